@@ -1,0 +1,1 @@
+"""Relay: a mail relay with no mail server in it."""

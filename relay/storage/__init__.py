@@ -1,0 +1,1 @@
+"""Queue, table and blob storage: the ports, their Azure adapters and their in-memory doubles."""
