@@ -1,0 +1,71 @@
+"""Names of batches and messages.
+
+A batch is named by a UUIDv7 (RFC 9562 section 5.7), 32 hex digits, so names sort by time. A message is named by its batch,
+its index in it (0 to 31) and a MAC keyed to the client: `msg_` and 40 characters of base32hex (RFC 4648 section 7) in lower
+case. Nobody can guess another client's names, and a name is recognised before its journal record exists, so that
+acceptance needs exactly one write.
+"""
+
+import base64
+import hmac
+from datetime import UTC, datetime
+
+import msgspec
+
+PREFIX = "msg_"
+_MAC_BYTES = 8
+
+
+class MessageId(msgspec.Struct, frozen=True, kw_only=True):
+    """The three components of a message's name. `batch` is 32 hex digits, `mac` 16."""
+
+    batch: str
+    index: int
+    mac: str
+
+    def __str__(self) -> str:
+        packed = bytes.fromhex(self.batch) + bytes([self.index]) + bytes.fromhex(self.mac)
+        return PREFIX + base64.b32hexencode(packed).decode().lower()
+
+
+def new_batch_id() -> str:
+    """A fresh, time-ordered batch name."""
+    import uuid_utils
+
+    return uuid_utils.uuid7().hex
+
+
+def mac(key: bytes, batch: str, index: int) -> str:
+    """The MAC that ties a message name to a client: HMAC-SHA-256, the first 8 bytes, as hex."""
+    return hmac.digest(key, bytes.fromhex(batch) + bytes([index]), "sha256")[:_MAC_BYTES].hex()
+
+
+def parse(text: str) -> MessageId:
+    """Read a message name. Raises `ValueError` when it is not one."""
+    if not text.startswith(PREFIX) or len(text) != len(PREFIX) + 40:
+        raise ValueError("not a message id")
+    packed = base64.b32hexdecode(text[len(PREFIX) :].upper())
+    return MessageId(batch=packed[:16].hex(), index=packed[16], mac=packed[17:].hex())
+
+
+def belongs_to(name: MessageId, key: bytes) -> bool:
+    """Whether the MAC was made with this client's key; in constant time."""
+    return hmac.compare_digest(name.mac, mac(key, name.batch, name.index))
+
+
+def created_at(batch: str) -> datetime:
+    """When the batch name was made, to the millisecond (the first 48 bits of a UUIDv7)."""
+    return datetime.fromtimestamp(int(batch[:12], 16) / 1000, UTC)
+
+
+def batch_floor(at: datetime) -> str:
+    """The smallest batch name of a moment: the bound of a time range."""
+    return f"{max(0, int(at.timestamp() * 1000)):012x}" + "0" * 20
+
+
+def shard(batch: str) -> str:
+    """One of 16 shards, from the random end of the name, so that load spreads over table partitions."""
+    return batch[-1]
+
+
+SHARDS = tuple("0123456789abcdef")

@@ -1,0 +1,195 @@
+"""The nouns: what a caller submits, and what we know about it.
+
+Everything here is frozen and keyword-only. The structs that are stored (see `relay.wire` and
+`relay.journal`) are durable formats: fields may be added with a default, never renamed or removed.
+Times are aware UTC, durations are seconds, sizes are bytes.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+
+class State(StrEnum):
+    """Where a message, or a part of one, stands."""
+
+    SCHEDULED = "scheduled"
+    """Accepted; waits for the time the caller asked for."""
+    QUEUED = "queued"
+    """Durable on a queue; no attempt has begun."""
+    SENDING = "sending"
+    """An attempt is under way, under a lease."""
+    DEFERRED = "deferred"
+    """A transient failure; will be tried again at a stated time."""
+    HELD = "held"
+    """The route is at fault; waits without using attempts or expiry."""
+    SENT = "sent"
+    """The provider took responsibility. Says nothing about arrival."""
+    FAILED = "failed"
+    """Refused for good. A dead letter."""
+    EXPIRED = "expired"
+    """Became too old before it could be sent. A dead letter."""
+    CANCELLED = "cancelled"
+    """Withdrawn by the caller before it was sent."""
+    UNKNOWN = "unknown"
+    """Perhaps sent: the answer was lost and the caller asked for at_most_once. A dead letter."""
+
+
+WAITING = frozenset({State.SCHEDULED, State.DEFERRED, State.HELD})
+"""States in which something must happen later; each has a row in `pending`."""
+FINAL = frozenset({State.SENT, State.FAILED, State.EXPIRED, State.CANCELLED, State.UNKNOWN})
+"""States that end a message, unless an operator redrives it."""
+DEAD = frozenset({State.FAILED, State.EXPIRED, State.UNKNOWN})
+"""The final states that are dead letters."""
+
+
+class Delivery(StrEnum):
+    """What to do when we cannot know whether an attempt reached the recipients."""
+
+    AT_LEAST_ONCE = "at_least_once"
+    """Send again: perhaps twice, never not at all."""
+    AT_MOST_ONCE = "at_most_once"
+    """Do not send again: the message becomes `unknown`."""
+
+
+class Address(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A mailbox: `email` as `local@domain` (domain in lower-case A-labels or U-labels as given), and a display name."""
+
+    email: str
+    name: str = ""
+
+    @property
+    def domain(self) -> str:
+        """The part after the last `@`, in lower case."""
+        return self.email.rpartition("@")[2].lower()
+
+
+class Attachment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A file: `content` in memory, or `blob`, the name of a stored one. `disposition` is `attachment` or `inline`."""
+
+    name: str
+    type: str = "application/octet-stream"
+    content: bytes = b""
+    blob: str | None = None
+    size: int = 0
+    disposition: str = "attachment"
+    content_id: str | None = None
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename={"sender": "from"}):
+    """Envelope and content as the caller gave them.
+
+    With `raw` (RFC 5322 bytes, Bcc already taken out) that is the content, `to`/`cc`/`bcc` are only the envelope, and
+    `subject` is a copy of the header. `options` holds, per provider name, what only that provider understands.
+    """
+
+    sender: Address
+    to: tuple[Address, ...] = ()
+    cc: tuple[Address, ...] = ()
+    bcc: tuple[Address, ...] = ()
+    reply_to: tuple[Address, ...] = ()
+    subject: str = ""
+    text: str | None = None
+    html: str | None = None
+    headers: Mapping[str, str] = {}
+    attachments: tuple[Attachment, ...] = ()
+    tags: tuple[str, ...] = ()
+    metadata: Mapping[str, str] = {}
+    return_path: str | None = None
+    raw: bytes | None = None
+    options: Mapping[str, Any] = {}
+
+    @property
+    def recipients(self) -> tuple[Address, ...]:
+        """Everybody in the envelope: to, cc, bcc, in this order. Recipient numbers everywhere are indices into it."""
+        return self.to + self.cc + self.bcc
+
+
+class Submission(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A message with what was decided about it at acceptance; one element of a batch.
+
+    `message` is None when the content is in a blob (`blob` names it). `size` is the estimated size on the wire in bytes.
+    `route` pins a route by name. `traceparent` is the caller's W3C trace context.
+    `suppressed` numbers the recipients that are not sent to, with the reason of each.
+    """
+
+    client: str
+    expires_at: datetime
+    message: Message | None = None
+    blob: str | None = None
+    size: int = 0
+    delivery: Delivery = Delivery.AT_LEAST_ONCE
+    send_at: datetime | None = None
+    route: str | None = None
+    traceparent: str | None = None
+    suppressed: Mapping[int, str] = {}
+
+
+class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One try at one route, as recorded. `reply` is the provider's raw answer, at most 1,000 characters of it.
+
+    `outcome` is the name of the outcome (`sent`, `deferred`, `rejected`, `route_fault`, `unknown`, `interrupted`),
+    `code` its cause in our words (docs/errors.md), `provider_id` the provider's name for the message.
+    """
+
+    number: int
+    route: str
+    provider: str
+    at: datetime
+    outcome: str
+    code: str = ""
+    reply: str = ""
+    provider_id: str | None = None
+    seconds: float = 0.0
+
+
+class Part(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Recipients of one message that travel together: by one route, through the same attempts.
+
+    Most messages have one part with everybody (`recipients` None). A part splits when routing sends its recipients
+    different ways, or when a provider answers differently for some of them. `attempt` counts attempts begun.
+    `tried` names the routes that certainly refused or failed this part, so that failover does not go back to them.
+    """
+
+    route: str
+    state: State
+    recipients: tuple[int, ...] | None = None
+    attempt: int = 0
+    attempts: tuple[Attempt, ...] = ()
+    due_at: datetime | None = None
+    lease_until: datetime | None = None
+    held_since: datetime | None = None
+    held_seconds: float = 0.0
+    code: str = ""
+    provider_id: str | None = None
+    tried: tuple[str, ...] = ()
+    redriven: int = 0
+
+
+class MessageStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """All parts of one message, as the journal holds it."""
+
+    parts: tuple[Part, ...]
+
+    @property
+    def state(self) -> State:
+        """One state for the whole: what still moves wins over what ended, and trouble wins over success."""
+        states = {part.state for part in self.parts}
+        return next(state for state in _PRECEDENCE if state in states)
+
+
+_PRECEDENCE = (
+    State.SENDING,
+    State.QUEUED,
+    State.DEFERRED,
+    State.HELD,
+    State.SCHEDULED,
+    State.UNKNOWN,
+    State.FAILED,
+    State.EXPIRED,
+    State.CANCELLED,
+    State.SENT,
+)

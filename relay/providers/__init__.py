@@ -1,0 +1,1 @@
+"""The roads out: one module per provider, loaded when a route first uses it."""

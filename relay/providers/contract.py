@@ -1,0 +1,132 @@
+"""What a provider is: one method to send, one to be probed, one to be asked about a lost answer."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Protocol
+
+import msgspec
+
+from relay.model import Address, Message
+from relay.outcomes import Outcome, PerRecipient, RouteFault, Sent
+
+
+class Parcel(msgspec.Struct, frozen=True, kw_only=True):
+    """What one attempt hands to a provider.
+
+    `id` is the message's public name (goes into custom_args or `X-Relay-Id`), `message_id_header` the RFC 5322 Message-ID
+    without brackets, the same in every attempt. `recipients` are the numbers (indices into `message.recipients`) this
+    attempt is for; the envelope. Attachments have their `content` in memory. `attempt_id` is a UUID that is the same
+    whenever this very attempt is looked at again (for provider-side idempotency and verification).
+    `date` is when the message was accepted.
+    """
+
+    id: str
+    message: Message
+    recipients: tuple[int, ...]
+    message_id_header: str
+    attempt: int
+    attempt_id: str
+    date: datetime
+
+    def of(self, kind: Sequence[Address], offset: int) -> tuple[Address, ...]:
+        """Those of `kind`, a run of `message.recipients` that begins at `offset`, that are in this attempt's envelope."""
+        chosen = set(self.recipients)
+        return tuple(address for number, address in enumerate(kind, offset) if number in chosen)
+
+    @property
+    def to(self) -> tuple[Address, ...]:
+        """The `to` recipients of this attempt."""
+        return self.of(self.message.to, 0)
+
+    @property
+    def cc(self) -> tuple[Address, ...]:
+        """The `cc` recipients of this attempt."""
+        return self.of(self.message.cc, len(self.message.to))
+
+    @property
+    def bcc(self) -> tuple[Address, ...]:
+        """The `bcc` recipients of this attempt."""
+        return self.of(self.message.bcc, len(self.message.to) + len(self.message.cc))
+
+
+class Provider(Protocol):
+    """A configured provider. Methods never raise for anything a vendor or a network can do: that is an outcome."""
+
+    async def send(self, parcel: Parcel) -> Outcome | PerRecipient:
+        """Try once. Bounded in time (settings of the route); retries are not the provider's business."""
+
+    async def probe(self) -> Sent | RouteFault:
+        """Whether the route could send now, without sending: `Sent` (nothing was sent) when healthy."""
+
+    async def verify(self, parcel: Parcel, provider_id: str | None) -> Outcome:
+        """What became of an attempt whose answer was lost: `Sent`, `Deferred` (certainly not sent) or still `Unknown`."""
+
+    async def close(self) -> None:
+        """Release connections."""
+
+
+class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
+    """What a provider can carry, as data: the policy, routing and the documentation's table read it.
+
+    Sizes are bytes of the message on the wire as `relay.policy` estimates it (attachments after base64). `features` are from `FEATURES`.
+    """
+
+    max_bytes: int
+    max_recipients: int
+    features: frozenset[str]
+
+
+FEATURES = {
+    "headers": "custom headers of any name",
+    "x_headers": "custom headers whose names begin with X-",
+    "inline_images": "attachments shown in the html by content id",
+    "raw_mime": "a finished RFC 5322 message as it is",
+    "envelope": "recipients that differ from the header fields",
+    "return_path": "a return path that differs from From",
+    "reply_to_many": "more than one Reply-To address",
+    "smtputf8": "local parts outside ASCII",
+    "templates": "the provider's own templates",
+    "per_recipient": "an answer for each recipient",
+    "verify": "asking what became of a lost answer",
+    "delivery_events": "later events about delivery and bounces",
+}
+"""What a capability is called, and what it means."""
+
+
+class ProviderModule(Protocol):
+    """What each module in this package exports; `relay.providers.registry` names the modules."""
+
+    CAPABILITIES: Capabilities
+
+    def check_settings(self, settings: "RouteSettings") -> Sequence[str]:
+        """Every fault of a route's settings, as sentences beginning with the key; empty when they can work."""
+
+    def create(self, name: str, settings: "RouteSettings", surroundings: "Surroundings") -> Provider:
+        """The provider of a route. Connects to nothing."""
+
+
+class Secrets(Protocol):
+    """Where keys come from. A reference is `setting:NAME` (an application setting) or `vault:NAME` (Key Vault)."""
+
+    async def get(self, reference: str) -> str:
+        """The secret, cached. Raises `relay.errors.SettingsError` when there is none."""
+
+    async def refresh(self, reference: str) -> str:
+        """The secret, read anew: after the provider refused the cached one."""
+
+
+class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
+    """What bootstrap gives every provider's `create(name, settings, surroundings)`.
+
+    `http` returns the one pooled `aiohttp.ClientSession` of the process (made on first call), `blobs` is the blob port,
+    `clock` returns aware UTC now, `credential` an `azure.identity.aio` credential by settings, made once per kind.
+    """
+
+    http: Any
+    blobs: Any
+    secrets: Secrets
+    clock: Any
+    credential: Any
+
+
+type RouteSettings = Mapping[str, Any]

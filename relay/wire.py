@@ -1,0 +1,115 @@
+"""The durable formats of the queue: what an entry looks like, byte for byte.
+
+An entry is UTF-8 JSON. It never uses the top-level names that the host would copy over the trigger's metadata, and puts
+messages in an array because the host ignores arrays there (docs/decisions/0002-queue-entry.md). `relay` is the
+version; every version ever written stays readable, and its sample stays in tests/samples/.
+
+    batch:      {"relay":1,"batch":"<32 hex>","lane":"transactional","macs":["<16 hex>", …],"messages":[{…}, …]}
+    reference:  {"relay":1,"ref":"<32 hex>","lane":"transactional","indices":[0,3],"attempt":2}
+"""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from relay.errors import UnreadableEntry
+from relay.model import Message, Submission
+
+VERSION = 1
+MAX_ENTRY_BYTES = 64_000
+"""Weight of an entry at most (see `weight`); the service takes 65,536 bytes of encoded text."""
+MAX_BATCH_MESSAGES = 32
+MAX_INLINE_BYTES = 48_000
+"""A submission heavier than this travels by blob (claim check)."""
+
+
+class BatchEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """A batch with its content, as accepted."""
+
+    relay: int
+    batch: str
+    lane: str
+    macs: tuple[str, ...]
+    messages: tuple[Submission, ...]
+
+
+class ReferenceEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """Part of a recorded batch whose time has come. `attempt` is the attempt it asks for; older ones are dropped."""
+
+    relay: int
+    ref: str
+    lane: str
+    indices: tuple[int, ...]
+    attempt: int
+
+
+type Entry = BatchEntry | ReferenceEntry
+
+_encoder = msgspec.json.Encoder()
+_batch_decoder = msgspec.json.Decoder(BatchEntry)
+_reference_decoder = msgspec.json.Decoder(ReferenceEntry)
+_message_decoder = msgspec.json.Decoder(Message)
+
+
+class _Envelope(msgspec.Struct):
+    relay: int = 0
+    ref: str | None = None
+    batch: str | None = None
+
+
+_envelope_decoder = msgspec.json.Decoder(_Envelope)
+
+
+def encode_submission(submission: Submission) -> bytes:
+    """One element of a batch entry. U+FFFE and U+FFFF, which XML cannot carry, become JSON escapes."""
+    encoded = _encoder.encode(submission)
+    if b"\xef\xbf" in encoded:
+        encoded = encoded.replace(b"\xef\xbf\xbe", b"\\ufffe").replace(b"\xef\xbf\xbf", b"\\uffff")
+    return encoded
+
+
+def weight(encoded: bytes) -> int:
+    """Bytes this text takes in a Put Message request, where XML escapes `<`, `>` and `&`."""
+    return len(encoded) + 3 * (encoded.count(b"<") + encoded.count(b">")) + 4 * encoded.count(b"&")
+
+
+def join_batch(batch: str, lane: str, macs: Sequence[str], submissions: Sequence[bytes]) -> bytes:
+    """A batch entry from submissions that are encoded already (the hot path of acceptance)."""
+    head = _encoder.encode({"relay": VERSION, "batch": batch, "lane": lane, "macs": macs})
+    return b"%s,\"messages\":[%s]}" % (head[:-1], b",".join(submissions))
+
+
+def entry_overhead(messages: int) -> int:
+    """Bytes a batch entry adds around its submissions, at most (lane names have at most 32 characters)."""
+    return 160 + 21 * messages
+
+
+def encode_reference(batch: str, lane: str, indices: Sequence[int], attempt: int) -> bytes:
+    """A reference entry."""
+    return _encoder.encode(
+        ReferenceEntry(relay=VERSION, ref=batch, lane=lane, indices=tuple(indices), attempt=attempt)
+    )
+
+
+def decode_entry(body: bytes) -> Entry:
+    """Read an entry of any version. Raises `UnreadableEntry`, whose text says nothing of the content."""
+    try:
+        envelope = _envelope_decoder.decode(body)
+        if envelope.relay != VERSION:
+            raise UnreadableEntry(f"entry version {envelope.relay} is not known")
+        return _batch_decoder.decode(body) if envelope.ref is None else _reference_decoder.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise UnreadableEntry("entry is not a relay entry") from error
+
+
+def encode_message(message: Message) -> bytes:
+    """The content of a claim-checked message, as its blob holds it."""
+    return _encoder.encode(message)
+
+
+def decode_message(body: bytes) -> Message:
+    """Read a claim-checked message. Raises `UnreadableEntry`."""
+    try:
+        return _message_decoder.decode(body)
+    except msgspec.MsgspecError as error:
+        raise UnreadableEntry("stored message cannot be read") from error
