@@ -1,0 +1,46 @@
+#!/bin/sh
+# Prints the path of a program that is new enough: find-tools.sh python | node
+# When there is none: one sentence on stderr and exit 1.
+set -eu
+
+is_python_313() {
+    "$1" -c 'import sys; raise SystemExit(sys.version_info[:2] != (3, 13))' 2>/dev/null
+}
+
+is_node_20() {
+    "$1" -e 'process.exit(Number(process.versions.node.split(".")[0]) < 20)' 2>/dev/null
+}
+
+first_that() {
+    check=$1
+    shift
+    for candidate in "$@"; do
+        path=$(command -v "$candidate" 2>/dev/null) || continue
+        if "$check" "$path"; then
+            echo "$path"
+            return 0
+        fi
+    done
+    return 1
+}
+
+case "${1-}" in
+python)
+    # pyenv's own builds come first: its shims on the path ask for a version that may not be chosen here.
+    # shellcheck disable=SC2086  # the pattern is meant to become several words
+    first_that is_python_313 "${PYENV_ROOT:-$HOME/.pyenv}"/versions/3.13*/bin/python python3.13 python3 || {
+        echo "Python 3.13 was not found: install it with \`pyenv install 3.13\` or put python3.13 on the path." >&2
+        exit 1
+    }
+    ;;
+node)
+    first_that is_node_20 node || {
+        echo "Node.js 20 or newer was not found: install it from https://nodejs.org and put node on the path." >&2
+        exit 1
+    }
+    ;;
+*)
+    echo "usage: find-tools.sh python | node" >&2
+    exit 2
+    ;;
+esac
