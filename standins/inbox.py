@@ -1,0 +1,128 @@
+"""What a stand-in accepted, parsed into one shape so that providers can be compared at the far end."""
+
+import asyncio
+from collections import Counter
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+RELAY_ID_NAMES = ("relay_id", "x-relay-id")
+"""Names, in lower case, under which custom arguments or headers may carry the relay's message id."""
+
+
+class Address(msgspec.Struct, frozen=True, kw_only=True):
+    """A mailbox; `name` is the display name, empty where there is none."""
+
+    address: str
+    name: str = ""
+
+
+class Attachment(msgspec.Struct, frozen=True, kw_only=True):
+    """A file with its exact bytes."""
+
+    name: str
+    content: bytes
+    content_type: str = "application/octet-stream"
+    disposition: str = "attachment"
+    content_id: str | None = None
+
+
+class Mail(msgspec.Struct, frozen=True, kw_only=True):
+    """One accepted message, as its recipients would get it.
+
+    `envelope` lists every transport recipient (bcc included); `headers` keeps the sender's own
+    headers as they came; `fields` keeps what is particular to the vendor; `raw` holds the RFC 5322
+    bytes where the vendor was given such. `fate` says what the vendor does next with it:
+    `delivered`, `scheduled`, `cancelled`, `queued` (account suspended) or `dropped`.
+    """
+
+    id: str
+    accepted_at: datetime
+    sender: Address
+    to: tuple[Address, ...] = ()
+    cc: tuple[Address, ...] = ()
+    bcc: tuple[Address, ...] = ()
+    reply_to: tuple[Address, ...] = ()
+    envelope: tuple[str, ...] = ()
+    envelope_sender: str | None = None
+    subject: str = ""
+    text: str | None = None
+    html: str | None = None
+    headers: dict[str, str] = {}
+    attachments: tuple[Attachment, ...] = ()
+    relay_id: str | None = None
+    fields: dict[str, Any] = {}
+    raw: bytes | None = None
+    fate: str = "delivered"
+
+
+def relay_id_of(*sources: dict[str, Any]) -> str | None:
+    """The relay's message id from custom arguments or headers, the first source first."""
+    for source in sources:
+        for name, value in source.items():
+            if name.lower() in RELAY_ID_NAMES:
+                return str(value)
+    return None
+
+
+class Inbox:
+    """Accepted mails in order of acceptance, and counters that stay exact when mails are not kept."""
+
+    def __init__(self) -> None:
+        self.messages: list[Mail] = []
+        self.requests = 0
+        self.accepted = 0
+        self.refused: Counter[int] = Counter()
+        self.by_relay_id: Counter[str] = Counter()
+        self._changed = asyncio.Condition()
+
+    def __len__(self) -> int:
+        return self.accepted
+
+    def count(self, relay_id: str | None) -> None:
+        """Count an acceptance without keeping the mail."""
+        self.accepted += 1
+        if relay_id is not None:
+            self.by_relay_id[relay_id] += 1
+
+    async def add(self, mail: Mail) -> None:
+        self.count(mail.relay_id)
+        self.messages.append(mail)
+        async with self._changed:
+            self._changed.notify_all()
+
+    def replace(self, mail: Mail) -> None:
+        """Put a changed mail in the place of the one with its id (a new fate)."""
+        self.messages = [mail if kept.id == mail.id else kept for kept in self.messages]
+
+    def of(self, relay_id: str) -> list[Mail]:
+        return [mail for mail in self.messages if mail.relay_id == relay_id]
+
+    def to_recipient(self, address: str) -> list[Mail]:
+        return [mail for mail in self.messages if address in mail.envelope]
+
+    async def wait_for(self, accepted: int) -> list[Mail]:
+        """Wait until that many mails were accepted and kept; the caller bounds the time."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: len(self.messages) >= accepted)
+        return list(self.messages)
+
+    @property
+    def duplicates(self) -> dict[str, int]:
+        """Relay ids accepted more than once, with how often."""
+        return {key: times for key, times in self.by_relay_id.items() if times > 1}
+
+    def counters(self) -> dict[str, Any]:
+        return {
+            "requests": self.requests,
+            "accepted": self.accepted,
+            "refused": {str(status): times for status, times in self.refused.items()},
+            "by_relay_id": dict(self.by_relay_id),
+        }
+
+    def clear(self) -> None:
+        self.messages.clear()
+        self.requests = self.accepted = 0
+        self.refused.clear()
+        self.by_relay_id.clear()
