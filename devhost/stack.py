@@ -1,0 +1,293 @@
+"""`make run`: storage, the function app on the local host, a first client key, and how to send with it.
+
+Started as `python -m devhost.stack` in the project's folder. Two variables steer it: `PORT` (7071) and
+`PROVIDERS=all`, which starts a stand-in for each mail provider beside the local inbox.
+"""
+
+import asyncio
+import fcntl
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AsyncExitStack, contextmanager
+from pathlib import Path
+
+import msgspec
+
+from devhost.azurite import DEFAULT_PORTS, Azurite, AzuritePorts
+from devhost.children import Child, ChildEndedError, say
+from devhost.settings import HostConfigurationError, apply_local_settings
+
+ROOT = Path(__file__).parent.parent
+_STORAGE = "AzureWebJobsStorage"
+_DEVELOPMENT_STORAGE = "UseDevelopmentStorage=true"
+_DEFAULT_PORT = 7071
+_HOST_READY = re.compile(r"Host is ready on (http://\S+)")
+_JSON_LINE = re.compile(r"^\{.*\}$")
+_READY_SECONDS = 120
+# The host gives its invocations ten seconds to end; it must not be killed before.
+_HOST_GRACE_SECONDS = 15
+_STAND_INS_GRACE_SECONDS = 5
+
+
+class StackError(Exception):
+    """The run cannot start or go on; the text is the sentence to show."""
+
+
+class _Initialised(msgspec.Struct, frozen=True, kw_only=True):
+    """What `relay init` prints: the first client's key, when this call made the first client."""
+
+    key: str | None = None
+
+
+class _StandIns(msgspec.Struct, frozen=True, kw_only=True):
+    """What `python -m standins` prints once all of them listen: settings that lead the app to them."""
+
+    settings: dict[str, str]
+
+
+def port_from(environ: Mapping[str, str]) -> int:
+    """The port of the local host. Raises `StackError`."""
+    text = environ.get("PORT") or str(_DEFAULT_PORT)
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 65_535:
+        raise StackError(f"PORT must be a number from 1 to 65535, and is {text!r}.")
+    return int(text)
+
+
+def is_free(port: int) -> bool:
+    """Whether nothing on 127.0.0.1 listens on `port`."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def environment_for(folder: Path, environ: Mapping[str, str]) -> dict[str, str]:
+    """`environ` with the values of local.settings.json added, which is made from the sample if absent.
+
+    Raises `StackError` when the file cannot be used.
+    """
+    path = folder / "local.settings.json"
+    if not path.exists():
+        shutil.copyfile(folder / "local.settings.sample.json", path)
+    environment = dict(environ)
+    try:
+        apply_local_settings(path, environment)
+    except HostConfigurationError as error:
+        raise StackError(str(error)) from error
+    return environment
+
+
+def curl_lines(*, base_url: str, key: str) -> tuple[str, str]:
+    """Two commands to paste: one sends a first message, one lists the local inbox."""
+    message = {
+        "from": "app@example.com",
+        "to": ["delivered@relay.test"],
+        "subject": "Hello",
+        "text": "The first message through Relay.",
+    }
+    authorization = f"-H 'Authorization: Bearer {key}'"
+    send = (
+        f"curl -sS {base_url}/v1/messages {authorization} "
+        f"-H 'Content-Type: application/json' -d '{json.dumps(message)}'"
+    )
+    return send, f"curl -sS {base_url}/v1/inbox {authorization}"
+
+
+def keep_key(path: Path, new_key: str | None) -> str:
+    """The client's key: the new one, written down for its owner alone, or the one written down before.
+
+    Raises `StackError` when there is neither.
+    """
+    if new_key is not None:
+        path.unlink(missing_ok=True)
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(f"{new_key}\n")
+        return new_key
+    try:
+        return path.read_text().strip()
+    except FileNotFoundError:
+        raise StackError(
+            "The storage has a client already, but .local/client-key, which held its key, is gone: "
+            "remove .local/azurite to begin anew."
+        ) from None
+
+
+@contextmanager
+def only_run_of(local: Path) -> Iterator[None]:
+    """Hold the folder: two Azurites on the same files would spoil them. Raises `StackError`."""
+    local.mkdir(exist_ok=True)
+    with (local / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StackError("Relay runs already from this folder: stop that run first.") from None
+        yield
+
+
+class Stack:
+    """What one run started, in the order of its start; `children` are watched until the first one ends."""
+
+    def __init__(
+        self,
+        *,
+        folder: Path,
+        environment: dict[str, str],
+        exits: AsyncExitStack,
+        tell: Callable[[str], None],
+    ) -> None:
+        self.local = folder / ".local"
+        self.children: list[Child] = []
+        self._folder = folder
+        self._environment = environment
+        self._exits = exits
+        self._tell = tell
+
+    async def start_storage(self) -> None:
+        """Start Azurite, unless the settings name a storage account."""
+        if self._environment.get(_STORAGE, _DEVELOPMENT_STORAGE) != _DEVELOPMENT_STORAGE:
+            return
+        usual = (DEFAULT_PORTS.blob, DEFAULT_PORTS.queue, DEFAULT_PORTS.table)
+        ports = DEFAULT_PORTS if all(is_free(port) for port in usual) else AzuritePorts()
+        azurite = await Azurite.start(location=self.local / "azurite", ports=ports)
+        self._exits.push_async_callback(azurite.stop)
+        self.children.append(azurite.child)
+        self._environment[_STORAGE] = azurite.connection_string
+
+    async def initialise_storage(self) -> str:
+        """Create queues, tables, containers and the first client; the client's key."""
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "relay.cli", "init"),
+            cwd=self._folder,
+            env=self._environment,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            start_new_session=True,
+        )
+        try:
+            output, _ = await process.communicate()
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+        if process.returncode != 0:
+            raise StackError("The storage could not be set up; what `relay init` says about it is above.")
+        try:
+            initialised = msgspec.json.decode(output, type=_Initialised)
+        except msgspec.DecodeError as error:
+            raise StackError("`relay init` printed something else than one JSON object.") from error
+        return keep_key(self.local / "client-key", initialised.key)
+
+    async def start_stand_ins(self) -> None:
+        """Start a stand-in for each provider; its settings become the app's."""
+        child = await self._start("The stand-ins", "standins", ready=_JSON_LINE)
+        self._exits.push_async_callback(child.stop, grace_seconds=_STAND_INS_GRACE_SECONDS)
+        [line] = await child.until_ready(timeout_seconds=_READY_SECONDS)
+        self._environment.update(msgspec.json.decode(line[0], type=_StandIns).settings)
+
+    async def start_host(self, port: int) -> str:
+        """Start the function app on the local host; its base URL."""
+        child = await self._start("The local host", "devhost", "--port", str(port), ready=_HOST_READY)
+        self._exits.push_async_callback(child.stop, grace_seconds=_HOST_GRACE_SECONDS)
+        [line] = await child.until_ready(timeout_seconds=_READY_SECONDS)
+        return line[1].rstrip("/")
+
+    async def _start(self, name: str, module: str, *arguments: str, ready: re.Pattern[str]) -> Child:
+        child = await Child.start(
+            name=name,
+            argv=(sys.executable, "-m", module, *arguments),
+            ready=ready,
+            env={**self._environment, "PYTHONUNBUFFERED": "1"},
+            cwd=self._folder,
+            echo=self._tell,
+        )
+        self.children.append(child)
+        return child
+
+    async def until_one_ends(self) -> ChildEndedError:
+        """Wait for the first child to end; none should."""
+        waits = [asyncio.ensure_future(child.until_ended()) for child in self.children]
+        try:
+            done, _ = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+        return done.pop().result()
+
+
+async def run(folder: Path, environ: Mapping[str, str], *, tell: Callable[[str], None]) -> None:
+    """Start everything and stay until a child ends (`ChildEndedError`) or the caller cancels.
+
+    On the way out, whatever the cause, what was started is stopped: the host first, Azurite last.
+    Raises `StackError` when it cannot start.
+    """
+    port = port_from(environ)
+    if not is_free(port):
+        raise StackError(
+            f"Port {port} is in use: stop what listens there, or choose another: PORT=7072 make run"
+        )
+    with only_run_of(folder / ".local"):
+        environment = environment_for(folder, environ)
+        async with AsyncExitStack() as exits:
+            stack = Stack(folder=folder, environment=environment, exits=exits, tell=tell)
+            await stack.start_storage()
+            key = await stack.initialise_storage()
+            if environ.get("PROVIDERS") == "all":
+                await stack.start_stand_ins()
+            base_url = await stack.start_host(port)
+            tell(_welcome(base_url=base_url, key=key))
+            raise await stack.until_one_ends()
+
+
+def _welcome(*, base_url: str, key: str) -> str:
+    send, inbox = curl_lines(base_url=base_url, key=key)
+    return (
+        f"\nRelay runs on {base_url} (Ctrl-C stops it).\n"
+        f"Client key, also in .local/client-key: {key}\n\n"
+        f"Send a message:\n{send}\n\nSee it in the local inbox:\n{inbox}\n"
+    )
+
+
+async def _run_until_signal(folder: Path) -> None:
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    asked_to_stop = asyncio.Event()
+
+    def stop() -> None:
+        # Only the first signal counts: a second one would break off the orderly end that the first one began.
+        if task is not None and not asked_to_stop.is_set():
+            asked_to_stop.set()
+            say("\nStopping.")
+            task.cancel()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop)
+    try:
+        await run(folder, os.environ, tell=say)
+    except asyncio.CancelledError:
+        if not asked_to_stop.is_set():
+            raise
+
+
+def main(folder: Path = ROOT) -> int:
+    """The exit code: 0 when asked to stop, 1 when something is wrong, which one sentence on stderr tells."""
+    try:
+        asyncio.run(_run_until_signal(folder))
+    except StackError as error:
+        print(error, file=sys.stderr)
+        return 1
+    except ChildEndedError as error:
+        print(f"{error}\nWhat ran beside it was stopped.", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
