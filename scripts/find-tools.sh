@@ -8,7 +8,7 @@ is_python_313() {
 }
 
 is_node_20() {
-    "$1" -e 'process.exit(Number(process.versions.node.split(".")[0]) < 20)' 2>/dev/null
+    "$1" -e 'process.exit(Number(process.versions.node.split(".")[0]) < 20 ? 1 : 0)' 2>/dev/null
 }
 
 first_that() {
