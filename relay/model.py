@@ -111,7 +111,8 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, ren
 class Submission(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A message with what was decided about it at acceptance; one element of a batch.
 
-    `message` is None when the content is in a blob (`blob` names it). `size` is the estimated size on the wire in bytes.
+    With `blob` the content lies there (claim check) and `message` is only its envelope, or None when even that was too
+    long for an entry. `size` is the estimated size on the wire in bytes.
     `route` pins a route by name. `traceparent` is the caller's W3C trace context.
     `suppressed` numbers the recipients that are not sent to, with the reason of each.
     """
@@ -151,7 +152,8 @@ class Part(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     Most messages have one part with everybody (`recipients` None). A part splits when routing sends its recipients
     different ways, or when a provider answers differently for some of them. `attempt` counts attempts begun.
-    `tried` names the routes that certainly refused or failed this part, so that failover does not go back to them.
+    A part with a `due_at` has a row in `pending`, also while it is `sending`: that is how an interrupted retry is found.
+    `expires_at` replaces the submission's after a redrive; `is_pinned` keeps a redriven part on the route asked for.
     """
 
     route: str
@@ -165,14 +167,16 @@ class Part(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     held_seconds: float = 0.0
     code: str = ""
     provider_id: str | None = None
-    tried: tuple[str, ...] = ()
+    expires_at: datetime | None = None
+    is_pinned: bool = False
     redriven: int = 0
 
 
 class MessageStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """All parts of one message, as the journal holds it."""
+    """All parts of one message, as the journal holds it. `sender` replaces From after a redrive that asked for it."""
 
     parts: tuple[Part, ...]
+    sender: Address | None = None
 
     @property
     def state(self) -> State:

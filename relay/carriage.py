@@ -1,0 +1,44 @@
+"""What a route can carry: a message against its provider's capability table. Known at submission, so nothing is dropped later."""
+
+from relay.model import Message, Submission
+from relay.providers.contract import FEATURES
+from relay.providers.registry import provider_module
+from relay.settings import Route
+
+
+def obstacle(route: Route, message: Message, submission: Submission, recipients: int) -> str:
+    """Why this route cannot carry the message to so many recipients, as a sentence; empty when it can."""
+    capabilities = provider_module(route.provider).CAPABILITIES
+    if submission.size > capabilities.max_bytes:
+        return f"route {route.name} carries at most {capabilities.max_bytes} bytes, the message has {submission.size}"
+    if recipients > capabilities.max_recipients:
+        return f"route {route.name} takes at most {capabilities.max_recipients} recipients, the message has {recipients}"
+    missing = sorted(needs(message, route.provider) - capabilities.features)
+    if missing:
+        return f"route {route.name} cannot carry: {', '.join(FEATURES[feature] for feature in missing)}"
+    return ""
+
+
+def needs(message: Message, provider: str) -> frozenset[str]:
+    """The features (`relay.providers.contract.FEATURES`) a message asks for."""
+    wanted: set[str] = set()
+    names = [name.lower() for name in message.headers]
+    if any(name.startswith("x-") for name in names):
+        wanted.add("x_headers")
+    if any(not name.startswith("x-") for name in names):
+        wanted.add("headers")
+    if any(attachment.disposition == "inline" for attachment in message.attachments):
+        wanted.add("inline_images")
+    if message.raw is not None:
+        wanted.add("raw_mime")
+    if message.return_path:
+        wanted.add("return_path")
+    if len(message.reply_to) > 1:
+        wanted.add("reply_to_many")
+    if not all(address.email.rpartition("@")[0].isascii() for address in (message.sender, *message.recipients)):
+        wanted.add("smtputf8")
+    if any(name != provider for name in message.options):
+        wanted.add("templates")
+    elif message.options:
+        wanted.add("templates")
+    return frozenset(wanted)

@@ -1,0 +1,263 @@
+"""Everything that can be configured, in one frozen object. All wrong values are reported at once.
+
+`SETTINGS` is the single list of names: documentation, the sample file and the infrastructure are tested against it.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from relay.errors import SettingsError
+
+
+class Setting(msgspec.Struct, frozen=True, kw_only=True):
+    """An application setting: its name, its default as text, and what it means."""
+
+    name: str
+    default: str
+    meaning: str
+    is_secret: bool = False
+
+
+SETTINGS = (
+    Setting(
+        name="RELAY_ROUTES",
+        default="",
+        meaning="JSON object: route name to {provider, …}. Empty: `sendgrid` when SENDGRID_API_KEY is set, else `capture`.",
+    ),
+    Setting(
+        name="RELAY_ROUTING",
+        default="",
+        meaning="JSON array of rules {when, routes}; the first that matches decides. Empty: the first route.",
+    ),
+    Setting(
+        name="RELAY_LANES",
+        default="",
+        meaning="JSON object: lane name to {shards, expires_in_seconds, retry_min_seconds, retry_max_seconds}.",
+    ),
+    Setting(name="RELAY_EXPIRES_IN_SECONDS", default="86400", meaning="How long a message may try, by default."),
+    Setting(name="RELAY_RETENTION_DAYS", default="14", meaning="How long records and content are kept."),
+    Setting(name="RELAY_MAX_MESSAGE_BYTES", default="31457280", meaning="Largest message accepted, in bytes on the wire."),
+    Setting(
+        name="RELAY_MAX_WAITING_MESSAGES",
+        default="2000",
+        meaning="Submissions one process may hold before storage has them; more are answered 503.",
+    ),
+    Setting(
+        name="RELAY_MAX_WAITING_BYTES",
+        default="134217728",
+        meaning="Bytes of submissions one process may hold before storage has them; more are answered 503.",
+    ),
+    Setting(
+        name="RELAY_PUBLIC_URL",
+        default="",
+        meaning="The address callers use, for links in answers. Empty: the address of the request.",
+    ),
+    Setting(name="RELAY_KEY_VAULT_URL", default="", meaning="The vault that `vault:NAME` references are read from."),
+    Setting(name="SENDGRID_API_KEY", default="", meaning="The SendGrid key, where no vault is used.", is_secret=True),
+)
+
+
+class Lane(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A named outbound queue with its own pace. `shards` queues share its load; durations are seconds."""
+
+    shards: int = 1
+    expires_in_seconds: int | None = None
+    retry_min_seconds: float = 15.0
+    retry_max_seconds: float = 3600.0
+
+    def queues(self, name: str) -> tuple[str, ...]:
+        """The names of the lane's storage queues: `relay-<lane>`, then `relay-<lane>-2` and on."""
+        return tuple(f"relay-{name}" if shard == 1 else f"relay-{name}-{shard}" for shard in range(1, self.shards + 1))
+
+
+class Pace(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A limit shared by all instances: `count` sends in `seconds`, for `resource` (default: the route itself).
+
+    `resource` may contain `{sender}`: a limit for each sender address (a Graph mailbox).
+    """
+
+    count: int
+    seconds: float
+    resource: str = ""
+
+
+class Route(msgspec.Struct, frozen=True, kw_only=True):
+    """A configured use of a provider. `senders` are patterns (`*`, `*@example.com`) of From addresses it may send for."""
+
+    name: str
+    provider: str
+    settings: Mapping[str, Any] = {}
+    senders: tuple[str, ...] = ("*",)
+    concurrency: int = 16
+    paces: tuple[Pace, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"Route(name={self.name!r}, provider={self.provider!r})"
+
+
+class When(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a rule asks of a message; everything that is given must hold. Domains may begin with `*.`."""
+
+    sender_domains: tuple[str, ...] = ()
+    recipient_domains: tuple[str, ...] = ()
+    lanes: tuple[str, ...] = ()
+    clients: tuple[str, ...] = ()
+    min_bytes: int | None = None
+    max_bytes: int | None = None
+
+
+class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A routing rule: the routes to use, in order of preference."""
+
+    routes: tuple[str, ...]
+    when: When = When()
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """The configuration of one process. `application` is the raw mapping that secrets and storage read; never shown."""
+
+    routes: Mapping[str, Route]
+    rules: tuple[Rule, ...]
+    lanes: Mapping[str, Lane]
+    expires_in_seconds: int
+    retention_days: int
+    max_message_bytes: int
+    max_waiting_messages: int
+    max_waiting_bytes: int
+    public_url: str
+    key_vault_url: str
+    application: Mapping[str, str]
+
+    def __repr__(self) -> str:
+        return f"Settings(routes={list(self.routes)}, lanes={list(self.lanes)})"
+
+    def lane_expiry(self, lane: str) -> int:
+        """Seconds a message of this lane may try, unless its caller says otherwise."""
+        return self.lanes[lane].expires_in_seconds or self.expires_in_seconds
+
+
+DEFAULT_LANES = {"transactional": Lane(), "bulk": Lane()}
+_ROUTE_KEYS = ("provider", "senders", "concurrency", "paces")
+
+
+def load_lanes(environment: Mapping[str, str]) -> Mapping[str, Lane]:
+    """The lanes alone: the triggers need their queue names before anything else is read. Raises `SettingsError`."""
+    problems: list[str] = []
+    lanes = _lanes(environment, problems)
+    if problems:
+        raise SettingsError(problems)
+    return lanes
+
+
+def load(environment: Mapping[str, str]) -> Settings:
+    """Read and check everything. Raises `SettingsError` with every fault."""
+    problems: list[str] = []
+    routes = _routes(environment, problems)
+    settings = Settings(
+        routes=routes,
+        rules=_rules(environment, routes, problems),
+        lanes=_lanes(environment, problems),
+        expires_in_seconds=_number(environment, "RELAY_EXPIRES_IN_SECONDS", 60, 2_592_000, problems),
+        retention_days=_number(environment, "RELAY_RETENTION_DAYS", 1, 365, problems),
+        max_message_bytes=_number(environment, "RELAY_MAX_MESSAGE_BYTES", 10_000, 157_286_400, problems),
+        max_waiting_messages=_number(environment, "RELAY_MAX_WAITING_MESSAGES", 32, 100_000, problems),
+        max_waiting_bytes=_number(environment, "RELAY_MAX_WAITING_BYTES", 1_000_000, 2**31, problems),
+        public_url=_text(environment, "RELAY_PUBLIC_URL").rstrip("/"),
+        key_vault_url=_text(environment, "RELAY_KEY_VAULT_URL"),
+        application=dict(environment),
+    )
+    if problems:
+        raise SettingsError(problems)
+    return settings
+
+
+_DEFAULTS = {setting.name: setting.default for setting in SETTINGS}
+
+
+def _text(environment: Mapping[str, str], name: str) -> str:
+    return environment.get(name, "").strip() or _DEFAULTS[name]
+
+
+def _number(environment: Mapping[str, str], name: str, least: int, most: int, problems: list[str]) -> int:
+    text = _text(environment, name)
+    try:
+        value = int(text)
+    except ValueError:
+        problems.append(f"{name}: must be a whole number from {least} to {most}")
+        return least
+    if not least <= value <= most:
+        problems.append(f"{name}: must be from {least} to {most}")
+    return value
+
+
+def _json[T](environment: Mapping[str, str], name: str, shape: type[T], default: T, problems: list[str]) -> T:
+    text = _text(environment, name)
+    if not text:
+        return default
+    try:
+        return msgspec.convert(json.loads(text), shape)
+    except json.JSONDecodeError as error:
+        problems.append(f"{name}: not JSON (line {error.lineno}, column {error.colno})")
+    except msgspec.ValidationError as error:
+        problems.append(f"{name}: {error}")
+    return default
+
+
+def _lanes(environment: Mapping[str, str], problems: list[str]) -> Mapping[str, Lane]:
+    lanes = _json(environment, "RELAY_LANES", dict[str, Lane], DEFAULT_LANES, problems)
+    if "transactional" not in lanes:
+        lanes = {"transactional": Lane(), **lanes}
+    for name, lane in lanes.items():
+        if not (name.isascii() and name.isalnum() and name.islower() and len(name) <= 32):
+            problems.append(f"RELAY_LANES.{name}: a lane's name is 1 to 32 lower-case letters and digits")
+        if not 1 <= lane.shards <= 32:
+            problems.append(f"RELAY_LANES.{name}.shards: must be from 1 to 32")
+        if not 0 < lane.retry_min_seconds <= lane.retry_max_seconds <= 86_400:
+            problems.append(f"RELAY_LANES.{name}: retry_min_seconds must be above 0 and not above retry_max_seconds (a day at most)")
+    return lanes
+
+
+def _routes(environment: Mapping[str, str], problems: list[str]) -> Mapping[str, Route]:
+    declared = _json(environment, "RELAY_ROUTES", dict[str, dict[str, Any]], {}, problems)
+    if not declared:
+        has_key = bool(environment.get("SENDGRID_API_KEY", "").strip())
+        declared = {"sendgrid": {"provider": "sendgrid"}} if has_key else {"capture": {"provider": "capture"}}
+    routes = {name: _route(name, values, problems) for name, values in declared.items()}
+    return {name: route for name, route in routes.items() if route is not None}
+
+
+def _route(name: str, values: Mapping[str, Any], problems: list[str]) -> Route | None:
+    where = f"RELAY_ROUTES.{name}"
+    own = {key: value for key, value in values.items() if key in _ROUTE_KEYS}
+    settings = {key: value for key, value in values.items() if key not in _ROUTE_KEYS}
+    try:
+        route = msgspec.convert({"name": name, "settings": settings, **own}, Route)
+    except msgspec.ValidationError as error:
+        problems.append(f"{where}: {error}")
+        return None
+    problems += [f"{where}.{fault}" for fault in _provider_faults(route)]
+    return route
+
+
+def _provider_faults(route: Route) -> list[str]:
+    from relay.providers.registry import MODULES, provider_module
+
+    if route.provider not in MODULES:
+        return [f"provider: must be one of {', '.join(MODULES)}"]
+    check: Callable[[Mapping[str, Any]], Any] = provider_module(route.provider).check_settings
+    return list(check(route.settings))
+
+
+def _rules(environment: Mapping[str, str], routes: Mapping[str, Route], problems: list[str]) -> tuple[Rule, ...]:
+    rules = _json(environment, "RELAY_ROUTING", tuple[Rule, ...], (), problems)
+    for number, rule in enumerate(rules):
+        for name in rule.routes:
+            if name not in routes:
+                problems.append(f"RELAY_ROUTING[{number}].routes: there is no route named {name!r}")
+        if not rule.routes:
+            problems.append(f"RELAY_ROUTING[{number}].routes: must name a route")
+    fallback = Rule(routes=tuple(routes)[:1])
+    return (*rules, fallback)
