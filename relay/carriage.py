@@ -13,13 +13,13 @@ def obstacle(route: Route, message: Message, submission: Submission, recipients:
         return f"route {route.name} carries at most {capabilities.max_bytes} bytes, the message has {submission.size}"
     if recipients > capabilities.max_recipients:
         return f"route {route.name} takes at most {capabilities.max_recipients} recipients, the message has {recipients}"
-    missing = sorted(needs(message, route.provider) - capabilities.features)
+    missing = sorted(needs(message) - capabilities.features)
     if missing:
         return f"route {route.name} cannot carry: {', '.join(FEATURES[feature] for feature in missing)}"
     return ""
 
 
-def needs(message: Message, provider: str) -> frozenset[str]:
+def needs(message: Message) -> frozenset[str]:
     """The features (`relay.providers.contract.FEATURES`) a message asks for."""
     wanted: set[str] = set()
     names = [name.lower() for name in message.headers]
@@ -37,8 +37,6 @@ def needs(message: Message, provider: str) -> frozenset[str]:
         wanted.add("reply_to_many")
     if not all(address.email.rpartition("@")[0].isascii() for address in (message.sender, *message.recipients)):
         wanted.add("smtputf8")
-    if any(name != provider for name in message.options):
-        wanted.add("templates")
-    elif message.options:
+    if message.options:
         wanted.add("templates")
     return frozenset(wanted)

@@ -1,0 +1,238 @@
+"""The journal: the single truth about every message.
+
+One row per batch in table `journal`: partition `<shard>-<batch>`, row `batch`. It holds the entry's bytes as they were
+accepted (`content`) and each message's status as JSON in a property of its own (`m00` … `m31`), so that settling
+rewrites only what changed. Later events are rows of the same partition (`event-…`), so that a message's whole
+story is one partition query. See docs/decisions/0003-journal.md.
+"""
+
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from relay import ids, wire
+from relay.errors import AlreadyExists, NotFound, UnreadableEntry
+from relay.model import FINAL, MessageStatus, State
+from relay.storage.ports import Entity, Query, Tables, Value
+
+TABLE = "journal"
+_ROW = "batch"
+_EVENT = "event-"
+_status_decoder = msgspec.json.Decoder(MessageStatus)
+_encoder = msgspec.json.Encoder()
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    """A batch as recorded: its content, and one status per message. `etag` is what `settle` compares."""
+
+    batch: str
+    lane: str
+    content: bytes
+    statuses: tuple[MessageStatus, ...]
+    etag: str
+
+    def entry(self) -> wire.BatchEntry:
+        """The batch's content. Raises `UnreadableEntry` only if storage changed it."""
+        entry = wire.decode_entry(self.content)
+        if not isinstance(entry, wire.BatchEntry):
+            raise UnreadableEntry("the journal holds a reference where a batch belongs")
+        return entry
+
+    def message_id(self, index: int, entry: wire.BatchEntry) -> str:
+        """The public name of one message of the batch."""
+        return str(ids.MessageId(batch=self.batch, index=index, mac=entry.macs[index]))
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Something that became known later about a message: from a provider's webhook or a bounce.
+
+    `kind` is one of `relay.events.KINDS`; `key` makes the same event, told twice, one row. `raw` is the provider's JSON.
+    """
+
+    index: int
+    kind: str
+    at: datetime
+    key: str
+    recipient: str = ""
+    code: str = ""
+    reply: str = ""
+    provider: str = ""
+    raw: str = ""
+
+
+def partition(batch: str) -> str:
+    """The partition of a batch's rows."""
+    return f"{ids.shard(batch)}-{batch}"
+
+
+class Journal:
+    """Writes and reads batch records."""
+
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+
+    async def open(self, entry: wire.BatchEntry, content: bytes, statuses: Sequence[MessageStatus]) -> Record:
+        """Insert a batch's record: the duplicate check. Raises `AlreadyExists` when this batch was seen before."""
+        row = Entity(
+            partition=partition(entry.batch),
+            row=_ROW,
+            properties={
+                "lane": entry.lane,
+                "content": content,
+                "count": len(statuses),
+                **_flags(statuses),
+                **_statuses(enumerate(statuses)),
+            },
+        )
+        etag = await self._tables.insert(TABLE, row)
+        return Record(batch=entry.batch, lane=entry.lane, content=content, statuses=tuple(statuses), etag=etag)
+
+    async def read(self, batch: str) -> Record:
+        """Read a record. Raises `NotFound`."""
+        return _record(await self._tables.get(TABLE, partition(batch), _ROW))
+
+    async def settle(self, record: Record, changes: Mapping[int, MessageStatus]) -> Record:
+        """Record new statuses of some messages. Raises `Changed` when another writer was first."""
+        statuses = tuple(changes.get(index, status) for index, status in enumerate(record.statuses))
+        row = Entity(
+            partition=partition(record.batch),
+            row=_ROW,
+            properties={**_flags(statuses), **_statuses(changes.items())},
+        )
+        etag = await self._tables.merge(TABLE, row, etag=record.etag)
+        return msgspec.structs.replace(record, statuses=statuses, etag=etag)
+
+    async def story(self, batch: str) -> tuple[Record, Sequence[Event]]:
+        """A record and all events of its messages, in one query. Raises `NotFound`."""
+        page = await self._tables.query(TABLE, Query(partition=partition(batch)))
+        entities = list(page.entities)
+        while page.next is not None:
+            page = await self._tables.query(TABLE, Query(partition=partition(batch)), cursor=page.next)
+            entities += page.entities
+        record = next((_record(entity) for entity in entities if entity.row == _ROW), None)
+        if record is None:
+            raise NotFound("no such batch")
+        return record, sorted(
+            (_event(entity) for entity in entities if entity.row.startswith(_EVENT)), key=lambda event: event.at
+        )
+
+    async def note(self, batch: str, event: Event) -> bool:
+        """Append an event. False when this very event is there already."""
+        row = Entity(
+            partition=partition(batch),
+            row=f"{_EVENT}{event.index:02d}-{event.key}",
+            properties={"event": _encoder.encode(event)},
+        )
+        try:
+            await self._tables.insert(TABLE, row)
+        except AlreadyExists:
+            return False
+        return True
+
+    async def records(
+        self,
+        *,
+        since: datetime,
+        before: datetime,
+        shard: str,
+        is_sending: bool | None = None,
+        most: int = 1000,
+        cursor: str | None = None,
+        with_content: bool = True,
+    ) -> tuple[Sequence[Record], str | None]:
+        """One page of a shard's records in a time range, oldest first, and the next cursor."""
+        query = Query(
+            partition_from=f"{shard}-{ids.batch_floor(since)}",
+            partition_before=f"{shard}-{ids.batch_floor(before)}",
+            row=_ROW,
+            equals={} if is_sending is None else {"sending": is_sending},
+            select=None if with_content else ("lane", "count", *(_property(index) for index in range(32))),
+        )
+        page = await self._tables.query(TABLE, query, most=most, cursor=cursor)
+        return [_record(entity) for entity in page.entities], page.next
+
+    async def old_rows(
+        self, *, before: datetime, shard: str, cursor: str | None = None
+    ) -> tuple[Mapping[str, Sequence[str]], str | None]:
+        """One page of finished batches made before a moment, for the purge: partition to its row keys; the next cursor.
+
+        A batch whose rows run over the page's end comes in two pages. Batches that still wait are left out.
+        """
+        query = Query(
+            partition_from=f"{shard}-", partition_before=f"{shard}-{ids.batch_floor(before)}", select=("open",)
+        )
+        page = await self._tables.query(TABLE, query, cursor=cursor)
+        unfinished = {entity.partition for entity in page.entities if entity.properties.get("open")}
+        rows: dict[str, list[str]] = {}
+        for entity in page.entities:
+            if entity.partition not in unfinished:
+                rows.setdefault(entity.partition, []).append(entity.row)
+        return rows, page.next
+
+    async def delete_rows(self, partition_key: str, rows: Sequence[str]) -> None:
+        """Delete rows of one batch."""
+        await self._tables.delete_all(TABLE, partition_key, rows)
+
+
+async def every_record(
+    journal: Journal, *, since: datetime, before: datetime, is_sending: bool | None = None, with_content: bool = True
+) -> AsyncIterator[Record]:
+    """All records of a time range, shard by shard."""
+    for shard in ids.SHARDS:
+        cursor: str | None = None
+        while True:
+            records, cursor = await journal.records(
+                since=since, before=before, shard=shard, is_sending=is_sending, cursor=cursor, with_content=with_content
+            )
+            for record in records:
+                yield record
+            if cursor is None:
+                break
+
+
+def _flags(statuses: Iterable[MessageStatus]) -> dict[str, Value]:
+    # What the timers filter on: the sweep wants batches under way, the purge leaves unfinished ones alone.
+    states = {part.state for status in statuses for part in status.parts}
+    return {"sending": State.SENDING in states, "open": not states <= FINAL}
+
+
+def _property(index: int) -> str:
+    return f"m{index:02d}"
+
+
+def _statuses(statuses: Iterable[tuple[int, MessageStatus]]) -> dict[str, Value]:
+    return {_property(index): _encoder.encode(_bounded(status)) for index, status in statuses}
+
+
+MAX_ATTEMPTS_KEPT = 20
+
+
+def _bounded(status: MessageStatus) -> MessageStatus:
+    # A property holds 64 KiB: the first attempts and the latest tell the story.
+    if all(len(part.attempts) <= MAX_ATTEMPTS_KEPT for part in status.parts):
+        return status
+    parts = tuple(
+        msgspec.structs.replace(part, attempts=part.attempts[:2] + part.attempts[-(MAX_ATTEMPTS_KEPT - 2) :])
+        if len(part.attempts) > MAX_ATTEMPTS_KEPT
+        else part
+        for part in status.parts
+    )
+    return msgspec.structs.replace(status, parts=parts)
+
+
+def _record(entity: Entity) -> Record:
+    properties: Mapping[str, Any] = entity.properties
+    return Record(
+        batch=entity.partition.partition("-")[2],
+        lane=properties["lane"],
+        content=properties.get("content", b""),
+        statuses=tuple(_status_decoder.decode(properties[_property(index)]) for index in range(properties["count"])),
+        etag=entity.etag,
+    )
+
+
+def _event(entity: Entity) -> Event:
+    properties: Mapping[str, Any] = entity.properties
+    return msgspec.json.decode(properties["event"], type=Event)

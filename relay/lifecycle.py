@@ -1,0 +1,233 @@
+"""How a part moves from state to state: pure functions, the whole state machine in one file.
+
+    queued ─► sending ─► sent | failed | expired | unknown
+      │         ├─► deferred ─► sending …
+      │         └─► held ─────► sending …      (a route fault spends no attempt and no expiry)
+      └─► scheduled ─► sending …               (cancelled from scheduled, deferred, held)
+"""
+
+import uuid
+from datetime import datetime, timedelta
+
+import msgspec
+
+from relay import outcomes, retry
+from relay.model import DEAD, WAITING, Attempt, Delivery, Part, State, Submission
+from relay.outcomes import Deferred, Outcome, PerRecipient, Rejected, RouteFault, Sent, Unknown
+from relay.settings import Lane
+
+LEASE_SECONDS = 480.0
+"""How long an attempt may take. Below the host's ten-minute lease on the entry, so that a redelivery finds it over."""
+VERIFY_DELAY_SECONDS = 60.0
+"""How long after a lost answer a provider that can be asked is asked."""
+
+_replace = msgspec.structs.replace
+_ATTEMPTS = uuid.UUID("8a0c5f1e-6a51-4d0b-9a1c-7f2f0b8c1d5e")
+
+
+class Tried(msgspec.Struct, frozen=True, kw_only=True):
+    """What an attempt was and what came of it; the facts a settlement needs besides the part.
+
+    `is_final_check` says that the provider was asked about a lost answer already. `can_verify`: that it can be asked.
+    `hold_until` is the next probe of the route, for a route fault; `other_route` one to fail over to, or None.
+    """
+
+    answer: Outcome | PerRecipient
+    provider: str
+    at: datetime
+    now: datetime
+    lane: Lane
+    jitter: float
+    can_verify: bool = False
+    is_final_check: bool = False
+    hold_until: datetime | None = None
+    other_route: str | None = None
+
+
+def expires_at(part: Part, submission: Submission) -> datetime:
+    """When a part becomes too old. Time held does not count."""
+    return (part.expires_at or submission.expires_at) + timedelta(seconds=part.held_seconds)
+
+
+def is_due(part: Part, now: datetime) -> bool:
+    """Whether something must happen with a waiting part now. Entries may come up to five seconds early (clocks differ)."""
+    return part.state in WAITING and part.due_at is not None and part.due_at <= now + timedelta(seconds=5)
+
+
+def is_interrupted(part: Part, now: datetime) -> bool:
+    """Whether an attempt was begun and its process did not live to record what came of it."""
+    return part.state is State.SENDING and part.lease_until is not None and part.lease_until <= now
+
+
+def is_uncertain(part: Part) -> bool:
+    """Whether the last attempt may have reached the recipients without our knowing."""
+    return bool(part.attempts) and part.attempts[-1].outcome in ("unknown", "interrupted")
+
+
+def attempt_id(message_id: str, part: Part) -> str:
+    """A UUID for the part's current attempt, the same whenever it is looked at again."""
+    first = part.recipients[0] if part.recipients else 0
+    return str(uuid.uuid5(_ATTEMPTS, f"{message_id}/{first}/{part.attempt}/{part.redriven}"))
+
+
+def begin(part: Part, route: str, now: datetime) -> Part:
+    """The next attempt, on this route, under a fresh lease."""
+    resumed = resume(part, now)
+    return _replace(
+        resumed,
+        route=route,
+        state=State.SENDING,
+        attempt=part.attempt + 1,
+        lease_until=now + timedelta(seconds=LEASE_SECONDS),
+        code="",
+    )
+
+
+def resume(part: Part, now: datetime) -> Part:
+    """End a hold: the time held is added to the expiry."""
+    if part.held_since is None:
+        return part
+    held = part.held_seconds + max(0.0, (now - part.held_since).total_seconds())
+    return _replace(part, held_since=None, held_seconds=held)
+
+
+def hold(part: Part, route: str, code: str, now: datetime, until: datetime) -> Part:
+    """Wait for the route. Held again, the time already held goes on counting from its beginning."""
+    return _replace(
+        part,
+        route=route,
+        state=State.HELD,
+        due_at=until,
+        lease_until=None,
+        held_since=part.held_since or now,
+        code=code,
+    )
+
+
+def interrupt(part: Part) -> Part:
+    """Record that an attempt's process died."""
+    died = Attempt(
+        number=part.attempt,
+        route=part.route,
+        provider="",
+        at=(part.lease_until or datetime.min) - timedelta(seconds=LEASE_SECONDS),
+        outcome="interrupted",
+        code="interrupted",
+    )
+    return _replace(part, attempts=(*part.attempts, died), lease_until=None)
+
+
+def postpone(part: Part, until: datetime, code: str) -> Part:
+    """Take back an attempt that was begun and not made (no pace, no time left): it is not counted."""
+    return _replace(
+        part, state=State.DEFERRED, attempt=max(0, part.attempt - 1), due_at=until, lease_until=None, code=code
+    )
+
+
+def end(part: Part, state: State, code: str) -> Part:
+    """A final state. Nothing is due any more."""
+    return _replace(part, state=state, code=code, due_at=None, lease_until=None, held_since=None)
+
+
+def cancel(part: Part) -> Part | None:
+    """The part cancelled, or None when it is too late or already over."""
+    return end(part, State.CANCELLED, "") if part.state in WAITING else None
+
+
+def reschedule(part: Part, at: datetime) -> Part | None:
+    """The part scheduled for another time, or None when it is not scheduled."""
+    return _replace(part, due_at=at) if part.state is State.SCHEDULED else None
+
+
+def redrive(part: Part, now: datetime, lane_expiry_seconds: int, route: str | None) -> Part | None:
+    """A dead part put back, on `route` if asked for; None when it is not dead (so redriving twice sends once)."""
+    if part.state not in DEAD:
+        return None
+    return _replace(
+        part,
+        state=State.DEFERRED,
+        due_at=now,
+        expires_at=now + timedelta(seconds=lane_expiry_seconds),
+        held_seconds=0.0,
+        route=route or part.route,
+        is_pinned=route is not None or part.is_pinned,
+        redriven=part.redriven + 1,
+        code="",
+    )
+
+
+def settle(part: Part, submission: Submission, tried: Tried) -> tuple[Part, ...]:
+    """What an attempt made of a part: usually one part; more when recipients got different answers."""
+    if not isinstance(tried.answer, PerRecipient):
+        return (_settle_one(part, submission, tried, tried.answer),)
+    groups: dict[tuple[str, str], tuple[list[int], Outcome]] = {}
+    for numbers, outcome in tried.answer.outcomes:
+        # Recipients with the same kind and cause stay together: they will be retried together.
+        key = (type(outcome).__name__, outcome.code)
+        groups.setdefault(key, ([], outcome))[0].extend(numbers)
+    if len(groups) == 1:
+        ((_, outcome),) = groups.values()
+        return (_settle_one(part, submission, tried, outcome),)
+    return tuple(
+        _settle_one(_replace(part, recipients=tuple(sorted(numbers))), submission, tried, outcome)
+        for numbers, outcome in groups.values()
+    )
+
+
+_NAMES = {Sent: "sent", Deferred: "deferred", Rejected: "rejected", RouteFault: "route_fault", Unknown: "unknown"}
+
+
+def _settle_one(part: Part, submission: Submission, tried: Tried, outcome: Outcome) -> Part:
+    recorded = _replace(part, attempts=(*part.attempts, _attempt(part, tried, outcome)))
+    match outcome:
+        case Sent():
+            return _replace(end(recorded, State.SENT, ""), provider_id=outcome.provider_id)
+        case Rejected():
+            return end(recorded, State.FAILED, outcome.code)
+        case RouteFault():
+            return _after_route_fault(recorded, tried, outcome)
+        case Unknown() if submission.delivery is Delivery.AT_MOST_ONCE:
+            if tried.can_verify and not tried.is_final_check:
+                later = tried.now + timedelta(seconds=VERIFY_DELAY_SECONDS)
+                asked = _replace(recorded, provider_id=outcome.provider_id)
+                return _replace(asked, state=State.DEFERRED, due_at=later, lease_until=None, code=outcome.code)
+            return end(recorded, State.UNKNOWN, outcome.code)
+        case _:
+            return _after_deferral(recorded, submission, tried, outcome)
+
+
+def _attempt(part: Part, tried: Tried, outcome: Outcome) -> Attempt:
+    return Attempt(
+        number=part.attempt,
+        route=part.route,
+        provider=tried.provider,
+        at=tried.at,
+        outcome=_NAMES[type(outcome)],
+        code=outcome.code,
+        reply=outcomes.reply_text(outcome.reply),
+        provider_id=outcome.provider_id if isinstance(outcome, Sent | Unknown) else None,
+        seconds=round((tried.now - tried.at).total_seconds(), 3),
+    )
+
+
+def _after_route_fault(part: Part, tried: Tried, outcome: RouteFault) -> Part:
+    unspent = _replace(part, attempt=part.attempt - 1)
+    if tried.other_route is not None:
+        return _replace(unspent, state=State.DEFERRED, due_at=tried.now, lease_until=None, code=outcome.code)
+    until = tried.hold_until or tried.now + timedelta(seconds=60)
+    return hold(unspent, part.route, outcome.code, tried.now, until)
+
+
+def _after_deferral(part: Part, submission: Submission, tried: Tried, outcome: Deferred | Unknown) -> Part:
+    decision = retry.decide(
+        attempt=part.attempt,
+        now=tried.now,
+        expires_at=expires_at(part, submission),
+        min_seconds=tried.lane.retry_min_seconds,
+        max_seconds=tried.lane.retry_max_seconds,
+        jitter=tried.jitter,
+        retry_after_seconds=outcome.retry_after_seconds if isinstance(outcome, Deferred) else None,
+    )
+    if isinstance(decision, retry.TooLate):
+        return end(part, State.EXPIRED, outcome.code or "expired")
+    return _replace(part, state=State.DEFERRED, due_at=decision.at, lease_until=None, code=outcome.code)

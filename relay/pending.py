@@ -1,0 +1,150 @@
+"""The table of what waits, by due time: scheduled, deferred and held parts, and retries under way.
+
+A row says only "look at these messages of this batch then"; the journal says what to do. So a row that is lost, late or
+there twice does no harm: the row set of a batch follows from its statuses (`rows_of`), and every settlement
+writes the difference. Partition `due-<shard>`, row `<due>-<batch>`.
+"""
+
+import json
+from collections.abc import AsyncIterator, Iterable
+from datetime import UTC, datetime
+
+import msgspec
+
+from relay import ids
+from relay.model import MessageStatus, State
+from relay.storage.ports import Entity, Query, Tables
+
+TABLE = "pending"
+SHARDS = 4
+_STAMP = "%Y%m%dT%H%M%S%f"
+
+
+class Due(msgspec.Struct, frozen=True, kw_only=True):
+    """Messages (indices) of one batch that must be looked at at `at`.
+
+    `kind` is their state (`scheduled`, `deferred`, `held`), `attempt` the attempt to come, `route` the route held.
+    """
+
+    batch: str
+    lane: str
+    at: datetime
+    indices: tuple[int, ...]
+    kind: str
+    attempt: int
+    route: str = ""
+
+    @property
+    def partition(self) -> str:
+        """The row's partition key."""
+        return f"due-{int(ids.shard(self.batch), 16) % SHARDS}"
+
+    @property
+    def row(self) -> str:
+        """The row's key."""
+        return f"{self.at.strftime(_STAMP)}-{self.batch}"
+
+
+class Listed(msgspec.Struct, frozen=True, kw_only=True):
+    """A row as found. `requeued_at` is when recovery last put its entry back."""
+
+    due: Due
+    requeued_at: datetime | None = None
+
+
+def rows_of(batch: str, lane: str, statuses: Iterable[tuple[int, MessageStatus]]) -> dict[str, Due]:
+    """The rows that must exist for these statuses, by row key: one per due time."""
+    rows: dict[str, Due] = {}
+    for index, status in statuses:
+        for part in status.parts:
+            if part.due_at is None:
+                continue
+            kind = State.HELD if part.held_since is not None else part.state
+            due = Due(
+                batch=batch,
+                lane=lane,
+                at=part.due_at,
+                indices=(index,),
+                kind=str(kind),
+                attempt=part.attempt + 1,
+                route=part.route if kind is State.HELD else "",
+            )
+            known = rows.get(due.row)
+            if known is not None:
+                due = msgspec.structs.replace(due, indices=tuple(sorted({*known.indices, index})))
+            rows[due.row] = due
+    return rows
+
+
+class Pending:
+    """Writes and reads the rows."""
+
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+
+    async def put(self, due: Due) -> None:
+        """Write a row, whatever is there."""
+        await self._tables.upsert(TABLE, _entity(due))
+
+    async def remove(self, due: Due) -> None:
+        """Delete a row if it is there."""
+        await self._tables.delete(TABLE, due.partition, due.row)
+
+    async def mark_requeued(self, due: Due, at: datetime) -> None:
+        """Remember that recovery put the entry back."""
+        await self._tables.upsert(TABLE, _entity(due, requeued_at=at))
+
+    async def until(self, at: datetime) -> AsyncIterator[Listed]:
+        """All rows due before a moment, oldest first in each shard. Costs one operation a shard and thousand rows."""
+        for shard in range(SHARDS):
+            query = Query(partition=f"due-{shard}", row_before=at.strftime(_STAMP))
+            async for listed in self._all(query):
+                yield listed
+
+    async def held(self, route: str) -> AsyncIterator[Listed]:
+        """All rows of messages that a route's hold keeps back. Scans the table: for a release, not for a hot path."""
+        for shard in range(SHARDS):
+            query = Query(partition=f"due-{shard}", equals={"kind": str(State.HELD), "route": route})
+            async for listed in self._all(query):
+                yield listed
+
+    async def _all(self, query: Query) -> AsyncIterator[Listed]:
+        cursor: str | None = None
+        while True:
+            page = await self._tables.query(TABLE, query, cursor=cursor)
+            for entity in page.entities:
+                yield _listed(entity)
+            cursor = page.next
+            if cursor is None:
+                break
+
+
+def _entity(due: Due, requeued_at: datetime | None = None) -> Entity:
+    return Entity(
+        partition=due.partition,
+        row=due.row,
+        properties={
+            "lane": due.lane,
+            "indices": json.dumps(due.indices),
+            "kind": due.kind,
+            "attempt": due.attempt,
+            "route": due.route,
+            "requeued_at": requeued_at.isoformat() if requeued_at else "",
+        },
+    )
+
+
+def _listed(entity: Entity) -> Listed:
+    stamp, _, batch = entity.row.partition("-")
+    properties = entity.properties
+    requeued = str(properties.get("requeued_at", ""))
+    due = Due(
+        batch=batch,
+        lane=str(properties["lane"]),
+        at=datetime.strptime(stamp, _STAMP).replace(tzinfo=UTC),
+        indices=tuple(json.loads(str(properties["indices"]))),
+        kind=str(properties["kind"]),
+        attempt=int(str(properties["attempt"])),
+        route=str(properties["route"]),
+    )
+    return Listed(due=due, requeued_at=datetime.fromisoformat(requeued) if requeued else None)
