@@ -1,0 +1,1 @@
+"""A small local Azure Functions host on the genuine Python worker library. See README.md beside this file."""

@@ -1,0 +1,175 @@
+"""The host's own pages under /admin, open to every caller as `func start` leaves them, and the home page."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from devhost.http import Reply, full_route, json_reply, methods
+from devhost.outputs import Invoker
+from devhost.protos import RpcHttp, TypedData
+from devhost.queue_rules import QueueMessage
+from devhost.settings import HostSettings
+from devhost.timers import timer_input
+from devhost.worker import Function
+
+log = logging.getLogger("devhost.admin")
+
+VERSION = "4.0.0-devhost"
+
+
+class HostState(Protocol):
+    """What the pages ask of the host."""
+
+    errors: Sequence[str]
+    state: str
+    host_id: str
+    is_draining: bool
+
+    @property
+    def uptime_seconds(self) -> float: ...
+
+    @property
+    def outstanding(self) -> int:
+        """Invocations under way."""
+
+    def drain(self) -> None: ...
+
+    def resume(self) -> None: ...
+
+
+class AdminPages:
+    """Answers /admin/* and, if no function has that route, /."""
+
+    def __init__(
+        self,
+        *,
+        host: HostState,
+        functions: Sequence[Function],
+        disabled: frozenset[str],
+        settings: HostSettings,
+        invoker: Invoker,
+        environment: Mapping[str, str],
+    ) -> None:
+        self._host = host
+        self._functions = {f.name.lower(): f for f in functions}
+        self._disabled = disabled
+        self._settings = settings
+        self._invoker = invoker
+        self._has_homepage = environment.get("AzureWebJobsDisableHomepage", "").lower() != "true"
+        self._base = f"http://{environment.get('WEBSITE_HOSTNAME', 'localhost')}"
+        self._background: set[asyncio.Task[None]] = set()
+
+    async def __call__(self, method: str, path: str, body: bytes) -> Reply:
+        match method, path.rstrip("/"):
+            case "GET", "":
+                return self._homepage()
+            case "GET" | "POST", "/admin/host/ping":
+                return Reply(200)
+            case "GET", "/admin/host/status":
+                return json_reply(200, self._status())
+            case "GET", "/admin/host/drain/status":
+                return json_reply(200, self._drain_status())
+            case "POST", "/admin/host/drain":
+                self._host.drain()
+                return Reply(202)
+            case "POST", "/admin/host/resume":
+                self._host.resume()
+                return json_reply(200, {"state": self._host.state})
+            case "GET", "/admin/functions":
+                return json_reply(200, [self._describe(f) for f in self._functions.values()])
+            case _, page if page.startswith("/admin/functions/"):
+                return self._function_page(method, page.removeprefix("/admin/functions/"), body)
+        return Reply(404)
+
+    def _homepage(self) -> Reply:
+        if not self._has_homepage:
+            return Reply(204)
+        page = b"<!doctype html><title>Functions</title><p>Your local Functions host is up and running."
+        return Reply(200, page, [(b"content-type", b"text/html")])
+
+    def _status(self) -> dict[str, Any]:
+        status: dict[str, Any] = {
+            "id": self._host.host_id,
+            "state": self._host.state,
+            "version": VERSION,
+            "versionDetails": VERSION,
+            "processUptime": int(self._host.uptime_seconds * 1000),
+        }
+        if self._host.errors:
+            status["errors"] = list(self._host.errors)
+        return status
+
+    def _drain_status(self) -> dict[str, Any]:
+        outstanding = self._host.outstanding
+        state = "Disabled"
+        if self._host.is_draining:
+            state = "InProgress" if outstanding else "Completed"
+        return {"state": state, "outstandingInvocations": outstanding, "outstandingRetries": 0}
+
+    def _describe(self, function: Function) -> dict[str, Any]:
+        described: dict[str, Any] = {
+            "name": function.name,
+            "language": "python",
+            "isDisabled": function.name in self._disabled,
+            "href": f"{self._base}/admin/functions/{function.name}",
+            "config": {"bindings": list(function.bindings)},
+        }
+        if function.kind == "httpTrigger":
+            described["invoke_url_template"] = f"{self._base}/{full_route(function, self._settings)}"
+        return described
+
+    def _function_page(self, method: str, name: str, body: bytes) -> Reply:
+        name, _, rest = name.partition("/")
+        function = self._functions.get(name.lower())
+        if function is None or rest not in {"", "status"}:
+            return Reply(404)
+        if method == "GET":
+            return json_reply(200, {} if rest else self._describe(function))
+        if method != "POST" or rest:
+            return Reply(404)
+        text = _input_of(body)
+        if text is None:
+            return Reply(400)
+        task = asyncio.create_task(self._invoke(function, text))
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+        return Reply(202)
+
+    async def _invoke(self, function: Function, text: str) -> None:
+        log.info("Invoking %s from the admin page", function.name)
+        match function.kind:
+            case "queueTrigger":
+                message = QueueMessage(id="", pop_receipt="", text=text, dequeue_count=0)
+                await self._invoker.invoke_with_message(function, text.encode(), message)
+            case "timerTrigger":
+                await self._invoker.invoke(function, timer_input(None, is_past_due=False), {})
+            case "httpTrigger":
+                request = RpcHttp(method="POST", url=self._base, body=TypedData(bytes=text.encode()))
+                await self._invoker.invoke(function, TypedData(http=request), {})
+            case kind:
+                log.error("%s: a %s cannot be invoked here", function.name, kind)
+
+
+def _input_of(body: bytes) -> str | None:
+    """The `input` of `{"input": "…"}`; None if there is none."""
+    try:
+        content = json.loads(body)
+    except ValueError:
+        return None
+    value = content.get("input") if isinstance(content, dict) else None
+    if value is None:
+        return None
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def function_line(function: Function, address: str, settings: HostSettings) -> str:
+    """A line of the start-up list, as `func start` prints it."""
+    if function.kind != "httpTrigger":
+        return f"\t{function.name}: {function.kind}"
+    listed = ",".join(methods(function))
+    prefix = f"[{listed}] " if listed else ""
+    return f"\t{function.name}: {prefix}{address}/{full_route(function, settings)}"

@@ -1,0 +1,45 @@
+"""Log lines on stderr: time, level, function name, message. One line per record."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from contextvars import ContextVar
+from typing import TextIO
+
+# The function that the current task runs, so that a log line can name it. A ContextVar belongs to its task.
+current_function: ContextVar[str] = ContextVar("devhost_current_function", default="host")
+
+LEVELS = {
+    "trace": logging.DEBUG,
+    "debug": logging.DEBUG,
+    "information": logging.INFO,
+    "warning": logging.WARNING,
+    "error": logging.ERROR,
+    "critical": logging.CRITICAL,
+    "none": logging.CRITICAL + 1,
+}
+
+
+class LineFormatter(logging.Formatter):
+    """Keeps a record on one line; a traceback follows it, indented."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        message = record.getMessage().replace("\n", "\\n")
+        function = current_function.get()
+        line = f"{self.formatTime(record)} {record.levelname:<8} [{function}] {message}"
+        if record.exc_info:
+            line += "\n    " + self.formatException(record.exc_info).replace("\n", "\n    ")
+        return line
+
+
+def set_up_logging(level: str, stream: TextIO = sys.stderr) -> None:
+    """Attaches the one handler. `level` is a host.json log level such as Information."""
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(LineFormatter())
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(LEVELS.get(level.lower(), logging.INFO))
+    # The worker library writes a line per invocation and the SDKs one per request; both drown the app's own lines.
+    for name in ("azure", "uvicorn", "asyncio"):
+        logging.getLogger(name).setLevel(logging.WARNING)

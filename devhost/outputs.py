@@ -1,0 +1,63 @@
+"""Runs a function and then writes its `queue` output bindings, as the host does once the function has returned."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+
+from devhost.protos import TypedData
+from devhost.queue_rules import QueueMessage, encode_body, output_bodies, trigger_input, trigger_metadata
+from devhost.queues import Notices
+from devhost.storage import Queue
+from devhost.worker import Function, Invocation, Worker
+
+log = logging.getLogger("devhost.outputs")
+
+type QueueFor = Callable[[Mapping[str, object]], Queue]
+
+
+class Invoker:
+    """Invokes functions with their outputs. `queue_for` gives the queue that a binding names."""
+
+    def __init__(self, worker: Worker, *, is_base64: bool, queue_for: QueueFor, notices: Notices) -> None:
+        self._worker = worker
+        self._is_base64 = is_base64
+        self._queue_for = queue_for
+        self._notices = notices
+
+    async def invoke(
+        self,
+        function: Function,
+        value: TypedData,
+        metadata: Mapping[str, TypedData],
+        trace_parent: str = "",
+    ) -> Invocation:
+        """The invocation; failed as well when an output cannot be written."""
+        invocation = await self._worker.invoke(function, value, metadata, trace_parent)
+        if not invocation.succeeded or not invocation.outputs:
+            return invocation
+        try:
+            for name, output in invocation.outputs:
+                binding = function.output(name)
+                if binding is not None and str(binding["type"]).lower() == "queue":
+                    await self._write(binding, output)
+        except Exception as error:
+            log.exception("Writing an output of %s failed", function.name)
+            return Invocation(succeeded=False, error=type(error).__name__)
+        return invocation
+
+    async def invoke_with_message(self, function: Function, body: bytes, message: QueueMessage) -> bool:
+        """Runs a queue function on a message; says whether it succeeded."""
+        value = trigger_input(body, is_binary=str(function.trigger.get("dataType", "")).lower() == "binary")
+        if value is None:
+            log.error("%s: the message is not UTF-8 text", function.name)
+            return False
+        metadata = trigger_metadata(message, body, datetime.now(UTC))
+        return (await self.invoke(function, value, metadata)).succeeded
+
+    async def _write(self, binding: Mapping[str, object], output: TypedData) -> None:
+        queue = self._queue_for(binding)
+        for body in output_bodies(output):
+            await queue.put(encode_body(body, is_base64=self._is_base64))
+        self._notices.notify(queue.name)

@@ -1,0 +1,197 @@
+"""The queue trigger's decisions, apart from the acts: when to poll, what to do with a message, what a function sees.
+
+Source: azure-sdk-for-net Storage.Queues extension 5.3.7 (QueueListener, QueueProcessor, QueueTriggerBinding,
+RandomizedExponentialBackoffStrategy) and azure-functions-host (WorkerFunctionInvoker, FunctionBinding).
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from enum import Enum
+
+import msgspec
+
+from devhost.protos import TypedData
+from devhost.settings import is_queue_name
+
+MIN_DELAY_SECONDS = 0.1
+FOREVER = "9999-12-31T23:59:59.9999999+00:00"
+
+
+class QueueMessage(msgspec.Struct, frozen=True, kw_only=True):
+    """A received message. `text` is as it lies on the queue (base64 or not); times are aware UTC or None."""
+
+    id: str
+    pop_receipt: str
+    text: str
+    dequeue_count: int
+    inserted_at: datetime | None = None
+    expires_at: datetime | None = None
+    next_visible_at: datetime | None = None
+
+
+class Backoff:
+    """Randomised exponential delay between polls of an empty queue, in seconds.
+
+    `jitter` gives a factor from 0.8 to 1.2. 100 ms after a message was found; then 100 ms plus 100 ms, 200 ms, 400 ms
+    and so on, each increment jittered; as soon as a value reaches the maximum the delay is exactly that and stays.
+    """
+
+    def __init__(self, max_seconds: float, jitter: Callable[[], float]) -> None:
+        self._max = max_seconds
+        self._jitter = jitter
+        self._current = MIN_DELAY_SECONDS
+        self._exponent = 0
+
+    def next_delay(self, *, found_messages: bool) -> float:
+        """The delay after an empty poll; `found_messages` says whether any came since the last delay."""
+        if found_messages:
+            self._current, self._exponent = MIN_DELAY_SECONDS, 1
+        elif self._current != self._max:
+            delay = MIN_DELAY_SECONDS
+            if self._exponent > 0:
+                delay += self._jitter() * 2 ** (self._exponent - 1) * MIN_DELAY_SECONDS
+            if delay < self._max:
+                self._current, self._exponent = delay, self._exponent + 1
+            else:
+                self._current = self._max
+        return self._current
+
+
+class Completion(Enum):
+    """What to do with a message after its invocation."""
+
+    DELETE = "delete"
+    RELEASE = "release"  # visible again after host.json visibilityTimeout
+    POISON = "poison"  # copy to the poison queue, then delete
+    LEAVE = "leave"  # nothing: it stays invisible until its lease ends
+
+
+def poison_queue_name(queue: str) -> str | None:
+    """`<queue>-poison`; None for a poison queue itself and where the result is no valid name."""
+    name = f"{queue}-poison"
+    return None if queue.endswith("-poison") or not is_queue_name(name) else name
+
+
+def may_invoke(dequeue_count: int, max_dequeue_count: int, *, always: bool) -> bool:
+    """Whether to run the function. A message dequeued more often than allowed kills the process: it is not run.
+
+    `always` is the 5.3.8 extension on a poison queue's trigger; 5.3.7 applies the rule there as well.
+    """
+    return always or dequeue_count <= max_dequeue_count
+
+
+def completion(
+    *, succeeded: bool, dequeue_count: int, max_dequeue_count: int, has_poison: bool
+) -> Completion:
+    """What follows an invocation."""
+    if succeeded:
+        return Completion.DELETE
+    if not has_poison:
+        return Completion.LEAVE
+    return Completion.RELEASE if dequeue_count < max_dequeue_count else Completion.POISON
+
+
+def decode_body(text: str, *, is_base64: bool) -> bytes | None:
+    """The body, or None if it is not the base64 that it must be."""
+    if not is_base64:
+        return text.encode()
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        return None
+
+
+def encode_body(body: bytes, *, is_base64: bool) -> str:
+    """The text to put on a queue."""
+    return base64.b64encode(body).decode() if is_base64 else body.decode()
+
+
+def trigger_input(body: bytes, *, is_binary: bool) -> TypedData | None:
+    """The argument; None if the function wants text and the body is not UTF-8 (a failed attempt)."""
+    if is_binary:
+        return TypedData(bytes=body)
+    text = utf8(body)
+    return None if text is None else TypedData(string=text)
+
+
+def utf8(body: bytes) -> str | None:
+    """The text, or None."""
+    try:
+        return body.decode()
+    except UnicodeDecodeError:
+        return None
+
+
+def trigger_metadata(message: QueueMessage, body: bytes, now: datetime) -> dict[str, TypedData]:
+    """What the worker gets beside the body. A JSON object's own fields overwrite these, whatever their case."""
+    metadata = {
+        "DequeueCount": TypedData(json=str(message.dequeue_count)),
+        "ExpirationTime": _time(message.expires_at),
+        "InsertionTime": _time(message.inserted_at or now),
+        "NextVisibleTime": _time(message.next_visible_at),
+    }
+    text = utf8(body)
+    if text is not None:
+        metadata["QueueTrigger"] = TypedData(string=text)
+    # Both are absent when the admin page invokes the function.
+    if message.id:
+        metadata["Id"] = TypedData(string=message.id)
+    if message.pop_receipt:
+        metadata["PopReceipt"] = TypedData(string=message.pop_receipt)
+    _overwrite(metadata, text or "")
+    return metadata
+
+
+def _time(moment: datetime | None) -> TypedData:
+    text = FOREVER if moment is None or moment.year == 9999 else moment.astimezone(UTC).isoformat()
+    return TypedData(json=f'"{text}"')
+
+
+def _overwrite(metadata: dict[str, TypedData], text: str) -> None:
+    if not text.lstrip().startswith("{"):
+        return
+    try:
+        fields = msgspec.json.decode(text, type=dict[str, msgspec.Raw])
+    except msgspec.DecodeError:
+        return
+    names = {name.lower(): name for name in metadata}
+    for field, raw in fields.items():
+        value = _field_value(bytes(raw).decode())
+        if value is not None:
+            metadata[names.setdefault(field.lower(), field)] = value
+
+
+def _field_value(raw: str) -> TypedData | None:
+    """A top-level field as binding data: objects as JSON, scalars as .NET writes them, arrays and null not at all."""
+    if raw.startswith("[") or raw == "null":
+        return None
+    if raw.startswith("{"):
+        return TypedData(json=raw)
+    if raw.startswith('"'):
+        return TypedData(string=json.loads(raw))
+    return TypedData(string={"true": "True", "false": "False"}.get(raw, raw))
+
+
+def output_bodies(value: TypedData) -> list[bytes]:
+    """The messages that a `queue` output binding writes: bytes untouched, JSON text rewritten, an array one each."""
+    if value.bytes is not None:
+        return [value.bytes]
+    text = str(value.json if value.json is not None else value.string or "")
+    if not text.lstrip().startswith(("{", "[")):
+        return [text.encode()]
+    try:
+        content = json.loads(text)
+    except ValueError:
+        return [text.encode()]
+    items = content if isinstance(content, list) else [content]
+    return [_rewritten(item) for item in items]
+
+
+def _rewritten(item: object) -> bytes:
+    # JToken.ToString() writes objects with an indent of two.
+    return (item if isinstance(item, str) else json.dumps(item, indent=2, ensure_ascii=False)).encode()

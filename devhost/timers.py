@@ -1,0 +1,198 @@
+"""Timer triggers: schedules, the monitor that remembers them across restarts, and the loop that fires.
+
+Source: azure-webjobs-sdk-extensions Timers (TimerListener, ScheduleMonitor, CronSchedule, ConstantSchedule).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta, tzinfo
+from typing import Protocol
+
+import msgspec
+from cronsim import CronSim, CronSimError
+
+from devhost.logs import current_function
+from devhost.protos import TypedData
+from devhost.settings import FunctionConfigurationError, parse_timespan
+from devhost.storage import BlobTexts, StorageUnavailableError
+from devhost.worker import Function, Invocation
+
+log = logging.getLogger("devhost.timers")
+
+type Clock = Callable[[], datetime]
+type Fire = Callable[[Function, TypedData], Awaitable[Invocation]]
+
+NEVER = datetime(1, 1, 1, tzinfo=UTC)
+
+
+class Schedule(Protocol):
+    """When a timer fires."""
+
+    def next_after(self, moment: datetime) -> datetime:
+        """The first time strictly after `moment`, both aware UTC."""
+
+
+class CronSchedule:
+    """NCRONTAB: `{second} {minute} {hour} {day} {month} {day of week}`, seconds optional, in the zone given."""
+
+    def __init__(self, expression: str, zone: tzinfo) -> None:
+        self._expression = expression
+        self._zone = zone
+        self.next_after(datetime.now(UTC))
+
+    def next_after(self, moment: datetime) -> datetime:
+        try:
+            times = CronSim(self._expression, moment.astimezone(self._zone))
+            # NCRONTAB wants day and day of week to match both; Debian's cron, which cronsim follows, one of them.
+            times.day_and = True
+            return next(times).astimezone(UTC)
+        except (CronSimError, StopIteration) as error:
+            raise FunctionConfigurationError(
+                f"'{self._expression}' is not a schedule that ever fires."
+            ) from error
+
+
+class ConstantSchedule:
+    """A fixed interval."""
+
+    def __init__(self, interval: timedelta) -> None:
+        self._interval = interval
+
+    def next_after(self, moment: datetime) -> datetime:
+        return moment + self._interval
+
+
+def parse_schedule(text: str, zone: tzinfo) -> Schedule:
+    """A cron expression or a TimeSpan such as 00:05:00. Raises FunctionConfigurationError."""
+    if " " in text.strip():
+        return CronSchedule(text.strip(), zone)
+    try:
+        interval = parse_timespan(text)
+    except ValueError as error:
+        raise FunctionConfigurationError(f"'{text}' is neither a cron expression nor a time span.") from error
+    if interval <= timedelta(0):
+        raise FunctionConfigurationError(f"'{text}' is not a positive time span.")
+    return ConstantSchedule(interval)
+
+
+def is_monitored(schedule: Schedule, now: datetime, *, wanted: bool) -> bool:
+    """The genuine host keeps no state for schedules that fire more than once a minute."""
+    first = schedule.next_after(now)
+    return wanted and schedule.next_after(first) - first >= timedelta(minutes=1)
+
+
+class Status(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
+    """What the monitor blob holds; field names as the genuine host writes them."""
+
+    last: datetime = NEVER
+    next: datetime
+    last_updated: datetime = NEVER
+
+
+def check(status: Status | None, schedule: Schedule, now: datetime) -> tuple[Status, bool]:
+    """The status to go on with at start, and whether one past-due run is owed, however many were missed."""
+    if status is None:
+        return Status(next=schedule.next_after(now)), False
+    base = next((t for t in (status.last, status.last_updated) if t != NEVER), None)
+    expected = schedule.next_after(base) if base is not None else status.next
+    if expected != status.next:
+        # The schedule was changed since: what it says now counts, and nothing is past due.
+        following = expected if expected > now else schedule.next_after(now)
+        return Status(next=following, last_updated=now), False
+    return status, now > status.next
+
+
+def after_run(schedule: Schedule, status: Status, now: datetime) -> Status:
+    """The status after a run that began by the clock at `now`; a run fired early counts from its due time."""
+    base = max(now, status.next)
+    return Status(last=base, next=schedule.next_after(base), last_updated=base)
+
+
+def timer_input(status: Status | None, *, is_past_due: bool) -> TypedData:
+    """The trigger's argument."""
+    content = {
+        "Schedule": {"AdjustForDST": True},
+        "ScheduleStatus": None if status is None else msgspec.to_builtins(status),
+        "IsPastDue": is_past_due,
+    }
+    return TypedData(json=json.dumps(content))
+
+
+class TimerListener:
+    """Fires one timer until stopped, never twice at once: the next time is reckoned when a run has ended."""
+
+    def __init__(
+        self,
+        *,
+        function: Function,
+        schedule: Schedule,
+        blobs: BlobTexts | None,
+        blob_name: str,
+        clock: Clock,
+        wait: Callable[[asyncio.Event, float], Awaitable[None]],
+        fire: Fire,
+    ) -> None:
+        self._function = function
+        self._schedule = schedule
+        self._blobs = blobs
+        self._blob_name = blob_name
+        self._clock = clock
+        self._wait = wait
+        self._fire = fire
+        self._stopped = asyncio.Event()
+        self.in_flight = 0
+
+    def stop(self) -> None:
+        """Ends after a run under way."""
+        self._stopped.set()
+
+    async def run(self) -> None:
+        """Runs until `stop`."""
+        current_function.set(self._function.name)
+        now = self._clock()
+        status, is_past_due = check(await self._recorded(), self._schedule, now)
+        await self._record(status)
+        if is_past_due:
+            log.info("Running once for what was due since %s", status.next.isoformat())
+            status = await self._run_once(status, is_past_due=True)
+        elif self._function.trigger.get("runOnStartup"):
+            status = await self._run_once(status, is_past_due=False)
+        while not self._stopped.is_set():
+            wait_seconds = (status.next - self._clock()).total_seconds()
+            if wait_seconds > 0:
+                await self._wait(self._stopped, wait_seconds)
+            if not self._stopped.is_set():
+                status = await self._run_once(status, is_past_due=False)
+
+    async def _run_once(self, status: Status, *, is_past_due: bool) -> Status:
+        shown = status if self._blobs is not None else None
+        self.in_flight = 1
+        try:
+            await self._fire(self._function, timer_input(shown, is_past_due=is_past_due))
+        finally:
+            self.in_flight = 0
+        following = after_run(self._schedule, status, self._clock())
+        await self._record(following)
+        return following
+
+    async def _recorded(self) -> Status | None:
+        if self._blobs is None:
+            return None
+        try:
+            text = await self._blobs.read(self._blob_name)
+            return msgspec.json.decode(text, type=Status) if text else None
+        except (StorageUnavailableError, msgspec.DecodeError) as error:
+            log.warning("The timer's status cannot be read and counts as absent: %s", error)
+            return None
+
+    async def _record(self, status: Status) -> None:
+        if self._blobs is None:
+            return
+        try:
+            await self._blobs.write(self._blob_name, msgspec.json.encode(status).decode())
+        except StorageUnavailableError as error:
+            log.warning("The timer's status cannot be kept: %s", error)
