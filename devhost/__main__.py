@@ -83,9 +83,7 @@ def _loop_factory() -> type[asyncio.AbstractEventLoop] | None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="devhost", description="A local Azure Functions host for Python apps."
-    )
+    parser = argparse.ArgumentParser(prog="devhost", description="A local Azure Functions host for Python apps.")
     parser.add_argument("--app-root", default=".", help="the folder with host.json and function_app.py")
     parser.add_argument("--port", type=int, help="default 7071; 0 takes a free port")
     parser.add_argument("--address", default="127.0.0.1")

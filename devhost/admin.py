@@ -24,7 +24,7 @@ VERSION = "4.0.0-devhost"
 class HostState(Protocol):
     """What the pages ask of the host."""
 
-    errors: Sequence[str]
+    errors: list[str]
     state: str
     host_id: str
     is_draining: bool

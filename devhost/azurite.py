@@ -73,12 +73,8 @@ class Azurite:
 def _command(*, location: Path | None, ports: AzuritePorts) -> list[str | Path]:
     node = shutil.which("node")
     if node is None or not _PROGRAM.exists():
-        raise ChildEndedError(
-            "Azurite is not installed: run `make setup` first (it needs Node.js 20 or newer)."
-        )
-    persistence: list[str | Path] = (
-        ["--inMemoryPersistence"] if location is None else ["--location", location]
-    )
+        raise ChildEndedError("Azurite is not installed: run `make setup` first (it needs Node.js 20 or newer).")
+    persistence: list[str | Path] = ["--inMemoryPersistence"] if location is None else ["--location", location]
     return [
         node,
         _PROGRAM,

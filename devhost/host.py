@@ -99,12 +99,13 @@ class Host:
 
     async def run(self, sock: socket.socket) -> int:
         """Serves on the bound socket until stopped."""
-        address = "http://%s:%d" % sock.getsockname()[:2]
+        name, port = sock.getsockname()[:2]
+        address = f"http://{name}:{port}"
         try:
             self._functions = await self._worker.start()
         except WorkerStartError as error:
             self.errors.append(str(error).split("\n", 1)[0])
-            log.error("The app could not be loaded: %s", str(error))  # noqa: TRY400 - the text holds the traceback
+            log.error("The app could not be loaded: %s", str(error))
         self._disabled = frozenset(f.name for f in self._functions if is_disabled(f.name, self._environment))
         routes = [route for f in self._functions if (route := self._http_route(f)) is not None]
         server = self._server(RouteTable(routes))
@@ -218,9 +219,7 @@ class Host:
 
     def _queue_listener(self, function: Function) -> QueueListener:
         if function.has_retry:
-            log.warning(
-                "Soon retries will not be supported for function '%s'; they are not here.", function.name
-            )
+            log.warning("Soon retries will not be supported for function '%s'; they are not here.", function.name)
         name = queue_name(str(function.trigger["queueName"]), self._environment)
         connection = connection_string(str(function.trigger.get("connection") or ""), self._environment)
         poison = poison_queue_name(name)
@@ -254,9 +253,7 @@ class Host:
 
     def _bound_queue(self, binding: Mapping[str, object]) -> StorageQueue:
         name = queue_name(str(binding["queueName"]), self._environment)
-        return self._storage.queue(
-            connection_string(str(binding.get("connection") or ""), self._environment), name
-        )
+        return self._storage.queue(connection_string(str(binding.get("connection") or ""), self._environment), name)
 
     def _print_start(self, address: str) -> None:
         lines = ["", "Functions:", ""]
@@ -276,9 +273,7 @@ class Host:
         waits = [asyncio.create_task(_drained(listener)) for listener in self._listeners]
         _, late = await asyncio.wait([serving, *self._tasks, *waits], timeout=STOP_SECONDS)
         if late or self._worker.in_flight:
-            log.warning(
-                "Stopped with %d invocations unfinished; their messages stay leased", self._worker.in_flight
-            )
+            log.warning("Stopped with %d invocations unfinished; their messages stay leased", self._worker.in_flight)
             # Cancelling would let functions and listeners run on; the genuine host's process just ends.
             _flush_and_exit(EXIT_ERROR if self._failure is not None else 0)
         self._worker.stop()
@@ -309,9 +304,7 @@ def host_id(app_root: Path, environment: Mapping[str, str]) -> str:
 
 
 def _end_process(function: str) -> None:
-    log.critical(
-        "A function timeout has occurred in '%s'. The process ends, and every invocation in it.", function
-    )
+    log.critical("A function timeout has occurred in '%s'. The process ends, and every invocation in it.", function)
     _flush_and_exit(EXIT_FUNCTION_TIMEOUT)
 
 

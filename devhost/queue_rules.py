@@ -85,9 +85,7 @@ def may_invoke(dequeue_count: int, max_dequeue_count: int, *, always: bool) -> b
     return always or dequeue_count <= max_dequeue_count
 
 
-def completion(
-    *, succeeded: bool, dequeue_count: int, max_dequeue_count: int, has_poison: bool
-) -> Completion:
+def completion(*, succeeded: bool, dequeue_count: int, max_dequeue_count: int, has_poison: bool) -> Completion:
     """What follows an invocation."""
     if succeeded:
         return Completion.DELETE

@@ -111,15 +111,11 @@ def _mixed_segment(segment: str, template: str) -> tuple[str, int, bool]:
 def _constraint(text: str, template: str) -> str:
     names = [name for name in text.split(":") if name]
     if len(names) > 1 or any(name not in CONSTRAINTS for name in names):
-        raise FunctionConfigurationError(
-            f"The route constraint '{text}' in '{template}' is not supported here."
-        )
+        raise FunctionConfigurationError(f"The route constraint '{text}' in '{template}' is not supported here.")
     return CONSTRAINTS[names[0]] if names else ""
 
 
 def _group_name(name: str, template: str) -> str:
     if not name.isidentifier():
-        raise FunctionConfigurationError(
-            f"The route parameter '{name}' in '{template}' is not supported here."
-        )
+        raise FunctionConfigurationError(f"The route parameter '{name}' in '{template}' is not supported here.")
     return name

@@ -91,11 +91,7 @@ class _Reader:
     def raw(self, path: str) -> Any:
         node: Any = self._content
         for part in path.split("."):
-            found = (
-                next((key for key in node if key.lower() == part.lower()), None)
-                if isinstance(node, dict)
-                else None
-            )
+            found = next((key for key in node if key.lower() == part.lower()), None) if isinstance(node, dict) else None
             if found is None:
                 return None
             node = node[found]
@@ -110,9 +106,7 @@ class _Reader:
         except (TypeError, ValueError):
             number = least - 1
         if not least <= number <= most:
-            self.problems.append(
-                f"host.json: '{path}' is {value!r}; it must be a whole number from {least} to {most}."
-            )
+            self.problems.append(f"host.json: '{path}' is {value!r}; it must be a whole number from {least} to {most}.")
         return number
 
     def span(self, path: str, default: timedelta, least: timedelta) -> timedelta:
@@ -143,9 +137,7 @@ def read_host_json(text: str, environment: Mapping[str, str], processors: int) -
         route_prefix=reader.text("extensions.http.routePrefix", "api").strip("/"),
         function_timeout=_function_timeout(reader),
         max_outstanding_requests=_outstanding(reader),
-        custom_headers=tuple(
-            (k, str(v)) for k, v in (reader.raw("extensions.http.customHeaders") or {}).items()
-        ),
+        custom_headers=tuple((k, str(v)) for k, v in (reader.raw("extensions.http.customHeaders") or {}).items()),
         log_level=reader.text("logging.logLevel.default", "Information"),
         queues=_queue_settings(reader, processors),
         ignored=tuple(path for path in UNSUPPORTED if reader.raw(path) is not None),
@@ -171,15 +163,11 @@ def _queue_settings(reader: _Reader, processors: int) -> QueueSettings:
     batch_size = reader.number(f"{section}.batchSize", 16, 1, 32)
     encoding = reader.text(f"{section}.messageEncoding", "base64").lower()
     if encoding not in {"base64", "none"}:
-        reader.problems.append(
-            f"host.json: '{section}.messageEncoding' is {encoding!r}; it must be base64 or none."
-        )
+        reader.problems.append(f"host.json: '{section}.messageEncoding' is {encoding!r}; it must be base64 or none.")
     polling = reader.span(f"{section}.maxPollingInterval", timedelta(minutes=1), timedelta(milliseconds=100))
     return QueueSettings(
         batch_size=batch_size,
-        new_batch_threshold=reader.number(
-            f"{section}.newBatchThreshold", batch_size // 2 * processors, 0, 2**31 - 1
-        ),
+        new_batch_threshold=reader.number(f"{section}.newBatchThreshold", batch_size // 2 * processors, 0, 2**31 - 1),
         # The genuine extension cannot tell an explicit minute from the default, and shortens both when developing.
         max_polling_interval=timedelta(seconds=2) if polling == timedelta(minutes=1) else polling,
         max_dequeue_count=reader.number(f"{section}.maxDequeueCount", 5, 1, 2**31 - 1),
@@ -296,6 +284,4 @@ def is_queue_name(name: str) -> bool:
 def is_disabled(function: str, environment: Mapping[str, str]) -> bool:
     """Whether `AzureWebJobs.<function>.Disabled` (or with underscores) is set to 1 or true."""
     names = {f"azurewebjobs.{function}.disabled".lower(), f"azurewebjobs_{function}_disabled".lower()}
-    return any(
-        name.lower() in names and value.lower() in {"1", "true"} for name, value in environment.items()
-    )
+    return any(name.lower() in names and value.lower() in {"1", "true"} for name, value in environment.items())

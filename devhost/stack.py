@@ -231,9 +231,7 @@ async def run(folder: Path, environ: Mapping[str, str], *, tell: Callable[[str],
     """
     port = port_from(environ)
     if not is_free(port):
-        raise StackError(
-            f"Port {port} is in use: stop what listens there, or choose another: PORT=7072 make run"
-        )
+        raise StackError(f"Port {port} is in use: stop what listens there, or choose another: PORT=7072 make run")
     with only_run_of(folder / ".local"):
         environment = environment_for(folder, environ)
         async with AsyncExitStack() as exits:

@@ -215,9 +215,7 @@ class Storage:
         """The blob container of that name."""
         from azure.storage.blob.aio import ContainerClient
 
-        client = ContainerClient.from_connection_string(
-            connection_string, name, transport=self._shared_transport()
-        )
+        client = ContainerClient.from_connection_string(connection_string, name, transport=self._shared_transport())
         return BlobContainer(client)
 
     def _shared_transport(self) -> Any:

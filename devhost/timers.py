@@ -51,9 +51,7 @@ class CronSchedule:
             times.day_and = True
             return next(times).astimezone(UTC)
         except (CronSimError, StopIteration) as error:
-            raise FunctionConfigurationError(
-                f"'{self._expression}' is not a schedule that ever fires."
-            ) from error
+            raise FunctionConfigurationError(f"'{self._expression}' is not a schedule that ever fires.") from error
 
 
 class ConstantSchedule:

@@ -177,9 +177,7 @@ class Worker:
             function_id=function.function_id,
             input_data=(ParameterBinding(name=str(function.trigger["name"]), data=value),),
             trigger_metadata=trigger_metadata,
-            trace_context=SimpleNamespace(
-                trace_parent=trace_parent or _trace_parent(), trace_state="", attributes={}
-            ),
+            trace_context=SimpleNamespace(trace_parent=trace_parent or _trace_parent(), trace_state="", attributes={}),
             retry_context=NO_RETRY,
         )
         answer = await self._runtime.invocation_request(
@@ -212,9 +210,7 @@ def _function(result: Any) -> Function:
     )
 
 
-def _outputs(
-    returned: TypedData | None, output_data: Sequence[ParameterBinding]
-) -> tuple[tuple[str, TypedData], ...]:
+def _outputs(returned: TypedData | None, output_data: Sequence[ParameterBinding]) -> tuple[tuple[str, TypedData], ...]:
     named = tuple((binding.name, binding.data) for binding in output_data)
     return named if returned is None else (("$return", returned), *named)
 

@@ -12,7 +12,9 @@ def obstacle(route: Route, message: Message, submission: Submission, recipients:
     if submission.size > capabilities.max_bytes:
         return f"route {route.name} carries at most {capabilities.max_bytes} bytes, the message has {submission.size}"
     if recipients > capabilities.max_recipients:
-        return f"route {route.name} takes at most {capabilities.max_recipients} recipients, the message has {recipients}"
+        return (
+            f"route {route.name} takes at most {capabilities.max_recipients} recipients, the message has {recipients}"
+        )
     missing = sorted(needs(message) - capabilities.features)
     if missing:
         return f"route {route.name} cannot carry: {', '.join(FEATURES[feature] for feature in missing)}"

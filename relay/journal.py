@@ -115,7 +115,8 @@ class Journal:
         if record is None:
             raise NotFound("no such batch")
         return record, sorted(
-            (_event(entity) for entity in entities if entity.row.startswith(_EVENT)), key=lambda event: event.at
+            (_event(entity) for entity in entities if entity.row.startswith(_EVENT)),
+            key=lambda event: event.at,
         )
 
     async def note(self, batch: str, event: Event) -> bool:
@@ -161,7 +162,9 @@ class Journal:
         A batch whose rows run over the page's end comes in two pages. Batches that still wait are left out.
         """
         query = Query(
-            partition_from=f"{shard}-", partition_before=f"{shard}-{ids.batch_floor(before)}", select=("open",)
+            partition_from=f"{shard}-",
+            partition_before=f"{shard}-{ids.batch_floor(before)}",
+            select=("open",),
         )
         page = await self._tables.query(TABLE, query, cursor=cursor)
         unfinished = {entity.partition for entity in page.entities if entity.properties.get("open")}
@@ -177,14 +180,24 @@ class Journal:
 
 
 async def every_record(
-    journal: Journal, *, since: datetime, before: datetime, is_sending: bool | None = None, with_content: bool = True
+    journal: Journal,
+    *,
+    since: datetime,
+    before: datetime,
+    is_sending: bool | None = None,
+    with_content: bool = True,
 ) -> AsyncIterator[Record]:
     """All records of a time range, shard by shard."""
     for shard in ids.SHARDS:
         cursor: str | None = None
         while True:
             records, cursor = await journal.records(
-                since=since, before=before, shard=shard, is_sending=is_sending, cursor=cursor, with_content=with_content
+                since=since,
+                before=before,
+                shard=shard,
+                is_sending=is_sending,
+                cursor=cursor,
+                with_content=with_content,
             )
             for record in records:
                 yield record

@@ -1,9 +1,9 @@
 """How a part moves from state to state: pure functions, the whole state machine in one file.
 
-    queued ─► sending ─► sent | failed | expired | unknown
-      │         ├─► deferred ─► sending …
-      │         └─► held ─────► sending …      (a route fault spends no attempt and no expiry)
-      └─► scheduled ─► sending …               (cancelled from scheduled, deferred, held)
+queued ─► sending ─► sent | failed | expired | unknown
+  │         ├─► deferred ─► sending …
+  │         └─► held ─────► sending …      (a route fault spends no attempt and no expiry)
+  └─► scheduled ─► sending …               (cancelled from scheduled, deferred, held)
 """
 
 import uuid
@@ -104,13 +104,13 @@ def hold(part: Part, route: str, code: str, now: datetime, until: datetime) -> P
     )
 
 
-def interrupt(part: Part) -> Part:
+def interrupt(part: Part, now: datetime) -> Part:
     """Record that an attempt's process died."""
     died = Attempt(
         number=part.attempt,
         route=part.route,
         provider="",
-        at=(part.lease_until or datetime.min) - timedelta(seconds=LEASE_SECONDS),
+        at=(part.lease_until or now) - timedelta(seconds=LEASE_SECONDS),
         outcome="interrupted",
         code="interrupted",
     )
@@ -120,7 +120,12 @@ def interrupt(part: Part) -> Part:
 def postpone(part: Part, until: datetime, code: str) -> Part:
     """Take back an attempt that was begun and not made (no pace, no time left): it is not counted."""
     return _replace(
-        part, state=State.DEFERRED, attempt=max(0, part.attempt - 1), due_at=until, lease_until=None, code=code
+        part,
+        state=State.DEFERRED,
+        attempt=max(0, part.attempt - 1),
+        due_at=until,
+        lease_until=None,
+        code=code,
     )
 
 
@@ -174,7 +179,13 @@ def settle(part: Part, submission: Submission, tried: Tried) -> tuple[Part, ...]
     )
 
 
-_NAMES = {Sent: "sent", Deferred: "deferred", Rejected: "rejected", RouteFault: "route_fault", Unknown: "unknown"}
+_NAMES = {
+    Sent: "sent",
+    Deferred: "deferred",
+    Rejected: "rejected",
+    RouteFault: "route_fault",
+    Unknown: "unknown",
+}
 
 
 def _settle_one(part: Part, submission: Submission, tried: Tried, outcome: Outcome) -> Part:

@@ -38,7 +38,11 @@ def decide(
 
 
 def delay_seconds(
-    attempt: int, min_seconds: float, max_seconds: float, jitter: float, retry_after_seconds: float | None = None
+    attempt: int,
+    min_seconds: float,
+    max_seconds: float,
+    jitter: float,
+    retry_after_seconds: float | None = None,
 ) -> float:
     """Seconds to wait after attempt number `attempt`."""
     if retry_after_seconds is not None:

@@ -26,7 +26,10 @@ def legs(settings: Settings, submission: Submission, message: Message, lane: str
         if number not in submission.suppressed:
             ways.setdefault(_routes_for(settings, submission, message, lane, recipient), []).append(number)
     return tuple(
-        Leg(recipients=tuple(numbers), routes=_able(settings, submission, message, routes, len(numbers), carries))
+        Leg(
+            recipients=tuple(numbers),
+            routes=_able(settings, submission, message, routes, len(numbers), carries),
+        )
         for routes, numbers in ways.items()
     )
 
@@ -60,9 +63,7 @@ def _routes_for(
 ) -> tuple[str, ...]:
     if submission.route is not None:
         return (submission.route,) if submission.route in settings.routes else ()
-    return next(
-        rule.routes for rule in settings.rules if _applies(rule, submission, message, lane, recipient)
-    )
+    return next(rule.routes for rule in settings.rules if _applies(rule, submission, message, lane, recipient))
 
 
 def _applies(rule: Rule, submission: Submission, message: Message, lane: str, recipient: Address) -> bool:
@@ -81,14 +82,6 @@ def _in_domains(domain: str, patterns: Sequence[str]) -> bool:
     return any(
         domain == pattern.lower() or (pattern.startswith("*.") and domain.endswith(pattern[1:].lower()))
         for pattern in patterns
-    )
-
-
-def _able(
-    settings: Settings, submission: Submission, message: Message, names: Sequence[str], recipients: int, carries: Carries
-) -> tuple[str, ...]:
-    return tuple(
-        name for name in names if not _reason(settings.routes[name], submission, message, recipients, carries)
     )
 
 

@@ -39,7 +39,11 @@ SETTINGS = (
     ),
     Setting(name="RELAY_EXPIRES_IN_SECONDS", default="86400", meaning="How long a message may try, by default."),
     Setting(name="RELAY_RETENTION_DAYS", default="14", meaning="How long records and content are kept."),
-    Setting(name="RELAY_MAX_MESSAGE_BYTES", default="31457280", meaning="Largest message accepted, in bytes on the wire."),
+    Setting(
+        name="RELAY_MAX_MESSAGE_BYTES",
+        default="31457280",
+        meaning="Largest message accepted, in bytes on the wire.",
+    ),
     Setting(
         name="RELAY_MAX_WAITING_MESSAGES",
         default="2000",
@@ -55,8 +59,17 @@ SETTINGS = (
         default="",
         meaning="The address callers use, for links in answers. Empty: the address of the request.",
     ),
-    Setting(name="RELAY_KEY_VAULT_URL", default="", meaning="The vault that `vault:NAME` references are read from."),
-    Setting(name="SENDGRID_API_KEY", default="", meaning="The SendGrid key, where no vault is used.", is_secret=True),
+    Setting(
+        name="RELAY_KEY_VAULT_URL",
+        default="",
+        meaning="The vault that `vault:NAME` references are read from.",
+    ),
+    Setting(
+        name="SENDGRID_API_KEY",
+        default="",
+        meaning="The SendGrid key, where no vault is used.",
+        is_secret=True,
+    ),
 )
 
 
@@ -216,7 +229,9 @@ def _lanes(environment: Mapping[str, str], problems: list[str]) -> Mapping[str, 
         if not 1 <= lane.shards <= 32:
             problems.append(f"RELAY_LANES.{name}.shards: must be from 1 to 32")
         if not 0 < lane.retry_min_seconds <= lane.retry_max_seconds <= 86_400:
-            problems.append(f"RELAY_LANES.{name}: retry_min_seconds must be above 0 and not above retry_max_seconds (a day at most)")
+            problems.append(
+                f"RELAY_LANES.{name}: retry_min_seconds must be above 0 and not above retry_max_seconds (a day at most)"
+            )
     return lanes
 
 
@@ -254,9 +269,8 @@ def _provider_faults(route: Route) -> list[str]:
 def _rules(environment: Mapping[str, str], routes: Mapping[str, Route], problems: list[str]) -> tuple[Rule, ...]:
     rules = _json(environment, "RELAY_ROUTING", tuple[Rule, ...], (), problems)
     for number, rule in enumerate(rules):
-        for name in rule.routes:
-            if name not in routes:
-                problems.append(f"RELAY_ROUTING[{number}].routes: there is no route named {name!r}")
+        unknown = (name for name in rule.routes if name not in routes)
+        problems += [f"RELAY_ROUTING[{number}].routes: there is no route named {name!r}" for name in unknown]
         if not rule.routes:
             problems.append(f"RELAY_ROUTING[{number}].routes: must name a route")
     fallback = Rule(routes=tuple(routes)[:1])

@@ -76,7 +76,7 @@ def weight(encoded: bytes) -> int:
 def join_batch(batch: str, lane: str, macs: Sequence[str], submissions: Sequence[bytes]) -> bytes:
     """A batch entry from submissions that are encoded already (the hot path of acceptance)."""
     head = _encoder.encode({"relay": VERSION, "batch": batch, "lane": lane, "macs": macs})
-    return b"%s,\"messages\":[%s]}" % (head[:-1], b",".join(submissions))
+    return b'%s,"messages":[%s]}' % (head[:-1], b",".join(submissions))
 
 
 def entry_overhead(messages: int) -> int:
@@ -86,9 +86,7 @@ def entry_overhead(messages: int) -> int:
 
 def encode_reference(batch: str, lane: str, indices: Sequence[int], attempt: int) -> bytes:
     """A reference entry."""
-    return _encoder.encode(
-        ReferenceEntry(relay=VERSION, ref=batch, lane=lane, indices=tuple(indices), attempt=attempt)
-    )
+    return _encoder.encode(ReferenceEntry(relay=VERSION, ref=batch, lane=lane, indices=tuple(indices), attempt=attempt))
 
 
 def decode_entry(body: bytes) -> Entry:

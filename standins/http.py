@@ -41,9 +41,7 @@ class _ChaosOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def json_response(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
-    return web.Response(
-        body=msgspec.json.encode(body), status=status, headers=headers, content_type="application/json"
-    )
+    return web.Response(body=msgspec.json.encode(body), status=status, headers=headers, content_type="application/json")
 
 
 class StandIn:

@@ -65,6 +65,11 @@ class Chaos(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     slow_seconds: float = 0.05
 
 
+def covers(pattern: str, operation: str) -> bool:
+    """Whether a glob means this operation; `send` also means its kinds, such as `send.draft`."""
+    return fnmatchcase(operation, pattern) or fnmatchcase(operation.partition(".")[0], pattern)
+
+
 class _Rule:
     """A fault and how often it still passes over and acts."""
 
@@ -74,7 +79,7 @@ class _Rule:
         self.skip = fault.skip
 
     def matches(self, operation: str, recipients: Sequence[str]) -> bool:
-        if not fnmatchcase(operation, self.fault.operation):
+        if not covers(self.fault.operation, operation):
             return False
         pattern = self.fault.recipient
         return pattern is None or any(fnmatchcase(r.lower(), pattern.lower()) for r in recipients)
@@ -177,9 +182,7 @@ class Script:
     def cut_before_body(self, *, operation: str = "send", times: int | None = 1) -> None:
         self.add(Fault(act=Act.CUT_BEFORE_BODY, operation=operation, times=times))
 
-    def cut_after_accept(
-        self, *, operation: str = "send", recipient: str | None = None, times: int | None = 1
-    ) -> None:
+    def cut_after_accept(self, *, operation: str = "send", recipient: str | None = None, times: int | None = 1) -> None:
         self.add(Fault(act=Act.CUT_AFTER_ACCEPT, operation=operation, recipient=recipient, times=times))
 
     def hang(
@@ -246,7 +249,7 @@ class Script:
         return None
 
     def _take_chaos(self, operation: str) -> Fault | None:
-        if self._chaos is None or not fnmatchcase(operation, self._chaos.operation):
+        if self._chaos is None or not covers(self._chaos.operation, operation):
             return None
         point = self._random.random()
         for kind, rate in self._chaos.rates.items():

@@ -128,11 +128,7 @@ class AccountRoutes:
 
     def _show_batch(self, request: web.Request, body: bytes) -> web.Response:
         batch_id = request.match_info["batch_id"]
-        return (
-            json_response({"batch_id": batch_id})
-            if batch_id in self.schedules
-            else _error(400, "invalid batch id")
-        )
+        return json_response({"batch_id": batch_id}) if batch_id in self.schedules else _error(400, "invalid batch id")
 
     def _list_schedules(self, request: web.Request, body: bytes) -> web.Response:
         return json_response([{"batch_id": b, "status": s} for b, s in self.schedules.items() if s])

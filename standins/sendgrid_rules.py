@@ -85,9 +85,7 @@ def _personalizations(mail: Mapping[str, Any], now: datetime) -> Iterator[Refusa
         )
     total = sum(len(people(block, kind)) for block in blocks for kind in ("to", "cc", "bcc"))
     if total > MAX_RECIPIENTS:
-        yield refusal(
-            "There is a limit of 1000 total recipients (to + cc + bcc) per request.", "personalizations"
-        )
+        yield refusal("There is a limit of 1000 total recipients (to + cc + bcc) per request.", "personalizations")
     for index, block in enumerate(blocks):
         yield from _personalization(block, f"personalizations.{index}", now)
 
@@ -205,9 +203,7 @@ def _content(mail: Mapping[str, Any]) -> Iterator[Refusal]:
         if "/" not in types[index] or any(c in types[index] for c in "\r\n;"):
             yield refusal("The content type must be a valid MIME type, without parameters.", f"{field}.type")
         if not isinstance(part, dict) or not _is_text(part.get("value")):
-            yield refusal(
-                "The content value must be a string at least one character in length.", f"{field}.value"
-            )
+            yield refusal("The content value must be a string at least one character in length.", f"{field}.value")
     rank = [{"text/plain": 0, "text/html": 1}.get(kind, 2) for kind in types]
     if rank != sorted(rank) or rank.count(0) > 1 or rank.count(1) > 1:
         yield refusal(
@@ -242,9 +238,7 @@ def _attachment(item: Mapping[str, Any], field: str) -> Iterator[Refusal]:
             f"{field}.type",
         )
     if item.get("disposition", "attachment") not in ("inline", "attachment"):
-        yield refusal(
-            "The disposition of your attachment can be either inline or attachment.", f"{field}.disposition"
-        )
+        yield refusal("The disposition of your attachment can be either inline or attachment.", f"{field}.disposition")
 
 
 def decode_base64(text: str) -> bytes | None:

@@ -68,7 +68,8 @@ class Provider(Protocol):
 class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     """What a provider can carry, as data: the policy, routing and the documentation's table read it.
 
-    Sizes are bytes of the message on the wire as `relay.policy` estimates it (attachments after base64). `features` are from `FEATURES`.
+    Sizes are bytes of the message on the wire as `relay.policy` estimates it (attachments after base64).
+    `features` are from `FEATURES`.
     """
 
     max_bytes: int

@@ -124,11 +124,18 @@ class Blobs(Protocol):
     async def create(self, container: str) -> None:
         """Create the container unless it exists."""
 
-    async def put(self, container: str, name: str, body: bytes, *, content_type: str = "application/octet-stream") -> None:
+    async def put(
+        self, container: str, name: str, body: bytes, *, content_type: str = "application/octet-stream"
+    ) -> None:
         """Write a whole blob, replacing what was there."""
 
     async def put_stream(
-        self, container: str, name: str, chunks: AsyncIterator[bytes], *, content_type: str = "application/octet-stream"
+        self,
+        container: str,
+        name: str,
+        chunks: AsyncIterator[bytes],
+        *,
+        content_type: str = "application/octet-stream",
     ) -> int:
         """Write a blob in blocks of a few MiB without holding it in memory; return its size in bytes."""
 

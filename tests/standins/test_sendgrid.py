@@ -152,9 +152,7 @@ async def test_only_verified_senders_when_they_are_named(http: aiohttp.ClientSes
         assert (await send(http, sendgrid, mail(**{"from": {"email": "a@other.example"}})))[0] == 403
 
 
-async def test_sandbox_validates_and_keeps_nothing(
-    sendgrid: SendGridStandIn, http: aiohttp.ClientSession
-) -> None:
+async def test_sandbox_validates_and_keeps_nothing(sendgrid: SendGridStandIn, http: aiohttp.ClientSession) -> None:
     body = mail(mail_settings={"sandbox_mode": {"enable": True}})
     assert await send(http, sendgrid, body) == (200, [])
     assert sendgrid.inbox.accepted == 0
@@ -165,9 +163,7 @@ async def test_more_than_30_megabytes_is_413(sendgrid: SendGridStandIn, http: ai
     assert (await send(http, sendgrid, mail(attachments=[attachment])))[0] == 413
 
 
-async def test_scripted_faults_act_in_order_and_end(
-    sendgrid: SendGridStandIn, http: aiohttp.ClientSession
-) -> None:
+async def test_scripted_faults_act_in_order_and_end(sendgrid: SendGridStandIn, http: aiohttp.ClientSession) -> None:
     sendgrid.script.respond(429, headers={"Retry-After": "7"})
     sendgrid.script.accept_then(504)
     sendgrid.script.cut_before_body()
@@ -196,9 +192,7 @@ async def test_a_fault_by_recipient_meets_only_that_recipient(
     assert [(await send(http, sendgrid, other))[0] for _ in range(2)] == [500, 500]
 
 
-async def test_chaos_is_the_same_for_the_same_seed(
-    sendgrid: SendGridStandIn, http: aiohttp.ClientSession
-) -> None:
+async def test_chaos_is_the_same_for_the_same_seed(sendgrid: SendGridStandIn, http: aiohttp.ClientSession) -> None:
     runs = []
     for _ in range(2):
         sendgrid.script.chaos(5, {429: 0.3, "500_after": 0.3})
@@ -225,9 +219,7 @@ async def test_other_processes_script_and_read_over_http(
         assert (reply.status, sendgrid.inbox.accepted) == (204, 0)
 
 
-async def test_a_cancelled_batch_is_not_delivered(
-    sendgrid: SendGridStandIn, http: aiohttp.ClientSession
-) -> None:
+async def test_a_cancelled_batch_is_not_delivered(sendgrid: SendGridStandIn, http: aiohttp.ClientSession) -> None:
     async with http.post(f"{sendgrid.url}/v3/mail/batch", headers=AUTH) as reply:
         batch = (await reply.json())["batch_id"]
     soon = int(datetime.now(UTC).timestamp()) + 3600

@@ -13,10 +13,7 @@ ROOT = Path(__file__).parent.parent.parent
 def asked_for(*, with_extras: bool) -> list[Requirement]:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"].values() if with_extras else []
-    return [
-        Requirement(line)
-        for line in [*project["dependencies"], *(line for extra in extras for line in extra)]
-    ]
+    return [Requirement(line) for line in [*project["dependencies"], *(line for extra in extras for line in extra)]]
 
 
 def pinned(name: str) -> dict[str, Requirement]:
@@ -25,9 +22,7 @@ def pinned(name: str) -> dict[str, Requirement]:
     return {requirement.name: requirement for requirement in requirements}
 
 
-@pytest.mark.parametrize(
-    ("name", "with_extras"), [("requirements.txt", False), ("requirements-dev.txt", True)]
-)
+@pytest.mark.parametrize(("name", "with_extras"), [("requirements.txt", False), ("requirements-dev.txt", True)])
 def test_each_dependency_is_pinned_to_the_same_version(name: str, with_extras: bool) -> None:
     found = pinned(name)
     different = [
@@ -40,9 +35,7 @@ def test_each_dependency_is_pinned_to_the_same_version(name: str, with_extras: b
 
 @pytest.mark.parametrize("name", ["requirements.txt", "requirements-dev.txt"])
 def test_everything_is_pinned_exactly(name: str) -> None:
-    loose = [
-        str(each) for each in pinned(name).values() if not re.fullmatch(r"==[\w.+]+", str(each.specifier))
-    ]
+    loose = [str(each) for each in pinned(name).values() if not re.fullmatch(r"==[\w.+]+", str(each.specifier))]
     assert loose == []
 
 

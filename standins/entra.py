@@ -1,0 +1,183 @@
+"""Microsoft Entra's token endpoint: client credentials by secret or certificate, and managed identity.
+
+Mounted by the stand-ins that take its tokens (Graph, Key Vault, ACS, SMTP); several can share one
+issuer. azure-identity insists on https for an authority, hence the TLS of those stand-ins. Its
+asynchronous credentials post straight to the token endpoint; the synchronous ones (msal) first read
+the OpenID discovery document. Source: learn.microsoft.com/entra/identity-platform/
+v2-oauth2-client-creds-grant-flow, reference-error-codes.
+
+Script operation: `token` (of the stand-in that mounts it).
+"""
+
+import base64
+import secrets
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+from aiohttp import web
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
+
+from standins.http import Acceptance, Clock, StandIn, json_response, utc_now
+
+DEFAULT_TENANT = "11111111-2222-3333-4444-555555555555"
+DEFAULT_CLIENT = "66666666-7777-8888-9999-000000000000"
+DEFAULT_SECRET = "standin-client-secret"  # noqa: S105 (a made-up credential of a local stand-in)
+DEFAULT_IDENTITY_HEADER = "standin-identity-header"
+_LIFETIME = timedelta(hours=1)
+
+
+class Token(msgspec.Struct, frozen=True, kw_only=True):
+    """What an issued token stands for."""
+
+    client_id: str
+    audience: str
+    expires_at: datetime
+
+
+class TokenIssuer:
+    """Issues opaque tokens and says what they stand for. `revoke()` makes all issued ones invalid."""
+
+    def __init__(
+        self,
+        *,
+        tenant: str = DEFAULT_TENANT,
+        secrets_by_client: Mapping[str, str] | None = None,
+        clock: Clock = utc_now,
+    ) -> None:
+        self.tenant = tenant
+        self.clients = dict(secrets_by_client or {DEFAULT_CLIENT: DEFAULT_SECRET})
+        self.certificates: dict[str, x509.Certificate] = {}
+        self.identity_header = DEFAULT_IDENTITY_HEADER
+        self.issued = 0
+        self._clock = clock
+        self._tokens: dict[str, Token] = {}
+
+    def issue(self, audience: str, client_id: str = DEFAULT_CLIENT) -> str:
+        """A token for an audience (a resource, without `/.default`)."""
+        text = f"eyJ0eXAiOiJKV1QifQ.{secrets.token_urlsafe(24)}.standin"
+        self.issued += 1
+        self._tokens[text] = Token(
+            client_id=client_id, audience=audience.rstrip("/"), expires_at=self._clock() + _LIFETIME
+        )
+        return text
+
+    def revoke(self) -> None:
+        self._tokens.clear()
+
+    def is_valid(self, token: str, *audiences: str) -> bool:
+        known = self._tokens.get(token)
+        return known is not None and known.expires_at > self._clock() and known.audience in audiences
+
+    def routes(self, standin: StandIn) -> list[web.RouteDef]:
+        async def token(request: web.Request) -> web.StreamResponse:
+            async def examine(_body: bytes) -> Acceptance | web.Response:
+                return self._answer(request.match_info["tenant"], dict(await request.post()))
+
+            return await standin.perform("token", request, examine)
+
+        async def discovery(request: web.Request) -> web.Response:
+            return self._discovery(request)
+
+        return [
+            web.post("/{tenant}/oauth2/v2.0/token", token),
+            web.get("/{tenant}/v2.0/.well-known/openid-configuration", discovery),
+            *self.identity_routes(),
+        ]
+
+    def identity_routes(self) -> list[web.RouteDef]:
+        """App Service's managed identity endpoint (IDENTITY_ENDPOINT, IDENTITY_HEADER)."""
+
+        async def identity(request: web.Request) -> web.Response:
+            if request.headers.get("X-IDENTITY-HEADER") != self.identity_header:
+                return json_response({"statusCode": 401, "message": "Unauthorized"}, 401)
+            resource = request.query.get("resource", "")
+            expires = str(int((self._clock() + _LIFETIME).timestamp()))
+            token = self.issue(resource)
+            return json_response(
+                {"access_token": token, "expires_on": expires, "resource": resource, "token_type": "Bearer"}
+            )
+
+        return [web.get("/msi/token", identity)]
+
+    def _discovery(self, request: web.Request) -> web.Response:
+        base = f"{request.scheme}://{request.host}/{request.match_info['tenant']}"
+        return json_response(
+            {
+                "token_endpoint": f"{base}/oauth2/v2.0/token",
+                "authorization_endpoint": f"{base}/oauth2/v2.0/authorize",
+                "device_authorization_endpoint": f"{base}/oauth2/v2.0/devicecode",
+                "jwks_uri": f"{base}/discovery/v2.0/keys",
+                "issuer": f"{base}/v2.0",
+                "response_types_supported": ["code", "id_token"],
+                "subject_types_supported": ["pairwise"],
+                "id_token_signing_alg_values_supported": ["RS256"],
+            }
+        )
+
+    def _answer(self, tenant: str, form: Mapping[str, Any]) -> web.Response:
+        client, scope = str(form.get("client_id", "")), str(form.get("scope", ""))
+        if tenant not in (self.tenant, "organizations"):
+            return self._refuse(400, "invalid_request", 90002, f"Tenant '{tenant}' not found.")
+        if form.get("grant_type") != "client_credentials":
+            return self._refuse(400, "unsupported_grant_type", 70003, "The grant type is not supported.")
+        if client not in self.clients and client not in self.certificates:
+            return self._refuse(400, "unauthorized_client", 700016, "Application was not found.")
+        if not self._is_authentic(client, form):
+            return self._refuse(401, "invalid_client", 7000215, "Invalid client secret provided.")
+        audience, slash, default = scope.rpartition("/")
+        if not slash or default != ".default":
+            return self._refuse(400, "invalid_scope", 1002012, "The provided value for scope is not valid.")
+        token = self.issue(audience, client)
+        return json_response(
+            {"token_type": "Bearer", "expires_in": 3599, "ext_expires_in": 3599, "access_token": token}
+        )
+
+    def _is_authentic(self, client: str, form: Mapping[str, Any]) -> bool:
+        if "client_assertion" in form and client in self.certificates:
+            return _is_signed(str(form["client_assertion"]), self.certificates[client])
+        return client in self.clients and form.get("client_secret") == self.clients[client]
+
+    def _refuse(self, status: int, error: str, code: int, description: str) -> web.Response:
+        moment = self._clock().strftime("%Y-%m-%d %H:%M:%SZ")
+        trace = secrets.token_hex(16)
+        return json_response(
+            {
+                "error": error,
+                "error_description": f"AADSTS{code}: {description} Trace ID: {trace} Timestamp: {moment}",
+                "error_codes": [code],
+                "timestamp": moment,
+                "trace_id": trace,
+                "correlation_id": trace,
+                "error_uri": f"https://login.microsoftonline.com/error?code={code}",
+            },
+            status,
+        )
+
+
+def _is_signed(assertion: str, certificate: x509.Certificate) -> bool:
+    """Whether a client assertion (a JWT, RS256 or PS256) is signed by the certificate's key."""
+    head, _, signature = assertion.rpartition(".")
+    key = certificate.public_key()
+    if not isinstance(key, rsa.RSAPublicKey):
+        return False
+    algorithm = msgspec.json.decode(_unbase64(head.partition(".")[0]), type=dict[str, Any]).get("alg")
+    pss = padding.PSS(padding.MGF1(hashes.SHA256()), padding.PSS.DIGEST_LENGTH)
+    try:
+        key.verify(
+            _unbase64(signature),
+            head.encode(),
+            pss if algorithm == "PS256" else padding.PKCS1v15(),
+            hashes.SHA256(),
+        )
+    except InvalidSignature:
+        return False
+    return True
+
+
+def _unbase64(text: str) -> bytes:
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
