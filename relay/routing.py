@@ -28,7 +28,11 @@ def legs(settings: Settings, submission: Submission, message: Message, lane: str
     return tuple(
         Leg(
             recipients=tuple(numbers),
-            routes=_able(settings, submission, message, routes, len(numbers), carries),
+            routes=tuple(
+                name
+                for name in routes
+                if not _reason(settings.routes[name], submission, message, len(numbers), carries)
+            ),
         )
         for routes, numbers in ways.items()
     )
