@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from standins.http import Acceptance, Clock, StandIn, json_response, utc_now
+from standins.tls import Authority
 
 DEFAULT_TENANT = "11111111-2222-3333-4444-555555555555"
 DEFAULT_CLIENT = "66666666-7777-8888-9999-000000000000"
@@ -86,23 +87,39 @@ class TokenIssuer:
         return [
             web.post("/{tenant}/oauth2/v2.0/token", token),
             web.get("/{tenant}/v2.0/.well-known/openid-configuration", discovery),
-            *self.identity_routes(),
+            *self.identity_routes(standin),
         ]
 
-    def identity_routes(self) -> list[web.RouteDef]:
-        """App Service's managed identity endpoint (IDENTITY_ENDPOINT, IDENTITY_HEADER)."""
+    def identity_routes(self, standin: StandIn) -> list[web.RouteDef]:
+        """App Service's managed identity endpoint: IDENTITY_ENDPOINT is its URL, IDENTITY_HEADER its secret."""
 
-        async def identity(request: web.Request) -> web.Response:
-            if request.headers.get("X-IDENTITY-HEADER") != self.identity_header:
-                return json_response({"statusCode": 401, "message": "Unauthorized"}, 401)
-            resource = request.query.get("resource", "")
-            expires = str(int((self._clock() + _LIFETIME).timestamp()))
-            token = self.issue(resource)
-            return json_response(
-                {"access_token": token, "expires_on": expires, "resource": resource, "token_type": "Bearer"}
-            )
+        async def identity(request: web.Request) -> web.StreamResponse:
+            async def examine(_body: bytes) -> Acceptance | web.Response:
+                return self._identity_answer(request)
+
+            return await standin.perform("token", request, examine)
 
         return [web.get("/msi/token", identity)]
+
+    def _identity_answer(self, request: web.Request) -> web.Response:
+        """Source: learn.microsoft.com/azure/app-service/overview-managed-identity (REST endpoint reference)."""
+        resource, client = request.query.get("resource", ""), request.query.get("client_id", DEFAULT_CLIENT)
+        if request.headers.get("X-IDENTITY-HEADER") != self.identity_header:
+            return json_response({"statusCode": 401, "message": "Unauthorized"}, 401)
+        if request.query.get("api-version") != "2019-08-01" or not resource:
+            return json_response({"statusCode": 400, "message": "Bad request"}, 400)
+        if client not in self.clients:
+            text = "No User Assigned or Delegated Managed Identity found for specified ClientId/ResourceId/PrincipalId."
+            return json_response({"statusCode": 400, "message": text}, 400)
+        return json_response(
+            {
+                "access_token": self.issue(resource, client),
+                "expires_on": str(int((self._clock() + _LIFETIME).timestamp())),
+                "resource": resource,
+                "token_type": "Bearer",
+                "client_id": client,
+            }
+        )
 
     def _discovery(self, request: web.Request) -> web.Response:
         base = f"{request.scheme}://{request.host}/{request.match_info['tenant']}"
@@ -138,8 +155,9 @@ class TokenIssuer:
         )
 
     def _is_authentic(self, client: str, form: Mapping[str, Any]) -> bool:
-        if "client_assertion" in form and client in self.certificates:
-            return _is_signed(str(form["client_assertion"]), self.certificates[client])
+        if "client_assertion" in form:
+            certificate = self.certificates.get(client)
+            return certificate is not None and _is_signed(str(form["client_assertion"]), certificate, self.tenant)
         return client in self.clients and form.get("client_secret") == self.clients[client]
 
     def _refuse(self, status: int, error: str, code: int, description: str) -> web.Response:
@@ -159,25 +177,41 @@ class TokenIssuer:
         )
 
 
-def _is_signed(assertion: str, certificate: x509.Certificate) -> bool:
-    """Whether a client assertion (a JWT, RS256 or PS256) is signed by the certificate's key."""
-    head, _, signature = assertion.rpartition(".")
-    key = certificate.public_key()
-    if not isinstance(key, rsa.RSAPublicKey):
-        return False
-    algorithm = msgspec.json.decode(_unbase64(head.partition(".")[0]), type=dict[str, Any]).get("alg")
-    pss = padding.PSS(padding.MGF1(hashes.SHA256()), padding.PSS.DIGEST_LENGTH)
+def _is_signed(assertion: str, certificate: x509.Certificate, tenant: str) -> bool:
+    """Whether a client assertion (a JWT, RS256 or PS256) is for this tenant and signed by the certificate's key."""
+    signed, _, signature = assertion.rpartition(".")
     try:
-        key.verify(
-            _unbase64(signature),
-            head.encode(),
-            pss if algorithm == "PS256" else padding.PKCS1v15(),
-            hashes.SHA256(),
-        )
-    except InvalidSignature:
+        header, claims = (msgspec.json.decode(_unbase64(part), type=dict[str, Any]) for part in signed.split("."))
+        key = certificate.public_key()
+        if not isinstance(key, rsa.RSAPublicKey) or f"/{tenant}/" not in str(claims.get("aud")):
+            return False
+        pss = padding.PSS(padding.MGF1(hashes.SHA256()), padding.PSS.DIGEST_LENGTH)
+        scheme = pss if header.get("alg") == "PS256" else padding.PKCS1v15()
+        key.verify(_unbase64(signature), signed.encode(), scheme, hashes.SHA256())
+    except (InvalidSignature, msgspec.MsgspecError, ValueError):
         return False
     return True
 
 
 def _unbase64(text: str) -> bytes:
     return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+
+
+class EntraStandIn(StandIn):
+    """Entra alone, for tests of what takes its tokens without Graph. `url` is the authority, over TLS;
+    `control_url` carries the managed identity endpoint, `/msi/token`, in the clear as App Service does."""
+
+    name = "entra"
+
+    def __init__(
+        self, *, authority: Authority | None = None, issuer: TokenIssuer | None = None, clock: Clock = utc_now
+    ) -> None:
+        self.authority = authority or Authority()
+        super().__init__(clock=clock, tls=self.authority.server_context())
+        self.issuer = issuer or TokenIssuer(clock=clock)
+
+    def routes(self) -> list[web.RouteDef]:
+        return self.issuer.routes(self)
+
+    def control_routes(self) -> list[web.RouteDef]:
+        return [*super().control_routes(), *self.issuer.identity_routes(self)]

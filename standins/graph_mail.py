@@ -58,8 +58,14 @@ def mail_from_mime(body: bytes, mail_id: str, now: datetime) -> Mail:
         raise GraphError(
             400, "ErrorMimeContentInvalidBase64String", "Invalid base64 string for MIME content."
         ) from error
+    return received_mail(raw, mail_id, now)
+
+
+def received_mail(raw: bytes, mail_id: str, now: datetime) -> Mail:
+    """A mail from MIME, with the message id that Exchange gives it if it has none."""
     mail = read_mime(raw, mail_id=mail_id, accepted_at=now)
-    message_id = mail.headers.get("Message-ID") or f"<{mail_id}@standin.prod.outlook.com>"
+    given = next((value for name, value in mail.headers.items() if name.lower() == "message-id"), None)
+    message_id = given or f"<{mail_id}@standin.prod.outlook.com>"
     return msgspec.structs.replace(mail, fields={**mail.fields, "internetMessageId": message_id, "extended": {}})
 
 
@@ -139,6 +145,19 @@ def attachment_from_json(item: Mapping[str, Any]) -> Attachment:
         disposition="inline" if item.get("isInline") else "attachment",
         content_id=item.get("contentId"),
     )
+
+
+def attachment_to_json(item: Attachment) -> dict[str, Any]:
+    """The fileAttachment resource of an attachment, without its content."""
+    return {
+        "@odata.type": "#microsoft.graph.fileAttachment",
+        "id": f"AAMk{binascii.crc32(item.content):08x}{len(item.content):x}",
+        "name": item.name,
+        "contentType": item.content_type,
+        "size": len(item.content),
+        "isInline": item.disposition == "inline",
+        "contentId": item.content_id,
+    }
 
 
 def to_json(mail: Mail, folder: str, *, is_draft: bool) -> dict[str, Any]:

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
+from standins.graph_call import Call
 from standins.graph_errors import GraphError
 from standins.graph_mail import decode_json
-from standins.graph_mailbox import Mailbox, new_id
+from standins.graph_mailbox import new_id
 from standins.http import Acceptance, json_response
 from standins.inbox import Attachment
 
@@ -109,13 +110,13 @@ class Uploads:
             web.delete("/uploads/{session}", self._drop_session),
         ]
 
-    def create(self, request: web.Request, body: bytes, name: str, box: "Mailbox") -> Acceptance | web.Response:
-        draft = box.draft(request.match_info["message"])
-        order = decode_json(body)
+    def create(self, call: Call) -> Acceptance:
+        draft = call.box.draft(call.message_id)
+        order = decode_json(call.body)
         item = order.get("AttachmentItem", order.get("attachmentItem"))
         if not isinstance(item, dict) or not isinstance(item.get("size"), int) or not item.get("name"):
             raise GraphError(400, "ErrorInvalidRequest", "AttachmentItem with name and size is required.")
-        session = UploadSession(name, draft.id, item, self._standin.clock())
+        session = UploadSession(call.user, draft.id, item, self._standin.clock())
 
         async def commit() -> None:
             self.sessions[session.id] = session
@@ -140,7 +141,7 @@ class Uploads:
                 session.check(request.headers.get("Content-Range", ""), len(body))
                 return self._range(session, body)
             except GraphError as error:
-                return self.refuse(request, error)
+                return self._standin.refuse(request, error)
 
         return await self._standin.perform("upload", request, examine)
 
@@ -163,12 +164,12 @@ class Uploads:
         try:
             session = self._session(request)
         except GraphError as error:
-            return self.refuse(request, error)
+            return self._standin.refuse(request, error)
         return session.progress(len(session.received))
 
     async def _drop_session(self, request: web.Request) -> web.Response:
         try:
             del self.sessions[self._session(request).id]
         except GraphError as error:
-            return self.refuse(request, error)
+            return self._standin.refuse(request, error)
         return web.Response(status=204)

@@ -3,8 +3,8 @@
 
 Control (plain HTTP at `control_url`, for other processes):
 
-* `GET /__standin__/inbox` counters and mails (`?counters=1` for the counters only; bytes in base64),
-  `DELETE` empties it;
+* `GET /__standin__/inbox` counters and mails (`?counters=1` for the counters only; bytes in base64;
+  `?within_seconds=60` adds the most mails accepted within any such span), `DELETE` empties it;
 * `POST /__standin__/script` a fault, a list of faults, or `{"chaos": {…}}`; `GET` what waits; `DELETE`;
 * `POST /__standin__/account` `{"state": "…"}`; `GET` the state and the states there are.
 """
@@ -71,7 +71,7 @@ class StandIn:
         self._bind = (host, port)
         self._tls = tls
         self._runners: list[web.AppRunner] = []
-        self._closing = asyncio.Event()
+        self._released = asyncio.Event()
 
     @property
     def account(self) -> str:
@@ -111,7 +111,7 @@ class StandIn:
             self.control_url = await self.listen(self.control_routes(), self._bind[0], 0)
 
     async def stop(self) -> None:
-        self._closing.set()
+        self.release()
         while self._runners:
             await self._runners.pop().cleanup()
 
@@ -142,7 +142,7 @@ class StandIn:
         `examine` decides on the whole body: an `Acceptance`, or the vendor's refusal. `recipients`
         finds the addresses in a body for faults by recipient; it must bear any body.
         """
-        self.inbox.requests += 1
+        self.inbox.count_request()
         fault = self.script.take(operation)
         if fault is not None and fault.act is Act.CUT_BEFORE_BODY:
             return self.cut(request)
@@ -185,9 +185,14 @@ class StandIn:
         return web.Response(status=500)
 
     async def hang(self, request: web.Request) -> web.Response:
-        """Keep the client waiting until it leaves (which cancels this) or the stand-in stops."""
-        await self._closing.wait()
+        """Keep the client waiting until it leaves (which cancels this), `release`, or the stand-in stops."""
+        await self._released.wait()
         return self.cut(request)
+
+    def release(self) -> None:
+        """Reset the connections of all requests that hang."""
+        self._released.set()
+        self._released = asyncio.Event()
 
     def control_routes(self) -> list[web.RouteDef]:
         return [
@@ -202,7 +207,9 @@ class StandIn:
 
     async def _show_inbox(self, request: web.Request) -> web.Response:
         mails: list[Mail] = [] if request.query.get("counters") else self.inbox.messages
-        return json_response({"counters": self.inbox.counters(), "messages": mails})
+        within = request.query.get("within_seconds")
+        most = {} if within is None else {"most_within": self.inbox.most_within(float(within))}
+        return json_response({"counters": self.inbox.counters(), "messages": mails, **most})
 
     async def _clear_inbox(self, request: web.Request) -> web.Response:
         self.inbox.clear()

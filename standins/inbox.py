@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -75,22 +76,26 @@ class Inbox:
         self.accepted = 0
         self.refused: Counter[int] = Counter()
         self.by_relay_id: Counter[str] = Counter()
-        self._changed = asyncio.Condition()
+        self._waiting: list[tuple[Callable[[], bool], asyncio.Future[None]]] = []
 
     def __len__(self) -> int:
         return self.accepted
+
+    def count_request(self) -> None:
+        """Count a request, whatever becomes of it."""
+        self.requests += 1
+        self._wake()
 
     def count(self, relay_id: str | None) -> None:
         """Count an acceptance without keeping the mail."""
         self.accepted += 1
         if relay_id is not None:
             self.by_relay_id[relay_id] += 1
+        self._wake()
 
     async def add(self, mail: Mail) -> None:
-        self.count(mail.relay_id)
         self.messages.append(mail)
-        async with self._changed:
-            self._changed.notify_all()
+        self.count(mail.relay_id)
 
     def replace(self, mail: Mail) -> None:
         """Put a changed mail in the place of the one with its id (a new fate)."""
@@ -104,9 +109,37 @@ class Inbox:
 
     async def wait_for(self, accepted: int) -> list[Mail]:
         """Wait until that many mails were accepted and kept; the caller bounds the time."""
-        async with self._changed:
-            await self._changed.wait_for(lambda: len(self.messages) >= accepted)
+        await self._until(lambda: len(self.messages) >= accepted)
         return list(self.messages)
+
+    async def wait_for_requests(self, requests: int) -> None:
+        """Wait until that many requests came; the caller bounds the time."""
+        await self._until(lambda: self.requests >= requests)
+
+    async def _until(self, condition: Callable[[], bool]) -> None:
+        if condition():
+            return
+        entry = condition, asyncio.get_running_loop().create_future()
+        self._waiting.append(entry)
+        try:
+            await entry[1]
+        finally:
+            self._waiting.remove(entry)
+
+    def _wake(self) -> None:
+        for condition, future in self._waiting:
+            if not future.done() and condition():
+                future.set_result(None)
+
+    def most_within(self, seconds: float) -> int:
+        """The most mails kept that were accepted within any span of so many seconds: what a pace must bound."""
+        times = sorted(mail.accepted_at.timestamp() for mail in self.messages)
+        most = first = 0
+        for last, moment in enumerate(times):
+            while moment - times[first] >= seconds:
+                first += 1
+            most = max(most, last - first + 1)
+        return most
 
     @property
     def duplicates(self) -> dict[str, int]:

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from email import policy
+from email.headerregistry import Address as HeaderAddress
 from email.headerregistry import AddressHeader
 from email.message import EmailMessage, Message
 from email.parser import BytesParser, HeaderParser
@@ -45,6 +46,39 @@ def read_mime(
         fields={"defects": [type(d).__name__ for part in message.walk() for d in part.defects]},
         raw=raw,
     )
+
+
+def write_mime(mail: Mail) -> bytes:
+    """A message a reader would see as this mail, for a vendor that shows as MIME what it was given as JSON."""
+    message = EmailMessage(policy=policy.SMTP)
+    message["From"] = _listed((mail.sender,))
+    for name, people in (("To", mail.to), ("Cc", mail.cc), ("Reply-To", mail.reply_to)):
+        if people:
+            message[name] = _listed(people)
+    message["Subject"] = mail.subject
+    for name, value in mail.headers.items():
+        if name not in message:
+            message[name] = value
+    if "Message-ID" not in message and "internetMessageId" in mail.fields:
+        message["Message-ID"] = mail.fields["internetMessageId"]
+    message.set_content(mail.text or "")
+    if mail.html is not None:
+        message.add_alternative(mail.html, subtype="html")
+    for item in mail.attachments:
+        maintype, _, subtype = item.content_type.partition("/")
+        message.add_attachment(
+            item.content,
+            maintype=maintype,
+            subtype=subtype or "octet-stream",
+            filename=item.name,
+            disposition=item.disposition,
+            cid=item.content_id and f"<{item.content_id}>",
+        )
+    return message.as_bytes()
+
+
+def _listed(people: tuple[Address, ...]) -> tuple[HeaderAddress, ...]:
+    return tuple(HeaderAddress(display_name=person.name, addr_spec=person.address) for person in people)
 
 
 def _headers(raw: bytes) -> Message:

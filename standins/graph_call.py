@@ -1,0 +1,33 @@
+"""One request to Graph, read and let through to its operation."""
+
+from collections.abc import Callable
+
+import msgspec
+from aiohttp import web
+
+from standins.graph_mailbox import Mailbox
+from standins.http import Acceptance
+
+
+class Call(msgspec.Struct, frozen=True, kw_only=True):
+    """`user` is the mailbox's name in lower case, `box` that mailbox."""
+
+    request: web.Request
+    body: bytes
+    user: str
+    box: Mailbox
+
+    @property
+    def message_id(self) -> str:
+        return self.request.match_info["message"]
+
+    @property
+    def wants_immutable_id(self) -> bool:
+        return 'idtype="immutableid"' in self.request.headers.get("Prefer", "").replace(" ", "").lower()
+
+    def query(self, name: str) -> str | None:
+        return self.request.query.get(name)
+
+
+type Examine = Callable[[Call], Acceptance | web.Response]
+"""An operation's decision; raises GraphError for what Graph refuses."""
