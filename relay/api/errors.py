@@ -1,0 +1,79 @@
+"""How a refusal looks to the caller, and every code there is. docs/errors.md is tested against `CODES`."""
+
+from typing import Any
+
+from relay.errors import Refusal
+
+HELP = "docs/errors.md#"
+"""Where each code is explained; the code follows."""
+
+CODES = {
+    # the request as a whole
+    "invalid_request": "One or more fields are wrong; `details` names each of them.",
+    "malformed_json": "The body is not JSON; the message says at which line and column.",
+    "unsupported_media_type": "The Content-Type is not one that this address reads.",
+    "empty_body": "The request has no body.",
+    "message_too_large": "The message, or the body that carries it, has more bytes than may be sent.",
+    # a field
+    "required": "A field that must be there is missing or empty.",
+    "unknown_field": "There is no such field; the message names the nearest that exists.",
+    "duplicate_key": "The same name occurs twice in one JSON object.",
+    "wrong_type": "The value is of another JSON type than the field.",
+    "invalid_choice": "The value is none of those that are possible.",
+    "invalid_text": "The text has a character that is not allowed there, such as a line break in a header.",
+    "invalid_value": "The value does not have the form that the field needs.",
+    "too_long": "The text has more characters or bytes than the field takes.",
+    "too_many": "There are more elements than the field takes.",
+    "too_deep": "Objects or lists are nested too deeply.",
+    "too_large": "The value takes more bytes than the field may have.",
+    "out_of_range": "The number or time is outside of what is possible.",
+    "not_applicable": "The field has no meaning together with the others.",
+    "too_many_problems": "There are more problems than one answer tells.",
+    # addresses
+    "invalid_address": "The text is not an email address; the message says why.",
+    "no_recipients": "Nobody is named in to, cc or bcc.",
+    "too_many_recipients": "to, cc and bcc together name more recipients than one message may have.",
+    "duplicate_recipient": "The same recipient is named twice; the message says where else.",
+    # content
+    "no_content": "There is no text, no html and no template.",
+    "invalid_header_name": "The name cannot be a header's name (RFC 5322).",
+    "forbidden_header": "A caller may not set this header; the message says why and what to use instead.",
+    "duplicate_header": "The header is there twice; names of headers differ by more than upper and lower case.",
+    "invalid_base64": "The content is not base64; the message says where it stops being so.",
+    "invalid_file_name": "The attachment's name has path separators or characters that file names do not have.",
+    "invalid_media_type": "The type is not of the form type/subtype.",
+    "invalid_content_id": "The content id has characters that a `cid:` link cannot have, or is there twice.",
+    "invalid_tag": "The tag has characters that tags do not have, or is there twice.",
+    "invalid_time": "The time is neither ISO 8601 with an offset nor whole seconds since 1970.",
+    "invalid_message": "The body is not an RFC 5322 message.",
+    # what the relay does not have, or the client may not use
+    "unknown_lane": "There is no such lane.",
+    "unknown_route": "There is no such route.",
+    "forbidden": "The client's policy does not allow this message; `details` names each rule.",
+    "sender_not_allowed": "The client may not send for this From address.",
+    "recipient_not_allowed": "The client may not send to this recipient.",
+    "lane_not_allowed": "The client may not use this lane.",
+    "route_not_allowed": "The client may not ask for this route.",
+    "attachment_not_allowed": "The client may not send attachments of this type.",
+    "not_carriable": "No configured route can carry this message to all its recipients.",
+    # the same request twice
+    "idempotency_key_reused": "The Idempotency-Key was used with another payload.",
+    "idempotency_key_in_use": "A request with this Idempotency-Key is still under way.",
+    # try again
+    "busy": "This instance holds as many submissions as it may; repeat after Retry-After.",
+    "storage_unavailable": "The message could not be stored and was not accepted; repeat after Retry-After.",
+}
+"""Every code of an error answer or of one of its details, with its meaning."""
+
+
+def error_body(refusal: Refusal, request_id: str) -> dict[str, Any]:
+    """The answer's body, in the shape that Azure's services have. `details` is there also when it is empty."""
+    error: dict[str, Any] = {"code": refusal.code, "message": refusal.message}
+    if refusal.target is not None:
+        error["target"] = refusal.target
+    error["details"] = [
+        {"code": problem.code, "message": problem.message, "target": problem.target} for problem in refusal.problems
+    ]
+    error["request_id"] = request_id
+    error["help"] = HELP + refusal.code
+    return {"error": error}
