@@ -6,8 +6,8 @@ from relay.providers.registry import provider_module
 from relay.settings import Route
 
 
-def obstacle(route: Route, message: Message, submission: Submission, recipients: int) -> str:
-    """Why this route cannot carry the message to so many recipients, as a sentence; empty when it can."""
+def obstacle(route: Route, submission: Submission, recipients: int) -> str:
+    """Why this route cannot carry the submission to so many recipients, as a sentence; empty when it can."""
     capabilities = provider_module(route.provider).CAPABILITIES
     if submission.size > capabilities.max_bytes:
         return f"route {route.name} carries at most {capabilities.max_bytes} bytes, the message has {submission.size}"
@@ -15,7 +15,7 @@ def obstacle(route: Route, message: Message, submission: Submission, recipients:
         return (
             f"route {route.name} takes at most {capabilities.max_recipients} recipients, the message has {recipients}"
         )
-    missing = sorted(needs(message) - capabilities.features)
+    missing = sorted(set(submission.features) - capabilities.features)
     if missing:
         return f"route {route.name} cannot carry: {', '.join(FEATURES[feature] for feature in missing)}"
     return ""

@@ -1,10 +1,12 @@
-"""The state of the routes, shared by all instances through one table row each.
+"""What is held, shared by all instances through one table row each: a route, or a route for one sender only.
 
     open ──route fault──► held ──probe succeeds──► canary ──its batch is sent──► open
                            ▲  └─probe fails: next probe later    │
                            └──────────another route fault────────┘
 
-A held route uses up no attempt and no expiry. In `canary` one batch may go (claimed by ETag); the others stay held for a moment.
+A held route uses up no attempt and no expiry. In `canary` one batch may go (claimed by ETag); the others stay held for a
+moment. A fault that lies with one From address (not verified, mailbox missing) holds only that sender, so that one
+client's mistake does not stop everybody's mail.
 """
 
 import logging
@@ -12,6 +14,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
+from urllib.parse import quote
 
 import msgspec
 
@@ -26,6 +29,8 @@ PROBE_DELAYS = (60.0, 120.0, 300.0, 600.0, 900.0)
 """Seconds before the first, second, … probe of a held route; the last one repeats."""
 CANARY_SECONDS = 120.0
 """How long a canary batch may take before another one may try."""
+SENDER_CODES = frozenset({"sender_not_verified", "mailbox_unavailable"})
+"""Route faults that say something about the From address, not about the whole route."""
 
 
 class RouteState(StrEnum):
@@ -37,9 +42,14 @@ class RouteState(StrEnum):
 
 
 class Hold(msgspec.Struct, frozen=True, kw_only=True):
-    """A route's row. `code` and `reply` tell why it is held; `canary_until` ends the canary batch's claim."""
+    """A row. `sender` is empty when the whole route is meant. `code` and `reply` tell why it is held.
+
+    `canary_until` ends the canary batch's claim. `must_wake`: released, and what it kept back is not on the queue yet.
+    `next_probe_at` None on a held route: only an operator releases it.
+    """
 
     route: str
+    sender: str = ""
     state: RouteState = RouteState.OPEN
     code: str = ""
     reply: str = ""
@@ -48,7 +58,23 @@ class Hold(msgspec.Struct, frozen=True, kw_only=True):
     probes: int = 0
     canary_batch: str = ""
     canary_until: datetime | None = None
+    must_wake: bool = False
     etag: str = ""
+
+    @property
+    def scope(self) -> str:
+        """The row's key, and what a held part's row in `pending` names."""
+        return scope_of(self.route, self.sender)
+
+
+def scope_of(route: str, sender: str = "") -> str:
+    """The name of what is held."""
+    return f"{route}|{quote(sender, safe='@')}" if sender else route
+
+
+def scope_for(code: str, route: str, sender: str) -> tuple[str, str]:
+    """What a fault with this cause holds: the route and, for a fault of the sender, its address."""
+    return (route, sender.lower()) if code in SENDER_CODES else (route, "")
 
 
 def probe_delay(probes: int) -> timedelta:
@@ -57,7 +83,7 @@ def probe_delay(probes: int) -> timedelta:
 
 
 class Holds:
-    """Reads route rows (cached for seconds) and changes them."""
+    """Reads the rows (cached for seconds) and changes them."""
 
     def __init__(self, tables: Tables, clock: Callable[[], datetime]) -> None:
         self._tables = tables
@@ -66,11 +92,15 @@ class Holds:
         self._cached_until: datetime | None = None
 
     async def all(self, *, fresh: bool = False) -> Mapping[str, Hold]:
-        """Every route that has ever been held, by name. A route without a row is open."""
+        """Everything that has ever been held, by scope. What has no row is open."""
         now = self._clock()
         if fresh or self._cached_until is None or now >= self._cached_until:
             page = await self._tables.query(TABLE, Query(partition=_PARTITION))
-            self._cached = {entity.row: _hold(entity) for entity in page.entities}
+            entities = list(page.entities)
+            while page.next is not None:
+                page = await self._tables.query(TABLE, Query(partition=_PARTITION), cursor=page.next)
+                entities += page.entities
+            self._cached = {entity.row: _hold(entity) for entity in entities}
             self._cached_until = now + timedelta(seconds=CACHE_SECONDS)
         return self._cached
 
@@ -80,39 +110,48 @@ class Holds:
         code: str,
         reply: str = "",
         *,
+        sender: str = "",
         retry_after_seconds: float | None = None,
-        for_ever: bool = False,
+        is_for_operator: bool = False,
     ) -> Hold:
-        """Hold a route. One that is held keeps its `since`; a failed canary goes back to held with the next delay."""
+        """Hold a route, or one sender of it. What is held keeps its `since`; a failed canary is probed later than before.
+
+        `is_for_operator`: no probe, only a release ends it.
+        """
         now = self._clock()
-        known = (await self.all(fresh=True)).get(route, Hold(route=route))
-        if known.state is RouteState.HELD and known.next_probe_at is not None and known.next_probe_at > now:
+        scope = scope_of(route, sender)
+        known = (await self.all(fresh=True)).get(scope, Hold(route=route, sender=sender))
+        is_running = known.state is RouteState.HELD and (known.next_probe_at is None or known.next_probe_at > now)
+        if is_running and not is_for_operator:
             return known
-        delay = timedelta(seconds=retry_after_seconds) if retry_after_seconds else probe_delay(known.probes)
+        was_open = known.state is RouteState.OPEN
+        probes = 0 if was_open else known.probes + 1
+        delay = timedelta(seconds=retry_after_seconds) if retry_after_seconds else probe_delay(probes)
         held = Hold(
             route=route,
+            sender=sender,
             state=RouteState.HELD,
             code=code,
             reply=reply,
-            since=known.since if known.state is not RouteState.OPEN and known.since else now,
-            next_probe_at=None if for_ever else now + delay,
-            probes=known.probes + 1 if known.state is not RouteState.OPEN else 0,
+            since=now if was_open or known.since is None else known.since,
+            next_probe_at=None if is_for_operator else now + delay,
+            probes=probes,
         )
-        await self._write(held)
-        if known.state is RouteState.OPEN:
-            log_event("route_held", level=logging.ERROR, route=route, code=code)
+        await self._tables.upsert(TABLE, _entity(held))
+        self._cached_until = None
+        if was_open:
+            log_event("route_held", level=logging.ERROR, route=route, code=code, one_sender=bool(sender))
         return held
 
-    async def open_to_canary(self, route: str, *, etag: str) -> None:
-        """A probe succeeded: let one batch try. Does nothing if the row changed meanwhile."""
-        known = (await self.all()).get(route, Hold(route=route))
-        opened = msgspec.structs.replace(
-            known, state=RouteState.CANARY, next_probe_at=None, canary_batch="", canary_until=None
+    async def open_to_canary(self, hold: Hold) -> bool:
+        """A probe succeeded: let one batch try. False if the row changed meanwhile."""
+        canary = msgspec.structs.replace(
+            hold, state=RouteState.CANARY, next_probe_at=None, canary_batch="", canary_until=None
         )
-        await self._write_if(opened, etag)
+        return await self._write_if(canary, hold.etag)
 
-    async def postpone_probe(self, hold: Hold, code: str, reply: str) -> None:
-        """A probe failed: say why, and try later. Does nothing if the row changed meanwhile."""
+    async def postpone_probe(self, hold: Hold, code: str, reply: str) -> bool:
+        """A probe failed: say why, and try later. False if the row changed meanwhile."""
         later = msgspec.structs.replace(
             hold,
             code=code or hold.code,
@@ -120,44 +159,37 @@ class Holds:
             probes=hold.probes + 1,
             next_probe_at=self._clock() + probe_delay(hold.probes + 1),
         )
-        await self._write_if(later, hold.etag)
+        return await self._write_if(later, hold.etag)
 
-    async def claim_canary(self, route: str, batch: str) -> bool:
-        """Whether this batch is the one that may try a route in `canary`."""
+    async def claim_canary(self, scope: str, batch: str) -> bool:
+        """Whether this batch is the one that may try what is in `canary`."""
         now = self._clock()
-        known = (await self.all(fresh=True)).get(route, Hold(route=route))
-        if known.state is RouteState.OPEN:
+        known = (await self.all(fresh=True)).get(scope)
+        if known is None or known.state is RouteState.OPEN:
             return True
         if known.state is RouteState.HELD:
             return False
-        if known.canary_batch and known.canary_batch != batch and known.canary_until and known.canary_until > now:
-            return False
-        claimed = msgspec.structs.replace(
-            known, canary_batch=batch, canary_until=now + timedelta(seconds=CANARY_SECONDS)
-        )
-        return await self._write_if(claimed, known.etag)
+        is_claimed = known.canary_until is not None and known.canary_until > now
+        if is_claimed:
+            return known.canary_batch == batch
+        until = now + timedelta(seconds=CANARY_SECONDS)
+        return await self._write_if(msgspec.structs.replace(known, canary_batch=batch, canary_until=until), known.etag)
 
-    async def release(self, route: str, why: str) -> None:
-        """Open a route for all."""
-        known = (await self.all(fresh=True)).get(route)
+    async def release(self, scope: str, why: str) -> Hold | None:
+        """Open a route for all; None if it was open. What it kept back must be woken (`must_wake`)."""
+        known = (await self.all(fresh=True)).get(scope)
         if known is None or known.state is RouteState.OPEN:
-            return
-        await self._write(Hold(route=route))
-        held_seconds = (self._clock() - known.since).total_seconds() if known.since else 0.0
-        log_event("route_released", level=logging.WARNING, route=route, why=why, held_seconds=held_seconds)
-
-    async def due_for_probe(self) -> list[Hold]:
-        """Held routes whose next probe is due."""
-        now = self._clock()
-        return [
-            hold
-            for hold in (await self.all(fresh=True)).values()
-            if hold.state is RouteState.HELD and hold.next_probe_at is not None and hold.next_probe_at <= now
-        ]
-
-    async def _write(self, hold: Hold) -> None:
-        await self._tables.upsert(TABLE, _entity(hold))
+            return None
+        released = Hold(route=known.route, sender=known.sender, must_wake=True)
+        await self._tables.upsert(TABLE, _entity(released))
         self._cached_until = None
+        held_seconds = (self._clock() - known.since).total_seconds() if known.since else 0.0
+        log_event("route_released", level=logging.WARNING, route=known.route, why=why, held_seconds=held_seconds)
+        return released
+
+    async def woken(self, hold: Hold) -> bool:
+        """What a released route kept back is on the queue. False if the row changed meanwhile."""
+        return await self._write_if(msgspec.structs.replace(hold, must_wake=False), hold.etag)
 
     async def _write_if(self, hold: Hold, etag: str) -> bool:
         try:
@@ -169,7 +201,7 @@ class Holds:
         return True
 
 
-_FIELDS = tuple(field for field in Hold.__struct_fields__ if field not in ("route", "etag"))
+_FIELDS = tuple(field for field in Hold.__struct_fields__ if field != "etag")
 
 
 def _entity(hold: Hold) -> Entity:
@@ -179,9 +211,9 @@ def _entity(hold: Hold) -> Entity:
         value = getattr(hold, field)
         properties[field] = value.isoformat() if isinstance(value, datetime) else "" if value is None else value
     properties["state"] = str(hold.state)
-    return Entity(partition=_PARTITION, row=hold.route, properties=properties)
+    return Entity(partition=_PARTITION, row=hold.scope, properties=properties)
 
 
 def _hold(entity: Entity) -> Hold:
     known = {field: value for field, value in entity.properties.items() if field in _FIELDS and value != ""}
-    return msgspec.convert({**known, "route": entity.row, "etag": entity.etag}, Hold)
+    return msgspec.convert({**known, "etag": entity.etag}, Hold)

@@ -35,6 +35,11 @@ def new_batch_id() -> str:
     return uuid_utils.uuid7().hex
 
 
+def derived_batch(batch: str, number: int) -> str:
+    """The name of the `number`-th batch (0 to 4095) of a request that was given one name; the 0th is the name itself."""
+    return f"{batch[:-3]}{int(batch[-3:], 16) ^ number:03x}"
+
+
 def mac(key: bytes, batch: str, index: int) -> str:
     """The MAC that ties a message name to a client: HMAC-SHA-256, the first 8 bytes, as hex."""
     return hmac.digest(key, bytes.fromhex(batch) + bytes([index]), "sha256")[:_MAC_BYTES].hex()

@@ -6,6 +6,7 @@ rewrites only what changed. Later events are rows of the same partition (`event-
 story is one partition query. See docs/decisions/0003-journal.md.
 """
 
+import json
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -62,6 +63,14 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     raw: str = ""
 
 
+class Old(msgspec.Struct, kw_only=True):
+    """What a batch leaves behind: its partition, some of its rows, and the blobs with its content."""
+
+    partition: str
+    rows: list[str] = []
+    blobs: list[str] = []
+
+
 def partition(batch: str) -> str:
     """The partition of a batch's rows."""
     return f"{ids.shard(batch)}-{batch}"
@@ -82,6 +91,7 @@ class Journal:
                 "lane": entry.lane,
                 "content": content,
                 "count": len(statuses),
+                "blobs": json.dumps([message.blob for message in entry.messages if message.blob]),
                 **_flags(statuses),
                 **_statuses(enumerate(statuses)),
             },
@@ -156,23 +166,25 @@ class Journal:
 
     async def old_rows(
         self, *, before: datetime, shard: str, cursor: str | None = None
-    ) -> tuple[Mapping[str, Sequence[str]], str | None]:
-        """One page of finished batches made before a moment, for the purge: partition to its row keys; the next cursor.
+    ) -> tuple[Sequence[Old], str | None]:
+        """One page of finished batches made before a moment, for the purge, and the next cursor.
 
         A batch whose rows run over the page's end comes in two pages. Batches that still wait are left out.
         """
         query = Query(
             partition_from=f"{shard}-",
             partition_before=f"{shard}-{ids.batch_floor(before)}",
-            select=("open",),
+            select=("open", "blobs"),
         )
         page = await self._tables.query(TABLE, query, cursor=cursor)
         unfinished = {entity.partition for entity in page.entities if entity.properties.get("open")}
-        rows: dict[str, list[str]] = {}
+        found: dict[str, Old] = {}
         for entity in page.entities:
             if entity.partition not in unfinished:
-                rows.setdefault(entity.partition, []).append(entity.row)
-        return rows, page.next
+                old = found.setdefault(entity.partition, Old(partition=entity.partition))
+                old.rows.append(entity.row)
+                old.blobs.extend(json.loads(str(entity.properties.get("blobs") or "[]")))
+        return list(found.values()), page.next
 
     async def delete_rows(self, partition_key: str, rows: Sequence[str]) -> None:
         """Delete rows of one batch."""
@@ -216,23 +228,7 @@ def _property(index: int) -> str:
 
 
 def _statuses(statuses: Iterable[tuple[int, MessageStatus]]) -> dict[str, Value]:
-    return {_property(index): _encoder.encode(_bounded(status)) for index, status in statuses}
-
-
-MAX_ATTEMPTS_KEPT = 20
-
-
-def _bounded(status: MessageStatus) -> MessageStatus:
-    # A property holds 64 KiB: the first attempts and the latest tell the story.
-    if all(len(part.attempts) <= MAX_ATTEMPTS_KEPT for part in status.parts):
-        return status
-    parts = tuple(
-        msgspec.structs.replace(part, attempts=part.attempts[:2] + part.attempts[-(MAX_ATTEMPTS_KEPT - 2) :])
-        if len(part.attempts) > MAX_ATTEMPTS_KEPT
-        else part
-        for part in status.parts
-    )
-    return msgspec.structs.replace(status, parts=parts)
+    return {_property(index): _encoder.encode(status) for index, status in statuses}
 
 
 def _record(entity: Entity) -> Record:

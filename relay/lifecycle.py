@@ -21,6 +21,11 @@ LEASE_SECONDS = 480.0
 VERIFY_DELAY_SECONDS = 60.0
 """How long after a lost answer a provider that can be asked is asked."""
 
+MAX_ATTEMPTS_KEPT = 20
+WHOLE_REPLIES_KEPT = 3
+SHORT_REPLY = 200
+"""Characters kept of the replies before those: a batch's record holds 1 MiB."""
+
 _replace = msgspec.structs.replace
 _ATTEMPTS = uuid.UUID("8a0c5f1e-6a51-4d0b-9a1c-7f2f0b8c1d5e")
 
@@ -29,7 +34,8 @@ class Tried(msgspec.Struct, frozen=True, kw_only=True):
     """What an attempt was and what came of it; the facts a settlement needs besides the part.
 
     `is_final_check` says that the provider was asked about a lost answer already. `can_verify`: that it can be asked.
-    `hold_until` is the next probe of the route, for a route fault; `other_route` one to fail over to, or None.
+    For a route fault, `held_scope` is what is held now and `hold_until` its next probe; `other_route` one to fail over to,
+    or None.
     """
 
     answer: Outcome | PerRecipient
@@ -41,6 +47,7 @@ class Tried(msgspec.Struct, frozen=True, kw_only=True):
     can_verify: bool = False
     is_final_check: bool = False
     hold_until: datetime | None = None
+    held_scope: str = ""
     other_route: str | None = None
 
 
@@ -64,10 +71,10 @@ def is_uncertain(part: Part) -> bool:
     return bool(part.attempts) and part.attempts[-1].outcome in ("unknown", "interrupted")
 
 
-def attempt_id(message_id: str, part: Part) -> str:
-    """A UUID for the part's current attempt, the same whenever it is looked at again."""
+def attempt_id(message_id: str, part: Part, number: int) -> str:
+    """A UUID for the part's attempt of this number, the same whenever it is looked at again."""
     first = part.recipients[0] if part.recipients else 0
-    return str(uuid.uuid5(_ATTEMPTS, f"{message_id}/{first}/{part.attempt}/{part.redriven}"))
+    return str(uuid.uuid5(_ATTEMPTS, f"{message_id}/{first}/{number}"))
 
 
 def begin(part: Part, route: str, now: datetime) -> Part:
@@ -79,6 +86,7 @@ def begin(part: Part, route: str, now: datetime) -> Part:
         state=State.SENDING,
         attempt=part.attempt + 1,
         lease_until=now + timedelta(seconds=LEASE_SECONDS),
+        slot_at=part.slot_at if route == part.route else None,
         code="",
     )
 
@@ -88,10 +96,10 @@ def resume(part: Part, now: datetime) -> Part:
     if part.held_since is None:
         return part
     held = part.held_seconds + max(0.0, (now - part.held_since).total_seconds())
-    return _replace(part, held_since=None, held_seconds=held)
+    return _replace(part, held_since=None, held_seconds=held, held_scope="")
 
 
-def hold(part: Part, route: str, code: str, now: datetime, until: datetime) -> Part:
+def hold(part: Part, route: str, code: str, now: datetime, until: datetime, *, scope: str) -> Part:
     """Wait for the route. Held again, the time already held goes on counting from its beginning."""
     return _replace(
         part,
@@ -100,6 +108,7 @@ def hold(part: Part, route: str, code: str, now: datetime, until: datetime) -> P
         due_at=until,
         lease_until=None,
         held_since=part.held_since or now,
+        held_scope=scope,
         code=code,
     )
 
@@ -114,24 +123,24 @@ def interrupt(part: Part, now: datetime) -> Part:
         outcome="interrupted",
         code="interrupted",
     )
-    return _replace(part, attempts=(*part.attempts, died), lease_until=None)
+    return _replace(part, attempts=_with(part.attempts, died), lease_until=None)
 
 
 def postpone(part: Part, until: datetime, code: str) -> Part:
-    """Take back an attempt that was begun and not made (no pace, no time left): it is not counted."""
+    """Take back an attempt that was begun and not made (no time left, storage away): it is not counted."""
     return _replace(
-        part,
-        state=State.DEFERRED,
-        attempt=max(0, part.attempt - 1),
-        due_at=until,
-        lease_until=None,
-        code=code,
+        part, state=State.DEFERRED, attempt=max(0, part.attempt - 1), due_at=until, lease_until=None, code=code
     )
+
+
+def pace(part: Part, slot_at: datetime) -> Part:
+    """Wait for the slot that the route's pace gave; it is not counted as an attempt."""
+    return _replace(postpone(part, slot_at, "paced"), slot_at=slot_at)
 
 
 def end(part: Part, state: State, code: str) -> Part:
     """A final state. Nothing is due any more."""
-    return _replace(part, state=state, code=code, due_at=None, lease_until=None, held_since=None)
+    return _replace(part, state=state, code=code, due_at=None, lease_until=None, held_since=None, held_scope="")
 
 
 def cancel(part: Part) -> Part | None:
@@ -157,6 +166,7 @@ def redrive(part: Part, now: datetime, lane_expiry_seconds: int, route: str | No
         route=route or part.route,
         is_pinned=route is not None or part.is_pinned,
         redriven=part.redriven + 1,
+        may_resend=True,
         code="",
     )
 
@@ -189,7 +199,8 @@ _NAMES = {
 
 
 def _settle_one(part: Part, submission: Submission, tried: Tried, outcome: Outcome) -> Part:
-    recorded = _replace(part, attempts=(*part.attempts, _attempt(part, tried, outcome)))
+    attempts = _with(part.attempts, _attempt(part, tried, outcome))
+    recorded = _replace(part, attempts=attempts, may_resend=False, slot_at=None)
     match outcome:
         case Sent():
             return _replace(end(recorded, State.SENT, ""), provider_id=outcome.provider_id)
@@ -226,7 +237,7 @@ def _after_route_fault(part: Part, tried: Tried, outcome: RouteFault) -> Part:
     if tried.other_route is not None:
         return _replace(unspent, state=State.DEFERRED, due_at=tried.now, lease_until=None, code=outcome.code)
     until = tried.hold_until or tried.now + timedelta(seconds=60)
-    return hold(unspent, part.route, outcome.code, tried.now, until)
+    return hold(unspent, part.route, outcome.code, tried.now, until, scope=tried.held_scope or part.route)
 
 
 def _after_deferral(part: Part, submission: Submission, tried: Tried, outcome: Deferred | Unknown) -> Part:
@@ -240,5 +251,15 @@ def _after_deferral(part: Part, submission: Submission, tried: Tried, outcome: D
         retry_after_seconds=outcome.retry_after_seconds if isinstance(outcome, Deferred) else None,
     )
     if isinstance(decision, retry.TooLate):
-        return end(part, State.EXPIRED, outcome.code or "expired")
+        state = State.UNKNOWN if isinstance(outcome, Unknown) else State.EXPIRED
+        return end(part, state, outcome.code or "expired")
     return _replace(part, state=State.DEFERRED, due_at=decision.at, lease_until=None, code=outcome.code)
+
+
+def _with(attempts: tuple[Attempt, ...], latest: Attempt) -> tuple[Attempt, ...]:
+    """The attempts with one more, cut to what a row has room for: the first two and the latest tell the story."""
+    attempts = (*attempts, latest)
+    if len(attempts) > MAX_ATTEMPTS_KEPT:
+        attempts = attempts[:2] + attempts[2 - MAX_ATTEMPTS_KEPT :]
+    older, last = attempts[:-WHOLE_REPLIES_KEPT], attempts[-WHOLE_REPLIES_KEPT:]
+    return (*(_replace(old, reply=old.reply[:SHORT_REPLY]) for old in older), *last)

@@ -114,7 +114,8 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     With `blob` the content lies there (claim check) and `message` is only its envelope, or None when even that was too
     long for an entry. `size` is the estimated size on the wire in bytes.
     `route` pins a route by name. `traceparent` is the caller's W3C trace context.
-    `suppressed` numbers the recipients that are not sent to, with the reason of each.
+    `suppressed` numbers the recipients that are not sent to, with the reason of each. `features` are what the content asks
+    of a route (`relay.providers.contract.FEATURES`), so that routing need not read a content that lies in a blob.
     """
 
     client: str
@@ -127,6 +128,7 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     route: str | None = None
     traceparent: str | None = None
     suppressed: Mapping[int, str] = {}
+    features: tuple[str, ...] = ()
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -153,7 +155,9 @@ class Part(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     Most messages have one part with everybody (`recipients` None). A part splits when routing sends its recipients
     different ways, or when a provider answers differently for some of them. `attempt` counts attempts begun.
     A part with a `due_at` has a row in `pending`, also while it is `sending`: that is how an interrupted retry is found.
+    `held_scope` is what is held (`relay.holds.scope_of`): the route, or the route for one sender.
     `expires_at` replaces the submission's after a redrive; `is_pinned` keeps a redriven part on the route asked for.
+    `may_resend`: an operator put it back knowing that it may have been sent. `slot_at` is the slot that a paced route gave.
     """
 
     route: str
@@ -165,11 +169,14 @@ class Part(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     lease_until: datetime | None = None
     held_since: datetime | None = None
     held_seconds: float = 0.0
+    held_scope: str = ""
     code: str = ""
     provider_id: str | None = None
     expires_at: datetime | None = None
     is_pinned: bool = False
     redriven: int = 0
+    may_resend: bool = False
+    slot_at: datetime | None = None
 
 
 class MessageStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -71,6 +71,7 @@ CAUSES = {
     "provider_unavailable": "The provider answered with a server error before taking the message.",
     "unreachable": "No connection to the provider could be made.",
     "recipient_deferred": "The recipient's server asks to come back later.",
+    "content_unavailable": "The stored content of the message could not be read now.",
     "paced": "The shared pace of the route has no slot now.",
     # the route is at fault (RouteFault)
     "bad_credentials": "The provider does not accept the route's key, certificate or identity.",

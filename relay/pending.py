@@ -23,7 +23,7 @@ _STAMP = "%Y%m%dT%H%M%S%f"
 class Due(msgspec.Struct, frozen=True, kw_only=True):
     """Messages (indices) of one batch that must be looked at at `at`.
 
-    `kind` is their state (`scheduled`, `deferred`, `held`), `attempt` the attempt to come, `route` the route held.
+    `kind` is their state (`scheduled`, `deferred`, `held`), `attempt` the attempt to come, `scope` what is held.
     """
 
     batch: str
@@ -32,7 +32,7 @@ class Due(msgspec.Struct, frozen=True, kw_only=True):
     indices: tuple[int, ...]
     kind: str
     attempt: int
-    route: str = ""
+    scope: str = ""
 
     @property
     def partition(self) -> str:
@@ -67,7 +67,7 @@ def rows_of(batch: str, lane: str, statuses: Iterable[tuple[int, MessageStatus]]
                 indices=(index,),
                 kind=str(kind),
                 attempt=part.attempt + 1,
-                route=part.route if kind is State.HELD else "",
+                scope=part.held_scope if kind is State.HELD else "",
             )
             known = rows.get(due.row)
             if known is not None:
@@ -101,10 +101,10 @@ class Pending:
             async for listed in self._all(query):
                 yield listed
 
-    async def held(self, route: str) -> AsyncIterator[Listed]:
-        """All rows of messages that a route's hold keeps back. Scans the table: for a release, not for a hot path."""
+    async def held(self, scope: str) -> AsyncIterator[Listed]:
+        """All rows of messages that a hold keeps back. Scans the table: for a release, not for a hot path."""
         for shard in range(SHARDS):
-            query = Query(partition=f"due-{shard}", equals={"kind": str(State.HELD), "route": route})
+            query = Query(partition=f"due-{shard}", equals={"kind": str(State.HELD), "scope": scope})
             async for listed in self._all(query):
                 yield listed
 
@@ -128,7 +128,7 @@ def _entity(due: Due, requeued_at: datetime | None = None) -> Entity:
             "indices": json.dumps(due.indices),
             "kind": due.kind,
             "attempt": due.attempt,
-            "route": due.route,
+            "scope": due.scope,
             "requeued_at": requeued_at.isoformat() if requeued_at else "",
         },
     )
@@ -145,6 +145,6 @@ def _listed(entity: Entity) -> Listed:
         indices=tuple(json.loads(str(properties["indices"]))),
         kind=str(properties["kind"]),
         attempt=int(str(properties["attempt"])),
-        route=str(properties["route"]),
+        scope=str(properties["scope"]),
     )
     return Listed(due=due, requeued_at=datetime.fromisoformat(requeued) if requeued else None)

@@ -15,8 +15,8 @@ class Leg(msgspec.Struct, frozen=True, kw_only=True):
     routes: tuple[str, ...]
 
 
-type Carries = Callable[[Route, Message, Submission, int], str]
-"""Why a route cannot carry a message to so many recipients, or an empty text when it can (`relay.carriage.obstacle`)."""
+type Carries = Callable[[Route, Submission, int], str]
+"""Why a route cannot carry a submission to so many recipients, or an empty text when it can (`relay.carriage.obstacle`)."""
 
 
 def legs(settings: Settings, submission: Submission, message: Message, lane: str, carries: Carries) -> tuple[Leg, ...]:
@@ -92,4 +92,4 @@ def _in_domains(domain: str, patterns: Sequence[str]) -> bool:
 def _reason(route: Route, submission: Submission, message: Message, recipients: int, carries: Carries) -> str:
     if not may_send_for(route, message.sender):
         return f"route {route.name} may not send for this From address"
-    return carries(route, message, submission, recipients)
+    return carries(route, submission, recipients)

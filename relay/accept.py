@@ -1,0 +1,124 @@
+"""Use case 1: make a message durable on the outbound queue, then say so.
+
+Content that does not fit an entry goes into a blob first (claim check). The put itself is shared (`relay.group_commit`).
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+
+import msgspec
+
+from relay import ids, wire
+from relay.clients import Client
+from relay.errors import Refusal, StorageError, Unavailable
+from relay.group_commit import GroupCommit
+from relay.log import log_event
+from relay.model import Message, State, Submission
+from relay.settings import Settings
+from relay.storage.ports import Blobs, Queues
+
+CONTENT_CONTAINER = "content"
+RETRY_AFTER_SECONDS = 5
+
+
+class Accepted(msgspec.Struct, frozen=True, kw_only=True):
+    """A message that is durable now: its public name, and `queued` or `scheduled`."""
+
+    id: str
+    state: State
+
+
+class Acceptance:
+    """Accepts submissions that policy has passed."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        queues: Queues,
+        blobs: Blobs,
+        clock: Callable[[], datetime],
+        new_batch: Callable[[], str] = ids.new_batch_id,
+    ) -> None:
+        self._settings = settings
+        self._blobs = blobs
+        self._clock = clock
+        self._commits: Mapping[str, GroupCommit] = {
+            name: GroupCommit(queues, name, lane.queues(name), new_batch) for name, lane in settings.lanes.items()
+        }
+
+    async def accept(self, client: Client, lane: str, submission: Submission) -> Accepted:
+        """Make one message durable. Raises `Refusal` (503) when storage is away or too much waits already."""
+        self._check_room()
+        try:
+            encoded = await self._encode(submission)
+            name = await self._commits[lane].put(encoded, client.mac_key)
+        except StorageError as error:
+            raise unavailable(error) from error
+        return _accepted(name, submission, client, lane)
+
+    async def accept_as(
+        self, client: Client, lane: str, submissions: Sequence[Submission], batch: str
+    ) -> list[Accepted]:
+        """Make messages durable under a batch id chosen before, so that the same call again changes nothing."""
+        self._check_room()
+        try:
+            encoded = [await self._encode(submission) for submission in submissions]
+            names = await self._commits[lane].put_alone(batch, encoded, client.mac_key)
+        except StorageError as error:
+            raise unavailable(error) from error
+        pairs = zip(names, submissions, strict=True)
+        return [_accepted(name, submission, client, lane) for name, submission in pairs]
+
+    async def _encode(self, submission: Submission) -> bytes:
+        encoded = wire.encode_submission(submission)
+        if wire.weight(encoded) <= wire.MAX_INLINE_BYTES or submission.message is None:
+            return encoded
+        blob = f"{self._clock():%Y%m%d}/{ids.new_batch_id()}"
+        await self._blobs.put(CONTENT_CONTAINER, blob, wire.encode_message(submission.message))
+        claimed = msgspec.structs.replace(submission, blob=blob, message=_envelope(submission.message))
+        encoded = wire.encode_submission(claimed)
+        if wire.weight(encoded) > wire.MAX_INLINE_BYTES:
+            encoded = wire.encode_submission(msgspec.structs.replace(claimed, message=None))
+        return encoded
+
+    def _check_room(self) -> None:
+        messages = sum(commit.held_messages for commit in self._commits.values())
+        held = sum(commit.held_bytes for commit in self._commits.values())
+        if messages >= self._settings.max_waiting_messages or held >= self._settings.max_waiting_bytes:
+            raise Refusal(
+                503,
+                "busy",
+                "This instance holds as many submissions as it may until storage has taken them. Repeat the request.",
+                headers={"Retry-After": "1"},
+            )
+
+
+def unavailable(error: StorageError) -> Refusal:
+    """The answer to a caller whose message could not be stored."""
+    seconds = error.retry_after_seconds if isinstance(error, Unavailable) else None
+    log_event("storage_unavailable", error=type(error).__name__)
+    return Refusal(
+        503,
+        "storage_unavailable",
+        "The message could not be stored, so it was not accepted. Repeat the request after Retry-After.",
+        headers={"Retry-After": str(max(1, round(seconds or RETRY_AFTER_SECONDS)))},
+    )
+
+
+def _envelope(message: Message) -> Message:
+    """What an entry keeps of a message whose content lies in a blob: who it is from and to, and its subject."""
+    return Message(
+        sender=message.sender,
+        to=message.to,
+        cc=message.cc,
+        bcc=message.bcc,
+        subject=message.subject,
+        tags=message.tags,
+        metadata=message.metadata,
+        return_path=message.return_path,
+    )
+
+
+def _accepted(name: str, submission: Submission, client: Client, lane: str) -> Accepted:
+    log_event("accepted", message=name, client=client.name, lane=lane, bytes=submission.size)
+    return Accepted(id=name, state=State.SCHEDULED if submission.send_at else State.QUEUED)

@@ -1,0 +1,220 @@
+"""Makes attempts: all of a batch at once, bounded for each route, and says what came of each."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime, timedelta
+
+import msgspec
+
+from relay import ids, lifecycle, wire
+from relay.content import Content
+from relay.errors import StorageError, Unavailable
+from relay.journal import Record
+from relay.log import log_event, log_failure
+from relay.model import Delivery, Message, Part, Submission
+from relay.outcomes import Outcome, PerRecipient, Rejected, Sent, Unknown
+from relay.pacing import SLOT_LASTS, Pacing
+from relay.providers.contract import Parcel, Provider
+from relay.routefaults import RouteWatch
+from relay.settings import Lane, Route, Settings
+from relay.settlement import Change
+
+MIN_SECONDS_LEFT = 90.0
+"""With less of its lease left an attempt is not begun: its time-outs might outlive the lease."""
+_STORAGE_PAUSE = timedelta(seconds=30)
+_AT_ONCE = timedelta(seconds=1)
+
+
+class Ours(msgspec.Struct, frozen=True, kw_only=True):
+    """A part that is recorded as `sending` under this process's lease."""
+
+    index: int
+    part: Part
+
+
+class _Batch(msgspec.Struct, frozen=True, kw_only=True):
+    """What the attempts of one batch share. One jitter: what is deferred together comes back together, as one entry."""
+
+    record: Record
+    entry: wire.BatchEntry
+    lane: Lane
+    jitter: float
+
+
+class Attempts:
+    """Makes the attempts of a batch."""
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        providers: Callable[[str], Provider],
+        can_verify: Callable[[str], bool],
+        content: Content,
+        watch: RouteWatch,
+        pacing: Pacing,
+        clock: Callable[[], datetime],
+        random: Callable[[], float],
+    ) -> None:
+        self._settings = settings
+        self._providers = providers
+        self._can_verify = can_verify
+        self._content = content
+        self._watch = watch
+        self._pacing = pacing
+        self._clock = clock
+        self._random = random
+        self._gates: dict[str, asyncio.Semaphore] = {}
+
+    async def make(self, record: Record, entry: wire.BatchEntry, begun: Sequence[Ours]) -> list[Change]:
+        """Make these attempts; a change for each. Never raises for what a provider, a network or storage does."""
+        lane = self._settings.lanes.get(record.lane, Lane())
+        batch = _Batch(record=record, entry=entry, lane=lane, jitter=self._random())
+        waits = await self._pace(batch, begun)
+        made = (self._make_one(batch, ours, wait) for ours, wait in zip(begun, waits, strict=True))
+        return list(await asyncio.gather(*made))
+
+    async def _pace(self, batch: _Batch, begun: Sequence[Ours]) -> list[Part | None]:
+        """For each part that has to wait for a slot of its route's pace: the part, waiting."""
+        waits: list[Part | None] = [None] * len(begun)
+        groups: dict[tuple[str, ...], list[int]] = {}
+        for number, ours in enumerate(begun):
+            route = self._settings.routes[ours.part.route]
+            if route.paces and not _has_slot(ours.part, self._clock()):
+                groups.setdefault((route.name, *_resources(route, batch, ours)), []).append(number)
+        for (name, *resources), numbers in groups.items():
+            try:
+                slots = await self._pacing.slots(self._settings.routes[name].paces, resources, len(numbers))
+            except Unavailable:
+                later = self._clock() + _STORAGE_PAUSE
+                for number in numbers:
+                    waits[number] = lifecycle.postpone(begun[number].part, later, "paced")
+                continue
+            for number, slot in zip(numbers, slots, strict=True):
+                if slot > self._clock() + _AT_ONCE:
+                    waits[number] = lifecycle.pace(begun[number].part, slot)
+        return waits
+
+    async def _make_one(self, batch: _Batch, ours: Ours, wait: Part | None) -> Change:
+        if wait is not None:
+            return Change(index=ours.index, before=ours.part, after=(wait,))
+        async with self._gate(ours.part.route):
+            if self._seconds_left(ours.part) < MIN_SECONDS_LEFT:
+                later = lifecycle.postpone(ours.part, self._clock() + _AT_ONCE, ours.part.code)
+                return Change(index=ours.index, before=ours.part, after=(later,))
+            async with self._content.budget.hold(batch.entry.messages[ours.index].size):
+                return Change(index=ours.index, before=ours.part, after=await self._try(batch, ours))
+
+    async def _try(self, batch: _Batch, ours: Ours) -> tuple[Part, ...]:
+        submission, part, begun_at = batch.entry.messages[ours.index], ours.part, self._clock()
+        try:
+            message = await self._content.whole(submission)
+        except StorageError:
+            return (lifecycle.postpone(part, begun_at + _STORAGE_PAUSE, "content_unavailable"),)
+        answer: Outcome | PerRecipient = Rejected(code="content_missing")
+        is_final_check = False
+        if message is not None:
+            parcel = self._parcel(batch, ours, message)
+            answer, is_final_check = await self._answer(part, submission, parcel)
+        tried = lifecycle.Tried(
+            answer=answer,
+            provider=self._settings.routes[part.route].provider,
+            at=begun_at,
+            now=self._clock(),
+            lane=batch.lane,
+            jitter=batch.jitter,
+            can_verify=self._can_verify(part.route),
+            is_final_check=is_final_check,
+        )
+        tried = await self._watch.note(batch.entry, part, submission, message, tried)
+        settled = lifecycle.settle(part, submission, tried)
+        self._log(batch, ours, tried, settled)
+        return settled
+
+    def _parcel(self, batch: _Batch, ours: Ours, message: Message) -> Parcel:
+        sender = batch.record.statuses[ours.index].sender
+        if sender is not None:
+            message = msgspec.structs.replace(message, sender=sender)
+        suppressed = batch.entry.messages[ours.index].suppressed
+        everybody = tuple(number for number in range(len(message.recipients)) if number not in suppressed)
+        name = batch.record.message_id(ours.index, batch.entry)
+        return Parcel(
+            id=name,
+            message=message,
+            recipients=everybody if ours.part.recipients is None else ours.part.recipients,
+            message_id_header=f"{name}@{message.sender.domain}",
+            attempt=ours.part.attempt,
+            attempt_id=lifecycle.attempt_id(name, ours.part, ours.part.attempt),
+            date=ids.created_at(batch.record.batch),
+        )
+
+    async def _answer(self, part: Part, submission: Submission, parcel: Parcel) -> tuple[Outcome | PerRecipient, bool]:
+        """Send; but what may have been sent already is asked about first. The flag: no further question will help."""
+        provider = self._providers(part.route)
+        if lifecycle.is_uncertain(part) and part.attempts[-1].route == part.route:
+            found = await self._ask(part, parcel, provider)
+            is_over = lifecycle.expires_at(part, submission) <= self._clock()
+            must_not = submission.delivery is Delivery.AT_MOST_ONCE and not part.may_resend
+            if isinstance(found, Sent) or (isinstance(found, Unknown) and (must_not or is_over)):
+                return found, True
+        return await self._guard(part, provider.send(parcel)), False
+
+    async def _ask(self, part: Part, parcel: Parcel, provider: Provider) -> Outcome:
+        last = part.attempts[-1]
+        if not self._can_verify(part.route):
+            return Unknown(code=last.code)
+        previous = msgspec.structs.replace(
+            parcel, attempt=last.number, attempt_id=lifecycle.attempt_id(parcel.id, part, last.number)
+        )
+        found = await self._guard(part, provider.verify(previous, last.provider_id))
+        return Unknown(code=last.code) if isinstance(found, PerRecipient) else found
+
+    async def _guard(
+        self, part: Part, answer: Awaitable[Outcome | PerRecipient] | Awaitable[Outcome]
+    ) -> Outcome | PerRecipient:
+        """The provider's answer; a bug in it or an endless wait is an unknown outcome of this message alone."""
+        try:
+            async with asyncio.timeout(max(1.0, self._seconds_left(part) - 15.0)):
+                return await answer
+        except TimeoutError:
+            return Unknown(code="answer_lost", reply="no answer within the lease")
+        except Exception as error:
+            log_failure("provider_failed", route=part.route)
+            return Unknown(code="poisoned", reply=type(error).__name__)
+
+    def _gate(self, route: str) -> asyncio.Semaphore:
+        if route not in self._gates:
+            self._gates[route] = asyncio.Semaphore(self._settings.routes[route].concurrency)
+        return self._gates[route]
+
+    def _seconds_left(self, part: Part) -> float:
+        until = part.lease_until or self._clock()
+        return (until - self._clock()).total_seconds()
+
+    def _log(self, batch: _Batch, ours: Ours, tried: lifecycle.Tried, settled: Sequence[Part]) -> None:
+        for part in settled:
+            last = part.attempts[-1]
+            log_event(
+                "attempt",
+                message=batch.record.message_id(ours.index, batch.entry),
+                client=batch.entry.messages[ours.index].client,
+                lane=batch.record.lane,
+                route=last.route,
+                provider=tried.provider,
+                number=last.number,
+                outcome=last.outcome,
+                code=last.code,
+                state=str(part.state),
+                seconds=last.seconds,
+            )
+
+
+def _has_slot(part: Part, now: datetime) -> bool:
+    return part.slot_at is not None and part.slot_at + SLOT_LASTS >= now
+
+
+def _resources(route: Route, batch: _Batch, ours: Ours) -> tuple[str, ...]:
+    message = batch.entry.messages[ours.index].message
+    sender = batch.record.statuses[ours.index].sender or (message.sender if message is not None else None)
+    address = sender.email.lower() if sender is not None else ""
+    return tuple((pace.resource or route.name).replace("{sender}", address) for pace in route.paces)

@@ -1,0 +1,134 @@
+"""What a caller or an operator changes about a message that waits or died: cancel, reschedule, redrive, discard.
+
+No entry stands behind these changes, so the row in `pending` that must exist afterwards is written first: if the process
+dies in between, the recovery timer finds either a change to carry on with or a row that means nothing.
+"""
+
+import random
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+
+import msgspec
+
+from relay import lifecycle
+from relay.deadletters import DeadLetter, DeadLetters
+from relay.errors import Changed, NotFound, Unavailable
+from relay.journal import Journal, Record
+from relay.log import log_event
+from relay.model import DEAD, Address, MessageStatus, Part
+from relay.pending import Pending, rows_of
+from relay.settings import Settings
+from relay.settlement import Aftermath
+
+MAX_RACES = 20
+
+
+class Redrive(msgspec.Struct, frozen=True, kw_only=True):
+    """How dead letters are put back: by their old route and sender, or by others."""
+
+    route: str | None = None
+    sender: Address | None = None
+
+
+class Interventions:
+    """Changes recorded messages."""
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        journal: Journal,
+        pending: Pending,
+        aftermath: Aftermath,
+        dead_letters: DeadLetters,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._settings = settings
+        self._journal = journal
+        self._pending = pending
+        self._aftermath = aftermath
+        self._dead_letters = dead_letters
+        self._clock = clock
+
+    async def cancel(self, batch: str, index: int) -> bool:
+        """Withdraw what still waits of a message: for certain, or False when nothing of it waits any more.
+
+        Raises `NotFound` when no record exists (yet).
+        """
+        return await self._change(batch, index, lambda status: _map(status, lifecycle.cancel))
+
+    async def reschedule(self, batch: str, index: int, at: datetime) -> bool:
+        """Move a scheduled message to another time; False when it is not scheduled. Raises `NotFound`."""
+        # A due time of its own each time: a row's key is never used twice, so a late removal removes no new row.
+        at = at.replace(microsecond=random.randrange(1, 1_000_000))  # noqa: S311 - makes keys differ, guards nothing
+        return await self._change(
+            batch, index, lambda status: _map(status, lambda part: lifecycle.reschedule(part, at))
+        )
+
+    async def redrive(self, batch: str, index: int, how: Redrive) -> bool:
+        """Put what died of a message back on the queue; False when nothing of it is dead. Raises `NotFound`."""
+
+        def put_back(status: MessageStatus) -> MessageStatus | None:
+            now = self._clock().replace(microsecond=random.randrange(1, 1_000_000))  # noqa: S311 - as above
+            expiry = self._settings.expires_in_seconds
+            changed = _map(status, lambda part: lifecycle.redrive(part, now, expiry, how.route))
+            return changed and msgspec.structs.replace(changed, sender=how.sender or status.sender)
+
+        return await self._change(batch, index, put_back)
+
+    async def redrive_letters(self, letters: Iterable[DeadLetter], how: Redrive) -> int:
+        """Redrive dead letters; how many were still dead."""
+        redriven = 0
+        for letter in letters:
+            try:
+                redriven += await self.redrive(letter.batch, letter.index, how)
+            except NotFound:
+                log_event("record_gone", batch=letter.batch)
+            await self._dead_letters.remove(letter.code, letter.batch, letter.index)
+        return redriven
+
+    async def discard(self, letters: Sequence[DeadLetter]) -> int:
+        """Take dead letters off the list; their records stay as they are."""
+        for letter in letters:
+            await self._dead_letters.remove(letter.code, letter.batch, letter.index)
+        return len(letters)
+
+    async def _change(self, batch: str, index: int, change: Callable[[MessageStatus], MessageStatus | None]) -> bool:
+        for _ in range(MAX_RACES):
+            record = await self._journal.read(batch)
+            if index >= len(record.statuses):
+                raise NotFound("no such message in the batch")
+            changed = change(record.statuses[index])
+            if changed is None:
+                return False
+            await self._announce(record, index, changed)
+            try:
+                after = await self._journal.settle(record, {index: changed})
+            except Changed:
+                continue
+            await self._aftermath.follow(record, after, (index,))
+            await self._unlist(record, index, changed)
+            return True
+        raise Unavailable("the record of a batch is written to by too many at once", retry_after_seconds=2)
+
+    async def _announce(self, record: Record, index: int, changed: MessageStatus) -> None:
+        statuses = [*record.statuses]
+        statuses[index] = changed
+        now = rows_of(record.batch, record.lane, enumerate(record.statuses))
+        for key, due in rows_of(record.batch, record.lane, enumerate(statuses)).items():
+            if key not in now:
+                await self._pending.put(due)
+
+    async def _unlist(self, record: Record, index: int, changed: MessageStatus) -> None:
+        """Take what is no longer dead off the list of dead letters."""
+        for part in record.statuses[index].parts:
+            if part.state in DEAD and part not in changed.parts:
+                await self._dead_letters.remove(part.code or "expired", record.batch, index)
+
+
+def _map(status: MessageStatus, change: Callable[[Part], Part | None]) -> MessageStatus | None:
+    """The status with each part changed that can be; None when none can."""
+    parts = [(part, change(part)) for part in status.parts]
+    if all(changed is None for _, changed in parts):
+        return None
+    return msgspec.structs.replace(status, parts=tuple(changed or part for part, changed in parts))

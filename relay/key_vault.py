@@ -1,0 +1,73 @@
+"""Azure Key Vault, by its SDK, loaded when the first secret is asked for."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlsplit
+
+from relay.errors import SettingsError
+from relay.identity import transport
+
+TIMEOUT_SECONDS = 30.0
+"""How long one reading may take, its token included."""
+
+_LOCAL = ("localhost", "127.0.0.1", "::1")
+
+
+class KeyVault:
+    """The `Vault` of `relay.secrets`. Connects to nothing before the first reading."""
+
+    def __init__(self, *, url: str, credential: Callable[[], Any], http: Callable[[], Any]) -> None:
+        """`credential` makes an `azure.identity.aio` credential, `http` gives the process's aiohttp session."""
+        self._url = url
+        self._make_credential = credential
+        self._http = http
+        self._client: Any = None
+        self._credential: Any = None
+
+    async def read(self, name: str) -> str:
+        """The newest value of a secret. Raises `SettingsError` with the reason, without the value."""
+        from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpResponseError
+
+        try:
+            async with asyncio.timeout(TIMEOUT_SECONDS):
+                secret = await self._open().get_secret(name)
+        except ClientAuthenticationError as error:
+            raise SettingsError([f"{name}: Relay's identity got no token for Key Vault"]) from error
+        except HttpResponseError as error:
+            raise SettingsError([f"{name}: {_reason(error.status_code)}"]) from error
+        except (AzureError, TimeoutError, OSError) as error:
+            raise SettingsError([f"{name}: Key Vault did not answer ({type(error).__name__})"]) from error
+        except ValueError as error:
+            raise SettingsError([f"{name}: RELAY_KEY_VAULT_URL is not the address of a vault"]) from error
+        return secret.value or ""
+
+    async def close(self) -> None:
+        """Release what was opened; the session is not ours."""
+        if self._client is not None:
+            await self._client.close()
+            await self._credential.close()
+            self._client = None
+
+    def _open(self) -> Any:
+        if self._client is None:
+            from azure.keyvault.secrets.aio import SecretClient
+
+            self._credential = self._make_credential()
+            self._client = SecretClient(
+                self._url,
+                self._credential,
+                transport=transport(self._http()),
+                retry_total=1,
+                # A stand-in on this machine names the genuine resource in its challenge, which is not its own domain.
+                verify_challenge_resource=urlsplit(self._url).hostname not in _LOCAL,
+            )
+        return self._client
+
+
+def _reason(status: int | None) -> str:
+    if status == 404:
+        return "Key Vault has no secret of that name"
+    if status in (401, 403):
+        return "Key Vault refuses Relay's identity; it needs the role Key Vault Secrets User, and the vault must be reachable"
+    return f"Key Vault answered {status}"

@@ -1,0 +1,94 @@
+"""Forgets what is older than the retention: records with their content, dead-letter rows, idempotency keys, stray blobs.
+
+Costs one operation for a thousand rows read and one for each batch deleted; nothing is deleted that still waits.
+"""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+from relay import deadletters, idempotency, ids
+from relay.accept import CONTENT_CONTAINER
+from relay.journal import Journal
+from relay.log import log_event
+from relay.outcomes import CAUSES
+from relay.storage.ports import Blobs, Query, Tables
+
+STRAYS = timedelta(days=130)
+"""Content that no record names any more is deleted when no message can wait for it: 90 days ahead, 30 of expiry."""
+
+
+class Purge:
+    """One run a day, on one instance."""
+
+    def __init__(
+        self, *, tables: Tables, blobs: Blobs, journal: Journal, retention_days: int, clock: Callable[[], datetime]
+    ) -> None:
+        self._tables = tables
+        self._blobs = blobs
+        self._journal = journal
+        self._retention = timedelta(days=retention_days)
+        self._clock = clock
+
+    async def run(self) -> None:
+        """Forget all that is old enough."""
+        batches = await self._records()
+        letters = await self._dead_letters()
+        keys = await self._idempotency_keys()
+        strays = await self._old_blobs(CONTENT_CONTAINER, STRAYS)
+        kept = await self._old_blobs(deadletters.UNREADABLE_CONTAINER, self._retention)
+        log_event("purged", batches=batches, dead_letters=letters, keys=keys, blobs=strays + kept)
+
+    async def _records(self) -> int:
+        before, purged = self._clock() - self._retention, 0
+        for shard in ids.SHARDS:
+            cursor: str | None = None
+            while True:
+                page, cursor = await self._journal.old_rows(before=before, shard=shard, cursor=cursor)
+                for old in page:
+                    # Blobs first: a record whose blobs are gone is purged tomorrow, a blob without a record never found.
+                    for blob in old.blobs:
+                        await self._blobs.delete(CONTENT_CONTAINER, blob)
+                    await self._journal.delete_rows(old.partition, old.rows)
+                    purged += 1
+                if cursor is None:
+                    break
+        return purged
+
+    async def _dead_letters(self) -> int:
+        before, purged = ids.batch_floor(self._clock() - self._retention), 0
+        for code in CAUSES:
+            query = Query(partition=code, row_before=before, select=("at",))
+            while rows := [entity.row for entity in (await self._tables.query(deadletters.TABLE, query)).entities]:
+                await self._tables.delete_all(deadletters.TABLE, code, rows)
+                purged += len(rows)
+        return purged
+
+    async def _idempotency_keys(self) -> int:
+        before, purged = self._clock() - idempotency.KEPT, 0
+        cursor: str | None = None
+        while True:
+            query = Query(select=("created_at",))
+            page = await self._tables.query(idempotency.TABLE, query, cursor=cursor)
+            old: dict[str, list[str]] = {}
+            for entity in page.entities:
+                if datetime.fromisoformat(str(entity.properties["created_at"])) < before:
+                    old.setdefault(entity.partition, []).append(entity.row)
+            for partition, rows in old.items():
+                await self._tables.delete_all(idempotency.TABLE, partition, rows)
+                purged += len(rows)
+            cursor = page.next
+            if cursor is None:
+                return purged
+
+    async def _old_blobs(self, container: str, age: timedelta) -> int:
+        """Delete blobs of days before the age; their names begin with the day, so the first young one ends it."""
+        newest = f"{(self._clock() - age).astimezone(UTC):%Y%m%d}"
+        deleted = 0
+        while True:
+            page, cursor = await self._blobs.list(container)
+            old = [blob.name for blob in page if blob.name[:8] < newest]
+            for name in old:
+                await self._blobs.delete(container, name)
+            deleted += len(old)
+            if len(old) < len(page) or cursor is None:
+                return deleted
