@@ -107,7 +107,7 @@ class ProviderModule(Protocol):
 
 
 class Secrets(Protocol):
-    """Where keys come from. A reference is `setting:NAME` (an application setting) or `vault:NAME` (Key Vault)."""
+    """Where keys come from. References and what they may be: `relay.secrets`."""
 
     async def get(self, reference: str) -> str:
         """The secret, cached. Raises `relay.errors.SettingsError` when there is none."""
@@ -120,7 +120,7 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
     """What bootstrap gives every provider's `create(name, settings, surroundings)`.
 
     `http` returns the one pooled `aiohttp.ClientSession` of the process (made on first call), `blobs` is the blob port,
-    `clock` returns aware UTC now, `credential` an `azure.identity.aio` credential by settings, made once per kind.
+    `clock` returns aware UTC now, `credential` is a `relay.identity.Credentials`: tokens by what a route's settings say.
     """
 
     http: Any

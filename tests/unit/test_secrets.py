@@ -1,0 +1,187 @@
+"""Secrets: cached, read again on refusal, never hammered, never shown."""
+
+import asyncio
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from relay.errors import SettingsError
+from relay.secrets import LIFETIME, REFRESH_PAUSE, SecretSource, reference_fault
+
+SECOND = timedelta(seconds=1)
+
+
+class Clock:
+    """A clock that is moved by hand."""
+
+    def __init__(self) -> None:
+        self.now = datetime(2026, 1, 2, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def advance(self, by: timedelta) -> None:
+        self.now += by
+
+
+class VaultDouble:
+    """A vault that counts, fails while `is_away`, and waits for `gate` where there is one."""
+
+    def __init__(self, **values: str) -> None:
+        self.values = values
+        self.reads = 0
+        self.is_away = False
+        self.gate: asyncio.Event | None = None
+
+    async def read(self, name: str) -> str:
+        self.reads += 1
+        if self.gate is not None:
+            await self.gate.wait()
+        if self.is_away or name not in self.values:
+            raise SettingsError([f"{name}: Key Vault has no secret of that name"])
+        return self.values[name]
+
+
+def source(
+    vault: VaultDouble | None = None, application: Mapping[str, str] | None = None
+) -> tuple[SecretSource, VaultDouble, Clock]:
+    clock, store = Clock(), vault or VaultDouble(key="one")
+    return SecretSource(application=application or {}, clock=clock, vault=store), store, clock
+
+
+async def test_a_setting_is_read_without_its_white_space() -> None:
+    secrets, vault, _ = source(application={"KEY": " abc \n"})
+    assert await secrets.get("setting:KEY") == "abc"
+    assert vault.reads == 0
+
+
+@pytest.mark.parametrize(
+    ("reference", "words"),
+    [
+        ("setting:MISSING", "MISSING: the setting is empty or missing"),
+        ("setting:EMPTY", "EMPTY: the setting is empty or missing"),
+        ("setting:UNRESOLVED", "UNRESOLVED: the Key Vault reference was not resolved"),
+        ("vault:none", "none: Key Vault has no secret"),
+        ("SG.the-key-itself", "must be setting:NAME or vault:NAME"),
+    ],
+)
+async def test_what_cannot_be_read_is_a_fault_with_its_reason(reference: str, words: str) -> None:
+    unresolved = "@Microsoft.KeyVault(SecretUri=https://v.vault.azure.net/secrets/k)"
+    secrets, *_ = source(application={"EMPTY": " ", "UNRESOLVED": unresolved})
+    with pytest.raises(SettingsError, match=words) as caught:
+        await secrets.get(reference)
+    assert "SG.the-key-itself" not in str(caught.value)
+
+
+async def test_without_a_vault_its_references_are_faults() -> None:
+    secrets = SecretSource(application={}, clock=Clock())
+    with pytest.raises(SettingsError, match="RELAY_KEY_VAULT_URL"):
+        await secrets.get("vault:key")
+
+
+async def test_a_secret_is_read_once_in_its_lifetime() -> None:
+    secrets, vault, clock = source()
+    assert [await secrets.get("vault:key") for _ in range(3)] == ["one"] * 3
+    assert vault.reads == 1
+    vault.values["key"] = "two"
+    clock.advance(LIFETIME - SECOND)
+    assert await secrets.get("vault:key") == "one"
+    clock.advance(SECOND)
+    assert await secrets.get("vault:key") == "two"
+    assert vault.reads == 2
+
+
+async def test_many_who_ask_at_once_cause_one_reading() -> None:
+    secrets, vault, _ = source()
+    vault.gate = asyncio.Event()
+    asked = [asyncio.create_task(secrets.get("vault:key")) for _ in range(20)]
+    await asyncio.sleep(0)
+    vault.gate.set()
+    assert set(await asyncio.gather(*asked)) == {"one"}
+    assert vault.reads == 1
+
+
+async def test_a_refused_key_is_read_anew_once_for_all_who_were_refused() -> None:
+    secrets, vault, _ = source()
+    await secrets.get("vault:key")
+    vault.values["key"] = "two"
+    assert [await secrets.refresh("vault:key") for _ in range(10)] == ["two"] * 10
+    assert vault.reads == 2
+
+
+async def test_a_key_that_stays_bad_does_not_hammer_the_vault() -> None:
+    secrets, vault, clock = source()
+    await secrets.get("vault:key")
+    for _ in range(50):
+        assert await secrets.refresh("vault:key") == "one"
+        clock.advance(SECOND)
+    assert vault.reads == 1 + 50 // REFRESH_PAUSE.seconds + 1
+
+
+async def test_a_vault_that_is_away_does_not_take_the_key_away_and_is_not_hammered() -> None:
+    secrets, vault, clock = source()
+    await secrets.get("vault:key")
+    vault.is_away = True
+    clock.advance(LIFETIME)
+    assert [await secrets.get("vault:key") for _ in range(5)] == ["one"] * 5
+    assert await secrets.refresh("vault:key") == "one"
+    assert vault.reads == 3
+    clock.advance(REFRESH_PAUSE)
+    vault.is_away = False
+    vault.values["key"] = "two"
+    assert await secrets.get("vault:key") == "two"
+
+
+async def test_a_first_reading_that_fails_is_tried_again_after_a_pause() -> None:
+    secrets, vault, clock = source()
+    vault.is_away = True
+    for _ in range(5):
+        with pytest.raises(SettingsError):
+            await secrets.get("vault:key")
+    assert vault.reads == 1
+    vault.is_away = False
+    clock.advance(REFRESH_PAUSE)
+    assert await secrets.get("vault:key") == "one"
+
+
+async def test_of_two_keys_the_other_is_used_when_one_is_refused() -> None:
+    secrets, _, clock = source(application={"KEY_1": "first", "KEY_2": "second"})
+    both = "setting:KEY_1, setting:KEY_2"
+    assert await secrets.get(both) == "first"
+    assert await secrets.refresh(both) == "second"
+    clock.advance(LIFETIME)
+    assert await secrets.get(both) == "second"
+    assert await secrets.refresh(both) == "first"
+
+
+async def test_of_two_keys_one_is_enough() -> None:
+    secrets, *_ = source(application={"KEY_2": "second"})
+    assert await secrets.get("setting:KEY_1,setting:KEY_2") == "second"
+
+
+async def test_the_key_before_is_tried_when_the_vault_is_ahead_of_the_provider() -> None:
+    secrets, vault, clock = source()
+    await secrets.get("vault:key")
+    vault.values["key"] = "not yet valid"
+    clock.advance(LIFETIME)
+    assert await secrets.get("vault:key") == "not yet valid"
+    assert await secrets.refresh("vault:key") == "one"
+    clock.advance(LIFETIME)
+    assert await secrets.get("vault:key") == "not yet valid"
+
+
+async def test_no_repr_shows_a_secret() -> None:
+    secrets, *_ = source(application={"KEY": "hush"})
+    await secrets.get("setting:KEY")
+    assert "hush" not in repr(secrets) + repr(vars(secrets)["_kept"])
+
+
+@pytest.mark.parametrize("value", ["setting:SENDGRID_API_KEY", "vault:sendgrid-key", "setting:A, vault:b"])
+def test_a_reference_is_recognised(value: str) -> None:
+    assert reference_fault(value) == ""
+
+
+@pytest.mark.parametrize("value", ["SG.abc", "setting:", "vault:under_score", "setting:A,", "", None, 5, "vault:a b"])
+def test_what_is_no_reference_is_named_without_being_shown(value: object) -> None:
+    assert reference_fault(value).startswith("must name a secret")
