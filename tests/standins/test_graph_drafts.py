@@ -2,7 +2,7 @@
 
 import base64
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 from urllib.parse import quote
 
@@ -12,20 +12,11 @@ import pytest
 from standins.graph import GraphStandIn
 from standins.graph_uploads import MAX_RANGE_BYTES, MIN_BYTES
 from standins.tls import Authority
+from tests.standins.clock import Clock
 from tests.standins.graph_client import SENDER, GraphClient, Reply, file, message, mime
 
 IMMUTABLE = {"Prefer": 'IdType="ImmutableId"'}
 CHUNK = 320 * 1024 * 10
-
-
-class Clock:
-    """Stands still until it is moved."""
-
-    def __init__(self) -> None:
-        self.now = datetime(2026, 3, 1, tzinfo=UTC)
-
-    def __call__(self) -> datetime:
-        return self.now
 
 
 @pytest.fixture

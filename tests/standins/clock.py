@@ -1,0 +1,13 @@
+"""A clock for tests."""
+
+from datetime import UTC, datetime
+
+
+class Clock:
+    """Stands still until it is moved."""
+
+    def __init__(self) -> None:
+        self.now = datetime(2026, 3, 1, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.now
