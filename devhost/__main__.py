@@ -7,79 +7,97 @@ import asyncio
 import errno
 import os
 import signal
+import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from devhost.host_json import HostSettings, read_host_json
 from devhost.logs import set_up_logging
-from devhost.settings import (
-    HostConfigurationError,
-    HostSettings,
-    apply_local_settings,
-    force_development,
-    read_host_json,
-)
+from devhost.settings import HostConfigurationError, apply_local_settings, force_development
+
+DEFAULT_PORT = 7071
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Returns the exit code: 0 stopped, 1 could not start or failed, 3 a function ran over its time."""
     options = _parser().parse_args(arguments)
-    app_root = Path(options.app_root).resolve()
+    options.app_root = Path(options.app_root).resolve()
     try:
-        port, settings = _configure(app_root, options.port)
+        return _run(options)
     except HostConfigurationError as error:
         print(f"The host cannot start. {error}", file=sys.stderr)
         return 1
-    # Imported after the settings are read: the app's environment must be complete before any of its libraries load.
-    from devhost.host import Host, Options, bind, unsupported_notes
 
-    try:
-        sock = bind(options.address, port)
-    except OSError as error:
-        why = "is in use" if error.errno == errno.EADDRINUSE else f"cannot be used ({error.strerror})"
-        print(f"Port {port} on {options.address} {why}; choose another with --port.", file=sys.stderr)
-        return 1
-    port = sock.getsockname()[1]
-    force_development(os.environ, app_root, port)
+
+def _run(options: argparse.Namespace) -> int:
+    settings, local_port = _read_settings(options)
+    sock = bind(options.address, options.port if options.port is not None else local_port)
+    force_development(os.environ, options.app_root, sock.getsockname()[1])
     set_up_logging(settings.log_level)
-    for note in unsupported_notes(settings):
+    for note in _notes(settings, os.environ):
         print(note, file=sys.stderr)
-    os.chdir(app_root)
-    host_options = Options(
-        app_root=app_root,
-        runs_over_dequeued_poison=options.poison_trigger == "5.3.8",
-        renewal_seconds=options.renewal_seconds,
-    )
+    os.chdir(options.app_root)
+    # Imported after the settings are read: the app's environment must be complete before any of its libraries load.
+    import uvloop
 
-    async def run() -> int:
+    from devhost.host import Host, Options
+
+    async def serve() -> int:
+        host_options = Options(
+            app_root=options.app_root,
+            asks_for_keys=options.enable_auth,
+            runs_over_dequeued_poison=options.poison_trigger == "5.3.8",
+            renewal_seconds=options.renewal_seconds,
+        )
         host = Host(host_options, settings, os.environ)
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, host.stop)
         return await host.run(sock)
 
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        return runner.run(run())
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(serve())
 
 
-def _configure(app_root: Path, port: int | None) -> tuple[int, HostSettings]:
-    """Reads both files. The port: argument, then local.settings.json, then 7071."""
-    host_json = app_root / "host.json"
+def _read_settings(options: argparse.Namespace) -> tuple[HostSettings, int]:
+    """Reads host.json and local.settings.json, whose values join the environment; with them comes a port."""
+    host_json = options.app_root / "host.json"
     if not host_json.exists():
-        raise HostConfigurationError(f"There is no host.json in {app_root}.")
-    local = apply_local_settings(app_root / "local.settings.json", os.environ)
+        raise HostConfigurationError(f"There is no host.json in {options.app_root}.")
+    local = apply_local_settings(options.app_root / "local.settings.json", os.environ)
     for name in local.skipped:
         print(f"Skipping '{name}' from local settings as it's already defined.", file=sys.stderr)
-    settings = read_host_json(host_json.read_text(encoding="utf-8-sig"), os.environ, os.cpu_count() or 1)
-    chosen = port if port is not None else int(local.host.get("LocalHttpPort") or 7071)
-    return chosen, settings
+    settings = read_host_json(
+        host_json.read_text(encoding="utf-8-sig"),
+        os.environ,
+        processors=os.cpu_count() or 1,
+        shortens_polling=not options.azure_polling,
+    )
+    return settings, local.http_port or DEFAULT_PORT
 
 
-def _loop_factory() -> type[asyncio.AbstractEventLoop] | None:
+def _notes(settings: HostSettings, environment: Mapping[str, str]) -> list[str]:
+    """A sentence for each setting that has no effect here."""
+    notes = [f"host.json: '{path}' has no effect in this local host." for path in settings.ignored]
+    if environment.get("FUNCTIONS_WORKER_PROCESS_COUNT", "1") != "1":
+        notes.append("FUNCTIONS_WORKER_PROCESS_COUNT has no effect in this local host: it runs one worker.")
+    return notes
+
+
+def bind(address: str, port: int) -> socket.socket:
+    """A listening socket. Raises HostConfigurationError if the port cannot be had."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        import uvloop
-    except ImportError:
-        return None
-    return uvloop.Loop
+        sock.bind((address, port))
+        sock.listen(2048)
+    except (OSError, OverflowError) as error:
+        sock.close()
+        is_taken = isinstance(error, OSError) and error.errno == errno.EADDRINUSE
+        why = "is in use" if is_taken else f"cannot be used ({error})"
+        raise HostConfigurationError(f"Port {port} on {address} {why}; choose another with --port.") from error
+    return sock
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -87,6 +105,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--app-root", default=".", help="the folder with host.json and function_app.py")
     parser.add_argument("--port", type=int, help="default 7071; 0 takes a free port")
     parser.add_argument("--address", default="127.0.0.1")
+    parser.add_argument("--enable-auth", action="store_true", help="ask for function keys, as Azure does")
+    parser.add_argument(
+        "--azure-polling",
+        action="store_true",
+        help="poll idle queues as rarely as in Azure: keep a maxPollingInterval of one minute",
+    )
     parser.add_argument(
         "--poison-trigger",
         choices=["5.3.7", "5.3.8"],

@@ -1,4 +1,4 @@
-"""The host's own pages under /admin, open to every caller as `func start` leaves them, and the home page."""
+"""The host's own pages under /admin, and the home page. Who may call them is decided before."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from devhost.http import Reply, full_route, json_reply, methods
+from devhost.host_json import HostSettings
+from devhost.http import full_route, methods
 from devhost.outputs import Invoker
 from devhost.protos import RpcHttp, TypedData
 from devhost.queue_rules import QueueMessage
-from devhost.settings import HostSettings
+from devhost.replies import Reply, json_reply
 from devhost.timers import timer_input
 from devhost.worker import Function
 
@@ -128,7 +129,8 @@ class AdminPages:
         if function is None or rest not in {"", "status"}:
             return Reply(404)
         if method == "GET":
-            return json_reply(200, {} if rest else self._describe(function))
+            status = {"isDisabled": function.name in self._disabled, "errors": None}
+            return json_reply(200, status if rest else self._describe(function))
         if method != "POST" or rest:
             return Reply(404)
         text = _input_of(body)

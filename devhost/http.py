@@ -1,50 +1,36 @@
-"""HTTP triggers: from an ASGI request to an invocation and back. Served by uvicorn without a framework between.
+"""HTTP triggers: from an ASGI request to an invocation. Served by uvicorn without a framework between.
 
-Source: azure-functions-host GrpcMessageConversionExtensions.ToRpcHttp, HttpBinding.CreateResult.
+Source: azure-functions-host GrpcMessageConversionExtensions.ToRpcHttp, FunctionInvocationMiddleware.
 """
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
-from email.utils import format_datetime
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 from urllib.parse import parse_qsl
 
+from devhost.host_json import HostSettings
+from devhost.keys import KeyRing, Level, presented_key, required_level
 from devhost.protos import RpcHttp, TypedData
+from devhost.replies import Headers, Reply, reply_of
 from devhost.routes import Route, RouteTable, compile_route
-from devhost.settings import FunctionConfigurationError, HostSettings, resolve_names
+from devhost.settings import FunctionConfigurationError, resolve_names
 from devhost.worker import Function, Invocation
 
 BODY_LIMIT_BYTES = 104_857_600
 REQUEST_TARGET_LIMIT_BYTES = 8192
 BODYLESS = frozenset({204, 304})
+PING = "/admin/host/ping"
 
+type Scope = MutableMapping[str, Any]
 type Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 type Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-type Headers = Sequence[tuple[bytes, bytes]]
-
-
-class Reply:
-    """A response ready to be written."""
-
-    __slots__ = ("body", "headers", "status")
-
-    def __init__(self, status: int, body: bytes = b"", headers: Headers = ()) -> None:
-        self.status = status
-        self.body = body
-        self.headers = headers
-
-
-def json_reply(status: int, content: object) -> Reply:
-    """A JSON response, for the host's own pages."""
-    body = json.dumps(content).encode()
-    return Reply(status, body, [(b"content-type", b"application/json; charset=utf-8")])
-
-
 type OwnPages = Callable[[str, str, bytes], Awaitable[Reply]]
 type Invoke = Callable[[Function, TypedData, Mapping[str, TypedData], str], Awaitable[Invocation]]
+
+
+class DisconnectedError(Exception):
+    """The caller went away before the whole body was here: nobody waits for an answer."""
 
 
 def compile_function_route(
@@ -65,11 +51,11 @@ def full_route(function: Function, settings: HostSettings) -> str:
 
 def methods(function: Function) -> list[str]:
     """The trigger's methods in capitals; empty means every method."""
-    return [str(getattr(method, "value", method)).upper() for method in function.trigger.get("methods") or ()]
+    return [str(method).upper() for method in function.trigger.get("methods") or ()]
 
 
 class HttpFront:
-    """The ASGI application."""
+    """The ASGI application. Without `keys` every caller may call everything, as under `func start`."""
 
     def __init__(
         self,
@@ -78,62 +64,81 @@ class HttpFront:
         settings: HostSettings,
         routes: RouteTable[Function],
         disabled: frozenset[str],
-        admin: OwnPages,
-        body_limit: int = BODY_LIMIT_BYTES,
+        own_pages: OwnPages,
+        keys: KeyRing | None = None,
+        is_loaded: bool = True,
     ) -> None:
         self._invoke = invoke
         self._routes = routes
         self._disabled = disabled
-        self._admin = admin
-        self._body_limit = body_limit
+        self._own_pages = own_pages
+        self._keys = keys
+        self._is_loaded = is_loaded
         self._most = settings.max_outstanding_requests
         self._outstanding = 0
         self._extra = [(k.lower().encode("latin-1"), v.encode("latin-1")) for k, v in settings.custom_headers]
 
-    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
-        reply = await self._answer(scope, receive)
-        has_body = reply.status >= 200 and reply.status not in BODYLESS
+        try:
+            reply = await self._answer(scope, receive)
+        except DisconnectedError:
+            return
+        has_body = reply.status not in BODYLESS
         headers = [h for h in reply.headers if h[0] not in {b"content-length", b"transfer-encoding"}]
         if has_body:
             headers.append((b"content-length", b"%d" % len(reply.body)))
         await send({"type": "http.response.start", "status": reply.status, "headers": headers + self._extra})
         await send({"type": "http.response.body", "body": reply.body if has_body else b""})
 
-    async def _answer(self, scope: MutableMapping[str, Any], receive: Receive) -> Reply:
+    async def _answer(self, scope: Scope, receive: Receive) -> Reply:
         path = scope["raw_path"].decode("latin-1")
         if len(path) + len(scope["query_string"]) > REQUEST_TARGET_LIMIT_BYTES:
             return Reply(414)
         headers = joined_headers(scope["headers"])
-        length = int(headers.get("content-length") or 0)
-        if length > self._body_limit:
-            return Reply(413)
-        # The genuine host hands a body over only with Content-Length: a chunked one arrives empty.
-        body = await _read(receive) if length > 0 else b""
-        if path == "/" or path.startswith("/admin/"):
-            return await self._own_page(scope["method"], path, body)
+        if path[:7].lower() == "/admin/":
+            return await self._own_page(scope, path.lower(), headers, receive)
+        if not self._is_loaded:
+            return Reply(503, b"Function host is not running.", [(b"content-type", b"text/plain")])
         found = self._routes.match(scope["method"], path)
-        if found is None or found[0].name in self._disabled:
-            return Reply(404)
-        if self._most is not None and self._outstanding >= self._most:
-            return Reply(429, headers=[(b"x-function-scaleout", b"1")])
+        if found is None:
+            return Reply(404) if path != "/" else await self._own_pages(scope["method"], path, b"")
         function, route_values = found
+        query = query_values(scope["query_string"].decode("latin-1"))
+        if (refusal := await self._refusal(function, headers, query)) is not None:
+            return refusal
+        if declared_length(headers) > BODY_LIMIT_BYTES:
+            return Reply(413)
+        body = await read_body(receive, headers)
         request = RpcHttp(
             method=scope["method"],
             url=_url(scope, path, headers),
             headers=headers,
             body=TypedData(bytes=body) if body else TypedData(),
             params=route_values,
-            query=query_values(scope["query_string"].decode("latin-1")),
+            query=query,
         )
         return await self._run(function, request, headers.get("traceparent", ""))
 
-    async def _own_page(self, method: str, path: str, body: bytes) -> Reply:
-        root = self._routes.match(method, path) if path == "/" else None
-        if root is not None:
-            return await self._run(root[0], RpcHttp(method=method, url="/", body=TypedData(bytes=body)), "")
-        return await self._admin(method, path, body)
+    async def _refusal(self, function: Function, headers: Mapping[str, str], query: Mapping[str, str]) -> Reply | None:
+        level = Level.ANONYMOUS
+        if self._keys is not None:
+            level = await self._keys.level_of(presented_key(headers, query), function.name)
+            if not level.opens(required_level(function.trigger)):
+                return Reply(401)
+        if function.name in self._disabled and level is not Level.ADMIN:
+            return Reply(404)
+        if self._most is not None and self._outstanding >= self._most:
+            return Reply(429, headers=[(b"x-function-scaleout", b"1")])
+        return None
+
+    async def _own_page(self, scope: Scope, path: str, headers: Mapping[str, str], receive: Receive) -> Reply:
+        if self._keys is not None and path != PING:
+            query = query_values(scope["query_string"].decode("latin-1"))
+            if await self._keys.level_of(presented_key(headers, query), None) is not Level.ADMIN:
+                return Reply(401)
+        return await self._own_pages(scope["method"], path, await read_body(receive, headers))
 
     async def _run(self, function: Function, request: RpcHttp, trace_parent: str) -> Reply:
         self._outstanding += 1
@@ -144,16 +149,24 @@ class HttpFront:
         return reply_of(function, invocation)
 
 
-async def _read(receive: Receive) -> bytes:
-    message = await receive()
-    body: bytes = message.get("body", b"")
-    if not message.get("more_body"):
-        return body
-    chunks = [body]
-    while message.get("more_body"):
+def declared_length(headers: Mapping[str, str]) -> int:
+    """Content-Length; 0 without one, so that a chunked body counts as empty."""
+    text = headers.get("content-length", "")
+    return int(text) if text.isascii() and text.isdigit() else 0
+
+
+async def read_body(receive: Receive, headers: Mapping[str, str]) -> bytes:
+    """The body, if its length was declared: the genuine host hands over no other. Raises DisconnectedError."""
+    if declared_length(headers) == 0:
+        return b""
+    chunks: list[bytes] = []
+    while True:
         message = await receive()
+        if message["type"] == "http.disconnect":
+            raise DisconnectedError
         chunks.append(message.get("body", b""))
-    return b"".join(chunks)
+        if not message.get("more_body"):
+            return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
 def joined_headers(headers: Headers) -> dict[str, str]:
@@ -175,73 +188,7 @@ def query_values(query: str) -> dict[str, str]:
     return values
 
 
-def _url(scope: MutableMapping[str, Any], path: str, headers: dict[str, str]) -> str:
+def _url(scope: Scope, path: str, headers: Mapping[str, str]) -> str:
     query = scope["query_string"].decode("latin-1")
     scheme = headers.get("x-forwarded-proto", scope["scheme"])
     return f"{scheme}://{headers.get('host', '')}{path}" + (f"?{query}" if query else "")
-
-
-def reply_of(function: Function, invocation: Invocation) -> Reply:
-    """The response to an HTTP invocation: 500 without a body if it failed, 204 if it gave no response."""
-    if not invocation.succeeded:
-        return Reply(500)
-    for name, value in invocation.outputs:
-        output = function.output(name)
-        if output is not None and str(output["type"]).lower() == "http":
-            return _reply_of_value(value)
-    return Reply(204)
-
-
-def _reply_of_value(value: TypedData) -> Reply:
-    if value.http is not None:
-        return _reply_of_http(value.http)
-    text = str(value.string or "")
-    envelope = _envelope(text)
-    if envelope is None:
-        return Reply(200, text.encode(), [(b"content-type", b"text/plain; charset=utf-8")])
-    body = envelope["body"]
-    headers = [(str(k).lower().encode(), str(v).encode()) for k, v in (envelope.get("headers") or {}).items()]
-    encoded = body.encode() if isinstance(body, str) else json.dumps(body).encode()
-    return Reply(int(envelope.get("statusCode") or envelope.get("status") or 200), encoded, headers)
-
-
-def _envelope(text: str) -> dict[str, Any] | None:
-    """The host takes a plain `str` that is a JSON object with `body` for a response envelope, not for a body."""
-    if not text.lstrip().startswith("{"):
-        return None
-    try:
-        content = json.loads(text)
-    except ValueError:
-        return None
-    return content if isinstance(content, dict) and "body" in content else None
-
-
-def _reply_of_http(http: RpcHttp) -> Reply:
-    headers = [(k.lower().encode("latin-1"), v.encode("latin-1")) for k, v in http.headers.items()]
-    headers += [(b"set-cookie", cookie_text(cookie).encode("latin-1")) for cookie in http.cookies]
-    body = http.body.bytes if http.body.bytes is not None else (http.body.string or "").encode()
-    return Reply(int(http.status_code), body, headers)
-
-
-def cookie_text(cookie: Any) -> str:
-    """A worker's cookie as a Set-Cookie value."""
-    parts = [f"{cookie.name}={cookie.value}"]
-    for attribute in ("domain", "path", "max_age"):
-        held = getattr(cookie, attribute)
-        if held is not None and held.value not in ("", None):
-            text = re.sub(r"\.0$", "", str(held.value))
-            parts.append(f"{attribute.replace('_', '-')}={text}")
-    if cookie.expires is not None:
-        parts.append(f"expires={format_seconds(cookie.expires.value.seconds)}")
-    parts += [word for word in ("secure", "http_only") if (held := getattr(cookie, word)) and held.value]
-    same_site = {1: "lax", 2: "strict", 3: "none"}.get(cookie.same_site)
-    if same_site:
-        parts.append(f"samesite={same_site}")
-    return "; ".join(parts).replace("http_only", "httponly")
-
-
-def format_seconds(seconds: int) -> str:
-    """Seconds since 1970 as an HTTP date."""
-    from datetime import UTC, datetime
-
-    return format_datetime(datetime.fromtimestamp(seconds, UTC), usegmt=True)

@@ -1,4 +1,4 @@
-"""Log lines on stderr: time, level, function name, message. One line per record."""
+"""Log lines on stderr: time, level, function name, message."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ LEVELS = {
 
 
 class LineFormatter(logging.Formatter):
-    """Keeps a record on one line; a traceback follows it, indented."""
+    """A record begins a line; what it has beyond one line follows indented."""
 
     def format(self, record: logging.LogRecord) -> str:
-        message = record.getMessage().replace("\n", "\\n")
+        message = record.getMessage().rstrip().replace("\n", "\n    ")
         function = current_function.get()
         line = f"{self.formatTime(record)} {record.levelname:<8} [{function}] {message}"
         if record.exc_info:

@@ -39,8 +39,7 @@ class Invoker:
             return invocation
         try:
             for name, output in invocation.outputs:
-                binding = function.output(name)
-                if binding is not None and str(binding["type"]).lower() == "queue":
+                if (binding := function.writes(name, "queue")) is not None:
                     await self._write(binding, output)
         except Exception as error:
             log.exception("Writing an output of %s failed", function.name)

@@ -9,6 +9,8 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
+from devhost.host_json import QueueSettings
+from devhost.leases import LEASE_SECONDS, RENEWAL_SECONDS, Lease, Renewal
 from devhost.logs import current_function
 from devhost.queue_rules import (
     Backoff,
@@ -16,19 +18,13 @@ from devhost.queue_rules import (
     QueueMessage,
     completion,
     decode_body,
-    encode_body,
     may_invoke,
     poison_queue_name,
 )
-from devhost.settings import QueueSettings
 from devhost.storage import MessageGoneError, Queue, StorageUnavailableError
 from devhost.worker import Function
 
 log = logging.getLogger("devhost.queues")
-
-LEASE_SECONDS = 600
-RENEWAL_SECONDS = 300.0
-SOONER_RENEWAL_SECONDS = 60.0
 
 type Invoke = Callable[[Function, bytes, QueueMessage], Awaitable[bool]]
 
@@ -83,33 +79,29 @@ class QueueListener:
         self._is_known_to_exist = False
         self._found_since_delay = False
 
-    @property
-    def in_flight(self) -> int:
-        """Messages whose invocation or settling runs."""
-        return len(self._running)
-
     async def run(self) -> None:
-        """Polls until `stop`. An error that is neither passing nor a lost lease is raised, and stops the host."""
+        """Polls until `stop`, then waits for all that is in flight.
+
+        An error that is neither passing nor a lost lease is raised, and stops the host.
+        """
         current_function.set(self._function.name)
         while not self._is_stopping:
+            # Cleared before the poll: a notice that comes while an empty answer is under way must still cut the delay.
+            self._wake.clear()
             if await self.poll():
                 await self._wait_for_room()
             elif not self._is_stopping:
                 delay = self._backoff.next_delay(found_messages=self._found_since_delay)
                 self._found_since_delay = False
-                self._wake.clear()
                 await self._wait(self._wake, delay)
+        while self._running:
+            await asyncio.wait(self._running)
 
     def stop(self) -> None:
         """Ends polling; what is in flight goes on."""
         self._is_stopping = True
-        self._wake.set()
+        self._notices.notify(self._queue.name)
         self._room.set()
-
-    async def drained(self) -> None:
-        """Waits for all that is in flight."""
-        while self._running:
-            await asyncio.wait(self._running)
 
     async def poll(self) -> bool:
         """Asks once for messages and starts a task for each; says whether there were any."""
@@ -145,14 +137,11 @@ class QueueListener:
     async def _handle(self, message: QueueMessage) -> None:
         body = decode_body(message.text, is_base64=self._settings.is_base64)
         lease = Lease(self._queue, message)
-        if body is None:
+        most = self._settings.max_dequeue_count
+        if body is None or not may_invoke(message.dequeue_count, most, always=self._always):
             await self._to_poison(message.text, lease)
             return
-        most = self._settings.max_dequeue_count
-        if not may_invoke(message.dequeue_count, most, always=self._always):
-            await self._to_poison(encode_body(body, is_base64=self._settings.is_base64), lease)
-            return
-        renewal = _Renewal(lease, self._renewal_seconds)
+        renewal = Renewal(lease, self._renewal_seconds)
         try:
             succeeded = await self._invoke(self._function, body, message)
         finally:
@@ -163,20 +152,21 @@ class QueueListener:
             max_dequeue_count=most,
             has_poison=self._poison is not None,
         )
-        await self._settle(decided, body, lease)
+        await self._settle(decided, message.text, lease)
 
-    async def _settle(self, decided: Completion, body: bytes, lease: Lease) -> None:
+    async def _settle(self, decided: Completion, text: str, lease: Lease) -> None:
         match decided:
             case Completion.DELETE:
                 await lease.delete()
             case Completion.RELEASE:
                 await lease.release(int(self._settings.visibility_timeout.total_seconds()))
             case Completion.POISON:
-                await self._to_poison(encode_body(body, is_base64=self._settings.is_base64), lease)
+                await self._to_poison(text, lease)
             case Completion.LEAVE:
                 log.debug("There is no poison queue; the message stays leased")
 
     async def _to_poison(self, text: str, lease: Lease) -> None:
+        """Copies the text as it lies on the queue, and nothing else: the poison message begins a life of its own."""
         if self._poison is None:
             return
         log.warning(
@@ -188,70 +178,6 @@ class QueueListener:
         await self._poison.put(text)
         self._notices.notify(self._poison.name)
         await lease.delete()
-
-
-class Lease:
-    """This instance's hold on a message, with the latest pop receipt."""
-
-    def __init__(self, queue: Queue, message: QueueMessage) -> None:
-        self._queue = queue
-        self._id = message.id
-        self._pop_receipt = message.pop_receipt
-
-    async def delete(self) -> None:
-        """Removes the message; if the lease is lost it will come again, or is gone already."""
-        try:
-            await self._queue.delete(self._id, self._pop_receipt)
-        except MessageGoneError as error:
-            log.debug("Not deleted: %s", error)
-
-    async def release(self, after_seconds: int) -> None:
-        """Makes the message visible after so many seconds."""
-        try:
-            await self._queue.extend(self._id, self._pop_receipt, after_seconds)
-        except MessageGoneError as error:
-            log.debug("Not released: %s", error)
-
-    async def renew(self, interval_seconds: float) -> float | None:
-        """Takes the lease for ten minutes more. Gives the seconds to the next renewal; None if the lease is lost."""
-        try:
-            self._pop_receipt = await self._queue.extend(self._id, self._pop_receipt, LEASE_SECONDS)
-        except MessageGoneError as error:
-            log.warning("Lease lost, the function goes on: %s", error)
-            return None
-        except StorageUnavailableError as error:
-            log.warning("Lease not renewed, trying again sooner: %s", error)
-            return min(interval_seconds, SOONER_RENEWAL_SECONDS)
-        return interval_seconds
-
-
-class _Renewal:
-    """Renews a lease at intervals until ended. Starts no task before the first interval is over: few functions last."""
-
-    def __init__(self, lease: Lease, seconds: float) -> None:
-        self._lease = lease
-        self._seconds = seconds
-        self._task: asyncio.Task[None] | None = None
-        self._is_ended = False
-        self._schedule(seconds)
-
-    def _schedule(self, seconds: float) -> None:
-        self._timer = asyncio.get_running_loop().call_later(seconds, self._begin)
-
-    def _begin(self) -> None:
-        self._task = asyncio.create_task(self._renew())
-
-    async def _renew(self) -> None:
-        following = await self._lease.renew(self._seconds)
-        if following is not None and not self._is_ended:
-            self._schedule(following)
-
-    async def end(self) -> None:
-        """Stops renewing. Waits for a renewal under way, never cancels it: it changes the receipt that settling needs."""
-        self._is_ended = True
-        self._timer.cancel()
-        if self._task is not None:
-            await asyncio.wait([self._task])
 
 
 async def wait_for_event(event: asyncio.Event, seconds: float) -> None:

@@ -47,11 +47,11 @@ class RouteTable[Target]:
         self._open = [route for route in ordered if any(rank > 1 for rank in route.precedence)]
 
     def match(self, method: str, path: str) -> tuple[Target, dict[str, str]] | None:
-        """The target and its route values, decoded; None if no template takes this method and path.
+        """The target and its route values; None if no template takes this method and path.
 
-        `path` is the raw (still percent-encoded) path.
+        `path` is the raw path; it is decoded but for %2F, and an empty value is no value.
         """
-        trimmed = path.strip("/")
+        trimmed = _decoded(path).strip("/")
         if (lowered := trimmed.lower()) in self._literal_paths:
             for literal, route in self._literal:
                 if literal == lowered and (not route.methods or method in route.methods):
@@ -61,8 +61,14 @@ class RouteTable[Target]:
                 continue
             found = route.pattern.fullmatch(trimmed)
             if found is not None:
-                return route.target, {k: unquote(v) for k, v in found.groupdict().items() if v is not None}
+                return route.target, {k: v for k, v in found.groupdict().items() if v}
         return None
+
+
+def _decoded(path: str) -> str:
+    if "%" not in path:
+        return path
+    return unquote(re.sub("%2f", "%252F", path, flags=re.IGNORECASE))
 
 
 def compile_route[Target](template: str, methods: Sequence[str], target: Target) -> Route[Target]:
@@ -73,12 +79,16 @@ def compile_route[Target](template: str, methods: Sequence[str], target: Target)
         slash = "/" if pattern else ""
         pattern += f"(?:{slash}{text})?" if optional else slash + text
         precedence.append(rank)
+    try:
+        compiled = re.compile(pattern, re.IGNORECASE | re.DOTALL)
+    except re.error as error:
+        raise FunctionConfigurationError(f"The route template '{template}' is not understood: {error}.") from error
     return Route(
         template=template.strip("/"),
         methods=frozenset(method.upper() for method in methods),
         target=target,
-        pattern=re.compile(pattern, re.IGNORECASE),
-        # A longer literal prefix wins; a template that ends earlier than another ranks before its catch-all.
+        pattern=compiled,
+        # Compared segment by segment: a literal before a parameter, and a template that ends before one that goes on.
         precedence=tuple(precedence),
     )
 

@@ -15,9 +15,10 @@ from typing import Protocol
 import msgspec
 from cronsim import CronSim, CronSimError
 
+from devhost.host_json import parse_timespan
 from devhost.logs import current_function
 from devhost.protos import TypedData
-from devhost.settings import FunctionConfigurationError, parse_timespan
+from devhost.settings import FunctionConfigurationError
 from devhost.storage import BlobTexts, StorageUnavailableError
 from devhost.worker import Function, Invocation
 
@@ -27,6 +28,7 @@ type Clock = Callable[[], datetime]
 type Fire = Callable[[Function, TypedData], Awaitable[Invocation]]
 
 NEVER = datetime(1, 1, 1, tzinfo=UTC)
+ANY_TIME = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 class Schedule(Protocol):
@@ -40,9 +42,10 @@ class CronSchedule:
     """NCRONTAB: `{second} {minute} {hour} {day} {month} {day of week}`, seconds optional, in the zone given."""
 
     def __init__(self, expression: str, zone: tzinfo) -> None:
-        self._expression = expression
+        # With five fields cronsim would also follow Debian's cron in how it treats the change to summer time.
+        self._expression = expression if len(expression.split()) != 5 else f"0 {expression}"
         self._zone = zone
-        self.next_after(datetime.now(UTC))
+        self.next_after(ANY_TIME)
 
     def next_after(self, moment: datetime) -> datetime:
         try:
@@ -142,7 +145,6 @@ class TimerListener:
         self._wait = wait
         self._fire = fire
         self._stopped = asyncio.Event()
-        self.in_flight = 0
 
     def stop(self) -> None:
         """Ends after a run under way."""
@@ -168,11 +170,7 @@ class TimerListener:
 
     async def _run_once(self, status: Status, *, is_past_due: bool) -> Status:
         shown = status if self._blobs is not None else None
-        self.in_flight = 1
-        try:
-            await self._fire(self._function, timer_input(shown, is_past_due=is_past_due))
-        finally:
-            self.in_flight = 0
+        await self._fire(self._function, timer_input(shown, is_past_due=is_past_due))
         following = after_run(self._schedule, status, self._clock())
         await self._record(following)
         return following

@@ -1,0 +1,79 @@
+"""A listener's hold on one message, renewed for as long as the function runs."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from devhost.queue_rules import QueueMessage
+from devhost.storage import MessageGoneError, Queue, StorageUnavailableError
+
+log = logging.getLogger("devhost.queues")
+
+LEASE_SECONDS = 600
+RENEWAL_SECONDS = 300.0
+SOONER_RENEWAL_SECONDS = 60.0
+
+
+class Lease:
+    """This instance's hold on a message, with the latest pop receipt."""
+
+    def __init__(self, queue: Queue, message: QueueMessage) -> None:
+        self._queue = queue
+        self._id = message.id
+        self._pop_receipt = message.pop_receipt
+
+    async def delete(self) -> None:
+        """Removes the message; if the lease is lost it will come again, or is gone already."""
+        try:
+            await self._queue.delete(self._id, self._pop_receipt)
+        except MessageGoneError as error:
+            log.debug("Not deleted: %s", error)
+
+    async def release(self, after_seconds: int) -> None:
+        """Makes the message visible after so many seconds."""
+        try:
+            await self._queue.extend(self._id, self._pop_receipt, after_seconds)
+        except MessageGoneError as error:
+            log.debug("Not released: %s", error)
+
+    async def renew(self, interval_seconds: float) -> float | None:
+        """Takes the lease for ten minutes more. Gives the seconds to the next renewal; None if the lease is lost."""
+        try:
+            self._pop_receipt = await self._queue.extend(self._id, self._pop_receipt, LEASE_SECONDS)
+        except MessageGoneError as error:
+            log.warning("Lease lost, the function goes on: %s", error)
+            return None
+        except StorageUnavailableError as error:
+            log.warning("Lease not renewed, trying again sooner: %s", error)
+            return min(interval_seconds, SOONER_RENEWAL_SECONDS)
+        return interval_seconds
+
+
+class Renewal:
+    """Renews a lease at intervals until ended. Starts no task before the first interval is over: few functions last."""
+
+    def __init__(self, lease: Lease, seconds: float) -> None:
+        self._lease = lease
+        self._seconds = seconds
+        self._task: asyncio.Task[None] | None = None
+        self._is_ended = False
+        self._schedule(seconds)
+
+    def _schedule(self, seconds: float) -> None:
+        self._timer = asyncio.get_running_loop().call_later(seconds, self._begin)
+
+    def _begin(self) -> None:
+        self._task = asyncio.create_task(self._renew())
+
+    async def _renew(self) -> None:
+        following = await self._lease.renew(self._seconds)
+        if following is not None and not self._is_ended:
+            self._schedule(following)
+
+    async def end(self) -> None:
+        """Stops renewing. Waits for a renewal under way, never cancels it: it changes the receipt that settling needs."""
+        self._is_ended = True
+        self._timer.cancel()
+        if self._task is not None:
+            await asyncio.wait([self._task])
