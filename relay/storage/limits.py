@@ -62,11 +62,15 @@ def check_entity(partition: str, row: str, properties: Mapping[str, Value]) -> N
 
 
 def as_stored(value: Value) -> Value:
-    """The value as it comes back from a table: plain types, times in UTC. Raises `StorageError` for a time without zone."""
+    """The value as it comes back from a table: plain types, times in UTC.
+
+    Raises `StorageError` for a number of more than 64 bits and a time without zone.
+    """
     match value:
         case bool() | float() | bytes():
             return value
         case int():
+            check_range("a number", value, -(2**63), 2**63 - 1)
             return int(value)
         case str():
             return str.__str__(value)
@@ -82,9 +86,6 @@ def _property_bytes(name: str, value: Value) -> int:
     match value:
         case bool():
             return 1
-        case int():
-            check_range(f"property {name}", value, -(2**63), 2**63 - 1)
-            return 8
         case str() | bytes():
             size = len(value) if isinstance(value, bytes) else _utf16_bytes(value)
             if size > MAX_PROPERTY_BYTES:

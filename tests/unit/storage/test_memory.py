@@ -126,6 +126,13 @@ async def test_a_merge_is_held_to_the_limits_of_the_whole_row(storage: MemorySto
         await storage.tables.merge("t", Entity(partition="p", row="r", properties={"more": bytes(65_536)}))
 
 
+async def test_253_properties_are_refused(storage: MemoryStorage) -> None:
+    properties = {f"n{number}": number for number in range(252)}
+    await storage.tables.upsert("t", row(**properties))
+    with pytest.raises(StorageError, match="at most 252"):
+        await storage.tables.upsert("t", row(**properties, one_more=1))
+
+
 async def test_the_content_type_of_a_blob_is_kept(storage: MemoryStorage) -> None:
     await storage.blobs.put("c", "b", b"x", content_type="text/html")
     assert storage.blobs.content_type("c", "b") == "text/html"

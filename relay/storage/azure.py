@@ -1,0 +1,34 @@
+"""Azure Storage: the adapters together, as the app uses them."""
+
+from collections.abc import Mapping
+
+from relay.storage.azure_blobs import AzureBlobs
+from relay.storage.azure_queues import AzureQueues
+from relay.storage.azure_session import AzureSession
+from relay.storage.azure_settings import find_account
+from relay.storage.azure_tables import AzureTables
+from relay.storage.ports import Storage
+
+
+class AzureStorage(Storage, frozen=True, kw_only=True):
+    """The three adapters over one HTTP session. Belongs to the event loop of its first call; `close` it there."""
+
+    session: AzureSession
+    queues: AzureQueues
+    tables: AzureTables
+    blobs: AzureBlobs
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self.session.close()
+
+
+def create_storage(environment: Mapping[str, str]) -> AzureStorage:
+    """The storage that `AzureWebJobsStorage` names (`relay.storage.azure_settings`). Connects to nothing yet.
+
+    Raises `SettingsError` with every fault. Each SDK is imported when its service is first called.
+    """
+    session = AzureSession(find_account(environment))
+    return AzureStorage(
+        session=session, queues=AzureQueues(session), tables=AzureTables(session), blobs=AzureBlobs(session)
+    )

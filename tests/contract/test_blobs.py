@@ -1,0 +1,132 @@
+"""What every adapter of the port `Blobs` does."""
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+import pytest
+
+from relay.errors import NotFound, StorageError
+from relay.storage.ports import Blobs, Storage
+
+MIB = 1024 * 1024
+BODIES = {"empty": b"", "all bytes": bytes(range(256)), "several blocks": bytes(range(251)) * (9 * MIB // 251)}
+
+
+@pytest.fixture
+async def blobs(storage: Storage, name: str) -> Blobs:
+    await storage.blobs.create(name)
+    return storage.blobs
+
+
+async def in_chunks(body: bytes, size: int) -> AsyncIterator[bytes]:
+    for start in range(0, len(body), size):
+        yield body[start : start + size]
+
+
+async def streamed(blobs: Blobs, container: str, name: str) -> list[bytes]:
+    return [chunk async for chunk in blobs.stream(container, name)]
+
+
+@pytest.mark.parametrize("body", BODIES.values(), ids=BODIES.keys())
+async def test_a_body_comes_back_byte_for_byte(blobs: Blobs, name: str, body: bytes) -> None:
+    await blobs.put(name, "a", body)
+    assert await blobs.get(name, "a") == body
+    assert b"".join(await streamed(blobs, name, "a")) == body
+
+
+@pytest.mark.parametrize("size", [1 * MIB, 5 * MIB - 7, 100 * MIB])
+@pytest.mark.parametrize("body", BODIES.values(), ids=BODIES.keys())
+async def test_a_stream_comes_back_byte_for_byte(blobs: Blobs, name: str, body: bytes, size: int) -> None:
+    assert await blobs.put_stream(name, "a", in_chunks(body, size)) == len(body)
+    assert await blobs.get(name, "a") == body
+
+
+async def test_a_large_blob_is_read_in_chunks(blobs: Blobs, name: str) -> None:
+    await blobs.put(name, "a", BODIES["several blocks"])
+    chunks = await streamed(blobs, name, "a")
+    assert len(chunks) > 1
+    assert max(len(chunk) for chunk in chunks) <= 8 * MIB
+
+
+async def test_a_put_replaces_what_was_there(blobs: Blobs, name: str) -> None:
+    await blobs.put(name, "a", b"first")
+    await blobs.put(name, "a", b"second")
+    assert await blobs.get(name, "a") == b"second"
+    await blobs.put_stream(name, "a", in_chunks(b"third", 2))
+    assert await blobs.get(name, "a") == b"third"
+
+
+async def test_a_stream_that_fails_leaves_what_was_there(blobs: Blobs, name: str) -> None:
+    async def broken() -> AsyncIterator[bytes]:
+        yield bytes(5 * MIB)
+        raise ValueError("the sender went away")
+
+    await blobs.put(name, "a", b"first")
+    with pytest.raises(ValueError, match="went away"):
+        await blobs.put_stream(name, "a", broken())
+    assert await blobs.get(name, "a") == b"first"
+
+
+@pytest.mark.parametrize("blob", ["a/b/c.json", "件名 🎉.eml", "a b+c%20&d=e?f#g"])
+async def test_odd_names_work_everywhere(blobs: Blobs, name: str, blob: str) -> None:
+    await blobs.put(name, blob, b"x", content_type="message/rfc822")
+    assert await blobs.get(name, blob) == b"x"
+    listed, _ = await blobs.list(name)
+    assert [each.name for each in listed] == [blob]
+    await blobs.delete(name, blob)
+    assert await blobs.list(name) == ([], None)
+
+
+async def test_missing_blobs(blobs: Blobs, name: str) -> None:
+    with pytest.raises(NotFound):
+        await blobs.get(name, "a")
+    with pytest.raises(NotFound):
+        await anext(aiter(blobs.stream(name, "a")))
+    await blobs.delete(name, "a")
+
+
+async def test_a_missing_container(storage: Storage, name: str) -> None:
+    with pytest.raises(NotFound):
+        await storage.blobs.put(name, "a", b"x")
+    with pytest.raises(NotFound):
+        await storage.blobs.put_stream(name, "a", in_chunks(b"x", 1))
+    with pytest.raises(NotFound):
+        await storage.blobs.get(name, "a")
+    with pytest.raises(NotFound):
+        await storage.blobs.list(name)
+    await storage.blobs.delete(name, "a")
+
+
+async def test_a_list_is_in_order_and_in_pages(blobs: Blobs, name: str) -> None:
+    for blob in ("b/2", "a/1", "b/1", "b/3", "c"):
+        await blobs.put(name, blob, blob.encode() * 2)
+    found: list[str] = []
+    cursor: str | None = None
+    while True:
+        page, cursor = await blobs.list(name, prefix="b/", most=2, cursor=cursor)
+        assert len(page) <= 2
+        found += [blob.name for blob in page]
+        if cursor is None:
+            break
+    assert found == ["b/1", "b/2", "b/3"]
+    everything, cursor = await blobs.list(name)
+    assert [blob.name for blob in everything] == ["a/1", "b/1", "b/2", "b/3", "c"]
+    assert cursor is None
+
+
+async def test_a_list_tells_size_and_time(blobs: Blobs, name: str) -> None:
+    await blobs.put(name, "a", b"12345")
+    ((blob,), _) = await blobs.list(name)
+    assert blob.size == 5
+    assert blob.modified_at.utcoffset() == timedelta(0)
+
+
+async def test_a_page_of_too_many_is_refused(blobs: Blobs, name: str) -> None:
+    with pytest.raises(StorageError):
+        await blobs.list(name, most=1001)
+
+
+async def test_creating_twice_keeps_what_is_there(blobs: Blobs, name: str) -> None:
+    await blobs.put(name, "a", b"x")
+    await blobs.create(name)
+    assert await blobs.get(name, "a") == b"x"

@@ -1,0 +1,157 @@
+"""What every adapter of the port `Queues` does."""
+
+import json
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from relay import wire
+from relay.errors import NotFound, StorageError
+from relay.storage.ports import Queues, Storage
+
+BODIES = {
+    "json": b'{"relay":1,"ref":"0","indices":[0,3],"attempt":2}',
+    "markup": b"""{"html":"<p class='a'>&amp; \\"<![CDATA[ ]]> ]]>&#13;</p>"}""",
+    "scripts": json.dumps({"subject": "件名 مرحبا 🎉👩‍👩‍👧 \u2028\u00a0"}, ensure_ascii=False).encode(),
+    "escapes": rb'{"text":"\ufffe\uffff\r\n\u0000\ud83d\ude00"}',
+    "spaces": b' \t{"a": 1}\n\n ',
+    "full": b"x" * 65_536,
+    "full of markup": b"<&>" * 21_845 + b"<",
+    # As heavy as our entries may be. Azurite breaks characters where one of its reads of 64 KiB ends.
+    "heavy with scripts": "\U0001f4e7件é".encode() * (wire.MAX_ENTRY_BYTES // 9),
+    "heavy with markup and scripts": "<&>'\"\U0001f4e7".encode() * (wire.MAX_ENTRY_BYTES // 19),
+}
+
+
+@pytest.fixture
+async def queues(storage: Storage, name: str) -> Queues:
+    await storage.queues.create(name)
+    return storage.queues
+
+
+@pytest.mark.parametrize("body", BODIES.values(), ids=BODIES.keys())
+async def test_a_body_comes_back_byte_for_byte(queues: Queues, name: str, body: bytes) -> None:
+    await queues.put(name, body)
+    (received,) = await queues.receive(name)
+    assert received.body == body
+    assert received.dequeue_count == 1
+
+
+def test_the_bodies_are_as_large_as_they_are_named() -> None:
+    assert len(BODIES["full"]) == len(BODIES["full of markup"]) == 65_536
+    assert all(64_000 - 20 < wire.weight(body) <= 64_000 for name, body in BODIES.items() if name.startswith("heavy"))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"x" * 65_537, b"\xff", b"a\x00b", b"a\rb", b"a\x0bb", "\ufffe".encode(), "\uffff".encode()],
+    ids=["too big", "not UTF-8", "NUL", "carriage return", "control", "U+FFFE", "U+FFFF"],
+)
+async def test_what_a_queue_cannot_hold_is_refused(queues: Queues, name: str, body: bytes) -> None:
+    with pytest.raises(StorageError) as caught:
+        await queues.put(name, body)
+    assert type(caught.value) is StorageError
+    assert await queues.count(name) == 0
+
+
+@pytest.mark.parametrize("delay_seconds", [-1, 604_801])
+async def test_a_delay_out_of_range_is_refused(queues: Queues, name: str, delay_seconds: int) -> None:
+    with pytest.raises(StorageError):
+        await queues.put(name, b"{}", delay_seconds=delay_seconds)
+
+
+async def test_the_longest_delay_is_a_week(queues: Queues, name: str) -> None:
+    await queues.put(name, b"{}", delay_seconds=604_800)
+    assert await queues.receive(name) == []
+    assert await queues.count(name) == 1
+
+
+async def test_a_delayed_entry_becomes_visible(
+    queues: Queues, name: str, wait: Callable[[float], Awaitable[None]]
+) -> None:
+    await queues.put(name, b"{}", delay_seconds=1)
+    assert await queues.receive(name) == []
+    assert await queues.oldest_inserted_at(name) is None
+    await wait(1.1)
+    assert len(await queues.receive(name)) == 1
+
+
+async def test_a_lease_hides_an_entry_and_its_end_gives_it_back(
+    queues: Queues, name: str, wait: Callable[[float], Awaitable[None]]
+) -> None:
+    await queues.put(name, b"{}")
+    (first,) = await queues.receive(name, lease_seconds=1)
+    assert await queues.receive(name) == []
+    await wait(1.1)
+    (second,) = await queues.receive(name, lease_seconds=600)
+    assert second.id == first.id
+    assert second.dequeue_count == 2
+    assert second.receipt != first.receipt
+    await queues.delete(name, first)
+    assert await queues.count(name) == 1, "the lease was lost, so nothing was deleted"
+    await queues.delete(name, second)
+    assert await queues.count(name) == 0
+
+
+async def test_deleting_what_is_gone_is_no_error(queues: Queues, name: str) -> None:
+    await queues.put(name, b"{}")
+    (received,) = await queues.receive(name)
+    await queues.delete(name, received)
+    await queues.delete(name, received)
+    await queues.delete(name + "-missing", received)
+
+
+async def test_entries_come_in_order_and_as_many_as_asked(queues: Queues, name: str) -> None:
+    bodies = [b"%d" % number for number in range(5)]
+    for body in bodies:
+        await queues.put(name, body)
+    first = await queues.receive(name, most=3)
+    rest = await queues.receive(name, most=32)
+    assert [received.body for received in first] == bodies[:3]
+    assert [received.body for received in rest] == bodies[3:]
+    assert len({received.id for received in (*first, *rest)}) == 5
+
+
+@pytest.mark.parametrize("most", [0, 33])
+async def test_more_than_32_at_a_time_is_refused(queues: Queues, name: str, most: int) -> None:
+    with pytest.raises(StorageError):
+        await queues.receive(name, most=most)
+
+
+async def test_the_count_includes_what_is_not_visible(queues: Queues, name: str) -> None:
+    await queues.put(name, b"1")
+    await queues.put(name, b"2", delay_seconds=60)
+    await queues.receive(name)
+    assert await queues.count(name) == 2
+
+
+async def test_the_oldest_tells_when_it_was_put(queues: Queues, name: str) -> None:
+    assert await queues.oldest_inserted_at(name) is None
+    await queues.put(name, b"{}")
+    oldest = await queues.oldest_inserted_at(name)
+    (received,) = await queues.receive(name)
+    assert oldest == received.inserted_at
+    assert received.inserted_at.utcoffset() == timedelta(0)
+    assert await queues.oldest_inserted_at(name) is None
+
+
+async def test_an_entry_is_dated_now(queues: Queues, name: str) -> None:
+    await queues.put(name, b"{}")
+    (received,) = await queues.receive(name)
+    assert received.inserted_at > datetime(2026, 1, 1, tzinfo=UTC)
+
+
+async def test_a_missing_queue(storage: Storage, name: str) -> None:
+    with pytest.raises(NotFound):
+        await storage.queues.put(name, b"{}")
+    with pytest.raises(NotFound):
+        await storage.queues.receive(name)
+    assert await storage.queues.count(name) == 0
+    assert await storage.queues.oldest_inserted_at(name) is None
+
+
+async def test_creating_twice_keeps_what_is_there(queues: Queues, name: str) -> None:
+    await queues.put(name, b"{}")
+    await queues.create(name)
+    assert await queues.count(name) == 1

@@ -1,0 +1,300 @@
+"""What every adapter of the port `Tables` does."""
+
+import math
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+
+from relay.errors import AlreadyExists, Changed, NotFound, StorageError
+from relay.storage.ports import Entity, Query, Storage, Tables, Value
+
+
+@pytest.fixture
+async def tables(storage: Storage, name: str) -> Tables:
+    await storage.tables.create(name)
+    return storage.tables
+
+
+def entity(row: str = "r", partition: str = "p", /, **properties: Value) -> Entity:
+    return Entity(partition=partition, row=row, properties=properties)
+
+
+async def rows(tables: Tables, name: str, query: Query, *, most: int = 1000) -> Sequence[Entity]:
+    """All pages of a query."""
+    found: list[Entity] = []
+    cursor: str | None = None
+    while True:
+        page = await tables.query(name, query, most=most, cursor=cursor)
+        assert len(page.entities) <= most
+        found += page.entities
+        cursor = page.next
+        if cursor is None:
+            return found
+
+
+VALUES: dict[str, Value] = {
+    "text": "件名 <b>'quoted'</b> \U0001f4e7 \u0000\r\n\ufffe",
+    "empty text": "",
+    "full text": "é" * 32_768,
+    "text like a time": "2026-03-01T12:00:00Z",
+    "text like a number": "007",
+    "zero": 0,
+    "small int": -7,
+    "int beyond 32 bit": 3_000_000_000,
+    "greatest int": 2**63 - 1,
+    "least int": -(2**63),
+    "true": True,
+    "false": False,
+    "float": 0.1,
+    "whole float": 2.0,
+    "negative zero": -0.0,
+    "large float": 1e300,
+    "whole large float": 1e15,
+    "infinity": math.inf,
+    "bytes": bytes(range(256)),
+    "empty bytes": b"",
+    "full bytes": bytes(range(256)) * 256,
+    "time": datetime(2026, 3, 1, 12, 0, 0, 123_456, tzinfo=UTC),
+    "whole second": datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC),
+}
+
+
+@pytest.mark.parametrize("value", VALUES.values(), ids=VALUES.keys())
+async def test_a_value_comes_back_with_its_type(tables: Tables, name: str, value: Value) -> None:
+    await tables.insert(name, entity(value=value))
+    by_key = await tables.get(name, "p", "r")
+    (by_query,) = await rows(tables, name, Query())
+    await tables.merge(name, entity(merged=value))
+    merged = await tables.get(name, "p", "r")
+    for found in (by_key.properties["value"], by_query.properties["value"], merged.properties["merged"]):
+        assert found == value
+        assert type(found) is type(value)
+
+
+async def test_not_a_number_comes_back(tables: Tables, name: str) -> None:
+    await tables.insert(name, entity(value=math.nan))
+    value = (await tables.get(name, "p", "r")).properties["value"]
+    assert isinstance(value, float)
+    assert math.isnan(value)
+
+
+async def test_a_time_comes_back_in_utc(tables: Tables, name: str) -> None:
+    tokyo = datetime(2026, 3, 1, 21, tzinfo=timezone(timedelta(hours=9)))
+    await tables.insert(name, entity(value=tokyo))
+    value = (await tables.get(name, "p", "r")).properties["value"]
+    assert isinstance(value, datetime)
+    assert value.isoformat() == "2026-03-01T12:00:00+00:00"
+
+
+async def test_only_what_was_written_comes_back(tables: Tables, name: str) -> None:
+    etag = await tables.insert(name, entity(a=1))
+    assert await tables.get(name, "p", "r") == Entity(partition="p", row="r", properties={"a": 1}, etag=etag)
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["é" * 32_769, "\U0001f4e7" * 16_385, b"x" * 65_537, 2**63, datetime(2026, 3, 1)],  # noqa: DTZ001 - what is refused
+    ids=["long text", "long emoji", "long bytes", "65 bit", "time without zone"],
+)
+async def test_a_value_that_does_not_fit_is_refused(tables: Tables, name: str, value: Value) -> None:
+    with pytest.raises(StorageError) as caught:
+        await tables.insert(name, entity(value=value))
+    assert type(caught.value) is StorageError
+
+
+async def test_a_row_of_almost_a_mebibyte_fits(tables: Tables, name: str) -> None:
+    properties = {f"text{number}": "x" * 32_768 for number in range(15)}
+    await tables.insert(name, entity(**properties))
+    assert (await tables.get(name, "p", "r")).properties == properties
+
+
+@pytest.mark.parametrize("key", ["a/b", "a\\b", "a#b", "a?b", "a\tb", "x" * 513])
+async def test_a_key_that_tables_cannot_hold_is_refused(tables: Tables, name: str, key: str) -> None:
+    with pytest.raises(StorageError):
+        await tables.insert(name, entity(key, a=1))
+
+
+@pytest.mark.parametrize("key", ["it's 'quoted'", "件名 🎉", "a b+c%20&d=e@example.com", "x" * 512, ""])
+async def test_odd_keys_work_everywhere(tables: Tables, name: str, key: str) -> None:
+    etag = await tables.insert(name, entity(key, key, a=1))
+    assert (await tables.get(name, key, key)).etag == etag
+    etag = await tables.merge(name, entity(key, key, b=2), etag=etag)
+    assert [found.row for found in await rows(tables, name, Query(partition=key, row=key))] == [key]
+    await tables.delete(name, key, key, etag=etag)
+    await tables.upsert(name, entity(key, key, a=1))
+    await tables.delete_all(name, key, [key])
+    assert await rows(tables, name, Query()) == []
+
+
+async def test_a_second_insert_is_refused(tables: Tables, name: str) -> None:
+    await tables.insert(name, entity(a=1))
+    with pytest.raises(AlreadyExists):
+        await tables.insert(name, entity(a=2))
+    assert (await tables.get(name, "p", "r")).properties == {"a": 1}
+
+
+async def test_a_merge_keeps_the_other_properties(tables: Tables, name: str) -> None:
+    await tables.insert(name, entity(a=1, b="x", c=b"y"))
+    etag = await tables.merge(name, entity(b=True, d=0.5))
+    found = await tables.get(name, "p", "r")
+    assert found.properties == {"a": 1, "b": True, "c": b"y", "d": 0.5}
+    assert found.etag == etag
+
+
+async def test_a_merge_needs_the_etag_of_the_last_write(tables: Tables, name: str) -> None:
+    first = await tables.insert(name, entity(a=1))
+    second = await tables.merge(name, entity(a=2), etag=first)
+    assert second != first
+    with pytest.raises(Changed):
+        await tables.merge(name, entity(a=3), etag=first)
+    assert (await tables.get(name, "p", "r")).properties == {"a": 2}
+    await tables.merge(name, entity(a=4), etag=second)
+
+
+@pytest.mark.parametrize("etag", [None, "W/\"datetime'2026-03-01T12%3A00%3A00.0000000Z'\""])
+async def test_a_merge_of_a_missing_row(tables: Tables, name: str, etag: str | None) -> None:
+    with pytest.raises(NotFound):
+        await tables.merge(name, entity(a=1), etag=etag)
+
+
+async def test_an_upsert_inserts_and_replaces_the_whole_row(tables: Tables, name: str) -> None:
+    first = await tables.upsert(name, entity(a=1, b=2))
+    second = await tables.upsert(name, entity(b=3))
+    found = await tables.get(name, "p", "r")
+    assert found.properties == {"b": 3}
+    assert found.etag == second != first
+
+
+async def test_deleting(tables: Tables, name: str) -> None:
+    await tables.insert(name, entity(a=1))
+    await tables.delete(name, "p", "r")
+    with pytest.raises(NotFound):
+        await tables.get(name, "p", "r")
+    await tables.delete(name, "p", "r")
+    await tables.delete(name, "p", "r", etag="W/\"datetime'2026-03-01T12%3A00%3A00.0000000Z'\"")
+    await tables.delete(name + "missing", "p", "r")
+
+
+async def test_deleting_by_etag(tables: Tables, name: str) -> None:
+    first = await tables.insert(name, entity(a=1))
+    second = await tables.merge(name, entity(a=2))
+    with pytest.raises(Changed):
+        await tables.delete(name, "p", "r", etag=first)
+    await tables.delete(name, "p", "r", etag=second)
+    assert await rows(tables, name, Query()) == []
+
+
+async def test_deleting_many_of_a_partition(tables: Tables, name: str) -> None:
+    for number in range(120):
+        await tables.insert(name, entity(f"{number:03}"))
+    await tables.insert(name, entity("000", "q"))
+    await tables.delete_all(name, "p", [f"{number:03}" for number in range(119)])
+    assert [(found.partition, found.row) for found in await rows(tables, name, Query())] == [("p", "119"), ("q", "000")]
+
+
+async def test_deleting_many_of_which_some_are_missing(tables: Tables, name: str) -> None:
+    for number in range(0, 40, 2):
+        await tables.insert(name, entity(f"{number:03}"))
+    await tables.delete_all(name, "p", ["missing", *(f"{number:03}" for number in range(40)), "000"])
+    assert await rows(tables, name, Query()) == []
+    await tables.delete_all(name, "p", ["all", "missing"])
+    await tables.delete_all(name, "p", [])
+
+
+async def test_pages_follow_the_order_of_the_keys(tables: Tables, name: str) -> None:
+    keys = [(partition, row) for partition in ("a", "b") for row in ("10", "2", "A", "a")]
+    for partition, row in reversed(keys):
+        await tables.insert(name, entity(row, partition))
+    for most in (1, 3, 4, 8, 1000):
+        found = await rows(tables, name, Query(), most=most)
+        assert [(each.partition, each.row) for each in found] == keys
+
+
+async def test_a_cursor_outlives_what_it_points_at(tables: Tables, name: str) -> None:
+    for row in "abcd":
+        await tables.insert(name, entity(row))
+    page = await tables.query(name, Query(), most=2)
+    await tables.delete(name, "p", "b")
+    await tables.delete(name, "p", "c")
+    rest = await tables.query(name, Query(), cursor=page.next)
+    assert [found.row for found in page.entities] == ["a", "b"]
+    assert [found.row for found in rest.entities] == ["d"]
+
+
+RANGES = {
+    "all": (Query(), "a1 a2 a3 b1 b2 c1"),
+    "a partition": (Query(partition="a"), "a1 a2 a3"),
+    "a row": (Query(partition="a", row="2"), "a2"),
+    "a row of every partition": (Query(row="1"), "a1 b1 c1"),
+    "partitions from": (Query(partition_from="b"), "b1 b2 c1"),
+    "partitions before": (Query(partition_before="b"), "a1 a2 a3"),
+    "partitions between": (Query(partition_from="a!", partition_before="c"), "b1 b2"),
+    "rows from": (Query(partition="a", row_from="2"), "a2 a3"),
+    "rows before": (Query(partition="a", row_before="2"), "a1"),
+    "rows between": (Query(partition="a", row_from="15", row_before="3"), "a2"),
+    "rows between in all partitions": (Query(row_from="2", row_before="3"), "a2 b2"),
+    "nothing": (Query(partition="z"), ""),
+    "a text": (Query(equals={"key": "a2"}), "a2"),
+    "a number": (Query(partition_from="a", equals={"number": 1}), "a1 b1 c1"),
+    "a flag": (Query(equals={"flag": True}), "b1 b2"),
+    "no flag": (Query(equals={"flag": False}), "c1"),
+    "both": (Query(row_from="2", equals={"flag": True, "number": 2}), "b2"),
+    "a quote": (Query(equals={"quote": "it's"}), "c1"),
+}
+
+
+@pytest.fixture
+async def ranged(tables: Tables, name: str) -> Tables:
+    for key in ("a1", "a2", "a3", "b1", "b2", "c1"):
+        properties: dict[str, Value] = {"key": key, "number": int(key[1]), "wide": 2**40 + int(key[1])}
+        if key[0] != "a":
+            properties["flag"] = key[0] == "b"
+        if key == "c1":
+            properties["quote"] = "it's"
+        await tables.insert(name, Entity(partition=key[0], row=key[1], properties=properties))
+    return tables
+
+
+@pytest.mark.parametrize(("query", "keys"), RANGES.values(), ids=RANGES.keys())
+async def test_ranges(ranged: Tables, name: str, query: Query, keys: str) -> None:
+    for most in (1000, 2):
+        found = await rows(ranged, name, query, most=most)
+        assert " ".join(each.partition + each.row for each in found) == keys
+
+
+async def test_a_wide_number_is_found(ranged: Tables, name: str) -> None:
+    found = await rows(ranged, name, Query(equals={"wide": 2**40 + 3}))
+    assert [each.properties["key"] for each in found] == ["a3"]
+
+
+async def test_selected_properties_come_with_keys_and_etag(ranged: Tables, name: str) -> None:
+    whole = await ranged.get(name, "c", "1")
+    (found,) = await rows(ranged, name, Query(partition="c", select=("flag", "missing")))
+    assert found == Entity(partition="c", row="1", properties={"flag": False}, etag=whole.etag)
+    (keys_only,) = await rows(ranged, name, Query(partition="c", select=()))
+    assert keys_only == Entity(partition="c", row="1", properties={}, etag=whole.etag)
+
+
+async def test_a_page_of_too_many_is_refused(tables: Tables, name: str) -> None:
+    with pytest.raises(StorageError):
+        await tables.query(name, Query(), most=1001)
+
+
+async def test_a_missing_table(storage: Storage, name: str) -> None:
+    with pytest.raises(NotFound):
+        await storage.tables.insert(name, entity(a=1))
+    with pytest.raises(NotFound):
+        await storage.tables.upsert(name, entity(a=1))
+    with pytest.raises(NotFound):
+        await storage.tables.merge(name, entity(a=1))
+    with pytest.raises(NotFound):
+        await storage.tables.get(name, "p", "r")
+    with pytest.raises(NotFound):
+        await storage.tables.query(name, Query())
+
+
+async def test_creating_twice_keeps_what_is_there(tables: Tables, name: str) -> None:
+    await tables.insert(name, entity(a=1))
+    await tables.create(name)
+    assert (await tables.get(name, "p", "r")).properties == {"a": 1}
