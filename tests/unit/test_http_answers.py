@@ -1,0 +1,253 @@
+"""One exchange over HTTP: its answer, or whether its loss is certain. Served by sockets on loopback that misbehave."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+
+import aiohttp
+import pytest
+
+from relay.outcomes import Deferred, Rejected, RouteFault, Unknown
+from relay.providers.http_answers import (
+    MAX_ANSWER_BYTES,
+    Answer,
+    Lost,
+    Patience,
+    Row,
+    exchange,
+    lost_outcome,
+    read_answer,
+    retry_after,
+)
+
+NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
+LARGE = b"x" * 20_000_000
+type Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+@asynccontextmanager
+async def serving(handler: Handler) -> AsyncIterator[str]:
+    """A server that runs `handler` for each connection and then closes it."""
+
+    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await handler(reader, writer)
+        finally:
+            writer.transport.abort()
+
+    server = await asyncio.start_server(connected, "127.0.0.1", 0)
+    async with server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+        server.close()
+        server.abort_clients()
+
+
+@pytest.fixture
+async def session() -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession() as opened:
+        yield opened
+
+
+async def read_head(reader: asyncio.StreamReader) -> int:
+    """Read a request's head and return its Content-Length."""
+    head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
+    return next((int(line[15:]) for line in head.split("\r\n") if line.startswith("content-length:")), 0)
+
+
+async def read_request(reader: asyncio.StreamReader) -> bytes:
+    return await reader.readexactly(await read_head(reader))
+
+
+async def post(session: aiohttp.ClientSession, url: str, body: bytes, **patience: float) -> Answer | Lost:
+    return await exchange(session, "POST", url, headers={}, body=body, patience=Patience(**patience))
+
+
+@pytest.mark.parametrize("body", [b"small", LARGE], ids=["small", "large"])
+async def test_an_answer_carries_status_headers_and_body(session: aiohttp.ClientSession, body: bytes) -> None:
+    async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        size = len(await read_request(reader))
+        writer.write(b"HTTP/1.1 202 Accepted\r\nX-Message-Id: abc\r\nContent-Length: 8\r\n\r\n%08d" % size)
+        await writer.drain()
+
+    async with serving(echo) as url:
+        answer = await post(session, url, body)
+    assert isinstance(answer, Answer)
+    assert (answer.status, answer.headers["x-message-id"], answer.text) == (202, "abc", f"{len(body):08d}")
+    assert answer.reply == f"202 {len(body):08d}"
+
+
+async def test_a_refused_connection_is_a_certain_loss(session: aiohttp.ClientSession) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        port = unused.getsockname()[1]
+    lost = await post(session, f"http://127.0.0.1:{port}/", b"small")
+    assert lost == Lost(is_certain=True, reason="ClientConnectorError")
+
+
+async def test_a_pool_that_has_no_place_in_time_is_a_certain_loss() -> None:
+    begun = asyncio.Event()
+
+    async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        begun.set()
+        await reader.read()
+
+    async with serving(hang) as url, aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=1)) as narrow:
+        first = asyncio.create_task(post(narrow, url, b"first"))
+        await begun.wait()
+        lost = await post(narrow, url, b"second", connect_seconds=0.05)
+        first.cancel()
+    assert lost == Lost(is_certain=True, reason="ConnectionTimeoutError")
+
+
+async def test_a_connection_cut_while_the_body_is_written_is_a_certain_loss(session: aiohttp.ClientSession) -> None:
+    async def cut(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_head(reader)
+
+    async with serving(cut) as url:
+        lost = await post(session, url, LARGE)
+    assert isinstance(lost, Lost)
+    assert lost.is_certain
+
+
+@pytest.mark.parametrize("body", [b"small", LARGE], ids=["small", "large"])
+async def test_a_connection_cut_after_the_body_is_not_certain(session: aiohttp.ClientSession, body: bytes) -> None:
+    async def cut(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+
+    async with serving(cut) as url:
+        lost = await post(session, url, body)
+    assert isinstance(lost, Lost)
+    assert not lost.is_certain
+
+
+async def test_a_small_body_may_have_arrived_although_the_server_never_read_it(session: aiohttp.ClientSession) -> None:
+    # It is in the socket's buffer before the server decides: from here this looks like a server that took it.
+    async def cut(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_head(reader)
+
+    async with serving(cut) as url:
+        lost = await post(session, url, b"small")
+    assert isinstance(lost, Lost)
+    assert not lost.is_certain
+
+
+@pytest.mark.parametrize("body", [b"small", LARGE], ids=["after writing", "during writing"])
+async def test_a_time_out_is_not_certain(session: aiohttp.ClientSession, body: bytes) -> None:
+    async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await asyncio.Event().wait()
+
+    async with serving(hang) as url:
+        lost = await post(session, url, body, connect_seconds=5, total_seconds=0.2)
+    assert isinstance(lost, Lost)
+    assert not lost.is_certain
+
+
+async def test_an_answer_that_is_not_http_is_not_certain(session: aiohttp.ClientSession) -> None:
+    async def babble(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        writer.write(b"220 mail.example.com ESMTP\r\n\r\n")
+        await writer.drain()
+
+    async with serving(babble) as url:
+        lost = await post(session, url, b"small")
+    assert isinstance(lost, Lost)
+    assert not lost.is_certain
+
+
+async def test_the_status_counts_when_the_body_breaks_off(session: aiohttp.ClientSession) -> None:
+    async def half(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        writer.write(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 100\r\n\r\nno su")
+        await writer.drain()
+
+    async with serving(half) as url:
+        answer = await post(session, url, b"small")
+    assert isinstance(answer, Answer)
+    assert answer.status == 401
+
+
+async def test_no_more_than_the_limit_is_read(session: aiohttp.ClientSession) -> None:
+    async def flood(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        writer.write(b"HTTP/1.1 500 Oops\r\nContent-Length: 9000000\r\n\r\n" + b"y" * 9_000_000)
+        await writer.drain()
+
+    async with serving(flood) as url:
+        answer = await post(session, url, b"small")
+    assert isinstance(answer, Answer)
+    assert (answer.status, len(answer.body), len(answer.reply)) == (500, MAX_ANSWER_BYTES, 1000)
+
+
+async def test_a_redirect_is_an_answer(session: aiohttp.ClientSession) -> None:
+    async def elsewhere(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        writer.write(b"HTTP/1.1 307 Away\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n")
+        await writer.drain()
+
+    async with serving(elsewhere) as url:
+        answer = await post(session, url, b"small")
+    assert isinstance(answer, Answer)
+    assert answer.status == 307
+
+
+def test_what_a_loss_means() -> None:
+    assert lost_outcome(Lost(is_certain=True, reason="X")) == Deferred(code="unreachable", reply="X")
+    assert lost_outcome(Lost(is_certain=False, reason="X"), "id") == Unknown(
+        code="answer_lost", reply="X", provider_id="id"
+    )
+
+
+TABLE = (
+    Row(first=401, pattern="Credits", kind=RouteFault, code="credits_exhausted", source="a page"),
+    Row(first=400, last=499, kind=Rejected, code="invalid_message", source="a page"),
+    Row(first=503, kind=Deferred, code="provider_unavailable", source="a page"),
+)
+
+
+@pytest.mark.parametrize(
+    ("answer", "outcome"),
+    [
+        (
+            Answer(status=401, headers={}, body=b"no CREDITS"),
+            RouteFault(code="credits_exhausted", reply="401 no CREDITS", retry_after_seconds=3),
+        ),
+        (Answer(status=401, headers={}), Rejected(code="invalid_message", reply="401")),
+        (
+            Answer(status=503, headers={}),
+            Deferred(code="provider_unavailable", reply="503", retry_after_seconds=3),
+        ),
+        (Answer(status=599, headers={}, body=b"\xff"), Unknown(code="answer_lost", reply="599 \ufffd")),
+    ],
+)
+def test_the_first_row_that_matches_decides(answer: Answer, outcome: object) -> None:
+    assert read_answer(TABLE, answer, 3) == outcome
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        ("120", 120),
+        (" 1.5 ", 1.5),
+        ("0", 0),
+        (format_datetime(NOW + timedelta(seconds=90), usegmt=True), 90),
+        (format_datetime(NOW - timedelta(days=1), usegmt=True), 0),
+        ("Wednesday, 04-Mar-26 05:06:37 GMT", 30),
+        ("Wed Mar  4 05:07:07 2026", 60),
+        ("", None),
+        ("soon", None),
+        ("-5", None),
+        ("nan", None),
+    ],
+)
+def test_retry_after_in_every_form(value: str, seconds: float | None) -> None:
+    assert retry_after({"Retry-After": value}, NOW) == seconds
+    assert retry_after({}, NOW) is None
+
+
+def test_a_body_from_json() -> None:
+    assert Answer(status=200, headers={}, body=b'{"a":[1]}').decoded() == {"a": [1]}
+    assert Answer(status=200, headers={}, body=b"<html>").decoded() is None
+    assert Answer(status=200, headers={}, body=b'"\xff"').decoded() is None
