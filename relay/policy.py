@@ -12,7 +12,7 @@ import msgspec
 
 from relay import carriage, routing
 from relay.clients import Client, Policy
-from relay.drafts import Draft
+from relay.api.drafts import Draft
 from relay.errors import Problem, Refusal
 from relay.model import Address, Message, Submission
 from relay.settings import Settings

@@ -1,0 +1,136 @@
+"""The door: finds the operation, the caller and the answer, and turns every failure into one shape."""
+
+import uuid
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from relay.api.authentication import demand
+from relay.api.errors import error_body
+from relay.api.http import Request, Response, json_response
+from relay.api.router import Router
+from relay.clients import Client, Role
+from relay.errors import NotFound, Refusal, StorageError, Unavailable
+from relay.log import log_failure
+
+if TYPE_CHECKING:
+    from relay.bootstrap import Relay
+
+MAX_ID = 128
+
+
+class Call(msgspec.Struct, frozen=True, kw_only=True):
+    """What a handler gets: the request, the application, who calls (None where anybody may), and the path's values."""
+
+    relay: "Relay"
+    request: Request
+    values: Mapping[str, str]
+    request_id: str
+    caller: Client | None = None
+
+    @property
+    def client(self) -> Client:
+        """The caller of an operation that has one."""
+        if self.caller is None:
+            raise TypeError("this operation has no caller")
+        return self.caller
+
+    @property
+    def base_url(self) -> str:
+        """The address callers use, without a last slash."""
+        return self.relay.settings.public_url or _origin(self.request)
+
+
+type Handler = Callable[[Call], Awaitable[Response]]
+
+
+class Operation(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing the API does. `role` None: anybody may call it. `load` imports the handler when first needed."""
+
+    name: str
+    method: str
+    path: str
+    load: Callable[[], Handler]
+    role: Role | None = Role.CLIENT
+
+
+class Api:
+    """Answers requests. Never raises."""
+
+    def __init__(self, relay: "Relay", operations: tuple[Operation, ...]) -> None:
+        self._relay = relay
+        self._router: Router[Operation] = Router()
+        for operation in operations:
+            self._router.add(operation.method, operation.path, operation)
+
+    async def handle(self, request: Request) -> Response:
+        """The response to a request, whatever happens."""
+        request_id = _request_id(request)
+        try:
+            response = await self._answer(request, request_id)
+        except Refusal as refusal:
+            response = refused(refusal, request_id)
+        except StorageError as error:
+            response = refused(_storage_refusal(error), request_id)
+        except Exception:
+            log_failure("request_failed", request=request_id)
+            response = refused(
+                Refusal(500, "internal_error", "Relay failed on this request; its log tells why."), request_id
+            )
+        return _finished(request, response, request_id)
+
+    async def _answer(self, request: Request, request_id: str) -> Response:
+        found = self._router.find(request.method, request.path)
+        operation = found.target
+        caller = None
+        if operation.role is not None:
+            caller = await self._relay.authentication.client_of(request)
+            demand(caller, operation.role)
+        call = Call(relay=self._relay, request=request, values=found.values, request_id=request_id, caller=caller)
+        return await operation.load()(call)
+
+
+def refused(refusal: Refusal, request_id: str) -> Response:
+    """A refusal in the shape that Azure's services have."""
+    headers = {"x-ms-error-code": refusal.code, **refusal.headers}
+    return json_response(error_body(refusal, request_id), refusal.status, headers)
+
+
+def _storage_refusal(error: StorageError) -> Refusal:
+    if isinstance(error, NotFound):
+        return Refusal(404, "not_found", "There is no such thing, or it was purged.")
+    seconds = error.retry_after_seconds if isinstance(error, Unavailable) else None
+    return Refusal(
+        503,
+        "storage_unavailable",
+        "Storage did not answer. Repeat the request after Retry-After.",
+        headers={"Retry-After": str(max(1, round(seconds or 5)))},
+    )
+
+
+def _finished(request: Request, response: Response, request_id: str) -> Response:
+    headers = {
+        "x-ms-request-id": request_id,
+        "X-Content-Type-Options": "nosniff",
+        "Cache-Control": "no-store",
+        **response.headers,
+    }
+    echoed = request.headers.get("x-ms-client-request-id", "")
+    if echoed and len(echoed) <= MAX_ID and echoed.isascii() and echoed.isprintable():
+        headers["x-ms-client-request-id"] = echoed
+    body = b"" if request.method == "HEAD" else response.body
+    return Response(status=response.status, headers=headers, body=body)
+
+
+def _request_id(request: Request) -> str:
+    """The trace id of the caller's W3C trace context (`traceparent`), so that logs can be joined; else a new one."""
+    parts = request.headers.get("traceparent", "").split("-")
+    if len(parts) == 4 and len(parts[1]) == 32 and set(parts[1]) <= set("0123456789abcdef"):
+        return parts[1]
+    return uuid.uuid4().hex
+
+
+def _origin(request: Request) -> str:
+    scheme, _, rest = request.url.partition("://")
+    return f"{scheme}://{rest.partition('/')[0]}"

@@ -1,0 +1,82 @@
+"""Who calls: a key (`Authorization: Bearer`, `x-api-key`), or Microsoft Entra by way of App Service authentication."""
+
+import base64
+import binascii
+from collections.abc import Mapping
+
+import msgspec
+
+from relay.api.http import Request
+from relay.clients import Client, Clients, Role
+from relay.errors import Refusal
+from relay.policy import may_call_from
+
+_PRINCIPAL_CLAIMS = frozenset(
+    {
+        "appid",
+        "azp",
+        "oid",
+        "http://schemas.microsoft.com/identity/claims/objectidentifier",
+    }
+)
+
+
+class _Claim(msgspec.Struct, frozen=True):
+    typ: str = ""
+    val: str = ""
+
+
+class _Principal(msgspec.Struct, frozen=True):
+    claims: tuple[_Claim, ...] = ()
+
+
+class Authentication:
+    """Finds the client behind a request."""
+
+    def __init__(self, clients: Clients, *, trusts_entra: bool) -> None:
+        """`trusts_entra`: App Service authentication is on (`WEBSITE_AUTH_ENABLED`), so its headers are not the caller's."""
+        self._clients = clients
+        self._trusts_entra = trusts_entra
+
+    async def client_of(self, request: Request) -> Client:
+        """The client that calls. Raises `Refusal`: 401 without a valid key or principal, 403 from a wrong address."""
+        key = _key_in(request.headers)
+        client = await self._clients.by_key(key) if key else None
+        if client is None and self._trusts_entra and not key:
+            client = await self._clients.by_principal(_principals_in(request.headers))
+        if client is None:
+            raise _unauthenticated(has_key=bool(key))
+        if not may_call_from(client.policy, request.caller_address):
+            raise Refusal(403, "address_not_allowed", "This client may not call from this address (policy: ip_ranges).")
+        return client
+
+
+def demand(client: Client, role: Role) -> None:
+    """Refuse with 403 a client that has not the role; an operator may do what a client may."""
+    if role is Role.OPERATOR and client.role is not Role.OPERATOR:
+        raise Refusal(403, "operators_only", "Only an operator's key opens this address.")
+
+
+def _key_in(headers: Mapping[str, str]) -> str:
+    scheme, _, value = headers.get("authorization", "").strip().partition(" ")
+    if scheme.lower() == "bearer" and value.strip():
+        return value.strip()
+    return headers.get("x-api-key", "").strip()
+
+
+def _principals_in(headers: Mapping[str, str]) -> list[str]:
+    try:
+        encoded = headers.get("x-ms-client-principal", "")
+        principal = msgspec.json.decode(base64.b64decode(encoded, validate=True), type=_Principal)
+    except (binascii.Error, ValueError, msgspec.MsgspecError):
+        return []
+    return [claim.val for claim in principal.claims if claim.typ in _PRINCIPAL_CLAIMS and claim.val]
+
+
+def _unauthenticated(*, has_key: bool) -> Refusal:
+    message = (
+        "The key is not known, was removed or has expired."
+        if has_key
+        else "Send the client's key as `Authorization: Bearer <key>` (or `x-api-key: <key>`)."
+    )
+    return Refusal(401, "unauthenticated", message, headers={"WWW-Authenticate": "Bearer"})

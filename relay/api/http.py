@@ -1,0 +1,50 @@
+"""A request and a response as the API sees them, free of any framework: `function_app.py` translates."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """One HTTP request. Header names are in lower case; `path` begins with `/`; `url` is the whole address."""
+
+    method: str
+    path: str
+    url: str = ""
+    headers: Mapping[str, str] = {}
+    query: Mapping[str, str] = {}
+    body: bytes = b""
+
+    @property
+    def content_type(self) -> str:
+        """The media type in lower case, without parameters."""
+        return self.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+    @property
+    def caller_address(self) -> str:
+        """The IP address that the platform's front end saw; empty when there is no front end."""
+        last = self.headers.get("x-forwarded-for", "").rpartition(",")[2].strip()
+        if last.startswith("["):
+            return last[1:].partition("]")[0]
+        return last.partition(":")[0] if last.count(":") == 1 else last
+
+
+class Response(msgspec.Struct, frozen=True, kw_only=True):
+    """One HTTP response."""
+
+    status: int = 200
+    headers: Mapping[str, str] = {}
+    body: bytes = b""
+
+
+_encoder = msgspec.json.Encoder()
+
+
+def json_response(content: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """A response with a JSON body."""
+    return Response(
+        status=status,
+        headers={"Content-Type": "application/json", **(headers or {})},
+        body=_encoder.encode(content),
+    )

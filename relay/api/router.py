@@ -1,0 +1,66 @@
+"""Finds the operation of a method and a path. A tree of path segments: compiling patterns would cost the cold start."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from relay.errors import Refusal
+
+
+class Found[T](msgspec.Struct, frozen=True, kw_only=True):
+    """What a path leads to, and the values of its variable segments."""
+
+    target: T
+    values: dict[str, str]
+
+
+class Router[T]:
+    """Paths such as `/v1/messages/{id}`; `{name}` is one segment, `{*name}` all that follow. Fixed segments win."""
+
+    def __init__(self) -> None:
+        self._root: dict[str, Any] = {}
+
+    def add(self, method: str, path: str, target: T) -> None:
+        """Lead a method and a path to a target."""
+        node = self._root
+        for segment in _segments(path):
+            node = node.setdefault("{" if segment.startswith("{") else segment, {})
+            if segment.startswith("{"):
+                node.setdefault("name", segment[1:-1])
+        node.setdefault("/", {})[method] = target
+
+    def find(self, method: str, path: str) -> Found[T]:
+        """The target. Raises `Refusal`: 404 for a path that leads nowhere, 405 for a method it does not have."""
+        values: dict[str, str] = {}
+        node = _walk(self._root, _segments(path), values)
+        methods: dict[str, T] | None = None if node is None else node.get("/")
+        if not methods:
+            raise Refusal(404, "not_found", "There is nothing at this address; /docs lists what there is.")
+        chosen = method if method in methods else "GET" if method == "HEAD" else method
+        if chosen not in methods:
+            allowed = ", ".join(sorted(methods))
+            raise Refusal(
+                405, "method_not_allowed", f"This address takes {allowed}, not {method}.", headers={"Allow": allowed}
+            )
+        return Found(target=methods[chosen], values=values)
+
+
+def _segments(path: str) -> list[str]:
+    return [segment for segment in path.split("/") if segment]
+
+
+def _walk(node: dict[str, Any], segments: Sequence[str], values: dict[str, str]) -> dict[str, Any] | None:
+    for at, segment in enumerate(segments):
+        if segment in node and segment not in ("{", "/", "name"):
+            node = node[segment]
+            continue
+        if "{" not in node:
+            return None
+        node = node["{"]
+        name = node["name"]
+        if name.startswith("*"):
+            values[name[1:]] = "/".join(segments[at:])
+            return node
+        values[name] = segment
+    return node

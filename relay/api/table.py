@@ -1,0 +1,58 @@
+"""Every operation of the API, in one table: routing, the OpenAPI documents and the connector are made from it."""
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import cast
+
+from relay.api.app import Handler, Operation
+from relay.clients import Role
+
+
+def _in(module: str, function: str) -> Callable[[], Handler]:
+    """Imports the handler's module when the operation is first called: a cold start pays for what it serves."""
+    return lambda: cast(Handler, getattr(import_module(f"relay.api.{module}"), function))
+
+
+OPERATIONS = (
+    Operation(name="SendMessage", method="POST", path="/v1/messages", load=_in("messages", "send")),
+    Operation(name="GetMessage", method="GET", path="/v1/messages/{id}", load=_in("messages", "show")),
+    Operation(name="CancelMessage", method="DELETE", path="/v1/messages/{id}", load=_in("messages", "cancel")),
+    Operation(name="ListInbox", method="GET", path="/v1/inbox", load=_in("inbox", "index")),
+    Operation(name="ShowInboxMail", method="GET", path="/v1/inbox/{name}", load=_in("inbox", "show")),
+    Operation(name="EmptyInbox", method="DELETE", path="/v1/inbox", load=_in("inbox", "empty")),
+    Operation(name="DeleteInboxMail", method="DELETE", path="/v1/inbox/{name}", load=_in("inbox", "delete")),
+    Operation(
+        name="ListDeadLetters",
+        method="GET",
+        path="/v1/deadletters",
+        load=_in("deadletters", "index"),
+        role=Role.OPERATOR,
+    ),
+    Operation(
+        name="RedriveDeadLetters",
+        method="POST",
+        path="/v1/deadletters/redrive",
+        load=_in("deadletters", "redrive"),
+        role=Role.OPERATOR,
+    ),
+    Operation(
+        name="DiscardDeadLetters",
+        method="POST",
+        path="/v1/deadletters/discard",
+        load=_in("deadletters", "discard"),
+        role=Role.OPERATOR,
+    ),
+    Operation(name="ListRoutes", method="GET", path="/v1/routes", load=_in("routes", "index"), role=Role.OPERATOR),
+    Operation(
+        name="HoldRoute", method="POST", path="/v1/routes/{name}/hold", load=_in("routes", "hold"), role=Role.OPERATOR
+    ),
+    Operation(
+        name="ReleaseRoute",
+        method="POST",
+        path="/v1/routes/{name}/release",
+        load=_in("routes", "release"),
+        role=Role.OPERATOR,
+    ),
+    Operation(name="Health", method="GET", path="/v1/health", load=_in("health", "alive"), role=None),
+    Operation(name="Ready", method="GET", path="/v1/ready", load=_in("health", "ready"), role=None),
+)
