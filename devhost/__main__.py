@@ -49,6 +49,7 @@ def _run(options: argparse.Namespace) -> int:
             asks_for_keys=options.enable_auth,
             runs_over_dequeued_poison=options.poison_trigger == "5.3.8",
             renewal_seconds=options.renewal_seconds,
+            stop_seconds=options.stop_seconds,
         )
         host = Host(host_options, settings, os.environ)
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -122,6 +123,12 @@ def _parser() -> argparse.ArgumentParser:
         type=float,
         default=300.0,
         help="between renewals of a message's lease; for tests",
+    )
+    parser.add_argument(
+        "--stop-seconds",
+        type=float,
+        default=10.0,
+        help="that invocations get to end when the host is told to stop; for tests",
     )
     return parser
 

@@ -43,12 +43,13 @@ EXIT_ERROR = 1
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
-    """How this host deviates from its defaults. `renewal_seconds` is for tests of lease renewal."""
+    """How this host deviates from its defaults. The two durations are for tests of what takes long."""
 
     app_root: Path
     asks_for_keys: bool = False
     runs_over_dequeued_poison: bool = False
     renewal_seconds: float = RENEWAL_SECONDS
+    stop_seconds: float = STOP_SECONDS
 
 
 class Host:
@@ -192,7 +193,7 @@ class Host:
                 access_log=False,
                 server_header=False,
                 proxy_headers=False,
-                timeout_graceful_shutdown=int(STOP_SECONDS),
+                timeout_graceful_shutdown=int(STOP_SECONDS) + 1,
             )
         )
 
@@ -216,13 +217,13 @@ class Host:
         print("\n".join(lines), flush=True)
 
     async def _shut_down(self, server: _Server, serving: asyncio.Task[None]) -> None:
-        """Stops polling and accepting, waits at most ten seconds, and leaves the rest leased."""
+        """Stops polling and accepting, waits ten seconds at most, and leaves the rest leased."""
         self.state = "Stopping"
         log.info("Stopping: polling has ended, waiting for what is in flight")
         self._listeners.stop()
         server.should_exit = True
         try:
-            async with asyncio.timeout(STOP_SECONDS):
+            async with asyncio.timeout(self._options.stop_seconds):
                 await self._listeners.drained()
                 await self._worker.drained()
                 await asyncio.shield(serving)

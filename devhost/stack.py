@@ -6,7 +6,6 @@ Started as `python -m devhost.stack` in the project's folder. Two variables stee
 
 import asyncio
 import fcntl
-import json
 import os
 import re
 import shutil
@@ -22,12 +21,13 @@ import msgspec
 from devhost.azurite import DEFAULT_PORTS, Azurite, AzuritePorts
 from devhost.children import Child, ChildEndedError, say
 from devhost.settings import HostConfigurationError, apply_local_settings
+from devhost.welcome import welcome
 
 ROOT = Path(__file__).parent.parent
 _STORAGE = "AzureWebJobsStorage"
 _DEVELOPMENT_STORAGE = "UseDevelopmentStorage=true"
 _DEFAULT_PORT = 7071
-_HOST_READY = re.compile(r"Host is ready on (http://\S+)")
+_HOST_READY = re.compile(r"Host is ready on (?P<url>http://\S+)|Host has errors: (?P<errors>.*)")
 _JSON_LINE = re.compile(r"^\{.*\}$")
 _READY_SECONDS = 120
 # The host gives its invocations ten seconds to end; it must not be killed before.
@@ -86,20 +86,16 @@ def environment_for(folder: Path, environ: Mapping[str, str]) -> dict[str, str]:
     return environment
 
 
-def curl_lines(*, base_url: str, key: str) -> tuple[str, str]:
-    """Two commands to paste: one sends a first message, one lists the local inbox."""
-    message = {
-        "from": "app@example.com",
-        "to": ["delivered@relay.test"],
-        "subject": "Hello",
-        "text": "The first message through Relay.",
-    }
-    authorization = f"-H 'Authorization: Bearer {key}'"
-    send = (
-        f"curl -sS {base_url}/v1/messages {authorization} "
-        f"-H 'Content-Type: application/json' -d '{json.dumps(message)}'"
-    )
-    return send, f"curl -sS {base_url}/v1/inbox {authorization}"
+@contextmanager
+def only_run_of(local: Path) -> Iterator[None]:
+    """Hold the folder: two Azurites on the same files would spoil them. Raises `StackError`."""
+    local.mkdir(exist_ok=True)
+    with (local / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StackError("Relay runs already from this folder: stop that run first.") from None
+        yield
 
 
 def keep_key(path: Path, new_key: str | None) -> str:
@@ -119,18 +115,6 @@ def keep_key(path: Path, new_key: str | None) -> str:
             "The storage has a client already, but .local/client-key, which held its key, is gone: "
             "remove .local/azurite to begin anew."
         ) from None
-
-
-@contextmanager
-def only_run_of(local: Path) -> Iterator[None]:
-    """Hold the folder: two Azurites on the same files would spoil them. Raises `StackError`."""
-    local.mkdir(exist_ok=True)
-    with (local / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise StackError("Relay runs already from this folder: stop that run first.") from None
-        yield
 
 
 class Stack:
@@ -194,11 +178,13 @@ class Stack:
         self._environment.update(msgspec.json.decode(line[0], type=_StandIns).settings)
 
     async def start_host(self, port: int) -> str:
-        """Start the function app on the local host; its base URL."""
+        """Start the function app on the local host; its base URL. Raises `StackError` if the app cannot be loaded."""
         child = await self._start("The local host", "devhost", "--port", str(port), ready=_HOST_READY)
         self._exits.push_async_callback(child.stop, grace_seconds=_HOST_GRACE_SECONDS)
         [line] = await child.until_ready(timeout_seconds=_READY_SECONDS)
-        return line[1].rstrip("/")
+        if line["url"] is None:
+            raise StackError(f"The function app could not be loaded. {line['errors']}")
+        return line["url"]
 
     async def _start(self, name: str, module: str, *arguments: str, ready: re.Pattern[str]) -> Child:
         child = await Child.start(
@@ -241,17 +227,8 @@ async def run(folder: Path, environ: Mapping[str, str], *, tell: Callable[[str],
             if environ.get("PROVIDERS") == "all":
                 await stack.start_stand_ins()
             base_url = await stack.start_host(port)
-            tell(_welcome(base_url=base_url, key=key))
+            tell(welcome(base_url=base_url, key=key))
             raise await stack.until_one_ends()
-
-
-def _welcome(*, base_url: str, key: str) -> str:
-    send, inbox = curl_lines(base_url=base_url, key=key)
-    return (
-        f"\nRelay runs on {base_url} (Ctrl-C stops it).\n"
-        f"Client key, also in .local/client-key: {key}\n\n"
-        f"Send a message:\n{send}\n\nSee it in the local inbox:\n{inbox}\n"
-    )
 
 
 async def _run_until_signal(folder: Path) -> None:

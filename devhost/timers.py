@@ -107,9 +107,12 @@ def check(status: Status | None, schedule: Schedule, now: datetime) -> tuple[Sta
     return status, now > status.next
 
 
-def after_run(schedule: Schedule, status: Status, now: datetime) -> Status:
-    """The status after a run that began by the clock at `now`; a run fired early counts from its due time."""
-    base = max(now, status.next)
+def after_run(schedule: Schedule, status: Status, now: datetime, *, was_due: bool) -> Status:
+    """The status after a run, which ended by the clock at `now`.
+
+    One that was due but fired early, by a clock askew, counts from its due time, or it would fire twice.
+    """
+    base = max(now, status.next) if was_due else now
     return Status(last=base, next=schedule.next_after(base), last_updated=base)
 
 
@@ -160,7 +163,7 @@ class TimerListener:
             log.info("Running once for what was due since %s", status.next.isoformat())
             status = await self._run_once(status, is_past_due=True)
         elif self._function.trigger.get("runOnStartup"):
-            status = await self._run_once(status, is_past_due=False)
+            status = await self._run_once(status, is_past_due=False, was_due=False)
         while not self._stopped.is_set():
             wait_seconds = (status.next - self._clock()).total_seconds()
             if wait_seconds > 0:
@@ -168,10 +171,10 @@ class TimerListener:
             if not self._stopped.is_set():
                 status = await self._run_once(status, is_past_due=False)
 
-    async def _run_once(self, status: Status, *, is_past_due: bool) -> Status:
+    async def _run_once(self, status: Status, *, is_past_due: bool, was_due: bool = True) -> Status:
         shown = status if self._blobs is not None else None
         await self._fire(self._function, timer_input(shown, is_past_due=is_past_due))
-        following = after_run(self._schedule, status, self._clock())
+        following = after_run(self._schedule, status, self._clock(), was_due=was_due)
         await self._record(following)
         return following
 

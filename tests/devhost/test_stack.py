@@ -16,7 +16,8 @@ from pathlib import Path
 import pytest
 
 from devhost.children import ChildEndedError, discard
-from devhost.stack import ROOT, StackError, curl_lines, only_run_of, run
+from devhost.stack import ROOT, StackError, only_run_of, run
+from devhost.welcome import curl_lines
 
 # Makes the first client once, as the real one does.
 INIT = """
@@ -39,6 +40,11 @@ DYING_HOST = """
 import sys
 print("Host is ready on http://127.0.0.1:" + sys.argv[2])
 sys.exit(3)
+"""
+FAULTY_HOST = """
+import signal
+print("Host has errors: SyntaxError: invalid syntax")
+signal.pause()
 """
 STAND_INS = """
 import json, signal
@@ -174,6 +180,13 @@ async def test_a_host_that_dies_ends_the_run(folder: Path) -> None:
     replace_module(folder, "devhost", DYING_HOST)
     with pytest.raises(ChildEndedError, match=r"The local host ended by itself \(exit code 3\)"):
         await run(folder, {"PATH": os.environ["PATH"], "PORT": str(free_port())}, tell=discard)
+
+
+async def test_an_app_that_cannot_be_loaded_ends_the_run(folder: Path) -> None:
+    replace_module(folder, "devhost", FAULTY_HOST)
+    with pytest.raises(StackError, match=r"could not be loaded\. SyntaxError: invalid syntax"):
+        async with running(folder):
+            pass
 
 
 async def test_a_failing_init_ends_the_run(folder: Path) -> None:
