@@ -11,8 +11,8 @@ from fnmatch import fnmatchcase
 import msgspec
 
 from relay import carriage, routing
-from relay.clients import Client, Policy
 from relay.api.drafts import Draft
+from relay.clients import Client, Policy
 from relay.errors import Problem, Refusal
 from relay.model import Address, Message, Submission
 from relay.settings import Settings

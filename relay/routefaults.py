@@ -1,7 +1,6 @@
 """Watches what attempts say about their routes: holds a route at fault, lets a canary that worked open it, breaks circuits."""
 
 import logging
-from collections.abc import Callable
 from datetime import datetime
 
 import msgspec
@@ -20,11 +19,10 @@ from relay.settings import Settings
 class RouteWatch:
     """Turns outcomes into holds and releases."""
 
-    def __init__(self, settings: Settings, holds: Holds, breaker: Breaker, clock: Callable[[], datetime]) -> None:
+    def __init__(self, settings: Settings, holds: Holds, breaker: Breaker) -> None:
         self._settings = settings
         self._holds = holds
         self._breaker = breaker
-        self._clock = clock
 
     async def note(
         self, entry: wire.BatchEntry, part: Part, submission: Submission, message: Message | None, tried: Tried

@@ -1,0 +1,163 @@
+"""Sending a message, and asking about one."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from relay import carriage, idempotency, ids, policy
+from relay.accept import Accepted
+from relay.api.answers import status_body
+from relay.api.app import Call
+from relay.api.drafts import Draft, Limits
+from relay.api.http import Response, json_response
+from relay.api.parse import parse_message
+from relay.errors import NotFound, Refusal
+from relay.idempotency import Replay
+from relay.model import FINAL, State
+from relay.policy import Verdict
+
+RETRY_AFTER_SECONDS = 1
+MOVING_RETRY_SECONDS = 2
+
+
+async def send(call: Call) -> Response:
+    """POST /v1/messages: 202 once the message is durable."""
+    check_length(call)
+    limits = Limits(max_message_bytes=call.relay.settings.max_message_bytes)
+    draft = parse_message(
+        call.request.body,
+        content_type=call.request.headers.get("content-type", ""),
+        now=call.relay.clock(),
+        limits=limits,
+    )
+    verdict = decide(call, draft)
+    if draft.dry_run:
+        return json_response(explanation(verdict))
+    key = call.request.headers.get("idempotency-key", "")
+    if not key:
+        accepted = await call.relay.acceptance.accept(call.client, verdict.lane, verdict.submission)
+        return _accepted(call, msgspec.json.encode(_answer(accepted)), accepted.id)
+    return await _send_once(call, key, verdict)
+
+
+async def show(call: Call) -> Response:
+    """GET /v1/messages/{id}: always 200 with its state, `Retry-After` while it is moving."""
+    story = await call.relay.inquiry.story(call.client, call.values["id"])
+    created_at = ids.created_at(story.name.batch)
+    if story.record is None or story.submission is None or story.status is None:
+        body = {"id": str(story.name), "state": str(State.QUEUED), "created_at": created_at}
+        return json_response(body, headers={"Retry-After": str(MOVING_RETRY_SECONDS)})
+    body = status_body(
+        str(story.name),
+        story.submission,
+        story.status,
+        story.events,
+        lane=story.record.lane,
+        created_at=created_at,
+    )
+    moving = {} if story.status.state in FINAL else {"Retry-After": str(MOVING_RETRY_SECONDS)}
+    return json_response(body, headers=moving)
+
+
+async def cancel(call: Call) -> Response:
+    """DELETE /v1/messages/{id}: 200 when it is cancelled for certain, 409 with the state when it is too late."""
+    name = await call.relay.inquiry.name_of(call.client, call.values["id"])
+    try:
+        is_cancelled = await call.relay.interventions.cancel(name.batch, name.index)
+    except NotFound as error:
+        raise Refusal(
+            409,
+            "not_cancellable_yet",
+            "The message is on the queue and may be sent at any moment. Repeat the request after Retry-After.",
+            headers={"Retry-After": str(MOVING_RETRY_SECONDS)},
+        ) from error
+    if not is_cancelled:
+        raise Refusal(
+            409, "not_cancellable", "Nothing of this message waits any more: it is being sent, or it has ended."
+        )
+    return json_response({"id": str(name), "state": str(State.CANCELLED)})
+
+
+def check_length(call: Call) -> None:
+    """Refuse a body that the host cannot hand on (it drops chunked ones), before it is missed."""
+    headers = call.request.headers
+    if not call.request.body and "chunked" in headers.get("transfer-encoding", "").lower():
+        raise Refusal(
+            411, "length_required", "Send the body with a Content-Length: a chunked body does not reach the relay."
+        )
+
+
+def decide(call: Call, draft: Draft) -> Verdict:
+    """What the client's policy makes of a draft. Raises `Refusal`."""
+    return policy.decide(
+        client=call.client,
+        draft=draft,
+        settings=call.relay.settings,
+        now=call.relay.clock(),
+        carries=carriage.obstacle,
+        traceparent=call.request.headers.get("traceparent"),
+    )
+
+
+def explanation(verdict: Verdict) -> dict[str, Any]:
+    """What `dry_run` answers: where the message would go, and that nothing was sent."""
+    message = verdict.submission.message
+    recipients = () if message is None else message.recipients
+    return {
+        "dry_run": True,
+        "lane": verdict.lane,
+        "size": verdict.submission.size,
+        "delivery": str(verdict.submission.delivery),
+        "expires_at": verdict.submission.expires_at,
+        "routing": [
+            {"recipients": [recipients[number].email for number in leg.recipients], "routes": list(leg.routes)}
+            for leg in verdict.legs
+        ],
+    }
+
+
+async def _send_once(call: Call, key: str, verdict: Verdict) -> Response:
+    """Accept under an Idempotency-Key: a repetition gets the same answer, whatever died in between."""
+    key = checked_key(key)
+    print_of = idempotency.fingerprint(call.request.path, call.request.content_type, call.request.body)
+    place = await call.relay.idempotency.begin(call.client.name, key, print_of)
+    if isinstance(place, Replay):
+        answer: Mapping[str, Any] = msgspec.json.decode(place.body)
+        return _accepted(call, place.body, str(answer["id"]), {"Idempotency-Replayed": "true"})
+    try:
+        [accepted] = await call.relay.acceptance.accept_as(call.client, verdict.lane, [verdict.submission], place.batch)
+    except Refusal:
+        await call.relay.idempotency.release(place)
+        raise
+    body = msgspec.json.encode(_answer(accepted))
+    await call.relay.idempotency.finish(place, body)
+    return _accepted(call, body, accepted.id)
+
+
+def checked_key(key: str) -> str:
+    """An Idempotency-Key, with the quotes of a structured field taken off. Raises `Refusal`."""
+    if len(key) >= 2 and key.startswith('"') and key.endswith('"'):
+        key = key[1:-1]
+    if not 0 < len(key) <= idempotency.MAX_KEY or not key.isascii() or not key.isprintable():
+        raise Refusal(
+            400,
+            "invalid_idempotency_key",
+            f"An Idempotency-Key is 1 to {idempotency.MAX_KEY} printable ASCII characters; a UUID serves well.",
+            target="Idempotency-Key",
+        )
+    return key
+
+
+def _answer(accepted: Accepted) -> dict[str, str]:
+    return {"id": accepted.id, "state": str(accepted.state)}
+
+
+def _accepted(call: Call, body: bytes, name: str, more: Mapping[str, str] | None = None) -> Response:
+    headers = {
+        "Content-Type": "application/json",
+        "Operation-Location": f"{call.base_url}/v1/messages/{name}",
+        "Retry-After": str(RETRY_AFTER_SECONDS),
+        **(more or {}),
+    }
+    return Response(status=202, headers=headers, body=body)

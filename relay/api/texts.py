@@ -1,0 +1,26 @@
+"""Characters that have no place where a text becomes part of a header, and how to say so."""
+
+import re
+
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_NAMES = {"\r": "a carriage return", "\n": "a line break", "\0": "a NUL", "\t": "a tab", "\u2028": "a line separator"}
+
+
+def control_fault(text: str) -> str:
+    """Which control character a text has and where, as the end of a sentence; empty when it has none."""
+    found = _CONTROL.search(text)
+    if found is None:
+        return ""
+    name = _NAMES.get(found[0], f"the control character U+{ord(found[0]):04X}")
+    return f"has {name} at position {found.start() + 1}"
+
+
+def has_control(text: str) -> bool:
+    """Whether a text has control characters or line separators."""
+    return _CONTROL.search(text) is not None
+
+
+def ordinal(number: int) -> str:
+    """1st, 2nd, 3rd, 4th …"""
+    suffix = "th" if number % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number}{suffix}"
