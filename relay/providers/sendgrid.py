@@ -1,0 +1,142 @@
+"""SendGrid by its v3 API over the pooled session. The vendor's library builds bodies; its client opens a TLS context for
+each call (20 ms of CPU) and has no time-out, so it is not used.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+from relay.outcomes import Outcome, Rejected, RouteFault, Sent, Unknown, reply_text
+from relay.providers.contract import Capabilities, Parcel, Provider, RouteSettings, Surroundings
+from relay.providers.http_answers import Answer, Lost, Patience, lost_outcome
+from relay.providers.sendgrid_options import options_faults
+from relay.providers.sendgrid_outcomes import outcome_of
+from relay.secrets import reference_fault
+
+CAPABILITIES = Capabilities(
+    # "less than 30MB", without saying which kind of megabyte (mail-send/limitations).
+    max_bytes=30_000_000,
+    max_recipients=1000,
+    features=frozenset(
+        {"headers", "x_headers", "inline_images", "reply_to_many", "templates", "verify", "delivery_events"}
+    ),
+)
+DEFAULT_KEY = "setting:SENDGRID_API_KEY"
+DEFAULT_URL = "https://api.sendgrid.com"
+EU_URL = "https://api.eu.sendgrid.com"
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+_SETTINGS = ("api_key", "base_url", "sandbox_mode", "activity_feed", "timeout_seconds", "options")
+MAX_TIMEOUT_SECONDS = 80
+"""An attempt has 90 seconds of its lease at least."""
+
+
+def check_settings(settings: RouteSettings) -> Sequence[str]:
+    """Every fault of a route's settings, as sentences beginning with the key; empty when they can work."""
+    known = ", ".join(_SETTINGS)
+    faults = [f"{key}: is not a setting of sendgrid; there are {known}" for key in settings if key not in _SETTINGS]
+    if fault := reference_fault(settings.get("api_key", DEFAULT_KEY)):
+        faults.append(f"api_key: {fault}")
+    if not _is_base_url(settings.get("base_url", DEFAULT_URL)):
+        faults.append(f"base_url: must be {DEFAULT_URL}, {EU_URL} (regional subusers) or another https address")
+    for key in ("sandbox_mode", "activity_feed"):
+        if not isinstance(settings.get(key, False), bool):
+            faults.append(f"{key}: must be true or false")
+    seconds = settings.get("timeout_seconds", 30)
+    if not isinstance(seconds, int | float) or isinstance(seconds, bool) or not 1 <= seconds <= MAX_TIMEOUT_SECONDS:
+        faults.append(f"timeout_seconds: must be a number from 1 to {MAX_TIMEOUT_SECONDS}")
+    return [*faults, *options_faults(settings.get("options", {}), "options")]
+
+
+def check_options(options: Any) -> Sequence[str]:
+    """Every fault of a message's `options.sendgrid`, as sentences that begin with its path."""
+    return options_faults(options, "options.sendgrid")
+
+
+def create(name: str, settings: RouteSettings, surroundings: Surroundings) -> Provider:
+    """The provider of a route. Connects to nothing."""
+    return SendGrid(settings, surroundings)
+
+
+def _is_base_url(value: Any) -> bool:
+    if not isinstance(value, str):
+        return False
+    try:
+        parts = urlsplit(value)
+        host = parts.hostname or ""
+    except ValueError:
+        return False
+    is_bare = not (parts.query or parts.fragment or parts.username or parts.password) and bool(host)
+    return is_bare and (parts.scheme == "https" or (parts.scheme == "http" and host in _LOOPBACK))
+
+
+class SendGrid:
+    """One route through SendGrid."""
+
+    def __init__(self, settings: RouteSettings, surroundings: Surroundings) -> None:
+        self._surroundings = surroundings
+        self._key = settings.get("api_key", DEFAULT_KEY)
+        self._url = settings.get("base_url", DEFAULT_URL).rstrip("/")
+        self._sandbox = settings.get("sandbox_mode", False)
+        self._has_feed = settings.get("activity_feed", False)
+        self._options: Mapping[str, Any] = settings.get("options", {})
+        seconds = float(settings.get("timeout_seconds", 30))
+        self._patience = Patience(connect_seconds=min(10.0, seconds / 2), total_seconds=seconds)
+
+    async def send(self, parcel: Parcel) -> Outcome:
+        """One POST /v3/mail/send; a second one only with another key after the first was refused."""
+        from relay.providers.sendgrid_body import build
+
+        own = parcel.message.options.get("sendgrid", {})
+        if faults := self._faults(parcel, own):
+            return Rejected(code="unsupported", reply=reply_text("; ".join(faults)))
+        options = {**self._options, **own}
+        was_sandbox = self._sandbox or _asks_for_sandbox(options)
+        try:
+            body = build(parcel, options, sandbox=self._sandbox)
+        except ValueError as error:
+            return Rejected(code="invalid_message", reply=type(error).__name__)
+        answer = await self._ask("POST", "/v3/mail/send", body)
+        if isinstance(answer, RouteFault):
+            return answer
+        if isinstance(answer, Lost):
+            return lost_outcome(answer)
+        return outcome_of(answer, self._now(), was_sandbox=was_sandbox)
+
+    async def probe(self) -> Sent | RouteFault:
+        """Whether the key may send and the account has credits. A sender's verification shows only when it sends."""
+        answer = await self._ask("GET", "/v3/scopes")
+        if not isinstance(answer, Answer) or answer.status != 200:
+            return self._fault(answer)
+        found = answer.decoded()
+        scopes = found.get("scopes", ()) if isinstance(found, dict) else ()
+        if "mail.send" not in scopes:
+            text = "the key has no scope mail.send: it was made without, or SendGrid has not let the account send yet"
+            return RouteFault(code="missing_permission", reply=text)
+        return await self._credits()
+
+    async def _credits(self) -> Sent | RouteFault:
+        """Exhausted credits, where the key may read them; many keys and all of some resellers' accounts may not."""
+        answer = await self._ask("GET", "/v3/user/credits")
+        found = answer.decoded() if isinstance(answer, Answer) and answer.status == 200 else None
+        if isinstance(found, dict) and found.get("remain") == 0 and found.get("overage", 0) == 0:
+            return RouteFault(code="credits_exhausted", reply=reply_text(f"credits: {answer.text}"))
+        return Sent()
+
+    async def verify(self, parcel: Parcel, provider_id: str | None) -> Outcome:
+        """Ask the Email Activity feed (a paid add-on: `activity_feed`) for our ids.
+
+        What it shows was sent. What it does not show may still appear, so it never proves the contrary.
+        """
+        if not self._has_feed:
+            return Unknown(code="answer_lost", provider_id=provider_id)
+        query = f"(unique_args['relay_id']=\"{parcel.id}\" AND unique_args['relay_attempt']=\"{parcel.attempt}\")"
+        answer = await self._ask("GET", "/v3/messages", query={"limit": "1", "query": query})
+        found = answer.decoded() if isinstance(answer, Answer) and answer.status == 200 else None
+        messages = found.get("messages") if isinstance(found, dict) else None
+        if isinstance(answer, Answer) and isinstance(messages, list) and messages and isinstance(messages[0], dict):
+            return Sent(provider_id=messages[0].get("msg_id"), reply=answer.reply)
+        reply = answer.reply if isinstance(answer, Answer) else ""
+        return Unknown(code="answer_lost", provider_id=provider_id, reply=reply)
+
+    async def close(self) -> None:
+        """Nothing of its own: the session belongs to the process."""
