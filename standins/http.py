@@ -186,8 +186,12 @@ class StandIn:
 
     async def hang(self, request: web.Request) -> web.Response:
         """Keep the client waiting until it leaves (which cancels this), `release`, or the stand-in stops."""
-        await self._released.wait()
+        await self.until_released()
         return self.cut(request)
+
+    async def until_released(self) -> None:
+        """Wait for the next `release`, or for the stand-in to stop."""
+        await self._released.wait()
 
     def release(self) -> None:
         """Reset the connections of all requests that hang."""

@@ -1,0 +1,218 @@
+"""Any smart host that takes authenticated submission: on-premises Exchange, Exchange Online SMTP AUTH, another's relay.
+
+RFC 5321 over TLS (RFC 3207, RFC 8314), AUTH (RFC 4954), SIZE (RFC 1870), 8BITMIME (RFC 6152), SMTPUTF8 (RFC 6531).
+"""
+
+import asyncio
+import ssl
+from collections.abc import Sequence
+
+from relay import mime, mime_raw
+from relay.errors import SettingsError
+from relay.mime_fields import addr_spec
+from relay.outcomes import Deferred, Outcome, PerRecipient, Rejected, RouteFault, Sent, Unknown, reply_text
+from relay.providers.contract import Capabilities, Parcel, Provider, RouteSettings, Surroundings
+from relay.providers.smtp_connection import Connection, Envelope, Server, distinct, losses, opening_failed
+from relay.providers.smtp_pool import Pool
+from relay.providers.smtp_settings import check_settings as check_settings  # noqa: PLC0414 (part of the contract)
+from relay.providers.smtp_settings import connections_of, server_of
+
+CAPABILITIES = Capabilities(
+    max_bytes=150 * 1024 * 1024,
+    max_recipients=500,
+    features=frozenset(
+        {
+            "headers",
+            "x_headers",
+            "inline_images",
+            "raw_mime",
+            "envelope",
+            "return_path",
+            "reply_to_many",
+            "smtputf8",
+            "per_recipient",
+        }
+    ),
+)
+"""What servers commonly take; one that takes less says so (SIZE, 452 4.5.3) and is heard."""
+
+ATTEMPT_SECONDS = 400.0
+"""How long an attempt may take in all, waiting for a connection included."""
+THREAD_ABOVE_BYTES = 1_000_000
+"""Larger attachments are encoded in a thread, so that other sends go on meanwhile."""
+SMTP_SCOPE = "https://outlook.office365.com/.default"
+"""Exchange Online's, for XOAUTH2 (learn.microsoft.com/exchange/client-developer/legacy-protocols)."""
+
+
+def create(name: str, settings: RouteSettings, surroundings: Surroundings) -> Provider:
+    """The provider of a route. Connects to nothing."""
+    return SmtpProvider(settings, surroundings)
+
+
+class SmtpProvider:
+    """A route to an SMTP server."""
+
+    def __init__(self, settings: RouteSettings, surroundings: Surroundings) -> None:
+        self._settings = settings
+        self._server: Server = server_of(settings)
+        self._surroundings = surroundings
+        self._context: ssl.SSLContext | None = None
+        self._pool = Pool(limit=connections_of(settings), open_one=self._open, clock=surroundings.clock)
+
+    async def send(self, parcel: Parcel) -> Outcome | PerRecipient:
+        """One transaction for the whole envelope; recipients may fare differently."""
+        try:
+            envelope = _envelope(parcel)
+            content = await _content(parcel)
+        except ValueError as error:
+            return Rejected(code="invalid_message", reply=reply_text(str(error)))
+        try:
+            async with asyncio.timeout(ATTEMPT_SECONDS), self._pool.slot():
+                return await self._deliver(envelope, content)
+        except TimeoutError:
+            # Everything after the slot is bounded by itself: this is the wait for a connection.
+            return Deferred(code="provider_unavailable", reply="no connection became free in time")
+
+    async def probe(self) -> Sent | RouteFault:
+        """Connect, change to TLS, authenticate, NOOP."""
+        connection = await self._open()
+        if not isinstance(connection, Connection):
+            return _as_fault(connection)
+        try:
+            refused = await connection.noop()
+        except losses() as error:
+            refused = opening_failed(error)
+        await connection.quit()
+        return Sent() if refused is None else _as_fault(refused)
+
+    async def verify(self, parcel: Parcel, provider_id: str | None) -> Outcome:
+        """An SMTP server cannot be asked."""
+        return Unknown(code="answer_lost", provider_id=provider_id)
+
+    async def close(self) -> None:
+        """Take leave of the server."""
+        await self._pool.close()
+
+    async def _deliver(self, envelope: Envelope, content: bytes) -> Outcome | PerRecipient:
+        """Over a kept connection, or over a new one when that turns out to be dead before it took anything."""
+        connection = self._pool.idle()
+        if connection is not None:
+            outcome = await self._transfer(connection, envelope, content)
+            if not _is_stale(connection, outcome):
+                return outcome
+        fresh = await self._pool.fresh()
+        return await self._transfer(fresh, envelope, content) if isinstance(fresh, Connection) else fresh
+
+    async def _transfer(self, connection: Connection, envelope: Envelope, content: bytes) -> Outcome | PerRecipient:
+        if unsuited := _unsuited(connection, envelope, content):
+            await self._pool.give_back(connection, is_clean=True)
+            return unsuited
+        if not content.isascii() and not connection.supports("8bitmime"):
+            content = mime_raw.seven_bit(content)
+        try:
+            outcomes = distinct(await connection.transfer(envelope, content))
+        except losses() as error:
+            connection.close()
+            reply = type(error).__name__
+            if connection.is_handed_over:
+                return Unknown(code="answer_lost", reply=reply)
+            return Deferred(code="unreachable", reply=reply)
+        except BaseException:
+            connection.close()
+            raise
+        await self._pool.give_back(connection, is_clean=all(isinstance(outcome, Sent) for _, outcome in outcomes))
+        return outcomes[0][1] if len(outcomes) == 1 else PerRecipient(outcomes=tuple(outcomes))
+
+    async def _open(self) -> Connection | Outcome:
+        """A new authenticated connection; a refused secret is read anew once."""
+        secret = await self._secret()
+        if not isinstance(secret, str):
+            return secret
+        opened = await self._connect(secret)
+        if isinstance(opened, RouteFault) and opened.code == "bad_credentials" and self._server.auth != "none":
+            renewed = await self._secret(refused=secret)
+            if isinstance(renewed, str) and renewed != secret:
+                return await self._connect(renewed)
+        return opened
+
+    async def _connect(self, secret: str) -> Connection | Outcome:
+        connection = Connection(self._server, await self._tls())
+        try:
+            refused = await connection.open(secret)
+        except losses() as error:
+            connection.close()
+            return opening_failed(error)
+        except BaseException:
+            connection.close()
+            raise
+        if refused is None:
+            return connection
+        await connection.quit()
+        return refused
+
+    async def _secret(self, refused: str = "") -> str | Deferred | RouteFault:
+        """The password, or the token for XOAUTH2; another than the refused one where there is another."""
+        if self._server.auth == "none":
+            return ""
+        if self._server.auth == "xoauth2":
+            scope = str(self._settings.get("scope", SMTP_SCOPE))
+            token: str | Deferred | RouteFault = await self._surroundings.credential.token(
+                self._settings, scope, refused=refused
+            )
+            return token
+        secrets, reference = self._surroundings.secrets, str(self._settings["password"])
+        try:
+            return await (secrets.refresh(reference) if refused else secrets.get(reference))
+        except SettingsError as error:
+            return RouteFault(code="secret_unavailable", reply=reply_text(str(error)))
+
+    async def _tls(self) -> ssl.SSLContext | None:
+        if self._context is None and self._server.tls != "none":
+            self._context = await asyncio.to_thread(_make_context, self._settings.get("ca_file"))
+        return self._context
+
+
+def _make_context(ca_file: str | None) -> ssl.SSLContext:
+    """The system's authorities and, where given, one's own. A file that is not there is an `OSError`."""
+    context = ssl.create_default_context()
+    if ca_file:
+        context.load_verify_locations(cafile=ca_file)
+    return context
+
+
+async def _content(parcel: Parcel) -> bytes:
+    size = len(parcel.message.raw or b"") + sum(len(item.content) for item in parcel.message.attachments)
+    content = await asyncio.to_thread(mime.build, parcel) if size > THREAD_ABOVE_BYTES else mime.build(parcel)
+    return content if content.endswith(b"\r\n") else content + b"\r\n"
+
+
+def _envelope(parcel: Parcel) -> Envelope:
+    """Raises `ValueError` for an address that cannot be written."""
+    message = parcel.message
+    return Envelope(
+        return_path=addr_spec(message.return_path or message.sender.email),
+        recipients=tuple((number, addr_spec(message.recipients[number].email)) for number in parcel.recipients),
+        is_utf8=mime.needs_smtputf8(parcel),
+    )
+
+
+def _unsuited(connection: Connection, envelope: Envelope, content: bytes) -> Rejected | None:
+    """What this server cannot take, known from its EHLO."""
+    if envelope.is_utf8 and not connection.supports("smtputf8"):
+        return Rejected(code="unsupported", reply="the server offers no SMTPUTF8")
+    if 0 < connection.max_bytes < len(content):
+        return Rejected(code="message_too_large", reply=f"the server takes {connection.max_bytes} bytes")
+    return None
+
+
+def _is_stale(connection: Connection, outcome: Outcome | PerRecipient) -> bool:
+    """Whether a kept connection was dead or ended by the server (421) before it took anything: try a new one."""
+    is_transient = isinstance(outcome, Deferred) and outcome.code in ("unreachable", "provider_unavailable")
+    return is_transient and not connection.is_open and not connection.is_handed_over
+
+
+def _as_fault(outcome: Outcome) -> RouteFault:
+    return outcome if isinstance(outcome, RouteFault) else RouteFault(code=outcome.code, reply=outcome.reply)
+
+
+__all__: Sequence[str] = ("CAPABILITIES", "SmtpProvider", "check_settings", "create")

@@ -1,0 +1,114 @@
+"""The settings of an SMTP route: their faults, and what they mean."""
+
+import ipaddress
+from collections.abc import Sequence
+
+from relay.identity import KEYS, identity_faults
+from relay.providers.contract import RouteSettings
+from relay.providers.smtp_connection import Server
+from relay.secrets import reference_fault
+
+_TLS = ("starttls", "implicit", "none")
+_AUTH = ("plain", "login", "xoauth2", "none")
+_OWN = (
+    "host",
+    "port",
+    "tls",
+    "username",
+    "password",
+    "auth",
+    "ca_file",
+    "ehlo_name",
+    "connections",
+    "private",
+    "scope",
+)
+_TEXTS = ("username", "ca_file", "ehlo_name", "scope")
+_PRIVATE_NAMES = (".local", ".internal", ".intranet", ".lan", ".corp", ".home.arpa", ".localhost")
+_DEFAULT_CONNECTIONS = 8
+_EXCHANGE_ONLINE = "office365.com"
+
+
+def check_settings(settings: RouteSettings) -> Sequence[str]:
+    """Every fault of a route's settings, as sentences beginning with the key."""
+    known = (*_OWN, *KEYS)
+    faults = [f"{key}: is not a setting of smtp; there are {', '.join(known)}" for key in settings if key not in known]
+    faults += [f"{key}: must be text" for key in _TEXTS if not isinstance(settings.get(key, ""), str)]
+    host = settings.get("host")
+    if not isinstance(host, str) or not host or any(character.isspace() or character in "/@" for character in host):
+        return [*faults, "host: must be the server's name, such as smtp.office365.com"]
+    return [*faults, *_place_faults(settings), *_auth_faults(settings), *_number_faults(settings)]
+
+
+def server_of(settings: RouteSettings) -> Server:
+    """Where to connect, with the defaults: STARTTLS on 587, or 465 where TLS is implicit."""
+    tls = settings.get("tls", "starttls")
+    return Server(
+        host=settings["host"],
+        port=settings.get("port", 465 if tls == "implicit" else 587),
+        tls=tls,
+        auth=settings.get("auth", "" if settings.get("username") else "none"),
+        username=settings.get("username", ""),
+        # What smtplib says where it knows no name of its own; servers of submission do not look at it.
+        ehlo_name=settings.get("ehlo_name", "[127.0.0.1]"),
+    )
+
+
+def connections_of(settings: RouteSettings) -> int:
+    """How many connections at a time: Exchange Online takes three from a mailbox, others commonly ten."""
+    default = 3 if settings["host"].lower().endswith(_EXCHANGE_ONLINE) else _DEFAULT_CONNECTIONS
+    return int(settings.get("connections", default))
+
+
+def is_private(settings: RouteSettings) -> bool:
+    """Whether the host is known to be in a private network: by its address, its name, or because `private` says so."""
+    host = str(settings["host"]).lower().rstrip(".").strip("[]")
+    try:
+        return settings.get("private") is True or ipaddress.ip_address(host).is_private
+    except ValueError:
+        return "." not in host or host.endswith(_PRIVATE_NAMES)
+
+
+def _place_faults(settings: RouteSettings) -> list[str]:
+    faults = []
+    tls, port = settings.get("tls", "starttls"), settings.get("port", 587)
+    if tls not in _TLS:
+        faults.append(f"tls: must be one of {', '.join(_TLS)}")
+    if settings.get("private", False) not in (True, False):
+        faults.append("private: must be true or false")
+    if not isinstance(port, int) or isinstance(port, bool) or not 0 < port < 65_536:
+        faults.append("port: must be a number from 1 to 65535")
+    elif port == 25 and not is_private(settings):
+        faults.append(
+            "port: 25 cannot work, because Azure blocks outbound port 25; use 587 (STARTTLS) or 465 (implicit TLS), or set"
+            " private to true when the host is reached through a virtual network or a hybrid connection"
+        )
+    if tls == "none" and not is_private(settings):
+        faults.append("tls: none is possible only to a host in a private network (private: true)")
+    return faults
+
+
+def _auth_faults(settings: RouteSettings) -> list[str]:
+    auth = settings.get("auth", "plain" if settings.get("username") else "none")
+    if auth not in _AUTH:
+        return [f"auth: must be one of {', '.join(_AUTH)}"]
+    if auth == "none":
+        unused = [key for key in ("username", "password") if settings.get(key)]
+        return [f"{key}: is not used when auth is none" for key in unused]
+    faults = []
+    if settings.get("tls") == "none":
+        faults.append("auth: must be none without TLS, because a password would cross the network in the clear")
+    if not settings.get("username"):
+        faults.append("username: must be given with auth")
+    if auth == "xoauth2":
+        return [*faults, *identity_faults(settings)]
+    if fault := reference_fault(settings.get("password")):
+        faults.append(f"password: {fault}")
+    return faults
+
+
+def _number_faults(settings: RouteSettings) -> list[str]:
+    count = settings.get("connections", 1)
+    if isinstance(count, int) and not isinstance(count, bool) and 1 <= count <= 100:
+        return []
+    return ["connections: must be a number from 1 to 100"]

@@ -1,0 +1,176 @@
+# ruff: noqa: N802 (aiosmtpd finds hooks by these names)
+"""A smart host that takes authenticated submission: on-premises Exchange, Exchange Online or another's relay.
+
+Script operations: `connect`, `ehlo`, `starttls`, `auth`, `mail`, `rcpt`, `data` (the reply before the
+message) and `send` (from DATA to the reply after the final dot). A fault's status is an SMTP code, its
+body the reply's words; several lines make a reply of several lines.
+"""
+
+import asyncio
+from collections.abc import Collection, Mapping, Sequence
+from typing import Literal
+from uuid import uuid4
+
+from aiohttp import web
+from aiosmtpd.smtp import Envelope, Session
+
+from standins.entra import TokenIssuer
+from standins.http import Clock, StandIn, utc_now
+from standins.inbox import Mail
+from standins.mime import read_mime
+from standins.pace import Limit, Pace
+from standins.script import Act
+from standins.smtp_auth import REFUSALS, Gate
+from standins.smtp_rules import lines_refusal
+from standins.smtp_session import SmtpSession, reply_of
+from standins.tls import Authority
+
+DEFAULT_USER = "relay@example.com"
+DEFAULT_PASSWORD = "standin-smtp-password"  # noqa: S105 (a made-up credential of a local stand-in)
+
+_SEND_REFUSALS = {
+    "send_as_denied": "554 5.2.252 SendAsDenied; the user is not allowed to send as this sender",
+    "mailbox_full": "554 5.2.2 mailbox full; STOREDRV.Submission.Exception:QuotaExceededException",
+    "blocked": "550 5.1.8 Access denied, bad outbound sender",
+}
+_TOO_MANY = (
+    "432 4.3.2 Concurrent connections limit exceeded. Visit https://aka.ms/concurrent_sending for more information."
+)
+
+
+class SmtpStandIn(StandIn):
+    """`host` and `port` to connect to. Clients must trust `authority`, unless `tls` is `none`.
+
+    `users` are passwords by name, for AUTH PLAIN and LOGIN; none at all asks for no authentication. The
+    same names may use XOAUTH2 with tokens of `issuer`. `senders` maps a user to the senders it may use;
+    None allows all. Of one user's connections only the first `max_connections` get their mail taken.
+    `extensions` are what EHLO offers of 8BITMIME and SMTPUTF8; `certificate_hosts` what the certificate
+    names. It keeps the paces in `limits`.
+    """
+
+    name = "smtp"
+    account_states = ("active", *REFUSALS, *_SEND_REFUSALS)
+
+    def __init__(
+        self,
+        *,
+        tls: Literal["starttls", "implicit", "none"] = "starttls",
+        authority: Authority | None = None,
+        certificate_hosts: Sequence[str] = (),
+        issuer: TokenIssuer | None = None,
+        users: Mapping[str, str] | None = None,
+        senders: Mapping[str, Collection[str]] | None = None,
+        extensions: Collection[str] = ("8BITMIME", "SMTPUTF8"),
+        max_message_bytes: int = 35 * 1024 * 1024,
+        max_connections: int | None = None,
+        limits: Sequence[Limit] = (),
+        clock: Clock = utc_now,
+        port: int = 0,
+    ) -> None:
+        super().__init__(clock=clock, port=port)
+        self.mode = tls
+        self.authority = authority or Authority()
+        self.tls_context = self.authority.server_context(*certificate_hosts)
+        self.gate = Gate(
+            {DEFAULT_USER: DEFAULT_PASSWORD} if users is None else users, issuer or TokenIssuer(clock=clock)
+        )
+        self.senders = None if senders is None else {user: {*map(str.lower, own)} for user, own in senders.items()}
+        self.extensions = frozenset(extensions)
+        self.max_message_bytes = max_message_bytes
+        self.max_connections = max_connections
+        self.pace = Pace(limits)
+        self.signed_in: dict[SmtpSession, str] = {}
+        """The open connections that are authenticated, with their users, in the order of their AUTH."""
+        self.connections = 0
+        """How many connections were made."""
+        self.host = "127.0.0.1" if tls == "none" else "localhost"
+        self.port = 0
+        self._server: asyncio.Server | None = None
+
+    def routes(self) -> list[web.RouteDef]:
+        return []
+
+    async def start(self) -> None:
+        host, port = self._bind
+        self.control_url = await self.listen(self.control_routes(), host, 0)
+        context = self.tls_context if self.mode == "implicit" else None
+        self._server = await asyncio.get_running_loop().create_server(self._session, host, port, ssl=context)
+        self.port = self._server.sockets[0].getsockname()[1]
+        self.url = f"{'smtps' if context else 'smtp'}://{self.host}:{self.port}"
+
+    async def stop(self) -> None:
+        await super().stop()
+        if self._server is not None:
+            self._server.close()
+            self._server.abort_clients()
+            await self._server.wait_closed()
+
+    def _session(self) -> SmtpSession:
+        self.connections += 1
+        return SmtpSession(self)
+
+    async def handle_EHLO(
+        self, _server: SmtpSession, session: Session, _envelope: Envelope, hostname: str, responses: list[str]
+    ) -> list[str]:
+        session.host_name = hostname
+        hidden = {"8BITMIME", "SMTPUTF8"} - self.extensions
+        offered = [line for line in responses if line[4:] not in hidden]
+        return offered if self.gate.users else [line for line in offered if not line[4:].startswith("AUTH ")]
+
+    async def handle_MAIL(
+        self, _server: SmtpSession, _session: Session, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
+        if "8BITMIME" not in self.extensions and "BODY=8BITMIME" in options:
+            return "555 5.5.4 BODY=8BITMIME is not offered"
+        envelope.mail_from = address
+        envelope.mail_options.extend(options)
+        return "250 2.1.0 Sender OK"
+
+    async def handle_RCPT(
+        self, server: SmtpSession, _session: Session, envelope: Envelope, address: str, _options: list[str]
+    ) -> str:
+        fault = await server.next_fault("rcpt", [address])
+        if fault is not None:
+            self.inbox.refused[fault.status] += 1
+            return reply_of(fault)
+        envelope.rcpt_tos.append(address)
+        return "250 2.1.5 Recipient OK"
+
+    async def handle_DATA(self, server: SmtpSession, _session: Session, envelope: Envelope) -> str:
+        """Decide on a message that came whole, under the fault that DATA met."""
+        fault = server.fault
+        if fault is not None and fault.act in (Act.RESPOND, Act.HANG, Act.SLOW):
+            fault = await server.applied(fault)
+            if fault is not None:
+                self.inbox.refused[fault.status] += 1
+                return reply_of(fault)
+        refusal = self._refusal(server, envelope)
+        if refusal:
+            self.inbox.refused[int(refusal[:3])] += 1
+            return refusal
+        mail = self._mail(envelope)
+        await self.inbox.add(mail)
+        if fault is not None:
+            return reply_of(await server.applied_after(fault))
+        return f"250 2.0.0 OK: queued as {mail.id}"
+
+    def _refusal(self, server: SmtpSession, envelope: Envelope) -> str:
+        """Why a message is not taken, as the reply; empty when it is."""
+        user = self.signed_in.get(server, "")
+        rivals = [session for session, name in self.signed_in.items() if name == user]
+        if self.max_connections is not None and server in rivals[self.max_connections :]:
+            return _TOO_MANY
+        if self.account in _SEND_REFUSALS:
+            return _SEND_REFUSALS[self.account]
+        if self.senders is not None and (envelope.mail_from or "").lower() not in self.senders.get(user, ()):
+            return _SEND_REFUSALS["send_as_denied"]
+        return lines_refusal(envelope.original_content or b"", envelope.mail_options, is_utf8=bool(envelope.smtp_utf8))
+
+    def _mail(self, envelope: Envelope) -> Mail:
+        return read_mime(
+            envelope.original_content or b"",
+            mail_id=uuid4().hex[:12].upper(),
+            accepted_at=self.clock(),
+            envelope=tuple(envelope.rcpt_tos),
+            envelope_sender=envelope.mail_from,
+        )
