@@ -1,0 +1,94 @@
+"""The triggers: they translate between Azure's types and ours, and decide nothing.
+
+The only module that imports `azure.functions`. The application is built at the first call, in the loop that serves it.
+"""
+
+import os
+from collections.abc import Awaitable, Callable
+from functools import cache
+from typing import TYPE_CHECKING
+
+import azure.functions as func
+
+from relay.settings import load_lanes
+
+if TYPE_CHECKING:
+    from relay.bootstrap import Relay
+
+app = func.FunctionApp(http_auth_level=func.AuthLevel.ANONYMOUS)
+METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+STORAGE = "AzureWebJobsStorage"
+
+
+@cache
+def relay() -> "Relay":
+    """The application of this process."""
+    from relay.bootstrap import start
+
+    return start(os.environ)
+
+
+@app.function_name("api")
+@app.route(route="{*path}", methods=METHODS)
+async def api(req: func.HttpRequest) -> func.HttpResponse:
+    """Every HTTP call: the API, the console, the documentation."""
+    from relay.api.http import Request
+
+    url = req.url
+    path = "/" + url.partition("://")[2].partition("/")[2].partition("?")[0]
+    request = Request(
+        method=req.method or "GET",
+        path=path,
+        url=url,
+        headers=dict(req.headers),
+        query=dict(req.params),
+        body=req.get_body(),
+    )
+    response = await relay().api.handle(request)
+    headers = dict(response.headers)
+    media_type = headers.pop("Content-Type", None)
+    return func.HttpResponse(response.body, status_code=response.status, headers=headers, mimetype=media_type)
+
+
+def _deliver_from(queue: str) -> Callable[[func.QueueMessage], Awaitable[None]]:
+    async def deliver(msg: func.QueueMessage) -> None:
+        await relay().delivery.deliver(queue, msg.get_body(), is_redelivery=(msg.dequeue_count or 1) > 1)
+
+    return deliver
+
+
+def _bury_from(queue: str) -> Callable[[func.QueueMessage], Awaitable[None]]:
+    async def bury(msg: func.QueueMessage) -> None:
+        await relay().poison.bury(queue, msg.get_body())
+
+    return bury
+
+
+def _on_queue(name: str, queue: str, function: Callable[[func.QueueMessage], Awaitable[None]]) -> None:
+    trigger = app.queue_trigger(arg_name="msg", queue_name=queue, connection=STORAGE)
+    app.function_name(name)(trigger(function))
+
+
+for _lane, _settings in load_lanes(os.environ).items():
+    for _shard, _queue in enumerate(_settings.queues(_lane), 1):
+        _on_queue(f"deliver_{_lane}_{_shard}", _queue, _deliver_from(_queue))
+        _on_queue(f"bury_{_lane}_{_shard}", f"{_queue}-poison", _bury_from(f"{_queue}-poison"))
+
+
+@app.function_name("recover")
+@app.timer_trigger(arg_name="timer", schedule="30 * * * * *")
+async def recover(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the worker passes it by this name
+    """Each minute: probe held routes, and put back what is due and has no entry."""
+    await relay().recovery.run()
+
+
+@app.function_name("purge")
+@app.timer_trigger(arg_name="timer", schedule="0 17 3 * * *")
+async def purge(timer: func.TimerRequest) -> None:  # noqa: ARG001 - as above
+    """Each night: bury what the poison functions skipped, and forget what is older than the retention."""
+    from relay.storage_plan import poison_of
+
+    for lane, settings in relay().settings.lanes.items():
+        for queue in settings.queues(lane):
+            await relay().poison.drain(poison_of(queue))
+    await relay().purge.run()

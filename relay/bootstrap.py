@@ -1,0 +1,355 @@
+"""The composition root: settings in, a wired application out. The only place that constructs adapters.
+
+Everything is made when it is first asked for and once: a process that only accepts messages never loads what delivers
+them. Nothing here connects.
+"""
+
+import asyncio
+import random
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from relay import ids
+from relay import settings as relay_settings
+from relay.accept import Acceptance
+from relay.clients import Clients
+from relay.idempotency import Idempotency
+from relay.settings import Settings
+from relay.storage.ports import Storage
+
+if TYPE_CHECKING:
+    from relay.api.app import Api
+    from relay.api.authentication import Authentication
+    from relay.attempts import Attempts
+    from relay.content import Content
+    from relay.deadletters import DeadLetters
+    from relay.deliver import Delivery
+    from relay.holds import Holds
+    from relay.identity import Credentials
+    from relay.inbox import Inbox
+    from relay.inquiry import Inquiry
+    from relay.interventions import Interventions
+    from relay.journal import Journal
+    from relay.pending import Pending
+    from relay.poison import Poison
+    from relay.prospects import Prospects
+    from relay.providers.contract import Provider, Surroundings
+    from relay.purge import Purge
+    from relay.recovery import Recovery
+    from relay.secrets import SecretSource
+    from relay.settlement import Aftermath
+
+
+def utc_now() -> datetime:
+    """The time, aware."""
+    return datetime.now(UTC)
+
+
+def start(environment: Mapping[str, str]) -> "Relay":
+    """The application that this environment describes. Raises `SettingsError` with every fault."""
+    from relay.storage.azure import create_storage
+
+    return Relay(relay_settings.load(environment), create_storage(environment))
+
+
+class Relay:
+    """The application. Belongs to one event loop."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        storage: Storage,
+        *,
+        clock: Callable[[], datetime] = utc_now,
+        draw: Callable[[], float] = random.random,
+        sleep: Callable[[float], Any] = asyncio.sleep,
+        new_batch: Callable[[], str] = ids.new_batch_id,
+    ) -> None:
+        self.settings = settings
+        self.storage = storage
+        self.clock = clock
+        self._draw = draw
+        self._sleep = sleep
+        self._new_batch = new_batch
+        self._session: Any = None
+        self._providers: dict[str, Provider] = {}
+
+    # ── accepting ──
+
+    @cached_property
+    def clients(self) -> Clients:
+        """Who may call."""
+        return Clients(self.storage.tables, self.clock)
+
+    @cached_property
+    def authentication(self) -> "Authentication":
+        """Who calls."""
+        from relay.api.authentication import Authentication
+
+        is_on = self.settings.application.get("WEBSITE_AUTH_ENABLED", "").lower() == "true"
+        return Authentication(self.clients, trusts_entra=is_on)
+
+    @cached_property
+    def acceptance(self) -> Acceptance:
+        """Use case 1."""
+        return Acceptance(self.settings, self.storage.queues, self.storage.blobs, self.clock, self._new_batch)
+
+    @cached_property
+    def idempotency(self) -> Idempotency:
+        """The same request twice."""
+        return Idempotency(self.storage.tables, self.clock)
+
+    @cached_property
+    def api(self) -> "Api":
+        """The HTTP door."""
+        from relay.api.app import Api
+        from relay.api.table import OPERATIONS
+
+        return Api(self, OPERATIONS)
+
+    # ── delivering ──
+
+    @cached_property
+    def journal(self) -> "Journal":
+        """What became of every batch."""
+        from relay.journal import Journal
+
+        return Journal(self.storage.tables)
+
+    @cached_property
+    def pending(self) -> "Pending":
+        """What waits."""
+        from relay.pending import Pending
+
+        return Pending(self.storage.tables)
+
+    @cached_property
+    def holds(self) -> "Holds":
+        """Which routes are held."""
+        from relay.holds import Holds
+
+        return Holds(self.storage.tables, self.clock)
+
+    @cached_property
+    def dead_letters(self) -> "DeadLetters":
+        """What was given up on."""
+        from relay.deadletters import DeadLetters
+
+        return DeadLetters(self.storage.tables, self.storage.blobs, self.clock)
+
+    @cached_property
+    def content(self) -> "Content":
+        """The content of messages."""
+        from relay.content import Content
+
+        return Content(self.storage.blobs)
+
+    @cached_property
+    def prospects(self) -> "Prospects":
+        """What planning needs to know."""
+        from relay.prospects import Prospects
+
+        return Prospects(self.settings, self.holds, self.content)
+
+    @cached_property
+    def aftermath(self) -> "Aftermath":
+        """What follows from a record."""
+        from relay.settlement import Aftermath
+
+        return Aftermath(
+            queues=self.storage.queues,
+            pending=self.pending,
+            dead_letters=self.dead_letters,
+            lanes=self.settings.lanes,
+            clock=self.clock,
+        )
+
+    @cached_property
+    def attempts(self) -> "Attempts":
+        """Who makes attempts."""
+        from relay.attempts import Attempts
+        from relay.breaker import Breaker
+        from relay.pacing import Pacing
+        from relay.routefaults import RouteWatch
+
+        return Attempts(
+            settings=self.settings,
+            providers=self.provider,
+            can_verify=self.prospects.can_verify,
+            content=self.content,
+            watch=RouteWatch(self.settings, self.holds, Breaker()),
+            pacing=Pacing(self.storage.tables, self.clock),
+            clock=self.clock,
+            random=self._draw,
+        )
+
+    @cached_property
+    def delivery(self) -> "Delivery":
+        """Use case 2."""
+        from relay.deliver import Delivery
+
+        return Delivery(
+            journal=self.journal,
+            holds=self.holds,
+            prospects=self.prospects,
+            attempts=self.attempts,
+            aftermath=self.aftermath,
+            dead_letters=self.dead_letters,
+            queues=self.storage.queues,
+            clock=self.clock,
+            sleep=self._sleep,
+        )
+
+    def provider(self, route: str) -> "Provider":
+        """The provider of a route, made once. Raises `KeyError` for a route that is not configured."""
+        if route not in self._providers:
+            from relay.providers.registry import provider_module
+
+            configured = self.settings.routes[route]
+            module = provider_module(configured.provider)
+            self._providers[route] = module.create(route, configured.settings, self.surroundings)
+        return self._providers[route]
+
+    @cached_property
+    def surroundings(self) -> "Surroundings":
+        """What providers are given."""
+        from relay.providers.contract import Surroundings
+
+        return Surroundings(
+            http=self.http,
+            blobs=self.storage.blobs,
+            secrets=self.secrets,
+            clock=self.clock,
+            credential=self.credentials,
+        )
+
+    @cached_property
+    def secrets(self) -> "SecretSource":
+        """Where keys come from."""
+        from relay.secrets import SecretSource
+
+        vault = None
+        if self.settings.key_vault_url:
+            from relay.identity import application_credential
+            from relay.key_vault import KeyVault
+
+            application = self.settings.application
+            vault = KeyVault(
+                url=self.settings.key_vault_url,
+                credential=lambda: application_credential(application, self.http()),
+                http=self.http,
+            )
+        return SecretSource(application=self.settings.application, clock=self.clock, vault=vault)
+
+    @cached_property
+    def credentials(self) -> "Credentials":
+        """Tokens from Microsoft Entra."""
+        from relay.identity import Credentials
+
+        return Credentials(http=self.http, secrets=self.secrets)
+
+    def http(self) -> Any:
+        """The one pooled `aiohttp.ClientSession` of the process."""
+        if self._session is None:
+            import aiohttp
+
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=60),
+                cookie_jar=aiohttp.DummyCookieJar(),
+            )
+        return self._session
+
+    # ── looking after ──
+
+    @cached_property
+    def recovery(self) -> "Recovery":
+        """The timer of every minute."""
+        from relay.recovery import Recovery
+
+        return Recovery(
+            settings=self.settings,
+            journal=self.journal,
+            pending=self.pending,
+            holds=self.holds,
+            aftermath=self.aftermath,
+            providers=self.provider,
+            clock=self.clock,
+        )
+
+    @cached_property
+    def poison(self) -> "Poison":
+        """What the host gave up on."""
+        from relay.poison import Poison
+
+        return Poison(
+            journal=self.journal,
+            aftermath=self.aftermath,
+            dead_letters=self.dead_letters,
+            queues=self.storage.queues,
+            clock=self.clock,
+            sleep=self._sleep,
+        )
+
+    @cached_property
+    def purge(self) -> "Purge":
+        """The timer of every day."""
+        from relay.purge import Purge
+
+        return Purge(
+            tables=self.storage.tables,
+            blobs=self.storage.blobs,
+            journal=self.journal,
+            retention_days=self.settings.retention_days,
+            clock=self.clock,
+        )
+
+    @cached_property
+    def interventions(self) -> "Interventions":
+        """What callers and operators change."""
+        from relay.interventions import Interventions
+
+        return Interventions(
+            settings=self.settings,
+            journal=self.journal,
+            pending=self.pending,
+            aftermath=self.aftermath,
+            dead_letters=self.dead_letters,
+            clock=self.clock,
+        )
+
+    @cached_property
+    def inquiry(self) -> "Inquiry":
+        """What became of a message."""
+        from relay.inquiry import Inquiry
+
+        return Inquiry(self.journal, self.clients, retention_days=self.settings.retention_days, clock=self.clock)
+
+    @cached_property
+    def inbox(self) -> "Inbox":
+        """What the capture route caught."""
+        from relay.inbox import Inbox
+
+        return Inbox(self.storage.blobs, self.clock)
+
+    async def create_storage(self) -> None:
+        """Create every queue, table and container that does not exist yet."""
+        from relay.storage_plan import CONTAINERS, TABLES, queues_of
+
+        for queue in queues_of(self.settings.lanes):
+            await self.storage.queues.create(queue)
+        for table in TABLES:
+            await self.storage.tables.create(table)
+        for container in CONTAINERS:
+            await self.storage.blobs.create(container)
+
+    async def close(self) -> None:
+        """Release connections."""
+        for provider in self._providers.values():
+            await provider.close()
+        if self._session is not None:
+            await self._session.close()
+        close = getattr(self.storage, "close", None)
+        if close is not None:
+            await close()

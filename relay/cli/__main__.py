@@ -1,0 +1,5 @@
+"""`python -m relay.cli`: the operator's command line."""
+
+from relay.cli.commands import app
+
+app(prog_name="relay")

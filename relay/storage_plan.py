@@ -1,0 +1,33 @@
+"""Every queue, table and container there is. The infrastructure is tested against it."""
+
+from collections.abc import Iterator, Mapping
+
+from relay import clients, deadletters, holds, idempotency, journal, pacing, pending
+from relay.accept import CONTENT_CONTAINER
+from relay.content import ATTACHMENTS_CONTAINER
+from relay.inbox import CONTAINER as INBOX_CONTAINER
+from relay.settings import Lane
+
+TABLES = (
+    clients.TABLE,
+    deadletters.TABLE,
+    holds.TABLE,
+    idempotency.TABLE,
+    journal.TABLE,
+    pacing.TABLE,
+    pending.TABLE,
+)
+CONTAINERS = (CONTENT_CONTAINER, ATTACHMENTS_CONTAINER, INBOX_CONTAINER, deadletters.UNREADABLE_CONTAINER)
+
+
+def poison_of(queue: str) -> str:
+    """Where the host puts what it gives up on."""
+    return f"{queue}-poison"
+
+
+def queues_of(lanes: Mapping[str, Lane]) -> Iterator[str]:
+    """The queues of every lane, each with its poison queue."""
+    for name, lane in lanes.items():
+        for queue in lane.queues(name):
+            yield queue
+            yield poison_of(queue)
