@@ -235,7 +235,7 @@ def _is_sandbox(mail: dict[str, Any]) -> bool:
 
 
 def _address(person: dict[str, Any]) -> Address:
-    return Address(address=person["email"], name=person.get("name") or "")
+    return Address(address=person["email"], name=rules.display_name(person.get("name") or ""))
 
 
 def _attachment(item: dict[str, Any]) -> Attachment:

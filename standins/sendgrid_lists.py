@@ -5,6 +5,7 @@ Sources: the vendor's OpenAPI files tsg_scheduled_sends, tsg_suppressions, tsg_u
 tsg_domain_authentication.
 """
 
+import re
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,8 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Answerer = Callable[[web.Request, bytes], web.Response]
 KINDS = ("bounces", "blocks", "invalid_emails", "spam_reports", "unsubscribes")
 
+_UNIQUE_ARGUMENT = re.compile(r"unique_args\['(\w+)'\]=\"([^\"]*)\"")
+
 
 def _error(status: int, message: str) -> web.Response:
     return json_response({"errors": [rules.Refusal(message=message)]}, status)
@@ -29,11 +32,12 @@ def _error(status: int, message: str) -> web.Response:
 
 class AccountRoutes:
     """The state behind these routes: `schedules` (batch id → cancel, pause or ""), `suppressed`
-    (kind → address → reason)."""
+    (kind → address → reason), `has_activity_feed` (the paid add-on)."""
 
     def __init__(self, standin: "SendGridStandIn") -> None:
         self._standin = standin
         self.schedules: dict[str, str] = {}
+        self.has_activity_feed = False
         self.suppressed: dict[str, dict[str, str]] = {kind: {} for kind in KINDS}
 
     def all_suppressed(self, addresses: Sequence[str]) -> bool:
@@ -54,6 +58,7 @@ class AccountRoutes:
             web.get("/v3/user/account", self._guarded(self._account)),
             web.get("/v3/verified_senders", self._guarded(self._senders)),
             web.get("/v3/whitelabel/domains", self._guarded(self._domains)),
+            web.get("/v3/messages", self._guarded(self._search)),
             web.post("/v3/mail/batch", self._guarded(self._create_batch)),
             web.get("/v3/mail/batch/{batch_id}", self._guarded(self._show_batch)),
             web.get("/v3/user/scheduled_sends", self._guarded(self._list_schedules)),
@@ -120,6 +125,19 @@ class AccountRoutes:
             for n, d in enumerate(self._entries(is_domain=True), 1)
         ]
         return json_response(entries)
+
+    def _search(self, request: web.Request, body: bytes) -> web.Response:
+        """The Email Activity feed, where `has_activity_feed`, by unique arguments only."""
+        if not self.has_activity_feed:
+            return _error(403, "access forbidden")
+        wanted = dict(_UNIQUE_ARGUMENT.findall(request.query.get("query", "")))
+        found = [mail for mail in self._standin.inbox.messages if wanted.items() <= mail.fields["custom_args"].items()]
+        rows = [
+            {"msg_id": f"{mail.id}.recvd-standin", "to_email": address, "subject": mail.subject, "status": "processed"}
+            for mail in (found if wanted else [])
+            for address in mail.envelope
+        ]
+        return json_response({"messages": rows[: int(request.query.get("limit", 10))]})
 
     def _create_batch(self, request: web.Request, body: bytes) -> web.Response:
         batch_id = secrets.token_urlsafe(40)

@@ -34,6 +34,7 @@ RESERVED_HEADERS = frozenset(
     )
 )
 _ADDRESS = re.compile(r"[^\s@<>,;\"]+@[^\s@<>,;\"]+|\"[^\"\r\n]+\"@[^\s@<>,;\"]+")
+_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
 _HELP = "http://sendgrid.com/docs/API_Reference/Web_API_v3/Mail/errors.html#message."
 
 
@@ -140,8 +141,13 @@ def _person(person: Any, field: str) -> Iterator[Refusal]:
     name = person.get("name") if isinstance(person, dict) else None
     if name is not None and not isinstance(name, str):
         yield refusal("The name parameter must be a string.", f"{field}.name")
-    elif name and (";" in name or "," in name):
+    elif name and (";" in name or "," in name) and not _QUOTED.fullmatch(name):
         yield refusal("The name must not contain a comma or a semicolon.", f"{field}.name")
+
+
+def display_name(name: str) -> str:
+    """The name a reader sees: one in quotes loses them."""
+    return re.sub(r"\\(.)", r"\1", name[1:-1]) if _QUOTED.fullmatch(name) else name
 
 
 def _from(sender: Any, field: str = "from") -> Iterator[Refusal]:

@@ -2,13 +2,16 @@
 each call (20 ms of CPU) and has no time-out, so it is not used.
 """
 
+import asyncio
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
+from relay.errors import SettingsError
 from relay.outcomes import Outcome, Rejected, RouteFault, Sent, Unknown, reply_text
 from relay.providers.contract import Capabilities, Parcel, Provider, RouteSettings, Surroundings
-from relay.providers.http_answers import Answer, Lost, Patience, lost_outcome
+from relay.providers.http_answers import Answer, Lost, Patience, exchange, lost_outcome
 from relay.providers.sendgrid_options import options_faults
 from relay.providers.sendgrid_outcomes import outcome_of
 from relay.secrets import reference_fault
@@ -28,6 +31,10 @@ _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _SETTINGS = ("api_key", "base_url", "sandbox_mode", "activity_feed", "timeout_seconds", "options")
 MAX_TIMEOUT_SECONDS = 80
 """An attempt has 90 seconds of its lease at least."""
+THREAD_ABOVE_BYTES = 1_000_000
+"""Larger attachments are encoded in a thread, so that other sends go on meanwhile."""
+_RENEWABLE = ("bad_credentials", "missing_permission")
+"""Refusals that another key may not meet. An account's credits or its standing are the same for all of its keys."""
 
 
 def check_settings(settings: RouteSettings) -> Sequence[str]:
@@ -38,9 +45,8 @@ def check_settings(settings: RouteSettings) -> Sequence[str]:
         faults.append(f"api_key: {fault}")
     if not _is_base_url(settings.get("base_url", DEFAULT_URL)):
         faults.append(f"base_url: must be {DEFAULT_URL}, {EU_URL} (regional subusers) or another https address")
-    for key in ("sandbox_mode", "activity_feed"):
-        if not isinstance(settings.get(key, False), bool):
-            faults.append(f"{key}: must be true or false")
+    switches = ("sandbox_mode", "activity_feed")
+    faults += [f"{key}: must be true or false" for key in switches if not isinstance(settings.get(key, False), bool)]
     seconds = settings.get("timeout_seconds", 30)
     if not isinstance(seconds, int | float) or isinstance(seconds, bool) or not 1 <= seconds <= MAX_TIMEOUT_SECONDS:
         faults.append(f"timeout_seconds: must be a number from 1 to {MAX_TIMEOUT_SECONDS}")
@@ -84,15 +90,13 @@ class SendGrid:
 
     async def send(self, parcel: Parcel) -> Outcome:
         """One POST /v3/mail/send; a second one only with another key after the first was refused."""
-        from relay.providers.sendgrid_body import build
-
         own = parcel.message.options.get("sendgrid", {})
-        if faults := self._faults(parcel, own):
+        if faults := _obstacles(parcel, own):
             return Rejected(code="unsupported", reply=reply_text("; ".join(faults)))
         options = {**self._options, **own}
         was_sandbox = self._sandbox or _asks_for_sandbox(options)
         try:
-            body = build(parcel, options, sandbox=self._sandbox)
+            body = await _body(parcel, options, sandbox=self._sandbox)
         except ValueError as error:
             return Rejected(code="invalid_message", reply=type(error).__name__)
         answer = await self._ask("POST", "/v3/mail/send", body)
@@ -117,7 +121,9 @@ class SendGrid:
     async def _credits(self) -> Sent | RouteFault:
         """Exhausted credits, where the key may read them; many keys and all of some resellers' accounts may not."""
         answer = await self._ask("GET", "/v3/user/credits")
-        found = answer.decoded() if isinstance(answer, Answer) and answer.status == 200 else None
+        if not isinstance(answer, Answer) or answer.status != 200:
+            return Sent()
+        found = answer.decoded()
         if isinstance(found, dict) and found.get("remain") == 0 and found.get("overage", 0) == 0:
             return RouteFault(code="credits_exhausted", reply=reply_text(f"credits: {answer.text}"))
         return Sent()
@@ -140,3 +146,68 @@ class SendGrid:
 
     async def close(self) -> None:
         """Nothing of its own: the session belongs to the process."""
+
+    async def _ask(
+        self, method: str, path: str, body: bytes | None = None, query: Mapping[str, str] | None = None
+    ) -> Answer | Lost | RouteFault:
+        """One exchange; a second one where the key was refused and another is found (rotation)."""
+        url = self._url + path + (f"?{urlencode(query, quote_via=quote)}" if query else "")
+        secrets = self._surroundings.secrets
+        try:
+            key = await secrets.get(self._key)
+            answer = await self._exchange(method, url, key, body)
+            if isinstance(answer, Answer) and self._is_key_refused(answer):
+                renewed = await secrets.refresh(self._key)
+                if renewed != key:
+                    return await self._exchange(method, url, renewed, body)
+        except SettingsError as error:
+            return RouteFault(code="secret_unavailable", reply=reply_text(str(error)))
+        return answer
+
+    async def _exchange(self, method: str, url: str, key: str, body: bytes | None) -> Answer | Lost:
+        headers = {"Authorization": f"Bearer {key}", "Accept": "application/json"}
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+        session = self._surroundings.http()
+        return await exchange(session, method, url, headers=headers, body=body, patience=self._patience)
+
+    def _is_key_refused(self, answer: Answer) -> bool:
+        return answer.status == 401 and outcome_of(answer, self._now(), was_sandbox=False).code in _RENEWABLE
+
+    def _fault(self, answer: Answer | Lost | RouteFault) -> RouteFault:
+        """What kept a probe from seeing a healthy account."""
+        if isinstance(answer, RouteFault):
+            return answer
+        if isinstance(answer, Lost):
+            return RouteFault(code="unreachable", reply=answer.reason)
+        outcome = outcome_of(answer, self._now(), was_sandbox=False)
+        return (
+            outcome if isinstance(outcome, RouteFault) else RouteFault(code="provider_unavailable", reply=answer.reply)
+        )
+
+    def _now(self) -> datetime:
+        now: datetime = self._surroundings.clock()
+        return now
+
+
+def _obstacles(parcel: Parcel, own: Any) -> list[str]:
+    """What of this message SendGrid's API has no place for. Submission refuses it; a redrive may still bring it here."""
+    faults = list(check_options(own))
+    if parcel.message.raw is not None:
+        faults.append("SendGrid takes no finished MIME message")
+    if parcel.message.return_path:
+        faults.append("SendGrid sets the return path itself")
+    return faults
+
+
+async def _body(parcel: Parcel, options: Mapping[str, Any], *, sandbox: bool) -> bytes:
+    from relay.providers.sendgrid_body import build
+
+    if sum(len(item.content) for item in parcel.message.attachments) > THREAD_ABOVE_BYTES:
+        return await asyncio.to_thread(build, parcel, options, sandbox=sandbox)
+    return build(parcel, options, sandbox=sandbox)
+
+
+def _asks_for_sandbox(options: Mapping[str, Any]) -> bool:
+    sandbox = options.get("mail_settings", {}).get("sandbox_mode", {})
+    return sandbox.get("enable") is True

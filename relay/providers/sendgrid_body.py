@@ -58,8 +58,20 @@ def _unique(addresses: Sequence[Address], seen: set[str]) -> list[dict[str, str]
         key = person["email"].lower()
         if key not in seen:
             seen.add(key)
-            people.append(person)
+            people.append(_quoted(person))
     return people
+
+
+def _quoted(person: dict[str, str]) -> dict[str, str]:
+    """A recipient whose name SendGrid would split at a comma or semicolon, dropping the mail after taking it, in quotes.
+
+    github.com/sendgrid/sendgrid-python/issues/291 and 578. From and Reply-To are not split.
+    """
+    name = person.get("name", "")
+    if not any(mark in name for mark in ",;"):
+        return person
+    escaped = name.replace("\\", "\\\\").replace('"', '\\"')
+    return {**person, "name": f'"{escaped}"'}
 
 
 def _person(address: Address) -> dict[str, str]:
