@@ -71,7 +71,7 @@ class Relay:
         self.storage = storage
         self.clock = clock
         self._draw = draw
-        self._sleep = sleep
+        self.sleep = sleep
         self._new_batch = new_batch
         self._session: Any = None
         self._providers: dict[str, Provider] = {}
@@ -199,7 +199,7 @@ class Relay:
             dead_letters=self.dead_letters,
             queues=self.storage.queues,
             clock=self.clock,
-            sleep=self._sleep,
+            sleep=self.sleep,
         )
 
     def provider(self, route: str) -> "Provider":
@@ -289,7 +289,7 @@ class Relay:
             dead_letters=self.dead_letters,
             queues=self.storage.queues,
             clock=self.clock,
-            sleep=self._sleep,
+            sleep=self.sleep,
         )
 
     @cached_property

@@ -51,6 +51,9 @@ async def show(call: Call) -> Response:
     body = status_body(
         str(story.name),
         story.submission,
+        await call.relay.content.message(story.submission)
+        if story.submission.message is None
+        else story.submission.message,
         story.status,
         story.events,
         lane=story.record.lane,

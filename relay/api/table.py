@@ -18,7 +18,9 @@ OPERATIONS = (
     Operation(name="GetMessage", method="GET", path="/v1/messages/{id}", load=_in("messages", "show")),
     Operation(name="CancelMessage", method="DELETE", path="/v1/messages/{id}", load=_in("messages", "cancel")),
     Operation(name="ListInbox", method="GET", path="/v1/inbox", load=_in("inbox", "index")),
+    Operation(name="WaitForInboxMail", method="GET", path="/v1/inbox/wait", load=_in("inbox", "wait")),
     Operation(name="ShowInboxMail", method="GET", path="/v1/inbox/{name}", load=_in("inbox", "show")),
+    Operation(name="ShowInboxSource", method="GET", path="/v1/inbox/{name}/source", load=_in("inbox", "source")),
     Operation(name="EmptyInbox", method="DELETE", path="/v1/inbox", load=_in("inbox", "empty")),
     Operation(name="DeleteInboxMail", method="DELETE", path="/v1/inbox/{name}", load=_in("inbox", "delete")),
     Operation(

@@ -102,6 +102,9 @@ class ProviderModule(Protocol):
     def check_settings(self, settings: "RouteSettings") -> Sequence[str]:
         """Every fault of a route's settings, as sentences beginning with the key; empty when they can work."""
 
+    def check_options(self, options: "RouteSettings") -> Sequence[str]:
+        """Every fault of a message's `options.<provider>`, as `path: sentence`; empty when they can be used."""
+
     def create(self, name: str, settings: "RouteSettings", surroundings: "Surroundings") -> Provider:
         """The provider of a route. Connects to nothing."""
 

@@ -1,0 +1,105 @@
+"""What is told about a message: the JSON of its status, from the journal's record and its events."""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Any
+
+from relay.journal import Event
+from relay.model import WAITING, Attempt, Message, MessageStatus, Part, Submission
+
+_FATES = frozenset({"delivered", "bounced", "complained"})
+"""Kinds of event that say where a recipient ended; the latest counts."""
+
+
+def status_body(
+    name: str,
+    submission: Submission,
+    message: Message | None,
+    status: MessageStatus,
+    events: Sequence[Event],
+    *,
+    lane: str,
+    created_at: datetime,
+) -> dict[str, Any]:
+    """The body of GET /v1/messages/{id}. `message` is None when the content is gone; absent values are left out."""
+    body: dict[str, Any] = {
+        "id": name,
+        "state": str(status.state),
+        "created_at": created_at,
+        "lane": lane,
+        "client": submission.client,
+        "delivery": str(submission.delivery),
+        "expires_at": submission.expires_at,
+        "send_at": submission.send_at,
+        "next_attempt_at": min((part.due_at for part in status.parts if _waits(part) and part.due_at), default=None),
+        "size": submission.size,
+        **(_envelope(message, status) if message is not None else {}),
+        "recipients": list(_recipients(submission, message, status, events)),
+        "attempts": [_attempt(part, attempt) for part in status.parts for attempt in part.attempts],
+        "events": [_event(event) for event in events],
+    }
+    return {key: value for key, value in body.items() if value is not None}
+
+
+def _waits(part: Part) -> bool:
+    return part.state in WAITING
+
+
+def _envelope(message: Message, status: MessageStatus) -> dict[str, Any]:
+    return {
+        "from": _text(status.sender or message.sender),
+        "subject": message.subject,
+        "tags": list(message.tags),
+        "metadata": dict(message.metadata),
+    }
+
+
+def _text(address: Any) -> dict[str, str]:
+    return {"email": address.email, **({"name": address.name} if address.name else {})}
+
+
+def _recipients(
+    submission: Submission, message: Message | None, status: MessageStatus, events: Sequence[Event]
+) -> Iterator[dict[str, Any]]:
+    fates = {event.recipient.lower(): event.kind for event in events if event.kind in _FATES}
+    if message is None:
+        return
+    kinds = ("to",) * len(message.to) + ("cc",) * len(message.cc) + ("bcc",) * len(message.bcc)
+    for number, (address, kind) in enumerate(zip(message.recipients, kinds, strict=True)):
+        row: dict[str, Any] = {**_text(address), "kind": kind}
+        if number in submission.suppressed:
+            yield {**row, "state": "suppressed", "code": submission.suppressed[number]}
+            continue
+        part = next((part for part in status.parts if part.recipients is None or number in part.recipients), None)
+        if part is not None:
+            row |= {"state": fates.get(address.email.lower(), str(part.state)), "route": part.route or None}
+            row |= {"code": part.code or None}
+        yield {key: value for key, value in row.items() if value is not None}
+
+
+def _attempt(part: Part, attempt: Attempt) -> dict[str, Any]:
+    row = {
+        "number": attempt.number,
+        "route": attempt.route,
+        "provider": attempt.provider,
+        "at": attempt.at,
+        "outcome": attempt.outcome,
+        "code": attempt.code or None,
+        "reply": attempt.reply or None,
+        "provider_id": attempt.provider_id,
+        "seconds": attempt.seconds,
+        "recipients": None if part.recipients is None else list(part.recipients),
+    }
+    return {key: value for key, value in row.items() if value is not None}
+
+
+def _event(event: Event) -> dict[str, Any]:
+    row = {
+        "kind": event.kind,
+        "at": event.at,
+        "recipient": event.recipient or None,
+        "code": event.code or None,
+        "reply": event.reply or None,
+        "provider": event.provider or None,
+    }
+    return {key: value for key, value in row.items() if value is not None}
