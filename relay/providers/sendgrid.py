@@ -28,7 +28,7 @@ DEFAULT_KEY = "setting:SENDGRID_API_KEY"
 DEFAULT_URL = "https://api.sendgrid.com"
 EU_URL = "https://api.eu.sendgrid.com"
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
-_SETTINGS = ("api_key", "base_url", "sandbox_mode", "activity_feed", "timeout_seconds", "options")
+SETTINGS = ("api_key", "base_url", "sandbox_mode", "activity_feed", "timeout_seconds", "options")
 MAX_TIMEOUT_SECONDS = 80
 """An attempt has 90 seconds of its lease at least."""
 THREAD_ABOVE_BYTES = 1_000_000
@@ -39,8 +39,8 @@ _RENEWABLE = ("bad_credentials", "missing_permission")
 
 def check_settings(settings: RouteSettings) -> Sequence[str]:
     """Every fault of a route's settings, as sentences beginning with the key; empty when they can work."""
-    known = ", ".join(_SETTINGS)
-    faults = [f"{key}: is not a setting of sendgrid; there are {known}" for key in settings if key not in _SETTINGS]
+    known = ", ".join(SETTINGS)
+    faults = [f"{key}: is not a setting of sendgrid; there are {known}" for key in settings if key not in SETTINGS]
     if fault := reference_fault(settings.get("api_key", DEFAULT_KEY)):
         faults.append(f"api_key: {fault}")
     if not _is_base_url(settings.get("base_url", DEFAULT_URL)):

@@ -1,0 +1,22 @@
+"""docs/providers/sendgrid.md names every setting, option and cause there is."""
+
+from pathlib import Path
+
+import pytest
+
+from relay.providers.sendgrid import SETTINGS
+from relay.providers.sendgrid_options import OPTIONS
+from relay.providers.sendgrid_outcomes import ROWS
+
+PAGE = (Path(__file__).parents[3] / "docs/providers/sendgrid.md").read_text(encoding="utf-8")
+_TABLE = PAGE[PAGE.index("## Settings of a route") : PAGE.index("`senders`, `concurrency`")]
+
+
+def test_the_table_of_settings() -> None:
+    named = [line.split("`")[1] for line in _TABLE.splitlines() if line.startswith("| `")]
+    assert sorted(named) == sorted(SETTINGS)
+
+
+@pytest.mark.parametrize("name", sorted({*OPTIONS, *(row.code for row in ROWS), "unreachable"}))
+def test_options_and_causes(name: str) -> None:
+    assert f"`{name}`" in PAGE

@@ -1,0 +1,71 @@
+"""Options that SendGrid knows, and a sentence for each one it does not."""
+
+from typing import Any
+
+import pytest
+
+from relay.providers import sendgrid
+from relay.providers.sendgrid_options import options_faults
+
+GOOD = {
+    "template_id": "d-1",
+    "dynamic_template_data": {"name": "Ada", "items": [1, {"deep": None}]},
+    "substitutions": {"-name-": "Ada"},
+    "sections": {":a:": "text"},
+    "content": [{"type": "text/calendar", "value": "BEGIN:VCALENDAR"}],
+    "send_at": 1_800_000_000,
+    "batch_id": "b",
+    "ip_pool_name": "pool",
+    "asm": {"group_id": 1, "groups_to_display": [1, 2]},
+    "mail_settings": {
+        "bypass_list_management": {"enable": True},
+        "bypass_spam_management": {"enable": True},
+        "bypass_bounce_management": {"enable": True},
+        "bypass_unsubscribe_management": {"enable": True},
+        "footer": {"enable": True, "text": "a", "html": "b"},
+        "sandbox_mode": {"enable": False},
+    },
+    "tracking_settings": {
+        "click_tracking": {"enable": True, "enable_text": False},
+        "open_tracking": {"enable": True, "substitution_tag": "%o%"},
+        "subscription_tracking": {"enable": True, "text": "a", "html": "b", "substitution_tag": "[u]"},
+        "ganalytics": {"enable": True, "utm_source": "relay"},
+    },
+}
+
+
+def test_everything_sendgrid_knows() -> None:
+    assert options_faults(GOOD, "options.sendgrid") == []
+    assert sendgrid.check_options(GOOD) == []
+
+
+@pytest.mark.parametrize(
+    ("value", "fault"),
+    [
+        ("text", "o: must be an object"),
+        ({"template": "d-1"}, "o.template: is not an option of SendGrid; did you mean template_id?"),
+        ({"template_id": 7}, "o.template_id: must be text"),
+        ({"send_at": True}, "o.send_at: must be a whole number"),
+        ({"send_at": "1"}, "o.send_at: must be a whole number"),
+        ({"substitutions": {"a": 1}}, "o.substitutions.a: must be text"),
+        ({"asm": []}, "o.asm: must be an object"),
+        ({"asm": {"groups_to_display": 1}}, "o.asm.groups_to_display: must be an array"),
+        ({"asm": {"groups_to_display": [1, "2"]}}, "o.asm.groups_to_display[1]: must be a whole number"),
+        ({"content": [{"typ": "x"}]}, "o.content[0].typ: is not an option of SendGrid; did you mean type?"),
+        (
+            {"mail_settings": {"sandbox_mode": {"enable": 1}}},
+            "o.mail_settings.sandbox_mode.enable: must be true or false",
+        ),
+    ],
+)
+def test_each_fault_names_its_path(value: Any, fault: str) -> None:
+    assert options_faults(value, "o") == [fault]
+
+
+def test_a_name_close_to_none_is_answered_with_those_there_are() -> None:
+    (fault,) = options_faults({"asm": {"xyz": 1}}, "o")
+    assert fault == "o.asm.xyz: is not an option of SendGrid; there are group_id, groups_to_display"
+
+
+def test_all_faults_at_once() -> None:
+    assert len(options_faults({"send_at": "x", "asm": 1, "mail_settings": {"footer": {"text": 1}}}, "o")) == 3

@@ -1,0 +1,124 @@
+"""Every row of SendGrid's table, met by an answer as the vendor's pages show it."""
+
+from collections.abc import Mapping
+
+import pytest
+
+from relay.outcomes import CAUSES, Deferred, Outcome, Rejected, RouteFault, Sent, Unknown
+from relay.providers.http_answers import Answer
+from relay.providers.sendgrid_outcomes import ROWS, outcome_of, wait_seconds
+from tests.unit.providers.sendgrid_route import NOW
+
+
+def errors(message: str, field: str = "null") -> bytes:
+    named = field if field == "null" else f'"{field}"'
+    return f'{{"errors":[{{"message":"{message}","field":{named},"help":null}}]}}'.encode()
+
+
+ANSWERS: Mapping[str, tuple[int, bytes, type[Outcome], str]] = {
+    "size named in a 400": (
+        400,
+        errors("The total size of your email, including attachments, must be less than 30MB."),
+        Rejected,
+        "message_too_large",
+    ),
+    "a recipient": (
+        400,
+        errors("Does not contain a valid address.", "personalizations.0.to.0.email"),
+        Rejected,
+        "invalid_recipient",
+    ),
+    "another field": (400, errors("The subject is required.", "subject"), Rejected, "invalid_message"),
+    "a from address that is malformed": (
+        400,
+        errors("Does not contain a valid address.", "from.email"),
+        Rejected,
+        "invalid_message",
+    ),
+    "credits": (401, errors("Maximum credits exceeded"), RouteFault, "credits_exhausted"),
+    "scope": (401, errors("Authenticated user is not authorized to send mail"), RouteFault, "missing_permission"),
+    "a suspended account": (401, errors("Your account is suspended"), RouteFault, "account_restricted"),
+    "a revoked key": (
+        401,
+        errors("The provided authorization grant is invalid, expired, or revoked"),
+        RouteFault,
+        "bad_credentials",
+    ),
+    "no key": (401, errors("authorization required"), RouteFault, "bad_credentials"),
+    "an unverified sender": (
+        403,
+        errors("The from address does not match a verified Sender Identity.", "from"),
+        RouteFault,
+        "sender_not_verified",
+    ),
+    "a temporary block": (403, errors("Too many bad requests. Temporary block"), RouteFault, "account_restricted"),
+    "an account under review": (403, errors("Your account is under review"), RouteFault, "account_restricted"),
+    "a new account without its rights": (403, errors("access forbidden"), RouteFault, "missing_permission"),
+    "not found": (404, errors("not found"), RouteFault, "misconfigured"),
+    "a method that is not allowed": (405, errors("method not allowed"), RouteFault, "misconfigured"),
+    "a redirect": (302, b"", RouteFault, "misconfigured"),
+    "a proxy": (407, b"", RouteFault, "misconfigured"),
+    "a request that was not whole": (408, b"", Deferred, "provider_unavailable"),
+    "a conflict": (409, b"", Rejected, "invalid_message"),
+    "too large": (413, errors("content too large"), Rejected, "message_too_large"),
+    "another type": (415, errors("UNSUPPORTED MEDIA TYPE"), Rejected, "invalid_message"),
+    "unprocessable": (422, b"", Rejected, "invalid_message"),
+    "too many requests": (429, errors("too many requests"), Deferred, "rate_limited"),
+    "another region": (451, errors("unavailable"), RouteFault, "misconfigured"),
+    "server error": (500, errors("internal server error"), Deferred, "provider_unavailable"),
+    "a gateway without an answer": (502, b"<html>Bad Gateway</html>", Unknown, "answer_lost"),
+    "the service is away": (503, errors("service unavailable"), Deferred, "provider_unavailable"),
+    "a gateway that waited": (504, b"", Unknown, "answer_lost"),
+    "a status nobody knows": (600, b"", Unknown, "answer_lost"),
+    "a success that is none": (204, b"", Unknown, "answer_lost"),
+    "validated only, though nobody asked": (200, b"", Unknown, "answer_lost"),
+}
+
+
+@pytest.mark.parametrize(("status", "body", "kind", "code"), ANSWERS.values(), ids=ANSWERS)
+def test_what_an_answer_means(status: int, body: bytes, kind: type[Outcome], code: str) -> None:
+    outcome = outcome_of(Answer(status=status, headers={}, body=body), NOW, was_sandbox=False)
+    assert (type(outcome), outcome.code) == (kind, code)
+    assert outcome.reply == f"{status} {body.decode()}".rstrip()
+
+
+def test_the_answers_above_meet_every_row() -> None:
+    met = set()
+    for status, body, _, _ in ANSWERS.values():
+        answer = Answer(status=status, headers={}, body=body)
+        met.add(next((number for number, row in enumerate(ROWS) if row.matches(answer)), None))
+    assert met - {None} == set(range(len(ROWS)))
+    assert {row.code for row in ROWS} <= set(CAUSES)
+    assert all(row.source for row in ROWS)
+
+
+def test_accepted() -> None:
+    answer = Answer(status=202, headers={"X-Message-Id": "abc"})
+    assert outcome_of(answer, NOW, was_sandbox=False) == Sent(provider_id="abc", reply="202")
+    assert outcome_of(Answer(status=202, headers={}), NOW, was_sandbox=True) == Sent(reply="202")
+
+
+def test_validated_only_where_sandbox_mode_asked_for_it() -> None:
+    assert outcome_of(Answer(status=200, headers={}), NOW, was_sandbox=True) == Sent(reply="200")
+
+
+AT = int(NOW.timestamp())
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({"Retry-After": "7"}, 7),
+        ({"Retry-After": "7", "X-RateLimit-Reset": str(AT + 60)}, 7),
+        ({"X-RateLimit-Reset": str(AT + 60)}, 60),
+        ({"X-RateLimit-Reset": str(AT + 60), "X-RateLimit-Remaining": "0"}, 60),
+        ({"X-RateLimit-Reset": str(AT + 60), "X-RateLimit-Remaining": "12"}, None),
+        ({"X-RateLimit-Reset": str(AT - 60)}, 0),
+        ({"X-RateLimit-Reset": "soon"}, None),
+        ({}, None),
+    ],
+)
+def test_how_long_sendgrid_asks_to_wait(headers: dict[str, str], seconds: float | None) -> None:
+    assert wait_seconds(headers, NOW) == seconds
+    outcome = outcome_of(Answer(status=429, headers=headers), NOW, was_sandbox=False)
+    assert outcome == Deferred(code="rate_limited", reply="429", retry_after_seconds=seconds)
