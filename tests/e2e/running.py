@@ -1,0 +1,85 @@
+"""The whole relay as real processes: Azurite, the local host with the function app, a first client."""
+
+import os
+import re
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import msgspec
+
+from devhost.azurite import Azurite
+from devhost.children import Child
+
+ROOT = Path(__file__).parent.parent.parent
+_READY = re.compile(r"Host is ready on (?P<url>http://\S+)")
+_READY_SECONDS = 120
+
+
+class RunningRelay:
+    """A relay that listens. `logs` are the lines the host wrote."""
+
+    def __init__(
+        self, *, url: str, key: str, session: aiohttp.ClientSession, host: Child, environment: Mapping[str, str],
+        logs: list[str],
+    ) -> None:  # fmt: skip
+        self.url = url
+        self.key = key
+        self.session = session
+        self.host = host
+        self.environment = environment
+        self.logs = logs
+
+    async def call(self, method: str, path: str, **arguments: Any) -> tuple[int, Any, Mapping[str, str]]:
+        """A request with the client's key: status, decoded body (None when empty), headers."""
+        headers = {"Authorization": f"Bearer {self.key}", **arguments.pop("headers", {})}
+        async with self.session.request(method, f"{self.url}{path}", headers=headers, **arguments) as response:
+            body = await response.read()
+            return response.status, msgspec.json.decode(body) if body else None, response.headers
+
+
+@asynccontextmanager
+async def running_relay(settings: Mapping[str, str]) -> AsyncIterator[RunningRelay]:
+    """Start a relay with these application settings, on storage of its own."""
+    async with AsyncExitStack() as exits:
+        azurite = await Azurite.start()
+        exits.push_async_callback(azurite.stop)
+        environment = {**os.environ, **settings, "AzureWebJobsStorage": azurite.connection_string}
+        key = await first_key(environment)
+        logs: list[str] = []
+        host = await start_host(environment, logs)
+        exits.push_async_callback(host.stop, grace_seconds=15)
+        [line] = await host.until_ready(timeout_seconds=_READY_SECONDS)
+        session = await exits.enter_async_context(aiohttp.ClientSession())
+        yield RunningRelay(url=line["url"], key=key, session=session, host=host, environment=environment, logs=logs)
+
+
+async def first_key(environment: Mapping[str, str]) -> str:
+    """Create the storage and the first client; its key."""
+    child = await Child.start(
+        name="relay init",
+        argv=(sys.executable, "-m", "relay.cli", "init"),
+        ready=re.compile(r'"key":"(?P<key>[^"]+)"'),
+        env=environment,
+        cwd=ROOT,
+    )
+    try:
+        [line] = await child.until_ready(timeout_seconds=_READY_SECONDS)
+        return line["key"]
+    finally:
+        await child.stop(grace_seconds=5)
+
+
+async def start_host(environment: Mapping[str, str], logs: list[str]) -> Child:
+    """Start the local host on a free port; wait for it with `until_ready`."""
+    return await Child.start(
+        name="the local host",
+        argv=(sys.executable, "-m", "devhost", "--port", "0"),
+        ready=_READY,
+        env={**environment, "PYTHONUNBUFFERED": "1"},
+        cwd=ROOT,
+        echo=logs.append,
+    )
