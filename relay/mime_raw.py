@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Sequence
 from email import policy
+from email.errors import CharsetError
 from email.generator import BytesGenerator
 from email.headerregistry import AddressHeader
 from email.parser import BytesParser
@@ -77,10 +78,18 @@ def fields_of(head: bytes) -> list[Field]:
 
 
 def seven_bit(raw: bytes) -> bytes:
-    """The message with every 8-bit body re-encoded, for a server without 8BITMIME (RFC 6152 section 3)."""
+    """The message with every 8-bit body re-encoded, for a server without 8BITMIME (RFC 6152 section 3).
+
+    Raises `ValueError` when the message does not say how its 8-bit content is to be read.
+    """
     fixed = policy.SMTP.clone(cte_type="7bit", refold_source="none")
     written = BytesIO()
-    BytesGenerator(written, policy=fixed).flatten(BytesParser(policy=fixed).parsebytes(raw))
+    try:
+        BytesGenerator(written, policy=fixed).flatten(BytesParser(policy=fixed).parsebytes(raw))
+    except (ValueError, LookupError, CharsetError) as error:
+        raise ValueError("the 8-bit content has no charset it can be read by") from error
+    if not written.getvalue().isascii():
+        raise ValueError("the 8-bit content lies outside of every part")
     return written.getvalue()
 
 

@@ -7,13 +7,14 @@ import asyncio
 import ssl
 from collections.abc import Sequence
 
-from relay import mime, mime_raw
 from relay.errors import SettingsError
-from relay.mime_fields import addr_spec
 from relay.outcomes import Deferred, Outcome, PerRecipient, Rejected, RouteFault, Sent, Unknown, reply_text
 from relay.providers.contract import Capabilities, Parcel, Provider, RouteSettings, Surroundings
-from relay.providers.smtp_connection import Connection, Envelope, Server, distinct, losses, opening_failed
+from relay.providers.smtp_connection import Connection, Patience, Server
+from relay.providers.smtp_envelope import Envelope, content_of, envelope_of, seven_bit
+from relay.providers.smtp_losses import losses, opening_failed
 from relay.providers.smtp_pool import Pool
+from relay.providers.smtp_replies import distinct
 from relay.providers.smtp_settings import check_settings as check_settings  # noqa: PLC0414 (part of the contract)
 from relay.providers.smtp_settings import connections_of, server_of
 
@@ -36,12 +37,14 @@ CAPABILITIES = Capabilities(
 )
 """What servers commonly take; one that takes less says so (SIZE, 452 4.5.3) and is heard."""
 
-ATTEMPT_SECONDS = 400.0
-"""How long an attempt may take in all, waiting for a connection included."""
-THREAD_ABOVE_BYTES = 1_000_000
-"""Larger attachments are encoded in a thread, so that other sends go on meanwhile."""
+_PATIENCE = Patience()
 SMTP_SCOPE = "https://outlook.office365.com/.default"
 """Exchange Online's, for XOAUTH2 (learn.microsoft.com/exchange/client-developer/legacy-protocols)."""
+
+
+def check_options(options: RouteSettings) -> Sequence[str]:
+    """Every fault of a message's `options.smtp`: it has none to make."""
+    return [f"options.smtp.{key}: is not an option of smtp; there are none" for key in options]
 
 
 def create(name: str, settings: RouteSettings, surroundings: Surroundings) -> Provider:
@@ -52,30 +55,29 @@ def create(name: str, settings: RouteSettings, surroundings: Surroundings) -> Pr
 class SmtpProvider:
     """A route to an SMTP server."""
 
-    def __init__(self, settings: RouteSettings, surroundings: Surroundings) -> None:
+    def __init__(self, settings: RouteSettings, surroundings: Surroundings, patience: Patience = _PATIENCE) -> None:
         self._settings = settings
         self._server: Server = server_of(settings)
         self._surroundings = surroundings
+        self._patience = patience
         self._context: ssl.SSLContext | None = None
-        self._pool = Pool(limit=connections_of(settings), open_one=self._open, clock=surroundings.clock)
+        self._pool = Pool(limit=connections_of(settings), wait_seconds=patience.slot_seconds, clock=surroundings.clock)
 
     async def send(self, parcel: Parcel) -> Outcome | PerRecipient:
         """One transaction for the whole envelope; recipients may fare differently."""
         try:
-            envelope = _envelope(parcel)
-            content = await _content(parcel)
+            envelope = envelope_of(parcel)
+            content = await content_of(parcel)
         except ValueError as error:
             return Rejected(code="invalid_message", reply=reply_text(str(error)))
-        try:
-            async with asyncio.timeout(ATTEMPT_SECONDS), self._pool.slot():
-                return await self._deliver(envelope, content)
-        except TimeoutError:
-            # Everything after the slot is bounded by itself: this is the wait for a connection.
-            return Deferred(code="provider_unavailable", reply="no connection became free in time")
+        async with self._pool.slot() as is_ours:
+            if not is_ours:
+                return Deferred(code="provider_unavailable", reply="no connection became free in time")
+            return await self._deliver(envelope, content, self._deadline())
 
     async def probe(self) -> Sent | RouteFault:
         """Connect, change to TLS, authenticate, NOOP."""
-        connection = await self._open()
+        connection = await self._open(self._deadline())
         if not isinstance(connection, Connection):
             return _as_fault(connection)
         try:
@@ -93,38 +95,52 @@ class SmtpProvider:
         """Take leave of the server."""
         await self._pool.close()
 
-    async def _deliver(self, envelope: Envelope, content: bytes) -> Outcome | PerRecipient:
+    def _deadline(self) -> float:
+        """When what begins now must be over, in the loop's time."""
+        return asyncio.get_running_loop().time() + self._patience.attempt_seconds
+
+    async def _deliver(self, envelope: Envelope, content: bytes, until: float) -> Outcome | PerRecipient:
         """Over a kept connection, or over a new one when that turns out to be dead before it took anything."""
         connection = self._pool.idle()
         if connection is not None:
-            outcome = await self._transfer(connection, envelope, content)
+            outcome = await self._transfer(connection, envelope, content, until)
             if not _is_stale(connection, outcome):
                 return outcome
-        fresh = await self._pool.fresh()
-        return await self._transfer(fresh, envelope, content) if isinstance(fresh, Connection) else fresh
+        fresh = await self._open(until)
+        return await self._transfer(fresh, envelope, content, until) if isinstance(fresh, Connection) else fresh
 
-    async def _transfer(self, connection: Connection, envelope: Envelope, content: bytes) -> Outcome | PerRecipient:
+    async def _transfer(
+        self, connection: Connection, envelope: Envelope, content: bytes, until: float
+    ) -> Outcome | PerRecipient:
         if unsuited := _unsuited(connection, envelope, content):
             await self._pool.give_back(connection, is_clean=True)
             return unsuited
-        if not content.isascii() and not connection.supports("8bitmime"):
-            content = mime_raw.seven_bit(content)
         try:
-            outcomes = distinct(await connection.transfer(envelope, content))
+            if not content.isascii() and not connection.supports("8bitmime"):
+                content = await seven_bit(content)
+            async with asyncio.timeout_at(until):
+                outcomes = distinct(await connection.transfer(envelope, content))
+        except ValueError as error:
+            await self._pool.give_back(connection, is_clean=True)
+            return Rejected(code="invalid_message", reply=str(error))
         except losses() as error:
             connection.close()
-            reply = type(error).__name__
-            if connection.is_handed_over:
-                return Unknown(code="answer_lost", reply=reply)
-            return Deferred(code="unreachable", reply=reply)
+            return _lost(connection, error)
         except BaseException:
             connection.close()
             raise
         await self._pool.give_back(connection, is_clean=all(isinstance(outcome, Sent) for _, outcome in outcomes))
         return outcomes[0][1] if len(outcomes) == 1 else PerRecipient(outcomes=tuple(outcomes))
 
-    async def _open(self) -> Connection | Outcome:
+    async def _open(self, until: float) -> Connection | Outcome:
         """A new authenticated connection; a refused secret is read anew once."""
+        try:
+            async with asyncio.timeout_at(until):
+                return await self._open_with_secret()
+        except TimeoutError as error:
+            return opening_failed(error)
+
+    async def _open_with_secret(self) -> Connection | Outcome:
         secret = await self._secret()
         if not isinstance(secret, str):
             return secret
@@ -136,7 +152,10 @@ class SmtpProvider:
         return opened
 
     async def _connect(self, secret: str) -> Connection | Outcome:
-        connection = Connection(self._server, await self._tls())
+        try:
+            connection = Connection(self._server, await self._tls(), self._patience)
+        except (OSError, ValueError) as error:
+            return RouteFault(code="misconfigured", reply=f"ca_file or ehlo_name: {type(error).__name__}")
         try:
             refused = await connection.open(secret)
         except losses() as error:
@@ -180,22 +199,6 @@ def _make_context(ca_file: str | None) -> ssl.SSLContext:
     return context
 
 
-async def _content(parcel: Parcel) -> bytes:
-    size = len(parcel.message.raw or b"") + sum(len(item.content) for item in parcel.message.attachments)
-    content = await asyncio.to_thread(mime.build, parcel) if size > THREAD_ABOVE_BYTES else mime.build(parcel)
-    return content if content.endswith(b"\r\n") else content + b"\r\n"
-
-
-def _envelope(parcel: Parcel) -> Envelope:
-    """Raises `ValueError` for an address that cannot be written."""
-    message = parcel.message
-    return Envelope(
-        return_path=addr_spec(message.return_path or message.sender.email),
-        recipients=tuple((number, addr_spec(message.recipients[number].email)) for number in parcel.recipients),
-        is_utf8=mime.needs_smtputf8(parcel),
-    )
-
-
 def _unsuited(connection: Connection, envelope: Envelope, content: bytes) -> Rejected | None:
     """What this server cannot take, known from its EHLO."""
     if envelope.is_utf8 and not connection.supports("smtputf8"):
@@ -203,6 +206,14 @@ def _unsuited(connection: Connection, envelope: Envelope, content: bytes) -> Rej
     if 0 < connection.max_bytes < len(content):
         return Rejected(code="message_too_large", reply=f"the server takes {connection.max_bytes} bytes")
     return None
+
+
+def _lost(connection: Connection, error: BaseException) -> Deferred | Unknown:
+    """A connection lost, or too slow: before the final dot nothing can have been sent."""
+    reply = type(error).__name__
+    if connection.is_handed_over:
+        return Unknown(code="answer_lost", reply=reply)
+    return Deferred(code="unreachable", reply=reply)
 
 
 def _is_stale(connection: Connection, outcome: Outcome | PerRecipient) -> bool:
@@ -215,4 +226,4 @@ def _as_fault(outcome: Outcome) -> RouteFault:
     return outcome if isinstance(outcome, RouteFault) else RouteFault(code=outcome.code, reply=outcome.reply)
 
 
-__all__: Sequence[str] = ("CAPABILITIES", "SmtpProvider", "check_settings", "create")
+__all__: Sequence[str] = ("CAPABILITIES", "SmtpProvider", "check_options", "check_settings", "create")

@@ -1,29 +1,38 @@
 """One authenticated connection to an SMTP server, over aiosmtplib: opened, used for transactions, closed.
 
-A method answers None when its step succeeded, else the outcome. A lost connection or a time-out is an exception of
-aiosmtplib or the system (`LOSSES`); `is_handed_over` then says on which side of the final dot it happened.
+A method answers None when its step succeeded, else the outcome. A lost connection or a time-out is an exception
+(`relay.providers.smtp_losses`); `is_handed_over` then says on which side of the final dot it happened.
 """
 
 import asyncio
 import base64
-import re
 import ssl
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from relay.outcomes import Deferred, Outcome, RouteFault, Sent, reply_text
-from relay.providers.smtp_replies import Reply, read_reply
-
-CONNECT_SECONDS = 20.0
-STEP_SECONDS = 60.0
-"""How long one answer is waited for. RFC 5321 section 4.5.3.2 would give more, the lease of an attempt does not."""
-CONTENT_SECONDS = 180.0
-"""How long handing over the content may take, and then again the answer to it: servers scan before they answer."""
+from relay.outcomes import Outcome, RouteFault, Sent
+from relay.providers.smtp_envelope import Envelope
+from relay.providers.smtp_losses import losses
+from relay.providers.smtp_replies import Reply, queue_id, read_reply
 
 _CHUNK_BYTES = 64 * 1024
-_LEADING_DOT = re.compile(rb"(?m)^\.")
+_LEAVE_SECONDS = 2.0
+
+
+class Patience(msgspec.Struct, frozen=True, kw_only=True):
+    """Seconds to wait. RFC 5321 section 4.5.3.2 would give more, the lease of an attempt does not.
+
+    `slot`: for one of the route's connections to become free. `connect`: for the connection and its greeting. `step`:
+    for one answer. `content`: for handing over the content, and then again for the answer to it (servers scan before
+    they answer). `attempt`: for everything but the slot.
+    """
+
+    slot_seconds: float = 60.0
+    connect_seconds: float = 20.0
+    step_seconds: float = 60.0
+    content_seconds: float = 180.0
+    attempt_seconds: float = 380.0
 
 
 class Server(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,21 +46,15 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
     ehlo_name: str
 
 
-class Envelope(msgspec.Struct, frozen=True, kw_only=True):
-    """A transaction: return path, recipients (number, address) and what the addresses need."""
-
-    return_path: str
-    recipients: tuple[tuple[int, str], ...]
-    is_utf8: bool
-
-
 class Connection:
     """A connection. Not for two transactions at once."""
 
-    def __init__(self, server: Server, context: ssl.SSLContext | None) -> None:
+    def __init__(self, server: Server, context: ssl.SSLContext | None, patience: Patience) -> None:
+        """Raises `ValueError` for a name that no EHLO can carry."""
         import aiosmtplib
 
         self._server = server
+        self._patience = patience
         self._client = aiosmtplib.SMTP(
             hostname=server.host,
             port=server.port,
@@ -59,9 +62,12 @@ class Connection:
             start_tls=False,
             tls_context=context,
             local_hostname=server.ehlo_name,
-            timeout=STEP_SECONDS,
+            timeout=patience.step_seconds,
         )
         self._writer: asyncio.StreamWriter | None = None
+        # Kept here because the client forgets them when the connection ends, and an ended connection is no poor server.
+        self._extensions: Mapping[str, str] = {}
+        self._mechanisms: Sequence[str] = ()
         self.is_handed_over = False
         self.transactions = 0
         self.idle_since = 0.0
@@ -76,7 +82,7 @@ class Connection:
         from aiosmtplib import SMTPConnectResponseError
 
         try:
-            await self._client.connect(timeout=CONNECT_SECONDS)
+            await self._client.connect(timeout=self._patience.connect_seconds)
         except SMTPConnectResponseError as error:
             return read_reply(Reply(step="connect", code=error.code, text=error.message))
         return await self._hello() or await self._secure() or await self._authenticate(secret)
@@ -114,7 +120,7 @@ class Connection:
         """Take leave, and close whatever comes of it."""
         try:
             if self.is_open:
-                async with asyncio.timeout(2.0):
+                async with asyncio.timeout(_LEAVE_SECONDS):
                     await self._client.quit()
         except losses():
             pass
@@ -127,12 +133,12 @@ class Connection:
 
     def supports(self, extension: str) -> bool:
         """Whether EHLO offered it."""
-        return self._client.supports_extension(extension)
+        return extension in self._extensions
 
     @property
     def max_bytes(self) -> int:
         """The largest message the server takes (RFC 1870), or 0 where it does not say."""
-        limit = self._client.esmtp_extensions.get("size", "").strip()
+        limit = self._extensions.get("size", "").strip()
         return int(limit) if limit.isdecimal() else 0
 
     async def _hello(self) -> Outcome | None:
@@ -142,6 +148,8 @@ class Connection:
             await self._client.ehlo()
         except SMTPHeloError as error:
             return read_reply(Reply(step="connect", code=error.code, text=error.message))
+        self._extensions = dict(self._client.esmtp_extensions)
+        self._mechanisms = tuple(self._client.server_auth_methods)
         return None
 
     async def _secure(self) -> Outcome | None:
@@ -160,9 +168,10 @@ class Connection:
     async def _authenticate(self, secret: str) -> Outcome | None:
         if self._server.auth == "none":
             return None
-        offered = self._client.server_auth_methods
-        mechanism = self._server.auth or next((name for name in ("plain", "login") if name in offered), "plain")
-        if mechanism not in offered:
+        mechanism = self._server.auth or next(
+            (name for name in ("plain", "login") if name in self._mechanisms), "plain"
+        )
+        if mechanism not in self._mechanisms:
             return RouteFault(code="misconfigured", reply=f"the server offers no AUTH {mechanism.upper()}")
         reply = await self._say(mechanism, self._server.username, secret)
         return None if reply.is_good else read_reply(reply)
@@ -199,12 +208,14 @@ class Connection:
         reply = await self._command("data", "DATA")
         if reply.code != 354:
             return read_reply(reply)
-        async with asyncio.timeout(CONTENT_SECONDS):
-            await self._write(_LEADING_DOT.sub(b"..", content))
+        async with asyncio.timeout(self._patience.content_seconds):
+            await self._write(_stuffed(content))
+        if not self.is_open:
+            raise ConnectionResetError("the connection was lost")
         self.is_handed_over = True
-        reply = await self._command("content", ".", timeout=CONTENT_SECONDS)
+        reply = await self._command("content", ".", timeout=self._patience.content_seconds)
         if reply.is_good:
-            return Sent(reply=reply.kept, provider_id=_queue_id(reply.text))
+            return Sent(reply=reply.kept, provider_id=queue_id(reply.text))
         return read_reply(reply)
 
     async def _write(self, lines: bytes) -> None:
@@ -220,43 +231,17 @@ class Connection:
             self._writer.write(view[start : start + _CHUNK_BYTES])
             await self._writer.drain()
 
-    async def _command(self, step: str, line: str, timeout: float = STEP_SECONDS) -> Reply:
+    async def _command(self, step: str, line: str, timeout: float | None = None) -> Reply:
+        timeout = self._patience.step_seconds if timeout is None else timeout
         response = await self._client.execute_command(line.encode(), timeout=timeout)
         return Reply(step=step, code=response.code, text=response.message)
 
 
-def losses() -> tuple[type[BaseException], ...]:
-    """The exceptions that mean a lost connection, a time-out or a server that speaks no SMTP."""
-    from aiosmtplib import SMTPException
-
-    return (SMTPException, OSError, TimeoutError)
-
-
-def opening_failed(error: BaseException) -> Deferred | RouteFault:
-    """What it means that no connection could be opened."""
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            return RouteFault(code="misconfigured", reply=reply_text(f"the certificate: {cause.verify_message}"))
-        if isinstance(cause, ssl.SSLError):
-            return RouteFault(code="misconfigured", reply=reply_text(f"TLS: {cause.reason}"))
-        cause = cause.__cause__
-    return Deferred(code="unreachable", reply=type(error).__name__)
+def _stuffed(content: bytes) -> bytes:
+    """Lines that begin with a dot get a second one (RFC 5321 section 4.5.2)."""
+    stuffed = content.replace(b"\r\n.", b"\r\n..")
+    return b"." + stuffed if stuffed.startswith(b".") else stuffed
 
 
 def _base64(text: str) -> str:
     return base64.b64encode(text.encode()).decode()
-
-
-def _queue_id(text: str) -> str | None:
-    """The server's name for the message, as Postfix, Exchange and Exim say it."""
-    found = re.search(r"queued as ([^\s\]]+)|<([^<>\s]+)> .*?Queued|\bid=([^\s\]]+)", text, re.IGNORECASE)
-    return next((group for group in found.groups() if group), None) if found else None
-
-
-def distinct(outcomes: Sequence[tuple[int, Outcome]]) -> list[tuple[tuple[int, ...], Outcome]]:
-    """Recipient numbers by outcome, in the order of their first."""
-    groups: dict[Any, list[int]] = {}
-    for number, outcome in sorted(outcomes, key=lambda pair: pair[0]):
-        groups.setdefault(outcome, []).append(number)
-    return [(tuple(numbers), outcome) for outcome, numbers in groups.items()]

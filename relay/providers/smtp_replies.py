@@ -6,12 +6,14 @@ learn.microsoft.com/exchange/mail-flow-best-practices/non-delivery-reports-in-ex
 """
 
 import re
+from collections.abc import Sequence
 
 import msgspec
 
 from relay.outcomes import Deferred, Outcome, Rejected, RouteFault, Unknown, reply_text
 
 _ENHANCED = re.compile(r"[245]\.\d{1,3}\.\d{1,3}")
+_QUEUE_ID = re.compile(r"queued as ([^\s\]]+)|<([^<>\s]+)> .*?Queued|\bid=([^\s\]]+)", re.IGNORECASE)
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,6 +87,7 @@ TABLE = (
     Row(code="530|538|523", text="TLS|encryption", kind=RouteFault, cause="misconfigured",
         source="RFC 3207 4: 530 must issue STARTTLS first; RFC 4954 6: 538"),
     Row(steps=("auth",), code="5", kind=RouteFault, cause="bad_credentials", source="RFC 4954 6: 535 5.7.8; EXO 5.7.3"),
+    Row(code="503", text="auth", kind=RouteFault, cause="bad_credentials", source="qmail: 503 auth first (#5.5.1)"),
     Row(code="530|534|535", kind=RouteFault, cause="bad_credentials",
         source="RFC 4954 6: 530 5.7.0 authentication required, 534 5.7.9; EXO 530 5.7.57"),
     # the account behind the route
@@ -108,6 +111,8 @@ TABLE = (
         source="RFC 3463 3.8, 3.2: security or policy status, bad sender's system address"),
     Row(steps=("rcpt",), code="5", text=r"relay|5\.7\.64", kind=RouteFault, cause="missing_permission",
         source="Exchange 550 5.7.1 unable to relay, 5.7.54, 5.7.64; Postfix 554 5.7.1 relay access denied"),
+    Row(code="503", kind=Deferred, cause="provider_unavailable",
+        source="RFC 5321 4.2.3: bad sequence of commands; the server forgot the transaction"),
     # the message
     Row(steps=_SENDER, code="5", enhanced=r"5\.3\.4|5\.2\.3", kind=Rejected, cause="message_too_large",
         source="RFC 1870 6.1, RFC 3463 3.3, 3.4"),
@@ -127,6 +132,8 @@ TABLE = (
     Row(steps=("rcpt",), code="4[035]", kind=Deferred, cause="recipient_deferred",
         source="RFC 5321 4.2.3: 450, 451, 452; greylisting RFC 6647"),
     # the server
+    Row(steps=("connect",), code="50", kind=RouteFault, cause="misconfigured",
+        source="RFC 5321 4.2.3: 501 the name after EHLO, 502 not an ESMTP server"),
     Row(steps=("connect",), code="5", kind=RouteFault, cause="account_restricted",
         source="RFC 5321 3.1: 554 no SMTP service here; block lists answer so"),
     Row(code="4", kind=Deferred, cause="provider_unavailable", source="RFC 5321 4.2.1: 421, 451"),
@@ -143,3 +150,17 @@ def read_reply(reply: Reply) -> Outcome:
     if reply.step == "content":
         return Unknown(code="answer_lost", reply=reply.kept)
     return Deferred(code="provider_unavailable", reply=reply.kept)
+
+
+def queue_id(text: str) -> str | None:
+    """The server's name for a message it took, as Postfix, Exchange and Exim say it."""
+    found = _QUEUE_ID.search(text)
+    return next((group for group in found.groups() if group), None) if found else None
+
+
+def distinct(outcomes: Sequence[tuple[int, Outcome]]) -> list[tuple[tuple[int, ...], Outcome]]:
+    """Recipient numbers by outcome, in the order of their first."""
+    groups: dict[Outcome, list[int]] = {}
+    for number, outcome in sorted(outcomes, key=lambda pair: pair[0]):
+        groups.setdefault(outcome, []).append(number)
+    return [(tuple(numbers), outcome) for outcome, numbers in groups.items()]

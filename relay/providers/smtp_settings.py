@@ -1,6 +1,7 @@
 """The settings of an SMTP route: their faults, and what they mean."""
 
 import ipaddress
+import re
 from collections.abc import Sequence
 
 from relay.identity import KEYS, identity_faults
@@ -27,6 +28,8 @@ _TEXTS = ("username", "ca_file", "ehlo_name", "scope")
 _PRIVATE_NAMES = (".local", ".internal", ".intranet", ".lan", ".corp", ".home.arpa", ".localhost")
 _DEFAULT_CONNECTIONS = 8
 _EXCHANGE_ONLINE = "office365.com"
+_HOST_NAME = re.compile(r"[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*\.?")
+_EHLO_NAME = re.compile(r"[!-~]{1,255}")
 
 
 def check_settings(settings: RouteSettings) -> Sequence[str]:
@@ -35,8 +38,10 @@ def check_settings(settings: RouteSettings) -> Sequence[str]:
     faults = [f"{key}: is not a setting of smtp; there are {', '.join(known)}" for key in settings if key not in known]
     faults += [f"{key}: must be text" for key in _TEXTS if not isinstance(settings.get(key, ""), str)]
     host = settings.get("host")
-    if not isinstance(host, str) or not host or any(character.isspace() or character in "/@" for character in host):
-        return [*faults, "host: must be the server's name, such as smtp.office365.com"]
+    if not isinstance(host, str) or not (_HOST_NAME.fullmatch(host) or _address(host)):
+        return [*faults, "host: must be the server's name or address alone, such as smtp.office365.com"]
+    if not _EHLO_NAME.fullmatch(str(settings.get("ehlo_name", "relay"))):
+        faults.append("ehlo_name: must be printable ASCII without spaces")
     return [*faults, *_place_faults(settings), *_auth_faults(settings), *_number_faults(settings)]
 
 
@@ -62,11 +67,18 @@ def connections_of(settings: RouteSettings) -> int:
 
 def is_private(settings: RouteSettings) -> bool:
     """Whether the host is known to be in a private network: by its address, its name, or because `private` says so."""
-    host = str(settings["host"]).lower().rstrip(".").strip("[]")
+    host = str(settings["host"]).lower().rstrip(".")
+    if settings.get("private") is True:
+        return True
+    address = _address(host)
+    return address.is_private if address else "." not in host or host.endswith(_PRIVATE_NAMES)
+
+
+def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     try:
-        return settings.get("private") is True or ipaddress.ip_address(host).is_private
+        return ipaddress.ip_address(host)
     except ValueError:
-        return "." not in host or host.endswith(_PRIVATE_NAMES)
+        return None
 
 
 def _place_faults(settings: RouteSettings) -> list[str]:
@@ -92,10 +104,10 @@ def _auth_faults(settings: RouteSettings) -> list[str]:
     auth = settings.get("auth", "plain" if settings.get("username") else "none")
     if auth not in _AUTH:
         return [f"auth: must be one of {', '.join(_AUTH)}"]
+    unused = {"none": ("username", "password", "scope", *KEYS), "xoauth2": ("password",)}.get(auth, ("scope", *KEYS))
+    faults = [f"{key}: is not used when auth is {auth}" for key in unused if settings.get(key)]
     if auth == "none":
-        unused = [key for key in ("username", "password") if settings.get(key)]
-        return [f"{key}: is not used when auth is none" for key in unused]
-    faults = []
+        return faults
     if settings.get("tls") == "none":
         faults.append("auth: must be none without TLS, because a password would cross the network in the clear")
     if not settings.get("username"):

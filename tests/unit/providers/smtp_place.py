@@ -1,0 +1,140 @@
+"""What the tests of the SMTP provider share: a stand-in, a route that leads to it, and parcels to send."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from relay.errors import SettingsError
+from relay.model import Address, Message
+from relay.outcomes import Outcome, PerRecipient
+from relay.providers.contract import Parcel, Surroundings
+from relay.providers.smtp import SmtpProvider, check_settings
+from relay.providers.smtp_connection import Patience
+from standins.smtp import DEFAULT_PASSWORD, DEFAULT_USER, SmtpStandIn
+from standins.tls import Authority
+
+NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
+AUTHORITY = Authority()
+
+
+def mail(*emails: str, **fields: Any) -> Message:
+    """A small message, to Ada unless `emails` say otherwise."""
+    given: dict[str, Any] = {
+        "sender": Address(email="app@example.com", name="App"),
+        "to": tuple(Address(email=email) for email in emails or ("ada@example.org",)),
+        "subject": "Hello",
+        "text": "A text",
+    }
+    return Message(**{**given, **fields})
+
+
+def parcel(message: Message | None = None, recipients: tuple[int, ...] | None = None) -> Parcel:
+    """A parcel for everybody in the message, or for those numbers."""
+    message = message or mail()
+    return Parcel(
+        id="m1",
+        message=message,
+        recipients=tuple(range(len(message.recipients))) if recipients is None else recipients,
+        message_id_header="m1@example.com",
+        attempt=1,
+        attempt_id="00000000-0000-4000-8000-000000000001",
+        date=NOW,
+    )
+
+
+class Passwords:
+    """A password that is replaced when `refresh` is asked for, as after a rotation."""
+
+    def __init__(self, password: str = DEFAULT_PASSWORD, renewed: str | None = None) -> None:
+        self.password = password
+        self.renewed = renewed
+        self.refreshed = 0
+
+    async def get(self, reference: str) -> str:
+        if not self.password:
+            raise SettingsError([f"{reference}: missing"])
+        return self.password
+
+    async def refresh(self, reference: str) -> str:
+        self.refreshed += 1
+        if self.renewed is not None:
+            self.password = self.renewed
+        return await self.get(reference)
+
+
+class Tokens:
+    """The credential of a route: the token it has, or another when that one was refused."""
+
+    def __init__(self, token: Any, renewed: str = "") -> None:
+        self.answer = token
+        self.renewed = renewed
+        self.asked: list[str] = []
+
+    async def token(self, _settings: Any, scope: str, *, refused: str = "") -> Any:
+        self.asked.append(scope)
+        return self.renewed if refused and self.renewed else self.answer
+
+
+class Place:
+    """A stand-in and an SMTP route to it. `clock_now` is the route's time, which tests move."""
+
+    def __init__(self, standin: SmtpStandIn, ca_file: Path, **settings: Any) -> None:
+        self.standin = standin
+        self.inbox = standin.inbox
+        self.script = standin.script
+        self.clock_now = NOW
+        self.passwords = Passwords()
+        self.tokens = Tokens("none")
+        self.settings: dict[str, Any] = {"host": standin.host, "port": standin.port, "tls": standin.mode}
+        if standin.mode != "none":
+            self.settings["ca_file"] = str(ca_file)
+        if standin.gate.users:
+            self.settings |= {"username": DEFAULT_USER, "password": "setting:SMTP_PASSWORD"}
+        self.settings |= settings
+        self.providers: list[SmtpProvider] = []
+
+    def route(self, patience: Patience | None = None) -> SmtpProvider:
+        """A route with these settings, which must be good ones."""
+        assert check_settings(self.settings) == []
+        surroundings = Surroundings(
+            http=None, blobs=None, secrets=self.passwords, clock=lambda: self.clock_now, credential=self.tokens
+        )
+        self.providers.append(SmtpProvider(self.settings, surroundings, patience or Patience()))
+        return self.providers[-1]
+
+    async def send(self, *emails: str, **fields: Any) -> Outcome | PerRecipient:
+        """Send a small message by a new route."""
+        return await self.route().send(parcel(mail(*emails, **fields)))
+
+    def advance(self, seconds: float) -> None:
+        self.clock_now += timedelta(seconds=seconds)
+
+
+@asynccontextmanager
+async def opened(folder: Path, *, route: dict[str, Any] | None = None, **standin: Any) -> AsyncIterator[Place]:
+    """A place whose stand-in has these arguments and whose route these settings; its routes are closed at the end."""
+    async with SmtpStandIn(authority=AUTHORITY, **standin) as server:
+        place = Place(server, AUTHORITY.write(folder / "ca.pem"), **(route or {}))
+        yield place
+        for provider in place.providers:
+            await provider.close()
+
+
+def code_of(outcome: Outcome | PerRecipient) -> tuple[str, str]:
+    """The kind and cause of an outcome, to compare."""
+    assert not isinstance(outcome, PerRecipient)
+    return type(outcome).__name__, outcome.code
+
+
+def without(settings: dict[str, Any], *keys: str) -> dict[str, Any]:
+    """Settings without some of their keys."""
+    return {key: value for key, value in settings.items() if key not in keys}
+
+
+def with_recipients(whole: Parcel, *numbers: int) -> Parcel:
+    """The same parcel for these recipients only."""
+    return msgspec.structs.replace(whole, recipients=numbers)
