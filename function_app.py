@@ -78,8 +78,9 @@ for _lane, _settings in load_lanes(os.environ).items():
 @app.function_name("recover")
 @app.timer_trigger(arg_name="timer", schedule="30 * * * * *")
 async def recover(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the worker passes it by this name
-    """Each minute: probe held routes, and put back what is due and has no entry."""
+    """Each minute: probe held routes, put back what is due and has no entry, and tell how Relay is."""
     await relay().recovery.run()
+    await relay().vitals.tell()
 
 
 @app.function_name("purge")

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from relay.recovery import Recovery
     from relay.secrets import SecretSource
     from relay.settlement import Aftermath
+    from relay.vitals import Vitals
 
 
 def utc_now() -> datetime:
@@ -240,6 +241,7 @@ class Relay:
                 url=self.settings.key_vault_url,
                 credential=lambda: application_credential(application, self.http()),
                 http=self.http,
+                clock=self.clock,
             )
         return SecretSource(application=self.settings.application, clock=self.clock, vault=vault)
 
@@ -277,6 +279,13 @@ class Relay:
             providers=self.provider,
             clock=self.clock,
         )
+
+    @cached_property
+    def vitals(self) -> "Vitals":
+        """How Relay is, for the alert rules."""
+        from relay.vitals import Vitals
+
+        return Vitals(self.settings, self.storage.queues, self.holds, self.clock)
 
     @cached_property
     def poison(self) -> "Poison":

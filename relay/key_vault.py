@@ -1,15 +1,20 @@
 """Azure Key Vault, by its SDK, loaded when the first secret is asked for."""
 
 import asyncio
+import logging
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
 from relay.errors import SettingsError
 from relay.identity import transport
+from relay.log import log_event
 
 TIMEOUT_SECONDS = 30.0
 """How long one reading may take, its token included."""
+EXPIRES_SOON = timedelta(days=30)
+"""From when on a secret's end, as it was given when the secret was stored, is told at each reading."""
 
 _LOCAL = ("localhost", "127.0.0.1", "::1")
 
@@ -17,9 +22,12 @@ _LOCAL = ("localhost", "127.0.0.1", "::1")
 class KeyVault:
     """The `Vault` of `relay.secrets`. Connects to nothing before the first reading."""
 
-    def __init__(self, *, url: str, credential: Callable[[], Any], http: Callable[[], Any]) -> None:
+    def __init__(
+        self, *, url: str, credential: Callable[[], Any], http: Callable[[], Any], clock: Callable[[], datetime]
+    ) -> None:
         """`credential` makes an `azure.identity.aio` credential, `http` gives the process's aiohttp session."""
         self._url = url
+        self._clock = clock
         self._make_credential = credential
         self._http = http
         self._client: Any = None
@@ -40,6 +48,7 @@ class KeyVault:
             raise SettingsError([f"{name}: Key Vault did not answer ({type(error).__name__})"]) from error
         except ValueError as error:
             raise SettingsError([f"{name}: RELAY_KEY_VAULT_URL is not the address of a vault"]) from error
+        tell_expiry(name, secret.properties.expires_on, self._clock())
         return secret.value or ""
 
     async def close(self) -> None:
@@ -63,6 +72,12 @@ class KeyVault:
                 verify_challenge_resource=urlsplit(self._url).hostname not in _LOCAL,
             )
         return self._client
+
+
+def tell_expiry(name: str, expires_at: datetime | None, now: datetime) -> None:
+    """Log how many days a secret has left, when they are few; below zero, it is over."""
+    if expires_at is not None and expires_at - now < EXPIRES_SOON:
+        log_event("secret_expiring", level=logging.WARNING, secret=name, days=(expires_at - now).days)
 
 
 def _reason(status: int | None) -> str:

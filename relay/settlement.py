@@ -5,6 +5,7 @@ queue and the dead-letter index follow from the statuses alone. So whoever finds
 what a dead process left undone, and doing it twice does no harm.
 """
 
+import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
@@ -13,6 +14,7 @@ import msgspec
 from relay import wire
 from relay.deadletters import DeadLetters
 from relay.journal import Record
+from relay.log import log_event
 from relay.model import DEAD, MessageStatus, Part, State
 from relay.pending import Due, Pending, rows_of
 from relay.settings import Lane
@@ -123,4 +125,14 @@ class Aftermath:
     async def _note_deaths(self, record: Record, index: int, parts: Iterable[Part]) -> None:
         for part in parts:
             if part.state in DEAD:
-                await self._dead_letters.note(record.batch, index, part.code, self._clock())
+                code = part.code or "expired"
+                await self._dead_letters.note(record.batch, index, code, self._clock())
+                log_event(
+                    "dead_letter",
+                    level=logging.WARNING,
+                    batch=record.batch,
+                    index=index,
+                    lane=record.lane,
+                    state=str(part.state),
+                    code=code,
+                )

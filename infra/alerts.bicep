@@ -1,0 +1,188 @@
+// Whom to tell, and of what. Each rule is a query beside this file and a page in docs/reference/alerts.md.
+param token string
+param location string
+param tags object
+param componentId string
+param email string
+param lateAfterMinutes int
+
+var receivers = empty(email) ? [] : [{ name: 'operators', emailAddress: email, useCommonAlertSchema: true }]
+
+// `measure` is the column that is compared; where it is empty, rows are counted. `by`: one alert for each value.
+var rules = [
+  {
+    name: 'poison'
+    title: 'Relay: entries lie on a poison queue'
+    severity: 1
+    query: loadTextContent('alerts/poison.kql')
+    every: 'PT5M'
+    window: 'PT15M'
+    measure: 'entries'
+    aggregation: 'Minimum'
+    operator: 'GreaterThan'
+    threshold: 0
+    by: ['queue']
+  }
+  {
+    name: 'buried'
+    title: 'Relay: entries failed on our own code'
+    severity: 1
+    query: loadTextContent('alerts/buried.kql')
+    every: 'PT5M'
+    window: 'PT15M'
+    measure: 'items'
+    aggregation: 'Total'
+    operator: 'GreaterThan'
+    threshold: 0
+    by: ['event']
+  }
+  {
+    name: 'dead-letters'
+    title: 'Relay: messages became dead letters'
+    severity: 2
+    query: loadTextContent('alerts/dead-letters.kql')
+    every: 'PT5M'
+    window: 'PT15M'
+    measure: 'items'
+    aggregation: 'Total'
+    operator: 'GreaterThan'
+    threshold: 0
+    by: ['code']
+  }
+  {
+    name: 'route-held'
+    title: 'Relay: a route is held'
+    severity: 1
+    query: loadTextContent('alerts/route-held.kql')
+    every: 'PT5M'
+    window: 'PT5M'
+    measure: ''
+    aggregation: 'Count'
+    operator: 'GreaterThan'
+    threshold: 0
+    by: ['route', 'code']
+  }
+  {
+    name: 'lane-late'
+    title: 'Relay: mail waits on a queue'
+    severity: 2
+    query: loadTextContent('alerts/lane-late.kql')
+    every: 'PT5M'
+    window: 'PT5M'
+    measure: 'oldest_minutes'
+    aggregation: 'Maximum'
+    operator: 'GreaterThan'
+    threshold: lateAfterMinutes
+    by: ['lane']
+  }
+  {
+    name: 'failures'
+    title: 'Relay: many attempts fail'
+    severity: 2
+    query: loadTextContent('alerts/failures.kql')
+    every: 'PT5M'
+    window: 'PT15M'
+    measure: 'percent'
+    aggregation: 'Maximum'
+    operator: 'GreaterThan'
+    threshold: 20
+    by: ['route', 'code']
+  }
+  {
+    name: 'quota'
+    title: 'Relay: a client nears its quota of the day'
+    severity: 3
+    query: loadTextContent('alerts/quota.kql')
+    every: 'PT15M'
+    window: 'PT1H'
+    measure: 'items'
+    aggregation: 'Total'
+    operator: 'GreaterThan'
+    threshold: 0
+    by: ['client']
+  }
+  {
+    name: 'secret-expiring'
+    title: 'Relay: a secret expires within a month'
+    severity: 2
+    query: loadTextContent('alerts/secret-expiring.kql')
+    every: 'PT1H'
+    window: 'P1D'
+    measure: 'days'
+    aggregation: 'Minimum'
+    operator: 'LessThan'
+    threshold: 30
+    by: ['secret']
+  }
+  {
+    name: 'silence'
+    title: 'Relay: nothing was heard for a quarter of an hour'
+    severity: 1
+    query: loadTextContent('alerts/silence.kql')
+    every: 'PT5M'
+    window: 'PT15M'
+    measure: ''
+    aggregation: 'Count'
+    operator: 'LessThan'
+    threshold: 1
+    by: []
+  }
+  {
+    name: 'errors'
+    title: 'Relay: its own functions fail'
+    severity: 1
+    query: loadTextContent('alerts/errors.kql')
+    every: 'PT5M'
+    window: 'PT15M'
+    measure: 'items'
+    aggregation: 'Total'
+    operator: 'GreaterThan'
+    threshold: 3
+    by: []
+  }
+]
+
+module operators 'br/public:avm/res/insights/action-group:0.8.0' = {
+  name: 'action-group'
+  params: {
+    name: 'ag-relay-${token}'
+    groupShortName: 'relay'
+    location: 'global'
+    tags: tags
+    emailReceivers: receivers
+  }
+}
+
+module alerts 'br/public:avm/res/insights/scheduled-query-rule:0.6.0' = [
+  for rule in rules: {
+    name: 'alert-${rule.name}'
+    params: {
+      name: 'alert-relay-${rule.name}-${token}'
+      location: location
+      tags: tags
+      alertDisplayName: rule.title
+      alertDescription: '${rule.title}. What it means and what to do: docs/reference/alerts.md#${rule.name}'
+      severity: rule.severity
+      scopes: [componentId]
+      evaluationFrequency: rule.every
+      windowSize: rule.window
+      autoMitigate: true
+      // The tables of a new component exist only after its first line: the queries are checked before a release instead.
+      skipQueryValidation: true
+      actions: { actionGroupResourceIds: [operators.outputs.resourceId] }
+      criterias: {
+        allOf: [
+          {
+            query: rule.query
+            metricMeasureColumn: empty(rule.measure) ? null : rule.measure
+            timeAggregation: rule.aggregation
+            operator: rule.operator
+            threshold: rule.threshold
+            dimensions: map(rule.by, column => { name: column, operator: 'Include', values: ['*'] })
+            failingPeriods: { numberOfEvaluationPeriods: 1, minFailingPeriodsToAlert: 1 }
+          }
+        ]
+      }
+    }
+  }
+]

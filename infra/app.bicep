@@ -1,0 +1,123 @@
+// The Function App and its plan.
+param token string
+param location string
+param tags object
+param instanceMemoryMB int
+param maximumInstances int
+param httpConcurrency int
+param alwaysReadyHttp int
+param alwaysReadyDelivery int
+param identityId string
+param packageContainerUrl string
+@description('Empty: no virtual network.')
+param subnetId string
+@description('Empty: no Microsoft Entra authentication.')
+param entraClientId string
+param storageSettings object
+param telemetrySettings object
+param relaySettings object
+
+var name = 'func-relay-${token}'
+
+// A group of functions scales by itself: all HTTP functions together, each queue function alone.
+var readyForHttp = alwaysReadyHttp == 0 ? [] : [{ name: 'http', instanceCount: alwaysReadyHttp }]
+var readyForDelivery = alwaysReadyDelivery == 0 ? [] : [{ name: 'function:deliver_transactional_1', instanceCount: alwaysReadyDelivery }]
+
+// Keys and tokens are checked by Relay itself, so that one address serves both; nobody is sent to a sign-in page.
+var authConfig = [
+  {
+    name: 'authsettingsV2'
+    properties: {
+      globalValidation: {
+        requireAuthentication: false
+        unauthenticatedClientAction: 'AllowAnonymous'
+      }
+      httpSettings: { requireHttps: true }
+      identityProviders: {
+        azureActiveDirectory: {
+          enabled: true
+          registration: {
+            clientId: entraClientId
+            openIdIssuer: '${environment().authentication.loginEndpoint}${tenant().tenantId}/v2.0'
+          }
+          validation: { allowedAudiences: [entraClientId, 'api://${entraClientId}'] }
+        }
+      }
+      login: { tokenStore: { enabled: false } }
+      platform: { enabled: true }
+    }
+  }
+]
+var settingsConfig = [
+  {
+    name: 'appsettings'
+    // What is not said in this deployment is removed: the portal is no second place to configure.
+    retainCurrentAppSettings: false
+    properties: union(storageSettings, telemetrySettings, relaySettings)
+  }
+]
+
+module plan 'br/public:avm/res/web/serverfarm:0.7.0' = {
+  name: 'plan'
+  params: {
+    name: 'plan-relay-${token}'
+    location: location
+    tags: tags
+    kind: 'functionapp'
+    skuName: 'FC1'
+    reserved: true
+  }
+}
+
+module site 'br/public:avm/res/web/site:0.24.0' = {
+  name: 'function-app'
+  params: {
+    name: name
+    location: location
+    tags: union(tags, { 'azd-service-name': 'relay' })
+    kind: 'functionapp,linux'
+    serverFarmResourceId: plan.outputs.resourceId
+    managedIdentities: { userAssignedResourceIds: [identityId] }
+    keyVaultAccessIdentityResourceId: identityId
+    httpsOnly: true
+    virtualNetworkSubnetResourceId: empty(subnetId) ? null : subnetId
+    basicPublishingCredentialsPolicies: [
+      { name: 'ftp', allow: false }
+      { name: 'scm', allow: false }
+    ]
+    functionAppConfig: {
+      deployment: {
+        storage: {
+          type: 'blobContainer'
+          value: packageContainerUrl
+          authentication: {
+            type: 'UserAssignedIdentity'
+            userAssignedIdentityResourceId: identityId
+          }
+        }
+      }
+      runtime: {
+        name: 'python'
+        version: '3.13'
+      }
+      scaleAndConcurrency: {
+        instanceMemoryMB: instanceMemoryMB
+        maximumInstanceCount: maximumInstances
+        alwaysReady: concat(readyForHttp, readyForDelivery)
+        triggers: { http: { perInstanceConcurrency: httpConcurrency } }
+      }
+    }
+    // Giving this object replaces the module's own; so everything that matters is said.
+    siteConfig: {
+      alwaysOn: false
+      ftpsState: 'Disabled'
+      http20Enabled: true
+      minTlsVersion: '1.2'
+      scmMinTlsVersion: '1.2'
+    }
+    configs: empty(entraClientId) ? settingsConfig : concat(settingsConfig, authConfig)
+  }
+}
+
+output name string = site.outputs.name
+output url string = 'https://${site.outputs.defaultHostname}'

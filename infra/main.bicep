@@ -1,0 +1,308 @@
+// Relay in Azure: a Function App on Flex Consumption with what it needs, each part reached by identity alone.
+// `azd up` runs this at the scope of a subscription; docs/deploy.md explains every parameter.
+targetScope = 'subscription'
+
+@description('The name of the azd environment. The names of all resources follow from it.')
+@minLength(1)
+@maxLength(40)
+param environmentName string
+
+@description('The region. It must offer Flex Consumption: az functionapp list-flexconsumption-locations')
+@metadata({ azd: { type: 'location' } })
+param location string
+
+@description('Who deploys. Gets the rights to set up storage and to write secrets; empty: nobody does.')
+param principalId string = ''
+
+@description('What principalId is. In a pipeline it is a ServicePrincipal.')
+@allowed(['User', 'Group', 'ServicePrincipal'])
+param principalType string = 'User'
+
+// ── How large, and how fast ──
+
+@description('Memory of one instance in MB: 2048 is one core, 4096 two.')
+@allowed([512, 2048, 4096])
+param instanceMemoryMB int = 2048
+
+@description('The most instances at a time, for each group of functions that scales by itself.')
+@minValue(1)
+@maxValue(1000)
+param maximumInstances int = 40
+
+@description('HTTP requests one instance serves at a time. Group commit lives on it: at 1, the default for Python, nothing is shared.')
+@minValue(1)
+@maxValue(1000)
+param httpConcurrency int = 64
+
+@description('Instances for HTTP calls that never sleep. 0: a first call after a pause waits for a cold start.')
+@minValue(0)
+@maxValue(20)
+param alwaysReadyHttp int = 0
+
+@description('Instances that never sleep for the transactional queue.')
+@minValue(0)
+@maxValue(20)
+param alwaysReadyDelivery int = 0
+
+@description('How storage is replicated. Standard_LRS where the region has no zones; GZRS to survive the loss of a region.')
+@allowed(['Standard_LRS', 'Standard_ZRS', 'Standard_GRS', 'Standard_GZRS'])
+param storageSku string = 'Standard_ZRS'
+
+// ── Who may reach it ──
+
+@description('True: a virtual network, and private endpoints for storage and the vault. Needed to reach a smart host on premises.')
+param vnetEnabled bool = false
+
+@description('The address space of the virtual network. Change it if it overlaps with what it will be connected to.')
+param vnetAddressPrefix string = '10.64.0.0/24'
+
+@description('With a virtual network: an address or CIDR block that may still reach storage and vault from outside, to administer.')
+param adminIpAddress string = ''
+
+@description('The application (client) id of an app registration: callers may then use Microsoft Entra tokens. Empty: keys only.')
+param entraClientId string = ''
+
+// ── Whom to tell ──
+
+@description('Where alerts go. Empty: they show in the portal only.')
+param alertEmail string = ''
+
+@description('A queue counts as late when its oldest entry waits longer than this, in minutes.')
+@minValue(1)
+param lateAfterMinutes int = 10
+
+@description('Days that logs are kept.')
+@allowed([30, 60, 90, 120, 180, 270, 365, 550, 730])
+param logRetentionDays int = 30
+
+@description('The most gigabytes of logs a day; -1 means no limit.')
+param logDailyQuotaGb string = '-1'
+
+// ── Providers ──
+
+@description('A SendGrid API key. It is put into the vault, and used unless relayRoutes says otherwise.')
+@secure()
+param sendGridApiKey string = ''
+
+@description('True: Azure Communication Services Email, with a domain that Azure manages to begin with.')
+param acsEnabled bool = false
+
+@description('Where Azure Communication Services keeps its data.')
+param acsDataLocation string = 'Europe'
+
+@description('True: take back a vault of the same name that was deleted less than a week ago (azd up after azd down).')
+param recoverVault bool = false
+
+// ── Relay's own settings (docs/reference/settings.md) ──
+
+@description('RELAY_ROUTES: route name to its provider and settings.')
+param relayRoutes object = {}
+
+@description('RELAY_ROUTING: rules that choose the routes of a message.')
+param relayRouting array = []
+
+@description('RELAY_LANES: lane name to its settings. Queues for lanes named here are created.')
+param relayLanes object = {}
+
+@description('RELAY_EXPIRES_IN_SECONDS')
+param relayExpiresInSeconds int = 86400
+
+@description('RELAY_RETENTION_DAYS')
+param relayRetentionDays int = 14
+
+@description('RELAY_MAX_MESSAGE_BYTES')
+param relayMaxMessageBytes int = 31457280
+
+@description('RELAY_MAX_WAITING_MESSAGES')
+param relayMaxWaitingMessages int = 2000
+
+@description('RELAY_MAX_WAITING_BYTES')
+param relayMaxWaitingBytes int = 134217728
+
+@description('RELAY_PUBLIC_URL: where a custom domain leads to the app.')
+param relayPublicUrl string = ''
+
+var tags = { 'azd-env-name': environmentName }
+var token = toLower(uniqueString(subscription().id, environmentName, location))
+var sendGridSecret = 'sendgrid-api-key'
+// Read from the vault by the app itself: a role that is not in force yet is tried again, and a new key needs no restart.
+var sendGridRoutes = { sendgrid: { provider: 'sendgrid', api_key: 'vault:${sendGridSecret}' } }
+var routes = empty(relayRoutes) && !empty(sendGridApiKey) ? sendGridRoutes : relayRoutes
+
+module group 'br/public:avm/res/resources/resource-group:0.4.4' = {
+  name: 'resource-group'
+  params: {
+    name: 'rg-${environmentName}'
+    location: location
+    tags: tags
+  }
+}
+
+module identity 'br/public:avm/res/managed-identity/user-assigned-identity:0.6.0' = {
+  name: 'identity'
+  scope: resourceGroup('rg-${environmentName}')
+  dependsOn: [group]
+  params: {
+    name: 'id-relay-${token}'
+    location: location
+    tags: tags
+  }
+}
+
+module network 'network.bicep' = if (vnetEnabled) {
+  name: 'network'
+  scope: resourceGroup('rg-${environmentName}')
+  dependsOn: [group]
+  params: {
+    token: token
+    location: location
+    tags: tags
+    addressPrefix: vnetAddressPrefix
+  }
+}
+
+module monitoring 'monitoring.bicep' = {
+  name: 'monitoring'
+  scope: resourceGroup('rg-${environmentName}')
+  dependsOn: [group]
+  params: {
+    token: token
+    location: location
+    tags: tags
+    appPrincipalId: identity.outputs.principalId
+    retentionDays: logRetentionDays
+    dailyQuotaGb: logDailyQuotaGb
+  }
+}
+
+module storage 'storage.bicep' = {
+  name: 'storage'
+  scope: resourceGroup('rg-${environmentName}')
+  dependsOn: [group]
+  params: {
+    token: token
+    location: location
+    tags: tags
+    sku: storageSku
+    lanes: relayLanes
+    retentionDays: relayRetentionDays
+    appPrincipalId: identity.outputs.principalId
+    adminPrincipalId: principalId
+    adminPrincipalType: principalType
+    adminIpAddress: adminIpAddress
+    endpoints: vnetEnabled ? network!.outputs.storageEndpoints : []
+  }
+}
+
+module vault 'vault.bicep' = {
+  name: 'vault'
+  scope: resourceGroup('rg-${environmentName}')
+  dependsOn: [group]
+  params: {
+    token: token
+    location: location
+    tags: tags
+    appPrincipalId: identity.outputs.principalId
+    adminPrincipalId: principalId
+    adminPrincipalType: principalType
+    adminIpAddress: adminIpAddress
+    sendGridApiKey: sendGridApiKey
+    sendGridSecret: sendGridSecret
+    recover: recoverVault
+    endpoints: vnetEnabled ? network!.outputs.vaultEndpoints : []
+  }
+}
+
+module acs 'acs.bicep' = if (acsEnabled) {
+  name: 'acs'
+  scope: resourceGroup('rg-${environmentName}')
+  dependsOn: [group]
+  params: {
+    token: token
+    tags: tags
+    dataLocation: acsDataLocation
+    appPrincipalId: identity.outputs.principalId
+  }
+}
+
+module app 'app.bicep' = {
+  name: 'app'
+  scope: resourceGroup('rg-${environmentName}')
+  params: {
+    token: token
+    location: location
+    tags: tags
+    instanceMemoryMB: instanceMemoryMB
+    maximumInstances: maximumInstances
+    httpConcurrency: httpConcurrency
+    alwaysReadyHttp: alwaysReadyHttp
+    alwaysReadyDelivery: alwaysReadyDelivery
+    identityId: identity.outputs.resourceId
+    packageContainerUrl: storage.outputs.packageContainerUrl
+    subnetId: vnetEnabled ? network!.outputs.appSubnetId : ''
+    entraClientId: entraClientId
+    storageSettings: {
+      AzureWebJobsStorage__credential: 'managedidentity'
+      AzureWebJobsStorage__clientId: identity.outputs.clientId
+      AzureWebJobsStorage__blobServiceUri: storage.outputs.blobUrl
+      AzureWebJobsStorage__queueServiceUri: storage.outputs.queueUrl
+      AzureWebJobsStorage__tableServiceUri: storage.outputs.tableUrl
+    }
+    telemetrySettings: {
+      APPLICATIONINSIGHTS_CONNECTION_STRING: monitoring.outputs.connectionString
+      APPLICATIONINSIGHTS_AUTHENTICATION_STRING: 'ClientId=${identity.outputs.clientId};Authorization=AAD'
+    }
+    relaySettings: {
+      // Who Relay is when it reads the vault (relay/identity.py).
+      AZURE_CLIENT_ID: identity.outputs.clientId
+      RELAY_KEY_VAULT_URL: vault.outputs.url
+      RELAY_ROUTES: empty(routes) ? '' : string(routes)
+      RELAY_ROUTING: empty(relayRouting) ? '' : string(relayRouting)
+      RELAY_LANES: empty(relayLanes) ? '' : string(relayLanes)
+      RELAY_EXPIRES_IN_SECONDS: string(relayExpiresInSeconds)
+      RELAY_RETENTION_DAYS: string(relayRetentionDays)
+      RELAY_MAX_MESSAGE_BYTES: string(relayMaxMessageBytes)
+      RELAY_MAX_WAITING_MESSAGES: string(relayMaxWaitingMessages)
+      RELAY_MAX_WAITING_BYTES: string(relayMaxWaitingBytes)
+      RELAY_PUBLIC_URL: relayPublicUrl
+      // No key is ever an application setting here: RELAY_ROUTES names it in the vault.
+      SENDGRID_API_KEY: ''
+    }
+  }
+}
+
+module alerts 'alerts.bicep' = {
+  name: 'alerts'
+  scope: resourceGroup('rg-${environmentName}')
+  params: {
+    token: token
+    location: location
+    tags: tags
+    componentId: monitoring.outputs.componentId
+    email: alertEmail
+    lateAfterMinutes: lateAfterMinutes
+  }
+}
+
+module workbook 'workbook.bicep' = {
+  name: 'workbook'
+  scope: resourceGroup('rg-${environmentName}')
+  params: {
+    location: location
+    tags: tags
+    componentId: monitoring.outputs.componentId
+  }
+}
+
+output AZURE_RESOURCE_GROUP string = 'rg-${environmentName}'
+output RELAY_URL string = app.outputs.url
+output RELAY_APP_NAME string = app.outputs.name
+output RELAY_KEY_VAULT_NAME string = vault.outputs.name
+output RELAY_IDENTITY_CLIENT_ID string = identity.outputs.clientId
+output RELAY_IDENTITY_PRINCIPAL_ID string = identity.outputs.principalId
+output RELAY_STORAGE_BLOB_URL string = storage.outputs.blobUrl
+output RELAY_STORAGE_QUEUE_URL string = storage.outputs.queueUrl
+output RELAY_STORAGE_TABLE_URL string = storage.outputs.tableUrl
+output RELAY_ACS_ENDPOINT string = acsEnabled ? acs!.outputs.endpoint : ''
+output RELAY_ACS_SENDER_DOMAIN string = acsEnabled ? acs!.outputs.senderDomain : ''
+output RELAY_NEXT_STEP string = 'Try it: ${app.outputs.url}/docs. The first key is in .azure/${environmentName}/relay-client-key; docs/deploy.md goes on from there.'

@@ -1,0 +1,91 @@
+"""Lines that are logged so that an alert rule can count them, where the code that logs them is tested elsewhere."""
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from relay import ids
+from relay.deadletters import DeadLetters
+from relay.journal import Record
+from relay.key_vault import tell_expiry
+from relay.model import DEAD, MessageStatus, Part, State
+from relay.pending import Pending
+from relay.settings import DEFAULT_LANES
+from relay.settlement import Aftermath
+from relay.storage.memory import memory_storage
+from relay.storage_plan import TABLES, queues_of
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+def told(caplog: pytest.LogCaptureFixture, event: str) -> list[dict[str, object]]:
+    texts = [record.getMessage() for record in caplog.records]
+    return [json.loads(text.removeprefix(f"{event} ")) for text in texts if text.startswith(f"{event} ")]
+
+
+async def aftermath() -> Aftermath:
+    storage = memory_storage(lambda: NOW)
+    for table in TABLES:
+        await storage.tables.create(table)
+    for queue in queues_of(DEFAULT_LANES):
+        await storage.queues.create(queue)
+    return Aftermath(
+        queues=storage.queues,
+        pending=Pending(storage.tables),
+        dead_letters=DeadLetters(storage.tables, storage.blobs, lambda: NOW),
+        lanes=DEFAULT_LANES,
+        clock=lambda: NOW,
+    )
+
+
+def record(*parts: Part) -> Record:
+    statuses = tuple(MessageStatus(parts=(part,)) for part in parts)
+    return Record(batch=ids.new_batch_id(), lane="bulk", content=b"", statuses=statuses, etag="1")
+
+
+@pytest.mark.parametrize(
+    ("state", "code", "said"),
+    [
+        (State.FAILED, "invalid_recipient", "invalid_recipient"),
+        (State.EXPIRED, "", "expired"),
+        (State.UNKNOWN, "answer_lost", "answer_lost"),
+    ],
+)
+async def test_each_dead_letter_is_told_once(
+    state: State, code: str, said: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = record(Part(route="first", state=State.SENDING), Part(route="first", state=State.SENDING))
+    dead = Part(route="first", state=state, code=code)
+    after = Record(
+        batch=before.batch,
+        lane=before.lane,
+        content=b"",
+        statuses=(MessageStatus(parts=(Part(route="first", state=State.SENT),)), MessageStatus(parts=(dead,))),
+        etag="2",
+    )
+    follower = await aftermath()
+    await follower.follow(before, after, [0, 1])
+    await follower.follow(after, after, [0, 1])
+    assert told(caplog, "dead_letter") == [
+        {"batch": before.batch, "index": 1, "lane": "bulk", "state": str(state), "code": said}
+    ]
+
+
+def test_every_dead_state_is_covered_above() -> None:
+    assert {State.FAILED, State.EXPIRED, State.UNKNOWN} == DEAD
+
+
+@pytest.mark.parametrize(
+    ("expires_in", "days"),
+    [(timedelta(days=29, hours=23), 29), (timedelta(hours=1), 0), (timedelta(days=-2), -2)],
+)
+def test_a_secret_that_ends_soon_is_told(expires_in: timedelta, days: int, caplog: pytest.LogCaptureFixture) -> None:
+    tell_expiry("sendgrid-api-key", NOW + expires_in, NOW)
+    assert told(caplog, "secret_expiring") == [{"secret": "sendgrid-api-key", "days": days}]
+
+
+@pytest.mark.parametrize("expires_at", [None, NOW + timedelta(days=31)])
+def test_a_secret_that_lasts_is_not_told(expires_at: datetime | None, caplog: pytest.LogCaptureFixture) -> None:
+    tell_expiry("sendgrid-api-key", expires_at, NOW)
+    assert told(caplog, "secret_expiring") == []

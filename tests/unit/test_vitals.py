@@ -1,0 +1,110 @@
+"""The log lines that the alert rules read."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from relay import settings as relay_settings
+from relay.holds import Holds
+from relay.storage.memory import MemoryStorage, memory_storage
+from relay.storage_plan import TABLES, poison_of
+from relay.vitals import Vitals
+
+START = datetime(2026, 3, 1, 12, tzinfo=UTC)
+ROUTES = json.dumps({"first": {"provider": "capture"}, "second": {"provider": "capture"}})
+
+
+class Clock:
+    """A clock that is moved by hand."""
+
+    def __init__(self) -> None:
+        self.now = START
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+class Relay:
+    """What the vitals are taken of."""
+
+    def __init__(self, clock: Clock, storage: MemoryStorage) -> None:
+        settings = relay_settings.load({"RELAY_ROUTES": ROUTES, "RELAY_LANES": '{"transactional": {"shards": 2}}'})
+        self.clock = clock
+        self.storage = storage
+        self.holds = Holds(storage.tables, clock)
+        self.vitals = Vitals(settings, storage.queues, self.holds, clock)
+
+
+@pytest.fixture
+async def relay() -> Relay:
+    clock = Clock()
+    storage = memory_storage(clock)
+    for queue in ("relay-transactional", "relay-transactional-2"):
+        await storage.queues.create(queue)
+        await storage.queues.create(poison_of(queue))
+    for table in TABLES:
+        await storage.tables.create(table)
+    return Relay(clock, storage)
+
+
+async def lines(relay: Relay, caplog: pytest.LogCaptureFixture) -> list[tuple[str, dict[str, Any]]]:
+    """The events told, by word and fields, read as the alert queries read them."""
+    caplog.clear()
+    with caplog.at_level("INFO", logger="relay"):
+        await relay.vitals.tell()
+    parted = [record.getMessage().partition(" ") for record in caplog.records]
+    return [(word, json.loads(fields)) for word, _, fields in parted]
+
+
+async def test_every_queue_is_told_also_when_it_is_empty(relay: Relay, caplog: pytest.LogCaptureFixture) -> None:
+    told = [fields for word, fields in await lines(relay, caplog) if word == "queue"]
+    assert [(queue["lane"], queue["queue"], queue["is_poison"]) for queue in told] == [
+        ("transactional", "relay-transactional", False),
+        ("transactional", "relay-transactional-poison", True),
+        ("transactional", "relay-transactional-2", False),
+        ("transactional", "relay-transactional-2-poison", True),
+    ]
+    assert {(queue["entries"], queue["oldest_seconds"]) for queue in told} == {(0, 0.0)}
+
+
+async def test_a_backlog_is_told_with_its_age(relay: Relay, caplog: pytest.LogCaptureFixture) -> None:
+    await relay.storage.queues.put("relay-transactional-2", b"first")
+    relay.clock.now += timedelta(minutes=11)
+    await relay.storage.queues.put("relay-transactional-2", b"second")
+    told = await lines(relay, caplog)
+    [backlog] = [fields for word, fields in told if word == "queue" and fields["entries"]]
+    assert (backlog["queue"], backlog["entries"], backlog["oldest_seconds"]) == ("relay-transactional-2", 2, 660.0)
+    assert told[-1] == ("vitals", {"queues": 4, "entries": 2, "held": 0})
+
+
+async def test_a_held_route_is_told_until_it_is_released(relay: Relay, caplog: pytest.LogCaptureFixture) -> None:
+    held = await relay.holds.hold("second", "bad_credentials", "401")
+    relay.clock.now += timedelta(hours=2)
+    for _ in range(2):
+        told = {fields["route"]: fields for word, fields in await lines(relay, caplog) if word == "route"}
+        assert told["first"]["state"] == "open"
+        assert told["second"] == {
+            "route": "second",
+            "state": "held",
+            "code": "bad_credentials",
+            "one_sender": False,
+            "held_seconds": 7200.0,
+        }
+    await relay.holds.release(held.scope, "operator")
+    assert {fields["state"] for word, fields in await lines(relay, caplog) if word == "route"} == {"open"}
+
+
+async def test_a_hold_of_one_sender_names_no_address(relay: Relay, caplog: pytest.LogCaptureFixture) -> None:
+    await relay.holds.hold("first", "sender_not_verified", sender="boss@example.com")
+    [route] = [fields for word, fields in await lines(relay, caplog) if word == "route" and fields["route"] == "first"]
+    assert route["one_sender"] is True
+    assert "example.com" not in caplog.text
+
+
+async def test_what_is_held_of_a_route_that_is_gone_is_not_told(relay: Relay, caplog: pytest.LogCaptureFixture) -> None:
+    await relay.holds.hold("removed", "bad_credentials")
+    told = await lines(relay, caplog)
+    assert "removed" not in [fields.get("route") for _, fields in told]
+    assert told[-1][1]["held"] == 0
