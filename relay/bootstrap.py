@@ -224,6 +224,7 @@ class Relay:
             secrets=self.secrets,
             clock=self.clock,
             credential=self.credentials,
+            sleep=self.sleep,
         )
 
     @cached_property

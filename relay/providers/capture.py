@@ -4,7 +4,6 @@ Recipients in the reserved domain `relay.test` (RFC 6761 section 6.2) act as the
 see every outcome without a provider: see `BEHAVIOURS`.
 """
 
-import asyncio
 from collections.abc import Mapping, Sequence
 
 from relay import mime
@@ -52,13 +51,14 @@ class Capture:
 
     def __init__(self, surroundings: Surroundings) -> None:
         self._inbox = Inbox(surroundings.blobs, surroundings.clock)
+        self._sleep = surroundings.sleep
 
     async def send(self, parcel: Parcel) -> Outcome | PerRecipient:
         """Keep the mail for all who are taken; a test recipient has an outcome of its own."""
         answers = {number: _answer(parcel, number) for number in parcel.recipients}
         taken = tuple(number for number, answer in answers.items() if isinstance(answer, Sent | Unknown))
         if any(_behaviour(parcel, number) == "slow" for number in parcel.recipients):
-            await asyncio.sleep(SLOW_SECONDS)
+            await self._sleep(SLOW_SECONDS)
         if taken:
             try:
                 await self._keep(parcel, taken)

@@ -1,5 +1,6 @@
 """What a provider is: one method to send, one to be probed, one to be asked about a lost answer."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol
@@ -69,12 +70,13 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     """What a provider can carry, as data: the policy, routing and the documentation's table read it.
 
     Sizes are bytes of the message on the wire as `relay.policy` estimates it (attachments after base64).
-    `features` are from `FEATURES`.
+    `features` are from `FEATURES`. `max_raw_bytes` is the largest finished message, where that is another limit.
     """
 
     max_bytes: int
     max_recipients: int
     features: frozenset[str]
+    max_raw_bytes: int | None = None
 
 
 FEATURES = {
@@ -95,7 +97,11 @@ FEATURES = {
 
 
 class ProviderModule(Protocol):
-    """What each module in this package exports; `relay.providers.registry` names the modules."""
+    """What each module in this package exports; `relay.providers.registry` names the modules.
+
+    A module whose vendor keeps a pace also exports `default_paces(settings) -> tuple[relay.settings.Pace, ...]`: what a
+    route is held to that names no paces itself.
+    """
 
     CAPABILITIES: Capabilities
 
@@ -124,6 +130,7 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
 
     `http` returns the one pooled `aiohttp.ClientSession` of the process (made on first call), `blobs` is the blob port,
     `clock` returns aware UTC now, `credential` is a `relay.identity.Credentials`: tokens by what a route's settings say.
+    `sleep` waits so many seconds.
     """
 
     http: Any
@@ -131,6 +138,7 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
     secrets: Secrets
     clock: Any
     credential: Any
+    sleep: Any = asyncio.sleep
 
 
 type RouteSettings = Mapping[str, Any]

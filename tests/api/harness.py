@@ -1,0 +1,229 @@
+"""A whole Relay in one process: storage in memory, a clock that stands still until it is moved, and real delivery."""
+
+import base64
+import json as json_module
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast
+from urllib.parse import parse_qsl, urlsplit
+
+import msgspec
+
+from relay.api.errors import CODES
+from relay.api.http import Request
+from relay.bootstrap import Relay
+from relay.clients import Policy, Role
+from relay.errors import Unavailable
+from relay.settings import load
+from relay.storage.memory import MemoryStorage, memory_storage
+from relay.storage.ports import Blobs, Queues, Storage, Tables
+
+BASE = "https://relay.example"
+
+
+class Clock:
+    """Stands still until it is moved."""
+
+    def __init__(self) -> None:
+        self.now = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def move(self, seconds: float) -> None:
+        self.now += timedelta(seconds=seconds)
+
+    async def sleep(self, seconds: float) -> None:
+        self.move(seconds)
+
+
+class Watched:
+    """A storage port whose calls are counted, and which can be away or fail at one call."""
+
+    def __init__(self, port: object) -> None:
+        self._port = port
+        self.calls: Counter[str] = Counter()
+        self.is_away = False
+        self.fail_when: Callable[[str, int], bool] = lambda name, number: False
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        target = getattr(self._port, name)
+        if name == "stream":
+
+            async def stream(*args: Any, **kwargs: Any) -> AsyncIterator[bytes]:
+                self._note(name)
+                async for chunk in target(*args, **kwargs):
+                    yield chunk
+
+            return stream
+
+        async def call(*args: Any, **kwargs: Any) -> Any:
+            self._note(name)
+            return await target(*args, **kwargs)
+
+        return call
+
+    def _note(self, name: str) -> None:
+        self.calls[name] += 1
+        if self.is_away or self.fail_when(name, self.calls[name]):
+            raise Unavailable("away", retry_after_seconds=7)
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """A response; `headers` by names in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        """The body as JSON."""
+        return json_module.loads(self.body)
+
+    @property
+    def error(self) -> Any:
+        """The error of a refusal."""
+        return self.json["error"]
+
+    @property
+    def faults(self) -> list[tuple[str, str]]:
+        """Code and target of each detail, in order."""
+        return [(detail["code"], detail["target"]) for detail in self.error["details"]]
+
+
+class Harness:
+    """An application, its storage and its clock. Calls are made with the key of client `app` unless told otherwise."""
+
+    def __init__(self, environment: Mapping[str, str] | None = None) -> None:
+        self.clock = Clock()
+        self.memory: MemoryStorage = memory_storage(self.clock)
+        self.queues, self.tables, self.blobs = (
+            Watched(port) for port in (self.memory.queues, self.memory.tables, self.memory.blobs)
+        )
+        storage = Storage(
+            queues=cast(Queues, self.queues), tables=cast(Tables, self.tables), blobs=cast(Blobs, self.blobs)
+        )
+        self.relay = Relay(
+            load({"RELAY_PUBLIC_URL": BASE, **(environment or {})}),
+            storage,
+            clock=self.clock,
+            draw=lambda: 0.5,
+            sleep=self.clock.sleep,
+        )
+        self.keys: dict[str, str] = {}
+
+    async def start(self) -> "Harness":
+        """Create what storage needs, a client `app` and an operator `boss`."""
+        await self.relay.create_storage()
+        await self.add_client("app")
+        await self.add_client("boss", role=Role.OPERATOR)
+        return self
+
+    async def add_client(self, name: str, *, role: Role = Role.CLIENT, policy: Policy | None = None) -> None:
+        """Another client; its key is kept under its name."""
+        self.keys[name] = await self.relay.clients.create(name, role=role, policy=policy)
+
+    async def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        json: Any = None,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        client: str | None = "app",
+    ) -> Answer:
+        """Make a call, as the Functions host would hand it over. Every error answer is checked against its shape."""
+        sent = {name.lower(): value for name, value in (headers or {}).items()}
+        if client is not None:
+            sent.setdefault("authorization", f"Bearer {self.keys[client]}")
+        if json is not None:
+            body = json_module.dumps(json).encode()
+        if body is not None:
+            sent.setdefault("content-type", "application/json")
+            sent.setdefault("content-length", str(len(body)))
+        parts = urlsplit(path)
+        request = Request(
+            method=method,
+            path=parts.path,
+            url=BASE + path if path.startswith("/") else path,
+            headers=sent,
+            query=dict(parse_qsl(parts.query)),
+            body=body or b"",
+        )
+        response = await self.relay.api.handle(request)
+        answer = Answer(
+            status=response.status,
+            headers={name.lower(): value for name, value in response.headers.items()},
+            body=response.body,
+        )
+        check_error(answer, parts.path)
+        return answer
+
+    async def send(self, client: str = "app", **fields: Any) -> str:
+        """Submit a message that is fine but for `fields`; its id."""
+        answer = await self.call("POST", "/v1/messages", json=message(**fields), client=client)
+        assert answer.status == 202, answer.body
+        return str(answer.json["id"])
+
+    async def status(self, name: str, client: str = "app") -> Any:
+        """What is told about a message."""
+        answer = await self.call("GET", f"/v1/messages/{name}", client=client)
+        assert answer.status == 200, answer.body
+        return answer.json
+
+    async def deliver(self) -> int:
+        """Deliver every entry that is visible now, as the host's listeners would; how many there were."""
+        delivered = 0
+        for lane, settings in self.relay.settings.lanes.items():
+            for queue in settings.queues(lane):
+                while received := await self.memory.queues.receive(queue, most=32):
+                    for entry in received:
+                        await self.relay.delivery.deliver(queue, entry.body, is_redelivery=entry.dequeue_count > 1)
+                        await self.memory.queues.delete(queue, entry)
+                        delivered += 1
+        return delivered
+
+    async def pass_time(self, seconds: float) -> None:
+        """Move the clock, let the timer of every minute run, and deliver what is due."""
+        self.clock.move(seconds)
+        await self.relay.recovery.run()
+        await self.deliver()
+
+    @property
+    def waiting(self) -> int:
+        """Entries on all outbound queues, visible or not."""
+        queues = (queue for lane, settings in self.relay.settings.lanes.items() for queue in settings.queues(lane))
+        return sum(len(self.memory.queues.bodies(queue)) for queue in queues)
+
+
+def message(**fields: Any) -> dict[str, Any]:
+    """A message that is accepted, changed by `fields`; those that are None are left out."""
+    whole = {
+        "from": "Shop <orders@example.com>",
+        "to": "ada@example.org",
+        "subject": "Order 4711",
+        "text": "Thank you.",
+        **{name.rstrip("_"): value for name, value in fields.items()},
+    }
+    return {name: value for name, value in whole.items() if value is not None}
+
+
+def file(content: bytes = b"hello", **fields: Any) -> dict[str, Any]:
+    """An attachment, changed by `fields`."""
+    return {"name": "hello.txt", "content": base64.b64encode(content).decode(), **fields}
+
+
+def check_error(answer: Answer, path: str) -> None:
+    """Every refusal has the one shape, and only codes that are documented."""
+    if answer.status < 400 or not path.startswith("/v1") or "error" not in answer.json:
+        return
+    error = answer.error
+    assert error["code"] == answer.headers["x-ms-error-code"]
+    assert error["message"].endswith((".", "?"))
+    assert error["help"].endswith(error["code"])
+    assert error["request_id"] == answer.headers["x-ms-request-id"]
+    unknown = {error["code"], *(detail["code"] for detail in error["details"])} - CODES.keys()
+    assert not unknown
