@@ -6,12 +6,13 @@ and deleted first: a mail is there when it is listed.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Set
 from datetime import datetime
 
 import msgspec
 
 from relay import ids
+from relay.errors import NotFound
 from relay.storage.ports import Blobs
 
 CONTAINER = "inbox"
@@ -65,19 +66,29 @@ class Inbox:
 
     async def page(self, *, most: int, cursor: str | None = None) -> tuple[list[Caught], str | None]:
         """One page of mails, newest first, and the next cursor. Costs one operation and one for each mail."""
-        found, cursor = await self._blobs.list(CONTAINER, prefix=_LIST, most=most, cursor=cursor)
-        bodies = await asyncio.gather(*(self._blobs.get(CONTAINER, blob.name) for blob in found))
-        return [msgspec.json.decode(body, type=Caught) for body in bodies], cursor
+        return await self._page(most, cursor, frozenset())
 
-    async def all(self) -> AsyncIterator[Caught]:
-        """Every mail, newest first."""
+    async def all(self, *, but: Set[str] = frozenset()) -> AsyncIterator[Caught]:
+        """Every mail, newest first, except those whose names are in `but`: they are not read."""
         cursor: str | None = None
         while True:
-            mails, cursor = await self.page(most=100, cursor=cursor)
+            mails, cursor = await self._page(100, cursor, but)
             for mail in mails:
                 yield mail
             if cursor is None:
                 return
+
+    async def _page(self, most: int, cursor: str | None, but: Set[str]) -> tuple[list[Caught], str | None]:
+        found, cursor = await self._blobs.list(CONTAINER, prefix=_LIST, most=most, cursor=cursor)
+        names = [blob.name.removeprefix(_LIST).removesuffix(".json") for blob in found]
+        mails = await asyncio.gather(*(self._listed(name) for name in names if name not in but))
+        return [mail for mail in mails if mail is not None], cursor
+
+    async def _listed(self, name: str) -> Caught | None:
+        try:
+            return await self.get(name)
+        except NotFound:  # deleted since it was listed
+            return None
 
     async def get(self, name: str) -> Caught:
         """A mail by name. Raises `NotFound`."""

@@ -4,6 +4,7 @@ Every rule that a request breaks is named, all at once: what the policy forbids 
 """
 
 import ipaddress
+import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
@@ -28,6 +29,8 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 
 
 DEFAULT_LANE = "transactional"
+_TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+"""W3C Trace Context, section 3.2; what a caller sends otherwise is not stored."""
 
 
 def decide(
@@ -57,7 +60,7 @@ def decide(
         delivery=draft.delivery or policy.delivery,
         send_at=draft.send_at if draft.send_at and draft.send_at > now else None,
         route=draft.route,
-        traceparent=traceparent,
+        traceparent=traceparent if traceparent and _TRACEPARENT.fullmatch(traceparent) else None,
         features=tuple(sorted(carriage.needs(message))),
     )
     legs = routing.legs(settings, submission, message, lane, carries)
@@ -69,14 +72,23 @@ def decide(
 
 
 def may_call_from(policy: Policy, address: str) -> bool:
-    """Whether the policy's IP ranges admit a caller's address; an unreadable address is admitted by no range."""
+    """Whether the policy's IP ranges admit a caller's address; an unreadable address is in no range, and nobody in an unreadable one."""
     if not policy.ip_ranges:
         return True
     try:
         caller = ipaddress.ip_address(address)
     except ValueError:
         return False
-    return any(caller in ipaddress.ip_network(block, strict=False) for block in policy.ip_ranges)
+    if caller.version == 6 and caller.ipv4_mapped is not None:
+        caller = caller.ipv4_mapped
+    return any(caller in network for network in map(_network, policy.ip_ranges) if network is not None)
+
+
+def _network(block: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
+    try:
+        return ipaddress.ip_network(block, strict=False)
+    except ValueError:
+        return None
 
 
 def _raise_if(status: int, code: str, message: str, problems: Sequence[Problem]) -> None:
@@ -122,10 +134,16 @@ def _forbidden(draft: Draft, lane: str, size: int, policy: Policy) -> list[Probl
         text = f"The message has {size} bytes on the wire; this client may send {policy.max_bytes} (policy: max_bytes)."
         forbid("message_too_large", "$", text)
     for number, attachment in enumerate(message.attachments):
-        if any(fnmatchcase(attachment.name.lower(), pattern.lower()) for pattern in policy.refused_attachments):
+        if _is_refused(attachment.name, policy):
             text = "Attachments of this type are refused (policy: refused_attachments)."
             forbid("attachment_not_allowed", f"attachments[{number}].name", text)
     return found
+
+
+def _is_refused(name: str, policy: Policy) -> bool:
+    # Windows takes no notice of dots and spaces at the end of a name.
+    name = name.rstrip(". ").lower()
+    return any(fnmatchcase(name, pattern.lower()) for pattern in policy.refused_attachments)
 
 
 def _admits(patterns: Sequence[str], address: Address) -> bool:

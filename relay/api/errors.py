@@ -8,11 +8,20 @@ HELP = "docs/errors.md#"
 """Where each code is explained; the code follows."""
 
 CODES = {
+    # who calls what
+    "unauthenticated": "The request has no key, or one that is not known, was removed or has expired.",
+    "address_not_allowed": "The client may not call from this IP address.",
+    "operators_only": "Only an operator's key opens this address.",
+    "not_found": "There is nothing at this address, or it was purged.",
+    "method_not_allowed": "The address does not take this method; `Allow` lists those it takes.",
+    "message_not_found": "There is no message of this id for this client, or it was purged.",
+    "mail_not_found": "No such mail came into the inbox in time.",
     # the request as a whole
     "invalid_request": "One or more fields are wrong; `details` names each of them.",
     "malformed_json": "The body is not JSON; the message says at which line and column.",
     "unsupported_media_type": "The Content-Type is not one that this address reads.",
     "empty_body": "The request has no body.",
+    "length_required": "The body came in chunks, without a Content-Length, and so did not reach the relay.",
     "message_too_large": "The message, or the body that carries it, has more bytes than may be sent.",
     # a field
     "required": "A field that must be there is missing or empty.",
@@ -45,7 +54,6 @@ CODES = {
     "invalid_content_id": "The content id has characters that a `cid:` link cannot have, or is there twice.",
     "invalid_tag": "The tag has characters that tags do not have, or is there twice.",
     "invalid_time": "The time is neither ISO 8601 with an offset nor whole seconds since 1970.",
-    "invalid_message": "The body is not an RFC 5322 message.",
     # what the relay does not have, or the client may not use
     "unknown_lane": "There is no such lane.",
     "unknown_route": "There is no such route.",
@@ -56,12 +64,17 @@ CODES = {
     "route_not_allowed": "The client may not ask for this route.",
     "attachment_not_allowed": "The client may not send attachments of this type.",
     "not_carriable": "No configured route can carry this message to all its recipients.",
+    # what is no longer possible
+    "not_cancellable": "Nothing of the message waits any more: it is being sent, or it has ended.",
+    "not_cancellable_yet": "The message is on the queue and may be sent at any moment; repeat after Retry-After.",
     # the same request twice
+    "invalid_idempotency_key": "The Idempotency-Key is not 1 to 255 printable ASCII characters.",
     "idempotency_key_reused": "The Idempotency-Key was used with another payload.",
     "idempotency_key_in_use": "A request with this Idempotency-Key is still under way.",
     # try again
     "busy": "This instance holds as many submissions as it may; repeat after Retry-After.",
-    "storage_unavailable": "The message could not be stored and was not accepted; repeat after Retry-After.",
+    "storage_unavailable": "Storage did not answer, so nothing was done or accepted; repeat after Retry-After.",
+    "internal_error": "Relay failed on this request: a bug. Its log has the trace under `request_id`.",
 }
 """Every code of an error answer or of one of its details, with its meaning."""
 

@@ -89,7 +89,7 @@ def read_expiry(value: Any, faults: Faults, limits: Limits) -> int | None:
         return None
     least, most = limits.min_expires_in_seconds, limits.max_expires_in_seconds
     if not least <= value <= most:
-        faults.add("out_of_range", "expires_in_seconds", f"This is {value}; it must be from {least} to {most} seconds.")
+        faults.add("out_of_range", "expires_in_seconds", f"This must be from {least} to {most} seconds.")
     return value
 
 

@@ -1,9 +1,9 @@
 """The local inbox over HTTP, made to serve other projects' tests as their mail catcher."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from email import message_from_bytes
-from email.message import EmailMessage
+from email.message import MIMEPart
 from email.policy import default as mail_policy
 from typing import Any
 from urllib.parse import quote
@@ -37,10 +37,12 @@ async def wait(call: Call) -> Response:
     """GET /v1/inbox/wait: the newest mail that the filters admit, as soon as there is one; 404 after `timeout` seconds."""
     wanted = _filter(call)
     until = call.relay.clock() + timedelta(seconds=_number(call, "timeout", 10, 0, MAX_WAIT_SECONDS))
+    passed_over: set[str] = set()
     while True:
-        async for mail in call.relay.inbox.all():
+        async for mail in call.relay.inbox.all(but=passed_over):
             if wanted(mail):
                 return json_response(await _whole(call, mail))
+            passed_over.add(mail.name)
         if call.relay.clock() >= until:
             raise Refusal(404, "mail_not_found", "No such mail came in time. `timeout` (60 at most) waits longer.")
         await call.relay.sleep(POLL_SECONDS)
@@ -107,25 +109,51 @@ async def _whole(call: Call, mail: Caught) -> dict[str, Any]:
     text, html = parsed.get_body(("plain",)), parsed.get_body(("html",))
     return {
         **_summary(mail),
-        "headers": [{"name": name, "value": str(value)} for name, value in parsed.items()],
-        "text": None if text is None else text.get_content(),
-        "html": None if html is None else html.get_content(),
-        "attachments": [_file(part) for part in parsed.walk() if _is_file(part, text, html)],
+        "headers": [{"name": _shown(name), "value": _shown(str(value))} for name, value in parsed.items()],
+        "text": None if text is None else _text(text),
+        "html": None if html is None else _text(html),
+        "attachments": [_file(part) for part in _leaves(parsed) if part is not text and part is not html],
     }
 
 
-def _is_file(part: EmailMessage, *bodies: Any) -> bool:
-    return not part.is_multipart() and all(part is not body for body in bodies)
+def _leaves(part: MIMEPart) -> Iterator[MIMEPart]:
+    """The parts that have a content of their own; a message within the message is one of them."""
+    if part.get_content_maintype() != "multipart":
+        yield part
+        return
+    for inner in part.iter_parts():
+        yield from _leaves(inner)
 
 
-def _file(part: EmailMessage) -> dict[str, Any]:
+def _text(part: MIMEPart) -> str:
+    """A part's text; what its charset does not explain becomes U+FFFD."""
+    content = _content(part)
+    try:
+        return content.decode(part.get_content_charset("utf-8"), "replace")
+    except LookupError:
+        return content.decode("latin-1")
+
+
+def _content(part: MIMEPart) -> bytes:
+    if part.is_multipart():  # message/rfc822: what it holds is a message again
+        return b"".join(inner.as_bytes() for inner in part.iter_parts())
     content = part.get_payload(decode=True)
+    return content if isinstance(content, bytes) else b""
+
+
+def _shown(text: str) -> str:
+    """Text that JSON can carry: bytes that were no ASCII in a header become `?`."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def _file(part: MIMEPart) -> dict[str, Any]:
+    name, content_id = part.get_filename(), part.get("Content-ID")
     return {
-        "name": part.get_filename(),
+        "name": None if name is None else _shown(name),
         "type": part.get_content_type(),
         "disposition": part.get_content_disposition(),
-        "content_id": part.get("Content-ID"),
-        "content": content if isinstance(content, bytes) else b"",
+        "content_id": None if content_id is None else _shown(str(content_id)),
+        "content": _content(part),
     }
 
 

@@ -5,6 +5,7 @@ what it reads more liberally than the RFC (NaN, repeated names, halves of surrog
 """
 
 import json
+import math
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -109,7 +110,7 @@ def _decode(text: str, faults: Faults) -> Any:
         place = f"line {error.lineno}, column {error.colno}"
         raise _refusal("malformed_json", f"The body is not JSON at {place}: {hint}.") from error
     except _NotFinite as error:
-        raise _refusal("malformed_json", f"The body is not JSON: {error} is not a JSON number.") from error
+        raise _refusal("malformed_json", f"The body has {error}, which is no number that can be kept.") from error
     except ValueError as error:  # more digits than Python turns into an integer
         raise _refusal("malformed_json", "The body has a number with thousands of digits.") from error
 
@@ -129,7 +130,14 @@ def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return members
 
 
-_decoder = json.JSONDecoder(object_pairs_hook=_members, parse_constant=_not_finite)
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if not math.isfinite(number):
+        raise _NotFinite("a number of more than 308 digits")
+    return number
+
+
+_decoder = json.JSONDecoder(object_pairs_hook=_members, parse_constant=_not_finite, parse_float=_finite)
 
 
 def _decode_repeated(text: str, faults: Faults) -> Any:

@@ -9,6 +9,7 @@ from relay import carriage, idempotency, ids, policy
 from relay.accept import Accepted
 from relay.api.answers import status_body
 from relay.api.app import Call
+from relay.api.bodies import check_length
 from relay.api.drafts import Draft, Limits
 from relay.api.http import Response, json_response
 from relay.api.parse import parse_message
@@ -23,7 +24,7 @@ MOVING_RETRY_SECONDS = 2
 
 async def send(call: Call) -> Response:
     """POST /v1/messages: 202 once the message is durable."""
-    check_length(call)
+    check_length(call.request)
     limits = Limits(max_message_bytes=call.relay.settings.max_message_bytes)
     draft = parse_message(
         call.request.body,
@@ -80,15 +81,6 @@ async def cancel(call: Call) -> Response:
             409, "not_cancellable", "Nothing of this message waits any more: it is being sent, or it has ended."
         )
     return json_response({"id": str(name), "state": str(State.CANCELLED)})
-
-
-def check_length(call: Call) -> None:
-    """Refuse a body that the host cannot hand on (it drops chunked ones), before it is missed."""
-    headers = call.request.headers
-    if not call.request.body and "chunked" in headers.get("transfer-encoding", "").lower():
-        raise Refusal(
-            411, "length_required", "Send the body with a Content-Length: a chunked body does not reach the relay."
-        )
 
 
 def decide(call: Call, draft: Draft) -> Verdict:

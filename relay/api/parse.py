@@ -104,7 +104,7 @@ def _check_twice(everybody: Sequence[Located], faults: Faults) -> None:
 
 def _names_somebody(value: Any) -> bool:
     """Whether a field says anything at all: then its own fault is told, not that nobody is named."""
-    return value is not None and value not in ("", [])
+    return bool(value.strip(" \t\r\n,;")) if isinstance(value, str) else value is not None and value != []
 
 
 def _addresses(people: Sequence[Located]) -> tuple[Address, ...]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from typing import Any
+from urllib.parse import unquote
 
 import msgspec
 
@@ -62,5 +63,5 @@ def _walk(node: dict[str, Any], segments: Sequence[str], values: dict[str, str])
         if name.startswith("*"):
             values[name[1:]] = "/".join(segments[at:])
             return node
-        values[name] = segment
+        values[name] = unquote(segment)
     return node

@@ -1,5 +1,6 @@
 """Names and types of a request's fields, checked by pydantic and told in our words."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
@@ -10,6 +11,10 @@ from pydantic_core import ErrorDetails
 from relay.api import schemas
 from relay.api.faults import Faults, path, printable
 
+_MAX_ELEMENTS = 2_000
+"""Elements of a list or members of an object that are looked at: more than any field may have."""
+_BOUNDED_DEPTH = 5
+"""How deep a shape goes: a field, its elements, their members."""
 _MAX_SUGGESTIONS = 20
 """Unknown names that are compared with the known ones; the comparison is slow."""
 _KINDS: dict[type[object], str] = {
@@ -71,7 +76,7 @@ _ELSEWHERE_IN_ADDRESSES = {"address": "email", "emailaddress": "email", "display
 def check_shape(value: object, model: type[BaseModel], faults: Faults) -> None:
     """Note everything that `model` does not admit: unknown, missing and wrongly typed fields."""
     try:
-        model.__pydantic_validator__.validate_python(value)
+        model.__pydantic_validator__.validate_python(_bounded(value))
     except ValidationError as error:
         unknown = 0
         for detail in error.errors(include_url=False):
@@ -82,6 +87,16 @@ def check_shape(value: object, model: type[BaseModel], faults: Faults) -> None:
 def kind(value: object) -> str:
     """What a JSON value is, in words."""
     return _KINDS.get(type(value), "another type")
+
+
+def _bounded(value: object, depth: int = _BOUNDED_DEPTH) -> object:
+    """The value without what no field has room for, so that a million wrong elements are not a million errors."""
+    if depth and isinstance(value, dict):
+        members = itertools.islice(value.items(), _MAX_ELEMENTS)
+        return {name: _bounded(each, depth - 1) for name, each in members}
+    if depth and isinstance(value, list):
+        return [_bounded(each, depth - 1) for each in value[:_MAX_ELEMENTS]]
+    return value
 
 
 def _note(detail: ErrorDetails, model: type[BaseModel], faults: Faults, *, suggest: bool) -> None:

@@ -1,5 +1,6 @@
 """A whole Relay in one process: storage in memory, a clock that stands still until it is moved, and real delivery."""
 
+import asyncio
 import base64
 import json as json_module
 from collections import Counter
@@ -39,13 +40,18 @@ class Clock:
 
 
 class Watched:
-    """A storage port whose calls are counted, and which can be away or fail at one call."""
+    """A storage port whose calls are counted, and which can be away or wait at a gate.
+
+    `failing` names methods that fail, `most` how many calls of a method succeed.
+    """
 
     def __init__(self, port: object) -> None:
         self._port = port
         self.calls: Counter[str] = Counter()
         self.is_away = False
-        self.fail_when: Callable[[str, int], bool] = lambda name, number: False
+        self.gate: asyncio.Event | None = None
+        self.failing: frozenset[str] = frozenset()
+        self.most: dict[str, int] = {}
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         target = getattr(self._port, name)
@@ -60,13 +66,15 @@ class Watched:
 
         async def call(*args: Any, **kwargs: Any) -> Any:
             self._note(name)
+            if self.gate is not None:
+                await self.gate.wait()
             return await target(*args, **kwargs)
 
         return call
 
     def _note(self, name: str) -> None:
         self.calls[name] += 1
-        if self.is_away or self.fail_when(name, self.calls[name]):
+        if self.is_away or name in self.failing or self.calls[name] > self.most.get(name, self.calls[name]):
             raise Unavailable("away", retry_after_seconds=7)
 
 

@@ -1,0 +1,248 @@
+"""Every code of an error answer: each can be met, each is documented, and nothing else is ever said."""
+
+import ast
+import asyncio
+import re
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from relay.api.app import Api, Call, Operation
+from relay.api.errors import CODES
+from relay.api.http import Request, Response
+from relay.clients import Policy
+from relay.outcomes import CAUSES
+from tests.api.harness import Answer, Harness, file, message
+
+ROOT = Path(__file__).parent.parent.parent
+
+type Provoke = Callable[[Harness], Awaitable[Answer]]
+
+
+def fields(**values: Any) -> Provoke:
+    """A message with these fields."""
+
+    async def provoke(relay: Harness) -> Answer:
+        return await relay.call("POST", "/v1/messages", json=message(**values))
+
+    return provoke
+
+
+def request(method: str, path: str, **options: Any) -> Provoke:
+    """Any other call."""
+
+    async def provoke(relay: Harness) -> Answer:
+        return await relay.call(method, path, **options)
+
+    return provoke
+
+
+def under(policy: Policy, **values: Any) -> Provoke:
+    """A message of a client with this policy."""
+
+    async def provoke(relay: Harness) -> Answer:
+        await relay.add_client("limited", policy=policy)
+        return await relay.call("POST", "/v1/messages", json=message(**values), client="limited")
+
+    return provoke
+
+
+def keyed(*payloads: dict[str, Any], key: str = "k") -> Provoke:
+    """Messages under the same Idempotency-Key."""
+
+    async def provoke(relay: Harness) -> Answer:
+        for payload in payloads:
+            answer = await relay.call("POST", "/v1/messages", json=payload, headers={"Idempotency-Key": key})
+        return answer
+
+    return provoke
+
+
+async def key_in_use(relay: Harness) -> Answer:
+    relay.queues.is_away = True
+    relay.tables.failing = frozenset(("merge",))  # so that the reservation cannot be given back
+    await keyed(message())(relay)
+    relay.queues.is_away = False
+    return await keyed(message())(relay)
+
+
+async def busy(relay: Harness) -> Answer:
+    harness = await Harness({"RELAY_MAX_WAITING_MESSAGES": "32"}).start()
+    harness.queues.gate = asyncio.Event()
+    calls = [asyncio.create_task(harness.call("POST", "/v1/messages", json=message())) for _ in range(80)]
+    [first, *_], _ = await asyncio.wait(calls, return_when=asyncio.FIRST_COMPLETED)
+    harness.queues.gate.set()
+    answers = await asyncio.gather(*calls)
+    assert [answer.status for answer in answers].count(202) == 32
+    assert harness.waiting == 1
+    return first.result()
+
+
+async def storage_unavailable(relay: Harness) -> Answer:
+    relay.queues.is_away = True
+    return await relay.call("POST", "/v1/messages", json=message())
+
+
+async def sent_already(relay: Harness) -> Answer:
+    name = await relay.send()
+    await relay.deliver()
+    return await relay.call("DELETE", f"/v1/messages/{name}")
+
+
+async def queued_still(relay: Harness) -> Answer:
+    return await relay.call("DELETE", f"/v1/messages/{await relay.send()}")
+
+
+async def bug(relay: Harness) -> Answer:
+    async def broken(call: Call) -> Response:
+        raise ZeroDivisionError
+
+    operation = Operation(name="Broken", method="GET", path="/v1/broken", load=lambda: broken, role=None)
+    response = await Api(relay.relay, (operation,)).handle(Request(method="GET", path="/v1/broken"))
+    headers = {name.lower(): value for name, value in response.headers.items()}
+    return Answer(status=response.status, headers=headers, body=response.body)
+
+
+async def too_large(relay: Harness) -> Answer:
+    harness = await Harness({"RELAY_MAX_MESSAGE_BYTES": "10000"}).start()
+    return await harness.call("POST", "/v1/messages", json=message(text="x" * 10_000))
+
+
+DEEP: Any = {}
+for _ in range(20):
+    DEEP = {"a": DEEP}
+
+PROVOKED: dict[str, tuple[int, Provoke]] = {
+    "unauthenticated": (401, request("GET", "/v1/inbox", client=None)),
+    "address_not_allowed": (403, under(Policy(ip_ranges=("10.0.0.0/8",)))),
+    "operators_only": (403, request("GET", "/v1/deadletters")),
+    "not_found": (404, request("GET", "/v1/nowhere")),
+    "method_not_allowed": (405, request("PUT", "/v1/messages")),
+    "message_not_found": (404, request("GET", "/v1/messages/msg_x")),
+    "mail_not_found": (404, request("GET", "/v1/inbox/wait?timeout=1")),
+    "invalid_request": (400, fields(subject=None, text=None)),
+    "malformed_json": (400, request("POST", "/v1/messages", body=b'{"from": ')),
+    "unsupported_media_type": (
+        415,
+        request("POST", "/v1/messages", body=b"<mail/>", headers={"Content-Type": "text/xml"}),
+    ),
+    "empty_body": (400, request("POST", "/v1/messages", body=b" ")),
+    "length_required": (411, request("POST", "/v1/messages", headers={"Transfer-Encoding": "chunked"})),
+    "message_too_large": (413, too_large),
+    "required": (400, fields(subject=None)),
+    "unknown_field": (400, fields(subjet="x")),
+    "duplicate_key": (400, request("POST", "/v1/messages", body=b'{"from": "a@b.example", "from": "c@d.example"}')),
+    "wrong_type": (400, fields(subject=5)),
+    "invalid_choice": (400, fields(delivery="sometimes")),
+    "invalid_text": (400, fields(subject="a\r\nBcc: b@example.com")),
+    "invalid_value": (400, fields(lane="!")),
+    "too_long": (400, fields(subject="x" * 999)),
+    "too_many": (400, fields(tags=[f"tag{number}" for number in range(11)])),
+    "too_deep": (400, fields(options={"sendgrid": DEEP})),
+    "too_large": (400, fields(metadata={f"key{number}": "x" * 490 for number in range(20)})),
+    "out_of_range": (400, fields(expires_in_seconds=1)),
+    "not_applicable": (400, fields(variables={"name": "Ada"})),
+    "too_many_problems": (400, fields(to=["nobody"] * 1000, subject=None)),
+    "invalid_address": (400, fields(to="nobody")),
+    "no_recipients": (400, fields(to=None)),
+    "too_many_recipients": (400, fields(to=[f"a{number}@example.com" for number in range(1001)])),
+    "duplicate_recipient": (400, fields(to="ada@example.com", bcc="ADA@example.com")),
+    "no_content": (400, fields(text=None)),
+    "invalid_header_name": (400, fields(headers={"X Order": "1"})),
+    "forbidden_header": (400, fields(headers={"Bcc": "b@example.com"})),
+    "duplicate_header": (400, fields(headers={"X-A": "1", "x-a": "2"})),
+    "invalid_base64": (400, fields(attachments=[{"name": "a.txt", "content": "a-b_"}])),
+    "invalid_file_name": (400, fields(attachments=[file(name="../a.txt")])),
+    "invalid_media_type": (400, fields(attachments=[file(type="text")])),
+    "invalid_content_id": (400, fields(attachments=[file(content_id="a b")])),
+    "invalid_tag": (400, fields(tags=["ä"])),
+    "invalid_time": (400, fields(send_at="tomorrow")),
+    "unknown_lane": (400, fields(lane="slow")),
+    "unknown_route": (400, fields(route="pigeon")),
+    "forbidden": (403, under(Policy(senders=("*@other.example",)))),
+    "sender_not_allowed": (403, under(Policy(senders=("*@other.example",)))),
+    "recipient_not_allowed": (403, under(Policy(recipients=("*@example.com",)))),
+    "lane_not_allowed": (403, under(Policy(lanes=("bulk",)), lane="transactional")),
+    "route_not_allowed": (403, under(Policy(routes=("other",)), route="capture")),
+    "attachment_not_allowed": (403, fields(attachments=[file(name="setup.exe. ")])),
+    "not_carriable": (422, fields(options={"sendgrid": {}})),
+    "not_cancellable": (409, sent_already),
+    "not_cancellable_yet": (409, queued_still),
+    "invalid_idempotency_key": (400, keyed(message(), key="ä")),
+    "idempotency_key_reused": (422, keyed(message(), message(subject="other"))),
+    "idempotency_key_in_use": (409, key_in_use),
+    "busy": (503, busy),
+    "storage_unavailable": (503, storage_unavailable),
+    "internal_error": (500, bug),
+}
+
+
+@pytest.mark.parametrize("code", PROVOKED)
+async def test_each_code_can_be_met(relay: Harness, code: str) -> None:
+    status, provoke = PROVOKED[code]
+    answer = await provoke(relay)
+    assert answer.status == status, answer.body
+    said = {answer.error["code"], *(detail["code"] for detail in answer.error["details"])}
+    assert code in said
+    if status in (409, 503) and code not in ("not_cancellable",):
+        assert int(answer.headers["retry-after"]) >= 1
+
+
+def test_every_code_is_among_them() -> None:
+    assert CODES.keys() == PROVOKED.keys()
+
+
+def codes_in_source() -> set[str]:
+    """Every code that a `Refusal`, a `Problem` or a noted fault is made with in the application's source."""
+    found: set[str] = set()
+    for path in (ROOT / "relay").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call):
+                found |= set(_codes_of(node))
+    return found
+
+
+def _codes_of(node: ast.Call) -> list[str]:
+    name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+    keyword = [each.value for each in node.keywords if each.arg == "code"]
+    position = {"Refusal": 1, "add": 0, "forbid": 0, "Unreadable": 0, "_refusal": 0, "_invalid": 0}.get(name)
+    if name == "Problem":
+        chosen = keyword
+    elif position is not None and len(node.args) > position and (name != "add" or _is_faults(node.func)):
+        chosen = [node.args[position]]
+    else:
+        return []
+    return [each.value for each in chosen if isinstance(each, ast.Constant) and isinstance(each.value, str)]
+
+
+def _is_faults(function: ast.expr) -> bool:
+    return isinstance(function, ast.Attribute) and "faults" in ast.unparse(function.value)
+
+
+def test_nothing_is_said_that_is_not_a_code() -> None:
+    found = codes_in_source()
+    assert {"invalid_address", "too_deep", "sender_not_allowed", "storage_unavailable"} <= found
+    assert found <= CODES.keys()
+
+
+def documented() -> dict[str, str]:
+    """Every code of docs/errors.md with what stands below it."""
+    text = (ROOT / "docs" / "errors.md").read_text().partition("\n## Causes")[0]
+    sections = re.split(r"^### (\w+)\n", text, flags=re.MULTILINE)
+    return dict(zip(sections[1::2], sections[2::2], strict=True))
+
+
+def test_the_documentation_explains_each_code() -> None:
+    explained = documented()
+    assert explained.keys() == CODES.keys()
+    for code, text in explained.items():
+        assert text.strip().startswith(CODES[code]), code
+        assert len(text.strip()) > len(CODES[code]) + 20, f"{code}: what is to be done?"
+
+
+def test_the_documentation_explains_each_cause() -> None:
+    table = (ROOT / "docs" / "errors.md").read_text().partition("\n## Causes")[2]
+    rows = dict(re.findall(r"^\| `(\w+)` \| ([^|]+) \|", table, flags=re.MULTILINE))
+    assert {code: text.strip() for code, text in rows.items()} == CAUSES
