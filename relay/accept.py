@@ -3,7 +3,8 @@
 Content that does not fit an entry goes into a blob first (claim check). The put itself is shared (`relay.group_commit`).
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 
 import msgspec
@@ -42,16 +43,18 @@ class Acceptance:
         self._settings = settings
         self._blobs = blobs
         self._clock = clock
+        self._held_messages = 0
+        self._held_bytes = 0
         self._commits: Mapping[str, GroupCommit] = {
             name: GroupCommit(queues, name, lane.queues(name), new_batch) for name, lane in settings.lanes.items()
         }
 
     async def accept(self, client: Client, lane: str, submission: Submission) -> Accepted:
         """Make one message durable. Raises `Refusal` (503) when storage is away or too much waits already."""
-        self._check_room()
         try:
-            encoded = await self._encode(submission)
-            name = await self._commits[lane].put(encoded, client.mac_key)
+            with self._room([submission]):
+                encoded = await self._encode(submission)
+                name = await self._commits[lane].put(encoded, client.mac_key)
         except StorageError as error:
             raise unavailable(error) from error
         return _accepted(name, submission, client, lane)
@@ -60,10 +63,10 @@ class Acceptance:
         self, client: Client, lane: str, submissions: Sequence[Submission], batch: str
     ) -> list[Accepted]:
         """Make messages durable under a batch id chosen before, so that the same call again changes nothing."""
-        self._check_room()
         try:
-            encoded = [await self._encode(submission) for submission in submissions]
-            names = await self._commits[lane].put_alone(batch, encoded, client.mac_key)
+            with self._room(submissions):
+                encoded = [await self._encode(submission) for submission in submissions]
+                names = await self._commits[lane].put_alone(batch, encoded, client.mac_key)
         except StorageError as error:
             raise unavailable(error) from error
         pairs = zip(names, submissions, strict=True)
@@ -81,16 +84,28 @@ class Acceptance:
             encoded = wire.encode_submission(msgspec.structs.replace(claimed, message=None))
         return encoded
 
-    def _check_room(self) -> None:
-        messages = sum(commit.held_messages for commit in self._commits.values())
-        held = sum(commit.held_bytes for commit in self._commits.values())
-        if messages >= self._settings.max_waiting_messages or held >= self._settings.max_waiting_bytes:
+    @contextmanager
+    def _room(self, submissions: Sequence[Submission]) -> Iterator[None]:
+        """Room for these until storage has them. Raises `Refusal`; one request alone always finds room."""
+        messages, size = len(submissions), sum(submission.size for submission in submissions)
+        is_full = (
+            self._held_messages + messages > self._settings.max_waiting_messages
+            or self._held_bytes + size > self._settings.max_waiting_bytes
+        )
+        if is_full and self._held_messages:
             raise Refusal(
                 503,
                 "busy",
                 "This instance holds as many submissions as it may until storage has taken them. Repeat the request.",
                 headers={"Retry-After": "1"},
             )
+        self._held_messages += messages
+        self._held_bytes += size
+        try:
+            yield
+        finally:
+            self._held_messages -= messages
+            self._held_bytes -= size
 
 
 def unavailable(error: StorageError) -> Refusal:

@@ -6,6 +6,7 @@ told and nothing is claimed. See docs/decisions/0004-group-commit.md.
 """
 
 import asyncio
+import copy
 import itertools
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -25,7 +26,7 @@ class _Waiting(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 
 
 class GroupCommit:
-    """Puts submissions of one lane on its queues, sharing entries. Holds a bounded amount in memory."""
+    """Puts submissions of one lane on its queues, sharing entries. How many may wait here, `relay.accept` decides."""
 
     def __init__(self, queues: Queues, lane: str, names: Sequence[str], new_batch: Callable[[], str]) -> None:
         self._queues = queues
@@ -34,27 +35,20 @@ class GroupCommit:
         self._new_batch = new_batch
         self._waiting: deque[_Waiting] = deque()
         self._putting: asyncio.Task[None] | None = None
-        self.held_bytes = 0
-
-    @property
-    def held_messages(self) -> int:
-        """Submissions that wait for their put to begin."""
-        return len(self._waiting)
 
     async def put(self, encoded: bytes, mac_key: bytes) -> str:
-        """Make an encoded submission durable; its message id. Raises `StorageError`: then nothing is claimed."""
+        """Make an encoded submission durable; its message id. Raises `StorageError`: then nothing is claimed.
+
+        A caller that is cancelled before its put begins has submitted nothing.
+        """
         weight = wire.weight(encoded)
         waiting = _Waiting(
             encoded=encoded, weight=weight, mac_key=mac_key, named=asyncio.get_running_loop().create_future()
         )
         self._waiting.append(waiting)
-        self.held_bytes += len(encoded)
         if self._putting is None:
             self._putting = asyncio.create_task(self._put_all())
-        try:
-            return await waiting.named
-        finally:
-            self.held_bytes -= len(encoded)
+        return await waiting.named
 
     async def put_alone(self, batch: str, encoded: Sequence[bytes], mac_key: bytes) -> list[str]:
         """Make submissions durable under batch ids that follow from `batch`, so that a repetition is recognised.
@@ -62,8 +56,9 @@ class GroupCommit:
         Returns their message ids, in order. Raises `StorageError`; a repetition with the same arguments is safe.
         """
         names: list[str] = []
-        for number, group in enumerate(_groups(encoded)):
-            part = ids.derived_batch(batch, number)
+        for group in _groups(encoded):
+            is_whole = len(group) == len(encoded)
+            part = batch if is_whole else ids.derived_batch(batch, len(names), len(group))
             macs = [ids.mac(mac_key, part, index) for index in range(len(group))]
             await self._queues.put(next(self._names), wire.join_batch(part, self._lane, macs, group))
             names += [str(ids.MessageId(batch=part, index=index, mac=mac)) for index, mac in enumerate(macs)]
@@ -75,23 +70,34 @@ class GroupCommit:
                 # Lets everything that arrived in this turn of the loop share the entry.
                 await asyncio.sleep(0)
                 taken = self._take()
-                try:
-                    names = await self._put_one(taken)
-                except StorageError as error:
-                    # What waits would wait for the same storage: it is told at once instead of one time-out later.
-                    self._refuse([*taken, *self._waiting], error)
-                    self._waiting.clear()
-                else:
-                    for waiting, name in zip(taken, names, strict=True):
-                        if not waiting.named.done():
-                            waiting.named.set_result(name)
+                if taken:
+                    await self._put_shared(taken)
         finally:
             self._putting = None
+
+    async def _put_shared(self, taken: Sequence[_Waiting]) -> None:
+        """Put one entry and tell everybody in it what came of it."""
+        try:
+            names = await self._put_one(taken)
+        except StorageError as error:
+            # What waits would wait for the same storage: it is told at once instead of one time-out later.
+            _refuse([*taken, *self._waiting], error)
+            self._waiting.clear()
+        except Exception as error:
+            # A bug: nobody may wait for ever for an answer to it.
+            _refuse(taken, error)
+        else:
+            for waiting, name in zip(taken, names, strict=True):
+                if not waiting.named.done():
+                    waiting.named.set_result(name)
 
     def _take(self) -> list[_Waiting]:
         taken: list[_Waiting] = []
         room = wire.MAX_ENTRY_BYTES - wire.entry_overhead(0)
         while self._waiting and len(taken) < wire.MAX_BATCH_MESSAGES:
+            if self._waiting[0].named.cancelled():
+                self._waiting.popleft()
+                continue
             room -= self._waiting[0].weight + wire.entry_overhead(1) - wire.entry_overhead(0)
             if taken and room < 0:
                 break
@@ -105,10 +111,12 @@ class GroupCommit:
         await self._queues.put(next(self._names), body)
         return [str(ids.MessageId(batch=batch, index=index, mac=mac)) for index, mac in enumerate(macs)]
 
-    def _refuse(self, refused: Sequence[_Waiting], error: StorageError) -> None:
-        for waiting in refused:
-            if not waiting.named.done():
-                waiting.named.set_exception(type(error)(str(error)))
+
+def _refuse(refused: Sequence[_Waiting], error: Exception) -> None:
+    for waiting in refused:
+        if not waiting.named.done():
+            # To each its own: an exception that several tasks raise collects the traces of all.
+            waiting.named.set_exception(copy.copy(error))
 
 
 def _groups(encoded: Sequence[bytes]) -> Iterator[list[bytes]]:

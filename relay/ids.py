@@ -7,13 +7,17 @@ acceptance needs exactly one write.
 """
 
 import base64
+import hashlib
 import hmac
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 
 PREFIX = "msg_"
 _MAC_BYTES = 8
+_TIME_AND_VARIANT = 17
+"""Leading digits of a UUIDv7 that hold its time, version and variant."""
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class MessageId(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,9 +39,14 @@ def new_batch_id() -> str:
     return uuid_utils.uuid7().hex
 
 
-def derived_batch(batch: str, number: int) -> str:
-    """The name of the `number`-th batch (0 to 4095) of a request that was given one name; the 0th is the name itself."""
-    return f"{batch[:-3]}{int(batch[-3:], 16) ^ number:03x}"
+def derived_batch(batch: str, first: int, count: int) -> str:
+    """The name of the batch with `count` messages from the `first` on, of a request that was given one name.
+
+    It follows from these three alone: a repetition that cuts the request at other places makes other names, so that no
+    batch is ever taken for one with other messages.
+    """
+    digest = hashlib.sha256(f"{batch}/{first}/{count}".encode()).hexdigest()
+    return batch[:_TIME_AND_VARIANT] + digest[_TIME_AND_VARIANT:32]
 
 
 def mac(key: bytes, batch: str, index: int) -> str:
@@ -60,12 +69,12 @@ def belongs_to(name: MessageId, key: bytes) -> bool:
 
 def created_at(batch: str) -> datetime:
     """When the batch name was made, to the millisecond (the first 48 bits of a UUIDv7)."""
-    return datetime.fromtimestamp(int(batch[:12], 16) / 1000, UTC)
+    return _EPOCH + timedelta(milliseconds=int(batch[:12], 16))
 
 
 def batch_floor(at: datetime) -> str:
     """The smallest batch name of a moment: the bound of a time range."""
-    return f"{max(0, int(at.timestamp() * 1000)):012x}" + "0" * 20
+    return f"{max(0, (at - _EPOCH) // timedelta(milliseconds=1)):012x}" + "0" * 20
 
 
 def shard(batch: str) -> str:

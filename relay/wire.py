@@ -9,6 +9,7 @@ version; every version ever written stays readable, and its sample stays in test
 """
 
 from collections.abc import Sequence
+from typing import Annotated
 
 import msgspec
 
@@ -23,13 +24,20 @@ MAX_INLINE_BYTES = 48_000
 """A submission heavier than this travels by blob (claim check)."""
 
 
+type _BatchName = Annotated[str, msgspec.Meta(pattern=r"^0[0-9a-f]{31}$")]
+"""A UUIDv7 as `relay.ids` makes them, until the year 2527: its time can be read."""
+type _Lane = Annotated[str, msgspec.Meta(max_length=32)]
+type _Mac = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{16}$")]
+type _Index = Annotated[int, msgspec.Meta(ge=0, lt=MAX_BATCH_MESSAGES)]
+
+
 class BatchEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """A batch with its content, as accepted."""
+    """A batch with its content, as accepted. There are as many `macs` as `messages`."""
 
     relay: int
-    batch: str
-    lane: str
-    macs: tuple[str, ...]
+    batch: _BatchName
+    lane: _Lane
+    macs: Annotated[tuple[_Mac, ...], msgspec.Meta(min_length=1, max_length=MAX_BATCH_MESSAGES)]
     messages: tuple[Submission, ...]
 
 
@@ -37,9 +45,9 @@ class ReferenceEntry(msgspec.Struct, frozen=True, kw_only=True):
     """Part of a recorded batch whose time has come. `attempt` is the attempt it asks for; older ones are dropped."""
 
     relay: int
-    ref: str
-    lane: str
-    indices: tuple[int, ...]
+    ref: _BatchName
+    lane: _Lane
+    indices: tuple[_Index, ...]
     attempt: int
 
 
@@ -95,9 +103,12 @@ def decode_entry(body: bytes) -> Entry:
         envelope = _envelope_decoder.decode(body)
         if envelope.relay != VERSION:
             raise UnreadableEntry(f"entry version {envelope.relay} is not known")
-        return _batch_decoder.decode(body) if envelope.ref is None else _reference_decoder.decode(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        entry = _batch_decoder.decode(body) if envelope.ref is None else _reference_decoder.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise UnreadableEntry("entry is not a relay entry") from error
+    if isinstance(entry, BatchEntry) and len(entry.macs) != len(entry.messages):
+        raise UnreadableEntry("entry has another number of macs than of messages")
+    return entry
 
 
 def encode_message(message: Message) -> bytes:
@@ -109,5 +120,5 @@ def decode_message(body: bytes) -> Message:
     """Read a claim-checked message. Raises `UnreadableEntry`."""
     try:
         return _message_decoder.decode(body)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise UnreadableEntry("stored message cannot be read") from error
