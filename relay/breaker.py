@@ -5,7 +5,8 @@ from datetime import datetime, timedelta
 FAILURES = 10
 SPREAD = timedelta(seconds=5)
 """A burst that fails all at once is one failure seen many times: the row must last at least this long."""
-CODES = frozenset({"provider_unavailable", "unreachable"})
+CODES = frozenset({"provider_unavailable", "unreachable", "answer_lost"})
+"""What counts: a provider that fails, cannot be reached, or takes messages and never answers."""
 
 
 class Breaker:

@@ -18,8 +18,9 @@ from urllib.parse import quote
 
 import msgspec
 
-from relay.errors import Changed, NotFound
+from relay.errors import AlreadyExists, Changed, NotFound, Unavailable
 from relay.log import log_event
+from relay.outcomes import reply_text
 from relay.storage.ports import Entity, Query, Tables
 
 TABLE = "routes"
@@ -27,6 +28,9 @@ _PARTITION = "route"
 CACHE_SECONDS = 5.0
 PROBE_DELAYS = (60.0, 120.0, 300.0, 600.0, 900.0)
 """Seconds before the first, second, … probe of a held route; the last one repeats."""
+MAX_WAIT_SECONDS = 86_400.0
+"""A provider's wish to be left alone for longer is treated as a day: a probe costs little."""
+MAX_RACES = 20
 CANARY_SECONDS = 120.0
 """How long a canary batch may take before another one may try."""
 SENDER_CODES = frozenset({"sender_not_verified", "mailbox_unavailable"})
@@ -82,6 +86,10 @@ def probe_delay(probes: int) -> timedelta:
     return timedelta(seconds=PROBE_DELAYS[min(probes, len(PROBE_DELAYS) - 1)])
 
 
+def _wait(probes: int, wish: float | None) -> timedelta:
+    return timedelta(seconds=min(wish, MAX_WAIT_SECONDS)) if wish else probe_delay(probes)
+
+
 class Holds:
     """Reads the rows (cached for seconds) and changes them."""
 
@@ -118,30 +126,30 @@ class Holds:
 
         `is_for_operator`: no probe, only a release ends it.
         """
-        now = self._clock()
         scope = scope_of(route, sender)
-        known = (await self.all(fresh=True)).get(scope, Hold(route=route, sender=sender))
-        is_running = known.state is RouteState.HELD and (known.next_probe_at is None or known.next_probe_at > now)
-        if is_running and not is_for_operator:
-            return known
-        was_open = known.state is RouteState.OPEN
-        probes = 0 if was_open else known.probes + 1
-        delay = timedelta(seconds=retry_after_seconds) if retry_after_seconds else probe_delay(probes)
-        held = Hold(
-            route=route,
-            sender=sender,
-            state=RouteState.HELD,
-            code=code,
-            reply=reply,
-            since=now if was_open or known.since is None else known.since,
-            next_probe_at=None if is_for_operator else now + delay,
-            probes=probes,
-        )
-        await self._tables.upsert(TABLE, _entity(held))
-        self._cached_until = None
-        if was_open:
-            log_event("route_held", level=logging.ERROR, route=route, code=code, one_sender=bool(sender))
-        return held
+        for _ in range(MAX_RACES):
+            now = self._clock()
+            known = (await self.all(fresh=True)).get(scope, Hold(route=route, sender=sender))
+            is_running = known.state is RouteState.HELD and (known.next_probe_at is None or known.next_probe_at > now)
+            if is_running and not is_for_operator:
+                return known
+            was_open = known.state is RouteState.OPEN
+            probes = 0 if was_open else known.probes + 1
+            held = Hold(
+                route=route,
+                sender=sender,
+                state=RouteState.HELD,
+                code=code,
+                reply=reply_text(reply),
+                since=now if was_open or known.since is None else known.since,
+                next_probe_at=None if is_for_operator else now + _wait(probes, retry_after_seconds),
+                probes=probes,
+            )
+            if await self._write_if(held, known.etag):
+                if was_open:
+                    log_event("route_held", level=logging.ERROR, route=route, code=code, one_sender=bool(sender))
+                return held
+        raise Unavailable("the row of a route is written to by too many at once", retry_after_seconds=2)
 
     async def open_to_canary(self, hold: Hold) -> bool:
         """A probe succeeded: let one batch try. False if the row changed meanwhile."""
@@ -155,7 +163,7 @@ class Holds:
         later = msgspec.structs.replace(
             hold,
             code=code or hold.code,
-            reply=reply,
+            reply=reply_text(reply),
             probes=hold.probes + 1,
             next_probe_at=self._clock() + probe_delay(hold.probes + 1),
         )
@@ -175,26 +183,38 @@ class Holds:
         until = now + timedelta(seconds=CANARY_SECONDS)
         return await self._write_if(msgspec.structs.replace(known, canary_batch=batch, canary_until=until), known.etag)
 
-    async def release(self, scope: str, why: str) -> Hold | None:
-        """Open a route for all; None if it was open. What it kept back must be woken (`must_wake`)."""
-        known = (await self.all(fresh=True)).get(scope)
-        if known is None or known.state is RouteState.OPEN:
-            return None
-        released = Hold(route=known.route, sender=known.sender, must_wake=True)
-        await self._tables.upsert(TABLE, _entity(released))
-        self._cached_until = None
-        held_seconds = (self._clock() - known.since).total_seconds() if known.since else 0.0
-        log_event("route_released", level=logging.WARNING, route=known.route, why=why, held_seconds=held_seconds)
-        return released
+    async def release(self, scope: str, why: str, *, is_by_canary: bool = False) -> Hold | None:
+        """Open a route for all; None if it was open. What it kept back must be woken (`must_wake`).
+
+        `is_by_canary`: a canary's success opens only what is in `canary` still, not what was held again meanwhile.
+        """
+        for _ in range(MAX_RACES):
+            known = (await self.all(fresh=True)).get(scope)
+            if known is None or known.state is RouteState.OPEN:
+                return None
+            if is_by_canary and known.state is not RouteState.CANARY:
+                return None
+            released = Hold(route=known.route, sender=known.sender, must_wake=True)
+            if await self._write_if(released, known.etag):
+                held_seconds = (self._clock() - known.since).total_seconds() if known.since else 0.0
+                log_event(
+                    "route_released", level=logging.WARNING, route=known.route, why=why, held_seconds=held_seconds
+                )
+                return released
+        raise Unavailable("the row of a route is written to by too many at once", retry_after_seconds=2)
 
     async def woken(self, hold: Hold) -> bool:
         """What a released route kept back is on the queue. False if the row changed meanwhile."""
         return await self._write_if(msgspec.structs.replace(hold, must_wake=False), hold.etag)
 
     async def _write_if(self, hold: Hold, etag: str) -> bool:
+        """Write a row if it is as it was read; without an ETag, if there is none yet. False if somebody was first."""
         try:
-            await self._tables.merge(TABLE, _entity(hold), etag=etag)
-        except (Changed, NotFound):
+            if etag:
+                await self._tables.merge(TABLE, _entity(hold), etag=etag)
+            else:
+                await self._tables.insert(TABLE, _entity(hold))
+        except (Changed, NotFound, AlreadyExists):
             return False
         finally:
             self._cached_until = None

@@ -2,9 +2,11 @@
 
 A row says only "look at these messages of this batch then"; the journal says what to do. So a row that is lost, late or
 there twice does no harm: the row set of a batch follows from its statuses (`rows_of`), and every settlement
-writes the difference. Partition `due-<shard>`, row `<due>-<batch>`.
+writes the difference. Partition `due-<shard>`, row `<due>-<batch>`, and `-<digest of the scope>` for what is held, so that
+no row stands for two holds.
 """
 
+import hashlib
 import json
 from collections.abc import AsyncIterator, Iterable
 from datetime import UTC, datetime
@@ -42,7 +44,8 @@ class Due(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def row(self) -> str:
         """The row's key."""
-        return f"{self.at.strftime(_STAMP)}-{self.batch}"
+        held = f"-{hashlib.sha256(self.scope.encode()).hexdigest()[:8]}" if self.scope else ""
+        return f"{_stamp(self.at)}-{self.batch}{held}"
 
 
 class Listed(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,7 +56,7 @@ class Listed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def rows_of(batch: str, lane: str, statuses: Iterable[tuple[int, MessageStatus]]) -> dict[str, Due]:
-    """The rows that must exist for these statuses, by row key: one per due time."""
+    """The rows that must exist for these statuses, by row key: one per due time and hold, for the latest attempt in it."""
     rows: dict[str, Due] = {}
     for index, status in statuses:
         for part in status.parts:
@@ -71,7 +74,8 @@ def rows_of(batch: str, lane: str, statuses: Iterable[tuple[int, MessageStatus]]
             )
             known = rows.get(due.row)
             if known is not None:
-                due = msgspec.structs.replace(due, indices=tuple(sorted({*known.indices, index})))
+                indices = tuple(sorted({*known.indices, index}))
+                due = msgspec.structs.replace(due, indices=indices, attempt=max(known.attempt, due.attempt))
             rows[due.row] = due
     return rows
 
@@ -97,7 +101,7 @@ class Pending:
     async def until(self, at: datetime) -> AsyncIterator[Listed]:
         """All rows due before a moment, oldest first in each shard. Costs one operation a shard and thousand rows."""
         for shard in range(SHARDS):
-            query = Query(partition=f"due-{shard}", row_before=at.strftime(_STAMP))
+            query = Query(partition=f"due-{shard}", row_before=_stamp(at))
             async for listed in self._all(query):
                 yield listed
 
@@ -119,6 +123,10 @@ class Pending:
                 break
 
 
+def _stamp(at: datetime) -> str:
+    return at.astimezone(UTC).strftime(_STAMP)
+
+
 def _entity(due: Due, requeued_at: datetime | None = None) -> Entity:
     return Entity(
         partition=due.partition,
@@ -135,7 +143,7 @@ def _entity(due: Due, requeued_at: datetime | None = None) -> Entity:
 
 
 def _listed(entity: Entity) -> Listed:
-    stamp, _, batch = entity.row.partition("-")
+    stamp, batch, *_ = entity.row.split("-")
     properties = entity.properties
     requeued = str(properties.get("requeued_at", ""))
     due = Due(

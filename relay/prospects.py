@@ -8,7 +8,8 @@ import msgspec
 from relay import carriage, routing, wire
 from relay.content import Content
 from relay.holds import Hold, Holds, RouteState, scope_of
-from relay.model import Message, MessageStatus
+from relay.lifecycle import is_uncertain
+from relay.model import FINAL, Message, MessageStatus
 from relay.planning import CANARY_WAIT, Closed, Situation
 from relay.providers.registry import provider_module
 from relay.settings import Settings
@@ -36,10 +37,11 @@ class Prospects:
             scope: hold for scope, hold in (await self._holds.all()).items() if hold.state is not RouteState.OPEN
         }
         if troubled:
-            routes = {name for ways in legs.values() for leg in ways or () for name in leg.routes}
-            routes |= {part.route for index in legs if statuses for part in statuses[index].parts}
+            parts = [part for index in legs if statuses for part in statuses[index].parts if part.state not in FINAL]
+            ways = [leg.routes for found in legs.values() for leg in found or ()]
+            ways += [(part.route,) for part in parts if part.is_pinned or is_uncertain(part)]
             senders = {envelope.sender.email.lower() for envelope in envelopes.values() if envelope is not None}
-            troubled = await self._less_canaries(troubled, entry.batch, routes, senders)
+            troubled = await self._less_canaries(troubled, entry.batch, ways, senders)
         return {
             index: Situation(
                 submission=entry.messages[index],
@@ -71,16 +73,26 @@ class Prospects:
         return routing.legs(self._settings, entry.messages[index], envelope, entry.lane, carriage.obstacle)
 
     async def _less_canaries(
-        self, troubled: Mapping[str, Hold], batch: str, routes: set[str], senders: set[str]
+        self, troubled: Mapping[str, Hold], batch: str, ways: Sequence[Sequence[str]], senders: set[str]
     ) -> Mapping[str, Hold]:
-        """What stays closed for this batch: it may be the one that tries a route in `canary`."""
-        closed: dict[str, Hold] = {}
-        for scope, hold in troubled.items():
-            concerns = hold.route in routes and (not hold.sender or hold.sender in senders)
-            is_canary = hold.state is RouteState.CANARY and concerns
-            if not (is_canary and await self._holds.claim_canary(scope, batch)):
-                closed[scope] = hold
+        """What stays closed for this batch: it may be the one that tries a route in `canary`.
+
+        It is the one only for a route that it would use: one that no open route stands before.
+        """
+        closed = dict(troubled)
+        for way in ways:
+            for route in way:
+                found = [hold for hold in closed.values() if _concerns(hold, route, senders)]
+                for hold in found:
+                    if hold.state is RouteState.CANARY and await self._holds.claim_canary(hold.scope, batch):
+                        del closed[hold.scope]
+                if all(hold.scope not in closed for hold in found):
+                    break
         return closed
+
+
+def _concerns(hold: Hold, route: str, senders: set[str]) -> bool:
+    return hold.route == route and (not hold.sender or hold.sender in senders)
 
 
 def _closed(troubled: Mapping[str, Hold], envelope: Message | None, now: datetime) -> Callable[[str], Closed | None]:

@@ -12,7 +12,7 @@ from relay.holds import Hold, Holds, RouteState, scope_for, scope_of
 from relay.lifecycle import Tried
 from relay.log import log_event
 from relay.model import Message, Part, Submission
-from relay.outcomes import Deferred, Outcome, PerRecipient, Rejected, RouteFault, Sent
+from relay.outcomes import Deferred, Outcome, PerRecipient, Rejected, RouteFault, Sent, Unknown
 from relay.settings import Settings
 
 
@@ -60,11 +60,11 @@ class RouteWatch:
         for scope in (route, scope_of(route, sender.lower())):
             hold = known.get(scope)
             if hold is not None and hold.state is RouteState.CANARY:
-                await self._holds.release(scope, "canary")
+                await self._holds.release(scope, "canary", is_by_canary=True)
 
     async def _note_failures(self, route: str, outcomes: tuple[Outcome, ...], now: datetime) -> None:
         for outcome in outcomes:
-            code = outcome.code if isinstance(outcome, Deferred) else ""
+            code = outcome.code if isinstance(outcome, Deferred | Unknown) else ""
             if self._breaker.note(route, code, now):
                 await self._holds.hold(route, "repeated_failure", outcome.reply)
 
