@@ -8,7 +8,7 @@ import msgspec
 
 from relay import ids, lifecycle, wire
 from relay.content import Content
-from relay.errors import StorageError, Unavailable
+from relay.errors import StorageError, Unavailable, UnreadableEntry
 from relay.journal import Record
 from relay.log import log_event, log_failure
 from relay.model import Delivery, Message, Part, Submission
@@ -98,24 +98,25 @@ class Attempts:
     async def _make_one(self, batch: _Batch, ours: Ours, wait: Part | None) -> Change:
         if wait is not None:
             return Change(index=ours.index, before=ours.part, after=(wait,))
-        async with self._gate(ours.part.route):
+        size = batch.entry.messages[ours.index].size
+        async with self._gate(ours.part.route), self._content.budget.hold(size):
             if self._seconds_left(ours.part) < MIN_SECONDS_LEFT:
                 later = lifecycle.postpone(ours.part, self._clock() + _AT_ONCE, ours.part.code)
                 return Change(index=ours.index, before=ours.part, after=(later,))
-            async with self._content.budget.hold(batch.entry.messages[ours.index].size):
-                return Change(index=ours.index, before=ours.part, after=await self._try(batch, ours))
+            return Change(index=ours.index, before=ours.part, after=await self._try(batch, ours))
 
     async def _try(self, batch: _Batch, ours: Ours) -> tuple[Part, ...]:
         submission, part, begun_at = batch.entry.messages[ours.index], ours.part, self._clock()
         try:
-            message = await self._content.whole(submission)
+            message = _as_sent(batch, ours, await self._content.whole(submission))
         except StorageError:
             return (lifecycle.postpone(part, begun_at + _STORAGE_PAUSE, "content_unavailable"),)
+        except UnreadableEntry:
+            message = None
         answer: Outcome | PerRecipient = Rejected(code="content_missing")
         is_final_check = False
         if message is not None:
-            parcel = self._parcel(batch, ours, message)
-            answer, is_final_check = await self._answer(part, submission, parcel)
+            answer, is_final_check = await self._answer(part, submission, self._parcel(batch, ours, message))
         tried = lifecycle.Tried(
             answer=answer,
             provider=self._settings.routes[part.route].provider,
@@ -132,9 +133,6 @@ class Attempts:
         return settled
 
     def _parcel(self, batch: _Batch, ours: Ours, message: Message) -> Parcel:
-        sender = batch.record.statuses[ours.index].sender
-        if sender is not None:
-            message = msgspec.structs.replace(message, sender=sender)
         suppressed = batch.entry.messages[ours.index].suppressed
         everybody = tuple(number for number in range(len(message.recipients)) if number not in suppressed)
         name = batch.record.message_id(ours.index, batch.entry)
@@ -150,32 +148,31 @@ class Attempts:
 
     async def _answer(self, part: Part, submission: Submission, parcel: Parcel) -> tuple[Outcome | PerRecipient, bool]:
         """Send; but what may have been sent already is asked about first. The flag: no further question will help."""
-        provider = self._providers(part.route)
         if lifecycle.is_uncertain(part) and part.attempts[-1].route == part.route:
-            found = await self._ask(part, parcel, provider)
+            found = await self._ask(part, parcel)
             is_over = lifecycle.expires_at(part, submission) <= self._clock()
             must_not = submission.delivery is Delivery.AT_MOST_ONCE and not part.may_resend
             if isinstance(found, Sent) or (isinstance(found, Unknown) and (must_not or is_over)):
                 return found, True
-        return await self._guard(part, provider.send(parcel)), False
+        return await self._guard(part, lambda provider: provider.send(parcel)), False
 
-    async def _ask(self, part: Part, parcel: Parcel, provider: Provider) -> Outcome:
+    async def _ask(self, part: Part, parcel: Parcel) -> Outcome:
         last = part.attempts[-1]
         if not self._can_verify(part.route):
             return Unknown(code=last.code)
         previous = msgspec.structs.replace(
             parcel, attempt=last.number, attempt_id=lifecycle.attempt_id(parcel.id, part, last.number)
         )
-        found = await self._guard(part, provider.verify(previous, last.provider_id))
+        found = await self._guard(part, lambda provider: provider.verify(previous, last.provider_id))
         return Unknown(code=last.code) if isinstance(found, PerRecipient) else found
 
     async def _guard(
-        self, part: Part, answer: Awaitable[Outcome | PerRecipient] | Awaitable[Outcome]
+        self, part: Part, ask: Callable[[Provider], Awaitable[Outcome | PerRecipient]]
     ) -> Outcome | PerRecipient:
         """The provider's answer; a bug in it or an endless wait is an unknown outcome of this message alone."""
         try:
             async with asyncio.timeout(max(1.0, self._seconds_left(part) - 15.0)):
-                return await answer
+                return await ask(self._providers(part.route))
         except TimeoutError:
             return Unknown(code="answer_lost", reply="no answer within the lease")
         except Exception as error:
@@ -207,6 +204,12 @@ class Attempts:
                 state=str(part.state),
                 seconds=last.seconds,
             )
+
+
+def _as_sent(batch: _Batch, ours: Ours, message: Message | None) -> Message | None:
+    """The message from whom it is sent: a redrive may have named another sender."""
+    sender = batch.record.statuses[ours.index].sender
+    return message if message is None or sender is None else msgspec.structs.replace(message, sender=sender)
 
 
 def _has_slot(part: Part, now: datetime) -> bool:

@@ -23,6 +23,10 @@ from relay.settlement import Aftermath
 MAX_RACES = 20
 
 
+type _Changing = Callable[[Record, MessageStatus], MessageStatus | None]
+"""What a record makes of one status; None when nothing is to be changed."""
+
+
 class Redrive(msgspec.Struct, frozen=True, kw_only=True):
     """How dead letters are put back: by their old route and sender, or by others."""
 
@@ -55,22 +59,25 @@ class Interventions:
 
         Raises `NotFound` when no record exists (yet).
         """
-        return await self._change(batch, index, lambda status: _map(status, lifecycle.cancel))
+        return await self._change(batch, index, lambda _, status: _map(status, lifecycle.cancel))
 
     async def reschedule(self, batch: str, index: int, at: datetime) -> bool:
         """Move a scheduled message to another time; False when it is not scheduled. Raises `NotFound`."""
         # A due time of its own each time: a row's key is never used twice, so a late removal removes no new row.
         at = at.replace(microsecond=random.randrange(1, 1_000_000))  # noqa: S311 - makes keys differ, guards nothing
-        return await self._change(
-            batch, index, lambda status: _map(status, lambda part: lifecycle.reschedule(part, at))
-        )
+
+        def move(record: Record, status: MessageStatus) -> MessageStatus | None:
+            submission = record.entry().messages[index]
+            return _map(status, lambda part: lifecycle.reschedule(part, submission, at))
+
+        return await self._change(batch, index, move)
 
     async def redrive(self, batch: str, index: int, how: Redrive) -> bool:
         """Put what died of a message back on the queue; False when nothing of it is dead. Raises `NotFound`."""
 
-        def put_back(status: MessageStatus) -> MessageStatus | None:
+        def put_back(record: Record, status: MessageStatus) -> MessageStatus | None:
             now = self._clock().replace(microsecond=random.randrange(1, 1_000_000))  # noqa: S311 - as above
-            expiry = self._settings.expires_in_seconds
+            expiry = self._settings.lane_expiry(record.lane)
             changed = _map(status, lambda part: lifecycle.redrive(part, now, expiry, how.route))
             return changed and msgspec.structs.replace(changed, sender=how.sender or status.sender)
 
@@ -81,10 +88,14 @@ class Interventions:
         redriven = 0
         for letter in letters:
             try:
-                redriven += await self.redrive(letter.batch, letter.index, how)
+                is_redriven = await self.redrive(letter.batch, letter.index, how)
             except NotFound:
                 log_event("record_gone", batch=letter.batch)
-            await self._dead_letters.remove(letter.code, letter.batch, letter.index)
+                is_redriven = False
+            if not is_redriven:
+                # A stale row. (One that was redriven is off the list already, and may be on it again.)
+                await self._dead_letters.remove(letter.code, letter.batch, letter.index)
+            redriven += is_redriven
         return redriven
 
     async def discard(self, letters: Sequence[DeadLetter]) -> int:
@@ -93,12 +104,12 @@ class Interventions:
             await self._dead_letters.remove(letter.code, letter.batch, letter.index)
         return len(letters)
 
-    async def _change(self, batch: str, index: int, change: Callable[[MessageStatus], MessageStatus | None]) -> bool:
+    async def _change(self, batch: str, index: int, change: _Changing) -> bool:
         for _ in range(MAX_RACES):
             record = await self._journal.read(batch)
             if index >= len(record.statuses):
                 raise NotFound("no such message in the batch")
-            changed = change(record.statuses[index])
+            changed = change(record, record.statuses[index])
             if changed is None:
                 return False
             await self._announce(record, index, changed)
@@ -106,8 +117,9 @@ class Interventions:
                 after = await self._journal.settle(record, {index: changed})
             except Changed:
                 continue
-            await self._aftermath.follow(record, after, (index,))
+            # Off the list before it can move: what dies anew is then on it again.
             await self._unlist(record, index, changed)
+            await self._aftermath.follow(record, after, (index,))
             return True
         raise Unavailable("the record of a batch is written to by too many at once", retry_after_seconds=2)
 

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 import msgspec
 
 from relay import outcomes, retry
-from relay.model import DEAD, WAITING, Attempt, Delivery, Part, State, Submission
+from relay.model import DEAD, FINAL, WAITING, Attempt, Delivery, Part, State, Submission
 from relay.outcomes import Deferred, Outcome, PerRecipient, Rejected, RouteFault, Sent, Unknown
 from relay.settings import Lane
 
@@ -22,6 +22,8 @@ VERIFY_DELAY_SECONDS = 60.0
 """How long after a lost answer a provider that can be asked is asked."""
 
 MAX_ATTEMPTS_KEPT = 20
+MAX_WHOLE_PARTS = 3
+"""With more parts than these, those that are over keep only their last attempt: a message's status holds 64 KiB."""
 WHOLE_REPLIES_KEPT = 3
 SHORT_REPLY = 200
 """Characters kept of the replies before those: a batch's record holds 1 MiB."""
@@ -59,6 +61,11 @@ def expires_at(part: Part, submission: Submission) -> datetime:
 def is_due(part: Part, now: datetime) -> bool:
     """Whether something must happen with a waiting part now. Entries may come up to five seconds early (clocks differ)."""
     return part.state in WAITING and part.due_at is not None and part.due_at <= now + timedelta(seconds=5)
+
+
+def own_time(at: datetime, microsecond: int) -> datetime:
+    """A moment within the same second that nobody else uses: a late removal of its row in `pending` then hits no new row."""
+    return at.replace(microsecond=microsecond)
 
 
 def is_interrupted(part: Part, now: datetime) -> bool:
@@ -114,7 +121,7 @@ def hold(part: Part, route: str, code: str, now: datetime, until: datetime, *, s
 
 
 def interrupt(part: Part, now: datetime) -> Part:
-    """Record that an attempt's process died."""
+    """Record that an attempt's process died. A leave to send again (`may_resend`) is used up by it."""
     died = Attempt(
         number=part.attempt,
         route=part.route,
@@ -123,7 +130,7 @@ def interrupt(part: Part, now: datetime) -> Part:
         outcome="interrupted",
         code="interrupted",
     )
-    return _replace(part, attempts=_with(part.attempts, died), lease_until=None)
+    return _replace(part, attempts=_with(part.attempts, died), lease_until=None, may_resend=False)
 
 
 def postpone(part: Part, until: datetime, code: str) -> Part:
@@ -148,9 +155,12 @@ def cancel(part: Part) -> Part | None:
     return end(part, State.CANCELLED, "") if part.state in WAITING else None
 
 
-def reschedule(part: Part, at: datetime) -> Part | None:
-    """The part scheduled for another time, or None when it is not scheduled."""
-    return _replace(part, due_at=at) if part.state is State.SCHEDULED else None
+def reschedule(part: Part, submission: Submission, at: datetime) -> Part | None:
+    """The part scheduled for another time, with as long to try from then on; None when it is not scheduled."""
+    if part.state is not State.SCHEDULED or part.due_at is None:
+        return None
+    expires = (part.expires_at or submission.expires_at) + (at - part.due_at)
+    return _replace(part, due_at=at, expires_at=expires)
 
 
 def redrive(part: Part, now: datetime, lane_expiry_seconds: int, route: str | None) -> Part | None:
@@ -169,6 +179,13 @@ def redrive(part: Part, now: datetime, lane_expiry_seconds: int, route: str | No
         may_resend=True,
         code="",
     )
+
+
+def condense(parts: tuple[Part, ...]) -> tuple[Part, ...]:
+    """The parts of one message, cut to what its status has room for. Parts that still move stay as they are."""
+    if len(parts) <= MAX_WHOLE_PARTS:
+        return parts
+    return tuple(_condensed(part) if part.state in FINAL else part for part in parts)
 
 
 def settle(part: Part, submission: Submission, tried: Tried) -> tuple[Part, ...]:
@@ -236,7 +253,8 @@ def _after_route_fault(part: Part, tried: Tried, outcome: RouteFault) -> Part:
     unspent = _replace(part, attempt=part.attempt - 1)
     if tried.other_route is not None:
         return _replace(unspent, state=State.DEFERRED, due_at=tried.now, lease_until=None, code=outcome.code)
-    until = tried.hold_until or tried.now + timedelta(seconds=60)
+    # One time for all that this batch holds now, and another one than for what it was held until before.
+    until = own_time(tried.hold_until or tried.now + timedelta(seconds=60), round(tried.jitter * 999_999))
     return hold(unspent, part.route, outcome.code, tried.now, until, scope=tried.held_scope or part.route)
 
 
@@ -254,6 +272,10 @@ def _after_deferral(part: Part, submission: Submission, tried: Tried, outcome: D
         state = State.UNKNOWN if isinstance(outcome, Unknown) else State.EXPIRED
         return end(part, state, outcome.code or "expired")
     return _replace(part, state=State.DEFERRED, due_at=decision.at, lease_until=None, code=outcome.code)
+
+
+def _condensed(part: Part) -> Part:
+    return _replace(part, attempts=tuple(_replace(last, reply=last.reply[:SHORT_REPLY]) for last in part.attempts[-1:]))
 
 
 def _with(attempts: tuple[Attempt, ...], latest: Attempt) -> tuple[Attempt, ...]:

@@ -96,5 +96,5 @@ CAUSES = {
 
 
 def reply_text(text: str) -> str:
-    """A raw reply cut to what is kept."""
-    return text[:MAX_REPLY]
+    """A raw reply cut to what is kept, and without half a surrogate pair (JSON can name one, storage cannot hold it)."""
+    return text[:MAX_REPLY].encode("utf-8", "replace").decode()

@@ -47,8 +47,9 @@ def plan(part: Part, situation: Situation) -> tuple[Part, ...]:
         return (msgspec.structs.replace(part, state=State.SCHEDULED, due_at=submission.send_at),)
     if part.state is State.SENDING:
         part = lifecycle.interrupt(part, now)
-        if submission.delivery is Delivery.AT_MOST_ONCE and not situation.can_verify(part.route):
-            return (lifecycle.end(part, State.UNKNOWN, "interrupted"),)
+    may_not_resend = submission.delivery is Delivery.AT_MOST_ONCE and not part.may_resend
+    if may_not_resend and lifecycle.is_uncertain(part) and not situation.can_verify(part.route):
+        return (lifecycle.end(part, State.UNKNOWN, part.attempts[-1].code),)
     part = lifecycle.resume(part, now)
     if lifecycle.expires_at(part, submission) <= now:
         if not lifecycle.is_uncertain(part):
@@ -61,14 +62,14 @@ def plan(part: Part, situation: Situation) -> tuple[Part, ...]:
 
 
 def _on_legs(part: Part, situation: Situation, legs: Sequence[Leg]) -> tuple[Part, ...]:
-    if not legs:
-        return (lifecycle.end(part, State.FAILED, "suppressed"),)
     if (part.is_pinned or lifecycle.is_uncertain(part)) and situation.exists(part.route):
         # Where it may have been sent it is asked about, and sent again by the same route: never by another one.
         return (_on_route(part, situation, (part.route,)),)
     wanted = None if part.recipients is None else set(part.recipients)
     ways = [(leg, tuple(number for number in leg.recipients if wanted is None or number in wanted)) for leg in legs]
     ways = [(leg, numbers) for leg, numbers in ways if numbers]
+    if not ways:
+        return (lifecycle.end(part, State.FAILED, "suppressed"),)
     if len(ways) == 1:
         return (_on_route(part, situation, ways[0][0].routes),)
     return tuple(
@@ -86,4 +87,5 @@ def _on_route(part: Part, situation: Situation, routes: Sequence[str]) -> Part:
             return lifecycle.begin(part, route, situation.now)
         obstacles.append((route, closed))
     route, closed = min(obstacles, key=lambda obstacle: obstacle[1].until)
-    return lifecycle.hold(part, route, closed.code, situation.now, closed.until, scope=closed.scope)
+    until = lifecycle.own_time(closed.until, situation.now.microsecond)
+    return lifecycle.hold(part, route, closed.code, situation.now, until, scope=closed.scope)

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from relay import wire
+from relay import lifecycle, wire
 from relay.deadletters import DeadLetters
 from relay.journal import Record
 from relay.log import log_event
@@ -45,7 +45,7 @@ def apply(statuses: Sequence[MessageStatus], changes: Iterable[Change]) -> dict[
             continue
         at = status.parts.index(change.before)
         parts = (*status.parts[:at], *change.after, *status.parts[at + 1 :])
-        altered[change.index] = msgspec.structs.replace(status, parts=parts)
+        altered[change.index] = msgspec.structs.replace(status, parts=lifecycle.condense(parts))
     return altered
 
 
