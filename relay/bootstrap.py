@@ -117,7 +117,7 @@ class Relay:
         """What became of every batch."""
         from relay.journal import Journal
 
-        return Journal(self.storage.tables)
+        return Journal(self.storage.tables, self.clock)
 
     @cached_property
     def pending(self) -> "Pending":

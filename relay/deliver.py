@@ -115,7 +115,7 @@ class Delivery:
             now = self._clock()
             turns = [
                 (index, part)
-                for index in indices
+                for index in record.having(indices)
                 for part in record.statuses[index].parts
                 if (attempt is None or part.attempt < attempt)
             ]

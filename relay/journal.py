@@ -7,8 +7,9 @@ story is one partition query. See docs/decisions/0003-journal.md.
 """
 
 import json
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from datetime import datetime
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -21,6 +22,7 @@ from relay.storage.ports import Entity, Query, Tables, Value
 TABLE = "journal"
 _ROW = "batch"
 _EVENT = "event-"
+_FATE = ("open", "written_at", "blobs")
 _status_decoder = msgspec.json.Decoder(MessageStatus)
 _encoder = msgspec.json.Encoder()
 
@@ -40,6 +42,10 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
         if not isinstance(entry, wire.BatchEntry):
             raise UnreadableEntry("the journal holds a reference where a batch belongs")
         return entry
+
+    def having(self, indices: Iterable[int]) -> list[int]:
+        """Those of the indices that the batch has: a reference that names others is not ours."""
+        return [index for index in indices if index < len(self.statuses)]
 
     def message_id(self, index: int, entry: wire.BatchEntry) -> str:
         """The public name of one message of the batch."""
@@ -79,8 +85,10 @@ def partition(batch: str) -> str:
 class Journal:
     """Writes and reads batch records."""
 
-    def __init__(self, tables: Tables) -> None:
+    def __init__(self, tables: Tables, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        """`clock` dates what is written; who only reads needs none."""
         self._tables = tables
+        self._clock = clock
 
     async def open(self, entry: wire.BatchEntry, content: bytes, statuses: Sequence[MessageStatus]) -> Record:
         """Insert a batch's record: the duplicate check. Raises `AlreadyExists` when this batch was seen before."""
@@ -92,7 +100,7 @@ class Journal:
                 "content": content,
                 "count": len(statuses),
                 "blobs": json.dumps([message.blob for message in entry.messages if message.blob]),
-                **_flags(statuses),
+                **self._flags(statuses),
                 **_statuses(enumerate(statuses)),
             },
         )
@@ -109,7 +117,7 @@ class Journal:
         row = Entity(
             partition=partition(record.batch),
             row=_ROW,
-            properties={**_flags(statuses), **_statuses(changes.items())},
+            properties={**self._flags(statuses), **_statuses(changes.items())},
         )
         etag = await self._tables.merge(TABLE, row, etag=record.etag)
         return msgspec.structs.replace(record, statuses=statuses, etag=etag)
@@ -167,24 +175,37 @@ class Journal:
     async def old_rows(
         self, *, before: datetime, shard: str, cursor: str | None = None
     ) -> tuple[Sequence[Old], str | None]:
-        """One page of finished batches made before a moment, for the purge, and the next cursor.
+        """One page of batches made, finished and last written before a moment, for the purge, and the next cursor.
 
         A batch whose rows run over the page's end comes in two pages. Batches that still wait are left out.
         """
         query = Query(
             partition_from=f"{shard}-",
             partition_before=f"{shard}-{ids.batch_floor(before)}",
-            select=("open", "blobs"),
+            select=_FATE,
         )
         page = await self._tables.query(TABLE, query, cursor=cursor)
-        unfinished = {entity.partition for entity in page.entities if entity.properties.get("open")}
+        kept = await self._kept(page.entities, before)
         found: dict[str, Old] = {}
         for entity in page.entities:
-            if entity.partition not in unfinished:
+            if entity.partition not in kept:
                 old = found.setdefault(entity.partition, Old(partition=entity.partition))
                 old.rows.append(entity.row)
                 old.blobs.extend(json.loads(str(entity.properties.get("blobs") or "[]")))
         return list(found.values()), page.next
+
+    async def _kept(self, entities: Sequence[Entity], before: datetime) -> set[str]:
+        """The partitions that must stay. Events whose record was on the page before are judged by that record."""
+        heads = {entity.partition: entity for entity in entities if entity.row == _ROW}
+        for key in {entity.partition for entity in entities} - heads.keys():
+            with suppress(NotFound):
+                heads[key] = await self._tables.get(TABLE, key, _ROW)
+        return {key for key, head in heads.items() if not _is_over(head, before)}
+
+    def _flags(self, statuses: Iterable[MessageStatus]) -> dict[str, Value]:
+        # What the timers filter on: the sweep wants batches under way, the purge those that ended long enough ago.
+        states = {part.state for status in statuses for part in status.parts}
+        return {"sending": State.SENDING in states, "open": not states <= FINAL, "written_at": self._clock()}
 
     async def delete_rows(self, partition_key: str, rows: Sequence[str]) -> None:
         """Delete rows of one batch."""
@@ -217,10 +238,9 @@ async def every_record(
                 break
 
 
-def _flags(statuses: Iterable[MessageStatus]) -> dict[str, Value]:
-    # What the timers filter on: the sweep wants batches under way, the purge leaves unfinished ones alone.
-    states = {part.state for status in statuses for part in status.parts}
-    return {"sending": State.SENDING in states, "open": not states <= FINAL}
+def _is_over(head: Entity, before: datetime) -> bool:
+    written_at = head.properties.get("written_at")
+    return not head.properties.get("open") and not (isinstance(written_at, datetime) and written_at >= before)
 
 
 def _property(index: int) -> str:

@@ -12,7 +12,7 @@ from relay import lifecycle, wire
 from relay.deadletters import DeadLetters
 from relay.errors import AlreadyExists, Changed, NotFound, Unavailable, UnreadableEntry
 from relay.journal import Journal, Record
-from relay.log import log_event
+from relay.log import log_event, log_failure
 from relay.model import FINAL, MessageStatus, Part, State
 from relay.planning import FRESH
 from relay.settlement import Aftermath, Change, apply
@@ -44,7 +44,7 @@ class Poison:
         self._sleep = sleep
 
     async def bury(self, queue: str, body: bytes) -> None:
-        """Record the messages of a poison entry as dead letters; an unreadable one is kept as it is."""
+        """Record the messages of a poison entry as dead letters; one that cannot be read or recorded is kept as it is."""
         pause = 1.0
         for _ in range(TRIES):
             try:
@@ -52,6 +52,11 @@ class Poison:
             except (Unavailable, Changed):
                 await self._sleep(pause)
                 pause *= 2
+            except Exception as error:
+                # The bug that poisoned the entry may be met here again; it must not cost the entry.
+                log_failure("bury_failed", error=type(error).__name__)
+                await self._keep(body)
+                return None
         return await self._queues.put(queue, body, delay_seconds=_PUT_BACK_SECONDS)
 
     async def drain(self, queue: str) -> int:
@@ -68,21 +73,24 @@ class Poison:
         try:
             entry = wire.decode_entry(body)
         except UnreadableEntry:
-            name = await self._dead_letters.keep_unreadable(body)
-            log_event("entry_unreadable", level=logging.ERROR, blob=name)
+            await self._keep(body)
             return
         if isinstance(entry, wire.BatchEntry):
             indices: Sequence[int] = range(len(entry.messages))
             record = await self._record_of(entry, body)
         else:
-            indices = entry.indices
             try:
                 record = await self._journal.read(entry.ref)
             except NotFound:
                 log_event("record_gone", level=logging.WARNING, batch=entry.ref)
                 return
+            indices = record.having(entry.indices)
         log_event("poison", level=logging.ERROR, batch=record.batch, messages=len(indices))
         await self._end(queue, body, record, indices)
+
+    async def _keep(self, body: bytes) -> None:
+        name = await self._dead_letters.keep_unreadable(body)
+        log_event("entry_unreadable", level=logging.ERROR, blob=name)
 
     async def _record_of(self, entry: wire.BatchEntry, body: bytes) -> Record:
         dead = MessageStatus(parts=(lifecycle.end(FRESH, State.FAILED, "poisoned"),))

@@ -11,10 +11,10 @@ from relay.accept import CONTENT_CONTAINER
 from relay.journal import Journal
 from relay.log import log_event
 from relay.outcomes import CAUSES
-from relay.storage.ports import Blobs, Query, Tables
+from relay.storage.ports import Blobs, Query, Tables, Value
 
 STRAYS = timedelta(days=130)
-"""Content that no record names any more is deleted when no message can wait for it: 90 days ahead, 30 of expiry."""
+"""Content that no record names any more is deleted so long after the retention: 90 days ahead, 30 of expiry, 10 held."""
 
 
 class Purge:
@@ -34,7 +34,7 @@ class Purge:
         batches = await self._records()
         letters = await self._dead_letters()
         keys = await self._idempotency_keys()
-        strays = await self._old_blobs(CONTENT_CONTAINER, STRAYS)
+        strays = await self._old_blobs(CONTENT_CONTAINER, STRAYS + self._retention)
         kept = await self._old_blobs(deadletters.UNREADABLE_CONTAINER, self._retention)
         log_event("purged", batches=batches, dead_letters=letters, keys=keys, blobs=strays + kept)
 
@@ -55,12 +55,20 @@ class Purge:
         return purged
 
     async def _dead_letters(self) -> int:
-        before, purged = ids.batch_floor(self._clock() - self._retention), 0
+        """Delete the rows of what died before the retention; it may have been accepted long before that."""
+        before, purged = self._clock() - self._retention, 0
         for code in CAUSES:
-            query = Query(partition=code, row_before=before, select=("at",))
-            while rows := [entity.row for entity in (await self._tables.query(deadletters.TABLE, query)).entities]:
-                await self._tables.delete_all(deadletters.TABLE, code, rows)
+            cursor: str | None = None
+            while True:
+                query = Query(partition=code, row_before=ids.batch_floor(before), select=("at",))
+                page = await self._tables.query(deadletters.TABLE, query, cursor=cursor)
+                rows = [entity.row for entity in page.entities if _is_before(entity.properties["at"], before)]
+                if rows:
+                    await self._tables.delete_all(deadletters.TABLE, code, rows)
                 purged += len(rows)
+                cursor = page.next
+                if cursor is None:
+                    break
         return purged
 
     async def _idempotency_keys(self) -> int:
@@ -92,3 +100,7 @@ class Purge:
             deleted += len(old)
             if len(old) < len(page) or cursor is None:
                 return deleted
+
+
+def _is_before(at: Value, before: datetime) -> bool:
+    return isinstance(at, datetime) and at < before

@@ -1,10 +1,11 @@
 """The timer that looks after what waits: probes held routes, wakes what a release let go, finds what was forgotten.
 
 Everything that must happen later has a row in `pending`. An entry that was lost, whoever lost it, is put back from
-its row. Costs one storage operation for a thousand overdue rows, and two for each that is put back; rows of a
+its row. Costs one storage operation for a thousand overdue rows, and three for each that is put back; rows of a
 route that is still held cost nothing more.
 """
 
+import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
@@ -12,9 +13,9 @@ from datetime import datetime, timedelta
 from relay.errors import NotFound
 from relay.holds import Hold, Holds, RouteState
 from relay.journal import Journal
-from relay.log import log_event
+from relay.log import log_event, log_failure
 from relay.model import Part, State
-from relay.outcomes import Sent
+from relay.outcomes import RouteFault, Sent
 from relay.pending import Listed, Pending, rows_of
 from relay.providers.contract import Provider
 from relay.settings import Settings
@@ -24,6 +25,8 @@ GRACE = timedelta(minutes=2)
 """How long an entry may be late (a backlog, a busy queue) before its row puts another one beside it."""
 AGAIN = timedelta(minutes=15)
 """How long before the same row is put back once more."""
+PROBE_SECONDS = 60.0
+"""How long a probe may take."""
 
 
 class Recovery:
@@ -91,7 +94,7 @@ class Recovery:
             await self._holds.release(hold.scope, "route_removed")
             return
         if not hold.sender:
-            answer = await self._providers(hold.route).probe()
+            answer = await self._answer_of(hold)
             if not isinstance(answer, Sent):
                 await self._holds.postpone_probe(hold, answer.code, answer.reply)
                 log_event("probe_failed", level=logging.WARNING, route=hold.route, code=answer.code)
@@ -99,6 +102,15 @@ class Recovery:
         # What is wrong with one sender only a message of that sender can tell.
         await self._holds.open_to_canary(hold)
         log_event("probe_succeeded", route=hold.route)
+
+    async def _answer_of(self, hold: Hold) -> Sent | RouteFault:
+        """What the probe says. A bug in a provider, or one that never answers, must not stop the looking after others."""
+        try:
+            async with asyncio.timeout(PROBE_SECONDS):
+                return await self._providers(hold.route).probe()
+        except Exception as error:
+            log_failure("probe_broke", route=hold.route)
+            return RouteFault(code=hold.code, reply=type(error).__name__)
 
     async def _recover_one(self, listed: Listed, now: datetime) -> bool:
         due = listed.due
