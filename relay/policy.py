@@ -72,7 +72,7 @@ def decide(
 
 
 def may_call_from(policy: Policy, address: str) -> bool:
-    """Whether the policy's IP ranges admit a caller's address; an unreadable address is in no range, and nobody in an unreadable one."""
+    """Whether the policy's IP ranges admit a caller's address. What cannot be read, of either, admits nobody."""
     if not policy.ip_ranges:
         return True
     try:

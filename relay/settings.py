@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from relay.errors import SettingsError
+from relay.settings_faults import lane_faults, route_faults, rule_faults, url_faults
 
 
 class Setting(msgspec.Struct, frozen=True, kw_only=True):
@@ -149,7 +150,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     def lane_expiry(self, lane: str) -> int:
         """Seconds a message of this lane may try, unless its caller says otherwise."""
-        return self.lanes[lane].expires_in_seconds or self.expires_in_seconds
+        return self.lanes.get(lane, Lane()).expires_in_seconds or self.expires_in_seconds
 
 
 DEFAULT_LANES = {"transactional": Lane(), "bulk": Lane()}
@@ -168,11 +169,11 @@ def load_lanes(environment: Mapping[str, str]) -> Mapping[str, Lane]:
 def load(environment: Mapping[str, str]) -> Settings:
     """Read and check everything. Raises `SettingsError` with every fault."""
     problems: list[str] = []
-    routes = _routes(environment, problems)
+    routes, lanes = _routes(environment, problems), _lanes(environment, problems)
     settings = Settings(
         routes=routes,
-        rules=_rules(environment, routes, problems),
-        lanes=_lanes(environment, problems),
+        rules=_rules(environment, routes, lanes, problems),
+        lanes=lanes,
         expires_in_seconds=_number(environment, "RELAY_EXPIRES_IN_SECONDS", 60, 2_592_000, problems),
         retention_days=_number(environment, "RELAY_RETENTION_DAYS", 1, 365, problems),
         max_message_bytes=_number(environment, "RELAY_MAX_MESSAGE_BYTES", 10_000, 157_286_400, problems),
@@ -182,6 +183,8 @@ def load(environment: Mapping[str, str]) -> Settings:
         key_vault_url=_text(environment, "RELAY_KEY_VAULT_URL"),
         application=dict(environment),
     )
+    for name, url in (("RELAY_PUBLIC_URL", settings.public_url), ("RELAY_KEY_VAULT_URL", settings.key_vault_url)):
+        problems += url_faults(name, url)
     if problems:
         raise SettingsError(problems)
     return settings
@@ -224,14 +227,7 @@ def _lanes(environment: Mapping[str, str], problems: list[str]) -> Mapping[str, 
     if "transactional" not in lanes:
         lanes = {"transactional": Lane(), **lanes}
     for name, lane in lanes.items():
-        if not (name.isascii() and name.isalnum() and name.islower() and len(name) <= 32):
-            problems.append(f"RELAY_LANES.{name}: a lane's name is 1 to 32 lower-case letters and digits")
-        if not 1 <= lane.shards <= 32:
-            problems.append(f"RELAY_LANES.{name}.shards: must be from 1 to 32")
-        if not 0 < lane.retry_min_seconds <= lane.retry_max_seconds <= 86_400:
-            problems.append(
-                f"RELAY_LANES.{name}: retry_min_seconds must be above 0 and not above retry_max_seconds (a day at most)"
-            )
+        problems += lane_faults(name, lane)
     return lanes
 
 
@@ -253,8 +249,10 @@ def _route(name: str, values: Mapping[str, Any], problems: list[str]) -> Route |
     except msgspec.ValidationError as error:
         problems.append(f"{where}: {error}")
         return None
-    problems += [f"{where}.{fault}" for fault in _provider_faults(route)]
-    return route
+    faults = _provider_faults(route)
+    problems += route_faults(route)
+    problems += [f"{where}.{fault}" for fault in faults]
+    return route if faults or "paces" in own else msgspec.structs.replace(route, paces=_vendors_paces(route))
 
 
 def _provider_faults(route: Route) -> list[str]:
@@ -266,12 +264,20 @@ def _provider_faults(route: Route) -> list[str]:
     return list(check(route.settings))
 
 
-def _rules(environment: Mapping[str, str], routes: Mapping[str, Route], problems: list[str]) -> tuple[Rule, ...]:
+def _vendors_paces(route: Route) -> tuple[Pace, ...]:
+    """The pace that the vendor keeps anyway, for a route that names none."""
+    from relay.providers.registry import provider_module
+
+    known: Callable[[Mapping[str, Any]], tuple[Pace, ...]] | None
+    known = getattr(provider_module(route.provider), "default_paces", None)
+    return known(route.settings) if known is not None else ()
+
+
+def _rules(
+    environment: Mapping[str, str], routes: Mapping[str, Route], lanes: Mapping[str, Lane], problems: list[str]
+) -> tuple[Rule, ...]:
     rules = _json(environment, "RELAY_ROUTING", tuple[Rule, ...], (), problems)
     for number, rule in enumerate(rules):
-        unknown = (name for name in rule.routes if name not in routes)
-        problems += [f"RELAY_ROUTING[{number}].routes: there is no route named {name!r}" for name in unknown]
-        if not rule.routes:
-            problems.append(f"RELAY_ROUTING[{number}].routes: must name a route")
+        problems += rule_faults(number, rule, routes, lanes)
     fallback = Rule(routes=tuple(routes)[:1])
     return (*rules, fallback)
