@@ -9,7 +9,7 @@ VENV_STAMP := $(VENV)/.installed
 NODE_STAMP := node_modules/.installed
 
 # What exists of what is checked.
-CODE := $(wildcard relay devhost standins bench function_app.py tests)
+CODE := $(wildcard relay devhost standins hooks bench function_app.py tests)
 SUITES := unit contract standins integration devhost e2e
 
 .PHONY: help run test setup format format-check lint types requirements clean $(SUITES)

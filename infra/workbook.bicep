@@ -13,6 +13,6 @@ resource workbook 'Microsoft.Insights/workbooks@2023-06-01' = {
     category: 'workbook'
     sourceId: componentId
     version: 'Notebook/1.0'
-    serializedData: loadTextContent('relay.workbook.json')
+    serializedData: replace(loadTextContent('relay.workbook.json'), '__COMPONENT__', componentId)
   }
 }

@@ -1,0 +1,1 @@
+"""What `azd` runs after provisioning and after deployment."""
