@@ -11,6 +11,9 @@ def obstacle(route: Route, submission: Submission, recipients: int) -> str:
     capabilities = provider_module(route.provider).CAPABILITIES
     if submission.size > capabilities.max_bytes:
         return f"route {route.name} carries at most {capabilities.max_bytes} bytes, the message has {submission.size}"
+    raw_bytes = capabilities.max_raw_bytes
+    if raw_bytes is not None and "raw_mime" in submission.features and submission.size > raw_bytes:
+        return f"route {route.name} carries finished MIME up to {raw_bytes} bytes, the message has {submission.size}"
     if recipients > capabilities.max_recipients:
         return (
             f"route {route.name} takes at most {capabilities.max_recipients} recipients, the message has {recipients}"

@@ -17,7 +17,8 @@ from relay.providers.contract import Parcel
 
 # fmt: off
 RESERVED = frozenset((
-    "from", "sender", "reply-to", "to", "cc", "bcc", "subject", "date", "message-id", "x-relay-id", "mime-version",
+    "from", "sender", "reply-to", "to", "cc", "bcc", "subject", "date", "message-id", "x-relay-id",
+    "x-relay-attempt", "mime-version",
     "content-type", "return-path", "received", "content-transfer-encoding", "content-disposition", "content-id",
     "content-description", "dkim-signature", "resent-to", "resent-cc", "resent-bcc", "resent-from", "resent-sender",
     "resent-date", "resent-message-id", "delivered-to", "authentication-results",

@@ -19,7 +19,7 @@ from relay.providers.contract import Parcel
 _LINE_END = re.compile(rb"\r\n|\r|\n")
 _ENVELOPE = frozenset(("to", "cc", "bcc", "resent-to", "resent-cc", "resent-bcc"))
 _HIDDEN = frozenset(("bcc", "resent-bcc"))
-_NEVER = frozenset(("x-relay-id", "return-path"))
+_NEVER = frozenset(("x-relay-id", "x-relay-attempt", "return-path"))
 
 
 class Field(msgspec.Struct, frozen=True, kw_only=True):

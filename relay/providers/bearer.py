@@ -1,0 +1,30 @@
+"""Exchanges with a token from Microsoft Entra: a refused one is replaced once."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from relay.identity import NoToken
+from relay.providers.contract import RouteSettings
+from relay.providers.http_answers import Answer, Lost
+
+type Reply = Answer | Lost | NoToken
+"""What came of a request: an answer, its loss, or that there was no token to make it with."""
+
+
+async def with_token(
+    credential: Any, settings: RouteSettings, scope: str, ask: Callable[[str], Awaitable[Answer | Lost]]
+) -> Reply:
+    """What `ask` gets with a token for `scope`; on 401 once more with another token, if there is one.
+
+    A 401 says that nothing was done (RFC 9110 section 15.5.2), so asking again repeats nothing.
+    """
+    token: str | NoToken = await credential.token(settings, scope)
+    if not isinstance(token, str):
+        return token
+    reply = await ask(token)
+    if not isinstance(reply, Answer) or reply.status != 401:
+        return reply
+    renewed: str | NoToken = await credential.token(settings, scope, refused=token)
+    if not isinstance(renewed, str):
+        return renewed
+    return reply if renewed == token else await ask(renewed)

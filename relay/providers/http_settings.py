@@ -1,0 +1,38 @@
+"""Settings that the routes over HTTP share: where the vendor is, and how long an exchange may take."""
+
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+from relay.providers.http_answers import Patience
+
+MAX_TIMEOUT_SECONDS = 80
+"""An attempt has 90 seconds of its lease at least."""
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+
+def is_address(value: Any) -> bool:
+    """Whether this is the address of a service: https (http on this machine only), a host, perhaps a path, no more."""
+    if not isinstance(value, str):
+        return False
+    try:
+        parts = urlsplit(value)
+        host = parts.hostname or ""
+        # Reading it finds a port that is no number.
+        _ = parts.port
+    except ValueError:
+        return False
+    is_bare = not (parts.query or parts.fragment or parts.username or parts.password) and bool(host)
+    return is_bare and (parts.scheme == "https" or (parts.scheme == "http" and host in _LOOPBACK))
+
+
+def timeout_faults(value: Any) -> Sequence[str]:
+    """What is wrong with `timeout_seconds`, as sentences that begin with it."""
+    if isinstance(value, int | float) and not isinstance(value, bool) and 1 <= value <= MAX_TIMEOUT_SECONDS:
+        return []
+    return [f"timeout_seconds: must be a number from 1 to {MAX_TIMEOUT_SECONDS}"]
+
+
+def patience_of(seconds: float) -> Patience:
+    """How long to wait, when a whole exchange may take so long."""
+    return Patience(connect_seconds=min(10.0, seconds / 2), total_seconds=float(seconds))

@@ -1,0 +1,109 @@
+"""What the tests of the Graph provider share: a stand-in of Graph and Entra, and a route to it over TLS."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import aiohttp
+import msgspec
+
+from relay.errors import SettingsError
+from relay.identity import Credentials
+from relay.model import Address, Message
+from relay.outcomes import Outcome
+from relay.providers import graph
+from relay.providers.contract import Parcel, Provider, Surroundings
+from standins.entra import DEFAULT_CLIENT, DEFAULT_SECRET, DEFAULT_TENANT
+from standins.graph import GraphStandIn
+from standins.tls import Authority
+
+NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
+SENDER = "app@example.com"
+AUTHORITY = Authority()
+
+
+class Keys:
+    """The client secret, until it is taken away."""
+
+    def __init__(self, value: str = DEFAULT_SECRET) -> None:
+        self.value = value
+
+    async def get(self, reference: str) -> str:
+        if not self.value:
+            raise SettingsError([f"{reference}: missing"])
+        return self.value
+
+    async def refresh(self, reference: str) -> str:
+        return await self.get(reference)
+
+
+class Place:
+    """A stand-in, and routes to it."""
+
+    def __init__(self, standin: GraphStandIn, session: aiohttp.ClientSession) -> None:
+        self.standin = standin
+        self.keys = Keys()
+        self.credentials = Credentials(http=lambda: session, secrets=self.keys)
+        self._session = session
+
+    def route(self, **settings: Any) -> Provider:
+        """A route to the stand-in, with its client secret."""
+        identity: Mapping[str, Any] = {
+            "tenant_id": DEFAULT_TENANT,
+            "client_id": DEFAULT_CLIENT,
+            "client_secret": "setting:CLIENT_SECRET",
+            "authority": self.standin.url,
+            "base_url": self.standin.url,
+        }
+        surroundings = Surroundings(
+            http=lambda: self._session, blobs=None, secrets=self.keys, clock=lambda: NOW, credential=self.credentials
+        )
+        return graph.create("mail", {**identity, **settings}, surroundings)
+
+    async def send(self, given: Parcel | Message | None = None, **settings: Any) -> Outcome:
+        """The outcome of one attempt by a route with these settings."""
+        outcome = await self.route(**settings).send(given if isinstance(given, Parcel) else parcel(given))
+        assert isinstance(outcome, msgspec.Struct)
+        return outcome  # type: ignore[return-value]  # this provider has no outcomes by recipient
+
+    def folder(self, name: str, mailbox: str = SENDER) -> list[Any]:
+        """What lies in a folder of a mailbox."""
+        return self.standin.boxes[mailbox].folders[name] if mailbox in self.standin.boxes else []
+
+
+@asynccontextmanager
+async def place(**options: Any) -> AsyncIterator[Place]:
+    """A place with a fresh stand-in."""
+    async with GraphStandIn(authority=AUTHORITY, **options) as standin:
+        connector = aiohttp.TCPConnector(ssl=AUTHORITY.client_context())
+        async with aiohttp.ClientSession(connector=connector) as session:
+            here = Place(standin, session)
+            yield here
+            await here.credentials.close()
+
+
+def mail(**changes: Any) -> Message:
+    """A small message that JSON can carry."""
+    fields: dict[str, Any] = {
+        "sender": Address(email=SENDER, name="App"),
+        "to": (Address(email="ada@example.org", name='Ada, "A" @ home'),),
+        "bcc": (Address(email="bob@example.org"),),
+        "subject": "件名",
+        "html": "<p>hello</p>",
+    }
+    return Message(**{**fields, **changes})
+
+
+def parcel(message: Message | None = None, *, attempt: int = 1, recipients: tuple[int, ...] | None = None) -> Parcel:
+    """A parcel for everybody in the message."""
+    message = message or mail()
+    return Parcel(
+        id="m1",
+        message=message,
+        recipients=tuple(range(len(message.recipients))) if recipients is None else recipients,
+        message_id_header="m1@example.com",
+        attempt=attempt,
+        attempt_id=f"00000000-0000-4000-8000-{attempt:012d}",
+        date=NOW,
+    )

@@ -1,0 +1,92 @@
+"""Settings of a Graph route: every fault is named, the vendor's pace is kept, and the page lists them all."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from relay import settings as relay_settings
+from relay.carriage import obstacle
+from relay.model import Submission
+from relay.providers.graph import CAPABILITIES, check_settings
+from relay.providers.graph_outcomes import ROWS
+from relay.providers.graph_settings import SETTINGS, base_url, default_paces, mailbox_of, path_of, scope_of
+from relay.settings import Pace, Route
+from tests.unit.providers.graph_route import NOW
+
+IDENTITY = {"managed_identity": True}
+PAGE = (Path(__file__).parents[3] / "docs/providers/graph.md").read_text(encoding="utf-8")
+
+FAULTS = [
+    ({"mail_box": "x"}, "mail_box"),
+    ({"mailbox": 7}, "mailbox"),
+    ({"mailbox": "a/b"}, "mailbox"),
+    ({"save_to_sent_items": "no"}, "save_to_sent_items"),
+    ({"base_url": "http://graph.microsoft.com"}, "base_url"),
+    ({"base_url": "https://x.org?y"}, "base_url"),
+    ({"base_url": "https://x.org:port"}, "base_url"),
+    ({"base_url": 7}, "base_url"),
+    ({"timeout_seconds": 0}, "timeout_seconds"),
+    ({"timeout_seconds": True}, "timeout_seconds"),
+    ({"managed_identity": False}, "managed_identity"),
+    ({"client_secret": "setting:S"}, "client_secret"),
+]
+
+
+@pytest.mark.parametrize(("given", "key"), FAULTS)
+def test_a_fault_is_named(given: dict[str, Any], key: str) -> None:
+    faults = check_settings({**IDENTITY, **given})
+    assert [fault.partition(":")[0] for fault in faults][:1] == [key]
+
+
+def test_good_settings_have_no_faults() -> None:
+    assert check_settings(IDENTITY) == []
+    secret = {"tenant_id": "t", "client_id": "c", "client_secret": "vault:graph"}
+    more = {"mailbox": "app@example.com", "save_to_sent_items": False, "timeout_seconds": 30.5}
+    assert check_settings({**secret, **more, "base_url": "https://graph.microsoft.us/"}) == []
+
+
+def test_all_faults_at_once() -> None:
+    faults = check_settings({"mailbox": "", "x": 1, "timeout_seconds": 99, "base_url": "ftp://x"})
+    assert [fault.partition(":")[0] for fault in faults] == ["x", "base_url", "timeout_seconds", "managed_identity"]
+
+
+def test_where_and_who() -> None:
+    assert (base_url({}), scope_of({})) == ("https://graph.microsoft.com", "https://graph.microsoft.com/.default")
+    assert scope_of({"base_url": "https://graph.microsoft.us/"}) == "https://graph.microsoft.us/.default"
+    assert scope_of({"base_url": "https://proxy.example"}) == "https://graph.microsoft.com/.default"
+    assert (mailbox_of({}, "a@x.org"), mailbox_of({"mailbox": "b@x.org"}, "a@x.org")) == ("a@x.org", "b@x.org")
+    assert path_of("a b/c@x.org") == "/v1.0/users/a%20b%2Fc@x.org"
+
+
+def routes(**route: Any) -> relay_settings.Settings:
+    declared = {"exchange": {"provider": "graph", **IDENTITY, **route}}
+    return relay_settings.load({"RELAY_ROUTES": json.dumps(declared)})
+
+
+def test_a_mailboxs_pace_is_kept_unless_the_route_says_otherwise() -> None:
+    assert routes().routes["exchange"].paces == (Pace(count=30, seconds=60, resource="mailbox:{sender}"),)
+    shared = routes(mailbox="App@example.com").routes["exchange"]
+    assert shared.paces == default_paces({"mailbox": "app@example.com"})
+    assert routes(paces=[]).routes["exchange"].paces == ()
+    own = routes(paces=[{"count": 5, "seconds": 1}]).routes["exchange"].paces
+    assert own == (Pace(count=5, seconds=1),)
+
+
+def test_finished_mime_has_a_limit_of_its_own() -> None:
+    def submission(size: int, *features: str) -> Submission:
+        return Submission(client="c", expires_at=NOW, size=size, features=features)
+
+    route = Route(name="exchange", provider="graph")
+    assert obstacle(route, submission(50_000_000), 1) == ""
+    assert obstacle(route, submission(3_000_000, "raw_mime"), 1) == ""
+    assert "finished MIME up to 3000000 bytes" in obstacle(route, submission(3_000_001, "raw_mime"), 1)
+
+
+def test_the_page_lists_every_setting_and_cause() -> None:
+    table = PAGE[PAGE.index("## Settings of a route") : PAGE.index("`senders`, `concurrency`")]
+    named = [line.split("`")[1] for line in table.splitlines() if line.startswith("| `")]
+    assert sorted(named) == sorted(SETTINGS)
+    assert [code for code in {*(row.code for row in ROWS), "unreachable"} if f"`{code}`" not in PAGE] == []
+    assert f"{CAPABILITIES.max_raw_bytes:,}" in PAGE
