@@ -45,14 +45,16 @@ class Azurite:
         location: Path | None = None,
         ports: AzuritePorts | None = None,
         echo: Callable[[str], None] = discard,
+        logs_requests: bool = False,
     ) -> Self:
         """Start it and wait until its three services listen.
 
-        Data is kept in the folder `location`; without one, in memory. Raises `ChildEndedError`.
+        Data is kept in the folder `location`; without one, in memory. With `logs_requests` it writes a line for
+        each request to `echo`. Raises `ChildEndedError`.
         """
         child = await Child.start(
             name="Azurite",
-            argv=_command(location=location, ports=ports or AzuritePorts()),
+            argv=_command(location=location, ports=ports or AzuritePorts(), logs_requests=logs_requests),
             ready=_LISTENING,
             times=3,
             echo=echo,
@@ -70,7 +72,7 @@ class Azurite:
         await self.child.stop(grace_seconds=_GRACE_SECONDS)
 
 
-def _command(*, location: Path | None, ports: AzuritePorts) -> list[str | Path]:
+def _command(*, location: Path | None, ports: AzuritePorts, logs_requests: bool) -> list[str | Path]:
     node = shutil.which("node")
     if node is None or not _PROGRAM.exists():
         raise ChildEndedError("Azurite is not installed: run `make setup` first (it needs Node.js 20 or newer).")
@@ -81,7 +83,7 @@ def _command(*, location: Path | None, ports: AzuritePorts) -> list[str | Path]:
         *persistence,
         # Azurite 3.37.0 refuses the API version of the newest storage SDKs, which work with it all the same.
         "--skipApiVersionCheck",
-        "--silent",
+        *(() if logs_requests else ("--silent",)),
         # Azurite reports to Microsoft unless told otherwise; a local run and the tests stay on this machine.
         "--disableTelemetry",
         "--blobPort",

@@ -1,0 +1,145 @@
+"""What is measured: Relay and the tutorial's function on the same local host, each on a fresh Azurite."""
+
+import os
+import re
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+import aiohttp
+import msgspec
+
+from bench.meter import Usage, usage_of
+from devhost.azurite import Azurite
+from devhost.children import Child
+
+ROOT = Path(__file__).parent.parent
+TUTORIAL = ROOT / "bench" / "tutorial"
+_HOST_READY = re.compile(r"Host is ready on (?P<url>http://\S+)")
+_SINK_READY = re.compile(r"sink listens on (?P<url>http://\S+)")
+_KEY = re.compile(r'"key":"(?P<key>[^"]+)"')
+_READY_SECONDS = 60
+MESSAGE = {
+    "from": "shop@example.com",
+    "to": ["ada@example.net"],
+    "subject": "Your order",
+    "text": "Thank you for your order. " * 32,
+}
+"""About 1 KiB of request, as in the figures of the design."""
+
+
+class Running(msgspec.Struct, kw_only=True):
+    """A system that listens: where, how to call it, its processes, and what Azurite logged."""
+
+    url: str
+    headers: Mapping[str, str]
+    host: Child
+    azurite: Azurite
+    sink_url: str
+    sink: Child
+    session: aiohttp.ClientSession
+    requests: list[str]
+
+    async def arrived(self) -> int:
+        """How many messages the provider has."""
+        async with self.session.get(f"{self.sink_url}/count") as response:
+            return int(msgspec.json.decode(await response.read())["count"])
+
+    def usage(self) -> Mapping[str, Usage]:
+        """CPU and memory of each process."""
+        return {
+            "host": usage_of(self.host.pid),
+            "azurite": usage_of(self.azurite.child.pid),
+            "sink": usage_of(self.sink.pid),
+        }
+
+
+@asynccontextmanager
+async def running(
+    system: str, *, delivers: bool = True, logs_requests: bool = False, settings: Mapping[str, str] | None = None
+) -> AsyncIterator[Running]:
+    """`relay` or `tutorial`, with a provider behind it. Without `delivers` its queue functions are disabled."""
+    requests: list[str] = []
+    async with AsyncExitStack() as exits:
+        azurite = await Azurite.start(logs_requests=logs_requests, echo=requests.append)
+        exits.push_async_callback(azurite.stop)
+        sink = await _child("the sink", ("-m", "bench.sink"), _SINK_READY, os.environ)
+        exits.push_async_callback(sink.stop, grace_seconds=1)
+        [listening] = await sink.until_ready(timeout_seconds=_READY_SECONDS)
+        environment = {
+            **os.environ,
+            "AzureWebJobsStorage": azurite.connection_string,
+            "AzureFunctionsJobHost__logging__logLevel__default": "Warning",
+            **(_relay(listening["url"]) if system == "relay" else _tutorial(listening["url"])),
+            **({} if delivers else _DISABLED),
+            **(settings or {}),
+        }
+        headers = await _prepare(system, environment)
+        host = await start_host(system, environment)
+        exits.push_async_callback(host.stop, grace_seconds=12)
+        [ready] = await host.until_ready(timeout_seconds=_READY_SECONDS)
+        session = await exits.enter_async_context(aiohttp.ClientSession())
+        yield Running(
+            url=ready["url"],
+            headers=headers,
+            host=host,
+            azurite=azurite,
+            sink_url=listening["url"],
+            sink=sink,
+            session=session,
+            requests=requests,
+        )
+
+
+async def start_host(system: str, environment: Mapping[str, str]) -> Child:
+    """The local host with one of the two apps, on a free port."""
+    folder = ROOT if system == "relay" else TUTORIAL
+    arguments = ("-m", "devhost", "--port", "0", "--app-root", str(folder))
+    return await _child("the local host", arguments, _HOST_READY, environment)
+
+
+async def _prepare(system: str, environment: Mapping[str, str]) -> Mapping[str, str]:
+    """Make what the system needs in storage; the headers to call it with."""
+    if system == "tutorial":
+        code = "import asyncio, function_app; asyncio.run(function_app.create_queue())"
+        made = await _child("the queue", ("-c", code), _KEY, environment, TUTORIAL)
+        await made.until_ended()
+        return {}
+    made = await _child("relay init", ("-m", "relay.cli", "init"), _KEY, environment)
+    [line] = await made.until_ready(timeout_seconds=_READY_SECONDS)
+    await made.stop(grace_seconds=5)
+    return {"Authorization": f"Bearer {line['key']}"}
+
+
+async def _child(
+    name: str,
+    arguments: tuple[str, ...],
+    ready: re.Pattern[str],
+    environment: Mapping[str, str],
+    folder: Path = ROOT,
+) -> Child:
+    return await Child.start(
+        name=name,
+        argv=(sys.executable, *arguments),
+        ready=ready,
+        env={**environment, "PYTHONUNBUFFERED": "1"},
+        cwd=folder,
+    )
+
+
+def _relay(sink: str) -> Mapping[str, str]:
+    route = {"sendgrid": {"provider": "sendgrid", "base_url": sink, "concurrency": 64}}
+    return {"RELAY_ROUTES": msgspec.json.encode(route).decode(), "SENDGRID_API_KEY": "SG.bench"}
+
+
+def _tutorial(sink: str) -> Mapping[str, str]:
+    return {"SENDGRID_HOST": sink, "SENDGRID_API_KEY": "SG.bench"}
+
+
+_DISABLED = {
+    f"AzureWebJobs_{name}_Disabled": "1"
+    for name in (
+        "deliver", "deliver_transactional_1", "deliver_bulk_1", "bury_transactional_1", "bury_bulk_1", "recover", "purge",
+    )
+}  # fmt: skip
