@@ -12,7 +12,7 @@ NODE_STAMP := node_modules/.installed
 CODE := $(wildcard relay devhost standins hooks bench function_app.py tests)
 SUITES := unit contract standins integration devhost e2e
 
-.PHONY: help run test setup format format-check lint types requirements clean $(SUITES)
+.PHONY: bench help run test setup format format-check lint types requirements clean $(SUITES)
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -66,6 +66,9 @@ requirements: $(VENV_STAMP) ## Pin again after a change of pyproject.toml
 		$(PYTHON) -m uv pip compile --quiet --universal --python-version 3.13 $$more \
 			--custom-compile-command "make requirements" pyproject.toml --output-file $$output || exit 1; \
 	done
+
+bench: setup ## Measure Relay and what people use instead (needs Debian's hey and postfix; minutes)
+	@$(PYTHON) -m bench $(PARTS)
 
 clean: ## Remove what can be made again; .local/ and local.settings.json stay
 	@rm -rf $(VENV) node_modules .mypy_cache .pytest_cache .ruff_cache .hypothesis

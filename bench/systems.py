@@ -40,6 +40,7 @@ class Running(msgspec.Struct, kw_only=True):
     sink: Child
     session: aiohttp.ClientSession
     requests: list[str]
+    environment: Mapping[str, str]
 
     async def arrived(self) -> int:
         """How many messages the provider has."""
@@ -89,6 +90,7 @@ async def running(
             sink=sink,
             session=session,
             requests=requests,
+            environment=environment,
         )
 
 

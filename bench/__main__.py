@@ -1,0 +1,82 @@
+"""`python -m bench`: everything, or the parts that are named. One table at the end, JSON beside it in bench/out/."""
+
+import argparse
+import asyncio
+import os
+import platform
+import sys
+from collections.abc import AsyncIterator, Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from bench import acceptance, end_to_end, load, memory, start, transactions
+from bench.results import Figure, Verdict, verdicts
+
+OUT = Path(__file__).parent / "out"
+
+PARTS: Mapping[str, Callable[[int], AsyncIterator[Figure]]] = {
+    "accepted": acceptance.accepted,
+    "latency": acceptance.latency,
+    "end-to-end": end_to_end.rates,
+    "transactions": lambda _: transactions.per_message(),
+    "batch": lambda _: transactions.batch_of_1000(),
+    "import": start.imports,
+    "start": start.first_202,
+    "memory": lambda _: memory.resident(),
+}
+
+
+def main() -> int:
+    """The exit code: 0 when every target that was measured is met, 1 when one is not, 2 when it cannot run."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("parts", nargs="*", help=f"of {', '.join(PARTS)}; all when none is named")
+    parser.add_argument("--runs", type=int, default=3, help="of each measurement")
+    options = parser.parse_args()
+    unknown = set(options.parts) - set(PARTS)
+    if unknown:
+        parser.error(f"there is no part named {', '.join(sorted(unknown))}")
+    if absent := load.missing():
+        print(f"Not found: {', '.join(absent)}. On Debian: apt-get install hey postfix", file=sys.stderr)
+        return 2
+    figures = asyncio.run(_measure(options.parts or list(PARTS), options.runs))
+    judged = verdicts(figures)
+    _write(figures, judged)
+    print(_table(judged))
+    return 1 if any(verdict.is_met is False for verdict in judged) else 0
+
+
+async def _measure(parts: list[str], runs: int) -> list[Figure]:
+    figures: list[Figure] = []
+    for part in parts:
+        async for figure in PARTS[part](runs):
+            figures.append(figure)
+            print(f"{figure.name:44}{figure.median:>12,.4g} {figure.unit:14}{figure.spread}", flush=True)
+    return figures
+
+
+def _write(figures: list[Figure], judged: list[Verdict]) -> None:
+    OUT.mkdir(exist_ok=True)
+    content = {
+        "at": datetime.now(UTC),
+        "machine": {"cores": os.cpu_count(), "system": platform.platform(), "python": platform.python_version()},
+        "figures": [{"name": f.name, "unit": f.unit, "median": f.median, "runs": f.runs} for f in figures],
+        "targets": [{"what": v.target.what, "bound": v.target.bound, "target": v.target.value, "value": v.value, "met": v.is_met}
+                    for v in judged],
+    }  # fmt: skip
+    (OUT / "results.json").write_bytes(msgspec.json.format(msgspec.json.encode(content), indent=2))
+
+
+def _table(judged: list[Verdict]) -> str:
+    words = {True: "met", False: "MISSED", None: "not measured"}
+    rows = [f"\n{'figure':56}{'value':>10}  {'target':18}"]
+    for verdict in judged:
+        value = "" if verdict.value is None else f"{verdict.value:,.3g}"
+        target = f"{verdict.target.bound} {verdict.target.value:g}"
+        rows.append(f"{verdict.target.what:56}{value:>10}  {target:18}{words[verdict.is_met]}")
+    return "\n".join(rows)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,71 @@
+"""How fast submissions become durable: at full speed over some connections, and the latency at a steady pace."""
+
+from collections.abc import AsyncIterator
+
+import msgspec
+
+from bench import load
+from bench.results import Figure
+from bench.systems import MESSAGE, Running, running
+
+BODY = msgspec.json.encode(MESSAGE)
+SECONDS = 4.0
+WARM_UP_SECONDS = 2.0
+PACE = 200.0
+SYSTEMS = ("relay", "tutorial")
+
+
+async def accepted(runs: int, connections: int = 32) -> AsyncIterator[Figure]:
+    """Accepted messages a second with nothing delivered meanwhile; CPU milliseconds of the host for each."""
+    for system in SYSTEMS:
+        rates, cpu, medians = [], [], []
+        async with running(system, delivers=False) as target:
+            await _post(target, connections, WARM_UP_SECONDS)
+            for _ in range(runs):
+                before = target.usage()["host"].cpu_seconds
+                done = await _post(target, connections, SECONDS)
+                rates.append(done.rate)
+                medians.append(done.percentile(50))
+                cpu.append(1000 * (target.usage()["host"].cpu_seconds - before) / done.good)
+        yield Figure(name=f"accepted/{system}/{connections}", unit="/s", runs=rates)
+        yield Figure(name=f"accepted/{system}/{connections} p50", unit="ms", runs=medians)
+        yield Figure(name=f"accepted/{system}/{connections} host CPU", unit="ms a message", runs=cpu)
+
+
+async def latency(runs: int) -> AsyncIterator[Figure]:
+    """The latency of acceptance at 200 messages a second, with nothing delivered meanwhile."""
+    for system in SYSTEMS:
+        found: dict[int, list[float]] = {50: [], 99: []}
+        async with running(system, delivers=False) as target:
+            await _post(target, 16, WARM_UP_SECONDS)
+            for _ in range(runs):
+                done = await _post(target, 20, 2 * SECONDS, per_second=PACE)
+                for percent, values in found.items():
+                    values.append(done.percentile(percent))
+        for percent, values in found.items():
+            yield Figure(name=f"latency/{system}/p{percent}", unit="ms", runs=values)
+
+
+async def by_connections(
+    connections: tuple[int, ...] = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512),
+) -> AsyncIterator[Figure]:
+    """Rate and CPU of acceptance against the number of connections."""
+    for system in SYSTEMS:
+        async with running(system, delivers=False) as target:
+            await _post(target, 16, WARM_UP_SECONDS)
+            for number in connections:
+                before = target.usage()["host"].cpu_seconds
+                done = await _post(target, number, SECONDS / 2)
+                cpu = 1000 * (target.usage()["host"].cpu_seconds - before) / done.good
+                yield Figure(name=f"by connections/{system}/{number}", unit="/s", runs=[done.rate])
+                yield Figure(name=f"by connections/{system}/{number} host CPU", unit="ms a message", runs=[cpu])
+
+
+async def _post(target: Running, connections: int, seconds: float, per_second: float | None = None) -> load.Load:
+    done = await load.post(
+        f"{target.url}/v1/messages", BODY,
+        headers=target.headers, connections=connections, seconds=seconds, per_second=per_second,
+    )  # fmt: skip
+    if done.bad:
+        raise RuntimeError(f"{done.bad} requests were not accepted")
+    return done

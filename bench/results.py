@@ -1,0 +1,95 @@
+"""Measured values: what was measured, how often, the median and the spread; and what the design wants of them."""
+
+from collections.abc import Sequence
+from statistics import median
+from typing import Literal
+
+import msgspec
+
+
+class Figure(msgspec.Struct, frozen=True, kw_only=True):
+    """Several runs of one measurement. `name` is a path such as `accepted/relay/32`."""
+
+    name: str
+    unit: str
+    runs: Sequence[float]
+
+    @property
+    def median(self) -> float:
+        """The value to speak of."""
+        return median(self.runs)
+
+    @property
+    def spread(self) -> str:
+        """The smallest and the largest, where there are several."""
+        return f"{min(self.runs):,.4g} to {max(self.runs):,.4g}" if len(self.runs) > 1 else ""
+
+
+class Target(msgspec.Struct, frozen=True, kw_only=True):
+    """What a figure, or its ratio to another one of the same run, must reach."""
+
+    what: str
+    figure: str
+    to: str | None = None
+    bound: Literal["at least", "at most"]
+    value: float
+
+
+TARGETS = (
+    Target(
+        what="accepted/s at 32 connections, to the tutorial",
+        figure="accepted/relay/32", to="accepted/tutorial/32", bound="at least", value=4,
+    ),
+    Target(
+        what="p99 of acceptance at 200/s, to the tutorial",
+        figure="latency/relay/p99", to="latency/tutorial/p99", bound="at most", value=0.5,
+    ),
+    Target(what="end to end, to Postfix", figure="end to end/relay", to="end to end/postfix", bound="at least", value=1.3),
+    Target(what="end to end, to the tutorial", figure="end to end/relay", to="end to end/tutorial", bound="at least", value=15),
+    Target(what="storage transactions a message, 32 senders", figure="transactions/32", bound="at most", value=0.5),
+    Target(what="storage transactions a message, one sender", figure="transactions/1", bound="at most", value=4.2),
+    Target(what="import of function_app (ms)", figure="import/relay", bound="at most", value=250),
+    Target(
+        what="import of function_app, to the tutorial",
+        figure="import/relay", to="import/tutorial", bound="at most", value=0.5,
+    ),
+    Target(
+        what="process start to the first 202, to the tutorial",
+        figure="first 202/relay", to="first 202/tutorial", bound="at most", value=0.8,
+    ),
+    Target(what="resident memory of the worker at its peak (MB)", figure="memory/peak", bound="at most", value=150),
+    Target(
+        what="memory at the end of 100,000 messages, to a tenth in",
+        figure="memory/end", to="memory/tenth", bound="at most", value=1.1,
+    ),
+    Target(what="storage operations a message, batch of 1000", figure="batch/operations", bound="at most", value=0.1),
+)  # fmt: skip
+"""The figures to reach. Ratios are between things measured in the same run."""
+
+
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+    """A target and what came of it; `value` None when it was not measured."""
+
+    target: Target
+    value: float | None
+
+    @property
+    def is_met(self) -> bool | None:
+        """Whether it was reached; None when it was not measured."""
+        if self.value is None:
+            return None
+        return self.value >= self.target.value if self.target.bound == "at least" else self.value <= self.target.value
+
+
+def verdicts(figures: Sequence[Figure]) -> list[Verdict]:
+    """Every target with its value."""
+    known = {figure.name: figure.median for figure in figures}
+    return [Verdict(target=target, value=_value(target, known)) for target in TARGETS]
+
+
+def _value(target: Target, known: dict[str, float]) -> float | None:
+    value = known.get(target.figure)
+    if value is None or target.to is None:
+        return value
+    other = known.get(target.to)
+    return None if not other else value / other

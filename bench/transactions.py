@@ -1,0 +1,60 @@
+"""Storage transactions a message, counted from Azurite's own log of requests."""
+
+import re
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+
+import msgspec
+
+from bench.end_to_end import deliver
+from bench.results import Figure
+from bench.systems import MESSAGE, running
+
+MESSAGES = 1600
+_REQUEST = re.compile(r'"(?P<method>[A-Z]+) (?P<path>/devstoreaccount1[^ ?]*)')
+BATCH = 1000
+
+
+async def per_message() -> AsyncIterator[Figure]:
+    """Everything from the first submission until the last message is with the provider and its record is written."""
+    for senders in (32, 1):
+        async with running("relay", logs_requests=True) as target:
+            await deliver(target, 32)
+            target.requests.clear()
+            messages, _ = await deliver(target, MESSAGES if senders > 1 else MESSAGES // 4, connections=senders)
+            # What is settled after the last mail arrived is written by then: stopping waits for what is under way.
+            await target.host.stop(grace_seconds=12)
+            counts = kinds(target.requests)
+        yield Figure(name=f"transactions/{senders}", unit="a message", runs=[sum(counts.values()) / messages])
+        for kind, count in sorted(counts.items()):
+            yield Figure(name=f"transactions/{senders} {kind}", unit="a message", runs=[count / messages])
+
+
+async def batch_of_1000() -> AsyncIterator[Figure]:
+    """Storage operations until a batch of 1000 small messages is durable."""
+    async with running("relay", delivers=False, logs_requests=True) as target:
+        body = {
+            "defaults": {key: value for key, value in MESSAGE.items() if key != "to"} | {"text": "Hello"},
+            "messages": [{"to": f"ada{number}@example.net"} for number in range(BATCH)],
+        }
+        async with target.session.post(
+            f"{target.url}/v1/messages/batch",
+            data=msgspec.json.encode(body),
+            headers={**target.headers, "Content-Type": "application/json"},
+        ) as response:
+            await response.read()
+            if response.status != 202:
+                raise RuntimeError(f"the batch was answered {response.status}")
+        operations = sum(count for kind, count in kinds(target.requests).items() if kind.startswith("PUT"))
+        yield Figure(name="batch/operations", unit="a message", runs=[operations / BATCH])
+
+
+def kinds(lines: Sequence[str]) -> Counter[str]:
+    """How many requests of each kind: the method, and the first segment of the path after the account."""
+    found: Counter[str] = Counter()
+    for line in lines:
+        request = _REQUEST.search(line)
+        if request is not None:
+            place = re.split(r"[/(]", request["path"].removeprefix("/devstoreaccount1/"))[0]
+            found[f"{request['method']} {place}"] += 1
+    return found
