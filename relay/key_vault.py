@@ -43,7 +43,7 @@ class KeyVault:
         except ClientAuthenticationError as error:
             raise SettingsError([f"{name}: Relay's identity got no token for Key Vault"]) from error
         except HttpResponseError as error:
-            raise SettingsError([f"{name}: {_reason(error.status_code)}"]) from error
+            raise SettingsError([f"{name}: {_reason(error)}"]) from error
         except (AzureError, TimeoutError, OSError) as error:
             raise SettingsError([f"{name}: Key Vault did not answer ({type(error).__name__})"]) from error
         except ValueError as error:
@@ -80,9 +80,15 @@ def tell_expiry(name: str, expires_at: datetime | None, now: datetime) -> None:
         log_event("secret_expiring", level=logging.WARNING, secret=name, days=(expires_at - now).days)
 
 
-def _reason(status: int | None) -> str:
-    if status == 404:
+def _reason(error: Any) -> str:
+    """Why a vault refused, from its answer (learn.microsoft.com/azure/key-vault/general/rest-error-codes)."""
+    inner = getattr(error.error, "innererror", None) or {}
+    if inner.get("code") == "SecretDisabled":
+        return "the secret is disabled in Key Vault"
+    if str(inner.get("code", "")).startswith(("ForbiddenByFirewall", "ForbiddenByConnection")):
+        return "Key Vault's network rules do not let Relay in; allow its virtual network or a private endpoint"
+    if error.status_code == 404:
         return "Key Vault has no secret of that name"
-    if status in (401, 403):
-        return "Key Vault refuses Relay's identity; it needs the role Key Vault Secrets User, and the vault must be reachable"
-    return f"Key Vault answered {status}"
+    if error.status_code in (401, 403):
+        return "Key Vault refuses Relay's identity; it needs the role Key Vault Secrets User"
+    return f"Key Vault answered {error.status_code}"

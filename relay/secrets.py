@@ -55,7 +55,8 @@ class SecretSource:
     async def get(self, reference: str) -> str:
         """The secret, at most `LIFETIME` old, or older while the vault cannot be read. Raises `SettingsError`."""
         kept = self._kept.setdefault(reference, _Kept(self._clock()))
-        if kept.value and self._clock() < kept.fresh_until:
+        if kept.value and (self._clock() < kept.fresh_until or kept.lock.locked()):
+            # While one reads anew, which may take long, the others go on with what they have.
             return kept.value
         async with kept.lock:
             if not kept.value or self._clock() >= kept.fresh_until:
