@@ -11,9 +11,9 @@ from typing import Any, Protocol
 from devhost.host_json import HostSettings
 from devhost.http import full_route, methods
 from devhost.outputs import Invoker
-from devhost.protos import RpcHttp, TypedData
 from devhost.queue_rules import QueueMessage
 from devhost.replies import Reply, json_reply
+from devhost.requests import request_value
 from devhost.timers import timer_input
 from devhost.worker import Function
 
@@ -61,7 +61,8 @@ class AdminPages:
         self._settings = settings
         self._invoker = invoker
         self._has_homepage = environment.get("AzureWebJobsDisableHomepage", "").lower() != "true"
-        self._base = f"http://{environment.get('WEBSITE_HOSTNAME', 'localhost')}"
+        self._host_name = environment.get("WEBSITE_HOSTNAME", "localhost")
+        self._base = f"http://{self._host_name}"
         self._background: set[asyncio.Task[None]] = set()
 
     async def __call__(self, method: str, path: str, body: bytes) -> Reply:
@@ -150,8 +151,9 @@ class AdminPages:
             case "timerTrigger":
                 await self._invoker.invoke(function, timer_input(None, is_past_due=False), {})
             case "httpTrigger":
-                request = RpcHttp(method="POST", url=self._base, body=TypedData(bytes=text.encode()))
-                await self._invoker.invoke(function, TypedData(http=request), {})
+                scope = {"method": "POST", "scheme": "http", "raw_path": b"/", "query_string": b""}
+                request = request_value(scope, {"host": self._host_name}, {}, {}, text.encode())
+                await self._invoker.invoke(function, request, {})
             case kind:
                 log.error("%s: a %s cannot be invoked here", function.name, kind)
 

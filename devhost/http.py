@@ -1,36 +1,45 @@
-"""HTTP triggers: from an ASGI request to an invocation. Served by uvicorn without a framework between.
+"""HTTP triggers: which function a request is for, whether it may run, and what its caller gets.
 
-Source: azure-functions-host GrpcMessageConversionExtensions.ToRpcHttp, FunctionInvocationMiddleware.
+An ASGI application, served by uvicorn without a framework between. Source: azure-functions-host
+FunctionInvocationMiddleware, HostAvailabilityCheckMiddleware, CustomHttpHeadersMiddleware.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, MutableMapping
 from typing import Any
-from urllib.parse import parse_qsl
 
 from devhost.host_json import HostSettings
 from devhost.keys import KeyRing, Level, presented_key, required_level
-from devhost.protos import RpcHttp, TypedData
-from devhost.replies import Headers, Reply, reply_of
+from devhost.replies import Reply, reply_of
+from devhost.requests import (
+    DisconnectedError,
+    Receive,
+    Scope,
+    declared_length,
+    joined_headers,
+    query_values,
+    read_body,
+    request_value,
+)
 from devhost.routes import Route, RouteTable, compile_route
 from devhost.settings import FunctionConfigurationError, resolve_names
+from devhost.values import Datum
 from devhost.worker import Function, Invocation
+
+log = logging.getLogger("devhost.http")
 
 BODY_LIMIT_BYTES = 104_857_600
 REQUEST_TARGET_LIMIT_BYTES = 8192
 BODYLESS = frozenset({204, 304})
+FRAMING = frozenset({b"content-length", b"transfer-encoding"})
 PING = "/admin/host/ping"
 
-type Scope = MutableMapping[str, Any]
-type Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 type Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 type OwnPages = Callable[[str, str, bytes], Awaitable[Reply]]
-type Invoke = Callable[[Function, TypedData, Mapping[str, TypedData], str], Awaitable[Invocation]]
-
-
-class DisconnectedError(Exception):
-    """The caller went away before the whole body was here: nobody waits for an answer."""
+type Invoke = Callable[[Function, Datum, Mapping[str, Datum], str], Awaitable[Invocation]]
 
 
 def compile_function_route(
@@ -55,7 +64,11 @@ def methods(function: Function) -> list[str]:
 
 
 class HttpFront:
-    """The ASGI application. Without `keys` every caller may call everything, as under `func start`."""
+    """The ASGI application. Without `keys` every caller may call everything, as under `func start`.
+
+    With `front_end_seconds` a caller who has waited so long gets 502 while the function goes on, as behind Azure's
+    front end.
+    """
 
     def __init__(
         self,
@@ -67,6 +80,7 @@ class HttpFront:
         own_pages: OwnPages,
         keys: KeyRing | None = None,
         is_loaded: bool = True,
+        front_end_seconds: float | None = None,
     ) -> None:
         self._invoke = invoke
         self._routes = routes
@@ -74,8 +88,10 @@ class HttpFront:
         self._own_pages = own_pages
         self._keys = keys
         self._is_loaded = is_loaded
+        self._front_end_seconds = front_end_seconds
         self._most = settings.max_outstanding_requests
         self._outstanding = 0
+        self._late: set[asyncio.Task[Reply]] = set()
         self._extra = [(k.lower().encode("latin-1"), v.encode("latin-1")) for k, v in settings.custom_headers]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -85,11 +101,17 @@ class HttpFront:
             reply = await self._answer(scope, receive)
         except DisconnectedError:
             return
+        except Exception:
+            log.exception("A request could not be answered")
+            reply = Reply(500)
         has_body = reply.status not in BODYLESS
-        headers = [h for h in reply.headers if h[0] not in {b"content-length", b"transfer-encoding"}]
+        headers = [header for header in reply.headers if header[0] not in FRAMING]
+        if self._extra:
+            taken = {name for name, _ in headers}
+            headers += [header for header in self._extra if header[0] not in taken]
         if has_body:
             headers.append((b"content-length", b"%d" % len(reply.body)))
-        await send({"type": "http.response.start", "status": reply.status, "headers": headers + self._extra})
+        await send({"type": "http.response.start", "status": reply.status, "headers": headers})
         await send({"type": "http.response.body", "body": reply.body if has_body else b""})
 
     async def _answer(self, scope: Scope, receive: Receive) -> Reply:
@@ -105,21 +127,18 @@ class HttpFront:
         if found is None:
             return Reply(404) if path != "/" else await self._own_pages(scope["method"], path, b"")
         function, route_values = found
-        query = query_values(scope["query_string"].decode("latin-1"))
+        query = query_values(scope["query_string"])
         if (refusal := await self._refusal(function, headers, query)) is not None:
             return refusal
         if declared_length(headers) > BODY_LIMIT_BYTES:
             return Reply(413)
         body = await read_body(receive, headers)
-        request = RpcHttp(
-            method=scope["method"],
-            url=_url(scope, path, headers),
-            headers=headers,
-            body=TypedData(bytes=body) if body else TypedData(),
-            params=route_values,
-            query=query,
+        value = request_value(scope, headers, query, route_values, body)
+        if self._front_end_seconds is None:
+            return await self._run(function, value, headers.get("traceparent", ""))
+        return await self._run_behind_front_end(
+            self._run(function, value, headers.get("traceparent", "")), self._front_end_seconds
         )
-        return await self._run(function, request, headers.get("traceparent", ""))
 
     async def _refusal(self, function: Function, headers: Mapping[str, str], query: Mapping[str, str]) -> Reply | None:
         level = Level.ANONYMOUS
@@ -135,60 +154,22 @@ class HttpFront:
 
     async def _own_page(self, scope: Scope, path: str, headers: Mapping[str, str], receive: Receive) -> Reply:
         if self._keys is not None and path != PING:
-            query = query_values(scope["query_string"].decode("latin-1"))
+            query = query_values(scope["query_string"])
             if await self._keys.level_of(presented_key(headers, query), None) is not Level.ADMIN:
                 return Reply(401)
         return await self._own_pages(scope["method"], path, await read_body(receive, headers))
 
-    async def _run(self, function: Function, request: RpcHttp, trace_parent: str) -> Reply:
+    async def _run(self, function: Function, value: Datum, trace_parent: str) -> Reply:
         self._outstanding += 1
         try:
-            invocation = await self._invoke(function, TypedData(http=request), {}, trace_parent)
+            return reply_of(function, await self._invoke(function, value, {}, trace_parent))
         finally:
             self._outstanding -= 1
-        return reply_of(function, invocation)
 
-
-def declared_length(headers: Mapping[str, str]) -> int:
-    """Content-Length; 0 without one, so that a chunked body counts as empty."""
-    text = headers.get("content-length", "")
-    return int(text) if text.isascii() and text.isdigit() else 0
-
-
-async def read_body(receive: Receive, headers: Mapping[str, str]) -> bytes:
-    """The body, if its length was declared: the genuine host hands over no other. Raises DisconnectedError."""
-    if declared_length(headers) == 0:
-        return b""
-    chunks: list[bytes] = []
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise DisconnectedError
-        chunks.append(message.get("body", b""))
-        if not message.get("more_body"):
-            return chunks[0] if len(chunks) == 1 else b"".join(chunks)
-
-
-def joined_headers(headers: Headers) -> dict[str, str]:
-    """Names in lower case, as ASGI gives them; repeated values joined by commas."""
-    joined: dict[str, str] = {}
-    for raw_name, raw_value in headers:
-        name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
-        joined[name] = f"{joined[name]},{value}" if name in joined else value
-    return joined
-
-
-def query_values(query: str) -> dict[str, str]:
-    """Parameters with an empty value are dropped, repeated ones joined by commas."""
-    values: dict[str, str] = {}
-    if not query:
-        return values
-    for name, value in parse_qsl(query):
-        values[name] = f"{values[name]},{value}" if name in values else value
-    return values
-
-
-def _url(scope: Scope, path: str, headers: Mapping[str, str]) -> str:
-    query = scope["query_string"].decode("latin-1")
-    scheme = headers.get("x-forwarded-proto", scope["scheme"])
-    return f"{scheme}://{headers.get('host', '')}{path}" + (f"?{query}" if query else "")
+    async def _run_behind_front_end(self, run: Coroutine[Any, Any, Reply], seconds: float) -> Reply:
+        task = asyncio.create_task(run)
+        # The loop itself holds tasks weakly, and this one may outlive its request.
+        self._late.add(task)
+        task.add_done_callback(self._late.discard)
+        done, _ = await asyncio.wait([task], timeout=seconds)
+        return task.result() if done else Reply(502)

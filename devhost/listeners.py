@@ -145,10 +145,9 @@ class Listeners:
 
 def check_function(function: Function, environment: Mapping[str, str]) -> None:
     """Raises FunctionConfigurationError for an output that could never be written. Warns of what has no effect."""
-    for name in function.outputs:
-        if (binding := function.writes(name, "queue")) is not None:
-            queue_name(str(binding["queueName"]), environment)
-            connection_string(str(binding.get("connection") or ""), environment)
+    for binding in function.queue_outputs.values():
+        queue_name(str(binding["queueName"]), environment)
+        connection_string(str(binding.get("connection") or ""), environment)
     if function.has_retry:
         log.warning(
             "Soon retries will not be supported for function '%s': here its policy has no effect", function.name

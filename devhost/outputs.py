@@ -6,10 +6,10 @@ import logging
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
-from devhost.protos import TypedData
 from devhost.queue_rules import QueueMessage, encode_body, output_bodies, trigger_input, trigger_metadata
 from devhost.queues import Notices
 from devhost.storage import Queue
+from devhost.values import Datum
 from devhost.worker import Function, Invocation, Worker
 
 log = logging.getLogger("devhost.outputs")
@@ -29,21 +29,21 @@ class Invoker:
     async def invoke(
         self,
         function: Function,
-        value: TypedData,
-        metadata: Mapping[str, TypedData],
+        value: Datum,
+        metadata: Mapping[str, Datum],
         trace_parent: str = "",
     ) -> Invocation:
         """The invocation; failed as well when an output cannot be written."""
         invocation = await self._worker.invoke(function, value, metadata, trace_parent)
-        if not invocation.succeeded or not invocation.outputs:
+        if not invocation.succeeded or not function.queue_outputs:
             return invocation
         try:
             for name, output in invocation.outputs:
-                if (binding := function.writes(name, "queue")) is not None:
+                if (binding := function.queue_outputs.get(name)) is not None:
                     await self._write(binding, output)
-        except Exception as error:
-            log.exception("Writing an output of %s failed", function.name)
-            return Invocation(succeeded=False, error=type(error).__name__)
+        except Exception:
+            log.exception("Writing an output failed")
+            return Invocation(succeeded=False)
         return invocation
 
     async def invoke_with_message(self, function: Function, body: bytes, message: QueueMessage) -> bool:
@@ -55,7 +55,7 @@ class Invoker:
         metadata = trigger_metadata(message, body, datetime.now(UTC))
         return (await self.invoke(function, value, metadata)).succeeded
 
-    async def _write(self, binding: Mapping[str, object], output: TypedData) -> None:
+    async def _write(self, binding: Mapping[str, object], output: Datum) -> None:
         queue = self._queue_for(binding)
         for body in output_bodies(output):
             await queue.put(encode_body(body, is_base64=self._is_base64))

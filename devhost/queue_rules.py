@@ -15,8 +15,8 @@ from enum import Enum
 
 import msgspec
 
-from devhost.protos import TypedData
 from devhost.settings import is_queue_name
+from devhost.values import Datum
 
 MIN_DELAY_SECONDS = 0.1
 FOREVER = "9999-12-31T23:59:59.9999999+00:00"
@@ -109,12 +109,12 @@ def encode_body(body: bytes, *, is_base64: bool) -> str:
     return base64.b64encode(body).decode() if is_base64 else body.decode()
 
 
-def trigger_input(body: bytes, *, is_binary: bool) -> TypedData | None:
+def trigger_input(body: bytes, *, is_binary: bool) -> Datum | None:
     """The argument; None if the function wants text and the body is not UTF-8 (a failed attempt)."""
     if is_binary:
-        return TypedData(bytes=body)
+        return Datum("bytes", body)
     text = utf8(body)
-    return None if text is None else TypedData(string=text)
+    return None if text is None else Datum("string", text)
 
 
 def utf8(body: bytes) -> str | None:
@@ -125,32 +125,32 @@ def utf8(body: bytes) -> str | None:
         return None
 
 
-def trigger_metadata(message: QueueMessage, body: bytes, now: datetime) -> dict[str, TypedData]:
+def trigger_metadata(message: QueueMessage, body: bytes, now: datetime) -> dict[str, Datum]:
     """What the worker gets beside the body. A JSON object's own fields overwrite these, whatever their case."""
     metadata = {
-        "DequeueCount": TypedData(json=str(message.dequeue_count)),
+        "DequeueCount": Datum("json", str(message.dequeue_count)),
         "ExpirationTime": _time(message.expires_at),
         "InsertionTime": _time(message.inserted_at or now),
         "NextVisibleTime": _time(message.next_visible_at),
     }
     text = utf8(body)
     if text is not None:
-        metadata["QueueTrigger"] = TypedData(string=text)
+        metadata["QueueTrigger"] = Datum("string", text)
     # Both are absent when the admin page invokes the function.
     if message.id:
-        metadata["Id"] = TypedData(string=message.id)
+        metadata["Id"] = Datum("string", message.id)
     if message.pop_receipt:
-        metadata["PopReceipt"] = TypedData(string=message.pop_receipt)
+        metadata["PopReceipt"] = Datum("string", message.pop_receipt)
     _overwrite(metadata, text or "")
     return metadata
 
 
-def _time(moment: datetime | None) -> TypedData:
+def _time(moment: datetime | None) -> Datum:
     text = FOREVER if moment is None or moment.year == 9999 else moment.astimezone(UTC).isoformat()
-    return TypedData(json=f'"{text}"')
+    return Datum("json", f'"{text}"')
 
 
-def _overwrite(metadata: dict[str, TypedData], text: str) -> None:
+def _overwrite(metadata: dict[str, Datum], text: str) -> None:
     if not text.lstrip().startswith("{"):
         return
     try:
@@ -164,22 +164,22 @@ def _overwrite(metadata: dict[str, TypedData], text: str) -> None:
             metadata[names.setdefault(field.lower(), field)] = value
 
 
-def _field_value(raw: str) -> TypedData | None:
+def _field_value(raw: str) -> Datum | None:
     """A top-level field as binding data: objects as JSON, scalars as .NET writes them, arrays and null not at all."""
     if raw.startswith("[") or raw == "null":
         return None
     if raw.startswith("{"):
-        return TypedData(json=raw)
+        return Datum("json", raw)
     if raw.startswith('"'):
-        return TypedData(string=json.loads(raw))
-    return TypedData(string={"true": "True", "false": "False"}.get(raw, raw))
+        return Datum("string", json.loads(raw))
+    return Datum("string", {"true": "True", "false": "False"}.get(raw, raw))
 
 
-def output_bodies(value: TypedData) -> list[bytes]:
+def output_bodies(value: Datum) -> list[bytes]:
     """The messages that a `queue` output binding writes: bytes untouched, JSON text rewritten, an array one each."""
-    if value.bytes is not None:
-        return [value.bytes]
-    text = str(value.json if value.json is not None else value.string or "")
+    if value.type == "bytes":
+        return [bytes(value.value)]
+    text = str(value.value)
     if not text.lstrip().startswith(("{", "[")):
         return [text.encode()]
     try:

@@ -1,21 +1,16 @@
 """From what an HTTP function gave to the response on the wire.
 
-Source: azure-functions-host HttpBinding.CreateResult; azure-functions-runtime datumdef for cookies.
+Source: azure-functions-host HttpBinding.CreateResult, RawScriptResult; Microsoft.Net.Http.Headers SetCookieHeaderValue.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from datetime import UTC, datetime
-from email.utils import format_datetime
+from http.cookies import Morsel
 from typing import Any
 
-from devhost.protos import RpcHttp, TypedData
 from devhost.worker import Function, Invocation
-
-# The numbers of protobuf's RpcHttp.Cookie.SameSite.
-SAME_SITE = {1: "lax", 2: "strict", 3: "none"}
 
 type Headers = Sequence[tuple[bytes, bytes]]
 
@@ -42,15 +37,12 @@ def reply_of(function: Function, invocation: Invocation) -> Reply:
     if not invocation.succeeded:
         return Reply(500)
     for name, value in invocation.outputs:
-        if function.writes(name, "http") is not None:
-            return _reply_of_value(value)
+        if name == function.http_output:
+            return _reply_of_http(value.value) if value.type == "http" else _reply_of_text(str(value.value))
     return Reply(204)
 
 
-def _reply_of_value(value: TypedData) -> Reply:
-    if value.http is not None:
-        return _reply_of_http(value.http)
-    text = str(value.string or "")
+def _reply_of_text(text: str) -> Reply:
     envelope = _envelope(text)
     if envelope is None:
         return Reply(200, text.encode(), [(b"content-type", b"text/plain; charset=utf-8")])
@@ -71,23 +63,19 @@ def _envelope(text: str) -> dict[str, Any] | None:
     return content if isinstance(content, dict) and "body" in content else None
 
 
-def _reply_of_http(http: RpcHttp) -> Reply:
-    headers = [(k.lower().encode("latin-1"), v.encode("latin-1")) for k, v in http.headers.items()]
-    headers += [(b"set-cookie", cookie_text(cookie).encode("latin-1")) for cookie in http.cookies]
-    body = http.body.bytes if http.body.bytes is not None else (http.body.string or "").encode()
-    return Reply(int(http.status_code), body, headers)
+def _reply_of_http(response: dict[str, Any]) -> Reply:
+    headers = [(k.lower().encode("latin-1"), v.value.encode("latin-1")) for k, v in response["headers"].items()]
+    for cookie in response["cookies"] or ():
+        headers += [(b"set-cookie", cookie_text(morsel).encode("latin-1")) for morsel in cookie.values()]
+    return Reply(int(response["status_code"].value), response["body"].value, headers)
 
 
-def cookie_text(cookie: Any) -> str:
-    """A worker's cookie as a Set-Cookie value."""
-    parts = [f"{cookie.name}={cookie.value}"]
-    parts += [f"{name}={held.value}" for name in ("domain", "path") if (held := getattr(cookie, name)) and held.value]
-    if cookie.max_age is not None:
-        parts.append(f"max-age={cookie.max_age.value:.0f}")
-    if cookie.expires is not None:
-        expires_at = datetime.fromtimestamp(cookie.expires.value.seconds, UTC)
-        parts.append(f"expires={format_datetime(expires_at, usegmt=True)}")
-    parts += [word for word, held in (("secure", cookie.secure), ("httponly", cookie.http_only)) if held and held.value]
-    if same_site := SAME_SITE.get(cookie.same_site):
+def cookie_text(morsel: Morsel[str]) -> str:
+    """A cookie as ASP.NET writes it: of the attributes only those that the worker's protocol carries."""
+    parts = [f"{morsel.key}={morsel.value}"]
+    parts += [f"{name}={morsel[name]}" for name in ("expires", "max-age", "domain", "path") if morsel[name]]
+    parts += ["secure"] if morsel["secure"] else []
+    if (same_site := str(morsel["samesite"]).lower()) in {"lax", "strict", "none"}:
         parts.append(f"samesite={same_site}")
+    parts += ["httponly"] if morsel["httponly"] else []
     return "; ".join(parts)

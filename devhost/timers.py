@@ -17,15 +17,15 @@ from cronsim import CronSim, CronSimError
 
 from devhost.host_json import parse_timespan
 from devhost.logs import current_function
-from devhost.protos import TypedData
 from devhost.settings import FunctionConfigurationError
 from devhost.storage import BlobTexts, StorageUnavailableError
+from devhost.values import Datum
 from devhost.worker import Function, Invocation
 
 log = logging.getLogger("devhost.timers")
 
 type Clock = Callable[[], datetime]
-type Fire = Callable[[Function, TypedData], Awaitable[Invocation]]
+type Fire = Callable[[Function, Datum], Awaitable[Invocation]]
 
 NEVER = datetime(1, 1, 1, tzinfo=UTC)
 ANY_TIME = datetime(2000, 1, 1, tzinfo=UTC)
@@ -116,14 +116,14 @@ def after_run(schedule: Schedule, status: Status, now: datetime, *, was_due: boo
     return Status(last=base, next=schedule.next_after(base), last_updated=base)
 
 
-def timer_input(status: Status | None, *, is_past_due: bool) -> TypedData:
+def timer_input(status: Status | None, *, is_past_due: bool) -> Datum:
     """The trigger's argument."""
     content = {
         "Schedule": {"AdjustForDST": True},
         "ScheduleStatus": None if status is None else msgspec.to_builtins(status),
         "IsPastDue": is_past_due,
     }
-    return TypedData(json=json.dumps(content))
+    return Datum("json", json.dumps(content))
 
 
 class TimerListener:

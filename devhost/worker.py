@@ -1,14 +1,13 @@
 """Drives `azure-functions-runtime`, the library that runs Python 3.13 apps in Azure, inside this process.
 
-The calls are the library's five public coroutines, in the order of the genuine host: init (imports and indexes the
-app), metadata, load of each function, then invocations.
+The calls come in the order of the genuine host: init (imports and indexes the app), metadata, load of each function,
+then invocations. An invocation goes in by the library's entry without protobuf, `invocation_request_native`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-import logging
 import sys
 import time
 from collections.abc import Mapping
@@ -20,12 +19,9 @@ import msgspec
 from uuid_utils import uuid4
 
 from devhost.logs import current_function
-from devhost.protos import ParameterBinding, StatusResult, TypedData, namespace
+from devhost.protos import StatusResult, namespace
+from devhost.values import Datum
 from devhost.watchdog import Watchdog
-
-log = logging.getLogger("devhost.worker")
-
-NO_RETRY = SimpleNamespace(retry_count=0, max_retry_count=0, exception=None)
 
 
 class WorkerStartError(Exception):
@@ -33,35 +29,28 @@ class WorkerStartError(Exception):
 
 
 class Function(msgspec.Struct, frozen=True, kw_only=True):
-    """An indexed function. `bindings` are function.json objects, the trigger among them.
+    """An indexed function. `kind` is its trigger's type, such as httpTrigger, and `parameter` the trigger's name.
 
-    `outputs` are those that carry a value out, by name ($return for the returned value).
+    `bindings` are function.json objects, the trigger among them. Outputs are known by the binding's name, which is
+    $return for the returned value.
     """
 
     name: str
     function_id: str
+    kind: str
+    parameter: str
     trigger: Mapping[str, Any]
-    bindings: tuple[Mapping[str, Any], ...]
-    outputs: Mapping[str, Mapping[str, Any]]
+    bindings: tuple[Mapping[str, Any], ...] = ()
+    http_output: str | None = None
+    queue_outputs: Mapping[str, Mapping[str, Any]] = {}
     has_retry: bool = False
-
-    @property
-    def kind(self) -> str:
-        """The trigger's type, such as httpTrigger."""
-        return str(self.trigger["type"])
-
-    def writes(self, name: str, kind: str) -> Mapping[str, Any] | None:
-        """The output binding of that name, if it is of that type."""
-        binding = self.outputs.get(name)
-        return binding if binding is not None and str(binding["type"]).lower() == kind else None
 
 
 class Invocation(msgspec.Struct, frozen=True, kw_only=True):
     """What an invocation gave. `outputs` pairs binding names ($return included) with values."""
 
     succeeded: bool
-    outputs: tuple[tuple[str, TypedData], ...] = ()
-    error: str = ""
+    outputs: tuple[tuple[str, Datum], ...] = ()
 
 
 class Worker:
@@ -71,6 +60,7 @@ class Worker:
         self._app_root = app_root
         self._watchdog = watchdog
         self._runtime: Any = None
+        self._invoke: Any = None
         self._left = asyncio.Event()
         self.in_flight = 0
 
@@ -79,8 +69,12 @@ class Worker:
         if str(self._app_root) not in sys.path:
             sys.path.insert(0, str(self._app_root))
         import azure_functions_runtime as runtime  # type: ignore[import-untyped,unused-ignore] # ships no types
+        from azure_functions_runtime.native_invocation import (  # type: ignore[import-untyped,unused-ignore] # as above
+            invocation_request_native,
+        )
 
         self._runtime = runtime
+        self._invoke = invocation_request_native
         runtime.start_threadpool_executor()
         init = {"capabilities": {}, "function_app_directory": str(self._app_root)}
         answer = await runtime.worker_init_request(_request(worker_init_request=SimpleNamespace(**init)))
@@ -108,29 +102,33 @@ class Worker:
             await self._left.wait()
 
     async def invoke(
-        self,
-        function: Function,
-        value: TypedData,
-        trigger_metadata: Mapping[str, TypedData],
-        trace_parent: str = "",
+        self, function: Function, value: Datum, trigger_metadata: Mapping[str, Datum], trace_parent: str = ""
     ) -> Invocation:
-        """Runs the function once. Never raises for what the function does."""
+        """Runs the function once. Never raises for what the function does; the library logs that with its traceback.
+
+        Must be called in a task that runs nothing but this function: its log lines will bear the function's name.
+        """
         invocation_id = str(uuid4())
-        request = _invocation_request(function, invocation_id, value, trigger_metadata, trace_parent)
-        token = current_function.set(function.name)
-        correlation = self._runtime.invocation_id_cv.set(invocation_id)
+        current_function.set(function.name)
         self.in_flight += 1
         if self._watchdog is not None:
             self._watchdog.enter(invocation_id, function.name, time.monotonic())
         try:
-            return _invocation(await self._runtime.invocation_request(request))
+            succeeded, returned, outputs, _, _ = await self._invoke(
+                invocation_id,
+                function.function_id,
+                ((function.parameter, value),),
+                trigger_metadata,
+                trace_parent or _trace_parent(),
+            )
         finally:
             if self._watchdog is not None:
                 self._watchdog.leave(invocation_id)
             self.in_flight -= 1
             self._left.set()
-            self._runtime.invocation_id_cv.reset(correlation)
-            current_function.reset(token)
+        if returned is not None:
+            outputs.append(("$return", returned))
+        return Invocation(succeeded=succeeded, outputs=tuple(outputs))
 
 
 def _request(**content: Any) -> SimpleNamespace:
@@ -138,46 +136,22 @@ def _request(**content: Any) -> SimpleNamespace:
     return SimpleNamespace(name="", request=SimpleNamespace(**content), properties=properties)
 
 
-def _invocation_request(
-    function: Function,
-    invocation_id: str,
-    value: TypedData,
-    trigger_metadata: Mapping[str, TypedData],
-    trace_parent: str,
-) -> SimpleNamespace:
-    invocation = SimpleNamespace(
-        invocation_id=invocation_id,
-        function_id=function.function_id,
-        input_data=(ParameterBinding(name=function.trigger["name"], data=value),),
-        trigger_metadata=trigger_metadata,
-        trace_context=SimpleNamespace(trace_parent=trace_parent or _trace_parent(), trace_state="", attributes={}),
-        retry_context=NO_RETRY,
-    )
-    return SimpleNamespace(request=SimpleNamespace(invocation_request=invocation))
-
-
-def _invocation(answer: Any) -> Invocation:
-    """What the library answered. A failure is logged with its traceback, as in Azure."""
-    if answer.result.status != StatusResult.Success:
-        failure = answer.result.exception
-        log.error("Function failed: %s\n%s", failure.message, failure.stack_trace)
-        return Invocation(succeeded=False, error=failure.message)
-    named = tuple((binding.name, binding.data) for binding in answer.output_data)
-    returned = answer.return_value
-    return Invocation(succeeded=True, outputs=named if returned is None else (("$return", returned), *named))
-
-
 def _function(result: Any) -> Function:
     bindings = tuple(json.loads(raw) for raw in result.raw_bindings)
     triggers = [b for b in bindings if str(b.get("type", "")).lower().endswith("trigger")]
     if len(triggers) != 1:
         raise WorkerStartError(f"Function '{result.name}' has {len(triggers)} triggers; it must have one.")
+    [trigger] = triggers
+    outputs = [b for b in bindings if str(b.get("direction", "")).lower() == "out"]
     return Function(
         name=result.name,
         function_id=result.function_id,
-        trigger=triggers[0],
+        kind=str(trigger["type"]),
+        parameter=str(trigger["name"]),
+        trigger=trigger,
         bindings=bindings,
-        outputs={b["name"]: b for b in bindings if str(b.get("direction", "")).lower() == "out"},
+        http_output=next((str(b["name"]) for b in outputs if str(b["type"]).lower() == "http"), None),
+        queue_outputs={str(b["name"]): b for b in outputs if str(b["type"]).lower() == "queue"},
         has_retry=result.retry_options is not None,
     )
 
