@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import gc
 import logging
 import socket
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
-import uvicorn
 
 from devhost.admin import AdminPages, function_line
 from devhost.azure_storage import Storage, StorageQueue
@@ -24,6 +22,7 @@ from devhost.listeners import ListenerFactory, Listeners, check_function
 from devhost.outputs import Invoker
 from devhost.queues import Notices
 from devhost.routes import Route, RouteTable
+from devhost.server import Server
 from devhost.settings import (
     FunctionConfigurationError,
     HostConfigurationError,
@@ -164,7 +163,7 @@ class Host:
 
     def _server(
         self, functions: tuple[Function, ...], routes: list[Route[Function]], disabled: frozenset[str]
-    ) -> _Server:
+    ) -> Server:
         pages = AdminPages(
             host=self,
             functions=functions,
@@ -182,20 +181,7 @@ class Host:
             keys=self._key_ring() if self._options.asks_for_keys else None,
             is_loaded=bool(functions) or not self.errors,
         )
-        return _Server(
-            uvicorn.Config(
-                front,
-                interface="asgi3",
-                http="httptools",
-                ws="none",
-                lifespan="off",
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                proxy_headers=False,
-                timeout_graceful_shutdown=int(STOP_SECONDS) + 1,
-            )
-        )
+        return Server(front, stop_seconds=STOP_SECONDS)
 
     def _key_ring(self) -> KeyRing:
         try:
@@ -216,7 +202,7 @@ class Host:
         lines.append(f"Host has errors: {self.errors[0]}" if self.state == "Error" else ready)
         print("\n".join(lines), flush=True)
 
-    async def _shut_down(self, server: _Server, serving: asyncio.Task[None]) -> None:
+    async def _shut_down(self, server: Server, serving: asyncio.Task[None]) -> None:
         """Stops polling and accepting, waits ten seconds at most, and leaves the rest leased."""
         self.state = "Stopping"
         log.info("Stopping: polling has ended, waiting for what is in flight")
@@ -233,11 +219,3 @@ class Host:
             flush_and_exit(EXIT_ERROR if self._failure is not None else 0)
         self._worker.stop()
         await self._storage.close()
-
-
-class _Server(uvicorn.Server):
-    """Leaves signals to the host."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
