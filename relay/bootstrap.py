@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from relay.recovery import Recovery
     from relay.secrets import SecretSource
     from relay.settlement import Aftermath
+    from relay.spread import Spread
     from relay.vitals import Vitals
 
 
@@ -187,6 +188,13 @@ class Relay:
         )
 
     @cached_property
+    def spread(self) -> "Spread":
+        """Requests that were accepted as one entry."""
+        from relay.spread import Spread
+
+        return Spread(queues=self.storage.queues, blobs=self.storage.blobs, lanes=self.settings.lanes)
+
+    @cached_property
     def delivery(self) -> "Delivery":
         """Use case 2."""
         from relay.deliver import Delivery
@@ -196,6 +204,7 @@ class Relay:
             holds=self.holds,
             prospects=self.prospects,
             attempts=self.attempts,
+            spread=self.spread,
             aftermath=self.aftermath,
             dead_letters=self.dead_letters,
             queues=self.storage.queues,
@@ -297,6 +306,7 @@ class Relay:
             journal=self.journal,
             aftermath=self.aftermath,
             dead_letters=self.dead_letters,
+            spread=self.spread,
             queues=self.storage.queues,
             clock=self.clock,
             sleep=self.sleep,

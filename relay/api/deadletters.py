@@ -1,28 +1,28 @@
 """Operators: dead letters grouped by cause; redrive and discard one, many, or all of a cause."""
 
-from collections.abc import Sequence
-
-import msgspec
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import quote
 
 from relay import ids
+from relay.api.addresses import read_mailbox
 from relay.api.app import Call
+from relay.api.bodies import read_object
+from relay.api.drafts import Limits
+from relay.api.faults import Faults
 from relay.api.http import Response, json_response
+from relay.api.schemas import DeadLetterChoice, DeadLetterRedrive
 from relay.deadletters import DeadLetter
-from relay.errors import NotFound, Problem, Refusal
+from relay.errors import NotFound
 from relay.interventions import Redrive
-from relay.model import Address
+from relay.journal import Record
+from relay.model import DEAD
 from relay.outcomes import CAUSES
 
 MOST = 500
-
-
-class Choice(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which dead letters: by `ids`, or all of a `code`. `route` and `sender` (an address) override for a redrive."""
-
-    ids: tuple[str, ...] = ()
-    code: str | None = None
-    route: str | None = None
-    sender: str | None = None
+"""Dead letters of a cause that one call puts back or takes off the list."""
+_LIMITS = Limits()
 
 
 async def index(call: Call) -> Response:
@@ -32,68 +32,112 @@ async def index(call: Call) -> Response:
         counts = await call.relay.dead_letters.counts()
         value = [{"code": code, "meaning": CAUSES[code], "count": count} for code, count in counts.items()]
         return json_response({"value": value})
+    faults = Faults(1)
+    _check_cause(code, faults)
+    faults.raise_any()
     letters, cursor = await call.relay.dead_letters.of(code, cursor=call.request.query.get("cursor"))
-    body = {"value": [{"id": await _name(call, letter), "code": letter.code, "at": letter.at} for letter in letters]}
+    body: dict[str, Any] = {"value": await _told(call, letters)}
     if cursor:
-        body["next_link"] = f"{call.base_url}/v1/deadletters?code={code}&cursor={cursor}"  # type: ignore[assignment]
+        body["next_link"] = f"{call.base_url}/v1/deadletters?code={code}&cursor={quote(cursor, safe='')}"
     return json_response(body)
 
 
 async def redrive(call: Call) -> Response:
     """POST /v1/deadletters/redrive: put them back; how many were still dead. `is_more`: repeat for the rest."""
-    choice = _choice(call)
-    if choice.route is not None and choice.route not in call.relay.settings.routes:
-        raise _invalid("unknown_route", "route", "There is no such route.")
+    choice = read_object(call.request, DeadLetterRedrive)
+    faults = Faults(_LIMITS.max_problems)
+    how = read_redrive(call, choice, faults)
+    _check_choice(choice, faults)
+    faults.raise_any()
     letters, is_more = await _chosen(call, choice)
-    sender = Address(email=choice.sender) if choice.sender else None
-    count = await call.relay.interventions.redrive_letters(letters, Redrive(route=choice.route, sender=sender))
-    return json_response({"redriven": count, "is_more": is_more})
+    return json_response({"redriven": await call.relay.interventions.redrive_letters(letters, how), "is_more": is_more})
 
 
 async def discard(call: Call) -> Response:
     """POST /v1/deadletters/discard: take them off the list; their records stay until the retention ends."""
-    letters, is_more = await _chosen(call, _choice(call))
+    choice = read_object(call.request, DeadLetterChoice)
+    faults = Faults(_LIMITS.max_problems)
+    _check_choice(choice, faults)
+    faults.raise_any()
+    letters, is_more = await _chosen(call, choice)
     return json_response({"discarded": await call.relay.interventions.discard(letters), "is_more": is_more})
 
 
-async def _chosen(call: Call, choice: Choice) -> tuple[Sequence[DeadLetter], bool]:
-    if choice.code is not None:
-        letters, cursor = await call.relay.dead_letters.of(choice.code, most=MOST)
+def read_redrive(call: Call, value: Mapping[str, Any], faults: Faults) -> Redrive:
+    """How to redrive, by a request's `route` and `sender`; what is wrong with them is noted."""
+    route, routes = value.get("route"), call.relay.settings.routes
+    if route is not None and route not in routes:
+        faults.add("unknown_route", "route", f"There is no such route; there are: {', '.join(routes)}.")
+    sender = value.get("sender")
+    return Redrive(route=route, sender=None if sender is None else read_mailbox(sender, "sender", faults, _LIMITS))
+
+
+def _check_choice(choice: Mapping[str, Any], faults: Faults) -> None:
+    chosen, code = choice.get("ids"), choice.get("code")
+    if chosen and code is not None:
+        faults.add("not_applicable", "ids", "Give either `ids` or `code`, not both.")
+    elif not chosen and code is None:
+        faults.add("required", "ids", "Give `ids` (of messages) or `code` (a cause).")
+    elif code is not None:
+        _check_cause(code, faults)
+    elif len(chosen or ()) > _LIMITS.max_batch_messages:
+        faults.add("too_many", "ids", f"{_LIMITS.max_batch_messages} are possible in one request.")
+
+
+def _check_cause(code: str, faults: Faults) -> None:
+    if code not in CAUSES:
+        faults.add("invalid_choice", "code", f"There is no such cause; there are: {', '.join(CAUSES)}.")
+
+
+async def _chosen(call: Call, choice: Mapping[str, Any]) -> tuple[Sequence[DeadLetter], bool]:
+    if choice.get("code") is not None:
+        letters, cursor = await call.relay.dead_letters.of(choice["code"], most=MOST)
         return letters, cursor is not None
-    return [letter for text in choice.ids for letter in await _letters_of(call, text)], False
+    names = [await call.relay.inquiry.name_of(call.client, text) for text in choice["ids"]]
+    records = await _records(call, {name.batch for name in names})
+    return [letter for name in names for letter in _letters_of(name, records.get(name.batch))], False
 
 
-async def _letters_of(call: Call, text: str) -> list[DeadLetter]:
-    name = await call.relay.inquiry.name_of(call.client, text)
-    try:
-        record = await call.relay.journal.read(name.batch)
-    except NotFound:
+def _letters_of(name: ids.MessageId, record: Record | None) -> list[DeadLetter]:
+    if record is None:
         return []
     at = ids.created_at(name.batch)
     return [
         DeadLetter(code=part.code or "expired", batch=name.batch, index=name.index, at=at)
         for part in record.statuses[name.index].parts
+        if part.state in DEAD
     ]
 
 
-async def _name(call: Call, letter: DeadLetter) -> str | None:
-    try:
-        record = await call.relay.journal.read(letter.batch)
-    except NotFound:
-        return None
-    return record.message_id(letter.index, record.entry())
+async def _told(call: Call, letters: Sequence[DeadLetter]) -> list[dict[str, Any]]:
+    """What the list says of each letter; those whose record was purged are left out."""
+    records = await _records(call, {letter.batch for letter in letters})
+    told: list[dict[str, Any]] = []
+    for letter in letters:
+        record = records.get(letter.batch)
+        if record is not None:
+            entry = record.entry()
+            row = {
+                "id": record.message_id(letter.index, entry),
+                "code": letter.code,
+                "at": letter.at,
+                "client": entry.messages[letter.index].client,
+                "state": str(record.statuses[letter.index].state),
+            }
+            told.append(row)
+    return told
 
 
-def _choice(call: Call) -> Choice:
-    try:
-        choice = msgspec.json.decode(call.request.body, type=Choice)
-    except msgspec.MsgspecError as error:
-        raise _invalid("invalid_value", "$", str(error)) from error
-    if bool(choice.ids) == (choice.code is not None):
-        raise _invalid("required", "ids", "Give either `ids` (message ids) or `code` (a cause).")
-    return choice
+async def _records(call: Call, batches: set[str]) -> dict[str, Record]:
+    """The records there are of these batches; one read each, ten at a time."""
+    turns = asyncio.Semaphore(10)
 
+    async def read(batch: str) -> Record | None:
+        async with turns:
+            try:
+                return await call.relay.journal.read(batch)
+            except NotFound:
+                return None
 
-def _invalid(code: str, target: str, message: str) -> Refusal:
-    problem = Problem(code=code, target=target, message=message)
-    return Refusal(400, "invalid_request", "The request is wrong.", problems=[problem])
+    found = await asyncio.gather(*(read(batch) for batch in batches))
+    return {record.batch: record for record in found if record is not None}

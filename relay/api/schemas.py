@@ -272,6 +272,34 @@ class BatchRequest(Shape):
     )
 
 
+class RedriveRequest(Shape):
+    """How a dead message is put back; by default as it was."""
+
+    route: str | None = Field(default=None, description="Another route, which it then stays on.", examples=["sendgrid"])
+    sender: str | None = Field(
+        default=None,
+        description="Another From address, where the old one was the fault.",
+        examples=["shop@example.com"],
+    )
+
+
+class DeadLetterChoice(Shape):
+    """Which dead letters: either some by id, or all of a cause."""
+
+    ids: list[str] | None = Field(
+        default=None,
+        description="The ids of messages.",
+        json_schema_extra={"minItems": 1, "maxItems": _LIMITS.max_batch_messages},
+    )
+    code: str | None = Field(
+        default=None, description="A cause, as the list of dead letters names it.", examples=["sender_not_verified"]
+    )
+
+
+class DeadLetterRedrive(DeadLetterChoice, RedriveRequest):
+    """Which dead letters are put back, and how."""
+
+
 class BatchEnvelope(Shape):
     """What must hold before the messages of a batch can be looked at one by one."""
 

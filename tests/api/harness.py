@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import hashlib
 import json as json_module
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -37,6 +38,7 @@ class Clock:
 
     async def sleep(self, seconds: float) -> None:
         self.move(seconds)
+        await asyncio.sleep(0)  # so that others have their turn, as in any sleep
 
 
 class Watched:
@@ -106,6 +108,7 @@ class Harness:
 
     def __init__(self, environment: Mapping[str, str] | None = None) -> None:
         self.clock = Clock()
+        self._batches = 0
         self.memory: MemoryStorage = memory_storage(self.clock)
         self.queues, self.tables, self.blobs = (
             Watched(port) for port in (self.memory.queues, self.memory.tables, self.memory.blobs)
@@ -119,8 +122,15 @@ class Harness:
             clock=self.clock,
             draw=lambda: 0.5,
             sleep=self.clock.sleep,
+            new_batch=self._new_batch,
         )
         self.keys: dict[str, str] = {}
+
+    def _new_batch(self) -> str:
+        """A batch name of the clock's time, in the order of asking and on any shard."""
+        self._batches += 1
+        number = hashlib.sha256(str(self._batches).encode()).hexdigest()[:15]
+        return f"{int(self.clock().timestamp() * 1000):012x}7{self._batches:03x}8{number}"
 
     async def start(self) -> "Harness":
         """Create what storage needs, a client `app` and an operator `boss`."""

@@ -77,7 +77,8 @@ async def busy(relay: Harness) -> Answer:
     answers = await asyncio.gather(*calls)
     assert [answer.status for answer in answers].count(202) == 32
     assert harness.waiting == 1
-    return first.result()
+    answer: Answer = first.result()
+    return answer
 
 
 async def storage_unavailable(relay: Harness) -> Answer:

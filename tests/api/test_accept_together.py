@@ -1,0 +1,150 @@
+"""A request of many messages is accepted with one write, and spread later: all of it or nothing, each message once."""
+
+from collections import Counter
+from datetime import timedelta
+
+import pytest
+
+from relay import ids, wire
+from relay.errors import Refusal, UnreadableEntry
+from relay.model import Address, Message, Submission
+from tests.api.harness import Harness
+
+QUEUE = "relay-transactional"
+MANY = 70
+"""Three entries: an entry holds 32 messages."""
+
+
+async def accept(relay: Harness, count: int = MANY, *, batch: str | None = None, text: str = "hi") -> list[str]:
+    """Accept so many messages, each to an address of its own; their ids."""
+    client = await relay.relay.clients.get("app")
+    submissions = [
+        Submission(
+            client="app",
+            expires_at=relay.clock() + timedelta(days=1),
+            message=Message(
+                sender=Address(email="app@example.com"),
+                to=(Address(email=f"r{number}@example.org"),),
+                subject="s",
+                text=text,
+            ),
+            size=len(text),
+        )
+        for number in range(count)
+    ]
+    batch = batch or ids.new_batch_id()
+    accepted = await relay.relay.acceptance.accept_together(client, "transactional", submissions, batch)
+    return [one.id for one in accepted]
+
+
+async def caught(relay: Harness) -> Counter[str]:
+    """How often each message was sent, by its id."""
+    return Counter([mail.message async for mail in relay.relay.inbox.all()])
+
+
+async def test_many_messages_are_one_entry_and_one_blob(relay: Harness) -> None:
+    names = await accept(relay)
+    assert (relay.queues.calls["put"], relay.blobs.calls["put"], relay.waiting) == (1, 1, 1)
+    await relay.deliver()
+    assert await caught(relay) == Counter(names)
+    assert [(await relay.status(name))["state"] for name in names] == ["sent"] * MANY
+    assert not (await relay.memory.blobs.list("content"))[0]
+
+
+async def test_what_fits_an_entry_needs_no_blob(relay: Harness) -> None:
+    names = await accept(relay, 32)
+    assert (relay.queues.calls["put"], relay.blobs.calls["put"]) == (1, 0)
+    await relay.deliver()
+    assert await caught(relay) == Counter(names)
+
+
+async def test_large_messages_lie_in_blobs_of_their_own(relay: Harness) -> None:
+    names = await accept(relay, 20, text="x" * 60_000)
+    assert (relay.queues.calls["put"], relay.blobs.calls["put"]) == (1, 20)
+    await relay.deliver()
+    assert await caught(relay) == Counter(names)
+
+
+@pytest.mark.parametrize("port", ["queues", "blobs"])
+async def test_when_storage_is_away_nothing_was_accepted(relay: Harness, port: str) -> None:
+    getattr(relay, port).is_away = True
+    with pytest.raises(Refusal) as refused:
+        await accept(relay)
+    assert (refused.value.status, relay.waiting) == (503, 0)
+
+
+async def test_the_ids_are_told_before_anything_is_durable(relay: Harness) -> None:
+    client = await relay.relay.clients.get("app")
+    told: list[str] = []
+
+    async def before(names: object) -> None:
+        assert relay.waiting == 0
+        told.extend(names)  # type: ignore[arg-type] # a sequence of ids
+
+    submission = Submission(
+        client="app", expires_at=relay.clock(), message=Message(sender=Address(email="a@b.example"))
+    )
+    accepted = await relay.relay.acceptance.accept_together(
+        client, "transactional", [submission], ids.new_batch_id(), before=before
+    )
+    assert told == [accepted[0].id]
+
+
+async def test_the_same_request_again_changes_nothing(relay: Harness) -> None:
+    batch = ids.new_batch_id()
+    first = await accept(relay, batch=batch)
+    await relay.deliver()
+    assert await accept(relay, batch=batch) == first
+    await relay.deliver()
+    assert await caught(relay) == Counter(first)
+
+
+@pytest.mark.parametrize("puts", [0, 1, 2])
+async def test_a_process_that_dies_while_it_spreads_loses_and_repeats_nothing(relay: Harness, puts: int) -> None:
+    names = await accept(relay)
+    (entry,) = await relay.memory.queues.receive(QUEUE, lease_seconds=1)
+    relay.queues.most["put"] = relay.queues.calls["put"] + puts
+    with pytest.raises(Exception, match="away"):
+        # Storage takes neither all entries nor this one back: as if the process had died here.
+        await relay.relay.delivery.deliver(QUEUE, entry.body)
+    relay.queues.most.clear()
+    relay.clock.move(2)
+    await relay.deliver()
+    assert await caught(relay) == Counter(names)
+
+
+async def test_a_process_that_dies_after_it_has_spread_repeats_nothing(relay: Harness) -> None:
+    names = await accept(relay)
+    (entry,) = await relay.memory.queues.receive(QUEUE, lease_seconds=1)
+    await relay.relay.delivery.deliver(QUEUE, entry.body)
+    relay.clock.move(2)
+    await relay.deliver()
+    assert await caught(relay) == Counter(names)
+
+
+async def test_when_storage_is_away_the_entry_is_put_back(relay: Harness) -> None:
+    names = await accept(relay)
+    relay.blobs.is_away = True
+    assert await relay.deliver() == 1
+    relay.blobs.is_away = False
+    relay.clock.move(60)
+    await relay.deliver()
+    assert await caught(relay) == Counter(names)
+
+
+async def test_a_poison_entry_gives_each_batch_a_turn_of_its_own(relay: Harness) -> None:
+    names = await accept(relay)
+    (entry,) = await relay.memory.queues.receive(QUEUE)
+    await relay.memory.queues.delete(QUEUE, entry)
+    await relay.relay.poison.bury(QUEUE, entry.body)
+    await relay.deliver()
+    assert await caught(relay) == Counter(names)
+
+
+def test_the_entry_as_it_lies_on_the_queue() -> None:
+    body = b'{"relay":1,"spread":"20260301/0195","lane":"bulk"}'
+    entry = wire.decode_entry(body)
+    assert entry == wire.SpreadEntry(relay=1, spread="20260301/0195", lane="bulk")
+    assert wire.encode_spread("20260301/0195", "bulk") == body
+    with pytest.raises(UnreadableEntry):
+        wire.decode_entry(b'{"relay":1,"spread":7,"lane":"bulk"}')

@@ -1,0 +1,114 @@
+"""Operators look at dead letters, put them back, or take them off the list."""
+
+from typing import Any
+
+import pytest
+
+from tests.api.harness import Harness
+
+REDRIVE = "/v1/deadletters/redrive"
+
+
+async def letters(relay: Harness, code: str = "recipient_refused") -> list[Any]:
+    found = []
+    path = f"/v1/deadletters?code={code}"
+    while path:
+        answer = await relay.call("GET", path, client="boss")
+        assert answer.status == 200
+        found += answer.json["value"]
+        path = answer.json.get("next_link", "").partition("relay.example")[2]
+    return found
+
+
+async def dead(relay: Harness, **fields: Any) -> str:
+    name = await relay.send(to="rejected@relay.test", **fields)
+    await relay.deliver()
+    return name
+
+
+async def test_they_are_counted_by_cause_and_listed(relay: Harness) -> None:
+    names = {await dead(relay) for _ in range(3)}
+    counted = (await relay.call("GET", "/v1/deadletters", client="boss")).json["value"]
+    assert [(each["code"], each["count"]) for each in counted] == [("recipient_refused", 3)]
+    listed = await letters(relay)
+    assert {each["id"] for each in listed} == names
+    assert {(each["client"], each["state"]) for each in listed} == {("app", "failed")}
+
+
+async def test_the_list_has_pages(relay: Harness) -> None:
+    for _ in range(5):
+        for _ in range(25):
+            await relay.send(to="rejected@relay.test")
+        await relay.deliver()
+    first = (await relay.call("GET", "/v1/deadletters?code=recipient_refused", client="boss")).json
+    assert len(first["value"]) == 100
+    assert len({each["id"] for each in await letters(relay)}) == 125
+
+
+async def test_redriving_twice_sends_once(relay: Harness) -> None:
+    name = await dead(relay)
+    body = {"ids": [name], "sender": "Shop <other@example.com>", "route": "capture"}
+    assert (await relay.call("POST", REDRIVE, json=body, client="boss")).json == {"redriven": 1, "is_more": False}
+    assert (await relay.call("POST", REDRIVE, json=body, client="boss")).json == {"redriven": 0, "is_more": False}
+    assert await letters(relay) == []
+    await relay.pass_time(1)
+    story = await relay.status(name)
+    assert story["from"] == {"email": "other@example.com", "name": "Shop"}
+    assert len(story["attempts"]) == 2
+    assert [each["id"] for each in await letters(relay)] == [name]
+
+
+async def test_all_of_a_cause_at_once(relay: Harness) -> None:
+    names = [await dead(relay) for _ in range(3)]
+    answer = await relay.call("POST", REDRIVE, json={"code": "recipient_refused"}, client="boss")
+    assert answer.json == {"redriven": 3, "is_more": False}
+    await relay.pass_time(1)
+    assert {len((await relay.status(name))["attempts"]) for name in names} == {2}
+
+
+async def test_a_message_that_is_not_dead_is_left_alone(relay: Harness) -> None:
+    name = await relay.send()
+    await relay.deliver()
+    waiting = await relay.send()
+    answer = await relay.call("POST", REDRIVE, json={"ids": [name, waiting]}, client="boss")
+    assert answer.json == {"redriven": 0, "is_more": False}
+
+
+async def test_discarding_leaves_the_record(relay: Harness) -> None:
+    name = await dead(relay)
+    answer = await relay.call("POST", "/v1/deadletters/discard", json={"ids": [name]}, client="boss")
+    assert answer.json == {"discarded": 1, "is_more": False}
+    assert await letters(relay) == []
+    assert (await relay.status(name))["state"] == "failed"
+
+
+@pytest.mark.parametrize(
+    ("body", "faults"),
+    [
+        ({}, [("required", "ids")]),
+        ({"ids": []}, [("required", "ids")]),
+        ({"ids": ["a"], "code": "expired"}, [("not_applicable", "ids")]),
+        ({"code": "bad_luck"}, [("invalid_choice", "code")]),
+        ({"codes": "expired"}, [("unknown_field", "codes")]),
+        ({"ids": "a"}, [("wrong_type", "ids")]),
+        (
+            {"code": "expired", "route": "pigeon", "sender": "nobody"},
+            [("unknown_route", "route"), ("invalid_address", "sender")],
+        ),
+    ],
+)
+async def test_a_wrong_choice_is_explained(relay: Harness, body: Any, faults: list[tuple[str, str]]) -> None:
+    answer = await relay.call("POST", REDRIVE, json=body, client="boss")
+    assert answer.faults == faults
+
+
+async def test_an_unknown_cause_and_an_unknown_id(relay: Harness) -> None:
+    assert (await relay.call("GET", "/v1/deadletters?code=luck", client="boss")).faults == [("invalid_choice", "code")]
+    answer = await relay.call("POST", REDRIVE, json={"ids": ["msg_x"]}, client="boss")
+    assert answer.error["code"] == "message_not_found"
+
+
+@pytest.mark.parametrize("path", ["", "/redrive", "/discard"])
+async def test_they_are_for_operators_only(relay: Harness, path: str) -> None:
+    answer = await relay.call("POST" if path else "GET", f"/v1/deadletters{path}", json={"code": "expired"})
+    assert answer.error["code"] == "operators_only"

@@ -1,0 +1,43 @@
+"""Whether the process lives, and whether it can work."""
+
+from tests.api.harness import Harness
+
+
+async def test_alive_asks_nobody(relay: Harness) -> None:
+    relay.tables.is_away = relay.queues.is_away = relay.blobs.is_away = True
+    answer = await relay.call("GET", "/v1/health", client=None)
+    assert (answer.status, answer.json) == (200, {"status": "ok"})
+
+
+async def test_ready_tells_storage_and_routes(relay: Harness) -> None:
+    answer = await relay.call("GET", "/v1/ready", client=None)
+    assert answer.status == 200
+    assert answer.json == {"status": "ok", "storage": "ok", "routes": {"capture": "open"}}
+    await relay.call("POST", "/v1/routes/capture/hold", client="boss")
+    assert (await relay.call("GET", "/v1/ready", client=None)).json["routes"] == {"capture": "held"}
+
+
+async def test_not_ready_without_storage(relay: Harness) -> None:
+    relay.tables.is_away = True
+    answer = await relay.call("GET", "/v1/ready", client=None)
+    assert answer.status == 503
+    assert answer.json["status"] == "unavailable"
+    assert answer.headers["retry-after"] == "5"
+
+
+async def test_head_is_get_without_its_body(relay: Harness) -> None:
+    answer = await relay.call("HEAD", "/v1/health", client=None)
+    assert (answer.status, answer.body) == (200, b"")
+
+
+async def test_a_held_route_holds_mail_until_it_is_released(relay: Harness) -> None:
+    await relay.call("POST", "/v1/routes/capture/hold", client="boss")
+    name = await relay.send()
+    await relay.deliver()
+    assert (await relay.status(name))["state"] == "held"
+    listed = (await relay.call("GET", "/v1/routes", client="boss")).json["value"]
+    assert listed[0]["state"] == "held"
+    assert (await relay.call("POST", "/v1/routes/capture/release", client="boss")).json["state"] == "open"
+    await relay.deliver()
+    assert (await relay.status(name))["state"] == "sent"
+    assert (await relay.call("POST", "/v1/routes/other/hold", client="boss")).error["code"] == "unknown_route"

@@ -1,0 +1,74 @@
+"""The same request twice over HTTP, whatever died in between."""
+
+import asyncio
+
+from tests.api.harness import Answer, Harness, message
+
+KEY = {"Idempotency-Key": "9c5d2c9e"}
+
+
+async def send(relay: Harness, **fields: object) -> Answer:
+    client = str(fields.pop("client", "app"))
+    return await relay.call("POST", "/v1/messages", json=message(**fields), headers=KEY, client=client)
+
+
+async def test_a_repetition_has_the_first_answer(relay: Harness) -> None:
+    first, second = await send(relay), await send(relay)
+    assert (first.status, first.body) == (second.status, second.body)
+    assert "idempotency-replayed" not in first.headers
+    assert second.headers["idempotency-replayed"] == "true"
+    assert second.headers["operation-location"] == first.headers["operation-location"]
+    assert relay.waiting == 1
+
+
+async def test_the_order_of_fields_makes_no_difference(relay: Harness) -> None:
+    first = await relay.call("POST", "/v1/messages", json=message(), headers=KEY)
+    turned = dict(reversed(message().items()))
+    second = await relay.call("POST", "/v1/messages", json=turned, headers={"Idempotency-Key": '"9c5d2c9e"'})
+    assert second.json == first.json
+
+
+async def test_a_key_belongs_to_a_client(relay: Harness) -> None:
+    await relay.add_client("other")
+    assert (await send(relay)).json["id"] != (await send(relay, client="other", subject="another")).json["id"]
+
+
+async def test_another_payload_is_refused(relay: Harness) -> None:
+    await send(relay)
+    assert (await send(relay, subject="Another")).status == 422
+    assert relay.waiting == 1
+
+
+async def test_after_a_day_a_key_is_free_again(relay: Harness) -> None:
+    first = await send(relay)
+    relay.clock.move(24 * 3600 + 1)
+    assert (await send(relay)).json["id"] != first.json["id"]
+
+
+async def test_at_the_same_time_only_one_is_accepted(relay: Harness) -> None:
+    relay.queues.gate = asyncio.Event()
+    first, *others = [asyncio.create_task(send(relay)) for _ in range(5)]
+    assert [answer.status for answer in await asyncio.gather(*others)] == [409, 409, 409, 409]
+    relay.queues.gate.set()
+    assert (await first).status == 202
+    assert relay.waiting == 1
+
+
+async def test_a_refused_put_can_be_repeated_at_once(relay: Harness) -> None:
+    relay.queues.is_away = True
+    assert (await send(relay)).status == 503
+    relay.queues.is_away = False
+    assert (await send(relay)).status == 202
+
+
+async def test_when_the_answer_was_not_kept_the_repetition_changes_nothing(relay: Harness) -> None:
+    relay.tables.failing = frozenset(("merge",))
+    assert (await send(relay)).status == 503
+    relay.tables.failing = frozenset()
+    relay.clock.move(31)
+    again = await send(relay)
+    assert again.status == 202
+    assert relay.waiting == 2
+    await relay.deliver()
+    assert len((await relay.call("GET", "/v1/inbox")).json["value"]) == 1
+    assert (await relay.status(again.json["id"]))["state"] == "sent"

@@ -1,0 +1,323 @@
+"""POST /v1/messages: what is accepted, what is refused, and that a refusal leaves nothing behind."""
+
+import json
+from typing import Any
+
+import pytest
+
+from relay import mime
+from relay.api.headers import forbidden
+from tests.api.harness import BASE, Harness, file, message
+
+
+async def test_an_accepted_message_is_on_the_queue_and_has_an_address(relay: Harness) -> None:
+    answer = await relay.call("POST", "/v1/messages", json=message())
+    assert answer.status == 202
+    assert answer.json == {"id": answer.json["id"], "state": "queued"}
+    assert answer.headers["operation-location"] == f"{BASE}/v1/messages/{answer.json['id']}"
+    assert answer.headers["retry-after"] == "1"
+    assert relay.waiting == 1
+    assert (await relay.status(answer.json["id"]))["state"] == "queued"
+
+
+async def test_the_story_of_a_sent_message(relay: Harness) -> None:
+    name = await relay.send(cc=[{"email": "bob@example.org", "name": "Bob"}], tags=["eu"], metadata={"order": "4711"})
+    await relay.deliver()
+    story = await relay.status(name)
+    assert story["state"] == "sent"
+    assert story["tags"] == ["eu"]
+    assert story["metadata"] == {"order": "4711"}
+    assert story["recipients"] == [
+        {"email": "ada@example.org", "kind": "to", "state": "sent", "route": "capture"},
+        {"email": "bob@example.org", "name": "Bob", "kind": "cc", "state": "sent", "route": "capture"},
+    ]
+    [attempt] = story["attempts"]
+    assert attempt["provider"] == "capture"
+    assert attempt["outcome"] == "sent"
+    assert attempt["reply"] == "250 2.0.0 kept in the inbox"
+
+
+async def test_all_problems_are_told_at_once_and_nothing_is_queued(relay: Harness) -> None:
+    body = {
+        "form": "a@example.com",
+        "to": ["ada@example.org", {"email": "nobody", "name": "N\n"}, 7],
+        "subject": "two\nlines",
+        "headers": {"Bcc": "x@example.com", "X-Fine": "yes"},
+        "attachments": [{"name": "a/b", "content": "?"}],
+        "tags": ["ok", "ok"],
+    }
+    answer = await relay.call("POST", "/v1/messages", json=body)
+    assert answer.status == 400
+    assert set(answer.faults) == {
+        ("unknown_field", "form"),
+        ("required", "from"),
+        ("invalid_address", "to[1].email"),
+        ("invalid_text", "to[1].name"),
+        ("wrong_type", "to[2]"),
+        ("invalid_text", "subject"),
+        ("forbidden_header", "headers.Bcc"),
+        ("invalid_file_name", "attachments[0].name"),
+        ("invalid_base64", "attachments[0].content"),
+        ("invalid_tag", "tags[1]"),
+        ("no_content", "text"),
+    }
+    assert relay.waiting == 0
+    assert not relay.queues.calls["put"]
+    assert not relay.blobs.calls["put"]
+
+
+@pytest.mark.parametrize(
+    ("field", "suggestion"),
+    [
+        ("subjet", "`subject`"),
+        ("Subject", "`subject`"),
+        ("replyTo", "`reply_to`"),
+        ("recipients", "`to`"),
+        ("body", "`text` or `html`"),
+        ("templateId", "`template`"),
+        ("xyzzy", "There are: "),
+    ],
+)
+async def test_an_unknown_field_names_the_nearest(relay: Harness, field: str, suggestion: str) -> None:
+    answer = await relay.call("POST", "/v1/messages", json=message() | {field: "x"})
+    [detail] = answer.error["details"]
+    assert (detail["code"], detail["target"]) == ("unknown_field", field)
+    assert suggestion in detail["message"]
+
+
+async def test_a_strange_name_is_shown_safely(relay: Harness) -> None:
+    answer = await relay.call("POST", "/v1/messages", json=message() | {"a'\n\u202e": 1})
+    assert answer.faults == [("unknown_field", "['a\\'\\n\\u202e']")]
+
+
+@pytest.mark.parametrize("where", ["subject", "from", "to", "header", "file", "reply_to"])
+@pytest.mark.parametrize("character", ["\r", "\n", "\0", "\x1b", "\u2028", "\x85"])
+async def test_no_control_character_comes_into_a_header(relay: Harness, where: str, character: str) -> None:
+    text = f"a{character}b"
+    choices: dict[str, dict[str, Any]] = {
+        "subject": {"subject": text},
+        "from": {"from": {"email": "a@example.com", "name": text}},
+        "to": {"to": f"{text} <a@example.com>"},
+        "reply_to": {"reply_to": [f'"{text}" <a@example.com>']},
+        "header": {"headers": {"X-Order": text}},
+        "file": {"attachments": [file(name=text)]},
+    }
+    answer = await relay.call("POST", "/v1/messages", json=message(**choices[where]))
+    assert [code for code, _ in answer.faults] == ["invalid_text"]
+    assert relay.waiting == 0
+
+
+def test_what_relay_writes_itself_no_caller_may_set() -> None:
+    assert [name for name in mime.RESERVED if not forbidden(name)] == []
+
+
+async def test_domains_and_names_in_any_script(relay: Harness) -> None:
+    name = await relay.send(
+        from_="ショップ <mail@例え.jp>",
+        to=["Ada 🦆 <ada@xn--r8jz45g.JP>", {"email": "δοκιμή@παράδειγμα.ελ", "name": "محمد"}],
+        subject="مرحبا 🎉 こんにちは",
+    )
+    await relay.deliver()
+    story = await relay.status(name)
+    assert story["from"] == {"email": "mail@xn--r8jz45g.jp", "name": "ショップ"}
+    assert story["recipients"][0]["email"] == "ada@xn--r8jz45g.jp"
+    assert story["recipients"][1]["email"] == "δοκιμή@xn--hxajbheg2az3al.xn--qxam"
+    [mail] = (await relay.call("GET", "/v1/inbox")).json["value"]
+    assert mail["subject"] == "مرحبا 🎉 こんにちは"
+
+
+async def test_one_text_may_name_several_recipients(relay: Harness) -> None:
+    name = await relay.send(to='"Lovelace, Ada" <ada@example.org>; bob@example.org, "C" <c@example.org>,')
+    await relay.deliver()
+    story = await relay.status(name)
+    assert [(each["email"], each.get("name")) for each in story["recipients"]] == [
+        ("ada@example.org", "Lovelace, Ada"),
+        ("bob@example.org", None),
+        ("c@example.org", "C"),
+    ]
+
+
+async def test_a_wrong_one_of_several_is_counted(relay: Harness) -> None:
+    answer = await relay.call("POST", "/v1/messages", json=message(to="a@example.org, b@, c@example.org"))
+    [detail] = answer.error["details"]
+    assert (detail["code"], detail["target"]) == ("invalid_address", "to")
+    assert detail["message"].startswith("The 2nd address of to is wrong.")
+    assert "b@" not in detail["message"]
+
+
+@pytest.mark.parametrize("nobody", [None, [], "", "  ", " ; , "])
+async def test_somebody_must_be_named(relay: Harness, nobody: object) -> None:
+    answer = await relay.call("POST", "/v1/messages", json=message(to=None) | {"to": nobody, "cc": nobody})
+    assert answer.status == 400
+    assert ("no_recipients", "to") in answer.faults or nobody is None
+    assert relay.waiting == 0
+
+
+async def test_recipients_are_named_once_over_all_fields(relay: Harness) -> None:
+    body = message(
+        to=["Ada@Example.org", "bob@example.org"], cc="ada@example.ORG", bcc=["bob@example.org", "c@d.example"]
+    )
+    answer = await relay.call("POST", "/v1/messages", json=body)
+    assert answer.faults == [("duplicate_recipient", "cc"), ("duplicate_recipient", "bcc[0]")]
+    assert "to[0]" in answer.error["details"][0]["message"]
+
+
+async def test_as_many_recipients_as_there_may_be(relay: Harness) -> None:
+    many = [f"r{number}@example.org" for number in range(500)]
+    accepted = await relay.call(
+        "POST", "/v1/messages", json=message(to=many, bcc=[f"b{n}@example.org" for n in range(500)])
+    )
+    assert accepted.status == 202
+    refused = await relay.call(
+        "POST", "/v1/messages", json=message(to=many, bcc=[f"b{n}@example.org" for n in range(501)])
+    )
+    assert refused.faults == [("too_many_recipients", "$")]
+
+
+@pytest.mark.parametrize(
+    ("body", "place"),
+    [
+        (b"{", "line 1, column 2"),
+        (b'{"a": 1,}', "line 1"),
+        (b'{"a": NaN}', "NaN"),
+        (b'{"a": 1e999}', "308 digits"),
+        (b'{"a": "\n"}', "raw line break"),
+        (b'{"a": 1} x', "something follows"),
+        (b'{"a": "\xff"}', "UTF-8"),
+        (b"[" * 100_000, "nested too deeply"),
+    ],
+)
+async def test_what_is_no_json_is_told_with_its_place(relay: Harness, body: bytes, place: str) -> None:
+    answer = await relay.call("POST", "/v1/messages", body=body)
+    assert answer.status == 400
+    assert place in answer.error["message"]
+
+
+@pytest.mark.parametrize("body", [b"[]", b"null", b'"text"', b"7"])
+async def test_a_body_is_an_object(relay: Harness, body: bytes) -> None:
+    answer = await relay.call("POST", "/v1/messages", body=body)
+    assert answer.faults == [("wrong_type", "$")]
+
+
+async def test_half_of_a_surrogate_pair_is_no_text(relay: Harness) -> None:
+    body = json.dumps(message(subject="\ud83d", text="\udc00")).encode()
+    answer = await relay.call("POST", "/v1/messages", body=body)
+    assert answer.faults == [("invalid_text", "subject"), ("invalid_text", "text")]
+
+
+@pytest.mark.parametrize(
+    ("content_type", "is_read"),
+    [
+        ("application/json", True),
+        ("Application/JSON; charset=UTF-8", True),
+        ("application/vnd.api+json", True),
+        ("application/json; charset=latin-1", False),
+        ("text/plain", False),
+        ("application/x-www-form-urlencoded", False),
+        ("", False),
+    ],
+)
+async def test_only_json_is_read(relay: Harness, content_type: str, is_read: bool) -> None:
+    body = json.dumps(message()).encode()
+    answer = await relay.call("POST", "/v1/messages", body=body, headers={"Content-Type": content_type})
+    assert answer.status == (202 if is_read else 415)
+
+
+async def test_a_million_wrong_elements_are_not_a_million_errors(relay: Harness) -> None:
+    answer = await relay.call("POST", "/v1/messages", body=b'{"attachments": [' + b"1," * 1_000_000 + b"1]}")
+    assert answer.status == 400
+    assert answer.faults[-1] == ("too_many_problems", "$")
+    assert len(answer.faults) == 1001
+
+
+async def test_attachments_arrive_byte_for_byte(relay: Harness) -> None:
+    content = bytes(range(256)) * 400
+    logic_apps = {"$content-type": "application/pdf", "$content": file(b"%PDF-1.7")["content"]}
+    await relay.send(
+        html='<img src="cid:logo">',
+        attachments=[
+            file(content, name="Übersicht.bin"),
+            {"name": "invoice.pdf", "content": logic_apps},
+            file(b"\x89PNG", name="logo.png", content_id="<logo>"),
+        ],
+    )
+    await relay.deliver()
+    [mail] = (await relay.call("GET", "/v1/inbox")).json["value"]
+    shown = (await relay.call("GET", f"/v1/inbox/{mail['name']}")).json
+    files = {each["name"]: (each["content"], each["type"], each["disposition"]) for each in shown["attachments"]}
+    assert files == {
+        "Übersicht.bin": (file(content)["content"], "application/octet-stream", "attachment"),
+        "invoice.pdf": (file(b"%PDF-1.7")["content"], "application/pdf", "attachment"),
+        "logo.png": (file(b"\x89PNG")["content"], "image/png", "inline"),
+    }
+
+
+@pytest.mark.parametrize("local", ["delivered", "deferred", "throttled", "rejected", "slow", "unknown"])
+async def test_test_recipients_act_as_they_are_called(relay: Harness, local: str) -> None:
+    name = await relay.send(to=f"{local}@relay.test", delivery="at_most_once")
+    begun_at = relay.clock()
+    await relay.deliver()
+    first = await relay.status(name)
+    expected = {"deferred": "deferred", "throttled": "deferred", "rejected": "failed", "unknown": "unknown"}
+    assert first["state"] == expected.get(local, "sent")
+    assert (relay.clock() - begun_at).total_seconds() == (5 if local == "slow" else 0)
+    if first["state"] == "deferred":
+        assert "next_attempt_at" in first
+        await relay.pass_time(3600)
+        assert (await relay.status(name))["state"] == "sent"
+        assert len((await relay.status(name))["attempts"]) == 2
+
+
+async def test_one_bad_recipient_does_not_cost_the_others_their_mail(relay: Harness) -> None:
+    name = await relay.send(to=["delivered@relay.test", "rejected@relay.test"])
+    await relay.deliver()
+    story = await relay.status(name)
+    assert {each["email"]: each["state"] for each in story["recipients"]} == {
+        "delivered@relay.test": "sent",
+        "rejected@relay.test": "failed",
+    }
+
+
+async def test_a_dry_run_explains_and_sends_nothing(relay: Harness) -> None:
+    answer = await relay.call("POST", "/v1/messages", json=message(dry_run=True, bcc="bob@example.org"))
+    assert answer.status == 200
+    assert answer.json["dry_run"] is True
+    assert answer.json["lane"] == "transactional"
+    assert answer.json["routing"] == [{"recipients": ["ada@example.org", "bob@example.org"], "routes": ["capture"]}]
+    assert relay.waiting == 0
+    refused = await relay.call("POST", "/v1/messages", json=message(dry_run=True, subject=None))
+    assert refused.faults == [("required", "subject")]
+
+
+async def test_a_message_expires(relay: Harness) -> None:
+    name = await relay.send(to="deferred@relay.test", expires_in_seconds=60)
+    relay.clock.move(61)
+    await relay.deliver()
+    assert (await relay.status(name))["state"] == "expired"
+
+
+async def test_content_too_long_for_an_entry_travels_by_blob(relay: Harness) -> None:
+    text = "Zeile\r\n" * 20_000
+    name = await relay.send(text=text)
+    assert relay.blobs.calls["put"] == 1
+    await relay.deliver()
+    assert (await relay.status(name))["subject"] == "Order 4711"
+    [mail] = (await relay.call("GET", "/v1/inbox")).json["value"]
+    shown = (await relay.call("GET", f"/v1/inbox/{mail['name']}")).json
+    assert shown["text"].replace("\r\n", "\n") == text.replace("\r\n", "\n")
+
+
+async def test_when_storage_is_away_nothing_is_claimed(relay: Harness) -> None:
+    relay.queues.is_away = True
+    answer = await relay.call("POST", "/v1/messages", json=message())
+    assert answer.status == 503
+    assert answer.headers["retry-after"] == "7"
+    assert relay.waiting == 0
+
+
+async def test_the_callers_trace_is_the_request_id(relay: Harness) -> None:
+    trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    headers = {"traceparent": trace, "x-ms-client-request-id": "mine-1"}
+    answer = await relay.call("POST", "/v1/messages", json=message(), headers=headers)
+    assert answer.headers["x-ms-request-id"] == "0af7651916cd43dd8448eb211c80319c"
+    assert answer.headers["x-ms-client-request-id"] == "mine-1"
