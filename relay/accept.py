@@ -3,13 +3,14 @@
 Content that does not fit an entry goes into a blob first (claim check). The put itself is shared (`relay.group_commit`).
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from functools import partial
 
 import msgspec
 
-from relay import ids, wire
+from relay import bounded, ids, wire
 from relay.clients import Client
 from relay.errors import Refusal, StorageError, Unavailable
 from relay.group_commit import GroupCommit
@@ -20,6 +21,7 @@ from relay.storage.ports import Blobs, Queues
 
 CONTENT_CONTAINER = "content"
 RETRY_AFTER_SECONDS = 5
+_BLOBS_AT_ONCE = 8
 
 
 class Accepted(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,11 +74,49 @@ class Acceptance:
         pairs = zip(names, submissions, strict=True)
         return [_accepted(name, submission, client, lane) for name, submission in pairs]
 
+    async def accept_together(
+        self,
+        client: Client,
+        lane: str,
+        submissions: Sequence[Submission],
+        batch: str,
+        *,
+        before: Callable[[Sequence[str]], Awaitable[None]] | None = None,
+    ) -> list[Accepted]:
+        """Like `accept_as`, but with one write that makes all of them durable, or none, however many there are.
+
+        What does not fit one entry goes into a blob as the entries it will become, and one entry is put that names it
+        (`relay.spread`). `before` is told the ids when all is prepared and nothing is durable yet.
+        """
+        try:
+            with self._room(submissions):
+                encoded = await bounded.all_of(
+                    (partial(self._encode, each) for each in submissions), most=_BLOBS_AT_ONCE
+                )
+                packed = self._commits[lane].pack(batch, encoded, client.mac_key)
+                if before is not None:
+                    await before(packed.names)
+                await self._commits[lane].put_entry(await self._as_one(packed.entries, lane))
+        except StorageError as error:
+            raise unavailable(error) from error
+        pairs = zip(packed.names, submissions, strict=True)
+        return [_accepted(name, submission, client, lane) for name, submission in pairs]
+
+    async def _as_one(self, entries: Sequence[bytes], lane: str) -> bytes:
+        if len(entries) == 1:
+            return entries[0]
+        blob = self._new_blob()
+        await self._blobs.put(CONTENT_CONTAINER, blob, b"\n".join(entries))
+        return wire.encode_spread(blob, lane)
+
+    def _new_blob(self) -> str:
+        return f"{self._clock():%Y%m%d}/{ids.new_batch_id()}"
+
     async def _encode(self, submission: Submission) -> bytes:
         encoded = wire.encode_submission(submission)
         if wire.weight(encoded) <= wire.MAX_INLINE_BYTES or submission.message is None:
             return encoded
-        blob = f"{self._clock():%Y%m%d}/{ids.new_batch_id()}"
+        blob = self._new_blob()
         await self._blobs.put(CONTENT_CONTAINER, blob, wire.encode_message(submission.message))
         claimed = msgspec.structs.replace(submission, blob=blob, message=_envelope(submission.message))
         encoded = wire.encode_submission(claimed)

@@ -24,6 +24,7 @@ from relay.log import log_event
 from relay.model import FINAL, MessageStatus, Part, State
 from relay.prospects import Prospects
 from relay.settlement import Aftermath, Change, apply, is_applied
+from relay.spread import Spread
 from relay.storage.ports import Queues
 
 PUT_BACK_SECONDS = 60
@@ -43,6 +44,7 @@ class Delivery:
         holds: Holds,
         prospects: Prospects,
         attempts: Attempts,
+        spread: Spread,
         aftermath: Aftermath,
         dead_letters: DeadLetters,
         queues: Queues,
@@ -53,6 +55,7 @@ class Delivery:
         self._holds = holds
         self._prospects = prospects
         self._attempts = attempts
+        self._spread = spread
         self._aftermath = aftermath
         self._dead_letters = dead_letters
         self._queues = queues
@@ -73,6 +76,8 @@ class Delivery:
         try:
             if isinstance(entry, wire.BatchEntry):
                 await self._deliver_batch(entry, body)
+            elif isinstance(entry, wire.SpreadEntry):
+                await self._spread.spread(entry)
             else:
                 await self._deliver_reference(entry, is_redelivery=is_redelivery)
         except Unavailable as error:

@@ -25,6 +25,13 @@ class _Waiting(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     named: asyncio.Future[str]
 
 
+class Packed(msgspec.Struct, frozen=True, kw_only=True):
+    """Submissions of one request as entries, and the message ids they will have, in order."""
+
+    entries: tuple[bytes, ...]
+    names: tuple[str, ...]
+
+
 class GroupCommit:
     """Puts submissions of one lane on its queues, sharing entries. How many may wait here, `relay.accept` decides."""
 
@@ -55,14 +62,26 @@ class GroupCommit:
 
         Returns their message ids, in order. Raises `StorageError`; a repetition with the same arguments is safe.
         """
+        packed = self.pack(batch, encoded, mac_key)
+        for entry in packed.entries:
+            await self.put_entry(entry)
+        return list(packed.names)
+
+    def pack(self, batch: str, encoded: Sequence[bytes], mac_key: bytes) -> Packed:
+        """The entries that carry these submissions under batch ids that follow from `batch`."""
+        entries: list[bytes] = []
         names: list[str] = []
         for group in _groups(encoded):
             is_whole = len(group) == len(encoded)
             part = batch if is_whole else ids.derived_batch(batch, len(names), len(group))
             macs = [ids.mac(mac_key, part, index) for index in range(len(group))]
-            await self._queues.put(next(self._names), wire.join_batch(part, self._lane, macs, group))
+            entries.append(wire.join_batch(part, self._lane, macs, group))
             names += [str(ids.MessageId(batch=part, index=index, mac=mac)) for index, mac in enumerate(macs)]
-        return names
+        return Packed(entries=tuple(entries), names=tuple(names))
+
+    async def put_entry(self, entry: bytes) -> None:
+        """Put an entry on the lane's next queue. Raises `StorageError`."""
+        await self._queues.put(next(self._names), entry)
 
     async def _put_all(self) -> None:
         try:

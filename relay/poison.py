@@ -16,6 +16,7 @@ from relay.log import log_event, log_failure
 from relay.model import FINAL, MessageStatus, Part, State
 from relay.planning import FRESH
 from relay.settlement import Aftermath, Change, apply
+from relay.spread import Spread
 from relay.storage.ports import Queues
 
 TRIES = 5
@@ -32,6 +33,7 @@ class Poison:
         journal: Journal,
         aftermath: Aftermath,
         dead_letters: DeadLetters,
+        spread: Spread,
         queues: Queues,
         clock: Callable[[], datetime],
         sleep: Callable[[float], Awaitable[None]],
@@ -39,6 +41,7 @@ class Poison:
         self._journal = journal
         self._aftermath = aftermath
         self._dead_letters = dead_letters
+        self._spread = spread
         self._queues = queues
         self._clock = clock
         self._sleep = sleep
@@ -74,6 +77,10 @@ class Poison:
             entry = wire.decode_entry(body)
         except UnreadableEntry:
             await self._keep(body)
+            return
+        if isinstance(entry, wire.SpreadEntry):
+            # Its messages are not at fault: each batch gets a turn of its own. A bug met here again keeps the entry.
+            await self._spread.spread(entry)
             return
         if isinstance(entry, wire.BatchEntry):
             indices: Sequence[int] = range(len(entry.messages))

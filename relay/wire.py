@@ -6,6 +6,7 @@ version; every version ever written stays readable, and its sample stays in test
 
     batch:      {"relay":1,"batch":"<32 hex>","lane":"transactional","macs":["<16 hex>", …],"messages":[{…}, …]}
     reference:  {"relay":1,"ref":"<32 hex>","lane":"transactional","indices":[0,3],"attempt":2}
+    spread:     {"relay":1,"spread":"<name of a blob>","lane":"transactional"}
 """
 
 from collections.abc import Sequence
@@ -51,11 +52,20 @@ class ReferenceEntry(msgspec.Struct, frozen=True, kw_only=True):
     attempt: int
 
 
-type Entry = BatchEntry | ReferenceEntry
+class SpreadEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """A request of several batches, accepted with one write: the blob `spread` holds their entries, one a line."""
+
+    relay: int
+    spread: str
+    lane: _Lane
+
+
+type Entry = BatchEntry | ReferenceEntry | SpreadEntry
 
 _encoder = msgspec.json.Encoder()
 _batch_decoder = msgspec.json.Decoder(BatchEntry)
 _reference_decoder = msgspec.json.Decoder(ReferenceEntry)
+_spread_decoder = msgspec.json.Decoder(SpreadEntry)
 _message_decoder = msgspec.json.Decoder(Message)
 
 
@@ -63,6 +73,7 @@ class _Envelope(msgspec.Struct):
     relay: int = 0
     ref: str | None = None
     batch: str | None = None
+    spread: str | None = None
 
 
 _envelope_decoder = msgspec.json.Decoder(_Envelope)
@@ -97,12 +108,19 @@ def encode_reference(batch: str, lane: str, indices: Sequence[int], attempt: int
     return _encoder.encode(ReferenceEntry(relay=VERSION, ref=batch, lane=lane, indices=tuple(indices), attempt=attempt))
 
 
+def encode_spread(blob: str, lane: str) -> bytes:
+    """A spread entry."""
+    return _encoder.encode(SpreadEntry(relay=VERSION, spread=blob, lane=lane))
+
+
 def decode_entry(body: bytes) -> Entry:
     """Read an entry of any version. Raises `UnreadableEntry`, whose text says nothing of the content."""
     try:
         envelope = _envelope_decoder.decode(body)
         if envelope.relay != VERSION:
             raise UnreadableEntry(f"entry version {envelope.relay} is not known")
+        if envelope.spread is not None:
+            return _spread_decoder.decode(body)
         entry = _batch_decoder.decode(body) if envelope.ref is None else _reference_decoder.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise UnreadableEntry("entry is not a relay entry") from error
