@@ -15,8 +15,7 @@ from relay.providers.smtp_envelope import Envelope, content_of, envelope_of, sev
 from relay.providers.smtp_losses import losses, opening_failed
 from relay.providers.smtp_pool import Pool
 from relay.providers.smtp_replies import distinct
-from relay.providers.smtp_settings import check_settings as check_settings  # noqa: PLC0414 (part of the contract)
-from relay.providers.smtp_settings import connections_of, server_of
+from relay.providers.smtp_settings import check_settings, connections_of, default_paces, server_of
 
 CAPABILITIES = Capabilities(
     max_bytes=150 * 1024 * 1024,
@@ -226,4 +225,4 @@ def _as_fault(outcome: Outcome) -> RouteFault:
     return outcome if isinstance(outcome, RouteFault) else RouteFault(code=outcome.code, reply=outcome.reply)
 
 
-__all__: Sequence[str] = ("CAPABILITIES", "SmtpProvider", "check_options", "check_settings", "create")
+__all__: Sequence[str] = ("CAPABILITIES", "SmtpProvider", "check_options", "check_settings", "create", "default_paces")

@@ -8,6 +8,7 @@ from relay.identity import KEYS, identity_faults
 from relay.providers.contract import RouteSettings
 from relay.providers.smtp_connection import Server
 from relay.secrets import reference_fault
+from relay.settings import Pace
 
 _TLS = ("starttls", "implicit", "none")
 _AUTH = ("plain", "login", "xoauth2", "none")
@@ -27,7 +28,9 @@ _OWN = (
 _TEXTS = ("username", "ca_file", "ehlo_name", "scope")
 _PRIVATE_NAMES = (".local", ".internal", ".intranet", ".lan", ".corp", ".home.arpa", ".localhost")
 _DEFAULT_CONNECTIONS = 8
-_EXCHANGE_ONLINE = "office365.com"
+_EXCHANGE_ONLINE = ".office365.com"
+MESSAGES_A_MINUTE = 30
+"""Exchange Online's message rate limit of a mailbox (exchange-online-limits), however it is sent from."""
 _HOST_NAME = re.compile(r"[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*\.?")
 _EHLO_NAME = re.compile(r"[!-~]{1,255}")
 
@@ -61,8 +64,19 @@ def server_of(settings: RouteSettings) -> Server:
 
 def connections_of(settings: RouteSettings) -> int:
     """How many connections at a time: Exchange Online takes three from a mailbox, others commonly ten."""
-    default = 3 if settings["host"].lower().endswith(_EXCHANGE_ONLINE) else _DEFAULT_CONNECTIONS
+    default = 3 if _is_exchange_online(settings) else _DEFAULT_CONNECTIONS
     return int(settings.get("connections", default))
+
+
+def default_paces(settings: RouteSettings) -> tuple[Pace, ...]:
+    """What Exchange Online lets through from one mailbox, by SMTP and by Graph together; other servers keep no known pace."""
+    if not _is_exchange_online(settings):
+        return ()
+    return (Pace(count=MESSAGES_A_MINUTE, seconds=60, resource=f"mailbox:{settings.get('username', '').lower()}"),)
+
+
+def _is_exchange_online(settings: RouteSettings) -> bool:
+    return str(settings["host"]).lower().rstrip(".").endswith(_EXCHANGE_ONLINE)
 
 
 def is_private(settings: RouteSettings) -> bool:

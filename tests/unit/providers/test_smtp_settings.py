@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from relay.errors import SettingsError
-from relay.providers.smtp import check_settings
+from relay.providers import graph
+from relay.providers.smtp import check_settings, default_paces
 from relay.providers.smtp_settings import connections_of, server_of
 from relay.settings import load
 from tests.unit.providers.smtp_place import without
@@ -105,3 +106,8 @@ def test_exchange_online_gets_the_three_connections_it_takes() -> None:
     assert connections_of(EXCHANGE) == 3
     assert connections_of(GOOD) == 8
     assert connections_of({**EXCHANGE, "connections": 1}) == 1
+
+
+def test_exchange_online_keeps_one_pace_for_a_mailbox_however_it_is_sent_from() -> None:
+    assert default_paces(EXCHANGE) == graph.default_paces({"mailbox": "App@example.com"})
+    assert default_paces(GOOD) == ()
