@@ -1,0 +1,232 @@
+"""Doubles that more than one folder of unit tests uses: a clock, watched storage, scripted providers, a whole Relay of them."""
+
+from collections import Counter, deque
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast
+
+import msgspec
+
+from relay import ids, wire
+from relay.bootstrap import Relay
+from relay.clients import Client
+from relay.model import Address, Message, Submission
+from relay.outcomes import Outcome, PerRecipient, RouteFault, Sent, Unknown
+from relay.providers.contract import Parcel, Provider
+from relay.settings import Lane, Route, Rule, Settings
+from relay.storage.memory import MemoryStorage, memory_storage
+from relay.storage.ports import Storage
+
+START = datetime(2026, 3, 1, 12, 0, 0, 250_000, tzinfo=UTC)
+MAC_KEY = b"k" * 32
+CLIENT = Client(name="shop", mac_key=MAC_KEY)
+
+
+class Clock:
+    """Stands still until it is moved."""
+
+    def __init__(self, now: datetime = START) -> None:
+        self.now = now
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def move(self, seconds: float) -> None:
+        self.now += timedelta(seconds=seconds)
+
+    async def sleep(self, seconds: float) -> None:
+        """Takes no time but the clock's."""
+        self.move(seconds)
+
+
+class Watched:
+    """A storage port that counts its operations, and fails the next ones of a name as it is told to."""
+
+    def __init__(self, port: object) -> None:
+        self._port = port
+        self.calls: Counter[str] = Counter()
+        self._errors: dict[str, deque[Exception | None]] = {}
+        self._befores: dict[str, deque[Callable[[], Awaitable[object]]]] = {}
+
+    def fail(self, name: str, *errors: Exception | None) -> None:
+        """The next calls of this operation fail so, one after the other; None lets one succeed."""
+        self._errors.setdefault(name, deque()).extend(errors)
+
+    def before(self, name: str, act: Callable[[], Awaitable[object]]) -> None:
+        """Let somebody else act just before the next call of this operation."""
+        self._befores.setdefault(name, deque()).append(act)
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        target = getattr(self._port, name)
+
+        async def call(*args: Any, **kwargs: Any) -> Any:
+            self.calls[name] += 1
+            if self._befores.get(name):
+                await self._befores[name].popleft()()
+            error = self._errors[name].popleft() if self._errors.get(name) else None
+            if error is not None:
+                raise error
+            return await target(*args, **kwargs)
+
+        return call
+
+
+class Scripted:
+    """A provider that gives the answers of its script in turn, and then takes everything."""
+
+    def __init__(self) -> None:
+        self.answers: deque[Outcome | PerRecipient | Exception] = deque()
+        self.verdicts: deque[Outcome] = deque()
+        self.health: Sent | RouteFault | Exception = Sent()
+        self.sent: list[Parcel] = []
+        self.verified: list[tuple[Parcel, str | None]] = []
+        self.probes = 0
+
+    async def send(self, parcel: Parcel) -> Outcome | PerRecipient:
+        self.sent.append(parcel)
+        answer = self.answers.popleft() if self.answers else Sent(provider_id=f"p-{len(self.sent)}")
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    async def probe(self) -> Sent | RouteFault:
+        self.probes += 1
+        if isinstance(self.health, Exception):
+            raise self.health
+        return self.health
+
+    async def verify(self, parcel: Parcel, provider_id: str | None) -> Outcome:
+        self.verified.append((parcel, provider_id))
+        return self.verdicts.popleft() if self.verdicts else Unknown(code="answer_lost")
+
+    async def close(self) -> None:
+        pass
+
+
+class Place(Relay):
+    """A Relay over storage in memory, with a scripted provider for every route and a clock that is moved by hand.
+
+    `queues`, `tables` and `blobs` are watched; `memory` is what lies beneath them.
+    """
+
+    def __init__(self, settings: Settings | None = None, clock: Clock | None = None) -> None:
+        self.time = clock or Clock()
+        self.memory: MemoryStorage = memory_storage(self.time)
+        self.queues, self.tables, self.blobs = (
+            Watched(self.memory.queues),
+            Watched(self.memory.tables),
+            Watched(self.memory.blobs),
+        )
+        self.scripted: dict[str, Scripted] = {}
+        storage = Storage(queues=cast(Any, self.queues), tables=cast(Any, self.tables), blobs=cast(Any, self.blobs))
+        super().__init__(
+            settings or settings_of(),
+            storage,
+            clock=self.time,
+            draw=lambda: 0.5,
+            sleep=self.time.sleep,
+            new_batch=lambda: batch_id(self.time()),
+        )
+
+    def provider(self, route: str) -> Provider:
+        return self.script(route)
+
+    def script(self, route: str = "main") -> Scripted:
+        """The provider of a route."""
+        return self.scripted.setdefault(route, Scripted())
+
+    async def send(self, *submissions: Submission, lane: str = "transactional") -> str:
+        """Put one batch with these on its queue and deliver it; the batch's name."""
+        entry = entry_of(*submissions, at=self.time(), lane=lane)
+        await self.delivery.deliver("relay-transactional", entry)
+        return ids_of(entry)
+
+    async def work(self) -> int:
+        """Deliver every entry that is visible now, as the host does; how many."""
+        delivered = 0
+        for queue in self.settings.lanes["transactional"].queues("transactional"):
+            while received := await self.memory.queues.receive(queue, most=1):
+                await self.delivery.deliver(queue, received[0].body, is_redelivery=received[0].dequeue_count > 1)
+                await self.memory.queues.delete(queue, received[0])
+                delivered += 1
+        return delivered
+
+    def waiting(self) -> list[wire.Entry]:
+        """What lies on the transactional queue, visible or not."""
+        return [wire.decode_entry(body) for body in self.memory.queues.bodies("relay-transactional")]
+
+
+async def place_of(settings: Settings | None = None, clock: Clock | None = None) -> Place:
+    """A place whose queues, tables and containers exist, with nothing counted yet."""
+    made = Place(settings, clock)
+    await made.create_storage()
+    for port in (made.queues, made.tables, made.blobs):
+        port.calls.clear()
+    return made
+
+
+def settings_of(
+    *routes: Route, rules: Sequence[Rule] = (), lanes: Mapping[str, Lane] | None = None, **more: Any
+) -> Settings:
+    """Settings with these routes, or one named `main` whose provider cannot be asked about a lost answer."""
+    routes = routes or (Route(name="main", provider="smtp"),)
+    values: dict[str, Any] = {
+        "routes": {route.name: route for route in routes},
+        "rules": (*rules, Rule(routes=(routes[0].name,))),
+        "lanes": lanes or {"transactional": Lane(), "bulk": Lane()},
+        "expires_in_seconds": 86_400,
+        "retention_days": 14,
+        "max_message_bytes": 31_457_280,
+        "max_waiting_messages": 2000,
+        "max_waiting_bytes": 134_217_728,
+        "public_url": "",
+        "key_vault_url": "",
+        "application": {},
+    }
+    return Settings(**{**values, **more})
+
+
+def message_of(*to: str, **fields: Any) -> Message:
+    """A small message to these addresses."""
+    recipients = tuple(Address(email=email) for email in to or ("ada@example.com",))
+    values: dict[str, Any] = {"sender": Address(email="shop@example.org"), "subject": "Hello", "text": "Hi."}
+    return Message(**{**values, "to": recipients, **fields})
+
+
+def submission_of(message: Message | None = None, **fields: Any) -> Submission:
+    """A submission that expires a day after the start."""
+    values: dict[str, Any] = {"client": "shop", "expires_at": START + timedelta(days=1), "size": 800}
+    return Submission(**{**values, "message": message or message_of(), **fields})
+
+
+_numbers = iter(range(1, 1 << 40))
+
+
+def batch_id(at: datetime = START) -> str:
+    """A fresh batch name of a moment, in the shape of a UUIDv7."""
+    return f"{ids.batch_floor(at)[:12]}7000a000{next(_numbers):012x}"
+
+
+def entry_of(*submissions: Submission, at: datetime = START, lane: str = "transactional", batch: str = "") -> bytes:
+    """A batch entry as acceptance makes it."""
+    name = batch or batch_id(at)
+    chosen = submissions or (submission_of(),)
+    macs = [ids.mac(MAC_KEY, name, index) for index in range(len(chosen))]
+    return wire.join_batch(name, lane, macs, [wire.encode_submission(submission) for submission in chosen])
+
+
+def batch_of(body: bytes) -> wire.BatchEntry:
+    """A batch entry, read."""
+    entry = wire.decode_entry(body)
+    assert isinstance(entry, wire.BatchEntry)
+    return entry
+
+
+def ids_of(body: bytes) -> str:
+    """The name of a batch entry's batch."""
+    return batch_of(body).batch
+
+
+def changed[T: msgspec.Struct](struct: T, **fields: Any) -> T:
+    """A struct with some fields changed."""
+    return msgspec.structs.replace(struct, **fields)

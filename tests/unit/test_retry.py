@@ -1,0 +1,77 @@
+"""When to try again, as a table of numbers."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from relay.retry import Again, TooLate, decide, delay_seconds
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+ALMOST_ONE = 0.999_999
+
+
+@pytest.mark.parametrize(
+    ("attempt", "jitter", "seconds"),
+    [
+        # The delay after attempt n lies between 15 s and 15 × 2^n, at most an hour.
+        (1, 0.0, 15),
+        (1, 0.5, 22.5),
+        (1, 1.0, 30),
+        (2, 0.0, 15),
+        (2, 1.0, 60),
+        (3, 0.5, 67.5),
+        (4, 1.0, 240),
+        (7, 1.0, 1920),
+        (8, 1.0, 3600),
+        (9, 0.0, 15),
+        (9, 0.5, 1807.5),
+        (9, 1.0, 3600),
+        (10_000, 1.0, 3600),
+    ],
+)
+def test_backoff_is_exponential_with_full_jitter(attempt: int, jitter: float, seconds: float) -> None:
+    assert delay_seconds(attempt, 15, 3600, jitter) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize(
+    ("wish", "jitter", "seconds"),
+    [(120, 0.0, 120), (120, 0.5, 120.5), (0, 0.0, 1), (0.2, 0.25, 1.25), (86_400, 0.0, 86_400), (1e30, 0.5, 86_400.5)],
+)
+def test_a_providers_wish_wins_whatever_the_attempt(wish: float, jitter: float, seconds: float) -> None:
+    for attempt in (1, 5, 50):
+        assert delay_seconds(attempt, 15, 3600, jitter, wish) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize(
+    ("expires_in", "wish", "decision"),
+    [
+        (100, None, Again(at=NOW + timedelta(seconds=22.5))),
+        (22.6, None, Again(at=NOW + timedelta(seconds=22.5))),
+        (22.5, None, TooLate()),
+        (1, None, TooLate()),
+        (-1, None, TooLate()),
+        (100, 90, Again(at=NOW + timedelta(seconds=90.5))),
+        (90, 90, TooLate()),
+    ],
+)
+def test_what_would_come_after_the_expiry_comes_too_late(
+    expires_in: float, wish: float | None, decision: Again | TooLate
+) -> None:
+    decided = decide(
+        attempt=1,
+        now=NOW,
+        expires_at=NOW + timedelta(seconds=expires_in),
+        min_seconds=15,
+        max_seconds=3600,
+        jitter=0.5,
+        retry_after_seconds=wish,
+    )
+    assert decided == decision
+
+
+@given(st.integers(1, 100), st.floats(0.1, 86_400), st.floats(0.1, 86_400), st.floats(0, 1, exclude_max=True))
+def test_a_lanes_bounds_hold(attempt: int, least: float, most: float, jitter: float) -> None:
+    delay = delay_seconds(attempt, least, most, jitter)
+    assert least <= delay <= max(least, most)

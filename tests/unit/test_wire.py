@@ -1,0 +1,183 @@
+"""The queue's formats: what an entry weighs, what is refused, and samples of every version that stay readable."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from relay import wire
+from relay.errors import UnreadableEntry
+from relay.model import Address, Attachment, Delivery, Message, Submission
+from relay.storage.limits import queue_text
+
+SAMPLES = Path(__file__).parents[1] / "samples"
+HOSTS_OWN = {"id", "dequeuecount", "popreceipt", "expirationtime", "insertiontime", "nextvisibletime", "queuetrigger"}
+"""Names that the host would copy over the trigger's metadata, in any case."""
+
+BATCH = "019c9e5e7a107a3b8c4d5e6f70819203"
+ACCEPTED = datetime(2026, 3, 1, 12, 0, 0, 250_000, tzinfo=UTC)
+MESSAGE = Message(
+    sender=Address(email="orders@example.org", name="Bestellungen München"),
+    to=(Address(email="ada@example.com", name="Ada Lovelace"), Address(email="bob@example.com")),
+    cc=(Address(email="c@example.com"),),
+    bcc=(Address(email="d@example.com"),),
+    reply_to=(Address(email="help@example.org"),),
+    subject="Rechnung <4711> & mehr: 請求書",
+    text="Guten Tag\r\n\tgrüß\ufffe Gott\uffff",
+    html="<p>Guten Tag</p>",
+    headers={"X-Order": "4711"},
+    attachments=(
+        Attachment(name="a.txt", type="text/plain", content=b"\x00\xff", size=2),
+        Attachment(
+            name="logo.png", type="image/png", blob="20260301/b", size=9, disposition="inline", content_id="logo"
+        ),
+    ),
+    tags=("invoice",),
+    metadata={"order": "4711"},
+    return_path="bounces@example.org",
+    options={"sendgrid": {"asm": {"group_id": 12}}},
+)
+EVERYTHING = Submission(
+    client="shop",
+    expires_at=ACCEPTED + timedelta(days=1),
+    message=MESSAGE,
+    size=2_345,
+    delivery=Delivery.AT_MOST_ONCE,
+    send_at=ACCEPTED + timedelta(hours=2),
+    route="main",
+    traceparent="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+    suppressed={1: "bounced"},
+    features=("headers", "x_headers"),
+)
+CLAIMED = Submission(
+    client="shop",
+    expires_at=ACCEPTED + timedelta(days=1),
+    message=Message(sender=Address(email="orders@example.org"), to=(Address(email="ada@example.com"),), subject="Big"),
+    blob="20260301/019c9e5e7a107a3b8c4d5e6f70819204",
+    size=9_876_543,
+)
+RAW = Message(
+    sender=Address(email="a@example.org"),
+    to=(Address(email="b@example.com"),),
+    subject="s",
+    raw=b"From: a\r\n\r\nhi\xff",
+)
+
+
+def sample(name: str) -> bytes:
+    return (SAMPLES / name).read_bytes()
+
+
+def test_a_batch_entry_is_read_and_written_as_ever() -> None:
+    written = wire.join_batch(
+        BATCH, "transactional", ["0f" * 8, "1e" * 8], [wire.encode_submission(each) for each in (EVERYTHING, CLAIMED)]
+    )
+    assert written == sample("batch-entry-1.json")
+    assert wire.decode_entry(written) == wire.BatchEntry(
+        relay=1, batch=BATCH, lane="transactional", macs=("0f" * 8, "1e" * 8), messages=(EVERYTHING, CLAIMED)
+    )
+
+
+def test_a_reference_entry_is_read_and_written_as_ever() -> None:
+    written = wire.encode_reference(BATCH, "bulk", [0, 3, 31], 2)
+    assert written == sample("reference-entry-1.json")
+    assert wire.decode_entry(written) == wire.ReferenceEntry(
+        relay=1, ref=BATCH, lane="bulk", indices=(0, 3, 31), attempt=2
+    )
+
+
+def test_a_spread_entry_is_read_and_written_as_ever() -> None:
+    written = wire.encode_spread("20260301/019c9e5e7a107a3b8c4d5e6f70819204", "bulk")
+    assert written == sample("spread-entry-1.json")
+    assert wire.decode_entry(written) == wire.SpreadEntry(
+        relay=1, spread="20260301/019c9e5e7a107a3b8c4d5e6f70819204", lane="bulk"
+    )
+
+
+@pytest.mark.parametrize(("name", "message"), [("claim-check-1.json", MESSAGE), ("claim-check-raw-1.json", RAW)])
+def test_claim_checked_content_is_read_and_written_as_ever(name: str, message: Message) -> None:
+    assert wire.encode_message(message) == sample(name)
+    assert wire.decode_message(sample(name)) == message
+
+
+@pytest.mark.parametrize("name", ["batch-entry-1.json", "reference-entry-1.json", "spread-entry-1.json"])
+def test_an_entry_uses_no_name_of_the_hosts(name: str) -> None:
+    assert not HOSTS_OWN & {key.lower() for key in json.loads(sample(name))}
+
+
+@pytest.mark.parametrize("name", ["batch-entry-1.json", "reference-entry-1.json", "spread-entry-1.json"])
+def test_fields_of_a_later_version_do_no_harm(name: str) -> None:
+    entry = json.loads(sample(name))
+    assert wire.decode_entry(json.dumps({**entry, "later": {"id": 1}}).encode()) == wire.decode_entry(sample(name))
+
+
+def _changed(name: str, **fields: Any) -> bytes:
+    return json.dumps({**json.loads(sample(name)), **fields}).encode()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"hello",
+        b"null",
+        b"{}",
+        b"\xff\xfe",
+        b"[" * 100_000,
+        b'{"relay":1,"x":' + b"[" * 100_000,
+        b'{"relay":2,"batch":"x"}',
+        b'{"relay":"1"}',
+        b'{"to":"ada@example.com"}',
+        _changed("batch-entry-1.json", batch="../../secret"),
+        _changed("batch-entry-1.json", batch="f" * 32),
+        _changed("batch-entry-1.json", macs=["0f" * 8]),
+        _changed("batch-entry-1.json", macs=["0f" * 8, "x"]),
+        _changed("batch-entry-1.json", macs=[], messages=[]),
+        _changed("batch-entry-1.json", lane="l" * 33),
+        _changed("reference-entry-1.json", indices=[32]),
+        _changed("reference-entry-1.json", indices=[-1]),
+        _changed("reference-entry-1.json", ref=""),
+        _changed("reference-entry-1.json", attempt="two"),
+    ],
+)
+def test_what_is_not_ours_is_refused_without_quoting_it(body: bytes) -> None:
+    with pytest.raises(UnreadableEntry) as refused:
+        wire.decode_entry(body)
+    assert "ada" not in str(refused.value)
+    assert "secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"{}", b"[" * 100_000, b"\xff", b'{"from":{"email":"a@b"},"x":' + b"[" * 100_000]
+)
+def test_damaged_content_is_refused(body: bytes) -> None:
+    with pytest.raises(UnreadableEntry):
+        wire.decode_message(body)
+
+
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
+
+
+@settings(max_examples=60)
+@given(st.lists(TEXTS, min_size=1, max_size=32), st.sampled_from(["bulk", "l" * 32]))
+def test_an_entry_fits_a_put_by_what_its_submissions_weigh(texts: list[str], lane: str) -> None:
+    encoded = [
+        wire.encode_submission(msgspec.structs.replace(CLAIMED, message=msgspec.structs.replace(MESSAGE, text=text)))
+        for text in texts
+    ]
+    body = wire.join_batch(BATCH, lane, ["0f" * 8] * len(encoded), encoded)
+    element = ET.Element("MessageText")
+    element.text = queue_text(body)
+    put = len(ET.tostring(element, encoding="utf-8")) - len("<MessageText></MessageText>")
+    weighed = sum(map(wire.weight, encoded))
+    assert wire.weight(body) == put
+    assert put <= weighed + wire.entry_overhead(len(encoded))
+    entry = wire.decode_entry(body)
+    assert isinstance(entry, wire.BatchEntry)
+    assert [each.message.text for each in entry.messages if each.message] == texts
