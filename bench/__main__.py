@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from bench import acceptance, end_to_end, load, memory, start, transactions
+from bench import acceptance, end_to_end, load, memory, scale, start, transactions
 from bench.results import Figure, Verdict, verdicts
 
 OUT = Path(__file__).parent / "out"
@@ -25,6 +25,7 @@ PARTS: Mapping[str, Callable[[int], AsyncIterator[Figure]]] = {
     "import": start.imports,
     "start": start.first_202,
     "memory": lambda _: memory.resident(),
+    "scale": scale.scale,
 }
 
 
