@@ -5,6 +5,7 @@ import os
 import time
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -95,7 +96,7 @@ async def by_journal() -> AsyncIterator[Figure]:
     """Operations of a status read, and of a purge for each batch deleted, against the rows the journal holds."""
     for rows in ROWS:
         now = datetime.now(UTC)
-        storage = memory_storage(lambda now=now: now)  # type: ignore[misc] # bound for this round
+        storage = memory_storage(partial(_same, now))
         counting = CountingTables(storage.tables)
         journal = Journal(counting)
         await storage.tables.create("journal")
@@ -109,7 +110,7 @@ async def by_journal() -> AsyncIterator[Figure]:
             await storage.blobs.create(name)
         counting.operations = 0
         await Purge(
-            tables=counting, blobs=storage.blobs, journal=journal, retention_days=14, clock=lambda now=now: now
+            tables=counting, blobs=storage.blobs, journal=journal, retention_days=14, clock=partial(_same, now)
         ).run()
         yield Figure(name=f"by journal/{rows} purge", unit="ops a batch", runs=[counting.operations / rows])
 
@@ -126,6 +127,10 @@ async def by_processes() -> AsyncIterator[Figure]:
             for host in hosts:
                 await host.stop(grace_seconds=12)
         yield Figure(name=f"by processes/{processes}", unit="/s", runs=[messages / seconds])
+
+
+def _same(now: datetime) -> datetime:
+    return now
 
 
 async def _record(journal: Journal, at: datetime) -> str:
