@@ -25,6 +25,7 @@ var queues = [
 var tables = [
   'clients'
   'deadletters'
+  'groups'
   'routes'
   'idempotency'
   'journal'

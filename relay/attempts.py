@@ -9,6 +9,7 @@ import msgspec
 from relay import ids, lifecycle, wire
 from relay.content import Content
 from relay.errors import StorageError, Unavailable, UnreadableEntry
+from relay.groups import Groups
 from relay.journal import Record
 from relay.log import log_event, log_failure
 from relay.model import Delivery, Message, Part, Submission
@@ -51,6 +52,7 @@ class Attempts:
         providers: Callable[[str], Provider],
         can_verify: Callable[[str], bool],
         content: Content,
+        groups: Groups,
         watch: RouteWatch,
         pacing: Pacing,
         clock: Callable[[], datetime],
@@ -60,6 +62,7 @@ class Attempts:
         self._providers = providers
         self._can_verify = can_verify
         self._content = content
+        self._groups = groups
         self._watch = watch
         self._pacing = pacing
         self._clock = clock
@@ -70,9 +73,14 @@ class Attempts:
         """Make these attempts; a change for each. Never raises for what a provider, a network or storage does."""
         lane = self._settings.lanes.get(record.lane, Lane())
         batch = _Batch(record=record, entry=entry, lane=lane, jitter=self._random())
-        waits = await self._pace(batch, begun)
-        made = (self._make_one(batch, ours, wait) for ours, wait in zip(begun, waits, strict=True))
-        return list(await asyncio.gather(*made))
+        # Before a slot of a pace is taken, and after `sending` is recorded: that makes a stop certain.
+        halts = await self._groups.halts([(entry.messages[ours.index], ours.part) for ours in begun])
+        turns = list(zip(begun, halts, strict=True))
+        halted = [Change(index=ours.index, before=ours.part, after=(halt,)) for ours, halt in turns if halt is not None]
+        going = [ours for ours, halt in turns if halt is None]
+        waits = await self._pace(batch, going)
+        made = (self._make_one(batch, ours, wait) for ours, wait in zip(going, waits, strict=True))
+        return [*halted, *await asyncio.gather(*made)]
 
     async def _pace(self, batch: _Batch, begun: Sequence[Ours]) -> list[Part | None]:
         """For each part that has to wait for a slot of its route's pace: the part, waiting."""

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from relay.content import Content
     from relay.deadletters import DeadLetters
     from relay.deliver import Delivery
+    from relay.groups import Groups
     from relay.holds import Holds
     from relay.identity import Credentials
     from relay.inbox import Inbox
@@ -181,11 +182,19 @@ class Relay:
             providers=self.provider,
             can_verify=self.prospects.can_verify,
             content=self.content,
+            groups=self.groups,
             watch=RouteWatch(self.settings, self.holds, Breaker()),
             pacing=Pacing(self.storage.tables, self.clock),
             clock=self.clock,
             random=self._draw,
         )
+
+    @cached_property
+    def groups(self) -> "Groups":
+        """What callers have grouped and stopped."""
+        from relay.groups import Groups
+
+        return Groups(self.storage.tables, self.journal, self.clock)
 
     @cached_property
     def spread(self) -> "Spread":

@@ -140,6 +140,11 @@ def postpone(part: Part, until: datetime, code: str) -> Part:
     )
 
 
+def withdraw(part: Part) -> Part:
+    """Take back an attempt that was begun and not made, because the caller has cancelled the message meanwhile."""
+    return end(_replace(part, attempt=max(0, part.attempt - 1)), State.CANCELLED, "")
+
+
 def pace(part: Part, slot_at: datetime) -> Part:
     """Wait for the slot that the route's pace gave; it is not counted as an attempt."""
     return _replace(postpone(part, slot_at, "paced"), slot_at=slot_at)

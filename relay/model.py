@@ -116,6 +116,7 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     `route` pins a route by name. `traceparent` is the caller's W3C trace context.
     `suppressed` numbers the recipients that are not sent to, with the reason of each. `features` are what the content asks
     of a route (`relay.providers.contract.FEATURES`), so that routing need not read a content that lies in a blob.
+    `group` is what the caller may stop it by (`relay.groups`).
     """
 
     client: str
@@ -129,6 +130,7 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     traceparent: str | None = None
     suppressed: Mapping[int, str] = {}
     features: tuple[str, ...] = ()
+    group: str | None = None
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

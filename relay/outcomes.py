@@ -73,6 +73,7 @@ CAUSES = {
     "recipient_deferred": "The recipient's server asks to come back later.",
     "content_unavailable": "The stored content of the message could not be read now.",
     "paced": "The shared pace of the route has no slot now.",
+    "paused": "Its caller has paused the message's group, or it cannot be read now whether it has.",
     # the route is at fault (RouteFault)
     "bad_credentials": "The provider does not accept the route's key, certificate or identity.",
     "missing_permission": "The route's credentials may not send.",

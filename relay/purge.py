@@ -1,4 +1,5 @@
-"""Forgets what is older than the retention: records with their content, dead-letter rows, idempotency keys, stray blobs.
+"""Forgets what is older than the retention: records with their content, dead-letter rows, idempotency keys, groups, stray
+blobs.
 
 Costs one operation for a thousand rows read and one for each batch deleted; nothing is deleted that still waits.
 """
@@ -6,7 +7,7 @@ Costs one operation for a thousand rows read and one for each batch deleted; not
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
-from relay import deadletters, idempotency, ids
+from relay import deadletters, groups, idempotency, ids
 from relay.accept import CONTENT_CONTAINER
 from relay.journal import Journal
 from relay.log import log_event
@@ -33,10 +34,12 @@ class Purge:
         """Forget all that is old enough."""
         batches = await self._records()
         letters = await self._dead_letters()
-        keys = await self._idempotency_keys()
+        keys = await self._old_rows(idempotency.TABLE, idempotency.KEPT)
+        # A stop must last as long as anything may wait that it stops.
+        grouped = await self._old_rows(groups.TABLE, STRAYS + self._retention)
         strays = await self._old_blobs(CONTENT_CONTAINER, STRAYS + self._retention)
         kept = await self._old_blobs(deadletters.UNREADABLE_CONTAINER, self._retention)
-        log_event("purged", batches=batches, dead_letters=letters, keys=keys, blobs=strays + kept)
+        log_event("purged", batches=batches, dead_letters=letters, keys=keys, groups=grouped, blobs=strays + kept)
 
     async def _records(self) -> int:
         before, purged = self._clock() - self._retention, 0
@@ -71,18 +74,18 @@ class Purge:
                     break
         return purged
 
-    async def _idempotency_keys(self) -> int:
-        before, purged = self._clock() - idempotency.KEPT, 0
+    async def _old_rows(self, table: str, age: timedelta) -> int:
+        """Delete rows that were written longer ago than the age. Scans the table."""
+        before, purged = self._clock() - age, 0
         cursor: str | None = None
         while True:
-            query = Query(select=("created_at",))
-            page = await self._tables.query(idempotency.TABLE, query, cursor=cursor)
+            page = await self._tables.query(table, Query(select=("created_at",)), cursor=cursor)
             old: dict[str, list[str]] = {}
             for entity in page.entities:
                 if datetime.fromisoformat(str(entity.properties["created_at"])) < before:
                     old.setdefault(entity.partition, []).append(entity.row)
             for partition, rows in old.items():
-                await self._tables.delete_all(idempotency.TABLE, partition, rows)
+                await self._tables.delete_all(table, partition, rows)
                 purged += len(rows)
             cursor = page.next
             if cursor is None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
-from relay import clients, deadletters, holds, idempotency, journal, pacing, pending
+from relay import clients, deadletters, groups, holds, idempotency, journal, pacing, pending
 from relay.accept import CONTENT_CONTAINER
 from relay.content import ATTACHMENTS_CONTAINER
 from relay.inbox import CONTAINER as INBOX_CONTAINER
@@ -11,6 +11,7 @@ from relay.settings import Lane
 TABLES = (
     clients.TABLE,
     deadletters.TABLE,
+    groups.TABLE,
     holds.TABLE,
     idempotency.TABLE,
     journal.TABLE,
