@@ -75,7 +75,7 @@ class Relay:
         self.clock = clock
         self._draw = draw
         self.sleep = sleep
-        self._new_batch = new_batch
+        self.new_batch = new_batch
         self._session: Any = None
         self._providers: dict[str, Provider] = {}
 
@@ -97,7 +97,7 @@ class Relay:
     @cached_property
     def acceptance(self) -> Acceptance:
         """Use case 1."""
-        return Acceptance(self.settings, self.storage.queues, self.storage.blobs, self.clock, self._new_batch)
+        return Acceptance(self.settings, self.storage.queues, self.storage.blobs, self.clock, self.new_batch)
 
     @cached_property
     def idempotency(self) -> Idempotency:

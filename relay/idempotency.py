@@ -19,6 +19,8 @@ TABLE = "idempotency"
 KEPT = timedelta(hours=24)
 LEASE = timedelta(seconds=30)
 MAX_KEY = 255
+MAX_ANSWER = 900_000
+"""Bytes of an answer that can be kept."""
 _CHUNK = 60_000
 """Bytes of an answer in one property; a property holds 64 KiB, a row 1 MiB."""
 

@@ -20,6 +20,7 @@ CODES = {
     "invalid_request": "One or more fields are wrong; `details` names each of them.",
     "malformed_json": "The body is not JSON; the message says at which line and column.",
     "unsupported_media_type": "The Content-Type is not one that this address reads.",
+    "no_message_accepted": "No message of the batch was accepted; each has its own error in `value`.",
     "empty_body": "The request has no body.",
     "length_required": "The body came in chunks, without a Content-Length, and so did not reach the relay.",
     "message_too_large": "The message, or the body that carries it, has more bytes than may be sent.",

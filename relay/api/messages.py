@@ -1,6 +1,7 @@
 """Sending a message, and asking about one."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -83,13 +84,13 @@ async def cancel(call: Call) -> Response:
     return json_response({"id": str(name), "state": str(State.CANCELLED)})
 
 
-def decide(call: Call, draft: Draft) -> Verdict:
-    """What the client's policy makes of a draft. Raises `Refusal`."""
+def decide(call: Call, draft: Draft, now: datetime | None = None) -> Verdict:
+    """What the client's policy makes of a draft, by default now. Raises `Refusal`."""
     return policy.decide(
         client=call.client,
         draft=draft,
         settings=call.relay.settings,
-        now=call.relay.clock(),
+        now=now or call.relay.clock(),
         carries=carriage.obstacle,
         traceparent=call.request.headers.get("traceparent"),
     )

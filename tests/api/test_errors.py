@@ -129,6 +129,7 @@ PROVOKED: dict[str, tuple[int, Provoke]] = {
         415,
         request("POST", "/v1/messages", body=b"<mail/>", headers={"Content-Type": "text/xml"}),
     ),
+    "no_message_accepted": (400, request("POST", "/v1/messages/batch", json={"messages": [{"to": "nobody"}]})),
     "empty_body": (400, request("POST", "/v1/messages", body=b" ")),
     "length_required": (411, request("POST", "/v1/messages", headers={"Transfer-Encoding": "chunked"})),
     "message_too_large": (413, too_large),

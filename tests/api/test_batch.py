@@ -1,0 +1,179 @@
+"""POST /v1/messages/batch: a result for each message, and few storage operations for all of them."""
+
+from typing import Any
+
+import pytest
+
+from relay.clients import Policy
+from tests.api.harness import Answer, Harness, message
+
+DEFAULTS = {"from": "Shop <orders@example.com>", "subject": "Hello", "text": "Hi."}
+
+
+async def batch(relay: Harness, messages: list[Any], headers: dict[str, str] | None = None, **more: Any) -> Answer:
+    body = {"defaults": DEFAULTS, "messages": messages, **more}
+    return await relay.call("POST", "/v1/messages/batch", json=body, headers=headers)
+
+
+def to(number: int, **fields: Any) -> dict[str, Any]:
+    return {"to": f"r{number}@example.org", **fields}
+
+
+async def test_every_message_has_its_result_in_order(relay: Harness) -> None:
+    answer = await batch(relay, [to(0), {"to": "nobody"}, to(2, subject="Another", send_at="2026-03-02T12:00:00Z")])
+    assert answer.status == 202
+    assert (answer.json["accepted"], answer.json["refused"]) == (2, 1)
+    first, second, third = answer.json["value"]
+    assert (first["index"], first["status"], first["state"]) == (0, 202, "queued")
+    assert (second["index"], second["status"], second["error"]["code"]) == (1, 400, "invalid_request")
+    assert second["error"]["details"][0]["target"] == "messages[1].to"
+    assert (third["status"], third["state"]) == (202, "scheduled")
+    await relay.deliver()
+    assert (await relay.status(first["id"]))["state"] == "sent"
+    assert (await relay.status(third["id"]))["subject"] == "Another"
+
+
+async def test_a_thousand_small_messages_cost_few_operations(relay: Harness) -> None:
+    before = relay.queues.calls["put"], sum(relay.blobs.calls.values()), sum(relay.tables.calls.values())
+    answer = await batch(relay, [to(number) for number in range(1000)])
+    accepted_with = relay.queues.calls["put"] + sum(relay.blobs.calls.values()) - before[0] - before[1]
+    assert accepted_with <= 2
+    assert sum(relay.tables.calls.values()) - before[2] <= 1  # the clients, read once in a while
+    names = [each["id"] for each in answer.json["value"]]
+    assert len(set(names)) == 1000
+    await relay.deliver()
+    puts = relay.queues.calls["put"] - before[0]
+    assert puts <= 40  # the entry that names them all, and those it becomes
+    inbox = [mail async for mail in relay.relay.inbox.all()]
+    assert sorted(mail.recipients[0] for mail in inbox) == sorted(f"r{number}@example.org" for number in range(1000))
+    assert {mail.message for mail in inbox} == set(names)
+
+
+async def test_members_of_headers_metadata_and_variables_are_merged(relay: Harness) -> None:
+    answer = await relay.call(
+        "POST",
+        "/v1/messages/batch",
+        json={
+            "defaults": {**DEFAULTS, "metadata": {"run": "7", "kind": "a"}, "tags": ["one"]},
+            "messages": [to(0, metadata={"kind": "b"}, tags=["two"]), to(1)],
+        },
+    )
+    await relay.deliver()
+    first, second = [await relay.status(each["id"]) for each in answer.json["value"]]
+    assert (first["metadata"], first["tags"]) == ({"run": "7", "kind": "b"}, ["two"])
+    assert (second["metadata"], second["tags"]) == ({"run": "7", "kind": "a"}, ["one"])
+
+
+async def test_a_fault_is_told_where_it_stands(relay: Harness) -> None:
+    defaults = {**DEFAULTS, "subject": "a\nb", "headers": {"Bcc": "x@example.com", "X-A": "1"}}
+    answer = await relay.call(
+        "POST",
+        "/v1/messages/batch",
+        json={"defaults": defaults, "messages": [to(0, headers={"To": "y@example.com"}), to(1, subject="fine"), 7]},
+    )
+    assert answer.status == 400
+    assert answer.error["code"] == "no_message_accepted"
+    assert [[detail["target"] for detail in each["error"]["details"]] for each in answer.json["value"]] == [
+        ["defaults.subject", "defaults.headers.Bcc", "messages[0].headers.To"],
+        ["defaults.headers.Bcc"],
+        ["messages[2]"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("body", "faults"),
+    [
+        ({}, [("required", "messages")]),
+        ({"messages": []}, [("required", "messages")]),
+        ({"messages": {}}, [("wrong_type", "messages")]),
+        ({"messages": [{}] * 1001}, [("too_many", "messages")]),
+        ({"messages": [{}], "default": {}}, [("unknown_field", "default")]),
+        (
+            {"messages": [{}], "defaults": {"subjet": "x", "cc": 7}},
+            [("wrong_type", "defaults.cc"), ("unknown_field", "defaults.subjet")],
+        ),
+    ],
+)
+async def test_what_is_wrong_with_the_whole(relay: Harness, body: Any, faults: list[tuple[str, str]]) -> None:
+    answer = await relay.call("POST", "/v1/messages/batch", json=body)
+    assert answer.status == 400
+    assert sorted(answer.faults) == sorted(faults)
+    assert relay.waiting == 0
+
+
+async def test_policy_is_asked_for_each(relay: Harness) -> None:
+    await relay.add_client("limited", policy=Policy(recipients=("*@example.org",)))
+    body = {"defaults": DEFAULTS, "messages": [to(0), {"to": "eve@elsewhere.example"}]}
+    answer = await relay.call("POST", "/v1/messages/batch", json=body, client="limited")
+    assert [each["status"] for each in answer.json["value"]] == [202, 403]
+    assert answer.json["value"][1]["error"]["details"][0]["target"] == "messages[1].to[0]"
+
+
+async def test_lanes_may_differ(relay: Harness) -> None:
+    answer = await batch(relay, [to(0), to(1, lane="bulk"), to(2)])
+    assert [each["status"] for each in answer.json["value"]] == [202, 202, 202]
+    await relay.deliver()
+    lanes = [(await relay.status(each["id"]))["lane"] for each in answer.json["value"]]
+    assert lanes == ["transactional", "bulk", "transactional"]
+
+
+async def test_a_dry_run_of_all_accepts_nothing(relay: Harness) -> None:
+    answer = await batch(relay, [to(0, dry_run=True), to(1, dry_run=True, subject="")])
+    assert answer.status == 200
+    assert [each["status"] for each in answer.json["value"]] == [200, 400]
+    assert relay.waiting == 0
+
+
+async def test_the_same_key_makes_the_same_messages(relay: Harness) -> None:
+    headers = {"Idempotency-Key": "batch-1"}
+    messages = [to(number) for number in range(100)] + [{"to": "nobody"}]
+    first, second = [await batch(relay, messages, headers) for _ in range(2)]
+    assert (first.status, first.body) == (second.status, second.body)
+    assert second.headers["idempotency-replayed"] == "true"
+    other = await batch(relay, messages[:1], headers)
+    assert other.error["code"] == "idempotency_key_reused"
+
+
+async def test_after_a_lost_answer_nobody_gets_mail_twice(relay: Harness) -> None:
+    headers = {"Idempotency-Key": "batch-1"}
+    messages = [to(number) for number in range(100)]
+    relay.tables.failing = frozenset(("merge",))
+    assert (await batch(relay, messages, headers)).status == 503
+    relay.tables.failing = frozenset()
+    relay.clock.move(31)
+    assert (await batch(relay, messages, headers)).status == 202
+    await relay.deliver()
+    assert len([mail async for mail in relay.relay.inbox.all()]) == 100
+
+
+async def test_when_one_lane_cannot_be_stored_the_key_stays_open_for_the_rest(relay: Harness) -> None:
+    headers = {"Idempotency-Key": "batch-1"}
+    messages = [to(0, lane="bulk"), to(1)]
+    relay.queues.most["put"] = 1
+    first = await batch(relay, messages, headers)
+    assert [each["status"] for each in first.json["value"]] == [202, 503]
+    relay.queues.most.clear()
+    second = await batch(relay, messages, headers)
+    assert [each["status"] for each in second.json["value"]] == [202, 202]
+    assert second.json["value"][0]["id"] == first.json["value"][0]["id"]
+    await relay.deliver()
+    assert len([mail async for mail in relay.relay.inbox.all()]) == 2
+
+
+async def test_when_storage_is_away_none_is_accepted(relay: Harness) -> None:
+    relay.queues.is_away = True
+    answer = await batch(relay, [to(0), to(1)])
+    assert answer.status == 503
+    assert answer.headers["retry-after"] == "7"
+
+
+async def test_together_no_more_than_a_request_may_hold(relay: Harness) -> None:
+    file = {"name": "a.bin", "content": "QUFB" * 200_000}
+    answer = await batch(relay, [to(n) for n in range(200)], defaults={**DEFAULTS, "attachments": [file]})
+    assert (answer.status, answer.error["code"]) == (413, "message_too_large")
+    assert relay.waiting == 0
+
+
+async def test_one_bad_message_does_not_change_the_others(relay: Harness) -> None:
+    answer = await batch(relay, [message(to="ada@example.org"), message(form="x"), to(2)])
+    assert [each["status"] for each in answer.json["value"]] == [202, 400, 202]
