@@ -1,0 +1,136 @@
+"""What can go wrong at one operation, and one running process of Relay whose every operation can go wrong.
+
+A process that has died does nothing more: whatever its tasks still try, `finally` blocks included, is without effect.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from enum import StrEnum
+
+import msgspec
+
+from relay.errors import StorageError, Unavailable
+
+
+class Fault(StrEnum):
+    """What happens at an operation."""
+
+    DEATH_BEFORE = "death_before"
+    """The process dies before the operation."""
+    DEATH_AFTER = "death_after"
+    """The process dies after the operation took effect, before it learns so."""
+    LOST = "lost"
+    """The operation takes effect and its answer is lost."""
+    REFUSED = "refused"
+    """503 at once, without effect."""
+    TIMED_OUT = "timed_out"
+    """No answer for a while, without effect."""
+    LATE = "late"
+    """No answer for a while; the operation takes effect after its caller has given up."""
+    CHANGED = "changed"
+    """Somebody else wrote the row first: 412 where an ETag is given."""
+
+
+TIMED_OUT_SECONDS = 15.0
+LATE_SECONDS = 20.0
+LATENCY_SECONDS = 0.004
+"""What an operation takes: so things that happen at once are seen to overlap."""
+
+
+class ProcessDiedError(BaseException):
+    """Raised in the tasks of a process that died. Not an `Exception`: nothing in Relay may catch it."""
+
+
+class Operation(msgspec.Struct, frozen=True, kw_only=True):
+    """One operation on storage or on a provider. `touch` changes the row that a conditional write names."""
+
+    name: str
+    is_write: bool = True
+    touch: Callable[[], Awaitable[None]] | None = None
+
+
+type Decide = Callable[["Process", Operation], Awaitable[Fault | None]]
+"""Told of every operation before it happens; answers what shall go wrong at it."""
+
+
+class Process:
+    """One process: it lives until an operation kills it, or `die` is called."""
+
+    def __init__(self, number: int, decide: Decide) -> None:
+        self.number = number
+        self.died = asyncio.Event()
+        self._decide = decide
+        self._late: list[asyncio.Task[None]] = []
+
+    @property
+    def is_dead(self) -> bool:
+        """Whether it has died."""
+        return self.died.is_set()
+
+    @property
+    def has_writes_under_way(self) -> bool:
+        """Whether a write that its caller has given up may still take effect."""
+        return not all(task.done() for task in self._late)
+
+    def die(self) -> None:
+        """Kill it."""
+        self.died.set()
+
+    async def begin(self, operation: Operation) -> Fault | None:
+        """The fault of this operation. Raises `ProcessDiedError` in a dead process, and if the fault is to die first."""
+        self.raise_if_dead()
+        fault = await self._decide(self, operation)
+        self.raise_if_dead()
+        if fault is Fault.DEATH_BEFORE:
+            self.die()
+            raise ProcessDiedError
+        return fault
+
+    async def operate[T](self, operation: Operation, effect: Callable[[], Awaitable[T]]) -> T:
+        """Do a storage operation, or what its fault makes of it."""
+        fault = await self.begin(operation)
+        match fault:
+            case Fault.DEATH_AFTER:
+                await effect()
+                self.die()
+                raise ProcessDiedError
+            case Fault.LOST:
+                await effect()
+                raise Unavailable(f"{operation.name}: the answer was lost")
+            case Fault.REFUSED:
+                raise Unavailable(f"{operation.name}: 503")
+            case Fault.TIMED_OUT:
+                await asyncio.sleep(TIMED_OUT_SECONDS)
+                raise Unavailable(f"{operation.name}: no answer in time")
+            case Fault.LATE:
+                self._late.append(asyncio.create_task(_later(effect)))
+                await asyncio.sleep(TIMED_OUT_SECONDS)
+                raise Unavailable(f"{operation.name}: no answer in time")
+            case Fault.CHANGED if operation.touch is not None:
+                await operation.touch()
+        return await effect()
+
+    def raise_if_dead(self) -> None:
+        """Raises `ProcessDiedError` in a dead process."""
+        if self.is_dead:
+            raise ProcessDiedError
+
+    async def run[T](self, work: Awaitable[T]) -> T:
+        """Await some work of this process. Raises `ProcessDiedError` as soon as the process dies, which ends the work."""
+        task = asyncio.ensure_future(work)
+        death = asyncio.ensure_future(self.died.wait())
+        try:
+            await asyncio.wait({task, death}, return_when=asyncio.FIRST_COMPLETED)
+            self.raise_if_dead()
+            return await task
+        finally:
+            death.cancel()
+            task.cancel()
+
+
+async def _later[T](effect: Callable[[], Awaitable[T]]) -> None:
+    """A write that was on its way when its caller gave up. Whatever it would answer, nobody hears it."""
+    await asyncio.sleep(LATE_SECONDS)
+    with suppress(StorageError):
+        await effect()
