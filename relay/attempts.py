@@ -12,8 +12,8 @@ from relay.errors import StorageError, Unavailable, UnreadableEntry
 from relay.groups import Groups
 from relay.journal import Record
 from relay.log import log_event, log_failure
-from relay.model import Delivery, Message, Part, Submission
-from relay.outcomes import Outcome, PerRecipient, Rejected, Sent, Unknown
+from relay.model import Attempt, Delivery, Message, Part, Submission
+from relay.outcomes import Deferred, Outcome, PerRecipient, Rejected, Sent, Unknown
 from relay.pacing import SLOT_LASTS, Pacing
 from relay.providers.contract import Parcel, Provider
 from relay.routefaults import RouteWatch
@@ -124,7 +124,7 @@ class Attempts:
         answer: Outcome | PerRecipient = Rejected(code="content_missing")
         is_final_check = False
         if message is not None:
-            answer, is_final_check = await self._answer(part, submission, self._parcel(batch, ours, message))
+            part, answer, is_final_check = await self._answer(part, submission, self._parcel(batch, ours, message))
         tried = lifecycle.Tried(
             answer=answer,
             provider=self._settings.routes[part.route].provider,
@@ -154,25 +154,45 @@ class Attempts:
             date=ids.created_at(batch.record.batch),
         )
 
-    async def _answer(self, part: Part, submission: Submission, parcel: Parcel) -> tuple[Outcome | PerRecipient, bool]:
-        """Send; but what may have been sent already is asked about first. The flag: no further question will help."""
-        if lifecycle.is_uncertain(part) and part.attempts[-1].route == part.route:
-            found = await self._ask(part, parcel)
-            is_over = lifecycle.expires_at(part, submission) <= self._clock()
-            must_not = submission.delivery is Delivery.AT_MOST_ONCE and not part.may_resend
-            if isinstance(found, Sent) or (isinstance(found, Unknown) and (must_not or is_over)):
-                return found, True
-        return await self._guard(part, lambda provider: provider.send(parcel)), False
+    async def _answer(
+        self, part: Part, submission: Submission, parcel: Parcel
+    ) -> tuple[Part, Outcome | PerRecipient, bool]:
+        """Send; but what may have been sent already is asked about first.
 
-    async def _ask(self, part: Part, parcel: Parcel) -> Outcome:
-        last = part.attempts[-1]
-        if not self._can_verify(part.route):
-            return Unknown(code=last.code)
+        Gives the part with the doubts that were cleared up, the answer, and whether no further question will help.
+        """
+        doubts = lifecycle.doubts(part)
+        if doubts:
+            must_not = submission.delivery is Delivery.AT_MOST_ONCE and not part.may_resend
+            is_over = lifecycle.expires_at(part, submission) <= self._clock()
+            part, found = await self._ask(part, parcel, doubts if must_not or is_over else doubts[-1:])
+            if isinstance(found, Sent):
+                return part, found, True
+            if lifecycle.is_uncertain(part) and (must_not or is_over):
+                return part, found, True
+            if is_over:
+                return part, Deferred(code="expired"), True
+        return part, await self._guard(part, lambda provider: provider.send(parcel)), False
+
+    async def _ask(self, part: Part, parcel: Parcel, doubts: Sequence[Attempt]) -> tuple[Part, Sent | Unknown]:
+        """Ask the route's provider about attempts of it, the latest first, until one turns out to have been sent."""
+        unknown = Unknown(code=doubts[-1].code)
+        can_ask = self._can_verify(part.route)
+        for doubt in reversed([doubt for doubt in doubts if can_ask and doubt.route == part.route]):
+            found = await self._ask_about(part, parcel, doubt)
+            if isinstance(found, Sent):
+                return part, found
+            if isinstance(found, Deferred):
+                part = lifecycle.refute(part, doubt)
+            elif isinstance(found, Unknown):
+                unknown = found
+        return part, unknown
+
+    async def _ask_about(self, part: Part, parcel: Parcel, doubt: Attempt) -> Outcome | PerRecipient:
         previous = msgspec.structs.replace(
-            parcel, attempt=last.number, attempt_id=lifecycle.attempt_id(parcel.id, part, last.number)
+            parcel, attempt=doubt.number, attempt_id=lifecycle.attempt_id(parcel.id, part, doubt.number)
         )
-        found = await self._guard(part, lambda provider: provider.verify(previous, last.provider_id))
-        return Unknown(code=last.code) if isinstance(found, PerRecipient) else found
+        return await self._guard(part, lambda provider: provider.verify(previous, doubt.provider_id))
 
     async def _guard(
         self, part: Part, ask: Callable[[Provider], Awaitable[Outcome | PerRecipient]]

@@ -15,7 +15,7 @@ from relay.deadletters import DeadLetter, DeadLetters
 from relay.errors import Changed, NotFound, Unavailable
 from relay.journal import Journal, Record
 from relay.log import log_event
-from relay.model import DEAD, Address, MessageStatus, Part
+from relay.model import DEAD, Address, MessageStatus, Part, State
 from relay.pending import Pending, rows_of
 from relay.settings import Settings
 from relay.settlement import Aftermath
@@ -57,9 +57,11 @@ class Interventions:
     async def cancel(self, batch: str, index: int) -> bool:
         """Withdraw what still waits of a message: for certain, or False when nothing of it waits any more.
 
+        What may have been sent before (its answer was lost) is withdrawn too, but not for certain: it ends `unknown`.
         Raises `NotFound` when no record exists (yet).
         """
-        return await self._change(batch, index, lambda _, status: _map(status, lifecycle.cancel))
+        after = await self._change(batch, index, lambda _, status: _map(status, lifecycle.cancel))
+        return after is not None and any(part.state is State.CANCELLED for part in after.parts)
 
     async def reschedule(self, batch: str, index: int, at: datetime) -> bool:
         """Move a scheduled message to another time; False when it is not scheduled. Raises `NotFound`."""
@@ -70,7 +72,7 @@ class Interventions:
             submission = record.entry().messages[index]
             return _map(status, lambda part: lifecycle.reschedule(part, submission, at))
 
-        return await self._change(batch, index, move)
+        return await self._change(batch, index, move) is not None
 
     async def redrive(self, batch: str, index: int, how: Redrive) -> bool:
         """Put what died of a message back on the queue; False when nothing of it is dead. Raises `NotFound`."""
@@ -81,7 +83,7 @@ class Interventions:
             changed = _map(status, lambda part: lifecycle.redrive(part, now, expiry, how.route))
             return changed and msgspec.structs.replace(changed, sender=how.sender or status.sender)
 
-        return await self._change(batch, index, put_back)
+        return await self._change(batch, index, put_back) is not None
 
     async def redrive_letters(self, letters: Iterable[DeadLetter], how: Redrive) -> int:
         """Redrive dead letters; how many were still dead."""
@@ -104,14 +106,15 @@ class Interventions:
             await self._dead_letters.remove(letter.code, letter.batch, letter.index)
         return len(letters)
 
-    async def _change(self, batch: str, index: int, change: _Changing) -> bool:
+    async def _change(self, batch: str, index: int, change: _Changing) -> MessageStatus | None:
+        """What the message's status is now; None when nothing was to be changed."""
         for _ in range(MAX_RACES):
             record = await self._journal.read(batch)
             if index >= len(record.statuses):
                 raise NotFound("no such message in the batch")
             changed = change(record, record.statuses[index])
-            if changed is None:
-                return False
+            if changed is None or changed == record.statuses[index]:
+                return changed
             await self._announce(record, index, changed)
             try:
                 after = await self._journal.settle(record, {index: changed})
@@ -120,7 +123,7 @@ class Interventions:
             # Off the list before it can move: what dies anew is then on it again.
             await self._unlist(record, index, changed)
             await self._aftermath.follow(record, after, (index,))
-            return True
+            return changed
         raise Unavailable("the record of a batch is written to by too many at once", retry_after_seconds=2)
 
     async def _announce(self, record: Record, index: int, changed: MessageStatus) -> None:

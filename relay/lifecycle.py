@@ -28,6 +28,8 @@ WHOLE_REPLIES_KEPT = 3
 SHORT_REPLY = 200
 """Characters kept of the replies before those: a batch's record holds 1 MiB."""
 
+_DOUBTFUL = ("unknown", "interrupted")
+_NOT_SENT = frozenset({State.FAILED, State.EXPIRED, State.CANCELLED})
 _replace = msgspec.structs.replace
 _ATTEMPTS = uuid.UUID("8a0c5f1e-6a51-4d0b-9a1c-7f2f0b8c1d5e")
 
@@ -73,9 +75,25 @@ def is_interrupted(part: Part, now: datetime) -> bool:
     return part.state is State.SENDING and part.lease_until is not None and part.lease_until <= now
 
 
+def doubts(part: Part) -> tuple[Attempt, ...]:
+    """The attempts that may have reached the recipients without our knowing."""
+    return tuple(attempt for attempt in part.attempts if attempt.outcome in _DOUBTFUL)
+
+
 def is_uncertain(part: Part) -> bool:
-    """Whether the last attempt may have reached the recipients without our knowing."""
-    return bool(part.attempts) and part.attempts[-1].outcome in ("unknown", "interrupted")
+    """Whether any attempt may have reached the recipients without our knowing."""
+    return bool(doubts(part))
+
+
+def keeps_route(part: Part) -> bool:
+    """Whether the next attempt must go by the part's own route: it is pinned, or the last attempt may have arrived there."""
+    return part.is_pinned or (bool(part.attempts) and part.attempts[-1].outcome in _DOUBTFUL)
+
+
+def refute(part: Part, doubt: Attempt) -> Part:
+    """Record what the provider said when it was asked: this attempt reached nobody."""
+    attempts = (_replace(known, outcome="not_sent") if known == doubt else known for known in part.attempts)
+    return _replace(part, attempts=tuple(attempts))
 
 
 def attempt_id(message_id: str, part: Part, number: int) -> str:
@@ -151,12 +169,22 @@ def pace(part: Part, slot_at: datetime) -> Part:
 
 
 def end(part: Part, state: State, code: str) -> Part:
-    """A final state. Nothing is due any more."""
+    """A final state. Nothing is due any more.
+
+    What may have been sent all the same is `unknown`: no state says of it that it was not.
+    """
+    if state in _NOT_SENT and is_uncertain(part):
+        state, code = State.UNKNOWN, code or doubts(part)[-1].code
     return _replace(part, state=state, code=code, due_at=None, lease_until=None, held_since=None, held_scope="")
 
 
 def cancel(part: Part) -> Part | None:
-    """The part cancelled, or None when it is too late or already over."""
+    """The part withdrawn: `cancelled`, or `unknown` when it may have been sent before. None when nothing of it waits.
+
+    What is cancelled already stays so, so that a repeated request is answered like the first.
+    """
+    if part.state is State.CANCELLED:
+        return part
     return end(part, State.CANCELLED, "") if part.state in WAITING else None
 
 
@@ -222,7 +250,9 @@ _NAMES = {
 
 def _settle_one(part: Part, submission: Submission, tried: Tried, outcome: Outcome) -> Part:
     attempts = _with(part.attempts, _attempt(part, tried, outcome))
-    recorded = _replace(part, attempts=attempts, may_resend=False, slot_at=None)
+    # A leave to send again lasts until it is used up by a new doubt.
+    may_resend = part.may_resend and not isinstance(outcome, Unknown)
+    recorded = _replace(part, attempts=attempts, may_resend=may_resend, slot_at=None)
     match outcome:
         case Sent():
             return _replace(end(recorded, State.SENT, ""), provider_id=outcome.provider_id)
@@ -284,9 +314,11 @@ def _condensed(part: Part) -> Part:
 
 
 def _with(attempts: tuple[Attempt, ...], latest: Attempt) -> tuple[Attempt, ...]:
-    """The attempts with one more, cut to what a row has room for: the first two and the latest tell the story."""
+    """The attempts with one more, cut to what a row has room for: the first two, the latest, and doubts tell the story."""
     attempts = (*attempts, latest)
     if len(attempts) > MAX_ATTEMPTS_KEPT:
-        attempts = attempts[:2] + attempts[2 - MAX_ATTEMPTS_KEPT :]
+        certain = (at for at, known in enumerate(attempts) if at >= 2 and known.outcome not in _DOUBTFUL)
+        dropped = next(certain, 2)
+        attempts = attempts[:dropped] + attempts[dropped + 1 :]
     older, last = attempts[:-WHOLE_REPLIES_KEPT], attempts[-WHOLE_REPLIES_KEPT:]
     return (*(_replace(old, reply=old.reply[:SHORT_REPLY]) for old in older), *last)

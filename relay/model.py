@@ -35,7 +35,7 @@ class State(StrEnum):
     CANCELLED = "cancelled"
     """Withdrawn by the caller before it was sent."""
     UNKNOWN = "unknown"
-    """Perhaps sent: the answer was lost and the caller asked for at_most_once. A dead letter."""
+    """Perhaps sent: an answer was lost, and to send again is not allowed (at_most_once) or came to nothing. A dead letter."""
 
 
 WAITING = frozenset({State.SCHEDULED, State.DEFERRED, State.HELD})
@@ -136,7 +136,8 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One try at one route, as recorded. `reply` is the provider's raw answer, at most 1,000 characters of it.
 
-    `outcome` is the name of the outcome (`sent`, `deferred`, `rejected`, `route_fault`, `unknown`, `interrupted`),
+    `outcome` is the name of the outcome (`sent`, `deferred`, `rejected`, `route_fault`, `unknown`, `interrupted`; or
+    `not_sent`, when the provider said so later of one that was in doubt),
     `code` its cause in our words (docs/errors.md), `provider_id` the provider's name for the message.
     """
 

@@ -62,7 +62,7 @@ def plan(part: Part, situation: Situation) -> tuple[Part, ...]:
 
 
 def _on_legs(part: Part, situation: Situation, legs: Sequence[Leg]) -> tuple[Part, ...]:
-    if (part.is_pinned or lifecycle.is_uncertain(part)) and situation.exists(part.route):
+    if lifecycle.keeps_route(part) and situation.exists(part.route):
         # Where it may have been sent it is asked about, and sent again by the same route: never by another one.
         return (_on_route(part, situation, (part.route,)),)
     wanted = None if part.recipients is None else set(part.recipients)

@@ -8,7 +8,7 @@ import msgspec
 from relay import carriage, routing, wire
 from relay.content import Content
 from relay.holds import Hold, Holds, RouteState, scope_of
-from relay.lifecycle import is_uncertain
+from relay.lifecycle import keeps_route
 from relay.model import FINAL, Message, MessageStatus
 from relay.planning import CANARY_WAIT, Closed, Situation
 from relay.providers.registry import provider_module
@@ -39,7 +39,7 @@ class Prospects:
         if troubled:
             parts = [part for index in legs if statuses for part in statuses[index].parts if part.state not in FINAL]
             ways = [leg.routes for found in legs.values() for leg in found or ()]
-            ways += [(part.route,) for part in parts if part.is_pinned or is_uncertain(part)]
+            ways += [(part.route,) for part in parts if keeps_route(part)]
             senders = {envelope.sender.email.lower() for envelope in envelopes.values() if envelope is not None}
             troubled = await self._less_canaries(troubled, entry.batch, ways, senders)
         return {
