@@ -1,0 +1,180 @@
+"""What to do with a part now: every guard of the decision, and what no configuration may lead to."""
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from relay import lifecycle
+from relay.model import Attempt, Delivery, Part, State, Submission
+from relay.planning import FRESH, Closed, Situation, plan
+from relay.routing import Leg
+from tests.doubles import START, changed, submission_of
+
+ALL = (Leg(recipients=(0, 1, 2), routes=("main", "spare")),)
+SPLIT = (Leg(recipients=(0, 2), routes=("main",)), Leg(recipients=(1,), routes=("spare", "main")))
+UNTIL = START + timedelta(seconds=300)
+LEASE = timedelta(seconds=lifecycle.LEASE_SECONDS)
+
+
+def situation(
+    submission: Submission | None = None,
+    legs: Sequence[Leg] | None = ALL,
+    closed: Mapping[str, Closed] | None = None,
+    **fields: Any,
+) -> Situation:
+    known = closed or {}
+    values: dict[str, Any] = {
+        "submission": submission or submission_of(),
+        "now": START,
+        "legs": legs,
+        "exists": {"main", "spare"}.__contains__,
+        "closed": known.get,
+        "can_verify": {"spare"}.__contains__,
+    }
+    return Situation(**{**values, **fields})
+
+
+def shut(route: str, code: str = "bad_credentials", seconds: float = 300) -> Closed:
+    return Closed(scope=route, code=code, until=START + timedelta(seconds=seconds))
+
+
+def tried(outcome: str, route: str = "main", **fields: Any) -> Part:
+    attempt = Attempt(number=1, route=route, provider="smtp", at=START, outcome=outcome, code="answer_lost")
+    values: dict[str, Any] = {"route": route, "state": State.DEFERRED, "attempt": 1, "due_at": START}
+    return Part(**{**values, "attempts": (attempt,), **fields})
+
+
+def states(parts: Sequence[Part]) -> list[tuple[State, str, str]]:
+    return [(part.state, part.route, part.code) for part in parts]
+
+
+def test_a_fresh_message_is_sent_by_the_first_open_route() -> None:
+    assert states(plan(FRESH, situation())) == [(State.SENDING, "main", "")]
+    assert states(plan(FRESH, situation(closed={"main": shut("main")}))) == [(State.SENDING, "spare", "")]
+
+
+def test_recipients_part_where_their_ways_do() -> None:
+    parts = plan(FRESH, situation(legs=SPLIT, closed={"spare": shut("spare")}))
+    assert [(part.recipients, part.route, part.state) for part in parts] == [
+        ((0, 2), "main", State.SENDING),
+        ((1,), "main", State.SENDING),
+    ]
+
+
+def test_a_part_takes_only_its_own_recipients_along() -> None:
+    part = tried("deferred", recipients=(1, 2))
+    parts = plan(part, situation(legs=SPLIT))
+    assert [(each.recipients, each.route) for each in parts] == [((2,), "main"), ((1,), "spare")]
+    (whole,) = plan(changed(part, recipients=(1,)), situation(legs=SPLIT))
+    assert (whole.recipients, whole.route) == ((1,), "spare")
+
+
+def test_with_every_route_closed_it_waits_for_the_one_that_is_probed_first() -> None:
+    closed = {"main": shut("main"), "spare": shut("spare", "credits_exhausted", 120)}
+    (held,) = plan(FRESH, situation(closed=closed))
+    assert (held.state, held.route, held.code, held.held_scope) == (State.HELD, "spare", "credits_exhausted", "spare")
+    assert (held.attempt, held.held_since, held.due_at) == (0, START, START + timedelta(seconds=120))
+
+
+@pytest.mark.parametrize(
+    ("legs", "code"), [((), "suppressed"), ((Leg(recipients=(0,), routes=()),), "no_route"), (None, "content_missing")]
+)
+def test_what_cannot_be_sent_fails_visibly(legs: Sequence[Leg] | None, code: str) -> None:
+    assert states(plan(FRESH, situation(legs=legs))) == [(State.FAILED, "", code)]
+
+
+def test_no_part_disappears_when_its_recipients_have_no_way_any_more() -> None:
+    part = tried("deferred", recipients=(1,))
+    assert states(plan(part, situation(legs=(Leg(recipients=(0, 2), routes=("main",)),)))) == [
+        (State.FAILED, "main", "suppressed")
+    ]
+
+
+# ── time ──
+
+
+def test_what_is_for_later_is_scheduled_and_then_sent() -> None:
+    later = START + timedelta(days=2)
+    submission = submission_of(send_at=later, expires_at=later + timedelta(hours=1))
+    (scheduled,) = plan(FRESH, situation(submission))
+    assert (scheduled.state, scheduled.due_at) == (State.SCHEDULED, later)
+    assert states(plan(scheduled, situation(submission, now=later))) == [(State.SENDING, "main", "")]
+
+
+@pytest.mark.parametrize(
+    ("part", "state", "code"),
+    [
+        (FRESH, State.EXPIRED, "expired"),
+        (tried("deferred", code="rate_limited"), State.EXPIRED, "rate_limited"),
+        (tried("unknown", code="answer_lost"), State.UNKNOWN, "answer_lost"),
+        (tried("unknown", "spare", code="answer_lost"), State.SENDING, ""),  # to be asked about
+    ],
+)
+def test_what_is_too_old_ends_by_what_is_known_of_it(part: Part, state: State, code: str) -> None:
+    (after,) = plan(part, situation(now=START + timedelta(days=1)))
+    assert (after.state, after.code) == (state, code)
+
+
+def test_time_held_makes_nothing_too_old() -> None:
+    held = lifecycle.hold(FRESH, "main", "bad_credentials", START, UNTIL, scope="main")
+    for days in (1, 2, 30):
+        assert states(plan(held, situation(now=START + timedelta(days=days)))) == [(State.SENDING, "main", "")]
+    (still,) = plan(
+        held, situation(now=START + timedelta(days=2), closed={"main": shut("main"), "spare": shut("spare")})
+    )
+    assert still.state is State.HELD
+    assert lifecycle.expires_at(still, submission_of()) == START + timedelta(days=3)
+
+
+# ── doubt ──
+
+
+def interrupted(route: str = "main", **fields: Any) -> Part:
+    return changed(lifecycle.begin(FRESH, route, START - LEASE), **fields)
+
+
+@pytest.mark.parametrize("delivery", Delivery)
+@pytest.mark.parametrize("route", ["main", "spare"])
+def test_an_interrupted_attempt_is_repeated_asked_about_or_unknown(delivery: Delivery, route: str) -> None:
+    (after,) = plan(interrupted(route), situation(submission_of(delivery=delivery)))
+    assert after.attempts[-1].outcome == "interrupted"
+    if delivery is Delivery.AT_MOST_ONCE and route == "main":
+        assert (after.state, after.code) == (State.UNKNOWN, "interrupted")
+    else:
+        assert (after.state, after.route, after.attempt) == (State.SENDING, route, 2)
+
+
+def test_what_may_have_been_sent_goes_by_no_other_route() -> None:
+    closed = {"main": shut("main")}
+    for part in (tried("unknown"), interrupted()):
+        (after,) = plan(part, situation(closed=closed))
+        assert (after.state, after.route) == (State.HELD, "main")
+    (free,) = plan(tried("deferred"), situation(closed=closed))
+    assert (free.state, free.route) == (State.SENDING, "spare")
+
+
+def test_at_most_once_outlives_the_route_that_could_be_asked() -> None:
+    submission = submission_of(delivery=Delivery.AT_MOST_ONCE)
+    part = tried("unknown", "gone")
+    assert states(plan(part, situation(submission))) == [(State.UNKNOWN, "gone", "answer_lost")]
+    (again,) = plan(part, situation())
+    assert (again.state, again.route) == (State.SENDING, "main")
+
+
+def test_an_operators_leave_to_send_again_is_good_for_one_attempt() -> None:
+    submission = submission_of(delivery=Delivery.AT_MOST_ONCE)
+    dead = lifecycle.end(tried("unknown"), State.UNKNOWN, "answer_lost")
+    back = lifecycle.redrive(dead, START, 600, None)
+    assert back is not None
+    (sending,) = plan(back, situation(submission))
+    assert (sending.state, sending.attempt) == (State.SENDING, 2)
+    (after,) = plan(sending, situation(submission, now=START + LEASE))
+    assert (after.state, after.code) == (State.UNKNOWN, "interrupted")
+
+
+def test_a_pinned_part_keeps_its_route_while_there_is_one() -> None:
+    pinned = tried("deferred", "spare", is_pinned=True)
+    assert states(plan(pinned, situation())) == [(State.SENDING, "spare", "")]
+    assert states(plan(changed(pinned, route="gone"), situation())) == [(State.SENDING, "main", "")]
