@@ -15,9 +15,13 @@ class _Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Sent(_Outcome, frozen=True, kw_only=True):
-    """The provider took responsibility. `provider_id` is its name for the message, if it gave one."""
+    """The provider took responsibility. `provider_id` is its name for the message, if it gave one.
+
+    With `check_after_seconds` it can say by then whether it really sent it (`relay.checks`).
+    """
 
     provider_id: str | None = None
+    check_after_seconds: float | None = None
 
 
 class Deferred(_Outcome, frozen=True, kw_only=True):
@@ -63,6 +67,7 @@ CAUSES = {
     "recipient_refused": "The recipient's server refused the recipient for good.",
     "policy_refused": "The provider's policy forbids this message.",
     "unsupported": "No route can carry what this message asks for.",
+    "provider_failed": "The provider took the message and said later that it could not send it.",
     "suppressed": "Every recipient is on the suppression list.",
     "no_route": "No configured route may send for this sender.",
     "content_missing": "The stored content of the message is gone.",

@@ -59,8 +59,11 @@ class Provider(Protocol):
     async def probe(self) -> Sent | RouteFault:
         """Whether the route could send now, without sending: `Sent` (nothing was sent) when healthy."""
 
-    async def verify(self, parcel: Parcel, provider_id: str | None) -> Outcome:
-        """What became of an attempt whose answer was lost: `Sent`, `Deferred` (certainly not sent) or still `Unknown`."""
+    async def verify(self, parcel: Parcel, provider_id: str | None) -> Outcome | PerRecipient:
+        """What became of an attempt whose answer was lost, or that is to be checked.
+
+        `Sent`, `Deferred` (it never took it), `Rejected` (it took it and gave it up) or still `Unknown`.
+        """
 
     async def close(self) -> None:
         """Release connections."""
@@ -91,6 +94,7 @@ FEATURES = {
     "templates": "the provider's own templates",
     "per_recipient": "an answer for each recipient",
     "verify": "asking what became of a lost answer",
+    "checks": "asking later whether what was taken was really sent",
     "delivery_events": "later events about delivery and bounces",
 }
 """What a capability is called, and what it means."""

@@ -1,0 +1,121 @@
+"""What the tests of the ACS provider share: a stand-in of the service, and routes to it by key or by token."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import aiohttp
+
+from relay.errors import SettingsError
+from relay.model import Address, Message
+from relay.outcomes import Deferred, RouteFault
+from relay.providers import acs
+from relay.providers.contract import Parcel, Provider, Surroundings
+from standins.acs import DEFAULT_KEY, AcsStandIn
+from standins.acs_auth import AUDIENCE
+
+NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
+
+
+class Clock:
+    """Stands still until it is moved."""
+
+    def __init__(self) -> None:
+        self.now = NOW
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def pass_by(self, seconds: float) -> None:
+        self.now += timedelta(seconds=seconds)
+
+
+class Keys:
+    """An access key that is replaced when `refresh` is asked for, as after a rotation."""
+
+    def __init__(self, key: str = DEFAULT_KEY) -> None:
+        self.key = key
+        self.renewed = ""
+        self.refreshed = 0
+
+    async def get(self, reference: str) -> str:
+        if not self.key:
+            raise SettingsError([f"{reference}: missing"])
+        return self.key
+
+    async def refresh(self, reference: str) -> str:
+        self.refreshed += 1
+        self.key = self.renewed or self.key
+        return await self.get(reference)
+
+
+class Tokens:
+    """Tokens of the stand-in's issuer, one until it is refused; or the reason why there is none."""
+
+    def __init__(self, standin: AcsStandIn) -> None:
+        self._standin = standin
+        self._token = ""
+        self.refusal: Deferred | RouteFault | None = None
+
+    async def token(self, settings: Mapping[str, Any], scope: str, *, refused: str = "") -> str | Deferred | RouteFault:
+        assert scope == f"{AUDIENCE}/.default"
+        if self.refusal is not None:
+            return self.refusal
+        if not self._token or refused:
+            self._token = self._standin.issuer.issue(AUDIENCE)
+        return self._token
+
+
+class Place:
+    """A stand-in, and routes to it."""
+
+    def __init__(self, standin: AcsStandIn, session: aiohttp.ClientSession, clock: Clock) -> None:
+        self.standin = standin
+        self.clock = clock
+        self.keys = Keys()
+        self.tokens = Tokens(standin)
+        self._session = session
+
+    def route(self, **settings: Any) -> Provider:
+        """A route to the stand-in: with the access key, unless an identity is given."""
+        who = {} if "managed_identity" in settings else {"access_key": "vault:acs-key"}
+        surroundings = Surroundings(
+            http=lambda: self._session, blobs=None, secrets=self.keys, clock=self.clock, credential=self.tokens
+        )
+        return acs.create("mail", {"endpoint": self.standin.url, **who, **settings}, surroundings)
+
+
+@asynccontextmanager
+async def place(**options: Any) -> AsyncIterator[Place]:
+    """A place with a fresh stand-in."""
+    clock = Clock()
+    async with AcsStandIn(clock=clock, **options) as standin, aiohttp.ClientSession() as session:
+        yield Place(standin, session, clock)
+
+
+def mail(**changes: Any) -> Message:
+    """A small message."""
+    fields: dict[str, Any] = {
+        "sender": Address(email="app@example.com", name="App"),
+        "to": (Address(email="ada@example.org", name='Ada, "A" @ home'),),
+        "bcc": (Address(email="bob@example.org"),),
+        "subject": "件名",
+        "text": "hello",
+        "html": "<p>hello</p>",
+    }
+    return Message(**{**fields, **changes})
+
+
+def parcel(message: Message | None = None, *, attempt: int = 1, recipients: tuple[int, ...] | None = None) -> Parcel:
+    """A parcel for everybody in the message."""
+    message = message or mail()
+    return Parcel(
+        id="m1",
+        message=message,
+        recipients=tuple(range(len(message.recipients))) if recipients is None else recipients,
+        message_id_header="m1@example.com",
+        attempt=attempt,
+        attempt_id=f"00000000-0000-4000-8000-{attempt:012d}",
+        date=NOW,
+    )

@@ -1,0 +1,95 @@
+"""Every row of the tables of ACS, met by an answer as the service gives it."""
+
+from collections.abc import Mapping
+
+import pytest
+
+from relay.outcomes import CAUSES, Deferred, Outcome, Rejected, RouteFault, Sent, Unknown
+from relay.providers.acs_outcomes import FAILURES, ROWS, operation_outcome, sent_outcome
+from relay.providers.http_answers import Answer, Lost
+from tests.unit.providers.acs_route import NOW
+
+
+def error(code: str, message: str = "") -> bytes:
+    return f'{{"error":{{"code":"{code}","message":"{message}"}}}}'.encode()
+
+
+ANSWERS: Mapping[str, tuple[int, bytes, type[Outcome], str]] = {
+    "a domain that is not linked": (404, error("DomainNotLinked"), RouteFault, "sender_not_verified"),
+    "a sender that is not set up": (400, error("InvalidSenderUserName"), RouteFault, "sender_not_verified"),
+    "everybody suppressed": (400, error("EmailDroppedAllRecipientsSuppressed"), Rejected, "suppressed"),
+    "an address": (400, error("BadRequest", "Invalid format for email address"), Rejected, "invalid_recipient"),
+    "a size as 400": (400, error("RequestEntityTooLarge"), Rejected, "message_too_large"),
+    "a fault": (400, error("BadRequest", "Either plainText or html is required."), Rejected, "invalid_message"),
+    "a size": (413, error("RequestEntityTooLarge"), Rejected, "message_too_large"),
+    "a bad key": (401, error("Denied", "Denied by the resource provider."), RouteFault, "bad_credentials"),
+    "a suspended resource": (403, error("Forbidden", "The resource is suspended."), RouteFault, "account_restricted"),
+    "a missing role": (403, error("Forbidden", "not authorized"), RouteFault, "missing_permission"),
+    "a request that was not whole": (408, b"", Deferred, "provider_unavailable"),
+    "too many": (429, error("TooManyRequests", "PerSubscriptionPerHourLimitExceeded"), Deferred, "rate_limited"),
+    "busy": (503, b"", Deferred, "provider_unavailable"),
+    "no resource": (404, b"", RouteFault, "misconfigured"),
+    "a redirect": (301, b"", RouteFault, "misconfigured"),
+    "a proxy": (407, b"", RouteFault, "misconfigured"),
+    "an operation that is there": (409, error("Conflict"), Unknown, "answer_lost"),
+    "an entity": (422, b"", Rejected, "invalid_message"),
+    "an internal error": (500, error("InternalServerError"), Unknown, "answer_lost"),
+    "a gateway": (504, b"upstream", Unknown, "answer_lost"),
+    "success of another kind": (200, b"<html>", Unknown, "answer_lost"),
+}
+
+
+@pytest.mark.parametrize(("status", "body", "kind", "code"), ANSWERS.values(), ids=ANSWERS)
+def test_an_answer_means(status: int, body: bytes, kind: type[Outcome], code: str) -> None:
+    outcome = sent_outcome(Answer(status=status, headers={"Retry-After": "5"}, body=body), NOW, "op")
+    assert (type(outcome), outcome.code) == (kind, code)
+    assert outcome.code in CAUSES
+    if isinstance(outcome, Deferred | RouteFault):
+        assert outcome.retry_after_seconds == 5
+    if isinstance(outcome, Unknown):
+        assert outcome.provider_id == "op"
+
+
+def test_every_row_is_met() -> None:
+    answers = [Answer(status=status, headers={}, body=body) for status, body, _, _ in ANSWERS.values()]
+    met = {next((row for row in ROWS if row.matches(answer)), None) for answer in answers}
+    assert [row.source for row in ROWS if row not in met] == []
+
+
+def status(state: str, code: str = "") -> Answer:
+    inner = f'{{"code":"{code}","message":"why"}}' if code else "null"
+    return Answer(status=200, headers={}, body=f'{{"id":"op","status":"{state}","error":{inner}}}'.encode())
+
+
+ENDED = {
+    "well": (status("Succeeded"), Sent, ""),
+    "suppressed": (status("Failed", "EmailDroppedAllRecipientsSuppressed"), Rejected, "suppressed"),
+    "no address": (status("Failed", "InvalidEmailAddress"), Rejected, "invalid_recipient"),
+    "otherwise": (status("Failed", "Other"), Rejected, "provider_failed"),
+    "canceled": (status("Canceled"), Rejected, "provider_failed"),
+    "never begun": (Answer(status=404, headers={}), Deferred, "provider_unavailable"),
+    "not to be asked": (Answer(status=403, headers={}), Unknown, "answer_lost"),
+    "in words of another": (Answer(status=200, headers={}, body=b"[]"), Unknown, "answer_lost"),
+    "lost": (Lost(is_certain=True, reason="x"), Unknown, "answer_lost"),
+    "without a token": (RouteFault(code="bad_credentials", reply="x"), Unknown, "answer_lost"),
+}
+
+
+@pytest.mark.parametrize(("reply", "kind", "code"), ENDED.values(), ids=ENDED)
+def test_an_operation_ended(reply: Answer | Lost | RouteFault, kind: type[Outcome], code: str) -> None:
+    outcome = operation_outcome(reply, "op")
+    assert (type(outcome), outcome.code) == (kind, code)
+    if isinstance(outcome, Sent):
+        assert outcome.check_after_seconds is None
+
+
+@pytest.mark.parametrize("state", ["NotStarted", "Running", "SomethingNew"])
+def test_an_operation_that_goes_on_is_asked_about_again(state: str) -> None:
+    outcome = operation_outcome(status(state), "op")
+    assert isinstance(outcome, Sent)
+    assert outcome.check_after_seconds
+
+
+def test_every_failure_is_met() -> None:
+    answers = [reply for reply, _, _ in ENDED.values() if isinstance(reply, Answer)]
+    assert all(any(row.matches(answer) for answer in answers) for row in FAILURES)
