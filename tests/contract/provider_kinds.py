@@ -1,0 +1,208 @@
+"""What the roads of the five providers have in common, and how each is made to fail."""
+
+import json
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from relay.errors import SettingsError, Unavailable
+from relay.inbox import Inbox as LocalInbox
+from relay.providers import acs, capture, graph, sendgrid, smtp
+from relay.providers.contract import Parcel, Provider, ProviderModule, Surroundings
+from relay.storage.ports import Blobs
+from standins.http import StandIn
+from standins.inbox import Mail
+from standins.mime import read_mime
+from tests.contract.parcels import NOW, mail, parcel
+
+RETRY_AFTER = 7.0
+
+
+class Keys:
+    """Secrets by reference; one that is empty cannot be read."""
+
+    def __init__(self, values: Mapping[str, str]) -> None:
+        self.values = dict(values)
+
+    async def get(self, reference: str) -> str:
+        if not self.values.get(reference):
+            raise SettingsError([f"{reference}: missing"])
+        return self.values[reference]
+
+    async def refresh(self, reference: str) -> str:
+        return await self.get(reference)
+
+
+class Road(Protocol):
+    """A provider and its far end. Each way to fail is arranged by a method that gives the parcel to send."""
+
+    name: str
+    provider: Provider
+    module: ProviderModule
+    settings: Mapping[str, Any]
+    retry_after: float | None
+    keeps_sender_name: bool
+
+    async def arrived(self) -> list[Mail]:
+        """What was accepted, oldest first."""
+
+    def transient(self) -> Parcel:
+        """Slow down, for one request."""
+
+    def rejection(self) -> Parcel:
+        """Refused for good, because of this message."""
+
+    def lost_answer(self) -> Parcel:
+        """Accepted, and the answer never comes."""
+
+    def route_fault(self) -> Parcel:
+        """The account or identity may not send."""
+
+    def is_healed(self) -> None:
+        """The route fault is over."""
+
+    async def leave(self) -> None:
+        """Nobody listens any more."""
+
+    def strange(self, status: int, body: str) -> None:
+        """Every request from now on is answered so."""
+
+
+class StandInRoad:
+    """What the roads to a vendor's stand-in share."""
+
+    module: ProviderModule
+    retry_after: float | None = RETRY_AFTER
+    keeps_sender_name = True
+    fault_state = ""
+    refusal = ""
+
+    def __init__(self, standin: StandIn, provider: Provider, settings: Mapping[str, Any]) -> None:
+        self.standin = standin
+        self.provider = provider
+        self.settings = settings
+
+    async def arrived(self) -> list[Mail]:
+        return list(self.standin.inbox.messages)
+
+    def transient(self) -> Parcel:
+        self.standin.script.respond(429, headers={"Retry-After": f"{RETRY_AFTER:g}"})
+        return parcel()
+
+    def rejection(self) -> Parcel:
+        self.standin.script.respond(400, json.loads(self.refusal))
+        return parcel()
+
+    def lost_answer(self) -> Parcel:
+        self.standin.script.cut_after_accept()
+        return parcel()
+
+    def route_fault(self) -> Parcel:
+        self.standin.account = self.fault_state
+        return parcel()
+
+    def is_healed(self) -> None:
+        self.standin.account = "active"
+
+    async def leave(self) -> None:
+        await self.standin.stop()
+
+    def strange(self, status: int, body: str) -> None:
+        self.standin.script.respond(status, body, operation="*", times=None)
+
+
+class SendGridRoad(StandInRoad):
+    name = "sendgrid"
+    module: ProviderModule = sendgrid
+    fault_state = "missing_scope"
+    refusal = '{"errors": [{"message": "Does not contain a valid address.", "field": "personalizations.0.to.0.email"}]}'
+
+
+class GraphRoad(StandInRoad):
+    name = "graph"
+    module: ProviderModule = graph
+    fault_state = "mailbox_missing"
+    refusal = '{"error": {"code": "ErrorInvalidRecipients", "message": "At least one recipient is not valid."}}'
+
+
+class AcsRoad(StandInRoad):
+    name = "acs"
+    module: ProviderModule = acs
+    # The name belongs to the sender as it is set up in Azure; a request carries the address alone.
+    keeps_sender_name = False
+    fault_state = "role_missing"
+    refusal = '{"error": {"code": "BadRequest", "message": "Request body validation error."}}'
+
+
+class SmtpRoad(StandInRoad):
+    name = "smtp"
+    module: ProviderModule = smtp
+    retry_after = None
+    fault_state = "credentials_refused"
+
+    def transient(self) -> Parcel:
+        self.standin.script.respond(432)
+        return parcel()
+
+    def rejection(self) -> Parcel:
+        self.standin.script.respond(554, "5.6.0 Corrupt message content")
+        return parcel()
+
+    def strange(self, status: int, body: str) -> None:
+        self.standin.script.respond(status, body or "?", operation="*", times=None)
+
+
+class TroubledBlobs:
+    """Blobs that take nothing while `is_away`."""
+
+    def __init__(self, blobs: Any) -> None:
+        self._blobs = blobs
+        self.is_away = False
+
+    async def put(self, *args: Any, **options: Any) -> None:
+        if self.is_away:
+            raise Unavailable("storage is away")
+        await self._blobs.put(*args, **options)
+
+
+class CaptureRoad:
+    """Into the local inbox. Its ways to fail are recipients."""
+
+    name = "capture"
+    module: ProviderModule = capture
+    retry_after: float | None = 30.0
+    keeps_sender_name = True
+
+    def __init__(self, blobs: Blobs) -> None:
+        self._blobs = TroubledBlobs(blobs)
+        self._inbox = LocalInbox(blobs, lambda: NOW)
+        self.settings: Mapping[str, Any] = {}
+        surroundings = Surroundings(http=None, blobs=self._blobs, secrets=Keys({}), clock=lambda: NOW, credential=None)
+        self.provider = capture.create("mail", {}, surroundings)
+
+    async def arrived(self) -> list[Mail]:
+        caught = [mail async for mail in self._inbox.all()]
+        return [
+            read_mime(
+                await self._inbox.mime(one.name),
+                mail_id=one.name,
+                accepted_at=one.caught_at,
+                envelope=one.recipients,
+                envelope_sender=one.sender,
+            )
+            for one in reversed(caught)
+        ]
+
+    def transient(self) -> Parcel:
+        return parcel(mail("throttled@relay.test"))
+
+    def rejection(self) -> Parcel:
+        return parcel(mail("rejected@relay.test"))
+
+    def lost_answer(self) -> Parcel:
+        return parcel(mail("unknown@relay.test"))
+
+    async def leave(self) -> None:
+        self._blobs.is_away = True
+
+    def strange(self, status: int, body: str) -> None:
+        self._blobs.is_away = True

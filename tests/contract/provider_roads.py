@@ -1,0 +1,120 @@
+"""The five providers, each opened with its stand-in. A new provider is one opening here and one entry in `ROADS`."""
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from relay.identity import Credentials
+from relay.inbox import CONTAINER
+from relay.providers.contract import Surroundings
+from relay.storage.memory import memory_storage
+from standins.acs import DEFAULT_KEY as ACS_KEY
+from standins.acs import AcsStandIn
+from standins.entra import DEFAULT_CLIENT, DEFAULT_SECRET, DEFAULT_TENANT
+from standins.graph import GraphStandIn
+from standins.http import StandIn
+from standins.sendgrid import DEFAULT_KEY as SENDGRID_KEY
+from standins.sendgrid import SendGridStandIn
+from standins.smtp import DEFAULT_PASSWORD, DEFAULT_USER, SmtpStandIn
+from standins.tls import Authority
+from tests.contract.parcels import NOW, SENDER
+from tests.contract.provider_kinds import (
+    AcsRoad,
+    CaptureRoad,
+    GraphRoad,
+    Keys,
+    SendGridRoad,
+    SmtpRoad,
+    StandInRoad,
+)
+
+AUTHORITY = Authority()
+
+type Opening = Callable[[Path], AbstractAsyncContextManager[Any]]  # of a Road
+
+
+@asynccontextmanager
+async def _capture(_folder: Path) -> AsyncIterator[CaptureRoad]:
+    blobs = memory_storage(lambda: NOW).blobs
+    await blobs.create(CONTAINER)
+    road = CaptureRoad(blobs)
+    yield road
+    await road.provider.close()
+
+
+@asynccontextmanager
+async def _on(
+    kind: type[StandInRoad], standin: StandIn, settings: Mapping[str, Any], secrets: Mapping[str, str]
+) -> AsyncIterator[StandInRoad]:
+    """A road of a kind to a stand-in that has started."""
+    connector = aiohttp.TCPConnector(ssl=AUTHORITY.client_context())
+    async with aiohttp.ClientSession(connector=connector) as session:
+        keys = Keys(secrets)
+        credentials = Credentials(http=lambda: session, secrets=keys)
+        surroundings = Surroundings(
+            http=lambda: session, blobs=None, secrets=keys, clock=lambda: NOW, credential=credentials
+        )
+        road = kind(standin, kind.module.create("mail", settings, surroundings), settings)
+        yield road
+        await road.provider.close()
+        await credentials.close()
+        assert not session.closed
+
+
+@asynccontextmanager
+async def _sendgrid(_folder: Path) -> AsyncIterator[StandInRoad]:
+    async with SendGridStandIn(clock=lambda: NOW) as standin:
+        standin.lists.has_activity_feed = True
+        settings = {"api_key": "setting:KEY", "base_url": standin.url, "activity_feed": True}
+        async with _on(SendGridRoad, standin, settings, {"setting:KEY": SENDGRID_KEY}) as road:
+            yield road
+
+
+@asynccontextmanager
+async def _graph(_folder: Path) -> AsyncIterator[StandInRoad]:
+    async with GraphStandIn(authority=AUTHORITY, clock=lambda: NOW) as standin:
+        settings = {
+            "base_url": standin.url,
+            "authority": standin.url,
+            "tenant_id": DEFAULT_TENANT,
+            "client_id": DEFAULT_CLIENT,
+            "client_secret": "setting:SECRET",
+            "mailbox": SENDER.email,
+        }
+        async with _on(GraphRoad, standin, settings, {"setting:SECRET": DEFAULT_SECRET}) as road:
+            yield road
+
+
+@asynccontextmanager
+async def _acs(_folder: Path) -> AsyncIterator[StandInRoad]:
+    async with AcsStandIn(clock=lambda: NOW) as standin:
+        settings = {"endpoint": standin.url, "access_key": "setting:KEY"}
+        async with _on(AcsRoad, standin, settings, {"setting:KEY": ACS_KEY}) as road:
+            yield road
+
+
+@asynccontextmanager
+async def _smtp(folder: Path) -> AsyncIterator[StandInRoad]:
+    async with SmtpStandIn(authority=AUTHORITY, clock=lambda: NOW) as standin:
+        settings = {
+            "host": standin.host,
+            "port": standin.port,
+            "ca_file": str(AUTHORITY.write(folder / "ca.pem")),
+            "username": DEFAULT_USER,
+            "password": "setting:PASSWORD",
+        }
+        async with _on(SmtpRoad, standin, settings, {"setting:PASSWORD": DEFAULT_PASSWORD}) as road:
+            yield road
+
+
+ROADS: Mapping[str, Opening] = {
+    "capture": _capture,
+    "sendgrid": _sendgrid,
+    "graph": _graph,
+    "acs": _acs,
+    "smtp": _smtp,
+}
+"""How to open the road of each provider, in a folder for its files."""
