@@ -14,9 +14,11 @@ from pathlib import Path
 
 from devhost.host_json import HostSettings, read_host_json
 from devhost.logs import set_up_logging
-from devhost.settings import HostConfigurationError, apply_local_settings, force_development
+from devhost.settings import HostConfigurationError, LocalSettings, apply_local_settings, force_development
 
 DEFAULT_PORT = 7071
+# How long Azure's front end waits for a response (learn.microsoft.com/azure/azure-functions/functions-scale).
+FRONT_END_SECONDS = 230.0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -31,11 +33,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    settings, local_port = _read_settings(options)
-    sock = bind(options.address, options.port if options.port is not None else local_port)
+    settings, local = _read_settings(options)
+    sock = bind(options.address, options.port if options.port is not None else local.http_port or DEFAULT_PORT)
     force_development(os.environ, options.app_root, sock.getsockname()[1])
     set_up_logging(settings.log_level)
-    for note in _notes(settings, os.environ):
+    for note in _notes(settings, local, os.environ):
         print(note, file=sys.stderr)
     os.chdir(options.app_root)
     # Imported after the settings are read: the app's environment must be complete before any of its libraries load.
@@ -50,6 +52,7 @@ def _run(options: argparse.Namespace) -> int:
             runs_over_dequeued_poison=options.poison_trigger == "5.3.8",
             renewal_seconds=options.renewal_seconds,
             stop_seconds=options.stop_seconds,
+            front_end_seconds=FRONT_END_SECONDS if options.azure_front_end else None,
         )
         host = Host(host_options, settings, os.environ)
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -60,8 +63,8 @@ def _run(options: argparse.Namespace) -> int:
         return runner.run(serve())
 
 
-def _read_settings(options: argparse.Namespace) -> tuple[HostSettings, int]:
-    """Reads host.json and local.settings.json, whose values join the environment; with them comes a port."""
+def _read_settings(options: argparse.Namespace) -> tuple[HostSettings, LocalSettings]:
+    """Reads host.json and local.settings.json, whose values join the environment."""
     host_json = options.app_root / "host.json"
     if not host_json.exists():
         raise HostConfigurationError(f"There is no host.json in {options.app_root}.")
@@ -74,12 +77,13 @@ def _read_settings(options: argparse.Namespace) -> tuple[HostSettings, int]:
         processors=os.cpu_count() or 1,
         shortens_polling=not options.azure_polling,
     )
-    return settings, local.http_port or DEFAULT_PORT
+    return settings, local
 
 
-def _notes(settings: HostSettings, environment: Mapping[str, str]) -> list[str]:
+def _notes(settings: HostSettings, local: LocalSettings, environment: Mapping[str, str]) -> list[str]:
     """A sentence for each setting that has no effect here."""
     notes = [f"host.json: '{path}' has no effect in this local host." for path in settings.ignored]
+    notes += [f"local.settings.json: '{path}' has no effect in this local host." for path in local.ignored]
     if environment.get("FUNCTIONS_WORKER_PROCESS_COUNT", "1") != "1":
         notes.append("FUNCTIONS_WORKER_PROCESS_COUNT has no effect in this local host: it runs one worker.")
     return notes
@@ -111,6 +115,11 @@ def _parser() -> argparse.ArgumentParser:
         "--azure-polling",
         action="store_true",
         help="poll idle queues as rarely as in Azure: keep a maxPollingInterval of one minute",
+    )
+    parser.add_argument(
+        "--azure-front-end",
+        action="store_true",
+        help="answer 502 to a caller who has waited 230 seconds, as Azure's front end does; the function goes on",
     )
     parser.add_argument(
         "--poison-trigger",

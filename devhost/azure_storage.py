@@ -31,6 +31,8 @@ TIMEOUT_SECONDS = 60
 KEEP_ALIVE_SECONDS = 3
 # A settling call is tried so often again, as the vendor's client of the genuine host does.
 RETRY_AFTER_SECONDS = (0.8, 1.6, 3.2)
+type Pause = Callable[[float], Awaitable[None]]
+
 QUEUE_AWAY = frozenset({"QueueNotFound", "QueueBeingDeleted", "QueueDisabled"})
 
 
@@ -95,23 +97,13 @@ def _failure(method: str, path: str, answer: Answer) -> Exception:
     return StorageRefusedError(text)
 
 
-async def _settled[Result](call: Callable[[], Awaitable[Result]]) -> Result:
-    """Calls again after a passing failure: unlike a poll, a settling call has no next round."""
-    for seconds in RETRY_AFTER_SECONDS:
-        try:
-            return await call()
-        except StorageUnavailableError as error:
-            log.warning("Trying again in %s seconds: %s", seconds, error)
-            await asyncio.sleep(seconds)
-    return await call()
-
-
 class StorageQueue:
     """A queue in Azure Storage, its texts neither encoded nor decoded."""
 
-    def __init__(self, service: Service, name: str) -> None:
+    def __init__(self, service: Service, name: str, *, pause: Pause) -> None:
         self.name = name
         self._service = service
+        self._pause = pause
 
     async def exists(self) -> bool:
         query = {"comp": "metadata"}
@@ -125,18 +117,28 @@ class StorageQueue:
 
     async def delete(self, message_id: str, pop_receipt: str) -> None:
         path, query = f"{self.name}/messages/{message_id}", {"popreceipt": pop_receipt}
-        await _settled(lambda: self._service.send("DELETE", path, query))
+        await self._settled(lambda: self._service.send("DELETE", path, query))
 
     async def extend(self, message_id: str, pop_receipt: str, seconds: int) -> str:
         path = f"{self.name}/messages/{message_id}"
         query = {"popreceipt": pop_receipt, "visibilitytimeout": str(seconds)}
-        answer = await _settled(lambda: self._service.send("PUT", path, query))
+        answer = await self._settled(lambda: self._service.send("PUT", path, query))
         return answer.headers["x-ms-popreceipt"]
 
     async def put(self, text: str) -> None:
         # A bare carriage return would be read back as a line feed.
         body = f"<QueueMessage><MessageText>{escape(text, {'\r': '&#13;'})}</MessageText></QueueMessage>".encode()
-        await _settled(lambda: self._put(body))
+        await self._settled(lambda: self._put(body))
+
+    async def _settled[Result](self, call: Callable[[], Awaitable[Result]]) -> Result:
+        """Calls again after a passing failure: unlike a poll, a settling call has no next round."""
+        for seconds in RETRY_AFTER_SECONDS:
+            try:
+                return await call()
+            except StorageUnavailableError as error:
+                log.warning("Trying again in %s seconds: %s", seconds, error)
+                await self._pause(seconds)
+        return await call()
 
     async def _put(self, body: bytes) -> None:
         path, absent = f"{self.name}/messages", frozenset({404})
@@ -189,9 +191,13 @@ class BlobContainer:
 
 
 class Storage:
-    """Makes queues and containers over one HTTP session, opened when first needed; `close` ends it."""
+    """Makes queues and containers over one HTTP session, opened when first needed; `close` ends it.
 
-    def __init__(self) -> None:
+    `pause` waits so many seconds between the tries of a settling call.
+    """
+
+    def __init__(self, pause: Pause = asyncio.sleep) -> None:
+        self._pause = pause
         self._session: aiohttp.ClientSession | None = None
 
     async def close(self) -> None:
@@ -202,7 +208,7 @@ class Storage:
     def queue(self, connection_string: str, name: str) -> StorageQueue:
         """The queue of that name. Raises FunctionConfigurationError."""
         account = parse_account(connection_string)
-        return StorageQueue(Service(self._opened(), account, account.queue_endpoint), name)
+        return StorageQueue(Service(self._opened(), account, account.queue_endpoint), name, pause=self._pause)
 
     def container(self, connection_string: str, name: str) -> BlobContainer:
         """The blob container of that name. Raises FunctionConfigurationError."""

@@ -49,6 +49,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     runs_over_dequeued_poison: bool = False
     renewal_seconds: float = RENEWAL_SECONDS
     stop_seconds: float = STOP_SECONDS
+    front_end_seconds: float | None = None
 
 
 class Host:
@@ -180,6 +181,7 @@ class Host:
             own_pages=pages,
             keys=self._key_ring() if self._options.asks_for_keys else None,
             is_loaded=bool(functions) or not self.errors,
+            front_end_seconds=self._options.front_end_seconds,
         )
         return Server(front, stop_seconds=STOP_SECONDS)
 

@@ -25,6 +25,7 @@ class Invoker:
         self._is_base64 = is_base64
         self._queue_for = queue_for
         self._notices = notices
+        self._queues: dict[tuple[str, str], Queue] = {}
 
     async def invoke(
         self,
@@ -40,7 +41,7 @@ class Invoker:
         try:
             for name, output in invocation.outputs:
                 if (binding := function.queue_outputs.get(name)) is not None:
-                    await self._write(binding, output)
+                    await self._write(self._queue(function, name, binding), output)
         except Exception:
             log.exception("Writing an output failed")
             return Invocation(succeeded=False)
@@ -55,8 +56,12 @@ class Invoker:
         metadata = trigger_metadata(message, body, datetime.now(UTC))
         return (await self.invoke(function, value, metadata)).succeeded
 
-    async def _write(self, binding: Mapping[str, object], output: Datum) -> None:
-        queue = self._queue_for(binding)
+    def _queue(self, function: Function, name: str, binding: Mapping[str, object]) -> Queue:
+        if (queue := self._queues.get((function.name, name))) is None:
+            queue = self._queues[function.name, name] = self._queue_for(binding)
+        return queue
+
+    async def _write(self, queue: Queue, output: Datum) -> None:
         for body in output_bodies(output):
             await queue.put(encode_body(body, is_base64=self._is_base64))
         self._notices.notify(queue.name)

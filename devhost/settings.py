@@ -31,9 +31,13 @@ class FunctionConfigurationError(Exception):
 
 
 class LocalSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """What local.settings.json says beside its values. `skipped` names those that the environment had already."""
+    """What local.settings.json says beside its values.
+
+    `skipped` names the values that the environment had already, `ignored` what has no effect in this host.
+    """
 
     skipped: tuple[str, ...] = ()
+    ignored: tuple[str, ...] = ()
     http_port: int | None = None
 
 
@@ -64,16 +68,21 @@ def apply_local_settings(path: Path, environment: MutableMapping[str, str]) -> L
     added = [name for name, value in values.items() if value is not None and name not in environment]
     skipped = [name for name, value in values.items() if value is not None and name in environment]
     environment.update({name: _setting_text(values[name]) for name in added})
-    return LocalSettings(skipped=tuple(skipped), http_port=_http_port(content.get("Host"), path.name))
+    host = content.get("Host") or {}
+    return LocalSettings(
+        skipped=tuple(skipped),
+        ignored=tuple(f"Host.{name}" for name in ("CORS", "CORSCredentials") if host.get(name)),
+        http_port=_http_port(host.get("LocalHttpPort"), path.name),
+    )
 
 
-def _http_port(host: object, name: str) -> int | None:
-    value = host.get("LocalHttpPort") if isinstance(host, dict) else None
+def _http_port(value: object, name: str) -> int | None:
     if value is None:
         return None
-    if not re.fullmatch(r"\d{1,5}", str(value), re.ASCII):
+    text = str(value)
+    if not re.fullmatch(r"\d{1,5}", text, re.ASCII):
         raise HostConfigurationError(f"{name}: 'Host.LocalHttpPort' is {value!r}; it must be a port number.")
-    return int(value)
+    return int(text)
 
 
 def _setting_text(value: Any) -> str:
@@ -88,11 +97,21 @@ def force_development(environment: MutableMapping[str, str], app_root: Path, por
     environment.setdefault("PYTHON_ENABLE_DEBUG_LOGGING", "1")
 
 
+def app_setting(name: str, environment: Mapping[str, str]) -> str:
+    """The setting of that name, or an empty text: .NET's configuration, which compares names without case and reads
+    `__` of an environment variable's name as `:`.
+    """
+    if name in environment:
+        return environment[name]
+    wanted = name.lower().replace("__", ":")
+    return next((value for key, value in environment.items() if key.lower().replace("__", ":") == wanted), "")
+
+
 def resolve_names(text: str, environment: Mapping[str, str]) -> str:
     """Replaces each `%NAME%` with the app setting. Raises FunctionConfigurationError when one is missing."""
 
     def setting(match: re.Match[str]) -> str:
-        value = environment.get(match[1])
+        value = app_setting(match[1], environment)
         if not value:
             raise FunctionConfigurationError(f"'%{match[1]}%' does not resolve to a value.")
         return value
@@ -110,10 +129,10 @@ def connection_string(name: str, environment: Mapping[str, str]) -> str:
         wanted,
     )
     for candidate in candidates:
-        if environment.get(candidate):
-            return environment[candidate]
+        if value := app_setting(candidate, environment):
+            return value
     for candidate in candidates:
-        if any(environment.get(f"{candidate}__{key}") for key in SECTION_KEYS):
+        if any(app_setting(f"{candidate}:{key}", environment) for key in SECTION_KEYS):
             raise FunctionConfigurationError(
                 f"Connection '{candidate}' uses an identity; this local host takes connection strings only."
             )
@@ -138,14 +157,13 @@ def is_queue_name(name: str) -> bool:
 
 def is_disabled(function: str, environment: Mapping[str, str]) -> bool:
     """Whether `AzureWebJobs.<function>.Disabled` (or with underscores) is set to 1 or true."""
-    names = {f"azurewebjobs.{function}.disabled".lower(), f"azurewebjobs_{function}_disabled".lower()}
-    return any(name.lower() in names and value.lower() in {"1", "true"} for name, value in environment.items())
+    names = (f"AzureWebJobs.{function}.Disabled", f"AzureWebJobs_{function}_Disabled")
+    return any(app_setting(name, environment).lower() in {"1", "true"} for name in names)
 
 
 def host_id(app_root: Path, environment: Mapping[str, str]) -> str:
     """`machine-hash`, lower-case, at most 32 characters, stable for a machine and a folder."""
-    override = environment.get("AzureFunctionsWebHost__hostid")
-    if override:
+    if override := app_setting("AzureFunctionsWebHost:hostid", environment):
         return override.lower()
     machine = re.sub(r"[^a-z0-9]", "", platform.node().lower())[:20] or "localhost"
     digest = hashlib.sha256(str(app_root).encode()).hexdigest()[:11]

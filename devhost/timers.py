@@ -97,14 +97,15 @@ class Status(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
 def check(status: Status | None, schedule: Schedule, now: datetime) -> tuple[Status, bool]:
     """The status to go on with at start, and whether one past-due run is owed, however many were missed."""
     if status is None:
-        return Status(next=schedule.next_after(now)), False
-    base = next((t for t in (status.last, status.last_updated) if t != NEVER), None)
-    expected = schedule.next_after(base) if base is not None else status.next
-    if expected != status.next:
-        # The schedule was changed since: what it says now counts, and nothing is past due.
-        following = expected if expected > now else schedule.next_after(now)
-        return Status(next=following, last_updated=now), False
-    return status, now > status.next
+        return Status(next=schedule.next_after(now), last_updated=now), False
+    base = next((t for t in (status.last, status.last_updated) if t != NEVER), now)
+    expected = schedule.next_after(base)
+    if expected == status.next:
+        return status, now > status.next
+    # The schedule was changed since: what it says now counts, and nothing is past due.
+    if now > expected:
+        base, expected = now, schedule.next_after(now)
+    return Status(next=expected, last_updated=base), False
 
 
 def after_run(schedule: Schedule, status: Status, now: datetime, *, was_due: bool) -> Status:
