@@ -1,0 +1,126 @@
+"""The deployment package starts in a clean folder, and needs nothing that Azure does not install."""
+
+import asyncio
+import json
+import os
+import re
+import sys
+import zipfile
+from collections.abc import AsyncIterator
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import aiohttp
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from devhost.children import Child
+from tests.e2e.package import BY_AZD, is_left_out, pack, packaged, patterns_in
+
+ROOT = Path(__file__).parent.parent.parent
+GITIGNORE = ROOT / ".gitignore"
+_READY = re.compile(r"Host is ready on (?P<url>http://\S+)|Host has errors: (?P<errors>.*)")
+IMPORT_ALL = """
+import importlib, json, pkgutil, sys
+
+absent = set(json.loads(sys.argv[1]))
+
+class OnlyWhatAzureInstalls:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in absent:
+            raise ModuleNotFoundError(f"{name} is not in requirements.txt", name=name)
+        return None
+
+sys.meta_path.insert(0, OnlyWhatAzureInstalls())
+import function_app, relay
+for module in pkgutil.walk_packages(relay.__path__, "relay."):
+    importlib.import_module(module.name)
+print("imported", len(sys.modules))
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The package, unpacked."""
+    place = tmp_path_factory.mktemp("package")
+    pack(ROOT, place / "package.zip")
+    with zipfile.ZipFile(place / "package.zip") as archive:
+        archive.extractall(place / "app")
+    return place / "app"
+
+
+def test_the_package_holds_the_app_alone() -> None:
+    files = list(packaged(ROOT))
+    assert {path.parts[0] for path in files} == {"function_app.py", "host.json", "relay", "requirements.txt"}
+    assert {path.suffix for path in files} <= {".py", ".json", ".txt", ".html", ".css", ".js", ".svg", ".png", ".typed"}
+    assert sum((ROOT / path).stat().st_size for path in files) < 10_000_000
+
+
+def test_nothing_that_git_ignores_is_deployed() -> None:
+    """Local settings, keys and caches: an environment of azd holds secrets."""
+    patterns = (*patterns_in((ROOT / ".funcignore").read_text()), *BY_AZD)
+    names = [line.strip("/").replace("*", "x").replace("[cod]", "c") for line in patterns_in(GITIGNORE.read_text())]
+    packed = [name for name in names if not is_left_out(Path(name), patterns)]
+    assert packed == []
+
+
+def test_ignore_patterns_mean_what_git_means() -> None:
+    patterns = patterns_in("# a comment\n\ndocs\n*.md\n.git*\nrelay/cli\n")
+    left_out = ["docs/a.txt", "relay/docs/a.txt", "README.md", "relay/README.md", ".github/x.yml", "relay/cli/a.py"]
+    assert [path for path in left_out if not is_left_out(Path(path), patterns)] == []
+    packed = ["relay/clients.py", "docs2/a.txt", "other/relay/cli/a.py"]
+    assert [path for path in packed if is_left_out(Path(path), patterns)] == []
+
+
+def absent_modules() -> list[str]:
+    """The top-level modules that are installed here and would not be in Azure."""
+    lines = [line for line in (ROOT / "requirements.txt").read_text().splitlines() if line.strip()[:1] not in ("", "#")]
+    pinned = {canonicalize_name(Requirement(line).name) for line in lines}
+    installed = packages_distributions()
+    return [module for module, owners in installed.items() if not pinned & {canonicalize_name(each) for each in owners}]
+
+
+def test_much_is_installed_here_that_azure_does_not_install() -> None:
+    assert {"pytest", "typer", "uvicorn", "aiosmtpd"} <= set(absent_modules())
+    assert not {"aiohttp", "pydantic", "azure", "msgspec"} & set(absent_modules())
+
+
+async def test_every_module_imports_with_what_azure_installs(folder: Path) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-W", "error", "-c", IMPORT_ALL, json.dumps(absent_modules())),
+        cwd=folder,
+        env={"PATH": os.environ["PATH"], "PYTHONDONTWRITEBYTECODE": "1"},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    output, errors = await process.communicate()
+    assert process.returncode == 0, errors.decode()
+    assert output.startswith(b"imported ")
+
+
+@pytest.fixture
+async def running(folder: Path, azurite: str, tmp_path: Path) -> AsyncIterator[str]:
+    """The base URL of the package's app on the local host, which sees no other code of the project."""
+    (tmp_path / "devhost").symlink_to(ROOT / "devhost")
+    child = await Child.start(
+        name="the local host",
+        argv=(sys.executable, "-m", "devhost", "--app-root", folder, "--port", "0"),
+        ready=_READY,
+        env={"PATH": os.environ["PATH"], "AzureWebJobsStorage": azurite, "PYTHONDONTWRITEBYTECODE": "1"},
+        cwd=tmp_path,
+    )
+    try:
+        [line] = await child.until_ready(timeout_seconds=60)
+        assert line["errors"] is None, line["errors"]
+        yield line["url"]
+    finally:
+        await child.stop(grace_seconds=15)
+
+
+async def test_the_package_answers(running: str) -> None:
+    async with aiohttp.ClientSession() as session:
+        async with session.get(f"{running}/v1/health") as response:
+            assert (response.status, await response.json()) == (200, {"status": "ok"})
+        async with session.get(f"{running}/v1/messages/nothing") as response:
+            assert response.status == 401
