@@ -11,6 +11,7 @@ from functools import partial
 import msgspec
 
 from relay import bounded, ids, wire
+from relay.allowances import Allowances
 from relay.clients import Client
 from relay.errors import Refusal, StorageError, Unavailable
 from relay.group_commit import GroupCommit
@@ -36,13 +37,16 @@ class Acceptance:
 
     def __init__(
         self,
+        *,
         settings: Settings,
         queues: Queues,
         blobs: Blobs,
+        allowances: Allowances,
         clock: Callable[[], datetime],
         new_batch: Callable[[], str] = ids.new_batch_id,
     ) -> None:
         self._settings = settings
+        self._allowances = allowances
         self._blobs = blobs
         self._clock = clock
         self._held_messages = 0
@@ -52,9 +56,10 @@ class Acceptance:
         }
 
     async def accept(self, client: Client, lane: str, submission: Submission) -> Accepted:
-        """Make one message durable. Raises `Refusal` (503) when storage is away or too much waits already."""
+        """Make one message durable. Raises `Refusal`: 503 when storage is away or too much waits, 429 beyond its allowance."""
         try:
             with self._room([submission]):
+                await self._allowances.take(client, 1)
                 encoded = await self._encode(submission)
                 name = await self._commits[lane].put(encoded, client.mac_key)
         except StorageError as error:
@@ -67,6 +72,7 @@ class Acceptance:
         """Make messages durable under a batch id chosen before, so that the same call again changes nothing."""
         try:
             with self._room(submissions):
+                await self._allowances.take(client, len(submissions))
                 encoded = [await self._encode(submission) for submission in submissions]
                 names = await self._commits[lane].put_alone(batch, encoded, client.mac_key)
         except StorageError as error:
@@ -90,6 +96,7 @@ class Acceptance:
         """
         try:
             with self._room(submissions):
+                await self._allowances.take(client, len(submissions))
                 encoded = await bounded.all_of(
                     (partial(self._encode, each) for each in submissions), most=_BLOBS_AT_ONCE
                 )

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from relay import ids
 from relay import settings as relay_settings
 from relay.accept import Acceptance
+from relay.allowances import Allowances
 from relay.clients import Clients
 from relay.idempotency import Idempotency
 from relay.settings import Settings
@@ -90,14 +91,27 @@ class Relay:
     def authentication(self) -> "Authentication":
         """Who calls."""
         from relay.api.authentication import Authentication
+        from relay.api.failures import Failures
 
         is_on = self.settings.application.get("WEBSITE_AUTH_ENABLED", "").lower() == "true"
-        return Authentication(self.clients, trusts_entra=is_on)
+        return Authentication(self.clients, Failures(self.clock), trusts_entra=is_on)
 
     @cached_property
     def acceptance(self) -> Acceptance:
         """Use case 1."""
-        return Acceptance(self.settings, self.storage.queues, self.storage.blobs, self.clock, self.new_batch)
+        return Acceptance(
+            settings=self.settings,
+            queues=self.storage.queues,
+            blobs=self.storage.blobs,
+            allowances=self.allowances,
+            clock=self.clock,
+            new_batch=self.new_batch,
+        )
+
+    @cached_property
+    def allowances(self) -> Allowances:
+        """How much each client may send."""
+        return Allowances(self.storage.tables, self.clock)
 
     @cached_property
     def idempotency(self) -> Idempotency:
@@ -108,9 +122,9 @@ class Relay:
     def api(self) -> "Api":
         """The HTTP door."""
         from relay.api.app import Api
-        from relay.api.table import OPERATIONS
+        from relay.api.table import OPERATIONS, SHAPES
 
-        return Api(self, OPERATIONS)
+        return Api(self, OPERATIONS, SHAPES)
 
     # ── delivering ──
 

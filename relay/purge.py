@@ -7,8 +7,9 @@ Costs one operation for a thousand rows read and one for each batch deleted; not
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
-from relay import deadletters, groups, idempotency, ids
+from relay import allowances, deadletters, groups, idempotency, ids
 from relay.accept import CONTENT_CONTAINER
+from relay.content import ATTACHMENTS_CONTAINER
 from relay.journal import Journal
 from relay.log import log_event
 from relay.outcomes import CAUSES
@@ -35,9 +36,11 @@ class Purge:
         batches = await self._records()
         letters = await self._dead_letters()
         keys = await self._old_rows(idempotency.TABLE, idempotency.KEPT)
+        await self._old_rows(allowances.TABLE, allowances.KEPT)
         # A stop must last as long as anything may wait that it stops.
         grouped = await self._old_rows(groups.TABLE, STRAYS + self._retention)
         strays = await self._old_blobs(CONTENT_CONTAINER, STRAYS + self._retention)
+        strays += await self._old_blobs(ATTACHMENTS_CONTAINER, STRAYS + self._retention)
         kept = await self._old_blobs(deadletters.UNREADABLE_CONTAINER, self._retention)
         log_event("purged", batches=batches, dead_letters=letters, keys=keys, groups=grouped, blobs=strays + kept)
 

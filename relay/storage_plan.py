@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator, Mapping
 
-from relay import clients, deadletters, groups, holds, idempotency, journal, pacing, pending
+from relay import allowances, clients, deadletters, groups, holds, idempotency, journal, pacing, pending
 from relay.accept import CONTENT_CONTAINER
 from relay.content import ATTACHMENTS_CONTAINER
 from relay.inbox import CONTAINER as INBOX_CONTAINER
 from relay.settings import Lane
 
 TABLES = (
+    allowances.TABLE,
     clients.TABLE,
     deadletters.TABLE,
     groups.TABLE,

@@ -43,6 +43,8 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
 
 
 type Handler = Callable[[Call], Awaitable[Response]]
+type Shape = Callable[[Refusal, str], Response]
+"""How a refusal looks; the text is the request's id."""
 
 
 class Operation(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,8 +60,15 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
 class Api:
     """Answers requests. Never raises."""
 
-    def __init__(self, relay: "Relay", operations: tuple[Operation, ...]) -> None:
+    def __init__(
+        self,
+        relay: "Relay",
+        operations: tuple[Operation, ...],
+        shapes: Mapping[str, Callable[[], Shape]] | None = None,
+    ) -> None:
+        """`shapes` loads how refusals look under a path that speaks another API's language."""
         self._relay = relay
+        self._shapes = shapes or {}
         self._router: Router[Operation] = Router()
         for operation in operations:
             self._router.add(operation.method, operation.path, operation)
@@ -70,15 +79,18 @@ class Api:
         try:
             response = await self._answer(request, request_id)
         except Refusal as refusal:
-            response = refused(refusal, request_id)
+            response = self._refused(request, refusal, request_id)
         except StorageError as error:
-            response = refused(_storage_refusal(error), request_id)
+            response = self._refused(request, _storage_refusal(error), request_id)
         except Exception:
             log_failure("request_failed", request=request_id)
-            response = refused(
-                Refusal(500, "internal_error", "Relay failed on this request; its log tells why."), request_id
-            )
+            failure = Refusal(500, "internal_error", "Relay failed on this request; its log tells why.")
+            response = self._refused(request, failure, request_id)
         return _finished(request, response, request_id)
+
+    def _refused(self, request: Request, refusal: Refusal, request_id: str) -> Response:
+        load = next((load for path, load in self._shapes.items() if request.path.startswith(path)), None)
+        return load()(refusal, request_id) if load is not None else refused(refusal, request_id)
 
     async def _answer(self, request: Request, request_id: str) -> Response:
         found = self._router.find(request.method, request.path)
@@ -88,7 +100,9 @@ class Api:
             caller = await self._relay.authentication.client_of(request)
             demand(caller, operation.role)
         call = Call(relay=self._relay, request=request, values=found.values, request_id=request_id, caller=caller)
-        return await operation.load()(call)
+        response = await operation.load()(call)
+        limits = self._relay.allowances.headers(caller) if caller is not None else {}
+        return msgspec.structs.replace(response, headers={**limits, **response.headers}) if limits else response
 
 
 def refused(refusal: Refusal, request_id: str) -> Response:

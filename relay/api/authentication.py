@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from relay.api.failures import Failures
 from relay.api.http import Request
 from relay.clients import Client, Clients, Role
 from relay.errors import Refusal
@@ -33,18 +34,25 @@ class _Principal(msgspec.Struct, frozen=True):
 class Authentication:
     """Finds the client behind a request."""
 
-    def __init__(self, clients: Clients, *, trusts_entra: bool) -> None:
+    def __init__(self, clients: Clients, failures: Failures, *, trusts_entra: bool) -> None:
         """`trusts_entra`: App Service authentication is on (`WEBSITE_AUTH_ENABLED`), so its headers are not the caller's."""
         self._clients = clients
+        self._failures = failures
         self._trusts_entra = trusts_entra
 
     async def client_of(self, request: Request) -> Client:
-        """The client that calls. Raises `Refusal`: 401 without a valid key or principal, 403 from a wrong address."""
+        """The client that calls.
+
+        Raises `Refusal`: 401 without a valid key or principal, 403 from a wrong address, 429 after many wrong keys.
+        """
         key = _key_in(request.headers)
+        self._failures.check(request.caller_address)
         client = await self._clients.by_key(key) if key else None
         if client is None and self._trusts_entra and not key:
             client = await self._clients.by_principal(_principals_in(request.headers))
         if client is None:
+            if key:
+                self._failures.note(request.caller_address)
             raise _unauthenticated(has_key=bool(key))
         if not may_call_from(client.policy, request.caller_address):
             raise Refusal(403, "address_not_allowed", "This client may not call from this address (policy: ip_ranges).")

@@ -72,6 +72,10 @@ CODES = {
     "invalid_idempotency_key": "The Idempotency-Key is not 1 to 255 printable ASCII characters.",
     "idempotency_key_reused": "The Idempotency-Key was used with another payload.",
     "idempotency_key_in_use": "A request with this Idempotency-Key is still under way.",
+    # too much
+    "too_many_requests": "The client sends faster than its policy allows; repeat after Retry-After.",
+    "quota_exhausted": "The client's messages of today are used up; the next day begins at midnight UTC.",
+    "too_many_failures": "This address presented too many wrong keys; repeat after Retry-After.",
     # try again
     "busy": "This instance holds as many submissions as it may; repeat after Retry-After.",
     "storage_unavailable": "Storage did not answer, so nothing was done or accepted; repeat after Retry-After.",
