@@ -23,6 +23,7 @@ var queues = [
   'relay-bulk-poison'
 ]
 var tables = [
+  'allowances'
   'clients'
   'deadletters'
   'groups'

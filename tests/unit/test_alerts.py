@@ -40,8 +40,6 @@ def events() -> dict[str, set[str]]:
 
 EVENTS = events()
 READ = {**QUERIES, **PANELS}
-TO_COME = {"quota_near": {"client"}}
-"""Events that a rule is ready for before the code logs them."""
 
 
 def events_in(query: str) -> set[str]:
@@ -54,15 +52,10 @@ def fields_in(query: str) -> set[str]:
 
 @pytest.mark.parametrize("name", READ)
 def test_a_query_reads_what_is_written(name: str) -> None:
-    known = EVENTS | TO_COME
     read = events_in(READ[name])
-    assert read - known.keys() == set()
-    written = set().union(*(known[event] for event in read))
+    assert read - EVENTS.keys() == set()
+    written = set().union(*(EVENTS[event] for event in read))
     assert fields_in(READ[name]) - written == set()
-
-
-def test_what_has_come_is_no_longer_to_come() -> None:
-    assert TO_COME.keys() & EVENTS.keys() == set()
 
 
 def test_most_queries_read_events() -> None:
