@@ -23,7 +23,7 @@ VERIFY_DELAY_SECONDS = 60.0
 
 MAX_ATTEMPTS_KEPT = 20
 MAX_WHOLE_PARTS = 3
-"""With more parts than these, those that are over keep only their last attempt: a message's status holds 64 KiB."""
+"""With more parts than these, those that are over keep only their last attempt and doubts: a message's status holds 64 KiB."""
 WHOLE_REPLIES_KEPT = 3
 SHORT_REPLY = 200
 """Characters kept of the replies before those: a batch's record holds 1 MiB."""
@@ -310,7 +310,12 @@ def _after_deferral(part: Part, submission: Submission, tried: Tried, outcome: D
 
 
 def _condensed(part: Part) -> Part:
-    return _replace(part, attempts=tuple(_replace(last, reply=last.reply[:SHORT_REPLY]) for last in part.attempts[-1:]))
+    # What is unknown may be redriven, and then its latest doubts are asked about.
+    doubted = (
+        [known for known in part.attempts[:-1] if known.outcome in _DOUBTFUL] if part.state is State.UNKNOWN else []
+    )
+    kept = (*doubted[-2:], *part.attempts[-1:])
+    return _replace(part, attempts=tuple(_replace(known, reply=known.reply[:SHORT_REPLY]) for known in kept))
 
 
 def _with(attempts: tuple[Attempt, ...], latest: Attempt) -> tuple[Attempt, ...]:

@@ -1,0 +1,185 @@
+"""What a client may send: every reason against a message at once, and what is accepted as what."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from relay import carriage, policy
+from relay.api.drafts import Draft
+from relay.clients import Policy
+from relay.errors import Refusal
+from relay.model import Address, Attachment, Delivery, Message
+from relay.policy import Verdict
+from relay.settings import Lane, Route, Rule, When
+from tests.doubles import CLIENT, START, changed, message_of, settings_of
+
+SETTINGS = settings_of(
+    Route(name="main", provider="smtp"),
+    Route(name="acs", provider="acs"),
+    lanes={"transactional": Lane(), "bulk": Lane(expires_in_seconds=600)},
+)
+
+
+def decide(of: Policy | None = None, message: Message | None = None, **fields: Any) -> Verdict:
+    traceparent = fields.pop("traceparent", None)
+    return policy.decide(
+        client=changed(CLIENT, policy=of or Policy()),
+        draft=Draft(message=message or message_of(), **fields),
+        settings=SETTINGS,
+        now=START,
+        carries=carriage.obstacle,
+        traceparent=traceparent,
+    )
+
+
+def refusal(of: Policy | None = None, message: Message | None = None, **fields: Any) -> Refusal:
+    with pytest.raises(Refusal) as refused:
+        decide(of, message, **fields)
+    return refused.value
+
+
+def faults(refused: Refusal) -> list[tuple[str, str]]:
+    return [(problem.code, problem.target) for problem in refused.problems]
+
+
+def test_what_is_accepted_is_a_whole_submission() -> None:
+    verdict = decide(
+        message=message_of(headers={"X-A": "1"}), expires_in_seconds=90, delivery=Delivery.AT_MOST_ONCE, route="main"
+    )
+    submission = verdict.submission
+    assert verdict.lane == "transactional"
+    assert [leg.routes for leg in verdict.legs] == [("main",)]
+    assert (submission.client, submission.route, submission.delivery) == ("shop", "main", Delivery.AT_MOST_ONCE)
+    assert submission.expires_at == START + timedelta(seconds=90)
+    assert submission.features == ("x_headers",)
+    assert 300 < submission.size < 2000
+    assert submission.send_at is None
+
+
+def test_the_lane_and_the_delivery_are_the_clients_unless_it_says_otherwise() -> None:
+    of = Policy(lanes=("bulk", "transactional"), delivery=Delivery.AT_MOST_ONCE)
+    verdict = decide(of)
+    assert (verdict.lane, verdict.submission.delivery) == ("bulk", Delivery.AT_MOST_ONCE)
+    assert verdict.submission.expires_at == START + timedelta(seconds=600)
+    verdict = decide(of, lane="transactional", delivery=Delivery.AT_LEAST_ONCE)
+    assert (verdict.lane, verdict.submission.delivery) == ("transactional", Delivery.AT_LEAST_ONCE)
+    assert verdict.submission.expires_at == START + timedelta(days=1)
+
+
+def test_what_is_for_later_expires_later() -> None:
+    later = START + timedelta(days=3)
+    submission = decide(send_at=later, expires_in_seconds=60).submission
+    assert (submission.send_at, submission.expires_at) == (later, later + timedelta(seconds=60))
+    now = decide(send_at=START, expires_in_seconds=60).submission
+    assert (now.send_at, now.expires_at) == (None, START + timedelta(seconds=60))
+
+
+def test_everything_a_policy_forbids_is_named_at_once() -> None:
+    of = Policy(
+        senders=("*@example.net",), recipients=("*@example.com",), lanes=("bulk",), routes=("acs",), max_bytes=200
+    )
+    message = message_of(
+        "ada@example.com",
+        "eve@example.net",
+        bcc=(Address(email="eve@example.org"),),
+        attachments=(Attachment(name="a.txt"), Attachment(name="Invoice.PDF.EXE")),
+    )
+    refused = refusal(of, message, lane="transactional", route="main")
+    assert (refused.status, refused.code) == (403, "forbidden")
+    assert faults(refused) == [
+        ("sender_not_allowed", "from"),
+        ("recipient_not_allowed", "to[1]"),
+        ("recipient_not_allowed", "bcc[0]"),
+        ("lane_not_allowed", "lane"),
+        ("route_not_allowed", "route"),
+        ("message_too_large", "$"),
+        ("attachment_not_allowed", "attachments[1].name"),
+    ]
+    texts = " ".join(problem.message for problem in refused.problems)
+    assert "@" not in texts
+
+
+def test_unknown_lanes_and_routes_are_told_with_what_there_is() -> None:
+    refused = refusal(lane="express", route="x")
+    assert (refused.status, faults(refused)) == (400, [("unknown_lane", "lane"), ("unknown_route", "route")])
+    assert "transactional, bulk" in refused.problems[0].message
+    assert "main, acs" in refused.problems[1].message
+
+
+def test_what_no_route_can_carry_is_refused_with_each_routes_reason() -> None:
+    many = message_of(*(f"r{number}@example.com" for number in range(501)))
+    refused = refusal(message=many)
+    assert (refused.status, refused.code) == (422, "not_carriable")
+    assert [problem.message for problem in refused.problems] == [
+        "route main takes at most 500 recipients, the message has 501"
+    ]
+    refused = refusal(message=message_of(raw=b"Subject: x\r\n\r\n"), route="acs")
+    assert refused.problems[0].message == "route acs cannot carry: a finished RFC 5322 message as it is"
+
+
+def test_a_part_that_cannot_be_carried_refuses_the_whole() -> None:
+    settings = settings_of(
+        Route(name="main", provider="smtp"),
+        Route(name="own", provider="smtp", senders=("*@example.net",)),
+        rules=(Rule(routes=("own",), when=When(recipient_domains=("example.net",))),),
+    )
+    with pytest.raises(Refusal) as refused:
+        policy.decide(
+            client=CLIENT,
+            draft=Draft(message=message_of("a@example.com", "b@example.net")),
+            settings=settings,
+            now=START,
+            carries=carriage.obstacle,
+            traceparent=None,
+        )
+    assert [problem.message for problem in refused.value.problems] == ["route own may not send for this From address"]
+
+
+def test_outside_production_recipients_are_redirected_once() -> None:
+    of = Policy(recipients=("*@example.org",), redirect_to="tests@example.org")
+    message = message_of(
+        "ada@example.com",
+        "own@example.org",
+        cc=(Address(email="bob@example.com"),),
+        bcc=(Address(email="own2@example.org"),),
+    )
+    redirected = decide(of, message).submission.message
+    assert redirected is not None
+    assert [address.email for address in redirected.recipients] == [
+        "tests@example.org",
+        "own@example.org",
+        "own2@example.org",
+    ]
+    assert decide(of, message_of("own@example.org")).submission.message == message_of("own@example.org")
+
+
+TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"), [(TRACE, TRACE), (None, None), ("", None), (TRACE.upper(), None), (TRACE + "x" * 9000, None)]
+)
+def test_only_a_trace_context_is_stored(given: str | None, kept: str | None) -> None:
+    assert decide(traceparent=given).submission.traceparent == kept
+
+
+@pytest.mark.parametrize(
+    ("ranges", "address", "admitted"),
+    [
+        ((), "", True),
+        ((), "203.0.113.9", True),
+        (("203.0.113.0/24",), "203.0.113.9", True),
+        (("203.0.113.7/24",), "203.0.113.9", True),
+        (("203.0.113.0/24",), "203.0.114.9", False),
+        (("203.0.113.0/24",), "::ffff:203.0.113.9", True),
+        (("2001:db8::/32", "10.0.0.1"), "10.0.0.1", True),
+        (("2001:db8::/32",), "2001:db8::1", True),
+        (("203.0.113.0/24",), "", False),
+        (("203.0.113.0/24",), "unknown", False),
+        (("203.0.113.0/99",), "203.0.113.9", False),
+        (("203.0.113.0/99", "203.0.113.0/24"), "203.0.113.9", True),
+    ],
+)
+def test_callers_are_admitted_by_their_address(ranges: tuple[str, ...], address: str, admitted: bool) -> None:
+    assert policy.may_call_from(Policy(ip_ranges=ranges), address) is admitted

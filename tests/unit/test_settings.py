@@ -1,0 +1,143 @@
+"""The configuration: defaults, every fault at once, and nothing secret in a repr."""
+
+import json
+from typing import Any
+
+import pytest
+
+from relay.errors import SettingsError
+from relay.settings import SETTINGS, Lane, Pace, When, load, load_lanes
+
+ROUTES = {
+    "sendgrid": {"provider": "sendgrid", "senders": ["*@example.com"]},
+    "local": {"provider": "capture", "concurrency": 3, "paces": [{"count": 30, "seconds": 60, "resource": "{sender}"}]},
+}
+
+
+def environment(**values: Any) -> dict[str, str]:
+    return {f"RELAY_{name}": value if isinstance(value, str) else json.dumps(value) for name, value in values.items()}
+
+
+def problems(env: dict[str, str]) -> list[str]:
+    with pytest.raises(SettingsError) as refused:
+        load(env)
+    return list(refused.value.problems)
+
+
+def test_nothing_is_needed() -> None:
+    settings = load({})
+    assert {name: route.provider for name, route in settings.routes.items()} == {"capture": "capture"}
+    assert [rule.routes for rule in settings.rules] == [("capture",)]
+    assert list(settings.lanes) == ["transactional", "bulk"]
+    assert settings.lane_expiry("transactional") == settings.expires_in_seconds == 86_400
+    assert settings.lane_expiry("gone") == 86_400
+    assert settings.retention_days == 14
+
+
+def test_a_key_alone_makes_a_route() -> None:
+    settings = load({"SENDGRID_API_KEY": "SG.secret"})
+    assert {name: route.provider for name, route in settings.routes.items()} == {"sendgrid": "sendgrid"}
+    assert "secret" not in repr(settings)
+    assert "secret" not in repr(settings.routes["sendgrid"])
+
+
+def test_everything_that_is_given_is_read() -> None:
+    lanes = {"bulk": {"shards": 3, "expires_in_seconds": 120, "retry_min_seconds": 1, "retry_max_seconds": 2}}
+    rules = [{"routes": ["local"], "when": {"recipient_domains": ["*.example.org"], "lanes": ["bulk"]}}]
+    settings = load(
+        environment(
+            ROUTES=ROUTES, LANES=lanes, ROUTING=rules, EXPIRES_IN_SECONDS="60", PUBLIC_URL="https://relay.example/x/"
+        )
+    )
+    assert settings.routes["sendgrid"].senders == ("*@example.com",)
+    assert settings.routes["local"].concurrency == 3
+    assert settings.routes["local"].paces == (Pace(count=30, seconds=60, resource="{sender}"),)
+    assert [rule.routes for rule in settings.rules] == [("local",), ("sendgrid",)]
+    assert settings.rules[0].when == When(recipient_domains=("*.example.org",), lanes=("bulk",))
+    assert settings.lanes["bulk"] == Lane(shards=3, expires_in_seconds=120, retry_min_seconds=1, retry_max_seconds=2)
+    assert settings.lane_expiry("bulk") == 120
+    assert settings.lanes["transactional"] == Lane()
+    assert settings.public_url == "https://relay.example/x"
+
+
+def test_every_fault_is_named_at_once() -> None:
+    env = environment(
+        ROUTES={
+            "a/b": {"provider": "capture", "concurrency": 0, "senders": ["example.com"]},
+            "c": {"provider": "smoke_signal", "paces": [{"count": 0, "seconds": 0}], "senders": []},
+            "d": {"provider": "capture", "concurrency": "many"},
+        },
+        ROUTING=[{"routes": ["x"], "when": {"lanes": ["y"]}}, {"routes": []}],
+        LANES={
+            "Bulk": {},
+            "b": {"shards": 0, "retry_min_seconds": 0, "expires_in_seconds": 5},
+        },
+        EXPIRES_IN_SECONDS="59",
+        RETENTION_DAYS="two",
+        MAX_WAITING_BYTES="1",
+        PUBLIC_URL="relay.example",
+        KEY_VAULT_URL="https://vault.example/?x",
+    )
+    found = problems(env)
+    places = [problem.partition(":")[0] for problem in found]
+    assert places == [
+        "RELAY_ROUTES.a/b",
+        "RELAY_ROUTES.a/b.concurrency",
+        "RELAY_ROUTES.a/b.senders[0]",
+        "RELAY_ROUTES.c.senders",
+        "RELAY_ROUTES.c.paces[0].count",
+        "RELAY_ROUTES.c.paces[0].seconds",
+        "RELAY_ROUTES.c.provider",
+        "RELAY_ROUTES.d",
+        "RELAY_LANES.Bulk",
+        "RELAY_LANES.b.shards",
+        "RELAY_LANES.b",
+        "RELAY_LANES.b.expires_in_seconds",
+        "RELAY_ROUTING[0].routes",
+        "RELAY_ROUTING[0].when.lanes",
+        "RELAY_ROUTING[1].routes",
+        "RELAY_EXPIRES_IN_SECONDS",
+        "RELAY_RETENTION_DAYS",
+        "RELAY_MAX_WAITING_BYTES",
+        "RELAY_PUBLIC_URL",
+        "RELAY_KEY_VAULT_URL",
+    ]
+    with pytest.raises(SettingsError, match="whole number from 1 to 365"):
+        load(env)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "expected"),
+    [
+        ("ROUTES", "{", "RELAY_ROUTES: not JSON (line 1, column 2)"),
+        ("LANES", "[]", "RELAY_LANES: Expected `object`, got `array`"),
+        ("LANES", '{"b": {"shard": 1}}', "RELAY_LANES: Object contains unknown field `shard` - at `$[...]`"),
+        ("ROUTING", '[{"route": ["x"]}]', "RELAY_ROUTING: Object contains unknown field `route` - at `$[0]`"),
+    ],
+)
+def test_a_fault_says_where(name: str, text: str, expected: str) -> None:
+    assert expected in problems(environment(**{name: text}))
+
+
+def test_the_triggers_need_only_the_lanes() -> None:
+    env = environment(LANES={"bulk": {"shards": 2}}, ROUTES="{")
+    lanes = load_lanes(env)
+    assert [queue for name, lane in lanes.items() for queue in lane.queues(name)] == [
+        "relay-transactional",
+        "relay-bulk",
+        "relay-bulk-2",
+    ]
+    with pytest.raises(SettingsError):
+        load_lanes(environment(LANES="{"))
+
+
+def test_every_queues_name_is_one_that_storage_and_its_poison_queue_can_have() -> None:
+    lanes = load_lanes(environment(LANES={"a" * 32: {"shards": 32}}))
+    names = [f"{queue}-poison" for name, lane in lanes.items() for queue in lane.queues(name)]
+    assert all(3 <= len(name) <= 63 for name in names)
+
+
+def test_every_setting_has_a_meaning_and_secrets_are_marked() -> None:
+    assert len({setting.name for setting in SETTINGS}) == len(SETTINGS)
+    assert all(setting.meaning.endswith(".") for setting in SETTINGS)
+    assert [setting.name for setting in SETTINGS if setting.is_secret] == ["SENDGRID_API_KEY"]
