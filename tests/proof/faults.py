@@ -6,6 +6,7 @@ A process that has died does nothing more: whatever its tasks still try, `finall
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from contextvars import ContextVar
 from enum import StrEnum
 
 import msgspec
@@ -38,15 +39,23 @@ LATENCY_SECONDS = 0.004
 """What an operation takes: so things that happen at once are seen to overlap."""
 
 
+invocation: ContextVar[int] = ContextVar("invocation", default=0)
+"""The number of the host's invocation that the current task belongs to; 0 outside of one."""
+
+
 class ProcessDiedError(BaseException):
     """Raised in the tasks of a process that died. Not an `Exception`: nothing in Relay may catch it."""
 
 
 class Operation(msgspec.Struct, frozen=True, kw_only=True):
-    """One operation on storage or on a provider. `touch` changes the row that a conditional write names."""
+    """One operation on storage or on a provider. `touch` changes the row that a conditional write names.
+
+    `invocation` is known once it has happened: the host's invocation that did it.
+    """
 
     name: str
     is_write: bool = True
+    invocation: int = 0
     touch: Callable[[], Awaitable[None]] | None = None
 
 

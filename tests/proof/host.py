@@ -11,8 +11,7 @@ from datetime import datetime, timedelta
 
 from relay.errors import StorageError
 from relay.storage.ports import Received
-from tests.proof.faults import Process, ProcessDiedError
-from tests.proof.providers import invocation
+from tests.proof.faults import Process, ProcessDiedError, invocation
 from tests.proof.world import MAIN_QUEUE, POISON_QUEUE, ProofRelay, World
 
 LEASE_SECONDS = 600

@@ -3,19 +3,15 @@
 import asyncio
 from collections import Counter
 from collections.abc import Callable
-from contextvars import ContextVar
 
 import msgspec
 
 from relay.outcomes import Deferred, Outcome, PerRecipient, RouteFault, Sent, Unknown
 from relay.providers.contract import Parcel
-from tests.proof.faults import Fault, Operation, Process, ProcessDiedError
+from tests.proof.faults import Fault, Operation, Process, ProcessDiedError, invocation
 
 SILENCE_SECONDS = 30.0
 """How long the provider's client waits for an answer."""
-
-invocation: ContextVar[int] = ContextVar("invocation", default=0)
-"""The number of the host's invocation that the current task belongs to."""
 
 
 class Lost(msgspec.Struct, frozen=True, kw_only=True):

@@ -115,6 +115,7 @@ async def _play(loop: VirtualLoop, scenario: Scenario, plans: Sequence[Plan], pr
     except TimeoutError:
         lines = await books.read(world.witness.journal, world.memory, world.ledger)
         restless = ["it never came to rest"]
+    world.calm()
     if world.process is None or world.process.is_dead:
         await world.start_process()
     if script.done():

@@ -13,7 +13,7 @@ from relay.clients import Role
 from relay.providers.contract import Provider
 from relay.settings import Settings
 from relay.storage.memory import MemoryBlobs, MemoryStorage, MemoryTables, StorageSnapshot
-from tests.proof.faults import LATENCY_SECONDS, Fault, Operation, Process
+from tests.proof.faults import LATENCY_SECONDS, Fault, Operation, Process, invocation
 from tests.proof.providers import Account, Ledger, ScriptedProvider
 from tests.proof.storage import HostQueues, storage_of
 from tests.proof.virtual_time import VirtualLoop
@@ -96,6 +96,10 @@ class World:
         assert self.relay is not None
         return self.process, self.relay
 
+    def calm(self) -> None:
+        """Nothing goes wrong any more."""
+        self._plans = {}
+
     @property
     def dead_processes(self) -> Set[int]:
         """The numbers of the processes that have died."""
@@ -121,7 +125,7 @@ class World:
     async def _decide(self, process: Process, operation: Operation) -> Fault | None:
         await asyncio.sleep(LATENCY_SECONDS)
         process.raise_if_dead()
-        self.trace.append(operation)
+        self.trace.append(msgspec.structs.replace(operation, invocation=invocation.get()))
         fault = self._plans.get(len(self.trace))
         if fault is not None:
             self.hits.append(f"{fault} at {operation.name} (operation {len(self.trace)})")
