@@ -80,6 +80,7 @@ for _lane, _settings in load_lanes(os.environ).items():
 async def recover(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the worker passes it by this name
     """Each minute: probe held routes, put back what is due and has no entry, and tell how Relay is."""
     await relay().recovery.run()
+    await relay().checks.run()
     await relay().vitals.tell()
 
 

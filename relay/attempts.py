@@ -6,15 +6,16 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from relay import ids, lifecycle, wire
+from relay import lifecycle, wire
 from relay.content import Content
 from relay.errors import StorageError, Unavailable, UnreadableEntry
 from relay.groups import Groups
 from relay.journal import Record
 from relay.log import log_event, log_failure
-from relay.model import Attempt, Delivery, Message, Part, Submission
+from relay.model import Attempt, Delivery, Part, Submission
 from relay.outcomes import Deferred, Outcome, PerRecipient, Rejected, Sent, Unknown
 from relay.pacing import SLOT_LASTS, Pacing
+from relay.parcels import as_sent, parcel_of
 from relay.providers.contract import Parcel, Provider
 from relay.routefaults import RouteWatch
 from relay.settings import Lane, Route, Settings
@@ -116,7 +117,7 @@ class Attempts:
     async def _try(self, batch: _Batch, ours: Ours) -> tuple[Part, ...]:
         submission, part, begun_at = batch.entry.messages[ours.index], ours.part, self._clock()
         try:
-            message = _as_sent(batch, ours, await self._content.whole(submission))
+            message = as_sent(batch.record, ours.index, await self._content.whole(submission))
         except StorageError:
             return (lifecycle.postpone(part, begun_at + _STORAGE_PAUSE, "content_unavailable"),)
         except UnreadableEntry:
@@ -124,7 +125,8 @@ class Attempts:
         answer: Outcome | PerRecipient = Rejected(code="content_missing")
         is_final_check = False
         if message is not None:
-            part, answer, is_final_check = await self._answer(part, submission, self._parcel(batch, ours, message))
+            parcel = parcel_of(batch.record, batch.entry, ours.index, part, message)
+            part, answer, is_final_check = await self._answer(part, submission, parcel)
         tried = lifecycle.Tried(
             answer=answer,
             provider=self._settings.routes[part.route].provider,
@@ -139,20 +141,6 @@ class Attempts:
         settled = lifecycle.settle(part, submission, tried)
         self._log(batch, ours, tried, settled)
         return settled
-
-    def _parcel(self, batch: _Batch, ours: Ours, message: Message) -> Parcel:
-        suppressed = batch.entry.messages[ours.index].suppressed
-        everybody = tuple(number for number in range(len(message.recipients)) if number not in suppressed)
-        name = batch.record.message_id(ours.index, batch.entry)
-        return Parcel(
-            id=name,
-            message=message,
-            recipients=everybody if ours.part.recipients is None else ours.part.recipients,
-            message_id_header=f"{name}@{message.sender.domain}",
-            attempt=ours.part.attempt,
-            attempt_id=lifecycle.attempt_id(name, ours.part, ours.part.attempt),
-            date=ids.created_at(batch.record.batch),
-        )
 
     async def _answer(
         self, part: Part, submission: Submission, parcel: Parcel
@@ -182,7 +170,7 @@ class Attempts:
             found = await self._ask_about(part, parcel, doubt)
             if isinstance(found, Sent):
                 return part, found
-            if isinstance(found, Deferred):
+            if isinstance(found, Deferred | Rejected):
                 part = lifecycle.refute(part, doubt)
             elif isinstance(found, Unknown):
                 unknown = found
@@ -232,12 +220,6 @@ class Attempts:
                 state=str(part.state),
                 seconds=last.seconds,
             )
-
-
-def _as_sent(batch: _Batch, ours: Ours, message: Message | None) -> Message | None:
-    """The message from whom it is sent: a redrive may have named another sender."""
-    sender = batch.record.statuses[ours.index].sender
-    return message if message is None or sender is None else msgspec.structs.replace(message, sender=sender)
 
 
 def _has_slot(part: Part, now: datetime) -> bool:

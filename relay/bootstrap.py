@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from relay.api.app import Api
     from relay.api.authentication import Authentication
     from relay.attempts import Attempts
+    from relay.checks import Checks
     from relay.content import Content
     from relay.deadletters import DeadLetters
     from relay.deliver import Delivery
@@ -319,6 +320,21 @@ class Relay:
         from relay.vitals import Vitals
 
         return Vitals(self.settings, self.storage.queues, self.holds, self.clock)
+
+    @cached_property
+    def checks(self) -> "Checks":
+        """The questions about what was taken, of every minute too."""
+        from relay.checks import Checks
+
+        return Checks(
+            settings=self.settings,
+            journal=self.journal,
+            pending=self.pending,
+            aftermath=self.aftermath,
+            content=self.content,
+            providers=self.provider,
+            clock=self.clock,
+        )
 
     @cached_property
     def poison(self) -> "Poison":

@@ -255,7 +255,9 @@ def _settle_one(part: Part, submission: Submission, tried: Tried, outcome: Outco
     recorded = _replace(part, attempts=attempts, may_resend=may_resend, slot_at=None)
     match outcome:
         case Sent():
-            return _replace(end(recorded, State.SENT, ""), provider_id=outcome.provider_id)
+            after = outcome.check_after_seconds
+            check_at = None if after is None else tried.now + timedelta(seconds=after)
+            return _replace(end(recorded, State.SENT, ""), provider_id=outcome.provider_id, check_at=check_at)
         case Rejected():
             return end(recorded, State.FAILED, outcome.code)
         case RouteFault():

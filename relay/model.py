@@ -161,6 +161,7 @@ class Part(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     `held_scope` is what is held (`relay.holds.scope_of`): the route, or the route for one sender.
     `expires_at` replaces the submission's after a redrive; `is_pinned` keeps a redriven part on the route asked for.
     `may_resend`: an operator put it back knowing that it may have been sent. `slot_at` is the slot that a paced route gave.
+    `check_at`: when the provider of a sent part is asked whether it really sent it (`relay.checks`); a row in `pending` too.
     """
 
     route: str
@@ -180,6 +181,7 @@ class Part(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     redriven: int = 0
     may_resend: bool = False
     slot_at: datetime | None = None
+    check_at: datetime | None = None
 
 
 class MessageStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -19,13 +19,16 @@ from relay.storage.ports import Entity, Query, Tables
 
 TABLE = "pending"
 SHARDS = 4
+CHECKED = "check"
+"""The scope of the row of sent parts: no other row may share it, because another timer sees to it."""
 _STAMP = "%Y%m%dT%H%M%S%f"
 
 
 class Due(msgspec.Struct, frozen=True, kw_only=True):
     """Messages (indices) of one batch that must be looked at at `at`.
 
-    `kind` is their state (`scheduled`, `deferred`, `held`), `attempt` the attempt to come, `scope` what is held.
+    `kind` is their state (`scheduled`, `deferred`, `held`; `sent` for those to be checked), `attempt` the attempt to come,
+    `scope` what is held.
     """
 
     batch: str
@@ -60,17 +63,18 @@ def rows_of(batch: str, lane: str, statuses: Iterable[tuple[int, MessageStatus]]
     rows: dict[str, Due] = {}
     for index, status in statuses:
         for part in status.parts:
-            if part.due_at is None:
+            at = part.check_at if part.state is State.SENT else part.due_at
+            if at is None:
                 continue
             kind = State.HELD if part.held_since is not None else part.state
             due = Due(
                 batch=batch,
                 lane=lane,
-                at=part.due_at,
+                at=at,
                 indices=(index,),
                 kind=str(kind),
                 attempt=part.attempt + 1,
-                scope=part.held_scope if kind is State.HELD else "",
+                scope=part.held_scope if kind is State.HELD else CHECKED if kind is State.SENT else "",
             )
             known = rows.get(due.row)
             if known is not None:

@@ -137,6 +137,9 @@ def _is_turn(listed: Listed, now: datetime, holds: Mapping[str, Hold], tried: se
     due = listed.due
     if listed.requeued_at is not None and listed.requeued_at + AGAIN > now:
         return False
+    if due.kind == State.SENT:
+        # `relay.checks` sees to these.
+        return False
     if due.kind == State.SCHEDULED:
         return True
     if due.kind != State.HELD:

@@ -76,6 +76,8 @@ class Acs:
         """Ask about the attempt's operations. Their ids follow from the parcel, also where no answer ever came."""
         shares = envelopes(parcel)
         operations = [operation_of(parcel, share) for share in shares]
+        if provider_id is not None and not shares[0].is_blind:
+            operations = [provider_id]
         return _together(shares, [operation_outcome(await self._show(each), each) for each in operations])
 
     async def close(self) -> None:

@@ -1,0 +1,192 @@
+"""Sent parts that are asked about later: what each answer makes of them, and what a process leaves that dies meanwhile."""
+
+from datetime import datetime, timedelta
+
+import pytest
+
+from relay import journal, lifecycle
+from relay.checks import FIRST_PAUSE, UNTIL, checked
+from relay.errors import Changed, Unavailable
+from relay.lifecycle import Tried
+from relay.model import Part, State
+from relay.outcomes import Deferred, Outcome, PerRecipient, Rejected, RouteFault, Sent, Unknown
+from relay.providers.contract import Parcel
+from relay.settings import Lane, Route
+from tests.doubles import START, Place, Scripted, place_of, settings_of, submission_of
+
+TAKEN = Sent(provider_id="op", check_after_seconds=60)
+GIVEN_UP = Rejected(code="suppressed", reply="Failed")
+MINUTE = timedelta(minutes=1)
+type Given = tuple[Outcome, State, datetime | None]
+
+
+def sent(at: datetime = START) -> Part:
+    begun = lifecycle.begin(Part(route="", state=State.QUEUED), "main", at)
+    tried = Tried(answer=TAKEN, provider="acs", at=at, now=at, lane=Lane(), jitter=0.5)
+    (part,) = lifecycle.settle(begun, submission_of(), tried)
+    return part
+
+
+def test_what_is_taken_with_a_question_left_is_sent_and_due_for_a_check() -> None:
+    part = sent()
+    assert (part.state, part.due_at, part.check_at, part.provider_id) == (State.SENT, None, START + MINUTE, "op")
+
+
+AFTER: dict[str, Given] = {
+    "sent": (Sent(provider_id="op"), State.SENT, None),
+    "not known to the provider": (Deferred(code="provider_unavailable"), State.SENT, None),
+    "still under way": (TAKEN, State.SENT, START + 2 * MINUTE),
+    "not told": (Unknown(code="answer_lost"), State.SENT, START + 2 * MINUTE),
+    "not to be asked": (RouteFault(code="bad_credentials"), State.SENT, START + 2 * MINUTE),
+    "given up": (GIVEN_UP, State.FAILED, None),
+}
+
+
+@pytest.mark.parametrize(("answer", "state", "check_at"), AFTER.values(), ids=AFTER)
+def test_an_answer_makes_of_a_part(answer: Outcome, state: State, check_at: datetime | None) -> None:
+    (part,) = checked(sent(), answer, START + MINUTE)
+    assert (part.state, part.check_at, part.provider_id) == (state, check_at, "op")
+
+
+def test_what_was_given_up_says_so_beside_the_attempt() -> None:
+    (part,) = checked(sent(), GIVEN_UP, START + MINUTE)
+    assert part.code == "suppressed"
+    assert [(said.outcome, said.code, said.reply) for said in part.attempts] == [
+        ("sent", "", ""),
+        ("rejected", "suppressed", "Failed"),
+    ]
+    assert lifecycle.redrive(part, START, 60, None) is not None
+
+
+def test_questions_become_more_seldom_and_end_after_a_day() -> None:
+    part, times = sent(), []
+    while part.check_at is not None:
+        times.append((part.check_at - START).total_seconds())
+        (part,) = checked(part, Unknown(code="answer_lost"), part.check_at)
+    assert times[:4] == [60, 120, 240, 480]
+    assert FIRST_PAUSE.total_seconds() == times[0]
+    assert UNTIL.total_seconds() / 2 < times[-1] <= UNTIL.total_seconds()
+    assert part.state is State.SENT
+
+
+def test_recipients_that_fared_differently_go_separate_ways() -> None:
+    answer = PerRecipient(outcomes=(((2,), Sent()), ((0,), GIVEN_UP), ((1,), Sent())))
+    went, stayed = checked(sent(), answer, START + MINUTE)
+    assert (went.recipients, went.state, stayed.recipients, stayed.state) == ((1, 2), State.SENT, (0,), State.FAILED)
+
+
+@pytest.fixture
+async def place() -> Place:
+    return await place_of(settings_of(Route(name="main", provider="acs")))
+
+
+async def part_of(place: Place, batch: str) -> Part:
+    (part,) = (await place.journal.read(batch)).statuses[0].parts
+    return part
+
+
+async def rows(place: Place) -> list[str]:
+    return [listed.due.kind async for listed in place.pending.until(place.time() + timedelta(days=2))]
+
+
+async def dead(place: Place) -> list[str]:
+    return list(await place.dead_letters.counts())
+
+
+async def taken(place: Place) -> str:
+    """A batch whose one message was taken, and is due for a check."""
+    place.script().answers.append(TAKEN)
+    batch = await place.send(submission_of())
+    place.time.move(61)
+    return batch
+
+
+async def test_nothing_is_asked_before_its_time(place: Place) -> None:
+    await taken(place)
+    place.time.move(-2)
+    await place.checks.run()
+    assert (place.script().verified, await rows(place)) == ([], ["sent"])
+
+
+async def test_a_good_end_is_the_end_of_questions(place: Place) -> None:
+    batch = await taken(place)
+    place.script().verdicts.append(Sent(provider_id="op"))
+    await place.checks.run()
+    ((parcel, provider_id),) = place.script().verified
+    assert (provider_id, parcel.attempt_id) == ("op", place.script().sent[0].attempt_id)
+    assert ((await part_of(place, batch)).state, await rows(place), await dead(place)) == (State.SENT, [], [])
+
+
+async def test_what_the_provider_gave_up_is_a_dead_letter(place: Place) -> None:
+    batch = await taken(place)
+    place.script().verdicts.append(GIVEN_UP)
+    await place.checks.run()
+    assert ((await part_of(place, batch)).state, await rows(place), await dead(place)) == (
+        State.FAILED,
+        [],
+        ["suppressed"],
+    )
+
+
+class Broken(Scripted):
+    """A provider with a bug."""
+
+    async def verify(self, parcel: Parcel, provider_id: str | None) -> Outcome:
+        raise RuntimeError("a bug")
+
+
+async def test_a_provider_that_breaks_is_asked_again(place: Place) -> None:
+    place.scripted["main"] = Broken()
+    batch = await taken(place)
+    await place.checks.run()
+    part = await part_of(place, batch)
+    assert (part.state, part.check_at, await rows(place)) == (State.SENT, START + timedelta(seconds=122), ["sent"])
+
+
+async def test_the_recovery_timer_leaves_these_rows_alone(place: Place) -> None:
+    await taken(place)
+    place.time.move(3600)
+    assert await place.recovery.recover() == 0
+    assert place.waiting() == []
+
+
+async def test_another_writer_first_means_another_time(place: Place) -> None:
+    batch = await taken(place)
+    place.script().verdicts.extend([GIVEN_UP, GIVEN_UP])
+    place.tables.fail("merge", Changed("first"))
+    await place.checks.run()
+    assert ((await part_of(place, batch)).state, await rows(place)) == (State.SENT, ["sent"])
+    await place.checks.run()
+    assert ((await part_of(place, batch)).state, await rows(place)) == (State.FAILED, [])
+
+
+async def test_what_should_have_followed_follows_in_the_next_run(place: Place) -> None:
+    batch = await taken(place)
+    place.script().verdicts.append(GIVEN_UP)
+    # The process dies after it has settled: the dead letter's row is the next thing written.
+    place.tables.fail("upsert", Unavailable("away"))
+    with pytest.raises(Unavailable):
+        await place.checks.run()
+    assert ((await part_of(place, batch)).state, await dead(place), await rows(place)) == (State.FAILED, [], ["sent"])
+    await place.checks.run()
+    assert (await dead(place), await rows(place), len(place.script().verified)) == (["suppressed"], [], 1)
+
+
+async def test_a_record_that_is_gone_leaves_no_row(place: Place) -> None:
+    batch = await taken(place)
+    await place.tables.delete(journal.TABLE, journal.partition(batch), "batch")
+    await place.checks.run()
+    assert (await rows(place), place.script().verified) == ([], [])
+
+
+async def test_a_route_that_is_gone_can_not_be_asked(place: Place) -> None:
+    batch = await taken(place)
+    place.settings = settings_of(Route(name="other", provider="acs"))
+    await place.checks.run()
+    assert ((await part_of(place, batch)).check_at, await rows(place)) == (None, [])
+
+
+async def test_without_such_a_route_a_run_costs_nothing() -> None:
+    place = await place_of()
+    await place.checks.run()
+    assert sum(place.tables.calls.values()) == 0
