@@ -117,7 +117,7 @@ class Relay:
     @cached_property
     def idempotency(self) -> Idempotency:
         """The same request twice."""
-        return Idempotency(self.storage.tables, self.clock)
+        return Idempotency(self.storage.tables, self.clock, self.new_batch)
 
     @cached_property
     def api(self) -> "Api":
@@ -376,6 +376,7 @@ class Relay:
             aftermath=self.aftermath,
             dead_letters=self.dead_letters,
             clock=self.clock,
+            draw=self._draw,
         )
 
     @cached_property

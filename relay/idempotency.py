@@ -43,9 +43,12 @@ class Replay(msgspec.Struct, frozen=True, kw_only=True):
 class Idempotency:
     """Reserves keys and keeps their answers."""
 
-    def __init__(self, tables: Tables, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self, tables: Tables, clock: Callable[[], datetime], new_batch: Callable[[], str] = ids.new_batch_id
+    ) -> None:
         self._tables = tables
         self._clock = clock
+        self._new_batch = new_batch
 
     async def begin(self, client: str, key: str, fingerprint: str) -> Reserved | Replay:
         """Reserve a key, or find its answer.
@@ -53,7 +56,7 @@ class Idempotency:
         Raises `Refusal`: 422 when the key came with another payload, 409 when the first request is still under way.
         """
         partition, row = _place(client, key)
-        fresh = Reserved(partition=partition, row=row, batch=ids.new_batch_id(), etag="")
+        fresh = Reserved(partition=partition, row=row, batch=self._new_batch(), etag="")
         try:
             etag = await self._tables.insert(TABLE, self._entity(fresh, fingerprint))
             return msgspec.structs.replace(fresh, etag=etag)

@@ -46,6 +46,7 @@ class Interventions:
         aftermath: Aftermath,
         dead_letters: DeadLetters,
         clock: Callable[[], datetime],
+        draw: Callable[[], float] = random.random,
     ) -> None:
         self._settings = settings
         self._journal = journal
@@ -53,6 +54,7 @@ class Interventions:
         self._aftermath = aftermath
         self._dead_letters = dead_letters
         self._clock = clock
+        self._draw = draw
 
     async def cancel(self, batch: str, index: int) -> bool:
         """Withdraw what still waits of a message: for certain, or False when nothing of it waits any more.
@@ -66,7 +68,7 @@ class Interventions:
     async def reschedule(self, batch: str, index: int, at: datetime) -> bool:
         """Move a scheduled message to another time; False when it is not scheduled. Raises `NotFound`."""
         # A due time of its own each time: a row's key is never used twice, so a late removal removes no new row.
-        at = at.replace(microsecond=random.randrange(1, 1_000_000))  # noqa: S311 - makes keys differ, guards nothing
+        at = self._own_time(at)
 
         def move(record: Record, status: MessageStatus) -> MessageStatus | None:
             submission = record.entry().messages[index]
@@ -78,7 +80,7 @@ class Interventions:
         """Put what died of a message back on the queue; False when nothing of it is dead. Raises `NotFound`."""
 
         def put_back(record: Record, status: MessageStatus) -> MessageStatus | None:
-            now = self._clock().replace(microsecond=random.randrange(1, 1_000_000))  # noqa: S311 - as above
+            now = self._own_time(self._clock())
             expiry = self._settings.lane_expiry(record.lane)
             changed = _map(status, lambda part: lifecycle.redrive(part, now, expiry, how.route))
             return changed and msgspec.structs.replace(changed, sender=how.sender or status.sender)
@@ -125,6 +127,9 @@ class Interventions:
             await self._aftermath.follow(record, after, (index,))
             return changed
         raise Unavailable("the record of a batch is written to by too many at once", retry_after_seconds=2)
+
+    def _own_time(self, at: datetime) -> datetime:
+        return lifecycle.own_time(at, int(self._draw() * 1_000_000))
 
     async def _announce(self, record: Record, index: int, changed: MessageStatus) -> None:
         statuses = [*record.statuses]
