@@ -16,6 +16,7 @@ from relay.providers.http_answers import Answer
 
 _HEADERS = "{00020386-0000-0000-C000-000000000046}"
 _PROPERTY = f"String {_HEADERS} Name {RELAY_ATTEMPT}"
+_WANTED = "id,isDraft,parentFolderId"
 
 
 class Copy(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -23,6 +24,7 @@ class Copy(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
     id: str
     is_draft: bool
+    parent_folder_id: str = ""
 
 
 class _Page(msgspec.Struct, frozen=True):
@@ -38,8 +40,9 @@ class Unanswered(msgspec.Struct, frozen=True, kw_only=True):
 async def verify(mailbox: Mailbox, attempt_id: str, draft: str | None) -> Outcome:
     """What became of an attempt whose answer was lost.
 
-    A copy that is no draft proves that it was sent. A draft proves the contrary once it is deleted: nothing can send it
-    then. No copy at all proves nothing: Sent Items fills with a delay, and may have been switched off.
+    A copy that is no draft proves that it was sent. A draft in Drafts proves the contrary once it is deleted: nothing can
+    send it then; elsewhere it may be on its way. No copy at all proves nothing: Sent Items fills with a delay, and may have
+    been switched off.
     """
     found = await _known(mailbox, draft) if draft else ()
     if not isinstance(found, Unanswered) and not found:
@@ -51,6 +54,9 @@ async def verify(mailbox: Mailbox, attempt_id: str, draft: str | None) -> Outcom
         return Sent(provider_id=sent.id, reply="a copy is in the mailbox")
     if not found:
         return Unknown(code="answer_lost", reply="no copy is in the mailbox", provider_id=draft)
+    drafts = await _drafts_folder(mailbox)
+    if any(copy.parent_folder_id != drafts for copy in found):
+        return Unknown(code="answer_lost", reply="a draft lies outside Drafts", provider_id=draft)
     if all([await _delete(mailbox, copy) for copy in found]):
         return Deferred(code="provider_unavailable", reply="it was still a draft")
     return Unknown(code="answer_lost", reply="a draft could not be deleted", provider_id=draft)
@@ -67,7 +73,7 @@ async def discard(mailbox: Mailbox, attempt_id: str) -> None:
 async def find(mailbox: Mailbox, attempt_id: str) -> Sequence[Copy] | Unanswered:
     """The copies of an attempt, in all folders. Needs Mail.ReadWrite."""
     test = f"singleValueExtendedProperties/Any(ep: ep/id eq '{_PROPERTY}' and ep/value eq '{attempt_id}')"
-    query = urlencode({"$filter": test, "$select": "id,isDraft"}, quote_via=quote, safe="$,")
+    query = urlencode({"$filter": test, "$select": _WANTED}, quote_via=quote, safe="$,")
     reply = await mailbox.ask("GET", f"/messages?{query}")
     if not isinstance(reply, Answer) or reply.status != 200:
         return _unanswered(reply)
@@ -79,7 +85,7 @@ async def find(mailbox: Mailbox, attempt_id: str) -> Sequence[Copy] | Unanswered
 
 async def _known(mailbox: Mailbox, draft: str) -> Sequence[Copy] | Unanswered:
     """The copy whose id is known already: the draft, wherever it is now; none when it is gone."""
-    reply = await mailbox.ask("GET", f"{message_path(draft)}?$select=id,isDraft")
+    reply = await mailbox.ask("GET", f"{message_path(draft)}?$select={_WANTED}")
     if isinstance(reply, Answer) and reply.status == 404:
         return ()
     if not isinstance(reply, Answer) or reply.status != 200:
@@ -88,6 +94,13 @@ async def _known(mailbox: Mailbox, draft: str) -> Sequence[Copy] | Unanswered:
         return (msgspec.json.decode(reply.body, type=Copy),)
     except msgspec.MsgspecError:
         return _unanswered(reply)
+
+
+async def _drafts_folder(mailbox: Mailbox) -> str | None:
+    """The id of Drafts; None when it cannot be had, which is no message's folder."""
+    reply = await mailbox.ask("GET", "/mailFolders/drafts?$select=id")
+    answer = reply.decoded() if isinstance(reply, Answer) and reply.status == 200 else None
+    return answer.get("id") if isinstance(answer, dict) else None
 
 
 async def _delete(mailbox: Mailbox, copy: Copy) -> bool:

@@ -185,6 +185,13 @@ async def test_a_lost_answer_is_asked_about(here: Place) -> None:
     assert (found.provider_id, found.check_after_seconds, here.standin.inbox.accepted) == (OPERATION, None, 1)
 
 
+async def test_the_operation_that_was_recorded_is_the_one_asked_about(here: Place) -> None:
+    await here.route().send(parcel())
+    # An attempt that found the one before it sent carries that one's operation.
+    assert isinstance(await here.route().verify(parcel(attempt=2), OPERATION), Sent)
+    assert isinstance(await here.route().verify(parcel(attempt=2), None), Deferred)
+
+
 async def test_a_request_that_never_arrived_may_be_sent_again(here: Place) -> None:
     here.standin.script.respond(504)
     assert isinstance(await here.route().send(parcel()), Unknown)

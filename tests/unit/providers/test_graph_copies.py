@@ -66,6 +66,21 @@ async def test_a_draft_that_can_not_be_deleted_is_not_sent_again_yet(here: Place
     assert found == Unknown(code="answer_lost", reply="a draft could not be deleted", provider_id=unknown.provider_id)
 
 
+@pytest.mark.parametrize("knows_folder", [True, False])
+async def test_a_draft_that_may_be_on_its_way_is_left_alone(here: Place, knows_folder: bool) -> None:
+    here.standin.script.respond(504, operation="send.draft")
+    unknown = await here.send(LARGE)
+    assert isinstance(unknown, Unknown)
+    if knows_folder:
+        waits = {"id": unknown.provider_id, "isDraft": True, "parentFolderId": "outbox"}
+        here.standin.script.respond(200, waits, operation="read")
+    else:
+        here.standin.script.respond(503, operation="read", skip=1)
+    found = await here.route().verify(parcel(LARGE), unknown.provider_id)
+    assert found == Unknown(code="answer_lost", reply="a draft lies outside Drafts", provider_id=unknown.provider_id)
+    assert len(here.folder("drafts")) == 1
+
+
 async def test_no_copy_proves_nothing(here: Place) -> None:
     here.standin.script.cut_after_accept()
     assert isinstance(await here.send(save_to_sent_items=False), Unknown)
