@@ -5,22 +5,32 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from typing import Protocol
 
 from devhost.queue_rules import QueueMessage, encode_body, output_bodies, trigger_input, trigger_metadata
 from devhost.queues import Notices
 from devhost.storage import Queue
 from devhost.values import Datum
-from devhost.worker import Function, Invocation, Worker
+from devhost.worker import Function, Invocation
 
 log = logging.getLogger("devhost.outputs")
 
 type QueueFor = Callable[[Mapping[str, object]], Queue]
 
 
+class Runs(Protocol):
+    """What runs functions: devhost.worker.Worker."""
+
+    async def invoke(
+        self, function: Function, value: Datum, trigger_metadata: Mapping[str, Datum], trace_parent: str = ""
+    ) -> Invocation:
+        """Runs the function once; what it does raises nothing here."""
+
+
 class Invoker:
     """Invokes functions with their outputs. `queue_for` gives the queue that a binding names."""
 
-    def __init__(self, worker: Worker, *, is_base64: bool, queue_for: QueueFor, notices: Notices) -> None:
+    def __init__(self, worker: Runs, *, is_base64: bool, queue_for: QueueFor, notices: Notices) -> None:
         self._worker = worker
         self._is_base64 = is_base64
         self._queue_for = queue_for

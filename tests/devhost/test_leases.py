@@ -1,0 +1,27 @@
+"""Row 7: a lease, its receipt, and how soon it is renewed."""
+
+import pytest
+
+from devhost.leases import Lease
+from devhost.storage import MessageGoneError, StorageUnavailableError
+from tests.devhost.doubles import MemoryQueue, message
+
+
+async def test_each_renewal_gives_the_receipt_of_the_next_call() -> None:
+    queue = MemoryQueue()
+    lease = Lease(queue, message())
+    assert await lease.renew(300.0) == 300.0
+    assert await lease.renew(300.0) == 300.0
+    await lease.release(5)
+    assert [step[2:] for step in queue.steps] == [("receipt-1", 600), ("receipt-1+", 600), ("receipt-1++", 5)]
+
+
+@pytest.mark.parametrize(("interval", "following"), [(300.0, 60.0), (10.0, 10.0)])
+async def test_after_a_passing_failure_it_is_renewed_sooner(interval: float, following: float) -> None:
+    lease = Lease(MemoryQueue(faults={"extend": StorageUnavailableError("500")}), message())
+    assert await lease.renew(interval) == following
+
+
+async def test_a_lost_lease_is_given_up() -> None:
+    lease = Lease(MemoryQueue(faults={"extend": MessageGoneError("PopReceiptMismatch")}), message())
+    assert await lease.renew(300.0) is None

@@ -1,0 +1,89 @@
+"""Rows 11 and 18: output bindings, written once the function has succeeded, and part of its success."""
+
+from collections.abc import Mapping
+
+import pytest
+
+from devhost.outputs import Invoker
+from devhost.queues import Notices
+from devhost.storage import StorageUnavailableError
+from devhost.values import Datum
+from devhost.worker import Function, Invocation
+from tests.devhost.doubles import MemoryQueue, function, message
+
+FORWARD = function(
+    "forward",
+    "httpTrigger",
+    http_output="$return",
+    queue_outputs={"out": {"name": "out", "type": "queue", "queueName": "next"}},
+)
+
+
+class Workers:
+    """Stands for the worker: answers each invocation with `invocation` and keeps its arguments."""
+
+    def __init__(self, invocation: Invocation) -> None:
+        self.invocation = invocation
+        self.seen: list[tuple[Datum, Mapping[str, Datum]]] = []
+
+    async def invoke(
+        self, function: Function, value: Datum, trigger_metadata: Mapping[str, Datum], trace_parent: str = ""
+    ) -> Invocation:
+        self.seen.append((value, trigger_metadata))
+        return self.invocation
+
+
+def invoker(
+    workers: Workers, queue: MemoryQueue, notices: Notices | None = None, *, is_base64: bool = False
+) -> Invoker:
+    return Invoker(workers, is_base64=is_base64, queue_for=lambda _: queue, notices=notices or Notices())
+
+
+def gave(*outputs: tuple[str, Datum], succeeded: bool = True) -> Workers:
+    return Workers(Invocation(succeeded=succeeded, outputs=outputs))
+
+
+async def test_an_output_is_written_and_its_listener_told() -> None:
+    queue, notices = MemoryQueue("next"), Notices()
+    event = notices.event("next")
+    workers = gave(("out", Datum("bytes", b'{"a":1}')), ("$return", Datum("string", "ok")))
+    invocation = await invoker(workers, queue, notices).invoke(FORWARD, Datum("http", {}), {})
+    assert queue.steps == [("put", '{"a":1}')]
+    assert event.is_set()
+    assert invocation.succeeded
+
+
+async def test_a_list_is_written_as_one_message_each_in_the_apps_encoding() -> None:
+    queue = MemoryQueue("next")
+    workers = gave(("out", Datum("json", '["a", "b"]')))
+    await invoker(workers, queue, is_base64=True).invoke(FORWARD, Datum("http", {}), {})
+    assert queue.steps == [("put", "YQ=="), ("put", "Yg==")]
+
+
+async def test_nothing_is_written_after_a_failure() -> None:
+    queue = MemoryQueue("next")
+    await invoker(gave(("out", Datum("string", "a")), succeeded=False), queue).invoke(FORWARD, Datum("http", {}), {})
+    assert queue.steps == []
+
+
+async def test_an_output_that_cannot_be_written_fails_the_invocation() -> None:
+    queue = MemoryQueue("next", faults={"put": StorageUnavailableError("503")})
+    workers = gave(("out", Datum("string", "a")), ("$return", Datum("string", "ok")))
+    invocation = await invoker(workers, queue).invoke(FORWARD, Datum("http", {}), {})
+    assert invocation == Invocation(succeeded=False)
+
+
+@pytest.mark.parametrize("kind", ["binary", "string", None])
+async def test_a_queue_function_gets_text_or_bytes_and_the_metadata(kind: str | None) -> None:
+    workers = gave()
+    consume = function(trigger={} if kind is None else {"dataType": kind.upper()})
+    assert await invoker(workers, MemoryQueue()).invoke_with_message(consume, b"hi", message())
+    [(value, metadata)] = workers.seen
+    assert (value.type, value.value) == (("bytes", b"hi") if kind == "binary" else ("string", "hi"))
+    assert metadata["Id"].value == "m1"
+
+
+async def test_a_message_that_is_not_text_fails_without_a_run() -> None:
+    workers = gave()
+    assert not await invoker(workers, MemoryQueue()).invoke_with_message(function(), b"\xff", message())
+    assert workers.seen == []
