@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence, Set
 
 import msgspec
 
-from relay import wire
+from relay import lifecycle, wire
 from relay.accept import CONTENT_CONTAINER
 from relay.journal import Journal
 from relay.model import DEAD, FINAL, Delivery, Message, MessageStatus, Part, State, Submission
@@ -105,6 +105,12 @@ def _lost(lines: Sequence[Line], told: Mapping[str, Told]) -> list[str]:
         for name in each.ids
         if name not in by_id
     ]
+    cancelled = {each.id for each in told.values() if each.cancelled}
+    found += [
+        f"{line.label}: cancelled for certain, and {line.status.state}"
+        for line in lines
+        if line.id in cancelled and State.CANCELLED not in {part.state for part in line.status.parts}
+    ]
     for each in told.values():
         most = 1 if each.has_key else each.asked
         if labels[each.label] > most:
@@ -148,6 +154,8 @@ def _states(line: Line, memory: MemoryStorage) -> list[str]:
             found.append(f"is {part.state}, and a provider took it")
         if part.state in DEAD and (part.code or "expired", f"{line.batch}-{line.index:02d}") not in letters:
             found.append(f"is {part.state} ({part.code}), and not on the list of dead letters")
+        if part.state is State.UNKNOWN and not lifecycle.doubts(part) and part.code != "poisoned":
+            found.append("is unknown without a reason to doubt")
         if part.state in (State.QUEUED, State.SENDING):
             found.append(f"is {part.state} although nothing moves any more")
     return found

@@ -40,7 +40,7 @@ class Caller:
 
     async def ask(self, method: str, path: str, body: Any = None, **headers: str) -> Response | None:
         """One request to the process that lives; None when the connection broke."""
-        process, relay = await self._world.living()
+        instance = await self._world.living()
         request = Request(
             method=method,
             path=path.partition("?")[0],
@@ -50,7 +50,7 @@ class Caller:
             body=b"" if body is None else msgspec.json.encode(body),
         )
         try:
-            return await process.run(relay.api.handle(request))
+            return await instance.process.run(instance.relay.api.handle(request))
         except ProcessDiedError:
             return None
 

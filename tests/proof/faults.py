@@ -55,6 +55,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     is_write: bool = True
+    is_storage: bool = True
     invocation: int = 0
     touch: Callable[[], Awaitable[None]] | None = None
 

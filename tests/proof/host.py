@@ -5,14 +5,13 @@ devhost/ is the local host in full; this one is small enough to be run some thou
 """
 
 import asyncio
-import itertools
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 
-from relay.errors import StorageError
+from relay.errors import StorageError, Unavailable
 from relay.storage.ports import Received
-from tests.proof.faults import Process, ProcessDiedError, invocation
-from tests.proof.world import MAIN_QUEUE, POISON_QUEUE, ProofRelay, World
+from tests.proof.faults import Operation, Process, ProcessDiedError, invocation
+from tests.proof.world import MAIN_QUEUE, POISON_QUEUE, Instance, ProofRelay, World
 
 LEASE_SECONDS = 600
 RELEASE_SECONDS = 30.0
@@ -27,70 +26,96 @@ type Ended = Callable[[int], Awaitable[None]]
 """Told when an invocation has returned without an error, by its number."""
 
 
-class Host:
-    """Runs the functions of one process after another until it is told to stop."""
+class Schedule:
+    """What the instances of an app share: whose turn it is to run the timer, and the numbers of invocations."""
 
-    def __init__(self, world: World, ended: Ended) -> None:
+    def __init__(self, clock: Callable[[], datetime]) -> None:
+        self._clock = clock
+        self._running: asyncio.Task[None] | None = None
+        self._invocations = 0
+        self.next_tick = _next_half_minute(clock())
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether the timer's function does not run."""
+        return self._running is None or self._running.done()
+
+    def tick(self, run: Callable[[], Awaitable[None]]) -> asyncio.Task[None] | None:
+        """Run the timer's function if it is due and does not run anywhere."""
+        if self._clock() < self.next_tick or not self.is_idle:
+            return None
+        self.next_tick = _next_half_minute(self._clock())
+        self._running = asyncio.ensure_future(run())
+        return self._running
+
+    def next_invocation(self) -> int:
+        """A number for an invocation."""
+        self._invocations += 1
+        return self._invocations
+
+
+class Host:
+    """Runs the functions of one process after another: one instance of the app."""
+
+    def __init__(self, world: World, schedule: Schedule, ended: Ended) -> None:
         self.raised: list[str] = []
         self._world = world
+        self._schedule = schedule
         self._ended = ended
         self._running: set[asyncio.Task[None]] = set()
-        self._invocations = itertools.count(1)
-        self._next_tick = _next_half_minute(world.clock())
-        self._timer: asyncio.Task[None] | None = None
+        self._instance: Instance | None = None
 
     @property
     def is_idle(self) -> bool:
         """Whether no function runs."""
-        return not self._running and (self._timer is None or self._timer.done())
+        return not self._running and self._schedule.is_idle
 
-    async def run(self, is_over: Callable[[], Awaitable[bool]]) -> None:
-        """Serve until it is over: asked whenever nothing runs."""
-        while not (self.is_idle and await is_over()):
-            process = self._world.process
-            if process is None or process.is_dead:
+    def crash(self) -> None:
+        """Kill the process that runs now."""
+        if self._instance is not None:
+            self._instance.process.die()
+
+    async def run(self) -> None:
+        """Serve for ever."""
+        while True:
+            if self._instance is None or self._instance.process.is_dead:
                 await self._restart()
-                continue
-            self._tick(process)
+            instance = self._instance
+            assert instance is not None
+            self._keep(self._schedule.tick(lambda of=instance: self._run_timer(of)))  # type: ignore[misc] # a default argument binds
             for queue in (MAIN_QUEUE, POISON_QUEUE):
-                await self._poll(process, queue)
-            await self._wait(process)
+                await self._poll(instance, queue)
+            await self._wait(instance.process)
 
     async def _restart(self) -> None:
-        for task in (*self._running, *([self._timer] if self._timer else [])):
+        for task in self._running:
             task.cancel()
         self._running.clear()
-        self._timer = None
-        await asyncio.sleep(RESTART_SECONDS)
-        await self._world.start_process()
+        if self._instance is not None:
+            await asyncio.sleep(RESTART_SECONDS)
+        self._instance = await self._world.start()
 
-    def _tick(self, process: Process) -> None:
-        if self._world.clock() < self._next_tick or not (self._timer is None or self._timer.done()):
-            return
-        self._next_tick = _next_half_minute(self._world.clock())
-        self._timer = asyncio.create_task(self._run_timer(process))
+    async def _run_timer(self, instance: Instance) -> None:
+        await self._call(instance.process, instance.relay.recovery.run)
 
-    async def _run_timer(self, process: Process) -> None:
-        relay = self._relay()
-        await self._call(process, relay.recovery.run)
-
-    async def _poll(self, process: Process, queue: str) -> None:
+    async def _poll(self, instance: Instance, queue: str) -> None:
         visible_at = self._world.queues.next_visible_at(queue)
-        if visible_at is None or visible_at > self._world.clock() or process.is_dead:
+        if visible_at is None or visible_at > self._world.clock() or instance.process.is_dead:
             return
-        relay = self._relay()
         try:
-            received = await relay.storage.queues.receive(queue, most=BATCH, lease_seconds=LEASE_SECONDS)
-        except StorageError:
-            return
-        except ProcessDiedError:
+            received = await instance.relay.storage.queues.receive(queue, most=BATCH, lease_seconds=LEASE_SECONDS)
+        except (StorageError, ProcessDiedError):
             return
         for entry in received:
-            task = asyncio.create_task(self._handle(process, relay, queue, entry))
+            self._keep(asyncio.create_task(self._handle(instance, queue, entry)))
+
+    def _keep(self, task: asyncio.Task[None] | None) -> None:
+        if task is not None:
             self._running.add(task)
             task.add_done_callback(self._running.discard)
 
-    async def _handle(self, process: Process, relay: ProofRelay, queue: str, entry: Received) -> None:
+    async def _handle(self, instance: Instance, queue: str, entry: Received) -> None:
+        process, relay = instance.process, instance.relay
         try:
             if entry.dequeue_count > MAX_DEQUEUE:
                 await self._to_poison(relay, queue, entry)
@@ -98,16 +123,16 @@ class Host:
             succeeded = await self._call(process, lambda: _function(relay, queue, entry))
             if succeeded:
                 await relay.storage.queues.delete(queue, entry)
-            elif queue != MAIN_QUEUE:
-                return
-            elif entry.dequeue_count < MAX_DEQUEUE:
-                process.raise_if_dead()
-                self._world.queues.release(queue, entry, self._world.clock(), RELEASE_SECONDS)
+            elif queue == MAIN_QUEUE and entry.dequeue_count < MAX_DEQUEUE:
+                await process.operate(Operation(name=f"release in {queue}"), lambda: self._release(queue, entry))
             else:
                 await self._to_poison(relay, queue, entry)
         except (StorageError, ProcessDiedError):
             # The lease will end.
             return
+
+    async def _release(self, queue: str, entry: Received) -> None:
+        self._world.queues.release(queue, entry, self._world.clock(), RELEASE_SECONDS)
 
     async def _to_poison(self, relay: ProofRelay, queue: str, entry: Received) -> None:
         if queue == MAIN_QUEUE:
@@ -115,7 +140,7 @@ class Host:
             await relay.storage.queues.delete(queue, entry)
 
     async def _call(self, process: Process, function: Callable[[], Awaitable[None]]) -> bool:
-        number = next(self._invocations)
+        number = self._schedule.next_invocation()
         invocation.set(number)
         try:
             async with asyncio.timeout(FUNCTION_SECONDS):
@@ -123,6 +148,8 @@ class Host:
         except TimeoutError:
             process.die()
             raise ProcessDiedError from None
+        except Unavailable:
+            return False
         except Exception as error:
             # The host's own rule: whatever a function raises is one failure.
             self.raised.append(f"{type(error).__name__}: {error}")
@@ -133,20 +160,15 @@ class Host:
     async def _wait(self, process: Process) -> None:
         """Until something ends, something is visible, a timer is due, or the time of a poll is over."""
         now = self._world.clock()
-        moments = [self._next_tick, *filter(None, map(self._world.queues.next_visible_at, (MAIN_QUEUE, POISON_QUEUE)))]
-        seconds = min((moment - now).total_seconds() for moment in moments)
+        visible = filter(None, map(self._world.queues.next_visible_at, (MAIN_QUEUE, POISON_QUEUE)))
+        seconds = min((moment - now).total_seconds() for moment in (self._schedule.next_tick, *visible))
         seconds = min(max(seconds, 0.01), POLL_SECONDS)
-        waits = {*self._running, *([self._timer] if self._timer and not self._timer.done() else [])}
-        if not waits:
+        if not self._running:
             await asyncio.sleep(seconds)
             return
         death = asyncio.ensure_future(process.died.wait())
-        await asyncio.wait({*waits, death}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({*self._running, death}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         death.cancel()
-
-    def _relay(self) -> ProofRelay:
-        assert self._world.relay is not None
-        return self._world.relay
 
 
 async def _function(relay: ProofRelay, queue: str, entry: Received) -> None:

@@ -96,7 +96,7 @@ class ScriptedProvider:
 
     async def send(self, parcel: Parcel) -> Outcome | PerRecipient:
         """See the contract."""
-        fault = await self._process.begin(Operation(name=f"send by {self._route}"))
+        fault = await self._process.begin(Operation(name=f"send by {self._route}", is_storage=False))
         if fault is Fault.REFUSED:
             return Deferred(code="provider_unavailable")
         if fault is Fault.TIMED_OUT:
@@ -144,12 +144,12 @@ class ScriptedProvider:
 
     async def probe(self) -> Sent | RouteFault:
         """See the contract."""
-        fault = await self._process.begin(Operation(name=f"probe {self._route}", is_write=False))
+        fault = await self._process.begin(Operation(name=f"probe {self._route}", is_write=False, is_storage=False))
         return self._account.probe if fault is None else RouteFault(code="misconfigured")
 
     async def verify(self, parcel: Parcel, provider_id: str | None) -> Outcome:
         """See the contract. The account tells the truth, if it keeps such a list at all."""
-        fault = await self._process.begin(Operation(name=f"ask {self._route}", is_write=False))
+        fault = await self._process.begin(Operation(name=f"ask {self._route}", is_write=False, is_storage=False))
         if fault is not None or not self._account.knows_attempts:
             return Unknown(code="answer_lost")
         for known in self._ledger.acceptances:

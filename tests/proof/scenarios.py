@@ -151,7 +151,8 @@ async def large(stage: Stage) -> None:
 
 
 async def many_recipients(stage: Stage) -> None:
-    names = [f"{'recipient-with-a-long-name':s}-{n:04d}@department.of.example.net" for n in range(990)]
+    domain = ".".join(["department-with-a-very-long-name-for-a-label"] * 4)
+    names = [f"somebody-with-a-long-name-{n:03d}@{domain}.example" for n in range(220)]
     await stage.caller.submit("one", to=names)
 
 

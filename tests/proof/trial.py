@@ -5,20 +5,17 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence, Set
 
 import msgspec
 
-from relay.model import Part, State
+from relay.model import State
 from relay.settings import Settings
 from relay.storage.memory import StorageSnapshot
-from tests.proof import books
+from tests.proof.audit import Audit
 from tests.proof.books import Line
 from tests.proof.caller import Caller
 from tests.proof.faults import Operation
-from tests.proof.host import Host
+from tests.proof.host import Host, Schedule
 from tests.proof.providers import Account
 from tests.proof.virtual_time import VirtualLoop
 from tests.proof.world import Plan, Prepared, World, prepare
-
-MAX_SECONDS = 90_000.0
-"""Virtual time that a trial may take; expiry comes after a day."""
 
 
 class Stage:
@@ -87,66 +84,21 @@ class Trials:
 
 
 async def _play(loop: VirtualLoop, scenario: Scenario, plans: Sequence[Plan], prepared: Prepared) -> Result:
-    world = World(loop, scenario.settings, scenario.accounts(), plans)
+    world = World(loop, scenario.settings, scenario.accounts(), plans=plans)
     world.memory.restore(prepared.storage)
-    caller = Caller(world, prepared.key)
-    unrecorded: list[str] = []
-
-    async def ended(number: int) -> None:
-        unrecorded.extend(await _unrecorded(world, number))
-
-    host = Host(world, ended)
-    script = asyncio.ensure_future(scenario.play(Stage(world, caller)))
-    lines: list[Line] = []
-
-    async def is_over() -> bool:
-        nonlocal lines
-        if not script.done() or world.has_writes_under_way:
-            return False
-        if any(world.queues.bodies(queue) for queue in world.queue_names):
-            return False
-        lines = await books.read(world.witness.journal, world.memory, world.ledger)
-        return books.is_at_rest(lines, world.memory)
-
-    try:
-        async with asyncio.timeout(MAX_SECONDS):
-            await host.run(is_over)
-        restless = []
-    except TimeoutError:
-        lines = await books.read(world.witness.journal, world.memory, world.ledger)
-        restless = ["it never came to rest"]
-    world.calm()
-    if world.process is None or world.process.is_dead:
-        await world.start_process()
+    audit = Audit(world, Caller(world, prepared.key))
+    host = Host(world, Schedule(world.clock), audit.ended)
+    script = asyncio.ensure_future(scenario.play(Stage(world, audit.caller)))
+    serving = asyncio.ensure_future(host.run())
+    await audit.until_rest([host], script.done)
     if script.done():
         await script
     trace, hits = tuple(world.trace), tuple(world.hits)
-    return Result(
-        lines=lines,
-        wrongs=[
-            *restless,
-            *caller.broken_promises,
-            *unrecorded,
-            *(f"a function raised {text}" for text in host.raised if not text.startswith("Unavailable")),
-            *books.wrongs(lines, caller.told, world.dead_processes, world.memory),
-            *_ends(scenario, lines, has_fault=bool(hits)),
-            *await _answers(caller, lines),
-        ],
-        hits=hits,
-        trace=trace,
-    )
-
-
-async def _unrecorded(world: World, number: int) -> list[str]:
-    """What a provider took and said so in this invocation, which has returned, and the journal does not know."""
-    found: list[str] = []
-    for taken in world.ledger.acceptances:
-        if taken.invocation == number and taken.was_answered:
-            batch, index = world.place_of(taken.message)
-            record = await world.witness.journal.read(batch)
-            if taken.provider_id not in books.recorded_in(record.statuses[index]):
-                found.append(f"{taken.provider_id} was taken and answered, and the invocation ended without a record")
-    return found
+    world.calm()
+    wrongs = await audit.wrongs([host])
+    serving.cancel()
+    wrongs += _ends(scenario, audit.lines, has_fault=bool(hits))
+    return Result(lines=audit.lines, wrongs=wrongs, hits=hits, trace=trace)
 
 
 def _ends(scenario: Scenario, lines: Sequence[Line], *, has_fault: bool) -> list[str]:
@@ -159,21 +111,3 @@ def _ends(scenario: Scenario, lines: Sequence[Line], *, has_fault: bool) -> list
             if not has_fault and line.label in scenario.attempts and part.attempt != scenario.attempts[line.label]:
                 found.append(f"{line.label}: {part.attempt} attempts, not {scenario.attempts[line.label]}")
     return found
-
-
-async def _answers(caller: Caller, lines: Sequence[Line]) -> list[str]:
-    """Whether the API tells each caller what the journal holds."""
-    by_id, found = {line.id: line for line in lines}, list[str]()
-    for told in caller.told.values():
-        if told.id is None or told.id not in by_id:
-            continue
-        response = await caller.insist("GET", f"/v1/messages/{told.id}")
-        state = msgspec.json.decode(response.body).get("state")
-        if response.status != 200 or state != by_id[told.id].status.state:
-            found.append(f"{told.label}: the API answers {response.status} {state}")
-    return found
-
-
-def part_of(line: Line, recipient: int) -> Part:
-    """The part that a recipient belongs to."""
-    return next(part for part in line.status.parts if part.recipients is None or recipient in part.recipients)

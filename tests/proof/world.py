@@ -1,9 +1,10 @@
-"""The world of one trial: storage that outlives every process, the provider's ledger, and the plan of what goes wrong."""
+"""The world of a trial: storage that outlives every process, the provider's ledger, and the plan of what goes wrong."""
 
 import asyncio
 import logging
+import random
 from collections.abc import Callable, Mapping, Sequence, Set
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import msgspec
 
@@ -18,7 +19,6 @@ from tests.proof.providers import Account, Ledger, ScriptedProvider
 from tests.proof.storage import HostQueues, storage_of
 from tests.proof.virtual_time import VirtualLoop
 
-JITTER = 0.5
 MAIN_QUEUE = "relay-transactional"
 POISON_QUEUE = f"{MAIN_QUEUE}-poison"
 
@@ -40,7 +40,7 @@ class ProofRelay(Relay):
             world.settings,
             storage_of(process, world.memory),
             clock=world.clock,
-            draw=lambda: JITTER,
+            draw=world.chance.random,
             sleep=asyncio.sleep,
             new_batch=world.new_batch,
         )
@@ -53,6 +53,14 @@ class ProofRelay(Relay):
         return self._doubles[route]
 
 
+class Instance:
+    """A process, and Relay in it."""
+
+    def __init__(self, world: "World", process: Process) -> None:
+        self.process = process
+        self.relay = ProofRelay(world, process)
+
+
 class World:
     """Everything that a death leaves as it was. `witness` reads storage without a fault."""
 
@@ -61,54 +69,73 @@ class World:
         loop: VirtualLoop,
         settings: Settings,
         accounts: Mapping[str, Account],
+        *,
         plans: Sequence[Plan] = (),
+        chance: random.Random | None = None,
+        latency: Callable[[], float] = lambda: LATENCY_SECONDS,
     ) -> None:
         self.settings = settings
         self.accounts = accounts
         self.clock: Callable[[], datetime] = loop.now
+        self.chance = chance or random.Random(0)
         self.queues = HostQueues(loop.now)
+        self.queue_names = (MAIN_QUEUE, POISON_QUEUE)
         self.memory = MemoryStorage(queues=self.queues, tables=MemoryTables(), blobs=MemoryBlobs(loop.now))
         self.witness = Relay(settings, self.memory, clock=loop.now)
         self.ledger = Ledger()
         self.trace: list[Operation] = []
         self.hits: list[str] = []
-        self.queue_names = (MAIN_QUEUE, POISON_QUEUE)
-        self.process: Process | None = None
-        self.relay: ProofRelay | None = None
+        self._latency = latency
         self._plans = {plan.at: plan.fault for plan in plans}
+        self._outage_until = loop.now()
+        self._instances: list[Instance] = []
         self._batches = 0
-        self._processes: list[Process] = []
-        self.started = asyncio.Condition()
+        self._changed = asyncio.Condition()
 
-    async def start_process(self) -> None:
-        """A new process over what the last one left."""
-        self.process = Process(len(self._processes) + 1, self._decide)
-        self._processes.append(self.process)
-        self.relay = ProofRelay(self, self.process)
-        async with self.started:
-            self.started.notify_all()
+    async def start(self) -> Instance:
+        """A new process over what the others left."""
+        instance = Instance(self, Process(len(self._instances) + 1, self._decide))
+        self._instances.append(instance)
+        async with self._changed:
+            self._changed.notify_all()
+        return instance
 
-    async def living(self) -> tuple[Process, ProofRelay]:
-        """The process that lives, as soon as there is one."""
-        async with self.started:
-            await self.started.wait_for(lambda: self.process is not None and not self.process.is_dead)
-        assert self.process is not None
-        assert self.relay is not None
-        return self.process, self.relay
+    async def living(self) -> Instance:
+        """One of the processes that live, as soon as there is one."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: self._alive)
+        return self.chance.choice(self._alive)
 
-    def calm(self) -> None:
-        """Nothing goes wrong any more."""
-        self._plans = {}
+    @property
+    def _alive(self) -> list[Instance]:
+        return [instance for instance in self._instances if not instance.process.is_dead]
 
     @property
     def dead_processes(self) -> Set[int]:
         """The numbers of the processes that have died."""
-        return {process.number for process in self._processes if process.is_dead}
+        return {instance.process.number for instance in self._instances if instance.process.is_dead}
 
     @property
     def has_writes_under_way(self) -> bool:
         """Whether a write that its caller has given up may still take effect."""
-        return any(process.has_writes_under_way for process in self._processes)
+        return any(instance.process.has_writes_under_way for instance in self._instances)
+
+    async def pass_time(self, seconds: float) -> None:
+        """Let virtual time go by."""
+        await asyncio.sleep(seconds)
+
+    def plan(self, fault: Fault, after: int) -> None:
+        """Let this fault happen at one of the next operations."""
+        self._plans[len(self.trace) + after] = fault
+
+    def lose_storage(self, seconds: float) -> None:
+        """Storage refuses everything for so long."""
+        self._outage_until = self.clock() + timedelta(seconds=seconds)
+
+    def calm(self) -> None:
+        """Nothing goes wrong any more."""
+        self._plans = {}
+        self._outage_until = self.clock()
 
     @staticmethod
     def place_of(name: str) -> tuple[str, int]:
@@ -123,12 +150,14 @@ class World:
         return f"{milliseconds:012x}7000a000{self._batches:012x}"
 
     async def _decide(self, process: Process, operation: Operation) -> Fault | None:
-        await asyncio.sleep(LATENCY_SECONDS)
+        await asyncio.sleep(self._latency())
         process.raise_if_dead()
         self.trace.append(msgspec.structs.replace(operation, invocation=invocation.get()))
         fault = self._plans.get(len(self.trace))
         if fault is not None:
             self.hits.append(f"{fault} at {operation.name} (operation {len(self.trace)})")
+        elif operation.is_storage and self.clock() < self._outage_until:
+            return Fault.REFUSED
         return fault
 
 
@@ -142,8 +171,7 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True):
 async def prepare(loop: VirtualLoop, settings: Settings) -> Prepared:
     """Set storage up, as `relay init` does."""
     world = World(loop, settings, {})
-    await world.start_process()
-    assert world.relay is not None
-    await world.relay.create_storage()
-    key = await world.relay.clients.create("app", role=Role.OPERATOR)
+    instance = await world.start()
+    await instance.relay.create_storage()
+    key = await instance.relay.clients.create("app", role=Role.OPERATOR)
     return Prepared(storage=world.memory.snapshot(), key=key)

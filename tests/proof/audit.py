@@ -1,0 +1,82 @@
+"""Watches a world: whether it has come to rest, and whether the promises were kept on the way and at the end."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from tests.proof import books
+from tests.proof.books import Line
+from tests.proof.caller import Caller
+from tests.proof.host import Host
+from tests.proof.world import World
+
+MAX_SECONDS = 90_000.0
+"""Virtual time that it may take to come to rest; expiry comes after a day."""
+LOOK_SECONDS = 5.0
+
+
+class Audit:
+    """The accounting of one world. `lines` are the books as last read."""
+
+    def __init__(self, world: World, caller: Caller) -> None:
+        self.caller = caller
+        self.lines: Sequence[Line] = ()
+        self._world = world
+        self._broken: list[str] = []
+
+    async def ended(self, number: int) -> None:
+        """An invocation has returned: what a provider took in it, and said so, must be recorded by now."""
+        for taken in self._world.ledger.acceptances:
+            if taken.invocation == number and taken.was_answered:
+                batch, index = self._world.place_of(taken.message)
+                record = await self._world.witness.journal.read(batch)
+                if taken.provider_id not in books.recorded_in(record.statuses[index]):
+                    self._broken.append(
+                        f"{taken.provider_id} was taken and answered, and its invocation recorded nothing"
+                    )
+
+    async def read(self) -> Sequence[Line]:
+        """Read the books."""
+        world = self._world
+        self.lines = await books.read(world.witness.journal, world.memory, world.ledger)
+        return self.lines
+
+    async def until_rest(self, hosts: Sequence[Host], is_played: Callable[[], bool]) -> None:
+        """Wait until all is played, nothing runs, and every message has ended."""
+        try:
+            async with asyncio.timeout(MAX_SECONDS):
+                while not (is_played() and all(host.is_idle for host in hosts) and await self._is_at_rest()):
+                    await self._world.pass_time(LOOK_SECONDS)
+        except TimeoutError:
+            self._broken.append("it never came to rest")
+
+    async def wrongs(self, hosts: Sequence[Host]) -> list[str]:
+        """Every breach of a promise, at rest."""
+        world, told = self._world, self.caller.told
+        lines = await self.read()
+        return [
+            *self._broken,
+            *self.caller.broken_promises,
+            *(f"a function raised {text}" for host in hosts for text in host.raised),
+            *books.wrongs(lines, told, world.dead_processes, world.memory),
+            *await self._answers(lines),
+        ]
+
+    async def _is_at_rest(self) -> bool:
+        world = self._world
+        if world.has_writes_under_way or any(world.queues.bodies(queue) for queue in world.queue_names):
+            return False
+        return books.is_at_rest(await self.read(), world.memory)
+
+    async def _answers(self, lines: Sequence[Line]) -> list[str]:
+        """Whether the API tells each caller what the journal holds."""
+        by_id, found = {line.id: line for line in lines}, list[str]()
+        for told in self.caller.told.values():
+            if told.id is None or told.id not in by_id:
+                continue
+            response = await self.caller.insist("GET", f"/v1/messages/{told.id}")
+            state = msgspec.json.decode(response.body).get("state")
+            if response.status != 200 or state != by_id[told.id].status.state:
+                found.append(f"{told.label}: the API answers {response.status} {state}")
+        return found
