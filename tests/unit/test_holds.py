@@ -1,0 +1,247 @@
+"""The state diagram of what is held, every arrow of it, over table rows that several instances share."""
+
+from datetime import timedelta
+
+import pytest
+
+from relay.errors import Changed, Unavailable
+from relay.holds import (
+    CACHE_SECONDS,
+    CANARY_SECONDS,
+    MAX_RACES,
+    MAX_WAIT_SECONDS,
+    PROBE_DELAYS,
+    TABLE,
+    Hold,
+    Holds,
+    RouteState,
+    probe_delay,
+    scope_for,
+    scope_of,
+)
+from relay.storage.memory import memory_storage
+from tests.doubles import START, Clock, Watched, changed
+
+
+@pytest.fixture
+async def tables(clock: Clock) -> Watched:
+    memory = memory_storage(clock)
+    await memory.tables.create(TABLE)
+    return Watched(memory.tables)
+
+
+@pytest.fixture
+def holds(tables: Watched, clock: Clock) -> Holds:
+    return Holds(tables, clock)
+
+
+async def state_of(holds: Holds, scope: str = "main") -> RouteState:
+    known = (await holds.all(fresh=True)).get(scope)
+    return RouteState.OPEN if known is None else known.state
+
+
+async def row(holds: Holds, scope: str = "main") -> Hold:
+    return (await holds.all(fresh=True))[scope]
+
+
+async def canary(holds: Holds) -> Hold:
+    """A route in `canary`."""
+    await holds.hold("main", "bad_credentials")
+    assert await holds.open_to_canary(await row(holds))
+    return await row(holds)
+
+
+# ── open ──
+
+
+async def test_what_has_no_row_is_open(holds: Holds) -> None:
+    assert await holds.all() == {}
+    assert await holds.release("main", "operator") is None
+    assert await holds.claim_canary("main", "a")
+
+
+async def test_a_route_fault_holds(holds: Holds, clock: Clock) -> None:
+    held = await holds.hold("main", "bad_credentials", "401 no")
+    assert (held.state, held.code, held.reply, held.since) == (RouteState.HELD, "bad_credentials", "401 no", START)
+    assert held.next_probe_at == START + timedelta(seconds=PROBE_DELAYS[0])
+    assert changed(await row(holds), etag="") == held
+    assert not await holds.claim_canary("main", "a")
+
+
+async def test_one_senders_fault_leaves_the_others_alone(holds: Holds) -> None:
+    route, sender = scope_for("sender_not_verified", "main", "Shop@Example.org")
+    held = await holds.hold(route, "sender_not_verified", sender=sender)
+    assert held.scope == "main|shop@example.org"
+    assert await state_of(holds, held.scope) is RouteState.HELD
+    assert await state_of(holds) is RouteState.OPEN
+    assert scope_for("bad_credentials", "main", "shop@example.org") == ("main", "")
+
+
+@pytest.mark.parametrize("sender", ["a/b@example.org", "a#b?c@example.org", "a|b\\c@example.org", "bücher@example.org"])
+async def test_any_address_can_be_held(holds: Holds, sender: str) -> None:
+    held = await holds.hold("main", "mailbox_unavailable", sender=sender)
+    assert (await row(holds, scope_of("main", sender))).sender == sender
+    assert await holds.release(held.scope, "operator") is not None
+
+
+# ── held ──
+
+
+async def test_what_is_held_stays_as_it_is_until_its_probe(holds: Holds, clock: Clock) -> None:
+    first = await holds.hold("main", "bad_credentials")
+    clock.move(59)
+    again = await holds.hold("main", "credits_exhausted")
+    assert (again.code, again.since, again.next_probe_at) == ("bad_credentials", START, first.next_probe_at)
+
+
+async def test_a_late_fault_after_the_probe_was_due_holds_on(holds: Holds, clock: Clock) -> None:
+    await holds.hold("main", "bad_credentials")
+    clock.move(60)
+    again = await holds.hold("main", "credits_exhausted")
+    assert (again.code, again.since, again.probes) == ("credits_exhausted", START, 1)
+    assert again.next_probe_at == clock.now + timedelta(seconds=PROBE_DELAYS[1])
+
+
+async def test_probes_that_fail_come_at_growing_intervals(holds: Holds, clock: Clock) -> None:
+    held = await holds.hold("main", "bad_credentials")
+    waits = []
+    for _ in range(6):
+        assert held.next_probe_at is not None
+        waits.append((held.next_probe_at - clock.now).total_seconds())
+        clock.now = held.next_probe_at
+        assert await holds.postpone_probe(await row(holds), "account_restricted", "403 vetting")
+        held = await row(holds)
+    assert waits == [60, 120, 300, 600, 900, 900]
+    assert (held.code, held.reply, held.since, held.state) == (
+        "account_restricted",
+        "403 vetting",
+        START,
+        RouteState.HELD,
+    )
+    assert probe_delay(10_000) == timedelta(seconds=900)
+
+
+@pytest.mark.parametrize(("wish", "wait"), [(30, 30), (7200, 7200), (1e300, MAX_WAIT_SECONDS), (0, 60), (None, 60)])
+async def test_a_providers_wish_sets_the_first_probe(holds: Holds, wish: float | None, wait: float) -> None:
+    held = await holds.hold("main", "credits_exhausted", retry_after_seconds=wish)
+    assert held.next_probe_at == START + timedelta(seconds=wait)
+
+
+async def test_an_operators_hold_ends_only_by_release(holds: Holds, clock: Clock) -> None:
+    await holds.hold("main", "bad_credentials")
+    await holds.hold("main", "operator", is_for_operator=True)
+    clock.move(10 * 86_400)
+    assert (await holds.hold("main", "bad_credentials")).code == "operator"
+    assert (await row(holds)).next_probe_at is None
+    released = await holds.release("main", "operator")
+    assert released is not None
+    assert released.must_wake
+    assert await state_of(holds) is RouteState.OPEN
+
+
+# ── canary ──
+
+
+async def test_one_batch_is_the_canary(holds: Holds, tables: Watched, clock: Clock) -> None:
+    await canary(holds)
+    elsewhere = Holds(tables, clock)
+    assert await holds.claim_canary("main", "a")
+    assert await holds.claim_canary("main", "a")
+    assert not await elsewhere.claim_canary("main", "b")
+    clock.move(CANARY_SECONDS + 0.001)
+    assert await elsewhere.claim_canary("main", "b")
+    assert not await holds.claim_canary("main", "a")
+
+
+async def test_of_two_that_claim_at_once_one_is_the_canary(holds: Holds, tables: Watched, clock: Clock) -> None:
+    await canary(holds)
+    elsewhere = Holds(tables, clock)
+    tables.before("merge", lambda: elsewhere.claim_canary("main", "b"))
+    assert not await holds.claim_canary("main", "a")
+    assert (await row(holds)).canary_batch == "b"
+
+
+async def test_a_canary_that_worked_opens_the_route(holds: Holds) -> None:
+    await canary(holds)
+    released = await holds.release("main", "canary", is_by_canary=True)
+    assert released is not None
+    opened = await row(holds)
+    assert (opened.state, opened.must_wake, opened.code, opened.since, opened.probes) == (
+        RouteState.OPEN,
+        True,
+        "",
+        None,
+        0,
+    )
+    assert await holds.woken(opened)
+    assert not (await row(holds)).must_wake
+
+
+async def test_a_canary_that_failed_is_probed_later_than_before(holds: Holds, clock: Clock) -> None:
+    await canary(holds)
+    clock.move(5)
+    held = await holds.hold("main", "account_restricted")
+    assert (held.state, held.since, held.probes, held.canary_batch) == (RouteState.HELD, START, 1, "")
+    assert held.next_probe_at == clock.now + timedelta(seconds=PROBE_DELAYS[1])
+
+
+async def test_a_late_success_does_not_open_what_was_held_again(holds: Holds, tables: Watched, clock: Clock) -> None:
+    await canary(holds)
+    elsewhere = Holds(tables, clock)
+    await elsewhere.hold("main", "operator", is_for_operator=True)
+    assert await holds.release("main", "canary", is_by_canary=True) is None
+    assert await state_of(holds) is RouteState.HELD
+
+
+# ── races ──
+
+
+async def test_a_hold_that_meets_an_operators_hold_gives_way(holds: Holds, tables: Watched, clock: Clock) -> None:
+    elsewhere = Holds(tables, clock)
+    tables.before("insert", lambda: elsewhere.hold("main", "operator", is_for_operator=True))
+    # The first insert is ours, made to wait for theirs.
+    assert (await holds.hold("main", "bad_credentials")).code == "operator"
+    assert (await row(holds)).next_probe_at is None
+
+
+async def test_a_release_that_meets_another_writer_looks_again(holds: Holds, tables: Watched, clock: Clock) -> None:
+    await canary(holds)
+    elsewhere = Holds(tables, clock)
+    tables.before("merge", lambda: elsewhere.hold("main", "operator", is_for_operator=True))
+    assert await holds.release("main", "canary", is_by_canary=True) is None
+    assert (await row(holds)).code == "operator"
+
+
+async def test_what_was_read_before_somebody_wrote_is_not_written(holds: Holds) -> None:
+    await holds.hold("main", "bad_credentials")
+    stale = await row(holds)
+    await holds.release("main", "operator")
+    assert not await holds.open_to_canary(stale)
+    assert not await holds.postpone_probe(stale, "x", "")
+    assert not await holds.woken(stale)
+    assert await state_of(holds) is RouteState.OPEN
+
+
+async def test_a_row_that_is_never_free_is_unavailable(holds: Holds, tables: Watched) -> None:
+    await holds.hold("main", "bad_credentials")
+    tables.fail("merge", *(Changed("first") for _ in range(MAX_RACES)))
+    with pytest.raises(Unavailable):
+        await holds.release("main", "operator")
+
+
+# ── reading ──
+
+
+async def test_rows_are_read_every_few_seconds(holds: Holds, tables: Watched, clock: Clock) -> None:
+    for _ in range(5):
+        await holds.all()
+    assert tables.calls["query"] == 1
+    clock.move(CACHE_SECONDS)
+    await holds.all()
+    assert tables.calls["query"] == 2
+
+
+async def test_what_this_process_changed_it_sees_at_once(holds: Holds) -> None:
+    await holds.all()
+    await holds.hold("main", "bad_credentials")
+    assert (await holds.all())["main"].state is RouteState.HELD
