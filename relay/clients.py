@@ -15,18 +15,22 @@ from enum import StrEnum
 
 import msgspec
 
-from relay.errors import AlreadyExists, NotFound
+from relay.errors import AlreadyExists, NotFound, StorageError
+from relay.log import log_event
 from relay.model import Delivery
 from relay.storage.ports import Entity, Query, Tables
 
 TABLE = "clients"
 _PARTITION = "client"
+_USED = "used"
 _PREFIX = "relay"
 CACHE_SECONDS = 30.0
 UNKNOWN_KEY_SECONDS = 5.0
 """An unknown key makes the rows be read anew, but not more often than this."""
 MAX_ACTIVE_KEYS = 2
-_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+USE_NOTED_EVERY = timedelta(hours=1)
+"""How exactly the last use of a key is known: each process notes it once in so long."""
+NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 
 EXECUTABLES = [
     "*.exe",
@@ -113,6 +117,7 @@ class Clients:
         self._clock = clock
         self._cached: Mapping[str, Client] = {}
         self._read_at: datetime | None = None
+        self._noted: dict[str, datetime] = {}
 
     async def all(self, *, older_than_seconds: float = CACHE_SECONDS) -> Mapping[str, Client]:
         """Every client by name; read again when what is cached is older than asked."""
@@ -151,7 +156,7 @@ class Clients:
         self, name: str, *, role: Role = Role.CLIENT, policy: Policy | None = None, principals: Sequence[str] = ()
     ) -> str:
         """A new client; its first key's text, which is shown only this once. Raises `AlreadyExists`, `ValueError`."""
-        if not _NAME.fullmatch(name):
+        if not NAME.fullmatch(name):
             raise ValueError("a client's name is 1 to 63 lower-case letters, digits and dashes")
         text, key = new_key(self._clock())
         client = Client(
@@ -198,6 +203,32 @@ class Clients:
             return msgspec.structs.replace(client, keys=kept)
 
         return await self.change(name, remove)
+
+    async def delete(self, name: str) -> None:
+        """Remove a client with its keys. Raises `NotFound`."""
+        known = await self._tables.get(TABLE, _PARTITION, name)
+        await self._tables.delete(TABLE, _PARTITION, name, etag=known.etag)
+        self._read_at = None
+
+    async def note_use(self, key_id: str) -> None:
+        """Remember that a key was used just now; once an hour, and it does not matter if that fails."""
+        now = self._clock()
+        if now - self._noted.get(key_id, datetime.min.replace(tzinfo=now.tzinfo)) < USE_NOTED_EVERY:
+            return
+        self._noted[key_id] = now
+        try:
+            await self._tables.upsert(TABLE, Entity(partition=_USED, row=key_id, properties={"at": now}))
+        except StorageError as error:
+            log_event("key_use_not_noted", error=type(error).__name__)
+
+    async def last_uses(self) -> Mapping[str, datetime]:
+        """When each key was last used, to the hour, by its id."""
+        page = await self._tables.query(TABLE, Query(partition=_USED))
+        entities = list(page.entities)
+        while page.next is not None:
+            page = await self._tables.query(TABLE, Query(partition=_USED), cursor=page.next)
+            entities += page.entities
+        return {row.row: at for row in entities if isinstance(at := row.properties["at"], datetime)}
 
     async def ensure(self, name: str, *, role: Role) -> str | None:
         """The first key's text of a client that this call created, or None when it was there."""

@@ -8,7 +8,7 @@ import msgspec
 
 from relay.api.failures import Failures
 from relay.api.http import Request
-from relay.clients import Client, Clients, Role
+from relay.clients import Client, Clients, Role, key_id_of
 from relay.errors import Refusal
 from relay.policy import may_call_from
 
@@ -54,6 +54,8 @@ class Authentication:
             if key:
                 self._failures.note(request.caller_address)
             raise _unauthenticated(has_key=bool(key))
+        if key and (key_id := key_id_of(key)):
+            await self._clients.note_use(key_id)
         if not may_call_from(client.policy, request.caller_address):
             raise Refusal(403, "address_not_allowed", "This client may not call from this address (policy: ip_ranges).")
         return client

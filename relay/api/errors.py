@@ -72,6 +72,10 @@ CODES = {
     "invalid_idempotency_key": "The Idempotency-Key is not 1 to 255 printable ASCII characters.",
     "idempotency_key_reused": "The Idempotency-Key was used with another payload.",
     "idempotency_key_in_use": "A request with this Idempotency-Key is still under way.",
+    # clients
+    "client_exists": "There is a client of this name already.",
+    "too_many_keys": "Two keys of the client are active; remove one before another is added.",
+    "own_client": "A client cannot delete itself.",
     # too much
     "too_many_requests": "The client sends faster than its policy allows; repeat after Retry-After.",
     "quota_exhausted": "The client's messages of today are used up; the next day begins at midnight UTC.",

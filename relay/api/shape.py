@@ -1,9 +1,9 @@
 """Names and types of a request's fields, checked by pydantic and told in our words."""
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -71,6 +71,11 @@ _ELSEWHERE_IN_FILES = {
     "cid": "content_id",
 }
 _ELSEWHERE_IN_ADDRESSES = {"address": "email", "emailaddress": "email", "displayname": "name"}
+_ELSEWHERE_OF: Mapping[type[BaseModel], Mapping[str, str]] = {
+    schemas.MessageFields: _ELSEWHERE,
+    schemas.AttachmentObject: _ELSEWHERE_IN_FILES,
+    schemas.AddressObject: _ELSEWHERE_IN_ADDRESSES,
+}
 
 
 def check_shape(value: object, model: type[BaseModel], faults: Faults) -> None:
@@ -112,6 +117,8 @@ def _note(detail: ErrorDetails, model: type[BaseModel], faults: Faults, *, sugge
             faults.add("wrong_type", target, f"This is {kind(value)}; it must be {detail['msg']}.")
         case "extra_forbidden":
             faults.add("unknown_field", target, _unknown(steps, model, suggest=suggest))
+        case "greater_than_equal" | "less_than_equal":
+            faults.add("out_of_range", target, f"{detail['msg'].replace('Input', 'The number')}.")
         case "literal_error":
             faults.add("invalid_choice", target, f"The value must be {detail['ctx']['expected']}.")
         case wanted if wanted in _WANTED:
@@ -143,13 +150,24 @@ def _unknown(steps: Sequence[str | int], model: type[BaseModel], *, suggest: boo
 
 def _fields(steps: Sequence[str | int], model: type[BaseModel]) -> tuple[Sequence[str], Mapping[str, str]]:
     """The names there are where `steps` leads, and what others call them."""
-    if len(steps) == 1:
-        return _names(model), _ELSEWHERE if issubclass(model, schemas.MessageFields) else {}
-    if steps[0] != "attachments":
-        return _names(schemas.AddressObject), _ELSEWHERE_IN_ADDRESSES
-    if "content" in steps[:-1]:
-        return _names(schemas.LogicAppsFile), {}
-    return _names(schemas.AttachmentObject), _ELSEWHERE_IN_FILES
+    place = _model_at(steps, model)
+    elsewhere = next((names for kind, names in _ELSEWHERE_OF.items() if issubclass(place, kind)), {})
+    return _names(place), elsewhere
+
+
+def _model_at(steps: Sequence[str | int], model: type[BaseModel]) -> type[BaseModel]:
+    """The model of the object that has, or should have, the member that `steps` leads to."""
+    for step in steps[:-1]:
+        field = next((field for name, field in model.model_fields.items() if (field.alias or name) == step), None)
+        model = next(_models_in(field.annotation), model) if field is not None else model
+    return model
+
+
+def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for argument in get_args(annotation):
+        yield from _models_in(argument)
 
 
 def _names(model: type[BaseModel]) -> Sequence[str]:
@@ -157,8 +175,7 @@ def _names(model: type[BaseModel]) -> Sequence[str]:
 
 
 def _description(steps: Sequence[str | int], model: type[BaseModel]) -> str:
-    fields: Mapping[str, Any] = model.model_fields if len(steps) == 1 else schemas.AddressObject.model_fields
-    for name, field in fields.items():
+    for name, field in _model_at(steps, model).model_fields.items():
         if (field.alias or name) == steps[-1]:
             return str(field.description or "")
     return ""

@@ -49,6 +49,31 @@ def under(policy: Policy, **values: Any) -> Provoke:
     return provoke
 
 
+def beyond(policy: Policy) -> Provoke:
+    """Two messages of a client that may send one."""
+
+    async def provoke(relay: Harness) -> Answer:
+        await relay.add_client("limited", policy=policy)
+        await relay.send("limited")
+        return await relay.call("POST", "/v1/messages", json=message(), client="limited")
+
+    return provoke
+
+
+async def three_keys(relay: Harness) -> Answer:
+    """A second key, and a third."""
+    await relay.call("POST", "/v1/clients/app/keys", client="boss")
+    return await relay.call("POST", "/v1/clients/app/keys", client="boss")
+
+
+async def wrong_keys(relay: Harness) -> Answer:
+    """More wrong keys than one address may try, and then a right one."""
+    wrong = {"Authorization": "Bearer relay_00000000_wrong", "X-Forwarded-For": "203.0.113.9"}
+    for _ in range(20):
+        await relay.call("GET", "/v1/inbox", headers=wrong, client=None)
+    return await relay.call("GET", "/v1/inbox", headers={"X-Forwarded-For": "203.0.113.9"})
+
+
 def keyed(*payloads: dict[str, Any], key: str = "k") -> Provoke:
     """Messages under the same Idempotency-Key."""
 
@@ -175,10 +200,19 @@ PROVOKED: dict[str, tuple[int, Provoke]] = {
     "invalid_idempotency_key": (400, keyed(message(), key="ä")),
     "idempotency_key_reused": (422, keyed(message(), message(subject="other"))),
     "idempotency_key_in_use": (409, key_in_use),
+    "client_exists": (409, request("POST", "/v1/clients", json={"name": "app"}, client="boss")),
+    "too_many_keys": (409, three_keys),
+    "own_client": (409, request("DELETE", "/v1/clients/boss", client="boss")),
+    "too_many_requests": (429, beyond(Policy(rate_per_minute=1))),
+    "quota_exhausted": (429, beyond(Policy(daily_quota=1))),
+    "too_many_failures": (429, wrong_keys),
     "busy": (503, busy),
     "storage_unavailable": (503, storage_unavailable),
     "internal_error": (500, bug),
 }
+
+
+WITHOUT_RETRY_AFTER = {"not_cancellable", "client_exists", "too_many_keys", "own_client"}
 
 
 @pytest.mark.parametrize("code", PROVOKED)
@@ -188,7 +222,7 @@ async def test_each_code_can_be_met(relay: Harness, code: str) -> None:
     assert answer.status == status, answer.body
     said = {answer.error["code"], *(detail["code"] for detail in answer.error["details"])}
     assert code in said
-    if status in (409, 503) and code not in ("not_cancellable",):
+    if status in (409, 429, 503) and code not in WITHOUT_RETRY_AFTER:
         assert int(answer.headers["retry-after"]) >= 1
 
 
