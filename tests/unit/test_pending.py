@@ -1,0 +1,126 @@
+"""The rows of what waits: which must exist for which statuses, and how they are found."""
+
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+
+from relay import lifecycle
+from relay.model import MessageStatus, Part, State
+from relay.pending import SHARDS, TABLE, Due, Listed, Pending, rows_of
+from relay.storage.memory import MemoryTables
+from tests.doubles import START, batch_id, changed
+
+BATCH = "019c9e5e7a107a3b8c4d5e6f70819203"
+SOON = START + timedelta(seconds=60)
+FRESH = Part(route="main", state=State.QUEUED)
+DEFERRED = changed(FRESH, state=State.DEFERRED, due_at=SOON, attempt=1)
+
+
+def held(scope: str, attempt: int = 0) -> Part:
+    return lifecycle.hold(changed(FRESH, attempt=attempt), "main", "bad_credentials", START, SOON, scope=scope)
+
+
+def rows(*statuses: tuple[Part, ...]) -> list[Due]:
+    made = rows_of(BATCH, "bulk", enumerate(MessageStatus(parts=parts) for parts in statuses))
+    assert all(due.row == key for key, due in made.items())
+    return list(made.values())
+
+
+@pytest.fixture
+async def tables() -> MemoryTables:
+    made = MemoryTables(rows_looked_at=5)
+    await made.create(TABLE)
+    return made
+
+
+@pytest.fixture
+def pending(tables: MemoryTables) -> Pending:
+    return Pending(tables)
+
+
+# ── which rows ──
+
+
+@pytest.mark.parametrize("state", [State.QUEUED, State.SENDING, State.SENT, State.FAILED])
+def test_what_is_not_due_has_no_row(state: State) -> None:
+    assert rows((changed(FRESH, state=state),)) == []
+
+
+def test_messages_that_are_due_together_share_a_row_for_the_latest_attempt() -> None:
+    later = changed(DEFERRED, attempt=4)
+    assert rows((later,), (DEFERRED,), (FRESH,), (DEFERRED, changed(DEFERRED, recipients=(1,)))) == [
+        Due(batch=BATCH, lane="bulk", at=SOON, indices=(0, 1, 3), kind="deferred", attempt=5)
+    ]
+
+
+def test_each_due_time_has_a_row() -> None:
+    later = changed(DEFERRED, due_at=SOON + timedelta(microseconds=1))
+    assert [due.indices for due in rows((DEFERRED,), (later,), (DEFERRED,))] == [(0, 2), (1,)]
+
+
+def test_no_row_stands_for_two_holds() -> None:
+    found = rows((held("main"),), (held("main|a@example.org"),), (held("main", 2),), (DEFERRED,))
+    assert [(due.scope, due.indices, due.kind, due.attempt) for due in found] == [
+        ("main", (0, 2), "held", 3),
+        ("main|a@example.org", (1,), "held", 1),
+        ("", (3,), "deferred", 2),
+    ]
+
+
+def test_a_retry_under_way_keeps_its_row() -> None:
+    begun = lifecycle.begin(DEFERRED, "main", SOON)
+    (before,), (after,) = rows((DEFERRED,)), rows((begun,))
+    assert (after.row, after.kind, after.attempt) == (before.row, "sending", 3)
+
+
+def test_keys_sort_by_time_in_any_zone() -> None:
+    here = datetime(2026, 3, 1, 13, 0, 0, 5, tzinfo=timezone(timedelta(hours=1)))
+    due = Due(batch=BATCH, lane="bulk", at=here, indices=(0,), kind="deferred", attempt=2)
+    assert due.row == f"20260301T120000000005-{BATCH}"
+    assert due.row == changed(due, at=here.astimezone(UTC)).row
+    assert due.partition == "due-3"
+
+
+# ── the table ──
+
+
+async def test_a_row_is_read_as_it_was_written(pending: Pending) -> None:
+    for due in rows((held("main|a@example.org"),), (DEFERRED,)):
+        await pending.put(due)
+        found = [listed async for listed in pending.until(SOON + timedelta(seconds=1))]
+        assert found == [Listed(due=due)]
+        await pending.mark_requeued(due, START)
+        found = [listed async for listed in pending.until(SOON + timedelta(seconds=1))]
+        assert found == [Listed(due=due, requeued_at=START)]
+        await pending.remove(due)
+        await pending.remove(due)
+
+
+async def test_what_is_due_is_found_in_every_shard_and_page(pending: Pending) -> None:
+    dues = [
+        Due(
+            batch=batch_id(),
+            lane="bulk",
+            at=START + timedelta(seconds=number),
+            indices=(0,),
+            kind="deferred",
+            attempt=2,
+        )
+        for number in range(60)
+    ]
+    for due in reversed(dues):
+        await pending.put(due)
+    found = [listed.due async for listed in pending.until(START + timedelta(seconds=40))]
+    assert sorted(found, key=lambda due: due.at) == dues[:40]
+    assert len({due.partition for due in dues}) == SHARDS
+    for shard in {due.partition for due in dues}:
+        own = [due.at for due in found if due.partition == shard]
+        assert own == sorted(own)
+
+
+async def test_what_a_hold_keeps_back_is_found_by_its_scope(pending: Pending) -> None:
+    for due in rows((held("main"),), (held("main|a@example.org"),), (DEFERRED,)):
+        await pending.put(due)
+    assert [listed.due.indices async for listed in pending.held("main")] == [(0,)]
+    assert [listed.due.indices async for listed in pending.held("main|a@example.org")] == [(1,)]
+    assert [listed async for listed in pending.held("other")] == []
