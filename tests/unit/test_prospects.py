@@ -1,0 +1,114 @@
+"""What planning is told about messages: their ways, what is closed, and which batch tries a route in `canary`."""
+
+from relay.holds import RouteState
+from relay.model import Address, MessageStatus, Part, State
+from relay.planning import CANARY_WAIT
+from relay.settings import Route, Rule, When
+from tests.doubles import START, Place, batch_of, entry_of, message_of, place_of, settings_of, submission_of
+
+MAIN, SPARE = Route(name="main", provider="smtp"), Route(name="spare", provider="sendgrid")
+BOTH = settings_of(MAIN, SPARE, rules=(Rule(routes=("main", "spare"), when=When(lanes=("transactional",))),))
+
+
+async def canary(place: Place, route: str) -> None:
+    """Bring a route into `canary`."""
+    await place.holds.hold(route, "bad_credentials")
+    assert await place.holds.open_to_canary((await place.holds.all(fresh=True))[route])
+
+
+async def test_an_open_route_costs_one_reading(place: Place) -> None:
+    entry = batch_of(entry_of(submission_of(), submission_of()))
+    found = await place.prospects.of(entry, [0, 1], START)
+    assert set(found) == {0, 1}
+    assert [leg.routes for leg in found[1].legs or ()] == [("main",)]
+    assert found[0].closed("main") is None
+    assert found[0].exists("main")
+    assert not found[0].exists("gone")
+    assert dict(place.tables.calls) == {"query": 1}
+
+
+async def test_a_held_route_is_closed_until_it_is_probed(place: Place) -> None:
+    hold = await place.holds.hold("main", "bad_credentials", retry_after_seconds=500)
+    entry = batch_of(entry_of())
+    closed = (await place.prospects.of(entry, [0], START))[0].closed("main")
+    assert closed is not None
+    assert (closed.scope, closed.code, closed.until) == ("main", "bad_credentials", hold.next_probe_at)
+    place.time.move(490)
+    closed = (await place.prospects.of(entry, [0], place.time()))[0].closed("main")
+    assert closed is not None
+    assert closed.until == place.time() + CANARY_WAIT
+
+
+async def test_one_senders_hold_closes_the_route_for_that_sender(place: Place) -> None:
+    await place.holds.hold("main", "sender_not_verified", sender="shop@example.org")
+    other = message_of(sender=Address(email="crm@example.org"))
+    entry = batch_of(
+        entry_of(submission_of(message_of(sender=Address(email="Shop@Example.org"))), submission_of(other))
+    )
+    found = await place.prospects.of(entry, [0, 1], START)
+    closed = found[0].closed("main")
+    assert closed is not None
+    assert closed.scope == "main|shop@example.org"
+    assert found[1].closed("main") is None
+
+
+async def test_a_redrives_sender_counts_instead_of_the_messages(place: Place) -> None:
+    await place.holds.hold("main", "sender_not_verified", sender="shop@example.org")
+    entry = batch_of(entry_of())
+    part = Part(route="main", state=State.DEFERRED, due_at=START)
+    statuses = [MessageStatus(parts=(part,), sender=Address(email="crm@example.org"))]
+    found = await place.prospects.of(entry, [0], START, statuses)
+    assert found[0].closed("main") is None
+
+
+async def test_the_first_batch_that_needs_a_canary_is_it(place: Place) -> None:
+    await canary(place, "main")
+    first, second = batch_of(entry_of()), batch_of(entry_of())
+    assert (await place.prospects.of(first, [0], START))[0].closed("main") is None
+    assert (await place.prospects.of(second, [0], START))[0].closed("main") is not None
+    assert (await place.prospects.of(first, [0], START))[0].closed("main") is None
+
+
+async def test_a_batch_that_goes_by_an_open_route_claims_no_canary() -> None:
+    place = await place_of(BOTH)
+    await canary(place, "spare")
+    for _ in range(3):
+        assert (await place.prospects.of(batch_of(entry_of()), [0], START))[0].closed("main") is None
+    assert (await place.holds.all(fresh=True))["spare"].canary_batch == ""
+
+
+async def test_behind_a_held_route_a_canary_is_tried() -> None:
+    place = await place_of(BOTH)
+    await canary(place, "spare")
+    await place.holds.hold("main", "bad_credentials")
+    first, second = batch_of(entry_of()), batch_of(entry_of())
+    assert (await place.prospects.of(first, [0], START))[0].closed("spare") is None
+    assert (await place.prospects.of(second, [0], START))[0].closed("spare") is not None
+    assert (await place.holds.all(fresh=True))["spare"].state is RouteState.CANARY
+
+
+async def test_what_was_over_long_ago_claims_no_canary() -> None:
+    place = await place_of(BOTH)
+    await canary(place, "spare")
+    sent = MessageStatus(parts=(Part(route="spare", state=State.SENT, is_pinned=True),))
+    pinned = MessageStatus(parts=(Part(route="spare", state=State.DEFERRED, is_pinned=True, due_at=START),))
+    entry = batch_of(entry_of())
+    await place.prospects.of(entry, [0], START, [sent])
+    assert (await place.holds.all(fresh=True))["spare"].canary_batch == ""
+    await place.prospects.of(entry, [0], START, [pinned])
+    assert (await place.holds.all(fresh=True))["spare"].canary_batch == entry.batch
+
+
+async def test_content_that_is_gone_leaves_no_way(place: Place) -> None:
+    submission = submission_of(blob="20260301/gone")
+    entry = batch_of(entry_of(submission_of(), submission))
+    envelope_only = await place.prospects.of(entry, [1], START)
+    assert envelope_only[1].legs is not None
+    bare = entry.messages[1].__class__(client="shop", expires_at=START, blob="20260301/gone")
+    gone = batch_of(entry_of(bare))
+    assert (await place.prospects.of(gone, [0], START))[0].legs is None
+
+
+async def test_only_a_route_that_is_there_can_be_asked() -> None:
+    place = await place_of(BOTH)
+    assert [place.prospects.can_verify(route) for route in ("main", "spare", "gone")] == [False, True, False]

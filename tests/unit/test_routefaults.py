@@ -1,0 +1,157 @@
+"""What an attempt's outcome means for its route: holds, releases, broken circuits, and another route."""
+
+from typing import Any
+
+import pytest
+
+from relay import lifecycle
+from relay.breaker import FAILURES, Breaker
+from relay.errors import Unavailable
+from relay.holds import RouteState
+from relay.lifecycle import Tried
+from relay.model import Part, State, Submission
+from relay.outcomes import Deferred, Outcome, PerRecipient, Rejected, RouteFault, Sent, Unknown
+from relay.routefaults import RouteWatch
+from relay.settings import Lane, Route, Rule, Settings
+from tests.doubles import (
+    START,
+    Place,
+    batch_of,
+    changed,
+    entry_of,
+    message_of,
+    place_of,
+    settings_of,
+    submission_of,
+)
+
+TWO = settings_of(
+    Route(name="main", provider="smtp"),
+    Route(name="spare", provider="smtp"),
+    rules=(Rule(routes=("main", "spare")),),
+)
+SENDING = lifecycle.begin(Part(route="", state=State.QUEUED), "main", START)
+FAULT = RouteFault(code="bad_credentials", reply="401")
+
+
+class Watch:
+    """A route watch over a place, asked with as little as possible."""
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        self._watch = RouteWatch(place.settings, place.holds, Breaker())
+
+    async def note(
+        self, answer: Outcome | PerRecipient, part: Part = SENDING, submission: Submission | None = None
+    ) -> Tried:
+        submission = submission or submission_of()
+        tried = Tried(answer=answer, provider="smtp", at=START, now=self.place.time(), lane=Lane(), jitter=0.5)
+        return await self._watch.note(batch_of(entry_of(submission)), part, submission, submission.message, tried)
+
+    async def states(self) -> dict[str, RouteState]:
+        return {scope: hold.state for scope, hold in (await self.place.holds.all(fresh=True)).items()}
+
+
+async def watch_of(settings: Settings | None = None) -> Watch:
+    return Watch(await place_of(settings))
+
+
+async def canary(watch: Watch, **fields: Any) -> None:
+    hold = await watch.place.holds.hold("main", "bad_credentials", **fields)
+    assert await watch.place.holds.open_to_canary((await watch.place.holds.all(fresh=True))[hold.scope])
+
+
+async def test_a_fault_holds_the_route_and_tells_until_when() -> None:
+    watch = await watch_of()
+    tried = await watch.note(FAULT)
+    hold = (await watch.place.holds.all(fresh=True))["main"]
+    assert (tried.held_scope, tried.hold_until, tried.other_route) == ("main", hold.next_probe_at, None)
+    assert (hold.code, hold.reply) == ("bad_credentials", "401")
+
+
+async def test_a_senders_fault_holds_that_sender() -> None:
+    watch = await watch_of()
+    tried = await watch.note(RouteFault(code="sender_not_verified"))
+    assert tried.held_scope == "main|shop@example.org"
+    assert await watch.states() == {"main|shop@example.org": RouteState.HELD}
+
+
+async def test_one_recipients_fault_is_the_routes() -> None:
+    watch = await watch_of()
+    tried = await watch.note(PerRecipient(outcomes=(((0,), Sent()), ((1,), FAULT))))
+    assert tried.held_scope == "main"
+
+
+@pytest.mark.parametrize(
+    ("part", "other"),
+    [
+        (SENDING, "spare"),
+        (changed(SENDING, route="spare"), "main"),
+        (changed(SENDING, is_pinned=True), None),
+        (changed(SENDING, recipients=(0,)), "spare"),
+        (changed(SENDING, recipients=(7,)), None),
+    ],
+)
+async def test_a_part_that_is_free_fails_over(part: Part, other: str | None) -> None:
+    watch = await watch_of(TWO)
+    assert (await watch.note(FAULT, part)).other_route == other
+
+
+async def test_a_pinned_submission_has_no_other_route() -> None:
+    watch = await watch_of(TWO)
+    assert (await watch.note(FAULT, SENDING, submission_of(route="main"))).other_route is None
+
+
+async def test_content_that_is_gone_has_no_other_route() -> None:
+    watch = await watch_of(TWO)
+    gone = changed(submission_of(), message=None)
+    assert (await watch.note(FAULT, SENDING, gone)).other_route is None
+
+
+@pytest.mark.parametrize("answer", [Sent(), Rejected(code="invalid_recipient")])
+async def test_a_canary_that_reached_the_provider_opens_the_route(answer: Outcome) -> None:
+    watch = await watch_of()
+    await canary(watch)
+    await watch.note(answer)
+    assert await watch.states() == {"main": RouteState.OPEN}
+
+
+@pytest.mark.parametrize("answer", [Deferred(code="rate_limited"), Unknown(code="answer_lost")])
+async def test_a_canary_that_says_nothing_leaves_it_as_it_is(answer: Outcome) -> None:
+    watch = await watch_of()
+    await canary(watch)
+    await watch.note(answer)
+    assert await watch.states() == {"main": RouteState.CANARY}
+
+
+async def test_a_senders_canary_opens_that_senders_hold() -> None:
+    watch = await watch_of()
+    await canary(watch, sender="shop@example.org")
+    await watch.note(Sent(), SENDING, submission_of(message_of(sender=message_of("SHOP@example.org").to[0])))
+    assert await watch.states() == {"main|shop@example.org": RouteState.OPEN}
+
+
+async def test_success_opens_nothing_that_is_held() -> None:
+    watch = await watch_of()
+    await watch.note(FAULT)
+    await watch.note(Sent())
+    assert await watch.states() == {"main": RouteState.HELD}
+
+
+@pytest.mark.parametrize("answer", [Deferred(code="unreachable"), Unknown(code="answer_lost")])
+async def test_failures_in_a_row_break_the_circuit(answer: Outcome) -> None:
+    watch = await watch_of()
+    for number in range(FAILURES):
+        assert await watch.states() == {}, number
+        tried = await watch.note(answer)
+        assert tried.held_scope == ""
+        watch.place.time.move(1)
+    assert (await watch.place.holds.all(fresh=True))["main"].code == "repeated_failure"
+
+
+async def test_storage_that_is_away_changes_nothing_about_the_attempt() -> None:
+    watch = await watch_of(TWO)
+    watch.place.tables.fail("query", Unavailable("away"))
+    tried = await watch.note(FAULT)
+    assert (tried.answer, tried.hold_until, tried.other_route) == (FAULT, None, None)
+    assert await watch.states() == {}
