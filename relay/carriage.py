@@ -3,6 +3,7 @@
 from relay.model import Message, Submission
 from relay.providers.contract import FEATURES
 from relay.providers.registry import provider_module
+from relay.providers.sendgrid_options import demands
 from relay.settings import Route
 
 
@@ -42,6 +43,6 @@ def needs(message: Message) -> frozenset[str]:
         wanted.add("reply_to_many")
     if not all(address.email.rpartition("@")[0].isascii() for address in (message.sender, *message.recipients)):
         wanted.add("smtputf8")
-    if message.options:
+    if demands(message.options.get("sendgrid", {})) or message.options.keys() - {"sendgrid"}:
         wanted.add("templates")
     return frozenset(wanted)

@@ -1,12 +1,12 @@
 """The content of messages, wherever it lies: in the entry, or in blobs (claim check, uploaded attachments)."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 import msgspec
 
-from relay import wire
+from relay import ids, wire
 from relay.accept import CONTENT_CONTAINER
 from relay.errors import NotFound
 from relay.model import Attachment, Message, Submission
@@ -14,6 +14,9 @@ from relay.storage.ports import Blobs
 
 MAX_BYTES_IN_FLIGHT = 96 * 1024 * 1024
 """Content that one process holds for attempts under way; more waits its turn, so that memory stays flat."""
+
+SHARED_ABOVE_BYTES = 8_192
+"""Attachments that several messages have in common are stored once when they have more bytes than this together."""
 
 
 class Budget:
@@ -65,11 +68,34 @@ class Content:
             return None
         return msgspec.structs.replace(message, attachments=tuple(attachments))
 
+    async def share_attachments(
+        self, submissions: Sequence[Submission], new_name: Callable[[], str]
+    ) -> list[Submission]:
+        """Submissions that have their attachments in common, with each of these stored once; small ones stay as they are."""
+        first = submissions[0].message
+        shared = first.attachments if first is not None else ()
+        if sum(len(attachment.content) for attachment in shared) <= SHARED_ABOVE_BYTES:
+            return list(submissions)
+        stored = tuple([await self._stored(attachment, new_name()) for attachment in shared])
+        return [_with_attachments(submission, stored) for submission in submissions]
+
+    async def _stored(self, attachment: Attachment, name: str) -> Attachment:
+        blob = f"{ids.created_at(name):%Y%m%d}/{name}"
+        await self._blobs.put(ATTACHMENTS_CONTAINER, blob, attachment.content)
+        return msgspec.structs.replace(attachment, content=b"", blob=blob, size=len(attachment.content))
+
     async def _filled(self, attachment: Attachment) -> Attachment:
         if attachment.blob is None:
             return attachment
         content = await self._blobs.get(ATTACHMENTS_CONTAINER, attachment.blob)
         return msgspec.structs.replace(attachment, content=content)
+
+
+def _with_attachments(submission: Submission, attachments: tuple[Attachment, ...]) -> Submission:
+    if submission.message is None:
+        return submission
+    message = msgspec.structs.replace(submission.message, attachments=attachments)
+    return msgspec.structs.replace(submission, message=message)
 
 
 ATTACHMENTS_CONTAINER = "attachments"

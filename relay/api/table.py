@@ -1,10 +1,10 @@
 """Every operation of the API, in one table: routing, the OpenAPI documents and the connector are made from it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import cast
 
-from relay.api.app import Handler, Operation
+from relay.api.app import Handler, Operation, Shape
 from relay.clients import Role
 
 
@@ -56,6 +56,47 @@ OPERATIONS = (
         load=_in("routes", "release"),
         role=Role.OPERATOR,
     ),
+    Operation(name="SendGridSendMail", method="POST", path="/v3/mail/send", load=_in("sendgrid_send", "send")),
+    Operation(name="SendGridCreateBatch", method="POST", path="/v3/mail/batch", load=_in("sendgrid_batches", "create")),
+    Operation(
+        name="SendGridShowBatch", method="GET", path="/v3/mail/batch/{batch_id}", load=_in("sendgrid_batches", "show")
+    ),
+    Operation(
+        name="SendGridListScheduledSends",
+        method="GET",
+        path="/v3/user/scheduled_sends",
+        load=_in("sendgrid_batches", "index"),
+    ),
+    Operation(
+        name="SendGridStopScheduledSend",
+        method="POST",
+        path="/v3/user/scheduled_sends",
+        load=_in("sendgrid_batches", "stop"),
+    ),
+    Operation(
+        name="SendGridShowScheduledSend",
+        method="GET",
+        path="/v3/user/scheduled_sends/{batch_id}",
+        load=_in("sendgrid_batches", "show_stop"),
+    ),
+    Operation(
+        name="SendGridChangeScheduledSend",
+        method="PATCH",
+        path="/v3/user/scheduled_sends/{batch_id}",
+        load=_in("sendgrid_batches", "change"),
+    ),
+    Operation(
+        name="SendGridReleaseScheduledSend",
+        method="DELETE",
+        path="/v3/user/scheduled_sends/{batch_id}",
+        load=_in("sendgrid_batches", "release"),
+    ),
+    Operation(name="SendGridListScopes", method="GET", path="/v3/scopes", load=_in("sendgrid_batches", "scopes")),
     Operation(name="Health", method="GET", path="/v1/health", load=_in("health", "alive"), role=None),
     Operation(name="Ready", method="GET", path="/v1/ready", load=_in("health", "ready"), role=None),
 )
+
+SHAPES: Mapping[str, Callable[[], Shape]] = {
+    "/v3/": lambda: cast(Shape, import_module("relay.api.sendgrid_errors").refused),
+}
+"""How refusals look under a path that speaks another API's language."""

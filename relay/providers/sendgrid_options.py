@@ -53,12 +53,29 @@ count for all recipients.
 PERSONAL = ("substitutions", "dynamic_template_data")
 """Options that SendGrid takes within a personalization."""
 
+_SETTINGS = ("mail_settings", "tracking_settings")
+
 _TYPE_NAMES = {str: "text", int: "a whole number", bool: "true or false"}
 
 
 def options_faults(value: Any, where: str) -> list[str]:
     """Everything wrong with options, as sentences that begin with the path; empty when SendGrid knows them all."""
     return list(_faults(value, OPTIONS, where))
+
+
+def demands(options: Mapping[str, Any]) -> list[str]:
+    """The paths of what SendGrid must do for a message: everything but settings that are only switched off.
+
+    A message that switches something off leaves as it should by any route that has no such thing.
+    """
+    found = [name for name, value in options.items() if name not in _SETTINGS and value not in ({}, [])]
+    for name in _SETTINGS:
+        found += [f"{name}.{setting}" for setting, own in options.get(name, {}).items() if _is_on(own)]
+    return found
+
+
+def _is_on(setting: Mapping[str, Any]) -> bool:
+    return any(value is True for value in setting.values())
 
 
 def _faults(value: Any, shape: Any, path: str) -> Iterator[str]:

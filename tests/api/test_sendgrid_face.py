@@ -1,0 +1,422 @@
+"""The SendGrid face over a whole relay: acceptance, refusals in SendGrid's shape, batches that are stopped for certain."""
+
+import asyncio
+import base64
+import gzip
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from relay.clients import Policy
+from relay.model import State
+from standins.sendgrid import DEFAULT_KEY, SendGridStandIn
+from tests.api.harness import Answer, Harness
+from tests.api.test_sendgrid_mail import mail, to
+
+SEND = "/v3/mail/send"
+HOUR = 3600
+
+
+async def post(relay: Harness, client: str = "app", headers: dict[str, str] | None = None, **changes: Any) -> Answer:
+    return await relay.call("POST", SEND, json=mail(**changes), client=client, headers=headers)
+
+
+async def sent(relay: Harness, **changes: Any) -> str:
+    """Accept a mail; the id of its first message."""
+    answer = await post(relay, **changes)
+    assert (answer.status, answer.body) == (202, b"")
+    return answer.headers["x-message-id"]
+
+
+async def caught(relay: Harness) -> list[tuple[str, ...]]:
+    """Whom the captured mails went to, in the order they were sent."""
+    return [each.recipients async for each in relay.relay.inbox.all()][::-1]
+
+
+def fields(answer: Answer) -> list[str | None]:
+    """The fields of a refusal, whose shape is checked."""
+    body = answer.json
+    assert set(body) == {"errors", "id"}
+    for error in body["errors"]:
+        assert set(error) == {"message", "field", "help"}
+        assert error["message"]
+        assert error["help"].startswith("docs/errors.md#")
+    return [error["field"] for error in body["errors"]]
+
+
+async def test_accepted_with_an_empty_body_and_an_id_to_ask_by(relay: Harness) -> None:
+    name = await sent(relay, custom_args={"order": "7"}, categories=["welcome"])
+    assert relay.queues.calls["put"] == 1
+    await relay.deliver()
+    status = await relay.status(name)
+    assert (status["state"], status["subject"]) == ("sent", "Hello")
+    assert (status["metadata"], status["tags"]) == ({"order": "7"}, ["welcome"])
+
+
+async def test_where_to_ask_is_told(relay: Harness) -> None:
+    answer = await post(relay)
+    name = answer.headers["x-message-id"]
+    assert answer.headers["operation-location"] == f"https://relay.example/v1/messages/{name}"
+
+
+async def test_one_mail_to_each_personalization(relay: Harness) -> None:
+    await sent(relay, personalizations=[to(f"r{number}@example.org") for number in range(1000)])
+    assert (relay.queues.calls["put"], relay.waiting) == (1, 1)
+    await relay.deliver()
+    assert sorted(await caught(relay)) == sorted((f"r{number}@example.org",) for number in range(1000))
+
+
+async def test_files_in_common_are_stored_once(relay: Harness) -> None:
+    content = bytes(range(256)) * 400
+    file = {"content": base64.b64encode(content).decode(), "filename": "a.bin"}
+    await sent(relay, attachments=[file], personalizations=[to("a@example.org"), to("b@example.org")])
+    assert (relay.blobs.calls["put"], relay.queues.calls["put"]) == (1, 1)
+    await relay.deliver()
+    for name in [each.name async for each in relay.relay.inbox.all()]:
+        source = await relay.call("GET", f"/v1/inbox/{name}/source")
+        assert base64.b64encode(content)[:50] in source.body
+
+
+async def test_one_wrong_personalization_refuses_them_all(relay: Harness) -> None:
+    answer = await post(relay, personalizations=[to("a@example.org"), to("nobody")])
+    assert (answer.status, fields(answer)) == (400, ["personalizations.1.to.0.email"])
+    assert relay.waiting == 0
+
+
+async def test_when_storage_is_away_nothing_is_claimed(relay: Harness) -> None:
+    relay.queues.is_away = True
+    answer = await post(relay, personalizations=[to("a@example.org"), to("b@example.org")])
+    assert (answer.status, fields(answer), answer.headers["retry-after"]) == (503, [None], "7")
+    assert relay.waiting == 0
+
+
+async def test_gzip(relay: Harness) -> None:
+    headers = {"Content-Encoding": "gzip"}
+    whole = gzip.compress(json.dumps(mail()).encode())
+    assert (await relay.call("POST", SEND, body=whole, headers=headers)).status == 202
+    for broken in (whole[:-4], b"{}", whole[:20]):
+        answer = await relay.call("POST", SEND, body=broken, headers=headers)
+        assert (answer.status, fields(answer)) == (400, ["Content-Encoding"])
+    bomb = gzip.compress(b" " * 100_000_000)
+    assert (await relay.call("POST", SEND, body=bomb, headers=headers)).status == 413
+    assert (await relay.call("POST", SEND, body=whole, headers={"Content-Encoding": "br"})).status == 415
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "status", "field"),
+    [
+        (b"{", {}, 400, None),
+        (b"", {}, 400, None),
+        (b"[]", {}, 400, ""),
+        (b"{}", {"Content-Type": "text/plain"}, 415, "Content-Type"),
+        (b"{}", {"On-Behalf-Of": "subuser"}, 400, "on-behalf-of"),
+        (b"", {"Transfer-Encoding": "chunked"}, 400, None),
+    ],
+)
+async def test_what_is_no_mail(
+    relay: Harness, body: bytes, headers: dict[str, str], status: int, field: str | None
+) -> None:
+    answer = await relay.call("POST", SEND, body=body, headers=headers)
+    assert answer.status == status
+    assert field in fields(answer)
+
+
+async def test_the_door_speaks_sendgrids_language_under_v3(relay: Harness) -> None:
+    for method, path, client, status in (
+        ("POST", SEND, None, 401),
+        ("GET", "/v3/nothing", "app", 404),
+        ("GET", SEND, "app", 405),
+    ):
+        answer = await relay.call(method, path, client=client)
+        assert (answer.status, fields(answer)) == (status, [None])
+        assert answer.json["id"] == answer.headers["x-ms-request-id"]
+    relay.tables.is_away = True
+    assert fields(await post(relay)) == [None]
+
+
+async def test_the_policy_names_each_field(relay: Harness) -> None:
+    policy = Policy(senders=("*@example.com",), recipients=("*@example.org",))
+    await relay.add_client("bound", policy=policy)
+    answer = await post(
+        relay,
+        client="bound",
+        from_={"email": "a@other.example"},
+        personalizations=[
+            to("a@example.org"),
+            to("b@example.org", cc=[{"email": "c@other.example"}]),
+            {**to("d@example.org"), "from": {"email": "e@other.example"}},
+        ],
+        attachments=[{"content": "aGk=", "filename": "virus.exe"}],
+    )
+    assert answer.status == 403
+    assert fields(answer) == [
+        "from",
+        "attachments.0.filename",
+        "personalizations.1.cc.0.email",
+        "personalizations.2.from",
+    ]
+
+
+async def test_what_no_route_can_do_is_refused_by_name(relay: Harness) -> None:
+    answer = await post(
+        relay,
+        subject=None,
+        content=None,
+        template_id="d-1",
+        tracking_settings={"open_tracking": {"enable": True}, "click_tracking": {"enable": False}},
+    )
+    assert (answer.status, fields(answer)) == (400, ["template_id", "tracking_settings.open_tracking"])
+    assert "capture" in answer.json["errors"][0]["message"]
+
+
+async def test_what_is_switched_off_leaves_by_any_route(relay: Harness) -> None:
+    await sent(
+        relay,
+        tracking_settings={"click_tracking": {"enable": False, "enable_text": False}},
+        mail_settings={"footer": {"enable": False, "text": "unused"}, "sandbox_mode": {"enable": False}},
+    )
+    await relay.deliver()
+    assert await caught(relay) == [("ada@example.org",)]
+
+
+async def test_sandbox_mode_checks_everything_and_sends_nothing(relay: Harness) -> None:
+    settings = {"sandbox_mode": {"enable": True}}
+    answer = await post(relay, mail_settings=settings)
+    assert (answer.status, answer.body, relay.waiting) == (200, b"", 0)
+    assert (await post(relay, mail_settings=settings, asm={"group_id": 1})).status == 400
+
+
+async def test_the_same_request_twice_under_a_key_is_one(relay: Harness) -> None:
+    key = {"Idempotency-Key": "k1"}
+    many = [to(f"r{number}@example.org") for number in range(40)]
+    first = await post(relay, headers=key, personalizations=many)
+    again = await post(relay, headers=key, personalizations=many)
+    assert first.headers["x-message-id"] == again.headers["x-message-id"]
+    assert (again.status, again.headers["idempotency-replayed"]) == (202, "true")
+    other = await post(relay, headers=key)
+    assert (other.status, fields(other)) == (400, ["Idempotency-Key"])
+    await relay.deliver()
+    assert len(await caught(relay)) == 40
+
+
+async def test_a_repetition_after_a_lost_answer_sends_nothing_twice(relay: Harness) -> None:
+    key = {"Idempotency-Key": "k1"}
+    many = [to(f"r{number}@example.org") for number in range(40)]
+    relay.tables.failing = frozenset({"merge"})
+    assert (await post(relay, headers=key, personalizations=many)).status == 503
+    relay.tables.failing = frozenset()
+    await relay.deliver()
+    relay.clock.move(31)
+    assert (await post(relay, headers=key, personalizations=many)).status == 202
+    await relay.deliver()
+    assert len(await caught(relay)) == 40
+
+
+async def batch_of(relay: Harness, client: str = "app") -> str:
+    answer = await relay.call("POST", "/v3/mail/batch", client=client)
+    assert answer.status == 201
+    return str(answer.json["batch_id"])
+
+
+async def stop(relay: Harness, batch: str, status: str = "cancel") -> Answer:
+    order = {"batch_id": batch, "status": status}
+    return await relay.call("POST", "/v3/user/scheduled_sends", json=order)
+
+
+def later(relay: Harness, seconds: int = HOUR) -> int:
+    return int(relay.clock().timestamp()) + seconds
+
+
+async def test_a_scheduled_mail_is_sent_when_its_time_has_come(relay: Harness) -> None:
+    name = await sent(relay, send_at=later(relay))
+    await relay.deliver()
+    assert (await relay.status(name))["state"] == "scheduled"
+    await relay.pass_time(HOUR)
+    assert (await relay.status(name))["state"] == "sent"
+
+
+async def test_a_cancelled_batch_is_never_sent(relay: Harness) -> None:
+    batch = await batch_of(relay)
+    names = [
+        await sent(relay, batch_id=batch, send_at=later(relay)),
+        await sent(
+            relay,
+            batch_id=batch,
+            personalizations=[to("a@x.org", send_at=later(relay)), to("b@x.org", send_at=later(relay, 90))],
+        ),
+    ]
+    await relay.deliver()
+    answer = await stop(relay, batch)
+    assert (answer.status, answer.json) == (201, {"batch_id": batch, "status": "cancel", "already_sent": 0})
+    await relay.pass_time(HOUR)
+    assert await caught(relay) == []
+    assert [(await relay.status(name))["state"] for name in names] == ["cancelled", "cancelled"]
+
+
+async def test_what_is_still_on_the_queue_is_cancelled_too(relay: Harness) -> None:
+    batch = await batch_of(relay)
+    name = await sent(relay, batch_id=batch)
+    assert (await stop(relay, batch)).json["already_sent"] == 0
+    await relay.deliver()
+    assert ((await relay.status(name))["state"], await caught(relay)) == ("cancelled", [])
+
+
+async def test_what_comes_after_the_cancellation_is_cancelled_too(relay: Harness) -> None:
+    batch = await batch_of(relay)
+    await stop(relay, batch)
+    name = await sent(relay, batch_id=batch)
+    await relay.deliver()
+    assert ((await relay.status(name))["state"], await caught(relay)) == ("cancelled", [])
+
+
+async def test_a_stop_that_comes_too_late_says_so(relay: Harness) -> None:
+    batch = await batch_of(relay)
+    await sent(relay, batch_id=batch, personalizations=[to(f"r{number}@x.org") for number in range(40)])
+    await sent(relay, batch_id=batch, send_at=later(relay))
+    await relay.deliver()
+    assert (await stop(relay, batch)).json["already_sent"] == 40
+
+
+async def test_a_paused_batch_waits_and_goes_on(relay: Harness) -> None:
+    batch = await batch_of(relay)
+    name = await sent(relay, batch_id=batch)
+    await stop(relay, batch, "pause")
+    await relay.deliver()
+    status = await relay.status(name)
+    assert (status["state"], status["recipients"][0]["code"]) == (State.DEFERRED, "paused")
+    await relay.pass_time(301)
+    assert await caught(relay) == []
+    assert (await relay.call("DELETE", f"/v3/user/scheduled_sends/{batch}")).status == 204
+    await relay.pass_time(301)
+    assert ((await relay.status(name))["state"], await caught(relay)) == ("sent", [("ada@example.org",)])
+
+
+async def test_a_batch_paused_for_too_long_expires(relay: Harness) -> None:
+    batch = await batch_of(relay)
+    name = await sent(relay, batch_id=batch)
+    await stop(relay, batch, "pause")
+    await relay.deliver()
+    await relay.pass_time(86_401)
+    status = await relay.status(name)
+    assert (status["state"], await caught(relay)) == ("expired", [])
+
+
+async def test_a_cancellation_can_be_taken_back_until_the_time_has_come(relay: Harness) -> None:
+    batch = await batch_of(relay)
+    name = await sent(relay, batch_id=batch, send_at=later(relay))
+    await relay.deliver()
+    await stop(relay, batch)
+    assert (await relay.call("DELETE", f"/v3/user/scheduled_sends/{batch}")).status == 204
+    await relay.pass_time(HOUR)
+    assert (await relay.status(name))["state"] == "sent"
+
+
+async def test_nothing_is_sent_while_nobody_can_tell_whether_it_is_stopped(relay: Harness) -> None:
+    batch = await batch_of(relay)
+    name = await sent(relay, batch_id=batch)
+    relay.tables.failing = frozenset({"get"})
+    await relay.deliver()
+    assert await caught(relay) == []
+    relay.tables.failing = frozenset()
+    await relay.pass_time(31)
+    assert (await relay.status(name))["state"] == "sent"
+
+
+async def test_no_message_is_accepted_that_a_stop_could_not_count(relay: Harness) -> None:
+    batch = await batch_of(relay)
+    relay.tables.failing = frozenset({"upsert"})
+    assert (await post(relay, batch_id=batch)).status == 503
+    assert relay.waiting == 0
+
+
+async def test_scheduled_sends_are_listed_changed_and_released(relay: Harness) -> None:
+    one, two = await batch_of(relay), await batch_of(relay)
+    assert (await relay.call("GET", f"/v3/mail/batch/{one}")).json == {"batch_id": one}
+    assert (await relay.call("GET", f"/v3/user/scheduled_sends/{one}")).json == []
+    await stop(relay, one)
+    await stop(relay, two, "pause")
+    rows = [{"batch_id": one, "status": "cancel"}, {"batch_id": two, "status": "pause"}]
+    listed = (await relay.call("GET", "/v3/user/scheduled_sends")).json
+    assert sorted(listed, key=lambda row: row["status"]) == rows
+    path = f"/v3/user/scheduled_sends/{one}"
+    assert (await relay.call("PATCH", path, json={"status": "pause"})).status == 204
+    assert (await relay.call("GET", path)).json == [{"batch_id": one, "status": "pause"}]
+    assert (await relay.call("DELETE", path)).status == 204
+    missing = await relay.call("DELETE", path)
+    assert (missing.status, fields(missing)) == (404, ["batch_id"])
+    assert (await relay.call("PATCH", path, json={"status": "pause"})).status == 404
+    assert (await relay.call("GET", path)).json == []
+
+
+async def test_the_same_stop_again_is_answered_alike_and_another_is_refused(relay: Harness) -> None:
+    batch = await batch_of(relay)
+    assert [(await stop(relay, batch)).status for _ in range(2)] == [201, 201]
+    other = await stop(relay, batch, "pause")
+    assert (other.status, fields(other)) == (400, ["batch_id"])
+
+
+async def test_a_batch_belongs_to_its_client(relay: Harness) -> None:
+    await relay.add_client("other")
+    batch = await batch_of(relay, "other")
+    for answer in (
+        await relay.call("GET", f"/v3/mail/batch/{batch}"),
+        await stop(relay, batch),
+        await post(relay, batch_id=batch),
+        await post(relay, batch_id="no id at all"),
+    ):
+        assert (answer.status, fields(answer)) == (400, ["batch_id"])
+    wrong = await stop(relay, await batch_of(relay), "end")
+    assert (wrong.status, fields(wrong)) == (400, ["status"])
+
+
+async def test_scopes(relay: Harness) -> None:
+    answer = await relay.call("GET", "/v3/scopes")
+    assert answer.status == 200
+    assert {"mail.send", "mail.batch.create", "user.scheduled_sends.create"} <= set(answer.json["scopes"])
+
+
+@pytest.fixture
+async def standin() -> AsyncIterator[SendGridStandIn]:
+    async with SendGridStandIn() as opened:
+        yield opened
+
+
+@pytest.fixture
+async def by_sendgrid(standin: SendGridStandIn) -> AsyncIterator[Harness]:
+    """An application whose one route is the stand-in."""
+    routes = {"mail": {"provider": "sendgrid", "base_url": standin.url, "api_key": "setting:KEY"}}
+    harness = await Harness({"RELAY_ROUTES": json.dumps(routes), "KEY": DEFAULT_KEY}).start()
+    yield harness
+    await harness.relay.close()
+
+
+async def test_a_stop_during_an_attempt_says_so(by_sendgrid: Harness, standin: SendGridStandIn) -> None:
+    batch = await batch_of(by_sendgrid)
+    await sent(by_sendgrid, batch_id=batch)
+    standin.script.hang(after_accept=True)
+    delivering = asyncio.create_task(by_sendgrid.deliver())
+    await standin.inbox.wait_for_requests(1)
+    assert (await stop(by_sendgrid, batch)).json["already_sent"] == 1
+    standin.release()
+    await delivering
+
+
+async def test_a_template_reaches_sendgrid_as_it_came(by_sendgrid: Harness, standin: SendGridStandIn) -> None:
+    await sent(
+        by_sendgrid,
+        subject=None,
+        content=None,
+        template_id="d-1",
+        personalizations=[
+            to("a@example.org", dynamic_template_data={"name": "Ada"}),
+            to("b@example.org", dynamic_template_data={"name": "Bob"}),
+        ],
+        custom_args={"order": "7"},
+        asm={"group_id": 1},
+    )
+    await by_sendgrid.deliver()
+    assert sorted(each.envelope for each in standin.inbox.messages) == [("a@example.org",), ("b@example.org",)]
+    assert {each.fields["custom_args"]["order"] for each in standin.inbox.messages} == {"7"}
+    assert standin.inbox.refused == {}

@@ -1,0 +1,371 @@
+"""A SendGrid mail becomes drafts: what the mail says for all, what a personalization says for itself, and every fault by name."""
+
+import base64
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from relay.api.drafts import Limits
+from relay.api.faults import Faults
+from relay.api.sendgrid_mail import Mail, read_mail
+from relay.model import Address, Message
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+def mail(**changes: Any) -> dict[str, Any]:
+    """A mail that is taken, changed; what is None is left out."""
+    whole = {
+        "personalizations": [{"to": [{"email": "ada@example.org"}]}],
+        "from": {"email": "app@example.com"},
+        "subject": "Hello",
+        "content": [{"type": "text/plain", "value": "A text"}],
+        **{name.rstrip("_"): value for name, value in changes.items()},
+    }
+    return {name: value for name, value in whole.items() if value is not None}
+
+
+def read(value: Any, **limits: int) -> tuple[Mail, list[tuple[str, str]]]:
+    faults = Faults(1000)
+    found = read_mail(value, NOW, faults, Limits(**limits))
+    return found, [(problem.code, problem.target) for problem in faults.problems]
+
+
+def messages(value: Any) -> list[Message]:
+    found, faults = read(value)
+    assert faults == []
+    return [letter.draft.message for letter in found.letters]
+
+
+def to(*emails: str, **more: Any) -> dict[str, Any]:
+    return {"to": [{"email": email} for email in emails], **more}
+
+
+def test_the_smallest_mail() -> None:
+    assert messages(mail()) == [
+        Message(
+            sender=Address(email="app@example.com"),
+            to=(Address(email="ada@example.org"),),
+            subject="Hello",
+            text="A text",
+        )
+    ]
+
+
+def test_each_personalization_is_a_message_and_may_differ_in_everything() -> None:
+    first, second = messages(
+        {
+            **mail(
+                headers={"X-A": "1", "X-Shared": "ours"},
+                custom_args={"a": "1", "shared": "ours"},
+                categories=["one", "two"],
+                reply_to={"email": "reply@example.com", "name": "Re"},
+            ),
+            "personalizations": [
+                to("a@example.org"),
+                {
+                    **to("b@example.org", cc=[{"email": "c@example.org", "name": "Cee"}], bcc=[{"email": "d@x.org"}]),
+                    "from": {"email": "other@example.com", "name": "Other"},
+                    "subject": "Theirs",
+                    "headers": {"X-B": "2", "x-shared": "theirs"},
+                    "custom_args": {"b": "2", "shared": "theirs"},
+                },
+            ],
+        }
+    )
+    assert (first.sender.email, first.subject, first.to[0].email) == ("app@example.com", "Hello", "a@example.org")
+    assert first.headers == {"X-A": "1", "X-Shared": "ours"}
+    assert first.metadata == {"a": "1", "shared": "ours"}
+    assert (second.sender.email, second.subject) == ("other@example.com", "Theirs")
+    assert [person.email for person in second.recipients] == ["b@example.org", "c@example.org", "d@x.org"]
+    assert second.headers == {"X-A": "1", "X-B": "2", "x-shared": "theirs"}
+    assert second.metadata == {"a": "1", "b": "2", "shared": "theirs"}
+    assert first.tags == second.tags == ("one", "two")
+    assert first.reply_to == second.reply_to == (Address(email="reply@example.com", name="Re"),)
+
+
+def test_bodies_files_and_several_reply_addresses() -> None:
+    file = {"content": base64.b64encode(b"data").decode(), "filename": "a.png", "type": "image/png"}
+    [message] = messages(
+        mail(
+            content=[{"type": "text/html", "value": "<p>"}, {"type": "text/plain", "value": "plain"}],
+            attachments=[
+                file,
+                {**file, "disposition": "inline", "content_id": "logo"},
+                {**file, "disposition": "inline"},
+                {**file, "disposition": "attachment", "content_id": "unused"},
+            ],
+            reply_to_list=[{"email": "one@example.com"}, {"email": "two@example.com"}],
+        )
+    )
+    assert (message.text, message.html) == ("plain", "<p>")
+    assert [(each.disposition, each.content_id) for each in message.attachments] == [
+        ("attachment", None),
+        ("inline", "logo"),
+        ("attachment", None),
+        ("attachment", "unused"),
+    ]
+    assert message.attachments[0].content == b"data"
+    assert [person.email for person in message.reply_to] == ["one@example.com", "two@example.com"]
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [("Ada", "Ada"), ('"Doe, Jane"', "Doe, Jane"), ('"say \\"x\\""', 'say "x"'), ("Doe, Jane", "Doe, Jane")],
+)
+def test_a_name_in_quotes_loses_them(name: str, meant: str) -> None:
+    [message] = messages(mail(personalizations=[{"to": [{"email": "a@example.org", "name": name}]}]))
+    assert message.to[0].name == meant
+
+
+def test_nulls_are_absent() -> None:
+    [message] = messages(
+        mail(reply_to=None)
+        | {"reply_to": None, "headers": None, "personalizations": [to("a@example.org", cc=None, subject=None)]}
+    )
+    assert message == messages(mail(personalizations=[to("a@example.org")]))[0]
+
+
+def test_tags_are_replaced_in_subject_bodies_and_reply_to() -> None:
+    first, second = messages(
+        mail(
+            subject="Hi -name-",
+            content=[
+                {"type": "text/plain", "value": "-greet-, -name- and -names-"},
+                {"type": "text/html", "value": "<b>-name-</b>"},
+            ],
+            reply_to={"email": "-box-@example.com"},
+            sections={":formal:": "Dear -name-"},
+            personalizations=[
+                to(
+                    "a@example.org",
+                    substitutions={"-name-": "Ada & <co>", "-names-": "-name-s", "-greet-": ":formal:", "-box-": "a"},
+                ),
+                to("b@example.org", substitutions={"-name-": "Bob", "-box-": "b"}),
+            ],
+        )
+    )
+    assert first.subject == "Hi Ada & <co>"
+    # Sections may hold tags, so the text is gone through once more: that is how a tag within a value is found too.
+    assert first.text == "Dear Ada & <co>, Ada & <co> and Ada & <co>s"
+    assert first.html == "<b>Ada & <co></b>"
+    assert first.reply_to[0].email == "a@example.com"
+    assert (second.subject, second.text) == ("Hi Bob", "-greet-, Bob and -names-")
+    assert second.reply_to[0].email == "b@example.com"
+    assert first.options == {}
+
+
+def test_without_sections_values_are_put_in_once() -> None:
+    [message] = messages(
+        mail(
+            content=[{"type": "text/plain", "value": "%a% %ab%"}],
+            personalizations=[to("a@example.org", substitutions={"%a%": "%ab%", "%ab%": "B", "": "never"})],
+        )
+    )
+    assert message.text == "%ab% B"
+
+
+def test_a_tag_cannot_break_a_header() -> None:
+    _, faults = read(
+        mail(subject="Hi -n-", personalizations=[to("a@example.org", substitutions={"-n-": "x\r\nBcc: y"})])
+    )
+    assert faults == [("invalid_text", "subject")]
+
+
+def test_a_template_is_sendgrids_to_fill_in() -> None:
+    [message] = messages(
+        mail(
+            subject=None,
+            content=None,
+            template_id="d-1",
+            sections={":s:": "x"},
+            personalizations=[
+                to("a@example.org", substitutions={"-a-": "b"}, dynamic_template_data={"deep": {"null": None}})
+            ],
+        )
+    )
+    assert (message.subject, message.text, message.html) == ("", None, None)
+    assert message.options == {
+        "sendgrid": {
+            "template_id": "d-1",
+            "sections": {":s:": "x"},
+            "substitutions": {"-a-": "b"},
+            "dynamic_template_data": {"deep": {"null": None}},
+        }
+    }
+
+
+def test_what_only_sendgrid_knows_is_passed_on() -> None:
+    [message] = messages(
+        mail(
+            content=[{"type": "text/plain", "value": "a"}, {"type": "text/calendar", "value": "BEGIN:VCALENDAR"}],
+            asm={"group_id": 1, "groups_to_display": [1]},
+            ip_pool_name="pool",
+            mail_settings={"sandbox_mode": {"enable": False}, "footer": {"enable": True, "text": "x", "html": None}},
+            tracking_settings={"click_tracking": {"enable": False}},
+        )
+    )
+    assert message.options == {
+        "sendgrid": {
+            "content": [{"type": "text/calendar", "value": "BEGIN:VCALENDAR"}],
+            "asm": {"group_id": 1, "groups_to_display": [1]},
+            "ip_pool_name": "pool",
+            "mail_settings": {"footer": {"enable": True, "text": "x"}},
+            "tracking_settings": {"click_tracking": {"enable": False}},
+        }
+    }
+
+
+def test_sandbox_mode_is_relays_own() -> None:
+    found, faults = read(mail(mail_settings={"sandbox_mode": {"enable": True}}))
+    assert (found.is_sandbox, faults, found.letters[0].draft.message.options) == (True, [], {})
+
+
+def test_send_at_of_all_and_of_one() -> None:
+    at = int(NOW.timestamp())
+    found, faults = read(
+        mail(
+            send_at=at + 60,
+            personalizations=[to("a@x.org"), to("b@x.org", send_at=at + 90), to("c@x.org", send_at=at - 9)],
+        )
+    )
+    assert faults == []
+    assert [letter.draft.send_at for letter in found.letters] == [
+        NOW + timedelta(seconds=60),
+        NOW + timedelta(seconds=90),
+        None,
+    ]
+
+
+AHEAD = int(NOW.timestamp()) + 91 * 86_400
+FILE = {"content": "aGk=", "filename": "a.txt"}
+WRONG: dict[str, tuple[dict[str, Any], list[tuple[str, str]]]] = {
+    "no personalizations": (
+        {"personalizations": []},
+        [("no_recipients", "personalizations")],
+    ),
+    "nothing at all": (
+        {"personalizations": None, "from": None, "content": None, "subject": None},
+        [
+            ("required", "personalizations"),
+            ("required", "from"),
+            ("no_content", "content"),
+        ],
+    ),
+    "too many personalizations": (
+        {"personalizations": [to("a@example.org")] * 1001},
+        [("too_many", "personalizations")],
+    ),
+    "too many recipients": (
+        {"personalizations": [to(*(f"r{n}@example.org" for n in range(501)))] * 2},
+        [("too_many_recipients", "personalizations")],
+    ),
+    "no to": ({"personalizations": [{"cc": [{"email": "a@example.org"}]}]}, [("required", "personalizations.0.to")]),
+    "an empty to": ({"personalizations": [to()]}, [("no_recipients", "personalizations.0.to")]),
+    "a wrong address": (
+        {"personalizations": [to("a@example.org", "nobody")]},
+        [("invalid_address", "personalizations.0.to.1.email")],
+    ),
+    "an address twice": (
+        {"personalizations": [to("a@example.org", cc=[{"email": "A@example.org"}])]},
+        [("duplicate_recipient", "personalizations.0")],
+    ),
+    "a wrong sender": ({"from": {"email": "x"}}, [("invalid_address", "from.email")]),
+    "a sender without address": ({"from": {"name": "x"}}, [("required", "from.email")]),
+    "a text instead of an object": ({"from": "a@example.org"}, [("wrong_type", "from")]),
+    "an unknown field": ({"fromm": 1}, [("unknown_field", "fromm")]),
+    "an unknown field within": (
+        {"personalizations": [to("a@example.org", custom_arg={})]},
+        [("unknown_field", "personalizations.0.custom_arg")],
+    ),
+    "a number for a text": ({"custom_args": {"user": 7}}, [("wrong_type", "custom_args.user")]),
+    "a name of relay's own": ({"custom_args": {"relay_id": "7"}}, [("invalid_value", "custom_args.relay_id")]),
+    "large arguments": ({"custom_args": {"a": "x" * 9_900}}, [("too_large", "custom_args")]),
+    "large substitutions": (
+        {"personalizations": [to("a@example.org", substitutions={"a": "x" * 10_000})]},
+        [("too_large", "personalizations.0.substitutions")],
+    ),
+    "no subject": ({"subject": None}, [("required", "subject")]),
+    "an empty subject of one": (
+        {"personalizations": [to("a@example.org", subject="a\nb")]},
+        [("invalid_text", "personalizations.0.subject")],
+    ),
+    "no content": ({"content": []}, [("no_content", "content")]),
+    "an empty body": ({"content": [{"type": "text/plain", "value": ""}]}, [("no_content", "content.0.value")]),
+    "a type with parameters": (
+        {"content": [{"type": "text/plain; charset=utf-8", "value": "x"}]},
+        [("invalid_media_type", "content.0.type")],
+    ),
+    "two plain bodies": (
+        {"content": [{"type": "text/plain", "value": "x"}, {"type": "TEXT/plain", "value": "y"}]},
+        [("not_applicable", "content.1.type")],
+    ),
+    "a reserved header": ({"headers": {"Reply-To": "x"}}, [("forbidden_header", "headers.Reply-To")]),
+    "a reserved header of one": (
+        {"personalizations": [to("a@example.org", headers={"Subject": "x"})]},
+        [("forbidden_header", "personalizations.0.headers.Subject")],
+    ),
+    "both kinds of reply_to": (
+        {"reply_to": {"email": "a@x.org"}, "reply_to_list": [{"email": "a@x.org"}]},
+        [("not_applicable", "reply_to_list")],
+    ),
+    "eleven categories": ({"categories": [str(n) for n in range(11)]}, [("too_many", "categories")]),
+    "a category twice": ({"categories": ["a", "a"]}, [("invalid_tag", "categories")]),
+    "a long category": ({"categories": ["a", "b" * 256]}, [("invalid_tag", "categories.1")]),
+    "no base64": ({"attachments": [{**FILE, "content": "!"}]}, [("invalid_base64", "attachments.0.content")]),
+    "no file name": (
+        {"attachments": [{"content": "aGk="}]},
+        [("required", "attachments.0.filename")],
+    ),
+    "a path": ({"attachments": [FILE, {**FILE, "filename": "a/b"}]}, [("invalid_file_name", "attachments.1.filename")]),
+    "a wrong disposition": (
+        {"attachments": [{**FILE, "disposition": "hidden"}]},
+        [("invalid_choice", "attachments.0.disposition")],
+    ),
+    "too far ahead": ({"send_at": AHEAD}, [("out_of_range", "send_at")]),
+    "a time in milliseconds": (
+        {"personalizations": [to("a@example.org", send_at=AHEAD * 1000)]},
+        [("invalid_time", "personalizations.0.send_at")],
+    ),
+    "a wrong option": ({"asm": {"group": 1}}, [("unknown_field", "asm.group")]),
+    "a wrong switch": (
+        {"mail_settings": {"sandbox_mode": {"enable": "yes"}}},
+        [("wrong_type", "mail_settings.sandbox_mode.enable")],
+    ),
+}
+
+
+@pytest.mark.parametrize(("changes", "expected"), WRONG.values(), ids=WRONG)
+def test_each_fault_names_its_field(changes: dict[str, Any], expected: list[tuple[str, str]]) -> None:
+    changed = {**mail(), **changes}
+    assert read({name: value for name, value in changed.items() if value is not None})[1] == expected
+
+
+def test_all_faults_at_once() -> None:
+    _, faults = read(
+        mail(
+            personalizations=[to("a"), to("b@example.org", send_at=-1)],
+            from_={"email": "c"},
+            categories=["", ""],
+            unknown=1,
+        )
+    )
+    assert len(faults) == 7
+
+
+def test_a_fault_that_all_share_is_told_once() -> None:
+    _, faults = read(mail(subject=None, personalizations=[to(f"r{n}@example.org") for n in range(50)]))
+    assert faults == [("required", "subject")]
+
+
+@pytest.mark.parametrize(("value", "fault"), [([], "wrong_type"), ("x", "wrong_type"), (None, "wrong_type")])
+def test_what_is_no_object_at_all(value: Any, fault: str) -> None:
+    assert (fault, "") in read(value)[1]
+
+
+def test_sizes() -> None:
+    text = [{"type": "text/plain", "value": "x" * 5000}]
+    assert read(mail(content=text), max_message_bytes=5000)[1] == [("message_too_large", "personalizations.0")]
+    several = mail(content=text, personalizations=[to("a@example.org"), to("b@example.org")])
+    assert read(several, max_batch_bytes=10_000)[1] == [("message_too_large", "personalizations")]
