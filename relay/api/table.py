@@ -92,6 +92,41 @@ OPERATIONS = (
         load=_in("sendgrid_batches", "release"),
     ),
     Operation(name="SendGridListScopes", method="GET", path="/v3/scopes", load=_in("sendgrid_batches", "scopes")),
+    Operation(name="ListClients", method="GET", path="/v1/clients", load=_in("clients", "index"), role=Role.OPERATOR),
+    Operation(
+        name="CreateClient", method="POST", path="/v1/clients", load=_in("clients", "create"), role=Role.OPERATOR
+    ),
+    Operation(
+        name="ShowClient", method="GET", path="/v1/clients/{name}", load=_in("clients", "show"), role=Role.OPERATOR
+    ),
+    Operation(
+        name="ChangeClient",
+        method="PATCH",
+        path="/v1/clients/{name}",
+        load=_in("clients", "change"),
+        role=Role.OPERATOR,
+    ),
+    Operation(
+        name="DeleteClient",
+        method="DELETE",
+        path="/v1/clients/{name}",
+        load=_in("clients", "delete"),
+        role=Role.OPERATOR,
+    ),
+    Operation(
+        name="AddClientKey",
+        method="POST",
+        path="/v1/clients/{name}/keys",
+        load=_in("clients", "add_key"),
+        role=Role.OPERATOR,
+    ),
+    Operation(
+        name="RemoveClientKey",
+        method="DELETE",
+        path="/v1/clients/{name}/keys/{id}",
+        load=_in("clients", "remove_key"),
+        role=Role.OPERATOR,
+    ),
     Operation(name="Health", method="GET", path="/v1/health", load=_in("health", "alive"), role=None),
     Operation(name="Ready", method="GET", path="/v1/ready", load=_in("health", "ready"), role=None),
 )
