@@ -21,6 +21,10 @@ LEVELS = {
 }
 
 
+# The worker library writes a line per invocation and the SDKs one per request; both drown the app's own lines.
+QUIET = ("azure", "uvicorn", "asyncio")
+
+
 class LineFormatter(logging.Formatter):
     """A record begins a line; what it has beyond one line follows indented."""
 
@@ -40,6 +44,5 @@ def set_up_logging(level: str, stream: TextIO = sys.stderr) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(LEVELS.get(level.lower(), logging.INFO))
-    # The worker library writes a line per invocation and the SDKs one per request; both drown the app's own lines.
-    for name in ("azure", "uvicorn", "asyncio"):
+    for name in QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)

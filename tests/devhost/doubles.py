@@ -7,7 +7,8 @@ from typing import Any
 
 from devhost.queue_rules import QueueMessage
 from devhost.storage import StorageUnavailableError
-from devhost.worker import Function
+from devhost.values import Datum
+from devhost.worker import Function, Invocation
 
 type Step = tuple[object, ...]
 
@@ -103,3 +104,21 @@ class MemoryBlobs:
         if self.is_away:
             raise StorageUnavailableError("away")
         self.texts[name] = text
+
+
+class Workers:
+    """Stands for the worker: answers each invocation with `invocation` and keeps its arguments."""
+
+    def __init__(self, invocation: Invocation) -> None:
+        self.invocation = invocation
+        self.seen: list[tuple[Datum, Mapping[str, Datum]]] = []
+
+    async def invoke(
+        self, function: Function, value: Datum, trigger_metadata: Mapping[str, Datum], trace_parent: str = ""
+    ) -> Invocation:
+        self.seen.append((value, trigger_metadata))
+        return self.invocation
+
+
+def gave(*outputs: tuple[str, Datum], succeeded: bool = True) -> Workers:
+    return Workers(Invocation(succeeded=succeeded, outputs=outputs))

@@ -1,15 +1,13 @@
 """Rows 11 and 18: output bindings, written once the function has succeeded, and part of its success."""
 
-from collections.abc import Mapping
-
 import pytest
 
 from devhost.outputs import Invoker
 from devhost.queues import Notices
 from devhost.storage import StorageUnavailableError
 from devhost.values import Datum
-from devhost.worker import Function, Invocation
-from tests.devhost.doubles import MemoryQueue, function, message
+from devhost.worker import Invocation
+from tests.devhost.doubles import MemoryQueue, Workers, function, gave, message
 
 FORWARD = function(
     "forward",
@@ -19,28 +17,10 @@ FORWARD = function(
 )
 
 
-class Workers:
-    """Stands for the worker: answers each invocation with `invocation` and keeps its arguments."""
-
-    def __init__(self, invocation: Invocation) -> None:
-        self.invocation = invocation
-        self.seen: list[tuple[Datum, Mapping[str, Datum]]] = []
-
-    async def invoke(
-        self, function: Function, value: Datum, trigger_metadata: Mapping[str, Datum], trace_parent: str = ""
-    ) -> Invocation:
-        self.seen.append((value, trigger_metadata))
-        return self.invocation
-
-
 def invoker(
     workers: Workers, queue: MemoryQueue, notices: Notices | None = None, *, is_base64: bool = False
 ) -> Invoker:
     return Invoker(workers, is_base64=is_base64, queue_for=lambda _: queue, notices=notices or Notices())
-
-
-def gave(*outputs: tuple[str, Datum], succeeded: bool = True) -> Workers:
-    return Workers(Invocation(succeeded=succeeded, outputs=outputs))
 
 
 async def test_an_output_is_written_and_its_listener_told() -> None:

@@ -1,0 +1,94 @@
+"""The local host with the sample app as a real process, and the notes that the app's functions send to the test."""
+
+import asyncio
+import json
+import os
+import re
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from devhost.children import Child
+
+ROOT = Path(__file__).parent.parent.parent
+SAMPLE = Path(__file__).parent / "sample_app"
+_READY = re.compile(r"Host is ready on (?P<url>http://\S+)|Host has errors")
+# Nothing here takes long; these end a test that would otherwise never end.
+_READY_SECONDS = 60
+_NOTE_SECONDS = 60
+
+
+class Note:
+    """What a function told, which waits for `answer`."""
+
+    def __init__(self, content: dict[str, Any], writer: asyncio.StreamWriter) -> None:
+        self.content = content
+        self._writer = writer
+
+    def answer(self, text: str = "") -> dict[str, Any]:
+        """Lets the function go on."""
+        self._writer.write(f"{text}\n".encode())
+        self._writer.close()
+        return self.content
+
+
+class Notes:
+    """What the functions told, in order, kind by kind."""
+
+    def __init__(self) -> None:
+        self._queues: dict[str, asyncio.Queue[Note]] = {}
+
+    async def next(self, kind: str) -> Note:
+        """The next note of that kind."""
+        async with asyncio.timeout(_NOTE_SECONDS):
+            return await self._of(kind).get()
+
+    async def take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Serves one connection of a function."""
+        content = json.loads(await reader.readline())
+        await self._of(content["kind"]).put(Note(content, writer))
+        await writer.wait_closed()
+
+    def _of(self, kind: str) -> asyncio.Queue[Note]:
+        return self._queues.setdefault(kind, asyncio.Queue())
+
+
+class RunningHost(msgspec.Struct, frozen=True, kw_only=True):
+    """A host that is ready. `lines` is its output so far; `queue` is the one that the sample app listens to."""
+
+    url: str
+    child: Child
+    lines: list[str]
+    notes: Notes
+    queue: str
+
+
+@asynccontextmanager
+async def running_host(
+    storage: str, queue: str, *options: str, app: Path = SAMPLE, settings: Mapping[str, str] | None = None
+) -> AsyncIterator[RunningHost]:
+    """Starts the host on a free port; stops it at the end, if the test has not."""
+    notes, lines = Notes(), list[str]()
+    server = await asyncio.start_server(notes.take, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    environment = {"AzureWebJobsStorage": storage, "SAMPLE_QUEUE": queue, "SAMPLE_NOTES": f"127.0.0.1:{port}"}
+    child = await Child.start(
+        name="the local host",
+        argv=(sys.executable, "-m", "devhost", "--port", "0", "--app-root", app, *options),
+        ready=_READY,
+        env={**os.environ, **environment, **(settings or {}), "PYTHONUNBUFFERED": "1"},
+        cwd=ROOT,
+        echo=lines.append,
+    )
+    try:
+        [line] = await child.until_ready(timeout_seconds=_READY_SECONDS)
+        yield RunningHost(url=line["url"] or "", child=child, lines=lines, notes=notes, queue=queue)
+    finally:
+        await child.stop(grace_seconds=15)
+        server.close()
+        server.close_clients()
+        await server.wait_closed()

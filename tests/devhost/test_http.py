@@ -1,0 +1,234 @@
+"""Rows 15 and 16: which requests reach a function, what it sees of them, and what the others are answered."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from devhost.host_json import HostSettings
+from devhost.http import BODY_LIMIT_BYTES, HttpFront, compile_function_route
+from devhost.keys import KeyRing
+from devhost.replies import Reply
+from devhost.routes import RouteTable
+from devhost.settings import FunctionConfigurationError
+from devhost.values import Datum
+from devhost.worker import Function, Invocation
+from tests.devhost.asgi import call
+from tests.devhost.doubles import MemoryBlobs, function
+
+SETTINGS = HostSettings(route_prefix="api")
+OPEN = {"authLevel": "ANONYMOUS"}
+ECHO = function("echo", "httpTrigger", http_output="$return", trigger={"route": "echo/{*rest}", **OPEN})
+POSTED = function("posted", "httpTrigger", http_output="$return", trigger={"methods": ["post"]})
+
+
+def response(body: bytes = b"", status: str = "200", **headers: str) -> Datum:
+    named = {name.replace("_", "-"): Datum("string", value) for name, value in headers.items()}
+    content = {"status_code": Datum("string", status), "headers": named, "cookies": None, "body": Datum("bytes", body)}
+    return Datum("http", content)
+
+
+class Functions:
+    """Stands for the worker: keeps what each invocation got; waits while `gate` is shut."""
+
+    def __init__(self, answer: Datum | None = None, *, succeeded: bool = True) -> None:
+        self.seen: list[dict[str, Any]] = []
+        self.traces: list[str] = []
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.begun = asyncio.Event()
+        self.ended = asyncio.Event()
+        self._answer = answer or response(b"done")
+        self._succeeded = succeeded
+
+    async def __call__(self, _: Function, value: Datum, metadata: Mapping[str, Datum], trace: str) -> Invocation:
+        plain = {name: _plain(part) for name, part in value.value.items()}
+        self.seen.append(plain)
+        self.traces.append(trace)
+        self.begun.set()
+        await self.gate.wait()
+        self.ended.set()
+        return Invocation(succeeded=self._succeeded, outputs=(("$return", self._answer),))
+
+
+def _plain(part: Datum | dict[str, Datum]) -> Any:
+    return {n: v.value for n, v in part.items()} if isinstance(part, dict) else part.value
+
+
+async def own_pages(method: str, path: str, body: bytes) -> Reply:
+    return Reply(200, f"{method} {path} {body.decode()}".encode())
+
+
+def front(functions: Functions, settings: HostSettings = SETTINGS, **more: Any) -> HttpFront:
+    routes = RouteTable([compile_function_route(f, settings, {}) for f in (ECHO, POSTED)])
+    disabled = more.pop("disabled", frozenset())
+    return HttpFront(invoke=functions, settings=settings, routes=routes, disabled=disabled, own_pages=own_pages, **more)
+
+
+def keys() -> KeyRing:
+    made = iter(["master", "function", "own"])
+    return KeyRing(MemoryBlobs(), "host", new_key=lambda: next(made), clock=lambda: 0.0)
+
+
+async def test_a_function_sees_the_request_as_the_genuine_host_shows_it() -> None:
+    functions = Functions()
+    headers = [(b"x-a", b"1"), (b"x-a", b"2"), (b"x-b", b"\xe9")]
+    target = "/api/echo/a%20b/c?q=1&q=2&empty=&p=x%26y"
+    await call(front(functions), "PUT", target, headers=headers, body=[b"he", b"llo"])
+    assert functions.seen == [
+        {
+            "method": "PUT",
+            "url": f"http://localhost{target}",
+            "headers": {"host": "localhost", "content-length": "5", "x-a": "1,2", "x-b": "é"},
+            "query": {"q": "1,2", "p": "x&y"},
+            "params": {"rest": "a b/c"},
+            "body": b"hello",
+        }
+    ]
+
+
+async def test_a_body_without_a_declared_length_does_not_reach_the_function() -> None:
+    functions = Functions()
+    assert (await call(front(functions), "POST", "/api/echo", body=[b"lost"], is_chunked=True)).status == 200
+    assert functions.seen[0]["body"] == b""
+
+
+async def test_the_front_ends_scheme_and_host_make_the_url() -> None:
+    functions = Functions()
+    headers = [(b"x-forwarded-proto", b"https"), (b"disguised-host", b"relay.azurewebsites.net")]
+    await call(front(functions), target="/api/echo/x", headers=headers)
+    assert functions.seen[0]["url"] == "https://relay.azurewebsites.net/api/echo/x"
+
+
+async def test_the_callers_trace_is_handed_on() -> None:
+    functions = Functions()
+    await call(front(functions), target="/api/echo", headers=[(b"traceparent", b"00-a-b-01")])
+    assert functions.traces == ["00-a-b-01"]
+
+
+@pytest.mark.parametrize(
+    ("method", "target"), [("GET", "/api/posted"), ("POST", "/posted"), ("GET", "/api"), ("GET", "/api/other")]
+)
+async def test_a_wrong_path_or_method_is_404_without_a_body(method: str, target: str) -> None:
+    answer = await call(front(Functions()), method, target)
+    assert (answer.status, answer.body) == (404, b"")
+
+
+async def test_the_prefix_may_be_empty_and_the_root_is_the_hosts_own() -> None:
+    functions = Functions()
+    application = front(functions, HostSettings(route_prefix=""))
+    assert (await call(application, "POST", "/posted")).status == 200
+    assert (await call(application, "GET", "/")).body == b"GET / "
+
+
+async def test_admin_pages_are_the_hosts_and_reserved() -> None:
+    application = front(Functions())
+    answer = await call(application, "POST", "/Admin/Functions/x", body=[b"{}"])
+    assert answer.body == b"POST /admin/functions/x {}"
+    reserved = function("sly", "httpTrigger", trigger={"route": "Admin/{x}"})
+    with pytest.raises(FunctionConfigurationError, match="reserved"):
+        compile_function_route(reserved, HostSettings(route_prefix=""), {})
+
+
+async def test_a_failed_function_is_500_without_a_body() -> None:
+    answer = await call(front(Functions(succeeded=False)), target="/api/echo")
+    assert (answer.status, answer.body) == (500, b"")
+
+
+@pytest.mark.parametrize("wrong", [response(status="many"), response(x_a="☃")])
+async def test_a_response_that_cannot_be_written_is_500_without_a_body(
+    wrong: Datum, caplog: pytest.LogCaptureFixture
+) -> None:
+    answer = await call(front(Functions(wrong)), target="/api/echo")
+    assert (answer.status, answer.body) == (500, b"")
+    assert "A request could not be answered" in caplog.text
+
+
+async def test_a_caller_who_leaves_before_its_body_is_there_runs_nothing() -> None:
+    functions = Functions()
+    headers = [(b"content-length", b"5")]
+    assert (await call(front(functions), "POST", "/api/echo", headers=headers)).status == 0
+    assert functions.seen == []
+
+
+@pytest.mark.parametrize(
+    ("target", "length", "status"), [("/api/echo", BODY_LIMIT_BYTES + 1, 413), (f"/api/echo/{'x' * 8192}", 0, 414)]
+)
+async def test_what_is_too_large_runs_nothing(target: str, length: int, status: int) -> None:
+    functions = Functions()
+    headers = [(b"content-length", b"%d" % length)]
+    assert (await call(front(functions), "POST", target, headers=headers)).status == status
+    assert functions.seen == []
+
+
+async def test_requests_beyond_the_limit_are_429_with_the_scale_out_header() -> None:
+    functions = Functions()
+    functions.gate.clear()
+    application = front(functions, HostSettings(max_outstanding_requests=1))
+    first = asyncio.create_task(call(application, target="/api/echo"))
+    await functions.begun.wait()
+    second = await call(application, target="/api/echo")
+    assert (second.status, second.header(b"x-function-scaleout")) == (429, b"1")
+    functions.gate.set()
+    assert (await first).status == 200
+    assert (await call(application, target="/api/echo")).status == 200
+
+
+async def test_an_app_that_is_not_loaded_is_503_in_words() -> None:
+    answer = await call(front(Functions(), is_loaded=False), target="/api/echo")
+    assert (answer.status, answer.body) == (503, b"Function host is not running.")
+
+
+async def test_behind_the_front_end_a_late_answer_is_502_and_the_function_goes_on() -> None:
+    functions = Functions()
+    functions.gate.clear()
+    application = front(functions, front_end_seconds=0.0)
+    assert (await call(application, target="/api/echo")).status == 502
+    functions.gate.set()
+    await functions.ended.wait()
+    assert (await call(front(Functions(), front_end_seconds=230.0), target="/api/echo")).body == b"done"
+
+
+async def test_custom_headers_are_added_where_the_function_gave_none() -> None:
+    settings = HostSettings(custom_headers=(("X-Frame-Options", "DENY"), ("X-Own", "host")))
+    answer = await call(front(Functions(response(x_own="function")), settings), target="/api/echo")
+    assert answer.headers[:2] == [(b"x-own", b"function"), (b"x-frame-options", b"DENY")]
+
+
+async def test_a_function_does_not_frame_its_response() -> None:
+    answer = await call(front(Functions(response(b"four", content_length="9"))), target="/api/echo")
+    assert answer.headers == [(b"content-length", b"4")]
+    bodyless = await call(front(Functions(response(b"four", status="204"))), target="/api/echo")
+    assert (bodyless.headers, bodyless.body) == ([], b"")
+
+
+@pytest.mark.parametrize(
+    ("key", "status"), [(b"", 401), (b"wrong", 401), (b"own", 200), (b"function", 200), (b"master", 200)]
+)
+async def test_with_keys_a_function_asks_for_one(key: bytes, status: int) -> None:
+    application = front(Functions(), keys=keys())
+    answer = await call(application, "POST", "/api/posted", headers=[(b"x-functions-key", key)])
+    assert answer.status == status
+    assert (await call(application, "POST", f"/api/posted?code={key.decode()}")).status == status
+    assert answer.body == (b"done" if status == 200 else b"")
+    assert answer.header(b"www-authenticate") is None
+
+
+async def test_an_anonymous_function_takes_every_key() -> None:
+    answer = await call(front(Functions(), keys=keys()), target="/api/echo", headers=[(b"x-functions-key", b"wrong")])
+    assert answer.status == 200
+
+
+@pytest.mark.parametrize(("key", "status"), [(b"", 401), (b"function", 404), (b"master", 200)])
+async def test_a_disabled_function_is_there_for_the_master_alone(key: bytes, status: int) -> None:
+    application = front(Functions(), disabled=frozenset({"posted"}), keys=keys())
+    answer = await call(application, "POST", "/api/posted", headers=[(b"x-functions-key", key)])
+    assert answer.status == status
+
+
+@pytest.mark.parametrize(("key", "status"), [(b"", 401), (b"function", 401), (b"master", 200)])
+async def test_admin_pages_ask_for_the_master_key_but_for_ping(key: bytes, status: int) -> None:
+    application, headers = front(Functions(), keys=keys()), [(b"x-functions-key", key)]
+    assert (await call(application, target="/admin/host/status", headers=headers)).status == status
+    assert (await call(application, target="/admin/host/ping", headers=headers)).status == 200
