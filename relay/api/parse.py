@@ -10,8 +10,7 @@ from relay.api.attachments import read_attachments
 from relay.api.drafts import Draft, Limits
 from relay.api.faults import WHOLE, Faults
 from relay.api.headers import read_headers
-from relay.api.schemas import MessageRequest
-from relay.api.shape import check_shape, kind
+from relay.api.quick import fits_message
 from relay.model import Address, Delivery, Message
 from relay.providers.registry import MODULES, provider_module
 from relay.size import estimate_size
@@ -25,6 +24,8 @@ def parse_message(body: bytes, *, content_type: str, now: datetime, limits: Limi
     faults = Faults(limits.max_problems)
     value = jsontext.read_json(body, limits.max_body_bytes, faults)
     if not isinstance(value, dict):
+        from relay.api.shape import kind
+
         faults.add("wrong_type", WHOLE, f"The body is {kind(value)}; it must be an object.")
         raise faults.refusal()
     draft = read_message(value, now, faults, limits)
@@ -34,7 +35,11 @@ def parse_message(body: bytes, *, content_type: str, now: datetime, limits: Limi
 
 def read_message(value: Mapping[str, Any], now: datetime, faults: Faults, limits: Limits) -> Draft:
     """The draft of one message's JSON object. It may be used only if `faults` stayed empty."""
-    check_shape(value, MessageRequest, faults)
+    if not fits_message(value):
+        from relay.api.schemas import MessageRequest
+        from relay.api.shape import check_shape
+
+        check_shape(value, MessageRequest, faults)
     template = fields.read_choice_name(value.get("template"), "template", faults, limits)
     _check_content(value, faults, has_template=template is not None)
     to, cc, bcc = _recipients(value, faults, limits)

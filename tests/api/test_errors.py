@@ -194,7 +194,7 @@ PROVOKED: dict[str, tuple[int, Provoke]] = {
     "lane_not_allowed": (403, under(Policy(lanes=("bulk",)), lane="transactional")),
     "route_not_allowed": (403, under(Policy(routes=("other",)), route="capture")),
     "attachment_not_allowed": (403, fields(attachments=[file(name="setup.exe. ")])),
-    "not_carriable": (422, fields(options={"sendgrid": {}})),
+    "not_carriable": (422, fields(options={"sendgrid": {"template_id": "d-1"}})),
     "not_cancellable": (409, sent_already),
     "not_cancellable_yet": (409, queued_still),
     "invalid_idempotency_key": (400, keyed(message(), key="ä")),
