@@ -1,0 +1,189 @@
+"""The journal: one row a batch, the insert as duplicate check, the ETag as lock, and pages for the timers."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+import pytest
+
+from relay import ids, lifecycle
+from relay.errors import AlreadyExists, Changed, NotFound, UnreadableEntry
+from relay.journal import TABLE, Event, Journal, Old, Record, every_record, partition
+from relay.model import MessageStatus, Part, State
+from relay.storage.memory import MemoryTables
+from relay.storage.ports import Entity
+from tests.doubles import MAC_KEY, START, Clock, Watched, batch_id, batch_of, entry_of, submission_of
+
+QUEUED = Part(route="", state=State.QUEUED)
+SENDING = MessageStatus(parts=(lifecycle.begin(QUEUED, "main", START),))
+SENT = MessageStatus(parts=(Part(route="main", state=State.SENT, attempt=1),))
+DEFERRED = MessageStatus(parts=(Part(route="main", state=State.DEFERRED, attempt=1, due_at=START),))
+DAY = 86_400.0
+
+
+@pytest.fixture
+async def tables() -> Watched:
+    memory = MemoryTables(rows_looked_at=4)
+    await memory.create(TABLE)
+    return Watched(memory)
+
+
+@pytest.fixture
+def journal(tables: Watched, clock: Clock) -> Journal:
+    return Journal(tables, clock)
+
+
+async def opened(journal: Journal, *statuses: MessageStatus, batch: str = "", blob: str | None = None) -> Record:
+    body = entry_of(*(submission_of(blob=blob) for _ in statuses), batch=batch)
+    return await journal.open(batch_of(body), body, statuses)
+
+
+async def test_a_record_is_read_as_it_was_opened(journal: Journal) -> None:
+    record = await opened(journal, SENDING, DEFERRED)
+    assert await journal.read(record.batch) == record
+    entry = record.entry()
+    assert entry.batch == record.batch
+    assert len(entry.messages) == 2
+    name = ids.parse(record.message_id(1, entry))
+    assert (name.batch, name.index) == (record.batch, 1)
+    assert ids.belongs_to(name, MAC_KEY)
+    assert record.having([0, 1, 2, 31]) == [0, 1]
+
+
+async def test_a_batch_is_opened_once(journal: Journal) -> None:
+    record = await opened(journal, SENDING)
+    with pytest.raises(AlreadyExists):
+        await opened(journal, SENT, batch=record.batch)
+    assert await journal.read(record.batch) == record
+    with pytest.raises(NotFound):
+        await journal.read(batch_id())
+
+
+async def test_a_settlement_writes_what_changed_and_only_if_nobody_was_first(journal: Journal, tables: Watched) -> None:
+    record = await opened(journal, SENDING, SENDING)
+    settled = await journal.settle(record, {1: SENT})
+    assert settled.statuses == (SENDING, SENT)
+    assert await journal.read(record.batch) == settled
+    with pytest.raises(Changed):
+        await journal.settle(record, {0: DEFERRED})
+    assert (await journal.settle(settled, {0: DEFERRED})).statuses == (DEFERRED, SENT)
+    assert tables.calls["merge"] == 3
+
+
+async def test_a_record_that_is_a_reference_is_none(journal: Journal) -> None:
+    record = await opened(journal, SENDING)
+    wrong = Record(batch=record.batch, lane="x", content=b'{"relay":1}', statuses=(), etag="")
+    with pytest.raises(UnreadableEntry):
+        wrong.entry()
+
+
+# ── stories ──
+
+
+def event(index: int, key: str, seconds: float = 0, kind: str = "delivered") -> Event:
+    return Event(index=index, kind=kind, at=START + timedelta(seconds=seconds), key=key, recipient="a@example.com")
+
+
+async def test_a_story_is_the_record_and_its_events_in_time(journal: Journal) -> None:
+    record = await opened(journal, SENT, SENT)
+    events = [event(number % 2, f"k{number}", seconds=-number) for number in range(7)]
+    for each in events:
+        assert await journal.note(record.batch, each)
+        assert not await journal.note(record.batch, each)
+    story, told = await journal.story(record.batch)
+    assert story == record
+    assert list(told) == events[::-1]
+
+
+async def test_events_without_a_record_are_no_story(journal: Journal) -> None:
+    batch = batch_id()
+    await journal.note(batch, event(0, "k"))
+    with pytest.raises(NotFound):
+        await journal.story(batch)
+
+
+# ── pages ──
+
+
+async def test_every_record_of_a_time_is_found_by_what_is_under_way(journal: Journal) -> None:
+    batches = [batch_id(START + timedelta(seconds=number)) for number in range(40)]
+    for number, batch in enumerate(batches):
+        await opened(journal, SENDING if number % 3 == 0 else SENT, batch=batch)
+    since, before = START + timedelta(seconds=5), START + timedelta(seconds=35)
+
+    async def found(*, is_sending: bool | None = None) -> list[str]:
+        records = every_record(journal, since=since, before=before, is_sending=is_sending)
+        return sorted([record.batch async for record in records])
+
+    assert await found() == batches[5:35]
+    assert await found(is_sending=True) == [batch for batch in batches[5:35] if batches.index(batch) % 3 == 0]
+    light = every_record(journal, since=since, before=before, with_content=False)
+    assert {record.content async for record in light} == {b""}
+
+
+async def old(journal: Journal, before_days: float, clock: Clock) -> list[Old]:
+    before = clock.now - timedelta(days=before_days)
+    found: list[Old] = []
+    for shard in ids.SHARDS:
+        cursor: str | None = None
+        while True:
+            page, cursor = await journal.old_rows(before=before, shard=shard, cursor=cursor)
+            found += page
+            if cursor is None:
+                break
+    return found
+
+
+def rows(found: Sequence[Old], record: Record) -> list[str]:
+    return [row for each in found if each.partition == partition(record.batch) for row in each.rows]
+
+
+async def test_the_purge_is_given_what_ended_long_ago_with_its_blobs(journal: Journal, clock: Clock) -> None:
+    record = await opened(journal, SENT, SENT, blob="20260301/b")
+    for number in range(9):
+        await journal.note(record.batch, event(0, f"k{number}"))
+    assert await old(journal, 14, clock) == []
+    clock.move(15 * DAY)
+    found = await old(journal, 14, clock)
+    assert rows(found, record) == ["batch", *(f"event-00-k{number}" for number in range(9))]
+    assert [blob for each in found for blob in each.blobs] == ["20260301/b"] * 2
+    for each in found:
+        await journal.delete_rows(each.partition, each.rows)
+    with pytest.raises(NotFound):
+        await journal.read(record.batch)
+
+
+async def test_what_still_waits_is_kept_with_events_on_a_later_page(journal: Journal, clock: Clock) -> None:
+    record = await opened(journal, SENT, DEFERRED)
+    for number in range(9):
+        await journal.note(record.batch, event(0, f"k{number}"))
+    clock.move(100 * DAY)
+    assert await old(journal, 14, clock) == []
+
+
+async def test_retention_counts_from_the_last_change(journal: Journal, clock: Clock) -> None:
+    record = await opened(journal, DEFERRED)
+    clock.move(30 * DAY)
+    record = await journal.settle(record, {0: SENT})
+    assert await old(journal, 14, clock) == []
+    clock.move(14 * DAY)
+    assert await old(journal, 14, clock) == []
+    clock.move(1)
+    assert rows(await old(journal, 14, clock), record) == ["batch"]
+
+
+async def test_events_of_a_record_that_is_gone_go_too(journal: Journal, clock: Clock) -> None:
+    batch = batch_id()
+    await journal.note(batch, event(0, "k"))
+    clock.move(15 * DAY)
+    assert [each.rows for each in await old(journal, 14, clock)] == [["event-00-k"]]
+
+
+async def test_a_row_of_an_earlier_version_counts_from_its_batch(
+    journal: Journal, tables: Watched, clock: Clock
+) -> None:
+    record = await opened(journal, SENT)
+    row = await tables.get(TABLE, partition(record.batch), "batch")
+    properties = {name: value for name, value in row.properties.items() if name != "written_at"}
+    await tables.upsert(TABLE, Entity(partition=row.partition, row=row.row, properties=properties))
+    clock.move(15 * DAY)
+    assert rows(await old(journal, 14, clock), record) == ["batch"]
