@@ -21,6 +21,8 @@ LEASE_SECONDS = 480.0
 VERIFY_DELAY_SECONDS = 60.0
 """How long after a lost answer a provider that can be asked is asked."""
 
+MAX_INTERRUPTIONS = 5
+"""As many deaths as the host allows an entry (host.json, maxDequeueCount)."""
 MAX_ATTEMPTS_KEPT = 20
 MAX_WHOLE_PARTS = 3
 """With more parts than these, those that are over keep only their last attempt and doubts: a message's status holds 64 KiB."""
@@ -83,6 +85,15 @@ def doubts(part: Part) -> tuple[Attempt, ...]:
 def is_uncertain(part: Part) -> bool:
     """Whether any attempt may have reached the recipients without our knowing."""
     return bool(doubts(part))
+
+
+def is_deadly(part: Part) -> bool:
+    """Whether so many attempts in a row ended with the death of their process that the part must be the cause.
+
+    The host counts the same for an entry, but recovery and retries make new entries, each counted from nothing.
+    """
+    last = part.attempts[-MAX_INTERRUPTIONS:]
+    return len(last) == MAX_INTERRUPTIONS and all(attempt.outcome == "interrupted" for attempt in last)
 
 
 def keeps_route(part: Part) -> bool:

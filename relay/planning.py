@@ -47,6 +47,8 @@ def plan(part: Part, situation: Situation) -> tuple[Part, ...]:
         return (msgspec.structs.replace(part, state=State.SCHEDULED, due_at=submission.send_at),)
     if part.state is State.SENDING:
         part = lifecycle.interrupt(part, now)
+        if lifecycle.is_deadly(part):
+            return (lifecycle.end(part, State.UNKNOWN, "poisoned"),)
     may_not_resend = submission.delivery is Delivery.AT_MOST_ONCE and not part.may_resend
     if may_not_resend and lifecycle.is_uncertain(part) and not situation.can_verify(part.route):
         return (lifecycle.end(part, State.UNKNOWN, part.attempts[-1].code),)

@@ -178,3 +178,14 @@ def test_a_pinned_part_keeps_its_route_while_there_is_one() -> None:
     pinned = tried("deferred", "spare", is_pinned=True)
     assert states(plan(pinned, situation())) == [(State.SENDING, "spare", "")]
     assert states(plan(changed(pinned, route="gone"), situation())) == [(State.SENDING, "main", "")]
+
+
+@pytest.mark.parametrize(("deaths", "state"), [(4, State.SENDING), (5, State.UNKNOWN)])
+def test_what_killed_its_process_five_times_in_a_row_is_not_tried_again(deaths: int, state: State) -> None:
+    # Recovery and retries make new entries, so the host's own count of deaths begins anew with each of them.
+    part = plan(FRESH, situation())[0]
+    now = START
+    for _ in range(deaths):
+        now += LEASE
+        (part,) = plan(part, situation(now=now))
+    assert (part.state, part.code) == (state, "poisoned" if state is State.UNKNOWN else "")
