@@ -1,0 +1,261 @@
+"""Group commit: who shares an entry, what bounds it, and who is told when a put fails."""
+
+import asyncio
+import itertools
+from collections.abc import Sequence
+
+import pytest
+
+from relay import ids, wire
+from relay.errors import StorageError, Unavailable
+from relay.group_commit import GroupCommit
+from relay.storage.memory import memory_storage
+from tests.doubles import MAC_KEY, Clock, Watched, batch_id, batch_of, message_of, submission_of
+
+QUEUE = "relay-bulk"
+
+
+class Commits:
+    """A group commit over a queue whose puts are watched, and can be made to wait at a gate."""
+
+    def __init__(self, clock: Clock, *names: str) -> None:
+        self.memory = memory_storage(clock).queues
+        self.queues = Watched(self.memory)
+        self.batches: list[str] = []
+        self.commit = GroupCommit(self.queues, "bulk", names or (QUEUE,), self._new_batch)
+
+    def _new_batch(self) -> str:
+        self.batches.append(batch_id())
+        return self.batches[-1]
+
+    def put(self, text: str = "Hi.", key: bytes = MAC_KEY) -> asyncio.Task[str]:
+        """Begin to put a submission with this text."""
+        encoded = wire.encode_submission(submission_of(message_of(text=text)))
+        return asyncio.create_task(self.commit.put(encoded, key))
+
+    def gate(self) -> asyncio.Event:
+        """The next put waits until this is set."""
+        gate = asyncio.Event()
+        self.queues.before("put", gate.wait)
+        return gate
+
+    def entries(self, queue: str = QUEUE) -> list[wire.BatchEntry]:
+        return [batch_of(body) for body in self.memory.bodies(queue)]
+
+    def texts(self) -> list[list[str | None]]:
+        return [[each.message.text if each.message else None for each in entry.messages] for entry in self.entries()]
+
+
+@pytest.fixture
+async def commits(clock: Clock) -> Commits:
+    made = Commits(clock)
+    await made.memory.create(QUEUE)
+    return made
+
+
+async def turns(number: int = 10) -> None:
+    """Let every task go as far as it can."""
+    for _ in range(number):
+        await asyncio.sleep(0)
+
+
+# ── sharing ──
+
+
+async def test_alone_an_entry_is_put_at_once(commits: Commits) -> None:
+    name = ids.parse(await commits.put("a"))
+    assert commits.texts() == [["a"]]
+    assert (name.batch, name.index) == (commits.batches[0], 0)
+    assert ids.belongs_to(name, MAC_KEY)
+
+
+async def test_what_arrives_together_shares_an_entry(commits: Commits) -> None:
+    names = await asyncio.gather(*(commits.put(str(number)) for number in range(5)))
+    assert commits.texts() == [["0", "1", "2", "3", "4"]]
+    assert [ids.parse(name).index for name in names] == [0, 1, 2, 3, 4]
+
+
+async def test_what_arrives_during_a_put_shares_the_next(commits: Commits) -> None:
+    gate = commits.gate()
+    first = commits.put("first")
+    await turns()
+    others = [commits.put(str(number)) for number in range(3)]
+    await turns()
+    assert commits.texts() == []
+    assert not any(task.done() for task in (first, *others))
+    gate.set()
+    await asyncio.gather(first, *others)
+    assert commits.texts() == [["first"], ["0", "1", "2"]]
+
+
+async def test_each_client_has_its_own_macs(commits: Commits) -> None:
+    one, other = await asyncio.gather(commits.put(key=b"1" * 32), commits.put(key=b"2" * 32))
+    assert ids.belongs_to(ids.parse(one), b"1" * 32)
+    assert ids.belongs_to(ids.parse(other), b"2" * 32)
+    (entry,) = commits.entries()
+    assert entry.macs == (ids.parse(one).mac, ids.parse(other).mac)
+
+
+async def test_queues_of_a_lane_take_turns(clock: Clock) -> None:
+    commits = Commits(clock, "relay-bulk", "relay-bulk-2")
+    for queue in ("relay-bulk", "relay-bulk-2"):
+        await commits.memory.create(queue)
+    for _ in range(4):
+        await commits.put()
+    assert len(commits.entries("relay-bulk")) == len(commits.entries("relay-bulk-2")) == 2
+
+
+# ── bounds ──
+
+
+async def test_an_entry_holds_32_messages(commits: Commits) -> None:
+    names = await asyncio.gather(*(commits.put(str(number)) for number in range(70)))
+    assert [len(texts) for texts in commits.texts()] == [32, 32, 6]
+    assert len(set(names)) == 70
+    assert [text for texts in commits.texts() for text in texts] == [str(number) for number in range(70)]
+
+
+@pytest.mark.parametrize("text", ["x" * 6000, "é" * 3000, "<" * 1500, "&" * 1200, "\ufffe" * 1000])
+async def test_an_entry_keeps_to_its_weight(commits: Commits, text: str) -> None:
+    await asyncio.gather(*(commits.put(text) for _ in range(30)))
+    weights = [wire.weight(body) for body in commits.memory.bodies(QUEUE)]
+    assert max(weights) <= wire.MAX_ENTRY_BYTES
+    # Two that follow each other would not have fitted one entry.
+    heaviest = wire.weight(wire.encode_submission(submission_of(message_of(text=text))))
+    assert all(one + heaviest + 200 > wire.MAX_ENTRY_BYTES for one in weights[:-1])
+    assert sum(len(texts) for texts in commits.texts()) == 30
+
+
+async def test_one_as_heavy_as_may_be_goes_alone(commits: Commits) -> None:
+    heavy = "x" * (wire.MAX_INLINE_BYTES - 400)
+    await asyncio.gather(commits.put("a"), commits.put(heavy), commits.put(heavy), commits.put("b"))
+    assert [len(texts) for texts in commits.texts()] == [2, 2]
+
+
+# ── failures ──
+
+
+async def failures(tasks: Sequence[asyncio.Task[str]]) -> list[BaseException]:
+    results = await asyncio.gather(*tasks, return_exceptions=True)
+    assert all(isinstance(result, BaseException) for result in results)
+    return [result for result in results if isinstance(result, BaseException)]
+
+
+async def test_a_put_that_fails_tells_everybody_and_claims_nothing(commits: Commits) -> None:
+    gate = commits.gate()
+    commits.queues.fail("put", Unavailable("busy", retry_after_seconds=9))
+    first = [commits.put("a"), commits.put("b")]
+    await turns()
+    waiting = [commits.put("c")]
+    await turns()
+    gate.set()
+    told = await failures([*first, *waiting])
+    assert [(type(error), getattr(error, "retry_after_seconds", None)) for error in told] == [(Unavailable, 9)] * 3
+    assert len(set(map(id, told))) == 3
+    assert commits.texts() == []
+    await commits.put("later")
+    assert commits.texts() == [["later"]]
+
+
+async def test_what_storage_refuses_is_told_too(commits: Commits) -> None:
+    commits.queues.fail("put", StorageError("no"))
+    assert [type(error) for error in await failures([commits.put()])] == [StorageError]
+
+
+async def test_a_bug_leaves_nobody_waiting(commits: Commits) -> None:
+    gate = commits.gate()
+    commits.queues.fail("put", ZeroDivisionError())
+    first = commits.put("a")
+    await turns()
+    second = commits.put("b")
+    gate.set()
+    assert [type(error) for error in await failures([first])] == [ZeroDivisionError]
+    await second
+    assert commits.texts() == [["b"]]
+
+
+async def test_a_caller_that_leaves_before_its_put_has_sent_nothing(commits: Commits) -> None:
+    gate = commits.gate()
+    first = commits.put("first")
+    await turns()
+    leaving, staying = commits.put("leaving"), commits.put("staying")
+    await turns()
+    leaving.cancel()
+    await turns()
+    gate.set()
+    await asyncio.gather(first, staying)
+    assert leaving.cancelled()
+    assert commits.texts() == [["first"], ["staying"]]
+
+
+async def test_a_caller_that_leaves_during_its_put_harms_nobody(commits: Commits) -> None:
+    gate = commits.gate()
+    leaving, staying = commits.put("leaving"), commits.put("staying")
+    await turns()
+    leaving.cancel()
+    await turns()
+    gate.set()
+    assert ids.parse(await staying).index == 1
+    assert commits.texts() == [["leaving", "staying"]]
+
+
+async def test_when_all_have_left_nothing_is_put(commits: Commits) -> None:
+    gate = commits.gate()
+    first = commits.put("first")
+    await turns()
+    leaving = [commits.put("a"), commits.put("b")]
+    await turns()
+    for task in leaving:
+        task.cancel()
+    gate.set()
+    await first
+    await turns()
+    assert commits.texts() == [["first"]]
+    await commits.put("later")
+    assert commits.texts() == [["first"], ["later"]]
+
+
+# ── under a name chosen before ──
+
+
+def encoded(*texts: str) -> list[bytes]:
+    return [wire.encode_submission(submission_of(message_of(text=text))) for text in texts]
+
+
+async def test_a_repetition_makes_the_same_entries_and_names(commits: Commits) -> None:
+    batch, texts = batch_id(), [str(number) for number in range(40)]
+    names = [await commits.commit.put_alone(batch, encoded(*texts), MAC_KEY) for _ in range(2)]
+    assert names[0] == names[1]
+    bodies = commits.memory.bodies(QUEUE)
+    assert bodies[:2] == bodies[2:]
+    assert [len(group) for group in commits.texts()] == [32, 8, 32, 8]
+    assert all(ids.belongs_to(ids.parse(name), MAC_KEY) for name in names[0])
+
+
+async def test_one_message_has_the_name_that_was_chosen(commits: Commits) -> None:
+    batch = batch_id()
+    (name,) = await commits.commit.put_alone(batch, encoded("a"), MAC_KEY)
+    assert (ids.parse(name).batch, ids.parse(name).index) == (batch, 0)
+
+
+async def test_a_repetition_that_is_cut_elsewhere_shares_no_name(commits: Commits) -> None:
+    # Else the journal would take a batch for one with other messages, and the difference would be lost.
+    batch, texts = batch_id(), ["x" * 1800] * 60
+    before = await commits.commit.put_alone(batch, encoded(*texts), MAC_KEY)
+    after = await commits.commit.put_alone(batch, encoded("x" * 3600, *texts[1:]), MAC_KEY)
+    groups = {
+        batch: tuple(index for index, _ in group)
+        for names in (before, after)
+        for batch, group in itertools.groupby(enumerate(names), key=lambda pair: ids.parse(pair[1]).batch)
+    }
+    assert len(set(groups.values())) == len(groups) == 4
+
+
+async def test_a_put_that_fails_under_a_chosen_name_can_be_repeated(commits: Commits) -> None:
+    batch, texts = batch_id(), [str(number) for number in range(40)]
+    commits.queues.fail("put", None, Unavailable("busy"))
+    with pytest.raises(Unavailable):
+        await commits.commit.put_alone(batch, encoded(*texts), MAC_KEY)
+    await commits.commit.put_alone(batch, encoded(*texts), MAC_KEY)
+    assert [len(group) for group in commits.texts()] == [32, 32, 8]
+    assert len({entry.batch for entry in commits.entries()}) == 2
