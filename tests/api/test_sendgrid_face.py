@@ -13,7 +13,7 @@ from relay.clients import Policy
 from relay.model import State
 from standins.sendgrid import DEFAULT_KEY, SendGridStandIn
 from tests.api.harness import Answer, Harness
-from tests.api.test_sendgrid_mail import mail, to
+from tests.api.sendgrid_requests import mail, to
 
 SEND = "/v3/mail/send"
 HOUR = 3600

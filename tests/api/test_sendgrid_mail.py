@@ -10,20 +10,9 @@ from relay.api.drafts import Limits
 from relay.api.faults import Faults
 from relay.api.sendgrid_mail import Mail, read_mail
 from relay.model import Address, Message
+from tests.api.sendgrid_requests import mail, to
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
-
-
-def mail(**changes: Any) -> dict[str, Any]:
-    """A mail that is taken, changed; what is None is left out."""
-    whole = {
-        "personalizations": [{"to": [{"email": "ada@example.org"}]}],
-        "from": {"email": "app@example.com"},
-        "subject": "Hello",
-        "content": [{"type": "text/plain", "value": "A text"}],
-        **{name.rstrip("_"): value for name, value in changes.items()},
-    }
-    return {name: value for name, value in whole.items() if value is not None}
 
 
 def read(value: Any, **limits: int) -> tuple[Mail, list[tuple[str, str]]]:
@@ -36,10 +25,6 @@ def messages(value: Any) -> list[Message]:
     found, faults = read(value)
     assert faults == []
     return [letter.draft.message for letter in found.letters]
-
-
-def to(*emails: str, **more: Any) -> dict[str, Any]:
-    return {"to": [{"email": email} for email in emails], **more}
 
 
 def test_the_smallest_mail() -> None:

@@ -1,0 +1,152 @@
+"""SendGrid's own libraries, given another address and key, send by whatever route the relay chooses."""
+
+import asyncio
+import base64
+import shutil
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import pytest_asyncio
+import sendgrid as vendor
+from python_http_client.exceptions import (  # type: ignore[import-untyped] # no types published with it
+    BadRequestsError,
+    UnauthorizedError,
+)
+from sendgrid.helpers import mail as helpers
+
+from standins.everything import Everything
+from standins.inbox import Inbox, Mail
+from tests.e2e.running import RunningRelay, running_relay
+
+SCRIPT = Path(__file__).parent / "sendgrid_client.mjs"
+PATIENCE_SECONDS = 60
+
+
+class Place:
+    """A relay as processes of its own, and a stand-in for every provider."""
+
+    def __init__(self, relay: RunningRelay, standins: Everything) -> None:
+        self.relay = relay
+        self.standins = standins
+
+    def client(self, key: str | None = None) -> Any:
+        """SendGrid's Python client."""
+        return vendor.SendGridAPIClient(key or self.relay.key, host=self.relay.url)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def place(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Place]:
+    async with Everything(tmp_path_factory.mktemp("standins")) as standins, running_relay(standins.settings()) as relay:
+        yield Place(relay, standins)
+
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+async def arrived(inbox: Inbox, name: str) -> Mail:
+    """The mail of this relay id, once the provider has it."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while not inbox.of(name):
+            await inbox.wait_for(len(inbox.messages) + 1)
+    [found] = inbox.of(name)
+    return found
+
+
+def _whole_mail() -> Any:
+    mail = helpers.Mail(
+        helpers.From("shop@example.com", "The Shop"), subject="Bestellung -number- für Sie", is_multiple=True
+    )
+    mail.content = [helpers.Content("text/plain", "Guten Tag -name-"), helpers.Content("text/html", "<p>-name-</p>")]
+    mail.reply_to = helpers.ReplyTo("help@example.com", "Help")
+    mail.category = helpers.Category("order")
+    mail.attachment = helpers.Attachment(base64.b64encode(bytes(range(256))).decode(), "data.bin", "application/pdf")
+    mail.custom_arg = helpers.CustomArg("source", "python")
+    mail.header = helpers.Header("X-Shop", "7")
+    settings = helpers.MailSettings()
+    settings.sandbox_mode = helpers.SandBoxMode(enable=False)
+    mail.mail_settings = settings
+    person = helpers.Personalization()
+    person.add_to(helpers.To("ada@graph.test", "Lovelace, Ada"))
+    person.add_cc(helpers.Cc("grace@graph.test"))
+    person.add_substitution(helpers.Substitution("-number-", "4711"))
+    person.add_substitution(helpers.Substitution("-name-", "Ada"))
+    mail.add_personalization(person)
+    return mail
+
+
+async def test_python_mail_leaves_through_exchange(place: Place) -> None:
+    answer = await asyncio.to_thread(place.client().send, _whole_mail())
+    assert (answer.status_code, answer.body) == (202, b"")
+    mail = await arrived(place.standins.graph.inbox, answer.headers["X-Message-Id"])
+    assert mail.subject == "Bestellung 4711 für Sie"
+    assert (mail.sender.address, mail.sender.name) == ("shop@example.com", "The Shop")
+    assert [(each.address, each.name) for each in mail.to] == [("ada@graph.test", "Lovelace, Ada")]
+    assert [each.address for each in (*mail.cc, *mail.reply_to)] == ["grace@graph.test", "help@example.com"]
+    assert (mail.html or "").strip() == "<p>Ada</p>"
+    assert mail.attachments[0].content == bytes(range(256))
+    assert mail.headers["X-Shop"] == "7"
+
+
+async def test_python_errors_are_sendgrids(place: Place) -> None:
+    template = helpers.Mail("shop@example.com", "ada@graph.test")
+    template.template_id = "d-0123456789"
+    with pytest.raises(BadRequestsError) as refused:
+        await asyncio.to_thread(place.client().send, template)
+    [error] = refused.value.to_dict["errors"]
+    assert (error["field"], "graph" in error["message"]) == ("template_id", True)
+    with pytest.raises(UnauthorizedError) as unknown:
+        await asyncio.to_thread(place.client("SG.unknown").send, template)
+    assert unknown.value.to_dict["errors"][0]["message"]
+
+
+async def test_python_batches_are_cancelled(place: Place) -> None:
+    api = place.client().client
+
+    def cancel() -> tuple[str, dict[str, Any]]:
+        batch = api.mail.batch.post().to_dict["batch_id"]
+        assert api.mail.batch._(batch).get().status_code == 200
+        mail = helpers.Mail("shop@example.com", "ada@smtp.test", "Later", "text")
+        mail.batch_id = helpers.BatchId(batch)
+        stopped = api.user.scheduled_sends.post(request_body={"batch_id": batch, "status": "cancel"})
+        name = api.mail.send.post(request_body=mail.get()).headers["X-Message-Id"]
+        assert stopped.status_code == 201
+        assert {"batch_id": batch, "status": "cancel"} in api.user.scheduled_sends.get().to_dict
+        assert "mail.send" in api.scopes.get().to_dict["scopes"]
+        return name, stopped.to_dict
+
+    name, stopped = await asyncio.to_thread(cancel)
+    assert stopped["already_sent"] == 0
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        story = await place.relay.call("GET", f"/v1/messages/{name}")
+        while "Retry-After" in story[2]:
+            await asyncio.sleep(0.1)
+            story = await place.relay.call("GET", f"/v1/messages/{name}")
+    assert story[1]["state"] == "cancelled"
+    assert place.standins.smtp.inbox.of(name) == []
+
+
+async def test_the_node_library(place: Place) -> None:
+    node = shutil.which("node")
+    assert node is not None
+    process = await asyncio.create_subprocess_exec(
+        node, str(SCRIPT), place.relay.url, place.relay.key, stdout=asyncio.subprocess.PIPE
+    )
+    printed, _ = await process.communicate()
+    assert process.returncode == 0
+    told: dict[str, Any] = msgspec.json.decode(printed)
+    assert told["several"] | {"id": ""} == {"status": 202, "id": "", "body": ""}
+    by_graph = await arrived(place.standins.graph.inbox, told["several"]["id"])
+    assert by_graph.subject == "Order 4711"
+    assert (by_graph.html or "").strip() == "<p>Your order <b>4711</b> is on its way.</p>"
+    assert by_graph.attachments[0].content == SCRIPT.read_bytes()
+    by_sendgrid = await arrived(place.standins.sendgrid.inbox, told["template"]["id"])
+    assert by_sendgrid.fields["custom_args"]["source"] == "node"
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        [by_smtp] = await place.standins.smtp.inbox.wait_for(1)
+    assert (by_smtp.subject, (by_smtp.text or "").strip()) == ("Order 4712", "Your order 4712 is on its way.")
+    assert [error["field"] for error in told["refused"]["errors"]] == ["template_id"]
+    assert (told["wrong"]["status"], told["wrong"]["errors"][0]["field"]) == (400, "personalizations.0.to.0.email")
+    assert (told["batch"]["status"], len(told["batch"]["body"]["batch_id"])) == (201, 32)
