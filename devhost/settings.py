@@ -33,7 +33,7 @@ class FunctionConfigurationError(Exception):
 class LocalSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What local.settings.json says beside its values.
 
-    `skipped` names the values that the environment had already, `ignored` what has no effect in this host.
+    `skipped` names the values for which the environment has others, `ignored` what has no effect in this host.
     """
 
     skipped: tuple[str, ...] = ()
@@ -66,7 +66,8 @@ def apply_local_settings(path: Path, environment: MutableMapping[str, str]) -> L
         text = value.get("ConnectionString") if isinstance(value, dict) else value
         values[f"ConnectionStrings:{name}"] = text
     added = [name for name, value in values.items() if value is not None and name not in environment]
-    skipped = [name for name, value in values.items() if value is not None and name in environment]
+    present = [name for name, value in values.items() if value is not None and name in environment]
+    skipped = [name for name in present if environment[name] != _setting_text(values[name])]
     environment.update({name: _setting_text(values[name]) for name in added})
     host = content.get("Host") or {}
     return LocalSettings(

@@ -38,6 +38,10 @@ node)
         echo "Node.js 20 or newer was not found: install it from https://nodejs.org and put node on the path." >&2
         exit 1
     }
+    command -v npm >/dev/null || {
+        echo "npm was not found: it comes with Node.js from https://nodejs.org; put it on the path beside node." >&2
+        exit 1
+    }
     ;;
 *)
     echo "usage: find-tools.sh python | node" >&2

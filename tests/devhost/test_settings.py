@@ -26,10 +26,10 @@ def written(folder: Path, **content: Any) -> Path:
 
 
 def test_values_join_the_environment_which_wins(tmp_path: Path) -> None:
-    environment = {"B": "from the environment"}
-    path = written(tmp_path, Values={"A": "a", "B": "b", "C": "", "D": None, "E": 1})
+    environment = {"B": "from the environment", "F": "the same"}
+    path = written(tmp_path, Values={"A": "a", "B": "b", "C": "", "D": None, "E": 1, "F": "the same"})
     local = apply_local_settings(path, environment)
-    assert environment == {"A": "a", "B": "from the environment", "C": "", "E": "1"}
+    assert environment == {"A": "a", "B": "from the environment", "C": "", "E": "1", "F": "the same"}
     assert local.skipped == ("B",)
 
 

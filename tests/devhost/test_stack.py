@@ -14,9 +14,11 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from azure.storage.queue.aio import QueueClient
 
 from devhost.children import ChildEndedError, discard
-from devhost.stack import ROOT, StackError, only_run_of, run
+from devhost.run_folder import StackError, only_run_of
+from devhost.stack import ROOT, run
 from devhost.welcome import curl_lines
 
 # Makes the first client once, as the real one does.
@@ -40,6 +42,11 @@ DYING_HOST = """
 import sys
 print("Host is ready on http://127.0.0.1:" + sys.argv[2])
 sys.exit(3)
+"""
+HANGING_INIT = """
+import os, pathlib, signal
+pathlib.Path("init.pid").write_text(str(os.getpid()))
+signal.pause()
 """
 FAULTY_HOST = """
 import signal
@@ -113,6 +120,10 @@ def environment_of_host(folder: Path) -> dict[str, str]:
     return environment
 
 
+def kept_queue(folder: Path) -> QueueClient:
+    return QueueClient.from_connection_string(environment_of_host(folder)["AzureWebJobsStorage"], "kept")
+
+
 async def test_it_tells_the_address_the_key_and_how_to_send(folder: Path) -> None:
     async with running(folder) as told:
         [base_url] = re.findall(r"Relay runs on (http://127\.0\.0\.1:\d+) ", told)
@@ -159,6 +170,17 @@ async def test_azurite_runs_where_the_settings_ask_for_development_storage(folde
         await asyncio.open_connection("127.0.0.1", queue_port)
 
 
+async def test_a_second_run_finds_what_the_first_one_stored(folder: Path) -> None:
+    storage = "UseDevelopmentStorage=true"
+    async with running(folder, AzureWebJobsStorage=storage), kept_queue(folder) as queue:
+        await queue.create_queue()
+        await queue.send_message("entry")
+    async with running(folder, AzureWebJobsStorage=storage), kept_queue(folder) as queue:
+        received = await queue.receive_message()
+    assert received is not None
+    assert received.content == "entry"
+
+
 async def test_all_providers_are_stood_in_for_on_request(folder: Path) -> None:
     async with running(folder, PROVIDERS="all"):
         assert environment_of_host(folder)["RELAY_ROUTES"] == "all of them"
@@ -194,6 +216,17 @@ async def test_a_failing_init_ends_the_run(folder: Path) -> None:
     with pytest.raises(StackError, match="storage could not be set up"):
         async with running(folder):
             pass
+
+
+async def test_a_stop_during_the_start_leaves_nothing_behind(folder: Path) -> None:
+    replace_module(folder, "relay/cli", HANGING_INIT)
+    os.mkfifo(folder / "init.pid")
+    task = asyncio.create_task(run(folder, {"PATH": os.environ["PATH"], "PORT": str(free_port())}, tell=discard))
+    pid = int(await asyncio.to_thread((folder / "init.pid").read_text))
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert not is_alive(pid)
 
 
 async def test_a_port_in_use_gets_one_sentence(folder: Path) -> None:
