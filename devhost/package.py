@@ -1,10 +1,13 @@
-"""The deployment package: what `.funcignore` leaves of the project, as azd and the GitHub action pack it."""
+"""`python -m devhost.package TARGET.zip`: packs what `.funcignore` leaves of the project, as azd does by itself."""
 
+import argparse
 import fnmatch
+import sys
 import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+ROOT = Path(__file__).parent.parent
 BY_AZD = ("__pycache__", ".venv")
 """What azd leaves out by itself (azure-dev, cli/azd/pkg/project/project_utils.go)."""
 
@@ -53,3 +56,17 @@ def pack(root: Path, target: Path) -> None:
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
         for path in packaged(root):
             archive.write(root / path, str(path))
+
+
+def main() -> int:
+    """The exit code."""
+    parser = argparse.ArgumentParser(prog="devhost.package", description="Pack the function app for deployment.")
+    parser.add_argument("target", type=Path, help="the zip file to write")
+    target: Path = parser.parse_args().target
+    pack(ROOT, target)
+    print(f"{target}: {target.stat().st_size:,} bytes")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

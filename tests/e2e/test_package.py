@@ -16,7 +16,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from devhost.children import Child
-from tests.e2e.package import BY_AZD, is_left_out, pack, packaged, patterns_in
+from devhost.package import BY_AZD, is_left_out, pack, packaged, patterns_in
 
 ROOT = Path(__file__).parent.parent.parent
 GITIGNORE = ROOT / ".gitignore"
