@@ -1,0 +1,214 @@
+"""Accepting: durable before it is said, in the entry or by claim check, and bounded while storage takes its time."""
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from relay import ids, wire
+from relay.accept import CONTENT_CONTAINER
+from relay.clients import Policy
+from relay.errors import NotFound, Refusal, StorageError, Unavailable
+from relay.model import Address, Attachment, State, Submission
+from tests.doubles import CLIENT, START, Place, batch_id, changed, message_of, place_of, settings_of, submission_of
+
+LANE = "transactional"
+
+
+async def accept(place: Place, submission: Submission) -> str:
+    return (await place.acceptance.accept(CLIENT, LANE, submission)).id
+
+
+def stored(place: Place) -> list[Submission]:
+    return [each for entry in place.waiting() if isinstance(entry, wire.BatchEntry) for each in entry.messages]
+
+
+async def refusal(place: Place, submission: Submission) -> Refusal:
+    with pytest.raises(Refusal) as refused:
+        await accept(place, submission)
+    return refused.value
+
+
+# ── durable ──
+
+
+async def test_a_small_message_costs_one_put(place: Place) -> None:
+    submission = submission_of()
+    accepted = await place.acceptance.accept(CLIENT, LANE, submission)
+    assert stored(place) == [submission]
+    assert ids.belongs_to(ids.parse(accepted.id), CLIENT.mac_key)
+    assert accepted.state is State.QUEUED
+    assert (dict(place.queues.calls), dict(place.tables.calls), dict(place.blobs.calls)) == ({"put": 1}, {}, {})
+
+
+async def test_what_is_for_later_is_scheduled(place: Place) -> None:
+    submission = submission_of(send_at=START + timedelta(hours=1))
+    assert (await place.acceptance.accept(CLIENT, LANE, submission)).state is State.SCHEDULED
+
+
+async def test_many_at_once_share_puts_on_their_lane(place: Place) -> None:
+    await asyncio.gather(
+        *(accept(place, submission_of()) for _ in range(64)),
+        *(place.acceptance.accept(CLIENT, "bulk", submission_of()) for _ in range(10)),
+    )
+    assert len(place.waiting()) == 2
+    assert len(place.memory.queues.bodies("relay-bulk")) == 1
+    assert place.queues.calls["put"] == 3
+
+
+# ── claim check ──
+
+BIG = message_of(
+    cc=(Address(email="c@example.com"),),
+    headers={"X-A": "1"},
+    text="x" * 60_000,
+    tags=("t",),
+    metadata={"k": "v"},
+    return_path="b@example.org",
+    attachments=(Attachment(name="a.bin", content=b"\x00" * 100),),
+)
+
+
+async def test_content_that_does_not_fit_goes_to_a_blob_first(place: Place) -> None:
+    submission = submission_of(BIG)
+    await accept(place, submission)
+    (entry,) = stored(place)
+    assert entry.blob is not None
+    assert entry.blob.startswith("20260301/")
+    assert await place.content.message(entry) == BIG
+    assert entry.message == message_of(
+        text=None, cc=BIG.cc, tags=BIG.tags, metadata=BIG.metadata, return_path=BIG.return_path
+    )
+    assert changed(entry, blob=None, message=BIG) == submission
+
+
+async def test_recipients_that_do_not_fit_go_along(place: Place) -> None:
+    many = message_of(*(f"{'r' * 40}{number}@example.com" for number in range(1000)))
+    await accept(place, submission_of(many))
+    (entry,) = stored(place)
+    assert entry.message is None
+    assert await place.content.message(entry) == many
+
+
+@pytest.mark.parametrize(("length", "blobs"), [(wire.MAX_INLINE_BYTES - 400, 0), (wire.MAX_INLINE_BYTES, 1)])
+async def test_only_what_is_too_heavy_costs_a_blob(place: Place, length: int, blobs: int) -> None:
+    await accept(place, submission_of(message_of(text="x" * length)))
+    assert place.blobs.calls["put"] == blobs
+
+
+async def test_without_its_blob_nothing_is_accepted(place: Place) -> None:
+    place.blobs.fail("put", Unavailable("away"))
+    assert (await refusal(place, submission_of(BIG))).code == "storage_unavailable"
+    assert place.waiting() == []
+
+
+async def test_without_its_entry_a_blob_is_a_stray(place: Place) -> None:
+    place.queues.fail("put", Unavailable("away"))
+    await refusal(place, submission_of(BIG))
+    blobs, _ = await place.memory.blobs.list(CONTENT_CONTAINER)
+    assert len(blobs) == 1
+
+
+# ── storage away ──
+
+
+@pytest.mark.parametrize(
+    ("error", "seconds"),
+    [
+        (Unavailable("x"), "5"),
+        (Unavailable("x", retry_after_seconds=17.6), "18"),
+        (Unavailable("x", retry_after_seconds=0.01), "1"),
+        (NotFound("no queue"), "5"),
+        (StorageError("x"), "5"),
+    ],
+)
+async def test_a_put_that_fails_is_503_with_retry_after(place: Place, error: StorageError, seconds: str) -> None:
+    place.queues.fail("put", error)
+    refused = await refusal(place, submission_of())
+    assert (refused.status, refused.code, refused.headers) == (503, "storage_unavailable", {"Retry-After": seconds})
+    await accept(place, submission_of())
+
+
+async def test_everybody_in_an_entry_that_fails_is_told(place: Place) -> None:
+    place.queues.fail("put", Unavailable("x", retry_after_seconds=9))
+    told = await asyncio.gather(*(refusal(place, submission_of()) for _ in range(10)))
+    assert [each.headers["Retry-After"] for each in told] == ["9"] * 10
+    assert place.waiting() == []
+
+
+# ── bounds ──
+
+
+async def crowded(**limits: Any) -> tuple[Place, asyncio.Event, list[asyncio.Task[str]]]:
+    """A place whose queue does not answer, and three messages of 1,000 bytes that wait for it."""
+    place = await place_of(settings_of(**limits))
+    gate = asyncio.Event()
+    place.queues.before("put", gate.wait)
+    tasks = [asyncio.create_task(accept(place, submission_of(size=1000))) for _ in range(3)]
+    await asyncio.sleep(0)
+    return place, gate, tasks
+
+
+@pytest.mark.parametrize("limits", [{"max_waiting_messages": 3}, {"max_waiting_bytes": 3500}])
+async def test_beyond_its_bounds_an_instance_is_busy_at_once(limits: dict[str, int]) -> None:
+    place, gate, tasks = await crowded(**limits)
+    refused = await refusal(place, submission_of(size=1000))
+    assert (refused.status, refused.code, refused.headers) == (503, "busy", {"Retry-After": "1"})
+    with pytest.raises(Refusal, match="busy"):
+        await place.acceptance.accept_as(CLIENT, LANE, [submission_of(size=1000)], batch_id())
+    with pytest.raises(Refusal, match="busy"):
+        await place.acceptance.accept_together(CLIENT, LANE, [submission_of(size=1000)], batch_id())
+    gate.set()
+    await asyncio.gather(*tasks)
+    await accept(place, submission_of(size=1000))
+
+
+@pytest.mark.parametrize("outcome", ["cancelled", "failed"])
+async def test_who_leaves_makes_room(outcome: str) -> None:
+    place, gate, tasks = await crowded(max_waiting_messages=3)
+    if outcome == "cancelled":
+        for task in tasks:
+            task.cancel()
+    else:
+        place.queues.fail("put", Unavailable("away"))
+    gate.set()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    await asyncio.gather(*(accept(place, submission_of()) for _ in range(3)))
+
+
+async def test_uploads_under_way_count_too() -> None:
+    place = await place_of(settings_of(max_waiting_messages=1))
+    gate = asyncio.Event()
+    place.blobs.before("put", gate.wait)
+    task = asyncio.create_task(accept(place, submission_of(BIG)))
+    await asyncio.sleep(0)
+    assert (await refusal(place, submission_of())).code == "busy"
+    gate.set()
+    await task
+
+
+async def test_one_that_is_larger_than_the_bound_finds_room_alone() -> None:
+    place = await place_of(settings_of(max_waiting_bytes=1000))
+    await accept(place, submission_of(size=50_000))
+
+
+# ── under a name chosen before ──
+
+
+async def test_the_same_call_again_puts_the_same_batch(place: Place) -> None:
+    batch, submissions = batch_id(), [submission_of(), submission_of(BIG)]
+    first = await place.acceptance.accept_as(CLIENT, LANE, submissions, batch)
+    again = await place.acceptance.accept_as(CLIENT, LANE, submissions, batch)
+    assert first == again
+    assert [entry.batch for entry in place.waiting() if isinstance(entry, wire.BatchEntry)] == [batch, batch]
+
+
+async def test_a_refused_allowance_stores_nothing(place: Place) -> None:
+    client = changed(CLIENT, policy=Policy(daily_quota=1))
+    await place.acceptance.accept(client, LANE, submission_of())
+    with pytest.raises(Refusal) as refused:
+        await place.acceptance.accept(client, LANE, submission_of(BIG))
+    assert refused.value.status == 429
+    assert len(place.waiting()) == 1
+    assert not place.blobs.calls
