@@ -43,9 +43,9 @@ class Stop(StrEnum):
     """Messages wait, until their expiry at most."""
 
 
-def new_group(mac_key: bytes) -> str:
-    """A fresh name: 32 characters of URL-safe base64."""
-    name = bytes.fromhex(ids.new_batch_id())
+def new_group(mac_key: bytes, unique: str) -> str:
+    """A name: 32 characters of URL-safe base64. `unique` is a batch name that nobody else has."""
+    name = bytes.fromhex(unique)
     return base64.urlsafe_b64encode(name + _mac(mac_key, name)).decode()
 
 

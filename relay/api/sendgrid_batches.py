@@ -34,7 +34,7 @@ async def scopes(call: Call) -> Response:
 
 async def create(call: Call) -> Response:
     """POST /v3/mail/batch: an id to group messages by."""
-    return json_response({"batch_id": new_group(call.client.mac_key)}, 201)
+    return json_response({"batch_id": new_group(call.client.mac_key, call.relay.new_batch())}, 201)
 
 
 async def show(call: Call) -> Response:
