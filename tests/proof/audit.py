@@ -5,6 +5,8 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
+from relay import wire
+from relay.model import FINAL
 from tests.proof import books
 from tests.proof.books import Line
 from tests.proof.caller import Caller
@@ -62,6 +64,24 @@ class Audit:
             *books.wrongs(lines, told, world.dead_processes, world.memory),
             *await self._answers(lines),
         ]
+
+    async def excesses(self) -> list[str]:
+        """What may not be so at any moment, also while everything still moves."""
+        return [
+            *self.caller.broken_promises,
+            *(wrong for line in await self.read() for wrong in books.excesses(line)),
+        ]
+
+    def is_pending(self, body: bytes) -> bool:
+        """Whether an entry is a reference whose messages have rows in `pending`, as the books were last read."""
+        entry = wire.decode_entry(body)
+        if not isinstance(entry, wire.ReferenceEntry):
+            return False
+        rows = {row.row for row in self._world.memory.tables.rows("pending")}
+        own = [line for line in self.lines if line.batch == entry.ref and line.index in entry.indices]
+        wanted = books.rows_for(own)
+        moving = [part for line in own for part in line.status.parts if part.state not in FINAL]
+        return wanted <= rows and all(part.due_at is not None for part in moving)
 
     async def _is_at_rest(self) -> bool:
         world = self._world

@@ -127,6 +127,12 @@ def _copies(line: Line, dead_processes: Set[int]) -> list[str]:
         is_excused = not taken.was_answered or taken.process in dead_processes
         if taken.provider_id not in line.recorded and not is_excused:
             found.append(f"the provider took it as {taken.provider_id} and said so, which nobody recorded")
+    return found + excesses(line)
+
+
+def excesses(line: Line) -> list[str]:
+    """Copies that may not be there at any moment."""
+    found: list[str] = []
     for number in _envelope(line):
         copies = [taken for taken in line.taken if number in taken.recipients]
         known = sum(taken.provider_id in line.recorded for taken in copies)
@@ -161,13 +167,15 @@ def _states(line: Line, memory: MemoryStorage) -> list[str]:
     return found
 
 
+def rows_for(lines: Sequence[Line]) -> Set[str]:
+    """The keys of the rows in `pending` that these messages need."""
+    return {row for line in lines for row in rows_of(line.batch, line.lane, [(line.index, line.status)])}
+
+
 def _rests(lines: Sequence[Line], memory: MemoryStorage) -> list[str]:
     """Waiting messages that nothing would wake, and rows of messages that do not wait."""
     found: list[str] = []
-    wanted: set[str] = set()
-    for batch in {line.batch for line in lines}:
-        of_batch = sorted((line for line in lines if line.batch == batch), key=lambda line: line.index)
-        wanted |= set(rows_of(batch, of_batch[0].lane, ((line.index, line.status) for line in of_batch)))
+    wanted = rows_for(lines)
     present = {row.row for row in memory.tables.rows("pending")}
     found += [f"nothing in pending for {row}" for row in wanted - present]
     found += [f"pending still lists {row}" for row in present - wanted]

@@ -84,6 +84,17 @@ class Caller:
         """Send messages at once, so that they share an entry."""
         await asyncio.gather(*(self.submit(label, **fields) for label in labels))
 
+    async def cancel(self, label: str) -> None:
+        """Cancel a message, a few times if need be, until that is certain."""
+        told = self.told[label]
+        for _ in range(10):
+            if told.id is not None:
+                response = await self.ask("DELETE", f"/v1/messages/{told.id}")
+                if response is not None and response.status == 200:
+                    told.cancelled = True
+                    return
+            await asyncio.sleep(2)
+
     async def _note(self, told: Told, response: Response) -> None:
         name = str(msgspec.json.decode(response.body)["id"])
         told.ids.append(name)

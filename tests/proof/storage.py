@@ -12,7 +12,30 @@ from tests.proof.faults import Operation, Process
 
 
 class HostQueues(MemoryQueues):
-    """The double with what only the Functions host does: give an entry back before its lease is over."""
+    """The double with what only the Functions host or an accident does to entries. `history`: every body ever put."""
+
+    def __init__(self, clock: Callable[[], datetime]) -> None:
+        super().__init__(clock)
+        self.history: list[bytes] = []
+
+    async def put(self, queue: str, body: bytes, *, delay_seconds: int = 0) -> None:
+        """See the port."""
+        await super().put(queue, body, delay_seconds=delay_seconds)
+        if body not in self.history:
+            self.history.append(body)
+
+    def end_leases(self, queue: str, now: datetime) -> None:
+        """Make every entry that is leased visible now, whoever still works on it."""
+        for entry in list(self._queue(queue).entries.values()):
+            if entry.receipt and entry.visible_at > now:
+                self._queue(queue).hold(msgspec.structs.replace(entry, visible_at=now))
+
+    def lose(self, queue: str, may_lose: Callable[[bytes], bool]) -> None:
+        """Forget entries, as no queue ever should."""
+        held = self._queue(queue)
+        for entry in list(held.entries.values()):
+            if may_lose(entry.body):
+                del held.entries[entry.id]
 
     def release(self, queue: str, received: Received, now: datetime, seconds: float) -> None:
         """Make a received entry visible again after so many seconds."""

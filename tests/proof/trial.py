@@ -7,7 +7,6 @@ import msgspec
 
 from relay.model import State
 from relay.settings import Settings
-from relay.storage.memory import StorageSnapshot
 from tests.proof.audit import Audit
 from tests.proof.books import Line
 from tests.proof.caller import Caller
@@ -69,18 +68,27 @@ class Trials:
     """Plays scenarios; what they have in common is prepared once."""
 
     def __init__(self) -> None:
-        self._prepared: dict[str, tuple[StorageSnapshot, str]] = {}
+        # By identity, and with the settings themselves, so that no other ones can come to have the same.
+        self._prepared: dict[int, tuple[Settings, Prepared]] = {}
 
     def play(self, scenario: Scenario, plans: Sequence[Plan] = ()) -> Result:
         """Play a scenario to its end in a world of its own."""
         with asyncio.Runner(loop_factory=VirtualLoop) as runner:
-            loop = runner.get_loop()
-            assert isinstance(loop, VirtualLoop)
-            if scenario.name not in self._prepared:
-                prepared = runner.run(prepare(loop, scenario.settings))
-                self._prepared[scenario.name] = prepared.storage, prepared.key
-            storage, key = self._prepared[scenario.name]
-            return runner.run(_play(loop, scenario, plans, Prepared(storage=storage, key=key)))
+            prepared = self.prepared(runner, scenario.settings)
+            return runner.run(_play(virtual(runner), scenario, plans, prepared))
+
+    def prepared(self, runner: asyncio.Runner, settings: Settings) -> Prepared:
+        """A storage that is set up for these settings; set up once."""
+        if id(settings) not in self._prepared:
+            self._prepared[id(settings)] = settings, runner.run(prepare(virtual(runner), settings))
+        return self._prepared[id(settings)][1]
+
+
+def virtual(runner: asyncio.Runner) -> VirtualLoop:
+    """The loop of a runner of virtual time."""
+    loop = runner.get_loop()
+    assert isinstance(loop, VirtualLoop)
+    return loop
 
 
 async def _play(loop: VirtualLoop, scenario: Scenario, plans: Sequence[Plan], prepared: Prepared) -> Result:
