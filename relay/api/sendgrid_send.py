@@ -8,7 +8,7 @@ from functools import partial
 
 import msgspec
 
-from relay import idempotency
+from relay import idempotency, ids
 from relay.api.app import Call
 from relay.api.drafts import Limits
 from relay.api.faults import WHOLE, Faults
@@ -31,8 +31,7 @@ _FILE = re.compile(r"attachments\[(\d+)\]\.name")
 
 async def send(call: Call) -> Response:
     """202 with an empty body once every message is durable; 200 in sandbox mode, which only checks."""
-    # Whole seconds, so that a repetition under the same Idempotency-Key makes entries of the same length.
-    now = call.relay.clock().replace(microsecond=0)
+    now = _whole_seconds(call.relay.clock())
     mail = _read(call, now)
     verdicts = await _decide(call, mail.letters, now)
     if mail.is_sandbox:
@@ -41,6 +40,11 @@ async def send(call: Call) -> Response:
     if key:
         return await _send_once(call, checked_key(key), mail, verdicts)
     return _accepted(call, await _accept(call, mail, verdicts))
+
+
+def _whole_seconds(at: datetime) -> datetime:
+    """Times in a submission then have one length, so that a repetition is cut into the same entries."""
+    return at.replace(microsecond=0)
 
 
 def _read(call: Call, now: datetime) -> Mail:
@@ -120,7 +124,12 @@ async def _send_once(call: Call, key: str, mail: Mail, verdicts: Sequence[Verdic
     place = await call.relay.idempotency.begin(call.client.name, key, print_of)
     if isinstance(place, Replay):
         return _accepted(call, place.body.decode(), {"Idempotency-Replayed": "true"})
+    first = _whole_seconds(ids.created_at(place.batch))
     try:
+        if first < _whole_seconds(call.relay.clock()):
+            # A repetition: read as it was the first time, when its send_at may still have been ahead.
+            mail = _read(call, first)
+            verdicts = await _decide(call, mail.letters, first)
         name = await _accept(call, mail, verdicts, place.batch)
     except Refusal:
         await call.relay.idempotency.release(place)

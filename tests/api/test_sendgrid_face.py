@@ -17,6 +17,8 @@ from tests.api.sendgrid_requests import mail, to
 
 SEND = "/v3/mail/send"
 HOUR = 3600
+LONG = [{"type": "text/plain", "value": "x" * 2500}]
+"""A body of which some 20 fill an entry, so that its length decides where a request is cut."""
 
 
 async def post(relay: Harness, client: str = "app", headers: dict[str, str] | None = None, **changes: Any) -> Answer:
@@ -201,17 +203,19 @@ async def test_the_same_request_twice_under_a_key_is_one(relay: Harness) -> None
     assert len(await caught(relay)) == 40
 
 
-async def test_a_repetition_after_a_lost_answer_sends_nothing_twice(relay: Harness) -> None:
+@pytest.mark.parametrize("seconds", [0, 40, 600])
+async def test_a_repetition_after_a_lost_answer_sends_nothing_twice(relay: Harness, seconds: int) -> None:
     key = {"Idempotency-Key": "k1"}
-    many = [to(f"r{number}@example.org") for number in range(40)]
+    at = {"send_at": later(relay, seconds)} if seconds else {}
+    many = [to(f"{'r' * 50}{number}@example.org", **at) for number in range(400)]
     relay.tables.failing = frozenset({"merge"})
-    assert (await post(relay, headers=key, personalizations=many)).status == 503
+    assert (await post(relay, headers=key, content=LONG, personalizations=many)).status == 503
     relay.tables.failing = frozenset()
     await relay.deliver()
-    relay.clock.move(31)
-    assert (await post(relay, headers=key, personalizations=many)).status == 202
-    await relay.deliver()
-    assert len(await caught(relay)) == 40
+    await relay.pass_time(61.5)
+    assert (await post(relay, headers=key, content=LONG, personalizations=many)).status == 202
+    await relay.pass_time(600)
+    assert len(await caught(relay)) == 400
 
 
 async def batch_of(relay: Harness, client: str = "app") -> str:
