@@ -1,0 +1,231 @@
+"""Clients and their keys: stored only as digests, two at a time, useless when removed or over."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+import pytest
+
+from relay.clients import (
+    CACHE_SECONDS,
+    TABLE,
+    UNKNOWN_KEY_SECONDS,
+    USE_NOTED_EVERY,
+    Client,
+    Clients,
+    Policy,
+    Role,
+    key_id_of,
+    new_key,
+)
+from relay.errors import AlreadyExists, Changed, NotFound, Unavailable
+from relay.storage.memory import MemoryTables
+from tests.doubles import START, Clock, Watched, changed
+
+
+@pytest.fixture
+async def tables() -> Watched:
+    memory = MemoryTables()
+    await memory.create(TABLE)
+    return Watched(memory)
+
+
+@pytest.fixture
+def clients(tables: Watched, clock: Clock) -> Clients:
+    return Clients(tables, clock)
+
+
+async def name_by(clients: Clients, key: str) -> str | None:
+    found = await clients.by_key(key)
+    return found.name if found else None
+
+
+# ── keys ──
+
+
+async def test_a_client_is_found_by_its_key(clients: Clients) -> None:
+    keys = {name: await clients.create(name) for name in ("shop", "crm", "a" * 63)}
+    for name, key in keys.items():
+        assert await name_by(clients, key) == name
+        assert key.startswith("relay_")
+        assert len(key) > 50
+
+
+async def test_no_key_is_stored(clients: Clients, tables: Watched) -> None:
+    key = await clients.create("shop")
+    row = await tables.get(TABLE, "client", "shop")
+    secret = key.split("_", 2)[2]
+    assert secret.encode() not in bytes(row.properties["client"])
+    client = await clients.get("shop")
+    assert client.keys[0].id == key_id_of(key)
+    assert "key" not in repr(client)
+
+
+@pytest.mark.parametrize(
+    "mangle",
+    [
+        lambda key: key[:-1],
+        lambda key: key + "x",
+        lambda key: key.upper(),
+        lambda key: key.replace("relay_", "other_"),
+        lambda key: "relay_00000000_" + key.split("_", 2)[2],
+        lambda _: "",
+        lambda _: "relay__",
+        lambda _: "relay_12345678_",
+        lambda key: "Bearer " + key,
+        lambda key: key + "\x00é",
+    ],
+)
+async def test_what_is_not_the_key_finds_nobody(clients: Clients, mangle: Any) -> None:
+    key = await clients.create("shop")
+    assert await name_by(clients, mangle(key)) is None
+
+
+async def test_two_keys_work_while_a_client_changes_over(clients: Clients) -> None:
+    first = await clients.create("shop")
+    second = await clients.add_key("shop")
+    assert {await name_by(clients, key) for key in (first, second)} == {"shop"}
+    with pytest.raises(ValueError, match="two keys are active"):
+        await clients.add_key("shop")
+    await clients.remove_key("shop", str(key_id_of(first)))
+    assert [await name_by(clients, key) for key in (first, second)] == [None, "shop"]
+    assert await name_by(clients, await clients.add_key("shop")) == "shop"
+
+
+async def test_a_key_is_useless_when_its_time_is_over(clients: Clients, clock: Clock) -> None:
+    await clients.create("shop")
+    key = await clients.add_key("shop", expires_at=START + timedelta(hours=1))
+    clock.move(3599)
+    assert await name_by(clients, key) == "shop"
+    clock.move(1)
+    assert await name_by(clients, key) is None
+    # What is over makes room.
+    await clients.add_key("shop")
+    assert len((await clients.get("shop")).keys) == 2
+
+
+async def test_a_disabled_client_is_nobody(clients: Clients) -> None:
+    key = await clients.create("shop", principals=["app-1"])
+    await clients.change("shop", lambda client: changed(client, is_disabled=True))
+    assert await name_by(clients, key) is None
+    assert await clients.by_principal(["app-1"]) is None
+
+
+async def test_unknown_clients_and_keys_are_not_found(clients: Clients) -> None:
+    await clients.create("shop")
+    for removal in (clients.remove_key("shop", "00000000"), clients.remove_key("crm", "00000000")):
+        with pytest.raises(NotFound):
+            await removal
+    with pytest.raises(NotFound):
+        await clients.get("crm")
+
+
+async def test_keys_are_never_the_same() -> None:
+    keys = {new_key(START)[0] for _ in range(200)}
+    assert len({key.split("_", 2)[2] for key in keys}) == 200
+
+
+# ── rows ──
+
+
+@pytest.mark.parametrize("name", ["", "Shop", "-shop", "shop/1", "a" * 64, "shöp", "shop\n"])
+async def test_a_name_is_one_that_a_row_can_have(clients: Clients, name: str) -> None:
+    with pytest.raises(ValueError, match="name"):
+        await clients.create(name)
+
+
+async def test_a_client_is_made_once(clients: Clients) -> None:
+    key = await clients.ensure("shop", role=Role.OPERATOR)
+    assert key is not None
+    assert await clients.ensure("shop", role=Role.CLIENT) is None
+    with pytest.raises(AlreadyExists):
+        await clients.create("shop")
+    found = await clients.by_key(key)
+    assert found is not None
+    assert found.role is Role.OPERATOR
+
+
+async def test_two_that_change_a_client_do_not_overwrite_each_other(clients: Clients, tables: Watched) -> None:
+    await clients.create("shop")
+    tables.before("merge", lambda: clients.add_key("shop"))
+    with pytest.raises(Changed):
+        await clients.change("shop", lambda client: changed(client, role=Role.OPERATOR))
+    assert len((await clients.get("shop")).keys) == 2
+
+
+async def test_a_deleted_client_is_gone(clients: Clients) -> None:
+    key = await clients.create("shop")
+    await clients.delete("shop")
+    assert await name_by(clients, key) is None
+    with pytest.raises(NotFound):
+        await clients.delete("shop")
+
+
+async def test_principals_are_found_in_any_case(clients: Clients) -> None:
+    await clients.create("shop", principals=["AAAA-bbbb"])
+    found = await clients.by_principal(["other", "aaaa-BBBB"])
+    assert found is not None
+    assert found.name == "shop"
+    assert await clients.by_principal([]) is None
+
+
+async def test_every_client_has_a_mac_key_of_its_own(clients: Clients) -> None:
+    for name in ("a", "b"):
+        await clients.create(name)
+    known: Mapping[str, Client] = await clients.all()
+    assert len({client.mac_key for client in known.values()}) == 2
+    assert all(len(client.mac_key) == 32 for client in known.values())
+
+
+# ── caching ──
+
+
+async def test_rows_are_read_every_half_minute(clients: Clients, tables: Watched, clock: Clock) -> None:
+    key = await clients.create("shop")
+    for _ in range(5):
+        await clients.by_key(key)
+    assert tables.calls["query"] == 1
+    clock.move(CACHE_SECONDS + 0.1)
+    await clients.by_key(key)
+    assert tables.calls["query"] == 2
+
+
+async def test_a_new_key_works_within_seconds_and_wrong_ones_do_not_hammer(
+    clients: Clients, tables: Watched, clock: Clock
+) -> None:
+    await clients.create("shop")
+    await clients.all()
+    made = await Clients(tables, clock).create("crm")
+    for _ in range(5):
+        assert await name_by(clients, made) is None
+    assert tables.calls["query"] == 1
+    clock.move(UNKNOWN_KEY_SECONDS + 0.1)
+    assert await name_by(clients, made) == "crm"
+    assert tables.calls["query"] == 2
+
+
+async def test_a_removed_key_is_useless_everywhere_within_the_cache(
+    clients: Clients, tables: Watched, clock: Clock
+) -> None:
+    key = await clients.create("shop")
+    await clients.by_key(key)
+    await Clients(tables, clock).remove_key("shop", str(key_id_of(key)))
+    clock.move(CACHE_SECONDS + 0.1)
+    assert await name_by(clients, key) is None
+
+
+async def test_the_last_use_of_a_key_is_known_to_the_hour(clients: Clients, tables: Watched, clock: Clock) -> None:
+    tables.fail("upsert", Unavailable("away"))
+    await clients.note_use("k")
+    assert await clients.last_uses() == {}
+    clock.move(USE_NOTED_EVERY.total_seconds())
+    for _ in range(3):
+        await clients.note_use("k")
+        clock.move(60)
+    assert await clients.last_uses() == {"k": START + USE_NOTED_EVERY}
+
+
+def test_a_policy_with_a_typing_mistake_is_refused() -> None:
+    with pytest.raises(msgspec.ValidationError, match="sender"):
+        msgspec.convert({"sender": ["*"]}, Policy)

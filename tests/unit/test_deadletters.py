@@ -1,0 +1,64 @@
+"""The index of what was given up on, and what nobody could read."""
+
+from datetime import timedelta
+
+import pytest
+
+from relay.deadletters import UNREADABLE_CONTAINER, DeadLetter
+from relay.outcomes import CAUSES
+from tests.doubles import START, Place, batch_id
+
+
+async def test_letters_are_listed_by_cause_oldest_first(place: Place) -> None:
+    batches = [batch_id(START + timedelta(seconds=number)) for number in range(3)]
+    for batch in reversed(batches):
+        await place.dead_letters.note(batch, 3, "policy_refused", START)
+    await place.dead_letters.note(batches[0], 0, "expired", START)
+    letters, cursor = await place.dead_letters.of("policy_refused")
+    assert list(letters) == [DeadLetter(code="policy_refused", batch=batch, index=3, at=START) for batch in batches]
+    assert cursor is None
+    assert letters[0].key == f"{batches[0]}-03"
+    assert await place.dead_letters.counts() == {"policy_refused": 3, "expired": 1}
+
+
+async def test_pages_follow_each_other(place: Place) -> None:
+    for _ in range(25):
+        await place.dead_letters.note(batch_id(), 0, "expired", START)
+    found: list[str] = []
+    cursor: str | None = None
+    while True:
+        letters, cursor = await place.dead_letters.of("expired", most=10, cursor=cursor)
+        found += [letter.key for letter in letters]
+        if cursor is None:
+            break
+    assert len(found) == 25
+    assert found == sorted(set(found))
+
+
+async def test_noting_again_and_removing_again_change_nothing(place: Place) -> None:
+    batch = batch_id()
+    for _ in range(2):
+        await place.dead_letters.note(batch, 0, "expired", START)
+    assert await place.dead_letters.counts() == {"expired": 1}
+    for _ in range(2):
+        await place.dead_letters.remove("expired", batch, 0)
+    assert await place.dead_letters.counts() == {}
+
+
+async def test_without_a_cause_it_expired(place: Place) -> None:
+    await place.dead_letters.note(batch_id(), 0, "", START)
+    assert await place.dead_letters.counts() == {"expired": 1}
+
+
+@pytest.mark.parametrize("code", CAUSES)
+async def test_every_cause_can_be_listed(place: Place, code: str) -> None:
+    await place.dead_letters.note(batch_id(), 0, code, START)
+    assert await place.dead_letters.counts() == {code: 1}
+
+
+async def test_what_cannot_be_read_is_kept_once_as_it_was(place: Place) -> None:
+    bodies = [b"\xff\x00foreign", b"\xff\x00foreign", b"other"]
+    names = [await place.dead_letters.keep_unreadable(body) for body in bodies]
+    assert names[0] == names[1] != names[2]
+    assert names[0].startswith("20260301/")
+    assert [await place.memory.blobs.get(UNREADABLE_CONTAINER, name) for name in names] == bodies
