@@ -144,7 +144,13 @@ class Listeners:
 
 
 def check_function(function: Function, environment: Mapping[str, str]) -> None:
-    """Raises FunctionConfigurationError for an output that could never be written. Warns of what has no effect."""
+    """Warns of what has no effect here.
+
+    Raises FunctionConfigurationError for a binding that this host has not, or that could never be written.
+    """
+    for binding in function.bindings:
+        if binding is not function.trigger and not _is_supported(binding):
+            raise FunctionConfigurationError(f"this local host has no '{binding['type']}' binding.")
     for binding in function.queue_outputs.values():
         queue_name(str(binding["queueName"]), environment)
         connection_string(str(binding.get("connection") or ""), environment)
@@ -152,6 +158,11 @@ def check_function(function: Function, environment: Mapping[str, str]) -> None:
         log.warning(
             "Soon retries will not be supported for function '%s': here its policy has no effect", function.name
         )
+
+
+def _is_supported(binding: Mapping[str, object]) -> bool:
+    is_output = str(binding.get("direction", "")).lower() == "out"
+    return is_output and str(binding["type"]).lower() in {"http", "queue"}
 
 
 def time_zone(environment: Mapping[str, str]) -> tzinfo:

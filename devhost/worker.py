@@ -81,6 +81,8 @@ class Worker:
         if answer.result.status != StatusResult.Success:
             failure = answer.result.exception
             raise WorkerStartError(f"{failure.message}\n{failure.stack_trace}")
+        if "HttpUri" in answer.capabilities:
+            raise WorkerStartError("This local host has no HTTP streams (azurefunctions-extensions-http-*).")
         metadata = await runtime.functions_metadata_request(_request())
         functions = tuple(_function(result) for result in metadata.function_metadata_results or ())
         for function in functions:

@@ -3,6 +3,7 @@
 from datetime import UTC
 from zoneinfo import ZoneInfo
 
+import msgspec
 import pytest
 
 from devhost.azure_storage import Storage
@@ -93,6 +94,14 @@ def test_an_output_that_could_never_be_written_is_refused_at_start() -> None:
     output = {"out": {"name": "out", "type": "queue", "queueName": "%GONE%"}}
     with pytest.raises(FunctionConfigurationError, match="GONE"):
         check_function(function(queue_outputs=output), SETTINGS)
+
+
+@pytest.mark.parametrize(("kind", "direction"), [("blob", "IN"), ("table", "OUT"), ("queue", "INOUT")])
+def test_a_binding_that_this_host_has_not_is_refused(kind: str, direction: str) -> None:
+    trigger = {"type": "queueTrigger", "name": "arg", "direction": "IN"}
+    bindings = (trigger, {"type": kind, "name": "more", "direction": direction})
+    with pytest.raises(FunctionConfigurationError, match=f"no '{kind}' binding"):
+        check_function(msgspec.structs.replace(function(), trigger=trigger, bindings=bindings), SETTINGS)
 
 
 def test_a_retry_policy_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:
