@@ -2,7 +2,10 @@
 
 import asyncio
 import base64
+import os
+import re
 import shutil
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -19,9 +22,10 @@ from sendgrid.helpers import mail as helpers
 
 from standins.everything import Everything
 from standins.inbox import Inbox, Mail
-from tests.e2e.running import RunningRelay, running_relay
+from tests.e2e.running import ROOT, RunningRelay, running_relay
 
 SCRIPT = Path(__file__).parent / "sendgrid_client.mjs"
+PAGE = ROOT / "docs/sendgrid-compatible.md"
 PATIENCE_SECONDS = 60
 
 
@@ -150,3 +154,21 @@ async def test_the_node_library(place: Place) -> None:
     assert [error["field"] for error in told["refused"]["errors"]] == ["template_id"]
     assert (told["wrong"]["status"], told["wrong"]["errors"][0]["field"]) == (400, "personalizations.0.to.0.email")
     assert (told["batch"]["status"], len(told["batch"]["body"]["batch_id"])) == (201, 32)
+
+
+@pytest.mark.parametrize("language", ["sh", "python", "js"])
+async def test_the_examples_of_the_documentation(place: Place, language: str) -> None:
+    command = {
+        "sh": ["sh", "-c"],
+        "python": [sys.executable, "-c"],
+        "js": ["node", "--input-type=module", "--eval"],
+    }[language]
+    [example] = re.findall(rf"```{language}\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    environment = {**os.environ, "RELAY_URL": place.relay.url, "RELAY_KEY": place.relay.key}
+    process = await asyncio.create_subprocess_exec(
+        *command, example, cwd=ROOT, env=environment, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL
+    )
+    printed, _ = await process.communicate()
+    assert process.returncode == 0
+    assert b"202" in printed
+    assert b"msg_" in printed

@@ -1,0 +1,23 @@
+"""docs/sendgrid-compatible.md names every call of the face and every field it reads."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from relay.api.sendgrid_shape import MAIL, PERSONALIZATION
+from relay.api.table import OPERATIONS
+
+PAGE = (Path(__file__).parents[2] / "docs/sendgrid-compatible.md").read_text(encoding="utf-8")
+CALLS = [f"{operation.method} {operation.path}" for operation in OPERATIONS if operation.path.startswith("/v3/")]
+
+
+def test_the_table_of_calls() -> None:
+    told = [line.split("`")[1] for line in PAGE.splitlines() if line.startswith("| `") and "/v3/" in line]
+    assert sorted(told) == sorted(CALLS)
+
+
+@pytest.mark.parametrize("name", sorted({*MAIL.members, *PERSONALIZATION.members}))
+def test_each_field(name: str) -> None:
+    table = PAGE[PAGE.index("## What becomes of each field") : PAGE.index("## Refusals")]
+    assert f"`{name}`" in table
