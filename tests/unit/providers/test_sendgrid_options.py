@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from relay.providers import sendgrid
-from relay.providers.sendgrid_options import options_faults
+from relay.providers.sendgrid_options import demands, options_faults
 
 GOOD = {
     "template_id": "d-1",
@@ -69,3 +69,11 @@ def test_a_name_close_to_none_is_answered_with_those_there_are() -> None:
 
 def test_all_faults_at_once() -> None:
     assert len(options_faults({"send_at": "x", "asm": 1, "mail_settings": {"footer": {"text": 1}}}, "o")) == 3
+
+
+def test_what_must_be_done_by_sendgrid() -> None:
+    off = {"mail_settings": {"footer": {"enable": False}}, "tracking_settings": {"click_tracking": {"enable": False}}}
+    assert demands({}) == demands(off) == []
+    assert demands({**off, "asm": {}, "content": [], "template_id": "d-1"}) == ["template_id"]
+    on = {"tracking_settings": {"click_tracking": {"enable": False, "enable_text": True}}}
+    assert demands({**off, **on}) == ["tracking_settings.click_tracking"]
