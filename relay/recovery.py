@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 
-from relay.errors import NotFound
+from relay.errors import NotFound, StorageError
 from relay.holds import Hold, Holds, RouteState
 from relay.journal import Journal
 from relay.log import log_event, log_failure
@@ -82,7 +82,7 @@ class Recovery:
         holds = await self._holds.all(fresh=True)
         tried: set[str] = set()
         async for listed in self._pending.until(now + SOON):
-            if _is_turn(listed, now, holds, tried) and await self._recover_one(listed, now):
+            if _is_turn(listed, now, holds, tried) and await self._tried(listed, now):
                 recovered += 1
                 tried.add(listed.due.scope)
         if recovered:
@@ -111,6 +111,16 @@ class Recovery:
         except Exception as error:
             log_failure("probe_broke", route=hold.route)
             return RouteFault(code=hold.code, reply=type(error).__name__)
+
+    async def _tried(self, listed: Listed, now: datetime) -> bool:
+        """Put back one row's entry. A record that cannot be read must not keep the rows after it from their turn."""
+        try:
+            return await self._recover_one(listed, now)
+        except StorageError:
+            raise
+        except Exception:
+            log_failure("recovery_failed", batch=listed.due.batch)
+            return False
 
     async def _recover_one(self, listed: Listed, now: datetime) -> bool:
         due = listed.due
