@@ -107,6 +107,9 @@ param relayLanes object = {}
 @description('RELAY_EXPIRES_IN_SECONDS')
 param relayExpiresInSeconds int = 86400
 
+@description('RELAY_ATTEMPT_SECONDS')
+param relayAttemptSeconds int = 480
+
 @description('RELAY_RETENTION_DAYS')
 param relayRetentionDays int = 14
 
@@ -260,6 +263,7 @@ module app 'app.bicep' = {
       RELAY_ROUTING: empty(relayRouting) ? '' : string(relayRouting)
       RELAY_LANES: empty(relayLanes) ? '' : string(relayLanes)
       RELAY_EXPIRES_IN_SECONDS: string(relayExpiresInSeconds)
+      RELAY_ATTEMPT_SECONDS: string(relayAttemptSeconds)
       RELAY_RETENTION_DAYS: string(relayRetentionDays)
       RELAY_MAX_MESSAGE_BYTES: string(relayMaxMessageBytes)
       RELAY_MAX_WAITING_MESSAGES: string(relayMaxWaitingMessages)

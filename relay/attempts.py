@@ -22,7 +22,9 @@ from relay.settings import Lane, Route, Settings
 from relay.settlement import Change
 
 MIN_SECONDS_LEFT = 90.0
-"""With less of its lease left an attempt is not begun: its time-outs might outlive the lease."""
+"""With less of its lease left an attempt is not begun: its time-outs might outlive the lease. Of a short one: a quarter."""
+RECORD_SECONDS = 15.0
+"""What an answer must leave of the lease, to be recorded in. Of a short one: a tenth."""
 _STORAGE_PAUSE = timedelta(seconds=30)
 _AT_ONCE = timedelta(seconds=1)
 
@@ -69,6 +71,8 @@ class Attempts:
         self._clock = clock
         self._random = random
         self._gates: dict[str, asyncio.Semaphore] = {}
+        self._min_seconds_left = min(MIN_SECONDS_LEFT, settings.attempt_seconds / 4)
+        self._record_seconds = min(RECORD_SECONDS, settings.attempt_seconds / 10)
 
     async def make(self, record: Record, entry: wire.BatchEntry, begun: Sequence[Ours]) -> list[Change]:
         """Make these attempts; a change for each. Never raises for what a provider, a network or storage does."""
@@ -109,7 +113,7 @@ class Attempts:
             return Change(index=ours.index, before=ours.part, after=(wait,))
         size = batch.entry.messages[ours.index].size
         async with self._gate(ours.part.route), self._content.budget.hold(size):
-            if self._seconds_left(ours.part) < MIN_SECONDS_LEFT:
+            if self._seconds_left(ours.part) < self._min_seconds_left:
                 later = lifecycle.postpone(ours.part, self._clock() + _AT_ONCE, ours.part.code)
                 return Change(index=ours.index, before=ours.part, after=(later,))
             return Change(index=ours.index, before=ours.part, after=await self._try(batch, ours))
@@ -187,7 +191,7 @@ class Attempts:
     ) -> Outcome | PerRecipient:
         """The provider's answer; a bug in it or an endless wait is an unknown outcome of this message alone."""
         try:
-            async with asyncio.timeout(max(1.0, self._seconds_left(part) - 15.0)):
+            async with asyncio.timeout(max(1.0, self._seconds_left(part) - self._record_seconds)):
                 return await ask(self._providers(part.route))
         except TimeoutError:
             return Unknown(code="answer_lost", reply="no answer within the lease")

@@ -234,6 +234,7 @@ class Relay:
             queues=self.storage.queues,
             clock=self.clock,
             sleep=self.sleep,
+            settle_seconds=self.settings.attempt_seconds,
         )
 
     def provider(self, route: str) -> "Provider":

@@ -28,8 +28,6 @@ from relay.spread import Spread
 from relay.storage.ports import Queues
 
 PUT_BACK_SECONDS = 60
-SETTLE_SECONDS = lifecycle.LEASE_SECONDS
-"""How long a settlement is tried: what was sent must be recorded, or it will be sent again."""
 MAX_RACES = 20
 _LOOK_AGAIN = timedelta(seconds=5)
 
@@ -50,7 +48,9 @@ class Delivery:
         queues: Queues,
         clock: Callable[[], datetime],
         sleep: Callable[[float], Awaitable[None]],
+        settle_seconds: float = lifecycle.LEASE_SECONDS,
     ) -> None:
+        """`settle_seconds`: how long a settlement is tried, for what was sent must be recorded, or it is sent again."""
         self._journal = journal
         self._holds = holds
         self._prospects = prospects
@@ -61,6 +61,7 @@ class Delivery:
         self._queues = queues
         self._clock = clock
         self._sleep = sleep
+        self._settle_seconds = settle_seconds
 
     async def deliver(self, queue: str, body: bytes, *, is_redelivery: bool = False) -> None:
         """Do what an entry asks for. Raises only on bugs, and when storage can neither record nor take the entry back.
@@ -181,7 +182,7 @@ class Delivery:
 
     async def _settle(self, record: Record, changes: Sequence[Change]) -> Record:
         """Record what came of attempts, whoever else writes and however long storage is away (within the lease)."""
-        until = self._clock() + timedelta(seconds=SETTLE_SECONDS)
+        until = self._clock() + timedelta(seconds=self._settle_seconds)
         pause = 0.5
         while True:
             try:

@@ -17,7 +17,8 @@ from relay.outcomes import Deferred, Outcome, PerRecipient, Rejected, RouteFault
 from relay.settings import Lane
 
 LEASE_SECONDS = 480.0
-"""How long an attempt may take. Below the host's ten-minute lease on the entry, so that a redelivery finds it over."""
+"""How long an attempt may take, by default. Below the host's ten-minute lease on the entry, so that a redelivery finds it
+over."""
 VERIFY_DELAY_SECONDS = 60.0
 """How long after a lost answer a provider that can be asked is asked."""
 
@@ -113,7 +114,7 @@ def attempt_id(message_id: str, part: Part, number: int) -> str:
     return str(uuid.uuid5(_ATTEMPTS, f"{message_id}/{first}/{number}"))
 
 
-def begin(part: Part, route: str, now: datetime) -> Part:
+def begin(part: Part, route: str, now: datetime, lease_seconds: float = LEASE_SECONDS) -> Part:
     """The next attempt, on this route, under a fresh lease."""
     resumed = resume(part, now)
     return _replace(
@@ -121,7 +122,7 @@ def begin(part: Part, route: str, now: datetime) -> Part:
         route=route,
         state=State.SENDING,
         attempt=part.attempt + 1,
-        lease_until=now + timedelta(seconds=LEASE_SECONDS),
+        lease_until=now + timedelta(seconds=lease_seconds),
         slot_at=part.slot_at if route == part.route else None,
         code="",
     )
@@ -149,13 +150,13 @@ def hold(part: Part, route: str, code: str, now: datetime, until: datetime, *, s
     )
 
 
-def interrupt(part: Part, now: datetime) -> Part:
+def interrupt(part: Part, now: datetime, lease_seconds: float = LEASE_SECONDS) -> Part:
     """Record that an attempt's process died. A leave to send again (`may_resend`) is used up by it."""
     died = Attempt(
         number=part.attempt,
         route=part.route,
         provider="",
-        at=(part.lease_until or now) - timedelta(seconds=LEASE_SECONDS),
+        at=(part.lease_until or now) - timedelta(seconds=lease_seconds),
         outcome="interrupted",
         code="interrupted",
     )

@@ -25,7 +25,8 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
 
     `legs` are the ways of all its recipients by today's settings, None when the content that routing needs is gone.
     `exists` tells whether a route is configured today, `closed` why it may not be used for this message's sender (or None).
-    `can_verify` tells whether a route's provider can be asked about a lost answer.
+    `can_verify` tells whether a route's provider can be asked about a lost answer; `lease_seconds` how long an attempt may
+    take.
     """
 
     submission: Submission
@@ -34,6 +35,7 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
     exists: Callable[[str], bool]
     closed: Callable[[str], Closed | None]
     can_verify: Callable[[str], bool]
+    lease_seconds: float = lifecycle.LEASE_SECONDS
 
 
 FRESH = Part(route="", state=State.QUEUED)
@@ -46,7 +48,7 @@ def plan(part: Part, situation: Situation) -> tuple[Part, ...]:
     if part.state is State.QUEUED and submission.send_at is not None and submission.send_at > now:
         return (msgspec.structs.replace(part, state=State.SCHEDULED, due_at=submission.send_at),)
     if part.state is State.SENDING:
-        part = lifecycle.interrupt(part, now)
+        part = lifecycle.interrupt(part, now, situation.lease_seconds)
         if lifecycle.is_deadly(part):
             return (lifecycle.end(part, State.UNKNOWN, "poisoned"),)
     may_not_resend = submission.delivery is Delivery.AT_MOST_ONCE and not part.may_resend
@@ -86,7 +88,7 @@ def _on_route(part: Part, situation: Situation, routes: Sequence[str]) -> Part:
     for route in routes:
         closed = situation.closed(route)
         if closed is None:
-            return lifecycle.begin(part, route, situation.now)
+            return lifecycle.begin(part, route, situation.now, situation.lease_seconds)
         obstacles.append((route, closed))
     route, closed = min(obstacles, key=lambda obstacle: obstacle[1].until)
     until = lifecycle.own_time(closed.until, situation.now.microsecond)

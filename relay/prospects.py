@@ -50,6 +50,7 @@ class Prospects:
                 exists=self._settings.routes.__contains__,
                 closed=_closed(troubled, envelope, now),
                 can_verify=self.can_verify,
+                lease_seconds=self._settings.attempt_seconds,
             )
             for index, envelope in envelopes.items()
         }

@@ -39,6 +39,11 @@ SETTINGS = (
         meaning="JSON object: lane name to {shards, expires_in_seconds, retry_min_seconds, retry_max_seconds}.",
     ),
     Setting(name="RELAY_EXPIRES_IN_SECONDS", default="86400", meaning="How long a message may try, by default."),
+    Setting(
+        name="RELAY_ATTEMPT_SECONDS",
+        default="480",
+        meaning="Seconds that an attempt may take until it is recorded; later it counts as interrupted. The host leases 600.",
+    ),
     Setting(name="RELAY_RETENTION_DAYS", default="14", meaning="How long records and content are kept."),
     Setting(
         name="RELAY_MAX_MESSAGE_BYTES",
@@ -143,6 +148,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     max_waiting_bytes: int
     public_url: str
     key_vault_url: str
+    attempt_seconds: int = 480
     application: Mapping[str, str]
 
     def __repr__(self) -> str:
@@ -175,6 +181,7 @@ def load(environment: Mapping[str, str]) -> Settings:
         rules=_rules(environment, routes, lanes, problems),
         lanes=lanes,
         expires_in_seconds=_number(environment, "RELAY_EXPIRES_IN_SECONDS", 60, 2_592_000, problems),
+        attempt_seconds=_number(environment, "RELAY_ATTEMPT_SECONDS", 10, 540, problems),
         retention_days=_number(environment, "RELAY_RETENTION_DAYS", 1, 365, problems),
         max_message_bytes=_number(environment, "RELAY_MAX_MESSAGE_BYTES", 10_000, 157_286_400, problems),
         max_waiting_messages=_number(environment, "RELAY_MAX_WAITING_MESSAGES", 32, 100_000, problems),

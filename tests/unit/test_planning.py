@@ -189,3 +189,10 @@ def test_what_killed_its_process_five_times_in_a_row_is_not_tried_again(deaths: 
         now += LEASE
         (part,) = plan(part, situation(now=now))
     assert (part.state, part.code) == (state, "poisoned" if state is State.UNKNOWN else "")
+
+
+def test_an_attempt_lasts_as_long_as_the_settings_say() -> None:
+    (part,) = plan(FRESH, situation(lease_seconds=20))
+    assert part.lease_until == START + timedelta(seconds=20)
+    (again,) = plan(part, situation(now=START + timedelta(seconds=20), lease_seconds=20))
+    assert again.attempts[0].at == START
