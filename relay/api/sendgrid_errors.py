@@ -1,5 +1,6 @@
 """Refusals in SendGrid's shape: `{"errors": [{"message", "field", "help"}]}`, for everything under /v3."""
 
+import re
 from typing import Any
 
 from relay.api.errors import HELP
@@ -7,6 +8,8 @@ from relay.api.faults import WHOLE
 from relay.api.http import Response, json_response
 from relay.errors import Problem, Refusal
 
+_STEP = re.compile(r"\[(?:(\d+)|'([^']*)')\]")
+"""A step of a target in brackets, which SendGrid writes after a dot."""
 _STATUS = {411: 400, 422: 400}
 """SendGrid's contract has no other status than 400 for a request that is wrong."""
 
@@ -22,5 +25,9 @@ def refused(refusal: Refusal, request_id: str) -> Response:
 
 
 def _error(problem: Problem) -> dict[str, Any]:
-    field = None if problem.target == WHOLE else problem.target
+    field = None if problem.target == WHOLE else _STEP.sub(_dotted, problem.target)
     return {"message": problem.message, "field": field, "help": HELP + problem.code}
+
+
+def _dotted(step: re.Match[str]) -> str:
+    return f".{step[1] or step[2]}"

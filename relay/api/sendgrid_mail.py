@@ -4,6 +4,7 @@ What any route can do is done by Relay: scheduling, substitution tags, merging w
 What only SendGrid can do goes into the message's options, and a route that cannot carry it refuses it.
 """
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -20,6 +21,8 @@ from relay.size import estimate_size
 
 MAX_PERSONALIZATIONS = 1000
 MAX_RECIPIENTS = 1000
+_AT_A_TIME = 20
+"""Letters that are read before others of the process get their turn: filling in tags may take milliseconds each."""
 _NOBODY = Address(email="")
 _NO_TAGS = Tags({}, {})
 
@@ -27,11 +30,15 @@ type _Block = Mapping[str, Any]
 
 
 class Letter(msgspec.Struct, frozen=True, kw_only=True):
-    """One personalization as a draft. `field` is where it stands; `own` names the fields it does not take from the mail."""
+    """One personalization as a draft. `field` is where it stands; `own` names the fields it does not take from the mail.
+
+    `size` is what the message has on the wire (`relay.size`).
+    """
 
     draft: Draft
     field: str
     own: frozenset[str]
+    size: int
 
 
 class Mail(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,22 +67,23 @@ class _Common(msgspec.Struct, frozen=True, kw_only=True):
     limits: Limits
 
 
-def read_mail(value: Any, now: datetime, faults: Faults, limits: Limits) -> Mail:
+async def read_mail(value: Any, now: datetime, faults: Faults, limits: Limits) -> Mail:
     """The letters of a request. They may be used only if `faults` stayed empty."""
     mail = read(value, MAIL, "", faults)
     blocks: Sequence[_Block] = mail.get("personalizations", [])
     _check_counts(blocks, faults)
     common = _common(mail, now, faults, limits)
-    letters = tuple(
-        _letter(common, block, f"personalizations.{number}")
-        for number, block in enumerate(blocks[:MAX_PERSONALIZATIONS])
-    )
-    size = sum(estimate_size(letter.draft.message) for letter in letters)
+    letters: list[Letter] = []
+    for number, block in enumerate(blocks[:MAX_PERSONALIZATIONS]):
+        if number % _AT_A_TIME == 0:
+            await asyncio.sleep(0)
+        letters.append(_letter(common, block, f"personalizations.{number}"))
+    size = sum(letter.size for letter in letters)
     if size > limits.max_batch_bytes and not faults.has("message_too_large"):
         text = f"The messages have {size} bytes together; {limits.max_batch_bytes} are possible. Send several requests."
         faults.add("message_too_large", "personalizations", text)
     sandbox = mail.get("mail_settings", {}).get("sandbox_mode", {})
-    return Mail(letters=letters, batch_id=mail.get("batch_id"), is_sandbox=sandbox.get("enable") is True)
+    return Mail(letters=tuple(letters), batch_id=mail.get("batch_id"), is_sandbox=sandbox.get("enable") is True)
 
 
 def _check_counts(blocks: Sequence[_Block], faults: Faults) -> None:
@@ -173,7 +181,7 @@ def _letter(common: _Common, block: _Block, field: str) -> Letter:
     send_at = common.send_at
     if "send_at" in block:
         send_at = parts.read_time(block["send_at"], f"{field}.send_at", common.now, common.faults, common.limits)
-    return Letter(draft=Draft(message=message, send_at=send_at), field=field, own=frozenset(block))
+    return Letter(draft=Draft(message=message, send_at=send_at), field=field, own=frozenset(block), size=size)
 
 
 def _message(common: _Common, block: _Block, field: str, tags: Tags) -> Message:

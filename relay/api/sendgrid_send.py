@@ -32,7 +32,7 @@ _FILE = re.compile(r"attachments\[(\d+)\]\.name")
 async def send(call: Call) -> Response:
     """202 with an empty body once every message is durable; 200 in sandbox mode, which only checks."""
     now = _whole_seconds(call.relay.clock())
-    mail = _read(call, now)
+    mail = await _read(call, now)
     verdicts = await _decide(call, mail.letters, now)
     if mail.is_sandbox:
         return Response(status=200)
@@ -47,11 +47,11 @@ def _whole_seconds(at: datetime) -> datetime:
     return at.replace(microsecond=0)
 
 
-def _read(call: Call, now: datetime) -> Mail:
+async def _read(call: Call, now: datetime) -> Mail:
     limits = Limits(max_message_bytes=call.relay.settings.max_message_bytes)
     faults = Faults(limits.max_problems)
     value = read_body(call.request, limits.max_body_bytes, faults)
-    mail = read_mail(value, now, faults, limits)
+    mail = await read_mail(value, now, faults, limits)
     if mail.batch_id is not None and not is_group(mail.batch_id, call.client.mac_key):
         faults.add("invalid_value", "batch_id", "The batch_id is not valid; POST /v3/mail/batch makes one.")
     faults.raise_any()
@@ -128,7 +128,7 @@ async def _send_once(call: Call, key: str, mail: Mail, verdicts: Sequence[Verdic
     try:
         if first < _whole_seconds(call.relay.clock()):
             # A repetition: read as it was the first time, when its send_at may still have been ahead.
-            mail = _read(call, first)
+            mail = await _read(call, first)
             verdicts = await _decide(call, mail.letters, first)
         name = await _accept(call, mail, verdicts, place.batch)
     except Refusal:

@@ -125,6 +125,12 @@ async def test_what_is_no_mail(
     assert field in fields(answer)
 
 
+async def test_a_name_that_occurs_twice_is_told_by_its_field(relay: Harness) -> None:
+    body = json.dumps(mail()).replace('"email": "ada@example.org"', '"email": "a@x.org", "email": "b@x.org"').encode()
+    answer = await relay.call("POST", SEND, body=body)
+    assert (answer.status, fields(answer)) == (400, ["personalizations.0.to.0.email"])
+
+
 async def test_the_door_speaks_sendgrids_language_under_v3(relay: Harness) -> None:
     for method, path, client, status in (
         ("POST", SEND, None, 401),

@@ -1,5 +1,6 @@
 """A SendGrid mail becomes drafts: what the mail says for all, what a personalization says for itself, and every fault by name."""
 
+import asyncio
 import base64
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -17,7 +18,7 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 def read(value: Any, **limits: int) -> tuple[Mail, list[tuple[str, str]]]:
     faults = Faults(1000)
-    found = read_mail(value, NOW, faults, Limits(**limits))
+    found = asyncio.run(read_mail(value, NOW, faults, Limits(**limits)))
     return found, [(problem.code, problem.target) for problem in faults.problems]
 
 
