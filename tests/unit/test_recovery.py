@@ -1,0 +1,320 @@
+"""The timer that looks after what waits, and what a run of it costs."""
+
+from datetime import timedelta
+
+import pytest
+
+from relay import lifecycle
+from relay.errors import Unavailable
+from relay.holds import PROBE_DELAYS, RouteState
+from relay.model import MessageStatus, Part, State
+from relay.outcomes import Deferred, RouteFault, Sent, Unknown
+from relay.pending import SHARDS, TABLE, Due
+from relay.recovery import AGAIN, GRACE
+from relay.settings import Route
+from relay.storage.ports import Entity
+from tests.doubles import START, Place, batch_id, batch_of, entry_of, message_of, place_of, settings_of, submission_of
+
+FAULT = RouteFault(code="bad_credentials")
+QUEUE = "relay-transactional"
+
+
+async def states(place: Place, *batches: str) -> list[State]:
+    return [(await place.journal.read(batch)).statuses[0].state for batch in batches]
+
+
+async def route(place: Place, scope: str = "main") -> RouteState:
+    return (await place.holds.all(fresh=True))[scope].state
+
+
+def pending(place: Place) -> int:
+    return len(place.memory.tables.rows(TABLE))
+
+
+async def lose_entries(place: Place) -> None:
+    """What lies on the queue is gone, whoever lost it."""
+    while received := await place.memory.queues.receive(QUEUE, most=32):
+        for each in received:
+            await place.memory.queues.delete(QUEUE, each)
+
+
+async def minutes(place: Place, number: int) -> None:
+    """The timer of so many minutes, with the deliveries between."""
+    for _ in range(number):
+        place.time.move(60)
+        await place.recovery.run()
+        await place.work()
+
+
+# ── probes ──
+
+
+async def test_a_held_route_is_probed_at_growing_intervals(place: Place) -> None:
+    provider = place.script()
+    provider.health = RouteFault(code="account_restricted", reply="403")
+    await place.holds.hold("main", "bad_credentials")
+    probed: list[int] = []
+    for minute in range(1, 40):
+        place.time.move(60)
+        before = provider.probes
+        await place.recovery.run()
+        if provider.probes > before:
+            probed.append(minute)
+    # 60, 120, 300, 600, 900, 900 seconds: after one minute, two, five …
+    assert probed == [1, 3, 8, 18, 33]
+    assert list(PROBE_DELAYS) == [60, 120, 300, 600, 900]
+    hold = (await place.holds.all(fresh=True))["main"]
+    assert (hold.code, hold.reply, hold.since) == ("account_restricted", "403", START)
+
+
+async def test_two_days_of_vetting_lose_nothing_and_need_nobody(place: Place) -> None:
+    provider = place.script()
+    provider.answers.append(RouteFault(code="account_restricted"))
+    provider.health = RouteFault(code="account_restricted")
+    batches = [await place.send(submission_of(expires_at=START + timedelta(hours=1))) for _ in range(3)]
+    for _ in range(48):
+        place.time.move(3600)
+        await place.recovery.run()
+        await place.work()
+    assert await states(place, *batches) == [State.HELD] * 3
+    assert len(provider.sent) == 1
+    provider.health = Sent()
+    await minutes(place, 20)
+    assert await states(place, *batches) == [State.SENT] * 3
+    assert {parcel.attempt for parcel in provider.sent} == {1}
+    assert len(provider.sent) == 4
+    assert await route(place) is RouteState.OPEN
+    assert pending(place) == 0
+
+
+async def test_a_probe_that_succeeds_lets_one_batch_try(place: Place) -> None:
+    provider = place.script()
+    provider.answers.extend([FAULT, FAULT])
+    batches = [await place.send() for _ in range(5)]
+    assert await states(place, *batches) == [State.HELD] * 5
+    await minutes(place, 1)
+    # The canary met the fault again: the others have not been tried.
+    assert len(provider.sent) == 2
+    assert await route(place) is RouteState.HELD
+    await minutes(place, 2)
+    assert len(provider.sent) == 3
+    assert await route(place) is RouteState.OPEN
+    await minutes(place, 1)
+    assert await states(place, *batches) == [State.SENT] * 5
+
+
+async def test_one_senders_fault_is_tried_by_a_message_of_that_sender(place: Place) -> None:
+    provider = place.script()
+    provider.answers.append(RouteFault(code="sender_not_verified"))
+    held = await place.send()
+    other = await place.send(submission_of(message_of(sender=message_of("crm@example.org").to[0])))
+    assert await states(place, held, other) == [State.HELD, State.SENT]
+    await minutes(place, 2)
+    assert provider.probes == 0
+    assert await states(place, held) == [State.SENT]
+
+
+@pytest.mark.parametrize("bug", [ZeroDivisionError(), TimeoutError()])
+async def test_a_provider_that_breaks_stops_nothing_else(bug: Exception) -> None:
+    place = await place_of(settings_of(Route(name="main", provider="smtp"), Route(name="bad", provider="smtp")))
+    place.script("bad").health = bug
+    await place.holds.hold("bad", "misconfigured")
+    place.script().answers.append(Deferred(code="unreachable"))
+    batch = await place.send()
+    await lose_entries(place)
+    place.time.move(3600)
+    await lose_entries(place)
+    await place.recovery.run()
+    await place.work()
+    assert await states(place, batch) == [State.SENT]
+    hold = (await place.holds.all(fresh=True))["bad"]
+    assert (hold.state, hold.probes, hold.reply) == (RouteState.HELD, 1, type(bug).__name__)
+
+
+async def test_a_route_that_is_configured_no_more_is_released(place: Place) -> None:
+    await place.holds.hold("gone", "bad_credentials")
+    await minutes(place, 1)
+    assert await route(place, "gone") is RouteState.OPEN
+
+
+# ── wakes ──
+
+
+async def test_a_release_wakes_what_was_kept_back_at_once(place: Place) -> None:
+    place.script().answers.append(RouteFault(code="bad_credentials", retry_after_seconds=80_000))
+    batches = [await place.send() for _ in range(3)]
+    place.time.move(10)
+    await place.holds.release("main", "operator")
+    await place.recovery.run()
+    assert await place.work() == 3
+    assert await states(place, *batches) == [State.SENT] * 3
+    calls = place.queues.calls["put"]
+    await place.recovery.run()
+    assert place.queues.calls["put"] == calls
+
+
+async def test_a_wake_that_dies_halfway_is_done_again(place: Place) -> None:
+    place.script().answers.append(FAULT)
+    batches = [await place.send() for _ in range(3)]
+    await place.holds.release("main", "operator")
+    place.queues.fail("put", None, Unavailable("away"))
+    with pytest.raises(Unavailable):
+        await place.recovery.wake()
+    await place.recovery.wake()
+    assert await place.work() == 4
+    assert await states(place, *batches) == [State.SENT] * 3
+    assert len(place.script().sent) == 4
+
+
+async def test_what_was_held_by_an_old_view_of_an_open_route_is_woken(place: Place) -> None:
+    body = entry_of()
+    held = lifecycle.hold(Part(route="", state=State.QUEUED), "main", "x", START, START + timedelta(60), scope="main")
+    record = await place.journal.open(batch_of(body), body, [MessageStatus(parts=(held,))])
+    await place.aftermath.follow(None, record, [0])
+    place.time.now = START + timedelta(days=61)
+    await place.recovery.run()
+    await place.work()
+    assert await states(place, record.batch) == [State.SENT]
+
+
+# ── recovery ──
+
+
+async def test_an_entry_that_is_there_in_time_is_left_alone(place: Place) -> None:
+    place.script().answers.append(Deferred(code="unreachable"))
+    await place.send()
+    puts = place.queues.calls["put"]
+    place.time.move(22.5 + GRACE.total_seconds() - 1)
+    assert await place.recovery.recover() == 0
+    assert place.queues.calls["put"] == puts
+
+
+async def test_a_retry_whose_entry_is_lost_is_put_back_once_in_a_while(place: Place) -> None:
+    place.script().answers.append(Deferred(code="unreachable"))
+    batch = await place.send()
+    place.time.move(25 + GRACE.total_seconds())
+    await lose_entries(place)
+    assert await place.recovery.recover() == 1
+    assert await place.recovery.recover() == 0
+    await lose_entries(place)
+    place.time.move(AGAIN.total_seconds() + 1)
+    assert await place.recovery.recover() == 1
+    await place.work()
+    assert await states(place, batch) == [State.SENT]
+    assert pending(place) == 0
+
+
+async def test_a_retry_that_died_is_found_when_its_lease_is_over(place: Place) -> None:
+    place.script().answers.append(Unknown(code="answer_lost"))
+    batch = await place.send()
+    record = await place.journal.read(batch)
+    (part,) = record.statuses[0].parts
+    assert part.due_at is not None
+    begun = lifecycle.begin(part, "main", part.due_at)
+    await place.journal.settle(record, {0: MessageStatus(parts=(begun,))})
+    place.time.now = part.due_at + GRACE + timedelta(seconds=1)
+    await lose_entries(place)
+    assert await place.recovery.recover() == 0
+    place.time.now = part.due_at + timedelta(seconds=lifecycle.LEASE_SECONDS)
+    assert await place.recovery.recover() == 1
+    await place.work()
+    assert await states(place, batch) == [State.SENT]
+
+
+async def test_what_is_scheduled_goes_on_the_queue_shortly_before(place: Place) -> None:
+    at = START + timedelta(days=20)
+    batch = await place.send(submission_of(send_at=at, expires_at=at + timedelta(hours=1)))
+    place.time.now = at - timedelta(seconds=121)
+    assert await place.recovery.recover() == 0
+    place.time.move(2)
+    assert await place.recovery.recover() == 1
+    assert place.memory.queues.next_visible_at(QUEUE) == at
+    place.time.now = at
+    await place.work()
+    assert await states(place, batch) == [State.SENT]
+
+
+async def test_rows_that_mean_nothing_are_removed(place: Place) -> None:
+    batch = await place.send()
+    for stale in (batch, batch_id()):
+        due = Due(batch=stale, lane="transactional", at=START, indices=(0,), kind="deferred", attempt=2)
+        await place.pending.put(due)
+    place.time.move(600)
+    assert await place.recovery.recover() == 0
+    assert pending(place) == 0
+
+
+async def test_a_record_that_cannot_be_read_stops_nothing_else(place: Place) -> None:
+    place.script().answers.extend([Deferred(code="unreachable")] * 2)
+    batches = [await place.send() for _ in range(2)]
+    await lose_entries(place)
+    place.time.move(600)
+    await lose_entries(place)
+    damaged = next(row for row in place.memory.tables.rows("journal") if batches[0] in row.partition)
+    await place.memory.tables.merge(
+        "journal", Entity(partition=damaged.partition, row=damaged.row, properties={"m00": b"{"})
+    )
+    assert await place.recovery.recover() == 1
+    await place.work()
+    assert await states(place, batches[1]) == [State.SENT]
+
+
+# ── what it costs ──
+
+
+async def waiting(place: Place, number: int, *, kind: str, at: timedelta, scope: str = "") -> None:
+    """So many rows of what waits."""
+    for _ in range(number):
+        due = Due(
+            batch=batch_id(), lane="transactional", at=START + at, indices=(0,), kind=kind, attempt=1, scope=scope
+        )
+        await place.memory.tables.upsert(
+            TABLE,
+            Entity(
+                partition=due.partition,
+                row=due.row,
+                properties={
+                    "lane": due.lane,
+                    "indices": "[0]",
+                    "kind": kind,
+                    "attempt": 1,
+                    "scope": scope,
+                    "requeued_at": "",
+                },
+            ),
+        )
+
+
+async def test_a_run_with_nothing_to_do_costs_a_look_at_each_shard(place: Place) -> None:
+    await place.recovery.run()
+    # Three looks at the routes, and one at each shard.
+    assert dict(place.tables.calls) == {"query": 3 + SHARDS}
+    assert not place.queues.calls
+
+
+async def test_what_is_not_due_costs_nothing(place: Place) -> None:
+    await waiting(place, 6000, kind="scheduled", at=timedelta(days=1))
+    await place.recovery.run()
+    assert dict(place.tables.calls) == {"query": 3 + SHARDS}
+
+
+async def test_what_a_held_route_keeps_back_costs_one_operation_a_thousand(place: Place) -> None:
+    await place.holds.hold("main", "operator", is_for_operator=True)
+    place.tables.calls.clear()
+    await waiting(place, 10_000, kind="held", at=timedelta(seconds=-60), scope="main")
+    await place.recovery.run()
+    # 2,500 rows in each shard are three pages: a million would be a thousand operations, and no write.
+    assert dict(place.tables.calls) == {"query": 3 + 3 * SHARDS}
+    assert not place.queues.calls
+
+
+async def test_each_that_is_put_back_costs_three_operations(place: Place) -> None:
+    place.script().answers.extend([Deferred(code="unreachable")] * 20)
+    for _ in range(20):
+        await place.send()
+    place.time.move(600)
+    place.tables.calls.clear()
+    place.queues.calls.clear()
+    assert await place.recovery.recover() == 20
+    assert dict(place.tables.calls) == {"query": 1 + SHARDS, "get": 20, "upsert": 20}
+    assert dict(place.queues.calls) == {"put": 20}
