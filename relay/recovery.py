@@ -65,6 +65,15 @@ class Recovery:
             if hold.state is RouteState.HELD and is_due:
                 await self._probe_one(hold)
 
+    async def probe_now(self, route: str) -> Sent | RouteFault:
+        """Ask a route's provider whether it could send; success opens what is held of it for a canary batch."""
+        answer = await self._answer_of(Hold(route=route))
+        if isinstance(answer, Sent):
+            for hold in list((await self._holds.all(fresh=True)).values()):
+                if hold.route == route and hold.state is RouteState.HELD:
+                    await self._holds.open_to_canary(hold)
+        return answer
+
     async def wake(self) -> None:
         """Put on the queue what a released route kept back."""
         for scope, hold in list((await self._holds.all(fresh=True)).items()):

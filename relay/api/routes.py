@@ -6,6 +6,7 @@ from relay.api.app import Call
 from relay.api.http import Response, json_response
 from relay.errors import Refusal
 from relay.holds import Hold, RouteState
+from relay.outcomes import Sent
 
 
 async def index(call: Call) -> Response:
@@ -44,6 +45,16 @@ async def release(call: Call) -> Response:
     ]
     await call.relay.recovery.wake()
     return json_response({"name": name, "state": str(RouteState.OPEN), "released": len(released)})
+
+
+async def probe(call: Call) -> Response:
+    """POST /v1/routes/{name}/probe: whether it could send now; a held route that could lets one batch through."""
+    name = _route(call)
+    answer = await call.relay.recovery.probe_now(name)
+    is_healthy = isinstance(answer, Sent)
+    if is_healthy:
+        await call.relay.recovery.recover()
+    return json_response({"name": name, "is_healthy": is_healthy, "code": answer.code, "reply": answer.reply})
 
 
 def _route(call: Call) -> str:

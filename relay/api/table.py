@@ -56,6 +56,13 @@ OPERATIONS = (
         load=_in("routes", "release"),
         role=Role.OPERATOR,
     ),
+    Operation(
+        name="ProbeRoute",
+        method="POST",
+        path="/v1/routes/{name}/probe",
+        load=_in("routes", "probe"),
+        role=Role.OPERATOR,
+    ),
     Operation(name="SendGridSendMail", method="POST", path="/v3/mail/send", load=_in("sendgrid_send", "send")),
     Operation(name="SendGridCreateBatch", method="POST", path="/v3/mail/batch", load=_in("sendgrid_batches", "create")),
     Operation(

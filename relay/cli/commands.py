@@ -1,4 +1,4 @@
-"""The commands, one function each."""
+"""The command line: registration only; each group of commands has its own module."""
 
 import asyncio
 import os
@@ -8,15 +8,29 @@ import msgspec
 import typer
 
 from relay.bootstrap import Relay, start
+from relay.cli import clients, deadletters, load, routes, sending
+from relay.cli.show import Key, Url
 from relay.clients import Role
 from relay.errors import RelayError
 
-app = typer.Typer(no_args_is_help=True, add_completion=True, help="Relay: send mail, and look after what was sent.")
+app = typer.Typer(no_args_is_help=True, add_completion=True, rich_markup_mode="markdown")
+app.command()(sending.send)
+app.command()(sending.status)
+app.command()(sending.messages)
+app.add_typer(deadletters.app, name="deadletters")
+app.add_typer(routes.app, name="routes")
+app.add_typer(clients.app, name="clients")
+app.command()(load.bench)
 
 
 @app.callback()
-def main() -> None:
-    """Relay: send mail, and look after what was sent."""
+def main(context: typer.Context, url: Url = None, key: Key = None) -> None:
+    """Relay: send mail, and look after what was sent.
+
+    Works against any relay by its address and key; without them against the one of `make run` in this folder.
+    Exit codes: 0 done, 1 refused, 2 wrong command line, 3 relay away or busy (try again), 4 done, with a bad result.
+    """
+    context.obj = {"url": url, "key": key}
 
 
 @app.command()

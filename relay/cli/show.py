@@ -1,0 +1,111 @@
+"""How commands answer: tables for people, JSON for programs, and errors on the error output."""
+
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import wraps
+from typing import Annotated, Any
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from relay.cli.remote import Remote, RemoteError, find_remote
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+Url = Annotated[str | None, typer.Option(envvar="RELAY_URL", help="The relay's address.", show_envvar=True)]
+Key = Annotated[str | None, typer.Option(envvar="RELAY_KEY", help="The key to call with.", show_envvar=True)]
+
+console = Console()
+_STYLES = {
+    "sent": "green",
+    "delivered": "green",
+    "open": "green",
+    "ok": "green",
+    "queued": "cyan",
+    "sending": "cyan",
+    "scheduled": "cyan",
+    "deferred": "yellow",
+    "held": "yellow",
+    "canary": "yellow",
+    "warning": "yellow",
+    "cancelled": "dim",
+    "failed": "red",
+    "expired": "red",
+    "unknown": "red",
+    "bounced": "red",
+    "complained": "red",
+    "fault": "red",
+}
+
+
+def remote_of(context: typer.Context) -> Remote:
+    """The relay that this call is for, made once."""
+    chosen: dict[str, Any] = context.find_root().obj
+    if "remote" not in chosen:
+        chosen["remote"] = find_remote(chosen["url"], chosen["key"])
+    remote: Remote = chosen["remote"]
+    return remote
+
+
+def print_json(content: Any) -> None:
+    """JSON on the output, alone."""
+    sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(content), indent=2) + b"\n")
+    sys.stdout.buffer.flush()
+
+
+def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], *, nothing: str) -> None:
+    """A table, or one sentence when there is nothing to show."""
+    table = Table(title=title, title_justify="left", box=None, header_style="bold", pad_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    count = 0
+    for row in rows:
+        table.add_row(*(styled(cell) for cell in row))
+        count += 1
+    console.print(table if count else nothing, highlight=False)
+
+
+def print_pairs(pairs: Mapping[str, Any]) -> None:
+    """Names and values, one a line; what is None is left out."""
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(style="dim")
+    table.add_column(overflow="fold")
+    for name, value in pairs.items():
+        if value is not None:
+            table.add_row(name, styled(value))
+    console.print(table, highlight=False)
+
+
+def styled(value: Any) -> str:
+    """A cell: states have their colour, times no fractions, and nothing in it is markup."""
+    from rich.markup import escape
+
+    text = "" if value is None else str(value)
+    if len(text) > 19 and text[10:11] == "T" and text.endswith("Z"):
+        text = text[:19].replace("T", " ") + "Z"
+    style = _STYLES.get(text)
+    return f"[{style}]{escape(text)}[/{style}]" if style else escape(text)
+
+
+def told[**P](command: Callable[P, None]) -> Callable[P, None]:
+    """A command whose `RemoteError` becomes a message and an exit code."""
+
+    @wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            command(*args, **kwargs)
+        except RemoteError as error:
+            if kwargs.get("as_json") and error.error:
+                print_json({"error": error.error})
+            else:
+                Console(stderr=True).print(f"[red]{_escaped(str(error))}[/red]", highlight=False)
+            raise typer.Exit(error.exit_code) from error
+
+    return run
+
+
+def _escaped(text: str) -> str:
+    from rich.markup import escape
+
+    return escape(text)
