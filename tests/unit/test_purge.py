@@ -1,0 +1,166 @@
+"""What is forgotten and when, and that nothing is while it still waits or can be redriven."""
+
+from datetime import timedelta
+
+import pytest
+
+from relay import ids
+from relay.accept import CONTENT_CONTAINER
+from relay.deadletters import TABLE as DEAD_LETTERS
+from relay.deadletters import UNREADABLE_CONTAINER
+from relay.idempotency import KEPT, Reserved
+from relay.idempotency import TABLE as IDEMPOTENCY
+from relay.interventions import Redrive
+from relay.journal import TABLE as JOURNAL
+from relay.journal import Event
+from relay.model import State
+from relay.outcomes import Rejected, RouteFault
+from relay.purge import STRAYS
+from tests.doubles import CLIENT, START, Place, batch_id, message_of, place_of, settings_of, submission_of
+
+DAY = 86_400.0
+
+
+async def run_after(place: Place, days: float) -> None:
+    place.time.now = START + timedelta(days=days)
+    await place.purge.run()
+
+
+def rows(place: Place, table: str) -> int:
+    return len(place.memory.tables.rows(table))
+
+
+async def blobs(place: Place, container: str) -> list[str]:
+    return [blob.name for blob in (await place.memory.blobs.list(container))[0]]
+
+
+async def claimed(place: Place) -> str:
+    """A message whose content lies in a blob, sent."""
+    await place.acceptance.accept(CLIENT, "transactional", submission_of(message_of(text="x" * 60_000)))
+    await place.work()
+    (row,) = place.memory.tables.rows(JOURNAL)
+    return row.partition.partition("-")[2]
+
+
+async def test_a_record_goes_with_its_events_and_content_after_the_retention(place: Place) -> None:
+    batch = await claimed(place)
+    for number in range(150):
+        await place.journal.note(batch, Event(index=0, kind="delivered", at=START, key=f"k{number}"))
+    await run_after(place, 14)
+    assert rows(place, JOURNAL) == 151
+    assert len(await blobs(place, CONTENT_CONTAINER)) == 1
+    await run_after(place, 14.01)
+    assert rows(place, JOURNAL) == 0
+    assert await blobs(place, CONTENT_CONTAINER) == []
+
+
+async def test_a_purge_that_dies_is_done_again(place: Place) -> None:
+    await claimed(place)
+    place.tables.fail("delete_all", ZeroDivisionError())
+    with pytest.raises(ZeroDivisionError):
+        await run_after(place, 15)
+    assert await blobs(place, CONTENT_CONTAINER) == []
+    assert rows(place, JOURNAL) == 1
+    await run_after(place, 16)
+    assert rows(place, JOURNAL) == 0
+
+
+async def test_what_waits_is_kept_however_old(place: Place) -> None:
+    place.script().answers.append(RouteFault(code="account_restricted"))
+    scheduled = await place.send(
+        submission_of(send_at=START + timedelta(days=80), expires_at=START + timedelta(days=81))
+    )
+    held = await place.send()
+    await run_after(place, 79)
+    for batch, state in ((scheduled, State.SCHEDULED), (held, State.HELD)):
+        assert (await place.journal.read(batch)).statuses[0].state is state
+
+
+async def test_what_died_after_a_long_wait_can_be_redriven_for_the_whole_retention(place: Place) -> None:
+    place.script().answers.extend([RouteFault(code="account_restricted"), Rejected(code="policy_refused")])
+    batch = await place.send()
+    place.time.move(40 * DAY)
+    await place.holds.release("main", "operator")
+    await place.recovery.run()
+    await place.work()
+    assert (await place.journal.read(batch)).statuses[0].state is State.FAILED
+    await run_after(place, 53)
+    assert await place.dead_letters.counts() == {"policy_refused": 1}
+    assert await place.interventions.redrive(batch, 0, Redrive())
+
+
+async def test_dead_letters_go_with_their_records(place: Place) -> None:
+    for _ in range(3):
+        place.script().answers.append(Rejected(code="policy_refused"))
+        await place.send()
+    await run_after(place, 13)
+    assert rows(place, DEAD_LETTERS) == 3
+    await run_after(place, 15)
+    assert rows(place, DEAD_LETTERS) == 0
+    assert rows(place, JOURNAL) == 0
+
+
+async def test_keys_are_forgotten_after_a_day(place: Place) -> None:
+    reserved = await place.idempotency.begin("shop", "old", "p")
+    assert isinstance(reserved, Reserved)
+    place.time.move(3600)
+    await place.idempotency.begin("shop", "young", "p")
+    place.time.now = START + KEPT + timedelta(seconds=1)
+    await place.purge.run()
+    assert rows(place, IDEMPOTENCY) == 1
+    await run_after(place, 2)
+    assert rows(place, IDEMPOTENCY) == 0
+
+
+async def test_content_without_a_record_goes_when_nothing_can_wait_for_it(place: Place) -> None:
+    for number in range(5):
+        await place.memory.blobs.put(CONTENT_CONTAINER, f"20260301/{number}", b"x")
+    await place.memory.blobs.put(CONTENT_CONTAINER, "20260302/0", b"x")
+    longest = STRAYS.days + 14
+    await run_after(place, longest)
+    assert len(await blobs(place, CONTENT_CONTAINER)) == 6
+    await run_after(place, longest + 1)
+    assert await blobs(place, CONTENT_CONTAINER) == ["20260302/0"]
+
+
+async def test_no_content_goes_before_its_record() -> None:
+    place = await place_of(settings_of(retention_days=365))
+    await claimed(place)
+    await run_after(place, 360)
+    assert len(await blobs(place, CONTENT_CONTAINER)) == 1
+    await run_after(place, 366)
+    assert await blobs(place, CONTENT_CONTAINER) == []
+
+
+async def test_what_could_not_be_read_is_kept_for_the_retention(place: Place) -> None:
+    await place.dead_letters.keep_unreadable(b"foreign")
+    await run_after(place, 14)
+    assert len(await blobs(place, UNREADABLE_CONTAINER)) == 1
+    await run_after(place, 15)
+    assert await blobs(place, UNREADABLE_CONTAINER) == []
+
+
+async def test_a_night_costs_one_operation_a_thousand_rows_and_one_a_batch(place: Place) -> None:
+    for _ in range(40):
+        await place.send()
+    place.tables.calls.clear()
+    await place.purge.run()
+    idle = place.tables.calls["query"]
+    place.tables.calls.clear()
+    await run_after(place, 15)
+    # The same looks as on a night with nothing to do: one a shard for the records, one a cause for dead letters.
+    assert place.tables.calls["query"] == idle
+    assert place.tables.calls["delete_all"] == 40
+    assert set(place.tables.calls) == {"query", "delete_all"}
+    assert idle >= len(ids.SHARDS)
+
+
+async def test_young_batches_are_not_even_read(place: Place) -> None:
+    for _ in range(3):
+        await place.send()
+    old = batch_id(START - timedelta(days=30))
+    await place.journal.note(old, Event(index=0, kind="delivered", at=START, key="k"))
+    place.tables.calls.clear()
+    await place.purge.run()
+    assert rows(place, JOURNAL) == 3
+    assert place.tables.calls["delete_all"] == 1
