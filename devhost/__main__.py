@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from devhost.host_json import HostSettings, read_host_json
+from devhost.leases import LEASE_SECONDS
 from devhost.logs import set_up_logging
 from devhost.settings import HostConfigurationError, LocalSettings, apply_local_settings, force_development
 
@@ -50,7 +51,7 @@ def _run(options: argparse.Namespace) -> int:
             app_root=options.app_root,
             asks_for_keys=options.enable_auth,
             runs_over_dequeued_poison=options.poison_trigger == "5.3.8",
-            renewal_seconds=options.renewal_seconds,
+            lease_seconds=options.lease_seconds,
             stop_seconds=options.stop_seconds,
             front_end_seconds=FRONT_END_SECONDS if options.azure_front_end else None,
         )
@@ -128,10 +129,10 @@ def _parser() -> argparse.ArgumentParser:
         help="how a function on a -poison queue treats over-dequeued messages: skipped (5.3.7) or run (5.3.8)",
     )
     parser.add_argument(
-        "--renewal-seconds",
-        type=float,
-        default=300.0,
-        help="between renewals of a message's lease; for tests",
+        "--lease-seconds",
+        type=int,
+        default=LEASE_SECONDS,
+        help="that a message stays with the host that took it (renewed at half time), dead or alive; for tests of crashes",
     )
     parser.add_argument(
         "--stop-seconds",

@@ -17,7 +17,7 @@ from devhost.azure_storage import Storage, StorageQueue
 from devhost.host_json import HostSettings
 from devhost.http import HttpFront, compile_function_route
 from devhost.keys import KeyRing, new_key
-from devhost.leases import RENEWAL_SECONDS
+from devhost.leases import LEASE_SECONDS
 from devhost.listeners import ListenerFactory, Listeners, check_function
 from devhost.outputs import Invoker
 from devhost.queues import Notices
@@ -42,12 +42,12 @@ EXIT_ERROR = 1
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
-    """How this host deviates from its defaults. The two durations are for tests of what takes long."""
+    """How this host deviates from its defaults."""
 
     app_root: Path
     asks_for_keys: bool = False
     runs_over_dequeued_poison: bool = False
-    renewal_seconds: float = RENEWAL_SECONDS
+    lease_seconds: int = LEASE_SECONDS
     stop_seconds: float = STOP_SECONDS
     front_end_seconds: float | None = None
 
@@ -77,7 +77,7 @@ class Host:
             notices=notices,
             host_id=self.host_id,
             runs_over_dequeued_poison=options.runs_over_dequeued_poison,
-            renewal_seconds=options.renewal_seconds,
+            lease_seconds=options.lease_seconds,
         )
         self._listeners = Listeners(make=factory.make, refuse=self._refuse, failed=self._fail)
         self._enabled: list[Function] = []

@@ -16,10 +16,11 @@ SOONER_RENEWAL_SECONDS = 60.0
 
 
 class Lease:
-    """This instance's hold on a message, with the latest pop receipt."""
+    """This instance's hold on a message for so many seconds, with the latest pop receipt."""
 
-    def __init__(self, queue: Queue, message: QueueMessage) -> None:
+    def __init__(self, queue: Queue, message: QueueMessage, seconds: int = LEASE_SECONDS) -> None:
         self._queue = queue
+        self._seconds = seconds
         self._id = message.id
         self._pop_receipt = message.pop_receipt
 
@@ -38,9 +39,9 @@ class Lease:
             log.debug("Not released: %s", error)
 
     async def renew(self, interval_seconds: float) -> float | None:
-        """Takes the lease for ten minutes more. Gives the seconds to the next renewal; None if the lease is lost."""
+        """Takes the lease anew for its whole length. Gives the seconds to the next renewal; None if the lease is lost."""
         try:
-            self._pop_receipt = await self._queue.extend(self._id, self._pop_receipt, LEASE_SECONDS)
+            self._pop_receipt = await self._queue.extend(self._id, self._pop_receipt, self._seconds)
         except MessageGoneError as error:
             log.warning("Lease lost, the function goes on: %s", error)
             return None

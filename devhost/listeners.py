@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 from devhost.azure_storage import Storage
 from devhost.host_json import QueueSettings
+from devhost.leases import LEASE_SECONDS
 from devhost.outputs import Invoker
 from devhost.queue_rules import poison_queue_name
 from devhost.queues import Notices, QueueListener, wait_for_event
@@ -38,7 +39,7 @@ class ListenerFactory:
         notices: Notices,
         host_id: str,
         runs_over_dequeued_poison: bool,
-        renewal_seconds: float,
+        lease_seconds: int = LEASE_SECONDS,
     ) -> None:
         self._queues = queues
         self._environment = environment
@@ -47,7 +48,7 @@ class ListenerFactory:
         self._notices = notices
         self._host_id = host_id
         self._runs_over_dequeued_poison = runs_over_dequeued_poison
-        self._renewal_seconds = renewal_seconds
+        self._lease_seconds = lease_seconds
 
     def make(self, function: Function) -> Listener | None:
         """The listener, not yet running."""
@@ -74,7 +75,8 @@ class ListenerFactory:
             notices=self._notices,
             jitter=lambda: random.uniform(0.8, 1.2),  # noqa: S311 - spreads polls, guards nothing
             runs_over_dequeued_poison=self._runs_over_dequeued_poison,
-            renewal_seconds=self._renewal_seconds,
+            lease_seconds=self._lease_seconds,
+            renewal_seconds=self._lease_seconds / 2,
         )
 
     def _timer_listener(self, function: Function) -> TimerListener:

@@ -60,6 +60,7 @@ class QueueListener:
         jitter: Callable[[], float],
         wait: Callable[[asyncio.Event, float], Awaitable[None]] | None = None,
         runs_over_dequeued_poison: bool = False,
+        lease_seconds: int = LEASE_SECONDS,
         renewal_seconds: float = RENEWAL_SECONDS,
     ) -> None:
         self._function = function
@@ -72,6 +73,7 @@ class QueueListener:
         self._backoff = Backoff(settings.max_polling_interval.total_seconds(), jitter)
         self._wait = wait or wait_for_event
         self._always = runs_over_dequeued_poison and poison_queue_name(queue.name) is None
+        self._lease_seconds = lease_seconds
         self._renewal_seconds = renewal_seconds
         self._running: set[asyncio.Task[None]] = set()
         self._room = asyncio.Event()
@@ -110,7 +112,7 @@ class QueueListener:
                 self._is_known_to_exist = await self._queue.exists()
             if not self._is_known_to_exist:
                 return False
-            messages = await self._queue.receive(self._settings.batch_size, LEASE_SECONDS)
+            messages = await self._queue.receive(self._settings.batch_size, self._lease_seconds)
         except (StorageUnavailableError, MessageGoneError) as error:
             self._is_known_to_exist = False
             log.warning("Polling failed, trying again later: %s", error)
@@ -136,7 +138,7 @@ class QueueListener:
 
     async def _handle(self, message: QueueMessage) -> None:
         body = decode_body(message.text, is_base64=self._settings.is_base64)
-        lease = Lease(self._queue, message)
+        lease = Lease(self._queue, message, self._lease_seconds)
         most = self._settings.max_dequeue_count
         if body is None or not may_invoke(message.dequeue_count, most, always=self._always):
             await self._to_poison(message.text, lease)

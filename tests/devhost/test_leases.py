@@ -25,3 +25,9 @@ async def test_after_a_passing_failure_it_is_renewed_sooner(interval: float, fol
 async def test_a_lost_lease_is_given_up() -> None:
     lease = Lease(MemoryQueue(faults={"extend": MessageGoneError("PopReceiptMismatch")}), message())
     assert await lease.renew(300.0) is None
+
+
+async def test_a_lease_of_another_length_is_renewed_for_that_length() -> None:
+    queue = MemoryQueue()
+    await Lease(queue, message(), 20).renew(10.0)
+    assert [step[2:] for step in queue.steps] == [("receipt-1", 20)]
