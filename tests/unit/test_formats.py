@@ -1,0 +1,266 @@
+"""The durable formats of the tables: rows that were written once are read today, and today's rows look the same.
+
+A sample is a row's properties as JSON; bytes and times are marked. A property that was added later is in the newest
+sample only, so that the older ones prove that it may be missing.
+"""
+
+import json
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from relay import clients, deadletters, holds, idempotency, journal, pacing, pending
+from relay.clients import Client, Key, Policy, Role
+from relay.deadletters import DeadLetter
+from relay.holds import Hold, RouteState
+from relay.idempotency import Replay, Reserved
+from relay.journal import Event, partition
+from relay.model import Address, Attempt, Delivery, MessageStatus, Part, State
+from relay.pacing import Pacing
+from relay.pending import Due, Listed
+from relay.settings import Pace
+from relay.storage.ports import Entity, Value
+from tests.doubles import START, Clock, Place, batch_of
+
+SAMPLES = Path(__file__).parents[1] / "samples"
+BATCH = "019c9e5e7a107a3b8c4d5e6f70819203"
+LATER = START + timedelta(minutes=5)
+
+
+def as_json(properties: Mapping[str, Value]) -> str:
+    """A row's properties as a sample holds them."""
+
+    def marked(value: Value) -> Any:
+        if isinstance(value, bytes):
+            return {"bytes": value.decode()}
+        return {"time": value.isoformat()} if isinstance(value, datetime) else value
+
+    return json.dumps({name: marked(value) for name, value in sorted(properties.items())}, indent=1) + "\n"
+
+
+def sample(name: str) -> Mapping[str, Value]:
+    """A sample as a row's properties."""
+
+    def unmarked(value: Any) -> Value:
+        if isinstance(value, dict):
+            return value["bytes"].encode() if "bytes" in value else datetime.fromisoformat(value["time"])
+        return value  # type: ignore[no-any-return] # JSON's plain values are table values
+
+    text = (SAMPLES / name).read_text()
+    return {key: unmarked(value) for key, value in json.loads(text).items()}
+
+
+async def put(place: Place, table: str, key: tuple[str, str], name: str) -> None:
+    """Put a sample into a table, as an earlier version left it there."""
+    await place.memory.tables.upsert(table, Entity(partition=key[0], row=key[1], properties=sample(name)))
+
+
+async def assert_written(place: Place, table: str, key: tuple[str, str], name: str) -> None:
+    """Today's row is the sample, byte for byte."""
+    row = await place.memory.tables.get(table, *key)
+    assert as_json(row.properties) == (SAMPLES / name).read_text()
+
+
+# ── journal ──
+
+ATTEMPTS = (
+    Attempt(number=1, route="main", provider="smtp", at=START, outcome="deferred", code="unreachable", seconds=0.25),
+    Attempt(
+        number=2,
+        route="main",
+        provider="smtp",
+        at=LATER,
+        outcome="sent",
+        reply='250 2.0.0 Ok: "請求書" <x@example>',
+        provider_id="p-1",
+        seconds=1.5,
+    ),
+)
+STATUSES = (
+    MessageStatus(
+        parts=(
+            Part(
+                route="main",
+                state=State.SENT,
+                recipients=(0, 2),
+                attempt=2,
+                attempts=ATTEMPTS,
+                provider_id="p-1",
+                redriven=1,
+                is_pinned=True,
+                expires_at=LATER,
+            ),
+            Part(
+                route="main",
+                state=State.HELD,
+                recipients=(1, 3),
+                attempt=1,
+                due_at=LATER,
+                held_since=START,
+                held_seconds=12.5,
+                held_scope="main|orders@example.org",
+                code="sender_not_verified",
+                slot_at=LATER,
+                may_resend=True,
+            ),
+        ),
+        sender=Address(email="other@example.org", name="Other"),
+    ),
+    MessageStatus(parts=(Part(route="main", state=State.SENDING, attempt=1, lease_until=LATER),)),
+)
+JOURNAL = (partition(BATCH), "batch")
+
+
+async def test_journal_rows_are_written_as_ever(place: Place) -> None:
+    content = (SAMPLES / "batch-entry-1.json").read_bytes()
+    await place.journal.open(batch_of(content), content, STATUSES)
+    await assert_written(place, journal.TABLE, JOURNAL, "journal-row-1.1.json")
+
+
+@pytest.mark.parametrize("name", ["journal-row-1.json", "journal-row-1.1.json"])
+async def test_journal_rows_are_read_as_ever(place: Place, name: str) -> None:
+    await put(place, journal.TABLE, JOURNAL, name)
+    record = await place.journal.read(BATCH)
+    assert (record.batch, record.lane, record.statuses) == (BATCH, "transactional", STATUSES)
+    assert record.content == (SAMPLES / "batch-entry-1.json").read_bytes()
+    found, _ = await place.journal.old_rows(before=START + timedelta(days=99), shard="3")
+    assert found == []
+
+
+async def test_events_are_read_and_written_as_ever(place: Place) -> None:
+    event = Event(
+        index=1,
+        kind="bounced",
+        at=LATER,
+        key="k1",
+        recipient="ada@example.com",
+        code="5.1.1",
+        reply="no such user",
+        provider="sendgrid",
+        raw='{"event":"bounce"}',
+    )
+    await place.journal.note(BATCH, event)
+    key = (partition(BATCH), "event-01-k1")
+    await assert_written(place, journal.TABLE, key, "event-row-1.json")
+    await put(place, journal.TABLE, key, "event-row-1.json")
+    await put(place, journal.TABLE, JOURNAL, "journal-row-1.json")
+    assert list((await place.journal.story(BATCH))[1]) == [event]
+
+
+# ── the others ──
+
+CLIENT = Client(
+    name="shop",
+    mac_key=bytes(range(32)),
+    role=Role.OPERATOR,
+    keys=(Key(id="0a1b2c3d", digest="d" * 64, created_at=START, expires_at=LATER),),
+    policy=Policy(
+        senders=("*@example.org",),
+        recipients=("*",),
+        redirect_to="tests@example.org",
+        routes=("main",),
+        lanes=("bulk",),
+        delivery=Delivery.AT_MOST_ONCE,
+        rate_per_minute=60,
+        daily_quota=1000,
+        max_bytes=1_000_000,
+        refused_attachments=("*.exe",),
+        ip_ranges=("203.0.113.0/24",),
+    ),
+    principals=("3f2504e0-4f89-11d3-9a0c-0305e82c3301",),
+    is_disabled=True,
+)
+
+
+async def test_client_rows_are_read_and_written_as_ever(place: Place) -> None:
+    await put(place, clients.TABLE, ("client", "shop"), "client-row-1.json")
+    assert await place.clients.get("shop") == CLIENT
+    await place.clients.change("shop", lambda known: known)
+    await assert_written(place, clients.TABLE, ("client", "shop"), "client-row-1.json")
+
+
+async def test_hold_rows_are_read_and_written_as_ever(place: Place) -> None:
+    key = ("route", "main|orders@example.org")
+    await put(place, holds.TABLE, key, "hold-row-1.json")
+    hold = (await place.holds.all())[key[1]]
+    assert hold == Hold(
+        route="main",
+        sender="orders@example.org",
+        state=RouteState.CANARY,
+        code="sender_not_verified",
+        reply="550 5.7.60",
+        since=START,
+        probes=2,
+        canary_batch=BATCH,
+        canary_until=LATER,
+        etag=hold.etag,
+    )
+    assert await place.holds.woken(hold)
+    await assert_written(place, holds.TABLE, key, "hold-row-1.json")
+
+
+@pytest.mark.parametrize(
+    ("name", "row", "due"),
+    [
+        (
+            "pending-row-1.json",
+            f"20260301T120500250000-{BATCH}",
+            Due(batch=BATCH, lane="bulk", at=LATER, indices=(0, 3), kind="deferred", attempt=2),
+        ),
+        (
+            "pending-row-held-1.json",
+            f"20260301T120500250000-{BATCH}-0d6e4079",
+            Due(batch=BATCH, lane="bulk", at=LATER, indices=(1,), kind="held", attempt=1, scope="main"),
+        ),
+    ],
+)
+async def test_pending_rows_are_read_and_written_as_ever(place: Place, name: str, row: str, due: Due) -> None:
+    key = ("due-3", row)
+    await place.pending.mark_requeued(due, START)
+    await assert_written(place, pending.TABLE, key, name)
+    await put(place, pending.TABLE, key, name)
+    assert [listed async for listed in place.pending.until(LATER + timedelta(seconds=1))] == [
+        Listed(due=due, requeued_at=START)
+    ]
+
+
+async def test_dead_letter_rows_are_read_and_written_as_ever(place: Place) -> None:
+    await place.dead_letters.note(BATCH, 7, "policy_refused", LATER)
+    key = ("policy_refused", f"{BATCH}-07")
+    await assert_written(place, deadletters.TABLE, key, "deadletter-row-1.json")
+    await put(place, deadletters.TABLE, key, "deadletter-row-1.json")
+    letters, _ = await place.dead_letters.of("policy_refused")
+    assert list(letters) == [DeadLetter(code="policy_refused", batch=BATCH, index=7, at=LATER)]
+
+
+async def test_idempotency_rows_are_read_and_written_as_ever(place: Place) -> None:
+    reserved = await place.idempotency.begin("shop", "k1", "f" * 64)
+    assert isinstance(reserved, Reserved)
+    key = (reserved.partition, reserved.row)
+    row = await place.memory.tables.get(idempotency.TABLE, *key)
+    fixed = {**row.properties, "batch": BATCH}
+    assert as_json(fixed) == (SAMPLES / "idempotency-row-1.json").read_text()
+    await put(place, idempotency.TABLE, key, "idempotency-row-1.json")
+    place.time.move(60)
+    again = await place.idempotency.begin("shop", "k1", "f" * 64)
+    assert isinstance(again, Reserved)
+    assert again.batch == BATCH
+    await put(place, idempotency.TABLE, key, "idempotency-row-answered-1.json")
+    assert await place.idempotency.begin("shop", "k1", "f" * 64) == Replay(body=b'{"id":"msg_x"}')
+
+
+async def test_pacing_rows_are_read_and_written_as_ever(place: Place, clock: Clock) -> None:
+    pace, shared = Pace(count=30, seconds=60), Pacing(place.memory.tables, clock)
+    await shared.slots([pace], ["main"], 1)
+    (row,) = place.memory.tables.rows(pacing.TABLE)
+    assert row.row == "30-60"
+    assert as_json(row.properties) == (SAMPLES / "pacing-row-1.json").read_text()
+    assert await shared.slots([pace], ["main"], 5) == [START] * 5
+
+
+def test_every_sample_is_used() -> None:
+    tests = "".join(path.read_text() for path in Path(__file__).parents[1].rglob("test_*.py"))
+    assert [path.name for path in sorted(SAMPLES.iterdir()) if path.name not in tests] == []
