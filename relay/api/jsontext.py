@@ -102,9 +102,7 @@ def _text(body: bytes) -> str:
 
 def _decode(text: str, faults: Faults) -> Any:
     try:
-        return _decoder.decode(text)
-    except _Repeated:
-        return _decode_repeated(text, faults)
+        return _decode_once_or_again(text, faults)
     except json.JSONDecodeError as error:
         hint = _HINTS.get(error.msg, error.msg[:1].lower() + error.msg[1:])
         place = f"line {error.lineno}, column {error.colno}"
@@ -140,8 +138,18 @@ def _finite(digits: str) -> float:
 _decoder = json.JSONDecoder(object_pairs_hook=_members, parse_constant=_not_finite, parse_float=_finite)
 
 
+def _decode_once_or_again(text: str, faults: Faults) -> Any:
+    try:
+        return _decoder.decode(text)
+    except _Repeated:
+        return _decode_repeated(text, faults)
+
+
 def _decode_repeated(text: str, faults: Faults) -> Any:
-    """Read again, now noting which objects repeat which names; the last one counts for the further checks."""
+    """Read again, now noting which objects repeat which names; the last one counts for the further checks.
+
+    What the first reading had not come to may still be no JSON.
+    """
     repeated: dict[int, list[str]] = {}
     kept: list[dict[str, Any]] = []  # so that no id is used twice
 
