@@ -30,6 +30,7 @@ NOT_IN_AZURE = {
     "AZURE_CLIENT_SECRET": "the same",
     "AZURE_AUTHORITY_HOST": "the same",
     "WEBSITE_AUTH_ENABLED": "set by the platform",
+    "WEBSITE_INSTANCE_ID": "the same",
 }
 OF_STORAGE = {f"{CONNECTION}__credential", f"{CONNECTION}__clientId"} | {
     f"{CONNECTION}__{service}ServiceUri" for service in Service
@@ -39,7 +40,8 @@ TOKEN = "abcdefghijklm"
 
 
 def source_files() -> list[Path]:
-    return [ROOT / "function_app.py", *(ROOT / "relay").rglob("*.py")]
+    """What is deployed. The command line has an environment of its own: it runs on the operator's computer."""
+    return [ROOT / "function_app.py", *(path for path in (ROOT / "relay").rglob("*.py") if "cli" not in path.parts)]
 
 
 def in_azure() -> dict[str, str]:
@@ -66,9 +68,7 @@ def test_every_setting_of_relay_is_in_azure_and_the_reverse() -> None:
 
 
 def test_every_name_of_ours_in_the_code_is_a_setting() -> None:
-    # The command line has an environment of its own: it runs on the operator's computer.
-    files = [path for path in source_files() if "cli" not in path.parts]
-    used = {name for path in files for name in re.findall(r'"(RELAY_[A-Z_]+)"', path.read_text())}
+    used = {name for path in source_files() for name in re.findall(r'"(RELAY_[A-Z_]+)"', path.read_text())}
     assert used - OF_RELAY == set()
 
 
