@@ -84,7 +84,7 @@ class Attempts:
         halted = [Change(index=ours.index, before=ours.part, after=(halt,)) for ours, halt in turns if halt is not None]
         going = [ours for ours, halt in turns if halt is None]
         waits = await self._pace(batch, going)
-        made = (self._make_one(batch, ours, wait) for ours, wait in zip(going, waits, strict=True))
+        made = (self._make_safely(batch, ours, wait) for ours, wait in zip(going, waits, strict=True))
         return [*halted, *await asyncio.gather(*made)]
 
     async def _pace(self, batch: _Batch, begun: Sequence[Ours]) -> list[Part | None]:
@@ -107,6 +107,18 @@ class Attempts:
                 if slot > self._clock() + _AT_ONCE:
                     waits[number] = lifecycle.pace(begun[number].part, slot)
         return waits
+
+    async def _make_safely(self, batch: _Batch, ours: Ours, wait: Part | None) -> Change:
+        """Make one attempt. A bug that one message meets must not lose what came of the others."""
+        begun_at = self._clock()
+        try:
+            return await self._make_one(batch, ours, wait)
+        except Exception as error:
+            log_failure("attempt_failed", route=ours.part.route)
+            answer = Unknown(code="poisoned", reply=type(error).__name__)
+            tried = self._tried(batch, ours.part, answer, begun_at)
+            after = lifecycle.settle(ours.part, batch.entry.messages[ours.index], tried)
+            return Change(index=ours.index, before=ours.part, after=after)
 
     async def _make_one(self, batch: _Batch, ours: Ours, wait: Part | None) -> Change:
         if wait is not None:
@@ -131,20 +143,25 @@ class Attempts:
         if message is not None:
             parcel = parcel_of(batch.record, batch.entry, ours.index, part, message)
             part, answer, is_final_check = await self._answer(part, submission, parcel)
-        tried = lifecycle.Tried(
+        tried = self._tried(batch, part, answer, begun_at, is_final_check=is_final_check)
+        tried = await self._watch.note(batch.entry, part, submission, message, tried)
+        settled = lifecycle.settle(part, submission, tried)
+        self._log(batch, ours, tried, settled)
+        return settled
+
+    def _tried(
+        self, batch: _Batch, part: Part, answer: Outcome | PerRecipient, at: datetime, *, is_final_check: bool = False
+    ) -> lifecycle.Tried:
+        return lifecycle.Tried(
             answer=answer,
             provider=self._settings.routes[part.route].provider,
-            at=begun_at,
+            at=at,
             now=self._clock(),
             lane=batch.lane,
             jitter=batch.jitter,
             can_verify=self._can_verify(part.route),
             is_final_check=is_final_check,
         )
-        tried = await self._watch.note(batch.entry, part, submission, message, tried)
-        settled = lifecycle.settle(part, submission, tried)
-        self._log(batch, ours, tried, settled)
-        return settled
 
     async def _answer(
         self, part: Part, submission: Submission, parcel: Parcel

@@ -81,9 +81,12 @@ class Scripted:
         self.sent: list[Parcel] = []
         self.verified: list[tuple[Parcel, str | None]] = []
         self.probes = 0
+        self.before_send: Callable[[], Awaitable[object]] | None = None
 
     async def send(self, parcel: Parcel) -> Outcome | PerRecipient:
         self.sent.append(parcel)
+        if self.before_send is not None:
+            await self.before_send()
         answer = self.answers.popleft() if self.answers else Sent(provider_id=f"p-{len(self.sent)}")
         if isinstance(answer, Exception):
             raise answer

@@ -1,0 +1,283 @@
+"""Attempts: all of a batch at once, each with its own outcome, and what is asked, paced and put off."""
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from relay import lifecycle
+from relay.accept import CONTENT_CONTAINER
+from relay.attempts import MIN_SECONDS_LEFT, Ours
+from relay.content import ATTACHMENTS_CONTAINER
+from relay.errors import Unavailable
+from relay.model import Address, Attachment, Delivery, MessageStatus, Part, State, Submission
+from relay.outcomes import Deferred, Outcome, PerRecipient, Rejected, RouteFault, Sent, Unknown
+from relay.settings import Pace, Route
+from tests.doubles import START, Place, batch_of, changed, entry_of, message_of, place_of, settings_of, submission_of
+
+BEGUN = lifecycle.begin(Part(route="", state=State.QUEUED), "main", START)
+AT_MOST_ONCE = submission_of(delivery=Delivery.AT_MOST_ONCE)
+VERIFIABLE = settings_of(Route(name="main", provider="sendgrid"))
+
+
+async def make(
+    place: Place, *submissions: Submission, part: Part = BEGUN, sender: Address | None = None
+) -> list[tuple[Part, ...]]:
+    """Make the first attempts of a batch of these; what became of each."""
+    body = entry_of(*submissions)
+    entry = batch_of(body)
+    statuses = [MessageStatus(parts=(part,), sender=sender) for _ in entry.messages]
+    record = await place.journal.open(entry, body, statuses)
+    ours = [Ours(index=index, part=part) for index in range(len(statuses))]
+    changes = await place.attempts.make(record, entry, ours)
+    assert sorted(change.index for change in changes) == list(range(len(statuses)))
+    assert all(change.before == part for change in changes)
+    return [change.after for change in sorted(changes, key=lambda change: change.index)]
+
+
+async def outcome(place: Place, submission: Submission | None = None, **fields: Any) -> Part:
+    ((part,),) = await make(place, submission or submission_of(), **fields)
+    return part
+
+
+def doubtful(attempt: int = 1, provider_id: str | None = "p-1") -> Part:
+    """A part whose attempt before this one may have arrived."""
+    part = lifecycle.interrupt(BEGUN, START)
+    doubt = changed(part.attempts[0], number=attempt, provider_id=provider_id)
+    return lifecycle.begin(changed(part, attempts=(doubt,), attempt=attempt), "main", START)
+
+
+# ── outcomes ──
+
+
+async def test_every_message_of_a_batch_has_its_own_outcome(place: Place) -> None:
+    answers: list[Outcome] = [Sent(provider_id="x"), Rejected(code="invalid_recipient"), Deferred(code="unreachable")]
+    place.script().answers.extend(answers)
+    made = await make(place, submission_of(), submission_of(), submission_of(), submission_of())
+    assert [part.state for (part,) in made] == [State.SENT, State.FAILED, State.DEFERRED, State.SENT]
+    assert made[0][0].provider_id == "x"
+
+
+async def test_what_is_deferred_together_comes_back_together(place: Place) -> None:
+    place.script().answers.extend([Deferred(code="unreachable")] * 3)
+    made = await make(place, submission_of(), submission_of(), submission_of())
+    assert len({part.due_at for (part,) in made}) == 1
+
+
+async def test_recipients_that_were_answered_differently_part(place: Place) -> None:
+    answer = PerRecipient(outcomes=(((0,), Sent()), ((1,), Deferred(code="recipient_deferred"))))
+    place.script().answers.append(answer)
+    (parts,) = await make(place, submission_of(message_of("a@example.com", "b@example.com")))
+    assert [(part.recipients, part.state) for part in parts] == [((0,), State.SENT), ((1,), State.DEFERRED)]
+
+
+async def test_a_parcel_is_what_was_submitted_less_who_is_suppressed(place: Place) -> None:
+    message = message_of("a@example.com", "b@example.com", "c@example.com")
+    await make(place, submission_of(message, suppressed={1: "bounced"}))
+    (parcel,) = place.script().sent
+    assert (parcel.message, parcel.recipients, parcel.attempt) == (message, (0, 2), 1)
+    assert parcel.message_id_header == f"{parcel.id}@example.org"
+    assert parcel.date == START.replace(microsecond=250_000)
+
+
+@pytest.mark.parametrize("bug", [ZeroDivisionError("secret"), TimeoutError()])
+async def test_a_bug_of_a_provider_is_an_unknown_outcome_of_one_message(place: Place, bug: Exception) -> None:
+    place.script().answers.extend([bug, Sent()])
+    (broken,), (sent,) = await make(place, submission_of(), submission_of())
+    assert broken.state is State.DEFERRED
+    assert lifecycle.is_uncertain(broken)
+    assert "secret" not in broken.attempts[0].reply
+    assert sent.state is State.SENT
+
+
+async def test_a_bug_of_ours_loses_no_others_outcome(place: Place) -> None:
+    place.blobs.fail("get", ZeroDivisionError())
+    broken = submission_of(blob="20260301/x")
+    made = await make(place, submission_of(), broken, submission_of())
+    assert [part.state for (part,) in made] == [State.SENT, State.DEFERRED, State.SENT]
+    assert made[1][0].code == "poisoned"
+
+
+async def test_a_route_fault_holds_the_route_for_the_next(place: Place) -> None:
+    place.script().answers.append(RouteFault(code="bad_credentials"))
+    held = await outcome(place)
+    assert (held.state, held.attempt, held.held_scope) == (State.HELD, 0, "main")
+    assert list(await place.holds.all(fresh=True)) == ["main"]
+
+
+# ── content ──
+
+
+async def test_content_that_is_gone_fails(place: Place) -> None:
+    part = await outcome(place, submission_of(blob="20260301/gone"))
+    assert (part.state, part.code) == (State.FAILED, "content_missing")
+
+
+async def test_content_that_is_damaged_fails(place: Place) -> None:
+    await place.memory.blobs.put(CONTENT_CONTAINER, "20260301/x", b"{")
+    part = await outcome(place, submission_of(blob="20260301/x"))
+    assert (part.state, part.code) == (State.FAILED, "content_missing")
+
+
+async def test_content_that_cannot_be_read_now_costs_no_attempt(place: Place) -> None:
+    place.blobs.fail("get", Unavailable("away"))
+    part = await outcome(place, submission_of(blob="20260301/x"))
+    assert (part.state, part.code, part.attempt) == (State.DEFERRED, "content_unavailable", 0)
+    assert part.due_at == START + timedelta(seconds=30)
+    assert place.script().sent == []
+
+
+async def test_uploaded_attachments_are_in_the_parcel(place: Place) -> None:
+    await place.memory.blobs.put(ATTACHMENTS_CONTAINER, "20260301/a", b"there")
+    await outcome(place, submission_of(message_of(attachments=(Attachment(name="a", blob="20260301/a", size=5),))))
+    assert place.script().sent[0].message.attachments[0].content == b"there"
+
+
+async def test_a_redrives_sender_sends_and_is_held_if_it_may_not(place: Place) -> None:
+    place.script().answers.append(RouteFault(code="sender_not_verified"))
+    part = await outcome(place, sender=Address(email="Other@example.net"))
+    (parcel,) = place.script().sent
+    assert parcel.message.sender.email == "Other@example.net"
+    assert parcel.message_id_header.endswith("@example.net")
+    assert part.held_scope == "main|other@example.net"
+
+
+# ── doubts ──
+
+
+async def test_what_may_have_been_sent_is_asked_about_first() -> None:
+    place = await place_of(VERIFIABLE)
+    place.script().verdicts.append(Sent(provider_id="found"))
+    part = await outcome(place, part=doubtful())
+    assert (part.state, part.provider_id) == (State.SENT, "found")
+    assert place.script().sent == []
+    ((parcel, provider_id),) = place.script().verified
+    assert (parcel.attempt, provider_id) == (1, "p-1")
+
+
+@pytest.mark.parametrize(
+    ("verdict", "submission", "state", "sends"),
+    [
+        (Deferred(code="unreachable"), submission_of(), State.SENT, 1),
+        (Deferred(code="unreachable"), AT_MOST_ONCE, State.SENT, 1),
+        (Unknown(code="answer_lost"), submission_of(), State.SENT, 1),
+        (Unknown(code="answer_lost"), AT_MOST_ONCE, State.UNKNOWN, 0),
+    ],
+)
+async def test_what_is_answered_decides_whether_it_is_sent_again(
+    verdict: Outcome, submission: Submission, state: State, sends: int
+) -> None:
+    place = await place_of(VERIFIABLE)
+    place.script().verdicts.append(verdict)
+    assert (await outcome(place, submission, part=doubtful())).state is state
+    assert len(place.script().sent) == sends
+
+
+async def test_a_provider_that_cannot_be_asked_is_not(place: Place) -> None:
+    assert (await outcome(place, part=doubtful())).state is State.SENT
+    assert place.script().verified == []
+
+
+async def test_a_leave_to_send_again_outweighs_the_doubt() -> None:
+    place = await place_of(VERIFIABLE)
+    part = await outcome(place, AT_MOST_ONCE, part=changed(doubtful(), may_resend=True))
+    assert part.state is State.SENT
+    assert len(place.script().verified) == len(place.script().sent) == 1
+
+
+async def test_what_is_too_old_is_only_asked_about() -> None:
+    place = await place_of(VERIFIABLE)
+    old = submission_of(expires_at=START)
+    assert (await outcome(place, old, part=doubtful())).state is State.UNKNOWN
+    place.script().verdicts.append(Deferred(code="unreachable"))
+    assert (await outcome(place, old, part=doubtful())).state is State.EXPIRED
+    assert place.script().sent == []
+
+
+# ── time and pace ──
+
+
+async def test_with_little_left_of_its_lease_an_attempt_is_not_begun(place: Place) -> None:
+    place.time.move(lifecycle.LEASE_SECONDS - MIN_SECONDS_LEFT + 1)
+    part = await outcome(place)
+    assert (part.state, part.attempt) == (State.DEFERRED, 0)
+    assert place.script().sent == []
+
+
+async def test_a_wait_for_room_counts_as_time() -> None:
+    place = await place_of(settings_of(Route(name="main", provider="smtp", concurrency=1)))
+
+    async def take_the_whole_lease() -> None:
+        place.time.move(lifecycle.LEASE_SECONDS - 60)
+
+    place.script().before_send = take_the_whole_lease
+    made = await make(place, submission_of(), submission_of())
+    assert [part.state for (part,) in made] == [State.SENT, State.DEFERRED]
+
+
+PACED = settings_of(
+    Route(name="main", provider="smtp", paces=(Pace(count=10, seconds=60, resource="mailbox {sender}"),))
+)
+
+
+async def test_what_has_no_slot_waits_for_it_without_an_attempt() -> None:
+    place = await place_of(PACED)
+    made = await make(place, *(submission_of() for _ in range(4)))
+    assert [(part.state, part.attempt) for (part,) in made] == [
+        (State.SENT, 1),
+        (State.SENT, 1),
+        (State.DEFERRED, 0),
+        (State.DEFERRED, 0),
+    ]
+    paced = made[2][0]
+    assert (paced.code, paced.slot_at) == ("paced", paced.due_at)
+    assert paced.due_at is not None
+    assert paced.due_at.timestamp() == pytest.approx(START.timestamp() + 7.5, abs=1e-5)
+
+
+async def test_a_slot_that_was_given_is_used_without_asking_again() -> None:
+    place = await place_of(PACED)
+    slot = changed(BEGUN, slot_at=START)
+    for _ in range(5):
+        assert (await outcome(place, part=slot)).state is State.SENT
+    assert len(place.memory.tables.rows("pacing")) == 0
+
+
+async def test_a_slot_that_lapsed_is_asked_for_anew() -> None:
+    place = await place_of(PACED)
+    lapsed = changed(BEGUN, slot_at=START - timedelta(seconds=21))
+    await outcome(place, part=lapsed)
+    assert len(place.memory.tables.rows("pacing")) == 1
+
+
+async def test_every_sender_has_a_pace_of_its_own() -> None:
+    place = await place_of(PACED)
+    senders = [submission_of(message_of(sender=Address(email=f"s{number}@example.org"))) for number in range(4)]
+    made = await make(place, *senders, *senders)
+    assert {part.state for (part,) in made} == {State.SENT}
+
+
+async def test_without_the_row_of_its_pace_a_message_waits() -> None:
+    place = await place_of(PACED)
+    place.tables.fail("get", Unavailable("away"))
+    part = await outcome(place)
+    assert (part.state, part.code, part.due_at) == (State.DEFERRED, "paced", START + timedelta(seconds=30))
+    assert place.script().sent == []
+
+
+async def test_a_route_has_so_many_attempts_at_once() -> None:
+    place = await place_of(settings_of(Route(name="main", provider="smtp", concurrency=3)))
+    under_way: list[int] = []
+    most: list[int] = []
+
+    async def count() -> None:
+        under_way.append(1)
+        most.append(len(under_way))
+        for _ in range(5):
+            await asyncio.sleep(0)
+        under_way.pop()
+
+    place.script().before_send = count
+    await make(place, *(submission_of() for _ in range(10)))
+    assert max(most) == 3
