@@ -69,6 +69,18 @@ class Provider(Protocol):
         """Release connections."""
 
 
+class Remark(msgspec.Struct, frozen=True, kw_only=True):
+    """What a provider says of an account to `relay.doctor`. `health`: `ok`, `warning` or `fault`.
+
+    A provider that knows more than its probe tells has a method `examine(sender_domains)` that returns these.
+    """
+
+    health: str
+    what: str
+    why: str = ""
+    mend: str = ""
+
+
 class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     """What a provider can carry, as data: the policy, routing and the documentation's table read it.
 

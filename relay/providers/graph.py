@@ -9,7 +9,7 @@ from weakref import WeakValueDictionary
 
 from relay.outcomes import Deferred, Outcome, Rejected, RouteFault, Sent
 from relay.providers import graph_body, graph_copies, graph_drafts
-from relay.providers.contract import Capabilities, Parcel, Provider, RouteSettings, Surroundings
+from relay.providers.contract import Capabilities, Parcel, Provider, Remark, RouteSettings, Surroundings
 from relay.providers.graph_mailbox import Mailbox
 from relay.providers.graph_outcomes import for_one_mailbox
 from relay.providers.graph_settings import (
@@ -89,6 +89,13 @@ class Graph:
         return (
             outcome if isinstance(outcome, RouteFault) else RouteFault(code="provider_unavailable", reply=outcome.reply)
         )
+
+    async def examine(self, sender_domains: Sequence[str]) -> Sequence[Remark]:
+        """Whether the token carries Mail.Send for the whole tenant, which a relay neither needs nor should have."""
+        from relay.providers.graph_checkup import remarks
+
+        token = await self._surroundings.credential.token(self._settings, scope_of(self._settings))
+        return remarks(token) if isinstance(token, str) else []
 
     async def verify(self, parcel: Parcel, provider_id: str | None) -> Outcome:
         """Look for the attempt's copy in its mailbox, by the draft's id or by our header."""

@@ -10,7 +10,7 @@ from urllib.parse import quote, urlencode, urlsplit
 
 from relay.errors import SettingsError
 from relay.outcomes import Outcome, Rejected, RouteFault, Sent, Unknown, reply_text
-from relay.providers.contract import Capabilities, Parcel, Provider, RouteSettings, Surroundings
+from relay.providers.contract import Capabilities, Parcel, Provider, Remark, RouteSettings, Surroundings
 from relay.providers.http_answers import Answer, Lost, Patience, exchange, lost_outcome
 from relay.providers.sendgrid_options import options_faults
 from relay.providers.sendgrid_outcomes import outcome_of
@@ -127,6 +127,14 @@ class SendGrid:
         if isinstance(found, dict) and found.get("remain") == 0 and found.get("overage", 0) == 0:
             return RouteFault(code="credits_exhausted", reply=reply_text(f"credits: {answer.text}"))
         return Sent()
+
+    async def examine(self, sender_domains: Sequence[str]) -> Sequence[Remark]:
+        """What the account says of its senders and domains, where the key may read it."""
+        from relay.providers.sendgrid_checkup import remarks
+
+        paths = ("/v3/verified_senders", "/v3/whitelabel/domains", "/v3/user/credits")
+        senders, domains, credit = [await self._ask("GET", path) for path in paths]
+        return remarks(sender_domains, senders, domains, credit)
 
     async def verify(self, parcel: Parcel, provider_id: str | None) -> Outcome:
         """Ask the Email Activity feed (a paid add-on: `activity_feed`) for our ids.

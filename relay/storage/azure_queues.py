@@ -28,6 +28,14 @@ class AzureQueues:
             async with Boundary("queue create"):
                 await self._client(queue).create_queue()
 
+    async def exists(self, queue: str) -> bool:
+        """See the port."""
+        with suppress(NotFound):
+            async with Boundary("queue exists"):
+                await self._client(queue).get_queue_properties()
+            return True
+        return False
+
     async def put(self, queue: str, body: bytes, *, delay_seconds: int = 0) -> None:
         """See the port."""
         text = limits.queue_text(body)

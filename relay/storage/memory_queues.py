@@ -88,6 +88,10 @@ class MemoryQueues:
         """See the port."""
         self._queues.setdefault(queue, _Queue())
 
+    async def exists(self, queue: str) -> bool:
+        """See the port."""
+        return queue in self._queues
+
     async def put(self, queue: str, body: bytes, *, delay_seconds: int = 0) -> None:
         """See the port."""
         limits.queue_text(body)

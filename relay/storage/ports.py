@@ -63,6 +63,9 @@ class Queues(Protocol):
     async def create(self, queue: str) -> None:
         """Create the queue unless it exists."""
 
+    async def exists(self, queue: str) -> bool:
+        """Whether there is such a queue."""
+
     async def put(self, queue: str, body: bytes, *, delay_seconds: int = 0) -> None:
         """Put one entry, visible after `delay_seconds` (0 to 604,800). Raises `NotFound` when the queue is missing."""
 

@@ -155,3 +155,9 @@ async def test_creating_twice_keeps_what_is_there(queues: Queues, name: str) -> 
     await queues.put(name, b"{}")
     await queues.create(name)
     assert await queues.count(name) == 1
+
+
+async def test_whether_a_queue_exists(storage: Storage, name: str) -> None:
+    assert not await storage.queues.exists(name)
+    await storage.queues.create(name)
+    assert await storage.queues.exists(name)

@@ -1,0 +1,160 @@
+"""GET /v1/doctor: everything a relay needs, looked at."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from relay.doctor import host
+from relay.doctor.findings import Finding, Health
+from relay.providers import graph_checkup, sendgrid_checkup
+from relay.providers.http_answers import Answer
+from relay.settings import load
+from standins.sendgrid import SendGridStandIn
+from tests.api.harness import Harness
+
+
+async def examined(relay: Harness) -> tuple[str, list[dict[str, Any]]]:
+    answer = await relay.call("GET", "/v1/doctor", client="boss")
+    assert answer.status == 200, answer.body
+    return answer.json["health"], answer.json["value"]
+
+
+def faults(findings: list[dict[str, Any]]) -> list[tuple[str, str]]:
+    for finding in findings:
+        assert bool(finding["why"]) == bool(finding["mend"]) == (finding["health"] != "ok"), finding
+    return [(finding["about"], finding["what"]) for finding in findings if finding["health"] != "ok"]
+
+
+async def test_a_relay_that_is_set_up_is_well(relay: Harness) -> None:
+    health, findings = await examined(relay)
+    assert (health, faults(findings)) == ("ok", [])
+    assert {finding["about"] for finding in findings} == {
+        "settings", "host.json", "storage", "clock", "queues", "route capture",
+    }  # fmt: skip
+
+
+async def test_nothing_is_left_behind(relay: Harness) -> None:
+    await examined(relay)
+    assert relay.memory.tables.rows("pacing") == []
+    assert (await relay.memory.blobs.list("unreadable"))[0] == []
+    assert relay.waiting == 0
+
+
+async def test_storage_that_is_away_is_told_for_each_kind(relay: Harness) -> None:
+    relay.blobs.is_away = True
+    health, findings = await examined(relay)
+    assert health == "fault"
+    told = faults(findings)
+    assert [about for about, _ in told] == ["storage", "clock"]
+    assert "Storage Blob Data Owner" in str(findings)
+
+
+async def test_a_clock_that_is_wrong_is_told() -> None:
+    relay = Harness()
+    await relay.start()
+    now = relay.clock.now
+    relay.relay.clock = lambda: now.replace(hour=now.hour + 1)
+    _, findings = await examined(relay)
+    assert ("clock", "differs from storage by 3600 seconds") in faults(findings)
+    await relay.relay.close()
+
+
+async def test_what_nobody_takes_is_told(relay: Harness) -> None:
+    await relay.send()
+    await relay.memory.queues.put("relay-bulk-poison", b"{}")
+    relay.clock.move(3600)
+    _, findings = await examined(relay)
+    assert faults(findings) == [
+        ("queues", "the first entry on relay-transactional has waited for 60 minutes"),
+        ("queues", "1 entries lie on relay-bulk-poison"),
+    ]
+
+
+async def test_a_held_route_is_told_with_its_cause(relay: Harness) -> None:
+    await relay.relay.holds.hold("capture", "credits_exhausted")
+    _, findings = await examined(relay)
+    [(about, what)] = faults(findings)
+    assert about == "route capture"
+    assert "credits are used up" in what
+
+
+@pytest.mark.parametrize(
+    ("state", "expected"),
+    [
+        ("revoked_key", "key, certificate or identity"),
+        ("missing_scope", "may not send"),
+        ("credits_exhausted", "credits are used up"),
+    ],
+)
+async def test_a_provider_that_refuses_is_told(state: str, expected: str) -> None:
+    async with SendGridStandIn() as sendgrid:
+        relay = await Harness(_to(sendgrid)).start()
+        sendgrid.account = state
+        health, findings = await examined(relay)
+        await relay.relay.close()
+    assert health == "fault"
+    assert expected in str(faults(findings))
+
+
+async def test_a_key_that_is_missing_is_told_before_anything_is_asked() -> None:
+    relay = await Harness({"RELAY_ROUTES": '{"sg": {"provider": "sendgrid", "api_key": "setting:NOWHERE"}}'}).start()
+    health, findings = await examined(relay)
+    await relay.relay.close()
+    assert health == "fault"
+    assert [about for about, _ in faults(findings)] == ["route sg"]
+    assert "api_key" in faults(findings)[0][1]
+
+
+def _to(sendgrid: SendGridStandIn) -> dict[str, str]:
+    route = {"sg": {"provider": "sendgrid", "base_url": sendgrid.url}}
+    return {"RELAY_ROUTES": json.dumps(route), "SENDGRID_API_KEY": "SG.standin.key"}
+
+
+def _answer(content: object) -> Answer:
+    return Answer(status=200, headers={}, body=json.dumps(content).encode())
+
+
+def test_sendgrid_tells_which_domains_may_send() -> None:
+    found = sendgrid_checkup.remarks(
+        ["a.de", "mail.a.de", "b.de", "c.de"],
+        _answer({"results": [{"from_email": "me@b.de", "verified": True}]}),
+        _answer([{"domain": "a.de", "valid": True}, {"domain": "c.de", "valid": False}]),
+        _answer({"remain": 12, "overage": 0, "next_reset": "2026-04-01"}),
+    )
+    assert [remark.health for remark in found] == ["ok", "ok", "warning", "fault", "warning"]
+
+
+def test_a_narrow_key_is_no_fault() -> None:
+    refused = Answer(status=403, headers={})
+    assert [remark.health for remark in sendgrid_checkup.remarks(["a.de"], refused, refused, refused)] == ["ok"]
+
+
+@pytest.mark.parametrize(
+    ("token", "health"),
+    [
+        ("e30.eyJyb2xlcyI6WyJNYWlsLlNlbmQiXX0.x", "warning"),
+        ("e30.eyJyb2xlcyI6W119.x", "ok"),
+        ("opaque", "ok"),
+        ("a.!.c", "ok"),
+    ],
+)
+def test_a_right_over_every_mailbox_is_told(token: str, health: str) -> None:
+    assert [remark.health for remark in graph_checkup.remarks(token)] == [health]
+
+
+async def test_host_json_is_held_to_what_the_promises_rest_on(tmp_path: Path) -> None:
+    assert [finding.health for finding in await host.host_json(host.FOLDER)] == [Health.OK]
+    (tmp_path / "host.json").write_text('{"extensions": {"queues": {"maxDequeueCount": 1}}}')
+    found = await host.host_json(tmp_path)
+    assert [finding.health for finding in found] == [Health.FAULT, Health.FAULT, Health.WARNING]
+    (tmp_path / "host.json").write_text("{")
+    assert [finding.health for finding in await host.host_json(tmp_path)] == [Health.FAULT]
+
+
+async def test_settings_that_cannot_be_meant_are_told(relay: Harness) -> None:
+    application = {"SENDGRID_API_KEY": "@Microsoft.KeyVault(VaultName=v;SecretName=s)", "WEBSITE_INSTANCE_ID": "1"}
+    relay.relay.settings = load({**application, "RELAY_ROUTES": '{"c": {"provider": "capture"}}'})
+    found: list[Finding] = list(await host.settings(relay.relay))
+    assert [finding.health for finding in found] == [Health.FAULT, Health.FAULT]
