@@ -1,6 +1,7 @@
 """The local host with the sample app as a real process, and the notes that the app's functions send to the test."""
 
 import asyncio
+import contextlib
 import json
 import os
 import re
@@ -41,17 +42,36 @@ class Notes:
 
     def __init__(self) -> None:
         self._queues: dict[str, asyncio.Queue[Note]] = {}
+        self._taking: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
 
     async def next(self, kind: str) -> Note:
         """The next note of that kind."""
         async with asyncio.timeout(_NOTE_SECONDS):
             return await self._of(kind).get()
 
-    async def take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serves one connection of a function."""
-        content = json.loads(await reader.readline())
+        task = asyncio.create_task(self._take(reader, writer))
+        self._taking[task] = writer
+        task.add_done_callback(self._taking.pop)
+
+    async def _take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        line = await reader.readline()
+        if not line:
+            writer.close()
+            return
+        content = json.loads(line)
         await self._of(content["kind"]).put(Note(content, writer))
-        await writer.wait_closed()
+        # The function's process may end without reading the answer.
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
+
+    async def end(self) -> None:
+        """Closes what is still open, and waits until it is closed."""
+        taking = dict(self._taking)
+        for writer in taking.values():
+            writer.close()
+        await asyncio.gather(*taking)
 
     def _of(self, kind: str) -> asyncio.Queue[Note]:
         return self._queues.setdefault(kind, asyncio.Queue())
@@ -90,5 +110,5 @@ async def running_host(
     finally:
         await child.stop(grace_seconds=15)
         server.close()
-        server.close_clients()
+        await notes.end()
         await server.wait_closed()

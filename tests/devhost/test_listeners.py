@@ -30,7 +30,6 @@ def factory(environment: dict[str, str]) -> ListenerFactory:
         notices=notices,
         host_id="host",
         runs_over_dequeued_poison=False,
-        renewal_seconds=300.0,
     )
 
 
