@@ -10,9 +10,9 @@ NODE_STAMP := node_modules/.installed
 
 # What exists of what is checked.
 CODE := $(wildcard relay devhost standins hooks bench function_app.py tests)
-SUITES := unit contract standins integration devhost e2e
+SUITES := unit contract standins devhost api proof e2e
 
-.PHONY: bench help run test setup format format-check lint types requirements clean $(SUITES)
+.PHONY: bench soak mutants help run test setup format format-check lint types requirements clean $(SUITES)
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,7 +53,7 @@ lint: $(VENV_STAMP) ## Look for mistakes (ruff)
 types: $(VENV_STAMP) ## Check the types (mypy, strict)
 	@$(PYTHON) -m mypy $(CODE)
 
-# One suite alone: make unit, make contract, make integration, make devhost, make e2e
+# One suite alone: make unit, make contract, make standins, make devhost, make api, make proof, make e2e
 $(SUITES): setup
 	@$(PYTHON) -m pytest tests/$@
 
@@ -66,6 +66,12 @@ requirements: $(VENV_STAMP) ## Pin again after a change of pyproject.toml
 		$(PYTHON) -m uv pip compile --quiet --universal --python-version 3.13 $$more \
 			--custom-compile-command "make requirements" pyproject.toml --output-file $$output || exit 1; \
 	done
+
+soak: setup ## The long soak: kill the host while the provider misbehaves, and account for everything (many minutes)
+	@$(PYTHON) -m tests.e2e.soak $(SOAK)
+
+mutants: setup ## Break Relay on purpose, one line at a time, and expect the proof to notice (minutes)
+	@$(PYTHON) -m tests.proof.mutants
 
 bench: setup ## Measure Relay and what people use instead (needs Debian's hey and postfix; minutes)
 	@$(PYTHON) -m bench $(PARTS)

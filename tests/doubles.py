@@ -10,6 +10,7 @@ import msgspec
 from relay import ids, wire
 from relay.bootstrap import Relay
 from relay.clients import Client
+from relay.errors import Unavailable
 from relay.model import Address, Message, Submission
 from relay.outcomes import Outcome, PerRecipient, RouteFault, Sent, Unknown
 from relay.providers.contract import Parcel, Provider
@@ -46,11 +47,16 @@ class Watched:
         self._port = port
         self.calls: Counter[str] = Counter()
         self._errors: dict[str, deque[Exception | None]] = {}
+        self._lost: Counter[str] = Counter()
         self._befores: dict[str, deque[Callable[[], Awaitable[object]]]] = {}
 
     def fail(self, name: str, *errors: Exception | None) -> None:
         """The next calls of this operation fail so, one after the other; None lets one succeed."""
         self._errors.setdefault(name, deque()).extend(errors)
+
+    def lose(self, name: str) -> None:
+        """The next call of this operation takes effect, and its answer is lost."""
+        self._lost[name] += 1
 
     def before(self, name: str, act: Callable[[], Awaitable[object]]) -> None:
         """Let somebody else act just before the next call of this operation."""
@@ -66,7 +72,11 @@ class Watched:
             error = self._errors[name].popleft() if self._errors.get(name) else None
             if error is not None:
                 raise error
-            return await target(*args, **kwargs)
+            answer = await target(*args, **kwargs)
+            if self._lost[name]:
+                self._lost[name] -= 1
+                raise Unavailable("the answer was lost")
+            return answer
 
         return call
 

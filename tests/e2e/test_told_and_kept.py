@@ -38,7 +38,18 @@ MAIL = {
     "tags": ["panda-tag"],
     "metadata": {"animal": "ocelot-metadata"},
 }
-WORDS: tuple[str, ...] = ("zebra", "yak", "xylophone", "walrus", "vulture", "unicorn", "tapir", "squid", "rhino", "quokka")
+WORDS: tuple[str, ...] = (
+    "zebra",
+    "yak",
+    "xylophone",
+    "walrus",
+    "vulture",
+    "unicorn",
+    "tapir",
+    "squid",
+    "rhino",
+    "quokka",
+)
 WORDS += ("panda", "ocelot", base64.b64encode(b"quokka content").decode())
 ROUTES: dict[str, dict[str, Any]] = {
     "good": {"provider": "sendgrid", "api_key": "setting:PROVIDER_KEY"},

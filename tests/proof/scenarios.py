@@ -99,6 +99,14 @@ async def vetting(stage: Stage) -> None:
     stage.main.script, stage.main.probe = first(), Sent()
 
 
+async def held_past_expiry(stage: Stage) -> None:
+    """Held for longer than the message may try."""
+    stage.main.script, stage.main.probe = always(VETTING), VETTING
+    await stage.caller.submit("one", expires_in_seconds=90)
+    await asyncio.sleep(400)
+    stage.main.script, stage.main.probe = first(AWAY), Sent()
+
+
 async def vetting_with_deceptive_probe(stage: Stage) -> None:
     """The probe finds nothing wrong, and still the account may not send."""
     stage.main.script = always(VETTING)
@@ -178,6 +186,9 @@ async def redriven(stage: Stage) -> None:
     stage.main.script = first()
     for _ in range(2):
         await stage.caller.insist("POST", "/v1/deadletters/redrive", {"code": "content_refused"})
+    await asyncio.sleep(700)
+    if stage.caller.told["one"].id is not None:
+        await stage.caller.insist("POST", "/v1/deadletters/redrive", {"ids": [stage.caller.told["one"].id]})
 
 
 async def foreign_entries(stage: Stage) -> None:
@@ -215,6 +226,14 @@ SCENARIOS = (
         play=vetting,
         ends={**TWO, "three": {SENT}},
         attempts={"one": 1, "two": 1, "three": 1},
+    ),
+    Scenario(
+        name="held past its expiry",
+        settings=ONE_ROUTE,
+        accounts=one(),
+        play=held_past_expiry,
+        ends=ONE,
+        may_end={"one": {UNKNOWN, State.EXPIRED}},
     ),
     Scenario(
         name="canary that fails",

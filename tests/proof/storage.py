@@ -62,6 +62,9 @@ class _Queues:
     async def create(self, queue: str) -> None:
         await self._inner.create(queue)
 
+    async def exists(self, queue: str) -> bool:
+        return await self._inner.exists(queue)
+
     async def put(self, queue: str, body: bytes, *, delay_seconds: int = 0) -> None:
         operation = Operation(name=f"put {queue}")
         await self._process.operate(operation, lambda: self._inner.put(queue, body, delay_seconds=delay_seconds))

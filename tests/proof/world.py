@@ -1,7 +1,6 @@
 """The world of a trial: storage that outlives every process, the provider's ledger, and the plan of what goes wrong."""
 
 import asyncio
-import logging
 import random
 from collections.abc import Callable, Mapping, Sequence, Set
 from datetime import datetime, timedelta
@@ -21,8 +20,6 @@ from tests.proof.virtual_time import VirtualLoop
 
 MAIN_QUEUE = "relay-transactional"
 POISON_QUEUE = f"{MAIN_QUEUE}-poison"
-
-logging.getLogger("relay").setLevel(logging.CRITICAL + 1)
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):

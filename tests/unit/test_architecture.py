@@ -185,6 +185,7 @@ HOMES = {
     "sendgrid": ["relay.providers"],
     "pydantic": ["relay.api"],
     "pydantic_core": ["relay.api"],
+    "dns": ["relay.doctor.domains"],
     "email_validator": ["relay.api.addresses"],
     "jinja2": ["relay.templates"],
     "cryptography": ["relay.identity", "relay.providers", "relay.api"],

@@ -1,0 +1,77 @@
+"""Every road out at once: the relay and all stand-ins as real processes, and one message that leaves by five providers."""
+
+import asyncio
+import re
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import msgspec
+
+from devhost.children import Child
+from tests.e2e.running import ROOT, RunningRelay, running_relay
+
+PATIENCE_SECONDS = 60
+POLL_SECONDS = 0.2
+DOMAINS = ("sendgrid.test", "graph.test", "acs.test", "smtp.test", "elsewhere.test")
+
+
+class _Found(msgspec.Struct):
+    settings: dict[str, str]
+    inboxes: dict[str, str]
+
+
+@asynccontextmanager
+async def running_standins() -> AsyncIterator[_Found]:
+    """`python -m standins`, as `make run PROVIDERS=all` starts it."""
+    child = await Child.start(
+        name="the stand-ins",
+        argv=(sys.executable, "-m", "standins"),
+        ready=re.compile(r"^(?P<found>\{.*\})$"),
+        cwd=ROOT,
+    )
+    try:
+        [line] = await child.until_ready(timeout_seconds=PATIENCE_SECONDS)
+        yield msgspec.json.decode(line["found"], type=_Found)
+    finally:
+        await child.stop(grace_seconds=5)
+
+
+async def test_one_message_leaves_by_five_providers_and_is_reported_as_one() -> None:
+    request = {
+        "from": {"email": "relay@example.com", "name": "Sales @ Example, Inc."},
+        "to": [f"ada@{domain}" for domain in DOMAINS],
+        "subject": "第3四半期のご報告",
+        "text": "Grüße",
+    }
+    async with running_standins() as standins, running_relay(standins.settings) as relay:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            story = await _sent(relay, request)
+        arrived = {name: await _mails(relay, url) for name, url in standins.inboxes.items()}
+        _, local, _ = await relay.call("GET", "/v1/inbox")
+
+    assert story["state"] == "sent", story
+    assert {name: [mail["envelope"] for mail in mails] for name, mails in arrived.items()} == {
+        name: [[f"ada@{name}.test"]] for name in standins.inboxes
+    }
+    assert {mail["subject"] for mails in arrived.values() for mail in mails} == {request["subject"]}
+    assert {mail["relay_id"] for mails in arrived.values() for mail in mails} == {story["id"]}
+    assert [mail["to"] for mail in local["value"]] == [["ada@elsewhere.test"]]
+
+
+async def _sent(relay: RunningRelay, request: dict[str, Any]) -> dict[str, Any]:
+    """The message's story once it moves no more."""
+    status, accepted, _ = await relay.call("POST", "/v1/messages", json=request)
+    assert status == 202, accepted
+    while True:
+        _, story, headers = await relay.call("GET", f"/v1/messages/{accepted['id']}")
+        if "Retry-After" not in headers:
+            return dict(story)
+        await asyncio.sleep(POLL_SECONDS)
+
+
+async def _mails(relay: RunningRelay, url: str) -> list[dict[str, Any]]:
+    async with relay.session.get(url) as answer:
+        shown: dict[str, Any] = await answer.json()
+        return list(shown["messages"])

@@ -1,0 +1,235 @@
+"""Proves the proof: breaks Relay on purpose, one line at a time, and expects the tests of this folder to fail each time.
+
+Run as `make mutants`. A mutant that survives names a promise that nothing here would miss; one whose text is not found any
+more must be written anew. Not part of `make test`: it takes minutes.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import msgspec
+
+ROOT = Path(__file__).parents[2]
+NEEDED = ("relay", "tests/proof", "pyproject.toml")
+
+
+class Mutant(msgspec.Struct, frozen=True, kw_only=True):
+    """A text of a module of relay/ that is replaced, and what breaks by it."""
+
+    module: str
+    old: str
+    new: str
+    breaks: str
+
+
+MUTANTS = (
+    Mutant(
+        module="group_commit.py",
+        old="        except StorageError as error:\n            # What waits",
+        new="        except ZeroDivisionError as error:\n            # What waits",
+        breaks="a failed put is no answer of 503",
+    ),
+    Mutant(
+        module="group_commit.py",
+        old="        await self._queues.put(next(self._names), body)\n        return [str(",
+        new="        asyncio.get_running_loop().create_task(self._queues.put(next(self._names), body))\n        return [str(",
+        breaks="202 is answered before the message is durable",
+    ),
+    Mutant(
+        module="deliver.py",
+        old="        settled = await self._settle(record, changes)\n"
+        "        await self._aftermath.follow(record, settled, {change.index for change in changes})",
+        new="        from relay.settlement import apply as _a\n"
+        "        altered = _a(record.statuses, changes)\n"
+        "        statuses = tuple(altered.get(n, s) for n, s in enumerate(record.statuses))\n"
+        "        after = msgspec.structs.replace(record, statuses=statuses)\n"
+        "        await self._aftermath.follow(record, after, {change.index for change in changes})\n"
+        "        await self._settle(record, changes)",
+        breaks="what follows is enqueued before the outcome is recorded",
+    ),
+    Mutant(
+        module="deliver.py",
+        old="            await self._queues.put(queue, body, delay_seconds=PUT_BACK_SECONDS)",
+        new="            pass",
+        breaks="an entry that storage would not let us work on is not put back",
+    ),
+    Mutant(
+        module="deliver.py",
+        old="                if self._clock() >= until:\n                    raise",
+        new="                raise",
+        breaks="a settlement that storage refuses once is given up",
+    ),
+    Mutant(
+        module="deliver.py",
+        old="            await self._aftermath.follow(None, record, idle)",
+        new="            pass",
+        breaks="a redelivery does not repair what a death left undone",
+    ),
+    Mutant(
+        module="deliver.py",
+        old="attempt=None if is_redelivery else entry.attempt)",
+        new="attempt=entry.attempt)",
+        breaks="a redelivered reference is taken for an old one",
+    ),
+    Mutant(
+        module="deliver.py",
+        old="if (attempt is None or part.attempt < attempt)",
+        new="if True",
+        breaks="an entry of the past is not dropped",
+    ),
+    Mutant(
+        module="deliver.py",
+        old="entry.indices, entry.attempt + 1)",
+        new="entry.indices, entry.attempt)",
+        breaks="a reference that is put back is taken for an old one",
+    ),
+    Mutant(
+        module="lifecycle.py",
+        old="part.lease_until is not None and part.lease_until <= now",
+        new="part.lease_until is not None",
+        breaks="a part in another's hands is taken for an interrupted one",
+    ),
+    Mutant(
+        module="lifecycle.py",
+        old="    if state in _NOT_SENT and is_uncertain(part):",
+        new="    if False:",
+        breaks="a final state denies that a message may have been sent",
+    ),
+    Mutant(
+        module="lifecycle.py",
+        old="    unspent = _replace(part, attempt=part.attempt - 1)",
+        new="    unspent = part",
+        breaks="a hold spends an attempt",
+    ),
+    Mutant(
+        module="lifecycle.py",
+        old="held_since=None, held_seconds=held,",
+        new="held_since=None,",
+        breaks="the time held counts towards expiry",
+    ),
+    Mutant(
+        module="lifecycle.py",
+        old="    if part.state not in DEAD:\n        return None",
+        new="    if part.state not in (*DEAD, State.SENT):\n        return None",
+        breaks="what was sent can be redriven",
+    ),
+    Mutant(
+        module="lifecycle.py",
+        old="if part.state in WAITING else None\n\n\ndef reschedule",
+        new="if part.state in (*WAITING, State.SENDING) else None\n\n\ndef reschedule",
+        breaks="what is being sent can be cancelled",
+    ),
+    Mutant(
+        module="lifecycle.py",
+        old="    return len(last) == MAX_INTERRUPTIONS and",
+        new="    return len(last) == 99 and",
+        breaks="a message may kill its process for ever",
+    ),
+    Mutant(
+        module="planning.py",
+        old="    may_not_resend = submission.delivery is Delivery.AT_MOST_ONCE and not part.may_resend",
+        new="    may_not_resend = False",
+        breaks="an interrupted at_most_once message is sent again",
+    ),
+    Mutant(
+        module="attempts.py",
+        old="doubts if must_not or is_over else doubts[-1:])",
+        new="doubts[-1:])",
+        breaks="only the last doubt is asked about",
+    ),
+    Mutant(
+        module="attempts.py",
+        old="            if lifecycle.is_uncertain(part) and (must_not or is_over):\n                return part, found, True",
+        new="            pass",
+        breaks="an at_most_once message in doubt is sent again",
+    ),
+    Mutant(
+        module="journal.py",
+        old="        etag = await self._tables.merge(TABLE, row, etag=record.etag)",
+        new="        etag = await self._tables.merge(TABLE, row)",
+        breaks="a settlement overwrites another's",
+    ),
+    Mutant(
+        module="idempotency.py",
+        old='        same = msgspec.structs.replace(fresh, batch=str(known.properties["batch"]))',
+        new="        same = fresh",
+        breaks="a repeated request makes another message",
+    ),
+    Mutant(
+        module="interventions.py",
+        old="                await self._pending.put(due)",
+        new="                pass",
+        breaks="a redrive that dies halfway is forgotten",
+    ),
+    Mutant(
+        module="poison.py",
+        old="        await self._end(queue, body, record, indices)",
+        new="        pass",
+        breaks="poison entries are thrown away",
+    ),
+    Mutant(
+        module="recovery.py",
+        old="        await self._aftermath.put_reference(due.batch, due.lane, current.indices, current.attempt, at)",
+        new="        pass",
+        breaks="recovery puts nothing back",
+    ),
+    Mutant(
+        module="settlement.py",
+        old="            await self._note_deaths(",
+        new="            _ = (",
+        breaks="dead letters are on no list",
+    ),
+    Mutant(
+        module="settlement.py",
+        old="            if key not in new:\n                await self._pending.remove(due)",
+        new="            await self._pending.remove(due)",
+        breaks="rows of what still waits are removed",
+    ),
+)
+
+
+def killed_by(mutant: Mutant, folder: Path) -> str:
+    """The first test that fails on a mutated copy; empty when none does. Raises `LookupError` when the text is gone."""
+    for name in NEEDED:
+        source, target = ROOT / name, folder / name
+        if source.is_dir():
+            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(source, target)
+    path = folder / "relay" / mutant.module
+    text = path.read_text()
+    if text.count(mutant.old) != 1:
+        raise LookupError(f"relay/{mutant.module} does not hold this once: {mutant.old!r}")
+    path.write_text(text.replace(mutant.old, mutant.new))
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "--tb=no", "tests/proof"],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(folder)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    failed = [line.partition(" ")[2] for line in done.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
+    return failed[0].partition("::")[2] if failed else ""
+
+
+def main(wanted: str = "") -> int:
+    """Try every mutant; the exit code is the number of those that survive."""
+    survivors = 0
+    for mutant in MUTANTS:
+        if wanted not in f"{mutant.module} {mutant.breaks}":
+            continue
+        with tempfile.TemporaryDirectory() as folder:
+            killer = killed_by(mutant, Path(folder))
+        survivors += not killer
+        print(f"{'killed' if killer else 'SURVIVES':9} {mutant.module:18} {mutant.breaks}", flush=True)
+        print(f"          {killer}" if killer else "", flush=True)
+    return survivors
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

@@ -1,0 +1,253 @@
+"""Delivery as its steps: record, plan, attempt, settle, follow; what is seen twice, put back, or somebody else's."""
+
+from datetime import timedelta
+
+import pytest
+
+from relay import lifecycle, wire
+from relay.deadletters import UNREADABLE_CONTAINER
+from relay.deliver import PUT_BACK_SECONDS
+from relay.errors import Changed, Unavailable
+from relay.model import Delivery, MessageStatus, Part, State
+from relay.outcomes import Deferred, Rejected, RouteFault, Sent, Unknown
+from relay.pending import TABLE as PENDING
+from tests.doubles import START, Place, batch_id, batch_of, entry_of, submission_of
+
+QUEUE = "relay-transactional"
+LEASE = lifecycle.LEASE_SECONDS
+SENDING = lifecycle.begin(Part(route="", state=State.QUEUED), "main", START)
+DEFERRED = Deferred(code="unreachable")
+
+
+async def states(place: Place, batch: str) -> list[State]:
+    return [status.state for status in (await place.journal.read(batch)).statuses]
+
+
+async def recorded(place: Place, *parts: Part) -> bytes:
+    """A batch of which so much is recorded, with what follows from it left undone."""
+    body = entry_of(*(submission_of() for _ in parts))
+    await place.journal.open(batch_of(body), body, [MessageStatus(parts=(part,)) for part in parts])
+    return body
+
+
+async def again(place: Place, body: bytes) -> str:
+    """The host gives an entry out once more."""
+    await place.delivery.deliver(QUEUE, body, is_redelivery=True)
+    return batch_of(body).batch
+
+
+def references(place: Place) -> list[tuple[tuple[int, ...], int]]:
+    return [(each.indices, each.attempt) for each in place.waiting() if isinstance(each, wire.ReferenceEntry)]
+
+
+# ── fresh ──
+
+
+async def test_a_batch_costs_an_insert_and_a_merge_however_many_it_holds(place: Place) -> None:
+    await place.holds.all()
+    place.tables.calls.clear()
+    batch = await place.send(*(submission_of() for _ in range(32)))
+    assert dict(place.tables.calls) == {"insert": 1, "merge": 1}
+    assert not place.queues.calls
+    assert await states(place, batch) == [State.SENT] * 32
+
+
+async def test_each_outcome_is_followed(place: Place) -> None:
+    place.script().answers.extend(
+        [Sent(), DEFERRED, Rejected(code="policy_refused"), RouteFault(code="bad_credentials")]
+    )
+    batch = await place.send(*(submission_of() for _ in range(4)))
+    assert await states(place, batch) == [State.SENT, State.DEFERRED, State.FAILED, State.HELD]
+    assert references(place) == [((1,), 2)]
+    assert await place.dead_letters.counts() == {"policy_refused": 1}
+    assert len(place.memory.tables.rows(PENDING)) == 2
+
+
+async def test_the_record_says_sending_before_anything_is_sent(place: Place) -> None:
+    seen: list[list[State]] = []
+    body = entry_of()
+
+    async def look() -> None:
+        seen.append(await states(place, batch_of(body).batch))
+
+    place.script().before_send = look
+    await place.delivery.deliver(QUEUE, body)
+    assert seen == [[State.SENDING]]
+
+
+async def test_nothing_is_sent_that_could_not_be_recorded(place: Place) -> None:
+    body = entry_of()
+    place.tables.fail("insert", Unavailable("away"))
+    await place.delivery.deliver(QUEUE, body)
+    assert place.script().sent == []
+    assert list(place.memory.queues.bodies(QUEUE)) == [body]
+    assert place.memory.queues.next_visible_at(QUEUE) == START + timedelta(seconds=PUT_BACK_SECONDS)
+
+
+async def test_if_the_entry_cannot_be_put_back_the_host_keeps_it(place: Place) -> None:
+    place.tables.fail("insert", Unavailable("away"))
+    place.queues.fail("put", Unavailable("away"))
+    with pytest.raises(Unavailable):
+        await place.delivery.deliver(QUEUE, entry_of())
+
+
+async def test_what_cannot_be_read_is_kept_and_gone_from_the_queue(place: Place) -> None:
+    await place.delivery.deliver(QUEUE, b"[" * 100_000)
+    assert len((await place.memory.blobs.list(UNREADABLE_CONTAINER))[0]) == 1
+
+
+async def test_messages_of_a_held_route_are_recorded_and_not_tried(place: Place) -> None:
+    await place.holds.hold("main", "bad_credentials")
+    batch = await place.send(submission_of(), submission_of())
+    assert await states(place, batch) == [State.HELD] * 2
+    assert place.script().sent == []
+    assert references(place) == []
+
+
+# ── seen before ──
+
+
+async def test_an_entry_that_is_given_out_twice_is_sent_once(place: Place) -> None:
+    body = entry_of()
+    await place.delivery.deliver(QUEUE, body)
+    await again(place, body)
+    assert len(place.script().sent) == 1
+
+
+async def test_an_attempt_in_anothers_hands_is_looked_at_when_its_lease_is_over(place: Place) -> None:
+    body = await recorded(place, SENDING)
+    batch = await again(place, body)
+    assert place.script().sent == []
+    assert references(place) == [((0,), 2)]
+    at = place.memory.queues.next_visible_at(QUEUE)
+    assert at is not None
+    assert SENDING.lease_until is not None
+    assert at > SENDING.lease_until
+    place.time.now = at
+    await place.work()
+    assert await states(place, batch) == [State.SENT]
+    assert [parcel.attempt for parcel in place.script().sent] == [2]
+
+
+async def test_an_attempt_that_died_is_made_again_or_unknown(place: Place) -> None:
+    body = await recorded(place, SENDING)
+    place.time.move(LEASE)
+    assert await states(place, await again(place, body)) == [State.SENT]
+    once = entry_of(submission_of(delivery=Delivery.AT_MOST_ONCE))
+    await place.journal.open(batch_of(once), once, [MessageStatus(parts=(SENDING,))])
+    assert await states(place, await again(place, once)) == [State.UNKNOWN]
+    assert len(place.script().sent) == 1
+
+
+async def test_what_a_dead_delivery_left_undone_is_done(place: Place) -> None:
+    due = Part(route="main", state=State.DEFERRED, due_at=START + timedelta(hours=1), attempt=1)
+    failed = lifecycle.end(SENDING, State.FAILED, "policy_refused")
+    held = lifecycle.hold(SENDING, "main", "x", START, START + timedelta(hours=1), scope="main")
+    await place.holds.hold("main", "bad_credentials")
+    body = await recorded(place, due, failed, held)
+    await again(place, body)
+    assert references(place) == [((0,), 2)]
+    assert len(place.memory.tables.rows(PENDING)) == 2
+    assert await place.dead_letters.counts() == {"policy_refused": 1}
+    assert place.script().sent == []
+
+
+# ── references ──
+
+
+async def test_a_retry_is_made_at_its_time_and_an_old_entry_is_dropped(place: Place) -> None:
+    place.script().answers.append(DEFERRED)
+    batch = await place.send()
+    place.time.move(60)
+    await place.work()
+    assert await states(place, batch) == [State.SENT]
+    for attempt in (1, 2):
+        await place.delivery.deliver(QUEUE, wire.encode_reference(batch, "transactional", [0], attempt))
+    assert len(place.script().sent) == 2
+    assert references(place) == []
+
+
+async def test_an_entry_that_comes_too_early_is_put_for_its_time(place: Place) -> None:
+    due = Part(route="main", state=State.DEFERRED, due_at=START + timedelta(days=9), attempt=1)
+    body = await recorded(place, due)
+    await place.delivery.deliver(QUEUE, wire.encode_reference(batch_of(body).batch, "transactional", [0], 2))
+    assert references(place) == [((0,), 2)]
+    assert place.script().sent == []
+
+
+async def test_of_two_entries_for_one_retry_one_is_sent(place: Place) -> None:
+    place.script().answers.append(DEFERRED)
+    batch = await place.send()
+    place.time.move(60)
+    other = wire.encode_reference(batch, "transactional", [0], 2)
+    place.tables.before("merge", lambda: place.delivery.deliver(QUEUE, other))
+    await place.work()
+    assert len(place.script().sent) == 2
+    assert await states(place, batch) == [State.SENT]
+
+
+async def test_references_to_what_is_not_there_harm_nobody(place: Place) -> None:
+    batch = await place.send()
+    for body in (
+        wire.encode_reference(batch_id(), "transactional", [0], 2),
+        wire.encode_reference(batch, "transactional", [0, 9, 31], 9),
+    ):
+        await place.delivery.deliver(QUEUE, body)
+    assert len(place.script().sent) == 1
+
+
+async def test_a_reference_that_is_put_back_is_not_taken_for_old(place: Place) -> None:
+    place.script().answers.append(DEFERRED)
+    batch = await place.send()
+    place.time.move(60)
+    # The record says `sending` for attempt 2 when storage goes away: nothing was sent yet, and nobody knows.
+    place.tables.fail("query", None)
+    place.tables.fail("merge", Unavailable("the answer was lost"))
+    await place.work()
+    assert references(place) == [((0,), 3)]
+    place.time.move(PUT_BACK_SECONDS)
+    await place.work()
+    assert await states(place, batch) == [State.SENT]
+
+
+# ── settling ──
+
+
+async def test_a_settlement_that_meets_another_writer_is_made_again(place: Place) -> None:
+    place.tables.fail("merge", Changed("first"))
+    assert await states(place, await place.send(submission_of(), submission_of())) == [State.SENT] * 2
+    assert len(place.script().sent) == 2
+
+
+async def test_a_settlement_outlasts_storage_that_is_away_for_a_while(place: Place) -> None:
+    place.tables.fail("merge", *(Unavailable("away") for _ in range(6)))
+    assert await states(place, await place.send()) == [State.SENT]
+    assert len(place.script().sent) == 1
+
+
+async def test_a_settlement_whose_answer_was_lost_is_found_in_the_record(place: Place) -> None:
+    place.tables.lose("merge")
+    batch = await place.send()
+    assert await states(place, batch) == [State.SENT]
+    assert len(place.script().sent) == 1
+    assert place.tables.calls["merge"] == 1
+
+
+async def test_a_settlement_that_never_succeeds_leaves_a_doubt(place: Place) -> None:
+    body = entry_of()
+    place.tables.fail("merge", *(Unavailable("away") for _ in range(1000)))
+    await place.delivery.deliver(QUEUE, body)
+    assert list(place.memory.queues.bodies(QUEUE)) == [body]
+    assert await states(place, batch_of(body).batch) == [State.SENDING]
+
+
+async def test_what_is_lost_is_tried_until_it_is_too_old(place: Place) -> None:
+    place.script().answers.extend([Unknown(code="answer_lost")] * 200)
+    batch = await place.send()
+    for _ in range(200):
+        place.time.move(1200)
+        await place.recovery.run()
+        await place.work()
+    assert await states(place, batch) == [State.UNKNOWN]
+    assert await place.dead_letters.counts() == {"answer_lost": 1}
+    assert len(place.memory.tables.rows(PENDING)) == 0
