@@ -9,10 +9,10 @@ VENV_STAMP := $(VENV)/.installed
 NODE_STAMP := node_modules/.installed
 
 # What exists of what is checked.
-CODE := $(wildcard relay devhost standins hooks bench function_app.py tests)
+CODE := $(wildcard relay devhost standins hooks bench scripts function_app.py tests)
 SUITES := unit contract standins devhost api proof e2e
 
-.PHONY: bench soak mutants help run test setup format format-check lint types requirements clean $(SUITES)
+.PHONY: bench docs soak mutants help run test setup format format-check lint types requirements clean $(SUITES)
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -56,6 +56,9 @@ types: $(VENV_STAMP) ## Check the types (mypy, strict)
 # One suite alone: make unit, make contract, make standins, make devhost, make api, make proof, make e2e
 $(SUITES): setup
 	@$(PYTHON) -m pytest tests/$@
+
+docs: $(VENV_STAMP) ## Write again the pages that are made from the code
+	@$(PYTHON) -m scripts.capabilities
 
 requirements: $(VENV_STAMP) ## Pin again after a change of pyproject.toml
 	@for output in requirements.txt requirements-dev.txt; do \

@@ -109,8 +109,10 @@ TABLE = (
         source="Exchange 550 5.7.1 client does not have permissions to send as this sender; Postfix 553 5.7.1"),
     Row(steps=("mail",), code="5", enhanced=r"5\.7\.\d+|5\.1\.8", kind=RouteFault, cause="sender_not_verified",
         source="RFC 3463 3.8, 3.2: security or policy status, bad sender's system address"),
+    Row(steps=("rcpt",), code="5", enhanced=r"5\.7\.54", kind=Rejected, cause="policy_refused",
+        source="Exchange 550 5.7.54 unable to relay recipient in non-accepted domain: this recipient, not all"),
     Row(steps=("rcpt",), code="5", text=r"relay|5\.7\.64", kind=RouteFault, cause="missing_permission",
-        source="Exchange 550 5.7.1 unable to relay, 5.7.54, 5.7.64; Postfix 554 5.7.1 relay access denied"),
+        source="Exchange 550 5.7.1 unable to relay, 5.7.64; Postfix 554 5.7.1 relay access denied"),
     Row(code="503", kind=Deferred, cause="provider_unavailable",
         source="RFC 5321 4.2.3: bad sequence of commands; the server forgot the transaction"),
     # the message

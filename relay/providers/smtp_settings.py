@@ -25,8 +25,9 @@ _OWN = (
     "private",
     "scope",
 )
+SETTINGS = (*_OWN, *KEYS)
 _TEXTS = ("username", "ca_file", "ehlo_name", "scope")
-_PRIVATE_NAMES = (".local", ".internal", ".intranet", ".lan", ".corp", ".home.arpa", ".localhost")
+PRIVATE_NAMES = (".local", ".internal", ".intranet", ".lan", ".corp", ".home.arpa", ".localhost")
 _DEFAULT_CONNECTIONS = 8
 _EXCHANGE_ONLINE = ".office365.com"
 MESSAGES_A_MINUTE = 30
@@ -37,8 +38,8 @@ _EHLO_NAME = re.compile(r"[!-~]{1,255}")
 
 def check_settings(settings: RouteSettings) -> Sequence[str]:
     """Every fault of a route's settings, as sentences beginning with the key."""
-    known = (*_OWN, *KEYS)
-    faults = [f"{key}: is not a setting of smtp; there are {', '.join(known)}" for key in settings if key not in known]
+    known = ", ".join(SETTINGS)
+    faults = [f"{key}: is not a setting of smtp; there are {known}" for key in settings if key not in SETTINGS]
     faults += [f"{key}: must be text" for key in _TEXTS if not isinstance(settings.get(key, ""), str)]
     host = settings.get("host")
     if not isinstance(host, str) or not (_HOST_NAME.fullmatch(host) or _address(host)):
@@ -85,7 +86,7 @@ def is_private(settings: RouteSettings) -> bool:
     if settings.get("private") is True:
         return True
     address = _address(host)
-    return address.is_private if address else "." not in host or host.endswith(_PRIVATE_NAMES)
+    return address.is_private if address else "." not in host or host.endswith(PRIVATE_NAMES)
 
 
 def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:

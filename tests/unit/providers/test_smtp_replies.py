@@ -44,6 +44,7 @@ REPLIES = (
     ("mail", "550 5.7.1 Client does not have permissions to send as this sender", RouteFault, "sender_not_verified"),
     ("mail", "553 5.7.1 <a@example.com>: Sender address rejected: not owned by user b", RouteFault, "sender_not_verified"),
     ("mail", "550 5.7.1 Requested action not taken: policy", RouteFault, "sender_not_verified"),
+    ("rcpt", "550 5.7.54 SMTP; Unable to relay recipient in non-accepted domain", Rejected, "policy_refused"),
     ("rcpt", "550 5.7.1 Unable to relay", RouteFault, "missing_permission"),
     ("rcpt", "554 5.7.1 <a@example.org>: Relay access denied", RouteFault, "missing_permission"),
     ("rcpt", "503 5.5.2 Need mail command", Deferred, "provider_unavailable"),

@@ -1,0 +1,34 @@
+"""docs/providers/smtp.md names every setting and cause there is, and the numbers of the code."""
+
+from pathlib import Path
+
+import pytest
+
+from relay.providers.smtp_connection import Patience
+from relay.providers.smtp_pool import MAX_IDLE_SECONDS, MAX_TRANSACTIONS
+from relay.providers.smtp_replies import TABLE
+from relay.providers.smtp_settings import PRIVATE_NAMES, SETTINGS
+
+PAGE = (Path(__file__).parents[3] / "docs/providers/smtp.md").read_text(encoding="utf-8")
+_SETTINGS = PAGE[PAGE.index("## Settings of a route") : PAGE.index("`senders`, `concurrency`")]
+_OWN_CAUSES = ("unreachable", "answer_lost", "secret_unavailable")
+
+
+def test_the_table_of_settings() -> None:
+    named = [line.split("`")[1] for line in _SETTINGS.splitlines() if line.startswith("| `")]
+    assert sorted(named) == sorted(SETTINGS)
+
+
+@pytest.mark.parametrize("name", sorted({*_OWN_CAUSES, *(row.cause for row in TABLE), *PRIVATE_NAMES}))
+def test_causes_and_private_names(name: str) -> None:
+    assert f"`{name}`" in PAGE
+
+
+def test_the_numbers() -> None:
+    words, patience = " ".join(PAGE.split()), Patience()
+    assert f"kept for {MAX_IDLE_SECONDS:g} seconds at most, and for {MAX_TRANSACTIONS} mails" in words
+    assert f"waited for {patience.step_seconds:g} seconds" in words
+    assert (
+        f"the answer to it {patience.content_seconds:g} each, an attempt {patience.attempt_seconds:g} in all" in words
+    )
+    assert f"Who waits {patience.slot_seconds:g} seconds" in words
