@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from relay.inquiry import Inquiry
     from relay.interventions import Interventions
     from relay.journal import Journal
+    from relay.overview import Overview
     from relay.pending import Pending
     from relay.poison import Poison
     from relay.prospects import Prospects
@@ -321,6 +322,13 @@ class Relay:
         from relay.vitals import Vitals
 
         return Vitals(self.settings, self.storage.queues, self.holds, self.clock)
+
+    @cached_property
+    def overview(self) -> "Overview":
+        """What became of what was accepted."""
+        from relay.overview import Overview
+
+        return Overview(self.journal, self.clock)
 
     @cached_property
     def checks(self) -> "Checks":

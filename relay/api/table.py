@@ -134,6 +134,9 @@ OPERATIONS = (
         load=_in("clients", "remove_key"),
         role=Role.OPERATOR,
     ),
+    Operation(
+        name="ShowOverview", method="GET", path="/v1/overview", load=_in("overview", "show"), role=Role.OPERATOR
+    ),
     Operation(name="Examine", method="GET", path="/v1/doctor", load=_in("doctor", "examine"), role=Role.OPERATOR),
     Operation(name="Health", method="GET", path="/v1/health", load=_in("health", "alive"), role=None),
     Operation(name="Ready", method="GET", path="/v1/ready", load=_in("health", "ready"), role=None),

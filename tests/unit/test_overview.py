@@ -1,0 +1,132 @@
+"""Counting a span: what is in it, at what cost, and how a relay too busy to be counted whole is estimated."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+import pytest
+
+from relay import ids
+from relay.journal import TABLE, Journal
+from relay.model import Attempt, MessageStatus, Part, State
+from relay.overview import Figures, Overview, Point, Span
+from relay.storage.memory import MemoryTables
+from tests.doubles import START, Clock, Watched, batch_of, entry_of, submission_of
+
+
+@pytest.fixture
+async def tables() -> Watched:
+    memory = MemoryTables()
+    await memory.create(TABLE)
+    return Watched(memory)
+
+
+@pytest.fixture
+def journal(tables: Watched, clock: Clock) -> Journal:
+    return Journal(tables, clock)
+
+
+def in_state(state: State, *, after: float | None = None) -> MessageStatus:
+    """A message in a state; with `after`, sent so many seconds after `START`."""
+    attempts: Sequence[Attempt] = ()
+    if after is not None:
+        at = START + timedelta(seconds=after - 0.5)
+        attempts = (Attempt(number=1, route="main", provider="smtp", at=at, outcome="sent", seconds=0.5),)
+    return MessageStatus(parts=(Part(route="main", state=state, attempts=tuple(attempts)),))
+
+
+async def accepted(
+    journal: Journal, *statuses: MessageStatus, at: datetime = START, shard: str = "0", number: int = 0
+) -> None:
+    batch = f"{ids.batch_floor(at)[:12]}7000a{number:014x}{shard}"
+    body = entry_of(*(submission_of() for _ in statuses), batch=batch)
+    await journal.open(batch_of(body), body, statuses)
+
+
+def total(figures: Figures, name: str) -> int:
+    return sum(getattr(point, name) for point in figures.points)
+
+
+@pytest.mark.parametrize(
+    ("span", "length", "points"), [(Span.HOUR, 3600, 60), (Span.DAY, 86_400, 48), (Span.WEEK, 604_800, 56)]
+)
+async def test_a_span_ends_with_the_step_that_is_running(
+    journal: Journal, clock: Clock, span: Span, length: int, points: int
+) -> None:
+    figures = await Overview(journal, clock).figures(span)
+    assert (figures.until - figures.since).total_seconds() == length
+    assert figures.points[-1].at <= clock.now < figures.until
+    assert len(figures.points) == points
+    assert figures.points[0].at == figures.since
+    assert (figures.share, figures.counted_until) == (1.0, figures.until)
+    assert (figures.median_seconds, figures.p95_seconds) == (None, None)
+
+
+async def test_each_message_counts_at_its_acceptance_by_the_state_it_has_now(journal: Journal, clock: Clock) -> None:
+    await accepted(journal, *(in_state(state) for state in State))
+    await accepted(journal, in_state(State.SENT), shard="f", at=START - timedelta(minutes=2))
+    await accepted(journal, in_state(State.SENT), shard="3", at=START - timedelta(minutes=61))
+    figures = await Overview(journal, clock).figures(Span.HOUR)
+    assert figures.points[-1] == Point(
+        at=figures.points[-1].at, accepted=10, sent=1, moving=3, deferred=1, held=1, failed=3, cancelled=1
+    )
+    assert figures.points[-3] == Point(at=figures.points[-3].at, accepted=1, sent=1)
+    assert total(figures, "accepted") == 11
+
+
+async def test_how_long_it_took_until_the_provider_had_it(journal: Journal, clock: Clock) -> None:
+    for number in range(100):
+        await accepted(journal, in_state(State.SENT, after=number), number=number)
+    await accepted(journal, in_state(State.FAILED, after=5000), number=100)
+    figures = await Overview(journal, clock).figures(Span.HOUR)
+    assert (figures.median_seconds, figures.p95_seconds) == (50.0, 95.0)
+
+
+async def test_a_quiet_relay_costs_a_query_a_shard(journal: Journal, tables: Watched, clock: Clock) -> None:
+    await Overview(journal, clock).figures(Span.WEEK)
+    assert dict(tables.calls) == {"query": 16}
+
+
+async def test_what_was_counted_is_kept_for_seconds(journal: Journal, tables: Watched, clock: Clock) -> None:
+    overview = Overview(journal, clock)
+    first = await overview.figures(Span.HOUR)
+    assert await overview.figures(Span.HOUR) is first
+    clock.move(5)
+    assert await overview.figures(Span.HOUR) is not first
+    assert tables.calls["query"] == 32
+
+
+async def test_what_took_long_to_count_is_kept_for_longer(journal: Journal, tables: Watched, clock: Clock) -> None:
+    async def be_slow() -> None:
+        clock.move(1)
+
+    tables.before("query", be_slow)
+    overview = Overview(journal, clock)
+    first = await overview.figures(Span.HOUR)
+    clock.move(19.9)
+    assert await overview.figures(Span.HOUR) is first
+    clock.move(0.2)
+    assert await overview.figures(Span.HOUR) is not first
+
+
+async def test_a_busy_relay_is_estimated_from_whole_shards(journal: Journal, tables: Watched, clock: Clock) -> None:
+    for shard in ids.SHARDS:
+        for number in range(8):
+            await accepted(journal, in_state(State.SENT), in_state(State.DEFERRED), shard=shard, number=number)
+    figures = await Overview(journal, clock, max_queries=10, page_rows=3).figures(Span.HOUR)
+    assert tables.calls["query"] <= 10
+    assert figures.share == 3 / 16
+    assert figures.counted_until == figures.until
+    assert (total(figures, "accepted"), total(figures, "sent"), total(figures, "deferred")) == (256, 128, 128)
+
+
+async def test_a_relay_too_busy_for_one_shard_is_counted_as_far_as_that_went(
+    journal: Journal, tables: Watched, clock: Clock
+) -> None:
+    for number in range(12):
+        at = START - timedelta(minutes=50) + timedelta(minutes=number)
+        await accepted(journal, in_state(State.SENT), at=at, number=number)
+    figures = await Overview(journal, clock, max_queries=2, page_rows=3).figures(Span.HOUR)
+    assert tables.calls["query"] == 2
+    assert figures.share == 1 / 16
+    assert figures.counted_until == START.replace(microsecond=250_000) - timedelta(minutes=45)
+    assert total(figures, "accepted") == 6 * 16
