@@ -125,6 +125,21 @@ param relayMaxWaitingBytes int = 134217728
 @description('RELAY_PUBLIC_URL: where a custom domain leads to the app.')
 param relayPublicUrl string = ''
 
+@description('RELAY_SENDGRID_EVENT_KEYS: the public keys that SendGrid signs its events with.')
+param relaySendgridEventKeys string = ''
+
+@description('RELAY_EVENT_GRID_SECRET: a reference such as vault:event-grid-secret, never the secret itself.')
+param relayEventGridSecret string = ''
+
+@description('RELAY_BOUNCE_MAILBOXES: mailboxes in Exchange Online that are read for bounces.')
+param relayBounceMailboxes array = []
+
+@description('RELAY_SUPPRESSIONS: whom each reason concerns, and how long.')
+param relaySuppressions object = {}
+
+@description('RELAY_WEBHOOKS_ALLOW_LOOPBACK: leave it empty in Azure.')
+param relayWebhooksAllowLoopback string = ''
+
 var tags = { 'azd-env-name': environmentName }
 var token = toLower(uniqueString(subscription().id, environmentName, location))
 var sendGridSecret = 'sendgrid-api-key'
@@ -269,6 +284,11 @@ module app 'app.bicep' = {
       RELAY_MAX_WAITING_MESSAGES: string(relayMaxWaitingMessages)
       RELAY_MAX_WAITING_BYTES: string(relayMaxWaitingBytes)
       RELAY_PUBLIC_URL: relayPublicUrl
+      RELAY_SENDGRID_EVENT_KEYS: relaySendgridEventKeys
+      RELAY_EVENT_GRID_SECRET: relayEventGridSecret
+      RELAY_BOUNCE_MAILBOXES: empty(relayBounceMailboxes) ? '' : string(relayBounceMailboxes)
+      RELAY_SUPPRESSIONS: empty(relaySuppressions) ? '' : string(relaySuppressions)
+      RELAY_WEBHOOKS_ALLOW_LOOPBACK: relayWebhooksAllowLoopback
       // No key is ever an application setting here: RELAY_ROUTES names it in the vault.
       SENDGRID_API_KEY: ''
     }

@@ -21,6 +21,8 @@ var queues = [
   'relay-transactional-poison'
   'relay-bulk'
   'relay-bulk-poison'
+  'events'
+  'events-poison'
 ]
 var tables = [
   'allowances'

@@ -7,7 +7,7 @@ story is one partition query. See docs/decisions/0003-journal.md.
 """
 
 import json
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence, Set
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
@@ -15,14 +15,15 @@ from typing import Any
 import msgspec
 
 from relay import ids, wire
-from relay.errors import AlreadyExists, NotFound, UnreadableEntry
-from relay.model import FINAL, MessageStatus, State
+from relay.errors import AlreadyExists, Changed, NotFound, UnreadableEntry
+from relay.model import FINAL, MessageStatus, Part, State
 from relay.storage.ports import Entity, Query, Tables, Value
 
 TABLE = "journal"
 _ROW = "batch"
 _EVENT = "event-"
 _FATE = ("open", "written_at", "blobs")
+_WITHDRAWN = MessageStatus(parts=(Part(route="", state=State.CANCELLED),))
 _status_decoder = msgspec.json.Decoder(MessageStatus)
 _encoder = msgspec.json.Encoder()
 
@@ -55,7 +56,9 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
 class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Something that became known later about a message: from a provider's webhook or a bounce.
 
-    `kind` is one of `relay.events.KINDS`; `key` makes the same event, told twice, one row. `raw` is the provider's JSON.
+    `kind` is one of `relay.events.Kind`; `key` makes the same event, told twice, one row. `code` is the enhanced status code
+    (RFC 3463), `bounce_class` one of `relay.events.BounceClass`, `attempt` the number of the attempt it is about, 0 where
+    that is not known. `raw` is what the provider said, as it was.
     """
 
     index: int
@@ -67,6 +70,8 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     reply: str = ""
     provider: str = ""
     raw: str = ""
+    bounce_class: str = ""
+    attempt: int = 0
 
 
 class Old(msgspec.Struct, kw_only=True):
@@ -91,8 +96,27 @@ class Journal:
         self._clock = clock
 
     async def open(self, entry: wire.BatchEntry, content: bytes, statuses: Sequence[MessageStatus]) -> Record:
-        """Insert a batch's record: the duplicate check. Raises `AlreadyExists` when this batch was seen before."""
-        row = Entity(
+        """Insert a batch's record: the duplicate check. Raises `AlreadyExists` when this batch was seen before.
+
+        Messages that were withdrawn before are `cancelled` in the record, whatever `statuses` says of them.
+        """
+        etag = None
+        with suppress(AlreadyExists):
+            etag = await self._tables.insert(TABLE, self._opened(entry, content, statuses))
+        if etag is None:
+            place = await self._tables.get(TABLE, partition(entry.batch), _ROW)
+            if not _is_withdrawal(place):
+                raise AlreadyExists("this batch was seen before")
+            withdrawn = _withdrawn(place)
+            statuses = [_WITHDRAWN if index in withdrawn else status for index, status in enumerate(statuses)]
+            try:
+                etag = await self._tables.merge(TABLE, self._opened(entry, content, statuses), etag=place.etag)
+            except Changed:
+                return await self.open(entry, content, statuses)
+        return Record(batch=entry.batch, lane=entry.lane, content=content, statuses=tuple(statuses), etag=etag)
+
+    def _opened(self, entry: wire.BatchEntry, content: bytes, statuses: Sequence[MessageStatus]) -> Entity:
+        return Entity(
             partition=partition(entry.batch),
             row=_ROW,
             properties={
@@ -104,12 +128,43 @@ class Journal:
                 **_statuses(enumerate(statuses)),
             },
         )
-        etag = await self._tables.insert(TABLE, row)
-        return Record(batch=entry.batch, lane=entry.lane, content=content, statuses=tuple(statuses), etag=etag)
+
+    async def withdraw(self, batch: str, index: int) -> None:
+        """Cancel a message before its batch has a record, for certain: the row that is written here takes the record's place,
+        so that whoever opens the record meets it. Raises `AlreadyExists` when there is a record, `Changed` in a race.
+        """
+        key = partition(batch)
+        try:
+            place = await self._tables.get(TABLE, key, _ROW)
+        except NotFound:
+            try:
+                await self._tables.insert(TABLE, self._withdrawal(key, {index}))
+            except AlreadyExists as error:
+                raise Changed("somebody else wrote first") from error
+            return
+        if not _is_withdrawal(place):
+            raise AlreadyExists("this batch has a record")
+        await self._tables.merge(TABLE, self._withdrawal(key, _withdrawn(place) | {index}), etag=place.etag)
+
+    async def withdrawn(self, batch: str) -> Set[int]:
+        """The messages that were withdrawn of a batch without a record."""
+        try:
+            place = await self._tables.get(TABLE, partition(batch), _ROW)
+        except NotFound:
+            return frozenset()
+        return _withdrawn(place) if _is_withdrawal(place) else frozenset()
+
+    def _withdrawal(self, key: str, indices: Set[int]) -> Entity:
+        # Open, so that the purge leaves it alone for as long as the entry may be on its way.
+        properties: dict[str, Value] = {"withdrawn": json.dumps(sorted(indices)), "open": True, "sending": False}
+        return Entity(partition=key, row=_ROW, properties={**properties, "written_at": self._clock()})
 
     async def read(self, batch: str) -> Record:
         """Read a record. Raises `NotFound`."""
-        return _record(await self._tables.get(TABLE, partition(batch), _ROW))
+        found = await self._tables.get(TABLE, partition(batch), _ROW)
+        if _is_withdrawal(found):
+            raise NotFound("messages of this batch were withdrawn; it has no record yet")
+        return _record(found)
 
     async def settle(self, record: Record, changes: Mapping[int, MessageStatus]) -> Record:
         """Record new statuses of some messages. Raises `Changed` when another writer was first."""
@@ -129,7 +184,8 @@ class Journal:
         while page.next is not None:
             page = await self._tables.query(TABLE, Query(partition=partition(batch)), cursor=page.next)
             entities += page.entities
-        record = next((_record(entity) for entity in entities if entity.row == _ROW), None)
+        heads = (entity for entity in entities if entity.row == _ROW and not _is_withdrawal(entity))
+        record = next((_record(entity) for entity in heads), None)
         if record is None:
             raise NotFound("no such batch")
         return record, sorted(
@@ -139,16 +195,16 @@ class Journal:
 
     async def note(self, batch: str, event: Event) -> bool:
         """Append an event. False when this very event is there already."""
-        row = Entity(
-            partition=partition(batch),
-            row=f"{_EVENT}{event.index:02d}-{event.key}",
-            properties={"event": _encoder.encode(event)},
-        )
         try:
-            await self._tables.insert(TABLE, row)
+            await self._tables.insert(TABLE, _event_row(batch, event))
         except AlreadyExists:
             return False
         return True
+
+    async def note_all(self, batch: str, events: Iterable[Event]) -> None:
+        """Append events of one batch; one that is there already is written again, as it is told now."""
+        rows = {(event.index, event.key): _event_row(batch, event) for event in events}
+        await self._tables.upsert_all(TABLE, list(rows.values()))
 
     async def records(
         self,
@@ -170,7 +226,7 @@ class Journal:
             select=None if with_content else ("lane", "count", *(_property(index) for index in range(32))),
         )
         page = await self._tables.query(TABLE, query, most=most, cursor=cursor)
-        return [_record(entity) for entity in page.entities], page.next
+        return [_record(entity) for entity in page.entities if not _is_withdrawal(entity)], page.next
 
     async def old_rows(
         self, *, before: datetime, shard: str, cursor: str | None = None
@@ -251,6 +307,14 @@ def _statuses(statuses: Iterable[tuple[int, MessageStatus]]) -> dict[str, Value]
     return {_property(index): _encoder.encode(status) for index, status in statuses}
 
 
+def _is_withdrawal(entity: Entity) -> bool:
+    return "count" not in entity.properties
+
+
+def _withdrawn(entity: Entity) -> Set[int]:
+    return frozenset(json.loads(str(entity.properties["withdrawn"])))
+
+
 def _record(entity: Entity) -> Record:
     properties: Mapping[str, Any] = entity.properties
     return Record(
@@ -260,6 +324,11 @@ def _record(entity: Entity) -> Record:
         statuses=tuple(_status_decoder.decode(properties[_property(index)]) for index in range(properties["count"])),
         etag=entity.etag,
     )
+
+
+def _event_row(batch: str, event: Event) -> Entity:
+    row = f"{_EVENT}{event.index:02d}-{event.key}"
+    return Entity(partition=partition(batch), row=row, properties={"event": _encoder.encode(event)})
 
 
 def _event(entity: Entity) -> Event:

@@ -71,6 +71,31 @@ SETTINGS = (
         meaning="The vault that `vault:NAME` references are read from.",
     ),
     Setting(
+        name="RELAY_SENDGRID_EVENT_KEYS",
+        default="",
+        meaning="Verification keys (public) of SendGrid's Event Webhook, with commas between. Empty: its posts are refused.",
+    ),
+    Setting(
+        name="RELAY_EVENT_GRID_SECRET",
+        default="",
+        meaning="Reference to the secret that Event Grid sends with its posts. Empty: they are refused.",
+    ),
+    Setting(
+        name="RELAY_BOUNCE_MAILBOXES",
+        default="",
+        meaning="JSON array of {route, mailbox}: Exchange Online mailboxes whose Inbox is read for bounces, by a Graph route.",
+    ),
+    Setting(
+        name="RELAY_SUPPRESSIONS",
+        default="",
+        meaning="JSON object: reason to {for_all, days}: whom it concerns and how long. Empty: as docs/reference/events.md says.",
+    ),
+    Setting(
+        name="RELAY_WEBHOOKS_ALLOW_LOOPBACK",
+        default="",
+        meaning="`true`: web hooks may go to this machine, also by http. For development; otherwise a forgery.",
+    ),
+    Setting(
         name="SENDGRID_API_KEY",
         default="",
         meaning="The SendGrid key, where no vault is used.",
@@ -135,6 +160,32 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     when: When = When()
 
 
+class BounceMailbox(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A mailbox that bounces come to, and the route whose identity may read it."""
+
+    route: str
+    mailbox: str
+
+
+class SuppressionRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a reason to suppress an address means: for all clients or for one, and for how many days (0: for ever)."""
+
+    for_all: bool
+    days: int
+
+
+SUPPRESSION_RULES: Mapping[str, SuppressionRule] = {
+    # Where there is no mailbox, there is none for anybody; but addresses come back.
+    "bounced": SuppressionRule(for_all=True, days=180),
+    "complained": SuppressionRule(for_all=False, days=0),
+    "unsubscribed": SuppressionRule(for_all=False, days=0),
+    "manual": SuppressionRule(for_all=False, days=0),
+    # What a provider will not send anyway, whoever asks for it.
+    "provider": SuppressionRule(for_all=True, days=180),
+}
+"""Every reason to suppress an address, and what it means unless RELAY_SUPPRESSIONS says otherwise."""
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """The configuration of one process. `application` is the raw mapping that secrets and storage read; never shown."""
 
@@ -149,6 +200,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     public_url: str
     key_vault_url: str
     attempt_seconds: int = 480
+    sendgrid_event_keys: tuple[str, ...] = ()
+    event_grid_secret: str = ""
+    bounce_mailboxes: tuple[BounceMailbox, ...] = ()
+    suppression_rules: Mapping[str, SuppressionRule] = msgspec.field(default_factory=lambda: SUPPRESSION_RULES)
+    webhooks_allow_loopback: bool = False
     application: Mapping[str, str]
 
     def __repr__(self) -> str:
@@ -160,6 +216,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 DEFAULT_LANES = {"transactional": Lane(), "bulk": Lane()}
+_OF_EVENTS = ("RELAY_SENDGRID_EVENT_KEYS", "RELAY_EVENT_GRID_SECRET", "RELAY_BOUNCE_MAILBOXES", "RELAY_SUPPRESSIONS")
 _ROUTE_KEYS = ("provider", "senders", "concurrency", "paces")
 
 
@@ -188,10 +245,24 @@ def load(environment: Mapping[str, str]) -> Settings:
         max_waiting_bytes=_number(environment, "RELAY_MAX_WAITING_BYTES", 1_000_000, 2**31, problems),
         public_url=_text(environment, "RELAY_PUBLIC_URL").rstrip("/"),
         key_vault_url=_text(environment, "RELAY_KEY_VAULT_URL"),
+        sendgrid_event_keys=tuple(
+            filter(None, map(str.strip, _text(environment, "RELAY_SENDGRID_EVENT_KEYS").split(",")))
+        ),
+        event_grid_secret=_text(environment, "RELAY_EVENT_GRID_SECRET"),
+        bounce_mailboxes=_json(environment, "RELAY_BOUNCE_MAILBOXES", tuple[BounceMailbox, ...], (), problems),
+        suppression_rules={
+            **SUPPRESSION_RULES,
+            **_json(environment, "RELAY_SUPPRESSIONS", dict[str, SuppressionRule], {}, problems),
+        },
+        webhooks_allow_loopback=_text(environment, "RELAY_WEBHOOKS_ALLOW_LOOPBACK").lower() == "true",
         application=dict(environment),
     )
     for name, url in (("RELAY_PUBLIC_URL", settings.public_url), ("RELAY_KEY_VAULT_URL", settings.key_vault_url)):
         problems += url_faults(name, url)
+    if any(_text(environment, name) for name in _OF_EVENTS):
+        from relay.settings_events import event_faults
+
+        problems += event_faults(settings)
     if problems:
         raise SettingsError(problems)
     return settings

@@ -6,6 +6,7 @@ from relay import allowances, clients, deadletters, groups, holds, idempotency, 
 from relay.accept import CONTENT_CONTAINER
 from relay.content import ATTACHMENTS_CONTAINER
 from relay.inbox import CONTAINER as INBOX_CONTAINER
+from relay.ingest import sightings
 from relay.settings import Lane
 
 TABLES = (
@@ -19,6 +20,8 @@ TABLES = (
     pacing.TABLE,
     pending.TABLE,
 )
+OWN_QUEUES = (sightings.QUEUE,)
+"""Queues that carry no messages. A lane's begin with `relay-`."""
 CONTAINERS = (CONTENT_CONTAINER, ATTACHMENTS_CONTAINER, INBOX_CONTAINER, deadletters.UNREADABLE_CONTAINER)
 
 
@@ -28,8 +31,11 @@ def poison_of(queue: str) -> str:
 
 
 def queues_of(lanes: Mapping[str, Lane]) -> Iterator[str]:
-    """The queues of every lane, each with its poison queue."""
+    """The queues of every lane and Relay's own, each with its poison queue."""
     for name, lane in lanes.items():
         for queue in lane.queues(name):
             yield queue
             yield poison_of(queue)
+    for queue in OWN_QUEUES:
+        yield queue
+        yield poison_of(queue)

@@ -80,8 +80,12 @@ _envelope_decoder = msgspec.json.Decoder(_Envelope)
 
 
 def encode_submission(submission: Submission) -> bytes:
-    """One element of a batch entry. U+FFFE and U+FFFF, which XML cannot carry, become JSON escapes."""
-    encoded = _encoder.encode(submission)
+    """One element of a batch entry."""
+    return escaped(_encoder.encode(submission))
+
+
+def escaped(encoded: bytes) -> bytes:
+    """JSON whose U+FFFE and U+FFFF, which XML cannot carry, are JSON escapes."""
     if b"\xef\xbf" in encoded:
         encoded = encoded.replace(b"\xef\xbf\xbe", b"\\ufffe").replace(b"\xef\xbf\xbf", b"\\uffff")
     return encoded

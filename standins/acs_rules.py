@@ -134,7 +134,8 @@ def _mail(message: _Message, mail_id: str, now: datetime) -> Mail:
         attachments=tuple(file.known() for file in message.attachments),
         relay_id=relay_id_of(message.headers),
         fields={
-            "internetMessageId": f"<{mail_id}@standin.azurecomm.net>",
+            # The service keeps a Message-ID of the caller's (concepts/email/email-headers).
+            "internetMessageId": message.headers.get("Message-ID") or f"<{mail_id}@standin.azurecomm.net>",
             "tracking_disabled": message.userEngagementTrackingDisabled,
         },
     )

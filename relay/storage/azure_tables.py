@@ -63,6 +63,14 @@ class AzureTables:
             written = await client.upsert_entity(fields, mode="replace")
         return str(written["etag"])
 
+    async def upsert_all(self, table: str, entities: Sequence[Entity]) -> None:
+        """See the port."""
+        rows = [("upsert", _fields(entity), {"mode": "replace"}) for entity in entities]
+        client = self._client(table)
+        for start in range(0, len(rows), _TRANSACTION_ROWS):
+            async with Boundary("table upsert_all"):
+                await client.submit_transaction(rows[start : start + _TRANSACTION_ROWS])
+
     async def delete(self, table: str, partition: str, row: str, *, etag: str | None = None) -> None:
         """See the port."""
         client = self._client(table)

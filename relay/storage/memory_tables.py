@@ -103,6 +103,11 @@ class MemoryTables:
         """See the port."""
         return self._table(table).put(self._written(entity))
 
+    async def upsert_all(self, table: str, entities: Sequence[Entity]) -> None:
+        """See the port."""
+        for entity in entities:
+            await self.upsert(table, entity)
+
     async def delete(self, table: str, partition: str, row: str, *, etag: str | None = None) -> None:
         """See the port."""
         try:

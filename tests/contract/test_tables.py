@@ -193,6 +193,14 @@ async def test_deleting_many_of_a_partition(tables: Tables, name: str) -> None:
     assert [(found.partition, found.row) for found in await rows(tables, name, Query())] == [("p", "119"), ("q", "000")]
 
 
+async def test_many_rows_are_written_over_what_is_there(tables: Tables, name: str) -> None:
+    await tables.insert(name, entity("007", a=1, b=2))
+    await tables.upsert_all(name, [entity(f"{number:03}", a=number) for number in range(120)])
+    found = await rows(tables, name, Query())
+    assert [(each.row, dict(each.properties)) for each in found] == [(f"{n:03}", {"a": n}) for n in range(120)]
+    await tables.upsert_all(name, [])
+
+
 async def test_deleting_many_of_which_some_are_missing(tables: Tables, name: str) -> None:
     for number in range(0, 40, 2):
         await tables.insert(name, entity(f"{number:03}"))

@@ -118,6 +118,10 @@ class _Tables:
         operation = Operation(name=f"deletion in {table}", touch=touch)
         await self._process.operate(operation, lambda: self._inner.delete(table, partition, row, etag=etag))
 
+    async def upsert_all(self, table: str, entities: Sequence[Entity]) -> None:
+        for entity in entities:
+            await self.upsert(table, entity)
+
     async def delete_all(self, table: str, partition: str, rows: Sequence[str]) -> None:
         operation = Operation(name=f"deletion in {table}")
         await self._process.operate(operation, lambda: self._inner.delete_all(table, partition, rows))

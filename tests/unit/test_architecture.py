@@ -188,7 +188,7 @@ HOMES = {
     "dns": ["relay.doctor.domains"],
     "email_validator": ["relay.api.addresses"],
     "jinja2": ["relay.templates"],
-    "cryptography": ["relay.identity", "relay.providers", "relay.api"],
+    "cryptography": ["relay.identity", "relay.providers", "relay.api", "relay.ingest"],
     "standardwebhooks": ["relay.webhooks"],
     "uuid_utils": ["relay.ids"],
     "msgspec": ["relay"],
