@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 
-@pytest.fixture(scope="package", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def quiet() -> Iterator[None]:
     """Thousands of trials tell what they do: nobody reads it, and formatting it would take longer than the trials."""
     logger = logging.getLogger("relay")
