@@ -103,7 +103,8 @@ class Delivery:
             await self._go_on(record, entry, range(len(entry.messages)), attempt=None)
             return
         fresh = msgspec.structs.replace(record, statuses=(MessageStatus(parts=()),) * len(statuses))
-        await self._finish(fresh, record, entry, planned)
+        # What was withdrawn while it lay on the queue is recorded as that, and not as it was planned.
+        await self._finish(fresh, record, entry, [each for each in planned if is_applied(record.statuses, each)])
 
     async def _deliver_reference(self, entry: wire.ReferenceEntry, *, is_redelivery: bool) -> None:
         try:

@@ -13,9 +13,12 @@ from relay.model import MessageStatus, Submission
 
 
 class Story(msgspec.Struct, frozen=True, kw_only=True):
-    """All that is known of a message. Without a record it is on the queue: nothing else is known yet."""
+    """All that is known of a message. Without a record it is on the queue: nothing else is known yet, but that it was
+    withdrawn there.
+    """
 
     name: ids.MessageId
+    is_withdrawn: bool = False
     record: Record | None = None
     submission: Submission | None = None
     events: Sequence[Event] = ()
@@ -55,7 +58,7 @@ class Inquiry:
         except NotFound as error:
             if ids.created_at(name.batch) + self._retention < self._clock():
                 raise _unknown() from error
-            return Story(name=name)
+            return Story(name=name, is_withdrawn=name.index in await self._journal.withdrawn(name.batch))
         submission = record.entry().messages[name.index]
         own = [event for event in events if event.index == name.index]
         return Story(name=name, record=record, submission=submission, events=own)

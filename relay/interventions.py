@@ -12,7 +12,7 @@ import msgspec
 
 from relay import lifecycle
 from relay.deadletters import DeadLetter, DeadLetters
-from relay.errors import Changed, NotFound, Unavailable
+from relay.errors import AlreadyExists, Changed, NotFound, Unavailable
 from relay.journal import Journal, Record
 from relay.log import log_event
 from relay.model import DEAD, Address, MessageStatus, Part, State
@@ -59,11 +59,19 @@ class Interventions:
     async def cancel(self, batch: str, index: int) -> bool:
         """Withdraw what still waits of a message: for certain, or False when nothing of it waits any more.
 
-        What may have been sent before (its answer was lost) is withdrawn too, but not for certain: it ends `unknown`.
-        Raises `NotFound` when no record exists (yet).
+        A message that is on the queue still is withdrawn before it can be recorded. What may have been sent before (its
+        answer was lost) is withdrawn too, but not for certain: it ends `unknown`.
         """
-        after = await self._change(batch, index, lambda _, status: _map(status, lifecycle.cancel))
-        return after is not None and any(part.state is State.CANCELLED for part in after.parts)
+        for _ in range(MAX_RACES):
+            try:
+                await self._journal.withdraw(batch, index)
+            except Changed:
+                continue
+            except AlreadyExists:
+                after = await self._change(batch, index, lambda _, status: _map(status, lifecycle.cancel))
+                return after is not None and any(part.state is State.CANCELLED for part in after.parts)
+            return True
+        raise Unavailable("the record of a batch is written to by too many at once", retry_after_seconds=2)
 
     async def reschedule(self, batch: str, index: int, at: datetime) -> bool:
         """Move a scheduled message to another time; False when it is not scheduled. Raises `NotFound`."""

@@ -12,10 +12,15 @@ CODES = {
     "unauthenticated": "The request has no key, or one that is not known, was removed or has expired.",
     "address_not_allowed": "The client may not call from this IP address.",
     "operators_only": "Only an operator's key opens this address.",
+    "cross_site": "A page of another site made the browser send this; nothing was done.",
     "not_found": "There is nothing at this address, or it was purged.",
     "method_not_allowed": "The address does not take this method; `Allow` lists those it takes.",
     "message_not_found": "There is no message of this id for this client, or it was purged.",
+    "content_not_found": "The content of the message is not to be had: it is on the queue still, or gone.",
+    "link_not_valid": "The link's signature is too old, or does not belong to this address.",
     "mail_not_found": "No such mail came into the inbox in time.",
+    "not_configured": "The relay does not take such events: the setting that the message names is empty.",
+    "bad_signature": "Events are taken only from those who prove who they are: signature, timestamp or secret is wrong.",
     # the request as a whole
     "invalid_request": "One or more fields are wrong; `details` names each of them.",
     "malformed_json": "The body is not JSON; the message says at which line and column.",
@@ -67,7 +72,9 @@ CODES = {
     "not_carriable": "No configured route can carry this message to all its recipients.",
     # what is no longer possible
     "not_cancellable": "Nothing of the message waits any more: it is being sent, or it has ended.",
-    "not_cancellable_yet": "The message is on the queue and may be sent at any moment; repeat after Retry-After.",
+    "not_scheduled": "Only a scheduled message can be moved to another time.",
+    "not_scheduled_yet": "The message was accepted a moment ago and lies on the queue; repeat after Retry-After.",
+    "not_dead": "Only a message that failed, expired or is unknown can be put back.",
     # the same request twice
     "invalid_idempotency_key": "The Idempotency-Key is not 1 to 255 printable ASCII characters.",
     "idempotency_key_reused": "The Idempotency-Key was used with another payload.",

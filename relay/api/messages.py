@@ -14,7 +14,7 @@ from relay.api.bodies import check_length
 from relay.api.drafts import Draft, Limits
 from relay.api.http import Response, json_response
 from relay.api.parse import parse_message
-from relay.errors import NotFound, Refusal
+from relay.errors import Refusal
 from relay.idempotency import Replay
 from relay.model import FINAL, State
 from relay.policy import Verdict
@@ -48,8 +48,10 @@ async def show(call: Call) -> Response:
     story = await call.relay.inquiry.story(call.client, call.values["id"])
     created_at = ids.created_at(story.name.batch)
     if story.record is None or story.submission is None or story.status is None:
-        body = {"id": str(story.name), "state": str(State.QUEUED), "created_at": created_at}
-        return json_response(body, headers={"Retry-After": str(MOVING_RETRY_SECONDS)})
+        state = State.CANCELLED if story.is_withdrawn else State.QUEUED
+        return json_response(
+            {"id": str(story.name), "state": str(state), "created_at": created_at}, headers=_moving(state)
+        )
     body = status_body(
         str(story.name),
         story.submission,
@@ -61,27 +63,11 @@ async def show(call: Call) -> Response:
         lane=story.record.lane,
         created_at=created_at,
     )
-    moving = {} if story.status.state in FINAL else {"Retry-After": str(MOVING_RETRY_SECONDS)}
-    return json_response(body, headers=moving)
+    return json_response(body, headers=_moving(story.status.state))
 
 
-async def cancel(call: Call) -> Response:
-    """DELETE /v1/messages/{id}: 200 when it is cancelled for certain, 409 with the state when it is too late."""
-    name = await call.relay.inquiry.name_of(call.client, call.values["id"])
-    try:
-        is_cancelled = await call.relay.interventions.cancel(name.batch, name.index)
-    except NotFound as error:
-        raise Refusal(
-            409,
-            "not_cancellable_yet",
-            "The message is on the queue and may be sent at any moment. Repeat the request after Retry-After.",
-            headers={"Retry-After": str(MOVING_RETRY_SECONDS)},
-        ) from error
-    if not is_cancelled:
-        raise Refusal(
-            409, "not_cancellable", "Nothing of this message waits any more: it is being sent, or it has ended."
-        )
-    return json_response({"id": str(name), "state": str(State.CANCELLED)})
+def _moving(state: State) -> dict[str, str]:
+    return {} if state in FINAL else {"Retry-After": str(MOVING_RETRY_SECONDS)}
 
 
 def decide(call: Call, draft: Draft, now: datetime | None = None) -> Verdict:

@@ -272,6 +272,15 @@ class BatchRequest(Shape):
     )
 
 
+class RescheduleRequest(Shape):
+    """Another time for a scheduled message."""
+
+    send_at: _Moment = Field(
+        description="When to send, at most 90 days ahead: ISO 8601 with an offset, or whole seconds since 1970.",
+        examples=["2030-01-31T08:00:00Z"],
+    )
+
+
 class RedriveRequest(Shape):
     """How a dead message is put back; by default as it was."""
 

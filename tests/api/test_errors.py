@@ -117,8 +117,16 @@ async def sent_already(relay: Harness) -> Answer:
     return await relay.call("DELETE", f"/v1/messages/{name}")
 
 
-async def queued_still(relay: Harness) -> Answer:
-    return await relay.call("DELETE", f"/v1/messages/{await relay.send()}")
+def change(method: str, path: str, body: Any, client: str = "app", *, is_delivered: bool = True) -> Provoke:
+    """A change of a message that was sent, or that lies on the queue."""
+
+    async def provoke(relay: Harness) -> Answer:
+        name = await relay.send(send_at="2026-03-02T12:00:00Z" if not is_delivered else None)
+        if is_delivered:
+            await relay.deliver()
+        return await relay.call(method, f"/v1/messages/{name}{path}", json=body, client=client)
+
+    return provoke
 
 
 async def bug(relay: Harness) -> Answer:
@@ -196,7 +204,9 @@ PROVOKED: dict[str, tuple[int, Provoke]] = {
     "attachment_not_allowed": (403, fields(attachments=[file(name="setup.exe. ")])),
     "not_carriable": (422, fields(options={"sendgrid": {"template_id": "d-1"}})),
     "not_cancellable": (409, sent_already),
-    "not_cancellable_yet": (409, queued_still),
+    "not_scheduled": (409, change("PATCH", "", {"send_at": "2026-03-02T12:00:00Z"})),
+    "not_scheduled_yet": (409, change("PATCH", "", {"send_at": "2026-03-02T12:00:00Z"}, is_delivered=False)),
+    "not_dead": (409, change("POST", "/redrive", {}, "boss")),
     "invalid_idempotency_key": (400, keyed(message(), key="ä")),
     "idempotency_key_reused": (422, keyed(message(), message(subject="other"))),
     "idempotency_key_in_use": (409, key_in_use),
@@ -212,7 +222,7 @@ PROVOKED: dict[str, tuple[int, Provoke]] = {
 }
 
 
-WITHOUT_RETRY_AFTER = {"not_cancellable", "client_exists", "too_many_keys", "own_client"}
+WITHOUT_RETRY_AFTER = {"not_cancellable", "not_scheduled", "not_dead", "client_exists", "too_many_keys", "own_client"}
 
 
 @pytest.mark.parametrize("code", PROVOKED)

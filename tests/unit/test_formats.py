@@ -130,6 +130,14 @@ async def test_journal_rows_are_read_as_ever(place: Place, name: str) -> None:
     assert found == []
 
 
+async def test_withdrawals_are_read_and_written_as_ever(place: Place) -> None:
+    for index in (3, 0):
+        await place.journal.withdraw(BATCH, index)
+    await assert_written(place, journal.TABLE, JOURNAL, "journal-row-withdrawn-1.json")
+    await put(place, journal.TABLE, JOURNAL, "journal-row-withdrawn-1.json")
+    assert await place.journal.withdrawn(BATCH) == {0, 3}
+
+
 async def test_events_are_read_and_written_as_ever(place: Place) -> None:
     event = Event(
         index=1,

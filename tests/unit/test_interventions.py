@@ -12,7 +12,7 @@ from relay.model import Address, Delivery, MessageStatus, State
 from relay.outcomes import Deferred, Rejected, RouteFault, Unknown
 from relay.pending import TABLE as PENDING
 from relay.settings import Lane, Route
-from tests.doubles import START, Place, batch_id, place_of, settings_of, submission_of
+from tests.doubles import START, Place, batch_id, entry_of, ids_of, place_of, settings_of, submission_of
 
 LATER = START + timedelta(days=2)
 SCHEDULED = submission_of(send_at=LATER, expires_at=LATER + timedelta(hours=1))
@@ -87,10 +87,58 @@ async def test_what_may_have_been_sent_is_withdrawn_but_not_for_certain(place: P
 
 async def test_what_has_no_record_is_not_found(place: Place) -> None:
     with pytest.raises(NotFound):
-        await place.interventions.cancel(batch_id(), 0)
+        await place.interventions.reschedule(batch_id(), 0, START)
     batch = await place.send()
     with pytest.raises(NotFound):
         await place.interventions.cancel(batch, 1)
+
+
+async def test_what_lies_on_the_queue_is_cancelled_for_certain_and_alone(place: Place) -> None:
+    body = entry_of(submission_of(), submission_of(), submission_of(send_at=START + timedelta(days=1)))
+    for index in (0, 2, 2):
+        assert await place.interventions.cancel(ids_of(body), index)
+    await place.queues.put("relay-transactional", body)
+    await place.queues.put("relay-transactional", body)
+    await place.work()
+    record = await place.journal.read(ids_of(body))
+    assert [status.state for status in record.statuses] == [State.CANCELLED, State.SENT, State.CANCELLED]
+    assert len(place.script().sent) == 1
+    assert pending(place) == 0
+
+
+async def test_a_cancel_and_a_delivery_at_the_same_time_agree(place: Place) -> None:
+    """Whoever writes the batch's row first decides, at each operation where the other may come in between."""
+    for operation in ("get", "insert"):
+        body = entry_of()
+
+        async def deliver(body: bytes = body) -> None:
+            await place.delivery.deliver("relay-transactional", body)
+
+        place.tables.before(operation, deliver)
+        is_cancelled = await place.interventions.cancel(ids_of(body), 0)
+        record = await place.journal.read(ids_of(body))
+        assert not is_cancelled
+        assert record.statuses[0].state is State.SENT
+    for operation in ("insert", "merge"):
+        body = entry_of(submission_of(), submission_of())
+        await place.interventions.cancel(ids_of(body), 0)
+
+        async def cancel(body: bytes = body) -> None:
+            assert await place.interventions.cancel(ids_of(body), 1)
+
+        place.tables.before(operation, cancel)
+        await place.delivery.deliver("relay-transactional", body)
+        record = await place.journal.read(ids_of(body))
+        assert [status.state for status in record.statuses] == [State.CANCELLED, State.CANCELLED]
+
+
+async def test_the_purge_leaves_a_withdrawal_for_its_entry(place: Place) -> None:
+    body = entry_of()
+    await place.interventions.cancel(ids_of(body), 0)
+    place.time.move(100 * 86_400)
+    await place.purge.run()
+    await place.delivery.deliver("relay-transactional", body)
+    assert await state(place, ids_of(body)) is State.CANCELLED
 
 
 async def test_a_cancel_that_meets_the_delivery_loses_for_certain(place: Place) -> None:

@@ -1,0 +1,177 @@
+"""What is changed about a message that was accepted: cancelled, moved to another time, put back."""
+
+from typing import Any
+
+import pytest
+
+from tests.api.harness import Harness
+
+TOMORROW = "2026-03-02T12:00:00Z"
+DAY = 86_400
+
+
+async def inbox(relay: Harness) -> int:
+    return len([mail async for mail in relay.relay.inbox.all()])
+
+
+async def test_a_scheduled_message_leaves_when_its_time_comes(relay: Harness) -> None:
+    answer = await relay.call("POST", "/v1/messages", json={**message(), "send_at": TOMORROW})
+    assert answer.json["state"] == "scheduled"
+    await relay.deliver()
+    story = await relay.status(answer.json["id"])
+    assert (story["state"], story["send_at"], story["next_attempt_at"]) == ("scheduled", TOMORROW, TOMORROW)
+    await relay.pass_time(DAY - 60)
+    assert await inbox(relay) == 0
+    await relay.pass_time(60)
+    assert (await relay.status(answer.json["id"]))["state"] == "sent"
+
+
+def message() -> dict[str, Any]:
+    return {"from": "shop@example.com", "to": "ada@example.org", "subject": "Hello", "text": "Hi."}
+
+
+@pytest.mark.parametrize("send_at", [TOMORROW, "2026-03-02T13:00:00+01:00", 1_772_452_800])
+async def test_times_in_every_form(relay: Harness, send_at: object) -> None:
+    name = await relay.send(send_at=send_at)
+    await relay.deliver()
+    assert (await relay.status(name))["send_at"] == TOMORROW
+
+
+@pytest.mark.parametrize(
+    ("send_at", "code"),
+    [
+        ("2026-03-02T12:00:00", "invalid_time"),
+        ("soon", "invalid_time"),
+        (10**20, "invalid_time"),
+        ("2026-05-31T12:00:00Z", "out_of_range"),
+        ("2026-03-01T10:59:00Z", "out_of_range"),
+        (True, "wrong_type"),
+    ],
+)
+async def test_what_is_no_time_to_send_at(relay: Harness, send_at: object, code: str) -> None:
+    sent = await relay.call("POST", "/v1/messages", json={**message(), "send_at": send_at})
+    assert sent.faults == [(code, "send_at")]
+    name = await relay.send(send_at=TOMORROW)
+    moved = await relay.call("PATCH", f"/v1/messages/{name}", json={"send_at": send_at})
+    assert moved.faults == [(code, "send_at")]
+
+
+async def test_a_little_past_means_now(relay: Harness) -> None:
+    answer = await relay.call("POST", "/v1/messages", json={**message(), "send_at": "2026-03-01T11:30:00Z"})
+    assert answer.json["state"] == "queued"
+
+
+@pytest.mark.parametrize("is_recorded", [True, False])
+async def test_a_scheduled_message_is_cancelled_for_certain(relay: Harness, is_recorded: bool) -> None:
+    name = await relay.send(send_at=TOMORROW)
+    if is_recorded:
+        await relay.deliver()
+    for _ in range(2):
+        answer = await relay.call("DELETE", f"/v1/messages/{name}")
+        assert (answer.status, answer.json) == (200, {"id": name, "state": "cancelled"})
+    assert (await relay.status(name))["state"] == "cancelled"
+    await relay.deliver()
+    await relay.pass_time(2 * DAY)
+    assert (await relay.status(name))["state"] == "cancelled"
+    assert await inbox(relay) == 0
+
+
+async def test_a_message_on_the_queue_is_cancelled_for_certain(relay: Harness) -> None:
+    first, second = await relay.send(), await relay.send()
+    assert (await relay.call("DELETE", f"/v1/messages/{first}")).status == 200
+    assert "retry-after" not in (await relay.call("GET", f"/v1/messages/{first}")).headers
+    await relay.deliver()
+    assert (await relay.status(first))["state"] == "cancelled"
+    assert (await relay.status(second))["state"] == "sent"
+    assert await inbox(relay) == 1
+
+
+async def test_one_of_a_batch_is_cancelled_before_the_batch_is_taken(relay: Harness) -> None:
+    body = {"messages": [message() for _ in range(40)]}
+    names = [each["id"] for each in (await relay.call("POST", "/v1/messages/batch", json=body)).json["value"]]
+    for name in (names[0], names[35], names[36]):
+        assert (await relay.call("DELETE", f"/v1/messages/{name}")).status == 200
+    await relay.deliver()
+    assert await inbox(relay) == 37
+    assert (await relay.status(names[35]))["state"] == "cancelled"
+
+
+@pytest.mark.parametrize("local", ["deferred", "throttled"])
+async def test_a_deferred_message_is_cancelled(relay: Harness, local: str) -> None:
+    name = await relay.send(to=f"{local}@relay.test")
+    await relay.deliver()
+    assert (await relay.call("DELETE", f"/v1/messages/{name}")).status == 200
+    await relay.pass_time(DAY / 2)
+    assert (await relay.status(name))["state"] == "cancelled"
+    assert await inbox(relay) == 0
+
+
+async def test_what_was_sent_is_told_as_that(relay: Harness) -> None:
+    name = await relay.send()
+    await relay.deliver()
+    answer = await relay.call("DELETE", f"/v1/messages/{name}")
+    assert answer.error["code"] == "not_cancellable"
+    assert "sent" in answer.error["message"]
+
+
+async def test_an_old_id_without_a_record_is_not_cancelled(relay: Harness) -> None:
+    name = await relay.send()
+    relay.clock.move(15 * DAY)
+    assert (await relay.call("DELETE", f"/v1/messages/{name}")).status == 404
+
+
+async def test_a_scheduled_message_is_moved(relay: Harness) -> None:
+    name = await relay.send(send_at=TOMORROW, expires_in_seconds=3600)
+    await relay.deliver()
+    answer = await relay.call("PATCH", f"/v1/messages/{name}", json={"send_at": "2026-03-04T12:00:00Z"})
+    assert answer.json == {"id": name, "state": "scheduled", "send_at": "2026-03-04T12:00:00Z"}
+    await relay.pass_time(2 * DAY)
+    assert (await relay.status(name))["state"] == "scheduled"
+    await relay.pass_time(DAY + 1)
+    assert (await relay.status(name))["state"] == "sent"
+    again = await relay.call("PATCH", f"/v1/messages/{name}", json={"send_at": "2026-03-06T12:00:00Z"})
+    assert again.error["code"] == "not_scheduled"
+
+
+async def test_a_scheduled_message_is_sent_now(relay: Harness) -> None:
+    name = await relay.send(send_at=TOMORROW)
+    await relay.deliver()
+    assert (await relay.call("PATCH", f"/v1/messages/{name}", json={"send_at": "2026-03-01T12:00:00Z"})).status == 200
+    await relay.pass_time(1)
+    assert (await relay.status(name))["state"] == "sent"
+    await relay.pass_time(2 * DAY)
+    assert await inbox(relay) == 1
+
+
+async def test_a_cancelled_message_is_not_moved(relay: Harness) -> None:
+    name = await relay.send(send_at=TOMORROW)
+    body = {"send_at": "2026-03-04T12:00:00Z"}
+    early = await relay.call("PATCH", f"/v1/messages/{name}", json=body)
+    assert early.error["code"] == "not_scheduled_yet"
+    await relay.call("DELETE", f"/v1/messages/{name}")
+    assert (await relay.call("PATCH", f"/v1/messages/{name}", json=body)).error["code"] == "not_scheduled"
+
+
+@pytest.mark.parametrize(
+    ("body", "fault"), [({}, ("required", "send_at")), ({"send_at": TOMORROW, "to": "x"}, ("unknown_field", "to"))]
+)
+async def test_only_the_time_can_be_changed(relay: Harness, body: Any, fault: tuple[str, str]) -> None:
+    name = await relay.send(send_at=TOMORROW)
+    assert (await relay.call("PATCH", f"/v1/messages/{name}", json=body)).faults == [fault]
+
+
+async def test_an_operator_puts_one_message_back(relay: Harness) -> None:
+    name = await relay.send(to="rejected@relay.test")
+    await relay.deliver()
+    path = f"/v1/messages/{name}/redrive"
+    assert (await relay.call("POST", path)).error["code"] == "operators_only"
+    body = {"sender": "other@example.com"}
+    answer = await relay.call("POST", path, json=body, client="boss")
+    assert (answer.status, answer.json["id"]) == (202, name)
+    assert (await relay.call("POST", path, client="boss")).error["code"] == "not_dead"
+    await relay.pass_time(1)
+    story = await relay.status(name)
+    assert len(story["attempts"]) == 2
+    assert story["from"]["email"] == "other@example.com"
+    wrong = await relay.call("POST", path, json={"route": "pigeon", "sender": "x"}, client="boss")
+    assert wrong.faults == [("unknown_route", "route"), ("invalid_address", "sender")]
