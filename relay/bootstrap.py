@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from relay.holds import Holds
     from relay.identity import Credentials
     from relay.inbox import Inbox
+    from relay.ingest.apply import Events
+    from relay.ingest.mailboxes import Mailboxes
     from relay.inquiry import Inquiry
     from relay.interventions import Interventions
     from relay.journal import Journal
@@ -124,9 +126,9 @@ class Relay:
     def api(self) -> "Api":
         """The HTTP door."""
         from relay.api.app import Api
-        from relay.api.table import OPERATIONS, SHAPES
+        from relay.api.table import OPERATIONS, PAGES, SHAPES
 
-        return Api(self, OPERATIONS, SHAPES)
+        return Api(self, OPERATIONS + PAGES, SHAPES)
 
     # ── delivering ──
 
@@ -386,6 +388,33 @@ class Relay:
             dead_letters=self.dead_letters,
             clock=self.clock,
             draw=self._draw,
+        )
+
+    @cached_property
+    def events(self) -> "Events":
+        """Use case 3: what vendors tell later."""
+        from relay.ingest.apply import Events
+
+        return Events(
+            journal=self.journal,
+            queues=self.storage.queues,
+            dead_letters=self.dead_letters,
+            followers=(),
+            content=self.content.stored,
+            sleep=self.sleep,
+        )
+
+    @cached_property
+    def mailboxes(self) -> "Mailboxes":
+        """The timer that reads mailboxes for bounces."""
+        from relay.ingest.mailboxes import Mailboxes
+
+        return Mailboxes(
+            mailboxes=self.settings.bounce_mailboxes,
+            providers=self.provider,
+            events=self.events,
+            tables=self.storage.tables,
+            clock=self.clock,
         )
 
     @cached_property

@@ -38,17 +38,19 @@ class Authentication:
         """`trusts_entra`: App Service authentication is on (`WEBSITE_AUTH_ENABLED`), so its headers are not the caller's."""
         self._clients = clients
         self._failures = failures
-        self._trusts_entra = trusts_entra
+        self.trusts_entra = trusts_entra
 
     async def client_of(self, request: Request) -> Client:
         """The client that calls.
 
-        Raises `Refusal`: 401 without a valid key or principal, 403 from a wrong address, 429 after many wrong keys.
+        Raises `Refusal`: 401 without a valid key or principal, 403 from a wrong address or another site's page, 429 after
+        many wrong keys.
         """
         key = _key_in(request.headers)
         self._failures.check(request.caller_address)
         client = await self._clients.by_key(key) if key else None
-        if client is None and self._trusts_entra and not key:
+        if client is None and self.trusts_entra and not key:
+            _refuse_other_sites(request)
             client = await self._clients.by_principal(_principals_in(request.headers))
         if client is None:
             if key:
@@ -65,6 +67,15 @@ def demand(client: Client, role: Role) -> None:
     """Refuse with 403 a client that has not the role; an operator may do what a client may."""
     if role is Role.OPERATOR and client.role is not Role.OPERATOR:
         raise Refusal(403, "operators_only", "Only an operator's key opens this address.")
+
+
+def _refuse_other_sites(request: Request) -> None:
+    """Refuse what another site's page makes a signed-in browser send: the browser adds the cookie, and says whose page it is.
+
+    Source: Fetch Metadata Request Headers (W3C), `Sec-Fetch-Site`; programs do not send it.
+    """
+    if request.headers.get("sec-fetch-site", "none").lower() not in ("same-origin", "none"):
+        raise Refusal(403, "cross_site", "Only Relay's own pages may call with the browser's sign-in.")
 
 
 def _key_in(headers: Mapping[str, str]) -> str:

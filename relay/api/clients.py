@@ -21,6 +21,11 @@ _LIMITS = Limits()
 _PATTERNS = ("senders", "recipients")
 
 
+async def me(call: Call) -> Response:
+    """GET /v1/me: who calls, and as what."""
+    return json_response({"name": call.client.name, "role": str(call.client.role)})
+
+
 async def index(call: Call) -> Response:
     """GET /v1/clients: every client with its policy and the ids of its keys."""
     clients = await call.relay.clients.all(older_than_seconds=0)

@@ -1,13 +1,11 @@
 """The local inbox over HTTP, made to serve other projects' tests as their mail catcher."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
-from email import message_from_bytes
-from email.message import MIMEPart
-from email.policy import default as mail_policy
 from typing import Any
 from urllib.parse import quote
 
+from relay.api import frames, mailparts
 from relay.api.app import Call
 from relay.api.http import Response, json_response
 from relay.clients import Client, Role
@@ -60,6 +58,15 @@ async def source(call: Call) -> Response:
     return Response(headers=headers, body=await call.relay.inbox.mime(mail.name))
 
 
+async def html(call: Call) -> Response:
+    """GET /v1/inbox/{name}/html: the mail's html as a page in which nothing can act, for who has the `html_url` of it."""
+    client = await frames.holder(call)
+    mail = await call.relay.inbox.get(call.values["name"])
+    if not _may_see(client, mail):
+        raise NotFound("another client's mail")
+    return frames.page(mailparts.read(await call.relay.inbox.mime(mail.name)))
+
+
 async def delete(call: Call) -> Response:
     """DELETE /v1/inbox/{name}: gone, also if it was gone before."""
     try:
@@ -105,55 +112,14 @@ async def _mail(call: Call) -> Caught:
 
 
 async def _whole(call: Call, mail: Caught) -> dict[str, Any]:
-    parsed = message_from_bytes(await call.relay.inbox.mime(mail.name), policy=mail_policy)
-    text, html = parsed.get_body(("plain",)), parsed.get_body(("html",))
+    reading = mailparts.read(await call.relay.inbox.mime(mail.name))
     return {
         **_summary(mail),
-        "headers": [{"name": _shown(name), "value": _shown(str(value))} for name, value in parsed.items()],
-        "text": None if text is None else _text(text),
-        "html": None if html is None else _text(html),
-        "attachments": [_file(part) for part in _leaves(parsed) if part is not text and part is not html],
-    }
-
-
-def _leaves(part: MIMEPart) -> Iterator[MIMEPart]:
-    """The parts that have a content of their own; a message within the message is one of them."""
-    if part.get_content_maintype() != "multipart":
-        yield part
-        return
-    for inner in part.iter_parts():
-        yield from _leaves(inner)
-
-
-def _text(part: MIMEPart) -> str:
-    """A part's text; what its charset does not explain becomes U+FFFD."""
-    content = _content(part)
-    try:
-        return content.decode(part.get_content_charset("utf-8"), "replace")
-    except LookupError:
-        return content.decode("latin-1")
-
-
-def _content(part: MIMEPart) -> bytes:
-    if part.is_multipart():  # message/rfc822: what it holds is a message again
-        return b"".join(inner.as_bytes() for inner in part.iter_parts())
-    content = part.get_payload(decode=True)
-    return content if isinstance(content, bytes) else b""
-
-
-def _shown(text: str) -> str:
-    """Text that JSON can carry: bytes that were no ASCII in a header become `?`."""
-    return text.encode("utf-8", "replace").decode()
-
-
-def _file(part: MIMEPart) -> dict[str, Any]:
-    name, content_id = part.get_filename(), part.get("Content-ID")
-    return {
-        "name": None if name is None else _shown(name),
-        "type": part.get_content_type(),
-        "disposition": part.get_content_disposition(),
-        "content_id": None if content_id is None else _shown(str(content_id)),
-        "content": _content(part),
+        "headers": [{"name": name, "value": value} for name, value in reading.headers],
+        "text": reading.text,
+        "html": reading.html,
+        "html_url": None if reading.html is None else frames.link(call, f"/v1/inbox/{mail.name}/html"),
+        "attachments": reading.files,
     }
 
 

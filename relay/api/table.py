@@ -26,10 +26,22 @@ OPERATIONS = (
         load=_in("changes", "redrive"),
         role=Role.OPERATOR,
     ),
+    Operation(name="ShowMessageContent", method="GET", path="/v1/messages/{id}/content", load=_in("content", "show")),
+    Operation(name="ShowMessageSource", method="GET", path="/v1/messages/{id}/source", load=_in("content", "source")),
+    Operation(
+        name="DownloadMessageAttachment",
+        method="GET",
+        path="/v1/messages/{id}/attachments/{number}",
+        load=_in("content", "attachment"),
+    ),
+    Operation(
+        name="ShowMessageHtml", method="GET", path="/v1/messages/{id}/html", load=_in("content", "html"), role=None
+    ),
     Operation(name="ListInbox", method="GET", path="/v1/inbox", load=_in("inbox", "index")),
     Operation(name="WaitForInboxMail", method="GET", path="/v1/inbox/wait", load=_in("inbox", "wait")),
     Operation(name="ShowInboxMail", method="GET", path="/v1/inbox/{name}", load=_in("inbox", "show")),
     Operation(name="ShowInboxSource", method="GET", path="/v1/inbox/{name}/source", load=_in("inbox", "source")),
+    Operation(name="ShowInboxHtml", method="GET", path="/v1/inbox/{name}/html", load=_in("inbox", "html"), role=None),
     Operation(name="EmptyInbox", method="DELETE", path="/v1/inbox", load=_in("inbox", "empty")),
     Operation(name="DeleteInboxMail", method="DELETE", path="/v1/inbox/{name}", load=_in("inbox", "delete")),
     Operation(
@@ -107,6 +119,7 @@ OPERATIONS = (
         load=_in("sendgrid_batches", "release"),
     ),
     Operation(name="SendGridListScopes", method="GET", path="/v3/scopes", load=_in("sendgrid_batches", "scopes")),
+    Operation(name="ShowCaller", method="GET", path="/v1/me", load=_in("clients", "me")),
     Operation(name="ListClients", method="GET", path="/v1/clients", load=_in("clients", "index"), role=Role.OPERATOR),
     Operation(
         name="CreateClient", method="POST", path="/v1/clients", load=_in("clients", "create"), role=Role.OPERATOR
@@ -142,13 +155,36 @@ OPERATIONS = (
         load=_in("clients", "remove_key"),
         role=Role.OPERATOR,
     ),
-    Operation(
-        name="ShowOverview", method="GET", path="/v1/overview", load=_in("overview", "show"), role=Role.OPERATOR
-    ),
+    Operation(name="ShowOverview", method="GET", path="/v1/overview", load=_in("overview", "show"), role=Role.OPERATOR),
     Operation(name="Examine", method="GET", path="/v1/doctor", load=_in("doctor", "examine"), role=Role.OPERATOR),
+    Operation(
+        name="TakeSendGridEvents",
+        method="POST",
+        path="/v1/events/sendgrid",
+        load=_in("ingest", "from_sendgrid"),
+        role=None,
+    ),
+    Operation(
+        name="TakeAcsEvents", method="POST", path="/v1/events/acs", load=_in("ingest", "from_event_grid"), role=None
+    ),
+    Operation(
+        name="AllowAcsEvents",
+        method="OPTIONS",
+        path="/v1/events/acs",
+        load=_in("ingest", "allow_event_grid"),
+        role=None,
+    ),
+    Operation(name="TakeBounce", method="POST", path="/v1/events/bounce", load=_in("ingest", "from_mailbox")),
     Operation(name="Health", method="GET", path="/v1/health", load=_in("health", "alive"), role=None),
     Operation(name="Ready", method="GET", path="/v1/ready", load=_in("health", "ready"), role=None),
 )
+
+PAGES = (
+    Operation(name="Console", method="GET", path="/console", load=_in("console", "console"), role=None),
+    Operation(name="Inbox", method="GET", path="/inbox", load=_in("console", "inbox"), role=None),
+    Operation(name="Asset", method="GET", path="/console/assets/{*path}", load=_in("console", "asset"), role=None),
+)
+"""What people look at; no part of the API that the documents describe."""
 
 SHAPES: Mapping[str, Callable[[], Shape]] = {
     "/v3/": lambda: cast(Shape, import_module("relay.api.sendgrid_errors").refused),

@@ -148,13 +148,28 @@ DEEP: Any = {}
 for _ in range(20):
     DEEP = {"a": DEEP}
 
+
+async def content_not_found(relay: Harness) -> Answer:
+    name = await relay.send()
+    return await relay.call("GET", f"/v1/messages/{name}/content")
+
+
+async def cross_site(relay: Harness) -> Answer:
+    behind = await Harness({"WEBSITE_AUTH_ENABLED": "true"}).start()
+    headers = {"Sec-Fetch-Site": "cross-site", "X-MS-CLIENT-PRINCIPAL": "e30="}
+    return await behind.call("POST", "/v1/messages", json=message(), headers=headers, client=None)
+
+
 PROVOKED: dict[str, tuple[int, Provoke]] = {
     "unauthenticated": (401, request("GET", "/v1/inbox", client=None)),
     "address_not_allowed": (403, under(Policy(ip_ranges=("10.0.0.0/8",)))),
     "operators_only": (403, request("GET", "/v1/deadletters")),
+    "cross_site": (403, cross_site),
     "not_found": (404, request("GET", "/v1/nowhere")),
     "method_not_allowed": (405, request("PUT", "/v1/messages")),
     "message_not_found": (404, request("GET", "/v1/messages/msg_x")),
+    "content_not_found": (404, content_not_found),
+    "link_not_valid": (403, request("GET", "/v1/inbox/x/html", client=None)),
     "mail_not_found": (404, request("GET", "/v1/inbox/wait?timeout=1")),
     "invalid_request": (400, fields(subject=None, text=None)),
     "malformed_json": (400, request("POST", "/v1/messages", body=b'{"from": ')),

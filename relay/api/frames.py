@@ -1,0 +1,91 @@
+"""The html of a mail as a page of its own, for a frame: shown as it was written, and unable to do anything.
+
+A frame sends no `Authorization`, and a key never goes into an address. So who reads a mail gets an address of its html with
+a signature of its own: made with the reader's secret, for this one mail, for some minutes.
+
+What may act is taken away by the page's own content security policy, whoever opens it: no script, nothing from another
+place (so no sender learns that the mail was read), no form, no plug-in, an origin that nobody shares (`sandbox`), and no
+page but ours may frame it. Inline styles and images that the mail carries are what is left.
+"""
+
+import base64
+import hmac
+import re
+from collections.abc import Iterable
+from datetime import timedelta
+from urllib.parse import quote, unquote
+
+from relay.api.app import Call
+from relay.api.http import Response
+from relay.api.mailparts import File, Reading
+from relay.clients import Client
+from relay.errors import Refusal
+
+LASTS = timedelta(minutes=15)
+_PURPOSE = b"html"
+_MAX_INLINE_BYTES = 4_000_000
+"""Inline images that are put into the page, together: larger ones stay away."""
+
+HEADERS = {
+    "Content-Type": "text/html",
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; "
+    "form-action 'none'; frame-ancestors 'self'; sandbox",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    # Addresses in the mail are not looked up before anybody follows them.
+    "X-DNS-Prefetch-Control": "off",
+}
+_LINK = re.compile(r"<(?=link[\s/>])", re.IGNORECASE)
+"""No policy covers `<link rel=preconnect>`: the elements are renamed, and so unknown to a browser."""
+_CID = re.compile(r"""cid:([^"'\s<>()]+)""", re.IGNORECASE)
+
+
+def link(call: Call, path: str) -> str:
+    """The address of a mail's html, which the caller of this call may read for `LASTS`."""
+    until = int((call.relay.clock() + LASTS).timestamp())
+    signature = _signature(call.client, path, until)
+    return f"{call.base_url}{path}?reader={quote(call.client.name)}&until={until}&signature={signature}"
+
+
+async def holder(call: Call) -> Client:
+    """The client whose signature the address of this request carries. Raises `Refusal` (403)."""
+    query = call.request.query
+    client = (await call.relay.clients.all()).get(query.get("reader", ""))
+    until = query.get("until", "")
+    if client is None or client.is_disabled or not until.isascii() or not until.isdigit():
+        raise _invalid()
+    expected = _signature(client, call.request.path, int(until))
+    is_signed = hmac.compare_digest(expected.encode(), query.get("signature", "").encode())
+    if not is_signed or int(until) < call.relay.clock().timestamp():
+        raise _invalid()
+    return client
+
+
+def page(reading: Reading) -> Response:
+    """The html of a mail, with the images it carries. Raises `Refusal` (404) for one that has none."""
+    if reading.html is None:
+        raise Refusal(404, "not_found", "This mail has no html.")
+    html = _LINK.sub("<not-", reading.html)
+    return Response(headers=HEADERS, body=_with_images(html, reading.files).encode("utf-8", "replace"))
+
+
+def _with_images(html: str, files: Iterable[File]) -> str:
+    images: dict[str, str] = {}
+    left = _MAX_INLINE_BYTES
+    for file in files:
+        if file.content_id and file.type.startswith("image/") and len(file.content) <= left:
+            left -= len(file.content)
+            encoded = base64.b64encode(file.content).decode()
+            images[file.content_id.strip().strip("<>")] = f"data:{file.type};base64,{encoded}"
+    return _CID.sub(lambda found: images.get(unquote(found[1]), found[0]), html)
+
+
+def _signature(client: Client, path: str, until: int) -> str:
+    told = b"\n".join([_PURPOSE, unquote(path).encode(), str(until).encode()])
+    return base64.urlsafe_b64encode(hmac.digest(client.mac_key, told, "sha256")[:18]).decode()
+
+
+def _invalid() -> Refusal:
+    return Refusal(
+        403, "link_not_valid", "This link is too old or not whole: read the mail again for a new `html_url`."
+    )

@@ -1,0 +1,143 @@
+"""What a message says, for its client and for operators; and its html in a page where nothing can act."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.api.harness import BASE, Answer, Harness, file
+
+PIXEL = b"\x89PNG\r\n\x1a\n"
+INLINE = file(PIXEL, name="logo.png", type="image/png", disposition="inline", content_id="logo@shop")
+
+
+async def delivered(relay: Harness, **fields: Any) -> str:
+    name = await relay.send(**fields)
+    await relay.deliver()
+    return name
+
+
+async def framed(relay: Harness, html_url: str) -> Answer:
+    assert html_url.startswith(BASE)
+    return await relay.call("GET", html_url.removeprefix(BASE), client=None)
+
+
+async def test_content_is_told_as_it_was_submitted(relay: Harness) -> None:
+    files = [file(b"a,b", name="Größe €.csv", type="text/csv"), INLINE]
+    name = await delivered(relay, html="<p>Hallo</p>", headers={"X-Order": "4711"}, attachments=files)
+    body = (await relay.call("GET", f"/v1/messages/{name}/content")).json
+    assert (body["id"], body["text"].strip(), body["html"].strip()) == (name, "Thank you.", "<p>Hallo</p>")
+    assert {"name": "X-Order", "value": "4711"} in body["headers"]
+    told = {each["name"]: (each["type"], each["size"], each["disposition"]) for each in body["attachments"]}
+    assert told == {"Größe €.csv": ("text/csv", 3, "attachment"), "logo.png": ("image/png", 8, "inline")}
+    for number, each in enumerate(body["attachments"]):
+        answer = await relay.call("GET", f"/v1/messages/{name}/attachments/{number}")
+        assert answer.body == (b"a,b" if each["name"].endswith("csv") else PIXEL)
+        assert answer.headers["content-type"] == "application/octet-stream"
+        assert answer.headers["content-disposition"].startswith("attachment; filename*=UTF-8''")
+
+
+async def test_the_source_is_the_mail_without_its_bcc(relay: Harness) -> None:
+    name = await delivered(relay, bcc="secret@example.org")
+    answer = await relay.call("GET", f"/v1/messages/{name}/source")
+    assert answer.headers["content-type"] == "message/rfc822"
+    assert b"Subject: Order 4711\r\n" in answer.body
+    assert b"secret" not in answer.body
+
+
+async def test_content_in_a_blob_is_found(relay: Harness) -> None:
+    name = await delivered(relay, text="long " * 20_000, attachments=[file(b"x" * 100_000)])
+    body = (await relay.call("GET", f"/v1/messages/{name}/content")).json
+    assert (len(body["text"].split()), body["attachments"][0]["size"]) == (20_000, 100_000)
+    for blob in (await relay.memory.blobs.list("content"))[0]:
+        await relay.memory.blobs.delete("content", blob.name)
+    gone = await relay.call("GET", f"/v1/messages/{name}/content")
+    assert (gone.error["code"], "retry-after" in gone.headers) == ("content_not_found", False)
+
+
+@pytest.mark.parametrize("what", ["content", "source", "attachments/0"])
+async def test_it_is_for_its_client_and_for_operators(relay: Harness, what: str) -> None:
+    await relay.add_client("other")
+    name = await relay.send(attachments=[file()])
+    early = await relay.call("GET", f"/v1/messages/{name}/{what}")
+    assert (early.error["code"], early.headers["retry-after"]) == ("content_not_found", "2")
+    await relay.deliver()
+    statuses = {}
+    for client in ("app", "boss", "other", None):
+        statuses[client] = (await relay.call("GET", f"/v1/messages/{name}/{what}", client=client)).status
+    assert statuses == {"app": 200, "boss": 200, "other": 404, None: 401}
+
+
+@pytest.mark.parametrize("number", ["1", "-1", "x", "²", "99999999999999999999"])
+async def test_an_attachment_there_is_not(relay: Harness, number: str) -> None:
+    name = await delivered(relay, attachments=[file()])
+    assert (await relay.call("GET", f"/v1/messages/{name}/attachments/{number}")).error["code"] == "not_found"
+
+
+async def of_message(relay: Harness, **fields: Any) -> str:
+    name = await delivered(relay, **fields)
+    return str((await relay.call("GET", f"/v1/messages/{name}/content")).json["html_url"])
+
+
+async def of_inbox(relay: Harness, **fields: Any) -> str:
+    await delivered(relay, **fields)
+    [mail] = (await relay.call("GET", "/v1/inbox")).json["value"]
+    return str((await relay.call("GET", f"/v1/inbox/{mail['name']}")).json["html_url"])
+
+
+both = pytest.mark.parametrize("html_url", [of_message, of_inbox])
+type HtmlUrl = Callable[..., Awaitable[str]]
+
+
+@both
+async def test_html_is_shown_with_its_images_where_nothing_can_act(relay: Harness, html_url: HtmlUrl) -> None:
+    html = '<LINK rel="preconnect" href="https://evil.example"><img src="cid:logo@shop"><img src="cid:other">'
+    answer = await framed(relay, await html_url(relay, html=html, attachments=[INLINE]))
+    assert (answer.status, answer.headers["content-type"]) == (200, "text/html")
+    assert b"<link" not in answer.body.lower()
+    assert b'<img src="data:image/png;base64,iVBORw0KGgo="><img src="cid:other">' in answer.body
+    policy = answer.headers["content-security-policy"].split("; ")
+    assert {"default-src 'none'", "img-src data:", "sandbox", "form-action 'none'", "base-uri 'none'"} <= set(policy)
+    assert "allow" not in answer.headers["content-security-policy"]
+    assert answer.headers["cache-control"] == "no-store"
+
+
+@both
+async def test_a_link_is_for_one_mail_one_reader_and_minutes(relay: Harness, html_url: HtmlUrl) -> None:
+    await relay.add_client("other")
+    url = await html_url(relay, html="<p>")
+    path = urlsplit(url).path
+    for changed in (
+        url.replace("reader=app", "reader=boss"),
+        url.replace("reader=app", "reader=nobody"),
+        url.replace("until=", "until=9"),
+        url.replace("until=", "until=x"),
+        url[:-1],
+        url.replace("signature=", "signature=%E2%82%AC"),
+        BASE + path,
+        url.replace(path, path.replace("/html", "x/html")),
+    ):
+        assert (await framed(relay, changed)).error["code"] == "link_not_valid", changed
+    relay.clock.move(15 * 60 - 1)
+    assert (await framed(relay, url)).status == 200
+    relay.clock.move(2)
+    assert (await framed(relay, url)).error["code"] == "link_not_valid"
+
+
+@both
+async def test_a_link_ends_with_its_reader(relay: Harness, html_url: HtmlUrl) -> None:
+    url = await html_url(relay, html="<p>")
+    await relay.call("PATCH", "/v1/clients/app", json={"is_disabled": True}, client="boss")
+    assert (await framed(relay, url)).error["code"] == "link_not_valid"
+
+
+async def test_mail_without_html_has_no_link(relay: Harness) -> None:
+    name = await delivered(relay)
+    assert (await relay.call("GET", f"/v1/messages/{name}/content")).json["html_url"] is None
+
+
+async def test_who_calls(relay: Harness) -> None:
+    assert (await relay.call("GET", "/v1/me")).json == {"name": "app", "role": "client"}
+    assert (await relay.call("GET", "/v1/me", client="boss")).json == {"name": "boss", "role": "operator"}
+    assert (await relay.call("GET", "/v1/me", client=None)).status == 401

@@ -1,0 +1,69 @@
+"""People and programs that sign in with Microsoft Entra: the platform says who they are, the relay who they may be here."""
+
+import base64
+import json
+from collections.abc import AsyncIterator, Mapping
+
+import pytest
+
+from relay.clients import Role
+from tests.api.harness import Harness, message
+
+ADA = "7d2c1a1e-3f51-4c7a-9a51-0c8b8e1f2a33"
+
+
+@pytest.fixture
+async def behind() -> AsyncIterator[Harness]:
+    """A relay behind App Service authentication, whose operator `ada` signs in with Entra."""
+    relay = await Harness({"WEBSITE_AUTH_ENABLED": "true"}).start()
+    await relay.relay.clients.create("ada", role=Role.OPERATOR, principals=(ADA,))
+    yield relay
+    await relay.relay.close()
+
+
+def signed_in(user: str = ADA, **more: str) -> Mapping[str, str]:
+    """What App Service adds to the request of somebody who signed in, and what the browser says of itself."""
+    claims = [{"typ": "http://schemas.microsoft.com/identity/claims/objectidentifier", "val": user}]
+    principal = base64.b64encode(json.dumps({"auth_typ": "aad", "claims": claims}).encode()).decode()
+    return {"X-MS-CLIENT-PRINCIPAL": principal, **{name.replace("_", "-"): value for name, value in more.items()}}
+
+
+async def who(relay: Harness, headers: Mapping[str, str]) -> tuple[int, str]:
+    answer = await relay.call("GET", "/v1/me", headers=headers, client=None)
+    return answer.status, answer.json["name"] if answer.status == 200 else answer.error["code"]
+
+
+async def test_who_signed_in_is_a_client_and_needs_no_key(behind: Harness) -> None:
+    assert await who(behind, signed_in()) == (200, "ada")
+    assert await who(behind, signed_in(ADA.upper())) == (200, "ada")
+    assert await who(behind, signed_in("somebody-else")) == (401, "unauthenticated")
+
+
+async def test_nobody_is_believed_where_the_platform_does_not_sign_people_in(relay: Harness) -> None:
+    await relay.relay.clients.create("ada", role=Role.OPERATOR, principals=(ADA,))
+    assert await who(relay, signed_in()) == (401, "unauthenticated")
+
+
+@pytest.mark.parametrize("text", ["", "!", "e30", base64.b64encode(b"[]").decode(), base64.b64encode(b"{").decode()])
+async def test_a_principal_that_cannot_be_read_is_nobody(behind: Harness, text: str) -> None:
+    assert await who(behind, {"X-MS-CLIENT-PRINCIPAL": text}) == (401, "unauthenticated")
+
+
+async def test_a_wrong_key_is_not_mended_by_a_sign_in(behind: Harness) -> None:
+    headers = {**signed_in(), "Authorization": "Bearer relay_00000000_wrong"}
+    assert await who(behind, headers) == (401, "unauthenticated")
+
+
+@pytest.mark.parametrize(
+    ("site", "status"), [("same-origin", 200), ("none", 200), ("cross-site", 403), ("same-site", 403)]
+)
+async def test_only_our_own_pages_act_with_a_browsers_sign_in(behind: Harness, site: str, status: int) -> None:
+    answer = await behind.call("POST", "/v1/routes/capture/hold", headers=signed_in(Sec_Fetch_Site=site), client=None)
+    assert answer.status == status
+    [route] = (await behind.call("GET", "/v1/routes", client="boss")).json["value"]
+    assert route["state"] == ("held" if status == 200 else "open")
+
+
+async def test_a_key_is_no_cookie_and_works_from_any_page(behind: Harness) -> None:
+    answer = await behind.call("POST", "/v1/messages", json=message(), headers={"Sec-Fetch-Site": "cross-site"})
+    assert answer.status == 202
