@@ -1,6 +1,7 @@
 """What an application sees of Relay: answers, or connections that broke."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -79,6 +80,25 @@ class Caller:
                 return
             await asyncio.sleep(_pause(response))
         raise AssertionError(f"{label} was never answered")
+
+    async def submit_batch(self, labels: Sequence[str], *, key: str = "") -> None:
+        """Send many messages in one request: once, or with a key until it is answered 202."""
+        told = [self.told.setdefault(label, Told(label=label, has_key=bool(key))) for label in labels]
+        message = {"from": "app@sender.example", "to": ["ann@example.net"], "text": "Hello. " * 200}
+        body = {"messages": [{**message, "subject": label} for label in labels]}
+        for _ in range(MAX_REPEATS):
+            for each in told:
+                each.asked += 1
+            response = await self.ask("POST", "/v1/messages/batch", body, **({"idempotency-key": key} if key else {}))
+            if response is not None and response.status == 202:
+                for each, result in zip(told, msgspec.json.decode(response.body)["value"], strict=True):
+                    each.ids.append(result["id"])
+                return
+            assert response is None or response.status in (409, 503), (response.status, response.body)
+            if not key:
+                return
+            await asyncio.sleep(_pause(response))
+        raise AssertionError("the batch was never answered")
 
     async def submit_all(self, *labels: str, **fields: Any) -> None:
         """Send messages at once, so that they share an entry."""

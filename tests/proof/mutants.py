@@ -29,12 +29,6 @@ class Mutant(msgspec.Struct, frozen=True, kw_only=True):
 MUTANTS = (
     Mutant(
         module="group_commit.py",
-        old="        except StorageError as error:\n            # What waits",
-        new="        except ZeroDivisionError as error:\n            # What waits",
-        breaks="a failed put is no answer of 503",
-    ),
-    Mutant(
-        module="group_commit.py",
         old="        await self._queues.put(next(self._names), body)\n        return [str(",
         new="        asyncio.get_running_loop().create_task(self._queues.put(next(self._names), body))\n        return [str(",
         breaks="202 is answered before the message is durable",
@@ -77,12 +71,6 @@ MUTANTS = (
     ),
     Mutant(
         module="deliver.py",
-        old="if (attempt is None or part.attempt < attempt)",
-        new="if True",
-        breaks="an entry of the past is not dropped",
-    ),
-    Mutant(
-        module="deliver.py",
         old="entry.indices, entry.attempt + 1)",
         new="entry.indices, entry.attempt)",
         breaks="a reference that is put back is taken for an old one",
@@ -92,6 +80,19 @@ MUTANTS = (
         old="part.lease_until is not None and part.lease_until <= now",
         new="part.lease_until is not None",
         breaks="a part in another's hands is taken for an interrupted one",
+    ),
+    Mutant(
+        module="lifecycle.py",
+        old="for attempt in part.attempts if attempt.outcome in _DOUBTFUL)",
+        new="for attempt in part.attempts[-1:] if attempt.outcome in _DOUBTFUL)",
+        breaks="only the last attempt is ever in doubt",
+    ),
+    Mutant(
+        module="spread.py",
+        old="        await bounded.all_of(puts, most=_AT_ONCE)\n",
+        new="        await self._blobs.delete(CONTENT_CONTAINER, entry.spread)\n"
+        "        await bounded.all_of(puts, most=_AT_ONCE)\n",
+        breaks="a request's entries are forgotten before they are put",
     ),
     Mutant(
         module="lifecycle.py",
@@ -128,18 +129,6 @@ MUTANTS = (
         old="    return len(last) == MAX_INTERRUPTIONS and",
         new="    return len(last) == 99 and",
         breaks="a message may kill its process for ever",
-    ),
-    Mutant(
-        module="planning.py",
-        old="    may_not_resend = submission.delivery is Delivery.AT_MOST_ONCE and not part.may_resend",
-        new="    may_not_resend = False",
-        breaks="an interrupted at_most_once message is sent again",
-    ),
-    Mutant(
-        module="attempts.py",
-        old="doubts if must_not or is_over else doubts[-1:])",
-        new="doubts[-1:])",
-        breaks="only the last doubt is asked about",
     ),
     Mutant(
         module="attempts.py",

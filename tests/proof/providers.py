@@ -69,7 +69,7 @@ class Ledger:
 class Account:
     """The provider's account: what a probe finds, and how the script goes. Changed by the test while it runs.
 
-    `kills` tells which parcels are the death of a process that tries to send them.
+    `kills` tells which parcels are the death of a process that tries to send them. An answer takes `seconds`.
     """
 
     def __init__(
@@ -78,9 +78,11 @@ class Account:
         *,
         knows_attempts: bool = True,
         kills: Callable[[Parcel], bool] = lambda _: False,
+        seconds: float = 0.0,
     ) -> None:
         self.script = script
         self.kills = kills
+        self.seconds = seconds
         self.probe: Sent | RouteFault = Sent()
         self.knows_attempts = knows_attempts
 
@@ -113,6 +115,8 @@ class ScriptedProvider:
             raise ProcessDiedError
         if is_lost or isinstance(answered, Lost):
             return await self._silence()
+        await asyncio.sleep(self._account.seconds)
+        self._process.raise_if_dead()
         return answered
 
     def _carry_out(self, parcel: Parcel, answer: Answer, *, was_answered: bool) -> Answer:

@@ -180,6 +180,24 @@ async def cancelled_while_deferred(stage: Stage) -> None:
     await stage.caller.cancel("one")
 
 
+async def cancelled_while_sent(stage: Stage) -> None:
+    """Cancelled again and again, while the provider takes its time."""
+    await stage.caller.submit("one")
+    await asyncio.sleep(6)
+    await stage.caller.cancel("one")
+
+
+async def cancelled_at_once(stage: Stage) -> None:
+    """Cancelled while it may still lie on the queue."""
+    await stage.caller.submit_all("one", "two")
+    await stage.caller.cancel("one")
+
+
+async def batches(stage: Stage) -> None:
+    """A request of more messages than an entry holds."""
+    await stage.caller.submit_batch(MANY, key="many")
+
+
 async def redriven(stage: Stage) -> None:
     await stage.caller.submit("one")
     await asyncio.sleep(700)
@@ -201,6 +219,8 @@ async def foreign_entries(stage: Stage) -> None:
 NOT_VERIFIED = {"new": {SENT}, "known": {SENT}}
 ONE, TWO = {"one": {SENT}}, {"one": {SENT}, "two": {SENT}}
 MAYBE_ONE, MAYBE_TWO = {"one": {UNKNOWN}}, {"one": {UNKNOWN}, "two": {UNKNOWN}}
+
+MANY = [f"one of many {n}" for n in range(34)]
 
 SCENARIOS = (
     Scenario(
@@ -356,6 +376,29 @@ SCENARIOS = (
         may_end={"one": {SENT, UNKNOWN}},
     ),
     Scenario(
+        name="cancelled at once",
+        settings=ONE_ROUTE,
+        accounts=one(),
+        play=cancelled_at_once,
+        ends={"one": {State.CANCELLED}, "two": {SENT}},
+        may_end={"one": {SENT, UNKNOWN}},
+    ),
+    Scenario(
+        name="cancelled while it is sent",
+        settings=ONE_ROUTE,
+        accounts=lambda: {"main": Account(seconds=9.0)},
+        play=cancelled_while_sent,
+        ends=ONE,
+        may_end={"one": {State.CANCELLED, UNKNOWN}},
+    ),
+    Scenario(
+        name="batch of several entries",
+        settings=ONE_ROUTE,
+        accounts=one(),
+        play=batches,
+        ends={label: {SENT} for label in MANY},
+    ),
+    Scenario(
         name="redriven",
         settings=ONE_ROUTE,
         accounts=one(always(Rejected(code="content_refused"))),
@@ -387,3 +430,15 @@ SCENARIOS = (
     ),
     Scenario(name="foreign entries", settings=ONE_ROUTE, accounts=one(), play=foreign_entries, ends=ONE),
 )
+
+DEADLY = (
+    Scenario(
+        name="deadly at its second attempt",
+        settings=ONE_ROUTE,
+        accounts=lambda: {"main": Account(first(AWAY), kills=lambda parcel: parcel.attempt > 1)},
+        play=one_message,
+        ends={"one": {UNKNOWN}},
+        most_deaths=5,
+    ),
+)
+"""Played without a fault, for nothing but death happens there anyway."""

@@ -11,11 +11,11 @@ from collections.abc import Iterator, Sequence
 import pytest
 
 from tests.proof.faults import Fault, Operation
-from tests.proof.scenarios import SCENARIOS
+from tests.proof.scenarios import DEADLY, SCENARIOS
 from tests.proof.trial import Scenario, Trials
 from tests.proof.world import Plan
 
-PAIRS = int(os.environ.get("RELAY_PROOF_PAIRS", "8"))
+PAIRS = int(os.environ.get("RELAY_PROOF_PAIRS", "4"))
 """How many pairs of faults are tried for each course of events; the long run takes more."""
 
 
@@ -28,7 +28,7 @@ def trials() -> Trials:
 def points(trace: Sequence[Operation]) -> Iterator[tuple[int, Operation]]:
     """The operations of a trial that are worth a fault, numbered from 1.
 
-    Invocations that do the same, one after another, are tried where they come first, second and last; those that only
+    Invocations that do the same, one after another, are tried where they come first and last; those that only
     look, as an idle timer does, where they come first.
     """
     invocations: dict[int, list[Operation]] = {}
@@ -40,7 +40,7 @@ def points(trace: Sequence[Operation]) -> Iterator[tuple[int, Operation]]:
     chosen: set[int] = set()
     for numbers in alike.values():
         writes = any(operation.is_write for operation in invocations[numbers[0]])
-        chosen.update({*numbers[:2], numbers[-1]} if writes else numbers[:1])
+        chosen.update({numbers[0], numbers[-1]} if writes else numbers[:1])
     return ((at, each) for at, each in enumerate(trace, 1) if each.invocation in chosen)
 
 
@@ -48,10 +48,10 @@ def applies(fault: Fault, operation: Operation) -> bool:
     """Whether a fault makes a difference there: what only reads has no effect that could come without an answer."""
     if fault is Fault.CHANGED:
         return operation.touch is not None
-    return operation.is_write or fault in (Fault.DEATH_BEFORE, Fault.REFUSED, Fault.TIMED_OUT)
+    return operation.is_write or fault in (Fault.DEATH_BEFORE, Fault.REFUSED)
 
 
-@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
+@pytest.mark.parametrize("scenario", [*SCENARIOS, *DEADLY], ids=lambda scenario: scenario.name)
 def test_without_a_fault_everything_ends_as_it_should(scenario: Scenario, trials: Trials) -> None:
     assert trials.play(scenario).wrongs == []
 

@@ -34,7 +34,8 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     """A course of events.
 
     `ends` names for each label the states its parts may end in without any fault; `may_end` the ones that a fault may
-    lead to besides. `attempts` is how many attempts the parts of a label make without a fault.
+    lead to besides. `attempts` is how many attempts the parts of a label make without a fault, `most_deaths` how many
+    processes may die of a message.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     ends: Mapping[str, Set[State]]
     may_end: Mapping[str, Set[State]] = {}
     attempts: Mapping[str, int] = {}
+    most_deaths: int | None = None
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
@@ -106,6 +108,9 @@ async def _play(loop: VirtualLoop, scenario: Scenario, plans: Sequence[Plan], pr
     wrongs = await audit.wrongs([host])
     serving.cancel()
     wrongs += _ends(scenario, audit.lines, has_fault=bool(hits))
+    deaths = len(world.dead_processes) - len(hits)
+    if scenario.most_deaths is not None and deaths > scenario.most_deaths:
+        wrongs.append(f"{deaths} processes died of it")
     return Result(lines=audit.lines, wrongs=wrongs, hits=hits, trace=trace)
 
 
