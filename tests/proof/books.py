@@ -12,6 +12,7 @@ import msgspec
 
 from relay import lifecycle, wire
 from relay.accept import CONTENT_CONTAINER
+from relay.errors import NotFound
 from relay.journal import Journal
 from relay.model import DEAD, FINAL, Delivery, Message, MessageStatus, Part, State, Submission
 from relay.pending import rows_of
@@ -57,7 +58,11 @@ async def read(journal: Journal, memory: MemoryStorage, ledger: Ledger) -> list[
     for row in memory.tables.rows("journal"):
         if row.row != "batch":
             continue
-        record = await journal.read(row.partition.partition("-")[2])
+        try:
+            record = await journal.read(row.partition.partition("-")[2])
+        except NotFound:
+            # Withdrawn while its entry lies on the queue: no record yet.
+            continue
         entry = record.entry()
         for index, (submission, status) in enumerate(zip(entry.messages, record.statuses, strict=True)):
             name = record.message_id(index, entry)
