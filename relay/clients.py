@@ -5,6 +5,7 @@ hash would protect nothing more); a client may have two active keys, so that it 
 all rows and keeps them for seconds.
 """
 
+import asyncio
 import hashlib
 import hmac
 import re
@@ -18,7 +19,7 @@ import msgspec
 from relay.errors import AlreadyExists, NotFound, StorageError
 from relay.log import log_event
 from relay.model import Delivery
-from relay.storage.ports import Entity, Query, Tables
+from relay.storage.ports import Entity, Query, Tables, every_row
 
 TABLE = "clients"
 _PARTITION = "client"
@@ -118,19 +119,22 @@ class Clients:
         self._cached: Mapping[str, Client] = {}
         self._read_at: datetime | None = None
         self._noted: dict[str, datetime] = {}
+        self._reading = asyncio.Lock()
 
     async def all(self, *, older_than_seconds: float = CACHE_SECONDS) -> Mapping[str, Client]:
         """Every client by name; read again when what is cached is older than asked."""
-        now = self._clock()
-        if self._read_at is None or now - self._read_at > timedelta(seconds=older_than_seconds):
-            page = await self._tables.query(TABLE, Query(partition=_PARTITION))
-            entities = list(page.entities)
-            while page.next is not None:
-                page = await self._tables.query(TABLE, Query(partition=_PARTITION), cursor=page.next)
-                entities += page.entities
-            self._cached = {entity.row: _client(entity) for entity in entities}
-            self._read_at = now
+        now, most = self._clock(), timedelta(seconds=older_than_seconds)
+        if self._is_older(now, most):
+            # One reads for all who ask meanwhile.
+            async with self._reading:
+                if self._is_older(now, most):
+                    entities = [row async for row in every_row(self._tables, TABLE, Query(partition=_PARTITION))]
+                    self._cached = {entity.row: _client(entity) for entity in entities}
+                    self._read_at = now
         return self._cached
+
+    def _is_older(self, now: datetime, age: timedelta) -> bool:
+        return self._read_at is None or now - self._read_at > age
 
     async def by_key(self, text: str) -> Client | None:
         """The enabled client that this key belongs to, or None."""
@@ -223,12 +227,8 @@ class Clients:
 
     async def last_uses(self) -> Mapping[str, datetime]:
         """When each key was last used, to the hour, by its id."""
-        page = await self._tables.query(TABLE, Query(partition=_USED))
-        entities = list(page.entities)
-        while page.next is not None:
-            page = await self._tables.query(TABLE, Query(partition=_USED), cursor=page.next)
-            entities += page.entities
-        return {row.row: at for row in entities if isinstance(at := row.properties["at"], datetime)}
+        rows = [row async for row in every_row(self._tables, TABLE, Query(partition=_USED))]
+        return {row.row: at for row in rows if isinstance(at := row.properties["at"], datetime)}
 
     async def ensure(self, name: str, *, role: Role) -> str | None:
         """The first key's text of a client that this call created, or None when it was there."""

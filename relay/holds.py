@@ -9,6 +9,7 @@ moment. A fault that lies with one From address (not verified, mailbox missing) 
 client's mistake does not stop everybody's mail.
 """
 
+import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
@@ -21,7 +22,7 @@ import msgspec
 from relay.errors import AlreadyExists, Changed, NotFound, Unavailable
 from relay.log import log_event
 from relay.outcomes import reply_text
-from relay.storage.ports import Entity, Query, Tables
+from relay.storage.ports import Entity, Query, Tables, every_row
 
 TABLE = "routes"
 _PARTITION = "route"
@@ -98,19 +99,23 @@ class Holds:
         self._clock = clock
         self._cached: Mapping[str, Hold] = {}
         self._cached_until: datetime | None = None
+        self._reading = asyncio.Lock()
 
     async def all(self, *, fresh: bool = False) -> Mapping[str, Hold]:
         """Everything that has ever been held, by scope. What has no row is open."""
         now = self._clock()
-        if fresh or self._cached_until is None or now >= self._cached_until:
-            page = await self._tables.query(TABLE, Query(partition=_PARTITION))
-            entities = list(page.entities)
-            while page.next is not None:
-                page = await self._tables.query(TABLE, Query(partition=_PARTITION), cursor=page.next)
-                entities += page.entities
-            self._cached = {entity.row: _hold(entity) for entity in entities}
-            self._cached_until = now + timedelta(seconds=CACHE_SECONDS)
+        if not fresh and self._is_known(now):
+            return self._cached
+        # One reads for all who ask meanwhile: sixteen deliveries begin at a time.
+        async with self._reading:
+            if fresh or not self._is_known(now):
+                entities = [entity async for entity in every_row(self._tables, TABLE, Query(partition=_PARTITION))]
+                self._cached = {entity.row: _hold(entity) for entity in entities}
+                self._cached_until = now + timedelta(seconds=CACHE_SECONDS)
         return self._cached
+
+    def _is_known(self, now: datetime) -> bool:
+        return self._cached_until is not None and now < self._cached_until
 
     async def hold(
         self,

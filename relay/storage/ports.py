@@ -116,6 +116,18 @@ class Tables(Protocol):
         """One page (at most 1000 rows), ordered by partition and row. A page may be short or empty and still have a `next`."""
 
 
+async def every_row(tables: Tables, table: str, query: Query) -> AsyncIterator[Entity]:
+    """All rows of a query, page by page."""
+    cursor: str | None = None
+    while True:
+        page = await tables.query(table, query, cursor=cursor)
+        for entity in page.entities:
+            yield entity
+        cursor = page.next
+        if cursor is None:
+            return
+
+
 class Blob(msgspec.Struct, frozen=True, kw_only=True):
     """A blob's name, size in bytes and when it was written."""
 
