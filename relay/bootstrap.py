@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from relay.inquiry import Inquiry
     from relay.interventions import Interventions
     from relay.journal import Journal
+    from relay.listing import Listing
     from relay.overview import Overview
     from relay.pending import Pending
     from relay.poison import Poison
@@ -423,6 +424,13 @@ class Relay:
         from relay.inquiry import Inquiry
 
         return Inquiry(self.journal, self.clients, retention_days=self.settings.retention_days, clock=self.clock)
+
+    @cached_property
+    def listing(self) -> "Listing":
+        """Messages by time, newest first."""
+        from relay.listing import Listing
+
+        return Listing(self.journal)
 
     @cached_property
     def inbox(self) -> "Inbox":

@@ -124,6 +124,7 @@ class Journal:
                 "content": content,
                 "count": len(statuses),
                 "blobs": json.dumps([message.blob for message in entry.messages if message.blob]),
+                **{_client_flag(message.client): True for message in entry.messages},
                 **self._flags(statuses),
                 **_statuses(enumerate(statuses)),
             },
@@ -228,6 +229,33 @@ class Journal:
         page = await self._tables.query(TABLE, query, most=most, cursor=cursor)
         return [_record(entity) for entity in page.entities if not _is_withdrawal(entity)], page.next
 
+    async def names(
+        self, *, shard: str, since: str, before: str, client: str | None = None, most: int = 1000
+    ) -> tuple[Sequence[str], bool]:
+        """Names of a shard's batches, from one name to before another, oldest first: at most so many, and whether there are
+        more. With `client` only batches that have messages of that client. One operation, unless storage tells little at once.
+        """
+        query = _between(shard, since, before, client, select=())
+        found: list[str] = []
+        cursor: str | None = None
+        while True:
+            page = await self._tables.query(TABLE, query, most=most - len(found), cursor=cursor)
+            found += [entity.partition.partition("-")[2] for entity in page.entities]
+            cursor = page.next
+            if cursor is None or len(found) >= most:
+                return found, cursor is not None
+
+    async def between(self, *, shard: str, since: str, before: str, client: str | None = None) -> Sequence[Record]:
+        """A shard's records from one name to before another, whole. For ranges that are known to hold few."""
+        found: list[Record] = []
+        cursor: str | None = None
+        while True:
+            page = await self._tables.query(TABLE, _between(shard, since, before, client), cursor=cursor)
+            found += [_record(entity) for entity in page.entities if not _is_withdrawal(entity)]
+            cursor = page.next
+            if cursor is None:
+                return found
+
     async def old_rows(
         self, *, before: datetime, shard: str, cursor: str | None = None
     ) -> tuple[Sequence[Old], str | None]:
@@ -305,6 +333,21 @@ def _property(index: int) -> str:
 
 def _statuses(statuses: Iterable[tuple[int, MessageStatus]]) -> dict[str, Value]:
     return {_property(index): _encoder.encode(status) for index, status in statuses}
+
+
+def _between(shard: str, since: str, before: str, client: str | None, select: Sequence[str] | None = None) -> Query:
+    return Query(
+        partition_from=f"{shard}-{since}",
+        partition_before=f"{shard}-{before}",
+        row=_ROW,
+        equals={} if client is None else {_client_flag(client): True},
+        select=select,
+    )
+
+
+def _client_flag(client: str) -> str:
+    """The property that says that a batch has messages of a client. Two clients may share one: it only preselects."""
+    return f"by_{client.replace('-', '_')}"
 
 
 def _is_withdrawal(entity: Entity) -> bool:

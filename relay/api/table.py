@@ -15,6 +15,7 @@ def _in(module: str, function: str) -> Callable[[], Handler]:
 
 OPERATIONS = (
     Operation(name="SendMessage", method="POST", path="/v1/messages", load=_in("messages", "send")),
+    Operation(name="ListMessages", method="GET", path="/v1/messages", load=_in("listing", "index")),
     Operation(name="SendBatch", method="POST", path="/v1/messages/batch", load=_in("batch", "send")),
     Operation(name="GetMessage", method="GET", path="/v1/messages/{id}", load=_in("messages", "show")),
     Operation(name="CancelMessage", method="DELETE", path="/v1/messages/{id}", load=_in("changes", "cancel")),

@@ -117,10 +117,10 @@ JOURNAL = (partition(BATCH), "batch")
 async def test_journal_rows_are_written_as_ever(place: Place) -> None:
     content = (SAMPLES / "batch-entry-1.json").read_bytes()
     await place.journal.open(batch_of(content), content, STATUSES)
-    await assert_written(place, journal.TABLE, JOURNAL, "journal-row-1.1.json")
+    await assert_written(place, journal.TABLE, JOURNAL, "journal-row-1.2.json")
 
 
-@pytest.mark.parametrize("name", ["journal-row-1.json", "journal-row-1.1.json"])
+@pytest.mark.parametrize("name", ["journal-row-1.json", "journal-row-1.1.json", "journal-row-1.2.json"])
 async def test_journal_rows_are_read_as_ever(place: Place, name: str) -> None:
     await put(place, journal.TABLE, JOURNAL, name)
     record = await place.journal.read(BATCH)

@@ -1,0 +1,127 @@
+"""GET /v1/messages: one's own messages by time, state, tag and recipient."""
+
+from typing import Any
+
+import pytest
+
+from tests.api.harness import BASE, Harness
+
+
+async def listed(relay: Harness, query: str = "", client: str = "app") -> list[Any]:
+    found: list[Any] = []
+    path = f"/v1/messages{query}"
+    while path:
+        answer = await relay.call("GET", path, client=client)
+        assert answer.status == 200, answer.body
+        found += answer.json["value"]
+        path = answer.json.get("next_link", "").removeprefix(BASE)
+    return found
+
+
+@pytest.fixture
+async def filled(relay: Harness) -> Harness:
+    """Five messages of `app` and one of `other`, a minute apart, delivered as far as they can be."""
+    await relay.add_client("other")
+    mails: list[tuple[str, dict[str, Any]]] = [
+        ("app", {"subject": "one", "tags": ["eu", "invoice"]}),
+        ("app", {"subject": "two", "to": "Unknown@relay.test", "delivery": "at_most_once"}),
+        ("app", {"subject": "three", "to": ["rejected@relay.test"]}),
+        ("other", {"subject": "foreign"}),
+        ("app", {"subject": "four", "bcc": "Bob@Bücher.example", "tags": ["eu"]}),
+        ("app", {"subject": "five", "send_at": "2026-03-02T12:00:00Z"}),
+    ]
+    for client, fields in mails:
+        await relay.send(client, **fields)
+        await relay.deliver()
+        relay.clock.move(60)
+    return relay
+
+
+@pytest.mark.parametrize(
+    ("query", "subjects"),
+    [
+        ("", ["five", "four", "three", "two", "one"]),
+        ("?limit=2", ["five", "four", "three", "two", "one"]),
+        ("?state=failed", ["three"]),
+        ("?state=unknown", ["two"]),
+        ("?state=scheduled", ["five"]),
+        ("?state=queued", []),
+        ("?tag=eu", ["four", "one"]),
+        ("?tag=eu&limit=1&state=sent", ["four", "one"]),
+        ("?recipient=bob@xn--bcher-kva.example", ["four"]),
+        ("?recipient=BOB@bücher.example", ["four"]),
+        ("?recipient=ada@example.org&tag=invoice", ["one"]),
+        ("?since=2026-03-01T12:01:00Z&before=2026-03-01T12:04:00Z", ["three", "two"]),
+        ("?since=2026-03-01T13:01:00+01:00", ["five", "four", "three", "two"]),
+        ("?before=2026-03-01T12:01:00%2B00:00", ["one"]),
+        ("?since=2026-03-02T00:00:00Z&before=2026-03-02T00:00:00Z", []),
+    ],
+)
+async def test_filters(filled: Harness, query: str, subjects: list[str]) -> None:
+    assert [each["subject"] for each in await listed(filled, query)] == subjects
+
+
+async def test_what_is_told_of_each(filled: Harness) -> None:
+    [five] = await listed(filled, "?state=scheduled")
+    assert five == {
+        "id": five["id"],
+        "state": "scheduled",
+        "created_at": "2026-03-01T12:05:00Z",
+        "client": "app",
+        "lane": "transactional",
+        "size": five["size"],
+        "send_at": "2026-03-02T12:00:00Z",
+        "next_attempt_at": "2026-03-02T12:00:00Z",
+        "from": {"email": "orders@example.com", "name": "Shop"},
+        "subject": "five",
+        "recipient_count": 1,
+        "tags": [],
+    }
+    assert (await filled.status(five["id"]))["state"] == "scheduled"
+
+
+async def test_each_sees_its_own_and_operators_see_all(filled: Harness) -> None:
+    assert [each["subject"] for each in await listed(filled, client="other")] == ["foreign"]
+    assert len(await listed(filled, client="boss")) == 6
+    assert [each["subject"] for each in await listed(filled, "?client=other", client="boss")] == ["foreign"]
+    assert (await filled.call("GET", "/v1/messages?client=other")).error["code"] == "operators_only"
+    assert len(await listed(filled, "?client=app")) == 5
+
+
+async def test_a_name_that_is_given_again_does_not_open_the_past(filled: Harness) -> None:
+    await filled.relay.clients.delete("other")
+    await filled.add_client("other")
+    assert await listed(filled, client="other") == []
+
+
+async def test_the_pages_are_of_one_range(filled: Harness) -> None:
+    first = (await filled.call("GET", "/v1/messages?limit=3")).json
+    filled.clock.move(86_400)
+    await filled.send(subject="later")
+    await filled.deliver()
+    second = (await filled.call("GET", first["next_link"].removeprefix(BASE))).json
+    assert [each["subject"] for each in second["value"]] == ["two", "one"]
+    assert "next_link" not in second
+
+
+@pytest.mark.parametrize(
+    ("query", "faults"),
+    [
+        ("?stat=failed", [("unknown_field", "stat")]),
+        ("?state=lost&limit=0", [("invalid_choice", "state"), ("out_of_range", "limit")]),
+        ("?limit=101", [("out_of_range", "limit")]),
+        ("?since=yesterday&before=2026-03-01", [("invalid_time", "before"), ("invalid_time", "since")]),
+        ("?since=2026-03-03T00:00:00Z", [("out_of_range", "since")]),
+        ("?recipient=nobody", [("invalid_address", "recipient")]),
+        ("?cursor=x", [("invalid_value", "cursor")]),
+        (f"?cursor={'f' * 32}-07", [("invalid_value", "cursor")]),
+    ],
+)
+async def test_what_is_wrong_is_told(relay: Harness, query: str, faults: list[tuple[str, str]]) -> None:
+    answer = await relay.call("GET", f"/v1/messages{query}")
+    assert answer.status == 400
+    assert answer.faults == faults
+
+
+async def test_what_azure_adds_to_an_address_is_passed_over(filled: Harness) -> None:
+    assert len(await listed(filled, "?api-version=2026-01-01&code=key")) == 5

@@ -1,0 +1,126 @@
+"""Pages of messages, newest first, however they lie in time, at a bounded cost."""
+
+import random
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+import pytest
+
+from relay import ids
+from relay.journal import TABLE, Journal
+from relay.listing import Listing, Wanted
+from relay.model import MessageStatus, Part, State
+from relay.storage.memory import MemoryTables
+from tests.doubles import START, Clock, Watched, batch_of, entry_of, submission_of
+
+SENT = MessageStatus(parts=(Part(route="main", state=State.SENT),))
+NAME = ids.batch_floor(START)
+HOUR = timedelta(hours=1)
+
+
+@pytest.fixture
+async def tables() -> Watched:
+    memory = MemoryTables()
+    await memory.create(TABLE)
+    return Watched(memory)
+
+
+@pytest.fixture
+def journal(tables: Watched, clock: Clock) -> Journal:
+    return Journal(tables, clock)
+
+
+async def fill(journal: Journal, times: Sequence[datetime], *, messages: int = 1, client: str = "shop") -> list[str]:
+    """A batch at each time, on any shard; the names of all messages, newest first."""
+    numbers = random.Random(7)
+    names = []
+    for at in times:
+        batch = f"{ids.batch_floor(at)[:12]}7000a{numbers.randrange(16**15):015x}"
+        body = entry_of(*(submission_of(client=client) for _ in range(messages)), batch=batch)
+        record = await journal.open(batch_of(body), body, [SENT] * messages)
+        names += [record.message_id(index, record.entry()) for index in range(messages)]
+    return sorted(names, key=lambda name: (ids.parse(name).batch, ids.parse(name).index), reverse=True)
+
+
+async def listed(listing: Listing, *, most: int = 50, **fields: object) -> tuple[list[str], int]:
+    """All messages of a range, page by page, and how many pages that took."""
+    wanted = Wanted(**{"since": START - 48 * HOUR, "before": START + 48 * HOUR, **fields})  # type: ignore[arg-type]
+    found: list[str] = []
+    position, pages = None, 0
+    while True:
+        page, position = await listing.page(wanted, position, most=most)
+        assert len(page) <= most
+        found += [each.id for each in page]
+        pages += 1
+        if position is None:
+            return found, pages
+
+
+@pytest.mark.parametrize("most", [1, 7, 100])
+async def test_every_message_once_and_the_newest_first(journal: Journal, most: int) -> None:
+    times = [START + number * timedelta(seconds=37) for number in range(60)]
+    names = await fill(journal, times, messages=3)
+    assert await listed(Listing(journal), most=most) == (names, -(-180 // most) + (180 % most == 0))
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        pytest.param([START + n * timedelta(seconds=7) for n in range(1000)], id="evenly"),
+        pytest.param([START - 47 * HOUR + n * timedelta(milliseconds=1) for n in range(1000)], id="a burst long ago"),
+        pytest.param([START + 47 * HOUR + n * timedelta(milliseconds=1) for n in range(1000)], id="a burst just now"),
+        pytest.param([START] * 150 + [START + n * HOUR for n in range(40)], id="many in a millisecond"),
+        pytest.param([START + HOUR * (1 - 0.97**n) for n in range(300)], id="ever denser"),
+        pytest.param([], id="nothing"),
+    ],
+)
+async def test_crowded_shards_lose_nothing(journal: Journal, tables: Watched, times: list[datetime]) -> None:
+    names = await fill(journal, times)
+    tables.calls.clear()
+    found, pages = await listed(Listing(journal, names_at_once=20), most=100)
+    assert found == names
+    assert pages <= len(times) / 50 + 20
+    assert tables.calls["query"] <= pages * 16 * 12
+
+
+async def test_a_quiet_range_costs_few_operations(journal: Journal, tables: Watched) -> None:
+    await fill(journal, [START, START + HOUR])
+    tables.calls.clear()
+    assert len((await listed(Listing(journal)))[0]) == 2
+    assert tables.calls["query"] <= 18
+
+
+async def test_a_page_reads_no_more_batches_than_it_says(journal: Journal, tables: Watched) -> None:
+    await fill(journal, [START + n * timedelta(seconds=1) for n in range(1100)])
+    tables.calls.clear()
+    wanted = Wanted(since=START - HOUR, before=START + HOUR, state=State.FAILED)
+    page, position = await Listing(journal).page(wanted, None, most=50)
+    assert page == []
+    assert position is not None
+    assert ids.created_at(position) == START.replace(microsecond=250_000) + timedelta(seconds=100)
+    assert tables.calls["query"] <= 16 * 6
+    rest, position = await Listing(journal).page(wanted, position, most=50)
+    assert (rest, position) == ([], None)
+
+
+async def test_another_clients_batches_are_not_even_read(journal: Journal, tables: Watched) -> None:
+    own = await fill(journal, [START], client="my-shop")
+    await fill(journal, [START + n * timedelta(seconds=1) for n in range(1, 300)])
+    tables.calls.clear()
+    assert (await listed(Listing(journal), client="my-shop"))[0] == own
+    assert tables.calls["query"] <= 17
+
+
+async def test_what_comes_later_does_not_move_the_pages(journal: Journal) -> None:
+    names = await fill(journal, [START + n * timedelta(seconds=1) for n in range(20)])
+    wanted = Wanted(since=START - HOUR, before=START + HOUR)
+    first, position = await Listing(journal).page(wanted, None, most=10)
+    await fill(journal, [START + timedelta(minutes=1)])
+    second, _ = await Listing(journal).page(wanted, position, most=10)
+    assert [each.id for each in (*first, *second)] == names
+
+
+@pytest.mark.parametrize("position", ["x", NAME, f"{NAME}-x1", f"{NAME[:-1]}g-01", f"{NAME[1:]}-01", f"f{NAME[1:]}-01"])
+async def test_a_position_that_is_none(journal: Journal, position: str) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        await Listing(journal).page(Wanted(since=START, before=START + HOUR), position, most=1)
