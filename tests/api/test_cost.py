@@ -1,0 +1,78 @@
+"""What messages cost in storage operations: the guard against a change that makes each of them dearer, on any machine."""
+
+import asyncio
+from collections import Counter
+
+import pytest
+
+from tests.api.harness import Harness
+
+
+def spent(relay: Harness, before: tuple[Counter[str], ...]) -> dict[str, int]:
+    """Operations of each kind since `before`."""
+    now = counts(relay)
+    names = ("queues", "tables", "blobs")
+    return {
+        f"{name} {call}": count
+        for name, mine, theirs in zip(names, now, before, strict=True)
+        for call, count in sorted((mine - theirs).items())
+    }
+
+
+def counts(relay: Harness) -> tuple[Counter[str], ...]:
+    return tuple(Counter(port.calls) for port in (relay.queues, relay.tables, relay.blobs))
+
+
+async def warm(relay: Harness) -> None:
+    """One message through everything, so that clients, keys and routes are known."""
+    await relay.send(subject="warm")
+    await relay.deliver()
+
+
+@pytest.mark.parametrize("messages", [1, 16, 32])
+async def test_submissions_at_the_same_time_are_one_put(relay: Harness, messages: int) -> None:
+    await warm(relay)
+    before = counts(relay)
+    await asyncio.gather(*(relay.send(subject=f"number {number}") for number in range(messages)))
+    assert spent(relay, before) == {"queues put": 1}
+
+
+@pytest.mark.parametrize("messages", [1, 32])
+async def test_delivery_is_two_writes_to_the_journal_for_all_of_a_batch(relay: Harness, messages: int) -> None:
+    await warm(relay)
+    await asyncio.gather(*(relay.send(subject=f"number {number}") for number in range(messages)))
+    before = counts(relay)
+    await relay.deliver()
+    # Two blobs a message are the local inbox's, not Relay's.
+    assert spent(relay, before) == {"tables insert": 1, "tables merge": 1, "blobs put": 2 * messages}
+
+
+async def test_large_content_is_one_blob_more(relay: Harness) -> None:
+    await warm(relay)
+    before = counts(relay)
+    await relay.send(text="x" * 100_000)
+    assert spent(relay, before) == {"blobs put": 1, "queues put": 1}
+
+
+async def test_a_deferral_is_a_row_and_an_entry_for_all_of_a_batch(relay: Harness) -> None:
+    await warm(relay)
+    await asyncio.gather(*(relay.send(to=f"deferred+{number}@relay.test") for number in range(16)))
+    before = counts(relay)
+    await relay.deliver()
+    assert spent(relay, before) == {"queues put": 1, "tables insert": 1, "tables merge": 1, "tables upsert": 1}
+
+
+async def test_a_status_is_one_query(relay: Harness) -> None:
+    name = await relay.send()
+    await relay.deliver()
+    before = counts(relay)
+    await relay.status(name)
+    assert spent(relay, before) == {"tables query": 1}
+
+
+async def test_an_idempotency_key_is_two_writes_more(relay: Harness) -> None:
+    await warm(relay)
+    before = counts(relay)
+    message = {"from": "a@example.com", "to": "b@example.com", "subject": "s", "text": "t"}
+    await relay.call("POST", "/v1/messages", json=message, headers={"Idempotency-Key": "k"})
+    assert spent(relay, before) == {"queues put": 1, "tables insert": 1, "tables merge": 1}
