@@ -75,6 +75,25 @@ for _lane, _settings in load_lanes(os.environ).items():
         _on_queue(f"bury_{_lane}_{_shard}", f"{_queue}-poison", _bury_from(f"{_queue}-poison"))
 
 
+async def _apply_events(msg: func.QueueMessage) -> None:
+    await relay().events.apply(msg.get_body(), is_redelivery=(msg.dequeue_count or 1) > 1)
+
+
+async def _bury_events(msg: func.QueueMessage) -> None:
+    await relay().events.bury(msg.get_body())
+
+
+_on_queue("apply_events", "events", _apply_events)
+_on_queue("bury_events", "events-poison", _bury_events)
+
+
+@app.function_name("read_mailboxes")
+@app.timer_trigger(arg_name="timer", schedule="15 * * * * *")
+async def read_mailboxes(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the worker passes it by this name
+    """Each minute: look for bounces in the mailboxes that RELAY_BOUNCE_MAILBOXES names."""
+    await relay().mailboxes.read()
+
+
 @app.function_name("recover")
 @app.timer_trigger(arg_name="timer", schedule="30 * * * * *")
 async def recover(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the worker passes it by this name

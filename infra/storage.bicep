@@ -32,6 +32,7 @@ var tables = [
   'routes'
   'idempotency'
   'journal'
+  'mailboxes'
   'pacing'
   'pending'
 ]

@@ -50,10 +50,12 @@ class Content:
 
     async def message(self, submission: Submission) -> Message | None:
         """The message with all it has except uploaded attachments; None when the blob is gone."""
-        if submission.blob is None:
-            return submission.message
+        return submission.message if submission.blob is None else await self.stored(submission.blob)
+
+    async def stored(self, blob: str) -> Message | None:
+        """The message in a blob; None when it is gone."""
         try:
-            return wire.decode_message(await self._blobs.get(CONTENT_CONTAINER, submission.blob))
+            return wire.decode_message(await self._blobs.get(CONTENT_CONTAINER, blob))
         except NotFound:
             return None
 

@@ -78,7 +78,7 @@ BOUNCE_CLASSES: Mapping[BounceClass, str] = {
 }
 """Every class with its meaning, as docs/reference/events.md has it."""
 
-STATUS = re.compile(r"\b([245])\.(\d{1,3})\.(\d{1,3})\b")
+STATUS = re.compile(r"(?<![\d.])([245])\.(\d{1,3})\.(\d{1,3})(?!\d|\.\d)")
 """An enhanced status code (RFC 3463 section 2)."""
 
 _BY_STATUS: tuple[tuple[str, BounceClass], ...] = (

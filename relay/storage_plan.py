@@ -6,7 +6,7 @@ from relay import allowances, clients, deadletters, groups, holds, idempotency, 
 from relay.accept import CONTENT_CONTAINER
 from relay.content import ATTACHMENTS_CONTAINER
 from relay.inbox import CONTAINER as INBOX_CONTAINER
-from relay.ingest import sightings
+from relay.ingest import mailboxes, sightings
 from relay.settings import Lane
 
 TABLES = (
@@ -17,6 +17,7 @@ TABLES = (
     holds.TABLE,
     idempotency.TABLE,
     journal.TABLE,
+    mailboxes.TABLE,
     pacing.TABLE,
     pending.TABLE,
 )

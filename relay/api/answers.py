@@ -4,11 +4,9 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
+from relay.events import Fate, fates
 from relay.journal import Event
 from relay.model import WAITING, Attempt, Message, MessageStatus, Part, Submission
-
-_FATES = frozenset({"delivered", "bounced", "complained"})
-"""Kinds of event that say where a recipient ended; the latest counts."""
 
 
 def status_body(
@@ -61,7 +59,7 @@ def _text(address: Any) -> dict[str, str]:
 def _recipients(
     submission: Submission, message: Message | None, status: MessageStatus, events: Sequence[Event]
 ) -> Iterator[dict[str, Any]]:
-    fates = {event.recipient.lower(): event.kind for event in events if event.kind in _FATES}
+    ended = fates(events)
     if message is None:
         return
     kinds = ("to",) * len(message.to) + ("cc",) * len(message.cc) + ("bcc",) * len(message.bcc)
@@ -72,9 +70,15 @@ def _recipients(
             continue
         part = next((part for part in status.parts if part.recipients is None or number in part.recipients), None)
         if part is not None:
-            row |= {"state": fates.get(address.email.lower(), str(part.state)), "route": part.route or None}
-            row |= {"code": part.code or None}
+            row |= {"state": str(part.state), "route": part.route or None, "code": part.code or None}
+            row |= _fate(ended.get(address.email.lower()))
         yield {key: value for key, value in row.items() if value is not None}
+
+
+def _fate(fate: Fate | None) -> dict[str, Any]:
+    if fate is None:
+        return {}
+    return {"state": str(fate.state), "code": fate.code or None, "bounce_class": fate.bounce_class or None}
 
 
 def _attempt(part: Part, attempt: Attempt) -> dict[str, Any]:
@@ -99,7 +103,9 @@ def _event(event: Event) -> dict[str, Any]:
         "at": event.at,
         "recipient": event.recipient or None,
         "code": event.code or None,
+        "bounce_class": event.bounce_class or None,
         "reply": event.reply or None,
         "provider": event.provider or None,
+        "attempt": event.attempt or None,
     }
     return {key: value for key, value in row.items() if value is not None}

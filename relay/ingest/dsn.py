@@ -31,7 +31,11 @@ _NAMING = ("X-Relay-Id", "X-Original-Message-ID", "Original-Message-Id", "Messag
 
 def read_report(raw: bytes, now: datetime, *, provider: str, client: str = "") -> Sequence[Sighting]:
     """What a message says of recipients of ours; nothing when it is no report, or names none of our messages."""
-    report = message_from_bytes(raw[:MAX_REPORT_BYTES], policy=policy.compat32)
+    try:
+        report = message_from_bytes(raw[:MAX_REPORT_BYTES], policy=policy.compat32)
+    except RecursionError:
+        # Parts within parts, hundreds deep: no system writes its reports so.
+        return ()
     parts = list(_leaves(report))
     name, attempt = _name_in(report, parts)
     if not name:
@@ -100,7 +104,7 @@ def _statuses(blocks: Sequence[Message], base: Sighting) -> Iterator[Sighting]:
             code=code,
             reply=text_of(diagnostic),
             bounce_class=str(classify(code, diagnostic)) if kind is Kind.BOUNCED else "",
-            raw=text_of(block.as_string(), MAX_RAW),
+            raw=_raw(block),
         )
 
 
@@ -109,7 +113,11 @@ def _complaints(blocks: Sequence[Message], base: Sighting) -> Iterator[Sighting]
         if _field(block, "Feedback-Type").strip().lower() not in ("abuse", "fraud"):
             continue
         recipient = text_of(_bare(_field(block, "Original-Rcpt-To")), 320)
-        yield _about(base, kind=str(Kind.COMPLAINED), recipient=recipient, raw=text_of(block.as_string(), MAX_RAW))
+        yield _about(base, kind=str(Kind.COMPLAINED), recipient=recipient, raw=_raw(block))
+
+
+def _raw(block: Message) -> str:
+    return text_of("".join(f"{name}: {value}\n" for name, value in block.items()), MAX_RAW)
 
 
 def _about(base: Sighting, **fields: str) -> Sighting:

@@ -69,6 +69,29 @@ class Provider(Protocol):
         """Release connections."""
 
 
+class Reports(msgspec.Struct, frozen=True, kw_only=True):
+    """A page of what came into a mailbox: the reports among it as RFC 5322 bytes, and where to read on.
+
+    A provider that can read mailboxes has a method `read_reports(mailbox, cursor)` that returns this, or a `RouteFault` or
+    `Deferred` when it could not. `cursor` is opaque; empty, the reading begins now. `is_more`: there is a next page already.
+    """
+
+    found: tuple[bytes, ...]
+    cursor: str
+    is_more: bool
+
+
+class Unwanted(msgspec.Struct, frozen=True, kw_only=True):
+    """An address that a provider will not send to, by a list of its own. `reason` is one of `relay.suppressions`.
+
+    A provider with such lists has a method `unwanted(cursor)` that returns a page of them and the next cursor (None: it was
+    the last), or a `RouteFault` or `Deferred`.
+    """
+
+    email: str
+    reason: str
+
+
 class Remark(msgspec.Struct, frozen=True, kw_only=True):
     """What a provider says of an account to `relay.doctor`. `health`: `ok`, `warning` or `fault`.
 

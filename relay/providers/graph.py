@@ -9,7 +9,7 @@ from weakref import WeakValueDictionary
 
 from relay.outcomes import Deferred, Outcome, Rejected, RouteFault, Sent
 from relay.providers import graph_body, graph_copies, graph_drafts
-from relay.providers.contract import Capabilities, Parcel, Provider, Remark, RouteSettings, Surroundings
+from relay.providers.contract import Capabilities, Parcel, Provider, Remark, Reports, RouteSettings, Surroundings
 from relay.providers.graph_mailbox import Mailbox
 from relay.providers.graph_outcomes import for_one_mailbox
 from relay.providers.graph_settings import (
@@ -96,6 +96,12 @@ class Graph:
 
         token = await self._surroundings.credential.token(self._settings, scope_of(self._settings))
         return remarks(token) if isinstance(token, str) else []
+
+    async def read_reports(self, mailbox: str, cursor: str) -> Reports | RouteFault | Deferred:
+        """The reports that came into a mailbox since the cursor."""
+        from relay.providers.graph_reports import read
+
+        return await read(Mailbox(mailbox, self._settings, self._surroundings), cursor)
 
     async def verify(self, parcel: Parcel, provider_id: str | None) -> Outcome:
         """Look for the attempt's copy in its mailbox, by the draft's id or by our header."""

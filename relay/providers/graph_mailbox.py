@@ -33,13 +33,20 @@ class Mailbox:
 
     async def ask(self, method: str, path: str, body: bytes | None = None, content_type: str = JSON) -> Reply:
         """One request below the mailbox; a second one when the token was refused and there is another."""
+        return await self._ask(method, self._root + path, body, content_type)
+
+    async def follow(self, link: str) -> Reply | None:
+        """Read what a link of Graph's own leads to; None when it leads elsewhere, where no token of ours goes."""
+        return await self._ask("GET", link) if link.startswith(f"{base_url(self._settings)}/") else None
+
+    async def _ask(self, method: str, url: str, body: bytes | None = None, content_type: str = JSON) -> Reply:
         headers = {"Accept": JSON, "Prefer": IMMUTABLE_IDS}
         if body is not None:
             headers["Content-Type"] = content_type
 
         async def ask_with(token: str) -> Answer | Lost:
             bearing = {**headers, "Authorization": f"Bearer {token}"}
-            return await self.ask_openly(method, self._root + path, bearing, body)
+            return await self.ask_openly(method, url, bearing, body)
 
         return await with_token(self._surroundings.credential, self._settings, scope_of(self._settings), ask_with)
 

@@ -144,6 +144,11 @@ async def too_large(relay: Harness) -> Answer:
     return await harness.call("POST", "/v1/messages", json=message(text="x" * 10_000))
 
 
+async def unsigned(relay: Harness) -> Answer:
+    harness = await Harness({"RELAY_EVENT_GRID_SECRET": "setting:GRID", "GRID": "s3cret"}).start()
+    return await harness.call("POST", "/v1/events/acs", json=[], client=None)
+
+
 DEEP: Any = {}
 for _ in range(20):
     DEEP = {"a": DEEP}
@@ -166,6 +171,8 @@ PROVOKED: dict[str, tuple[int, Provoke]] = {
     "operators_only": (403, request("GET", "/v1/deadletters")),
     "cross_site": (403, cross_site),
     "not_found": (404, request("GET", "/v1/nowhere")),
+    "not_configured": (404, request("POST", "/v1/events/sendgrid", json=[], client=None)),
+    "bad_signature": (403, unsigned),
     "method_not_allowed": (405, request("PUT", "/v1/messages")),
     "message_not_found": (404, request("GET", "/v1/messages/msg_x")),
     "content_not_found": (404, content_not_found),

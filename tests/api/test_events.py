@@ -1,0 +1,205 @@
+"""Posts of vendors over HTTP: who may, what is answered, and what the message's status then says."""
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from relay.ingest.sightings import QUEUE
+from standins.acs_events import EventGrid, as_cloud_event
+from standins.inbox import Address, Mail
+from standins.sendgrid_events import EventWebhook
+from tests.api.harness import Answer, Clock, Harness
+
+SAMPLES = Path(__file__).parents[1] / "samples" / "bounces"
+SECRET = {"RELAY_EVENT_GRID_SECRET": "setting:GRID", "GRID": "s3cret"}
+KEY = {"x-relay-events-key": "s3cret"}
+
+
+class Vendors(Harness):
+    """A relay that takes events, and the vendors that post them."""
+
+    def __init__(self) -> None:
+        clock = Clock()
+        self.sendgrid = EventWebhook(clock)
+        self.grid = EventGrid(clock)
+        super().__init__({**SECRET, "RELAY_SENDGRID_EVENT_KEYS": self.sendgrid.public_key})
+
+    async def post_sendgrid(self, events: Any, **headers: str) -> Answer:
+        body = msgspec.json.encode(events)
+        return await self.call(
+            "POST", "/v1/events/sendgrid", body=body, headers={**self.sendgrid.sign(body), **headers}, client=None
+        )
+
+    async def post_grid(self, events: Any, **headers: str) -> Answer:
+        return await self.call("POST", "/v1/events/acs", json=events, headers={**KEY, **headers}, client=None)
+
+    async def apply(self) -> None:
+        """Apply what lies on the queue of events."""
+        while received := await self.memory.queues.receive(QUEUE, most=32):
+            for entry in received:
+                await self.relay.events.apply(entry.body, is_redelivery=entry.dequeue_count > 1)
+                await self.memory.queues.delete(QUEUE, entry)
+
+    async def sent(self, **fields: Any) -> Mail:
+        """A message that was sent, as a vendor has it."""
+        name = await self.send(**fields)
+        await self.deliver()
+        story = await self.status(name)
+        return Mail(
+            id="14c5d75ce93.dfd.64b469.filter0001.16648.5515E0B88.0",
+            accepted_at=self.clock(),
+            sender=Address(address="orders@example.com"),
+            to=(),
+            envelope=tuple(recipient["email"] for recipient in story["recipients"]),
+            subject="x",
+            relay_id=name,
+            fields={
+                "custom_args": {"relay_id": name, "relay_attempt": "1"},
+                "internetMessageId": f"<{name}@example.com>",
+            },
+        )
+
+
+@pytest.fixture
+async def vendors() -> Vendors:
+    harness = Vendors()
+    await harness.start()
+    return harness
+
+
+async def ends(vendors: Vendors, mail: Mail) -> list[tuple[str, str | None, str | None]]:
+    await vendors.apply()
+    story = await vendors.status(str(mail.relay_id))
+    return [(each["state"], each.get("code"), each.get("bounce_class")) for each in story["recipients"]]
+
+
+async def test_sendgrids_events_reach_each_recipient(vendors: Vendors) -> None:
+    mail = await vendors.sent(to=["ada@example.org", "bob@example.org"])
+    ada, bob = vendors.sendgrid.events([mail], "delivered"), vendors.sendgrid.events([mail], "bounce")
+    answer = await vendors.post_sendgrid([ada[0], bob[1], {"event": "delivered", "email": "x@y.example"}])
+    assert (answer.status, answer.json) == (200, {"taken": 2, "passed_over": 1})
+    assert await ends(vendors, mail) == [("delivered", None, None), ("bounced", "5.1.1", "address")]
+    story = await vendors.status(str(mail.relay_id))
+    assert {(each["kind"], each["attempt"]) for each in story["events"]} == {("delivered", 1), ("bounced", 1)}
+
+
+async def test_thousands_of_events_in_one_post(vendors: Vendors) -> None:
+    mail = await vendors.sent(to=[f"n{number}@example.org" for number in range(500)])
+    told = [event for kind in ("processed", "delivered", "open") for event in vendors.sendgrid.events([mail], kind)]
+    vendors.queues.calls.clear()
+    assert (await vendors.post_sendgrid([*told, *told])).json == {"taken": 3000, "passed_over": 0}
+    assert vendors.queues.calls["put"] < 60
+    assert set(await ends(vendors, mail)) == {("delivered", None, None)}
+    assert len((await vendors.status(str(mail.relay_id)))["events"]) == 1500
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"X-Twilio-Email-Event-Webhook-Signature": ""},
+        {"X-Twilio-Email-Event-Webhook-Timestamp": "1"},
+        {"X-Twilio-Email-Event-Webhook-Signature": "MEUCIQ=="},
+    ],
+)
+async def test_what_is_not_signed_is_refused_unread(vendors: Vendors, headers: dict[str, str]) -> None:
+    answer = await vendors.post_sendgrid([{"event": "delivered"}], **headers)
+    assert (answer.status, answer.error["code"]) == (403, "bad_signature")
+    assert vendors.queues.calls["put"] == 0
+
+
+async def test_an_old_post_is_refused(vendors: Vendors) -> None:
+    body = b"[]"
+    headers = vendors.sendgrid.sign(body)
+    vendors.clock.move(26 * 3600)
+    answer = await vendors.call("POST", "/v1/events/sendgrid", body=body, headers=headers, client=None)
+    assert answer.error["code"] == "bad_signature"
+
+
+@pytest.mark.parametrize(
+    ("body", "code"), [(b"[", "malformed_json"), (b"7", "invalid_request"), (b"", "malformed_json")]
+)
+async def test_a_signed_body_must_still_be_events(vendors: Vendors, body: bytes, code: str) -> None:
+    headers = vendors.sendgrid.sign(body)
+    answer = await vendors.call("POST", "/v1/events/sendgrid", body=body, headers=headers, client=None)
+    assert (answer.status, answer.error["code"]) == (400, code)
+
+
+async def test_a_post_is_answered_503_when_the_queue_is_away(vendors: Vendors) -> None:
+    mail = await vendors.sent()
+    vendors.queues.is_away = True
+    answer = await vendors.post_sendgrid(vendors.sendgrid.events([mail], "delivered"))
+    assert (answer.status, answer.headers["retry-after"]) == (503, "7")
+
+
+async def test_a_post_may_not_be_endless(vendors: Vendors) -> None:
+    body = b"[" + b" " * 16_777_216 + b"]"
+    answer = await vendors.call(
+        "POST", "/v1/events/sendgrid", body=body, headers=vendors.sendgrid.sign(body), client=None
+    )
+    assert answer.status == 413
+
+
+@pytest.mark.parametrize("is_cloud_event", [False, True])
+async def test_event_grids_reports_reach_the_recipient(vendors: Vendors, is_cloud_event: bool) -> None:
+    mail = await vendors.sent()
+    reports = vendors.grid.delivery_reports([mail], "Bounced", "550 5.1.10 RecipientNotFound")
+    told = [as_cloud_event(event) for event in reports] if is_cloud_event else reports
+    assert (await vendors.post_grid(told)).json == {"taken": 1, "passed_over": 0}
+    assert await ends(vendors, mail) == [("bounced", "5.1.10", "address")]
+
+
+async def test_the_handshakes_of_both_schemas(vendors: Vendors) -> None:
+    shake = [{"eventType": "Microsoft.EventGrid.SubscriptionValidationEvent", "data": {"validationCode": "c-1"}}]
+    assert (await vendors.post_grid(shake)).json == {"validationResponse": "c-1"}
+    asked = {"WebHook-Request-Origin": "eventgrid.azure.net"}
+    answer = await vendors.call("OPTIONS", "/v1/events/acs?key=s3cret", headers=asked, client=None)
+    assert (answer.status, answer.headers["webhook-allowed-origin"]) == (200, "eventgrid.azure.net")
+    refused = await vendors.call("OPTIONS", "/v1/events/acs?key=s3cret", client=None)
+    assert refused.status == 400
+
+
+@pytest.mark.parametrize("key", ["", "S3cret", "ключ"])
+async def test_event_grid_must_know_the_secret(vendors: Vendors, key: str) -> None:
+    assert (await vendors.post_grid([], **{"x-relay-events-key": key})).status == 403
+    assert (
+        await vendors.call("OPTIONS", "/v1/events/acs", headers={"x-relay-events-key": key}, client=None)
+    ).status == 403
+
+
+async def test_without_settings_nobody_is_heard(relay: Harness) -> None:
+    for path in ("/v1/events/sendgrid", "/v1/events/acs"):
+        answer = await relay.call("POST", path, json=[], client=None)
+        assert (answer.status, answer.error["code"]) == (404, "not_configured")
+
+
+async def test_a_secret_that_cannot_be_read_is_ours_to_mend() -> None:
+    relay = await Harness({"RELAY_EVENT_GRID_SECRET": "setting:MISSING"}).start()
+    answer = await relay.call("POST", "/v1/events/acs", json=[], headers=KEY, client=None)
+    assert (answer.status, answer.headers["retry-after"]) == (503, "30")
+
+
+async def report(vendors: Vendors, mail: Mail, client: str | None) -> Answer:
+    raw = (SAMPLES / "exchange.eml").read_bytes()
+    raw = raw.replace(b"msg_06eaipl7v9t3n32dbpnn10ci0c0tf2au5r1vr735", str(mail.relay_id).encode())
+    headers = {"Content-Type": "message/rfc822"}
+    return await vendors.call("POST", "/v1/events/bounce", body=raw, headers=headers, client=client)
+
+
+async def test_a_mail_system_hands_a_report_over(vendors: Vendors) -> None:
+    mail = await vendors.sent()
+    answer = await report(vendors, mail, "app")
+    assert (answer.status, answer.json) == (202, {"taken": 1})
+    assert await ends(vendors, mail) == [("bounced", "5.1.10", "address")]
+
+
+async def test_a_report_counts_for_the_callers_own_messages(vendors: Vendors) -> None:
+    await vendors.add_client("other")
+    mail = await vendors.sent()
+    await report(vendors, mail, "other")
+    assert await ends(vendors, mail) == [("sent", None, None)]
+    await report(vendors, mail, "boss")
+    assert (await ends(vendors, mail))[0][0] == "bounced"
+    assert (await report(vendors, mail, None)).status == 401
+    assert (await vendors.call("POST", "/v1/events/bounce")).status == 400

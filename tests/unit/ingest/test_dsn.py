@@ -1,0 +1,110 @@
+"""Reports as mail systems write them: Exchange Online, Postfix, Gmail, a feedback loop; and what is none."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from relay.ingest.dsn import read_report
+from relay.ingest.sightings import Sighting
+
+SAMPLES = Path(__file__).parents[2] / "samples" / "bounces"
+NAME = "msg_06eaipl7v9t3n32dbpnn10ci0c0tf2au5r1vr735"
+NOW = datetime(2026, 3, 2, tzinfo=UTC)
+
+
+def read(name: str, *changes: tuple[bytes, bytes]) -> list[Sighting]:
+    raw = (SAMPLES / f"{name}.eml").read_bytes()
+    for old, new in changes:
+        assert old in raw
+        raw = raw.replace(old, new)
+    return list(read_report(raw, NOW, provider="graph"))
+
+
+def brief(found: list[Sighting]) -> list[tuple[str, str, str, str]]:
+    return [(each.kind, each.recipient, each.code, each.bounce_class) for each in found]
+
+
+@pytest.mark.parametrize(
+    ("name", "at", "said"),
+    [
+        ("exchange", "2026-03-01T12:01:07Z", [("bounced", "ada@example.org", "5.1.10", "address")]),
+        (
+            "postfix",
+            "2026-03-01T12:05:10Z",
+            [
+                ("bounced", "Grace@Example.org", "4.2.2", "mailbox"),
+                ("bounced", '"Ada, L."@example.org', "5.7.1", "policy"),
+            ],
+        ),
+        ("postfix-delayed", "2026-03-01T17:10:00Z", [("deferred", "grace@example.org", "4.4.1", "")]),
+        ("gmail", "2026-03-01T12:06:11Z", [("bounced", "nobody-at-all@gmail.com", "5.1.1", "address")]),
+        ("complaint", "2026-03-01T18:00:00Z", [("complained", "grace@example.org", "", "")]),
+    ],
+)
+def test_a_report_is_read(name: str, at: str, said: list[tuple[str, str, str, str]]) -> None:
+    found = read(name)
+    assert brief(found) == said
+    assert {each.message for each in found} == {NAME}
+    assert {each.at for each in found} == {datetime.fromisoformat(at)}
+    assert {each.provider for each in found} == {"graph"}
+
+
+@pytest.mark.parametrize("name", ["auto-reply", "foreign"])
+def test_what_is_no_report_about_us_says_nothing(name: str) -> None:
+    assert read(name) == []
+
+
+def test_the_words_are_unfolded_and_the_fields_kept() -> None:
+    [found] = read("gmail")
+    assert found.reply.startswith(
+        "550-5.1.1 The email account that you tried to reach does not exist. Please try 550-5.1.1"
+    )
+    assert "Final-Recipient: rfc822; nobody-at-all@gmail.com" in found.raw
+
+
+def test_the_same_report_has_the_same_keys_and_another_has_others() -> None:
+    first, second = read("postfix"), read("postfix")
+    assert [each.key for each in first] == [each.key for each in second]
+    later = read("postfix", (b"13:05:10 +0100", b"14:05:10 +0100"))
+    assert {each.key for each in first}.isdisjoint(each.key for each in later)
+
+
+def test_a_status_that_says_nothing_gives_way_to_the_diagnostic() -> None:
+    [found] = read("exchange", (b"Status: 5.1.10", b"Status: 5.0.0"))
+    assert (found.code, found.bounce_class) == ("5.1.10", "address")
+
+
+def test_a_status_part_in_base64_is_decoded() -> None:
+    [found] = read_report(
+        f"Date: Sun, 1 Mar 2026 12:00:00 +0000\nIn-Reply-To: <{NAME}@example.com>\n"
+        "Content-Type: multipart/report; report-type=delivery-status; boundary=b\n\n"
+        "--b\nContent-Type: message/delivery-status\nContent-Transfer-Encoding: base64\n\n"
+        "UmVwb3J0aW5nLU1UQTogZG5zOyBhCgpGaW5hbC1SZWNpcGllbnQ6IHJmYzgyMjsgYUBiLmV4YW1wbGUKQWN0aW9uOiBmYWlsZWQKU3Rh\n"
+        "dHVzOiA1LjEuMQo=\n--b--\n".encode(),
+        NOW,
+        provider="report",
+    )
+    assert (found.recipient, found.code, found.bounce_class) == ("a@b.example", "5.1.1", "address")
+
+
+def test_the_attempt_is_read_where_it_is_a_number() -> None:
+    [found] = read("exchange", (b"X-Relay-Attempt: 4a8b38f4-9e2a-5e3e-8d1f-50a1a5b3c001", b"X-Relay-Attempt: 3"))
+    assert found.attempt == 3
+    assert read("exchange")[0].attempt == 0
+
+
+def test_parts_without_end_are_no_report() -> None:
+    deep = b"".join(b"Content-Type: multipart/mixed; boundary=b%d\n\n--b%d\n" % (n, n) for n in range(2_000))
+    assert list(read_report(deep, NOW, provider="graph")) == []
+
+
+@given(st.binary(max_size=400), st.integers(0, 3000))
+def test_nothing_that_arrives_breaks_the_reader(noise: bytes, place: int) -> None:
+    raw = (SAMPLES / "postfix.eml").read_bytes()
+    damaged = raw[:place] + noise + raw[place + len(noise) :]
+    for found in read_report(damaged, NOW, provider="graph"):
+        assert found.kind in ("bounced", "deferred", "delivered", "processed", "complained")
+        assert found.message.startswith("msg_")

@@ -1,0 +1,106 @@
+"""The timer that reads mailboxes: queue first, then the place; one bad mailbox stops none of the others."""
+
+from collections import deque
+from pathlib import Path
+
+import pytest
+
+from relay.errors import Unavailable
+from relay.ingest.mailboxes import MAX_PAGES, TABLE, Mailboxes
+from relay.ingest.sightings import QUEUE, decode
+from relay.outcomes import RouteFault
+from relay.providers.contract import Reports
+from relay.settings import BounceMailbox
+from relay.storage.ports import Query
+from tests.doubles import Place, Scripted
+
+POSTFIX = (Path(__file__).parents[2] / "samples" / "bounces" / "postfix.eml").read_bytes()
+
+
+class Reader(Scripted):
+    """A provider whose mailboxes hold the given pages."""
+
+    def __init__(self, *pages: Reports | RouteFault | Exception) -> None:
+        super().__init__()
+        self.pages = deque(pages)
+        self.asked: list[tuple[str, str]] = []
+
+    async def read_reports(self, mailbox: str, cursor: str) -> Reports | RouteFault:
+        self.asked.append((mailbox, cursor))
+        page = self.pages.popleft() if self.pages else Reports(found=(), cursor=cursor or "c-0", is_more=False)
+        if isinstance(page, Exception):
+            raise page
+        return page
+
+
+def mailboxes(place: Place, **readers: Reader) -> Mailboxes:
+    return Mailboxes(
+        mailboxes=tuple(BounceMailbox(route=route, mailbox=f"{route}@example.com") for route in readers),
+        providers=readers.__getitem__,
+        events=place.events,
+        tables=place.storage.tables,
+        clock=place.time,
+    )
+
+
+def queued(place: Place) -> int:
+    return sum(len(decode(body).sightings) for body in place.memory.queues.bodies(QUEUE))
+
+
+async def test_reports_go_on_the_queue_and_the_place_is_kept(place: Place) -> None:
+    reader = Reader(
+        Reports(found=(POSTFIX, b"no report"), cursor="c-1", is_more=True),
+        Reports(found=(), cursor="c-2", is_more=False),
+    )
+    timer = mailboxes(place, one=reader)
+    assert await timer.read() == 2
+    assert queued(place) == 2
+    await timer.read()
+    assert [cursor for _, cursor in reader.asked] == ["", "c-1", "c-2"]
+
+
+async def test_an_idle_mailbox_writes_nothing(place: Place) -> None:
+    timer = mailboxes(place, one=Reader())
+    await timer.read()
+    place.tables.calls.clear()
+    await timer.read()
+    assert set(place.tables.calls) == {"get"}
+
+
+async def test_what_is_not_on_the_queue_is_read_again(place: Place) -> None:
+    reader = Reader(*[Reports(found=(POSTFIX,), cursor="c-1", is_more=False)] * 2)
+    timer = mailboxes(place, one=reader)
+    place.queues.fail("put", Unavailable("away"))
+    assert await timer.read() == 0
+    assert await timer.read() == 1
+    assert [cursor for _, cursor in reader.asked] == ["", ""]
+    assert queued(place) == 2
+
+
+async def test_a_death_before_the_place_is_kept_reads_twice(place: Place) -> None:
+    reader = Reader(*[Reports(found=(POSTFIX,), cursor="c-1", is_more=False)] * 2)
+    timer = mailboxes(place, one=reader)
+    place.tables.fail("upsert", Unavailable("away"))
+    await timer.read()
+    await timer.read()
+    assert queued(place) == 4
+    keys = {each.key for body in place.memory.queues.bodies(QUEUE) for each in decode(body).sightings}
+    assert len(keys) == 2
+
+
+async def test_one_bad_mailbox_stops_no_other(place: Place, caplog: pytest.LogCaptureFixture) -> None:
+    good = Reader(Reports(found=(POSTFIX,), cursor="c-1", is_more=False))
+    closed = Reader(RouteFault(code="missing_permission"))
+    timer = mailboxes(place, broken=Reader(ZeroDivisionError()), closed=closed, good=good)
+    assert await timer.read() == 1
+    assert "mailbox_failed" in caplog.text
+    assert 'mailbox_unreadable {"route":"closed","code":"missing_permission"}' in caplog.text
+
+
+async def test_a_mailbox_without_end_leaves_the_rest_for_later(place: Place) -> None:
+    pages = [Reports(found=(), cursor=f"c-{number}", is_more=True) for number in range(MAX_PAGES + 5)]
+    reader = Reader(*pages)
+    await mailboxes(place, one=reader).read()
+    assert len(reader.asked) == MAX_PAGES
+    found = await place.memory.tables.query(TABLE, Query())
+    assert found.entities[0].properties["cursor"] == f"c-{MAX_PAGES - 1}"

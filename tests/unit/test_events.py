@@ -1,0 +1,140 @@
+"""What events make of a recipient, in any order and however often they are told; and why a mail bounced."""
+
+import re
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from relay.events import BOUNCE_CLASSES, KINDS, BounceClass, Fate, Kind, classify, enhanced_status, fate, fates
+from relay.journal import Event
+
+START = datetime(2026, 3, 1, 12, tzinfo=UTC)
+PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "events.md").read_text()
+
+
+def event(
+    kind: Kind, *, minute: int = 0, attempt: int = 1, code: str = "", key: str = "", recipient: str = "a@b.example"
+) -> Event:
+    return Event(
+        index=0,
+        kind=str(kind),
+        at=START + timedelta(minutes=minute),
+        key=key or f"{kind}-{minute}-{attempt}",
+        recipient=recipient,
+        code=code,
+        bounce_class=str(classify(code, "")) if kind is Kind.BOUNCED else "",
+        attempt=attempt,
+    )
+
+
+events = st.lists(
+    st.builds(
+        event,
+        st.sampled_from(Kind),
+        minute=st.integers(0, 9),
+        attempt=st.integers(0, 2),
+        code=st.sampled_from(["5.1.1", "5.7.1", ""]),
+    ),
+    max_size=12,
+)
+
+
+@given(events, st.randoms(use_true_random=False), st.data())
+def test_order_and_repetition_change_nothing(told: list[Event], random: object, data: st.DataObject) -> None:
+    repeated = [*told, *data.draw(st.lists(st.sampled_from(told)))] if told else told
+    assert fate(data.draw(st.permutations(repeated))) == fate(told)
+
+
+@given(events, events, events)
+def test_what_was_known_can_be_joined_with_what_comes(
+    first: list[Event], second: list[Event], third: list[Event]
+) -> None:
+    """Telling the rest later ends where telling all at once does, wherever the cut is."""
+    assert fates([*first, *second, *third]) == fates([*third, *second, *first, *first])
+
+
+@pytest.mark.parametrize(
+    ("told", "state"),
+    [
+        ([], None),
+        ([event(Kind.PROCESSED), event(Kind.DEFERRED, minute=1)], None),
+        ([event(Kind.DELIVERED)], Kind.DELIVERED),
+        ([event(Kind.OPENED)], Kind.DELIVERED),
+        ([event(Kind.CLICKED)], Kind.DELIVERED),
+        ([event(Kind.UNSUBSCRIBED)], Kind.DELIVERED),
+        ([event(Kind.DELIVERED, minute=5), event(Kind.BOUNCED)], Kind.BOUNCED),
+        ([event(Kind.BOUNCED, minute=5), event(Kind.DELIVERED)], Kind.BOUNCED),
+        ([event(Kind.COMPLAINED), event(Kind.BOUNCED, minute=5)], Kind.COMPLAINED),
+        ([event(Kind.BOUNCED, attempt=1), event(Kind.DELIVERED, attempt=2)], Kind.DELIVERED),
+        ([event(Kind.DEFERRED, attempt=2), event(Kind.DELIVERED, attempt=1)], Kind.DELIVERED),
+    ],
+)
+def test_where_a_recipient_ended(told: list[Event], state: Kind | None) -> None:
+    found = fate(told)
+    assert (found.state if found else None) == state
+
+
+def test_a_bounce_tells_its_code_and_a_delivery_none() -> None:
+    bounced = fate([event(Kind.BOUNCED, code="5.1.1"), event(Kind.DELIVERED, code="2.0.0", minute=3)])
+    assert bounced == Fate(state=Kind.BOUNCED, at=START, code="5.1.1", bounce_class="address")
+    assert fate([event(Kind.DELIVERED, code="2.0.0")]) == Fate(state=Kind.DELIVERED, at=START)
+
+
+def test_recipients_are_kept_apart_without_regard_to_case() -> None:
+    told = [event(Kind.DELIVERED, recipient="A@b.example"), event(Kind.BOUNCED, recipient="c@d.example", code="5.1.1")]
+    assert {address: found.state for address, found in fates(told).items()} == {
+        "a@b.example": Kind.DELIVERED,
+        "c@d.example": Kind.BOUNCED,
+    }
+
+
+@pytest.mark.parametrize(
+    ("status", "reply", "found"),
+    [
+        ("5.1.1", "", BounceClass.ADDRESS),
+        ("5.1.10", "", BounceClass.ADDRESS),
+        ("5.1.2", "", BounceClass.ADDRESS),
+        ("5.1.8", "", BounceClass.POLICY),
+        ("5.1.7", "", BounceClass.POLICY),
+        ("5.2.1", "", BounceClass.MAILBOX),
+        ("4.2.2", "", BounceClass.MAILBOX),
+        ("5.2.3", "", BounceClass.CONTENT),
+        ("5.3.4", "", BounceClass.CONTENT),
+        ("5.4.4", "", BounceClass.NETWORK),
+        ("5.4.1", "550 5.4.1 Recipient address rejected: Access denied. AS(201806281)", BounceClass.ADDRESS),
+        ("5.4.1", "no answer from host", BounceClass.NETWORK),
+        ("5.6.0", "", BounceClass.CONTENT),
+        ("5.7.1", "user unknown", BounceClass.POLICY),
+        ("5.7.26", "", BounceClass.POLICY),
+        ("", "550 5.1.1 gone", BounceClass.ADDRESS),
+        ("5.0.0", "550 no such user here", BounceClass.ADDRESS),
+        ("", "552 mailbox full", BounceClass.MAILBOX),
+        ("", "554 message looks like spam", BounceClass.CONTENT),
+        ("", "your IP is on a block list", BounceClass.POLICY),
+        ("", "connection timed out", BounceClass.NETWORK),
+        ("5.5.2", "", BounceClass.UNKNOWN),
+        ("", "", BounceClass.UNKNOWN),
+    ],
+)
+def test_why_it_bounced(status: str, reply: str, found: BounceClass) -> None:
+    assert classify(status, reply) is found
+
+
+def test_an_enhanced_code_is_found_in_words() -> None:
+    assert enhanced_status("", "550-5.7.26 unauthenticated") == "5.7.26"
+    assert enhanced_status("250 OK", "from 10.5.1.1 at 15.1.2") == ""
+
+
+def rows(heading: str) -> dict[str, str]:
+    section = PAGE.partition(f"## {heading}\n")[2].partition("\n## ")[0]
+    return dict(re.findall(r"^\| `(\w+)` \| ([^|]+?) \|", section, flags=re.MULTILINE))
+
+
+def test_the_page_has_every_word_with_its_meaning() -> None:
+    assert KINDS.keys() == set(Kind)
+    assert BOUNCE_CLASSES.keys() == set(BounceClass)
+    assert rows("Events") == {str(kind): meaning for kind, meaning in KINDS.items()}
+    assert rows("Bounce classes") == {str(each): meaning for each, meaning in BOUNCE_CLASSES.items()}
