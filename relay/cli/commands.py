@@ -8,7 +8,7 @@ import msgspec
 import typer
 
 from relay.bootstrap import Relay, start
-from relay.cli import clients, deadletters, doctor, load, routes, sending
+from relay.cli import clients, deadletters, doctor, load, routes, sending, watching
 from relay.cli.show import Key, Url
 from relay.clients import Role
 from relay.errors import RelayError
@@ -20,6 +20,7 @@ app.command()(sending.messages)
 app.add_typer(deadletters.app, name="deadletters")
 app.add_typer(routes.app, name="routes")
 app.add_typer(clients.app, name="clients")
+app.command()(watching.tail)
 app.command()(load.bench)
 app.command()(doctor.doctor)
 

@@ -140,5 +140,21 @@ async def test_a_short_bench_ends_with_everything_sent(relay: RunningRelay) -> N
 
 
 @pytest.mark.asyncio(loop_scope="module")
+async def test_messages_are_listed_and_tailed(relay: RunningRelay) -> None:
+    name = (await run(relay, *sending("--follow", "--json", "--tag", "listed"))).json["id"]
+    assert [row["id"] for row in (await run(relay, "messages", "--tag", "listed", "--json")).json] == [name]
+    assert name in (await run(relay, "messages", "--state", "sent")).output
+    lines = (await run(relay, "tail", "--once", "--json")).output.splitlines()
+    assert name in {json.loads(line)["id"] for line in lines}
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_the_doctor_finds_nothing_wrong(relay: RunningRelay) -> None:
+    ran = await run(relay, "doctor", "--json")
+    assert (ran.code, ran.json["health"]) == (0, "ok"), ran.json
+    assert "storage" in (await run(relay, "doctor")).output
+
+
+@pytest.mark.asyncio(loop_scope="module")
 async def test_help_has_examples(relay: RunningRelay) -> None:
     assert "Examples" in (await run(relay, "send", "--help")).output
