@@ -42,6 +42,11 @@ async def index(call: Call) -> Response:
     return json_response(body)
 
 
+async def causes(call: Call) -> Response:
+    """GET /v1/causes: every cause that an attempt or a dead letter can have, with its meaning."""
+    return json_response({"value": [{"code": code, "meaning": meaning} for code, meaning in CAUSES.items()]})
+
+
 async def redrive(call: Call) -> Response:
     """POST /v1/deadletters/redrive: put them back; how many were still dead. `is_more`: repeat for the rest."""
     choice = read_object(call.request, DeadLetterRedrive)

@@ -38,6 +38,21 @@ OPERATIONS = (
     Operation(
         name="ShowMessageHtml", method="GET", path="/v1/messages/{id}/html", load=_in("content", "html"), role=None
     ),
+    Operation(name="UploadAttachment", method="POST", path="/v1/attachments", load=_in("uploads", "create")),
+    Operation(name="ShowAttachment", method="GET", path="/v1/attachments/{id}", load=_in("uploads", "show")),
+    Operation(name="DeleteAttachment", method="DELETE", path="/v1/attachments/{id}", load=_in("uploads", "delete")),
+    Operation(
+        name="PutAttachmentPart",
+        method="PUT",
+        path="/v1/attachments/{id}/parts/{number}",
+        load=_in("uploads", "put_part"),
+    ),
+    Operation(
+        name="CompleteAttachment",
+        method="POST",
+        path="/v1/attachments/{id}/complete",
+        load=_in("uploads", "complete"),
+    ),
     Operation(name="ListInbox", method="GET", path="/v1/inbox", load=_in("inbox", "index")),
     Operation(name="WaitForInboxMail", method="GET", path="/v1/inbox/wait", load=_in("inbox", "wait")),
     Operation(name="ShowInboxMail", method="GET", path="/v1/inbox/{name}", load=_in("inbox", "show")),
@@ -120,6 +135,7 @@ OPERATIONS = (
         load=_in("sendgrid_batches", "release"),
     ),
     Operation(name="SendGridListScopes", method="GET", path="/v3/scopes", load=_in("sendgrid_batches", "scopes")),
+    Operation(name="ListCauses", method="GET", path="/v1/causes", load=_in("deadletters", "causes")),
     Operation(name="ShowCaller", method="GET", path="/v1/me", load=_in("clients", "me")),
     Operation(name="ListClients", method="GET", path="/v1/clients", load=_in("clients", "index"), role=Role.OPERATOR),
     Operation(

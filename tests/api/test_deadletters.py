@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from relay.outcomes import CAUSES
 from tests.api.harness import Harness
 
 REDRIVE = "/v1/deadletters/redrive"
@@ -112,3 +113,8 @@ async def test_an_unknown_cause_and_an_unknown_id(relay: Harness) -> None:
 async def test_they_are_for_operators_only(relay: Harness, path: str) -> None:
     answer = await relay.call("POST" if path else "GET", f"/v1/deadletters{path}", json={"code": "expired"})
     assert answer.error["code"] == "operators_only"
+
+
+async def test_what_each_cause_means_is_told_to_everybody_who_may_call(relay: Harness) -> None:
+    told = (await relay.call("GET", "/v1/causes")).json["value"]
+    assert {each["code"]: each["meaning"] for each in told} == CAUSES

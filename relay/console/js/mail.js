@@ -1,0 +1,107 @@
+/**
+ * A mail as it looks, as text, as it travels. Its html is shown in a frame that the server answers for: with a policy of its
+ * own, without scripts, without an origin, and without anything from elsewhere.
+ */
+
+import { here } from "./api.js";
+import { h, newId, redraw } from "./dom.js";
+import { button, list, nothing } from "./parts.js";
+import { bytes, count } from "./words.js";
+
+const WIDTHS = [["", "Wide"], ["narrow", "Phone"]];
+
+/**
+ * The view of a mail: `{html, html_url, text, headers, attachments}`. `source` gives its source, `file` the bytes of the
+ * attachment of a number, `note` says what the source is.
+ */
+export function mailView(mail, { source, file, note = null }) {
+  const place = h("div", { class: "mail-body", role: "tabpanel", tabindex: "0", id: newId() });
+  const tabs = [
+    mail.html !== null && ["Rendered", () => rendered(mail)],
+    mail.text !== null && ["Text", () => h("pre", {}, mail.text)],
+    ["Source", () => later(source, note)],
+    ["Headers", () => headers(mail)],
+    ["Attachments", () => attachments(mail, file), mail.attachments.length],
+    mail.html !== null && ["Links", () => links(mail)],
+  ].filter(Boolean);
+  const buttons = tabs.map(([name, draw, number]) => {
+    const tab = h("button", { type: "button", role: "tab", "aria-controls": place.id, id: newId(), "aria-selected": "false", tabindex: "-1", data: { key: `tab-${name}` } }, number ? `${name} (${number})` : name);
+    tab.addEventListener("click", () => open(tab, draw));
+    return tab;
+  });
+  const bar = h("div", { class: "switch", role: "tablist", "aria-label": "Views of the mail" }, buttons);
+  bar.addEventListener("keydown", (event) => {
+    const move = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+    const at = buttons.indexOf(document.activeElement);
+    if (move === undefined || at < 0) return;
+    const next = buttons[(at + move + buttons.length) % buttons.length];
+    next.focus();
+    next.click();
+  });
+  function open(tab, draw) {
+    for (const each of buttons) {
+      each.setAttribute("aria-selected", String(each === tab));
+      each.tabIndex = each === tab ? 0 : -1;
+    }
+    place.setAttribute("aria-labelledby", tab.id);
+    redraw(place, draw());
+  }
+  open(buttons[0], tabs[0][1]);
+  return h("section", { class: "card", "aria-label": "Content" }, h("div", { class: "mail-head" }, bar), place);
+}
+
+function rendered(mail) {
+  const frame = h("iframe", { src: here(mail.html_url), sandbox: true, referrerpolicy: "no-referrer", title: "The mail, rendered", loading: "eager" });
+  const room = h("div", { class: "frame-room" }, frame);
+  const widths = WIDTHS.map(([look, text]) => {
+    const made = h("button", { type: "button", "aria-pressed": String(look === "") }, text);
+    made.addEventListener("click", () => {
+      room.className = `frame-room ${look}`;
+      for (const each of widths) each.setAttribute("aria-pressed", String(each === made));
+    });
+    return made;
+  });
+  return [
+    h("div", { class: "mail-note mail-widths" }, h("span", {}, "Scripts do not run, and nothing is loaded from elsewhere."), h("div", { class: "switch", role: "group", "aria-label": "Width" }, widths)),
+    room,
+  ];
+}
+
+function later(source, note) {
+  const text = h("pre", { tabindex: "0" }, "Loading…");
+  source().then((told) => { text.textContent = told; }, (error) => { text.textContent = error.message; });
+  return [note && h("p", { class: "mail-note" }, note), text];
+}
+
+function headers({ headers: rows }) {
+  return list("Headers", [{ name: "Name", kind: "tight", cell: ({ name }) => name }, { name: "Value", cell: ({ value }) => h("span", { class: "wide" }, value) }], rows);
+}
+
+function attachments({ attachments: files }, file) {
+  if (!files.length) return nothing("No attachments", null);
+  const rows = files.map((each, number) => ({ ...each, number }));
+  const save = async ({ name, number }) => {
+    const url = URL.createObjectURL(await file(number));
+    h("a", { href: url, download: name ?? `attachment-${number}` }).click();
+    setTimeout(() => URL.revokeObjectURL(url), 10_000);
+    return `${name ?? "The attachment"} is saved.`;
+  };
+  return list("Attachments", [
+    { name: "Name", cell: ({ name, disposition }) => h("span", { class: "wide" }, name ?? "(no name)", disposition === "inline" && h("span", { class: "muted small" }, " inline")) },
+    { name: "Type", cell: ({ type }) => type },
+    { name: "Size", kind: "number tight", cell: ({ size }) => bytes(size) },
+    { name: "", kind: "tight", cell: (row) => h("div", { class: "actions" }, button("Save", () => save(row), { label: `Save ${row.name ?? row.number}` })) },
+  ], rows);
+}
+
+/** Where the mail's links lead, as text: what is written and what is behind it, side by side. */
+function links({ html }) {
+  const found = [...html.matchAll(/<a\b[^>]*?\bhref\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s>]+))[^>]*>([\s\S]*?)<\/a\s*>/gi)];
+  if (!found.length) return nothing("No links", null);
+  const rows = found.map(([, one, two, three, inner]) => ({ target: one ?? two ?? three, text: inner.replace(/<[^>]*>/g, "").trim() }));
+  return [
+    h("p", { class: "mail-note" }, `${count(rows.length, "link")}, as written; none is followed from here.`),
+    list("Links", [{ name: "Text", cell: ({ text }) => text || "–" }, { name: "Leads to", cell: ({ target }) => h("code", { class: "wide" }, target) }], rows),
+  ];
+}
+

@@ -1,0 +1,67 @@
+/**
+ * A caught mail, whole.
+ */
+
+import { bytes as download, call, get } from "./api.js";
+import { h, redraw } from "./dom.js";
+import { mailView } from "./mail.js";
+import { button, facts, failed, loading } from "./parts.js";
+import { act } from "./told.js";
+import { bytes, moment } from "./words.js";
+
+/** Show the mail of a name in `place`; `removed` is told when it was deleted. */
+export async function reader(place, name, { signal, operator, removed }) {
+  const path = `/v1/inbox/${encodeURIComponent(name)}`;
+  redraw(place, loading());
+  try {
+    const mail = await get(path, signal);
+    if (location.hash.slice(1) !== name) return;
+    document.title = `${mail.subject || "(no subject)"} · Inbox`;
+    redraw(place, body(mail, path, { operator, removed, signal }));
+    place.scrollTop = 0;
+  } catch (error) {
+    if (error.name !== "AbortError") redraw(place, back(), failed(error, () => reader(place, name, { signal, operator, removed })));
+  }
+}
+
+function back() {
+  return h("a", { class: "button back", href: "#" }, "← All mail");
+}
+
+function body(mail, path, { operator, removed, signal }) {
+  const remove = async () => {
+    await call("DELETE", path);
+    removed(mail.name);
+    return "The mail is deleted.";
+  };
+  const save = async () => {
+    const url = URL.createObjectURL(await download(`${path}/source`, signal));
+    h("a", { href: url, download: "mail.eml" }).click();
+    setTimeout(() => URL.revokeObjectURL(url), 10_000);
+  };
+  const files = mail.attachments.map((each) => ({ ...each, size: sizeOf(each.content) }));
+  const from = mail.headers.find(({ name }) => name.toLowerCase() === "from")?.value ?? mail.from;
+  return [
+    back(),
+    h("div", { class: "heading" }, h("h1", { tabindex: "-1" }, mail.subject || "(no subject)"),
+      h("div", { class: "actions" }, h("button", { type: "button", on: { click: ({ currentTarget }) => act(currentTarget, save) } }, "Save as .eml"), button("Delete", remove, { kind: "danger" }))),
+    facts(
+      ["From", from],
+      ["To", mail.to.join(", ")],
+      ["Caught", moment(mail.caught_at)],
+      ["Size", bytes(mail.size)],
+      ["Message", operator ? h("a", { class: "mono", href: `/console#/messages/${mail.message}` }, mail.message) : h("code", {}, mail.message)]),
+    mailView({ ...mail, attachments: files }, {
+      source: async () => (await download(`${path}/source`, signal)).text(),
+      file: async (number) => new Blob([decoded(files[number].content)], { type: "application/octet-stream" }),
+    }),
+  ];
+}
+
+function sizeOf(base64) {
+  return Math.floor((base64.length * 3) / 4) - (base64.endsWith("==") ? 2 : base64.endsWith("=") ? 1 : 0);
+}
+
+function decoded(base64) {
+  return Uint8Array.from(atob(base64), (each) => each.charCodeAt(0));
+}

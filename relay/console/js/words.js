@@ -1,0 +1,110 @@
+/**
+ * Numbers, times and states as people read them.
+ */
+
+import { h } from "./dom.js";
+
+const numbers = new Intl.NumberFormat();
+const dates = new Intl.DateTimeFormat(undefined, { dateStyle: "medium" });
+const times = new Intl.DateTimeFormat(undefined, { timeStyle: "medium" });
+const minutes = new Intl.DateTimeFormat(undefined, { timeStyle: "short" });
+const shortDays = new Intl.DateTimeFormat(undefined, { weekday: "short", hour: "numeric", minute: "2-digit" });
+
+export function number(value) {
+  return numbers.format(value);
+}
+
+/** `1 message`, `2 messages`. */
+export function count(value, one, many = `${one}s`) {
+  return `${number(value)} ${value === 1 ? one : many}`;
+}
+
+export function bytes(value) {
+  if (value < 1000) return count(value, "byte");
+  const [scale, unit] = value < 999_500 ? [1000, "kB"] : [1_000_000, "MB"];
+  return `${(value / scale).toLocaleString(undefined, { maximumFractionDigits: value / scale < 10 ? 1 : 0 })} ${unit}`;
+}
+
+/** A length of time in its two largest units. */
+export function duration(seconds) {
+  if (seconds < 1) return `${Math.round(seconds * 1000)} ms`;
+  if (seconds < 10) return `${seconds.toLocaleString(undefined, { maximumFractionDigits: 1 })} s`;
+  const units = [["d", 86_400], ["h", 3600], ["min", 60], ["s", 1]];
+  const first = units.findIndex(([, size]) => seconds >= size);
+  const parts = [];
+  let left = Math.round(seconds);
+  for (const [unit, size] of units.slice(first, first + 2)) {
+    const whole = Math.floor(left / size);
+    left -= whole * size;
+    if (whole) parts.push(`${whole} ${unit}`);
+  }
+  return parts.join(" ");
+}
+
+/** A moment in local time, with UTC on hover: the day only where it is not today. */
+export function moment(text, { isShort = false } = {}) {
+  if (text == null) return h("span", { class: "muted" }, "–");
+  const at = new Date(text);
+  const isToday = dates.format(at) === dates.format(new Date());
+  const clock = isShort ? minutes.format(at) : times.format(at);
+  const shown = isToday ? clock : `${dates.format(at)}, ${clock}`;
+  return h("time", { datetime: at.toISOString(), title: utc(at) }, shown);
+}
+
+/** How long ago, or how soon; `freshen` keeps it true. */
+export function ago(text) {
+  if (text == null) return h("span", { class: "muted" }, "–");
+  const at = new Date(text);
+  return h("time", { datetime: at.toISOString(), title: `${dates.format(at)}, ${times.format(at)} (${utc(at)})`, data: { ago: "" } }, relative(at));
+}
+
+function utc(at) {
+  return `${at.toISOString().replace("T", " ").slice(0, 19)} UTC`;
+}
+
+function relative(at) {
+  const seconds = (at - Date.now()) / 1000;
+  if (Math.abs(seconds) < 5) return "now";
+  const [first] = duration(Math.abs(seconds)).match(/^\S+ \S+/);
+  return seconds < 0 ? `${first.replace(/^(\d+)[.,]\d+ s/, "$1 s")} ago` : `in ${first}`;
+}
+
+export function freshen() {
+  for (const each of document.querySelectorAll("time[data-ago]")) {
+    const told = relative(new Date(each.dateTime));
+    if (each.textContent !== told) each.textContent = told;
+  }
+}
+
+/** The time of a point on the chart's axis. */
+export function tick(text, span) {
+  const at = new Date(text);
+  return span === "week" ? shortDays.format(at) : minutes.format(at);
+}
+
+const LOOKS = {
+  sent: "good", delivered: "good", open: "good", ok: "good", active: "good", healthy: "good",
+  queued: "moving", sending: "moving", scheduled: "moving", canary: "moving", processed: "moving", opened: "moving", clicked: "moving",
+  deferred: "warn", warning: "warn", interrupted: "warn", unknown: "bad", not_sent: "warn",
+  held: "held", route_fault: "held", paused: "held",
+  failed: "bad", rejected: "bad", expired: "bad", bounced: "bad", complained: "bad", fault: "bad", suppressed: "bad", unsubscribed: "warn",
+};
+
+/** The class that colours a state. */
+export function look(state) {
+  return LOOKS[state] ?? "";
+}
+
+/** A word of the API as people read it. */
+export function plain(word) {
+  return String(word).replaceAll("_", " ");
+}
+
+export function badge(state, text = plain(state)) {
+  return h("span", { class: `badge ${look(state)}` }, text);
+}
+
+/** A mailbox: `Name <local@domain>`. */
+export function mailbox({ email, name }) {
+  return name ? `${name} <${email}>` : email;
+}
