@@ -113,3 +113,4 @@ async def purge(timer: func.TimerRequest) -> None:  # noqa: ARG001 - as above
         for queue in settings.queues(lane):
             await relay().poison.drain(poison_of(queue))
     await relay().purge.run()
+    await relay().suppressions.purge()

@@ -26,6 +26,7 @@ var queues = [
 ]
 var tables = [
   'allowances'
+  'attachments'
   'clients'
   'deadletters'
   'groups'
@@ -35,6 +36,7 @@ var tables = [
   'mailboxes'
   'pacing'
   'pending'
+  'suppressions'
 ]
 var containers = [
   'content'

@@ -16,7 +16,7 @@ from relay.clients import Client
 from relay.errors import Refusal, StorageError, Unavailable
 from relay.group_commit import GroupCommit
 from relay.log import log_event
-from relay.model import Message, State, Submission
+from relay.model import Address, Message, State, Submission
 from relay.settings import Settings
 from relay.storage.ports import Blobs, Queues
 
@@ -26,10 +26,15 @@ _BLOBS_AT_ONCE = 8
 
 
 class Accepted(msgspec.Struct, frozen=True, kw_only=True):
-    """A message that is durable now: its public name, and `queued` or `scheduled`."""
+    """A message that is durable now: its public name, and `queued` or `scheduled`.
+
+    `suppressed` are the numbers of those of its `recipients` that are not sent to, with the reasons.
+    """
 
     id: str
     state: State
+    suppressed: Mapping[int, str] = {}
+    recipients: tuple[Address, ...] = ()
 
 
 class Acceptance:
@@ -183,4 +188,8 @@ def _envelope(message: Message) -> Message:
 
 def _accepted(name: str, submission: Submission, client: Client, lane: str) -> Accepted:
     log_event("accepted", message=name, client=client.name, lane=lane, bytes=submission.size)
-    return Accepted(id=name, state=State.SCHEDULED if submission.send_at else State.QUEUED)
+    state = State.SCHEDULED if submission.send_at else State.QUEUED
+    if not submission.suppressed or submission.message is None:
+        return Accepted(id=name, state=state)
+    log_event("recipients_suppressed", message=name, client=client.name, recipients=len(submission.suppressed))
+    return Accepted(id=name, state=state, suppressed=submission.suppressed, recipients=submission.message.recipients)

@@ -48,6 +48,8 @@ if TYPE_CHECKING:
     from relay.secrets import SecretSource
     from relay.settlement import Aftermath
     from relay.spread import Spread
+    from relay.suppressions import Suppressions
+    from relay.uploads import Uploads
     from relay.vitals import Vitals
 
 
@@ -122,6 +124,13 @@ class Relay:
     def idempotency(self) -> Idempotency:
         """The same request twice."""
         return Idempotency(self.storage.tables, self.clock, self.new_batch)
+
+    @cached_property
+    def suppressions(self) -> "Suppressions":
+        """Who is not sent to."""
+        from relay.suppressions import Suppressions
+
+        return Suppressions(self.storage.tables, self.clock, self.settings.suppression_rules)
 
     @cached_property
     def api(self) -> "Api":
@@ -372,6 +381,7 @@ class Relay:
             tables=self.storage.tables,
             blobs=self.storage.blobs,
             journal=self.journal,
+            uploads=self.uploads,
             retention_days=self.settings.retention_days,
             clock=self.clock,
         )
@@ -400,7 +410,7 @@ class Relay:
             journal=self.journal,
             queues=self.storage.queues,
             dead_letters=self.dead_letters,
-            followers=(),
+            followers=(self.suppressions,),
             content=self.content.stored,
             sleep=self.sleep,
         )
@@ -424,6 +434,13 @@ class Relay:
         from relay.inquiry import Inquiry
 
         return Inquiry(self.journal, self.clients, retention_days=self.settings.retention_days, clock=self.clock)
+
+    @cached_property
+    def uploads(self) -> "Uploads":
+        """Files that messages may name."""
+        from relay.uploads import Uploads
+
+        return Uploads(tables=self.storage.tables, blobs=self.storage.blobs, clock=self.clock, new_id=self.new_batch)
 
     @cached_property
     def listing(self) -> "Listing":

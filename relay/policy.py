@@ -5,7 +5,7 @@ Every rule that a request breaks is named, all at once: what the policy forbids 
 
 import ipaddress
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 
@@ -41,6 +41,7 @@ def decide(
     now: datetime,
     carries: routing.Carries,
     traceparent: str | None,
+    suppressed: Callable[[Sequence[Address]], Mapping[int, str]] = lambda _: {},
 ) -> Verdict:
     """Whether and how this message is accepted. Raises `Refusal` with every reason against it."""
     policy = client.policy
@@ -61,6 +62,7 @@ def decide(
         send_at=draft.send_at if draft.send_at and draft.send_at > now else None,
         route=draft.route,
         traceparent=traceparent if traceparent and _TRACEPARENT.fullmatch(traceparent) else None,
+        suppressed=suppressed(message.recipients),
         features=tuple(sorted(carriage.needs(message))),
     )
     legs = routing.legs(settings, submission, message, lane, carries)

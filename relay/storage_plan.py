@@ -2,7 +2,19 @@
 
 from collections.abc import Iterator, Mapping
 
-from relay import allowances, clients, deadletters, groups, holds, idempotency, journal, pacing, pending
+from relay import (
+    allowances,
+    clients,
+    deadletters,
+    groups,
+    holds,
+    idempotency,
+    journal,
+    pacing,
+    pending,
+    suppressions,
+    uploads,
+)
 from relay.accept import CONTENT_CONTAINER
 from relay.content import ATTACHMENTS_CONTAINER
 from relay.inbox import CONTAINER as INBOX_CONTAINER
@@ -20,6 +32,8 @@ TABLES = (
     mailboxes.TABLE,
     pacing.TABLE,
     pending.TABLE,
+    suppressions.TABLE,
+    uploads.TABLE,
 )
 OWN_QUEUES = (sightings.QUEUE,)
 """Queues that carry no messages. A lane's begin with `relay-`."""

@@ -11,10 +11,11 @@ from relay import idempotency, ids
 from relay.api.app import Call
 from relay.api.batch_parse import parse_batch
 from relay.api.bodies import check_length
+from relay.api.completion import Completion
 from relay.api.drafts import Draft, Limits
 from relay.api.errors import error_body
 from relay.api.http import Response, json_response
-from relay.api.messages import checked_key, decide, explanation
+from relay.api.messages import checked_key, decide, explanation, told_accepted
 from relay.errors import Refusal
 from relay.idempotency import Replay, Reserved
 from relay.policy import Verdict
@@ -33,10 +34,12 @@ async def send(call: Call) -> Response:
     limits = Limits(max_message_bytes=call.relay.settings.max_message_bytes)
     content_type = call.request.headers.get("content-type", "")
     drafts = parse_batch(call.request.body, content_type=content_type, now=now, limits=limits)
-    results, verdicts = await _decide(call, drafts, now)
+    completion = Completion(call, limits)
+    results, verdicts = await _decide(call, completion, drafts, now)
     _check_total(verdicts, limits)
     if not verdicts:
         return _unaccepted(results, drafts)
+    await completion.keep([verdict.submission for verdict in verdicts.values()])
     key = call.request.headers.get("idempotency-key", "")
     if not key:
         await _accept(call, verdicts, call.relay.new_batch(), results)
@@ -45,18 +48,19 @@ async def send(call: Call) -> Response:
 
 
 async def _decide(
-    call: Call, drafts: Sequence[Draft | Refusal], now: datetime
+    call: Call, completion: Completion, drafts: Sequence[Draft | Refusal], now: datetime
 ) -> tuple[_Results, Mapping[int, Verdict]]:
     """The results that are known already (refusals, dry runs), and what may be accepted."""
     results: _Results = {}
     verdicts: dict[int, Verdict] = {}
+    known = await call.relay.suppressions.known_to(call.client.name)
     for number, draft in enumerate(drafts):
         if number % _AT_A_TIME == 0:
             await asyncio.sleep(0)
         try:
             if isinstance(draft, Refusal):
                 raise draft
-            verdict = decide(call, draft, now)
+            verdict = decide(call, await completion.complete(draft), known, now)
         except Refusal as refusal:
             results[number] = _refused(call, number, refusal)
             continue
@@ -112,7 +116,7 @@ async def _accept(call: Call, verdicts: Mapping[int, Verdict], batch: str, resul
             results.update({number: _refused(call, number, refusal) for number in numbers})
             continue
         for number, each in zip(numbers, accepted, strict=True):
-            results[number] = {"index": number, "status": 202, "id": each.id, "state": str(each.state)}
+            results[number] = {"index": number, "status": 202, **told_accepted(each)}
     if len(refusals) == len(lanes):
         raise refusals[0]
     return not refusals

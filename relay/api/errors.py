@@ -19,6 +19,7 @@ CODES = {
     "content_not_found": "The content of the message is not to be had: it is on the queue still, or gone.",
     "link_not_valid": "The link's signature is too old, or does not belong to this address.",
     "mail_not_found": "No such mail came into the inbox in time.",
+    "attachment_not_found": "There is no upload of this id for this client, or it was forgotten.",
     "not_configured": "The relay does not take such events: the setting that the message names is empty.",
     "bad_signature": "Events are taken only from those who prove who they are: signature, timestamp or secret is wrong.",
     # the request as a whole
@@ -58,6 +59,7 @@ CODES = {
     "invalid_file_name": "The attachment's name has path separators or characters that file names do not have.",
     "invalid_media_type": "The type is not of the form type/subtype.",
     "invalid_content_id": "The content id has characters that a `cid:` link cannot have, or is there twice.",
+    "unknown_attachment": "There is no complete upload of this id for this client.",
     "invalid_tag": "The tag has characters that tags do not have, or is there twice.",
     "invalid_time": "The time is neither ISO 8601 with an offset nor whole seconds since 1970.",
     # what the relay does not have, or the client may not use
@@ -75,6 +77,9 @@ CODES = {
     "not_scheduled": "Only a scheduled message can be moved to another time.",
     "not_scheduled_yet": "The message was accepted a moment ago and lies on the queue; repeat after Retry-After.",
     "not_dead": "Only a message that failed, expired or is unknown can be put back.",
+    "attachment_incomplete": "Parts of the upload are missing.",
+    "attachment_complete": "The upload is complete, or is being completed by another request.",
+    "attachment_in_use": "A message has named the uploaded file, so it cannot be deleted.",
     # the same request twice
     "invalid_idempotency_key": "The Idempotency-Key is not 1 to 255 printable ASCII characters.",
     "idempotency_key_reused": "The Idempotency-Key was used with another payload.",
@@ -89,6 +94,7 @@ CODES = {
     "too_many_failures": "This address presented too many wrong keys; repeat after Retry-After.",
     # try again
     "busy": "This instance holds as many submissions as it may; repeat after Retry-After.",
+    "provider_unavailable": "The provider could not be asked; repeat after Retry-After, and look at the route.",
     "storage_unavailable": "Storage did not answer, so nothing was done or accepted; repeat after Retry-After.",
     "internal_error": "Relay failed on this request: a bug. Its log has the trace under `request_id`.",
 }

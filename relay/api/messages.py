@@ -1,6 +1,6 @@
 """Sending a message, and asking about one."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -11,13 +11,15 @@ from relay.accept import Accepted
 from relay.api.answers import status_body
 from relay.api.app import Call
 from relay.api.bodies import check_length
+from relay.api.completion import Completion
 from relay.api.drafts import Draft, Limits
 from relay.api.http import Response, json_response
 from relay.api.parse import parse_message
 from relay.errors import Refusal
 from relay.idempotency import Replay
-from relay.model import FINAL, State
+from relay.model import FINAL, Address, State
 from relay.policy import Verdict
+from relay.suppressions import Known
 
 RETRY_AFTER_SECONDS = 1
 MOVING_RETRY_SECONDS = 2
@@ -33,13 +35,16 @@ async def send(call: Call) -> Response:
         now=call.relay.clock(),
         limits=limits,
     )
-    verdict = decide(call, draft)
+    completion = Completion(call, limits)
+    draft = await completion.complete(draft)
+    verdict = decide(call, draft, await call.relay.suppressions.known_to(call.client.name))
     if draft.dry_run:
         return json_response(explanation(verdict))
+    await completion.keep([verdict.submission])
     key = call.request.headers.get("idempotency-key", "")
     if not key:
         accepted = await call.relay.acceptance.accept(call.client, verdict.lane, verdict.submission)
-        return _accepted(call, msgspec.json.encode(_answer(accepted)), accepted.id)
+        return _accepted(call, msgspec.json.encode(told_accepted(accepted)), accepted.id)
     return await _send_once(call, key, verdict)
 
 
@@ -70,8 +75,8 @@ def _moving(state: State) -> dict[str, str]:
     return {} if state in FINAL else {"Retry-After": str(MOVING_RETRY_SECONDS)}
 
 
-def decide(call: Call, draft: Draft, now: datetime | None = None) -> Verdict:
-    """What the client's policy makes of a draft, by default now. Raises `Refusal`."""
+def decide(call: Call, draft: Draft, known: Known, now: datetime | None = None) -> Verdict:
+    """What the client's policy makes of a draft, by default now, given who is suppressed. Raises `Refusal`."""
     return policy.decide(
         client=call.client,
         draft=draft,
@@ -79,6 +84,7 @@ def decide(call: Call, draft: Draft, now: datetime | None = None) -> Verdict:
         now=now or call.relay.clock(),
         carries=carriage.obstacle,
         traceparent=call.request.headers.get("traceparent"),
+        suppressed=known.among,
     )
 
 
@@ -96,6 +102,7 @@ def explanation(verdict: Verdict) -> dict[str, Any]:
             {"recipients": [recipients[number].email for number in leg.recipients], "routes": list(leg.routes)}
             for leg in verdict.legs
         ],
+        "suppressed": told_suppressed(verdict.submission.suppressed, recipients),
     }
 
 
@@ -105,14 +112,14 @@ async def _send_once(call: Call, key: str, verdict: Verdict) -> Response:
     print_of = idempotency.fingerprint(call.request.path, call.request.content_type, call.request.body)
     place = await call.relay.idempotency.begin(call.client.name, key, print_of)
     if isinstance(place, Replay):
-        answer: Mapping[str, Any] = msgspec.json.decode(place.body)
-        return _accepted(call, place.body, str(answer["id"]), {"Idempotency-Replayed": "true"})
+        told: Mapping[str, Any] = msgspec.json.decode(place.body)
+        return _accepted(call, place.body, str(told["id"]), {"Idempotency-Replayed": "true"})
     try:
         [accepted] = await call.relay.acceptance.accept_as(call.client, verdict.lane, [verdict.submission], place.batch)
     except Refusal:
         await call.relay.idempotency.release(place)
         raise
-    body = msgspec.json.encode(_answer(accepted))
+    body = msgspec.json.encode(told_accepted(accepted))
     await call.relay.idempotency.finish(place, body)
     return _accepted(call, body, accepted.id)
 
@@ -131,8 +138,17 @@ def checked_key(key: str) -> str:
     return key
 
 
-def _answer(accepted: Accepted) -> dict[str, str]:
-    return {"id": accepted.id, "state": str(accepted.state)}
+def told_accepted(accepted: Accepted) -> dict[str, Any]:
+    """What is told of a message that was accepted; of its suppressed recipients only if there are any."""
+    body: dict[str, Any] = {"id": accepted.id, "state": str(accepted.state)}
+    if accepted.suppressed:
+        body["suppressed"] = told_suppressed(accepted.suppressed, accepted.recipients)
+    return body
+
+
+def told_suppressed(suppressed: Mapping[int, str], recipients: Sequence[Address]) -> list[dict[str, str]]:
+    """Who is not sent to, and why."""
+    return [{"email": recipients[number].email, "reason": reason} for number, reason in suppressed.items()]
 
 
 def _accepted(call: Call, body: bytes, name: str, more: Mapping[str, str] | None = None) -> Response:

@@ -60,6 +60,7 @@ async def _read(call: Call, now: datetime) -> Mail:
 
 async def _decide(call: Call, letters: Sequence[Letter], now: datetime) -> list[Verdict]:
     """What the policy makes of each. Raises one `Refusal` with every reason against any of them."""
+    known = await call.relay.suppressions.known_to(call.client.name)
     verdicts: list[Verdict] = []
     refusals: list[Refusal] = []
     problems: dict[Problem, None] = {}
@@ -67,7 +68,7 @@ async def _decide(call: Call, letters: Sequence[Letter], now: datetime) -> list[
         if number % _AT_A_TIME == 0:
             await asyncio.sleep(0)
         try:
-            verdicts.append(decide(call, letter.draft, now))
+            verdicts.append(decide(call, letter.draft, known, now))
         except Refusal as refusal:
             refusals.append(refusal)
             problems |= dict.fromkeys(_problems(letter, refusal))

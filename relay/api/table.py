@@ -174,6 +174,25 @@ OPERATIONS = (
     ),
     Operation(name="ShowOverview", method="GET", path="/v1/overview", load=_in("overview", "show"), role=Role.OPERATOR),
     Operation(name="Examine", method="GET", path="/v1/doctor", load=_in("doctor", "examine"), role=Role.OPERATOR),
+    Operation(name="ListSuppressions", method="GET", path="/v1/suppressions", load=_in("suppressions", "index")),
+    Operation(name="AddSuppression", method="POST", path="/v1/suppressions", load=_in("suppressions", "add")),
+    Operation(
+        name="ImportSuppressions", method="POST", path="/v1/suppressions/import", load=_in("suppressions", "take_list")
+    ),
+    Operation(
+        name="ExportSuppressions", method="GET", path="/v1/suppressions/export", load=_in("suppressions", "export")
+    ),
+    Operation(
+        name="SynchroniseSuppressions",
+        method="POST",
+        path="/v1/suppressions/sync",
+        load=_in("suppressions", "synchronise"),
+        role=Role.OPERATOR,
+    ),
+    Operation(name="ShowSuppression", method="GET", path="/v1/suppressions/{email}", load=_in("suppressions", "show")),
+    Operation(
+        name="RemoveSuppression", method="DELETE", path="/v1/suppressions/{email}", load=_in("suppressions", "remove")
+    ),
     Operation(
         name="TakeSendGridEvents",
         method="POST",

@@ -82,7 +82,7 @@ class Reports(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Unwanted(msgspec.Struct, frozen=True, kw_only=True):
-    """An address that a provider will not send to, by a list of its own. `reason` is one of `relay.suppressions`.
+    """An address that a provider will not send to, by a list of its own. `reason` is the list's name.
 
     A provider with such lists has a method `unwanted(cursor)` that returns a page of them and the next cursor (None: it was
     the last), or a `RouteFault` or `Deferred`.

@@ -9,8 +9,8 @@ from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
 from relay.errors import SettingsError
-from relay.outcomes import Outcome, Rejected, RouteFault, Sent, Unknown, reply_text
-from relay.providers.contract import Capabilities, Parcel, Provider, Remark, RouteSettings, Surroundings
+from relay.outcomes import Deferred, Outcome, Rejected, RouteFault, Sent, Unknown, reply_text
+from relay.providers.contract import Capabilities, Parcel, Provider, Remark, RouteSettings, Surroundings, Unwanted
 from relay.providers.http_answers import Answer, Lost, Patience, exchange, lost_outcome
 from relay.providers.sendgrid_options import options_faults
 from relay.providers.sendgrid_outcomes import outcome_of
@@ -135,6 +135,12 @@ class SendGrid:
         paths = ("/v3/verified_senders", "/v3/whitelabel/domains", "/v3/user/credits")
         senders, domains, credit = [await self._ask("GET", path) for path in paths]
         return remarks(sender_domains, senders, domains, credit)
+
+    async def unwanted(self, cursor: str) -> tuple[Sequence[Unwanted], str | None] | RouteFault | Deferred:
+        """A page of the addresses that the account will not send to."""
+        from relay.providers.sendgrid_lists import unwanted
+
+        return await unwanted(lambda path, query: self._ask("GET", path, query=query), cursor)
 
     async def verify(self, parcel: Parcel, provider_id: str | None) -> Outcome:
         """Ask the Email Activity feed (a paid add-on: `activity_feed`) for our ids.

@@ -2,6 +2,7 @@
 
 import ast
 import asyncio
+import json
 import re
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -106,6 +107,27 @@ async def busy(relay: Harness) -> Answer:
     return answer
 
 
+async def upload_used(relay: Harness) -> Answer:
+    name = await uploaded(relay, "")
+    await relay.send(attachments=[{"id": name}])
+    return await relay.call("DELETE", f"/v1/attachments/{name}")
+
+
+async def uploaded(relay: Harness, query: str) -> str:
+    """The id of an upload; with `&parts=true` of one that is only begun."""
+    answer = await relay.call("POST", f"/v1/attachments?name=a.txt{query}", body=b"" if query else b"hello")
+    return str(answer.json["id"])
+
+
+def of_upload(method: str, path: str, query: str = "", body: bytes | None = None) -> Provoke:
+    """A call about an upload."""
+
+    async def provoke(relay: Harness) -> Answer:
+        return await relay.call(method, f"/v1/attachments/{await uploaded(relay, query)}{path}", body=body)
+
+    return provoke
+
+
 async def storage_unavailable(relay: Harness) -> Answer:
     relay.queues.is_away = True
     return await relay.call("POST", "/v1/messages", json=message())
@@ -147,6 +169,14 @@ async def too_large(relay: Harness) -> Answer:
 async def unsigned(relay: Harness) -> Answer:
     harness = await Harness({"RELAY_EVENT_GRID_SECRET": "setting:GRID", "GRID": "s3cret"}).start()
     return await harness.call("POST", "/v1/events/acs", json=[], client=None)
+
+
+async def lists_away(relay: Harness) -> Answer:
+    routes = {"sendgrid": {"provider": "sendgrid", "base_url": "http://127.0.0.1:9", "api_key": "setting:KEY"}}
+    harness = await Harness({"RELAY_ROUTES": json.dumps(routes), "KEY": "SG.x"}).start()
+    answer = await harness.call("POST", "/v1/suppressions/sync", json={"route": "sendgrid"}, client="boss")
+    await harness.relay.close()
+    return answer
 
 
 DEEP: Any = {}
@@ -214,6 +244,11 @@ PROVOKED: dict[str, tuple[int, Provoke]] = {
     "invalid_file_name": (400, fields(attachments=[file(name="../a.txt")])),
     "invalid_media_type": (400, fields(attachments=[file(type="text")])),
     "invalid_content_id": (400, fields(attachments=[file(content_id="a b")])),
+    "unknown_attachment": (400, fields(attachments=[{"id": "att_1"}])),
+    "attachment_not_found": (404, request("GET", "/v1/attachments/att_1")),
+    "attachment_incomplete": (409, of_upload("POST", "/complete", "&parts=true")),
+    "attachment_complete": (409, of_upload("PUT", "/parts/1", body=b"x")),
+    "attachment_in_use": (409, upload_used),
     "invalid_tag": (400, fields(tags=["ä"])),
     "invalid_time": (400, fields(send_at="tomorrow")),
     "unknown_lane": (400, fields(lane="slow")),
@@ -239,12 +274,23 @@ PROVOKED: dict[str, tuple[int, Provoke]] = {
     "quota_exhausted": (429, beyond(Policy(daily_quota=1))),
     "too_many_failures": (429, wrong_keys),
     "busy": (503, busy),
+    "provider_unavailable": (503, lists_away),
     "storage_unavailable": (503, storage_unavailable),
     "internal_error": (500, bug),
 }
 
 
-WITHOUT_RETRY_AFTER = {"not_cancellable", "not_scheduled", "not_dead", "client_exists", "too_many_keys", "own_client"}
+WITHOUT_RETRY_AFTER = {
+    "attachment_incomplete",
+    "attachment_complete",
+    "attachment_in_use",
+    "not_cancellable",
+    "not_scheduled",
+    "not_dead",
+    "client_exists",
+    "too_many_keys",
+    "own_client",
+}
 
 
 @pytest.mark.parametrize("code", PROVOKED)

@@ -1,0 +1,222 @@
+"""The lists of addresses that are not sent to: what the check costs, who learns of a change when, and what follows events."""
+
+import re
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from relay.errors import NotFound, Unavailable
+from relay.ingest.apply import Noted
+from relay.journal import Event
+from relay.model import Address
+from relay.settings import SUPPRESSION_RULES
+from relay.storage.ports import Query
+from relay.suppressions import ALL, NOBODY, REASONS, TABLE, Suppression, Suppressions, key_of
+from tests.doubles import START, Place, place_of
+
+PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "events.md").read_text()
+DAY = 86_400.0
+
+
+@pytest.fixture
+def lists(place: Place) -> Suppressions:
+    return place.suppressions
+
+
+def another(place: Place) -> Suppressions:
+    """The lists as another process has them."""
+    return Suppressions(place.storage.tables, place.time, SUPPRESSION_RULES)
+
+
+async def among(lists: Suppressions, *emails: str, client: str = "shop") -> list[str]:
+    known = await lists.known_to(client)
+    found = known.among([Address(email=email) for email in emails])
+    return [found.get(number, "") for number in range(len(emails))]
+
+
+def noted(kind: str = "bounced", **fields: Any) -> Noted:
+    values = {"bounce_class": "address", "recipient": "ada@example.org", **fields}
+    is_ours = bool(values.pop("is_ours", True))
+    event = Event(index=0, kind=kind, at=START, key="k", provider="sendgrid", **values)
+    return Noted(event=event, message="msg_x", client="shop", is_ours=is_ours)
+
+
+# ── what the check costs ──
+
+
+async def test_a_thousand_recipients_cost_one_query_or_none(place: Place, lists: Suppressions) -> None:
+    await lists.add(lists.made("n7@example.org", "bounced", "shop"))
+    people = [f"n{number}@example.org" for number in range(1000)]
+    assert [number for number, reason in enumerate(await among(lists, *people)) if reason] == [7]
+    for seconds, queries in ((0, 0), (29, 0), (1, 1), (30, 1), (5, 0)):
+        place.time.move(seconds)
+        place.tables.calls.clear()
+        await among(lists, *people)
+        assert place.tables.calls["query"] == queries
+        assert set(place.tables.calls) <= {"query"}
+
+
+async def test_many_at_once_read_once(place: Place, lists: Suppressions) -> None:
+    import asyncio
+
+    place.tables.calls.clear()
+    await asyncio.gather(*(among(lists, "a@b.example") for _ in range(50)))
+    assert place.tables.calls["query"] == 2
+
+
+async def test_a_long_list_is_read_by_pages(place: Place, lists: Suppressions) -> None:
+    await lists.put([lists.made(f"n{number}@example.org", "manual", "shop") for number in range(2_500)])
+    place.tables.calls.clear()
+    assert await among(another(place), "n2499@example.org", "n2500@example.org") == ["manual", ""]
+    assert place.tables.calls["query"] == 4
+
+
+# ── who learns of what ──
+
+
+async def test_another_process_learns_of_changes_within_half_a_minute(place: Place, lists: Suppressions) -> None:
+    other = another(place)
+    assert await among(other, "ada@example.org") == [""]
+    await lists.add(lists.made("Ada@Example.org", "manual", "shop"))
+    assert await among(lists, "ada@example.org") == ["manual"]
+    assert await among(other, "ada@example.org") == [""]
+    place.time.move(30)
+    assert await among(other, "ada@example.org") == ["manual"]
+    await lists.remove("shop", ["ADA@example.org"])
+    place.time.move(30)
+    assert await among(other, "ada@example.org") == [""]
+
+
+async def test_a_change_whose_writer_died_before_the_log_is_known_within_the_hour(
+    place: Place, lists: Suppressions
+) -> None:
+    other = another(place)
+    await among(other, "ada@example.org")
+    place.tables.fail("upsert_all", Unavailable("away"))
+    with pytest.raises(Unavailable):
+        await lists.add(lists.made("ada@example.org", "manual", "shop"))
+    place.time.move(60)
+    assert await among(other, "ada@example.org") == [""]
+    place.time.move(3600)
+    assert await among(other, "ada@example.org") == ["manual"]
+
+
+async def test_a_process_that_slept_for_longer_than_the_log_is_kept_reads_all(
+    place: Place, lists: Suppressions
+) -> None:
+    other = another(place)
+    await among(other, "ada@example.org")
+    await lists.add(lists.made("ada@example.org", "manual", "shop"))
+    place.time.move(2 * DAY)
+    await lists.purge()
+    assert await among(other, "ada@example.org") == ["manual"]
+
+
+async def test_what_is_known_serves_while_storage_is_away(place: Place, lists: Suppressions) -> None:
+    await lists.add(lists.made("ada@example.org", "manual", "shop"))
+    await among(lists, "ada@example.org")
+    place.time.move(60)
+    place.tables.fail("query", Unavailable("away"))
+    assert await among(lists, "ada@example.org") == ["manual"]
+    assert await among(lists, "ada@example.org") == ["manual"]
+
+
+async def test_without_anything_known_the_caller_is_told(place: Place, lists: Suppressions) -> None:
+    place.tables.fail("query", Unavailable("away"))
+    with pytest.raises(Unavailable):
+        await lists.known_to("shop")
+    assert await among(lists, "ada@example.org") == [""]
+
+
+# ── scopes and ends ──
+
+
+async def test_a_reason_says_for_whom_and_how_long(place: Place, lists: Suppressions) -> None:
+    await lists.add(lists.made("a@b.example", "bounced", "shop"))
+    await lists.add(lists.made("c@d.example", "complained", "shop"))
+    assert await among(lists, "a@b.example", "c@d.example") == ["bounced", "complained"]
+    assert await among(lists, "a@b.example", "c@d.example", client="other") == ["bounced", ""]
+    place.time.move(180 * DAY)
+    assert await among(lists, "a@b.example", "c@d.example") == ["", "complained"]
+    with pytest.raises(NotFound):
+        await lists.get(ALL, "a@b.example")
+    assert await lists.purge() >= 1
+    rows = (await place.memory.tables.query(TABLE, Query(partition="all"))).entities
+    assert rows == []
+
+
+async def test_what_lasts_longer_stays(place: Place, lists: Suppressions) -> None:
+    long = lists.made("a@b.example", "complained", "shop")
+    short = lists.made("a@b.example", "manual", "shop", expires_at=START + timedelta(days=1))
+    await lists.add(short)
+    await lists.add(long)
+    await lists.add(short)
+    assert (await lists.get("shop", "a@b.example")).reason == "complained"
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("Ada@EXAMPLE.org", "ada@example.ORG"),
+        ("ada@müller.example", "ada@xn--mller-kva.example"),
+        (" a@b.example", "a@b.example"),
+    ],
+)
+def test_an_address_has_one_key(first: str, second: str) -> None:
+    assert key_of(first) == key_of(second)
+
+
+@given(st.text())
+def test_any_text_has_a_key(text: str) -> None:
+    assert re.fullmatch("[0-9a-f]{32}", key_of(text))
+
+
+# ── what follows events ──
+
+
+@pytest.mark.parametrize(
+    ("event", "reason"),
+    [
+        (noted(), "bounced"),
+        (noted(bounce_class="mailbox"), ""),
+        (noted(bounce_class="policy"), ""),
+        (noted("complained", bounce_class=""), "complained"),
+        (noted("unsubscribed", bounce_class=""), "unsubscribed"),
+        (noted("delivered", bounce_class=""), ""),
+        (noted(is_ours=False), ""),
+    ],
+)
+async def test_what_suppresses(event: Noted, reason: str) -> None:
+    place = await place_of()
+    await place.suppressions.follow([event])
+    await place.suppressions.follow([event])
+    assert await among(place.suppressions, "ada@example.org") == [reason]
+
+
+async def test_what_a_provider_has_dropped_is_dropped(place: Place, lists: Suppressions) -> None:
+    listed = [lists.made(f"{name}@b.example", "provider", "shop", source="main") for name in "abc"]
+    await lists.put([*listed, lists.made("d@b.example", "provider", "shop", source="other")])
+    await lists.put([lists.made("e@b.example", "bounced", "shop")])
+    place.time.move(60)
+    began = place.time()
+    await lists.put([lists.made("a@b.example", "provider", "shop", source="main")])
+    assert await lists.drop_missing("main", began) == 2
+    assert await among(lists, *(f"{name}@b.example" for name in "abcde")) == ["provider", "", "", "provider", "bounced"]
+
+
+def test_the_page_has_every_reason_and_its_rule() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| ([^|]+?) \| (all clients|the client) \| ([^|]+?) \|$", PAGE, flags=re.MULTILINE)
+    told = {reason: (meaning, whom == "all clients", long) for reason, meaning, whom, long in rows}
+    assert told == {
+        reason: (REASONS[reason], rule.for_all, f"{rule.days} days" if rule.days else "for ever")
+        for reason, rule in SUPPRESSION_RULES.items()
+    }
+
+
+def test_nobody_is_suppressed_at_first() -> None:
+    assert NOBODY.among([Address(email="a@b.example")]) == {}
+    assert not Suppression(email="a@b.example", reason="manual", scope=ALL, at=START).is_over(START)
