@@ -62,7 +62,7 @@ function rendered(mail) {
     return made;
   });
   return [
-    h("div", { class: "mail-note mail-widths" }, h("span", {}, "Scripts do not run, and nothing is loaded from elsewhere."), h("div", { class: "switch", role: "group", "aria-label": "Width" }, widths)),
+    h("div", { class: "mail-note mail-widths" }, h("span", {}, "No scripts, nothing from elsewhere."), h("div", { class: "switch", role: "group", "aria-label": "Width" }, widths)),
     room,
   ];
 }

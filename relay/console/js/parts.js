@@ -56,7 +56,7 @@ export function button(text, action, { kind = "", key = null, label = null, isOf
 
 /** Names and values; a value that is null is left out. */
 export function facts(...pairs) {
-  return h("dl", { class: "facts" }, pairs.filter(([, value]) => value != null && value !== "").map(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]));
+  return h("dl", { class: "facts" }, pairs.filter(([, value]) => value != null && value !== "" && !(Array.isArray(value) && value.length === 0)).map(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]));
 }
 
 /** One of several, as buttons; `choose` gets the chosen value. */
@@ -64,6 +64,11 @@ export function choices(label, options, chosen, choose) {
   const buttons = options.map(([value, text]) =>
     h("button", { type: "button", "aria-pressed": String(value === chosen), data: { key: `choice-${value}` }, on: { click: () => choose(value) } }, text));
   return h("div", { class: "switch", role: "group", "aria-label": label }, buttons);
+}
+
+/** A sentence of the server's, in which what stands between backticks is to be typed. */
+export function prose(text) {
+  return text.split("`").map((piece, at) => (at % 2 ? h("code", {}, piece) : piece));
 }
 
 /** Text that is copied by a press. */

@@ -5,7 +5,7 @@
 import { get } from "../api.js";
 import { h, redraw } from "../dom.js";
 import { act } from "../told.js";
-import { card, failed, heading, loading } from "../parts.js";
+import { card, failed, heading, loading, prose } from "../parts.js";
 import { badge, count, moment } from "../words.js";
 
 const ORDER = ["fault", "warning", "ok"];
@@ -39,6 +39,6 @@ function body(health, findings) {
 function one({ about, health, what, why, mend }) {
   return h("li", { class: "finding" }, badge(health), h("div", {},
     h("p", {}, h("strong", {}, about), " ", what),
-    why && h("p", { class: "muted" }, why),
-    mend && h("p", {}, h("span", { class: "muted" }, "Mend it: "), mend)));
+    why && h("p", { class: "muted" }, prose(why)),
+    mend && h("p", {}, h("span", { class: "muted" }, "Mend it: "), prose(mend))));
 }

@@ -8,7 +8,7 @@ import { ask } from "../dialogs.js";
 import { h, redraw } from "../dom.js";
 import { live } from "../live.js";
 import { mailView } from "../mail.js";
-import { card, copied, facts, failed, heading, list, loading } from "../parts.js";
+import { card, copied, facts, failed, heading, loading } from "../parts.js";
 import { badge, bytes, count, duration, look, mailbox, moment, plain } from "../words.js";
 import { discard, redrive } from "./redriving.js";
 
@@ -31,7 +31,7 @@ export async function show({ room, one: id, signal, focusTitle }) {
       const isFirst = known === null;
       known = message;
       redraw(head, heading(message.subject || "(no subject)", { crumb: ["Messages", "#/messages"], actions: [badge(message.state), ...actions(message, again)] }));
-      redraw(story, about(message), people(message, meanings), happened(message, meanings));
+      redraw(story, happened(message, meanings), people(message, meanings), about(message));
       if (!hasContent) showContent();
       if (isFirst) focusTitle();
     },
@@ -80,7 +80,7 @@ function about(message) {
     ["Delivery", message.delivery && plain(message.delivery)],
     ["Size", message.size && bytes(message.size)],
     ["Tags", message.tags?.join(", ")],
-    ...Object.entries(message.metadata ?? {}),
+    ["Metadata", Object.entries(message.metadata ?? {}).map(([name, value]) => h("div", {}, h("span", { class: "muted" }, name, ": "), value))],
     ["Id", copied(message.id)],
   ];
   return card("About", h("div", { class: "inside" }, facts(...pairs)));
@@ -88,18 +88,17 @@ function about(message) {
 
 function people({ recipients = [] }, meanings) {
   if (!recipients.length) return null;
-  const columns = [
-    { name: "Recipient", cell: (each) => h("span", { class: "wide" }, mailbox(each), each.kind === "to" ? null : h("span", { class: "muted small" }, ` ${each.kind}`)) },
-    { name: "State", cell: ({ state, code }) => h("span", { title: code ? meanings[code] ?? code : null }, badge(state)) },
-    { name: "Route", cell: ({ route }) => route ?? "–" },
-  ];
-  return card(count(recipients.length, "recipient"), list("Recipients", columns, recipients));
+  const rows = recipients.map((each) => h("li", {},
+    h("span", { class: "wide" }, mailbox(each), each.kind === "to" ? null : h("span", { class: "muted small" }, ` ${each.kind}`)),
+    h("span", {}, each.route && h("span", { class: "muted small" }, `${each.route} `), badge(each.state)),
+    each.code && h("span", { class: "muted small" }, meanings[each.code] ?? plain(each.code))));
+  return card(count(recipients.length, "recipient"), h("ul", { class: "people" }, rows));
 }
 
 function happened(message, meanings) {
   const steps = [
     { at: message.created_at, state: "moving", what: "Accepted", by: message.client },
-    ...(message.attempts ?? []).map((attempt) => ({ ...attempt, state: look(attempt.outcome), what: `Attempt ${attempt.number}: ${plain(attempt.outcome)}`, by: `${attempt.route} (${attempt.provider}), ${duration(attempt.seconds ?? 0)}` })),
+    ...(message.attempts ?? []).map((attempt) => ({ ...attempt, state: look(attempt.outcome), what: `Attempt ${attempt.number}: ${plain(attempt.outcome)}`, by: `${attempt.route === attempt.provider ? attempt.route : `${attempt.route} (${attempt.provider})`}, ${duration(attempt.seconds ?? 0)}` })),
     ...(message.events ?? []).map((event) => ({ ...event, state: look(event.kind), what: plain(event.kind), by: [event.recipient, event.provider].filter(Boolean).join(", ") })),
   ].sort((one, other) => new Date(one.at) - new Date(other.at));
   return card("Story", h("ol", { class: "story" }, steps.map((each) => step(each, meanings))));

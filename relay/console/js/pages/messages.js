@@ -89,10 +89,10 @@ function table(rows) {
   return list("Messages", [
     { name: "Subject", cell: (row) => h("a", { class: "wide", href: `#/messages/${row.id}`, data: { key: `open-${row.id}` } }, row.subject || "(no subject)") },
     { name: "State", cell: (row) => badge(row.state) },
-    { name: "From", cell: (row) => (row.from ? mailbox(row.from) : "–") },
-    { name: "To", kind: "number", cell: (row) => row.recipient_count ?? "–" },
+    { name: "From", cell: (row) => (row.from ? h("span", { class: "wide", title: mailbox(row.from) }, row.from.name ?? row.from.email) : "–") },
+    { name: "To", kind: "number minor", cell: (row) => row.recipient_count ?? "–" },
     { name: "Client", cell: (row) => row.client },
-    { name: "Size", kind: "number tight", cell: (row) => bytes(row.size) },
+    { name: "Size", kind: "number tight minor", cell: (row) => bytes(row.size) },
     { name: "Accepted", kind: "tight", cell: (row) => moment(row.created_at) },
   ], rows);
 }

@@ -72,11 +72,11 @@ function troubles({ routes, dead_letters: letters, lanes }) {
   const found = [];
   const held = routes.filter(({ state }) => state !== "open");
   const poisoned = lanes.reduce((sum, lane) => sum + lane.poisoned, 0);
-  for (const { name, holds } of held) found.push([`Route ${name} is held: ${plain(holds[0]?.code ?? "held")}. Its mail waits and loses nothing.`, "#/routes", "Look at routes"]);
-  if (letters.count) found.push([`${count(letters.count, "message")}${letters.is_more ? " or more" : ""} could not be sent.`, "#/deadletters", "Look at dead letters"]);
-  if (poisoned) found.push([`${count(poisoned, "queue entry", "queue entries")} on a poison queue: each becomes a dead letter soon.`, "#/deadletters", "Look at dead letters"]);
-  if (!found.length) return null;
-  return h("div", { class: "tiles-before stack" }, found.map(([text, href, link]) => h("p", { class: "notice" }, text, h("a", { href }, link))));
+  for (const { name, holds } of held) found.push([`Route ${name} is held: ${plain(holds[0]?.code ?? "held")}. Its mail waits and loses nothing.`, "#/routes", "Routes", "held"]);
+  if (letters.count) found.push([`${count(letters.count, "message")}${letters.is_more ? " or more" : ""} could not be sent.`, "#/deadletters", "Dead letters", "bad"]);
+  if (poisoned) found.push([`${count(poisoned, "queue entry", "queue entries")} on a poison queue: each becomes a dead letter soon.`, "#/deadletters", "Dead letters", "bad"]);
+  if (!found.length) return h("p", { class: "attention calm" }, "Nothing needs attention.");
+  return h("ul", { class: "attention card", "aria-label": "Needs attention" }, found.map(([text, href, link, look]) => h("li", { class: look }, h("span", {}, text), h("a", { href, data: { key: `go-${href}-${look}` } }, link))));
 }
 
 function tiles({ totals, median_seconds: median, p95_seconds: late }) {

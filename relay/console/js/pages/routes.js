@@ -54,7 +54,7 @@ function one(route, meanings, again) {
     holds.length > 0 && button("Release", release, { kind: "primary", key: `release-${name}`, label: `Release ${name}` }),
   ];
   return h("section", { class: "card", "aria-label": `Route ${name}` },
-    h("header", {}, h("h2", {}, name, " ", h("span", { class: "muted small" }, provider)), badge(state), h("div", { class: "actions" }, buttons)),
+    h("header", {}, h("h2", {}, name, provider !== name && h("span", { class: "muted small" }, ` ${provider}`)), badge(state), h("div", { class: "actions" }, buttons)),
     holds.length ? holds.map((each) => reason(each, meanings)) : h("p", { class: "inside muted" }, "Open: mail leaves by this route."));
 }
 
