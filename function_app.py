@@ -87,6 +87,18 @@ _on_queue("apply_events", "events", _apply_events)
 _on_queue("bury_events", "events-poison", _bury_events)
 
 
+async def _post_webhooks(msg: func.QueueMessage) -> None:
+    await relay().webhooks.deliver(msg.get_body())
+
+
+async def _bury_webhooks(msg: func.QueueMessage) -> None:
+    await relay().webhooks.bury(msg.get_body())
+
+
+_on_queue("post_webhooks", "webhooks", _post_webhooks)
+_on_queue("bury_webhooks", "webhooks-poison", _bury_webhooks)
+
+
 @app.function_name("read_mailboxes")
 @app.timer_trigger(arg_name="timer", schedule="15 * * * * *")
 async def read_mailboxes(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the worker passes it by this name
@@ -114,3 +126,4 @@ async def purge(timer: func.TimerRequest) -> None:  # noqa: ARG001 - as above
             await relay().poison.drain(poison_of(queue))
     await relay().purge.run()
     await relay().suppressions.purge()
+    await relay().webhooks.purge()

@@ -102,6 +102,32 @@ var rules = [
     by: ['client']
   }
   {
+    name: 'webhook-disabled'
+    title: 'Relay: a web hook was disabled'
+    severity: 3
+    query: loadTextContent('alerts/webhook-disabled.kql')
+    every: 'PT15M'
+    window: 'PT15M'
+    measure: 'items'
+    aggregation: 'Total'
+    operator: 'GreaterThan'
+    threshold: 0
+    by: ['client']
+  }
+  {
+    name: 'mailbox-unreadable'
+    title: 'Relay: a mailbox cannot be read for bounces'
+    severity: 2
+    query: loadTextContent('alerts/mailbox-unreadable.kql')
+    every: 'PT15M'
+    window: 'PT1H'
+    measure: 'items'
+    aggregation: 'Total'
+    operator: 'GreaterThan'
+    threshold: 30
+    by: ['route']
+  }
+  {
     name: 'secret-expiring'
     title: 'Relay: a secret expires within a month'
     severity: 2

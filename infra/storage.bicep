@@ -23,6 +23,8 @@ var queues = [
   'relay-bulk-poison'
   'events'
   'events-poison'
+  'webhooks'
+  'webhooks-poison'
 ]
 var tables = [
   'allowances'
@@ -37,6 +39,8 @@ var tables = [
   'pacing'
   'pending'
   'suppressions'
+  'webhooks'
+  'webhooklog'
 ]
 var containers = [
   'content'

@@ -51,6 +51,8 @@ if TYPE_CHECKING:
     from relay.suppressions import Suppressions
     from relay.uploads import Uploads
     from relay.vitals import Vitals
+    from relay.webhooks.deliver import Webhooks
+    from relay.webhooks.poster import Poster
 
 
 def utc_now() -> datetime:
@@ -410,10 +412,35 @@ class Relay:
             journal=self.journal,
             queues=self.storage.queues,
             dead_letters=self.dead_letters,
-            followers=(self.suppressions,),
+            followers=(self.suppressions, self.webhooks),
             content=self.content.stored,
             sleep=self.sleep,
         )
+
+    @cached_property
+    def webhooks(self) -> "Webhooks":
+        """Use case 4: what callers are told of it."""
+        from relay.webhooks.deliver import Webhooks
+        from relay.webhooks.subscriptions import Subscriptions
+
+        return Webhooks(
+            subscriptions=Subscriptions(self.storage.tables, self.clock),
+            poster=self.poster,
+            queues=self.storage.queues,
+            tables=self.storage.tables,
+            dead_letters=self.dead_letters,
+            source=self.settings.public_url or "urn:relay",
+            clock=self.clock,
+            draw=self._draw,
+        )
+
+    @cached_property
+    def poster(self) -> "Poster":
+        """What makes posts to addresses that callers chose."""
+        from relay.webhooks.guard import Guard
+        from relay.webhooks.poster import Poster
+
+        return Poster(Guard(allows_loopback=self.settings.webhooks_allow_loopback), self.clock)
 
     @cached_property
     def mailboxes(self) -> "Mailboxes":
@@ -471,6 +498,8 @@ class Relay:
         """Release connections."""
         for provider in self._providers.values():
             await provider.close()
+        if "poster" in self.__dict__:
+            await self.poster.close()
         if self._session is not None:
             await self._session.close()
         close = getattr(self.storage, "close", None)

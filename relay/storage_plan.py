@@ -20,6 +20,9 @@ from relay.content import ATTACHMENTS_CONTAINER
 from relay.inbox import CONTAINER as INBOX_CONTAINER
 from relay.ingest import mailboxes, sightings
 from relay.settings import Lane
+from relay.webhooks import deliver as webhooks
+from relay.webhooks import posts
+from relay.webhooks import subscriptions as subscriptions_to_webhooks
 
 TABLES = (
     allowances.TABLE,
@@ -34,8 +37,10 @@ TABLES = (
     pending.TABLE,
     suppressions.TABLE,
     uploads.TABLE,
+    subscriptions_to_webhooks.TABLE,
+    webhooks.LOG,
 )
-OWN_QUEUES = (sightings.QUEUE,)
+OWN_QUEUES = (sightings.QUEUE, posts.QUEUE)
 """Queues that carry no messages. A lane's begin with `relay-`."""
 CONTAINERS = (CONTENT_CONTAINER, ATTACHMENTS_CONTAINER, INBOX_CONTAINER, deadletters.UNREADABLE_CONTAINER)
 

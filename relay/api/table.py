@@ -193,6 +193,19 @@ OPERATIONS = (
     Operation(
         name="RemoveSuppression", method="DELETE", path="/v1/suppressions/{email}", load=_in("suppressions", "remove")
     ),
+    Operation(name="ListWebhooks", method="GET", path="/v1/webhooks", load=_in("webhooks", "index")),
+    Operation(name="CreateWebhook", method="POST", path="/v1/webhooks", load=_in("webhooks", "create")),
+    Operation(name="RemoveCallback", method="DELETE", path="/v1/webhooks", load=_in("webhooks", "remove_callback")),
+    Operation(name="ShowWebhook", method="GET", path="/v1/webhooks/{id}", load=_in("webhooks", "show")),
+    Operation(name="ChangeWebhook", method="PATCH", path="/v1/webhooks/{id}", load=_in("webhooks", "change")),
+    Operation(name="DeleteWebhook", method="DELETE", path="/v1/webhooks/{id}", load=_in("webhooks", "delete")),
+    Operation(name="TestWebhook", method="POST", path="/v1/webhooks/{id}/test", load=_in("webhooks", "test")),
+    Operation(
+        name="ListWebhookDeliveries",
+        method="GET",
+        path="/v1/webhooks/{id}/deliveries",
+        load=_in("webhooks", "deliveries"),
+    ),
     Operation(
         name="TakeSendGridEvents",
         method="POST",

@@ -35,14 +35,16 @@ _BATCHES_AT_ONCE = 8
 
 
 class Noted(msgspec.Struct, frozen=True, kw_only=True):
-    """An event in the journal, with what those need who follow it: whose message it is, its name, and whether
-    `recipient` is one that the message really had.
+    """An event in the journal, with what those need who follow it: whose message it is, its name, its caller's
+    tags and metadata, and whether `recipient` is one that the message really had.
     """
 
     event: Event
     message: str
     client: str
     is_ours: bool
+    tags: tuple[str, ...] = ()
+    metadata: Mapping[str, str] = {}
 
 
 class Follower(Protocol):
@@ -206,9 +208,12 @@ def _event(sighting: Sighting, index: int, record: Record) -> Event:
 
 
 def _noted(event: Event, record: Record, entry: wire.BatchEntry, recipients: Sequence[str]) -> Noted:
+    message = entry.messages[event.index].message
     return Noted(
         event=event,
         message=record.message_id(event.index, entry),
         client=entry.messages[event.index].client,
         is_ours=event.recipient.lower() in recipients,
+        tags=message.tags if message is not None else (),
+        metadata=message.metadata if message is not None else {},
     )

@@ -180,7 +180,7 @@ HOMES = {
     "azure.core": ["relay.storage", "relay.identity", "relay.key_vault"],
     "azure.identity": ["relay.identity", "relay.storage.azure_session", "relay.storage.azure_settings"],
     "azure.keyvault": ["relay.key_vault"],
-    "aiohttp": ["relay.bootstrap", "relay.providers.http_answers", "relay.storage.azure_session", "relay.identity"],
+    "aiohttp": ["relay.bootstrap", "relay.providers.http_answers", "relay.storage.azure_session", "relay.identity", "relay.webhooks"],
     "aiosmtplib": ["relay.providers"],
     "sendgrid": ["relay.providers"],
     "pydantic": ["relay.api"],

@@ -1,0 +1,146 @@
+"""Web hooks over HTTP: subscribe, look, change, try, end; Logic Apps' contract; nobody else's, and nowhere inside."""
+
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+from relay.webhooks.subscriptions import MOST
+from tests.api.harness import BASE, Answer, Harness
+from tests.unit.webhooks.hook import hook
+
+HOOKS = "/v1/webhooks"
+CALLBACK = "https://prod-1.westeurope.logic.azure.com/workflows/x/triggers/y/run?api-version=2016&sig=a%2Bb"
+
+
+async def subscribe(relay: Harness, client: str = "app", **fields: Any) -> Answer:
+    values = fields if "callbackUrl" in fields else {"url": "https://example.com/hook", **fields}
+    answer = await relay.call("POST", HOOKS, json=values, client=client)
+    assert answer.status == 201, answer.body
+    return answer
+
+
+async def test_a_subscription_is_made_shown_changed_and_deleted(relay: Harness) -> None:
+    made = await subscribe(relay, events=["bounced", "complained"], note="orders")
+    name = made.json["id"]
+    assert made.headers["location"] == f"{BASE}{HOOKS}/{name}"
+    assert made.json["secret"].startswith("whsec_")
+    shown = (await relay.call("GET", f"{HOOKS}/{name}")).json
+    assert shown == {key: value for key, value in made.json.items() if key != "secret"}
+    assert (shown["events"], shown["format"], shown["is_enabled"]) == (["bounced", "complained"], "standard", True)
+    change = {"events": [], "format": "cloudevents", "note": ""}
+    changed = (await relay.call("PATCH", f"{HOOKS}/{name}", json=change)).json
+    assert (changed["events"], changed["format"], changed["url"]) == ([], "cloudevents", "https://example.com/hook")
+    assert "secret" not in changed
+    for _ in range(2):
+        assert (await relay.call("DELETE", f"{HOOKS}/{name}")).status == 204
+    assert (await relay.call("GET", f"{HOOKS}/{name}")).status == 404
+    assert (await relay.call("GET", HOOKS)).json == {"value": []}
+
+
+async def test_a_secret_is_replaced_and_told_once(relay: Harness) -> None:
+    made = await subscribe(relay)
+    where = f"{HOOKS}/{made.json['id']}"
+    rotated = (await relay.call("PATCH", where, json={"rotate_secret": True})).json
+    assert rotated["secret"] != made.json["secret"]
+    assert rotated["old_secret_until"].startswith("2026-03-02T12:00")
+    assert "secret" not in (await relay.call("GET", where)).json
+
+
+async def test_a_subscription_is_paused_and_goes_on(relay: Harness) -> None:
+    where = f"{HOOKS}/{(await subscribe(relay)).json['id']}"
+    paused = (await relay.call("PATCH", where, json={"is_enabled": False})).json
+    assert (paused["is_enabled"], paused["disabled_why"]) == (False, "Paused by its client.")
+    assert (await relay.call("PATCH", where, json={"is_enabled": True})).json["is_enabled"]
+
+
+async def test_each_client_has_its_own(relay: Harness) -> None:
+    await relay.add_client("other")
+    where = f"{HOOKS}/{(await subscribe(relay)).json['id']}"
+    assert (await relay.call("GET", HOOKS, client="other")).json == {"value": []}
+    for method, path in (("GET", where), ("PATCH", where), ("POST", f"{where}/test"), ("GET", f"{where}/deliveries")):
+        answer = await relay.call(method, path, json={} if method == "PATCH" else None, client="other")
+        assert answer.status == 404
+    await relay.call("DELETE", where, client="other")
+    assert (await relay.call("GET", where)).status == 200
+    assert (await relay.call("GET", HOOKS, client=None)).status == 401
+
+
+@pytest.mark.parametrize("name", ["wh_1", "wh_%2F", "x", "wh_a%23b", "wh_%00"])
+async def test_an_id_that_is_none_is_not_found(relay: Harness, name: str) -> None:
+    assert (await relay.call("GET", f"{HOOKS}/{name}")).status == 404
+    assert (await relay.call("DELETE", f"{HOOKS}/{name}")).status == 204
+
+
+@pytest.mark.parametrize(
+    ("body", "faults"),
+    [
+        ({}, [("required", "url")]),
+        ({"url": "https://a.example/", "callbackUrl": "https://a.example/"}, [("not_applicable", "callbackUrl")]),
+        ({"url": "http://example.com/"}, [("invalid_value", "url")]),
+        ({"callbackUrl": "https://169.254.169.254/metadata"}, [("invalid_value", "callbackUrl")]),
+        ({"url": "https://127.0.0.1/"}, [("invalid_value", "url")]),
+        ({"url": "https://a.example/", "events": ["sent"]}, [("invalid_choice", "events[0]")]),
+        ({"url": "https://a.example/", "format": "xml"}, [("invalid_choice", "format")]),
+        ({"url": "https://10.0.0.1/", "note": "x" * 501}, [("invalid_value", "url"), ("too_long", "note")]),
+    ],
+)
+async def test_every_fault_is_named(relay: Harness, body: Any, faults: list[tuple[str, str]]) -> None:
+    answer = await relay.call("POST", HOOKS, json=body)
+    assert (answer.status, answer.faults) == (400, faults)
+
+
+async def test_a_change_may_not_lead_inside_either(relay: Harness) -> None:
+    where = f"{HOOKS}/{(await subscribe(relay)).json['id']}"
+    answer = await relay.call("PATCH", where, json={"url": "https://[::ffff:10.0.0.1]/"})
+    assert answer.faults == [("invalid_value", "url")]
+
+
+async def test_there_is_a_most(relay: Harness) -> None:
+    for number in range(MOST):
+        await subscribe(relay, url=f"https://example.com/{number}")
+    answer = await relay.call("POST", HOOKS, json={"url": "https://example.com/more"})
+    assert answer.faults == [("too_many", "$")]
+
+
+# ── Logic Apps ──
+
+
+async def test_a_logic_app_subscribes_and_unsubscribes(relay: Harness) -> None:
+    first, second = [await subscribe(relay, callbackUrl=CALLBACK, events=["delivered"]) for _ in range(2)]
+    assert first.json["id"] == second.json["id"]
+    assert len((await relay.call("GET", HOOKS)).json["value"]) == 1
+    for _ in range(2):
+        location = first.headers["location"].removeprefix(BASE)
+        assert (await relay.call("DELETE", location)).status == 204
+    assert (await relay.call("GET", HOOKS)).json == {"value": []}
+
+
+async def test_a_logic_app_may_unsubscribe_by_its_callback(relay: Harness) -> None:
+    for how in ({"json": {"callbackUrl": CALLBACK}}, {"path": f"{HOOKS}?callbackUrl={quote(CALLBACK, safe='')}"}):
+        await subscribe(relay, callbackUrl=CALLBACK)
+        for _ in range(2):
+            path = str(how.get("path", HOOKS))
+            assert (await relay.call("DELETE", path, json=how.get("json"))).status == 204
+        assert (await relay.call("GET", HOOKS)).json == {"value": []}
+    assert (await relay.call("DELETE", HOOKS, json={})).faults == [("required", "callbackUrl")]
+
+
+# ── trying and looking ──
+
+
+async def test_the_test_button_posts_now_and_is_in_the_log() -> None:
+    relay = await Harness({"RELAY_WEBHOOKS_ALLOW_LOOPBACK": "true"}).start()
+    async with hook() as receiver:
+        made = await subscribe(relay, url=receiver.url)
+        where = f"{HOOKS}/{made.json['id']}"
+        receiver.answers.extend([200, 500])
+        good, bad = [(await relay.call("POST", f"{where}/test")).json for _ in range(2)]
+        assert (good["outcome"], good["status"], bad["outcome"], bad["status"]) == ("taken", 200, "failed", 500)
+        assert receiver.posts[0].json["type"] == "webhook.test"
+        assert receiver.posts[0].headers["webhook-id"] == good["id"]
+        log = (await relay.call("GET", f"{where}/deliveries")).json["value"]
+        assert {each["id"] for each in log} == {good["id"], bad["id"]}
+    away = (await relay.call("POST", f"{where}/test")).json
+    assert (away["outcome"], bool(away["error"]), "status" in away) == ("failed", True, False)
+    await relay.relay.close()

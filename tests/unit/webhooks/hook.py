@@ -1,0 +1,57 @@
+"""A receiver of web hooks on loopback, which verifies what it is posted and answers as it is told."""
+
+from collections import deque
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+import msgspec
+from aiohttp import web
+from standardwebhooks import Webhook
+
+
+class Posted(msgspec.Struct, frozen=True):
+    """One post: its headers and its body."""
+
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return msgspec.json.decode(self.body)
+
+    def verified(self, secret: str) -> Any:
+        """The body, if it is signed by this secret now; raises otherwise. By the library that receivers use."""
+        return Webhook(secret).verify(self.body, dict(self.headers))
+
+
+class Hook:
+    """`url` to post to. `answers` are statuses, or whole responses, in turn; then 204."""
+
+    def __init__(self) -> None:
+        self.url = ""
+        self.posts: list[Posted] = []
+        self.paths: list[str] = []
+        self.answers: deque[int | web.Response] = deque()
+
+    async def handle(self, request: web.Request) -> web.Response:
+        self.paths.append(request.path)
+        self.posts.append(Posted(dict(request.headers), await request.read()))
+        answer = self.answers.popleft() if self.answers else 204
+        return web.Response(status=answer) if isinstance(answer, int) else answer
+
+
+@asynccontextmanager
+async def hook() -> AsyncIterator[Hook]:
+    """A receiver that listens."""
+    receiver = Hook()
+    app = web.Application()
+    app.add_routes([web.route("*", "/{path:.*}", receiver.handle)])
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    receiver.url = f"http://127.0.0.1:{runner.addresses[0][1]}/hook"
+    try:
+        yield receiver
+    finally:
+        await runner.cleanup()

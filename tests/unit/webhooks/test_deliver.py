@@ -1,0 +1,427 @@
+"""Deliveries of web hooks: what is posted, retries over a day, who is disabled and who is not, and deaths in between."""
+
+import json
+from collections import deque
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from relay import wire
+from relay.errors import Unavailable, UnreadableEntry
+from relay.events import Kind
+from relay.ingest.apply import Noted
+from relay.journal import Event
+from relay.webhooks.deliver import DELAYS, Webhooks
+from relay.webhooks.guard import Guard
+from relay.webhooks.poster import Answered, Poster
+from relay.webhooks.posts import QUEUE, Entry, Post, decode, encode, pack
+from relay.webhooks.subscriptions import Definition, Format, Subscription, Subscriptions
+from tests.doubles import START, Place
+
+SAMPLES = Path(__file__).parents[2] / "samples"
+SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+TAKEN, FAILED, GONE = Answered(status=204), Answered(status=500), Answered(status=410)
+
+
+class Receiver(Poster):
+    """Keeps what is posted, and answers as told: by turns, then as `default`."""
+
+    def __init__(self, place: Place) -> None:
+        super().__init__(Guard(allows_loopback=True), place.time)
+        self.posted: list[tuple[str, str, Any, Sequence[str]]] = []
+        self.answers: deque[Answered] = deque()
+        self.default = TAKEN
+
+    async def post(self, url: str, name: str, body: bytes, *, media_type: str, secrets: Sequence[str]) -> Answered:
+        self.posted.append((url, name, json.loads(body), list(secrets)))
+        return self.answers.popleft() if self.answers else self.default
+
+
+@pytest.fixture
+def receiver(place: Place) -> Receiver:
+    return Receiver(place)
+
+
+@pytest.fixture
+def webhooks(place: Place, receiver: Receiver) -> Webhooks:
+    return Webhooks(
+        subscriptions=Subscriptions(place.storage.tables, place.time),
+        poster=receiver,
+        queues=place.storage.queues,
+        tables=place.storage.tables,
+        dead_letters=place.dead_letters,
+        source="https://relay.example",
+        clock=place.time,
+        draw=lambda: 0.5,
+    )
+
+
+async def subscribed(webhooks: Webhooks, name: str = "wh_1", client: str = "shop", **fields: Any) -> Subscription:
+    values = {"url": "https://example.com/hook", "secret": SECRET, "created_at": START, **fields}
+    made = Subscription(id=name, client=client, definition=Definition(**values))
+    await webhooks.subscriptions.put(made)
+    return made
+
+
+def noted(kind: str = "bounced", *, key: str = "k", client: str = "shop", **fields: Any) -> Noted:
+    event = Event(
+        index=0,
+        kind=kind,
+        at=START,
+        key=key,
+        recipient="ada@example.org",
+        code="5.1.1",
+        bounce_class="address",
+        provider="sendgrid",
+        attempt=1,
+    )
+    more = {"tags": ("order",), "metadata": {"order": "4711"}, **fields}
+    return Noted(event=event, message="msg_x", client=client, is_ours=True, **more)
+
+
+async def work(place: Place, webhooks: Webhooks) -> int:
+    """Deliver what is visible now, as the host does; how many entries."""
+    count = 0
+    while received := await place.memory.queues.receive(QUEUE, most=32):
+        for entry in received:
+            await webhooks.deliver(entry.body)
+            await place.memory.queues.delete(QUEUE, entry)
+            count += 1
+    return count
+
+
+async def outcomes(webhooks: Webhooks, subscription: Subscription) -> list[tuple[int, str, int]]:
+    """The log, the oldest first."""
+    found, _ = await webhooks.log(subscription)
+    return [(each.attempt, each.outcome, each.status) for each in reversed(found)]
+
+
+# ── what is posted ──
+
+
+async def test_a_standard_body(place: Place, webhooks: Webhooks, receiver: Receiver) -> None:
+    await subscribed(webhooks)
+    await webhooks.follow([noted()])
+    await work(place, webhooks)
+    [(url, name, body, secrets)] = receiver.posted
+    assert (url, secrets) == ("https://example.com/hook", [SECRET])
+    assert name.startswith("evt_")
+    assert body == {
+        "type": "message.bounced",
+        "timestamp": "2026-03-01T12:00:00.250000Z",
+        "data": {
+            "message": "msg_x",
+            "recipient": "ada@example.org",
+            "at": "2026-03-01T12:00:00.250000Z",
+            "code": "5.1.1",
+            "bounce_class": "address",
+            "provider": "sendgrid",
+            "attempt": 1,
+            "tags": ["order"],
+            "metadata": {"order": "4711"},
+        },
+    }
+
+
+async def test_a_cloud_event(place: Place, webhooks: Webhooks, receiver: Receiver) -> None:
+    await subscribed(webhooks, format=Format.CLOUDEVENTS)
+    await webhooks.follow([noted("delivered")])
+    await work(place, webhooks)
+    [(_, name, body, _)] = receiver.posted
+    about = body.pop("data")
+    assert body == {
+        "specversion": "1.0",
+        "id": name,
+        "source": "https://relay.example",
+        "type": "relay.message.delivered",
+        "subject": "msg_x",
+        "time": "2026-03-01T12:00:00.250000Z",
+        "datacontenttype": "application/json",
+    }
+    assert about["recipient"] == "ada@example.org"
+
+
+async def test_each_subscription_gets_what_it_wants(place: Place, webhooks: Webhooks, receiver: Receiver) -> None:
+    await subscribed(webhooks, "wh_all", url="https://a.example/")
+    await subscribed(webhooks, "wh_some", url="https://b.example/", events=(Kind.DELIVERED,))
+    await subscribed(webhooks, "wh_other", client="other", url="https://c.example/")
+    await webhooks.follow([noted("bounced", key="1"), noted("delivered", key="2")])
+    await work(place, webhooks)
+    told = sorted((url, body["type"]) for url, _, body, _ in receiver.posted)
+    assert told == [
+        ("https://a.example/", "message.bounced"),
+        ("https://a.example/", "message.delivered"),
+        ("https://b.example/", "message.delivered"),
+    ]
+    assert len({name for _, name, _, _ in receiver.posted}) == 3
+
+
+async def test_many_events_share_entries(place: Place, webhooks: Webhooks, receiver: Receiver) -> None:
+    await subscribed(webhooks)
+    await webhooks.follow([noted(key=str(number)) for number in range(120)])
+    assert len(place.memory.queues.bodies(QUEUE)) == 3
+    await work(place, webhooks)
+    assert len({name for _, name, _, _ in receiver.posted}) == 120
+
+
+async def test_without_subscriptions_nothing_is_put(place: Place, webhooks: Webhooks) -> None:
+    await webhooks.follow([noted()])
+    assert place.memory.queues.bodies(QUEUE) == []
+
+
+async def test_the_same_event_has_the_same_id_and_body(place: Place, webhooks: Webhooks, receiver: Receiver) -> None:
+    await subscribed(webhooks)
+    for _ in range(2):
+        await webhooks.follow([noted()])
+    await work(place, webhooks)
+    first, second = receiver.posted
+    assert first == second
+
+
+# ── the entry ──
+
+
+def sample() -> Entry:
+    posts = (
+        Post(id="evt_1", body='{"type":"message.bounced","data":{"reply":"<Grüße> & 請求書"}}', message="msg_1"),
+        Post(id="evt_2", body="{}"),
+    )
+    return Entry(relay=1, client="shop", webhook="wh_1", attempt=3, posts=posts)
+
+
+def test_entries_are_read_and_written_as_ever() -> None:
+    kept = (SAMPLES / "webhooks-entry-1.json").read_bytes()
+    assert encode(sample()) == kept.strip()
+    assert decode(kept) == sample()
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"{}", b'{"relay":2,"client":"a","webhook":"b","attempt":1,"posts":[]}', b"\xff"]
+)
+def test_what_is_no_entry_is_not_read(body: bytes) -> None:
+    with pytest.raises(UnreadableEntry):
+        decode(body)
+
+
+@given(st.lists(st.text(max_size=5_000).map(lambda text: Post(id="evt", body=text)), max_size=80))
+def test_packing_loses_nothing_and_every_entry_fits(posts: list[Post]) -> None:
+    made = Subscription(id="wh_1", client="shop", definition=Definition(url="u", secret="s", created_at=START))
+    packed = list(pack(made, posts))
+    assert [post for body in packed for post in decode(body).posts] == posts
+    assert all(wire.weight(body) <= wire.MAX_ENTRY_BYTES for body in packed)
+
+
+# ── again and again ──
+
+
+async def test_what_is_not_taken_is_tried_for_a_day(place: Place, webhooks: Webhooks, receiver: Receiver) -> None:
+    subscription = await subscribed(webhooks)
+    receiver.default = FAILED
+    await webhooks.follow([noted()])
+    began = place.time()
+    assert await work(place, webhooks) == 1
+    for delay in DELAYS:
+        place.time.move(delay - 1)
+        assert await work(place, webhooks) == 0
+        place.time.move(1)
+        assert await work(place, webhooks) == 1
+    assert timedelta(hours=20) < place.time() - began < timedelta(hours=24)
+    assert len(receiver.posted) == len(DELAYS) + 1
+    assert place.memory.queues.bodies(QUEUE) == []
+    assert await outcomes(webhooks, subscription) == [
+        *((attempt, "failed", 500) for attempt in range(1, 9)),
+        (9, "given_up", 500),
+    ]
+
+
+async def test_only_what_was_not_taken_is_tried_again(place: Place, webhooks: Webhooks, receiver: Receiver) -> None:
+    await subscribed(webhooks)
+    receiver.answers.extend([TAKEN, FAILED, TAKEN])
+    await webhooks.follow([noted(key=str(number)) for number in range(3)])
+    await work(place, webhooks)
+    [body] = place.memory.queues.bodies(QUEUE)
+    assert [post.id for post in decode(body).posts] == [receiver.posted[1][1]]
+    place.time.move(DELAYS[0])
+    await work(place, webhooks)
+    assert len(receiver.posted) == 4
+
+
+@pytest.mark.parametrize(
+    ("wish", "seconds"),
+    [("120", 120), ("2", 5), ("Sun, 01 Mar 2026 12:10:00 GMT", 600), ("99999999", 86_400), ("soon", 5)],
+)
+async def test_a_receivers_wish_to_be_left_alone_counts(
+    place: Place, webhooks: Webhooks, receiver: Receiver, wish: str, seconds: int
+) -> None:
+    await subscribed(webhooks)
+    receiver.answers.append(Answered(status=503, retry_after=wish))
+    await webhooks.follow([noted()])
+    await work(place, webhooks)
+    place.time.move(seconds - 1)
+    assert await work(place, webhooks) == 0
+    place.time.move(1)
+    assert await work(place, webhooks) == 1
+
+
+async def test_a_subscription_that_takes_nothing_for_a_day_is_disabled_and_that_is_told(
+    place: Place, webhooks: Webhooks, receiver: Receiver, caplog: pytest.LogCaptureFixture
+) -> None:
+    subscription = await subscribed(webhooks)
+    receiver.default = FAILED
+    await webhooks.follow([noted()])
+    for delay in (0, *DELAYS):
+        place.time.move(delay)
+        await work(place, webhooks)
+    found = await webhooks.subscriptions.get("shop", subscription.id)
+    assert (found.is_enabled, found.disabled_why) == (False, "No post was taken for a day.")
+    assert found.disabled_at == place.time()
+    assert 'webhook_disabled {"webhook":"wh_1","client":"shop"' in caplog.text
+    await webhooks.follow([noted(key="later")])
+    assert place.memory.queues.bodies(QUEUE) == []
+
+
+async def test_one_that_took_others_in_between_is_not(place: Place, webhooks: Webhooks, receiver: Receiver) -> None:
+    subscription = await subscribed(webhooks)
+    receiver.default = FAILED
+    await webhooks.follow([noted()])
+    for number, delay in enumerate((0, *DELAYS)):
+        place.time.move(delay)
+        if number == 8:
+            receiver.answers.append(TAKEN)
+            await webhooks.deliver(next(pack(subscription, [Post(id="evt_other", body="{}")])))
+        await work(place, webhooks)
+    assert (await outcomes(webhooks, subscription))[-1] == (9, "given_up", 500)
+    assert (await webhooks.subscriptions.get("shop", subscription.id)).is_enabled
+
+
+async def test_gone_ends_it_at_once(place: Place, webhooks: Webhooks, receiver: Receiver) -> None:
+    subscription = await subscribed(webhooks)
+    receiver.default = GONE
+    await webhooks.follow([noted()])
+    await work(place, webhooks)
+    assert place.memory.queues.bodies(QUEUE) == []
+    found = await webhooks.subscriptions.get("shop", subscription.id)
+    assert found.disabled_why == "The receiver answered 410: it wants no more."
+    assert await outcomes(webhooks, subscription) == [(1, "gone", 410)]
+
+
+async def test_a_success_ends_a_time_of_failure(place: Place, webhooks: Webhooks, receiver: Receiver) -> None:
+    subscription = await subscribed(webhooks)
+    receiver.answers.extend([FAILED, TAKEN])
+    await webhooks.follow([noted()])
+    await work(place, webhooks)
+    assert (await webhooks.subscriptions.get("shop", "wh_1")).failing_since == place.time()
+    place.time.move(DELAYS[0])
+    await work(place, webhooks)
+    assert (await webhooks.subscriptions.get("shop", subscription.id)).failing_since is None
+
+
+async def test_what_was_enabled_again_begins_anew(place: Place, webhooks: Webhooks, receiver: Receiver) -> None:
+    subscription = await subscribed(webhooks)
+    await webhooks.subscriptions.disable(subscription, "Paused by its client.")
+    await webhooks.follow([noted(key="1")])
+    await webhooks.subscriptions.enable(subscription)
+    await webhooks.follow([noted(key="2")])
+    await work(place, webhooks)
+    assert len(receiver.posted) == 1
+
+
+# ── deaths and outages ──
+
+
+async def test_a_death_before_anything_is_recorded_posts_again_under_the_same_id(
+    place: Place, webhooks: Webhooks, receiver: Receiver
+) -> None:
+    subscription = await subscribed(webhooks)
+    [body] = pack(subscription, [Post(id="evt_1", body="{}")])
+    await webhooks.deliver(body)
+    await webhooks.deliver(body)
+    assert [name for _, name, _, _ in receiver.posted] == ["evt_1", "evt_1"]
+
+
+async def test_what_cannot_be_put_back_stays_with_the_host(
+    place: Place, webhooks: Webhooks, receiver: Receiver
+) -> None:
+    subscription = await subscribed(webhooks)
+    receiver.default = FAILED
+    [body] = pack(subscription, [Post(id="evt_1", body="{}")])
+    place.queues.fail("put", Unavailable("away"))
+    with pytest.raises(Unavailable):
+        await webhooks.deliver(body)
+
+
+async def test_a_log_that_cannot_be_written_costs_no_post(place: Place, webhooks: Webhooks, receiver: Receiver) -> None:
+    subscription = await subscribed(webhooks)
+    receiver.default = FAILED
+    [body] = pack(subscription, [Post(id="evt_1", body="{}")])
+    place.tables.fail("upsert_all", Unavailable("away"))
+    await webhooks.deliver(body)
+    assert len(place.memory.queues.bodies(QUEUE)) == 1
+
+
+async def test_an_outage_before_the_post_puts_the_entry_back(
+    place: Place, webhooks: Webhooks, receiver: Receiver
+) -> None:
+    subscription = await subscribed(webhooks)
+    [body] = pack(subscription, [Post(id="evt_1", body="{}")])
+    place.tables.fail("query", Unavailable("away"))
+    await webhooks.deliver(body)
+    assert receiver.posted == []
+    assert place.memory.queues.bodies(QUEUE) == [body]
+
+
+async def test_what_was_deleted_is_posted_to_no_more(place: Place, webhooks: Webhooks, receiver: Receiver) -> None:
+    subscription = await subscribed(webhooks)
+    await webhooks.follow([noted()])
+    await webhooks.subscriptions.remove("shop", subscription.id)
+    assert await work(place, webhooks) == 1
+    assert receiver.posted == []
+
+
+async def test_what_cannot_be_read_is_kept(place: Place, webhooks: Webhooks) -> None:
+    await webhooks.deliver(b"{}")
+    await webhooks.bury(b"[]")
+    kept, _ = await place.memory.blobs.list("unreadable")
+    assert len(kept) == 2
+
+
+# ── looking after ──
+
+
+async def test_the_log_is_kept_for_a_week(place: Place, webhooks: Webhooks, receiver: Receiver) -> None:
+    subscription = await subscribed(webhooks)
+    for number in range(3):
+        await webhooks.follow([noted(key=str(number))])
+        await work(place, webhooks)
+        place.time.move(3 * 86_400)
+    assert await webhooks.purge() == 1
+    assert len((await webhooks.log(subscription))[0]) == 2
+
+
+async def test_the_log_comes_by_pages_the_newest_first(place: Place, webhooks: Webhooks) -> None:
+    subscription = await subscribed(webhooks)
+    for number in range(5):
+        await webhooks.follow([noted(key=str(number))])
+        await work(place, webhooks)
+        place.time.move(60)
+    first, cursor = await webhooks.log(subscription, most=3)
+    rest, end = await webhooks.log(subscription, most=3, cursor=cursor)
+    times = [each.at for each in (*first, *rest)]
+    assert (times, end) == (sorted(times, reverse=True), None)
+    assert len(times) == 5
+
+
+async def test_a_secret_that_was_replaced_signs_for_a_day(place: Place, webhooks: Webhooks, receiver: Receiver) -> None:
+    subscription = await subscribed(webhooks, old_secret="whsec_b2xk", old_secret_until=START + timedelta(days=1))
+    await webhooks.follow([noted(key="1")])
+    await work(place, webhooks)
+    place.time.move(86_400)
+    await webhooks.follow([noted(key="2")])
+    await work(place, webhooks)
+    assert [secrets for _, _, _, secrets in receiver.posted] == [[SECRET, "whsec_b2xk"], [SECRET]]
+    assert SECRET not in repr(subscription)

@@ -1,0 +1,139 @@
+"""Where a web hook may go. Every address that is not of the public Internet is refused, however it is written or reached."""
+
+from collections.abc import Sequence
+
+import pytest
+
+from relay.webhooks.guard import Forbidden, Guard, address_fault, url_fault
+
+PUBLIC = ["93.184.216.34", "8.8.8.8", "2606:2800:220:1:248:1893:25c8:1946"]
+LOOPBACK = ["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"]
+INSIDE = [
+    "10.0.0.1",
+    "172.16.0.1",
+    "192.168.1.1",
+    "169.254.169.254",
+    "169.254.1.1",
+    "168.63.129.16",
+    "100.64.0.1",
+    "0.0.0.0",  # noqa: S104 - what must be refused
+    "255.255.255.255",
+    "224.0.0.1",
+    "198.18.0.1",
+    "192.0.2.1",
+    "::",
+    "fe80::1",
+    "fe80::1%eth0",
+    "fc00::1",
+    "fd00:ec2::254",
+    "ff02::1",
+    "::ffff:10.0.0.1",
+    "::ffff:169.254.169.254",
+    "64:ff9b::a9fe:a9fe",
+    "64:ff9b::7f00:1",
+    "2002:a9fe:a9fe::1",
+    "2002:7f00:1::",
+    "2001:0:4136:e378:8000:63bf:3fff:fdd2",
+    "not an address",
+]
+
+
+@pytest.mark.parametrize("address", PUBLIC)
+def test_the_public_internet_is_open(address: str) -> None:
+    assert address_fault(address, allows_loopback=False) == ""
+
+
+@pytest.mark.parametrize("address", INSIDE)
+@pytest.mark.parametrize("allows_loopback", [False, True])
+def test_what_is_inside_is_closed_whatever_is_allowed(address: str, allows_loopback: bool) -> None:
+    assert address_fault(address, allows_loopback=allows_loopback) != ""
+
+
+@pytest.mark.parametrize("address", LOOPBACK)
+def test_this_machine_is_open_only_by_a_setting(address: str) -> None:
+    assert address_fault(address, allows_loopback=False) != ""
+    assert address_fault(address, allows_loopback=True) == ""
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://example.com/hook?sig=a%20b",
+        "https://example.com:8443/",
+        "https://[2606:2800:220:1:248:1893:25c8:1946]/",
+        "https://xn--mller-kva.example/",
+    ],
+)
+def test_a_url_that_may_be(url: str) -> None:
+    assert url_fault(url, allows_loopback=False) == ""
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://example.com/",
+        "ftp://example.com/",
+        "file:///etc/passwd",
+        "gopher://example.com/",
+        "https://",
+        "https:///path",
+        "//example.com/",
+        "example.com",
+        "",
+        "https://user@example.com/",
+        "https://user:word@example.com/",
+        "https://example.com/#fragment",
+        "https://example.com:port/",
+        "https://example.com:99999/",
+        "https://exam ple.com/",
+        "https://example.com/\r\nX-A: b",
+        "https://müller.example/",
+        f"https://example.com/{'x' * 2_000}",
+        "https://localhost/",
+        "https://LOCALHOST./",
+        "https://a.localhost/",
+        "https://metadata.google.internal/",
+        "https://printer.local/",
+        *(f"https://{address}/" for address in LOOPBACK if ":" not in address),
+        *(f"https://[{address}]/" for address in LOOPBACK if ":" in address),
+        *(f"https://{address}/" for address in INSIDE[:12]),
+        *(f"https://[{address}]/" for address in INSIDE if ":" in address and "%" not in address),
+    ],
+)
+def test_a_url_that_may_not_be(url: str) -> None:
+    assert url_fault(url, allows_loopback=False) != ""
+
+
+def test_by_the_setting_loopback_may_be_reached_by_http_and_nothing_else() -> None:
+    for url in ("http://127.0.0.1:8080/", "http://localhost:1/", "http://[::1]/", "https://localhost/"):
+        assert url_fault(url, allows_loopback=True) == ""
+    for url in ("http://example.com/", "http://10.0.0.1/", "http://printer.local/"):
+        assert url_fault(url, allows_loopback=True) != ""
+
+
+class Names:
+    """A resolver that says what it is told to, another thing each time."""
+
+    def __init__(self, *answers: Sequence[str]) -> None:
+        self.answers = list(answers)
+
+    async def __call__(self, host: str, port: int) -> Sequence[str]:
+        return self.answers.pop(0)
+
+
+async def test_a_name_is_judged_by_what_it_resolves_to() -> None:
+    guard = Guard(allows_loopback=False, resolve=Names(PUBLIC, [*PUBLIC, "10.0.0.1"], ["127.0.0.1"], []))
+    assert await guard.addresses("example.com", 443) == PUBLIC
+    for _ in range(2):
+        with pytest.raises(Forbidden):
+            await guard.addresses("example.com", 443)
+    with pytest.raises(OSError, match="no address"):
+        await guard.addresses("example.com", 443)
+
+
+async def test_odd_spellings_of_an_address_are_resolved_and_then_judged() -> None:
+    """`127.1` and `0x7f.1` are names to us; what the system makes of them is an address."""
+    guard = Guard(allows_loopback=False, resolve=Names(["127.0.0.1"]))
+    assert url_fault("https://127.1/", allows_loopback=False) == ""
+    with pytest.raises(Forbidden):
+        await guard.addresses("127.1", 443)
