@@ -14,6 +14,7 @@ from relay.journal import Journal
 from relay.log import log_event
 from relay.outcomes import CAUSES
 from relay.storage.ports import Blobs, Query, Tables, Value
+from relay.uploads import Uploads
 
 STRAYS = timedelta(days=130)
 """Content that no record names any more is deleted so long after the retention: 90 days ahead, 30 of expiry, 10 held."""
@@ -23,11 +24,19 @@ class Purge:
     """One run a day, on one instance."""
 
     def __init__(
-        self, *, tables: Tables, blobs: Blobs, journal: Journal, retention_days: int, clock: Callable[[], datetime]
+        self,
+        *,
+        tables: Tables,
+        blobs: Blobs,
+        journal: Journal,
+        uploads: Uploads,
+        retention_days: int,
+        clock: Callable[[], datetime],
     ) -> None:
         self._tables = tables
         self._blobs = blobs
         self._journal = journal
+        self._uploads = uploads
         self._retention = timedelta(days=retention_days)
         self._clock = clock
 
@@ -41,8 +50,17 @@ class Purge:
         grouped = await self._old_rows(groups.TABLE, STRAYS + self._retention)
         strays = await self._old_blobs(CONTENT_CONTAINER, STRAYS + self._retention)
         strays += await self._old_blobs(ATTACHMENTS_CONTAINER, STRAYS + self._retention)
+        uploads = await self._uploads.purge()
         kept = await self._old_blobs(deadletters.UNREADABLE_CONTAINER, self._retention)
-        log_event("purged", batches=batches, dead_letters=letters, keys=keys, groups=grouped, blobs=strays + kept)
+        log_event(
+            "purged",
+            batches=batches,
+            dead_letters=letters,
+            keys=keys,
+            groups=grouped,
+            uploads=uploads,
+            blobs=strays + kept,
+        )
 
     async def _records(self) -> int:
         before, purged = self._clock() - self._retention, 0

@@ -1,7 +1,7 @@
 """Doubles that more than one folder of unit tests uses: a clock, watched storage, scripted providers, a whole Relay of them."""
 
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
@@ -64,6 +64,14 @@ class Watched:
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         target = getattr(self._port, name)
+        if name == "stream":
+
+            async def stream(*args: Any, **kwargs: Any) -> AsyncIterator[bytes]:
+                self.calls[name] += 1
+                async for chunk in target(*args, **kwargs):
+                    yield chunk
+
+            return stream
 
         async def call(*args: Any, **kwargs: Any) -> Any:
             self.calls[name] += 1

@@ -94,6 +94,12 @@ def _name(item: Mapping[str, Any], target: str, faults: Faults, limits: Limits) 
         return ""
     if not isinstance(name, str):
         return ""
+    check_file_name(name, at, faults, limits)
+    return name
+
+
+def check_file_name(name: str, at: str, faults: Faults, limits: Limits) -> None:
+    """Note what makes a text no file name."""
     fault = control_fault(name)
     if fault:
         faults.add("invalid_text", at, f"The file name {fault}, which a header cannot hold.")
@@ -103,7 +109,6 @@ def _name(item: Mapping[str, Any], target: str, faults: Faults, limits: Limits) 
     elif len(name) > limits.max_attachment_name:
         text = f"The file name has {len(name)} characters; {limits.max_attachment_name} are possible."
         faults.add("too_long", at, text)
-    return name
 
 
 def _content(item: Mapping[str, Any], target: str, faults: Faults) -> tuple[bytes, str | None]:
@@ -142,8 +147,11 @@ def _media_type(given: Any, declared: str | None, name: str, target: str, faults
     at = f"{target}.type"
     if given is None and declared is not None:
         given, at = declared, f"{target}.content['$content-type']"
-    if not isinstance(given, str):
-        return guess_type(name)
+    return read_media_type(given, at, faults) if isinstance(given, str) else guess_type(name)
+
+
+def read_media_type(given: str, at: str, faults: Faults) -> str:
+    """A media type as it was given, after noting what is wrong with it."""
     found = _MEDIA_TYPE.fullmatch(given) if len(given) <= 255 else None
     if found is None:
         text = "A media type is type/subtype, with parameters if need be: application/pdf, text/csv; charset=utf-8."

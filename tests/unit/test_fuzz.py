@@ -49,7 +49,10 @@ MESSAGE: dict[str, Any] = {
     "text": "Hello",
     "html": "<p>Hello</p>",
     "headers": {"X-One": "1"},
-    "attachments": [{"name": "a.txt", "content": "YQ==", "content_id": "a", "disposition": "inline"}],
+    "attachments": [
+        {"name": "a.txt", "content": "YQ==", "content_id": "a", "disposition": "inline"},
+        {"name": "b.txt", "content": {"$content-type": "text/plain", "$content": "YQ=="}},
+    ],
     "tags": ["one"],
     "metadata": {"key": "value"},
     "lane": "bulk",

@@ -1,0 +1,223 @@
+"""Files that are uploaded once and named in messages."""
+
+from typing import Any
+
+import pytest
+
+from relay.content import ATTACHMENTS_CONTAINER
+from relay.uploads import MAX_PART_BYTES
+from tests.api.harness import BASE, Answer, Harness, file, message
+
+DAY = 86_400
+PDF = {"Content-Type": "application/pdf"}
+
+
+async def upload(relay: Harness, body: bytes = b"%PDF-1.7", query: str = "?name=invoice.pdf", **more: Any) -> Answer:
+    return await relay.call("POST", f"/v1/attachments{query}", body=body, headers=more.pop("headers", PDF), **more)
+
+
+async def files(relay: Harness) -> list[tuple[str, str, str]]:
+    """Name, type and content of every attachment in the newest mail."""
+    [newest, *_] = (await relay.call("GET", "/v1/inbox")).json["value"]
+    shown = (await relay.call("GET", f"/v1/inbox/{newest['name']}")).json
+    return [(each["name"], each["type"], each["content"]) for each in shown["attachments"]]
+
+
+async def blobs(relay: Harness) -> list[str]:
+    return [blob.name for blob in (await relay.memory.blobs.list(ATTACHMENTS_CONTAINER))[0]]
+
+
+async def test_an_uploaded_file_arrives_with_every_message_that_names_it(relay: Harness) -> None:
+    content = bytes(range(256)) * 100
+    answer = await upload(relay, content)
+    assert answer.status == 201
+    assert answer.headers["location"] == f"{BASE}/v1/attachments/{answer.json['id']}"
+    told = {"name": "invoice.pdf", "type": "application/pdf", "size": 25_600, "is_complete": True}
+    assert answer.json == {**answer.json, **told, "expires_at": "2026-03-02T12:00:00Z"}
+    for attachment, name in [({}, "invoice.pdf"), ({"name": "Rechnung.pdf"}, "Rechnung.pdf")]:
+        relay.clock.move(1)  # so that it is the newest
+        await relay.send(attachments=[{"id": answer.json["id"], **attachment}])
+        await relay.deliver()
+        assert await files(relay) == [(name, "application/pdf", file(content)["content"])]
+
+
+async def test_a_named_file_counts_in_the_size_of_the_message(relay: Harness) -> None:
+    name = (await upload(relay, b"x" * 100_000)).json["id"]
+    sent = await relay.send(attachments=[{"id": name}, file()])
+    await relay.deliver()
+    assert (await relay.status(sent))["size"] > 130_000
+    small = await Harness({"RELAY_MAX_MESSAGE_BYTES": "10000"}).start()
+    large = (await upload(small, b"x" * 10_000)).json["id"]
+    refused = await small.call("POST", "/v1/messages", json=message(attachments=[{"id": large}]))
+    assert (refused.status, refused.error["code"]) == (413, "message_too_large")
+
+
+@pytest.mark.parametrize(
+    ("query", "headers", "kind"),
+    [
+        ("?name=a.png", {"Content-Type": "application/x-www-form-urlencoded"}, "image/png"),
+        ("?name=a.png&type=text/plain", PDF, "text/plain"),
+        ("?name=a.bin", PDF, "application/pdf"),
+    ],
+)
+async def test_the_type_of_a_file(relay: Harness, query: str, headers: dict[str, str], kind: str) -> None:
+    answer = await upload(relay, query=query, headers=headers)
+    assert answer.json["type"] == kind
+    assert (await relay.call("GET", f"/v1/attachments/{answer.json['id']}")).json == answer.json
+
+
+@pytest.mark.parametrize(
+    ("query", "body", "faults"),
+    [
+        ("", b"x", [("required", "name")]),
+        ("?name=a/b&type=pdf&parts=yes", b"x", ["invalid_file_name", "invalid_media_type", "invalid_choice"]),
+        ("?name=a%0Ab", b"x", [("invalid_text", "name")]),
+        ("?name=a&parts=true", b"x", [("not_applicable", "parts")]),
+        ("?name=a", b"", ["empty_body"]),
+    ],
+)
+async def test_what_is_no_upload(relay: Harness, query: str, body: bytes, faults: list[Any]) -> None:
+    answer = await upload(relay, body, query)
+    assert answer.status == 400
+    codes = [code for code, _ in answer.faults] or [answer.error["code"]]
+    assert faults in (answer.faults, codes)
+    assert await blobs(relay) == []
+
+
+async def begin(relay: Harness) -> str:
+    answer = await upload(relay, b"", "?name=big.bin&parts=true")
+    assert answer.status == 201
+    assert answer.json["is_complete"] is False
+    assert answer.json["max_part_bytes"] == MAX_PART_BYTES
+    return str(answer.json["id"])
+
+
+async def part(relay: Harness, name: str, number: object, body: bytes) -> Answer:
+    return await relay.call("PUT", f"/v1/attachments/{name}/parts/{number}", body=body)
+
+
+async def complete(relay: Harness, name: str) -> Answer:
+    return await relay.call("POST", f"/v1/attachments/{name}/complete")
+
+
+async def test_a_file_in_parts_in_any_order_and_repeated(relay: Harness) -> None:
+    name = await begin(relay)
+    for number, body in [(2, b"two"), (3, b"3"), (1, b"wrong"), (1, b"one")]:
+        assert (await part(relay, name, number, body)).status == 204
+    for _ in range(2):
+        whole = await complete(relay, name)
+        assert (whole.status, whole.json["size"], whole.json["is_complete"]) == (200, 7, True)
+    assert await blobs(relay) == [f"uploads/{name}"]
+    await relay.send(attachments=[{"id": name}])
+    await relay.deliver()
+    assert await files(relay) == [("big.bin", "application/pdf", file(b"onetwo3")["content"])]
+    assert (await part(relay, name, 4, b"late")).error["code"] == "attachment_complete"
+
+
+async def test_what_is_incomplete_cannot_be_named(relay: Harness) -> None:
+    name = await begin(relay)
+    assert (await complete(relay, name)).error["code"] == "attachment_incomplete"
+    await part(relay, name, 1, b"a")
+    await part(relay, name, 3, b"c")
+    answer = await complete(relay, name)
+    assert answer.error["code"] == "attachment_incomplete"
+    assert "part 2" in answer.error["message"]
+    refused = await relay.call("POST", "/v1/messages", json=message(attachments=[{"id": name}]))
+    assert refused.faults == [("unknown_attachment", "attachments[0].id")]
+    assert relay.waiting == 0
+
+
+@pytest.mark.parametrize(
+    ("number", "body", "fault"),
+    [
+        ("0", b"x", ("out_of_range", "number")),
+        ("1001", b"x", ("out_of_range", "number")),
+        ("x", b"x", ("out_of_range", "number")),
+        ("1", b"", ("required", "$")),
+        ("1", b"x" * (MAX_PART_BYTES + 1), ("too_large", "$")),
+    ],
+)
+async def test_what_is_no_part(relay: Harness, number: str, body: bytes, fault: tuple[str, str]) -> None:
+    answer = await part(relay, await begin(relay), number, body)
+    assert answer.faults == [fault]
+
+
+async def test_more_than_a_file_may_have(relay: Harness) -> None:
+    name = await begin(relay)
+    for number in range(1, 11):
+        await part(relay, name, number, b"x" * MAX_PART_BYTES)
+    assert (await complete(relay, name)).status == 413
+
+
+async def test_an_upload_is_its_clients_own(relay: Harness) -> None:
+    await relay.add_client("other")
+    name = (await upload(relay)).json["id"]
+    assert (await relay.call("GET", f"/v1/attachments/{name}", client="other")).error["code"] == "attachment_not_found"
+    refused = await relay.call("POST", "/v1/messages", json=message(attachments=[{"id": name}]), client="other")
+    assert refused.faults == [("unknown_attachment", "attachments[0].id")]
+    assert (await relay.call("DELETE", f"/v1/attachments/{name}", client="other")).status == 204
+    assert (await relay.call("GET", f"/v1/attachments/{name}")).status == 200
+
+
+async def test_every_unknown_file_is_told(relay: Harness) -> None:
+    attachments = [{"id": "att_1"}, file(), {"id": "att_2"}]
+    answer = await relay.call("POST", "/v1/messages", json=message(attachments=attachments))
+    assert answer.faults == [("unknown_attachment", "attachments[0].id"), ("unknown_attachment", "attachments[2].id")]
+    body = {"defaults": {"attachments": attachments}, "messages": [message()]}
+    [result] = (await relay.call("POST", "/v1/messages/batch", json=body)).json["value"]
+    assert [each["target"] for each in result["error"]["details"]] == [
+        "messages[0].attachments[0].id",
+        "messages[0].attachments[2].id",
+    ]
+
+
+async def test_a_file_of_many_messages_is_looked_up_once(relay: Harness) -> None:
+    name = (await upload(relay)).json["id"]
+    before = relay.tables.calls["get"] + relay.tables.calls["merge"]
+    body = {"defaults": {"attachments": [{"id": name}]}, "messages": [message() for _ in range(20)]}
+    answer = await relay.call("POST", "/v1/messages/batch", json=body)
+    assert answer.json["accepted"] == 20
+    assert relay.tables.calls["get"] + relay.tables.calls["merge"] - before == 2
+    await relay.deliver()
+    assert len(await files(relay)) == 1
+
+
+async def test_a_refused_type_is_refused_by_the_name_of_the_upload(relay: Harness) -> None:
+    name = (await upload(relay, query="?name=setup.exe")).json["id"]
+    answer = await relay.call("POST", "/v1/messages", json=message(attachments=[{"id": name}]))
+    assert answer.faults == [("attachment_not_allowed", "attachments[0].name")]
+
+
+async def test_what_no_message_names_is_forgotten_after_a_day(relay: Harness) -> None:
+    name, in_parts = (await upload(relay)).json["id"], await begin(relay)
+    await part(relay, in_parts, 1, b"a")
+    relay.clock.move(DAY - 1)
+    await relay.relay.purge.run()
+    assert len(await blobs(relay)) == 2
+    relay.clock.move(1)
+    await relay.relay.purge.run()
+    assert await blobs(relay) == []
+    assert (await relay.call("GET", f"/v1/attachments/{name}")).status == 404
+
+
+async def test_what_a_message_may_need_stays(relay: Harness) -> None:
+    name = (await upload(relay)).json["id"]
+    await relay.send(attachments=[{"id": name}], send_at="2026-05-20T12:00:00Z")
+    await relay.deliver()
+    assert (await relay.call("DELETE", f"/v1/attachments/{name}")).error["code"] == "attachment_in_use"
+    relay.clock.move(79 * DAY)
+    await relay.relay.purge.run()
+    await relay.pass_time(DAY + 60)
+    assert await files(relay) == [("invoice.pdf", "application/pdf", file(b"%PDF-1.7")["content"])]
+    relay.clock.move(200 * DAY)
+    await relay.relay.purge.run()
+    assert await blobs(relay) == []
+
+
+async def test_a_dry_run_and_a_refusal_keep_nothing(relay: Harness) -> None:
+    name = (await upload(relay)).json["id"]
+    for more in ({"dry_run": True}, {"lane": "none"}):
+        await relay.call("POST", "/v1/messages", json=message(attachments=[{"id": name}], **more))
+    assert (await relay.call("DELETE", f"/v1/attachments/{name}")).status == 204
+    assert (await relay.call("DELETE", f"/v1/attachments/{name}")).status == 204
+    assert await blobs(relay) == []

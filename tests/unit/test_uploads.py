@@ -1,0 +1,105 @@
+"""Uploads between a message that names them and the purge, and whatever dies in between."""
+
+from datetime import timedelta
+
+import pytest
+
+from relay.content import ATTACHMENTS_CONTAINER
+from relay.errors import Changed, Unavailable
+from relay.uploads import KEPT_UNUSED, TABLE, Upload
+from tests.doubles import START, Place
+
+LATER = START + timedelta(days=30)
+
+
+@pytest.fixture
+async def upload(place: Place) -> Upload:
+    stored = await place.uploads.store("shop", "a.txt", "text/plain", b"hello")
+    return await place.uploads.get("shop", stored.id)
+
+
+async def blobs(place: Place) -> list[str]:
+    return [blob.name for blob in (await place.memory.blobs.list(ATTACHMENTS_CONTAINER))[0]]
+
+
+async def test_a_message_that_comes_just_before_the_purge_keeps_the_file(place: Place, upload: Upload) -> None:
+    place.time.move(KEPT_UNUSED.total_seconds())
+
+    async def keep() -> None:
+        assert await place.uploads.keep(upload, LATER)
+
+    place.tables.before("merge", keep)
+    assert await place.uploads.purge() == 0
+    assert await blobs(place) == [upload.blob]
+
+
+async def test_a_message_that_comes_just_after_the_purge_is_told(place: Place, upload: Upload) -> None:
+    place.time.move(KEPT_UNUSED.total_seconds())
+    place.tables.before("merge", place.uploads.purge)
+    assert not await place.uploads.keep(upload, LATER)
+
+
+@pytest.mark.parametrize("operation", ["delete", "list"])
+async def test_a_purge_that_died_is_finished_by_the_next(place: Place, upload: Upload, operation: str) -> None:
+    place.time.move(KEPT_UNUSED.total_seconds())
+    place.blobs.fail(operation, Unavailable("away"))
+    with pytest.raises(Unavailable):
+        await place.uploads.purge()
+    assert not await place.uploads.find("shop", [upload.id])
+    assert not await place.uploads.keep(upload, LATER)
+    assert await place.uploads.purge() == 1
+    assert await blobs(place) == []
+    assert place.memory.tables.rows(TABLE) == []
+
+
+async def test_two_who_keep_a_file_agree_on_the_longer_time(place: Place, upload: Upload) -> None:
+    async def keep() -> None:
+        assert await place.uploads.keep(upload, LATER)
+
+    place.tables.before("merge", keep)
+    assert await place.uploads.keep(upload, START + timedelta(days=10))
+    assert (await place.uploads.get("shop", upload.id)).keep_until >= LATER
+
+
+async def test_a_file_that_is_named_all_day_is_written_to_once(place: Place, upload: Upload) -> None:
+    assert await place.uploads.keep(upload, LATER)
+    upload = await place.uploads.get("shop", upload.id)
+    place.tables.calls.clear()
+    assert await place.uploads.keep(upload, LATER + timedelta(hours=20))
+    assert not place.tables.calls
+
+
+@pytest.mark.parametrize("operation", ["put", "merge"])
+async def test_an_upload_that_died_is_forgotten(place: Place, operation: str) -> None:
+    port = place.blobs if operation == "put" else place.tables
+    port.fail(operation, Unavailable("away"))
+    with pytest.raises(Unavailable):
+        await place.uploads.store("shop", "a.txt", "text/plain", b"hello")
+    place.time.move(KEPT_UNUSED.total_seconds())
+    assert await place.uploads.purge() == 1
+    assert await blobs(place) == []
+
+
+async def test_joining_is_repeated_whatever_died(place: Place) -> None:
+    begun = await place.uploads.begin("shop", "a.txt", "text/plain")
+    for number, body in enumerate((b"a", b"b"), 1):
+        await place.uploads.put_part(begun, number, body)
+    place.tables.fail("merge", Unavailable("away"))
+    place.blobs.fail("delete", Unavailable("away"))
+    for _ in range(2):
+        with pytest.raises(Unavailable):
+            await place.uploads.complete(await place.uploads.get("shop", begun.id))
+    whole = await place.uploads.complete(await place.uploads.get("shop", begun.id))
+    assert (whole.size, whole.is_complete) == (2, True)
+    place.time.move(KEPT_UNUSED.total_seconds())
+    await place.uploads.purge()
+    assert await blobs(place) == []
+
+
+async def test_only_one_completes(place: Place) -> None:
+    begun = await place.uploads.begin("shop", "a.txt", "text/plain")
+    await place.uploads.put_part(begun, 1, b"a")
+    begun = await place.uploads.get("shop", begun.id)
+    place.tables.before("merge", lambda: place.uploads.complete(begun))
+    with pytest.raises(Changed):
+        await place.uploads.complete(begun)
