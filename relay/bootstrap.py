@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from relay.interventions import Interventions
     from relay.journal import Journal
     from relay.listing import Listing
+    from relay.lostmail import LostMail
     from relay.overview import Overview
     from relay.pending import Pending
     from relay.poison import Poison
@@ -402,6 +403,13 @@ class Relay:
             clock=self.clock,
             draw=self._draw,
         )
+
+    @cached_property
+    def lost_mail(self) -> "LostMail":
+        """What a provider took and lost."""
+        from relay.lostmail import LostMail
+
+        return LostMail(journal=self.journal, interventions=self.interventions, content=self.content)
 
     @cached_property
     def events(self) -> "Events":

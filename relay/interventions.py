@@ -34,6 +34,18 @@ class Redrive(msgspec.Struct, frozen=True, kw_only=True):
     sender: Address | None = None
 
 
+class Resend(msgspec.Struct, frozen=True, kw_only=True):
+    """What of a sent message is sent again: what `is_meant` says, of it the copies of the `lost` recipients (numbers).
+
+    `everybody` are all that the message was for, `route` is another route to take.
+    """
+
+    is_meant: Callable[[Part], bool]
+    lost: frozenset[int]
+    everybody: tuple[int, ...]
+    route: str | None = None
+
+
 class Interventions:
     """Changes recorded messages."""
 
@@ -92,6 +104,26 @@ class Interventions:
             expiry = self._settings.lane_expiry(record.lane)
             changed = _map(status, lambda part: lifecycle.redrive(part, now, expiry, how.route))
             return changed and msgspec.structs.replace(changed, sender=how.sender or status.sender)
+
+        return await self._change(batch, index, put_back) is not None
+
+    async def resend(self, batch: str, index: int, how: Resend) -> bool:
+        """Put copies of a sent message back on the queue; False when none of it is meant any more. Raises `NotFound`."""
+
+        def put_back(record: Record, status: MessageStatus) -> MessageStatus | None:
+            now = self._own_time(self._clock())
+            expiry = self._settings.lane_expiry(record.lane)
+            parts: list[Part] = []
+            for part in status.parts:
+                if not how.is_meant(part):
+                    parts.append(part)
+                    continue
+                parts += lifecycle.resend(
+                    part, how.lost, now, everybody=how.everybody, lane_expiry_seconds=expiry, route=how.route
+                )
+            if tuple(parts) == status.parts:
+                return None
+            return msgspec.structs.replace(status, parts=lifecycle.condense(tuple(parts)))
 
         return await self._change(batch, index, put_back) is not None
 

@@ -226,6 +226,43 @@ def redrive(part: Part, now: datetime, lane_expiry_seconds: int, route: str | No
     )
 
 
+def resend(
+    part: Part,
+    lost: frozenset[int],
+    now: datetime,
+    *,
+    everybody: tuple[int, ...],
+    lane_expiry_seconds: int,
+    route: str | None,
+) -> tuple[Part, ...]:
+    """A sent part of which these recipients' copies were lost after all: theirs is put back, the others' stays as it is.
+
+    `everybody` are the recipients that the message was for.
+    """
+    numbers = part.recipients if part.recipients is not None else everybody
+    again = tuple(number for number in numbers if number in lost)
+    kept = tuple(number for number in numbers if number not in lost)
+    if not again:
+        return (part,)
+    put_back = _replace(
+        part,
+        recipients=part.recipients if not kept else again,
+        state=State.DEFERRED,
+        due_at=now,
+        expires_at=now + timedelta(seconds=lane_expiry_seconds),
+        held_seconds=0.0,
+        route=route or part.route,
+        is_pinned=route is not None or part.is_pinned,
+        redriven=part.redriven + 1,
+        may_resend=True,
+        provider_id=None,
+        check_at=None,
+        slot_at=None,
+        code="",
+    )
+    return (_replace(part, recipients=kept), put_back) if kept else (put_back,)
+
+
 def condense(parts: tuple[Part, ...]) -> tuple[Part, ...]:
     """The parts of one message, cut to what its status has room for. Parts that still move stay as they are."""
     if len(parts) <= MAX_WHOLE_PARTS:

@@ -1,0 +1,71 @@
+"""POST /v1/redrive: for operators, with every fault named, until there is no more."""
+
+import json
+from typing import Any
+
+import pytest
+
+from standins.sendgrid import DEFAULT_KEY, SendGridStandIn
+from tests.api.harness import Harness
+
+DAY = {"sent_since": "2026-03-01T00:00:00Z", "sent_before": "2026-03-02T00:00:00Z", "without_delivered": True}
+
+
+async def test_lost_mail_is_sent_again_by_another_route() -> None:
+    async with SendGridStandIn() as sendgrid:
+        routes = {
+            "sendgrid": {"provider": "sendgrid", "base_url": sendgrid.url, "api_key": "setting:KEY"},
+            "capture": {"provider": "capture"},
+        }
+        relay = await Harness({"RELAY_ROUTES": json.dumps(routes), "KEY": DEFAULT_KEY}).start()
+        names = [await relay.send() for _ in range(3)]
+        await relay.deliver()
+        relay.clock.move(86_400)
+
+        async def redrive(**fields: Any) -> Any:
+            body = {"route": "sendgrid", "to_route": "capture", **DAY, **fields}
+            answer = await relay.call("POST", "/v1/redrive", json=body, client="boss")
+            assert answer.status == 200, answer.body
+            return answer.json
+
+        nothing = {"found": 0, "redriven": 0, "skipped": 0, "dry_run": False, "is_more": False}
+        assert await redrive(dry_run=True) == {**nothing, "found": 3, "dry_run": True}
+        assert await redrive() == {**nothing, "found": 3, "redriven": 3}
+        assert await redrive() == nothing
+        await relay.deliver()
+        assert await redrive() == nothing
+        story = await relay.status(names[0])
+        assert [attempt["route"] for attempt in story["attempts"]] == ["sendgrid", "capture"]
+        assert len(sendgrid.inbox.messages) == len((await relay.call("GET", "/v1/inbox")).json["value"]) == 3
+        await relay.relay.close()
+
+
+@pytest.fixture
+async def reporting() -> Harness:
+    """A relay with a route whose deliveries are reported, and one whose are not."""
+    routes = {"sendgrid": {"provider": "sendgrid"}, "smtp": {"provider": "smtp", "host": "mail.example.com"}}
+    relay = await Harness({"RELAY_ROUTES": json.dumps(routes), "SENDGRID_API_KEY": "SG.x"}).start()
+    relay.clock.move(86_400)
+    return relay
+
+
+@pytest.mark.parametrize(
+    ("fields", "faults"),
+    [
+        ({"route": "pigeon", "to_route": "dove"}, [("unknown_route", "route"), ("unknown_route", "to_route")]),
+        ({"route": "smtp"}, [("not_applicable", "route")]),
+        ({"without_delivered": False}, [("invalid_choice", "without_delivered")]),
+        ({"sent_since": "yesterday"}, [("invalid_time", "sent_since")]),
+        ({"sent_since": "2026-03-01T00:00:00"}, [("invalid_time", "sent_since")]),
+        ({"sent_before": "2026-03-03T00:00:00Z"}, [("out_of_range", "sent_before")]),
+        ({"sent_since": "2026-03-02T00:00:00Z"}, [("out_of_range", "sent_since")]),
+        ({"cursor": "x"}, [("invalid_value", "cursor")]),
+    ],
+)
+async def test_every_fault_is_named(reporting: Harness, fields: dict[str, Any], faults: list[tuple[str, str]]) -> None:
+    answer = await reporting.call("POST", "/v1/redrive", json={"route": "sendgrid", **DAY, **fields}, client="boss")
+    assert (answer.status, answer.faults) == (400, faults)
+
+
+async def test_only_operators_may(reporting: Harness) -> None:
+    assert (await reporting.call("POST", "/v1/redrive", json={"route": "sendgrid", **DAY})).status == 403

@@ -1,0 +1,222 @@
+"""Lost mail: what counts as lost, that it is sent again once, whatever was interrupted, and that nothing else is touched."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from relay.errors import Unavailable
+from relay.journal import Event
+from relay.lostmail import Step, Wanted
+from relay.model import Delivery, State
+from relay.settings import Route
+from tests.doubles import START, Place, message_of, place_of, settings_of, submission_of
+
+PEOPLE = ("ada@example.org", "bob@example.org", "eve@example.org")
+HOUR = 3_600.0
+
+
+@pytest.fixture
+async def place() -> Place:
+    return await place_of(settings_of(Route(name="main", provider="sendgrid"), Route(name="other", provider="smtp")))
+
+
+def wanted(**changes: Any) -> Wanted:
+    values = {"route": "main", "since": START - timedelta(hours=1), "before": START + timedelta(hours=1), **changes}
+    return Wanted(**values)
+
+
+async def tell(place: Place, batch: str, kind: str, recipient: str, **fields: Any) -> None:
+    event = Event(index=0, kind=kind, at=START, key=f"{kind}-{recipient}", recipient=recipient, attempt=1, **fields)
+    await place.journal.note(batch, event)
+
+
+async def whole(place: Place, what: Wanted) -> Step:
+    """Every call until there is no more."""
+    found = redriven = skipped = 0
+    cursor: str | None = None
+    while True:
+        step = await place.lost_mail.step(what, cursor)
+        found, redriven, skipped = found + step.found, redriven + step.redriven, skipped + step.skipped
+        cursor = step.cursor
+        if cursor is None:
+            return Step(found=found, redriven=redriven, skipped=skipped)
+
+
+def sent(place: Place, route: str = "main") -> list[tuple[str, ...]]:
+    """The recipients of each parcel of a route, in order."""
+    return [
+        tuple(parcel.message.recipients[number].email for number in parcel.recipients)
+        for parcel in place.script(route).sent
+    ]
+
+
+async def test_what_nobody_reported_is_sent_again_once(place: Place) -> None:
+    batch = await place.send(submission_of(message_of("ada@example.org")))
+    place.time.move(2 * HOUR)
+    assert await whole(place, wanted()) == Step(found=1, redriven=1)
+    assert (await place.journal.read(batch)).statuses[0].parts[0].state is State.DEFERRED
+    assert await whole(place, wanted()) == Step()
+    await place.work()
+    assert await whole(place, wanted()) == Step()
+    assert sent(place) == [("ada@example.org",)] * 2
+    [part] = (await place.journal.read(batch)).statuses[0].parts
+    assert (part.state, part.attempt, part.redriven) == (State.SENT, 2, 1)
+
+
+@pytest.mark.parametrize(
+    ("kind", "bounce_class", "is_lost"),
+    [
+        ("delivered", "", False),
+        ("opened", "", False),
+        ("complained", "", False),
+        ("bounced", "address", False),
+        ("bounced", "policy", False),
+        ("bounced", "suppressed", False),
+        ("bounced", "unknown", True),
+        ("bounced", "network", True),
+        ("processed", "", True),
+        ("deferred", "", True),
+    ],
+)
+async def test_what_counts_as_lost(place: Place, kind: str, bounce_class: str, is_lost: bool) -> None:
+    batch = await place.send(submission_of(message_of("ada@example.org")))
+    await tell(place, batch, kind, "Ada@example.org", bounce_class=bounce_class)
+    place.time.move(2 * HOUR)
+    assert (await whole(place, wanted())).redriven == int(is_lost)
+
+
+async def test_only_the_lost_copies_are_sent_again(place: Place) -> None:
+    batch = await place.send(submission_of(message_of(*PEOPLE)))
+    await tell(place, batch, "delivered", PEOPLE[1])
+    place.time.move(2 * HOUR)
+    assert await whole(place, wanted()) == Step(found=1, redriven=1)
+    await place.work()
+    assert sent(place) == [PEOPLE, (PEOPLE[0], PEOPLE[2])]
+    parts = (await place.journal.read(batch)).statuses[0].parts
+    assert [(part.recipients, part.state, part.attempt) for part in parts] == [
+        ((1,), State.SENT, 1),
+        ((0, 2), State.SENT, 2),
+    ]
+
+
+async def test_another_route_is_taken_if_asked_for(place: Place) -> None:
+    await place.send(submission_of(message_of("ada@example.org")))
+    place.time.move(2 * HOUR)
+    await whole(place, wanted(to_route="other"))
+    await place.work()
+    assert (sent(place), sent(place, "other")) == ([("ada@example.org",)], [("ada@example.org",)])
+
+
+async def test_a_dry_run_counts_and_changes_nothing(place: Place) -> None:
+    batch = await place.send(submission_of(message_of("ada@example.org")))
+    place.time.move(2 * HOUR)
+    before = await place.journal.read(batch)
+    assert await whole(place, wanted(is_dry=True)) == Step(found=1)
+    assert await place.journal.read(batch) == before
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"route": "other"},
+        {"since": START + timedelta(minutes=1)},
+        {"before": START},
+    ],
+)
+async def test_what_is_not_meant_stays(place: Place, changes: dict[str, Any]) -> None:
+    await place.send(submission_of(message_of("ada@example.org")))
+    place.time.move(2 * HOUR)
+    assert await whole(place, wanted(**changes)) == Step()
+
+
+async def test_what_may_not_be_sent_twice_is_counted_and_left(place: Place) -> None:
+    await place.send(submission_of(message_of("ada@example.org"), delivery=Delivery.AT_MOST_ONCE))
+    place.time.move(2 * HOUR)
+    assert await whole(place, wanted()) == Step(found=1, skipped=1)
+    assert await place.work() == 0
+
+
+async def test_suppressed_recipients_are_not_sent_to_this_time_either(place: Place) -> None:
+    await place.send(submission_of(message_of(*PEOPLE), suppressed={1: "bounced"}))
+    place.time.move(2 * HOUR)
+    await whole(place, wanted())
+    await place.work()
+    assert sent(place) == [(PEOPLE[0], PEOPLE[2])] * 2
+
+
+async def test_a_message_whose_content_is_gone_is_left(place: Place) -> None:
+    await place.send(submission_of(None, blob="gone"))
+    place.time.move(2 * HOUR)
+    assert await whole(place, wanted()) == Step()
+
+
+# ── interrupted ──
+
+
+@pytest.mark.parametrize("operation", ["upsert", "merge"])
+async def test_a_death_at_any_write_sends_once_after_a_repetition(place: Place, operation: str) -> None:
+    await place.send(submission_of(message_of("ada@example.org")))
+    place.time.move(2 * HOUR)
+    for die in (place.tables.fail, None):
+        if die is not None:
+            die(operation, Unavailable("away"))
+            with pytest.raises(Unavailable):
+                await whole(place, wanted())
+        else:
+            await whole(place, wanted())
+    await whole(place, wanted())
+    await place.work()
+    place.time.move(HOUR)
+    await place.recovery.run()
+    await place.work()
+    assert sent(place) == [("ada@example.org",)] * 2
+
+
+async def test_a_death_before_the_entry_is_mended_by_the_timer(place: Place) -> None:
+    await place.send(submission_of(message_of("ada@example.org")))
+    place.time.move(2 * HOUR)
+    place.queues.fail("put", Unavailable("away"))
+    with pytest.raises(Unavailable):
+        await whole(place, wanted())
+    assert await whole(place, wanted()) == Step()
+    place.time.move(HOUR)
+    await place.recovery.run()
+    await place.work()
+    assert sent(place) == [("ada@example.org",)] * 2
+
+
+async def test_an_answer_that_was_lost_sends_nothing_twice(place: Place) -> None:
+    await place.send(submission_of(message_of("ada@example.org")))
+    place.time.move(2 * HOUR)
+    place.tables.lose("merge")
+    with pytest.raises(Unavailable):
+        await whole(place, wanted())
+    assert await whole(place, wanted()) == Step()
+    place.time.move(HOUR)
+    await place.recovery.run()
+    await place.work()
+    assert sent(place) == [("ada@example.org",)] * 2
+
+
+# ── many ──
+
+
+async def test_many_are_done_in_several_calls_each_once(place: Place) -> None:
+    for _ in range(260):
+        await place.send(submission_of(message_of("ada@example.org")))
+        place.time.move(1)
+    place.time.move(2 * HOUR)
+    first = await place.lost_mail.step(wanted())
+    assert first.cursor is not None
+    assert 100 <= first.redriven < 260
+    # The call is repeated from its beginning, as after a lost answer, and then to the end.
+    assert (await whole(place, wanted())).redriven == 260 - first.redriven
+    await place.work()
+    assert len(sent(place)) == 520
+
+
+@pytest.mark.parametrize("cursor", ["", "x", "g|", "0"])
+async def test_a_foreign_cursor_is_refused(place: Place, cursor: str) -> None:
+    with pytest.raises(ValueError, match="cursor"):
+        await place.lost_mail.step(wanted(), cursor)
