@@ -18,6 +18,14 @@ if TYPE_CHECKING:
     from relay.bootstrap import Relay
 
 MAX_ID = 128
+SECURITY_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+"""What every answer carries; an operation whose answer a browser shows says its own instead."""
+HTTPS_ONLY = "max-age=31536000"
+"""A year of `Strict-Transport-Security`; RFC 6797 section 7.2 has it over https alone."""
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True):
@@ -126,10 +134,12 @@ def _storage_refusal(error: StorageError) -> Refusal:
 def _finished(request: Request, response: Response, request_id: str) -> Response:
     headers = {
         "x-ms-request-id": request_id,
-        "X-Content-Type-Options": "nosniff",
+        **SECURITY_HEADERS,
         "Cache-Control": "no-store",
         **response.headers,
     }
+    if request.url.startswith("https:"):
+        headers["Strict-Transport-Security"] = HTTPS_ONLY
     echoed = request.headers.get("x-ms-client-request-id", "")
     if echoed and len(echoed) <= MAX_ID and echoed.isascii() and echoed.isprintable():
         headers["x-ms-client-request-id"] = echoed

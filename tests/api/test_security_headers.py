@@ -1,0 +1,36 @@
+"""Every answer tells browsers to guess, load, frame and pass on nothing, and to stay with https."""
+
+import pytest
+
+from relay.api.app import HTTPS_ONLY, SECURITY_HEADERS
+from tests.api.harness import Harness
+
+ANSWERS = (
+    pytest.param("GET", "/v1/health", None, 200, id="for-everybody"),
+    pytest.param("GET", "/v1/messages", "app", 200, id="for-a-client"),
+    pytest.param("GET", "/v1/me", None, 401, id="refused"),
+    pytest.param("GET", "/v1/nowhere", "app", 404, id="unknown"),
+    pytest.param("POST", "/v3/mail/send", None, 401, id="in-the-shape-of-another-api"),
+)
+
+
+@pytest.mark.parametrize(("method", "path", "client", "status"), ANSWERS)
+async def test_every_answer_carries_them(
+    relay: Harness, method: str, path: str, client: str | None, status: int
+) -> None:
+    answer = await relay.call(method, path, client=client)
+    assert answer.status == status
+    assert {name: answer.headers.get(name.lower()) for name in SECURITY_HEADERS} == SECURITY_HEADERS
+
+
+@pytest.mark.parametrize(("scheme", "said"), [("https", HTTPS_ONLY), ("http", None)])
+async def test_a_browser_is_told_to_stay_with_https_over_https(relay: Harness, scheme: str, said: str | None) -> None:
+    answer = await relay.call("GET", f"{scheme}://relay.example/v1/health", client=None)
+    assert answer.headers.get("strict-transport-security") == said
+
+
+async def test_the_console_has_a_policy_of_its_own(relay: Harness) -> None:
+    answer = await relay.call("GET", "/console", client=None)
+    policy = answer.headers["content-security-policy"]
+    assert "script-src 'self'" in policy
+    assert "frame-ancestors 'none'" in policy
