@@ -37,6 +37,9 @@ def needs(message: Message) -> frozenset[str]:
         wanted.add("inline_images")
     if message.raw is not None:
         wanted.add("raw_mime")
+        # A stored raw message has CRLF throughout; what is not ASCII in its header is an address (RFC 6532).
+        if not message.raw.partition(b"\r\n\r\n")[0].isascii():
+            wanted.add("smtputf8")
     if message.return_path:
         wanted.add("return_path")
     if len(message.reply_to) > 1:

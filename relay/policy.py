@@ -135,8 +135,9 @@ def _forbidden(draft: Draft, lane: str, size: int, policy: Policy) -> list[Probl
     if policy.max_bytes is not None and size > policy.max_bytes:
         text = f"The message has {size} bytes on the wire; this client may send {policy.max_bytes} (policy: max_bytes)."
         forbid("message_too_large", "$", text)
-    for number, attachment in enumerate(message.attachments):
-        if _is_refused(attachment.name, policy):
+    names = (*(attachment.name for attachment in message.attachments), *draft.file_names)
+    for number, name in enumerate(names):
+        if _is_refused(name, policy):
             text = "Attachments of this type are refused (policy: refused_attachments)."
             forbid("attachment_not_allowed", f"attachments[{number}].name", text)
     return found

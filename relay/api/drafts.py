@@ -18,6 +18,7 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
     `message` has the content of its attachments in memory, except those given by id: they have `blob` (that id) and,
     unless the caller named them anew, an empty `name`. Domains of addresses are lower-case A-labels everywhere.
     `send_at` is in the future (aware UTC) or None. With `template`, text and html are not there yet.
+    `file_names` are those of the files within a raw message.
     """
 
     message: Message
@@ -29,6 +30,7 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
     dry_run: bool = False
     template: str | None = None
     variables: Mapping[str, Any] = {}
+    file_names: tuple[str, ...] = ()
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):

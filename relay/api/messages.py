@@ -1,5 +1,6 @@
 """Sending a message, and asking about one."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -23,18 +24,15 @@ from relay.suppressions import Known
 
 RETRY_AFTER_SECONDS = 1
 MOVING_RETRY_SECONDS = 2
+RAW = "message/rfc822"
+"""The type of a finished message."""
 
 
 async def send(call: Call) -> Response:
     """POST /v1/messages: 202 once the message is durable."""
     check_length(call.request)
     limits = Limits(max_message_bytes=call.relay.settings.max_message_bytes)
-    draft = parse_message(
-        call.request.body,
-        content_type=call.request.headers.get("content-type", ""),
-        now=call.relay.clock(),
-        limits=limits,
-    )
+    draft = await _draft(call, limits)
     completion = Completion(call, limits)
     draft = await completion.complete(draft)
     verdict = decide(call, draft, await call.relay.suppressions.known_to(call.client.name))
@@ -69,6 +67,28 @@ async def show(call: Call) -> Response:
         created_at=created_at,
     )
     return json_response(body, headers=_moving(story.status.state))
+
+
+async def _draft(call: Call, limits: Limits) -> Draft:
+    if call.request.content_type == RAW:
+        from relay.api.parse_mime import parse_raw
+
+        # Megabytes of MIME take longer to read than others may be kept waiting.
+        return await asyncio.to_thread(parse_raw, call.request, now=call.relay.clock(), limits=limits)
+    return parse_message(
+        call.request.body,
+        content_type=call.request.headers.get("content-type", ""),
+        now=call.relay.clock(),
+        limits=limits,
+    )
+
+
+def _fingerprint(call: Call) -> str:
+    if call.request.content_type == RAW:
+        from relay.api import parse_mime
+
+        return parse_mime.fingerprint(call.request)
+    return idempotency.fingerprint(call.request.path, call.request.content_type, call.request.body)
 
 
 def _moving(state: State) -> dict[str, str]:
@@ -109,7 +129,7 @@ def explanation(verdict: Verdict) -> dict[str, Any]:
 async def _send_once(call: Call, key: str, verdict: Verdict) -> Response:
     """Accept under an Idempotency-Key: a repetition gets the same answer, whatever died in between."""
     key = checked_key(key)
-    print_of = idempotency.fingerprint(call.request.path, call.request.content_type, call.request.body)
+    print_of = _fingerprint(call)
     place = await call.relay.idempotency.begin(call.client.name, key, print_of)
     if isinstance(place, Replay):
         told: Mapping[str, Any] = msgspec.json.decode(place.body)

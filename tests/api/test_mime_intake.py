@@ -1,0 +1,335 @@
+"""POST /v1/messages with message/rfc822: the envelope, what of a header is kept, and that nothing wrong comes through."""
+
+import json
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from relay import mime_raw
+from relay.api.drafts import Limits
+from relay.api.http import Request
+from relay.api.parse_mime import parse_raw
+from relay.clients import Policy
+from relay.errors import Refusal
+from tests.api.harness import Answer, Clock, Harness
+
+HEAD = "From: Shop <shop@example.com>\nTo: Ada <ada@example.org>\nSubject: Your order\n"
+TYPE = "message/rfc822"
+
+
+async def post(
+    relay: Harness, text: str | bytes = f"{HEAD}\nHello.\n", headers: dict[str, str] | None = None, **query: Any
+) -> Answer:
+    """Post a finished message; `from_` in the query is called `from`."""
+    asked = urlencode({name.rstrip("_"): value for name, value in query.items()})
+    return await relay.call(
+        "POST",
+        f"/v1/messages?{asked}",
+        body=text.encode() if isinstance(text, str) else text,
+        headers={"Content-Type": TYPE, **(headers or {})},
+    )
+
+
+async def caught(relay: Harness) -> dict[str, Any]:
+    """Deliver, and show the one mail that was caught, with its source."""
+    await relay.deliver()
+    [mail] = (await relay.call("GET", "/v1/inbox", client="boss")).json["value"]
+    source = await relay.call("GET", f"/v1/inbox/{mail['name']}/source", client="boss")
+    head, body = mime_raw.split(source.body)
+    lines = [(field.name, field.value.decode()) for field in mime_raw.fields_of(head)]
+    return {"lines": lines, "head": head, "body": body}
+
+
+def values(mail: dict[str, Any], name: str) -> list[str]:
+    return [value for key, value in mail["lines"] if key == name]
+
+
+# ── what is accepted ──
+
+
+async def test_a_finished_message_is_accepted_and_leaves_as_it_came(relay: Harness) -> None:
+    text = f"{HEAD}Message-ID: <own@example.com>\nX-Order:  4711\nDKIM-Signature: v=1; a=x\n\nHello.\n.\nEnd\n"
+    answer = await post(relay, text)
+    assert answer.status == 202, answer.body
+    assert set(answer.json) == {"id", "state"}
+    mail = await caught(relay)
+    assert mail["body"] == b"Hello.\r\n.\r\nEnd\r\n"
+    for line in (b"X-Order:  4711", b"DKIM-Signature: v=1; a=x", b"From: Shop <shop@example.com>"):
+        assert line in mail["head"].split(b"\r\n")
+    assert values(mail, "message-id") == ["<own@example.com>"]
+    story = await relay.status(answer.json["id"])
+    assert (story["state"], story["subject"]) == ("sent", "Your order")
+
+
+async def test_bcc_is_in_the_envelope_and_not_in_the_message(relay: Harness) -> None:
+    text = f"{HEAD}Cc: bob@example.org, ADA@example.org\nBcc: eve@example.org,\n mallory@example.org\n\nHi\n"
+    answer = await post(relay, text)
+    mail = await caught(relay)
+    story = await relay.status(answer.json["id"])
+    people = [(each["kind"], each["email"]) for each in story["recipients"]]
+    assert people == [
+        ("to", "ada@example.org"),
+        ("cc", "bob@example.org"),
+        ("bcc", "eve@example.org"),
+        ("bcc", "mallory@example.org"),
+    ]
+    assert b"eve" not in mail["head"]
+    assert b"mallory" not in mail["head"]
+
+
+@pytest.mark.parametrize("place", ["query", "header"])
+async def test_an_envelope_says_alone_who_gets_it(relay: Harness, place: str) -> None:
+    text = f"{HEAD}Bcc: eve@example.org\nResent-Bcc: eve@example.org\n\nHi\n"
+    people = "bob@example.org, <ada@example.org>"
+    if place == "query":
+        answer = await post(relay, text, to=people, from_="Bounces@example.com")
+    else:
+        answer = await post(relay, text, {"X-Relay-Rcpt-To": people, "X-Relay-Mail-From": "<Bounces@example.com>"})
+    assert answer.status == 202, answer.body
+    await relay.deliver()
+    story = await relay.status(answer.json["id"])
+    assert [(each["kind"], each["email"], each.get("name")) for each in story["recipients"]] == [
+        ("to", "ada@example.org", "Ada"),
+        ("bcc", "bob@example.org", None),
+    ]
+    [mail] = (await relay.call("GET", "/v1/inbox", client="boss")).json["value"]
+    source = (await relay.call("GET", f"/v1/inbox/{mail['name']}/source", client="boss")).body
+    assert b"eve" not in source
+
+
+async def test_what_only_servers_may_say_is_taken_out(relay: Harness) -> None:
+    forged = (
+        "Return-Path: <x@example.com>\nX-Relay-Id: forged\nX-MS-Exchange-Organization-SCL: -1\n"
+        "Authentication-Results: mx; dkim=pass\nDelivered-To: x@example.com\n"
+    )
+    assert (await post(relay, f"{forged}{HEAD}Received: from a by b\n\nHi\n")).status == 202
+    mail = await caught(relay)
+    names = [name for name, _ in mail["lines"]]
+    assert values(mail, "x-relay-id") != ["forged"]
+    assert len(values(mail, "x-relay-id")) == 1
+    assert not {"return-path", "x-ms-exchange-organization-scl", "authentication-results"} & set(names)
+    assert "received" in names
+
+
+async def test_several_to_fields_are_read_as_one(relay: Harness) -> None:
+    """RFC 5322 section 4.5.3."""
+    assert (await post(relay, f"{HEAD}To: bob@example.org\n\nHi\n")).status == 202
+    assert values(await caught(relay), "to") == ["Ada <ada@example.org>, bob@example.org"]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "From: (a) shop@example.com (x@evil.example)",
+        'From: "x@evil.example" <shop@example.com>',
+        "From: <shop@example.com>,",
+    ],
+)
+async def test_from_leaves_in_a_form_that_all_programs_read_alike(relay: Harness, line: str) -> None:
+    assert (await post(relay, f"{line}\nTo: ada@example.org\n\nHi\n")).status == 202
+    [written] = values(await caught(relay), "from")
+    assert written.endswith("shop@example.com") or written.endswith("<shop@example.com>")
+    assert "(" not in written
+
+
+async def test_text_outside_ascii_in_a_header_is_encoded(relay: Harness) -> None:
+    text = "From: Jürgen <shop@example.com>\nTo: Zoë <ada@bücher.example>\nSubject: Grüße\n\nGrüße\n"
+    answer = await post(relay, text)
+    assert answer.status == 202, answer.body
+    assert (await relay.status(answer.json["id"]))["state"] == "queued"
+    mail = await caught(relay)
+    assert mail["head"].isascii()
+    assert "xn--bcher-kva.example" in mail["head"].decode()
+    assert (await relay.status(answer.json["id"]))["subject"] == "Grüße"
+    assert mail["body"] == "Grüße\r\n".encode()
+
+
+async def test_options_come_by_query(relay: Harness) -> None:
+    answer = await post(relay, tags="eu,report", send_at="2026-03-02T12:00:00Z", delivery="at_most_once")
+    assert answer.json["state"] == "scheduled"
+    await relay.deliver()
+    assert (await relay.status(answer.json["id"]))["tags"] == ["eu", "report"]
+
+
+async def test_a_dry_run_explains_and_sends_nothing(relay: Harness) -> None:
+    answer = await post(relay, dry_run="true")
+    assert answer.status == 200
+    assert answer.json["routing"][0]["recipients"] == ["ada@example.org"]
+    assert relay.waiting == 0
+
+
+# ── what is refused ──
+
+
+async def test_every_fault_is_told_at_once_and_nothing_is_queued(relay: Harness) -> None:
+    text = (
+        "From: one@example.com, two@example.com\nTo: nobody\nSubject: a\nsubject: b\nX-SMTPAPI: {}\n"
+        "Sender: boss@example.com\nno field\nX-Bell: \x07\nContent-Type: text/plain; name=\u00fc\n\nHi\n"
+    )
+    answer = await post(relay, text, form="x", dry_run="yes", delivery="twice", send_at="soon", expires_in_seconds="1")
+    assert answer.status == 400
+    assert set(answer.faults) == {
+        ("unknown_field", "query.form"),
+        ("invalid_choice", "query.dry_run"),
+        ("invalid_choice", "query.delivery"),
+        ("invalid_time", "send_at"),
+        ("out_of_range", "expires_in_seconds"),
+        ("invalid_address", "headers.From"),
+        ("invalid_address", "headers.To"),
+        ("duplicate_header", "headers.subject"),
+        ("forbidden_header", "headers['X-SMTPAPI']"),
+        ("forbidden_header", "headers.Sender"),
+        ("invalid_header_name", "headers"),
+        ("invalid_text", "headers"),
+        ("invalid_text", "headers['Content-Type']"),
+    }
+    assert "nobody" not in answer.body.decode()
+    assert relay.waiting == 0
+    assert not relay.blobs.calls["put"]
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("To: ada@example.org\n\nHi\n", ("required", "headers.From")),
+        ("From: shop@example.com\nSubject: x\n\nHi\n", ("no_recipients", "to")),
+        (f"{HEAD}From: other@example.com\n\nHi\n", ("duplicate_header", "headers.From")),
+        (f"{HEAD}Content-Type: text/plain\nContent-type: text/html\n\nHi\n", ("duplicate_header", "headers['Content-type']")),
+        (f"From ada Thu Jan  1 00:00:00 2026\n{HEAD}\nHi\n", ("invalid_header_name", "headers")),
+        (f" folded\n{HEAD}\nHi\n", ("invalid_header_name", "headers")),
+        (f"{HEAD}Apparently-To: eve@example.org\n\nHi\n", ("forbidden_header", "headers['Apparently-To']")),
+        (f"{HEAD}Resent-To: eve@example.org\n\nHi\n", ("not_applicable", "headers['Resent-To']")),
+        (f"{HEAD}X-Long: {'x' * 1000}\n\nHi\n", ("too_long", "headers")),
+        (HEAD + f"X-Many: {'x' * 900}\n" * 80 + "\nHi\n", ("too_large", "headers")),
+        (HEAD + "Received: from a by b\n" * 100 + "\nHi\n", ("too_many", "headers.Received")),
+        (HEAD.encode() + b"X-Odd: \xff\n\nHi\n", ("invalid_text", "headers['X-Odd']")),
+        ("From: \nTo: ada@example.org\n\nHi\n", ("invalid_address", "headers.From")),
+        ("From: shop@example.com\rBcc: x\n\nHi\n", ("invalid_address", "headers.Bcc")),
+    ],
+)  # fmt: skip
+async def test_a_message_that_could_be_read_two_ways_is_refused(
+    relay: Harness, text: str | bytes, fault: tuple[str, str]
+) -> None:
+    answer = await post(relay, text)
+    assert answer.status == 400
+    assert answer.faults == [fault]
+    assert relay.waiting == 0
+
+
+@pytest.mark.parametrize(
+    ("headers", "query", "fault"),
+    [
+        ({"X-Relay-Mail-From": "<>"}, {}, ("invalid_address", "X-Relay-Mail-From")),
+        ({"X-Relay-Rcpt-To": "a@example.org"}, {"to": "b@example.org"}, ("not_applicable", "query.to")),
+        ({}, {"to": "a@example.org,b"}, ("invalid_address", "query.to")),
+        ({}, {"to": ",".join(f"a{n}@example.org" for n in range(1001))}, ("too_many_recipients", "query.to")),
+        ({}, {"from_": "nobody"}, ("invalid_address", "query.from")),
+        ({}, {"expires_in_seconds": "soon"}, ("wrong_type", "query.expires_in_seconds")),
+    ],
+)
+async def test_an_envelope_that_is_wrong_is_refused(
+    relay: Harness, headers: dict[str, str], query: dict[str, str], fault: tuple[str, str]
+) -> None:
+    answer = await post(relay, headers=headers, **query)
+    assert answer.status == 400
+    assert answer.faults == [fault]
+
+
+async def test_nothing_and_too_much_are_refused(relay: Harness) -> None:
+    assert (await post(relay, "\n")).error["code"] == "empty_body"
+    small = await Harness({"RELAY_MAX_MESSAGE_BYTES": "70000"}).start()
+    assert (await post(small, HEAD + "\n" + "x" * 70_001)).status == 413
+    near = await post(small, HEAD + "\n" + "x" * 69_800)
+    assert (near.status, near.error["code"]) == (413, "message_too_large")
+    await small.relay.close()
+
+
+# ── the client's policy ──
+
+
+async def test_from_and_recipients_are_held_to_the_policy(relay: Harness) -> None:
+    await relay.add_client("tight", policy=Policy(senders=("*@example.net",), recipients=("*@example.net",)))
+    text = f"{HEAD}Bcc: eve@example.net\n\nHi\n".encode()
+    answer = await relay.call("POST", "/v1/messages", body=text, headers={"Content-Type": TYPE}, client="tight")
+    assert answer.status == 403
+    assert answer.faults == [("sender_not_allowed", "from"), ("recipient_not_allowed", "to[0]")]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        'Content-Disposition: attachment; filename="tool.exe"',
+        'Content-Type: application/octet-stream; name="tool.exe"\nContent-Disposition: attachment; filename=fine.txt',
+        "Content-Disposition: attachment; filename*0*=utf-8''tool; filename*1*=%2Eexe",
+        'Content-Disposition: attachment; filename="=?utf-8?q?tool=2Eexe?="',
+        'Content-Disposition: attachment; filename="tool.exe. "',
+    ],
+)
+async def test_files_within_are_held_to_the_policy(relay: Harness, fields: str) -> None:
+    inner = f"--b\nContent-Type: text/plain\n\nHi\n--b\n{fields}\n\nMZ\n--b--\n"
+    answer = await post(relay, f"{HEAD}MIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=b\n\n{inner}")
+    assert answer.status == 403
+    assert {code for code, _ in answer.faults} == {"attachment_not_allowed"}
+
+
+async def test_what_no_route_carries_is_refused() -> None:
+    routes = {"sg": {"provider": "sendgrid", "api_key": "setting:KEY"}}
+    relay = await Harness({"RELAY_ROUTES": json.dumps(routes), "KEY": "SG.x"}).start()
+    answer = await post(relay)
+    assert (answer.status, answer.error["code"]) == (422, "not_carriable"), answer.body
+    assert "finished RFC 5322 message" in answer.body.decode()
+    await relay.relay.close()
+
+
+# ── once ──
+
+
+async def test_a_repetition_is_the_same_message_and_another_envelope_is_not(relay: Harness) -> None:
+    key = {"Idempotency-Key": "k1"}
+    first = await post(relay, headers=key, to="bob@example.org")
+    again = await post(relay, headers=key, to="bob@example.org")
+    assert (again.json, again.headers["idempotency-replayed"]) == (first.json, "true")
+    assert relay.waiting == 1
+    for other in ({"to": "eve@example.org"}, {"to": "bob@example.org", "from_": "x@example.com"}):
+        assert (await post(relay, headers=key, **other)).error["code"] == "idempotency_key_reused"
+
+
+# ── whatever comes ──
+
+PIECES = st.lists(
+    st.one_of(
+        st.sampled_from(
+            [
+                b"From: shop@example.com\n",
+                b'To: ada@example.org, "x <y@z>\n',
+                b"Bcc: eve@example.org\r",
+                b"Cc: group: a@example.org;\r\n",
+                b"Subject: =?utf-8?q?=0D=0ABcc: x?=\n",
+                b"Content-Type: multipart/mixed; boundary=b\n",
+                b"Content-Disposition: attachment; filename*0*=\n",
+                b" folded\n",
+                b"--b\n",
+                b"\n",
+            ]
+        ),
+        st.binary(max_size=20),
+    ),
+    max_size=12,
+)
+
+
+@given(pieces=PIECES)
+@settings(max_examples=300, deadline=None)
+def test_any_bytes_are_a_message_without_bcc_or_are_refused(pieces: list[bytes]) -> None:
+    request = Request(method="POST", path="/v1/messages", body=b"".join(pieces))
+    try:
+        draft = parse_raw(request, now=Clock()(), limits=Limits())
+    except Refusal:
+        return
+    fields = mime_raw.fields_of(mime_raw.split(draft.message.raw or b"")[0])
+    assert [field.name for field in fields].count("from") == 1
+    assert not any(field.name == "bcc" for field in fields)
+    assert draft.message.recipients

@@ -1,0 +1,155 @@
+"""The real sendmail command and the real SMTP bridge in front of a running relay."""
+
+import asyncio
+import os
+import re
+import smtplib
+import sys
+from collections.abc import AsyncIterator
+from email.message import EmailMessage
+
+import pytest
+import pytest_asyncio
+
+from devhost.children import Child
+from tests.e2e.running import ROOT, RunningRelay, running_relay
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+_LISTENING = re.compile(r"Listening on 127\.0\.0\.1:(?P<port>\d+)")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def relay() -> AsyncIterator[RunningRelay]:
+    """A relay whose route captures, with a client that may send for example.com only."""
+    async with running_relay({}) as running:
+        body = {"name": "cron", "policy": {"senders": ["*@example.com"]}}
+        status, made, _ = await running.call("POST", "/v1/clients", json=body)
+        assert status == 201, made
+        running.key, operator = str(made["key"]), running.key
+        yield running
+        running.key = operator
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def port(relay: RunningRelay) -> AsyncIterator[int]:
+    """The port of a bridge in front of it."""
+    bridge = await start_bridge(relay.url, relay.key)
+    [line] = await bridge.until_ready(timeout_seconds=60)
+    yield int(line["port"])
+    await bridge.stop(grace_seconds=10)
+
+
+async def start_bridge(url: str, key: str) -> Child:
+    return await Child.start(
+        name="the bridge",
+        argv=(sys.executable, "-m", "relay.cli", "smtp-bridge", "--port", "0"),
+        ready=_LISTENING,
+        env={**os.environ, "RELAY_URL": url, "RELAY_KEY": key, "PYTHONUNBUFFERED": "1"},
+        cwd=ROOT,
+    )
+
+
+async def sendmail(relay: RunningRelay, mail: str, *arguments: str, **environment: str) -> tuple[int, str]:
+    """Run the command with a message on its input: exit code and errors."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "relay.cli", "sendmail", *arguments),
+        cwd=ROOT,
+        env={**os.environ, "RELAY_URL": relay.url, "RELAY_KEY": relay.key, **environment},
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    output, errors = await process.communicate(mail.encode())
+    assert output == b"", "sendmail is silent, or cron would mail its output"
+    return process.returncode or 0, errors.decode()
+
+
+async def arrived(relay: RunningRelay, tag: str) -> dict[str, object]:
+    """The mail that was caught for `delivered+tag@relay.test`."""
+    status, mail, _ = await relay.call("GET", f"/v1/inbox/wait?to=delivered%2B{tag}@relay.test&timeout=20")
+    assert status == 200, mail
+    assert isinstance(mail, dict)
+    return mail
+
+
+async def test_cron_s_mail_arrives(relay: RunningRelay) -> None:
+    mail = 'From: "(Cron Daemon)" <root>\nTo: delivered+cron@relay.test\nBcc: delivered+b@relay.test\nSubject: Cron\n\nok\n'
+    ran = await sendmail(relay, mail, "-FCronDaemon", "-i", "-odi", "-oem", "-t", RELAY_MAIL_DOMAIN="example.com")
+    assert ran == (0, "")
+    caught = await arrived(relay, "cron")
+    assert (caught["subject"], str(caught["text"]).strip()) == ("Cron", "ok")
+    assert set(map(str.lower, await recipients_of(relay, caught))) == {
+        "delivered+cron@relay.test",
+        "delivered+b@relay.test",
+    }
+
+
+async def recipients_of(relay: RunningRelay, caught: dict[str, object]) -> list[str]:
+    _, story, _ = await relay.call("GET", f"/v1/messages/{caught['message']}")
+    return [row["email"] for row in story["recipients"]]
+
+
+async def test_exit_codes_are_those_of_sysexits(relay: RunningRelay) -> None:
+    fine = "From: a@example.com\nSubject: x\n\nHi\n"
+    ran = await asyncio.gather(
+        sendmail(relay, fine),
+        sendmail(relay, f"Subject: again\n{fine}", "delivered@relay.test"),
+        sendmail(relay, fine, "nobody"),
+        sendmail(relay, fine, "delivered@relay.test", RELAY_URL="http://127.0.0.1:9"),
+        sendmail(relay, fine.replace("example.com", "example.net"), "delivered@relay.test"),
+    )
+    assert [code for code, _ in ran] == [64, 65, 67, 75, 77]
+    assert all(errors.startswith("sendmail: ") for _, errors in ran)
+
+
+async def test_the_bridge_takes_what_smtplib_sends(relay: RunningRelay, port: int) -> None:
+    message = EmailMessage()
+    message["From"], message["To"], message["Subject"] = "a@example.com", "delivered+smtp@relay.test", "By SMTP: grüße"
+    message["Bcc"] = "delivered+hidden@relay.test"
+    message.set_content("Grüße\n.\n..dots\n", cte="8bit")
+
+    def send() -> tuple[dict[str, str], object]:
+        with smtplib.SMTP("127.0.0.1", port, timeout=30) as client:
+            client.ehlo()
+            return client.esmtp_features, client.send_message(message)
+
+    features, refused = await asyncio.to_thread(send)
+    assert refused == {}
+    assert int(features["size"]) > 30_000_000
+    assert {"8bitmime", "smtputf8"} <= features.keys()
+    caught = await arrived(relay, "smtp")
+    assert str(caught["text"]).replace("\r\n", "\n") == "Grüße\n.\n..dots\n"
+    assert caught["subject"] == "By SMTP: grüße"
+    assert "delivered+hidden@relay.test" in await recipients_of(relay, caught)
+
+
+async def test_the_bridge_passes_a_refusal_on(relay: RunningRelay, port: int) -> None:
+    def send() -> tuple[int, bytes | str]:
+        with smtplib.SMTP("127.0.0.1", port, timeout=30) as client:
+            try:
+                client.sendmail("a@example.net", ["delivered@relay.test"], "From: a@example.net\r\n\r\nHi\r\n")
+            except smtplib.SMTPDataError as error:
+                return error.smtp_code, error.smtp_error
+        raise AssertionError("the relay's policy does not allow this sender")
+
+    code, reason = await asyncio.to_thread(send)
+    assert code == 550
+    assert "policy: senders" in str(reason)
+
+
+async def test_the_bridge_says_later_while_the_relay_is_away() -> None:
+    bridge = await start_bridge("http://127.0.0.1:9", "relay_00000000_x")
+    [line] = await bridge.until_ready(timeout_seconds=60)
+
+    def send() -> int:
+        with smtplib.SMTP("127.0.0.1", int(line["port"]), timeout=30) as client:
+            try:
+                client.sendmail("a@example.com", ["delivered@relay.test"], "From: a@example.com\r\n\r\nHi\r\n")
+            except smtplib.SMTPDataError as error:
+                return int(error.smtp_code)
+        raise AssertionError("nobody was there to accept this")
+
+    try:
+        assert await asyncio.to_thread(send) == 451
+    finally:
+        await bridge.stop(grace_seconds=10)

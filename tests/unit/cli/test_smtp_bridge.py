@@ -1,0 +1,132 @@
+"""The bridge's replies, and that a transaction has one key however often it is tried."""
+
+from collections.abc import Sequence
+
+import httpx2
+import msgspec
+import pytest
+from aiosmtpd.smtp import Envelope
+
+from relay.cli.raw_mail import MAX_RECIPIENTS_BYTES
+from relay.cli.remote import Remote
+from relay.cli.smtp_bridge import Bridge, is_loopback
+
+ACCEPTED = (202, {"id": "msg_1", "state": "queued"})
+AWAY = (503, {"error": {"code": "busy", "message": "Busy.", "details": []}})
+
+
+class Wire(httpx2.BaseTransport):
+    """A relay that answers as it is told; it keeps what it was asked. The last answer is repeated."""
+
+    def __init__(self, answers: Sequence[tuple[int, object]]) -> None:
+        self._answers = list(answers)
+        self.asked: list[httpx2.Request] = []
+
+    def handle_request(self, request: httpx2.Request) -> httpx2.Response:
+        self.asked.append(request)
+        status, body = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
+        headers = {"Content-Type": "application/json", "Retry-After": "0"}
+        return httpx2.Response(status, content=msgspec.json.encode(body), headers=headers)
+
+    @property
+    def keys(self) -> list[str]:
+        return list(dict.fromkeys(request.headers["idempotency-key"] for request in self.asked))
+
+
+def bridge(wire: Wire, *, passes_sender: bool = True) -> Bridge:
+    return Bridge(Remote("http://relay.example", "k", wire), passes_sender=passes_sender, tell=lambda _: None)
+
+
+async def send(to: Bridge, content: bytes = b"From: a@example.com\r\n\r\nHi\r\n", *people: str) -> str:
+    envelope = Envelope()
+    envelope.mail_from, envelope.content = "a@example.com", content
+    envelope.rcpt_tos = list(people or ["ada@example.org"])
+    return await to.handle_DATA(None, None, envelope)
+
+
+async def test_250_is_the_relay_s_202() -> None:
+    wire = Wire([ACCEPTED])
+    assert await send(bridge(wire)) == "250 2.0.0 Accepted as msg_1"
+    [request] = wire.asked
+    assert dict(request.url.params) == {"from": "a@example.com", "to": "ada@example.org"}
+    assert request.headers["content-type"] == "message/rfc822"
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "reply"),
+    [
+        (503, {"code": "busy", "message": "Busy."}, "451 4.3.0 Busy."),
+        (429, {"code": "too_many_requests", "message": "Slow."}, "451 4.3.0 Slow."),
+        (409, {"code": "idempotency_key_in_use", "message": "Wait."}, "451 4.3.0 Wait."),
+        (500, {"code": "internal_error", "message": "Bug."}, "451 4.3.0 Bug."),
+        (401, {"code": "unauthenticated", "message": "Key."}, "451 4.3.5 Key."),
+        (403, {"code": "address_not_allowed", "message": "IP."}, "451 4.3.5 IP."),
+        (403, {"code": "forbidden", "message": "No.", "details": [{"target": "from", "message": "Not you."}]},
+         "550 5.7.1 No.; from: Not you."),
+        (413, {"code": "message_too_large", "message": "Big."}, "552 5.3.4 Big."),
+        (422, {"code": "not_carriable", "message": "No route."}, "554 5.6.0 No route."),
+        (400, {"code": "invalid_request", "message": "No.", "details": [{"target": "query.to", "message": "Who?"}]},
+         "550 5.1.3 No.; query.to: Who?"),
+        (400, {"code": "invalid_request", "message": "x\r\n250 \u00fc" * 99}, None),
+    ],
+)  # fmt: skip
+async def test_a_refusal_keeps_its_reason(status: int, error: dict[str, object], reply: str | None) -> None:
+    said = await send(bridge(Wire([(status, {"error": error})])))
+    assert reply is None or said == reply
+    assert said.isascii()
+    assert said.isprintable()
+    assert len(said) < 450
+
+
+async def test_a_lost_answer_makes_no_second_mail() -> None:
+    """The client repeats what was answered with 451; the key is that of the first time."""
+    wire = Wire([*[AWAY] * 4, ACCEPTED])
+    relay = bridge(wire)
+    assert (await send(relay)).startswith("451")
+    assert (await send(relay)).startswith("250")
+    assert len(wire.keys) == 1
+    await send(relay)
+    assert len(wire.keys) == 2, "the same text again is another mail"
+
+
+async def test_a_message_id_is_the_same_mail_also_after_a_restart() -> None:
+    wire = Wire([ACCEPTED])
+    content = b"Message-ID: <1@example.com>\r\n\r\nHi\r\n"
+    await send(bridge(wire), content)
+    await send(bridge(wire), content)
+    assert len(wire.keys) == 1
+    await send(bridge(wire), content, "bob@example.org")
+    await send(bridge(wire), content + b"x")
+    assert len(wire.keys) == 3
+
+
+async def test_mail_from_may_be_disregarded_and_an_empty_one_not_passed_on() -> None:
+    wire = Wire([ACCEPTED])
+    await send(bridge(wire, passes_sender=False))
+    assert "from" not in wire.asked[0].url.params
+    assert (await bridge(wire).handle_MAIL(None, None, Envelope(), "", [])).startswith("550")
+    assert (await bridge(wire, passes_sender=False).handle_MAIL(None, None, Envelope(), "", [])).startswith("250")
+
+
+async def test_more_recipients_than_one_call_names_go_in_another_transaction() -> None:
+    wire, envelope = Wire([ACCEPTED]), Envelope()
+    relay = bridge(wire)
+    people = [f"somebody{number:04}@example.org" for number in range(1000)]
+    replies = [await relay.handle_RCPT(None, None, envelope, address, []) for address in people]
+    assert {reply[:3] for reply in replies} == {"250", "452"}
+    assert len(",".join(envelope.rcpt_tos)) < MAX_RECIPIENTS_BYTES
+    await send(relay, b"From: a@example.com\r\n\r\n", *envelope.rcpt_tos)
+    assert wire.asked[0].headers["x-relay-rcpt-to"] == ",".join(envelope.rcpt_tos)
+    assert "to" not in wire.asked[0].url.params
+
+
+async def test_a_fault_of_the_bridge_is_not_the_mail_s() -> None:
+    assert (await bridge(Wire([ACCEPTED])).handle_exception(RuntimeError("x"))).startswith("451")
+
+
+@pytest.mark.parametrize(
+    ("host", "is_it"),
+    [("127.0.0.1", True), ("127.8.8.8", True), ("::1", True), ("localhost", True), ("0.0.0.0", False), ("::", False), ("relay", False)],  # noqa: S104, E501
+)  # fmt: skip
+def test_loopback(host: str, is_it: bool) -> None:
+    assert is_loopback(host) is is_it
