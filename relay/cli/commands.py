@@ -8,7 +8,7 @@ import msgspec
 import typer
 
 from relay.bootstrap import Relay, start
-from relay.cli import clients, deadletters, doctor, load, routes, sending, watching
+from relay.cli import clients, deadletters, doctor, load, routes, sending, sendmail, smtp_bridge, watching
 from relay.cli.show import Key, Url
 from relay.clients import Role
 from relay.errors import RelayError
@@ -23,6 +23,8 @@ app.add_typer(clients.app, name="clients")
 app.command()(watching.tail)
 app.command()(load.bench)
 app.command()(doctor.doctor)
+app.command(context_settings={"ignore_unknown_options": True})(sendmail.sendmail)
+app.command("smtp-bridge")(smtp_bridge.smtp_bridge)
 
 
 @app.callback()
