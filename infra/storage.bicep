@@ -113,8 +113,9 @@ module account 'br/public:avm/res/storage/storage-account:0.33.0' = {
         enabled: true
         type: 'Lifecycle'
         definition: {
-          filters: { blobTypes: ['blockBlob'], prefixMatch: ['content/', 'attachments/'] }
+          filters: { blobTypes: ['blockBlob'], prefixMatch: ['content/', 'attachments/2'] }
           // Scheduled up to 90 days ahead, 30 days of trying, ten to spare, and then the retention.
+          // Blobs of these are named by their day (2…); uploads are used for longer, and only Relay knows how long.
           actions: { baseBlob: { delete: { daysAfterModificationGreaterThan: 130 + retentionDays } } }
         }
       }
