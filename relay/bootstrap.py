@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from relay.inquiry import Inquiry
     from relay.interventions import Interventions
     from relay.journal import Journal
+    from relay.key_vault import KeyVault
     from relay.listing import Listing
     from relay.lostmail import LostMail
     from relay.overview import Overview
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
     from relay.settlement import Aftermath
     from relay.spread import Spread
     from relay.suppressions import Suppressions
+    from relay.templates.store import Templates
     from relay.uploads import Uploads
     from relay.vitals import Vitals
     from relay.webhooks.deliver import Webhooks
@@ -282,19 +284,23 @@ class Relay:
         """Where keys come from."""
         from relay.secrets import SecretSource
 
-        vault = None
-        if self.settings.key_vault_url:
-            from relay.identity import application_credential
-            from relay.key_vault import KeyVault
+        return SecretSource(application=self.settings.application, clock=self.clock, vault=self.vault)
 
-            application = self.settings.application
-            vault = KeyVault(
-                url=self.settings.key_vault_url,
-                credential=lambda: application_credential(application, self.http()),
-                http=self.http,
-                clock=self.clock,
-            )
-        return SecretSource(application=self.settings.application, clock=self.clock, vault=vault)
+    @cached_property
+    def vault(self) -> "KeyVault | None":
+        """Key Vault, where the settings name one."""
+        if not self.settings.key_vault_url:
+            return None
+        from relay.identity import application_credential
+        from relay.key_vault import KeyVault
+
+        application = self.settings.application
+        return KeyVault(
+            url=self.settings.key_vault_url,
+            credential=lambda: application_credential(application, self.http()),
+            http=self.http,
+            clock=self.clock,
+        )
 
     @cached_property
     def credentials(self) -> "Credentials":
@@ -478,6 +484,13 @@ class Relay:
         return Uploads(tables=self.storage.tables, blobs=self.storage.blobs, clock=self.clock, new_id=self.new_batch)
 
     @cached_property
+    def templates(self) -> "Templates":
+        """Templates that messages may name."""
+        from relay.templates.store import Templates
+
+        return Templates(self.storage.tables, self.clock)
+
+    @cached_property
     def listing(self) -> "Listing":
         """Messages by time, newest first."""
         from relay.listing import Listing
@@ -508,6 +521,10 @@ class Relay:
             await provider.close()
         if "poster" in self.__dict__:
             await self.poster.close()
+        if "credentials" in self.__dict__:
+            await self.credentials.close()
+        if "vault" in self.__dict__ and self.vault is not None:
+            await self.vault.close()
         if self._session is not None:
             await self._session.close()
         close = getattr(self.storage, "close", None)

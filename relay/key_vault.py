@@ -51,6 +51,11 @@ class KeyVault:
         tell_expiry(name, secret.properties.expires_on, self._clock())
         return secret.value or ""
 
+    @property
+    def is_open(self) -> bool:
+        """Whether a client and a credential are held, which `close` releases."""
+        return self._client is not None
+
     async def close(self) -> None:
         """Release what was opened; the session is not ours."""
         if self._client is not None:

@@ -9,6 +9,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from relay.bootstrap import Relay
 from relay.errors import SettingsError
 from relay.identity import application_credential
 from relay.key_vault import KeyVault
@@ -16,6 +17,8 @@ from relay.outcomes import RouteFault, Sent
 from relay.providers import sendgrid
 from relay.providers.contract import Surroundings
 from relay.secrets import LIFETIME, REFRESH_PAUSE, SecretSource
+from relay.settings import load
+from relay.storage.memory import memory_storage
 from standins.entra import DEFAULT_CLIENT, DEFAULT_SECRET, DEFAULT_TENANT
 from standins.key_vault import KeyVaultStandIn
 from standins.sendgrid import SendGridStandIn
@@ -218,6 +221,20 @@ class TestRotation:
         assert "secrets/key" in caplog.text
         for secret in ("SG.refused", "SG.one", DEFAULT_SECRET, TOKEN_START):
             assert secret not in caplog.text
+
+
+async def test_an_application_that_closes_lets_go_of_the_vault(place: Place) -> None:
+    """Its session does not trust the stand-in, so that nothing is read; what reads it is open all the same."""
+    relay = Relay(
+        load({**place.application, "RELAY_KEY_VAULT_URL": place.vault.url}), memory_storage(lambda: place.now)
+    )
+    assert relay.vault is not None
+    with pytest.raises(SettingsError):
+        await relay.vault.read("key")
+    assert relay.vault.is_open
+    await relay.close()
+    assert not relay.vault.is_open
+    await relay.close()
 
 
 async def test_while_one_reads_anew_the_others_go_on(place: Place) -> None:
