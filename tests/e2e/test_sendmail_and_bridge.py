@@ -102,6 +102,23 @@ async def test_exit_codes_are_those_of_sysexits(relay: RunningRelay) -> None:
     assert all(errors.startswith("sendmail: ") for _, errors in ran)
 
 
+@pytest.mark.parametrize("language", ["sh", "python"])
+async def test_the_examples_of_the_page_work(relay: RunningRelay, language: str) -> None:
+    page = (ROOT / "docs/api/raw-mime.md").read_text(encoding="utf-8")
+    [example] = re.findall(rf"^```{language}\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
+    process = await asyncio.create_subprocess_exec(
+        *(("sh", "-c", example) if language == "sh" else (sys.executable, "-c", example)),
+        env={**os.environ, "RELAY_URL": relay.url, "RELAY_KEY": relay.key},
+        stdout=asyncio.subprocess.PIPE,
+    )
+    output, _ = await process.communicate()
+    assert process.returncode == 0, output
+    caught = await arrived(relay, "curl" if language == "sh" else "python")
+    assert str(caught["message"]) in output.decode()
+    hidden = {"sh": "delivered+archive@relay.test", "python": "delivered+copy@relay.test"}[language]
+    assert hidden in await recipients_of(relay, caught)
+
+
 async def test_the_bridge_takes_what_smtplib_sends(relay: RunningRelay, port: int) -> None:
     message = EmailMessage()
     message["From"], message["To"], message["Subject"] = "a@example.com", "delivered+smtp@relay.test", "By SMTP: grüße"
