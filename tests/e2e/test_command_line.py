@@ -156,5 +156,33 @@ async def test_the_doctor_finds_nothing_wrong(relay: RunningRelay) -> None:
 
 
 @pytest.mark.asyncio(loop_scope="module")
+async def test_suppressions_go_out_and_come_in_again(relay: RunningRelay, tmp_path: Path) -> None:
+    assert (await run(relay, "suppressions", "add", "ada@example.org", "--note", "by telephone")).code == 0
+    exported = await run(relay, "suppressions", "export")
+    (tmp_path / "list.csv").write_text(exported.output)
+    assert (await run(relay, "suppressions", "remove", "ada@example.org")).code == 0
+    assert (await run(relay, "suppressions", "list", "--json")).json == []
+    assert (await run(relay, "suppressions", "import", str(tmp_path / "list.csv"), "--json")).json == {"imported": 1}
+    assert "by telephone" in (await run(relay, "suppressions", "list")).output
+    assert (await run(relay, "suppressions", "sync", "capture")).code == 1
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_lost_mail_is_looked_for(relay: RunningRelay) -> None:
+    asked = (
+        "redrive",
+        "--route",
+        "capture",
+        "--sent-between",
+        "2026-03-01T00:00:00Z",
+        "2026-03-02T00:00:00Z",
+        "--json",
+    )
+    assert (await run(relay, *asked, "--without-delivered")).json == {"found": 0, "redriven": 0, "skipped": 0}
+    refused = await run(relay, *asked)
+    assert (refused.code, refused.json["error"]["target"]) == (1, "without_delivered")
+
+
+@pytest.mark.asyncio(loop_scope="module")
 async def test_help_has_examples(relay: RunningRelay) -> None:
     assert "Examples" in (await run(relay, "send", "--help")).output

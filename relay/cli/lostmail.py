@@ -1,0 +1,50 @@
+"""`relay redrive`: send again what a provider took and lost."""
+
+from typing import Annotated, Any
+
+import typer
+from rich.progress import Progress
+
+from relay.cli.show import AsJson, console, print_json, remote_of, told
+
+
+@told
+def redrive(
+    context: typer.Context,
+    route: Annotated[str, typer.Option(help="The route that sent them.")],
+    sent_between: Annotated[
+        tuple[str, str], typer.Option(help="From and before when they were sent: two times, ISO 8601 with an offset.")
+    ],
+    without_delivered: Annotated[
+        bool, typer.Option("--without-delivered", help="Those of which nobody reported a delivery. Must be given.")
+    ] = False,
+    to_route: Annotated[str | None, typer.Option(help="Send them by this route.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Count only.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Find mail that a provider took and of which no delivery was reported, and send it again. Repeating sends nothing twice.
+
+    Example: relay redrive --route sendgrid --sent-between 2026-03-01T00:00:00Z 2026-03-02T00:00:00Z --without-delivered
+    """
+    wanted: dict[str, Any] = {
+        "route": route,
+        "sent_since": sent_between[0],
+        "sent_before": sent_between[1],
+        "without_delivered": without_delivered,
+        "dry_run": dry_run,
+        **({"to_route": to_route} if to_route else {}),
+    }
+    total = {"found": 0, "redriven": 0, "skipped": 0}
+    with Progress(console=console, transient=True, disable=as_json) as progress:
+        task = progress.add_task("looking", total=None)
+        while True:
+            answer = remote_of(context).call("POST", "/v1/redrive", json=wanted)
+            total = {name: count + answer[name] for name, count in total.items()}
+            progress.update(task, description=f"{total['found']} found")
+            if not answer["is_more"]:
+                break
+            wanted["cursor"] = answer["cursor"]
+    if as_json:
+        print_json(total)
+    else:
+        console.print(", ".join(f"{count} {name}" for name, count in total.items()) + ".")
