@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from bench import acceptance, end_to_end, load, memory, scale, start, transactions
+from bench import acceptance, end_to_end, events, load, memory, scale, start, transactions
 from bench.results import Figure, Verdict, verdicts
 
 OUT = Path(__file__).parent / "out"
@@ -22,6 +22,7 @@ PARTS: Mapping[str, Callable[[int], AsyncIterator[Figure]]] = {
     "end-to-end": end_to_end.rates,
     "transactions": lambda _: transactions.per_message(),
     "batch": lambda _: transactions.batch_of_1000(),
+    "events": events.flood,
     "import": start.imports,
     "start": start.first_202,
     "memory": lambda _: memory.resident(),

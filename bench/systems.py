@@ -143,5 +143,6 @@ _DISABLED = {
     f"AzureWebJobs_{name}_Disabled": "1"
     for name in (
         "deliver", "deliver_transactional_1", "deliver_bulk_1", "bury_transactional_1", "bury_bulk_1", "recover", "purge",
+        "apply_events", "bury_events", "post_webhooks", "bury_webhooks", "read_mailboxes",
     )
 }  # fmt: skip

@@ -2,12 +2,13 @@
 
 One row per batch in table `journal`: partition `<shard>-<batch>`, row `batch`. It holds the entry's bytes as they were
 accepted (`content`) and each message's status as JSON in a property of its own (`m00` … `m31`), so that settling
-rewrites only what changed. Later events are rows of the same partition (`event-…`), so that a message's whole
-story is one partition query. See docs/decisions/0003-journal.md.
+rewrites only what changed. Later events are rows of the same partition (`events-…`, several in a row; `event-…`, one), so
+that a message's whole story is one partition query. See docs/decisions/0003-journal.md.
 """
 
+import hashlib
 import json
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence, Set
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
@@ -22,6 +23,9 @@ from relay.storage.ports import Entity, Query, Tables, Value
 TABLE = "journal"
 _ROW = "batch"
 _EVENT = "event-"
+_EVENTS = "events-"
+MAX_EVENTS_BYTES = 60_000
+"""Events of one row: a property holds 65,536 bytes."""
 _FATE = ("open", "written_at", "blobs")
 _WITHDRAWN = MessageStatus(parts=(Part(route="", state=State.CANCELLED),))
 _status_decoder = msgspec.json.Decoder(MessageStatus)
@@ -72,6 +76,10 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     raw: str = ""
     bounce_class: str = ""
     attempt: int = 0
+
+
+_event_decoder = msgspec.json.Decoder(Event)
+_events_decoder = msgspec.json.Decoder(tuple[Event, ...])
 
 
 class Old(msgspec.Struct, kw_only=True):
@@ -189,10 +197,8 @@ class Journal:
         record = next((_record(entity) for entity in heads), None)
         if record is None:
             raise NotFound("no such batch")
-        return record, sorted(
-            (_event(entity) for entity in entities if entity.row.startswith(_EVENT)),
-            key=lambda event: event.at,
-        )
+        events = {(event.index, event.key): event for entity in entities for event in _events(entity)}
+        return record, sorted(events.values(), key=lambda event: event.at)
 
     async def note(self, batch: str, event: Event) -> bool:
         """Append an event. False when this very event is there already."""
@@ -202,10 +208,10 @@ class Journal:
             return False
         return True
 
-    async def note_all(self, batch: str, events: Iterable[Event]) -> None:
-        """Append events of one batch; one that is there already is written again, as it is told now."""
-        rows = {(event.index, event.key): _event_row(batch, event) for event in events}
-        await self._tables.upsert_all(TABLE, list(rows.values()))
+    async def note_all(self, batch: str, events: Sequence[Event]) -> None:
+        """Append events of one batch, as few rows as hold them. Who is told the same twice at a time may write it twice."""
+        for row in _event_rows(batch, events):
+            await self._tables.upsert(TABLE, row)
 
     async def records(
         self,
@@ -374,6 +380,29 @@ def _event_row(batch: str, event: Event) -> Entity:
     return Entity(partition=partition(batch), row=row, properties={"event": _encoder.encode(event)})
 
 
-def _event(entity: Entity) -> Event:
+def _event_rows(batch: str, events: Sequence[Event]) -> Iterator[Entity]:
+    """Rows of several events, each as full as a property may be. A row's key follows from its events."""
+    group: list[bytes] = []
+    digest, size = hashlib.sha256(), 2
+    for event in events:
+        encoded = _encoder.encode(event)
+        if group and size + len(encoded) + 1 > MAX_EVENTS_BYTES:
+            yield _group_row(batch, group, digest.hexdigest())
+            group, digest, size = [], hashlib.sha256(), 2
+        group.append(encoded)
+        digest.update(f"{event.index}/{event.key}\n".encode())
+        size += len(encoded) + 1
+    if group:
+        yield _group_row(batch, group, digest.hexdigest())
+
+
+def _group_row(batch: str, group: Sequence[bytes], digest: str) -> Entity:
+    properties: dict[str, Value] = {"events": b"[%s]" % b",".join(group)}
+    return Entity(partition=partition(batch), row=f"{_EVENTS}{digest[:32]}", properties=properties)
+
+
+def _events(entity: Entity) -> Sequence[Event]:
     properties: Mapping[str, Any] = entity.properties
-    return msgspec.json.decode(properties["event"], type=Event)
+    if entity.row.startswith(_EVENTS):
+        return _events_decoder.decode(properties["events"])
+    return (_event_decoder.decode(properties["event"]),) if entity.row.startswith(_EVENT) else ()

@@ -3,7 +3,7 @@
     post ─► pack ─► `events` queue ─► match with records ─► journal ─► suppressions ─► web hooks
 
 The door only translates and puts; everything here happens behind the queue, a batch's record at a time: one query tells
-what is known of it, one transaction adds what is new. Record first, follow second: if the process dies in between, the
+what is known of it, one row adds what is new. Record first, follow second: if the process dies in between, the
 entry comes again, and then what follows is done for all of its events, new or not.
 """
 

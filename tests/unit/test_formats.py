@@ -158,6 +158,16 @@ async def test_events_are_read_and_written_as_ever(place: Place) -> None:
     assert list((await place.journal.story(BATCH))[1]) == [event]
 
 
+async def test_events_together_are_read_and_written_as_ever(place: Place) -> None:
+    first = Event(index=0, kind="delivered", at=START, key="k0", recipient="bob@example.com", attempt=1)
+    second = Event(index=1, kind="bounced", at=LATER, key="k1", code="5.1.1", bounce_class="address", reply="請求書")
+    await place.journal.note_all(BATCH, [first, second])
+    key = (partition(BATCH), "events-51efc3832d00ff86b40510ae5e60ab0b")
+    await assert_written(place, journal.TABLE, key, "events-row-1.json")
+    await put(place, journal.TABLE, JOURNAL, "journal-row-1.json")
+    assert list((await place.journal.story(BATCH))[1]) == [first, second]
+
+
 # ── the others ──
 
 CLIENT = Client(

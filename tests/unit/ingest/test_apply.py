@@ -151,7 +151,7 @@ async def test_an_event_comes_into_the_journal_of_its_message(
     assert (noted.message, noted.client, noted.is_ours, noted.event) == (names[1], "shop", True, event)
 
 
-async def test_many_events_of_a_batch_cost_one_query_and_one_transaction(place: Place, events: Events) -> None:
+async def test_many_events_of_a_batch_cost_one_query_and_one_row(place: Place, events: Events) -> None:
     names = await recorded(place, count=32)
     found = [
         sighting(name, kind, key=f"{kind}-{name}") for name in names for kind in ("processed", "delivered", "opened")
@@ -159,8 +159,24 @@ async def test_many_events_of_a_batch_cost_one_query_and_one_transaction(place: 
     await events.take(found)
     place.tables.calls.clear()
     await drain(place, events)
-    assert place.tables.calls == {"query": 1, "upsert_all": 1}
+    assert place.tables.calls == {"query": 1, "upsert": 1}
     assert len(await story(place, names[0])) == 96
+
+
+async def test_long_events_take_several_rows(place: Place, events: Events) -> None:
+    [name] = await recorded(place)
+    found = [sighting(name, key=f"k{number}", raw="請" * 8_000) for number in range(7)]
+    await apply(place, events, *found)
+    assert {event.key for event in await story(place, name)} == {f"k{number}" for number in range(7)}
+
+
+async def test_two_that_write_the_same_make_one_of_it(place: Place, events: Events) -> None:
+    [name] = await recorded(place)
+    first, second = [pack([sighting(name, key=key), sighting(name, key="both")]) for key in ("a", "b")]
+    [one], [other] = list(first), list(second)
+    place.tables.before("upsert", lambda: events.apply(other))
+    await events.apply(one)
+    assert sorted(event.key for event in await story(place, name)) == ["a", "b", "both"]
 
 
 async def test_an_event_that_is_known_is_not_followed_again(place: Place, events: Events, following: Following) -> None:
@@ -196,7 +212,7 @@ async def test_an_entry_that_the_host_gives_out_again_is_followed_again(
     assert len(await story(place, name)) == 1
 
 
-@pytest.mark.parametrize("operation", ["query", "upsert_all"])
+@pytest.mark.parametrize("operation", ["query", "upsert"])
 async def test_an_entry_is_put_back_when_storage_is_away(place: Place, events: Events, operation: str) -> None:
     [name] = await recorded(place)
     place.tables.fail(operation, Unavailable("away"))

@@ -1,0 +1,121 @@
+"""A flood of delivery events: how many a second are taken (durable before the answer), and how many come into the journal."""
+
+import asyncio
+import base64
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from itertools import batched
+
+import aiohttp
+import msgspec
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from bench.results import Figure
+from bench.systems import MESSAGE, Running, running
+from relay.ingest.sendgrid import SIGNATURE, TIMESTAMP
+from relay.ingest.sightings import QUEUE
+from relay.storage.azure import create_storage
+from relay.storage.ports import Queues
+
+MESSAGES = 2_000
+KINDS = ("processed", "deferred", "delivered", "open", "click")
+EVENTS_A_POST = 500
+CONNECTIONS = 8
+PATIENCE_SECONDS = 300
+
+
+async def flood(runs: int) -> AsyncIterator[Figure]:
+    """SendGrid's posts, signed, five events for each of two thousand messages, in an order of their own."""
+    taken, applied, cpu = [], [], []
+    key = ec.generate_private_key(ec.SECP256R1())
+    settings = {"RELAY_SENDGRID_EVENT_KEYS": _public(key)}
+    async with running("relay", settings=settings) as target:
+        storage = create_storage(target.environment)
+        names = await _sent(target)
+        for run in range(runs):
+            posts = [_signed(key, events) for events in batched(_events(names, run), EVENTS_A_POST, strict=True)]
+            before, begun = target.usage()["host"].cpu_seconds, time.monotonic()
+            await _post_all(target, posts)
+            taken.append(len(names) * len(KINDS) / (time.monotonic() - begun))
+            await _until(lambda: _is_empty(storage.queues))
+            applied.append(len(names) * len(KINDS) / (time.monotonic() - begun))
+            cpu.append(1000 * (target.usage()["host"].cpu_seconds - before) / (len(names) * len(KINDS)))
+        await storage.close()
+    yield Figure(name="events/taken", unit="/s", runs=taken)
+    yield Figure(name="events/applied", unit="/s", runs=applied)
+    yield Figure(name="events/host CPU", unit="ms an event", runs=cpu)
+
+
+async def _sent(target: Running) -> Sequence[str]:
+    """The ids of messages that SendGrid has."""
+    names: list[str] = []
+    for numbers in batched(range(MESSAGES), 1000, strict=True):
+        messages = [{**MESSAGE, "to": f"n{number}@example.net"} for number in numbers]
+        async with target.session.post(
+            f"{target.url}/v1/messages/batch", json={"messages": messages}, headers=target.headers
+        ) as response:
+            names += [row["id"] for row in (await response.json())["value"]]
+    await _until(lambda: _has_all(target))
+    # The last outcomes are recorded a little after the provider had the messages.
+    await asyncio.sleep(2)
+    return names
+
+
+async def _until(is_so: Callable[[], Awaitable[bool]]) -> None:
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while True:
+            if await is_so():
+                return
+            await asyncio.sleep(0.1)
+
+
+async def _is_empty(queues: Queues) -> bool:
+    return not await queues.count(QUEUE)
+
+
+async def _has_all(target: Running) -> bool:
+    return await target.arrived() >= MESSAGES
+
+
+def _events(names: Sequence[str], run: int) -> Sequence[Mapping[str, object]]:
+    return [
+        {
+            "email": f"n{number}@example.net",
+            "timestamp": int(time.time()),
+            "event": kind,
+            "relay_id": name,
+            "relay_attempt": "1",
+            "sg_event_id": f"{kind}-{run}-{number}",
+            "sg_message_id": f"14c5d75ce93.dfd.64b469.filter0001.16648.5515E0B88.{number}",
+            "response": "250 2.0.0 OK",
+            "useragent": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
+            "ip": "192.0.2.1",
+        }
+        for kind in KINDS
+        for number, name in enumerate(names)
+    ]
+
+
+def _signed(key: ec.EllipticCurvePrivateKey, events: Sequence[Mapping[str, object]]) -> tuple[bytes, Mapping[str, str]]:
+    body, stamp = msgspec.json.encode(list(events)), str(int(time.time()))
+    signature = key.sign(stamp.encode() + body, ec.ECDSA(hashes.SHA256()))
+    headers = {SIGNATURE: base64.b64encode(signature).decode(), TIMESTAMP: stamp, "Content-Type": "application/json"}
+    return body, headers
+
+
+def _public(key: ec.EllipticCurvePrivateKey) -> str:
+    form = serialization.PublicFormat.SubjectPublicKeyInfo
+    return base64.b64encode(key.public_key().public_bytes(serialization.Encoding.DER, form)).decode()
+
+
+async def _post_all(target: Running, posts: Sequence[tuple[bytes, Mapping[str, str]]]) -> None:
+    gate = asyncio.Semaphore(CONNECTIONS)
+
+    async def post(session: aiohttp.ClientSession, body: bytes, headers: Mapping[str, str]) -> None:
+        async with gate, session.post(f"{target.url}/v1/events/sendgrid", data=body, headers=headers) as response:
+            if response.status != 200:
+                raise RuntimeError(f"events were answered {response.status}")
+
+    async with aiohttp.ClientSession() as session:
+        await asyncio.gather(*(post(session, body, headers) for body, headers in posts))
