@@ -4,6 +4,7 @@ import asyncio
 import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
 
 import aiohttp
 import msgspec
@@ -22,13 +23,14 @@ KEY = "SG.paced.key"
 
 
 @asynccontextmanager
-async def running_relays(route: dict[str, object]) -> AsyncIterator[list[RunningRelay]]:
+async def running_relays(route: dict[str, Any]) -> AsyncIterator[list[RunningRelay]]:
     """Host processes of one application: the same settings, the same storage."""
     async with AsyncExitStack() as exits:
         azurite = await Azurite.start()
         exits.push_async_callback(azurite.stop)
         environment = {
-            **azurite_environment(azurite),
+            **os.environ,
+            "AzureWebJobsStorage": azurite.connection_string,
             "RELAY_ROUTES": msgspec.json.encode({"mail": route}).decode(),
             "PROVIDER_KEY": KEY,
         }
@@ -47,11 +49,6 @@ async def running_relays(route: dict[str, object]) -> AsyncIterator[list[Running
                 RunningRelay(url=line["url"], key=key, session=session, host=host, environment=environment, logs=logs)
             )
         yield running
-
-
-def azurite_environment(azurite: Azurite) -> dict[str, str]:
-    """This process's environment, with that storage."""
-    return {**os.environ, "AzureWebJobsStorage": azurite.connection_string}
 
 
 async def _submit(relay: RunningRelay, number: int) -> str:
