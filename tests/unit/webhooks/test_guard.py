@@ -81,7 +81,7 @@ def test_a_url_that_may_be(url: str) -> None:
         "example.com",
         "",
         "https://user@example.com/",
-        "https://user:word@example.com/",
+        "https://user:word@example.com/",  # pragma: allowlist secret (made up)
         "https://example.com/#fragment",
         "https://example.com:port/",
         "https://example.com:99999/",
