@@ -88,6 +88,18 @@ MUTANTS = (
         breaks="only the last attempt is ever in doubt",
     ),
     Mutant(
+        module="groups.py",
+        old='lifecycle.postpone(part, later, "paused") if submission.group else None for submission, part in begun',
+        new="None for _ in begun",
+        breaks="a stop that storage will not let us read is passed over",
+    ),
+    Mutant(
+        module="groups.py",
+        old="        return [self._halt(part, stops",
+        new="        return [None and self._halt(part, stops",
+        breaks="a stopped group is sent",
+    ),
+    Mutant(
         module="spread.py",
         old="        await bounded.all_of(puts, most=_AT_ONCE)\n",
         new="        await self._blobs.delete(CONTENT_CONTAINER, entry.spread)\n"

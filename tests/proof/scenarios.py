@@ -198,6 +198,28 @@ async def batches(stage: Stage) -> None:
     await stage.caller.submit_batch(MANY, key="many")
 
 
+async def grouped(stage: Stage, how: str) -> str:
+    """Two messages of a group that is stopped before their time; the group."""
+    made = await stage.caller.insist("POST", "/v3/mail/batch")
+    group = str(msgspec.json.decode(made.body)["batch_id"])
+    send_at = int(stage.world.clock().timestamp()) + 200
+    for label in ("one", "two"):
+        await stage.caller.submit_grouped(label, group, send_at=send_at)
+    await stage.caller.insist("POST", "/v3/user/scheduled_sends", {"batch_id": group, "status": how})
+    return group
+
+
+async def cancelled_group(stage: Stage) -> None:
+    await grouped(stage, "cancel")
+
+
+async def paused_group(stage: Stage) -> None:
+    """Let go again after its time has come and gone."""
+    group = await grouped(stage, "pause")
+    await asyncio.sleep(400)
+    await stage.caller.insist("DELETE", f"/v3/user/scheduled_sends/{group}")
+
+
 async def redriven(stage: Stage) -> None:
     await stage.caller.submit("one")
     await asyncio.sleep(700)
@@ -398,6 +420,16 @@ SCENARIOS = (
         play=batches,
         ends={label: {SENT} for label in MANY},
     ),
+    Scenario(
+        # The stop is answered before any attempt: no fault may let one of them go.
+        name="cancelled group",
+        settings=ONE_ROUTE,
+        accounts=one(),
+        play=cancelled_group,
+        ends={"one": {State.CANCELLED}, "two": {State.CANCELLED}},
+        may_end=MAYBE_TWO,
+    ),
+    Scenario(name="paused group", settings=ONE_ROUTE, accounts=one(), play=paused_group, ends=TWO),
     Scenario(
         name="redriven",
         settings=ONE_ROUTE,
