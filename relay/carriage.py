@@ -46,6 +46,7 @@ def needs(message: Message) -> frozenset[str]:
         wanted.add("reply_to_many")
     if not all(address.email.rpartition("@")[0].isascii() for address in (message.sender, *message.recipients)):
         wanted.add("smtputf8")
-    if demands(message.options.get("sendgrid", {})) or message.options.keys() - {"sendgrid"}:
+    others = (own for provider, own in message.options.items() if provider != "sendgrid")
+    if demands(message.options.get("sendgrid", {})) or any(others):
         wanted.add("templates")
     return frozenset(wanted)

@@ -30,6 +30,7 @@ INLINE = Attachment(name="a.png", disposition="inline", content_id="a")
         (message_of("a@münchen.example"), set()),
         (message_of(sender=Address(email="bücher@example.org")), {"smtputf8"}),
         (message_of(options={"sendgrid": {}}), set()),
+        (message_of(options={"smtp": {}, "acs": {}}), set()),
         (message_of(options={"sendgrid": {"template_id": "d-1"}}), {"templates"}),
         (message_of(options={"sendgrid": {"mail_settings": {"footer": {"enable": False, "text": "x"}}}}), set()),
         (message_of(options={"sendgrid": {"tracking_settings": {"open_tracking": {"enable": True}}}}), {"templates"}),
