@@ -1,5 +1,7 @@
 """The state diagram of what is held, every arrow of it, over table rows that several instances share."""
 
+import json
+import logging
 from datetime import timedelta
 
 import pytest
@@ -245,3 +247,23 @@ async def test_what_this_process_changed_it_sees_at_once(holds: Holds) -> None:
     await holds.all()
     await holds.hold("main", "bad_credentials")
     assert (await holds.all())["main"].state is RouteState.HELD
+
+
+# ── what alerts read ──
+
+
+async def test_each_hold_and_release_is_told_once_with_its_reason(
+    holds: Holds, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    await holds.hold("main", "sender_not_verified", "403 of a@example.org", sender="a@example.org")
+    await holds.hold("main", "sender_not_verified", sender="a@example.org")
+    clock.move(90)
+    await holds.release(scope_of("main", "a@example.org"), "operator")
+    await holds.release(scope_of("main", "a@example.org"), "operator")
+    texts = [record.getMessage().partition(" ") for record in caplog.records]
+    assert [(event, json.loads(fields)) for event, _, fields in texts] == [
+        ("route_held", {"route": "main", "code": "sender_not_verified", "one_sender": True}),
+        ("route_released", {"route": "main", "why": "operator", "held_seconds": 90.0}),
+    ]
+    assert [record.levelno for record in caplog.records] == [logging.ERROR, logging.WARNING]
