@@ -58,7 +58,7 @@ def read_mailboxes(
     if isinstance(value, list):
         items = [(item, f"{target}[{number}]", f"{target}[{number}]") for number, item in enumerate(value[: most + 1])]
     elif isinstance(value, str):
-        texts = _split(value, most + 1)
+        texts = split_list(value, most + 1)
         several = len(texts) > 1
         items = [
             (text, target, f"the {ordinal(number)} address of {target}" if several else target)
@@ -121,7 +121,7 @@ def _read_object(value: dict[str, Any], target: str, faults: Faults, limits: Lim
     return None if reason or fault else Address(email=email, name=name.strip())
 
 
-def _split(text: str, most: int) -> list[str]:
+def split_list(text: str, most: int) -> list[str]:
     """The texts between commas and semicolons outside of quotes and angle brackets; empty ones are left out."""
     if "," not in text and ";" not in text:
         return [text] if text.strip() else []

@@ -12,7 +12,7 @@ from email.headerregistry import AddressHeader
 
 import msgspec
 
-from relay.api.addresses import Unreadable, mailbox
+from relay.api.addresses import Unreadable, mailbox, split_list
 from relay.api.drafts import Limits
 from relay.api.faults import Faults, member
 from relay.api.texts import ordinal
@@ -40,6 +40,8 @@ ONCE = frozenset((
 """Fields of which a second one is read by some programs and not by others (RFC 5322 section 3.6, RFC 2045 section 3)."""
 PEOPLE = frozenset(("from", "sender", "reply-to", "to", "cc", "bcc"))
 _JOINED = ("to", "cc")
+_DECODED = 4_000
+"""Bytes of a subject that are decoded for our own records."""
 _STRUCTURED = re.compile(
     r"(content-.*|mime-version|message-id|in-reply-to|references|date|received|dkim-.*|arc-.*|resent-.*)"
 )
@@ -148,8 +150,18 @@ def _people(field: Field, faults: Faults, limits: Limits, *, is_strict: bool) ->
     """Everybody whom a field names. What is no address is a fault when `is_strict`, else left out."""
     target = f"headers.{field.name.title()}"
     try:
-        header = policy.default.header_factory(field.name, field.value.decode())
-        found = _addresses(header)
+        texts = split_list(field.value.decode(), limits.max_recipients + 1)
+        if len(texts) > limits.max_recipients:
+            text = f"There are more than {limits.max_recipients} addresses here. Send several messages."
+            faults.add("too_many_recipients", target, text)
+            return []
+        # One by one: the standard library takes seconds for a long list that is malformed.
+        if any(len(text) > limits.max_address for text in texts):
+            faults.add(
+                "too_long", target, f"An address here has more than {limits.max_address} characters with its name."
+            )
+            return []
+        found = [each for text in texts for each in _addresses(policy.default.header_factory(field.name, text))]
     except READING_ERRORS:
         faults.add("invalid_address", target, "This cannot be read as addresses in UTF-8.")
         return []
@@ -177,7 +189,9 @@ def _written(fields: Sequence[Field], people: Mapping[str, Sequence[Address]], f
     joined: set[str] = set()
     for field in fields:
         is_several = field.name in _JOINED and sum(other.name == field.name for other in fields) > 1
-        is_odd = field.name in ("from", "sender") and not _PLAIN.fullmatch(field.value.decode("latin-1"))
+        # Commas with nothing between them are for whoever reads the list to stumble over.
+        is_odd = field.name in _JOINED and field.value.count(b",") > 2 * len(people[field.name]) + 8
+        is_odd |= field.name in ("from", "sender") and not _PLAIN.fullmatch(field.value.decode("latin-1"))
         if is_several and field.name in joined:
             continue
         joined.add(field.name)
@@ -193,6 +207,8 @@ def _written(fields: Sequence[Field], people: Mapping[str, Sequence[Address]], f
 def _made(field: Field, faults: Faults, write: Callable[[str], bytes]) -> list[Field]:
     """The field written anew, in the spelling of its name; nothing, and a fault, when it cannot be."""
     spelling = _spelling(field)
+    if field.name in _JOINED and write(spelling).strip() == f"{spelling}:".encode():
+        return []
     if _STRUCTURED.fullmatch(field.name):
         faults.add(
             "invalid_text", member("headers", spelling), "This field must be ASCII; encode what is not (RFC 2231)."
@@ -214,6 +230,6 @@ def _spelling(field: Field) -> str:
 
 def _decoded(field: Field) -> str:
     try:
-        return clean(str(policy.default.header_factory("subject", field.value.decode("ascii", "replace"))))
+        return clean(str(policy.default.header_factory("subject", field.value[:_DECODED].decode("ascii", "replace"))))
     except READING_ERRORS:
         return ""

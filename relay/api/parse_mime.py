@@ -6,8 +6,6 @@ one name joined in the same way. So a comma separates recipients everywhere.
 
 from collections.abc import Mapping
 from datetime import datetime
-from email import message_from_bytes
-from email.policy import default as mail_policy
 from typing import Any
 
 import msgspec
@@ -18,7 +16,8 @@ from relay.api.addresses import read_mailbox, read_mailboxes
 from relay.api.drafts import Draft, Limits
 from relay.api.faults import WHOLE, Faults, member
 from relay.api.http import Request
-from relay.api.mime_heads import READING_ERRORS, Head, read_head
+from relay.api.mime_files import read_file_names
+from relay.api.mime_heads import Head, read_head
 from relay.errors import Refusal
 from relay.model import Address, Delivery, Message
 from relay.size import estimate_size
@@ -157,7 +156,7 @@ def _with_options(message: Message, query: Mapping[str, str], now: datetime, fau
         send_at=fields.read_moment(_number(query.get("send_at")), now, faults, limits),
         expires_in_seconds=_expiry(query, faults, limits),
         dry_run=_choice(query, "dry_run", (*_YES, *_NO), faults) in _YES,
-        file_names=_file_names(message.raw or b"", faults),
+        file_names=read_file_names(message.raw or b"", faults),
     )
 
 
@@ -178,16 +177,3 @@ def _choice(query: Mapping[str, str], name: str, choices: tuple[str, ...], fault
 
 def _number(value: str | None) -> Any:
     return int(value) if value is not None and value.isascii() and value.isdigit() and len(value) < 16 else value
-
-
-def _file_names(raw: bytes, faults: Faults) -> tuple[str, ...]:
-    """What the files in a message are called, in whichever of the two places, for the policy to judge."""
-    names: list[str] = []
-    try:
-        for part in message_from_bytes(raw, policy=mail_policy).walk():
-            called = (part.get_param("filename", header="content-disposition"), part.get_param("name"))
-            names += [str(name) for name in dict.fromkeys(called) if name]
-    except READING_ERRORS:
-        text = "A part of the message has a Content-Type or Content-Disposition that cannot be read."
-        faults.add("invalid_file_name", WHOLE, text)
-    return tuple(names)

@@ -266,6 +266,12 @@ async def test_from_and_recipients_are_held_to_the_policy(relay: Harness) -> Non
         "Content-Disposition: attachment; filename*0*=utf-8''tool; filename*1*=%2Eexe",
         'Content-Disposition: attachment; filename="=?utf-8?q?tool=2Eexe?="',
         'Content-Disposition: attachment; filename="tool.exe. "',
+        "Content-Disposition: attachment; filename=fine.txt; filename=tool.exe",
+        "Content-Disposition: attachment; filename=tool.exe filename=fine.txt",
+        "Content-Disposition: attachment; filename=tool(x).exe",
+        "Content-Disposition: attachment; filename==?utf-8?q?tool=2Eexe?=",
+        "Content-Disposition: attachment;\n filename*=utf-8''tool.exe; filename=fine.txt",
+        "Content-Disposition: attachment; filename=tül.exe",
     ],
 )
 async def test_files_within_are_held_to_the_policy(relay: Harness, fields: str) -> None:
@@ -273,6 +279,34 @@ async def test_files_within_are_held_to_the_policy(relay: Harness, fields: str) 
     answer = await post(relay, f"{HEAD}MIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=b\n\n{inner}")
     assert answer.status == 403
     assert {code for code, _ in answer.faults} == {"attachment_not_allowed"}
+
+
+async def test_a_part_whose_name_could_be_read_two_ways_is_refused(relay: Harness) -> None:
+    twice = "Content-Disposition: attachment; filename=a.txt\nContent-Disposition: attachment; filename=tool.exe"
+    inner = f"--b\n{twice}\n\nMZ\n--b\nContent-Disposition: attachment; filename==?none?b?x?=\n\nMZ\n--b--\n"
+    answer = await post(relay, f"{HEAD}MIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=b\n\n{inner}")
+    assert answer.status == 400
+    assert answer.faults == [("duplicate_header", "body"), ("invalid_file_name", "body")]
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        (f"{HEAD}Content-Type: message/rfc822\n\n" + "Content-Type: message/rfc822\n\n" * 2000, ("too_deep", "body")),
+        (f"{HEAD}Content-Type: multipart/mixed; boundary=b\n\n" + "--b\n\nx\n" * 1001, ("too_many", "body")),
+        (f"{HEAD}Content-Type: a/b;" + "\n x=y;" * 1000 + "\n\nx", ("too_large", "body")),
+        (f"{HEAD}Cc: " + ("a " * 400 + "\n ") * 60 + "\n\nx", ("too_long", "headers.Cc")),
+        (f"{HEAD}Cc: " + '"' * 900 + "\n\nx", ("too_long", "headers.Cc")),
+        (f"{HEAD}Cc: " + "a@b.example,\n " * 1001 + "\n\nx", ("too_many_recipients", "headers.Cc")),
+    ],
+)  # fmt: skip
+async def test_what_takes_long_to_read_is_refused_unread(relay: Harness, text: str, fault: tuple[str, str]) -> None:
+    assert (await post(relay, text)).faults == [fault]
+
+
+async def test_commas_without_end_do_not_go_on(relay: Harness) -> None:
+    assert (await post(relay, f"{HEAD}Cc: {',' * 900}bob@example.org\n\nx")).status == 202
+    assert values(await caught(relay), "cc") == ["bob@example.org"]
 
 
 async def test_what_no_route_carries_is_refused() -> None:
