@@ -39,6 +39,7 @@ var tables = [
   'pacing'
   'pending'
   'suppressions'
+  'templates'
   'webhooks'
   'webhooklog'
 ]

@@ -20,6 +20,7 @@ from relay.content import ATTACHMENTS_CONTAINER
 from relay.inbox import CONTAINER as INBOX_CONTAINER
 from relay.ingest import mailboxes, sightings
 from relay.settings import Lane
+from relay.templates import store as templates
 from relay.webhooks import deliver as webhooks
 from relay.webhooks import posts
 from relay.webhooks import subscriptions as subscriptions_to_webhooks
@@ -36,6 +37,7 @@ TABLES = (
     pacing.TABLE,
     pending.TABLE,
     suppressions.TABLE,
+    templates.TABLE,
     uploads.TABLE,
     subscriptions_to_webhooks.TABLE,
     webhooks.LOG,

@@ -1,4 +1,4 @@
-"""Fills in what a draft only names: uploaded files. What many messages of one request name is read once."""
+"""Fills in what a draft only names: a template, uploaded files. What many messages of one request name is read once."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -8,6 +8,7 @@ import msgspec
 from relay.api.app import Call
 from relay.api.drafts import Draft, Limits
 from relay.api.faults import WHOLE, Faults
+from relay.api.rendering import rendered
 from relay.model import Attachment, Submission
 from relay.size import estimate_size
 from relay.uploads import Upload
@@ -28,7 +29,8 @@ class Completion:
 
     async def complete(self, draft: Draft) -> Draft:
         """The draft with all it names. Raises `Refusal` with every fault that only this shows."""
-        if all(attachment.blob is None for attachment in draft.message.attachments):
+        draft, is_rendered = await rendered(self._call, draft, self._limits), draft.template is not None
+        if not is_rendered and all(attachment.blob is None for attachment in draft.message.attachments):
             return draft
         faults = Faults(self._limits.max_problems)
         await self._find(attachment.blob for attachment in draft.message.attachments)

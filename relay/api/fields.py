@@ -15,6 +15,7 @@ from relay.api.texts import control_fault
 _TAG = re.compile(r"[A-Za-z0-9_.:/+-](?:[A-Za-z0-9_.:/+ -]*[A-Za-z0-9_.:/+-])?")
 _METADATA_KEY = re.compile(r"[A-Za-z0-9_.-]+")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+_VERSION = re.compile(r"[1-9][0-9]{0,6}")
 
 
 def read_subject(value: Any, faults: Faults, limits: Limits, *, is_required: bool) -> str:
@@ -112,11 +113,16 @@ def read_moment(value: Any, now: datetime, faults: Faults, limits: Limits) -> da
     return moment if moment > now else None
 
 
-def read_choice_name(value: Any, target: str, faults: Faults, limits: Limits) -> str | None:
-    """The name of a lane, a route or a template, as far as its form goes."""
+def read_choice_name(
+    value: Any, target: str, faults: Faults, limits: Limits, *, may_have_version: bool = False
+) -> str | None:
+    """The name of a lane, a route or a template (`name` or `name@3`), as far as its form goes."""
     if not isinstance(value, str):
         return None
-    if not _NAME.fullmatch(value) or len(value) > limits.max_template_name:
+    name, mark, version = value.partition("@") if may_have_version else (value, "", "")
+    if mark and not _VERSION.fullmatch(version):
+        faults.add("invalid_value", target, "A version is a whole number from 1: welcome@3.")
+    if not _NAME.fullmatch(name) or len(value) > limits.max_template_name:
         text = f"A name is 1 to {limits.max_template_name} ASCII letters, digits and _-. characters."
         faults.add("invalid_value", target, text)
     return value

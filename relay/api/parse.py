@@ -40,7 +40,7 @@ def read_message(value: Mapping[str, Any], now: datetime, faults: Faults, limits
         from relay.api.shape import check_shape
 
         check_shape(value, MessageRequest, faults)
-    template = fields.read_choice_name(value.get("template"), "template", faults, limits)
+    template = fields.read_choice_name(value.get("template"), "template", faults, limits, may_have_version=True)
     _check_content(value, faults, has_template=template is not None)
     to, cc, bcc = _recipients(value, faults, limits)
     message = Message(

@@ -53,6 +53,27 @@ OPERATIONS = (
         path="/v1/attachments/{id}/complete",
         load=_in("uploads", "complete"),
     ),
+    Operation(name="ListTemplates", method="GET", path="/v1/templates", load=_in("templates", "index")),
+    Operation(name="ShowTemplate", method="GET", path="/v1/templates/{name}", load=_in("templates", "show")),
+    Operation(
+        name="PutTemplate", method="PUT", path="/v1/templates/{name}", load=_in("templates", "put"), role=Role.OPERATOR
+    ),
+    Operation(
+        name="DeleteTemplate",
+        method="DELETE",
+        path="/v1/templates/{name}",
+        load=_in("templates", "delete"),
+        role=Role.OPERATOR,
+    ),
+    Operation(
+        name="ListTemplateVersions",
+        method="GET",
+        path="/v1/templates/{name}/versions",
+        load=_in("templates", "versions"),
+    ),
+    Operation(
+        name="PreviewTemplate", method="POST", path="/v1/templates/{name}/preview", load=_in("templates", "preview")
+    ),
     Operation(name="ListInbox", method="GET", path="/v1/inbox", load=_in("inbox", "index")),
     Operation(name="WaitForInboxMail", method="GET", path="/v1/inbox/wait", load=_in("inbox", "wait")),
     Operation(name="ShowInboxMail", method="GET", path="/v1/inbox/{name}", load=_in("inbox", "show")),

@@ -195,6 +195,16 @@ async def cross_site(relay: Harness) -> Answer:
     return await behind.call("POST", "/v1/messages", json=message(), headers=headers, client=None)
 
 
+def of_template(text: str) -> Provoke:
+    """A message of a template with this text, without variables."""
+
+    async def provoke(relay: Harness) -> Answer:
+        await relay.call("PUT", "/v1/templates/welcome", json={"text": text}, client="boss")
+        return await relay.call("POST", "/v1/messages", json=message(text=None, template="welcome"))
+
+    return provoke
+
+
 PROVOKED: dict[str, tuple[int, Provoke]] = {
     "unauthenticated": (401, request("GET", "/v1/inbox", client=None)),
     "address_not_allowed": (403, under(Policy(ip_ranges=("10.0.0.0/8",)))),
@@ -245,6 +255,12 @@ PROVOKED: dict[str, tuple[int, Provoke]] = {
     "invalid_media_type": (400, fields(attachments=[file(type="text")])),
     "invalid_content_id": (400, fields(attachments=[file(content_id="a b")])),
     "unknown_attachment": (400, fields(attachments=[{"id": "att_1"}])),
+    "invalid_template": (400, request("PUT", "/v1/templates/a", json={"text": "{{"}, client="boss")),
+    "template_not_found": (404, request("GET", "/v1/templates/a")),
+    "unknown_template": (400, fields(text=None, template="a")),
+    "not_renderable": (422, of_template("{{ name }}")),
+    "missing_variable": (422, of_template("{{ name }}")),
+    "rendering_failed": (422, of_template("{{ 1 / 0 }}")),
     "attachment_not_found": (404, request("GET", "/v1/attachments/att_1")),
     "attachment_incomplete": (409, of_upload("POST", "/complete", "&parts=true")),
     "attachment_complete": (409, of_upload("PUT", "/parts/1", body=b"x")),

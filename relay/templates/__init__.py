@@ -1,0 +1,1 @@
+"""Stored templates: what keeps them, and what fills them in."""

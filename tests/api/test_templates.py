@@ -1,0 +1,220 @@
+"""Stored templates, and the messages that are made of them."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from relay.api.drafts import Limits
+from relay.templates.store import MAX_BYTES
+from tests.api.harness import Answer, Harness, file, message
+
+WELCOME: dict[str, Any] = {
+    "description": "What new customers get.",
+    "subject": "Welcome,\n {{ name }}",
+    "text": "Hello {{ name }}, {{ greeting }}",
+    "html": "<p>Hello {{ name }}</p>",
+    "variables": {"greeting": {"default": "good day.", "description": "How it goes on."}},
+}
+
+
+async def put(relay: Harness, name: str = "welcome", *, client: str = "boss", **fields: Any) -> Answer:
+    body = {key: value for key, value in {**WELCOME, **fields}.items() if value is not None}
+    return await relay.call("PUT", f"/v1/templates/{name}", json=body, client=client)
+
+
+async def post(relay: Harness, **fields: Any) -> Answer:
+    whole = {"subject": None, "text": None, "template": "welcome", "variables": {"name": "Ada"}, **fields}
+    return await relay.call("POST", "/v1/messages", json=message(**whole))
+
+
+async def caught(relay: Harness) -> Any:
+    """The newest mail."""
+    [newest, *_] = (await relay.call("GET", "/v1/inbox")).json["value"]
+    return (await relay.call("GET", f"/v1/inbox/{newest['name']}")).json
+
+
+async def test_every_put_is_a_version(relay: Harness) -> None:
+    for number, status in [(1, 201), (2, 200)]:
+        answer = await put(relay, text=f"{number} {{{{ name }}}}")
+        assert (answer.status, answer.json["version"]) == (status, number)
+    shown = (await relay.call("GET", "/v1/templates/welcome")).json
+    assert (shown["text"], shown["html"]) == ("2 {{ name }}", WELCOME["html"])
+    assert shown["variables"] == {
+        "greeting": {"required": False, "default": "good day.", "description": "How it goes on."},
+        "name": {"required": True},
+    }
+    assert (await relay.call("GET", "/v1/templates/welcome@1")).json["text"] == "1 {{ name }}"
+    told = (await relay.call("GET", "/v1/templates/welcome/versions")).json["value"]
+    assert [each["version"] for each in told] == [2, 1]
+    await put(relay, "other")
+    found = (await relay.call("GET", "/v1/templates")).json["value"]
+    assert [(each["name"], each["version"]) for each in found] == [("other", 1), ("welcome", 2)]
+
+
+async def test_only_operators_write(relay: Harness) -> None:
+    assert (await put(relay, client="app")).error["code"] == "operators_only"
+    assert (await relay.call("DELETE", "/v1/templates/welcome")).error["code"] == "operators_only"
+
+
+async def test_what_is_sent_is_what_was_filled_in_when_it_was_accepted(relay: Harness) -> None:
+    await put(relay)
+    assert (await post(relay, variables={"name": "<Ada>"}, attachments=[file()])).status == 202
+    await put(relay, text="changed {{ name }}")
+    await relay.call("DELETE", "/v1/templates/welcome", client="boss")
+    await relay.deliver()
+    mail = await caught(relay)
+    assert mail["subject"] == "Welcome, <Ada>"
+    assert mail["text"].strip() == "Hello <Ada>, good day."
+    assert mail["html"].strip() == "<p>Hello &lt;Ada&gt;</p>"
+    assert len(mail["attachments"]) == 1
+
+
+async def test_a_message_chooses_a_version_and_may_have_its_own_subject(relay: Harness) -> None:
+    await put(relay, text="one")
+    await put(relay, text="two")
+    for template, text in [("welcome@1", "one"), ("welcome", "two")]:
+        relay.clock.move(1)
+        assert (await post(relay, template=template, subject="Mine")).status == 202
+        await relay.deliver()
+        mail = await caught(relay)
+        assert (mail["subject"], mail["text"].strip()) == ("Mine", text)
+
+
+async def test_each_message_of_a_batch_is_filled_in(relay: Harness) -> None:
+    await put(relay)
+    body = {
+        "defaults": {"from": "orders@example.com", "template": "welcome", "variables": {"greeting": "hi"}},
+        "messages": [
+            {"to": "ada@example.org", "variables": {"name": "Ada"}},
+            {"to": "bob@example.org"},
+            {"to": "eve@example.org", "template": "none"},
+        ],
+    }
+    answer = await relay.call("POST", "/v1/messages/batch", json=body)
+    assert [each["status"] for each in answer.json["value"]] == [202, 422, 400]
+    errors = [each["error"]["details"][0] for each in answer.json["value"][1:]]
+    assert [(each["code"], each["target"]) for each in errors] == [
+        ("missing_variable", "messages[1].variables.name"),
+        ("unknown_template", "messages[2].template"),
+    ]
+    await relay.deliver()
+    assert (await caught(relay))["text"].strip() == "Hello Ada, hi"
+
+
+async def test_every_missing_variable_is_named(relay: Harness) -> None:
+    await put(relay, text="{{ name }} {{ order.number }} {{ city }}")
+    answer = await post(relay, variables={"city": "Paris"})
+    assert (answer.status, answer.error["code"]) == (422, "not_renderable")
+    assert sorted(answer.faults) == [("missing_variable", "variables.name"), ("missing_variable", "variables.order")]
+    assert relay.waiting == 0
+
+
+@pytest.mark.parametrize(
+    ("fields", "faults"),
+    [
+        ({"text": "{{ name.deep.deeper }}"}, [("rendering_failed", "template")]),
+        ({"text": "{{ name + 1 }}", "html": "{{ name / 0 }}"}, [("rendering_failed", "template")] * 2),
+        ({"text": "{{ ''.__class__ }}"}, [("rendering_failed", "template")]),
+        ({"text": "{% for a in range(9999999) %}{{ a }}{% endfor %}"}, [("rendering_failed", "template")]),
+        ({"subject": "{{ name[:0] }}"}, [("required", "subject")]),
+        ({"subject": "{{ 'x' }}\0{{ name }}"}, [("invalid_text", "subject")]),
+        ({"subject": "x" * 999}, [("too_long", "subject")]),
+        ({"subject": None}, [("required", "subject")]),
+        ({"text": "{% if false %}x{% endif %}", "html": None}, [("no_content", "template")]),
+    ],
+)
+async def test_what_cannot_be_filled_in_is_not_accepted(relay: Harness, fields: Any, faults: Any) -> None:
+    assert (await put(relay, **fields)).status == 201
+    answer = await post(relay)
+    assert (answer.status, answer.faults) == (422, faults)
+    assert "Ada" not in answer.body.decode()
+    assert relay.waiting == 0
+
+
+async def test_a_subject_cannot_become_a_header(relay: Harness) -> None:
+    await put(relay)
+    assert (await post(relay, variables={"name": "Ada\r\nBcc: eve@example.org"})).status == 202
+    await relay.deliver()
+    mail = await caught(relay)
+    assert mail["subject"] == "Welcome, Ada Bcc: eve@example.org"
+    assert "Bcc" not in {header["name"] for header in mail["headers"]}
+
+
+async def test_what_a_template_makes_counts_in_the_size(relay: Harness) -> None:
+    small = await Harness({"RELAY_MAX_MESSAGE_BYTES": "10000"}).start()
+    await put(small, text="{% for a in range(2000) %}xxxxxxxxxx{% endfor %}")
+    answer = await post(small)
+    assert (answer.status, answer.error["code"]) == (413, "message_too_large")
+
+
+@pytest.mark.parametrize("template", ["none", "welcome@2", "welcome@99999"])
+async def test_an_unknown_template(relay: Harness, template: str) -> None:
+    await put(relay)
+    assert (await post(relay, template=template)).faults == [("unknown_template", "template")]
+    for method, path in [("GET", ""), ("POST", "/preview")]:
+        answer = await relay.call(method, f"/v1/templates/{template}{path}")
+        assert (answer.status, answer.error["code"]) == (404, "template_not_found")
+
+
+@pytest.mark.parametrize("template", ["a/b", "welcome@0", "welcome@x", "@1", "x" * (Limits().max_template_name + 1)])
+async def test_what_is_no_name(relay: Harness, template: str) -> None:
+    assert (await post(relay, template=template)).faults == [("invalid_value", "template")]
+
+
+async def test_what_is_deleted_is_gone_and_numbers_go_on(relay: Harness) -> None:
+    await put(relay)
+    for _ in range(2):
+        assert (await relay.call("DELETE", "/v1/templates/welcome", client="boss")).status == 204
+    for path in ("", "@1", "/versions"):
+        assert (await relay.call("GET", f"/v1/templates/welcome{path}")).status == 404
+    assert (await post(relay)).faults == [("unknown_template", "template")]
+    assert (await relay.call("GET", "/v1/templates")).json["value"] == []
+    assert (await put(relay)).json["version"] == 3
+
+
+async def test_a_preview_shows_what_would_be_sent(relay: Harness) -> None:
+    await put(relay)
+    await put(relay, html=None)
+    for path, body, version in [("welcome", {"version": 1}, 1), ("welcome@1", {}, 1), ("welcome", {}, 2)]:
+        whole = {"variables": {"name": "Ada"}, **body}
+        answer = await relay.call("POST", f"/v1/templates/{path}/preview", json=whole)
+        assert answer.json["subject"] == "Welcome, Ada"
+        assert answer.json["text"] == "Hello Ada, good day."
+        assert (answer.json["version"], "html" in answer.json) == (version, version == 1)
+    answer = await relay.call("POST", "/v1/templates/welcome/preview")
+    assert (answer.status, answer.faults) == (422, [("missing_variable", "variables.name")])
+    assert relay.waiting == 0
+
+
+async def test_a_preview_needs_no_subject(relay: Harness) -> None:
+    await put(relay, subject=None)
+    answer = await relay.call("POST", "/v1/templates/welcome/preview", json={"variables": {"name": "Ada"}})
+    assert (answer.status, answer.json["text"]) == (200, "Hello Ada, good day.")
+
+
+@pytest.mark.parametrize(
+    ("name", "fields", "faults"),
+    [
+        ("a", {"text": None, "html": None}, [("no_content", "text")]),
+        ("a", {"text": "{{", "html": "{% include 'b' %}"}, [("invalid_template", "text"), ("invalid_template", "html")]),
+        ("a@1", {}, [("invalid_value", "name")]),
+        ("a", {"text": "x" * MAX_BYTES}, [("too_large", "$")]),
+        ("a", {"variables": {"a b": {}}}, [("invalid_value", "variables['a b']")]),
+        ("a", {"variables": {"b": {"required": True, "default": 1}}}, [("not_applicable", "variables.b.default")]),
+        ("a", {"variables": {f"v{number}": {} for number in range(201)}}, [("too_many", "variables")]),
+        ("a", {"body": "x"}, [("unknown_field", "body")]),
+    ],
+)  # fmt: skip
+async def test_what_is_no_template(relay: Harness, name: str, fields: Any, faults: Any) -> None:
+    answer = await put(relay, name, **fields)
+    assert (answer.status, answer.faults) == (400, faults)
+    assert (await relay.call("GET", "/v1/templates")).json["value"] == []
+
+
+async def test_messages_of_a_template_read_it_once(relay: Harness) -> None:
+    await put(relay)
+    await post(relay)
+    before = relay.tables.calls["query"]
+    await asyncio.gather(*(post(relay) for _ in range(10)))
+    assert relay.tables.calls["query"] == before
