@@ -159,6 +159,7 @@ OPERATIONS = (
         load=_in("sendgrid_batches", "release"),
     ),
     Operation(name="SendGridListScopes", method="GET", path="/v3/scopes", load=_in("sendgrid_batches", "scopes")),
+    Operation(name="ShowOpenApi", method="GET", path="/openapi.json", load=_in("openapi", "show"), role=None),
     Operation(name="ListCauses", method="GET", path="/v1/causes", load=_in("deadletters", "causes")),
     Operation(name="ShowCaller", method="GET", path="/v1/me", load=_in("clients", "me")),
     Operation(name="ListClients", method="GET", path="/v1/clients", load=_in("clients", "index"), role=Role.OPERATOR),

@@ -1,0 +1,56 @@
+"""The OpenAPI document says what the table of operations has, and its example works when pasted."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from relay.api.table import OPERATIONS
+from tests.api.harness import Harness
+
+
+async def test_every_operation_is_described(relay: Harness) -> None:
+    answer = await relay.call("GET", "/openapi.json", client=None)
+    assert answer.status == 200
+    assert answer.json["openapi"].startswith("3.1.")
+    described = {
+        (method.upper(), path): operation["operationId"]
+        for path, methods in answer.json["paths"].items()
+        for method, operation in methods.items()
+    }
+    assert described == {(each.method, each.path.replace("{*", "{")): each.name for each in OPERATIONS}
+
+
+async def test_each_has_a_summary_its_path_parameters_and_its_refusals(relay: Harness) -> None:
+    paths = (await relay.call("GET", "/openapi.json", client=None)).json["paths"]
+    for path, methods in paths.items():
+        for operation in methods.values():
+            assert operation["summary"] != operation["operationId"], path
+            names = [parameter["name"] for parameter in operation["parameters"]]
+            assert names == re.findall(r"\{(\w+)\}", path)
+            assert {"2XX", "4XX", "5XX"} <= set(operation["responses"])
+
+
+async def test_every_reference_leads_somewhere(relay: Harness) -> None:
+    found = (await relay.call("GET", "/openapi.json", client=None)).json
+    wanted = set(references(found))
+    assert wanted
+    assert wanted <= {f"#/components/schemas/{name}" for name in found["components"]["schemas"]}
+
+
+async def test_the_example_of_a_message_is_accepted(relay: Harness) -> None:
+    found = (await relay.call("GET", "/openapi.json", client=None)).json
+    body = found["paths"]["/v1/messages"]["post"]["requestBody"]["content"]["application/json"]
+    answer = await relay.call("POST", "/v1/messages", json=body["example"])
+    assert answer.status == 202
+
+
+def references(part: Any) -> Iterator[str]:
+    """Every `$ref` in a document."""
+    if isinstance(part, dict):
+        if isinstance(part.get("$ref"), str):
+            yield part["$ref"]
+        for each in part.values():
+            yield from references(each)
+    elif isinstance(part, list):
+        for each in part:
+            yield from references(each)
