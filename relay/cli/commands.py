@@ -8,7 +8,19 @@ import msgspec
 import typer
 
 from relay.bootstrap import Relay, start
-from relay.cli import clients, deadletters, doctor, load, routes, sending, sendmail, smtp_bridge, watching
+from relay.cli import (
+    clients,
+    deadletters,
+    doctor,
+    load,
+    lostmail,
+    routes,
+    sending,
+    sendmail,
+    smtp_bridge,
+    suppressions,
+    watching,
+)
 from relay.cli.show import Key, Url
 from relay.clients import Role
 from relay.errors import RelayError
@@ -20,6 +32,8 @@ app.command()(sending.messages)
 app.add_typer(deadletters.app, name="deadletters")
 app.add_typer(routes.app, name="routes")
 app.add_typer(clients.app, name="clients")
+app.add_typer(suppressions.app, name="suppressions")
+app.command()(lostmail.redrive)
 app.command()(watching.tail)
 app.command()(load.bench)
 app.command()(doctor.doctor)
