@@ -8,6 +8,7 @@ import aiohttp
 import pytest
 
 from relay.content import ATTACHMENTS_CONTAINER
+from relay.lifecycle import VERIFY_DELAY_SECONDS
 from relay.model import Address, Attachment, Delivery, Message, State
 from relay.providers import acs
 from relay.providers.contract import Provider, Surroundings
@@ -58,7 +59,7 @@ async def test_a_lost_answer_of_graph_is_not_sent_twice(
     message = await message_with_file(place, size)
     batch = await place.send(submission_of(message, delivery=delivery))
     assert await state_of(place, batch) is State.DEFERRED
-    place.time.move(61)
+    place.time.move(2 * VERIFY_DELAY_SECONDS + 1)
     await place.work()
     assert (await state_of(place, batch), exchange.standin.inbox.accepted) == (State.SENT, 1)
 
