@@ -256,6 +256,8 @@ OPERATIONS = (
 PAGES = (
     Operation(name="Console", method="GET", path="/console", load=_in("console", "console"), role=None),
     Operation(name="Inbox", method="GET", path="/inbox", load=_in("console", "inbox"), role=None),
+    Operation(name="Docs", method="GET", path="/docs", load=_in("docs", "page"), role=None),
+    Operation(name="DocsAsset", method="GET", path="/docs/{*path}", load=_in("docs", "asset"), role=None),
     Operation(name="Asset", method="GET", path="/console/assets/{*path}", load=_in("console", "asset"), role=None),
 )
 """What people look at; no part of the API that the documents describe."""

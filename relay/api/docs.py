@@ -1,0 +1,47 @@
+"""The documentation as a page: a reference of the OpenAPI document in which calls can be tried, and that asks no foreign host."""
+
+import hashlib
+from pathlib import Path
+
+from relay.api.app import Call
+from relay.api.http import Request, Response
+from relay.errors import Refusal
+
+FOLDER = Path(__file__).parent.parent / "docs_ui"
+FILES = {"swagger-ui-bundle.js": "text/javascript", "swagger-ui.css": "text/css", "start.js": "text/javascript"}
+"""What the page loads, and nothing else of the folder."""
+
+POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "img-src 'self' data:",
+        "connect-src 'self'",
+        "base-uri 'none'",
+        "form-action 'none'",
+        "frame-ancestors 'none'",
+    )
+)
+
+
+async def page(call: Call) -> Response:
+    """GET /docs: the page."""
+    return _answer(call.request, "index.html", "text/html")
+
+
+async def asset(call: Call) -> Response:
+    """GET /docs/…: a file of the page."""
+    name = call.values["path"]
+    if name not in FILES:
+        raise Refusal(404, "not_found", "The documentation has no such file.")
+    return _answer(call.request, name, FILES[name])
+
+
+def _answer(request: Request, name: str, media_type: str) -> Response:
+    content = (FOLDER / name).read_bytes()
+    tag = f'"{hashlib.sha256(content).hexdigest()[:16]}"'
+    headers = {"Content-Security-Policy": POLICY, "Cache-Control": "no-cache", "ETag": tag}
+    if request.headers.get("if-none-match", "").removeprefix("W/") == tag:
+        return Response(status=304, headers=headers)
+    return Response(headers={**headers, "Content-Type": media_type}, body=content)
