@@ -96,6 +96,6 @@ def _sighting(item: Mapping[str, Any], report: Mapping[str, Any], now: datetime)
 def _time(text: Any, now: datetime) -> datetime:
     try:
         at = datetime.fromisoformat(text)
-    except (TypeError, ValueError):
+        return at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
+    except (TypeError, ValueError, OverflowError):  # the last: an offset that leads out of the calendar
         return now
-    return at if at.tzinfo else at.replace(tzinfo=UTC)
