@@ -6,7 +6,7 @@ day. One that is named is kept as long as any message may need it; that is writt
 purge takes a row only if nobody wrote to it meanwhile.
 """
 
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Set
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -15,7 +15,7 @@ import msgspec
 from relay import bounded
 from relay.content import ATTACHMENTS_CONTAINER
 from relay.errors import Changed, NotFound
-from relay.storage.ports import Blobs, Entity, Query, Tables
+from relay.storage.ports import Blobs, Entity, Query, Tables, every_row
 
 TABLE = "attachments"
 PREFIX = "att_"
@@ -41,6 +41,14 @@ class Incomplete(ValueError):
         super().__init__(f"part {missing} is missing")
         self.missing = missing
         self.parts = parts
+
+
+class WrongSize(ValueError):
+    """The parts have `size` bytes together, and not what the caller has sent."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__(f"the parts have {size} bytes")
+        self.size = size
 
 
 class Upload(msgspec.Struct, frozen=True, kw_only=True):
@@ -99,18 +107,24 @@ class Uploads:
         """Keep a part; the same number again replaces it."""
         await self._blobs.put(ATTACHMENTS_CONTAINER, _part(upload, number), body)
 
-    async def complete(self, upload: Upload) -> Upload:
-        """Join the parts, holding little of them in memory. Raises `Incomplete` and `TooLarge`; a repetition is safe."""
+    async def complete(self, upload: Upload, size: int | None = None) -> Upload:
+        """Join the parts, holding little of them in memory; a repetition is safe. `size` is what they must have together.
+
+        Raises `Incomplete`, `WrongSize` and `TooLarge`.
+        """
         if upload.is_complete:
             return upload
         sizes = await self._parts(upload)
         missing = next((number for number in range(1, len(sizes) + 2) if number not in sizes), 1)
         if missing <= len(sizes) or not sizes:
             raise Incomplete(missing, len(sizes))
-        if sum(sizes.values()) > MAX_BYTES:
+        total = sum(sizes.values())
+        if size is not None and size != total:
+            raise WrongSize(total)
+        if total > MAX_BYTES:
             raise TooLarge
-        size = await self._blobs.put_stream(ATTACHMENTS_CONTAINER, upload.blob, self._joined(upload, len(sizes)))
-        whole = msgspec.structs.replace(upload, size=size, is_complete=True)
+        joined = await self._blobs.put_stream(ATTACHMENTS_CONTAINER, upload.blob, self._joined(upload, len(sizes)))
+        whole = msgspec.structs.replace(upload, size=joined, is_complete=True)
         etag = await self._tables.merge(TABLE, _entity(whole), etag=upload.etag)
         await self._delete_parts(upload)
         return msgspec.structs.replace(whole, etag=etag)
@@ -161,19 +175,30 @@ class Uploads:
     async def purge(self) -> int:
         """Forget what may be forgotten; how many. Costs an operation for a thousand uploads, and four for each of these."""
         now, purged = self._clock(), 0
+        known: set[str] = set()
+        async for entity in every_row(self._tables, TABLE, Query()):
+            upload = _upload(entity)
+            known.add(upload.id)
+            if upload.keep_until <= now:
+                try:
+                    await self.delete(upload)
+                except (Changed, NotFound):
+                    continue
+                purged += 1
+        await self._sweep(known, now - KEPT_UNUSED)
+        return purged
+
+    async def _sweep(self, known: Set[str], before: datetime) -> None:
+        """Delete old blobs that no row names: parts that came while their upload was deleted."""
         cursor: str | None = None
         while True:
-            page = await self._tables.query(TABLE, Query(), cursor=cursor)
-            for upload in map(_upload, page.entities):
-                if upload.keep_until <= now:
-                    try:
-                        await self.delete(upload)
-                    except (Changed, NotFound):
-                        continue
-                    purged += 1
-            cursor = page.next
+            page, cursor = await self._blobs.list(ATTACHMENTS_CONTAINER, prefix=_BLOBS, cursor=cursor)
+            for blob in page:
+                name = blob.name.removeprefix(_BLOBS).partition(".")[0]
+                if name not in known and blob.modified_at < before:
+                    await self._blobs.delete(ATTACHMENTS_CONTAINER, blob.name)
             if cursor is None:
-                return purged
+                return
 
     def _fresh(self, client: str, name: str, type_: str, *, size: int) -> Upload:
         now = self._clock()

@@ -10,7 +10,7 @@ from relay.api.drafts import Limits
 from relay.api.faults import WHOLE, Faults
 from relay.api.http import Response, json_response
 from relay.errors import Changed, NotFound, Refusal
-from relay.uploads import Incomplete, TooLarge, Upload
+from relay.uploads import Incomplete, TooLarge, Upload, WrongSize
 
 _LIMITS = Limits()
 _NO_TYPES = ("", "application/x-www-form-urlencoded")
@@ -54,12 +54,16 @@ async def put_part(call: Call) -> Response:
 
 
 async def complete(call: Call) -> Response:
-    """POST /v1/attachments/{id}/complete: join the parts; from then on messages may name the file."""
+    """POST /v1/attachments/{id}/complete?size=…: join the parts; from then on messages may name the file."""
+    size = _size(call)
     upload = await _upload(call)
     try:
-        whole = await call.relay.uploads.complete(upload)
+        whole = await call.relay.uploads.complete(upload, size)
     except TooLarge as error:
         raise _too_large() from error
+    except WrongSize as error:
+        text = f"The parts have {error.size} bytes together, and not {size}. Send what is missing, and complete again."
+        raise Refusal(409, "attachment_incomplete", text) from error
     except Incomplete as error:
         text = f"There are {error.parts} parts, and part {error.missing} is missing. Send it, and complete again."
         raise Refusal(409, "attachment_incomplete", text) from error
@@ -112,6 +116,17 @@ def _asked(call: Call) -> tuple[str, str, bool]:
         faults.add("not_applicable", "parts", "With parts=true there is no body; each part is sent by itself.")
     faults.raise_any()
     return name, type_, parts == "true"
+
+
+def _size(call: Call) -> int | None:
+    given = call.request.query.get("size")
+    if given is None:
+        return None
+    if not (given.isascii() and given.isdigit() and len(given) <= 12):
+        faults = Faults(_LIMITS.max_problems)
+        faults.add("invalid_value", "size", "The size is a whole number of bytes.")
+        faults.raise_any()
+    return int(given)
 
 
 async def _upload(call: Call) -> Upload:

@@ -221,3 +221,13 @@ async def test_a_dry_run_and_a_refusal_keep_nothing(relay: Harness) -> None:
     assert (await relay.call("DELETE", f"/v1/attachments/{name}")).status == 204
     assert (await relay.call("DELETE", f"/v1/attachments/{name}")).status == 204
     assert await blobs(relay) == []
+
+
+async def test_a_last_part_that_is_missing_is_noticed_by_the_size(relay: Harness) -> None:
+    name = await begin(relay)
+    await part(relay, name, 1, b"one")
+    for size, status, code in [("6", 409, "attachment_incomplete"), ("six", 400, "invalid_request")]:
+        answer = await relay.call("POST", f"/v1/attachments/{name}/complete?size={size}")
+        assert (answer.status, answer.error["code"]) == (status, code)
+    await part(relay, name, 2, b"two")
+    assert (await relay.call("POST", f"/v1/attachments/{name}/complete?size=6")).json["size"] == 6

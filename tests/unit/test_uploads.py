@@ -6,7 +6,7 @@ import pytest
 
 from relay.content import ATTACHMENTS_CONTAINER
 from relay.errors import Changed, Unavailable
-from relay.uploads import KEPT_UNUSED, TABLE, Upload
+from relay.uploads import KEPT_UNUSED, TABLE, Incomplete, Upload, WrongSize
 from tests.doubles import START, Place
 
 LATER = START + timedelta(days=30)
@@ -103,3 +103,35 @@ async def test_only_one_completes(place: Place) -> None:
     place.tables.before("merge", lambda: place.uploads.complete(begun))
     with pytest.raises(Changed):
         await place.uploads.complete(begun)
+
+
+async def test_a_part_that_came_while_its_upload_was_deleted_goes_too(place: Place, upload: Upload) -> None:
+    begun = await place.uploads.begin("shop", "a.txt", "text/plain")
+    begun = await place.uploads.get("shop", begun.id)
+    await place.uploads.keep(upload, LATER)
+
+    async def delete() -> None:
+        await place.uploads.delete(begun)
+
+    place.blobs.before("put", delete)
+    await place.uploads.put_part(begun, 1, b"late")
+    await place.uploads.purge()
+    assert await blobs(place) == [upload.blob, f"{begun.blob}.0001"]
+    place.time.move(KEPT_UNUSED.total_seconds() + 1)
+    await place.uploads.purge()
+    assert await blobs(place) == [upload.blob]
+
+
+@pytest.mark.parametrize("number", [1, 2])
+async def test_a_crash_between_parts_is_mended_by_sending_the_part_again(place: Place, number: int) -> None:
+    begun = await place.uploads.begin("shop", "a.txt", "text/plain")
+    place.blobs.fail("put", *([None] * (number - 1)), Unavailable("away"))
+    for at, body in enumerate((b"one", b"two"), 1):
+        try:
+            await place.uploads.put_part(begun, at, body)
+        except Unavailable:
+            with pytest.raises((Incomplete, WrongSize)):
+                await place.uploads.complete(await place.uploads.get("shop", begun.id), 6)
+            await place.uploads.put_part(begun, at, body)
+    whole = await place.uploads.complete(await place.uploads.get("shop", begun.id), 6)
+    assert await place.memory.blobs.get(ATTACHMENTS_CONTAINER, whole.blob) == b"onetwo"
