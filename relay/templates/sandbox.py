@@ -20,7 +20,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import htmlsafe_json_dumps
 
 MAX_WORK = 4_000_000
-"""Of one rendering of one part, which it bounds to a fraction of a second: a character or element that is handled is 1."""
+"""Of one rendering of one part, which it bounds to about a second at worst: a character or element that is handled is 1."""
 _STEP = 20
 _EXPRESSION = 5
 _CALL = 400
