@@ -188,6 +188,12 @@ class Holds:
         until = now + timedelta(seconds=CANARY_SECONDS)
         return await self._write_if(msgspec.structs.replace(known, canary_batch=batch, canary_until=until), known.etag)
 
+    async def give_back_canary(self, scope: str, batch: str) -> None:
+        """Let another batch try what is in `canary`, if this one had claimed it."""
+        known = (await self.all(fresh=True)).get(scope)
+        if known is not None and known.state is RouteState.CANARY and known.canary_batch == batch:
+            await self._write_if(msgspec.structs.replace(known, canary_batch="", canary_until=None), known.etag)
+
     async def release(self, scope: str, why: str, *, is_by_canary: bool = False) -> Hold | None:
         """Open a route for all; None if it was open. What it kept back must be woken (`must_wake`).
 

@@ -58,7 +58,12 @@ class Prospects:
     def can_verify(self, route: str) -> bool:
         """Whether a route's provider can be asked what became of a lost answer; False for a route that is gone."""
         known = self._settings.routes.get(route)
-        return known is not None and "verify" in provider_module(known.provider).CAPABILITIES.features
+        if known is None:
+            return False
+        module = provider_module(known.provider)
+        # A module says so itself where that depends on the account.
+        says = getattr(module, "can_verify", None)
+        return "verify" in module.CAPABILITIES.features and (says is None or bool(says(known.settings)))
 
     async def _envelope(
         self, entry: wire.BatchEntry, index: int, statuses: Sequence[MessageStatus] | None

@@ -39,6 +39,8 @@ class RouteWatch:
             if fault is None:
                 if any(isinstance(outcome, Sent | Rejected) for outcome in outcomes):
                     await self._note_success(part.route, sender)
+                else:
+                    await self._note_nothing(part.route, sender, entry.batch)
                 return tried
             hold = await self._hold(part.route, sender, fault)
         except StorageError as error:
@@ -61,6 +63,14 @@ class RouteWatch:
             hold = known.get(scope)
             if hold is not None and hold.state is RouteState.CANARY:
                 await self._holds.release(scope, "canary", is_by_canary=True)
+
+    async def _note_nothing(self, route: str, sender: str, batch: str) -> None:
+        """A canary that told nothing about its route lets another one try."""
+        known = await self._holds.all()
+        for scope in (route, scope_of(route, sender.lower())):
+            hold = known.get(scope)
+            if hold is not None and hold.state is RouteState.CANARY:
+                await self._holds.give_back_canary(scope, batch)
 
     async def _note_failures(self, route: str, outcomes: tuple[Outcome, ...], now: datetime) -> None:
         for outcome in outcomes:

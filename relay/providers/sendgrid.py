@@ -58,6 +58,11 @@ def check_options(options: Any) -> Sequence[str]:
     return options_faults(options, "options.sendgrid")
 
 
+def can_verify(settings: RouteSettings) -> bool:
+    """Whether a lost answer can be asked about: by the Email Activity feed, where the account has it."""
+    return bool(settings.get("activity_feed", False))
+
+
 def create(name: str, settings: RouteSettings, surroundings: Surroundings) -> Provider:
     """The provider of a route. Connects to nothing."""
     return SendGrid(settings, surroundings)

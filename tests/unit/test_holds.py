@@ -155,6 +155,16 @@ async def test_one_batch_is_the_canary(holds: Holds, tables: Watched, clock: Clo
     assert not await holds.claim_canary("main", "a")
 
 
+async def test_a_canary_that_told_nothing_lets_another_one_try(holds: Holds, tables: Watched, clock: Clock) -> None:
+    await canary(holds)
+    elsewhere = Holds(tables, clock)
+    assert await holds.claim_canary("main", "a")
+    await elsewhere.give_back_canary("main", "b")
+    assert not await elsewhere.claim_canary("main", "b")
+    await holds.give_back_canary("main", "a")
+    assert await elsewhere.claim_canary("main", "b")
+
+
 async def test_of_two_that_claim_at_once_one_is_the_canary(holds: Holds, tables: Watched, clock: Clock) -> None:
     await canary(holds)
     elsewhere = Holds(tables, clock)

@@ -110,5 +110,7 @@ async def test_content_that_is_gone_leaves_no_way(place: Place) -> None:
 
 
 async def test_only_a_route_that_is_there_can_be_asked() -> None:
-    place = await place_of(BOTH)
-    assert [place.prospects.can_verify(route) for route in ("main", "spare", "gone")] == [False, True, False]
+    asked = Route(name="asked", provider="sendgrid", settings={"activity_feed": True})
+    place = await place_of(settings_of(MAIN, SPARE, asked))
+    routes = ("main", "spare", "asked", "gone")
+    assert [place.prospects.can_verify(route) for route in routes] == [False, False, True, False]
