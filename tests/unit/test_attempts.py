@@ -18,7 +18,7 @@ from tests.doubles import START, Place, batch_of, changed, entry_of, message_of,
 
 BEGUN = lifecycle.begin(Part(route="", state=State.QUEUED), "main", START)
 AT_MOST_ONCE = submission_of(delivery=Delivery.AT_MOST_ONCE)
-VERIFIABLE = settings_of(Route(name="main", provider="sendgrid"))
+VERIFIABLE = settings_of(Route(name="main", provider="sendgrid", settings={"activity_feed": True}))
 
 
 async def make(
