@@ -124,6 +124,8 @@ async def purge(timer: func.TimerRequest) -> None:  # noqa: ARG001 - as above
     for lane, settings in relay().settings.lanes.items():
         for queue in settings.queues(lane):
             await relay().poison.drain(poison_of(queue))
+    await relay().poison.drain(poison_of("events"), lambda _, body: relay().events.bury(body))
+    await relay().poison.drain(poison_of("webhooks"), lambda _, body: relay().webhooks.bury(body))
     await relay().purge.run()
     await relay().suppressions.purge()
     await relay().webhooks.purge()

@@ -62,12 +62,15 @@ class Poison:
                 return None
         return await self._queues.put(queue, body, delay_seconds=_PUT_BACK_SECONDS)
 
-    async def drain(self, queue: str) -> int:
-        """Bury what lies on a poison queue and was skipped by its function; how many entries."""
-        buried = 0
+    async def drain(self, queue: str, bury: Callable[[str, bytes], Awaitable[None]] | None = None) -> int:
+        """Bury what lies on a poison queue and was skipped by its function; how many entries.
+
+        `bury` does it where the queue carries no messages.
+        """
+        bury, buried = bury or self.bury, 0
         while received := await self._queues.receive(queue, most=32):
             for entry in received:
-                await self.bury(queue, entry.body)
+                await bury(queue, entry.body)
                 await self._queues.delete(queue, entry)
                 buried += 1
         return buried

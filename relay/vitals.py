@@ -13,14 +13,14 @@ from relay.holds import Holds, RouteState
 from relay.log import log_event
 from relay.settings import Lane, Settings
 from relay.storage.ports import Queues
-from relay.storage_plan import poison_of
+from relay.storage_plan import OWN_QUEUES, poison_of
 
 
 class QueueVitals(msgspec.Struct, frozen=True, kw_only=True):
     """A queue at a moment: about how many entries it holds, and the age in seconds of the first that is visible.
 
     An entry that was put back for later counts from when it was put: one look may see too great an age, a minute of
-    looks does not.
+    looks does not. A queue that carries no messages counts as a lane of its own name.
     """
 
     lane: str
@@ -41,7 +41,7 @@ class Vitals:
 
     async def tell(self) -> None:
         """Write a line for each queue and each route, and one that says that all were written."""
-        queues = await self.queues()
+        queues = [*await self.queues(), *await self._own_queues()]
         for queue in queues:
             log_event("queue", **msgspec.structs.asdict(queue))
         held = await self._tell_routes()
@@ -53,6 +53,10 @@ class Vitals:
         return [
             await self._queue(lane, queue, is_poison) for lane, queue, is_poison in _queues_of(self._settings.lanes)
         ]
+
+    async def _own_queues(self) -> list[QueueVitals]:
+        names = [(queue, name) for queue in OWN_QUEUES for name in (queue, poison_of(queue))]
+        return [await self._queue(queue, name, name != queue) for queue, name in names]
 
     async def _queue(self, lane: str, queue: str, is_poison: bool) -> QueueVitals:
         entries = await self._queues.count(queue)

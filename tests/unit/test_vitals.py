@@ -65,6 +65,10 @@ async def test_every_queue_is_told_also_when_it_is_empty(relay: Relay, caplog: p
         ("transactional", "relay-transactional-poison", True),
         ("transactional", "relay-transactional-2", False),
         ("transactional", "relay-transactional-2-poison", True),
+        ("events", "events", False),
+        ("events", "events-poison", True),
+        ("webhooks", "webhooks", False),
+        ("webhooks", "webhooks-poison", True),
     ]
     assert {(queue["entries"], queue["oldest_seconds"]) for queue in told} == {(0, 0.0)}
 
@@ -76,7 +80,7 @@ async def test_a_backlog_is_told_with_its_age(relay: Relay, caplog: pytest.LogCa
     told = await lines(relay, caplog)
     [backlog] = [fields for word, fields in told if word == "queue" and fields["entries"]]
     assert (backlog["queue"], backlog["entries"], backlog["oldest_seconds"]) == ("relay-transactional-2", 2, 660.0)
-    assert told[-1] == ("vitals", {"queues": 4, "entries": 2, "held": 0})
+    assert told[-1] == ("vitals", {"queues": 8, "entries": 2, "held": 0})
 
 
 async def test_a_held_route_is_told_until_it_is_released(relay: Relay, caplog: pytest.LogCaptureFixture) -> None:
