@@ -10,9 +10,9 @@ NODE_STAMP := node_modules/.installed
 
 # What exists of what is checked.
 CODE := $(wildcard relay devhost standins hooks bench scripts function_app.py tests)
-SUITES := unit contract standins devhost api proof e2e
+SUITES := unit contract standins devhost api proof e2e browser
 
-.PHONY: bench docs soak mutants help run test setup format format-check lint types requirements clean $(SUITES)
+.PHONY: bench docs screenshots soak mutants help run test setup format format-check lint types requirements clean $(SUITES)
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -69,6 +69,9 @@ requirements: $(VENV_STAMP) ## Pin again after a change of pyproject.toml
 		$(PYTHON) -m uv pip compile --quiet --universal --python-version 3.13 $$more \
 			--custom-compile-command "make requirements" pyproject.toml --output-file $$output || exit 1; \
 	done
+
+screenshots: setup ## Take the pictures of the console and the inbox in docs/images anew (needs chromium)
+	@RELAY_SCREENSHOTS=1 $(PYTHON) -m pytest tests/browser
 
 soak: setup ## The long soak: kill the host while the provider misbehaves, and account for everything (many minutes)
 	@$(PYTHON) -m tests.e2e.soak $(SOAK)

@@ -7,6 +7,7 @@ from relay import mime
 from relay.api import frames, mailparts
 from relay.api.app import Call
 from relay.api.http import Response, json_response
+from relay.api.maillinks import links_in
 from relay.clients import Client
 from relay.errors import Refusal
 from relay.parcels import as_sent, parcel_of
@@ -25,6 +26,7 @@ async def show(call: Call) -> Response:
         "text": reading.text,
         "html": reading.html,
         "html_url": None if reading.html is None else frames.link(call, f"/v1/messages/{name}/html"),
+        "links": [] if reading.html is None else links_in(reading.html),
         "attachments": [
             {
                 "name": file.name,

@@ -8,6 +8,7 @@ from urllib.parse import quote
 from relay.api import frames, mailparts
 from relay.api.app import Call
 from relay.api.http import Response, json_response
+from relay.api.maillinks import links_in
 from relay.clients import Client, Role
 from relay.errors import NotFound, Refusal
 from relay.inbox import Caught
@@ -119,6 +120,7 @@ async def _whole(call: Call, mail: Caught) -> dict[str, Any]:
         "text": reading.text,
         "html": reading.html,
         "html_url": None if reading.html is None else frames.link(call, f"/v1/inbox/{mail.name}/html"),
+        "links": [] if reading.html is None else links_in(reading.html),
         "attachments": reading.files,
     }
 

@@ -87,15 +87,21 @@ async def of_inbox(relay: Harness, **fields: Any) -> str:
 
 
 both = pytest.mark.parametrize("html_url", [of_message, of_inbox])
+A = "https://a.example/?x=1&y=2"
 type HtmlUrl = Callable[..., Awaitable[str]]
 
 
 @both
 async def test_html_is_shown_with_its_images_where_nothing_can_act(relay: Harness, html_url: HtmlUrl) -> None:
-    html = '<LINK rel="preconnect" href="https://evil.example"><img src="cid:logo@shop"><img src="cid:other">'
+    html = (
+        '<LINK rel="preconnect" href="https://evil.example"><img src="cid:logo@shop"><img src="cid:other">'
+        """<iframe src="https://evil.example"></iframe><A title=">" HREF = "https://evil.example">href=1</A>"""
+    )
     answer = await framed(relay, await html_url(relay, html=html, attachments=[INLINE]))
     assert (answer.status, answer.headers["content-type"]) == (200, "text/html")
     assert b"<link" not in answer.body.lower()
+    assert b"<iframe" not in answer.body.lower()
+    assert b"""<A title=">" data-href = "https://evil.example">href=1</A>""" in answer.body
     assert b'<img src="data:image/png;base64,iVBORw0KGgo="><img src="cid:other">' in answer.body
     policy = answer.headers["content-security-policy"].split("; ")
     assert {"default-src 'none'", "img-src data:", "sandbox", "form-action 'none'", "base-uri 'none'"} <= set(policy)
@@ -141,3 +147,23 @@ async def test_who_calls(relay: Harness) -> None:
     assert (await relay.call("GET", "/v1/me")).json == {"name": "app", "role": "client"}
     assert (await relay.call("GET", "/v1/me", client="boss")).json == {"name": "boss", "role": "operator"}
     assert (await relay.call("GET", "/v1/me", client=None)).status == 401
+
+
+@pytest.mark.parametrize(
+    ("html", "links"),
+    [
+        ("<p>no link <a name=x>here</a> <abbr href='y'>z</abbr> <a data-href='z'>w</a></p>", []),
+        ('<A HREF=" https://a.example/?x=1&amp;y=2 ">Set  a <b>new</b>\npassword</A>', [("Set a new password", A)]),
+        ("<a title='>' href='#'><img src='x'></a><a href=mailto:b@c.example>", [("", "#"), ("", "mailto:b@c.example")]),
+        ("<a href=one>one<a href=two>two</a></a>", [("one", "one"), ("two", "two")]),
+        ("<a href='javascript:alert(1)'>x</a>" * 1200, [("x", "javascript:alert(1)")] * 1000),
+        ("<a href='" + "<a " * 300_000, []),
+        ("<a href='x'>" + "<" * 300_000, [("<" * 300_000, "x")]),
+    ],
+)
+async def test_where_links_lead_is_told(relay: Harness, html: str, links: list[tuple[str, str]]) -> None:
+    name = await delivered(relay, html=html)
+    told = (await relay.call("GET", f"/v1/messages/{name}/content")).json["links"]
+    assert [(each["text"], each["href"]) for each in told] == links
+    [mail] = (await relay.call("GET", "/v1/inbox")).json["value"]
+    assert (await relay.call("GET", f"/v1/inbox/{mail['name']}")).json["links"] == told

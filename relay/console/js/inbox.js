@@ -105,7 +105,9 @@ function inbox(me) {
     }
     seen.add(chosen);
     sessionStorage.setItem(SEEN, JSON.stringify([...seen].slice(-1000)));
-    rows.querySelector(`[data-key="${CSS.escape(chosen)}"]`)?.classList.remove("unread");
+    const link = rows.querySelector(`[data-key="${CSS.escape(chosen)}"]`);
+    link?.classList.remove("unread");
+    link?.querySelector(".unseen")?.remove();
     await reader(main, chosen, { signal, operator: me.role === "operator", removed });
   }
 

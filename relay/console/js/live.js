@@ -1,11 +1,12 @@
 /**
  * Asking again and again, and only as often as it helps: at rest while the tab is hidden, less and less often while there is
- * no answer, at once when somebody did something.
+ * no answer; at once when somebody did something, and soon again, because what was done takes a moment to have an effect.
  */
 
 import { CallFailed } from "./api.js";
 
 const LONGEST_SECONDS = 60;
+const HURRIED_SECONDS = 0.4;
 
 /** Tells how the latest question went, to whoever shows it: `{state: "live" | "lost" | "resting", error}`. */
 export const pulse = new EventTarget();
@@ -21,6 +22,7 @@ function tell(state, error = null) {
 export function live({ load, draw, fail, signal, seconds = 5 }) {
   let wake = () => {};
   let known = null;
+  let hurried = Infinity;
   const isOver = () => signal.aborted;
 
   async function once() {
@@ -44,11 +46,13 @@ export function live({ load, draw, fail, signal, seconds = 5 }) {
         if (!(error instanceof CallFailed)) throw error;
         known = null;
         fail(error);
+        hurried = Infinity;
         delay = Math.min(LONGEST_SECONDS, Math.max(delay * 2, error.retryAfter ?? 0));
         tell("lost", error);
       }
       if (isOver()) return;
-      await rest(delay);
+      await rest(Math.min(delay, hurried));
+      hurried *= 2;
     }
   }
 
@@ -73,5 +77,8 @@ export function live({ load, draw, fail, signal, seconds = 5 }) {
   }
 
   run();
-  return () => wake();
+  return () => {
+    hurried = HURRIED_SECONDS;
+    wake();
+  };
 }

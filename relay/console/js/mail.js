@@ -11,7 +11,7 @@ import { bytes, count } from "./words.js";
 const WIDTHS = [["", "Wide"], ["narrow", "Phone"]];
 
 /**
- * The view of a mail: `{html, html_url, text, headers, attachments}`. `source` gives its source, `file` the bytes of the
+ * The view of a mail: `{html, html_url, text, headers, links, attachments}`. `source` gives its source, `file` the bytes of the
  * attachment of a number, `note` says what the source is.
  */
 export function mailView(mail, { source, file, note = null }) {
@@ -94,14 +94,16 @@ function attachments({ attachments: files }, file) {
   ], rows);
 }
 
-/** Where the mail's links lead, as text: what is written and what is behind it, side by side. */
-function links({ html }) {
-  const found = [...html.matchAll(/<a\b[^>]*?\bhref\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s>]+))[^>]*>([\s\S]*?)<\/a\s*>/gi)];
-  if (!found.length) return nothing("No links", null);
-  const rows = found.map(([, one, two, three, inner]) => ({ target: one ?? two ?? three, text: inner.replace(/<[^>]*>/g, "").trim() }));
+/** Where the mail's links lead: what is written and what is behind it, side by side. They open in a tab of their own. */
+function links({ links: rows }) {
+  if (!rows.length) return nothing("No links", null);
   return [
-    h("p", { class: "mail-note" }, `${count(rows.length, "link")}, as written; none is followed from here.`),
-    list("Links", [{ name: "Text", cell: ({ text }) => text || "–" }, { name: "Leads to", cell: ({ target }) => h("code", { class: "wide" }, target) }], rows),
+    h("p", { class: "mail-note" }, `${count(rows.length, "link")}. Following one tells its owner that somebody read the mail.`),
+    list("Links", [{ name: "Text", cell: ({ text }) => text || "–" }, { name: "Leads to", cell: ({ href }) => leads(href) }], rows),
   ];
 }
 
+function leads(target) {
+  const text = h("code", { class: "wide" }, target);
+  return /^https?:/i.test(target) ? h("a", { href: target, target: "_blank", rel: "noopener noreferrer" }, text) : text;
+}

@@ -1,0 +1,88 @@
+"""Signing in: the key stays in the tab, and who may not look is told so."""
+
+import base64
+import json
+
+import pytest
+from playwright.async_api import Browser
+
+from tests.browser.filled import GRACE
+from tests.browser.screen import Screen, Town
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+REFUSED = "status of 401"
+"""What a browser writes to its log about an answer 401, whoever asked."""
+
+
+@pytest.mark.parametrize(("page", "title", "inside"), [("/console", "Console", "Overview"), ("/inbox", "Inbox", None)])
+async def test_a_key_opens_the_pages_and_stays_in_this_tab(
+    browser: Browser, town: Town, page: str, title: str, inside: str | None
+) -> None:
+    screen = await Screen.open(browser, town)
+    key, field = town.relay.key, screen.page.get_by_label("Key")
+    await screen.go(page, title)
+    assert await field.evaluate("field => field === document.activeElement")
+    await screen.press("Sign in")
+    await screen.page.get_by_text("Enter a key").wait_for()
+    await field.fill("relay_00000000_wrong")
+    await field.press("Enter")
+    await screen.page.get_by_text("The key is not known, was removed or has expired.").wait_for()
+    await field.fill(key)
+    await screen.press("Sign in")
+    arrived = screen.heading(inside) if inside else screen.page.get_by_text("Choose a mail")
+    await arrived.wait_for()
+    await screen.page.reload()
+    await arrived.wait_for()
+    assert key not in screen.page.url
+    assert await screen.context.cookies() == []
+    assert await screen.page.evaluate("localStorage.length") == 0
+    other = await screen.context.new_page()
+    await other.goto(f"{town.relay.url}{page}")
+    await other.get_by_label("Key").wait_for()
+    await screen.press("Sign out")
+    await field.wait_for()
+    assert await screen.page.evaluate("sessionStorage.getItem('relay-key')") is None
+    assert screen.complaints(REFUSED) == []
+    await screen.close()
+
+
+async def test_a_clients_key_sees_no_operators_page(browser: Browser, town: Town) -> None:
+    screen = await Screen.open(browser, town, key=town.clients["newsletter"])
+    await screen.go("/console", "Overview")
+    await screen.page.get_by_text("Only an operator's key opens this address.").wait_for()
+    assert screen.complaints("status of 403") == []
+    await screen.close()
+
+
+async def test_who_signed_in_with_entra_needs_no_key(browser: Browser, town: Town) -> None:
+    claims = [{"typ": "http://schemas.microsoft.com/identity/claims/objectidentifier", "val": GRACE}]
+    principal = base64.b64encode(json.dumps({"claims": claims}).encode()).decode()
+    screen = await Screen.open(browser, town, headers={"X-MS-CLIENT-PRINCIPAL": principal})
+    await screen.go("/console#/routes", "Routes")
+    await screen.page.get_by_text("Signed in as grace").wait_for()
+    await screen.press("Probe inbox")
+    await screen.told("inbox could send now.")
+    assert screen.log == []
+    await screen.close()
+
+
+async def test_who_has_not_is_led_to_it(browser: Browser, town: Town) -> None:
+    screen = await Screen.open(browser, town)
+    await screen.go("/console#/routes", "Console")
+    link = screen.page.get_by_role("link", name="Sign in with Microsoft")
+    assert await link.get_attribute("href") == "/.auth/login/aad?post_login_redirect_uri=%2Fconsole%23%2Froutes"
+    await screen.close()
+
+
+async def test_a_key_that_is_removed_ends_the_session(browser: Browser, town: Town) -> None:
+    _, made, _ = await town.relay.call("POST", "/v1/clients", json={"name": "leaving", "role": "operator"})
+    screen = await Screen.open(browser, town)
+    await screen.go("/console", "Console")
+    await screen.page.get_by_label("Key").fill(made["key"])
+    await screen.press("Sign in")
+    await screen.heading("Overview").wait_for()
+    await town.relay.call("DELETE", "/v1/clients/leaving")
+    await screen.page.get_by_role("link", name="Doctor").click()
+    await screen.page.get_by_label("Key").wait_for()
+    assert screen.complaints(REFUSED) == []
+    await screen.close()

@@ -1,0 +1,110 @@
+"""Messages: found, and one's whole story with its content."""
+
+import re
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from tests.browser.screen import Screen
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+async def test_messages_are_listed_and_filtered_and_the_address_keeps_the_filter(screen: Screen) -> None:
+    await screen.go("/console#/messages", "Messages")
+    await screen.row("Your order 4711", "sent").wait_for()
+    await screen.row("News in spring", "held").wait_for()
+    await screen.picture("console-messages")
+    await screen.page.get_by_label("State").select_option("held")
+    await screen.press("Search")
+    await screen.row("News in spring").wait_for()
+    assert await screen.row("Your order 4711").count() == 0
+    assert screen.page.url.endswith("#/messages?state=held")
+    await screen.page.reload()
+    await screen.row("News in spring").wait_for()
+    assert await screen.page.get_by_label("State").input_value() == "held"
+    await screen.page.get_by_label("State").select_option("")
+    await screen.page.get_by_label("Recipient").fill("nobody@example.org")
+    await screen.press("Search")
+    await screen.page.get_by_text("Nothing fits").wait_for()
+
+
+async def test_a_wrong_filter_is_told(screen: Screen) -> None:
+    await screen.go("/console#/messages?recipient=nobody", "Messages")
+    await screen.page.get_by_text("This did not work").wait_for()
+    screen.log[:] = screen.complaints("status of 400")
+
+
+async def test_a_message_is_found_by_its_id(screen: Screen) -> None:
+    await screen.go("/console#/messages", "Messages")
+    await screen.page.get_by_label("Id").fill("4711")
+    await screen.press("Search")
+    await screen.page.get_by_text("An id is msg_ and 40 letters and digits.").wait_for()
+    await screen.page.get_by_label("Id").fill(screen.town.messages["Your voucher"])
+    await screen.press("Search")
+    await screen.heading("Your voucher").wait_for()
+
+
+async def test_one_message_is_told_whole(screen: Screen) -> None:
+    await screen.go(f"/console#/messages/{screen.town.messages['Your order 4711']}", "Your order 4711")
+    frame = screen.page.frame_locator("iframe[title='The mail, rendered']")
+    await frame.get_by_role("heading", name="Thank you, Ada.").wait_for()
+    story = screen.page.locator(".story")
+    assert re.search(r"Accepted[\s\S]*Attempt 1: sent[\s\S]*250 2\.0\.0 kept in the inbox", await story.inner_text())
+    await screen.page.get_by_text("Ada Lovelace <ada@example.org>").wait_for()
+    await screen.page.get_by_text("order: 4711").wait_for()
+    time = screen.page.locator(".story time").first
+    shown, utc = await time.inner_text(), await time.get_attribute("title") or ""
+    hour = datetime.strptime(utc, "%Y-%m-%d %H:%M:%S UTC").replace(tzinfo=UTC)
+    assert shown.endswith(f"{hour + timedelta(hours=1 if hour.month in (1, 2, 11, 12) else 2):%H:%M:%S}")
+    await screen.picture("console-message")
+
+
+async def test_every_view_of_the_content(screen: Screen) -> None:
+    await screen.go(f"/console#/messages/{screen.town.messages['Your order 4711']}", "Your order 4711")
+    views = screen.page.get_by_role("tablist", name="Views of the mail")
+    panel = screen.page.get_by_role("tabpanel")
+    await screen.press("Phone", within=panel)
+    assert await panel.locator("iframe").evaluate("frame => frame.clientWidth") == 375
+    await views.get_by_role("tab", name="Rendered").focus()
+    for name, text in [
+        ("Text", "Your order 4711 is being packed."),
+        ("Source", "Content-Transfer-Encoding"),
+        ("Headers", "X-Order"),
+        ("Attachments", "Invoice 4711.pdf"),
+        ("Links", "https://shop.example/orders/4711"),
+    ]:
+        await screen.page.keyboard.press("ArrowRight")
+        await views.get_by_role("tab", name=name, selected=True).wait_for()
+        await panel.get_by_text(text).first.wait_for()
+    await views.get_by_role("tab", name="Attachments").click()
+    async with screen.page.expect_download() as waiting:
+        await screen.press("Save Invoice 4711.pdf")
+    saved = await (await waiting.value).path()
+    assert saved.read_bytes().startswith(b"%PDF-1.4\n")
+
+
+async def test_parts_of_a_message_fare_differently(screen: Screen) -> None:
+    await screen.go(f"/console#/messages/{screen.town.messages['Two friends']}", "Two friends")
+    people = screen.page.locator(".people li")
+    await people.filter(has_text="rejected+1@relay.test").get_by_text("failed").wait_for()
+    await people.filter(has_text="mia@example.org").get_by_text("sent").wait_for()
+    await screen.page.get_by_text("550 5.1.1 test recipient: no such mailbox").wait_for()
+
+
+async def test_a_scheduled_message_is_cancelled(screen: Screen) -> None:
+    later = (datetime.now(UTC) + timedelta(days=3)).isoformat()
+    name = await screen.town.send(subject="Not yet", send_at=later)
+    await screen.go(f"/console#/messages/{name}", "Not yet")
+    await screen.press("Cancel")
+    await screen.press("Cancel", within=screen.dialog())
+    await screen.press("Cancel")
+    await screen.press("Cancel the message", within=screen.dialog())
+    await screen.told("The message is cancelled.")
+    await screen.page.locator(".heading").get_by_text("cancelled").wait_for()
+
+
+async def test_a_message_there_is_not(screen: Screen) -> None:
+    await screen.go("/console#/messages/msg_x")
+    await screen.page.get_by_text("There is no message of this id").first.wait_for()
+    screen.log[:] = screen.complaints("status of 404")
