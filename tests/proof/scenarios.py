@@ -34,7 +34,7 @@ def settings_of(routes: Mapping[str, Any], rules: list[Any] | None = None) -> Se
 
 
 ONE_ROUTE = settings_of({"main": {"provider": "capture"}})
-ASKABLE = settings_of({"main": {"provider": "sendgrid"}})
+ASKABLE = settings_of({"main": {"provider": "sendgrid", "activity_feed": True}})
 TWO_ROUTES = settings_of(
     {"main": {"provider": "capture"}, "backup": {"provider": "capture"}}, [{"routes": ["main", "backup"]}]
 )
