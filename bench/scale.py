@@ -16,11 +16,13 @@ from bench.end_to_end import arrive, deliver
 from bench.results import Figure
 from bench.systems import MESSAGE, Running, running, start_host
 from relay import ids, wire
+from relay.bootstrap import Relay
 from relay.journal import Journal
 from relay.model import Address, Message, MessageStatus, Part, State, Submission
-from relay.purge import Purge
 from relay.storage.azure import create_storage
+from relay.settings import load
 from relay.storage.memory import memory_storage
+from relay.storage.ports import Storage
 
 BODY = msgspec.json.encode(MESSAGE)
 BACKLOGS = (0, 1_000, 10_000, 100_000)
@@ -96,22 +98,18 @@ async def by_journal() -> AsyncIterator[Figure]:
     """Operations of a status read, and of a purge for each batch deleted, against the rows the journal holds."""
     for rows in ROWS:
         now = datetime.now(UTC)
-        storage = memory_storage(partial(_same, now))
-        counting = CountingTables(storage.tables)
-        journal = Journal(counting)
-        await storage.tables.create("journal")
-        batches = [await _record(journal, now - timedelta(days=20 if number % 100 else 1)) for number in range(rows)]
+        memory = memory_storage(partial(_same, now))
+        counting = CountingTables(memory.tables)
+        storage = Storage(queues=memory.queues, tables=counting, blobs=memory.blobs)
+        relay = Relay(load({}), storage, clock=partial(_same, now))
+        await relay.create_storage()
+        ages = (timedelta(days=20 if number % 100 else 1) for number in range(rows))
+        batches = [await _record(relay.journal, now - age) for age in ages]
         counting.operations = 0
-        await journal.story(batches[-1])
+        await relay.journal.story(batches[-1])
         yield Figure(name=f"by journal/{rows} status", unit="operations", runs=[float(counting.operations)])
-        for name in ("deadletters", "idempotency"):
-            await storage.tables.create(name)
-        for name in ("content", "unreadable", "attachments", "inbox"):
-            await storage.blobs.create(name)
         counting.operations = 0
-        await Purge(
-            tables=counting, blobs=storage.blobs, journal=journal, retention_days=14, clock=partial(_same, now)
-        ).run()
+        await relay.purge.run()
         yield Figure(name=f"by journal/{rows} purge", unit="ops a batch", runs=[counting.operations / rows])
 
 
