@@ -15,12 +15,11 @@ from bench.counting import CountingTables
 from bench.end_to_end import arrive, deliver
 from bench.results import Figure
 from bench.systems import MESSAGE, Running, running, start_host
-from relay import ids, wire
+from relay import ids, settings, wire
 from relay.bootstrap import Relay
 from relay.journal import Journal
 from relay.model import Address, Message, MessageStatus, Part, State, Submission
 from relay.storage.azure import create_storage
-from relay.settings import load
 from relay.storage.memory import memory_storage
 from relay.storage.ports import Storage
 
@@ -101,7 +100,7 @@ async def by_journal() -> AsyncIterator[Figure]:
         memory = memory_storage(partial(_same, now))
         counting = CountingTables(memory.tables)
         storage = Storage(queues=memory.queues, tables=counting, blobs=memory.blobs)
-        relay = Relay(load({}), storage, clock=partial(_same, now))
+        relay = Relay(settings.load({}), storage, clock=partial(_same, now))
         await relay.create_storage()
         ages = (timedelta(days=20 if number % 100 else 1) for number in range(rows))
         batches = [await _record(relay.journal, now - age) for age in ages]
