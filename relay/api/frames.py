@@ -11,9 +11,11 @@ page but ours may frame it. Inline styles and images that the mail carries are w
 import base64
 import hmac
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
-from urllib.parse import quote, unquote
+from urllib.parse import unquote, urlencode
+
+import msgspec
 
 from relay.api.app import Call
 from relay.api.http import Response
@@ -22,7 +24,7 @@ from relay.clients import Client
 from relay.errors import Refusal
 
 LASTS = timedelta(minutes=15)
-_PURPOSE = b"html"
+_PURPOSE = "html"
 _MAX_INLINE_BYTES = 4_000_000
 """Inline images that are put into the page, together: larger ones stay away."""
 
@@ -45,21 +47,26 @@ _LINKS_LOOK = b"<style>:where([data-href]){color:#0b57d0;text-decoration:underli
 _CID = re.compile(r"""cid:([^"'\s<>()]+)""", re.IGNORECASE)
 
 
-def link(call: Call, path: str) -> str:
-    """The address of a mail's html, which the caller of this call may read for `LASTS`."""
+def link(call: Call, path: str, **values: str) -> str:
+    """The address of a mail's html, which the caller of this call may read for `LASTS`; `values` go into its query."""
     until = int((call.relay.clock() + LASTS).timestamp())
-    signature = _signature(call.client, path, until)
-    return f"{call.base_url}{path}?reader={quote(call.client.name)}&until={until}&signature={signature}"
+    signature = _signature(call.client, path, until, values)
+    query = {**values, "reader": call.client.name, "until": str(until), "signature": signature}
+    return f"{call.base_url}{path}?{urlencode(query)}"
 
 
-async def holder(call: Call) -> Client:
-    """The client whose signature the address of this request carries. Raises `Refusal` (403)."""
+async def holder(call: Call, *names: str) -> Client:
+    """The client whose signature the address of this request carries, over the values of these names too.
+
+    Raises `Refusal` (403).
+    """
     query = call.request.query
     client = (await call.relay.clients.all()).get(query.get("reader", ""))
     until = query.get("until", "")
     if client is None or client.is_disabled or not until.isascii() or not until.isdigit():
         raise _invalid()
-    expected = _signature(client, call.request.path, int(until))
+    values = {name: query.get(name, "") for name in names}
+    expected = _signature(client, call.request.path, int(until), values)
     is_signed = hmac.compare_digest(expected.encode(), query.get("signature", "").encode())
     if not is_signed or int(until) < call.relay.clock().timestamp():
         raise _invalid()
@@ -87,8 +94,8 @@ def _with_images(html: str, files: Iterable[File]) -> str:
     return _CID.sub(lambda found: images.get(unquote(found[1]), found[0]), html)
 
 
-def _signature(client: Client, path: str, until: int) -> str:
-    told = b"\n".join([_PURPOSE, unquote(path).encode(), str(until).encode()])
+def _signature(client: Client, path: str, until: int, values: Mapping[str, str]) -> str:
+    told = msgspec.json.encode([_PURPOSE, unquote(path), until, sorted(values.items())])
     return base64.urlsafe_b64encode(hmac.digest(client.mac_key, told, "sha256")[:18]).decode()
 
 

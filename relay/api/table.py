@@ -74,6 +74,13 @@ OPERATIONS = (
     Operation(
         name="PreviewTemplate", method="POST", path="/v1/templates/{name}/preview", load=_in("templates", "preview")
     ),
+    Operation(
+        name="ShowTemplateHtml",
+        method="GET",
+        path="/v1/templates/{name}/html",
+        load=_in("templates", "html"),
+        role=None,
+    ),
     Operation(name="ListInbox", method="GET", path="/v1/inbox", load=_in("inbox", "index")),
     Operation(name="WaitForInboxMail", method="GET", path="/v1/inbox/wait", load=_in("inbox", "wait")),
     Operation(name="ShowInboxMail", method="GET", path="/v1/inbox/{name}", load=_in("inbox", "show")),

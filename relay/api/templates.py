@@ -3,21 +3,26 @@
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
+from urllib.parse import quote
 
 import msgspec
 
+from relay.api import frames
 from relay.api.app import Call
 from relay.api.bodies import read_object
 from relay.api.drafts import Limits
 from relay.api.faults import WHOLE, Faults, member
 from relay.api.fields import read_choice_name, read_open_object
 from relay.api.http import Response, json_response
+from relay.api.mailparts import Reading
 from relay.api.rendering import fill_in, split_name
 from relay.errors import NotFound, Refusal
 from relay.templates.store import MAX_BYTES, PARTS, Template, Variable
 
 _LIMITS = Limits()
 _MAX_VARIABLES = 200
+_MAX_IN_ADDRESS = 4_000
+"""Characters of a preview's variables in an address: hosts take 8 KiB of address in all."""
 
 
 async def index(call: Call) -> Response:
@@ -77,7 +82,27 @@ async def preview(call: Call) -> Response:
         raise _not_found() from error
     wanted = [part for part in PARTS if getattr(ready.template, part) is not None]
     parts = fill_in(ready, variables, wanted, _LIMITS)
-    return json_response({"name": name, "version": ready.template.version, **parts})
+    told = {"name": name, "version": ready.template.version, **parts}
+    return json_response({**told, "html_url": _html_url(call, told, variables)} if parts.get("html") else told)
+
+
+async def html(call: Call) -> Response:
+    """GET /v1/templates/{name}/html: a preview's html as a page in which nothing can act, for who has its `html_url`."""
+    await frames.holder(call, "variables")
+    try:
+        ready = await call.relay.templates.ready(*_asked(call.values["name"]))
+    except NotFound as error:
+        raise _not_found() from error
+    variables = msgspec.json.decode(call.request.query["variables"], type=dict[str, Any])
+    return frames.page(Reading(headers=(), text=None, html=ready.render("html", variables), files=()))
+
+
+def _html_url(call: Call, told: Mapping[str, Any], variables: Mapping[str, Any]) -> str | None:
+    """Where the preview's html is shown as a page; None when its variables are too long for an address."""
+    text = msgspec.json.encode(variables).decode()
+    if len(quote(text)) > _MAX_IN_ADDRESS:
+        return None
+    return frames.link(call, f"/v1/templates/{told['name']}@{told['version']}/html", variables=text)
 
 
 async def _template(call: Call) -> Template:

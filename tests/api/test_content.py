@@ -167,3 +167,20 @@ async def test_where_links_lead_is_told(relay: Harness, html: str, links: list[t
     assert [(each["text"], each["href"]) for each in told] == links
     [mail] = (await relay.call("GET", "/v1/inbox")).json["value"]
     assert (await relay.call("GET", f"/v1/inbox/{mail['name']}")).json["links"] == told
+
+
+async def test_a_templates_preview_is_framed_as_it_was_filled_in(relay: Harness) -> None:
+    html = '<p>Hello {{ name }}</p><img src="https://evil.example/x">'
+    body = {"subject": "S", "text": "T", "html": html}
+    assert (await relay.call("PUT", "/v1/templates/hello", json=body, client="boss")).status == 201
+    path, variables = "/v1/templates/hello/preview", {"variables": {"name": "A & <b>"}}
+    url = (await relay.call("POST", path, json=variables)).json["html_url"]
+    await relay.call("PUT", "/v1/templates/hello", json={**body, "html": "<p>other</p>"}, client="boss")
+    answer = await framed(relay, url)
+    assert (answer.status, "sandbox" in answer.headers["content-security-policy"]) == (200, True)
+    assert b"<p>Hello A &amp; &lt;b&gt;</p>" in answer.body
+    assert (await framed(relay, url.replace("name", "eman"))).error["code"] == "link_not_valid"
+    long = {"variables": {"name": "x" * 5000}}
+    assert (await relay.call("POST", path, json=long)).json["html_url"] is None
+    await relay.call("DELETE", "/v1/templates/hello", client="boss")
+    assert (await framed(relay, url)).error["code"] == "template_not_found"

@@ -33,6 +33,10 @@ ORDER = """\
 <p style="margin:24px 0 0"><a href="https://shop.example/orders/4711" style="background:#0f5f6b;color:#fff;padding:12px 22px;
 border-radius:8px;text-decoration:none">Follow the parcel</a></p></td></tr></table></td></tr></table></body></html>
 """
+WELCOME = """\
+<div style="font-family:Arial,sans-serif;padding:28px;color:#22302d"><h1 style="font-size:22px;color:#0f5f6b">Welcome,
+{{ name }}.</h1><p>Your first cup is on us{% if city %}, in {{ city }}{% endif %}.</p></div>
+"""
 LOGO = base64.b64encode(
     b'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 28 28"><circle cx="14" cy="14" r="14" fill="#8fd6cf"/>'
     b'<path d="M8 10h10v5a5 5 0 0 1-10 0zM18 11h2a2 2 0 0 1 0 5h-2" fill="#0f5f6b"/></svg>'
@@ -52,6 +56,7 @@ def settings(sendgrid: SendGridStandIn) -> Mapping[str, str]:
         "RELAY_ROUTING": msgspec.json.encode(rules).decode(),
         "SENDGRID_API_KEY": "SG.this-key-was-removed.x",
         "WEBSITE_AUTH_ENABLED": "true",
+        "RELAY_WEBHOOKS_ALLOW_LOOPBACK": "true",
         # An idle listener would look every five seconds.
         "AzureFunctionsJobHost__extensions__queues__maxPollingInterval": "00:00:00.1",
     }
@@ -99,6 +104,13 @@ async def fill(relay: RunningRelay) -> tuple[Mapping[str, str], Mapping[str, str
         status, made, _ = await relay.call("POST", "/v1/clients", json=client)
         assert status == 201, made
         keys[client["name"]] = made["key"]
+    template = {"subject": "Welcome, {{ name }}", "text": "Hello {{ name }}.", "html": WELCOME}
+    status, made, _ = await relay.call("PUT", "/v1/templates/welcome", json=template)
+    assert status == 201, made
+    for email, reason in (("gone@example.org", "bounced"), ("quiet@example.org", "unsubscribed")):
+        body = {"email": email, "reason": reason, "for_all": True}
+        status, made, _ = await relay.call("POST", "/v1/suppressions", json=body)
+        assert status == 201, made
     return keys, {each["subject"]: await send(relay, each, keys["shop"]) for each in messages()}
 
 

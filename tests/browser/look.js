@@ -62,7 +62,7 @@
     const least = size >= 24 || (size >= 18.66 && Number(style.fontWeight) >= 700) ? 3 : 4.5;
     if (ratio < least) found.push(`contrast ${ratio.toFixed(2)} of "${texts.currentNode.data.trim().slice(0, 40)}"`);
   }
-  if (measured.size < 10) found.push(`only ${measured.size} texts were measured`);
+  if (measured.size < 6) found.push(`only ${measured.size} texts were measured`);
 
   for (const element of document.querySelectorAll("a[href], button, input, select, textarea, iframe, [tabindex='0'], [role='img']")) {
     if (!isDrawn(element)) continue;

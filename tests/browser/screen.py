@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Mapping, Sequence
+from datetime import timedelta, timezone
 from pathlib import Path
 from typing import Any, Self
 
@@ -17,6 +18,8 @@ SAVES_IMAGES = os.environ.get("RELAY_SCREENSHOTS") == "1"
 """`make screenshots` sets it; without it no test run changes the documentation."""
 WIDE, PHONE = ViewportSize(width=1280, height=860), ViewportSize(width=360, height=740)
 PATIENCE_MS = 15_000
+ZONE, EAST = "Etc/GMT-2", timezone(timedelta(hours=2))
+"""The browser's place, and the same for Python; POSIX counts the other way round."""
 
 
 class Town(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,12 +44,12 @@ async def new_context(
     size: ViewportSize = WIDE,
     headers: Mapping[str, str] | None = None,
 ) -> BrowserContext:
-    """What windows share: cache, cookies, permissions; of somebody in Berlin."""
+    """What windows share: cache, cookies, permissions; of somebody two hours east of Greenwich."""
     context = await browser.new_context(
         viewport=size,
         color_scheme="dark" if is_dark else "light",
         locale="en-GB",
-        timezone_id="Europe/Berlin",
+        timezone_id=ZONE,
         reduced_motion="reduce",
         extra_http_headers=dict(headers or {}),
     )

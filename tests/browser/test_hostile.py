@@ -149,3 +149,5 @@ async def test_what_a_mail_says_in_its_fields_is_text(screen: Screen) -> None:
     await screen.page.get_by_role("tab", name="Attachments (1)").click()
     await screen.page.get_by_text("<b>file.txt").wait_for()
     await screen.go(await in_the_inbox(screen.town, subject), subject)
+    await screen.press("Delete")
+    await screen.told("The mail is deleted.")

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.browser.screen import Screen
+from tests.browser.screen import EAST, Screen
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -55,8 +55,8 @@ async def test_one_message_is_told_whole(screen: Screen) -> None:
     await screen.page.get_by_text("order: 4711").wait_for()
     time = screen.page.locator(".story time").first
     shown, utc = await time.inner_text(), await time.get_attribute("title") or ""
-    hour = datetime.strptime(utc, "%Y-%m-%d %H:%M:%S UTC").replace(tzinfo=UTC)
-    assert shown.endswith(f"{hour + timedelta(hours=1 if hour.month in (1, 2, 11, 12) else 2):%H:%M:%S}")
+    at = datetime.strptime(utc, "%Y-%m-%d %H:%M:%S UTC").replace(tzinfo=UTC)
+    assert shown.endswith(f"{at.astimezone(EAST):%H:%M:%S}")
     await screen.picture("console-message")
 
 

@@ -144,7 +144,7 @@ async def test_a_policy_is_changed_and_its_faults_are_told_where_they_are(screen
     await screen.page.get_by_label("Calls from").fill("everywhere")
     await screen.press("Save policy")
     senders = screen.page.get_by_label("Senders")
-    await screen.page.get_by_text("A pattern is `*`, an address, or `*@domain`.").wait_for()
+    await screen.page.get_by_text("A pattern is").wait_for()
     assert await senders.get_attribute("aria-invalid") == "true"
     await screen.page.get_by_text("This is no CIDR block").wait_for()
     await screen.page.get_by_label("Senders").fill("*@shop.example")

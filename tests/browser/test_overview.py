@@ -26,7 +26,6 @@ async def test_what_became_of_messages_and_what_needs_somebody(screen: Screen) -
     await screen.row("sendgrid", "held", "bad credentials").wait_for()
     bar = screen.page.get_by_role("navigation", name="Pages")
     assert await bar.get_by_role("link", name="Routes").inner_text() == "Routes\n1"
-    await screen.picture("console-overview")
     await attention.get_by_role("link", name="Dead letters").click()
     await screen.heading("Dead letters").wait_for()
 

@@ -18,7 +18,7 @@ export class CallFailed extends Error {
 /** What is told when a key is not accepted any more. */
 export const signedOut = new EventTarget();
 
-/** The JSON of an answer; null when it has no body. Throws `CallFailed`. */
+/** The JSON of an answer; null when it has no body. `body` is sent as JSON, a `Blob` as it is. Throws `CallFailed`. */
 export async function call(method, path, { body, signal } = {}) {
   const answer = await asked(method, path, { body, signal });
   return answer.status === 204 ? null : await answer.json();
@@ -42,10 +42,11 @@ export function here(link) {
 async function asked(method, path, { body, signal }) {
   const headers = { Accept: "application/json" };
   if (key()) headers.Authorization = `Bearer ${key()}`;
-  if (body !== undefined) headers["Content-Type"] = "application/json";
+  const isBlob = body instanceof Blob;
+  if (body !== undefined) headers["Content-Type"] = isBlob ? body.type : "application/json";
   let answer;
   try {
-    answer = await fetch(path, { method, headers, signal, body: body === undefined ? undefined : JSON.stringify(body), cache: "no-store", redirect: "error" });
+    answer = await fetch(path, { method, headers, signal, body: isBlob || body === undefined ? body : JSON.stringify(body), cache: "no-store", redirect: "error" });
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw new CallFailed({ status: 0, code: "no_answer", message: "Relay does not answer." });

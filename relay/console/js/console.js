@@ -18,6 +18,11 @@ import { show as message } from "./pages/message.js";
 import { show as messages } from "./pages/messages.js";
 import { show as overview } from "./pages/overview.js";
 import { show as routes } from "./pages/routes.js";
+import { show as suppressions } from "./pages/suppressions.js";
+import { show as template } from "./pages/template.js";
+import { show as templates } from "./pages/templates.js";
+import { show as webhook } from "./pages/webhook.js";
+import { show as webhooks } from "./pages/webhooks.js";
 
 /** The pages by the first word of the address; with a second word, the page of that one thing. */
 const PAGES = {
@@ -25,6 +30,9 @@ const PAGES = {
   messages: { title: "Messages", list: messages, one: message },
   deadletters: { title: "Dead letters", list: deadletters, one: letters },
   routes: { title: "Routes", list: routes },
+  suppressions: { title: "Suppressions", list: suppressions },
+  templates: { title: "Templates", list: templates, one: template },
+  webhooks: { title: "Web hooks", list: webhooks, one: webhook },
   clients: { title: "Clients", list: clients, one: client },
   doctor: { title: "Doctor", list: doctor },
 };

@@ -4,6 +4,7 @@
 
 import { CallFailed } from "./api.js";
 import { h, newId } from "./dom.js";
+import { prose } from "./parts.js";
 import { tell } from "./told.js";
 
 /** Ask, and do it: resolves to true when it was done. A failure is shown in the dialog, which stays. */
@@ -41,6 +42,19 @@ export function ask({ title, text = null, action, isDanger = false, run, fields 
     document.body.append(dialog);
     dialog.showModal();
   });
+}
+
+/** A field of which several may be chosen; `read` gives the chosen values. */
+export function several({ name, label, hint = null, options, chosen = [] }) {
+  const boxes = options.map(([value, text]) => {
+    const id = newId();
+    const box = h("input", { type: "checkbox", id, value, checked: chosen.includes(value) });
+    return { box, element: h("span", { class: "choice" }, box, h("label", { for: id }, text)) };
+  });
+  const id = newId();
+  const element = h("div", { class: "field", role: "group", "aria-labelledby": id }, h("span", { class: "label", id }, label), h("div", { class: "choices" }, boxes.map((each) => each.element)), hint && h("p", { class: "hint" }, hint));
+  const nothing = () => {};
+  return { name, element, read: () => boxes.filter(({ box }) => box.checked).map(({ box }) => box.value), clear: nothing, fault: nothing };
 }
 
 /** Show something that is there only once, such as a new key. */
@@ -84,6 +98,12 @@ export function field({ name, label, hint = null, value = "", type = "text", opt
       ? h("textarea", { ...common, rows: String(lines), value })
       : h("input", { ...common, type, value });
   const fault = h("p", { class: "fault", id: faultId });
+  const clear = () => {
+    fault.textContent = "";
+    input.removeAttribute("aria-invalid");
+  };
+  // What is changed is not known to be wrong any more.
+  input.addEventListener("input", clear);
   const element = h("div", { class: "field" }, h("label", { for: id }, label), input, hint && h("p", { class: "hint", id: hintId }, hint), fault);
   return {
     name,
@@ -91,12 +111,9 @@ export function field({ name, label, hint = null, value = "", type = "text", opt
     input,
     read: () => input.value.trim(),
     items: () => input.value.split(/[\n,]/).map((each) => each.trim()).filter(Boolean),
-    clear() {
-      fault.textContent = "";
-      input.removeAttribute("aria-invalid");
-    },
+    clear,
     fault(text) {
-      fault.textContent = `${fault.textContent} ${text}`.trim();
+      fault.append(fault.textContent ? " " : "", ...prose(text));
       input.setAttribute("aria-invalid", "true");
     },
   };

@@ -50,8 +50,9 @@ export function mailView(mail, { source, file, note = null }) {
   return h("section", { class: "card", "aria-label": "Content" }, h("div", { class: "mail-head" }, bar), place);
 }
 
-function rendered(mail) {
-  const frame = h("iframe", { src: here(mail.html_url), sandbox: true, referrerpolicy: "no-referrer", title: "The mail, rendered", loading: "eager" });
+/** The html that an address answers with, in a frame of the width of a desk or a phone. */
+export function rendered({ html_url: url }) {
+  const frame = h("iframe", { src: here(url), sandbox: true, referrerpolicy: "no-referrer", title: "The mail, rendered", loading: "eager" });
   const room = h("div", { class: "frame-room" }, frame);
   const widths = WIDTHS.map(([look, text]) => {
     const made = h("button", { type: "button", "aria-pressed": String(look === "") }, text);

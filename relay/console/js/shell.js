@@ -12,6 +12,10 @@ const LINKS = [
   ["deadletters", "Dead letters"],
   ["routes", "Routes"],
   null,
+  ["suppressions", "Suppressions"],
+  ["templates", "Templates"],
+  ["webhooks", "Web hooks"],
+  null,
   ["clients", "Clients"],
   ["doctor", "Doctor"],
 ];
@@ -33,7 +37,7 @@ export function shell(root, { me, signOut }) {
     links.set(each[0], { link, number });
     return link;
   });
-  const pages = h("nav", { class: "pages", id: "pages", "aria-label": "Pages" }, items, h("hr", { "aria-hidden": "true" }), h("a", { href: "/inbox" }, "Inbox ↗"));
+  const pages = h("nav", { class: "pages", id: "pages", "aria-label": "Pages" }, items, h("hr", { "aria-hidden": "true" }), h("a", { href: "/inbox" }, "Inbox ↗"), h("a", { href: "/docs" }, "API ↗"));
   const menu = h("button", { class: "menu", type: "button", "aria-expanded": "false", "aria-controls": "pages" }, "Menu");
   const who = h("div", { class: "who" }, beat(), h("span", {}, h("span", { class: "muted" }, "Signed in as "), me.name), h("button", { class: "quiet", type: "button", on: { click: signOut } }, "Sign out"));
   const bar = h("header", { class: "bar" }, h("a", { class: "brand", href: "#/" }, h("img", { src: `${assets}/icon.svg`, alt: "" }), "Relay"), menu, pages, who);
@@ -70,7 +74,7 @@ const BEATS = { live: ["pulse", "Live"], lost: ["pulse lost", "No answer, trying
 
 /** Whether answers come. */
 export function beat() {
-  const place = h("span", { class: "pulse waiting", role: "status" }, "Connecting");
+  const place = h("span", { class: "pulse", role: "status" }, "Live");
   pulse.addEventListener("beat", ({ detail: { state } }) => {
     const [look, text] = BEATS[state];
     place.className = look;

@@ -83,11 +83,11 @@ export function tick(text, span) {
 }
 
 const LOOKS = {
-  sent: "good", delivered: "good", open: "good", ok: "good", active: "good", healthy: "good",
+  sent: "good", delivered: "good", taken: "good", enabled: "good", open: "good", ok: "good", active: "good", healthy: "good",
   queued: "moving", sending: "moving", scheduled: "moving", canary: "moving", processed: "moving", opened: "moving", clicked: "moving",
   deferred: "warn", warning: "warn", interrupted: "warn", unknown: "bad", not_sent: "warn",
   held: "held", route_fault: "held", paused: "held",
-  failed: "bad", rejected: "bad", expired: "bad", bounced: "bad", complained: "bad", fault: "bad", suppressed: "bad", unsubscribed: "warn",
+  given_up: "bad", gone: "bad", disabled: "bad", failed: "bad", rejected: "bad", expired: "bad", bounced: "bad", complained: "bad", fault: "bad", suppressed: "bad", unsubscribed: "warn",
 };
 
 /** The class that colours a state. */

@@ -8,11 +8,13 @@ import { live } from "../live.js";
 import { failed, heading, list, loading, nothing } from "../parts.js";
 import { attention } from "../shell.js";
 import { number } from "../words.js";
+import { redriveLost } from "./lost.js";
 import { discardAll, redriveAll } from "./redriving.js";
 
 export async function show({ room, signal, focusTitle }) {
   const place = h("div", {}, loading());
-  room.append(...heading("Dead letters", { text: "Messages that Relay gave up on. Mend the cause, then put them back: nothing is gone until the retention ends." }).filter(Boolean), h("div", { class: "card" }, place));
+  const lost = h("button", { type: "button", data: { key: "lost" }, on: { click: () => redriveLost(() => again()) } }, "Send lost mail again");
+  room.append(...heading("Dead letters", { actions: [lost], text: "Messages that Relay gave up on. Mend the cause, then put them back: nothing is gone until the retention ends." }).filter(Boolean), h("div", { class: "card" }, place));
   focusTitle();
   let known = null;
   const again = live({
