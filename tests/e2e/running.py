@@ -53,7 +53,9 @@ async def running_relay(settings: Mapping[str, str]) -> AsyncIterator[RunningRel
         host = await start_host(environment, logs)
         exits.push_async_callback(host.stop, grace_seconds=15)
         [line] = await host.until_ready(timeout_seconds=_READY_SECONDS)
-        session = await exits.enter_async_context(aiohttp.ClientSession())
+        # The host closes what is idle for five seconds; a request on such a connection would meet its end.
+        connector = aiohttp.TCPConnector(keepalive_timeout=2)
+        session = await exits.enter_async_context(aiohttp.ClientSession(connector=connector))
         yield RunningRelay(url=line["url"], key=key, session=session, host=host, environment=environment, logs=logs)
 
 
