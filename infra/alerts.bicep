@@ -63,6 +63,19 @@ var rules = [
     by: ['route', 'code']
   }
   {
+    name: 'failed-over'
+    title: 'Relay: mail leaves by a fallback'
+    severity: 2
+    query: loadTextContent('alerts/failed-over.kql')
+    every: 'PT5M'
+    window: 'PT15M'
+    measure: 'items'
+    aggregation: 'Total'
+    operator: 'GreaterThan'
+    threshold: 0
+    by: ['route', 'code']
+  }
+  {
     name: 'lane-late'
     title: 'Relay: mail waits on a queue'
     severity: 2
