@@ -27,5 +27,6 @@ def welcome(*, base_url: str, key: str) -> str:
     return (
         f"\nRelay runs on {base_url} (Ctrl-C stops it).\n"
         f"Client key, also in .local/client-key: {key}\n\n"
-        f"Send a message:\n{send}\n\nSee it in the local inbox:\n{inbox}\n"
+        f"Send a message:\n{send}\n\nSee it in the local inbox:\n{inbox}\n\n"
+        f"Or in a browser, with the same key: {base_url}/inbox and {base_url}/console\n"
     )

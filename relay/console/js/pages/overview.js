@@ -23,7 +23,7 @@ export async function show({ room, query, signal, focusTitle }) {
   const draw = () => redraw(place, body(overview, chosen, choose));
   const again = live({
     signal,
-    seconds: 5,
+    seconds: 10,
     load: () => get(`/v1/overview?span=${span}`, signal),
     draw(told) {
       overview = told;
@@ -62,7 +62,7 @@ function body(overview, chosen, choose) {
   return [
     troubles(overview),
     tiles(overview),
-    h("section", { class: "card" }, h("header", {}, h("h2", {}, "Messages by time"), legend()), h("div", { class: "inside" }, chart(overview, chosen, choose))),
+    h("section", { class: "card" }, h("header", {}, h("h2", {}, "Messages by time")), h("div", { class: "inside" }, chart(overview, chosen, choose))),
     h("div", { class: "side-by-side" }, lanes(overview.lanes), routes(overview.routes)),
   ];
 }
@@ -89,10 +89,6 @@ function tiles({ totals, median_seconds: median, p95_seconds: late }) {
 
 function name(group) {
   return group[0].toUpperCase() + group.slice(1);
-}
-
-function legend() {
-  return h("span", { class: "muted small" }, "Each bar: what became of the messages accepted then");
 }
 
 function lanes(rows) {
