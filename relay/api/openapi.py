@@ -1,61 +1,32 @@
-"""The OpenAPI 3.1 document, made from the table of operations, the shapes of requests and the handlers' docstrings."""
+"""The OpenAPI 3.1 document, made from the table of operations, the facts beside it and the handlers' docstrings."""
 
 import re
+from http import HTTPStatus
 from importlib import import_module
 from typing import Any, cast
 
 from relay.api.app import Call, Operation
 from relay.api.http import Response, json_response
+from relay.api.openapi_answers import REFERENCE, SCHEMAS
+from relay.api.openapi_facts import COMMON, FACTS, JSON, OF_CALLERS, Body, Facts
+from relay.api.openapi_parameters import Parameter
 from relay.api.table import OPERATIONS
 from relay.clients import Role
 
-BODIES = {
-    "SendMessage": "schemas.MessageRequest",
-    "SendBatch": "schemas.BatchRequest",
-    "RescheduleMessage": "schemas.RescheduleRequest",
-    "RedriveMessage": "schemas.RedriveRequest",
-    "RedriveDeadLetters": "schemas.DeadLetterRedrive",
-    "DiscardDeadLetters": "schemas.DeadLetterChoice",
-    "RedriveLostMail": "schemas_redrive.LostMailRedrive",
-    "CreateClient": "schemas_clients.ClientRequest",
-    "ChangeClient": "schemas_clients.ClientChange",
-    "AddClientKey": "schemas_clients.KeyRequest",
-    "AddSuppression": "schemas_suppressions.SuppressionRequest",
-    "ImportSuppressions": "schemas_suppressions.SuppressionImport",
-    "SynchroniseSuppressions": "schemas_suppressions.SyncRequest",
-    "PutTemplate": "schemas_templates.TemplateRequest",
-    "PreviewTemplate": "schemas_templates.PreviewRequest",
-    "CreateWebhook": "schemas_webhooks.WebhookRequest",
-    "ChangeWebhook": "schemas_webhooks.WebhookChange",
-    "RemoveCallback": "schemas_webhooks.CallbackRemoval",
-}
-"""The shape of each operation's JSON body, by the operation's name: module and class."""
-
-_EXAMPLES: dict[str, dict[str, Any]] = {
-    "SendMessage": {"from": "relay@example.com", "to": "ada@example.com", "subject": "Hello", "text": "Hello, Ada."},
-}
-_SCHEMAS = "#/components/schemas/"
 _TEXT = {"type": "string"}
-_PROBLEM = {
-    "type": "object",
-    "required": ["code", "message"],
-    "properties": {"code": _TEXT, "message": _TEXT, "target": _TEXT},
-}
-_ERROR = {
-    "type": "object",
-    "required": ["error"],
-    "properties": {
-        "error": {
-            "type": "object",
-            "required": ["code", "message", "details", "request_id", "help"],
-            "properties": {
-                **_PROBLEM["properties"],  # type: ignore[dict-item]
-                "details": {"type": "array", "items": _PROBLEM},
-                "request_id": _TEXT,
-                "help": _TEXT,
-            },
-        }
-    },
+_DESCRIBED = {
+    400: "The request is wrong: `details` says where.",
+    401: "There is no key, or none that is known.",
+    403: "The caller may not do this.",
+    404: "There is no such thing.",
+    409: "It cannot be done as things stand.",
+    411: "The body came without a length.",
+    413: "The body is too large.",
+    415: "The body is of another type.",
+    422: "It is understood, and cannot be done.",
+    429: "Too many: repeat after Retry-After.",
+    500: "Relay failed; its log tells why.",
+    503: "Storage or a provider does not answer: repeat after Retry-After.",
 }
 
 
@@ -66,7 +37,7 @@ async def show(call: Call) -> Response:
 
 def document(base_url: str) -> dict[str, Any]:
     """The whole document. Imports every handler and every shape, so only the operation itself calls it."""
-    schemas: dict[str, Any] = {"Error": _ERROR}
+    schemas: dict[str, Any] = dict(SCHEMAS)
     paths: dict[str, Any] = {}
     for operation in OPERATIONS:
         path = re.sub(r"\{\*", "{", operation.path)
@@ -84,32 +55,63 @@ def _described(operation: Operation, schemas: dict[str, Any]) -> dict[str, Any]:
     summary = " ".join((operation.load().__doc__ or operation.name).partition("\n\n")[0].split())
     summary = re.sub(r"^[A-Z]+ /\S*: ", "", summary)
     names = re.findall(r"\{\*?(\w+)\}", operation.path)
+    facts = FACTS[operation.name]
     described: dict[str, Any] = {
         "operationId": operation.name,
         "summary": summary[:1].upper() + summary[1:],
-        "parameters": [{"name": name, "in": "path", "required": True, "schema": _TEXT} for name in names],
+        "parameters": [
+            *({"name": name, "in": "path", "required": True, "schema": _TEXT} for name in names),
+            *map(_parameter, facts.parameters),
+        ],
         "security": [] if operation.role is None else [{"key": []}],
-        "responses": _responses(operation),
+        "responses": _responses(operation, facts),
     }
     if operation.role is Role.OPERATOR:
         described["description"] = "Needs the key of an operator."
-    if operation.name in BODIES:
-        described["requestBody"] = {"content": {"application/json": _body(operation.name, schemas)}}
+    if facts.body is not None:
+        described["requestBody"] = {"required": facts.body.is_required, "content": _body(facts.body, schemas)}
     return described
 
 
-def _responses(operation: Operation) -> dict[str, Any]:
-    failure: dict[str, Any] = {"description": "The request was refused, or could not be served."}
-    if not operation.path.startswith("/v3/"):
-        failure["content"] = {"application/json": {"schema": {"$ref": f"{_SCHEMAS}Error"}}}
-    return {"2XX": {"description": "Done, or taken on."}, "4XX": failure, "5XX": failure}
+def _parameter(parameter: Parameter) -> dict[str, Any]:
+    return {
+        "name": parameter.name,
+        "in": parameter.place,
+        "required": parameter.is_required,
+        "description": parameter.says,
+        "schema": parameter.schema,
+    }
 
 
-def _body(name: str, schemas: dict[str, Any]) -> dict[str, Any]:
-    module, _, shape = BODIES[name].partition(".")
-    model = getattr(import_module(f"relay.api.{module}"), shape)
-    schema = cast(dict[str, Any], model.model_json_schema(ref_template=f"{_SCHEMAS}{{model}}"))
-    schemas |= schema.pop("$defs", {})
-    schemas[shape] = schema
-    body: dict[str, Any] = {"schema": {"$ref": f"{_SCHEMAS}{shape}"}}
-    return body | ({"example": _EXAMPLES[name]} if name in _EXAMPLES else {})
+def _responses(operation: Operation, facts: Facts) -> dict[str, Any]:
+    error = _content("SendGridErrors" if operation.path.startswith("/v3/") else "Error")
+    statuses = {*COMMON, *facts.errors, *(OF_CALLERS if operation.role is not None else ())}
+    refusals = {status: {"description": _DESCRIBED[status], "content": error} for status in statuses}
+    answers = {status: _answer(status, kind) for status, kind in facts.answers.items()}
+    return {str(status): answer for status, answer in sorted((refusals | answers).items())}
+
+
+def _answer(status: int, kind: str) -> dict[str, Any]:
+    described = {"description": _DESCRIBED.get(status, HTTPStatus(status).phrase)}
+    return described | ({"content": _content(kind)} if kind else {})
+
+
+def _content(kind: str) -> dict[str, Any]:
+    if "/" in kind:
+        return {kind: {"schema": _TEXT}}
+    return {JSON: {"schema": {"$ref": f"{REFERENCE}{kind}"}}}
+
+
+def _body(body: Body, schemas: dict[str, Any]) -> dict[str, Any]:
+    """The media types a body may have. The schema of its model is put among the schemas."""
+    others = {media_type: {"schema": _TEXT} for media_type in body.others}
+    if not body.model:
+        return others
+    module, _, name = body.model.rpartition(".")
+    if module:
+        model = getattr(import_module(f"relay.api.{module}"), name)
+        schema = cast(dict[str, Any], model.model_json_schema(ref_template=f"{REFERENCE}{{model}}"))
+        schemas |= schema.pop("$defs", {})
+        schemas[name] = schema
+    example = {} if body.example is None else {"example": body.example}
+    return {**{kind: {**said, **example} for kind, said in _content(name).items()}, **others}
