@@ -4,9 +4,29 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
+from relay import ids
+from relay.content import Content
 from relay.events import Fate, fates
+from relay.inquiry import Story
 from relay.journal import Event
-from relay.model import WAITING, Attempt, Message, MessageStatus, Part, Submission
+from relay.model import WAITING, Attempt, Message, MessageStatus, Part, State, Submission
+
+
+async def story_body(story: Story, content: Content) -> dict[str, Any]:
+    """The body of GET /v1/messages/{id}, also of a message that is on the queue still: then only its id, state and time."""
+    created_at = ids.created_at(story.name.batch)
+    if story.record is None or story.submission is None or story.status is None:
+        state = State.CANCELLED if story.is_withdrawn else State.QUEUED
+        return {"id": str(story.name), "state": str(state), "created_at": created_at}
+    return status_body(
+        str(story.name),
+        story.submission,
+        await content.message(story.submission),
+        story.status,
+        story.events,
+        lane=story.record.lane,
+        created_at=created_at,
+    )
 
 
 def status_body(

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from relay import idempotency, ids
+from relay.api import repetition
 from relay.api.app import Call
 from relay.api.batch_parse import parse_batch
 from relay.api.bodies import check_length
@@ -15,7 +16,8 @@ from relay.api.completion import Completion
 from relay.api.drafts import Draft, Limits
 from relay.api.errors import error_body
 from relay.api.http import Response, json_response
-from relay.api.messages import checked_key, decide, explanation, told_accepted
+from relay.api.messages import decide, explanation, told_accepted
+from relay.api.repetition import Repeatable
 from relay.errors import Refusal
 from relay.idempotency import Replay, Reserved
 from relay.policy import Verdict
@@ -40,11 +42,11 @@ async def send(call: Call) -> Response:
     if not verdicts:
         return _unaccepted(results, drafts)
     await completion.keep([verdict.submission for verdict in verdicts.values()])
-    key = call.request.headers.get("idempotency-key", "")
-    if not key:
+    asked = repetition.repeatable(call.request, lambda: _fingerprint(call))
+    if asked is None:
         await _accept(call, verdicts, call.relay.new_batch(), results)
         return _answer(results)
-    return await _send_once(call, checked_key(key), verdicts, results)
+    return await _send_once(call, asked, verdicts, results)
 
 
 async def _decide(
@@ -78,9 +80,12 @@ def _check_total(verdicts: Mapping[int, Verdict], limits: Limits) -> None:
         raise Refusal(413, "message_too_large", text, target="messages")
 
 
-async def _send_once(call: Call, key: str, verdicts: Mapping[int, Verdict], results: _Results) -> Response:
-    print_of = idempotency.fingerprint(call.request.path, call.request.content_type, call.request.body)
-    place = await call.relay.idempotency.begin(call.client.name, key, print_of)
+def _fingerprint(call: Call) -> str:
+    return idempotency.fingerprint(call.request.path, call.request.content_type, call.request.body)
+
+
+async def _send_once(call: Call, asked: Repeatable, verdicts: Mapping[int, Verdict], results: _Results) -> Response:
+    place = await repetition.begin(call, asked)
     if isinstance(place, Replay):
         return Response(status=202, headers=_headers({"Idempotency-Replayed": "true"}), body=place.body)
     try:

@@ -86,6 +86,9 @@ CODES = {
     "attachment_incomplete": "Parts of the upload are missing.",
     "attachment_complete": "The upload is complete, or is being completed by another request.",
     "attachment_in_use": "A message has named the uploaded file, so it cannot be deleted.",
+    # what was waited for
+    "not_sent": "The message was waited for and will not be sent, or not to everybody; `details` names each recipient.",
+    "not_delivered": "The message was waited for and bounced; `details` names each recipient.",
     # the same request twice
     "invalid_idempotency_key": "The Idempotency-Key is not 1 to 255 printable ASCII characters.",
     "idempotency_key_reused": "The Idempotency-Key was used with another payload.",

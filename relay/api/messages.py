@@ -7,15 +7,17 @@ from typing import Any
 
 import msgspec
 
-from relay import carriage, idempotency, ids, policy
+from relay import carriage, idempotency, policy
 from relay.accept import Accepted
-from relay.api.answers import status_body
+from relay.api import repetition, waiting
+from relay.api.answers import story_body
 from relay.api.app import Call
 from relay.api.bodies import check_length
 from relay.api.completion import Completion
 from relay.api.drafts import Draft, Limits
 from relay.api.http import Response, json_response
 from relay.api.parse import parse_message
+from relay.api.repetition import Repeatable
 from relay.errors import Refusal
 from relay.idempotency import Replay
 from relay.model import FINAL, Address, State
@@ -31,6 +33,7 @@ RAW = "message/rfc822"
 async def send(call: Call) -> Response:
     """POST /v1/messages: 202 once the message is durable."""
     check_length(call.request)
+    waiting.wish_of(call.request)  # what it refuses is refused before anything is done
     limits = Limits(max_message_bytes=call.relay.settings.max_message_bytes)
     draft = await _draft(call, limits)
     completion = Completion(call, limits)
@@ -39,34 +42,18 @@ async def send(call: Call) -> Response:
     if draft.dry_run:
         return json_response(explanation(verdict))
     await completion.keep([verdict.submission])
-    key = call.request.headers.get("idempotency-key", "")
-    if not key:
+    asked = repetition.repeatable(call.request, lambda: _fingerprint(call))
+    if asked is None:
         accepted = await call.relay.acceptance.accept(call.client, verdict.lane, verdict.submission)
-        return _accepted(call, msgspec.json.encode(told_accepted(accepted)), accepted.id)
-    return await _send_once(call, key, verdict)
+        return _accepted(call, msgspec.json.encode(told_accepted(accepted)), accepted.id, verdict)
+    return await _send_once(call, asked, verdict)
 
 
 async def show(call: Call) -> Response:
     """GET /v1/messages/{id}: always 200 with its state, `Retry-After` while it is moving."""
     story = await call.relay.inquiry.story(call.client, call.values["id"])
-    created_at = ids.created_at(story.name.batch)
-    if story.record is None or story.submission is None or story.status is None:
-        state = State.CANCELLED if story.is_withdrawn else State.QUEUED
-        return json_response(
-            {"id": str(story.name), "state": str(state), "created_at": created_at}, headers=_moving(state)
-        )
-    body = status_body(
-        str(story.name),
-        story.submission,
-        await call.relay.content.message(story.submission)
-        if story.submission.message is None
-        else story.submission.message,
-        story.status,
-        story.events,
-        lane=story.record.lane,
-        created_at=created_at,
-    )
-    return json_response(body, headers=_moving(story.status.state))
+    body = await story_body(story, call.relay.content)
+    return json_response(body, headers=_moving(State(body["state"])))
 
 
 async def _draft(call: Call, limits: Limits) -> Draft:
@@ -126,14 +113,12 @@ def explanation(verdict: Verdict) -> dict[str, Any]:
     }
 
 
-async def _send_once(call: Call, key: str, verdict: Verdict) -> Response:
-    """Accept under an Idempotency-Key: a repetition gets the same answer, whatever died in between."""
-    key = checked_key(key)
-    print_of = _fingerprint(call)
-    place = await call.relay.idempotency.begin(call.client.name, key, print_of)
+async def _send_once(call: Call, asked: Repeatable, verdict: Verdict) -> Response:
+    """Accept under a key: a repetition gets the same answer, whatever died in between."""
+    place = await repetition.begin(call, asked)
     if isinstance(place, Replay):
         told: Mapping[str, Any] = msgspec.json.decode(place.body)
-        return _accepted(call, place.body, str(told["id"]), {"Idempotency-Replayed": "true"})
+        return _accepted(call, place.body, str(told["id"]), verdict, {"Idempotency-Replayed": "true"})
     try:
         [accepted] = await call.relay.acceptance.accept_as(call.client, verdict.lane, [verdict.submission], place.batch)
     except Refusal:
@@ -141,21 +126,7 @@ async def _send_once(call: Call, key: str, verdict: Verdict) -> Response:
         raise
     body = msgspec.json.encode(told_accepted(accepted))
     await call.relay.idempotency.finish(place, body)
-    return _accepted(call, body, accepted.id)
-
-
-def checked_key(key: str) -> str:
-    """An Idempotency-Key, with the quotes of a structured field taken off. Raises `Refusal`."""
-    if len(key) >= 2 and key.startswith('"') and key.endswith('"'):
-        key = key[1:-1]
-    if not 0 < len(key) <= idempotency.MAX_KEY or not key.isascii() or not key.isprintable():
-        raise Refusal(
-            400,
-            "invalid_idempotency_key",
-            f"An Idempotency-Key is 1 to {idempotency.MAX_KEY} printable ASCII characters; a UUID serves well.",
-            target="Idempotency-Key",
-        )
-    return key
+    return _accepted(call, body, accepted.id, verdict)
 
 
 def told_accepted(accepted: Accepted) -> dict[str, Any]:
@@ -171,11 +142,12 @@ def told_suppressed(suppressed: Mapping[int, str], recipients: Sequence[Address]
     return [{"email": recipients[number].email, "reason": reason} for number, reason in suppressed.items()]
 
 
-def _accepted(call: Call, body: bytes, name: str, more: Mapping[str, str] | None = None) -> Response:
+def _accepted(call: Call, body: bytes, name: str, verdict: Verdict, more: Mapping[str, str] | None = None) -> Response:
     headers = {
         "Content-Type": "application/json",
         "Operation-Location": f"{call.base_url}/v1/messages/{name}",
         "Retry-After": str(RETRY_AFTER_SECONDS),
+        **waiting.offered(call, name, verdict.submission.expires_at),
         **(more or {}),
     }
     return Response(status=202, headers=headers, body=body)

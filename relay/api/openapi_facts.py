@@ -70,7 +70,7 @@ FACTS: Mapping[str, Facts] = {
         answers={202: "Accepted", 200: "Explanation"},
         errors=_refuses(404, 409, 422, body=True),
         body=Body(model="schemas.MessageRequest", others=(_RAW,), example=_MAIL),
-        parameters=(ask.IDEMPOTENCY_KEY, *ask.RAW_MESSAGE),
+        parameters=(ask.IDEMPOTENCY_KEY, *ask.WAIT, *ask.RAW_MESSAGE),
     ),
     "ListMessages": Facts(answers={200: "MessagePage"}, errors=(400,), parameters=ask.LISTING),
     "SendBatch": Facts(
@@ -84,6 +84,7 @@ FACTS: Mapping[str, Facts] = {
         parameters=(ask.IDEMPOTENCY_KEY,),
     ),
     "GetMessage": Facts(answers={200: "Message"}, errors=(404,)),
+    "WaitForMessage": Facts(answers={200: "Message", 202: "Message"}, errors=(403, 404, 422), parameters=ask.WAITING),
     "CancelMessage": Facts(answers={200: "MessageState"}, errors=(404, 409)),
     "RescheduleMessage": Facts(
         answers={200: "MessageState"},

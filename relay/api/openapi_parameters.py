@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from relay.api.waiting import Goal
 from relay.idempotency import MAX_KEY
 from relay.model import Delivery, State
 
@@ -45,6 +46,15 @@ IDEMPOTENCY_KEY = _header(
     "Idempotency-Key",
     "Makes repeating safe: the same key with the same request gets the first answer again. A UUID serves well.",
     {"type": "string", "minLength": 1, "maxLength": MAX_KEY, "pattern": "^[!-~]+$"},
+)
+WAIT = (
+    _query("wait", "Answer with a `Location` to wait at until the message is sent or delivered.", _one_of(*Goal)),
+    _header("Prefer", "`wait=sent` or `wait=delivered`: as `wait` in the query."),
+)
+WAITING = (
+    _query("until", "As `Location` has it: what is waited for."),
+    _query("expires", "As `Location` has it: the end, in seconds since 1970."),
+    _query("sig", "As `Location` has it: the signature."),
 )
 RAW_MESSAGE = (
     _query("from", "With message/rfc822: the envelope's sender, if not the message's From."),

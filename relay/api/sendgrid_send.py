@@ -13,7 +13,8 @@ from relay.api.app import Call
 from relay.api.drafts import Limits
 from relay.api.faults import WHOLE, Faults
 from relay.api.http import Response
-from relay.api.messages import checked_key, decide
+from relay.api.messages import decide
+from relay.api.repetition import checked_key
 from relay.api.sendgrid_bodies import read_body
 from relay.api.sendgrid_mail import Letter, Mail, read_mail
 from relay.errors import Problem, Refusal

@@ -27,6 +27,9 @@ OPERATIONS = (
         load=_in("changes", "redrive"),
         role=Role.OPERATOR,
     ),
+    Operation(
+        name="WaitForMessage", method="GET", path="/v1/messages/{id}/wait", load=_in("waiting", "wait"), role=None
+    ),
     Operation(name="ShowMessageContent", method="GET", path="/v1/messages/{id}/content", load=_in("content", "show")),
     Operation(name="ShowMessageSource", method="GET", path="/v1/messages/{id}/source", load=_in("content", "source")),
     Operation(

@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from tests.api.harness import Harness
+from tests.api.harness import BASE, Harness, message
 
 
 def spent(relay: Harness, before: tuple[Counter[str], ...]) -> dict[str, int]:
@@ -76,3 +76,23 @@ async def test_an_idempotency_key_is_two_writes_more(relay: Harness) -> None:
     message = {"from": "a@example.com", "to": "b@example.com", "subject": "s", "text": "t"}
     await relay.call("POST", "/v1/messages", json=message, headers={"Idempotency-Key": "k"})
     assert spent(relay, before) == {"queues put": 1, "tables insert": 1, "tables merge": 1}
+
+
+async def test_only_what_a_workflow_posts_costs_as_if_it_had_a_key(relay: Harness) -> None:
+    await warm(relay)
+    said = {"x-ms-workflow-run-id": "r", "x-ms-workflow-operation-name": "Send_mail", "x-ms-client-request-id": "c"}
+    before = counts(relay)
+    await relay.call("POST", "/v1/messages", json=message(), headers=said)
+    assert spent(relay, before) == {"queues put": 1}
+    before = counts(relay)
+    await relay.call("POST", "/v1/messages", json=message(), headers={**said, "x-ms-action-tracking-id": "t"})
+    assert spent(relay, before) == {"queues put": 1, "tables insert": 1, "tables merge": 1}
+
+
+async def test_waiting_is_one_query_each_time(relay: Harness) -> None:
+    await warm(relay)
+    begun = await relay.call("POST", "/v1/messages?wait=delivered", json=message())
+    await relay.deliver()
+    before = counts(relay)
+    await relay.call("GET", begun.headers["location"].removeprefix(BASE), client=None)
+    assert spent(relay, before) == {"tables query": 1}

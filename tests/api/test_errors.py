@@ -10,12 +10,14 @@ from typing import Any
 
 import pytest
 
+from relay import ids
 from relay.api.app import Api, Call, Operation
 from relay.api.errors import CODES
 from relay.api.http import Request, Response
 from relay.clients import Policy
+from relay.journal import Event
 from relay.outcomes import CAUSES
-from tests.api.harness import Answer, Harness, file, message
+from tests.api.harness import BASE, Answer, Harness, file, message
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -131,6 +133,26 @@ def of_upload(method: str, path: str, query: str = "", body: bytes | None = None
 async def storage_unavailable(relay: Harness) -> Answer:
     relay.queues.is_away = True
     return await relay.call("POST", "/v1/messages", json=message())
+
+
+def waited(local: str) -> Provoke:
+    """Waiting for a message that will not be sent."""
+
+    async def provoke(relay: Harness) -> Answer:
+        begun = await relay.call("POST", "/v1/messages?wait=sent", json=message(to=f"{local}@relay.test"))
+        await relay.deliver()
+        return await relay.call("GET", begun.headers["location"].removeprefix(BASE), client=None)
+
+    return provoke
+
+
+async def bounced(relay: Harness) -> Answer:
+    """Waiting for the delivery of a message that bounced."""
+    begun = await relay.call("POST", "/v1/messages?wait=delivered", json=message())
+    await relay.deliver()
+    event = Event(index=0, kind="bounced", at=relay.clock(), key="k", recipient="ada@example.org", attempt=1)
+    await relay.relay.journal.note(ids.parse(begun.json["id"]).batch, event)
+    return await relay.call("GET", begun.headers["location"].removeprefix(BASE), client=None)
 
 
 async def sent_already(relay: Harness) -> Answer:
@@ -280,6 +302,8 @@ PROVOKED: dict[str, tuple[int, Provoke]] = {
     "not_scheduled": (409, change("PATCH", "", {"send_at": "2026-03-02T12:00:00Z"})),
     "not_scheduled_yet": (409, change("PATCH", "", {"send_at": "2026-03-02T12:00:00Z"}, is_delivered=False)),
     "not_dead": (409, change("POST", "/redrive", {}, "boss")),
+    "not_sent": (422, waited("rejected")),
+    "not_delivered": (422, bounced),
     "invalid_idempotency_key": (400, keyed(message(), key="ä")),
     "idempotency_key_reused": (422, keyed(message(), message(subject="other"))),
     "idempotency_key_in_use": (409, key_in_use),

@@ -72,3 +72,66 @@ async def test_when_the_answer_was_not_kept_the_repetition_changes_nothing(relay
     await relay.deliver()
     assert len((await relay.call("GET", "/v1/inbox")).json["value"]) == 1
     assert (await relay.status(again.json["id"]))["state"] == "sent"
+
+
+WORKFLOW = {
+    "x-ms-workflow-run-id": "08584000000000000000000000000CU01",
+    "x-ms-workflow-operation-name": "Send_mail",
+    "x-ms-action-tracking-id": "7a1e7d2c-0000-4000-8000-000000000001",
+}
+
+
+async def act(relay: Harness, path: str = "/v1/messages", json: object = None, **headers: str) -> Answer:
+    """What an action of a workflow posts, without a key."""
+    changed = WORKFLOW | {f"x-ms-{name.replace('_', '-')}": value for name, value in headers.items()}
+    sent = {name: value for name, value in changed.items() if value}
+    return await relay.call("POST", path, json=json or message(), headers=sent)
+
+
+async def test_a_workflow_that_repeats_a_post_sends_once(relay: Harness) -> None:
+    first, second = await act(relay), await act(relay)
+    assert second.json == first.json
+    assert second.headers["idempotency-replayed"] == "true"
+    assert relay.waiting == 1
+
+
+async def test_a_workflow_that_repeats_a_batch_sends_once(relay: Harness) -> None:
+    batch = {"messages": [message(), message(subject="Another")]}
+    first, second = [await act(relay, "/v1/messages/batch", batch) for _ in range(2)]
+    assert second.json == first.json
+    assert relay.waiting == 1
+
+
+async def test_another_run_action_turn_or_body_is_another_message(relay: Harness) -> None:
+    answers = [
+        await act(relay),
+        await act(relay, json=message(subject="Another")),
+        await act(relay, workflow_run_id="another"),
+        await act(relay, workflow_operation_name="Another"),
+        await act(relay, action_tracking_id="another"),
+    ]
+    assert len({answer.json["id"] for answer in answers}) == 5
+
+
+async def test_half_of_a_workflows_headers_make_no_key(relay: Harness) -> None:
+    first, second = [await act(relay, action_tracking_id="") for _ in range(2)]
+    assert first.json["id"] != second.json["id"]
+
+
+async def test_a_given_key_goes_before_the_derived_one(relay: Harness) -> None:
+    answers = [
+        await relay.call("POST", "/v1/messages", json=message(), headers={**WORKFLOW, "Idempotency-Key": key})
+        for key in ("one", "two")
+    ]
+    assert answers[0].json["id"] != answers[1].json["id"]
+
+
+async def test_a_workflow_is_told_to_come_again_while_its_first_post_is_served(relay: Harness) -> None:
+    relay.queues.gate = asyncio.Event()
+    first, second = [asyncio.create_task(act(relay)) for _ in range(2)]
+    refused = await second
+    assert (refused.status, refused.error["code"]) == (503, "idempotency_key_in_use")
+    assert int(refused.headers["retry-after"]) >= 1
+    relay.queues.gate.set()
+    accepted = await first
+    assert (await act(relay)).json == accepted.json
