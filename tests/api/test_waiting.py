@@ -1,6 +1,9 @@
 """Waiting for a message at an address that needs no key, as the HTTP action of Logic Apps does."""
 
+import json
+import re
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -12,6 +15,8 @@ from relay.clients import Client
 from standins.inbox import Mail
 from tests.api.harness import BASE, Answer, Harness, message
 from tests.api.test_events import Vendors
+
+PAGE = Path(__file__).parents[2] / "docs/api/waiting.md"
 
 
 async def begin(relay: Harness, prefer: str = "wait=sent", query: str = "", **fields: Any) -> Answer:
@@ -56,6 +61,17 @@ async def test_the_query_asks_as_well_and_is_read_first(relay: Harness) -> None:
     refused = await begin(relay, "wait=sent", "?wait=read")
     assert (refused.status, refused.error["target"]) == (400, "wait")
     assert relay.waiting == 1
+
+
+async def test_what_the_page_shows_is_accepted_and_its_python_compiles(relay: Harness) -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    [sent] = re.findall(r"-d '(.*?)'", page)
+    [prefer] = re.findall(r'-H "Prefer: ([^"]+)"', page)
+    begun = await relay.call("POST", "/v1/messages", json=json.loads(sent), headers={"Prefer": prefer})
+    assert f"Preference-Applied: {begun.headers['preference-applied']}" in page
+    assert begun.status == 202
+    [code] = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    compile(code, PAGE, "exec")
 
 
 async def test_a_repetition_may_wait_too(relay: Harness) -> None:
