@@ -57,8 +57,9 @@ types: $(VENV_STAMP) ## Check the types (mypy, strict)
 $(SUITES): setup
 	@$(PYTHON) -m pytest tests/$@
 
-docs: $(VENV_STAMP) ## Write again the pages that are made from the code
+docs: $(VENV_STAMP) ## Write again the pages and the connector that are made from the code
 	@$(PYTHON) -m scripts.capabilities
+	@$(PYTHON) -m scripts.connector
 
 requirements: $(VENV_STAMP) ## Pin again after a change of pyproject.toml
 	@for output in requirements.txt requirements-dev.txt; do \

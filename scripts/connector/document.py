@@ -1,0 +1,124 @@
+"""The connector's definition (OpenAPI 2.0)."""
+
+import re
+from collections.abc import Iterator, Mapping
+from importlib import import_module
+from typing import Any
+
+import msgspec
+
+from relay.api.app import Operation
+from relay.api.openapi_facts import FACTS, Body
+from relay.api.table import OPERATIONS
+from scripts.connector.actions import ACTIONS, Action
+from scripts.connector.answers import definitions
+from scripts.connector.shapes import body, parameter, title
+
+_OPERATIONS: Mapping[str, Operation] = {operation.name: operation for operation in OPERATIONS}
+_MEANINGS = {200: "Done.", 201: "Made.", 202: "Accepted.", 204: "Done, and there is nothing to tell."}
+
+
+class Target(msgspec.Struct, frozen=True, kw_only=True):
+    """Which Relay the connector is for: its host name, the application id that it has in Entra ID, and the connector's own."""
+
+    host: str = "relay.example.com"
+    api: str = "00000000-0000-0000-0000-000000000000"
+    client: str = "00000000-0000-0000-0000-000000000000"
+
+
+def definition(target: Target) -> dict[str, Any]:
+    """The content of apiDefinition.swagger.json."""
+    paths: dict[str, Any] = {}
+    for action in ACTIONS:
+        operation = _OPERATIONS[action.operation]
+        place = paths.setdefault(action.path or operation.path, {})
+        place[operation.method.lower()] = _operation(action)
+        if action.is_trigger:
+            place["x-ms-notification-content"] = {
+                "description": "What happened to an email.",
+                "schema": _reference("MailEvent"),
+            }
+    return {
+        "swagger": "2.0",
+        "info": {
+            "title": "Relay",
+            "description": "Sends email durably, by whichever provider works, and tells what became of it.",
+            "version": "1.0",
+            "contact": {"name": "The operators of Relay", "url": f"https://{target.host}/docs"},
+        },
+        "host": target.host,
+        "basePath": "/",
+        "schemes": ["https"],
+        "consumes": ["application/json"],
+        "produces": ["application/json"],
+        "paths": paths,
+        "definitions": definitions(),
+        "securityDefinitions": {"api_key": {"type": "apiKey", "in": "header", "name": "x-api-key"}},
+        "security": [{"api_key": []}],
+        "x-ms-connector-metadata": [
+            {"propertyName": "Website", "propertyValue": f"https://{target.host}/docs"},
+            {"propertyName": "Privacy policy", "propertyValue": f"https://{target.host}/docs"},
+            {"propertyName": "Categories", "propertyValue": "Communication"},
+        ],
+    }
+
+
+def _operation(action: Action) -> dict[str, Any]:
+    known = FACTS[action.operation].body
+    described: dict[str, Any] = {
+        "operationId": action.name,
+        "summary": action.summary,
+        "description": action.description,
+        "x-ms-visibility": action.visibility,
+        "parameters": [*_parameters(action), *([_body(action, known)] if known and action.fields else [])],
+        "responses": _responses(action),
+    }
+    return described | ({"x-ms-trigger": "single"} if action.is_trigger else {})
+
+
+def _parameters(action: Action) -> Iterator[dict[str, Any]]:
+    for name in re.findall(r"\{(\w+)\}", _OPERATIONS[action.operation].path):
+        yield {
+            "name": name,
+            "in": "path",
+            "required": True,
+            "type": "string",
+            "x-ms-summary": title(name),
+            "description": "The ID that was told when it was made.",
+            "x-ms-visibility": "important",
+            "x-ms-url-encoding": "single",
+        }
+    known = {each.name: each for each in FACTS[action.operation].parameters}
+    for name, special in action.parameters.items():
+        yield {**parameter(known[name]), **special}
+
+
+def _body(action: Action, known: Body) -> dict[str, Any]:
+    module, _, shape = known.model.rpartition(".")
+    model = getattr(import_module(f"relay.api.{module}"), shape)
+    schema = body(model, fields=action.fields, required=action.required)
+    for name, special in action.special.items():
+        schema["properties"][name] |= special
+    return {
+        "name": "body",
+        "in": "body",
+        "required": True,
+        "x-ms-summary": "Body",
+        "description": "What is sent to Relay.",
+        "x-ms-visibility": "important",
+        "schema": schema,
+    }
+
+
+def _responses(action: Action) -> dict[str, Any]:
+    responses: dict[str, Any] = {}
+    for status, name in (action.answers or FACTS[action.operation].answers).items():
+        responses[str(status)] = {"description": _MEANINGS[status]} | ({"schema": _reference(name)} if name else {})
+        if status == 201:
+            where = {"type": "string", "description": "Where it is, to be deleted."}
+            responses[str(status)]["headers"] = {"Location": where}
+    return {**responses, "default": {"description": "The request was refused.", "schema": _reference("Error")}}
+
+
+def _reference(name: str) -> dict[str, str]:
+    return {"$ref": f"#/definitions/{name}"}

@@ -1,0 +1,16 @@
+"""The connector as text, ready to be written."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from scripts.connector.document import Target, definition
+from scripts.connector.properties import properties
+
+FOLDER = Path(__file__).parents[2] / "connector"
+
+
+def contents(target: Target) -> Mapping[str, str]:
+    """By name the text of each file."""
+    made = {"apiDefinition.swagger.json": definition(target), "apiProperties.json": properties(target)}
+    return {name: json.dumps(value, indent=2, ensure_ascii=False) + "\n" for name, value in made.items()}
