@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 
 from relay.api.addresses import email_address, same_mailbox
 from relay.api.app import Call
+from relay.api.cursors import invalid_cursor
 from relay.api.faults import Faults, printable
 from relay.api.http import Response, json_response
 from relay.clients import Role
@@ -33,7 +34,7 @@ async def index(call: Call) -> Response:
     try:
         found, position = await call.relay.listing.page(wanted, query.get("cursor"), most=most)
     except ValueError as error:
-        raise _invalid_cursor() from error
+        raise invalid_cursor() from error
     body: dict[str, Any] = {"value": [_told(each) for each in found]}
     if position is not None:
         # Both ends are said again, so that the pages are of one range however late they are asked for.
@@ -115,12 +116,6 @@ def _limit(text: str | None, faults: Faults) -> int:
         faults.add("out_of_range", "limit", f"This is a whole number from 1 to {MAX_PAGE}.")
         return DEFAULT_PAGE
     return int(text)
-
-
-def _invalid_cursor() -> Refusal:
-    faults = Faults(1)
-    faults.add("invalid_value", "cursor", "Use the `next_link` of an answer as it is; a cursor is not made by hand.")
-    return faults.refusal()
 
 
 def _told(found: Found) -> dict[str, Any]:

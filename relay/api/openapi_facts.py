@@ -236,7 +236,7 @@ FACTS: Mapping[str, Facts] = {
     ),
     "DeleteWebhook": Facts(answers={204: ""}),
     "TestWebhook": Facts(answers={200: "WebhookDelivery"}, errors=(404,)),
-    "ListWebhookDeliveries": Facts(answers={200: "WebhookDeliveries"}, errors=(404,), parameters=(ask.CURSOR,)),
+    "ListWebhookDeliveries": Facts(answers={200: "WebhookDeliveries"}, errors=(400, 404), parameters=(ask.CURSOR,)),
     "TakeSendGridEvents": Facts(
         answers={200: "Taken"},
         errors=(400, 403, 404, 413),

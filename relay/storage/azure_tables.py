@@ -6,6 +6,8 @@ from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
+import msgspec
+
 from relay.errors import AlreadyExists, NotFound
 from relay.storage import limits
 from relay.storage.azure_errors import Boundary
@@ -114,13 +116,14 @@ class AzureTables:
         # The ETag is made from the time of writing, so that a projection must name it.
         select = None if query.select is None else [*_KEYS, "Timestamp", *query.select]
         condition = filter_text(query)
+        token = None if cursor is None else _token(cursor)
         async with Boundary("table query"):
             found = (
                 client.query_entities(condition, results_per_page=most, select=select)
                 if condition
                 else client.list_entities(results_per_page=most, select=select)
             )
-            pages = found.by_page(continuation_token=None if cursor is None else json.loads(cursor))
+            pages = found.by_page(continuation_token=token)
             entities = [_entity(each) async for each in await anext(pages)]
         following = pages.continuation_token
         return Page(entities=entities, next=json.dumps(following) if following else None)
@@ -133,6 +136,14 @@ class AzureTables:
             client = self._session.client(TableClient, Service.TABLE, table)
             self._clients[table] = client
         return client
+
+
+def _token(cursor: str) -> dict[str, str | None]:
+    """The SDK's continuation token. Raises `ValueError` for what is none."""
+    try:
+        return msgspec.json.decode(cursor, type=dict[str, str | None])
+    except msgspec.MsgspecError as error:
+        raise ValueError("no cursor of a page") from error
 
 
 def filter_text(query: Query) -> str:

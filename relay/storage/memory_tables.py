@@ -162,8 +162,10 @@ class MemoryTables:
 
 
 def _parse(cursor: str) -> _Key:
-    partition, row = json.loads(cursor)
-    return partition, row
+    try:
+        return msgspec.json.decode(cursor, type=tuple[str, str])
+    except msgspec.MsgspecError as error:
+        raise ValueError("no cursor of a page") from error
 
 
 def _first(query: Query) -> _Key:

@@ -113,7 +113,10 @@ class Tables(Protocol):
         """Delete rows of one partition, 100 a transaction; missing ones are not an error."""
 
     async def query(self, table: str, query: Query, *, most: int = 1000, cursor: str | None = None) -> Page:
-        """One page (at most 1000 rows), ordered by partition and row. A page may be short or empty and still have a `next`."""
+        """One page (at most 1000 rows), ordered by partition and row. A page may be short or empty and still have a `next`.
+
+        Raises `ValueError` for a cursor that cannot be of a page.
+        """
 
 
 async def every_row(tables: Tables, table: str, query: Query) -> AsyncIterator[Entity]:

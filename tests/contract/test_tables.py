@@ -219,6 +219,12 @@ async def test_pages_follow_the_order_of_the_keys(tables: Tables, name: str) -> 
         assert [(each.partition, each.row) for each in found] == keys
 
 
+@pytest.mark.parametrize("cursor", ["", "x", "1", '["a"]', "[[" * 2000])
+async def test_what_cannot_be_a_cursor_is_told_from_one(tables: Tables, name: str, cursor: str) -> None:
+    with pytest.raises(ValueError, match="cursor"):
+        await tables.query(name, Query(), cursor=cursor)
+
+
 async def test_a_cursor_outlives_what_it_points_at(tables: Tables, name: str) -> None:
     for row in "abcd":
         await tables.insert(name, entity(row))

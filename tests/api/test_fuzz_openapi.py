@@ -1,0 +1,150 @@
+"""Requests made from the OpenAPI document, right ones and wrong ones: no answer is a failure of Relay, and none is undocumented.
+
+Every operation meets an application of its own, so that none is left out, not even those that delete the caller. Half of the
+paths name what is there. Nothing here depends on chance or on the time of day.
+"""
+
+import asyncio
+import re
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import parse_qsl
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, given, settings
+from schemathesis import GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.generation.case import Case
+from schemathesis.openapi import from_dict
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+from schemathesis.specs.openapi.schemas import OpenApiSchema
+
+from relay.api.app import Operation
+from relay.api.http import Request
+from relay.api.openapi import document
+from relay.api.openapi_facts import FACTS, JSON
+from relay.api.table import OPERATIONS
+from relay.ingest.acs import KEY_HEADER
+from tests.api.harness import BASE, Harness
+
+EXAMPLES = 12
+"""Requests of each kind for an operation; more find more, and take longer."""
+CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
+SECRET = "secret"
+SETTINGS = {"RELAY_EVENT_GRID_SECRET": "setting:GRID", "GRID": SECRET}
+UNKNOWN_ONLY = frozenset(("TestWebhook",))
+"""With what is there, this would post to a foreign address."""
+
+
+class Served:
+    """An application as a WSGI server shows it, with things to be found in it: `known` by the beginnings of paths."""
+
+    def __init__(self, runner: asyncio.Runner) -> None:
+        self._runner = runner
+        self.harness = runner.run(Harness(SETTINGS).start())
+        self.known = runner.run(self._filled())
+
+    async def _filled(self) -> dict[str, dict[str, str]]:
+        relay = self.harness
+        sent = await relay.send(attachments=[{"name": "a.txt", "content": "YQ=="}], html="<p>Hello</p>")
+        await relay.deliver()
+        [mail] = (await relay.call("GET", "/v1/inbox", client="boss")).json["value"]
+        upload = await relay.call("POST", "/v1/attachments?name=a.txt&parts=true", client="boss")
+        hook = await relay.call("POST", "/v1/webhooks", json={"url": "https://example.com/mail"}, client="boss")
+        group = await relay.call("POST", "/v3/mail/batch", client="boss")
+        template = {"subject": "Hello", "html": "<p>{{ name }}</p>"}
+        assert (await relay.call("PUT", "/v1/templates/hello", json=template, client="boss")).status == 201
+        assert (
+            await relay.call("POST", "/v1/suppressions", json={"email": "a@example.com"}, client="boss")
+        ).status == 201
+        [route] = relay.relay.settings.routes
+        return {
+            "/v1/messages/": {"id": sent, "number": "0"},
+            "/v1/inbox/": {"name": mail["name"]},
+            "/v1/attachments/": {"id": upload.json["id"], "number": "1"},
+            "/v1/webhooks/": {"id": hook.json["id"]},
+            "/v1/templates/": {"name": "hello"},
+            "/v1/suppressions/": {"email": "a@example.com"},
+            "/v1/routes/": {"name": route},
+            "/v1/clients/": {"name": "app", "id": "none"},
+            "/v3/": {"batch_id": group.json["batch_id"]},
+        }
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        """Answer one request (PEP 3333)."""
+        path, query = environ["REQUEST_URI"].partition("?")[0], environ["QUERY_STRING"]
+        headers = {name[5:].replace("_", "-").lower(): text for name, text in environ.items() if name[:5] == "HTTP_"}
+        headers |= {name.replace("_", "-").lower(): environ[name] for name in ("CONTENT_TYPE",) if environ.get(name)}
+        request = Request(
+            method=environ["REQUEST_METHOD"],
+            path=path,
+            url=f"{BASE}{path}?{query}",
+            headers=headers | {"authorization": f"Bearer {self.harness.keys['boss']}", KEY_HEADER: SECRET},
+            query=dict(parse_qsl(query)),
+            body=environ["wsgi.input"].read(),
+        )
+        answer = self._runner.run(self.harness.relay.api.handle(request))
+        start_response(f"{answer.status} -", list(answer.headers.items()))
+        return [answer.body]
+
+    def known_in(self, operation: Operation) -> dict[str, str]:
+        """Values for an operation's path that lead to something; empty for a path that has none."""
+        found = next((values for path, values in self.known.items() if operation.path.startswith(path)), {})
+        wanted = re.findall(r"\{(\w+)\}", operation.path) if operation.name not in UNKNOWN_ONLY else ()
+        return {name: found[name] for name in wanted}
+
+    def close(self) -> None:
+        """Close what the application holds open."""
+        self._runner.run(self.harness.relay.close())
+
+
+@pytest.fixture
+def served() -> Iterator[Served]:
+    """An application of the test's own."""
+    with asyncio.Runner() as runner:
+        application = Served(runner)
+        yield application
+        application.close()
+
+
+@schemathesis.serializer("message/rfc822", "text/csv")
+def as_text(context: Any, value: Any) -> bytes:
+    """How these bodies are written: as they are."""
+    return value if isinstance(value, bytes) else str(value).encode("utf-8", "surrogatepass")
+
+
+@pytest.fixture(scope="module")
+def schema() -> OpenApiSchema:
+    """The document as the fuzzer reads it."""
+    return from_dict(document(BASE))
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.name)
+def test_what_is_answered_is_documented(operation: Operation, schema: OpenApiSchema, served: Served) -> None:
+    schema.app = served
+    described = schema.find_operation_by_id(operation.name)
+    known = served.known_in(operation)
+    body = FACTS[operation.name].body
+    example = None if body is None else body.example
+    can_be_wrong = described.body or described.query or described.headers or described.path_parameters
+    for mode in GenerationMode if can_be_wrong else (GenerationMode.POSITIVE,):
+        requests = described.as_strategy(mode)
+        if known:
+            requests |= described.as_strategy(mode, path_parameters=known)
+        if example is not None:
+            told = {"body": example, "media_type": JSON}
+            requests |= described.as_strategy(mode, **(told | ({"path_parameters": known} if known else {})))
+
+        @settings(
+            max_examples=EXAMPLES, derandomize=True, database=None, deadline=None, suppress_health_check=HealthCheck
+        )
+        @given(case=requests)
+        def check(case: Case) -> None:
+            case.call_and_validate(checks=CHECKS)
+
+        check()
