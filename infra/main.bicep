@@ -140,6 +140,15 @@ param relaySuppressions object = {}
 @description('RELAY_WEBHOOKS_ALLOW_LOOPBACK: leave it empty in Azure.')
 param relayWebhooksAllowLoopback string = ''
 
+@description('RELAY_TELEMETRY: azure for Application Insights, otlp for another endpoint.')
+param relayTelemetry string = ''
+
+@description('Where metrics and traces go by OTLP.')
+param otlpEndpoint string = ''
+
+@description('Headers for that endpoint. A key among them is a Key Vault reference, never the key itself.')
+param otlpHeaders string = ''
+
 var tags = { 'azd-env-name': environmentName }
 var token = toLower(uniqueString(subscription().id, environmentName, location))
 var sendGridSecret = 'sendgrid-api-key'
@@ -269,6 +278,8 @@ module app 'app.bicep' = {
     telemetrySettings: {
       APPLICATIONINSIGHTS_CONNECTION_STRING: monitoring.outputs.connectionString
       APPLICATIONINSIGHTS_AUTHENTICATION_STRING: 'ClientId=${identity.outputs.clientId};Authorization=AAD'
+      OTEL_EXPORTER_OTLP_ENDPOINT: otlpEndpoint
+      OTEL_EXPORTER_OTLP_HEADERS: otlpHeaders
     }
     relaySettings: {
       // Who Relay is when it reads the vault (relay/identity.py).
@@ -289,6 +300,7 @@ module app 'app.bicep' = {
       RELAY_BOUNCE_MAILBOXES: empty(relayBounceMailboxes) ? '' : string(relayBounceMailboxes)
       RELAY_SUPPRESSIONS: empty(relaySuppressions) ? '' : string(relaySuppressions)
       RELAY_WEBHOOKS_ALLOW_LOOPBACK: relayWebhooksAllowLoopback
+      RELAY_TELEMETRY: relayTelemetry
       // No key is ever an application setting here: RELAY_ROUTES names it in the vault.
       SENDGRID_API_KEY: ''
     }

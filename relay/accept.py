@@ -19,6 +19,7 @@ from relay.log import log_event
 from relay.model import Address, Message, State, Submission
 from relay.settings import Settings
 from relay.storage.ports import Blobs, Queues
+from relay.telemetry import OFF, Telemetry
 
 CONTENT_CONTAINER = "content"
 RETRY_AFTER_SECONDS = 5
@@ -49,11 +50,13 @@ class Acceptance:
         allowances: Allowances,
         clock: Callable[[], datetime],
         new_batch: Callable[[], str] = ids.new_batch_id,
+        telemetry: Telemetry = OFF,
     ) -> None:
         self._settings = settings
         self._allowances = allowances
         self._blobs = blobs
         self._clock = clock
+        self._telemetry = telemetry
         self._held_messages = 0
         self._held_bytes = 0
         self._commits: Mapping[str, GroupCommit] = {
@@ -69,6 +72,7 @@ class Acceptance:
                 name = await self._commits[lane].put(encoded, client.mac_key)
         except StorageError as error:
             raise unavailable(error) from error
+        self._telemetry.accepted(lane, 1)
         return _accepted(name, submission, client, lane)
 
     async def accept_as(
@@ -82,6 +86,7 @@ class Acceptance:
                 names = await self._commits[lane].put_alone(batch, encoded, client.mac_key)
         except StorageError as error:
             raise unavailable(error) from error
+        self._telemetry.accepted(lane, len(submissions))
         pairs = zip(names, submissions, strict=True)
         return [_accepted(name, submission, client, lane) for name, submission in pairs]
 
@@ -111,6 +116,7 @@ class Acceptance:
                 await self._commits[lane].put_entry(await self._as_one(packed.entries, lane))
         except StorageError as error:
             raise unavailable(error) from error
+        self._telemetry.accepted(lane, len(submissions))
         pairs = zip(packed.names, submissions, strict=True)
         return [_accepted(name, submission, client, lane) for name, submission in pairs]
 

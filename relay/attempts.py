@@ -20,6 +20,7 @@ from relay.providers.contract import Parcel, Provider
 from relay.routefaults import RouteWatch
 from relay.settings import Lane, Route, Settings
 from relay.settlement import Change
+from relay.telemetry import OFF, Telemetry, tried_of
 
 MIN_SECONDS_LEFT = 90.0
 """With less of its lease left an attempt is not begun: its time-outs might outlive the lease. Of a short one: a quarter."""
@@ -60,6 +61,7 @@ class Attempts:
         pacing: Pacing,
         clock: Callable[[], datetime],
         random: Callable[[], float],
+        telemetry: Telemetry = OFF,
     ) -> None:
         self._settings = settings
         self._providers = providers
@@ -70,6 +72,7 @@ class Attempts:
         self._pacing = pacing
         self._clock = clock
         self._random = random
+        self._telemetry = telemetry
         self._gates: dict[str, asyncio.Semaphore] = {}
         self._min_seconds_left = min(MIN_SECONDS_LEFT, settings.attempt_seconds / 4)
         self._record_seconds = min(RECORD_SECONDS, settings.attempt_seconds / 10)
@@ -138,6 +141,7 @@ class Attempts:
             return (lifecycle.postpone(part, begun_at + _STORAGE_PAUSE, "content_unavailable"),)
         except UnreadableEntry:
             message = None
+        asked_at = self._clock()
         answer: Outcome | PerRecipient = Rejected(code="content_missing")
         is_final_check = False
         if message is not None:
@@ -147,6 +151,8 @@ class Attempts:
         tried = await self._watch.note(batch.entry, part, submission, message, tried)
         settled = lifecycle.settle(part, submission, tried)
         self._log(batch, ours, tried, settled)
+        if message is not None:
+            self._telemetry.tried(tried_of(batch.record, submission, each, tried, asked_at) for each in settled)
         return settled
 
     def _tried(

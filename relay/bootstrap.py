@@ -19,6 +19,7 @@ from relay.clients import Clients
 from relay.idempotency import Idempotency
 from relay.settings import Settings
 from relay.storage.ports import Storage
+from relay.telemetry import OFF, Telemetry
 
 if TYPE_CHECKING:
     from relay.api.app import Api
@@ -118,6 +119,7 @@ class Relay:
             allowances=self.allowances,
             clock=self.clock,
             new_batch=self.new_batch,
+            telemetry=self.telemetry,
         )
 
     @cached_property
@@ -200,6 +202,7 @@ class Relay:
             dead_letters=self.dead_letters,
             lanes=self.settings.lanes,
             clock=self.clock,
+            telemetry=self.telemetry,
         )
 
     @cached_property
@@ -220,6 +223,7 @@ class Relay:
             pacing=Pacing(self.storage.tables, self.clock),
             clock=self.clock,
             random=self._draw,
+            telemetry=self.telemetry,
         )
 
     @cached_property
@@ -342,7 +346,18 @@ class Relay:
         """How Relay is, for the alert rules."""
         from relay.vitals import Vitals
 
-        return Vitals(self.settings, self.storage.queues, self.holds, self.clock)
+        return Vitals(self.settings, self.storage.queues, self.holds, self.clock, self.telemetry)
+
+    @cached_property
+    def telemetry(self) -> Telemetry:
+        """What is counted and traced, where RELAY_TELEMETRY asks for it."""
+        if not self.settings.telemetry:
+            return OFF
+        from relay.identity import blocking_credential
+        from relay.telemetry_start import telemetry_of
+
+        application = self.settings.application
+        return telemetry_of(self.settings.telemetry, application, self.clock, lambda: blocking_credential(application))
 
     @cached_property
     def overview(self) -> "Overview":
@@ -519,6 +534,8 @@ class Relay:
         """Release connections."""
         for provider in self._providers.values():
             await provider.close()
+        if "telemetry" in self.__dict__:
+            await asyncio.to_thread(self.telemetry.close)
         if "poster" in self.__dict__:
             await self.poster.close()
         if "credentials" in self.__dict__:

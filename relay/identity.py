@@ -141,6 +141,13 @@ def application_credential(application: Mapping[str, str], session: Any) -> Any:
     return credential(settings, secret, session)
 
 
+def blocking_credential(application: Mapping[str, str]) -> Any:
+    """The credential of the app itself, for an SDK that works in a thread of its own: its managed identity."""
+    from azure.identity import ManagedIdentityCredential
+
+    return ManagedIdentityCredential(client_id=application.get("AZURE_CLIENT_ID") or None)
+
+
 def transport(session: Any) -> Any:
     """An azure-core transport over the process's aiohttp session, which it does not close."""
     from azure.core.pipeline.transport import AioHttpTransport

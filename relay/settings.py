@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from relay.errors import SettingsError
-from relay.settings_faults import lane_faults, route_faults, rule_faults, url_faults
+from relay.settings_faults import lane_faults, route_faults, rule_faults, telemetry_faults, url_faults
 
 
 class Setting(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,6 +94,11 @@ SETTINGS = (
         name="RELAY_WEBHOOKS_ALLOW_LOOPBACK",
         default="",
         meaning="`true`: web hooks may go to this machine, also by http. For development; otherwise a forgery.",
+    ),
+    Setting(
+        name="RELAY_TELEMETRY",
+        default="",
+        meaning="Metrics and traces: `otlp` to OTEL_EXPORTER_OTLP_ENDPOINT, `azure` to Application Insights. Empty: none.",
     ),
     Setting(
         name="SENDGRID_API_KEY",
@@ -205,6 +210,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     bounce_mailboxes: tuple[BounceMailbox, ...] = ()
     suppression_rules: Mapping[str, SuppressionRule] = msgspec.field(default_factory=lambda: SUPPRESSION_RULES)
     webhooks_allow_loopback: bool = False
+    telemetry: str = ""
     application: Mapping[str, str]
 
     def __repr__(self) -> str:
@@ -255,10 +261,12 @@ def load(environment: Mapping[str, str]) -> Settings:
             **_json(environment, "RELAY_SUPPRESSIONS", dict[str, SuppressionRule], {}, problems),
         },
         webhooks_allow_loopback=_text(environment, "RELAY_WEBHOOKS_ALLOW_LOOPBACK").lower() == "true",
+        telemetry=_text(environment, "RELAY_TELEMETRY").lower(),
         application=dict(environment),
     )
     for name, url in (("RELAY_PUBLIC_URL", settings.public_url), ("RELAY_KEY_VAULT_URL", settings.key_vault_url)):
         problems += url_faults(name, url)
+    problems += telemetry_faults(settings.telemetry, environment)
     if any(_text(environment, name) for name in _OF_EVENTS):
         from relay.settings_events import event_faults
 

@@ -1,7 +1,7 @@
 """What can be wrong with well-formed settings: pure checks, each giving every fault as a sentence that begins with the place."""
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -11,6 +11,7 @@ MAX_EXPIRES_IN_SECONDS = 2_592_000
 _LANE_NAME = re.compile(r"(?=.*[a-z])[a-z0-9]{1,32}")
 _ROUTE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _URL = re.compile(r"https?://[^/\s?#]+[^\s?#]*")
+_TOLD_TO = {"otlp": "OTEL_EXPORTER_OTLP_ENDPOINT", "azure": "APPLICATIONINSIGHTS_CONNECTION_STRING"}
 
 
 def lane_faults(name: str, lane: "Lane") -> Iterator[str]:
@@ -59,6 +60,16 @@ def url_faults(name: str, url: str) -> Iterator[str]:
     """Faults of an address that may be left empty."""
     if url and not _URL.fullmatch(url):
         yield f"{name}: must be an address that begins with https://, without a query"
+
+
+def telemetry_faults(kind: str, environment: Mapping[str, str]) -> Iterator[str]:
+    """Faults of RELAY_TELEMETRY, and of what it needs beside it."""
+    if kind and kind not in _TOLD_TO:
+        yield f"RELAY_TELEMETRY: must be {' or '.join(_TOLD_TO)}, or empty"
+    elif kind and not environment.get(_TOLD_TO[kind], "").strip():
+        yield f"RELAY_TELEMETRY: {kind} needs {_TOLD_TO[kind]}"
+    elif kind == "otlp":
+        yield from url_faults(_TOLD_TO[kind], environment[_TOLD_TO[kind]].strip())
 
 
 def _pace_faults(where: str, pace: "Pace") -> Iterator[str]:

@@ -19,6 +19,7 @@ from relay.model import DEAD, MessageStatus, Part, State
 from relay.pending import Due, Pending, rows_of
 from relay.settings import Lane
 from relay.storage.ports import Queues
+from relay.telemetry import OFF, Telemetry
 
 MAX_DELAY_SECONDS = 604_800
 SOON = timedelta(minutes=2)
@@ -65,12 +66,14 @@ class Aftermath:
         dead_letters: DeadLetters,
         lanes: Mapping[str, Lane],
         clock: Callable[[], datetime],
+        telemetry: Telemetry = OFF,
     ) -> None:
         self._queues = queues
         self._pending = pending
         self._dead_letters = dead_letters
         self._lanes = lanes
         self._clock = clock
+        self._telemetry = telemetry
 
     async def follow(self, before: Record | None, after: Record, indices: Iterable[int]) -> None:
         """After a settlement: write the rows, entries and index entries that are new, remove the rows that are over.
@@ -127,6 +130,7 @@ class Aftermath:
             if part.state in DEAD:
                 code = part.code or "expired"
                 await self._dead_letters.note(record.batch, index, code, self._clock())
+                self._telemetry.died(record.lane, part.state, code)
                 log_event(
                     "dead_letter",
                     level=logging.WARNING,

@@ -14,6 +14,7 @@ from relay.log import log_event
 from relay.settings import Lane, Settings
 from relay.storage.ports import Queues
 from relay.storage_plan import OWN_QUEUES, poison_of
+from relay.telemetry import OFF, Telemetry
 
 
 class QueueVitals(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,17 +34,26 @@ class QueueVitals(msgspec.Struct, frozen=True, kw_only=True):
 class Vitals:
     """Measures and tells."""
 
-    def __init__(self, settings: Settings, queues: Queues, holds: Holds, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        queues: Queues,
+        holds: Holds,
+        clock: Callable[[], datetime],
+        telemetry: Telemetry = OFF,
+    ) -> None:
         self._settings = settings
         self._queues = queues
         self._holds = holds
         self._clock = clock
+        self._telemetry = telemetry
 
     async def tell(self) -> None:
         """Write a line for each queue and each route, and one that says that all were written."""
         queues = [*await self.queues(), *await self._own_queues()]
         for queue in queues:
             log_event("queue", **msgspec.structs.asdict(queue))
+        self._telemetry.queues(queues)
         held = await self._tell_routes()
         waiting = sum(queue.entries for queue in queues)
         log_event("vitals", queues=len(queues), entries=waiting, held=held)
@@ -67,10 +77,11 @@ class Vitals:
     async def _tell_routes(self) -> int:
         """Write what is held of each route, or that it is open; how many are not."""
         holds = [hold for hold in (await self._holds.all(fresh=True)).values() if hold.state is not RouteState.OPEN]
-        now, held = self._clock(), set()
+        now, held, states = self._clock(), set(), []
         for hold in holds:
             if hold.route in self._settings.routes:
                 held.add(hold.route)
+                states.append((hold.route, str(hold.state)))
                 seconds = 0.0 if hold.since is None else (now - hold.since).total_seconds()
                 log_event(
                     "route",
@@ -83,6 +94,8 @@ class Vitals:
         for name in self._settings.routes:
             if name not in held:
                 log_event("route", route=name, state=str(RouteState.OPEN))
+                states.append((name, str(RouteState.OPEN)))
+        self._telemetry.routes(states)
         return len(held)
 
 

@@ -83,6 +83,21 @@ class Api:
 
     async def handle(self, request: Request) -> Response:
         """The response to a request, whatever happens."""
+        span = self._relay.telemetry.request(request.headers.get("traceparent", ""))
+        if span is None:
+            return await self._respond(request)
+        headers = {**request.headers, "traceparent": span.traceparent}
+        response = await self._respond(msgspec.structs.replace(request, headers=headers))
+        span.end(request.method, self._path_of(request), response.status)
+        return response
+
+    def _path_of(self, request: Request) -> str:
+        try:
+            return self._router.find(request.method, request.path).target.path
+        except Refusal:
+            return ""
+
+    async def _respond(self, request: Request) -> Response:
         request_id = _request_id(request)
         try:
             response = await self._answer(request, request_id)

@@ -203,6 +203,8 @@ HOMES = {
     "httpx2": ["relay.cli"],
     "aiosmtpd": ["relay.cli"],
     "idna": ["relay.mime_fields"],
+    "opentelemetry": ["relay.telemetry_otel", "relay.telemetry_start"],
+    "azure.monitor": ["relay.telemetry_start"],
 }
 """Where each foreign package may be imported."""
 
@@ -227,7 +229,7 @@ def test_every_foreign_package_has_its_home() -> None:
 HEAVY = (
     "aiohttp", "aiosmtplib", "azure.core", "azure.data", "azure.identity", "azure.keyvault", "azure.storage",
     "cryptography", "email_validator", "jinja2", "pydantic", "sendgrid", "standardwebhooks", "uuid_utils", "httpx",
-    "typer", "rich",
+    "typer", "rich", "opentelemetry",
 )
 # fmt: on
 
