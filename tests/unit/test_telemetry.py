@@ -1,6 +1,7 @@
 """Telemetry: what is counted, measured and traced of a message's way, and that nothing is where nobody asks."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
 
 import pytest
 from opentelemetry.sdk.metrics import MeterProvider
@@ -16,7 +17,8 @@ from relay.errors import Refusal, Unavailable
 from relay.holds import RouteState
 from relay.outcomes import Deferred, Outcome, PerRecipient, Rejected, RouteFault, Sent
 from relay.telemetry_otel import FRESH_SECONDS, OpenTelemetry
-from tests.doubles import CLIENT, Clock, Place, message_of, place_of, submission_of
+from tests.api.harness import Harness
+from tests.doubles import CLIENT, Place, message_of, place_of, submission_of
 
 CALLERS = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
@@ -24,7 +26,7 @@ CALLERS = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 class Watcher:
     """Telemetry that stays in memory, and how to read it."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Callable[[], datetime]) -> None:
         self._spans = InMemorySpanExporter()
         self._reader = InMemoryMetricReader()
         tracing = TracerProvider(shutdown_on_exit=False)
@@ -153,21 +155,25 @@ def api(place: Place) -> Api:
     return Api(place, (at("/v1/things/{id}", accepting), at("/v1/refused", refusing)))
 
 
-async def test_one_trace_leads_from_the_callers_request_to_the_provider(place: Place, watcher: Watcher) -> None:
-    request = Request(method="POST", path="/v1/things/secret", headers={"traceparent": CALLERS})
-    answer = await api(place).handle(request)
-    await place.work()
+async def test_one_trace_leads_from_the_callers_request_to_the_provider() -> None:
+    harness = await Harness().start()
+    watcher = Watcher(harness.clock)
+    harness.relay.telemetry = watcher.telemetry
+    mail = {"from": "a@example.com", "to": ["secret@example.net"], "subject": "secret", "text": "secret"}
+    answer = await harness.call("POST", "/v1/messages", json=mail, headers={"traceparent": CALLERS})
+    await harness.deliver()
     received, sent = watcher.spans()
     assert received.parent is not None
     assert f"{received.parent.span_id:016x}" == "b7ad6b7169203331"
     assert f"{received.context.trace_id:032x}" == answer.headers["x-ms-request-id"] == CALLERS.split("-")[1]
-    assert (received.name, received.kind) == ("POST /v1/things/{id}", SpanKind.SERVER)
+    assert (received.name, received.kind) == ("POST /v1/messages", SpanKind.SERVER)
     assert sent.parent is not None
     assert (sent.parent.span_id, sent.context.trace_id) == (received.context.span_id, received.context.trace_id)
-    assert (sent.name, sent.kind) == ("send by smtp", SpanKind.CLIENT)
+    assert (sent.name, sent.kind) == ("send by capture", SpanKind.CLIENT)
     assert sent.attributes is not None
-    assert (sent.attributes["outcome"], sent.attributes["route"]) == ("sent", "main")
+    assert (sent.attributes["outcome"], sent.attributes["route"]) == ("sent", "capture")
     assert "secret" not in f"{received.to_json()}{sent.to_json()}"
+    await harness.relay.close()
 
 
 async def test_a_request_without_a_trace_begins_one(place: Place, watcher: Watcher) -> None:
