@@ -25,8 +25,8 @@ from relay.size import estimate_size
 MAIL_FROM = "x-relay-mail-from"
 RCPT_TO = "x-relay-rcpt-to"
 QUERY = ("from", "to", "dry_run", "lane", "route", "delivery", "send_at", "expires_in_seconds", "tags")
-_NOT_OURS = frozenset(("code", "clientid"))
-"""The Functions host's own: its key and the key's name."""
+_NOT_OURS = frozenset(("code", "clientid", "wait"))
+"""The Functions host's own: its key and the key's name; and what is no part of the message (`relay.api.waiting`)."""
 _YES, _NO = ("true", "1"), ("false", "0")
 _SHOWN_AS = {MAIL_FROM: "X-Relay-Mail-From", RCPT_TO: "X-Relay-Rcpt-To"}
 _OF_RECIPIENTS = frozenset(("query.to", "X-Relay-Rcpt-To", "headers.To", "headers.Cc", "headers.Bcc"))

@@ -74,6 +74,23 @@ async def test_what_the_page_shows_is_accepted_and_its_python_compiles(relay: Ha
     compile(code, PAGE, "exec")
 
 
+async def test_a_finished_message_is_waited_for_as_well(relay: Harness) -> None:
+    raw = b"From: shop@example.com\nTo: ada@example.org\nSubject: Your order\n\nHello.\n"
+    headers = {"Content-Type": "message/rfc822", "Idempotency-Key": "k"}
+    begun = await relay.call("POST", "/v1/messages?wait=sent", body=raw, headers=headers)
+    assert begun.status == 202
+    again = await relay.call("POST", "/v1/messages", body=raw, headers=headers)
+    assert again.json == begun.json
+    await relay.deliver()
+    assert (await follow(relay, begun.headers["location"])).status == 200
+
+
+async def test_a_rehearsal_has_nothing_to_wait_for(relay: Harness) -> None:
+    answer = await begin(relay, dry_run=True)
+    assert answer.status == 200
+    assert "location" not in answer.headers
+
+
 async def test_a_repetition_may_wait_too(relay: Harness) -> None:
     headers = {"Prefer": "wait=sent", "Idempotency-Key": "k"}
     first, second = [await relay.call("POST", "/v1/messages", json=message(), headers=headers) for _ in range(2)]
