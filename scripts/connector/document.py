@@ -19,11 +19,16 @@ _MEANINGS = {200: "Done.", 201: "Made.", 202: "Accepted.", 204: "Done, and there
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True):
-    """Which Relay the connector is for: its host name, the application id that it has in Entra ID, and the connector's own."""
+    """Which Relay the connector is for: its host name, and what both are in Entra ID.
+
+    `api` and `client` are application ids, Relay's and the connector's. `takes_keys_only`: nobody signs in.
+    """
 
     host: str = "relay.example.com"
+    tenant: str = "common"
     api: str = "00000000-0000-0000-0000-000000000000"
     client: str = "00000000-0000-0000-0000-000000000000"
+    takes_keys_only: bool = False
 
 
 def definition(target: Target) -> dict[str, Any]:

@@ -13,4 +13,4 @@ FOLDER = Path(__file__).parents[2] / "connector"
 def contents(target: Target) -> Mapping[str, str]:
     """By name the text of each file."""
     made = {"apiDefinition.swagger.json": definition(target), "apiProperties.json": properties(target)}
-    return {name: json.dumps(value, indent=2, ensure_ascii=False) + "\n" for name, value in made.items()}
+    return {name: json.dumps(value, indent=2) + "\n" for name, value in made.items()}

@@ -19,7 +19,7 @@ def properties(target: Target) -> dict[str, Any]:
             "capabilities": ["actions", "triggers"],
             "connectionParameterSets": {
                 "uiDefinition": {"displayName": "Authentication type", "description": "How Relay knows who calls."},
-                "values": [_by_key(), _by_entra(target)],
+                "values": [_by_key(), *([] if target.takes_keys_only else [_by_entra(target)])],
             },
             "policyTemplateInstances": [_sends_key(), *(_leads(action) for action in ACTIONS if action.path)],
         }
@@ -38,6 +38,7 @@ def _by_key() -> dict[str, Any]:
 
 
 def _by_entra(target: Target) -> dict[str, Any]:
+    shown = {"displayName": "Sign in", "description": "A work account.", "constraints": {"required": "true"}}
     signs_in = {
         "identityProvider": "aad",
         "clientId": target.client,
@@ -46,14 +47,14 @@ def _by_entra(target: Target) -> dict[str, Any]:
         "properties": {"IsFirstParty": "False", "AzureActiveDirectoryResourceId": f"api://{target.api}"},
         "customParameters": {
             "loginUri": {"value": "https://login.microsoftonline.com"},
-            "tenantId": {"value": "common"},
+            "tenantId": {"value": target.tenant},
             "resourceUri": {"value": f"api://{target.api}"},
         },
     }
     return {
         "name": "entra",
         "uiDefinition": {"displayName": "Microsoft Entra ID", "description": "Sign in with a work account."},
-        "parameters": {"token": {"type": "oauthSetting", "oAuthSettings": signs_in}},
+        "parameters": {"token": {"type": "oauthSetting", "oAuthSettings": signs_in, "uiDefinition": shown}},
     }
 
 

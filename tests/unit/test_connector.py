@@ -97,12 +97,19 @@ def test_the_files_are_up_to_date(name: str) -> None:
 
 
 def test_a_connector_of_ones_own_names_ones_own_host_and_applications() -> None:
-    made = contents(Target(host="relay.contoso.com", api="an-api", client="a-client"))
+    made = contents(Target(host="relay.contoso.com", tenant="a-tenant", api="an-api", client="a-client"))
     assert json.loads(made["apiDefinition.swagger.json"])["host"] == "relay.contoso.com"
     text = "".join(made.values())
     assert "example.com" not in text.replace("@example.com", "")
     assert '"clientId": "a-client"' in text
+    assert '"value": "a-tenant"' in text
     assert text.count('"api://an-api"') == 2
+
+
+def test_a_connector_for_keys_only_asks_for_no_secret_of_an_application() -> None:
+    text = contents(Target(takes_keys_only=True))["apiProperties.json"]
+    (way,) = json.loads(text)["properties"]["connectionParameterSets"]["values"]
+    assert list(way["parameters"]) == ["api_key"]
 
 
 # ── what leads where ──
