@@ -212,7 +212,7 @@ FACTS: Mapping[str, Facts] = {
     "SynchroniseSuppressions": Facts(
         answers={200: "Synchronised"},
         errors=_refuses(404, 422, body=True),
-        body=_takes("schemas_suppressions.SyncRequest", route="sendgrid"),
+        body=Body(model="schemas_suppressions.SyncRequest"),
     ),
     "ShowSuppression": Facts(answers={200: "SuppressionList"}, errors=(400, 404)),
     "RemoveSuppression": Facts(answers={204: ""}, errors=(400,)),
