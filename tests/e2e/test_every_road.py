@@ -50,6 +50,7 @@ async def test_one_message_leaves_by_five_providers_and_is_reported_as_one() -> 
             story = await _sent(relay, request)
         arrived = {name: await _mails(relay, url) for name, url in standins.inboxes.items()}
         _, local, _ = await relay.call("GET", "/v1/inbox")
+        _, examined, _ = await relay.call("GET", "/v1/doctor")
 
     assert story["state"] == "sent", story
     assert {name: [mail["envelope"] for mail in mails] for name, mails in arrived.items()} == {
@@ -58,6 +59,9 @@ async def test_one_message_leaves_by_five_providers_and_is_reported_as_one() -> 
     assert {mail["subject"] for mails in arrived.values() for mail in mails} == {request["subject"]}
     assert {mail["relay_id"] for mails in arrived.values() for mail in mails} == {story["id"]}
     assert [mail["to"] for mail in local["value"]] == [["ada@elsewhere.test"]]
+    assert [finding for finding in examined["value"] if finding["health"] == "fault"] == []
+    routes = {finding["about"] for finding in examined["value"] if finding["health"] == "ok"}
+    assert {f"route {name}" for name in (*standins.inboxes, "capture")} <= routes
 
 
 async def _sent(relay: RunningRelay, request: dict[str, Any]) -> dict[str, Any]:
