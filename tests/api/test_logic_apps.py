@@ -1,0 +1,127 @@
+"""What Logic Apps sends: files as its connectors hand them on, and the bodies of the sample workflows."""
+
+import base64
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.api.harness import BASE, Answer, Harness, file, message
+
+FOLDER = Path(__file__).parents[2] / "docs/logic-apps"
+PDF = b"%PDF-1.7"
+
+
+def handed_on(content: bytes, kind: str | None = "application/pdf") -> dict[str, Any]:
+    """A file as `body('Get_file_content')` is."""
+    named = {} if kind is None else {"$content-type": kind}
+    return {**named, "$content": base64.b64encode(content).decode()}
+
+
+def filled_in(part: Any, values: dict[str, Any]) -> Any:
+    """A part of a workflow with each expression replaced by its value."""
+    if isinstance(part, str) and "@" in part:
+        return values[part]
+    if isinstance(part, dict):
+        return {name: filled_in(each, values) for name, each in part.items()}
+    return [filled_in(each, values) for each in part] if isinstance(part, list) else part
+
+
+def action(workflow: str, name: str) -> Any:
+    """The inputs of an action of a sample."""
+    whole = json.loads((FOLDER / f"{workflow}.json").read_text(encoding="utf-8"))
+    return whole["definition"]["actions"][name]["inputs"]
+
+
+async def arrived(relay: Harness) -> Any:
+    """The one mail that was caught."""
+    await relay.deliver()
+    [mail] = (await relay.call("GET", "/v1/inbox", client="boss")).json["value"]
+    return (await relay.call("GET", f"/v1/inbox/{mail['name']}", client="boss")).json
+
+
+@pytest.mark.parametrize(
+    ("own", "kind", "name", "expected"),
+    [
+        ({}, "application/pdf", "a.pdf", "application/pdf"),
+        ({}, "text/csv; charset=utf-8", "a.bin", "text/csv"),
+        ({"type": "image/png"}, "application/octet-stream", "a.bin", "image/png"),
+        ({}, None, "a.pdf", "application/pdf"),
+    ],
+)
+async def test_a_file_brings_its_type_unless_it_is_given(
+    relay: Harness, own: dict[str, str], kind: str | None, name: str, expected: str
+) -> None:
+    await relay.send(attachments=[{"name": name, "content": handed_on(PDF, kind), **own}])
+    [found] = (await arrived(relay))["attachments"]
+    assert (found["name"], found["type"], found["content"]) == (name, expected, file(PDF)["content"])
+
+
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [
+        ({"$content-type": "text/plain", "$content": "a-b_"}, ("invalid_base64", "attachments[0].content['$content']")),
+        (
+            {"$content-type": "text", "$content": "YQ=="},
+            ("invalid_media_type", "attachments[0].content['$content-type']"),
+        ),
+        ({"$content-type": "text/plain", "$content": ""}, ("required", "attachments[0].content['$content']")),
+        ({"$content-type": "text/plain"}, ("required", "attachments[0].content['$content']")),
+        ({"$content": "YQ==", "name": "a"}, ("unknown_field", "attachments[0].content.name")),
+    ],
+)
+async def test_what_is_wrong_with_a_file_is_said_where_it_is(
+    relay: Harness, content: dict[str, str], fault: tuple[str, str]
+) -> None:
+    body = message(attachments=[{"name": "a.txt", "content": content}])
+    answer = await relay.call("POST", "/v1/messages", json=body)
+    assert (answer.status, answer.faults) == (400, [fault])
+
+
+async def run(relay: Harness, inputs: Any, values: dict[str, Any]) -> Answer:
+    """What the HTTP action does: post, and follow the `Location` while it is told 202 with one."""
+    known = {"@parameters('sender')": "workflow@example.com", "@parameters('office')": "office@example.com", **values}
+    headers = {name: text for name, text in inputs["headers"].items() if "@" not in text}
+    answer = await relay.call("POST", "/v1/messages", json=filled_in(inputs["body"], known), headers=headers)
+    while answer.status == 202 and "location" in answer.headers:
+        await relay.pass_time(int(answer.headers["retry-after"]))
+        answer = await relay.call("GET", answer.headers["location"].removeprefix(BASE), client=None)
+    return answer
+
+
+def asked(to: str, **more: Any) -> dict[str, Any]:
+    """What starts a sample."""
+    given = {"to": to, "subject": "Invoice", "html": "<p>Attached.</p>", **more}
+    return {f"@triggerBody()?['{name}']": value for name, value in given.items()}
+
+
+async def test_the_sample_that_sends_does_not_wait(relay: Harness) -> None:
+    answer = await run(relay, action("send", "Send_mail"), asked("ada@example.org", file=handed_on(PDF)))
+    assert answer.status == 202
+    mail = await arrived(relay)
+    assert (mail["subject"], mail["html"].strip()) == ("Invoice", "<p>Attached.</p>")
+    assert mail["attachments"][0]["content"] == file(PDF)["content"]
+
+
+async def test_the_sample_that_waits_goes_on_when_the_mail_has_left(relay: Harness) -> None:
+    answer = await run(relay, action("send-and-wait", "Send_and_wait"), asked("ada@example.org"))
+    assert (answer.status, answer.json["state"]) == (200, "sent")
+
+
+async def test_the_sample_that_waits_says_why_not(relay: Harness) -> None:
+    answer = await run(relay, action("send-and-wait", "Send_and_wait"), asked("rejected@relay.test"))
+    assert (answer.status, answer.error["code"]) == (422, "not_sent")
+
+
+async def test_the_sample_that_waits_waits_for_retries(relay: Harness) -> None:
+    answer = await run(relay, action("send-and-wait", "Send_and_wait"), asked("deferred@relay.test"))
+    assert (answer.status, answer.json["state"]) == (200, "sent")
+    assert len(answer.json["attempts"]) > 1
+
+
+async def test_the_sample_about_bounces_tells_the_office(relay: Harness) -> None:
+    inputs = action("on-bounce", "Tell_the_office")
+    answer = await run(relay, inputs, {inputs["body"]["text"]: "message.bounced of ada@example.org"})
+    assert answer.status == 202
+    assert (await arrived(relay))["to"] == ["office@example.com"]
