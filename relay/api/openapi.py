@@ -104,7 +104,9 @@ def _content(kind: str) -> dict[str, Any]:
 
 def _body(body: Body, schemas: dict[str, Any]) -> dict[str, Any]:
     """The media types a body may have. The schema of its model is put among the schemas."""
-    others = {media_type: {"schema": _TEXT} for media_type in body.others}
+    others: dict[str, Any] = {media_type: {"schema": _TEXT} for media_type in body.others}
+    if body.other_example:
+        others[body.others[0]]["example"] = body.other_example
     if not body.model:
         return others
     module, _, name = body.model.rpartition(".")

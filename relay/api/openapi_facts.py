@@ -19,12 +19,14 @@ class Body(msgspec.Struct, frozen=True, kw_only=True):
     """The body of a request: `model` is module and class within relay.api, or a name of `openapi_answers.SCHEMAS`.
 
     `others` are media types it may have instead, as bytes or text; without a model they are all it may have.
+    `other_example` is of the first of them.
     """
 
     model: str = ""
     others: tuple[str, ...] = ()
     is_required: bool = True
     example: Mapping[str, Any] | None = None
+    other_example: str = ""
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,6 +51,7 @@ _RAW = "message/rfc822"
 _ANY = "application/octet-stream"
 _HTML = "text/html"
 _MAIL = {"from": "relay@example.com", "to": "ada@example.com", "subject": "Hello", "text": "Hello, Ada."}
+_RAW_MAIL = "From: relay@example.com\r\nTo: ada@example.com\r\nSubject: Hello\r\n\r\nHello, Ada.\r\n"
 _SENDGRID_MAIL = {
     "personalizations": [{"to": [{"email": "ada@example.com"}]}],
     "from": {"email": "relay@example.com"},
@@ -69,7 +72,7 @@ FACTS: Mapping[str, Facts] = {
     "SendMessage": Facts(
         answers={202: "Accepted", 200: "Explanation"},
         errors=_refuses(404, 409, 422, body=True),
-        body=Body(model="schemas.MessageRequest", others=(_RAW,), example=_MAIL),
+        body=Body(model="schemas.MessageRequest", others=(_RAW,), example=_MAIL, other_example=_RAW_MAIL),
         parameters=(ask.IDEMPOTENCY_KEY, *ask.WAIT, *ask.RAW_MESSAGE),
     ),
     "ListMessages": Facts(answers={200: "MessagePage"}, errors=(400,), parameters=ask.LISTING),
@@ -205,6 +208,7 @@ FACTS: Mapping[str, Facts] = {
             model="schemas_suppressions.SuppressionImport",
             others=("text/csv",),
             example={"value": [{"email": "ada@example.com"}]},
+            other_example="email,note\r\nada@example.com,asked by phone\r\n",
         ),
         parameters=(ask.CLIENT,),
     ),

@@ -8,7 +8,7 @@ import asyncio
 import re
 from collections.abc import Iterator
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 import schemathesis
@@ -31,7 +31,7 @@ from relay.api.openapi import document
 from relay.api.openapi_facts import FACTS, JSON
 from relay.api.table import OPERATIONS
 from relay.ingest.acs import KEY_HEADER
-from tests.api.harness import BASE, Harness
+from tests.api.harness import BASE, Harness, message
 
 EXAMPLES = 12
 """Requests of each kind for an operation; more find more, and take longer."""
@@ -49,6 +49,7 @@ class Served:
         self._runner = runner
         self.harness = runner.run(Harness(SETTINGS).start())
         self.known = runner.run(self._filled())
+        self.signed = runner.run(self._links())
 
     async def _filled(self) -> dict[str, dict[str, str]]:
         relay = self.harness
@@ -74,6 +75,22 @@ class Served:
             "/v1/routes/": {"name": route},
             "/v1/clients/": {"name": "app", "id": "none"},
             "/v3/": {"batch_id": group.json["batch_id"]},
+        }
+
+    async def _links(self) -> dict[str, str]:
+        """Addresses with a signature, by the operations they open."""
+        relay, known = self.harness, self.known
+        content = await relay.call("GET", f"/v1/messages/{known['/v1/messages/']['id']}/content", client="boss")
+        mail = await relay.call("GET", f"/v1/inbox/{known['/v1/inbox/']['name']}", client="boss")
+        preview = await relay.call(
+            "POST", "/v1/templates/hello/preview", json={"variables": {"name": "Ada"}}, client="boss"
+        )
+        sent = await relay.call("POST", "/v1/messages?wait=sent", json=message(), client="boss")
+        return {
+            "ShowMessageHtml": content.json["html_url"],
+            "ShowInboxHtml": mail.json["html_url"],
+            "ShowTemplateHtml": preview.json["html_url"],
+            "WaitForMessage": sent.headers["location"],
         }
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> list[bytes]:
@@ -132,8 +149,14 @@ def requests(
     known, body = served.known_in(operation), FACTS[operation.name].body
     path: dict[str, Any] = {"path_parameters": known} if known else {}
     told = [{}, path]
+    if operation.name in served.signed:
+        address = urlsplit(served.signed[operation.name])
+        name = re.findall(r"\{(\w+)\}", operation.path)[0]
+        told.append({"path_parameters": {name: address.path.split("/")[3]}, "query": dict(parse_qsl(address.query))})
     if body is not None and body.example is not None:
         told.append({**path, "body": body.example, "media_type": JSON})
+    if body is not None and body.other_example:
+        told.append({**path, "body": body.other_example, "media_type": body.others[0], "query": {}})
     return one_of([described.as_strategy(mode, **each) for each in told])
 
 

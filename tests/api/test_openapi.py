@@ -75,6 +75,15 @@ async def test_an_example_works_when_pasted(relay: Harness, operation: Operation
     assert answer.status in FACTS[operation.name].answers, answer.body
 
 
+@pytest.mark.parametrize("name", ["SendMessage", "ImportSuppressions"])
+async def test_an_example_that_is_no_json_works_when_pasted(relay: Harness, name: str) -> None:
+    body, [operation] = FACTS[name].body, [each for each in OPERATIONS if each.name == name]
+    assert body is not None
+    sent, headers = body.other_example.encode(), {"Content-Type": body.others[0]}
+    answer = await relay.call(operation.method, operation.path, body=sent, headers=headers)
+    assert answer.status in FACTS[name].answers, answer.body
+
+
 def references(part: Any) -> Iterator[str]:
     """Every `$ref` in a document."""
     if isinstance(part, dict):
