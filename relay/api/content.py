@@ -8,6 +8,7 @@ from relay.api import frames, mailparts
 from relay.api.app import Call
 from relay.api.http import Response, json_response
 from relay.api.maillinks import links_in
+from relay.api.texts import whole_number
 from relay.clients import Client
 from relay.errors import Refusal
 from relay.parcels import as_sent, parcel_of
@@ -53,10 +54,10 @@ async def attachment(call: Call) -> Response:
     Always to be saved and never shown: what it is, only its sender says.
     """
     files = mailparts.read(await _mime(call, call.client)).files
-    number = call.values["number"]
-    if not number.isascii() or not number.isdigit() or int(number) >= len(files):
+    number = whole_number(call.values["number"])
+    if number is None or number >= len(files):
         raise Refusal(404, "not_found", f"The message has {len(files)} attachments, counted from 0.")
-    file = files[int(number)]
+    file = files[number]
     name = quote(file.name or f"attachment-{number}", safe="")
     headers = {"Content-Type": _SAFE_TYPE, "Content-Disposition": f"attachment; filename*=UTF-8''{name}"}
     return Response(headers=headers, body=file.content)

@@ -20,6 +20,7 @@ import msgspec
 from relay.api.app import Call
 from relay.api.http import Response
 from relay.api.mailparts import File, Reading
+from relay.api.texts import whole_number
 from relay.clients import Client
 from relay.errors import Refusal
 
@@ -62,13 +63,13 @@ async def holder(call: Call, *names: str) -> Client:
     """
     query = call.request.query
     client = (await call.relay.clients.all()).get(query.get("reader", ""))
-    until = query.get("until", "")
-    if client is None or client.is_disabled or not until.isascii() or not until.isdigit():
+    until = whole_number(query.get("until", ""))
+    if client is None or client.is_disabled or until is None:
         raise _invalid()
     values = {name: query.get(name, "") for name in names}
-    expected = _signature(client, call.request.path, int(until), values)
+    expected = _signature(client, call.request.path, until, values)
     is_signed = hmac.compare_digest(expected.encode(), query.get("signature", "").encode())
-    if not is_signed or int(until) < call.relay.clock().timestamp():
+    if not is_signed or until < call.relay.clock().timestamp():
         raise _invalid()
     return client
 

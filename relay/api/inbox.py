@@ -9,6 +9,7 @@ from relay.api import frames, mailparts
 from relay.api.app import Call
 from relay.api.http import Response, json_response
 from relay.api.maillinks import links_in
+from relay.api.texts import whole_number
 from relay.clients import Client, Role
 from relay.errors import NotFound, Refusal
 from relay.inbox import Caught
@@ -139,6 +140,7 @@ def _summary(mail: Caught) -> dict[str, Any]:
 
 def _number(call: Call, name: str, default: int, least: int, most: int) -> int:
     text = call.request.query.get(name, str(default))
-    if not text.isascii() or not text.isdigit() or not least <= int(text) <= most:
+    number = whole_number(text)
+    if number is None or not least <= number <= most:
         raise Refusal(400, "invalid_request", f"{name} is a whole number from {least} to {most}.", target=name)
-    return int(text)
+    return number

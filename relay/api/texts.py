@@ -2,6 +2,7 @@
 
 import re
 
+_MAX_DIGITS = 12
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _NAMES = {"\r": "a carriage return", "\n": "a line break", "\0": "a NUL", "\t": "a tab", "\u2028": "a line separator"}
 
@@ -24,3 +25,8 @@ def ordinal(number: int) -> str:
     """1st, 2nd, 3rd, 4th …"""
     suffix = "th" if number % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
     return f"{number}{suffix}"
+
+
+def whole_number(text: str) -> int | None:
+    """The number that a text of ASCII digits names; None for any other, and beyond twelve: Python reads no very long ones."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= _MAX_DIGITS else None

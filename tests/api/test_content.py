@@ -69,7 +69,7 @@ async def test_it_is_for_its_client_and_for_operators(relay: Harness, what: str)
     assert statuses == {"app": 200, "boss": 200, "other": 404, None: 401}
 
 
-@pytest.mark.parametrize("number", ["1", "-1", "x", "²", "99999999999999999999"])
+@pytest.mark.parametrize("number", ["1", "-1", "x", "²", "99999999999999999999", "9" * 5000])
 async def test_an_attachment_there_is_not(relay: Harness, number: str) -> None:
     name = await delivered(relay, attachments=[file()])
     assert (await relay.call("GET", f"/v1/messages/{name}/attachments/{number}")).error["code"] == "not_found"
@@ -119,6 +119,7 @@ async def test_a_link_is_for_one_mail_one_reader_and_minutes(relay: Harness, htm
         url.replace("reader=app", "reader=nobody"),
         url.replace("until=", "until=9"),
         url.replace("until=", "until=x"),
+        url.replace("until=", "until=" + "9" * 5000),
         url[:-1],
         url.replace("signature=", "signature=%E2%82%AC"),
         BASE + path,

@@ -57,7 +57,7 @@ async def test_pages(filled: Harness) -> None:
     assert seen == ["Third", "First"]
 
 
-@pytest.mark.parametrize("limit", ["0", "101", "-1", "x", "1.5"])
+@pytest.mark.parametrize("limit", ["0", "101", "-1", "x", "1.5", "9" * 5000])
 async def test_a_wrong_limit_is_refused(filled: Harness, limit: str) -> None:
     answer = await filled.call("GET", f"/v1/inbox?limit={limit}")
     assert (answer.status, answer.error["target"]) == (400, "limit")
