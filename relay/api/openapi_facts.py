@@ -71,7 +71,7 @@ def _refuses(*statuses: int, body: bool = False) -> tuple[int, ...]:
 FACTS: Mapping[str, Facts] = {
     "SendMessage": Facts(
         answers={202: "Accepted", 200: "Explanation"},
-        errors=_refuses(404, 409, 422, body=True),
+        errors=_refuses(409, 422, body=True),
         body=Body(model="schemas.MessageRequest", others=(_RAW,), example=_MAIL, other_example=_RAW_MAIL),
         parameters=(ask.IDEMPOTENCY_KEY, *ask.WAIT, *ask.RAW_MESSAGE),
     ),
@@ -117,7 +117,7 @@ FACTS: Mapping[str, Facts] = {
     "ShowTemplate": Facts(answers={200: "Template"}, errors=(404,)),
     "PutTemplate": Facts(
         answers={201: "Template", 200: "Template"},
-        errors=_refuses(409, body=True),
+        errors=OF_BODIES,
         body=_takes("schemas_templates.TemplateRequest", subject="Hello, {{ name }}", text="Welcome, {{ name }}."),
     ),
     "DeleteTemplate": Facts(answers={204: ""}),
@@ -218,8 +218,8 @@ FACTS: Mapping[str, Facts] = {
         errors=_refuses(404, 422, body=True),
         body=Body(model="schemas_suppressions.SyncRequest"),
     ),
-    "ShowSuppression": Facts(answers={200: "SuppressionList"}, errors=(400, 404)),
-    "RemoveSuppression": Facts(answers={204: ""}, errors=(400,)),
+    "ShowSuppression": Facts(answers={200: "SuppressionList"}, errors=(404,)),
+    "RemoveSuppression": Facts(answers={204: ""}),
     "ListWebhooks": Facts(answers={200: "Webhooks"}),
     "CreateWebhook": Facts(
         answers={201: "Webhook"},
