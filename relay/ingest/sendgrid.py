@@ -63,7 +63,8 @@ def is_signed(keys: Sequence[str], *, body: bytes, signature: str | None, timest
 
     The signature is base64 of ECDSA over P-256 with SHA-256, over the timestamp (seconds since 1970) and the raw body.
     """
-    if not signature or not timestamp or not timestamp.isascii() or not timestamp.isdigit() or len(timestamp) > 12:
+    # Twelve digits may be a year beyond 9999, which no datetime holds.
+    if not signature or not timestamp or not timestamp.isascii() or not timestamp.isdigit() or len(timestamp) > 11:
         return False
     age = now - datetime.fromtimestamp(int(timestamp), UTC)
     if not -AHEAD <= age <= OLDEST:

@@ -50,6 +50,7 @@ def test_the_vendors_own_vector_is_accepted() -> None:
         {"body": VENDORS_BODY.replace(b"hello", b"hallo")},
         {"timestamp": "1600112503"},
         {"timestamp": "16001125020"},
+        {"timestamp": "999999999999"},
         {"timestamp": ""},
         {"timestamp": None},
         {"timestamp": "١٦٠٠١١٢٥٠٢"},
