@@ -60,6 +60,7 @@ $(SUITES): setup
 docs: $(VENV_STAMP) ## Write again the pages and the connector that are made from the code
 	@$(PYTHON) -m scripts.capabilities
 	@$(PYTHON) -m scripts.connector
+	@$(PYTHON) -m scripts.examples
 
 requirements: $(VENV_STAMP) ## Pin again after a change of pyproject.toml
 	@for output in requirements.txt requirements-dev.txt; do \

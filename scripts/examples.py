@@ -1,0 +1,153 @@
+"""Writes docs/api/examples.md: how each operation is called, in five languages, from the tables the OpenAPI document is made of.
+
+`make docs` runs it; the curl and Python ones are run by tests/e2e/test_examples.py.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from relay.api.app import Operation
+from relay.api.openapi_facts import FACTS
+from relay.api.table import OPERATIONS
+
+PAGE = Path(__file__).parent.parent / "docs/api/examples.md"
+HEAD = """\
+# Calling each operation
+
+Made from the table of operations by `make docs`; the curl and Python ones are run by the tests. Set `RELAY_URL`, `RELAY_KEY`
+and, where an address has one, the variable in capitals. What each answers is in `/openapi.json` and at `/docs`.
+"""
+VARIABLES = {
+    "messages": "MESSAGE_ID",
+    "inbox": "MAIL_NAME",
+    "webhooks": "WEBHOOK_ID",
+    "attachments": "UPLOAD_ID",
+    "clients": "CLIENT_NAME",
+    "templates": "TEMPLATE_NAME",
+    "routes": "ROUTE_NAME",
+    "suppressions": "EMAIL",
+}
+"""The variable for the first variable segment of an address, by the segment before it."""
+
+
+def operations() -> Iterator[Operation]:
+    """Those of the API itself: the SendGrid face has its own page, and vendors call their own addresses."""
+    for operation in OPERATIONS:
+        if operation.path.startswith("/v1/") and not operation.path.startswith("/v1/ingest"):
+            yield operation
+
+
+def page() -> str:
+    """The whole page."""
+    return HEAD + "".join(_section(operation) for operation in operations())
+
+
+def address(operation: Operation) -> list[str]:
+    """The address in pieces: texts, and names of variables where it has them (every second piece)."""
+    pieces = re.split(r"\{\*?(\w+)\}", operation.path)
+    before = operation.path.split("{")[0].rstrip("/").rpartition("/")[2]
+    for number in range(1, len(pieces), 2):
+        is_first = number == 1 and before in VARIABLES
+        pieces[number] = VARIABLES[before] if is_first else pieces[number].upper()
+    return pieces
+
+
+def body_of(operation: Operation) -> Any:
+    """The example body; None when it takes none, or something else than JSON."""
+    body = FACTS[operation.name].body
+    return None if body is None or not body.model else (body.example or {})
+
+
+def _section(operation: Operation) -> str:
+    blocks = (
+        ("sh", _curl(operation)),
+        ("python", _python(operation)),
+        ("javascript", _javascript(operation)),
+        ("powershell", _powershell(operation)),
+        ("csharp", _csharp(operation)),
+    )
+    fences = "\n\n".join(f"```{language}\n{code}\n```" for language, code in blocks)
+    return f"\n## {operation.name}\n\n`{operation.method} {operation.path}`\n\n{fences}\n"
+
+
+def _filled(operation: Operation, variable: str) -> str:
+    """The address with each variable written as `variable` has it (`{}` is the name)."""
+    return "".join(
+        variable.replace("{}", piece) if number % 2 else piece for number, piece in enumerate(address(operation))
+    )
+
+
+def _json(operation: Operation) -> str:
+    body = body_of(operation)
+    return "" if body is None else json.dumps(body, ensure_ascii=False)
+
+
+def _curl(operation: Operation) -> str:
+    lines = [f'curl -sS -X {operation.method} "$RELAY_URL{_filled(operation, "${}")}"']
+    if operation.role is not None:
+        lines.append('-H "Authorization: Bearer $RELAY_KEY"')
+    if body := _json(operation):
+        lines += ['-H "Content-Type: application/json"', "-d '" + body.replace("'", "'\\''") + "'"]
+    return " \\\n  ".join(lines)
+
+
+def _python(operation: Operation) -> str:
+    url = _filled(operation, "{os.environ['{}']}")
+    headers = {"Authorization": "Bearer {key}"} if operation.role is not None else {}
+    body = body_of(operation)
+    lines = ["import json", "import os", "from urllib.request import Request, urlopen", ""]
+    lines.append(f"url = f\"{{os.environ['RELAY_URL']}}{url}\"")
+    shown = 'headers = {"Authorization": f"Bearer {os.environ[\'RELAY_KEY\']}"}' if headers else "headers = {}"
+    lines.append(shown)
+    data = ""
+    if body is not None:
+        lines += ['headers["Content-Type"] = "application/json"', f"body = {body!r}"]
+        data = ", data=json.dumps(body).encode()"
+    lines.append(f'request = Request(url, method="{operation.method}", headers=headers{data})')
+    lines += ["with urlopen(request) as response:", "    print(response.status, response.read().decode())"]
+    return "\n".join(lines)
+
+
+def _javascript(operation: Operation) -> str:
+    url = _filled(operation, "${process.env.{}}")
+    headers = ["Authorization: `Bearer ${process.env.RELAY_KEY}`"] if operation.role is not None else []
+    body = _json(operation)
+    headers += ['"Content-Type": "application/json"'] if body else []
+    parts = [f'method: "{operation.method}"', f"headers: {{ {', '.join(headers)} }}"]
+    parts += [f"body: JSON.stringify({body})"] if body else []
+    return (
+        f"const response = await fetch(`${{process.env.RELAY_URL}}{url}`, {{\n  "
+        + ",\n  ".join(parts)
+        + ",\n});\nconsole.log(response.status, await response.text());"
+    )
+
+
+def _powershell(operation: Operation) -> str:
+    url = _filled(operation, "$env:{}")
+    headers = '@{ Authorization = "Bearer $env:RELAY_KEY" }' if operation.role is not None else "@{}"
+    lines = [f'Invoke-RestMethod -Method {operation.method.title()} -Uri "$env:RELAY_URL{url}"', f"-Headers {headers}"]
+    if body := _json(operation):
+        lines += ['-ContentType "application/json"', "-Body '" + body.replace("'", "''") + "'"]
+    return " `\n  ".join(lines)
+
+
+def _csharp(operation: Operation) -> str:
+    url = _filled(operation, '{Environment.GetEnvironmentVariable("{}")}')
+    lines = ["using var http = new HttpClient();"]
+    if operation.role is not None:
+        key = '{Environment.GetEnvironmentVariable("RELAY_KEY")}'
+        lines.append(f'http.DefaultRequestHeaders.Add("Authorization", $"Bearer {key}");')
+    relay = '{Environment.GetEnvironmentVariable("RELAY_URL")}'
+    lines.append(f'var request = new HttpRequestMessage(HttpMethod.{operation.method.title()}, $"{relay}{url}");')
+    if body := _json(operation):
+        lines += [f'request.Content = new StringContent("""{body}""", Encoding.UTF8, "application/json");']
+    lines += ["var response = await http.SendAsync(request);"]
+    lines += ['Console.WriteLine($"{(int)response.StatusCode} {await response.Content.ReadAsStringAsync()}");']
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page())
