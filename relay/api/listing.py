@@ -19,6 +19,7 @@ from relay.model import WAITING, State
 DEFAULT_PAGE = 50
 MAX_PAGE = 100
 DEFAULT_SPAN = timedelta(hours=24)
+_FIRST = datetime.min.replace(tzinfo=UTC)
 PARAMETERS = ("since", "before", "state", "tag", "recipient", "client", "limit", "cursor")
 _PASSED_OVER = ("api-version", "code")
 """What Azure's own clients and the Functions host add to addresses."""
@@ -48,7 +49,7 @@ def _wanted(call: Call, query: Mapping[str, str], faults: Faults) -> Wanted:
     _check_names(query, faults)
     now = call.relay.clock()
     before = _moment(query, "before", now, faults)
-    since = _moment(query, "since", before - DEFAULT_SPAN, faults)
+    since = _moment(query, "since", max(before, _FIRST + DEFAULT_SPAN) - DEFAULT_SPAN, faults)
     if since > before:
         faults.add("out_of_range", "since", "This must not be later than `before` (by default now).")
     is_operator = call.client.role is Role.OPERATOR

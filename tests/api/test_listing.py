@@ -125,3 +125,9 @@ async def test_what_is_wrong_is_told(relay: Harness, query: str, faults: list[tu
 
 async def test_what_azure_adds_to_an_address_is_passed_over(filled: Harness) -> None:
     assert len(await listed(filled, "?api-version=2026-01-01&code=key")) == 5
+
+
+@pytest.mark.parametrize("before", ["0001-01-01T00:00:00Z", "0001-01-01T12:00:00Z", "1969-12-31T00:00:00Z"])
+async def test_nothing_was_accepted_before_there_was_anything(filled: Harness, before: str) -> None:
+    answer = await filled.call("GET", f"/v1/messages?before={before}")
+    assert (answer.status, answer.json["value"]) == (200, [])
