@@ -12,7 +12,7 @@ from datetime import datetime
 import msgspec
 
 from relay.outcomes import CAUSES
-from relay.storage.ports import Blobs, Entity, Query, Tables
+from relay.storage.ports import Blobs, Entity, Query, Tables, every_row
 
 TABLE = "deadletters"
 UNREADABLE_CONTAINER = "unreadable"
@@ -51,17 +51,11 @@ class DeadLetters:
 
     async def counts(self) -> dict[str, int]:
         """How many there are of each cause that has any. Costs an operation a cause and thousand letters."""
-        counts: dict[str, int] = {}
+        counts: Counter[str] = Counter()
         for code in CAUSES:
-            cursor: str | None = None
-            while True:
-                page = await self._tables.query(TABLE, Query(partition=code, select=("at",)), cursor=cursor)
-                if page.entities:
-                    counts[code] = counts.get(code, 0) + len(page.entities)
-                cursor = page.next
-                if cursor is None:
-                    break
-        return counts
+            async for _ in every_row(self._tables, TABLE, Query(partition=code, select=("at",))):
+                counts[code] += 1
+        return dict(counts)
 
     async def first_counts(self) -> tuple[dict[str, int], bool]:
         """How many there are of each cause, and whether there are more: a look at the first page only. One operation."""

@@ -23,7 +23,7 @@ from relay import bounded, ids, lifecycle
 from relay.errors import NotFound, Unavailable
 from relay.journal import Journal
 from relay.model import MessageStatus, Part, State, Submission
-from relay.storage.ports import Entity, Query, Tables
+from relay.storage.ports import Entity, Query, Tables, every_row
 
 TABLE = "groups"
 PAUSE = timedelta(minutes=5)
@@ -105,26 +105,14 @@ class Groups:
 
     async def stopped(self, client: str) -> Mapping[str, Stop]:
         """Every stopped group of a client."""
-        found: dict[str, Stop] = {}
-        cursor: str | None = None
-        while True:
-            page = await self._tables.query(TABLE, Query(partition=_stops(client)), cursor=cursor)
-            found |= {entity.row: _stop(entity) for entity in page.entities}
-            cursor = page.next
-            if cursor is None:
-                return found
+        rows = every_row(self._tables, TABLE, Query(partition=_stops(client)))
+        return {entity.row: _stop(entity) async for entity in rows}
 
     async def left(self, group: str) -> int:
         """How many messages of a group were sent, are being sent, or may have been. Costs a read for each batch."""
         batches: list[str] = []
-        cursor: str | None = None
-        while True:
-            page = await self._tables.query(TABLE, Query(partition=group), cursor=cursor)
-            for entity in page.entities:
-                batches += msgspec.json.decode(bytes(entity.properties["batches"]))  # type: ignore[arg-type] # bytes
-            cursor = page.next
-            if cursor is None:
-                break
+        async for entity in every_row(self._tables, TABLE, Query(partition=group)):
+            batches += msgspec.json.decode(bytes(entity.properties["batches"]))  # type: ignore[arg-type] # bytes
         return sum(await bounded.all_of((partial(self._left_of, batch) for batch in batches), most=_READS_AT_ONCE))
 
     async def halts(self, begun: Sequence[tuple[Submission, Part]]) -> list[Part | None]:

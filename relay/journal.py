@@ -18,7 +18,7 @@ import msgspec
 from relay import ids, wire
 from relay.errors import AlreadyExists, Changed, NotFound, UnreadableEntry
 from relay.model import FINAL, MessageStatus, Part, State
-from relay.storage.ports import Entity, Query, Tables, Value
+from relay.storage.ports import Entity, Query, Tables, Value, every_row
 
 TABLE = "journal"
 _ROW = "batch"
@@ -188,11 +188,7 @@ class Journal:
 
     async def story(self, batch: str) -> tuple[Record, Sequence[Event]]:
         """A record and all events of its messages, in one query. Raises `NotFound`."""
-        page = await self._tables.query(TABLE, Query(partition=partition(batch)))
-        entities = list(page.entities)
-        while page.next is not None:
-            page = await self._tables.query(TABLE, Query(partition=partition(batch)), cursor=page.next)
-            entities += page.entities
+        entities = [row async for row in every_row(self._tables, TABLE, Query(partition=partition(batch)))]
         heads = (entity for entity in entities if entity.row == _ROW and not _is_withdrawal(entity))
         record = next((_record(entity) for entity in heads), None)
         if record is None:
@@ -253,14 +249,9 @@ class Journal:
 
     async def between(self, *, shard: str, since: str, before: str, client: str | None = None) -> Sequence[Record]:
         """A shard's records from one name to before another, whole. For ranges that are known to hold few."""
-        found: list[Record] = []
-        cursor: str | None = None
-        while True:
-            page = await self._tables.query(TABLE, _between(shard, since, before, client), cursor=cursor)
-            found += [_record(entity) for entity in page.entities if not _is_withdrawal(entity)]
-            cursor = page.next
-            if cursor is None:
-                return found
+        query = _between(shard, since, before, client)
+        rows = every_row(self._tables, TABLE, query)
+        return [_record(entity) async for entity in rows if not _is_withdrawal(entity)]
 
     async def old_rows(
         self, *, before: datetime, shard: str, cursor: str | None = None

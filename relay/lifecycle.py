@@ -212,18 +212,7 @@ def redrive(part: Part, now: datetime, lane_expiry_seconds: int, route: str | No
     """A dead part put back, on `route` if asked for; None when it is not dead (so redriving twice sends once)."""
     if part.state not in DEAD:
         return None
-    return _replace(
-        part,
-        state=State.DEFERRED,
-        due_at=now,
-        expires_at=now + timedelta(seconds=lane_expiry_seconds),
-        held_seconds=0.0,
-        route=route or part.route,
-        is_pinned=route is not None or part.is_pinned,
-        redriven=part.redriven + 1,
-        may_resend=True,
-        code="",
-    )
+    return _put_back(part, now, lane_expiry_seconds, route)
 
 
 def resend(
@@ -244,9 +233,16 @@ def resend(
     kept = tuple(number for number in numbers if number not in lost)
     if not again:
         return (part,)
-    put_back = _replace(
+    lost_part = _replace(
+        part, recipients=part.recipients if not kept else again, provider_id=None, check_at=None, slot_at=None
+    )
+    put_back = _put_back(lost_part, now, lane_expiry_seconds, route)
+    return (_replace(part, recipients=kept), put_back) if kept else (put_back,)
+
+
+def _put_back(part: Part, now: datetime, lane_expiry_seconds: int, route: str | None) -> Part:
+    return _replace(
         part,
-        recipients=part.recipients if not kept else again,
         state=State.DEFERRED,
         due_at=now,
         expires_at=now + timedelta(seconds=lane_expiry_seconds),
@@ -255,12 +251,8 @@ def resend(
         is_pinned=route is not None or part.is_pinned,
         redriven=part.redriven + 1,
         may_resend=True,
-        provider_id=None,
-        check_at=None,
-        slot_at=None,
         code="",
     )
-    return (_replace(part, recipients=kept), put_back) if kept else (put_back,)
 
 
 def condense(parts: tuple[Part, ...]) -> tuple[Part, ...]:

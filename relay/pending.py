@@ -15,7 +15,7 @@ import msgspec
 
 from relay import ids
 from relay.model import MessageStatus, State
-from relay.storage.ports import Entity, Query, Tables
+from relay.storage.ports import Entity, Query, Tables, every_row
 
 TABLE = "pending"
 SHARDS = 4
@@ -106,25 +106,15 @@ class Pending:
         """All rows due before a moment, oldest first in each shard. Costs one operation a shard and thousand rows."""
         for shard in range(SHARDS):
             query = Query(partition=f"due-{shard}", row_before=_stamp(at))
-            async for listed in self._all(query):
-                yield listed
+            async for entity in every_row(self._tables, TABLE, query):
+                yield _listed(entity)
 
     async def held(self, scope: str) -> AsyncIterator[Listed]:
         """All rows of messages that a hold keeps back. Scans the table: for a release, not for a hot path."""
         for shard in range(SHARDS):
             query = Query(partition=f"due-{shard}", equals={"kind": str(State.HELD), "scope": scope})
-            async for listed in self._all(query):
-                yield listed
-
-    async def _all(self, query: Query) -> AsyncIterator[Listed]:
-        cursor: str | None = None
-        while True:
-            page = await self._tables.query(TABLE, query, cursor=cursor)
-            for entity in page.entities:
+            async for entity in every_row(self._tables, TABLE, query):
                 yield _listed(entity)
-            cursor = page.next
-            if cursor is None:
-                break
 
 
 def _stamp(at: datetime) -> str:

@@ -13,7 +13,7 @@ from relay.content import ATTACHMENTS_CONTAINER
 from relay.journal import Journal
 from relay.log import log_event
 from relay.outcomes import CAUSES
-from relay.storage.ports import Blobs, Query, Tables, Value
+from relay.storage.ports import Blobs, Query, Tables, Value, delete_where
 from relay.uploads import Uploads
 
 STRAYS = timedelta(days=130)
@@ -82,35 +82,21 @@ class Purge:
         """Delete the rows of what died before the retention; it may have been accepted long before that."""
         before, purged = self._clock() - self._retention, 0
         for code in CAUSES:
-            cursor: str | None = None
-            while True:
-                query = Query(partition=code, row_before=ids.batch_floor(before), select=("at",))
-                page = await self._tables.query(deadletters.TABLE, query, cursor=cursor)
-                rows = [entity.row for entity in page.entities if _is_before(entity.properties["at"], before)]
-                if rows:
-                    await self._tables.delete_all(deadletters.TABLE, code, rows)
-                purged += len(rows)
-                cursor = page.next
-                if cursor is None:
-                    break
+            query = Query(partition=code, row_before=ids.batch_floor(before), select=("at",))
+            purged += await delete_where(
+                self._tables, deadletters.TABLE, query, lambda entity: _is_before(entity.properties["at"], before)
+            )
         return purged
 
     async def _old_rows(self, table: str, age: timedelta) -> int:
         """Delete rows that were written longer ago than the age. Scans the table."""
-        before, purged = self._clock() - age, 0
-        cursor: str | None = None
-        while True:
-            page = await self._tables.query(table, Query(select=("created_at",)), cursor=cursor)
-            old: dict[str, list[str]] = {}
-            for entity in page.entities:
-                if datetime.fromisoformat(str(entity.properties["created_at"])) < before:
-                    old.setdefault(entity.partition, []).append(entity.row)
-            for partition, rows in old.items():
-                await self._tables.delete_all(table, partition, rows)
-                purged += len(rows)
-            cursor = page.next
-            if cursor is None:
-                return purged
+        before = self._clock() - age
+        return await delete_where(
+            self._tables,
+            table,
+            Query(select=("created_at",)),
+            lambda entity: datetime.fromisoformat(str(entity.properties["created_at"])) < before,
+        )
 
     async def _old_blobs(self, container: str, age: timedelta) -> int:
         """Delete blobs of days before the age; their names begin with the day, so the first young one ends it."""

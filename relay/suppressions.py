@@ -21,7 +21,7 @@ from relay.ingest.apply import Noted
 from relay.log import log_event
 from relay.model import Address
 from relay.settings import SuppressionRule
-from relay.storage.ports import Entity, Query, Tables
+from relay.storage.ports import Entity, Query, Tables, delete_where, every_row
 
 TABLE = "suppressions"
 ALL = ""
@@ -198,20 +198,9 @@ class Suppressions:
 
     async def purge(self) -> int:
         """Forget what is over, and the log of long ago."""
-        now, gone = self._clock(), 0
-        cursor: str | None = None
-        while True:
-            page = await self._tables.query(TABLE, Query(select=("at", "expires_at")), cursor=cursor)
-            old: dict[str, list[str]] = {}
-            for entity in page.entities:
-                if _is_forgotten(entity, now):
-                    old.setdefault(entity.partition, []).append(entity.row)
-            for partition, rows in old.items():
-                await self._tables.delete_all(TABLE, partition, rows)
-                gone += len(rows)
-            cursor = page.next
-            if cursor is None:
-                return gone
+        now = self._clock()
+        query = Query(select=("at", "expires_at"))
+        return await delete_where(self._tables, TABLE, query, lambda entity: _is_forgotten(entity, now))
 
     # ── memory ──
 
@@ -222,15 +211,8 @@ class Suppressions:
                 await self._load(scope, now)
 
     async def _load(self, scope: str, now: datetime) -> None:
-        known: dict[str, _Known] = {}
         query = Query(partition=_partition(scope), select=("reason", "expires_at"))
-        cursor: str | None = None
-        while True:
-            page = await self._tables.query(TABLE, query, cursor=cursor)
-            known |= {entity.row: _known(entity) for entity in page.entities}
-            cursor = page.next
-            if cursor is None:
-                break
+        known = {entity.row: _known(entity) async for entity in every_row(self._tables, TABLE, query)}
         self._scopes[scope], self._loaded_at[scope] = known, now
 
     async def _read_log(self, now: datetime) -> None:
@@ -244,14 +226,8 @@ class Suppressions:
             # The log of the time between is gone.
             self._loaded_at = dict.fromkeys(self._loaded_at, now - 2 * RELOAD)
         query = Query(partition=_LOG, row_from=_log_row(self._log_read_at - OVERLAP))
-        cursor: str | None = None
-        while True:
-            page = await self._tables.query(TABLE, query, cursor=cursor)
-            for entity in page.entities:
-                self._apply(entity)
-            cursor = page.next
-            if cursor is None:
-                break
+        async for entity in every_row(self._tables, TABLE, query):
+            self._apply(entity)
         self._log_read_at = now
 
     def _apply(self, entity: Entity) -> None:

@@ -4,7 +4,7 @@ Every method may raise `relay.errors.Unavailable` (throttled, away, timed out: t
 No adapter retries by itself for longer than a few seconds: callers answer 503 or leave the entry to the host.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -129,6 +129,24 @@ async def every_row(tables: Tables, table: str, query: Query) -> AsyncIterator[E
         cursor = page.next
         if cursor is None:
             return
+
+
+async def delete_where(tables: Tables, table: str, query: Query, is_chosen: Callable[[Entity], bool]) -> int:
+    """Delete those rows of a query that are chosen, page by page; how many. What is deleted twice does no harm."""
+    deleted = 0
+    cursor: str | None = None
+    while True:
+        page = await tables.query(table, query, cursor=cursor)
+        chosen: dict[str, list[str]] = {}
+        for entity in page.entities:
+            if is_chosen(entity):
+                chosen.setdefault(entity.partition, []).append(entity.row)
+        for partition, rows in chosen.items():
+            await tables.delete_all(table, partition, rows)
+            deleted += len(rows)
+        cursor = page.next
+        if cursor is None:
+            return deleted
 
 
 class Blob(msgspec.Struct, frozen=True, kw_only=True):

@@ -20,7 +20,7 @@ from relay.deadletters import DeadLetters
 from relay.errors import NotFound, Unavailable, UnreadableEntry
 from relay.ingest.apply import Noted
 from relay.log import log_event
-from relay.storage.ports import Entity, Query, Queues, Tables
+from relay.storage.ports import Entity, Query, Queues, Tables, delete_where
 from relay.webhooks import posts as entries
 from relay.webhooks.poster import Answered, Poster
 from relay.webhooks.posts import QUEUE, Entry, Post
@@ -131,21 +131,13 @@ class Webhooks:
 
     async def purge(self) -> int:
         """Forget the deliveries of long ago."""
-        before, gone = self._clock() - LOG_KEPT, 0
-        cursor: str | None = None
-        while True:
-            page = await self._tables.query(LOG, Query(select=("at",)), cursor=cursor)
-            old: dict[str, list[str]] = {}
-            for entity in page.entities:
-                at = entity.properties["at"]
-                if isinstance(at, datetime) and at < before:
-                    old.setdefault(entity.partition, []).append(entity.row)
-            for partition, rows in old.items():
-                await self._tables.delete_all(LOG, partition, rows)
-                gone += len(rows)
-            cursor = page.next
-            if cursor is None:
-                return gone
+        before = self._clock() - LOG_KEPT
+
+        def is_old(entity: Entity) -> bool:
+            at = entity.properties["at"]
+            return isinstance(at, datetime) and at < before
+
+        return await delete_where(self._tables, LOG, Query(select=("at",)), is_old)
 
     async def _deliver(self, entry: Entry, subscription: Subscription) -> None:
         calls = (partial(self._post, subscription, post) for post in entry.posts)
