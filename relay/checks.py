@@ -12,7 +12,7 @@ import msgspec
 
 from relay import lifecycle
 from relay.content import Content
-from relay.errors import Changed, NotFound, UnreadableEntry
+from relay.errors import Changed, NewerVersion, NotFound, UnreadableEntry
 from relay.journal import Journal, Record
 from relay.log import log_event, log_failure
 from relay.model import Attempt, Message, Part, State, Submission
@@ -89,6 +89,9 @@ class Checks:
             record = await self._journal.read(due.batch)
         except NotFound:
             await self._pending.remove(due)
+            return
+        except NewerVersion:
+            # It is asked about after the upgrade.
             return
         indices = record.having(due.indices)
         turns = [(index, part) for index in indices for part in record.statuses[index].parts]

@@ -17,9 +17,9 @@ import msgspec
 from relay import lifecycle, planning, wire
 from relay.attempts import Attempts, Ours
 from relay.deadletters import DeadLetters
-from relay.errors import AlreadyExists, Changed, NotFound, Unavailable, UnreadableEntry
+from relay.errors import AlreadyExists, Changed, NewerVersion, NotFound, Unavailable, UnreadableEntry
 from relay.holds import Holds, RouteState
-from relay.journal import Journal, Record
+from relay.journal import UPGRADE_PAUSE_SECONDS, Journal, Record
 from relay.log import log_event
 from relay.model import FINAL, MessageStatus, Part, State
 from relay.prospects import Prospects
@@ -81,6 +81,10 @@ class Delivery:
                 await self._spread.spread(entry)
             else:
                 await self._deliver_reference(entry, is_redelivery=is_redelivery)
+        except NewerVersion as error:
+            # Only that version can go on with it, so the entry waits for the upgrade as it is.
+            log_event("record_unreadable", level=logging.WARNING, error=str(error))
+            await self._queues.put(queue, body, delay_seconds=UPGRADE_PAUSE_SECONDS)
         except Unavailable as error:
             log_event("entry_put_back", level=logging.WARNING, error=str(error))
             if isinstance(entry, wire.ReferenceEntry):

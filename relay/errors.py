@@ -3,7 +3,8 @@
     RelayError
     ├── SettingsError          the configuration is wrong; lists every fault
     ├── Refusal                a caller's request is refused; becomes an HTTP error answer
-    ├── UnreadableEntry        a queue entry that is not ours or is damaged
+    ├── UnreadableEntry        a queue entry, or its record, that is not ours or is damaged
+    │   └── NewerVersion       a newer version of Relay wrote it
     └── StorageError           Azure Storage said no, or said nothing
         ├── NotFound
         ├── AlreadyExists
@@ -66,7 +67,11 @@ class Refusal(RelayError):
 
 
 class UnreadableEntry(RelayError):
-    """A queue entry that cannot be decoded: foreign, damaged, or of an unknown version."""
+    """A queue entry or its record that cannot be decoded: foreign, damaged, or of an unknown version."""
+
+
+class NewerVersion(UnreadableEntry):
+    """A newer version of Relay wrote it: before a rollback, or beside us while instances are replaced. It needs that one."""
 
 
 class StorageError(RelayError):

@@ -12,7 +12,7 @@ import msgspec
 
 from relay import lifecycle
 from relay.deadletters import DeadLetter, DeadLetters
-from relay.errors import AlreadyExists, Changed, NotFound, Unavailable
+from relay.errors import AlreadyExists, Changed, NewerVersion, NotFound, Unavailable
 from relay.journal import Journal, Record
 from relay.log import log_event
 from relay.model import DEAD, Address, MessageStatus, Part, State
@@ -133,6 +133,9 @@ class Interventions:
         for letter in letters:
             try:
                 is_redriven = await self.redrive(letter.batch, letter.index, how)
+            except NewerVersion:
+                # Dead still, and that version's to put back.
+                continue
             except NotFound:
                 log_event("record_gone", batch=letter.batch)
                 is_redriven = False

@@ -8,6 +8,7 @@ that a message's whole story is one partition query. See docs/decisions/0003-jou
 
 import hashlib
 import json
+import logging
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -17,6 +18,7 @@ import msgspec
 
 from relay import ids, wire
 from relay.errors import AlreadyExists, Changed, NotFound, UnreadableEntry
+from relay.log import log_event
 from relay.model import FINAL, MessageStatus, Part, State
 from relay.storage.ports import Entity, Query, Tables, Value, every_row
 
@@ -26,6 +28,8 @@ _EVENT = "event-"
 _EVENTS = "events-"
 MAX_EVENTS_BYTES = 60_000
 """Events of one row: a property holds 65,536 bytes."""
+UPGRADE_PAUSE_SECONDS = 900
+"""How long what concerns a record of a newer version waits before it is looked at again."""
 _FATE = ("open", "written_at", "blobs")
 _WITHDRAWN = MessageStatus(parts=(Part(route="", state=State.CANCELLED),))
 _status_decoder = msgspec.json.Decoder(MessageStatus)
@@ -169,7 +173,7 @@ class Journal:
         return Entity(partition=key, row=_ROW, properties={**properties, "written_at": self._clock()})
 
     async def read(self, batch: str) -> Record:
-        """Read a record. Raises `NotFound`."""
+        """Read a record. Raises `NotFound`, and `NewerVersion` for one that only a newer version may touch."""
         found = await self._tables.get(TABLE, partition(batch), _ROW)
         if _is_withdrawal(found):
             raise NotFound("messages of this batch were withdrawn; it has no record yet")
@@ -187,7 +191,7 @@ class Journal:
         return msgspec.structs.replace(record, statuses=statuses, etag=etag)
 
     async def story(self, batch: str) -> tuple[Record, Sequence[Event]]:
-        """A record and all events of its messages, in one query. Raises `NotFound`."""
+        """A record and all events of its messages, in one query. Raises `NotFound` and `NewerVersion`."""
         entities = [row async for row in every_row(self._tables, TABLE, Query(partition=partition(batch)))]
         heads = (entity for entity in entities if entity.row == _ROW and not _is_withdrawal(entity))
         record = next((_record(entity) for entity in heads), None)
@@ -220,7 +224,10 @@ class Journal:
         cursor: str | None = None,
         with_content: bool = True,
     ) -> tuple[Sequence[Record], str | None]:
-        """One page of a shard's records in a time range, oldest first, and the next cursor."""
+        """One page of a shard's records in a time range, oldest first, and the next cursor.
+
+        Records that cannot be read are left out, here and in `between`: they must not hide the others.
+        """
         query = Query(
             partition_from=f"{shard}-{ids.batch_floor(since)}",
             partition_before=f"{shard}-{ids.batch_floor(before)}",
@@ -229,7 +236,7 @@ class Journal:
             select=None if with_content else ("lane", "count", *(_property(index) for index in range(32))),
         )
         page = await self._tables.query(TABLE, query, most=most, cursor=cursor)
-        return [_record(entity) for entity in page.entities if not _is_withdrawal(entity)], page.next
+        return list(_readable(page.entities)), page.next
 
     async def names(
         self, *, shard: str, since: str, before: str, client: str | None = None, most: int = 1000
@@ -250,8 +257,7 @@ class Journal:
     async def between(self, *, shard: str, since: str, before: str, client: str | None = None) -> Sequence[Record]:
         """A shard's records from one name to before another, whole. For ranges that are known to hold few."""
         query = _between(shard, since, before, client)
-        rows = every_row(self._tables, TABLE, query)
-        return [_record(entity) async for entity in rows if not _is_withdrawal(entity)]
+        return list(_readable([row async for row in every_row(self._tables, TABLE, query)]))
 
     async def old_rows(
         self, *, before: datetime, shard: str, cursor: str | None = None
@@ -355,13 +361,32 @@ def _withdrawn(entity: Entity) -> Set[int]:
     return frozenset(json.loads(str(entity.properties["withdrawn"])))
 
 
+def _readable(entities: Iterable[Entity]) -> Iterator[Record]:
+    for entity in entities:
+        if _is_withdrawal(entity):
+            continue
+        try:
+            yield _record(entity)
+        except UnreadableEntry as error:
+            batch = entity.partition.partition("-")[2]
+            log_event("record_unreadable", level=logging.WARNING, batch=batch, error=str(error))
+
+
 def _record(entity: Entity) -> Record:
     properties: Mapping[str, Any] = entity.properties
+    content = properties.get("content", b"")
+    if content:
+        wire.check_version(content)
+    try:
+        statuses = [_status_decoder.decode(properties[_property(index)]) for index in range(properties["count"])]
+    except msgspec.MsgspecError as error:
+        # A newer version's, perhaps: a record read without its content does not tell.
+        raise UnreadableEntry("a status in the journal cannot be read") from error
     return Record(
         batch=entity.partition.partition("-")[2],
         lane=properties["lane"],
-        content=properties.get("content", b""),
-        statuses=tuple(_status_decoder.decode(properties[_property(index)]) for index in range(properties["count"])),
+        content=content,
+        statuses=tuple(statuses),
         etag=entity.etag,
     )
 

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from relay import lifecycle, wire
 from relay.deadletters import DeadLetters
-from relay.errors import AlreadyExists, Changed, NotFound, Unavailable, UnreadableEntry
+from relay.errors import AlreadyExists, Changed, NewerVersion, NotFound, Unavailable, UnreadableEntry
 from relay.journal import Journal, Record
 from relay.log import log_event, log_failure
 from relay.model import FINAL, MessageStatus, Part, State
@@ -55,6 +55,9 @@ class Poison:
             except (Unavailable, Changed):
                 await self._sleep(pause)
                 pause *= 2
+            except NewerVersion:
+                # Its messages are for that version to end.
+                break
             except Exception as error:
                 # The bug that poisoned the entry may be met here again; it must not cost the entry.
                 log_failure("bury_failed", error=type(error).__name__)

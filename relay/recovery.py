@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 
-from relay.errors import NotFound, StorageError
+from relay.errors import NewerVersion, NotFound, StorageError
 from relay.holds import Hold, Holds, RouteState
 from relay.journal import Journal
 from relay.log import log_event, log_failure
@@ -137,6 +137,9 @@ class Recovery:
             record = await self._journal.read(due.batch)
         except NotFound:
             await self._pending.remove(due)
+            return False
+        except NewerVersion:
+            # Its entry waits too, or will be put back from this row after the upgrade.
             return False
         current = rows_of(record.batch, record.lane, enumerate(record.statuses)).get(due.row)
         if current is None:

@@ -14,7 +14,7 @@ from typing import Annotated
 
 import msgspec
 
-from relay.errors import UnreadableEntry
+from relay.errors import NewerVersion, UnreadableEntry
 from relay.model import Message, Submission
 
 VERSION = 1
@@ -70,10 +70,11 @@ _message_decoder = msgspec.json.Decoder(Message)
 
 
 class _Envelope(msgspec.Struct):
+    """What tells the version and the kind. Another version's may have names of ours with other values."""
+
     relay: int = 0
-    ref: str | None = None
-    batch: str | None = None
-    spread: str | None = None
+    ref: object = None
+    spread: object = None
 
 
 _envelope_decoder = msgspec.json.Decoder(_Envelope)
@@ -119,10 +120,8 @@ def encode_spread(blob: str, lane: str) -> bytes:
 
 def decode_entry(body: bytes) -> Entry:
     """Read an entry of any version. Raises `UnreadableEntry`, whose text says nothing of the content."""
+    envelope = _opened(body)
     try:
-        envelope = _envelope_decoder.decode(body)
-        if envelope.relay != VERSION:
-            raise UnreadableEntry(f"entry version {envelope.relay} is not known")
         if envelope.spread is not None:
             return _spread_decoder.decode(body)
         entry = _batch_decoder.decode(body) if envelope.ref is None else _reference_decoder.decode(body)
@@ -131,6 +130,23 @@ def decode_entry(body: bytes) -> Entry:
     if isinstance(entry, BatchEntry) and len(entry.macs) != len(entry.messages):
         raise UnreadableEntry("entry has another number of macs than of messages")
     return entry
+
+
+def check_version(body: bytes) -> None:
+    """Raise `NewerVersion` for an entry of a version that is not known yet; `UnreadableEntry` for one that is none."""
+    _opened(body)
+
+
+def _opened(body: bytes) -> _Envelope:
+    try:
+        envelope = _envelope_decoder.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise UnreadableEntry("entry is not a relay entry") from error
+    if envelope.relay > VERSION:
+        raise NewerVersion(f"entry version {envelope.relay} is not known yet")
+    if envelope.relay != VERSION:
+        raise UnreadableEntry(f"entry version {envelope.relay} is not known")
+    return envelope
 
 
 def encode_message(message: Message) -> bytes:

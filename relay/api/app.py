@@ -11,7 +11,7 @@ from relay.api.errors import error_body
 from relay.api.http import Request, Response, json_response
 from relay.api.router import Router
 from relay.clients import Client, Role
-from relay.errors import NotFound, Refusal, StorageError, Unavailable
+from relay.errors import NewerVersion, NotFound, Refusal, StorageError, Unavailable
 from relay.log import log_failure
 
 if TYPE_CHECKING:
@@ -105,6 +105,8 @@ class Api:
             response = self._refused(request, refusal, request_id)
         except StorageError as error:
             response = self._refused(request, _storage_refusal(error), request_id)
+        except NewerVersion:
+            response = self._refused(request, _newer_version(), request_id)
         except Exception:
             log_failure("request_failed", request=request_id)
             failure = Refusal(500, "internal_error", "Relay failed on this request; its log tells why.")
@@ -144,6 +146,14 @@ def _storage_refusal(error: StorageError) -> Refusal:
         "Storage did not answer. Repeat the request after Retry-After.",
         headers={"Retry-After": str(max(1, round(seconds or 5)))},
     )
+
+
+def _newer_version() -> Refusal:
+    text = (
+        "A newer version of Relay wrote this message's record, and the one that answers cannot read it. "
+        "Nothing is lost: install the newer version again, and repeat the request."
+    )
+    return Refusal(503, "newer_version", text, headers={"Retry-After": "60"})
 
 
 def _finished(request: Request, response: Response, request_id: str) -> Response:

@@ -15,7 +15,7 @@ from relay.api.faults import Faults
 from relay.api.http import Response, json_response
 from relay.api.schemas import DeadLetterChoice, DeadLetterRedrive
 from relay.deadletters import DeadLetter
-from relay.errors import NotFound
+from relay.errors import NewerVersion, NotFound
 from relay.interventions import Redrive
 from relay.journal import Record
 from relay.model import DEAD
@@ -119,7 +119,7 @@ def _letters_of(name: ids.MessageId, record: Record | None) -> list[DeadLetter]:
 
 
 async def _told(call: Call, letters: Sequence[DeadLetter]) -> list[dict[str, Any]]:
-    """What the list says of each letter; those whose record was purged are left out."""
+    """What the list says of each letter; those whose record was purged or is a newer version's are left out."""
     records = await _records(call, {letter.batch for letter in letters})
     told: list[dict[str, Any]] = []
     for letter in letters:
@@ -138,14 +138,14 @@ async def _told(call: Call, letters: Sequence[DeadLetter]) -> list[dict[str, Any
 
 
 async def _records(call: Call, batches: set[str]) -> dict[str, Record]:
-    """The records there are of these batches; one read each, ten at a time."""
+    """The records there are of these batches, and that can be read; one read each, ten at a time."""
     turns = asyncio.Semaphore(10)
 
     async def read(batch: str) -> Record | None:
         async with turns:
             try:
                 return await call.relay.journal.read(batch)
-            except NotFound:
+            except (NotFound, NewerVersion):
                 return None
 
     found = await asyncio.gather(*(read(batch) for batch in batches))

@@ -18,10 +18,10 @@ import msgspec
 
 from relay import bounded, ids, wire
 from relay.deadletters import DeadLetters
-from relay.errors import NotFound, StorageError, Unavailable, UnreadableEntry
+from relay.errors import NewerVersion, NotFound, StorageError, Unavailable, UnreadableEntry
 from relay.ingest import sightings as entries
 from relay.ingest.sightings import QUEUE, Sighting
-from relay.journal import Event, Journal, Record
+from relay.journal import UPGRADE_PAUSE_SECONDS, Event, Journal, Record
 from relay.log import log_event, log_failure
 from relay.model import Message
 from relay.storage.ports import Queues
@@ -146,6 +146,11 @@ class Events:
             record, known = await self._journal.story(batch)
         except NotFound:
             log_event("events_without_record", batch=batch, events=len(group))
+            return ()
+        except NewerVersion as error:
+            log_event("record_unreadable", level=logging.WARNING, batch=batch, error=str(error))
+            waiting = entries.Entry(relay=entries.VERSION, sightings=tuple(each for each, _ in group), again=again)
+            await self._queues.put(QUEUE, entries.encode(waiting), delay_seconds=UPGRADE_PAUSE_SECONDS)
             return ()
         entry = record.entry()
         keys = {(event.index, event.key) for event in known}

@@ -15,8 +15,9 @@ from relay.api.app import Api, Call, Operation
 from relay.api.errors import CODES
 from relay.api.http import Request, Response
 from relay.clients import Policy
-from relay.journal import Event
+from relay.journal import TABLE, Event, partition
 from relay.outcomes import CAUSES
+from relay.storage.ports import Entity
 from tests.api.harness import BASE, Answer, Harness, file, message
 
 ROOT = Path(__file__).parent.parent.parent
@@ -133,6 +134,14 @@ def of_upload(method: str, path: str, query: str = "", body: bytes | None = None
 async def storage_unavailable(relay: Harness) -> Answer:
     relay.queues.is_away = True
     return await relay.call("POST", "/v1/messages", json=message())
+
+
+async def newer_version(relay: Harness) -> Answer:
+    name = await relay.send()
+    await relay.deliver()
+    row = Entity(partition=partition(ids.parse(name).batch), row="batch", properties={"content": b'{"relay":2}'})
+    await relay.memory.tables.merge(TABLE, row)
+    return await relay.call("GET", f"/v1/messages/{name}")
 
 
 def waited(local: str) -> Provoke:
@@ -316,6 +325,7 @@ PROVOKED: dict[str, tuple[int, Provoke]] = {
     "busy": (503, busy),
     "provider_unavailable": (503, lists_away),
     "storage_unavailable": (503, storage_unavailable),
+    "newer_version": (503, newer_version),
     "internal_error": (500, bug),
 }
 

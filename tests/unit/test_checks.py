@@ -12,6 +12,7 @@ from relay.model import Part, State
 from relay.outcomes import Deferred, Outcome, PerRecipient, Rejected, RouteFault, Sent, Unknown
 from relay.providers.contract import Parcel
 from relay.settings import Lane, Route
+from relay.storage.ports import Entity
 from tests.doubles import START, Place, Scripted, place_of, settings_of, submission_of
 
 TAKEN = Sent(provider_id="op", check_after_seconds=60)
@@ -177,6 +178,15 @@ async def test_a_record_that_is_gone_leaves_no_row(place: Place) -> None:
     await place.tables.delete(journal.TABLE, journal.partition(batch), "batch")
     await place.checks.run()
     assert (await rows(place), place.script().verified) == ([], [])
+
+
+async def test_a_record_of_a_newer_version_is_left_to_it_and_the_others_are_asked_about(place: Place) -> None:
+    newer, other = await taken(place), await taken(place)
+    row = Entity(partition=journal.partition(newer), row="batch", properties={"content": b'{"relay":2}'})
+    await place.tables.merge(journal.TABLE, row)
+    place.script().verdicts.append(GIVEN_UP)
+    await place.checks.run()
+    assert ((await part_of(place, other)).state, await rows(place)) == (State.FAILED, ["sent"])
 
 
 async def test_a_route_that_is_gone_can_not_be_asked(place: Place) -> None:

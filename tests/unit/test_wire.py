@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relay import wire
-from relay.errors import UnreadableEntry
+from relay.errors import NewerVersion, UnreadableEntry
 from relay.model import Address, Attachment, Delivery, Message, Submission
 from relay.storage.limits import queue_text
 
@@ -115,6 +115,13 @@ def test_an_entry_uses_no_name_of_the_hosts(name: str) -> None:
 def test_fields_of_a_later_version_do_no_harm(name: str) -> None:
     entry = json.loads(sample(name))
     assert wire.decode_entry(json.dumps({**entry, "later": {"id": 1}}).encode()) == wire.decode_entry(sample(name))
+
+
+@pytest.mark.parametrize("body", [b'{"relay":2}', b'{"relay":3,"batch":{"ref":[]},"ref":{},"spread":1}'])
+def test_a_newer_version_is_told_by_its_number_whatever_else_it_has(body: bytes) -> None:
+    for read in (wire.decode_entry, wire.check_version):
+        with pytest.raises(NewerVersion):
+            read(body)
 
 
 def _changed(name: str, **fields: Any) -> bytes:

@@ -1,0 +1,142 @@
+"""Records that a newer version wrote, met after a rollback: told so, left as they are, in nobody's way, continued later."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from relay import ids, wire
+from relay.deadletters import UNREADABLE_CONTAINER
+from relay.ingest.sightings import QUEUE, Sighting
+from relay.journal import TABLE, UPGRADE_PAUSE_SECONDS, partition
+from relay.recovery import AGAIN
+from relay.storage.ports import Entity
+from tests.api.harness import Harness
+
+REDRIVE = "/v1/deadletters/redrive"
+LANE = "relay-transactional"
+
+
+async def row(relay: Harness, name: str) -> Entity:
+    return await relay.memory.tables.get(TABLE, partition(ids.parse(name).batch), "batch")
+
+
+async def roll_back(relay: Harness, name: str) -> Entity:
+    """The message's record becomes one of a newer version; what it was before."""
+    before = await row(relay, name)
+    newer = {"content": b'{"relay":2,"batch":{"mails":[]}}', "m00": b'{"parts":[{"state":"mailed"}]}'}
+    await relay.memory.tables.merge(TABLE, Entity(partition=before.partition, row=before.row, properties=newer))
+    return before
+
+
+async def upgrade(relay: Harness, before: Entity) -> None:
+    """A version comes that reads the record."""
+    await relay.memory.tables.merge(TABLE, before)
+
+
+async def sent(relay: Harness, to: str = "ada@example.org") -> str:
+    name = await relay.send(to=to)
+    await relay.deliver()
+    return name
+
+
+async def kept(relay: Harness) -> int:
+    return len((await relay.memory.blobs.list(UNREADABLE_CONTAINER))[0])
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "client"),
+    [
+        ("GET", "", None, "app"),
+        ("GET", "/content", None, "app"),
+        ("GET", "/source", None, "boss"),
+        ("DELETE", "", None, "app"),
+        ("PATCH", "", {"send_at": "2026-03-02T12:00:00Z"}, "app"),
+        ("POST", "/redrive", {}, "boss"),
+    ],
+)
+async def test_who_asks_is_told_and_nothing_is_written(
+    relay: Harness, method: str, path: str, body: Any, client: str
+) -> None:
+    name = await sent(relay)
+    await roll_back(relay, name)
+    before = await row(relay, name)
+    answer = await relay.call(method, f"/v1/messages/{name}{path}", json=body, client=client)
+    assert (answer.status, answer.error["code"]) == (503, "newer_version")
+    assert await row(relay, name) == before
+
+
+async def test_lists_and_figures_have_the_others(relay: Harness) -> None:
+    one, newer, two = [await sent(relay) for _ in range(3)]
+    await roll_back(relay, newer)
+    relay.clock.move(60)
+    listed = (await relay.call("GET", "/v1/messages")).json["value"]
+    assert [each["id"] for each in listed] == [two, one]
+    assert (await relay.call("GET", "/v1/overview?span=hour", client="boss")).json["totals"]["sent"] == 2
+
+
+async def test_dead_letters_are_listed_and_put_back_without_it(relay: Harness) -> None:
+    newer, other = [await sent(relay, "rejected@relay.test") for _ in range(2)]
+    before = await roll_back(relay, newer)
+    letters = (await relay.call("GET", "/v1/deadletters?code=recipient_refused", client="boss")).json["value"]
+    assert [each["id"] for each in letters] == [other]
+    answer = await relay.call("POST", REDRIVE, json={"code": "recipient_refused"}, client="boss")
+    assert answer.json["redriven"] == 1
+    await upgrade(relay, before)
+    answer = await relay.call("POST", REDRIVE, json={"ids": [newer]}, client="boss")
+    assert answer.json["redriven"] == 1
+
+
+async def test_what_was_deferred_waits_for_the_upgrade_and_is_then_sent(relay: Harness) -> None:
+    name = await sent(relay, "deferred@relay.test")
+    before = await roll_back(relay, name)
+    newer = await row(relay, name)
+    for _ in range(3):
+        await relay.pass_time(AGAIN.total_seconds() + UPGRADE_PAUSE_SECONDS)
+        assert relay.waiting == 1
+    assert (await row(relay, name), await kept(relay)) == (newer, 0)
+    await upgrade(relay, before)
+    await relay.pass_time(UPGRADE_PAUSE_SECONDS)
+    assert len((await relay.status(name))["attempts"]) == 2
+
+
+async def test_an_entry_that_the_host_gave_up_on_ends_nothing(relay: Harness) -> None:
+    name = await sent(relay)
+    await roll_back(relay, name)
+    before = await row(relay, name)
+    poison = f"{LANE}-poison"
+    await relay.memory.queues.create(poison)
+    await relay.relay.poison.bury(poison, wire.encode_reference(ids.parse(name).batch, "transactional", [0], 2))
+    assert (await row(relay, name), await kept(relay)) == (before, 0)
+    assert len(relay.memory.queues.bodies(poison)) == 1
+
+
+async def apply_events(relay: Harness) -> None:
+    received = await relay.memory.queues.receive(QUEUE, most=32)
+    for entry in received:
+        await relay.relay.events.apply(entry.body)
+        await relay.memory.queues.delete(QUEUE, entry)
+
+
+async def events(relay: Harness, name: str) -> list[str]:
+    return [event["kind"] for event in (await relay.status(name))["events"]]
+
+
+async def test_its_events_wait_and_those_of_others_do_not(relay: Harness) -> None:
+    newer, other = await sent(relay), await sent(relay)
+    before = await roll_back(relay, newer)
+    told = [
+        Sighting(
+            kind="delivered", provider="capture", message=name, key="k", recipient="ada@example.org", at=relay.clock()
+        )
+        for name in (newer, other)
+    ]
+    await relay.relay.events.take(told)
+    await apply_events(relay)
+    assert await events(relay, other) == ["delivered"]
+    await upgrade(relay, before)
+    assert await events(relay, newer) == []
+    relay.clock.move(UPGRADE_PAUSE_SECONDS)
+    await apply_events(relay)
+    assert await events(relay, newer) == ["delivered"]
+    assert timedelta(seconds=UPGRADE_PAUSE_SECONDS) <= AGAIN
