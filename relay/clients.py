@@ -68,6 +68,8 @@ class Role(StrEnum):
 class Policy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """What a client may send. Patterns are `*`, an address, or `*@domain`; empty `routes`/`lanes` mean all.
 
+    `senders` are the addresses it may use as From and as return path: who receives others' bounces is harmed like who is
+    made their author.
     With `redirect_to` (non-production) every recipient outside `recipients` is replaced by that address; without it they
     are refused. `rate_per_minute` and `daily_quota` count messages. `refused_attachments` are globs over file names.
     `ip_ranges` are CIDR blocks the client may call from; empty means anywhere.

@@ -72,7 +72,7 @@ CODES = {
     "missing_variable": "The template needs a variable that the message does not bring.",
     "rendering_failed": "The template cannot be filled in with these variables; the message says why.",
     "forbidden": "The client's policy does not allow this message; `details` names each rule.",
-    "sender_not_allowed": "The client may not send for this From address.",
+    "sender_not_allowed": "The client may not use this address as From or as return path.",
     "recipient_not_allowed": "The client may not send to this recipient.",
     "lane_not_allowed": "The client may not use this lane.",
     "route_not_allowed": "The client may not ask for this route.",

@@ -211,7 +211,7 @@ class MessageFields(Shape):
     )
     return_path: str | None = Field(
         default=None,
-        description="Where bounces go (the envelope's sender), on routes that can say so.",
+        description="Where bounces go (the envelope's sender), on routes that can say so. Held to the client's `senders`.",
         examples=["bounces@example.com"],
     )
     options: dict[str, dict[str, Any]] | None = Field(

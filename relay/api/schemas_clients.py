@@ -12,7 +12,7 @@ class PolicyFields(Shape):
 
     senders: list[str] | None = Field(
         default=None,
-        description="From addresses it may use: `*`, an address, or `*@domain`.",
+        description="Addresses it may use as From and as return path: `*`, an address, or `*@domain`.",
         examples=[["*@example.com"]],
     )
     recipients: list[str] | None = Field(

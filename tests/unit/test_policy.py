@@ -100,6 +100,26 @@ def test_everything_a_policy_forbids_is_named_at_once() -> None:
     assert "@" not in texts
 
 
+@pytest.mark.parametrize(
+    ("return_path", "targets"),
+    [
+        (None, []),
+        ("bounces@example.org", []),
+        ("shop@lists.example.net", []),
+        ("other@lists.example.net", ["return_path"]),
+        ("victim@example.com", ["return_path"]),
+    ],
+)
+def test_bounces_go_to_senders_of_the_client_only(return_path: str | None, targets: list[str]) -> None:
+    of = Policy(senders=("*@example.org", "shop@lists.example.net"))
+    message = message_of(return_path=return_path)
+    if not targets:
+        assert decide(of, message).submission.message == message
+        return
+    refused = refusal(of, message)
+    assert (refused.status, faults(refused)) == (403, [("sender_not_allowed", target) for target in targets])
+
+
 def test_unknown_lanes_and_routes_are_told_with_what_there_is() -> None:
     refused = refusal(lane="express", route="x")
     assert (refused.status, faults(refused)) == (400, [("unknown_lane", "lane"), ("unknown_route", "route")])
