@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from bench import acceptance, end_to_end, events, load, memory, scale, start, transactions
+from bench import acceptance, end_to_end, events, limits, load, memory, report, scale, start, transactions
 from bench.results import Figure, Verdict, verdicts
 
 OUT = Path(__file__).parent / "out"
@@ -20,6 +20,7 @@ PARTS: Mapping[str, Callable[[int], AsyncIterator[Figure]]] = {
     "accepted": acceptance.accepted,
     "latency": acceptance.latency,
     "end-to-end": end_to_end.rates,
+    "limits": limits.limits,
     "transactions": lambda _: transactions.per_message(),
     "batch": lambda _: transactions.batch_of_1000(),
     "events": events.flood,
@@ -45,7 +46,7 @@ def main() -> int:
     figures = asyncio.run(_measure(options.parts or list(PARTS), options.runs))
     judged = verdicts(figures)
     _write(figures, judged)
-    print(_table(judged))
+    print(report.table(figures, judged))
     return 1 if any(verdict.is_met is False for verdict in judged) else 0
 
 
@@ -68,16 +69,6 @@ def _write(figures: list[Figure], judged: list[Verdict]) -> None:
                     for v in judged],
     }  # fmt: skip
     (OUT / "results.json").write_bytes(msgspec.json.format(msgspec.json.encode(content), indent=2))
-
-
-def _table(judged: list[Verdict]) -> str:
-    words = {True: "met", False: "MISSED", None: "not measured"}
-    rows = [f"\n{'figure':56}{'value':>10}  {'target':18}"]
-    for verdict in judged:
-        value = "" if verdict.value is None else f"{verdict.value:,.3g}"
-        target = f"{verdict.target.bound} {verdict.target.value:g}"
-        rows.append(f"{verdict.target.what:56}{value:>10}  {target:18}{words[verdict.is_met]}")
-    return "\n".join(rows)
 
 
 if __name__ == "__main__":

@@ -16,20 +16,24 @@ SYSTEMS = ("relay", "tutorial")
 
 
 async def accepted(runs: int, connections: int = 32) -> AsyncIterator[Figure]:
-    """Accepted messages a second with nothing delivered meanwhile; CPU milliseconds of the host for each."""
+    """Accepted messages a second with nothing delivered meanwhile; CPU milliseconds of the host and Azurite for each."""
     for system in SYSTEMS:
-        rates, cpu, medians = [], [], []
+        rates, medians = [], []
+        cpu: dict[str, list[float]] = {"host": [], "azurite": []}
         async with running(system, delivers=False) as target:
             await _post(target, connections, WARM_UP_SECONDS)
             for _ in range(runs):
-                before = target.usage()["host"].cpu_seconds
+                before = target.usage()
                 done = await _post(target, connections, SECONDS)
                 rates.append(done.rate)
                 medians.append(done.percentile(50))
-                cpu.append(1000 * (target.usage()["host"].cpu_seconds - before) / done.good)
+                spent = target.spent(before, done.good)
+                for process, values in cpu.items():
+                    values.append(spent[process])
         yield Figure(name=f"accepted/{system}/{connections}", unit="/s", runs=rates)
         yield Figure(name=f"accepted/{system}/{connections} p50", unit="ms", runs=medians)
-        yield Figure(name=f"accepted/{system}/{connections} host CPU", unit="ms a message", runs=cpu)
+        for process, values in cpu.items():
+            yield Figure(name=f"accepted/{system}/{connections} {process} CPU", unit="ms a message", runs=values)
 
 
 async def latency(runs: int) -> AsyncIterator[Figure]:
@@ -54,9 +58,9 @@ async def by_connections(
         async with running(system, delivers=False) as target:
             await _post(target, 16, WARM_UP_SECONDS)
             for number in connections:
-                before = target.usage()["host"].cpu_seconds
+                before = target.usage()
                 done = await _post(target, number, SECONDS / 2)
-                cpu = 1000 * (target.usage()["host"].cpu_seconds - before) / done.good
+                cpu = target.spent(before, done.good)["host"]
                 yield Figure(name=f"by connections/{system}/{number}", unit="/s", runs=[done.rate])
                 yield Figure(name=f"by connections/{system}/{number} host CPU", unit="ms a message", runs=[cpu])
 

@@ -1,23 +1,19 @@
-"""From the caller to the provider: Relay, the tutorial's function and Postfix, and the least that storage asks for."""
+"""From the caller to the provider: Relay, the tutorial's function and Postfix."""
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 
-import aiohttp
 import msgspec
 
 from bench import load, postfix
 from bench.results import Figure
 from bench.systems import MESSAGE, Running, running
-from relay.storage.azure import create_storage
-from relay.storage.ports import Entity, Received, Storage
 
 BODY = msgspec.json.encode(MESSAGE)
 CONNECTIONS = 32
-MESSAGES = {"relay": 10_000, "tutorial": 320, "postfix": 5_000, "bare": 10_000}
+MESSAGES = {"relay": 10_000, "tutorial": 320, "postfix": 5_000}
 """As many as each handles in a few seconds."""
-PER_ENTRY = 16
 _POLL_SECONDS = 0.02
 _PATIENCE_SECONDS = 300
 
@@ -29,8 +25,7 @@ async def rates(runs: int) -> AsyncIterator[Figure]:
             yield figure
     found = [await postfix.relayed_per_second(MESSAGES["postfix"], CONNECTIONS) for _ in range(runs)]
     yield Figure(name="end to end/postfix", unit="/s", runs=[rate for rate, _ in found])
-    yield Figure(name="end to end/postfix CPU", unit="ms a message", runs=[1000 * cpu for _, cpu in found])
-    yield Figure(name="end to end/bare", unit="/s", runs=[await _bare() for _ in range(runs)])
+    yield Figure(name="end to end/postfix host CPU", unit="ms a message", runs=[1000 * cpu for _, cpu in found])
 
 
 async def _functions(system: str, runs: int) -> AsyncIterator[Figure]:
@@ -43,12 +38,11 @@ async def _functions(system: str, runs: int) -> AsyncIterator[Figure]:
             before = target.usage()
             messages, seconds = await deliver(target, MESSAGES[system])
             speeds.append(messages / seconds)
-            for name, usage in target.usage().items():
-                spent = 1000 * (usage.cpu_seconds - before[name].cpu_seconds) / messages
-                cpu.setdefault(name, []).append(spent)
+            for process, milliseconds in target.spent(before, messages).items():
+                cpu.setdefault(process, []).append(milliseconds)
     yield Figure(name=f"end to end/{system}", unit="/s", runs=speeds)
-    for name, values in cpu.items():
-        yield Figure(name=f"end to end/{system} {name} CPU", unit="ms a message", runs=values)
+    for process, values in cpu.items():
+        yield Figure(name=f"end to end/{system} {process} CPU", unit="ms a message", runs=values)
 
 
 async def deliver(target: Running, messages: int, connections: int = CONNECTIONS) -> tuple[int, float]:
@@ -68,46 +62,3 @@ async def arrive(target: Running, messages: int) -> None:
     async with asyncio.timeout(_PATIENCE_SECONDS):
         while await target.arrived() < messages:  # noqa: ASYNC110 - another process counts
             await asyncio.sleep(_POLL_SECONDS)
-
-
-async def _bare() -> float:
-    """Only what cannot be left out for entries of 16 messages: put, get, insert, 16 sends, merge, delete. No checks."""
-    async with running("relay", delivers=False) as target:
-        storage = create_storage({"AzureWebJobsStorage": target.azurite.connection_string})
-        try:
-            await storage.queues.create("bare")
-            await storage.tables.create("bare")
-            begun = time.monotonic()
-            entries = MESSAGES["bare"] // PER_ENTRY
-            await asyncio.gather(_put(storage, entries), _take(storage, entries, target.session, target.sink_url))
-            return entries * PER_ENTRY / (time.monotonic() - begun)
-        finally:
-            await storage.close()
-
-
-async def _put(storage: Storage, entries: int) -> None:
-    body = b"[" + b",".join([BODY] * PER_ENTRY) + b"]"
-    for _ in range(entries):
-        await storage.queues.put("bare", body)
-
-
-async def _take(storage: Storage, entries: int, session: aiohttp.ClientSession, sink: str) -> None:
-    taken = 0
-    while taken < entries:
-        received = await storage.queues.receive("bare", most=16)
-        await asyncio.gather(*(_handle(storage, entry, session, sink) for entry in received))
-        taken += len(received)
-
-
-async def _handle(storage: Storage, entry: Received, session: aiohttp.ClientSession, sink: str) -> None:
-    row = Entity(partition=entry.id, row="batch", properties={"content": entry.body})
-    etag = await storage.tables.insert("bare", row)
-    messages: Sequence[object] = msgspec.json.decode(entry.body)
-    await asyncio.gather(*(_send(session, sink, message) for message in messages))
-    await storage.tables.merge("bare", Entity(partition=entry.id, row="batch", properties={"sent": True}), etag=etag)
-    await storage.queues.delete("bare", entry)
-
-
-async def _send(session: aiohttp.ClientSession, sink: str, message: object) -> None:
-    async with session.post(f"{sink}/v3/mail/send", data=msgspec.json.encode(message)) as response:
-        await response.read()

@@ -15,7 +15,6 @@ from bench.results import Figure
 from bench.systems import MESSAGE, Running, running
 from relay.ingest.sendgrid import SIGNATURE, TIMESTAMP
 from relay.ingest.sightings import QUEUE
-from relay.storage.azure import create_storage
 from relay.storage.ports import Queues
 
 MESSAGES = 2_000
@@ -31,17 +30,17 @@ async def flood(runs: int) -> AsyncIterator[Figure]:
     key = ec.generate_private_key(ec.SECP256R1())
     settings = {"RELAY_SENDGRID_EVENT_KEYS": _public(key)}
     async with running("relay", settings=settings) as target:
-        storage = create_storage(target.environment)
         names = await _sent(target)
+        events = len(names) * len(KINDS)
         for run in range(runs):
-            posts = [_signed(key, events) for events in batched(_events(names, run), EVENTS_A_POST, strict=True)]
-            before, begun = target.usage()["host"].cpu_seconds, time.monotonic()
+            posts = [_signed(key, some) for some in batched(_events(names, run), EVENTS_A_POST, strict=True)]
+            before, begun = target.usage(), time.monotonic()
             await _post_all(target, posts)
-            taken.append(len(names) * len(KINDS) / (time.monotonic() - begun))
-            await _until(lambda: _is_empty(storage.queues))
-            applied.append(len(names) * len(KINDS) / (time.monotonic() - begun))
-            cpu.append(1000 * (target.usage()["host"].cpu_seconds - before) / (len(names) * len(KINDS)))
-        await storage.close()
+            taken.append(events / (time.monotonic() - begun))
+            async with target.storage() as storage:
+                await _until(lambda: _is_empty(storage.queues))
+            applied.append(events / (time.monotonic() - begun))
+            cpu.append(target.spent(before, events)["host"])
     yield Figure(name="events/taken", unit="/s", runs=taken)
     yield Figure(name="events/applied", unit="/s", runs=applied)
     yield Figure(name="events/host CPU", unit="ms an event", runs=cpu)

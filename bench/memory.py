@@ -8,27 +8,38 @@ from bench.results import Figure
 from bench.systems import Running, running
 
 MESSAGES = 100_000
+POINTS = 50
+"""How many points of the way are told."""
 _EVERY_SECONDS = 0.5
 MIB = 1024 * 1024
 
 
 async def resident(messages: int = MESSAGES) -> AsyncIterator[Figure]:
-    """MiB at its peak, after a tenth of the messages, and at the end."""
+    """MiB after a tenth of the messages, at the end, at its peak, and on the way, by how many messages were delivered."""
     async with running("relay") as target:
+        seen: list[tuple[int, float]] = []
+        watching = asyncio.create_task(_watch(target, seen))
         await deliver(target, messages // 10)
         tenth = _now(target)
-        seen: list[float] = []
-        watching = asyncio.create_task(_watch(target, seen))
         await deliver(target, messages - messages // 10)
+        end = _now(target)
         watching.cancel()
-        yield Figure(name="memory/tenth", unit="MiB", runs=[tenth])
-        yield Figure(name="memory/end", unit="MiB", runs=[_now(target)])
-        yield Figure(name="memory/peak", unit="MiB", runs=[max(seen)])
+    yield Figure(name="memory/tenth", unit="MiB", runs=[tenth])
+    yield Figure(name="memory/end", unit="MiB", runs=[end])
+    yield Figure(name="memory/peak", unit="MiB", runs=[max(mebibytes for _, mebibytes in seen)])
+    for delivered, mebibytes in _thinned(seen, messages // POINTS):
+        yield Figure(name=f"memory/after {delivered}", unit="MiB", runs=[mebibytes])
 
 
-async def _watch(target: Running, seen: list[float]) -> None:
+def _thinned(seen: list[tuple[int, float]], step: int) -> list[tuple[int, float]]:
+    """The first that was seen of each step."""
+    points = {delivered // step: (delivered, mebibytes) for delivered, mebibytes in reversed(seen)}
+    return [points[number] for number in sorted(points)]
+
+
+async def _watch(target: Running, seen: list[tuple[int, float]]) -> None:
     while True:
-        seen.append(_now(target))
+        seen.append((await target.arrived(), _now(target)))
         await asyncio.sleep(_EVERY_SECONDS)
 
 

@@ -13,6 +13,9 @@ import msgspec
 from bench.meter import Usage, usage_of
 from devhost.azurite import Azurite
 from devhost.children import Child
+from relay.settings import load_lanes
+from relay.storage.azure import create_storage
+from relay.storage.ports import Storage
 
 ROOT = Path(__file__).parent.parent
 TUTORIAL = ROOT / "bench" / "tutorial"
@@ -47,6 +50,15 @@ class Running(msgspec.Struct, kw_only=True):
         async with self.session.get(f"{self.sink_url}/count") as response:
             return int(msgspec.json.decode(await response.read())["count"])
 
+    @asynccontextmanager
+    async def storage(self) -> AsyncIterator[Storage]:
+        """Its storage, as Relay reaches it."""
+        storage = create_storage({"AzureWebJobsStorage": self.azurite.connection_string})
+        try:
+            yield storage
+        finally:
+            await storage.close()
+
     def usage(self) -> Mapping[str, Usage]:
         """CPU and memory of each process."""
         return {
@@ -54,6 +66,11 @@ class Running(msgspec.Struct, kw_only=True):
             "azurite": usage_of(self.azurite.child.pid),
             "sink": usage_of(self.sink.pid),
         }
+
+    def spent(self, before: Mapping[str, Usage], messages: int) -> Mapping[str, float]:
+        """CPU milliseconds a message of each process since `before`."""
+        now = self.usage()
+        return {name: 1000 * (now[name].cpu_seconds - was.cpu_seconds) / messages for name, was in before.items()}
 
 
 @asynccontextmanager
@@ -73,9 +90,10 @@ async def running(
             "AzureWebJobsStorage": azurite.connection_string,
             "AzureFunctionsJobHost__logging__logLevel__default": "Warning",
             **(_relay(listening["url"]) if system == "relay" else _tutorial(listening["url"])),
-            **({} if delivers else _DISABLED),
             **(settings or {}),
         }
+        if not delivers:
+            environment |= _disabled(environment)
         headers = await _prepare(system, environment)
         host = await start_host(system, environment)
         exits.push_async_callback(host.stop, grace_seconds=12)
@@ -139,10 +157,18 @@ def _tutorial(sink: str) -> Mapping[str, str]:
     return {"SENDGRID_HOST": sink, "SENDGRID_API_KEY": "SG.bench"}
 
 
-_DISABLED = {
-    f"AzureWebJobs_{name}_Disabled": "1"
-    for name in (
-        "deliver", "deliver_transactional_1", "deliver_bulk_1", "bury_transactional_1", "bury_bulk_1", "recover", "purge",
-        "apply_events", "bury_events", "post_webhooks", "bury_webhooks", "read_mailboxes",
+def _disabled(environment: Mapping[str, str]) -> Mapping[str, str]:
+    """Settings that leave the host nothing to do but to answer calls, whatever lanes it has."""
+    delivering = (
+        f"{what}_{lane}_{shard}"
+        for lane, settings in load_lanes(environment).items()
+        for shard in range(1, settings.shards + 1)
+        for what in ("deliver", "bury")
     )
-}  # fmt: skip
+    return {f"AzureWebJobs_{name}_Disabled": "1" for name in (*delivering, *_WITHOUT_CALLS)}
+
+
+_WITHOUT_CALLS = (
+    "deliver", "recover", "purge", "apply_events", "bury_events", "post_webhooks", "bury_webhooks", "read_mailboxes",
+)  # fmt: skip
+"""`deliver` is the tutorial's."""

@@ -1,0 +1,78 @@
+"""What the size of the journal costs: operations of a status read and of the nightly purge, counted and not timed.
+
+Storage is in memory; what reads and purges it is Relay's own code.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime, timedelta
+from functools import partial
+
+import msgspec
+
+from bench.counting import CountingTables
+from bench.results import Figure
+from relay import ids, journal, settings, wire
+from relay.bootstrap import Relay
+from relay.model import Address, Message, MessageStatus, Part, State, Submission
+from relay.storage.memory import MemoryTables, memory_storage
+from relay.storage.ports import Entity, Storage
+
+ROWS = (1_000, 10_000, 100_000, 1_000_000)
+"""A million take 0.6 GB and half a minute."""
+DAYS = 15
+"""Rows lie evenly over so many days: fourteen that are kept, and the one that a nightly purge forgets."""
+
+
+async def by_journal(rows: Sequence[int] = ROWS) -> AsyncIterator[Figure]:
+    """Operations of a status read, and of a purge for each batch that it deletes, against the rows the journal holds."""
+    for number in rows:
+        now = datetime.now(UTC)
+        memory = memory_storage(partial(_same, now))
+        counting = CountingTables(memory.tables)
+        relay = Relay(
+            settings.load({}),
+            Storage(queues=memory.queues, tables=counting, blobs=memory.blobs),
+            clock=partial(_same, now),
+        )
+        await relay.create_storage()
+        newest = await _fill(memory.tables, number, now)
+        counting.operations = 0
+        await relay.journal.story(newest)
+        yield Figure(name=f"by journal/{number} status", unit="operations", runs=[counting.operations])
+        counting.operations, held = 0, len(memory.tables.rows(journal.TABLE))
+        await relay.purge.run()
+        deleted = held - len(memory.tables.rows(journal.TABLE))
+        yield Figure(name=f"by journal/{number} purge", unit="ops a batch", runs=[counting.operations / deleted])
+
+
+async def _fill(tables: MemoryTables, number: int, now: datetime) -> str:
+    """Finished batches of one message, in the order of their keys, as memory takes them fastest; the newest one."""
+    age = timedelta(days=DAYS)
+    records = [await _record(now - age * (day + 1) / DAYS) for day in reversed(range(DAYS))]
+    batch = ""
+    for shard in ids.SHARDS:
+        for place in range(number // len(ids.SHARDS)):
+            part = place * len(ids.SHARDS) / number
+            batch = ids.batch_floor(now - age * (1 - part))[:12] + f"7{place:018x}{shard}"
+            key = journal.partition(batch)
+            await tables.insert(journal.TABLE, msgspec.structs.replace(records[int(part * DAYS)], partition=key))
+    return batch
+
+
+async def _record(at: datetime) -> Entity:
+    """The row of a batch that ended then."""
+    tables = MemoryTables()
+    await tables.create(journal.TABLE)
+    submission = Submission(client="bench", expires_at=at, message=Message(sender=Address(email="a@example.com")))
+    entry = wire.BatchEntry(
+        relay=1, batch=ids.new_batch_id(), lane="transactional", macs=("0" * 16,), messages=(submission,)
+    )
+    content = wire.join_batch(entry.batch, entry.lane, entry.macs, [wire.encode_submission(submission)])
+    ended = MessageStatus(parts=(Part(route="r", state=State.SENT),))
+    await journal.Journal(tables, partial(_same, at)).open(entry, content, [ended])
+    [row] = tables.rows(journal.TABLE)
+    return row
+
+
+def _same(now: datetime) -> datetime:
+    return now

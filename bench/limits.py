@@ -1,0 +1,114 @@
+"""The limits of the measurement: a loop that does only what cannot be left out, and the provider's stand-in alone."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+
+import aiohttp
+import msgspec
+
+from bench import load
+from bench.results import Figure
+from bench.systems import MESSAGE, Running, running
+from relay.storage.ports import Entity, Received, Storage
+
+BODY = msgspec.json.encode(MESSAGE)
+CONNECTIONS = 32
+MESSAGES = 10_000
+AT_THE_SINK = 40_000
+PER_ENTRY = 16
+"""What an entry holds while 32 callers wait: half of them in the put under way, half for the next."""
+_PLACE = "bare"
+
+type _Measure = Callable[[Running], Awaitable[tuple[int, float]]]
+"""Does something; how many messages it handled, and in how many seconds."""
+
+
+async def limits(runs: int) -> AsyncIterator[Figure]:
+    """Messages a second and CPU milliseconds of each process: the bare loop end to end, its puts alone, the sink alone."""
+    for name, (measure, processes) in _MEASURES.items():
+        speeds: list[float] = []
+        cpu: dict[str, list[float]] = {}
+        for _ in range(runs):
+            # A fresh Azurite for each: its queues slow down with what they have held.
+            async with running("relay", delivers=False) as target:
+                before, own = target.usage(), time.process_time()
+                messages, seconds = await measure(target)
+                # The loop, which runs in this process, stands where the host does elsewhere.
+                spent = {**target.spent(before, messages), "host": 1000 * (time.process_time() - own) / messages}
+                speeds.append(messages / seconds)
+                for process in processes:
+                    cpu.setdefault(process, []).append(spent[process])
+        yield Figure(name=name, unit="/s", runs=speeds)
+        for process, values in cpu.items():
+            yield Figure(name=f"{name} {process} CPU", unit="ms a message", runs=values)
+
+
+async def _sink(target: Running) -> tuple[int, float]:
+    """As fast as the load comes: what nothing that sends to it can pass."""
+    done = await load.post(
+        f"{target.sink_url}/v3/mail/send", BODY, headers={}, connections=CONNECTIONS, requests=AT_THE_SINK
+    )
+    return done.good, done.seconds
+
+
+async def _put_only(target: Running) -> tuple[int, float]:
+    """Entries of 16 messages, one put after the other: acceptance without HTTP, checks and names."""
+    async with _storage(target) as storage:
+        begun = time.monotonic()
+        await _put(storage, MESSAGES // PER_ENTRY)
+        return MESSAGES, time.monotonic() - begun
+
+
+async def _put_and_take(target: Running) -> tuple[int, float]:
+    """Only what cannot be left out for entries of 16 messages: put, get, insert, 16 sends, merge, delete. No checks."""
+    entries = MESSAGES // PER_ENTRY
+    async with _storage(target) as storage:
+        begun = time.monotonic()
+        await asyncio.gather(_put(storage, entries), _take(storage, entries, target.session, target.sink_url))
+        return MESSAGES, time.monotonic() - begun
+
+
+@asynccontextmanager
+async def _storage(target: Running) -> AsyncIterator[Storage]:
+    async with target.storage() as storage:
+        await storage.queues.create(_PLACE)
+        await storage.tables.create(_PLACE)
+        yield storage
+
+
+async def _put(storage: Storage, entries: int) -> None:
+    body = b"[" + b",".join([BODY] * PER_ENTRY) + b"]"
+    for _ in range(entries):
+        await storage.queues.put(_PLACE, body)
+
+
+async def _take(storage: Storage, entries: int, session: aiohttp.ClientSession, sink: str) -> None:
+    taken = 0
+    while taken < entries:
+        received = await storage.queues.receive(_PLACE, most=16)
+        await asyncio.gather(*(_handle(storage, entry, session, sink) for entry in received))
+        taken += len(received)
+
+
+async def _handle(storage: Storage, entry: Received, session: aiohttp.ClientSession, sink: str) -> None:
+    row = Entity(partition=entry.id, row="batch", properties={"content": entry.body})
+    etag = await storage.tables.insert(_PLACE, row)
+    messages: Sequence[object] = msgspec.json.decode(entry.body)
+    await asyncio.gather(*(_send(session, sink, message) for message in messages))
+    await storage.tables.merge(_PLACE, Entity(partition=entry.id, row="batch", properties={"sent": True}), etag=etag)
+    await storage.queues.delete(_PLACE, entry)
+
+
+async def _send(session: aiohttp.ClientSession, sink: str, message: object) -> None:
+    async with session.post(f"{sink}/v3/mail/send", data=msgspec.json.encode(message)) as response:
+        await response.read()
+
+
+_MEASURES: Mapping[str, tuple[_Measure, Sequence[str]]] = {
+    "accepted/bare": (_put_only, ("host", "azurite")),
+    "end to end/bare": (_put_and_take, ("host", "azurite", "sink")),
+    "sink alone": (_sink, ("sink",)),
+}
+"""What is measured, and of which processes."""
