@@ -40,7 +40,7 @@ def needs(message: Message) -> frozenset[str]:
         # A stored raw message has CRLF throughout; what is not ASCII in its header is an address (RFC 6532).
         if not message.raw.partition(b"\r\n\r\n")[0].isascii():
             wanted.add("smtputf8")
-    if message.return_path:
+    if message.return_path is not None:
         wanted.add("return_path")
     if len(message.reply_to) > 1:
         wanted.add("reply_to_many")

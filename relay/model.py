@@ -83,7 +83,9 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, ren
     """Envelope and content as the caller gave them.
 
     With `raw` (RFC 5322 bytes, Bcc already taken out) that is the content, `to`/`cc`/`bcc` are only the envelope, and
-    `subject` is a copy of the header. `options` holds, per provider name, what only that provider understands.
+    `subject` is a copy of the header. `return_path` is where bounces go instead of to `sender`; empty, to nobody (RFC 5321
+    section 4.5.5: what is a bounce or an automatic answer itself). `options` holds, per provider name, what only that
+    provider understands.
     """
 
     sender: Address
@@ -106,6 +108,11 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, ren
     def recipients(self) -> tuple[Address, ...]:
         """Everybody in the envelope: to, cc, bcc, in this order. Recipient numbers everywhere are indices into it."""
         return self.to + self.cc + self.bcc
+
+    @property
+    def envelope_sender(self) -> str:
+        """The address where bounces go, empty for nobody's."""
+        return self.sender.email if self.return_path is None else self.return_path
 
 
 class Submission(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

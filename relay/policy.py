@@ -122,7 +122,8 @@ def _forbidden(draft: Draft, lane: str, size: int, policy: Policy) -> list[Probl
 
     if not _admits(policy.senders, message.sender):
         forbid("sender_not_allowed", "from", "This client may not send for this From address (policy: senders).")
-    if message.return_path is not None and not _admits(policy.senders, Address(email=message.return_path)):
+    # The empty one harms nobody: no bounces come of it.
+    if message.return_path and not _admits(policy.senders, Address(email=message.return_path)):
         text = "This client may not have bounces go to this address (policy: senders)."
         forbid("sender_not_allowed", "return_path", text)
     if policy.redirect_to is None:

@@ -15,6 +15,8 @@ from relay.api.faults import Faults
 from relay.api.texts import control_fault, ordinal
 from relay.model import Address
 
+NOBODY = "<>"
+"""The empty sender of an envelope: bounces go to nobody."""
 _ANGLED = re.compile(r"([^<>]*)<([^<>]*)>\s*", re.DOTALL)
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"', re.DOTALL)
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)

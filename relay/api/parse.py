@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from relay.api import fields, jsontext
-from relay.api.addresses import Located, read_mailbox, read_mailboxes, same_mailbox
+from relay.api.addresses import NOBODY, Located, read_mailbox, read_mailboxes, same_mailbox
 from relay.api.attachments import read_attachments
 from relay.api.drafts import Draft, Limits
 from relay.api.faults import WHOLE, Faults
@@ -132,7 +132,12 @@ def _check_content(value: Mapping[str, Any], faults: Faults, *, has_template: bo
 
 
 def _return_path(value: Any, faults: Faults, limits: Limits) -> str | None:
-    address = read_mailbox(value, "return_path", faults, limits) if isinstance(value, str) else None
+    """Where bounces go; empty when to nobody, None when to From."""
+    if not isinstance(value, str):
+        return None
+    if value.strip() == NOBODY:
+        return ""
+    address = read_mailbox(value, "return_path", faults, limits)
     return address.email if address is not None else None
 
 

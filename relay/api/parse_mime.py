@@ -12,7 +12,7 @@ import msgspec
 
 from relay import idempotency, mime_raw
 from relay.api import fields
-from relay.api.addresses import read_mailbox, read_mailboxes
+from relay.api.addresses import NOBODY, read_mailbox, read_mailboxes
 from relay.api.drafts import Draft, Limits
 from relay.api.faults import WHOLE, Faults, member
 from relay.api.http import Request
@@ -34,9 +34,12 @@ _NOBODY = Address(email="")
 
 
 class Envelope(msgspec.Struct, frozen=True, kw_only=True):
-    """Whom the request names beside the message. Without `recipients` those of the message's own fields are meant."""
+    """Whom the request names beside the message. Without `recipients` those of the message's own fields are meant.
 
-    sender: Address | None = None
+    `sender` is where bounces go: an address, empty for nobody's, None for the message's From.
+    """
+
+    sender: str | None = None
     recipients: tuple[Address, ...] = ()
     is_given: bool = False
 
@@ -83,12 +86,10 @@ def _check_query(query: Mapping[str, str], faults: Faults) -> None:
 def _envelope(request: Request, faults: Faults, limits: Limits) -> Envelope:
     sender_text, sender_at = _one_of(request, "from", MAIL_FROM, faults)
     people_text, people_at = _one_of(request, "to", RCPT_TO, faults)
-    sender = None
-    if sender_text.strip() == "<>":
-        text = "An empty sender (of a bounce or an automatic answer) cannot be passed on: no provider takes one."
-        faults.add("invalid_address", sender_at, text)
-    elif sender_text:
-        sender = read_mailbox(sender_text, sender_at, faults, limits)
+    sender = "" if sender_text.strip() == NOBODY else None
+    if sender_text and sender is None:
+        mailbox = read_mailbox(sender_text, sender_at, faults, limits)
+        sender = mailbox.email if mailbox is not None else None
     located = read_mailboxes(
         people_text, people_at, faults, limits, most=limits.max_recipients, code="too_many_recipients"
     )
@@ -119,14 +120,14 @@ def _message(head: Head, raw: bytes, envelope: Envelope, faults: Faults, limits:
         named = address if address.name else shown.get(place, {}).get(key, address)
         found[place].setdefault(key, named)
     _check_number(sum(map(len, found.values())), faults, limits)
-    differs = envelope.sender is not None and envelope.sender.email.casefold() != sender.email.casefold()
+    differs = envelope.sender is not None and envelope.sender.casefold() != sender.email.casefold()
     message = Message(
         sender=sender,
         to=tuple(found["to"].values()),
         cc=tuple(found["cc"].values()),
         bcc=tuple(found["bcc"].values()),
         subject=head.subject[: limits.max_subject],
-        return_path=envelope.sender.email if envelope.sender is not None and differs else None,
+        return_path=envelope.sender if differs else None,
         raw=raw,
     )
     size = estimate_size(message)

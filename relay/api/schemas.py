@@ -211,7 +211,8 @@ class MessageFields(Shape):
     )
     return_path: str | None = Field(
         default=None,
-        description="Where bounces go (the envelope's sender), on routes that can say so. Held to the client's `senders`.",
+        description="Where bounces go (the envelope's sender), on routes that can say so. Held to the client's `senders`. "
+        "`<>` is nobody: for what is a bounce or an automatic answer itself.",
         examples=["bounces@example.com"],
     )
     options: dict[str, dict[str, Any]] | None = Field(

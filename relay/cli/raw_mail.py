@@ -30,10 +30,13 @@ _OF_RECIPIENTS = ("query.to", "X-Relay-Rcpt-To", "headers.To", "headers.Cc", "he
 def post(remote: Remote, mail: bytes, *, sender: str | None, recipients: Sequence[str], key: str) -> Any:
     """Post a message with this envelope; without `recipients` its own fields say who gets it.
 
+    Bounces go to `sender`: to From when it is None, to nobody when it is empty.
+
     Raises `RemoteError`, also when the envelope is longer than a request can carry.
     """
     headers = {"Content-Type": "message/rfc822", "Idempotency-Key": key}
     people = ",".join(recipients)
+    sender = "<>" if sender == "" else sender
     if len(quote(f"{sender or ''}{people}")) <= MAX_QUERY:
         query = {"from": sender, "to": people or None}
         return remote.call("POST", "/v1/messages", content=mail, headers=headers, query=query)

@@ -44,7 +44,7 @@ class UsageError(ValueError):
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
-    """The arguments: `reads_header` is -t, `ends_at_dot` the absence of -i."""
+    """The arguments: `sender` is that of the envelope, empty for none; `reads_header` is -t, `ends_at_dot` the absence of -i."""
 
     recipients: tuple[str, ...] = ()
     sender: str | None = None
@@ -121,7 +121,7 @@ def read_arguments(arguments: Sequence[str]) -> Asked:
 def _said(letter: str, value: str) -> dict[str, str]:
     """What one option says; those without a value may stand in one word (-ti)."""
     if letter in "fr":
-        return {"f": value}
+        return {"f": "" if value == "<>" else value}
     if letter == "o":
         return {"i": ""} if value == "i" else {}
     if letter in "ti":
@@ -149,7 +149,7 @@ def prepared(content: bytes, asked: Asked, *, domain: str, user: str) -> tuple[b
 
 def qualified(address: str | None, domain: str) -> str | None:
     """An address with a domain, if there is one to give."""
-    if not address or not domain or "@" in address or address == "<>":
+    if not address or not domain or "@" in address:
         return address
     return f"{address}@{domain}"
 

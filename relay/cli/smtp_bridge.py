@@ -50,9 +50,7 @@ class Bridge:
     async def handle_MAIL(  # noqa: N802 (aiosmtpd finds hooks by these names)
         self, _server: Any, _session: Any, envelope: Any, address: str | None, mail_options: list[str]
     ) -> str:
-        """MAIL FROM: an empty one is refused, since no provider can send with it."""
-        if not address and self._passes_sender:
-            return "550 5.7.1 An empty sender (of a bounce or an automatic answer) cannot be passed on"
+        """MAIL FROM: whatever it is, an empty one too; whether it can be passed on, the relay decides."""
         envelope.mail_from = address or ""
         envelope.mail_options.extend(mail_options)
         return "250 2.1.0 OK"

@@ -125,7 +125,7 @@ def _obstacles(parcel: Parcel) -> list[str]:
     faults = []
     if parcel.message.raw is not None:
         faults.append("ACS takes no finished MIME message")
-    if parcel.message.return_path:
+    if parcel.message.return_path is not None:
         faults.append("ACS sets the return path itself")
     return faults
 

@@ -82,7 +82,7 @@ class Capture:
         await self._inbox.keep(
             message=parcel.id,
             attempt=parcel.attempt,
-            sender=message.return_path or message.sender.email,
+            sender=message.envelope_sender or "<>",
             recipients=tuple(message.recipients[number].email for number in numbers),
             subject=message.subject,
             mime=mime.build(parcel),

@@ -123,7 +123,7 @@ FEATURES = {
     "inline_images": "attachments shown in the html by content id",
     "raw_mime": "a finished RFC 5322 message as it is",
     "envelope": "recipients that differ from the header fields",
-    "return_path": "a return path that differs from From",
+    "return_path": "a return path that differs from From, also the empty one",
     "reply_to_many": "more than one Reply-To address",
     "smtputf8": "local parts outside ASCII",
     "templates": "the provider's own templates",

@@ -58,7 +58,7 @@ class Graph:
 
     async def send(self, parcel: Parcel) -> Outcome:
         """Try once, when the mailbox has one of its four places free."""
-        if parcel.message.return_path:
+        if parcel.message.return_path is not None:
             return Rejected(code="unsupported", reply="Exchange Online sets the return path itself")
         name = mailbox_of(self._settings, parcel.message.sender.email)
         gate = self._gates.setdefault(name.lower(), asyncio.Semaphore(MAX_CONCURRENT))

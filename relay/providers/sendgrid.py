@@ -214,7 +214,7 @@ def _obstacles(parcel: Parcel, own: Any) -> list[str]:
     faults = list(check_options(own))
     if parcel.message.raw is not None:
         faults.append("SendGrid takes no finished MIME message")
-    if parcel.message.return_path:
+    if parcel.message.return_path is not None:
         faults.append("SendGrid sets the return path itself")
     return faults
 

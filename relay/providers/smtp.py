@@ -118,7 +118,7 @@ class SmtpProvider:
             if not content.isascii() and not connection.supports("8bitmime"):
                 content = await seven_bit(content)
             async with asyncio.timeout_at(until):
-                outcomes = distinct(await connection.transfer(envelope, content))
+                outcomes = distinct(_read(envelope, await connection.transfer(envelope, content)))
         except ValueError as error:
             await self._pool.give_back(connection, is_clean=True)
             return Rejected(code="invalid_message", reply=str(error))
@@ -205,6 +205,20 @@ def _unsuited(connection: Connection, envelope: Envelope, content: bytes) -> Rej
     if 0 < connection.max_bytes < len(content):
         return Rejected(code="message_too_large", reply=f"the server takes {connection.max_bytes} bytes")
     return None
+
+
+def _read(envelope: Envelope, outcomes: Sequence[tuple[int, Outcome]]) -> Sequence[tuple[int, Outcome]]:
+    """What is said of the sender where there is none concerns this message, and no other that has the same From."""
+    if envelope.return_path:
+        return outcomes
+    return [
+        (number, Rejected(code="policy_refused", reply=outcome.reply) if _is_of_sender(outcome) else outcome)
+        for number, outcome in outcomes
+    ]
+
+
+def _is_of_sender(outcome: Outcome) -> bool:
+    return isinstance(outcome, RouteFault) and outcome.code == "sender_not_verified"
 
 
 def _lost(connection: Connection, error: BaseException) -> Deferred | Unknown:

@@ -13,7 +13,7 @@ THREAD_ABOVE_BYTES = 1_000_000
 
 
 class Envelope(msgspec.Struct, frozen=True, kw_only=True):
-    """A transaction: return path, recipients (number, address) and what the addresses need."""
+    """A transaction: return path (empty: nobody's), recipients (number, address) and what the addresses need."""
 
     return_path: str
     recipients: tuple[tuple[int, str], ...]
@@ -23,8 +23,9 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
 def envelope_of(parcel: Parcel) -> Envelope:
     """The envelope of an attempt. Raises `ValueError` for an address that cannot be written."""
     message = parcel.message
+    sender = message.envelope_sender
     return Envelope(
-        return_path=addr_spec(message.return_path or message.sender.email),
+        return_path=addr_spec(sender) if sender else "",
         recipients=tuple((number, addr_spec(message.recipients[number].email)) for number in parcel.recipients),
         is_utf8=mime.needs_smtputf8(parcel),
     )

@@ -40,7 +40,7 @@ async def caught(relay: Harness) -> dict[str, Any]:
     source = await relay.call("GET", f"/v1/inbox/{mail['name']}/source", client="boss")
     head, body = mime_raw.split(source.body)
     lines = [(field.name, field.value.decode()) for field in mime_raw.fields_of(head)]
-    return {"lines": lines, "head": head, "body": body}
+    return {"from": mail["from"], "lines": lines, "head": head, "body": body}
 
 
 def values(mail: dict[str, Any], name: str) -> list[str]:
@@ -98,6 +98,13 @@ async def test_an_envelope_says_alone_who_gets_it(relay: Harness, place: str) ->
     [mail] = (await relay.call("GET", "/v1/inbox", client="boss")).json["value"]
     source = (await relay.call("GET", f"/v1/inbox/{mail['name']}/source", client="boss")).body
     assert b"eve" not in source
+
+
+@pytest.mark.parametrize("envelope", [{"from_": "<>"}, {"headers": {"X-Relay-Mail-From": " <> "}}])
+async def test_bounces_may_go_to_nobody(relay: Harness, envelope: dict[str, Any]) -> None:
+    await post(relay, f"{HEAD}\nHi\n", **envelope)
+    mail = await caught(relay)
+    assert (mail["from"], values(mail, "from")) == ("<>", ["Shop <shop@example.com>"])
 
 
 async def test_what_only_servers_may_say_is_taken_out(relay: Harness) -> None:
@@ -222,7 +229,7 @@ async def test_a_message_that_could_be_read_two_ways_is_refused(
 @pytest.mark.parametrize(
     ("headers", "query", "fault"),
     [
-        ({"X-Relay-Mail-From": "<>"}, {}, ("invalid_address", "X-Relay-Mail-From")),
+        ({"X-Relay-Mail-From": "<>x"}, {}, ("invalid_address", "X-Relay-Mail-From")),
         ({"X-Relay-Rcpt-To": "a@example.org"}, {"to": "b@example.org"}, ("not_applicable", "query.to")),
         ({}, {"to": "a@example.org,b"}, ("invalid_address", "query.to")),
         ({}, {"to": ",".join(f"a{n}@example.org" for n in range(1001))}, ("too_many_recipients", "query.to")),

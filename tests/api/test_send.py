@@ -278,6 +278,17 @@ async def test_one_bad_recipient_does_not_cost_the_others_their_mail(relay: Harn
     }
 
 
+@pytest.mark.parametrize(
+    ("return_path", "sender"),
+    [("<>", "<>"), ("Bounces@Example.com", "Bounces@example.com"), (None, "orders@example.com")],
+)
+async def test_bounces_go_where_it_says(relay: Harness, return_path: str | None, sender: str) -> None:
+    await relay.send(return_path=return_path)
+    await relay.deliver()
+    [mail] = (await relay.call("GET", "/v1/inbox", client="boss")).json["value"]
+    assert mail["from"] == sender
+
+
 async def test_a_dry_run_explains_and_sends_nothing(relay: Harness) -> None:
     answer = await relay.call("POST", "/v1/messages", json=message(dry_run=True, bcc="bob@example.org"))
     assert answer.status == 200

@@ -99,11 +99,12 @@ async def test_blind_recipients_alone_do_not_see_one_another(road: Road) -> None
         assert len(shown) <= 1
 
 
-async def test_a_return_path_is_used_or_refused(road: Road) -> None:
-    outcome = await road.provider.send(parcel(mail(return_path="bounces@example.com")))
+@pytest.mark.parametrize("return_path", ["bounces@example.com", ""])
+async def test_a_return_path_is_used_or_refused(road: Road, return_path: str) -> None:
+    outcome = await road.provider.send(parcel(mail(return_path=return_path)))
     if "return_path" in road.module.CAPABILITIES.features:
         assert isinstance(outcome, Sent)
-        assert (await road.arrived())[0].envelope_sender == "bounces@example.com"
+        assert (await road.arrived())[0].envelope_sender in (return_path, return_path or "<>")
     else:
         assert isinstance(outcome, Rejected)
         assert outcome.code == "unsupported"

@@ -24,6 +24,7 @@ INLINE = Attachment(name="a.png", disposition="inline", content_id="a")
         (message_of(attachments=(INLINE,)), {"inline_images"}),
         (message_of(raw=b"Subject: x\r\n\r\n"), {"raw_mime"}),
         (message_of(return_path="b@example.org"), {"return_path"}),
+        (message_of(return_path=""), {"return_path"}),
         (message_of(reply_to=(Address(email="a@example.org"),)), set()),
         (message_of(reply_to=(Address(email="a@example.org"), Address(email="b@example.org"))), {"reply_to_many"}),
         (message_of("münch@example.com"), {"smtputf8"}),

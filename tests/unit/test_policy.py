@@ -104,6 +104,7 @@ def test_everything_a_policy_forbids_is_named_at_once() -> None:
     ("return_path", "targets"),
     [
         (None, []),
+        ("", []),
         ("bounces@example.org", []),
         ("shop@lists.example.net", []),
         ("other@lists.example.net", ["return_path"]),

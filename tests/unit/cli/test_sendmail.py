@@ -13,6 +13,7 @@ from relay.cli.sendmail import Asked, UsageError, prepared, read_arguments
         ("-oi -FCronDaemon -oem root", Asked(recipients=("root",), full_name="CronDaemon", ends_at_dot=False)),
         ("-f a@example.com b@example.org", Asked(recipients=("b@example.org",), sender="a@example.com")),
         ("-ra@example.com -bm b", Asked(recipients=("b",), sender="a@example.com")),
+        ("-f <> b", Asked(recipients=("b",), sender="")),
         ("-B 8BITMIME -O x=y -G -v -- -odd", Asked(recipients=("-odd",))),
         ("-F Ada -N never -o i x", Asked(recipients=("x",), full_name="Ada", ends_at_dot=False)),
     ],
@@ -40,6 +41,7 @@ def test_cron_gets_a_domain_and_a_sender() -> None:
     ("content", "asked", "mail"),
     [
         (b"just text\n", Asked(sender="a@example.com", full_name="Ada L"), b"From: Ada L <a@example.com>\r\n\r\njust text\r\n"),
+        (b"Subject: x\n\nHi\n", Asked(sender=""), b"From: app@example.com\r\nSubject: x\r\n\r\nHi\r\n"),
         (b"Subject: x\nnot a field\n", Asked(), b"From: app@example.com\r\nSubject: x\r\n\r\nnot a field\r\n"),
         (b"From ada Thu Jan 1\nFrom: a@b.example\n\n.\n", Asked(ends_at_dot=False), b"From: a@b.example\r\n\r\n.\r\n"),
         (b"\nSubject: in the body\n", Asked(), b"From: app@example.com\r\n\r\nSubject: in the body\r\n"),

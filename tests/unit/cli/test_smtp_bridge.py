@@ -100,12 +100,15 @@ async def test_a_message_id_is_the_same_mail_also_after_a_restart() -> None:
     assert len(wire.keys) == 3
 
 
-async def test_mail_from_may_be_disregarded_and_an_empty_one_not_passed_on() -> None:
-    wire = Wire([ACCEPTED])
-    await send(bridge(wire, passes_sender=False))
-    assert "from" not in wire.asked[0].url.params
-    assert (await bridge(wire).handle_MAIL(None, None, Envelope(), "", [])).startswith("550")
-    assert (await bridge(wire, passes_sender=False).handle_MAIL(None, None, Envelope(), "", [])).startswith("250")
+@pytest.mark.parametrize("address", ["", None, "a@example.com"])
+async def test_mail_from_is_passed_on_whatever_it_is_or_disregarded(address: str | None) -> None:
+    for passes_sender, said in ((True, address or "<>"), (False, None)):
+        wire, envelope = Wire([ACCEPTED]), Envelope()
+        relay = bridge(wire, passes_sender=passes_sender)
+        assert (await relay.handle_MAIL(None, None, envelope, address, [])).startswith("250")
+        envelope.content, envelope.rcpt_tos = b"From: a@example.com\r\n\r\nHi\r\n", ["ada@example.org"]
+        assert (await relay.handle_DATA(None, None, envelope)).startswith("250")
+        assert wire.asked[0].url.params.get("from") == said
 
 
 async def test_more_recipients_than_one_call_names_go_in_another_transaction() -> None:

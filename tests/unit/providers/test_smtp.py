@@ -185,6 +185,13 @@ async def test_a_return_path_is_the_envelopes_sender(place: Place) -> None:
     assert (kept.envelope_sender, kept.sender.address) == ("bounces@example.com", "app@example.com")
 
 
+@pytest.mark.parametrize("step", ["mail", "send"])
+async def test_a_server_that_takes_no_empty_sender_refuses_that_message_alone(place: Place, step: str) -> None:
+    place.script.respond(550, "5.7.60 SendAsDenied", operation=step, times=2)
+    assert code_of(await place.send(return_path="")) == ("Rejected", "policy_refused")
+    assert code_of(await place.send()) == ("RouteFault", "sender_not_verified")
+
+
 @pytest.mark.parametrize("text", [".", "..", ".\r\n..\r\n.a\r\n\r\n.", "x\r\n.\r\ny"])
 async def test_dots_at_the_beginning_of_lines_arrive_as_they_were(place: Place, text: str) -> None:
     await place.send(text=text)
