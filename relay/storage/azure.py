@@ -1,25 +1,29 @@
 """Azure Storage: the adapters together, as the app uses them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from relay.storage.azure_blobs import AzureBlobs
 from relay.storage.azure_queues import AzureQueues
+from relay.storage.azure_requests import AzureRequests
 from relay.storage.azure_session import AzureSession
-from relay.storage.azure_settings import find_account
+from relay.storage.azure_settings import Service, find_account
 from relay.storage.azure_tables import AzureTables
 from relay.storage.ports import Storage
 
 
 class AzureStorage(Storage, frozen=True, kw_only=True):
-    """The three adapters over one HTTP session. Belongs to the event loop of its first call; `close` it there."""
+    """The three adapters over one account. Belongs to the event loop of its first call; `close` it there."""
 
     session: AzureSession
+    requests: Sequence[AzureRequests]
     queues: AzureQueues
     tables: AzureTables
     blobs: AzureBlobs
 
     async def close(self) -> None:
         """Close the connections."""
+        for each in self.requests:
+            each.close()
         await self.session.close()
 
 
@@ -29,6 +33,11 @@ def create_storage(environment: Mapping[str, str]) -> AzureStorage:
     Raises `SettingsError` with every fault. Each SDK is imported when its service is first called.
     """
     session = AzureSession(find_account(environment))
+    to_queues, to_tables = AzureRequests(session, Service.QUEUE), AzureRequests(session, Service.TABLE)
     return AzureStorage(
-        session=session, queues=AzureQueues(session), tables=AzureTables(session), blobs=AzureBlobs(session)
+        session=session,
+        requests=(to_queues, to_tables),
+        queues=AzureQueues(session, to_queues),
+        tables=AzureTables(session, to_tables),
+        blobs=AzureBlobs(session),
     )

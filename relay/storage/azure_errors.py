@@ -1,6 +1,7 @@
-"""The one boundary where the Azure SDKs' errors become ours."""
+"""The one boundary where the errors of the Azure SDKs and of sockets become ours."""
 
 import asyncio
+import sys
 from collections.abc import Mapping
 from types import TracebackType
 
@@ -46,15 +47,20 @@ Source: learn.microsoft.com/rest/api/storageservices, "Status and error codes".
 
 
 def translated(error: Exception, what: str) -> StorageError:
-    """Our error for an SDK's. `what` names the operation; neither it nor the text tells of content."""
+    """Our error for an SDK's or a socket's. `what` names the operation; neither it nor the text tells of content."""
     response = getattr(error, "response", None)
     # The SDKs number some errors that never had an answer 0.
     status = getattr(error, "status_code", None) or getattr(response, "status_code", None)
-    if not status:
-        # No answer, or none that could be read: the connection, a time-out, a token that could not be had.
+    if not status or _is_from_sdk(error, "ClientAuthenticationError"):
+        # No answer, or none that could be read: the connection, a time-out. Or a token that could not be had, whatever
+        # the status with which that was refused.
         return Unavailable(f"{what}: {type(error).__name__}")
     headers = getattr(response, "headers", None) or {}
-    code = _code(error, headers)
+    return refused(what, status, _code(error, headers), headers)
+
+
+def refused(what: str, status: int, code: str, headers: Mapping[str, str]) -> StorageError:
+    """Our error for an answer of storage that is one, by its status and storage's own code for it."""
     kind = CODES.get(code) or STATUSES.get(status, StorageError)
     text = f"{what}: {status} {code}".rstrip()
     return Unavailable(text, retry_after_seconds=_retry_after(headers)) if kind is Unavailable else kind(text)
@@ -66,7 +72,7 @@ def _code(error: Exception, headers: Mapping[str, str]) -> str:
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:
-    for name, unit in (("x-ms-retry-after-ms", 0.001), ("retry-after-ms", 0.001), ("Retry-After", 1.0)):
+    for name, unit in (("x-ms-retry-after-ms", 0.001), ("retry-after-ms", 0.001), ("retry-after", 1.0)):
         text = headers.get(name) or ""
         if text.isdigit():
             return int(text) * unit
@@ -74,7 +80,7 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
 
 
 class Boundary:
-    """`async with Boundary("queue put"):` around calls of an SDK, and nothing else: ends them in time, maps their errors."""
+    """`async with Boundary("queue put"):` around calls to storage, and nothing else: ends them in time, maps their errors."""
 
     def __init__(self, what: str, seconds: float | None = OPERATION_SECONDS) -> None:
         self._what = what
@@ -93,12 +99,16 @@ class Boundary:
             await self._timeout.__aexit__(kind, error, traceback)
         except TimeoutError as late:
             raise Unavailable(f"{self._what}: no answer in time") from late
-        if isinstance(error, Exception) and _is_from_sdk(error):
+        if isinstance(error, Exception) and _is_foreign(error):
             raise translated(error, self._what) from error
 
 
-def _is_from_sdk(error: Exception) -> bool:
-    from azure.core.exceptions import AzureError
-
+def _is_foreign(error: Exception) -> bool:
     # Besides its own errors an SDK lets some of the socket's through.
-    return isinstance(error, AzureError | OSError)
+    return isinstance(error, OSError) or _is_from_sdk(error, "AzureError")
+
+
+def _is_from_sdk(error: Exception, kind: str) -> bool:
+    # Who raises an SDK's error has imported it.
+    sdk = sys.modules.get("azure.core.exceptions")
+    return sdk is not None and isinstance(error, getattr(sdk, kind))

@@ -3,23 +3,27 @@
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
+from html import escape
 from typing import Any
 
 from relay.errors import AlreadyExists, Changed, NotFound
 from relay.storage import limits
 from relay.storage.azure_errors import Boundary
+from relay.storage.azure_requests import AzureRequests
 from relay.storage.azure_session import API_VERSION, AzureSession
 from relay.storage.azure_settings import Service
 from relay.storage.ports import Received
 
 _NEVER_EXPIRES = -1
+_XML = {"content-type": "application/xml"}
 
 
 class AzureQueues:
-    """The port `Queues`. The SDK is imported at the first call."""
+    """The port `Queues`. A put is a request of our own; for everything else the SDK is imported at the first call."""
 
-    def __init__(self, session: AzureSession) -> None:
+    def __init__(self, session: AzureSession, requests: AzureRequests) -> None:
         self._session = session
+        self._requests = requests
         self._clients: dict[str, Any] = {}
 
     async def create(self, queue: str) -> None:
@@ -40,9 +44,13 @@ class AzureQueues:
         """See the port."""
         text = limits.queue_text(body)
         limits.check_range("delay_seconds", delay_seconds, 0, limits.MAX_DELAY_SECONDS)
-        client = self._client(queue)
-        async with Boundary("queue put"):
-            await client.send_message(text, visibility_timeout=delay_seconds, time_to_live=_NEVER_EXPIRES)
+        await self._requests.send(
+            "queue put",
+            "POST",
+            f"{queue}/messages?visibilitytimeout={delay_seconds}&messagettl={_NEVER_EXPIRES}",
+            headers=_XML,
+            body=f"<QueueMessage><MessageText>{escape(text, quote=False)}</MessageText></QueueMessage>".encode(),
+        )
 
     async def receive(self, queue: str, *, most: int = 1, lease_seconds: int = 600) -> Sequence[Received]:
         """See the port."""

@@ -1,6 +1,8 @@
-"""What the three Azure adapters share: one pooled HTTP session, one credential, and the options of their clients."""
+"""What the three Azure adapters share: the account, one credential with its token, and the SDKs' HTTP session and options."""
 
+import asyncio
 import logging
+import time
 from typing import Any
 
 from relay.storage.azure_settings import Account, Service
@@ -13,22 +15,40 @@ MAX_CONNECTIONS = 100
 API_VERSION = "2023-11-03"
 """The service version asked for, where the SDK lets us choose: old enough for every Azurite in use."""
 
+_SCOPE = "https://storage.azure.com/.default"
+_RENEW_SECONDS = 300
+"""A token is renewed so long before it ends. When that fails, it is used until then."""
+
 
 class AzureSession:
     """Makes clients over one HTTP session. Nothing is imported or built before the first client is asked for."""
 
     def __init__(self, account: Account) -> None:
-        self._account = account
+        self.account = account
         self._session: Any = None
         self._credential: Any = None
         self._options: dict[str, Any] | None = None
+        self._token: Any = None
+        self._renewing = asyncio.Lock()
 
     def client(self, kind: Any, service: Service, name: str, **options: Any) -> Any:
         """A client of the class `kind` (QueueClient, TableClient, ContainerClient) for the resource `name`."""
         options = {**self._shared_options(), **options}
-        if self._account.connection_string:
-            return kind.from_connection_string(self._account.connection_string, name, **options)
-        return kind(self._account.addresses[service], name, credential=self._identity(), **options)
+        if self.account.connection_string:
+            return kind.from_connection_string(self.account.connection_string, name, **options)
+        return kind(self.account.addresses[service], name, credential=self._identity(), **options)
+
+    async def token(self) -> str:
+        """The bearer token for every service of the account. Raises azure-core's errors when there is none."""
+        async with self._renewing:
+            ends_in = 0.0 if self._token is None else self._token.expires_on - time.time()
+            if ends_in < _RENEW_SECONDS:
+                try:
+                    self._token = await self._identity().get_token(_SCOPE)
+                except Exception:
+                    if ends_in <= 0:
+                        raise
+        return str(self._token.token)
 
     async def close(self) -> None:
         """Close the connections and the credential's own."""
@@ -68,8 +88,8 @@ class AzureSession:
         if self._credential is None:
             from azure.identity.aio import DefaultAzureCredential, ManagedIdentityCredential
 
-            if self._account.is_managed_identity:
-                self._credential = ManagedIdentityCredential(client_id=self._account.client_id or None)
+            if self.account.is_managed_identity:
+                self._credential = ManagedIdentityCredential(client_id=self.account.client_id or None)
             else:
-                self._credential = DefaultAzureCredential(managed_identity_client_id=self._account.client_id or None)
+                self._credential = DefaultAzureCredential(managed_identity_client_id=self.account.client_id or None)
         return self._credential

@@ -12,6 +12,7 @@ from enum import StrEnum
 import msgspec
 
 from relay.errors import SettingsError
+from relay.storage.shared_key import SharedKey, read_connection_string
 
 CONNECTION = "AzureWebJobsStorage"
 _MANAGED_IDENTITY = "managedidentity"
@@ -27,15 +28,19 @@ class Service(StrEnum):
 
 
 class Account(msgspec.Struct, frozen=True, kw_only=True):
-    """A storage account: a connection string, or else the services' addresses and whose identity to use."""
+    """A storage account: the services' addresses, and whose identity to use or else a connection string with what it says:
+    a key or a shared access signature.
+    """
 
+    addresses: Mapping[Service, str]
     connection_string: str = ""
-    addresses: Mapping[Service, str] = {}
+    key: SharedKey | None = None
+    signature: str = ""
     is_managed_identity: bool = False
     client_id: str = ""
 
     def __repr__(self) -> str:
-        # A connection string holds the account's key.
+        # The connection string holds the account's key.
         return f"Account(addresses={dict(self.addresses)})"
 
 
@@ -45,7 +50,7 @@ def find_account(environment: Mapping[str, str]) -> Account:
     values = {name.lower(): value.strip() for name, value in environment.items() if value.strip()}
     connection_string = values.get(CONNECTION.lower(), "")
     if connection_string:
-        return Account(connection_string=_checked(connection_string))
+        return _connected(connection_string)
     credential = _part(values, "credential")
     addresses = {service: _address(values, service) for service in Service}
     problems = [
@@ -72,11 +77,17 @@ def find_account(environment: Mapping[str, str]) -> Account:
     )
 
 
-def _checked(connection_string: str) -> str:
-    parts = connection_string.rstrip(";").split(";")
-    if not all("=" in part for part in parts):
-        raise SettingsError([f"{CONNECTION}: is not a connection string (Name=value;Name=value)"])
-    return connection_string
+def _connected(connection_string: str) -> Account:
+    try:
+        found = read_connection_string(connection_string)
+    except ValueError as error:
+        raise SettingsError([f"{CONNECTION}: {error}"]) from None
+    return Account(
+        addresses={service: found.endpoints[service] for service in Service},
+        connection_string=connection_string,
+        key=found.key,
+        signature=found.signature,
+    )
 
 
 def _part(values: Mapping[str, str], name: str) -> str:

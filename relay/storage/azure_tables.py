@@ -3,28 +3,36 @@
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from datetime import datetime
 from typing import Any
+from urllib.parse import quote
 
 import msgspec
 
 from relay.errors import AlreadyExists, NotFound
 from relay.storage import limits
 from relay.storage.azure_errors import Boundary
+from relay.storage.azure_requests import AzureRequests
 from relay.storage.azure_session import AzureSession
 from relay.storage.azure_settings import Service
-from relay.storage.ports import Entity, Page, Query, Value
+from relay.storage.ports import Entity, Page, Query
+from relay.storage.table_rows import decode_row, decode_rows, encode_row
 
 _TRANSACTION_ROWS = 100
 _INT64 = "Edm.Int64"
+_ANY = "*"
+_READS = {"accept": "application/json;odata=minimalmetadata", "dataserviceversion": "3.0"}
+_WRITES = {**_READS, "content-type": "application/json"}
 _KEYS = ("PartitionKey", "RowKey")
 
 
 class AzureTables:
-    """The port `Tables`. The SDK is imported at the first call."""
+    """The port `Tables`. Rows are read and written by requests of our own; for everything else the SDK is imported at the
+    first call.
+    """
 
-    def __init__(self, session: AzureSession) -> None:
+    def __init__(self, session: AzureSession, requests: AzureRequests) -> None:
         self._session = session
+        self._requests = requests
         self._clients: dict[str, Any] = {}
 
     async def create(self, table: str) -> None:
@@ -35,35 +43,24 @@ class AzureTables:
 
     async def insert(self, table: str, entity: Entity) -> str:
         """See the port."""
-        fields = _fields(entity)
-        client = self._client(table)
-        async with Boundary("table insert"):
-            # Without this the service sends the whole row back.
-            written = await client.create_entity(fields, response_preference="return-no-content")
-        return str(written["etag"])
+        # Without the preference the service sends the whole row back.
+        headers = {**_WRITES, "prefer": "return-no-content"}
+        return await self._write("table insert", "POST", table, entity, headers)
 
     async def get(self, table: str, partition: str, row: str) -> Entity:
         """See the port."""
-        client = self._client(table)
-        async with Boundary("table get"):
-            found = await client.get_entity(partition, row)
-        return _entity(found)
+        response = await self._requests.send("table get", "GET", _row_path(table, partition, row), headers=_READS)
+        return decode_row(response.body)
 
     async def merge(self, table: str, entity: Entity, *, etag: str | None = None) -> str:
         """See the port."""
-        fields = _fields(entity)
-        client = self._client(table)
-        async with Boundary("table merge"):
-            written = await client.update_entity(fields, mode="merge", **_condition(etag))
-        return str(written["etag"])
+        path = _row_path(table, entity.partition, entity.row)
+        return await self._write("table merge", "PATCH", path, entity, {**_WRITES, "if-match": etag or _ANY})
 
     async def upsert(self, table: str, entity: Entity) -> str:
         """See the port."""
-        fields = _fields(entity)
-        client = self._client(table)
-        async with Boundary("table upsert"):
-            written = await client.upsert_entity(fields, mode="replace")
-        return str(written["etag"])
+        path = _row_path(table, entity.partition, entity.row)
+        return await self._write("table upsert", "PUT", path, entity, _WRITES)
 
     async def upsert_all(self, table: str, entities: Sequence[Entity]) -> None:
         """See the port."""
@@ -75,10 +72,13 @@ class AzureTables:
 
     async def delete(self, table: str, partition: str, row: str, *, etag: str | None = None) -> None:
         """See the port."""
-        client = self._client(table)
         with suppress(NotFound):
-            async with Boundary("table delete"):
-                await client.delete_entity({"PartitionKey": partition, "RowKey": row}, **_condition(etag))
+            await self._requests.send(
+                "table delete",
+                "DELETE",
+                _row_path(table, partition, row),
+                headers={**_READS, "if-match": etag or _ANY},
+            )
 
     async def delete_all(self, table: str, partition: str, rows: Sequence[str]) -> None:
         """See the port."""
@@ -112,21 +112,21 @@ class AzureTables:
     async def query(self, table: str, query: Query, *, most: int = 1000, cursor: str | None = None) -> Page:
         """See the port."""
         limits.check_range("most", most, 1, limits.MAX_PAGE_ROWS)
-        client = self._client(table)
         # The ETag is made from the time of writing, so that a projection must name it.
-        select = None if query.select is None else [*_KEYS, "Timestamp", *query.select]
-        condition = filter_text(query)
-        token = None if cursor is None else _token(cursor)
-        async with Boundary("table query"):
-            found = (
-                client.query_entities(condition, results_per_page=most, select=select)
-                if condition
-                else client.list_entities(results_per_page=most, select=select)
-            )
-            pages = found.by_page(continuation_token=token)
-            entities = [_entity(each) async for each in await anext(pages)]
-        following = pages.continuation_token
-        return Page(entities=entities, next=json.dumps(following) if following else None)
+        select = () if query.select is None else (*_KEYS, "Timestamp", *query.select)
+        asked = {
+            "$filter": filter_text(query),
+            "$select": ",".join(select),
+            "$top": str(most),
+            **(_after(cursor) if cursor is not None else {}),
+        }
+        text = "&".join(f"{name}={quote(value, safe='')}" for name, value in asked.items() if value)
+        response = await self._requests.send("table query", "GET", f"{table}()?{text}", headers=_READS)
+        return Page(entities=decode_rows(response.body), next=_cursor(response.headers))
+
+    async def _write(self, what: str, method: str, path: str, entity: Entity, headers: Mapping[str, str]) -> str:
+        response = await self._requests.send(what, method, path, headers=headers, body=encode_row(entity))
+        return response.headers["etag"]
 
     def _client(self, table: str) -> Any:
         client = self._clients.get(table)
@@ -138,12 +138,26 @@ class AzureTables:
         return client
 
 
-def _token(cursor: str) -> dict[str, str | None]:
-    """The SDK's continuation token. Raises `ValueError` for what is none."""
+def _row_path(table: str, partition: str, row: str) -> str:
+    return f"{table}(PartitionKey={_key(partition)},RowKey={_key(row)})"
+
+
+def _key(key: str) -> str:
+    return quote("'" + key.replace("'", "''") + "'", safe="'")
+
+
+def _after(cursor: str) -> dict[str, str]:
+    """The parameters that ask for the page which the cursor names. Raises `ValueError` for what names none."""
     try:
-        return msgspec.json.decode(cursor, type=dict[str, str | None])
+        keys = msgspec.json.decode(cursor, type=dict[str, str | None])
     except msgspec.MsgspecError as error:
         raise ValueError("no cursor of a page") from error
+    return {f"Next{name}": keys[name] or "" for name in _KEYS if keys.get(name)}
+
+
+def _cursor(headers: Mapping[str, str]) -> str | None:
+    keys = {name: headers.get(f"x-ms-continuation-next{name.lower()}") for name in _KEYS}
+    return json.dumps(keys) if any(keys.values()) else None
 
 
 def filter_text(query: Query) -> str:
@@ -170,14 +184,6 @@ def _literal(value: str | int | bool) -> str:
             return "'" + value.replace("'", "''") + "'"
 
 
-def _condition(etag: str | None) -> Mapping[str, Any]:
-    if etag is None:
-        return {}
-    from azure.core import MatchConditions
-
-    return {"etag": etag, "match_condition": MatchConditions.IfNotModified}
-
-
 def _fields(entity: Entity) -> dict[str, Any]:
     fields: dict[str, Any] = {"PartitionKey": entity.partition, "RowKey": entity.row}
     for name, value in entity.properties.items():
@@ -185,20 +191,3 @@ def _fields(entity: Entity) -> dict[str, Any]:
         # The SDK takes an int for one of 32 bits unless told otherwise.
         fields[name] = (stored, _INT64) if type(stored) is int else stored
     return fields
-
-
-def _entity(found: Any) -> Entity:
-    properties = {name: _value(value) for name, value in found.items() if name not in _KEYS and value is not None}
-    return Entity(
-        partition=found["PartitionKey"], row=found["RowKey"], properties=properties, etag=found.metadata["etag"]
-    )
-
-
-def _value(value: Any) -> Value:
-    if isinstance(value, tuple):
-        value = value[0]
-    if isinstance(value, datetime):
-        # The SDK's own subclass compares and prints as its base does; what we give out is plain.
-        return datetime.fromtimestamp(value.timestamp(), value.tzinfo)
-    plain: Value = value
-    return plain

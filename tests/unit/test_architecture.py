@@ -187,6 +187,7 @@ HOMES = {
         "relay.identity",
         "relay.webhooks",
     ],
+    "httptools": ["relay.storage.connections"],
     "aiosmtplib": ["relay.providers"],
     "sendgrid": ["relay.providers"],
     "pydantic": ["relay.api"],
@@ -228,8 +229,8 @@ def test_every_foreign_package_has_its_home() -> None:
 # fmt: off
 HEAVY = (
     "aiohttp", "aiosmtplib", "azure.core", "azure.data", "azure.identity", "azure.keyvault", "azure.storage",
-    "cryptography", "email_validator", "jinja2", "pydantic", "sendgrid", "standardwebhooks", "uuid_utils", "httpx",
-    "typer", "rich", "opentelemetry",
+    "cryptography", "email_validator", "jinja2", "pydantic", "sendgrid", "standardwebhooks", "uuid_utils", "httptools",
+    "httpx", "typer", "rich", "opentelemetry",
 )
 # fmt: on
 

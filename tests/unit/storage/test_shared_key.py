@@ -1,0 +1,75 @@
+"""Connection strings. That signatures are right, the contract suite sees: Azurite checks them as Azure does."""
+
+import base64
+
+import pytest
+
+from relay.errors import SettingsError
+from relay.storage.azure_settings import CONNECTION, Service, find_account
+from relay.storage.shared_key import SharedKey, read_connection_string
+
+KEY = base64.b64encode(b"a key").decode()
+
+
+def test_a_usual_connection_string() -> None:
+    found = read_connection_string(
+        f"DefaultEndpointsProtocol=https;AccountName=shop;AccountKey={KEY};EndpointSuffix=core.chinacloudapi.cn"
+    )
+    assert found.key == SharedKey("shop", b"a key")
+    assert found.endpoints == {
+        service: f"https://shop.{service}.core.chinacloudapi.cn" for service in ("blob", "queue", "table")
+    }
+
+
+def test_names_are_read_without_regard_to_case_and_addresses_without_their_last_slash() -> None:
+    found = read_connection_string(f" accountname=shop ;ACCOUNTKEY={KEY};QueueEndpoint=http://localhost:1/shop/;")
+    assert found.endpoints["queue"] == "http://localhost:1/shop"
+    assert found.endpoints["table"] == "https://shop.table.core.windows.net"
+
+
+def test_the_emulator() -> None:
+    found = read_connection_string("UseDevelopmentStorage=true")
+    assert found.key is not None
+    assert found.key.account == "devstoreaccount1"
+    assert found.endpoints["table"] == "http://127.0.0.1:10002/devstoreaccount1"
+
+
+def test_a_shared_access_signature() -> None:
+    found = read_connection_string(
+        "BlobEndpoint=https://a.example;QueueEndpoint=https://b.example;TableEndpoint=https://c.example;"
+        "SharedAccessSignature=?sv=2022-11-02&sig=a%2Bb%3D"
+    )
+    assert found.key is None
+    assert found.signature == "sv=2022-11-02&sig=a%2Bb%3D"
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("hunter2", "is not a connection string (Name=value;Name=value)"),
+        ("AccountName=shop;hunter2", "is not a connection string (Name=value;Name=value)"),
+        ("AccountName=shop", "has neither an AccountName with its AccountKey nor a SharedAccessSignature"),
+        (f"AccountKey={KEY}", "has neither an AccountName with its AccountKey nor a SharedAccessSignature"),
+        ("AccountName=shop;AccountKey=hunter2!", "has an AccountKey that is not base64"),
+        (
+            "QueueEndpoint=https://b.example;SharedAccessSignature=sig=hunter2",
+            "has no AccountName and no address for: blob, table",
+        ),
+    ],
+)
+def test_a_fault_is_told_without_repeating_the_text(text: str, fault: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        find_account({CONNECTION: text})
+    assert caught.value.problems == (f"{CONNECTION}: {fault}",)
+    assert caught.value.__cause__ is None
+    assert "hunter2" not in str(caught.value)
+
+
+def test_nothing_prints_a_key_or_signature() -> None:
+    account = find_account({CONNECTION: f"AccountName=shop;AccountKey={KEY}"})
+    connection = read_connection_string(f"AccountName=shop;AccountKey={KEY};SharedAccessSignature=sig=hunter2")
+    for shown in (repr(account), repr(account.key), repr(connection)):
+        assert KEY not in shown
+        assert "a key" not in shown
+        assert "hunter2" not in shown
+    assert account.addresses[Service.QUEUE] == "https://shop.queue.core.windows.net"
