@@ -140,6 +140,17 @@ async def test_the_bridge_takes_what_smtplib_sends(relay: RunningRelay, port: in
     assert "delivered+hidden@relay.test" in await recipients_of(relay, caught)
 
 
+async def test_the_bridge_takes_an_automatic_answer(relay: RunningRelay, port: int) -> None:
+    mail = "From: a@example.com\r\nTo: delivered+auto@relay.test\r\nAuto-Submitted: auto-replied\r\n\r\nAway.\r\n"
+
+    def send() -> object:
+        with smtplib.SMTP("127.0.0.1", port, timeout=30) as client:
+            return client.sendmail("", ["delivered+auto@relay.test"], mail)
+
+    assert await asyncio.to_thread(send) == {}
+    assert (await arrived(relay, "auto"))["from"] == "<>"
+
+
 async def test_the_bridge_passes_a_refusal_on(relay: RunningRelay, port: int) -> None:
     def send() -> tuple[int, bytes | str]:
         with smtplib.SMTP("127.0.0.1", port, timeout=30) as client:
