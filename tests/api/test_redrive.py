@@ -42,8 +42,12 @@ async def test_lost_mail_is_sent_again_by_another_route() -> None:
 
 @pytest.fixture
 async def reporting() -> Harness:
-    """A relay with a route whose deliveries are reported, and one whose are not."""
-    routes = {"sendgrid": {"provider": "sendgrid"}, "smtp": {"provider": "smtp", "host": "mail.example.com"}}
+    """A relay with a route whose deliveries are reported, and two whose are not."""
+    routes = {
+        "sendgrid": {"provider": "sendgrid"},
+        "smtp": {"provider": "smtp", "host": "mail.example.com"},
+        "capture": {"provider": "capture"},
+    }
     relay = await Harness({"RELAY_ROUTES": json.dumps(routes), "SENDGRID_API_KEY": "SG.x"}).start()
     relay.clock.move(86_400)
     return relay
@@ -54,6 +58,7 @@ async def reporting() -> Harness:
     [
         ({"route": "pigeon", "to_route": "dove"}, [("unknown_route", "route"), ("unknown_route", "to_route")]),
         ({"route": "smtp"}, [("not_applicable", "route")]),
+        ({"route": "capture"}, [("not_applicable", "route")]),
         ({"without_delivered": False}, [("invalid_choice", "without_delivered")]),
         ({"sent_since": "yesterday"}, [("invalid_time", "sent_since")]),
         ({"sent_since": "2026-03-01T00:00:00"}, [("invalid_time", "sent_since")]),

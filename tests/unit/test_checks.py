@@ -196,7 +196,8 @@ async def test_a_route_that_is_gone_can_not_be_asked(place: Place) -> None:
     assert ((await part_of(place, batch)).check_at, await rows(place)) == (None, [])
 
 
-async def test_without_such_a_route_a_run_costs_nothing() -> None:
-    place = await place_of()
+@pytest.mark.parametrize("provider", ["smtp", "graph", "sendgrid", "capture"])
+async def test_without_such_a_route_a_run_costs_nothing(provider: str) -> None:
+    place = await place_of(settings_of(Route(name="main", provider=provider)))
     await place.checks.run()
     assert sum(place.tables.calls.values()) == 0
