@@ -20,6 +20,7 @@ from relay import ids, wire
 from relay.errors import AlreadyExists, Changed, NotFound, UnreadableEntry
 from relay.log import log_event
 from relay.model import FINAL, MessageStatus, Part, State
+from relay.packing import packed
 from relay.storage.ports import Entity, Query, Tables, Value, every_row
 
 TABLE = "journal"
@@ -398,18 +399,10 @@ def _event_row(batch: str, event: Event) -> Entity:
 
 def _event_rows(batch: str, events: Sequence[Event]) -> Iterator[Entity]:
     """Rows of several events, each as full as a property may be. A row's key follows from its events."""
-    group: list[bytes] = []
-    digest, size = hashlib.sha256(), 2
-    for event in events:
-        encoded = _encoder.encode(event)
-        if group and size + len(encoded) + 1 > MAX_EVENTS_BYTES:
-            yield _group_row(batch, group, digest.hexdigest())
-            group, digest, size = [], hashlib.sha256(), 2
-        group.append(encoded)
-        digest.update(f"{event.index}/{event.key}\n".encode())
-        size += len(encoded) + 1
-    if group:
-        yield _group_row(batch, group, digest.hexdigest())
+    encoded = [(event, _encoder.encode(event)) for event in events]
+    for group in packed(encoded, lambda each: len(each[1]) + 1, room=MAX_EVENTS_BYTES - 2):
+        names = "".join(f"{event.index}/{event.key}\n" for event, _ in group)
+        yield _group_row(batch, [text for _, text in group], hashlib.sha256(names.encode()).hexdigest())
 
 
 def _group_row(batch: str, group: Sequence[bytes], digest: str) -> Entity:

@@ -10,7 +10,7 @@ version; every version ever written stays readable, and its sample stays in test
 """
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Protocol
 
 import msgspec
 
@@ -69,6 +69,11 @@ _spread_decoder = msgspec.json.Decoder(SpreadEntry)
 _message_decoder = msgspec.json.Decoder(Message)
 
 
+class _Versioned(Protocol):
+    @property
+    def relay(self) -> int: ...
+
+
 class _Envelope(msgspec.Struct):
     """What tells the version and the kind. Another version's may have names of ours with other values."""
 
@@ -120,7 +125,7 @@ def encode_spread(blob: str, lane: str) -> bytes:
 
 def decode_entry(body: bytes) -> Entry:
     """Read an entry of any version. Raises `UnreadableEntry`, whose text says nothing of the content."""
-    envelope = _opened(body)
+    envelope = decode_versioned(_envelope_decoder, body, VERSION)
     try:
         if envelope.spread is not None:
             return _spread_decoder.decode(body)
@@ -134,19 +139,20 @@ def decode_entry(body: bytes) -> Entry:
 
 def check_version(body: bytes) -> None:
     """Raise `NewerVersion` for an entry of a version that is not known yet; `UnreadableEntry` for one that is none."""
-    _opened(body)
+    decode_versioned(_envelope_decoder, body, VERSION)
 
 
-def _opened(body: bytes) -> _Envelope:
+def decode_versioned[T: _Versioned](decoder: msgspec.json.Decoder[T], body: bytes, version: int) -> T:
+    """Read what a queue carries. Raises `UnreadableEntry`, for another version; `NewerVersion` for a later one."""
     try:
-        envelope = _envelope_decoder.decode(body)
+        entry = decoder.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise UnreadableEntry("entry is not a relay entry") from error
-    if envelope.relay > VERSION:
-        raise NewerVersion(f"entry version {envelope.relay} is not known yet")
-    if envelope.relay != VERSION:
-        raise UnreadableEntry(f"entry version {envelope.relay} is not known")
-    return envelope
+    if entry.relay > version:
+        raise NewerVersion(f"entry version {entry.relay} is not known yet")
+    if entry.relay != version:
+        raise UnreadableEntry(f"entry version {entry.relay} is not known")
+    return entry
 
 
 def encode_message(message: Message) -> bytes:

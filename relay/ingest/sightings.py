@@ -16,7 +16,7 @@ from datetime import datetime
 import msgspec
 
 from relay import wire
-from relay.errors import UnreadableEntry
+from relay.packing import packed
 
 QUEUE = "events"
 OUR_ID = re.compile(r"(?<![0-9a-z_])msg_[0-9a-v]{40}(?![0-9a-z])")
@@ -78,17 +78,8 @@ def text_of(value: object, most: int = MAX_TEXT) -> str:
 
 def pack(sightings: Sequence[Sighting]) -> Iterator[bytes]:
     """The entries that carry these sightings: as few as hold them."""
-    group: list[bytes] = []
-    room = wire.MAX_ENTRY_BYTES - _OVERHEAD
-    for sighting in sightings:
-        encoded = _fitting(sighting)
-        weight = wire.weight(encoded) + 1
-        if group and weight > room:
-            yield _joined(group)
-            group, room = [], wire.MAX_ENTRY_BYTES - _OVERHEAD
-        group.append(encoded)
-        room -= weight
-    if group:
+    encoded = map(_fitting, sightings)
+    for group in packed(encoded, lambda each: wire.weight(each) + 1, room=wire.MAX_ENTRY_BYTES - _OVERHEAD):
         yield _joined(group)
 
 
@@ -99,13 +90,7 @@ def encode(entry: Entry) -> bytes:
 
 def decode(body: bytes) -> Entry:
     """Read an entry of any version. Raises `UnreadableEntry`, whose text says nothing of the content."""
-    try:
-        entry = _decoder.decode(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise UnreadableEntry("entry is no entry of events") from error
-    if entry.relay != VERSION:
-        raise UnreadableEntry(f"entry version {entry.relay} is not known")
-    return entry
+    return wire.decode_versioned(_decoder, body, VERSION)
 
 
 def _fitting(sighting: Sighting) -> bytes:

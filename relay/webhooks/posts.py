@@ -14,8 +14,8 @@ from typing import Any
 import msgspec
 
 from relay import wire
-from relay.errors import UnreadableEntry
 from relay.ingest.apply import Noted
+from relay.packing import packed
 from relay.webhooks.subscriptions import Format, Subscription
 
 QUEUE = "webhooks"
@@ -98,16 +98,7 @@ def event_id(subscription: str, message: str, key: str) -> str:
 
 def pack(subscription: Subscription, posts: Sequence[Post]) -> Iterator[bytes]:
     """The entries that carry these posts, for their first attempt."""
-    group: list[Post] = []
-    room = wire.MAX_ENTRY_BYTES - _OVERHEAD
-    for post in posts:
-        weight = wire.weight(wire.escaped(_encoder.encode(post))) + 1
-        if group and (weight > room or len(group) == MOST):
-            yield encode(_first(subscription, group))
-            group, room = [], wire.MAX_ENTRY_BYTES - _OVERHEAD
-        group.append(post)
-        room -= weight
-    if group:
+    for group in packed(posts, _weight, room=wire.MAX_ENTRY_BYTES - _OVERHEAD, most=MOST):
         yield encode(_first(subscription, group))
 
 
@@ -118,13 +109,11 @@ def encode(entry: Entry) -> bytes:
 
 def decode(body: bytes) -> Entry:
     """Read an entry of any version. Raises `UnreadableEntry`, whose text says nothing of the content."""
-    try:
-        entry = _decoder.decode(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise UnreadableEntry("entry is no entry of web hooks") from error
-    if entry.relay != VERSION:
-        raise UnreadableEntry(f"entry version {entry.relay} is not known")
-    return entry
+    return wire.decode_versioned(_decoder, body, VERSION)
+
+
+def _weight(post: Post) -> int:
+    return wire.weight(wire.escaped(_encoder.encode(post))) + 1
 
 
 def _first(subscription: Subscription, posts: Sequence[Post]) -> Entry:

@@ -1,0 +1,15 @@
+"""Groups as full as they may be."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from relay.packing import packed
+
+
+@given(st.lists(st.integers(1, 12)), st.integers(1, 30), st.integers(1, 5))
+def test_a_group_ends_only_where_the_next_would_be_too_much(items: list[int], room: int, most: int) -> None:
+    groups = list(packed(items, lambda item: item, room=room, most=most))
+    assert [item for group in groups for item in group] == items
+    for group, following in zip(groups, [*groups[1:], None], strict=True):
+        assert len(group) == 1 or (sum(group) <= room and len(group) <= most)
+        assert following is None or sum(group) + following[0] > room or len(group) == most
