@@ -1,5 +1,7 @@
 """Groups as full as they may be."""
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -10,6 +12,5 @@ from relay.packing import packed
 def test_a_group_ends_only_where_the_next_would_be_too_much(items: list[int], room: int, most: int) -> None:
     groups = list(packed(items, lambda item: item, room=room, most=most))
     assert [item for group in groups for item in group] == items
-    for group, following in zip(groups, [*groups[1:], None], strict=True):
-        assert len(group) == 1 or (sum(group) <= room and len(group) <= most)
-        assert following is None or sum(group) + following[0] > room or len(group) == most
+    assert all(len(group) == 1 or (sum(group) <= room and len(group) <= most) for group in groups)
+    assert all(sum(group) + following[0] > room or len(group) == most for group, following in pairwise(groups))
