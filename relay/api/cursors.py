@@ -1,11 +1,16 @@
 """Cursors that callers give back, as an answer's `next_link` has them."""
 
+from collections.abc import Awaitable
+
 from relay.api.faults import Faults
-from relay.errors import Refusal
 
 
-def invalid_cursor() -> Refusal:
-    """The answer to a cursor that no answer gave; storage and listing raise `ValueError` for one."""
-    faults = Faults(1)
-    faults.add("invalid_value", "cursor", "Use the `next_link` of an answer as it is; a cursor is not made by hand.")
-    return faults.refusal()
+async def page_of[T](reading: Awaitable[T]) -> T:
+    """What a call with a caller's cursor returns. Raises `Refusal` (400) where it raises `ValueError`: no answer gave that one."""
+    try:
+        return await reading
+    except ValueError as error:
+        faults = Faults(1)
+        text = "Use the `next_link` of an answer as it is; a cursor is not made by hand."
+        faults.add("invalid_value", "cursor", text)
+        raise faults.refusal() from error

@@ -9,7 +9,7 @@ from relay import ids
 from relay.api.addresses import read_mailbox
 from relay.api.app import Call
 from relay.api.bodies import read_object
-from relay.api.cursors import invalid_cursor
+from relay.api.cursors import page_of
 from relay.api.drafts import Limits
 from relay.api.faults import Faults
 from relay.api.http import Response, json_response
@@ -36,10 +36,7 @@ async def index(call: Call) -> Response:
     faults = Faults(1)
     _check_cause(code, faults)
     faults.raise_any()
-    try:
-        letters, cursor = await call.relay.dead_letters.of(code, cursor=call.request.query.get("cursor"))
-    except ValueError as error:
-        raise invalid_cursor() from error
+    letters, cursor = await page_of(call.relay.dead_letters.of(code, cursor=call.request.query.get("cursor")))
     body: dict[str, Any] = {"value": await _told(call, letters)}
     if cursor:
         body["next_link"] = f"{call.base_url}/v1/deadletters?code={code}&cursor={quote(cursor, safe='')}"

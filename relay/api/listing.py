@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 from relay.api.addresses import email_address, same_mailbox
 from relay.api.app import Call
-from relay.api.cursors import invalid_cursor
+from relay.api.cursors import page_of
 from relay.api.faults import Faults, printable
 from relay.api.http import Response, json_response
 from relay.clients import Role
@@ -32,10 +32,7 @@ async def index(call: Call) -> Response:
     wanted = _wanted(call, query, faults)
     most = _limit(query.get("limit"), faults)
     faults.raise_any()
-    try:
-        found, position = await call.relay.listing.page(wanted, query.get("cursor"), most=most)
-    except ValueError as error:
-        raise invalid_cursor() from error
+    found, position = await page_of(call.relay.listing.page(wanted, query.get("cursor"), most=most))
     body: dict[str, Any] = {"value": [_told(each) for each in found]}
     if position is not None:
         # Both ends are said again, so that the pages are of one range however late they are asked for.

@@ -16,7 +16,7 @@ import msgspec
 from relay.api.addresses import read_mailbox
 from relay.api.app import Call
 from relay.api.bodies import read_object
-from relay.api.cursors import invalid_cursor
+from relay.api.cursors import page_of
 from relay.api.drafts import Limits
 from relay.api.faults import Faults
 from relay.api.http import Response, json_response
@@ -38,10 +38,8 @@ _LIMITS = Limits()
 async def index(call: Call) -> Response:
     """GET /v1/suppressions: a page of the caller's list; operators choose with `?client=` or get everybody's."""
     scope = await _scope(call, call.request.query.get("client"), for_all=None)
-    try:
-        found, cursor = await call.relay.suppressions.page(scope, cursor=call.request.query.get("cursor"))
-    except ValueError as error:
-        raise invalid_cursor() from error
+    reading = call.relay.suppressions.page(scope, cursor=call.request.query.get("cursor"))
+    found, cursor = await page_of(reading)
     body: dict[str, Any] = {"value": [_told(each) for each in found]}
     if cursor:
         chosen = f"client={quote(scope)}&" if scope and call.client.role is Role.OPERATOR else ""

@@ -8,7 +8,7 @@ import msgspec
 
 from relay.api.app import Call
 from relay.api.bodies import read_object
-from relay.api.cursors import invalid_cursor
+from relay.api.cursors import page_of
 from relay.api.drafts import Limits
 from relay.api.faults import Faults
 from relay.api.http import Response, json_response
@@ -128,10 +128,8 @@ async def test(call: Call) -> Response:
 async def deliveries(call: Call) -> Response:
     """GET /v1/webhooks/{id}/deliveries: what was posted in the last week, the newest first."""
     subscription = await _chosen(call)
-    try:
-        found, cursor = await call.relay.webhooks.log(subscription, cursor=call.request.query.get("cursor"))
-    except ValueError as error:
-        raise invalid_cursor() from error
+    reading = call.relay.webhooks.log(subscription, cursor=call.request.query.get("cursor"))
+    found, cursor = await page_of(reading)
     body: dict[str, Any] = {"value": [_delivery(each) for each in found]}
     if cursor:
         link = f"{call.base_url}/v1/webhooks/{subscription.id}/deliveries?cursor={quote(cursor, safe='')}"
