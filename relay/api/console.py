@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from relay.api.app import Call
-from relay.api.http import Request, Response
+from relay.api.http import Request, Response, file_response
 from relay.errors import Refusal
 
 FOLDER = Path(__file__).parent.parent / "console"
@@ -89,9 +89,4 @@ def _page(call: Call, name: str) -> Response:
 
 
 def _answer(request: Request, name: str, content: bytes, caching: str) -> Response:
-    tag = f'"{hashlib.sha256(content).hexdigest()[:16]}"'
-    headers = {**HEADERS, "Cache-Control": caching, "ETag": tag}
-    known = {text.strip().removeprefix("W/") for text in request.headers.get("if-none-match", "").split(",")}
-    if tag in known:
-        return Response(status=304, headers=headers)
-    return Response(headers={**headers, "Content-Type": _TYPES[Path(name).suffix]}, body=content)
+    return file_response(request, content, _TYPES[Path(name).suffix], {**HEADERS, "Cache-Control": caching})

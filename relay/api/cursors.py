@@ -6,7 +6,7 @@ from relay.api.faults import Faults
 
 
 async def page_of[T](reading: Awaitable[T]) -> T:
-    """What a call with a caller's cursor returns. Raises `Refusal` (400) where it raises `ValueError`: no answer gave that one."""
+    """What a call with a caller's cursor returns. Raises `Refusal` (400) where it raises `ValueError`: no answer gave it."""
     try:
         return await reading
     except ValueError as error:

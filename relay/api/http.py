@@ -1,5 +1,6 @@
 """A request and a response as the API sees them, free of any framework: `function_app.py` translates."""
 
+import hashlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -36,6 +37,15 @@ class Response(msgspec.Struct, frozen=True, kw_only=True):
     status: int = 200
     headers: Mapping[str, str] = {}
     body: bytes = b""
+
+
+def file_response(request: Request, content: bytes, media_type: str, headers: Mapping[str, str]) -> Response:
+    """A file with its ETag; 304 to who has it already (RFC 9110 section 13.1.2)."""
+    tag = f'"{hashlib.sha256(content).hexdigest()[:16]}"'
+    known = {text.strip().removeprefix("W/") for text in request.headers.get("if-none-match", "").split(",")}
+    if tag in known:
+        return Response(status=304, headers={**headers, "ETag": tag})
+    return Response(headers={**headers, "ETag": tag, "Content-Type": media_type}, body=content)
 
 
 _encoder = msgspec.json.Encoder()
