@@ -1,13 +1,12 @@
 """What the providers are given to send: a small message, one with everything in it, and some that are wrong."""
 
-from datetime import UTC, datetime
 from typing import Any
 
 from relay.model import Address, Attachment, Message
 from relay.providers.contract import Capabilities, Parcel
 from standins.smtp import DEFAULT_USER
+from tests.parcels import parcel_of
 
-NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
 SENDER = Address(email=DEFAULT_USER, name="Relay")
 
 
@@ -17,18 +16,9 @@ def mail(*emails: str, **fields: Any) -> Message:
     return Message(**{"sender": SENDER, "to": to, "subject": "Hello", "text": "A text", **fields})
 
 
-def parcel(message: Message | None = None, recipients: tuple[int, ...] | None = None) -> Parcel:
-    """The first attempt to send a message to everybody, or to those numbers."""
-    message = message or mail()
-    return Parcel(
-        id="m1",
-        message=message,
-        recipients=tuple(range(len(message.recipients))) if recipients is None else recipients,
-        message_id_header="m1@example.com",
-        attempt=1,
-        attempt_id="00000000-0000-4000-8000-000000000001",
-        date=NOW,
-    )
+def parcel(message: Message | None = None, **fields: Any) -> Parcel:
+    """An attempt (`tests.parcels`) to send this message, or a small one."""
+    return parcel_of(message or mail(), **fields)
 
 
 PIXEL = b"\x89PNG\r\n\x1a\n" + bytes(range(256))

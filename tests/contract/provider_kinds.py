@@ -12,7 +12,8 @@ from relay.storage.ports import Blobs
 from standins.http import StandIn
 from standins.inbox import Mail
 from standins.mime import read_mime
-from tests.contract.parcels import NOW, mail, parcel
+from tests.contract.parcels import mail, parcel
+from tests.parcels import NOW
 
 RETRY_AFTER = 7.0
 

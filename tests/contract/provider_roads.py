@@ -20,7 +20,7 @@ from standins.sendgrid import DEFAULT_KEY as SENDGRID_KEY
 from standins.sendgrid import SendGridStandIn
 from standins.smtp import DEFAULT_PASSWORD, DEFAULT_USER, SmtpStandIn
 from standins.tls import Authority
-from tests.contract.parcels import NOW, SENDER
+from tests.contract.parcels import SENDER
 from tests.contract.provider_kinds import (
     AcsRoad,
     CaptureRoad,
@@ -30,6 +30,7 @@ from tests.contract.provider_kinds import (
     SmtpRoad,
     StandInRoad,
 )
+from tests.parcels import NOW
 
 AUTHORITY = Authority()
 

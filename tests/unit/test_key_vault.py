@@ -22,7 +22,8 @@ from relay.storage.memory import memory_storage
 from standins.entra import DEFAULT_CLIENT, DEFAULT_SECRET, DEFAULT_TENANT
 from standins.key_vault import KeyVaultStandIn
 from standins.sendgrid import SendGridStandIn
-from tests.unit.providers.sendgrid_route import NOW, parcel
+from tests.parcels import NOW
+from tests.unit.providers.sendgrid_route import parcel
 
 TOKEN_START = "eyJ0eXAi"
 APPLICATION = {

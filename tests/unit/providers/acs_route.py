@@ -2,52 +2,18 @@
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import aiohttp
 
-from relay.errors import SettingsError
 from relay.model import Address, Message
 from relay.outcomes import Deferred, RouteFault
 from relay.providers import acs
 from relay.providers.contract import Parcel, Provider, Surroundings
 from standins.acs import DEFAULT_KEY, AcsStandIn
 from standins.acs_auth import AUDIENCE
-
-NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
-
-
-class Clock:
-    """Stands still until it is moved."""
-
-    def __init__(self) -> None:
-        self.now = NOW
-
-    def __call__(self) -> datetime:
-        return self.now
-
-    def pass_by(self, seconds: float) -> None:
-        self.now += timedelta(seconds=seconds)
-
-
-class Keys:
-    """An access key that is replaced when `refresh` is asked for, as after a rotation."""
-
-    def __init__(self, key: str = DEFAULT_KEY) -> None:
-        self.key = key
-        self.renewed = ""
-        self.refreshed = 0
-
-    async def get(self, reference: str) -> str:
-        if not self.key:
-            raise SettingsError([f"{reference}: missing"])
-        return self.key
-
-    async def refresh(self, reference: str) -> str:
-        self.refreshed += 1
-        self.key = self.renewed or self.key
-        return await self.get(reference)
+from tests.doubles import Clock
+from tests.parcels import NOW, Secret, parcel_of
 
 
 class Tokens:
@@ -73,7 +39,7 @@ class Place:
     def __init__(self, standin: AcsStandIn, session: aiohttp.ClientSession, clock: Clock) -> None:
         self.standin = standin
         self.clock = clock
-        self.keys = Keys()
+        self.keys = Secret(DEFAULT_KEY)
         self.tokens = Tokens(standin)
         self._session = session
 
@@ -89,7 +55,7 @@ class Place:
 @asynccontextmanager
 async def place(**options: Any) -> AsyncIterator[Place]:
     """A place with a fresh stand-in."""
-    clock = Clock()
+    clock = Clock(NOW)
     async with AcsStandIn(clock=clock, **options) as standin, aiohttp.ClientSession() as session:
         yield Place(standin, session, clock)
 
@@ -107,15 +73,6 @@ def mail(**changes: Any) -> Message:
     return Message(**{**fields, **changes})
 
 
-def parcel(message: Message | None = None, *, attempt: int = 1, recipients: tuple[int, ...] | None = None) -> Parcel:
-    """A parcel for everybody in the message."""
-    message = message or mail()
-    return Parcel(
-        id="m1",
-        message=message,
-        recipients=tuple(range(len(message.recipients))) if recipients is None else recipients,
-        message_id_header="m1@example.com",
-        attempt=attempt,
-        attempt_id=f"00000000-0000-4000-8000-{attempt:012d}",
-        date=NOW,
-    )
+def parcel(message: Message | None = None, **fields: Any) -> Parcel:
+    """An attempt (`tests.parcels`) to send this message, or a small one."""
+    return parcel_of(message or mail(), **fields)

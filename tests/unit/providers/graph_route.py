@@ -2,13 +2,11 @@
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 from typing import Any
 
 import aiohttp
 import msgspec
 
-from relay.errors import SettingsError
 from relay.identity import Credentials
 from relay.model import Address, Message
 from relay.outcomes import Outcome
@@ -17,25 +15,10 @@ from relay.providers.contract import Parcel, Provider, Surroundings
 from standins.entra import DEFAULT_CLIENT, DEFAULT_SECRET, DEFAULT_TENANT
 from standins.graph import GraphStandIn
 from standins.tls import Authority
+from tests.parcels import NOW, Secret, parcel_of
 
-NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
 SENDER = "app@example.com"
 AUTHORITY = Authority()
-
-
-class Keys:
-    """The client secret, until it is taken away."""
-
-    def __init__(self, value: str = DEFAULT_SECRET) -> None:
-        self.value = value
-
-    async def get(self, reference: str) -> str:
-        if not self.value:
-            raise SettingsError([f"{reference}: missing"])
-        return self.value
-
-    async def refresh(self, reference: str) -> str:
-        return await self.get(reference)
 
 
 class Place:
@@ -43,7 +26,7 @@ class Place:
 
     def __init__(self, standin: GraphStandIn, session: aiohttp.ClientSession) -> None:
         self.standin = standin
-        self.keys = Keys()
+        self.keys = Secret(DEFAULT_SECRET)
         self.credentials = Credentials(http=lambda: session, secrets=self.keys)
         self._session = session
 
@@ -95,15 +78,6 @@ def mail(**changes: Any) -> Message:
     return Message(**{**fields, **changes})
 
 
-def parcel(message: Message | None = None, *, attempt: int = 1, recipients: tuple[int, ...] | None = None) -> Parcel:
-    """A parcel for everybody in the message."""
-    message = message or mail()
-    return Parcel(
-        id="m1",
-        message=message,
-        recipients=tuple(range(len(message.recipients))) if recipients is None else recipients,
-        message_id_header="m1@example.com",
-        attempt=attempt,
-        attempt_id=f"00000000-0000-4000-8000-{attempt:012d}",
-        date=NOW,
-    )
+def parcel(message: Message | None = None, **fields: Any) -> Parcel:
+    """An attempt (`tests.parcels`) to send this message, or a small one."""
+    return parcel_of(message or mail(), **fields)

@@ -2,13 +2,12 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from relay.errors import SettingsError
 from relay.model import Address, Message
 from relay.outcomes import Outcome, PerRecipient
 from relay.providers.contract import Parcel, Surroundings
@@ -16,8 +15,8 @@ from relay.providers.smtp import SmtpProvider, check_settings
 from relay.providers.smtp_connection import Patience
 from standins.smtp import DEFAULT_PASSWORD, DEFAULT_USER, SmtpStandIn
 from standins.tls import Authority
+from tests.parcels import NOW, Secret, parcel_of
 
-NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
 AUTHORITY = Authority()
 
 
@@ -32,38 +31,9 @@ def mail(*emails: str, **fields: Any) -> Message:
     return Message(**{**given, **fields})
 
 
-def parcel(message: Message | None = None, recipients: tuple[int, ...] | None = None) -> Parcel:
-    """A parcel for everybody in the message, or for those numbers."""
-    message = message or mail()
-    return Parcel(
-        id="m1",
-        message=message,
-        recipients=tuple(range(len(message.recipients))) if recipients is None else recipients,
-        message_id_header="m1@example.com",
-        attempt=1,
-        attempt_id="00000000-0000-4000-8000-000000000001",
-        date=NOW,
-    )
-
-
-class Passwords:
-    """A password that is replaced when `refresh` is asked for, as after a rotation."""
-
-    def __init__(self, password: str = DEFAULT_PASSWORD, renewed: str | None = None) -> None:
-        self.password = password
-        self.renewed = renewed
-        self.refreshed = 0
-
-    async def get(self, reference: str) -> str:
-        if not self.password:
-            raise SettingsError([f"{reference}: missing"])
-        return self.password
-
-    async def refresh(self, reference: str) -> str:
-        self.refreshed += 1
-        if self.renewed is not None:
-            self.password = self.renewed
-        return await self.get(reference)
+def parcel(message: Message | None = None, **fields: Any) -> Parcel:
+    """An attempt (`tests.parcels`) to send this message, or a small one."""
+    return parcel_of(message or mail(), **fields)
 
 
 class Tokens:
@@ -87,7 +57,7 @@ class Place:
         self.inbox = standin.inbox
         self.script = standin.script
         self.clock_now = NOW
-        self.passwords = Passwords()
+        self.passwords = Secret(DEFAULT_PASSWORD)
         self.tokens = Tokens("none")
         self.settings: dict[str, Any] = {"host": standin.host, "port": standin.port, "tls": standin.mode}
         if standin.mode != "none":

@@ -136,7 +136,7 @@ async def test_too_much_at_once_is_deferred_for_as_long_as_the_service_asks() ->
         last = outcomes[30]
         assert isinstance(last, Deferred)
         assert (last.code, last.retry_after_seconds) == ("rate_limited", 60)
-        here.clock.pass_by(60)
+        here.clock.move(60)
         assert isinstance(await route.send(parcel(attempt=31)), Sent)
 
 
@@ -154,7 +154,7 @@ async def test_a_refused_key_is_replaced_once(here: Place) -> None:
 
 @pytest.mark.parametrize(("key", "code"), [("", "secret_unavailable"), ("not base64!", "bad_credentials")])
 async def test_without_a_good_key_nothing_is_asked(here: Place, key: str, code: str) -> None:
-    here.keys.key = key
+    here.keys.value = key
     fault = await here.route().send(parcel())
     assert isinstance(fault, RouteFault)
     assert (fault.code, here.standin.inbox.requests) == (code, 0)
@@ -216,7 +216,7 @@ async def test_an_operation_is_the_services_until_it_ends() -> None:
         found = await here.route().verify(parcel(), None)
         assert isinstance(found, Sent)
         assert found.check_after_seconds == CHECK_AFTER_SECONDS
-        here.clock.pass_by(120)
+        here.clock.move(120)
         found = await here.route().verify(parcel(), None)
         assert isinstance(found, Sent)
         assert found.check_after_seconds is None

@@ -7,7 +7,7 @@ import pytest
 from relay.outcomes import CAUSES, Deferred, Outcome, Rejected, RouteFault, Sent, Unknown
 from relay.providers.acs_outcomes import FAILURES, ROWS, operation_outcome, sent_outcome
 from relay.providers.http_answers import Answer, Lost
-from tests.unit.providers.acs_route import NOW
+from tests.parcels import NOW
 
 
 def error(code: str, message: str = "") -> bytes:

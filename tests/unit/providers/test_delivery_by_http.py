@@ -14,10 +14,11 @@ from relay.providers import acs
 from relay.providers.contract import Provider, Surroundings
 from relay.providers.graph_settings import default_paces
 from relay.settings import Route
-from standins.acs import AcsStandIn
+from standins.acs import DEFAULT_KEY, AcsStandIn
 from standins.graph import GraphStandIn
 from tests.doubles import Clock, Place, message_of, place_of, settings_of, submission_of
-from tests.unit.providers import acs_route, graph_route
+from tests.parcels import Secret
+from tests.unit.providers import graph_route
 
 MAILBOX = "shop@example.org"
 
@@ -101,7 +102,7 @@ async def test_an_operation_that_fails_after_202_becomes_a_dead_letter() -> None
     async with AcsStandIn(clock=clock, running=timedelta(minutes=3)) as standin, aiohttp.ClientSession() as session:
         standin.suppressed = {"ada@example.com"}
         surroundings = Surroundings(
-            http=lambda: session, blobs=None, secrets=acs_route.Keys(), clock=clock, credential=None
+            http=lambda: session, blobs=None, secrets=Secret(DEFAULT_KEY), clock=clock, credential=None
         )
         provider = acs.create("main", {"endpoint": standin.url, "access_key": "setting:KEY"}, surroundings)
         place = await over(provider, Route(name="main", provider="acs"), clock)

@@ -7,7 +7,8 @@ import pytest
 
 from relay.model import Attachment, Message
 from relay.outcomes import Deferred, Sent, Unknown
-from tests.unit.providers.graph_route import NOW, SENDER, Place, mail, parcel, place
+from tests.parcels import NOW
+from tests.unit.providers.graph_route import SENDER, Place, mail, parcel, place
 
 LARGE = mail(attachments=(Attachment(name="a", content=bytes(4_000_000)),))
 WAYS = {"json": mail(), "mime": mail(text="hello"), "draft": LARGE}

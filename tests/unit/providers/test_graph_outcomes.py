@@ -7,7 +7,7 @@ import pytest
 from relay.outcomes import CAUSES, Deferred, Outcome, Rejected, RouteFault, Sent, Unknown
 from relay.providers.graph_outcomes import ROWS, before_sending, for_one_mailbox, outcome_of
 from relay.providers.http_answers import Answer, Lost
-from tests.unit.providers.graph_route import NOW
+from tests.parcels import NOW
 
 
 def error(code: str, message: str = "") -> bytes:

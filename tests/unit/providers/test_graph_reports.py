@@ -9,7 +9,8 @@ from relay.ingest.dsn import read_report
 from relay.outcomes import Deferred, RouteFault
 from relay.providers.contract import Reports
 from standins.bounces import FLAVOURS, Bounce
-from tests.unit.providers.graph_route import NOW, SENDER, Place, mail, place
+from tests.parcels import NOW
+from tests.unit.providers.graph_route import SENDER, Place, mail, place
 
 NAME = "msg_06eaipl7v9t3n32dbpnn10ci0c0tf2au5r1vr735"
 

@@ -13,7 +13,7 @@ from relay.providers.graph import CAPABILITIES, check_settings
 from relay.providers.graph_outcomes import ROWS
 from relay.providers.graph_settings import SETTINGS, base_url, default_paces, mailbox_of, path_of, scope_of
 from relay.settings import Pace, Route
-from tests.unit.providers.graph_route import NOW
+from tests.parcels import NOW
 
 IDENTITY = {"managed_identity": True}
 PAGE = (Path(__file__).parents[3] / "docs/providers/graph.md").read_text(encoding="utf-8")

@@ -11,7 +11,8 @@ from relay.outcomes import Deferred, Rejected, RouteFault, Sent, Unknown
 from relay.providers import sendgrid
 from relay.providers.contract import FEATURES
 from standins.sendgrid import DEFAULT_KEY, SendGridStandIn
-from tests.unit.providers.sendgrid_route import Keys, mail, parcel, route
+from tests.parcels import Secret
+from tests.unit.providers.sendgrid_route import mail, parcel, route
 
 
 @pytest.fixture
@@ -86,7 +87,7 @@ async def test_retry_after_is_kept(standin: SendGridStandIn, session: aiohttp.Cl
 
 
 async def test_a_refused_key_is_read_anew_once(standin: SendGridStandIn, session: aiohttp.ClientSession) -> None:
-    keys = Keys("SG.old", renewed=DEFAULT_KEY)
+    keys = Secret("SG.old", renewed=DEFAULT_KEY)
     assert isinstance(await route(standin.url, session, keys).send(parcel()), Sent)
     assert (keys.refreshed, standin.inbox.requests, standin.inbox.accepted) == (1, 2, 1)
 
@@ -94,7 +95,7 @@ async def test_a_refused_key_is_read_anew_once(standin: SendGridStandIn, session
 async def test_a_key_that_stays_wrong_is_tried_no_more(
     standin: SendGridStandIn, session: aiohttp.ClientSession
 ) -> None:
-    same, other = Keys("SG.old"), Keys("SG.old", renewed="SG.also wrong")
+    same, other = Secret("SG.old"), Secret("SG.old", renewed="SG.also wrong")
     for keys, requests in ((same, 1), (other, 3)):
         outcome = await route(standin.url, session, keys).send(parcel())
         assert isinstance(outcome, RouteFault)
@@ -105,13 +106,13 @@ async def test_exhausted_credits_are_the_same_for_every_key(
     standin: SendGridStandIn, session: aiohttp.ClientSession
 ) -> None:
     standin.account = "credits_exhausted"
-    keys = Keys(renewed="SG.another")
+    keys = Secret(DEFAULT_KEY, renewed="SG.another")
     await route(standin.url, session, keys).send(parcel())
     assert keys.refreshed == 0
 
 
 async def test_no_key_is_the_routes_fault(standin: SendGridStandIn, session: aiohttp.ClientSession) -> None:
-    outcome = await route(standin.url, session, Keys("")).send(parcel())
+    outcome = await route(standin.url, session, Secret("")).send(parcel())
     assert outcome == RouteFault(code="secret_unavailable", reply="setting:SENDGRID_API_KEY: missing")
     assert standin.inbox.requests == 0
 
@@ -245,7 +246,7 @@ async def test_a_probe_says_that_the_service_is_away(standin: SendGridStandIn, s
     async with SendGridStandIn() as gone:
         url = gone.url
     assert await route(url, session).probe() == RouteFault(code="unreachable", reply="ClientConnectorError")
-    without = await route(url, session, Keys("")).probe()
+    without = await route(url, session, Secret("")).probe()
     assert without.code == "secret_unavailable"
 
 

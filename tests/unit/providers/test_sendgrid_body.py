@@ -10,7 +10,8 @@ from relay.model import Address, Attachment
 from relay.providers.contract import Parcel
 from relay.providers.sendgrid_body import build
 from standins.sendgrid_rules import check
-from tests.unit.providers.sendgrid_route import NOW, mail, parcel
+from tests.parcels import NOW
+from tests.unit.providers.sendgrid_route import mail, parcel
 from tests.unit.providers.test_sendgrid_options import GOOD
 
 

@@ -7,7 +7,7 @@ import pytest
 from relay.outcomes import CAUSES, Deferred, Outcome, Rejected, RouteFault, Sent, Unknown
 from relay.providers.http_answers import Answer
 from relay.providers.sendgrid_outcomes import ROWS, outcome_of, wait_seconds
-from tests.unit.providers.sendgrid_route import NOW
+from tests.parcels import NOW
 
 
 def errors(message: str, field: str = "null") -> bytes:

@@ -14,7 +14,8 @@ from relay.providers.contract import FEATURES
 from standins.entra import TokenIssuer
 from standins.smtp import DEFAULT_USER
 from standins.smtp_auth import AUDIENCE
-from tests.unit.providers.smtp_place import Passwords, Place, Tokens, code_of, mail, opened, parcel
+from tests.parcels import Secret
+from tests.unit.providers.smtp_place import Place, Tokens, code_of, mail, opened, parcel
 
 
 @pytest.fixture
@@ -108,19 +109,19 @@ async def test_an_account_that_may_not_send_is_the_routes_fault(place: Place, st
 
 
 async def test_a_refused_password_is_read_anew_once(place: Place) -> None:
-    place.passwords = Passwords("old", renewed=place.passwords.password)
+    place.passwords = Secret("old", renewed=place.passwords.value)
     assert isinstance(await place.send(), Sent)
     assert (place.passwords.refreshed, place.standin.connections) == (1, 2)
 
 
 async def test_a_password_that_stays_wrong_is_tried_no_more(place: Place) -> None:
-    place.passwords = Passwords("old")
+    place.passwords = Secret("old")
     assert code_of(await place.send()) == ("RouteFault", "bad_credentials")
     assert (place.passwords.refreshed, place.standin.connections) == (1, 1)
 
 
 async def test_no_password_is_the_routes_fault(place: Place) -> None:
-    place.passwords = Passwords("")
+    place.passwords = Secret("")
     assert await place.send() == RouteFault(code="secret_unavailable", reply="setting:SMTP_PASSWORD: missing")
     assert place.standin.connections == 0
 

@@ -1,0 +1,42 @@
+"""What tests hand to providers: an attempt to send a message, and where their secret comes from."""
+
+from datetime import UTC, datetime
+
+from relay.errors import SettingsError
+from relay.model import Message
+from relay.providers.contract import Parcel
+
+NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
+
+
+def parcel_of(message: Message, *, attempt: int = 1, recipients: tuple[int, ...] | None = None) -> Parcel:
+    """An attempt to send a message to everybody in it, or to those numbers."""
+    return Parcel(
+        id="m1",
+        message=message,
+        recipients=tuple(range(len(message.recipients))) if recipients is None else recipients,
+        message_id_header="m1@example.com",
+        attempt=attempt,
+        attempt_id=f"00000000-0000-4000-8000-{attempt:012d}",
+        date=NOW,
+    )
+
+
+class Secret:
+    """One secret, whatever is asked for; none when empty. It is replaced when `refresh` is asked for, as after a rotation."""
+
+    def __init__(self, value: str, renewed: str | None = None) -> None:
+        self.value = value
+        self.renewed = renewed
+        self.refreshed = 0
+
+    async def get(self, reference: str) -> str:
+        if not self.value:
+            raise SettingsError([f"{reference}: missing"])
+        return self.value
+
+    async def refresh(self, reference: str) -> str:
+        self.refreshed += 1
+        if self.renewed is not None:
+            self.value = self.renewed
+        return await self.get(reference)
