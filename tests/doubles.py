@@ -15,7 +15,8 @@ from relay.model import Address, Message, Submission
 from relay.outcomes import Outcome, PerRecipient, RouteFault, Sent, Unknown
 from relay.providers.contract import Parcel, Provider
 from relay.settings import Lane, Route, Rule, Settings
-from relay.storage.memory import MemoryStorage, memory_storage
+from relay.storage.limits import MAX_PAGE_ROWS
+from relay.storage.memory import MemoryStorage, MemoryTables, memory_storage
 from relay.storage.ports import Storage
 
 START = datetime(2026, 3, 1, 12, 0, 0, 250_000, tzinfo=UTC)
@@ -87,6 +88,14 @@ class Watched:
             return answer
 
         return call
+
+
+async def watched_tables(*names: str, rows_looked_at: int = MAX_PAGE_ROWS) -> Watched:
+    """Empty tables in memory; a query looks at so many rows at a time."""
+    memory = MemoryTables(rows_looked_at=rows_looked_at)
+    for name in names:
+        await memory.create(name)
+    return Watched(memory)
 
 
 class Scripted:

@@ -6,7 +6,7 @@ import hashlib
 import json as json_module
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, cast
 from urllib.parse import parse_qsl, urlsplit
 
@@ -20,23 +20,19 @@ from relay.errors import Unavailable
 from relay.settings import load
 from relay.storage.memory import MemoryStorage, memory_storage
 from relay.storage.ports import Blobs, Queues, Storage, Tables
+from tests import doubles
 
 BASE = "https://relay.example"
 
 
-class Clock:
-    """Stands still until it is moved."""
+class Clock(doubles.Clock):
+    """Stands still at noon until it is moved."""
 
     def __init__(self) -> None:
-        self.now = datetime(2026, 3, 1, 12, tzinfo=UTC)
-
-    def __call__(self) -> datetime:
-        return self.now
-
-    def move(self, seconds: float) -> None:
-        self.now += timedelta(seconds=seconds)
+        super().__init__(datetime(2026, 3, 1, 12, tzinfo=UTC))
 
     async def sleep(self, seconds: float) -> None:
+        """Takes no time but the clock's."""
         self.move(seconds)
         await asyncio.sleep(0)  # so that others have their turn, as in any sleep
 

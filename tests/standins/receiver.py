@@ -6,6 +6,8 @@ from typing import Any
 
 from aiohttp import web
 
+from tests.serving import serving
+
 
 class Receiver:
     """`url` to post to; `posts` are (headers, JSON body), in order. `answer` makes the reply."""
@@ -24,13 +26,6 @@ class Receiver:
 @asynccontextmanager
 async def receiving(answer: Callable[[web.Request, Any], web.Response]) -> AsyncIterator[Receiver]:
     receiver = Receiver(answer)
-    app = web.Application()
-    app.add_routes([web.route("*", "/", receiver.handle)])
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    receiver.url = f"http://127.0.0.1:{runner.addresses[0][1]}/"
-    try:
+    async with serving(receiver.handle) as url:
+        receiver.url = f"{url}/"
         yield receiver
-    finally:
-        await runner.cleanup()

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from standins.sendgrid import DEFAULT_KEY, SendGridStandIn
 from standins.sendgrid_events import SIGNATURE_HEADER, TIMESTAMP_HEADER
+from tests.serving import serving
 
 AUTH = {"Authorization": f"Bearer {DEFAULT_KEY}", "Content-Type": "application/json"}
 
@@ -241,14 +242,8 @@ async def test_events_are_signed_over_timestamp_and_body(
         posts.append((await request.read(), headers[SIGNATURE_HEADER], headers[TIMESTAMP_HEADER]))
         return web.Response()
 
-    app = web.Application()
-    app.add_routes([web.post("/", receive)])
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    url = f"http://127.0.0.1:{runner.addresses[0][1]}/"
-    assert await sendgrid.webhook.post(url, sendgrid.webhook.events(sendgrid.inbox.messages, "bounce")) == 200
-    await runner.cleanup()
+    async with serving(receive) as url:
+        assert await sendgrid.webhook.post(url, sendgrid.webhook.events(sendgrid.inbox.messages, "bounce")) == 200
     ((body, signature, timestamp),) = posts
     key = serialization.load_der_public_key(base64.b64decode(sendgrid.webhook.public_key))
     assert isinstance(key, ec.EllipticCurvePublicKey)

@@ -20,15 +20,12 @@ from relay.clients import (
     new_key,
 )
 from relay.errors import AlreadyExists, Changed, NotFound, Unavailable
-from relay.storage.memory import MemoryTables
-from tests.doubles import START, Clock, Watched, changed
+from tests.doubles import START, Clock, Watched, changed, watched_tables
 
 
 @pytest.fixture
 async def tables() -> Watched:
-    memory = MemoryTables()
-    await memory.create(TABLE)
-    return Watched(memory)
+    return await watched_tables(TABLE)
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ from relay.bootstrap import Relay
 from relay.errors import Unavailable
 from relay.storage.memory import MemoryQueues, MemoryStorage, memory_storage
 from relay.storage_plan import queues_of
+from tests.serving import serving
 
 ROOT = Path(__file__).parent.parent.parent
 URL = "https://relay.example"
@@ -260,18 +261,11 @@ async def test_calls_carry_the_key_and_survive_an_absent_app() -> None:
         seen.append((request.method, request.headers.get("x-api-key", ""), await request.text()))
         return web.json_response({"id": "1"}, status=202) if request.method == "POST" else web.Response(text="hello")
 
-    app = web.Application()
-    app.router.add_route("*", "/", handle)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    [(_, port)] = runner.addresses
     async with calling() as ask:
-        accepted = await ask("POST", f"http://127.0.0.1:{port}/", "relay_key", {"a": 1})
-        text = await ask("GET", f"http://127.0.0.1:{port}/", "", None)
-        await runner.cleanup()
-        absent = await ask("GET", f"http://127.0.0.1:{port}/", "", None)
+        async with serving(handle) as url:
+            accepted = await ask("POST", f"{url}/", "relay_key", {"a": 1})
+            text = await ask("GET", f"{url}/", "", None)
+        absent = await ask("GET", f"{url}/", "", None)
     assert accepted == Answer(status=202, body={"id": "1"})
     assert text == Answer(status=200)
     assert absent == Answer(status=0)

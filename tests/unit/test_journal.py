@@ -9,9 +9,8 @@ from relay import ids, lifecycle
 from relay.errors import AlreadyExists, Changed, NotFound, UnreadableEntry
 from relay.journal import TABLE, Event, Journal, Old, Record, every_record, partition
 from relay.model import MessageStatus, Part, State
-from relay.storage.memory import MemoryTables
 from relay.storage.ports import Entity
-from tests.doubles import MAC_KEY, START, Clock, Watched, batch_id, batch_of, entry_of, submission_of
+from tests.doubles import MAC_KEY, START, Clock, Watched, batch_id, batch_of, entry_of, submission_of, watched_tables
 
 QUEUED = Part(route="", state=State.QUEUED)
 SENDING = MessageStatus(parts=(lifecycle.begin(QUEUED, "main", START),))
@@ -22,9 +21,7 @@ DAY = 86_400.0
 
 @pytest.fixture
 async def tables() -> Watched:
-    memory = MemoryTables(rows_looked_at=4)
-    await memory.create(TABLE)
-    return Watched(memory)
+    return await watched_tables(TABLE, rows_looked_at=4)
 
 
 @pytest.fixture

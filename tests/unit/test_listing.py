@@ -10,8 +10,7 @@ from relay import ids
 from relay.journal import TABLE, Journal
 from relay.listing import Listing, Wanted
 from relay.model import MessageStatus, Part, State
-from relay.storage.memory import MemoryTables
-from tests.doubles import START, Clock, Watched, batch_of, entry_of, submission_of
+from tests.doubles import START, Clock, Watched, batch_of, entry_of, submission_of, watched_tables
 
 SENT = MessageStatus(parts=(Part(route="main", state=State.SENT),))
 NAME = ids.batch_floor(START)
@@ -20,9 +19,7 @@ HOUR = timedelta(hours=1)
 
 @pytest.fixture
 async def tables() -> Watched:
-    memory = MemoryTables()
-    await memory.create(TABLE)
-    return Watched(memory)
+    return await watched_tables(TABLE)
 
 
 @pytest.fixture

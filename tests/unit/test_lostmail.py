@@ -51,6 +51,14 @@ def sent(place: Place, route: str = "main") -> list[tuple[str, ...]]:
     ]
 
 
+async def sent_in_an_hour(place: Place) -> list[tuple[str, ...]]:
+    """What `sent` tells after an hour, the timer, and the deliveries that came of it."""
+    place.time.move(HOUR)
+    await place.recovery.run()
+    await place.work()
+    return sent(place)
+
+
 async def test_what_nobody_reported_is_sent_again_once(place: Place) -> None:
     batch = await place.send(submission_of(message_of("ada@example.org")))
     place.time.move(2 * HOUR)
@@ -167,10 +175,7 @@ async def test_a_death_at_any_write_sends_once_after_a_repetition(place: Place, 
             await whole(place, wanted())
     await whole(place, wanted())
     await place.work()
-    place.time.move(HOUR)
-    await place.recovery.run()
-    await place.work()
-    assert sent(place) == [("ada@example.org",)] * 2
+    assert await sent_in_an_hour(place) == [("ada@example.org",)] * 2
 
 
 async def test_a_death_before_the_entry_is_mended_by_the_timer(place: Place) -> None:
@@ -180,10 +185,7 @@ async def test_a_death_before_the_entry_is_mended_by_the_timer(place: Place) -> 
     with pytest.raises(Unavailable):
         await whole(place, wanted())
     assert await whole(place, wanted()) == Step()
-    place.time.move(HOUR)
-    await place.recovery.run()
-    await place.work()
-    assert sent(place) == [("ada@example.org",)] * 2
+    assert await sent_in_an_hour(place) == [("ada@example.org",)] * 2
 
 
 async def test_an_answer_that_was_lost_sends_nothing_twice(place: Place) -> None:
@@ -193,10 +195,7 @@ async def test_an_answer_that_was_lost_sends_nothing_twice(place: Place) -> None
     with pytest.raises(Unavailable):
         await whole(place, wanted())
     assert await whole(place, wanted()) == Step()
-    place.time.move(HOUR)
-    await place.recovery.run()
-    await place.work()
-    assert sent(place) == [("ada@example.org",)] * 2
+    assert await sent_in_an_hour(place) == [("ada@example.org",)] * 2
 
 
 # ── many ──

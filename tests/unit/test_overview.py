@@ -9,15 +9,12 @@ from relay import ids
 from relay.journal import TABLE, Journal
 from relay.model import Attempt, MessageStatus, Part, State
 from relay.overview import Figures, Overview, Point, Span
-from relay.storage.memory import MemoryTables
-from tests.doubles import START, Clock, Watched, batch_of, entry_of, submission_of
+from tests.doubles import START, Clock, Watched, batch_of, entry_of, submission_of, watched_tables
 
 
 @pytest.fixture
 async def tables() -> Watched:
-    memory = MemoryTables()
-    await memory.create(TABLE)
-    return Watched(memory)
+    return await watched_tables(TABLE)
 
 
 @pytest.fixture

@@ -22,6 +22,7 @@ from relay.storage.memory import memory_storage
 from relay.telemetry import OFF
 from relay.telemetry_start import telemetry_of
 from tests.doubles import Clock
+from tests.serving import serving
 
 ROOT = Path(__file__).parents[2]
 
@@ -40,15 +41,9 @@ class Collector:
 @asynccontextmanager
 async def collecting() -> AsyncIterator[tuple[Collector, str]]:
     """A collector and its address."""
-    collector, app = Collector(), web.Application()
-    app.add_routes([web.post("/{path:.*}", collector.take)])
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    try:
-        yield collector, f"http://127.0.0.1:{runner.addresses[0][1]}"
-    finally:
-        await runner.cleanup()
+    collector = Collector()
+    async with serving(collector.take) as url:
+        yield collector, url
 
 
 async def output_of(script: str, **environment: str) -> str:

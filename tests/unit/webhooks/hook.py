@@ -9,6 +9,8 @@ import msgspec
 from aiohttp import web
 from standardwebhooks import Webhook
 
+from tests.serving import serving
+
 
 class Posted(msgspec.Struct, frozen=True):
     """One post: its headers and its body."""
@@ -45,13 +47,6 @@ class Hook:
 async def hook() -> AsyncIterator[Hook]:
     """A receiver that listens."""
     receiver = Hook()
-    app = web.Application()
-    app.add_routes([web.route("*", "/{path:.*}", receiver.handle)])
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    receiver.url = f"http://127.0.0.1:{runner.addresses[0][1]}/hook"
-    try:
+    async with serving(receiver.handle) as url:
+        receiver.url = f"{url}/hook"
         yield receiver
-    finally:
-        await runner.cleanup()
