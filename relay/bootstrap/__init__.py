@@ -1,0 +1,285 @@
+"""The composition root: settings in, a wired application out. The only place that constructs adapters.
+
+Everything is made when it is first asked for and once: a process that only accepts messages never loads what delivers
+them. Nothing here connects. The application is one class in three layers, each made of those before it: what lies in
+storage (`stores`), what speaks to others (`connections`), and the use cases.
+"""
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from relay import settings as relay_settings
+from relay.accept import Acceptance
+from relay.bootstrap.connections import Connections
+from relay.bootstrap.stores import utc_now
+
+if TYPE_CHECKING:
+    from relay.api.app import Api
+    from relay.api.authentication import Authentication
+    from relay.attempts import Attempts
+    from relay.checks import Checks
+    from relay.deliver import Delivery
+    from relay.ingest.apply import Events
+    from relay.ingest.mailboxes import Mailboxes
+    from relay.interventions import Interventions
+    from relay.lostmail import LostMail
+    from relay.poison import Poison
+    from relay.prospects import Prospects
+    from relay.purge import Purge
+    from relay.recovery import Recovery
+    from relay.settlement import Aftermath
+    from relay.spread import Spread
+    from relay.vitals import Vitals
+    from relay.webhooks.deliver import Webhooks
+
+__all__ = ["Relay", "start", "utc_now"]
+
+
+def start(environment: Mapping[str, str]) -> "Relay":
+    """The application that this environment describes. Raises `SettingsError` with every fault."""
+    from relay.storage.azure import create_storage
+
+    return Relay(relay_settings.load(environment), create_storage(environment))
+
+
+class Relay(Connections):
+    """The application. Belongs to one event loop."""
+
+    # ── accepting ──
+
+    @cached_property
+    def authentication(self) -> "Authentication":
+        """Who calls."""
+        from relay.api.authentication import Authentication
+        from relay.api.failures import Failures
+
+        is_on = self.settings.application.get("WEBSITE_AUTH_ENABLED", "").lower() == "true"
+        return Authentication(self.clients, Failures(self.clock), trusts_entra=is_on)
+
+    @cached_property
+    def acceptance(self) -> Acceptance:
+        """Use case 1."""
+        return Acceptance(
+            settings=self.settings,
+            queues=self.storage.queues,
+            blobs=self.storage.blobs,
+            allowances=self.allowances,
+            clock=self.clock,
+            new_batch=self.new_batch,
+            telemetry=self.telemetry,
+        )
+
+    @cached_property
+    def api(self) -> "Api":
+        """The HTTP door."""
+        from relay.api.app import Api
+        from relay.api.table import OPERATIONS, PAGES, SHAPES
+
+        return Api(self, OPERATIONS + PAGES, SHAPES)
+
+    # ── delivering ──
+
+    @cached_property
+    def prospects(self) -> "Prospects":
+        """What planning needs to know."""
+        from relay.prospects import Prospects
+
+        return Prospects(self.settings, self.holds, self.content)
+
+    @cached_property
+    def aftermath(self) -> "Aftermath":
+        """What follows from a record."""
+        from relay.settlement import Aftermath
+
+        return Aftermath(
+            queues=self.storage.queues,
+            pending=self.pending,
+            dead_letters=self.dead_letters,
+            lanes=self.settings.lanes,
+            clock=self.clock,
+            telemetry=self.telemetry,
+        )
+
+    @cached_property
+    def attempts(self) -> "Attempts":
+        """Who makes attempts."""
+        from relay.attempts import Attempts
+        from relay.breaker import Breaker
+        from relay.pacing import Pacing
+        from relay.routefaults import RouteWatch
+
+        return Attempts(
+            settings=self.settings,
+            providers=self.provider,
+            can_verify=self.prospects.can_verify,
+            content=self.content,
+            groups=self.groups,
+            watch=RouteWatch(self.settings, self.holds, Breaker()),
+            pacing=Pacing(self.storage.tables, self.clock),
+            clock=self.clock,
+            random=self._draw,
+            telemetry=self.telemetry,
+        )
+
+    @cached_property
+    def spread(self) -> "Spread":
+        """Requests that were accepted as one entry."""
+        from relay.spread import Spread
+
+        return Spread(queues=self.storage.queues, blobs=self.storage.blobs, lanes=self.settings.lanes)
+
+    @cached_property
+    def delivery(self) -> "Delivery":
+        """Use case 2."""
+        from relay.deliver import Delivery
+
+        return Delivery(
+            journal=self.journal,
+            holds=self.holds,
+            prospects=self.prospects,
+            attempts=self.attempts,
+            spread=self.spread,
+            aftermath=self.aftermath,
+            dead_letters=self.dead_letters,
+            queues=self.storage.queues,
+            clock=self.clock,
+            sleep=self.sleep,
+            settle_seconds=self.settings.attempt_seconds,
+        )
+
+    # ── looking after ──
+
+    @cached_property
+    def poison(self) -> "Poison":
+        """What the host gave up on."""
+        from relay.poison import Poison
+
+        return Poison(
+            journal=self.journal,
+            aftermath=self.aftermath,
+            dead_letters=self.dead_letters,
+            spread=self.spread,
+            queues=self.storage.queues,
+            clock=self.clock,
+            sleep=self.sleep,
+        )
+
+    @cached_property
+    def recovery(self) -> "Recovery":
+        """The timer of every minute."""
+        from relay.recovery import Recovery
+
+        return Recovery(
+            settings=self.settings,
+            journal=self.journal,
+            pending=self.pending,
+            holds=self.holds,
+            aftermath=self.aftermath,
+            providers=self.provider,
+            clock=self.clock,
+        )
+
+    @cached_property
+    def checks(self) -> "Checks":
+        """The questions about what was taken, of every minute too."""
+        from relay.checks import Checks
+
+        return Checks(
+            settings=self.settings,
+            journal=self.journal,
+            pending=self.pending,
+            aftermath=self.aftermath,
+            content=self.content,
+            providers=self.provider,
+            clock=self.clock,
+        )
+
+    @cached_property
+    def vitals(self) -> "Vitals":
+        """How Relay is, for the alert rules."""
+        from relay.vitals import Vitals
+
+        return Vitals(self.settings, self.storage.queues, self.holds, self.clock, self.telemetry)
+
+    @cached_property
+    def purge(self) -> "Purge":
+        """The timer of every day."""
+        from relay.purge import Purge
+
+        return Purge(
+            tables=self.storage.tables,
+            blobs=self.storage.blobs,
+            journal=self.journal,
+            uploads=self.uploads,
+            retention_days=self.settings.retention_days,
+            clock=self.clock,
+        )
+
+    @cached_property
+    def interventions(self) -> "Interventions":
+        """What callers and operators change."""
+        from relay.interventions import Interventions
+
+        return Interventions(
+            settings=self.settings,
+            journal=self.journal,
+            pending=self.pending,
+            aftermath=self.aftermath,
+            dead_letters=self.dead_letters,
+            clock=self.clock,
+            draw=self._draw,
+        )
+
+    @cached_property
+    def lost_mail(self) -> "LostMail":
+        """What a provider took and lost."""
+        from relay.lostmail import LostMail
+
+        return LostMail(journal=self.journal, interventions=self.interventions, content=self.content)
+
+    # ── what is told later ──
+
+    @cached_property
+    def events(self) -> "Events":
+        """Use case 3: what vendors tell later."""
+        from relay.ingest.apply import Events
+
+        return Events(
+            journal=self.journal,
+            queues=self.storage.queues,
+            dead_letters=self.dead_letters,
+            followers=(self.suppressions, self.webhooks),
+            content=self.content.stored,
+            sleep=self.sleep,
+        )
+
+    @cached_property
+    def webhooks(self) -> "Webhooks":
+        """Use case 4: what callers are told of it."""
+        from relay.webhooks.deliver import Webhooks
+        from relay.webhooks.subscriptions import Subscriptions
+
+        return Webhooks(
+            subscriptions=Subscriptions(self.storage.tables, self.clock),
+            poster=self.poster,
+            queues=self.storage.queues,
+            tables=self.storage.tables,
+            dead_letters=self.dead_letters,
+            source=self.settings.public_url or "urn:relay",
+            clock=self.clock,
+            draw=self._draw,
+        )
+
+    @cached_property
+    def mailboxes(self) -> "Mailboxes":
+        """The timer that reads mailboxes for bounces."""
+        from relay.ingest.mailboxes import Mailboxes
+
+        return Mailboxes(
+            mailboxes=self.settings.bounce_mailboxes,
+            providers=self.provider,
+            events=self.events,
+            tables=self.storage.tables,
+            clock=self.clock,
+        )

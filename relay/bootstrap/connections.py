@@ -1,0 +1,127 @@
+"""What speaks to others than storage: providers, Key Vault, Entra ID, receivers of web hooks, telemetry."""
+
+import asyncio
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from relay.bootstrap.stores import Stores
+from relay.telemetry import OFF, Telemetry
+
+if TYPE_CHECKING:
+    from relay.identity import Credentials
+    from relay.key_vault import KeyVault
+    from relay.providers.contract import Provider, Surroundings
+    from relay.secrets import SecretSource
+    from relay.webhooks.poster import Poster
+
+
+class Connections(Stores):
+    """What opens connections, each when it is first used, and closes them all."""
+
+    @cached_property
+    def _session(self) -> Any:
+        import aiohttp
+
+        return aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=60),
+            cookie_jar=aiohttp.DummyCookieJar(),
+        )
+
+    def http(self) -> Any:
+        """The one pooled `aiohttp.ClientSession` of the process."""
+        return self._session
+
+    @cached_property
+    def secrets(self) -> "SecretSource":
+        """Where keys come from."""
+        from relay.secrets import SecretSource
+
+        return SecretSource(application=self.settings.application, clock=self.clock, vault=self.vault)
+
+    @cached_property
+    def vault(self) -> "KeyVault | None":
+        """Key Vault, where the settings name one."""
+        if not self.settings.key_vault_url:
+            return None
+        from relay.identity import application_credential
+        from relay.key_vault import KeyVault
+
+        application = self.settings.application
+        return KeyVault(
+            url=self.settings.key_vault_url,
+            credential=lambda: application_credential(application, self.http()),
+            http=self.http,
+            clock=self.clock,
+        )
+
+    @cached_property
+    def credentials(self) -> "Credentials":
+        """Tokens from Microsoft Entra."""
+        from relay.identity import Credentials
+
+        return Credentials(http=self.http, secrets=self.secrets)
+
+    @cached_property
+    def surroundings(self) -> "Surroundings":
+        """What providers are given."""
+        from relay.providers.contract import Surroundings
+
+        return Surroundings(
+            http=self.http,
+            blobs=self.storage.blobs,
+            secrets=self.secrets,
+            clock=self.clock,
+            credential=self.credentials,
+            sleep=self.sleep,
+        )
+
+    @cached_property
+    def _providers(self) -> "dict[str, Provider]":
+        return {}
+
+    def provider(self, route: str) -> "Provider":
+        """The provider of a route, made once. Raises `KeyError` for a route that is not configured."""
+        if route not in self._providers:
+            from relay.providers.registry import provider_module
+
+            configured = self.settings.routes[route]
+            module = provider_module(configured.provider)
+            self._providers[route] = module.create(route, configured.settings, self.surroundings)
+        return self._providers[route]
+
+    @cached_property
+    def poster(self) -> "Poster":
+        """What makes posts to addresses that callers chose."""
+        from relay.webhooks.guard import Guard
+        from relay.webhooks.poster import Poster
+
+        return Poster(Guard(allows_loopback=self.settings.webhooks_allow_loopback), self.clock)
+
+    @cached_property
+    def telemetry(self) -> Telemetry:
+        """What is counted and traced, where RELAY_TELEMETRY asks for it."""
+        if not self.settings.telemetry:
+            return OFF
+        from relay.identity import blocking_credential
+        from relay.telemetry_start import telemetry_of
+
+        application = self.settings.application
+        return telemetry_of(self.settings.telemetry, application, self.clock, lambda: blocking_credential(application))
+
+    async def close(self) -> None:
+        """Release connections."""
+        for provider in self._providers.values():
+            await provider.close()
+        if "telemetry" in self.__dict__:
+            await asyncio.to_thread(self.telemetry.close)
+        if "poster" in self.__dict__:
+            await self.poster.close()
+        if "credentials" in self.__dict__:
+            await self.credentials.close()
+        if "vault" in self.__dict__ and self.vault is not None:
+            await self.vault.close()
+        if "_session" in self.__dict__:
+            await self._session.close()
+        close = getattr(self.storage, "close", None)
+        if close is not None:
+            await close()
