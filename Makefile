@@ -12,7 +12,7 @@ NODE_STAMP := node_modules/.installed
 CODE := $(wildcard relay devhost standins hooks bench scripts function_app.py tests)
 SUITES := unit contract standins devhost api proof e2e browser
 
-.PHONY: bench docs screenshots soak mutants help run test setup format format-check lint types requirements clean $(SUITES)
+.PHONY: bench plots docs screenshots soak mutants help run test setup format format-check lint types requirements clean $(SUITES)
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -83,6 +83,9 @@ mutants: setup ## Break Relay on purpose, one line at a time, and expect the pro
 
 bench: setup ## Measure Relay and what people use instead (needs Debian's hey and postfix; minutes)
 	@$(PYTHON) -m bench $(PARTS)
+
+plots: $(VENV_STAMP) ## Draw the plots of docs/performance anew, from what `make bench` measured last
+	@$(PYTHON) -m bench.plots
 
 clean: ## Remove what can be made again; .local/ and local.settings.json stay
 	@rm -rf $(VENV) node_modules .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -7,14 +7,11 @@ import platform
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import UTC, datetime
-from pathlib import Path
 
 import msgspec
 
 from bench import acceptance, end_to_end, events, limits, load, memory, report, scale, start, transactions
-from bench.results import Figure, Verdict, verdicts
-
-OUT = Path(__file__).parent / "out"
+from bench.results import OUT, Figure, Verdict, verdicts
 
 PARTS: Mapping[str, Callable[[int], AsyncIterator[Figure]]] = {
     "accepted": acceptance.accepted,

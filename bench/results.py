@@ -1,10 +1,14 @@
 """Measured values: what was measured, how often, the median and the spread; and what the design wants of them."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from statistics import median
 from typing import Literal
 
 import msgspec
+
+OUT = Path(__file__).parent / "out"
+"""Where the benchmark writes `results.json`."""
 
 
 class Figure(msgspec.Struct, frozen=True, kw_only=True):

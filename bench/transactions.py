@@ -21,13 +21,16 @@ async def per_message() -> AsyncIterator[Figure]:
         async with running("relay", logs_requests=True) as target:
             await deliver(target, 32)
             target.requests.clear()
+            before = target.usage()
             messages, _ = await deliver(target, MESSAGES if senders > 1 else MESSAGES // 4, connections=senders)
+            spent = target.spent(before, messages)
             # What is settled after the last mail arrived is written by then: stopping waits for what is under way.
             await target.host.stop(grace_seconds=12)
             counts = kinds(target.requests)
         yield Figure(name=f"transactions/{senders}", unit="a message", runs=[sum(counts.values()) / messages])
         for kind, count in sorted(counts.items()):
             yield Figure(name=f"transactions/{senders} {kind}", unit="a message", runs=[count / messages])
+        yield Figure(name=f"transactions/{senders} host CPU", unit="ms a message", runs=[spent["host"]])
 
 
 async def batch_of_1000() -> AsyncIterator[Figure]:
