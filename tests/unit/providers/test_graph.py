@@ -194,9 +194,12 @@ async def test_a_mailbox_gets_four_requests_at_a_time_and_others_are_not_held_up
 async def test_a_place_that_does_not_come_free_defers(here: Place) -> None:
     route = here.route(timeout_seconds=1)
     assert isinstance(await route.send(parcel()), Sent)
-    here.standin.script.hang(times=4)
-    outcomes = await asyncio.gather(*(route.send(parcel()) for _ in range(5)))
-    assert [type(outcome) for outcome in outcomes] == [Unknown] * 4 + [Deferred]
+    # A draft takes several requests, each in time; together they take longer than one may be waited for.
+    for operation in ("draft", "upload_session", "send"):
+        here.standin.script.slow(0.7, operation=operation, times=None)
+    large = parcel(mail(attachments=(Attachment(name="large.bin", content=bytes(3_500_000)),)))
+    outcomes = await asyncio.gather(*(route.send(large) for _ in range(5)))
+    assert [type(outcome) for outcome in outcomes] == [Sent] * 4 + [Deferred]
     assert outcomes[4] == Deferred(code="rate_limited", reply="the mailbox has no place for another request")
 
 
