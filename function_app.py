@@ -109,9 +109,10 @@ async def read_mailboxes(timer: func.TimerRequest) -> None:  # noqa: ARG001 - th
 @app.function_name("recover")
 @app.timer_trigger(arg_name="timer", schedule="30 * * * * *")
 async def recover(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the worker passes it by this name
-    """Each minute: probe held routes, put back what is due and has no entry, and tell how Relay is."""
+    """Each minute: probe held routes, put back what is due and has no entry or a queue nobody reads, tell how Relay is."""
     await relay().recovery.run()
     await relay().checks.run()
+    await relay().strays.collect()
     await relay().vitals.tell()
 
 

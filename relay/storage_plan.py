@@ -43,7 +43,9 @@ TABLES = (
     webhooks.LOG,
 )
 OWN_QUEUES = (sightings.QUEUE, posts.QUEUE)
-"""Queues that carry no messages. A lane's begin with `relay-`."""
+"""Queues that carry no messages."""
+DOCTOR_QUEUE = "relay-doctor-check"
+"""Written to and read by the doctor alone; made when it is first needed. No lane can have a queue of this name."""
 CONTAINERS = (CONTENT_CONTAINER, ATTACHMENTS_CONTAINER, INBOX_CONTAINER, deadletters.UNREADABLE_CONTAINER)
 
 

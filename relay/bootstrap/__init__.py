@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from relay.recovery import Recovery
     from relay.settlement import Aftermath
     from relay.spread import Spread
+    from relay.strays import Strays
     from relay.vitals import Vitals
     from relay.webhooks.deliver import Webhooks
 
@@ -194,6 +195,13 @@ class Relay(Connections):
             providers=self.provider,
             clock=self.clock,
         )
+
+    @cached_property
+    def strays(self) -> "Strays":
+        """Entries that nobody reads, of every minute too."""
+        from relay.strays import Strays
+
+        return Strays(queues=self.storage.queues, lanes=self.settings.lanes)
 
     @cached_property
     def vitals(self) -> "Vitals":

@@ -10,15 +10,13 @@ from relay.doctor.findings import Finding, fault, ok, warning
 from relay.errors import NotFound, StorageError
 from relay.pacing import TABLE as PACING_TABLE
 from relay.storage.ports import Entity, Query
-from relay.storage_plan import CONTAINERS, TABLES, poison_of, queues_of
+from relay.storage_plan import CONTAINERS, DOCTOR_QUEUE, TABLES, poison_of, queues_of
 
 if TYPE_CHECKING:
     from relay.bootstrap import Relay
 
 MAX_SKEW = timedelta(seconds=30)
 OLD = timedelta(minutes=15)
-_QUEUE = "relay-doctor"
-"""Written to and read by nobody else; made when it is first needed."""
 _ROLES = {
     "queues": "Storage Queue Data Contributor",
     "tables": "Storage Table Data Contributor",
@@ -97,10 +95,10 @@ async def _queues(relay: "Relay") -> str:
     for queue in queues_of(relay.settings.lanes):
         if not await port.exists(queue):
             return queue
-    await port.create(_QUEUE)
-    await port.put(_QUEUE, b"{}")
-    for received in await port.receive(_QUEUE, most=32):
-        await port.delete(_QUEUE, received)
+    await port.create(DOCTOR_QUEUE)
+    await port.put(DOCTOR_QUEUE, b"{}")
+    for received in await port.receive(DOCTOR_QUEUE, most=32):
+        await port.delete(DOCTOR_QUEUE, received)
     return ""
 
 

@@ -25,6 +25,7 @@ class AzureQueues:
         self._session = session
         self._requests = requests
         self._clients: dict[str, Any] = {}
+        self._service: Any = None
 
     async def create(self, queue: str) -> None:
         """See the port."""
@@ -39,6 +40,15 @@ class AzureQueues:
                 await self._client(queue).get_queue_properties()
             return True
         return False
+
+    async def names(self, prefix: str) -> Sequence[str]:
+        """See the port."""
+        if self._service is None:
+            from azure.storage.queue.aio import QueueServiceClient
+
+            self._service = self._session.service(QueueServiceClient, Service.QUEUE, api_version=API_VERSION)
+        async with Boundary("queue list"):
+            return sorted([str(each.name) async for each in self._service.list_queues(name_starts_with=prefix)])
 
     async def put(self, queue: str, body: bytes, *, delay_seconds: int = 0) -> None:
         """See the port."""

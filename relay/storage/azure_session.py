@@ -33,10 +33,11 @@ class AzureSession:
 
     def client(self, kind: Any, service: Service, name: str, **options: Any) -> Any:
         """A client of the class `kind` (QueueClient, TableClient, ContainerClient) for the resource `name`."""
-        options = {**self._shared_options(), **options}
-        if self.account.connection_string:
-            return kind.from_connection_string(self.account.connection_string, name, **options)
-        return kind(self.account.addresses[service], name, credential=self._identity(), **options)
+        return self._made(kind, service, (name,), options)
+
+    def service(self, kind: Any, service: Service, **options: Any) -> Any:
+        """A client of the class `kind` (QueueServiceClient) for a whole service."""
+        return self._made(kind, service, (), options)
 
     async def token(self) -> str:
         """The bearer token for every service of the account. Raises azure-core's errors when there is none."""
@@ -58,6 +59,12 @@ class AzureSession:
             await session.close()
         if credential is not None:
             await credential.close()
+
+    def _made(self, kind: Any, service: Service, names: tuple[str, ...], options: dict[str, Any]) -> Any:
+        options = {**self._shared_options(), **options}
+        if self.account.connection_string:
+            return kind.from_connection_string(self.account.connection_string, *names, **options)
+        return kind(self.account.addresses[service], *names, credential=self._identity(), **options)
 
     def _shared_options(self) -> dict[str, Any]:
         if self._options is None:

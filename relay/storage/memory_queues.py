@@ -92,6 +92,10 @@ class MemoryQueues:
         """See the port."""
         return queue in self._queues
 
+    async def names(self, prefix: str) -> Sequence[str]:
+        """See the port."""
+        return sorted(name for name in self._queues if name.startswith(prefix))
+
     async def put(self, queue: str, body: bytes, *, delay_seconds: int = 0) -> None:
         """See the port."""
         limits.queue_text(body)

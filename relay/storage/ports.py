@@ -66,6 +66,9 @@ class Queues(Protocol):
     async def exists(self, queue: str) -> bool:
         """Whether there is such a queue."""
 
+    async def names(self, prefix: str) -> Sequence[str]:
+        """The queues whose names begin like this, by name."""
+
     async def put(self, queue: str, body: bytes, *, delay_seconds: int = 0) -> None:
         """Put one entry, visible after `delay_seconds` (0 to 604,800). Raises `NotFound` when the queue is missing."""
 

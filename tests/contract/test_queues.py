@@ -161,3 +161,10 @@ async def test_whether_a_queue_exists(storage: Storage, name: str) -> None:
     assert not await storage.queues.exists(name)
     await storage.queues.create(name)
     assert await storage.queues.exists(name)
+
+
+async def test_queues_are_found_by_how_their_names_begin(queues: Queues, name: str) -> None:
+    await queues.create(f"{name}-b")
+    await queues.create(f"{name}-a")
+    assert await queues.names(name) == [name, f"{name}-a", f"{name}-b"]
+    assert await queues.names(f"{name}-c") == []

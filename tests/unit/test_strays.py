@@ -1,0 +1,87 @@
+"""Entries on queues that no function reads any more find their way to one that is read."""
+
+import pytest
+
+from relay import strays, wire
+from relay.errors import Unavailable
+from relay.settings import Lane
+from relay.storage_plan import DOCTOR_QUEUE, queues_of
+from relay.strays import Strays
+from tests.api.harness import Harness, Watched
+
+REF = wire.encode_reference("0198c0a5d3c07a3e9d2b1c4f5a6b7c8d", "bulk", [0], 1)
+
+
+async def test_a_lane_that_lost_queues_delivers_what_lies_there() -> None:
+    relay = await Harness({"RELAY_LANES": '{"transactional": {"shards": 3}}'}).start()
+    names = [await relay.send() for _ in range(6)]
+    lowered = Strays(queues=relay.memory.queues, lanes={"transactional": Lane()})
+    assert await lowered.collect() == 4
+    assert len(relay.memory.queues.bodies("relay-transactional")) == 6
+    assert await relay.deliver() == 6
+    assert {(await relay.status(name))["state"] for name in names} == {"sent"}
+    assert await lowered.collect() == 0
+
+
+@pytest.mark.parametrize(
+    ("queue", "home"),
+    [
+        ("relay-transactional-9", "relay-transactional"),
+        ("relay-bulk-2", "relay-bulk"),
+        ("relay-gone", "relay-transactional"),
+        ("relay-gone-2", "relay-transactional"),
+        ("relay-bulk-2-poison", "relay-bulk-poison"),
+        ("relay-gone-poison", "relay-transactional-poison"),
+    ],
+)
+async def test_each_goes_to_its_own_lane_and_poison_stays_poison(queue: str, home: str) -> None:
+    relay = await Harness().start()
+    await relay.memory.queues.create(queue)
+    await relay.memory.queues.put(queue, REF)
+    assert await relay.relay.strays.collect() == 1
+    assert relay.memory.queues.bodies(queue) == []
+    assert relay.memory.queues.bodies(home) == [REF]
+
+
+async def test_queues_that_are_read_and_those_of_others_are_left_alone() -> None:
+    relay = await Harness().start()
+    others = [DOCTOR_QUEUE, "relayed", "relay-Bulk_2", "other-bulk-2"]
+    for queue in others:
+        await relay.memory.queues.create(queue)
+    names = [*queues_of(relay.relay.settings.lanes), *others]
+    for queue in names:
+        await relay.memory.queues.put(queue, REF)
+    assert await relay.relay.strays.collect() == 0
+    assert [len(relay.memory.queues.bodies(queue)) for queue in names] == [1] * len(names)
+
+
+async def test_an_entry_that_is_not_ours_stays_and_a_newer_version_s_goes_on() -> None:
+    relay = await Harness().start()
+    await relay.memory.queues.create("relay-gone")
+    newer = b'{"relay":2}'
+    for body in (b"hello", newer):
+        await relay.memory.queues.put("relay-gone", body)
+    assert await relay.relay.strays.collect() == 1
+    assert relay.memory.queues.bodies("relay-gone") == [b"hello"]
+    assert relay.memory.queues.bodies("relay-transactional") == [newer]
+
+
+async def test_whoever_dies_between_the_put_and_the_deletion_leaves_it_twice_and_never_less() -> None:
+    relay = await Harness().start()
+    await relay.memory.queues.create("relay-gone")
+    await relay.memory.queues.put("relay-gone", REF)
+    queues = Watched(relay.memory.queues)
+    queues.failing = frozenset({"delete"})
+    with pytest.raises(Unavailable):
+        await Strays(queues=queues, lanes={"transactional": Lane()}).collect()
+    assert relay.memory.queues.bodies("relay-gone") == relay.memory.queues.bodies("relay-transactional") == [REF]
+
+
+async def test_a_run_ends_and_the_next_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(strays, "MOST", 64)
+    relay = await Harness().start()
+    await relay.memory.queues.create("relay-gone")
+    for _ in range(100):
+        await relay.memory.queues.put("relay-gone", REF)
+    assert await relay.relay.strays.collect() == 64
+    assert await relay.relay.strays.collect() == 36
