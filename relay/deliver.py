@@ -70,6 +70,9 @@ class Delivery:
         """
         try:
             entry = wire.decode_entry(body)
+        except NewerVersion as error:
+            await self._leave_to_upgrade(queue, body, error)
+            return
         except UnreadableEntry:
             name = await self._dead_letters.keep_unreadable(body)
             log_event("entry_unreadable", level=logging.ERROR, blob=name)
@@ -82,15 +85,18 @@ class Delivery:
             else:
                 await self._deliver_reference(entry, is_redelivery=is_redelivery)
         except NewerVersion as error:
-            # Only that version can go on with it, so the entry waits for the upgrade as it is.
-            log_event("record_unreadable", level=logging.WARNING, error=str(error))
-            await self._queues.put(queue, body, delay_seconds=UPGRADE_PAUSE_SECONDS)
+            await self._leave_to_upgrade(queue, body, error)
         except Unavailable as error:
             log_event("entry_put_back", level=logging.WARNING, error=str(error))
             if isinstance(entry, wire.ReferenceEntry):
                 # One attempt further, so that what this delivery may have begun is looked at and not taken for old.
                 body = wire.encode_reference(entry.ref, entry.lane, entry.indices, entry.attempt + 1)
             await self._queues.put(queue, body, delay_seconds=PUT_BACK_SECONDS)
+
+    async def _leave_to_upgrade(self, queue: str, body: bytes, error: NewerVersion) -> None:
+        """Only that version can go on with it, so the entry waits as it is."""
+        log_event("newer_version", level=logging.WARNING, error=str(error))
+        await self._queues.put(queue, body, delay_seconds=UPGRADE_PAUSE_SECONDS)
 
     async def _deliver_batch(self, entry: wire.BatchEntry, body: bytes) -> None:
         now = self._clock()

@@ -81,6 +81,8 @@ class Poison:
     async def _bury(self, queue: str, body: bytes) -> None:
         try:
             entry = wire.decode_entry(body)
+        except NewerVersion:
+            raise
         except UnreadableEntry:
             await self._keep(body)
             return

@@ -10,7 +10,7 @@ version; every version ever written stays readable, and its sample stays in test
 """
 
 from collections.abc import Sequence
-from typing import Annotated, Protocol
+from typing import Annotated
 
 import msgspec
 
@@ -69,11 +69,6 @@ _spread_decoder = msgspec.json.Decoder(SpreadEntry)
 _message_decoder = msgspec.json.Decoder(Message)
 
 
-class _Versioned(Protocol):
-    @property
-    def relay(self) -> int: ...
-
-
 class _Envelope(msgspec.Struct):
     """What tells the version and the kind. Another version's may have names of ours with other values."""
 
@@ -124,35 +119,44 @@ def encode_spread(blob: str, lane: str) -> bytes:
 
 
 def decode_entry(body: bytes) -> Entry:
-    """Read an entry of any version. Raises `UnreadableEntry`, whose text says nothing of the content."""
-    envelope = decode_versioned(_envelope_decoder, body, VERSION)
-    try:
-        if envelope.spread is not None:
-            return _spread_decoder.decode(body)
-        entry = _batch_decoder.decode(body) if envelope.ref is None else _reference_decoder.decode(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise UnreadableEntry("entry is not a relay entry") from error
-    if isinstance(entry, BatchEntry) and len(entry.macs) != len(entry.messages):
+    """Read an entry of a lane's queue. Raises `UnreadableEntry`, whose text says nothing of the content, or `NewerVersion`."""
+    envelope = _opened(body, VERSION)
+    if envelope.spread is not None:
+        return _decode(_spread_decoder, body)
+    if envelope.ref is not None:
+        return _decode(_reference_decoder, body)
+    entry = _decode(_batch_decoder, body)
+    if len(entry.macs) != len(entry.messages):
         raise UnreadableEntry("entry has another number of macs than of messages")
     return entry
 
 
 def check_version(body: bytes) -> None:
     """Raise `NewerVersion` for an entry of a version that is not known yet; `UnreadableEntry` for one that is none."""
-    decode_versioned(_envelope_decoder, body, VERSION)
+    _opened(body, VERSION)
 
 
-def decode_versioned[T: _Versioned](decoder: msgspec.json.Decoder[T], body: bytes, version: int) -> T:
-    """Read what a queue carries. Raises `UnreadableEntry`, for another version; `NewerVersion` for a later one."""
+def decode_versioned[T](decoder: msgspec.json.Decoder[T], body: bytes, version: int) -> T:
+    """Read what another queue carries. Raises `UnreadableEntry`; `NewerVersion` for a later version than this one."""
+    _opened(body, version)
+    return _decode(decoder, body)
+
+
+def _opened(body: bytes, version: int) -> _Envelope:
+    """The envelope of an entry of the version. It is read first: what a newer one holds may have another shape."""
+    envelope = _decode(_envelope_decoder, body)
+    if envelope.relay > version:
+        raise NewerVersion(f"entry version {envelope.relay} is not known yet")
+    if envelope.relay != version:
+        raise UnreadableEntry(f"entry version {envelope.relay} is not known")
+    return envelope
+
+
+def _decode[T](decoder: msgspec.json.Decoder[T], body: bytes) -> T:
     try:
-        entry = decoder.decode(body)
+        return decoder.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise UnreadableEntry("entry is not a relay entry") from error
-    if entry.relay > version:
-        raise NewerVersion(f"entry version {entry.relay} is not known yet")
-    if entry.relay != version:
-        raise UnreadableEntry(f"entry version {entry.relay} is not known")
-    return entry
 
 
 def encode_message(message: Message) -> bytes:

@@ -85,6 +85,9 @@ class Events:
         """Apply an entry. Raises only on bugs, and when storage can neither apply it nor take it back."""
         try:
             entry = entries.decode(body)
+        except NewerVersion as error:
+            await self._leave_to_upgrade(body, error)
+            return
         except UnreadableEntry:
             await self._keep(body)
             return
@@ -100,6 +103,9 @@ class Events:
         """An entry that the host gave up on: apply each of its sightings alone, and keep those that cannot be."""
         try:
             entry = entries.decode(body)
+        except NewerVersion as error:
+            await self._leave_to_upgrade(body, error)
+            return
         except UnreadableEntry:
             await self._keep(body)
             return
@@ -120,6 +126,11 @@ class Events:
             except Unavailable:
                 await self._sleep(2.0**attempt)
         return await self._apply([sighting], again=True)
+
+    async def _leave_to_upgrade(self, body: bytes, error: NewerVersion) -> None:
+        """Only that version can go on with it, so the entry waits."""
+        log_event("newer_version", level=logging.WARNING, error=str(error))
+        await self._queues.put(QUEUE, body, delay_seconds=UPGRADE_PAUSE_SECONDS)
 
     async def _keep(self, body: bytes) -> None:
         name = await self._dead_letters.keep_unreadable(body)
@@ -148,9 +159,8 @@ class Events:
             log_event("events_without_record", batch=batch, events=len(group))
             return ()
         except NewerVersion as error:
-            log_event("record_unreadable", level=logging.WARNING, batch=batch, error=str(error))
             waiting = entries.Entry(relay=entries.VERSION, sightings=tuple(each for each, _ in group), again=again)
-            await self._queues.put(QUEUE, entries.encode(waiting), delay_seconds=UPGRADE_PAUSE_SECONDS)
+            await self._leave_to_upgrade(entries.encode(waiting), error)
             return ()
         entry = record.entry()
         keys = {(event.index, event.key) for event in known}

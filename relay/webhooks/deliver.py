@@ -17,8 +17,9 @@ import msgspec
 
 from relay import bounded
 from relay.deadletters import DeadLetters
-from relay.errors import NotFound, Unavailable, UnreadableEntry
+from relay.errors import NewerVersion, NotFound, Unavailable, UnreadableEntry
 from relay.ingest.apply import Noted
+from relay.journal import UPGRADE_PAUSE_SECONDS
 from relay.log import log_event
 from relay.storage.ports import Entity, Query, Queues, Tables, delete_where
 from relay.webhooks import posts as entries
@@ -90,6 +91,11 @@ class Webhooks:
         """Make the posts of an entry. Raises only on bugs, and when storage can neither record nor take the entry back."""
         try:
             entry = entries.decode(body)
+        except NewerVersion as error:
+            # Only that version can make its posts.
+            log_event("newer_version", level=logging.WARNING, error=str(error))
+            await self._queues.put(QUEUE, body, delay_seconds=UPGRADE_PAUSE_SECONDS)
+            return
         except UnreadableEntry:
             name = await self._dead_letters.keep_unreadable(body)
             log_event("entry_unreadable", level=logging.ERROR, blob=name)

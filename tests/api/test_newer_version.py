@@ -140,3 +140,23 @@ async def test_its_events_wait_and_those_of_others_do_not(relay: Harness) -> Non
     await apply_events(relay)
     assert await events(relay, newer) == ["delivered"]
     assert timedelta(seconds=UPGRADE_PAUSE_SECONDS) <= AGAIN
+
+
+NEWER = b'{"relay":2,"mails":[],"ref":{"of":"another shape"},"lane":7,"sightings":"none","client":[]}'
+"""An entry of a version to come, whose names mean what they like."""
+
+
+async def test_entries_of_a_newer_version_wait_on_every_queue(relay: Harness) -> None:
+    await relay.relay.delivery.deliver(LANE, NEWER)
+    await relay.relay.events.apply(NEWER)
+    await relay.relay.webhooks.deliver(NEWER)
+    for queue in (LANE, QUEUE, "webhooks"):
+        assert relay.memory.queues.bodies(queue) == [NEWER]
+        assert await relay.memory.queues.receive(queue) == [], "it is looked at again, but not at once"
+    assert await kept(relay) == 0
+
+
+async def test_one_that_the_host_gave_up_on_waits_too(relay: Harness) -> None:
+    await relay.relay.poison.bury(f"{LANE}-poison", NEWER)
+    assert relay.memory.queues.bodies(f"{LANE}-poison") == [NEWER]
+    assert await kept(relay) == 0
