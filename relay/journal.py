@@ -239,6 +239,35 @@ class Journal:
         page = await self._tables.query(TABLE, query, most=most, cursor=cursor)
         return list(_readable(page.entities)), page.next
 
+    async def page(
+        self,
+        *,
+        since: datetime,
+        before: datetime,
+        is_sending: bool | None = None,
+        most: int = 1000,
+        cursor: str | None = None,
+        with_content: bool = True,
+    ) -> tuple[Sequence[Record], str | None]:
+        """One page of the records of all shards in a time range, shard by shard, and the next cursor.
+
+        Raises `ValueError` for a cursor that is none of ours.
+        """
+        shard, token = _place(cursor)
+        records, token = await self.records(
+            since=since,
+            before=before,
+            shard=shard,
+            is_sending=is_sending,
+            most=most,
+            cursor=token,
+            with_content=with_content,
+        )
+        if token is None:
+            following = ids.SHARDS[ids.SHARDS.index(shard) + 1 :]
+            return records, f"{following[0]}|" if following else None
+        return records, f"{shard}|{token}"
+
     async def names(
         self, *, shard: str, since: str, before: str, client: str | None = None, most: int = 1000
     ) -> tuple[Sequence[str], bool]:
@@ -309,21 +338,25 @@ async def every_record(
     with_content: bool = True,
 ) -> AsyncIterator[Record]:
     """All records of a time range, shard by shard."""
-    for shard in ids.SHARDS:
-        cursor: str | None = None
-        while True:
-            records, cursor = await journal.records(
-                since=since,
-                before=before,
-                shard=shard,
-                is_sending=is_sending,
-                cursor=cursor,
-                with_content=with_content,
-            )
-            for record in records:
-                yield record
-            if cursor is None:
-                break
+    cursor: str | None = None
+    while True:
+        records, cursor = await journal.page(
+            since=since, before=before, is_sending=is_sending, cursor=cursor, with_content=with_content
+        )
+        for record in records:
+            yield record
+        if cursor is None:
+            return
+
+
+def _place(cursor: str | None) -> tuple[str, str | None]:
+    """The shard and its own cursor that a cursor over all shards names."""
+    if cursor is None:
+        return ids.SHARDS[0], None
+    shard, bar, token = cursor.partition("|")
+    if not bar or shard not in ids.SHARDS:
+        raise ValueError("no cursor of ours")
+    return shard, token or None
 
 
 def _is_over(head: Entity, before: datetime) -> bool:

@@ -13,7 +13,7 @@ from functools import partial
 
 import msgspec
 
-from relay import bounded, ids
+from relay import bounded
 from relay.content import Content
 from relay.errors import NotFound
 from relay.events import BounceClass, Fate, Kind, fates
@@ -76,25 +76,19 @@ class LostMail:
 
     async def step(self, wanted: Wanted, cursor: str | None = None) -> Step:
         """Look at some records, and put back what was lost. Raises `ValueError` for a cursor that is none of ours."""
-        shard, token = _place(cursor)
         done = Step()
         for _ in range(PAGES):
-            records, token = await self._journal.records(
-                since=_EPOCH, before=wanted.before, shard=shard, most=PAGE, cursor=token, with_content=False
+            records, cursor = await self._journal.page(
+                since=_EPOCH, before=wanted.before, most=PAGE, cursor=cursor, with_content=False
             )
             calls = (partial(self._look, wanted, record) for record in records if _may_be_meant(wanted, record))
             done = _sum(done, await bounded.all_of(calls, most=_AT_ONCE))
-            if token is None:
-                following = ids.SHARDS[ids.SHARDS.index(shard) + 1 :]
-                if not following:
-                    break
-                shard = following[0]
+            if cursor is None:
+                log_event("lost_mail", route=wanted.route, found=done.found, redriven=done.redriven, dry=wanted.is_dry)
+                break
             if done.found >= ENOUGH:
-                return msgspec.structs.replace(done, cursor=f"{shard}|{token or ''}")
-        else:
-            return msgspec.structs.replace(done, cursor=f"{shard}|{token or ''}")
-        log_event("lost_mail", route=wanted.route, found=done.found, redriven=done.redriven, dry=wanted.is_dry)
-        return done
+                break
+        return msgspec.structs.replace(done, cursor=cursor)
 
     async def _look(self, wanted: Wanted, bare: Record) -> Step:
         """All of one record. It is read again, whole: what was only looked through may have changed."""
@@ -164,12 +158,3 @@ def _sum(done: Step, more: Sequence[Step]) -> Step:
         redriven=sum(step.redriven for step in steps),
         skipped=sum(step.skipped for step in steps),
     )
-
-
-def _place(cursor: str | None) -> tuple[str, str | None]:
-    if cursor is None:
-        return ids.SHARDS[0], None
-    shard, bar, token = cursor.partition("|")
-    if not bar or shard not in ids.SHARDS:
-        raise ValueError("no cursor of ours")
-    return shard, token or None
