@@ -157,6 +157,8 @@ class Interventions:
             record = await self._journal.read(batch)
             if index >= len(record.statuses):
                 raise NotFound("no such message in the batch")
+            if record.is_erased(index):
+                return None
             changed = change(record, record.statuses[index])
             if changed is None or changed == record.statuses[index]:
                 return changed

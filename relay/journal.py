@@ -19,7 +19,7 @@ import msgspec
 from relay import ids, wire
 from relay.errors import AlreadyExists, Changed, NotFound, UnreadableEntry
 from relay.log import log_event
-from relay.model import FINAL, MessageStatus, Part, State
+from relay.model import FINAL, MessageStatus, Part, State, Submission
 from relay.packing import packed
 from relay.storage.ports import Entity, Query, Tables, Value, every_row
 
@@ -47,11 +47,34 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     etag: str
 
     def entry(self) -> wire.BatchEntry:
-        """The batch's content. Raises `UnreadableEntry` only if storage changed it."""
+        """The batch's content; of erased messages what stays of them. Raises `UnreadableEntry` only if storage changed it."""
+        entry = self._stored()
+        if not any(status.erased for status in self.statuses):
+            return entry
+        pairs = zip(entry.messages, self.statuses, strict=True)
+        messages = tuple(submission.bare() if status.erased else submission for submission, status in pairs)
+        return msgspec.structs.replace(entry, messages=messages)
+
+    def remains(self) -> Mapping[int, Submission]:
+        """By index, what is stored still of messages that are marked as erased: it is about to go, or was left behind."""
+        if not any(status.erased for status in self.statuses):
+            return {}
+        pairs = zip(self._stored().messages, self.statuses, strict=True)
+        return {
+            index: submission
+            for index, (submission, status) in enumerate(pairs)
+            if status.erased and not submission.is_bare
+        }
+
+    def _stored(self) -> wire.BatchEntry:
         entry = wire.decode_entry(self.content)
         if not isinstance(entry, wire.BatchEntry):
             raise UnreadableEntry("the journal holds a reference where a batch belongs")
         return entry
+
+    def is_erased(self, index: int) -> bool:
+        """Whether one message of the batch was erased."""
+        return index < len(self.statuses) and self.statuses[index].erased is not None
 
     def having(self, indices: Iterable[int]) -> list[int]:
         """Those of the indices that the batch has: a reference that names others is not ours."""
@@ -136,7 +159,7 @@ class Journal:
                 "lane": entry.lane,
                 "content": content,
                 "count": len(statuses),
-                "blobs": json.dumps([message.blob for message in entry.messages if message.blob]),
+                "blobs": _blobs(entry.messages),
                 **{_client_flag(message.client): True for message in entry.messages},
                 **self._flags(statuses),
                 **_statuses(enumerate(statuses)),
@@ -191,6 +214,37 @@ class Journal:
         etag = await self._tables.merge(TABLE, row, etag=record.etag)
         return msgspec.structs.replace(record, statuses=statuses, etag=etag)
 
+    async def mark(self, record: Record, marked: Mapping[int, MessageStatus]) -> Record:
+        """Record what is another word for the same states. Raises `Changed` when another writer was first.
+
+        The record is not kept longer by it, as it is by a settlement.
+        """
+        row = Entity(partition=partition(record.batch), row=_ROW, properties=_statuses(marked.items()))
+        etag = await self._tables.merge(TABLE, row, etag=record.etag)
+        statuses = tuple(marked.get(index, status) for index, status in enumerate(record.statuses))
+        return msgspec.structs.replace(record, statuses=statuses, etag=etag)
+
+    async def forget(self, record: Record) -> None:
+        """Take the content of messages that are marked as erased out of a record. Raises `Changed` when another was first."""
+        remains, messages = record.remains(), record.entry().messages
+        content = wire.replace_submissions(record.content, {index: messages[index] for index in remains})
+        properties: dict[str, Value] = {"content": content, "blobs": _blobs(messages)}
+        row = Entity(partition=partition(record.batch), row=_ROW, properties=properties)
+        await self._tables.merge(TABLE, row, etag=record.etag)
+
+    async def forget_events(self, batch: str, indices: Set[int]) -> None:
+        """Delete the events of some messages. Rows that hold those of others too are written again without them."""
+        gone: list[str] = []
+        async for row in every_row(self._tables, TABLE, Query(partition=partition(batch))):
+            events = _events(row)
+            kept = [event for event in events if event.index not in indices]
+            if kept and len(kept) < len(events):
+                properties: dict[str, Value] = {"events": _encoder.encode(kept)}
+                await self._tables.merge(TABLE, Entity(partition=row.partition, row=row.row, properties=properties))
+            elif len(kept) < len(events):
+                gone.append(row.row)
+        await self.delete_rows(partition(batch), gone)
+
     async def story(self, batch: str) -> tuple[Record, Sequence[Event]]:
         """A record and all events of its messages, in one query. Raises `NotFound` and `NewerVersion`."""
         entities = [row async for row in every_row(self._tables, TABLE, Query(partition=partition(batch)))]
@@ -198,7 +252,9 @@ class Journal:
         record = next((_record(entity) for entity in heads), None)
         if record is None:
             raise NotFound("no such batch")
-        events = {(event.index, event.key): event for entity in entities for event in _events(entity)}
+        told = (event for entity in entities for event in _events(entity))
+        # What was applied while its message was erased is not told; a repetition of the erasing deletes it.
+        events = {(event.index, event.key): event for event in told if not record.is_erased(event.index)}
         return record, sorted(events.values(), key=lambda event: event.at)
 
     async def note(self, batch: str, event: Event) -> bool:
@@ -357,6 +413,10 @@ def _place(cursor: str | None) -> tuple[str, str | None]:
     if not bar or shard not in ids.SHARDS:
         raise ValueError("no cursor of ours")
     return shard, token or None
+
+
+def _blobs(messages: Iterable[Submission]) -> str:
+    return json.dumps([message.blob for message in messages if message.blob])
 
 
 def _is_over(head: Entity, before: datetime) -> bool:

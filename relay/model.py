@@ -139,6 +139,21 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     features: tuple[str, ...] = ()
     group: str | None = None
 
+    @property
+    def is_bare(self) -> bool:
+        """Whether nothing is left of the content, nor of whom it was for: the message was erased."""
+        return self.message is None and self.blob is None
+
+    def bare(self) -> "Submission":
+        """What stays of it when it is erased: whose it was, its size, its times, how it was to be delivered."""
+        return Submission(
+            client=self.client,
+            expires_at=self.expires_at,
+            size=self.size,
+            delivery=self.delivery,
+            send_at=self.send_at,
+        )
+
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One try at one route, as recorded. `reply` is the provider's raw answer, at most 1,000 characters of it.
@@ -191,11 +206,22 @@ class Part(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     check_at: datetime | None = None
 
 
+class Erased(msgspec.Struct, frozen=True, kw_only=True):
+    """When a message was erased, and how many recipients it had."""
+
+    at: datetime
+    recipients: int
+
+
 class MessageStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """All parts of one message, as the journal holds it. `sender` replaces From after a redrive that asked for it."""
+    """All parts of one message, as the journal holds it. `sender` replaces From after a redrive that asked for it.
+
+    With `erased` it has ended for good, and its content is gone or about to go (`relay.erasure`).
+    """
 
     parts: tuple[Part, ...]
     sender: Address | None = None
+    erased: Erased | None = None
 
     @property
     def state(self) -> State:

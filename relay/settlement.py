@@ -127,7 +127,8 @@ class Aftermath:
 
     async def _note_deaths(self, record: Record, index: int, parts: Iterable[Part]) -> None:
         for part in parts:
-            if part.state in DEAD:
+            # What was erased cannot be redriven.
+            if part.state in DEAD and not record.is_erased(index):
                 code = part.code or "expired"
                 await self._dead_letters.note(record.batch, index, code, self._clock())
                 self._telemetry.died(record.lane, part.state, code)

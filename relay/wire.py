@@ -9,7 +9,7 @@ version; every version ever written stays readable, and its sample stays in test
     spread:     {"relay":1,"spread":"<name of a blob>","lane":"transactional"}
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 import msgspec
@@ -67,6 +67,8 @@ _batch_decoder = msgspec.json.Decoder(BatchEntry)
 _reference_decoder = msgspec.json.Decoder(ReferenceEntry)
 _spread_decoder = msgspec.json.Decoder(SpreadEntry)
 _message_decoder = msgspec.json.Decoder(Message)
+_fields_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_elements_decoder = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 class _Envelope(msgspec.Struct):
@@ -101,6 +103,17 @@ def join_batch(batch: str, lane: str, macs: Sequence[str], submissions: Sequence
     """A batch entry from submissions that are encoded already (the hot path of acceptance)."""
     head = _encoder.encode({"relay": VERSION, "batch": batch, "lane": lane, "macs": macs})
     return b'%s,"messages":[%s]}' % (head[:-1], b",".join(submissions))
+
+
+def replace_submissions(body: bytes, changed: Mapping[int, Submission]) -> bytes:
+    """A batch entry with other submissions at some indices. All else stays as it is, byte for byte: also what a newer
+    version may have written there.
+    """
+    fields = _fields_decoder.decode(body)
+    kept = _elements_decoder.decode(fields["messages"])
+    messages = (encode_submission(changed[index]) if index in changed else each for index, each in enumerate(kept))
+    fields["messages"] = msgspec.Raw(b"[%s]" % b",".join(bytes(each) for each in messages))
+    return _encoder.encode(fields)
 
 
 def entry_overhead(messages: int) -> int:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from relay.attempts import Attempts
     from relay.checks import Checks
     from relay.deliver import Delivery
+    from relay.erasure import Erasure
     from relay.ingest.apply import Events
     from relay.ingest.mailboxes import Mailboxes
     from relay.interventions import Interventions
@@ -245,6 +246,21 @@ class Relay(Connections):
         from relay.lostmail import LostMail
 
         return LostMail(journal=self.journal, interventions=self.interventions, content=self.content)
+
+    @cached_property
+    def erasure(self) -> "Erasure":
+        """What an operator erases before its time."""
+        from relay.erasure import Erasure
+
+        return Erasure(
+            journal=self.journal,
+            interventions=self.interventions,
+            aftermath=self.aftermath,
+            dead_letters=self.dead_letters,
+            content=self.content,
+            blobs=self.storage.blobs,
+            clock=self.clock,
+        )
 
     # ── what is told later ──
 

@@ -187,7 +187,9 @@ class Events:
 
 
 def _is_of(sighting: Sighting, name: ids.MessageId, record: Record, entry: wire.BatchEntry) -> bool:
-    if name.index >= len(record.statuses) or not hmac.compare_digest(name.mac, entry.macs[name.index]):
+    if name.index >= len(record.statuses) or record.is_erased(name.index):
+        return False
+    if not hmac.compare_digest(name.mac, entry.macs[name.index]):
         return False
     return not sighting.client or sighting.client == entry.messages[name.index].client
 

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from relay import clients, deadletters, holds, idempotency, journal, pacing, pending
@@ -18,7 +19,7 @@ from relay.deadletters import DeadLetter
 from relay.holds import Hold, RouteState
 from relay.idempotency import Replay, Reserved
 from relay.journal import Event, partition
-from relay.model import Address, Attempt, Delivery, MessageStatus, Part, State
+from relay.model import Address, Attempt, Delivery, Erased, MessageStatus, Part, State
 from relay.pacing import Pacing
 from relay.pending import Due, Listed
 from relay.settings import Pace
@@ -128,6 +129,42 @@ async def test_journal_rows_are_read_as_ever(place: Place, name: str) -> None:
     assert record.content == (SAMPLES / "batch-entry-1.json").read_bytes()
     found, _ = await place.journal.old_rows(before=START + timedelta(days=99), shard="3")
     assert found == []
+
+
+SENT = MessageStatus(parts=(Part(route="main", state=State.SENT, attempt=2, attempts=ATTEMPTS, provider_id="p-1"),))
+
+
+async def test_erased_messages_are_written_as_ever(place: Place) -> None:
+    content = (SAMPLES / "batch-entry-1.json").read_bytes()
+    await place.journal.open(batch_of(content), content, (SENT, STATUSES[1]))
+    await place.erasure.step("bob@example.com")
+    await assert_written(place, journal.TABLE, JOURNAL, "journal-row-erased-1.json")
+
+
+async def test_erased_messages_are_read_as_ever(place: Place) -> None:
+    await put(place, journal.TABLE, JOURNAL, "journal-row-erased-1.json")
+    record = await place.journal.read(BATCH)
+    assert record.statuses[0].erased == Erased(at=START, recipients=4)
+    assert record.statuses[0].state is State.SENT
+    assert record.statuses[1] == STATUSES[1]
+    first, second = record.entry().messages
+    assert (first.is_bare, first.client, first.size) == (True, "shop", 2345)
+    assert second.message is not None
+
+
+class OlderStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """A status as it was before messages could be erased."""
+
+    parts: tuple[Part, ...]
+    sender: Address | None = None
+
+
+def test_an_older_version_takes_an_erased_message_for_one_whose_content_is_gone() -> None:
+    row = sample("journal-row-erased-1.json")
+    status = msgspec.json.decode(bytes(row["m00"]), type=OlderStatus)  # type: ignore[arg-type] # bytes
+    assert [part.state for part in status.parts] == [State.SENT]
+    first = batch_of(bytes(row["content"])).messages[0]  # type: ignore[arg-type] # bytes
+    assert (first.message, first.blob) == (None, None)
 
 
 async def test_withdrawals_are_read_and_written_as_ever(place: Place) -> None:

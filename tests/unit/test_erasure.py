@@ -1,0 +1,453 @@
+"""Erasing: nothing of what a message said or whom it was for is left, its end stays known, and no other message is touched."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from relay import lifecycle, wire
+from relay.accept import CONTENT_CONTAINER
+from relay.content import ATTACHMENTS_CONTAINER
+from relay.erasure import LOOKED_AGAIN, MAX_RACES, Step
+from relay.errors import Changed, Unavailable
+from relay.ingest.sightings import QUEUE, Sighting
+from relay.interventions import Redrive
+from relay.journal import TABLE, Event, partition
+from relay.lostmail import Wanted
+from relay.model import Address, Attachment, Erased, MessageStatus, State, Submission
+from relay.outcomes import Deferred, Rejected, RouteFault, Sent, Unknown
+from relay.pending import TABLE as PENDING
+from relay.settings import Route
+from relay.storage.ports import Entity
+from tests.doubles import START, Place, changed, entry_of, ids_of, message_of, place_of, settings_of, submission_of
+from tests.traces import traces
+
+ADA, BOB = "ada@example.com", "bob@example.org"
+SECRET = "Your diagnosis"
+REPLY = "250 2.0.0 ada it is"
+TRACES = (ADA, "Lovelace", SECRET, REPLY, "name-at-provider")
+TAKEN = Sent(provider_id="name-at-provider", reply=REPLY)
+
+
+def hers(*others: str, **fields: Any) -> Submission:
+    """A message to Ada, and to others."""
+    to = (Address(email=ADA, name="Ada Lovelace"), *(Address(email=email) for email in others))
+    content = {"to": to, "subject": SECRET, "text": f"Dear Ada: {SECRET}", **fields.pop("content", {})}
+    return submission_of(message_of(**content), **fields)
+
+
+async def erase(place: Place, recipient: str = ADA, *, is_dry: bool = False) -> Step:
+    """Every call until there is no more."""
+    total, cursor = Step(), None
+    while True:
+        step = await place.erasure.step(recipient, cursor, is_dry=is_dry)
+        names = ("erased", "cancelled", "moving", "shared_files")
+        total = Step(**{name: getattr(total, name) + getattr(step, name) for name in names})
+        cursor = step.cursor
+        if cursor is None:
+            return total
+
+
+async def status(place: Place, batch: str, index: int = 0) -> MessageStatus:
+    return (await place.journal.read(batch)).statuses[index]
+
+
+async def tell(place: Place, batch: str, index: int, recipient: str, key: str = "k") -> Event:
+    """Something that was reported of a message."""
+    event = Event(
+        index=index, kind="delivered", at=START, key=f"{key}{index}", recipient=recipient, raw=f"to {recipient}"
+    )
+    await place.journal.note_all(batch, [event])
+    return event
+
+
+# ── what goes and what stays ──
+
+
+async def test_nothing_of_a_sent_message_is_left_but_that_it_was_sent(place: Place) -> None:
+    place.script().answers.append(TAKEN)
+    batch = await place.send(hers())
+    await tell(place, batch, 0, ADA)
+    before = await status(place, batch)
+    place.time.move(60)
+    assert await erase(place) == Step(erased=1)
+    assert await traces(place.memory, *TRACES) == []
+    after = await status(place, batch)
+    assert after.erased == Erased(at=place.time(), recipients=1)
+    [was], [part] = before.parts, after.parts
+    assert (part.state, part.route, part.attempt) == (State.SENT, "main", 1)
+    [attempt], [known] = part.attempts, was.attempts
+    assert (attempt.at, attempt.outcome, attempt.seconds) == (known.at, "sent", known.seconds)
+    [left] = (await place.journal.read(batch)).entry().messages
+    assert left == Submission(client="shop", expires_at=submission_of().expires_at, size=800)
+    assert (await place.journal.story(batch))[1] == []
+    assert await erase(place) == Step()
+
+
+@pytest.mark.parametrize("field", ["to", "cc", "bcc"])
+async def test_a_message_is_erased_whole_whoever_else_got_it(place: Place, field: str) -> None:
+    people = {"to": (Address(email=BOB),), field: (Address(email=BOB), Address(email="Ada@example.com"))}
+    batch = await place.send(submission_of(message_of(subject=SECRET, **people)))
+    assert await erase(place) == Step(erased=1)
+    assert await traces(place.memory, BOB, "Ada@", SECRET) == []
+    mark = (await status(place, batch)).erased
+    assert mark is not None
+    assert mark.recipients == len([address for each in people.values() for address in each])
+
+
+@pytest.mark.parametrize("to", ["nada@example.com", "ada@example.com.example", BOB])
+async def test_other_addresses_are_not_hers(place: Place, to: str) -> None:
+    batch = await place.send(submission_of(message_of(to, text=f"about {ADA}")))
+    before = await place.journal.read(batch)
+    assert await erase(place) == Step()
+    assert await place.journal.read(batch) == before
+
+
+async def test_the_others_of_a_batch_stay_byte_for_byte(place: Place) -> None:
+    other = submission_of(message_of(BOB, subject="件名 \ufffe", headers={"X-Odd": '"<&>"'}), traceparent="00-1")
+    batch = await place.send(other, hers(), other)
+    bobs = [await tell(place, batch, 0, BOB), await tell(place, batch, 2, BOB)]
+    hers_too = Event(index=1, kind="bounced", at=START, key="x", recipient=ADA, raw=REPLY)
+    together = Event(index=2, kind="opened", at=START + timedelta(seconds=1), key="y", recipient=BOB)
+    await place.journal.note_all(batch, [hers_too, together])
+    before = await place.journal.read(batch)
+    assert await erase(place) == Step(erased=1)
+    assert await traces(place.memory, *TRACES) == []
+    record, events = await place.journal.story(batch)
+    assert list(events) == [*bobs, together]
+    assert (record.statuses[0], record.statuses[2]) == (before.statuses[0], before.statuses[2])
+    assert record.content.count(wire.encode_submission(other)) == 2
+    assert record.entry().macs == before.entry().macs
+
+
+async def test_what_a_newer_version_wrote_beside_it_is_kept(place: Place) -> None:
+    body = entry_of(submission_of(message_of(BOB)), hers())
+    newer = body.replace(b'{"client"', b'{"later":1,"client"', 1).replace(b'{"relay"', b'{"more":[2],"relay"', 1)
+    await place.delivery.deliver("relay-transactional", newer)
+    await erase(place)
+    content = (await place.journal.read(ids_of(body))).content
+    assert content.startswith(b'{"more":[2],"relay":1')
+    assert content.count(b'"later":1') == 1
+
+
+async def test_a_claim_check_is_deleted_and_no_other(place: Place) -> None:
+    await place.blobs.put(CONTENT_CONTAINER, "20260301/a", wire.encode_message(message_of(ADA, text=SECRET)))
+    await place.blobs.put(CONTENT_CONTAINER, "20260301/b", wire.encode_message(message_of(BOB)))
+    batch = await place.send(hers(blob="20260301/a"), submission_of(message_of(BOB), blob="20260301/b"))
+    assert await erase(place) == Step(erased=1)
+    assert await traces(place.memory, *TRACES) == []
+    assert [blob.name for blob in (await place.memory.blobs.list(CONTENT_CONTAINER))[0]] == ["20260301/b"]
+    row = await place.memory.tables.get(TABLE, partition(batch), "batch")
+    assert row.properties["blobs"] == '["20260301/b"]'
+
+
+async def test_an_envelope_that_lies_in_the_blob_is_looked_into(place: Place) -> None:
+    await place.blobs.put(CONTENT_CONTAINER, "20260301/a", wire.encode_message(message_of(BOB, ADA)))
+    batch = await place.send(Submission(client="shop", expires_at=START + timedelta(days=1), blob="20260301/a"))
+    assert await erase(place) == Step(erased=1)
+    assert await traces(place.memory, ADA, "20260301/a") == []
+    mark = (await status(place, batch)).erased
+    assert mark is not None
+    assert mark.recipients == 2
+
+
+@pytest.mark.parametrize("is_checked", [False, True], ids=["in the entry", "in a blob"])
+async def test_files_that_others_may_name_stay_and_are_counted(place: Place, *, is_checked: bool) -> None:
+    await place.blobs.put(ATTACHMENTS_CONTAINER, "uploads/att_1", b"%PDF")
+    files = (Attachment(name="a.pdf", blob="uploads/att_1", size=4), Attachment(name="b.txt", content=b"b"))
+    if is_checked:
+        content = wire.encode_message(message_of(ADA, attachments=files))
+        await place.blobs.put(CONTENT_CONTAINER, "20260301/a", content)
+        await place.send(hers(blob="20260301/a"))
+    else:
+        await place.send(hers(content={"attachments": files}))
+    assert await erase(place, is_dry=True) == Step(erased=1, shared_files=1)
+    assert await erase(place) == Step(erased=1, shared_files=1)
+    assert await place.memory.blobs.get(ATTACHMENTS_CONTAINER, "uploads/att_1") == b"%PDF"
+
+
+async def test_erasing_keeps_nothing_longer(place: Place) -> None:
+    batch = await place.send(hers(), submission_of(message_of(BOB)))
+    before = await place.memory.tables.get(TABLE, partition(batch), "batch")
+    place.time.move(86_400)
+    await erase(place)
+    after = await place.memory.tables.get(TABLE, partition(batch), "batch")
+    assert after.properties["written_at"] == before.properties["written_at"]
+    place.time.move(13.5 * 86_400)
+    await place.purge.run()
+    assert place.memory.tables.rows(TABLE) == []
+
+
+# ── what has not ended ──
+
+
+async def test_what_waits_is_cancelled_and_erased(place: Place) -> None:
+    later = START + timedelta(days=2)
+    scheduled = hers(send_at=later, expires_at=later + timedelta(hours=1))
+    place.script().answers.extend([Deferred(code="unreachable"), RouteFault(code="bad_credentials")])
+    batches = [await place.send(scheduled), await place.send(hers()), await place.send(hers())]
+    assert await erase(place, is_dry=True) == Step(erased=3, cancelled=3)
+    assert await erase(place) == Step(erased=3, cancelled=3)
+    assert {(await status(place, batch)).state for batch in batches} == {State.CANCELLED}
+    assert place.memory.tables.rows(PENDING) == []
+    place.time.now = later
+    await place.holds.release("main", "operator")
+    await place.recovery.run()
+    await place.work()
+    assert len(place.script().sent) == 2
+    assert await traces(place.memory, *TRACES) == []
+
+
+async def test_what_may_have_been_sent_before_ends_unknown(place: Place) -> None:
+    place.script().answers.append(Unknown(code="answer_lost"))
+    batch = await place.send(hers())
+    assert await erase(place) == Step(erased=1, cancelled=1)
+    assert (await status(place, batch)).state is State.UNKNOWN
+    assert await place.dead_letters.counts() == {}
+
+
+async def test_what_is_being_sent_is_left_and_erased_by_a_repetition(place: Place) -> None:
+    steps: list[Step] = []
+
+    async def meanwhile() -> None:
+        steps.extend([await erase(place, is_dry=True), await erase(place)])
+
+    place.script().before_send = meanwhile
+    place.script().answers.append(TAKEN)
+    batch = await place.send(hers())
+    assert steps == [Step(moving=1), Step(moving=1)]
+    assert (await status(place, batch)).state is State.SENT
+    assert await erase(place) == Step(erased=1)
+    assert await traces(place.memory, *TRACES) == []
+
+
+async def test_of_what_is_under_way_in_part_the_rest_is_cancelled(place: Place) -> None:
+    """The recipients of one message may travel apart: what waits of it is withdrawn, what moves is waited for."""
+    place.script().answers.append(Deferred(code="unreachable"))
+    batch = await place.send(hers(BOB))
+    record = await place.journal.read(batch)
+    [part] = record.statuses[0].parts
+    moving = lifecycle.begin(changed(part, recipients=(1,)), "main", START)
+    await place.journal.settle(record, {0: MessageStatus(parts=(changed(part, recipients=(0,)), moving))})
+    assert await erase(place) == Step(cancelled=1, moving=1)
+    assert {each.state for each in (await status(place, batch)).parts} == {State.CANCELLED, State.SENDING}
+
+
+# ── what must not come back ──
+
+
+async def test_a_dead_letter_is_off_the_list_and_cannot_be_put_back(place: Place) -> None:
+    place.script().answers.append(Rejected(code="policy_refused", reply=REPLY))
+    batch = await place.send(hers())
+    letters = (await place.dead_letters.of("policy_refused"))[0]
+    assert await erase(place) == Step(erased=1)
+    assert await place.dead_letters.counts() == {}
+    assert not await place.interventions.redrive(batch, 0, Redrive())
+    assert await place.interventions.redrive_letters(letters, Redrive()) == 0
+    [part] = (await status(place, batch)).parts
+    assert (part.state, part.code, part.attempts[0].code, part.attempts[0].reply) == (
+        State.FAILED,
+        "policy_refused",
+        "policy_refused",
+        "",
+    )
+
+
+async def test_a_redelivery_does_not_put_it_on_the_list_again(place: Place) -> None:
+    place.script().answers.append(Rejected(code="policy_refused"))
+    body = entry_of(hers())
+    await place.delivery.deliver("relay-transactional", body)
+    await erase(place)
+    reference = wire.encode_reference(ids_of(body), "transactional", [0], 1)
+    await place.delivery.deliver("relay-transactional", body, is_redelivery=True)
+    await place.delivery.deliver("relay-transactional", reference, is_redelivery=True)
+    await place.poison.bury("relay-transactional", body)
+    assert await place.dead_letters.counts() == {}
+    assert len(place.script().sent) == 1
+    assert await traces(place.memory, *TRACES) == []
+
+
+async def test_it_is_not_taken_for_lost_mail() -> None:
+    place = await place_of(settings_of(Route(name="main", provider="sendgrid")))
+    batch = await place.send(hers())
+    place.time.move(7200)
+    await erase(place)
+    wanted = Wanted(route="main", since=START - timedelta(hours=1), before=START + timedelta(hours=1))
+    assert (await place.lost_mail.step(wanted)).found == 0
+    assert (await status(place, batch)).state is State.SENT
+
+
+async def test_its_provider_is_not_asked_about_it_any_more() -> None:
+    place = await place_of(settings_of(Route(name="main", provider="acs")))
+    place.script().answers.append(Sent(provider_id="name-at-provider", check_after_seconds=60))
+    await place.send(hers())
+    assert len(place.memory.tables.rows(PENDING)) == 1
+    assert await erase(place) == Step(erased=1)
+    assert place.memory.tables.rows(PENDING) == []
+
+
+async def report(place: Place, batch: str) -> None:
+    """A bounce that a provider reports."""
+    record = await place.journal.read(batch)
+    name = record.message_id(0, record.entry())
+    bounced = Sighting(
+        kind="bounced", at=START, key="late", provider="sendgrid", message=name, recipient=ADA, bounce_class="address"
+    )
+    await place.events.take([bounced])
+    [entry] = await place.memory.queues.receive(QUEUE)
+    await place.events.apply(entry.body)
+
+
+async def test_what_is_reported_later_is_passed_over(place: Place) -> None:
+    batch = await place.send(hers())
+    await erase(place)
+    await report(place, batch)
+    assert (await place.journal.story(batch))[1] == []
+    assert await traces(place.memory, *TRACES) == []
+
+
+async def test_what_was_reported_at_the_same_time_is_not_told_and_goes_with_a_repetition(place: Place) -> None:
+    batch = await place.send(hers())
+
+    async def first() -> None:
+        await erase(place)
+
+    # The report has read the record; it is erased; the report writes its event.
+    place.tables.before("upsert", first)
+    await report(place, batch)
+    assert (await place.journal.story(batch))[1] == []
+    assert await traces(place.memory, ADA) != []
+    place.time.move(LOOKED_AGAIN.total_seconds() - 1)
+    assert await erase(place, "somebody@else.example") == Step()
+    assert [row.row for row in place.memory.tables.rows(TABLE)] == ["batch"]
+
+
+async def test_events_are_not_looked_for_for_ever(place: Place) -> None:
+    await place.send(hers())
+    await erase(place)
+    place.time.move(LOOKED_AGAIN.total_seconds())
+    place.tables.calls.clear()
+    assert await erase(place) == Step()
+    assert place.tables.calls == {"query": 16}
+
+
+# ── whoever else writes, and whatever is met ──
+
+
+async def test_a_dry_run_changes_nothing(place: Place) -> None:
+    await place.send(hers(), submission_of(message_of(BOB)))
+    before = place.memory.tables.rows(TABLE)
+    assert await erase(place, is_dry=True) == Step(erased=1)
+    assert place.memory.tables.rows(TABLE) == before
+
+
+async def test_other_writers_are_waited_for(place: Place) -> None:
+    batch = await place.send(hers(), hers(send_at=START + timedelta(days=1)))
+
+    async def touch() -> None:
+        row = Entity(partition=partition(batch), row="batch", properties={"touched": True})
+        await place.memory.tables.merge(TABLE, row)
+
+    for _ in range(3):
+        place.tables.before("merge", touch)
+    assert await erase(place) == Step(erased=2, cancelled=1)
+    assert await traces(place.memory, *TRACES) == []
+
+
+async def test_a_record_that_is_never_free_is_unavailable(place: Place) -> None:
+    await place.send(hers())
+    place.tables.fail("merge", *(Changed("first") for _ in range(MAX_RACES)))
+    with pytest.raises(Unavailable):
+        await erase(place)
+
+
+async def test_what_is_put_back_at_the_same_moment_is_left(place: Place) -> None:
+    place.script().answers.append(Rejected(code="policy_refused"))
+    batch = await place.send(hers())
+    place.tables.before("merge", lambda: place.interventions.redrive(batch, 0, Redrive()))
+    assert await erase(place) == Step(moving=1)
+    assert await erase(place) == Step(erased=1, cancelled=1)
+    assert await traces(place.memory, *TRACES) == []
+
+
+async def test_two_operators_at_once_erase_once(place: Place) -> None:
+    batch = await place.send(hers(), submission_of(message_of(BOB, subject=SECRET)))
+    place.tables.before("merge", lambda: erase(place, BOB))
+    assert await erase(place) == Step(erased=1)
+    assert await traces(place.memory, *TRACES, BOB) == []
+    assert all(each.erased for each in (await place.journal.read(batch)).statuses)
+
+
+async def test_what_was_purged_meanwhile_is_passed_over(place: Place) -> None:
+    batch = await place.send(hers())
+    place.tables.before("get", lambda: place.journal.delete_rows(partition(batch), ["batch"]))
+    assert await erase(place) == Step()
+
+
+async def test_a_record_that_cannot_be_read_keeps_none_of_the_others(place: Place) -> None:
+    damaged = await place.send(hers())
+    whole = await place.send(hers())
+    row = Entity(partition=partition(damaged), row="batch", properties={"content": b'{"relay":1,"ref":1}'})
+    await place.memory.tables.merge(TABLE, row)
+    assert await erase(place) == Step(erased=1)
+    assert (await status(place, whole)).erased is not None
+
+
+async def test_content_that_cannot_be_read_is_deleted_all_the_same(place: Place) -> None:
+    await place.blobs.put(CONTENT_CONTAINER, "20260301/a", b"damaged")
+    await place.send(hers(blob="20260301/a"))
+    assert await erase(place) == Step(erased=1)
+    assert (await place.memory.blobs.list(CONTENT_CONTAINER))[0] == []
+
+
+AWAY = Unavailable("away")
+OUTAGES: dict[str, Callable[[Place], None]] = {
+    "before the mark": lambda place: place.tables.fail("merge", AWAY),
+    "after the mark": lambda place: place.tables.lose("merge"),
+    "before the list of dead letters": lambda place: place.tables.fail("delete", AWAY),
+    "before the events": lambda place: place.tables.fail("delete_all", AWAY),
+    "before the blob": lambda place: place.blobs.fail("delete", AWAY),
+    "before the content": lambda place: place.tables.fail("merge", None, AWAY),
+}
+
+
+@pytest.mark.parametrize("away", OUTAGES.values(), ids=OUTAGES)
+async def test_what_an_outage_left_half_done_is_finished_whoever_is_asked_about(
+    place: Place, away: Callable[[Place], None]
+) -> None:
+    await place.blobs.put(CONTENT_CONTAINER, "20260301/a", wire.encode_message(message_of(ADA, text=SECRET)))
+    place.script().answers.append(Rejected(code="policy_refused", reply=REPLY))
+    batch = await place.send(hers(blob="20260301/a"))
+    await tell(place, batch, 0, ADA)
+    away(place)
+    with pytest.raises(Unavailable):
+        await erase(place)
+    marked = (await status(place, batch)).erased is not None
+    [left] = (await place.journal.read(batch)).entry().messages
+    assert left.is_bare == marked
+    assert not marked or not await place.interventions.redrive(batch, 0, Redrive())
+    assert (await erase(place, BOB if marked else ADA)).moving == 0
+    assert await traces(place.memory, *TRACES) == []
+    assert await place.dead_letters.counts() == {}
+
+
+async def test_many_are_erased_in_bounded_calls(place: Place) -> None:
+    for _ in range(260):
+        await place.send(hers(), submission_of(message_of(BOB)))
+        place.time.move(1)
+    calls, cursor, erased = 0, None, 0
+    while True:
+        step = await place.erasure.step(ADA, cursor)
+        calls, erased, cursor = calls + 1, erased + step.erased, step.cursor
+        if cursor is None:
+            break
+    assert (erased, calls) == (260, 3)
+    assert await traces(place.memory, ADA) == []
+
+
+@pytest.mark.parametrize("cursor", ["", "x", "g|", "0|x"])
+async def test_what_is_no_cursor_is_refused(place: Place, cursor: str) -> None:
+    await place.send()
+    with pytest.raises(ValueError, match="cursor"):
+        await place.erasure.step(ADA, cursor)
