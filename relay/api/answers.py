@@ -44,6 +44,7 @@ def status_body(
         "id": name,
         "state": str(status.state),
         "created_at": created_at,
+        **told_erased(status),
         "lane": lane,
         "client": submission.client,
         "delivery": str(submission.delivery),
@@ -57,6 +58,12 @@ def status_body(
         "events": [_event(event) for event in events],
     }
     return {key: value for key, value in body.items() if value is not None}
+
+
+def told_erased(status: MessageStatus) -> dict[str, Any]:
+    """When a message was erased, and how many recipients it had; nothing for one that was not."""
+    erased = status.erased
+    return {} if erased is None else {"erased_at": erased.at, "recipient_count": erased.recipients}
 
 
 def _waits(part: Part) -> bool:

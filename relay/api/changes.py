@@ -12,6 +12,7 @@ from relay.api.fields import read_moment
 from relay.api.http import Response, json_response
 from relay.api.schemas import RedriveRequest, RescheduleRequest
 from relay.errors import NotFound, Refusal
+from relay.inquiry import Story
 from relay.model import State
 
 RETRY_AFTER_SECONDS = 2
@@ -52,7 +53,7 @@ async def reschedule(call: Call) -> Response:
 
 
 async def redrive(call: Call) -> Response:
-    """POST /v1/messages/{id}/redrive: put a dead message back on the queue; 409 when nothing of it is dead."""
+    """POST /v1/messages/{id}/redrive: put a dead message back on the queue; 409 when nothing of it is dead, 410 once erased."""
     request = read_object(call.request, RedriveRequest, is_optional=True)
     faults = Faults(_LIMITS.max_problems)
     how = read_redrive(call, request, faults)
@@ -62,7 +63,10 @@ async def redrive(call: Call) -> Response:
         is_redriven = await call.relay.interventions.redrive(name.batch, name.index, how)
     except NotFound:
         is_redriven = False
-    state = await _state(call)
+    story = await call.relay.inquiry.story(call.client, call.values["id"])
+    state = _state_of(story)
+    if not is_redriven and story.status is not None and story.status.erased is not None:
+        raise Refusal(410, "message_erased", "The message was erased: there is no content left to send.")
     if not is_redriven:
         raise Refusal(
             409, "not_dead", f"Only a message that failed, expired or is unknown is put back; this is {state}."
@@ -78,7 +82,10 @@ def _send_at(call: Call, faults: Faults) -> datetime:
 
 
 async def _state(call: Call) -> State:
-    story = await call.relay.inquiry.story(call.client, call.values["id"])
+    return _state_of(await call.relay.inquiry.story(call.client, call.values["id"]))
+
+
+def _state_of(story: Story) -> State:
     if story.status is None:
         return State.CANCELLED if story.is_withdrawn else State.QUEUED
     return story.status.state

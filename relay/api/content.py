@@ -69,7 +69,7 @@ async def html(call: Call) -> Response:
 
 
 async def _mime(call: Call, client: Client) -> bytes:
-    """The message's bytes, if this client may see it. Raises `Refusal` (404)."""
+    """The message's bytes, if this client may see it. Raises `Refusal` (404, 410)."""
     story = await call.relay.inquiry.story(client, call.values["id"])
     if story.record is None or story.submission is None or story.status is None:
         raise Refusal(
@@ -78,6 +78,8 @@ async def _mime(call: Call, client: Client) -> bytes:
             "The message is on the queue still, and its content with it. Repeat the request after Retry-After.",
             headers={"Retry-After": str(RETRY_AFTER_SECONDS)},
         )
+    if story.status.erased is not None:
+        raise Refusal(410, "message_erased", "The message was erased: its content is gone for good.")
     index = story.name.index
     message = as_sent(story.record, index, await call.relay.content.whole(story.submission))
     if message is None:

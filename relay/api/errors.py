@@ -17,6 +17,7 @@ CODES = {
     "method_not_allowed": "The address does not take this method; `Allow` lists those it takes.",
     "message_not_found": "There is no message of this id for this client, or it was purged.",
     "content_not_found": "The content of the message is not to be had: it is on the queue still, or gone.",
+    "message_erased": "The message was erased: nobody can read its content or put it back any more.",
     "link_not_valid": "The link's signature is too old, or does not belong to this address.",
     "mail_not_found": "No such mail came into the inbox in time.",
     "attachment_not_found": "There is no upload of this id for this client, or it was forgotten.",

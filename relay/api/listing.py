@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from relay.api.addresses import email_address, same_mailbox
+from relay.api.answers import told_erased
 from relay.api.app import Call
 from relay.api.cursors import page_of
 from relay.api.faults import Faults, printable
@@ -123,6 +124,7 @@ def _told(found: Found) -> dict[str, Any]:
         "id": found.id,
         "state": str(status.state),
         "created_at": found.created_at,
+        **told_erased(status),
         "client": found.submission.client,
         "lane": found.lane,
         "size": found.submission.size,

@@ -20,6 +20,7 @@ _DESCRIBED = {
     403: "The caller may not do this.",
     404: "There is no such thing.",
     409: "It cannot be done as things stand.",
+    410: "It was erased.",
     411: "The body came without a length.",
     413: "The body is too large.",
     415: "The body is of another type.",

@@ -87,7 +87,9 @@ FACTS: Mapping[str, Facts] = {
         parameters=(ask.IDEMPOTENCY_KEY,),
     ),
     "GetMessage": Facts(answers={200: "Message"}, errors=(404,)),
-    "WaitForMessage": Facts(answers={200: "Message", 202: "Message"}, errors=(403, 404, 422), parameters=ask.WAITING),
+    "WaitForMessage": Facts(
+        answers={200: "Message", 202: "Message"}, errors=(403, 404, 410, 422), parameters=ask.WAITING
+    ),
     "CancelMessage": Facts(answers={200: "MessageState"}, errors=(404, 409)),
     "RescheduleMessage": Facts(
         answers={200: "MessageState"},
@@ -96,13 +98,13 @@ FACTS: Mapping[str, Facts] = {
     ),
     "RedriveMessage": Facts(
         answers={202: "MessageState"},
-        errors=_refuses(404, 409, body=True),
+        errors=_refuses(404, 409, 410, body=True),
         body=_takes("schemas.RedriveRequest", is_required=False),
     ),
-    "ShowMessageContent": Facts(answers={200: "Content"}, errors=(404,)),
-    "ShowMessageSource": Facts(answers={200: _RAW}, errors=(404,)),
-    "DownloadMessageAttachment": Facts(answers={200: _ANY}, errors=(404,)),
-    "ShowMessageHtml": Facts(answers={200: _HTML}, errors=(403, 404), parameters=ask.SIGNED),
+    "ShowMessageContent": Facts(answers={200: "Content"}, errors=(404, 410)),
+    "ShowMessageSource": Facts(answers={200: _RAW}, errors=(404, 410)),
+    "DownloadMessageAttachment": Facts(answers={200: _ANY}, errors=(404, 410)),
+    "ShowMessageHtml": Facts(answers={200: _HTML}, errors=(403, 404, 410), parameters=ask.SIGNED),
     "UploadAttachment": Facts(
         answers={201: "Upload"},
         errors=(400, 411, 413),
@@ -148,6 +150,11 @@ FACTS: Mapping[str, Facts] = {
     ),
     "RedriveLostMail": Facts(
         answers={200: "LostMail"}, errors=OF_BODIES, body=Body(model="schemas_redrive.LostMailRedrive")
+    ),
+    "EraseRecipient": Facts(
+        answers={200: "Erasing"},
+        errors=OF_BODIES,
+        body=_takes("schemas_erase.EraseRequest", recipient="ada@example.com", dry_run=True),
     ),
     "ListRoutes": Facts(answers={200: "Routes"}),
     "HoldRoute": Facts(answers={200: "Hold"}, errors=(404,)),

@@ -115,6 +115,9 @@ OPERATIONS = (
     Operation(
         name="RedriveLostMail", method="POST", path="/v1/redrive", load=_in("redrive", "lost_mail"), role=Role.OPERATOR
     ),
+    Operation(
+        name="EraseRecipient", method="POST", path="/v1/erase", load=_in("erase", "recipient"), role=Role.OPERATOR
+    ),
     Operation(name="ListRoutes", method="GET", path="/v1/routes", load=_in("routes", "index"), role=Role.OPERATOR),
     Operation(
         name="HoldRoute", method="POST", path="/v1/routes/{name}/hold", load=_in("routes", "hold"), role=Role.OPERATOR

@@ -2,8 +2,9 @@
 
 Who asks for it (`Prefer: wait=sent`, RFC 7240, or `?wait=sent`) gets a `Location` with a signature of its own, because a
 caller that follows it may send no key: made with the client's secret, for one message and one goal, for as long as the
-answer can change. It answers 202 until the goal is reached, then 200. A goal that cannot be reached any more is a 422:
-408, 429 and 5xx would make Logic Apps repeat the request (learn.microsoft.com/azure/logic-apps/logic-apps-exception-handling).
+answer can change. It answers 202 until the goal is reached, then 200. A goal that cannot be reached any more is a 422 (410 once
+the message was erased): 408, 429 and 5xx would make Logic Apps repeat the request
+(learn.microsoft.com/azure/logic-apps/logic-apps-exception-handling).
 """
 
 import base64
@@ -82,7 +83,7 @@ def offered(call: Call, name: str, expires_at: datetime) -> Mapping[str, str]:
 async def wait(call: Call) -> Response:
     """GET /v1/messages/{id}/wait: 202 until the message is sent or delivered, as the link asks; then 200 with its status.
 
-    Raises `Refusal`: 403 for a link that is too old or not ours, 422 when the goal cannot be reached any more.
+    Raises `Refusal`: 403 for a link that is too old or not ours, 410 and 422 when the goal cannot be reached any more.
     """
     client, goal, until = await _signed(call)
     story = await call.relay.inquiry.story(client, call.values["id"])
@@ -153,11 +154,14 @@ def _is_reached(goal: Goal, body: Mapping[str, Any]) -> bool:
 
 
 def _raise_lost(goal: Goal, body: Mapping[str, Any]) -> None:
-    """Raise a `Refusal` (422) when the goal cannot be reached any more; each recipient's reason is a detail."""
+    """Raise a `Refusal` (422, 410 once erased) when the goal cannot be reached any more; each recipient's reason is a detail."""
     state, recipients = body["state"], body.get("recipients", ())
     if state in FINAL and state != State.SENT:
         text = f"The message was not sent to everybody: its state is `{state}`. GET its `Operation-Location` for all of it."
         raise _lost("not_sent", text, recipients, FINAL - {State.SENT})
+    if goal is Goal.DELIVERED and "erased_at" in body:
+        text = "The message was sent, and erased since: whether it was delivered is not known any more."
+        raise Refusal(410, "message_erased", text)
     if goal is Goal.DELIVERED and any(row["state"] == Kind.BOUNCED for row in recipients):
         text = "The message was sent, but bounced. GET its `Operation-Location` for all of it."
         raise _lost("not_delivered", text, recipients, frozenset((Kind.BOUNCED,)))

@@ -46,6 +46,7 @@ _MEANINGS: Mapping[str, str] = {
     "disabled_at": "When posting was ended.",
     "disabled_why": "Why posting was ended.",
     "email": "The address.",
+    "erased_at": "When an operator erased it, if one did.",
     "error": "Why it was refused.",
     "events": "What happened, or the kinds of events that are told; none means all.",
     "expires_at": "When Relay gives the email up.",

@@ -136,6 +136,13 @@ async def storage_unavailable(relay: Harness) -> Answer:
     return await relay.call("POST", "/v1/messages", json=message())
 
 
+async def message_erased(relay: Harness) -> Answer:
+    name = await relay.send()
+    await relay.deliver()
+    await relay.call("POST", "/v1/erase", json={"recipient": "ada@example.org"}, client="boss")
+    return await relay.call("GET", f"/v1/messages/{name}/content")
+
+
 async def newer_version(relay: Harness) -> Answer:
     name = await relay.send()
     await relay.deliver()
@@ -247,6 +254,7 @@ PROVOKED: dict[str, tuple[int, Provoke]] = {
     "method_not_allowed": (405, request("PUT", "/v1/messages")),
     "message_not_found": (404, request("GET", "/v1/messages/msg_x")),
     "content_not_found": (404, content_not_found),
+    "message_erased": (410, message_erased),
     "link_not_valid": (403, request("GET", "/v1/inbox/x/html", client=None)),
     "mail_not_found": (404, request("GET", "/v1/inbox/wait?timeout=1")),
     "invalid_request": (400, fields(subject=None, text=None)),

@@ -108,3 +108,18 @@ async def test_a_message_there_is_not(screen: Screen) -> None:
     await screen.go("/console#/messages/msg_x")
     await screen.page.get_by_text("There is no message of this id").first.wait_for()
     screen.log[:] = screen.complaints("status of 404")
+
+
+async def test_an_erased_message_says_so_and_can_only_be_looked_at(screen: Screen) -> None:
+    name = await screen.town.send(subject="Soon erased", to="eve@example.org")
+    await screen.go(f"/console#/messages/{name}", "Soon erased")
+    await screen.page.get_by_text("eve@example.org").first.wait_for()
+    await screen.town.relay.call("POST", "/v1/erase", json={"recipient": "eve@example.org"})
+    await screen.heading("(erased)").wait_for()
+    await screen.page.get_by_text("It was erased, and so were the addresses").wait_for()
+    await screen.page.get_by_text("Attempt 1: sent").wait_for()
+    assert await screen.page.get_by_text("eve@example.org").count() == 0
+    assert await screen.page.get_by_role("button", name="Redrive").count() == 0
+    await screen.go("/console#/messages", "Messages")
+    await screen.row("(erased)", "sent").wait_for()
+    await screen.town.relay.call("DELETE", "/v1/inbox", params={"subject": "Soon erased"})

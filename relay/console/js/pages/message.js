@@ -30,9 +30,10 @@ export async function show({ room, one: id, signal, focusTitle }) {
     draw({ message, meanings }) {
       const isFirst = known === null;
       known = message;
-      redraw(head, heading(message.subject || "(no subject)", { crumb: ["Messages", "#/messages"], actions: [badge(message.state), ...actions(message, again)] }));
+      redraw(head, heading(titleOf(message), { crumb: ["Messages", "#/messages"], actions: [badge(message.state), ...actions(message, again)] }));
       redraw(story, happened(message, meanings), people(message, meanings), about(message));
-      if (!hasContent) showContent();
+      if (message.erased_at) redraw(content, card("Content", h("p", { class: "inside muted" }, "It was erased, and so were the addresses, the providers' words and the later events.")));
+      else if (!hasContent) showContent();
       if (isFirst) focusTitle();
     },
     fail: (error) => known === null && (redraw(story), redraw(content, failed(error, again))),
@@ -53,7 +54,12 @@ export async function show({ room, one: id, signal, focusTitle }) {
   }
 }
 
-function actions({ id, state }, again) {
+function titleOf({ erased_at: erasedAt, subject }) {
+  return erasedAt ? "(erased)" : subject || "(no subject)";
+}
+
+function actions({ id, state, erased_at: erasedAt }, again) {
+  if (erasedAt) return [];
   const cancel = () => ask({
     title: "Cancel this message?",
     text: "It is not sent any more. Recipients that have it already keep it.",
@@ -72,6 +78,7 @@ function about(message) {
   const pairs = [
     ["From", message.from && mailbox(message.from)],
     ["Accepted", moment(message.created_at)],
+    ["Erased", message.erased_at && moment(message.erased_at)],
     ["Send at", message.send_at && moment(message.send_at)],
     ["Next attempt", message.next_attempt_at && moment(message.next_attempt_at)],
     ["Expires", message.expires_at && moment(message.expires_at)],

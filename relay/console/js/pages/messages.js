@@ -87,7 +87,7 @@ function form(query) {
 
 function table(rows) {
   return list("Messages", [
-    { name: "Subject", cell: (row) => h("a", { class: "wide", href: `#/messages/${row.id}`, data: { key: `open-${row.id}` } }, row.subject || "(no subject)") },
+    { name: "Subject", cell: (row) => h("a", { class: "wide", href: `#/messages/${row.id}`, data: { key: `open-${row.id}` } }, row.erased_at ? "(erased)" : row.subject || "(no subject)") },
     { name: "State", cell: (row) => badge(row.state) },
     { name: "From", cell: (row) => (row.from ? h("span", { class: "wide", title: mailbox(row.from) }, row.from.name ?? row.from.email) : "–") },
     { name: "To", kind: "number minor", cell: (row) => row.recipient_count ?? "–" },
