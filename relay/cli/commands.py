@@ -12,6 +12,7 @@ from relay.cli import (
     clients,
     deadletters,
     doctor,
+    erasing,
     load,
     lostmail,
     routes,
@@ -34,6 +35,7 @@ app.add_typer(routes.app, name="routes")
 app.add_typer(clients.app, name="clients")
 app.add_typer(suppressions.app, name="suppressions")
 app.command()(lostmail.redrive)
+app.command()(erasing.erase)
 app.command()(watching.tail)
 app.command()(load.bench)
 app.command()(doctor.doctor)

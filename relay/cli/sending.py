@@ -131,9 +131,8 @@ def _tell(answer: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
         print_json(answer)
         return
-    print_pairs(
-        {name: answer.get(name) for name in ("id", "state", "created_at", "next_attempt_at", "lane", "subject")}
-    )
+    named = ("id", "state", "created_at", "next_attempt_at", "erased_at", "lane", "subject")
+    print_pairs({name: answer.get(name) for name in named})
     people = [
         (row.get("kind"), row["email"], row.get("state"), row.get("route"), row.get("code"))
         for row in answer.get("recipients", ())

@@ -168,6 +168,21 @@ async def test_suppressions_go_out_and_come_in_again(relay: RunningRelay, tmp_pa
 
 
 @pytest.mark.asyncio(loop_scope="module")
+async def test_a_recipients_mail_is_erased(relay: RunningRelay) -> None:
+    hers = "delivered+ada@relay.test"
+    sent = (await run(relay, *sending("--follow", "--json", to=hers))).json["id"]
+    counts = {"erased": 1, "cancelled": 0, "moving": 0, "shared_files": 0}
+    assert (await run(relay, "erase", hers, "--dry-run", "--json")).json == counts
+    assert (await run(relay, "erase", hers, text="n\n")).code == 1
+    assert "1 erased, 0 cancelled." in (await run(relay, "erase", hers, "--yes")).output
+    assert (await run(relay, "erase", hers, text="y\n")).code == 0
+    told = (await run(relay, "status", sent)).output
+    assert "erased_at" in told
+    assert hers not in told
+    assert (await run(relay, "erase", "ada", "--yes")).code == 1
+
+
+@pytest.mark.asyncio(loop_scope="module")
 async def test_lost_mail_is_looked_for(relay: RunningRelay) -> None:
     asked = (
         "redrive",
