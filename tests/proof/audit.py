@@ -6,12 +6,14 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from relay import wire
+from relay.accept import CONTENT_CONTAINER
 from relay.model import FINAL
 from tests.proof import books
 from tests.proof.books import Line
 from tests.proof.caller import Caller
 from tests.proof.host import Host
 from tests.proof.world import World
+from tests.traces import traces
 
 MAX_SECONDS = 90_000.0
 """Virtual time that it may take to come to rest; expiry comes after a day."""
@@ -33,6 +35,8 @@ class Audit:
             if taken.invocation == number and taken.was_answered:
                 batch, index = self._world.place_of(taken.message)
                 record = await self._world.witness.journal.read(batch)
+                if record.is_erased(index):
+                    continue
                 if taken.provider_id not in books.recorded_in(record.statuses[index]):
                     self._broken.append(
                         f"{taken.provider_id} was taken and answered, and its invocation recorded nothing"
@@ -41,7 +45,7 @@ class Audit:
     async def read(self) -> Sequence[Line]:
         """Read the books."""
         world = self._world
-        self.lines = await books.read(world.witness.journal, world.memory, world.ledger)
+        self.lines = await books.read(world.witness.journal, world.memory, world.ledger, world.queues.history)
         return self.lines
 
     async def until_rest(self, hosts: Sequence[Host], is_played: Callable[[], bool]) -> None:
@@ -63,6 +67,7 @@ class Audit:
             *(f"a function raised {text}" for host in hosts for text in host.raised),
             *books.wrongs(lines, told, world.dead_processes, world.memory),
             *await self._answers(lines),
+            *await self._remains(),
         ]
 
     async def excesses(self) -> list[str]:
@@ -88,6 +93,19 @@ class Audit:
         if world.has_writes_under_way or any(world.queues.bodies(queue) for queue in world.queue_names):
             return False
         return books.is_at_rest(await self.read(), world.memory)
+
+    async def _remains(self) -> list[str]:
+        """Where an address is stored that was erased, by what its operator was told.
+
+        A blob that no entry ever named is a stray, written for a message that was never accepted: only the purge finds it.
+        """
+        named = b"".join(self._world.queues.history)
+        return [
+            f"{address} was erased, and is in {place}"
+            for address in self.caller.erased
+            for place in await traces(self._world.memory, address)
+            if not place.startswith(f"{CONTENT_CONTAINER}: ") or place.partition(": ")[2].encode() in named
+        ]
 
     async def _answers(self, lines: Sequence[Line]) -> list[str]:
         """Whether the API tells each caller what the journal holds."""

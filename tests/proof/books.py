@@ -52,8 +52,8 @@ def recorded_in(status: MessageStatus) -> Set[str]:
     return {name for name in known if name is not None}
 
 
-async def read(journal: Journal, memory: MemoryStorage, ledger: Ledger) -> list[Line]:
-    """Every recorded message."""
+async def read(journal: Journal, memory: MemoryStorage, ledger: Ledger, history: Sequence[bytes]) -> list[Line]:
+    """Every recorded message. `history` is all that ever lay on the queues: it tells what an erased message was."""
     lines: list[Line] = []
     for row in memory.tables.rows("journal"):
         if row.row != "batch":
@@ -64,7 +64,8 @@ async def read(journal: Journal, memory: MemoryStorage, ledger: Ledger) -> list[
             # Withdrawn while its entry lies on the queue: no record yet.
             continue
         entry = record.entry()
-        for index, (submission, status) in enumerate(zip(entry.messages, record.statuses, strict=True)):
+        whole = _accepted(record.batch, history) if any(status.erased for status in record.statuses) else entry
+        for index, (submission, status) in enumerate(zip(whole.messages, record.statuses, strict=True)):
             name = record.message_id(index, entry)
             message = submission.message or wire.decode_message(
                 await memory.blobs.get(CONTENT_CONTAINER, str(submission.blob))
@@ -82,6 +83,12 @@ async def read(journal: Journal, memory: MemoryStorage, ledger: Ledger) -> list[
                 )
             )
     return lines
+
+
+def _accepted(batch: str, history: Sequence[bytes]) -> wire.BatchEntry:
+    """A batch as it was put on its queue."""
+    entries = (wire.decode_entry(body) for body in history if batch.encode() in body)
+    return next(entry for entry in entries if isinstance(entry, wire.BatchEntry) and entry.batch == batch)
 
 
 def tally(lines: Sequence[Line]) -> Counter[State]:
@@ -126,9 +133,9 @@ def _lost(lines: Sequence[Line], told: Mapping[str, Told]) -> list[str]:
 
 
 def _copies(line: Line, dead_processes: Set[int]) -> list[str]:
-    """More copies than the second promise allows."""
+    """More copies than the second promise allows. What the provider called those of an erased message is not recorded."""
     found: list[str] = []
-    for taken in line.taken:
+    for taken in () if line.status.erased else line.taken:
         is_excused = not taken.was_answered or taken.process in dead_processes
         if taken.provider_id not in line.recorded and not is_excused:
             found.append(f"the provider took it as {taken.provider_id} and said so, which nobody recorded")
@@ -159,12 +166,16 @@ def _states(line: Line, memory: MemoryStorage) -> list[str]:
     for part in line.status.parts:
         wanted = set(_recipients(part, line))
         copies = [taken for taken in line.taken if wanted & set(taken.recipients)]
-        if part.state is State.SENT and not any(taken.provider_id in line.recorded for taken in copies):
+        known = [taken for taken in copies if line.status.erased or taken.provider_id in line.recorded]
+        if part.state is State.SENT and not known:
             found.append("is sent, and no provider took it")
         if part.state in (State.FAILED, State.EXPIRED, State.CANCELLED) and copies:
             found.append(f"is {part.state}, and a provider took it")
-        if part.state in DEAD and (part.code or "expired", f"{line.batch}-{line.index:02d}") not in letters:
+        is_listed = (part.code or "expired", f"{line.batch}-{line.index:02d}") in letters
+        if part.state in DEAD and not is_listed and not line.status.erased:
             found.append(f"is {part.state} ({part.code}), and not on the list of dead letters")
+        if is_listed and line.status.erased:
+            found.append("is erased, and on the list of dead letters")
         if part.state is State.UNKNOWN and not lifecycle.doubts(part) and part.code != "poisoned":
             found.append("is unknown without a reason to doubt")
         if part.state in (State.QUEUED, State.SENDING):

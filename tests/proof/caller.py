@@ -35,6 +35,7 @@ class Caller:
 
     def __init__(self, world: World, key: str) -> None:
         self.told: dict[str, Told] = {}
+        self.erased: set[str] = set()
         self.broken_promises: list[str] = []
         self._world = world
         self._headers = {"authorization": f"Bearer {key}", "content-type": "application/json"}
@@ -114,6 +115,22 @@ class Caller:
                     told.cancelled = True
                     return
             await asyncio.sleep(2)
+
+    async def erase(self, recipient: str) -> None:
+        """Erase a recipient's messages: again and again, until none of them moves any more."""
+        for _ in range(MAX_REPEATS):
+            moving, body = 0, {"recipient": recipient}
+            while True:
+                told = msgspec.json.decode((await self.insist("POST", "/v1/erase", body)).body)
+                moving += told["moving"]
+                if not told["is_more"]:
+                    break
+                body["cursor"] = told["cursor"]
+            if not moving:
+                self.erased.add(recipient)
+                return
+            await asyncio.sleep(60)
+        raise AssertionError("there was always something that moved")
 
     async def submit_grouped(self, label: str, group: str, *, send_at: int) -> None:
         """Send a message of a group, as SendGrid's callers do, when it is time: once."""

@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 
 ROOT = Path(__file__).parents[2]
-NEEDED = ("relay", "tests/proof", "pyproject.toml")
+NEEDED = ("relay", "tests/proof", "tests/traces.py", "pyproject.toml")
 
 
 class Mutant(msgspec.Struct, frozen=True, kw_only=True):
@@ -165,6 +165,18 @@ MUTANTS = (
         old="                await self._pending.put(due)",
         new="                pass",
         breaks="a redrive that dies halfway is forgotten",
+    ),
+    Mutant(
+        module="erasure.py",
+        old="            if named or record.remains():",
+        new="            if named:",
+        breaks="an erasing that dies halfway is forgotten",
+    ),
+    Mutant(
+        module="erasure.py",
+        old="        for submission in remains.values():",
+        new="        await self._journal.forget(record)\n        for submission in remains.values():",
+        breaks="the content's blob is forgotten before it is deleted",
     ),
     Mutant(
         module="poison.py",

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from relay import settings as relay_settings
+from relay.journal import Event
 from relay.model import State
 from relay.outcomes import Deferred, PerRecipient, Rejected, RouteFault, Sent
 from relay.providers.contract import Parcel
@@ -234,6 +235,45 @@ async def redriven(stage: Stage) -> None:
         await stage.caller.ask("POST", f"/v1/messages/{name}/redrive", {})
 
 
+async def erased(stage: Stage) -> None:
+    """A person's mail in every state that ends or waits, some of it beside another's, with events of both."""
+    later = (stage.world.clock() + timedelta(days=1)).isoformat()
+    await asyncio.gather(
+        stage.caller.submit("hers", to=[ADA, "bob@example.net"]),
+        stage.caller.submit("hers, refused", to=[ADA]),
+        stage.caller.submit("another's"),
+        stage.caller.submit("hers, large", to=[ADA], text="A long letter. " * 4000),
+        stage.caller.submit("hers, later", cc=[ADA], send_at=later),
+    )
+    await asyncio.sleep(700)
+    for label in ("hers", "another's"):
+        await reported(stage, label)
+    await stage.caller.erase(ADA)
+
+
+async def reported(stage: Stage, label: str) -> None:
+    """The delivery of each message of this one's batch, as one row."""
+    name, journal = stage.caller.told[label].id, stage.world.witness.journal
+    if name is None:
+        return
+    batch, _ = stage.world.place_of(name)
+    events = [
+        Event(index=index, kind="delivered", at=stage.world.clock(), key=f"{index}", recipient=address.email)
+        for index, submission in enumerate((await journal.read(batch)).entry().messages)
+        for address in (submission.message.recipients[:1] if submission.message is not None else ())
+    ]
+    await journal.note_all(batch, events)
+
+
+async def erased_while_sent(stage: Stage) -> None:
+    """Asked for while the provider takes its time, and once more for what lay on the queue then."""
+    await stage.caller.submit_all("one", "two", to=[ADA])
+    await asyncio.sleep(6)
+    await stage.caller.erase(ADA)
+    await asyncio.sleep(1500)
+    await stage.caller.erase(ADA)
+
+
 async def foreign_entries(stage: Stage) -> None:
     """Somebody else writes to our queues."""
     for queue in stage.world.queue_names:
@@ -242,6 +282,7 @@ async def foreign_entries(stage: Stage) -> None:
 
 
 NOT_VERIFIED = {"new": {SENT}, "known": {SENT}}
+ADA = "ada@example.net"
 ONE, TWO = {"one": {SENT}}, {"one": {SENT}, "two": {SENT}}
 MAYBE_ONE, MAYBE_TWO = {"one": {UNKNOWN}}, {"one": {UNKNOWN}, "two": {UNKNOWN}}
 
@@ -462,6 +503,28 @@ SCENARIOS = (
         play=lambda stage: stage.caller.submit("one", expires_in_seconds=120),
         ends={"one": {UNKNOWN}},
         may_end={"one": {State.EXPIRED}},
+    ),
+    Scenario(
+        name="erased",
+        settings=ONE_ROUTE,
+        accounts=one(for_subject("hers, refused", always(Rejected(code="content_refused", reply=f"550 {ADA}")))),
+        play=erased,
+        ends={
+            "hers": {SENT},
+            "hers, refused": {FAILED},
+            "another's": {SENT},
+            "hers, large": {SENT},
+            "hers, later": {State.CANCELLED},
+        },
+        may_end={"hers, refused": {UNKNOWN}},
+    ),
+    Scenario(
+        name="erased while it is sent",
+        settings=ONE_ROUTE,
+        accounts=lambda: {"main": Account(seconds=9.0)},
+        play=erased_while_sent,
+        ends=TWO,
+        may_end={"one": {State.CANCELLED, UNKNOWN}, "two": {State.CANCELLED, UNKNOWN}},
     ),
     Scenario(name="foreign entries", settings=ONE_ROUTE, accounts=one(), play=foreign_entries, ends=ONE),
 )
