@@ -65,6 +65,10 @@ class _Queues:
     async def exists(self, queue: str) -> bool:
         return await self._inner.exists(queue)
 
+    async def names(self, prefix: str) -> Sequence[str]:
+        operation = Operation(name=f"list queues {prefix}", is_write=False)
+        return await self._process.operate(operation, lambda: self._inner.names(prefix))
+
     async def put(self, queue: str, body: bytes, *, delay_seconds: int = 0) -> None:
         operation = Operation(name=f"put {queue}")
         await self._process.operate(operation, lambda: self._inner.put(queue, body, delay_seconds=delay_seconds))
