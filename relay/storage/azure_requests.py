@@ -27,6 +27,8 @@ class AzureRequests:
         self._service = service
         parts = urlsplit(session.account.addresses[service])
         self._base = parts.path
+        self.is_emulator = bool(parts.path)
+        """The emulator has the account in the path, Azure in the host's name."""
         self._connections = Connections(f"{parts.scheme}://{parts.netloc}", most=MAX_CONNECTIONS)
 
     async def send(

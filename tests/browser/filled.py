@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from standins.sendgrid import SendGridStandIn
+from standins.sendgrid import DEFAULT_KEY, SendGridStandIn
 from tests.e2e.running import RunningRelay
 
 POLL_SECONDS = 0.1
@@ -45,16 +45,27 @@ PDF = base64.b64encode(b"%PDF-1.4\n" + b"1 0 obj<<>>endobj\n" * 900).decode()
 
 
 def settings(sendgrid: SendGridStandIn) -> Mapping[str, str]:
-    """Two routes: the inbox, and a SendGrid account whose key was removed, for the domain `news.example`.
+    """Three routes: the inbox; a SendGrid account whose key was removed, for the domain `news.example`; and one that works
+    and has reported nothing yet, for `vendor.example`.
 
     People may sign in with Entra; the tests stand for the platform that says who they are.
     """
-    routes = {"inbox": {"provider": "capture"}, "sendgrid": {"provider": "sendgrid", "base_url": sendgrid.url}}
-    rules = [{"when": {"recipient_domains": ["news.example"]}, "routes": ["sendgrid"]}, {"routes": ["inbox"]}]
+    vendor = {"provider": "sendgrid", "base_url": sendgrid.url}
+    routes = {
+        "inbox": {"provider": "capture"},
+        "sendgrid": vendor,
+        "vendor": {**vendor, "api_key": "setting:VENDOR_KEY"},
+    }
+    rules = [
+        {"when": {"recipient_domains": ["news.example"]}, "routes": ["sendgrid"]},
+        {"when": {"recipient_domains": ["vendor.example"]}, "routes": ["vendor"]},
+        {"routes": ["inbox"]},
+    ]
     return {
         "RELAY_ROUTES": msgspec.json.encode(routes).decode(),
         "RELAY_ROUTING": msgspec.json.encode(rules).decode(),
         "SENDGRID_API_KEY": "SG.this-key-was-removed.x",
+        "VENDOR_KEY": DEFAULT_KEY,
         "WEBSITE_AUTH_ENABLED": "true",
         "RELAY_WEBHOOKS_ALLOW_LOOPBACK": "true",
         # An idle listener would look every five seconds.

@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from xml.etree import ElementTree
 
 import aiohttp.web
 import pytest
@@ -62,6 +63,7 @@ class Cloud:
         self.tokens: list[str] = []
         self.is_away = False
         self.seen: list[aiohttp.web.Request] = []
+        self.bodies: list[bytes] = []
 
     async def token(self, request: aiohttp.web.Request) -> aiohttp.web.Response:
         asked = request.query
@@ -81,6 +83,7 @@ class Cloud:
 
     async def storage(self, request: aiohttp.web.Request) -> aiohttp.web.Response:
         self.seen.append(request)
+        self.bodies.append(await request.read())
         if request.headers.get("Authorization") not in {f"Bearer {token}" for token in self.tokens}:
             return aiohttp.web.Response(status=401, headers={"x-ms-error-code": "InvalidAuthenticationInfo"})
         if request.method == "GET":
@@ -151,3 +154,11 @@ async def test_a_refused_token_is_storage_being_away(cloud: Cloud, session: Azur
     cloud.tokens[0] = "another"
     with pytest.raises(Unavailable, match=r"^queue put: 401 InvalidAuthenticationInfo$"):
         await queues.put("q", b"{}")
+
+
+async def test_an_entry_goes_to_azure_in_utf_8(cloud: Cloud, session: AzureSession) -> None:
+    text = '{"subject":"件名 & <\U0001f4e7>"}'
+    await AzureQueues(session, AzureRequests(session, Service.QUEUE)).put("q", text.encode())
+    [body] = cloud.bodies
+    assert ElementTree.fromstring(body).findtext("MessageText") == text  # noqa: S314 - we wrote it ourselves
+    assert "件名".encode() in body, "the same as character references would be twice as long, and the space is limited"

@@ -12,6 +12,7 @@ import msgspec
 import pytest
 import pytest_asyncio
 
+from standins.sendgrid import DEFAULT_KEY, SendGridStandIn
 from tests.e2e.running import ROOT, RunningRelay, running_relay
 
 
@@ -30,9 +31,16 @@ class Ran(msgspec.Struct, frozen=True, kw_only=True):
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def relay() -> AsyncIterator[RunningRelay]:
-    """A relay whose route captures."""
-    async with running_relay({}) as running:
-        yield running
+    """A relay that captures everything, and has a route that no rule sends by."""
+    async with SendGridStandIn() as sendgrid:
+        vendor = {"provider": "sendgrid", "base_url": sendgrid.url}
+        settings = {
+            "RELAY_ROUTES": msgspec.json.encode({"capture": {"provider": "capture"}, "vendor": vendor}).decode(),
+            "RELAY_ROUTING": '[{"routes": ["capture"]}]',
+            "SENDGRID_API_KEY": DEFAULT_KEY,
+        }
+        async with running_relay(settings) as running:
+            yield running
 
 
 async def run(relay: RunningRelay, *arguments: str, text: str = "", key: str | None = None) -> Ran:
@@ -184,18 +192,13 @@ async def test_a_recipients_mail_is_erased(relay: RunningRelay) -> None:
 
 @pytest.mark.asyncio(loop_scope="module")
 async def test_lost_mail_is_looked_for(relay: RunningRelay) -> None:
-    asked = (
-        "redrive",
-        "--route",
-        "capture",
-        "--sent-between",
-        "2026-03-01T00:00:00Z",
-        "2026-03-02T00:00:00Z",
-        "--json",
-    )
+    days = ("--sent-between", "2026-03-01T00:00:00Z", "2026-03-02T00:00:00Z", "--json")
+    asked = ("redrive", "--route", "vendor", *days)
     assert (await run(relay, *asked, "--without-delivered")).json == {"found": 0, "redriven": 0, "skipped": 0}
     refused = await run(relay, *asked)
     assert (refused.code, refused.json["error"]["target"]) == (1, "without_delivered")
+    refused = await run(relay, "redrive", "--route", "capture", *days, "--without-delivered")
+    assert (refused.code, refused.json["error"]["target"]) == (1, "route")
 
 
 @pytest.mark.asyncio(loop_scope="module")
