@@ -22,7 +22,7 @@ async def per_message() -> AsyncIterator[Figure]:
             await deliver(target, 32)
             target.requests.clear()
             before = target.usage()
-            messages, _ = await deliver(target, MESSAGES if senders > 1 else MESSAGES // 4, connections=senders)
+            messages, _ = await deliver(target, MESSAGES, connections=senders)
             spent = target.spent(before, messages)
             # What is settled after the last mail arrived is written by then: stopping waits for what is under way.
             await target.host.stop(grace_seconds=12)

@@ -1,6 +1,6 @@
 """The door: finds the operation, the caller and the answer, and turns every failure into one shape."""
 
-import uuid
+import os
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING
 
@@ -177,7 +177,7 @@ def _request_id(request: Request) -> str:
     parts = request.headers.get("traceparent", "").split("-")
     if len(parts) == 4 and len(parts[1]) == 32 and set(parts[1]) <= set("0123456789abcdef"):
         return parts[1]
-    return uuid.uuid4().hex
+    return os.urandom(16).hex()
 
 
 def _origin(request: Request) -> str:
