@@ -48,7 +48,7 @@ def decide(
     lane = draft.lane or (policy.lanes[0] if policy.lanes else DEFAULT_LANE)
     _raise_if(400, "invalid_request", "The request names what this relay does not have.", _names(draft, lane, settings))
     message = _redirected(draft.message, policy)
-    size = estimate_size(message)
+    size = draft.size if draft.size is not None and message is draft.message else estimate_size(message)
     _raise_if(
         403, "forbidden", "The client's policy does not allow this message.", _forbidden(draft, lane, size, policy)
     )

@@ -38,8 +38,9 @@ class Completion:
             self._filled(attachment, f"attachments[{number}].id", faults)
             for number, attachment in enumerate(draft.message.attachments)
         )
-        draft = msgspec.structs.replace(draft, message=msgspec.structs.replace(draft.message, attachments=files))
-        size = estimate_size(draft.message)
+        message = msgspec.structs.replace(draft.message, attachments=files)
+        size = estimate_size(message)
+        draft = msgspec.structs.replace(draft, message=message, size=size)
         if not faults and size > self._limits.max_message_bytes:
             text = f"The message has {size} bytes on the wire; {self._limits.max_message_bytes} are possible."
             faults.add("message_too_large", WHOLE, text)

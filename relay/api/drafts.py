@@ -22,6 +22,8 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     message: Message
+    size: int | None = None
+    """What `relay.size` estimates of the message, where its reader had to know: it is a tenth of the work of acceptance."""
     lane: str | None = None
     expires_in_seconds: int | None = None
     delivery: Delivery | None = None

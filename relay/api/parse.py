@@ -61,10 +61,11 @@ def read_message(value: Mapping[str, Any], now: datetime, faults: Faults, limits
         return_path=_return_path(value.get("return_path"), faults, limits),
         options=_options(value.get("options"), faults, limits),
     )
-    _check_size(message, faults, limits)
+    size = _checked_size(message, faults, limits)
     delivery = value.get("delivery")
     return Draft(
         message=message,
+        size=size,
         lane=fields.read_choice_name(value.get("lane"), "lane", faults, limits),
         expires_in_seconds=fields.read_expiry(value.get("expires_in_seconds"), faults, limits),
         delivery=Delivery(delivery) if delivery in list(Delivery) else None,
@@ -154,10 +155,11 @@ def _options(value: Any, faults: Faults, limits: Limits) -> Mapping[str, Any]:
     return options
 
 
-def _check_size(message: Message, faults: Faults, limits: Limits) -> None:
+def _checked_size(message: Message, faults: Faults, limits: Limits) -> int | None:
     if faults.has("message_too_large"):
-        return
+        return None
     size = estimate_size(message)
     if size > limits.max_message_bytes:
         text = f"The message has {size} bytes on the wire; {limits.max_message_bytes} are possible."
         faults.add("message_too_large", WHOLE, text)
+    return size

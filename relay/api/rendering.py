@@ -42,7 +42,7 @@ async def rendered(call: Call, draft: Draft, limits: Limits) -> Draft:
         text=parts["text"] or None,
         html=parts["html"] or None,
     )
-    return msgspec.structs.replace(draft, message=message, template=None, variables={})
+    return msgspec.structs.replace(draft, message=message, size=None, template=None, variables={})
 
 
 def fill_in(ready: Ready, variables: Mapping[str, Any], wanted: Sequence[str], limits: Limits) -> dict[str, str | None]:

@@ -1,6 +1,7 @@
 """Every operation of the API, in one table: routing, the OpenAPI documents and the connector are made from it."""
 
 from collections.abc import Callable, Mapping
+from functools import cache
 from importlib import import_module
 from typing import cast
 
@@ -10,7 +11,7 @@ from relay.clients import Role
 
 def _in(module: str, function: str) -> Callable[[], Handler]:
     """Imports the handler's module when the operation is first called: a cold start pays for what it serves."""
-    return lambda: cast(Handler, getattr(import_module(f"relay.api.{module}"), function))
+    return cache(lambda: cast(Handler, getattr(import_module(f"relay.api.{module}"), function)))
 
 
 OPERATIONS = (

@@ -1,5 +1,6 @@
 """Which providers there are. A new one is a module here and a line in `MODULES` (docs/how-to/add-a-provider.md)."""
 
+from functools import cache
 from importlib import import_module
 from typing import cast
 
@@ -14,6 +15,7 @@ MODULES = {
 }
 
 
+@cache
 def provider_module(provider: str) -> ProviderModule:
     """The module of a provider, imported when first asked for. Raises `KeyError` for an unknown name."""
     return cast(ProviderModule, import_module(MODULES[provider]))
