@@ -463,7 +463,7 @@ def _readable(entities: Iterable[Entity]) -> Iterator[Record]:
             yield _record(entity)
         except UnreadableEntry as error:
             batch = entity.partition.partition("-")[2]
-            log_event("newer_version", level=logging.WARNING, batch=batch, error=str(error))
+            log_event("record_unreadable", level=logging.WARNING, batch=batch, error=str(error))
 
 
 def _record(entity: Entity) -> Record:
