@@ -1,12 +1,11 @@
 """Operators: erase what is kept of one recipient's messages."""
 
-from typing import Any
-
 from relay.api.addresses import email_address, same_mailbox
 from relay.api.app import Call
 from relay.api.bodies import read_object
+from relay.api.cursors import step_of, step_response
 from relay.api.faults import Faults
-from relay.api.http import Response, json_response
+from relay.api.http import Response
 
 
 async def recipient(call: Call) -> Response:
@@ -22,17 +21,11 @@ async def recipient(call: Call) -> Response:
         faults.add("invalid_address", "recipient", str(error))
     faults.raise_any()
     is_dry = bool(value.get("dry_run"))
-    try:
-        step = await call.relay.erasure.step(address, value.get("cursor"), is_dry=is_dry)
-    except ValueError:
-        faults.add("invalid_value", "cursor", "A cursor is what the last answer gave; leave it out to begin.")
-        raise faults.refusal() from None
-    body: dict[str, Any] = {
+    step = await step_of(call.relay.erasure.step(address, value.get("cursor"), is_dry=is_dry))
+    counts = {
         "erased": step.erased,
         "cancelled": step.cancelled,
         "moving": step.moving,
         "shared_files": step.shared_files,
-        "dry_run": is_dry,
-        "is_more": step.cursor is not None,
     }
-    return json_response(body if step.cursor is None else {**body, "cursor": step.cursor})
+    return step_response(counts, step.cursor, is_dry=is_dry)

@@ -6,8 +6,9 @@ from typing import Any
 
 from relay.api.app import Call
 from relay.api.bodies import read_object
+from relay.api.cursors import step_of, step_response
 from relay.api.faults import Faults
-from relay.api.http import Response, json_response
+from relay.api.http import Response
 from relay.lostmail import Wanted
 from relay.providers.registry import provider_module
 
@@ -20,19 +21,9 @@ async def lost_mail(call: Call) -> Response:
     faults = Faults(20)
     wanted = _wanted(call, value, faults)
     faults.raise_any()
-    try:
-        step = await call.relay.lost_mail.step(wanted, value.get("cursor"))
-    except ValueError:
-        faults.add("invalid_value", "cursor", "A cursor is what the last answer gave; leave it out to begin.")
-        raise faults.refusal() from None
-    body: dict[str, Any] = {
-        "found": step.found,
-        "redriven": step.redriven,
-        "skipped": step.skipped,
-        "dry_run": wanted.is_dry,
-        "is_more": step.cursor is not None,
-    }
-    return json_response(body if step.cursor is None else {**body, "cursor": step.cursor})
+    step = await step_of(call.relay.lost_mail.step(wanted, value.get("cursor")))
+    counts = {"found": step.found, "redriven": step.redriven, "skipped": step.skipped}
+    return step_response(counts, step.cursor, is_dry=wanted.is_dry)
 
 
 def _wanted(call: Call, value: Mapping[str, Any], faults: Faults) -> Wanted:

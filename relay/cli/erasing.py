@@ -3,10 +3,10 @@
 from typing import Annotated, Any
 
 import typer
-from rich.progress import Progress
 
 from relay.cli.sending import ENDED_BADLY
-from relay.cli.show import AsJson, console, print_json, remote_of, told
+from relay.cli.show import AsJson, console, print_json, told
+from relay.cli.steps import take_all_steps
 
 
 @told
@@ -32,16 +32,9 @@ def erase(
             f"Erase every message to {recipient}, and cancel those that wait? Nobody can undo this.", abort=True
         )
     wanted: dict[str, Any] = {"recipient": recipient, "dry_run": dry_run}
-    total = {"erased": 0, "cancelled": 0, "moving": 0, "shared_files": 0}
-    with Progress(console=console, transient=True, disable=as_json) as progress:
-        task = progress.add_task("looking", total=None)
-        while True:
-            answer = remote_of(context).call("POST", "/v1/erase", json=wanted)
-            total = {name: count + answer[name] for name, count in total.items()}
-            progress.update(task, description=f"{total['erased']} erased")
-            if not answer["is_more"]:
-                break
-            wanted["cursor"] = answer["cursor"]
+    total = take_all_steps(
+        context, "/v1/erase", wanted, ("erased", "cancelled", "moving", "shared_files"), is_quiet=as_json
+    )
     if as_json:
         print_json(total)
     else:

@@ -3,9 +3,9 @@
 from typing import Annotated, Any
 
 import typer
-from rich.progress import Progress
 
-from relay.cli.show import AsJson, console, print_json, remote_of, told
+from relay.cli.show import AsJson, console, print_json, told
+from relay.cli.steps import take_all_steps
 
 
 @told
@@ -34,16 +34,7 @@ def redrive(
         "dry_run": dry_run,
         **({"to_route": to_route} if to_route else {}),
     }
-    total = {"found": 0, "redriven": 0, "skipped": 0}
-    with Progress(console=console, transient=True, disable=as_json) as progress:
-        task = progress.add_task("looking", total=None)
-        while True:
-            answer = remote_of(context).call("POST", "/v1/redrive", json=wanted)
-            total = {name: count + answer[name] for name, count in total.items()}
-            progress.update(task, description=f"{total['found']} found")
-            if not answer["is_more"]:
-                break
-            wanted["cursor"] = answer["cursor"]
+    total = take_all_steps(context, "/v1/redrive", wanted, ("found", "redriven", "skipped"), is_quiet=as_json)
     if as_json:
         print_json(total)
     else:
