@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import azure.functions as func
 
-from relay.settings import load_lanes
+from relay.core.settings import load_lanes
 
 if TYPE_CHECKING:
     from relay.bootstrap import Relay
@@ -120,7 +120,7 @@ async def recover(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the worke
 @app.timer_trigger(arg_name="timer", schedule="0 17 3 * * *")
 async def purge(timer: func.TimerRequest) -> None:  # noqa: ARG001 - as above
     """Each night: bury what the poison functions skipped, and forget what is older than the retention."""
-    from relay.storage_plan import poison_of
+    from relay.platform.resources import poison_of
 
     for lane, settings in relay().settings.lanes.items():
         for queue in settings.queues(lane):

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from relay.storage.ports import Entity, Page, Query, Tables
+from relay.platform.storage.ports import Entity, Page, Query, Tables
 
 
 class CountingTables:

@@ -13,9 +13,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from bench.results import Figure
 from bench.systems import MESSAGE, Running, running
-from relay.ingest.sendgrid import SIGNATURE, TIMESTAMP
-from relay.ingest.sightings import QUEUE
-from relay.storage.ports import Queues
+from relay.events.sendgrid import SIGNATURE, TIMESTAMP
+from relay.events.observation import QUEUE
+from relay.platform.storage.ports import Queues
 
 MESSAGES = 2_000
 KINDS = ("processed", "deferred", "delivered", "open", "click")

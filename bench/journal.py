@@ -11,11 +11,14 @@ import msgspec
 
 from bench.counting import CountingTables
 from bench.results import Figure
-from relay import ids, journal, settings, wire
+from relay.core import ids
+from relay.journal import records as journal
+from relay.core import settings
+from relay.core import entries as wire
 from relay.bootstrap import Relay
-from relay.model import Address, Message, MessageStatus, Part, State, Submission
-from relay.storage.memory import MemoryTables, memory_storage
-from relay.storage.ports import Entity, Storage
+from relay.core.model import Address, Message, MessageStatus, Part, State, Submission
+from relay.platform.storage.memory.memory_storage import MemoryTables, memory_storage
+from relay.platform.storage.ports import Entity, Storage
 
 ROWS = (1_000, 10_000, 100_000, 1_000_000)
 """A million take 0.6 GB and half a minute."""

@@ -11,7 +11,7 @@ import msgspec
 from bench import load
 from bench.results import Figure
 from bench.systems import MESSAGE, Running, running
-from relay.storage.ports import Entity, Received, Storage
+from relay.platform.storage.ports import Entity, Received, Storage
 
 BODY = msgspec.json.encode(MESSAGE)
 CONNECTIONS = 32

@@ -14,7 +14,7 @@ from bench.end_to_end import CONNECTIONS, arrive, deliver
 from bench.journal import by_journal
 from bench.results import Figure
 from bench.systems import MESSAGE, Running, running, start_host
-from relay.settings import Lane
+from relay.core.settings import Lane
 
 BODY = msgspec.json.encode(MESSAGE)
 BACKLOGS = (0, 1_000, 10_000, 100_000)

@@ -13,9 +13,9 @@ import msgspec
 from bench.meter import Usage, usage_of
 from devhost.azurite import Azurite
 from devhost.children import Child
-from relay.settings import load_lanes
-from relay.storage.azure import create_storage
-from relay.storage.ports import Storage
+from relay.core.settings import load_lanes
+from relay.platform.storage.azure.account_storage import create_storage
+from relay.platform.storage.ports import Storage
 
 ROOT = Path(__file__).parent.parent
 TUTORIAL = ROOT / "bench" / "tutorial"

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from hooks.world import StepError, World, read_key, write_key
 from relay.bootstrap import Relay
-from relay.clients import Role
-from relay.errors import RelayError, Unavailable
+from relay.clients.registry import Role
+from relay.core.errors import RelayError, Unavailable
 
 FAILED = ("failed", "expired", "cancelled", "unknown")
 """States in which the test mail has ended without being sent."""

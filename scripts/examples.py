@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from relay.api.app import Operation
-from relay.api.openapi_facts import FACTS
-from relay.api.table import OPERATIONS
+from relay.api.openapi.operations import FACTS
+from relay.api.operations import OPERATIONS
 
 PAGE = Path(__file__).parent.parent / "docs/api/examples.md"
 HEAD = """\

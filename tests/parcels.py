@@ -2,8 +2,8 @@
 
 from datetime import UTC, datetime
 
-from relay.errors import SettingsError
-from relay.model import Message
+from relay.core.errors import SettingsError
+from relay.core.model import Message
 from relay.providers.contract import Parcel
 
 NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)

@@ -10,9 +10,9 @@ from relay.api.authentication import demand
 from relay.api.errors import error_body
 from relay.api.http import Request, Response, json_response
 from relay.api.router import Router
-from relay.clients import Client, Role
-from relay.errors import NewerVersion, NotFound, Refusal, StorageError, Unavailable
-from relay.log import log_failure
+from relay.clients.registry import Client, Role
+from relay.core.errors import NewerVersion, NotFound, Refusal, StorageError, Unavailable
+from relay.platform.log import log_failure
 
 if TYPE_CHECKING:
     from relay.bootstrap import Relay

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 
 import msgspec
 
-from relay.api.failures import Failures
+from relay.api.login_throttle import Failures
 from relay.api.http import Request
-from relay.clients import Client, Clients, Role, key_id_of
-from relay.errors import Refusal
-from relay.policy import may_call_from
+from relay.clients.registry import Client, Clients, Role, key_id_of
+from relay.core.errors import Refusal
+from relay.acceptance.policy import may_call_from
 
 _PRINCIPAL_CLAIMS = frozenset(
     {

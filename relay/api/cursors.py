@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Mapping
 
-from relay.api.faults import Faults
+from relay.api.problems import Faults
 from relay.api.http import Response, json_response
 
 

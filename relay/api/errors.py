@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from relay.errors import Refusal
+from relay.core.errors import Refusal
 
 HELP = "docs/errors.md#"
 """Where each code is explained; the code follows."""

@@ -6,7 +6,7 @@ from urllib.parse import unquote
 
 import msgspec
 
-from relay.errors import Refusal
+from relay.core.errors import Refusal
 
 
 class Found[T](msgspec.Struct, frozen=True, kw_only=True):

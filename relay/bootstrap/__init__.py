@@ -9,38 +9,38 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from relay import settings as relay_settings
-from relay.accept import Acceptance
+from relay.core import settings as relay_settings
+from relay.acceptance.acceptance import Acceptance
 from relay.bootstrap.connections import Connections
 from relay.bootstrap.stores import utc_now
 
 if TYPE_CHECKING:
     from relay.api.app import Api
     from relay.api.authentication import Authentication
-    from relay.attempts import Attempts
-    from relay.checks import Checks
-    from relay.deliver import Delivery
-    from relay.erasure import Erasure
-    from relay.ingest.apply import Events
-    from relay.ingest.mailboxes import Mailboxes
-    from relay.interventions import Interventions
-    from relay.lostmail import LostMail
-    from relay.poison import Poison
-    from relay.prospects import Prospects
-    from relay.purge import Purge
-    from relay.recovery import Recovery
-    from relay.settlement import Aftermath
-    from relay.spread import Spread
-    from relay.strays import Strays
-    from relay.vitals import Vitals
-    from relay.webhooks.deliver import Webhooks
+    from relay.delivery.attempts import Attempts
+    from relay.operations.sent_checks import Checks
+    from relay.delivery.delivery import Delivery
+    from relay.operations.erasure import Erasure
+    from relay.events.apply import Events
+    from relay.events.mailboxes import Mailboxes
+    from relay.operations.message_changes import Interventions
+    from relay.operations.resend_lost import LostMail
+    from relay.delivery.poison import Poison
+    from relay.delivery.situation import Prospects
+    from relay.operations.purge import Purge
+    from relay.operations.recovery import Recovery
+    from relay.delivery.settlement import Aftermath
+    from relay.acceptance.fan_out import Spread
+    from relay.operations.orphan_entries import Strays
+    from relay.operations.health_log import Vitals
+    from relay.events.webhooks.delivery import Webhooks
 
 __all__ = ["Relay", "start", "utc_now"]
 
 
 def start(environment: Mapping[str, str]) -> "Relay":
     """The application that this environment describes. Raises `SettingsError` with every fault."""
-    from relay.storage.azure import create_storage
+    from relay.platform.storage.azure.account_storage import create_storage
 
     return Relay(relay_settings.load(environment), create_storage(environment))
 
@@ -54,7 +54,7 @@ class Relay(Connections):
     def authentication(self) -> "Authentication":
         """Who calls."""
         from relay.api.authentication import Authentication
-        from relay.api.failures import Failures
+        from relay.api.login_throttle import Failures
 
         is_on = self.settings.application.get("WEBSITE_AUTH_ENABLED", "").lower() == "true"
         return Authentication(self.clients, Failures(self.clock), trusts_entra=is_on)
@@ -76,7 +76,7 @@ class Relay(Connections):
     def api(self) -> "Api":
         """The HTTP door."""
         from relay.api.app import Api
-        from relay.api.table import OPERATIONS, PAGES, SHAPES
+        from relay.api.operations import OPERATIONS, PAGES, SHAPES
 
         return Api(self, OPERATIONS + PAGES, SHAPES)
 
@@ -85,14 +85,14 @@ class Relay(Connections):
     @cached_property
     def prospects(self) -> "Prospects":
         """What planning needs to know."""
-        from relay.prospects import Prospects
+        from relay.delivery.situation import Prospects
 
         return Prospects(self.settings, self.holds, self.content)
 
     @cached_property
     def aftermath(self) -> "Aftermath":
         """What follows from a record."""
-        from relay.settlement import Aftermath
+        from relay.delivery.settlement import Aftermath
 
         return Aftermath(
             queues=self.storage.queues,
@@ -106,10 +106,10 @@ class Relay(Connections):
     @cached_property
     def attempts(self) -> "Attempts":
         """Who makes attempts."""
-        from relay.attempts import Attempts
-        from relay.breaker import Breaker
-        from relay.pacing import Pacing
-        from relay.routefaults import RouteWatch
+        from relay.delivery.attempts import Attempts
+        from relay.routes.circuit_breaker import Breaker
+        from relay.routes.pacing import Pacing
+        from relay.routes.watch import RouteWatch
 
         return Attempts(
             settings=self.settings,
@@ -127,14 +127,14 @@ class Relay(Connections):
     @cached_property
     def spread(self) -> "Spread":
         """Requests that were accepted as one entry."""
-        from relay.spread import Spread
+        from relay.acceptance.fan_out import Spread
 
         return Spread(queues=self.storage.queues, blobs=self.storage.blobs, lanes=self.settings.lanes)
 
     @cached_property
     def delivery(self) -> "Delivery":
         """Use case 2."""
-        from relay.deliver import Delivery
+        from relay.delivery.delivery import Delivery
 
         return Delivery(
             journal=self.journal,
@@ -155,7 +155,7 @@ class Relay(Connections):
     @cached_property
     def poison(self) -> "Poison":
         """What the host gave up on."""
-        from relay.poison import Poison
+        from relay.delivery.poison import Poison
 
         return Poison(
             journal=self.journal,
@@ -170,7 +170,7 @@ class Relay(Connections):
     @cached_property
     def recovery(self) -> "Recovery":
         """The timer of every minute."""
-        from relay.recovery import Recovery
+        from relay.operations.recovery import Recovery
 
         return Recovery(
             settings=self.settings,
@@ -185,7 +185,7 @@ class Relay(Connections):
     @cached_property
     def checks(self) -> "Checks":
         """The questions about what was taken, of every minute too."""
-        from relay.checks import Checks
+        from relay.operations.sent_checks import Checks
 
         return Checks(
             settings=self.settings,
@@ -200,21 +200,21 @@ class Relay(Connections):
     @cached_property
     def strays(self) -> "Strays":
         """Entries that nobody reads, of every minute too."""
-        from relay.strays import Strays
+        from relay.operations.orphan_entries import Strays
 
         return Strays(queues=self.storage.queues, lanes=self.settings.lanes)
 
     @cached_property
     def vitals(self) -> "Vitals":
         """How Relay is, for the alert rules."""
-        from relay.vitals import Vitals
+        from relay.operations.health_log import Vitals
 
         return Vitals(self.settings, self.storage.queues, self.holds, self.clock, self.telemetry)
 
     @cached_property
     def purge(self) -> "Purge":
         """The timer of every day."""
-        from relay.purge import Purge
+        from relay.operations.purge import Purge
 
         return Purge(
             tables=self.storage.tables,
@@ -228,7 +228,7 @@ class Relay(Connections):
     @cached_property
     def interventions(self) -> "Interventions":
         """What callers and operators change."""
-        from relay.interventions import Interventions
+        from relay.operations.message_changes import Interventions
 
         return Interventions(
             settings=self.settings,
@@ -243,14 +243,14 @@ class Relay(Connections):
     @cached_property
     def lost_mail(self) -> "LostMail":
         """What a provider took and lost."""
-        from relay.lostmail import LostMail
+        from relay.operations.resend_lost import LostMail
 
         return LostMail(journal=self.journal, interventions=self.interventions, content=self.content)
 
     @cached_property
     def erasure(self) -> "Erasure":
         """What an operator erases before its time."""
-        from relay.erasure import Erasure
+        from relay.operations.erasure import Erasure
 
         return Erasure(
             journal=self.journal,
@@ -267,7 +267,7 @@ class Relay(Connections):
     @cached_property
     def events(self) -> "Events":
         """Use case 3: what vendors tell later."""
-        from relay.ingest.apply import Events
+        from relay.events.apply import Events
 
         return Events(
             journal=self.journal,
@@ -281,8 +281,8 @@ class Relay(Connections):
     @cached_property
     def webhooks(self) -> "Webhooks":
         """Use case 4: what callers are told of it."""
-        from relay.webhooks.deliver import Webhooks
-        from relay.webhooks.subscriptions import Subscriptions
+        from relay.events.webhooks.delivery import Webhooks
+        from relay.events.webhooks.subscriptions import Subscriptions
 
         return Webhooks(
             subscriptions=Subscriptions(self.storage.tables, self.clock),
@@ -298,7 +298,7 @@ class Relay(Connections):
     @cached_property
     def mailboxes(self) -> "Mailboxes":
         """The timer that reads mailboxes for bounces."""
-        from relay.ingest.mailboxes import Mailboxes
+        from relay.events.mailboxes import Mailboxes
 
         return Mailboxes(
             mailboxes=self.settings.bounce_mailboxes,

@@ -5,14 +5,14 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from relay.bootstrap.stores import Stores
-from relay.telemetry import OFF, Telemetry
+from relay.platform.telemetry import OFF, Telemetry
 
 if TYPE_CHECKING:
-    from relay.identity import Credentials
-    from relay.key_vault import KeyVault
+    from relay.platform.entra_tokens import Credentials
+    from relay.platform.key_vault import KeyVault
     from relay.providers.contract import Provider, Surroundings
-    from relay.secrets import SecretSource
-    from relay.webhooks.poster import Poster
+    from relay.platform.secrets import SecretSource
+    from relay.events.webhooks.http_post import Poster
 
 
 class Connections(Stores):
@@ -34,7 +34,7 @@ class Connections(Stores):
     @cached_property
     def secrets(self) -> "SecretSource":
         """Where keys come from."""
-        from relay.secrets import SecretSource
+        from relay.platform.secrets import SecretSource
 
         return SecretSource(application=self.settings.application, clock=self.clock, vault=self.vault)
 
@@ -43,8 +43,8 @@ class Connections(Stores):
         """Key Vault, where the settings name one."""
         if not self.settings.key_vault_url:
             return None
-        from relay.identity import application_credential
-        from relay.key_vault import KeyVault
+        from relay.platform.entra_tokens import application_credential
+        from relay.platform.key_vault import KeyVault
 
         application = self.settings.application
         return KeyVault(
@@ -57,7 +57,7 @@ class Connections(Stores):
     @cached_property
     def credentials(self) -> "Credentials":
         """Tokens from Microsoft Entra."""
-        from relay.identity import Credentials
+        from relay.platform.entra_tokens import Credentials
 
         return Credentials(http=self.http, secrets=self.secrets)
 
@@ -92,8 +92,8 @@ class Connections(Stores):
     @cached_property
     def poster(self) -> "Poster":
         """What makes posts to addresses that callers chose."""
-        from relay.webhooks.guard import Guard
-        from relay.webhooks.poster import Poster
+        from relay.events.webhooks.address_guard import Guard
+        from relay.events.webhooks.http_post import Poster
 
         return Poster(Guard(allows_loopback=self.settings.webhooks_allow_loopback), self.clock)
 
@@ -102,8 +102,8 @@ class Connections(Stores):
         """What is counted and traced, where RELAY_TELEMETRY asks for it."""
         if not self.settings.telemetry:
             return OFF
-        from relay.identity import blocking_credential
-        from relay.telemetry_start import telemetry_of
+        from relay.platform.entra_tokens import blocking_credential
+        from relay.platform.exporters import telemetry_of
 
         application = self.settings.application
         return telemetry_of(self.settings.telemetry, application, self.clock, lambda: blocking_credential(application))

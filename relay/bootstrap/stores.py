@@ -7,27 +7,27 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from relay import ids
-from relay.allowances import Allowances
-from relay.clients import Clients
-from relay.settings import Settings
-from relay.storage.ports import Storage
+from relay.core import ids
+from relay.clients.quotas import Allowances
+from relay.clients.registry import Clients
+from relay.core.settings import Settings
+from relay.platform.storage.ports import Storage
 
 if TYPE_CHECKING:
-    from relay.content import Content
-    from relay.deadletters import DeadLetters
-    from relay.groups import Groups
-    from relay.holds import Holds
-    from relay.idempotency import Idempotency
-    from relay.inbox import Inbox
-    from relay.inquiry import Inquiry
-    from relay.journal import Journal
-    from relay.listing import Listing
-    from relay.overview import Overview
-    from relay.pending import Pending
-    from relay.suppressions import Suppressions
-    from relay.templates.store import Templates
-    from relay.uploads import Uploads
+    from relay.journal.content import Content
+    from relay.journal.dead_letters import DeadLetters
+    from relay.delivery.send_groups import Groups
+    from relay.routes.holds import Holds
+    from relay.clients.idempotency import Idempotency
+    from relay.providers.capture.inbox import Inbox
+    from relay.journal.message_status import Inquiry
+    from relay.journal.records import Journal
+    from relay.journal.listing import Listing
+    from relay.journal.overview import Overview
+    from relay.journal.pending import Pending
+    from relay.clients.suppressions import Suppressions
+    from relay.clients.templates import Templates
+    from relay.clients.uploads import Uploads
 
 
 def utc_now() -> datetime:
@@ -68,104 +68,104 @@ class Stores:
     @cached_property
     def idempotency(self) -> "Idempotency":
         """The same request twice."""
-        from relay.idempotency import Idempotency
+        from relay.clients.idempotency import Idempotency
 
         return Idempotency(self.storage.tables, self.clock, self.new_batch)
 
     @cached_property
     def suppressions(self) -> "Suppressions":
         """Who is not sent to."""
-        from relay.suppressions import Suppressions
+        from relay.clients.suppressions import Suppressions
 
         return Suppressions(self.storage.tables, self.clock, self.settings.suppression_rules)
 
     @cached_property
     def journal(self) -> "Journal":
         """What became of every batch."""
-        from relay.journal import Journal
+        from relay.journal.records import Journal
 
         return Journal(self.storage.tables, self.clock)
 
     @cached_property
     def pending(self) -> "Pending":
         """What waits."""
-        from relay.pending import Pending
+        from relay.journal.pending import Pending
 
         return Pending(self.storage.tables)
 
     @cached_property
     def holds(self) -> "Holds":
         """Which routes are held."""
-        from relay.holds import Holds
+        from relay.routes.holds import Holds
 
         return Holds(self.storage.tables, self.clock)
 
     @cached_property
     def dead_letters(self) -> "DeadLetters":
         """What was given up on."""
-        from relay.deadletters import DeadLetters
+        from relay.journal.dead_letters import DeadLetters
 
         return DeadLetters(self.storage.tables, self.storage.blobs, self.clock)
 
     @cached_property
     def content(self) -> "Content":
         """The content of messages."""
-        from relay.content import Content
+        from relay.journal.content import Content
 
         return Content(self.storage.blobs)
 
     @cached_property
     def groups(self) -> "Groups":
         """What callers have grouped and stopped."""
-        from relay.groups import Groups
+        from relay.delivery.send_groups import Groups
 
         return Groups(self.storage.tables, self.journal, self.clock)
 
     @cached_property
     def uploads(self) -> "Uploads":
         """Files that messages may name."""
-        from relay.uploads import Uploads
+        from relay.clients.uploads import Uploads
 
         return Uploads(tables=self.storage.tables, blobs=self.storage.blobs, clock=self.clock, new_id=self.new_batch)
 
     @cached_property
     def templates(self) -> "Templates":
         """Templates that messages may name."""
-        from relay.templates.store import Templates
+        from relay.clients.templates import Templates
 
         return Templates(self.storage.tables, self.clock)
 
     @cached_property
     def inbox(self) -> "Inbox":
         """What the capture route caught."""
-        from relay.inbox import Inbox
+        from relay.providers.capture.inbox import Inbox
 
         return Inbox(self.storage.blobs, self.clock)
 
     @cached_property
     def listing(self) -> "Listing":
         """Messages by time, newest first."""
-        from relay.listing import Listing
+        from relay.journal.listing import Listing
 
         return Listing(self.journal)
 
     @cached_property
     def overview(self) -> "Overview":
         """What became of what was accepted."""
-        from relay.overview import Overview
+        from relay.journal.overview import Overview
 
         return Overview(self.journal, self.clock)
 
     @cached_property
     def inquiry(self) -> "Inquiry":
         """What became of a message."""
-        from relay.inquiry import Inquiry
+        from relay.journal.message_status import Inquiry
 
         return Inquiry(self.journal, self.clients, retention_days=self.settings.retention_days, clock=self.clock)
 
     async def create_storage(self) -> None:
         """Create every queue, table and container that does not exist yet."""
-        from relay.storage_plan import CONTAINERS, TABLES, queues_of
+        from relay.platform.resources import CONTAINERS, TABLES, queues_of
 
         for queue in queues_of(self.settings.lanes):
             await self.storage.queues.create(queue)

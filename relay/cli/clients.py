@@ -4,8 +4,8 @@ from typing import Annotated, Any
 
 import typer
 
-from relay.cli.show import AsJson, console, print_json, print_table, remote_of, told
-from relay.clients import Role
+from relay.cli.output import AsJson, console, print_json, print_table, remote_of, told
+from relay.clients.registry import Role
 
 app = typer.Typer(no_args_is_help=True, help="Clients and their keys: list, add, limit, rotate, remove-key, disable.")
 Name = Annotated[str, typer.Argument(help="The client's name.")]

@@ -8,23 +8,21 @@ import msgspec
 import typer
 
 from relay.bootstrap import Relay, start
-from relay.cli import (
-    clients,
-    deadletters,
-    doctor,
-    erasing,
-    load,
-    lostmail,
-    routes,
-    sending,
-    sendmail,
-    smtp_bridge,
-    suppressions,
-    watching,
-)
-from relay.cli.show import Key, Url
-from relay.clients import Role
-from relay.errors import RelayError
+from relay.cli import clients
+from relay.cli import dead_letters as deadletters
+from relay.cli import doctor
+from relay.cli import erase as erasing
+from relay.cli import bench as load
+from relay.cli import resend_lost as lostmail
+from relay.cli import routes
+from relay.cli import messages as sending
+from relay.cli import sendmail
+from relay.cli import smtp_bridge
+from relay.cli import suppressions
+from relay.cli import tail as watching
+from relay.cli.output import Key, Url
+from relay.clients.registry import Role
+from relay.core.errors import RelayError
 
 app = typer.Typer(no_args_is_help=True, add_completion=True, rich_markup_mode="markdown")
 app.command()(sending.send)

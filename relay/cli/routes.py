@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from relay.cli.show import AsJson, console, print_json, print_table, remote_of, told
+from relay.cli.output import AsJson, console, print_json, print_table, remote_of, told
 
 app = typer.Typer(no_args_is_help=True, help="The routes: list, hold, release, probe.")
 Name = Annotated[str, typer.Argument(help="The route's name.")]

@@ -13,11 +13,11 @@ from typing import Annotated, Any
 
 import typer
 
-from relay import mime_raw
+from relay.mime import raw as mime_raw
 from relay.cli.raw_mail import MAX_RECIPIENTS_BYTES, Meaning, meaning, post
 from relay.cli.remote import Remote, RemoteError
-from relay.cli.show import remote_of, told
-from relay.mime_fields import clean
+from relay.cli.output import remote_of, told
+from relay.mime.fields import clean
 
 MAX_MESSAGE_BYTES = 31_457_280
 MAX_LINE_BYTES = 1_000_000

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from relay.cli.show import AsJson, console, print_json, print_table, remote_of, told
+from relay.cli.output import AsJson, console, print_json, print_table, remote_of, told
 
 app = typer.Typer(no_args_is_help=True, help="Addresses that are not sent to: list, add, remove, import, export, sync.")
 Email = Annotated[str, typer.Argument(help="The address.")]

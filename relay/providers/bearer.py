@@ -3,9 +3,9 @@
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from relay.identity import NoToken
+from relay.platform.entra_tokens import NoToken
 from relay.providers.contract import RouteSettings
-from relay.providers.http_answers import Answer, Lost
+from relay.providers.http_exchange import Answer, Lost
 
 type Reply = Answer | Lost | NoToken
 """What came of a request: an answer, its loss, or that there was no token to make it with."""

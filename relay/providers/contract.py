@@ -7,8 +7,8 @@ from typing import Any, Protocol
 
 import msgspec
 
-from relay.model import Address, Message
-from relay.outcomes import Outcome, PerRecipient, RouteFault, Sent
+from relay.core.model import Address, Message
+from relay.core.outcomes import Outcome, PerRecipient, RouteFault, Sent
 
 
 class Parcel(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,7 +93,7 @@ class Unwanted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Remark(msgspec.Struct, frozen=True, kw_only=True):
-    """What a provider says of an account to `relay.doctor`. `health`: `ok`, `warning` or `fault`.
+    """What a provider says of an account to `relay.operations.doctor`. `health`: `ok`, `warning` or `fault`.
 
     A provider that knows more than its probe tells has a method `examine(sender_domains)` that returns these.
     """
@@ -107,7 +107,7 @@ class Remark(msgspec.Struct, frozen=True, kw_only=True):
 class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     """What a provider can carry, as data: the policy, routing and the documentation's table read it.
 
-    Sizes are bytes of the message on the wire as `relay.policy` estimates it (attachments after base64).
+    Sizes are bytes of the message on the wire as `relay.acceptance.policy` estimates it (attachments after base64).
     `features` are from `FEATURES`. `max_raw_bytes` is the largest finished message, where that is another limit.
     """
 
@@ -138,7 +138,7 @@ FEATURES = {
 class ProviderModule(Protocol):
     """What each module in this package exports; `relay.providers.registry` names the modules.
 
-    A module whose vendor keeps a pace also exports `default_paces(settings) -> tuple[relay.settings.Pace, ...]`: what a
+    A module whose vendor keeps a pace also exports `default_paces(settings) -> tuple[relay.core.settings.Pace, ...]`: what a
     route is held to that names no paces itself.
     """
 
@@ -155,10 +155,10 @@ class ProviderModule(Protocol):
 
 
 class Secrets(Protocol):
-    """Where keys come from. References and what they may be: `relay.secrets`."""
+    """Where keys come from. References and what they may be: `relay.platform.secrets`."""
 
     async def get(self, reference: str) -> str:
-        """The secret, cached. Raises `relay.errors.SettingsError` when there is none."""
+        """The secret, cached. Raises `relay.core.errors.SettingsError` when there is none."""
 
     async def refresh(self, reference: str) -> str:
         """The secret, read anew: after the provider refused the cached one."""
@@ -168,7 +168,7 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
     """What bootstrap gives every provider's `create(name, settings, surroundings)`.
 
     `http` returns the one pooled `aiohttp.ClientSession` of the process (made on first call), `blobs` is the blob port,
-    `clock` returns aware UTC now, `credential` is a `relay.identity.Credentials`: tokens by what a route's settings say.
+    `clock` returns aware UTC now, `credential` is a `relay.platform.entra_tokens.Credentials`: tokens by what a route's settings say.
     `sleep` waits so many seconds.
     """
 

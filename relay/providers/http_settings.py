@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
-from relay.providers.http_answers import Patience
+from relay.providers.http_exchange import Patience
 
 MAX_TIMEOUT_SECONDS = 80
 """An attempt has 90 seconds of its lease at least."""

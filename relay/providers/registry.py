@@ -7,11 +7,11 @@ from typing import cast
 from relay.providers.contract import ProviderModule
 
 MODULES = {
-    "sendgrid": "relay.providers.sendgrid",
-    "graph": "relay.providers.graph",
-    "acs": "relay.providers.acs",
-    "smtp": "relay.providers.smtp",
-    "capture": "relay.providers.capture",
+    "sendgrid": "relay.providers.sendgrid.provider",
+    "graph": "relay.providers.graph.provider",
+    "acs": "relay.providers.acs.provider",
+    "smtp": "relay.providers.smtp.provider",
+    "capture": "relay.providers.capture.provider",
 }
 
 

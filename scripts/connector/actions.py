@@ -42,7 +42,7 @@ _WITHOUT_TEMPLATE: Mapping[str, Mapping[str, Any]] = {
 
 
 class Action(msgspec.Struct, frozen=True, kw_only=True):
-    """An action or trigger. `operation` is a name of relay.api.table, whose facts say what it takes and answers.
+    """An action or trigger. `operation` is a name of relay.api.operations, whose facts say what it takes and answers.
 
     `path` is the connector's own where several actions are one operation of the API (OpenAPI 2.0 has one operation for a
     method and path): a policy leads it to the operation's path. `parameters` and `fields` choose from the query and headers,

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from relay.api.openapi_answers import SCHEMAS
-from relay.events import Kind
+from relay.api.openapi.responses import SCHEMAS
+from relay.core.event_kinds import Kind
 from scripts.connector.shapes import title
 
 ANSWERS = ("Error", "Accepted", "BatchResult", "Message", "MessagePage", "MessageState", "TemplatePage", "Webhook")
@@ -29,7 +29,7 @@ _MAIL_EVENT = {
         },
     },
 }
-"""What the trigger is given: `relay.webhooks.posts`, in the format `standard`."""
+"""What the trigger is given: `relay.events.webhooks.payload`, in the format `standard`."""
 
 _MEANINGS: Mapping[str, str] = {
     "accepted": "How many were accepted.",

@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 
 from relay.api.app import Operation
-from relay.api.openapi_facts import FACTS, Body
-from relay.api.table import OPERATIONS
+from relay.api.openapi.operations import FACTS, Body
+from relay.api.operations import OPERATIONS
 from scripts.connector.actions import ACTIONS, Action
 from scripts.connector.answers import definitions
 from scripts.connector.shapes import body, parameter, title

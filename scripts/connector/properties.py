@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from relay.api.table import OPERATIONS
+from relay.api.operations import OPERATIONS
 from scripts.connector.actions import ACTIONS, Action
 from scripts.connector.document import Target
 

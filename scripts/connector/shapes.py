@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from relay.api.openapi_parameters import Parameter
+from relay.api.openapi.parameters import Parameter
 
 IMPORTANT = frozenset({"from", "to", "subject", "text", "html", "template", "variables", "messages", "events"})
 """What a designer shows at once; everything else is under its advanced options."""

@@ -15,11 +15,11 @@ import msgspec
 from relay.api.errors import CODES
 from relay.api.http import Request
 from relay.bootstrap import Relay
-from relay.clients import Policy, Role
-from relay.errors import Unavailable
-from relay.settings import load
-from relay.storage.memory import MemoryStorage, memory_storage
-from relay.storage.ports import Blobs, Queues, Storage, Tables
+from relay.clients.registry import Policy, Role
+from relay.core.errors import Unavailable
+from relay.core.settings import load
+from relay.platform.storage.memory.memory_storage import MemoryStorage, memory_storage
+from relay.platform.storage.ports import Blobs, Queues, Storage, Tables
 from tests import doubles
 
 BASE = "https://relay.example"

@@ -5,9 +5,10 @@ from datetime import timedelta
 
 import pytest
 
-from relay import ids, wire
-from relay.errors import Refusal, UnreadableEntry
-from relay.model import Address, Message, Submission
+from relay.core import ids
+from relay.core import entries as wire
+from relay.core.errors import Refusal, UnreadableEntry
+from relay.core.model import Address, Message, Submission
 from tests.api.harness import Harness
 
 QUEUE = "relay-transactional"

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from relay.clients import Policy
+from relay.clients.registry import Policy
 from tests.api.harness import Answer, Harness, message
 
 DEFAULTS = {"from": "Shop <orders@example.com>", "subject": "Hello", "text": "Hi."}

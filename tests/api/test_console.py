@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from relay.api.console import FOLDER
+from relay.api.resources.console import FOLDER
 from tests.api.harness import Answer, Harness
 
 PAGES = ("/console", "/inbox")

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from relay.outcomes import CAUSES
+from relay.core.outcomes import CAUSES
 from tests.api.harness import Harness
 
 REDRIVE = "/v1/deadletters/redrive"

@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 
-from relay import ids
+from relay.core import ids
 from relay.api.app import Api, Call, Operation
 from relay.api.errors import CODES
 from relay.api.http import Request, Response
-from relay.clients import Policy
-from relay.journal import TABLE, Event, partition
-from relay.outcomes import CAUSES
-from relay.storage.ports import Entity
+from relay.clients.registry import Policy
+from relay.journal.records import TABLE, Event, partition
+from relay.core.outcomes import CAUSES
+from relay.platform.storage.ports import Entity
 from tests.api.harness import BASE, Answer, Harness, file, message
 
 ROOT = Path(__file__).parent.parent.parent

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from relay.ingest.sightings import QUEUE
+from relay.events.observation import QUEUE
 from standins.acs_events import EventGrid, as_cloud_event
 from standins.inbox import Address, Mail
 from standins.sendgrid_events import EventWebhook

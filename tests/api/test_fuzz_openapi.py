@@ -27,10 +27,10 @@ from schemathesis.specs.openapi.schemas import OpenApiSchema
 
 from relay.api.app import Operation
 from relay.api.http import Request
-from relay.api.openapi import document
-from relay.api.openapi_facts import FACTS, JSON
-from relay.api.table import OPERATIONS
-from relay.ingest.acs import KEY_HEADER
+from relay.api.openapi.document import document
+from relay.api.openapi.operations import FACTS, JSON
+from relay.api.operations import OPERATIONS
+from relay.events.acs import KEY_HEADER
 from tests.api.harness import BASE, Harness, message
 
 EXAMPLES = 12

@@ -5,10 +5,10 @@ from typing import Any, cast
 
 import pytest
 
-from relay import ids
+from relay.core import ids
 from relay.bootstrap import Relay
-from relay.groups import Stop, is_group, new_group
-from relay.storage.ports import Blobs, Queues, Storage, Tables
+from relay.delivery.send_groups import Stop, is_group, new_group
+from relay.platform.storage.ports import Blobs, Queues, Storage, Tables
 from tests.api.harness import Harness
 from tests.api.sendgrid_requests import mail
 

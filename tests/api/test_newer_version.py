@@ -5,12 +5,13 @@ from typing import Any
 
 import pytest
 
-from relay import ids, wire
-from relay.deadletters import UNREADABLE_CONTAINER
-from relay.ingest.sightings import QUEUE, Sighting
-from relay.journal import TABLE, UPGRADE_PAUSE_SECONDS, partition
-from relay.recovery import AGAIN
-from relay.storage.ports import Entity
+from relay.core import ids
+from relay.core import entries as wire
+from relay.journal.dead_letters import UNREADABLE_CONTAINER
+from relay.events.observation import QUEUE, Sighting
+from relay.journal.records import TABLE, UPGRADE_PAUSE_SECONDS, partition
+from relay.operations.recovery import AGAIN
+from relay.platform.storage.ports import Entity
 from tests.api.harness import Harness
 
 REDRIVE = "/v1/deadletters/redrive"

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from relay.api.app import Operation
-from relay.api.openapi_answers import SCHEMAS
-from relay.api.openapi_facts import FACTS
-from relay.api.table import OPERATIONS
+from relay.api.openapi.responses import SCHEMAS
+from relay.api.openapi.operations import FACTS
+from relay.api.operations import OPERATIONS
 from tests.api.harness import Harness
 
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from relay.clients import Policy
-from relay.model import State
+from relay.clients.registry import Policy
+from relay.core.model import State
 from standins.sendgrid import DEFAULT_KEY, SendGridStandIn
 from tests.api.harness import Answer, Harness
 from tests.api.sendgrid_requests import mail, to

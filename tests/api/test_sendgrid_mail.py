@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from relay.api.drafts import Limits
-from relay.api.faults import Faults
-from relay.api.sendgrid_mail import Mail, read_mail
-from relay.model import Address, Message
+from relay.acceptance.draft import Limits
+from relay.api.problems import Faults
+from relay.api.sendgrid.mail import Mail, read_mail
+from relay.core.model import Address, Message
 from tests.api.sendgrid_requests import mail, to
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from relay.api.drafts import Limits
-from relay.templates.store import MAX_BYTES
+from relay.acceptance.draft import Limits
+from relay.clients.templates import MAX_BYTES
 from tests.api.harness import Answer, Harness, file, message
 
 WELCOME: dict[str, Any] = {

@@ -11,7 +11,7 @@ import pytest
 
 from relay.api.http import Request
 from relay.bootstrap import Relay
-from relay.clients import Client
+from relay.clients.registry import Client
 from standins.inbox import Mail
 from tests.api.harness import BASE, Answer, Harness, message
 from tests.api.test_events import Vendors

@@ -5,7 +5,7 @@ from urllib.parse import quote
 
 import pytest
 
-from relay.webhooks.subscriptions import MOST
+from relay.events.webhooks.subscriptions import MOST
 from tests.api.harness import BASE, Answer, Harness
 from tests.unit.webhooks.hook import hook
 

@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from relay.storage.azure import create_storage
-from relay.storage.memory import memory_storage
-from relay.storage.ports import Storage
+from relay.platform.storage.azure.account_storage import create_storage
+from relay.platform.storage.memory.memory_storage import memory_storage
+from relay.platform.storage.ports import Storage
 
 type Wait = Callable[[float], Awaitable[None]]
 

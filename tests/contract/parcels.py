@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from relay.model import Address, Attachment, Message
+from relay.core.model import Address, Attachment, Message
 from relay.providers.contract import Capabilities, Parcel
 from standins.smtp import DEFAULT_USER
 from tests.parcels import parcel_of

@@ -4,11 +4,15 @@ import json
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from relay.errors import SettingsError, Unavailable
-from relay.inbox import Inbox as LocalInbox
-from relay.providers import acs, capture, graph, sendgrid, smtp
+from relay.core.errors import SettingsError, Unavailable
+from relay.providers.capture.inbox import Inbox as LocalInbox
+from relay.providers.acs import provider as acs
+from relay.providers.capture import provider as capture
+from relay.providers.graph import provider as graph
+from relay.providers.sendgrid import provider as sendgrid
+from relay.providers.smtp import provider as smtp
 from relay.providers.contract import Parcel, Provider, ProviderModule, Surroundings
-from relay.storage.ports import Blobs
+from relay.platform.storage.ports import Blobs
 from standins.http import StandIn
 from standins.inbox import Mail
 from standins.mime import read_mime

@@ -7,10 +7,10 @@ from typing import Any
 
 import aiohttp
 
-from relay.identity import Credentials
-from relay.inbox import CONTAINER
+from relay.platform.entra_tokens import Credentials
+from relay.providers.capture.inbox import CONTAINER
 from relay.providers.contract import Surroundings
-from relay.storage.memory import memory_storage
+from relay.platform.storage.memory.memory_storage import memory_storage
 from standins.acs import DEFAULT_KEY as ACS_KEY
 from standins.acs import AcsStandIn
 from standins.entra import DEFAULT_CLIENT, DEFAULT_SECRET, DEFAULT_TENANT

@@ -11,15 +11,15 @@ import pytest
 from azure.storage.queue import AccountSasPermissions, ResourceTypes, generate_account_sas
 from azure.storage.queue import Services as SasServices
 
-from relay.errors import Unavailable
-from relay.storage.azure import AzureStorage, create_storage
-from relay.storage.azure_queues import AzureQueues
-from relay.storage.azure_requests import AzureRequests
-from relay.storage.azure_session import AzureSession
-from relay.storage.azure_settings import Account, Service
-from relay.storage.azure_tables import AzureTables
-from relay.storage.ports import Entity, Query
-from relay.storage.shared_key import read_connection_string
+from relay.core.errors import Unavailable
+from relay.platform.storage.azure.account_storage import AzureStorage, create_storage
+from relay.platform.storage.azure.queues import AzureQueues
+from relay.platform.storage.azure.requests import AzureRequests
+from relay.platform.storage.azure.session import AzureSession
+from relay.platform.storage.azure.settings import Account, Service
+from relay.platform.storage.azure.tables import AzureTables
+from relay.platform.storage.ports import Entity, Query
+from relay.platform.storage.azure.shared_key import read_connection_string
 
 
 @pytest.fixture

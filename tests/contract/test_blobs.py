@@ -5,8 +5,8 @@ from datetime import timedelta
 
 import pytest
 
-from relay.errors import NotFound, StorageError
-from relay.storage.ports import Blobs, Storage
+from relay.core.errors import NotFound, StorageError
+from relay.platform.storage.ports import Blobs, Storage
 
 MIB = 1024 * 1024
 BODIES = {"empty": b"", "all bytes": bytes(range(256)), "several blocks": bytes(range(251)) * (9 * MIB // 251)}

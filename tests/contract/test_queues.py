@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from relay import wire
-from relay.errors import NotFound, StorageError
-from relay.storage.ports import Queues, Storage
+from relay.core import entries as wire
+from relay.core.errors import NotFound, StorageError
+from relay.platform.storage.ports import Queues, Storage
 
 BODIES = {
     "json": b'{"relay":1,"ref":"0","indices":[0,3],"attempt":2}',

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from relay.errors import AlreadyExists, Changed, NotFound, StorageError
-from relay.storage.ports import Entity, Query, Storage, Tables, Value
+from relay.core.errors import AlreadyExists, Changed, NotFound, StorageError
+from relay.platform.storage.ports import Entity, Query, Storage, Tables, Value
 
 
 @pytest.fixture

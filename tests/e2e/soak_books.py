@@ -9,11 +9,11 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 
-from relay import lifecycle
+from relay.core import part_states as lifecycle
 from relay.bootstrap import Relay
-from relay.journal import every_record
-from relay.model import FINAL, Delivery, MessageStatus, State
-from relay.storage_plan import queues_of
+from relay.journal.records import every_record
+from relay.core.model import FINAL, Delivery, MessageStatus, State
+from relay.platform.resources import queues_of
 
 
 class Told(msgspec.Struct, kw_only=True):

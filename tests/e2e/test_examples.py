@@ -8,8 +8,8 @@ from collections.abc import Mapping
 
 import pytest
 
-from relay.api.openapi import document
-from relay.api.openapi_facts import FACTS, Body
+from relay.api.openapi.document import document
+from relay.api.openapi.operations import FACTS, Body
 from scripts.examples import PAGE, operations, page
 from tests.e2e.running import RunningRelay, running_relay
 

@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from relay import wire
-from relay.accept import CONTENT_CONTAINER
-from relay.model import FINAL
+from relay.core import entries as wire
+from relay.acceptance.acceptance import CONTENT_CONTAINER
+from relay.core.model import FINAL
 from tests.proof import books
 from tests.proof.books import Line
 from tests.proof.caller import Caller

@@ -10,13 +10,14 @@ from collections.abc import Mapping, Sequence, Set
 
 import msgspec
 
-from relay import lifecycle, wire
-from relay.accept import CONTENT_CONTAINER
-from relay.errors import NotFound
-from relay.journal import Journal
-from relay.model import DEAD, FINAL, Delivery, Message, MessageStatus, Part, State, Submission
-from relay.pending import rows_of
-from relay.storage.memory import MemoryStorage
+from relay.core import part_states as lifecycle
+from relay.core import entries as wire
+from relay.acceptance.acceptance import CONTENT_CONTAINER
+from relay.core.errors import NotFound
+from relay.journal.records import Journal
+from relay.core.model import DEAD, FINAL, Delivery, Message, MessageStatus, Part, State, Submission
+from relay.journal.pending import rows_of
+from relay.platform.storage.memory.memory_storage import MemoryStorage
 from tests.proof.caller import Told
 from tests.proof.providers import Acceptance, Ledger
 from tests.proof.world import MAIN_QUEUE, POISON_QUEUE

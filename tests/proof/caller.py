@@ -6,9 +6,9 @@ from typing import Any
 
 import msgspec
 
-from relay import ids
+from relay.core import ids
 from relay.api.http import Request, Response
-from relay.errors import NotFound
+from relay.core.errors import NotFound
 from tests.proof.faults import ProcessDiedError
 from tests.proof.world import MAIN_QUEUE, World
 

@@ -11,7 +11,7 @@ from enum import StrEnum
 
 import msgspec
 
-from relay.errors import StorageError, Unavailable
+from relay.core.errors import StorageError, Unavailable
 
 
 class Fault(StrEnum):

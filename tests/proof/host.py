@@ -8,8 +8,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 
-from relay.errors import StorageError, Unavailable
-from relay.storage.ports import Received
+from relay.core.errors import StorageError, Unavailable
+from relay.platform.storage.ports import Received
 from tests.proof.faults import Operation, Process, ProcessDiedError, invocation
 from tests.proof.world import MAIN_QUEUE, POISON_QUEUE, Instance, ProofRelay, World
 

@@ -37,7 +37,7 @@ MUTANTS = (
         module="deliver.py",
         old="        settled = await self._settle(record, changes)\n"
         "        await self._aftermath.follow(record, settled, {change.index for change in changes})",
-        new="        from relay.settlement import apply as _a\n"
+        new="        from relay.delivery.settlement import apply as _a\n"
         "        altered = _a(record.statuses, changes)\n"
         "        statuses = tuple(altered.get(n, s) for n, s in enumerate(record.statuses))\n"
         "        after = msgspec.structs.replace(record, statuses=statuses)\n"

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from relay.outcomes import Deferred, Outcome, PerRecipient, RouteFault, Sent, Unknown
+from relay.core.outcomes import Deferred, Outcome, PerRecipient, RouteFault, Sent, Unknown
 from relay.providers.contract import Parcel
 from tests.proof.faults import Fault, Operation, Process, ProcessDiedError, invocation
 

@@ -7,12 +7,12 @@ from typing import Any
 
 import msgspec
 
-from relay import settings as relay_settings
-from relay.journal import Event
-from relay.model import State
-from relay.outcomes import Deferred, PerRecipient, Rejected, RouteFault, Sent
+from relay.core import settings as relay_settings
+from relay.journal.records import Event
+from relay.core.model import State
+from relay.core.outcomes import Deferred, PerRecipient, Rejected, RouteFault, Sent
 from relay.providers.contract import Parcel
-from relay.settings import Settings
+from relay.core.settings import Settings
 from tests.proof.providers import Account, Answer, Lost, Script
 from tests.proof.trial import Scenario, Stage
 

@@ -1,13 +1,13 @@
-"""The storage that one process sees: the doubles of `relay.storage.memory`, each operation of which can go wrong."""
+"""The storage that one process sees: the doubles of `relay.platform.storage.memory.memory_storage`, each operation of which can go wrong."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 
 import msgspec
 
-from relay.errors import NotFound
-from relay.storage.memory import MemoryBlobs, MemoryQueues, MemoryStorage, MemoryTables
-from relay.storage.ports import Blob, Entity, Page, Query, Received, Storage
+from relay.core.errors import NotFound
+from relay.platform.storage.memory.memory_storage import MemoryBlobs, MemoryQueues, MemoryStorage, MemoryTables
+from relay.platform.storage.ports import Blob, Entity, Page, Query, Received, Storage
 from tests.proof.faults import Operation, Process
 
 

@@ -15,8 +15,8 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from relay.model import DEAD
-from relay.outcomes import Deferred, PerRecipient, Rejected, Sent
+from relay.core.model import DEAD
+from relay.core.outcomes import Deferred, PerRecipient, Rejected, Sent
 from relay.providers.contract import Parcel
 from tests.proof.audit import Audit
 from tests.proof.caller import Caller

@@ -5,8 +5,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence, Set
 
 import msgspec
 
-from relay.model import State
-from relay.settings import Settings
+from relay.core.model import State
+from relay.core.settings import Settings
 from tests.proof.audit import Audit
 from tests.proof.books import Line
 from tests.proof.caller import Caller

@@ -7,12 +7,12 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from relay import ids
+from relay.core import ids
 from relay.bootstrap import Relay
-from relay.clients import Role
+from relay.clients.registry import Role
 from relay.providers.contract import Provider
-from relay.settings import Settings
-from relay.storage.memory import MemoryBlobs, MemoryStorage, MemoryTables, StorageSnapshot
+from relay.core.settings import Settings
+from relay.platform.storage.memory.memory_storage import MemoryBlobs, MemoryStorage, MemoryTables, StorageSnapshot
 from tests.proof.faults import LATENCY_SECONDS, Fault, Operation, Process, invocation
 from tests.proof.providers import Account, Ledger, ScriptedProvider
 from tests.proof.storage import HostQueues, storage_of

@@ -9,7 +9,7 @@ import aiohttp
 
 from devhost.children import Child
 from relay.providers.registry import MODULES
-from relay.settings import load
+from relay.core.settings import load
 from standins.everything import SECRETS, Everything, domain_of
 
 ROOT = Path(__file__).parents[2]

@@ -11,7 +11,7 @@ from email.parser import BytesParser
 from email.utils import getaddresses
 from typing import Any
 
-from relay.model import Address, Message
+from relay.core.model import Address, Message
 from relay.providers.contract import Parcel
 
 DATE = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)

@@ -8,8 +8,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from relay.outcomes import CAUSES
-from relay.vitals import QueueVitals
+from relay.core.outcomes import CAUSES
+from relay.operations.health_log import QueueVitals
 from tests.unit.bicep_text import INFRA, ROOT, bicep
 
 QUERIES = {path.stem: path.read_text() for path in (INFRA / "alerts").glob("*.kql")}
@@ -101,7 +101,7 @@ def test_the_workbook_names_no_deployment() -> None:
 
 
 def test_lines_begin_with_the_event_and_go_on_with_json() -> None:
-    """`relay.log` writes what the queries take apart."""
+    """`relay.platform.log` writes what the queries take apart."""
     source = (ROOT / "relay/log.py").read_text()
     assert source.count('"%s %s"') == 2
     assert Path(ROOT / "host.json").read_text().count('"default": "Information"') == 1

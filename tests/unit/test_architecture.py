@@ -83,7 +83,7 @@ def test_the_reading_of_imports_reads_something() -> None:
     assert len(MODULES) > 80
     assert Import("function_app", "azure.functions", True) in IMPORTS
     assert Import("function_app", "relay.bootstrap", False) in IMPORTS
-    assert Import("relay.accept", "relay.wire", True) in IMPORTS
+    assert Import("relay.acceptance.acceptance", "relay.core.entries", True) in IMPORTS
 
 
 # ── one way ──
@@ -103,20 +103,20 @@ def test_nobody_imports_the_triggers() -> None:
 
 
 def test_the_nouns_know_nothing_of_ours() -> None:
-    assert strays(["relay.model", "relay.errors", "relay.outcomes", "relay.log"], []) == []
-    assert strays(["relay.ids", "relay.retry", "relay.breaker", "relay.settings_faults"], []) == []
+    assert strays(["relay.core.model", "relay.core.errors", "relay.core.outcomes", "relay.platform.log"], []) == []
+    assert strays(["relay.core.ids", "relay.core.retry", "relay.routes.circuit_breaker", "relay.core.settings_checks"], []) == []
 
 
 def test_storage_knows_the_nouns() -> None:
-    assert strays(["relay.storage"], ["relay.errors", "relay.log"]) == []
+    assert strays(["relay.platform.storage"], ["relay.core.errors", "relay.platform.log"]) == []
 
 
 def test_providers_know_the_nouns_and_how_to_write_mail() -> None:
     # fmt: off
     allowed = [
-        "relay.model", "relay.errors", "relay.outcomes", "relay.log", "relay.ids", "relay.mime", "relay.mime_raw",
-        "relay.mime_fields", "relay.secrets", "relay.identity", "relay.settings", "relay.size", "relay.inbox",
-        "relay.storage.ports",
+        "relay.core.model", "relay.core.errors", "relay.core.outcomes", "relay.platform.log", "relay.core.ids", "relay.mime.build", "relay.mime.raw",
+        "relay.mime.fields", "relay.platform.secrets", "relay.platform.entra_tokens", "relay.core.settings", "relay.mime.size", "relay.providers.capture.inbox",
+        "relay.platform.storage.ports",
     ]
     # fmt: on
     assert strays(["relay.providers"], allowed) == []
@@ -125,12 +125,12 @@ def test_providers_know_the_nouns_and_how_to_write_mail() -> None:
 def test_use_cases_know_no_adapter_and_no_door() -> None:
     doors = ["relay.api", "relay.cli", "relay.bootstrap"]
     use_cases = [
-        name for name in MODULES if name.count(".") == 1 and not is_in(name, *doors, "relay.storage", "relay.providers")
+        name for name in MODULES if name.count(".") == 1 and not is_in(name, *doors, "relay.platform.storage", "relay.providers")
     ]
     adapters = [
         name
         for name in MODULES
-        if is_in(name, "relay.storage") and name not in ("relay.storage", "relay.storage.ports")
+        if is_in(name, "relay.platform.storage") and name not in ("relay.platform.storage", "relay.platform.storage.ports")
     ]
     found = {
         f"{each.importer} imports {each.imported}"
@@ -138,7 +138,7 @@ def test_use_cases_know_no_adapter_and_no_door() -> None:
         if each.importer in use_cases and is_in(each.imported, *doors, *adapters)
     }
     # What a valid request is, policy has to know; it is free of any HTTP.
-    assert found <= {"relay.policy imports relay.api.drafts"}
+    assert found <= {"relay.acceptance.policy imports relay.acceptance.draft"}
 
 
 def test_use_cases_ask_providers_only_through_their_contract() -> None:
@@ -150,13 +150,13 @@ def test_use_cases_ask_providers_only_through_their_contract() -> None:
         and each.imported not in ("relay.providers.contract", "relay.providers.registry")
     }
     # What a caller may ask of SendGrid is read where it is asked, and says what a route must be able to do.
-    asked = {name for name in found if name.endswith("relay.providers.sendgrid_options")}
+    asked = {name for name in found if name.endswith("relay.providers.sendgrid.options")}
     assert found - asked == set()
-    assert all(is_in(name.split()[0], "relay.api", "relay.carriage") for name in asked)
+    assert all(is_in(name.split()[0], "relay.api", "relay.routes.capabilities") for name in asked)
 
 
 def test_only_the_composition_root_constructs_adapters() -> None:
-    azure = [name for name in MODULES if is_in(name, "relay.storage") and "azure" in name]
+    azure = [name for name in MODULES if is_in(name, "relay.platform.storage") and "azure" in name]
     users = {each.importer for each in OURS if is_in(each.imported, *azure) and not is_in(each.importer, *azure)}
     assert users <= {"relay.bootstrap", "relay.cli", *(name for name in MODULES if is_in(name, "relay.cli"))}
     assert "relay.bootstrap" in users
@@ -175,37 +175,37 @@ def test_no_module_needs_itself_to_be_imported() -> None:
 
 HOMES = {
     "azure.functions": ["function_app"],
-    "azure.data": ["relay.storage"],
-    "azure.storage": ["relay.storage"],
-    "azure.core": ["relay.storage", "relay.identity", "relay.key_vault"],
-    "azure.identity": ["relay.identity", "relay.storage.azure_session", "relay.storage.azure_settings"],
-    "azure.keyvault": ["relay.key_vault"],
+    "azure.data": ["relay.platform.storage"],
+    "azure.storage": ["relay.platform.storage"],
+    "azure.core": ["relay.platform.storage", "relay.platform.entra_tokens", "relay.platform.key_vault"],
+    "azure.identity": ["relay.platform.entra_tokens", "relay.platform.storage.azure.session", "relay.platform.storage.azure.settings"],
+    "azure.keyvault": ["relay.platform.key_vault"],
     "aiohttp": [
         "relay.bootstrap",
-        "relay.providers.http_answers",
-        "relay.storage.azure_session",
-        "relay.identity",
-        "relay.webhooks",
+        "relay.providers.http_exchange",
+        "relay.platform.storage.azure.session",
+        "relay.platform.entra_tokens",
+        "relay.events.webhooks",
     ],
-    "httptools": ["relay.storage.connections"],
+    "httptools": ["relay.platform.storage.azure.http_pool"],
     "aiosmtplib": ["relay.providers"],
     "sendgrid": ["relay.providers"],
     "pydantic": ["relay.api"],
     "pydantic_core": ["relay.api"],
-    "dns": ["relay.doctor.domains"],
-    "email_validator": ["relay.api.addresses"],
-    "jinja2": ["relay.templates"],
-    "cryptography": ["relay.identity", "relay.providers", "relay.api", "relay.ingest"],
-    "standardwebhooks": ["relay.webhooks"],
-    "uuid_utils": ["relay.ids"],
+    "dns": ["relay.operations.doctor.domains"],
+    "email_validator": ["relay.api.reading.addresses"],
+    "jinja2": ["relay.clients"],
+    "cryptography": ["relay.platform.entra_tokens", "relay.providers", "relay.api", "relay.events"],
+    "standardwebhooks": ["relay.events.webhooks"],
+    "uuid_utils": ["relay.core.ids"],
     "msgspec": ["relay"],
     "typer": ["relay.cli"],
     "rich": ["relay.cli"],
     "httpx2": ["relay.cli"],
     "aiosmtpd": ["relay.cli"],
-    "idna": ["relay.mime_fields"],
-    "opentelemetry": ["relay.telemetry_otel", "relay.telemetry_start"],
-    "azure.monitor": ["relay.telemetry_start"],
+    "idna": ["relay.mime.fields"],
+    "opentelemetry": ["relay.platform.otel", "relay.platform.exporters"],
+    "azure.monitor": ["relay.platform.exporters"],
 }
 """Where each foreign package may be imported."""
 
@@ -261,13 +261,13 @@ def test_the_host_indexes_the_app_without_anything_heavy(at_start: set[str]) -> 
 
 def test_the_host_indexes_the_app_with_little_of_ours(at_start: set[str]) -> None:
     own = {name for name in at_start if is_in(name, "relay")}
-    assert own <= {"relay", "relay.errors", "relay.settings", "relay.settings_faults"}
+    assert own <= {"relay", "relay.core.errors", "relay.core.settings", "relay.core.settings_checks"}
 
 
 def test_a_process_that_only_accepts_loads_no_delivery() -> None:
     loaded = loaded_by("import relay.bootstrap")
     assert heavy(loaded) == set()
-    assert not {name for name in loaded if is_in(name, "relay.deliver", "relay.attempts", "relay.providers.sendgrid")}
+    assert not {name for name in loaded if is_in(name, "relay.delivery.delivery", "relay.delivery.attempts", "relay.providers.sendgrid.provider")}
 
 
 # ── secrets ──

@@ -5,7 +5,7 @@ from functools import partial
 
 import pytest
 
-from relay.bounded import all_of
+from relay.platform.concurrency import all_of
 
 
 async def test_results_are_in_order_and_few_are_under_way() -> None:

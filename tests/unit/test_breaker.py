@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from relay.breaker import CODES, FAILURES, SPREAD, Breaker
+from relay.routes.circuit_breaker import CODES, FAILURES, SPREAD, Breaker
 from tests.doubles import START, Clock
 
 

@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
-from relay import carriage
-from relay.model import Address, Attachment, Message
+from relay.routes import capabilities as carriage
+from relay.core.model import Address, Attachment, Message
 from relay.providers.contract import FEATURES
 from relay.providers.registry import MODULES, provider_module
-from relay.settings import Route
+from relay.core.settings import Route
 from tests.doubles import message_of, submission_of
 
 INLINE = Attachment(name="a.png", disposition="inline", content_id="a")

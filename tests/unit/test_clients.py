@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from relay.clients import (
+from relay.clients.registry import (
     CACHE_SECONDS,
     TABLE,
     UNKNOWN_KEY_SECONDS,
@@ -19,7 +19,7 @@ from relay.clients import (
     key_id_of,
     new_key,
 )
-from relay.errors import AlreadyExists, Changed, NotFound, Unavailable
+from relay.core.errors import AlreadyExists, Changed, NotFound, Unavailable
 from tests.doubles import START, Clock, Watched, changed, watched_tables
 
 

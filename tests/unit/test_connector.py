@@ -6,18 +6,18 @@ from importlib import import_module
 
 import pytest
 
-from relay.accept import Accepted
-from relay.api.messages import told_accepted
-from relay.api.openapi_facts import FACTS
-from relay.api.table import OPERATIONS
-from relay.api.waiting import Goal
-from relay.clients import Role
-from relay.events import Kind
-from relay.ingest.apply import Noted
-from relay.journal import Event
-from relay.model import Address, State
-from relay.webhooks.posts import post_of
-from relay.webhooks.subscriptions import Definition, Subscription
+from relay.acceptance.acceptance import Accepted
+from relay.api.messages.send import told_accepted
+from relay.api.openapi.operations import FACTS
+from relay.api.operations import OPERATIONS
+from relay.api.messages.waiting import Goal
+from relay.clients.registry import Role
+from relay.core.event_kinds import Kind
+from relay.events.apply import Noted
+from relay.journal.records import Event
+from relay.core.model import Address, State
+from relay.events.webhooks.payload import post_of
+from relay.events.webhooks.subscriptions import Definition, Subscription
 from scripts.connector.actions import ACTIONS
 from scripts.connector.document import Target
 from scripts.connector.files import FOLDER, contents

@@ -4,13 +4,14 @@ from datetime import timedelta
 
 import pytest
 
-from relay import lifecycle, wire
-from relay.deadletters import UNREADABLE_CONTAINER
-from relay.deliver import PUT_BACK_SECONDS
-from relay.errors import Changed, Unavailable
-from relay.model import Delivery, MessageStatus, Part, State
-from relay.outcomes import Deferred, Rejected, RouteFault, Sent, Unknown
-from relay.pending import TABLE as PENDING
+from relay.core import part_states as lifecycle
+from relay.core import entries as wire
+from relay.journal.dead_letters import UNREADABLE_CONTAINER
+from relay.delivery.delivery import PUT_BACK_SECONDS
+from relay.core.errors import Changed, Unavailable
+from relay.core.model import Delivery, MessageStatus, Part, State
+from relay.core.outcomes import Deferred, Rejected, RouteFault, Sent, Unknown
+from relay.journal.pending import TABLE as PENDING
 from tests.doubles import START, Place, batch_id, batch_of, entry_of, submission_of
 
 QUEUE = "relay-transactional"

@@ -13,17 +13,23 @@ from typing import Any
 import msgspec
 import pytest
 
-from relay import clients, deadletters, holds, idempotency, journal, pacing, pending
-from relay.clients import Client, Key, Policy, Role
-from relay.deadletters import DeadLetter
-from relay.holds import Hold, RouteState
-from relay.idempotency import Replay, Reserved
-from relay.journal import Event, partition
-from relay.model import Address, Attempt, Delivery, Erased, MessageStatus, Part, State
-from relay.pacing import Pacing
-from relay.pending import Due, Listed
-from relay.settings import Pace
-from relay.storage.ports import Entity, Value
+from relay.clients import registry as clients
+from relay.journal import dead_letters as deadletters
+from relay.routes import holds
+from relay.clients import idempotency
+from relay.journal import records as journal
+from relay.routes import pacing
+from relay.journal import pending
+from relay.clients.registry import Client, Key, Policy, Role
+from relay.journal.dead_letters import DeadLetter
+from relay.routes.holds import Hold, RouteState
+from relay.clients.idempotency import Replay, Reserved
+from relay.journal.records import Event, partition
+from relay.core.model import Address, Attempt, Delivery, Erased, MessageStatus, Part, State
+from relay.routes.pacing import Pacing
+from relay.journal.pending import Due, Listed
+from relay.core.settings import Pace
+from relay.platform.storage.ports import Entity, Value
 from tests.doubles import START, Clock, Place, batch_of
 
 SAMPLES = Path(__file__).parents[1] / "samples"

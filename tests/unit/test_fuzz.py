@@ -17,18 +17,20 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from relay import ids, mime_raw, wire
-from relay import settings as relay_settings
+from relay.core import ids
+from relay.mime import raw as mime_raw
+from relay.core import entries as wire
+from relay.core import settings as relay_settings
 from relay.api.http import Request, Response
 from relay.bootstrap import Relay
-from relay.clients import Role
-from relay.errors import UnreadableEntry
-from relay.model import Address, Message
-from relay.outcomes import MAX_REPLY
+from relay.clients.registry import Role
+from relay.core.errors import UnreadableEntry
+from relay.core.model import Address, Message
+from relay.core.outcomes import MAX_REPLY
 from relay.providers.contract import Parcel
-from relay.providers.http_answers import retry_after
-from relay.providers.smtp_replies import Reply, read_reply
-from relay.storage.memory import memory_storage
+from relay.providers.http_exchange import retry_after
+from relay.providers.smtp.outcomes_replies import Reply, read_reply
+from relay.platform.storage.memory.memory_storage import memory_storage
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 EXAMPLES = int(os.environ.get("FUZZ", "150"))

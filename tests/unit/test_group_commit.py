@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 import pytest
 
-from relay import ids, wire
-from relay.errors import StorageError, Unavailable
-from relay.group_commit import GroupCommit
-from relay.storage.memory import memory_storage
+from relay.core import ids
+from relay.core import entries as wire
+from relay.core.errors import StorageError, Unavailable
+from relay.acceptance.group_commit import GroupCommit
+from relay.platform.storage.memory.memory_storage import memory_storage
 from tests.doubles import MAC_KEY, Clock, Watched, batch_id, batch_of, message_of, submission_of
 
 QUEUE = "relay-bulk"

@@ -6,8 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from relay.errors import Changed, Unavailable
-from relay.holds import (
+from relay.core.errors import Changed, Unavailable
+from relay.routes.holds import (
     CACHE_SECONDS,
     CANARY_SECONDS,
     MAX_RACES,
@@ -21,7 +21,7 @@ from relay.holds import (
     scope_for,
     scope_of,
 )
-from relay.storage.memory import memory_storage
+from relay.platform.storage.memory.memory_storage import memory_storage
 from tests.doubles import START, Clock, Watched, changed
 
 

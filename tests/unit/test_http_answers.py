@@ -10,8 +10,8 @@ from email.utils import format_datetime
 import aiohttp
 import pytest
 
-from relay.outcomes import Deferred, Rejected, RouteFault, Unknown
-from relay.providers.http_answers import (
+from relay.core.outcomes import Deferred, Rejected, RouteFault, Unknown
+from relay.providers.http_exchange import (
     MAX_ANSWER_BYTES,
     Answer,
     Lost,

@@ -15,9 +15,9 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import pkcs12
 from cryptography.x509.oid import NameOID
 
-from relay.errors import SettingsError
-from relay.identity import Credentials, identity_faults
-from relay.outcomes import Deferred, RouteFault
+from relay.core.errors import SettingsError
+from relay.platform.entra_tokens import Credentials, identity_faults
+from relay.core.outcomes import Deferred, RouteFault
 from standins.entra import DEFAULT_CLIENT, DEFAULT_SECRET, DEFAULT_TENANT
 from standins.graph import AUDIENCE, GraphStandIn
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay import ids
+from relay.core import ids
 
 KEY = b"k" * 32
 BATCH = "019c9e5e7a107a3b8c4d5e6f70819203"

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from relay import settings as relay_settings
-from relay.purge import STRAYS
-from relay.settings import DEFAULT_LANES, SETTINGS, Lane
-from relay.storage.azure_settings import CONNECTION, Service
-from relay.storage_plan import CONTAINERS, TABLES, queues_of
-from relay.wire import MAX_BATCH_MESSAGES
+from relay.core import settings as relay_settings
+from relay.operations.purge import STRAYS
+from relay.core.settings import DEFAULT_LANES, SETTINGS, Lane
+from relay.platform.storage.azure.settings import CONNECTION, Service
+from relay.platform.resources import CONTAINERS, TABLES, queues_of
+from relay.core.entries import MAX_BATCH_MESSAGES
 from tests.unit.bicep_text import ROOT, bicep, members, modules, parameters, text_list, texts
 
 MAIN = bicep("main.bicep")

@@ -4,14 +4,14 @@ from datetime import timedelta
 
 import pytest
 
-from relay import lifecycle
-from relay.deadletters import DeadLetter
-from relay.errors import Changed, NotFound, Unavailable
-from relay.interventions import MAX_RACES, Redrive
-from relay.model import Address, Delivery, MessageStatus, State
-from relay.outcomes import Deferred, Rejected, RouteFault, Unknown
-from relay.pending import TABLE as PENDING
-from relay.settings import Lane, Route
+from relay.core import part_states as lifecycle
+from relay.journal.dead_letters import DeadLetter
+from relay.core.errors import Changed, NotFound, Unavailable
+from relay.operations.message_changes import MAX_RACES, Redrive
+from relay.core.model import Address, Delivery, MessageStatus, State
+from relay.core.outcomes import Deferred, Rejected, RouteFault, Unknown
+from relay.journal.pending import TABLE as PENDING
+from relay.core.settings import Lane, Route
 from tests.doubles import START, Place, batch_id, entry_of, ids_of, place_of, settings_of, submission_of
 
 LATER = START + timedelta(days=2)

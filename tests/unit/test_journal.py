@@ -5,11 +5,12 @@ from datetime import timedelta
 
 import pytest
 
-from relay import ids, lifecycle
-from relay.errors import AlreadyExists, Changed, NotFound, UnreadableEntry
-from relay.journal import TABLE, Event, Journal, Old, Record, every_record, partition
-from relay.model import MessageStatus, Part, State
-from relay.storage.ports import Entity
+from relay.core import ids
+from relay.core import part_states as lifecycle
+from relay.core.errors import AlreadyExists, Changed, NotFound, UnreadableEntry
+from relay.journal.records import TABLE, Event, Journal, Old, Record, every_record, partition
+from relay.core.model import MessageStatus, Part, State
+from relay.platform.storage.ports import Entity
 from tests.doubles import MAC_KEY, START, Clock, Watched, batch_id, batch_of, entry_of, submission_of, watched_tables
 
 QUEUED = Part(route="", state=State.QUEUED)

@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from relay import lifecycle
-from relay.lifecycle import LEASE_SECONDS, Tried
-from relay.model import DEAD, FINAL, WAITING, Attempt, Delivery, Part, State
-from relay.outcomes import Deferred, Outcome, PerRecipient, Rejected, RouteFault, Sent, Unknown
-from relay.settings import Lane
+from relay.core import part_states as lifecycle
+from relay.core.part_states import LEASE_SECONDS, Tried
+from relay.core.model import DEAD, FINAL, WAITING, Attempt, Delivery, Part, State
+from relay.core.outcomes import Deferred, Outcome, PerRecipient, Rejected, RouteFault, Sent, Unknown
+from relay.core.settings import Lane
 from tests.doubles import START, changed, submission_of
 
 DAY = START + timedelta(days=1)

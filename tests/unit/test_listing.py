@@ -6,10 +6,10 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from relay import ids
-from relay.journal import TABLE, Journal
-from relay.listing import Listing, Wanted
-from relay.model import MessageStatus, Part, State
+from relay.core import ids
+from relay.journal.records import TABLE, Journal
+from relay.journal.listing import Listing, Wanted
+from relay.core.model import MessageStatus, Part, State
 from tests.doubles import START, Clock, Watched, batch_of, entry_of, submission_of, watched_tables
 
 SENT = MessageStatus(parts=(Part(route="main", state=State.SENT),))

@@ -1,14 +1,14 @@
-"""What `relay.mime` writes, as a reader reads it."""
+"""What `relay.mime.build` writes, as a reader reads it."""
 
 from typing import Any
 
 import msgspec
 import pytest
 
-from relay import mime
-from relay.mime_fields import addr_spec
-from relay.model import Address, Attachment
-from relay.size import estimate_size
+from relay.mime import build as mime
+from relay.mime.fields import addr_spec
+from relay.core.model import Address, Attachment
+from relay.mime.size import estimate_size
 from tests.unit.mime_reading import DATE, PIXEL, RELAY_ID, STANDARD, fields, leaf, parcel, parts, people, read, types
 
 

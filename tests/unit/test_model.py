@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from relay.model import DEAD, FINAL, WAITING, Address, Message, MessageStatus, Part, State
+from relay.core.model import DEAD, FINAL, WAITING, Address, Message, MessageStatus, Part, State
 
 
 def test_every_state_moves_or_ends() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import relay
-from relay.outcomes import CAUSES, MAX_REPLY, reply_text
+from relay.core.outcomes import CAUSES, MAX_REPLY, reply_text
 
 OUTCOMES = {"Deferred", "Rejected", "RouteFault", "Unknown"}
 CODE = sorted(Path(relay.__path__[0]).rglob("*.py"))

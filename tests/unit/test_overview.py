@@ -5,10 +5,10 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from relay import ids
-from relay.journal import TABLE, Journal
-from relay.model import Attempt, MessageStatus, Part, State
-from relay.overview import Figures, Overview, Point, Span
+from relay.core import ids
+from relay.journal.records import TABLE, Journal
+from relay.core.model import Attempt, MessageStatus, Part, State
+from relay.journal.overview import Figures, Overview, Point, Span
 from tests.doubles import START, Clock, Watched, batch_of, entry_of, submission_of, watched_tables
 
 

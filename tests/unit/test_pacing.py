@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from relay.errors import Changed, Unavailable
-from relay.pacing import MAX_RACES, TABLE, Pacing, burst_of, interval_of, reserve
-from relay.settings import Pace
-from relay.storage.memory import memory_storage
+from relay.core.errors import Changed, Unavailable
+from relay.routes.pacing import MAX_RACES, TABLE, Pacing, burst_of, interval_of, reserve
+from relay.core.settings import Pace
+from relay.platform.storage.memory.memory_storage import memory_storage
 from tests.doubles import START, Clock, Watched
 
 MAILBOX = Pace(count=30, seconds=60)

@@ -5,7 +5,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.packing import packed
+from relay.platform.packing import packed
 
 
 @given(st.lists(st.integers(1, 12)), st.integers(1, 30), st.integers(1, 5))

@@ -4,10 +4,10 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from relay import lifecycle
-from relay.model import MessageStatus, Part, State
-from relay.pending import SHARDS, TABLE, Due, Listed, Pending, rows_of
-from relay.storage.memory import MemoryTables
+from relay.core import part_states as lifecycle
+from relay.core.model import MessageStatus, Part, State
+from relay.journal.pending import SHARDS, TABLE, Due, Listed, Pending, rows_of
+from relay.platform.storage.memory.memory_storage import MemoryTables
 from tests.doubles import START, batch_id, changed
 
 BATCH = "019c9e5e7a107a3b8c4d5e6f70819203"

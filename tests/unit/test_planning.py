@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from relay import lifecycle
-from relay.model import Attempt, Delivery, Part, State, Submission
-from relay.planning import FRESH, Closed, Situation, plan
-from relay.routing import Leg
+from relay.core import part_states as lifecycle
+from relay.core.model import Attempt, Delivery, Part, State, Submission
+from relay.delivery.planning import FRESH, Closed, Situation, plan
+from relay.routes.routing import Leg
 from tests.doubles import START, changed, submission_of
 
 ALL = (Leg(recipients=(0, 1, 2), routes=("main", "spare")),)

@@ -2,12 +2,13 @@
 
 import pytest
 
-from relay import lifecycle, wire
-from relay.deadletters import UNREADABLE_CONTAINER
-from relay.errors import Changed, StorageError, Unavailable
-from relay.model import MessageStatus, Part, State
-from relay.outcomes import Deferred, Sent
-from relay.poison import TRIES
+from relay.core import part_states as lifecycle
+from relay.core import entries as wire
+from relay.journal.dead_letters import UNREADABLE_CONTAINER
+from relay.core.errors import Changed, StorageError, Unavailable
+from relay.core.model import MessageStatus, Part, State
+from relay.core.outcomes import Deferred, Sent
+from relay.delivery.poison import TRIES
 from tests.doubles import START, Place, batch_id, batch_of, changed, entry_of, submission_of
 
 POISON = "relay-transactional-poison"

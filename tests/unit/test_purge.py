@@ -4,18 +4,18 @@ from datetime import timedelta
 
 import pytest
 
-from relay import ids
-from relay.accept import CONTENT_CONTAINER
-from relay.deadletters import TABLE as DEAD_LETTERS
-from relay.deadletters import UNREADABLE_CONTAINER
-from relay.idempotency import KEPT, Reserved
-from relay.idempotency import TABLE as IDEMPOTENCY
-from relay.interventions import Redrive
-from relay.journal import TABLE as JOURNAL
-from relay.journal import Event
-from relay.model import State
-from relay.outcomes import Rejected, RouteFault
-from relay.purge import STRAYS
+from relay.core import ids
+from relay.acceptance.acceptance import CONTENT_CONTAINER
+from relay.journal.dead_letters import TABLE as DEAD_LETTERS
+from relay.journal.dead_letters import UNREADABLE_CONTAINER
+from relay.clients.idempotency import KEPT, Reserved
+from relay.clients.idempotency import TABLE as IDEMPOTENCY
+from relay.operations.message_changes import Redrive
+from relay.journal.records import TABLE as JOURNAL
+from relay.journal.records import Event
+from relay.core.model import State
+from relay.core.outcomes import Rejected, RouteFault
+from relay.operations.purge import STRAYS
 from tests.doubles import CLIENT, START, Place, batch_id, message_of, place_of, settings_of, submission_of
 
 DAY = 86_400.0

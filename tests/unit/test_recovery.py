@@ -4,15 +4,15 @@ from datetime import timedelta
 
 import pytest
 
-from relay import lifecycle
-from relay.errors import Unavailable
-from relay.holds import PROBE_DELAYS, RouteState
-from relay.model import MessageStatus, Part, State
-from relay.outcomes import Deferred, RouteFault, Sent, Unknown
-from relay.pending import SHARDS, TABLE, Due
-from relay.recovery import AGAIN, GRACE
-from relay.settings import Route
-from relay.storage.ports import Entity
+from relay.core import part_states as lifecycle
+from relay.core.errors import Unavailable
+from relay.routes.holds import PROBE_DELAYS, RouteState
+from relay.core.model import MessageStatus, Part, State
+from relay.core.outcomes import Deferred, RouteFault, Sent, Unknown
+from relay.journal.pending import SHARDS, TABLE, Due
+from relay.operations.recovery import AGAIN, GRACE
+from relay.core.settings import Route
+from relay.platform.storage.ports import Entity
 from tests.doubles import START, Place, batch_id, batch_of, entry_of, message_of, place_of, settings_of, submission_of
 
 FAULT = RouteFault(code="bad_credentials")

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.retry import Again, TooLate, decide, delay_seconds
+from relay.core.retry import Again, TooLate, decide, delay_seconds
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 ALMOST_ONE = 0.999_999

@@ -4,15 +4,15 @@ from typing import Any
 
 import pytest
 
-from relay import lifecycle
-from relay.breaker import FAILURES, Breaker
-from relay.errors import Unavailable
-from relay.holds import RouteState
-from relay.lifecycle import Tried
-from relay.model import Part, State, Submission
-from relay.outcomes import Deferred, Outcome, PerRecipient, Rejected, RouteFault, Sent, Unknown
-from relay.routefaults import RouteWatch
-from relay.settings import Lane, Route, Rule, Settings
+from relay.core import part_states as lifecycle
+from relay.routes.circuit_breaker import FAILURES, Breaker
+from relay.core.errors import Unavailable
+from relay.routes.holds import RouteState
+from relay.core.part_states import Tried
+from relay.core.model import Part, State, Submission
+from relay.core.outcomes import Deferred, Outcome, PerRecipient, Rejected, RouteFault, Sent, Unknown
+from relay.routes.watch import RouteWatch
+from relay.core.settings import Lane, Route, Rule, Settings
 from tests.doubles import (
     START,
     Place,

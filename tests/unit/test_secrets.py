@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from relay.errors import SettingsError
-from relay.secrets import LIFETIME, REFRESH_PAUSE, SecretSource, reference_fault
+from relay.core.errors import SettingsError
+from relay.platform.secrets import LIFETIME, REFRESH_PAUSE, SecretSource, reference_fault
 
 SECOND = timedelta(seconds=1)
 

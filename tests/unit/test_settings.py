@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from relay.errors import SettingsError
-from relay.settings import SETTINGS, Lane, Pace, When, load, load_lanes
+from relay.core.errors import SettingsError
+from relay.core.settings import SETTINGS, Lane, Pace, When, load, load_lanes
 
 ROUTES = {
     "sendgrid": {"provider": "sendgrid", "senders": ["*@example.com"]},

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from relay import mime
-from relay.model import Address, Attachment, Message
+from relay.mime import build as mime
+from relay.core.model import Address, Attachment, Message
 from relay.providers.contract import Parcel
-from relay.size import base64_size, estimate_size, field_size
+from relay.mime.size import base64_size, estimate_size, field_size
 
 WORDS = st.text(
     st.characters(codec="utf-8", exclude_characters="\r\n\x00", exclude_categories=["Cc", "Cs"]), max_size=120

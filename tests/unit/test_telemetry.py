@@ -13,10 +13,10 @@ from opentelemetry.trace import SpanKind, StatusCode
 
 from relay.api.app import Api, Call, Operation
 from relay.api.http import Request, Response
-from relay.errors import Refusal, Unavailable
-from relay.holds import RouteState
-from relay.outcomes import Deferred, Outcome, PerRecipient, Rejected, RouteFault, Sent
-from relay.telemetry_otel import FRESH_SECONDS, OpenTelemetry
+from relay.core.errors import Refusal, Unavailable
+from relay.routes.holds import RouteState
+from relay.core.outcomes import Deferred, Outcome, PerRecipient, Rejected, RouteFault, Sent
+from relay.platform.otel import FRESH_SECONDS, OpenTelemetry
 from tests.api.harness import Harness
 from tests.doubles import CLIENT, Place, message_of, place_of, submission_of
 

@@ -14,13 +14,13 @@ from aiohttp import web
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from relay import settings as relay_settings
+from relay.core import settings as relay_settings
 from relay.api.http import Request, Response
 from relay.bootstrap import Relay, utc_now
-from relay.errors import SettingsError
-from relay.storage.memory import memory_storage
-from relay.telemetry import OFF
-from relay.telemetry_start import telemetry_of
+from relay.core.errors import SettingsError
+from relay.platform.storage.memory.memory_storage import memory_storage
+from relay.platform.telemetry import OFF
+from relay.platform.exporters import telemetry_of
 from tests.doubles import Clock
 from tests.serving import serving
 
@@ -84,7 +84,7 @@ async def closed(endpoint: str) -> Response:
 async def test_application_insights_is_told_the_same() -> None:
     script = """
 from relay.bootstrap import utc_now
-from relay.telemetry_start import start_telemetry
+from relay.platform.exporters import start_telemetry
 import os
 telemetry = start_telemetry("azure", os.environ, utc_now, lambda: None)
 telemetry.accepted("bulk", 3)
@@ -116,8 +116,8 @@ async def test_without_its_packages_mail_goes_on_and_the_log_says_so(kind: str) 
 import logging, sys
 sys.modules["opentelemetry"] = None
 logging.basicConfig(stream=sys.stdout, format="%(levelname)s %(message)s")
-from relay.telemetry import OFF
-from relay.telemetry_start import telemetry_of
+from relay.platform.telemetry import OFF
+from relay.platform.exporters import telemetry_of
 assert telemetry_of("{kind}", {{}}, lambda: None, lambda: None) is OFF
 """
     assert (await output_of(script)).startswith('ERROR telemetry_unavailable {"missing":"opentelemetry.sdk')

@@ -5,16 +5,16 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from relay import ids
-from relay.deadletters import DeadLetters
-from relay.journal import Record
-from relay.key_vault import tell_expiry
-from relay.model import DEAD, MessageStatus, Part, State
-from relay.pending import Pending
-from relay.settings import DEFAULT_LANES
-from relay.settlement import Aftermath
-from relay.storage.memory import memory_storage
-from relay.storage_plan import TABLES, queues_of
+from relay.core import ids
+from relay.journal.dead_letters import DeadLetters
+from relay.journal.records import Record
+from relay.platform.key_vault import tell_expiry
+from relay.core.model import DEAD, MessageStatus, Part, State
+from relay.journal.pending import Pending
+from relay.core.settings import DEFAULT_LANES
+from relay.delivery.settlement import Aftermath
+from relay.platform.storage.memory.memory_storage import memory_storage
+from relay.platform.resources import TABLES, queues_of
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 

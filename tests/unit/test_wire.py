@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from relay import wire
-from relay.errors import NewerVersion, UnreadableEntry
-from relay.model import Address, Attachment, Delivery, Message, Submission
-from relay.storage.limits import queue_text
+from relay.core import entries as wire
+from relay.core.errors import NewerVersion, UnreadableEntry
+from relay.core.model import Address, Attachment, Delivery, Message, Submission
+from relay.platform.storage.limits import queue_text
 
 SAMPLES = Path(__file__).parents[1] / "samples"
 HOSTS_OWN = {"id", "dequeuecount", "popreceipt", "expirationtime", "insertiontime", "nextvisibletime", "queuetrigger"}

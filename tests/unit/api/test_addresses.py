@@ -4,7 +4,7 @@ import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
-from relay.api import addresses
+from relay.api.reading import addresses
 
 WORDS = st.one_of(
     st.text("abz09", min_size=1, max_size=6),

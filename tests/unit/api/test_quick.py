@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from relay.api.quick import _Message, fits_message
-from relay.api.schemas import MessageRequest
+from relay.api.reading.fast_check import _Message, fits_message
+from relay.api.shapes.requests import MessageRequest
 
 SCALARS = st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats(allow_nan=False) | st.text(max_size=3)
 ANYTHING = st.recursive(

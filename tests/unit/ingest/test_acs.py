@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from relay.ingest.acs import DELIVERY, ENGAGEMENT, translate, validation_code
+from relay.events.acs import DELIVERY, ENGAGEMENT, translate, validation_code
 from standins.acs_events import STATUSES, as_cloud_event
 
 NAME = "msg_06eaipl7v9t3n32dbpnn10ci0c0tf2au5r1vr735"

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.ingest.dsn import read_report
-from relay.ingest.sightings import Sighting
+from relay.events.dsn import read_report
+from relay.events.observation import Sighting
 
 SAMPLES = Path(__file__).parents[2] / "samples" / "bounces"
 NAME = "msg_06eaipl7v9t3n32dbpnn10ci0c0tf2au5r1vr735"

@@ -6,8 +6,9 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from relay.ingest import acs, sendgrid
-from relay.ingest.sightings import Entry, Sighting, decode, encode
+from relay.events import acs
+from relay.events import sendgrid
+from relay.events.observation import Entry, Sighting, decode, encode
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 BOUNDED = settings(max_examples=200, derandomize=True, deadline=None, database=None)

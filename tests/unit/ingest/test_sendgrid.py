@@ -8,7 +8,7 @@ import pytest
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from relay.ingest.sendgrid import is_signed, key_fault, translate
+from relay.events.sendgrid import is_signed, key_fault, translate
 
 NAME = "msg_06eaipl7v9t3n32dbpnn10ci0c0tf2au5r1vr735"
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)

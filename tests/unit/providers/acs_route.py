@@ -6,9 +6,9 @@ from typing import Any
 
 import aiohttp
 
-from relay.model import Address, Message
-from relay.outcomes import Deferred, RouteFault
-from relay.providers import acs
+from relay.core.model import Address, Message
+from relay.core.outcomes import Deferred, RouteFault
+from relay.providers.acs import provider as acs
 from relay.providers.contract import Parcel, Provider, Surroundings
 from standins.acs import DEFAULT_KEY, AcsStandIn
 from standins.acs_auth import AUDIENCE

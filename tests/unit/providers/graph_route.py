@@ -7,10 +7,10 @@ from typing import Any
 import aiohttp
 import msgspec
 
-from relay.identity import Credentials
-from relay.model import Address, Message
-from relay.outcomes import Outcome
-from relay.providers import graph
+from relay.platform.entra_tokens import Credentials
+from relay.core.model import Address, Message
+from relay.core.outcomes import Outcome
+from relay.providers.graph import provider as graph
 from relay.providers.contract import Parcel, Provider, Surroundings
 from standins.entra import DEFAULT_CLIENT, DEFAULT_SECRET, DEFAULT_TENANT
 from standins.graph import GraphStandIn

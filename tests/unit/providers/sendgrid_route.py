@@ -4,8 +4,8 @@ from typing import Any
 
 import aiohttp
 
-from relay.model import Address, Message
-from relay.providers import sendgrid
+from relay.core.model import Address, Message
+from relay.providers.sendgrid import provider as sendgrid
 from relay.providers.contract import Parcel, Provider, Surroundings
 from standins.sendgrid import DEFAULT_KEY
 from tests.parcels import NOW, Secret, parcel_of

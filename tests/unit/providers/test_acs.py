@@ -6,10 +6,10 @@ from datetime import timedelta
 
 import pytest
 
-from relay.model import Address, Attachment, Message
-from relay.outcomes import Deferred, PerRecipient, Rejected, RouteFault, Sent, Unknown
-from relay.providers import acs
-from relay.providers.acs_outcomes import CHECK_AFTER_SECONDS
+from relay.core.model import Address, Attachment, Message
+from relay.core.outcomes import Deferred, PerRecipient, Rejected, RouteFault, Sent, Unknown
+from relay.providers.acs import provider as acs
+from relay.providers.acs.outcomes import CHECK_AFTER_SECONDS
 from relay.providers.contract import FEATURES
 from standins.acs import CUSTOM_DOMAIN, STATUS_READS
 from tests.unit.providers.acs_route import Place, mail, parcel, place

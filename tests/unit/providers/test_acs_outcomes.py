@@ -4,9 +4,9 @@ from collections.abc import Mapping
 
 import pytest
 
-from relay.outcomes import CAUSES, Deferred, Outcome, Rejected, RouteFault, Sent, Unknown
-from relay.providers.acs_outcomes import FAILURES, ROWS, operation_outcome, sent_outcome
-from relay.providers.http_answers import Answer, Lost
+from relay.core.outcomes import CAUSES, Deferred, Outcome, Rejected, RouteFault, Sent, Unknown
+from relay.providers.acs.outcomes import FAILURES, ROWS, operation_outcome, sent_outcome
+from relay.providers.http_exchange import Answer, Lost
 from tests.parcels import NOW
 
 

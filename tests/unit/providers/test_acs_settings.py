@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from relay import settings as relay_settings
-from relay.providers.acs import CAPABILITIES, check_settings
-from relay.providers.acs_auth import signature
-from relay.providers.acs_outcomes import FAILURES, ROWS
-from relay.providers.acs_settings import SETTINGS, default_paces, host_of
-from relay.settings import Pace
+from relay.core import settings as relay_settings
+from relay.providers.acs.provider import CAPABILITIES, check_settings
+from relay.providers.acs.auth import signature
+from relay.providers.acs.outcomes import FAILURES, ROWS
+from relay.providers.acs.settings import SETTINGS, default_paces, host_of
+from relay.core.settings import Pace
 
 ENDPOINT = "https://mail.europe.communication.azure.com"
 GOOD = {"endpoint": ENDPOINT, "access_key": "vault:acs-key"}

@@ -7,13 +7,13 @@ from typing import Any, cast
 import aiohttp
 import pytest
 
-from relay.content import ATTACHMENTS_CONTAINER
-from relay.lifecycle import VERIFY_DELAY_SECONDS
-from relay.model import Address, Attachment, Delivery, Message, State
-from relay.providers import acs
+from relay.journal.content import ATTACHMENTS_CONTAINER
+from relay.core.part_states import VERIFY_DELAY_SECONDS
+from relay.core.model import Address, Attachment, Delivery, Message, State
+from relay.providers.acs import provider as acs
 from relay.providers.contract import Provider, Surroundings
-from relay.providers.graph_settings import default_paces
-from relay.settings import Route
+from relay.providers.graph.settings import default_paces
+from relay.core.settings import Route
 from standins.acs import DEFAULT_KEY, AcsStandIn
 from standins.graph import GraphStandIn
 from tests.doubles import Clock, Place, message_of, place_of, settings_of, submission_of

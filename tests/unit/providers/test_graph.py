@@ -7,9 +7,9 @@ from email.policy import default
 
 import pytest
 
-from relay.model import Address, Attachment, Message
-from relay.outcomes import Deferred, Rejected, RouteFault, Sent, Unknown
-from relay.providers import graph
+from relay.core.model import Address, Attachment, Message
+from relay.core.outcomes import Deferred, Rejected, RouteFault, Sent, Unknown
+from relay.providers.graph import provider as graph
 from relay.providers.contract import FEATURES
 from standins.entra import DEFAULT_CLIENT
 from tests.unit.providers.graph_route import SENDER, Place, mail, parcel, place

@@ -7,8 +7,8 @@ from email.policy import default
 
 import pytest
 
-from relay.model import Address, Attachment, Message
-from relay.providers.graph_body import (
+from relay.core.model import Address, Attachment, Message
+from relay.providers.graph.body import (
     MAX_MIME_BYTES,
     MAX_REQUEST_BYTES,
     MIME,
@@ -18,7 +18,7 @@ from relay.providers.graph_body import (
     needs_mime,
     upload_session,
 )
-from relay.providers.graph_mailbox import JSON
+from relay.providers.graph.mailbox import JSON
 from tests.unit.providers.graph_route import mail as message
 from tests.unit.providers.graph_route import parcel
 

@@ -5,8 +5,8 @@ from datetime import timedelta
 
 import pytest
 
-from relay.model import Attachment, Message
-from relay.outcomes import Deferred, Sent, Unknown
+from relay.core.model import Attachment, Message
+from relay.core.outcomes import Deferred, Sent, Unknown
 from tests.parcels import NOW
 from tests.unit.providers.graph_route import SENDER, Place, mail, parcel, place
 

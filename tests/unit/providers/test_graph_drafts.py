@@ -4,9 +4,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from relay.model import Address, Attachment
-from relay.outcomes import Deferred, Outcome, Rejected, RouteFault, Sent, Unknown
-from relay.providers.graph_upload import MIN_BYTES, RANGE_BYTES
+from relay.core.model import Address, Attachment
+from relay.core.outcomes import Deferred, Outcome, Rejected, RouteFault, Sent, Unknown
+from relay.providers.graph.upload_session import MIN_BYTES, RANGE_BYTES
 from tests.unit.providers.graph_route import SENDER, Place, mail, place
 
 LARGE = bytes(range(251)) * 40_000

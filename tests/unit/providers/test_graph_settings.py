@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from relay import settings as relay_settings
-from relay.carriage import obstacle
-from relay.model import Submission
-from relay.providers.graph import CAPABILITIES, check_settings
-from relay.providers.graph_outcomes import ROWS
-from relay.providers.graph_settings import SETTINGS, base_url, default_paces, mailbox_of, path_of, scope_of
-from relay.settings import Pace, Route
+from relay.core import settings as relay_settings
+from relay.routes.capabilities import obstacle
+from relay.core.model import Submission
+from relay.providers.graph.provider import CAPABILITIES, check_settings
+from relay.providers.graph.outcomes import ROWS
+from relay.providers.graph.settings import SETTINGS, base_url, default_paces, mailbox_of, path_of, scope_of
+from relay.core.settings import Pace, Route
 from tests.parcels import NOW
 
 IDENTITY = {"managed_identity": True}

@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator
 import aiohttp
 import pytest
 
-from relay.model import Address, Attachment, Message
-from relay.outcomes import Deferred, Rejected, RouteFault, Sent, Unknown
-from relay.providers import sendgrid
+from relay.core.model import Address, Attachment, Message
+from relay.core.outcomes import Deferred, Rejected, RouteFault, Sent, Unknown
+from relay.providers.sendgrid import provider as sendgrid
 from relay.providers.contract import FEATURES
 from standins.sendgrid import DEFAULT_KEY, SendGridStandIn
 from tests.parcels import Secret

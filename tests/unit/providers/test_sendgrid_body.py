@@ -6,9 +6,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from relay.model import Address, Attachment
+from relay.core.model import Address, Attachment
 from relay.providers.contract import Parcel
-from relay.providers.sendgrid_body import build
+from relay.providers.sendgrid.body import build
 from standins.sendgrid_rules import check
 from tests.parcels import NOW
 from tests.unit.providers.sendgrid_route import mail, parcel

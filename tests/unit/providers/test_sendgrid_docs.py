@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from relay.providers.sendgrid import SETTINGS
-from relay.providers.sendgrid_options import OPTIONS
-from relay.providers.sendgrid_outcomes import ROWS
+from relay.providers.sendgrid.provider import SETTINGS
+from relay.providers.sendgrid.options import OPTIONS
+from relay.providers.sendgrid.outcomes import ROWS
 
 PAGE = (Path(__file__).parents[3] / "docs/providers/sendgrid.md").read_text(encoding="utf-8")
 _TABLE = PAGE[PAGE.index("## Settings of a route") : PAGE.index("`senders`, `concurrency`")]

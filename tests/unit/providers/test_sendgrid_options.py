@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from relay.providers import sendgrid
-from relay.providers.sendgrid_options import demands, options_faults
+from relay.providers.sendgrid import provider as sendgrid
+from relay.providers.sendgrid.options import demands, options_faults
 
 GOOD = {
     "template_id": "d-1",

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 
 import pytest
 
-from relay.outcomes import CAUSES, Deferred, Outcome, Rejected, RouteFault, Sent, Unknown
-from relay.providers.http_answers import Answer
-from relay.providers.sendgrid_outcomes import ROWS, outcome_of, wait_seconds
+from relay.core.outcomes import CAUSES, Deferred, Outcome, Rejected, RouteFault, Sent, Unknown
+from relay.providers.http_exchange import Answer
+from relay.providers.sendgrid.outcomes import ROWS, outcome_of, wait_seconds
 from tests.parcels import NOW
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from relay.model import Address, Attachment
-from relay.outcomes import Deferred, PerRecipient, Rejected, RouteFault, Sent, Unknown
-from relay.providers import smtp
+from relay.core.model import Address, Attachment
+from relay.core.outcomes import Deferred, PerRecipient, Rejected, RouteFault, Sent, Unknown
+from relay.providers.smtp import provider as smtp
 from relay.providers.contract import FEATURES
 from standins.entra import TokenIssuer
 from standins.smtp import DEFAULT_USER

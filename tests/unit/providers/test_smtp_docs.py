@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from relay.providers.smtp_connection import Patience
-from relay.providers.smtp_pool import MAX_IDLE_SECONDS, MAX_TRANSACTIONS
-from relay.providers.smtp_replies import TABLE
-from relay.providers.smtp_settings import PRIVATE_NAMES, SETTINGS
+from relay.providers.smtp.connection import Patience
+from relay.providers.smtp.pool import MAX_IDLE_SECONDS, MAX_TRANSACTIONS
+from relay.providers.smtp.outcomes_replies import TABLE
+from relay.providers.smtp.settings import PRIVATE_NAMES, SETTINGS
 
 PAGE = (Path(__file__).parents[3] / "docs/providers/smtp.md").read_text(encoding="utf-8")
 _SETTINGS = PAGE[PAGE.index("## Settings of a route") : PAGE.index("`senders`, `concurrency`")]

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from relay.outcomes import Deferred, Sent, Unknown
-from relay.providers.smtp_connection import Patience
-from relay.providers.smtp_losses import opening_failed
-from relay.providers.smtp_pool import MAX_IDLE_SECONDS, MAX_TRANSACTIONS
+from relay.core.outcomes import Deferred, Sent, Unknown
+from relay.providers.smtp.connection import Patience
+from relay.providers.smtp.outcomes import opening_failed
+from relay.providers.smtp.pool import MAX_IDLE_SECONDS, MAX_TRANSACTIONS
 from tests.unit.providers.smtp_place import Place, code_of, mail, opened, parcel
 
 SHORT = 0.2

@@ -2,8 +2,8 @@
 
 import pytest
 
-from relay.outcomes import CAUSES, Deferred, Outcome, Rejected, RouteFault, Sent, Unknown
-from relay.providers.smtp_replies import TABLE, Reply, distinct, queue_id, read_reply
+from relay.core.outcomes import CAUSES, Deferred, Outcome, Rejected, RouteFault, Sent, Unknown
+from relay.providers.smtp.outcomes_replies import TABLE, Reply, distinct, queue_id, read_reply
 
 # fmt: off
 REPLIES = (

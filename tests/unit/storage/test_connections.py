@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from relay.storage.connections import Connections, Response, _idle_seconds
+from relay.platform.storage.azure.http_pool import Connections, Response, _idle_seconds
 from standins.tls import Authority
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"

@@ -4,9 +4,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from relay.errors import Changed, StorageError
-from relay.storage.memory import MemoryStorage, MemoryTables, memory_storage
-from relay.storage.ports import Entity, Query
+from relay.core.errors import Changed, StorageError
+from relay.platform.storage.memory.memory_storage import MemoryStorage, MemoryTables, memory_storage
+from relay.platform.storage.ports import Entity, Query
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 

@@ -4,9 +4,9 @@ import base64
 
 import pytest
 
-from relay.errors import SettingsError
-from relay.storage.azure_settings import CONNECTION, Service, find_account
-from relay.storage.shared_key import SharedKey, read_connection_string
+from relay.core.errors import SettingsError
+from relay.platform.storage.azure.settings import CONNECTION, Service, find_account
+from relay.platform.storage.azure.shared_key import SharedKey, read_connection_string
 
 KEY = base64.b64encode(b"a key").decode()
 

@@ -11,16 +11,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay import wire
-from relay.errors import Unavailable, UnreadableEntry
-from relay.events import Kind
-from relay.ingest.apply import Noted
-from relay.journal import Event
-from relay.webhooks.deliver import DELAYS, Webhooks
-from relay.webhooks.guard import Guard
-from relay.webhooks.poster import Answered, Poster
-from relay.webhooks.posts import QUEUE, Entry, Post, decode, encode, pack
-from relay.webhooks.subscriptions import Definition, Format, Subscription, Subscriptions
+from relay.core import entries as wire
+from relay.core.errors import Unavailable, UnreadableEntry
+from relay.core.event_kinds import Kind
+from relay.events.apply import Noted
+from relay.journal.records import Event
+from relay.events.webhooks.delivery import DELAYS, Webhooks
+from relay.events.webhooks.address_guard import Guard
+from relay.events.webhooks.http_post import Answered, Poster
+from relay.events.webhooks.payload import QUEUE, Entry, Post, decode, encode, pack
+from relay.events.webhooks.subscriptions import Definition, Format, Subscription, Subscriptions
 from tests.doubles import START, Place
 
 SAMPLES = Path(__file__).parents[2] / "samples"

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from relay.webhooks.guard import Forbidden, Guard, address_fault, url_fault
+from relay.events.webhooks.address_guard import Forbidden, Guard, address_fault, url_fault
 
 PUBLIC = ["93.184.216.34", "8.8.8.8", "2606:2800:220:1:248:1893:25c8:1946"]
 LOOPBACK = ["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"]

@@ -8,9 +8,9 @@ import pytest
 from aiohttp import web
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from relay.webhooks.guard import Guard
-from relay.webhooks.poster import Answered, Poster, signature
-from relay.webhooks.subscriptions import new_secret
+from relay.events.webhooks.address_guard import Guard
+from relay.events.webhooks.http_post import Answered, Poster, signature
+from relay.events.webhooks.subscriptions import new_secret
 from tests.unit.webhooks.hook import Hook, hook
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"

@@ -1,0 +1,42 @@
+"""A request of many messages, accepted with one write, becomes the entries it was packed as.
+
+The entries have their batch ids already, so putting them twice does no harm: the journal knows a batch it has seen. The
+blob is deleted when all are put; where it is missing they have been.
+"""
+
+from collections.abc import Mapping
+from functools import partial
+
+from relay.platform import concurrency as bounded
+from relay.core import entries as wire
+from relay.acceptance.acceptance import CONTENT_CONTAINER
+from relay.core.errors import NotFound
+from relay.platform.log import log_event
+from relay.core.settings import Lane
+from relay.platform.storage.ports import Blobs, Queues
+
+_AT_ONCE = 8
+
+
+class Spread:
+    """Puts the entries of a spread request."""
+
+    def __init__(self, *, queues: Queues, blobs: Blobs, lanes: Mapping[str, Lane]) -> None:
+        self._queues = queues
+        self._blobs = blobs
+        self._lanes = lanes
+
+    async def spread(self, entry: wire.SpreadEntry) -> None:
+        """Put every entry of the request. Raises `StorageError`; a repetition is safe."""
+        try:
+            packed = await self._blobs.get(CONTENT_CONTAINER, entry.spread)
+        except NotFound:
+            log_event("spread_before", blob=entry.spread)
+            return
+        bodies = packed.split(b"\n")
+        lane = entry.lane if entry.lane in self._lanes else "transactional"
+        queues = self._lanes.get(lane, Lane()).queues(lane)
+        puts = (partial(self._queues.put, queues[number % len(queues)], body) for number, body in enumerate(bodies))
+        await bounded.all_of(puts, most=_AT_ONCE)
+        await self._blobs.delete(CONTENT_CONTAINER, entry.spread)
+        log_event("spread", lane=entry.lane, entries=len(bodies))

@@ -1,0 +1,179 @@
+"""What a client may send, and how: a pure decision between parsing and acceptance.
+
+Every rule that a request breaks is named, all at once: what the policy forbids (403), what no route can carry (422).
+"""
+
+import ipaddress
+import re
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from fnmatch import fnmatchcase
+
+import msgspec
+
+from relay.routes import capabilities as carriage
+from relay.routes import routing
+from relay.acceptance.draft import Draft
+from relay.clients.registry import Client, Policy
+from relay.core.errors import Problem, Refusal
+from relay.core.model import Address, Message, Submission
+from relay.core.settings import Settings
+from relay.mime.size import estimate_size
+
+
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+    """A message that may be accepted: what will be stored, on which lane, and the ways its recipients would go."""
+
+    submission: Submission
+    lane: str
+    legs: tuple[routing.Leg, ...]
+
+
+DEFAULT_LANE = "transactional"
+_TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+"""W3C Trace Context, section 3.2; what a caller sends otherwise is not stored."""
+
+
+def decide(
+    *,
+    client: Client,
+    draft: Draft,
+    settings: Settings,
+    now: datetime,
+    carries: routing.Carries,
+    traceparent: str | None,
+    suppressed: Callable[[Sequence[Address]], Mapping[int, str]] = lambda _: {},
+) -> Verdict:
+    """Whether and how this message is accepted. Raises `Refusal` with every reason against it."""
+    policy = client.policy
+    lane = draft.lane or (policy.lanes[0] if policy.lanes else DEFAULT_LANE)
+    _raise_if(400, "invalid_request", "The request names what this relay does not have.", _names(draft, lane, settings))
+    message = _redirected(draft.message, policy)
+    size = draft.size if draft.size is not None and message is draft.message else estimate_size(message)
+    _raise_if(
+        403, "forbidden", "The client's policy does not allow this message.", _forbidden(draft, lane, size, policy)
+    )
+    begins_at = max(now, draft.send_at) if draft.send_at else now
+    submission = Submission(
+        client=client.name,
+        expires_at=begins_at + timedelta(seconds=draft.expires_in_seconds or settings.lane_expiry(lane)),
+        message=message,
+        size=size,
+        delivery=draft.delivery or policy.delivery,
+        send_at=draft.send_at if draft.send_at and draft.send_at > now else None,
+        route=draft.route,
+        traceparent=traceparent if traceparent and _TRACEPARENT.fullmatch(traceparent) else None,
+        suppressed=suppressed(message.recipients),
+        features=tuple(sorted(carriage.needs(message))),
+    )
+    legs = routing.legs(settings, submission, message, lane, carries)
+    if any(not leg.routes for leg in legs):
+        reasons = routing.obstacles(settings, submission, message, lane, carries).values()
+        problems = [Problem(code="not_carriable", target="$", message=reason) for reason in reasons]
+        _raise_if(422, "not_carriable", "No configured route can carry this message to all its recipients.", problems)
+    return Verdict(submission=submission, lane=lane, legs=legs)
+
+
+def may_call_from(policy: Policy, address: str) -> bool:
+    """Whether the policy's IP ranges admit a caller's address. What cannot be read, of either, admits nobody."""
+    if not policy.ip_ranges:
+        return True
+    try:
+        caller = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    if caller.version == 6 and caller.ipv4_mapped is not None:
+        caller = caller.ipv4_mapped
+    return any(caller in network for network in map(_network, policy.ip_ranges) if network is not None)
+
+
+def _network(block: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
+    try:
+        return ipaddress.ip_network(block, strict=False)
+    except ValueError:
+        return None
+
+
+def _raise_if(status: int, code: str, message: str, problems: Sequence[Problem]) -> None:
+    if problems:
+        raise Refusal(status, code, message, problems=problems)
+
+
+def _names(draft: Draft, lane: str, settings: Settings) -> list[Problem]:
+    problems: list[Problem] = []
+    if lane not in settings.lanes:
+        known = ", ".join(settings.lanes)
+        problems.append(
+            Problem(code="unknown_lane", target="lane", message=f"There is no such lane; there are: {known}.")
+        )
+    if draft.route is not None and draft.route not in settings.routes:
+        known = ", ".join(settings.routes)
+        problems.append(
+            Problem(code="unknown_route", target="route", message=f"There is no such route; there are: {known}.")
+        )
+    return problems
+
+
+def _forbidden(draft: Draft, lane: str, size: int, policy: Policy) -> list[Problem]:
+    message = draft.message
+    found: list[Problem] = []
+
+    def forbid(code: str, target: str, text: str) -> None:
+        found.append(Problem(code=code, target=target, message=text))
+
+    if not _admits(policy.senders, message.sender):
+        forbid("sender_not_allowed", "from", "This client may not send for this From address (policy: senders).")
+    # The empty one harms nobody: no bounces come of it.
+    if message.return_path and not _admits(policy.senders, Address(email=message.return_path)):
+        text = "This client may not have bounces go to this address (policy: senders)."
+        forbid("sender_not_allowed", "return_path", text)
+    if policy.redirect_to is None:
+        for field, addresses in (("to", message.to), ("cc", message.cc), ("bcc", message.bcc)):
+            for number, address in enumerate(addresses):
+                if not _admits(policy.recipients, address):
+                    text = "This client may not send to this recipient (policy: recipients)."
+                    forbid("recipient_not_allowed", f"{field}[{number}]", text)
+    if policy.lanes and lane not in policy.lanes:
+        forbid("lane_not_allowed", "lane", f"This client may use only these lanes: {', '.join(policy.lanes)}.")
+    if policy.routes and draft.route is not None and draft.route not in policy.routes:
+        forbid("route_not_allowed", "route", f"This client may ask only for these routes: {', '.join(policy.routes)}.")
+    if policy.max_bytes is not None and size > policy.max_bytes:
+        text = f"The message has {size} bytes on the wire; this client may send {policy.max_bytes} (policy: max_bytes)."
+        forbid("message_too_large", "$", text)
+    names = (*(attachment.name for attachment in message.attachments), *draft.file_names)
+    for number, name in enumerate(names):
+        if _is_refused(name, policy):
+            text = "Attachments of this type are refused (policy: refused_attachments)."
+            forbid("attachment_not_allowed", f"attachments[{number}].name", text)
+    return found
+
+
+def _is_refused(name: str, policy: Policy) -> bool:
+    # Windows takes no notice of dots and spaces at the end of a name.
+    name = name.rstrip(". ").lower()
+    return any(fnmatchcase(name, pattern.lower()) for pattern in policy.refused_attachments)
+
+
+def _admits(patterns: Sequence[str], address: Address) -> bool:
+    return any(routing.matches(pattern, address.email) for pattern in patterns)
+
+
+def _redirected(message: Message, policy: Policy) -> Message:
+    """The message with each recipient outside the allow-list replaced, where the policy redirects (non-production)."""
+    if policy.redirect_to is None or all(_admits(policy.recipients, address) for address in message.recipients):
+        return message
+    target = Address(email=policy.redirect_to)
+    seen: set[str] = set()
+
+    def redirected(addresses: Sequence[Address]) -> tuple[Address, ...]:
+        kept: list[Address] = []
+        for address in addresses:
+            chosen = address if _admits(policy.recipients, address) else target
+            if chosen.email not in seen:
+                seen.add(chosen.email)
+                kept.append(chosen)
+        return tuple(kept)
+
+    return msgspec.structs.replace(
+        message, to=redirected(message.to), cc=redirected(message.cc), bcc=redirected(message.bcc)
+    )

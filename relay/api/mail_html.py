@@ -1,0 +1,106 @@
+"""The html of a mail as a page of its own, for a frame: shown as it was written, and unable to do anything.
+
+A frame sends no `Authorization`, and a key never goes into an address. So who reads a mail gets an address of its html with
+a signature of its own: made with the reader's secret, for this one mail, for some minutes.
+
+What may act is taken away by the page's own content security policy, whoever opens it: no script, nothing from another
+place (so no sender learns that the mail was read), no form, no plug-in, an origin that nobody shares (`sandbox`), and no
+page but ours may frame it. Inline styles and images that the mail carries are what is left.
+"""
+
+import base64
+import hmac
+import re
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from urllib.parse import unquote, urlencode
+
+import msgspec
+
+from relay.api.app import Call
+from relay.api.http import Response
+from relay.mime.reader import File, Reading
+from relay.api.text_checks import whole_number
+from relay.clients.registry import Client
+from relay.core.errors import Refusal
+
+LASTS = timedelta(minutes=15)
+_PURPOSE = "html"
+_MAX_INLINE_BYTES = 4_000_000
+"""Inline images that are put into the page, together: larger ones stay away."""
+
+HEADERS = {
+    "Content-Type": "text/html",
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; "
+    "form-action 'none'; frame-ancestors 'self'; sandbox",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    # Addresses in the mail are not looked up before anybody follows them.
+    "X-DNS-Prefetch-Control": "off",
+}
+_REACHING = re.compile(r"<(?=(?:link|i?frame|frameset|fencedframe|portal|object|embed)[\s/>])", re.IGNORECASE)
+"""Elements for which a browser may open a connection that no policy covers: `<link rel=preconnect>`, and frames, to whose
+hosts Chromium connects before it asks the policy. They are renamed, and so unknown to a browser."""
+_ANCHOR = re.compile(r"""<a(?:rea)?\b(?:[^<>"']|"[^"]*"|'[^']*')*+>""", re.IGNORECASE)
+_HREF = re.compile(r"\bhref(?=\s*=)", re.IGNORECASE)
+_LINKS_LOOK = b"<style>:where([data-href]){color:#0b57d0;text-decoration:underline}</style>"
+"""Links lead nowhere in the frame, and look as if they did: following one there would connect before the policy forbids it."""
+_CID = re.compile(r"""cid:([^"'\s<>()]+)""", re.IGNORECASE)
+
+
+def link(call: Call, path: str, **values: str) -> str:
+    """The address of a mail's html, which the caller of this call may read for `LASTS`; `values` go into its query."""
+    until = int((call.relay.clock() + LASTS).timestamp())
+    signature = _signature(call.client, path, until, values)
+    query = {**values, "reader": call.client.name, "until": str(until), "signature": signature}
+    return f"{call.base_url}{path}?{urlencode(query)}"
+
+
+async def holder(call: Call, *names: str) -> Client:
+    """The client whose signature the address of this request carries, over the values of these names too.
+
+    Raises `Refusal` (403).
+    """
+    query = call.request.query
+    client = (await call.relay.clients.all()).get(query.get("reader", ""))
+    until = whole_number(query.get("until", ""))
+    if client is None or client.is_disabled or until is None:
+        raise _invalid()
+    values = {name: query.get(name, "") for name in names}
+    expected = _signature(client, call.request.path, until, values)
+    is_signed = hmac.compare_digest(expected.encode(), query.get("signature", "").encode())
+    if not is_signed or until < call.relay.clock().timestamp():
+        raise _invalid()
+    return client
+
+
+def page(reading: Reading) -> Response:
+    """The html of a mail, with the images it carries. Raises `Refusal` (404) for one that has none."""
+    if reading.html is None:
+        raise Refusal(404, "not_found", "This mail has no html.")
+    html = _ANCHOR.sub(lambda found: _HREF.sub("data-href", found[0]), _REACHING.sub("<not-", reading.html))
+    # Last, so that a doctype stays first, without which a browser draws by other rules.
+    body = _with_images(html, reading.files).encode("utf-8", "replace") + _LINKS_LOOK
+    return Response(headers=HEADERS, body=body)
+
+
+def _with_images(html: str, files: Iterable[File]) -> str:
+    images: dict[str, str] = {}
+    left = _MAX_INLINE_BYTES
+    for file in files:
+        if file.content_id and file.type.startswith("image/") and len(file.content) <= left:
+            left -= len(file.content)
+            encoded = base64.b64encode(file.content).decode()
+            images[file.content_id.strip().strip("<>")] = f"data:{file.type};base64,{encoded}"
+    return _CID.sub(lambda found: images.get(unquote(found[1]), found[0]), html)
+
+
+def _signature(client: Client, path: str, until: int, values: Mapping[str, str]) -> str:
+    told = msgspec.json.encode([_PURPOSE, unquote(path), until, sorted(values.items())])
+    return base64.urlsafe_b64encode(hmac.digest(client.mac_key, told, "sha256")[:18]).decode()
+
+
+def _invalid() -> Refusal:
+    return Refusal(
+        403, "link_not_valid", "This link is too old or not whole: read the mail again for a new `html_url`."
+    )

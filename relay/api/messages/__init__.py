@@ -1,0 +1,1 @@
+"""Operations on messages: send, read, list, wait, cancel, reschedule."""

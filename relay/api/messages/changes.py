@@ -1,0 +1,95 @@
+"""What is changed about a message that was accepted: cancelled, moved to another time, put back."""
+
+from datetime import datetime
+from typing import Any
+
+from relay.api.app import Call
+from relay.api.reading.body import read_object
+from relay.api.operator.dead_letters import read_redrive
+from relay.acceptance.draft import Limits
+from relay.api.problems import Faults
+from relay.api.reading.fields import read_moment
+from relay.api.http import Response, json_response
+from relay.api.shapes.requests import RedriveRequest, RescheduleRequest
+from relay.core.errors import NotFound, Refusal
+from relay.journal.message_status import Story
+from relay.core.model import State
+
+RETRY_AFTER_SECONDS = 2
+_LIMITS = Limits()
+
+
+async def cancel(call: Call) -> Response:
+    """DELETE /v1/messages/{id}: 200 when it is cancelled for certain, 409 with the state when it is too late."""
+    story = await call.relay.inquiry.story(call.client, call.values["id"])
+    if await call.relay.interventions.cancel(story.name.batch, story.name.index):
+        return json_response({"id": str(story.name), "state": str(State.CANCELLED)})
+    state = await _state(call)
+    if state is State.CANCELLED:
+        return json_response({"id": str(story.name), "state": str(state)})
+    raise Refusal(409, "not_cancellable", f"Nothing of this message waits any more: its state is {state}.")
+
+
+async def reschedule(call: Call) -> Response:
+    """PATCH /v1/messages/{id}: another `send_at`; 409 with the state when it is not scheduled (any more)."""
+    faults = Faults(_LIMITS.max_problems)
+    at = _send_at(call, faults)
+    faults.raise_any()
+    story = await call.relay.inquiry.story(call.client, call.values["id"])
+    try:
+        is_moved = await call.relay.interventions.reschedule(story.name.batch, story.name.index, at)
+    except NotFound as error:
+        if story.is_withdrawn:
+            raise _not_scheduled(State.CANCELLED) from error
+        raise Refusal(
+            409,
+            "not_scheduled_yet",
+            "The message was accepted a moment ago and lies on the queue. Repeat the request after Retry-After.",
+            headers={"Retry-After": str(RETRY_AFTER_SECONDS)},
+        ) from error
+    if not is_moved:
+        raise _not_scheduled(await _state(call))
+    return json_response({"id": str(story.name), "state": str(State.SCHEDULED), "send_at": at})
+
+
+async def redrive(call: Call) -> Response:
+    """POST /v1/messages/{id}/redrive: put a dead message back on the queue; 409 when nothing of it is dead, 410 once erased."""
+    request = read_object(call.request, RedriveRequest, is_optional=True)
+    faults = Faults(_LIMITS.max_problems)
+    how = read_redrive(call, request, faults)
+    faults.raise_any()
+    name = await call.relay.inquiry.name_of(call.client, call.values["id"])
+    try:
+        is_redriven = await call.relay.interventions.redrive(name.batch, name.index, how)
+    except NotFound:
+        is_redriven = False
+    story = await call.relay.inquiry.story(call.client, call.values["id"])
+    state = _state_of(story)
+    if not is_redriven and story.status is not None and story.status.erased is not None:
+        raise Refusal(410, "message_erased", "The message was erased: there is no content left to send.")
+    if not is_redriven:
+        raise Refusal(
+            409, "not_dead", f"Only a message that failed, expired or is unknown is put back; this is {state}."
+        )
+    return json_response({"id": str(name), "state": str(state)}, 202)
+
+
+def _send_at(call: Call, faults: Faults) -> datetime:
+    """The time asked for; now for one that is past by less than an hour."""
+    request: Any = read_object(call.request, RescheduleRequest)
+    now = call.relay.clock()
+    return read_moment(request["send_at"], now, faults, _LIMITS) or now
+
+
+async def _state(call: Call) -> State:
+    return _state_of(await call.relay.inquiry.story(call.client, call.values["id"]))
+
+
+def _state_of(story: Story) -> State:
+    if story.status is None:
+        return State.CANCELLED if story.is_withdrawn else State.QUEUED
+    return story.status.state
+
+
+def _not_scheduled(state: State) -> Refusal:
+    return Refusal(409, "not_scheduled", f"Only a scheduled message is moved to another time; this one is {state}.")

@@ -1,0 +1,84 @@
+"""Fills in what a draft only names: a template, uploaded files. What many messages of one request name is read once."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+
+import msgspec
+
+from relay.api.app import Call
+from relay.acceptance.draft import Draft, Limits
+from relay.api.problems import WHOLE, Faults
+from relay.api.messages.rendering import rendered
+from relay.core.model import Attachment, Submission
+from relay.mime.size import estimate_size
+from relay.clients.uploads import Upload
+
+HELD_AND_REDRIVEN = timedelta(days=40)
+"""How much longer than its expiry a message may need its files: ten days held, and thirty after a redrive."""
+_UNKNOWN = "There is no complete upload of this id for this client; it may have been forgotten. Upload the file again."
+_OCTETS = "application/octet-stream"
+
+
+class Completion:
+    """Completes the drafts of one request."""
+
+    def __init__(self, call: Call, limits: Limits) -> None:
+        self._call = call
+        self._limits = limits
+        self._uploads: dict[str, Upload | None] = {}
+
+    async def complete(self, draft: Draft) -> Draft:
+        """The draft with all it names. Raises `Refusal` with every fault that only this shows."""
+        draft, is_rendered = await rendered(self._call, draft, self._limits), draft.template is not None
+        if not is_rendered and all(attachment.blob is None for attachment in draft.message.attachments):
+            return draft
+        faults = Faults(self._limits.max_problems)
+        await self._find(attachment.blob for attachment in draft.message.attachments)
+        files = tuple(
+            self._filled(attachment, f"attachments[{number}].id", faults)
+            for number, attachment in enumerate(draft.message.attachments)
+        )
+        message = msgspec.structs.replace(draft.message, attachments=files)
+        size = estimate_size(message)
+        draft = msgspec.structs.replace(draft, message=message, size=size)
+        if not faults and size > self._limits.max_message_bytes:
+            text = f"The message has {size} bytes on the wire; {self._limits.max_message_bytes} are possible."
+            faults.add("message_too_large", WHOLE, text)
+        faults.raise_any()
+        return draft
+
+    async def keep(self, submissions: Sequence[Submission]) -> None:
+        """See to it that the files of messages to be accepted stay. Raises `Refusal` when one was forgotten meanwhile."""
+        known = {upload.blob: upload for upload in self._uploads.values() if upload is not None}
+        after = HELD_AND_REDRIVEN + timedelta(days=self._call.relay.settings.retention_days)
+        until: dict[str, datetime] = {}
+        for submission in submissions:
+            for attachment in submission.message.attachments if submission.message is not None else ():
+                if attachment.blob in known:
+                    needed = submission.expires_at + after
+                    until[attachment.blob] = max(until.get(attachment.blob, needed), needed)
+        faults = Faults(self._limits.max_problems)
+        for blob, needed in until.items():
+            if not await self._call.relay.uploads.keep(known[blob], needed):
+                faults.add("unknown_attachment", WHOLE, _UNKNOWN)
+        faults.raise_any()
+
+    async def _find(self, names: Iterable[str | None]) -> None:
+        missing = [name for name in dict.fromkeys(names) if name is not None and name not in self._uploads]
+        found: Mapping[str, Upload] = await self._call.relay.uploads.find(self._call.client.name, missing)
+        self._uploads.update({name: found.get(name) for name in missing})
+
+    def _filled(self, attachment: Attachment, target: str, faults: Faults) -> Attachment:
+        if attachment.blob is None:
+            return attachment
+        upload = self._uploads[attachment.blob]
+        if upload is None:
+            faults.add("unknown_attachment", target, _UNKNOWN)
+            return attachment
+        return msgspec.structs.replace(
+            attachment,
+            name=attachment.name or upload.name,
+            type=upload.type if attachment.type == _OCTETS else attachment.type,
+            blob=upload.blob,
+            size=upload.size,
+        )

@@ -1,0 +1,146 @@
+"""GET /v1/messages: messages by time, newest first."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from difflib import get_close_matches
+from typing import Any
+from urllib.parse import urlencode
+
+from relay.api.reading.addresses import email_address, same_mailbox
+from relay.api.message_view import told_erased
+from relay.api.app import Call
+from relay.api.cursors import page_of
+from relay.api.problems import Faults, printable
+from relay.api.http import Response, json_response
+from relay.clients.registry import Role
+from relay.core.errors import Refusal
+from relay.journal.listing import Found, Wanted
+from relay.core.model import WAITING, State
+
+DEFAULT_PAGE = 50
+MAX_PAGE = 100
+DEFAULT_SPAN = timedelta(hours=24)
+_FIRST = datetime.min.replace(tzinfo=UTC)
+PARAMETERS = ("since", "before", "state", "tag", "recipient", "client", "limit", "cursor")
+_PASSED_OVER = ("api-version", "code")
+"""What Azure's own clients and the Functions host add to addresses."""
+
+
+async def index(call: Call) -> Response:
+    """GET /v1/messages: one page; `next_link` leads to the next one as long as there may be more."""
+    query = call.request.query
+    faults = Faults(len(PARAMETERS) + len(query))
+    wanted = _wanted(call, query, faults)
+    most = _limit(query.get("limit"), faults)
+    faults.raise_any()
+    found, position = await page_of(call.relay.listing.page(wanted, query.get("cursor"), most=most))
+    body: dict[str, Any] = {"value": [_told(each) for each in found]}
+    if position is not None:
+        # Both ends are said again, so that the pages are of one range however late they are asked for.
+        ends = {"since": _text(wanted.since), "before": _text(wanted.before)}
+        again = {name: text for name, text in query.items() if name in PARAMETERS}
+        body["next_link"] = f"{call.base_url}/v1/messages?" + urlencode({**again, **ends, "cursor": position})
+    return json_response(body)
+
+
+def _wanted(call: Call, query: Mapping[str, str], faults: Faults) -> Wanted:
+    _check_names(query, faults)
+    now = call.relay.clock()
+    before = _moment(query, "before", now, faults)
+    since = _moment(query, "since", max(before, _FIRST + DEFAULT_SPAN) - DEFAULT_SPAN, faults)
+    if since > before:
+        faults.add("out_of_range", "since", "This must not be later than `before` (by default now).")
+    is_operator = call.client.role is Role.OPERATOR
+    client = query.get("client", None if is_operator else call.client.name)
+    if client != call.client.name and not is_operator:
+        raise Refusal(403, "operators_only", "Only an operator lists another client's messages.", target="client")
+    return Wanted(
+        since=since,
+        before=before,
+        owner=None if is_operator else call.client,
+        client=client,
+        state=_state(query.get("state"), faults),
+        tag=query.get("tag"),
+        recipient=_recipient(query.get("recipient"), faults),
+    )
+
+
+def _check_names(query: Mapping[str, str], faults: Faults) -> None:
+    """A misspelt filter would list everything."""
+    for name in query:
+        if name not in PARAMETERS and name.lower() not in _PASSED_OVER:
+            close = get_close_matches(name[:64].lower(), PARAMETERS, n=1, cutoff=0.6)
+            hint = f"Did you mean `{close[0]}`?" if close else f"There are: {', '.join(PARAMETERS)}."
+            faults.add("unknown_field", printable(name[:64]), f"There is no such parameter. {hint}")
+
+
+def _moment(query: Mapping[str, str], name: str, default: datetime, faults: Faults) -> datetime:
+    text = query.get(name)
+    if text is None:
+        return default
+    try:
+        # A plus sign that was not escaped arrives as a space.
+        found = datetime.fromisoformat(text.replace(" ", "+"))
+        if found.tzinfo is not None:
+            return found.astimezone(UTC)
+    except (ValueError, OverflowError):
+        pass
+    faults.add("invalid_time", name, "Write ISO 8601 with an offset, such as 2030-01-31T08:00:00Z.")
+    return default
+
+
+def _state(text: str | None, faults: Faults) -> State | None:
+    if text is None:
+        return None
+    if text not in list(State):
+        faults.add("invalid_choice", "state", f"There is no such state; there are: {', '.join(State)}.")
+        return None
+    return State(text)
+
+
+def _recipient(text: str | None, faults: Faults) -> str | None:
+    if text is None:
+        return None
+    try:
+        return same_mailbox(email_address(text))
+    except ValueError as error:
+        faults.add("invalid_address", "recipient", str(error))
+        return None
+
+
+def _limit(text: str | None, faults: Faults) -> int:
+    if text is None:
+        return DEFAULT_PAGE
+    if not (text.isascii() and text.isdigit() and len(text) <= 3 and 1 <= int(text) <= MAX_PAGE):
+        faults.add("out_of_range", "limit", f"This is a whole number from 1 to {MAX_PAGE}.")
+        return DEFAULT_PAGE
+    return int(text)
+
+
+def _told(found: Found) -> dict[str, Any]:
+    message, status = found.submission.message, found.status
+    waits = [part.due_at for part in status.parts if part.state in WAITING and part.due_at]
+    row: dict[str, Any] = {
+        "id": found.id,
+        "state": str(status.state),
+        "created_at": found.created_at,
+        **told_erased(status),
+        "client": found.submission.client,
+        "lane": found.lane,
+        "size": found.submission.size,
+        "send_at": found.submission.send_at,
+        "next_attempt_at": min(waits, default=None),
+    }
+    if message is not None:
+        sender = status.sender or message.sender
+        row |= {
+            "from": {"email": sender.email, **({"name": sender.name} if sender.name else {})},
+            "subject": message.subject,
+            "recipient_count": len(message.recipients),
+            "tags": list(message.tags),
+        }
+    return {key: value for key, value in row.items() if value is not None}
+
+
+def _text(at: datetime) -> str:
+    return at.isoformat().replace("+00:00", "Z")

@@ -1,0 +1,76 @@
+"""Fills in the template that a draft names, so that what is accepted is what will be sent."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from relay.api.reading import fields
+from relay.api.app import Call
+from relay.acceptance.draft import Draft, Limits
+from relay.api.problems import Faults, member
+from relay.core.errors import NotFound, Problem, Refusal
+from relay.clients.templates import PARTS, Ready
+
+
+def split_name(text: str) -> tuple[str, int | None]:
+    """`name@3` as name and version, `name` as name and None."""
+    name, _, version = text.partition("@")
+    return name, int(version) if version else None
+
+
+async def rendered(call: Call, draft: Draft, limits: Limits) -> Draft:
+    """The draft with the template's text, html and (unless it has its own) subject.
+
+    Raises `Refusal`: 400 when there is no such template, 422 when it cannot be filled in.
+    """
+    if draft.template is None:
+        return draft
+    try:
+        ready = await call.relay.templates.ready(*split_name(draft.template))
+    except NotFound as error:
+        problem = Problem(
+            code="unknown_template", target="template", message="There is no such template, or no such version of it."
+        )
+        text = problem.message
+        raise Refusal(400, "invalid_request", text, target="template", problems=[problem]) from error
+    wanted = [part for part in PARTS if part != "subject" or not draft.message.subject]
+    parts = fill_in(ready, draft.variables, wanted, limits)
+    message = msgspec.structs.replace(
+        draft.message,
+        subject=draft.message.subject or parts["subject"] or "",
+        text=parts["text"] or None,
+        html=parts["html"] or None,
+    )
+    return msgspec.structs.replace(draft, message=message, size=None, template=None, variables={})
+
+
+def fill_in(ready: Ready, variables: Mapping[str, Any], wanted: Sequence[str], limits: Limits) -> dict[str, str | None]:
+    """The parts (of `PARTS`) that are wanted. Raises `Refusal` (422) with every fault of them."""
+    from relay.clients.template_sandbox import Unrenderable
+
+    faults = Faults(limits.max_problems)
+    for name in ready.missing(variables):
+        faults.add("missing_variable", member("variables", name), "The template needs this variable.")
+    _raise_any(faults)
+    parts: dict[str, str | None] = {}
+    for part in wanted:
+        try:
+            parts[part] = ready.render(part, variables)
+        except Unrenderable as error:
+            faults.add("rendering_failed", "template", f"The template's {part} cannot be filled in. {error}")
+    _raise_any(faults)
+    if "subject" in wanted:
+        # Line breaks come from how a template is laid out, and would end the header.
+        subject = " ".join((parts["subject"] or "").split())
+        parts["subject"] = fields.read_subject(subject, faults, limits, is_required=True)
+    if not any(parts.get(part) for part in ("text", "html")):
+        faults.add("no_content", "template", "Text and html are empty with these variables.")
+    _raise_any(faults)
+    return parts
+
+
+def _raise_any(faults: Faults) -> None:
+    if faults:
+        text = "The template cannot be filled in with these variables; `details` says why."
+        raise Refusal(422, "not_renderable", text, problems=faults.problems)

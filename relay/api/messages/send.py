@@ -1,0 +1,156 @@
+"""Sending a message, and asking about one."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from relay.routes import capabilities as carriage
+from relay.clients import idempotency
+from relay.acceptance import policy
+from relay.acceptance.acceptance import Accepted
+from relay.api.messages import idempotency as repetition
+from relay.api.messages import waiting
+from relay.api.message_view import story_body
+from relay.api.app import Call
+from relay.api.reading.body import check_length
+from relay.api.messages.completion import Completion
+from relay.acceptance.draft import Draft, Limits
+from relay.api.http import Response, json_response
+from relay.api.reading.message import parse_message
+from relay.api.messages.idempotency import Repeatable
+from relay.core.errors import Refusal
+from relay.clients.idempotency import Replay
+from relay.core.model import FINAL, Address, State
+from relay.acceptance.policy import Verdict
+from relay.clients.suppressions import Known
+
+RETRY_AFTER_SECONDS = 1
+MOVING_RETRY_SECONDS = 2
+RAW = "message/rfc822"
+"""The type of a finished message."""
+
+
+async def send(call: Call) -> Response:
+    """POST /v1/messages: 202 once the message is durable."""
+    check_length(call.request)
+    waiting.wish_of(call.request)  # what it refuses is refused before anything is done
+    limits = Limits(max_message_bytes=call.relay.settings.max_message_bytes)
+    draft = await _draft(call, limits)
+    completion = Completion(call, limits)
+    draft = await completion.complete(draft)
+    verdict = decide(call, draft, await call.relay.suppressions.known_to(call.client.name))
+    if draft.dry_run:
+        return json_response(explanation(verdict))
+    await completion.keep([verdict.submission])
+    asked = repetition.repeatable(call.request, lambda: _fingerprint(call))
+    if asked is None:
+        accepted = await call.relay.acceptance.accept(call.client, verdict.lane, verdict.submission)
+        return _accepted(call, msgspec.json.encode(told_accepted(accepted)), accepted.id, verdict)
+    return await _send_once(call, asked, verdict)
+
+
+async def show(call: Call) -> Response:
+    """GET /v1/messages/{id}: always 200 with its state, `Retry-After` while it is moving."""
+    story = await call.relay.inquiry.story(call.client, call.values["id"])
+    body = await story_body(story, call.relay.content)
+    return json_response(body, headers=_moving(State(body["state"])))
+
+
+async def _draft(call: Call, limits: Limits) -> Draft:
+    if call.request.content_type == RAW:
+        from relay.api.reading.raw_message import parse_raw
+
+        # Megabytes of MIME take longer to read than others may be kept waiting.
+        return await asyncio.to_thread(parse_raw, call.request, now=call.relay.clock(), limits=limits)
+    return parse_message(
+        call.request.body,
+        content_type=call.request.headers.get("content-type", ""),
+        now=call.relay.clock(),
+        limits=limits,
+    )
+
+
+def _fingerprint(call: Call) -> str:
+    if call.request.content_type == RAW:
+        from relay.api.reading import raw_message as parse_mime
+
+        return parse_mime.fingerprint(call.request)
+    return idempotency.fingerprint(call.request.path, call.request.content_type, call.request.body)
+
+
+def _moving(state: State) -> dict[str, str]:
+    return {} if state in FINAL else {"Retry-After": str(MOVING_RETRY_SECONDS)}
+
+
+def decide(call: Call, draft: Draft, known: Known, now: datetime | None = None) -> Verdict:
+    """What the client's policy makes of a draft, by default now, given who is suppressed. Raises `Refusal`."""
+    return policy.decide(
+        client=call.client,
+        draft=draft,
+        settings=call.relay.settings,
+        now=now or call.relay.clock(),
+        carries=carriage.obstacle,
+        traceparent=call.request.headers.get("traceparent"),
+        suppressed=known.among,
+    )
+
+
+def explanation(verdict: Verdict) -> dict[str, Any]:
+    """What `dry_run` answers: where the message would go, and that nothing was sent."""
+    message = verdict.submission.message
+    recipients = () if message is None else message.recipients
+    return {
+        "dry_run": True,
+        "lane": verdict.lane,
+        "size": verdict.submission.size,
+        "delivery": str(verdict.submission.delivery),
+        "expires_at": verdict.submission.expires_at,
+        "routing": [
+            {"recipients": [recipients[number].email for number in leg.recipients], "routes": list(leg.routes)}
+            for leg in verdict.legs
+        ],
+        "suppressed": told_suppressed(verdict.submission.suppressed, recipients),
+    }
+
+
+async def _send_once(call: Call, asked: Repeatable, verdict: Verdict) -> Response:
+    """Accept under a key: a repetition gets the same answer, whatever died in between."""
+    place = await repetition.begin(call, asked)
+    if isinstance(place, Replay):
+        told: Mapping[str, Any] = msgspec.json.decode(place.body)
+        return _accepted(call, place.body, str(told["id"]), verdict, {"Idempotency-Replayed": "true"})
+    try:
+        [accepted] = await call.relay.acceptance.accept_as(call.client, verdict.lane, [verdict.submission], place.batch)
+    except Refusal:
+        await call.relay.idempotency.release(place)
+        raise
+    body = msgspec.json.encode(told_accepted(accepted))
+    await call.relay.idempotency.finish(place, body)
+    return _accepted(call, body, accepted.id, verdict)
+
+
+def told_accepted(accepted: Accepted) -> dict[str, Any]:
+    """What is told of a message that was accepted; of its suppressed recipients only if there are any."""
+    body: dict[str, Any] = {"id": accepted.id, "state": str(accepted.state)}
+    if accepted.suppressed:
+        body["suppressed"] = told_suppressed(accepted.suppressed, accepted.recipients)
+    return body
+
+
+def told_suppressed(suppressed: Mapping[int, str], recipients: Sequence[Address]) -> list[dict[str, str]]:
+    """Who is not sent to, and why."""
+    return [{"email": recipients[number].email, "reason": reason} for number, reason in suppressed.items()]
+
+
+def _accepted(call: Call, body: bytes, name: str, verdict: Verdict, more: Mapping[str, str] | None = None) -> Response:
+    headers = {
+        "Content-Type": "application/json",
+        "Operation-Location": f"{call.base_url}/v1/messages/{name}",
+        "Retry-After": str(RETRY_AFTER_SECONDS),
+        **waiting.offered(call, name, verdict.submission.expires_at),
+        **(more or {}),
+    }
+    return Response(status=202, headers=headers, body=body)

@@ -1,0 +1,1 @@
+"""The OpenAPI document, generated from the operations table and the shapes."""

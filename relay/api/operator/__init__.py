@@ -1,0 +1,1 @@
+"""Operations for operators: clients, routes, dead letters, overview, doctor."""

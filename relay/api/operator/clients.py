@@ -1,0 +1,175 @@
+"""Operators: clients, their policies and their keys. A key's text is told once, when it is made."""
+
+import ipaddress
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+
+from relay.api.reading.addresses import read_mailbox
+from relay.api.app import Call
+from relay.api.reading.body import read_object
+from relay.acceptance.draft import Limits
+from relay.api.problems import Faults
+from relay.api.http import Response, json_response
+from relay.clients.registry import NAME, Client, Key, Policy, Role, key_id_of
+from relay.core.errors import AlreadyExists, Refusal
+from relay.core.model import Delivery
+
+_LIMITS = Limits()
+_PATTERNS = ("senders", "recipients")
+
+
+async def me(call: Call) -> Response:
+    """GET /v1/me: who calls, and as what."""
+    return json_response({"name": call.client.name, "role": str(call.client.role)})
+
+
+async def index(call: Call) -> Response:
+    """GET /v1/clients: every client with its policy and the ids of its keys."""
+    clients = await call.relay.clients.all(older_than_seconds=0)
+    used = await call.relay.clients.last_uses()
+    return json_response({"value": [told(client, used) for _, client in sorted(clients.items())]})
+
+
+async def show(call: Call) -> Response:
+    """GET /v1/clients/{name}."""
+    return json_response(told(await call.relay.clients.get(call.values["name"]), await call.relay.clients.last_uses()))
+
+
+async def create(call: Call) -> Response:
+    """POST /v1/clients: 201 with its first key's text; 409 when the name is taken."""
+    from relay.api.shapes.admin_requests import ClientRequest
+
+    value = read_object(call.request, ClientRequest)
+    faults = Faults(_LIMITS.max_problems)
+    if not NAME.fullmatch(value["name"]):
+        faults.add("invalid_value", "name", "A client's name is 1 to 63 lower-case letters, digits and dashes.")
+    policy = _policy(value.get("policy"), Policy(), call, faults)
+    faults.raise_any()
+    try:
+        key = await call.relay.clients.create(
+            value["name"],
+            role=Role(value.get("role") or Role.CLIENT),
+            policy=policy,
+            principals=value.get("principals") or (),
+        )
+    except AlreadyExists as error:
+        raise Refusal(409, "client_exists", "There is a client of this name already.", target="name") from error
+    body = {**told(await call.relay.clients.get(value["name"])), "key": key}
+    return json_response(body, 201, {"Location": f"{call.base_url}/v1/clients/{value['name']}"})
+
+
+async def change(call: Call) -> Response:
+    """PATCH /v1/clients/{name}: only what is named changes."""
+    from relay.api.shapes.admin_requests import ClientChange
+
+    value = read_object(call.request, ClientChange)
+    faults = Faults(_LIMITS.max_problems)
+    _policy(value.get("policy"), Policy(), call, faults)
+    faults.raise_any()
+
+    def changed(client: Client) -> Client:
+        disabled = value.get("is_disabled")
+        return msgspec.structs.replace(
+            client,
+            role=Role(value.get("role") or client.role),
+            policy=_policy(value.get("policy"), client.policy, call, faults),
+            principals=tuple(value["principals"]) if value.get("principals") is not None else client.principals,
+            is_disabled=client.is_disabled if disabled is None else disabled,
+        )
+
+    return json_response(told(await call.relay.clients.change(call.values["name"], changed)))
+
+
+async def add_key(call: Call) -> Response:
+    """POST /v1/clients/{name}/keys: 201 with another key's text; 409 while two are active."""
+    from relay.api.shapes.admin_requests import KeyRequest
+
+    value = read_object(call.request, KeyRequest, is_optional=True)
+    seconds = value.get("expires_in_seconds")
+    expires_at = None if seconds is None else call.relay.clock() + timedelta(seconds=seconds)
+    try:
+        key = await call.relay.clients.add_key(call.values["name"], expires_at=expires_at)
+    except ValueError as error:
+        text = "Two keys are active already: remove the one that is not used any more."
+        raise Refusal(409, "too_many_keys", text) from error
+    return json_response({"id": key_id_of(key), "key": key, "expires_at": expires_at}, 201)
+
+
+async def remove_key(call: Call) -> Response:
+    """DELETE /v1/clients/{name}/keys/{id}: useless everywhere within half a minute."""
+    await call.relay.clients.remove_key(call.values["name"], call.values["id"])
+    return Response(status=204)
+
+
+async def delete(call: Call) -> Response:
+    """DELETE /v1/clients/{name}: its messages stay; nobody but operators can ask about them any more."""
+    if call.values["name"] == call.client.name:
+        raise Refusal(409, "own_client", "A client cannot delete itself: another operator must.")
+    await call.relay.clients.delete(call.values["name"])
+    return Response(status=204)
+
+
+def told(client: Client, used: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """What an operator is told of a client: everything but secrets."""
+    return {
+        "name": client.name,
+        "role": str(client.role),
+        "is_disabled": client.is_disabled,
+        "principals": list(client.principals),
+        "policy": {field: getattr(client.policy, field) for field in Policy.__struct_fields__},
+        "keys": [_key(key, used or {}) for key in client.keys],
+    }
+
+
+def _key(key: Key, used: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "id": key.id,
+        "created_at": key.created_at,
+        "expires_at": key.expires_at,
+        "last_used_at": used.get(key.id),
+    }
+
+
+def _policy(value: Mapping[str, Any] | None, before: Policy, call: Call, faults: Faults) -> Policy:
+    """The policy with what is named changed; what is wrong with it is noted."""
+    if value is None:
+        return before
+    settings = call.relay.settings
+    for name in _PATTERNS:
+        _check_patterns(value.get(name) or (), f"policy.{name}", faults)
+    for name, known in (("routes", settings.routes), ("lanes", settings.lanes)):
+        for number, item in enumerate(value.get(name) or ()):
+            if item not in known:
+                text = f"There is none of this name; there are: {', '.join(known)}."
+                faults.add(f"unknown_{name[:-1]}", f"policy.{name}[{number}]", text)
+    for number, block in enumerate(value.get("ip_ranges") or ()):
+        _check_block(block, f"policy.ip_ranges[{number}]", faults)
+    if value.get("redirect_to") is not None:
+        read_mailbox(value["redirect_to"], "policy.redirect_to", faults, _LIMITS)
+    fields: dict[str, Any] = {name: tuple(item) if isinstance(item, list) else item for name, item in value.items()}
+    if fields.get("delivery"):
+        fields["delivery"] = Delivery(fields["delivery"])
+    nullable = ("redirect_to", "rate_per_minute", "daily_quota", "max_bytes")
+    return msgspec.structs.replace(
+        before, **{name: item for name, item in fields.items() if item is not None or name in nullable}
+    )
+
+
+def _check_patterns(patterns: Any, target: str, faults: Faults) -> None:
+    for number, pattern in enumerate(patterns):
+        if pattern == "*":
+            continue
+        local, at, domain = pattern.rpartition("@")
+        if not at or not local or not domain or ("*" in local and local != "*") or "*" in domain:
+            text = "A pattern is `*`, an address, or `*@domain`."
+            faults.add("invalid_value", f"{target}[{number}]", text)
+
+
+def _check_block(block: str, target: str, faults: Faults) -> None:
+    try:
+        ipaddress.ip_network(block, strict=False)
+    except ValueError:
+        faults.add("invalid_value", target, "This is no CIDR block such as 203.0.113.0/24 or 2001:db8::/32.")

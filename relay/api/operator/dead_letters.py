@@ -1,0 +1,149 @@
+"""Operators: dead letters grouped by cause; redrive and discard one, many, or all of a cause."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import quote
+
+from relay.core import ids
+from relay.api.reading.addresses import read_mailbox
+from relay.api.app import Call
+from relay.api.reading.body import read_object
+from relay.api.cursors import page_of
+from relay.acceptance.draft import Limits
+from relay.api.problems import Faults
+from relay.api.http import Response, json_response
+from relay.api.shapes.requests import DeadLetterChoice, DeadLetterRedrive
+from relay.journal.dead_letters import DeadLetter
+from relay.core.errors import NewerVersion, NotFound
+from relay.operations.message_changes import Redrive
+from relay.journal.records import Record
+from relay.core.model import DEAD
+from relay.core.outcomes import CAUSES
+
+MOST = 500
+"""Dead letters of a cause that one call puts back or takes off the list."""
+_LIMITS = Limits()
+
+
+async def index(call: Call) -> Response:
+    """GET /v1/deadletters: counts by cause; with `?code=` one page of that cause's letters."""
+    code = call.request.query.get("code")
+    if code is None:
+        counts = await call.relay.dead_letters.counts()
+        value = [{"code": code, "meaning": CAUSES[code], "count": count} for code, count in counts.items()]
+        return json_response({"value": value})
+    faults = Faults(1)
+    _check_cause(code, faults)
+    faults.raise_any()
+    letters, cursor = await page_of(call.relay.dead_letters.of(code, cursor=call.request.query.get("cursor")))
+    body: dict[str, Any] = {"value": await _told(call, letters)}
+    if cursor:
+        body["next_link"] = f"{call.base_url}/v1/deadletters?code={code}&cursor={quote(cursor, safe='')}"
+    return json_response(body)
+
+
+async def causes(call: Call) -> Response:
+    """GET /v1/causes: every cause that an attempt or a dead letter can have, with its meaning."""
+    return json_response({"value": [{"code": code, "meaning": meaning} for code, meaning in CAUSES.items()]})
+
+
+async def redrive(call: Call) -> Response:
+    """POST /v1/deadletters/redrive: put them back; how many were still dead. `is_more`: repeat for the rest."""
+    choice = read_object(call.request, DeadLetterRedrive)
+    faults = Faults(_LIMITS.max_problems)
+    how = read_redrive(call, choice, faults)
+    _check_choice(choice, faults)
+    faults.raise_any()
+    letters, is_more = await _chosen(call, choice)
+    return json_response({"redriven": await call.relay.interventions.redrive_letters(letters, how), "is_more": is_more})
+
+
+async def discard(call: Call) -> Response:
+    """POST /v1/deadletters/discard: take them off the list; their records stay until the retention ends."""
+    choice = read_object(call.request, DeadLetterChoice)
+    faults = Faults(_LIMITS.max_problems)
+    _check_choice(choice, faults)
+    faults.raise_any()
+    letters, is_more = await _chosen(call, choice)
+    return json_response({"discarded": await call.relay.interventions.discard(letters), "is_more": is_more})
+
+
+def read_redrive(call: Call, value: Mapping[str, Any], faults: Faults) -> Redrive:
+    """How to redrive, by a request's `route` and `sender`; what is wrong with them is noted."""
+    route, routes = value.get("route"), call.relay.settings.routes
+    if route is not None and route not in routes:
+        faults.add("unknown_route", "route", f"There is no such route; there are: {', '.join(routes)}.")
+    sender = value.get("sender")
+    return Redrive(route=route, sender=None if sender is None else read_mailbox(sender, "sender", faults, _LIMITS))
+
+
+def _check_choice(choice: Mapping[str, Any], faults: Faults) -> None:
+    chosen, code = choice.get("ids"), choice.get("code")
+    if chosen and code is not None:
+        faults.add("not_applicable", "ids", "Give either `ids` or `code`, not both.")
+    elif not chosen and code is None:
+        faults.add("required", "ids", "Give `ids` (of messages) or `code` (a cause).")
+    elif code is not None:
+        _check_cause(code, faults)
+    elif len(chosen or ()) > _LIMITS.max_batch_messages:
+        faults.add("too_many", "ids", f"{_LIMITS.max_batch_messages} are possible in one request.")
+
+
+def _check_cause(code: str, faults: Faults) -> None:
+    if code not in CAUSES:
+        faults.add("invalid_choice", "code", f"There is no such cause; there are: {', '.join(CAUSES)}.")
+
+
+async def _chosen(call: Call, choice: Mapping[str, Any]) -> tuple[Sequence[DeadLetter], bool]:
+    if choice.get("code") is not None:
+        letters, cursor = await call.relay.dead_letters.of(choice["code"], most=MOST)
+        return letters, cursor is not None
+    names = [await call.relay.inquiry.name_of(call.client, text) for text in choice["ids"]]
+    records = await _records(call, {name.batch for name in names})
+    return [letter for name in names for letter in _letters_of(name, records.get(name.batch))], False
+
+
+def _letters_of(name: ids.MessageId, record: Record | None) -> list[DeadLetter]:
+    if record is None:
+        return []
+    at = ids.created_at(name.batch)
+    return [
+        DeadLetter(code=part.code or "expired", batch=name.batch, index=name.index, at=at)
+        for part in record.statuses[name.index].parts
+        if part.state in DEAD
+    ]
+
+
+async def _told(call: Call, letters: Sequence[DeadLetter]) -> list[dict[str, Any]]:
+    """What the list says of each letter; those whose record was purged or is a newer version's are left out."""
+    records = await _records(call, {letter.batch for letter in letters})
+    told: list[dict[str, Any]] = []
+    for letter in letters:
+        record = records.get(letter.batch)
+        if record is not None:
+            entry = record.entry()
+            row = {
+                "id": record.message_id(letter.index, entry),
+                "code": letter.code,
+                "at": letter.at,
+                "client": entry.messages[letter.index].client,
+                "state": str(record.statuses[letter.index].state),
+            }
+            told.append(row)
+    return told
+
+
+async def _records(call: Call, batches: set[str]) -> dict[str, Record]:
+    """The records there are of these batches, and that can be read; one read each, ten at a time."""
+    turns = asyncio.Semaphore(10)
+
+    async def read(batch: str) -> Record | None:
+        async with turns:
+            try:
+                return await call.relay.journal.read(batch)
+            except (NotFound, NewerVersion):
+                return None
+
+    found = await asyncio.gather(*(read(batch) for batch in batches))
+    return {record.batch: record for record in found if record is not None}

@@ -1,0 +1,63 @@
+"""Operators: send again what a provider took and lost."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from relay.api.app import Call
+from relay.api.reading.body import read_object
+from relay.api.cursors import step_of, step_response
+from relay.api.problems import Faults
+from relay.api.http import Response
+from relay.operations.resend_lost import Wanted
+from relay.providers.registry import provider_module
+
+
+async def lost_mail(call: Call) -> Response:
+    """POST /v1/redrive: look at some records and put back what was lost; repeat with `cursor` until there is none."""
+    from relay.api.shapes.admin_requests_redrive import LostMailRedrive
+
+    value = read_object(call.request, LostMailRedrive)
+    faults = Faults(20)
+    wanted = _wanted(call, value, faults)
+    faults.raise_any()
+    step = await step_of(call.relay.lost_mail.step(wanted, value.get("cursor")))
+    counts = {"found": step.found, "redriven": step.redriven, "skipped": step.skipped}
+    return step_response(counts, step.cursor, is_dry=wanted.is_dry)
+
+
+def _wanted(call: Call, value: Mapping[str, Any], faults: Faults) -> Wanted:
+    routes = call.relay.settings.routes
+    for field in ("route", "to_route"):
+        if value.get(field) is not None and value[field] not in routes:
+            faults.add("unknown_route", field, f"There is no such route; there are: {', '.join(routes)}.")
+    route = routes.get(value["route"])
+    if route is not None and "delivery_events" not in provider_module(route.provider).CAPABILITIES.features:
+        text = "The provider of this route reports no deliveries, so that all it sent would count as lost."
+        faults.add("not_applicable", "route", text)
+    if not value["without_delivered"]:
+        text = "It must be true: nothing else tells lost mail from mail that arrived."
+        faults.add("invalid_choice", "without_delivered", text)
+    since, before = _time(value, "sent_since", faults), _time(value, "sent_before", faults)
+    if before > call.relay.clock():
+        faults.add("out_of_range", "sent_before", "The time must be over: what is sent now may still be reported.")
+    elif since >= before:
+        faults.add("out_of_range", "sent_since", "It must be earlier than `sent_before`.")
+    return Wanted(
+        route=value["route"],
+        since=since,
+        before=before,
+        to_route=value.get("to_route"),
+        is_dry=bool(value.get("dry_run")),
+    )
+
+
+def _time(value: Mapping[str, Any], field: str, faults: Faults) -> datetime:
+    try:
+        at = datetime.fromisoformat(value[field])
+    except ValueError:
+        at = datetime(1970, 1, 1)  # noqa: DTZ001 - noted as a fault below
+    if at.tzinfo is None:
+        faults.add("invalid_time", field, "A time is ISO 8601 with an offset, such as 2026-03-01T00:00:00Z.")
+        return datetime(1970, 1, 1, tzinfo=UTC)
+    return at

@@ -1,0 +1,1 @@
+"""Read and check requests: JSON, batches, raw MIME, addresses, attachments."""

@@ -1,0 +1,89 @@
+"""A batch request to drafts: what the messages share is merged in, and each message has its own faults."""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from relay.api.reading import json_text as jsontext
+from relay.acceptance.draft import MAX_HTTP_BODY, Draft, Limits
+from relay.api.problems import WHOLE, Faults, member
+from relay.api.reading.message import read_message
+from relay.api.shapes.requests import BatchEnvelope, MessageFields
+from relay.api.reading.shape import check_shape, kind
+from relay.core.errors import Refusal
+
+_MERGED = ("headers", "metadata", "variables")
+"""Fields whose members are replaced one by one; any other is replaced as a whole."""
+_MAX_PROBLEMS_EACH = 100
+
+
+def parse_batch(body: bytes, *, content_type: str, now: datetime, limits: Limits) -> Sequence[Draft | Refusal]:
+    """A draft for each message, or why there is none. Raises `Refusal` for what is wrong with the request as a whole."""
+    jsontext.check_content_type(content_type)
+    faults = Faults(limits.max_problems)
+    value = jsontext.read_json(body, MAX_HTTP_BODY, faults)
+    if not isinstance(value, dict):
+        faults.add("wrong_type", WHOLE, f"The body is {kind(value)}; it must be an object.")
+        raise faults.refusal()
+    check_shape(value, BatchEnvelope, faults)
+    defaults, messages = value.get("defaults") or {}, value.get("messages")
+    if isinstance(defaults, dict):
+        shared = Faults(limits.max_problems, lambda target: _under("defaults", target))
+        check_shape(defaults, MessageFields, shared)
+        faults.problems += shared.problems
+    if isinstance(messages, list):
+        _check_number(messages, faults, limits)
+    faults.raise_any()
+    return [_read(message, number, defaults, now, limits) for number, message in enumerate(messages or ())]
+
+
+def _check_number(messages: Sequence[Any], faults: Faults, limits: Limits) -> None:
+    if not messages:
+        faults.add("required", "messages", "A batch has at least one message.")
+    elif len(messages) > limits.max_batch_messages:
+        text = f"There are {len(messages)} messages; {limits.max_batch_messages} are possible. Send several batches."
+        faults.add("too_many", "messages", text)
+
+
+def _read(message: Any, number: int, defaults: Mapping[str, Any], now: datetime, limits: Limits) -> Draft | Refusal:
+    here = f"messages[{number}]"
+    if not isinstance(message, dict):
+        faults = Faults(1, lambda _: here)
+        faults.add("wrong_type", WHOLE, f"This is {kind(message)}; it must be an object.")
+        return faults.refusal()
+    faults = Faults(_MAX_PROBLEMS_EACH, _place(here, message, defaults))
+    draft = read_message(_merged(defaults, message), now, faults, limits)
+    return faults.refusal() if faults else draft
+
+
+def _merged(defaults: Mapping[str, Any], message: Mapping[str, Any]) -> dict[str, Any]:
+    whole = {**defaults, **message}
+    for name in _MERGED:
+        shared, own = defaults.get(name), message.get(name)
+        if isinstance(shared, dict) and isinstance(own, dict):
+            whole[name] = {**shared, **own}
+    return whole
+
+
+def _place(here: str, message: Mapping[str, Any], defaults: Mapping[str, Any]) -> Callable[[str], str]:
+    """Where a fault stands in the request: in the message itself, or in the defaults that it came from."""
+
+    def place(target: str) -> str:
+        name = target.partition(".")[0].partition("[")[0]
+        if name not in defaults:
+            return _under(here, target)
+        if name not in message:
+            return _under("defaults", target)
+        own = message[name]
+        if name in _MERGED and isinstance(own, dict) and target != name:
+            is_own = any(target == member(name, key) or target.startswith(f"{member(name, key)}.") for key in own)
+            return _under(here if is_own else "defaults", target)
+        return _under(here, target)
+
+    return place
+
+
+def _under(whole: str, target: str) -> str:
+    if target == WHOLE:
+        return whole
+    return f"{whole}{target}" if target.startswith("[") else f"{whole}.{target}"

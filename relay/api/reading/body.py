@@ -1,0 +1,46 @@
+"""The body of a request, for operations that take a small JSON object; and what no operation can take."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from relay.acceptance.draft import Limits
+from relay.api.http import Request
+from relay.core.errors import Refusal
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+MAX_SMALL_BYTES = 1_048_576
+
+
+def check_length(request: Request) -> None:
+    """Refuse a body that the host cannot hand on (it drops chunked ones), before it is missed."""
+    if not request.body and "chunked" in request.headers.get("transfer-encoding", "").lower():
+        raise Refusal(
+            411, "length_required", "Send the body with a Content-Length: a chunked body does not reach the relay."
+        )
+
+
+def read_object(
+    request: Request, model: "type[BaseModel]", *, most_bytes: int = MAX_SMALL_BYTES, is_optional: bool = False
+) -> Mapping[str, Any]:
+    """The JSON object of a request, of the model's shape. Raises `Refusal` with every fault.
+
+    With `is_optional` no body is an empty object.
+    """
+    from relay.api.reading import json_text as jsontext
+    from relay.api.problems import WHOLE, Faults
+    from relay.api.reading.shape import check_shape, kind
+
+    check_length(request)
+    if is_optional and not request.body:
+        return {}
+    jsontext.check_content_type(request.headers.get("content-type", ""))
+    faults = Faults(Limits().max_problems)
+    value = jsontext.read_json(request.body, most_bytes, faults)
+    if not isinstance(value, dict):
+        faults.add("wrong_type", WHOLE, f"The body is {kind(value)}; it must be an object.")
+        raise faults.refusal()
+    check_shape(value, model, faults)
+    faults.raise_any()
+    return value

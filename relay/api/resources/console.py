@@ -1,0 +1,92 @@
+"""The console and the inbox as pages: static files, and a content security policy under which they need nobody else.
+
+The files are read once. Their addresses carry a digest of all of them, so that a browser keeps them for good and a new version
+is a new address; the two pages themselves are asked for each time, and answered 304 while they are the same.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+
+import msgspec
+
+from relay.api.app import Call
+from relay.api.http import Request, Response, file_response
+from relay.core.errors import Refusal
+
+FOLDER = Path(__file__).parents[2] / "web" / "console"
+_TYPES = {".css": "text/css", ".html": "text/html", ".js": "text/javascript", ".svg": "image/svg+xml"}
+_FOR_GOOD = "public, max-age=31536000, immutable"
+_ASK_AGAIN = "no-cache"
+
+POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "img-src 'self' data:",
+        "connect-src 'self'",
+        "frame-src 'self'",
+        "base-uri 'none'",
+        "form-action 'none'",
+        "frame-ancestors 'none'",
+        "require-trusted-types-for 'script'",
+    )
+)
+HEADERS = {
+    "Content-Security-Policy": POLICY,
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+    "Referrer-Policy": "no-referrer",
+}
+
+
+class _Files(msgspec.Struct, frozen=True, kw_only=True):
+    """The files by their paths, and the digest of all."""
+
+    version: str
+    contents: Mapping[str, bytes]
+
+
+@cache
+def _files() -> _Files:
+    paths = sorted(path for path in FOLDER.rglob("*") if path.suffix in _TYPES)
+    contents = {path.relative_to(FOLDER).as_posix(): path.read_bytes() for path in paths}
+    digest = hashlib.sha256()
+    for name, content in contents.items():
+        digest.update(b"%s\n%d\n%s" % (name.encode(), len(content), content))
+    return _Files(version=digest.hexdigest()[:16], contents=contents)
+
+
+async def console(call: Call) -> Response:
+    """GET /console: the operators' page."""
+    return _page(call, "console.html")
+
+
+async def inbox(call: Call) -> Response:
+    """GET /inbox: the page of what the `capture` route caught."""
+    return _page(call, "inbox.html")
+
+
+async def asset(call: Call) -> Response:
+    """GET /console/assets/{version}/…: a file of the pages; kept for good when the version is ours."""
+    files = _files()
+    version, _, name = call.values["path"].partition("/")
+    if name not in files.contents or name.endswith(".html"):
+        raise Refusal(404, "not_found", "The pages have no such file.")
+    # An instance that is not up to date yet, or no more, serves what it has; only the right one may be kept.
+    is_ours = version == files.version
+    return _answer(call.request, name, files.contents[name], _FOR_GOOD if is_ours else _ASK_AGAIN)
+
+
+def _page(call: Call, name: str) -> Response:
+    files = _files()
+    content = files.contents[name].replace(b"{{assets}}", f"/console/assets/{files.version}".encode())
+    content = content.replace(b"{{entra}}", b"on" if call.relay.authentication.trusts_entra else b"off")
+    return _answer(call.request, name, content, _ASK_AGAIN)
+
+
+def _answer(request: Request, name: str, content: bytes, caching: str) -> Response:
+    return file_response(request, content, _TYPES[Path(name).suffix], {**HEADERS, "Cache-Control": caching})

@@ -1,0 +1,42 @@
+"""The documentation as a page: a reference of the OpenAPI document in which calls can be tried, and that asks no foreign host."""
+
+from pathlib import Path
+
+from relay.api.app import Call
+from relay.api.http import Request, Response, file_response
+from relay.core.errors import Refusal
+
+FOLDER = Path(__file__).parents[2] / "web" / "docs_ui"
+FILES = {"swagger-ui-bundle.js": "text/javascript", "swagger-ui.css": "text/css", "start.js": "text/javascript"}
+"""What the page loads, and nothing else of the folder."""
+
+POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "img-src 'self' data:",
+        "connect-src 'self'",
+        "base-uri 'none'",
+        "form-action 'none'",
+        "frame-ancestors 'none'",
+    )
+)
+
+
+async def page(call: Call) -> Response:
+    """GET /docs: the page."""
+    return _answer(call.request, "index.html", "text/html")
+
+
+async def asset(call: Call) -> Response:
+    """GET /docs/…: a file of the page."""
+    name = call.values["path"]
+    if name not in FILES:
+        raise Refusal(404, "not_found", "The documentation has no such file.")
+    return _answer(call.request, name, FILES[name])
+
+
+def _answer(request: Request, name: str, media_type: str) -> Response:
+    headers = {"Content-Security-Policy": POLICY, "Cache-Control": "no-cache"}
+    return file_response(request, (FOLDER / name).read_bytes(), media_type, headers)

@@ -1,0 +1,147 @@
+"""The local inbox over HTTP, made to serve other projects' tests as their mail catcher."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+from urllib.parse import quote
+
+from relay.api import mail_html as frames
+from relay.mime import reader as mailparts
+from relay.api.app import Call
+from relay.api.http import Response, json_response
+from relay.mime.links import links_in
+from relay.api.text_checks import whole_number
+from relay.clients.registry import Client, Role
+from relay.core.errors import NotFound, Refusal
+from relay.providers.capture.inbox import Caught
+
+MAX_PAGE = 100
+MAX_WAIT_SECONDS = 60
+POLL_SECONDS = 0.5
+
+
+async def index(call: Call) -> Response:
+    """GET /v1/inbox: the caller's mails, newest first; `to`, `from` and `subject` (parts of them) filter."""
+    wanted = _filter(call)
+    most = _number(call, "limit", 50, 1, MAX_PAGE)
+    mails, cursor = await call.relay.inbox.page(most=most, cursor=call.request.query.get("cursor"))
+    body: dict[str, Any] = {"value": [_summary(mail) for mail in mails if wanted(mail)]}
+    if cursor is not None:
+        query = {**call.request.query, "cursor": cursor}
+        body["next_link"] = f"{call.base_url}/v1/inbox?" + "&".join(
+            f"{key}={quote(text)}" for key, text in query.items()
+        )
+    return json_response(body)
+
+
+async def wait(call: Call) -> Response:
+    """GET /v1/inbox/wait: the newest mail that the filters admit, as soon as there is one; 404 after `timeout` seconds."""
+    wanted = _filter(call)
+    until = call.relay.clock() + timedelta(seconds=_number(call, "timeout", 10, 0, MAX_WAIT_SECONDS))
+    passed_over: set[str] = set()
+    while True:
+        async for mail in call.relay.inbox.all(but=passed_over):
+            if wanted(mail):
+                return json_response(await _whole(call, mail))
+            passed_over.add(mail.name)
+        if call.relay.clock() >= until:
+            raise Refusal(404, "mail_not_found", "No such mail came in time. `timeout` (60 at most) waits longer.")
+        await call.relay.sleep(POLL_SECONDS)
+
+
+async def show(call: Call) -> Response:
+    """GET /v1/inbox/{name}: a mail with its headers, text, html and attachments (base64)."""
+    return json_response(await _whole(call, await _mail(call)))
+
+
+async def source(call: Call) -> Response:
+    """GET /v1/inbox/{name}/source: the mail as RFC 5322 text."""
+    mail = await _mail(call)
+    headers = {"Content-Type": "message/rfc822", "Content-Disposition": "attachment; filename=mail.eml"}
+    return Response(headers=headers, body=await call.relay.inbox.mime(mail.name))
+
+
+async def html(call: Call) -> Response:
+    """GET /v1/inbox/{name}/html: the mail's html as a page in which nothing can act, for who has the `html_url` of it."""
+    client = await frames.holder(call)
+    mail = await call.relay.inbox.get(call.values["name"])
+    if not _may_see(client, mail):
+        raise NotFound("another client's mail")
+    return frames.page(mailparts.read(await call.relay.inbox.mime(mail.name)))
+
+
+async def delete(call: Call) -> Response:
+    """DELETE /v1/inbox/{name}: gone, also if it was gone before."""
+    try:
+        await call.relay.inbox.delete((await _mail(call)).name)
+    except NotFound:
+        return Response(status=204)
+    return Response(status=204)
+
+
+async def empty(call: Call) -> Response:
+    """DELETE /v1/inbox: delete the caller's mails; the filters of the list apply."""
+    wanted = _filter(call)
+    names = [mail.name async for mail in call.relay.inbox.all() if wanted(mail)]
+    for name in names:
+        await call.relay.inbox.delete(name)
+    return json_response({"deleted": len(names)})
+
+
+def _may_see(client: Client, mail: Caught) -> bool:
+    return client.role is Role.OPERATOR or mail.belongs_to(client.mac_key)
+
+
+def _filter(call: Call) -> Callable[[Caught], bool]:
+    query = call.request.query
+    to, sender, subject = (query.get(name, "").casefold() for name in ("to", "from", "subject"))
+
+    def wanted(mail: Caught) -> bool:
+        return (
+            _may_see(call.client, mail)
+            and (not to or any(to in recipient.casefold() for recipient in mail.recipients))
+            and sender in mail.sender.casefold()
+            and subject in mail.subject.casefold()
+        )
+
+    return wanted
+
+
+async def _mail(call: Call) -> Caught:
+    mail = await call.relay.inbox.get(call.values["name"])
+    if not _may_see(call.client, mail):
+        raise NotFound("another client's mail")
+    return mail
+
+
+async def _whole(call: Call, mail: Caught) -> dict[str, Any]:
+    reading = mailparts.read(await call.relay.inbox.mime(mail.name))
+    return {
+        **_summary(mail),
+        "headers": [{"name": name, "value": value} for name, value in reading.headers],
+        "text": reading.text,
+        "html": reading.html,
+        "html_url": None if reading.html is None else frames.link(call, f"/v1/inbox/{mail.name}/html"),
+        "links": [] if reading.html is None else links_in(reading.html),
+        "attachments": reading.files,
+    }
+
+
+def _summary(mail: Caught) -> dict[str, Any]:
+    return {
+        "name": mail.name,
+        "message": mail.message,
+        "caught_at": mail.caught_at,
+        "from": mail.sender,
+        "to": list(mail.recipients),
+        "subject": mail.subject,
+        "size": mail.size,
+    }
+
+
+def _number(call: Call, name: str, default: int, least: int, most: int) -> int:
+    text = call.request.query.get(name, str(default))
+    number = whole_number(text)
+    if number is None or not least <= number <= most:
+        raise Refusal(400, "invalid_request", f"{name} is a whole number from {least} to {most}.", target=name)
+    return number

@@ -1,0 +1,233 @@
+"""Who is not sent to: a client's own list, and for operators everybody's.
+
+The list that concerns all holds addresses that other clients wrote to. A client may ask about one address, and is told what
+concerns it; only an operator sees or changes that list.
+"""
+
+import csv
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+from urllib.parse import quote
+
+import msgspec
+
+from relay.api.reading.addresses import read_mailbox
+from relay.api.app import Call
+from relay.api.reading.body import read_object
+from relay.api.cursors import page_of
+from relay.acceptance.draft import Limits
+from relay.api.problems import Faults
+from relay.api.http import Response, json_response
+from relay.clients.registry import Role
+from relay.core.errors import NotFound, Refusal
+from relay.core.model import Address
+from relay.core.outcomes import Deferred, RouteFault
+from relay.clients.suppressions import ALL, REASONS, Suppression
+
+MOST_IMPORTED = 10_000
+MAX_IMPORT_BYTES = 4_194_304
+MAX_NOTE = 500
+SYNC_PAGES = 200
+"""Pages of a provider's lists that one call reads."""
+_COLUMNS = ("email", "reason", "at", "expires_at", "source", "note")
+_LIMITS = Limits()
+
+
+async def index(call: Call) -> Response:
+    """GET /v1/suppressions: a page of the caller's list; operators choose with `?client=` or get everybody's."""
+    scope = await _scope(call, call.request.query.get("client"), for_all=None)
+    reading = call.relay.suppressions.page(scope, cursor=call.request.query.get("cursor"))
+    found, cursor = await page_of(reading)
+    body: dict[str, Any] = {"value": [_told(each) for each in found]}
+    if cursor:
+        chosen = f"client={quote(scope)}&" if scope and call.client.role is Role.OPERATOR else ""
+        body["next_link"] = f"{call.base_url}/v1/suppressions?{chosen}cursor={quote(cursor, safe='')}"
+    return json_response(body)
+
+
+async def show(call: Call) -> Response:
+    """GET /v1/suppressions/{email}: what keeps mail to this address back; 404 when nothing does."""
+    found = [_told(each) for scope in await _scopes(call) if (each := await _get(call, scope)) is not None]
+    if not found:
+        raise Refusal(404, "not_found", "Nothing keeps mail to this address back.")
+    return json_response({"value": found})
+
+
+async def add(call: Call) -> Response:
+    """POST /v1/suppressions: 201. What is on the list already is replaced."""
+    from relay.api.shapes.admin_requests_suppressions import SuppressionRequest
+
+    value = read_object(call.request, SuppressionRequest)
+    scope = await _scope(call, value.get("client"), for_all=value.get("for_all"))
+    faults = Faults(_LIMITS.max_problems)
+    made = _made(call, value, scope, "", faults)
+    faults.raise_any()
+    await call.relay.suppressions.put([made] if made else [])
+    return json_response(_told(made) if made else {}, 201)
+
+
+async def remove(call: Call) -> Response:
+    """DELETE /v1/suppressions/{email}: 204, also when it was not there. An operator's call clears everybody's list too."""
+    for scope in await _scopes(call, may_change=True):
+        await call.relay.suppressions.remove(scope, [call.values["email"]])
+    return Response(status=204)
+
+
+async def take_list(call: Call) -> Response:
+    """POST /v1/suppressions/import: all of it or nothing; JSON, or CSV with a header line."""
+    from relay.api.shapes.admin_requests_suppressions import SuppressionImport
+
+    faults = Faults(_LIMITS.max_problems)
+    if call.request.content_type == "text/csv":
+        rows, scope = (
+            _csv(call.request.body, faults),
+            await _scope(call, call.request.query.get("client"), for_all=None),
+        )
+    else:
+        value = read_object(call.request, SuppressionImport, most_bytes=MAX_IMPORT_BYTES)
+        scope = await _scope(call, value.get("client"), for_all=value.get("for_all"))
+        rows = value["value"]
+    if len(rows) > MOST_IMPORTED:
+        faults.add("too_many", "value", f"{MOST_IMPORTED} are possible in one request; send several.")
+        faults.raise_any()
+    made = [_made(call, row, scope, f"value[{number}].", faults) for number, row in enumerate(rows)]
+    faults.raise_any()
+    await call.relay.suppressions.put([each for each in made if each is not None])
+    return json_response({"imported": len(made)})
+
+
+async def export(call: Call) -> Response:
+    """GET /v1/suppressions/export: the whole list as CSV, as `import` takes it."""
+    scope = await _scope(call, call.request.query.get("client"), for_all=None)
+    text = io.StringIO()
+    writer = csv.DictWriter(text, _COLUMNS, lineterminator="\r\n")
+    writer.writeheader()
+    cursor: str | None = None
+    while True:
+        found, cursor = await call.relay.suppressions.page(scope, cursor=cursor)
+        writer.writerows({name: _safe(_told(each).get(name)) for name in _COLUMNS} for each in found)
+        if cursor is None:
+            break
+    headers = {
+        "Content-Type": "text/csv; charset=utf-8",
+        "Content-Disposition": 'attachment; filename="suppressions.csv"',
+    }
+    return Response(headers=headers, body=text.getvalue().encode())
+
+
+async def synchronise(call: Call) -> Response:
+    """POST /v1/suppressions/sync: take over a provider's lists; what it has dropped meanwhile is dropped here."""
+    from relay.api.shapes.admin_requests_suppressions import SyncRequest
+
+    route = read_object(call.request, SyncRequest)["route"]
+    if route not in call.relay.settings.routes:
+        text = f"There is no such route; there are: {', '.join(call.relay.settings.routes)}."
+        raise Refusal(404, "unknown_route", text)
+    provider: Any = call.relay.provider(route)
+    if not hasattr(provider, "unwanted"):
+        raise Refusal(422, "not_carriable", "The provider of this route keeps no such lists.", target="route")
+    began, cursor, taken = call.relay.clock(), "", 0
+    for _ in range(SYNC_PAGES):
+        page = await provider.unwanted(cursor)
+        if isinstance(page, RouteFault | Deferred):
+            text = f"The provider's lists could not be read ({page.code})."
+            raise Refusal(503, "provider_unavailable", text, headers={"Retry-After": "60"})
+        found, cursor = page
+        listed = [
+            call.relay.suppressions.made(each.email, "provider", call.client.name, source=route, note=each.reason)
+            for each in found
+        ]
+        await call.relay.suppressions.put(listed)
+        taken += len(listed)
+        if cursor is None:
+            gone = await call.relay.suppressions.drop_missing(route, began)
+            return json_response({"taken": taken, "dropped": gone, "is_whole": True})
+    return json_response({"taken": taken, "dropped": 0, "is_whole": False})
+
+
+async def _scope(call: Call, client: str | None, *, for_all: bool | None) -> str:
+    """Whose list a request is about. Raises `Refusal` where the caller may not say so, or there is no such client."""
+    if call.client.role is not Role.OPERATOR:
+        if (client is not None and client != call.client.name) or for_all:
+            raise Refusal(403, "operators_only", "A client sees and changes its own list only.")
+        return call.client.name
+    if client is None or for_all:
+        return ALL
+    await call.relay.clients.get(client)
+    return client
+
+
+async def _scopes(call: Call, *, may_change: bool = False) -> Sequence[str]:
+    client = call.request.query.get("client")
+    if call.client.role is Role.OPERATOR:
+        return (ALL, client) if client else (ALL,)
+    own = await _scope(call, client, for_all=None)
+    return (own,) if may_change else (own, ALL)
+
+
+async def _get(call: Call, scope: str) -> Suppression | None:
+    try:
+        return await call.relay.suppressions.get(scope, call.values["email"])
+    except NotFound:
+        return None
+
+
+def _made(call: Call, row: Mapping[str, Any], scope: str, place: str, faults: Faults) -> Suppression | None:
+    address = read_mailbox(row.get("email") or "", f"{place}email", faults, _LIMITS)
+    reason = row.get("reason") or "manual"
+    note = row.get("note") or ""
+    if reason not in REASONS:
+        faults.add("invalid_choice", f"{place}reason", f"A reason is one of {', '.join(REASONS)}.")
+        return None
+    if len(note) > MAX_NOTE:
+        faults.add("too_long", f"{place}note", f"A note has at most {MAX_NOTE} characters.")
+    if not isinstance(address, Address):
+        return None
+    made = call.relay.suppressions.made(address.email, reason, scope, scope=scope, note=note, source="api")
+    seconds = row.get("expires_in_seconds")
+    if seconds is None:
+        return made
+    return msgspec.structs.replace(made, expires_at=made.at + timedelta(seconds=seconds))
+
+
+def _csv(body: bytes, faults: Faults) -> Sequence[Mapping[str, Any]]:
+    """The rows of a CSV with at least a column `email`; `reason` and `note` are read too, other columns are not."""
+    if len(body) > MAX_IMPORT_BYTES:
+        raise Refusal(413, "message_too_large", f"A list may have {MAX_IMPORT_BYTES} bytes; send several.")
+    try:
+        text = body.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise Refusal(400, "invalid_request", "The list is not UTF-8.") from error
+    reader = csv.DictReader(io.StringIO(text, newline=""))
+    if "email" not in (reader.fieldnames or ()):
+        faults.add("required", "email", "The first line names the columns; one of them must be `email`.")
+        faults.raise_any()
+    return list(_rows(reader))
+
+
+def _rows(reader: "csv.DictReader[str]") -> Iterator[Mapping[str, Any]]:
+    try:
+        for row in reader:
+            yield {name: str(row.get(name) or "").strip() for name in ("email", "reason", "note")}
+    except csv.Error as error:
+        raise Refusal(400, "invalid_request", "The list is no CSV.") from error
+
+
+def _safe(value: Any) -> Any:
+    """What a spreadsheet would take for a formula is kept from being one."""
+    return f"'{value}" if isinstance(value, str) and value[:1] in "=+-@\t\r" and value else value
+
+
+def _told(each: Suppression) -> dict[str, Any]:
+    row = {
+        "email": each.email,
+        "reason": each.reason,
+        "for_all": each.scope == ALL,
+        "at": each.at,
+        "expires_at": each.expires_at,
+        "source": each.source or None,
+        "note": each.note or None,
+    }
+    return {key: value for key, value in row.items() if value is not None}

@@ -1,0 +1,154 @@
+"""Files that are uploaded once and named in messages: whole in one request, or in parts."""
+
+from typing import Any
+
+from relay.clients import uploads
+from relay.api.app import Call
+from relay.api.reading.attachments import check_file_name, guess_type, read_media_type
+from relay.api.reading.body import check_length
+from relay.acceptance.draft import Limits
+from relay.api.problems import WHOLE, Faults
+from relay.api.http import Response, json_response
+from relay.core.errors import Changed, NotFound, Refusal
+from relay.clients.uploads import Incomplete, TooLarge, Upload, WrongSize
+
+_LIMITS = Limits()
+_NO_TYPES = ("", "application/x-www-form-urlencoded")
+"""What says nothing about the file: curl sends the second with every `--data-binary`."""
+
+
+async def create(call: Call) -> Response:
+    """POST /v1/attachments?name=…: keep the body as a file; with `parts=true` and no body, begin to upload one in parts."""
+    check_length(call.request)
+    name, type_, in_parts = _asked(call)
+    if in_parts:
+        upload = await call.relay.uploads.begin(call.client.name, name, type_)
+    elif not call.request.body:
+        raise Refusal(400, "empty_body", "The request has no body; send the file, or parts=true to upload in parts.")
+    else:
+        try:
+            upload = await call.relay.uploads.store(call.client.name, name, type_, call.request.body)
+        except TooLarge as error:
+            raise _too_large() from error
+    headers = {"Location": f"{call.base_url}/v1/attachments/{upload.id}"}
+    return json_response(_told(upload), 201, headers)
+
+
+async def put_part(call: Call) -> Response:
+    """PUT /v1/attachments/{id}/parts/{number}: keep a part; the same number again replaces it."""
+    check_length(call.request)
+    faults = Faults(_LIMITS.max_problems)
+    number, most = call.values["number"], uploads.MAX_PARTS
+    if not (number.isascii() and number.isdigit() and len(number) <= 4 and 1 <= int(number) <= most):
+        faults.add("out_of_range", "number", f"Parts are numbered from 1 to {most}.")
+    if not call.request.body:
+        faults.add("required", WHOLE, "The request has no body; send the bytes of the part.")
+    if len(call.request.body) > uploads.MAX_PART_BYTES:
+        faults.add("too_large", WHOLE, f"A part has at most {uploads.MAX_PART_BYTES} bytes.")
+    faults.raise_any()
+    upload = await _upload(call)
+    if upload.is_complete:
+        raise Refusal(409, "attachment_complete", "This upload is complete; a part cannot be changed any more.")
+    await call.relay.uploads.put_part(upload, int(number), call.request.body)
+    return Response(status=204)
+
+
+async def complete(call: Call) -> Response:
+    """POST /v1/attachments/{id}/complete?size=…: join the parts; from then on messages may name the file."""
+    size = _size(call)
+    upload = await _upload(call)
+    try:
+        whole = await call.relay.uploads.complete(upload, size)
+    except TooLarge as error:
+        raise _too_large() from error
+    except WrongSize as error:
+        text = f"The parts have {error.size} bytes together, and not {size}. Send what is missing, and complete again."
+        raise Refusal(409, "attachment_incomplete", text) from error
+    except Incomplete as error:
+        text = f"There are {error.parts} parts, and part {error.missing} is missing. Send it, and complete again."
+        raise Refusal(409, "attachment_incomplete", text) from error
+    except Changed as error:
+        raise Refusal(
+            409,
+            "attachment_complete",
+            "Another request completes this upload. Look at it after Retry-After.",
+            headers={"Retry-After": "1"},
+        ) from error
+    return json_response(_told(whole))
+
+
+async def show(call: Call) -> Response:
+    """GET /v1/attachments/{id}: what is known of an upload."""
+    return json_response(_told(await _upload(call)))
+
+
+async def delete(call: Call) -> Response:
+    """DELETE /v1/attachments/{id}: forget an upload that no message has named; gone also if it was gone before."""
+    try:
+        upload = await _upload(call)
+    except Refusal:
+        return Response(status=204)
+    try:
+        if upload.is_used:
+            raise Changed("a message has named it")
+        await call.relay.uploads.delete(upload)
+    except Changed as error:
+        text = "A message has named this file. It is forgotten by itself when none can need it any more."
+        raise Refusal(409, "attachment_in_use", text) from error
+    return Response(status=204)
+
+
+def _asked(call: Call) -> tuple[str, str, bool]:
+    """Name, type and whether in parts, as the request asks. Raises `Refusal` with every fault."""
+    query = call.request.query
+    faults = Faults(_LIMITS.max_problems)
+    name = query.get("name", "")
+    if not name:
+        faults.add("required", "name", "Give the file's name in the address: /v1/attachments?name=invoice.pdf.")
+    else:
+        check_file_name(name, "name", faults, _LIMITS)
+    given = query.get("type") or call.request.headers.get("content-type", "")
+    type_ = guess_type(name) if given.lower() in _NO_TYPES else read_media_type(given, "type", faults)
+    parts = query.get("parts", "false").lower()
+    if parts not in ("true", "false"):
+        faults.add("invalid_choice", "parts", "The value must be true or false.")
+    if parts == "true" and call.request.body:
+        faults.add("not_applicable", "parts", "With parts=true there is no body; each part is sent by itself.")
+    faults.raise_any()
+    return name, type_, parts == "true"
+
+
+def _size(call: Call) -> int | None:
+    given = call.request.query.get("size")
+    if given is None:
+        return None
+    if not (given.isascii() and given.isdigit() and len(given) <= 12):
+        faults = Faults(_LIMITS.max_problems)
+        faults.add("invalid_value", "size", "The size is a whole number of bytes.")
+        faults.raise_any()
+    return int(given)
+
+
+async def _upload(call: Call) -> Upload:
+    try:
+        return await call.relay.uploads.get(call.client.name, call.values["id"])
+    except NotFound as error:
+        text = "There is no upload of this id for this client, or it was forgotten."
+        raise Refusal(404, "attachment_not_found", text) from error
+
+
+def _too_large() -> Refusal:
+    return Refusal(413, "message_too_large", f"A file has at most {uploads.MAX_BYTES} bytes.")
+
+
+def _told(upload: Upload) -> dict[str, Any]:
+    told: dict[str, Any] = {
+        "id": upload.id,
+        "name": upload.name,
+        "type": upload.type,
+        "is_complete": upload.is_complete,
+        "created_at": upload.created_at,
+        "expires_at": upload.keep_until,
+    }
+    more = {"size": upload.size} if upload.is_complete else {"max_part_bytes": uploads.MAX_PART_BYTES}
+    return told | more

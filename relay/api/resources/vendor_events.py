@@ -1,0 +1,116 @@
+"""Where vendors post what became of mail. No client calls here: each vendor proves itself in its own way."""
+
+import asyncio
+import hmac
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from relay.api.app import Call
+from relay.api.http import Response, json_response
+from relay.clients.registry import Role
+from relay.core.errors import Refusal, SettingsError
+from relay.events import acs
+from relay.events import dsn
+from relay.events import sendgrid
+from relay.events.apply import REPORT
+
+MAX_BYTES = 16_777_216
+_AT_A_TIME = 1_000
+"""Events that are translated before other requests of the process get their turn."""
+_ALLOWED_RATE = "*"
+
+
+async def from_sendgrid(call: Call) -> Response:
+    """POST /v1/events/sendgrid: 200 once the events are durable. The signature is checked before anything is read."""
+    request, settings = call.request, call.relay.settings
+    if not settings.sendgrid_event_keys:
+        raise _not_configured("RELAY_SENDGRID_EVENT_KEYS")
+    _check_size(request.body)
+    is_signed = sendgrid.is_signed(
+        settings.sendgrid_event_keys,
+        body=request.body,
+        signature=request.headers.get(sendgrid.SIGNATURE),
+        timestamp=request.headers.get(sendgrid.TIMESTAMP),
+        now=call.relay.clock(),
+    )
+    if not is_signed:
+        raise Refusal(403, "bad_signature", "The signature or its timestamp is missing, wrong or too old.")
+    items, now = _items(request.body), call.relay.clock()
+    taken = 0
+    for start in range(0, len(items), _AT_A_TIME):
+        found = list(sendgrid.translate(items[start : start + _AT_A_TIME], now))
+        await call.relay.events.take(found)
+        taken += len(found)
+        await asyncio.sleep(0)
+    return json_response({"taken": taken, "passed_over": len(items) - taken})
+
+
+async def from_event_grid(call: Call) -> Response:
+    """POST /v1/events/acs: Event Grid's posts in either schema, and the handshake of its own schema."""
+    await _check_event_grid(call)
+    _check_size(call.request.body)
+    items, now = _items(call.request.body), call.relay.clock()
+    code = acs.validation_code(items)
+    if code is not None:
+        return json_response({"validationResponse": code})
+    found = list(acs.translate(items, now))
+    await call.relay.events.take(found)
+    return json_response({"taken": len(found), "passed_over": len(items) - len(found)})
+
+
+async def allow_event_grid(call: Call) -> Response:
+    """OPTIONS /v1/events/acs: the handshake of CloudEvents (HTTP 1.1 Web Hooks, section 4)."""
+    await _check_event_grid(call)
+    origin = call.request.headers.get("webhook-request-origin", "")
+    if not origin or not origin.isascii() or not origin.isprintable():
+        raise Refusal(400, "invalid_request", "A handshake names its origin in WebHook-Request-Origin.")
+    return Response(headers={"WebHook-Allowed-Origin": origin, "WebHook-Allowed-Rate": _ALLOWED_RATE})
+
+
+async def from_mailbox(call: Call) -> Response:
+    """POST /v1/events/bounce: a report as a mail system wrote it (message/rfc822), about messages of the caller's own."""
+    _check_size(call.request.body)
+    if not call.request.body:
+        raise Refusal(400, "empty_body", "Send the report as it was received, headers and all.")
+    client = "" if call.client.role is Role.OPERATOR else call.client.name
+    found = dsn.read_report(call.request.body, call.relay.clock(), provider=REPORT, client=client)
+    await call.relay.events.take(found)
+    return json_response({"taken": len(found)}, 202)
+
+
+async def _check_event_grid(call: Call) -> None:
+    reference = call.relay.settings.event_grid_secret
+    if not reference:
+        raise _not_configured("RELAY_EVENT_GRID_SECRET")
+    try:
+        secret = await call.relay.secrets.get(reference)
+    except SettingsError as error:
+        text = "The secret that Event Grid must send cannot be read now."
+        raise Refusal(503, "storage_unavailable", text, headers={"Retry-After": "30"}) from error
+    given = call.request.headers.get(acs.KEY_HEADER) or call.request.query.get("key", "")
+    if not hmac.compare_digest(given.encode(), secret.encode()):
+        raise Refusal(403, "bad_signature", "The subscription's secret is missing or wrong.")
+
+
+def _not_configured(setting: str) -> Refusal:
+    return Refusal(404, "not_configured", f"This relay takes no such events: {setting} is not set.")
+
+
+def _check_size(body: bytes) -> None:
+    if len(body) > MAX_BYTES:
+        raise Refusal(413, "message_too_large", f"A post may have {MAX_BYTES} bytes.")
+
+
+def _items(body: bytes) -> Sequence[Any]:
+    """The events of a post: an array, or one alone as structured CloudEvents come."""
+    try:
+        found = msgspec.json.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise Refusal(400, "malformed_json", "The body is not JSON.") from error
+    if isinstance(found, dict):
+        return [found]
+    if not isinstance(found, list):
+        raise Refusal(400, "invalid_request", "The body is no array of events.")
+    return found

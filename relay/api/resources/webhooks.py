@@ -1,0 +1,191 @@
+"""A client's web hooks: subscribe, look, change, try, end. The signing secret is told when it is made, and never again."""
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+
+import msgspec
+
+from relay.api.app import Call
+from relay.api.reading.body import read_object
+from relay.api.cursors import page_of
+from relay.acceptance.draft import Limits
+from relay.api.problems import Faults
+from relay.api.http import Response, json_response
+from relay.core.errors import NotFound, Refusal
+from relay.core.event_kinds import Kind
+from relay.events.webhooks.delivery import Delivered
+from relay.events.webhooks.address_guard import url_fault
+from relay.events.webhooks.subscriptions import (
+    MOST,
+    OLD_SECRET_LASTS,
+    Definition,
+    Format,
+    Subscription,
+    callback_id,
+    new_secret,
+)
+
+MAX_NOTE = 500
+_LIMITS = Limits()
+
+
+async def index(call: Call) -> Response:
+    """GET /v1/webhooks: all of the caller's subscriptions."""
+    found = await call.relay.webhooks.subscriptions.of(call.client.name, fresh=True)
+    return json_response({"value": [_told(each) for each in found]})
+
+
+async def show(call: Call) -> Response:
+    """GET /v1/webhooks/{id}."""
+    return json_response(_told(await _chosen(call)))
+
+
+async def create(call: Call) -> Response:
+    """POST /v1/webhooks: 201 with `Location` and the signing secret. A `callbackUrl` that is known gets the same answer."""
+    from relay.api.shapes.admin_requests_webhooks import WebhookRequest
+
+    value = read_object(call.request, WebhookRequest)
+    faults = Faults(_LIMITS.max_problems)
+    url = _url(value, faults)
+    _check(call, value, url, faults)
+    faults.raise_any()
+    is_callback = value.get("callbackUrl") is not None
+    name = callback_id(call.client.name, url) if is_callback else f"wh_{call.relay.new_batch()}"
+    known = await call.relay.webhooks.subscriptions.of(call.client.name, fresh=True)
+    if len(known) >= MOST and all(each.id != name for each in known):
+        faults.add("too_many", "$", f"A client has at most {MOST} web hooks. Delete one that is not used any more.")
+        faults.raise_any()
+    definition = Definition(
+        url=url,
+        secret=new_secret(),
+        created_at=call.relay.clock(),
+        events=_events(value),
+        format=Format(value.get("format") or Format.STANDARD),
+        note=value.get("note") or "",
+        is_callback=is_callback,
+    )
+    made = Subscription(id=name, client=call.client.name, definition=definition)
+    await call.relay.webhooks.subscriptions.put(made)
+    location = {"Location": f"{call.base_url}/v1/webhooks/{name}"}
+    return json_response({**_told(made), "secret": definition.secret}, 201, location)
+
+
+async def change(call: Call) -> Response:
+    """PATCH /v1/webhooks/{id}: only what is named changes; a new secret is told."""
+    from relay.api.shapes.admin_requests_webhooks import WebhookChange
+
+    value = read_object(call.request, WebhookChange)
+    faults = Faults(_LIMITS.max_problems)
+    _check(call, value, value.get("url"), faults)
+    faults.raise_any()
+    before, subscriptions = await _chosen(call), call.relay.webhooks.subscriptions
+    definition = before.definition
+    changed = msgspec.structs.replace(
+        definition,
+        url=value.get("url") or definition.url,
+        events=_events(value) if value.get("events") is not None else definition.events,
+        format=Format(value.get("format") or definition.format),
+        note=definition.note if value.get("note") is None else value["note"],
+    )
+    if value.get("rotate_secret"):
+        until = call.relay.clock() + OLD_SECRET_LASTS
+        changed = msgspec.structs.replace(
+            changed, secret=new_secret(), old_secret=definition.secret, old_secret_until=until
+        )
+    await subscriptions.change(before, changed)
+    if value.get("is_enabled") is True:
+        await subscriptions.enable(before)
+    elif value.get("is_enabled") is False:
+        await subscriptions.disable(before, "Paused by its client.")
+    told = _told(await _chosen(call))
+    return json_response({**told, "secret": changed.secret} if value.get("rotate_secret") else told)
+
+
+async def delete(call: Call) -> Response:
+    """DELETE /v1/webhooks/{id}: 204, also if it was gone before. Posts under way are dropped."""
+    await call.relay.webhooks.subscriptions.remove(call.client.name, call.values["id"])
+    return Response(status=204)
+
+
+async def remove_callback(call: Call) -> Response:
+    """DELETE /v1/webhooks with the `callbackUrl` (body or query): how a Logic App unsubscribes. 204, whatever was there."""
+    from relay.api.shapes.admin_requests_webhooks import CallbackRemoval
+
+    url = call.request.query.get("callbackUrl", "")
+    if not url:
+        url = read_object(call.request, CallbackRemoval)["callbackUrl"]
+    await call.relay.webhooks.subscriptions.remove(call.client.name, callback_id(call.client.name, url))
+    return Response(status=204)
+
+
+async def test(call: Call) -> Response:
+    """POST /v1/webhooks/{id}/test: post a test event now, and say what the receiver answered."""
+    subscription = await _chosen(call)
+    return json_response(_delivery(await call.relay.webhooks.test(subscription, f"evt_{call.relay.new_batch()}")))
+
+
+async def deliveries(call: Call) -> Response:
+    """GET /v1/webhooks/{id}/deliveries: what was posted in the last week, the newest first."""
+    subscription = await _chosen(call)
+    reading = call.relay.webhooks.log(subscription, cursor=call.request.query.get("cursor"))
+    found, cursor = await page_of(reading)
+    body: dict[str, Any] = {"value": [_delivery(each) for each in found]}
+    if cursor:
+        link = f"{call.base_url}/v1/webhooks/{subscription.id}/deliveries?cursor={quote(cursor, safe='')}"
+        body["next_link"] = link
+    return json_response(body)
+
+
+async def _chosen(call: Call) -> Subscription:
+    name = call.values["id"]
+    # A row's key has no slashes and the like: such an id is none of ours.
+    if not name.startswith("wh_") or not name.isascii() or not name.replace("_", "").isalnum():
+        raise Refusal(404, "not_found", "There is no web hook of this id.")
+    try:
+        return await call.relay.webhooks.subscriptions.get(call.client.name, name)
+    except NotFound as error:
+        raise Refusal(404, "not_found", "There is no web hook of this id.") from error
+
+
+def _url(value: Mapping[str, Any], faults: Faults) -> str:
+    given = [value[name] for name in ("url", "callbackUrl") if value.get(name) is not None]
+    if len(given) == 2:
+        faults.add("not_applicable", "callbackUrl", "Give either `url` or `callbackUrl`, not both.")
+    elif not given:
+        faults.add("required", "url", "Where should events be posted? Give `url`.")
+    return str(given[0]) if given else ""
+
+
+def _check(call: Call, value: Mapping[str, Any], url: str | None, faults: Faults) -> None:
+    if url and (fault := url_fault(url, allows_loopback=call.relay.settings.webhooks_allow_loopback)):
+        target = "callbackUrl" if value.get("callbackUrl") is not None else "url"
+        faults.add("invalid_value", target, f"The URL of a web hook {fault}.")
+    if len(value.get("note") or "") > MAX_NOTE:
+        faults.add("too_long", "note", f"A note has at most {MAX_NOTE} characters.")
+
+
+def _events(value: Mapping[str, Any]) -> tuple[Kind, ...]:
+    return tuple(dict.fromkeys(Kind(kind) for kind in value.get("events") or ()))
+
+
+def _told(each: Subscription) -> dict[str, Any]:
+    row = {
+        "id": each.id,
+        "url": each.definition.url,
+        "events": list(each.definition.events),
+        "format": str(each.definition.format),
+        "note": each.definition.note or None,
+        "created_at": each.definition.created_at,
+        "is_enabled": each.is_enabled,
+        "disabled_why": each.disabled_why or None,
+        "disabled_at": each.disabled_at,
+        "failing_since": each.failing_since,
+        "old_secret_until": each.definition.old_secret_until,
+    }
+    return {key: value for key, value in row.items() if value is not None}
+
+
+def _delivery(each: Delivered) -> dict[str, Any]:
+    row = msgspec.structs.asdict(each)
+    return {key: value for key, value in row.items() if value != "" and not (key == "status" and value == 0)}

@@ -1,0 +1,33 @@
+"""Refusals in SendGrid's shape: `{"errors": [{"message", "field", "help"}]}`, for everything under /v3."""
+
+import re
+from typing import Any
+
+from relay.api.errors import HELP
+from relay.api.problems import WHOLE
+from relay.api.http import Response, json_response
+from relay.core.errors import Problem, Refusal
+
+_STEP = re.compile(r"\[(?:(\d+)|'([^']*)')\]")
+"""A step of a target in brackets, which SendGrid writes after a dot."""
+_STATUS = {411: 400, 422: 400}
+"""SendGrid's contract has no other status than 400 for a request that is wrong."""
+
+
+def refused(refusal: Refusal, request_id: str) -> Response:
+    """A refusal as SendGrid's libraries read it. `id` is the request's, to find it in the logs."""
+    problems = refusal.problems or (
+        Problem(code=refusal.code, target=refusal.target or WHOLE, message=refusal.message),
+    )
+    body = {"errors": [_error(problem) for problem in problems], "id": request_id}
+    headers = {"x-ms-error-code": refusal.code, **refusal.headers}
+    return json_response(body, _STATUS.get(refusal.status, refusal.status), headers)
+
+
+def _error(problem: Problem) -> dict[str, Any]:
+    field = None if problem.target == WHOLE else _STEP.sub(_dotted, problem.target)
+    return {"message": problem.message, "field": field, "help": HELP + problem.code}
+
+
+def _dotted(step: re.Match[str]) -> str:
+    return f".{step[1] or step[2]}"

@@ -1,0 +1,106 @@
+"""SendGrid's batch ids and scheduled sends, which are Relay's groups and their stops; and the scopes of a key.
+
+Sources: the vendor's OpenAPI files tsg_mail_v3 and tsg_scheduled_sends.
+"""
+
+from typing import Any
+
+from relay.api.app import Call
+from relay.api.reading.body import MAX_SMALL_BYTES
+from relay.acceptance.draft import Limits
+from relay.api.problems import Faults
+from relay.api.http import Response, json_response
+from relay.api.sendgrid.body import read_body
+from relay.api.sendgrid.shape import SCHEDULED_SEND, STATUS, Fields, read
+from relay.core.errors import Refusal
+from relay.delivery.send_groups import Stop, is_group, new_group
+
+SCOPES = (
+    "mail.batch.create",
+    "mail.batch.read",
+    "mail.send",
+    "user.scheduled_sends.create",
+    "user.scheduled_sends.delete",
+    "user.scheduled_sends.read",
+    "user.scheduled_sends.update",
+)
+"""What every key may do here; what it may send, its client's policy says."""
+
+
+async def scopes(call: Call) -> Response:
+    """GET /v3/scopes."""
+    return json_response({"scopes": SCOPES})
+
+
+async def create(call: Call) -> Response:
+    """POST /v3/mail/batch: an id to group messages by."""
+    return json_response({"batch_id": new_group(call.client.mac_key, call.relay.new_batch())}, 201)
+
+
+async def show(call: Call) -> Response:
+    """GET /v3/mail/batch/{batch_id}: 200 for an id of this client, else 400."""
+    return json_response({"batch_id": _batch_of(call, call.values["batch_id"])})
+
+
+async def stop(call: Call) -> Response:
+    """POST /v3/user/scheduled_sends: cancel or pause what waits. `already_sent` says for how many it comes too late."""
+    order = _read(call, SCHEDULED_SEND)
+    batch, how = _batch_of(call, order["batch_id"]), Stop(order["status"])
+    groups = call.relay.groups
+    if not await groups.stop(call.client.name, batch, how) and await groups.stop_of(call.client.name, batch) != how:
+        text = "This batch has another status already; change it with PATCH or take it back with DELETE."
+        raise Refusal(400, "not_applicable", text, target="batch_id")
+    return json_response({**_stop(batch, how), "already_sent": await groups.left(batch)}, 201)
+
+
+async def index(call: Call) -> Response:
+    """GET /v3/user/scheduled_sends: every batch that is cancelled or paused."""
+    stopped = await call.relay.groups.stopped(call.client.name)
+    return json_response([_stop(batch, how) for batch, how in stopped.items()])
+
+
+async def show_stop(call: Call) -> Response:
+    """GET /v3/user/scheduled_sends/{batch_id}: a list of one, or of none."""
+    batch = _batch_of(call, call.values["batch_id"])
+    how = await call.relay.groups.stop_of(call.client.name, batch)
+    return json_response([] if how is None else [_stop(batch, how)])
+
+
+async def change(call: Call) -> Response:
+    """PATCH /v3/user/scheduled_sends/{batch_id}: the other status."""
+    order = _read(call, STATUS)
+    batch = await _stopped_batch(call)
+    await call.relay.groups.change(call.client.name, batch, Stop(order["status"]))
+    return Response(status=204)
+
+
+async def release(call: Call) -> Response:
+    """DELETE /v3/user/scheduled_sends/{batch_id}: what still waits goes on."""
+    await call.relay.groups.release(call.client.name, await _stopped_batch(call))
+    return Response(status=204)
+
+
+async def _stopped_batch(call: Call) -> str:
+    batch = _batch_of(call, call.values["batch_id"])
+    if await call.relay.groups.stop_of(call.client.name, batch) is None:
+        raise Refusal(404, "not_found", "This batch is neither cancelled nor paused.", target="batch_id")
+    return batch
+
+
+def _batch_of(call: Call, text: str) -> str:
+    if not is_group(text, call.client.mac_key):
+        raise Refusal(400, "invalid_value", "invalid batch id", target="batch_id")
+    return text
+
+
+def _stop(batch: str, how: Stop) -> dict[str, str]:
+    return {"batch_id": batch, "status": str(how)}
+
+
+def _read(call: Call, shape: Fields) -> dict[str, Any]:
+    faults = Faults(Limits().max_problems)
+    order: dict[str, Any] = read(read_body(call.request, MAX_SMALL_BYTES, faults), shape, "", faults)
+    if "status" in order and order["status"] not in list(Stop):
+        faults.add("invalid_choice", "status", "The status must be cancel or pause.")
+    faults.raise_any()
+    return order

@@ -1,0 +1,1 @@
+"""Request and response shapes: the types that JSON bodies are checked against and written from."""

@@ -1,0 +1,32 @@
+"""What can be wrong with the settings of events and suppressions; loaded only where any is set."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from relay.events.sendgrid import key_fault
+from relay.platform.secrets import reference_fault
+
+if TYPE_CHECKING:
+    from relay.core.settings import Settings
+
+_REASONS = ("bounced", "complained", "unsubscribed", "manual", "provider")
+
+
+def event_faults(settings: "Settings") -> Iterator[str]:
+    """Faults of what is said about events and suppressions."""
+    for number, key in enumerate(settings.sendgrid_event_keys, 1):
+        if fault := key_fault(key):
+            yield f"RELAY_SENDGRID_EVENT_KEYS: key {number} {fault}"
+    if settings.event_grid_secret and (fault := reference_fault(settings.event_grid_secret)):
+        yield f"RELAY_EVENT_GRID_SECRET: {fault}"
+    for number, each in enumerate(settings.bounce_mailboxes):
+        route = settings.routes.get(each.route)
+        if route is None or route.provider != "graph":
+            yield f"RELAY_BOUNCE_MAILBOXES[{number}].route: must be a route whose provider is graph"
+        if "@" not in each.mailbox:
+            yield f"RELAY_BOUNCE_MAILBOXES[{number}].mailbox: must be an address"
+    for reason, rule in settings.suppression_rules.items():
+        if reason not in _REASONS:
+            yield f"RELAY_SUPPRESSIONS.{reason}: there is no such reason; there are {', '.join(_REASONS)}"
+        if not 0 <= rule.days <= 3650:
+            yield f"RELAY_SUPPRESSIONS.{reason}.days: must be from 0 (for ever) to 3650"

@@ -1,0 +1,186 @@
+"""How much a client may send: a rate and a daily quota, shared by all instances.
+
+An instance does not ask storage for each message: it takes a share of what is free, two seconds' worth of the rate or a
+two-hundredth of the quota, by one read and one write with ETag, and spends that. What it does not spend of a rate lapses
+with its two seconds; of a quota it is lost when the process ends, so the quota is kept, and almost used.
+Table `allowances`: partition the client, rows `rate` and `day-<yyyymmdd>` (docs/decisions/0012-allowances.md).
+"""
+
+import asyncio
+import logging
+import math
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+
+from relay.clients.registry import Client
+from relay.core.errors import AlreadyExists, Changed, NotFound, Refusal, Unavailable
+from relay.platform.log import log_event
+from relay.routes.pacing import burst_of, interval_of
+from relay.core.settings import Pace
+from relay.platform.storage.ports import Entity, Tables
+
+TABLE = "allowances"
+SHARE_SECONDS = 2.0
+QUOTA_SHARES = 200
+WARN_AT = 0.9
+MAX_RACES = 25
+KEPT = timedelta(days=2)
+_MINUTE = 60
+
+
+class _Purse(msgspec.Struct):
+    """What this process may still spend of a client's allowance."""
+
+    rate: int = 0
+    rate_until: datetime = datetime.min.replace(tzinfo=UTC)
+    day: str = ""
+    quota: int = 0
+
+
+class Allowances:
+    """Takes from clients' allowances."""
+
+    def __init__(self, tables: Tables, clock: Callable[[], datetime]) -> None:
+        self._tables = tables
+        self._clock = clock
+        self._purses: dict[str, _Purse] = {}
+        self._locks: dict[str, asyncio.Lock] = {}
+
+    async def take(self, client: Client, messages: int) -> None:
+        """Take an allowance for so many messages. Raises `Refusal` (429) with `Retry-After` when there is not enough."""
+        policy = client.policy
+        if policy.rate_per_minute is None and policy.daily_quota is None:
+            return
+        async with self._locks.setdefault(client.name, asyncio.Lock()):
+            purse = self._purses.setdefault(client.name, _Purse())
+            now = self._clock()
+            if policy.daily_quota is not None:
+                await self._fill_quota(client.name, purse, policy.daily_quota, messages, now)
+            if policy.rate_per_minute is not None:
+                await self._fill_rate(client.name, purse, policy.rate_per_minute, messages, now)
+                purse.rate -= messages
+            if policy.daily_quota is not None:
+                purse.quota -= messages
+
+    def headers(self, client: Client) -> Mapping[str, str]:
+        """`RateLimit` and `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers) for an answer to this client."""
+        rate = client.policy.rate_per_minute
+        if rate is None:
+            return {}
+        purse = self._purses.get(client.name, _Purse())
+        left = purse.rate if purse.rate_until > self._clock() else min(rate, burst_of(_pace(rate)))
+        return {
+            "RateLimit-Policy": f'"default";q={rate};w={_MINUTE}',
+            "RateLimit": f'"default";r={max(0, left)};t={math.ceil(SHARE_SECONDS)}',
+        }
+
+    async def _fill_rate(self, name: str, purse: _Purse, rate: int, wanted: int, now: datetime) -> None:
+        if purse.rate_until > now and purse.rate >= wanted:
+            return
+        pace = _pace(rate)
+        if wanted > burst_of(pace):
+            raise _too_many_at_once(rate, burst_of(pace))
+        share = max(wanted, math.ceil(rate * SHARE_SECONDS / _MINUTE))
+        for _ in range(MAX_RACES):
+            known = await self._read(name, "rate")
+            arrival = max(now.timestamp(), float(str(known.properties["arrival"])) if known else 0.0)
+            free = free_cells(pace, arrival, now.timestamp())
+            if free < wanted:
+                raise _too_fast(rate, wait_for(pace, arrival, now.timestamp(), wanted))
+            taken = min(free, share)
+            later = repr(arrival + taken * interval_of(pace))
+            if await self._write(
+                known, Entity(partition=name, row="rate", properties={"arrival": later, **_written(now)})
+            ):
+                purse.rate, purse.rate_until = taken, now + timedelta(seconds=SHARE_SECONDS)
+                return
+        raise Unavailable("too many instances take from one rate at once", retry_after_seconds=1)
+
+    async def _fill_quota(self, name: str, purse: _Purse, quota: int, wanted: int, now: datetime) -> None:
+        day = f"{now:%Y%m%d}"
+        if purse.day == day and purse.quota >= wanted:
+            return
+        kept = purse.quota if purse.day == day else 0
+        for _ in range(MAX_RACES):
+            known = await self._read(name, f"day-{day}")
+            used = int(str(known.properties["used"])) if known else 0
+            if quota - used < wanted - kept:
+                raise _used_up(quota, now)
+            taken = min(quota - used, max(wanted - kept, quota // QUOTA_SHARES, 1))
+            entity = Entity(partition=name, row=f"day-{day}", properties={"used": used + taken, **_written(now)})
+            if await self._write(known, entity):
+                if used < WARN_AT * quota <= used + taken:
+                    log_event("quota_nearly_used", level=logging.WARNING, client=name, quota=quota, used=used + taken)
+                return
+        raise Unavailable("too many instances take from one quota at once", retry_after_seconds=1)
+
+    async def _read(self, partition: str, row: str) -> Entity | None:
+        try:
+            return await self._tables.get(TABLE, partition, row)
+        except NotFound:
+            return None
+
+    async def _write(self, known: Entity | None, entity: Entity) -> bool:
+        try:
+            if known is None:
+                await self._tables.insert(TABLE, entity)
+            else:
+                await self._tables.merge(TABLE, entity, etag=known.etag)
+        except (AlreadyExists, Changed, NotFound):
+            return False
+        return True
+
+
+def free_cells(pace: Pace, arrival: float, now: float) -> int:
+    """How many may go now, when the theoretical arrival time is `arrival` (not before `now`)."""
+    interval = interval_of(pace)
+    tolerance = (burst_of(pace) - 1) * interval
+    return max(0, math.floor((now + tolerance - arrival) / interval + 1e-9) + 1)
+
+
+def wait_for(pace: Pace, arrival: float, now: float, wanted: int) -> float:
+    """Seconds until `wanted` may go at once."""
+    interval = interval_of(pace)
+    tolerance = (burst_of(pace) - 1) * interval
+    return max(0.0, arrival + (wanted - 1) * interval - tolerance - now)
+
+
+def _written(now: datetime) -> Mapping[str, str]:
+    """What the purge goes by: a row not written to for days says nothing any more."""
+    return {"created_at": now.isoformat()}
+
+
+def _pace(rate: int) -> Pace:
+    return Pace(count=rate, seconds=_MINUTE)
+
+
+def _too_fast(rate: int, seconds: float) -> Refusal:
+    return Refusal(
+        429,
+        "too_many_requests",
+        f"This client may send {rate} messages a minute (policy: rate_per_minute). Repeat the request after Retry-After.",
+        headers={"Retry-After": str(max(1, math.ceil(seconds)))},
+    )
+
+
+def _too_many_at_once(rate: int, burst: int) -> Refusal:
+    return Refusal(
+        429,
+        "too_many_requests",
+        f"This client may send {rate} messages a minute, at most {burst} of them in one request (policy: rate_per_minute)."
+        " Send smaller batches.",
+        headers={"Retry-After": str(_MINUTE)},
+    )
+
+
+def _used_up(quota: int, now: datetime) -> Refusal:
+    midnight = (now + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
+    return Refusal(
+        429,
+        "quota_exhausted",
+        f"This client may send {quota} messages a day (policy: daily_quota); the rest of today's is too few."
+        " The next day begins at midnight UTC.",
+        headers={"Retry-After": str(math.ceil((midnight - now).total_seconds()))},
+    )

@@ -1,0 +1,282 @@
+"""Who may call: clients, their keys and their policies.
+
+One row per client in table `clients`. Keys are stored only as SHA-256 digests (a key carries 256 random bits, so a slow
+hash would protect nothing more); a client may have two active keys, so that it can change over. Every process reads
+all rows and keeps them for seconds.
+"""
+
+import asyncio
+import hashlib
+import hmac
+import re
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+import msgspec
+
+from relay.core.errors import AlreadyExists, NotFound, StorageError
+from relay.platform.log import log_event
+from relay.core.model import Delivery
+from relay.platform.storage.ports import Entity, Query, Tables, every_row
+
+TABLE = "clients"
+_PARTITION = "client"
+_USED = "used"
+_PREFIX = "relay"
+CACHE_SECONDS = 30.0
+UNKNOWN_KEY_SECONDS = 5.0
+"""An unknown key makes the rows be read anew, but not more often than this."""
+MAX_ACTIVE_KEYS = 2
+USE_NOTED_EVERY = timedelta(hours=1)
+"""How exactly the last use of a key is known: each process notes it once in so long."""
+NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+
+EXECUTABLES = [
+    "*.exe",
+    "*.dll",
+    "*.com",
+    "*.scr",
+    "*.pif",
+    "*.bat",
+    "*.cmd",
+    "*.msi",
+    "*.msp",
+    "*.ps1",
+    "*.vbs",
+    "*.vbe",
+    "*.js",
+    "*.jse",
+    "*.wsf",
+    "*.wsh",
+    "*.hta",
+    "*.cpl",
+    "*.jar",
+    "*.lnk",
+]
+
+
+class Role(StrEnum):
+    """What a client may do besides sending and reading its own messages."""
+
+    CLIENT = "client"
+    OPERATOR = "operator"
+    """Reads and mends everything: dead letters, routes, clients."""
+
+
+class Policy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """What a client may send. Patterns are `*`, an address, or `*@domain`; empty `routes`/`lanes` mean all.
+
+    `senders` are the addresses it may use as From and as return path: who receives others' bounces is harmed like who is
+    made their author.
+    With `redirect_to` (non-production) every recipient outside `recipients` is replaced by that address; without it they
+    are refused. `rate_per_minute` and `daily_quota` count messages. `refused_attachments` are globs over file names.
+    `ip_ranges` are CIDR blocks the client may call from; empty means anywhere.
+    """
+
+    senders: tuple[str, ...] = ("*",)
+    recipients: tuple[str, ...] = ("*",)
+    redirect_to: str | None = None
+    routes: tuple[str, ...] = ()
+    lanes: tuple[str, ...] = ()
+    delivery: Delivery = Delivery.AT_LEAST_ONCE
+    rate_per_minute: int | None = None
+    daily_quota: int | None = None
+    max_bytes: int | None = None
+    refused_attachments: tuple[str, ...] = tuple(EXECUTABLES)
+    ip_ranges: tuple[str, ...] = ()
+
+
+class Key(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A key as stored: its public `id` (8 hex digits, part of the key's text), the digest of the whole text."""
+
+    id: str
+    digest: str
+    created_at: datetime
+    expires_at: datetime | None = None
+
+
+class Client(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A calling application. `mac_key` ties message ids to it; `principals` are Entra object or application ids."""
+
+    name: str
+    mac_key: bytes
+    role: Role = Role.CLIENT
+    keys: tuple[Key, ...] = ()
+    policy: Policy = Policy()
+    principals: tuple[str, ...] = ()
+    is_disabled: bool = False
+
+    def __repr__(self) -> str:
+        return f"Client(name={self.name!r}, role={self.role.value!r})"
+
+
+class Clients:
+    """Reads clients (cached for seconds) and changes them."""
+
+    def __init__(self, tables: Tables, clock: Callable[[], datetime]) -> None:
+        self._tables = tables
+        self._clock = clock
+        self._cached: Mapping[str, Client] = {}
+        self._read_at: datetime | None = None
+        self._noted: dict[str, datetime] = {}
+        self._reading = asyncio.Lock()
+
+    async def all(self, *, older_than_seconds: float = CACHE_SECONDS) -> Mapping[str, Client]:
+        """Every client by name; read again when what is cached is older than asked."""
+        now, most = self._clock(), timedelta(seconds=older_than_seconds)
+        if self._is_older(now, most):
+            # One reads for all who ask meanwhile.
+            async with self._reading:
+                if self._is_older(now, most):
+                    entities = [row async for row in every_row(self._tables, TABLE, Query(partition=_PARTITION))]
+                    self._cached = {entity.row: _client(entity) for entity in entities}
+                    self._read_at = now
+        return self._cached
+
+    def _is_older(self, now: datetime, age: timedelta) -> bool:
+        return self._read_at is None or now - self._read_at > age
+
+    async def by_key(self, text: str) -> Client | None:
+        """The enabled client that this key belongs to, or None."""
+        key_id = key_id_of(text)
+        if key_id is None:
+            return None
+        found = _find(await self.all(), key_id, text, self._clock())
+        return found or _find(await self.all(older_than_seconds=UNKNOWN_KEY_SECONDS), key_id, text, self._clock())
+
+    async def by_principal(self, ids: Sequence[str]) -> Client | None:
+        """The enabled client that one of these Entra ids is mapped to, or None."""
+        wanted = {text.lower() for text in ids}
+        for client in (await self.all()).values():
+            if not client.is_disabled and wanted & {principal.lower() for principal in client.principals}:
+                return client
+        return None
+
+    async def get(self, name: str) -> Client:
+        """A client as stored now. Raises `NotFound`."""
+        return _client(await self._tables.get(TABLE, _PARTITION, name))
+
+    async def create(
+        self, name: str, *, role: Role = Role.CLIENT, policy: Policy | None = None, principals: Sequence[str] = ()
+    ) -> str:
+        """A new client; its first key's text, which is shown only this once. Raises `AlreadyExists`, `ValueError`."""
+        if not NAME.fullmatch(name):
+            raise ValueError("a client's name is 1 to 63 lower-case letters, digits and dashes")
+        text, key = new_key(self._clock())
+        client = Client(
+            name=name,
+            mac_key=secrets.token_bytes(32),
+            role=role,
+            keys=(key,),
+            policy=policy or Policy(),
+            principals=tuple(principals),
+        )
+        await self._tables.insert(TABLE, _entity(client))
+        self._read_at = None
+        return text
+
+    async def change(self, name: str, change: Callable[[Client], Client]) -> Client:
+        """Read, change and write back. Raises `NotFound`, and `Changed` when another writer was first."""
+        entity = await self._tables.get(TABLE, _PARTITION, name)
+        changed = change(_client(entity))
+        await self._tables.merge(TABLE, _entity(changed), etag=entity.etag)
+        self._read_at = None
+        return changed
+
+    async def add_key(self, name: str, *, expires_at: datetime | None = None) -> str:
+        """Another key beside the active one; its text. Raises `NotFound`, and `ValueError` when two are active."""
+        now = self._clock()
+        text, key = new_key(now, expires_at=expires_at)
+
+        def add(client: Client) -> Client:
+            active = tuple(key for key in client.keys if not _is_over(key, now))
+            if len(active) >= MAX_ACTIVE_KEYS:
+                raise ValueError("two keys are active already: remove one first")
+            return msgspec.structs.replace(client, keys=(*active, key))
+
+        await self.change(name, add)
+        return text
+
+    async def remove_key(self, name: str, key_id: str) -> Client:
+        """Make a key useless, within seconds everywhere. Raises `NotFound` for an unknown client or key."""
+
+        def remove(client: Client) -> Client:
+            kept = tuple(key for key in client.keys if key.id != key_id)
+            if len(kept) == len(client.keys):
+                raise NotFound("no such key")
+            return msgspec.structs.replace(client, keys=kept)
+
+        return await self.change(name, remove)
+
+    async def delete(self, name: str) -> None:
+        """Remove a client with its keys. Raises `NotFound`."""
+        known = await self._tables.get(TABLE, _PARTITION, name)
+        await self._tables.delete(TABLE, _PARTITION, name, etag=known.etag)
+        self._read_at = None
+
+    async def note_use(self, key_id: str) -> None:
+        """Remember that a key was used just now; once an hour, and it does not matter if that fails."""
+        now = self._clock()
+        if now - self._noted.get(key_id, datetime.min.replace(tzinfo=now.tzinfo)) < USE_NOTED_EVERY:
+            return
+        self._noted[key_id] = now
+        try:
+            await self._tables.upsert(TABLE, Entity(partition=_USED, row=key_id, properties={"at": now}))
+        except StorageError as error:
+            log_event("key_use_not_noted", error=type(error).__name__)
+
+    async def last_uses(self) -> Mapping[str, datetime]:
+        """When each key was last used, to the hour, by its id."""
+        rows = [row async for row in every_row(self._tables, TABLE, Query(partition=_USED))]
+        return {row.row: at for row in rows if isinstance(at := row.properties["at"], datetime)}
+
+    async def ensure(self, name: str, *, role: Role) -> str | None:
+        """The first key's text of a client that this call created, or None when it was there."""
+        try:
+            return await self.create(name, role=role)
+        except AlreadyExists:
+            return None
+
+
+def new_key(now: datetime, *, expires_at: datetime | None = None) -> tuple[str, Key]:
+    """A key: its text, `relay_<id>_<secret>`, and what is stored of it."""
+    key_id = secrets.token_hex(4)
+    text = f"{_PREFIX}_{key_id}_{secrets.token_urlsafe(32)}"
+    return text, Key(id=key_id, digest=_digest(text), created_at=now, expires_at=expires_at)
+
+
+def key_id_of(text: str) -> str | None:
+    """The public part of a key's text, or None when it does not look like one of ours."""
+    prefix, _, rest = text.partition("_")
+    key_id, _, secret = rest.partition("_")
+    return key_id if prefix == _PREFIX and len(key_id) == 8 and secret else None
+
+
+def _find(clients: Mapping[str, Client], key_id: str, text: str, now: datetime) -> Client | None:
+    digest = _digest(text)
+    for client in clients.values():
+        for key in client.keys:
+            if key.id == key_id and hmac.compare_digest(key.digest, digest):
+                return None if client.is_disabled or _is_over(key, now) else client
+    return None
+
+
+def _is_over(key: Key, now: datetime) -> bool:
+    return key.expires_at is not None and key.expires_at <= now
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _entity(client: Client) -> Entity:
+    return Entity(partition=_PARTITION, row=client.name, properties={"client": msgspec.json.encode(client)})
+
+
+def _client(entity: Entity) -> Client:
+    return _decoder.decode(bytes(entity.properties["client"]))  # type: ignore[arg-type] # written by _entity as bytes
+
+
+_decoder = msgspec.json.Decoder(Client)

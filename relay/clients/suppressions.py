@@ -1,0 +1,312 @@
+"""Addresses that are not sent to: because mail to them bounced, their owner complained or unsubscribed, or somebody said so.
+
+Table `suppressions`: partition `all` or `of-<client>`, row a digest of the address; and partition `log`, a row for each change,
+by time. A process reads a scope once, keeps digests and reasons in memory, and then reads only the log, every half minute
+at most: so a message of a thousand recipients costs one query or none. See docs/decisions/0021-suppressions.md.
+"""
+
+import asyncio
+import hashlib
+import logging
+import secrets
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from relay.core.errors import AlreadyExists, NotFound, Unavailable
+from relay.core.event_kinds import BounceClass, Kind
+from relay.events.apply import Noted
+from relay.platform.log import log_event
+from relay.core.model import Address
+from relay.core.settings import SuppressionRule
+from relay.platform.storage.ports import Entity, Query, Tables, delete_where, every_row
+
+TABLE = "suppressions"
+ALL = ""
+"""The scope of what concerns every client; any other scope is a client's name."""
+CACHE = timedelta(seconds=30)
+"""How long a change may take to be known everywhere."""
+OVERLAP = timedelta(seconds=120)
+"""How much of the log is read again: other processes' clocks differ, and a row may become visible late."""
+RELOAD = timedelta(hours=1)
+"""A scope is read anew after this: what is in no log (its writer died after the row) is found then."""
+LOG_KEPT = timedelta(days=1)
+_LOG = "log"
+
+REASONS: Mapping[str, str] = {
+    "bounced": "A mail bounced because the address does not exist.",
+    "complained": "The recipient reported a mail as spam.",
+    "unsubscribed": "The recipient unsubscribed.",
+    "manual": "Somebody put it on the list.",
+    "provider": "A provider has it on a list of its own.",
+}
+"""Why an address is suppressed, as docs/reference/events.md has it."""
+
+
+class Suppression(msgspec.Struct, frozen=True, kw_only=True):
+    """An address on a list. `scope` is `ALL` or a client; `source` the provider or route that it is known from."""
+
+    email: str
+    reason: str
+    scope: str
+    at: datetime
+    expires_at: datetime | None = None
+    source: str = ""
+    note: str = ""
+
+    def is_over(self, now: datetime) -> bool:
+        """Whether it holds no more."""
+        return self.expires_at is not None and self.expires_at <= now
+
+
+class _Known(msgspec.Struct, frozen=True):
+    """What memory keeps of one: its reason, and when it ends."""
+
+    reason: str
+    expires_at: datetime | None
+
+
+class Known:
+    """What concerns one client at a moment. Reading it costs nothing."""
+
+    def __init__(self, scopes: Sequence[Mapping[str, _Known]], now: datetime) -> None:
+        self._scopes = scopes
+        self._now = now
+
+    def among(self, recipients: Sequence[Address]) -> Mapping[int, str]:
+        """The numbers of the recipients that are suppressed, with the reason of each."""
+        if not any(self._scopes):
+            return {}
+        found = ((number, self._reason(address.email)) for number, address in enumerate(recipients))
+        return {number: reason for number, reason in found if reason}
+
+    def _reason(self, email: str) -> str:
+        key = key_of(email)
+        for scope in self._scopes:
+            known = scope.get(key)
+            if known is not None and (known.expires_at is None or known.expires_at > self._now):
+                return known.reason
+        return ""
+
+
+NOBODY = Known((), datetime(1970, 1, 1, tzinfo=UTC))
+"""Nobody is suppressed."""
+
+
+class Suppressions:
+    """Reads and changes the lists, and follows events."""
+
+    def __init__(self, tables: Tables, clock: Callable[[], datetime], rules: Mapping[str, SuppressionRule]) -> None:
+        self._tables = tables
+        self._clock = clock
+        self._rules = rules
+        self._scopes: dict[str, dict[str, _Known]] = {}
+        self._loaded_at: dict[str, datetime] = {}
+        self._log_read_at: datetime | None = None
+        self._reading = asyncio.Lock()
+
+    # ── asking ──
+
+    async def known_to(self, client: str) -> Known:
+        """What concerns this client, at most `CACHE` old. Raises `StorageError` only when nothing is known yet."""
+        now = self._clock()
+        async with self._reading:
+            try:
+                await self._refresh((client, ALL), now)
+            except Unavailable:
+                if not {client, ALL} <= self._scopes.keys():
+                    raise
+                log_event("suppressions_old", level=logging.WARNING, client=client)
+        return Known((self._scopes[client], self._scopes[ALL]), now)
+
+    async def get(self, scope: str, email: str) -> Suppression:
+        """One entry. Raises `NotFound`; what is over is not there."""
+        found = _suppression(await self._tables.get(TABLE, _partition(scope), key_of(email)))
+        if found.is_over(self._clock()):
+            raise NotFound("no such suppression")
+        return found
+
+    async def page(
+        self, scope: str, *, most: int = 1000, cursor: str | None = None
+    ) -> tuple[Sequence[Suppression], str | None]:
+        """One page of a scope's entries, in no useful order, and the next cursor."""
+        page = await self._tables.query(TABLE, Query(partition=_partition(scope)), most=most, cursor=cursor)
+        found, now = [_suppression(entity) for entity in page.entities], self._clock()
+        return [each for each in found if not each.is_over(now)], page.next
+
+    # ── changing ──
+
+    def made(self, email: str, reason: str, client: str, **more: Any) -> Suppression:
+        """An entry as the rule of its reason says: for whom, and how long. `more` are other fields."""
+        rule, now = self._rules[reason], self._clock()
+        expires_at = now + timedelta(days=rule.days) if rule.days else None
+        fields = {"scope": ALL if rule.for_all else client, "expires_at": expires_at, **more}
+        return Suppression(email=email, reason=reason, at=now, **fields)
+
+    async def put(self, suppressions: Sequence[Suppression]) -> None:
+        """Write entries over what is there. The log comes second: see `RELOAD`."""
+        for partition in {_partition(each.scope) for each in suppressions}:
+            rows = {entity.row: entity for entity in map(_entity, suppressions) if entity.partition == partition}
+            await self._tables.upsert_all(TABLE, list(rows.values()))
+        await self._tell(suppressions)
+
+    async def add(self, suppression: Suppression) -> None:
+        """Write an entry, unless one is there that holds as long or longer."""
+        try:
+            await self._tables.insert(TABLE, _entity(suppression))
+        except AlreadyExists:
+            known = _suppression(
+                await self._tables.get(TABLE, _partition(suppression.scope), key_of(suppression.email))
+            )
+            if _lasts(known) >= _lasts(suppression):
+                return
+            await self._tables.upsert(TABLE, _entity(suppression))
+        await self._tell([suppression])
+
+    async def remove(self, scope: str, emails: Iterable[str]) -> None:
+        """Take addresses off a scope's list; those that are not on it are no error."""
+        chosen = list(emails)
+        await self._tables.delete_all(TABLE, _partition(scope), [key_of(email) for email in chosen])
+        now = self._clock()
+        await self._tell([Suppression(email=each, reason="", scope=scope, at=now, expires_at=now) for each in chosen])
+
+    async def follow(self, noted: Sequence[Noted]) -> None:
+        """Suppress whom events say so about: an address that is none, a complaint, an unsubscription."""
+        for each in noted:
+            reason = _reason_of(each)
+            if reason and each.is_ours:
+                source = each.event.provider
+                await self.add(self.made(each.event.recipient, reason, each.client, source=source))
+                log_event("suppressed", message=each.message, client=each.client, reason=reason)
+
+    async def drop_missing(self, source: str, before: datetime) -> int:
+        """Take off what a provider had on its lists and has no more: entries of this source, last seen before."""
+        cursor: str | None = None
+        gone: list[str] = []
+        while True:
+            found, cursor = await self.page(ALL, cursor=cursor)
+            gone += [
+                each.email for each in found if (each.reason, each.source) == ("provider", source) and each.at < before
+            ]
+            if cursor is None:
+                break
+        if gone:
+            await self.remove(ALL, gone)
+        return len(gone)
+
+    async def purge(self) -> int:
+        """Forget what is over, and the log of long ago."""
+        now = self._clock()
+        query = Query(select=("at", "expires_at"))
+        return await delete_where(self._tables, TABLE, query, lambda entity: _is_forgotten(entity, now))
+
+    # ── memory ──
+
+    async def _refresh(self, scopes: Iterable[str], now: datetime) -> None:
+        await self._read_log(now)
+        for scope in scopes:
+            if scope not in self._scopes or now - self._loaded_at[scope] > RELOAD:
+                await self._load(scope, now)
+
+    async def _load(self, scope: str, now: datetime) -> None:
+        query = Query(partition=_partition(scope), select=("reason", "expires_at"))
+        known = {entity.row: _known(entity) async for entity in every_row(self._tables, TABLE, query)}
+        self._scopes[scope], self._loaded_at[scope] = known, now
+
+    async def _read_log(self, now: datetime) -> None:
+        """Apply what others changed since the last look. Before anything is loaded there is nothing to apply it to."""
+        if self._log_read_at is None:
+            self._log_read_at = now
+            return
+        if now - self._log_read_at < CACHE:
+            return
+        if now - self._log_read_at > LOG_KEPT - OVERLAP:
+            # The log of the time between is gone.
+            self._loaded_at = dict.fromkeys(self._loaded_at, now - 2 * RELOAD)
+        query = Query(partition=_LOG, row_from=_log_row(self._log_read_at - OVERLAP))
+        async for entity in every_row(self._tables, TABLE, query):
+            self._apply(entity)
+        self._log_read_at = now
+
+    def _apply(self, entity: Entity) -> None:
+        scope = self._scopes.get(str(entity.properties["scope"]))
+        if scope is not None:
+            key = str(entity.properties["key"])
+            if entity.properties["reason"]:
+                scope[key] = _known(entity)
+            else:
+                scope.pop(key, None)
+
+    async def _tell(self, changed: Sequence[Suppression]) -> None:
+        """Write the log, and change what this process knows at once."""
+        rows = [_log_entity(each) for each in changed]
+        for entity in rows:
+            self._apply(entity)
+        await self._tables.upsert_all(TABLE, rows)
+
+
+def key_of(email: str) -> str:
+    """The digest of an address: letters' case does not matter, nor whether its domain is in A-labels or U-labels."""
+    local, _, domain = email.strip().rpartition("@")
+    try:
+        ascii_domain = domain.encode("idna").decode().lower()
+    except UnicodeError:
+        ascii_domain = domain.lower()
+    return hashlib.sha256(f"{local.lower()}@{ascii_domain}".encode("utf-8", "replace")).hexdigest()[:32]
+
+
+def _reason_of(noted: Noted) -> str:
+    if noted.event.kind == Kind.BOUNCED and noted.event.bounce_class == BounceClass.ADDRESS:
+        return "bounced"
+    return {Kind.COMPLAINED: "complained", Kind.UNSUBSCRIBED: "unsubscribed"}.get(Kind(noted.event.kind), "")
+
+
+def _lasts(suppression: Suppression) -> datetime:
+    return suppression.expires_at or datetime.max.replace(tzinfo=UTC)
+
+
+def _partition(scope: str) -> str:
+    return f"of-{scope}" if scope else "all"
+
+
+def _log_row(at: datetime) -> str:
+    return f"{at.astimezone(UTC):%Y%m%dT%H%M%S%f}"
+
+
+def _entity(each: Suppression) -> Entity:
+    properties: dict[str, Any] = {
+        "email": each.email,
+        "reason": each.reason,
+        "at": each.at,
+        "source": each.source,
+        "note": each.note,
+    }
+    if each.expires_at is not None:
+        properties["expires_at"] = each.expires_at
+    return Entity(partition=_partition(each.scope), row=key_of(each.email), properties=properties)
+
+
+def _log_entity(each: Suppression) -> Entity:
+    properties: dict[str, Any] = {"scope": each.scope, "key": key_of(each.email), "reason": each.reason, "at": each.at}
+    if each.expires_at is not None:
+        properties["expires_at"] = each.expires_at
+    return Entity(partition=_LOG, row=f"{_log_row(each.at)}-{secrets.token_hex(6)}", properties=properties)
+
+
+def _suppression(entity: Entity) -> Suppression:
+    scope = "" if entity.partition == "all" else entity.partition.removeprefix("of-")
+    return msgspec.convert({**entity.properties, "scope": scope}, Suppression)
+
+
+def _known(entity: Entity) -> _Known:
+    expires_at = entity.properties.get("expires_at")
+    return _Known(str(entity.properties["reason"]), expires_at if isinstance(expires_at, datetime) else None)
+
+
+def _is_forgotten(entity: Entity, now: datetime) -> bool:
+    at, expires_at = entity.properties.get("at"), entity.properties.get("expires_at")
+    if entity.partition == _LOG:
+        return isinstance(at, datetime) and at < now - LOG_KEPT
+    return isinstance(expires_at, datetime) and expires_at <= now

@@ -1,0 +1,189 @@
+"""Templates in storage, by name and version.
+
+Table `templates`: partition the name, a row for each version, the newest first. A row is never changed: whoever inserts a
+number first has it. Deleting is a version too, an empty one, so that a number never comes to mean something else.
+See docs/decisions/0024-templates.md.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from relay.core.errors import AlreadyExists, NotFound
+from relay.platform.storage.ports import Entity, Query, Tables, Value, every_row
+
+TABLE = "templates"
+PARTS = ("subject", "text", "html")
+CACHE = timedelta(seconds=30)
+"""How long a change may take to be known everywhere."""
+MAX_VERSIONS = 100
+"""Versions of a template that are kept."""
+MAX_BYTES = 524_288
+"""Of a template as JSON: far below the 1 MiB of a row."""
+_CHUNK = 60_000
+_LAST = 99_999_999
+_MOST_CACHED = 200
+
+
+class Variable(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A variable that a template declares. `default` counts only when it is not required."""
+
+    is_required: bool = True
+    default: Any = None
+    description: str = ""
+
+
+class Template(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One version of a template. `version` counts from 1. One of `text` and `html` is there unless it `is_deleted`."""
+
+    name: str
+    version: int
+    created_at: datetime
+    description: str = ""
+    subject: str | None = None
+    text: str | None = None
+    html: str | None = None
+    variables: Mapping[str, Variable] = {}
+    is_deleted: bool = False
+
+
+class Ready:
+    """A template with its parts compiled."""
+
+    def __init__(self, template: Template) -> None:
+        """Raises `NoTemplate`."""
+        from relay.clients.template_sandbox import Part
+
+        self.template = template
+        self._parts: Mapping[str, Part] = {
+            part: Part(source, is_html=part == "html")
+            for part in PARTS
+            if (source := getattr(template, part)) is not None
+        }
+
+    def missing(self, variables: Mapping[str, Any]) -> list[str]:
+        """The required variables that are not there."""
+        declared = self.template.variables
+        return [name for name, variable in declared.items() if variable.is_required and name not in variables]
+
+    def render(self, part: str, variables: Mapping[str, Any]) -> str | None:
+        """A part (of `PARTS`) with the variables filled in, None when there is none. Raises `Unrenderable`."""
+        if part not in self._parts:
+            return None
+        defaults = {name: each.default for name, each in self.template.variables.items() if not each.is_required}
+        return self._parts[part].render({**defaults, **variables})
+
+
+class Templates:
+    """Keeps templates and finds them."""
+
+    def __init__(self, tables: Tables, clock: Callable[[], datetime]) -> None:
+        self._tables = tables
+        self._clock = clock
+        self._ready: dict[tuple[str, int | None], tuple[Ready, datetime]] = {}
+
+    async def put(self, template: Template) -> Template:
+        """Keep this as the next version; `version` and `created_at` are set here."""
+        while True:
+            last = await self._newest(template.name)
+            if last is not None and last.is_deleted:
+                await self._clear(template.name)
+            number = 1 if last is None else last.version + 1
+            made = msgspec.structs.replace(template, version=number, created_at=self._clock())
+            try:
+                await self._tables.insert(TABLE, _entity(made))
+            except AlreadyExists:  # somebody else had the number first
+                continue
+            if number > MAX_VERSIONS:
+                await self._tables.delete(TABLE, made.name, _row(number - MAX_VERSIONS))
+            self._forget(made.name)
+            return made
+
+    async def get(self, name: str, version: int | None = None) -> Template:
+        """A version, by default the newest. Raises `NotFound`."""
+        newest = await self._newest(name)
+        if newest is None or newest.is_deleted:
+            raise NotFound("no such template")
+        if version is None or version == newest.version:
+            return newest
+        found = _template(await self._tables.get(TABLE, name, _row(version)))
+        if found.is_deleted:
+            raise NotFound("no such version")
+        return found
+
+    async def ready(self, name: str, version: int | None = None) -> Ready:
+        """The same, compiled, at most `CACHE` old. Raises `NotFound`."""
+        now = self._clock()
+        ready, read_at = self._ready.get((name, version), (None, now))
+        if ready is None or now - read_at > CACHE:
+            ready = Ready(await self.get(name, version))
+            if len(self._ready) >= _MOST_CACHED:
+                self._ready.clear()
+            self._ready[name, version] = (ready, now)
+        return ready
+
+    async def versions(self, name: str) -> Sequence[Template]:
+        """Every version that can be used, the newest first. Raises `NotFound` when there is none."""
+        await self.get(name)
+        rows = [_template(row) async for row in every_row(self._tables, TABLE, Query(partition=name))]
+        return [each for each in rows if not each.is_deleted]
+
+    async def index(self) -> Sequence[tuple[str, int, datetime]]:
+        """Name, newest version and its time of every template. Costs an operation for a thousand versions."""
+        query = Query(select=("version", "created_at", "is_deleted"))
+        newest: dict[str, Entity] = {}
+        async for entity in every_row(self._tables, TABLE, query):
+            newest.setdefault(entity.partition, entity)
+        return [
+            (name, int(str(row.properties["version"])), datetime.fromisoformat(str(row.properties["created_at"])))
+            for name, row in newest.items()
+            if not row.properties["is_deleted"]
+        ]
+
+    async def delete(self, name: str) -> None:
+        """Take a template out of use, with all its versions. Raises `NotFound`."""
+        last = await self.get(name)
+        # From here on it is gone; should this die, the next `put` removes the rest.
+        await self.put(Template(name=name, version=0, created_at=last.created_at, is_deleted=True))
+        await self._clear(name)
+
+    async def _clear(self, name: str) -> None:
+        """Remove all versions but the newest."""
+        query = Query(partition=name, select=("version",))
+        rows = [row.row async for row in every_row(self._tables, TABLE, query)]
+        await self._tables.delete_all(TABLE, name, rows[1:])
+
+    async def _newest(self, name: str) -> Template | None:
+        page = await self._tables.query(TABLE, Query(partition=name), most=1)
+        return _template(page.entities[0]) if page.entities else None
+
+    def _forget(self, name: str) -> None:
+        self._ready = {key: value for key, value in self._ready.items() if key[0] != name}
+
+
+def _row(version: int) -> str:
+    return f"{_LAST - version:08d}"
+
+
+def _entity(template: Template) -> Entity:
+    encoded = msgspec.json.encode(template)
+    chunks = [encoded[at : at + _CHUNK] for at in range(0, len(encoded), _CHUNK)]
+    properties: dict[str, Value] = {f"template{number}": chunk for number, chunk in enumerate(chunks)}
+    properties |= {
+        "version": template.version,
+        "created_at": template.created_at.isoformat(),
+        "is_deleted": template.is_deleted,
+    }
+    return Entity(partition=template.name, row=_row(template.version), properties=properties)
+
+
+def _template(entity: Entity) -> Template:
+    properties = entity.properties
+    count = sum(name.startswith("template") for name in properties)
+    chunks = [properties[f"template{number}"] for number in range(count)]
+    return _decoder.decode(b"".join(chunk for chunk in chunks if isinstance(chunk, bytes)))
+
+
+_decoder = msgspec.json.Decoder(Template)

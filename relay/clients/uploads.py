@@ -1,0 +1,267 @@
+"""Files that callers upload once and name in messages: `POST /v1/attachments`.
+
+Table `attachments`: partition the client, a row for each upload; its bytes are blob `uploads/<id>` of container
+`attachments`, and while it is uploaded in parts, `uploads/<id>.<part>`. An upload that no message names is forgotten after a
+day. One that is named is kept as long as any message may need it; that is written before the message is accepted, and the
+purge takes a row only if nobody wrote to it meanwhile.
+"""
+
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Set
+from datetime import datetime, timedelta
+from functools import partial
+
+import msgspec
+
+from relay.platform import concurrency as bounded
+from relay.journal.content import ATTACHMENTS_CONTAINER
+from relay.core.errors import Changed, NotFound
+from relay.platform.storage.ports import Blobs, Entity, Query, Tables, every_row
+
+TABLE = "attachments"
+PREFIX = "att_"
+MAX_BYTES = 157_286_400
+"""Bytes of an upload: what Exchange Online takes in one attachment at most."""
+MAX_PART_BYTES = 16_777_216
+MAX_PARTS = 1000
+KEPT_UNUSED = timedelta(hours=24)
+_EXTENDED_EARLY = timedelta(days=1)
+"""How much longer than needed an upload is kept, so that one that is named all day is written to once."""
+_BLOBS = "uploads/"
+_AT_ONCE = 8
+
+
+class TooLarge(ValueError):
+    """The upload has more bytes than one may have."""
+
+
+class Incomplete(ValueError):
+    """Parts are missing: `missing` is the first, `parts` how many there are."""
+
+    def __init__(self, missing: int, parts: int) -> None:
+        super().__init__(f"part {missing} is missing")
+        self.missing = missing
+        self.parts = parts
+
+
+class WrongSize(ValueError):
+    """The parts have `size` bytes together, and not what the caller has sent."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__(f"the parts have {size} bytes")
+        self.size = size
+
+
+class Upload(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of an upload. `size` is 0 until it is complete. `keep_until` is when it may be forgotten."""
+
+    id: str
+    client: str
+    name: str
+    type: str
+    size: int
+    is_complete: bool
+    created_at: datetime
+    keep_until: datetime
+    etag: str = ""
+
+    @property
+    def blob(self) -> str:
+        """The blob with its bytes, in container `attachments`."""
+        return _BLOBS + self.id
+
+    @property
+    def is_used(self) -> bool:
+        """Whether a message named it."""
+        return self.keep_until > self.created_at + KEPT_UNUSED
+
+
+class Uploads:
+    """Keeps uploads and finds them."""
+
+    def __init__(
+        self, *, tables: Tables, blobs: Blobs, clock: Callable[[], datetime], new_id: Callable[[], str]
+    ) -> None:
+        self._tables = tables
+        self._blobs = blobs
+        self._clock = clock
+        self._new_id = new_id
+
+    async def store(self, client: str, name: str, type_: str, body: bytes) -> Upload:
+        """Keep a whole file. Raises `TooLarge`."""
+        if len(body) > MAX_BYTES:
+            raise TooLarge
+        upload = self._fresh(client, name, type_, size=len(body))
+        # The row first: what it does not name the purge would never find.
+        await self._tables.insert(TABLE, _entity(msgspec.structs.replace(upload, is_complete=False)))
+        await self._blobs.put(ATTACHMENTS_CONTAINER, upload.blob, body)
+        await self._tables.merge(TABLE, _entity(upload))
+        return upload
+
+    async def begin(self, client: str, name: str, type_: str) -> Upload:
+        """Begin an upload in parts."""
+        upload = msgspec.structs.replace(self._fresh(client, name, type_, size=0), is_complete=False)
+        await self._tables.insert(TABLE, _entity(upload))
+        return upload
+
+    async def put_part(self, upload: Upload, number: int, body: bytes) -> None:
+        """Keep a part; the same number again replaces it."""
+        await self._blobs.put(ATTACHMENTS_CONTAINER, _part(upload, number), body)
+
+    async def complete(self, upload: Upload, size: int | None = None) -> Upload:
+        """Join the parts, holding little of them in memory; a repetition is safe. `size` is what they must have together.
+
+        Raises `Incomplete`, `WrongSize` and `TooLarge`.
+        """
+        if upload.is_complete:
+            return upload
+        sizes = await self._parts(upload)
+        missing = next((number for number in range(1, len(sizes) + 2) if number not in sizes), 1)
+        if missing <= len(sizes) or not sizes:
+            raise Incomplete(missing, len(sizes))
+        total = sum(sizes.values())
+        if size is not None and size != total:
+            raise WrongSize(total)
+        if total > MAX_BYTES:
+            raise TooLarge
+        joined = await self._blobs.put_stream(ATTACHMENTS_CONTAINER, upload.blob, self._joined(upload, len(sizes)))
+        whole = msgspec.structs.replace(upload, size=joined, is_complete=True)
+        etag = await self._tables.merge(TABLE, _entity(whole), etag=upload.etag)
+        await self._delete_parts(upload)
+        return msgspec.structs.replace(whole, etag=etag)
+
+    async def get(self, client: str, name: str) -> Upload:
+        """An upload of a client. Raises `NotFound`."""
+        return _upload(await self._tables.get(TABLE, client, name))
+
+    async def find(self, client: str, names: Iterable[str]) -> Mapping[str, Upload]:
+        """Those of these uploads that the client has and that are complete, by id."""
+
+        async def one(name: str) -> Upload | None:
+            try:
+                return await self.get(client, name)
+            except NotFound:
+                return None
+
+        found = await bounded.all_of((partial(one, name) for name in names), most=_AT_ONCE)
+        return {upload.id: upload for upload in found if upload is not None and upload.is_complete}
+
+    async def keep(self, upload: Upload, until: datetime) -> bool:
+        """See to it that an upload is there until then; False when it was forgotten meanwhile."""
+        while upload.keep_until < until:
+            longer = msgspec.structs.replace(upload, keep_until=until + _EXTENDED_EARLY)
+            try:
+                await self._tables.merge(TABLE, _entity(longer), etag=upload.etag)
+            except Changed:
+                pass
+            except NotFound:
+                return False
+            else:
+                return True
+            found = await self.find(upload.client, [upload.id])
+            if upload.id not in found:
+                return False
+            upload = found[upload.id]
+        return True
+
+    async def delete(self, upload: Upload) -> None:
+        """Forget an upload. Raises `Changed` when a message has named it meanwhile."""
+        gone = msgspec.structs.replace(upload, is_complete=False)
+        # From here on no message can name it, and whoever finds the row goes on with this.
+        etag = await self._tables.merge(TABLE, _entity(gone), etag=upload.etag)
+        await self._blobs.delete(ATTACHMENTS_CONTAINER, upload.blob)
+        await self._delete_parts(upload)
+        await self._tables.delete(TABLE, upload.client, upload.id, etag=etag)
+
+    async def purge(self) -> int:
+        """Forget what may be forgotten; how many. Costs an operation for a thousand uploads, and four for each of these."""
+        now, purged = self._clock(), 0
+        known: set[str] = set()
+        async for entity in every_row(self._tables, TABLE, Query()):
+            upload = _upload(entity)
+            known.add(upload.id)
+            if upload.keep_until <= now:
+                try:
+                    await self.delete(upload)
+                except (Changed, NotFound):
+                    continue
+                purged += 1
+        await self._sweep(known, now - KEPT_UNUSED)
+        return purged
+
+    async def _sweep(self, known: Set[str], before: datetime) -> None:
+        """Delete old blobs that no row names: parts that came while their upload was deleted."""
+        cursor: str | None = None
+        while True:
+            page, cursor = await self._blobs.list(ATTACHMENTS_CONTAINER, prefix=_BLOBS, cursor=cursor)
+            for blob in page:
+                name = blob.name.removeprefix(_BLOBS).partition(".")[0]
+                if name not in known and blob.modified_at < before:
+                    await self._blobs.delete(ATTACHMENTS_CONTAINER, blob.name)
+            if cursor is None:
+                return
+
+    def _fresh(self, client: str, name: str, type_: str, *, size: int) -> Upload:
+        now = self._clock()
+        return Upload(
+            id=PREFIX + self._new_id(),
+            client=client,
+            name=name,
+            type=type_,
+            size=size,
+            is_complete=True,
+            created_at=now,
+            keep_until=now + KEPT_UNUSED,
+        )
+
+    async def _parts(self, upload: Upload) -> Mapping[int, int]:
+        """The sizes of the parts there are, by number."""
+        prefix = f"{upload.blob}."
+        found, cursor = await self._blobs.list(ATTACHMENTS_CONTAINER, prefix=prefix)
+        parts = list(found)
+        while cursor is not None:
+            found, cursor = await self._blobs.list(ATTACHMENTS_CONTAINER, prefix=prefix, cursor=cursor)
+            parts += found
+        return {int(part.name.removeprefix(prefix)): part.size for part in parts}
+
+    async def _joined(self, upload: Upload, parts: int) -> AsyncIterator[bytes]:
+        for number in range(1, parts + 1):
+            async for chunk in self._blobs.stream(ATTACHMENTS_CONTAINER, _part(upload, number)):
+                yield chunk
+
+    async def _delete_parts(self, upload: Upload) -> None:
+        for number in await self._parts(upload):
+            await self._blobs.delete(ATTACHMENTS_CONTAINER, _part(upload, number))
+
+
+def _part(upload: Upload, number: int) -> str:
+    return f"{upload.blob}.{number:04d}"
+
+
+def _entity(upload: Upload) -> Entity:
+    return Entity(
+        partition=upload.client,
+        row=upload.id,
+        properties={
+            "name": upload.name,
+            "type": upload.type,
+            "size": upload.size,
+            "is_complete": upload.is_complete,
+            "created_at": upload.created_at.isoformat(),
+            "keep_until": upload.keep_until.isoformat(),
+        },
+    )
+
+
+def _upload(entity: Entity) -> Upload:
+    properties = entity.properties
+    return Upload(
+        id=entity.row,
+        client=entity.partition,
+        name=str(properties["name"]),
+        type=str(properties["type"]),
+        size=int(str(properties["size"])),
+        is_complete=properties["is_complete"] is True,
+        created_at=datetime.fromisoformat(str(properties["created_at"])),
+        keep_until=datetime.fromisoformat(str(properties["keep_until"])),
+        etag=entity.etag,
+    )

@@ -1,0 +1,185 @@
+"""The durable formats of the queue: what an entry looks like, byte for byte.
+
+An entry is UTF-8 JSON. It never uses the top-level names that the host would copy over the trigger's metadata, and puts
+messages in an array because the host ignores arrays there (docs/decisions/0002-queue-entry.md). `relay` is the
+version; every version ever written stays readable, and its sample stays in tests/samples/.
+
+    batch:      {"relay":1,"batch":"<32 hex>","lane":"transactional","macs":["<16 hex>", …],"messages":[{…}, …]}
+    reference:  {"relay":1,"ref":"<32 hex>","lane":"transactional","indices":[0,3],"attempt":2}
+    spread:     {"relay":1,"spread":"<name of a blob>","lane":"transactional"}
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated
+
+import msgspec
+
+from relay.core.errors import NewerVersion, UnreadableEntry
+from relay.core.model import Message, Submission
+
+VERSION = 1
+MAX_ENTRY_BYTES = 64_000
+"""Weight of an entry at most (see `weight`); the service takes 65,536 bytes of encoded text."""
+MAX_BATCH_MESSAGES = 32
+MAX_INLINE_BYTES = 48_000
+"""A submission heavier than this travels by blob (claim check)."""
+
+
+type _BatchName = Annotated[str, msgspec.Meta(pattern=r"^0[0-9a-f]{31}$")]
+"""A UUIDv7 as `relay.core.ids` makes them, until the year 2527: its time can be read."""
+type _Lane = Annotated[str, msgspec.Meta(max_length=32)]
+type _Mac = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{16}$")]
+type _Index = Annotated[int, msgspec.Meta(ge=0, lt=MAX_BATCH_MESSAGES)]
+
+
+class BatchEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """A batch with its content, as accepted. There are as many `macs` as `messages`."""
+
+    relay: int
+    batch: _BatchName
+    lane: _Lane
+    macs: Annotated[tuple[_Mac, ...], msgspec.Meta(min_length=1, max_length=MAX_BATCH_MESSAGES)]
+    messages: tuple[Submission, ...]
+
+
+class ReferenceEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """Part of a recorded batch whose time has come. `attempt` is the attempt it asks for; older ones are dropped."""
+
+    relay: int
+    ref: _BatchName
+    lane: _Lane
+    indices: tuple[_Index, ...]
+    attempt: int
+
+
+class SpreadEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """A request of several batches, accepted with one write: the blob `spread` holds their entries, one a line."""
+
+    relay: int
+    spread: str
+    lane: _Lane
+
+
+type Entry = BatchEntry | ReferenceEntry | SpreadEntry
+
+_encoder = msgspec.json.Encoder()
+_batch_decoder = msgspec.json.Decoder(BatchEntry)
+_reference_decoder = msgspec.json.Decoder(ReferenceEntry)
+_spread_decoder = msgspec.json.Decoder(SpreadEntry)
+_message_decoder = msgspec.json.Decoder(Message)
+_fields_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_elements_decoder = msgspec.json.Decoder(list[msgspec.Raw])
+
+
+class _Envelope(msgspec.Struct):
+    """What tells the version and the kind. Another version's may have names of ours with other values."""
+
+    relay: int = 0
+    ref: object = None
+    spread: object = None
+
+
+_envelope_decoder = msgspec.json.Decoder(_Envelope)
+
+
+def encode_submission(submission: Submission) -> bytes:
+    """One element of a batch entry."""
+    return escaped(_encoder.encode(submission))
+
+
+def escaped(encoded: bytes) -> bytes:
+    """JSON whose U+FFFE and U+FFFF, which XML cannot carry, are JSON escapes."""
+    if b"\xef\xbf" in encoded:
+        encoded = encoded.replace(b"\xef\xbf\xbe", b"\\ufffe").replace(b"\xef\xbf\xbf", b"\\uffff")
+    return encoded
+
+
+def weight(encoded: bytes) -> int:
+    """Bytes this text takes in a Put Message request, where XML escapes `<`, `>` and `&`."""
+    return len(encoded) + 3 * (encoded.count(b"<") + encoded.count(b">")) + 4 * encoded.count(b"&")
+
+
+def join_batch(batch: str, lane: str, macs: Sequence[str], submissions: Sequence[bytes]) -> bytes:
+    """A batch entry from submissions that are encoded already (the hot path of acceptance)."""
+    head = _encoder.encode({"relay": VERSION, "batch": batch, "lane": lane, "macs": macs})
+    return b'%s,"messages":[%s]}' % (head[:-1], b",".join(submissions))
+
+
+def replace_submissions(body: bytes, changed: Mapping[int, Submission]) -> bytes:
+    """A batch entry with other submissions at some indices. All else stays as it is, byte for byte: also what a newer
+    version may have written there.
+    """
+    fields = _fields_decoder.decode(body)
+    kept = _elements_decoder.decode(fields["messages"])
+    messages = (encode_submission(changed[index]) if index in changed else each for index, each in enumerate(kept))
+    fields["messages"] = msgspec.Raw(b"[%s]" % b",".join(bytes(each) for each in messages))
+    return _encoder.encode(fields)
+
+
+def entry_overhead(messages: int) -> int:
+    """Bytes a batch entry adds around its submissions, at most (lane names have at most 32 characters)."""
+    return 160 + 21 * messages
+
+
+def encode_reference(batch: str, lane: str, indices: Sequence[int], attempt: int) -> bytes:
+    """A reference entry."""
+    return _encoder.encode(ReferenceEntry(relay=VERSION, ref=batch, lane=lane, indices=tuple(indices), attempt=attempt))
+
+
+def encode_spread(blob: str, lane: str) -> bytes:
+    """A spread entry."""
+    return _encoder.encode(SpreadEntry(relay=VERSION, spread=blob, lane=lane))
+
+
+def decode_entry(body: bytes) -> Entry:
+    """Read an entry of a lane's queue. Raises `UnreadableEntry`, whose text says nothing of the content, or `NewerVersion`."""
+    envelope = _opened(body, VERSION)
+    if envelope.spread is not None:
+        return _decode(_spread_decoder, body)
+    if envelope.ref is not None:
+        return _decode(_reference_decoder, body)
+    entry = _decode(_batch_decoder, body)
+    if len(entry.macs) != len(entry.messages):
+        raise UnreadableEntry("entry has another number of macs than of messages")
+    return entry
+
+
+def check_version(body: bytes) -> None:
+    """Raise `NewerVersion` for an entry of a version that is not known yet; `UnreadableEntry` for one that is none."""
+    _opened(body, VERSION)
+
+
+def decode_versioned[T](decoder: msgspec.json.Decoder[T], body: bytes, version: int) -> T:
+    """Read what another queue carries. Raises `UnreadableEntry`; `NewerVersion` for a later version than this one."""
+    _opened(body, version)
+    return _decode(decoder, body)
+
+
+def _opened(body: bytes, version: int) -> _Envelope:
+    """The envelope of an entry of the version. It is read first: what a newer one holds may have another shape."""
+    envelope = _decode(_envelope_decoder, body)
+    if envelope.relay > version:
+        raise NewerVersion(f"entry version {envelope.relay} is not known yet")
+    if envelope.relay != version:
+        raise UnreadableEntry(f"entry version {envelope.relay} is not known")
+    return envelope
+
+
+def _decode[T](decoder: msgspec.json.Decoder[T], body: bytes) -> T:
+    try:
+        return decoder.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise UnreadableEntry("entry is not a relay entry") from error
+
+
+def encode_message(message: Message) -> bytes:
+    """The content of a claim-checked message, as its blob holds it."""
+    return _encoder.encode(message)
+
+
+def decode_message(body: bytes) -> Message:
+    """Read a claim-checked message. Raises `UnreadableEntry`."""
+    try:
+        return _message_decoder.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise UnreadableEntry("stored message cannot be read") from error

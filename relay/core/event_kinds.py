@@ -1,0 +1,185 @@
+"""What can become known of a mail after a provider took it: one vocabulary for all vendors, and what it makes of a recipient.
+
+Vendors repeat their events and send them in any order. So where a recipient ended does not depend on when an event
+came: it is the greatest of all that are known, by attempt, then by rank, then by time (`fate`). Pure.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from enum import StrEnum
+
+import msgspec
+
+from relay.journal.records import Event
+
+
+class Kind(StrEnum):
+    """What happened, past tense, to one recipient's copy."""
+
+    PROCESSED = "processed"
+    """The provider has taken the mail up (or expanded a list) and says no more yet."""
+    DEFERRED = "deferred"
+    """The recipient's server asked to come back later; the provider will."""
+    DELIVERED = "delivered"
+    """The recipient's server has taken the mail. Which folder it lies in, nobody tells."""
+    BOUNCED = "bounced"
+    """It will not arrive: refused, given up, or dropped by the provider. `bounce_class` says whose fault it is."""
+    COMPLAINED = "complained"
+    """The recipient reported it as spam."""
+    OPENED = "opened"
+    """The tracking image was loaded, by a person or by a machine."""
+    CLICKED = "clicked"
+    """A tracked link was followed, by a person or by a machine."""
+    UNSUBSCRIBED = "unsubscribed"
+    """The recipient wants no more of it."""
+
+
+KINDS: Mapping[Kind, str] = {
+    Kind.PROCESSED: "The provider has taken the mail up and says no more yet.",
+    Kind.DEFERRED: "The recipient's server asked to come back later; the provider will.",
+    Kind.DELIVERED: "The recipient's server has taken the mail.",
+    Kind.BOUNCED: "It will not arrive: refused, given up, or dropped by the provider.",
+    Kind.COMPLAINED: "The recipient reported it as spam.",
+    Kind.OPENED: "The tracking image was loaded, by a person or by a machine.",
+    Kind.CLICKED: "A tracked link was followed, by a person or by a machine.",
+    Kind.UNSUBSCRIBED: "The recipient wants no more of it.",
+}
+"""Every kind with its meaning, as docs/reference/events.md has it."""
+
+
+class BounceClass(StrEnum):
+    """Why a mail bounced, by what is to be done about it."""
+
+    ADDRESS = "address"
+    """There is no such mailbox or domain: sending again is useless and harms the sender's standing."""
+    MAILBOX = "mailbox"
+    """The mailbox is full, disabled or does not accept from outside: it may be otherwise later."""
+    POLICY = "policy"
+    """The receiver does not want this sender: reputation, authentication (SPF, DKIM, DMARC), a block list, a rule."""
+    CONTENT = "content"
+    """The receiver does not want this mail: spam, a virus, too large, malformed."""
+    NETWORK = "network"
+    """Nobody answered, or not in time, until the provider gave up."""
+    SUPPRESSED = "suppressed"
+    """The provider did not even try: the address is on a list of its own."""
+    UNKNOWN = "unknown"
+    """The report does not say."""
+
+
+BOUNCE_CLASSES: Mapping[BounceClass, str] = {
+    BounceClass.ADDRESS: "There is no such mailbox or domain.",
+    BounceClass.MAILBOX: "The mailbox is full, disabled or closed to outsiders.",
+    BounceClass.POLICY: "The receiver does not want this sender: reputation, authentication, a block list, a rule.",
+    BounceClass.CONTENT: "The receiver does not want this mail: spam, a virus, too large, malformed.",
+    BounceClass.NETWORK: "Nobody answered, or not in time, until the provider gave up.",
+    BounceClass.SUPPRESSED: "The provider did not even try: the address is on a list of its own.",
+    BounceClass.UNKNOWN: "The report does not say.",
+}
+"""Every class with its meaning, as docs/reference/events.md has it."""
+
+STATUS = re.compile(r"(?<![\d.])([245])\.(\d{1,3})\.(\d{1,3})(?!\d|\.\d)")
+"""An enhanced status code (RFC 3463 section 2)."""
+
+_BY_STATUS: tuple[tuple[str, BounceClass], ...] = (
+    # Beginnings of class-less codes, the longest first. RFC 3463 section 3, RFC 7505 (1.10), RFC 7372 and 8616 (7.2x);
+    # where vendors use a code otherwise, the vendor's page is named.
+    ("1.7", BounceClass.POLICY),  # bad sender's mailbox address syntax
+    ("1.8", BounceClass.POLICY),  # bad sender's system address
+    ("1.9", BounceClass.NETWORK),
+    ("1.", BounceClass.ADDRESS),
+    ("2.3", BounceClass.CONTENT),  # message length exceeds administrative limit
+    ("2.", BounceClass.MAILBOX),
+    ("3.4", BounceClass.CONTENT),  # message too big for system
+    ("3.", BounceClass.NETWORK),
+    ("4.", BounceClass.NETWORK),
+    ("5.", BounceClass.UNKNOWN),
+    ("6.", BounceClass.CONTENT),
+    ("7.", BounceClass.POLICY),
+)
+_DIRECTORY_EDGE = re.compile(r"5\.4\.1\b.*recipient address rejected: access denied", re.IGNORECASE | re.DOTALL)
+"""Exchange Online's directory-based edge blocking says so of addresses that do not exist
+(learn.microsoft.com/exchange/troubleshoot/email-delivery/ndr/fix-error-code-5-4-1-in-exchange-online)."""
+_BY_WORDS: tuple[tuple[re.Pattern[str], BounceClass], ...] = (
+    # What old servers say without an enhanced code. In order: the first that is found counts.
+    (re.compile(r"spam|virus|content|too large|size limit", re.IGNORECASE), BounceClass.CONTENT),
+    (
+        re.compile(r"user unknown|unknown user|no such user|does not exist|not found", re.IGNORECASE),
+        BounceClass.ADDRESS,
+    ),
+    (re.compile(r"full|quota|disabled|inactive", re.IGNORECASE), BounceClass.MAILBOX),
+    (re.compile(r"block|blacklist|denied|dmarc|spf|dkim|reputation|policy", re.IGNORECASE), BounceClass.POLICY),
+    (re.compile(r"timed? ?out|unreachable|refused to talk|connection", re.IGNORECASE), BounceClass.NETWORK),
+)
+
+
+def enhanced_status(*texts: str) -> str:
+    """The first enhanced status code in these texts, or an empty text."""
+    found = next((match for text in texts if (match := STATUS.search(text))), None)
+    return found[0] if found else ""
+
+
+def classify(status: str, reply: str) -> BounceClass:
+    """Why a mail bounced, by its enhanced status code and the server's words."""
+    if _DIRECTORY_EDGE.search(f"{status} {reply}"):
+        return BounceClass.ADDRESS
+    _, _, detail = (status or enhanced_status(reply)).partition(".")
+    # `x.0.0` says nothing; then the words have to.
+    if detail and detail != "0.0":
+        return next((found for begin, found in _BY_STATUS if f"{detail}.".startswith(begin)), BounceClass.UNKNOWN)
+    return next((found for pattern, found in _BY_WORDS if pattern.search(reply)), BounceClass.UNKNOWN)
+
+
+_RANKS: Mapping[str, int] = {
+    Kind.DELIVERED: 1,
+    Kind.BOUNCED: 2,
+    Kind.COMPLAINED: 3,
+}
+_IMPLY_DELIVERY = frozenset({Kind.OPENED, Kind.CLICKED, Kind.UNSUBSCRIBED})
+
+
+class Fate(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a recipient ended: `delivered`, `bounced` or `complained`, since when, and of a bounce the code and class."""
+
+    state: Kind
+    at: datetime
+    code: str = ""
+    bounce_class: str = ""
+
+
+def fate(events: Iterable[Event]) -> Fate | None:
+    """Where one recipient ended, by all that is known of it; None while nothing says.
+
+    A mail that bounced after its delivery (a server behind the first one refused it) has bounced, and one that was
+    complained about was delivered before. A later attempt overrules an earlier one.
+    """
+    known = max((_place(event) for event in events if _rank(event)), default=None)
+    if known is None:
+        return None
+    _, rank, at, code, bounce_class = known
+    state = next(kind for kind, own in _RANKS.items() if own == rank)
+    return Fate(state=Kind(state), at=at, code=code, bounce_class=bounce_class)
+
+
+def fates(events: Iterable[Event]) -> Mapping[str, Fate]:
+    """Where each recipient ended, by address in lower case."""
+    by_recipient: dict[str, list[Event]] = {}
+    for event in events:
+        by_recipient.setdefault(event.recipient.lower(), []).append(event)
+    found = ((address, fate(known)) for address, known in by_recipient.items())
+    return {address: ended for address, ended in found if ended is not None}
+
+
+def _rank(event: Event) -> int:
+    return 1 if event.kind in _IMPLY_DELIVERY else _RANKS.get(event.kind, 0)
+
+
+def _place(event: Event) -> tuple[int, int, datetime, str, str]:
+    is_bounce = event.kind == Kind.BOUNCED
+    return (
+        event.attempt,
+        _rank(event),
+        event.at,
+        event.code if is_bounce else "",
+        event.bounce_class if is_bounce else "",
+    )

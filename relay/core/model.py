@@ -1,0 +1,244 @@
+"""The nouns: what a caller submits, and what we know about it.
+
+Everything here is frozen and keyword-only. The structs that are stored (see `relay.core.entries` and
+`relay.journal.records`) are durable formats: fields may be added with a default, never renamed or removed.
+Times are aware UTC, durations are seconds, sizes are bytes.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+
+class State(StrEnum):
+    """Where a message, or a part of one, stands."""
+
+    SCHEDULED = "scheduled"
+    """Accepted; waits for the time the caller asked for."""
+    QUEUED = "queued"
+    """Durable on a queue; no attempt has begun."""
+    SENDING = "sending"
+    """An attempt is under way, under a lease."""
+    DEFERRED = "deferred"
+    """A transient failure; will be tried again at a stated time."""
+    HELD = "held"
+    """The route is at fault; waits without using attempts or expiry."""
+    SENT = "sent"
+    """The provider took responsibility. Says nothing about arrival."""
+    FAILED = "failed"
+    """Refused for good. A dead letter."""
+    EXPIRED = "expired"
+    """Became too old before it could be sent. A dead letter."""
+    CANCELLED = "cancelled"
+    """Withdrawn by the caller before it was sent."""
+    UNKNOWN = "unknown"
+    """Perhaps sent: an answer was lost, and to send again is not allowed (at_most_once) or came to nothing. A dead letter."""
+
+
+WAITING = frozenset({State.SCHEDULED, State.DEFERRED, State.HELD})
+"""States in which something must happen later; each has a row in `pending`."""
+FINAL = frozenset({State.SENT, State.FAILED, State.EXPIRED, State.CANCELLED, State.UNKNOWN})
+"""States that end a message, unless an operator redrives it."""
+DEAD = frozenset({State.FAILED, State.EXPIRED, State.UNKNOWN})
+"""The final states that are dead letters."""
+
+
+class Delivery(StrEnum):
+    """What to do when we cannot know whether an attempt reached the recipients."""
+
+    AT_LEAST_ONCE = "at_least_once"
+    """Send again: perhaps twice, never not at all."""
+    AT_MOST_ONCE = "at_most_once"
+    """Do not send again: the message becomes `unknown`."""
+
+
+class Address(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A mailbox: `email` as `local@domain` (domain in lower-case A-labels or U-labels as given), and a display name."""
+
+    email: str
+    name: str = ""
+
+    @property
+    def domain(self) -> str:
+        """The part after the last `@`, in lower case."""
+        return self.email.rpartition("@")[2].lower()
+
+
+class Attachment(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A file: `content` in memory, or `blob`, the name of a stored one. `disposition` is `attachment` or `inline`."""
+
+    name: str
+    type: str = "application/octet-stream"
+    content: bytes = b""
+    blob: str | None = None
+    size: int = 0
+    disposition: str = "attachment"
+    content_id: str | None = None
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename={"sender": "from"}):
+    """Envelope and content as the caller gave them.
+
+    With `raw` (RFC 5322 bytes, Bcc already taken out) that is the content, `to`/`cc`/`bcc` are only the envelope, and
+    `subject` is a copy of the header. `return_path` is where bounces go instead of to `sender`; empty, to nobody (RFC 5321
+    section 4.5.5: what is a bounce or an automatic answer itself). `options` holds, per provider name, what only that
+    provider understands.
+    """
+
+    sender: Address
+    to: tuple[Address, ...] = ()
+    cc: tuple[Address, ...] = ()
+    bcc: tuple[Address, ...] = ()
+    reply_to: tuple[Address, ...] = ()
+    subject: str = ""
+    text: str | None = None
+    html: str | None = None
+    headers: Mapping[str, str] = {}
+    attachments: tuple[Attachment, ...] = ()
+    tags: tuple[str, ...] = ()
+    metadata: Mapping[str, str] = {}
+    return_path: str | None = None
+    raw: bytes | None = None
+    options: Mapping[str, Any] = {}
+
+    @property
+    def recipients(self) -> tuple[Address, ...]:
+        """Everybody in the envelope: to, cc, bcc, in this order. Recipient numbers everywhere are indices into it."""
+        return self.to + self.cc + self.bcc
+
+    @property
+    def envelope_sender(self) -> str:
+        """The address where bounces go, empty for nobody's."""
+        return self.sender.email if self.return_path is None else self.return_path
+
+
+class Submission(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A message with what was decided about it at acceptance; one element of a batch.
+
+    With `blob` the content lies there (claim check) and `message` is only its envelope, or None when even that was too
+    long for an entry. `size` is the estimated size on the wire in bytes.
+    `route` pins a route by name. `traceparent` is the caller's W3C trace context.
+    `suppressed` numbers the recipients that are not sent to, with the reason of each. `features` are what the content asks
+    of a route (`relay.providers.contract.FEATURES`), so that routing need not read a content that lies in a blob.
+    `group` is what the caller may stop it by (`relay.delivery.send_groups`).
+    """
+
+    client: str
+    expires_at: datetime
+    message: Message | None = None
+    blob: str | None = None
+    size: int = 0
+    delivery: Delivery = Delivery.AT_LEAST_ONCE
+    send_at: datetime | None = None
+    route: str | None = None
+    traceparent: str | None = None
+    suppressed: Mapping[int, str] = {}
+    features: tuple[str, ...] = ()
+    group: str | None = None
+
+    @property
+    def is_bare(self) -> bool:
+        """Whether nothing is left of the content, nor of whom it was for: the message was erased."""
+        return self.message is None and self.blob is None
+
+    def bare(self) -> "Submission":
+        """What stays of it when it is erased: whose it was, its size, its times, how it was to be delivered."""
+        return Submission(
+            client=self.client,
+            expires_at=self.expires_at,
+            size=self.size,
+            delivery=self.delivery,
+            send_at=self.send_at,
+        )
+
+
+class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One try at one route, as recorded. `reply` is the provider's raw answer, at most 1,000 characters of it.
+
+    `outcome` is the name of the outcome (`sent`, `deferred`, `rejected`, `route_fault`, `unknown`, `interrupted`; or
+    `not_sent`, when the provider said so later of one that was in doubt),
+    `code` its cause in our words (docs/errors.md), `provider_id` the provider's name for the message.
+    """
+
+    number: int
+    route: str
+    provider: str
+    at: datetime
+    outcome: str
+    code: str = ""
+    reply: str = ""
+    provider_id: str | None = None
+    seconds: float = 0.0
+
+
+class Part(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Recipients of one message that travel together: by one route, through the same attempts.
+
+    Most messages have one part with everybody (`recipients` None). A part splits when routing sends its recipients
+    different ways, or when a provider answers differently for some of them. `attempt` counts attempts begun.
+    A part with a `due_at` has a row in `pending`, also while it is `sending`: that is how an interrupted retry is found.
+    `held_scope` is what is held (`relay.routes.holds.scope_of`): the route, or the route for one sender.
+    `expires_at` replaces the submission's after a redrive; `is_pinned` keeps a redriven part on the route asked for.
+    `may_resend`: an operator put it back knowing that it may have been sent. `slot_at` is the slot that a paced route gave.
+    `check_at`: when the provider of a sent part is asked whether it really sent it (`relay.operations.sent_checks`); a row in `pending` too.
+    """
+
+    route: str
+    state: State
+    recipients: tuple[int, ...] | None = None
+    attempt: int = 0
+    attempts: tuple[Attempt, ...] = ()
+    due_at: datetime | None = None
+    lease_until: datetime | None = None
+    held_since: datetime | None = None
+    held_seconds: float = 0.0
+    held_scope: str = ""
+    code: str = ""
+    provider_id: str | None = None
+    expires_at: datetime | None = None
+    is_pinned: bool = False
+    redriven: int = 0
+    may_resend: bool = False
+    slot_at: datetime | None = None
+    check_at: datetime | None = None
+
+
+class Erased(msgspec.Struct, frozen=True, kw_only=True):
+    """When a message was erased, and how many recipients it had."""
+
+    at: datetime
+    recipients: int
+
+
+class MessageStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """All parts of one message, as the journal holds it. `sender` replaces From after a redrive that asked for it.
+
+    With `erased` it has ended for good, and its content is gone or about to go (`relay.operations.erasure`).
+    """
+
+    parts: tuple[Part, ...]
+    sender: Address | None = None
+    erased: Erased | None = None
+
+    @property
+    def state(self) -> State:
+        """One state for the whole: what still moves wins over what ended, and trouble wins over success."""
+        states = {part.state for part in self.parts}
+        return next(state for state in _PRECEDENCE if state in states)
+
+
+_PRECEDENCE = (
+    State.SENDING,
+    State.QUEUED,
+    State.DEFERRED,
+    State.HELD,
+    State.SCHEDULED,
+    State.UNKNOWN,
+    State.FAILED,
+    State.EXPIRED,
+    State.CANCELLED,
+    State.SENT,
+)

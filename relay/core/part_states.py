@@ -1,0 +1,375 @@
+"""How a part moves from state to state: pure functions, the whole state machine in one file.
+
+queued ─► sending ─► sent | failed | expired | unknown
+  │         ├─► deferred ─► sending …
+  │         └─► held ─────► sending …      (a route fault spends no attempt and no expiry)
+  └─► scheduled ─► sending …               (cancelled from scheduled, deferred, held)
+"""
+
+import uuid
+from datetime import datetime, timedelta
+
+import msgspec
+
+from relay.core import outcomes
+from relay.core import retry
+from relay.core.model import DEAD, FINAL, WAITING, Attempt, Delivery, Part, State, Submission
+from relay.core.outcomes import Deferred, Outcome, PerRecipient, Rejected, RouteFault, Sent, Unknown
+from relay.core.settings import Lane
+
+LEASE_SECONDS = 480.0
+"""How long an attempt may take, by default. Below the host's ten-minute lease on the entry, so that a redelivery finds it
+over."""
+VERIFY_DELAY_SECONDS = 60.0
+"""How long after a lost answer a provider that can be asked is asked."""
+
+MAX_INTERRUPTIONS = 5
+"""As many deaths as the host allows an entry (host.json, maxDequeueCount)."""
+MAX_ATTEMPTS_KEPT = 20
+MAX_WHOLE_PARTS = 3
+"""With more parts than these, those that are over keep only their last attempt and doubts: a message's status holds 64 KiB."""
+WHOLE_REPLIES_KEPT = 3
+SHORT_REPLY = 200
+"""Characters kept of the replies before those: a batch's record holds 1 MiB."""
+
+_DOUBTFUL = ("unknown", "interrupted")
+_NOT_SENT = frozenset({State.FAILED, State.EXPIRED, State.CANCELLED})
+_replace = msgspec.structs.replace
+_ATTEMPTS = uuid.UUID("8a0c5f1e-6a51-4d0b-9a1c-7f2f0b8c1d5e")
+
+
+class Tried(msgspec.Struct, frozen=True, kw_only=True):
+    """What an attempt was and what came of it; the facts a settlement needs besides the part.
+
+    `is_final_check` says that the provider was asked about a lost answer already. `can_verify`: that it can be asked.
+    For a route fault, `held_scope` is what is held now and `hold_until` its next probe; `other_route` one to fail over to,
+    or None.
+    """
+
+    answer: Outcome | PerRecipient
+    provider: str
+    at: datetime
+    now: datetime
+    lane: Lane
+    jitter: float
+    can_verify: bool = False
+    is_final_check: bool = False
+    hold_until: datetime | None = None
+    held_scope: str = ""
+    other_route: str | None = None
+
+
+def expires_at(part: Part, submission: Submission) -> datetime:
+    """When a part becomes too old. Time held does not count."""
+    return (part.expires_at or submission.expires_at) + timedelta(seconds=part.held_seconds)
+
+
+def is_due(part: Part, now: datetime) -> bool:
+    """Whether something must happen with a waiting part now. Entries may come up to five seconds early (clocks differ)."""
+    return part.state in WAITING and part.due_at is not None and part.due_at <= now + timedelta(seconds=5)
+
+
+def own_time(at: datetime, microsecond: int) -> datetime:
+    """A moment within the same second that nobody else uses: a late removal of its row in `pending` then hits no new row."""
+    return at.replace(microsecond=microsecond)
+
+
+def is_interrupted(part: Part, now: datetime) -> bool:
+    """Whether an attempt was begun and its process did not live to record what came of it."""
+    return part.state is State.SENDING and part.lease_until is not None and part.lease_until <= now
+
+
+def doubts(part: Part) -> tuple[Attempt, ...]:
+    """The attempts that may have reached the recipients without our knowing."""
+    return tuple(attempt for attempt in part.attempts if attempt.outcome in _DOUBTFUL)
+
+
+def is_uncertain(part: Part) -> bool:
+    """Whether any attempt may have reached the recipients without our knowing."""
+    return bool(doubts(part))
+
+
+def is_deadly(part: Part) -> bool:
+    """Whether so many attempts in a row ended with the death of their process that the part must be the cause.
+
+    The host counts the same for an entry, but recovery and retries make new entries, each counted from nothing.
+    """
+    last = part.attempts[-MAX_INTERRUPTIONS:]
+    return len(last) == MAX_INTERRUPTIONS and all(attempt.outcome == "interrupted" for attempt in last)
+
+
+def keeps_route(part: Part) -> bool:
+    """Whether the next attempt must go by the part's own route: it is pinned, or the last attempt may have arrived there."""
+    return part.is_pinned or (bool(part.attempts) and part.attempts[-1].outcome in _DOUBTFUL)
+
+
+def refute(part: Part, doubt: Attempt) -> Part:
+    """Record what the provider said when it was asked: this attempt reached nobody."""
+    attempts = (_replace(known, outcome="not_sent") if known == doubt else known for known in part.attempts)
+    return _replace(part, attempts=tuple(attempts))
+
+
+def attempt_id(message_id: str, part: Part, number: int) -> str:
+    """A UUID for the part's attempt of this number, the same whenever it is looked at again."""
+    first = part.recipients[0] if part.recipients else 0
+    return str(uuid.uuid5(_ATTEMPTS, f"{message_id}/{first}/{number}"))
+
+
+def begin(part: Part, route: str, now: datetime, lease_seconds: float = LEASE_SECONDS) -> Part:
+    """The next attempt, on this route, under a fresh lease."""
+    resumed = resume(part, now)
+    return _replace(
+        resumed,
+        route=route,
+        state=State.SENDING,
+        attempt=part.attempt + 1,
+        lease_until=now + timedelta(seconds=lease_seconds),
+        slot_at=part.slot_at if route == part.route else None,
+        code="",
+    )
+
+
+def resume(part: Part, now: datetime) -> Part:
+    """End a hold: the time held is added to the expiry."""
+    if part.held_since is None:
+        return part
+    held = part.held_seconds + max(0.0, (now - part.held_since).total_seconds())
+    return _replace(part, held_since=None, held_seconds=held, held_scope="")
+
+
+def hold(part: Part, route: str, code: str, now: datetime, until: datetime, *, scope: str) -> Part:
+    """Wait for the route. Held again, the time already held goes on counting from its beginning."""
+    return _replace(
+        part,
+        route=route,
+        state=State.HELD,
+        due_at=until,
+        lease_until=None,
+        held_since=part.held_since or now,
+        held_scope=scope,
+        code=code,
+    )
+
+
+def interrupt(part: Part, now: datetime, lease_seconds: float = LEASE_SECONDS) -> Part:
+    """Record that an attempt's process died. A leave to send again (`may_resend`) is used up by it."""
+    died = Attempt(
+        number=part.attempt,
+        route=part.route,
+        provider="",
+        at=(part.lease_until or now) - timedelta(seconds=lease_seconds),
+        outcome="interrupted",
+        code="interrupted",
+    )
+    return _replace(part, attempts=_with(part.attempts, died), lease_until=None, may_resend=False)
+
+
+def postpone(part: Part, until: datetime, code: str) -> Part:
+    """Take back an attempt that was begun and not made (no time left, storage away): it is not counted."""
+    return _replace(
+        part, state=State.DEFERRED, attempt=max(0, part.attempt - 1), due_at=until, lease_until=None, code=code
+    )
+
+
+def withdraw(part: Part) -> Part:
+    """Take back an attempt that was begun and not made, because the caller has cancelled the message meanwhile."""
+    return end(_replace(part, attempt=max(0, part.attempt - 1)), State.CANCELLED, "")
+
+
+def pace(part: Part, slot_at: datetime) -> Part:
+    """Wait for the slot that the route's pace gave; it is not counted as an attempt."""
+    return _replace(postpone(part, slot_at, "paced"), slot_at=slot_at)
+
+
+def end(part: Part, state: State, code: str) -> Part:
+    """A final state. Nothing is due any more.
+
+    What may have been sent all the same is `unknown`: no state says of it that it was not.
+    """
+    if state in _NOT_SENT and is_uncertain(part):
+        state, code = State.UNKNOWN, code or doubts(part)[-1].code
+    return _replace(part, state=state, code=code, due_at=None, lease_until=None, held_since=None, held_scope="")
+
+
+def cancel(part: Part) -> Part | None:
+    """The part withdrawn: `cancelled`, or `unknown` when it may have been sent before. None when nothing of it waits.
+
+    What is cancelled already stays so, so that a repeated request is answered like the first.
+    """
+    if part.state is State.CANCELLED:
+        return part
+    return end(part, State.CANCELLED, "") if part.state in WAITING else None
+
+
+def reschedule(part: Part, submission: Submission, at: datetime) -> Part | None:
+    """The part scheduled for another time, with as long to try from then on; None when it is not scheduled."""
+    if part.state is not State.SCHEDULED or part.due_at is None:
+        return None
+    expires = (part.expires_at or submission.expires_at) + (at - part.due_at)
+    return _replace(part, due_at=at, expires_at=expires)
+
+
+def redrive(part: Part, now: datetime, lane_expiry_seconds: int, route: str | None) -> Part | None:
+    """A dead part put back, on `route` if asked for; None when it is not dead (so redriving twice sends once)."""
+    if part.state not in DEAD:
+        return None
+    return _put_back(part, now, lane_expiry_seconds, route)
+
+
+def resend(
+    part: Part,
+    lost: frozenset[int],
+    now: datetime,
+    *,
+    everybody: tuple[int, ...],
+    lane_expiry_seconds: int,
+    route: str | None,
+) -> tuple[Part, ...]:
+    """A sent part of which these recipients' copies were lost after all: theirs is put back, the others' stays as it is.
+
+    `everybody` are the recipients that the message was for.
+    """
+    numbers = part.recipients if part.recipients is not None else everybody
+    again = tuple(number for number in numbers if number in lost)
+    kept = tuple(number for number in numbers if number not in lost)
+    if not again:
+        return (part,)
+    lost_part = _replace(
+        part, recipients=part.recipients if not kept else again, provider_id=None, check_at=None, slot_at=None
+    )
+    put_back = _put_back(lost_part, now, lane_expiry_seconds, route)
+    return (_replace(part, recipients=kept), put_back) if kept else (put_back,)
+
+
+def _put_back(part: Part, now: datetime, lane_expiry_seconds: int, route: str | None) -> Part:
+    return _replace(
+        part,
+        state=State.DEFERRED,
+        due_at=now,
+        expires_at=now + timedelta(seconds=lane_expiry_seconds),
+        held_seconds=0.0,
+        route=route or part.route,
+        is_pinned=route is not None or part.is_pinned,
+        redriven=part.redriven + 1,
+        may_resend=True,
+        code="",
+    )
+
+
+def condense(parts: tuple[Part, ...]) -> tuple[Part, ...]:
+    """The parts of one message, cut to what its status has room for. Parts that still move stay as they are."""
+    if len(parts) <= MAX_WHOLE_PARTS:
+        return parts
+    return tuple(_condensed(part) if part.state in FINAL else part for part in parts)
+
+
+def settle(part: Part, submission: Submission, tried: Tried) -> tuple[Part, ...]:
+    """What an attempt made of a part: usually one part; more when recipients got different answers."""
+    if not isinstance(tried.answer, PerRecipient):
+        return (_settle_one(part, submission, tried, tried.answer),)
+    groups: dict[tuple[str, str], tuple[list[int], Outcome]] = {}
+    for numbers, outcome in tried.answer.outcomes:
+        # Recipients with the same kind and cause stay together: they will be retried together.
+        key = (type(outcome).__name__, outcome.code)
+        groups.setdefault(key, ([], outcome))[0].extend(numbers)
+    if len(groups) == 1:
+        ((_, outcome),) = groups.values()
+        return (_settle_one(part, submission, tried, outcome),)
+    return tuple(
+        _settle_one(_replace(part, recipients=tuple(sorted(numbers))), submission, tried, outcome)
+        for numbers, outcome in groups.values()
+    )
+
+
+_NAMES = {
+    Sent: "sent",
+    Deferred: "deferred",
+    Rejected: "rejected",
+    RouteFault: "route_fault",
+    Unknown: "unknown",
+}
+
+
+def _settle_one(part: Part, submission: Submission, tried: Tried, outcome: Outcome) -> Part:
+    attempts = _with(part.attempts, _attempt(part, tried, outcome))
+    # A leave to send again lasts until it is used up by a new doubt.
+    may_resend = part.may_resend and not isinstance(outcome, Unknown)
+    recorded = _replace(part, attempts=attempts, may_resend=may_resend, slot_at=None)
+    match outcome:
+        case Sent():
+            after = outcome.check_after_seconds
+            check_at = None if after is None else tried.now + timedelta(seconds=after)
+            return _replace(end(recorded, State.SENT, ""), provider_id=outcome.provider_id, check_at=check_at)
+        case Rejected():
+            return end(recorded, State.FAILED, outcome.code)
+        case RouteFault():
+            return _after_route_fault(recorded, tried, outcome)
+        case Unknown() if submission.delivery is Delivery.AT_MOST_ONCE:
+            if tried.can_verify and not tried.is_final_check:
+                later = tried.now + timedelta(seconds=VERIFY_DELAY_SECONDS)
+                asked = _replace(recorded, provider_id=outcome.provider_id)
+                return _replace(asked, state=State.DEFERRED, due_at=later, lease_until=None, code=outcome.code)
+            return end(recorded, State.UNKNOWN, outcome.code)
+        case _:
+            return _after_deferral(recorded, submission, tried, outcome)
+
+
+def _attempt(part: Part, tried: Tried, outcome: Outcome) -> Attempt:
+    return Attempt(
+        number=part.attempt,
+        route=part.route,
+        provider=tried.provider,
+        at=tried.at,
+        outcome=_NAMES[type(outcome)],
+        code=outcome.code,
+        reply=outcomes.reply_text(outcome.reply),
+        provider_id=outcome.provider_id if isinstance(outcome, Sent | Unknown) else None,
+        seconds=round((tried.now - tried.at).total_seconds(), 3),
+    )
+
+
+def _after_route_fault(part: Part, tried: Tried, outcome: RouteFault) -> Part:
+    unspent = _replace(part, attempt=part.attempt - 1)
+    if tried.other_route is not None:
+        return _replace(unspent, state=State.DEFERRED, due_at=tried.now, lease_until=None, code=outcome.code)
+    # One time for all that this batch holds now, and another one than for what it was held until before.
+    until = own_time(tried.hold_until or tried.now + timedelta(seconds=60), round(tried.jitter * 999_999))
+    return hold(unspent, part.route, outcome.code, tried.now, until, scope=tried.held_scope or part.route)
+
+
+def _after_deferral(part: Part, submission: Submission, tried: Tried, outcome: Deferred | Unknown) -> Part:
+    # What is asked about too early is not found yet, and would be sent again.
+    least = VERIFY_DELAY_SECONDS if isinstance(outcome, Unknown) and tried.can_verify else 0.0
+    decision = retry.decide(
+        attempt=part.attempt,
+        now=tried.now,
+        expires_at=expires_at(part, submission),
+        min_seconds=max(least, tried.lane.retry_min_seconds),
+        max_seconds=max(least, tried.lane.retry_max_seconds),
+        jitter=tried.jitter,
+        retry_after_seconds=outcome.retry_after_seconds if isinstance(outcome, Deferred) else None,
+    )
+    if isinstance(decision, retry.TooLate):
+        state = State.UNKNOWN if isinstance(outcome, Unknown) else State.EXPIRED
+        return end(part, state, outcome.code or "expired")
+    return _replace(part, state=State.DEFERRED, due_at=decision.at, lease_until=None, code=outcome.code)
+
+
+def _condensed(part: Part) -> Part:
+    # What is unknown may be redriven, and then its latest doubts are asked about.
+    doubted = (
+        [known for known in part.attempts[:-1] if known.outcome in _DOUBTFUL] if part.state is State.UNKNOWN else []
+    )
+    kept = (*doubted[-2:], *part.attempts[-1:])
+    return _replace(part, attempts=tuple(_replace(known, reply=known.reply[:SHORT_REPLY]) for known in kept))
+
+
+def _with(attempts: tuple[Attempt, ...], latest: Attempt) -> tuple[Attempt, ...]:
+    """The attempts with one more, cut to what a row has room for: the first two, the latest, and doubts tell the story."""
+    attempts = (*attempts, latest)
+    if len(attempts) > MAX_ATTEMPTS_KEPT:
+        certain = (at for at, known in enumerate(attempts) if at >= 2 and known.outcome not in _DOUBTFUL)
+        dropped = next(certain, 2)
+        attempts = attempts[:dropped] + attempts[dropped + 1 :]
+    older, last = attempts[:-WHOLE_REPLIES_KEPT], attempts[-WHOLE_REPLIES_KEPT:]
+    return (*(_replace(old, reply=old.reply[:SHORT_REPLY]) for old in older), *last)

@@ -1,0 +1,261 @@
+"""Makes attempts: all of a batch at once, bounded for each route, and says what came of each."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime, timedelta
+
+import msgspec
+
+from relay.core import part_states as lifecycle
+from relay.core import entries as wire
+from relay.journal.content import Content
+from relay.core.errors import StorageError, Unavailable, UnreadableEntry
+from relay.delivery.send_groups import Groups
+from relay.journal.records import Record
+from relay.platform.log import log_event, log_failure
+from relay.core.model import Attempt, Delivery, Part, Submission
+from relay.core.outcomes import Deferred, Outcome, PerRecipient, Rejected, Sent, Unknown
+from relay.routes.pacing import SLOT_LASTS, Pacing
+from relay.delivery.parcel import as_sent, parcel_of
+from relay.providers.contract import Parcel, Provider
+from relay.routes.watch import RouteWatch
+from relay.core.settings import Lane, Route, Settings
+from relay.delivery.settlement import Change
+from relay.platform.telemetry import OFF, Telemetry, tried_of
+
+MIN_SECONDS_LEFT = 90.0
+"""With less of its lease left an attempt is not begun: its time-outs might outlive the lease. Of a short one: a quarter."""
+RECORD_SECONDS = 15.0
+"""What an answer must leave of the lease, to be recorded in. Of a short one: a tenth."""
+_STORAGE_PAUSE = timedelta(seconds=30)
+_AT_ONCE = timedelta(seconds=1)
+
+
+class Ours(msgspec.Struct, frozen=True, kw_only=True):
+    """A part that is recorded as `sending` under this process's lease."""
+
+    index: int
+    part: Part
+
+
+class _Batch(msgspec.Struct, frozen=True, kw_only=True):
+    """What the attempts of one batch share. One jitter: what is deferred together comes back together, as one entry."""
+
+    record: Record
+    entry: wire.BatchEntry
+    lane: Lane
+    jitter: float
+
+
+class Attempts:
+    """Makes the attempts of a batch."""
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        providers: Callable[[str], Provider],
+        can_verify: Callable[[str], bool],
+        content: Content,
+        groups: Groups,
+        watch: RouteWatch,
+        pacing: Pacing,
+        clock: Callable[[], datetime],
+        random: Callable[[], float],
+        telemetry: Telemetry = OFF,
+    ) -> None:
+        self._settings = settings
+        self._providers = providers
+        self._can_verify = can_verify
+        self._content = content
+        self._groups = groups
+        self._watch = watch
+        self._pacing = pacing
+        self._clock = clock
+        self._random = random
+        self._telemetry = telemetry
+        self._gates: dict[str, asyncio.Semaphore] = {}
+        self._min_seconds_left = min(MIN_SECONDS_LEFT, settings.attempt_seconds / 4)
+        self._record_seconds = min(RECORD_SECONDS, settings.attempt_seconds / 10)
+
+    async def make(self, record: Record, entry: wire.BatchEntry, begun: Sequence[Ours]) -> list[Change]:
+        """Make these attempts; a change for each. Never raises for what a provider, a network or storage does."""
+        lane = self._settings.lanes.get(record.lane, Lane())
+        batch = _Batch(record=record, entry=entry, lane=lane, jitter=self._random())
+        # Before a slot of a pace is taken, and after `sending` is recorded: that makes a stop certain.
+        halts = await self._groups.halts([(entry.messages[ours.index], ours.part) for ours in begun])
+        turns = list(zip(begun, halts, strict=True))
+        halted = [Change(index=ours.index, before=ours.part, after=(halt,)) for ours, halt in turns if halt is not None]
+        going = [ours for ours, halt in turns if halt is None]
+        waits = await self._pace(batch, going)
+        made = (self._make_safely(batch, ours, wait) for ours, wait in zip(going, waits, strict=True))
+        return [*halted, *await asyncio.gather(*made)]
+
+    async def _pace(self, batch: _Batch, begun: Sequence[Ours]) -> list[Part | None]:
+        """For each part that has to wait for a slot of its route's pace: the part, waiting."""
+        waits: list[Part | None] = [None] * len(begun)
+        groups: dict[tuple[str, ...], list[int]] = {}
+        for number, ours in enumerate(begun):
+            route = self._settings.routes[ours.part.route]
+            if route.paces and not _has_slot(ours.part, self._clock()):
+                groups.setdefault((route.name, *_resources(route, batch, ours)), []).append(number)
+        for (name, *resources), numbers in groups.items():
+            try:
+                slots = await self._pacing.slots(self._settings.routes[name].paces, resources, len(numbers))
+            except Unavailable:
+                later = self._clock() + _STORAGE_PAUSE
+                for number in numbers:
+                    waits[number] = lifecycle.postpone(begun[number].part, later, "paced")
+                continue
+            for number, slot in zip(numbers, slots, strict=True):
+                if slot > self._clock() + _AT_ONCE:
+                    waits[number] = lifecycle.pace(begun[number].part, slot)
+        return waits
+
+    async def _make_safely(self, batch: _Batch, ours: Ours, wait: Part | None) -> Change:
+        """Make one attempt. A bug that one message meets must not lose what came of the others."""
+        begun_at = self._clock()
+        try:
+            return await self._make_one(batch, ours, wait)
+        except Exception as error:
+            log_failure("attempt_failed", route=ours.part.route)
+            answer = Unknown(code="poisoned", reply=type(error).__name__)
+            tried = self._tried(batch, ours.part, answer, begun_at)
+            after = lifecycle.settle(ours.part, batch.entry.messages[ours.index], tried)
+            return Change(index=ours.index, before=ours.part, after=after)
+
+    async def _make_one(self, batch: _Batch, ours: Ours, wait: Part | None) -> Change:
+        if wait is not None:
+            return Change(index=ours.index, before=ours.part, after=(wait,))
+        size = batch.entry.messages[ours.index].size
+        async with self._gate(ours.part.route), self._content.budget.hold(size):
+            if self._seconds_left(ours.part) < self._min_seconds_left:
+                later = lifecycle.postpone(ours.part, self._clock() + _AT_ONCE, ours.part.code)
+                return Change(index=ours.index, before=ours.part, after=(later,))
+            return Change(index=ours.index, before=ours.part, after=await self._try(batch, ours))
+
+    async def _try(self, batch: _Batch, ours: Ours) -> tuple[Part, ...]:
+        submission, part, begun_at = batch.entry.messages[ours.index], ours.part, self._clock()
+        try:
+            message = as_sent(batch.record, ours.index, await self._content.whole(submission))
+        except StorageError:
+            return (lifecycle.postpone(part, begun_at + _STORAGE_PAUSE, "content_unavailable"),)
+        except UnreadableEntry:
+            message = None
+        asked_at = self._clock()
+        answer: Outcome | PerRecipient = Rejected(code="content_missing")
+        is_final_check = False
+        if message is not None:
+            parcel = parcel_of(batch.record, batch.entry, ours.index, part, message)
+            part, answer, is_final_check = await self._answer(part, submission, parcel)
+        tried = self._tried(batch, part, answer, begun_at, is_final_check=is_final_check)
+        tried = await self._watch.note(batch.entry, part, submission, message, tried)
+        settled = lifecycle.settle(part, submission, tried)
+        self._log(batch, ours, tried, settled)
+        if message is not None:
+            self._telemetry.tried(tried_of(batch.record, submission, each, tried, asked_at) for each in settled)
+        return settled
+
+    def _tried(
+        self, batch: _Batch, part: Part, answer: Outcome | PerRecipient, at: datetime, *, is_final_check: bool = False
+    ) -> lifecycle.Tried:
+        return lifecycle.Tried(
+            answer=answer,
+            provider=self._settings.routes[part.route].provider,
+            at=at,
+            now=self._clock(),
+            lane=batch.lane,
+            jitter=batch.jitter,
+            can_verify=self._can_verify(part.route),
+            is_final_check=is_final_check,
+        )
+
+    async def _answer(
+        self, part: Part, submission: Submission, parcel: Parcel
+    ) -> tuple[Part, Outcome | PerRecipient, bool]:
+        """Send; but what may have been sent already is asked about first.
+
+        Gives the part with the doubts that were cleared up, the answer, and whether no further question will help.
+        """
+        doubts = lifecycle.doubts(part)
+        if doubts:
+            must_not = submission.delivery is Delivery.AT_MOST_ONCE and not part.may_resend
+            is_over = lifecycle.expires_at(part, submission) <= self._clock()
+            part, found = await self._ask(part, parcel, doubts if must_not or is_over else doubts[-1:])
+            if isinstance(found, Sent):
+                return part, found, True
+            if lifecycle.is_uncertain(part) and (must_not or is_over):
+                return part, found, True
+            if is_over:
+                return part, Deferred(code="expired"), True
+        return part, await self._guard(part, lambda provider: provider.send(parcel)), False
+
+    async def _ask(self, part: Part, parcel: Parcel, doubts: Sequence[Attempt]) -> tuple[Part, Sent | Unknown]:
+        """Ask the route's provider about attempts of it, the latest first, until one turns out to have been sent."""
+        unknown = Unknown(code=doubts[-1].code)
+        can_ask = self._can_verify(part.route)
+        for doubt in reversed([doubt for doubt in doubts if can_ask and doubt.route == part.route]):
+            found = await self._ask_about(part, parcel, doubt)
+            if isinstance(found, Sent):
+                return part, found
+            if isinstance(found, Deferred | Rejected):
+                part = lifecycle.refute(part, doubt)
+            elif isinstance(found, Unknown):
+                unknown = found
+        return part, unknown
+
+    async def _ask_about(self, part: Part, parcel: Parcel, doubt: Attempt) -> Outcome | PerRecipient:
+        previous = msgspec.structs.replace(
+            parcel, attempt=doubt.number, attempt_id=lifecycle.attempt_id(parcel.id, part, doubt.number)
+        )
+        return await self._guard(part, lambda provider: provider.verify(previous, doubt.provider_id))
+
+    async def _guard(
+        self, part: Part, ask: Callable[[Provider], Awaitable[Outcome | PerRecipient]]
+    ) -> Outcome | PerRecipient:
+        """The provider's answer; a bug in it or an endless wait is an unknown outcome of this message alone."""
+        try:
+            async with asyncio.timeout(max(1.0, self._seconds_left(part) - self._record_seconds)):
+                return await ask(self._providers(part.route))
+        except TimeoutError:
+            return Unknown(code="answer_lost", reply="no answer within the lease")
+        except Exception as error:
+            log_failure("provider_failed", route=part.route)
+            return Unknown(code="poisoned", reply=type(error).__name__)
+
+    def _gate(self, route: str) -> asyncio.Semaphore:
+        if route not in self._gates:
+            self._gates[route] = asyncio.Semaphore(self._settings.routes[route].concurrency)
+        return self._gates[route]
+
+    def _seconds_left(self, part: Part) -> float:
+        until = part.lease_until or self._clock()
+        return (until - self._clock()).total_seconds()
+
+    def _log(self, batch: _Batch, ours: Ours, tried: lifecycle.Tried, settled: Sequence[Part]) -> None:
+        for part in settled:
+            last = part.attempts[-1]
+            log_event(
+                "attempt",
+                message=batch.record.message_id(ours.index, batch.entry),
+                client=batch.entry.messages[ours.index].client,
+                lane=batch.record.lane,
+                route=last.route,
+                provider=tried.provider,
+                number=last.number,
+                outcome=last.outcome,
+                code=last.code,
+                state=str(part.state),
+                seconds=last.seconds,
+            )
+
+
+def _has_slot(part: Part, now: datetime) -> bool:
+    return part.slot_at is not None and part.slot_at + SLOT_LASTS >= now
+
+
+def _resources(route: Route, batch: _Batch, ours: Ours) -> tuple[str, ...]:
+    message = batch.entry.messages[ours.index].message
+    sender = batch.record.statuses[ours.index].sender or (message.sender if message is not None else None)
+    address = sender.email.lower() if sender is not None else ""
+    return tuple((pace.resource or route.name).replace("{sender}", address) for pace in route.paces)

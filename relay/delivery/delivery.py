@@ -1,0 +1,233 @@
+"""Use case 2: take an entry from the queue and do what its messages need now.
+
+    record (insert, or read what is there) ─► plan ─► attempt ─► settle ─► follow
+
+The order of writes is what keeps mail: the record says `sending` before anything is sent, the outcome is recorded before
+anything is enqueued, and only then the entry is gone. Whoever finds the entry or the record later goes on
+from there. Nothing here raises for what a provider or a network does; when storage is away the entry is put back, so
+that an outage of a table poisons nothing.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from datetime import datetime, timedelta
+
+import msgspec
+
+from relay.core import part_states as lifecycle
+from relay.delivery import planning
+from relay.core import entries as wire
+from relay.delivery.attempts import Attempts, Ours
+from relay.journal.dead_letters import DeadLetters
+from relay.core.errors import AlreadyExists, Changed, NewerVersion, NotFound, Unavailable, UnreadableEntry
+from relay.routes.holds import Holds, RouteState
+from relay.journal.records import UPGRADE_PAUSE_SECONDS, Journal, Record
+from relay.platform.log import log_event
+from relay.core.model import FINAL, MessageStatus, Part, State
+from relay.delivery.situation import Prospects
+from relay.delivery.settlement import Aftermath, Change, apply, is_applied
+from relay.acceptance.fan_out import Spread
+from relay.platform.storage.ports import Queues
+
+PUT_BACK_SECONDS = 60
+MAX_RACES = 20
+_LOOK_AGAIN = timedelta(seconds=5)
+
+
+class Delivery:
+    """Delivers entries. One per process."""
+
+    def __init__(
+        self,
+        *,
+        journal: Journal,
+        holds: Holds,
+        prospects: Prospects,
+        attempts: Attempts,
+        spread: Spread,
+        aftermath: Aftermath,
+        dead_letters: DeadLetters,
+        queues: Queues,
+        clock: Callable[[], datetime],
+        sleep: Callable[[float], Awaitable[None]],
+        settle_seconds: float = lifecycle.LEASE_SECONDS,
+    ) -> None:
+        """`settle_seconds`: how long a settlement is tried, for what was sent must be recorded, or it is sent again."""
+        self._journal = journal
+        self._holds = holds
+        self._prospects = prospects
+        self._attempts = attempts
+        self._spread = spread
+        self._aftermath = aftermath
+        self._dead_letters = dead_letters
+        self._queues = queues
+        self._clock = clock
+        self._sleep = sleep
+        self._settle_seconds = settle_seconds
+
+    async def deliver(self, queue: str, body: bytes, *, is_redelivery: bool = False) -> None:
+        """Do what an entry asks for. Raises only on bugs, and when storage can neither record nor take the entry back.
+
+        `is_redelivery`: the host has given out this entry before, so an earlier delivery may have died halfway.
+        """
+        try:
+            entry = wire.decode_entry(body)
+        except NewerVersion as error:
+            await self._leave_to_upgrade(queue, body, error)
+            return
+        except UnreadableEntry:
+            name = await self._dead_letters.keep_unreadable(body)
+            log_event("entry_unreadable", level=logging.ERROR, blob=name)
+            return
+        try:
+            if isinstance(entry, wire.BatchEntry):
+                await self._deliver_batch(entry, body)
+            elif isinstance(entry, wire.SpreadEntry):
+                await self._spread.spread(entry)
+            else:
+                await self._deliver_reference(entry, is_redelivery=is_redelivery)
+        except NewerVersion as error:
+            await self._leave_to_upgrade(queue, body, error)
+        except Unavailable as error:
+            log_event("entry_put_back", level=logging.WARNING, error=str(error))
+            if isinstance(entry, wire.ReferenceEntry):
+                # One attempt further, so that what this delivery may have begun is looked at and not taken for old.
+                body = wire.encode_reference(entry.ref, entry.lane, entry.indices, entry.attempt + 1)
+            await self._queues.put(queue, body, delay_seconds=PUT_BACK_SECONDS)
+
+    async def _leave_to_upgrade(self, queue: str, body: bytes, error: NewerVersion) -> None:
+        """Only that version can go on with it, so the entry waits as it is."""
+        log_event("newer_version", level=logging.WARNING, error=str(error))
+        await self._queues.put(queue, body, delay_seconds=UPGRADE_PAUSE_SECONDS)
+
+    async def _deliver_batch(self, entry: wire.BatchEntry, body: bytes) -> None:
+        now = self._clock()
+        prospects = await self._prospects.of(entry, range(len(entry.messages)), now)
+        planned = [
+            Change(index=index, before=planning.FRESH, after=planning.plan(planning.FRESH, situation))
+            for index, situation in sorted(prospects.items())
+        ]
+        try:
+            statuses = [MessageStatus(parts=change.after) for change in planned]
+            record = await self._journal.open(entry, body, statuses)
+        except AlreadyExists:
+            record = await self._journal.read(entry.batch)
+            await self._go_on(record, entry, range(len(entry.messages)), attempt=None)
+            return
+        fresh = msgspec.structs.replace(record, statuses=(MessageStatus(parts=()),) * len(statuses))
+        # What was withdrawn while it lay on the queue is recorded as that, and not as it was planned.
+        await self._finish(fresh, record, entry, [each for each in planned if is_applied(record.statuses, each)])
+
+    async def _deliver_reference(self, entry: wire.ReferenceEntry, *, is_redelivery: bool) -> None:
+        try:
+            record = await self._journal.read(entry.ref)
+        except NotFound:
+            log_event("record_gone", level=logging.WARNING, batch=entry.ref)
+            return
+        await self._go_on(record, record.entry(), entry.indices, attempt=None if is_redelivery else entry.attempt)
+
+    async def _go_on(
+        self, record: Record, entry: wire.BatchEntry, indices: Sequence[int], *, attempt: int | None
+    ) -> None:
+        """Do what a recorded batch needs. With `attempt`, parts that have come as far as that are somebody else's."""
+        for _ in range(MAX_RACES):
+            now = self._clock()
+            turns = [
+                (index, part)
+                for index in record.having(indices)
+                for part in record.statuses[index].parts
+                if (attempt is None or part.attempt < attempt)
+            ]
+            held = await self._held_scopes([part for _, part in turns])
+            due = [(index, part) for index, part in turns if _is_turn(part, now, held)]
+            planned = await self._plan(record, entry, due, now)
+            changes = apply(record.statuses, planned)
+            try:
+                settled = await self._journal.settle(record, changes) if changes else record
+            except Changed:
+                record = await self._journal.read(record.batch)
+                continue
+            await self._look_again(record, [turn for turn in turns if turn not in due])
+            await self._finish(record, settled, entry, planned)
+            return
+        raise Unavailable("the record of a batch is written to by too many at once")
+
+    async def _plan(
+        self, record: Record, entry: wire.BatchEntry, due: Sequence[tuple[int, Part]], now: datetime
+    ) -> list[Change]:
+        prospects = await self._prospects.of(entry, {index for index, _ in due}, now, record.statuses)
+        return [Change(index=index, before=part, after=planning.plan(part, prospects[index])) for index, part in due]
+
+    async def _held_scopes(self, parts: Iterable[Part]) -> frozenset[str]:
+        """What is held, read anew if any of these parts waits for it: a release lets it go before its time."""
+        if not any(part.state is State.HELD for part in parts):
+            return frozenset()
+        holds = await self._holds.all(fresh=True)
+        return frozenset(scope for scope, hold in holds.items() if hold.state is RouteState.HELD)
+
+    async def _look_again(self, record: Record, others: Iterable[tuple[int, Part]]) -> None:
+        """Parts whose turn it is not: those in another's hands are looked at when its lease is over, the rest repaired."""
+        idle: set[int] = set()
+        for index, part in others:
+            if part.state is State.SENDING and part.lease_until is not None:
+                at = part.lease_until + _LOOK_AGAIN
+                await self._aftermath.put_reference(record.batch, record.lane, (index,), part.attempt + 1, at)
+            else:
+                idle.add(index)
+        if idle:
+            await self._aftermath.follow(None, record, idle)
+
+    async def _finish(self, before: Record, record: Record, entry: wire.BatchEntry, planned: Sequence[Change]) -> None:
+        """Follow what was planned, make the attempts that were begun, settle them, and follow that."""
+        begun = [
+            Ours(index=change.index, part=part)
+            for change in planned
+            for part in change.after
+            if part.state is State.SENDING
+        ]
+        indices = {change.index for change in planned}
+        await self._aftermath.follow(before, record, indices)
+        if not begun:
+            return
+        changes = await self._attempts.make(record, entry, begun)
+        settled = await self._settle(record, changes)
+        await self._aftermath.follow(record, settled, {change.index for change in changes})
+
+    async def _settle(self, record: Record, changes: Sequence[Change]) -> Record:
+        """Record what came of attempts, whoever else writes and however long storage is away (within the lease)."""
+        until = self._clock() + timedelta(seconds=self._settle_seconds)
+        pause = 0.5
+        while True:
+            try:
+                altered = apply(record.statuses, changes)
+                if altered:
+                    return await self._journal.settle(record, altered)
+                self._warn_of_late(record, changes)
+                return record
+            except Changed:
+                record = await self._read_again(record)
+            except Unavailable:
+                if self._clock() >= until:
+                    raise
+                await self._sleep(pause)
+                pause = min(pause * 2, 15.0)
+                record = await self._read_again(record)
+
+    async def _read_again(self, record: Record) -> Record:
+        try:
+            return await self._journal.read(record.batch)
+        except Unavailable:
+            return record
+
+    def _warn_of_late(self, record: Record, changes: Sequence[Change]) -> None:
+        late = sum(not is_applied(record.statuses, change) for change in changes)
+        if late:
+            log_event("result_late", level=logging.ERROR, batch=record.batch, messages=late)
+
+
+def _is_turn(part: Part, now: datetime, held: frozenset[str]) -> bool:
+    if part.state in FINAL:
+        return False
+    if part.state is State.HELD and part.held_scope not in held:
+        return True
+    return part.state is State.QUEUED or lifecycle.is_due(part, now) or lifecycle.is_interrupted(part, now)

@@ -1,0 +1,32 @@
+"""What an attempt hands to its provider, made from what is recorded: the same whenever the attempt is looked at again."""
+
+import msgspec
+
+from relay.core import ids
+from relay.core import part_states as lifecycle
+from relay.core import entries as wire
+from relay.journal.records import Record
+from relay.core.model import Message, Part
+from relay.providers.contract import Parcel
+
+
+def as_sent(record: Record, index: int, message: Message | None) -> Message | None:
+    """The message from whom it is sent: a redrive may have named another sender."""
+    sender = record.statuses[index].sender
+    return message if message is None or sender is None else msgspec.structs.replace(message, sender=sender)
+
+
+def parcel_of(record: Record, entry: wire.BatchEntry, index: int, part: Part, message: Message) -> Parcel:
+    """The parcel of a part's latest attempt. `message` is `as_sent`."""
+    suppressed = entry.messages[index].suppressed
+    everybody = tuple(number for number in range(len(message.recipients)) if number not in suppressed)
+    name = record.message_id(index, entry)
+    return Parcel(
+        id=name,
+        message=message,
+        recipients=everybody if part.recipients is None else part.recipients,
+        message_id_header=f"{name}@{message.sender.domain}",
+        attempt=part.attempt,
+        attempt_id=lifecycle.attempt_id(name, part, part.attempt),
+        date=ids.created_at(record.batch),
+    )

@@ -1,0 +1,159 @@
+"""Messages that a caller has grouped, so that it can stop them together: cancel what is not sent yet, or pause it.
+
+Table `groups`: partition `stop-<client>`, a row per stopped group; partition `<group>`, a row per request that names the
+batches of its messages. A group's name carries a MAC keyed to the client, so that making one writes nothing.
+
+A stop is certain because of the order of reads and writes. An attempt is recorded as `sending` first, then the stop is
+read; a stop is written first, then the records are read. So either the attempt finds the stop and is not made, or
+the stop finds the attempt and says that it came too late. See docs/decisions/0013-groups.md.
+"""
+
+import base64
+import binascii
+import hmac
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from enum import StrEnum
+from functools import partial
+
+import msgspec
+
+from relay.platform import concurrency as bounded
+from relay.core import ids
+from relay.core import part_states as lifecycle
+from relay.core.errors import NotFound, Unavailable
+from relay.journal.records import Journal
+from relay.core.model import MessageStatus, Part, State, Submission
+from relay.platform.storage.ports import Entity, Query, Tables, every_row
+
+TABLE = "groups"
+PAUSE = timedelta(minutes=5)
+"""How long a paused message sleeps before it is looked at again, and so how late it may go on."""
+_STORAGE_PAUSE = timedelta(seconds=30)
+_MAC_BYTES = 8
+_READS_AT_ONCE = 8
+_LEFT = frozenset({State.SENDING, State.SENT, State.UNKNOWN})
+
+
+class Stop(StrEnum):
+    """How a group is stopped."""
+
+    CANCEL = "cancel"
+    """Messages end as `cancelled` when their time comes."""
+    PAUSE = "pause"
+    """Messages wait, until their expiry at most."""
+
+
+def new_group(mac_key: bytes, unique: str) -> str:
+    """A name: 32 characters of URL-safe base64. `unique` is a batch name that nobody else has."""
+    name = bytes.fromhex(unique)
+    return base64.urlsafe_b64encode(name + _mac(mac_key, name)).decode()
+
+
+def is_group(text: str, mac_key: bytes) -> bool:
+    """Whether this names a group of the client with this key."""
+    try:
+        packed = base64.b64decode(text, altchars=b"-_", validate=True)
+    except (binascii.Error, ValueError):
+        return False
+    return len(packed) == 16 + _MAC_BYTES and hmac.compare_digest(packed[16:], _mac(mac_key, packed[:16]))
+
+
+def _mac(key: bytes, name: bytes) -> bytes:
+    return hmac.digest(key, b"group" + name, "sha256")[:_MAC_BYTES]
+
+
+class Groups:
+    """Remembers what belongs to a group, and which groups are stopped."""
+
+    def __init__(self, tables: Tables, journal: Journal, clock: Callable[[], datetime]) -> None:
+        self._tables = tables
+        self._journal = journal
+        self._clock = clock
+
+    async def join(self, group: str, names: Sequence[str]) -> None:
+        """Note messages, by their ids, before they are durable: what is not noted could leave a stop uncounted."""
+        batches = Counter(ids.parse(name).batch for name in names)
+        row = Entity(
+            partition=group,
+            row=next(iter(batches)),
+            properties={"batches": msgspec.json.encode(list(batches)), "created_at": self._clock().isoformat()},
+        )
+        await self._tables.upsert(TABLE, row)
+
+    async def stop(self, client: str, group: str, how: Stop) -> bool:
+        """Stop a group from now on; False when it was stopped already, and then as before."""
+        if await self.stop_of(client, group) is not None:
+            return False
+        await self.change(client, group, how)
+        return True
+
+    async def change(self, client: str, group: str, how: Stop) -> None:
+        """Stop a group so, however it was before."""
+        properties = {"stop": str(how), "created_at": self._clock().isoformat()}
+        await self._tables.upsert(TABLE, Entity(partition=_stops(client), row=group, properties=properties))
+
+    async def release(self, client: str, group: str) -> None:
+        """Let a group's messages go again, if they still wait."""
+        await self._tables.delete(TABLE, _stops(client), group)
+
+    async def stop_of(self, client: str, group: str) -> Stop | None:
+        """How a group is stopped now, if it is."""
+        try:
+            return _stop(await self._tables.get(TABLE, _stops(client), group))
+        except NotFound:
+            return None
+
+    async def stopped(self, client: str) -> Mapping[str, Stop]:
+        """Every stopped group of a client."""
+        rows = every_row(self._tables, TABLE, Query(partition=_stops(client)))
+        return {entity.row: _stop(entity) async for entity in rows}
+
+    async def left(self, group: str) -> int:
+        """How many messages of a group were sent, are being sent, or may have been. Costs a read for each batch."""
+        batches: list[str] = []
+        async for entity in every_row(self._tables, TABLE, Query(partition=group)):
+            batches += msgspec.json.decode(bytes(entity.properties["batches"]))  # type: ignore[arg-type] # bytes
+        return sum(await bounded.all_of((partial(self._left_of, batch) for batch in batches), most=_READS_AT_ONCE))
+
+    async def halts(self, begun: Sequence[tuple[Submission, Part]]) -> list[Part | None]:
+        """For each part recorded as `sending` whose group is stopped: what becomes of it instead of an attempt."""
+        named = {(submission.client, submission.group) for submission, _ in begun if submission.group}
+        stops: dict[tuple[str, str], Stop | None] = {}
+        try:
+            for client, group in sorted(named):
+                stops[client, group] = await self.stop_of(client, group)
+        except Unavailable:
+            later = self._clock() + _STORAGE_PAUSE
+            return [
+                lifecycle.postpone(part, later, "paused") if submission.group else None for submission, part in begun
+            ]
+        return [self._halt(part, stops.get((submission.client, submission.group or ""))) for submission, part in begun]
+
+    def _halt(self, part: Part, stop: Stop | None) -> Part | None:
+        if stop is None:
+            return None
+        if stop is Stop.CANCEL:
+            return lifecycle.withdraw(part)
+        return lifecycle.postpone(part, self._clock() + PAUSE, "paused")
+
+    async def _left_of(self, batch: str) -> int:
+        try:
+            record = await self._journal.read(batch)
+        except NotFound:
+            # Not taken from the queue yet: its attempts will find the stop.
+            return 0
+        return sum(_has_left(status) for status in record.statuses)
+
+
+def _stops(client: str) -> str:
+    return f"stop-{client}"
+
+
+def _stop(entity: Entity) -> Stop:
+    return Stop(str(entity.properties["stop"]))
+
+
+def _has_left(status: MessageStatus) -> bool:
+    return any(part.state in _LEFT or lifecycle.is_uncertain(part) for part in status.parts)

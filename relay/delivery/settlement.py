@@ -1,0 +1,144 @@
+"""Changes of parts, applied to whatever the record says by then, and what must follow from them.
+
+Record first, follow second: a settlement is one merge of the batch's record; the rows in `pending`, the entries on the
+queue and the dead-letter index follow from the statuses alone. So whoever finds the record later can do again
+what a dead process left undone, and doing it twice does no harm.
+"""
+
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+
+import msgspec
+
+from relay.core import part_states as lifecycle
+from relay.core import entries as wire
+from relay.journal.dead_letters import DeadLetters
+from relay.journal.records import Record
+from relay.platform.log import log_event
+from relay.core.model import DEAD, MessageStatus, Part, State
+from relay.journal.pending import Due, Pending, rows_of
+from relay.core.settings import Lane
+from relay.platform.storage.ports import Queues
+from relay.platform.telemetry import OFF, Telemetry
+
+MAX_DELAY_SECONDS = 604_800
+SOON = timedelta(minutes=2)
+"""A scheduled message due so soon is put on the queue at once; the recovery timer does it for later ones."""
+
+
+class Change(msgspec.Struct, frozen=True, kw_only=True):
+    """What a part of one message was, and the parts that it becomes."""
+
+    index: int
+    before: Part
+    after: tuple[Part, ...]
+
+
+def apply(statuses: Sequence[MessageStatus], changes: Iterable[Change]) -> dict[int, MessageStatus]:
+    """The statuses that these changes alter, by index.
+
+    A change whose part is no longer there is passed over: another process has settled it, or this one has.
+    """
+    altered: dict[int, MessageStatus] = {}
+    for change in changes:
+        status = altered.get(change.index, statuses[change.index])
+        if change.before not in status.parts or change.after == (change.before,):
+            continue
+        at = status.parts.index(change.before)
+        parts = (*status.parts[:at], *change.after, *status.parts[at + 1 :])
+        altered[change.index] = msgspec.structs.replace(status, parts=lifecycle.condense(parts))
+    return altered
+
+
+def is_applied(statuses: Sequence[MessageStatus], change: Change) -> bool:
+    """Whether the record says what this change wanted to say."""
+    return all(part in statuses[change.index].parts for part in change.after)
+
+
+class Aftermath:
+    """Does what follows from a record's statuses."""
+
+    def __init__(
+        self,
+        *,
+        queues: Queues,
+        pending: Pending,
+        dead_letters: DeadLetters,
+        lanes: Mapping[str, Lane],
+        clock: Callable[[], datetime],
+        telemetry: Telemetry = OFF,
+    ) -> None:
+        self._queues = queues
+        self._pending = pending
+        self._dead_letters = dead_letters
+        self._lanes = lanes
+        self._clock = clock
+        self._telemetry = telemetry
+
+    async def follow(self, before: Record | None, after: Record, indices: Iterable[int]) -> None:
+        """After a settlement: write the rows, entries and index entries that are new, remove the rows that are over.
+
+        `before` None means that nobody knows what is there: everything these messages need is written again.
+        """
+        chosen = sorted(set(indices))
+        old = {} if before is None else rows_of(after.batch, after.lane, enumerate(before.statuses))
+        new = rows_of(after.batch, after.lane, enumerate(after.statuses))
+        for key, due in new.items():
+            if old.get(key) != due and set(due.indices) & set(chosen):
+                await self._pending.put(due)
+        for index in chosen:
+            known = () if before is None else before.statuses[index].parts
+            await self._note_deaths(after, index, [part for part in after.statuses[index].parts if part not in known])
+        await self.enqueue(after, self._moving(before, after, chosen))
+        for key, due in old.items():
+            if key not in new:
+                await self._pending.remove(due)
+
+    async def enqueue(self, record: Record, parts: Iterable[tuple[int, Part]]) -> None:
+        """Put an entry for each due time of these parts, visible then."""
+        turns: dict[datetime, tuple[set[int], int]] = {}
+        for index, part in parts:
+            if part.due_at is not None:
+                indices, attempt = turns.get(part.due_at, (set(), 0))
+                turns[part.due_at] = (indices | {index}, max(attempt, part.attempt + 1))
+        for at, (indices, attempt) in turns.items():
+            await self.put_reference(record.batch, record.lane, sorted(indices), attempt, at)
+
+    async def put_reference(self, batch: str, lane: str, indices: Sequence[int], attempt: int, at: datetime) -> None:
+        """Put an entry that makes these messages be looked at, not before `at`."""
+        delay = max(0, round((at - self._clock()).total_seconds()))
+        queues = self._lanes[lane].queues(lane) if lane in self._lanes else Lane().queues("transactional")
+        queue = queues[int(batch[-4:], 16) % len(queues)]
+        body = wire.encode_reference(batch, lane, indices, attempt)
+        await self._queues.put(queue, body, delay_seconds=min(delay, MAX_DELAY_SECONDS))
+
+    async def put_due(self, due: Due) -> None:
+        """Put the entry of a row in `pending` now."""
+        await self.put_reference(due.batch, due.lane, due.indices, due.attempt, self._clock())
+
+    def _moving(self, before: Record | None, after: Record, indices: Iterable[int]) -> Iterable[tuple[int, Part]]:
+        soon = self._clock() + SOON
+        for index in indices:
+            known = () if before is None else before.statuses[index].parts
+            for part in after.statuses[index].parts:
+                is_soon = part.state is State.SCHEDULED and part.due_at is not None and part.due_at <= soon
+                if part not in known and (part.state is State.DEFERRED or is_soon):
+                    yield index, part
+
+    async def _note_deaths(self, record: Record, index: int, parts: Iterable[Part]) -> None:
+        for part in parts:
+            # What was erased cannot be redriven.
+            if part.state in DEAD and not record.is_erased(index):
+                code = part.code or "expired"
+                await self._dead_letters.note(record.batch, index, code, self._clock())
+                self._telemetry.died(record.lane, part.state, code)
+                log_event(
+                    "dead_letter",
+                    level=logging.WARNING,
+                    batch=record.batch,
+                    index=index,
+                    lane=record.lane,
+                    state=str(part.state),
+                    code=code,
+                )

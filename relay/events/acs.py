@@ -1,0 +1,101 @@
+"""Event Grid's events of Azure Communication Services Email, in its own schema and as CloudEvents; and its handshakes.
+
+Event Grid signs nothing. A subscription is told a secret, which it sends with every request: as a delivery property
+(header `x-relay-events-key`) or in the address (`?key=`).
+
+Sources: learn.microsoft.com/azure/event-grid/communication-services-email-events, /event-schema, /cloud-event-schema,
+/end-point-validation-event-grid-events-schema, /delivery-properties; github.com/cloudevents/spec (HTTP 1.1 Web Hooks).
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from relay.core.event_kinds import BounceClass, Kind, classify, enhanced_status
+from relay.events.observation import MAX_RAW, OUR_ID, Sighting, key_of, text_of
+
+DELIVERY = "Microsoft.Communication.EmailDeliveryReportReceived"
+ENGAGEMENT = "Microsoft.Communication.EmailEngagementTrackingReportReceived"
+VALIDATION = "Microsoft.EventGrid.SubscriptionValidationEvent"
+KEY_HEADER = "x-relay-events-key"
+
+_STATUSES: Mapping[str, tuple[Kind, BounceClass | None]] = {
+    "delivered": (Kind.DELIVERED, None),
+    "expanded": (Kind.PROCESSED, None),  # a distribution group was expanded; its members are not told
+    "bounced": (Kind.BOUNCED, BounceClass.ADDRESS),  # "a hard bounce … the email address or domain does not exist"
+    "suppressed": (Kind.BOUNCED, BounceClass.SUPPRESSED),
+    "filteredspam": (Kind.BOUNCED, BounceClass.CONTENT),
+    "quarantined": (Kind.BOUNCED, BounceClass.CONTENT),
+    "failed": (Kind.BOUNCED, BounceClass.UNKNOWN),
+}
+"""What each status of a delivery report is with us. The class holds where the details name no better one."""
+_ENGAGEMENTS: Mapping[str, Kind] = {"view": Kind.OPENED, "click": Kind.CLICKED}
+
+
+def validation_code(items: Sequence[Any]) -> str | None:
+    """The code that Event Grid's handshake wants to hear back; None when this is none."""
+    for item in items:
+        if isinstance(item, dict) and _type(item) == VALIDATION and isinstance(item.get("data"), dict):
+            code = item["data"].get("validationCode")
+            return code if isinstance(code, str) else None
+    return None
+
+
+def translate(items: Sequence[Any], now: datetime) -> Iterator[Sighting]:
+    """What these events, of either schema, say of messages; all others are passed over."""
+    for item in items:
+        if isinstance(item, dict) and isinstance(item.get("data"), dict):
+            found = _sighting(item, item["data"], now)
+            if found is not None:
+                yield found
+
+
+def _type(item: Mapping[str, Any]) -> str:
+    return str(item.get("eventType") or item.get("type"))
+
+
+def _sighting(item: Mapping[str, Any], report: Mapping[str, Any], now: datetime) -> Sighting | None:
+    # Relay gives each mail a Message-ID that holds its id, and the service keeps it (concepts/email/email-headers).
+    named = OUR_ID.search(text_of(report.get("internetMessageId")))
+    if named is None:
+        return None
+    reply = ""
+    bounce_class: BounceClass | None = None
+    if _type(item) == DELIVERY:
+        found = _STATUSES.get(str(report.get("status")).lower())
+        if found is None:
+            return None
+        kind, bounce_class = found
+        details = report.get("deliveryStatusDetails")
+        reply = text_of(details.get("statusMessage")) if isinstance(details, dict) else ""
+    elif _type(item) == ENGAGEMENT and str(report.get("engagementType")).lower() in _ENGAGEMENTS:
+        kind = _ENGAGEMENTS[str(report.get("engagementType")).lower()]
+    else:
+        return None
+    code = enhanced_status(reply)
+    if bounce_class in (BounceClass.ADDRESS, BounceClass.UNKNOWN) and (code or bounce_class is BounceClass.UNKNOWN):
+        bounce_class = classify(code, reply)
+    recipient = text_of(report.get("recipient"), 320)
+    at = report.get("deliveryAttemptTimeStamp") or report.get("userActionTimeStamp") or item.get("eventTime")
+    return Sighting(
+        kind=str(kind),
+        at=_time(at or item.get("time"), now),
+        key=key_of("acs", item.get("id")) if item.get("id") else key_of("acs", kind, recipient, at, report),
+        provider="acs",
+        message=named[0],
+        recipient=recipient,
+        code=code,
+        bounce_class=str(bounce_class) if bounce_class else "",
+        reply=reply,
+        raw=text_of(msgspec.json.encode(item).decode(), MAX_RAW),
+    )
+
+
+def _time(text: Any, now: datetime) -> datetime:
+    try:
+        at = datetime.fromisoformat(text)
+        return at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
+    except (TypeError, ValueError, OverflowError):  # the last: an offset that leads out of the calendar
+        return now

@@ -1,0 +1,238 @@
+"""Use case 3: what was sighted of messages becomes events in their journal, and what follows from them.
+
+    post ─► pack ─► `events` queue ─► match with records ─► journal ─► suppressions ─► web hooks
+
+The door only translates and puts; everything here happens behind the queue, a batch's record at a time: one query tells
+what is known of it, one row adds what is new. Record first, follow second: if the process dies in between, the
+entry comes again, and then what follows is done for all of its events, new or not.
+"""
+
+import hmac
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
+from typing import Protocol
+
+import msgspec
+
+from relay.platform import concurrency as bounded
+from relay.core import ids
+from relay.core import entries as wire
+from relay.journal.dead_letters import DeadLetters
+from relay.core.errors import NewerVersion, NotFound, StorageError, Unavailable, UnreadableEntry
+from relay.events import observation as entries
+from relay.events.observation import QUEUE, Sighting
+from relay.journal.records import UPGRADE_PAUSE_SECONDS, Event, Journal, Record
+from relay.platform.log import log_event, log_failure
+from relay.core.model import Message
+from relay.platform.storage.ports import Queues
+
+REPORT = "report"
+"""The provider of sightings in reports that somebody else than a provider of ours received."""
+PUT_BACK_SECONDS = 60
+TRIES = 5
+_PUTS_AT_ONCE = 8
+_BATCHES_AT_ONCE = 8
+
+
+class Noted(msgspec.Struct, frozen=True, kw_only=True):
+    """An event in the journal, with what those need who follow it: whose message it is, its name, its caller's
+    tags and metadata, and whether `recipient` is one that the message really had.
+    """
+
+    event: Event
+    message: str
+    client: str
+    is_ours: bool
+    tags: tuple[str, ...] = ()
+    metadata: Mapping[str, str] = {}
+
+
+class Follower(Protocol):
+    """Something that happens because of events. A repetition must do no harm."""
+
+    async def follow(self, noted: Sequence[Noted]) -> None:
+        """Do it. Raises `StorageError` when it could not: the events come again."""
+
+
+class Events:
+    """Takes sightings in, and applies them."""
+
+    def __init__(
+        self,
+        *,
+        journal: Journal,
+        queues: Queues,
+        dead_letters: DeadLetters,
+        followers: Sequence[Follower],
+        content: Callable[[str], Awaitable[Message | None]],
+        sleep: Callable[[float], Awaitable[None]],
+    ) -> None:
+        """`content` reads the message in a blob, None when it is gone."""
+        self._journal = journal
+        self._queues = queues
+        self._dead_letters = dead_letters
+        self._followers = followers
+        self._content = content
+        self._sleep = sleep
+
+    async def take(self, found: Sequence[Sighting]) -> int:
+        """Make sightings durable on the queue; how many entries. Raises `StorageError`: then they must be told again."""
+        puts = [partial(self._queues.put, QUEUE, body) for body in entries.pack(found)]
+        await bounded.all_of(puts, most=_PUTS_AT_ONCE)
+        return len(puts)
+
+    async def apply(self, body: bytes, *, is_redelivery: bool = False) -> None:
+        """Apply an entry. Raises only on bugs, and when storage can neither apply it nor take it back."""
+        try:
+            entry = entries.decode(body)
+        except NewerVersion as error:
+            await self._leave_to_upgrade(body, error)
+            return
+        except UnreadableEntry:
+            await self._keep(body)
+            return
+        again = entry.again or is_redelivery
+        try:
+            await self._apply(entry.sightings, again=again)
+        except Unavailable as error:
+            log_event("events_put_back", level=logging.WARNING, error=str(error), events=len(entry.sightings))
+            body = entries.encode(msgspec.structs.replace(entry, again=True))
+            await self._queues.put(QUEUE, body, delay_seconds=PUT_BACK_SECONDS)
+
+    async def bury(self, body: bytes) -> None:
+        """An entry that the host gave up on: apply each of its sightings alone, and keep those that cannot be."""
+        try:
+            entry = entries.decode(body)
+        except NewerVersion as error:
+            await self._leave_to_upgrade(body, error)
+            return
+        except UnreadableEntry:
+            await self._keep(body)
+            return
+        for sighting in entry.sightings:
+            alone = entries.Entry(relay=entries.VERSION, sightings=(sighting,), again=True)
+            try:
+                await self._patiently(sighting)
+            except StorageError:
+                await self._queues.put(QUEUE, entries.encode(alone), delay_seconds=PUT_BACK_SECONDS)
+            except Exception as error:
+                log_failure("event_failed", error=type(error).__name__)
+                await self._keep(entries.encode(alone))
+
+    async def _patiently(self, sighting: Sighting) -> None:
+        for attempt in range(TRIES - 1):
+            try:
+                return await self._apply([sighting], again=True)
+            except Unavailable:
+                await self._sleep(2.0**attempt)
+        return await self._apply([sighting], again=True)
+
+    async def _leave_to_upgrade(self, body: bytes, error: NewerVersion) -> None:
+        """Only that version can go on with it, so the entry waits."""
+        log_event("newer_version", level=logging.WARNING, error=str(error))
+        await self._queues.put(QUEUE, body, delay_seconds=UPGRADE_PAUSE_SECONDS)
+
+    async def _keep(self, body: bytes) -> None:
+        name = await self._dead_letters.keep_unreadable(body)
+        log_event("entry_unreadable", level=logging.ERROR, blob=name)
+
+    async def _apply(self, found: Sequence[Sighting], *, again: bool) -> None:
+        groups: dict[str, list[tuple[Sighting, ids.MessageId]]] = {}
+        for sighting in found:
+            with suppress(ValueError):
+                name = ids.parse(sighting.message)
+                groups.setdefault(name.batch, []).append((sighting, name))
+        calls = (partial(self._apply_to, batch, group, again=again) for batch, group in groups.items())
+        noted = await bounded.all_of(calls, most=_BATCHES_AT_ONCE)
+        fresh = [each for group in noted for each in group]
+        for follower in self._followers:
+            await follower.follow(fresh)
+        log_event("events", told=len(found), followed=len(fresh))
+
+    async def _apply_to(
+        self, batch: str, group: Sequence[tuple[Sighting, ids.MessageId]], *, again: bool
+    ) -> Sequence[Noted]:
+        """Add what is new about one batch; what is to be followed."""
+        try:
+            record, known = await self._journal.story(batch)
+        except NotFound:
+            log_event("events_without_record", batch=batch, events=len(group))
+            return ()
+        except NewerVersion as error:
+            waiting = entries.Entry(relay=entries.VERSION, sightings=tuple(each for each, _ in group), again=again)
+            await self._leave_to_upgrade(entries.encode(waiting), error)
+            return ()
+        entry = record.entry()
+        keys = {(event.index, event.key) for event in known}
+        events: dict[tuple[int, str], Event] = {}
+        for sighting, name in group:
+            if _is_of(sighting, name, record, entry):
+                events[name.index, sighting.key] = _event(sighting, name.index, record)
+        fresh = [event for place, event in events.items() if place not in keys]
+        await self._journal.note_all(batch, fresh)
+        followed = list(events.values()) if again else fresh
+        recipients = await self._recipients(entry, {event.index for event in followed})
+        return [_noted(event, record, entry, recipients[event.index]) for event in followed]
+
+    async def _recipients(self, entry: wire.BatchEntry, indices: Iterable[int]) -> Mapping[int, Sequence[str]]:
+        """The recipients of these messages in lower case; none where the content is gone."""
+        found: dict[int, Sequence[str]] = {}
+        for index in indices:
+            submission = entry.messages[index]
+            message = submission.message
+            if message is None and submission.blob is not None:
+                message = await self._content(submission.blob)
+            found[index] = () if message is None else [address.email.lower() for address in message.recipients]
+        return found
+
+
+def _is_of(sighting: Sighting, name: ids.MessageId, record: Record, entry: wire.BatchEntry) -> bool:
+    if name.index >= len(record.statuses) or record.is_erased(name.index):
+        return False
+    if not hmac.compare_digest(name.mac, entry.macs[name.index]):
+        return False
+    return not sighting.client or sighting.client == entry.messages[name.index].client
+
+
+def _attempt_of(sighting: Sighting, index: int, record: Record) -> int:
+    """The attempt that a sighting is about where it does not say: the last of its provider that had begun by then.
+
+    Later attempts begin later, so the answer is the same whenever the event is applied.
+    """
+    begun = (
+        attempt
+        for part in record.statuses[index].parts
+        for attempt in part.attempts
+        if attempt.at <= sighting.at and sighting.provider in (attempt.provider, REPORT)
+    )
+    return max((attempt.number for attempt in begun), default=0)
+
+
+def _event(sighting: Sighting, index: int, record: Record) -> Event:
+    return Event(
+        index=index,
+        kind=sighting.kind,
+        at=sighting.at,
+        key=sighting.key,
+        recipient=sighting.recipient,
+        code=sighting.code,
+        reply=sighting.reply,
+        provider=sighting.provider,
+        raw=sighting.raw,
+        bounce_class=sighting.bounce_class,
+        attempt=sighting.attempt or _attempt_of(sighting, index, record),
+    )
+
+
+def _noted(event: Event, record: Record, entry: wire.BatchEntry, recipients: Sequence[str]) -> Noted:
+    message = entry.messages[event.index].message
+    return Noted(
+        event=event,
+        message=record.message_id(event.index, entry),
+        client=entry.messages[event.index].client,
+        is_ours=event.recipient.lower() in recipients,
+        tags=message.tags if message is not None else (),
+        metadata=message.metadata if message is not None else {},
+    )

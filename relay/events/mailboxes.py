@@ -1,0 +1,83 @@
+"""The timer that reads mailboxes for bounces: what it finds goes on the `events` queue, and only then the place is kept.
+
+One row for a mailbox in table `mailboxes`: where the last reading ended. A process that dies between the queue and the row
+reads the same reports once more, and they are known by their keys.
+"""
+
+import logging
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from relay.core.errors import NotFound
+from relay.events import dsn
+from relay.events.apply import Events
+from relay.events.observation import key_of
+from relay.platform.log import log_event, log_failure
+from relay.providers.contract import Provider, Reports
+from relay.core.settings import BounceMailbox
+from relay.platform.storage.ports import Entity, Tables
+
+TABLE = "mailboxes"
+_PARTITION = "mailbox"
+MAX_PAGES = 50
+"""Pages of one mailbox in one run; the rest comes a minute later."""
+
+
+class Mailboxes:
+    """One run a minute, on one instance at a time. Mailboxes that cannot be read keep none of the others waiting."""
+
+    def __init__(
+        self,
+        *,
+        mailboxes: tuple[BounceMailbox, ...],
+        providers: Callable[[str], Provider],
+        events: Events,
+        tables: Tables,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._mailboxes = mailboxes
+        self._providers = providers
+        self._events = events
+        self._tables = tables
+        self._clock = clock
+
+    async def read(self) -> int:
+        """Read every mailbox; how many reports were found."""
+        found = 0
+        for each in self._mailboxes:
+            try:
+                found += await self._read_one(each)
+            except Exception as error:
+                log_failure("mailbox_failed", route=each.route, error=type(error).__name__)
+        return found
+
+    async def _read_one(self, mailbox: BounceMailbox) -> int:
+        row = key_of(mailbox.route, mailbox.mailbox.lower())
+        cursor, reports, sighted = await self._cursor(row), 0, 0
+        for _ in range(MAX_PAGES):
+            provider: Any = self._providers(mailbox.route)
+            page = await provider.read_reports(mailbox.mailbox, cursor)
+            if not isinstance(page, Reports):
+                log_event("mailbox_unreadable", level=logging.ERROR, route=mailbox.route, code=page.code)
+                break
+            for raw in page.found:
+                found = dsn.read_report(raw, self._clock(), provider="graph")
+                await self._events.take(found)
+                reports, sighted = reports + 1, sighted + len(found)
+            if page.cursor != cursor:
+                await self._tables.upsert(
+                    TABLE, Entity(partition=_PARTITION, row=row, properties={"cursor": page.cursor})
+                )
+                cursor = page.cursor
+            if not page.is_more:
+                break
+        if reports:
+            log_event("mailbox_read", route=mailbox.route, reports=reports, events=sighted)
+        return reports
+
+    async def _cursor(self, row: str) -> str:
+        try:
+            return str((await self._tables.get(TABLE, _PARTITION, row)).properties["cursor"])
+        except NotFound:
+            return ""

@@ -1,0 +1,158 @@
+"""SendGrid's Event Webhook: is it signed, and what does it say.
+
+Sources: twilio.com/docs/sendgrid/for-developers/tracking-events/ (event; getting-started-event-webhook-security-features),
+the vendor's OpenAPI file tsg_webhooks_v3.
+"""
+
+import base64
+import binascii
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from typing import Any
+
+import msgspec
+
+from relay.core.event_kinds import BounceClass, Kind, classify, enhanced_status
+from relay.events.observation import MAX_RAW, Sighting, key_of, text_of
+
+SIGNATURE = "x-twilio-email-event-webhook-signature"
+TIMESTAMP = "x-twilio-email-event-webhook-timestamp"
+OLDEST = timedelta(hours=25)
+"""SendGrid repeats a post for 24 hours and does not say whether it signs it anew. A replay within this time tells nothing
+new: an event is one row however often it is told."""
+AHEAD = timedelta(minutes=5)
+"""How far SendGrid's clock may be ahead of ours."""
+
+_KINDS: Mapping[str, Kind] = {
+    "processed": Kind.PROCESSED,
+    "deferred": Kind.DEFERRED,
+    "delivered": Kind.DELIVERED,
+    "bounce": Kind.BOUNCED,
+    "dropped": Kind.BOUNCED,
+    "spamreport": Kind.COMPLAINED,
+    "open": Kind.OPENED,
+    "click": Kind.CLICKED,
+    "unsubscribe": Kind.UNSUBSCRIBED,
+    "group_unsubscribe": Kind.UNSUBSCRIBED,
+}
+"""What each event is with us. `group_resubscribe` and those of the account are none of ours."""
+_DROPPED: tuple[tuple[str, BounceClass], ...] = (
+    ("bounced address", BounceClass.SUPPRESSED),
+    ("spam reporting address", BounceClass.SUPPRESSED),
+    ("unsubscribed address", BounceClass.SUPPRESSED),
+    ("invalid smtpapi", BounceClass.CONTENT),
+    ("invalid", BounceClass.ADDRESS),
+    ("spam content", BounceClass.CONTENT),
+    ("recipient list over package quota", BounceClass.POLICY),
+)
+"""Beginnings of the reasons of `dropped` (event, "Dropped")."""
+_CLASSIFIED: Mapping[str, BounceClass] = {
+    "invalid address": BounceClass.ADDRESS,
+    "mailbox unavailable": BounceClass.MAILBOX,
+    "technical": BounceClass.NETWORK,
+    "content": BounceClass.CONTENT,
+    "reputation": BounceClass.POLICY,
+    "frequency/volume": BounceClass.POLICY,
+}
+"""SendGrid's own `bounce_classification` (bounce and block classifications); `unclassified` says nothing."""
+
+
+def is_signed(keys: Sequence[str], *, body: bytes, signature: str | None, timestamp: str | None, now: datetime) -> bool:
+    """Whether one of these public keys (base64 of DER, as the vendor shows them) signed this body, not too long ago.
+
+    The signature is base64 of ECDSA over P-256 with SHA-256, over the timestamp (seconds since 1970) and the raw body.
+    """
+    # Twelve digits may be a year beyond 9999, which no datetime holds.
+    if not signature or not timestamp or not timestamp.isascii() or not timestamp.isdigit() or len(timestamp) > 11:
+        return False
+    age = now - datetime.fromtimestamp(int(timestamp), UTC)
+    if not -AHEAD <= age <= OLDEST:
+        return False
+    try:
+        given = base64.b64decode(signature, validate=True)
+    except (binascii.Error, ValueError):
+        return False
+    return any(_verifies(key, given, timestamp.encode() + body) for key in keys)
+
+
+def key_fault(key: str) -> str:
+    """Why this cannot be a verification key, as a sentence; empty when it can."""
+    return "" if _public_key(key) is not None else "must be the verification key that SendGrid shows (base64)"
+
+
+@cache
+def _public_key(key: str) -> Any:
+    """The key, or None when it is none of the kind that SendGrid signs with."""
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.hazmat.primitives.serialization import load_der_public_key
+
+    try:
+        found = load_der_public_key(base64.b64decode(key, validate=True))
+    except (binascii.Error, ValueError, UnsupportedAlgorithm):
+        return None
+    return found if isinstance(found, ec.EllipticCurvePublicKey) else None
+
+
+def _verifies(key: str, signature: bytes, signed: bytes) -> bool:
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives import hashes
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    public = _public_key(key)
+    if public is None:
+        return False
+    try:
+        public.verify(signature, signed, ec.ECDSA(hashes.SHA256()))
+    except InvalidSignature:
+        return False
+    return True
+
+
+def translate(items: Sequence[Any], now: datetime) -> Iterator[Sighting]:
+    """What these events say of messages of ours; all others are passed over."""
+    for item in items:
+        if isinstance(item, dict):
+            kind = _KINDS.get(str(item.get("event")))
+            if kind is not None and isinstance(item.get("relay_id"), str):
+                yield _sighting(item, kind, now)
+
+
+def _sighting(item: Mapping[str, Any], kind: Kind, now: datetime) -> Sighting:
+    message, email = text_of(item["relay_id"], 64), text_of(item.get("email"), 320)
+    reply = text_of(item.get("reason") or item.get("response"))
+    code = enhanced_status(text_of(item.get("status")), reply)
+    named = item.get("sg_event_id")
+    own = (named,) if named else (kind, email, item.get("timestamp"), message, item.get("url"))
+    attempt = text_of(item.get("relay_attempt"), 6)
+    return Sighting(
+        kind=str(kind),
+        at=_time(item.get("timestamp"), now),
+        key=key_of("sendgrid", *own),
+        provider="sendgrid",
+        message=message,
+        recipient=email,
+        attempt=int(attempt) if attempt.isascii() and attempt.isdigit() else 0,
+        code=code,
+        bounce_class=str(_bounce_class(item, code, reply)) if kind is Kind.BOUNCED else "",
+        reply=reply,
+        raw=text_of(msgspec.json.encode(item).decode(), MAX_RAW),
+    )
+
+
+def _time(seconds: Any, now: datetime) -> datetime:
+    is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
+    return datetime.fromtimestamp(seconds, UTC) if is_number and 0 < seconds < 4_102_444_800 else now
+
+
+def _bounce_class(item: Mapping[str, Any], code: str, reply: str) -> BounceClass:
+    if item.get("event") == "dropped":
+        reason = reply.lower()
+        return next((found for begin, found in _DROPPED if reason.startswith(begin)), BounceClass.UNKNOWN)
+    named = _CLASSIFIED.get(str(item.get("bounce_classification")).lower())
+    found = named or classify(code, reply)
+    if item.get("type") == "blocked":
+        # A block is for now, whatever its code: SendGrid goes on sending to the address.
+        return BounceClass.POLICY if found in (BounceClass.ADDRESS, BounceClass.UNKNOWN) else found
+    return BounceClass.ADDRESS if found is BounceClass.UNKNOWN else found

@@ -1,0 +1,125 @@
+"""Where a web hook may go: to the public Internet, and nowhere else.
+
+A caller chooses the address, so a post to it is a request that somebody else can aim (server-side request forgery). A name is
+resolved by us, each of its addresses is checked, and the connection goes to one that was checked: what the name resolves to
+a moment later changes nothing. Redirects are not followed (`relay.events.webhooks.http_post`).
+"""
+
+import ipaddress
+from collections.abc import Awaitable, Callable, Sequence
+from urllib.parse import urlsplit
+
+MAX_URL = 2_000
+
+type Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+type Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
+"""The addresses of a host's name, for a port. Raises `OSError` when there are none."""
+
+_PLATFORM = frozenset(
+    {
+        # Public by its number, and yet inside: Azure's own services (learn.microsoft.com/azure/virtual-network/what-is-
+        # ip-address-168-63-129-16).
+        ipaddress.ip_address("168.63.129.16"),
+    }
+)
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+"""RFC 6052: the last 32 bits are an IPv4 address."""
+
+
+class Forbidden(OSError):
+    """An address that no web hook may go to."""
+
+
+async def system_resolve(host: str, port: int) -> Sequence[str]:
+    """What the system's resolver says."""
+    import asyncio
+    import socket
+
+    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(sockaddr[0]) for *_, sockaddr in found))
+
+
+def address_fault(text: str, *, allows_loopback: bool) -> str:
+    """Why no web hook may go to this address, as a sentence; empty when it may."""
+    try:
+        address = ipaddress.ip_address(text.partition("%")[0])
+    except ValueError:
+        return "is no IP address"
+    if all(found.is_loopback for found in _meant(address)):
+        return "" if allows_loopback else "is this machine itself"
+    if any(not _is_public(found) for found in _meant(address)):
+        return "is not an address of the public Internet"
+    return ""
+
+
+def url_fault(url: str, *, allows_loopback: bool) -> str:
+    """What is wrong with a web hook's URL as it stands, as a sentence; empty when nothing is."""
+    if len(url) > MAX_URL or not url.isascii() or any(character.isspace() or ord(character) < 33 for character in url):
+        return f"must be at most {MAX_URL} ASCII characters, without spaces"
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname or "", parts.port
+    except ValueError:
+        return "is no URL"
+    if not host or parts.username is not None or parts.password is not None or parts.fragment:
+        return "must have a host, and no user, password or fragment"
+    if _is_local_name(host) and not allows_loopback:
+        return "must not lead to this machine or its network"
+    is_literal = _is_literal(host)
+    if is_literal and (fault := address_fault(host, allows_loopback=allows_loopback)):
+        return fault
+    is_loopback = host == "localhost" or (is_literal and ipaddress.ip_address(host).is_loopback)
+    if parts.scheme != "https" and not (parts.scheme == "http" and allows_loopback and is_loopback):
+        return "must begin with https://"
+    return ""
+
+
+class Guard:
+    """Resolves names, and gives only addresses that a web hook may go to."""
+
+    def __init__(self, *, allows_loopback: bool, resolve: Resolve = system_resolve) -> None:
+        self.allows_loopback = allows_loopback
+        self._resolve = resolve
+
+    async def addresses(self, host: str, port: int) -> Sequence[str]:
+        """The addresses of a host, all of which were checked. Raises `Forbidden` when any may not be, else `OSError`."""
+        found = await self._resolve(host, port)
+        for text in found:
+            if fault := address_fault(text, allows_loopback=self.allows_loopback):
+                raise Forbidden(fault)
+        if not found:
+            raise OSError("the name has no address")
+        return found
+
+
+def _meant(address: Address) -> Sequence[Address]:
+    """The address, and those that it carries inside: a gateway may go there instead."""
+    if isinstance(address, ipaddress.IPv4Address):
+        return [address]
+    if address.ipv4_mapped is not None:
+        return [address.ipv4_mapped]
+    inside: list[Address] = [address]
+    if address.sixtofour is not None:
+        inside.append(address.sixtofour)
+    if address.teredo is not None:
+        inside.extend(address.teredo)
+    if address in _NAT64:
+        inside.append(ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF))
+    return inside
+
+
+def _is_public(address: Address) -> bool:
+    return address.is_global and not address.is_multicast and address not in _PLATFORM
+
+
+def _is_local_name(host: str) -> bool:
+    name = host.rstrip(".").lower()
+    return name == "localhost" or name.endswith((".localhost", ".local", ".internal"))
+
+
+def _is_literal(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,249 @@
+"""Use case 4: tell subscribers what became of their mail.
+
+    event ─► entries for each subscription ─► `webhooks` queue ─► post ─► log ─► what was not taken: again, later
+
+A post is made at least once; the receiver recognises a repetition by its id. What is not taken is tried again for a day. A
+subscription that took nothing for all that time, or answers 410, is disabled, and that is told.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime, timedelta
+from email.utils import parsedate_to_datetime
+from functools import partial
+from typing import Any
+
+import msgspec
+
+from relay.platform import concurrency as bounded
+from relay.journal.dead_letters import DeadLetters
+from relay.core.errors import NewerVersion, NotFound, Unavailable, UnreadableEntry
+from relay.events.apply import Noted
+from relay.journal.records import UPGRADE_PAUSE_SECONDS
+from relay.platform.log import log_event
+from relay.platform.storage.ports import Entity, Query, Queues, Tables, delete_where
+from relay.events.webhooks import payload as entries
+from relay.events.webhooks.http_post import Answered, Poster
+from relay.events.webhooks.payload import QUEUE, Entry, Post
+from relay.events.webhooks.subscriptions import Subscription, Subscriptions
+
+LOG = "webhooklog"
+DELAYS = (5, 60, 300, 900, 3_600, 10_800, 21_600, 43_200)
+"""Seconds before the second, third, … attempt: nine attempts over 22 hours."""
+JITTER = 0.1
+FAILED_FOR = timedelta(hours=19)
+"""The least time between the first failure and the last attempt."""
+MAX_DELAY_SECONDS = 86_400
+LOG_KEPT = timedelta(days=7)
+PUT_BACK_SECONDS = 60
+_AT_ONCE = 8
+
+
+class Delivered(msgspec.Struct, frozen=True, kw_only=True):
+    """A row of the log: one attempt at one post. `outcome`: `taken`, `failed`, `given_up` or `gone`."""
+
+    id: str
+    at: datetime
+    attempt: int
+    outcome: str
+    status: int
+    error: str = ""
+    seconds: float = 0.0
+    message: str = ""
+
+
+class Webhooks:
+    """Puts posts on the queue, and makes them."""
+
+    def __init__(
+        self,
+        *,
+        subscriptions: Subscriptions,
+        poster: Poster,
+        queues: Queues,
+        tables: Tables,
+        dead_letters: DeadLetters,
+        source: str,
+        clock: Callable[[], datetime],
+        draw: Callable[[], float],
+    ) -> None:
+        """`source` is the relay's own address, as CloudEvents name it."""
+        self.subscriptions = subscriptions
+        self._poster = poster
+        self._queues = queues
+        self._tables = tables
+        self._dead_letters = dead_letters
+        self._source = source
+        self._clock = clock
+        self._draw = draw
+
+    async def follow(self, noted: Sequence[Noted]) -> None:
+        """Put what each client's subscriptions want to know on the queue."""
+        puts: list[Callable[[], Awaitable[None]]] = []
+        for client in dict.fromkeys(each.client for each in noted):
+            for subscription in await self.subscriptions.of(client):
+                wanted = [each for each in noted if each.client == client and subscription.wants(each.event.kind)]
+                found = [entries.post_of(each, subscription, self._source) for each in wanted]
+                puts += [partial(self._queues.put, QUEUE, body) for body in entries.pack(subscription, found)]
+        await bounded.all_of(puts, most=_AT_ONCE)
+
+    async def deliver(self, body: bytes) -> None:
+        """Make the posts of an entry. Raises only on bugs, and when storage can neither record nor take the entry back."""
+        try:
+            entry = entries.decode(body)
+        except NewerVersion as error:
+            # Only that version can make its posts.
+            log_event("newer_version", level=logging.WARNING, error=str(error))
+            await self._queues.put(QUEUE, body, delay_seconds=UPGRADE_PAUSE_SECONDS)
+            return
+        except UnreadableEntry:
+            name = await self._dead_letters.keep_unreadable(body)
+            log_event("entry_unreadable", level=logging.ERROR, blob=name)
+            return
+        try:
+            subscription = await self.subscriptions.get(entry.client, entry.webhook, fresh=False)
+        except NotFound:
+            return
+        except Unavailable:
+            await self._queues.put(QUEUE, body, delay_seconds=PUT_BACK_SECONDS)
+            return
+        if subscription.is_enabled:
+            await self._deliver(entry, subscription)
+
+    async def bury(self, body: bytes) -> None:
+        """An entry that the host gave up on, because of a bug: it is kept, and said."""
+        name = await self._dead_letters.keep_unreadable(body)
+        log_event("entry_unreadable", level=logging.ERROR, blob=name)
+
+    async def test(self, subscription: Subscription, name: str) -> Delivered:
+        """Post a test event now, once, whether the subscription is enabled or not."""
+        now = self._clock()
+        chosen = subscription.definition.format
+        body = entries.body_of(
+            chosen, "webhook.test", name, now, about={"webhook": subscription.id}, source=self._source
+        )
+        answered = await self._post(subscription, Post(id=name, body=body))
+        outcome = "taken" if answered.is_taken else "failed"
+        told = _delivered(Post(id=name, body=""), answered, 1, outcome, now)
+        await self._tables.upsert_all(LOG, [_row(subscription, told)])
+        return told
+
+    async def log(
+        self, subscription: Subscription, *, most: int = 100, cursor: str | None = None
+    ) -> tuple[Sequence[Delivered], str | None]:
+        """One page of a subscription's deliveries, the newest first, and the next cursor."""
+        page = await self._tables.query(LOG, Query(partition=subscription.id), most=most, cursor=cursor)
+        return [msgspec.convert(dict(entity.properties), Delivered) for entity in page.entities], page.next
+
+    async def purge(self) -> int:
+        """Forget the deliveries of long ago."""
+        before = self._clock() - LOG_KEPT
+
+        def is_old(entity: Entity) -> bool:
+            at = entity.properties["at"]
+            return isinstance(at, datetime) and at < before
+
+        return await delete_where(self._tables, LOG, Query(select=("at",)), is_old)
+
+    async def _deliver(self, entry: Entry, subscription: Subscription) -> None:
+        calls = (partial(self._post, subscription, post) for post in entry.posts)
+        answers = await bounded.all_of(calls, most=_AT_ONCE)
+        done = list(zip(entry.posts, answers, strict=True))
+        left = [(post, answered) for post, answered in done if not answered.is_taken]
+        is_gone = any(answered.is_gone for answered in answers)
+        is_last = entry.attempt > len(DELAYS)
+        # What is to be tried again is on the queue before anything else is written: a death here repeats, and loses nothing.
+        if left and not is_gone and not is_last:
+            await self._again(entry, left)
+        try:
+            await self._note(entry, subscription, done, is_gone=is_gone, is_last=is_last)
+        except Unavailable as error:
+            log_event("webhook_unrecorded", level=logging.WARNING, webhook=subscription.id, error=str(error))
+
+    async def _post(self, subscription: Subscription, post: Post) -> Answered:
+        definition = subscription.definition
+        return await self._poster.post(
+            definition.url,
+            post.id,
+            post.body.encode(),
+            media_type=entries.media_type(definition.format),
+            secrets=subscription.secrets(self._clock()),
+        )
+
+    async def _again(self, entry: Entry, left: Sequence[tuple[Post, Answered]]) -> None:
+        delay = DELAYS[entry.attempt - 1] * (1 + JITTER * (2 * self._draw() - 1))
+        wished = max(_seconds(answered.retry_after, self._clock()) for _, answered in left)
+        again = msgspec.structs.replace(entry, attempt=entry.attempt + 1, posts=tuple(post for post, _ in left))
+        seconds = round(min(max(delay, wished), MAX_DELAY_SECONDS))
+        await self._queues.put(QUEUE, entries.encode(again), delay_seconds=seconds)
+
+    async def _note(
+        self,
+        entry: Entry,
+        subscription: Subscription,
+        done: Sequence[tuple[Post, Answered]],
+        *,
+        is_gone: bool,
+        is_last: bool,
+    ) -> None:
+        """Write the log, and what the subscription's health has become."""
+        now = self._clock()
+        failed = "gone" if is_gone else "given_up" if is_last else "failed"
+        rows = [
+            _delivered(post, answered, entry.attempt, "taken" if answered.is_taken else failed, now)
+            for post, answered in done
+        ]
+        await self._tables.upsert_all(LOG, [_row(subscription, row) for row in rows])
+        has_taken = any(answered.is_taken for _, answered in done)
+        try:
+            if is_gone:
+                await self._disable(subscription, "The receiver answered 410: it wants no more.")
+            elif has_taken and subscription.failing_since is not None:
+                await self.subscriptions.note_failing(subscription, None)
+            elif not has_taken and is_last:
+                await self._give_up(subscription)
+            elif not has_taken and subscription.failing_since is None:
+                await self.subscriptions.note_failing(subscription, now)
+        except NotFound:
+            # Deleted meanwhile.
+            return
+
+    async def _disable(self, subscription: Subscription, why: str) -> None:
+        await self.subscriptions.disable(subscription, why)
+        log_event("webhook_disabled", level=logging.ERROR, webhook=subscription.id, client=subscription.client, why=why)
+
+    async def _give_up(self, subscription: Subscription) -> None:
+        """A post is lost. Where others were taken in between, no more is wrong; else nothing has been for all that time."""
+        current = await self.subscriptions.get(subscription.client, subscription.id)
+        if current.failing_since is not None and self._clock() - current.failing_since >= FAILED_FOR:
+            await self._disable(current, "No post was taken for a day.")
+
+
+def _delivered(post: Post, answered: Answered, attempt: int, outcome: str, at: datetime) -> Delivered:
+    return Delivered(
+        id=post.id,
+        at=at,
+        attempt=attempt,
+        outcome=outcome,
+        status=answered.status,
+        error=answered.error,
+        seconds=answered.seconds,
+        message=post.message,
+    )
+
+
+def _row(subscription: Subscription, told: Delivered) -> Entity:
+    # Counted down, so that the newest comes first.
+    place = 10**14 - int(told.at.timestamp() * 1000)
+    properties: dict[str, Any] = msgspec.structs.asdict(told)
+    return Entity(partition=subscription.id, row=f"{place:015d}-{told.id}-{told.attempt:02d}", properties=properties)
+
+
+def _seconds(retry_after: str, now: datetime) -> float:
+    """What a receiver wishes (RFC 9110 section 10.2.3), 0 when it wishes nothing that can be read."""
+    if retry_after.isascii() and retry_after.isdigit():
+        return float(retry_after[:9])
+    try:
+        return max(0.0, (parsedate_to_datetime(retry_after) - now).total_seconds())
+    except (TypeError, ValueError):
+        return 0.0

@@ -1,0 +1,120 @@
+"""What is posted, and the queue entry that carries it.
+
+    {"relay":1,"client":"shop","webhook":"wh_…","attempt":1,"posts":[{"id":"evt_…","message":"msg_…","body":"{…}"}, …]}
+
+An entry is for one subscription. A body is made once: every attempt posts the same bytes under the same id, by which a
+receiver recognises a repetition.
+"""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from relay.core import entries as wire
+from relay.events.apply import Noted
+from relay.platform.packing import packed
+from relay.events.webhooks.subscriptions import Format, Subscription
+
+QUEUE = "webhooks"
+VERSION = 1
+MOST = 50
+"""Posts of one entry: they have to be made within the lease."""
+_OVERHEAD = 300
+_MEDIA_TYPES = {Format.STANDARD: "application/json", Format.CLOUDEVENTS: "application/cloudevents+json"}
+_encoder = msgspec.json.Encoder()
+
+
+class Post(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One body with its id. `message` is told in the log of deliveries."""
+
+    id: str
+    body: str
+    message: str = ""
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """What lies on the queue."""
+
+    relay: int
+    client: str
+    webhook: str
+    attempt: int
+    posts: tuple[Post, ...]
+
+
+_decoder = msgspec.json.Decoder(Entry)
+
+
+def media_type(chosen: Format) -> str:
+    """The Content-Type of a format."""
+    return _MEDIA_TYPES[chosen]
+
+
+def post_of(noted: Noted, subscription: Subscription, source: str) -> Post:
+    """What a subscription is told of an event. `source` is the relay's address, for CloudEvents."""
+    event = noted.event
+    told = {
+        "message": noted.message,
+        "recipient": event.recipient,
+        "at": event.at,
+        "code": event.code,
+        "bounce_class": event.bounce_class,
+        "reply": event.reply,
+        "provider": event.provider,
+        "attempt": event.attempt,
+        "tags": list(noted.tags),
+        "metadata": dict(noted.metadata),
+    }
+    about = {key: value for key, value in told.items() if value not in ("", 0, [], {})}
+    name = event_id(subscription.id, noted.message, event.key)
+    body = body_of(subscription.definition.format, f"message.{event.kind}", name, event.at, about=about, source=source)
+    return Post(id=name, body=body, message=noted.message)
+
+
+def body_of(chosen: Format, kind: str, name: str, at: datetime, *, about: dict[str, Any], source: str) -> str:
+    """A body in one of the formats. The CloudEvents subject is the message, where there is one."""
+    if chosen is Format.STANDARD:
+        return _encoder.encode({"type": kind, "timestamp": at, "data": about}).decode()
+    whole = {
+        "specversion": "1.0",
+        "id": name,
+        "source": source,
+        "type": f"relay.{kind}",
+        "subject": about.get("message"),
+        "time": at,
+        "datacontenttype": "application/json",
+        "data": about,
+    }
+    return _encoder.encode({key: value for key, value in whole.items() if value is not None}).decode()
+
+
+def event_id(subscription: str, message: str, key: str) -> str:
+    """The id of a post: the same whenever this event is told to this subscription."""
+    return "evt_" + hashlib.sha256(f"{subscription}\n{message}\n{key}".encode()).hexdigest()[:32]
+
+
+def pack(subscription: Subscription, posts: Sequence[Post]) -> Iterator[bytes]:
+    """The entries that carry these posts, for their first attempt."""
+    for group in packed(posts, _weight, room=wire.MAX_ENTRY_BYTES - _OVERHEAD, most=MOST):
+        yield encode(_first(subscription, group))
+
+
+def encode(entry: Entry) -> bytes:
+    """An entry as it lies on the queue."""
+    return wire.escaped(_encoder.encode(entry))
+
+
+def decode(body: bytes) -> Entry:
+    """Read an entry of any version. Raises `UnreadableEntry`, whose text says nothing of the content."""
+    return wire.decode_versioned(_decoder, body, VERSION)
+
+
+def _weight(post: Post) -> int:
+    return wire.weight(wire.escaped(_encoder.encode(post))) + 1
+
+
+def _first(subscription: Subscription, posts: Sequence[Post]) -> Entry:
+    return Entry(relay=VERSION, client=subscription.client, webhook=subscription.id, attempt=1, posts=tuple(posts))

@@ -1,0 +1,179 @@
+"""Who wants to be told: table `webhooks`, partition the client, a row for each subscription.
+
+What the client decides (`definition`) and what deliveries find out (`failing_since`, `disabled_at`, `disabled_why`) are
+properties of their own, so that neither ever overwrites the other. The signing secret stands there in clear: it has to be
+used. It is told to the client once.
+"""
+
+import base64
+import hashlib
+import secrets
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+import msgspec
+
+from relay.core.errors import NotFound
+from relay.core.event_kinds import Kind
+from relay.platform.storage.ports import Entity, Query, Tables
+
+TABLE = "webhooks"
+CACHE = timedelta(seconds=30)
+MOST = 20
+"""Subscriptions of one client."""
+OLD_SECRET_LASTS = timedelta(hours=24)
+"""How long posts carry a signature by the secret before, after a new one was made."""
+_SECRET_BYTES = 32
+_encoder = msgspec.json.Encoder()
+
+
+class Format(StrEnum):
+    """How a post's body looks."""
+
+    STANDARD = "standard"
+    """`{"type", "timestamp", "data"}`, as Standard Webhooks proposes."""
+    CLOUDEVENTS = "cloudevents"
+    """CloudEvents 1.0, structured JSON."""
+
+
+class Definition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What the client decides. No `events` means all kinds. `is_callback`: a Logic App made it, with a `callbackUrl`."""
+
+    url: str
+    secret: str
+    created_at: datetime
+    events: tuple[Kind, ...] = ()
+    format: Format = Format.STANDARD
+    note: str = ""
+    old_secret: str = ""
+    old_secret_until: datetime | None = None
+    is_callback: bool = False
+
+    def __repr__(self) -> str:
+        return f"Definition(events={list(self.events)}, format={self.format.value!r})"
+
+
+class Subscription(msgspec.Struct, frozen=True, kw_only=True):
+    """A row. `failing_since`: no post was taken since then. `disabled_why` is empty while it is enabled."""
+
+    id: str
+    client: str
+    definition: Definition
+    failing_since: datetime | None = None
+    disabled_at: datetime | None = None
+    disabled_why: str = ""
+
+    @property
+    def is_enabled(self) -> bool:
+        """Whether anything is posted to it."""
+        return not self.disabled_why
+
+    def wants(self, kind: str) -> bool:
+        """Whether it subscribes to events of this kind."""
+        return self.is_enabled and (not self.definition.events or kind in self.definition.events)
+
+    def secrets(self, now: datetime) -> Sequence[str]:
+        """What posts are signed with now, the newest first."""
+        until = self.definition.old_secret_until
+        old = [self.definition.old_secret] if until is not None and until > now else []
+        return [self.definition.secret, *old]
+
+
+def new_secret() -> str:
+    """A signing secret as Standard Webhooks writes it: `whsec_` and 32 random bytes in base64."""
+    return "whsec_" + base64.b64encode(secrets.token_bytes(_SECRET_BYTES)).decode()
+
+
+def callback_id(client: str, url: str) -> str:
+    """The id of the subscription that a `callbackUrl` makes: the same for the same URL, so that subscribing twice is once."""
+    return "wh_" + hashlib.sha256(f"{client}\n{url}".encode()).hexdigest()[:32]
+
+
+class Subscriptions:
+    """Reads subscriptions (cached for seconds) and changes them."""
+
+    def __init__(self, tables: Tables, clock: Callable[[], datetime]) -> None:
+        self._tables = tables
+        self._clock = clock
+        self._cached: dict[str, tuple[datetime, Sequence[Subscription]]] = {}
+
+    async def of(self, client: str, *, fresh: bool = False) -> Sequence[Subscription]:
+        """All of a client."""
+        now = self._clock()
+        kept = self._cached.get(client)
+        if kept is None or fresh or now - kept[0] >= CACHE:
+            page = await self._tables.query(TABLE, Query(partition=client))
+            kept = now, [_subscription(entity) for entity in page.entities]
+            self._cached[client] = kept
+        return kept[1]
+
+    async def get(self, client: str, name: str, *, fresh: bool = True) -> Subscription:
+        """One. Raises `NotFound`."""
+        if not fresh:
+            found = next((each for each in await self.of(client) if each.id == name), None)
+            if found is not None:
+                return found
+        return _subscription(await self._tables.get(TABLE, client, name))
+
+    async def put(self, subscription: Subscription) -> None:
+        """Write a new one, enabled; one of the same id is replaced."""
+        await self._tables.upsert(TABLE, _entity(subscription))
+        self._cached.pop(subscription.client, None)
+
+    async def change(self, subscription: Subscription, definition: Definition) -> None:
+        """Write what the client decides anew. Raises `NotFound`."""
+        await self._merge(subscription, definition=_encoder.encode(definition))
+
+    async def disable(self, subscription: Subscription, why: str) -> None:
+        """Post nothing to it any more."""
+        await self._merge(subscription, disabled_why=why, disabled_at=self._clock().isoformat())
+
+    async def enable(self, subscription: Subscription) -> None:
+        """Post to it again, as if it had never failed."""
+        await self._merge(subscription, disabled_why="", disabled_at="", failing_since="")
+
+    async def note_failing(self, subscription: Subscription, since: datetime | None) -> None:
+        """Since when no post was taken; None: one was taken now."""
+        await self._merge(subscription, failing_since=since.isoformat() if since else "")
+
+    async def remove(self, client: str, name: str) -> None:
+        """Delete it; one that is not there is no error."""
+        await self._tables.delete(TABLE, client, name)
+        self._cached.pop(client, None)
+
+    async def _merge(self, subscription: Subscription, **properties: str | bytes) -> None:
+        row = Entity(partition=subscription.client, row=subscription.id, properties=properties)
+        try:
+            await self._tables.merge(TABLE, row)
+        finally:
+            self._cached.pop(subscription.client, None)
+
+
+def _entity(subscription: Subscription) -> Entity:
+    return Entity(
+        partition=subscription.client,
+        row=subscription.id,
+        properties={
+            "definition": _encoder.encode(subscription.definition),
+            "failing_since": "",
+            "disabled_at": "",
+            "disabled_why": subscription.disabled_why,
+        },
+    )
+
+
+def _subscription(entity: Entity) -> Subscription:
+    known = {name: value for name, value in entity.properties.items() if value not in ("", b"")}
+    definition = known.pop("definition", b"")
+    if not isinstance(definition, bytes):
+        raise NotFound("a subscription that cannot be read")
+    return msgspec.convert(
+        {
+            **known,
+            "id": entity.row,
+            "client": entity.partition,
+            "definition": msgspec.json.decode(definition, type=Definition),
+        },
+        Subscription,
+    )

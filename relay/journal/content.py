@@ -1,0 +1,104 @@
+"""The content of messages, wherever it lies: in the entry, or in blobs (claim check, uploaded attachments)."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+
+import msgspec
+
+from relay.core import ids
+from relay.core import entries as wire
+from relay.acceptance.acceptance import CONTENT_CONTAINER
+from relay.core.errors import NotFound
+from relay.core.model import Attachment, Message, Submission
+from relay.platform.storage.ports import Blobs
+
+MAX_BYTES_IN_FLIGHT = 96 * 1024 * 1024
+"""Content that one process holds for attempts under way; more waits its turn, so that memory stays flat."""
+
+SHARED_ABOVE_BYTES = 8_192
+"""Attachments that several messages have in common are stored once when they have more bytes than this together."""
+
+
+class Budget:
+    """A number of bytes that may be held at a time. One that asks for more than there is gets it when it is alone."""
+
+    def __init__(self, total: int) -> None:
+        self._total = total
+        self._held = 0
+        self._freed = asyncio.Condition()
+
+    @asynccontextmanager
+    async def hold(self, size: int) -> AsyncIterator[None]:
+        """Wait for so many bytes, and give them back at the end."""
+        async with self._freed:
+            await self._freed.wait_for(lambda: self._held == 0 or self._held + size <= self._total)
+            self._held += size
+        try:
+            yield
+        finally:
+            async with self._freed:
+                self._held -= size
+                self._freed.notify_all()
+
+
+class Content:
+    """Reads content from blobs."""
+
+    def __init__(self, blobs: Blobs) -> None:
+        self._blobs = blobs
+        self.budget = Budget(MAX_BYTES_IN_FLIGHT)
+
+    async def message(self, submission: Submission) -> Message | None:
+        """The message with all it has except uploaded attachments; None when the blob is gone."""
+        return submission.message if submission.blob is None else await self.stored(submission.blob)
+
+    async def stored(self, blob: str) -> Message | None:
+        """The message in a blob; None when it is gone."""
+        try:
+            return wire.decode_message(await self._blobs.get(CONTENT_CONTAINER, blob))
+        except NotFound:
+            return None
+
+    async def whole(self, submission: Submission) -> Message | None:
+        """The message with every attachment's bytes in memory; None when any of it is gone."""
+        message = await self.message(submission)
+        if message is None or all(attachment.blob is None for attachment in message.attachments):
+            return message
+        try:
+            attachments = [await self._filled(attachment) for attachment in message.attachments]
+        except NotFound:
+            return None
+        return msgspec.structs.replace(message, attachments=tuple(attachments))
+
+    async def share_attachments(
+        self, submissions: Sequence[Submission], new_name: Callable[[], str]
+    ) -> list[Submission]:
+        """Submissions that have their attachments in common, with each of these stored once; small ones stay as they are."""
+        first = submissions[0].message
+        shared = first.attachments if first is not None else ()
+        if sum(len(attachment.content) for attachment in shared) <= SHARED_ABOVE_BYTES:
+            return list(submissions)
+        stored = tuple([await self._stored(attachment, new_name()) for attachment in shared])
+        return [_with_attachments(submission, stored) for submission in submissions]
+
+    async def _stored(self, attachment: Attachment, name: str) -> Attachment:
+        blob = f"{ids.created_at(name):%Y%m%d}/{name}"
+        await self._blobs.put(ATTACHMENTS_CONTAINER, blob, attachment.content)
+        return msgspec.structs.replace(attachment, content=b"", blob=blob, size=len(attachment.content))
+
+    async def _filled(self, attachment: Attachment) -> Attachment:
+        if attachment.blob is None:
+            return attachment
+        content = await self._blobs.get(ATTACHMENTS_CONTAINER, attachment.blob)
+        return msgspec.structs.replace(attachment, content=content)
+
+
+def _with_attachments(submission: Submission, attachments: tuple[Attachment, ...]) -> Submission:
+    if submission.message is None:
+        return submission
+    message = msgspec.structs.replace(submission.message, attachments=attachments)
+    return msgspec.structs.replace(submission, message=message)
+
+
+ATTACHMENTS_CONTAINER = "attachments"

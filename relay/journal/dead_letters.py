@@ -1,0 +1,84 @@
+"""Messages we gave up on, found by cause; and entries that nobody can read, kept for inspection.
+
+A dead letter is a journal record; table `deadletters` is only the index to it: partition the cause, row
+`<batch>-<index>`. A row whose message was redriven meanwhile is stale and harmless: the journal decides.
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+import msgspec
+
+from relay.core.outcomes import CAUSES
+from relay.platform.storage.ports import Blobs, Entity, Query, Tables, every_row
+
+TABLE = "deadletters"
+UNREADABLE_CONTAINER = "unreadable"
+
+
+class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a dead letter is and why it died. `key` is the name to show, redrive or discard it by."""
+
+    code: str
+    batch: str
+    index: int
+    at: datetime
+
+    @property
+    def key(self) -> str:
+        """The row's key."""
+        return f"{self.batch}-{self.index:02d}"
+
+
+class DeadLetters:
+    """Writes and reads the index."""
+
+    def __init__(self, tables: Tables, blobs: Blobs, clock: Callable[[], datetime]) -> None:
+        self._tables = tables
+        self._blobs = blobs
+        self._clock = clock
+
+    async def note(self, batch: str, index: int, code: str, at: datetime) -> None:
+        """Index a message that died of `code`; noting it again changes nothing."""
+        letter = DeadLetter(code=code or "expired", batch=batch, index=index, at=at)
+        await self._tables.upsert(TABLE, Entity(partition=letter.code, row=letter.key, properties={"at": at}))
+
+    async def remove(self, code: str, batch: str, index: int) -> None:
+        """Take a message off the index."""
+        await self._tables.delete(TABLE, code, f"{batch}-{index:02d}")
+
+    async def counts(self) -> dict[str, int]:
+        """How many there are of each cause that has any. Costs an operation a cause and thousand letters."""
+        counts: Counter[str] = Counter()
+        for code in CAUSES:
+            async for _ in every_row(self._tables, TABLE, Query(partition=code, select=("at",))):
+                counts[code] += 1
+        return dict(counts)
+
+    async def first_counts(self) -> tuple[dict[str, int], bool]:
+        """How many there are of each cause, and whether there are more: a look at the first page only. One operation."""
+        page = await self._tables.query(TABLE, Query(select=("at",)))
+        return dict(Counter(entity.partition for entity in page.entities)), page.next is not None
+
+    async def of(
+        self, code: str, *, most: int = 100, cursor: str | None = None
+    ) -> tuple[Sequence[DeadLetter], str | None]:
+        """One page of a cause's letters, oldest first, and the cursor of the next page."""
+        page = await self._tables.query(TABLE, Query(partition=code), most=most, cursor=cursor)
+        return [_letter(entity) for entity in page.entities], page.next
+
+    async def keep_unreadable(self, body: bytes) -> str:
+        """Keep an entry that cannot be read, as it was; the blob's name. The same bytes are kept once."""
+        name = f"{self._clock():%Y%m%d}/{hashlib.sha256(body).hexdigest()[:32]}"
+        await self._blobs.put(UNREADABLE_CONTAINER, name, body)
+        return name
+
+
+def _letter(entity: Entity) -> DeadLetter:
+    batch, _, index = entity.row.partition("-")
+    at = entity.properties["at"]
+    if not isinstance(at, datetime):
+        raise TypeError("a dead letter's `at` is a time")
+    return DeadLetter(code=entity.partition, batch=batch, index=int(index), at=at)

@@ -1,0 +1,213 @@
+"""Messages by time, newest first: pages cut from the journal, whose rows lie oldest first in sixteen shards.
+
+A page first asks each shard for the names of its batches in the time range (keys only, a thousand at a time). Where a shard
+has more, the range is narrowed to its newest part, by how dense the batches lay. Of the names the newest are read whole
+and filtered. So a page has a bounded cost however much lies in the range; it may be short, or empty, and still have
+a next one. See docs/reference/listing.md.
+"""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from functools import partial
+from math import sqrt
+
+import msgspec
+
+from relay.platform import concurrency as bounded
+from relay.core import ids
+from relay.clients.registry import Client
+from relay.core.errors import Unavailable
+from relay.journal.records import Journal, Record
+from relay.core.model import Message, MessageStatus, State, Submission
+
+READ_AT_ONCE = 200
+"""Batches that are read and filtered together."""
+MAX_ROUNDS = 5
+"""How often a page does so before it is answered as it is."""
+ENOUGH_PROBES = 8
+MAX_PROBES = 40
+"""How often the newest part of a crowded range is searched for: until it fills a page, then until there is one at all. A
+range of years is halved down to milliseconds before that."""
+_QUERIES_AT_ONCE = 8
+_MILLISECOND = timedelta(milliseconds=1)
+_AFTER = "~"
+"""Makes a name an upper bound that includes it: it is greater than every hexadecimal digit."""
+
+
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+    """Which messages: accepted from `since` to before `before`. Of `owner` alone, or of everybody. `recipient` is an address
+    in its one spelling.
+    """
+
+    since: datetime
+    before: datetime
+    owner: Client | None = None
+    client: str | None = None
+    state: State | None = None
+    tag: str | None = None
+    recipient: str | None = None
+
+
+class Found(msgspec.Struct, frozen=True, kw_only=True):
+    """A message that was wanted. `position` is where a page that begins after it begins."""
+
+    id: str
+    position: str
+    created_at: datetime
+    lane: str
+    submission: Submission
+    status: MessageStatus
+
+
+type _Pages = Sequence[tuple[Sequence[str], bool]]
+"""For each shard names, oldest first, and whether there are more."""
+
+
+class _Window(msgspec.Struct, frozen=True, kw_only=True):
+    """Batches by name, newest first: all there are from `since` on."""
+
+    since: str
+    names: Sequence[str]
+
+
+class Listing:
+    """Cuts pages."""
+
+    def __init__(self, journal: Journal, *, names_at_once: int = 1000) -> None:
+        """`names_at_once`: how many names a shard is asked for; a table tells a thousand."""
+        self._journal = journal
+        self._names_at_once = names_at_once
+
+    async def page(self, wanted: Wanted, position: str | None, *, most: int) -> tuple[Sequence[Found], str | None]:
+        """At most so many messages after a position (None: from the newest on), and the position of the next page or None.
+
+        Positions are stable: what is accepted later never moves them. Raises `ValueError` for one that is none.
+        """
+        since = ids.batch_floor(wanted.since)
+        before, last = ids.batch_floor(wanted.before), None
+        if position:
+            before, last = _bounds(position, since, before)
+        window = await self._window(since, before, wanted.client)
+        found: list[Found] = []
+        for number in range(MAX_ROUNDS):
+            names = window.names[number * READ_AT_ONCE : (number + 1) * READ_AT_ONCE]
+            for record in await self._read(names, wanted.client):
+                for each in _messages(record, wanted, last):
+                    found.append(each)
+                    if len(found) == most:
+                        return found, each.position
+            if len(window.names) <= (number + 1) * READ_AT_ONCE:
+                return found, None if window.since == since else f"{window.since}-00"
+        return found, f"{names[-1]}-00"
+
+    async def _window(self, since: str, before: str, client: str | None) -> _Window:
+        """The newest part of a range in which no shard has more names than it tells at once; best one that fills a page.
+
+        How much that is, is searched for between a length that is known to be too much and one that is not.
+        """
+        end = ids.created_at(before)
+        tried = too_long = (end - ids.created_at(since)) / _MILLISECOND
+        best: _Window | None = None
+        begin = since
+        for probe in range(MAX_PROBES):
+            pages = await self._names(begin, before, client)
+            if any(is_more for _, is_more in pages):
+                # What lies before the first name is empty, so the range may as well begin there.
+                first, dense = _first(pages), _dense(pages)
+                too_long = min(tried, (end - first) / _MILLISECOND + 1)
+            else:
+                names = sorted((name for page, _ in pages for name in page), reverse=True)
+                best, fits = _Window(since=begin, names=names), tried
+                if begin == since or len(names) >= READ_AT_ONCE or probe >= ENOUGH_PROBES:
+                    return best
+            if best is not None and too_long < 2 * fits:
+                return best
+            # The first guess is by how dense the oldest batches lie; between two lengths it is their geometric middle.
+            tried = max(1.0, sqrt(fits * too_long) if best is not None else min(too_long / 2, dense / 2))
+            begin = max(since, ids.batch_floor(end - tried * _MILLISECOND))
+        if best is None:
+            raise Unavailable("a shard of the journal is too crowded to be listed")
+        return best
+
+    async def _names(self, since: str, before: str, client: str | None) -> _Pages:
+        ask = partial(self._journal.names, since=since, before=before, client=client, most=self._names_at_once)
+        calls = (partial(ask, shard=shard) for shard in ids.SHARDS)
+        return await bounded.all_of(calls, most=_QUERIES_AT_ONCE)
+
+    async def _read(self, names: Sequence[str], client: str | None) -> Sequence[Record]:
+        """These batches, newest first; those that were purged meanwhile are left out."""
+        chosen = set(names)
+        calls = []
+        for shard in ids.SHARDS:
+            own = [name for name in names if ids.shard(name) == shard]
+            if own:
+                bounds = {"since": own[-1], "before": own[0] + _AFTER}
+                calls.append(partial(self._journal.between, shard=shard, client=client, **bounds))
+        records = await bounded.all_of(calls, most=_QUERIES_AT_ONCE)
+        found = (record for page in records for record in page if record.batch in chosen)
+        return sorted(found, key=lambda record: record.batch, reverse=True)
+
+
+def _bounds(position: str, since: str, before: str) -> tuple[str, tuple[str, int] | None]:
+    """The first name that is too new, and the message that was the last one told."""
+    name, dash, index = position.partition("-")
+    if len(name) != 32 or not dash or len(index) != 2 or not since <= name <= before:
+        raise ValueError("not a position in this range")
+    int(name, 16)
+    return (name, None) if int(index) == 0 else (name + _AFTER, (name, int(index)))
+
+
+def _first(pages: _Pages) -> datetime:
+    """When the oldest batch of all pages was made. Some page has one."""
+    return ids.created_at(min(names[0] for names, _ in pages if names))
+
+
+def _dense(pages: _Pages) -> float:
+    """The milliseconds from the first to the last name of a page that has more, in which its batches lie densest."""
+    spans = [ids.created_at(names[-1]) - ids.created_at(names[0]) for names, is_more in pages if is_more]
+    return min(spans) / _MILLISECOND
+
+
+def _messages(record: Record, wanted: Wanted, last: tuple[str, int] | None) -> Iterator[Found]:
+    """The wanted messages of a batch, the last of them first."""
+    entry = record.entry()
+    for index in range(len(record.statuses) - 1, -1, -1):
+        if last is not None and (record.batch, index) >= last:
+            continue
+        submission, status = entry.messages[index], record.statuses[index]
+        if _is_visible(record.batch, index, entry.macs[index], submission, wanted) and _fits(
+            submission, status, wanted
+        ):
+            yield Found(
+                id=record.message_id(index, entry),
+                position=f"{record.batch}-{index:02d}",
+                created_at=ids.created_at(record.batch),
+                lane=record.lane,
+                submission=submission,
+                status=status,
+            )
+
+
+def _is_visible(batch: str, index: int, mac: str, submission: Submission, wanted: Wanted) -> bool:
+    if wanted.client is not None and submission.client != wanted.client:
+        return False
+    # A client that was deleted and made anew under the same name does not see what was before.
+    name = ids.MessageId(batch=batch, index=index, mac=mac)
+    return wanted.owner is None or ids.belongs_to(name, wanted.owner.mac_key)
+
+
+def _fits(submission: Submission, status: MessageStatus, wanted: Wanted) -> bool:
+    if wanted.state is not None and status.state is not wanted.state:
+        return False
+    if wanted.tag is None and wanted.recipient is None:
+        return True
+    message = submission.message
+    return message is not None and _says(message, wanted)
+
+
+def _says(message: Message, wanted: Wanted) -> bool:
+    if wanted.tag is not None and wanted.tag not in message.tags:
+        return False
+    return wanted.recipient is None or any(
+        address.email.casefold() == wanted.recipient for address in message.recipients
+    )

@@ -1,0 +1,75 @@
+"""What became of a message: the journal's story, or the certainty that it waits on the queue."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+
+import msgspec
+
+from relay.core import ids
+from relay.clients.registry import Client, Clients, Role
+from relay.core.errors import NotFound, Refusal
+from relay.journal.records import Event, Journal, Record
+from relay.core.model import MessageStatus, Submission
+
+
+class Story(msgspec.Struct, frozen=True, kw_only=True):
+    """All that is known of a message. Without a record it is on the queue: nothing else is known yet, but that it was
+    withdrawn there.
+    """
+
+    name: ids.MessageId
+    is_withdrawn: bool = False
+    record: Record | None = None
+    submission: Submission | None = None
+    events: Sequence[Event] = ()
+
+    @property
+    def status(self) -> MessageStatus | None:
+        """The message's status, None while it is on the queue."""
+        return None if self.record is None else self.record.statuses[self.name.index]
+
+
+class Inquiry:
+    """Reads stories, each client's own only; an operator's are all."""
+
+    def __init__(
+        self, journal: Journal, clients: Clients, *, retention_days: int, clock: Callable[[], datetime]
+    ) -> None:
+        self._journal = journal
+        self._clients = clients
+        self._retention = timedelta(days=retention_days)
+        self._clock = clock
+
+    async def name_of(self, client: Client, text: str) -> ids.MessageId:
+        """A message's name, if this client may see it. Raises `Refusal` 404: unknown, purged and another's look alike."""
+        try:
+            name = ids.parse(text)
+        except ValueError as error:
+            raise _unknown() from error
+        if not await self._may_see(client, name):
+            raise _unknown()
+        return name
+
+    async def story(self, client: Client, text: str) -> Story:
+        """A message's story, in one query. Raises `Refusal` 404."""
+        name = await self.name_of(client, text)
+        try:
+            record, events = await self._journal.story(name.batch)
+        except NotFound as error:
+            if ids.created_at(name.batch) + self._retention < self._clock():
+                raise _unknown() from error
+            return Story(name=name, is_withdrawn=name.index in await self._journal.withdrawn(name.batch))
+        submission = record.entry().messages[name.index]
+        own = [event for event in events if event.index == name.index]
+        return Story(name=name, record=record, submission=submission, events=own)
+
+    async def _may_see(self, client: Client, name: ids.MessageId) -> bool:
+        if ids.belongs_to(name, client.mac_key):
+            return True
+        if client.role is not Role.OPERATOR:
+            return False
+        return any(ids.belongs_to(name, other.mac_key) for other in (await self._clients.all()).values())
+
+
+def _unknown() -> Refusal:
+    return Refusal(404, "message_not_found", "There is no message of this id for this client, or it was purged.")

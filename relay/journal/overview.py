@@ -1,0 +1,214 @@
+"""What became of the messages of the last hour, day or week, at one look.
+
+The figures are counted from the journal, so they are the truth, and keeping them costs nothing while mail is sent: each
+message is counted at the time of its acceptance, by the state it has now. What still lies on a queue for the first time
+is not in the journal yet: the depth of the queues tells of it.
+
+Cost: 16 table queries (one a shard) while the span holds few batches, one more for each thousand of them, and never more than
+`MAX_QUERIES`. A relay too busy for that is counted by as many whole shards as they allow: which shard a batch falls on is
+random, so they stand for all (`share` says how much was counted). Figures are kept for a while, longer when they were
+dear, so that many who watch cost as much as one.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+
+import msgspec
+
+from relay.core import ids
+from relay.journal.records import Journal, Record
+from relay.core.model import DEAD, MessageStatus, State
+
+MAX_QUERIES = 40
+KEPT_SECONDS = 4.0
+KEPT_TIMES = 20.0
+"""Figures are kept for so many times as long as it took to count them: counting takes a twentieth of the time at most."""
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Span(StrEnum):
+    """How far back."""
+
+    HOUR = "hour"
+    DAY = "day"
+    WEEK = "week"
+
+
+class _Scale(msgspec.Struct, frozen=True):
+    length: timedelta
+    step: timedelta
+
+
+_SCALES = {
+    Span.HOUR: _Scale(timedelta(hours=1), timedelta(minutes=1)),
+    Span.DAY: _Scale(timedelta(days=1), timedelta(minutes=30)),
+    Span.WEEK: _Scale(timedelta(days=7), timedelta(hours=3)),
+}
+
+
+class Point(msgspec.Struct, frozen=True, kw_only=True):
+    """Messages accepted in one step of time, by where they stand now. `failed` are the dead: failed, expired, unknown.
+
+    `moving` are those that wait for nothing but their turn: scheduled, queued, sending.
+    """
+
+    at: datetime
+    accepted: int = 0
+    sent: int = 0
+    moving: int = 0
+    deferred: int = 0
+    held: int = 0
+    failed: int = 0
+    cancelled: int = 0
+
+
+class Figures(msgspec.Struct, frozen=True, kw_only=True):
+    """A span, counted. `share` is how much of all was counted: below 1 the numbers are estimates.
+
+    `counted_until`: what was accepted later is not in the numbers; `until`, but for a relay so busy that a sixteenth of the
+    span is too much. `median_seconds` and `p95_seconds` are from acceptance to when the provider took it.
+    """
+
+    span: Span
+    since: datetime
+    until: datetime
+    counted_until: datetime
+    step_seconds: float
+    share: float
+    points: Sequence[Point]
+    median_seconds: float | None = None
+    p95_seconds: float | None = None
+
+
+_GROUPS: Mapping[State, str] = {
+    **dict.fromkeys(DEAD, "failed"),
+    State.SCHEDULED: "moving",
+    State.QUEUED: "moving",
+    State.SENDING: "moving",
+    State.DEFERRED: "deferred",
+    State.HELD: "held",
+    State.SENT: "sent",
+    State.CANCELLED: "cancelled",
+}
+
+
+class Overview:
+    """Counts, and keeps what it counted for a while."""
+
+    def __init__(
+        self, journal: Journal, clock: Callable[[], datetime], *, max_queries: int = MAX_QUERIES, page_rows: int = 1000
+    ) -> None:
+        self._journal = journal
+        self._clock = clock
+        self._max_queries = max_queries
+        self._page_rows = page_rows
+        self._kept: dict[Span, tuple[datetime, Figures]] = {}
+        self._turn = asyncio.Lock()
+
+    async def figures(self, span: Span) -> Figures:
+        """The figures of a span that ends now, some seconds old at most."""
+        async with self._turn:
+            known = self._kept.get(span)
+            began = self._clock()
+            if known is not None and began < known[0]:
+                return known[1]
+            figures = await self._count(span, began)
+            now = self._clock()
+            kept = max(timedelta(seconds=KEPT_SECONDS), (now - began) * KEPT_TIMES)
+            self._kept[span] = (now + kept, figures)
+            return figures
+
+    async def _count(self, span: Span, now: datetime) -> Figures:
+        scale = _SCALES[span]
+        steps = (now - _EPOCH) // scale.step + 1
+        until = _EPOCH + steps * scale.step
+        since = until - scale.length
+        tally = _Tally(since, scale)
+        left, shards, counted_until = self._max_queries, 0, until
+        for shard in ids.SHARDS:
+            # A shard is begun only if it will probably be read to its end, as long as those before it.
+            if shards and left < (self._max_queries - left) / shards:
+                break
+            counts, used, reached = await self._shard(shard, since, until, scale, left)
+            left -= used
+            if reached is not None and shards:
+                break
+            tally.add(counts)
+            shards += 1
+            if reached is not None:
+                counted_until = reached
+                break
+        return tally.figures(span, until, counted_until, shards / len(ids.SHARDS))
+
+    async def _shard(
+        self, shard: str, since: datetime, until: datetime, scale: _Scale, most: int
+    ) -> "tuple[_Tally, int, datetime | None]":
+        """What a shard holds, the queries that took, and how far it was read if there was more than `most` queries give."""
+        tally, cursor, queries = _Tally(since, scale), None, 0
+        while queries < most:
+            records, cursor = await self._journal.records(
+                since=since, before=until, shard=shard, most=self._page_rows, cursor=cursor, with_content=False
+            )
+            queries += 1
+            for record in records:
+                tally.note(record)
+            if cursor is None:
+                return tally, queries, None
+        return tally, queries, tally.latest
+
+
+class _Tally:
+    """Counts of messages by step and group, and how long those that were sent took."""
+
+    def __init__(self, since: datetime, scale: _Scale) -> None:
+        self._since = since
+        self._scale = scale
+        self._counts: Counter[tuple[int, str]] = Counter()
+        self._seconds: list[float] = []
+        self.latest = since
+
+    def note(self, record: Record) -> None:
+        """Count a batch."""
+        at = ids.created_at(record.batch)
+        self.latest = max(self.latest, at)
+        step = (at - self._since) // self._scale.step
+        for status in record.statuses:
+            self._counts[step, _GROUPS[status.state]] += 1
+            self._seconds += _seconds_to_sent(status, at)
+
+    def add(self, other: "_Tally") -> None:
+        """Count what another has counted."""
+        self._counts += other._counts
+        self._seconds += other._seconds
+
+    def figures(self, span: Span, until: datetime, counted_until: datetime, share: float) -> Figures:
+        """All of it, scaled up to the whole where only a share was counted."""
+        points = [self._point(step, share) for step in range(self._scale.length // self._scale.step)]
+        took = sorted(self._seconds)
+        return Figures(
+            span=span,
+            since=self._since,
+            until=until,
+            counted_until=counted_until,
+            step_seconds=self._scale.step.total_seconds(),
+            share=share,
+            points=points,
+            median_seconds=took[len(took) // 2] if took else None,
+            p95_seconds=took[len(took) * 95 // 100] if took else None,
+        )
+
+    def _point(self, step: int, share: float) -> Point:
+        counts = {group: round(self._counts[step, group] / share) for group in set(_GROUPS.values())}
+        at = self._since + step * self._scale.step
+        return Point(at=at, accepted=sum(counts.values()), **counts)
+
+
+def _seconds_to_sent(status: MessageStatus, accepted_at: datetime) -> Iterator[float]:
+    """How long each part that was sent took from its acceptance; what was scheduled for later took as long as was asked."""
+    for part in status.parts:
+        if part.state is State.SENT and part.attempts:
+            last = part.attempts[-1]
+            yield max(0.0, (last.at - accepted_at).total_seconds() + last.seconds)

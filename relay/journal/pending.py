@@ -1,0 +1,152 @@
+"""The table of what waits, by due time: scheduled, deferred and held parts, and retries under way.
+
+A row says only "look at these messages of this batch then"; the journal says what to do. So a row that is lost, late or
+there twice does no harm: the row set of a batch follows from its statuses (`rows_of`), and every settlement
+writes the difference. Partition `due-<shard>`, row `<due>-<batch>`, and `-<digest of the scope>` for what is held, so that
+no row stands for two holds.
+"""
+
+import hashlib
+import json
+from collections.abc import AsyncIterator, Iterable
+from datetime import UTC, datetime
+
+import msgspec
+
+from relay.core import ids
+from relay.core.model import MessageStatus, State
+from relay.platform.storage.ports import Entity, Query, Tables, every_row
+
+TABLE = "pending"
+SHARDS = 4
+CHECKED = "check"
+"""The scope of the row of sent parts: no other row may share it, because another timer sees to it."""
+_STAMP = "%Y%m%dT%H%M%S%f"
+
+
+class Due(msgspec.Struct, frozen=True, kw_only=True):
+    """Messages (indices) of one batch that must be looked at at `at`.
+
+    `kind` is their state (`scheduled`, `deferred`, `held`; `sent` for those to be checked), `attempt` the attempt to come,
+    `scope` what is held.
+    """
+
+    batch: str
+    lane: str
+    at: datetime
+    indices: tuple[int, ...]
+    kind: str
+    attempt: int
+    scope: str = ""
+
+    @property
+    def partition(self) -> str:
+        """The row's partition key."""
+        return f"due-{int(ids.shard(self.batch), 16) % SHARDS}"
+
+    @property
+    def row(self) -> str:
+        """The row's key."""
+        held = f"-{hashlib.sha256(self.scope.encode()).hexdigest()[:8]}" if self.scope else ""
+        return f"{_stamp(self.at)}-{self.batch}{held}"
+
+
+class Listed(msgspec.Struct, frozen=True, kw_only=True):
+    """A row as found. `requeued_at` is when recovery last put its entry back."""
+
+    due: Due
+    requeued_at: datetime | None = None
+
+
+def rows_of(batch: str, lane: str, statuses: Iterable[tuple[int, MessageStatus]]) -> dict[str, Due]:
+    """The rows that must exist for these statuses, by row key: one per due time and hold, for the latest attempt in it."""
+    rows: dict[str, Due] = {}
+    for index, status in statuses:
+        for part in status.parts:
+            at = part.check_at if part.state is State.SENT else part.due_at
+            if at is None:
+                continue
+            kind = State.HELD if part.held_since is not None else part.state
+            due = Due(
+                batch=batch,
+                lane=lane,
+                at=at,
+                indices=(index,),
+                kind=str(kind),
+                attempt=part.attempt + 1,
+                scope=part.held_scope if kind is State.HELD else CHECKED if kind is State.SENT else "",
+            )
+            known = rows.get(due.row)
+            if known is not None:
+                indices = tuple(sorted({*known.indices, index}))
+                due = msgspec.structs.replace(due, indices=indices, attempt=max(known.attempt, due.attempt))
+            rows[due.row] = due
+    return rows
+
+
+class Pending:
+    """Writes and reads the rows."""
+
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+
+    async def put(self, due: Due) -> None:
+        """Write a row, whatever is there."""
+        await self._tables.upsert(TABLE, _entity(due))
+
+    async def remove(self, due: Due) -> None:
+        """Delete a row if it is there."""
+        await self._tables.delete(TABLE, due.partition, due.row)
+
+    async def mark_requeued(self, due: Due, at: datetime) -> None:
+        """Remember that recovery put the entry back."""
+        await self._tables.upsert(TABLE, _entity(due, requeued_at=at))
+
+    async def until(self, at: datetime) -> AsyncIterator[Listed]:
+        """All rows due before a moment, oldest first in each shard. Costs one operation a shard and thousand rows."""
+        for shard in range(SHARDS):
+            query = Query(partition=f"due-{shard}", row_before=_stamp(at))
+            async for entity in every_row(self._tables, TABLE, query):
+                yield _listed(entity)
+
+    async def held(self, scope: str) -> AsyncIterator[Listed]:
+        """All rows of messages that a hold keeps back. Scans the table: for a release, not for a hot path."""
+        for shard in range(SHARDS):
+            query = Query(partition=f"due-{shard}", equals={"kind": str(State.HELD), "scope": scope})
+            async for entity in every_row(self._tables, TABLE, query):
+                yield _listed(entity)
+
+
+def _stamp(at: datetime) -> str:
+    return at.astimezone(UTC).strftime(_STAMP)
+
+
+def _entity(due: Due, requeued_at: datetime | None = None) -> Entity:
+    return Entity(
+        partition=due.partition,
+        row=due.row,
+        properties={
+            "lane": due.lane,
+            "indices": json.dumps(due.indices),
+            "kind": due.kind,
+            "attempt": due.attempt,
+            "scope": due.scope,
+            "requeued_at": requeued_at.isoformat() if requeued_at else "",
+        },
+    )
+
+
+def _listed(entity: Entity) -> Listed:
+    stamp, batch, *_ = entity.row.split("-")
+    properties = entity.properties
+    requeued = str(properties.get("requeued_at", ""))
+    due = Due(
+        batch=batch,
+        lane=str(properties["lane"]),
+        at=datetime.strptime(stamp, _STAMP).replace(tzinfo=UTC),
+        indices=tuple(json.loads(str(properties["indices"]))),
+        kind=str(properties["kind"]),
+        attempt=int(str(properties["attempt"])),
+        scope=str(properties["scope"]),
+    )
+    return Listed(due=due, requeued_at=datetime.fromisoformat(requeued) if requeued else None)

@@ -1,0 +1,1 @@
+"""Write and read mail as RFC 5322 and MIME define it."""

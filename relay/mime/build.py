@@ -1,0 +1,169 @@
+"""A message as RFC 5322 bytes. Everything built here is 7-bit, except addresses whose local part is not ASCII (RFC 6532).
+
+Bodies and their nesting are the standard library's, under its modern policy; the header fields are `relay.mime.fields`'.
+"""
+
+import base64
+import re
+from collections.abc import Iterable, Mapping
+from email.message import MIMEPart
+from email.policy import SMTP
+from email.utils import format_datetime
+
+from relay.mime import raw as mime_raw
+from relay.mime.fields import address_field, clean, is_field_name, parameter_field, plain_field, text_field
+from relay.core.model import Address, Attachment, Message
+from relay.providers.contract import Parcel
+
+# fmt: off
+RESERVED = frozenset((
+    "from", "sender", "reply-to", "to", "cc", "bcc", "subject", "date", "message-id", "x-relay-id",
+    "x-relay-attempt", "mime-version",
+    "content-type", "return-path", "received", "content-transfer-encoding", "content-disposition", "content-id",
+    "content-description", "dkim-signature", "resent-to", "resent-cc", "resent-bcc", "resent-from", "resent-sender",
+    "resent-date", "resent-message-id", "delivered-to", "authentication-results",
+))
+# fmt: on
+"""Fields, in lower case, that a caller's own headers may not set: we write them, or only a mail server may."""
+
+_POLICY = SMTP.clone(cte_type="7bit", max_line_length=76)
+_TOKEN = re.compile(r"[A-Za-z0-9!#$&^_.+-]{1,70}")
+_CONTENT_ID_OTHERS = re.compile(r"[^A-Za-z0-9!#$%&'*+/=?^_`{|}~.@-]")
+
+
+def build(parcel: Parcel, *, with_bcc: bool = False) -> bytes:
+    """The bytes of a parcel, lines ended by CRLF.
+
+    Without `with_bcc` the fields To and Cc show everybody the caller named and Bcc is never there: the envelope travels
+    beside the message (SMTP). With it the fields are the envelope (Graph): they name exactly this attempt's recipients.
+    A `raw` message stays as it is but for that (`relay.mime.raw`). Raises `ValueError` when a field cannot be written.
+    """
+    if parcel.message.raw is not None:
+        return mime_raw.prepare(parcel, with_bcc=with_bcc)
+    return b"".join([*_fields(parcel, with_bcc=with_bcc), b"MIME-Version: 1.0\r\n"]) + _body(parcel.message).as_bytes(
+        policy=_POLICY
+    )
+
+
+def needs_smtputf8(parcel: Parcel) -> bool:
+    """Whether header or envelope have addresses that only SMTPUTF8 (RFC 6531) can carry."""
+    message = parcel.message
+    people = (message.sender, *message.recipients, *message.reply_to)
+    if message.raw is not None:
+        people = (message.sender, *message.recipients)
+        if not mime_raw.split(message.raw)[0].isascii():
+            return True
+    emails = [address.email for address in people] + [message.return_path or ""]
+    return not all(email.rpartition("@")[0].isascii() for email in emails)
+
+
+def header_fault(name: str) -> str:
+    """Why a caller may not set this header, as a sentence; empty when it may."""
+    if not is_field_name(name):
+        return "a header's name is printable ASCII without spaces and colons, 70 characters at most"
+    if name.lower() in RESERVED:
+        return f"the header {name} is written by Relay or by mail servers, not by a caller"
+    return ""
+
+
+def _fields(parcel: Parcel, *, with_bcc: bool) -> Iterable[bytes]:
+    message = parcel.message
+    to, cc = (parcel.to, parcel.cc) if with_bcc else (message.to, message.cc)
+    yield address_field("From", [message.sender])
+    if message.reply_to:
+        yield address_field("Reply-To", message.reply_to)
+    yield from _recipient_fields(to, cc, parcel.bcc if with_bcc else ())
+    yield text_field("Subject", message.subject)
+    yield plain_field("Date", format_datetime(parcel.date))
+    yield plain_field("Message-ID", f"<{clean(parcel.message_id_header)}>")
+    yield plain_field("X-Relay-Id", clean(parcel.id))
+    for name, value in message.headers.items():
+        if fault := header_fault(name):
+            raise ValueError(fault)
+        yield text_field(name, value)
+
+
+def _recipient_fields(to: tuple[Address, ...], cc: tuple[Address, ...], bcc: tuple[Address, ...]) -> Iterable[bytes]:
+    for name, people in (("To", to), ("Cc", cc), ("Bcc", bcc)):
+        if people:
+            yield address_field(name, people)
+    if not (to or cc or bcc):
+        # Some servers call a message without any recipient field malformed; RFC 5322 section 3.4 gives an empty group.
+        yield plain_field("To", "undisclosed-recipients:;")
+
+
+def _body(message: Message) -> MIMEPart:
+    """mixed(alternative(text, related(html, inline…)), attachment…), of which only what is needed is there."""
+    shown = [item for item in message.attachments if item.disposition == "inline" and item.content_id]
+    shown = shown if message.html is not None else []
+    bodies = []
+    if message.text is not None or message.html is None:
+        bodies.append(_text_part(message.text or "", "plain"))
+    if message.html is not None:
+        bodies.append(_multipart("related", [_text_part(message.html, "html"), *map(_file, shown)]))
+    files = [_file(item) for item in message.attachments if item not in shown]
+    return _multipart("mixed", [_multipart("alternative", bodies), *files])
+
+
+def _multipart(subtype: str, parts: list[MIMEPart]) -> MIMEPart:
+    """The parts together; one alone needs no wrapping."""
+    if len(parts) == 1:
+        return parts[0]
+    whole = MIMEPart(policy=_POLICY)
+    whole["Content-Type"] = f"multipart/{subtype}"
+    for part in parts:
+        whole.attach(part)
+    return whole
+
+
+def _text_part(text: str, subtype: str) -> MIMEPart:
+    part = MIMEPart(policy=_POLICY)
+    part.set_content(text.encode("utf-8", "replace").decode(), subtype=subtype, cte=_encoding(text))
+    return part
+
+
+def _encoding(text: str) -> str | None:
+    """The library's choice, except that it would let control characters through in plain ASCII."""
+    is_clean = all(character >= " " or character in "\t\r\n" for character in text) and "\x7f" not in text
+    return None if is_clean else "quoted-printable"
+
+
+def _file(item: Attachment) -> MIMEPart:
+    part = MIMEPart(policy=_POLICY)
+    media_type, parameters = _type(item.type)
+    _add(part, "Content-Type", media_type, parameters)
+    part["Content-Transfer-Encoding"] = "base64"
+    disposition = "inline" if item.disposition == "inline" else "attachment"
+    _add(part, "Content-Disposition", disposition, {"filename": item.name} if clean(item.name) else {})
+    if item.content_id:
+        _add(part, "Content-ID", f"<{_CONTENT_ID_OTHERS.sub('', item.content_id)}>", {})
+    part.set_payload(base64.encodebytes(item.content).decode())
+    return part
+
+
+class _Written(str):
+    """A field's value that the library's policy neither parses nor folds: it asks a value with a name to fold itself."""
+
+    __slots__ = ("line", "name")
+    name: str
+    line: bytes
+
+    def fold(self, **_: object) -> str:
+        return self.line.decode()
+
+
+def _add(part: MIMEPart, name: str, value: str, parameters: Mapping[str, str]) -> None:
+    written = _Written(value)
+    written.name, written.line = name, parameter_field(name, value, parameters)
+    part[name] = written
+
+
+def _type(text: str) -> tuple[str, dict[str, str]]:
+    """A media type and its parameters. What may not travel in base64 (RFC 2046 section 5) becomes octets."""
+    header = _POLICY.header_factory("Content-Type", clean(text))
+    maintype, subtype = header.maintype, header.subtype
+    is_composite = maintype in ("multipart", "message")
+    if is_composite or header.defects or not (_TOKEN.fullmatch(maintype) and _TOKEN.fullmatch(subtype)):
+        return "application/octet-stream", {}
+    kept = {key: str(value) for key, value in header.params.items() if key not in ("name", "boundary")}
+    return f"{maintype}/{subtype}", {key: value for key, value in kept.items() if _TOKEN.fullmatch(key)}

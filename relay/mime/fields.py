@@ -1,0 +1,165 @@
+"""Header fields as bytes: RFC 5322 folding, RFC 2047 encoded words, addresses. No text given here can begin a new field.
+
+The standard library folds a long value without spaces by encoding it, which breaks List-Unsubscribe and References,
+reads encoded words where a caller means plain text (in a file name they could end the line), and encodes addresses that
+RFC 2047 section 5 keeps plain; so fields are written here and the bodies by its policy.
+"""
+
+import base64
+import re
+from collections.abc import Iterable, Mapping
+
+from relay.core.model import Address
+
+MAX_LINE = 78
+"""Characters a line should have at most (RFC 5322 section 2.1.1), where there is a place to fold."""
+MAX_LINE_HARD = 998
+"""Characters a line must not exceed (same section)."""
+
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_FIELD_NAME = re.compile(r"[!-9;-~]{1,70}")
+_ATEXT = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~\-\u0080-\U0010FFFF]"
+_DOT_ATOM = re.compile(rf"{_ATEXT}+(\.{_ATEXT}+)*")
+_QUOTED_LOCAL = re.compile(r'"(?:[^"\\\x00-\x1f\x7f]|\\[^\x00-\x1f\x7f])*"')
+_DOMAIN = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?|\[[A-Za-z0-9.:]+\]")
+_PHRASE = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~ -]+")
+_WORDS = re.compile(r"[ ]*[^ ]+")
+_CHUNK_BYTES = 42
+_ESCAPED = frozenset(range(256)) - frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._")
+
+
+def is_field_name(name: str) -> bool:
+    """Whether this can be a header field's name (RFC 5322 section 2.2: printable ASCII without the colon)."""
+    return _FIELD_NAME.fullmatch(name) is not None
+
+
+def clean(text: str) -> str:
+    """Text for a header: control characters and line separators become spaces, lone surrogates U+FFFD, edges are cut."""
+    return _SURROGATE.sub("\ufffd", _CONTROL.sub(" ", text)).strip(" ")
+
+
+def text_field(name: str, text: str) -> bytes:
+    """An unstructured field (Subject, custom headers). A reader gets `clean(text)` back."""
+    value = clean(text)
+    is_plain = value.isascii() and "=?" not in value
+    if is_plain and max((len(word) for word in _WORDS.findall(value)), default=0) < MAX_LINE_HARD - len(name):
+        return _folded(name, _WORDS.findall(value))
+    return _folded(name, encoded_words(value))
+
+
+def plain_field(name: str, value: str) -> bytes:
+    """A field whose value we made: ASCII, to be folded at its spaces only."""
+    return _folded(name, _WORDS.findall(value))
+
+
+def address_field(name: str, addresses: Iterable[Address]) -> bytes:
+    """From, To, Cc, Bcc or Reply-To. Raises `ValueError` for an address that cannot be written."""
+    words: list[str] = []
+    for address in addresses:
+        if words:
+            words[-1] += ","
+        words += _mailbox(address)
+    return _folded(name, words)
+
+
+def parameter_field(name: str, value: str, parameters: Mapping[str, str]) -> bytes:
+    """A field of RFC 2045: `value`, an ASCII token or two with a slash, and parameters of any text (RFC 2231)."""
+    words = [value]
+    for key, text in parameters.items():
+        for word in _parameter(key, clean(text)):
+            words[-1] += ";"
+            words.append(word)
+    return _folded(name, words)
+
+
+def addr_spec(email: str) -> str:
+    """The address as it goes into a header or envelope: the domain in A-labels, the local part quoted where needed.
+
+    Not ASCII only when the local part is not (RFC 6532). Raises `ValueError` when it cannot be an address.
+    """
+    local, at, domain = email.rpartition("@")
+    if not at or not local or _CONTROL.search(local) or _SURROGATE.search(local) or len(local) > 256:
+        raise ValueError("not an address")
+    if not _DOT_ATOM.fullmatch(local) and not _QUOTED_LOCAL.fullmatch(local):
+        local = _quoted(local)
+    return f"{local}@{_ascii_domain(domain)}"
+
+
+def encoded_words(text: str) -> list[str]:
+    """RFC 2047 words for a text, each below 75 characters and whole characters; a reader joins them without spaces."""
+    words: list[str] = []
+    chunk = b""
+    for character in text:
+        octets = character.encode()
+        if len(chunk) + len(octets) > _CHUNK_BYTES:
+            words.append(_encoded_word(chunk))
+            chunk = b""
+        chunk += octets
+    return [*words, _encoded_word(chunk)] if chunk else words
+
+
+def _encoded_word(octets: bytes) -> str:
+    return f"=?utf-8?b?{base64.b64encode(octets).decode()}?="
+
+
+def _parameter(key: str, text: str) -> list[str]:
+    """A parameter in quotes, or by RFC 2231 section 4 in percent-encoded pieces where quotes could be read two ways."""
+    if text.isascii() and len(text) < MAX_LINE - 20 and not re.search(r'["\\%]|=\?', text):
+        return [f'{key}="{text}"']
+    octets = ["%" + format(octet, "02X") if octet in _ESCAPED else chr(octet) for octet in text.encode()]
+    pieces: list[str] = [""]
+    for octet in octets:
+        if len(pieces[-1]) + len(octet) > MAX_LINE - 30:
+            pieces.append("")
+        pieces[-1] += octet
+    if len(pieces) == 1:
+        return [f"{key}*=utf-8''{pieces[0]}"]
+    return [f"{key}*{number}*=" + ("" if number else "utf-8''") + piece for number, piece in enumerate(pieces)]
+
+
+def _mailbox(address: Address) -> list[str]:
+    """The words of a mailbox, with a display name if it has one (RFC 5322 section 3.4)."""
+    email = addr_spec(address.email)
+    name = clean(address.name)
+    if not name:
+        return [email] if '"' not in email else [f"<{email}>"]
+    return [*_phrase(name), f"<{email}>"]
+
+
+def _phrase(name: str) -> list[str]:
+    is_plain = name.isascii() and "=?" not in name and "  " not in name
+    if is_plain and _PHRASE.fullmatch(name) and len(name) < MAX_LINE:
+        return name.split(" ")
+    if is_plain and len(name) < MAX_LINE - 10:
+        return [_quoted(name)]
+    return encoded_words(name)
+
+
+def _quoted(text: str) -> str:
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _ascii_domain(domain: str) -> str:
+    if not domain.isascii():
+        import idna
+
+        try:
+            domain = idna.encode(domain, uts46=True).decode()
+        except idna.IDNAError as error:
+            raise ValueError("not a domain") from error
+    if len(domain) > 255 or not _DOMAIN.fullmatch(domain):
+        raise ValueError("not a domain")
+    return domain
+
+
+def _folded(name: str, words: Iterable[str]) -> bytes:
+    """`name: words`, with a line break before a word wherever the line would become too long."""
+    lines = [f"{name}:"]
+    for word in words:
+        piece = word if word.startswith(" ") else f" {word}"
+        if len(lines[-1]) + len(piece) > MAX_LINE and lines[-1] != f"{name}:":
+            lines.append(piece)
+        else:
+            lines[-1] += piece
+    return "\r\n".join(lines).encode() + b"\r\n"

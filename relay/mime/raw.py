@@ -1,0 +1,117 @@
+"""A finished RFC 5322 message, made fit to travel: CRLF, our id, what is missing, and no Bcc. Nothing else changes."""
+
+import re
+from collections.abc import Iterable, Sequence
+from email import policy
+from email.errors import CharsetError
+from email.generator import BytesGenerator
+from email.headerregistry import AddressHeader
+from email.parser import BytesParser
+from email.utils import format_datetime
+from io import BytesIO
+
+import msgspec
+
+from relay.mime.fields import address_field, clean, plain_field
+from relay.core.model import Address
+from relay.providers.contract import Parcel
+
+_LINE_END = re.compile(rb"\r\n|\r|\n")
+_ENVELOPE = frozenset(("to", "cc", "bcc", "resent-to", "resent-cc", "resent-bcc"))
+_HIDDEN = frozenset(("bcc", "resent-bcc"))
+_NEVER = frozenset(("x-relay-id", "x-relay-attempt", "return-path"))
+
+
+class Field(msgspec.Struct, frozen=True, kw_only=True):
+    """A header field as it stands: `name` in lower case, `line` all its lines with their ends."""
+
+    name: str
+    line: bytes
+
+    @property
+    def value(self) -> bytes:
+        """The unfolded value."""
+        return self.line.partition(b":")[2].replace(b"\r\n", b"").strip()
+
+
+def prepare(parcel: Parcel, *, with_bcc: bool) -> bytes:
+    """The raw message of a parcel, ready to send; with `with_bcc` its To, Cc and Bcc are the attempt's envelope."""
+    head, body = split(parcel.message.raw or b"")
+    fields = [field for field in fields_of(head) if field.name not in _NEVER]
+    dropped = _ENVELOPE if with_bcc else _HIDDEN
+    kept = [field.line for field in fields if field.name not in dropped]
+    names = {field.name for field in fields}
+    added = [] if "date" in names else [plain_field("Date", format_datetime(parcel.date))]
+    if "message-id" not in names:
+        added.append(plain_field("Message-ID", f"<{clean(parcel.message_id_header)}>"))
+    added.append(plain_field("X-Relay-Id", clean(parcel.id)))
+    if with_bcc:
+        added += _envelope_fields(parcel, fields)
+    return b"".join([*added, *kept, b"\r\n", body])
+
+
+def message_id(raw: bytes) -> str | None:
+    """The Message-ID of a raw message without its brackets, if it has one."""
+    values = [field.value for field in fields_of(split(raw)[0]) if field.name == "message-id"]
+    return values[0].decode("ascii", "replace").strip("<> ") if values else None
+
+
+def split(raw: bytes) -> tuple[bytes, bytes]:
+    """Header and body, both with CRLF; the empty line between them belongs to neither."""
+    text = _LINE_END.sub(b"\r\n", raw)
+    if text.startswith(b"\r\n"):
+        return b"", text[2:]
+    head, _, body = text.partition(b"\r\n\r\n")
+    return (head + b"\r\n" if not head.endswith(b"\r\n") else head), body
+
+
+def fields_of(head: bytes) -> list[Field]:
+    """The fields of a header in their order. Lines that are no field and continue none are left out."""
+    fields: list[Field] = []
+    for line in head.splitlines(keepends=True):
+        if line[:1] in (b" ", b"\t") and fields and line.strip():
+            fields[-1] = Field(name=fields[-1].name, line=fields[-1].line + line)
+        elif line[:1] not in (b" ", b"\t") and b":" in line:
+            name = line.partition(b":")[0].strip().decode("ascii", "replace").lower()
+            fields.append(Field(name=name, line=line))
+    return fields
+
+
+def seven_bit(raw: bytes) -> bytes:
+    """The message with every 8-bit body re-encoded, for a server without 8BITMIME (RFC 6152 section 3).
+
+    Raises `ValueError` when the message does not say how its 8-bit content is to be read.
+    """
+    fixed = policy.SMTP.clone(cte_type="7bit", refold_source="none")
+    written = BytesIO()
+    try:
+        BytesGenerator(written, policy=fixed).flatten(BytesParser(policy=fixed).parsebytes(raw))
+    except (ValueError, LookupError, CharsetError) as error:
+        raise ValueError("the 8-bit content has no charset it can be read by") from error
+    if not written.getvalue().isascii():
+        raise ValueError("the 8-bit content lies outside of every part")
+    return written.getvalue()
+
+
+def _envelope_fields(parcel: Parcel, fields: Iterable[Field]) -> list[bytes]:
+    """To, Cc and Bcc that name exactly the envelope: each recipient where the header shows it, else in Bcc."""
+    chosen = [parcel.message.recipients[number] for number in parcel.recipients]
+    shown = {name: _addresses(fields, name) for name in ("to", "cc")}
+    rows: dict[str, list[Address]] = {"To": [], "Cc": [], "Bcc": []}
+    for recipient in chosen:
+        key = recipient.email.lower()
+        place = "to" if key in shown["to"] else "cc" if key in shown["cc"] else "bcc"
+        name = recipient.name or shown.get(place, {}).get(key, "")
+        rows[place.title()].append(Address(email=recipient.email, name=name))
+    return [address_field(name, people) for name, people in rows.items() if people]
+
+
+def _addresses(fields: Iterable[Field], name: str) -> dict[str, str]:
+    """Display names by address, in lower case, of the fields of that name."""
+    found: dict[str, str] = {}
+    for field in fields:
+        if field.name == name:
+            header = policy.default.header_factory(name, field.value.decode("utf-8", "replace"))
+            people: Sequence[object] = header.addresses if isinstance(header, AddressHeader) else ()
+            found |= {str(person.addr_spec).lower(): str(person.display_name) for person in people}  # type: ignore[attr-defined]
+    return found

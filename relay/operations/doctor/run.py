@@ -1,0 +1,70 @@
+"""Runs every check at once, each bounded in time; a check that breaks is a finding, not the end."""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from relay.operations.doctor import domains
+from relay.operations.doctor import host
+from relay.operations.doctor import routes
+from relay.operations.doctor import storage
+from relay.operations.doctor.findings import Check, Finding, fault
+from relay.platform.log import log_failure
+
+if TYPE_CHECKING:
+    from relay.bootstrap import Relay
+
+CHECK_SECONDS = 20.0
+
+
+async def examine(relay: "Relay", resolve: domains.Resolve | None = None) -> Sequence[Finding]:
+    """Everything, in the order in which one would mend it. `resolve` asks the DNS (default: the machine's resolver)."""
+    clients = await _clients(relay)
+    senders = domains.sender_domains(relay.settings, clients)
+    checks: list[tuple[str, Check]] = [
+        ("settings", lambda: host.settings(relay)),
+        ("host.json", lambda: host.host_json(host.FOLDER)),
+        ("storage", lambda: storage.rights(relay)),
+        ("clock", lambda: storage.clock(relay)),
+        ("queues", lambda: storage.queues(relay)),
+        *_of_routes(relay, senders),
+        *_of_domains(relay, senders, resolve or domains.resolver()),
+    ]
+    found = await asyncio.gather(*(_bounded(about, check) for about, check in checks))
+    return [finding for findings in found for finding in findings]
+
+
+def _of_routes(relay: "Relay", senders: Sequence[str]) -> Iterator[tuple[str, Check]]:
+    for name in relay.settings.routes:
+        yield f"route {name}", lambda name=name: routes.route(relay, name, senders)  # type: ignore[misc] # bound here
+
+
+def _of_domains(relay: "Relay", senders: Sequence[str], resolve: domains.Resolve) -> Iterator[tuple[str, Check]]:
+    providers = {route.provider for route in relay.settings.routes.values()}
+    for domain in senders:
+        yield f"domain {domain}", lambda domain=domain: domains.domain(domain, providers, resolve)  # type: ignore[misc] # as above
+
+
+async def _clients(relay: "Relay") -> Sequence[str]:
+    """The sender patterns of every client; none when storage is away, which has a finding of its own."""
+    try:
+        async with asyncio.timeout(CHECK_SECONDS):
+            clients = await relay.clients.all()
+    except Exception:
+        return ()
+    return [pattern for client in clients.values() for pattern in client.policy.senders]
+
+
+async def _bounded(about: str, check: Check) -> Sequence[Finding]:
+    try:
+        async with asyncio.timeout(CHECK_SECONDS):
+            return await check()
+    except TimeoutError:
+        text = f"no answer within {CHECK_SECONDS:g} seconds"
+        return [
+            fault(about, text, "What cannot be reached cannot be used.", "Look at the network, then run this again.")
+        ]
+    except Exception as error:
+        log_failure("doctor_failed", about=about)
+        why = "The doctor itself failed here, so nothing is known about this."
+        return [fault(about, f"could not be examined ({type(error).__name__})", why, "The log has the details.")]

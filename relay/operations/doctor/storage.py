@@ -1,0 +1,128 @@
+"""Azure Storage: each right that Relay needs, its clock, and what lies on the queues."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+from relay.journal.dead_letters import UNREADABLE_CONTAINER
+from relay.operations.doctor.findings import Finding, fault, ok, warning
+from relay.core.errors import NotFound, StorageError
+from relay.routes.pacing import TABLE as PACING_TABLE
+from relay.platform.storage.ports import Entity, Query
+from relay.platform.resources import CONTAINERS, DOCTOR_QUEUE, TABLES, poison_of, queues_of
+
+if TYPE_CHECKING:
+    from relay.bootstrap import Relay
+
+MAX_SKEW = timedelta(seconds=30)
+OLD = timedelta(minutes=15)
+_ROLES = {
+    "queues": "Storage Queue Data Contributor",
+    "tables": "Storage Table Data Contributor",
+    "blobs": "Storage Blob Data Owner",
+}
+
+
+async def rights(relay: "Relay") -> Sequence[Finding]:
+    """Write, read and delete something of each kind, and see that everything of the plan exists."""
+    found = []
+    for kind, attempt in (("queues", _queues), ("tables", _tables), ("blobs", _blobs)):
+        found.append(await _try(kind, attempt, relay))
+    return found
+
+
+async def clock(relay: "Relay") -> Sequence[Finding]:
+    """How far this process's clock is from storage's."""
+    name = f"doctor/{uuid4().hex}"
+    blobs = relay.storage.blobs
+    await blobs.put(UNREADABLE_CONTAINER, name, b"")
+    [blob], _ = await blobs.list(UNREADABLE_CONTAINER, prefix=name)
+    await blobs.delete(UNREADABLE_CONTAINER, name)
+    skew = abs(relay.clock() - blob.modified_at)
+    if skew <= MAX_SKEW:
+        return [ok("clock", "agrees with storage")]
+    why = "Requests to storage, tokens and webhook signatures are refused when clocks differ by minutes."
+    return [
+        warning("clock", f"differs from storage by {skew.total_seconds():.0f} seconds", why, "Set the clock (NTP).")
+    ]
+
+
+async def queues(relay: "Relay") -> Sequence[Finding]:
+    """What waits, and what nobody takes."""
+    found: list[Finding] = []
+    for lane, settings in relay.settings.lanes.items():
+        for queue in settings.queues(lane):
+            found += await _queue(relay, queue)
+    return found or [ok("queues", "nothing lies there that nobody takes")]
+
+
+async def _queue(relay: "Relay", queue: str) -> Sequence[Finding]:
+    found = []
+    poison = await relay.storage.queues.count(poison_of(queue))
+    if poison:
+        text = f"{poison} entries lie on {poison_of(queue)}"
+        why = "Relay's own code failed on them; the function that buries them has not taken them yet."
+        mend = "They become dead letters within a day. See the log for the failure, then `relay deadletters list`."
+        found.append(warning("queues", text, why, mend))
+    oldest = await relay.storage.queues.oldest_inserted_at(queue)
+    if oldest is not None and relay.clock() - oldest > OLD:
+        minutes = (relay.clock() - oldest).total_seconds() / 60
+        why = "Entries are not taken: the queue functions may be disabled, or too few instances run."
+        mend = "Look at the function app's functions and at its maximum instance count."
+        found.append(fault("queues", f"the first entry on {queue} has waited for {minutes:.0f} minutes", why, mend))
+    return found
+
+
+async def _try(kind: str, attempt: Callable[["Relay"], Awaitable[str]], relay: "Relay") -> Finding:
+    why = "Without this Relay cannot accept, deliver or record mail."
+    try:
+        missing = await attempt(relay)
+    except StorageError as error:
+        mend = (
+            f"Give the app's identity the role {_ROLES[kind]} on the storage account; a new assignment takes minutes."
+        )
+        return fault("storage", f"{kind}: {error}", why, mend)
+    if missing:
+        mend = "Run `python -m relay.cli init` with the app's settings, or provision again."
+        return fault("storage", f"{kind}: {missing} is missing", why, mend)
+    return ok("storage", f"{kind} can be written, read and deleted")
+
+
+async def _queues(relay: "Relay") -> str:
+    """The name of a queue that is missing; empty when all are there and can be used."""
+    port = relay.storage.queues
+    for queue in queues_of(relay.settings.lanes):
+        if not await port.exists(queue):
+            return queue
+    await port.create(DOCTOR_QUEUE)
+    await port.put(DOCTOR_QUEUE, b"{}")
+    for received in await port.receive(DOCTOR_QUEUE, most=32):
+        await port.delete(DOCTOR_QUEUE, received)
+    return ""
+
+
+async def _tables(relay: "Relay") -> str:
+    port, row = relay.storage.tables, f"doctor-{uuid4().hex}"
+    for table in TABLES:
+        try:
+            await port.query(table, Query(partition="doctor"), most=1)
+        except NotFound:
+            return table
+    await port.insert(PACING_TABLE, Entity(partition="doctor", row=row, properties={"at": relay.clock()}))
+    await port.get(PACING_TABLE, "doctor", row)
+    await port.delete(PACING_TABLE, "doctor", row)
+    return ""
+
+
+async def _blobs(relay: "Relay") -> str:
+    port, name = relay.storage.blobs, f"doctor/{uuid4().hex}"
+    for container in CONTAINERS:
+        try:
+            await port.list(container, most=1)
+        except NotFound:
+            return container
+    await port.put(UNREADABLE_CONTAINER, name, b"doctor")
+    await port.get(UNREADABLE_CONTAINER, name)
+    await port.delete(UNREADABLE_CONTAINER, name)
+    return ""

@@ -1,0 +1,242 @@
+"""Erases what is kept of one recipient's messages before their retention ends.
+
+    cancel what waits ─► mark ─► dead letters ─► events ─► blobs ─► content
+
+A message is erased whole, also where others got it too: nobody can take one reader out of a text. What stays is that there
+was a message, whose, when, by which route and how it ended. See docs/decisions/0017-erasing.md.
+
+The mark is a status that says `erased`, written under the record's ETag: from then on nobody is told the content, nobody
+puts the message back, and no event is added to it. The content goes last. So whoever comes across a record that is marked
+and has content still finishes what a dead process began, whatever address it was asked about.
+"""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from functools import partial
+
+import msgspec
+
+from relay.platform import concurrency as bounded
+from relay.acceptance.acceptance import CONTENT_CONTAINER
+from relay.journal.content import Content
+from relay.journal.dead_letters import DeadLetters
+from relay.core.errors import Changed, NotFound, Unavailable, UnreadableEntry
+from relay.operations.message_changes import Interventions
+from relay.journal.records import Journal, Record
+from relay.platform.log import log_event
+from relay.core.model import DEAD, FINAL, WAITING, Erased, Message, MessageStatus, Part, Submission
+from relay.delivery.settlement import Aftermath
+from relay.platform.storage.ports import Blobs
+
+PAGE = 200
+"""Records that are looked at at a time."""
+ENOUGH = 100
+"""Messages after which a call ends; the next one goes on."""
+PAGES = 25
+"""Pages after which a call ends, however little was found."""
+MAX_RACES = 20
+LOOKED_AGAIN = timedelta(hours=1)
+"""How long after a message was erased its events are looked for again: who had read the record before may have added one."""
+_AT_ONCE = 8
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_AHEAD = timedelta(days=1)
+"""Other processes' clocks name batches too."""
+
+
+class Step(msgspec.Struct, frozen=True, kw_only=True):
+    """What a call did, in messages: erased; cancelled before that, because they waited still; and `moving`, which an attempt
+    has in hand, so that they have to be asked for again.
+
+    `shared_files` are files of these messages that stay, because others may name them. `cursor` is where the next call goes
+    on; None: this was all.
+    """
+
+    erased: int = 0
+    cancelled: int = 0
+    moving: int = 0
+    shared_files: int = 0
+    cursor: str | None = None
+
+
+class _Named(msgspec.Struct, frozen=True, kw_only=True):
+    """What is counted of a message that the address is a recipient of."""
+
+    recipients: int
+    shared_files: int
+
+
+class Erasure:
+    """Finds and erases."""
+
+    def __init__(
+        self,
+        *,
+        journal: Journal,
+        interventions: Interventions,
+        aftermath: Aftermath,
+        dead_letters: DeadLetters,
+        content: Content,
+        blobs: Blobs,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._journal = journal
+        self._interventions = interventions
+        self._aftermath = aftermath
+        self._dead_letters = dead_letters
+        self._content = content
+        self._blobs = blobs
+        self._clock = clock
+
+    async def step(self, recipient: str, cursor: str | None = None, *, is_dry: bool = False) -> Step:
+        """Look at some records, and erase what was for this address (in its one spelling, without case).
+
+        With `is_dry` nothing is changed, and the counts say what would be. Raises `ValueError` for a cursor that is none of
+        ours, and `Unavailable`: then a repetition goes on with what is left.
+        """
+        done = Step()
+        for _ in range(PAGES):
+            records, cursor = await self._journal.page(
+                since=_EPOCH, before=self._clock() + _AHEAD, most=PAGE, cursor=cursor
+            )
+            calls = (partial(self._look, recipient, record, is_dry=is_dry) for record in records)
+            done = _sum([done, *await bounded.all_of(calls, most=_AT_ONCE)])
+            if cursor is None or done.erased + done.moving >= ENOUGH:
+                break
+        log_event("erased", messages=done.erased, cancelled=done.cancelled, moving=done.moving, dry=is_dry)
+        return msgspec.structs.replace(done, cursor=cursor)
+
+    async def _look(self, recipient: str, record: Record, *, is_dry: bool) -> Step:
+        """All of one record. One that cannot be read must not keep the others from their turn."""
+        try:
+            named = await self._named(recipient, record)
+            if is_dry:
+                return _foreseen(record, named)
+            if named or record.remains():
+                return await self._erase(record, named)
+            recently = _recently(record, self._clock())
+            if recently:
+                await self._journal.forget_events(record.batch, recently)
+        except UnreadableEntry as error:
+            log_event("record_unreadable", level=logging.WARNING, batch=record.batch, error=str(error))
+        except NotFound:
+            log_event("record_gone", batch=record.batch)
+        return Step()
+
+    async def _named(self, recipient: str, record: Record) -> Mapping[int, _Named]:
+        """The messages that this address is a recipient of, by index."""
+        named: dict[int, _Named] = {}
+        for index, submission in enumerate(record.entry().messages):
+            message = submission.message or await self._stored(submission)
+            if message is None or all(address.email.casefold() != recipient for address in message.recipients):
+                continue
+            if submission.message is not None:
+                # Of a claim check only the blob says what is attached.
+                message = await self._stored(submission) or message
+            files = sum(attachment.blob is not None for attachment in message.attachments)
+            named[index] = _Named(recipients=len(message.recipients), shared_files=files)
+        return named
+
+    async def _stored(self, submission: Submission) -> Message | None:
+        if submission.blob is None:
+            return None
+        try:
+            async with self._content.budget.hold(submission.size):
+                return await self._content.stored(submission.blob)
+        except UnreadableEntry as error:
+            log_event("content_unreadable", level=logging.WARNING, blob=submission.blob, error=str(error))
+            return None
+
+    async def _erase(self, record: Record, named: Mapping[int, _Named]) -> Step:
+        waiting = [index for index in named if _waits(record.statuses[index])]
+        for index in waiting:
+            await self._interventions.cancel(record.batch, index)
+        for _ in range(MAX_RACES):
+            record = await self._journal.read(record.batch)
+            over = {index: each for index, each in named.items() if _is_over(record.statuses[index])}
+            try:
+                marked = await self._mark(record, over)
+                erased = await self._clear(marked)
+            except Changed:
+                continue
+            return Step(
+                erased=erased,
+                cancelled=len(waiting),
+                moving=len(named) - len(over),
+                shared_files=sum(each.shared_files for each in over.values()),
+            )
+        raise Unavailable("the record of a batch is written to by too many at once", retry_after_seconds=2)
+
+    async def _mark(self, record: Record, named: Mapping[int, _Named]) -> Record:
+        now = self._clock()
+        marks = {
+            index: _marked(record.statuses[index], Erased(at=now, recipients=each.recipients))
+            for index, each in named.items()
+            if not record.is_erased(index)
+        }
+        if not marks:
+            return record
+        marked = await self._journal.mark(record, marks)
+        # What was to be asked about later is not any more. A row that a death leaves here is removed by `relay.operations.sent_checks`.
+        await self._aftermath.follow(record, marked, marks)
+        return marked
+
+    async def _clear(self, record: Record) -> int:
+        """Delete what is left of messages that are marked; how many."""
+        remains = record.remains()
+        if not remains:
+            return 0
+        for index in remains:
+            for part in record.statuses[index].parts:
+                if part.state in DEAD:
+                    await self._dead_letters.remove(part.code or "expired", record.batch, index)
+        await self._journal.forget_events(record.batch, remains.keys())
+        for submission in remains.values():
+            if submission.blob is not None:
+                await self._blobs.delete(CONTENT_CONTAINER, submission.blob)
+        await self._journal.forget(record)
+        return len(remains)
+
+
+def _marked(status: MessageStatus, erased: Erased) -> MessageStatus:
+    """The status without the words and names of providers. States, codes, routes and times stay."""
+    return MessageStatus(parts=tuple(_silent(part) for part in status.parts), erased=erased)
+
+
+def _silent(part: Part) -> Part:
+    attempts = (msgspec.structs.replace(attempt, reply="", provider_id=None) for attempt in part.attempts)
+    return msgspec.structs.replace(part, attempts=tuple(attempts), provider_id=None, check_at=None)
+
+
+def _waits(status: MessageStatus) -> bool:
+    return any(part.state in WAITING for part in status.parts)
+
+
+def _is_over(status: MessageStatus) -> bool:
+    return all(part.state in FINAL for part in status.parts)
+
+
+def _recently(record: Record, now: datetime) -> frozenset[int]:
+    marks = ((index, status.erased) for index, status in enumerate(record.statuses))
+    return frozenset(index for index, mark in marks if mark is not None and now - mark.at < LOOKED_AGAIN)
+
+
+def _foreseen(record: Record, named: Mapping[int, _Named]) -> Step:
+    """What a call would do."""
+    statuses = [record.statuses[index] for index in named]
+    moving = sum(any(part.state not in FINAL | WAITING for part in status.parts) for status in statuses)
+    return Step(
+        erased=len(named) - moving + len(record.remains()),
+        cancelled=sum(_waits(status) for status in statuses),
+        moving=moving,
+        shared_files=sum(each.shared_files for each in named.values()),
+    )
+
+
+def _sum(steps: Sequence[Step]) -> Step:
+    return Step(
+        erased=sum(step.erased for step in steps),
+        cancelled=sum(step.cancelled for step in steps),
+        moving=sum(step.moving for step in steps),
+        shared_files=sum(step.shared_files for step in steps),
+    )

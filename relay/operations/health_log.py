@@ -1,0 +1,106 @@
+"""How Relay is, in log lines that a timer writes every minute: what waits, what is stuck, what is held.
+
+States are repeated and not only their changes told: a line that was sampled away or lost comes again a minute later, and
+the alert rules (infra/alerts) need no memory. Costs two storage operations a queue and one for the routes.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
+
+import msgspec
+
+from relay.routes.holds import Holds, RouteState
+from relay.platform.log import log_event
+from relay.core.settings import Lane, Settings
+from relay.platform.storage.ports import Queues
+from relay.platform.resources import OWN_QUEUES, poison_of
+from relay.platform.telemetry import OFF, Telemetry
+
+
+class QueueVitals(msgspec.Struct, frozen=True, kw_only=True):
+    """A queue at a moment: about how many entries it holds, and the age in seconds of the first that is visible.
+
+    An entry that was put back for later counts from when it was put: one look may see too great an age, a minute of
+    looks does not. A queue that carries no messages counts as a lane of its own name.
+    """
+
+    lane: str
+    queue: str
+    is_poison: bool
+    entries: int
+    oldest_seconds: float
+
+
+class Vitals:
+    """Measures and tells."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        queues: Queues,
+        holds: Holds,
+        clock: Callable[[], datetime],
+        telemetry: Telemetry = OFF,
+    ) -> None:
+        self._settings = settings
+        self._queues = queues
+        self._holds = holds
+        self._clock = clock
+        self._telemetry = telemetry
+
+    async def tell(self) -> None:
+        """Write a line for each queue and each route, and one that says that all were written."""
+        queues = [*await self.queues(), *await self._own_queues()]
+        for queue in queues:
+            log_event("queue", **msgspec.structs.asdict(queue))
+        self._telemetry.queues(queues)
+        held = await self._tell_routes()
+        waiting = sum(queue.entries for queue in queues)
+        log_event("vitals", queues=len(queues), entries=waiting, held=held)
+
+    async def queues(self) -> list[QueueVitals]:
+        """Every queue of every lane, its poison queue after it."""
+        return [
+            await self._queue(lane, queue, is_poison) for lane, queue, is_poison in _queues_of(self._settings.lanes)
+        ]
+
+    async def _own_queues(self) -> list[QueueVitals]:
+        names = [(queue, name) for queue in OWN_QUEUES for name in (queue, poison_of(queue))]
+        return [await self._queue(queue, name, name != queue) for queue, name in names]
+
+    async def _queue(self, lane: str, queue: str, is_poison: bool) -> QueueVitals:
+        entries = await self._queues.count(queue)
+        oldest = await self._queues.oldest_inserted_at(queue) if entries else None
+        age = 0.0 if oldest is None else max(0.0, (self._clock() - oldest).total_seconds())
+        return QueueVitals(lane=lane, queue=queue, is_poison=is_poison, entries=entries, oldest_seconds=age)
+
+    async def _tell_routes(self) -> int:
+        """Write what is held of each route, or that it is open; how many are not."""
+        holds = [hold for hold in (await self._holds.all(fresh=True)).values() if hold.state is not RouteState.OPEN]
+        now, held, states = self._clock(), set(), []
+        for hold in holds:
+            if hold.route in self._settings.routes:
+                held.add(hold.route)
+                states.append((hold.route, str(hold.state)))
+                seconds = 0.0 if hold.since is None else (now - hold.since).total_seconds()
+                log_event(
+                    "route",
+                    route=hold.route,
+                    state=str(hold.state),
+                    code=hold.code,
+                    one_sender=bool(hold.sender),
+                    held_seconds=seconds,
+                )
+        for name in self._settings.routes:
+            if name not in held:
+                log_event("route", route=name, state=str(RouteState.OPEN))
+                states.append((name, str(RouteState.OPEN)))
+        self._telemetry.routes(states)
+        return len(held)
+
+
+def _queues_of(lanes: Mapping[str, Lane]) -> Iterator[tuple[str, str, bool]]:
+    for name, lane in lanes.items():
+        for queue in lane.queues(name):
+            yield name, queue, False
+            yield name, poison_of(queue), True

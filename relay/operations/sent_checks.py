@@ -1,0 +1,161 @@
+"""Asks later whether what a provider took was really sent, where it says so only after a while (ACS).
+
+A sent part with a `check_at` has a row in `pending`, as everything that must happen later. What the provider gave up
+becomes `failed`: a dead letter that can be redriven. What it does not tell within a day stays sent.
+"""
+
+import asyncio
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+import msgspec
+
+from relay.core import part_states as lifecycle
+from relay.journal.content import Content
+from relay.core.errors import Changed, NewerVersion, NotFound, UnreadableEntry
+from relay.journal.records import Journal, Record
+from relay.platform.log import log_event, log_failure
+from relay.core.model import Attempt, Message, Part, State, Submission
+from relay.core.outcomes import Deferred, Outcome, PerRecipient, Rejected, Sent, Unknown, reply_text
+from relay.delivery.parcel import as_sent, parcel_of
+from relay.journal.pending import Due, Pending, rows_of
+from relay.providers.contract import Provider
+from relay.providers.registry import provider_module
+from relay.core.settings import Settings
+from relay.delivery.settlement import Aftermath, Change, apply
+
+MAX_ROWS = 50
+"""Rows that one run looks at: asking has a pace too (ACS: 60 a minute), and a run should end within its minute."""
+FIRST_PAUSE = timedelta(seconds=60)
+UNTIL = timedelta(days=1)
+ASK_SECONDS = 60.0
+"""How long one question may take."""
+
+
+def is_due(part: Part, now: datetime) -> bool:
+    """Whether a sent part is to be asked about now."""
+    return part.state is State.SENT and part.check_at is not None and part.check_at <= now
+
+
+def checked(part: Part, answer: Outcome | PerRecipient, now: datetime) -> tuple[Part, ...]:
+    """What the provider's answer makes of a sent part: usually one part, more when recipients fared differently."""
+    if not isinstance(answer, PerRecipient):
+        return (_checked(part, answer, now),)
+    groups: dict[tuple[str, str], tuple[list[int], Outcome]] = {}
+    for numbers, outcome in answer.outcomes:
+        groups.setdefault((type(outcome).__name__, outcome.code), ([], outcome))[0].extend(numbers)
+    return tuple(
+        _checked(msgspec.structs.replace(part, recipients=tuple(sorted(numbers))), outcome, now)
+        for numbers, outcome in groups.values()
+    )
+
+
+class Checks:
+    """One run a minute, on one instance at a time."""
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        journal: Journal,
+        pending: Pending,
+        aftermath: Aftermath,
+        content: Content,
+        providers: Callable[[str], Provider],
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._settings = settings
+        self._journal = journal
+        self._pending = pending
+        self._aftermath = aftermath
+        self._content = content
+        self._providers = providers
+        self._clock = clock
+
+    async def run(self) -> None:
+        """Ask about what is due. Costs nothing where no route can be asked."""
+        if not any(self._can_check(route) for route in self._settings.routes):
+            return
+        rows = 0
+        async for listed in self._pending.until(self._clock()):
+            if listed.due.kind == State.SENT:
+                await self._check(listed.due)
+                rows += 1
+            if rows >= MAX_ROWS:
+                break
+
+    async def _check(self, due: Due) -> None:
+        try:
+            record = await self._journal.read(due.batch)
+        except NotFound:
+            await self._pending.remove(due)
+            return
+        except NewerVersion:
+            # It is asked about after the upgrade.
+            return
+        indices = record.having(due.indices)
+        turns = [(index, part) for index in indices for part in record.statuses[index].parts]
+        changes = [
+            Change(index=index, before=part, after=checked(part, await self._ask(record, index, part), self._clock()))
+            for index, part in turns
+            if is_due(part, self._clock())
+        ]
+        try:
+            altered = apply(record.statuses, changes)
+            settled = await self._journal.settle(record, altered) if altered else record
+        except Changed:
+            # Whoever else wrote had a reason; the row is still there for the next run.
+            return
+        # Without changes, an earlier run died after it had settled: what should have followed does so now.
+        await self._aftermath.follow(record if altered else None, settled, indices)
+        if due.row not in rows_of(settled.batch, settled.lane, enumerate(settled.statuses)):
+            await self._pending.remove(due)
+
+    async def _ask(self, record: Record, index: int, part: Part) -> Outcome | PerRecipient:
+        if not self._can_check(part.route):
+            return Sent()
+        entry = record.entry()
+        message = as_sent(record, index, await self._message(entry.messages[index]))
+        if message is None:
+            return Sent()
+        try:
+            async with asyncio.timeout(ASK_SECONDS):
+                parcel = parcel_of(record, entry, index, part, message)
+                answer = await self._providers(part.route).verify(parcel, part.provider_id)
+        except Exception as error:
+            log_failure("check_broke", route=part.route)
+            return Unknown(code="answer_lost", reply=type(error).__name__)
+        log_event("checked", message=parcel.id, route=part.route, outcome=type(answer).__name__.lower())
+        return answer
+
+    async def _message(self, submission: Submission) -> Message | None:
+        """The message or its envelope; None when its content is gone, and with it what could be asked about."""
+        try:
+            return submission.message or await self._content.message(submission)
+        except UnreadableEntry:
+            return None
+
+    def _can_check(self, route: str) -> bool:
+        known = self._settings.routes.get(route)
+        return known is not None and "checks" in provider_module(known.provider).CAPABILITIES.features
+
+
+def _checked(part: Part, outcome: Outcome, now: datetime) -> Part:
+    last = part.attempts[-1]
+    if isinstance(outcome, Rejected):
+        said = Attempt(
+            number=last.number,
+            route=last.route,
+            provider=last.provider,
+            at=now,
+            outcome="rejected",
+            code=outcome.code,
+            reply=reply_text(outcome.reply),
+            provider_id=part.provider_id,
+        )
+        told = msgspec.structs.replace(part, attempts=(*part.attempts, said), check_at=None)
+        return lifecycle.end(told, State.FAILED, outcome.code)
+    is_over = isinstance(outcome, Deferred) or (isinstance(outcome, Sent) and outcome.check_after_seconds is None)
+    # As long again as it has been sent already.
+    later = now + max(FIRST_PAUSE, now - last.at)
+    return msgspec.structs.replace(part, check_at=None if is_over or later - last.at > UNTIL else later)

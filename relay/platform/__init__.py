@@ -1,0 +1,1 @@
+"""Adapters to the infrastructure: storage, secrets, tokens, telemetry, environment, logs."""

@@ -1,0 +1,185 @@
+"""Tokens from Microsoft Entra, by azure-identity: managed identity, client secret or certificate.
+
+The one home of azure-identity. A credential is made when first used, once per kind, over the process's aiohttp session.
+"""
+
+import asyncio
+import base64
+import binascii
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from relay.core.errors import SettingsError
+from relay.core.outcomes import Deferred, RouteFault, reply_text
+from relay.providers.contract import RouteSettings, Secrets
+from relay.platform.secrets import reference_fault
+
+TIMEOUT_SECONDS = 30.0
+"""How long getting one token may take."""
+KEYS = ("tenant_id", "client_id", "client_secret", "certificate", "managed_identity", "authority")
+"""The keys of a route's settings that say who Relay is."""
+_TEXTS = ("tenant_id", "client_id", "authority")
+
+type NoToken = Deferred | RouteFault
+"""Why there is no token: nothing was sent either way."""
+
+
+def identity_faults(settings: RouteSettings) -> Sequence[str]:
+    """Every fault of the identity in a route's settings, as sentences beginning with the key."""
+    faults = [f"{key}: must be text" for key in _TEXTS if not isinstance(settings.get(key, ""), str)]
+    if settings.get("managed_identity") not in (None, True, False):
+        faults.append("managed_identity: must be true or false; client_id names a user-assigned identity")
+    if not str(settings.get("authority", "https://")).startswith("https://"):
+        faults.append("authority: must begin with https://")
+    kinds = [key for key in ("managed_identity", "client_secret", "certificate") if settings.get(key)]
+    if not kinds:
+        return [
+            *faults,
+            "managed_identity: must be true, or give tenant_id, client_id and client_secret or certificate",
+        ]
+    if len(kinds) > 1:
+        faults.append(f"{kinds[1]}: cannot be used together with {kinds[0]}")
+    if kinds[0] != "managed_identity":
+        needed = (key for key in ("tenant_id", "client_id") if not settings.get(key))
+        faults += [f"{key}: must be given with {kinds[0]}" for key in needed]
+        faults += [f"{kinds[0]}: {fault}" for fault in (reference_fault(settings[kinds[0]]),) if fault]
+    return faults
+
+
+class Credentials:
+    """The credentials of the process, by what a route's settings say. Tokens are cached by azure-identity."""
+
+    def __init__(self, *, http: Callable[[], Any], secrets: Secrets) -> None:
+        """`http` gives the process's aiohttp session."""
+        self._http = http
+        self._secrets = secrets
+        self._made: dict[tuple[str, ...], _Made] = {}
+
+    async def token(self, settings: RouteSettings, scope: str, *, refused: str = "") -> str | NoToken:
+        """A token for `scope` (`https://…/.default`), another one than the `refused`: the secret is then read anew."""
+        made = self._made.setdefault(_kind(settings), _Made())
+        try:
+            async with asyncio.timeout(TIMEOUT_SECONDS), made.lock:
+                return await self._token(made, settings, scope, refused)
+        except SettingsError as error:
+            return RouteFault(code="secret_unavailable", reply=reply_text(str(error)))
+        except TimeoutError:
+            return Deferred(code="unreachable", reply="no token in time")
+
+    async def close(self) -> None:
+        """Release the credentials; the session is not ours."""
+        for made in self._made.values():
+            await made.replace(None, "")
+        self._made.clear()
+
+    async def _token(self, made: "_Made", settings: RouteSettings, scope: str, refused: str) -> str | NoToken:
+        reference = str(settings.get("client_secret") or settings.get("certificate") or "")
+        secret = await self._secrets.get(reference) if reference else ""
+        if made.credential is None or secret != made.secret:
+            await self._make(made, settings, secret)
+        answer = await _ask(made.credential, scope)
+        if not isinstance(answer, RouteFault) and (not refused or answer != refused):
+            return answer
+        # Refused: by Entra, or with its token by whom it was for. The secret may have been replaced meanwhile.
+        renewed = await self._secrets.refresh(reference) if reference else ""
+        if renewed == secret and not refused:
+            return answer
+        await self._make(made, settings, renewed)
+        return await _ask(made.credential, scope)
+
+    async def _make(self, made: "_Made", settings: RouteSettings, secret: str) -> None:
+        try:
+            await made.replace(credential(settings, secret, self._http()), secret)
+        except ValueError as error:
+            # azure-identity's words on a certificate or tenant it cannot use name no secret.
+            raise SettingsError([f"the identity cannot be used: {error}"]) from error
+
+
+class _Made:
+    """A credential and the secret it was made with."""
+
+    def __init__(self) -> None:
+        self.lock = asyncio.Lock()
+        self.credential: Any = None
+        self.secret = ""
+
+    async def replace(self, credential: Any, secret: str) -> None:
+        before, self.credential, self.secret = self.credential, credential, secret
+        if before is not None:
+            await before.close()
+
+
+def credential(settings: RouteSettings, secret: str, session: Any) -> Any:
+    """The `azure.identity.aio` credential that settings name; `secret` is the client secret or the certificate.
+
+    Raises `ValueError` when azure-identity cannot use them.
+    """
+    from azure.identity.aio import CertificateCredential, ClientSecretCredential, ManagedIdentityCredential
+
+    options: dict[str, Any] = {"transport": transport(session), "retry_total": 1}
+    if settings.get("managed_identity"):
+        return ManagedIdentityCredential(client_id=settings.get("client_id"), **options)
+    if settings.get("authority"):
+        options["authority"] = settings["authority"]
+    if settings.get("certificate"):
+        options["certificate_data"] = _certificate(secret)
+        return CertificateCredential(settings["tenant_id"], settings["client_id"], **options)
+    return ClientSecretCredential(settings["tenant_id"], settings["client_id"], secret, **options)
+
+
+def application_credential(application: Mapping[str, str], session: Any) -> Any:
+    """The credential of the app itself, for Key Vault: its managed identity, or what the usual `AZURE_*` settings name."""
+    settings: dict[str, Any] = {"managed_identity": True, "client_id": application.get("AZURE_CLIENT_ID") or None}
+    secret = application.get("AZURE_CLIENT_SECRET", "")
+    if secret:
+        settings = {
+            "tenant_id": application.get("AZURE_TENANT_ID", ""),
+            "client_id": application.get("AZURE_CLIENT_ID", ""),
+            "client_secret": "setting:AZURE_CLIENT_SECRET",
+            "authority": application.get("AZURE_AUTHORITY_HOST", ""),
+        }
+    return credential(settings, secret, session)
+
+
+def blocking_credential(application: Mapping[str, str]) -> Any:
+    """The credential of the app itself, for an SDK that works in a thread of its own: its managed identity."""
+    from azure.identity import ManagedIdentityCredential
+
+    return ManagedIdentityCredential(client_id=application.get("AZURE_CLIENT_ID") or None)
+
+
+def transport(session: Any) -> Any:
+    """An azure-core transport over the process's aiohttp session, which it does not close."""
+    from azure.core.pipeline.transport import AioHttpTransport
+
+    return AioHttpTransport(session=session, session_owner=False, connection_timeout=10, read_timeout=20)
+
+
+async def _ask(credential: Any, scope: str) -> str | NoToken:
+    from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpResponseError
+
+    try:
+        return str((await credential.get_token(scope)).token)
+    except ClientAuthenticationError as error:
+        status = getattr(error.response, "status_code", 400)
+        if status == 429 or status >= 500:
+            return Deferred(code="provider_unavailable", reply=reply_text(f"token: {status}"))
+        return RouteFault(code="bad_credentials", reply=reply_text(str(error.message)))
+    except HttpResponseError as error:
+        return Deferred(code="provider_unavailable", reply=reply_text(f"token: {error.status_code}"))
+    except (AzureError, OSError) as error:
+        return Deferred(code="unreachable", reply=f"token: {type(error).__name__}")
+
+
+def _kind(settings: RouteSettings) -> tuple[str, ...]:
+    return tuple(str(settings.get(key, "")) for key in KEYS)
+
+
+def _certificate(secret: str) -> bytes:
+    """The bytes of a certificate with its key: PEM text, or PKCS #12 in base64 as Key Vault gives it."""
+    if "-----BEGIN" in secret:
+        return secret.encode()
+    try:
+        return base64.b64decode(secret, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise ValueError("the certificate is neither PEM nor PKCS #12 in base64") from error

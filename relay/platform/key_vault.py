@@ -1,0 +1,99 @@
+"""Azure Key Vault, by its SDK, loaded when the first secret is asked for."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+from urllib.parse import urlsplit
+
+from relay.core.errors import SettingsError
+from relay.platform.entra_tokens import transport
+from relay.platform.log import log_event
+
+TIMEOUT_SECONDS = 30.0
+"""How long one reading may take, its token included."""
+EXPIRES_SOON = timedelta(days=30)
+"""From when on a secret's end, as it was given when the secret was stored, is told at each reading."""
+
+_LOCAL = ("localhost", "127.0.0.1", "::1")
+
+
+class KeyVault:
+    """The `Vault` of `relay.platform.secrets`. Connects to nothing before the first reading."""
+
+    def __init__(
+        self, *, url: str, credential: Callable[[], Any], http: Callable[[], Any], clock: Callable[[], datetime]
+    ) -> None:
+        """`credential` makes an `azure.identity.aio` credential, `http` gives the process's aiohttp session."""
+        self._url = url
+        self._clock = clock
+        self._make_credential = credential
+        self._http = http
+        self._client: Any = None
+        self._credential: Any = None
+
+    async def read(self, name: str) -> str:
+        """The newest value of a secret. Raises `SettingsError` with the reason, without the value."""
+        from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpResponseError
+
+        try:
+            async with asyncio.timeout(TIMEOUT_SECONDS):
+                secret = await self._open().get_secret(name)
+        except ClientAuthenticationError as error:
+            raise SettingsError([f"{name}: Relay's identity got no token for Key Vault"]) from error
+        except HttpResponseError as error:
+            raise SettingsError([f"{name}: {_reason(error)}"]) from error
+        except (AzureError, TimeoutError, OSError) as error:
+            raise SettingsError([f"{name}: Key Vault did not answer ({type(error).__name__})"]) from error
+        except ValueError as error:
+            raise SettingsError([f"{name}: RELAY_KEY_VAULT_URL is not the address of a vault"]) from error
+        tell_expiry(name, secret.properties.expires_on, self._clock())
+        return secret.value or ""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a client and a credential are held, which `close` releases."""
+        return self._client is not None
+
+    async def close(self) -> None:
+        """Release what was opened; the session is not ours."""
+        if self._client is not None:
+            await self._client.close()
+            await self._credential.close()
+            self._client = None
+
+    def _open(self) -> Any:
+        if self._client is None:
+            from azure.keyvault.secrets.aio import SecretClient
+
+            self._credential = self._make_credential()
+            self._client = SecretClient(
+                self._url,
+                self._credential,
+                transport=transport(self._http()),
+                retry_total=1,
+                # A stand-in on this machine names the genuine resource in its challenge, which is not its own domain.
+                verify_challenge_resource=urlsplit(self._url).hostname not in _LOCAL,
+            )
+        return self._client
+
+
+def tell_expiry(name: str, expires_at: datetime | None, now: datetime) -> None:
+    """Log how many days a secret has left, when they are few; below zero, it is over."""
+    if expires_at is not None and expires_at - now < EXPIRES_SOON:
+        log_event("secret_expiring", level=logging.WARNING, secret=name, days=(expires_at - now).days)
+
+
+def _reason(error: Any) -> str:
+    """Why a vault refused, from its answer (learn.microsoft.com/azure/key-vault/general/rest-error-codes)."""
+    inner = getattr(error.error, "innererror", None) or {}
+    if inner.get("code") == "SecretDisabled":
+        return "the secret is disabled in Key Vault"
+    if str(inner.get("code", "")).startswith(("ForbiddenByFirewall", "ForbiddenByConnection")):
+        return "Key Vault's network rules do not let Relay in; allow its virtual network or a private endpoint"
+    if error.status_code == 404:
+        return "Key Vault has no secret of that name"
+    if error.status_code in (401, 403):
+        return "Key Vault refuses Relay's identity; it needs the role Key Vault Secrets User"
+    return f"Key Vault answered {error.status_code}"

@@ -1,0 +1,183 @@
+"""Telemetry by OpenTelemetry's SDK. Loaded only where RELAY_TELEMETRY asks for it (`relay.platform.exporters`)."""
+
+import functools
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from relay.platform.log import log_failure
+from relay.core.model import DEAD, State
+from relay.platform.telemetry import RequestSpan, Telemetry, Tried
+
+if TYPE_CHECKING:
+    from opentelemetry.metrics import CallbackOptions, Observation
+    from opentelemetry.sdk.metrics import MeterProvider
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.trace import Span
+
+    from relay.operations.health_log import QueueVitals
+
+FRESH_SECONDS = 150.0
+"""A look at queues and routes counts so long: the timer that looks may have moved to another instance."""
+_TO_SENT = (0.5, 1, 2, 5, 10, 30, 60, 300, 900, 3600, 14_400, 86_400)
+_OF_PROVIDERS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+_COUNTED = {State.SENT: "sent", State.DEFERRED: "deferred", State.HELD: "held", **dict.fromkeys(DEAD, "failed")}
+
+
+def _harmless[**P](tell: Callable[P, None]) -> Callable[P, None]:
+    """A fault in telling must not undo what it tells of: mail that was sent would be sent again."""
+
+    @functools.wraps(tell)
+    def telling(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            tell(*args, **kwargs)
+        except Exception:
+            log_failure("telemetry_failed", told=tell.__name__)
+
+    return telling
+
+
+class OpenTelemetry(Telemetry):
+    """Counts, measures and traces with these providers, which it closes. Names are in docs/how-to/telemetry.md."""
+
+    def __init__(self, tracing: "TracerProvider", metering: "MeterProvider", clock: Callable[[], datetime]) -> None:
+        self._tracing = tracing
+        self._metering = metering
+        self._clock = clock
+        self._tracer = tracing.get_tracer("relay")
+        self._looks: dict[str, tuple[datetime, Sequence[Observation]]] = {}
+        meter = metering.get_meter("relay")
+        self._accepted = meter.create_counter("relay.accepted", "{message}", "Messages made durable")
+        self._counters = {
+            name: meter.create_counter(f"relay.{name}", "{part}", f"Attempts that left a part {name}")
+            for name in dict.fromkeys(_COUNTED.values())
+        }
+        self._dead_letters = meter.create_counter("relay.dead_letters", "{part}", "Parts given up on")
+        self._to_sent = meter.create_histogram(
+            "relay.time_to_sent", "s", "From accepted to sent", explicit_bucket_boundaries_advisory=_TO_SENT
+        )
+        self._of_providers = meter.create_histogram(
+            "relay.provider.duration", "s", "A provider's answer", explicit_bucket_boundaries_advisory=_OF_PROVIDERS
+        )
+        for name, unit, meaning in (
+            ("relay.queue.age", "s", "Age of the first entry"),
+            ("relay.queue.entries", "{entry}", "Entries that wait"),
+            ("relay.route.state", "1", "1 for the state that a route is in"),
+        ):
+            meter.create_observable_gauge(name, [self._observer(name)], unit, meaning)
+
+    def request(self, traceparent: str) -> RequestSpan | None:
+        """A span of the server's side."""
+        from opentelemetry.trace import SpanKind
+
+        try:
+            return _RequestSpan(self._tracer.start_span("request", _context(traceparent), SpanKind.SERVER))
+        except Exception:
+            log_failure("telemetry_failed", told="request")
+            return None
+
+    @_harmless
+    def accepted(self, lane: str, messages: int) -> None:
+        """Count them."""
+        self._accepted.add(messages, {"lane": lane})
+
+    @_harmless
+    def tried(self, attempts: Iterable[Tried]) -> None:
+        """Count each part; one span and one duration for the call that they share."""
+        last: Tried | None = None
+        for last in attempts:
+            labels = {"lane": last.lane, "route": last.route, "provider": last.provider}
+            if counted := _COUNTED.get(State(last.state)):
+                self._counters[counted].add(1, {**labels, "code": last.code} if last.code else labels)
+            if last.state == State.SENT:
+                self._to_sent.record(max(0.0, last.waited_seconds), labels)
+        if last is not None:
+            self._trace_call(last)
+
+    def _trace_call(self, tried: Tried) -> None:
+        from opentelemetry.trace import SpanKind, StatusCode
+
+        labels = {"route": tried.route, "provider": tried.provider, "outcome": tried.outcome}
+        seconds = (tried.answered_at - tried.asked_at).total_seconds()
+        self._of_providers.record(max(0.0, seconds), labels)
+        span = self._tracer.start_span(
+            f"send by {tried.provider}",
+            _context(tried.traceparent or ""),
+            SpanKind.CLIENT,
+            {**labels, "lane": tried.lane, "attempt": tried.number, "state": tried.state, "code": tried.code},
+            start_time=_nanoseconds(tried.asked_at),
+        )
+        if tried.state != State.SENT:
+            span.set_status(StatusCode.ERROR, tried.code)
+        span.end(_nanoseconds(tried.answered_at))
+
+    @_harmless
+    def died(self, lane: str, state: str, code: str) -> None:
+        """Count it."""
+        self._dead_letters.add(1, {"lane": lane, "state": state, "code": code})
+
+    @_harmless
+    def queues(self, queues: "Iterable[QueueVitals]") -> None:
+        """Keep them until they are collected."""
+        from opentelemetry.metrics import Observation
+
+        ages, entries, now = [], [], self._clock()
+        for each in queues:
+            labels: dict[str, str | bool] = {"lane": each.lane, "queue": each.queue, "poison": each.is_poison}
+            ages.append(Observation(each.oldest_seconds, labels))
+            entries.append(Observation(each.entries, labels))
+        self._looks["relay.queue.age"] = now, ages
+        self._looks["relay.queue.entries"] = now, entries
+
+    @_harmless
+    def routes(self, states: Iterable[tuple[str, str]]) -> None:
+        """Keep them until they are collected."""
+        from opentelemetry.metrics import Observation
+
+        seen = [Observation(1, {"route": route, "state": state}) for route, state in states]
+        self._looks["relay.route.state"] = self._clock(), seen
+
+    @_harmless
+    def close(self) -> None:
+        """Send what is left, and stop the threads."""
+        self._tracing.shutdown()
+        self._metering.shutdown()
+
+    def _observer(self, name: str) -> "Callable[[CallbackOptions], Iterable[Observation]]":
+        def observe(_: "CallbackOptions") -> "Iterable[Observation]":
+            at, seen = self._looks.get(name, (None, ()))
+            is_fresh = at is not None and (self._clock() - at).total_seconds() <= FRESH_SECONDS
+            return seen if is_fresh else ()
+
+        return observe
+
+
+class _RequestSpan(RequestSpan):
+    def __init__(self, span: "Span") -> None:
+        self._span = span
+        context = span.get_span_context()
+        self.traceparent = f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags:02x}"
+
+    @_harmless
+    def end(self, method: str, path: str, status: int) -> None:
+        from opentelemetry.trace import StatusCode
+
+        self._span.update_name(f"{method} {path}".rstrip())
+        self._span.set_attributes(
+            {"http.request.method": method, "http.route": path, "http.response.status_code": status}
+        )
+        if status >= 500:
+            self._span.set_status(StatusCode.ERROR)
+        self._span.end()
+
+
+def _context(traceparent: str) -> Any:
+    """The context of a `traceparent`, as parent of a span; an empty one for what is none."""
+    from opentelemetry.context import Context
+    from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+    return TraceContextTextMapPropagator().extract({"traceparent": traceparent}, Context())
+
+
+def _nanoseconds(at: datetime) -> int:
+    return int(at.timestamp() * 1_000_000) * 1000

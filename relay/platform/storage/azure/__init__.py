@@ -1,0 +1,1 @@
+"""Azure Storage: queues, tables and blobs over HTTP."""

@@ -1,0 +1,69 @@
+"""Signed requests to the queue and table services, for the operations that every message pays for.
+
+What is rare goes through the SDKs: docs/decisions/0016-storage-requests.md.
+"""
+
+import re
+from collections.abc import Mapping
+from email.utils import formatdate
+from urllib.parse import urlsplit
+
+from relay.platform.storage.azure.errors import Boundary, refused
+from relay.platform.storage.azure.session import MAX_CONNECTIONS, AzureSession
+from relay.platform.storage.azure.settings import Service
+from relay.platform.storage.azure.http_pool import Connections, Response
+from relay.platform.storage.azure.shared_key import queue_text, table_text
+
+_VERSIONS = {Service.QUEUE: "2023-11-03", Service.TABLE: "2020-12-06"}
+"""Old enough for every Azurite in use; a table takes tokens since its own."""
+_CODE = re.compile(rb'"code"\s*:\s*"(\w+)"')
+
+
+class AzureRequests:
+    """Sends requests to one service of the session's account."""
+
+    def __init__(self, session: AzureSession, service: Service) -> None:
+        self._session = session
+        self._service = service
+        parts = urlsplit(session.account.addresses[service])
+        self._base = parts.path
+        self.is_emulator = bool(parts.path)
+        """The emulator has the account in the path, Azure in the host's name."""
+        self._connections = Connections(f"{parts.scheme}://{parts.netloc}", most=MAX_CONNECTIONS)
+
+    async def send(
+        self, what: str, method: str, target: str, *, headers: Mapping[str, str] | None = None, body: bytes = b""
+    ) -> Response:
+        """Send once. `target` is path and query below the service's address, encoded; `what` names the operation in errors.
+
+        Raises the errors of `relay.platform.storage.ports`.
+        """
+        async with Boundary(what):
+            target = f"{self._base}/{target}"
+            sent = {**(headers or {}), "x-ms-date": formatdate(usegmt=True), "x-ms-version": _VERSIONS[self._service]}
+            account = self._session.account
+            if account.signature:
+                target += f"{'&' if '?' in target else '?'}{account.signature}"
+            elif account.key is None:
+                sent["authorization"] = f"Bearer {await self._session.token()}"
+            elif self._service is Service.TABLE:
+                sent["authorization"] = account.key.authorization(table_text(account.key, method, target, sent))
+            else:
+                text = queue_text(account.key, method, target, sent, len(body))
+                sent["authorization"] = account.key.authorization(text)
+            response = await self._connections.request(method, target, sent.items(), body)
+        if response.status >= 400:
+            raise refused(what, response.status, _code(response), response.headers)
+        return response
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._connections.close()
+
+
+def _code(response: Response) -> str:
+    """The service's own error code: in a header, or for tables in the body."""
+    found = response.headers.get("x-ms-error-code", "")
+    if not found and (in_body := _CODE.search(response.body)):
+        found = in_body[1].decode()
+    return found

@@ -1,0 +1,102 @@
+"""What the three Azure adapters share: the account, one credential with its token, and the SDKs' HTTP session and options."""
+
+import asyncio
+import logging
+import time
+from typing import Any
+
+from relay.platform.storage.azure.settings import Account, Service
+
+CONNECT_SECONDS = 3.0
+READ_SECONDS = 10.0
+"""The longest silence of a server that is to answer."""
+MAX_CONNECTIONS = 100
+"""An instance has 128 outgoing ports for one destination on the smaller plans."""
+API_VERSION = "2023-11-03"
+"""The service version asked for, where the SDK lets us choose: old enough for every Azurite in use."""
+
+_SCOPE = "https://storage.azure.com/.default"
+_RENEW_SECONDS = 300
+"""A token is renewed so long before it ends. When that fails, it is used until then."""
+
+
+class AzureSession:
+    """Makes clients over one HTTP session. Nothing is imported or built before the first client is asked for."""
+
+    def __init__(self, account: Account) -> None:
+        self.account = account
+        self._session: Any = None
+        self._credential: Any = None
+        self._options: dict[str, Any] | None = None
+        self._token: Any = None
+        self._renewing = asyncio.Lock()
+
+    def client(self, kind: Any, service: Service, name: str, **options: Any) -> Any:
+        """A client of the class `kind` (QueueClient, TableClient, ContainerClient) for the resource `name`."""
+        return self._made(kind, service, (name,), options)
+
+    def service(self, kind: Any, service: Service, **options: Any) -> Any:
+        """A client of the class `kind` (QueueServiceClient) for a whole service."""
+        return self._made(kind, service, (), options)
+
+    async def token(self) -> str:
+        """The bearer token for every service of the account. Raises azure-core's errors when there is none."""
+        async with self._renewing:
+            ends_in = 0.0 if self._token is None else self._token.expires_on - time.time()
+            if ends_in < _RENEW_SECONDS:
+                try:
+                    self._token = await self._identity().get_token(_SCOPE)
+                except Exception:
+                    if ends_in <= 0:
+                        raise
+        return str(self._token.token)
+
+    async def close(self) -> None:
+        """Close the connections and the credential's own."""
+        session, credential = self._session, self._credential
+        self._session = self._credential = self._options = None
+        if session is not None:
+            await session.close()
+        if credential is not None:
+            await credential.close()
+
+    def _made(self, kind: Any, service: Service, names: tuple[str, ...], options: dict[str, Any]) -> Any:
+        options = {**self._shared_options(), **options}
+        if self.account.connection_string:
+            return kind.from_connection_string(self.account.connection_string, *names, **options)
+        return kind(self.account.addresses[service], *names, credential=self._identity(), **options)
+
+    def _shared_options(self) -> dict[str, Any]:
+        if self._options is None:
+            import aiohttp
+            from azure.core.pipeline.transport import AioHttpTransport
+
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=MAX_CONNECTIONS), auto_decompress=False, trust_env=False
+            )
+            transport: Any = AioHttpTransport
+            self._options = {
+                "transport": transport(
+                    session=self._session,
+                    session_owner=False,
+                    connection_timeout=CONNECT_SECONDS,
+                    read_timeout=READ_SECONDS,
+                ),
+                # Callers decide what to try again, and when.
+                "retry_total": 0,
+                "permit_redirects": False,
+                "user_agent_use_env": False,
+                # The SDKs log every request with its address and headers. A logger that no handler knows costs least.
+                "logger": logging.Logger("relay.platform.storage", logging.WARNING),
+            }
+        return self._options
+
+    def _identity(self) -> Any:
+        if self._credential is None:
+            from azure.identity.aio import DefaultAzureCredential, ManagedIdentityCredential
+
+            if self.account.is_managed_identity:
+                self._credential = ManagedIdentityCredential(client_id=self.account.client_id or None)
+            else:
+                self._credential = DefaultAzureCredential(managed_identity_client_id=self.account.client_id or None)
+        return self._credential

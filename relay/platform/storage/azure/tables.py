@@ -1,0 +1,193 @@
+"""Azure Storage tables behind the port `Tables`."""
+
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+from urllib.parse import quote
+
+import msgspec
+
+from relay.core.errors import AlreadyExists, NotFound
+from relay.platform.storage import limits
+from relay.platform.storage.azure.errors import Boundary
+from relay.platform.storage.azure.requests import AzureRequests
+from relay.platform.storage.azure.session import AzureSession
+from relay.platform.storage.azure.settings import Service
+from relay.platform.storage.ports import Entity, Page, Query
+from relay.platform.storage.azure.rows import decode_row, decode_rows, encode_row
+
+_TRANSACTION_ROWS = 100
+_INT64 = "Edm.Int64"
+_ANY = "*"
+_READS = {"accept": "application/json;odata=minimalmetadata", "dataserviceversion": "3.0"}
+_WRITES = {**_READS, "content-type": "application/json"}
+_KEYS = ("PartitionKey", "RowKey")
+
+
+class AzureTables:
+    """The port `Tables`. Rows are read and written by requests of our own; for everything else the SDK is imported at the
+    first call.
+    """
+
+    def __init__(self, session: AzureSession, requests: AzureRequests) -> None:
+        self._session = session
+        self._requests = requests
+        self._clients: dict[str, Any] = {}
+
+    async def create(self, table: str) -> None:
+        """See the port."""
+        with suppress(AlreadyExists):
+            async with Boundary("table create"):
+                await self._client(table).create_table()
+
+    async def insert(self, table: str, entity: Entity) -> str:
+        """See the port."""
+        # Without the preference the service sends the whole row back.
+        headers = {**_WRITES, "prefer": "return-no-content"}
+        return await self._write("table insert", "POST", table, entity, headers)
+
+    async def get(self, table: str, partition: str, row: str) -> Entity:
+        """See the port."""
+        response = await self._requests.send("table get", "GET", _row_path(table, partition, row), headers=_READS)
+        return decode_row(response.body)
+
+    async def merge(self, table: str, entity: Entity, *, etag: str | None = None) -> str:
+        """See the port."""
+        path = _row_path(table, entity.partition, entity.row)
+        return await self._write("table merge", "PATCH", path, entity, {**_WRITES, "if-match": etag or _ANY})
+
+    async def upsert(self, table: str, entity: Entity) -> str:
+        """See the port."""
+        path = _row_path(table, entity.partition, entity.row)
+        return await self._write("table upsert", "PUT", path, entity, _WRITES)
+
+    async def upsert_all(self, table: str, entities: Sequence[Entity]) -> None:
+        """See the port."""
+        rows = [("upsert", _fields(entity), {"mode": "replace"}) for entity in entities]
+        client = self._client(table)
+        for start in range(0, len(rows), _TRANSACTION_ROWS):
+            async with Boundary("table upsert_all"):
+                await client.submit_transaction(rows[start : start + _TRANSACTION_ROWS])
+
+    async def delete(self, table: str, partition: str, row: str, *, etag: str | None = None) -> None:
+        """See the port."""
+        with suppress(NotFound):
+            await self._requests.send(
+                "table delete",
+                "DELETE",
+                _row_path(table, partition, row),
+                headers={**_READS, "if-match": etag or _ANY},
+            )
+
+    async def delete_all(self, table: str, partition: str, rows: Sequence[str]) -> None:
+        """See the port."""
+        distinct = list(dict.fromkeys(rows))
+        for start in range(0, len(distinct), _TRANSACTION_ROWS):
+            await self._delete_together(table, partition, distinct[start : start + _TRANSACTION_ROWS])
+
+    async def _delete_together(self, table: str, partition: str, rows: Sequence[str]) -> None:
+        try:
+            await self._submit_deletes(table, partition, rows)
+        except NotFound:
+            # One missing row fails them all, and they may be many: delete those that are there, each by itself.
+            for row in await self._present(table, partition, rows):
+                await self.delete(table, partition, row)
+
+    async def _submit_deletes(self, table: str, partition: str, rows: Sequence[str]) -> None:
+        client = self._client(table)
+        async with Boundary("table delete_all"):
+            await client.submit_transaction([("delete", {"PartitionKey": partition, "RowKey": row}) for row in rows])
+
+    async def _present(self, table: str, partition: str, rows: Sequence[str]) -> Sequence[str]:
+        query = Query(partition=partition, row_from=min(rows), row_before=max(rows) + "!", select=())
+        wanted, present, cursor = set(rows), list[str](), None
+        while True:
+            page = await self.query(table, query, cursor=cursor)
+            present += [entity.row for entity in page.entities if entity.row in wanted]
+            cursor = page.next
+            if cursor is None:
+                return present
+
+    async def query(self, table: str, query: Query, *, most: int = 1000, cursor: str | None = None) -> Page:
+        """See the port."""
+        limits.check_range("most", most, 1, limits.MAX_PAGE_ROWS)
+        # The ETag is made from the time of writing, so that a projection must name it.
+        select = () if query.select is None else (*_KEYS, "Timestamp", *query.select)
+        asked = {
+            "$filter": filter_text(query),
+            "$select": ",".join(select),
+            "$top": str(most),
+            **(_after(cursor) if cursor is not None else {}),
+        }
+        text = "&".join(f"{name}={quote(value, safe='')}" for name, value in asked.items() if value)
+        response = await self._requests.send("table query", "GET", f"{table}()?{text}", headers=_READS)
+        return Page(entities=decode_rows(response.body), next=_cursor(response.headers))
+
+    async def _write(self, what: str, method: str, path: str, entity: Entity, headers: Mapping[str, str]) -> str:
+        response = await self._requests.send(what, method, path, headers=headers, body=encode_row(entity))
+        return response.headers["etag"]
+
+    def _client(self, table: str) -> Any:
+        client = self._clients.get(table)
+        if client is None:
+            from azure.data.tables.aio import TableClient
+
+            client = self._session.client(TableClient, Service.TABLE, table)
+            self._clients[table] = client
+        return client
+
+
+def _row_path(table: str, partition: str, row: str) -> str:
+    return f"{table}(PartitionKey={_key(partition)},RowKey={_key(row)})"
+
+
+def _key(key: str) -> str:
+    return quote("'" + key.replace("'", "''") + "'", safe="'")
+
+
+def _after(cursor: str) -> dict[str, str]:
+    """The parameters that ask for the page which the cursor names. Raises `ValueError` for what names none."""
+    try:
+        keys = msgspec.json.decode(cursor, type=dict[str, str | None])
+    except msgspec.MsgspecError as error:
+        raise ValueError("no cursor of a page") from error
+    return {f"Next{name}": keys[name] or "" for name in _KEYS if keys.get(name)}
+
+
+def _cursor(headers: Mapping[str, str]) -> str | None:
+    keys = {name: headers.get(f"x-ms-continuation-next{name.lower()}") for name in _KEYS}
+    return json.dumps(keys) if any(keys.values()) else None
+
+
+def filter_text(query: Query) -> str:
+    """The query in OData, or nothing when it wants every row."""
+    ranges: tuple[tuple[str, str, str | int | bool | None], ...] = (
+        ("PartitionKey", "eq", query.partition),
+        ("PartitionKey", "ge", query.partition_from),
+        ("PartitionKey", "lt", query.partition_before),
+        ("RowKey", "eq", query.row),
+        ("RowKey", "ge", query.row_from),
+        ("RowKey", "lt", query.row_before),
+        *((name, "eq", value) for name, value in query.equals.items()),
+    )
+    return " and ".join(f"{name} {operator} {_literal(value)}" for name, operator, value in ranges if value is not None)
+
+
+def _literal(value: str | int | bool) -> str:
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case int():
+            return f"{value}L"
+        case _:
+            return "'" + value.replace("'", "''") + "'"
+
+
+def _fields(entity: Entity) -> dict[str, Any]:
+    fields: dict[str, Any] = {"PartitionKey": entity.partition, "RowKey": entity.row}
+    for name, value in entity.properties.items():
+        stored = limits.as_stored(value)
+        # The SDK takes an int for one of 32 bits unless told otherwise.
+        fields[name] = (stored, _INT64) if type(stored) is int else stored
+    return fields

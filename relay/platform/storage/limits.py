@@ -1,0 +1,104 @@
+"""What Azure Storage refuses to hold. The in-memory doubles refuse the same, with the same exception as the adapters.
+
+Sources: learn.microsoft.com/rest/api/storageservices, "Put Message" for queues and "Understanding the Table service
+data model" for tables.
+"""
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from relay.core.errors import StorageError
+from relay.platform.storage.ports import Value
+
+MAX_BODY_BYTES = 65_536
+MAX_DELAY_SECONDS = 604_800
+MAX_RECEIVED = 32
+MAX_PAGE_ROWS = 1000
+MAX_ENTITY_BYTES = 1_048_576
+MAX_PROPERTY_BYTES = 65_536
+MAX_PROPERTIES = 252
+MAX_KEY_BYTES = 1024
+
+# XML 1.0 carries no control characters, nor U+FFFE and U+FFFF, and its readers turn a carriage return into a line feed.
+_NOT_XML_BYTES = bytes(code for code in range(32) if code not in b"\t\n")
+_NOT_XML_TEXTS = (b"\xef\xbf\xbe", b"\xef\xbf\xbf")
+_NOT_IN_KEY = re.compile(r"[/\\#?\x00-\x1f\x7f-\x9f]")
+_PROPERTY_NAME = re.compile(r"[^\W\d]\w{0,254}")
+_RESERVED = frozenset({"PartitionKey", "RowKey", "Timestamp"})
+
+
+def queue_text(body: bytes) -> str:
+    """The text of a queue entry. Raises `StorageError` when a queue cannot hold it, or could not give it back the same."""
+    if len(body) > MAX_BODY_BYTES:
+        raise StorageError(f"a queue entry holds at most {MAX_BODY_BYTES} bytes, not {len(body)}")
+    if len(body.translate(None, _NOT_XML_BYTES)) != len(body) or any(text in body for text in _NOT_XML_TEXTS):
+        raise StorageError("a queue entry cannot hold control characters, U+FFFE or U+FFFF")
+    try:
+        return body.decode()
+    except UnicodeDecodeError:
+        # Without the cause: its text quotes the content.
+        raise StorageError("a queue entry must be UTF-8 text") from None
+
+
+def check_range(what: str, value: int, least: int, most: int) -> None:
+    """Raises `StorageError` unless least <= value <= most."""
+    if not least <= value <= most:
+        raise StorageError(f"{what} must be from {least} to {most}, not {value}")
+
+
+def check_entity(partition: str, row: str, properties: Mapping[str, Value]) -> None:
+    """Raises `StorageError` when a table cannot hold this row."""
+    for key in (partition, row):
+        if _NOT_IN_KEY.search(key) or _utf16_bytes(key) > MAX_KEY_BYTES:
+            raise StorageError("a key holds a character that keys cannot hold, or more than 512 UTF-16 units")
+    if len(properties) > MAX_PROPERTIES:
+        raise StorageError(f"a row holds at most {MAX_PROPERTIES} properties, not {len(properties)}")
+    size = 4 + _utf16_bytes(partition) + _utf16_bytes(row)
+    for name, value in properties.items():
+        size += 8 + _utf16_bytes(name) + _property_bytes(name, value)
+    if size > MAX_ENTITY_BYTES:
+        raise StorageError(f"a row holds at most {MAX_ENTITY_BYTES} bytes, not {size}")
+
+
+def as_stored(value: Value) -> Value:
+    """The value as it comes back from a table: plain types, times in UTC.
+
+    Raises `StorageError` for a number of more than 64 bits and a time without zone.
+    """
+    match value:
+        case bool() | float() | bytes():
+            return value
+        case int():
+            check_range("a number", value, -(2**63), 2**63 - 1)
+            return int(value)
+        case str():
+            return str.__str__(value)
+        case datetime() if value.tzinfo is not None:
+            return value.astimezone(UTC)
+        case _:
+            raise StorageError(f"a property cannot hold a {type(value).__name__} like this")
+
+
+def _property_bytes(name: str, value: Value) -> int:
+    if not _PROPERTY_NAME.fullmatch(name) or name in _RESERVED:
+        raise StorageError("a property has a name that properties cannot have")
+    match value:
+        case bool():
+            return 1
+        case str() | bytes():
+            size = len(value) if isinstance(value, bytes) else _utf16_bytes(value)
+            if size > MAX_PROPERTY_BYTES:
+                raise StorageError(f"property {name} holds at most {MAX_PROPERTY_BYTES} bytes, not {size}")
+            return 4 + size
+        case _:
+            return 8
+
+
+def _utf16_bytes(text: str) -> int:
+    if text.isascii():
+        return 2 * len(text)
+    try:
+        return len(text.encode("utf-16-le"))
+    except UnicodeEncodeError:
+        raise StorageError("a text with half a surrogate pair cannot be stored") from None

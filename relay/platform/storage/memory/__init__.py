@@ -1,0 +1,1 @@
+"""Storage in memory with the semantics of Azure Storage, for tests."""

@@ -1,0 +1,114 @@
+"""Blobs in memory: the double of Azure Storage blobs, for tests and trials."""
+
+from bisect import bisect_left
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from datetime import datetime
+
+import msgspec
+
+from relay.core.errors import NotFound
+from relay.platform.storage import limits
+from relay.platform.storage.ports import Blob
+
+type Clock = Callable[[], datetime]
+
+_CHUNK_BYTES = 4 * 1024 * 1024
+
+
+class _Held(msgspec.Struct, frozen=True, kw_only=True):
+    body: bytes
+    content_type: str
+    modified_at: datetime
+
+
+class BlobsSnapshot(msgspec.Struct, frozen=True):
+    """The contents of all containers at a moment."""
+
+    containers: Mapping[str, Mapping[str, _Held]]
+
+
+class MemoryBlobs:
+    """The port `Blobs`. Times of writing come from the clock, in whole seconds as Azure tells them."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._containers: dict[str, dict[str, _Held]] = {}
+
+    def snapshot(self) -> BlobsSnapshot:
+        """What the containers hold now. It can be restored any number of times."""
+        return BlobsSnapshot({name: dict(container) for name, container in self._containers.items()})
+
+    def restore(self, snapshot: BlobsSnapshot) -> None:
+        """Forget everything and hold what the snapshot holds."""
+        self._containers = {name: dict(container) for name, container in snapshot.containers.items()}
+
+    def content_type(self, container: str, name: str) -> str:
+        """The content type a blob was written with."""
+        return self._blob(container, name).content_type
+
+    async def create(self, container: str) -> None:
+        """See the port."""
+        self._containers.setdefault(container, {})
+
+    async def put(
+        self, container: str, name: str, body: bytes, *, content_type: str = "application/octet-stream"
+    ) -> None:
+        """See the port."""
+        held = _Held(body=bytes(body), content_type=content_type, modified_at=self._clock().replace(microsecond=0))
+        self._container(container)[name] = held
+
+    async def put_stream(
+        self,
+        container: str,
+        name: str,
+        chunks: AsyncIterator[bytes],
+        *,
+        content_type: str = "application/octet-stream",
+    ) -> int:
+        """See the port. A stream that fails leaves what was there."""
+        self._container(container)
+        body = b"".join([chunk async for chunk in chunks])
+        await self.put(container, name, body, content_type=content_type)
+        return len(body)
+
+    async def get(self, container: str, name: str) -> bytes:
+        """See the port."""
+        return self._blob(container, name).body
+
+    async def stream(self, container: str, name: str) -> AsyncIterator[bytes]:
+        """See the port."""
+        body = self._blob(container, name).body
+        for start in range(0, len(body), _CHUNK_BYTES):
+            yield body[start : start + _CHUNK_BYTES]
+
+    async def delete(self, container: str, name: str) -> None:
+        """See the port."""
+        self._containers.get(container, {}).pop(name, None)
+
+    async def list(
+        self, container: str, *, prefix: str = "", most: int = 1000, cursor: str | None = None
+    ) -> tuple[Sequence[Blob], str | None]:
+        """See the port."""
+        limits.check_range("most", most, 1, limits.MAX_PAGE_ROWS)
+        held = self._container(container)
+        names = sorted(name for name in held if name.startswith(prefix))
+        start = 0 if cursor is None else bisect_left(names, cursor)
+        page = [_blob(name, held[name]) for name in names[start : start + most]]
+        following = names[start + most : start + most + 1]
+        return page, following[0] if following else None
+
+    def _container(self, container: str) -> dict[str, _Held]:
+        try:
+            return self._containers[container]
+        except KeyError:
+            raise NotFound(f"there is no container {container}") from None
+
+    def _blob(self, container: str, name: str) -> _Held:
+        try:
+            return self._container(container)[name]
+        except KeyError:
+            raise NotFound(f"container {container} has no such blob") from None
+
+
+def _blob(name: str, held: _Held) -> Blob:
+    return Blob(name=name, size=len(held.body), modified_at=held.modified_at)

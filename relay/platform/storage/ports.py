@@ -1,0 +1,204 @@
+"""What Relay asks of storage. One protocol each for queues, tables and blobs.
+
+Every method may raise `relay.core.errors.Unavailable` (throttled, away, timed out: the effect is unknown).
+No adapter retries by itself for longer than a few seconds: callers answer 503 or leave the entry to the host.
+"""
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Protocol
+
+import msgspec
+
+type Value = str | int | bool | float | bytes | datetime
+"""What a table property may hold. Strings: at most 32,768 UTF-16 units; bytes: at most 65,536; ints are 64 bit."""
+
+
+class Entity(msgspec.Struct, frozen=True, kw_only=True):
+    """A table row. At most 252 properties besides its keys and 1 MiB in all. `etag` is empty until storage gave one."""
+
+    partition: str
+    row: str
+    properties: Mapping[str, Value]
+    etag: str = ""
+
+
+class Page(msgspec.Struct, frozen=True, kw_only=True):
+    """Part of an answer. `next` is an opaque cursor for the following page, or None on the last."""
+
+    entities: Sequence[Entity]
+    next: str | None = None
+
+
+class Query(msgspec.Struct, frozen=True, kw_only=True):
+    """A range of a table. Bounds compare as strings, `*_from` inclusive, `*_before` exclusive; None is open.
+
+    `equals` filters on properties on the server's side: it saves transfer, not scanning.
+    `select` names the properties wanted (keys always come); None means all.
+    """
+
+    partition: str | None = None
+    partition_from: str | None = None
+    partition_before: str | None = None
+    row: str | None = None
+    row_from: str | None = None
+    row_before: str | None = None
+    equals: Mapping[str, str | int | bool] = {}
+    select: Sequence[str] | None = None
+
+
+class Received(msgspec.Struct, frozen=True, kw_only=True):
+    """A queue entry under lease. `receipt` is what `delete` wants; `dequeue_count` starts at 1."""
+
+    id: str
+    receipt: str
+    body: bytes
+    dequeue_count: int
+    inserted_at: datetime
+
+
+class Queues(Protocol):
+    """Storage queues. Bodies are UTF-8 text of at most 65,536 bytes, put with TTL -1 (they never expire)."""
+
+    async def create(self, queue: str) -> None:
+        """Create the queue unless it exists."""
+
+    async def exists(self, queue: str) -> bool:
+        """Whether there is such a queue."""
+
+    async def names(self, prefix: str) -> Sequence[str]:
+        """The queues whose names begin like this, by name."""
+
+    async def put(self, queue: str, body: bytes, *, delay_seconds: int = 0) -> None:
+        """Put one entry, visible after `delay_seconds` (0 to 604,800). Raises `NotFound` when the queue is missing."""
+
+    async def receive(self, queue: str, *, most: int = 1, lease_seconds: int = 600) -> Sequence[Received]:
+        """Take up to `most` (1 to 32) visible entries under lease. The host does this in production; drains and tests here."""
+
+    async def delete(self, queue: str, received: Received) -> None:
+        """Delete a received entry. A lost lease or a missing entry is not an error: it will come again, or is gone."""
+
+    async def count(self, queue: str) -> int:
+        """About how many entries the queue holds, visible or not. 0 when the queue is missing."""
+
+    async def oldest_inserted_at(self, queue: str) -> datetime | None:
+        """When the first visible entry was put (a peek), or None."""
+
+
+class Tables(Protocol):
+    """Storage tables."""
+
+    async def create(self, table: str) -> None:
+        """Create the table unless it exists."""
+
+    async def insert(self, table: str, entity: Entity) -> str:
+        """Insert and return the ETag. Raises `AlreadyExists`."""
+
+    async def get(self, table: str, partition: str, row: str) -> Entity:
+        """Read one row. Raises `NotFound`."""
+
+    async def merge(self, table: str, entity: Entity, *, etag: str | None = None) -> str:
+        """Change the given properties, keep the others; return the new ETag.
+
+        With `etag`, only if nobody wrote since (`Changed`). Raises `NotFound` when the row is missing.
+        """
+
+    async def upsert(self, table: str, entity: Entity) -> str:
+        """Insert, or replace the whole row, whatever is there."""
+
+    async def upsert_all(self, table: str, entities: Sequence[Entity]) -> None:
+        """Insert or replace rows of one partition, 100 a transaction. They are distinct and together far below 4 MiB."""
+
+    async def delete(self, table: str, partition: str, row: str, *, etag: str | None = None) -> None:
+        """Delete. A missing row is not an error; with `etag`, a changed row raises `Changed`."""
+
+    async def delete_all(self, table: str, partition: str, rows: Sequence[str]) -> None:
+        """Delete rows of one partition, 100 a transaction; missing ones are not an error."""
+
+    async def query(self, table: str, query: Query, *, most: int = 1000, cursor: str | None = None) -> Page:
+        """One page (at most 1000 rows), ordered by partition and row. A page may be short or empty and still have a `next`.
+
+        Raises `ValueError` for a cursor that cannot be of a page.
+        """
+
+
+async def every_row(tables: Tables, table: str, query: Query) -> AsyncIterator[Entity]:
+    """All rows of a query, page by page."""
+    cursor: str | None = None
+    while True:
+        page = await tables.query(table, query, cursor=cursor)
+        for entity in page.entities:
+            yield entity
+        cursor = page.next
+        if cursor is None:
+            return
+
+
+async def delete_where(tables: Tables, table: str, query: Query, is_chosen: Callable[[Entity], bool]) -> int:
+    """Delete those rows of a query that are chosen, page by page; how many. What is deleted twice does no harm."""
+    deleted = 0
+    cursor: str | None = None
+    while True:
+        page = await tables.query(table, query, cursor=cursor)
+        chosen: dict[str, list[str]] = {}
+        for entity in page.entities:
+            if is_chosen(entity):
+                chosen.setdefault(entity.partition, []).append(entity.row)
+        for partition, rows in chosen.items():
+            await tables.delete_all(table, partition, rows)
+            deleted += len(rows)
+        cursor = page.next
+        if cursor is None:
+            return deleted
+
+
+class Blob(msgspec.Struct, frozen=True, kw_only=True):
+    """A blob's name, size in bytes and when it was written."""
+
+    name: str
+    size: int
+    modified_at: datetime
+
+
+class Blobs(Protocol):
+    """Storage blobs, in named containers."""
+
+    async def create(self, container: str) -> None:
+        """Create the container unless it exists."""
+
+    async def put(
+        self, container: str, name: str, body: bytes, *, content_type: str = "application/octet-stream"
+    ) -> None:
+        """Write a whole blob, replacing what was there."""
+
+    async def put_stream(
+        self,
+        container: str,
+        name: str,
+        chunks: AsyncIterator[bytes],
+        *,
+        content_type: str = "application/octet-stream",
+    ) -> int:
+        """Write a blob in blocks of a few MiB without holding it in memory; return its size in bytes."""
+
+    async def get(self, container: str, name: str) -> bytes:
+        """Read a whole blob. Raises `NotFound`."""
+
+    def stream(self, container: str, name: str) -> AsyncIterator[bytes]:
+        """Read a blob in chunks of a few MiB. Raises `NotFound` at the first step."""
+
+    async def delete(self, container: str, name: str) -> None:
+        """Delete. A missing blob is not an error."""
+
+    async def list(
+        self, container: str, *, prefix: str = "", most: int = 1000, cursor: str | None = None
+    ) -> tuple[Sequence[Blob], str | None]:
+        """One page of blobs whose names start with `prefix`, by name, and the cursor of the next page or None."""
+
+
+class Storage(msgspec.Struct, frozen=True, kw_only=True):
+    """The three together, as `bootstrap` wires them."""
+
+    queues: Queues
+    tables: Tables
+    blobs: Blobs

@@ -1,0 +1,113 @@
+"""A parcel as the JSON bodies of POST /emails:send (the service's OpenAPI file, Email, stable/2025-09-01)."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from relay.mime import fields as mime_fields
+from relay.core.model import Address, Attachment, Message
+from relay.providers.contract import Parcel
+
+BLANK = " "
+"""The service refuses an empty subject and an empty body; a space reads the same."""
+
+_encoder = msgspec.json.Encoder()
+
+
+class Envelope(msgspec.Struct, frozen=True, kw_only=True):
+    """The recipients of one request, and their numbers in the message. `is_blind`: alone, so as to be shown to nobody."""
+
+    numbers: tuple[int, ...]
+    is_blind: bool = False
+    to: tuple[Address, ...] = ()
+    cc: tuple[Address, ...] = ()
+    bcc: tuple[Address, ...] = ()
+
+
+def envelopes(parcel: Parcel) -> tuple[Envelope, ...]:
+    """Usually one with everybody. The service wants a `to` in each.
+
+    Without one the cc recipients, who see one another anyway, take its place; blind recipients alone get a request each,
+    for in one `to` they would see one another.
+    """
+    everybody = parcel.recipients
+    if parcel.to:
+        return (Envelope(numbers=everybody, to=parcel.to, cc=parcel.cc, bcc=parcel.bcc),)
+    if parcel.cc:
+        return (Envelope(numbers=everybody, to=parcel.cc, bcc=parcel.bcc),)
+    return tuple(
+        Envelope(numbers=(number,), is_blind=True, to=(address,))
+        for number, address in zip(sorted(everybody), parcel.bcc, strict=True)
+    )
+
+
+def build(parcel: Parcel, envelope: Envelope, *, tracks: bool) -> bytes:
+    """The body for one envelope. Raises `ValueError` for text or an address that cannot be written.
+
+    The service writes the display name of the sender itself: it belongs to the sender's name in the resource.
+    """
+    message = parcel.message
+    body: dict[str, Any] = {
+        "senderAddress": _address(message.sender),
+        "content": _content(message),
+        "recipients": {
+            kind: _people(people)
+            for kind, people in (("to", envelope.to), ("cc", envelope.cc), ("bcc", envelope.bcc))
+            if people
+        },
+        "headers": _headers(parcel),
+    }
+    if message.reply_to:
+        body["replyTo"] = _people(message.reply_to)
+    if message.attachments:
+        body["attachments"] = [_file(item) for item in message.attachments]
+    if not tracks:
+        body["userEngagementTrackingDisabled"] = True
+    return _encoder.encode(body)
+
+
+def _content(message: Message) -> dict[str, str]:
+    content = {"subject": message.subject or BLANK}
+    if message.text:
+        content["plainText"] = message.text
+    if message.html:
+        content["html"] = message.html
+    if not message.text and not message.html:
+        content["plainText"] = BLANK
+    return content
+
+
+def _headers(parcel: Parcel) -> Mapping[str, str]:
+    """Ours and the caller's. The service keeps a Message-ID that is well formed (concepts/email/email-headers)."""
+    headers = {
+        "Message-ID": f"<{mime_fields.clean(parcel.message_id_header)}>",
+        "X-Relay-Id": parcel.id,
+        "X-Relay-Attempt": parcel.attempt_id,
+    }
+    for name, value in parcel.message.headers.items():
+        clean = mime_fields.clean(value)
+        headers[name] = clean if clean.isascii() else " ".join(mime_fields.encoded_words(clean))
+    return headers
+
+
+def _people(addresses: Sequence[Address]) -> list[dict[str, str]]:
+    return [
+        {"address": _address(address), "displayName": address.name} if address.name else {"address": _address(address)}
+        for address in addresses
+    ]
+
+
+def _address(address: Address) -> str:
+    return address.email if address.email.isascii() else mime_fields.addr_spec(address.email)
+
+
+def _file(item: Attachment) -> dict[str, Any]:
+    file: dict[str, Any] = {
+        "name": item.name or "attachment",
+        "contentType": item.type,
+        "contentInBase64": item.content,
+    }
+    if item.content_id and item.disposition == "inline":
+        file["contentId"] = item.content_id
+    return file

@@ -1,0 +1,133 @@
+"""Azure Communication Services Email by REST. The vendor's client sleeps on 429; here that is a deferral.
+
+The id of an operation is ours (`Parcel.attempt_id`), so that a lost answer can be asked about.
+"""
+
+import asyncio
+import uuid
+from collections.abc import Sequence
+
+from relay.core.outcomes import Deferred, Outcome, PerRecipient, Rejected, RouteFault, Sent
+from relay.providers.acs.auth import Connection
+from relay.providers.acs.body import Envelope, build, envelopes
+from relay.providers.acs.outcomes import operation_outcome, sent_outcome
+from relay.providers.acs.settings import check_settings, default_paces
+from relay.providers.bearer import Reply
+from relay.providers.contract import Capabilities, Parcel, Provider, RouteSettings, Surroundings
+from relay.providers.http_exchange import Lost
+
+CAPABILITIES = Capabilities(
+    # "10 MB" for the whole request, without saying which kind of megabyte (service-limits).
+    max_bytes=10_000_000,
+    max_recipients=50,
+    features=frozenset(
+        {"headers", "x_headers", "inline_images", "reply_to_many", "verify", "checks", "delivery_events"}
+    ),
+)
+VERSION = "2025-09-01"
+NO_OPERATION = "00000000-0000-0000-0000-000000000000"
+"""An operation that does not exist: asking about it shows whether we may ask."""
+_OPERATIONS = uuid.UUID("3f0e7c52-58c5-4d43-9d0b-6a1f8f6f2a77")
+THREAD_ABOVE_BYTES = 262_144
+"""Larger bodies are built in a thread, so that other sends go on meanwhile."""
+
+
+def check_options(options: RouteSettings) -> Sequence[str]:
+    """Every fault of a message's `options.acs`: it has none to make."""
+    return [f"options.acs.{key}: is not an option of acs; there are none" for key in options]
+
+
+def create(name: str, settings: RouteSettings, surroundings: Surroundings) -> Provider:
+    """The provider of a route. Connects to nothing."""
+    return Acs(settings, surroundings)
+
+
+class Acs:
+    """One route through Azure Communication Services."""
+
+    def __init__(self, settings: RouteSettings, surroundings: Surroundings) -> None:
+        self._connection = Connection(settings, surroundings)
+        self._tracks: bool = settings.get("engagement_tracking", True)
+
+    async def send(self, parcel: Parcel) -> Outcome | PerRecipient:
+        """One request; one for each where there are blind recipients alone."""
+        if faults := _obstacles(parcel):
+            return Rejected(code="unsupported", reply="; ".join(faults))
+        shares = envelopes(parcel)
+        return _together(shares, await asyncio.gather(*(self._send(parcel, share) for share in shares)))
+
+    async def probe(self) -> Sent | RouteFault:
+        """Whether the key or the identity is let in. Whether a sender is set up shows only when it sends."""
+        reply = await self._show(NO_OPERATION)
+        if isinstance(reply, Lost):
+            return RouteFault(code="unreachable", reply=reply.reason)
+        if isinstance(reply, RouteFault):
+            return reply
+        if isinstance(reply, Deferred):
+            return RouteFault(code=reply.code, reply=reply.reply)
+        if reply.status in (200, 404, 429):
+            return Sent()
+        outcome = sent_outcome(reply, self._connection.now(), NO_OPERATION)
+        return (
+            outcome if isinstance(outcome, RouteFault) else RouteFault(code="provider_unavailable", reply=reply.reply)
+        )
+
+    async def verify(self, parcel: Parcel, provider_id: str | None) -> Outcome | PerRecipient:
+        """Ask about the attempt's operations. Their ids follow from the parcel, also where no answer ever came."""
+        shares = envelopes(parcel)
+        operations = [operation_of(parcel, share) for share in shares]
+        if provider_id is not None and not shares[0].is_blind:
+            operations = [provider_id]
+        return _together(shares, [operation_outcome(await self._show(each), each) for each in operations])
+
+    async def close(self) -> None:
+        """Nothing of its own: the session belongs to the process."""
+
+    async def _send(self, parcel: Parcel, envelope: Envelope) -> Outcome:
+        operation = operation_of(parcel, envelope)
+        try:
+            body = await self._body(parcel, envelope)
+        except ValueError as error:
+            return Rejected(code="invalid_message", reply=type(error).__name__)
+        headers = {"Operation-Id": operation, "x-ms-client-request-id": operation}
+        reply = await self._connection.ask("POST", f"/emails:send?api-version={VERSION}", body, headers)
+        return sent_outcome(reply, self._connection.now(), operation)
+
+    async def _show(self, operation: str) -> Reply:
+        return await self._connection.ask("GET", f"/emails/operations/{operation}?api-version={VERSION}")
+
+    async def _body(self, parcel: Parcel, envelope: Envelope) -> bytes:
+        if sum(len(item.content) for item in parcel.message.attachments) > THREAD_ABOVE_BYTES:
+            return await asyncio.to_thread(build, parcel, envelope, tracks=self._tracks)
+        return build(parcel, envelope, tracks=self._tracks)
+
+
+def operation_of(parcel: Parcel, envelope: Envelope) -> str:
+    """The id of a request's operation: the attempt's own, or for a blind recipient alone one that names it.
+
+    The latter stays the same when the recipients of an attempt go separate ways after it.
+    """
+    if not envelope.is_blind:
+        return parcel.attempt_id
+    return str(uuid.uuid5(_OPERATIONS, f"{parcel.id}/{envelope.numbers[0]}/{parcel.attempt}"))
+
+
+def _together(shares: Sequence[Envelope], outcomes: Sequence[Outcome]) -> Outcome | PerRecipient:
+    if len(outcomes) == 1:
+        return outcomes[0]
+    return PerRecipient(
+        outcomes=tuple((share.numbers, outcome) for share, outcome in zip(shares, outcomes, strict=True))
+    )
+
+
+def _obstacles(parcel: Parcel) -> list[str]:
+    """What of this message the service has no place for. Submission refuses it; a redrive may still bring it here."""
+    faults = []
+    if parcel.message.raw is not None:
+        faults.append("ACS takes no finished MIME message")
+    if parcel.message.return_path is not None:
+        faults.append("ACS sets the return path itself")
+    return faults
+
+
+__all__: Sequence[str] = ("CAPABILITIES", "Acs", "check_options", "check_settings", "create", "default_paces")

@@ -1,0 +1,62 @@
+"""The settings of an ACS route: their faults, what they mean, and the pace that the service keeps anyway."""
+
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+from relay.platform.entra_tokens import KEYS, identity_faults
+from relay.providers.contract import RouteSettings
+from relay.providers.http_settings import is_address, timeout_faults
+from relay.platform.secrets import reference_fault
+from relay.core.settings import Pace
+
+DEFAULT_TIMEOUT_SECONDS = 30
+SETTINGS = ("endpoint", "access_key", "subscription", "engagement_tracking", "timeout_seconds", *KEYS)
+NO_CREDENTIALS = "access_key: must be given, or managed_identity, or tenant_id, client_id and a secret or certificate"
+PACES = ((30, 60.0), (100, 3600.0))
+"""Messages and seconds: what a subscription may send from its own domains until it asks for more (service-limits)."""
+
+
+def check_settings(settings: RouteSettings) -> Sequence[str]:
+    """Every fault of a route's settings, as sentences beginning with the key; empty when they can work."""
+    known = ", ".join(SETTINGS)
+    faults = [f"{key}: is not a setting of acs; there are {known}" for key in settings if key not in SETTINGS]
+    if not _is_endpoint(settings.get("endpoint")):
+        faults.append("endpoint: must be the resource's address, such as https://mail.europe.communication.azure.com")
+    if not isinstance(settings.get("subscription", ""), str):
+        faults.append("subscription: must be text, the same in all routes of one Azure subscription")
+    if not isinstance(settings.get("engagement_tracking", True), bool):
+        faults.append("engagement_tracking: must be true or false")
+    faults += timeout_faults(settings.get("timeout_seconds", DEFAULT_TIMEOUT_SECONDS))
+    return [*faults, *_key_faults(settings)]
+
+
+def default_paces(settings: RouteSettings) -> tuple[Pace, ...]:
+    """What the service lets through from one subscription, whichever resources, routes and instances send."""
+    resource = f"acs:{settings.get('subscription') or host_of(endpoint(settings))}"
+    return tuple(Pace(count=count, seconds=seconds, resource=resource) for count, seconds in PACES)
+
+
+def endpoint(settings: RouteSettings) -> str:
+    """The resource's address without a slash at its end."""
+    return str(settings["endpoint"]).rstrip("/")
+
+
+def host_of(url: str) -> str:
+    """The Host header that a request to this address carries: without the scheme's own port."""
+    parts = urlsplit(url)
+    default = {"https": 443, "http": 80}[parts.scheme]
+    host = parts.hostname or ""
+    return host if parts.port in (None, default) else f"{host}:{parts.port}"
+
+
+def _is_endpoint(value: Any) -> bool:
+    return is_address(value) and urlsplit(value).path in ("", "/")
+
+
+def _key_faults(settings: RouteSettings) -> Sequence[str]:
+    if "access_key" not in settings:
+        return identity_faults(settings) if any(key in settings for key in KEYS) else [NO_CREDENTIALS]
+    unused = [f"{key}: is not used together with access_key" for key in settings if key in KEYS]
+    fault = reference_fault(settings["access_key"])
+    return [*([f"access_key: {fault}"] if fault else []), *unused]

@@ -1,0 +1,1 @@
+"""The local inbox: mail is stored instead of sent."""

@@ -1,0 +1,104 @@
+"""The local inbox: what the `capture` route caught, as blobs.
+
+Each mail is two blobs: `mail/<name>.eml`, the RFC 5322 bytes, and `list/<name>.json`, what a list shows of it. A name
+begins with the time counted down, so that a list of names begins with the newest. The list blob is written last
+and deleted first: a mail is there when it is listed.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Set
+from datetime import datetime
+
+import msgspec
+
+from relay.core import ids
+from relay.core.errors import NotFound
+from relay.platform.storage.ports import Blobs
+
+CONTAINER = "inbox"
+_LIST, _MAIL = "list/", "mail/"
+_LAST_MILLISECOND = 9_999_999_999_999
+
+
+class Caught(msgspec.Struct, frozen=True, kw_only=True):
+    """What a list shows of a mail. `message` is the relay's id of the message, `recipients` the envelope."""
+
+    name: str
+    message: str
+    caught_at: datetime
+    sender: str
+    recipients: tuple[str, ...]
+    subject: str
+    size: int
+    attempt: int = 1
+
+    def belongs_to(self, mac_key: bytes) -> bool:
+        """Whether the message was submitted by the client with this key."""
+        return ids.belongs_to(ids.parse(self.message), mac_key)
+
+
+class Inbox:
+    """Keeps and finds mails."""
+
+    def __init__(self, blobs: Blobs, clock: Callable[[], datetime]) -> None:
+        self._blobs = blobs
+        self._clock = clock
+
+    async def keep(
+        self, *, message: str, attempt: int, sender: str, recipients: tuple[str, ...], subject: str, mime: bytes
+    ) -> Caught:
+        """Keep a mail."""
+        now = self._clock()
+        caught = Caught(
+            name=f"{_LAST_MILLISECOND - int(now.timestamp() * 1000):013d}-{message}-{attempt}",
+            message=message,
+            caught_at=now,
+            sender=sender,
+            recipients=recipients,
+            subject=subject,
+            size=len(mime),
+            attempt=attempt,
+        )
+        await self._blobs.put(CONTAINER, f"{_MAIL}{caught.name}.eml", mime, content_type="message/rfc822")
+        listed = msgspec.json.encode(caught)
+        await self._blobs.put(CONTAINER, f"{_LIST}{caught.name}.json", listed, content_type="application/json")
+        return caught
+
+    async def page(self, *, most: int, cursor: str | None = None) -> tuple[list[Caught], str | None]:
+        """One page of mails, newest first, and the next cursor. Costs one operation and one for each mail."""
+        return await self._page(most, cursor, frozenset())
+
+    async def all(self, *, but: Set[str] = frozenset()) -> AsyncIterator[Caught]:
+        """Every mail, newest first, except those whose names are in `but`: they are not read."""
+        cursor: str | None = None
+        while True:
+            mails, cursor = await self._page(100, cursor, but)
+            for mail in mails:
+                yield mail
+            if cursor is None:
+                return
+
+    async def _page(self, most: int, cursor: str | None, but: Set[str]) -> tuple[list[Caught], str | None]:
+        found, cursor = await self._blobs.list(CONTAINER, prefix=_LIST, most=most, cursor=cursor)
+        names = [blob.name.removeprefix(_LIST).removesuffix(".json") for blob in found]
+        mails = await asyncio.gather(*(self._listed(name) for name in names if name not in but))
+        return [mail for mail in mails if mail is not None], cursor
+
+    async def _listed(self, name: str) -> Caught | None:
+        try:
+            return await self.get(name)
+        except NotFound:  # deleted since it was listed
+            return None
+
+    async def get(self, name: str) -> Caught:
+        """A mail by name. Raises `NotFound`."""
+        return msgspec.json.decode(await self._blobs.get(CONTAINER, f"{_LIST}{name}.json"), type=Caught)
+
+    async def mime(self, name: str) -> bytes:
+        """A mail's RFC 5322 bytes. Raises `NotFound`."""
+        return await self._blobs.get(CONTAINER, f"{_MAIL}{name}.eml")
+
+    async def delete(self, name: str) -> None:
+        """Delete a mail if it is there."""
+        await self._blobs.delete(CONTAINER, f"{_LIST}{name}.json")
+        await self._blobs.delete(CONTAINER, f"{_MAIL}{name}.eml")

@@ -1,0 +1,118 @@
+"""A provider that delivers to nobody: mail is kept in the local inbox (`relay.providers.capture.inbox`). For development and tests.
+
+Recipients in the reserved domain `relay.test` (RFC 6761 section 6.2) act as their local part says, so that a caller can
+see every outcome without a provider: see `BEHAVIOURS`.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from relay.mime import build as mime
+from relay.core.errors import StorageError
+from relay.providers.capture.inbox import Inbox
+from relay.core.outcomes import Deferred, Outcome, PerRecipient, Rejected, Sent, Unknown
+from relay.providers.contract import FEATURES, Capabilities, Parcel, Provider, RouteSettings, Surroundings
+
+CAPABILITIES = Capabilities(
+    max_bytes=157_286_400,
+    max_recipients=1000,
+    features=frozenset(FEATURES) - {"templates", "verify", "checks", "delivery_events"},
+)
+"""Whatever a mail has. The inbox tells nothing later: what was taken is there."""
+TEST_DOMAIN = "relay.test"
+SLOW_SECONDS = 5.0
+
+BEHAVIOURS: Mapping[str, str] = {
+    "delivered": "is taken",
+    "deferred": "is deferred at the first attempt and taken at the second",
+    "throttled": "is deferred at the first attempt, with a wish to come back after 30 seconds, and taken at the second",
+    "rejected": "is refused for good",
+    "slow": f"is taken after {SLOW_SECONDS:g} seconds",
+    "unknown": "is kept, but the answer is lost: nobody can tell that it was",
+}
+"""What the local part of a test recipient makes of it; any other is taken."""
+
+
+def check_settings(settings: RouteSettings) -> Sequence[str]:
+    """Every fault of a route's settings: it has none to make."""
+    return [f"{key}: is not a setting of capture; there are none" for key in settings]
+
+
+def check_options(options: RouteSettings) -> Sequence[str]:
+    """Every fault of a message's options for this provider: it has none."""
+    return [f"options.capture.{key}: is not an option of capture; there are none" for key in options]
+
+
+def create(name: str, settings: RouteSettings, surroundings: Surroundings) -> Provider:
+    """The provider of a route. Connects to nothing."""
+    return Capture(surroundings)
+
+
+class Capture:
+    """One route into the local inbox."""
+
+    def __init__(self, surroundings: Surroundings) -> None:
+        self._inbox = Inbox(surroundings.blobs, surroundings.clock)
+        self._sleep = surroundings.sleep
+
+    async def send(self, parcel: Parcel) -> Outcome | PerRecipient:
+        """Keep the mail for all who are taken; a test recipient has an outcome of its own."""
+        answers = {number: _answer(parcel, number) for number in parcel.recipients}
+        taken = tuple(number for number, answer in answers.items() if isinstance(answer, Sent | Unknown))
+        if any(_behaviour(parcel, number) == "slow" for number in parcel.recipients):
+            await self._sleep(SLOW_SECONDS)
+        if taken:
+            try:
+                await self._keep(parcel, taken)
+            except (StorageError, ValueError) as error:
+                return Deferred(code="provider_unavailable", reply=type(error).__name__)
+        return _together(answers)
+
+    async def probe(self) -> Sent:
+        """Always healthy."""
+        return Sent()
+
+    async def verify(self, parcel: Parcel, provider_id: str | None) -> Outcome:
+        """It cannot be asked: that is what the recipient `unknown` is for."""
+        return Unknown(code="answer_lost", provider_id=provider_id)
+
+    async def close(self) -> None:
+        """Nothing of its own."""
+
+    async def _keep(self, parcel: Parcel, numbers: Sequence[int]) -> None:
+        message = parcel.message
+        await self._inbox.keep(
+            message=parcel.id,
+            attempt=parcel.attempt,
+            sender=message.envelope_sender or "<>",
+            recipients=tuple(message.recipients[number].email for number in numbers),
+            subject=message.subject,
+            mime=mime.build(parcel),
+        )
+
+
+def _behaviour(parcel: Parcel, number: int) -> str:
+    local, _, domain = parcel.message.recipients[number].email.rpartition("@")
+    return local.partition("+")[0].lower() if domain == TEST_DOMAIN else ""
+
+
+def _answer(parcel: Parcel, number: int) -> Outcome:
+    match _behaviour(parcel, number):
+        case "deferred" if parcel.attempt == 1:
+            return Deferred(code="recipient_deferred", reply="451 4.2.1 test recipient: come back later")
+        case "throttled" if parcel.attempt == 1:
+            return Deferred(code="rate_limited", reply="450 4.3.2 test recipient: slow down", retry_after_seconds=30)
+        case "rejected":
+            return Rejected(code="recipient_refused", reply="550 5.1.1 test recipient: no such mailbox")
+        case "unknown":
+            return Unknown(code="answer_lost", reply="test recipient: the answer is lost")
+    return Sent(provider_id=f"{parcel.id}-{parcel.attempt}", reply="250 2.0.0 kept in the inbox")
+
+
+def _together(answers: Mapping[int, Outcome]) -> Outcome | PerRecipient:
+    """One outcome where all are alike, else those of each recipient."""
+    groups: dict[Outcome, list[int]] = {}
+    for number, answer in answers.items():
+        groups.setdefault(answer, []).append(number)
+    if len(groups) == 1:
+        return next(iter(groups))
+    return PerRecipient(outcomes=tuple((tuple(numbers), answer) for answer, numbers in groups.items()))

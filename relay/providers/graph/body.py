@@ -1,0 +1,157 @@
+"""A parcel as Graph takes it: a message resource in JSON, or MIME in base64 where JSON would lose something.
+
+MIME has no envelope in Graph: its To, Cc and Bcc are the recipients, so they name exactly this attempt's
+(learn.microsoft.com/graph/api/user-sendmail).
+"""
+
+import base64
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from relay.mime import build as mime
+from relay.mime import fields as mime_fields
+from relay.core.model import Address, Attachment, Message
+from relay.providers.contract import Parcel
+from relay.providers.graph.mailbox import JSON
+
+MAX_REQUEST_BYTES = 4_000_000
+""""The maximum request length supported is 4MB" (413): the smaller of the two readings."""
+MAX_MIME_BYTES = MAX_REQUEST_BYTES // 4 * 3
+"""MIME of which the base64 still is one request."""
+MAX_HEADERS = 5
+"""Custom headers in JSON (InvalidInternetMessageHeaderCollection beyond)."""
+RELAY_ID = "X-Relay-Id"
+RELAY_ATTEMPT = "X-Relay-Attempt"
+"""Our header that names an attempt: by it a copy in the mailbox is recognised."""
+MIME = "text/plain"
+"""How Graph wants MIME to be called."""
+
+_encoder = msgspec.json.Encoder()
+
+
+class Written(msgspec.Struct, frozen=True, kw_only=True):
+    """A request's body and its type."""
+
+    body: bytes
+    content_type: str
+
+
+def needs_mime(message: Message, *, saves: bool) -> bool:
+    """Whether JSON would lose something: it has one body, five headers that begin with X-, and ASCII values.
+
+    Without a copy in Sent Items (not `saves`) a text beside the html is no reason: MIME always leaves one, and Exchange
+    makes a text from the html.
+    """
+    names_fit = all(name.lower().startswith("x-") and value.isascii() for name, value in message.headers.items())
+    has_both = message.text is not None and message.html is not None
+    too_many = len(message.headers) > MAX_HEADERS - 2
+    return message.raw is not None or not names_fit or too_many or (has_both and saves)
+
+
+def is_large(message: Message, *, as_mime: bool) -> bool:
+    """Whether the attachments alone exceed a request."""
+    growth = 16 / 9 if as_mime else 4 / 3
+    return sum(len(item.content) for item in message.attachments) * growth > MAX_REQUEST_BYTES
+
+
+def mail(parcel: Parcel, *, saves: bool) -> Written | None:
+    """The body of sendMail, or None when it is larger than a request may be. Raises `ValueError` (see `mime.build`)."""
+    as_mime = needs_mime(parcel.message, saves=saves)
+    if is_large(parcel.message, as_mime=as_mime):
+        return None
+    if as_mime:
+        return _fitting(_mime(parcel), MIME)
+    order: dict[str, Any] = {"message": _resource(parcel)}
+    if not saves:
+        # The documentation asks to name it only then.
+        order["saveToSentItems"] = False
+    return _fitting(_encoder.encode(order), JSON)
+
+
+def draft(parcel: Parcel, *, saves: bool) -> Written | None:
+    """The body that creates the draft, without attachments; None when even that is larger than a request may be."""
+    message = parcel.message
+    if message.raw is not None:
+        return None
+    bare = msgspec.structs.replace(parcel, message=msgspec.structs.replace(message, attachments=()))
+    if needs_mime(message, saves=saves):
+        return _fitting(_mime(bare), MIME)
+    return _fitting(_encoder.encode(_resource(bare)), JSON)
+
+
+def attachment(item: Attachment) -> bytes:
+    """The body that adds a small attachment to a draft."""
+    return _encoder.encode(_file(item))
+
+
+def upload_session(item: Attachment) -> bytes:
+    """The body that begins the upload of a large attachment to a draft."""
+    order = {
+        "attachmentType": "file",
+        "name": item.name or "attachment",
+        "size": len(item.content),
+        "contentType": item.type,
+        "isInline": item.disposition == "inline",
+    }
+    if item.content_id:
+        order["contentId"] = item.content_id
+    return _encoder.encode({"AttachmentItem": order})
+
+
+def _fitting(body: bytes, content_type: str) -> Written | None:
+    return Written(body=body, content_type=content_type) if len(body) <= MAX_REQUEST_BYTES else None
+
+
+def _mime(parcel: Parcel) -> bytes:
+    named = mime_fields.plain_field(RELAY_ATTEMPT, parcel.attempt_id)
+    return base64.b64encode(named + mime.build(parcel, with_bcc=True))
+
+
+def _resource(parcel: Parcel) -> dict[str, Any]:
+    message = parcel.message
+    own = {RELAY_ID: parcel.id, RELAY_ATTEMPT: parcel.attempt_id}
+    is_html = message.html is not None
+    resource: dict[str, Any] = {
+        "subject": message.subject,
+        "body": {
+            "contentType": "html" if is_html else "text",
+            "content": message.html if is_html else message.text or "",
+        },
+        "from": _person(message.sender),
+        "toRecipients": _people(parcel.to),
+        "ccRecipients": _people(parcel.cc),
+        "bccRecipients": _people(parcel.bcc),
+        "replyTo": _people(message.reply_to),
+        "internetMessageId": f"<{mime_fields.clean(parcel.message_id_header)}>",
+        "internetMessageHeaders": [
+            {"name": name, "value": mime_fields.clean(value)} for name, value in {**own, **message.headers}.items()
+        ],
+        "attachments": [_file(item) for item in message.attachments],
+    }
+    return {name: value for name, value in resource.items() if value != []}
+
+
+def _people(addresses: Sequence[Address]) -> list[dict[str, Any]]:
+    return [_person(address) for address in addresses]
+
+
+def _person(address: Address) -> dict[str, Any]:
+    person = {"address": address.email if address.email.isascii() else mime_fields.addr_spec(address.email)}
+    if address.name:
+        person["name"] = address.name
+    return {"emailAddress": person}
+
+
+def _file(item: Attachment) -> dict[str, Any]:
+    file: dict[str, Any] = {
+        "@odata.type": "#microsoft.graph.fileAttachment",
+        "name": item.name or "attachment",
+        "contentType": item.type,
+        "contentBytes": item.content,
+        "isInline": item.disposition == "inline",
+    }
+    if item.content_id:
+        file["contentId"] = item.content_id
+    return file

@@ -1,0 +1,53 @@
+"""What is too large for one request: a draft, its attachments one by one, then the order to send it.
+
+Nothing leaves before that order, so everything up to it fails for certain, and what was made is taken away again.
+"""
+
+from relay.core.model import Attachment
+from relay.core.outcomes import Outcome, Sent, Unknown
+from relay.providers.graph import find_copies as graph_copies
+from relay.providers.contract import Parcel
+from relay.providers.graph.body import Written, attachment
+from relay.providers.graph.mailbox import Mailbox, message_path
+from relay.providers.graph.outcomes import before_sending
+from relay.providers.graph.upload_session import MIN_BYTES, upload
+from relay.providers.http_exchange import Answer, Lost
+
+
+async def send(mailbox: Mailbox, parcel: Parcel, written: Written) -> Outcome:
+    """Send a parcel through a draft. An unknown outcome carries the draft's id, which the sent copy keeps."""
+    created = await mailbox.ask("POST", "/messages", written.body, written.content_type)
+    draft = _id_of(created)
+    if draft is None:
+        if isinstance(created, Lost) and not created.is_certain:
+            await graph_copies.discard(mailbox, parcel.attempt_id)
+        return before_sending(mailbox.outcome(created))
+    outcome = await _attach_all(mailbox, draft, parcel.message.attachments)
+    if outcome is None:
+        outcome = mailbox.outcome(await mailbox.ask("POST", f"{message_path(draft)}/send"), provider_id=draft)
+    if not isinstance(outcome, Sent | Unknown):
+        await mailbox.ask("DELETE", message_path(draft))
+    return outcome
+
+
+async def _attach_all(mailbox: Mailbox, draft: str, attachments: tuple[Attachment, ...]) -> Outcome | None:
+    for place, item in enumerate(attachments):
+        if len(item.content) >= MIN_BYTES:
+            problem = await upload(mailbox, draft, place, item)
+        else:
+            problem = await _attach(mailbox, draft, item)
+        if problem is not None:
+            return problem
+    return None
+
+
+async def _attach(mailbox: Mailbox, draft: str, item: Attachment) -> Outcome | None:
+    reply = await mailbox.ask("POST", f"{message_path(draft)}/attachments", attachment(item))
+    is_there = isinstance(reply, Answer) and reply.status == 201
+    return None if is_there else before_sending(mailbox.outcome(reply))
+
+
+def _id_of(created: object) -> str | None:
+    answer = created.decoded() if isinstance(created, Answer) and created.status == 201 else None
+    found = answer.get("id") if isinstance(answer, dict) else None
+    return found if isinstance(found, str) else None

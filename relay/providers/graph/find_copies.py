@@ -1,0 +1,112 @@
+"""Copies of an attempt in its mailbox, found by the header that names the attempt: drafts, and what was sent.
+
+Exchange keeps header fields as named properties of the set PS_INTERNET_HEADERS, by which messages can be filtered
+(learn.microsoft.com/graph/api/singlevaluelegacyextendedproperty-get, MS-OXPROPS section 1.3.2).
+"""
+
+from collections.abc import Sequence
+from urllib.parse import quote, urlencode
+
+import msgspec
+
+from relay.core.outcomes import Deferred, Outcome, Sent, Unknown
+from relay.providers.graph.body import RELAY_ATTEMPT
+from relay.providers.graph.mailbox import Mailbox, message_path
+from relay.providers.http_exchange import Answer
+
+_HEADERS = "{00020386-0000-0000-C000-000000000046}"
+_PROPERTY = f"String {_HEADERS} Name {RELAY_ATTEMPT}"
+_WANTED = "id,isDraft,parentFolderId"
+
+
+class Copy(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A message in the mailbox. One that is no draft was sent, or has come back to its sender."""
+
+    id: str
+    is_draft: bool
+    parent_folder_id: str = ""
+
+
+class _Page(msgspec.Struct, frozen=True):
+    value: tuple[Copy, ...]
+
+
+class Unanswered(msgspec.Struct, frozen=True, kw_only=True):
+    """The mailbox could not be asked; `reply` says why."""
+
+    reply: str
+
+
+async def verify(mailbox: Mailbox, attempt_id: str, draft: str | None) -> Outcome:
+    """What became of an attempt whose answer was lost.
+
+    A copy that is no draft proves that it was sent. A draft in Drafts proves the contrary once it is deleted: nothing can
+    send it then; elsewhere it may be on its way. No copy at all proves nothing: Sent Items fills with a delay, and may have
+    been switched off.
+    """
+    found = await _known(mailbox, draft) if draft else ()
+    if not isinstance(found, Unanswered) and not found:
+        found = await find(mailbox, attempt_id)
+    if isinstance(found, Unanswered):
+        return Unknown(code="answer_lost", reply=found.reply, provider_id=draft)
+    sent = next((copy for copy in found if not copy.is_draft), None)
+    if sent is not None:
+        return Sent(provider_id=sent.id, reply="a copy is in the mailbox")
+    if not found:
+        return Unknown(code="answer_lost", reply="no copy is in the mailbox", provider_id=draft)
+    drafts = await _drafts_folder(mailbox)
+    if any(copy.parent_folder_id != drafts for copy in found):
+        return Unknown(code="answer_lost", reply="a draft lies outside Drafts", provider_id=draft)
+    if all([await _delete(mailbox, copy) for copy in found]):
+        return Deferred(code="provider_unavailable", reply="it was still a draft")
+    return Unknown(code="answer_lost", reply="a draft could not be deleted", provider_id=draft)
+
+
+async def discard(mailbox: Mailbox, attempt_id: str) -> None:
+    """Delete the drafts of an attempt, as far as they are found: they would only be in the way."""
+    found = await find(mailbox, attempt_id)
+    for copy in () if isinstance(found, Unanswered) else found:
+        if copy.is_draft:
+            await _delete(mailbox, copy)
+
+
+async def find(mailbox: Mailbox, attempt_id: str) -> Sequence[Copy] | Unanswered:
+    """The copies of an attempt, in all folders. Needs Mail.ReadWrite."""
+    test = f"singleValueExtendedProperties/Any(ep: ep/id eq '{_PROPERTY}' and ep/value eq '{attempt_id}')"
+    query = urlencode({"$filter": test, "$select": _WANTED}, quote_via=quote, safe="$,")
+    reply = await mailbox.ask("GET", f"/messages?{query}")
+    if not isinstance(reply, Answer) or reply.status != 200:
+        return _unanswered(reply)
+    try:
+        return msgspec.json.decode(reply.body, type=_Page).value
+    except msgspec.MsgspecError:
+        return _unanswered(reply)
+
+
+async def _known(mailbox: Mailbox, draft: str) -> Sequence[Copy] | Unanswered:
+    """The copy whose id is known already: the draft, wherever it is now; none when it is gone."""
+    reply = await mailbox.ask("GET", f"{message_path(draft)}?$select={_WANTED}")
+    if isinstance(reply, Answer) and reply.status == 404:
+        return ()
+    if not isinstance(reply, Answer) or reply.status != 200:
+        return _unanswered(reply)
+    try:
+        return (msgspec.json.decode(reply.body, type=Copy),)
+    except msgspec.MsgspecError:
+        return _unanswered(reply)
+
+
+async def _drafts_folder(mailbox: Mailbox) -> str | None:
+    """The id of Drafts; None when it cannot be had, which is no message's folder."""
+    reply = await mailbox.ask("GET", "/mailFolders/drafts?$select=id")
+    answer = reply.decoded() if isinstance(reply, Answer) and reply.status == 200 else None
+    return answer.get("id") if isinstance(answer, dict) else None
+
+
+async def _delete(mailbox: Mailbox, copy: Copy) -> bool:
+    reply = await mailbox.ask("DELETE", message_path(copy.id))
+    return isinstance(reply, Answer) and reply.status == 204
+
+
+def _unanswered(reply: object) -> Unanswered:
+    return Unanswered(reply=str(getattr(reply, "reply", "") or getattr(reply, "reason", "")))

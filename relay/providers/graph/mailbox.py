@@ -1,0 +1,63 @@
+"""One mailbox behind Graph: requests to it with a token, and what their answers mean."""
+
+from datetime import datetime
+from typing import Any
+from urllib.parse import quote
+
+from relay.core.outcomes import Outcome
+from relay.providers.bearer import Reply, with_token
+from relay.providers.contract import RouteSettings, Surroundings
+from relay.providers.graph.outcomes import outcome_of
+from relay.providers.graph.settings import DEFAULT_TIMEOUT_SECONDS, base_url, path_of, scope_of
+from relay.providers.http_exchange import Answer, Lost, exchange
+from relay.providers.http_settings import patience_of
+
+JSON = "application/json"
+IMMUTABLE_IDS = 'IdType="ImmutableId"'
+"""A draft keeps such an id when it is sent (learn.microsoft.com/graph/outlook-immutable-id)."""
+
+
+def message_path(message_id: str) -> str:
+    """The path of a message below its mailbox."""
+    return f"/messages/{quote(message_id, safe='=')}"
+
+
+class Mailbox:
+    """Makes requests. `name` is an address or an object id."""
+
+    def __init__(self, name: str, settings: RouteSettings, surroundings: Surroundings) -> None:
+        self._settings = settings
+        self._surroundings = surroundings
+        self._root = base_url(settings) + path_of(name)
+        self._patience = patience_of(settings.get("timeout_seconds", DEFAULT_TIMEOUT_SECONDS))
+
+    async def ask(self, method: str, path: str, body: bytes | None = None, content_type: str = JSON) -> Reply:
+        """One request below the mailbox; a second one when the token was refused and there is another."""
+        return await self._ask(method, self._root + path, body, content_type)
+
+    async def follow(self, link: str) -> Reply | None:
+        """Read what a link of Graph's own leads to; None when it leads elsewhere, where no token of ours goes."""
+        return await self._ask("GET", link) if link.startswith(f"{base_url(self._settings)}/") else None
+
+    async def _ask(self, method: str, url: str, body: bytes | None = None, content_type: str = JSON) -> Reply:
+        headers = {"Accept": JSON, "Prefer": IMMUTABLE_IDS}
+        if body is not None:
+            headers["Content-Type"] = content_type
+
+        async def ask_with(token: str) -> Answer | Lost:
+            bearing = {**headers, "Authorization": f"Bearer {token}"}
+            return await self.ask_openly(method, url, bearing, body)
+
+        return await with_token(self._surroundings.credential, self._settings, scope_of(self._settings), ask_with)
+
+    async def ask_openly(
+        self, method: str, url: str, headers: dict[str, str], body: bytes | None = None
+    ) -> Answer | Lost:
+        """One request to an address that needs no token of ours: an upload session's carries its own."""
+        session: Any = self._surroundings.http()
+        return await exchange(session, method, url, headers=headers, body=body, patience=self._patience)
+
+    def outcome(self, reply: Reply, provider_id: str | None = None) -> Outcome:
+        """What an answer to a request to send means."""
+        now: datetime = self._surroundings.clock()
+        return outcome_of(reply, now, provider_id=provider_id)

@@ -1,0 +1,136 @@
+"""Exchange Online by plain REST on Microsoft Graph: the vendor's library costs a cold start more than it saves here.
+
+One request where it fits, else a draft. Tokens are app-only (`relay.platform.entra_tokens`).
+"""
+
+import asyncio
+from collections.abc import Sequence
+from weakref import WeakValueDictionary
+
+from relay.core.outcomes import Deferred, Outcome, Rejected, RouteFault, Sent
+from relay.providers.graph import body as graph_body
+from relay.providers.graph import find_copies as graph_copies
+from relay.providers.graph import drafts as graph_drafts
+from relay.providers.contract import Capabilities, Parcel, Provider, Remark, Reports, RouteSettings, Surroundings
+from relay.providers.graph.mailbox import Mailbox
+from relay.providers.graph.outcomes import for_one_mailbox
+from relay.providers.graph.settings import (
+    DEFAULT_TIMEOUT_SECONDS,
+    check_settings,
+    default_paces,
+    mailbox_of,
+    scope_of,
+)
+from relay.providers.http_exchange import Answer, Lost
+
+CAPABILITIES = Capabilities(
+    # What a tenant may set at most; 35 MB until it does (learn.microsoft.com/graph/api/attachment-createuploadsession).
+    max_bytes=150 * 1024 * 1024,
+    max_raw_bytes=graph_body.MAX_MIME_BYTES,
+    # The default of a tenant, which may set 1 to 1,000 (exchange-online-limits).
+    max_recipients=500,
+    features=frozenset({"headers", "x_headers", "inline_images", "raw_mime", "reply_to_many", "verify"}),
+)
+MAX_CONCURRENT = 4
+"""Requests that a mailbox serves one app at a time (learn.microsoft.com/graph/throttling-limits, Outlook)."""
+THREAD_ABOVE_BYTES = 262_144
+"""Larger bodies are built in a thread, so that other sends go on meanwhile."""
+
+
+def check_options(options: RouteSettings) -> Sequence[str]:
+    """Every fault of a message's `options.graph`: it has none to make."""
+    return [f"options.graph.{key}: is not an option of graph; there are none" for key in options]
+
+
+def create(name: str, settings: RouteSettings, surroundings: Surroundings) -> Provider:
+    """The provider of a route. Connects to nothing."""
+    return Graph(settings, surroundings)
+
+
+class Graph:
+    """One route through Exchange Online."""
+
+    def __init__(self, settings: RouteSettings, surroundings: Surroundings) -> None:
+        self._settings = settings
+        self._surroundings = surroundings
+        self._saves: bool = settings.get("save_to_sent_items", True)
+        self._has_own_mailbox = bool(settings.get("mailbox"))
+        self._wait_seconds = float(settings.get("timeout_seconds", DEFAULT_TIMEOUT_SECONDS))
+        self._gates: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
+
+    async def send(self, parcel: Parcel) -> Outcome:
+        """Try once, when the mailbox has one of its four places free."""
+        if parcel.message.return_path is not None:
+            return Rejected(code="unsupported", reply="Exchange Online sets the return path itself")
+        name = mailbox_of(self._settings, parcel.message.sender.email)
+        gate = self._gates.setdefault(name.lower(), asyncio.Semaphore(MAX_CONCURRENT))
+        try:
+            await asyncio.wait_for(gate.acquire(), self._wait_seconds)
+        except TimeoutError:
+            return Deferred(code="rate_limited", reply="the mailbox has no place for another request")
+        try:
+            outcome = await self._send(Mailbox(name, self._settings, self._surroundings), parcel)
+        finally:
+            gate.release()
+        return outcome if self._has_own_mailbox else for_one_mailbox(outcome)
+
+    async def probe(self) -> Sent | RouteFault:
+        """Whether there is a token and the route's mailbox is there; whether it may send shows only when it sends."""
+        name = self._settings.get("mailbox", "")
+        if not name:
+            token = await self._surroundings.credential.token(self._settings, scope_of(self._settings))
+            return Sent() if isinstance(token, str) else RouteFault(code=token.code, reply=token.reply)
+        mailbox = Mailbox(name, self._settings, self._surroundings)
+        reply = await mailbox.ask("GET", "/mailFolders/inbox?$select=id")
+        # 403: the app may not read, which it need not; a message will show whether it may send.
+        if isinstance(reply, Answer) and reply.status in (200, 403):
+            return Sent()
+        if isinstance(reply, Lost):
+            return RouteFault(code="unreachable", reply=reply.reason)
+        outcome = mailbox.outcome(reply)
+        return (
+            outcome if isinstance(outcome, RouteFault) else RouteFault(code="provider_unavailable", reply=outcome.reply)
+        )
+
+    async def examine(self, sender_domains: Sequence[str]) -> Sequence[Remark]:
+        """Whether the token carries Mail.Send for the whole tenant, which a relay neither needs nor should have."""
+        from relay.providers.graph.account_check import remarks
+
+        token = await self._surroundings.credential.token(self._settings, scope_of(self._settings))
+        return remarks(token) if isinstance(token, str) else []
+
+    async def read_reports(self, mailbox: str, cursor: str) -> Reports | RouteFault | Deferred:
+        """The reports that came into a mailbox since the cursor."""
+        from relay.providers.graph.bounce_reports import read
+
+        return await read(Mailbox(mailbox, self._settings, self._surroundings), cursor)
+
+    async def verify(self, parcel: Parcel, provider_id: str | None) -> Outcome:
+        """Look for the attempt's copy in its mailbox, by the draft's id or by our header."""
+        name = mailbox_of(self._settings, parcel.message.sender.email)
+        mailbox = Mailbox(name, self._settings, self._surroundings)
+        return await graph_copies.verify(mailbox, parcel.attempt_id, provider_id)
+
+    async def close(self) -> None:
+        """Nothing of its own: the session belongs to the process."""
+
+    async def _send(self, mailbox: Mailbox, parcel: Parcel) -> Outcome:
+        try:
+            mail = await self._written(parcel)
+            draft = graph_body.draft(parcel, saves=self._saves) if mail is None else None
+        except ValueError as error:
+            return Rejected(code="invalid_message", reply=type(error).__name__)
+        if mail is not None:
+            return mailbox.outcome(await mailbox.ask("POST", "/sendMail", mail.body, mail.content_type))
+        if draft is None:
+            return Rejected(code="message_too_large", reply="text or finished MIME is larger than one request to Graph")
+        return await graph_drafts.send(mailbox, parcel, draft)
+
+    async def _written(self, parcel: Parcel) -> graph_body.Written | None:
+        size = sum(len(item.content) for item in parcel.message.attachments) + len(parcel.message.raw or b"")
+        if size > THREAD_ABOVE_BYTES:
+            return await asyncio.to_thread(graph_body.mail, parcel, saves=self._saves)
+        return graph_body.mail(parcel, saves=self._saves)
+
+
+__all__: Sequence[str] = ("CAPABILITIES", "Graph", "check_options", "check_settings", "create", "default_paces")

@@ -1,0 +1,64 @@
+"""The settings of a Graph route: their faults, what they mean, and the pace that Exchange Online keeps anyway."""
+
+from collections.abc import Sequence
+from urllib.parse import quote
+
+from relay.platform.entra_tokens import KEYS, identity_faults
+from relay.providers.contract import RouteSettings
+from relay.providers.http_settings import is_address, timeout_faults
+from relay.core.settings import Pace
+
+DEFAULT_URL = "https://graph.microsoft.com"
+CLOUDS = (
+    DEFAULT_URL,
+    "https://graph.microsoft.us",
+    "https://dod-graph.microsoft.us",
+    "https://microsoftgraph.chinacloudapi.cn",
+)
+"""Graph's addresses; each is also the resource its tokens are for (learn.microsoft.com/graph/deployments)."""
+DEFAULT_TIMEOUT_SECONDS = 60
+SETTINGS = ("mailbox", "save_to_sent_items", "base_url", "timeout_seconds", *KEYS)
+MESSAGES_A_MINUTE = 30
+"""Exchange Online's message rate limit; what exceeds it is delayed there, out of sight (exchange-online-limits)."""
+
+
+def check_settings(settings: RouteSettings) -> Sequence[str]:
+    """Every fault of a route's settings, as sentences beginning with the key; empty when they can work."""
+    known = ", ".join(SETTINGS)
+    faults = [f"{key}: is not a setting of graph; there are {known}" for key in settings if key not in SETTINGS]
+    mailbox = settings.get("mailbox", "")
+    if not isinstance(mailbox, str) or any(character.isspace() or character == "/" for character in mailbox):
+        faults.append("mailbox: must be a mailbox's address or object id; without it, the From address is the mailbox")
+    if not isinstance(settings.get("save_to_sent_items", True), bool):
+        faults.append("save_to_sent_items: must be true or false")
+    if not is_address(settings.get("base_url", DEFAULT_URL)):
+        faults.append(f"base_url: must be {DEFAULT_URL}, a national cloud's address or another https address")
+    faults += timeout_faults(settings.get("timeout_seconds", DEFAULT_TIMEOUT_SECONDS))
+    return [*faults, *identity_faults(settings)]
+
+
+def default_paces(settings: RouteSettings) -> tuple[Pace, ...]:
+    """What Exchange Online lets through from one mailbox, whichever routes and instances send from it."""
+    mailbox = settings.get("mailbox") or "{sender}"
+    return (Pace(count=MESSAGES_A_MINUTE, seconds=60, resource=f"mailbox:{mailbox.lower()}"),)
+
+
+def base_url(settings: RouteSettings) -> str:
+    """Graph's address without a slash at its end."""
+    return str(settings.get("base_url", DEFAULT_URL)).rstrip("/")
+
+
+def scope_of(settings: RouteSettings) -> str:
+    """The scope of a token for this route's Graph."""
+    url = base_url(settings)
+    return f"{url if url in CLOUDS else DEFAULT_URL}/.default"
+
+
+def mailbox_of(settings: RouteSettings, sender: str) -> str:
+    """The mailbox that sends for a From address."""
+    return str(settings.get("mailbox") or sender)
+
+
+def path_of(mailbox: str) -> str:
+    """The path of a mailbox's resources."""
+    return f"/v1.0/users/{quote(mailbox, safe='@')}"

@@ -1,0 +1,171 @@
+"""What the HTTP providers share: one exchange, its answer or its loss, and a table from answers to outcomes.
+
+A loss is certain when the vendor cannot have the whole request: no connection was made, or it broke while the body was
+still being written. A time-out during writing is not certain, because a closed socket still sends what it had buffered.
+"""
+
+import io
+import re
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import msgspec
+
+from relay.core.outcomes import Deferred, Outcome, Rejected, RouteFault, Unknown, reply_text
+
+MAX_ANSWER_BYTES = 262_144
+"""How much of an answer is read. No vendor needs more to say what is wrong."""
+CHUNKED_ABOVE_BYTES = 65_536
+"""Larger bodies are written in steps, so that other sends go on meanwhile."""
+
+
+class Patience(msgspec.Struct, frozen=True, kw_only=True):
+    """Seconds to wait: for a connection (with its place in the pool), and for the whole exchange."""
+
+    connect_seconds: float = 10.0
+    total_seconds: float = 60.0
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """What a server said. `headers` are found by any case; `body` holds at most `MAX_ANSWER_BYTES`."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = b""
+
+    @property
+    def text(self) -> str:
+        """The body as text, whatever it is."""
+        return self.body.decode("utf-8", "replace")
+
+    @property
+    def reply(self) -> str:
+        """The status and the body, as the journal keeps them."""
+        return reply_text(f"{self.status} {self.text}".rstrip())
+
+    def decoded(self) -> Any:
+        """The body from JSON, or None when it is not JSON."""
+        try:
+            return msgspec.json.decode(self.body)
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            return None
+
+
+class Lost(msgspec.Struct, frozen=True, kw_only=True):
+    """No answer came. `is_certain`: the vendor cannot have the whole request. `reason` is the kind of error, no more."""
+
+    is_certain: bool
+    reason: str
+
+
+async def exchange(
+    session: Any,
+    method: str,
+    url: str,
+    *,
+    headers: Mapping[str, str],
+    patience: Patience,
+    body: bytes | None = None,
+) -> Answer | Lost:
+    """One request over the pooled session. Redirects are answers: a body is never sent on to another address."""
+    import aiohttp
+
+    tracker = aiohttp.UploadTracker()
+    timeout = aiohttp.ClientTimeout(total=patience.total_seconds, connect=patience.connect_seconds)
+    data = io.BytesIO(body) if body is not None and len(body) > CHUNKED_ABOVE_BYTES else body
+    try:
+        async with session.request(
+            method,
+            url,
+            data=data,
+            headers=headers,
+            timeout=timeout,
+            allow_redirects=False,
+            upload_tracker=tracker,
+        ) as response:
+            return Answer(status=response.status, headers=response.headers, body=await _read(response))
+    except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        return Lost(is_certain=_is_certain(error, tracker), reason=type(error).__name__)
+
+
+async def _read(response: Any) -> bytes:
+    """The body up to the limit, or what came of it before the connection was lost: the status is known either way."""
+    import aiohttp
+
+    read = bytearray()
+    try:
+        while len(read) < MAX_ANSWER_BYTES and (chunk := await response.content.readany()):
+            read += chunk
+    except (aiohttp.ClientError, TimeoutError, OSError):
+        pass
+    if len(read) >= MAX_ANSWER_BYTES:
+        # The rest would have to be read before the connection could serve again.
+        response.close()
+    return bytes(read[:MAX_ANSWER_BYTES])
+
+
+def _is_certain(error: Exception, tracker: Any) -> bool:
+    import aiohttp
+
+    never_connected = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL)
+    if isinstance(error, never_connected):
+        return True
+    if isinstance(error, TimeoutError):
+        return False
+    written = tracker.upload_complete
+    return not (written.done() and written.exception() is None)
+
+
+def lost_outcome(lost: Lost, provider_id: str | None = None) -> Deferred | Unknown:
+    """What a loss means: deferred when it is certain that nothing was sent, else unknown."""
+    if lost.is_certain:
+        return Deferred(code="unreachable", reply=lost.reason)
+    return Unknown(code="answer_lost", reply=lost.reason, provider_id=provider_id)
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True):
+    """One row of a provider's table: answers with a status from `first` to `last` whose body matches `pattern`.
+
+    `kind` and `code` are the outcome, `source` is where the vendor (or experience) says so. The pattern is searched
+    without regard to case.
+    """
+
+    first: int
+    last: int = 0
+    pattern: str = ""
+    kind: type[Deferred] | type[Rejected] | type[RouteFault] | type[Unknown]
+    code: str
+    source: str
+
+    def matches(self, answer: Answer) -> bool:
+        """Whether the row means this answer."""
+        if not self.first <= answer.status <= max(self.first, self.last):
+            return False
+        return not self.pattern or re.search(self.pattern, answer.text, re.IGNORECASE) is not None
+
+
+def read_answer(table: Sequence[Row], answer: Answer, retry_after_seconds: float | None = None) -> Outcome:
+    """The outcome of the first row that matches; an answer that no row means is unknown."""
+    row = next((row for row in table if row.matches(answer)), None)
+    if row is None:
+        return Unknown(code="answer_lost", reply=answer.reply)
+    if row.kind is Deferred or row.kind is RouteFault:
+        return row.kind(code=row.code, reply=answer.reply, retry_after_seconds=retry_after_seconds)
+    return row.kind(code=row.code, reply=answer.reply)
+
+
+def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
+    """Seconds to wait by `Retry-After` (RFC 9110 section 10.2.3): delta seconds or an HTTP date; None without one."""
+    value = headers.get("Retry-After", "").strip()
+    try:
+        return max(0.0, float(value)) if re.fullmatch(r"[0-9]+(\.[0-9]+)?", value) else _until(value, now)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _until(date: str, now: datetime) -> float:
+    at = parsedate_to_datetime(date)
+    # The obsolete asctime form carries no zone; HTTP dates are always GMT.
+    return max(0.0, ((at if at.tzinfo else at.replace(tzinfo=UTC)) - now).total_seconds())

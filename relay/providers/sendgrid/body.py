@@ -1,0 +1,150 @@
+"""A parcel as the JSON body of POST /v3/mail/send, built with the vendor's helpers and encoded once.
+
+Where the helpers would harm a message they are passed by: they look for duplicates among recipients in quadratic time (23 ms
+for a thousand, against 0.3 ms here), and raise on a text that begins like one of SendGrid's keys.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from relay.mime import fields as mime_fields
+from relay.core.model import Address, Attachment, Message
+from relay.providers.contract import Parcel
+from relay.providers.sendgrid.options import PERSONAL
+
+RELAY_ID = "relay_id"
+RELAY_ATTEMPT = "relay_attempt"
+"""Custom arguments by which events and the activity feed name our message and attempt."""
+MAX_CATEGORIES = 10
+MAX_CATEGORY = 255
+BLANK = " "
+"""SendGrid refuses an empty subject and an empty body; a space reads the same."""
+
+_encoder = msgspec.json.Encoder()
+
+
+def build(parcel: Parcel, options: Mapping[str, Any], *, sandbox: bool) -> bytes:
+    """The body. Attachments become base64 while it is encoded. Raises `ValueError` for text that UTF-8 cannot carry."""
+    body = {**_frame(parcel, options), **_content(parcel.message, options)}
+    body["personalizations"] = [
+        {**envelope, **{name: options[name] for name in PERSONAL if name in options}} for envelope in envelopes(parcel)
+    ]
+    body.update((name, value) for name, value in options.items() if name not in (*PERSONAL, "content"))
+    if sandbox:
+        body["mail_settings"] = {**options.get("mail_settings", {}), "sandbox_mode": {"enable": True}}
+    return _encoder.encode(body)
+
+
+def envelopes(parcel: Parcel) -> list[dict[str, list[dict[str, str]]]]:
+    """The personalizations: one with everybody, each address once, the first of its kind winning.
+
+    SendGrid wants a `to` in each. Without one the cc recipients, who see one another anyway, take its place; blind
+    recipients alone get a mail each, for in one `to` they would see one another.
+    """
+    seen: set[str] = set()
+    to, cc, bcc = (_unique(kind, seen) for kind in (parcel.to, parcel.cc, parcel.bcc))
+    if not to and not cc:
+        return [{"to": [person]} for person in bcc]
+    kinds = {"to": to or cc, "cc": cc if to else [], "bcc": bcc}
+    return [{name: people for name, people in kinds.items() if people}]
+
+
+def _unique(addresses: Sequence[Address], seen: set[str]) -> list[dict[str, str]]:
+    people = []
+    for address in addresses:
+        person = _person(address)
+        key = person["email"].lower()
+        if key not in seen:
+            seen.add(key)
+            people.append(_quoted(person))
+    return people
+
+
+def _quoted(person: dict[str, str]) -> dict[str, str]:
+    """A recipient whose name SendGrid would split at a comma or semicolon, dropping the mail after taking it, in quotes.
+
+    github.com/sendgrid/sendgrid-python/issues/291 and 578. From and Reply-To are not split.
+    """
+    name = person.get("name", "")
+    if not any(mark in name for mark in ",;"):
+        return person
+    escaped = name.replace("\\", "\\\\").replace('"', '\\"')
+    return {**person, "name": f'"{escaped}"'}
+
+
+def _person(address: Address) -> dict[str, str]:
+    email = address.email if address.email.isascii() else mime_fields.addr_spec(address.email)
+    return {"email": email, "name": address.name} if address.name else {"email": email}
+
+
+def _frame(parcel: Parcel, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Everything but recipients and content, by the vendor's helpers."""
+    from sendgrid.helpers import mail as vendor
+
+    message = parcel.message
+    mail = vendor.Mail()
+    mail.from_email = _email(vendor.From, message.sender)
+    if message.subject or "template_id" not in options:
+        mail.subject = vendor.Subject(message.subject or BLANK)
+    replies = [_email(vendor.ReplyTo, address) for address in message.reply_to]
+    if len(replies) == 1:
+        mail.reply_to = replies[0]
+    elif replies:
+        mail.reply_to_list = replies
+    for name, value in _headers(parcel).items():
+        mail.add_header(vendor.Header(name, value))
+    for name, value in {**message.metadata, RELAY_ID: parcel.id, RELAY_ATTEMPT: str(parcel.attempt)}.items():
+        mail.add_custom_arg(vendor.CustomArg(name, value))
+    # The helpers put each new one before the others.
+    for tag in reversed(_categories(message)):
+        mail.add_category(vendor.Category(tag))
+    for attachment in reversed(message.attachments):
+        mail.add_attachment(_attachment(attachment))
+    return dict(mail.get())
+
+
+def _email(kind: Any, address: Address) -> Any:
+    # Given to the constructor alone, an address would be parsed once more, and some would come out as a name.
+    written = kind()
+    written.email, written.name = _person(address)["email"], address.name or None
+    return written
+
+
+def _attachment(attachment: Attachment) -> Any:
+    from sendgrid.helpers import mail as vendor
+
+    return vendor.Attachment(
+        vendor.FileContent(attachment.content),
+        vendor.FileName(attachment.name or "attachment"),
+        # SendGrid refuses a type with parameters.
+        vendor.FileType(attachment.type.partition(";")[0].strip()),
+        vendor.Disposition(attachment.disposition),
+        vendor.ContentId(attachment.content_id) if attachment.content_id else None,
+    )
+
+
+def _headers(parcel: Parcel) -> dict[str, str]:
+    """The caller's headers, encoded as SendGrid asks for ("must be properly encoded"), and our Message-ID.
+
+    It is the same in every attempt, so that a mailbox can tell a message that was sent twice.
+    """
+    headers = {"Message-ID": f"<{parcel.message_id_header}>"}
+    for name, value in parcel.message.headers.items():
+        headers[name] = value if value.isascii() else " ".join(mime_fields.encoded_words(value))
+    return headers
+
+
+def _categories(message: Message) -> list[str]:
+    """The first ten tags, each once: SendGrid takes no more, and tags are labels of ours, not content."""
+    return list(dict.fromkeys(tag[:MAX_CATEGORY] for tag in message.tags))[:MAX_CATEGORIES]
+
+
+def _content(message: Message, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The bodies, in the order SendGrid demands: plain text, html, others; none where a template brings its own."""
+    bodies = (("text/plain", message.text), ("text/html", message.html))
+    content = [*({"type": kind, "value": text} for kind, text in bodies if text), *options.get("content", ())]
+    if not content and "template_id" not in options:
+        content = [{"type": "text/plain", "value": BLANK}]
+    return {"content": content} if content else {}

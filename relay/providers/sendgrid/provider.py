@@ -1,0 +1,232 @@
+"""SendGrid by its v3 API over the pooled session. The vendor's library builds bodies; its client opens a TLS context for
+each call (20 ms of CPU) and has no time-out, so it is not used.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+from urllib.parse import quote, urlencode, urlsplit
+
+from relay.core.errors import SettingsError
+from relay.core.outcomes import Deferred, Outcome, Rejected, RouteFault, Sent, Unknown, reply_text
+from relay.providers.contract import Capabilities, Parcel, Provider, Remark, RouteSettings, Surroundings, Unwanted
+from relay.providers.http_exchange import Answer, Lost, Patience, exchange, lost_outcome
+from relay.providers.sendgrid.options import options_faults
+from relay.providers.sendgrid.outcomes import outcome_of
+from relay.platform.secrets import reference_fault
+
+CAPABILITIES = Capabilities(
+    # "less than 30MB", without saying which kind of megabyte (mail-send/limitations).
+    max_bytes=30_000_000,
+    max_recipients=1000,
+    features=frozenset(
+        {"headers", "x_headers", "inline_images", "reply_to_many", "templates", "verify", "delivery_events"}
+    ),
+)
+DEFAULT_KEY = "setting:SENDGRID_API_KEY"
+DEFAULT_URL = "https://api.sendgrid.com"
+EU_URL = "https://api.eu.sendgrid.com"
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+SETTINGS = ("api_key", "base_url", "sandbox_mode", "activity_feed", "timeout_seconds", "options")
+MAX_TIMEOUT_SECONDS = 80
+"""An attempt has 90 seconds of its lease at least."""
+THREAD_ABOVE_BYTES = 1_000_000
+"""Larger attachments are encoded in a thread, so that other sends go on meanwhile."""
+_RENEWABLE = ("bad_credentials", "missing_permission")
+"""Refusals that another key may not meet. An account's credits or its standing are the same for all of its keys."""
+
+
+def check_settings(settings: RouteSettings) -> Sequence[str]:
+    """Every fault of a route's settings, as sentences beginning with the key; empty when they can work."""
+    known = ", ".join(SETTINGS)
+    faults = [f"{key}: is not a setting of sendgrid; there are {known}" for key in settings if key not in SETTINGS]
+    if fault := reference_fault(settings.get("api_key", DEFAULT_KEY)):
+        faults.append(f"api_key: {fault}")
+    if not _is_base_url(settings.get("base_url", DEFAULT_URL)):
+        faults.append(f"base_url: must be {DEFAULT_URL}, {EU_URL} (regional subusers) or another https address")
+    switches = ("sandbox_mode", "activity_feed")
+    faults += [f"{key}: must be true or false" for key in switches if not isinstance(settings.get(key, False), bool)]
+    seconds = settings.get("timeout_seconds", 30)
+    if not isinstance(seconds, int | float) or isinstance(seconds, bool) or not 1 <= seconds <= MAX_TIMEOUT_SECONDS:
+        faults.append(f"timeout_seconds: must be a number from 1 to {MAX_TIMEOUT_SECONDS}")
+    return [*faults, *options_faults(settings.get("options", {}), "options")]
+
+
+def check_options(options: Any) -> Sequence[str]:
+    """Every fault of a message's `options.sendgrid`, as sentences that begin with its path."""
+    return options_faults(options, "options.sendgrid")
+
+
+def can_verify(settings: RouteSettings) -> bool:
+    """Whether a lost answer can be asked about: by the Email Activity feed, where the account has it."""
+    return bool(settings.get("activity_feed", False))
+
+
+def create(name: str, settings: RouteSettings, surroundings: Surroundings) -> Provider:
+    """The provider of a route. Connects to nothing."""
+    return SendGrid(settings, surroundings)
+
+
+def _is_base_url(value: Any) -> bool:
+    if not isinstance(value, str):
+        return False
+    try:
+        parts = urlsplit(value)
+        host = parts.hostname or ""
+    except ValueError:
+        return False
+    is_bare = not (parts.query or parts.fragment or parts.username or parts.password) and bool(host)
+    return is_bare and (parts.scheme == "https" or (parts.scheme == "http" and host in _LOOPBACK))
+
+
+class SendGrid:
+    """One route through SendGrid."""
+
+    def __init__(self, settings: RouteSettings, surroundings: Surroundings) -> None:
+        self._surroundings = surroundings
+        self._key = settings.get("api_key", DEFAULT_KEY)
+        self._url = settings.get("base_url", DEFAULT_URL).rstrip("/")
+        self._sandbox = settings.get("sandbox_mode", False)
+        self._has_feed = settings.get("activity_feed", False)
+        self._options: Mapping[str, Any] = settings.get("options", {})
+        seconds = float(settings.get("timeout_seconds", 30))
+        self._patience = Patience(connect_seconds=min(10.0, seconds / 2), total_seconds=seconds)
+
+    async def send(self, parcel: Parcel) -> Outcome:
+        """One POST /v3/mail/send; a second one only with another key after the first was refused."""
+        own = parcel.message.options.get("sendgrid", {})
+        if faults := _obstacles(parcel, own):
+            return Rejected(code="unsupported", reply=reply_text("; ".join(faults)))
+        options = {**self._options, **own}
+        was_sandbox = self._sandbox or _asks_for_sandbox(options)
+        try:
+            body = await _body(parcel, options, sandbox=self._sandbox)
+        except ValueError as error:
+            return Rejected(code="invalid_message", reply=type(error).__name__)
+        answer = await self._ask("POST", "/v3/mail/send", body)
+        if isinstance(answer, RouteFault):
+            return answer
+        if isinstance(answer, Lost):
+            return lost_outcome(answer)
+        return outcome_of(answer, self._now(), was_sandbox=was_sandbox)
+
+    async def probe(self) -> Sent | RouteFault:
+        """Whether the key may send and the account has credits. A sender's verification shows only when it sends."""
+        answer = await self._ask("GET", "/v3/scopes")
+        if not isinstance(answer, Answer) or answer.status != 200:
+            return self._fault(answer)
+        found = answer.decoded()
+        scopes = found.get("scopes", ()) if isinstance(found, dict) else ()
+        if "mail.send" not in scopes:
+            text = "the key has no scope mail.send: it was made without, or SendGrid has not let the account send yet"
+            return RouteFault(code="missing_permission", reply=text)
+        return await self._credits()
+
+    async def _credits(self) -> Sent | RouteFault:
+        """Exhausted credits, where the key may read them; many keys and all of some resellers' accounts may not."""
+        answer = await self._ask("GET", "/v3/user/credits")
+        if not isinstance(answer, Answer) or answer.status != 200:
+            return Sent()
+        found = answer.decoded()
+        if isinstance(found, dict) and found.get("remain") == 0 and found.get("overage", 0) == 0:
+            return RouteFault(code="credits_exhausted", reply=reply_text(f"credits: {answer.text}"))
+        return Sent()
+
+    async def examine(self, sender_domains: Sequence[str]) -> Sequence[Remark]:
+        """What the account says of its senders and domains, where the key may read it."""
+        from relay.providers.sendgrid.account_check import remarks
+
+        paths = ("/v3/verified_senders", "/v3/whitelabel/domains", "/v3/user/credits")
+        senders, domains, credit = [await self._ask("GET", path) for path in paths]
+        return remarks(sender_domains, senders, domains, credit)
+
+    async def unwanted(self, cursor: str) -> tuple[Sequence[Unwanted], str | None] | RouteFault | Deferred:
+        """A page of the addresses that the account will not send to."""
+        from relay.providers.sendgrid.suppression_lists import unwanted
+
+        return await unwanted(lambda path, query: self._ask("GET", path, query=query), cursor)
+
+    async def verify(self, parcel: Parcel, provider_id: str | None) -> Outcome:
+        """Ask the Email Activity feed (a paid add-on: `activity_feed`) for our ids.
+
+        What it shows was sent. What it does not show may still appear, so it never proves the contrary.
+        """
+        if not self._has_feed:
+            return Unknown(code="answer_lost", provider_id=provider_id)
+        query = f"(unique_args['relay_id']=\"{parcel.id}\" AND unique_args['relay_attempt']=\"{parcel.attempt}\")"
+        answer = await self._ask("GET", "/v3/messages", query={"limit": "1", "query": query})
+        found = answer.decoded() if isinstance(answer, Answer) and answer.status == 200 else None
+        messages = found.get("messages") if isinstance(found, dict) else None
+        if isinstance(answer, Answer) and isinstance(messages, list) and messages and isinstance(messages[0], dict):
+            return Sent(provider_id=messages[0].get("msg_id"), reply=answer.reply)
+        reply = answer.reply if isinstance(answer, Answer) else ""
+        return Unknown(code="answer_lost", provider_id=provider_id, reply=reply)
+
+    async def close(self) -> None:
+        """Nothing of its own: the session belongs to the process."""
+
+    async def _ask(
+        self, method: str, path: str, body: bytes | None = None, query: Mapping[str, str] | None = None
+    ) -> Answer | Lost | RouteFault:
+        """One exchange; a second one where the key was refused and another is found (rotation)."""
+        url = self._url + path + (f"?{urlencode(query, quote_via=quote)}" if query else "")
+        secrets = self._surroundings.secrets
+        try:
+            key = await secrets.get(self._key)
+            answer = await self._exchange(method, url, key, body)
+            if isinstance(answer, Answer) and self._is_key_refused(answer):
+                renewed = await secrets.refresh(self._key)
+                if renewed != key:
+                    return await self._exchange(method, url, renewed, body)
+        except SettingsError as error:
+            return RouteFault(code="secret_unavailable", reply=reply_text(str(error)))
+        return answer
+
+    async def _exchange(self, method: str, url: str, key: str, body: bytes | None) -> Answer | Lost:
+        headers = {"Authorization": f"Bearer {key}", "Accept": "application/json"}
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+        session = self._surroundings.http()
+        return await exchange(session, method, url, headers=headers, body=body, patience=self._patience)
+
+    def _is_key_refused(self, answer: Answer) -> bool:
+        return answer.status == 401 and outcome_of(answer, self._now(), was_sandbox=False).code in _RENEWABLE
+
+    def _fault(self, answer: Answer | Lost | RouteFault) -> RouteFault:
+        """What kept a probe from seeing a healthy account."""
+        if isinstance(answer, RouteFault):
+            return answer
+        if isinstance(answer, Lost):
+            return RouteFault(code="unreachable", reply=answer.reason)
+        outcome = outcome_of(answer, self._now(), was_sandbox=False)
+        return (
+            outcome if isinstance(outcome, RouteFault) else RouteFault(code="provider_unavailable", reply=answer.reply)
+        )
+
+    def _now(self) -> datetime:
+        now: datetime = self._surroundings.clock()
+        return now
+
+
+def _obstacles(parcel: Parcel, own: Any) -> list[str]:
+    """What of this message SendGrid's API has no place for. Submission refuses it; a redrive may still bring it here."""
+    faults = list(check_options(own))
+    if parcel.message.raw is not None:
+        faults.append("SendGrid takes no finished MIME message")
+    if parcel.message.return_path is not None:
+        faults.append("SendGrid sets the return path itself")
+    return faults
+
+
+async def _body(parcel: Parcel, options: Mapping[str, Any], *, sandbox: bool) -> bytes:
+    from relay.providers.sendgrid.body import build
+
+    if sum(len(item.content) for item in parcel.message.attachments) > THREAD_ABOVE_BYTES:
+        return await asyncio.to_thread(build, parcel, options, sandbox=sandbox)
+    return build(parcel, options, sandbox=sandbox)
+
+
+def _asks_for_sandbox(options: Mapping[str, Any]) -> bool:
+    sandbox = options.get("mail_settings", {}).get("sandbox_mode", {})
+    return sandbox.get("enable") is True

@@ -1,0 +1,48 @@
+"""What one SMTP transaction hands over: return path and recipients, and the content in its lines."""
+
+import asyncio
+
+import msgspec
+
+from relay.mime import build as mime
+from relay.mime import raw as mime_raw
+from relay.mime.fields import addr_spec
+from relay.providers.contract import Parcel
+
+THREAD_ABOVE_BYTES = 1_000_000
+"""Larger messages are built in a thread, so that other sends go on meanwhile."""
+
+
+class Envelope(msgspec.Struct, frozen=True, kw_only=True):
+    """A transaction: return path (empty: nobody's), recipients (number, address) and what the addresses need."""
+
+    return_path: str
+    recipients: tuple[tuple[int, str], ...]
+    is_utf8: bool
+
+
+def envelope_of(parcel: Parcel) -> Envelope:
+    """The envelope of an attempt. Raises `ValueError` for an address that cannot be written."""
+    message = parcel.message
+    sender = message.envelope_sender
+    return Envelope(
+        return_path=addr_spec(sender) if sender else "",
+        recipients=tuple((number, addr_spec(message.recipients[number].email)) for number in parcel.recipients),
+        is_utf8=mime.needs_smtputf8(parcel),
+    )
+
+
+async def content_of(parcel: Parcel) -> bytes:
+    """The message in lines that all end with CRLF. Raises `ValueError` when a field cannot be written."""
+    size = len(parcel.message.raw or b"") + sum(len(item.content) for item in parcel.message.attachments)
+    content = await asyncio.to_thread(mime.build, parcel) if size > THREAD_ABOVE_BYTES else mime.build(parcel)
+    return _ended(content)
+
+
+async def seven_bit(content: bytes) -> bytes:
+    """The content for a server without 8BITMIME. Raises `ValueError` when it is too malformed to be rewritten."""
+    return _ended(await asyncio.to_thread(mime_raw.seven_bit, content))
+
+
+def _ended(content: bytes) -> bytes:
+    return content if content.endswith(b"\r\n") else content + b"\r\n"

@@ -1,0 +1,242 @@
+"""Any smart host that takes authenticated submission: on-premises Exchange, Exchange Online SMTP AUTH, another's relay.
+
+RFC 5321 over TLS (RFC 3207, RFC 8314), AUTH (RFC 4954), SIZE (RFC 1870), 8BITMIME (RFC 6152), SMTPUTF8 (RFC 6531).
+"""
+
+import asyncio
+import ssl
+from collections.abc import Sequence
+
+from relay.core.errors import SettingsError
+from relay.core.outcomes import Deferred, Outcome, PerRecipient, Rejected, RouteFault, Sent, Unknown, reply_text
+from relay.providers.contract import Capabilities, Parcel, Provider, RouteSettings, Surroundings
+from relay.providers.smtp.connection import Connection, Patience, Server
+from relay.providers.smtp.envelope import Envelope, content_of, envelope_of, seven_bit
+from relay.providers.smtp.outcomes import losses, opening_failed
+from relay.providers.smtp.pool import Pool
+from relay.providers.smtp.outcomes_replies import distinct
+from relay.providers.smtp.settings import check_settings, connections_of, default_paces, server_of
+
+CAPABILITIES = Capabilities(
+    max_bytes=150 * 1024 * 1024,
+    max_recipients=500,
+    features=frozenset(
+        {
+            "headers",
+            "x_headers",
+            "inline_images",
+            "raw_mime",
+            "envelope",
+            "return_path",
+            "reply_to_many",
+            "smtputf8",
+            "per_recipient",
+        }
+    ),
+)
+"""What servers commonly take; one that takes less says so (SIZE, 452 4.5.3) and is heard."""
+
+_PATIENCE = Patience()
+SMTP_SCOPE = "https://outlook.office365.com/.default"
+"""Exchange Online's, for XOAUTH2 (learn.microsoft.com/exchange/client-developer/legacy-protocols)."""
+
+
+def check_options(options: RouteSettings) -> Sequence[str]:
+    """Every fault of a message's `options.smtp`: it has none to make."""
+    return [f"options.smtp.{key}: is not an option of smtp; there are none" for key in options]
+
+
+def create(name: str, settings: RouteSettings, surroundings: Surroundings) -> Provider:
+    """The provider of a route. Connects to nothing."""
+    return SmtpProvider(settings, surroundings)
+
+
+class SmtpProvider:
+    """A route to an SMTP server."""
+
+    def __init__(self, settings: RouteSettings, surroundings: Surroundings, patience: Patience = _PATIENCE) -> None:
+        self._settings = settings
+        self._server: Server = server_of(settings)
+        self._surroundings = surroundings
+        self._patience = patience
+        self._context: ssl.SSLContext | None = None
+        self._pool = Pool(limit=connections_of(settings), wait_seconds=patience.slot_seconds, clock=surroundings.clock)
+
+    async def send(self, parcel: Parcel) -> Outcome | PerRecipient:
+        """One transaction for the whole envelope; recipients may fare differently."""
+        try:
+            envelope = envelope_of(parcel)
+            content = await content_of(parcel)
+        except ValueError as error:
+            return Rejected(code="invalid_message", reply=reply_text(str(error)))
+        async with self._pool.slot() as is_ours:
+            if not is_ours:
+                return Deferred(code="provider_unavailable", reply="no connection became free in time")
+            return await self._deliver(envelope, content, self._deadline())
+
+    async def probe(self) -> Sent | RouteFault:
+        """Connect, change to TLS, authenticate, NOOP."""
+        connection = await self._open(self._deadline())
+        if not isinstance(connection, Connection):
+            return _as_fault(connection)
+        try:
+            refused = await connection.noop()
+        except losses() as error:
+            refused = opening_failed(error)
+        await connection.quit()
+        return Sent() if refused is None else _as_fault(refused)
+
+    async def verify(self, parcel: Parcel, provider_id: str | None) -> Outcome:
+        """An SMTP server cannot be asked."""
+        return Unknown(code="answer_lost", provider_id=provider_id)
+
+    async def close(self) -> None:
+        """Take leave of the server."""
+        await self._pool.close()
+
+    def _deadline(self) -> float:
+        """When what begins now must be over, in the loop's time."""
+        return asyncio.get_running_loop().time() + self._patience.attempt_seconds
+
+    async def _deliver(self, envelope: Envelope, content: bytes, until: float) -> Outcome | PerRecipient:
+        """Over a kept connection, or over a new one when that turns out to be dead before it took anything."""
+        connection = self._pool.idle()
+        if connection is not None:
+            outcome = await self._transfer(connection, envelope, content, until)
+            if not _is_stale(connection, outcome):
+                return outcome
+        fresh = await self._open(until)
+        return await self._transfer(fresh, envelope, content, until) if isinstance(fresh, Connection) else fresh
+
+    async def _transfer(
+        self, connection: Connection, envelope: Envelope, content: bytes, until: float
+    ) -> Outcome | PerRecipient:
+        if unsuited := _unsuited(connection, envelope, content):
+            await self._pool.give_back(connection, is_clean=True)
+            return unsuited
+        try:
+            if not content.isascii() and not connection.supports("8bitmime"):
+                content = await seven_bit(content)
+            async with asyncio.timeout_at(until):
+                outcomes = distinct(_read(envelope, await connection.transfer(envelope, content)))
+        except ValueError as error:
+            await self._pool.give_back(connection, is_clean=True)
+            return Rejected(code="invalid_message", reply=str(error))
+        except losses() as error:
+            connection.close()
+            return _lost(connection, error)
+        except BaseException:
+            connection.close()
+            raise
+        await self._pool.give_back(connection, is_clean=all(isinstance(outcome, Sent) for _, outcome in outcomes))
+        return outcomes[0][1] if len(outcomes) == 1 else PerRecipient(outcomes=tuple(outcomes))
+
+    async def _open(self, until: float) -> Connection | Outcome:
+        """A new authenticated connection; a refused secret is read anew once."""
+        try:
+            async with asyncio.timeout_at(until):
+                return await self._open_with_secret()
+        except TimeoutError as error:
+            return opening_failed(error)
+
+    async def _open_with_secret(self) -> Connection | Outcome:
+        secret = await self._secret()
+        if not isinstance(secret, str):
+            return secret
+        opened = await self._connect(secret)
+        if isinstance(opened, RouteFault) and opened.code == "bad_credentials" and self._server.auth != "none":
+            renewed = await self._secret(refused=secret)
+            if isinstance(renewed, str) and renewed != secret:
+                return await self._connect(renewed)
+        return opened
+
+    async def _connect(self, secret: str) -> Connection | Outcome:
+        try:
+            connection = Connection(self._server, await self._tls(), self._patience)
+        except (OSError, ValueError) as error:
+            return RouteFault(code="misconfigured", reply=f"ca_file or ehlo_name: {type(error).__name__}")
+        try:
+            refused = await connection.open(secret)
+        except losses() as error:
+            connection.close()
+            return opening_failed(error)
+        except BaseException:
+            connection.close()
+            raise
+        if refused is None:
+            return connection
+        await connection.quit()
+        return refused
+
+    async def _secret(self, refused: str = "") -> str | Deferred | RouteFault:
+        """The password, or the token for XOAUTH2; another than the refused one where there is another."""
+        if self._server.auth == "none":
+            return ""
+        if self._server.auth == "xoauth2":
+            scope = str(self._settings.get("scope", SMTP_SCOPE))
+            token: str | Deferred | RouteFault = await self._surroundings.credential.token(
+                self._settings, scope, refused=refused
+            )
+            return token
+        secrets, reference = self._surroundings.secrets, str(self._settings["password"])
+        try:
+            return await (secrets.refresh(reference) if refused else secrets.get(reference))
+        except SettingsError as error:
+            return RouteFault(code="secret_unavailable", reply=reply_text(str(error)))
+
+    async def _tls(self) -> ssl.SSLContext | None:
+        if self._context is None and self._server.tls != "none":
+            self._context = await asyncio.to_thread(_make_context, self._settings.get("ca_file"))
+        return self._context
+
+
+def _make_context(ca_file: str | None) -> ssl.SSLContext:
+    """The system's authorities and, where given, one's own. A file that is not there is an `OSError`."""
+    context = ssl.create_default_context()
+    if ca_file:
+        context.load_verify_locations(cafile=ca_file)
+    return context
+
+
+def _unsuited(connection: Connection, envelope: Envelope, content: bytes) -> Rejected | None:
+    """What this server cannot take, known from its EHLO."""
+    if envelope.is_utf8 and not connection.supports("smtputf8"):
+        return Rejected(code="unsupported", reply="the server offers no SMTPUTF8")
+    if 0 < connection.max_bytes < len(content):
+        return Rejected(code="message_too_large", reply=f"the server takes {connection.max_bytes} bytes")
+    return None
+
+
+def _read(envelope: Envelope, outcomes: Sequence[tuple[int, Outcome]]) -> Sequence[tuple[int, Outcome]]:
+    """What is said of the sender where there is none concerns this message, and no other that has the same From."""
+    if envelope.return_path:
+        return outcomes
+    return [
+        (number, Rejected(code="policy_refused", reply=outcome.reply) if _is_of_sender(outcome) else outcome)
+        for number, outcome in outcomes
+    ]
+
+
+def _is_of_sender(outcome: Outcome) -> bool:
+    return isinstance(outcome, RouteFault) and outcome.code == "sender_not_verified"
+
+
+def _lost(connection: Connection, error: BaseException) -> Deferred | Unknown:
+    """A connection lost, or too slow: before the final dot nothing can have been sent."""
+    reply = type(error).__name__
+    if connection.is_handed_over:
+        return Unknown(code="answer_lost", reply=reply)
+    return Deferred(code="unreachable", reply=reply)
+
+
+def _is_stale(connection: Connection, outcome: Outcome | PerRecipient) -> bool:
+    """Whether a kept connection was dead or ended by the server (421) before it took anything: try a new one."""
+    is_transient = isinstance(outcome, Deferred) and outcome.code in ("unreachable", "provider_unavailable")
+    return is_transient and not connection.is_open and not connection.is_handed_over
+
+
+def _as_fault(outcome: Outcome) -> RouteFault:
+    return outcome if isinstance(outcome, RouteFault) else RouteFault(code=outcome.code, reply=outcome.reply)
+
+
+__all__: Sequence[str] = ("CAPABILITIES", "SmtpProvider", "check_options", "check_settings", "create", "default_paces")

@@ -1,0 +1,141 @@
+"""The settings of an SMTP route: their faults, and what they mean."""
+
+import ipaddress
+import re
+from collections.abc import Sequence
+
+from relay.platform.entra_tokens import KEYS, identity_faults
+from relay.providers.contract import RouteSettings
+from relay.providers.smtp.connection import Server
+from relay.platform.secrets import reference_fault
+from relay.core.settings import Pace
+
+_TLS = ("starttls", "implicit", "none")
+_AUTH = ("plain", "login", "xoauth2", "none")
+_OWN = (
+    "host",
+    "port",
+    "tls",
+    "username",
+    "password",
+    "auth",
+    "ca_file",
+    "ehlo_name",
+    "connections",
+    "private",
+    "scope",
+)
+SETTINGS = (*_OWN, *KEYS)
+_TEXTS = ("username", "ca_file", "ehlo_name", "scope")
+PRIVATE_NAMES = (".local", ".internal", ".intranet", ".lan", ".corp", ".home.arpa", ".localhost")
+_DEFAULT_CONNECTIONS = 8
+_EXCHANGE_ONLINE = ".office365.com"
+MESSAGES_A_MINUTE = 30
+"""Exchange Online's message rate limit of a mailbox (exchange-online-limits), however it is sent from."""
+_HOST_NAME = re.compile(r"[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*\.?")
+_EHLO_NAME = re.compile(r"[!-~]{1,255}")
+
+
+def check_settings(settings: RouteSettings) -> Sequence[str]:
+    """Every fault of a route's settings, as sentences beginning with the key."""
+    known = ", ".join(SETTINGS)
+    faults = [f"{key}: is not a setting of smtp; there are {known}" for key in settings if key not in SETTINGS]
+    faults += [f"{key}: must be text" for key in _TEXTS if not isinstance(settings.get(key, ""), str)]
+    host = settings.get("host")
+    if not isinstance(host, str) or not (_HOST_NAME.fullmatch(host) or _address(host)):
+        return [*faults, "host: must be the server's name or address alone, such as smtp.office365.com"]
+    if not _EHLO_NAME.fullmatch(str(settings.get("ehlo_name", "relay"))):
+        faults.append("ehlo_name: must be printable ASCII without spaces")
+    return [*faults, *_place_faults(settings), *_auth_faults(settings), *_number_faults(settings)]
+
+
+def server_of(settings: RouteSettings) -> Server:
+    """Where to connect, with the defaults: STARTTLS on 587, or 465 where TLS is implicit."""
+    tls = settings.get("tls", "starttls")
+    return Server(
+        host=settings["host"],
+        port=settings.get("port", 465 if tls == "implicit" else 587),
+        tls=tls,
+        auth=settings.get("auth", "" if settings.get("username") else "none"),
+        username=settings.get("username", ""),
+        # What smtplib says where it knows no name of its own; servers of submission do not look at it.
+        ehlo_name=settings.get("ehlo_name", "[127.0.0.1]"),
+    )
+
+
+def connections_of(settings: RouteSettings) -> int:
+    """How many connections at a time: Exchange Online takes three from a mailbox, others commonly ten."""
+    default = 3 if _is_exchange_online(settings) else _DEFAULT_CONNECTIONS
+    return int(settings.get("connections", default))
+
+
+def default_paces(settings: RouteSettings) -> tuple[Pace, ...]:
+    """What Exchange Online lets through from one mailbox, by SMTP and by Graph together; other servers keep no known pace."""
+    if not _is_exchange_online(settings):
+        return ()
+    return (Pace(count=MESSAGES_A_MINUTE, seconds=60, resource=f"mailbox:{settings.get('username', '').lower()}"),)
+
+
+def _is_exchange_online(settings: RouteSettings) -> bool:
+    return str(settings["host"]).lower().rstrip(".").endswith(_EXCHANGE_ONLINE)
+
+
+def is_private(settings: RouteSettings) -> bool:
+    """Whether the host is known to be in a private network: by its address, its name, or because `private` says so."""
+    host = str(settings["host"]).lower().rstrip(".")
+    if settings.get("private") is True:
+        return True
+    address = _address(host)
+    return address.is_private if address else "." not in host or host.endswith(PRIVATE_NAMES)
+
+
+def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        return ipaddress.ip_address(host)
+    except ValueError:
+        return None
+
+
+def _place_faults(settings: RouteSettings) -> list[str]:
+    faults = []
+    tls, port = settings.get("tls", "starttls"), settings.get("port", 587)
+    if tls not in _TLS:
+        faults.append(f"tls: must be one of {', '.join(_TLS)}")
+    if settings.get("private", False) not in (True, False):
+        faults.append("private: must be true or false")
+    if not isinstance(port, int) or isinstance(port, bool) or not 0 < port < 65_536:
+        faults.append("port: must be a number from 1 to 65535")
+    elif port == 25 and not is_private(settings):
+        faults.append(
+            "port: 25 cannot work, because Azure blocks outbound port 25; use 587 (STARTTLS) or 465 (implicit TLS), or set"
+            " private to true when the host is reached through a virtual network or a hybrid connection"
+        )
+    if tls == "none" and not is_private(settings):
+        faults.append("tls: none is possible only to a host in a private network (private: true)")
+    return faults
+
+
+def _auth_faults(settings: RouteSettings) -> list[str]:
+    auth = settings.get("auth", "plain" if settings.get("username") else "none")
+    if auth not in _AUTH:
+        return [f"auth: must be one of {', '.join(_AUTH)}"]
+    unused = {"none": ("username", "password", "scope", *KEYS), "xoauth2": ("password",)}.get(auth, ("scope", *KEYS))
+    faults = [f"{key}: is not used when auth is {auth}" for key in unused if settings.get(key)]
+    if auth == "none":
+        return faults
+    if settings.get("tls") == "none":
+        faults.append("auth: must be none without TLS, because a password would cross the network in the clear")
+    if not settings.get("username"):
+        faults.append("username: must be given with auth")
+    if auth == "xoauth2":
+        return [*faults, *identity_faults(settings)]
+    if fault := reference_fault(settings.get("password")):
+        faults.append(f"password: {fault}")
+    return faults
+
+
+def _number_faults(settings: RouteSettings) -> list[str]:
+    count = settings.get("connections", 1)
+    if isinstance(count, int) and not isinstance(count, bool) and 1 <= count <= 100:
+        return []
+    return ["connections: must be a number from 1 to 100"]

@@ -1,0 +1,1 @@
+"""The ways out: routing rules, capabilities, holds, the circuit breaker and pacing."""

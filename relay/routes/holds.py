@@ -1,0 +1,250 @@
+"""What is held, shared by all instances through one table row each: a route, or a route for one sender only.
+
+    open ──route fault──► held ──probe succeeds──► canary ──its batch is sent──► open
+                           ▲  └─probe fails: next probe later    │
+                           └──────────another route fault────────┘
+
+A held route uses up no attempt and no expiry. In `canary` one batch may go (claimed by ETag); the others stay held for a
+moment. A fault that lies with one From address (not verified, mailbox missing) holds only that sender, so that one
+client's mistake does not stop everybody's mail.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+from urllib.parse import quote
+
+import msgspec
+
+from relay.core.errors import AlreadyExists, Changed, NotFound, Unavailable
+from relay.platform.log import log_event
+from relay.core.outcomes import reply_text
+from relay.platform.storage.ports import Entity, Query, Tables, every_row
+
+TABLE = "routes"
+_PARTITION = "route"
+CACHE_SECONDS = 5.0
+PROBE_DELAYS = (60.0, 120.0, 300.0, 600.0, 900.0)
+"""Seconds before the first, second, … probe of a held route; the last one repeats."""
+MAX_WAIT_SECONDS = 86_400.0
+"""A provider's wish to be left alone for longer is treated as a day: a probe costs little."""
+MAX_RACES = 20
+CANARY_SECONDS = 120.0
+"""How long a canary batch may take before another one may try."""
+SENDER_CODES = frozenset({"sender_not_verified", "mailbox_unavailable"})
+"""Route faults that say something about the From address, not about the whole route."""
+
+
+class RouteState(StrEnum):
+    """Whether a route may be used."""
+
+    OPEN = "open"
+    HELD = "held"
+    CANARY = "canary"
+
+
+class Hold(msgspec.Struct, frozen=True, kw_only=True):
+    """A row. `sender` is empty when the whole route is meant. `code` and `reply` tell why it is held.
+
+    `canary_until` ends the canary batch's claim. `must_wake`: released, and what it kept back is not on the queue yet.
+    `next_probe_at` None on a held route: only an operator releases it.
+    """
+
+    route: str
+    sender: str = ""
+    state: RouteState = RouteState.OPEN
+    code: str = ""
+    reply: str = ""
+    since: datetime | None = None
+    next_probe_at: datetime | None = None
+    probes: int = 0
+    canary_batch: str = ""
+    canary_until: datetime | None = None
+    must_wake: bool = False
+    etag: str = ""
+
+    @property
+    def scope(self) -> str:
+        """The row's key, and what a held part's row in `pending` names."""
+        return scope_of(self.route, self.sender)
+
+
+def scope_of(route: str, sender: str = "") -> str:
+    """The name of what is held."""
+    return f"{route}|{quote(sender, safe='@')}" if sender else route
+
+
+def scope_for(code: str, route: str, sender: str) -> tuple[str, str]:
+    """What a fault with this cause holds: the route and, for a fault of the sender, its address."""
+    return (route, sender.lower()) if code in SENDER_CODES else (route, "")
+
+
+def probe_delay(probes: int) -> timedelta:
+    """How long to wait for the next probe after so many failed ones."""
+    return timedelta(seconds=PROBE_DELAYS[min(probes, len(PROBE_DELAYS) - 1)])
+
+
+def _wait(probes: int, wish: float | None) -> timedelta:
+    return timedelta(seconds=min(wish, MAX_WAIT_SECONDS)) if wish else probe_delay(probes)
+
+
+class Holds:
+    """Reads the rows (cached for seconds) and changes them."""
+
+    def __init__(self, tables: Tables, clock: Callable[[], datetime]) -> None:
+        self._tables = tables
+        self._clock = clock
+        self._cached: Mapping[str, Hold] = {}
+        self._cached_until: datetime | None = None
+        self._reading = asyncio.Lock()
+
+    async def all(self, *, fresh: bool = False) -> Mapping[str, Hold]:
+        """Everything that has ever been held, by scope. What has no row is open."""
+        now = self._clock()
+        if not fresh and self._is_known(now):
+            return self._cached
+        # One reads for all who ask meanwhile: sixteen deliveries begin at a time.
+        async with self._reading:
+            if fresh or not self._is_known(now):
+                entities = [entity async for entity in every_row(self._tables, TABLE, Query(partition=_PARTITION))]
+                self._cached = {entity.row: _hold(entity) for entity in entities}
+                self._cached_until = now + timedelta(seconds=CACHE_SECONDS)
+        return self._cached
+
+    def _is_known(self, now: datetime) -> bool:
+        return self._cached_until is not None and now < self._cached_until
+
+    async def hold(
+        self,
+        route: str,
+        code: str,
+        reply: str = "",
+        *,
+        sender: str = "",
+        retry_after_seconds: float | None = None,
+        is_for_operator: bool = False,
+    ) -> Hold:
+        """Hold a route, or one sender of it. What is held keeps its `since`; a failed canary is probed later than before.
+
+        `is_for_operator`: no probe, only a release ends it.
+        """
+        scope = scope_of(route, sender)
+        for _ in range(MAX_RACES):
+            now = self._clock()
+            known = (await self.all(fresh=True)).get(scope, Hold(route=route, sender=sender))
+            is_running = known.state is RouteState.HELD and (known.next_probe_at is None or known.next_probe_at > now)
+            if is_running and not is_for_operator:
+                return known
+            was_open = known.state is RouteState.OPEN
+            probes = 0 if was_open else known.probes + 1
+            held = Hold(
+                route=route,
+                sender=sender,
+                state=RouteState.HELD,
+                code=code,
+                reply=reply_text(reply),
+                since=now if was_open or known.since is None else known.since,
+                next_probe_at=None if is_for_operator else now + _wait(probes, retry_after_seconds),
+                probes=probes,
+            )
+            if await self._write_if(held, known.etag):
+                if was_open:
+                    log_event("route_held", level=logging.ERROR, route=route, code=code, one_sender=bool(sender))
+                return held
+        raise Unavailable("the row of a route is written to by too many at once", retry_after_seconds=2)
+
+    async def open_to_canary(self, hold: Hold) -> bool:
+        """A probe succeeded: let one batch try. False if the row changed meanwhile."""
+        canary = msgspec.structs.replace(
+            hold, state=RouteState.CANARY, next_probe_at=None, canary_batch="", canary_until=None
+        )
+        return await self._write_if(canary, hold.etag)
+
+    async def postpone_probe(self, hold: Hold, code: str, reply: str) -> bool:
+        """A probe failed: say why, and try later. False if the row changed meanwhile."""
+        later = msgspec.structs.replace(
+            hold,
+            code=code or hold.code,
+            reply=reply_text(reply),
+            probes=hold.probes + 1,
+            next_probe_at=self._clock() + probe_delay(hold.probes + 1),
+        )
+        return await self._write_if(later, hold.etag)
+
+    async def claim_canary(self, scope: str, batch: str) -> bool:
+        """Whether this batch is the one that may try what is in `canary`."""
+        now = self._clock()
+        known = (await self.all(fresh=True)).get(scope)
+        if known is None or known.state is RouteState.OPEN:
+            return True
+        if known.state is RouteState.HELD:
+            return False
+        is_claimed = known.canary_until is not None and known.canary_until > now
+        if is_claimed:
+            return known.canary_batch == batch
+        until = now + timedelta(seconds=CANARY_SECONDS)
+        return await self._write_if(msgspec.structs.replace(known, canary_batch=batch, canary_until=until), known.etag)
+
+    async def give_back_canary(self, scope: str, batch: str) -> None:
+        """Let another batch try what is in `canary`, if this one had claimed it."""
+        known = (await self.all(fresh=True)).get(scope)
+        if known is not None and known.state is RouteState.CANARY and known.canary_batch == batch:
+            await self._write_if(msgspec.structs.replace(known, canary_batch="", canary_until=None), known.etag)
+
+    async def release(self, scope: str, why: str, *, is_by_canary: bool = False) -> Hold | None:
+        """Open a route for all; None if it was open. What it kept back must be woken (`must_wake`).
+
+        `is_by_canary`: a canary's success opens only what is in `canary` still, not what was held again meanwhile.
+        """
+        for _ in range(MAX_RACES):
+            known = (await self.all(fresh=True)).get(scope)
+            if known is None or known.state is RouteState.OPEN:
+                return None
+            if is_by_canary and known.state is not RouteState.CANARY:
+                return None
+            released = Hold(route=known.route, sender=known.sender, must_wake=True)
+            if await self._write_if(released, known.etag):
+                held_seconds = (self._clock() - known.since).total_seconds() if known.since else 0.0
+                log_event(
+                    "route_released", level=logging.WARNING, route=known.route, why=why, held_seconds=held_seconds
+                )
+                return released
+        raise Unavailable("the row of a route is written to by too many at once", retry_after_seconds=2)
+
+    async def woken(self, hold: Hold) -> bool:
+        """What a released route kept back is on the queue. False if the row changed meanwhile."""
+        return await self._write_if(msgspec.structs.replace(hold, must_wake=False), hold.etag)
+
+    async def _write_if(self, hold: Hold, etag: str) -> bool:
+        """Write a row if it is as it was read; without an ETag, if there is none yet. False if somebody was first."""
+        try:
+            if etag:
+                await self._tables.merge(TABLE, _entity(hold), etag=etag)
+            else:
+                await self._tables.insert(TABLE, _entity(hold))
+        except (Changed, NotFound, AlreadyExists):
+            return False
+        finally:
+            self._cached_until = None
+        return True
+
+
+_FIELDS = tuple(field for field in Hold.__struct_fields__ if field != "etag")
+
+
+def _entity(hold: Hold) -> Entity:
+    # An absent time is stored as an empty text: a merge cannot remove a property.
+    properties: dict[str, Any] = {}
+    for field in _FIELDS:
+        value = getattr(hold, field)
+        properties[field] = value.isoformat() if isinstance(value, datetime) else "" if value is None else value
+    properties["state"] = str(hold.state)
+    return Entity(partition=_PARTITION, row=hold.scope, properties=properties)
+
+
+def _hold(entity: Entity) -> Hold:
+    known = {field: value for field, value in entity.properties.items() if field in _FIELDS and value != ""}
+    return msgspec.convert({**known, "etag": entity.etag}, Hold)

@@ -1,0 +1,81 @@
+"""A pace that all instances keep together, without another service: the generic cell rate algorithm in one table row.
+
+The row of a paced resource holds the theoretical arrival time (ITU-T I.371, annex A). Whoever wants to send reserves
+slots by ETag; what has no slot now waits for it on the queue, not in memory. A pace of `count` in `seconds` is kept in
+every window of that length: a burst of a fifth at once, the rest evenly.
+"""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+
+from relay.core.errors import AlreadyExists, Changed, NotFound, Unavailable
+from relay.core.settings import Pace
+from relay.platform.storage.ports import Entity, Tables
+
+TABLE = "pacing"
+MAX_RACES = 25
+SLOT_LASTS = timedelta(seconds=20)
+"""A slot not used by then has lapsed: a backlog of old slots must not become a burst."""
+
+
+def burst_of(pace: Pace) -> int:
+    """How many may go at once."""
+    return max(1, pace.count // 5)
+
+
+def interval_of(pace: Pace) -> float:
+    """Seconds between the others, so that burst and flow together never exceed `count` in any window."""
+    return pace.seconds / max(1, pace.count - burst_of(pace)) if pace.count > 1 else pace.seconds
+
+
+def reserve(pace: Pace, arrival: float, now: float, wanted: int) -> tuple[list[float], float]:
+    """The times of the next `wanted` slots, and the new theoretical arrival time. All in seconds since 1970."""
+    interval, slots = interval_of(pace), []
+    tolerance = (burst_of(pace) - 1) * interval
+    for _ in range(wanted):
+        arrival = max(arrival, now)
+        slots.append(max(now, arrival - tolerance))
+        arrival += interval
+    return slots, arrival
+
+
+class Pacing:
+    """Reserves slots."""
+
+    def __init__(self, tables: Tables, clock: Callable[[], datetime]) -> None:
+        self._tables = tables
+        self._clock = clock
+
+    async def slots(self, paces: Sequence[Pace], resources: Sequence[str], wanted: int) -> list[datetime]:
+        """When each of `wanted` sends may go, keeping every pace (`resources` names what each one limits).
+
+        Raises `Unavailable` when storage is away or too many want the same row at once.
+        """
+        now = self._clock()
+        latest = [now] * wanted
+        for pace, resource in zip(paces, resources, strict=True):
+            slots = await self._reserve(pace, resource, now, wanted)
+            latest = [max(pair) for pair in zip(latest, slots, strict=True)]
+        return latest
+
+    async def _reserve(self, pace: Pace, resource: str, now: datetime, wanted: int) -> list[datetime]:
+        partition = hashlib.sha256(resource.encode()).hexdigest()[:32]
+        row = f"{pace.count}-{pace.seconds:g}"
+        for _ in range(MAX_RACES):
+            try:
+                known = await self._tables.get(TABLE, partition, row)
+                arrival, etag = float(str(known.properties["arrival"])), known.etag
+            except NotFound:
+                arrival, etag = 0.0, ""
+            slots, arrival = reserve(pace, arrival, now.timestamp(), wanted)
+            entity = Entity(partition=partition, row=row, properties={"arrival": repr(arrival)})
+            try:
+                if etag:
+                    await self._tables.merge(TABLE, entity, etag=etag)
+                else:
+                    await self._tables.insert(TABLE, entity)
+            except (Changed, AlreadyExists, NotFound):
+                continue
+            return [datetime.fromtimestamp(slot, now.tzinfo) for slot in slots]
+        raise Unavailable("too many instances reserve slots of one pace at once", retry_after_seconds=5)

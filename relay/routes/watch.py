@@ -1,0 +1,99 @@
+"""Watches what attempts say about their routes: holds a route at fault, lets a canary that worked open it, breaks circuits."""
+
+import logging
+from datetime import datetime
+
+import msgspec
+
+from relay.routes import capabilities as carriage
+from relay.routes import routing
+from relay.core import entries as wire
+from relay.routes.circuit_breaker import Breaker
+from relay.core.errors import StorageError
+from relay.routes.holds import Hold, Holds, RouteState, scope_for, scope_of
+from relay.core.part_states import Tried
+from relay.platform.log import log_event
+from relay.core.model import Message, Part, Submission
+from relay.core.outcomes import Deferred, Outcome, PerRecipient, Rejected, RouteFault, Sent, Unknown
+from relay.core.settings import Settings
+
+
+class RouteWatch:
+    """Turns outcomes into holds and releases."""
+
+    def __init__(self, settings: Settings, holds: Holds, breaker: Breaker) -> None:
+        self._settings = settings
+        self._holds = holds
+        self._breaker = breaker
+
+    async def note(
+        self, entry: wire.BatchEntry, part: Part, submission: Submission, message: Message | None, tried: Tried
+    ) -> Tried:
+        """Draw the conclusions of an attempt for its route; the attempt with what its settlement needs to know of them.
+
+        Storage being away changes nothing about the attempt: then the route is held by the next one.
+        """
+        outcomes = _outcomes(tried.answer)
+        sender = message.sender.email if message is not None else ""
+        try:
+            await self._note_failures(part.route, outcomes, tried.now)
+            fault = next((outcome for outcome in outcomes if isinstance(outcome, RouteFault)), None)
+            if fault is None:
+                if any(isinstance(outcome, Sent | Rejected) for outcome in outcomes):
+                    await self._note_success(part.route, sender)
+                else:
+                    await self._note_nothing(part.route, sender, entry.batch)
+                return tried
+            hold = await self._hold(part.route, sender, fault)
+        except StorageError as error:
+            log_event("route_not_noted", level=logging.WARNING, route=part.route, error=type(error).__name__)
+            return tried
+        other = self._other_route(entry, part, submission, message)
+        if other is not None:
+            log_event("failed_over", level=logging.WARNING, route=part.route, to=other, code=fault.code)
+        return msgspec.structs.replace(tried, hold_until=hold.next_probe_at, held_scope=hold.scope, other_route=other)
+
+    async def _hold(self, route: str, sender: str, fault: RouteFault) -> Hold:
+        route, sender = scope_for(fault.code, route, sender)
+        return await self._holds.hold(
+            route, fault.code, fault.reply, sender=sender, retry_after_seconds=fault.retry_after_seconds
+        )
+
+    async def _note_success(self, route: str, sender: str) -> None:
+        known = await self._holds.all()
+        for scope in (route, scope_of(route, sender.lower())):
+            hold = known.get(scope)
+            if hold is not None and hold.state is RouteState.CANARY:
+                await self._holds.release(scope, "canary", is_by_canary=True)
+
+    async def _note_nothing(self, route: str, sender: str, batch: str) -> None:
+        """A canary that told nothing about its route lets another one try."""
+        known = await self._holds.all()
+        for scope in (route, scope_of(route, sender.lower())):
+            hold = known.get(scope)
+            if hold is not None and hold.state is RouteState.CANARY:
+                await self._holds.give_back_canary(scope, batch)
+
+    async def _note_failures(self, route: str, outcomes: tuple[Outcome, ...], now: datetime) -> None:
+        for outcome in outcomes:
+            code = outcome.code if isinstance(outcome, Deferred | Unknown) else ""
+            if self._breaker.note(route, code, now):
+                await self._holds.hold(route, "repeated_failure", outcome.reply)
+
+    def _other_route(
+        self, entry: wire.BatchEntry, part: Part, submission: Submission, message: Message | None
+    ) -> str | None:
+        """Another route that may take this part, if it is free to change; planning then finds which of them is open."""
+        if part.is_pinned or message is None:
+            return None
+        wanted = None if part.recipients is None else set(part.recipients)
+        for leg in routing.legs(self._settings, submission, message, entry.lane, carriage.obstacle):
+            if wanted is None or wanted & set(leg.recipients):
+                return next((route for route in leg.routes if route != part.route), None)
+        return None
+
+
+def _outcomes(answer: Outcome | PerRecipient) -> tuple[Outcome, ...]:
+    if isinstance(answer, PerRecipient):
+        return tuple(outcome for _, outcome in answer.outcomes)
+    return (answer,)

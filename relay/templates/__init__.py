@@ -1,1 +1,0 @@
-"""Stored templates: what keeps them, and what fills them in."""
