@@ -13,15 +13,15 @@ from typing import Any, Self
 
 import msgspec
 
-from standins.acs import DEFAULT_KEY as ACS_KEY
-from standins.acs import AcsStandIn
+from standins.acs.server import DEFAULT_KEY as ACS_KEY
+from standins.acs.server import AcsStandIn
 from standins.entra import DEFAULT_CLIENT, DEFAULT_SECRET, DEFAULT_TENANT, TokenIssuer
-from standins.graph import GraphStandIn
+from standins.graph.server import GraphStandIn
 from standins.http import StandIn
 from standins.key_vault import KeyVaultStandIn
-from standins.sendgrid import DEFAULT_KEY as SENDGRID_KEY
-from standins.sendgrid import SendGridStandIn
-from standins.smtp import DEFAULT_PASSWORD, DEFAULT_USER, SmtpStandIn
+from standins.sendgrid.server import DEFAULT_KEY as SENDGRID_KEY
+from standins.sendgrid.server import SendGridStandIn
+from standins.smtp.server import DEFAULT_PASSWORD, DEFAULT_USER, SmtpStandIn
 from standins.tls import Authority
 
 SECRETS: Mapping[str, str] = {

@@ -12,7 +12,7 @@ from relay.providers.graph import account_check as graph_checkup
 from relay.providers.sendgrid import account_check as sendgrid_checkup
 from relay.providers.http_exchange import Answer
 from relay.core.settings import load
-from standins.sendgrid import SendGridStandIn
+from standins.sendgrid.server import SendGridStandIn
 from tests.api.harness import Harness
 
 

@@ -7,9 +7,9 @@ import msgspec
 import pytest
 
 from relay.events.observation import QUEUE
-from standins.acs_events import EventGrid, as_cloud_event
+from standins.acs.events import EventGrid, as_cloud_event
 from standins.inbox import Address, Mail
-from standins.sendgrid_events import EventWebhook
+from standins.sendgrid.events import EventWebhook
 from tests.api.harness import Answer, Clock, Harness
 
 SAMPLES = Path(__file__).parents[1] / "samples" / "bounces"

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from standins.sendgrid import DEFAULT_KEY, SendGridStandIn
+from standins.sendgrid.server import DEFAULT_KEY, SendGridStandIn
 from tests.api.harness import Harness
 
 DAY = {"sent_since": "2026-03-01T00:00:00Z", "sent_before": "2026-03-02T00:00:00Z", "without_delivered": True}

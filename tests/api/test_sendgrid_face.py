@@ -11,7 +11,7 @@ import pytest
 
 from relay.clients.registry import Policy
 from relay.core.model import State
-from standins.sendgrid import DEFAULT_KEY, SendGridStandIn
+from standins.sendgrid.server import DEFAULT_KEY, SendGridStandIn
 from tests.api.harness import Answer, Harness
 from tests.api.sendgrid_requests import mail, to
 

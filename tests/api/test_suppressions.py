@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from standins.sendgrid import DEFAULT_KEY, SendGridStandIn
+from standins.sendgrid.server import DEFAULT_KEY, SendGridStandIn
 from tests.api.harness import Answer, Harness, message
 
 LIST = "/v1/suppressions"

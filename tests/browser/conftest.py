@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, BrowserContext, async_playwright
 
-from standins.sendgrid import SendGridStandIn
+from standins.sendgrid.server import SendGridStandIn
 from tests.browser import filled
 from tests.browser.screen import Screen, Town, new_context
 from tests.e2e.running import running_relay

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from standins.sendgrid import DEFAULT_KEY, SendGridStandIn
+from standins.sendgrid.server import DEFAULT_KEY, SendGridStandIn
 from tests.e2e.running import RunningRelay
 
 POLL_SECONDS = 0.1

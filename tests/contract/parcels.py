@@ -4,7 +4,7 @@ from typing import Any
 
 from relay.core.model import Address, Attachment, Message
 from relay.providers.contract import Capabilities, Parcel
-from standins.smtp import DEFAULT_USER
+from standins.smtp.server import DEFAULT_USER
 from tests.parcels import parcel_of
 
 SENDER = Address(email=DEFAULT_USER, name="Relay")

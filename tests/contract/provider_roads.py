@@ -11,14 +11,14 @@ from relay.platform.entra_tokens import Credentials
 from relay.providers.capture.inbox import CONTAINER
 from relay.providers.contract import Surroundings
 from relay.platform.storage.memory.memory_storage import memory_storage
-from standins.acs import DEFAULT_KEY as ACS_KEY
-from standins.acs import AcsStandIn
+from standins.acs.server import DEFAULT_KEY as ACS_KEY
+from standins.acs.server import AcsStandIn
 from standins.entra import DEFAULT_CLIENT, DEFAULT_SECRET, DEFAULT_TENANT
-from standins.graph import GraphStandIn
+from standins.graph.server import GraphStandIn
 from standins.http import StandIn
-from standins.sendgrid import DEFAULT_KEY as SENDGRID_KEY
-from standins.sendgrid import SendGridStandIn
-from standins.smtp import DEFAULT_PASSWORD, DEFAULT_USER, SmtpStandIn
+from standins.sendgrid.server import DEFAULT_KEY as SENDGRID_KEY
+from standins.sendgrid.server import SendGridStandIn
+from standins.smtp.server import DEFAULT_PASSWORD, DEFAULT_USER, SmtpStandIn
 from standins.tls import Authority
 from tests.contract.parcels import SENDER
 from tests.contract.provider_kinds import (

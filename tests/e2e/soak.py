@@ -27,7 +27,7 @@ from devhost.azurite import Azurite
 from devhost.children import Child, say
 from relay.bootstrap import Relay, start
 from relay.core.errors import Unavailable
-from standins.sendgrid import DEFAULT_KEY, SendGridStandIn
+from standins.sendgrid.server import DEFAULT_KEY, SendGridStandIn
 from tests.e2e.running import ROOT, first_key
 from tests.e2e.soak_books import Books, Told, read_books
 

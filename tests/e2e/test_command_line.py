@@ -12,7 +12,7 @@ import msgspec
 import pytest
 import pytest_asyncio
 
-from standins.sendgrid import DEFAULT_KEY, SendGridStandIn
+from standins.sendgrid.server import DEFAULT_KEY, SendGridStandIn
 from tests.e2e.running import ROOT, RunningRelay, running_relay
 
 

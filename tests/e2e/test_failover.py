@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from standins.script import Act, Fault
-from standins.sendgrid import SendGridStandIn
+from standins.sendgrid.server import SendGridStandIn
 from tests.e2e.running import RunningRelay, running_relay
 
 PATIENCE_SECONDS = 60

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from standins.inbox import Mail
-from standins.sendgrid import DEFAULT_KEY, SendGridStandIn
+from standins.sendgrid.server import DEFAULT_KEY, SendGridStandIn
 from tests.e2e.running import RunningRelay, running_relay
 from tests.e2e.varied import varied_messages
 

@@ -10,7 +10,7 @@ import aiohttp
 import msgspec
 
 from devhost.azurite import Azurite
-from standins.sendgrid import SendGridStandIn
+from standins.sendgrid.server import SendGridStandIn
 from tests.e2e.running import RunningRelay, first_key, start_host
 
 HOSTS = 4

@@ -7,7 +7,7 @@ from typing import Any
 
 import aiohttp
 
-from standins.graph import AUDIENCE, GraphStandIn
+from standins.graph.server import AUDIENCE, GraphStandIn
 
 SENDER = "relay@example.com"
 

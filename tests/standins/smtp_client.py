@@ -6,7 +6,7 @@ import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from standins.smtp import DEFAULT_PASSWORD, DEFAULT_USER, SmtpStandIn
+from standins.smtp.server import DEFAULT_PASSWORD, DEFAULT_USER, SmtpStandIn
 
 
 class Client:

@@ -8,7 +8,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from standins.graph import MAX_REQUEST_BYTES, GraphStandIn
+from standins.graph.server import MAX_REQUEST_BYTES, GraphStandIn
 from standins.tls import Authority
 from tests.standins.graph_client import SENDER, GraphClient, file, message, mime
 

@@ -9,7 +9,7 @@ import aiohttp
 import pytest
 
 from standins.bounces import FLAVOURS, Bounce, bounce_message
-from standins.graph import GraphStandIn
+from standins.graph.server import GraphStandIn
 from standins.http import utc_now
 from standins.tls import Authority
 from tests.standins.graph_client import SENDER, GraphClient, message

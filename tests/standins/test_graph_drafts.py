@@ -9,8 +9,8 @@ from urllib.parse import quote
 import aiohttp
 import pytest
 
-from standins.graph import GraphStandIn
-from standins.graph_uploads import MAX_RANGE_BYTES, MIN_BYTES
+from standins.graph.server import GraphStandIn
+from standins.graph.uploads import MAX_RANGE_BYTES, MIN_BYTES
 from standins.tls import Authority
 from tests.standins.clock import Clock
 from tests.standins.graph_client import SENDER, GraphClient, Reply, file, message, mime

@@ -10,7 +10,7 @@ from python_http_client.exceptions import (  # type: ignore[import-untyped] # no
 )
 from sendgrid.helpers.mail import Mail
 
-from standins.sendgrid import DEFAULT_KEY, SendGridStandIn
+from standins.sendgrid.server import DEFAULT_KEY, SendGridStandIn
 
 
 def post(url: str, key: str, mail: Mail) -> int:

@@ -19,7 +19,7 @@ from relay.core.errors import SettingsError
 from relay.platform.entra_tokens import Credentials, identity_faults
 from relay.core.outcomes import Deferred, RouteFault
 from standins.entra import DEFAULT_CLIENT, DEFAULT_SECRET, DEFAULT_TENANT
-from standins.graph import AUDIENCE, GraphStandIn
+from standins.graph.server import AUDIENCE, GraphStandIn
 
 SCOPE = f"{AUDIENCE}/.default"
 

@@ -21,7 +21,7 @@ from relay.core.settings import load
 from relay.platform.storage.memory.memory_storage import memory_storage
 from standins.entra import DEFAULT_CLIENT, DEFAULT_SECRET, DEFAULT_TENANT
 from standins.key_vault import KeyVaultStandIn
-from standins.sendgrid import SendGridStandIn
+from standins.sendgrid.server import SendGridStandIn
 from tests.parcels import NOW
 from tests.unit.providers.sendgrid_route import parcel
 

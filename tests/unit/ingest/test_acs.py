@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from relay.events.acs import DELIVERY, ENGAGEMENT, translate, validation_code
-from standins.acs_events import STATUSES, as_cloud_event
+from standins.acs.events import STATUSES, as_cloud_event
 
 NAME = "msg_06eaipl7v9t3n32dbpnn10ci0c0tf2au5r1vr735"
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -13,7 +13,7 @@ from relay.core.outcomes import Outcome
 from relay.providers.graph import provider as graph
 from relay.providers.contract import Parcel, Provider, Surroundings
 from standins.entra import DEFAULT_CLIENT, DEFAULT_SECRET, DEFAULT_TENANT
-from standins.graph import GraphStandIn
+from standins.graph.server import GraphStandIn
 from standins.tls import Authority
 from tests.parcels import NOW, Secret, parcel_of
 

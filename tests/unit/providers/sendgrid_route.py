@@ -7,7 +7,7 @@ import aiohttp
 from relay.core.model import Address, Message
 from relay.providers.sendgrid import provider as sendgrid
 from relay.providers.contract import Parcel, Provider, Surroundings
-from standins.sendgrid import DEFAULT_KEY
+from standins.sendgrid.server import DEFAULT_KEY
 from tests.parcels import NOW, Secret, parcel_of
 
 

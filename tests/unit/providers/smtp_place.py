@@ -13,7 +13,7 @@ from relay.core.outcomes import Outcome, PerRecipient
 from relay.providers.contract import Parcel, Surroundings
 from relay.providers.smtp.provider import SmtpProvider, check_settings
 from relay.providers.smtp.connection import Patience
-from standins.smtp import DEFAULT_PASSWORD, DEFAULT_USER, SmtpStandIn
+from standins.smtp.server import DEFAULT_PASSWORD, DEFAULT_USER, SmtpStandIn
 from standins.tls import Authority
 from tests.parcels import NOW, Secret, parcel_of
 

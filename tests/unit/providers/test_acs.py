@@ -11,7 +11,7 @@ from relay.core.outcomes import Deferred, PerRecipient, Rejected, RouteFault, Se
 from relay.providers.acs import provider as acs
 from relay.providers.acs.outcomes import CHECK_AFTER_SECONDS
 from relay.providers.contract import FEATURES
-from standins.acs import CUSTOM_DOMAIN, STATUS_READS
+from standins.acs.server import CUSTOM_DOMAIN, STATUS_READS
 from tests.unit.providers.acs_route import Place, mail, parcel, place
 
 OPERATION = parcel().attempt_id

@@ -14,8 +14,8 @@ from relay.providers.acs import provider as acs
 from relay.providers.contract import Provider, Surroundings
 from relay.providers.graph.settings import default_paces
 from relay.core.settings import Route
-from standins.acs import DEFAULT_KEY, AcsStandIn
-from standins.graph import GraphStandIn
+from standins.acs.server import DEFAULT_KEY, AcsStandIn
+from standins.graph.server import GraphStandIn
 from tests.doubles import Clock, Place, message_of, place_of, settings_of, submission_of
 from tests.parcels import Secret
 from tests.unit.providers import graph_route

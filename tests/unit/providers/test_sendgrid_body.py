@@ -9,7 +9,7 @@ import pytest
 from relay.core.model import Address, Attachment
 from relay.providers.contract import Parcel
 from relay.providers.sendgrid.body import build
-from standins.sendgrid_rules import check
+from standins.sendgrid.rules import check
 from tests.parcels import NOW
 from tests.unit.providers.sendgrid_route import mail, parcel
 from tests.unit.providers.test_sendgrid_options import GOOD

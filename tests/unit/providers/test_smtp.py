@@ -12,8 +12,8 @@ from relay.core.outcomes import Deferred, PerRecipient, Rejected, RouteFault, Se
 from relay.providers.smtp import provider as smtp
 from relay.providers.contract import FEATURES
 from standins.entra import TokenIssuer
-from standins.smtp import DEFAULT_USER
-from standins.smtp_auth import AUDIENCE
+from standins.smtp.server import DEFAULT_USER
+from standins.smtp.auth import AUDIENCE
 from tests.parcels import Secret
 from tests.unit.providers.smtp_place import Place, Tokens, code_of, mail, opened, parcel
 

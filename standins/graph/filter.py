@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
-from standins.graph_errors import GraphError
+from standins.graph.errors import GraphError
 from standins.inbox import Mail
 
 INTERNET_HEADERS = "{00020386-0000-0000-c000-000000000046}"

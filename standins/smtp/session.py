@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, NoReturn
 from aiosmtpd.smtp import MISSING, SMTP, AuthResult, Envelope, LoginPassword, Session
 
 from standins.script import Act, Fault
-from standins.smtp_auth import read_xoauth2
+from standins.smtp.auth import read_xoauth2
 
 if TYPE_CHECKING:
-    from standins.smtp import SmtpStandIn
+    from standins.smtp.server import SmtpStandIn
 
 MAX_COMMAND_BYTES = 12_288
 """RFC 4954 section 4: the longest AUTH line a server must take; tokens are long."""

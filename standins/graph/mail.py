@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from standins.graph_errors import GraphError
+from standins.graph.errors import GraphError
 from standins.inbox import Address, Attachment, Mail, relay_id_of
 from standins.mime import read_mime
 

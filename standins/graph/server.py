@@ -16,8 +16,8 @@ from aiohttp import web
 
 from standins.bounces import Bounce, bounce_message
 from standins.entra import TokenIssuer
-from standins.graph_call import Call, Examine
-from standins.graph_errors import (
+from standins.graph.call import Call, Examine
+from standins.graph.errors import (
     ACCOUNT_REFUSALS,
     DENIED,
     SEND_ONLY,
@@ -26,11 +26,11 @@ from standins.graph_errors import (
     error_body,
     error_response,
 )
-from standins.graph_mail import decode_json, mail_from_json, received_mail
-from standins.graph_mailbox import Mailbox, new_id
-from standins.graph_reads import Reads
-from standins.graph_submissions import Submissions
-from standins.graph_uploads import Uploads
+from standins.graph.mail import decode_json, mail_from_json, received_mail
+from standins.graph.mailbox import Mailbox, new_id
+from standins.graph.reads import Reads
+from standins.graph.submissions import Submissions
+from standins.graph.uploads import Uploads
 from standins.http import Acceptance, Clock, StandIn, json_response, utc_now
 from standins.inbox import Mail
 from standins.tls import Authority

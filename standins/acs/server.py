@@ -13,10 +13,10 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from standins import acs_rules as rules
-from standins.acs_auth import is_authentic, is_key
-from standins.acs_events import EventGrid
-from standins.acs_rules import AcsError
+from standins.acs import rules
+from standins.acs.auth import is_authentic, is_key
+from standins.acs.events import EventGrid
+from standins.acs.rules import AcsError
 from standins.entra import TokenIssuer
 from standins.http import Acceptance, Clock, StandIn, json_response, utc_now
 from standins.inbox import Mail

@@ -20,9 +20,9 @@ from standins.inbox import Mail
 from standins.mime import read_mime
 from standins.pace import Limit, Pace
 from standins.script import Act
-from standins.smtp_auth import REFUSALS, Gate
-from standins.smtp_rules import lines_refusal
-from standins.smtp_session import SmtpSession, reply_of
+from standins.smtp.auth import REFUSALS, Gate
+from standins.smtp.rules import lines_refusal
+from standins.smtp.session import SmtpSession, reply_of
 from standins.tls import Authority
 
 DEFAULT_USER = "relay@example.com"

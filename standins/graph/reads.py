@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
-from standins.graph_call import Call
-from standins.graph_errors import GraphError
-from standins.graph_filter import select
-from standins.graph_mail import attachment_to_json, to_json
-from standins.graph_mailbox import Mailbox
+from standins.graph.call import Call
+from standins.graph.errors import GraphError
+from standins.graph.filter import select
+from standins.graph.mail import attachment_to_json, to_json
+from standins.graph.mailbox import Mailbox
 from standins.http import json_response
 from standins.inbox import Mail
 from standins.mime import write_mime
 
 if TYPE_CHECKING:
-    from standins.graph import GraphStandIn
+    from standins.graph.server import GraphStandIn
 
 _PAGE = 10
 _ON_REQUEST = ("internetMessageHeaders", "singleValueExtendedProperties")

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import msgspec
 from aiohttp import web
 
-from standins.graph_mailbox import Mailbox
+from standins.graph.mailbox import Mailbox
 from standins.http import Acceptance
 
 

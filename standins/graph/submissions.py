@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import msgspec
 from aiohttp import web
 
-from standins.graph_call import Call
-from standins.graph_errors import ACCOUNT_REFUSALS, GraphError
-from standins.graph_mail import (
+from standins.graph.call import Call
+from standins.graph.errors import ACCOUNT_REFUSALS, GraphError
+from standins.graph.mail import (
     attachment_from_json,
     attachment_to_json,
     check_recipients,
@@ -20,14 +20,14 @@ from standins.graph_mail import (
     mail_from_json,
     mail_from_mime,
 )
-from standins.graph_mailbox import id_after_move, new_id
-from standins.graph_reads import resource
-from standins.graph_uploads import MIN_BYTES
+from standins.graph.mailbox import id_after_move, new_id
+from standins.graph.reads import resource
+from standins.graph.uploads import MIN_BYTES
 from standins.http import Acceptance, json_response
 from standins.inbox import Mail
 
 if TYPE_CHECKING:
-    from standins.graph import GraphStandIn
+    from standins.graph.server import GraphStandIn
 
 
 class Submissions:

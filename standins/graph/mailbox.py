@@ -4,7 +4,7 @@ import secrets
 
 import msgspec
 
-from standins.graph_errors import GraphError
+from standins.graph.errors import GraphError
 from standins.inbox import Attachment, Mail
 
 FOLDERS = {"drafts": "drafts", "sentitems": "sentitems", "inbox": "inbox"}

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from aiohttp import web
 
-from standins import sendgrid_rules as rules
+from standins.sendgrid import rules
 from standins.http import Acceptance, json_response
 
 if TYPE_CHECKING:
-    from standins.sendgrid import SendGridStandIn
+    from standins.sendgrid.server import SendGridStandIn
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Answerer = Callable[[web.Request, bytes], web.Response]

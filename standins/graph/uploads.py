@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
-from standins.graph_call import Call
-from standins.graph_errors import GraphError
-from standins.graph_mail import decode_json
-from standins.graph_mailbox import new_id
+from standins.graph.call import Call
+from standins.graph.errors import GraphError
+from standins.graph.mail import decode_json
+from standins.graph.mailbox import new_id
 from standins.http import Acceptance, json_response
 from standins.inbox import Attachment
 
 if TYPE_CHECKING:
-    from standins.graph import GraphStandIn
+    from standins.graph.server import GraphStandIn
 
 MIN_BYTES = 3 * 1024 * 1024
 MAX_BYTES = 150 * 1024 * 1024
