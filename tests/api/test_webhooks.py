@@ -7,7 +7,7 @@ import pytest
 
 from relay.events.webhooks.subscriptions import MOST
 from tests.api.harness import BASE, Answer, Harness
-from tests.unit.webhooks.hook import hook
+from tests.unit.events.webhooks.hook import hook
 
 HOOKS = "/v1/webhooks"
 CALLBACK = "https://prod-1.westeurope.logic.azure.com/workflows/x/triggers/y/run?api-version=2016&sig=a%2Bb"

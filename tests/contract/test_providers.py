@@ -18,7 +18,7 @@ from relay.mime.size import estimate_size
 from standins.inbox import Mail
 from tests.contract.parcels import HTML, NASTY, PIXEL, SENDER, mail, parcel, rich_mail
 from tests.contract.provider_kinds import Road
-from tests.contract.provider_roads import ROADS
+from tests.contract.provider_routes import ROADS
 
 FAR = sorted(set(ROADS) - {"capture"})
 """Those with an account and a network between them and us."""

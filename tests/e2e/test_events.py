@@ -9,7 +9,7 @@ import msgspec
 
 from standins.everything import Everything
 from tests.e2e.running import RunningRelay, running_relay
-from tests.unit.webhooks.hook import Hook, hook
+from tests.unit.events.webhooks.hook import Hook, hook
 
 PATIENCE_SECONDS = 90
 POLL_SECONDS = 0.3

@@ -18,7 +18,7 @@ from standins.acs.server import DEFAULT_KEY, AcsStandIn
 from standins.graph.server import GraphStandIn
 from tests.doubles import Clock, Place, message_of, place_of, settings_of, submission_of
 from tests.parcels import Secret
-from tests.unit.providers import graph_route
+from tests.unit.providers.graph import graph_route
 
 MAILBOX = "shop@example.org"
 

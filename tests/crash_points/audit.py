@@ -1,0 +1,120 @@
+"""Watches a world: whether it has come to rest, and whether the promises were kept on the way and at the end."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from relay.core import entries as wire
+from relay.acceptance.acceptance import CONTENT_CONTAINER
+from relay.core.model import FINAL
+from tests.crash_points import books
+from tests.crash_points.books import Line
+from tests.crash_points.caller import Caller
+from tests.crash_points.host import Host
+from tests.crash_points.world import World
+from tests.traces import traces
+
+MAX_SECONDS = 90_000.0
+"""Virtual time that it may take to come to rest; expiry comes after a day."""
+LOOK_SECONDS = 5.0
+
+
+class Audit:
+    """The accounting of one world. `lines` are the books as last read."""
+
+    def __init__(self, world: World, caller: Caller) -> None:
+        self.caller = caller
+        self.lines: Sequence[Line] = ()
+        self._world = world
+        self._broken: list[str] = []
+
+    async def ended(self, number: int) -> None:
+        """An invocation has returned: what a provider took in it, and said so, must be recorded by now."""
+        for taken in self._world.ledger.acceptances:
+            if taken.invocation == number and taken.was_answered:
+                batch, index = self._world.place_of(taken.message)
+                record = await self._world.witness.journal.read(batch)
+                if record.is_erased(index):
+                    continue
+                if taken.provider_id not in books.recorded_in(record.statuses[index]):
+                    self._broken.append(
+                        f"{taken.provider_id} was taken and answered, and its invocation recorded nothing"
+                    )
+
+    async def read(self) -> Sequence[Line]:
+        """Read the books."""
+        world = self._world
+        self.lines = await books.read(world.witness.journal, world.memory, world.ledger, world.queues.history)
+        return self.lines
+
+    async def until_rest(self, hosts: Sequence[Host], is_played: Callable[[], bool]) -> None:
+        """Wait until all is played, nothing runs, and every message has ended."""
+        try:
+            async with asyncio.timeout(MAX_SECONDS):
+                while not (is_played() and all(host.is_idle for host in hosts) and await self._is_at_rest()):
+                    await self._world.pass_time(LOOK_SECONDS)
+        except TimeoutError:
+            self._broken.append("it never came to rest")
+
+    async def wrongs(self, hosts: Sequence[Host]) -> list[str]:
+        """Every breach of a promise, at rest."""
+        world, told = self._world, self.caller.told
+        lines = await self.read()
+        return [
+            *self._broken,
+            *self.caller.broken_promises,
+            *(f"a function raised {text}" for host in hosts for text in host.raised),
+            *books.wrongs(lines, told, world.dead_processes, world.memory),
+            *await self._answers(lines),
+            *await self._remains(),
+        ]
+
+    async def excesses(self) -> list[str]:
+        """What may not be so at any moment, also while everything still moves."""
+        return [
+            *self.caller.broken_promises,
+            *(wrong for line in await self.read() for wrong in books.excesses(line)),
+        ]
+
+    def is_pending(self, body: bytes) -> bool:
+        """Whether an entry is a reference whose messages have rows in `pending`, as the books were last read."""
+        entry = wire.decode_entry(body)
+        if not isinstance(entry, wire.ReferenceEntry):
+            return False
+        rows = {row.row for row in self._world.memory.tables.rows("pending")}
+        own = [line for line in self.lines if line.batch == entry.ref and line.index in entry.indices]
+        wanted = books.rows_for(own)
+        moving = [part for line in own for part in line.status.parts if part.state not in FINAL]
+        return wanted <= rows and all(part.due_at is not None for part in moving)
+
+    async def _is_at_rest(self) -> bool:
+        world = self._world
+        if world.has_writes_under_way or any(world.queues.bodies(queue) for queue in world.queue_names):
+            return False
+        return books.is_at_rest(await self.read(), world.memory)
+
+    async def _remains(self) -> list[str]:
+        """Where an address is stored that was erased, by what its operator was told.
+
+        A blob that no entry ever named is a stray, written for a message that was never accepted: only the purge finds it.
+        """
+        named = b"".join(self._world.queues.history)
+        return [
+            f"{address} was erased, and is in {place}"
+            for address in self.caller.erased
+            for place in await traces(self._world.memory, address)
+            if not place.startswith(f"{CONTENT_CONTAINER}: ") or place.partition(": ")[2].encode() in named
+        ]
+
+    async def _answers(self, lines: Sequence[Line]) -> list[str]:
+        """Whether the API tells each caller what the journal holds."""
+        by_id, found = {line.id: line for line in lines}, list[str]()
+        for told in self.caller.told.values():
+            if told.id is None or told.id not in by_id:
+                continue
+            response = await self.caller.insist("GET", f"/v1/messages/{told.id}")
+            state = msgspec.json.decode(response.body).get("state")
+            if response.status != 200 or state != by_id[told.id].status.state:
+                found.append(f"{told.label}: the API answers {response.status} {state}")
+        return found

@@ -1,0 +1,215 @@
+"""The accounting of a trial: what callers were told, what the journal says, and what the providers truly took.
+
+    accepted = sent + failed + expired + cancelled + unknown + waiting, and nothing else
+
+and for every recipient: as many copies as the second promise allows.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence, Set
+
+import msgspec
+
+from relay.core import part_states as lifecycle
+from relay.core import entries as wire
+from relay.acceptance.acceptance import CONTENT_CONTAINER
+from relay.core.errors import NotFound
+from relay.journal.records import Journal
+from relay.core.model import DEAD, FINAL, Delivery, Message, MessageStatus, Part, State, Submission
+from relay.journal.pending import rows_of
+from relay.platform.storage.memory.memory_storage import MemoryStorage
+from tests.crash_points.caller import Told
+from tests.crash_points.providers import Acceptance, Ledger
+from tests.crash_points.world import MAIN_QUEUE, POISON_QUEUE
+
+
+class Line(msgspec.Struct, frozen=True, kw_only=True):
+    """One message: what was submitted, what is recorded, what was taken."""
+
+    id: str
+    batch: str
+    lane: str
+    index: int
+    submission: Submission
+    message: Message
+    status: MessageStatus
+    taken: tuple[Acceptance, ...]
+
+    @property
+    def label(self) -> str:
+        """The subject, by which the caller knows it."""
+        return self.message.subject
+
+    @property
+    def recorded(self) -> Set[str]:
+        """The providers' names of the acceptances that the journal knows."""
+        return recorded_in(self.status)
+
+
+def recorded_in(status: MessageStatus) -> Set[str]:
+    """The providers' names of the acceptances that a status knows."""
+    known = {part.provider_id for part in status.parts if part.state is State.SENT}
+    known |= {a.provider_id for part in status.parts for a in part.attempts if a.outcome == "sent"}
+    return {name for name in known if name is not None}
+
+
+async def read(journal: Journal, memory: MemoryStorage, ledger: Ledger, history: Sequence[bytes]) -> list[Line]:
+    """Every recorded message. `history` is all that ever lay on the queues: it tells what an erased message was."""
+    lines: list[Line] = []
+    for row in memory.tables.rows("journal"):
+        if row.row != "batch":
+            continue
+        try:
+            record = await journal.read(row.partition.partition("-")[2])
+        except NotFound:
+            # Withdrawn while its entry lies on the queue: no record yet.
+            continue
+        entry = record.entry()
+        whole = _accepted(record.batch, history) if any(status.erased for status in record.statuses) else entry
+        for index, (submission, status) in enumerate(zip(whole.messages, record.statuses, strict=True)):
+            name = record.message_id(index, entry)
+            message = submission.message or wire.decode_message(
+                await memory.blobs.get(CONTENT_CONTAINER, str(submission.blob))
+            )
+            lines.append(
+                Line(
+                    id=name,
+                    batch=record.batch,
+                    lane=record.lane,
+                    index=index,
+                    submission=submission,
+                    message=message,
+                    status=status,
+                    taken=tuple(taken for taken in ledger.acceptances if taken.message == name),
+                )
+            )
+    return lines
+
+
+def _accepted(batch: str, history: Sequence[bytes]) -> wire.BatchEntry:
+    """A batch as it was put on its queue."""
+    entries = (wire.decode_entry(body) for body in history if batch.encode() in body)
+    return next(entry for entry in entries if isinstance(entry, wire.BatchEntry) and entry.batch == batch)
+
+
+def tally(lines: Sequence[Line]) -> Counter[State]:
+    """How many messages are in each state."""
+    return Counter(line.status.state for line in lines)
+
+
+def wrongs(
+    lines: Sequence[Line], told: Mapping[str, Told], dead_processes: Set[int], memory: MemoryStorage
+) -> list[str]:
+    """Every breach of a promise, as a sentence. To be asked when everything has come to rest."""
+    found = list(_lost(lines, told))
+    for line in lines:
+        found += [f"{line.label}: {wrong}" for wrong in _copies(line, dead_processes)]
+        found += [f"{line.label}: {wrong}" for wrong in _states(line, memory)]
+    found += _rests(lines, memory)
+    return found
+
+
+def _lost(lines: Sequence[Line], told: Mapping[str, Told]) -> list[str]:
+    by_id = {line.id for line in lines}
+    labels = Counter(line.label for line in lines)
+    found = [
+        f"{each.label}: answered 202 as {name}, and there is no such message"
+        for each in told.values()
+        for name in each.ids
+        if name not in by_id
+    ]
+    cancelled = {each.id for each in told.values() if each.cancelled}
+    found += [
+        f"{line.label}: cancelled for certain, and {line.status.state}"
+        for line in lines
+        if line.id in cancelled and State.CANCELLED not in {part.state for part in line.status.parts}
+    ]
+    for each in told.values():
+        most = 1 if each.has_key else each.asked
+        if labels[each.label] > most:
+            found.append(f"{each.label}: {labels[each.label]} messages of {most} submissions")
+        if len(set(each.ids)) > most:
+            found.append(f"{each.label}: several ids for one key")
+    return found
+
+
+def _copies(line: Line, dead_processes: Set[int]) -> list[str]:
+    """More copies than the second promise allows. What the provider called those of an erased message is not recorded."""
+    found: list[str] = []
+    for taken in () if line.status.erased else line.taken:
+        is_excused = not taken.was_answered or taken.process in dead_processes
+        if taken.provider_id not in line.recorded and not is_excused:
+            found.append(f"the provider took it as {taken.provider_id} and said so, which nobody recorded")
+    return found + excesses(line)
+
+
+def excesses(line: Line) -> list[str]:
+    """Copies that may not be there at any moment."""
+    found: list[str] = []
+    for number in _envelope(line):
+        copies = [taken for taken in line.taken if number in taken.recipients]
+        known = sum(taken.provider_id in line.recorded for taken in copies)
+        if known > 1:
+            found.append(f"recipient {number} got {known} copies that the journal knows of")
+        redriven = sum(part.redriven for part in line.status.parts if number in _recipients(part, line))
+        if line.submission.delivery is Delivery.AT_MOST_ONCE and len(copies) > 1 + redriven:
+            found.append(f"recipient {number} got {len(copies)} copies of an at_most_once message")
+    return found
+
+
+def _states(line: Line, memory: MemoryStorage) -> list[str]:
+    """States that say what is not so, and dead letters that nobody can find."""
+    found: list[str] = []
+    covered = [number for part in line.status.parts for number in _recipients(part, line)]
+    if sorted(covered) != sorted(_envelope(line)):
+        found.append(f"its parts are for {sorted(covered)}, its recipients are {sorted(_envelope(line))}")
+    letters = {(row.partition, row.row) for row in memory.tables.rows("deadletters")}
+    for part in line.status.parts:
+        wanted = set(_recipients(part, line))
+        copies = [taken for taken in line.taken if wanted & set(taken.recipients)]
+        known = [taken for taken in copies if line.status.erased or taken.provider_id in line.recorded]
+        if part.state is State.SENT and not known:
+            found.append("is sent, and no provider took it")
+        if part.state in (State.FAILED, State.EXPIRED, State.CANCELLED) and copies:
+            found.append(f"is {part.state}, and a provider took it")
+        is_listed = (part.code or "expired", f"{line.batch}-{line.index:02d}") in letters
+        if part.state in DEAD and not is_listed and not line.status.erased:
+            found.append(f"is {part.state} ({part.code}), and not on the list of dead letters")
+        if is_listed and line.status.erased:
+            found.append("is erased, and on the list of dead letters")
+        if part.state is State.UNKNOWN and not lifecycle.doubts(part) and part.code != "poisoned":
+            found.append("is unknown without a reason to doubt")
+        if part.state in (State.QUEUED, State.SENDING):
+            found.append(f"is {part.state} although nothing moves any more")
+    return found
+
+
+def rows_for(lines: Sequence[Line]) -> Set[str]:
+    """The keys of the rows in `pending` that these messages need."""
+    return {row for line in lines for row in rows_of(line.batch, line.lane, [(line.index, line.status)])}
+
+
+def _rests(lines: Sequence[Line], memory: MemoryStorage) -> list[str]:
+    """Waiting messages that nothing would wake, and rows of messages that do not wait."""
+    found: list[str] = []
+    wanted = rows_for(lines)
+    present = {row.row for row in memory.tables.rows("pending")}
+    found += [f"nothing in pending for {row}" for row in wanted - present]
+    found += [f"pending still lists {row}" for row in present - wanted]
+    for queue in (MAIN_QUEUE, POISON_QUEUE):
+        found += [f"queue {queue} holds {body[:80]!r}" for body in memory.queues.bodies(queue)]
+    return found
+
+
+def is_at_rest(lines: Sequence[Line], memory: MemoryStorage) -> bool:
+    """Whether every message has ended and nothing is left over."""
+    has_ended = all(part.state in FINAL for line in lines for part in line.status.parts)
+    return has_ended and not _rests(lines, memory)
+
+
+def _envelope(line: Line) -> list[int]:
+    return [n for n in range(len(line.message.recipients)) if n not in line.submission.suppressed]
+
+
+def _recipients(part: Part, line: Line) -> list[int]:
+    return _envelope(line) if part.recipients is None else list(part.recipients)

@@ -1,0 +1,171 @@
+"""What an application sees of Relay: answers, or connections that broke."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from relay.core import ids
+from relay.api.http import Request, Response
+from relay.core.errors import NotFound
+from tests.crash_points.faults import ProcessDiedError
+from tests.crash_points.world import MAIN_QUEUE, World
+
+MAX_REPEATS = 60
+
+
+class Told(msgspec.Struct, kw_only=True):
+    """What a caller was told about one submission: `id` once it was answered 202; how often it asked."""
+
+    label: str
+    has_key: bool
+    asked: int = 0
+    ids: list[str] = []
+    cancelled: bool = False
+
+    @property
+    def id(self) -> str | None:
+        """The first id that it was told, if any."""
+        return self.ids[0] if self.ids else None
+
+
+class Caller:
+    """An application that submits, asks, cancels; and its operator."""
+
+    def __init__(self, world: World, key: str) -> None:
+        self.told: dict[str, Told] = {}
+        self.erased: set[str] = set()
+        self.broken_promises: list[str] = []
+        self._world = world
+        self._headers = {"authorization": f"Bearer {key}", "content-type": "application/json"}
+
+    async def ask(self, method: str, path: str, body: Any = None, **headers: str) -> Response | None:
+        """One request to the process that lives; None when the connection broke."""
+        instance = await self._world.living()
+        request = Request(
+            method=method,
+            path=path.partition("?")[0],
+            url=f"http://relay.example{path}",
+            headers={**self._headers, **headers},
+            query=dict(pair.split("=") for pair in path.partition("?")[2].split("&") if pair),
+            body=b"" if body is None else msgspec.json.encode(body),
+        )
+        try:
+            return await instance.process.run(instance.relay.api.handle(request))
+        except ProcessDiedError:
+            return None
+
+    async def insist(self, method: str, path: str, body: Any = None, **headers: str) -> Response:
+        """Repeat a request until it is answered otherwise than by 409, 429, 503 or a broken connection."""
+        for _ in range(MAX_REPEATS):
+            response = await self.ask(method, path, body, **headers)
+            if response is not None and response.status not in (409, 429, 503):
+                return response
+            await asyncio.sleep(_pause(response))
+        raise AssertionError(f"{method} {path} was never answered")
+
+    async def submit(self, label: str, *, key: str = "", **fields: Any) -> None:
+        """Send a message whose subject is `label`: once, or with a key until it is answered 202."""
+        told = self.told.setdefault(label, Told(label=label, has_key=bool(key)))
+        body = {"from": "app@sender.example", "to": ["ann@example.net"], "subject": label, "text": "Hello"} | fields
+        headers = {"idempotency-key": key} if key else {}
+        for _ in range(MAX_REPEATS):
+            told.asked += 1
+            response = await self.ask("POST", "/v1/messages", body, **headers)
+            if response is not None and response.status == 202:
+                await self._note(told, response)
+                return
+            assert response is None or response.status in (409, 503), (response.status, response.body)
+            if not key:
+                return
+            await asyncio.sleep(_pause(response))
+        raise AssertionError(f"{label} was never answered")
+
+    async def submit_batch(self, labels: Sequence[str], *, key: str = "") -> None:
+        """Send many messages in one request: once, or with a key until it is answered 202."""
+        told = [self.told.setdefault(label, Told(label=label, has_key=bool(key))) for label in labels]
+        message = {"from": "app@sender.example", "to": ["ann@example.net"], "text": "Hello. " * 200}
+        body = {"messages": [{**message, "subject": label} for label in labels]}
+        for _ in range(MAX_REPEATS):
+            for each in told:
+                each.asked += 1
+            response = await self.ask("POST", "/v1/messages/batch", body, **({"idempotency-key": key} if key else {}))
+            if response is not None and response.status == 202:
+                for each, result in zip(told, msgspec.json.decode(response.body)["value"], strict=True):
+                    each.ids.append(result["id"])
+                return
+            assert response is None or response.status in (409, 503), (response.status, response.body)
+            if not key:
+                return
+            await asyncio.sleep(_pause(response))
+        raise AssertionError("the batch was never answered")
+
+    async def submit_all(self, *labels: str, **fields: Any) -> None:
+        """Send messages at once, so that they share an entry."""
+        await asyncio.gather(*(self.submit(label, **fields) for label in labels))
+
+    async def cancel(self, label: str) -> None:
+        """Cancel a message, a few times if need be, until that is certain."""
+        told = self.told[label]
+        for _ in range(10):
+            if told.id is not None:
+                response = await self.ask("DELETE", f"/v1/messages/{told.id}")
+                if response is not None and response.status == 200:
+                    told.cancelled = True
+                    return
+            await asyncio.sleep(2)
+
+    async def erase(self, recipient: str) -> None:
+        """Erase a recipient's messages: again and again, until none of them moves any more."""
+        for _ in range(MAX_REPEATS):
+            moving, body = 0, {"recipient": recipient}
+            while True:
+                told = msgspec.json.decode((await self.insist("POST", "/v1/erase", body)).body)
+                moving += told["moving"]
+                if not told["is_more"]:
+                    break
+                body["cursor"] = told["cursor"]
+            if not moving:
+                self.erased.add(recipient)
+                return
+            await asyncio.sleep(60)
+        raise AssertionError("there was always something that moved")
+
+    async def submit_grouped(self, label: str, group: str, *, send_at: int) -> None:
+        """Send a message of a group, as SendGrid's callers do, when it is time: once."""
+        told = self.told.setdefault(label, Told(label=label, has_key=False))
+        body = {
+            "personalizations": [{"to": [{"email": "ann@example.net"}]}],
+            "from": {"email": "app@sender.example"},
+            "subject": label,
+            "content": [{"type": "text/plain", "value": "Hello"}],
+            "batch_id": group,
+            "send_at": send_at,
+        }
+        told.asked += 1
+        response = await self.ask("POST", "/v3/mail/send", body)
+        if response is not None and response.status == 202:
+            told.ids.append(response.headers["X-Message-Id"])
+            return
+        assert response is None or response.status == 503, (response.status, response.body)
+
+    async def _note(self, told: Told, response: Response) -> None:
+        name = str(msgspec.json.decode(response.body)["id"])
+        told.ids.append(name)
+        if not await self._is_durable(name):
+            self.broken_promises.append(f"{told.label} was answered 202 and is nowhere in storage")
+
+    async def _is_durable(self, name: str) -> bool:
+        batch = ids.parse(name).batch
+        if any(batch.encode() in body for body in self._world.queues.bodies(MAIN_QUEUE)):
+            return True
+        try:
+            await self._world.witness.journal.read(batch)
+        except NotFound:
+            return False
+        return True
+
+
+def _pause(response: Response | None) -> float:
+    return 1.0 if response is None else float(response.headers.get("Retry-After", "1"))

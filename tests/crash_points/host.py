@@ -1,0 +1,184 @@
+"""The Functions host, as far as a message can notice it: leases of ten minutes, dequeue counts, the release of what
+failed, poison after five failures, a time-out of nine minutes, timers of which one runs at a time, and a restart after death.
+
+devhost/ is the local host in full; this one is small enough to be run some thousand times in virtual time.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+
+from relay.core.errors import StorageError, Unavailable
+from relay.platform.storage.ports import Received
+from tests.crash_points.faults import Operation, Process, ProcessDiedError, invocation
+from tests.crash_points.world import MAIN_QUEUE, POISON_QUEUE, Instance, ProofRelay, World
+
+LEASE_SECONDS = 600
+RELEASE_SECONDS = 30.0
+MAX_DEQUEUE = 5
+FUNCTION_SECONDS = 540.0
+RESTART_SECONDS = 2.0
+POLL_SECONDS = 5.0
+BATCH = 16
+_HALF_A_MINUTE = timedelta(seconds=30)
+
+type Ended = Callable[[int], Awaitable[None]]
+"""Told when an invocation has returned without an error, by its number."""
+
+
+class Schedule:
+    """What the instances of an app share: whose turn it is to run the timer, and the numbers of invocations."""
+
+    def __init__(self, clock: Callable[[], datetime]) -> None:
+        self._clock = clock
+        self._running: asyncio.Task[None] | None = None
+        self._invocations = 0
+        self.next_tick = _next_half_minute(clock())
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether the timer's function does not run."""
+        return self._running is None or self._running.done()
+
+    def tick(self, run: Callable[[], Awaitable[None]]) -> asyncio.Task[None] | None:
+        """Run the timer's function if it is due and does not run anywhere."""
+        if self._clock() < self.next_tick or not self.is_idle:
+            return None
+        self.next_tick = _next_half_minute(self._clock())
+        self._running = asyncio.ensure_future(run())
+        return self._running
+
+    def next_invocation(self) -> int:
+        """A number for an invocation."""
+        self._invocations += 1
+        return self._invocations
+
+
+class Host:
+    """Runs the functions of one process after another: one instance of the app."""
+
+    def __init__(self, world: World, schedule: Schedule, ended: Ended) -> None:
+        self.raised: list[str] = []
+        self._world = world
+        self._schedule = schedule
+        self._ended = ended
+        self._running: set[asyncio.Task[None]] = set()
+        self._instance: Instance | None = None
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no function runs."""
+        return not self._running and self._schedule.is_idle
+
+    def crash(self) -> None:
+        """Kill the process that runs now."""
+        if self._instance is not None:
+            self._instance.process.die()
+
+    async def run(self) -> None:
+        """Serve for ever."""
+        while True:
+            if self._instance is None or self._instance.process.is_dead:
+                await self._restart()
+            instance = self._instance
+            assert instance is not None
+            self._keep(self._schedule.tick(lambda of=instance: self._run_timer(of)))  # type: ignore[misc] # a default argument binds
+            for queue in (MAIN_QUEUE, POISON_QUEUE):
+                await self._poll(instance, queue)
+            await self._wait(instance.process)
+
+    async def _restart(self) -> None:
+        for task in self._running:
+            task.cancel()
+        self._running.clear()
+        if self._instance is not None:
+            await asyncio.sleep(RESTART_SECONDS)
+        self._instance = await self._world.start()
+
+    async def _run_timer(self, instance: Instance) -> None:
+        await self._call(instance.process, instance.relay.recovery.run)
+
+    async def _poll(self, instance: Instance, queue: str) -> None:
+        visible_at = self._world.queues.next_visible_at(queue)
+        if visible_at is None or visible_at > self._world.clock() or instance.process.is_dead:
+            return
+        try:
+            received = await instance.relay.storage.queues.receive(queue, most=BATCH, lease_seconds=LEASE_SECONDS)
+        except (StorageError, ProcessDiedError):
+            return
+        for entry in received:
+            self._keep(asyncio.create_task(self._handle(instance, queue, entry)))
+
+    def _keep(self, task: asyncio.Task[None] | None) -> None:
+        if task is not None:
+            self._running.add(task)
+            task.add_done_callback(self._running.discard)
+
+    async def _handle(self, instance: Instance, queue: str, entry: Received) -> None:
+        process, relay = instance.process, instance.relay
+        try:
+            if entry.dequeue_count > MAX_DEQUEUE:
+                await self._to_poison(relay, queue, entry)
+                return
+            succeeded = await self._call(process, lambda: _function(relay, queue, entry))
+            if succeeded:
+                await relay.storage.queues.delete(queue, entry)
+            elif queue == MAIN_QUEUE and entry.dequeue_count < MAX_DEQUEUE:
+                await process.operate(Operation(name=f"release in {queue}"), lambda: self._release(queue, entry))
+            else:
+                await self._to_poison(relay, queue, entry)
+        except (StorageError, ProcessDiedError):
+            # The lease will end.
+            return
+
+    async def _release(self, queue: str, entry: Received) -> None:
+        self._world.queues.release(queue, entry, self._world.clock(), RELEASE_SECONDS)
+
+    async def _to_poison(self, relay: ProofRelay, queue: str, entry: Received) -> None:
+        if queue == MAIN_QUEUE:
+            await relay.storage.queues.put(POISON_QUEUE, entry.body)
+            await relay.storage.queues.delete(queue, entry)
+
+    async def _call(self, process: Process, function: Callable[[], Awaitable[None]]) -> bool:
+        number = self._schedule.next_invocation()
+        invocation.set(number)
+        try:
+            async with asyncio.timeout(FUNCTION_SECONDS):
+                await process.run(function())
+        except TimeoutError:
+            process.die()
+            raise ProcessDiedError from None
+        except Unavailable:
+            return False
+        except Exception as error:
+            # The host's own rule: whatever a function raises is one failure.
+            self.raised.append(f"{type(error).__name__}: {error}")
+            return False
+        await self._ended(number)
+        return True
+
+    async def _wait(self, process: Process) -> None:
+        """Until something ends, something is visible, a timer is due, or the time of a poll is over."""
+        now = self._world.clock()
+        visible = filter(None, map(self._world.queues.next_visible_at, (MAIN_QUEUE, POISON_QUEUE)))
+        seconds = min((moment - now).total_seconds() for moment in (self._schedule.next_tick, *visible))
+        seconds = min(max(seconds, 0.01), POLL_SECONDS)
+        if not self._running:
+            await asyncio.sleep(seconds)
+            return
+        death = asyncio.ensure_future(process.died.wait())
+        await asyncio.wait({*self._running, death}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        death.cancel()
+
+
+async def _function(relay: ProofRelay, queue: str, entry: Received) -> None:
+    """What the triggers of function_app.py do."""
+    if queue == MAIN_QUEUE:
+        await relay.delivery.deliver(queue, entry.body, is_redelivery=entry.dequeue_count > 1)
+    else:
+        await relay.poison.bury(queue, entry.body)
+
+
+def _next_half_minute(now: datetime) -> datetime:
+    minute = now.replace(second=0, microsecond=0)
+    return min(at for at in (minute + _HALF_A_MINUTE, minute + 3 * _HALF_A_MINUTE) if at > now)

@@ -1,0 +1,165 @@
+"""A provider that answers as a script says, and the ledger of what it truly took: the only witness that cannot err."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+
+import msgspec
+
+from relay.core.outcomes import Deferred, Outcome, PerRecipient, RouteFault, Sent, Unknown
+from relay.providers.contract import Parcel
+from tests.crash_points.faults import Fault, Operation, Process, ProcessDiedError, invocation
+
+SILENCE_SECONDS = 30.0
+"""How long the provider's client waits for an answer."""
+
+
+class Lost(msgspec.Struct, frozen=True, kw_only=True):
+    """A script's answer: none. The provider took the message, or it did not."""
+
+    was_taken: bool
+
+
+type Answer = Outcome | PerRecipient | Lost
+type Script = Callable[[Parcel, int], Answer]
+"""What the provider answers to a parcel; the number counts the sends of this message by this route, from 1."""
+
+
+def takes_all(parcel: Parcel, number: int) -> Answer:
+    """The script of a provider in good health."""
+    return Sent()
+
+
+class Acceptance(msgspec.Struct, frozen=True, kw_only=True):
+    """The provider took responsibility, whatever Relay learnt of it."""
+
+    message: str
+    recipients: tuple[int, ...]
+    attempt: int
+    provider_id: str
+    process: int
+    invocation: int
+    was_answered: bool
+
+
+class Ledger:
+    """Everything that providers took, and how often they were asked to."""
+
+    def __init__(self) -> None:
+        self.acceptances: list[Acceptance] = []
+        self.sends: Counter[tuple[str, str]] = Counter()
+
+    def take(self, parcel: Parcel, recipients: tuple[int, ...], process: Process, *, was_answered: bool) -> str:
+        """Note an acceptance; the provider's name for it."""
+        name = f"provider-{len(self.acceptances) + 1}"
+        self.acceptances.append(
+            Acceptance(
+                message=parcel.id,
+                recipients=recipients,
+                attempt=parcel.attempt,
+                provider_id=name,
+                process=process.number,
+                invocation=invocation.get(),
+                was_answered=was_answered,
+            )
+        )
+        return name
+
+
+class Account:
+    """The provider's account: what a probe finds, and how the script goes. Changed by the test while it runs.
+
+    `kills` tells which parcels are the death of a process that tries to send them. An answer takes `seconds`.
+    """
+
+    def __init__(
+        self,
+        script: Script = takes_all,
+        *,
+        knows_attempts: bool = True,
+        kills: Callable[[Parcel], bool] = lambda _: False,
+        seconds: float = 0.0,
+    ) -> None:
+        self.script = script
+        self.kills = kills
+        self.seconds = seconds
+        self.probe: Sent | RouteFault = Sent()
+        self.knows_attempts = knows_attempts
+
+
+class ScriptedProvider:
+    """One process's way to an account."""
+
+    def __init__(self, route: str, account: Account, process: Process, ledger: Ledger) -> None:
+        self._route = route
+        self._account = account
+        self._process = process
+        self._ledger = ledger
+
+    async def send(self, parcel: Parcel) -> Outcome | PerRecipient:
+        """See the contract."""
+        fault = await self._process.begin(Operation(name=f"send by {self._route}", is_storage=False))
+        if fault is Fault.REFUSED:
+            return Deferred(code="provider_unavailable")
+        if fault is Fault.TIMED_OUT:
+            return await self._silence()
+        if self._account.kills(parcel):
+            self._process.die()
+            raise ProcessDiedError
+        self._ledger.sends[self._route, parcel.id] += 1
+        answer = self._account.script(parcel, self._ledger.sends[self._route, parcel.id])
+        is_lost = fault in (Fault.LOST, Fault.LATE, Fault.DEATH_AFTER)
+        answered = self._carry_out(parcel, answer, was_answered=not is_lost)
+        if fault is Fault.DEATH_AFTER:
+            self._process.die()
+            raise ProcessDiedError
+        if is_lost or isinstance(answered, Lost):
+            return await self._silence()
+        await asyncio.sleep(self._account.seconds)
+        self._process.raise_if_dead()
+        return answered
+
+    def _carry_out(self, parcel: Parcel, answer: Answer, *, was_answered: bool) -> Answer:
+        if isinstance(answer, Sent):
+            name = self._ledger.take(parcel, parcel.recipients, self._process, was_answered=was_answered)
+            return Sent(provider_id=name)
+        if isinstance(answer, Lost) and answer.was_taken:
+            self._ledger.take(parcel, parcel.recipients, self._process, was_answered=False)
+        if isinstance(answer, PerRecipient):
+            return PerRecipient(
+                outcomes=tuple(
+                    (numbers, self._carry_out_some(parcel, numbers, outcome, was_answered=was_answered))
+                    for numbers, outcome in answer.outcomes
+                )
+            )
+        return answer
+
+    def _carry_out_some(
+        self, parcel: Parcel, numbers: tuple[int, ...], outcome: Outcome, *, was_answered: bool
+    ) -> Outcome:
+        if not isinstance(outcome, Sent):
+            return outcome
+        return Sent(provider_id=self._ledger.take(parcel, numbers, self._process, was_answered=was_answered))
+
+    async def _silence(self) -> Outcome:
+        await asyncio.sleep(SILENCE_SECONDS)
+        self._process.raise_if_dead()
+        return Unknown(code="answer_lost")
+
+    async def probe(self) -> Sent | RouteFault:
+        """See the contract."""
+        fault = await self._process.begin(Operation(name=f"probe {self._route}", is_write=False, is_storage=False))
+        return self._account.probe if fault is None else RouteFault(code="misconfigured")
+
+    async def verify(self, parcel: Parcel, provider_id: str | None) -> Outcome:
+        """See the contract. The account tells the truth, if it keeps such a list at all."""
+        fault = await self._process.begin(Operation(name=f"ask {self._route}", is_write=False, is_storage=False))
+        if fault is not None or not self._account.knows_attempts:
+            return Unknown(code="answer_lost")
+        for known in self._ledger.acceptances:
+            if known.message == parcel.id and known.attempt == parcel.attempt:
+                return Sent(provider_id=known.provider_id)
+        return Deferred(code="provider_unavailable")
+
+    async def close(self) -> None:
+        """See the contract."""

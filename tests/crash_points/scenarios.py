@@ -1,0 +1,542 @@
+"""The courses of events that are tried under every fault at every operation."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+
+from relay.core import settings as relay_settings
+from relay.journal.records import Event
+from relay.core.model import State
+from relay.core.outcomes import Deferred, PerRecipient, Rejected, RouteFault, Sent
+from relay.providers.contract import Parcel
+from relay.core.settings import Settings
+from tests.crash_points.providers import Account, Answer, Lost, Script
+from tests.crash_points.trial import Scenario, Stage
+
+SENT, FAILED, UNKNOWN = State.SENT, State.FAILED, State.UNKNOWN
+RETRY_LANE = {"transactional": {"retry_min_seconds": 15, "retry_max_seconds": 60}}
+VETTING = RouteFault(code="account_restricted", reply="403 access forbidden")
+AWAY = Deferred(code="provider_unavailable", reply="503")
+
+
+def settings_of(routes: Mapping[str, Any], rules: list[Any] | None = None) -> Settings:
+    """Settings with these routes and one lane."""
+    return relay_settings.load(
+        {
+            "RELAY_ROUTES": msgspec.json.encode(routes).decode(),
+            "RELAY_ROUTING": "" if rules is None else msgspec.json.encode(rules).decode(),
+            "RELAY_LANES": msgspec.json.encode(RETRY_LANE).decode(),
+            "SENDGRID_API_KEY": "SG.proof",
+        }
+    )
+
+
+ONE_ROUTE = settings_of({"main": {"provider": "capture"}})
+ASKABLE = settings_of({"main": {"provider": "sendgrid", "activity_feed": True}})
+TWO_ROUTES = settings_of(
+    {"main": {"provider": "capture"}, "backup": {"provider": "capture"}}, [{"routes": ["main", "backup"]}]
+)
+PACED = settings_of({"main": {"provider": "capture", "paces": [{"count": 2, "seconds": 40}]}})
+
+
+def first(*answers: Answer) -> Script:
+    """Answer the first sends of each message so, and take what comes after."""
+
+    def script(parcel: Parcel, number: int) -> Answer:
+        return answers[number - 1] if number <= len(answers) else Sent()
+
+    return script
+
+
+def always(answer: Answer) -> Script:
+    """Answer every send so."""
+    return lambda _parcel, _number: answer
+
+
+def for_subject(subject: str, script: Script) -> Script:
+    """A script for messages with this subject; others are taken."""
+
+    def chosen(parcel: Parcel, number: int) -> Answer:
+        return script(parcel, number) if parcel.message.subject == subject else Sent()
+
+    return chosen
+
+
+def one(script: Script | None = None, *, knows_attempts: bool = True) -> Callable[[], Mapping[str, Account]]:
+    """One route with this script."""
+    return lambda: {"main": Account(script or first(), knows_attempts=knows_attempts)}
+
+
+# ── the courses ──
+
+
+async def fresh_batch(stage: Stage) -> None:
+    await stage.caller.submit_all("one", "two", "three")
+    await stage.caller.submit("four")
+
+
+async def pair(stage: Stage) -> None:
+    await stage.caller.submit_all("one", "two")
+
+
+async def one_message(stage: Stage) -> None:
+    await stage.caller.submit("one")
+
+
+async def careful_pair(stage: Stage) -> None:
+    await stage.caller.submit_all("one", "two", delivery="at_most_once")
+
+
+async def vetting(stage: Stage) -> None:
+    """A new account that is still being vetted when the first messages come."""
+    stage.main.script, stage.main.probe = always(VETTING), VETTING
+    await stage.caller.submit_all("one", "two")
+    await asyncio.sleep(20)
+    await stage.caller.submit("three")
+    await asyncio.sleep(60)
+    stage.main.script, stage.main.probe = first(), Sent()
+
+
+async def held_past_expiry(stage: Stage) -> None:
+    """Held for longer than the message may try."""
+    stage.main.script, stage.main.probe = always(VETTING), VETTING
+    await stage.caller.submit("one", expires_in_seconds=90)
+    await asyncio.sleep(400)
+    stage.main.script, stage.main.probe = first(AWAY), Sent()
+
+
+async def vetting_with_deceptive_probe(stage: Stage) -> None:
+    """The probe finds nothing wrong, and still the account may not send."""
+    stage.main.script = always(VETTING)
+    await stage.caller.submit("one")
+    await asyncio.sleep(10)
+    await stage.caller.submit("two")
+    await asyncio.sleep(100)
+    stage.main.script = first()
+
+
+async def unverified_sender(stage: Stage) -> None:
+    def script(parcel: Parcel, number: int) -> Answer:
+        is_bad = parcel.message.sender.email == "new@sender.example"
+        return RouteFault(code="sender_not_verified") if is_bad else Sent()
+
+    stage.main.script = script
+    await stage.caller.submit("new", **{"from": "new@sender.example"})
+    await stage.caller.submit("known")
+    await asyncio.sleep(60)
+    stage.main.script = first()
+
+
+async def held_by_operator(stage: Stage) -> None:
+    await stage.caller.insist("POST", "/v1/routes/main/hold", {})
+    await stage.caller.submit_all("one", "two")
+    await asyncio.sleep(120)
+    await stage.caller.insist("POST", "/v1/routes/main/release", {})
+
+
+async def three_recipients(stage: Stage) -> None:
+    await stage.caller.submit("one", to=["ann@example.net", "bob@example.net", "cleo@example.net"])
+
+
+def by_recipient(parcel: Parcel, number: int) -> Answer:
+    """The first is taken, the second deferred once, the third refused."""
+    if parcel.recipients != (0, 1, 2):
+        return Sent()
+    refused = Rejected(code="recipient_refused", reply="550 no such user")
+    return PerRecipient(outcomes=(((0,), Sent()), ((1,), Deferred(code="recipient_deferred")), ((2,), refused)))
+
+
+async def scheduled(stage: Stage) -> None:
+    now = stage.world.clock()
+    await stage.caller.submit("soon", send_at=(now + timedelta(seconds=70)).isoformat())
+    await stage.caller.submit("later", send_at=(now + timedelta(seconds=250)).isoformat())
+
+
+async def large(stage: Stage) -> None:
+    await stage.caller.submit("one", text="A long letter. " * 4000)
+
+
+async def many_recipients(stage: Stage) -> None:
+    domain = ".".join(["department-with-a-very-long-name-for-a-label"] * 4)
+    names = [f"somebody-with-a-long-name-{n:03d}@{domain}.example" for n in range(220)]
+    await stage.caller.submit("one", to=names)
+
+
+async def idempotent(stage: Stage) -> None:
+    await asyncio.gather(stage.caller.submit("one", key="first"), stage.caller.submit("one", key="first"))
+    await stage.caller.submit("one", key="first")
+
+
+async def cancelled(stage: Stage) -> None:
+    await stage.caller.submit("one", send_at=(stage.world.clock() + timedelta(seconds=400)).isoformat())
+    await stage.caller.cancel("one")
+
+
+async def cancelled_while_deferred(stage: Stage) -> None:
+    await stage.caller.submit("one")
+    await asyncio.sleep(5)
+    await stage.caller.cancel("one")
+
+
+async def cancelled_while_sent(stage: Stage) -> None:
+    """Cancelled again and again, while the provider takes its time."""
+    await stage.caller.submit("one")
+    await asyncio.sleep(6)
+    await stage.caller.cancel("one")
+
+
+async def cancelled_at_once(stage: Stage) -> None:
+    """Cancelled while it may still lie on the queue."""
+    await stage.caller.submit_all("one", "two")
+    await stage.caller.cancel("one")
+
+
+async def batches(stage: Stage) -> None:
+    """A request of more messages than an entry holds."""
+    await stage.caller.submit_batch(MANY, key="many")
+
+
+async def grouped(stage: Stage, how: str) -> str:
+    """Two messages of a group that is stopped before their time; the group."""
+    made = await stage.caller.insist("POST", "/v3/mail/batch")
+    group = str(msgspec.json.decode(made.body)["batch_id"])
+    send_at = int(stage.world.clock().timestamp()) + 200
+    for label in ("one", "two"):
+        await stage.caller.submit_grouped(label, group, send_at=send_at)
+    await stage.caller.insist("POST", "/v3/user/scheduled_sends", {"batch_id": group, "status": how})
+    return group
+
+
+async def cancelled_group(stage: Stage) -> None:
+    await grouped(stage, "cancel")
+
+
+async def paused_group(stage: Stage) -> None:
+    """Let go again after its time has come and gone."""
+    group = await grouped(stage, "pause")
+    await asyncio.sleep(400)
+    await stage.caller.insist("DELETE", f"/v3/user/scheduled_sends/{group}")
+
+
+async def redriven(stage: Stage) -> None:
+    await stage.caller.submit("one")
+    await asyncio.sleep(700)
+    stage.main.script = first()
+    for _ in range(2):
+        await stage.caller.insist("POST", "/v1/deadletters/redrive", {"code": "content_refused"})
+    await asyncio.sleep(700)
+    name = stage.caller.told["one"].id
+    if name is not None:
+        # It is sent by now: neither way puts it back.
+        await stage.caller.insist("POST", "/v1/deadletters/redrive", {"ids": [name]})
+        await stage.caller.ask("POST", f"/v1/messages/{name}/redrive", {})
+
+
+async def erased(stage: Stage) -> None:
+    """A person's mail in every state that ends or waits, some of it beside another's, with events of both."""
+    later = (stage.world.clock() + timedelta(days=1)).isoformat()
+    await asyncio.gather(
+        stage.caller.submit("hers", to=[ADA, "bob@example.net"]),
+        stage.caller.submit("hers, refused", to=[ADA]),
+        stage.caller.submit("another's"),
+        stage.caller.submit("hers, large", to=[ADA], text="A long letter. " * 4000),
+        stage.caller.submit("hers, later", cc=[ADA], send_at=later),
+    )
+    await asyncio.sleep(700)
+    for label in ("hers", "another's"):
+        await reported(stage, label)
+    await stage.caller.erase(ADA)
+
+
+async def reported(stage: Stage, label: str) -> None:
+    """The delivery of each message of this one's batch, as one row."""
+    name, journal = stage.caller.told[label].id, stage.world.witness.journal
+    if name is None:
+        return
+    batch, _ = stage.world.place_of(name)
+    events = [
+        Event(index=index, kind="delivered", at=stage.world.clock(), key=f"{index}", recipient=address.email)
+        for index, submission in enumerate((await journal.read(batch)).entry().messages)
+        for address in (submission.message.recipients[:1] if submission.message is not None else ())
+    ]
+    await journal.note_all(batch, events)
+
+
+async def erased_while_sent(stage: Stage) -> None:
+    """Asked for while the provider takes its time, and once more for what lay on the queue then."""
+    await stage.caller.submit_all("one", "two", to=[ADA])
+    await asyncio.sleep(6)
+    await stage.caller.erase(ADA)
+    await asyncio.sleep(1500)
+    await stage.caller.erase(ADA)
+
+
+async def foreign_entries(stage: Stage) -> None:
+    """Somebody else writes to our queues."""
+    for queue in stage.world.queue_names:
+        await stage.world.queues.put(queue, b'{"hello": "world"}')
+    await stage.caller.submit("one")
+
+
+NOT_VERIFIED = {"new": {SENT}, "known": {SENT}}
+ADA = "ada@example.net"
+ONE, TWO = {"one": {SENT}}, {"one": {SENT}, "two": {SENT}}
+MAYBE_ONE, MAYBE_TWO = {"one": {UNKNOWN}}, {"one": {UNKNOWN}, "two": {UNKNOWN}}
+
+MANY = [f"one of many {n}" for n in range(34)]
+
+SCENARIOS = (
+    Scenario(
+        name="fresh batch",
+        settings=ONE_ROUTE,
+        accounts=one(),
+        play=fresh_batch,
+        ends={**TWO, "three": {SENT}, "four": {SENT}},
+        attempts={"one": 1, "two": 1, "three": 1, "four": 1},
+    ),
+    Scenario(
+        name="retry",
+        settings=ONE_ROUTE,
+        accounts=one(for_subject("one", first(AWAY, AWAY))),
+        play=pair,
+        ends=TWO,
+        attempts={"one": 3, "two": 1},
+    ),
+    Scenario(
+        name="hold and release",
+        settings=ONE_ROUTE,
+        accounts=one(),
+        play=vetting,
+        ends={**TWO, "three": {SENT}},
+        attempts={"one": 1, "two": 1, "three": 1},
+    ),
+    Scenario(
+        name="held past its expiry",
+        settings=ONE_ROUTE,
+        accounts=one(),
+        play=held_past_expiry,
+        ends=ONE,
+        may_end={"one": {UNKNOWN, State.EXPIRED}},
+    ),
+    Scenario(
+        name="canary that fails",
+        settings=ONE_ROUTE,
+        accounts=one(),
+        play=vetting_with_deceptive_probe,
+        ends=TWO,
+        attempts={"one": 1, "two": 1},
+    ),
+    Scenario(
+        name="one sender held",
+        settings=ONE_ROUTE,
+        accounts=one(),
+        play=unverified_sender,
+        ends=NOT_VERIFIED,
+        attempts={"new": 1, "known": 1},
+    ),
+    Scenario(
+        name="held by an operator",
+        settings=ONE_ROUTE,
+        accounts=one(),
+        play=held_by_operator,
+        ends=TWO,
+        attempts={"one": 1, "two": 1},
+    ),
+    Scenario(
+        name="failover",
+        settings=TWO_ROUTES,
+        accounts=lambda: {"main": Account(always(VETTING)), "backup": Account()},
+        play=pair,
+        ends=TWO,
+    ),
+    Scenario(
+        name="paced",
+        settings=PACED,
+        accounts=one(),
+        play=fresh_batch,
+        ends={**TWO, "three": {SENT}, "four": {SENT}},
+        attempts={"one": 1, "two": 1, "three": 1, "four": 1},
+    ),
+    Scenario(
+        name="partial recipients",
+        settings=ONE_ROUTE,
+        accounts=one(by_recipient),
+        play=three_recipients,
+        ends={"one": {SENT, FAILED}},
+        may_end=MAYBE_ONE,
+    ),
+    Scenario(
+        name="at most once",
+        settings=ONE_ROUTE,
+        accounts=one(),
+        play=careful_pair,
+        ends=TWO,
+        may_end=MAYBE_TWO,
+    ),
+    Scenario(
+        name="at most once, answer lost",
+        settings=ONE_ROUTE,
+        accounts=one(for_subject("one", first(Lost(was_taken=True)))),
+        play=careful_pair,
+        ends={"one": {UNKNOWN}, "two": {SENT}},
+        may_end={"one": {SENT}, "two": {UNKNOWN}},
+    ),
+    Scenario(
+        name="at most once, answer lost, provider can be asked",
+        settings=ASKABLE,
+        accounts=one(for_subject("one", first(Lost(was_taken=True)))),
+        play=careful_pair,
+        ends=TWO,
+        may_end=MAYBE_TWO,
+    ),
+    Scenario(
+        name="at most once, request lost, provider can be asked",
+        settings=ASKABLE,
+        accounts=one(for_subject("one", first(Lost(was_taken=False)))),
+        play=careful_pair,
+        ends=TWO,
+        may_end=MAYBE_TWO,
+    ),
+    Scenario(
+        name="at least once, answer lost",
+        settings=ONE_ROUTE,
+        accounts=one(for_subject("one", first(Lost(was_taken=True)))),
+        play=pair,
+        ends=TWO,
+    ),
+    Scenario(
+        name="at least once, provider that can be asked and does not know",
+        settings=ASKABLE,
+        accounts=one(for_subject("one", first(Lost(was_taken=True), AWAY)), knows_attempts=False),
+        play=pair,
+        ends=TWO,
+    ),
+    Scenario(
+        name="scheduled",
+        settings=ONE_ROUTE,
+        accounts=one(),
+        play=scheduled,
+        ends={"soon": {SENT}, "later": {SENT}},
+        attempts={"soon": 1, "later": 1},
+    ),
+    Scenario(name="claim check", settings=ONE_ROUTE, accounts=one(), play=large, ends=ONE),
+    Scenario(name="envelope in the blob", settings=ASKABLE, accounts=one(), play=many_recipients, ends=ONE),
+    Scenario(name="idempotent submission", settings=ONE_ROUTE, accounts=one(), play=idempotent, ends=ONE),
+    Scenario(
+        name="cancelled",
+        settings=ONE_ROUTE,
+        accounts=one(),
+        play=cancelled,
+        ends={"one": {State.CANCELLED}},
+        may_end=ONE,
+    ),
+    Scenario(
+        name="cancelled while deferred",
+        settings=ONE_ROUTE,
+        accounts=one(first(AWAY)),
+        play=cancelled_while_deferred,
+        ends={"one": {State.CANCELLED}},
+        may_end={"one": {SENT, UNKNOWN}},
+    ),
+    Scenario(
+        name="cancelled at once",
+        settings=ONE_ROUTE,
+        accounts=one(),
+        play=cancelled_at_once,
+        ends={"one": {State.CANCELLED}, "two": {SENT}},
+        may_end={"one": {SENT, UNKNOWN}},
+    ),
+    Scenario(
+        name="cancelled while it is sent",
+        settings=ONE_ROUTE,
+        accounts=lambda: {"main": Account(seconds=9.0)},
+        play=cancelled_while_sent,
+        ends=ONE,
+        may_end={"one": {State.CANCELLED, UNKNOWN}},
+    ),
+    Scenario(
+        name="batch of several entries",
+        settings=ONE_ROUTE,
+        accounts=one(),
+        play=batches,
+        ends={label: {SENT} for label in MANY},
+    ),
+    Scenario(
+        # The stop is answered before any attempt: no fault may let one of them go.
+        name="cancelled group",
+        settings=ONE_ROUTE,
+        accounts=one(),
+        play=cancelled_group,
+        ends={"one": {State.CANCELLED}, "two": {State.CANCELLED}},
+        may_end=MAYBE_TWO,
+    ),
+    Scenario(name="paused group", settings=ONE_ROUTE, accounts=one(), play=paused_group, ends=TWO),
+    Scenario(
+        name="redriven",
+        settings=ONE_ROUTE,
+        accounts=one(always(Rejected(code="content_refused"))),
+        play=redriven,
+        ends=ONE,
+    ),
+    Scenario(
+        name="poison",
+        settings=ONE_ROUTE,
+        accounts=lambda: {"main": Account(kills=lambda parcel: parcel.message.subject == "two")},
+        play=pair,
+        ends={"one": {SENT, UNKNOWN}, "two": {UNKNOWN}},
+    ),
+    Scenario(
+        name="expired",
+        settings=ONE_ROUTE,
+        accounts=one(always(AWAY)),
+        play=lambda stage: stage.caller.submit("one", expires_in_seconds=90),
+        ends={"one": {State.EXPIRED}},
+        may_end=MAYBE_ONE,
+    ),
+    Scenario(
+        name="expired in doubt",
+        settings=ONE_ROUTE,
+        accounts=one(lambda _, number: Lost(was_taken=True) if number == 1 else AWAY),
+        play=lambda stage: stage.caller.submit("one", expires_in_seconds=120),
+        ends={"one": {UNKNOWN}},
+        may_end={"one": {State.EXPIRED}},
+    ),
+    Scenario(
+        name="erased",
+        settings=ONE_ROUTE,
+        accounts=one(for_subject("hers, refused", always(Rejected(code="content_refused", reply=f"550 {ADA}")))),
+        play=erased,
+        ends={
+            "hers": {SENT},
+            "hers, refused": {FAILED},
+            "another's": {SENT},
+            "hers, large": {SENT},
+            "hers, later": {State.CANCELLED},
+        },
+        may_end={"hers, refused": {UNKNOWN}},
+    ),
+    Scenario(
+        name="erased while it is sent",
+        settings=ONE_ROUTE,
+        accounts=lambda: {"main": Account(seconds=9.0)},
+        play=erased_while_sent,
+        ends=TWO,
+        may_end={"one": {State.CANCELLED, UNKNOWN}, "two": {State.CANCELLED, UNKNOWN}},
+    ),
+    Scenario(name="foreign entries", settings=ONE_ROUTE, accounts=one(), play=foreign_entries, ends=ONE),
+)
+
+DEADLY = (
+    Scenario(
+        name="deadly at its second attempt",
+        settings=ONE_ROUTE,
+        accounts=lambda: {"main": Account(first(AWAY), kills=lambda parcel: parcel.attempt > 1)},
+        play=one_message,
+        ends={"one": {UNKNOWN}},
+        most_deaths=5,
+    ),
+)
+"""Played without a fault, for nothing but death happens there anyway."""

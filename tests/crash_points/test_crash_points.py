@@ -1,0 +1,88 @@
+"""Every crash point: the world is stopped at the n-th operation, for every n of every course of events, by every fault.
+
+Whatever is met, what was accepted ends visibly, in a state that tells the truth, and nobody gets more copies than the
+second promise allows. docs/delivery-semantics.md states the promises and how to run this alone.
+"""
+
+import os
+import random
+from collections.abc import Iterator, Sequence
+
+import pytest
+
+from tests.crash_points.faults import Fault, Operation
+from tests.crash_points.scenarios import DEADLY, SCENARIOS
+from tests.crash_points.trial import Scenario, Trials
+from tests.crash_points.world import Plan
+
+PAIRS = int(os.environ.get("RELAY_PROOF_PAIRS", "4"))
+"""How many pairs of faults are tried for each course of events; the long run takes more."""
+
+
+@pytest.fixture(scope="session")
+def trials() -> Trials:
+    """What all trials share."""
+    return Trials()
+
+
+def points(trace: Sequence[Operation]) -> Iterator[tuple[int, Operation]]:
+    """The operations of a trial that are worth a fault, numbered from 1.
+
+    Invocations that do the same, one after another, are tried where they come first and last; those that only
+    look, as an idle timer does, where they come first.
+    """
+    invocations: dict[int, list[Operation]] = {}
+    for operation in trace:
+        invocations.setdefault(operation.invocation, []).append(operation)
+    alike: dict[tuple[str, ...], list[int]] = {}
+    for number, operations in invocations.items():
+        alike.setdefault(tuple(operation.name for operation in operations), []).append(number)
+    chosen: set[int] = set()
+    for numbers in alike.values():
+        writes = any(operation.is_write for operation in invocations[numbers[0]])
+        chosen.update({numbers[0], numbers[-1]} if writes else numbers[:1])
+    return ((at, each) for at, each in enumerate(trace, 1) if each.invocation in chosen)
+
+
+def applies(fault: Fault, operation: Operation) -> bool:
+    """Whether a fault makes a difference there: what only reads has no effect that could come without an answer."""
+    if fault is Fault.CHANGED:
+        return operation.touch is not None
+    return operation.is_write or fault in (Fault.DEATH_BEFORE, Fault.REFUSED)
+
+
+@pytest.mark.parametrize("scenario", [*SCENARIOS, *DEADLY], ids=lambda scenario: scenario.name)
+def test_without_a_fault_everything_ends_as_it_should(scenario: Scenario, trials: Trials) -> None:
+    assert trials.play(scenario).wrongs == []
+
+
+@pytest.mark.parametrize("fault", Fault)
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
+def test_no_fault_at_any_operation_breaks_a_promise(scenario: Scenario, fault: Fault, trials: Trials) -> None:
+    trace = trials.play(scenario).trace
+    broken: list[str] = []
+    for at, operation in points(trace):
+        if applies(fault, operation):
+            result = trials.play(scenario, [Plan(fault=fault, at=at)])
+            assert result.hits, "the course of events is not the same in every repetition"
+            broken += [f"{result.hits[0]}: {wrong}" for wrong in result.wrongs]
+    assert broken == []
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
+def test_no_two_faults_break_a_promise(scenario: Scenario, trials: Trials) -> None:
+    chance = random.Random(f"pairs of {scenario.name}")
+    broken: list[str] = []
+    for _ in range(PAIRS):
+        first = _drawn(chance, trials.play(scenario).trace, 0)
+        second = _drawn(chance, trials.play(scenario, [first]).trace, first.at)
+        result = trials.play(scenario, [first, second])
+        broken += [f"{' and '.join(result.hits)}: {wrong}" for wrong in result.wrongs]
+    assert broken == []
+
+
+def _drawn(chance: random.Random, trace: Sequence[Operation], after: int) -> Plan:
+    """Some fault at some operation after that one, or at that one's neighbour when it was the last."""
+    at = chance.randint(after + 1, max(len(trace), after + 1))
+    fault = chance.choice([fault for fault in Fault if at > len(trace) or applies(fault, trace[at - 1])])
+    return Plan(fault=fault, at=at)

@@ -1,0 +1,211 @@
+"""A model check: whatever callers, operators, providers, storage and death do, in whatever order, the promises hold.
+
+Hypothesis draws courses of events over one or two instances in virtual time, and looks for the shortest that breaks one.
+`RELAY_PROOF_EXAMPLES` makes it draw more, and new ones each time.
+"""
+
+import asyncio
+import os
+import random
+from collections.abc import Coroutine
+from datetime import timedelta
+from typing import Any
+
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from relay.core.model import DEAD
+from relay.core.outcomes import Deferred, PerRecipient, Rejected, Sent
+from relay.providers.contract import Parcel
+from tests.crash_points.audit import Audit
+from tests.crash_points.caller import Caller
+from tests.crash_points.faults import Fault
+from tests.crash_points.host import Host, Schedule
+from tests.crash_points.providers import Account, Answer, Lost
+from tests.crash_points.scenarios import ASKABLE, AWAY, ONE_ROUTE, VETTING
+from tests.crash_points.trial import Trials, virtual
+from tests.crash_points.virtual_time import VirtualLoop
+from tests.crash_points.world import MAIN_QUEUE, World
+
+EXAMPLES = int(os.environ.get("RELAY_PROOF_EXAMPLES", "0"))
+"""How many courses the long run draws; 0 is the short run, which draws the same ones each time."""
+SHORT_EXAMPLES, STEPS = 60, 25
+
+LATENCIES = (0.001, 0.004, 0.004, 0.01, 0.05, 0.3, 2.0)
+"""Seconds that an operation takes, drawn for each, so that what runs side by side meets in every order."""
+ANSWERS: tuple[Answer, ...] = (
+    Sent(),
+    AWAY,
+    Deferred(code="rate_limited", retry_after_seconds=30.0),
+    Rejected(code="content_refused"),
+    Lost(was_taken=True),
+    Lost(was_taken=False),
+    PerRecipient(outcomes=(((0,), Sent()), ((1,), Deferred(code="recipient_deferred")))),
+    PerRecipient(outcomes=(((0,), Rejected(code="recipient_refused")), ((1,), Sent()))),
+    VETTING,
+)
+BOTH = ["ann@example.net", "bob@example.net"]
+
+trials = Trials()
+
+
+class Course(RuleBasedStateMachine):
+    """One world, and everything that can happen to it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.runner = asyncio.Runner(loop_factory=VirtualLoop)
+        self.loop = virtual(self.runner)
+        self.scripts: dict[str, list[Answer]] = {}
+        self.asked: list[asyncio.Task[Any]] = []
+
+    def do[T](self, work: Coroutine[Any, Any, T]) -> T:
+        return self.loop.run_until_complete(work)
+
+    def ask(self, work: Coroutine[Any, Any, Any]) -> None:
+        """Let a caller do something on the side, while other things go on."""
+        self.asked.append(self.loop.create_task(work))
+
+    @initialize(seed=st.integers(0, 2**16), instances=st.integers(1, 2), can_ask=st.booleans(), knows=st.booleans())
+    def begin(self, seed: int, instances: int, can_ask: bool, knows: bool) -> None:
+        chance = random.Random(seed)
+        self.main = Account(self.answer, knows_attempts=knows)
+        configured = ASKABLE if can_ask else ONE_ROUTE
+        self.world = World(
+            self.loop, configured, {"main": self.main}, chance=chance, latency=lambda: chance.choice(LATENCIES)
+        )
+        prepared = trials.prepared(self.runner, configured)
+        self.world.memory.restore(prepared.storage)
+        self.caller = Caller(self.world, prepared.key)
+        self.audit = Audit(self.world, self.caller)
+        schedule = Schedule(self.world.clock)
+        self.hosts = [Host(self.world, schedule, self.audit.ended) for _ in range(instances)]
+        self.serving = [self.loop.create_task(host.run()) for host in self.hosts]
+
+    def answer(self, parcel: Parcel, number: int) -> Answer:
+        script = self.scripts[parcel.message.subject]
+        found = script[number - 1] if number <= len(script) else Sent()
+        return Sent() if isinstance(found, PerRecipient) and parcel.recipients != (0, 1) else found
+
+    # ── callers and operators ──
+
+    @rule(
+        answers=st.lists(st.sampled_from(ANSWERS), max_size=3),
+        count=st.integers(1, 3),
+        delivery=st.sampled_from(["at_least_once", "at_most_once"]),
+        expires=st.sampled_from([None, 90, 900]),
+        ahead=st.sampled_from([0, 0, 60, 300]),
+        has_key=st.booleans(),
+    )
+    def submit(
+        self, *, answers: list[Answer], count: int, delivery: str, expires: int | None, ahead: int, has_key: bool
+    ) -> None:
+        fields: dict[str, Any] = {"to": BOTH, "delivery": delivery}
+        if expires is not None:
+            fields["expires_in_seconds"] = expires
+        if ahead:
+            fields["send_at"] = (self.world.clock() + timedelta(seconds=ahead)).isoformat()
+        for _ in range(count):
+            label = f"message {len(self.scripts) + 1}"
+            self.scripts[label] = answers
+            self.ask(self.caller.submit(label, key=label.replace(" ", "-") if has_key else "", **fields))
+
+    @rule(pick=st.integers(0, 99))
+    def cancel(self, pick: int) -> None:
+        if self.caller.told:
+            self.ask(self.caller.cancel(sorted(self.caller.told)[pick % len(self.caller.told)]))
+
+    @rule(pick=st.integers(0, 99))
+    def redrive(self, pick: int) -> None:
+        dead = sorted(
+            {part.code for line in self.do(self.audit.read()) for part in line.status.parts if part.state in DEAD}
+        )
+        if dead:
+            body = {"code": dead[pick % len(dead)]}
+            self.ask(self.caller.insist("POST", "/v1/deadletters/redrive", body))
+
+    @rule()
+    def hold(self) -> None:
+        self.ask(self.caller.insist("POST", "/v1/routes/main/hold", {}))
+
+    @rule()
+    def release(self) -> None:
+        self.ask(self.caller.insist("POST", "/v1/routes/main/release", {}))
+
+    # ── the world ──
+
+    @rule(seconds=st.sampled_from([0.005, 0.05, 0.5, 3.0, 20.0, 70.0, 400.0, 1500.0]))
+    def pass_time(self, seconds: float) -> None:
+        self.do(self.world.pass_time(seconds))
+
+    @rule(trouble=st.sampled_from([VETTING, Sent()]))
+    def probe(self, trouble: Any) -> None:
+        """What the provider's account says of itself from now on."""
+        self.main.probe = trouble
+
+    @rule(which=st.integers(0, 1))
+    def crash(self, which: int) -> None:
+        self.hosts[which % len(self.hosts)].crash()
+
+    @rule(fault=st.sampled_from(Fault), after=st.integers(1, 15))
+    def fail(self, fault: Fault, after: int) -> None:
+        self.world.plan(fault, after)
+
+    @rule(seconds=st.sampled_from([5.0, 60.0, 200.0]))
+    def lose_storage(self, seconds: float) -> None:
+        self.world.lose_storage(seconds)
+
+    @rule()
+    def end_leases(self) -> None:
+        """The host's leases are lost while its functions go on: every entry is given out again."""
+        self.world.queues.end_leases(MAIN_QUEUE, self.world.clock())
+
+    @rule(pick=st.integers(0, 999))
+    def redeliver(self, pick: int) -> None:
+        """An entry of the past comes again, as if it had never been deleted."""
+        bodies = self.world.queues.history
+        if bodies:
+            self.do(self.world.queues.put(MAIN_QUEUE, bodies[pick % len(bodies)]))
+
+    @rule()
+    def lose_entries(self) -> None:
+        """Entries of which `pending` has a row are lost: whoever loses them, recovery puts them back."""
+        self.do(self.audit.read())
+        self.world.queues.lose(MAIN_QUEUE, self.audit.is_pending)
+
+    # ── what must hold ──
+
+    @precondition(lambda self: hasattr(self, "audit"))
+    @invariant()
+    def nobody_gets_more_than_is_allowed(self) -> None:
+        assert self.do(self.audit.excesses()) == []
+
+    def teardown(self) -> None:
+        """Let all be well, wait until all is at rest, and do the accounts."""
+        try:
+            if hasattr(self, "audit"):
+                assert self.do(self.rest()) == []
+        finally:
+            self.runner.close()
+
+    async def rest(self) -> list[str]:
+        self.world.calm()
+        self.main.probe = Sent()
+        await asyncio.gather(*self.asked)
+        await self.caller.insist("POST", "/v1/routes/main/release", {})
+        await self.audit.until_rest(self.hosts, lambda: True)
+        return await self.audit.wrongs(self.hosts)
+
+
+TestPromises = Course.TestCase
+TestPromises.settings = settings(
+    max_examples=EXAMPLES or SHORT_EXAMPLES,
+    stateful_step_count=STEPS,
+    derandomize=not EXAMPLES,
+    database=None,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    phases=[Phase.explicit, Phase.generate, Phase.shrink],
+    print_blob=False,
+)

@@ -1,0 +1,174 @@
+"""The world of a trial: storage that outlives every process, the provider's ledger, and the plan of what goes wrong."""
+
+import asyncio
+import random
+from collections.abc import Callable, Mapping, Sequence, Set
+from datetime import datetime, timedelta
+
+import msgspec
+
+from relay.core import ids
+from relay.bootstrap import Relay
+from relay.clients.registry import Role
+from relay.providers.contract import Provider
+from relay.core.settings import Settings
+from relay.platform.storage.memory.memory_storage import MemoryBlobs, MemoryStorage, MemoryTables, StorageSnapshot
+from tests.crash_points.faults import LATENCY_SECONDS, Fault, Operation, Process, invocation
+from tests.crash_points.providers import Account, Ledger, ScriptedProvider
+from tests.crash_points.storage import HostQueues, storage_of
+from tests.crash_points.virtual_time import VirtualLoop
+
+MAIN_QUEUE = "relay-transactional"
+POISON_QUEUE = f"{MAIN_QUEUE}-poison"
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """One fault, at the operation of this number (from 1)."""
+
+    fault: Fault
+    at: int
+
+
+class ProofRelay(Relay):
+    """Relay with scripted providers; everything else is the real thing."""
+
+    def __init__(self, world: "World", process: Process) -> None:
+        super().__init__(
+            world.settings,
+            storage_of(process, world.memory),
+            clock=world.clock,
+            draw=world.chance.random,
+            sleep=asyncio.sleep,
+            new_batch=world.new_batch,
+        )
+        self._doubles: Mapping[str, Provider] = {
+            route: ScriptedProvider(route, account, process, world.ledger) for route, account in world.accounts.items()
+        }
+
+    def provider(self, route: str) -> Provider:
+        """The double of a route."""
+        return self._doubles[route]
+
+
+class Instance:
+    """A process, and Relay in it."""
+
+    def __init__(self, world: "World", process: Process) -> None:
+        self.process = process
+        self.relay = ProofRelay(world, process)
+
+
+class World:
+    """Everything that a death leaves as it was. `witness` reads storage without a fault."""
+
+    def __init__(
+        self,
+        loop: VirtualLoop,
+        settings: Settings,
+        accounts: Mapping[str, Account],
+        *,
+        plans: Sequence[Plan] = (),
+        chance: random.Random | None = None,
+        latency: Callable[[], float] = lambda: LATENCY_SECONDS,
+    ) -> None:
+        self.settings = settings
+        self.accounts = accounts
+        self.clock: Callable[[], datetime] = loop.now
+        self.chance = chance or random.Random(0)
+        self.queues = HostQueues(loop.now)
+        self.queue_names = (MAIN_QUEUE, POISON_QUEUE)
+        self.memory = MemoryStorage(queues=self.queues, tables=MemoryTables(), blobs=MemoryBlobs(loop.now))
+        self.witness = Relay(settings, self.memory, clock=loop.now)
+        self.ledger = Ledger()
+        self.trace: list[Operation] = []
+        self.hits: list[str] = []
+        self._latency = latency
+        self._plans = {plan.at: plan.fault for plan in plans}
+        self._outage_until = loop.now()
+        self._instances: list[Instance] = []
+        self._batches = 0
+        self._changed = asyncio.Condition()
+
+    async def start(self) -> Instance:
+        """A new process over what the others left."""
+        instance = Instance(self, Process(len(self._instances) + 1, self._decide))
+        self._instances.append(instance)
+        async with self._changed:
+            self._changed.notify_all()
+        return instance
+
+    async def living(self) -> Instance:
+        """One of the processes that live, as soon as there is one."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: self._alive)
+        return self.chance.choice(self._alive)
+
+    @property
+    def _alive(self) -> list[Instance]:
+        return [instance for instance in self._instances if not instance.process.is_dead]
+
+    @property
+    def dead_processes(self) -> Set[int]:
+        """The numbers of the processes that have died."""
+        return {instance.process.number for instance in self._instances if instance.process.is_dead}
+
+    @property
+    def has_writes_under_way(self) -> bool:
+        """Whether a write that its caller has given up may still take effect."""
+        return any(instance.process.has_writes_under_way for instance in self._instances)
+
+    async def pass_time(self, seconds: float) -> None:
+        """Let virtual time go by."""
+        await asyncio.sleep(seconds)
+
+    def plan(self, fault: Fault, after: int) -> None:
+        """Let this fault happen at one of the next operations."""
+        self._plans[len(self.trace) + after] = fault
+
+    def lose_storage(self, seconds: float) -> None:
+        """Storage refuses everything for so long."""
+        self._outage_until = self.clock() + timedelta(seconds=seconds)
+
+    def calm(self) -> None:
+        """Nothing goes wrong any more."""
+        self._plans = {}
+        self._outage_until = self.clock()
+
+    @staticmethod
+    def place_of(name: str) -> tuple[str, int]:
+        """The batch of a message's name, and its index there."""
+        parsed = ids.parse(name)
+        return parsed.batch, parsed.index
+
+    def new_batch(self) -> str:
+        """Names in the shape of UUIDv7 that are the same in every repetition of a trial."""
+        self._batches += 1
+        milliseconds = int(self.clock().timestamp() * 1000)
+        return f"{milliseconds:012x}7000a000{self._batches:012x}"
+
+    async def _decide(self, process: Process, operation: Operation) -> Fault | None:
+        await asyncio.sleep(self._latency())
+        process.raise_if_dead()
+        self.trace.append(msgspec.structs.replace(operation, invocation=invocation.get()))
+        fault = self._plans.get(len(self.trace))
+        if fault is not None:
+            self.hits.append(f"{fault} at {operation.name} (operation {len(self.trace)})")
+        elif operation.is_storage and self.clock() < self._outage_until:
+            return Fault.REFUSED
+        return fault
+
+
+class Prepared(msgspec.Struct, frozen=True, kw_only=True):
+    """A storage with everything created and one caller, who is also the operator; and the key."""
+
+    storage: StorageSnapshot
+    key: str
+
+
+async def prepare(loop: VirtualLoop, settings: Settings) -> Prepared:
+    """Set storage up, as `relay init` does."""
+    world = World(loop, settings, {})
+    instance = await world.start()
+    await instance.relay.create_storage()
+    key = await instance.relay.clients.create("app", role=Role.OPERATOR)
+    return Prepared(storage=world.memory.snapshot(), key=key)

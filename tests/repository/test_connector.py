@@ -1,0 +1,148 @@
+"""connector/ is what the code says, and leads where the API is."""
+
+import json
+from datetime import UTC, datetime
+from importlib import import_module
+
+import pytest
+
+from relay.acceptance.acceptance import Accepted
+from relay.api.messages.send import told_accepted
+from relay.api.openapi.operations import FACTS
+from relay.api.operations import OPERATIONS
+from relay.api.messages.waiting import Goal
+from relay.clients.registry import Role
+from relay.core.event_kinds import Kind
+from relay.events.apply import Noted
+from relay.journal.records import Event
+from relay.core.model import Address, State
+from relay.events.webhooks.payload import post_of
+from relay.events.webhooks.subscriptions import Definition, Subscription
+from scripts.connector.actions import ACTIONS
+from scripts.connector.document import Target
+from scripts.connector.files import FOLDER, contents
+from tests.repository.connector_reading import CALLS, DEFINITION, PROPERTIES, body_of, sample, strays
+
+ROUTED = {operation.name: operation for operation in OPERATIONS}
+
+
+# ── the files ──
+
+
+@pytest.mark.parametrize("name", contents(Target()))
+def test_the_files_are_up_to_date(name: str) -> None:
+    assert (FOLDER / name).read_text(encoding="utf-8") == contents(Target())[name], "run `make docs`"
+
+
+def test_a_connector_of_ones_own_names_ones_own_host_and_applications() -> None:
+    made = contents(Target(host="relay.contoso.com", tenant="a-tenant", api="an-api", client="a-client"))
+    assert json.loads(made["apiDefinition.swagger.json"])["host"] == "relay.contoso.com"
+    text = "".join(made.values())
+    assert "example.com" not in text.replace("@example.com", "")
+    assert '"clientId": "a-client"' in text
+    assert '"value": "a-tenant"' in text
+    assert text.count('"api://an-api"') == 2
+
+
+def test_a_connector_for_keys_only_asks_for_no_secret_of_an_application() -> None:
+    text = contents(Target(takes_keys_only=True))["apiProperties.json"]
+    (way,) = json.loads(text)["properties"]["connectionParameterSets"]["values"]
+    assert list(way["parameters"]) == ["api_key"]
+
+
+# ── what leads where ──
+
+
+def test_every_path_is_the_operations_own_or_led_to_it() -> None:
+    led = {
+        name: (policy["parameters"]["x-ms-apimTemplateParameter.newPath"], policy["parameters"])
+        for policy in PROPERTIES["policyTemplateInstances"]
+        if policy["templateId"] == "routerequesttoendpoint"
+        for name in policy["parameters"]["x-ms-apimTemplate-operationName"]
+    }
+    assert len(CALLS) == len(ACTIONS)
+    for action in ACTIONS:
+        path, method, _ = CALLS[action.name]
+        operation = ROUTED[action.operation]
+        assert operation.role is Role.CLIENT, "a connector's user has no operator's key"
+        assert method.upper() == operation.method
+        assert led[action.name][0] if action.path else path == operation.path
+        if action.path:
+            assert led[action.name][0] == operation.path
+            assert led[action.name][1]["x-ms-apimTemplateParameter.httpMethod"] == operation.method
+    assert sorted(led) == sorted(action.name for action in ACTIONS if action.path)
+
+
+@pytest.mark.parametrize("name", [action.name for action in ACTIONS if action.fields])
+def test_the_api_takes_what_a_designer_lets_pass(name: str) -> None:
+    action = next(action for action in ACTIONS if action.name == name)
+    facts = FACTS[action.operation].body
+    assert facts is not None
+    module, _, shape = facts.model.rpartition(".")
+    model = getattr(import_module(f"relay.api.{module}"), shape)
+    assert model.model_validate(sample(body_of(name)))
+
+
+def test_the_waiting_action_offers_what_can_be_waited_for() -> None:
+    (prefer,) = (each for each in CALLS["SendEmailAndWait"][2]["parameters"] if each["name"] == "Prefer")
+    assert prefer["enum"] == [f"wait={goal}" for goal in Goal]
+    assert prefer["default"] in prefer["enum"]
+
+
+def test_the_key_goes_where_the_definition_says() -> None:
+    header = DEFINITION["securityDefinitions"]["api_key"]["name"]
+    (policy,) = (each for each in PROPERTIES["policyTemplateInstances"] if each["templateId"] == "setheader")
+    assert policy["parameters"]["x-ms-apimTemplateParameter.name"] == header
+    asked = {
+        name: each
+        for ways in PROPERTIES["connectionParameterSets"]["values"]
+        for name, each in ways["parameters"].items()
+    }
+    assert f"'{next(iter(asked))}'" in policy["parameters"]["x-ms-apimTemplateParameter.value"]
+    assert {name: each["type"] for name, each in asked.items()} == {"api_key": "securestring", "token": "oauthSetting"}
+
+
+# ── what is answered ──
+
+
+def test_an_acceptance_is_described() -> None:
+    suppressed = {0: "bounced"}
+    recipients = (Address(email="ada@example.com"),)
+    told = told_accepted(Accepted(id="msg_1", state=State.QUEUED, suppressed=suppressed, recipients=recipients))
+    assert "suppressed" in told
+    assert list(strays(told, DEFINITION["definitions"]["Accepted"])) == []
+
+
+def test_an_event_is_described() -> None:
+    at = datetime(2026, 3, 1, tzinfo=UTC)
+    event = Event(
+        key="k",
+        index=0,
+        kind=Kind.BOUNCED,
+        at=at,
+        recipient="ada@example.com",
+        code="5.1.1",
+        bounce_class="address",
+        reply="550 no such user",
+        provider="sendgrid",
+        attempt=1,
+    )
+    noted = Noted(
+        message="msg_1", client="shop", is_ours=True, event=event, tags=("order",), metadata={"order": "4711"}
+    )
+    definition = Definition(url="https://example.com", secret="whsec_x", created_at=at)
+    post = post_of(noted, Subscription(id="wh_1", client="shop", definition=definition), "https://relay.example.com")
+    schema = DEFINITION["definitions"]["MailEvent"]
+    told = json.loads(post.body)
+    assert list(strays(told, schema)) == []
+    assert set(told["data"]) == set(schema["properties"]["data"]["properties"])
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_every_operation_has_answers_and_refusals(name: str) -> None:
+    responses = CALLS[name][2]["responses"]
+    assert responses["default"]["schema"] == {"$ref": "#/definitions/Error"}
+    good = {status: each for status, each in responses.items() if status != "default"}
+    assert good
+    for status, each in good.items():
+        assert ("schema" in each) == (status != "204")

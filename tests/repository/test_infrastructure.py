@@ -1,0 +1,279 @@
+"""The code, its settings and the infrastructure name the same things. What Bicep means is for its compiler to say."""
+
+import json
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from relay.core import settings as relay_settings
+from relay.operations.purge import STRAYS
+from relay.core.settings import DEFAULT_LANES, SETTINGS, Lane
+from relay.platform.storage.azure.settings import CONNECTION, Service
+from relay.platform.resources import CONTAINERS, TABLES, queues_of
+from relay.core.entries import MAX_BATCH_MESSAGES
+from tests.repository.bicep_text import ROOT, bicep, members, modules, parameters, text_list, texts
+
+MAIN = bicep("main.bicep")
+STORAGE = bicep("storage.bicep")
+PAGE = (ROOT / "docs/reference/settings.md").read_text()
+SAMPLE = json.loads((ROOT / "local.settings.sample.json").read_text())["Values"]
+PARAMETERS = {
+    name: str(given["value"])
+    for name, given in json.loads((ROOT / "infra/main.parameters.json").read_text())["parameters"].items()
+}
+OF_RELAY = {setting.name for setting in SETTINGS}
+OF_THE_HOST = {"FUNCTIONS_WORKER_RUNTIME", CONNECTION}
+NOT_IN_AZURE = {
+    "AZURE_TENANT_ID": "for an app registration instead of the managed identity",
+    "AZURE_CLIENT_SECRET": "the same",
+    "AZURE_AUTHORITY_HOST": "the same",
+    "WEBSITE_AUTH_ENABLED": "set by the platform",
+    "WEBSITE_INSTANCE_ID": "the same",
+}
+OF_STORAGE = {f"{CONNECTION}__credential", f"{CONNECTION}__clientId"} | {
+    f"{CONNECTION}__{service}ServiceUri" for service in Service
+}
+TOKEN = "abcdefghijklm"
+"""As long as what uniqueString gives."""
+
+
+def source_files() -> list[Path]:
+    """What is deployed. The command line has an environment of its own: it runs on the operator's computer."""
+    return [ROOT / "function_app.py", *(path for path in (ROOT / "relay").rglob("*.py") if "cli" not in path.parts)]
+
+
+def in_azure() -> dict[str, str]:
+    """Every application setting of the deployed app, with its expression."""
+    blocks = ("storageSettings", "telemetrySettings", "relaySettings")
+    return {name: value for block in blocks for name, value in members(MAIN, block).items()}
+
+
+def names_read() -> set[str]:
+    """What the code reads from its environment by a name that is written out."""
+    pattern = re.compile(r"""(?:environ|environment|application)(?:\.get\(|\[)\s*["']([A-Z][A-Z0-9_]+)["']""")
+    return {name for path in source_files() for name in pattern.findall(path.read_text())}
+
+
+# ── settings ──
+
+
+def test_every_name_that_is_read_is_a_setting_in_azure() -> None:
+    assert names_read() - OF_RELAY - NOT_IN_AZURE.keys() - in_azure().keys() == set()
+
+
+def test_every_setting_of_relay_is_in_azure_and_the_reverse() -> None:
+    assert {name for name in in_azure() if name.startswith(("RELAY_", "SENDGRID_"))} == OF_RELAY
+
+
+def test_every_name_of_ours_in_the_code_is_a_setting() -> None:
+    used = {name for path in source_files() for name in re.findall(r'"(RELAY_[A-Z_]+)"', path.read_text())}
+    assert used - OF_RELAY == set()
+
+
+@pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.name)
+def test_every_setting_is_read(setting: relay_settings.Setting) -> None:
+    declared = (ROOT / "relay/settings.py").read_text()
+    elsewhere = [path for path in source_files() if path.name != "settings.py" and setting.name in path.read_text()]
+    assert declared.count(f'"{setting.name}"') > 1 or elsewhere
+
+
+def test_the_sample_has_every_setting_and_nothing_else() -> None:
+    assert SAMPLE.keys() == OF_RELAY | OF_THE_HOST
+
+
+def test_the_sample_changes_no_default() -> None:
+    changed = {name: value for name, value in SAMPLE.items() if name in OF_RELAY and value}
+    assert changed == {}
+    without = relay_settings.load({})
+    assert relay_settings.load(SAMPLE).routes == without.routes
+
+
+def test_the_page_has_every_setting_as_the_code_says_it() -> None:
+    rows = "".join(
+        f"| `{each.name}` | {f'`{each.default}`' if each.default else 'empty'} "
+        f"| {each.meaning}{' Secret.' if each.is_secret else ''} |\n"
+        for each in SETTINGS
+    )
+    assert rows in PAGE, f"the table in docs/reference/settings.md should be:\n{rows}"
+
+
+def test_the_page_has_the_settings_of_the_platform() -> None:
+    named = set(re.findall(r"`([A-Za-z_]+)`", PAGE))
+    assert (in_azure().keys() | NOT_IN_AZURE.keys() | OF_THE_HOST) - named == set()
+
+
+def test_the_examples_of_the_page_are_valid() -> None:
+    examples = re.findall(r"```json\n(.*?)```", PAGE, flags=re.DOTALL)
+    names = ("RELAY_ROUTES", "RELAY_ROUTING", "RELAY_LANES")
+    settings = relay_settings.load(dict(zip(names, examples, strict=True)))
+    assert (len(settings.routes), len(settings.rules), len(settings.lanes)) == (2, 3, 2)
+
+
+# ── parameters ──
+
+
+def test_every_parameter_can_be_set_in_the_azd_environment() -> None:
+    assert PARAMETERS.keys() == parameters(MAIN).keys()
+    assert [value for value in PARAMETERS.values() if not re.fullmatch(r"\$\{[A-Z0-9_]+(=\w+)?\}", value)] == []
+    assert len(set(PARAMETERS.values())) == len(PARAMETERS)
+
+
+@pytest.mark.parametrize("name", sorted(OF_RELAY - {"RELAY_KEY_VAULT_URL", "SENDGRID_API_KEY"}))
+def test_a_setting_is_set_under_its_own_name(name: str) -> None:
+    words = name.lower().split("_")
+    parameter = words[0] + "".join(word.title() for word in words[1:])
+    assert PARAMETERS[parameter] == f"${{{name}}}"
+
+
+@pytest.mark.parametrize("setting", [each for each in SETTINGS if each.default.isdigit()], ids=lambda each: each.name)
+def test_a_number_has_the_same_default_everywhere(setting: relay_settings.Setting) -> None:
+    [parameter] = [name for name, value in PARAMETERS.items() if value == f"${{{setting.name}}}"]
+    assert parameters(MAIN)[parameter] == setting.default
+    assert in_azure()[setting.name] == f"string({parameter})"
+
+
+def test_no_secret_is_an_application_setting() -> None:
+    assert {in_azure()[each.name] for each in SETTINGS if each.is_secret} == {"''"}
+    secure = re.findall(r"^@secure\(\)\nparam (\w+)", MAIN, flags=re.MULTILINE)
+    assert secure == ["sendGridApiKey"]
+    assert "sendGridApiKey" not in " ".join(in_azure().values())
+
+
+# ── storage ──
+
+
+def test_storage_is_reached_by_identity_alone() -> None:
+    settings = members(MAIN, "storageSettings")
+    # An empty AzureWebJobsStorage beside these makes the host fail, so the plain name must not be there at all.
+    assert settings.keys() == OF_STORAGE
+    assert settings[f"{CONNECTION}__credential"] == "'managedidentity'"
+    assert "allowSharedKeyAccess: false" in STORAGE
+
+
+def test_every_queue_table_and_container_is_made() -> None:
+    assert text_list(STORAGE, "queues") == list(queues_of(DEFAULT_LANES))
+    assert sorted(text_list(STORAGE, "tables")) == sorted(TABLES)
+    assert sorted(text_list(STORAGE, "containers")) == sorted(CONTAINERS)
+
+
+def test_the_queues_of_other_lanes_are_named_as_the_code_names_them() -> None:
+    [first, other] = re.findall(r"it\.shard == 1 \? '([^']*)' : '([^']*)'", STORAGE)[0]
+    lane = Lane(shards=3)
+    made = [
+        (first if shard == 1 else other).replace("${it.lane}", "night").replace("${it.shard}", str(shard))
+        for shard in range(1, 4)
+    ]
+    assert made == list(lane.queues("night"))
+    assert "queue => '${queue}-poison'" in STORAGE
+
+
+def test_content_outlives_every_message_that_can_wait_for_it() -> None:
+    [kept] = re.findall(r"daysAfterModificationGreaterThan: (\d+) \+ retentionDays", STORAGE)
+    assert int(kept) >= STRAYS.days
+
+
+# ── identity and names ──
+
+
+def test_roles_are_the_built_in_ones() -> None:
+    """Source: learn.microsoft.com/azure/role-based-access-control/built-in-roles."""
+    assert json.loads((ROOT / "infra/roles.json").read_text()) == {
+        "blobDataOwner": "b7e6dc6d-f1e8-4753-8033-0f276bb0955b",
+        "blobDataContributor": "ba92f5b4-2d11-453d-a403-e96b0029c9fe",
+        "queueDataContributor": "974c5e8b-45b9-4653-ba55-5f855dd0fb88",
+        "tableDataContributor": "0a9a7e1f-b9d0-4cc4-a60d-0319b160aaa3",
+        "secretsUser": "4633458b-17de-408a-b874-0445c86b69e6",
+        "secretsOfficer": "b86a8fe4-44ce-4948-aee5-eccb2c155cd7",
+        "metricsPublisher": "3913510d-42f4-4e42-8a64-420c390055eb",
+        "emailOwner": "09976791-48a7-449e-bb21-39d1a415f350",
+    }
+
+
+@pytest.mark.parametrize(
+    ("file", "given"),
+    [
+        ("storage.bicep", ["blobDataOwner", "queueDataContributor", "tableDataContributor"]),
+        ("vault.bicep", ["secretsUser"]),
+        ("monitoring.bicep", ["metricsPublisher"]),
+        ("acs.bicep", ["emailOwner"]),
+    ],
+)
+def test_the_app_has_no_more_than_it_needs(file: str, given: list[str]) -> None:
+    source = bicep(file)
+    for_admin = {"blobDataContributor", "secretsOfficer"}
+    found = list(dict.fromkeys(re.findall(r"\broles\.(?!json)(\w+)", source)))
+    assert [role for role in found if role not in for_admin] == given
+    assert source.count("principalId: appPrincipalId") == 1
+
+
+@pytest.mark.parametrize(
+    ("file", "pattern"),
+    [
+        ("storage.bicep", r"strelay\$\{token\}"),
+        ("vault.bicep", r"kv-relay-\$\{token\}"),
+        ("app.bicep", r"func-relay-\$\{token\}"),
+    ],
+)
+def test_names_fit_where_azure_is_strict(file: str, pattern: str) -> None:
+    [name] = [text for text in texts(bicep(file)) if re.fullmatch(pattern, text)]
+    made = name.replace("${token}", TOKEN)
+    assert len(made) <= 24
+    assert re.fullmatch(r"[a-z0-9]+" if file == "storage.bicep" else r"[a-z][a-z0-9-]+[a-z0-9]", made)
+
+
+def test_modules_are_pinned_to_one_version() -> None:
+    used = modules()
+    assert len(used) >= 10
+    assert {module: found for module, found in used.items() if len(found) != 1} == {}
+    assert [found for [found] in used.values() if not re.fullmatch(r"\d+\.\d+\.\d+", found)] == []
+
+
+# ── azd and the host ──
+
+
+def test_azd_finds_the_app_and_the_hooks() -> None:
+    azure = (ROOT / "azure.yaml").read_text()
+    assert re.search(r"^services:\n  relay:\n", azure, flags=re.MULTILINE)
+    assert "'azd-service-name': 'relay'" in bicep("app.bicep")
+    hooks = re.findall(r"run: (\S+)", azure)
+    assert hooks
+    assert [hook for hook in hooks if not (ROOT / hook).is_file()] == []
+
+
+def test_the_hooks_install_what_the_app_and_its_command_line_need() -> None:
+    first, *others = [line for line in (ROOT / "hooks/requirements.txt").read_text().splitlines() if line[:1] != "#"]
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert first == "-r ../requirements.txt"
+    assert set(others) <= set(extras["cli"])
+
+
+def test_what_is_always_ready_exists() -> None:
+    [function] = re.findall(r"'function:(\w+)'", bicep("app.bicep"))
+    lane = function.removeprefix("deliver_").removesuffix("_1")
+    assert function == f"deliver_{lane}_1"
+    assert lane in DEFAULT_LANES
+    assert 'f"deliver_{_lane}_{_shard}"' in (ROOT / "function_app.py").read_text()
+
+
+def test_an_instance_takes_enough_calls_at_a_time_to_share_entries() -> None:
+    assert int(parameters(MAIN)["httpConcurrency"]) >= MAX_BATCH_MESSAGES
+
+
+def test_the_runtime_is_the_one_that_is_tested() -> None:
+    [version] = re.findall(r"version: '(3\.\d+)'", bicep("app.bicep"))
+    assert (ROOT / ".python-version").read_text().strip() == version
+
+
+def test_the_page_on_deployment_tells_the_polling_interval() -> None:
+    host = json.loads((ROOT / "host.json").read_text())
+    interval = host["extensions"]["queues"]["maxPollingInterval"]
+    assert interval == "00:00:05"
+    assert f"`maxPollingInterval` is `{interval}`" in (ROOT / "docs/deploy.md").read_text()
+
+
+def test_the_page_on_deployment_has_every_parameter() -> None:
+    page = (ROOT / "docs/deploy.md").read_text()
+    names = {re.findall(r"\$\{(\w+)", value)[0] for value in PARAMETERS.values()}
+    assert {name for name in names - OF_RELAY if f"`{name}`" not in page} == set()

@@ -1,0 +1,161 @@
+"""One post over real sockets: signed, to the address that was checked, without redirects, whatever the receiver does."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime
+
+import pytest
+from aiohttp import web
+from standardwebhooks import Webhook, WebhookVerificationError
+
+from relay.events.webhooks.address_guard import Guard
+from relay.events.webhooks.http_post import Answered, Poster, signature
+from relay.events.webhooks.subscriptions import new_secret
+from tests.unit.events.webhooks.hook import Hook, hook
+
+SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+BODY = b'{"test": 2432232314}'
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+@pytest.fixture
+async def receiver() -> AsyncIterator[Hook]:
+    async with hook() as listening:
+        yield listening
+
+
+def poster(*, allows_loopback: bool = True, total_seconds: float = 5.0) -> Poster:
+    return Poster(Guard(allows_loopback=allows_loopback), utc_now, total_seconds=total_seconds)
+
+
+async def posted(poster: Poster, url: str, *secrets: str) -> Answered:
+    try:
+        return await poster.post(url, "evt_1", BODY, media_type="application/json", secrets=secrets or (SECRET,))
+    finally:
+        await poster.close()
+
+
+def test_the_signature_is_that_of_the_standards_own_vector() -> None:
+    """The vector of the Standard Webhooks libraries' tests."""
+    at = datetime.fromtimestamp(1_614_265_330, UTC)
+    made = signature("msg_p5jXN8AQM9LWM0D4loKWxJek", at, BODY, [SECRET])
+    assert made == {
+        "webhook-id": "msg_p5jXN8AQM9LWM0D4loKWxJek",
+        "webhook-timestamp": "1614265330",
+        "webhook-signature": "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=",
+    }
+
+
+async def test_a_receiver_verifies_with_the_standard_library(receiver: Hook) -> None:
+    answered = await posted(poster(), receiver.url)
+    assert (answered.status, answered.is_taken, answered.error) == (204, True, "")
+    [post] = receiver.posts
+    assert post.verified(SECRET) == {"test": 2_432_232_314}
+    assert (post.headers["webhook-id"], post.headers["Content-Type"]) == ("evt_1", "application/json")
+    with pytest.raises(WebhookVerificationError):
+        Webhook(SECRET).verify(post.body + b" ", dict(post.headers))
+
+
+async def test_while_a_secret_is_replaced_both_verify(receiver: Hook) -> None:
+    other = new_secret()
+    await posted(poster(), receiver.url, other, SECRET)
+    for secret in (other, SECRET):
+        assert receiver.posts[0].verified(secret)
+    with pytest.raises(WebhookVerificationError):
+        receiver.posts[0].verified(new_secret())
+
+
+@pytest.mark.parametrize(
+    ("status", "is_taken", "is_gone"), [(200, True, False), (299, True, False), (410, False, True), (500, False, False)]
+)
+async def test_what_is_answered_is_told(receiver: Hook, status: int, is_taken: bool, is_gone: bool) -> None:
+    receiver.answers.append(web.Response(status=status, headers={"Retry-After": "7"}, text="x" * 100_000))
+    answered = await posted(poster(), receiver.url)
+    assert (answered.status, answered.is_taken, answered.is_gone, answered.retry_after) == (
+        status,
+        is_taken,
+        is_gone,
+        "7",
+    )
+
+
+async def test_a_redirect_is_an_answer(receiver: Hook) -> None:
+    for status in (301, 302, 303, 307, 308):
+        receiver.answers.append(web.Response(status=status, headers={"Location": "/elsewhere"}))
+        answered = await posted(poster(), receiver.url)
+        assert (answered.status, answered.is_taken) == (status, False)
+    assert set(receiver.paths) == {"/hook"}
+
+
+async def test_without_the_setting_this_machine_is_not_reached(receiver: Hook) -> None:
+    answered = await posted(poster(allows_loopback=False), receiver.url)
+    assert (answered.status, answered.error) == (0, "forbidden: is this machine itself")
+    assert receiver.posts == []
+
+
+class Rebinding:
+    """A name that is public when it is looked at first, and then leads inside."""
+
+    def __init__(self, *answers: Sequence[str]) -> None:
+        self.answers = list(answers)
+        self.asked = 0
+
+    async def __call__(self, host: str, port: int) -> Sequence[str]:
+        self.asked += 1
+        return self.answers.pop(0)
+
+
+async def test_the_connection_goes_where_was_checked_and_the_name_is_asked_once(receiver: Hook) -> None:
+    names = Rebinding(["127.0.0.1"], ["169.254.169.254"])
+    port = receiver.url.split(":")[2].split("/")[0]
+    made = Poster(Guard(allows_loopback=True, resolve=names), utc_now)
+    answered = await posted(made, f"http://localhost:{port}/hook")
+    assert (answered.status, names.asked) == (204, 1)
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "10.0.0.1", "169.254.169.254", "::1", "::ffff:127.0.0.1"])
+async def test_a_name_that_leads_inside_is_not_connected_to(receiver: Hook, address: str) -> None:
+    made = Poster(Guard(allows_loopback=False, resolve=Rebinding([address])), utc_now)
+    answered = await posted(made, "https://hooks.example.com/")
+    assert answered.status == 0
+    assert answered.error.startswith("forbidden: ")
+    assert receiver.posts == []
+
+
+async def test_nobody_there_is_told() -> None:
+    async with hook() as receiver:
+        url = receiver.url
+    answered = await posted(poster(), url)
+    assert (answered.status, answered.error) == (0, "ClientConnectorError")
+
+
+async def test_a_receiver_that_never_answers_is_not_waited_for() -> None:
+    gate = asyncio.Event()
+
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await gate.wait()
+        writer.close()
+
+    server = await asyncio.start_server(silent, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    answered = await posted(poster(total_seconds=0.05), f"http://127.0.0.1:{port}/")
+    assert answered.status == 0
+    assert "Timeout" in answered.error
+    gate.set()
+    server.close()
+
+
+async def test_what_is_no_http_is_told() -> None:
+    async def nonsense(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 mail.example ESMTP\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(nonsense, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    answered = await posted(poster(), f"http://127.0.0.1:{port}/")
+    assert (answered.status, answered.is_taken) == (0, False)
+    assert answered.error
+    server.close()

@@ -1,0 +1,108 @@
+"""A finished message made fit to travel: what is added, what is taken out, and that nothing else changes."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from relay.mime import build as mime
+from relay.mime import raw as mime_raw
+from relay.core.model import Address
+from relay.providers.contract import Parcel
+from tests.unit.mime.mime_reading import RELAY_ID, fields, parcel, people, read
+
+RAW = (
+    b"From: app@example.com\nTo: Ann <ann@example.com>\nCc: bob@example.com\nBcc: eve@example.com,\n secret@example.com\n"
+    b"Subject: Hi\nX-Relay-Id: forged\n\nBody\n.\nEnd\n"
+)
+
+
+def raw_parcel(raw: bytes, *emails: str) -> Parcel:
+    return parcel(raw=raw, to=tuple(Address(email=email) for email in emails), text=None)
+
+
+def test_a_raw_message_gets_what_is_missing_and_loses_its_bcc() -> None:
+    content = mime.build(raw_parcel(RAW, "ann@example.com", "eve@example.com"))
+    assert fields(content) == ["Date", "Message-ID", "X-Relay-Id", "From", "To", "Cc", "Subject"]
+    assert content.endswith(b"\r\n\r\nBody\r\n.\r\nEnd\r\n")
+    assert b"secret" not in content
+    message = read(content)
+    assert (message["X-Relay-Id"], message["Message-ID"]) == (RELAY_ID, "<0123.1@relay.example.com>")
+
+
+def test_a_raw_message_keeps_its_own_date_and_id() -> None:
+    raw = b"Date: Thu, 01 Jan 2026 00:00:00 +0000\r\nMESSAGE-ID:\r\n <own@example.com>\r\nFrom: a@example.com\r\n\r\nx"
+    content = mime.build(raw_parcel(raw, "ann@example.com"))
+    assert fields(content) == ["X-Relay-Id", "Date", "MESSAGE-ID", "From"]
+    assert mime_raw.message_id(raw) == "own@example.com"
+    assert mime_raw.message_id(RAW) is None
+
+
+def test_the_fields_of_a_raw_message_become_its_envelope() -> None:
+    content = mime.build(raw_parcel(RAW, "ann@example.com", "new@example.com"), with_bcc=True)
+    message = read(content)
+    assert people(message, "To") == [("Ann", "ann@example.com")]
+    assert people(message, "Bcc") == [("", "new@example.com")]
+    assert message["Cc"] is None
+
+
+@pytest.mark.parametrize("raw", [b"", b"\n\nbody only", b"no field here\n", b"Subject: x", b"Subject: x\n \n \n\nb"])
+def test_a_strange_raw_message_still_gets_a_header(raw: bytes) -> None:
+    content = mime.build(raw_parcel(raw, "ann@example.com"))
+    assert fields(content)[:3] == ["Date", "Message-ID", "X-Relay-Id"]
+    assert read(content)["X-Relay-Id"] == RELAY_ID
+
+
+def test_an_eight_bit_message_can_be_made_seven_bit() -> None:
+    raw = (
+        b"From: a@example.com\r\nSubject: x\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n"
+        b"Content-Transfer-Encoding: 8bit\r\n\r\n" + "grüße\r\n".encode()
+    )
+    converted = mime_raw.seven_bit(mime.build(raw_parcel(raw, "ann@example.com")))
+    assert converted.isascii()
+    assert read(converted).get_content() == "grüße\r\n"
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"From: a@example.com\r\n\r\n\xff\xfe no charset",
+        b"Content-Type: text/plain; charset=x-nobody-knows\r\n\r\n\xff\r\n",
+        b"Content-Type: text/plain; charset=\xff\r\n\r\n\xff\r\n",
+        b"Content-Type: multipart/mixed; boundary=b\r\n\r\n\xff preamble\r\n--b\r\n\r\nx\r\n--b--\r\n",
+    ],
+)
+def test_eight_bit_content_that_says_not_how_to_read_it_is_refused(raw: bytes) -> None:
+    with pytest.raises(ValueError, match="8-bit content"):
+        mime_raw.seven_bit(raw)
+
+
+EIGHT_BIT = st.lists(
+    st.one_of(
+        st.sampled_from(
+            [
+                b"Content-Type: text/plain; charset=utf-8\r\n",
+                b"Content-Type: multipart/mixed; boundary=b\r\n",
+                b"Content-Type: message/rfc822\r\n",
+                b"Content-Transfer-Encoding: 8bit\r\n",
+                b"Content-Transfer-Encoding: base64\r\n",
+                b"Subject: gr\xc3\xbc\xc3\x9fe\r\n",
+                b"\r\n",
+                b"--b\r\n",
+                b"--b--\r\n",
+                b"gr\xc3\xbc\xc3\x9fe\r\n",
+            ]
+        ),
+        st.binary(max_size=30),
+    ),
+    max_size=10,
+)
+
+
+@given(pieces=EIGHT_BIT)
+@settings(max_examples=300, deadline=None)
+def test_any_raw_message_becomes_seven_bit_or_is_refused(pieces: list[bytes]) -> None:
+    head, body = mime_raw.split(b"".join(pieces))
+    try:
+        assert mime_raw.seven_bit(head + b"\r\n" + body).isascii()
+    except ValueError:
+        return

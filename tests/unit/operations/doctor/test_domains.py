@@ -1,0 +1,72 @@
+"""Sender domains as the DNS tells of them."""
+
+from collections.abc import Mapping, Sequence
+
+import pytest
+
+from relay.operations.doctor.domains import NoAnswerError, domain, resolver, sender_domains
+from relay.operations.doctor.findings import Health
+from relay.core.settings import load
+from tests.unit.operations.doctor.dns_server import Zone, name_server
+
+GOOD: Zone = {
+    ("shop.de", "TXT"): ['"google-site-verification=x"', '"v=spf1 include:spf.protection.outlook.com " "-all"'],
+    ("selector1._domainkey.shop.de", "CNAME"): ["selector1-shop-de._domainkey.tenant.onmicrosoft.com."],
+    ("_dmarc.shop.de", "TXT"): ['"v=DMARC1; p=quarantine; rua=mailto:d@shop.de"'],
+}
+
+
+async def examined(zone: Zone, providers: set[str]) -> Mapping[str, Health]:
+    async with name_server(zone) as port:
+        findings = await domain("shop.de", providers, resolver(["127.0.0.1"], port))
+    for finding in findings:
+        assert finding.about == "domain shop.de"
+        assert bool(finding.mend) == bool(finding.why) == (finding.health is not Health.OK)
+    return {finding.what: finding.health for finding in findings}
+
+
+async def test_a_domain_that_is_set_up_is_well() -> None:
+    assert await examined(GOOD, {"graph", "capture"}) == {
+        "SPF names graph": Health.OK,
+        "DKIM for graph is published (selector1)": Health.OK,
+        "DMARC is published (p=quarantine)": Health.OK,
+    }
+
+
+async def test_a_domain_without_records_has_three_warnings() -> None:
+    found = await examined({}, {"sendgrid"})
+    assert list(found.values()) == [Health.WARNING] * 3
+
+
+async def test_a_dkim_key_may_be_a_record_of_its_own() -> None:
+    zone = {**GOOD, ("s2._domainkey.shop.de", "TXT"): ['"k=rsa; p=MIGf"']}
+    assert (await examined(zone, {"sendgrid"}))["DKIM for sendgrid is published (s2)"] is Health.OK
+
+
+async def test_two_spf_records_are_a_fault() -> None:
+    zone = {**GOOD, ("shop.de", "TXT"): ['"v=spf1 -all"', '"v=spf1 include:sendgrid.net -all"']}
+    assert (await examined(zone, {"graph"}))["2 SPF records"] is Health.FAULT
+
+
+async def test_a_route_to_nobody_asks_nothing_of_a_domain() -> None:
+    assert await examined({}, {"capture", "smtp"}) == {}
+
+
+async def test_a_name_server_that_is_away_is_no_missing_record() -> None:
+    async with name_server({}) as port:
+        pass
+    with pytest.raises(NoAnswerError):
+        await domain("shop.de", {"graph"}, resolver(["127.0.0.1"], port))
+
+
+@pytest.mark.parametrize(
+    ("patterns", "expected"),
+    [
+        (["*"], ["routes.de"]),
+        (["*@Shop.de", "a@shop.de", "b@other.de"], ["other.de", "routes.de", "shop.de"]),
+        (["a@example.com", "*@relay.test"], ["routes.de"]),
+    ],
+)
+def test_domains_come_from_policies_and_routes(patterns: Sequence[str], expected: Sequence[str]) -> None:
+    settings = load({"RELAY_ROUTES": '{"r": {"provider": "capture", "senders": ["*@routes.de"]}}'})
+    assert sender_domains(settings, patterns) == expected

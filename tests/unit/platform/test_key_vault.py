@@ -1,0 +1,254 @@
+"""Secrets from Key Vault over real HTTPS: when it is read, what it costs, how keys rotate, and what nobody gets to see."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Any
+
+import aiohttp
+import pytest
+
+from relay.bootstrap import Relay
+from relay.core.errors import SettingsError
+from relay.platform.entra_tokens import application_credential
+from relay.platform.key_vault import KeyVault
+from relay.core.outcomes import RouteFault, Sent
+from relay.providers.sendgrid import provider as sendgrid
+from relay.providers.contract import Surroundings
+from relay.platform.secrets import LIFETIME, REFRESH_PAUSE, SecretSource
+from relay.core.settings import load
+from relay.platform.storage.memory.memory_storage import memory_storage
+from standins.entra import DEFAULT_CLIENT, DEFAULT_SECRET, DEFAULT_TENANT
+from standins.key_vault import KeyVaultStandIn
+from standins.sendgrid.server import SendGridStandIn
+from tests.parcels import NOW
+from tests.unit.providers.sendgrid.sendgrid_route import parcel
+
+TOKEN_START = "eyJ0eXAi"
+APPLICATION = {
+    "AZURE_TENANT_ID": DEFAULT_TENANT,
+    "AZURE_CLIENT_ID": DEFAULT_CLIENT,
+    "AZURE_CLIENT_SECRET": DEFAULT_SECRET,
+}
+
+
+class Place:
+    """A vault, and secrets that are read from it. `now` is the time, which tests move."""
+
+    def __init__(self, vault: KeyVaultStandIn, session: aiohttp.ClientSession) -> None:
+        self.vault = vault
+        self.session = session
+        self.now = NOW
+        self.application = {**APPLICATION, "AZURE_AUTHORITY_HOST": vault.url}
+        self.reader = KeyVault(
+            url=vault.url,
+            credential=lambda: application_credential(self.application, session),
+            http=lambda: session,
+            clock=lambda: self.now,
+        )
+        self.secrets = SecretSource(application={}, clock=lambda: self.now, vault=self.reader)
+
+    @property
+    def readings(self) -> int:
+        """How many secrets the vault gave."""
+        return self.vault.inbox.accepted
+
+    async def fault(self, name: str = "key") -> str:
+        """Why a secret cannot be read."""
+        with pytest.raises(SettingsError) as caught:
+            await self.reader.read(name)
+        return str(caught.value)
+
+
+@pytest.fixture
+async def place() -> AsyncIterator[Place]:
+    async with KeyVaultStandIn() as vault:
+        connector = aiohttp.TCPConnector(ssl=vault.authority.client_context())
+        async with aiohttp.ClientSession(connector=connector) as session:
+            here = Place(vault, session)
+            yield here
+            await here.reader.close()
+            assert not session.closed
+
+
+async def test_nothing_is_asked_before_the_first_secret_and_then_once_in_its_lifetime(place: Place) -> None:
+    place.vault.put("key", "one")
+    assert place.vault.inbox.requests == 0
+    assert [await place.secrets.get("vault:key") for _ in range(3)] == ["one"] * 3
+    # The challenge, the token, the secret.
+    assert (place.vault.inbox.requests, place.readings) == (3, 1)
+    place.vault.put("key", "two")
+    place.now += LIFETIME - timedelta(seconds=1)
+    assert await place.secrets.get("vault:key") == "one"
+    place.now += timedelta(seconds=1)
+    assert await place.secrets.get("vault:key") == "two"
+    assert (place.readings, place.vault.issuer.issued) == (2, 1)
+
+
+async def test_by_a_managed_identity(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IDENTITY_ENDPOINT", f"{place.vault.control_url}/msi/token")
+    monkeypatch.setenv("IDENTITY_HEADER", place.vault.issuer.identity_header)
+    place.application.clear()
+    place.vault.put("key", "one")
+    assert await place.secrets.get("vault:key") == "one"
+
+
+@pytest.mark.parametrize(
+    ("state", "words"),
+    [
+        ("forbidden", "Key Vault refuses Relay's identity; it needs the role Key Vault Secrets User"),
+        ("firewalled", "Key Vault's network rules do not let Relay in"),
+    ],
+)
+async def test_a_vault_that_refuses_says_why(place: Place, state: str, words: str) -> None:
+    place.vault.put("key", "hush")
+    place.vault.account = state
+    assert (await place.fault()).startswith(f"key: {words}")
+
+
+async def test_a_secret_that_is_not_there_or_disabled(place: Place) -> None:
+    place.vault.put("off", "hush", is_enabled=False)
+    assert await place.fault("none") == "none: Key Vault has no secret of that name"
+    assert await place.fault("off") == "off: the secret is disabled in Key Vault"
+
+
+async def test_an_identity_without_a_token(place: Place) -> None:
+    place.application["AZURE_CLIENT_SECRET"] = "wrong"
+    assert await place.fault() == "key: Relay's identity got no token for Key Vault"
+
+
+async def test_a_vault_in_trouble(place: Place) -> None:
+    place.vault.put("key", "one")
+    place.vault.script.respond(503, operation="get", headers={"Retry-After": "0"})
+    assert await place.reader.read("key") == "one"
+    place.vault.script.respond(503, operation="get", headers={"Retry-After": "0"}, times=None)
+    assert await place.fault() == "key: Key Vault answered 503"
+
+
+async def test_a_vault_that_is_away(place: Place) -> None:
+    await place.vault.stop()
+    assert (await place.fault()).startswith("key: Key Vault did not answer (")
+
+
+async def test_what_is_no_address_of_a_vault(place: Place) -> None:
+    reader = KeyVault(
+        url="vault",
+        credential=lambda: application_credential(place.application, place.session),
+        http=lambda: place.session,
+        clock=lambda: NOW,
+    )
+    with pytest.raises(SettingsError, match=r"key: (RELAY_KEY_VAULT_URL is not the address|Key Vault did not answer)"):
+        await reader.read("key")
+    await reader.close()
+
+
+async def test_a_secret_past_its_end_is_used_and_told(place: Place, caplog: pytest.LogCaptureFixture) -> None:
+    place.vault.put("key", "one", expires_at=NOW - timedelta(days=2))
+    with caplog.at_level(logging.WARNING):
+        assert await place.secrets.get("vault:key") == "one"
+    assert "secret_expiring" in caplog.text
+
+
+class TestRotation:
+    """A SendGrid route whose key lies in the vault."""
+
+    @pytest.fixture
+    async def mail(self) -> AsyncIterator[SendGridStandIn]:
+        async with SendGridStandIn(keys=["SG.one"]) as standin:
+            yield standin
+
+    def route(self, place: Place, mail: SendGridStandIn, key: str = "vault:key") -> Any:
+        surroundings = Surroundings(
+            http=lambda: place.session, blobs=None, secrets=place.secrets, clock=lambda: place.now, credential=None
+        )
+        return sendgrid.create("mail", {"base_url": mail.url, "api_key": key}, surroundings)
+
+    async def test_a_key_replaced_in_the_vault_needs_no_restart(self, place: Place, mail: SendGridStandIn) -> None:
+        place.vault.put("key", "SG.one")
+        route = self.route(place, mail)
+        assert isinstance(await route.send(parcel()), Sent)
+        mail.keys = {"SG.two"}
+        place.vault.put("key", "SG.two")
+        place.now += timedelta(seconds=1)
+        assert isinstance(await route.send(parcel()), Sent)
+        assert isinstance(await route.send(parcel()), Sent)
+        assert (place.readings, mail.inbox.requests, mail.inbox.accepted) == (2, 4, 3)
+
+    async def test_a_key_that_stays_refused_is_read_once_in_a_while(self, place: Place, mail: SendGridStandIn) -> None:
+        place.vault.put("key", "SG.wrong")
+        route = self.route(place, mail)
+        for _ in range(5):
+            outcome = await route.send(parcel())
+            assert isinstance(outcome, RouteFault)
+            assert outcome.code == "bad_credentials"
+        assert place.readings == 2
+        place.now += REFRESH_PAUSE
+        await route.send(parcel())
+        assert place.readings == 3
+
+    async def test_of_two_keys_either_may_be_valid_while_they_are_rotated(
+        self, place: Place, mail: SendGridStandIn
+    ) -> None:
+        place.vault.put("key-1", "SG.one")
+        place.vault.put("key-2", "SG.two")
+        route = self.route(place, mail, "vault:key-1,vault:key-2")
+        for valid in ("SG.one", "SG.two", "SG.one"):
+            mail.keys = {valid}
+            assert isinstance(await route.send(parcel()), Sent)
+            place.now += REFRESH_PAUSE
+        mail.keys = {"SG.three"}
+        place.vault.put("key-2", "SG.three")
+        assert isinstance(await route.send(parcel()), Sent)
+
+    async def test_a_vault_ahead_of_the_provider_costs_no_mail(self, place: Place, mail: SendGridStandIn) -> None:
+        place.vault.put("key", "SG.one")
+        route = self.route(place, mail)
+        await route.send(parcel())
+        place.vault.put("key", "SG.not yet valid")
+        place.now += LIFETIME
+        assert isinstance(await route.send(parcel()), Sent)
+
+    async def test_no_secret_and_no_token_is_logged(
+        self, place: Place, mail: SendGridStandIn, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        place.vault.put("key", "SG.refused")
+        caplog.set_level(logging.DEBUG)
+        await self.route(place, mail).send(parcel())
+        place.vault.put("key", "SG.one")
+        place.now += REFRESH_PAUSE
+        await self.route(place, mail).send(parcel())
+        assert mail.inbox.accepted == 1
+        assert "secrets/key" in caplog.text
+        for secret in ("SG.refused", "SG.one", DEFAULT_SECRET, TOKEN_START):
+            assert secret not in caplog.text
+
+
+async def test_an_application_that_closes_lets_go_of_the_vault(place: Place) -> None:
+    """Its session does not trust the stand-in, so that nothing is read; what reads it is open all the same."""
+    relay = Relay(
+        load({**place.application, "RELAY_KEY_VAULT_URL": place.vault.url}), memory_storage(lambda: place.now)
+    )
+    vault = relay.vault
+    assert vault is not None
+    with pytest.raises(SettingsError):
+        await vault.read("key")
+    before = vault.is_open
+    await relay.close()
+    await relay.close()
+    assert (before, vault.is_open) == (True, False)
+
+
+async def test_while_one_reads_anew_the_others_go_on(place: Place) -> None:
+    place.vault.put("key", "one")
+    await place.secrets.get("vault:key")
+    place.now += LIFETIME
+    place.vault.script.hang(operation="get")
+    reading = asyncio.create_task(place.secrets.get("vault:key"))
+    await place.vault.inbox.wait_for_requests(4)
+    assert await place.secrets.get("vault:key") == "one"
+    assert not reading.done()
+    reading.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await reading
+    assert await place.secrets.get("vault:key") == "one"

@@ -1,0 +1,272 @@
+"""The ACS route against its stand-in: signatures and tokens, bodies, refusals, losses, and operations asked about."""
+
+import base64
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+import pytest
+
+from relay.core.model import Address, Attachment, Message
+from relay.core.outcomes import Deferred, PerRecipient, Rejected, RouteFault, Sent, Unknown
+from relay.providers.acs import provider as acs
+from relay.providers.acs.outcomes import CHECK_AFTER_SECONDS
+from relay.providers.contract import FEATURES
+from standins.acs.server import CUSTOM_DOMAIN, STATUS_READS
+from tests.unit.providers.acs.acs_route import Place, mail, parcel, place
+
+OPERATION = parcel().attempt_id
+BLIND = mail(to=(), bcc=tuple(Address(email=f"{name}@example.org") for name in ("ada", "bob", "cem")))
+
+
+@pytest.fixture
+async def here() -> AsyncIterator[Place]:
+    async with place(domains=["example.com"]) as opened:
+        yield opened
+
+
+async def test_taken_is_sent_and_to_be_checked(here: Place) -> None:
+    outcome = await here.route().send(parcel())
+    assert isinstance(outcome, Sent)
+    assert (outcome.provider_id, outcome.check_after_seconds) == (OPERATION, CHECK_AFTER_SECONDS)
+    assert outcome.reply.startswith('202 {"id":')
+    (kept,) = here.standin.inbox.messages
+    assert (kept.id, kept.subject, kept.text, kept.html, kept.relay_id) == (
+        OPERATION, "件名", "hello", "<p>hello</p>", "m1",
+    )  # fmt: skip
+    assert (kept.to[0].name, kept.envelope) == ('Ada, "A" @ home', ("ada@example.org", "bob@example.org"))
+    assert kept.headers["Message-ID"] == "<m1@example.com>"
+
+
+async def test_headers_files_and_reply_addresses_arrive(here: Place) -> None:
+    logo = Attachment(name="図.png", type="image/png", content=b"\x89PNG", disposition="inline", content_id="logo")
+    large = Attachment(name="a.bin", content=bytes(range(256)) * 4_000)
+    replies = (Address(email="r@example.com", name="R"), Address(email="s@example.com"))
+    headers = {"List-Unsubscribe": "<https://x.org/u>", "X-Name": "é\r\nBcc: x@x.org"}
+    message = mail(attachments=(logo, large), reply_to=replies, headers=headers)
+    assert isinstance(await here.route(engagement_tracking=False).send(parcel(message)), Sent)
+    (kept,) = here.standin.inbox.messages
+    assert [(item.name, item.content, item.content_id) for item in kept.attachments] == [
+        ("図.png", logo.content, "logo"),
+        ("a.bin", large.content, None),
+    ]
+    assert [(person.address, person.name) for person in kept.reply_to] == [
+        ("r@example.com", "R"),
+        ("s@example.com", ""),
+    ]
+    assert kept.headers["List-Unsubscribe"] == "<https://x.org/u>"
+    assert kept.headers["X-Name"] == "=?utf-8?b?" + base64.b64encode("é  Bcc: x@x.org".encode()).decode() + "?="
+    assert kept.fields["tracking_disabled"] is True
+
+
+async def test_only_this_attempts_recipients_are_named(here: Place) -> None:
+    message = mail(cc=(Address(email="cem@example.org"),))
+    assert isinstance(await here.route().send(parcel(message, recipients=(1, 2))), Sent)
+    (kept,) = here.standin.inbox.messages
+    assert [person.address for person in kept.to] == ["cem@example.org"]
+    assert kept.envelope == ("cem@example.org", "bob@example.org")
+
+
+async def test_blind_recipients_alone_do_not_see_one_another(here: Place) -> None:
+    here.standin.script.respond(429, recipient="bob@*", headers={"Retry-After": "41"})
+    outcome = await here.route().send(parcel(BLIND, recipients=(0, 1, 2)))
+    assert isinstance(outcome, PerRecipient)
+    assert [numbers for numbers, _ in outcome.outcomes] == [(0,), (1,), (2,)]
+    kinds = [type(each) for _, each in outcome.outcomes]
+    assert kinds == [Sent, Deferred, Sent]
+    assert sorted(kept.envelope for kept in here.standin.inbox.messages) == [("ada@example.org",), ("cem@example.org",)]
+    # After the split each part is found by itself.
+    assert isinstance(await here.route().verify(parcel(BLIND, recipients=(2,)), None), Sent)
+    assert isinstance(await here.route().verify(parcel(BLIND, recipients=(1,)), None), Deferred)
+    both = await here.route().verify(parcel(BLIND, recipients=(1, 2)), None)
+    assert isinstance(both, PerRecipient)
+
+
+async def test_an_empty_subject_and_body_go_as_a_space(here: Place) -> None:
+    assert isinstance(await here.route().send(parcel(mail(subject="", text=None, html=""))), Sent)
+    (kept,) = here.standin.inbox.messages
+    assert (kept.subject, kept.text, kept.html) == (" ", " ", None)
+
+
+@pytest.mark.parametrize(
+    ("state", "code"),
+    [
+        ("key_revoked", "bad_credentials"),
+        ("role_missing", "missing_permission"),
+        ("domain_not_linked", "sender_not_verified"),
+        ("sender_unknown", "sender_not_verified"),
+        ("suspended", "account_restricted"),
+    ],
+)
+async def test_an_account_that_may_not_send_is_the_routes_fault(here: Place, state: str, code: str) -> None:
+    here.standin.account = state
+    fault = await here.route().send(parcel())
+    assert isinstance(fault, RouteFault)
+    assert (fault.code, here.standin.inbox.accepted) == (code, 0)
+
+
+async def test_a_domain_of_another_sender_holds_that_sender(here: Place) -> None:
+    fault = await here.route().send(parcel(mail(sender=Address(email="app@other.example"))))
+    assert isinstance(fault, RouteFault)
+    assert fault.code == "sender_not_verified"
+
+
+WRONG = {
+    "a recipient": (mail(to=(Address(email="nobody at home@x.org"),)), "invalid_recipient"),
+    "too many": (mail(to=tuple(Address(email=f"r{n}@x.org") for n in range(51))), "invalid_message"),
+    "too large": (mail(html="x" * 10_485_760), "message_too_large"),
+    "a return path": (mail(return_path="bounces@example.com"), "unsupported"),
+    "finished MIME": (mail(raw=b"To: x\r\n\r\n"), "unsupported"),
+    "a text that is none": (mail(subject="\ud800"), "invalid_message"),
+    "a domain that is none": (mail(to=(Address(email="a@é..x"),)), "invalid_message"),
+}
+
+
+@pytest.mark.parametrize(("message", "code"), WRONG.values(), ids=WRONG)
+async def test_a_message_that_can_not_go_is_rejected(here: Place, message: Message, code: str) -> None:
+    outcome = await here.route().send(parcel(message))
+    assert isinstance(outcome, Rejected)
+    assert (outcome.code, here.standin.inbox.accepted) == (code, 0)
+
+
+async def test_too_much_at_once_is_deferred_for_as_long_as_the_service_asks() -> None:
+    async with place(limits=CUSTOM_DOMAIN) as here:
+        route = here.route()
+        outcomes = [await route.send(parcel(attempt=number)) for number in range(1, 32)]
+        assert all(isinstance(outcome, Sent) for outcome in outcomes[:30])
+        last = outcomes[30]
+        assert isinstance(last, Deferred)
+        assert (last.code, last.retry_after_seconds) == ("rate_limited", 60)
+        here.clock.move(60)
+        assert isinstance(await route.send(parcel(attempt=31)), Sent)
+
+
+async def test_a_refused_key_is_replaced_once(here: Place) -> None:
+    second = base64.b64encode(b"second key").decode()
+    here.standin.keys = {second}
+    here.keys.renewed = second
+    assert isinstance(await here.route().send(parcel()), Sent)
+    assert (here.keys.refreshed, here.standin.inbox.requests) == (1, 2)
+    here.standin.keys = {base64.b64encode(b"third key").decode()}
+    fault = await here.route().send(parcel())
+    assert isinstance(fault, RouteFault)
+    assert (fault.code, here.standin.inbox.requests) == ("bad_credentials", 3)
+
+
+@pytest.mark.parametrize(("key", "code"), [("", "secret_unavailable"), ("not base64!", "bad_credentials")])
+async def test_without_a_good_key_nothing_is_asked(here: Place, key: str, code: str) -> None:
+    here.keys.value = key
+    fault = await here.route().send(parcel())
+    assert isinstance(fault, RouteFault)
+    assert (fault.code, here.standin.inbox.requests) == (code, 0)
+
+
+async def test_an_identity_is_let_in_and_its_refused_token_replaced_once(here: Place) -> None:
+    route = here.route(managed_identity=True)
+    assert isinstance(await route.send(parcel()), Sent)
+    here.standin.issuer.revoke()
+    assert isinstance(await route.send(parcel(attempt=2)), Sent)
+    assert (here.standin.issuer.issued, here.standin.inbox.refused[401]) == (2, 1)
+    here.tokens.refusal = RouteFault(code="bad_credentials", reply="AADSTS7000215")
+    assert await route.send(parcel(attempt=3)) == here.tokens.refusal
+    assert await route.probe() == here.tokens.refusal
+    here.tokens.refusal = Deferred(code="unreachable", reply="token")
+    assert await route.send(parcel(attempt=3)) == here.tokens.refusal
+    assert await route.probe() == RouteFault(code="unreachable", reply="token")
+    assert await route.verify(parcel(), None) == Unknown(code="answer_lost", reply="token", provider_id=OPERATION)
+
+
+async def test_a_lost_answer_is_asked_about(here: Place) -> None:
+    here.standin.script.cut_after_accept()
+    lost = await here.route().send(parcel())
+    assert isinstance(lost, Unknown)
+    assert (lost.code, lost.provider_id) == ("answer_lost", OPERATION)
+    found = await here.route().verify(parcel(), lost.provider_id)
+    assert isinstance(found, Sent)
+    assert (found.provider_id, found.check_after_seconds, here.standin.inbox.accepted) == (OPERATION, None, 1)
+
+
+async def test_the_operation_that_was_recorded_is_the_one_asked_about(here: Place) -> None:
+    await here.route().send(parcel())
+    # An attempt that found the one before it sent carries that one's operation.
+    assert isinstance(await here.route().verify(parcel(attempt=2), OPERATION), Sent)
+    assert isinstance(await here.route().verify(parcel(attempt=2), None), Deferred)
+
+
+async def test_a_request_that_never_arrived_may_be_sent_again(here: Place) -> None:
+    here.standin.script.respond(504)
+    assert isinstance(await here.route().send(parcel()), Unknown)
+    found = await here.route().verify(parcel(), None)
+    assert isinstance(found, Deferred)
+    assert here.standin.inbox.accepted == 0
+
+
+async def test_no_connection_is_deferred(here: Place) -> None:
+    await here.standin.stop()
+    route = here.route()
+    assert isinstance(await route.send(parcel()), Deferred)
+    fault = await route.probe()
+    assert isinstance(fault, RouteFault)
+    assert fault.code == "unreachable"
+    assert isinstance(await route.verify(parcel(), None), Unknown)
+
+
+async def test_an_operation_is_the_services_until_it_ends() -> None:
+    async with place(running=timedelta(minutes=2)) as here:
+        await here.route().send(parcel())
+        found = await here.route().verify(parcel(), None)
+        assert isinstance(found, Sent)
+        assert found.check_after_seconds == CHECK_AFTER_SECONDS
+        here.clock.move(120)
+        found = await here.route().verify(parcel(), None)
+        assert isinstance(found, Sent)
+        assert found.check_after_seconds is None
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "code"),
+    [
+        ("Failed", "EmailDroppedAllRecipientsSuppressed", "suppressed"),
+        ("Failed", "InvalidEmailAddress", "invalid_recipient"),
+        ("Failed", "InternalError", "provider_failed"),
+        ("Canceled", "", "provider_failed"),
+    ],
+)
+async def test_an_operation_that_ended_badly_is_known(here: Place, status: str, error: str, code: str) -> None:
+    here.standin.end("ada@*", status, error, "why")
+    assert isinstance(await here.route().send(parcel()), Sent)
+    found = await here.route().verify(parcel(), OPERATION)
+    assert isinstance(found, Rejected)
+    assert found.code == code
+    assert status in found.reply
+
+
+async def test_status_reads_are_limited_too() -> None:
+    async with place(status_limits=STATUS_READS[:1]) as here:
+        route = here.route()
+        await route.send(parcel())
+        found = [await route.verify(parcel(), None) for _ in range(61)]
+        assert isinstance(found[59], Sent)
+        assert isinstance(found[60], Unknown)
+        assert found[60].reply.startswith("429 ")
+        # Whoever is told to slow down has been let in.
+        assert await route.probe() == Sent()
+
+
+async def test_a_probe_shows_whether_the_key_is_let_in(here: Place) -> None:
+    assert await here.route().probe() == Sent()
+    for state, code in (("key_revoked", "bad_credentials"), ("suspended", "account_restricted")):
+        here.standin.account = state
+        fault = await here.route().probe()
+        assert isinstance(fault, RouteFault)
+        assert fault.code == code
+    here.standin.account = "active"
+    here.standin.script.respond(500, operation="status")
+    fault = await here.route().probe()
+    assert isinstance(fault, RouteFault)
+    assert fault.code == "provider_unavailable"
+
+
+def test_capabilities_and_options_are_known() -> None:
+    assert acs.CAPABILITIES.features <= set(FEATURES)
+    assert acs.check_options({}) == []
+    assert acs.check_options({"x": 1}) == ["options.acs.x: is not an option of acs; there are none"]

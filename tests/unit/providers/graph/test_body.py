@@ -1,0 +1,122 @@
+"""Which messages JSON can carry, and how large a request becomes."""
+
+import base64
+import json
+from email import message_from_bytes
+from email.policy import default
+
+import pytest
+
+from relay.core.model import Address, Attachment, Message
+from relay.providers.graph.body import (
+    MAX_MIME_BYTES,
+    MAX_REQUEST_BYTES,
+    MIME,
+    Written,
+    draft,
+    mail,
+    needs_mime,
+    upload_session,
+)
+from relay.providers.graph.mailbox import JSON
+from tests.unit.providers.graph.graph_route import mail as message
+from tests.unit.providers.graph.graph_route import parcel
+
+FOUR = {f"X-{number}": "v" for number in range(4)}
+CHOICES = {
+    "html alone": (message(), False),
+    "text alone": (message(html=None, text="t"), False),
+    "neither": (message(html=None), False),
+    "both": (message(text="t"), True),
+    "a header of X-": (message(headers={"x-ref": "7"}), False),
+    "three headers of X-": (message(headers=dict(list(FOUR.items())[:3])), False),
+    "four headers of X-": (message(headers=FOUR), True),
+    "another header": (message(headers={"List-Id": "<l.x.org>"}), True),
+    "a value outside ASCII": (message(headers={"X-Ref": "é"}), True),
+    "a finished message": (message(html=None, raw=b"To: a@x.org\r\n\r\n"), True),
+}
+
+
+@pytest.mark.parametrize(("given", "as_mime"), CHOICES.values(), ids=CHOICES)
+def test_mime_is_for_what_json_would_lose(given: Message, as_mime: bool) -> None:
+    assert needs_mime(given, saves=True) is as_mime
+    written = mail(parcel(given), saves=True)
+    assert written is not None
+    assert written.content_type == (MIME if as_mime else JSON)
+
+
+def test_a_text_beside_the_html_is_no_reason_where_no_copy_is_wanted() -> None:
+    written = mail(parcel(message(text="t")), saves=False)
+    assert written is not None
+    order = json.loads(written.body)
+    assert order["saveToSentItems"] is False
+    assert order["message"]["body"] == {"contentType": "html", "content": "<p>hello</p>"}
+    assert "saveToSentItems" not in json.loads((mail(parcel(), saves=True) or written).body)
+
+
+def test_json_names_only_what_there_is() -> None:
+    written = mail(parcel(message(bcc=(), headers={"X-A": "one\r\nBcc: two@x.org"})), saves=True)
+    assert written is not None
+    resource = json.loads(written.body)["message"]
+    assert set(resource) == {
+        "subject", "body", "from", "toRecipients", "internetMessageId", "internetMessageHeaders",
+    }  # fmt: skip
+    assert resource["internetMessageHeaders"][-1] == {"name": "X-A", "value": "one  Bcc: two@x.org"}
+
+
+def test_a_domain_outside_ascii_goes_in_its_ascii_form() -> None:
+    written = mail(parcel(message(to=(Address(email="ada@bücher.example"),))), saves=True)
+    assert written is not None
+    people = json.loads(written.body)["message"]["toRecipients"]
+    assert people == [{"emailAddress": {"address": "ada@xn--bcher-kva.example"}}]
+
+
+def filled(size: int, **changes: object) -> Message:
+    return message(attachments=(Attachment(name="a", content=bytes(size)),), **changes)
+
+
+def test_what_is_larger_than_a_request_is_left_to_a_draft() -> None:
+    fits, too_large = mail(parcel(filled(2_990_000)), saves=True), mail(parcel(filled(3_000_000)), saves=True)
+    assert isinstance(fits, Written)
+    assert len(fits.body) <= MAX_REQUEST_BYTES
+    assert too_large is None
+    both = filled(2_250_000, text="t")
+    assert mail(parcel(both), saves=True) is None
+    assert isinstance(mail(parcel(filled(2_150_000, text="t")), saves=True), Written)
+
+
+def test_finished_mime_fits_up_to_the_limit_that_is_announced() -> None:
+    head = b"To: a@x.org\r\n\r\n"
+    largest = message(html=None, raw=head + b"x" * (MAX_MIME_BYTES - 600 - len(head)))
+    assert isinstance(mail(parcel(largest), saves=True), Written)
+    assert draft(parcel(message(html=None, raw=head + b"x" * MAX_MIME_BYTES)), saves=True) is None
+
+
+def test_a_draft_comes_without_its_attachments() -> None:
+    as_json = draft(parcel(filled(5_000_000)), saves=True)
+    assert as_json is not None
+    assert json.loads(as_json.body)["subject"] == "件名"
+    assert "attachments" not in json.loads(as_json.body)
+    as_mime = draft(parcel(filled(5_000_000, text="t", headers={"List-Id": "<l.x.org>"})), saves=True)
+    assert as_mime is not None
+    read = message_from_bytes(base64.b64decode(as_mime.body), policy=default)
+    assert (read.get_content_type(), read["List-Id"], read["Bcc"]) == (
+        "multipart/alternative",
+        "<l.x.org>",
+        "bob@example.org",
+    )
+    assert draft(parcel(filled(10, html="x" * MAX_REQUEST_BYTES)), saves=True) is None
+
+
+def test_an_upload_session_says_what_comes() -> None:
+    item = Attachment(name="", type="application/pdf", content=b"12345", disposition="inline", content_id="c")
+    assert json.loads(upload_session(item)) == {
+        "AttachmentItem": {
+            "attachmentType": "file",
+            "name": "attachment",
+            "size": 5,
+            "contentType": "application/pdf",
+            "isInline": True,
+            "contentId": "c",
+        }
+    }

@@ -1,0 +1,81 @@
+"""Reading a mailbox's reports against the stand-in: rounds, forgotten links, what is no report, what cannot be read."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from relay.events.dsn import read_report
+from relay.core.outcomes import Deferred, RouteFault
+from relay.providers.contract import Reports
+from standins.bounces import FLAVOURS, Bounce
+from tests.parcels import NOW
+from tests.unit.providers.graph.graph_route import SENDER, Place, mail, place
+
+NAME = "msg_06eaipl7v9t3n32dbpnn10ci0c0tf2au5r1vr735"
+
+
+@pytest.fixture
+async def here() -> AsyncIterator[Place]:
+    async with place(mailboxes=[SENDER]) as opened:
+        yield opened
+
+
+async def read(here: Place, cursor: str = "", mailbox: str = SENDER) -> Any:
+    provider: Any = here.route()
+    return await provider.read_reports(mailbox, cursor)
+
+
+async def whole_round(here: Place, cursor: str = "") -> tuple[list[bytes], str]:
+    """Every page that is there."""
+    found: list[bytes] = []
+    while True:
+        page = await read(here, cursor)
+        assert isinstance(page, Reports)
+        found += page.found
+        cursor = page.cursor
+        if not page.is_more:
+            return found, cursor
+
+
+@pytest.mark.parametrize("flavour", FLAVOURS)
+async def test_a_report_is_found_once_and_can_be_read(here: Place, flavour: str) -> None:
+    await here.send(mail(headers={"X-Note": f"{NAME}"}))
+    (sent,) = here.standin.inbox.messages
+    _, cursor = await whole_round(here)
+    here.standin.deliver(SENDER, b"From: ada@example.org\r\nSubject: thanks\r\n\r\nThanks.")
+    here.standin.bounce(sent, Bounce(address="ada@example.org", status="5.1.10"), flavour=flavour)
+    found, cursor = await whole_round(here, cursor)
+    assert len(found) == 1
+    raw = found[0].replace(b"X-Relay-Id: m1", f"X-Relay-Id: {NAME}".encode())
+    [sighting] = read_report(raw, NOW, provider="graph")
+    assert (sighting.message, sighting.recipient, sighting.code) == (NAME, "ada@example.org", "5.1.10")
+    assert await whole_round(here, cursor) == ([], cursor)
+
+
+async def test_many_messages_come_in_pages(here: Place) -> None:
+    for number in range(25):
+        here.standin.deliver(SENDER, f"From: postmaster@example.org\r\nSubject: {number}\r\n\r\n".encode())
+    first = await read(here)
+    assert first.is_more
+    found, _ = await whole_round(here)
+    assert len(found) == 25
+
+
+async def test_a_forgotten_link_begins_a_new_round(here: Place) -> None:
+    here.standin.deliver(SENDER, b"From: MAILER-DAEMON@x.example\r\n\r\n")
+    _, cursor = await whole_round(here)
+    found, _ = await whole_round(here, cursor.replace("deltatoken=1", "deltatoken=99"))
+    assert len(found) == 1
+
+
+async def test_a_link_that_leads_elsewhere_is_not_followed(here: Place) -> None:
+    here.standin.deliver(SENDER, b"From: MAILER-DAEMON@x.example\r\n\r\n")
+    found, _ = await whole_round(here, "https://elsewhere.example/v1.0/users/a/mailFolders/inbox/messages/delta")
+    assert len(found) == 1
+
+
+async def test_a_mailbox_that_may_not_be_read_says_so(here: Place) -> None:
+    assert isinstance(await read(here, mailbox="nobody@example.com"), RouteFault)
+    here.standin.permissions.clear()
+    assert isinstance(await read(here), RouteFault | Deferred)

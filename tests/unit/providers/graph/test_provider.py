@@ -1,0 +1,240 @@
+"""The Graph route against its stand-in: one request, JSON or MIME, refusals, losses, tokens, the mailbox's places."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from email import message_from_bytes
+from email.policy import default
+
+import pytest
+
+from relay.core.model import Address, Attachment, Message
+from relay.core.outcomes import Deferred, Rejected, RouteFault, Sent, Unknown
+from relay.providers.graph import provider as graph
+from relay.providers.contract import FEATURES
+from standins.entra import DEFAULT_CLIENT
+from tests.unit.providers.graph.graph_route import SENDER, Place, mail, parcel, place
+
+LOGO = Attachment(name="図.png", type="image/png", content=b"\x89PNG", disposition="inline", content_id="logo")
+
+
+@pytest.fixture
+async def here() -> AsyncIterator[Place]:
+    async with place(mailboxes=[SENDER, "shared@example.com"], send_as={"shared@example.com": [SENDER]}) as opened:
+        yield opened
+
+
+async def test_a_message_that_fits_goes_as_json(here: Place) -> None:
+    outcome = await here.send(
+        mail(headers={"X-Ref": "7"}, attachments=(LOGO,), reply_to=(Address(email="r@x.org"),) * 2)
+    )
+    assert isinstance(outcome, Sent)
+    assert outcome.reply.startswith("202 request-id ")
+    (kept,) = here.standin.inbox.messages
+    assert (kept.raw, kept.subject, kept.html, kept.text) == (None, "件名", "<p>hello</p>", None)
+    assert (kept.sender.address, kept.sender.name, kept.to[0].name) == (SENDER, "App", 'Ada, "A" @ home')
+    assert kept.envelope == ("ada@example.org", "bob@example.org")
+    assert kept.headers == {"X-Relay-Id": "m1", "X-Relay-Attempt": parcel().attempt_id, "X-Ref": "7"}
+    assert kept.fields["internetMessageId"] == "<m1@example.com>"
+    assert (kept.attachments[0].content_id, kept.attachments[0].content) == ("logo", LOGO.content)
+    assert [person.address for person in kept.reply_to] == ["r@x.org", "r@x.org"]
+    assert len(here.folder("sentitems")) == 1
+
+
+async def test_what_json_would_lose_goes_as_mime_whose_fields_are_the_envelope(here: Place) -> None:
+    message = mail(
+        text="hello",
+        headers={"List-Unsubscribe": "<https://x.org/u>"},
+        cc=(Address(email="c@x.org"),),
+        attachments=(LOGO,),
+    )
+    assert isinstance(await here.send(parcel(message, recipients=(0, 2))), Sent)
+    (kept,) = here.standin.inbox.messages
+    assert kept.raw is not None
+    read = message_from_bytes(kept.raw, policy=default)
+    assert (read["Bcc"], read["Cc"], read["List-Unsubscribe"]) == ("bob@example.org", None, "<https://x.org/u>")
+    assert (read["Message-ID"], read["X-Relay-Attempt"]) == ("<m1@example.com>", parcel().attempt_id)
+    assert kept.envelope == ("ada@example.org", "bob@example.org")
+    assert (kept.subject, (kept.text or "").strip(), (kept.html or "").strip()) == ("件名", "hello", "<p>hello</p>")
+    assert kept.attachments[0].content_id == "logo"
+
+
+async def test_a_finished_message_goes_as_it_is_to_the_envelope(here: Place) -> None:
+    raw = b"From: app@example.com\r\nTo: ada@example.org\r\nX-Relay-Attempt: forged\r\nSubject: as is\r\n\r\nbody\r\n"
+    recipients = {"to": (Address(email="ada@example.org"),), "bcc": (Address(email="hidden@example.org"),)}
+    assert isinstance(await here.send(mail(raw=raw, html=None, **recipients)), Sent)
+    (kept,) = here.standin.inbox.messages
+    assert kept.envelope == ("ada@example.org", "hidden@example.org")
+    assert kept.headers["X-Relay-Attempt"] == parcel().attempt_id
+    assert (kept.subject, kept.text) == ("as is", "body\r\n")
+
+
+async def test_no_copy_is_kept_where_the_route_wants_none(here: Place) -> None:
+    for message in (mail(), mail(text="hello")):
+        assert isinstance(await here.send(message, save_to_sent_items=False), Sent)
+    assert (here.standin.inbox.accepted, here.folder("sentitems")) == (2, [])
+
+
+async def test_a_mailbox_of_its_own_sends_for_senders_it_may_stand_for(here: Place) -> None:
+    assert isinstance(await here.send(mailbox="shared@example.com"), Sent)
+    assert here.standin.inbox.messages[0].fields["mailbox"] == "shared@example.com"
+    other = mail(sender=Address(email="other@example.com"))
+    fault = await here.send(other, mailbox="shared@example.com")
+    assert isinstance(fault, RouteFault)
+    assert fault.code == "sender_not_verified"
+
+
+@pytest.mark.parametrize(
+    ("state", "own_mailbox", "code"),
+    [
+        ("token_refused", False, "bad_credentials"),
+        ("access_denied", True, "missing_permission"),
+        ("access_denied", False, "mailbox_unavailable"),
+        ("policy_denied", True, "mailbox_unavailable"),
+        ("send_as_denied", False, "sender_not_verified"),
+        ("mailbox_missing", False, "mailbox_unavailable"),
+        ("mailbox_on_premises", True, "mailbox_unavailable"),
+    ],
+)
+async def test_an_account_that_may_not_send_is_the_routes_fault(
+    here: Place, state: str, own_mailbox: bool, code: str
+) -> None:
+    here.standin.account = state
+    fault = await here.send(mailbox=SENDER if own_mailbox else "")
+    assert isinstance(fault, RouteFault)
+    assert (fault.code, here.standin.inbox.accepted) == (code, 0)
+
+
+async def test_a_mailbox_outside_the_apps_scope_holds_its_sender_alone(here: Place) -> None:
+    here.standin.scope = {"shared@example.com"}
+    fault = await here.send()
+    assert isinstance(fault, RouteFault)
+    assert fault.code == "mailbox_unavailable"
+
+
+WRONG = {
+    "a recipient": (mail(to=(Address(email="nobody at home@x.org"),)), "invalid_recipient"),
+    "too many": (mail(to=tuple(Address(email=f"r{n}@x.org") for n in range(501))), "policy_refused"),
+    "a return path": (mail(return_path="bounces@example.com"), "unsupported"),
+    "a text that is none": (mail(subject="\ud800"), "invalid_message"),
+    "a finished message larger than a request": (mail(raw=b"To: x\r\n\r\n" + b"x" * 3_000_001), "message_too_large"),
+    "a text larger than a request": (mail(html="x" * 4_000_001), "message_too_large"),
+}
+
+
+@pytest.mark.parametrize(("message", "code"), WRONG.values(), ids=WRONG)
+async def test_a_message_that_can_not_go_is_rejected(here: Place, message: Message, code: str) -> None:
+    outcome = await here.send(message)
+    assert isinstance(outcome, Rejected)
+    assert (outcome.code, here.standin.inbox.accepted) == (code, 0)
+
+
+async def test_throttling_defers_for_as_long_as_exchange_asks(here: Place) -> None:
+    here.standin.script.respond(429, headers={"Retry-After": "7"})
+    here.standin.script.respond(503, headers={"Retry-After": "3"})
+    first, second = await here.send(), await here.send()
+    assert isinstance(first, Deferred)
+    assert isinstance(second, Deferred)
+    assert (first.code, first.retry_after_seconds) == ("rate_limited", 7)
+    assert (second.code, second.retry_after_seconds) == ("provider_unavailable", 3)
+
+
+async def test_a_refused_token_is_replaced_once(here: Place) -> None:
+    route = here.route()
+    assert isinstance(await route.send(parcel()), Sent)
+    here.standin.issuer.revoke()
+    assert isinstance(await route.send(parcel()), Sent)
+    assert (here.standin.issuer.issued, here.standin.inbox.accepted, here.standin.inbox.refused[401]) == (2, 2, 1)
+    here.standin.account = "token_refused"
+    fault = await route.send(parcel())
+    assert isinstance(fault, RouteFault)
+    assert (fault.code, here.standin.inbox.refused[401]) == ("bad_credentials", 3)
+
+
+async def test_without_a_token_nothing_is_sent(here: Place) -> None:
+    here.standin.issuer.clients[DEFAULT_CLIENT] = "another"
+    fault = await here.send()
+    assert isinstance(fault, RouteFault)
+    assert fault.code == "bad_credentials"
+    here.keys.value = ""
+    fault = await here.send()
+    assert isinstance(fault, RouteFault)
+    assert fault.code == "secret_unavailable"
+
+
+async def test_a_lost_answer_is_unknown_and_a_lost_request_is_deferred(here: Place) -> None:
+    here.standin.script.cut_after_accept()
+    lost = await here.send()
+    assert isinstance(lost, Unknown)
+    assert (lost.code, here.standin.inbox.accepted) == ("answer_lost", 1)
+    here.standin.script.accept_then(504, "upstream timed out")
+    assert await here.send() == Unknown(code="answer_lost", reply="504 upstream timed out")
+    here.standin.script.cut_before_body()
+    large = Attachment(name="a", content=bytes(2_500_000))
+    assert isinstance(await here.send(mail(attachments=(large,))), Deferred)
+
+
+async def test_no_answer_in_time_is_unknown(here: Place) -> None:
+    route = here.route(timeout_seconds=1)
+    assert isinstance(await route.send(parcel()), Sent)
+    here.standin.script.hang(after_accept=True)
+    outcome = await route.send(parcel())
+    assert isinstance(outcome, Unknown)
+    assert outcome.reply in ("SocketTimeoutError", "TimeoutError", "ServerTimeoutError")
+
+
+async def test_a_mailbox_gets_four_requests_at_a_time_and_others_are_not_held_up(here: Place) -> None:
+    route = here.route()
+    mails = [parcel(mail(sender=Address(email=box))) for box in (SENDER, "shared@example.com") for _ in range(12)]
+    here.standin.script.slow(0.02, times=None)
+    outcomes = await asyncio.gather(*map(route.send, mails))
+    assert all(isinstance(outcome, Sent) for outcome in outcomes)
+    assert {name: box.peak for name, box in here.standin.boxes.items()} == {SENDER: 4, "shared@example.com": 4}
+
+
+async def test_a_place_that_does_not_come_free_defers(here: Place) -> None:
+    route = here.route(timeout_seconds=1)
+    assert isinstance(await route.send(parcel()), Sent)
+    # A draft takes several requests, each in time; together they take longer than one may be waited for.
+    for operation in ("draft", "upload_session", "send"):
+        here.standin.script.slow(0.7, operation=operation, times=None)
+    large = parcel(mail(attachments=(Attachment(name="large.bin", content=bytes(3_500_000)),)))
+    outcomes = await asyncio.gather(*(route.send(large) for _ in range(5)))
+    assert [type(outcome) for outcome in outcomes] == [Sent] * 4 + [Deferred]
+    assert outcomes[4] == Deferred(code="rate_limited", reply="the mailbox has no place for another request")
+
+
+async def test_a_probe_asks_for_the_mailbox(here: Place) -> None:
+    assert await here.route(mailbox=SENDER).probe() == Sent()
+    missing = await here.route(mailbox="nobody@example.com").probe()
+    assert isinstance(missing, RouteFault)
+    assert missing.code == "mailbox_unavailable"
+    here.standin.permissions.discard("Mail.ReadWrite")
+    assert await here.route(mailbox=SENDER).probe() == Sent()
+    here.standin.script.respond(503, operation="read")
+    busy = await here.route(mailbox=SENDER).probe()
+    assert isinstance(busy, RouteFault)
+    assert busy.code == "provider_unavailable"
+
+
+async def test_a_probe_without_a_mailbox_asks_for_a_token(here: Place) -> None:
+    assert await here.route().probe() == Sent()
+    here.keys.value = ""
+    fault = await here.route().probe()
+    assert isinstance(fault, RouteFault)
+    assert fault.code == "secret_unavailable"
+
+
+async def test_a_probe_of_graph_that_is_away() -> None:
+    async with place() as here:
+        route = here.route(mailbox=SENDER)
+        assert await route.probe() == Sent()
+        await here.standin.stop()
+        fault = await route.probe()
+    assert isinstance(fault, RouteFault)
+    assert fault.code == "unreachable"
+
+
+def test_capabilities_and_options_are_known() -> None:
+    assert graph.CAPABILITIES.features <= set(FEATURES)
+    assert graph.check_options({}) == []
+    assert graph.check_options({"x": 1}) == ["options.graph.x: is not an option of graph; there are none"]

@@ -1,0 +1,314 @@
+"""The SendGrid route against its stand-in: answers, losses, rotation of keys, probes and questions about lost answers."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import aiohttp
+import pytest
+
+from relay.core.model import Address, Attachment, Message
+from relay.core.outcomes import Deferred, Rejected, RouteFault, Sent, Unknown
+from relay.providers.sendgrid import provider as sendgrid
+from relay.providers.contract import FEATURES
+from standins.sendgrid.server import DEFAULT_KEY, SendGridStandIn
+from tests.parcels import Secret
+from tests.unit.providers.sendgrid.sendgrid_route import mail, parcel, route
+
+
+@pytest.fixture
+async def standin() -> AsyncIterator[SendGridStandIn]:
+    async with SendGridStandIn() as opened:
+        yield opened
+
+
+@pytest.fixture
+async def session() -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession() as opened:
+        yield opened
+
+
+async def test_sent_with_the_vendors_id(standin: SendGridStandIn, session: aiohttp.ClientSession) -> None:
+    outcome = await route(standin.url, session).send(parcel())
+    (kept,) = standin.inbox.messages
+    assert outcome == Sent(provider_id=kept.id.rpartition(".")[0], reply="202")
+    assert (kept.relay_id, kept.fields["custom_args"]["relay_attempt"]) == ("m1", "1")
+    assert (kept.subject, kept.text, kept.envelope) == ("Hello", "A text", ("ada@example.org",))
+
+
+async def test_a_large_attachment_arrives_whole(standin: SendGridStandIn, session: aiohttp.ClientSession) -> None:
+    content = bytes(range(256)) * 8_000
+    outcome = await route(standin.url, session).send(parcel(mail(attachments=(Attachment(name="a", content=content),))))
+    assert isinstance(outcome, Sent)
+    assert standin.inbox.messages[0].attachments[0].content == content
+
+
+async def test_a_name_with_a_comma_reads_as_it_was_given(
+    standin: SendGridStandIn, session: aiohttp.ClientSession
+) -> None:
+    name = 'Doe, "JD" Jane; MD'
+    await route(standin.url, session).send(parcel(mail(to=(Address(email="jane@example.org", name=name),))))
+    assert standin.inbox.messages[0].to[0].name == name
+
+
+async def test_the_vendors_refusal_is_kept_with_its_reason(
+    standin: SendGridStandIn, session: aiohttp.ClientSession
+) -> None:
+    outcome = await route(standin.url, session).send(parcel(mail(headers={"Reply-To": "x@example.org"})))
+    assert isinstance(outcome, Rejected)
+    assert outcome.code == "invalid_message"
+    assert "headers.Reply-To" in outcome.reply
+
+
+@pytest.mark.parametrize(
+    ("state", "code"),
+    [
+        ("credits_exhausted", "credits_exhausted"),
+        ("missing_scope", "missing_permission"),
+        ("vetting", "missing_permission"),
+        ("blocked", "account_restricted"),
+        ("sender_unverified", "sender_not_verified"),
+    ],
+)
+async def test_an_account_that_may_not_send_is_the_routes_fault(
+    standin: SendGridStandIn, session: aiohttp.ClientSession, state: str, code: str
+) -> None:
+    standin.account = state
+    outcome = await route(standin.url, session).send(parcel())
+    assert isinstance(outcome, RouteFault)
+    assert outcome.code == code
+    assert standin.inbox.accepted == 0
+
+
+async def test_retry_after_is_kept(standin: SendGridStandIn, session: aiohttp.ClientSession) -> None:
+    standin.script.respond(429, headers={"Retry-After": "7"})
+    outcome = await route(standin.url, session).send(parcel())
+    assert isinstance(outcome, Deferred)
+    assert (outcome.code, outcome.retry_after_seconds) == ("rate_limited", 7)
+
+
+async def test_a_refused_key_is_read_anew_once(standin: SendGridStandIn, session: aiohttp.ClientSession) -> None:
+    keys = Secret("SG.old", renewed=DEFAULT_KEY)
+    assert isinstance(await route(standin.url, session, keys).send(parcel()), Sent)
+    assert (keys.refreshed, standin.inbox.requests, standin.inbox.accepted) == (1, 2, 1)
+
+
+async def test_a_key_that_stays_wrong_is_tried_no_more(
+    standin: SendGridStandIn, session: aiohttp.ClientSession
+) -> None:
+    same, other = Secret("SG.old"), Secret("SG.old", renewed="SG.also wrong")
+    for keys, requests in ((same, 1), (other, 3)):
+        outcome = await route(standin.url, session, keys).send(parcel())
+        assert isinstance(outcome, RouteFault)
+        assert (outcome.code, standin.inbox.requests) == ("bad_credentials", requests)
+
+
+async def test_exhausted_credits_are_the_same_for_every_key(
+    standin: SendGridStandIn, session: aiohttp.ClientSession
+) -> None:
+    standin.account = "credits_exhausted"
+    keys = Secret(DEFAULT_KEY, renewed="SG.another")
+    await route(standin.url, session, keys).send(parcel())
+    assert keys.refreshed == 0
+
+
+async def test_no_key_is_the_routes_fault(standin: SendGridStandIn, session: aiohttp.ClientSession) -> None:
+    outcome = await route(standin.url, session, Secret("")).send(parcel())
+    assert outcome == RouteFault(code="secret_unavailable", reply="setting:SENDGRID_API_KEY: missing")
+    assert standin.inbox.requests == 0
+
+
+async def test_no_connection_is_deferred(session: aiohttp.ClientSession) -> None:
+    async with SendGridStandIn() as gone:
+        url = gone.url
+    assert await route(url, session).send(parcel()) == Deferred(code="unreachable", reply="ClientConnectorError")
+
+
+async def test_an_answer_that_is_lost_is_unknown(standin: SendGridStandIn, session: aiohttp.ClientSession) -> None:
+    standin.script.cut_after_accept()
+    outcome = await route(standin.url, session).send(parcel())
+    assert isinstance(outcome, Unknown)
+    assert outcome.code == "answer_lost"
+    assert standin.inbox.accepted == 1
+
+
+async def test_a_gateway_that_gave_up_is_unknown(standin: SendGridStandIn, session: aiohttp.ClientSession) -> None:
+    standin.script.accept_then(504, "upstream timed out")
+    outcome = await route(standin.url, session).send(parcel())
+    assert outcome == Unknown(code="answer_lost", reply="504 upstream timed out")
+
+
+async def test_no_answer_in_time_is_unknown(standin: SendGridStandIn, session: aiohttp.ClientSession) -> None:
+    standin.script.hang(after_accept=True)
+    outcome = await route(standin.url, session, timeout_seconds=0.3).send(parcel())
+    assert outcome == Unknown(code="answer_lost", reply="TimeoutError")
+
+
+async def test_a_cancelled_send_is_not_swallowed(standin: SendGridStandIn, session: aiohttp.ClientSession) -> None:
+    standin.script.hang()
+    task = asyncio.create_task(route(standin.url, session).send(parcel()))
+    await standin.inbox.wait_for_requests(1)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_sandbox_mode_of_the_route_sends_nothing(
+    standin: SendGridStandIn, session: aiohttp.ClientSession
+) -> None:
+    assert await route(standin.url, session, sandbox_mode=True).send(parcel()) == Sent(reply="200")
+    assert standin.inbox.accepted == 0
+
+
+async def test_sandbox_mode_of_a_message_sends_nothing(
+    standin: SendGridStandIn, session: aiohttp.ClientSession
+) -> None:
+    options = {"sendgrid": {"mail_settings": {"sandbox_mode": {"enable": True}}}}
+    assert await route(standin.url, session).send(parcel(mail(options=options))) == Sent(reply="200")
+    assert standin.inbox.accepted == 0
+
+
+async def test_options_of_the_message_win_over_the_routes(
+    standin: SendGridStandIn, session: aiohttp.ClientSession
+) -> None:
+    at_route = {"send_at": 1_772_600_900, "content": [{"type": "text/calendar", "value": "A"}]}
+    message = mail(options={"sendgrid": {"send_at": 1_772_600_800}})
+    standin.clock = lambda: parcel().date
+    await route(standin.url, session, options=at_route).send(parcel(message))
+    (kept,) = standin.inbox.messages
+    assert kept.fields["send_at"] == 1_772_600_800
+    assert kept.fields["content_types"] == ["text/plain", "text/calendar"]
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        (mail(raw=b"Subject: a\r\n\r\nb"), "MIME"),
+        (mail(return_path="bounces@example.com"), "return path"),
+        (mail(options={"sendgrid": {"sendat": 1}}), "did you mean send_at"),
+    ],
+)
+async def test_what_the_api_has_no_place_for_is_refused_not_dropped(
+    standin: SendGridStandIn, session: aiohttp.ClientSession, given: Message, reason: str
+) -> None:
+    outcome = await route(standin.url, session).send(parcel(given))
+    assert isinstance(outcome, Rejected)
+    assert outcome.code == "unsupported"
+    assert reason in outcome.reply
+    assert standin.inbox.requests == 0
+
+
+async def test_text_that_cannot_be_encoded_is_the_messages_fault(
+    standin: SendGridStandIn, session: aiohttp.ClientSession
+) -> None:
+    outcome = await route(standin.url, session).send(parcel(mail(text="\ud800")))
+    assert isinstance(outcome, Rejected)
+    assert outcome.code == "invalid_message"
+
+
+@pytest.mark.parametrize(
+    ("state", "code"),
+    [
+        ("revoked_key", "bad_credentials"),
+        ("missing_scope", "missing_permission"),
+        ("vetting", "missing_permission"),
+        ("credits_exhausted", "credits_exhausted"),
+    ],
+)
+async def test_a_probe_sees_what_keeps_the_account_from_sending(
+    standin: SendGridStandIn, session: aiohttp.ClientSession, state: str, code: str
+) -> None:
+    standin.account = state
+    found = await route(standin.url, session).probe()
+    assert isinstance(found, RouteFault)
+    assert found.code == code
+    assert found.reply
+
+
+async def test_a_probe_of_a_healthy_account_sends_nothing(
+    standin: SendGridStandIn, session: aiohttp.ClientSession
+) -> None:
+    assert await route(standin.url, session).probe() == Sent()
+    assert standin.inbox.accepted == 0
+
+
+async def test_a_probe_bears_an_account_whose_credits_it_may_not_read(
+    standin: SendGridStandIn, session: aiohttp.ClientSession
+) -> None:
+    standin.script.respond(403, operation="account", skip=1)
+    assert await route(standin.url, session).probe() == Sent()
+
+
+async def test_a_probe_says_that_the_service_is_away(standin: SendGridStandIn, session: aiohttp.ClientSession) -> None:
+    standin.script.respond(503, operation="account")
+    standin.script.respond(200, "not json", operation="account")
+    found = [await route(standin.url, session).probe() for _ in range(2)]
+    assert [outcome.code for outcome in found] == ["provider_unavailable", "missing_permission"]
+    async with SendGridStandIn() as gone:
+        url = gone.url
+    assert await route(url, session).probe() == RouteFault(code="unreachable", reply="ClientConnectorError")
+    without = await route(url, session, Secret("")).probe()
+    assert without.code == "secret_unavailable"
+
+
+async def test_the_activity_feed_knows_what_was_sent(standin: SendGridStandIn, session: aiohttp.ClientSession) -> None:
+    standin.lists.has_activity_feed = True
+    provider = route(standin.url, session, activity_feed=True)
+    standin.script.cut_after_accept()
+    assert isinstance(await provider.send(parcel()), Unknown)
+    found = await provider.verify(parcel(), None)
+    assert isinstance(found, Sent)
+    assert found.provider_id == f"{standin.inbox.messages[0].id}.recvd-standin"
+
+
+async def test_the_activity_feed_never_proves_that_nothing_was_sent(
+    standin: SendGridStandIn, session: aiohttp.ClientSession
+) -> None:
+    standin.lists.has_activity_feed = True
+    provider = route(standin.url, session, activity_feed=True)
+    await provider.send(parcel(attempt=1))
+    assert isinstance(await provider.verify(parcel(attempt=2), "id"), Unknown)
+
+
+async def test_without_the_add_on_a_lost_answer_stays_unknown(
+    standin: SendGridStandIn, session: aiohttp.ClientSession
+) -> None:
+    await route(standin.url, session).send(parcel())
+    requests = standin.inbox.requests
+    assert await route(standin.url, session).verify(parcel(), "id") == Unknown(code="answer_lost", provider_id="id")
+    assert standin.inbox.requests == requests
+    refused = await route(standin.url, session, activity_feed=True).verify(parcel(), "id")
+    assert isinstance(refused, Unknown)
+    assert (refused.provider_id, refused.reply[:3]) == ("id", "403")
+
+
+@pytest.mark.parametrize(
+    ("settings", "fault"),
+    [
+        ({"api_key": "SG.real-key"}, "api_key: must name a secret"),
+        ({"base_url": "http://api.sendgrid.com"}, "base_url: must be https://api.sendgrid.com"),
+        ({"base_url": "https://api.sendgrid.com?x=1"}, "base_url: must be"),
+        ({"base_url": "https://["}, "base_url: must be"),
+        ({"base_url": 7}, "base_url: must be"),
+        ({"sandbox_mode": "yes"}, "sandbox_mode: must be true or false"),
+        ({"activity_feed": 1}, "activity_feed: must be true or false"),
+        ({"timeout_seconds": 0}, "timeout_seconds: must be a number from 1 to 80"),
+        ({"timeout_seconds": True}, "timeout_seconds: must be a number from 1 to 80"),
+        ({"apikey": "setting:X"}, "apikey: is not a setting of sendgrid"),
+        ({"options": {"template": "x"}}, "options.template: is not an option of SendGrid"),
+    ],
+)
+def test_each_wrong_setting_is_named(settings: dict[str, object], fault: str) -> None:
+    (found,) = sendgrid.check_settings(settings)
+    assert found.startswith(fault)
+    assert "SG.real-key" not in found
+
+
+def test_good_settings_have_no_fault() -> None:
+    assert sendgrid.check_settings({}) == []
+    assert sendgrid.check_settings({"base_url": sendgrid.EU_URL, "api_key": "vault:sendgrid-key"}) == []
+    assert sendgrid.check_settings({"base_url": "http://127.0.0.1:9000", "timeout_seconds": 5}) == []
+    assert len(sendgrid.check_settings({"api_key": "x", "base_url": "x", "options": 1})) == 3
+
+
+def test_capabilities_are_words_of_the_contract() -> None:
+    assert sendgrid.CAPABILITIES.features <= set(FEATURES)

@@ -1,0 +1,205 @@
+"""Connections that are lost, that nobody answers on, and those that are kept: what is certain of each."""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from relay.core.outcomes import Deferred, Sent, Unknown
+from relay.providers.smtp.connection import Patience
+from relay.providers.smtp.outcomes import opening_failed
+from relay.providers.smtp.pool import MAX_IDLE_SECONDS, MAX_TRANSACTIONS
+from tests.unit.providers.smtp.smtp_place import Place, code_of, mail, opened, parcel
+
+SHORT = 0.2
+"""Seconds that a test waits for a server that never answers."""
+
+
+@pytest.fixture
+async def place(tmp_path: Path) -> AsyncIterator[Place]:
+    async with opened(tmp_path) as here:
+        yield here
+
+
+async def test_a_server_that_is_away_is_unreachable(tmp_path: Path) -> None:
+    async with opened(tmp_path) as place:
+        pass
+    assert await place.send() == Deferred(code="unreachable", reply="SMTPConnectError")
+    assert code_of(await place.providers[0].probe()) == ("RouteFault", "unreachable")
+
+
+async def test_a_name_that_does_not_resolve_is_unreachable(place: Place) -> None:
+    place.settings["host"] = "nobody.invalid"
+    assert await place.send() == Deferred(code="unreachable", reply="SMTPConnectError")
+
+
+@pytest.mark.parametrize("operation", ["connect", "ehlo", "starttls", "auth", "mail", "rcpt", "data", "send"])
+async def test_a_connection_cut_before_the_content_certainly_sent_nothing(place: Place, operation: str) -> None:
+    place.script.cut_before_body(operation=operation)
+    assert code_of(await place.send()) == ("Deferred", "unreachable")
+    assert isinstance(await place.providers[0].send(parcel()), Sent)
+    assert place.inbox.accepted == 1
+
+
+@pytest.mark.parametrize("operation", ["connect", "ehlo", "starttls", "auth", "mail", "rcpt", "data"])
+async def test_a_step_without_an_answer_certainly_sent_nothing(place: Place, operation: str) -> None:
+    place.script.hang(operation=operation)
+    patience = Patience(connect_seconds=SHORT, step_seconds=SHORT)
+    route = place.route(patience)
+    assert code_of(await route.send(parcel())) == ("Deferred", "unreachable")
+    assert place.inbox.accepted == 0
+
+
+async def test_a_connection_cut_after_the_final_dot_is_unknown(place: Place) -> None:
+    place.script.cut_after_accept()
+    assert await place.send() == Unknown(code="answer_lost", reply="SMTPServerDisconnected")
+    assert place.inbox.accepted == 1
+
+
+async def test_no_answer_to_the_final_dot_is_unknown(place: Place) -> None:
+    place.script.hang(after_accept=True)
+    route = place.route(Patience(content_seconds=SHORT))
+    assert await route.send(parcel()) == Unknown(code="answer_lost", reply="SMTPReadTimeoutError")
+    await place.inbox.wait_for(1)
+
+
+async def test_an_attempt_that_takes_too_long_after_the_final_dot_is_unknown(place: Place) -> None:
+    place.script.hang(after_accept=True)
+    route = place.route(Patience(attempt_seconds=1.0))
+    assert await route.send(parcel()) == Unknown(code="answer_lost", reply="TimeoutError")
+    await place.inbox.wait_for(1)
+
+
+@pytest.mark.parametrize("operation", ["ehlo", "mail"])
+async def test_an_attempt_that_takes_too_long_before_it_certainly_sent_nothing(place: Place, operation: str) -> None:
+    place.script.hang(operation=operation)
+    route = place.route(Patience(attempt_seconds=SHORT))
+    assert await route.send(parcel()) == Deferred(code="unreachable", reply="TimeoutError")
+    assert place.inbox.accepted == 0
+
+
+async def test_an_answer_no_rfc_knows_is_unknown_after_the_final_dot_only(place: Place) -> None:
+    place.script.accept_then(699, "what", operation="send")
+    assert await place.send() == Unknown(code="answer_lost", reply="699 what")
+    place.script.respond(699, "what", operation="mail")
+    assert await place.send() == Deferred(code="provider_unavailable", reply="699 what")
+
+
+async def test_a_refusal_after_the_final_dot_certainly_sent_nothing_though_the_connection_ends(place: Place) -> None:
+    place.script.respond(421, "4.3.2 shutting down", operation="send")
+    assert await place.send() == Deferred(code="provider_unavailable", reply="421 4.3.2 shutting down")
+
+
+async def test_a_cancelled_send_is_not_swallowed_and_its_connection_not_used_again(place: Place) -> None:
+    place.script.hang()
+    route = place.route()
+    task = asyncio.create_task(route.send(parcel()))
+    await place.inbox.wait_for_requests(1)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert isinstance(await route.send(parcel()), Sent)
+    assert place.standin.connections == 2
+
+
+async def test_a_connection_is_used_again(place: Place) -> None:
+    route = place.route()
+    for _ in range(3):
+        assert isinstance(await route.send(parcel()), Sent)
+    assert place.standin.connections == 1
+
+
+async def test_one_that_was_idle_too_long_is_not(place: Place) -> None:
+    route = place.route()
+    await route.send(parcel())
+    place.advance(MAX_IDLE_SECONDS)
+    assert isinstance(await route.send(parcel()), Sent)
+    assert place.standin.connections == 2
+
+
+async def test_one_that_served_often_enough_is_not(tmp_path: Path) -> None:
+    async with opened(tmp_path, tls="none", users={}) as place:
+        route = place.route()
+        for _ in range(MAX_TRANSACTIONS + 1):
+            assert isinstance(await route.send(parcel()), Sent)
+        assert place.standin.connections == 2
+
+
+async def test_one_that_the_server_closed_meanwhile_is_replaced_without_an_attempt_lost(place: Place) -> None:
+    route = place.route()
+    await route.send(parcel())
+    place.script.cut_before_body(operation="mail")
+    assert isinstance(await route.send(parcel()), Sent)
+    place.script.respond(421, "4.4.2 idle too long", operation="mail")
+    assert isinstance(await route.send(parcel()), Sent)
+    assert (place.standin.connections, place.inbox.accepted) == (3, 3)
+
+
+async def test_a_kept_connection_cut_after_the_final_dot_is_unknown_and_nothing_is_sent_again(place: Place) -> None:
+    route = place.route()
+    await route.send(parcel())
+    place.script.cut_after_accept()
+    assert code_of(await route.send(parcel())) == ("Unknown", "answer_lost")
+    assert (place.standin.connections, place.inbox.accepted) == (1, 2)
+
+
+async def test_after_a_refusal_the_transaction_is_ended_and_the_connection_used_again(place: Place) -> None:
+    route = place.route()
+    for operation in ("rcpt", "data", "send", "mail"):
+        place.script.respond(550, "5.1.1 no", operation=operation)
+        assert not isinstance(await route.send(parcel()), Sent)
+    assert isinstance(await route.send(parcel()), Sent)
+    assert place.standin.connections == 1
+
+
+async def test_one_server_is_never_asked_for_more_connections_than_the_route_may_have(place: Place) -> None:
+    place.settings["connections"] = 2
+    route = place.route()
+    outcomes = await asyncio.gather(*(route.send(parcel(mail(f"p{number}@example.org"))) for number in range(9)))
+    assert all(isinstance(outcome, Sent) for outcome in outcomes)
+    assert (place.standin.connections, place.inbox.accepted) == (2, 9)
+
+
+async def test_who_waits_too_long_for_a_connection_is_deferred(place: Place) -> None:
+    place.settings["connections"] = 1
+    place.script.hang()
+    route = place.route(Patience(slot_seconds=SHORT))
+    first = asyncio.create_task(route.send(parcel()))
+    await place.inbox.wait_for_requests(1)
+    assert await route.send(parcel()) == Deferred(
+        code="provider_unavailable", reply="no connection became free in time"
+    )
+    place.standin.release()
+    assert code_of(await first) == ("Unknown", "answer_lost")
+    assert isinstance(await route.send(parcel()), Sent)
+
+
+async def test_closing_takes_leave_of_what_is_kept_and_of_what_comes_back(place: Place) -> None:
+    route = place.route()
+    await route.send(parcel())
+    place.script.slow(0.05)
+    late = asyncio.create_task(route.send(parcel()))
+    await place.inbox.wait_for_requests(2)
+    await route.close()
+    assert isinstance(await late, Sent)
+    await route.send(parcel())
+    assert place.standin.connections == 2
+
+
+@pytest.mark.parametrize(
+    ("cause", "expected"),
+    [
+        (ssl.SSLEOFError(8, "EOF"), ("Deferred", "unreachable")),
+        (ssl.SSLZeroReturnError(6, "closed"), ("Deferred", "unreachable")),
+        (ssl.SSLError(1, "WRONG_VERSION_NUMBER"), ("RouteFault", "misconfigured")),
+        (ConnectionResetError(), ("Deferred", "unreachable")),
+    ],
+)
+def test_a_handshake_that_was_cut_is_passing_and_one_that_failed_is_not(
+    cause: Exception, expected: tuple[str, str]
+) -> None:
+    error = OSError("wrapped")
+    error.__cause__ = cause
+    assert code_of(opening_failed(error)) == expected
