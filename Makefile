@@ -10,7 +10,7 @@ NODE_STAMP := node_modules/.installed
 
 # What exists of what is checked.
 CODE := $(wildcard relay devhost standins hooks bench scripts function_app.py tests)
-SUITES := unit contract standins devhost api proof e2e browser
+SUITES := unit contract standins devhost api repository crash_points e2e browser
 
 .PHONY: bench plots docs screenshots soak mutants help run test setup format format-check lint types requirements clean $(SUITES)
 
@@ -53,7 +53,7 @@ lint: $(VENV_STAMP) ## Look for mistakes (ruff)
 types: $(VENV_STAMP) ## Check the types (mypy, strict)
 	@$(PYTHON) -m mypy $(CODE)
 
-# One suite alone: make unit, make contract, make standins, make devhost, make api, make proof, make e2e
+# One suite alone: make unit, make contract, make standins, make devhost, make api, make crash_points, make e2e
 $(SUITES): setup
 	@$(PYTHON) -m pytest tests/$@
 
@@ -79,7 +79,7 @@ soak: setup ## The long soak: kill the host while the provider misbehaves, and a
 	@$(PYTHON) -m tests.e2e.soak $(SOAK)
 
 mutants: setup ## Break Relay on purpose, one line at a time, and expect the proof to notice (minutes)
-	@$(PYTHON) -m tests.proof.mutants
+	@$(PYTHON) -m tests.crash_points.mutants
 
 bench: setup ## Measure Relay and what people use instead (needs Debian's hey and postfix; minutes)
 	@$(PYTHON) -m bench $(PARTS)

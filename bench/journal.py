@@ -11,12 +11,11 @@ import msgspec
 
 from bench.counting import CountingTables
 from bench.results import Figure
-from relay.core import ids
-from relay.journal import records as journal
-from relay.core import settings
-from relay.core import entries as wire
 from relay.bootstrap import Relay
+from relay.core import entries as wire
+from relay.core import ids, settings
 from relay.core.model import Address, Message, MessageStatus, Part, State, Submission
+from relay.journal import records as journal
 from relay.platform.storage.memory.memory_storage import MemoryTables, memory_storage
 from relay.platform.storage.ports import Entity, Storage
 

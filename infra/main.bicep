@@ -282,7 +282,7 @@ module app 'app.bicep' = {
       OTEL_EXPORTER_OTLP_HEADERS: otlpHeaders
     }
     relaySettings: {
-      // Who Relay is when it reads the vault (relay/identity.py).
+      // Who Relay is when it reads the vault (relay/platform/entra_tokens.py).
       AZURE_CLIENT_ID: identity.outputs.clientId
       RELAY_KEY_VAULT_URL: vault.outputs.url
       RELAY_ROUTES: empty(routes) ? '' : string(routes)

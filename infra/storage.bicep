@@ -15,7 +15,7 @@ param endpoints array
 var roles = loadJsonContent('roles.json')
 var isPrivate = !empty(endpoints)
 
-// Everything of relay/storage_plan.py with the lanes that are there by default. A test compares them.
+// Everything of relay/platform/resources.py with the lanes that are there by default. A test compares them.
 var queues = [
   'relay-transactional'
   'relay-transactional-poison'
@@ -51,7 +51,7 @@ var containers = [
 ]
 var packageContainer = 'app-package'
 
-// Lanes of the operator's own: relay-<lane>, then relay-<lane>-2 and on (relay/settings.py, Lane.queues).
+// Lanes of the operator's own: relay-<lane>, then relay-<lane>-2 and on (relay/core/settings.py, Lane.queues).
 var laneShards = flatten(map(items(lanes), lane => map(range(1, lane.value.?shards ?? 1), shard => { lane: lane.key, shard: shard })))
 var laneQueues = map(laneShards, it => it.shard == 1 ? 'relay-${it.lane}' : 'relay-${it.lane}-${it.shard}')
 var allQueues = union(queues, laneQueues, map(laneQueues, queue => '${queue}-poison'))

@@ -7,18 +7,18 @@ from typing import Any, cast
 
 import msgspec
 
-from relay.core import ids
-from relay.core import entries as wire
 from relay.bootstrap import Relay
 from relay.clients.registry import Client
+from relay.core import entries as wire
+from relay.core import ids
 from relay.core.errors import Unavailable
 from relay.core.model import Address, Message, Submission
 from relay.core.outcomes import Outcome, PerRecipient, RouteFault, Sent, Unknown
-from relay.providers.contract import Parcel, Provider
 from relay.core.settings import Lane, Route, Rule, Settings
 from relay.platform.storage.limits import MAX_PAGE_ROWS
 from relay.platform.storage.memory.memory_storage import MemoryStorage, MemoryTables, memory_storage
 from relay.platform.storage.ports import Storage
+from relay.providers.contract import Parcel, Provider
 
 START = datetime(2026, 3, 1, 12, 0, 0, 250_000, tzinfo=UTC)
 MAC_KEY = b"k" * 32

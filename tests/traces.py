@@ -2,8 +2,8 @@
 
 from collections.abc import AsyncIterator
 
-from relay.platform.storage.ports import Query, Storage, every_row
 from relay.platform.resources import CONTAINERS, TABLES
+from relay.platform.storage.ports import Query, Storage, every_row
 
 
 async def traces(storage: Storage, *texts: str) -> list[str]:

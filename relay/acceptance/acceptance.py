@@ -1,6 +1,7 @@
 """Use case 1: make a message durable on the outbound queue, then say so.
 
-Content that does not fit an entry goes into a blob first (claim check). The put itself is shared (`relay.acceptance.group_commit`).
+Content that does not fit an entry goes into a blob first (claim check). The put itself is shared
+(`relay.acceptance.group_commit`).
 """
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
@@ -10,16 +11,16 @@ from functools import partial
 
 import msgspec
 
-from relay.platform import concurrency as bounded
-from relay.core import ids
-from relay.core import entries as wire
+from relay.acceptance.group_commit import GroupCommit
 from relay.clients.quotas import Allowances
 from relay.clients.registry import Client
+from relay.core import entries as wire
+from relay.core import ids
 from relay.core.errors import Refusal, StorageError, Unavailable
-from relay.acceptance.group_commit import GroupCommit
-from relay.platform.log import log_event
 from relay.core.model import Address, Message, State, Submission
 from relay.core.settings import Settings
+from relay.platform import concurrency as bounded
+from relay.platform.log import log_event
 from relay.platform.storage.ports import Blobs, Queues
 from relay.platform.telemetry import OFF, Telemetry
 

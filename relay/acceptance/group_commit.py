@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
-from relay.core import ids
 from relay.core import entries as wire
+from relay.core import ids
 from relay.core.errors import StorageError
 from relay.platform.storage.ports import Queues
 
@@ -34,7 +34,8 @@ class Packed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class GroupCommit:
-    """Puts submissions of one lane on its queues, sharing entries. How many may wait here, `relay.acceptance.acceptance` decides."""
+    """Puts submissions of one lane on its queues, sharing entries. How many may wait here,
+    `relay.acceptance.acceptance` decides."""
 
     def __init__(self, queues: Queues, lane: str, names: Sequence[str], new_batch: Callable[[], str]) -> None:
         self._queues = queues

@@ -11,14 +11,14 @@ from fnmatch import fnmatchcase
 
 import msgspec
 
-from relay.routes import capabilities as carriage
-from relay.routes import routing
 from relay.acceptance.draft import Draft
 from relay.clients.registry import Client, Policy
 from relay.core.errors import Problem, Refusal
 from relay.core.model import Address, Message, Submission
 from relay.core.settings import Settings
 from relay.mime.size import estimate_size
+from relay.routes import capabilities as carriage
+from relay.routes import routing
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 
 import msgspec
 
-from relay.api.login_throttle import Failures
+from relay.acceptance.policy import may_call_from
 from relay.api.http import Request
+from relay.api.login_throttle import Failures
 from relay.clients.registry import Client, Clients, Role, key_id_of
 from relay.core.errors import Refusal
-from relay.acceptance.policy import may_call_from
 
 _PRINCIPAL_CLAIMS = frozenset(
     {

@@ -2,8 +2,8 @@
 
 from collections.abc import Awaitable, Mapping
 
-from relay.api.problems import Faults
 from relay.api.http import Response, json_response
+from relay.api.problems import Faults
 
 
 async def page_of[T](reading: Awaitable[T]) -> T:

@@ -19,10 +19,10 @@ import msgspec
 
 from relay.api.app import Call
 from relay.api.http import Response
-from relay.mime.reader import File, Reading
 from relay.api.text_checks import whole_number
 from relay.clients.registry import Client
 from relay.core.errors import Refusal
+from relay.mime.reader import File, Reading
 
 LASTS = timedelta(minutes=15)
 _PURPOSE = "html"

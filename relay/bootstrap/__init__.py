@@ -9,31 +9,31 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from relay.core import settings as relay_settings
 from relay.acceptance.acceptance import Acceptance
 from relay.bootstrap.connections import Connections
 from relay.bootstrap.stores import utc_now
+from relay.core import settings as relay_settings
 
 if TYPE_CHECKING:
+    from relay.acceptance.fan_out import Spread
     from relay.api.app import Api
     from relay.api.authentication import Authentication
     from relay.delivery.attempts import Attempts
-    from relay.operations.sent_checks import Checks
     from relay.delivery.delivery import Delivery
-    from relay.operations.erasure import Erasure
+    from relay.delivery.poison import Poison
+    from relay.delivery.settlement import Aftermath
+    from relay.delivery.situation import Prospects
     from relay.events.apply import Events
     from relay.events.mailboxes import Mailboxes
+    from relay.events.webhooks.delivery import Webhooks
+    from relay.operations.erasure import Erasure
+    from relay.operations.health_log import Vitals
     from relay.operations.message_changes import Interventions
-    from relay.operations.resend_lost import LostMail
-    from relay.delivery.poison import Poison
-    from relay.delivery.situation import Prospects
+    from relay.operations.orphan_entries import Strays
     from relay.operations.purge import Purge
     from relay.operations.recovery import Recovery
-    from relay.delivery.settlement import Aftermath
-    from relay.acceptance.fan_out import Spread
-    from relay.operations.orphan_entries import Strays
-    from relay.operations.health_log import Vitals
-    from relay.events.webhooks.delivery import Webhooks
+    from relay.operations.resend_lost import LostMail
+    from relay.operations.sent_checks import Checks
 
 __all__ = ["Relay", "start", "utc_now"]
 

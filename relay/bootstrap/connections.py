@@ -8,11 +8,11 @@ from relay.bootstrap.stores import Stores
 from relay.platform.telemetry import OFF, Telemetry
 
 if TYPE_CHECKING:
+    from relay.events.webhooks.http_post import Poster
     from relay.platform.entra_tokens import Credentials
     from relay.platform.key_vault import KeyVault
-    from relay.providers.contract import Provider, Surroundings
     from relay.platform.secrets import SecretSource
-    from relay.events.webhooks.http_post import Poster
+    from relay.providers.contract import Provider, Surroundings
 
 
 class Connections(Stores):

@@ -7,27 +7,27 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from relay.core import ids
 from relay.clients.quotas import Allowances
 from relay.clients.registry import Clients
+from relay.core import ids
 from relay.core.settings import Settings
 from relay.platform.storage.ports import Storage
 
 if TYPE_CHECKING:
-    from relay.journal.content import Content
-    from relay.journal.dead_letters import DeadLetters
-    from relay.delivery.send_groups import Groups
-    from relay.routes.holds import Holds
     from relay.clients.idempotency import Idempotency
-    from relay.providers.capture.inbox import Inbox
-    from relay.journal.message_status import Inquiry
-    from relay.journal.records import Journal
-    from relay.journal.listing import Listing
-    from relay.journal.overview import Overview
-    from relay.journal.pending import Pending
     from relay.clients.suppressions import Suppressions
     from relay.clients.templates import Templates
     from relay.clients.uploads import Uploads
+    from relay.delivery.send_groups import Groups
+    from relay.journal.content import Content
+    from relay.journal.dead_letters import DeadLetters
+    from relay.journal.listing import Listing
+    from relay.journal.message_status import Inquiry
+    from relay.journal.overview import Overview
+    from relay.journal.pending import Pending
+    from relay.journal.records import Journal
+    from relay.providers.capture.inbox import Inbox
+    from relay.routes.holds import Holds
 
 
 def utc_now() -> datetime:

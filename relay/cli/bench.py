@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 from rich.progress import Progress
 
-from relay.cli.remote import Remote
 from relay.cli.output import AsJson, console, print_json, print_pairs, remote_of, told
+from relay.cli.remote import Remote
 from relay.core.model import FINAL, State
 
 

@@ -8,17 +8,12 @@ import msgspec
 import typer
 
 from relay.bootstrap import Relay, start
-from relay.cli import clients
-from relay.cli import dead_letters as deadletters
-from relay.cli import doctor
-from relay.cli import erase as erasing
 from relay.cli import bench as load
-from relay.cli import resend_lost as lostmail
-from relay.cli import routes
+from relay.cli import clients, doctor, routes, sendmail, smtp_bridge, suppressions
+from relay.cli import dead_letters as deadletters
+from relay.cli import erase as erasing
 from relay.cli import messages as sending
-from relay.cli import sendmail
-from relay.cli import smtp_bridge
-from relay.cli import suppressions
+from relay.cli import resend_lost as lostmail
 from relay.cli import tail as watching
 from relay.cli.output import Key, Url
 from relay.clients.registry import Role

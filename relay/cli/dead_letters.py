@@ -6,8 +6,8 @@ from typing import Annotated, Any
 import typer
 from rich.progress import Progress
 
-from relay.cli.remote import Remote
 from relay.cli.output import AsJson, console, print_json, print_table, remote_of, told
+from relay.cli.remote import Remote
 
 app = typer.Typer(no_args_is_help=True, help="Messages that were given up on: list, show, redrive, discard.")
 Ids = Annotated[list[str] | None, typer.Argument(help="Ids of messages; none with --code.")]

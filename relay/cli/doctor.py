@@ -10,9 +10,9 @@ import typer
 
 from relay.bootstrap import start
 from relay.cli.output import AsJson, console, print_json, print_table, remote_of, styled, told
-from relay.operations.doctor.run import examine
-from relay.operations.doctor.findings import Health, worst
 from relay.core.errors import SettingsError
+from relay.operations.doctor.findings import Health, worst
+from relay.operations.doctor.run import examine
 
 UNWELL = 4
 """Exit code: something is at fault."""

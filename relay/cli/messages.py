@@ -8,8 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from relay.cli.remote import Remote
 from relay.cli.output import AsJson, console, print_json, print_pairs, print_table, remote_of, told
+from relay.cli.remote import Remote
 from relay.core.model import FINAL, State
 
 ENDED_BADLY = 4

@@ -14,12 +14,12 @@ from typing import Annotated
 import msgspec
 import typer
 
-from relay.mime import raw as mime_raw
+from relay.cli.output import remote_of
 from relay.cli.raw_mail import Meaning, meaning, post
 from relay.cli.remote import RemoteError
-from relay.cli.output import remote_of
-from relay.mime.fields import address_field, is_field_name
 from relay.core.model import Address
+from relay.mime import raw as mime_raw
+from relay.mime.fields import address_field, is_field_name
 
 EX_OK, EX_USAGE, EX_DATAERR, EX_NOUSER, EX_TEMPFAIL, EX_NOPERM, EX_CONFIG = 0, 64, 65, 67, 75, 77, 78
 """sysexits.h; Python's `os` has them on Unix only."""

@@ -13,10 +13,10 @@ from typing import Annotated, Any
 
 import typer
 
-from relay.mime import raw as mime_raw
+from relay.cli.output import remote_of, told
 from relay.cli.raw_mail import MAX_RECIPIENTS_BYTES, Meaning, meaning, post
 from relay.cli.remote import Remote, RemoteError
-from relay.cli.output import remote_of, told
+from relay.mime import raw as mime_raw
 from relay.mime.fields import clean
 
 MAX_MESSAGE_BYTES = 31_457_280

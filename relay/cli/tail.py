@@ -9,8 +9,8 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from relay.cli.remote import Remote
 from relay.cli.output import AsJson, console, remote_of, styled, told
+from relay.cli.remote import Remote
 from relay.core.model import FINAL, State
 
 EVERY_SECONDS = 2.0

@@ -16,10 +16,10 @@ import msgspec
 
 from relay.clients.registry import Client
 from relay.core.errors import AlreadyExists, Changed, NotFound, Refusal, Unavailable
-from relay.platform.log import log_event
-from relay.routes.pacing import burst_of, interval_of
 from relay.core.settings import Pace
+from relay.platform.log import log_event
 from relay.platform.storage.ports import Entity, Tables
+from relay.routes.pacing import burst_of, interval_of
 
 TABLE = "allowances"
 SHARE_SECONDS = 2.0

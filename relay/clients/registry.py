@@ -17,8 +17,8 @@ from enum import StrEnum
 import msgspec
 
 from relay.core.errors import AlreadyExists, NotFound, StorageError
-from relay.platform.log import log_event
 from relay.core.model import Delivery
+from relay.platform.log import log_event
 from relay.platform.storage.ports import Entity, Query, Tables, every_row
 
 TABLE = "clients"

@@ -12,9 +12,9 @@ from functools import partial
 
 import msgspec
 
-from relay.platform import concurrency as bounded
-from relay.journal.content import ATTACHMENTS_CONTAINER
 from relay.core.errors import Changed, NotFound
+from relay.journal.content import ATTACHMENTS_CONTAINER
+from relay.platform import concurrency as bounded
 from relay.platform.storage.ports import Blobs, Entity, Query, Tables, every_row
 
 TABLE = "attachments"

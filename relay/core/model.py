@@ -183,7 +183,8 @@ class Part(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     `held_scope` is what is held (`relay.routes.holds.scope_of`): the route, or the route for one sender.
     `expires_at` replaces the submission's after a redrive; `is_pinned` keeps a redriven part on the route asked for.
     `may_resend`: an operator put it back knowing that it may have been sent. `slot_at` is the slot that a paced route gave.
-    `check_at`: when the provider of a sent part is asked whether it really sent it (`relay.operations.sent_checks`); a row in `pending` too.
+    `check_at`: when the provider of a sent part is asked whether it really sent it (`relay.operations.sent_checks`);
+    a row in `pending` too.
     """
 
     route: str

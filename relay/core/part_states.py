@@ -11,8 +11,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from relay.core import outcomes
-from relay.core import retry
+from relay.core import outcomes, retry
 from relay.core.model import DEAD, FINAL, WAITING, Attempt, Delivery, Part, State, Submission
 from relay.core.outcomes import Deferred, Outcome, PerRecipient, Rejected, RouteFault, Sent, Unknown
 from relay.core.settings import Lane

@@ -6,22 +6,22 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from relay.core import part_states as lifecycle
 from relay.core import entries as wire
-from relay.journal.content import Content
+from relay.core import part_states as lifecycle
 from relay.core.errors import StorageError, Unavailable, UnreadableEntry
-from relay.delivery.send_groups import Groups
-from relay.journal.records import Record
-from relay.platform.log import log_event, log_failure
 from relay.core.model import Attempt, Delivery, Part, Submission
 from relay.core.outcomes import Deferred, Outcome, PerRecipient, Rejected, Sent, Unknown
-from relay.routes.pacing import SLOT_LASTS, Pacing
-from relay.delivery.parcel import as_sent, parcel_of
-from relay.providers.contract import Parcel, Provider
-from relay.routes.watch import RouteWatch
 from relay.core.settings import Lane, Route, Settings
+from relay.delivery.parcel import as_sent, parcel_of
+from relay.delivery.send_groups import Groups
 from relay.delivery.settlement import Change
+from relay.journal.content import Content
+from relay.journal.records import Record
+from relay.platform.log import log_event, log_failure
 from relay.platform.telemetry import OFF, Telemetry, tried_of
+from relay.providers.contract import Parcel, Provider
+from relay.routes.pacing import SLOT_LASTS, Pacing
+from relay.routes.watch import RouteWatch
 
 MIN_SECONDS_LEFT = 90.0
 """With less of its lease left an attempt is not begun: its time-outs might outlive the lease. Of a short one: a quarter."""

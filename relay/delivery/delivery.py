@@ -14,20 +14,20 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from relay.core import part_states as lifecycle
-from relay.delivery import planning
+from relay.acceptance.fan_out import Spread
 from relay.core import entries as wire
-from relay.delivery.attempts import Attempts, Ours
-from relay.journal.dead_letters import DeadLetters
+from relay.core import part_states as lifecycle
 from relay.core.errors import AlreadyExists, Changed, NewerVersion, NotFound, Unavailable, UnreadableEntry
-from relay.routes.holds import Holds, RouteState
+from relay.core.model import FINAL, MessageStatus, Part, State
+from relay.delivery import planning
+from relay.delivery.attempts import Attempts, Ours
+from relay.delivery.settlement import Aftermath, Change, apply, is_applied
+from relay.delivery.situation import Prospects
+from relay.journal.dead_letters import DeadLetters
 from relay.journal.records import UPGRADE_PAUSE_SECONDS, Journal, Record
 from relay.platform.log import log_event
-from relay.core.model import FINAL, MessageStatus, Part, State
-from relay.delivery.situation import Prospects
-from relay.delivery.settlement import Aftermath, Change, apply, is_applied
-from relay.acceptance.fan_out import Spread
 from relay.platform.storage.ports import Queues
+from relay.routes.holds import Holds, RouteState
 
 PUT_BACK_SECONDS = 60
 MAX_RACES = 20

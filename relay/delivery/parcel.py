@@ -2,11 +2,11 @@
 
 import msgspec
 
+from relay.core import entries as wire
 from relay.core import ids
 from relay.core import part_states as lifecycle
-from relay.core import entries as wire
-from relay.journal.records import Record
 from relay.core.model import Message, Part
+from relay.journal.records import Record
 from relay.providers.contract import Parcel
 
 

@@ -8,16 +8,16 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 
-from relay.core import part_states as lifecycle
+from relay.acceptance.fan_out import Spread
 from relay.core import entries as wire
-from relay.journal.dead_letters import DeadLetters
+from relay.core import part_states as lifecycle
 from relay.core.errors import AlreadyExists, Changed, NewerVersion, NotFound, Unavailable, UnreadableEntry
-from relay.journal.records import Journal, Record
-from relay.platform.log import log_event, log_failure
 from relay.core.model import FINAL, MessageStatus, Part, State
 from relay.delivery.planning import FRESH
 from relay.delivery.settlement import Aftermath, Change, apply
-from relay.acceptance.fan_out import Spread
+from relay.journal.dead_letters import DeadLetters
+from relay.journal.records import Journal, Record
+from relay.platform.log import log_event, log_failure
 from relay.platform.storage.ports import Queues
 
 TRIES = 5

@@ -19,12 +19,12 @@ from functools import partial
 
 import msgspec
 
-from relay.platform import concurrency as bounded
 from relay.core import ids
 from relay.core import part_states as lifecycle
 from relay.core.errors import NotFound, Unavailable
-from relay.journal.records import Journal
 from relay.core.model import MessageStatus, Part, State, Submission
+from relay.journal.records import Journal
+from relay.platform import concurrency as bounded
 from relay.platform.storage.ports import Entity, Query, Tables, every_row
 
 TABLE = "groups"

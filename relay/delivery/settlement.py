@@ -11,14 +11,14 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from relay.core import part_states as lifecycle
 from relay.core import entries as wire
+from relay.core import part_states as lifecycle
+from relay.core.model import DEAD, MessageStatus, Part, State
+from relay.core.settings import Lane
 from relay.journal.dead_letters import DeadLetters
+from relay.journal.pending import Due, Pending, rows_of
 from relay.journal.records import Record
 from relay.platform.log import log_event
-from relay.core.model import DEAD, MessageStatus, Part, State
-from relay.journal.pending import Due, Pending, rows_of
-from relay.core.settings import Lane
 from relay.platform.storage.ports import Queues
 from relay.platform.telemetry import OFF, Telemetry
 

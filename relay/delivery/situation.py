@@ -5,16 +5,16 @@ from datetime import datetime
 
 import msgspec
 
+from relay.core import entries as wire
+from relay.core.model import FINAL, Message, MessageStatus
+from relay.core.part_states import keeps_route
+from relay.core.settings import Settings
+from relay.delivery.planning import CANARY_WAIT, Closed, Situation
+from relay.journal.content import Content
+from relay.providers.registry import provider_module
 from relay.routes import capabilities as carriage
 from relay.routes import routing
-from relay.core import entries as wire
-from relay.journal.content import Content
 from relay.routes.holds import Hold, Holds, RouteState, scope_of
-from relay.core.part_states import keeps_route
-from relay.core.model import FINAL, Message, MessageStatus
-from relay.delivery.planning import CANARY_WAIT, Closed, Situation
-from relay.providers.registry import provider_module
-from relay.core.settings import Settings
 
 
 class Prospects:

@@ -16,16 +16,16 @@ from typing import Protocol
 
 import msgspec
 
-from relay.platform import concurrency as bounded
-from relay.core import ids
 from relay.core import entries as wire
-from relay.journal.dead_letters import DeadLetters
+from relay.core import ids
 from relay.core.errors import NewerVersion, NotFound, StorageError, Unavailable, UnreadableEntry
+from relay.core.model import Message
 from relay.events import observation as entries
 from relay.events.observation import QUEUE, Sighting
+from relay.journal.dead_letters import DeadLetters
 from relay.journal.records import UPGRADE_PAUSE_SECONDS, Event, Journal, Record
+from relay.platform import concurrency as bounded
 from relay.platform.log import log_event, log_failure
-from relay.core.model import Message
 from relay.platform.storage.ports import Queues
 
 REPORT = "report"

@@ -12,7 +12,7 @@ from email.header import decode_header, make_header
 from email.message import Message
 from email.utils import parsedate_to_datetime
 
-from relay.core.event_kinds import Kind, classify, enhanced_status
+from relay.core.events import Kind, classify, enhanced_status
 from relay.events.observation import MAX_RAW, OUR_ID, Sighting, key_of, text_of
 
 MAX_REPORT_BYTES = 2_000_000

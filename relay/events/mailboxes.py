@@ -10,13 +10,13 @@ from datetime import datetime
 from typing import Any
 
 from relay.core.errors import NotFound
+from relay.core.settings import BounceMailbox
 from relay.events import dsn
 from relay.events.apply import Events
 from relay.events.observation import key_of
 from relay.platform.log import log_event, log_failure
-from relay.providers.contract import Provider, Reports
-from relay.core.settings import BounceMailbox
 from relay.platform.storage.ports import Entity, Tables
+from relay.providers.contract import Provider, Reports
 
 TABLE = "mailboxes"
 _PARTITION = "mailbox"

@@ -30,7 +30,7 @@ _OVERHEAD = 64
 
 
 class Sighting(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One event of one recipient. `kind` is one of `relay.core.event_kinds.Kind`, `key` the same whenever the event is told again.
+    """One event of one recipient. `kind` is one of `relay.core.events.Kind`, `key` the same whenever the event is told again.
 
     `message` is our id of the message. With `client` it was told by that client, and counts only for its own messages.
     `code` is the enhanced status code, `attempt` 0 and `recipient` empty where the report does not say.

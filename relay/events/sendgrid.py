@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from relay.core.event_kinds import BounceClass, Kind, classify, enhanced_status
+from relay.core.events import BounceClass, Kind, classify, enhanced_status
 from relay.events.observation import MAX_RAW, Sighting, key_of, text_of
 
 SIGNATURE = "x-twilio-email-event-webhook-signature"

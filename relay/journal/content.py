@@ -6,9 +6,9 @@ from contextlib import asynccontextmanager
 
 import msgspec
 
-from relay.core import ids
-from relay.core import entries as wire
 from relay.acceptance.acceptance import CONTENT_CONTAINER
+from relay.core import entries as wire
+from relay.core import ids
 from relay.core.errors import NotFound
 from relay.core.model import Attachment, Message, Submission
 from relay.platform.storage.ports import Blobs

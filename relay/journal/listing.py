@@ -13,12 +13,12 @@ from math import sqrt
 
 import msgspec
 
-from relay.platform import concurrency as bounded
-from relay.core import ids
 from relay.clients.registry import Client
+from relay.core import ids
 from relay.core.errors import Unavailable
-from relay.journal.records import Journal, Record
 from relay.core.model import Message, MessageStatus, State, Submission
+from relay.journal.records import Journal, Record
+from relay.platform import concurrency as bounded
 
 READ_AT_ONCE = 200
 """Batches that are read and filtered together."""

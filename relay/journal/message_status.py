@@ -5,11 +5,11 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from relay.core import ids
 from relay.clients.registry import Client, Clients, Role
+from relay.core import ids
 from relay.core.errors import NotFound, Refusal
-from relay.journal.records import Event, Journal, Record
 from relay.core.model import MessageStatus, Submission
+from relay.journal.records import Event, Journal, Record
 
 
 class Story(msgspec.Struct, frozen=True, kw_only=True):

@@ -19,8 +19,8 @@ from enum import StrEnum
 import msgspec
 
 from relay.core import ids
-from relay.journal.records import Journal, Record
 from relay.core.model import DEAD, MessageStatus, State
+from relay.journal.records import Journal, Record
 
 MAX_QUERIES = 40
 KEPT_SECONDS = 4.0

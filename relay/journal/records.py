@@ -16,11 +16,11 @@ from typing import Any
 
 import msgspec
 
-from relay.core import ids
 from relay.core import entries as wire
+from relay.core import ids
 from relay.core.errors import AlreadyExists, Changed, NotFound, UnreadableEntry
-from relay.platform.log import log_event
 from relay.core.model import FINAL, MessageStatus, Part, State, Submission
+from relay.platform.log import log_event
 from relay.platform.packing import packed
 from relay.platform.storage.ports import Entity, Query, Tables, Value, every_row
 
@@ -89,8 +89,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
 class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Something that became known later about a message: from a provider's webhook or a bounce.
 
-    `kind` is one of `relay.core.event_kinds.Kind`; `key` makes the same event, told twice, one row. `code` is the enhanced status code
-    (RFC 3463), `bounce_class` one of `relay.core.event_kinds.BounceClass`, `attempt` the number of the attempt it is about, 0 where
+    `kind` is one of `relay.core.events.Kind`; `key` makes the same event, told twice, one row. `code` is the enhanced status code
+    (RFC 3463), `bounce_class` one of `relay.core.events.BounceClass`, `attempt` the number of the attempt it is about, 0 where
     that is not known. `raw` is what the provider said, as it was.
     """
 

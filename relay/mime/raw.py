@@ -12,8 +12,8 @@ from io import BytesIO
 
 import msgspec
 
-from relay.mime.fields import address_field, clean, plain_field
 from relay.core.model import Address
+from relay.mime.fields import address_field, clean, plain_field
 from relay.providers.contract import Parcel
 
 _LINE_END = re.compile(rb"\r\n|\r|\n")

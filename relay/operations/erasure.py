@@ -17,16 +17,16 @@ from functools import partial
 
 import msgspec
 
-from relay.platform import concurrency as bounded
 from relay.acceptance.acceptance import CONTENT_CONTAINER
-from relay.journal.content import Content
-from relay.journal.dead_letters import DeadLetters
 from relay.core.errors import Changed, NotFound, Unavailable, UnreadableEntry
-from relay.operations.message_changes import Interventions
-from relay.journal.records import Journal, Record
-from relay.platform.log import log_event
 from relay.core.model import DEAD, FINAL, WAITING, Erased, Message, MessageStatus, Part, Submission
 from relay.delivery.settlement import Aftermath
+from relay.journal.content import Content
+from relay.journal.dead_letters import DeadLetters
+from relay.journal.records import Journal, Record
+from relay.operations.message_changes import Interventions
+from relay.platform import concurrency as bounded
+from relay.platform.log import log_event
 from relay.platform.storage.ports import Blobs
 
 PAGE = 200
@@ -177,7 +177,8 @@ class Erasure:
         if not marks:
             return record
         marked = await self._journal.mark(record, marks)
-        # What was to be asked about later is not any more. A row that a death leaves here is removed by `relay.operations.sent_checks`.
+        # What was to be asked about later is not any more. A row that a death leaves here is removed by
+        # `relay.operations.sent_checks`.
         await self._aftermath.follow(record, marked, marks)
         return marked
 

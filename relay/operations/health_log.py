@@ -9,12 +9,12 @@ from datetime import datetime
 
 import msgspec
 
-from relay.routes.holds import Holds, RouteState
-from relay.platform.log import log_event
 from relay.core.settings import Lane, Settings
-from relay.platform.storage.ports import Queues
+from relay.platform.log import log_event
 from relay.platform.resources import OWN_QUEUES, poison_of
+from relay.platform.storage.ports import Queues
 from relay.platform.telemetry import OFF, Telemetry
+from relay.routes.holds import Holds, RouteState
 
 
 class QueueVitals(msgspec.Struct, frozen=True, kw_only=True):

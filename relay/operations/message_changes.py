@@ -11,14 +11,14 @@ from datetime import datetime
 import msgspec
 
 from relay.core import part_states as lifecycle
-from relay.journal.dead_letters import DeadLetter, DeadLetters
 from relay.core.errors import AlreadyExists, Changed, NewerVersion, NotFound, Unavailable
-from relay.journal.records import Journal, Record
-from relay.platform.log import log_event
 from relay.core.model import DEAD, Address, MessageStatus, Part, State
-from relay.journal.pending import Pending, rows_of
 from relay.core.settings import Settings
 from relay.delivery.settlement import Aftermath
+from relay.journal.dead_letters import DeadLetter, DeadLetters
+from relay.journal.pending import Pending, rows_of
+from relay.journal.records import Journal, Record
+from relay.platform.log import log_event
 
 MAX_RACES = 20
 

@@ -9,13 +9,13 @@ import re
 from collections.abc import Mapping
 from functools import partial
 
-from relay.platform import concurrency as bounded
 from relay.core import entries as wire
 from relay.core.errors import NewerVersion, UnreadableEntry
-from relay.platform.log import log_event
 from relay.core.settings import Lane
-from relay.platform.storage.ports import Queues, Received
+from relay.platform import concurrency as bounded
+from relay.platform.log import log_event
 from relay.platform.resources import poison_of, queues_of
+from relay.platform.storage.ports import Queues, Received
 
 MOST = 1_000
 """Entries of one run: it shares its minute with others."""

@@ -7,18 +7,18 @@ Costs one operation for a thousand rows read and one for each batch deleted; not
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
-from relay.clients import quotas as allowances
-from relay.journal import dead_letters as deadletters
-from relay.delivery import send_groups as groups
-from relay.clients import idempotency
-from relay.core import ids
 from relay.acceptance.acceptance import CONTENT_CONTAINER
+from relay.clients import idempotency
+from relay.clients import quotas as allowances
+from relay.clients.uploads import Uploads
+from relay.core import ids
+from relay.core.outcomes import CAUSES
+from relay.delivery import send_groups as groups
+from relay.journal import dead_letters as deadletters
 from relay.journal.content import ATTACHMENTS_CONTAINER
 from relay.journal.records import Journal
 from relay.platform.log import log_event
-from relay.core.outcomes import CAUSES
 from relay.platform.storage.ports import Blobs, Query, Tables, Value, delete_where
-from relay.clients.uploads import Uploads
 
 STRAYS = timedelta(days=130)
 """Content that no record names any more is deleted so long after the retention: 90 days ahead, 30 of expiry, 10 held."""

@@ -11,15 +11,15 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 
 from relay.core.errors import NewerVersion, NotFound, StorageError
-from relay.routes.holds import Hold, Holds, RouteState
-from relay.journal.records import Journal
-from relay.platform.log import log_event, log_failure
 from relay.core.model import Part, State
 from relay.core.outcomes import RouteFault, Sent
-from relay.journal.pending import Listed, Pending, rows_of
-from relay.providers.contract import Provider
 from relay.core.settings import Settings
 from relay.delivery.settlement import SOON, Aftermath
+from relay.journal.pending import Listed, Pending, rows_of
+from relay.journal.records import Journal
+from relay.platform.log import log_event, log_failure
+from relay.providers.contract import Provider
+from relay.routes.holds import Hold, Holds, RouteState
 
 GRACE = timedelta(minutes=2)
 """How long an entry may be late (a backlog, a busy queue) before its row puts another one beside it."""

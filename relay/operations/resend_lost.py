@@ -13,14 +13,14 @@ from functools import partial
 
 import msgspec
 
-from relay.platform import concurrency as bounded
-from relay.journal.content import Content
 from relay.core.errors import NotFound
-from relay.core.event_kinds import BounceClass, Fate, Kind, fates
-from relay.operations.message_changes import Interventions, Resend
-from relay.journal.records import Event, Journal, Record
-from relay.platform.log import log_event
+from relay.core.events import BounceClass, Fate, Kind, fates
 from relay.core.model import Delivery, Part, State, Submission
+from relay.journal.content import Content
+from relay.journal.records import Event, Journal, Record
+from relay.operations.message_changes import Interventions, Resend
+from relay.platform import concurrency as bounded
+from relay.platform.log import log_event
 
 PAGE = 200
 """Records that are looked at at a time."""

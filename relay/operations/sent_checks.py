@@ -11,18 +11,18 @@ from datetime import datetime, timedelta
 import msgspec
 
 from relay.core import part_states as lifecycle
-from relay.journal.content import Content
 from relay.core.errors import Changed, NewerVersion, NotFound, UnreadableEntry
-from relay.journal.records import Journal, Record
-from relay.platform.log import log_event, log_failure
 from relay.core.model import Attempt, Message, Part, State, Submission
 from relay.core.outcomes import Deferred, Outcome, PerRecipient, Rejected, Sent, Unknown, reply_text
+from relay.core.settings import Settings
 from relay.delivery.parcel import as_sent, parcel_of
+from relay.delivery.settlement import Aftermath, Change, apply
+from relay.journal.content import Content
 from relay.journal.pending import Due, Pending, rows_of
+from relay.journal.records import Journal, Record
+from relay.platform.log import log_event, log_failure
 from relay.providers.contract import Provider
 from relay.providers.registry import provider_module
-from relay.core.settings import Settings
-from relay.delivery.settlement import Aftermath, Change, apply
 
 MAX_ROWS = 50
 """Rows that one run looks at: asking has a pace too (ACS: 60 a minute), and a run should end within its minute."""

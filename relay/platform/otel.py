@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from relay.platform.log import log_failure
 from relay.core.model import DEAD, State
+from relay.platform.log import log_failure
 from relay.platform.telemetry import RequestSpan, Telemetry, Tried
 
 if TYPE_CHECKING:

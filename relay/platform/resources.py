@@ -2,27 +2,23 @@
 
 from collections.abc import Iterator, Mapping
 
+from relay.acceptance.acceptance import CONTENT_CONTAINER
+from relay.clients import idempotency, suppressions, templates, uploads
 from relay.clients import quotas as allowances
 from relay.clients import registry as clients
-from relay.journal import dead_letters as deadletters
+from relay.core.settings import Lane
 from relay.delivery import send_groups as groups
-from relay.routes import holds
-from relay.clients import idempotency
-from relay.journal import records as journal
-from relay.routes import pacing
-from relay.journal import pending
-from relay.clients import suppressions
-from relay.clients import uploads
-from relay.acceptance.acceptance import CONTENT_CONTAINER
-from relay.journal.content import ATTACHMENTS_CONTAINER
-from relay.providers.capture.inbox import CONTAINER as INBOX_CONTAINER
 from relay.events import mailboxes
 from relay.events import observation as sightings
-from relay.core.settings import Lane
-from relay.clients import templates
 from relay.events.webhooks import delivery as webhooks
 from relay.events.webhooks import payload as posts
 from relay.events.webhooks import subscriptions as subscriptions_to_webhooks
+from relay.journal import dead_letters as deadletters
+from relay.journal import pending
+from relay.journal import records as journal
+from relay.journal.content import ATTACHMENTS_CONTAINER
+from relay.providers.capture.inbox import CONTAINER as INBOX_CONTAINER
+from relay.routes import holds, pacing
 
 TABLES = (
     allowances.TABLE,

@@ -14,8 +14,8 @@ from relay.core import ids
 
 if TYPE_CHECKING:
     from relay.core import part_states as lifecycle
-    from relay.journal.records import Record
     from relay.core.model import Part, Submission
+    from relay.journal.records import Record
     from relay.operations.health_log import QueueVitals
 
 

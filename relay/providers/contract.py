@@ -168,7 +168,8 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
     """What bootstrap gives every provider's `create(name, settings, surroundings)`.
 
     `http` returns the one pooled `aiohttp.ClientSession` of the process (made on first call), `blobs` is the blob port,
-    `clock` returns aware UTC now, `credential` is a `relay.platform.entra_tokens.Credentials`: tokens by what a route's settings say.
+    `clock` returns aware UTC now, `credential` is a `relay.platform.entra_tokens.Credentials`: tokens by what a
+    route's settings say.
     `sleep` waits so many seconds.
     """
 

@@ -1,10 +1,10 @@
 """What a route can carry: a message against its provider's capability table. Known at submission, so nothing is dropped later."""
 
 from relay.core.model import Message, Submission
+from relay.core.settings import Route
 from relay.providers.contract import FEATURES
 from relay.providers.registry import provider_module
 from relay.providers.sendgrid.options import demands
-from relay.core.settings import Route
 
 
 def obstacle(route: Route, submission: Submission, recipients: int) -> str:

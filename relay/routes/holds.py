@@ -20,8 +20,8 @@ from urllib.parse import quote
 import msgspec
 
 from relay.core.errors import AlreadyExists, Changed, NotFound, Unavailable
-from relay.platform.log import log_event
 from relay.core.outcomes import reply_text
+from relay.platform.log import log_event
 from relay.platform.storage.ports import Entity, Query, Tables, every_row
 
 TABLE = "routes"

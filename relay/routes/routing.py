@@ -16,7 +16,8 @@ class Leg(msgspec.Struct, frozen=True, kw_only=True):
 
 
 type Carries = Callable[[Route, Submission, int], str]
-"""Why a route cannot carry a submission to so many recipients, or an empty text when it can (`relay.routes.capabilities.obstacle`)."""
+"""Why a route cannot carry a submission to so many recipients, or an empty text when it can
+(`relay.routes.capabilities.obstacle`)."""
 
 
 def legs(settings: Settings, submission: Submission, message: Message, lane: str, carries: Carries) -> tuple[Leg, ...]:

@@ -5,17 +5,17 @@ from datetime import datetime
 
 import msgspec
 
-from relay.routes import capabilities as carriage
-from relay.routes import routing
 from relay.core import entries as wire
-from relay.routes.circuit_breaker import Breaker
 from relay.core.errors import StorageError
-from relay.routes.holds import Hold, Holds, RouteState, scope_for, scope_of
-from relay.core.part_states import Tried
-from relay.platform.log import log_event
 from relay.core.model import Message, Part, Submission
 from relay.core.outcomes import Deferred, Outcome, PerRecipient, Rejected, RouteFault, Sent, Unknown
+from relay.core.part_states import Tried
 from relay.core.settings import Settings
+from relay.platform.log import log_event
+from relay.routes import capabilities as carriage
+from relay.routes import routing
+from relay.routes.circuit_breaker import Breaker
+from relay.routes.holds import Hold, Holds, RouteState, scope_for, scope_of
 
 
 class RouteWatch:

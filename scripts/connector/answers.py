@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from relay.api.openapi.responses import SCHEMAS
-from relay.core.event_kinds import Kind
+from relay.core.events import Kind
 from scripts.connector.shapes import title
 
 ANSWERS = ("Error", "Accepted", "BatchResult", "Message", "MessagePage", "MessageState", "TemplatePage", "Webhook")

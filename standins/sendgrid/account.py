@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from aiohttp import web
 
-from standins.sendgrid import rules
 from standins.http import Acceptance, json_response
+from standins.sendgrid import rules
 
 if TYPE_CHECKING:
     from standins.sendgrid.server import SendGridStandIn

@@ -12,11 +12,11 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from standins.sendgrid import rules
 from standins.http import Acceptance, Clock, StandIn, json_response, utc_now
 from standins.inbox import Address, Attachment, Mail, relay_id_of
-from standins.sendgrid.events import EventWebhook
+from standins.sendgrid import rules
 from standins.sendgrid.account import AccountRoutes
+from standins.sendgrid.events import EventWebhook
 
 DEFAULT_KEY = "SG.standin.key"
 

@@ -5,8 +5,8 @@ from datetime import timedelta
 
 import pytest
 
-from relay.core import ids
 from relay.core import entries as wire
+from relay.core import ids
 from relay.core.errors import Refusal, UnreadableEntry
 from relay.core.model import Address, Message, Submission
 from tests.api.harness import Harness

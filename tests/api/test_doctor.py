@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
+from relay.core.settings import load
 from relay.operations.doctor import host
 from relay.operations.doctor.findings import Finding, Health
 from relay.providers.graph import account_check as graph_checkup
-from relay.providers.sendgrid import account_check as sendgrid_checkup
 from relay.providers.http_exchange import Answer
-from relay.core.settings import load
+from relay.providers.sendgrid import account_check as sendgrid_checkup
 from standins.sendgrid.server import SendGridStandIn
 from tests.api.harness import Harness
 

@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from relay.core import ids
 from relay.api.app import Api, Call, Operation
 from relay.api.errors import CODES
 from relay.api.http import Request, Response
 from relay.clients.registry import Policy
-from relay.journal.records import TABLE, Event, partition
+from relay.core import ids
 from relay.core.outcomes import CAUSES
+from relay.journal.records import TABLE, Event, partition
 from relay.platform.storage.ports import Entity
 from tests.api.harness import BASE, Answer, Harness, file, message
 

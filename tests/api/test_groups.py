@@ -5,8 +5,8 @@ from typing import Any, cast
 
 import pytest
 
-from relay.core import ids
 from relay.bootstrap import Relay
+from relay.core import ids
 from relay.delivery.send_groups import Stop, is_group, new_group
 from relay.platform.storage.ports import Blobs, Queues, Storage, Tables
 from tests.api.harness import Harness

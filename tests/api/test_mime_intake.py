@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from relay.mime import raw as mime_raw
 from relay.acceptance.draft import Limits
 from relay.api.http import Request
 from relay.api.reading.raw_message import parse_raw
 from relay.clients.registry import Policy
 from relay.core.errors import Refusal
+from relay.mime import raw as mime_raw
 from tests.api.harness import Answer, Clock, Harness
 
 HEAD = "From: Shop <shop@example.com>\nTo: Ada <ada@example.org>\nSubject: Your order\n"

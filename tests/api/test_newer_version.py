@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from relay.core import ids
 from relay.core import entries as wire
-from relay.journal.dead_letters import UNREADABLE_CONTAINER
+from relay.core import ids
 from relay.events.observation import QUEUE, Sighting
+from relay.journal.dead_letters import UNREADABLE_CONTAINER
 from relay.journal.records import TABLE, UPGRADE_PAUSE_SECONDS, partition
 from relay.operations.recovery import AGAIN
 from relay.platform.storage.ports import Entity

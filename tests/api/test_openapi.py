@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from relay.api.app import Operation
-from relay.api.openapi.responses import SCHEMAS
 from relay.api.openapi.operations import FACTS
+from relay.api.openapi.responses import SCHEMAS
 from relay.api.operations import OPERATIONS
 from tests.api.harness import Harness
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from relay.mime import build as mime
 from relay.api.reading.headers import forbidden
+from relay.mime import build as mime
 from tests.api.harness import BASE, Harness, file, message
 
 

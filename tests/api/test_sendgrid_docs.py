@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from relay.api.sendgrid.shape import MAIL, PERSONALIZATION
 from relay.api.operations import OPERATIONS
+from relay.api.sendgrid.shape import MAIL, PERSONALIZATION
 
 PAGE = (Path(__file__).parents[2] / "docs/sendgrid-compatible.md").read_text(encoding="utf-8")
 CALLS = [f"{operation.method} {operation.path}" for operation in OPERATIONS if operation.path.startswith("/v3/")]

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from relay.journal.content import ATTACHMENTS_CONTAINER
 from relay.clients.uploads import MAX_PART_BYTES
+from relay.journal.content import ATTACHMENTS_CONTAINER
 from tests.api.harness import BASE, Answer, Harness, file, message
 
 DAY = 86_400

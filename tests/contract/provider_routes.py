@@ -8,9 +8,9 @@ from typing import Any
 import aiohttp
 
 from relay.platform.entra_tokens import Credentials
+from relay.platform.storage.memory.memory_storage import memory_storage
 from relay.providers.capture.inbox import CONTAINER
 from relay.providers.contract import Surroundings
-from relay.platform.storage.memory.memory_storage import memory_storage
 from standins.acs.server import DEFAULT_KEY as ACS_KEY
 from standins.acs.server import AcsStandIn
 from standins.entra import DEFAULT_CLIENT, DEFAULT_SECRET, DEFAULT_TENANT

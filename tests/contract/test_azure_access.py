@@ -17,9 +17,9 @@ from relay.platform.storage.azure.queues import AzureQueues
 from relay.platform.storage.azure.requests import AzureRequests
 from relay.platform.storage.azure.session import AzureSession
 from relay.platform.storage.azure.settings import Account, Service
+from relay.platform.storage.azure.shared_key import read_connection_string
 from relay.platform.storage.azure.tables import AzureTables
 from relay.platform.storage.ports import Entity, Query
-from relay.platform.storage.azure.shared_key import read_connection_string
 
 
 @pytest.fixture

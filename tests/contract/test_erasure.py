@@ -2,12 +2,11 @@
 
 import pytest
 
-from relay.core import ids
-from relay.core import settings
-from relay.core import entries as wire
 from relay.bootstrap import Relay
-from relay.journal.records import Event
+from relay.core import entries as wire
+from relay.core import ids, settings
 from relay.core.model import State
+from relay.journal.records import Event
 from relay.platform.storage.ports import Storage
 from tests.doubles import entry_of, ids_of, message_of, submission_of
 from tests.traces import traces

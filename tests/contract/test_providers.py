@@ -12,9 +12,9 @@ import pytest
 
 from relay.core.model import Address, Message
 from relay.core.outcomes import CAUSES, Deferred, Outcome, PerRecipient, Rejected, RouteFault, Sent, Unknown
+from relay.mime.size import estimate_size
 from relay.providers.contract import FEATURES
 from relay.providers.registry import MODULES, provider_module
-from relay.mime.size import estimate_size
 from standins.inbox import Mail
 from tests.contract.parcels import HTML, NASTY, PIXEL, SENDER, mail, parcel, rich_mail
 from tests.contract.provider_kinds import Road

@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from relay.core import entries as wire
 from relay.acceptance.acceptance import CONTENT_CONTAINER
+from relay.core import entries as wire
 from relay.core.model import FINAL
 from tests.crash_points import books
 from tests.crash_points.books import Line

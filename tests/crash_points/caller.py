@@ -6,8 +6,8 @@ from typing import Any
 
 import msgspec
 
-from relay.core import ids
 from relay.api.http import Request, Response
+from relay.core import ids
 from relay.core.errors import NotFound
 from tests.crash_points.faults import ProcessDiedError
 from tests.crash_points.world import MAIN_QUEUE, World

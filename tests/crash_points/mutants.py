@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 
 ROOT = Path(__file__).parents[2]
-NEEDED = ("relay", "tests/proof", "tests/traces.py", "pyproject.toml")
+NEEDED = ("relay", "tests/crash_points", "tests/traces.py", "pyproject.toml")
 
 
 class Mutant(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,13 +28,13 @@ class Mutant(msgspec.Struct, frozen=True, kw_only=True):
 
 MUTANTS = (
     Mutant(
-        module="group_commit.py",
+        module="acceptance/group_commit.py",
         old="        await self._queues.put(next(self._names), body)\n        return [str(",
         new="        asyncio.get_running_loop().create_task(self._queues.put(next(self._names), body))\n        return [str(",
         breaks="202 is answered before the message is durable",
     ),
     Mutant(
-        module="deliver.py",
+        module="delivery/delivery.py",
         old="        settled = await self._settle(record, changes)\n"
         "        await self._aftermath.follow(record, settled, {change.index for change in changes})",
         new="        from relay.delivery.settlement import apply as _a\n"
@@ -46,158 +46,158 @@ MUTANTS = (
         breaks="what follows is enqueued before the outcome is recorded",
     ),
     Mutant(
-        module="deliver.py",
+        module="delivery/delivery.py",
         old="            await self._queues.put(queue, body, delay_seconds=PUT_BACK_SECONDS)",
         new="            pass",
         breaks="an entry that storage would not let us work on is not put back",
     ),
     Mutant(
-        module="deliver.py",
+        module="delivery/delivery.py",
         old="                if self._clock() >= until:\n                    raise",
         new="                raise",
         breaks="a settlement that storage refuses once is given up",
     ),
     Mutant(
-        module="deliver.py",
+        module="delivery/delivery.py",
         old="            await self._aftermath.follow(None, record, idle)",
         new="            pass",
         breaks="a redelivery does not repair what a death left undone",
     ),
     Mutant(
-        module="deliver.py",
+        module="delivery/delivery.py",
         old="attempt=None if is_redelivery else entry.attempt)",
         new="attempt=entry.attempt)",
         breaks="a redelivered reference is taken for an old one",
     ),
     Mutant(
-        module="deliver.py",
+        module="delivery/delivery.py",
         old="entry.indices, entry.attempt + 1)",
         new="entry.indices, entry.attempt)",
         breaks="a reference that is put back is taken for an old one",
     ),
     Mutant(
-        module="lifecycle.py",
+        module="core/part_states.py",
         old="part.lease_until is not None and part.lease_until <= now",
         new="part.lease_until is not None",
         breaks="a part in another's hands is taken for an interrupted one",
     ),
     Mutant(
-        module="lifecycle.py",
+        module="core/part_states.py",
         old="for attempt in part.attempts if attempt.outcome in _DOUBTFUL)",
         new="for attempt in part.attempts[-1:] if attempt.outcome in _DOUBTFUL)",
         breaks="only the last attempt is ever in doubt",
     ),
     Mutant(
-        module="groups.py",
+        module="delivery/send_groups.py",
         old='lifecycle.postpone(part, later, "paused") if submission.group else None for submission, part in begun',
         new="None for _ in begun",
         breaks="a stop that storage will not let us read is passed over",
     ),
     Mutant(
-        module="groups.py",
+        module="delivery/send_groups.py",
         old="        return [self._halt(part, stops",
         new="        return [None and self._halt(part, stops",
         breaks="a stopped group is sent",
     ),
     Mutant(
-        module="spread.py",
+        module="acceptance/fan_out.py",
         old="        await bounded.all_of(puts, most=_AT_ONCE)\n",
         new="        await self._blobs.delete(CONTENT_CONTAINER, entry.spread)\n"
         "        await bounded.all_of(puts, most=_AT_ONCE)\n",
         breaks="a request's entries are forgotten before they are put",
     ),
     Mutant(
-        module="lifecycle.py",
+        module="core/part_states.py",
         old="    if state in _NOT_SENT and is_uncertain(part):",
         new="    if False:",
         breaks="a final state denies that a message may have been sent",
     ),
     Mutant(
-        module="lifecycle.py",
+        module="core/part_states.py",
         old="    unspent = _replace(part, attempt=part.attempt - 1)",
         new="    unspent = part",
         breaks="a hold spends an attempt",
     ),
     Mutant(
-        module="lifecycle.py",
+        module="core/part_states.py",
         old="held_since=None, held_seconds=held,",
         new="held_since=None,",
         breaks="the time held counts towards expiry",
     ),
     Mutant(
-        module="lifecycle.py",
+        module="core/part_states.py",
         old="    if part.state not in DEAD:\n        return None",
         new="    if part.state not in (*DEAD, State.SENT):\n        return None",
         breaks="what was sent can be redriven",
     ),
     Mutant(
-        module="lifecycle.py",
+        module="core/part_states.py",
         old="if part.state in WAITING else None\n\n\ndef reschedule",
         new="if part.state in (*WAITING, State.SENDING) else None\n\n\ndef reschedule",
         breaks="what is being sent can be cancelled",
     ),
     Mutant(
-        module="lifecycle.py",
+        module="core/part_states.py",
         old="    return len(last) == MAX_INTERRUPTIONS and",
         new="    return len(last) == 99 and",
         breaks="a message may kill its process for ever",
     ),
     Mutant(
-        module="attempts.py",
+        module="delivery/attempts.py",
         old="            if lifecycle.is_uncertain(part) and (must_not or is_over):\n                return part, found, True",
         new="            pass",
         breaks="an at_most_once message in doubt is sent again",
     ),
     Mutant(
-        module="journal.py",
+        module="journal/records.py",
         old="        etag = await self._tables.merge(TABLE, row, etag=record.etag)",
         new="        etag = await self._tables.merge(TABLE, row)",
         breaks="a settlement overwrites another's",
     ),
     Mutant(
-        module="idempotency.py",
+        module="clients/idempotency.py",
         old='        same = msgspec.structs.replace(fresh, batch=str(known.properties["batch"]))',
         new="        same = fresh",
         breaks="a repeated request makes another message",
     ),
     Mutant(
-        module="interventions.py",
+        module="operations/message_changes.py",
         old="                await self._pending.put(due)",
         new="                pass",
         breaks="a redrive that dies halfway is forgotten",
     ),
     Mutant(
-        module="erasure.py",
+        module="operations/erasure.py",
         old="            if named or record.remains():",
         new="            if named:",
         breaks="an erasing that dies halfway is forgotten",
     ),
     Mutant(
-        module="erasure.py",
+        module="operations/erasure.py",
         old="        for submission in remains.values():",
         new="        await self._journal.forget(record)\n        for submission in remains.values():",
         breaks="the content's blob is forgotten before it is deleted",
     ),
     Mutant(
-        module="poison.py",
+        module="delivery/poison.py",
         old="        await self._end(queue, body, record, indices)",
         new="        pass",
         breaks="poison entries are thrown away",
     ),
     Mutant(
-        module="recovery.py",
+        module="operations/recovery.py",
         old="        await self._aftermath.put_reference(due.batch, due.lane, current.indices, current.attempt, at)",
         new="        pass",
         breaks="recovery puts nothing back",
     ),
     Mutant(
-        module="settlement.py",
+        module="delivery/settlement.py",
         old="            await self._note_deaths(",
         new="            _ = (",
         breaks="dead letters are on no list",
     ),
     Mutant(
-        module="settlement.py",
+        module="delivery/settlement.py",
         old="            if key not in new:\n                await self._pending.remove(due)",
         new="            await self._pending.remove(due)",
         breaks="rows of what still waits are removed",
@@ -219,7 +219,7 @@ def killed_by(mutant: Mutant, folder: Path) -> str:
         raise LookupError(f"relay/{mutant.module} does not hold this once: {mutant.old!r}")
     path.write_text(text.replace(mutant.old, mutant.new))
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "--tb=no", "tests/proof"],
+        [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "--tb=no", "tests/crash_points"],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(folder)},
         capture_output=True,

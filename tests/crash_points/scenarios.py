@@ -8,11 +8,11 @@ from typing import Any
 import msgspec
 
 from relay.core import settings as relay_settings
-from relay.journal.records import Event
 from relay.core.model import State
 from relay.core.outcomes import Deferred, PerRecipient, Rejected, RouteFault, Sent
-from relay.providers.contract import Parcel
 from relay.core.settings import Settings
+from relay.journal.records import Event
+from relay.providers.contract import Parcel
 from tests.crash_points.providers import Account, Answer, Lost, Script
 from tests.crash_points.trial import Scenario, Stage
 

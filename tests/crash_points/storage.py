@@ -1,4 +1,5 @@
-"""The storage that one process sees: the doubles of `relay.platform.storage.memory.memory_storage`, each operation of which can go wrong."""
+"""The storage that one process sees: the doubles of `relay.platform.storage.memory.memory_storage`, each operation
+of which can go wrong."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import datetime, timedelta

@@ -7,12 +7,12 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from relay.core import ids
 from relay.bootstrap import Relay
 from relay.clients.registry import Role
-from relay.providers.contract import Provider
+from relay.core import ids
 from relay.core.settings import Settings
 from relay.platform.storage.memory.memory_storage import MemoryBlobs, MemoryStorage, MemoryTables, StorageSnapshot
+from relay.providers.contract import Provider
 from tests.crash_points.faults import LATENCY_SECONDS, Fault, Operation, Process, invocation
 from tests.crash_points.providers import Account, Ledger, ScriptedProvider
 from tests.crash_points.storage import HostQueues, storage_of

@@ -9,10 +9,10 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 
-from relay.core import part_states as lifecycle
 from relay.bootstrap import Relay
-from relay.journal.records import every_record
+from relay.core import part_states as lifecycle
 from relay.core.model import FINAL, Delivery, MessageStatus, State
+from relay.journal.records import every_record
 from relay.platform.resources import queues_of
 
 

@@ -10,9 +10,9 @@ from typing import Any
 import msgspec
 
 from relay.core.settings import DEFAULT_LANES
+from relay.platform.resources import CONTAINERS, TABLES, queues_of
 from relay.platform.storage.azure.account_storage import AzureStorage, create_storage
 from relay.platform.storage.ports import Query
-from relay.platform.resources import CONTAINERS, TABLES, queues_of
 from standins.sendgrid.server import SendGridStandIn
 from tests.e2e.http_file import Written, filled, read, value_of
 from tests.e2e.running import ROOT, RunningRelay, running_relay

@@ -102,6 +102,6 @@ def test_the_workbook_names_no_deployment() -> None:
 
 def test_lines_begin_with_the_event_and_go_on_with_json() -> None:
     """`relay.platform.log` writes what the queries take apart."""
-    source = (ROOT / "relay/log.py").read_text()
+    source = (ROOT / "relay/platform/log.py").read_text()
     assert source.count('"%s %s"') == 2
     assert Path(ROOT / "host.json").read_text().count('"default": "Information"') == 1

@@ -15,12 +15,12 @@ from aiohttp import web
 from hooks import postdeploy, postprovision
 from hooks.steps import storage_environment, until
 from hooks.world import Answer, StepError, World, calling
-from relay.core import settings as relay_settings
 from relay.api.http import Request
 from relay.bootstrap import Relay
+from relay.core import settings as relay_settings
 from relay.core.errors import Unavailable
-from relay.platform.storage.memory.memory_storage import MemoryQueues, MemoryStorage, memory_storage
 from relay.platform.resources import queues_of
+from relay.platform.storage.memory.memory_storage import MemoryQueues, MemoryStorage, memory_storage
 from tests.serving import serving
 
 ROOT = Path(__file__).parent.parent.parent

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from relay.core import settings as relay_settings
-from relay.operations.purge import STRAYS
-from relay.core.settings import DEFAULT_LANES, SETTINGS, Lane
-from relay.platform.storage.azure.settings import CONNECTION, Service
-from relay.platform.resources import CONTAINERS, TABLES, queues_of
 from relay.core.entries import MAX_BATCH_MESSAGES
+from relay.core.settings import DEFAULT_LANES, SETTINGS, Lane
+from relay.operations.purge import STRAYS
+from relay.platform.resources import CONTAINERS, TABLES, queues_of
+from relay.platform.storage.azure.settings import CONNECTION, Service
 from tests.repository.bicep_text import ROOT, bicep, members, modules, parameters, text_list, texts
 
 MAIN = bicep("main.bicep")
@@ -74,7 +74,7 @@ def test_every_name_of_ours_in_the_code_is_a_setting() -> None:
 
 @pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.name)
 def test_every_setting_is_read(setting: relay_settings.Setting) -> None:
-    declared = (ROOT / "relay/settings.py").read_text()
+    declared = (ROOT / "relay/core/settings.py").read_text()
     elsewhere = [path for path in source_files() if path.name != "settings.py" and setting.name in path.read_text()]
     assert declared.count(f'"{setting.name}"') > 1 or elsewhere
 

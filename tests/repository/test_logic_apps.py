@@ -11,12 +11,12 @@ import pytest
 
 from relay.api.app import Operation
 from relay.api.http import Request
+from relay.api.messages.waiting import wish_of
+from relay.api.operations import OPERATIONS
 from relay.api.reading.fast_check import fits_message
 from relay.api.router import Router
 from relay.api.shapes.admin_requests_webhooks import CallbackRemoval, WebhookRequest
-from relay.api.operations import OPERATIONS
-from relay.api.messages.waiting import wish_of
-from relay.core.event_kinds import Kind
+from relay.core.events import Kind
 
 FOLDER = Path(__file__).parents[2] / "docs/logic-apps"
 WORKFLOWS = sorted(path.stem for path in FOLDER.glob("*.json"))

@@ -14,9 +14,9 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from standins.acs.server import CUSTOM_DOMAIN, DEFAULT_KEY, AcsStandIn
 from standins.acs.auth import AUDIENCE, sign
 from standins.acs.events import DELIVERY, STATUSES
+from standins.acs.server import CUSTOM_DOMAIN, DEFAULT_KEY, AcsStandIn
 from standins.http import utc_now
 from tests.standins.clock import Clock
 from tests.standins.receiver import receiving

@@ -8,8 +8,8 @@ from pathlib import Path
 import aiohttp
 
 from devhost.children import Child
-from relay.providers.registry import MODULES
 from relay.core.settings import load
+from relay.providers.registry import MODULES
 from standins.everything import SECRETS, Everything, domain_of
 
 ROOT = Path(__file__).parents[2]

@@ -13,8 +13,8 @@ from aiohttp import web
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from standins.sendgrid.server import DEFAULT_KEY, SendGridStandIn
 from standins.sendgrid.events import SIGNATURE_HEADER, TIMESTAMP_HEADER
+from standins.sendgrid.server import DEFAULT_KEY, SendGridStandIn
 from tests.serving import serving
 
 AUTH = {"Authorization": f"Bearer {DEFAULT_KEY}", "Content-Type": "application/json"}

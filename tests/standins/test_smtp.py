@@ -12,8 +12,8 @@ import pytest
 
 from standins.entra import TokenIssuer
 from standins.pace import Limit
-from standins.smtp.server import DEFAULT_PASSWORD, DEFAULT_USER, SmtpStandIn
 from standins.smtp.auth import AUDIENCE
+from standins.smtp.server import DEFAULT_PASSWORD, DEFAULT_USER, SmtpStandIn
 from standins.tls import Authority
 from tests.standins.clock import Clock
 from tests.standins.smtp_client import Client, connected, encoded

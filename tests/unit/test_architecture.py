@@ -104,7 +104,10 @@ def test_nobody_imports_the_triggers() -> None:
 
 def test_the_nouns_know_nothing_of_ours() -> None:
     assert strays(["relay.core.model", "relay.core.errors", "relay.core.outcomes", "relay.platform.log"], []) == []
-    assert strays(["relay.core.ids", "relay.core.retry", "relay.routes.circuit_breaker", "relay.core.settings_checks"], []) == []
+    assert (
+        strays(["relay.core.ids", "relay.core.retry", "relay.routes.circuit_breaker", "relay.core.settings_checks"], [])
+        == []
+    )
 
 
 def test_storage_knows_the_nouns() -> None:
@@ -125,12 +128,15 @@ def test_providers_know_the_nouns_and_how_to_write_mail() -> None:
 def test_use_cases_know_no_adapter_and_no_door() -> None:
     doors = ["relay.api", "relay.cli", "relay.bootstrap"]
     use_cases = [
-        name for name in MODULES if name.count(".") == 1 and not is_in(name, *doors, "relay.platform.storage", "relay.providers")
+        name
+        for name in MODULES
+        if name.count(".") == 1 and not is_in(name, *doors, "relay.platform.storage", "relay.providers")
     ]
     adapters = [
         name
         for name in MODULES
-        if is_in(name, "relay.platform.storage") and name not in ("relay.platform.storage", "relay.platform.storage.ports")
+        if is_in(name, "relay.platform.storage")
+        and name not in ("relay.platform.storage", "relay.platform.storage.ports")
     ]
     found = {
         f"{each.importer} imports {each.imported}"
@@ -178,7 +184,11 @@ HOMES = {
     "azure.data": ["relay.platform.storage"],
     "azure.storage": ["relay.platform.storage"],
     "azure.core": ["relay.platform.storage", "relay.platform.entra_tokens", "relay.platform.key_vault"],
-    "azure.identity": ["relay.platform.entra_tokens", "relay.platform.storage.azure.session", "relay.platform.storage.azure.settings"],
+    "azure.identity": [
+        "relay.platform.entra_tokens",
+        "relay.platform.storage.azure.session",
+        "relay.platform.storage.azure.settings",
+    ],
     "azure.keyvault": ["relay.platform.key_vault"],
     "aiohttp": [
         "relay.bootstrap",
@@ -267,7 +277,11 @@ def test_the_host_indexes_the_app_with_little_of_ours(at_start: set[str]) -> Non
 def test_a_process_that_only_accepts_loads_no_delivery() -> None:
     loaded = loaded_by("import relay.bootstrap")
     assert heavy(loaded) == set()
-    assert not {name for name in loaded if is_in(name, "relay.delivery.delivery", "relay.delivery.attempts", "relay.providers.sendgrid.provider")}
+    assert not {
+        name
+        for name in loaded
+        if is_in(name, "relay.delivery.delivery", "relay.delivery.attempts", "relay.providers.sendgrid.provider")
+    }
 
 
 # ── secrets ──

@@ -17,20 +17,20 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from relay.core import ids
-from relay.mime import raw as mime_raw
-from relay.core import entries as wire
-from relay.core import settings as relay_settings
 from relay.api.http import Request, Response
 from relay.bootstrap import Relay
 from relay.clients.registry import Role
+from relay.core import entries as wire
+from relay.core import ids
+from relay.core import settings as relay_settings
 from relay.core.errors import UnreadableEntry
 from relay.core.model import Address, Message
 from relay.core.outcomes import MAX_REPLY
+from relay.mime import raw as mime_raw
+from relay.platform.storage.memory.memory_storage import memory_storage
 from relay.providers.contract import Parcel
 from relay.providers.http_exchange import retry_after
 from relay.providers.smtp.outcomes_replies import Reply, read_reply
-from relay.platform.storage.memory.memory_storage import memory_storage
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 EXAMPLES = int(os.environ.get("FUZZ", "150"))

@@ -7,21 +7,21 @@ from typing import Any
 
 import msgspec
 
-from relay.clients import idempotency
-from relay.core import ids
-from relay.api.messages import idempotency as repetition
-from relay.api.app import Call
-from relay.api.reading.batch import parse_batch
-from relay.api.reading.body import check_length
-from relay.api.messages.completion import Completion
 from relay.acceptance.draft import Draft, Limits
+from relay.acceptance.policy import Verdict
+from relay.api.app import Call
 from relay.api.errors import error_body
 from relay.api.http import Response, json_response
-from relay.api.messages.send import decide, explanation, told_accepted
+from relay.api.messages import idempotency as repetition
+from relay.api.messages.completion import Completion
 from relay.api.messages.idempotency import Repeatable
-from relay.core.errors import Refusal
+from relay.api.messages.send import decide, explanation, told_accepted
+from relay.api.reading.batch import parse_batch
+from relay.api.reading.body import check_length
+from relay.clients import idempotency
 from relay.clients.idempotency import Replay, Reserved
-from relay.acceptance.policy import Verdict
+from relay.core import ids
+from relay.core.errors import Refusal
 
 _AT_A_TIME = 20
 """Messages that are decided about before others of the process get their turn."""

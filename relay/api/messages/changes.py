@@ -3,17 +3,17 @@
 from datetime import datetime
 from typing import Any
 
-from relay.api.app import Call
-from relay.api.reading.body import read_object
-from relay.api.operator.dead_letters import read_redrive
 from relay.acceptance.draft import Limits
-from relay.api.problems import Faults
-from relay.api.reading.fields import read_moment
+from relay.api.app import Call
 from relay.api.http import Response, json_response
+from relay.api.operator.dead_letters import read_redrive
+from relay.api.problems import Faults
+from relay.api.reading.body import read_object
+from relay.api.reading.fields import read_moment
 from relay.api.shapes.requests import RedriveRequest, RescheduleRequest
 from relay.core.errors import NotFound, Refusal
-from relay.journal.message_status import Story
 from relay.core.model import State
+from relay.journal.message_status import Story
 
 RETRY_AFTER_SECONDS = 2
 _LIMITS = Limits()

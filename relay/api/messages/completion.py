@@ -5,13 +5,13 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from relay.api.app import Call
 from relay.acceptance.draft import Draft, Limits
-from relay.api.problems import WHOLE, Faults
+from relay.api.app import Call
 from relay.api.messages.rendering import rendered
+from relay.api.problems import WHOLE, Faults
+from relay.clients.uploads import Upload
 from relay.core.model import Attachment, Submission
 from relay.mime.size import estimate_size
-from relay.clients.uploads import Upload
 
 HELD_AND_REDRIVEN = timedelta(days=40)
 """How much longer than its expiry a message may need its files: ten days held, and thirty after a redrive."""

@@ -3,16 +3,16 @@
 from typing import Any
 from urllib.parse import quote
 
-from relay.mime import build as mime
 from relay.api import mail_html as frames
-from relay.mime import reader as mailparts
 from relay.api.app import Call
 from relay.api.http import Response, json_response
-from relay.mime.links import links_in
 from relay.api.text_checks import whole_number
 from relay.clients.registry import Client
 from relay.core.errors import Refusal
 from relay.delivery.parcel import as_sent, parcel_of
+from relay.mime import build as mime
+from relay.mime import reader as mailparts
+from relay.mime.links import links_in
 
 RETRY_AFTER_SECONDS = 2
 _SAFE_TYPE = "application/octet-stream"

@@ -9,11 +9,11 @@ from collections.abc import Callable
 
 import msgspec
 
-from relay.clients import idempotency
 from relay.api.app import Call
 from relay.api.http import Request
-from relay.core.errors import Refusal
+from relay.clients import idempotency
 from relay.clients.idempotency import Replay, Reserved
+from relay.core.errors import Refusal
 
 WORKFLOW_HEADERS = ("x-ms-workflow-run-id", "x-ms-workflow-operation-name", "x-ms-action-tracking-id")
 """The run, the action's name in it, and the execution of the action (another one in each turn of a loop)."""

@@ -6,16 +6,16 @@ from difflib import get_close_matches
 from typing import Any
 from urllib.parse import urlencode
 
-from relay.api.reading.addresses import email_address, same_mailbox
-from relay.api.message_view import told_erased
 from relay.api.app import Call
 from relay.api.cursors import page_of
-from relay.api.problems import Faults, printable
 from relay.api.http import Response, json_response
+from relay.api.message_view import told_erased
+from relay.api.problems import Faults, printable
+from relay.api.reading.addresses import email_address, same_mailbox
 from relay.clients.registry import Role
 from relay.core.errors import Refusal
-from relay.journal.listing import Found, Wanted
 from relay.core.model import WAITING, State
+from relay.journal.listing import Found, Wanted
 
 DEFAULT_PAGE = 50
 MAX_PAGE = 100

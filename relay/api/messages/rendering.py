@@ -5,12 +5,12 @@ from typing import Any
 
 import msgspec
 
-from relay.api.reading import fields
-from relay.api.app import Call
 from relay.acceptance.draft import Draft, Limits
+from relay.api.app import Call
 from relay.api.problems import Faults, member
-from relay.core.errors import NotFound, Problem, Refusal
+from relay.api.reading import fields
 from relay.clients.templates import PARTS, Ready
+from relay.core.errors import NotFound, Problem, Refusal
 
 
 def split_name(text: str) -> tuple[str, int | None]:

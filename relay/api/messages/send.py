@@ -7,25 +7,25 @@ from typing import Any
 
 import msgspec
 
-from relay.routes import capabilities as carriage
-from relay.clients import idempotency
 from relay.acceptance import policy
 from relay.acceptance.acceptance import Accepted
+from relay.acceptance.draft import Draft, Limits
+from relay.acceptance.policy import Verdict
+from relay.api.app import Call
+from relay.api.http import Response, json_response
+from relay.api.message_view import story_body
 from relay.api.messages import idempotency as repetition
 from relay.api.messages import waiting
-from relay.api.message_view import story_body
-from relay.api.app import Call
-from relay.api.reading.body import check_length
 from relay.api.messages.completion import Completion
-from relay.acceptance.draft import Draft, Limits
-from relay.api.http import Response, json_response
-from relay.api.reading.message import parse_message
 from relay.api.messages.idempotency import Repeatable
-from relay.core.errors import Refusal
+from relay.api.reading.body import check_length
+from relay.api.reading.message import parse_message
+from relay.clients import idempotency
 from relay.clients.idempotency import Replay
-from relay.core.model import FINAL, Address, State
-from relay.acceptance.policy import Verdict
 from relay.clients.suppressions import Known
+from relay.core.errors import Refusal
+from relay.core.model import FINAL, Address, State
+from relay.routes import capabilities as carriage
 
 RETRY_AFTER_SECONDS = 1
 MOVING_RETRY_SECONDS = 2

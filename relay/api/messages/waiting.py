@@ -17,13 +17,13 @@ from urllib.parse import urlencode
 
 import msgspec
 
-from relay.core import ids
-from relay.api.message_view import story_body
 from relay.api.app import Call
 from relay.api.http import Request, Response, json_response
+from relay.api.message_view import story_body
 from relay.clients.registry import UNKNOWN_KEY_SECONDS, Client
+from relay.core import ids
 from relay.core.errors import Problem, Refusal
-from relay.core.event_kinds import Kind
+from relay.core.events import Kind
 from relay.core.model import FINAL, State
 
 _PURPOSE = "wait"

@@ -7,9 +7,9 @@ from typing import Any, cast
 
 from relay.api.app import Call, Operation
 from relay.api.http import Response, json_response
-from relay.api.openapi.responses import REFERENCE, SCHEMAS
 from relay.api.openapi.operations import COMMON, FACTS, JSON, OF_CALLERS, Body, Facts
 from relay.api.openapi.parameters import Parameter
+from relay.api.openapi.responses import REFERENCE, SCHEMAS
 from relay.api.operations import OPERATIONS
 from relay.clients.registry import Role
 

@@ -120,7 +120,9 @@ FACTS: Mapping[str, Facts] = {
     "PutTemplate": Facts(
         answers={201: "Template", 200: "Template"},
         errors=OF_BODIES,
-        body=_takes("shapes.admin_requests_templates.TemplateRequest", subject="Hello, {{ name }}", text="Welcome, {{ name }}."),
+        body=_takes(
+            "shapes.admin_requests_templates.TemplateRequest", subject="Hello, {{ name }}", text="Welcome, {{ name }}."
+        ),
     ),
     "DeleteTemplate": Facts(answers={204: ""}),
     "ListTemplateVersions": Facts(answers={200: "TemplateVersions"}, errors=(404,)),
@@ -231,7 +233,9 @@ FACTS: Mapping[str, Facts] = {
     "CreateWebhook": Facts(
         answers={201: "Webhook"},
         errors=OF_BODIES,
-        body=_takes("shapes.admin_requests_webhooks.WebhookRequest", url="https://example.com/mail", events=["bounced"]),
+        body=_takes(
+            "shapes.admin_requests_webhooks.WebhookRequest", url="https://example.com/mail", events=["bounced"]
+        ),
     ),
     "RemoveCallback": Facts(
         answers={204: ""},

@@ -7,12 +7,12 @@ from typing import Any
 
 import msgspec
 
-from relay.api.reading.addresses import read_mailbox
-from relay.api.app import Call
-from relay.api.reading.body import read_object
 from relay.acceptance.draft import Limits
-from relay.api.problems import Faults
+from relay.api.app import Call
 from relay.api.http import Response, json_response
+from relay.api.problems import Faults
+from relay.api.reading.addresses import read_mailbox
+from relay.api.reading.body import read_object
 from relay.clients.registry import NAME, Client, Key, Policy, Role, key_id_of
 from relay.core.errors import AlreadyExists, Refusal
 from relay.core.model import Delivery

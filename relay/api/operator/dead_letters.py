@@ -5,21 +5,21 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
-from relay.core import ids
-from relay.api.reading.addresses import read_mailbox
-from relay.api.app import Call
-from relay.api.reading.body import read_object
-from relay.api.cursors import page_of
 from relay.acceptance.draft import Limits
-from relay.api.problems import Faults
+from relay.api.app import Call
+from relay.api.cursors import page_of
 from relay.api.http import Response, json_response
+from relay.api.problems import Faults
+from relay.api.reading.addresses import read_mailbox
+from relay.api.reading.body import read_object
 from relay.api.shapes.requests import DeadLetterChoice, DeadLetterRedrive
-from relay.journal.dead_letters import DeadLetter
+from relay.core import ids
 from relay.core.errors import NewerVersion, NotFound
-from relay.operations.message_changes import Redrive
-from relay.journal.records import Record
 from relay.core.model import DEAD
 from relay.core.outcomes import CAUSES
+from relay.journal.dead_letters import DeadLetter
+from relay.journal.records import Record
+from relay.operations.message_changes import Redrive
 
 MOST = 500
 """Dead letters of a cause that one call puts back or takes off the list."""

@@ -2,8 +2,8 @@
 
 from relay.api.app import Call
 from relay.api.http import Response, json_response
-from relay.operations.doctor.run import examine as run
 from relay.operations.doctor.findings import worst
+from relay.operations.doctor.run import examine as run
 
 
 async def examine(call: Call) -> Response:

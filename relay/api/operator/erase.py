@@ -1,11 +1,11 @@
 """Operators: erase what is kept of one recipient's messages."""
 
-from relay.api.reading.addresses import email_address, same_mailbox
 from relay.api.app import Call
-from relay.api.reading.body import read_object
 from relay.api.cursors import step_of, step_response
-from relay.api.problems import Faults
 from relay.api.http import Response
+from relay.api.problems import Faults
+from relay.api.reading.addresses import email_address, same_mailbox
+from relay.api.reading.body import read_object
 
 
 async def recipient(call: Call) -> Response:

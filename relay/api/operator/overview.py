@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
-from relay.api.operator import routes
 from relay.api.app import Call
 from relay.api.http import Response, json_response
+from relay.api.operator import routes
 from relay.core.errors import Refusal
 from relay.journal.overview import Figures, Point, Span
 from relay.operations.health_log import QueueVitals

@@ -5,10 +5,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from relay.api.app import Call
-from relay.api.reading.body import read_object
 from relay.api.cursors import step_of, step_response
-from relay.api.problems import Faults
 from relay.api.http import Response
+from relay.api.problems import Faults
+from relay.api.reading.body import read_object
 from relay.operations.resend_lost import Wanted
 from relay.providers.registry import provider_module
 

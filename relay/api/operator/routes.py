@@ -5,8 +5,8 @@ from typing import Any
 from relay.api.app import Call
 from relay.api.http import Response, json_response
 from relay.core.errors import Refusal
-from relay.routes.holds import Hold, RouteState
 from relay.core.outcomes import Sent
+from relay.routes.holds import Hold, RouteState
 
 
 async def index(call: Call) -> Response:

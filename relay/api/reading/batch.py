@@ -4,12 +4,12 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from relay.api.reading import json_text as jsontext
 from relay.acceptance.draft import MAX_HTTP_BODY, Draft, Limits
 from relay.api.problems import WHOLE, Faults, member
+from relay.api.reading import json_text as jsontext
 from relay.api.reading.message import read_message
-from relay.api.shapes.requests import BatchEnvelope, MessageFields
 from relay.api.reading.shape import check_shape, kind
+from relay.api.shapes.requests import BatchEnvelope, MessageFields
 from relay.core.errors import Refusal
 
 _MERGED = ("headers", "metadata", "variables")

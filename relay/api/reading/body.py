@@ -28,8 +28,8 @@ def read_object(
 
     With `is_optional` no body is an empty object.
     """
-    from relay.api.reading import json_text as jsontext
     from relay.api.problems import WHOLE, Faults
+    from relay.api.reading import json_text as jsontext
     from relay.api.reading.shape import check_shape, kind
 
     check_length(request)

@@ -4,17 +4,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from relay.acceptance.draft import Draft, Limits
+from relay.api.problems import WHOLE, Faults
 from relay.api.reading import fields
 from relay.api.reading import json_text as jsontext
 from relay.api.reading.addresses import NOBODY, Located, read_mailbox, read_mailboxes, same_mailbox
 from relay.api.reading.attachments import read_attachments
-from relay.acceptance.draft import Draft, Limits
-from relay.api.problems import WHOLE, Faults
-from relay.api.reading.headers import read_headers
 from relay.api.reading.fast_check import fits_message
+from relay.api.reading.headers import read_headers
 from relay.core.model import Address, Delivery, Message
-from relay.providers.registry import MODULES, provider_module
 from relay.mime.size import estimate_size
+from relay.providers.registry import MODULES, provider_module
 
 _NOBODY = Address(email="")
 
@@ -37,8 +37,8 @@ def parse_message(body: bytes, *, content_type: str, now: datetime, limits: Limi
 def read_message(value: Mapping[str, Any], now: datetime, faults: Faults, limits: Limits) -> Draft:
     """The draft of one message's JSON object. It may be used only if `faults` stayed empty."""
     if not fits_message(value):
-        from relay.api.shapes.requests import MessageRequest
         from relay.api.reading.shape import check_shape
+        from relay.api.shapes.requests import MessageRequest
 
         check_shape(value, MessageRequest, faults)
     template = fields.read_choice_name(value.get("template"), "template", faults, limits, may_have_version=True)

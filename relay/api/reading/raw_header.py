@@ -12,13 +12,13 @@ from email.headerregistry import AddressHeader
 
 import msgspec
 
-from relay.api.reading.addresses import Unreadable, mailbox, split_list
 from relay.acceptance.draft import Limits
 from relay.api.problems import Faults, member
+from relay.api.reading.addresses import Unreadable, mailbox, split_list
 from relay.api.text_checks import ordinal
+from relay.core.model import Address
 from relay.mime.fields import MAX_LINE_HARD, address_field, clean, is_field_name, text_field
 from relay.mime.raw import Field, fields_of
-from relay.core.model import Address
 
 READING_ERRORS = (MessageError, ValueError, LookupError, AttributeError, TypeError, RecursionError)
 """What the standard library raises for headers that it cannot make sense of."""

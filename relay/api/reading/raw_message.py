@@ -10,17 +10,17 @@ from typing import Any
 
 import msgspec
 
-from relay.clients import idempotency
-from relay.mime import raw as mime_raw
+from relay.acceptance.draft import Draft, Limits
+from relay.api.http import Request
+from relay.api.problems import WHOLE, Faults, member
 from relay.api.reading import fields
 from relay.api.reading.addresses import NOBODY, read_mailbox, read_mailboxes
-from relay.acceptance.draft import Draft, Limits
-from relay.api.problems import WHOLE, Faults, member
-from relay.api.http import Request
 from relay.api.reading.raw_files import read_file_names
 from relay.api.reading.raw_header import Head, read_head
+from relay.clients import idempotency
 from relay.core.errors import Refusal
 from relay.core.model import Address, Delivery, Message
+from relay.mime import raw as mime_raw
 from relay.mime.size import estimate_size
 
 MAIL_FROM = "x-relay-mail-from"

@@ -8,8 +8,8 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from relay.api.shapes import requests as schemas
 from relay.api.problems import Faults, path, printable
+from relay.api.shapes import requests as schemas
 
 _MAX_ELEMENTS = 2_000
 """Elements of a list or members of an object that are looked at: more than any field may have."""

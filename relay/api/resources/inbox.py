@@ -6,13 +6,13 @@ from typing import Any
 from urllib.parse import quote
 
 from relay.api import mail_html as frames
-from relay.mime import reader as mailparts
 from relay.api.app import Call
 from relay.api.http import Response, json_response
-from relay.mime.links import links_in
 from relay.api.text_checks import whole_number
 from relay.clients.registry import Client, Role
 from relay.core.errors import NotFound, Refusal
+from relay.mime import reader as mailparts
+from relay.mime.links import links_in
 from relay.providers.capture.inbox import Caught
 
 MAX_PAGE = 100

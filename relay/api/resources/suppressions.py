@@ -13,18 +13,18 @@ from urllib.parse import quote
 
 import msgspec
 
-from relay.api.reading.addresses import read_mailbox
-from relay.api.app import Call
-from relay.api.reading.body import read_object
-from relay.api.cursors import page_of
 from relay.acceptance.draft import Limits
-from relay.api.problems import Faults
+from relay.api.app import Call
+from relay.api.cursors import page_of
 from relay.api.http import Response, json_response
+from relay.api.problems import Faults
+from relay.api.reading.addresses import read_mailbox
+from relay.api.reading.body import read_object
 from relay.clients.registry import Role
+from relay.clients.suppressions import ALL, REASONS, Suppression
 from relay.core.errors import NotFound, Refusal
 from relay.core.model import Address
 from relay.core.outcomes import Deferred, RouteFault
-from relay.clients.suppressions import ALL, REASONS, Suppression
 
 MOST_IMPORTED = 10_000
 MAX_IMPORT_BYTES = 4_194_304

@@ -7,17 +7,17 @@ from urllib.parse import quote
 
 import msgspec
 
+from relay.acceptance.draft import Limits
 from relay.api import mail_html as frames
 from relay.api.app import Call
-from relay.api.reading.body import read_object
-from relay.acceptance.draft import Limits
-from relay.api.problems import WHOLE, Faults, member
-from relay.api.reading.fields import read_choice_name, read_open_object
 from relay.api.http import Response, json_response
-from relay.mime.reader import Reading
 from relay.api.messages.rendering import fill_in, split_name
-from relay.core.errors import NotFound, Refusal
+from relay.api.problems import WHOLE, Faults, member
+from relay.api.reading.body import read_object
+from relay.api.reading.fields import read_choice_name, read_open_object
 from relay.clients.templates import MAX_BYTES, PARTS, Template, Variable
+from relay.core.errors import NotFound, Refusal
+from relay.mime.reader import Reading
 
 _LIMITS = Limits()
 _MAX_VARIABLES = 200

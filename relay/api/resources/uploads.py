@@ -2,15 +2,15 @@
 
 from typing import Any
 
-from relay.clients import uploads
+from relay.acceptance.draft import Limits
 from relay.api.app import Call
+from relay.api.http import Response, json_response
+from relay.api.problems import WHOLE, Faults
 from relay.api.reading.attachments import check_file_name, guess_type, read_media_type
 from relay.api.reading.body import check_length
-from relay.acceptance.draft import Limits
-from relay.api.problems import WHOLE, Faults
-from relay.api.http import Response, json_response
-from relay.core.errors import Changed, NotFound, Refusal
+from relay.clients import uploads
 from relay.clients.uploads import Incomplete, TooLarge, Upload, WrongSize
+from relay.core.errors import Changed, NotFound, Refusal
 
 _LIMITS = Limits()
 _NO_TYPES = ("", "application/x-www-form-urlencoded")

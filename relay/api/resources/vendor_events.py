@@ -11,9 +11,7 @@ from relay.api.app import Call
 from relay.api.http import Response, json_response
 from relay.clients.registry import Role
 from relay.core.errors import Refusal, SettingsError
-from relay.events import acs
-from relay.events import dsn
-from relay.events import sendgrid
+from relay.events import acs, dsn, sendgrid
 from relay.events.apply import REPORT
 
 MAX_BYTES = 16_777_216

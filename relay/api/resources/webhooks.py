@@ -6,16 +6,16 @@ from urllib.parse import quote
 
 import msgspec
 
-from relay.api.app import Call
-from relay.api.reading.body import read_object
-from relay.api.cursors import page_of
 from relay.acceptance.draft import Limits
-from relay.api.problems import Faults
+from relay.api.app import Call
+from relay.api.cursors import page_of
 from relay.api.http import Response, json_response
+from relay.api.problems import Faults
+from relay.api.reading.body import read_object
 from relay.core.errors import NotFound, Refusal
-from relay.core.event_kinds import Kind
-from relay.events.webhooks.delivery import Delivered
+from relay.core.events import Kind
 from relay.events.webhooks.address_guard import url_fault
+from relay.events.webhooks.delivery import Delivered
 from relay.events.webhooks.subscriptions import (
     MOST,
     OLD_SECRET_LASTS,

@@ -3,10 +3,10 @@
 import zlib
 from typing import Any
 
+from relay.api.http import Request
+from relay.api.problems import Faults
 from relay.api.reading import json_text as jsontext
 from relay.api.reading.body import check_length
-from relay.api.problems import Faults
-from relay.api.http import Request
 from relay.core.errors import Refusal
 
 _GZIP = 31

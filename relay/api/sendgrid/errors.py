@@ -4,8 +4,8 @@ import re
 from typing import Any
 
 from relay.api.errors import HELP
-from relay.api.problems import WHOLE
 from relay.api.http import Response, json_response
+from relay.api.problems import WHOLE
 from relay.core.errors import Problem, Refusal
 
 _STEP = re.compile(r"\[(?:(\d+)|'([^']*)')\]")

@@ -11,9 +11,9 @@ from typing import Any
 
 import msgspec
 
-from relay.api.sendgrid import parts
 from relay.acceptance.draft import Draft, Limits
 from relay.api.problems import Faults
+from relay.api.sendgrid import parts
 from relay.api.sendgrid.shape import MAIL, PASSED_ON, read
 from relay.api.sendgrid.substitutions import Tags
 from relay.core.model import Address, Attachment, Message

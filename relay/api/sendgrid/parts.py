@@ -11,10 +11,10 @@ from typing import Any
 
 import msgspec
 
-from relay.api.reading.addresses import read_mailbox, same_mailbox
-from relay.api.reading.attachments import read_attachments
 from relay.acceptance.draft import Limits
 from relay.api.problems import Faults
+from relay.api.reading.addresses import read_mailbox, same_mailbox
+from relay.api.reading.attachments import read_attachments
 from relay.api.reading.fields import read_subject
 from relay.api.reading.headers import read_headers
 from relay.api.sendgrid.shape import inner

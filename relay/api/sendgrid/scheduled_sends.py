@@ -5,11 +5,11 @@ Sources: the vendor's OpenAPI files tsg_mail_v3 and tsg_scheduled_sends.
 
 from typing import Any
 
-from relay.api.app import Call
-from relay.api.reading.body import MAX_SMALL_BYTES
 from relay.acceptance.draft import Limits
-from relay.api.problems import Faults
+from relay.api.app import Call
 from relay.api.http import Response, json_response
+from relay.api.problems import Faults
+from relay.api.reading.body import MAX_SMALL_BYTES
 from relay.api.sendgrid.body import read_body
 from relay.api.sendgrid.shape import SCHEDULED_SEND, STATUS, Fields, read
 from relay.core.errors import Refusal

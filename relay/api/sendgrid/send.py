@@ -8,20 +8,20 @@ from functools import partial
 
 import msgspec
 
-from relay.clients import idempotency
-from relay.core import ids
-from relay.api.app import Call
 from relay.acceptance.draft import Limits
-from relay.api.problems import WHOLE, Faults
+from relay.acceptance.policy import Verdict
+from relay.api.app import Call
 from relay.api.http import Response
-from relay.api.messages.send import decide
 from relay.api.messages.idempotency import checked_key
+from relay.api.messages.send import decide
+from relay.api.problems import WHOLE, Faults
 from relay.api.sendgrid.body import read_body
 from relay.api.sendgrid.mail import Letter, Mail, read_mail
+from relay.clients import idempotency
+from relay.clients.idempotency import Replay
+from relay.core import ids
 from relay.core.errors import Problem, Refusal
 from relay.delivery.send_groups import is_group
-from relay.clients.idempotency import Replay
-from relay.acceptance.policy import Verdict
 from relay.providers.contract import FEATURES
 from relay.providers.sendgrid.options import demands
 

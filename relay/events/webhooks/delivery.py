@@ -15,17 +15,17 @@ from typing import Any
 
 import msgspec
 
-from relay.platform import concurrency as bounded
-from relay.journal.dead_letters import DeadLetters
 from relay.core.errors import NewerVersion, NotFound, Unavailable, UnreadableEntry
 from relay.events.apply import Noted
-from relay.journal.records import UPGRADE_PAUSE_SECONDS
-from relay.platform.log import log_event
-from relay.platform.storage.ports import Entity, Query, Queues, Tables, delete_where
 from relay.events.webhooks import payload as entries
 from relay.events.webhooks.http_post import Answered, Poster
 from relay.events.webhooks.payload import QUEUE, Entry, Post
 from relay.events.webhooks.subscriptions import Subscription, Subscriptions
+from relay.journal.dead_letters import DeadLetters
+from relay.journal.records import UPGRADE_PAUSE_SECONDS
+from relay.platform import concurrency as bounded
+from relay.platform.log import log_event
+from relay.platform.storage.ports import Entity, Query, Queues, Tables, delete_where
 
 LOG = "webhooklog"
 DELAYS = (5, 60, 300, 900, 3_600, 10_800, 21_600, 43_200)

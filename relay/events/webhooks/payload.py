@@ -15,8 +15,8 @@ import msgspec
 
 from relay.core import entries as wire
 from relay.events.apply import Noted
-from relay.platform.packing import packed
 from relay.events.webhooks.subscriptions import Format, Subscription
+from relay.platform.packing import packed
 
 QUEUE = "webhooks"
 VERSION = 1

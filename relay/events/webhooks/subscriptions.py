@@ -15,7 +15,7 @@ from enum import StrEnum
 import msgspec
 
 from relay.core.errors import NotFound
-from relay.core.event_kinds import Kind
+from relay.core.events import Kind
 from relay.platform.storage.ports import Entity, Query, Tables
 
 TABLE = "webhooks"

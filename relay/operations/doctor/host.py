@@ -10,7 +10,7 @@ from relay.operations.doctor.findings import Finding, fault, ok, warning
 if TYPE_CHECKING:
     from relay.bootstrap import Relay
 
-FOLDER = Path(__file__).parent.parent.parent
+FOLDER = Path(__file__).parents[3]
 _UNRESOLVED = "@Microsoft.KeyVault("
 _SETTINGS_PAGE = "docs/reference/settings.md"
 

@@ -3,11 +3,11 @@
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from relay.operations.doctor.findings import Finding, Health, fault, ok, warning
 from relay.core.errors import SettingsError
-from relay.routes.holds import RouteState
 from relay.core.outcomes import CAUSES, Sent
+from relay.operations.doctor.findings import Finding, Health, fault, ok, warning
 from relay.platform.secrets import reference_fault
+from relay.routes.holds import RouteState
 
 if TYPE_CHECKING:
     from relay.bootstrap import Relay

@@ -4,10 +4,7 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from relay.operations.doctor import domains
-from relay.operations.doctor import host
-from relay.operations.doctor import routes
-from relay.operations.doctor import storage
+from relay.operations.doctor import domains, host, routes, storage
 from relay.operations.doctor.findings import Check, Finding, fault
 from relay.platform.log import log_failure
 

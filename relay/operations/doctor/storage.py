@@ -5,12 +5,12 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
+from relay.core.errors import NotFound, StorageError
 from relay.journal.dead_letters import UNREADABLE_CONTAINER
 from relay.operations.doctor.findings import Finding, fault, ok, warning
-from relay.core.errors import NotFound, StorageError
-from relay.routes.pacing import TABLE as PACING_TABLE
-from relay.platform.storage.ports import Entity, Query
 from relay.platform.resources import CONTAINERS, DOCTOR_QUEUE, TABLES, poison_of, queues_of
+from relay.platform.storage.ports import Entity, Query
+from relay.routes.pacing import TABLE as PACING_TABLE
 
 if TYPE_CHECKING:
     from relay.bootstrap import Relay

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
+from relay.core.settings import Pace
 from relay.platform.entra_tokens import KEYS, identity_faults
+from relay.platform.secrets import reference_fault
 from relay.providers.contract import RouteSettings
 from relay.providers.http_settings import is_address, timeout_faults
-from relay.platform.secrets import reference_fault
-from relay.core.settings import Pace
 
 DEFAULT_TIMEOUT_SECONDS = 30
 SETTINGS = ("endpoint", "access_key", "subscription", "engagement_tracking", "timeout_seconds", *KEYS)

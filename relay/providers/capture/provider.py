@@ -1,4 +1,5 @@
-"""A provider that delivers to nobody: mail is kept in the local inbox (`relay.providers.capture.inbox`). For development and tests.
+"""A provider that delivers to nobody: mail is kept in the local inbox (`relay.providers.capture.inbox`). For
+development and tests.
 
 Recipients in the reserved domain `relay.test` (RFC 6761 section 6.2) act as their local part says, so that a caller can
 see every outcome without a provider: see `BEHAVIOURS`.
@@ -6,10 +7,10 @@ see every outcome without a provider: see `BEHAVIOURS`.
 
 from collections.abc import Mapping, Sequence
 
-from relay.mime import build as mime
 from relay.core.errors import StorageError
-from relay.providers.capture.inbox import Inbox
 from relay.core.outcomes import Deferred, Outcome, PerRecipient, Rejected, Sent, Unknown
+from relay.mime import build as mime
+from relay.providers.capture.inbox import Inbox
 from relay.providers.contract import FEATURES, Capabilities, Parcel, Provider, RouteSettings, Surroundings
 
 CAPABILITIES = Capabilities(

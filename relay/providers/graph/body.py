@@ -10,9 +10,9 @@ from typing import Any
 
 import msgspec
 
+from relay.core.model import Address, Attachment, Message
 from relay.mime import build as mime
 from relay.mime import fields as mime_fields
-from relay.core.model import Address, Attachment, Message
 from relay.providers.contract import Parcel
 from relay.providers.graph.mailbox import JSON
 

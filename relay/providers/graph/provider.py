@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from weakref import WeakValueDictionary
 
 from relay.core.outcomes import Deferred, Outcome, Rejected, RouteFault, Sent
-from relay.providers.graph import body as graph_body
-from relay.providers.graph import find_copies as graph_copies
-from relay.providers.graph import drafts as graph_drafts
 from relay.providers.contract import Capabilities, Parcel, Provider, Remark, Reports, RouteSettings, Surroundings
+from relay.providers.graph import body as graph_body
+from relay.providers.graph import drafts as graph_drafts
+from relay.providers.graph import find_copies as graph_copies
 from relay.providers.graph.mailbox import Mailbox
 from relay.providers.graph.outcomes import for_one_mailbox
 from relay.providers.graph.settings import (

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from urllib.parse import quote
 
+from relay.core.settings import Pace
 from relay.platform.entra_tokens import KEYS, identity_faults
 from relay.providers.contract import RouteSettings
 from relay.providers.http_settings import is_address, timeout_faults
-from relay.core.settings import Pace
 
 DEFAULT_URL = "https://graph.microsoft.com"
 CLOUDS = (

@@ -9,8 +9,8 @@ from typing import Any
 
 import msgspec
 
-from relay.mime import fields as mime_fields
 from relay.core.model import Address, Attachment, Message
+from relay.mime import fields as mime_fields
 from relay.providers.contract import Parcel
 from relay.providers.sendgrid.options import PERSONAL
 

@@ -10,11 +10,11 @@ from urllib.parse import quote, urlencode, urlsplit
 
 from relay.core.errors import SettingsError
 from relay.core.outcomes import Deferred, Outcome, Rejected, RouteFault, Sent, Unknown, reply_text
+from relay.platform.secrets import reference_fault
 from relay.providers.contract import Capabilities, Parcel, Provider, Remark, RouteSettings, Surroundings, Unwanted
 from relay.providers.http_exchange import Answer, Lost, Patience, exchange, lost_outcome
 from relay.providers.sendgrid.options import options_faults
 from relay.providers.sendgrid.outcomes import outcome_of
-from relay.platform.secrets import reference_fault
 
 CAPABILITIES = Capabilities(
     # "less than 30MB", without saying which kind of megabyte (mail-send/limitations).

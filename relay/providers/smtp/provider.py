@@ -13,8 +13,8 @@ from relay.providers.contract import Capabilities, Parcel, Provider, RouteSettin
 from relay.providers.smtp.connection import Connection, Patience, Server
 from relay.providers.smtp.envelope import Envelope, content_of, envelope_of, seven_bit
 from relay.providers.smtp.outcomes import losses, opening_failed
-from relay.providers.smtp.pool import Pool
 from relay.providers.smtp.outcomes_replies import distinct
+from relay.providers.smtp.pool import Pool
 from relay.providers.smtp.settings import check_settings, connections_of, default_paces, server_of
 
 CAPABILITIES = Capabilities(

@@ -4,11 +4,11 @@ import ipaddress
 import re
 from collections.abc import Sequence
 
+from relay.core.settings import Pace
 from relay.platform.entra_tokens import KEYS, identity_faults
+from relay.platform.secrets import reference_fault
 from relay.providers.contract import RouteSettings
 from relay.providers.smtp.connection import Server
-from relay.platform.secrets import reference_fault
-from relay.core.settings import Pace
 
 _TLS = ("starttls", "implicit", "none")
 _AUTH = ("plain", "login", "xoauth2", "none")

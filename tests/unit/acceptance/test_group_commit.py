@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import pytest
 
-from relay.core import ids
-from relay.core import entries as wire
-from relay.core.errors import StorageError, Unavailable
 from relay.acceptance.group_commit import GroupCommit
+from relay.core import entries as wire
+from relay.core import ids
+from relay.core.errors import StorageError, Unavailable
 from relay.platform.storage.memory.memory_storage import memory_storage
 from tests.doubles import MAC_KEY, Clock, Watched, batch_id, batch_of, message_of, submission_of
 

@@ -5,14 +5,14 @@ from typing import Any
 
 import pytest
 
-from relay.routes import capabilities as carriage
 from relay.acceptance import policy
 from relay.acceptance.draft import Draft
+from relay.acceptance.policy import Verdict
 from relay.clients.registry import Policy
 from relay.core.errors import Refusal
 from relay.core.model import Address, Attachment, Delivery, Message
-from relay.acceptance.policy import Verdict
 from relay.core.settings import Lane, Route, Rule, When
+from relay.routes import capabilities as carriage
 from tests.doubles import CLIENT, START, changed, message_of, settings_of
 
 SETTINGS = settings_of(

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.core.errors import Changed, NotFound, Refusal
 from relay.clients.idempotency import KEPT, LEASE, MAX_ANSWER, TABLE, Replay, Reserved, fingerprint
+from relay.core.errors import Changed, NotFound, Refusal
 from tests.doubles import Place
 
 PAYLOAD = fingerprint("/v1/messages", b'{"a":1}')

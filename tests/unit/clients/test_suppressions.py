@@ -9,16 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from relay.clients.suppressions import ALL, NOBODY, REASONS, TABLE, Suppression, Suppressions, key_of
 from relay.core.errors import NotFound, Unavailable
-from relay.events.apply import Noted
-from relay.journal.records import Event
 from relay.core.model import Address
 from relay.core.settings import SUPPRESSION_RULES
+from relay.events.apply import Noted
+from relay.journal.records import Event
 from relay.platform.storage.ports import Query
-from relay.clients.suppressions import ALL, NOBODY, REASONS, TABLE, Suppression, Suppressions, key_of
 from tests.doubles import START, Place, place_of
 
-PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "events.md").read_text()
+PAGE = (Path(__file__).parents[3] / "docs" / "reference" / "events.md").read_text()
 DAY = 86_400.0
 
 

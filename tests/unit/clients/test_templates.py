@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from relay.core.errors import NotFound, Unavailable
 from relay.clients.template_sandbox import NoTemplate, Part, Unrenderable
 from relay.clients.templates import CACHE, MAX_VERSIONS, TABLE, Template, Templates
+from relay.core.errors import NotFound, Unavailable
 from tests.doubles import START, Place
 
 

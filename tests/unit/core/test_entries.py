@@ -16,7 +16,7 @@ from relay.core.errors import NewerVersion, UnreadableEntry
 from relay.core.model import Address, Attachment, Delivery, Message, Submission
 from relay.platform.storage.limits import queue_text
 
-SAMPLES = Path(__file__).parents[1] / "samples"
+SAMPLES = Path(__file__).parents[2] / "samples"
 HOSTS_OWN = {"id", "dequeuecount", "popreceipt", "expirationtime", "insertiontime", "nextvisibletime", "queuetrigger"}
 """Names that the host would copy over the trigger's metadata, in any case."""
 

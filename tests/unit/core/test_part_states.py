@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from relay.core import part_states as lifecycle
-from relay.core.part_states import LEASE_SECONDS, Tried
 from relay.core.model import DEAD, FINAL, WAITING, Attempt, Delivery, Part, State
 from relay.core.outcomes import Deferred, Outcome, PerRecipient, Rejected, RouteFault, Sent, Unknown
+from relay.core.part_states import LEASE_SECONDS, Tried
 from relay.core.settings import Lane
 from tests.doubles import START, changed, submission_of
 

@@ -4,13 +4,13 @@ from datetime import timedelta
 
 import pytest
 
-from relay.core import part_states as lifecycle
 from relay.core import entries as wire
-from relay.journal.dead_letters import UNREADABLE_CONTAINER
-from relay.delivery.delivery import PUT_BACK_SECONDS
+from relay.core import part_states as lifecycle
 from relay.core.errors import Changed, Unavailable
 from relay.core.model import Delivery, MessageStatus, Part, State
 from relay.core.outcomes import Deferred, Rejected, RouteFault, Sent, Unknown
+from relay.delivery.delivery import PUT_BACK_SECONDS
+from relay.journal.dead_letters import UNREADABLE_CONTAINER
 from relay.journal.pending import TABLE as PENDING
 from tests.doubles import START, Place, batch_id, batch_of, entry_of, submission_of
 

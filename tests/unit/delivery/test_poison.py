@@ -2,13 +2,13 @@
 
 import pytest
 
-from relay.core import part_states as lifecycle
 from relay.core import entries as wire
-from relay.journal.dead_letters import UNREADABLE_CONTAINER
+from relay.core import part_states as lifecycle
 from relay.core.errors import Changed, StorageError, Unavailable
 from relay.core.model import MessageStatus, Part, State
 from relay.core.outcomes import Deferred, Sent
 from relay.delivery.poison import TRIES
+from relay.journal.dead_letters import UNREADABLE_CONTAINER
 from tests.doubles import START, Place, batch_id, batch_of, changed, entry_of, submission_of
 
 POISON = "relay-transactional-poison"

@@ -5,15 +5,15 @@ from datetime import timedelta
 import msgspec
 import pytest
 
-from relay.core import part_states as lifecycle
 from relay.core import entries as wire
-from relay.journal.dead_letters import TABLE as DEAD_LETTERS
-from relay.journal.records import Record
+from relay.core import part_states as lifecycle
 from relay.core.model import Attempt, MessageStatus, Part, State
-from relay.journal.pending import TABLE as PENDING
-from relay.journal.pending import rows_of
 from relay.core.settings import Lane
 from relay.delivery.settlement import MAX_DELAY_SECONDS, SOON, Change, apply, is_applied
+from relay.journal.dead_letters import TABLE as DEAD_LETTERS
+from relay.journal.pending import TABLE as PENDING
+from relay.journal.pending import rows_of
+from relay.journal.records import Record
 from tests.doubles import START, Place, batch_id, changed, place_of, settings_of
 
 SENDING = lifecycle.begin(Part(route="", state=State.QUEUED), "main", START)

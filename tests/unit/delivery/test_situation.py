@@ -1,9 +1,9 @@
 """What planning is told about messages: their ways, what is closed, and which batch tries a route in `canary`."""
 
-from relay.routes.holds import RouteState
 from relay.core.model import Address, MessageStatus, Part, State
-from relay.delivery.planning import CANARY_WAIT
 from relay.core.settings import Route, Rule, When
+from relay.delivery.planning import CANARY_WAIT
+from relay.routes.holds import RouteState
 from tests.doubles import START, Place, batch_of, entry_of, message_of, place_of, settings_of, submission_of
 
 MAIN, SPARE = Route(name="main", provider="smtp"), Route(name="spare", provider="sendgrid")

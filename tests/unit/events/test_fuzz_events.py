@@ -6,8 +6,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from relay.events import acs
-from relay.events import sendgrid
+from relay.events import acs, sendgrid
 from relay.events.observation import Entry, Sighting, decode, encode
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)

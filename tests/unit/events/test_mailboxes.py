@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from relay.core.errors import Unavailable
+from relay.core.outcomes import RouteFault
+from relay.core.settings import BounceMailbox
 from relay.events.mailboxes import MAX_PAGES, TABLE, Mailboxes
 from relay.events.observation import QUEUE, decode
-from relay.core.outcomes import RouteFault
-from relay.providers.contract import Reports
-from relay.core.settings import BounceMailbox
 from relay.platform.storage.ports import Query
+from relay.providers.contract import Reports
 from tests.doubles import Place, Scripted
 
 POSTFIX = (Path(__file__).parents[2] / "samples" / "bounces" / "postfix.eml").read_bytes()

@@ -4,8 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from relay.journal.dead_letters import UNREADABLE_CONTAINER, DeadLetter
 from relay.core.outcomes import CAUSES
+from relay.journal.dead_letters import UNREADABLE_CONTAINER, DeadLetter
 from tests.doubles import START, Place, batch_id
 
 

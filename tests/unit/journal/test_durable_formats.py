@@ -13,26 +13,25 @@ from typing import Any
 import msgspec
 import pytest
 
-from relay.clients import registry as clients
-from relay.journal import dead_letters as deadletters
-from relay.routes import holds
 from relay.clients import idempotency
-from relay.journal import records as journal
-from relay.routes import pacing
-from relay.journal import pending
-from relay.clients.registry import Client, Key, Policy, Role
-from relay.journal.dead_letters import DeadLetter
-from relay.routes.holds import Hold, RouteState
+from relay.clients import registry as clients
 from relay.clients.idempotency import Replay, Reserved
-from relay.journal.records import Event, partition
+from relay.clients.registry import Client, Key, Policy, Role
 from relay.core.model import Address, Attempt, Delivery, Erased, MessageStatus, Part, State
-from relay.routes.pacing import Pacing
-from relay.journal.pending import Due, Listed
 from relay.core.settings import Pace
+from relay.journal import dead_letters as deadletters
+from relay.journal import pending
+from relay.journal import records as journal
+from relay.journal.dead_letters import DeadLetter
+from relay.journal.pending import Due, Listed
+from relay.journal.records import Event, partition
 from relay.platform.storage.ports import Entity, Value
+from relay.routes import holds, pacing
+from relay.routes.holds import Hold, RouteState
+from relay.routes.pacing import Pacing
 from tests.doubles import START, Clock, Place, batch_of
 
-SAMPLES = Path(__file__).parents[1] / "samples"
+SAMPLES = Path(__file__).parents[2] / "samples"
 BATCH = "019c9e5e7a107a3b8c4d5e6f70819203"
 LATER = START + timedelta(minutes=5)
 

@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 import pytest
 
 from relay.core import ids
-from relay.journal.records import TABLE, Journal
-from relay.journal.listing import Listing, Wanted
 from relay.core.model import MessageStatus, Part, State
+from relay.journal.listing import Listing, Wanted
+from relay.journal.records import TABLE, Journal
 from tests.doubles import START, Clock, Watched, batch_of, entry_of, submission_of, watched_tables
 
 SENT = MessageStatus(parts=(Part(route="main", state=State.SENT),))

@@ -6,9 +6,9 @@ from datetime import datetime, timedelta
 import pytest
 
 from relay.core import ids
-from relay.journal.records import TABLE, Journal
 from relay.core.model import Attempt, MessageStatus, Part, State
 from relay.journal.overview import Figures, Overview, Point, Span
+from relay.journal.records import TABLE, Journal
 from tests.doubles import START, Clock, Watched, batch_of, entry_of, submission_of, watched_tables
 
 

@@ -5,11 +5,23 @@ from typing import Any
 import msgspec
 import pytest
 
+from relay.core.model import Address, Attachment
 from relay.mime import build as mime
 from relay.mime.fields import addr_spec
-from relay.core.model import Address, Attachment
 from relay.mime.size import estimate_size
-from tests.unit.mime.mime_reading import DATE, PIXEL, RELAY_ID, STANDARD, fields, leaf, parcel, parts, people, read, types
+from tests.unit.mime.mime_reading import (
+    DATE,
+    PIXEL,
+    RELAY_ID,
+    STANDARD,
+    fields,
+    leaf,
+    parcel,
+    parts,
+    people,
+    read,
+    types,
+)
 
 
 def test_a_plain_message_has_its_fields_and_nothing_else() -> None:

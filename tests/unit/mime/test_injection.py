@@ -3,9 +3,9 @@
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from relay.core.model import Address, Attachment
 from relay.mime import build as mime
 from relay.mime.fields import addr_spec, clean, text_field
-from relay.core.model import Address, Attachment
 from tests.unit.mime.mime_reading import STANDARD, fields, parcel, people, read
 
 # Letters of every kind, and what tries to end a line, a quoted string or an encoded word.

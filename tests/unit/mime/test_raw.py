@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from relay.core.model import Address
 from relay.mime import build as mime
 from relay.mime import raw as mime_raw
-from relay.core.model import Address
 from relay.providers.contract import Parcel
 from tests.unit.mime.mime_reading import RELAY_ID, fields, parcel, people, read
 

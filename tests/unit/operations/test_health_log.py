@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from relay.core import settings as relay_settings
-from relay.routes.holds import Holds
-from relay.platform.storage.memory.memory_storage import MemoryStorage, memory_storage
-from relay.platform.resources import TABLES, poison_of
 from relay.operations.health_log import Vitals
+from relay.platform.resources import TABLES, poison_of
+from relay.platform.storage.memory.memory_storage import MemoryStorage, memory_storage
+from relay.routes.holds import Holds
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 ROUTES = json.dumps({"first": {"provider": "capture"}, "second": {"provider": "capture"}})

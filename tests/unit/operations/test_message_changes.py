@@ -5,13 +5,13 @@ from datetime import timedelta
 import pytest
 
 from relay.core import part_states as lifecycle
-from relay.journal.dead_letters import DeadLetter
 from relay.core.errors import Changed, NotFound, Unavailable
-from relay.operations.message_changes import MAX_RACES, Redrive
 from relay.core.model import Address, Delivery, MessageStatus, State
 from relay.core.outcomes import Deferred, Rejected, RouteFault, Unknown
-from relay.journal.pending import TABLE as PENDING
 from relay.core.settings import Lane, Route
+from relay.journal.dead_letters import DeadLetter
+from relay.journal.pending import TABLE as PENDING
+from relay.operations.message_changes import MAX_RACES, Redrive
 from tests.doubles import START, Place, batch_id, entry_of, ids_of, place_of, settings_of, submission_of
 
 LATER = START + timedelta(days=2)

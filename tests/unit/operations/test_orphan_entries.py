@@ -2,12 +2,12 @@
 
 import pytest
 
-from relay.operations import orphan_entries as strays
 from relay.core import entries as wire
 from relay.core.errors import Unavailable
 from relay.core.settings import Lane
-from relay.platform.resources import DOCTOR_QUEUE, queues_of
+from relay.operations import orphan_entries as strays
 from relay.operations.orphan_entries import Strays
+from relay.platform.resources import DOCTOR_QUEUE, queues_of
 from tests.api.harness import Harness, Watched
 
 REF = wire.encode_reference("0198c0a5d3c07a3e9d2b1c4f5a6b7c8d", "bulk", [0], 1)

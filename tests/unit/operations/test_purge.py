@@ -4,17 +4,17 @@ from datetime import timedelta
 
 import pytest
 
-from relay.core import ids
 from relay.acceptance.acceptance import CONTENT_CONTAINER
-from relay.journal.dead_letters import TABLE as DEAD_LETTERS
-from relay.journal.dead_letters import UNREADABLE_CONTAINER
 from relay.clients.idempotency import KEPT, Reserved
 from relay.clients.idempotency import TABLE as IDEMPOTENCY
-from relay.operations.message_changes import Redrive
-from relay.journal.records import TABLE as JOURNAL
-from relay.journal.records import Event
+from relay.core import ids
 from relay.core.model import State
 from relay.core.outcomes import Rejected, RouteFault
+from relay.journal.dead_letters import TABLE as DEAD_LETTERS
+from relay.journal.dead_letters import UNREADABLE_CONTAINER
+from relay.journal.records import TABLE as JOURNAL
+from relay.journal.records import Event
+from relay.operations.message_changes import Redrive
 from relay.operations.purge import STRAYS
 from tests.doubles import CLIENT, START, Place, batch_id, message_of, place_of, settings_of, submission_of
 

@@ -6,13 +6,13 @@ import pytest
 
 from relay.core import part_states as lifecycle
 from relay.core.errors import Unavailable
-from relay.routes.holds import PROBE_DELAYS, RouteState
 from relay.core.model import MessageStatus, Part, State
 from relay.core.outcomes import Deferred, RouteFault, Sent, Unknown
+from relay.core.settings import Route
 from relay.journal.pending import SHARDS, TABLE, Due
 from relay.operations.recovery import AGAIN, GRACE
-from relay.core.settings import Route
 from relay.platform.storage.ports import Entity
+from relay.routes.holds import PROBE_DELAYS, RouteState
 from tests.doubles import START, Place, batch_id, batch_of, entry_of, message_of, place_of, settings_of, submission_of
 
 FAULT = RouteFault(code="bad_credentials")

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from relay.core.errors import Unavailable
-from relay.journal.records import Event
-from relay.operations.resend_lost import Step, Wanted
 from relay.core.model import Delivery, State
 from relay.core.settings import Route
+from relay.journal.records import Event
+from relay.operations.resend_lost import Step, Wanted
 from tests.doubles import START, Place, message_of, place_of, settings_of, submission_of
 
 PEOPLE = ("ada@example.org", "bob@example.org", "eve@example.org")

@@ -4,16 +4,16 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from relay.journal import records as journal
 from relay.core import part_states as lifecycle
-from relay.operations.sent_checks import FIRST_PAUSE, UNTIL, checked
 from relay.core.errors import Changed, Unavailable
-from relay.core.part_states import Tried
 from relay.core.model import Part, State
 from relay.core.outcomes import Deferred, Outcome, PerRecipient, Rejected, RouteFault, Sent, Unknown
-from relay.providers.contract import Parcel
+from relay.core.part_states import Tried
 from relay.core.settings import Lane, Route
+from relay.journal import records as journal
+from relay.operations.sent_checks import FIRST_PAUSE, UNTIL, checked
 from relay.platform.storage.ports import Entity
+from relay.providers.contract import Parcel
 from tests.doubles import START, Place, Scripted, place_of, settings_of, submission_of
 
 TAKEN = Sent(provider_id="op", check_after_seconds=60)

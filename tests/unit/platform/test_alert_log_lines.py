@@ -6,15 +6,15 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from relay.core import ids
-from relay.journal.dead_letters import DeadLetters
-from relay.journal.records import Record
-from relay.platform.key_vault import tell_expiry
 from relay.core.model import DEAD, MessageStatus, Part, State
-from relay.journal.pending import Pending
 from relay.core.settings import DEFAULT_LANES
 from relay.delivery.settlement import Aftermath
-from relay.platform.storage.memory.memory_storage import memory_storage
+from relay.journal.dead_letters import DeadLetters
+from relay.journal.pending import Pending
+from relay.journal.records import Record
+from relay.platform.key_vault import tell_expiry
 from relay.platform.resources import TABLES, queues_of
+from relay.platform.storage.memory.memory_storage import memory_storage
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 

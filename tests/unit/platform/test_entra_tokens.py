@@ -16,8 +16,8 @@ from cryptography.hazmat.primitives.serialization import pkcs12
 from cryptography.x509.oid import NameOID
 
 from relay.core.errors import SettingsError
-from relay.platform.entra_tokens import Credentials, identity_faults
 from relay.core.outcomes import Deferred, RouteFault
+from relay.platform.entra_tokens import Credentials, identity_faults
 from standins.entra import DEFAULT_CLIENT, DEFAULT_SECRET, DEFAULT_TENANT
 from standins.graph.server import AUDIENCE, GraphStandIn
 

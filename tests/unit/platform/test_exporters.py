@@ -14,17 +14,17 @@ from aiohttp import web
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from relay.core import settings as relay_settings
 from relay.api.http import Request, Response
 from relay.bootstrap import Relay, utc_now
+from relay.core import settings as relay_settings
 from relay.core.errors import SettingsError
+from relay.platform.exporters import telemetry_of
 from relay.platform.storage.memory.memory_storage import memory_storage
 from relay.platform.telemetry import OFF
-from relay.platform.exporters import telemetry_of
 from tests.doubles import Clock
 from tests.serving import serving
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 class Collector:

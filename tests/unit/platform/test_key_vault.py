@@ -11,14 +11,14 @@ import pytest
 
 from relay.bootstrap import Relay
 from relay.core.errors import SettingsError
+from relay.core.outcomes import RouteFault, Sent
+from relay.core.settings import load
 from relay.platform.entra_tokens import application_credential
 from relay.platform.key_vault import KeyVault
-from relay.core.outcomes import RouteFault, Sent
-from relay.providers.sendgrid import provider as sendgrid
-from relay.providers.contract import Surroundings
 from relay.platform.secrets import LIFETIME, REFRESH_PAUSE, SecretSource
-from relay.core.settings import load
 from relay.platform.storage.memory.memory_storage import memory_storage
+from relay.providers.contract import Surroundings
+from relay.providers.sendgrid import provider as sendgrid
 from standins.entra import DEFAULT_CLIENT, DEFAULT_SECRET, DEFAULT_TENANT
 from standins.key_vault import KeyVaultStandIn
 from standins.sendgrid.server import SendGridStandIn

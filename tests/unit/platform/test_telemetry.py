@@ -14,9 +14,9 @@ from opentelemetry.trace import SpanKind, StatusCode
 from relay.api.app import Api, Call, Operation
 from relay.api.http import Request, Response
 from relay.core.errors import Refusal, Unavailable
-from relay.routes.holds import RouteState
 from relay.core.outcomes import Deferred, Outcome, PerRecipient, Rejected, RouteFault, Sent
 from relay.platform.otel import FRESH_SECONDS, OpenTelemetry
+from relay.routes.holds import RouteState
 from tests.api.harness import Harness
 from tests.doubles import CLIENT, Place, message_of, place_of, submission_of
 

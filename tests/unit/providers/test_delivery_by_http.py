@@ -7,13 +7,13 @@ from typing import Any, cast
 import aiohttp
 import pytest
 
-from relay.journal.content import ATTACHMENTS_CONTAINER
-from relay.core.part_states import VERIFY_DELAY_SECONDS
 from relay.core.model import Address, Attachment, Delivery, Message, State
+from relay.core.part_states import VERIFY_DELAY_SECONDS
+from relay.core.settings import Route
+from relay.journal.content import ATTACHMENTS_CONTAINER
 from relay.providers.acs import provider as acs
 from relay.providers.contract import Provider, Surroundings
 from relay.providers.graph.settings import default_paces
-from relay.core.settings import Route
 from standins.acs.server import DEFAULT_KEY, AcsStandIn
 from standins.graph.server import GraphStandIn
 from tests.doubles import Clock, Place, message_of, place_of, settings_of, submission_of

@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
-from relay.routes import capabilities as carriage
 from relay.core.model import Address, Attachment, Message
+from relay.core.settings import Route
 from relay.providers.contract import FEATURES
 from relay.providers.registry import MODULES, provider_module
-from relay.core.settings import Route
+from relay.routes import capabilities as carriage
 from tests.doubles import message_of, submission_of
 
 INLINE = Attachment(name="a.png", disposition="inline", content_id="a")

@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 
 from relay.core.errors import Changed, Unavailable
+from relay.platform.storage.memory.memory_storage import memory_storage
 from relay.routes.holds import (
     CACHE_SECONDS,
     CANARY_SECONDS,
@@ -21,7 +22,6 @@ from relay.routes.holds import (
     scope_for,
     scope_of,
 )
-from relay.platform.storage.memory.memory_storage import memory_storage
 from tests.doubles import START, Clock, Watched, changed
 
 

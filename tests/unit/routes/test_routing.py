@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from relay.routes import routing
 from relay.core.model import Address, Message, Submission
-from relay.routes.routing import Leg
 from relay.core.settings import Route, Rule, Settings, When
+from relay.routes import routing
+from relay.routes.routing import Leg
 from tests.doubles import message_of, settings_of, submission_of
 
 EXCHANGE = Route(name="exchange", provider="smtp", senders=("*@example.org", "boss@example.net"))

@@ -5,14 +5,14 @@ from typing import Any
 import pytest
 
 from relay.core import part_states as lifecycle
-from relay.routes.circuit_breaker import FAILURES, Breaker
 from relay.core.errors import Unavailable
-from relay.routes.holds import RouteState
-from relay.core.part_states import Tried
 from relay.core.model import Part, State, Submission
 from relay.core.outcomes import Deferred, Outcome, PerRecipient, Rejected, RouteFault, Sent, Unknown
-from relay.routes.watch import RouteWatch
+from relay.core.part_states import Tried
 from relay.core.settings import Lane, Route, Rule, Settings
+from relay.routes.circuit_breaker import FAILURES, Breaker
+from relay.routes.holds import RouteState
+from relay.routes.watch import RouteWatch
 from tests.doubles import (
     START,
     Place,

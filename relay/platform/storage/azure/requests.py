@@ -9,9 +9,9 @@ from email.utils import formatdate
 from urllib.parse import urlsplit
 
 from relay.platform.storage.azure.errors import Boundary, refused
+from relay.platform.storage.azure.http_pool import Connections, Response
 from relay.platform.storage.azure.session import MAX_CONNECTIONS, AzureSession
 from relay.platform.storage.azure.settings import Service
-from relay.platform.storage.azure.http_pool import Connections, Response
 from relay.platform.storage.azure.shared_key import queue_text, table_text
 
 _VERSIONS = {Service.QUEUE: "2023-11-03", Service.TABLE: "2020-12-06"}

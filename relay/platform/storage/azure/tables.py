@@ -12,10 +12,10 @@ from relay.core.errors import AlreadyExists, NotFound
 from relay.platform.storage import limits
 from relay.platform.storage.azure.errors import Boundary
 from relay.platform.storage.azure.requests import AzureRequests
+from relay.platform.storage.azure.rows import decode_row, decode_rows, encode_row
 from relay.platform.storage.azure.session import AzureSession
 from relay.platform.storage.azure.settings import Service
 from relay.platform.storage.ports import Entity, Page, Query
-from relay.platform.storage.azure.rows import decode_row, decode_rows, encode_row
 
 _TRANSACTION_ROWS = 100
 _INT64 = "Edm.Int64"

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
+from relay.core.settings import load
 from relay.operations.doctor.domains import NoAnswerError, domain, resolver, sender_domains
 from relay.operations.doctor.findings import Health
-from relay.core.settings import load
 from tests.unit.operations.doctor.dns_server import Zone, name_server
 
 GOOD: Zone = {

@@ -10,8 +10,8 @@ from relay.core.model import Address, Message
 from relay.core.outcomes import Deferred, RouteFault
 from relay.providers.acs import provider as acs
 from relay.providers.contract import Parcel, Provider, Surroundings
-from standins.acs.server import DEFAULT_KEY, AcsStandIn
 from standins.acs.auth import AUDIENCE
+from standins.acs.server import DEFAULT_KEY, AcsStandIn
 from tests.doubles import Clock
 from tests.parcels import NOW, Secret, parcel_of
 

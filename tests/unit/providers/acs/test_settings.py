@@ -9,15 +9,15 @@ from typing import Any
 import pytest
 
 from relay.core import settings as relay_settings
-from relay.providers.acs.provider import CAPABILITIES, check_settings
+from relay.core.settings import Pace
 from relay.providers.acs.auth import signature
 from relay.providers.acs.outcomes import FAILURES, ROWS
+from relay.providers.acs.provider import CAPABILITIES, check_settings
 from relay.providers.acs.settings import SETTINGS, default_paces, host_of
-from relay.core.settings import Pace
 
 ENDPOINT = "https://mail.europe.communication.azure.com"
 GOOD = {"endpoint": ENDPOINT, "access_key": "vault:acs-key"}
-PAGE = (Path(__file__).parents[3] / "docs/providers/acs.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[4] / "docs/providers/acs.md").read_text(encoding="utf-8")
 
 FAULTS = [
     ({"end_point": "x"}, "end_point"),

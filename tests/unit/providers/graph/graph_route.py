@@ -7,11 +7,11 @@ from typing import Any
 import aiohttp
 import msgspec
 
-from relay.platform.entra_tokens import Credentials
 from relay.core.model import Address, Message
 from relay.core.outcomes import Outcome
-from relay.providers.graph import provider as graph
+from relay.platform.entra_tokens import Credentials
 from relay.providers.contract import Parcel, Provider, Surroundings
+from relay.providers.graph import provider as graph
 from standins.entra import DEFAULT_CLIENT, DEFAULT_SECRET, DEFAULT_TENANT
 from standins.graph.server import GraphStandIn
 from standins.tls import Authority

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from relay.events.dsn import read_report
 from relay.core.outcomes import Deferred, RouteFault
+from relay.events.dsn import read_report
 from relay.providers.contract import Reports
 from standins.bounces import FLAVOURS, Bounce
 from tests.parcels import NOW

@@ -9,8 +9,8 @@ import pytest
 
 from relay.core.model import Address, Attachment, Message
 from relay.core.outcomes import Deferred, Rejected, RouteFault, Sent, Unknown
-from relay.providers.graph import provider as graph
 from relay.providers.contract import FEATURES
+from relay.providers.graph import provider as graph
 from standins.entra import DEFAULT_CLIENT
 from tests.unit.providers.graph.graph_route import SENDER, Place, mail, parcel, place
 

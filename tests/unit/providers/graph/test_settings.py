@@ -7,16 +7,16 @@ from typing import Any
 import pytest
 
 from relay.core import settings as relay_settings
-from relay.routes.capabilities import obstacle
 from relay.core.model import Submission
-from relay.providers.graph.provider import CAPABILITIES, check_settings
-from relay.providers.graph.outcomes import ROWS
-from relay.providers.graph.settings import SETTINGS, base_url, default_paces, mailbox_of, path_of, scope_of
 from relay.core.settings import Pace, Route
+from relay.providers.graph.outcomes import ROWS
+from relay.providers.graph.provider import CAPABILITIES, check_settings
+from relay.providers.graph.settings import SETTINGS, base_url, default_paces, mailbox_of, path_of, scope_of
+from relay.routes.capabilities import obstacle
 from tests.parcels import NOW
 
 IDENTITY = {"managed_identity": True}
-PAGE = (Path(__file__).parents[3] / "docs/providers/graph.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[4] / "docs/providers/graph.md").read_text(encoding="utf-8")
 
 FAULTS = [
     ({"mail_box": "x"}, "mail_box"),

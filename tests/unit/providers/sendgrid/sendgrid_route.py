@@ -5,8 +5,8 @@ from typing import Any
 import aiohttp
 
 from relay.core.model import Address, Message
-from relay.providers.sendgrid import provider as sendgrid
 from relay.providers.contract import Parcel, Provider, Surroundings
+from relay.providers.sendgrid import provider as sendgrid
 from standins.sendgrid.server import DEFAULT_KEY
 from tests.parcels import NOW, Secret, parcel_of
 

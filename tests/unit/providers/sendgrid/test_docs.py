@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from relay.providers.sendgrid.provider import SETTINGS
 from relay.providers.sendgrid.options import OPTIONS
 from relay.providers.sendgrid.outcomes import ROWS
+from relay.providers.sendgrid.provider import SETTINGS
 
-PAGE = (Path(__file__).parents[3] / "docs/providers/sendgrid.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[4] / "docs/providers/sendgrid.md").read_text(encoding="utf-8")
 _TABLE = PAGE[PAGE.index("## Settings of a route") : PAGE.index("`senders`, `concurrency`")]
 
 

@@ -8,8 +8,8 @@ import pytest
 
 from relay.core.model import Address, Attachment, Message
 from relay.core.outcomes import Deferred, Rejected, RouteFault, Sent, Unknown
-from relay.providers.sendgrid import provider as sendgrid
 from relay.providers.contract import FEATURES
+from relay.providers.sendgrid import provider as sendgrid
 from standins.sendgrid.server import DEFAULT_KEY, SendGridStandIn
 from tests.parcels import Secret
 from tests.unit.providers.sendgrid.sendgrid_route import mail, parcel, route

@@ -11,8 +11,8 @@ import msgspec
 from relay.core.model import Address, Message
 from relay.core.outcomes import Outcome, PerRecipient
 from relay.providers.contract import Parcel, Surroundings
-from relay.providers.smtp.provider import SmtpProvider, check_settings
 from relay.providers.smtp.connection import Patience
+from relay.providers.smtp.provider import SmtpProvider, check_settings
 from standins.smtp.server import DEFAULT_PASSWORD, DEFAULT_USER, SmtpStandIn
 from standins.tls import Authority
 from tests.parcels import NOW, Secret, parcel_of

@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 
 from relay.providers.smtp.connection import Patience
-from relay.providers.smtp.pool import MAX_IDLE_SECONDS, MAX_TRANSACTIONS
 from relay.providers.smtp.outcomes_replies import TABLE
+from relay.providers.smtp.pool import MAX_IDLE_SECONDS, MAX_TRANSACTIONS
 from relay.providers.smtp.settings import PRIVATE_NAMES, SETTINGS
 
-PAGE = (Path(__file__).parents[3] / "docs/providers/smtp.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[4] / "docs/providers/smtp.md").read_text(encoding="utf-8")
 _SETTINGS = PAGE[PAGE.index("## Settings of a route") : PAGE.index("`senders`, `concurrency`")]
 _OWN_CAUSES = ("unreachable", "answer_lost", "secret_unavailable")
 

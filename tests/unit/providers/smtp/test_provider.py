@@ -9,11 +9,11 @@ import pytest
 
 from relay.core.model import Address, Attachment
 from relay.core.outcomes import Deferred, PerRecipient, Rejected, RouteFault, Sent, Unknown
-from relay.providers.smtp import provider as smtp
 from relay.providers.contract import FEATURES
+from relay.providers.smtp import provider as smtp
 from standins.entra import TokenIssuer
-from standins.smtp.server import DEFAULT_USER
 from standins.smtp.auth import AUDIENCE
+from standins.smtp.server import DEFAULT_USER
 from tests.parcels import Secret
 from tests.unit.providers.smtp.smtp_place import Place, Tokens, code_of, mail, opened, parcel
 

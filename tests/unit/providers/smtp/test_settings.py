@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 
 from relay.core.errors import SettingsError
+from relay.core.settings import load
 from relay.providers.graph import provider as graph
 from relay.providers.smtp.provider import check_settings, default_paces
 from relay.providers.smtp.settings import connections_of, server_of
-from relay.core.settings import load
 from tests.unit.providers.smtp.smtp_place import without
 
 GOOD = {"host": "smtp.example.com", "username": "relay", "password": "setting:SMTP_PASSWORD"}

@@ -8,11 +8,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.core.event_kinds import BOUNCE_CLASSES, KINDS, BounceClass, Fate, Kind, classify, enhanced_status, fate, fates
+from relay.core.events import (
+    BOUNCE_CLASSES,
+    KINDS,
+    BounceClass,
+    Fate,
+    Kind,
+    classify,
+    enhanced_status,
+    fate,
+    fates,
+)
 from relay.journal.records import Event
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
-PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "events.md").read_text()
+PAGE = (Path(__file__).parents[3] / "docs" / "reference" / "events.md").read_text()
 
 
 def event(
