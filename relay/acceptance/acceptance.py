@@ -21,10 +21,10 @@ from relay.core.model import Address, Message, State, Submission
 from relay.core.settings import Settings
 from relay.platform import concurrency as bounded
 from relay.platform.log import log_event
+from relay.platform.resources import CONTENT_CONTAINER
 from relay.platform.storage.ports import Blobs, Queues
 from relay.platform.telemetry import OFF, Telemetry
 
-CONTENT_CONTAINER = "content"
 RETRY_AFTER_SECONDS = 5
 _BLOBS_AT_ONCE = 8
 

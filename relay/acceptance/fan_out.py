@@ -7,12 +7,12 @@ blob is deleted when all are put; where it is missing they have been.
 from collections.abc import Mapping
 from functools import partial
 
-from relay.acceptance.acceptance import CONTENT_CONTAINER
 from relay.core import entries as wire
 from relay.core.errors import NotFound
 from relay.core.settings import Lane
 from relay.platform import concurrency as bounded
 from relay.platform.log import log_event
+from relay.platform.resources import CONTENT_CONTAINER
 from relay.platform.storage.ports import Blobs, Queues
 
 _AT_ONCE = 8

@@ -13,9 +13,10 @@ import msgspec
 
 from relay.core import ids
 from relay.core.errors import AlreadyExists, Changed, NotFound, Refusal
+from relay.platform import resources
 from relay.platform.storage.ports import Entity, Tables
 
-TABLE = "idempotency"
+TABLE = resources.IDEMPOTENCY_TABLE
 KEPT = timedelta(hours=24)
 LEASE = timedelta(seconds=30)
 MAX_KEY = 255

@@ -17,11 +17,12 @@ import msgspec
 from relay.clients.registry import Client
 from relay.core.errors import AlreadyExists, Changed, NotFound, Refusal, Unavailable
 from relay.core.settings import Pace
+from relay.platform import resources
 from relay.platform.log import log_event
 from relay.platform.storage.ports import Entity, Tables
 from relay.routes.pacing import burst_of, interval_of
 
-TABLE = "allowances"
+TABLE = resources.QUOTAS_TABLE
 SHARE_SECONDS = 2.0
 QUOTA_SHARES = 200
 WARN_AT = 0.9

@@ -18,10 +18,11 @@ import msgspec
 
 from relay.core.errors import AlreadyExists, NotFound, StorageError
 from relay.core.model import Delivery
+from relay.platform import resources
 from relay.platform.log import log_event
 from relay.platform.storage.ports import Entity, Query, Tables, every_row
 
-TABLE = "clients"
+TABLE = resources.CLIENTS_TABLE
 _PARTITION = "client"
 _USED = "used"
 _PREFIX = "relay"

@@ -20,10 +20,11 @@ from relay.core.events import BounceClass, Kind
 from relay.core.model import Address
 from relay.core.settings import SuppressionRule
 from relay.events.apply import Noted
+from relay.platform import resources
 from relay.platform.log import log_event
 from relay.platform.storage.ports import Entity, Query, Tables, delete_where, every_row
 
-TABLE = "suppressions"
+TABLE = resources.SUPPRESSIONS_TABLE
 ALL = ""
 """The scope of what concerns every client; any other scope is a client's name."""
 CACHE = timedelta(seconds=30)

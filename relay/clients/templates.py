@@ -12,9 +12,10 @@ from typing import Any
 import msgspec
 
 from relay.core.errors import AlreadyExists, NotFound
+from relay.platform import resources
 from relay.platform.storage.ports import Entity, Query, Tables, Value, every_row
 
-TABLE = "templates"
+TABLE = resources.TEMPLATES_TABLE
 PARTS = ("subject", "text", "html")
 CACHE = timedelta(seconds=30)
 """How long a change may take to be known everywhere."""

@@ -13,11 +13,12 @@ from functools import partial
 import msgspec
 
 from relay.core.errors import Changed, NotFound
-from relay.journal.content import ATTACHMENTS_CONTAINER
 from relay.platform import concurrency as bounded
+from relay.platform import resources
+from relay.platform.resources import ATTACHMENTS_CONTAINER
 from relay.platform.storage.ports import Blobs, Entity, Query, Tables, every_row
 
-TABLE = "attachments"
+TABLE = resources.UPLOADS_TABLE
 PREFIX = "att_"
 MAX_BYTES = 157_286_400
 """Bytes of an upload: what Exchange Online takes in one attachment at most."""

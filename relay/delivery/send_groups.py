@@ -25,9 +25,10 @@ from relay.core.errors import NotFound, Unavailable
 from relay.core.model import MessageStatus, Part, State, Submission
 from relay.journal.records import Journal
 from relay.platform import concurrency as bounded
+from relay.platform import resources
 from relay.platform.storage.ports import Entity, Query, Tables, every_row
 
-TABLE = "groups"
+TABLE = resources.SEND_GROUPS_TABLE
 PAUSE = timedelta(minutes=5)
 """How long a paused message sleeps before it is looked at again, and so how late it may go on."""
 _STORAGE_PAUSE = timedelta(seconds=30)

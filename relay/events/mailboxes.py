@@ -14,11 +14,12 @@ from relay.core.settings import BounceMailbox
 from relay.events import dsn
 from relay.events.apply import Events
 from relay.events.observation import key_of
+from relay.platform import resources
 from relay.platform.log import log_event, log_failure
 from relay.platform.storage.ports import Entity, Tables
 from relay.providers.contract import Provider, Reports
 
-TABLE = "mailboxes"
+TABLE = resources.MAILBOXES_TABLE
 _PARTITION = "mailbox"
 MAX_PAGES = 50
 """Pages of one mailbox in one run; the rest comes a minute later."""

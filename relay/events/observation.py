@@ -16,9 +16,10 @@ from datetime import datetime
 import msgspec
 
 from relay.core import entries as wire
+from relay.platform import resources
 from relay.platform.packing import packed
 
-QUEUE = "events"
+QUEUE = resources.EVENTS_QUEUE
 OUR_ID = re.compile(r"(?<![0-9a-z_])msg_[0-9a-v]{40}(?![0-9a-z])")
 """A message's id (`relay.core.ids`) in any text: a Message-ID is made of it."""
 VERSION = 1

@@ -6,11 +6,11 @@ from contextlib import asynccontextmanager
 
 import msgspec
 
-from relay.acceptance.acceptance import CONTENT_CONTAINER
 from relay.core import entries as wire
 from relay.core import ids
 from relay.core.errors import NotFound
 from relay.core.model import Attachment, Message, Submission
+from relay.platform.resources import ATTACHMENTS_CONTAINER, CONTENT_CONTAINER
 from relay.platform.storage.ports import Blobs
 
 MAX_BYTES_IN_FLIGHT = 96 * 1024 * 1024
@@ -99,6 +99,3 @@ def _with_attachments(submission: Submission, attachments: tuple[Attachment, ...
         return submission
     message = msgspec.structs.replace(submission.message, attachments=attachments)
     return msgspec.structs.replace(submission, message=message)
-
-
-ATTACHMENTS_CONTAINER = "attachments"

@@ -12,10 +12,11 @@ from datetime import datetime
 import msgspec
 
 from relay.core.outcomes import CAUSES
+from relay.platform import resources
 from relay.platform.storage.ports import Blobs, Entity, Query, Tables, every_row
 
-TABLE = "deadletters"
-UNREADABLE_CONTAINER = "unreadable"
+TABLE = resources.DEAD_LETTERS_TABLE
+UNREADABLE_CONTAINER = resources.UNREADABLE_CONTAINER
 
 
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):

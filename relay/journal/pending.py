@@ -15,9 +15,10 @@ import msgspec
 
 from relay.core import ids
 from relay.core.model import MessageStatus, State
+from relay.platform import resources
 from relay.platform.storage.ports import Entity, Query, Tables, every_row
 
-TABLE = "pending"
+TABLE = resources.PENDING_TABLE
 SHARDS = 4
 CHECKED = "check"
 """The scope of the row of sent parts: no other row may share it, because another timer sees to it."""

@@ -20,11 +20,12 @@ from relay.core import entries as wire
 from relay.core import ids
 from relay.core.errors import AlreadyExists, Changed, NotFound, UnreadableEntry
 from relay.core.model import FINAL, MessageStatus, Part, State, Submission
+from relay.platform import resources
 from relay.platform.log import log_event
 from relay.platform.packing import packed
 from relay.platform.storage.ports import Entity, Query, Tables, Value, every_row
 
-TABLE = "journal"
+TABLE = resources.JOURNAL_TABLE
 _ROW = "batch"
 _EVENT = "event-"
 _EVENTS = "events-"

@@ -17,7 +17,6 @@ from functools import partial
 
 import msgspec
 
-from relay.acceptance.acceptance import CONTENT_CONTAINER
 from relay.core.errors import Changed, NotFound, Unavailable, UnreadableEntry
 from relay.core.model import DEAD, FINAL, WAITING, Erased, Message, MessageStatus, Part, Submission
 from relay.delivery.settlement import Aftermath
@@ -27,6 +26,7 @@ from relay.journal.records import Journal, Record
 from relay.operations.message_changes import Interventions
 from relay.platform import concurrency as bounded
 from relay.platform.log import log_event
+from relay.platform.resources import CONTENT_CONTAINER
 from relay.platform.storage.ports import Blobs
 
 PAGE = 200

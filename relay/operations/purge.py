@@ -7,7 +7,6 @@ Costs one operation for a thousand rows read and one for each batch deleted; not
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
-from relay.acceptance.acceptance import CONTENT_CONTAINER
 from relay.clients import idempotency
 from relay.clients import quotas as allowances
 from relay.clients.uploads import Uploads
@@ -15,9 +14,9 @@ from relay.core import ids
 from relay.core.outcomes import CAUSES
 from relay.delivery import send_groups as groups
 from relay.journal import dead_letters as deadletters
-from relay.journal.content import ATTACHMENTS_CONTAINER
 from relay.journal.records import Journal
 from relay.platform.log import log_event
+from relay.platform.resources import ATTACHMENTS_CONTAINER, CONTENT_CONTAINER
 from relay.platform.storage.ports import Blobs, Query, Tables, Value, delete_where
 
 STRAYS = timedelta(days=130)

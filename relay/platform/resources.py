@@ -1,56 +1,68 @@
-"""Every queue, table and container there is. The infrastructure is tested against it."""
+"""Name every queue, table and container of the storage account. The infrastructure is tested against these lists."""
 
 from collections.abc import Iterator, Mapping
 
-from relay.acceptance.acceptance import CONTENT_CONTAINER
-from relay.clients import idempotency, suppressions, templates, uploads
-from relay.clients import quotas as allowances
-from relay.clients import registry as clients
 from relay.core.settings import Lane
-from relay.delivery import send_groups as groups
-from relay.events import mailboxes
-from relay.events import observation as sightings
-from relay.events.webhooks import delivery as webhooks
-from relay.events.webhooks import payload as posts
-from relay.events.webhooks import subscriptions as subscriptions_to_webhooks
-from relay.journal import dead_letters as deadletters
-from relay.journal import pending
-from relay.journal import records as journal
-from relay.journal.content import ATTACHMENTS_CONTAINER
-from relay.providers.capture.inbox import CONTAINER as INBOX_CONTAINER
-from relay.routes import holds, pacing
+
+CLIENTS_TABLE = "clients"
+DEAD_LETTERS_TABLE = "deadletters"
+IDEMPOTENCY_TABLE = "idempotency"
+JOURNAL_TABLE = "journal"
+MAILBOXES_TABLE = "mailboxes"
+PACING_TABLE = "pacing"
+PENDING_TABLE = "pending"
+QUOTAS_TABLE = "allowances"
+ROUTES_TABLE = "routes"
+SEND_GROUPS_TABLE = "groups"
+SUPPRESSIONS_TABLE = "suppressions"
+TEMPLATES_TABLE = "templates"
+UPLOADS_TABLE = "attachments"
+WEBHOOKS_TABLE = "webhooks"
+WEBHOOK_LOG_TABLE = "webhooklog"
 
 TABLES = (
-    allowances.TABLE,
-    clients.TABLE,
-    deadletters.TABLE,
-    groups.TABLE,
-    holds.TABLE,
-    idempotency.TABLE,
-    journal.TABLE,
-    mailboxes.TABLE,
-    pacing.TABLE,
-    pending.TABLE,
-    suppressions.TABLE,
-    templates.TABLE,
-    uploads.TABLE,
-    subscriptions_to_webhooks.TABLE,
-    webhooks.LOG,
+    CLIENTS_TABLE,
+    DEAD_LETTERS_TABLE,
+    IDEMPOTENCY_TABLE,
+    JOURNAL_TABLE,
+    MAILBOXES_TABLE,
+    PACING_TABLE,
+    PENDING_TABLE,
+    QUOTAS_TABLE,
+    ROUTES_TABLE,
+    SEND_GROUPS_TABLE,
+    SUPPRESSIONS_TABLE,
+    TEMPLATES_TABLE,
+    UPLOADS_TABLE,
+    WEBHOOKS_TABLE,
+    WEBHOOK_LOG_TABLE,
 )
-OWN_QUEUES = (sightings.QUEUE, posts.QUEUE)
+
+CONTENT_CONTAINER = "content"
+"""Content of messages that does not fit into a queue entry."""
+ATTACHMENTS_CONTAINER = "attachments"
+"""Uploaded files that messages may name."""
+INBOX_CONTAINER = "inbox"
+"""Mail that the capture provider stores."""
+UNREADABLE_CONTAINER = "unreadable"
+"""Queue entries that could not be decoded."""
+CONTAINERS = (CONTENT_CONTAINER, ATTACHMENTS_CONTAINER, INBOX_CONTAINER, UNREADABLE_CONTAINER)
+
+EVENTS_QUEUE = "events"
+WEBHOOKS_QUEUE = "webhooks"
+OWN_QUEUES = (EVENTS_QUEUE, WEBHOOKS_QUEUE)
 """Queues that carry no messages."""
 DOCTOR_QUEUE = "relay-doctor-check"
-"""Written to and read by the doctor alone; made when it is first needed. No lane can have a queue of this name."""
-CONTAINERS = (CONTENT_CONTAINER, ATTACHMENTS_CONTAINER, INBOX_CONTAINER, deadletters.UNREADABLE_CONTAINER)
+"""Used by the doctor only and created when first needed. No lane can have a queue of this name."""
 
 
 def poison_of(queue: str) -> str:
-    """Where the host puts what it gives up on."""
+    """Return the name of the queue to which the host moves entries it gave up on."""
     return f"{queue}-poison"
 
 
 def queues_of(lanes: Mapping[str, Lane]) -> Iterator[str]:
-    """The queues of every lane and Relay's own, each with its poison queue."""
+    """Yield the queues of every lane and Relay's own, each followed by its poison queue."""
     for name, lane in lanes.items():
         for queue in lane.queues(name):
             yield queue

@@ -21,10 +21,11 @@ import msgspec
 
 from relay.core.errors import AlreadyExists, Changed, NotFound, Unavailable
 from relay.core.outcomes import reply_text
+from relay.platform import resources
 from relay.platform.log import log_event
 from relay.platform.storage.ports import Entity, Query, Tables, every_row
 
-TABLE = "routes"
+TABLE = resources.ROUTES_TABLE
 _PARTITION = "route"
 CACHE_SECONDS = 5.0
 PROBE_DELAYS = (60.0, 120.0, 300.0, 600.0, 900.0)

@@ -11,9 +11,10 @@ from datetime import datetime, timedelta
 
 from relay.core.errors import AlreadyExists, Changed, NotFound, Unavailable
 from relay.core.settings import Pace
+from relay.platform import resources
 from relay.platform.storage.ports import Entity, Tables
 
-TABLE = "pacing"
+TABLE = resources.PACING_TABLE
 MAX_RACES = 25
 SLOT_LASTS = timedelta(seconds=20)
 """A slot not used by then has lapsed: a backlog of old slots must not become a burst."""

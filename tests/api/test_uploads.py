@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from relay.clients.uploads import MAX_PART_BYTES
-from relay.journal.content import ATTACHMENTS_CONTAINER
+from relay.platform.resources import ATTACHMENTS_CONTAINER
 from tests.api.harness import BASE, Answer, Harness, file, message
 
 DAY = 86_400

@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from relay.acceptance.acceptance import CONTENT_CONTAINER
 from relay.core import entries as wire
 from relay.core.model import FINAL
+from relay.platform.resources import CONTENT_CONTAINER
 from tests.crash_points import books
 from tests.crash_points.books import Line
 from tests.crash_points.caller import Caller

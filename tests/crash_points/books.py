@@ -10,13 +10,13 @@ from collections.abc import Mapping, Sequence, Set
 
 import msgspec
 
-from relay.acceptance.acceptance import CONTENT_CONTAINER
 from relay.core import entries as wire
 from relay.core import part_states as lifecycle
 from relay.core.errors import NotFound
 from relay.core.model import DEAD, FINAL, Delivery, Message, MessageStatus, Part, State, Submission
 from relay.journal.pending import rows_of
 from relay.journal.records import Journal
+from relay.platform.resources import CONTENT_CONTAINER
 from relay.platform.storage.memory.memory_storage import MemoryStorage
 from tests.crash_points.caller import Told
 from tests.crash_points.providers import Acceptance, Ledger

@@ -24,10 +24,11 @@ from relay.events.webhooks.subscriptions import Subscription, Subscriptions
 from relay.journal.dead_letters import DeadLetters
 from relay.journal.records import UPGRADE_PAUSE_SECONDS
 from relay.platform import concurrency as bounded
+from relay.platform import resources
 from relay.platform.log import log_event
 from relay.platform.storage.ports import Entity, Query, Queues, Tables, delete_where
 
-LOG = "webhooklog"
+LOG = resources.WEBHOOK_LOG_TABLE
 DELAYS = (5, 60, 300, 900, 3_600, 10_800, 21_600, 43_200)
 """Seconds before the second, third, … attempt: nine attempts over 22 hours."""
 JITTER = 0.1

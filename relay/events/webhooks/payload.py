@@ -16,9 +16,10 @@ import msgspec
 from relay.core import entries as wire
 from relay.events.apply import Noted
 from relay.events.webhooks.subscriptions import Format, Subscription
+from relay.platform import resources
 from relay.platform.packing import packed
 
-QUEUE = "webhooks"
+QUEUE = resources.WEBHOOKS_QUEUE
 VERSION = 1
 MOST = 50
 """Posts of one entry: they have to be made within the lease."""

@@ -16,9 +16,10 @@ import msgspec
 
 from relay.core.errors import NotFound
 from relay.core.events import Kind
+from relay.platform import resources
 from relay.platform.storage.ports import Entity, Query, Tables
 
-TABLE = "webhooks"
+TABLE = resources.WEBHOOKS_TABLE
 CACHE = timedelta(seconds=30)
 MOST = 20
 """Subscriptions of one client."""

@@ -13,9 +13,10 @@ import msgspec
 
 from relay.core import ids
 from relay.core.errors import NotFound
+from relay.platform import resources
 from relay.platform.storage.ports import Blobs
 
-CONTAINER = "inbox"
+CONTAINER = resources.INBOX_CONTAINER
 _LIST, _MAIL = "list/", "mail/"
 _LAST_MILLISECOND = 9_999_999_999_999
 

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from relay.acceptance.acceptance import CONTENT_CONTAINER
 from relay.clients.registry import Policy
 from relay.core import entries as wire
 from relay.core import ids
 from relay.core.errors import NotFound, Refusal, StorageError, Unavailable
 from relay.core.model import Address, Attachment, State, Submission
+from relay.platform.resources import CONTENT_CONTAINER
 from tests.doubles import CLIENT, START, Place, batch_id, changed, message_of, place_of, settings_of, submission_of
 
 LANE = "transactional"

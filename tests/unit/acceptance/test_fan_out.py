@@ -4,11 +4,11 @@ from typing import Any, cast
 
 import pytest
 
-from relay.acceptance.acceptance import CONTENT_CONTAINER
 from relay.acceptance.fan_out import Spread
 from relay.core import entries as wire
 from relay.core.errors import NotFound, Unavailable
 from relay.core.settings import Lane
+from relay.platform.resources import CONTENT_CONTAINER
 from tests.doubles import Place, Watched, entry_of, place_of, submission_of
 
 BLOB = "20260301-request"

@@ -6,7 +6,7 @@ import pytest
 
 from relay.clients.uploads import KEPT_UNUSED, TABLE, Incomplete, Upload, WrongSize
 from relay.core.errors import Changed, Unavailable
-from relay.journal.content import ATTACHMENTS_CONTAINER
+from relay.platform.resources import ATTACHMENTS_CONTAINER
 from tests.doubles import START, Place
 
 LATER = START + timedelta(days=30)

@@ -6,14 +6,13 @@ from typing import Any
 
 import pytest
 
-from relay.acceptance.acceptance import CONTENT_CONTAINER
 from relay.core import part_states as lifecycle
 from relay.core.errors import Unavailable
 from relay.core.model import Address, Attachment, Delivery, MessageStatus, Part, State, Submission
 from relay.core.outcomes import Deferred, Outcome, PerRecipient, Rejected, RouteFault, Sent, Unknown
 from relay.core.settings import Pace, Route
 from relay.delivery.attempts import MIN_SECONDS_LEFT, Ours
-from relay.journal.content import ATTACHMENTS_CONTAINER
+from relay.platform.resources import ATTACHMENTS_CONTAINER, CONTENT_CONTAINER
 from tests.doubles import START, Place, batch_of, changed, entry_of, message_of, place_of, settings_of, submission_of
 
 BEGUN = lifecycle.begin(Part(route="", state=State.QUEUED), "main", START)

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 
 import pytest
 
-from relay.acceptance.acceptance import CONTENT_CONTAINER
 from relay.core import entries as wire
 from relay.core.errors import Unavailable, UnreadableEntry
 from relay.core.model import Attachment
-from relay.journal.content import ATTACHMENTS_CONTAINER, SHARED_ABOVE_BYTES, Budget
+from relay.journal.content import SHARED_ABOVE_BYTES, Budget
+from relay.platform.resources import ATTACHMENTS_CONTAINER, CONTENT_CONTAINER
 from tests.doubles import Place, batch_id, changed, message_of, submission_of
 
 HERE = Attachment(name="here.txt", content=b"here", size=4)

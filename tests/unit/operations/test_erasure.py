@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from relay.acceptance.acceptance import CONTENT_CONTAINER
 from relay.core import entries as wire
 from relay.core import part_states as lifecycle
 from relay.core.errors import Changed, Unavailable
@@ -14,12 +13,12 @@ from relay.core.model import Address, Attachment, Erased, MessageStatus, State, 
 from relay.core.outcomes import Deferred, Rejected, RouteFault, Sent, Unknown
 from relay.core.settings import Route
 from relay.events.observation import QUEUE, Sighting
-from relay.journal.content import ATTACHMENTS_CONTAINER
 from relay.journal.pending import TABLE as PENDING
 from relay.journal.records import TABLE, Event, partition
 from relay.operations.erasure import LOOKED_AGAIN, MAX_RACES, Step
 from relay.operations.message_changes import Redrive
 from relay.operations.resend_lost import Wanted
+from relay.platform.resources import ATTACHMENTS_CONTAINER, CONTENT_CONTAINER
 from relay.platform.storage.ports import Entity
 from tests.doubles import START, Place, changed, entry_of, ids_of, message_of, place_of, settings_of, submission_of
 from tests.traces import traces

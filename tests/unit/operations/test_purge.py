@@ -4,7 +4,6 @@ from datetime import timedelta
 
 import pytest
 
-from relay.acceptance.acceptance import CONTENT_CONTAINER
 from relay.clients.idempotency import KEPT, Reserved
 from relay.clients.idempotency import TABLE as IDEMPOTENCY
 from relay.core import ids
@@ -16,6 +15,7 @@ from relay.journal.records import TABLE as JOURNAL
 from relay.journal.records import Event
 from relay.operations.message_changes import Redrive
 from relay.operations.purge import STRAYS
+from relay.platform.resources import CONTENT_CONTAINER
 from tests.doubles import CLIENT, START, Place, batch_id, message_of, place_of, settings_of, submission_of
 
 DAY = 86_400.0

@@ -10,7 +10,7 @@ import pytest
 from relay.core.model import Address, Attachment, Delivery, Message, State
 from relay.core.part_states import VERIFY_DELAY_SECONDS
 from relay.core.settings import Route
-from relay.journal.content import ATTACHMENTS_CONTAINER
+from relay.platform.resources import ATTACHMENTS_CONTAINER
 from relay.providers.acs import provider as acs
 from relay.providers.contract import Provider, Surroundings
 from relay.providers.graph.settings import default_paces
