@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import azure.functions as func
 
-from relay.core.settings import load_lanes
+from relay.platform.environment import load_lanes
 
 if TYPE_CHECKING:
     from relay.bootstrap import Relay

@@ -11,9 +11,9 @@ import msgspec
 
 from bench.counting import CountingTables
 from bench.results import Figure
-from relay.bootstrap import Relay
+from relay.bootstrap import Relay, configuration
 from relay.core import entries as wire
-from relay.core import ids, settings
+from relay.core import ids
 from relay.core.model import Address, Message, MessageStatus, Part, State, Submission
 from relay.journal import records as journal
 from relay.platform.storage.memory.memory_storage import MemoryTables, memory_storage
@@ -32,7 +32,7 @@ async def by_journal(rows: Sequence[int] = ROWS) -> AsyncIterator[Figure]:
         memory = memory_storage(partial(_same, now))
         counting = CountingTables(memory.tables)
         relay = Relay(
-            settings.load({}),
+            configuration.load({}),
             Storage(queues=memory.queues, tables=counting, blobs=memory.blobs),
             clock=partial(_same, now),
         )

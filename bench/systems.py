@@ -13,7 +13,7 @@ import msgspec
 from bench.meter import Usage, usage_of
 from devhost.azurite import Azurite
 from devhost.children import Child
-from relay.core.settings import load_lanes
+from relay.platform.environment import load_lanes
 from relay.platform.storage.azure.account_storage import create_storage
 from relay.platform.storage.ports import Storage
 

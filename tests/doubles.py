@@ -14,11 +14,12 @@ from relay.core import ids
 from relay.core.errors import Unavailable
 from relay.core.model import Address, Message, Submission
 from relay.core.outcomes import Outcome, PerRecipient, RouteFault, Sent, Unknown
+from relay.core.send_request import Parcel
 from relay.core.settings import Lane, Route, Rule, Settings
 from relay.platform.storage.limits import MAX_PAGE_ROWS
 from relay.platform.storage.memory.memory_storage import MemoryStorage, MemoryTables, memory_storage
 from relay.platform.storage.ports import Storage
-from relay.providers.contract import Parcel, Provider
+from relay.providers.contract import Provider
 
 START = datetime(2026, 3, 1, 12, 0, 0, 250_000, tzinfo=UTC)
 MAC_KEY = b"k" * 32

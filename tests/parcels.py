@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 from relay.core.errors import SettingsError
 from relay.core.model import Message
-from relay.providers.contract import Parcel
+from relay.core.send_request import Parcel
 
 NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
 

@@ -15,7 +15,7 @@ from relay.core.errors import NewerVersion, NotFound, Refusal, StorageError, Una
 from relay.platform.log import log_failure
 
 if TYPE_CHECKING:
-    from relay.bootstrap import Relay
+    from relay.api.services import Services
 
 MAX_ID = 128
 SECURITY_HEADERS = {
@@ -31,7 +31,7 @@ HTTPS_ONLY = "max-age=31536000"
 class Call(msgspec.Struct, frozen=True, kw_only=True):
     """What a handler gets: the request, the application, who calls (None where anybody may), and the path's values."""
 
-    relay: "Relay"
+    services: "Services"
     request: Request
     values: Mapping[str, str]
     request_id: str
@@ -47,7 +47,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def base_url(self) -> str:
         """The address callers use, without a last slash."""
-        return self.relay.settings.public_url or _origin(self.request)
+        return self.services.settings.public_url or _origin(self.request)
 
 
 type Handler = Callable[[Call], Awaitable[Response]]
@@ -70,12 +70,12 @@ class Api:
 
     def __init__(
         self,
-        relay: "Relay",
+        services: "Services",
         operations: tuple[Operation, ...],
         shapes: Mapping[str, Callable[[], Shape]] | None = None,
     ) -> None:
         """`shapes` loads how refusals look under a path that speaks another API's language."""
-        self._relay = relay
+        self._services = services
         self._shapes = shapes or {}
         self._router: Router[Operation] = Router()
         for operation in operations:
@@ -83,7 +83,7 @@ class Api:
 
     async def handle(self, request: Request) -> Response:
         """The response to a request, whatever happens."""
-        span = self._relay.telemetry.request(request.headers.get("traceparent", ""))
+        span = self._services.telemetry.request(request.headers.get("traceparent", ""))
         if span is None:
             return await self._respond(request)
         headers = {**request.headers, "traceparent": span.traceparent}
@@ -122,11 +122,11 @@ class Api:
         operation = found.target
         caller = None
         if operation.role is not None:
-            caller = await self._relay.authentication.client_of(request)
+            caller = await self._services.authentication.client_of(request)
             demand(caller, operation.role)
-        call = Call(relay=self._relay, request=request, values=found.values, request_id=request_id, caller=caller)
+        call = Call(services=self._services, request=request, values=found.values, request_id=request_id, caller=caller)
         response = await operation.load()(call)
-        limits = self._relay.allowances.headers(caller) if caller is not None else {}
+        limits = self._services.allowances.headers(caller) if caller is not None else {}
         return msgspec.structs.replace(response, headers={**limits, **response.headers}) if limits else response
 
 

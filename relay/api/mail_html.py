@@ -50,7 +50,7 @@ _CID = re.compile(r"""cid:([^"'\s<>()]+)""", re.IGNORECASE)
 
 def link(call: Call, path: str, **values: str) -> str:
     """The address of a mail's html, which the caller of this call may read for `LASTS`; `values` go into its query."""
-    until = int((call.relay.clock() + LASTS).timestamp())
+    until = int((call.services.clock() + LASTS).timestamp())
     signature = _signature(call.client, path, until, values)
     query = {**values, "reader": call.client.name, "until": str(until), "signature": signature}
     return f"{call.base_url}{path}?{urlencode(query)}"
@@ -62,14 +62,14 @@ async def holder(call: Call, *names: str) -> Client:
     Raises `Refusal` (403).
     """
     query = call.request.query
-    client = (await call.relay.clients.all()).get(query.get("reader", ""))
+    client = (await call.services.clients.all()).get(query.get("reader", ""))
     until = whole_number(query.get("until", ""))
     if client is None or client.is_disabled or until is None:
         raise _invalid()
     values = {name: query.get(name, "") for name in names}
     expected = _signature(client, call.request.path, until, values)
     is_signed = hmac.compare_digest(expected.encode(), query.get("signature", "").encode())
-    if not is_signed or until < call.relay.clock().timestamp():
+    if not is_signed or until < call.services.clock().timestamp():
         raise _invalid()
     return client
 

@@ -5,11 +5,10 @@ from datetime import datetime
 from typing import Any
 
 from relay.core import ids
-from relay.core.events import Fate, fates
+from relay.core.events import Event, Fate, fates
 from relay.core.model import WAITING, Attempt, Message, MessageStatus, Part, State, Submission
 from relay.journal.content import Content
 from relay.journal.message_status import Story
-from relay.journal.records import Event
 
 
 async def story_body(story: Story, content: Content) -> dict[str, Any]:

@@ -10,9 +10,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from relay.acceptance.acceptance import Acceptance
+from relay.bootstrap.configuration import load
 from relay.bootstrap.connections import Connections
 from relay.bootstrap.stores import utc_now
-from relay.core import settings as relay_settings
 
 if TYPE_CHECKING:
     from relay.acceptance.fan_out import Spread
@@ -42,7 +42,7 @@ def start(environment: Mapping[str, str]) -> "Relay":
     """The application that this environment describes. Raises `SettingsError` with every fault."""
     from relay.platform.storage.azure.account_storage import create_storage
 
-    return Relay(relay_settings.load(environment), create_storage(environment))
+    return Relay(load(environment), create_storage(environment))
 
 
 class Relay(Connections):

@@ -16,11 +16,11 @@ import msgspec
 
 from relay.clients.registry import Client
 from relay.core.errors import AlreadyExists, Changed, NotFound, Refusal, Unavailable
+from relay.core.gcra import burst_of, free_cells, interval_of, wait_for
 from relay.core.settings import Pace
 from relay.platform import resources
 from relay.platform.log import log_event
 from relay.platform.storage.ports import Entity, Tables
-from relay.routes.pacing import burst_of, interval_of
 
 TABLE = resources.QUOTAS_TABLE
 SHARE_SECONDS = 2.0
@@ -132,20 +132,6 @@ class Allowances:
         except (AlreadyExists, Changed, NotFound):
             return False
         return True
-
-
-def free_cells(pace: Pace, arrival: float, now: float) -> int:
-    """How many may go now, when the theoretical arrival time is `arrival` (not before `now`)."""
-    interval = interval_of(pace)
-    tolerance = (burst_of(pace) - 1) * interval
-    return max(0, math.floor((now + tolerance - arrival) / interval + 1e-9) + 1)
-
-
-def wait_for(pace: Pace, arrival: float, now: float, wanted: int) -> float:
-    """Seconds until `wanted` may go at once."""
-    interval = interval_of(pace)
-    tolerance = (burst_of(pace) - 1) * interval
-    return max(0.0, arrival + (wanted - 1) * interval - tolerance - now)
 
 
 def _written(now: datetime) -> Mapping[str, str]:

@@ -16,10 +16,9 @@ from typing import Any
 import msgspec
 
 from relay.core.errors import AlreadyExists, NotFound, Unavailable
-from relay.core.events import BounceClass, Kind
+from relay.core.events import BounceClass, Kind, Noted
 from relay.core.model import Address
 from relay.core.settings import SuppressionRule
-from relay.events.apply import Noted
 from relay.platform import resources
 from relay.platform.log import log_event
 from relay.platform.storage.ports import Entity, Query, Tables, delete_where, every_row

@@ -5,13 +5,12 @@ came: it is the greatest of all that are known, by attempt, then by rank, then b
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
+from typing import Protocol
 
 import msgspec
-
-from relay.journal.records import Event
 
 
 class Kind(StrEnum):
@@ -130,6 +129,27 @@ def classify(status: str, reply: str) -> BounceClass:
     return next((found for pattern, found in _BY_WORDS if pattern.search(reply)), BounceClass.UNKNOWN)
 
 
+class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Something that became known later about a message: from a provider's webhook or a bounce.
+
+    `kind` is one of `relay.core.events.Kind`; `key` makes the same event, told twice, one row. `code` is the enhanced status code
+    (RFC 3463), `bounce_class` one of `relay.core.events.BounceClass`, `attempt` the number of the attempt it is about, 0 where
+    that is not known. `raw` is what the provider said, as it was.
+    """
+
+    index: int
+    kind: str
+    at: datetime
+    key: str
+    recipient: str = ""
+    code: str = ""
+    reply: str = ""
+    provider: str = ""
+    raw: str = ""
+    bounce_class: str = ""
+    attempt: int = 0
+
+
 _RANKS: Mapping[str, int] = {
     Kind.DELIVERED: 1,
     Kind.BOUNCED: 2,
@@ -183,3 +203,23 @@ def _place(event: Event) -> tuple[int, int, datetime, str, str]:
         event.code if is_bounce else "",
         event.bounce_class if is_bounce else "",
     )
+
+
+class Noted(msgspec.Struct, frozen=True, kw_only=True):
+    """An event in the journal, with what those need who follow it: whose message it is, its name, its caller's
+    tags and metadata, and whether `recipient` is one that the message really had.
+    """
+
+    event: Event
+    message: str
+    client: str
+    is_ours: bool
+    tags: tuple[str, ...] = ()
+    metadata: Mapping[str, str] = {}
+
+
+class Follower(Protocol):
+    """Something that happens because of events. A repetition must do no harm."""
+
+    async def follow(self, noted: Sequence[Noted]) -> None:
+        """Do it. Raises `StorageError` when it could not: the events come again."""

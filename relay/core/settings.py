@@ -1,16 +1,12 @@
-"""Everything that can be configured, in one frozen object. All wrong values are reported at once.
+"""Define everything that can be configured: the settings by name, and one frozen object of their values.
 
 `SETTINGS` is the single list of names: documentation, the sample file and the infrastructure are tested against it.
 """
 
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
-
-from relay.core.errors import SettingsError
-from relay.core.settings_checks import lane_faults, route_faults, rule_faults, telemetry_faults, url_faults
 
 
 class Setting(msgspec.Struct, frozen=True, kw_only=True):
@@ -133,12 +129,16 @@ class Pace(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     resource: str = ""
 
 
+type RouteSettings = Mapping[str, Any]
+"""The settings of a route that are its provider's own."""
+
+
 class Route(msgspec.Struct, frozen=True, kw_only=True):
     """A configured use of a provider. `senders` are patterns (`*`, `*@example.com`) of From addresses it may send for."""
 
     name: str
     provider: str
-    settings: Mapping[str, Any] = {}
+    settings: RouteSettings = {}
     senders: tuple[str, ...] = ("*",)
     concurrency: int = 16
     paces: tuple[Pace, ...] = ()
@@ -222,148 +222,3 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 DEFAULT_LANES = {"transactional": Lane(), "bulk": Lane()}
-_OF_EVENTS = ("RELAY_SENDGRID_EVENT_KEYS", "RELAY_EVENT_GRID_SECRET", "RELAY_BOUNCE_MAILBOXES", "RELAY_SUPPRESSIONS")
-_ROUTE_KEYS = ("provider", "senders", "concurrency", "paces")
-
-
-def load_lanes(environment: Mapping[str, str]) -> Mapping[str, Lane]:
-    """The lanes alone: the triggers need their queue names before anything else is read. Raises `SettingsError`."""
-    problems: list[str] = []
-    lanes = _lanes(environment, problems)
-    if problems:
-        raise SettingsError(problems)
-    return lanes
-
-
-def load(environment: Mapping[str, str]) -> Settings:
-    """Read and check everything. Raises `SettingsError` with every fault."""
-    problems: list[str] = []
-    routes, lanes = _routes(environment, problems), _lanes(environment, problems)
-    settings = Settings(
-        routes=routes,
-        rules=_rules(environment, routes, lanes, problems),
-        lanes=lanes,
-        expires_in_seconds=_number(environment, "RELAY_EXPIRES_IN_SECONDS", 60, 2_592_000, problems),
-        attempt_seconds=_number(environment, "RELAY_ATTEMPT_SECONDS", 10, 540, problems),
-        retention_days=_number(environment, "RELAY_RETENTION_DAYS", 1, 365, problems),
-        max_message_bytes=_number(environment, "RELAY_MAX_MESSAGE_BYTES", 10_000, 157_286_400, problems),
-        max_waiting_messages=_number(environment, "RELAY_MAX_WAITING_MESSAGES", 32, 100_000, problems),
-        max_waiting_bytes=_number(environment, "RELAY_MAX_WAITING_BYTES", 1_000_000, 2**31, problems),
-        public_url=_text(environment, "RELAY_PUBLIC_URL").rstrip("/"),
-        key_vault_url=_text(environment, "RELAY_KEY_VAULT_URL"),
-        sendgrid_event_keys=tuple(
-            filter(None, map(str.strip, _text(environment, "RELAY_SENDGRID_EVENT_KEYS").split(",")))
-        ),
-        event_grid_secret=_text(environment, "RELAY_EVENT_GRID_SECRET"),
-        bounce_mailboxes=_json(environment, "RELAY_BOUNCE_MAILBOXES", tuple[BounceMailbox, ...], (), problems),
-        suppression_rules={
-            **SUPPRESSION_RULES,
-            **_json(environment, "RELAY_SUPPRESSIONS", dict[str, SuppressionRule], {}, problems),
-        },
-        webhooks_allow_loopback=_text(environment, "RELAY_WEBHOOKS_ALLOW_LOOPBACK").lower() == "true",
-        telemetry=_text(environment, "RELAY_TELEMETRY").lower(),
-        application=dict(environment),
-    )
-    for name, url in (("RELAY_PUBLIC_URL", settings.public_url), ("RELAY_KEY_VAULT_URL", settings.key_vault_url)):
-        problems += url_faults(name, url)
-    problems += telemetry_faults(settings.telemetry, environment)
-    if any(_text(environment, name) for name in _OF_EVENTS):
-        from relay.bootstrap.config_checks import event_faults
-
-        problems += event_faults(settings)
-    if problems:
-        raise SettingsError(problems)
-    return settings
-
-
-_DEFAULTS = {setting.name: setting.default for setting in SETTINGS}
-
-
-def _text(environment: Mapping[str, str], name: str) -> str:
-    return environment.get(name, "").strip() or _DEFAULTS[name]
-
-
-def _number(environment: Mapping[str, str], name: str, least: int, most: int, problems: list[str]) -> int:
-    text = _text(environment, name)
-    try:
-        value = int(text)
-    except ValueError:
-        problems.append(f"{name}: must be a whole number from {least} to {most}")
-        return least
-    if not least <= value <= most:
-        problems.append(f"{name}: must be from {least} to {most}")
-    return value
-
-
-def _json[T](environment: Mapping[str, str], name: str, shape: type[T], default: T, problems: list[str]) -> T:
-    text = _text(environment, name)
-    if not text:
-        return default
-    try:
-        return msgspec.convert(json.loads(text), shape)
-    except json.JSONDecodeError as error:
-        problems.append(f"{name}: not JSON (line {error.lineno}, column {error.colno})")
-    except msgspec.ValidationError as error:
-        problems.append(f"{name}: {error}")
-    return default
-
-
-def _lanes(environment: Mapping[str, str], problems: list[str]) -> Mapping[str, Lane]:
-    lanes = _json(environment, "RELAY_LANES", dict[str, Lane], DEFAULT_LANES, problems)
-    if "transactional" not in lanes:
-        lanes = {"transactional": Lane(), **lanes}
-    for name, lane in lanes.items():
-        problems += lane_faults(name, lane)
-    return lanes
-
-
-def _routes(environment: Mapping[str, str], problems: list[str]) -> Mapping[str, Route]:
-    declared = _json(environment, "RELAY_ROUTES", dict[str, dict[str, Any]], {}, problems)
-    if not declared:
-        has_key = bool(environment.get("SENDGRID_API_KEY", "").strip())
-        declared = {"sendgrid": {"provider": "sendgrid"}} if has_key else {"capture": {"provider": "capture"}}
-    routes = {name: _route(name, values, problems) for name, values in declared.items()}
-    return {name: route for name, route in routes.items() if route is not None}
-
-
-def _route(name: str, values: Mapping[str, Any], problems: list[str]) -> Route | None:
-    where = f"RELAY_ROUTES.{name}"
-    own = {key: value for key, value in values.items() if key in _ROUTE_KEYS}
-    settings = {key: value for key, value in values.items() if key not in _ROUTE_KEYS}
-    try:
-        route = msgspec.convert({"name": name, "settings": settings, **own}, Route)
-    except msgspec.ValidationError as error:
-        problems.append(f"{where}: {error}")
-        return None
-    faults = _provider_faults(route)
-    problems += route_faults(route)
-    problems += [f"{where}.{fault}" for fault in faults]
-    return route if faults or "paces" in own else msgspec.structs.replace(route, paces=_vendors_paces(route))
-
-
-def _provider_faults(route: Route) -> list[str]:
-    from relay.providers.registry import MODULES, provider_module
-
-    if route.provider not in MODULES:
-        return [f"provider: must be one of {', '.join(MODULES)}"]
-    check: Callable[[Mapping[str, Any]], Any] = provider_module(route.provider).check_settings
-    return list(check(route.settings))
-
-
-def _vendors_paces(route: Route) -> tuple[Pace, ...]:
-    """The pace that the vendor keeps anyway, for a route that names none."""
-    from relay.providers.registry import provider_module
-
-    known: Callable[[Mapping[str, Any]], tuple[Pace, ...]] | None
-    known = getattr(provider_module(route.provider), "default_paces", None)
-    return known(route.settings) if known is not None else ()
-
-
-def _rules(
-    environment: Mapping[str, str], routes: Mapping[str, Route], lanes: Mapping[str, Lane], problems: list[str]
-) -> tuple[Rule, ...]:
-    rules = _json(environment, "RELAY_ROUTING", tuple[Rule, ...], (), problems)
-    for number, rule in enumerate(rules):
-        problems += rule_faults(number, rule, routes, lanes)
-    fallback = Rule(routes=tuple(routes)[:1])
-    return (*rules, fallback)

@@ -11,6 +11,7 @@ from relay.core import part_states as lifecycle
 from relay.core.errors import StorageError, Unavailable, UnreadableEntry
 from relay.core.model import Attempt, Delivery, Part, Submission
 from relay.core.outcomes import Deferred, Outcome, PerRecipient, Rejected, Sent, Unknown
+from relay.core.send_request import Parcel
 from relay.core.settings import Lane, Route, Settings
 from relay.delivery.parcel import as_sent, parcel_of
 from relay.delivery.send_groups import Groups
@@ -19,7 +20,7 @@ from relay.journal.content import Content
 from relay.journal.records import Record
 from relay.platform.log import log_event, log_failure
 from relay.platform.telemetry import OFF, Telemetry, tried_of
-from relay.providers.contract import Parcel, Provider
+from relay.providers.contract import Provider
 from relay.routes.pacing import SLOT_LASTS, Pacing
 from relay.routes.watch import RouteWatch
 

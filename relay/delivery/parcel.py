@@ -6,8 +6,8 @@ from relay.core import entries as wire
 from relay.core import ids
 from relay.core import part_states as lifecycle
 from relay.core.model import Message, Part
+from relay.core.send_request import Parcel
 from relay.journal.records import Record
-from relay.providers.contract import Parcel
 
 
 def as_sent(record: Record, index: int, message: Message | None) -> Message | None:

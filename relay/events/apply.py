@@ -12,18 +12,18 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import Protocol
 
 import msgspec
 
 from relay.core import entries as wire
 from relay.core import ids
 from relay.core.errors import NewerVersion, NotFound, StorageError, Unavailable, UnreadableEntry
+from relay.core.events import Event, Follower, Noted
 from relay.core.model import Message
 from relay.events import observation as entries
 from relay.events.observation import QUEUE, Sighting
 from relay.journal.dead_letters import DeadLetters
-from relay.journal.records import UPGRADE_PAUSE_SECONDS, Event, Journal, Record
+from relay.journal.records import UPGRADE_PAUSE_SECONDS, Journal, Record
 from relay.platform import concurrency as bounded
 from relay.platform.log import log_event, log_failure
 from relay.platform.storage.ports import Queues
@@ -34,26 +34,6 @@ PUT_BACK_SECONDS = 60
 TRIES = 5
 _PUTS_AT_ONCE = 8
 _BATCHES_AT_ONCE = 8
-
-
-class Noted(msgspec.Struct, frozen=True, kw_only=True):
-    """An event in the journal, with what those need who follow it: whose message it is, its name, its caller's
-    tags and metadata, and whether `recipient` is one that the message really had.
-    """
-
-    event: Event
-    message: str
-    client: str
-    is_ours: bool
-    tags: tuple[str, ...] = ()
-    metadata: Mapping[str, str] = {}
-
-
-class Follower(Protocol):
-    """Something that happens because of events. A repetition must do no harm."""
-
-    async def follow(self, noted: Sequence[Noted]) -> None:
-        """Do it. Raises `StorageError` when it could not: the events come again."""
 
 
 class Events:

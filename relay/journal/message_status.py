@@ -8,8 +8,9 @@ import msgspec
 from relay.clients.registry import Client, Clients, Role
 from relay.core import ids
 from relay.core.errors import NotFound, Refusal
+from relay.core.events import Event
 from relay.core.model import MessageStatus, Submission
-from relay.journal.records import Event, Journal, Record
+from relay.journal.records import Journal, Record
 
 
 class Story(msgspec.Struct, frozen=True, kw_only=True):

@@ -19,6 +19,7 @@ import msgspec
 from relay.core import entries as wire
 from relay.core import ids
 from relay.core.errors import AlreadyExists, Changed, NotFound, UnreadableEntry
+from relay.core.events import Event
 from relay.core.model import FINAL, MessageStatus, Part, State, Submission
 from relay.platform import resources
 from relay.platform.log import log_event
@@ -85,27 +86,6 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     def message_id(self, index: int, entry: wire.BatchEntry) -> str:
         """The public name of one message of the batch."""
         return str(ids.MessageId(batch=self.batch, index=index, mac=entry.macs[index]))
-
-
-class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Something that became known later about a message: from a provider's webhook or a bounce.
-
-    `kind` is one of `relay.core.events.Kind`; `key` makes the same event, told twice, one row. `code` is the enhanced status code
-    (RFC 3463), `bounce_class` one of `relay.core.events.BounceClass`, `attempt` the number of the attempt it is about, 0 where
-    that is not known. `raw` is what the provider said, as it was.
-    """
-
-    index: int
-    kind: str
-    at: datetime
-    key: str
-    recipient: str = ""
-    code: str = ""
-    reply: str = ""
-    provider: str = ""
-    raw: str = ""
-    bounce_class: str = ""
-    attempt: int = 0
 
 
 _event_decoder = msgspec.json.Decoder(Event)

@@ -11,9 +11,9 @@ from email.policy import SMTP
 from email.utils import format_datetime
 
 from relay.core.model import Address, Attachment, Message
+from relay.core.send_request import Parcel
 from relay.mime import raw as mime_raw
 from relay.mime.fields import address_field, clean, is_field_name, parameter_field, plain_field, text_field
-from relay.providers.contract import Parcel
 
 # fmt: off
 RESERVED = frozenset((

@@ -13,8 +13,8 @@ from io import BytesIO
 import msgspec
 
 from relay.core.model import Address
+from relay.core.send_request import Parcel
 from relay.mime.fields import address_field, clean, plain_field
-from relay.providers.contract import Parcel
 
 _LINE_END = re.compile(rb"\r\n|\r|\n")
 _ENVELOPE = frozenset(("to", "cc", "bcc", "resent-to", "resent-cc", "resent-bcc"))

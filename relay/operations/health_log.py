@@ -13,22 +13,8 @@ from relay.core.settings import Lane, Settings
 from relay.platform.log import log_event
 from relay.platform.resources import OWN_QUEUES, poison_of
 from relay.platform.storage.ports import Queues
-from relay.platform.telemetry import OFF, Telemetry
+from relay.platform.telemetry import OFF, QueueVitals, Telemetry
 from relay.routes.holds import Holds, RouteState
-
-
-class QueueVitals(msgspec.Struct, frozen=True, kw_only=True):
-    """A queue at a moment: about how many entries it holds, and the age in seconds of the first that is visible.
-
-    An entry that was put back for later counts from when it was put: one look may see too great an age, a minute of
-    looks does not. A queue that carries no messages counts as a lane of its own name.
-    """
-
-    lane: str
-    queue: str
-    is_poison: bool
-    entries: int
-    oldest_seconds: float
 
 
 class Vitals:

@@ -14,10 +14,10 @@ from functools import partial
 import msgspec
 
 from relay.core.errors import NotFound
-from relay.core.events import BounceClass, Fate, Kind, fates
+from relay.core.events import BounceClass, Event, Fate, Kind, fates
 from relay.core.model import Delivery, Part, State, Submission
 from relay.journal.content import Content
-from relay.journal.records import Event, Journal, Record
+from relay.journal.records import Journal, Record
 from relay.operations.message_changes import Interventions, Resend
 from relay.platform import concurrency as bounded
 from relay.platform.log import log_event

@@ -11,8 +11,8 @@ from typing import Any
 
 from relay.core.errors import SettingsError
 from relay.core.outcomes import Deferred, RouteFault, reply_text
-from relay.platform.secrets import reference_fault
-from relay.providers.contract import RouteSettings, Secrets
+from relay.core.settings import RouteSettings
+from relay.platform.secrets import Secrets, reference_fault
 
 TIMEOUT_SECONDS = 30.0
 """How long getting one token may take."""

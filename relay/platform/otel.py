@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.trace import Span
 
-    from relay.operations.health_log import QueueVitals
+    from relay.platform.telemetry import QueueVitals
 
 FRESH_SECONDS = 150.0
 """A look at queues and routes counts so long: the timer that looks may have moved to another instance."""

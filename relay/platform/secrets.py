@@ -42,6 +42,16 @@ def reference_fault(value: object) -> str:
     )
 
 
+class Secrets(Protocol):
+    """Where keys come from. References and what they may be: `relay.platform.secrets`."""
+
+    async def get(self, reference: str) -> str:
+        """The secret, cached. Raises `relay.core.errors.SettingsError` when there is none."""
+
+    async def refresh(self, reference: str) -> str:
+        """The secret, read anew: after the provider refused the cached one."""
+
+
 class SecretSource:
     """The `Secrets` of the providers. Reads nothing before it is asked; one reading at a time per reference."""
 

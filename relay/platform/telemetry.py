@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from relay.core import part_states as lifecycle
     from relay.core.model import Part, Submission
     from relay.journal.records import Record
-    from relay.operations.health_log import QueueVitals
 
 
 class Tried(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,6 +57,20 @@ def tried_of(
         waited_seconds=(tried.now - waits_from).total_seconds(),
         traceparent=submission.traceparent,
     )
+
+
+class QueueVitals(msgspec.Struct, frozen=True, kw_only=True):
+    """A queue at a moment: about how many entries it holds, and the age in seconds of the first that is visible.
+
+    An entry that was put back for later counts from when it was put: one look may see too great an age, a minute of
+    looks does not. A queue that carries no messages counts as a lane of its own name.
+    """
+
+    lane: str
+    queue: str
+    is_poison: bool
+    entries: int
+    oldest_seconds: float
 
 
 class RequestSpan:

@@ -3,8 +3,8 @@
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from relay.core.settings import RouteSettings
 from relay.platform.entra_tokens import NoToken
-from relay.providers.contract import RouteSettings
 from relay.providers.http_exchange import Answer, Lost
 
 type Reply = Answer | Lost | NoToken

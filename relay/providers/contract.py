@@ -1,53 +1,15 @@
 """What a provider is: one method to send, one to be probed, one to be asked about a lost answer."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from datetime import datetime
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import msgspec
 
-from relay.core.model import Address, Message
 from relay.core.outcomes import Outcome, PerRecipient, RouteFault, Sent
-
-
-class Parcel(msgspec.Struct, frozen=True, kw_only=True):
-    """What one attempt hands to a provider.
-
-    `id` is the message's public name (goes into custom_args or `X-Relay-Id`), `message_id_header` the RFC 5322 Message-ID
-    without brackets, the same in every attempt. `recipients` are the numbers (indices into `message.recipients`) this
-    attempt is for; the envelope. Attachments have their `content` in memory. `attempt_id` is a UUID that is the same
-    whenever this very attempt is looked at again (for provider-side idempotency and verification).
-    `date` is when the message was accepted.
-    """
-
-    id: str
-    message: Message
-    recipients: tuple[int, ...]
-    message_id_header: str
-    attempt: int
-    attempt_id: str
-    date: datetime
-
-    def of(self, kind: Sequence[Address], offset: int) -> tuple[Address, ...]:
-        """Those of `kind`, a run of `message.recipients` that begins at `offset`, that are in this attempt's envelope."""
-        chosen = set(self.recipients)
-        return tuple(address for number, address in enumerate(kind, offset) if number in chosen)
-
-    @property
-    def to(self) -> tuple[Address, ...]:
-        """The `to` recipients of this attempt."""
-        return self.of(self.message.to, 0)
-
-    @property
-    def cc(self) -> tuple[Address, ...]:
-        """The `cc` recipients of this attempt."""
-        return self.of(self.message.cc, len(self.message.to))
-
-    @property
-    def bcc(self) -> tuple[Address, ...]:
-        """The `bcc` recipients of this attempt."""
-        return self.of(self.message.bcc, len(self.message.to) + len(self.message.cc))
+from relay.core.send_request import Parcel
+from relay.core.settings import RouteSettings
+from relay.platform.secrets import Secrets
 
 
 class Provider(Protocol):
@@ -144,24 +106,14 @@ class ProviderModule(Protocol):
 
     CAPABILITIES: Capabilities
 
-    def check_settings(self, settings: "RouteSettings") -> Sequence[str]:
+    def check_settings(self, settings: RouteSettings) -> Sequence[str]:
         """Every fault of a route's settings, as sentences beginning with the key; empty when they can work."""
 
-    def check_options(self, options: "RouteSettings") -> Sequence[str]:
+    def check_options(self, options: RouteSettings) -> Sequence[str]:
         """Every fault of a message's `options.<provider>`, as `path: sentence`; empty when they can be used."""
 
-    def create(self, name: str, settings: "RouteSettings", surroundings: "Surroundings") -> Provider:
+    def create(self, name: str, settings: RouteSettings, surroundings: "Surroundings") -> Provider:
         """The provider of a route. Connects to nothing."""
-
-
-class Secrets(Protocol):
-    """Where keys come from. References and what they may be: `relay.platform.secrets`."""
-
-    async def get(self, reference: str) -> str:
-        """The secret, cached. Raises `relay.core.errors.SettingsError` when there is none."""
-
-    async def refresh(self, reference: str) -> str:
-        """The secret, read anew: after the provider refused the cached one."""
 
 
 class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
@@ -179,6 +131,3 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
     clock: Any
     credential: Any
     sleep: Any = asyncio.sleep
-
-
-type RouteSettings = Mapping[str, Any]

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 from relay.core.errors import AlreadyExists, Changed, NotFound, Unavailable
+from relay.core.gcra import reserve
 from relay.core.settings import Pace
 from relay.platform import resources
 from relay.platform.storage.ports import Entity, Tables
@@ -18,27 +19,6 @@ TABLE = resources.PACING_TABLE
 MAX_RACES = 25
 SLOT_LASTS = timedelta(seconds=20)
 """A slot not used by then has lapsed: a backlog of old slots must not become a burst."""
-
-
-def burst_of(pace: Pace) -> int:
-    """How many may go at once."""
-    return max(1, pace.count // 5)
-
-
-def interval_of(pace: Pace) -> float:
-    """Seconds between the others, so that burst and flow together never exceed `count` in any window."""
-    return pace.seconds / max(1, pace.count - burst_of(pace)) if pace.count > 1 else pace.seconds
-
-
-def reserve(pace: Pace, arrival: float, now: float, wanted: int) -> tuple[list[float], float]:
-    """The times of the next `wanted` slots, and the new theoretical arrival time. All in seconds since 1970."""
-    interval, slots = interval_of(pace), []
-    tolerance = (burst_of(pace) - 1) * interval
-    for _ in range(wanted):
-        arrival = max(arrival, now)
-        slots.append(max(now, arrival - tolerance))
-        arrival += interval
-    return slots, arrival
 
 
 class Pacing:

@@ -15,9 +15,9 @@ import msgspec
 from relay.api.errors import CODES
 from relay.api.http import Request
 from relay.bootstrap import Relay
+from relay.bootstrap.configuration import load
 from relay.clients.registry import Policy, Role
 from relay.core.errors import Unavailable
-from relay.core.settings import load
 from relay.platform.storage.memory.memory_storage import MemoryStorage, memory_storage
 from relay.platform.storage.ports import Blobs, Queues, Storage, Tables
 from tests import doubles

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from relay.core.settings import load
+from relay.bootstrap.configuration import load
 from relay.operations.doctor import host
 from relay.operations.doctor.findings import Finding, Health
 from relay.providers.graph import account_check as graph_checkup

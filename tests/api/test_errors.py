@@ -15,8 +15,9 @@ from relay.api.errors import CODES
 from relay.api.http import Request, Response
 from relay.clients.registry import Policy
 from relay.core import ids
+from relay.core.events import Event
 from relay.core.outcomes import CAUSES
-from relay.journal.records import TABLE, Event, partition
+from relay.journal.records import TABLE, partition
 from relay.platform.storage.ports import Entity
 from tests.api.harness import BASE, Answer, Harness, file, message
 

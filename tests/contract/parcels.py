@@ -3,7 +3,8 @@
 from typing import Any
 
 from relay.core.model import Address, Attachment, Message
-from relay.providers.contract import Capabilities, Parcel
+from relay.core.send_request import Parcel
+from relay.providers.contract import Capabilities
 from standins.smtp.server import DEFAULT_USER
 from tests.parcels import parcel_of
 

@@ -5,11 +5,12 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from relay.core.errors import SettingsError, Unavailable
+from relay.core.send_request import Parcel
 from relay.platform.storage.ports import Blobs
 from relay.providers.acs import provider as acs
 from relay.providers.capture import provider as capture
 from relay.providers.capture.inbox import Inbox as LocalInbox
-from relay.providers.contract import Parcel, Provider, ProviderModule, Surroundings
+from relay.providers.contract import Provider, ProviderModule, Surroundings
 from relay.providers.graph import provider as graph
 from relay.providers.sendgrid import provider as sendgrid
 from relay.providers.smtp import provider as smtp

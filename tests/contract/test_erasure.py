@@ -2,11 +2,11 @@
 
 import pytest
 
-from relay.bootstrap import Relay
+from relay.bootstrap import Relay, configuration
 from relay.core import entries as wire
-from relay.core import ids, settings
+from relay.core import ids
+from relay.core.events import Event
 from relay.core.model import State
-from relay.journal.records import Event
 from relay.platform.storage.ports import Storage
 from tests.doubles import entry_of, ids_of, message_of, submission_of
 from tests.traces import traces
@@ -15,7 +15,7 @@ from tests.traces import traces
 @pytest.fixture
 async def relay(storage: Storage) -> Relay:
     """A relay over the storage, whose route captures."""
-    relay = Relay(settings.load({}), storage)
+    relay = Relay(configuration.load({}), storage)
     await relay.create_storage()
     return relay
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import msgspec
 
 from relay.core.outcomes import Deferred, Outcome, PerRecipient, RouteFault, Sent, Unknown
-from relay.providers.contract import Parcel
+from relay.core.send_request import Parcel
 from tests.crash_points.faults import Fault, Operation, Process, ProcessDiedError, invocation
 
 SILENCE_SECONDS = 30.0

@@ -7,12 +7,12 @@ from typing import Any
 
 import msgspec
 
-from relay.core import settings as relay_settings
+from relay.bootstrap import configuration
+from relay.core.events import Event
 from relay.core.model import State
 from relay.core.outcomes import Deferred, PerRecipient, Rejected, RouteFault, Sent
+from relay.core.send_request import Parcel
 from relay.core.settings import Settings
-from relay.journal.records import Event
-from relay.providers.contract import Parcel
 from tests.crash_points.providers import Account, Answer, Lost, Script
 from tests.crash_points.trial import Scenario, Stage
 
@@ -24,7 +24,7 @@ AWAY = Deferred(code="provider_unavailable", reply="503")
 
 def settings_of(routes: Mapping[str, Any], rules: list[Any] | None = None) -> Settings:
     """Settings with these routes and one lane."""
-    return relay_settings.load(
+    return configuration.load(
         {
             "RELAY_ROUTES": msgspec.json.encode(routes).decode(),
             "RELAY_ROUTING": "" if rules is None else msgspec.json.encode(rules).decode(),

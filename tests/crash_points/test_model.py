@@ -17,7 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from relay.core.model import DEAD
 from relay.core.outcomes import Deferred, PerRecipient, Rejected, Sent
-from relay.providers.contract import Parcel
+from relay.core.send_request import Parcel
 from tests.crash_points.audit import Audit
 from tests.crash_points.caller import Caller
 from tests.crash_points.faults import Fault

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from relay.core.outcomes import CAUSES
-from relay.operations.health_log import QueueVitals
+from relay.platform.telemetry import QueueVitals
 from tests.repository.bicep_text import INFRA, ROOT, bicep
 
 QUERIES = {path.stem: path.read_text() for path in (INFRA / "alerts").glob("*.kql")}

@@ -12,12 +12,10 @@ from relay.api.messages.waiting import Goal
 from relay.api.openapi.operations import FACTS
 from relay.api.operations import OPERATIONS
 from relay.clients.registry import Role
-from relay.core.events import Kind
+from relay.core.events import Event, Kind, Noted
 from relay.core.model import Address, State
-from relay.events.apply import Noted
 from relay.events.webhooks.payload import post_of
 from relay.events.webhooks.subscriptions import Definition, Subscription
-from relay.journal.records import Event
 from scripts.connector.actions import ACTIONS
 from scripts.connector.document import Target
 from scripts.connector.files import FOLDER, contents

@@ -16,8 +16,7 @@ from hooks import postdeploy, postprovision
 from hooks.steps import storage_environment, until
 from hooks.world import Answer, StepError, World, calling
 from relay.api.http import Request
-from relay.bootstrap import Relay
-from relay.core import settings as relay_settings
+from relay.bootstrap import Relay, configuration
 from relay.core.errors import Unavailable
 from relay.platform.resources import queues_of
 from relay.platform.storage.memory.memory_storage import MemoryQueues, MemoryStorage, memory_storage
@@ -73,7 +72,7 @@ class Deployment:
         )
 
     def _relay(self, **environment: str) -> Relay:
-        return Relay(relay_settings.load(environment), self.storage)
+        return Relay(configuration.load(environment), self.storage)
 
     def _start(self, environment: Mapping[str, str]) -> Relay:
         self.settings = dict(environment)

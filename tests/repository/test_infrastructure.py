@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from relay.bootstrap import configuration
 from relay.core import settings as relay_settings
 from relay.core.entries import MAX_BATCH_MESSAGES
 from relay.core.settings import DEFAULT_LANES, SETTINGS, Lane
@@ -74,8 +75,12 @@ def test_every_name_of_ours_in_the_code_is_a_setting() -> None:
 
 @pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.name)
 def test_every_setting_is_read(setting: relay_settings.Setting) -> None:
-    declared = (ROOT / "relay/core/settings.py").read_text()
-    elsewhere = [path for path in source_files() if path.name != "settings.py" and setting.name in path.read_text()]
+    declared = (ROOT / "relay/platform/environment.py").read_text()
+    elsewhere = [
+        path
+        for path in source_files()
+        if path.name not in ("settings.py", "environment.py") and setting.name in path.read_text()
+    ]
     assert declared.count(f'"{setting.name}"') > 1 or elsewhere
 
 
@@ -86,8 +91,8 @@ def test_the_sample_has_every_setting_and_nothing_else() -> None:
 def test_the_sample_changes_no_default() -> None:
     changed = {name: value for name, value in SAMPLE.items() if name in OF_RELAY and value}
     assert changed == {}
-    without = relay_settings.load({})
-    assert relay_settings.load(SAMPLE).routes == without.routes
+    without = configuration.load({})
+    assert configuration.load(SAMPLE).routes == without.routes
 
 
 def test_the_page_has_every_setting_as_the_code_says_it() -> None:
@@ -107,7 +112,7 @@ def test_the_page_has_the_settings_of_the_platform() -> None:
 def test_the_examples_of_the_page_are_valid() -> None:
     examples = re.findall(r"```json\n(.*?)```", PAGE, flags=re.DOTALL)
     names = ("RELAY_ROUTES", "RELAY_ROUTING", "RELAY_LANES")
-    settings = relay_settings.load(dict(zip(names, examples, strict=True)))
+    settings = configuration.load(dict(zip(names, examples, strict=True)))
     assert (len(settings.routes), len(settings.rules), len(settings.lanes)) == (2, 3, 2)
 
 

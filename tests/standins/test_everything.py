@@ -8,7 +8,7 @@ from pathlib import Path
 import aiohttp
 
 from devhost.children import Child
-from relay.core.settings import load
+from relay.bootstrap.configuration import load
 from relay.providers.registry import MODULES
 from standins.everything import SECRETS, Everything, domain_of
 

@@ -18,17 +18,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from relay.api.http import Request, Response
-from relay.bootstrap import Relay
+from relay.bootstrap import Relay, configuration
 from relay.clients.registry import Role
 from relay.core import entries as wire
 from relay.core import ids
-from relay.core import settings as relay_settings
 from relay.core.errors import UnreadableEntry
 from relay.core.model import Address, Message
 from relay.core.outcomes import MAX_REPLY
+from relay.core.send_request import Parcel
 from relay.mime import raw as mime_raw
 from relay.platform.storage.memory.memory_storage import memory_storage
-from relay.providers.contract import Parcel
 from relay.providers.http_exchange import retry_after
 from relay.providers.smtp.outcomes_replies import Reply, read_reply
 
@@ -154,7 +153,7 @@ class Door:
 
     def __init__(self) -> None:
         self.runner = asyncio.Runner()
-        relay = Relay(relay_settings.load({}), memory_storage(lambda: NOW), clock=lambda: NOW)
+        relay = Relay(configuration.load({}), memory_storage(lambda: NOW), clock=lambda: NOW)
         self.relay = relay
         self.runner.run(relay.create_storage())
         self.key = self.runner.run(relay.clients.create("caller", role=Role.OPERATOR))

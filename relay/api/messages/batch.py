@@ -33,8 +33,8 @@ async def send(call: Call) -> Response:
     """POST /v1/messages/batch: 202 when any message was accepted; a result for each, in order."""
     check_length(call.request)
     # Whole seconds, so that a repetition under the same Idempotency-Key makes entries of the same length.
-    now = call.relay.clock().replace(microsecond=0)
-    limits = Limits(max_message_bytes=call.relay.settings.max_message_bytes)
+    now = call.services.clock().replace(microsecond=0)
+    limits = Limits(max_message_bytes=call.services.settings.max_message_bytes)
     content_type = call.request.headers.get("content-type", "")
     drafts = parse_batch(call.request.body, content_type=content_type, now=now, limits=limits)
     completion = Completion(call, limits)
@@ -45,7 +45,7 @@ async def send(call: Call) -> Response:
     await completion.keep([verdict.submission for verdict in verdicts.values()])
     asked = repetition.repeatable(call.request, lambda: _fingerprint(call))
     if asked is None:
-        await _accept(call, verdicts, call.relay.new_batch(), results)
+        await _accept(call, verdicts, call.services.new_batch(), results)
         return _answer(results)
     return await _send_once(call, asked, verdicts, results)
 
@@ -56,7 +56,7 @@ async def _decide(
     """The results that are known already (refusals, dry runs), and what may be accepted."""
     results: _Results = {}
     verdicts: dict[int, Verdict] = {}
-    known = await call.relay.suppressions.known_to(call.client.name)
+    known = await call.services.suppressions.known_to(call.client.name)
     for number, draft in enumerate(drafts):
         if number % _AT_A_TIME == 0:
             await asyncio.sleep(0)
@@ -92,7 +92,7 @@ async def _send_once(call: Call, asked: Repeatable, verdicts: Mapping[int, Verdi
     try:
         is_whole = await _accept(call, verdicts, place.batch, results)
     except Refusal:
-        await call.relay.idempotency.release(place)
+        await call.services.idempotency.release(place)
         raise
     answer = _answer(results)
     await _keep(call, place, answer if is_whole else None)
@@ -102,9 +102,9 @@ async def _send_once(call: Call, asked: Repeatable, verdicts: Mapping[int, Verdi
 async def _keep(call: Call, place: Reserved, answer: Response | None) -> None:
     """Keep the answer; or leave the key open, so that a repetition makes the same messages durable again, or the rest."""
     if answer is not None and len(answer.body) <= idempotency.MAX_ANSWER:
-        await call.relay.idempotency.finish(place, answer.body)
+        await call.services.idempotency.finish(place, answer.body)
     else:
-        await call.relay.idempotency.release(place)
+        await call.services.idempotency.release(place)
 
 
 async def _accept(call: Call, verdicts: Mapping[int, Verdict], batch: str, results: _Results) -> bool:
@@ -116,7 +116,7 @@ async def _accept(call: Call, verdicts: Mapping[int, Verdict], batch: str, resul
         submissions = [verdicts[number].submission for number in numbers]
         name = batch if place == 0 else ids.derived_batch(batch, 0, -place)
         try:
-            accepted = await call.relay.acceptance.accept_together(call.client, lane, submissions, name)
+            accepted = await call.services.acceptance.accept_together(call.client, lane, submissions, name)
         except Refusal as refusal:
             refusals.append(refusal)
             results.update({number: _refused(call, number, refusal) for number in numbers})

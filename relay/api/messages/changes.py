@@ -21,8 +21,8 @@ _LIMITS = Limits()
 
 async def cancel(call: Call) -> Response:
     """DELETE /v1/messages/{id}: 200 when it is cancelled for certain, 409 with the state when it is too late."""
-    story = await call.relay.inquiry.story(call.client, call.values["id"])
-    if await call.relay.interventions.cancel(story.name.batch, story.name.index):
+    story = await call.services.inquiry.story(call.client, call.values["id"])
+    if await call.services.interventions.cancel(story.name.batch, story.name.index):
         return json_response({"id": str(story.name), "state": str(State.CANCELLED)})
     state = await _state(call)
     if state is State.CANCELLED:
@@ -35,9 +35,9 @@ async def reschedule(call: Call) -> Response:
     faults = Faults(_LIMITS.max_problems)
     at = _send_at(call, faults)
     faults.raise_any()
-    story = await call.relay.inquiry.story(call.client, call.values["id"])
+    story = await call.services.inquiry.story(call.client, call.values["id"])
     try:
-        is_moved = await call.relay.interventions.reschedule(story.name.batch, story.name.index, at)
+        is_moved = await call.services.interventions.reschedule(story.name.batch, story.name.index, at)
     except NotFound as error:
         if story.is_withdrawn:
             raise _not_scheduled(State.CANCELLED) from error
@@ -58,12 +58,12 @@ async def redrive(call: Call) -> Response:
     faults = Faults(_LIMITS.max_problems)
     how = read_redrive(call, request, faults)
     faults.raise_any()
-    name = await call.relay.inquiry.name_of(call.client, call.values["id"])
+    name = await call.services.inquiry.name_of(call.client, call.values["id"])
     try:
-        is_redriven = await call.relay.interventions.redrive(name.batch, name.index, how)
+        is_redriven = await call.services.interventions.redrive(name.batch, name.index, how)
     except NotFound:
         is_redriven = False
-    story = await call.relay.inquiry.story(call.client, call.values["id"])
+    story = await call.services.inquiry.story(call.client, call.values["id"])
     state = _state_of(story)
     if not is_redriven and story.status is not None and story.status.erased is not None:
         raise Refusal(410, "message_erased", "The message was erased: there is no content left to send.")
@@ -77,12 +77,12 @@ async def redrive(call: Call) -> Response:
 def _send_at(call: Call, faults: Faults) -> datetime:
     """The time asked for; now for one that is past by less than an hour."""
     request: Any = read_object(call.request, RescheduleRequest)
-    now = call.relay.clock()
+    now = call.services.clock()
     return read_moment(request["send_at"], now, faults, _LIMITS) or now
 
 
 async def _state(call: Call) -> State:
-    return _state_of(await call.relay.inquiry.story(call.client, call.values["id"]))
+    return _state_of(await call.services.inquiry.story(call.client, call.values["id"]))
 
 
 def _state_of(story: Story) -> State:

@@ -50,7 +50,7 @@ class Completion:
     async def keep(self, submissions: Sequence[Submission]) -> None:
         """See to it that the files of messages to be accepted stay. Raises `Refusal` when one was forgotten meanwhile."""
         known = {upload.blob: upload for upload in self._uploads.values() if upload is not None}
-        after = HELD_AND_REDRIVEN + timedelta(days=self._call.relay.settings.retention_days)
+        after = HELD_AND_REDRIVEN + timedelta(days=self._call.services.settings.retention_days)
         until: dict[str, datetime] = {}
         for submission in submissions:
             for attachment in submission.message.attachments if submission.message is not None else ():
@@ -59,13 +59,13 @@ class Completion:
                     until[attachment.blob] = max(until.get(attachment.blob, needed), needed)
         faults = Faults(self._limits.max_problems)
         for blob, needed in until.items():
-            if not await self._call.relay.uploads.keep(known[blob], needed):
+            if not await self._call.services.uploads.keep(known[blob], needed):
                 faults.add("unknown_attachment", WHOLE, _UNKNOWN)
         faults.raise_any()
 
     async def _find(self, names: Iterable[str | None]) -> None:
         missing = [name for name in dict.fromkeys(names) if name is not None and name not in self._uploads]
-        found: Mapping[str, Upload] = await self._call.relay.uploads.find(self._call.client.name, missing)
+        found: Mapping[str, Upload] = await self._call.services.uploads.find(self._call.client.name, missing)
         self._uploads.update({name: found.get(name) for name in missing})
 
     def _filled(self, attachment: Attachment, target: str, faults: Faults) -> Attachment:

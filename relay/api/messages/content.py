@@ -71,7 +71,7 @@ async def html(call: Call) -> Response:
 
 async def _mime(call: Call, client: Client) -> bytes:
     """The message's bytes, if this client may see it. Raises `Refusal` (404, 410)."""
-    story = await call.relay.inquiry.story(client, call.values["id"])
+    story = await call.services.inquiry.story(client, call.values["id"])
     if story.record is None or story.submission is None or story.status is None:
         raise Refusal(
             404,
@@ -82,7 +82,7 @@ async def _mime(call: Call, client: Client) -> bytes:
     if story.status.erased is not None:
         raise Refusal(410, "message_erased", "The message was erased: its content is gone for good.")
     index = story.name.index
-    message = as_sent(story.record, index, await call.relay.content.whole(story.submission))
+    message = as_sent(story.record, index, await call.services.content.whole(story.submission))
     if message is None:
         raise Refusal(404, "content_not_found", "The content of this message is gone.")
     return mime.build(parcel_of(story.record, story.record.entry(), index, story.status.parts[0], message))

@@ -46,7 +46,7 @@ async def begin(call: Call, asked: Repeatable) -> Reserved | Replay:
     While the first request is under way a derived key gets 503 instead of 409: Logic Apps repeats that.
     """
     try:
-        return await call.relay.idempotency.begin(call.client.name, asked.key, asked.fingerprint)
+        return await call.services.idempotency.begin(call.client.name, asked.key, asked.fingerprint)
     except Refusal as refusal:
         if not asked.is_derived or refusal.status != 409:
             raise

@@ -33,7 +33,7 @@ async def index(call: Call) -> Response:
     wanted = _wanted(call, query, faults)
     most = _limit(query.get("limit"), faults)
     faults.raise_any()
-    found, position = await page_of(call.relay.listing.page(wanted, query.get("cursor"), most=most))
+    found, position = await page_of(call.services.listing.page(wanted, query.get("cursor"), most=most))
     body: dict[str, Any] = {"value": [_told(each) for each in found]}
     if position is not None:
         # Both ends are said again, so that the pages are of one range however late they are asked for.
@@ -45,7 +45,7 @@ async def index(call: Call) -> Response:
 
 def _wanted(call: Call, query: Mapping[str, str], faults: Faults) -> Wanted:
     _check_names(query, faults)
-    now = call.relay.clock()
+    now = call.services.clock()
     before = _moment(query, "before", now, faults)
     since = _moment(query, "since", max(before, _FIRST + DEFAULT_SPAN) - DEFAULT_SPAN, faults)
     if since > before:

@@ -27,7 +27,7 @@ async def rendered(call: Call, draft: Draft, limits: Limits) -> Draft:
     if draft.template is None:
         return draft
     try:
-        ready = await call.relay.templates.ready(*split_name(draft.template))
+        ready = await call.services.templates.ready(*split_name(draft.template))
     except NotFound as error:
         problem = Problem(
             code="unknown_template", target="template", message="There is no such template, or no such version of it."

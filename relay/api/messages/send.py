@@ -37,25 +37,25 @@ async def send(call: Call) -> Response:
     """POST /v1/messages: 202 once the message is durable."""
     check_length(call.request)
     waiting.wish_of(call.request)  # what it refuses is refused before anything is done
-    limits = Limits(max_message_bytes=call.relay.settings.max_message_bytes)
+    limits = Limits(max_message_bytes=call.services.settings.max_message_bytes)
     draft = await _draft(call, limits)
     completion = Completion(call, limits)
     draft = await completion.complete(draft)
-    verdict = decide(call, draft, await call.relay.suppressions.known_to(call.client.name))
+    verdict = decide(call, draft, await call.services.suppressions.known_to(call.client.name))
     if draft.dry_run:
         return json_response(explanation(verdict))
     await completion.keep([verdict.submission])
     asked = repetition.repeatable(call.request, lambda: _fingerprint(call))
     if asked is None:
-        accepted = await call.relay.acceptance.accept(call.client, verdict.lane, verdict.submission)
+        accepted = await call.services.acceptance.accept(call.client, verdict.lane, verdict.submission)
         return _accepted(call, msgspec.json.encode(told_accepted(accepted)), accepted.id, verdict)
     return await _send_once(call, asked, verdict)
 
 
 async def show(call: Call) -> Response:
     """GET /v1/messages/{id}: always 200 with its state, `Retry-After` while it is moving."""
-    story = await call.relay.inquiry.story(call.client, call.values["id"])
-    body = await story_body(story, call.relay.content)
+    story = await call.services.inquiry.story(call.client, call.values["id"])
+    body = await story_body(story, call.services.content)
     return json_response(body, headers=_moving(State(body["state"])))
 
 
@@ -64,11 +64,11 @@ async def _draft(call: Call, limits: Limits) -> Draft:
         from relay.api.reading.raw_message import parse_raw
 
         # Megabytes of MIME take longer to read than others may be kept waiting.
-        return await asyncio.to_thread(parse_raw, call.request, now=call.relay.clock(), limits=limits)
+        return await asyncio.to_thread(parse_raw, call.request, now=call.services.clock(), limits=limits)
     return parse_message(
         call.request.body,
         content_type=call.request.headers.get("content-type", ""),
-        now=call.relay.clock(),
+        now=call.services.clock(),
         limits=limits,
     )
 
@@ -90,8 +90,8 @@ def decide(call: Call, draft: Draft, known: Known, now: datetime | None = None) 
     return policy.decide(
         client=call.client,
         draft=draft,
-        settings=call.relay.settings,
-        now=now or call.relay.clock(),
+        settings=call.services.settings,
+        now=now or call.services.clock(),
         carries=carriage.obstacle,
         traceparent=call.request.headers.get("traceparent"),
         suppressed=known.among,
@@ -123,12 +123,14 @@ async def _send_once(call: Call, asked: Repeatable, verdict: Verdict) -> Respons
         told: Mapping[str, Any] = msgspec.json.decode(place.body)
         return _accepted(call, place.body, str(told["id"]), verdict, {"Idempotency-Replayed": "true"})
     try:
-        [accepted] = await call.relay.acceptance.accept_as(call.client, verdict.lane, [verdict.submission], place.batch)
+        [accepted] = await call.services.acceptance.accept_as(
+            call.client, verdict.lane, [verdict.submission], place.batch
+        )
     except Refusal:
-        await call.relay.idempotency.release(place)
+        await call.services.idempotency.release(place)
         raise
     body = msgspec.json.encode(told_accepted(accepted))
-    await call.relay.idempotency.finish(place, body)
+    await call.services.idempotency.finish(place, body)
     return _accepted(call, body, accepted.id, verdict)
 
 

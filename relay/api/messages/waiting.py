@@ -86,14 +86,14 @@ async def wait(call: Call) -> Response:
     Raises `Refusal`: 403 for a link that is too old or not ours, 410 and 422 when the goal cannot be reached any more.
     """
     client, goal, until = await _signed(call)
-    story = await call.relay.inquiry.story(client, call.values["id"])
-    body = await story_body(story, call.relay.content)
+    story = await call.services.inquiry.story(client, call.values["id"])
+    body = await story_body(story, call.services.content)
     if _is_reached(goal, body):
         return json_response(body)
     _raise_lost(goal, body)
     headers = {
         "Location": _link(call, client, str(story.name), goal, until),
-        "Retry-After": str(_pause(body, call.relay.clock())),
+        "Retry-After": str(_pause(body, call.services.clock())),
     }
     return json_response(body, 202, headers)
 
@@ -128,7 +128,7 @@ async def _signed(call: Call) -> tuple[Client, Goal, int]:
     name = str(ids.parse(call.values["id"]))
     expected = _signature(client, name, goal, int(until))
     is_signed = hmac.compare_digest(expected.encode(), query.get("sig", "").encode())
-    if not is_signed or int(until) < call.relay.clock().timestamp():
+    if not is_signed or int(until) < call.services.clock().timestamp():
         raise _invalid()
     return client, Goal(goal), int(until)
 
@@ -140,7 +140,7 @@ async def _owner(call: Call) -> Client | None:
     except ValueError:
         return None
     for age in ({}, {"older_than_seconds": UNKNOWN_KEY_SECONDS}):
-        for client in (await call.relay.clients.all(**age)).values():
+        for client in (await call.services.clients.all(**age)).values():
             if ids.belongs_to(name, client.mac_key):
                 return None if client.is_disabled else client
     return None

@@ -28,14 +28,16 @@ async def me(call: Call) -> Response:
 
 async def index(call: Call) -> Response:
     """GET /v1/clients: every client with its policy and the ids of its keys."""
-    clients = await call.relay.clients.all(older_than_seconds=0)
-    used = await call.relay.clients.last_uses()
+    clients = await call.services.clients.all(older_than_seconds=0)
+    used = await call.services.clients.last_uses()
     return json_response({"value": [told(client, used) for _, client in sorted(clients.items())]})
 
 
 async def show(call: Call) -> Response:
     """GET /v1/clients/{name}."""
-    return json_response(told(await call.relay.clients.get(call.values["name"]), await call.relay.clients.last_uses()))
+    return json_response(
+        told(await call.services.clients.get(call.values["name"]), await call.services.clients.last_uses())
+    )
 
 
 async def create(call: Call) -> Response:
@@ -49,7 +51,7 @@ async def create(call: Call) -> Response:
     policy = _policy(value.get("policy"), Policy(), call, faults)
     faults.raise_any()
     try:
-        key = await call.relay.clients.create(
+        key = await call.services.clients.create(
             value["name"],
             role=Role(value.get("role") or Role.CLIENT),
             policy=policy,
@@ -57,7 +59,7 @@ async def create(call: Call) -> Response:
         )
     except AlreadyExists as error:
         raise Refusal(409, "client_exists", "There is a client of this name already.", target="name") from error
-    body = {**told(await call.relay.clients.get(value["name"])), "key": key}
+    body = {**told(await call.services.clients.get(value["name"])), "key": key}
     return json_response(body, 201, {"Location": f"{call.base_url}/v1/clients/{value['name']}"})
 
 
@@ -80,7 +82,7 @@ async def change(call: Call) -> Response:
             is_disabled=client.is_disabled if disabled is None else disabled,
         )
 
-    return json_response(told(await call.relay.clients.change(call.values["name"], changed)))
+    return json_response(told(await call.services.clients.change(call.values["name"], changed)))
 
 
 async def add_key(call: Call) -> Response:
@@ -89,9 +91,9 @@ async def add_key(call: Call) -> Response:
 
     value = read_object(call.request, KeyRequest, is_optional=True)
     seconds = value.get("expires_in_seconds")
-    expires_at = None if seconds is None else call.relay.clock() + timedelta(seconds=seconds)
+    expires_at = None if seconds is None else call.services.clock() + timedelta(seconds=seconds)
     try:
-        key = await call.relay.clients.add_key(call.values["name"], expires_at=expires_at)
+        key = await call.services.clients.add_key(call.values["name"], expires_at=expires_at)
     except ValueError as error:
         text = "Two keys are active already: remove the one that is not used any more."
         raise Refusal(409, "too_many_keys", text) from error
@@ -100,7 +102,7 @@ async def add_key(call: Call) -> Response:
 
 async def remove_key(call: Call) -> Response:
     """DELETE /v1/clients/{name}/keys/{id}: useless everywhere within half a minute."""
-    await call.relay.clients.remove_key(call.values["name"], call.values["id"])
+    await call.services.clients.remove_key(call.values["name"], call.values["id"])
     return Response(status=204)
 
 
@@ -108,7 +110,7 @@ async def delete(call: Call) -> Response:
     """DELETE /v1/clients/{name}: its messages stay; nobody but operators can ask about them any more."""
     if call.values["name"] == call.client.name:
         raise Refusal(409, "own_client", "A client cannot delete itself: another operator must.")
-    await call.relay.clients.delete(call.values["name"])
+    await call.services.clients.delete(call.values["name"])
     return Response(status=204)
 
 
@@ -137,7 +139,7 @@ def _policy(value: Mapping[str, Any] | None, before: Policy, call: Call, faults:
     """The policy with what is named changed; what is wrong with it is noted."""
     if value is None:
         return before
-    settings = call.relay.settings
+    settings = call.services.settings
     for name in _PATTERNS:
         _check_patterns(value.get(name) or (), f"policy.{name}", faults)
     for name, known in (("routes", settings.routes), ("lanes", settings.lanes)):

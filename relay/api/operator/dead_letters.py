@@ -30,13 +30,13 @@ async def index(call: Call) -> Response:
     """GET /v1/deadletters: counts by cause; with `?code=` one page of that cause's letters."""
     code = call.request.query.get("code")
     if code is None:
-        counts = await call.relay.dead_letters.counts()
+        counts = await call.services.dead_letters.counts()
         value = [{"code": code, "meaning": CAUSES[code], "count": count} for code, count in counts.items()]
         return json_response({"value": value})
     faults = Faults(1)
     _check_cause(code, faults)
     faults.raise_any()
-    letters, cursor = await page_of(call.relay.dead_letters.of(code, cursor=call.request.query.get("cursor")))
+    letters, cursor = await page_of(call.services.dead_letters.of(code, cursor=call.request.query.get("cursor")))
     body: dict[str, Any] = {"value": await _told(call, letters)}
     if cursor:
         body["next_link"] = f"{call.base_url}/v1/deadletters?code={code}&cursor={quote(cursor, safe='')}"
@@ -56,7 +56,9 @@ async def redrive(call: Call) -> Response:
     _check_choice(choice, faults)
     faults.raise_any()
     letters, is_more = await _chosen(call, choice)
-    return json_response({"redriven": await call.relay.interventions.redrive_letters(letters, how), "is_more": is_more})
+    return json_response(
+        {"redriven": await call.services.interventions.redrive_letters(letters, how), "is_more": is_more}
+    )
 
 
 async def discard(call: Call) -> Response:
@@ -66,12 +68,12 @@ async def discard(call: Call) -> Response:
     _check_choice(choice, faults)
     faults.raise_any()
     letters, is_more = await _chosen(call, choice)
-    return json_response({"discarded": await call.relay.interventions.discard(letters), "is_more": is_more})
+    return json_response({"discarded": await call.services.interventions.discard(letters), "is_more": is_more})
 
 
 def read_redrive(call: Call, value: Mapping[str, Any], faults: Faults) -> Redrive:
     """How to redrive, by a request's `route` and `sender`; what is wrong with them is noted."""
-    route, routes = value.get("route"), call.relay.settings.routes
+    route, routes = value.get("route"), call.services.settings.routes
     if route is not None and route not in routes:
         faults.add("unknown_route", "route", f"There is no such route; there are: {', '.join(routes)}.")
     sender = value.get("sender")
@@ -97,9 +99,9 @@ def _check_cause(code: str, faults: Faults) -> None:
 
 async def _chosen(call: Call, choice: Mapping[str, Any]) -> tuple[Sequence[DeadLetter], bool]:
     if choice.get("code") is not None:
-        letters, cursor = await call.relay.dead_letters.of(choice["code"], most=MOST)
+        letters, cursor = await call.services.dead_letters.of(choice["code"], most=MOST)
         return letters, cursor is not None
-    names = [await call.relay.inquiry.name_of(call.client, text) for text in choice["ids"]]
+    names = [await call.services.inquiry.name_of(call.client, text) for text in choice["ids"]]
     records = await _records(call, {name.batch for name in names})
     return [letter for name in names for letter in _letters_of(name, records.get(name.batch))], False
 
@@ -141,7 +143,7 @@ async def _records(call: Call, batches: set[str]) -> dict[str, Record]:
     async def read(batch: str) -> Record | None:
         async with turns:
             try:
-                return await call.relay.journal.read(batch)
+                return await call.services.journal.read(batch)
             except (NotFound, NewerVersion):
                 return None
 

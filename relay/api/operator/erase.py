@@ -21,7 +21,7 @@ async def recipient(call: Call) -> Response:
         faults.add("invalid_address", "recipient", str(error))
     faults.raise_any()
     is_dry = bool(value.get("dry_run"))
-    step = await step_of(call.relay.erasure.step(address, value.get("cursor"), is_dry=is_dry))
+    step = await step_of(call.services.erasure.step(address, value.get("cursor"), is_dry=is_dry))
     counts = {
         "erased": step.erased,
         "cancelled": step.cancelled,

@@ -8,7 +8,7 @@ from relay.api.http import Response, json_response
 from relay.api.operator import routes
 from relay.core.errors import Refusal
 from relay.journal.overview import Figures, Point, Span
-from relay.operations.health_log import QueueVitals
+from relay.platform.telemetry import QueueVitals
 
 _COUNTED = tuple(name for name in Point.__struct_fields__ if name != "at")
 
@@ -19,13 +19,13 @@ async def show(call: Call) -> Response:
     Costs what `relay.journal.overview` says, two queue operations a queue, and a table query each for routes and dead letters.
     """
     span = _span(call)
-    relay = call.relay
-    figures = await relay.overview.figures(span)
-    letters, is_more = await relay.dead_letters.first_counts()
+    services = call.services
+    figures = await services.overview.figures(span)
+    letters, is_more = await services.dead_letters.first_counts()
     body = {
-        "at": relay.clock(),
+        "at": services.clock(),
         **_told(figures),
-        "lanes": _lanes(await relay.vitals.queues()),
+        "lanes": _lanes(await services.vitals.queues()),
         "routes": await routes.told(call),
         "dead_letters": {"count": sum(letters.values()), "is_more": is_more},
     }

@@ -21,13 +21,13 @@ async def lost_mail(call: Call) -> Response:
     faults = Faults(20)
     wanted = _wanted(call, value, faults)
     faults.raise_any()
-    step = await step_of(call.relay.lost_mail.step(wanted, value.get("cursor")))
+    step = await step_of(call.services.lost_mail.step(wanted, value.get("cursor")))
     counts = {"found": step.found, "redriven": step.redriven, "skipped": step.skipped}
     return step_response(counts, step.cursor, is_dry=wanted.is_dry)
 
 
 def _wanted(call: Call, value: Mapping[str, Any], faults: Faults) -> Wanted:
-    routes = call.relay.settings.routes
+    routes = call.services.settings.routes
     for field in ("route", "to_route"):
         if value.get(field) is not None and value[field] not in routes:
             faults.add("unknown_route", field, f"There is no such route; there are: {', '.join(routes)}.")
@@ -39,7 +39,7 @@ def _wanted(call: Call, value: Mapping[str, Any], faults: Faults) -> Wanted:
         text = "It must be true: nothing else tells lost mail from mail that arrived."
         faults.add("invalid_choice", "without_delivered", text)
     since, before = _time(value, "sent_since", faults), _time(value, "sent_before", faults)
-    if before > call.relay.clock():
+    if before > call.services.clock():
         faults.add("out_of_range", "sent_before", "The time must be over: what is sent now may still be reported.")
     elif since >= before:
         faults.add("out_of_range", "sent_since", "It must be earlier than `sent_before`.")

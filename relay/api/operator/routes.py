@@ -16,7 +16,7 @@ async def index(call: Call) -> Response:
 
 async def told(call: Call) -> list[dict[str, Any]]:
     """What is told of every configured route; costs one table query."""
-    holds = list((await call.relay.holds.all(fresh=True)).values())
+    holds = list((await call.services.holds.all(fresh=True)).values())
     return [
         {
             "name": route.name,
@@ -24,13 +24,13 @@ async def told(call: Call) -> list[dict[str, Any]]:
             "state": str(next((h.state for h in holds if h.route == route.name and not h.sender), RouteState.OPEN)),
             "holds": [_hold(h) for h in holds if h.route == route.name and h.state is not RouteState.OPEN],
         }
-        for route in call.relay.settings.routes.values()
+        for route in call.services.settings.routes.values()
     ]
 
 
 async def hold(call: Call) -> Response:
     """POST /v1/routes/{name}/hold: nothing leaves by this route until it is released."""
-    held = await call.relay.holds.hold(_route(call), "operator", is_for_operator=True)
+    held = await call.services.holds.hold(_route(call), "operator", is_for_operator=True)
     return json_response(_hold(held))
 
 
@@ -39,28 +39,28 @@ async def release(call: Call) -> Response:
     name = _route(call)
     released = [
         scope
-        for scope, known in (await call.relay.holds.all(fresh=True)).items()
-        if known.route == name and await call.relay.holds.release(scope, "operator") is not None
+        for scope, known in (await call.services.holds.all(fresh=True)).items()
+        if known.route == name and await call.services.holds.release(scope, "operator") is not None
     ]
-    await call.relay.recovery.wake()
+    await call.services.recovery.wake()
     return json_response({"name": name, "state": str(RouteState.OPEN), "released": len(released)})
 
 
 async def probe(call: Call) -> Response:
     """POST /v1/routes/{name}/probe: whether it could send now; a held route that could lets one batch through."""
     name = _route(call)
-    answer = await call.relay.recovery.probe_now(name)
+    answer = await call.services.recovery.probe_now(name)
     is_healthy = isinstance(answer, Sent)
     if is_healthy:
-        await call.relay.recovery.recover()
+        await call.services.recovery.recover()
     return json_response({"name": name, "is_healthy": is_healthy, "code": answer.code, "reply": answer.reply})
 
 
 def _route(call: Call) -> str:
     name = call.values["name"]
-    if name not in call.relay.settings.routes:
+    if name not in call.services.settings.routes:
         raise Refusal(
-            404, "unknown_route", f"There is no such route; there are: {', '.join(call.relay.settings.routes)}."
+            404, "unknown_route", f"There is no such route; there are: {', '.join(call.services.settings.routes)}."
         )
     return name
 

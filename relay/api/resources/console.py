@@ -84,7 +84,7 @@ async def asset(call: Call) -> Response:
 def _page(call: Call, name: str) -> Response:
     files = _files()
     content = files.contents[name].replace(b"{{assets}}", f"/console/assets/{files.version}".encode())
-    content = content.replace(b"{{entra}}", b"on" if call.relay.authentication.trusts_entra else b"off")
+    content = content.replace(b"{{entra}}", b"on" if call.services.authentication.trusts_entra else b"off")
     return _answer(call.request, name, content, _ASK_AGAIN)
 
 

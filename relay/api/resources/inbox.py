@@ -24,7 +24,7 @@ async def index(call: Call) -> Response:
     """GET /v1/inbox: the caller's mails, newest first; `to`, `from` and `subject` (parts of them) filter."""
     wanted = _filter(call)
     most = _number(call, "limit", 50, 1, MAX_PAGE)
-    mails, cursor = await call.relay.inbox.page(most=most, cursor=call.request.query.get("cursor"))
+    mails, cursor = await call.services.inbox.page(most=most, cursor=call.request.query.get("cursor"))
     body: dict[str, Any] = {"value": [_summary(mail) for mail in mails if wanted(mail)]}
     if cursor is not None:
         query = {**call.request.query, "cursor": cursor}
@@ -37,16 +37,16 @@ async def index(call: Call) -> Response:
 async def wait(call: Call) -> Response:
     """GET /v1/inbox/wait: the newest mail that the filters admit, as soon as there is one; 404 after `timeout` seconds."""
     wanted = _filter(call)
-    until = call.relay.clock() + timedelta(seconds=_number(call, "timeout", 10, 0, MAX_WAIT_SECONDS))
+    until = call.services.clock() + timedelta(seconds=_number(call, "timeout", 10, 0, MAX_WAIT_SECONDS))
     passed_over: set[str] = set()
     while True:
-        async for mail in call.relay.inbox.all(but=passed_over):
+        async for mail in call.services.inbox.all(but=passed_over):
             if wanted(mail):
                 return json_response(await _whole(call, mail))
             passed_over.add(mail.name)
-        if call.relay.clock() >= until:
+        if call.services.clock() >= until:
             raise Refusal(404, "mail_not_found", "No such mail came in time. `timeout` (60 at most) waits longer.")
-        await call.relay.sleep(POLL_SECONDS)
+        await call.services.sleep(POLL_SECONDS)
 
 
 async def show(call: Call) -> Response:
@@ -58,22 +58,22 @@ async def source(call: Call) -> Response:
     """GET /v1/inbox/{name}/source: the mail as RFC 5322 text."""
     mail = await _mail(call)
     headers = {"Content-Type": "message/rfc822", "Content-Disposition": "attachment; filename=mail.eml"}
-    return Response(headers=headers, body=await call.relay.inbox.mime(mail.name))
+    return Response(headers=headers, body=await call.services.inbox.mime(mail.name))
 
 
 async def html(call: Call) -> Response:
     """GET /v1/inbox/{name}/html: the mail's html as a page in which nothing can act, for who has the `html_url` of it."""
     client = await frames.holder(call)
-    mail = await call.relay.inbox.get(call.values["name"])
+    mail = await call.services.inbox.get(call.values["name"])
     if not _may_see(client, mail):
         raise NotFound("another client's mail")
-    return frames.page(mailparts.read(await call.relay.inbox.mime(mail.name)))
+    return frames.page(mailparts.read(await call.services.inbox.mime(mail.name)))
 
 
 async def delete(call: Call) -> Response:
     """DELETE /v1/inbox/{name}: gone, also if it was gone before."""
     try:
-        await call.relay.inbox.delete((await _mail(call)).name)
+        await call.services.inbox.delete((await _mail(call)).name)
     except NotFound:
         return Response(status=204)
     return Response(status=204)
@@ -82,9 +82,9 @@ async def delete(call: Call) -> Response:
 async def empty(call: Call) -> Response:
     """DELETE /v1/inbox: delete the caller's mails; the filters of the list apply."""
     wanted = _filter(call)
-    names = [mail.name async for mail in call.relay.inbox.all() if wanted(mail)]
+    names = [mail.name async for mail in call.services.inbox.all() if wanted(mail)]
     for name in names:
-        await call.relay.inbox.delete(name)
+        await call.services.inbox.delete(name)
     return json_response({"deleted": len(names)})
 
 
@@ -108,14 +108,14 @@ def _filter(call: Call) -> Callable[[Caught], bool]:
 
 
 async def _mail(call: Call) -> Caught:
-    mail = await call.relay.inbox.get(call.values["name"])
+    mail = await call.services.inbox.get(call.values["name"])
     if not _may_see(call.client, mail):
         raise NotFound("another client's mail")
     return mail
 
 
 async def _whole(call: Call, mail: Caught) -> dict[str, Any]:
-    reading = mailparts.read(await call.relay.inbox.mime(mail.name))
+    reading = mailparts.read(await call.services.inbox.mime(mail.name))
     return {
         **_summary(mail),
         "headers": [{"name": name, "value": value} for name, value in reading.headers],

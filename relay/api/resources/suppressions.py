@@ -38,7 +38,7 @@ _LIMITS = Limits()
 async def index(call: Call) -> Response:
     """GET /v1/suppressions: a page of the caller's list; operators choose with `?client=` or get everybody's."""
     scope = await _scope(call, call.request.query.get("client"), for_all=None)
-    reading = call.relay.suppressions.page(scope, cursor=call.request.query.get("cursor"))
+    reading = call.services.suppressions.page(scope, cursor=call.request.query.get("cursor"))
     found, cursor = await page_of(reading)
     body: dict[str, Any] = {"value": [_told(each) for each in found]}
     if cursor:
@@ -64,14 +64,14 @@ async def add(call: Call) -> Response:
     faults = Faults(_LIMITS.max_problems)
     made = _made(call, value, scope, "", faults)
     faults.raise_any()
-    await call.relay.suppressions.put([made] if made else [])
+    await call.services.suppressions.put([made] if made else [])
     return json_response(_told(made) if made else {}, 201)
 
 
 async def remove(call: Call) -> Response:
     """DELETE /v1/suppressions/{email}: 204, also when it was not there. An operator's call clears everybody's list too."""
     for scope in await _scopes(call, may_change=True):
-        await call.relay.suppressions.remove(scope, [call.values["email"]])
+        await call.services.suppressions.remove(scope, [call.values["email"]])
     return Response(status=204)
 
 
@@ -94,7 +94,7 @@ async def take_list(call: Call) -> Response:
         faults.raise_any()
     made = [_made(call, row, scope, f"value[{number}].", faults) for number, row in enumerate(rows)]
     faults.raise_any()
-    await call.relay.suppressions.put([each for each in made if each is not None])
+    await call.services.suppressions.put([each for each in made if each is not None])
     return json_response({"imported": len(made)})
 
 
@@ -106,7 +106,7 @@ async def export(call: Call) -> Response:
     writer.writeheader()
     cursor: str | None = None
     while True:
-        found, cursor = await call.relay.suppressions.page(scope, cursor=cursor)
+        found, cursor = await call.services.suppressions.page(scope, cursor=cursor)
         writer.writerows({name: _safe(_told(each).get(name)) for name in _COLUMNS} for each in found)
         if cursor is None:
             break
@@ -122,13 +122,13 @@ async def synchronise(call: Call) -> Response:
     from relay.api.shapes.admin_requests_suppressions import SyncRequest
 
     route = read_object(call.request, SyncRequest)["route"]
-    if route not in call.relay.settings.routes:
-        text = f"There is no such route; there are: {', '.join(call.relay.settings.routes)}."
+    if route not in call.services.settings.routes:
+        text = f"There is no such route; there are: {', '.join(call.services.settings.routes)}."
         raise Refusal(404, "unknown_route", text)
-    provider: Any = call.relay.provider(route)
+    provider: Any = call.services.provider(route)
     if not hasattr(provider, "unwanted"):
         raise Refusal(422, "not_carriable", "The provider of this route keeps no such lists.", target="route")
-    began, cursor, taken = call.relay.clock(), "", 0
+    began, cursor, taken = call.services.clock(), "", 0
     for _ in range(SYNC_PAGES):
         page = await provider.unwanted(cursor)
         if isinstance(page, RouteFault | Deferred):
@@ -136,13 +136,13 @@ async def synchronise(call: Call) -> Response:
             raise Refusal(503, "provider_unavailable", text, headers={"Retry-After": "60"})
         found, cursor = page
         listed = [
-            call.relay.suppressions.made(each.email, "provider", call.client.name, source=route, note=each.reason)
+            call.services.suppressions.made(each.email, "provider", call.client.name, source=route, note=each.reason)
             for each in found
         ]
-        await call.relay.suppressions.put(listed)
+        await call.services.suppressions.put(listed)
         taken += len(listed)
         if cursor is None:
-            gone = await call.relay.suppressions.drop_missing(route, began)
+            gone = await call.services.suppressions.drop_missing(route, began)
             return json_response({"taken": taken, "dropped": gone, "is_whole": True})
     return json_response({"taken": taken, "dropped": 0, "is_whole": False})
 
@@ -155,7 +155,7 @@ async def _scope(call: Call, client: str | None, *, for_all: bool | None) -> str
         return call.client.name
     if client is None or for_all:
         return ALL
-    await call.relay.clients.get(client)
+    await call.services.clients.get(client)
     return client
 
 
@@ -169,7 +169,7 @@ async def _scopes(call: Call, *, may_change: bool = False) -> Sequence[str]:
 
 async def _get(call: Call, scope: str) -> Suppression | None:
     try:
-        return await call.relay.suppressions.get(scope, call.values["email"])
+        return await call.services.suppressions.get(scope, call.values["email"])
     except NotFound:
         return None
 
@@ -185,7 +185,7 @@ def _made(call: Call, row: Mapping[str, Any], scope: str, place: str, faults: Fa
         faults.add("too_long", f"{place}note", f"A note has at most {MAX_NOTE} characters.")
     if not isinstance(address, Address):
         return None
-    made = call.relay.suppressions.made(address.email, reason, scope, scope=scope, note=note, source="api")
+    made = call.services.suppressions.made(address.email, reason, scope, scope=scope, note=note, source="api")
     seconds = row.get("expires_in_seconds")
     if seconds is None:
         return made

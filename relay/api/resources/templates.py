@@ -27,7 +27,7 @@ _MAX_IN_ADDRESS = 4_000
 
 async def index(call: Call) -> Response:
     """GET /v1/templates: every template with its newest version."""
-    found = await call.relay.templates.index()
+    found = await call.services.templates.index()
     return json_response(
         {"value": [{"name": name, "version": version, "created_at": at} for name, version, at in found]}
     )
@@ -41,7 +41,7 @@ async def show(call: Call) -> Response:
 async def versions(call: Call) -> Response:
     """GET /v1/templates/{name}/versions: the newest first."""
     try:
-        found = await call.relay.templates.versions(call.values["name"])
+        found = await call.services.templates.versions(call.values["name"])
     except NotFound as error:
         raise _not_found() from error
     return json_response({"value": [{"version": each.version, "created_at": each.created_at} for each in found]})
@@ -56,14 +56,14 @@ async def put(call: Call) -> Response:
     read_choice_name(call.values["name"], "name", faults, _LIMITS)
     made = _made(call, value, faults)
     faults.raise_any()
-    kept = await call.relay.templates.put(made)
+    kept = await call.services.templates.put(made)
     return json_response(_told(kept), 201 if kept.version == 1 else 200)
 
 
 async def delete(call: Call) -> Response:
     """DELETE /v1/templates/{name}: take it out of use with all its versions; 204 also when it was not there."""
     with suppress(NotFound):
-        await call.relay.templates.delete(call.values["name"])
+        await call.services.templates.delete(call.values["name"])
     return Response(status=204)
 
 
@@ -77,7 +77,7 @@ async def preview(call: Call) -> Response:
     faults.raise_any()
     name, version = _asked(call.values["name"])
     try:
-        ready = await call.relay.templates.ready(name, version or value.get("version"))
+        ready = await call.services.templates.ready(name, version or value.get("version"))
     except NotFound as error:
         raise _not_found() from error
     wanted = [part for part in PARTS if getattr(ready.template, part) is not None]
@@ -90,7 +90,7 @@ async def html(call: Call) -> Response:
     """GET /v1/templates/{name}/html: a preview's html as a page in which nothing can act, for who has its `html_url`."""
     await frames.holder(call, "variables")
     try:
-        ready = await call.relay.templates.ready(*_asked(call.values["name"]))
+        ready = await call.services.templates.ready(*_asked(call.values["name"]))
     except NotFound as error:
         raise _not_found() from error
     variables = msgspec.json.decode(call.request.query["variables"], type=dict[str, Any])
@@ -107,7 +107,7 @@ def _html_url(call: Call, told: Mapping[str, Any], variables: Mapping[str, Any])
 
 async def _template(call: Call) -> Template:
     try:
-        return await call.relay.templates.get(*_asked(call.values["name"]))
+        return await call.services.templates.get(*_asked(call.values["name"]))
     except NotFound as error:
         raise _not_found() from error
 
@@ -132,7 +132,7 @@ def _made(call: Call, value: Mapping[str, Any], faults: Faults) -> Template:
     template = Template(
         name=call.values["name"],
         version=0,
-        created_at=call.relay.clock(),
+        created_at=call.services.clock(),
         description=value.get("description") or "",
         variables=_variables(value.get("variables") or {}, read, faults),
         subject=sources["subject"],

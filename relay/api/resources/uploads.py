@@ -22,12 +22,12 @@ async def create(call: Call) -> Response:
     check_length(call.request)
     name, type_, in_parts = _asked(call)
     if in_parts:
-        upload = await call.relay.uploads.begin(call.client.name, name, type_)
+        upload = await call.services.uploads.begin(call.client.name, name, type_)
     elif not call.request.body:
         raise Refusal(400, "empty_body", "The request has no body; send the file, or parts=true to upload in parts.")
     else:
         try:
-            upload = await call.relay.uploads.store(call.client.name, name, type_, call.request.body)
+            upload = await call.services.uploads.store(call.client.name, name, type_, call.request.body)
         except TooLarge as error:
             raise _too_large() from error
     headers = {"Location": f"{call.base_url}/v1/attachments/{upload.id}"}
@@ -49,7 +49,7 @@ async def put_part(call: Call) -> Response:
     upload = await _upload(call)
     if upload.is_complete:
         raise Refusal(409, "attachment_complete", "This upload is complete; a part cannot be changed any more.")
-    await call.relay.uploads.put_part(upload, int(number), call.request.body)
+    await call.services.uploads.put_part(upload, int(number), call.request.body)
     return Response(status=204)
 
 
@@ -58,7 +58,7 @@ async def complete(call: Call) -> Response:
     size = _size(call)
     upload = await _upload(call)
     try:
-        whole = await call.relay.uploads.complete(upload, size)
+        whole = await call.services.uploads.complete(upload, size)
     except TooLarge as error:
         raise _too_large() from error
     except WrongSize as error:
@@ -91,7 +91,7 @@ async def delete(call: Call) -> Response:
     try:
         if upload.is_used:
             raise Changed("a message has named it")
-        await call.relay.uploads.delete(upload)
+        await call.services.uploads.delete(upload)
     except Changed as error:
         text = "A message has named this file. It is forgotten by itself when none can need it any more."
         raise Refusal(409, "attachment_in_use", text) from error
@@ -131,7 +131,7 @@ def _size(call: Call) -> int | None:
 
 async def _upload(call: Call) -> Upload:
     try:
-        return await call.relay.uploads.get(call.client.name, call.values["id"])
+        return await call.services.uploads.get(call.client.name, call.values["id"])
     except NotFound as error:
         text = "There is no upload of this id for this client, or it was forgotten."
         raise Refusal(404, "attachment_not_found", text) from error

@@ -22,7 +22,7 @@ _ALLOWED_RATE = "*"
 
 async def from_sendgrid(call: Call) -> Response:
     """POST /v1/events/sendgrid: 200 once the events are durable. The signature is checked before anything is read."""
-    request, settings = call.request, call.relay.settings
+    request, settings = call.request, call.services.settings
     if not settings.sendgrid_event_keys:
         raise _not_configured("RELAY_SENDGRID_EVENT_KEYS")
     _check_size(request.body)
@@ -31,15 +31,15 @@ async def from_sendgrid(call: Call) -> Response:
         body=request.body,
         signature=request.headers.get(sendgrid.SIGNATURE),
         timestamp=request.headers.get(sendgrid.TIMESTAMP),
-        now=call.relay.clock(),
+        now=call.services.clock(),
     )
     if not is_signed:
         raise Refusal(403, "bad_signature", "The signature or its timestamp is missing, wrong or too old.")
-    items, now = _items(request.body), call.relay.clock()
+    items, now = _items(request.body), call.services.clock()
     taken = 0
     for start in range(0, len(items), _AT_A_TIME):
         found = list(sendgrid.translate(items[start : start + _AT_A_TIME], now))
-        await call.relay.events.take(found)
+        await call.services.events.take(found)
         taken += len(found)
         await asyncio.sleep(0)
     return json_response({"taken": taken, "passed_over": len(items) - taken})
@@ -49,12 +49,12 @@ async def from_event_grid(call: Call) -> Response:
     """POST /v1/events/acs: Event Grid's posts in either schema, and the handshake of its own schema."""
     await _check_event_grid(call)
     _check_size(call.request.body)
-    items, now = _items(call.request.body), call.relay.clock()
+    items, now = _items(call.request.body), call.services.clock()
     code = acs.validation_code(items)
     if code is not None:
         return json_response({"validationResponse": code})
     found = list(acs.translate(items, now))
-    await call.relay.events.take(found)
+    await call.services.events.take(found)
     return json_response({"taken": len(found), "passed_over": len(items) - len(found)})
 
 
@@ -73,17 +73,17 @@ async def from_mailbox(call: Call) -> Response:
     if not call.request.body:
         raise Refusal(400, "empty_body", "Send the report as it was received, headers and all.")
     client = "" if call.client.role is Role.OPERATOR else call.client.name
-    found = dsn.read_report(call.request.body, call.relay.clock(), provider=REPORT, client=client)
-    await call.relay.events.take(found)
+    found = dsn.read_report(call.request.body, call.services.clock(), provider=REPORT, client=client)
+    await call.services.events.take(found)
     return json_response({"taken": len(found)}, 202)
 
 
 async def _check_event_grid(call: Call) -> None:
-    reference = call.relay.settings.event_grid_secret
+    reference = call.services.settings.event_grid_secret
     if not reference:
         raise _not_configured("RELAY_EVENT_GRID_SECRET")
     try:
-        secret = await call.relay.secrets.get(reference)
+        secret = await call.services.secrets.get(reference)
     except SettingsError as error:
         text = "The secret that Event Grid must send cannot be read now."
         raise Refusal(503, "storage_unavailable", text, headers={"Retry-After": "30"}) from error

@@ -32,7 +32,7 @@ _LIMITS = Limits()
 
 async def index(call: Call) -> Response:
     """GET /v1/webhooks: all of the caller's subscriptions."""
-    found = await call.relay.webhooks.subscriptions.of(call.client.name, fresh=True)
+    found = await call.services.webhooks.subscriptions.of(call.client.name, fresh=True)
     return json_response({"value": [_told(each) for each in found]})
 
 
@@ -51,22 +51,22 @@ async def create(call: Call) -> Response:
     _check(call, value, url, faults)
     faults.raise_any()
     is_callback = value.get("callbackUrl") is not None
-    name = callback_id(call.client.name, url) if is_callback else f"wh_{call.relay.new_batch()}"
-    known = await call.relay.webhooks.subscriptions.of(call.client.name, fresh=True)
+    name = callback_id(call.client.name, url) if is_callback else f"wh_{call.services.new_batch()}"
+    known = await call.services.webhooks.subscriptions.of(call.client.name, fresh=True)
     if len(known) >= MOST and all(each.id != name for each in known):
         faults.add("too_many", "$", f"A client has at most {MOST} web hooks. Delete one that is not used any more.")
         faults.raise_any()
     definition = Definition(
         url=url,
         secret=new_secret(),
-        created_at=call.relay.clock(),
+        created_at=call.services.clock(),
         events=_events(value),
         format=Format(value.get("format") or Format.STANDARD),
         note=value.get("note") or "",
         is_callback=is_callback,
     )
     made = Subscription(id=name, client=call.client.name, definition=definition)
-    await call.relay.webhooks.subscriptions.put(made)
+    await call.services.webhooks.subscriptions.put(made)
     location = {"Location": f"{call.base_url}/v1/webhooks/{name}"}
     return json_response({**_told(made), "secret": definition.secret}, 201, location)
 
@@ -79,7 +79,7 @@ async def change(call: Call) -> Response:
     faults = Faults(_LIMITS.max_problems)
     _check(call, value, value.get("url"), faults)
     faults.raise_any()
-    before, subscriptions = await _chosen(call), call.relay.webhooks.subscriptions
+    before, subscriptions = await _chosen(call), call.services.webhooks.subscriptions
     definition = before.definition
     changed = msgspec.structs.replace(
         definition,
@@ -89,7 +89,7 @@ async def change(call: Call) -> Response:
         note=definition.note if value.get("note") is None else value["note"],
     )
     if value.get("rotate_secret"):
-        until = call.relay.clock() + OLD_SECRET_LASTS
+        until = call.services.clock() + OLD_SECRET_LASTS
         changed = msgspec.structs.replace(
             changed, secret=new_secret(), old_secret=definition.secret, old_secret_until=until
         )
@@ -104,7 +104,7 @@ async def change(call: Call) -> Response:
 
 async def delete(call: Call) -> Response:
     """DELETE /v1/webhooks/{id}: 204, also if it was gone before. Posts under way are dropped."""
-    await call.relay.webhooks.subscriptions.remove(call.client.name, call.values["id"])
+    await call.services.webhooks.subscriptions.remove(call.client.name, call.values["id"])
     return Response(status=204)
 
 
@@ -115,20 +115,20 @@ async def remove_callback(call: Call) -> Response:
     url = call.request.query.get("callbackUrl", "")
     if not url:
         url = read_object(call.request, CallbackRemoval)["callbackUrl"]
-    await call.relay.webhooks.subscriptions.remove(call.client.name, callback_id(call.client.name, url))
+    await call.services.webhooks.subscriptions.remove(call.client.name, callback_id(call.client.name, url))
     return Response(status=204)
 
 
 async def test(call: Call) -> Response:
     """POST /v1/webhooks/{id}/test: post a test event now, and say what the receiver answered."""
     subscription = await _chosen(call)
-    return json_response(_delivery(await call.relay.webhooks.test(subscription, f"evt_{call.relay.new_batch()}")))
+    return json_response(_delivery(await call.services.webhooks.test(subscription, f"evt_{call.services.new_batch()}")))
 
 
 async def deliveries(call: Call) -> Response:
     """GET /v1/webhooks/{id}/deliveries: what was posted in the last week, the newest first."""
     subscription = await _chosen(call)
-    reading = call.relay.webhooks.log(subscription, cursor=call.request.query.get("cursor"))
+    reading = call.services.webhooks.log(subscription, cursor=call.request.query.get("cursor"))
     found, cursor = await page_of(reading)
     body: dict[str, Any] = {"value": [_delivery(each) for each in found]}
     if cursor:
@@ -143,7 +143,7 @@ async def _chosen(call: Call) -> Subscription:
     if not name.startswith("wh_") or not name.isascii() or not name.replace("_", "").isalnum():
         raise Refusal(404, "not_found", "There is no web hook of this id.")
     try:
-        return await call.relay.webhooks.subscriptions.get(call.client.name, name)
+        return await call.services.webhooks.subscriptions.get(call.client.name, name)
     except NotFound as error:
         raise Refusal(404, "not_found", "There is no web hook of this id.") from error
 
@@ -158,7 +158,7 @@ def _url(value: Mapping[str, Any], faults: Faults) -> str:
 
 
 def _check(call: Call, value: Mapping[str, Any], url: str | None, faults: Faults) -> None:
-    if url and (fault := url_fault(url, allows_loopback=call.relay.settings.webhooks_allow_loopback)):
+    if url and (fault := url_fault(url, allows_loopback=call.services.settings.webhooks_allow_loopback)):
         target = "callbackUrl" if value.get("callbackUrl") is not None else "url"
         faults.add("invalid_value", target, f"The URL of a web hook {fault}.")
     if len(value.get("note") or "") > MAX_NOTE:

@@ -34,7 +34,7 @@ async def scopes(call: Call) -> Response:
 
 async def create(call: Call) -> Response:
     """POST /v3/mail/batch: an id to group messages by."""
-    return json_response({"batch_id": new_group(call.client.mac_key, call.relay.new_batch())}, 201)
+    return json_response({"batch_id": new_group(call.client.mac_key, call.services.new_batch())}, 201)
 
 
 async def show(call: Call) -> Response:
@@ -46,7 +46,7 @@ async def stop(call: Call) -> Response:
     """POST /v3/user/scheduled_sends: cancel or pause what waits. `already_sent` says for how many it comes too late."""
     order = _read(call, SCHEDULED_SEND)
     batch, how = _batch_of(call, order["batch_id"]), Stop(order["status"])
-    groups = call.relay.groups
+    groups = call.services.groups
     if not await groups.stop(call.client.name, batch, how) and await groups.stop_of(call.client.name, batch) != how:
         text = "This batch has another status already; change it with PATCH or take it back with DELETE."
         raise Refusal(400, "not_applicable", text, target="batch_id")
@@ -55,14 +55,14 @@ async def stop(call: Call) -> Response:
 
 async def index(call: Call) -> Response:
     """GET /v3/user/scheduled_sends: every batch that is cancelled or paused."""
-    stopped = await call.relay.groups.stopped(call.client.name)
+    stopped = await call.services.groups.stopped(call.client.name)
     return json_response([_stop(batch, how) for batch, how in stopped.items()])
 
 
 async def show_stop(call: Call) -> Response:
     """GET /v3/user/scheduled_sends/{batch_id}: a list of one, or of none."""
     batch = _batch_of(call, call.values["batch_id"])
-    how = await call.relay.groups.stop_of(call.client.name, batch)
+    how = await call.services.groups.stop_of(call.client.name, batch)
     return json_response([] if how is None else [_stop(batch, how)])
 
 
@@ -70,19 +70,19 @@ async def change(call: Call) -> Response:
     """PATCH /v3/user/scheduled_sends/{batch_id}: the other status."""
     order = _read(call, STATUS)
     batch = await _stopped_batch(call)
-    await call.relay.groups.change(call.client.name, batch, Stop(order["status"]))
+    await call.services.groups.change(call.client.name, batch, Stop(order["status"]))
     return Response(status=204)
 
 
 async def release(call: Call) -> Response:
     """DELETE /v3/user/scheduled_sends/{batch_id}: what still waits goes on."""
-    await call.relay.groups.release(call.client.name, await _stopped_batch(call))
+    await call.services.groups.release(call.client.name, await _stopped_batch(call))
     return Response(status=204)
 
 
 async def _stopped_batch(call: Call) -> str:
     batch = _batch_of(call, call.values["batch_id"])
-    if await call.relay.groups.stop_of(call.client.name, batch) is None:
+    if await call.services.groups.stop_of(call.client.name, batch) is None:
         raise Refusal(404, "not_found", "This batch is neither cancelled nor paused.", target="batch_id")
     return batch
 

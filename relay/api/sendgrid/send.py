@@ -33,7 +33,7 @@ _FILE = re.compile(r"attachments\[(\d+)\]\.name")
 
 async def send(call: Call) -> Response:
     """202 with an empty body once every message is durable; 200 in sandbox mode, which only checks."""
-    now = _whole_seconds(call.relay.clock())
+    now = _whole_seconds(call.services.clock())
     mail = await _read(call, now)
     verdicts = await _decide(call, mail.letters, now)
     if mail.is_sandbox:
@@ -50,7 +50,7 @@ def _whole_seconds(at: datetime) -> datetime:
 
 
 async def _read(call: Call, now: datetime) -> Mail:
-    limits = Limits(max_message_bytes=call.relay.settings.max_message_bytes)
+    limits = Limits(max_message_bytes=call.services.settings.max_message_bytes)
     faults = Faults(limits.max_problems)
     value = read_body(call.request, limits.max_body_bytes, faults)
     mail = await read_mail(value, now, faults, limits)
@@ -62,7 +62,7 @@ async def _read(call: Call, now: datetime) -> Mail:
 
 async def _decide(call: Call, letters: Sequence[Letter], now: datetime) -> list[Verdict]:
     """What the policy makes of each. Raises one `Refusal` with every reason against any of them."""
-    known = await call.relay.suppressions.known_to(call.client.name)
+    known = await call.services.suppressions.known_to(call.client.name)
     verdicts: list[Verdict] = []
     refusals: list[Refusal] = []
     problems: dict[Problem, None] = {}
@@ -108,15 +108,15 @@ async def _accept(call: Call, mail: Mail, verdicts: Sequence[Verdict], batch: st
     lane = verdicts[0].lane
     submissions = [verdict.submission for verdict in verdicts]
     if len(submissions) == 1 and mail.batch_id is None and batch is None:
-        return (await call.relay.acceptance.accept(call.client, lane, submissions[0])).id
+        return (await call.services.acceptance.accept(call.client, lane, submissions[0])).id
     if len(submissions) > 1:
-        submissions = await call.relay.content.share_attachments(submissions, call.relay.new_batch)
+        submissions = await call.services.content.share_attachments(submissions, call.services.new_batch)
     before = None
     if mail.batch_id is not None:
         submissions = [msgspec.structs.replace(submission, group=mail.batch_id) for submission in submissions]
-        before = partial(call.relay.groups.join, mail.batch_id)
-    accepted = await call.relay.acceptance.accept_together(
-        call.client, lane, submissions, batch or call.relay.new_batch(), before=before
+        before = partial(call.services.groups.join, mail.batch_id)
+    accepted = await call.services.acceptance.accept_together(
+        call.client, lane, submissions, batch or call.services.new_batch(), before=before
     )
     return accepted[0].id
 
@@ -124,20 +124,20 @@ async def _accept(call: Call, mail: Mail, verdicts: Sequence[Verdict], batch: st
 async def _send_once(call: Call, key: str, mail: Mail, verdicts: Sequence[Verdict]) -> Response:
     """Accept under an Idempotency-Key: a repetition gets the same answer, whatever died in between."""
     print_of = idempotency.fingerprint(call.request.path, call.request.content_type, call.request.body)
-    place = await call.relay.idempotency.begin(call.client.name, key, print_of)
+    place = await call.services.idempotency.begin(call.client.name, key, print_of)
     if isinstance(place, Replay):
         return _accepted(call, place.body.decode(), {"Idempotency-Replayed": "true"})
     first = _whole_seconds(ids.created_at(place.batch))
     try:
-        if first < _whole_seconds(call.relay.clock()):
+        if first < _whole_seconds(call.services.clock()):
             # A repetition: read as it was the first time, when its send_at may still have been ahead.
             mail = await _read(call, first)
             verdicts = await _decide(call, mail.letters, first)
         name = await _accept(call, mail, verdicts, place.batch)
     except Refusal:
-        await call.relay.idempotency.release(place)
+        await call.services.idempotency.release(place)
         raise
-    await call.relay.idempotency.finish(place, name.encode())
+    await call.services.idempotency.finish(place, name.encode())
     return _accepted(call, name)
 
 

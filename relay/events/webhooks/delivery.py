@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from relay.core.errors import NewerVersion, NotFound, Unavailable, UnreadableEntry
-from relay.events.apply import Noted
+from relay.core.events import Noted
 from relay.events.webhooks import payload as entries
 from relay.events.webhooks.http_post import Answered, Poster
 from relay.events.webhooks.payload import QUEUE, Entry, Post

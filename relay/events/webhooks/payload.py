@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from relay.core import entries as wire
-from relay.events.apply import Noted
+from relay.core.events import Noted
 from relay.events.webhooks.subscriptions import Format, Subscription
 from relay.platform import resources
 from relay.platform.packing import packed

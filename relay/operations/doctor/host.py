@@ -8,21 +8,21 @@ from typing import TYPE_CHECKING, Any
 from relay.operations.doctor.findings import Finding, fault, ok, warning
 
 if TYPE_CHECKING:
-    from relay.bootstrap import Relay
+    from relay.operations.doctor.services import DoctorServices
 
 FOLDER = Path(__file__).parents[3]
 _UNRESOLVED = "@Microsoft.KeyVault("
 _SETTINGS_PAGE = "docs/reference/settings.md"
 
 
-async def settings(relay: "Relay") -> Sequence[Finding]:
+async def settings(services: "DoctorServices") -> Sequence[Finding]:
     """What the settings say that could be read but not be meant. Those that cannot be used stop the app by themselves."""
-    found = list(_settings(relay))
-    return found or [ok("settings", f"{len(relay.settings.routes)} routes, {len(relay.settings.lanes)} lanes")]
+    found = list(_settings(services))
+    return found or [ok("settings", f"{len(services.settings.routes)} routes, {len(services.settings.lanes)} lanes")]
 
 
-def _settings(relay: "Relay") -> Iterator[Finding]:
-    for name, value in sorted(relay.settings.application.items()):
+def _settings(services: "DoctorServices") -> Iterator[Finding]:
+    for name, value in sorted(services.settings.application.items()):
         if value.startswith(_UNRESOLVED):
             yield fault(
                 "settings",
@@ -30,8 +30,8 @@ def _settings(relay: "Relay") -> Iterator[Finding]:
                 "The platform did not replace it, so the text itself would be used as the key.",
                 "Give the app's identity the role Key Vault Secrets User, or use vault:NAME (docs/reference/settings.md).",
             )
-    captures = [route.name for route in relay.settings.routes.values() if route.provider == "capture"]
-    if captures and relay.settings.application.get("WEBSITE_INSTANCE_ID"):
+    captures = [route.name for route in services.settings.routes.values() if route.provider == "capture"]
+    if captures and services.settings.application.get("WEBSITE_INSTANCE_ID"):
         yield fault(
             "settings",
             f"route {captures[0]} captures mail",

@@ -10,7 +10,7 @@ from relay.platform.secrets import reference_fault
 from relay.routes.holds import RouteState
 
 if TYPE_CHECKING:
-    from relay.bootstrap import Relay
+    from relay.operations.doctor.services import DoctorServices
 
 _MENDS = {
     "bad_credentials": "Make a new key and put it where the route's settings point; no restart is needed.",
@@ -25,21 +25,21 @@ _MENDS = {
 }
 
 
-async def route(relay: "Relay", name: str, senders: Sequence[str]) -> Sequence[Finding]:
+async def route(services: "DoctorServices", name: str, senders: Sequence[str]) -> Sequence[Finding]:
     """Everything about one route. Nothing is sent."""
     about = f"route {name}"
-    found = [finding async for finding in _secrets(relay, name)]
+    found = [finding async for finding in _secrets(services, name)]
     if any(finding.health is Health.FAULT for finding in found):
         return found
-    provider = relay.provider(name)
+    provider = services.provider(name)
     answer = await provider.probe()
     if isinstance(answer, Sent):
-        found.append(ok(about, f"{relay.settings.routes[name].provider} would take mail"))
+        found.append(ok(about, f"{services.settings.routes[name].provider} would take mail"))
     else:
         text = f"{CAUSES.get(answer.code, answer.code)} {answer.reply}".strip()
         mend = _MENDS.get(answer.code, "The provider's words tell what to do.")
         found.append(fault(about, text, "Mail by this route waits until it can leave.", mend))
-    found += await _held(relay, name)
+    found += await _held(services, name)
     examine = getattr(provider, "examine", None)
     if examine is not None and isinstance(answer, Sent):
         found += [
@@ -49,8 +49,8 @@ async def route(relay: "Relay", name: str, senders: Sequence[str]) -> Sequence[F
     return found
 
 
-async def _held(relay: "Relay", name: str) -> list[Finding]:
-    holds = await relay.holds.all(fresh=True)
+async def _held(services: "DoctorServices", name: str) -> list[Finding]:
+    holds = await services.holds.all(fresh=True)
     return [
         warning(
             f"route {name}",
@@ -64,10 +64,10 @@ async def _held(relay: "Relay", name: str) -> list[Finding]:
     ]
 
 
-async def _secrets(relay: "Relay", name: str) -> Any:
-    for key, reference in _references(relay.settings.routes[name].settings):
+async def _secrets(services: "DoctorServices", name: str) -> Any:
+    for key, reference in _references(services.settings.routes[name].settings):
         try:
-            await relay.secrets.get(reference)
+            await services.secrets.get(reference)
         except SettingsError as error:
             why = "Without it the provider refuses everything."
             yield fault(f"route {name}", f"{key}: {error}", why, _MENDS["secret_unavailable"])

@@ -9,44 +9,46 @@ from relay.operations.doctor.findings import Check, Finding, fault
 from relay.platform.log import log_failure
 
 if TYPE_CHECKING:
-    from relay.bootstrap import Relay
+    from relay.operations.doctor.services import DoctorServices
 
 CHECK_SECONDS = 20.0
 
 
-async def examine(relay: "Relay", resolve: domains.Resolve | None = None) -> Sequence[Finding]:
+async def examine(services: "DoctorServices", resolve: domains.Resolve | None = None) -> Sequence[Finding]:
     """Everything, in the order in which one would mend it. `resolve` asks the DNS (default: the machine's resolver)."""
-    clients = await _clients(relay)
-    senders = domains.sender_domains(relay.settings, clients)
+    clients = await _clients(services)
+    senders = domains.sender_domains(services.settings, clients)
     checks: list[tuple[str, Check]] = [
-        ("settings", lambda: host.settings(relay)),
+        ("settings", lambda: host.settings(services)),
         ("host.json", lambda: host.host_json(host.FOLDER)),
-        ("storage", lambda: storage.rights(relay)),
-        ("clock", lambda: storage.clock(relay)),
-        ("queues", lambda: storage.queues(relay)),
-        *_of_routes(relay, senders),
-        *_of_domains(relay, senders, resolve or domains.resolver()),
+        ("storage", lambda: storage.rights(services)),
+        ("clock", lambda: storage.clock(services)),
+        ("queues", lambda: storage.queues(services)),
+        *_of_routes(services, senders),
+        *_of_domains(services, senders, resolve or domains.resolver()),
     ]
     found = await asyncio.gather(*(_bounded(about, check) for about, check in checks))
     return [finding for findings in found for finding in findings]
 
 
-def _of_routes(relay: "Relay", senders: Sequence[str]) -> Iterator[tuple[str, Check]]:
-    for name in relay.settings.routes:
-        yield f"route {name}", lambda name=name: routes.route(relay, name, senders)  # type: ignore[misc] # bound here
+def _of_routes(services: "DoctorServices", senders: Sequence[str]) -> Iterator[tuple[str, Check]]:
+    for name in services.settings.routes:
+        yield f"route {name}", lambda name=name: routes.route(services, name, senders)  # type: ignore[misc] # bound here
 
 
-def _of_domains(relay: "Relay", senders: Sequence[str], resolve: domains.Resolve) -> Iterator[tuple[str, Check]]:
-    providers = {route.provider for route in relay.settings.routes.values()}
+def _of_domains(
+    services: "DoctorServices", senders: Sequence[str], resolve: domains.Resolve
+) -> Iterator[tuple[str, Check]]:
+    providers = {route.provider for route in services.settings.routes.values()}
     for domain in senders:
         yield f"domain {domain}", lambda domain=domain: domains.domain(domain, providers, resolve)  # type: ignore[misc] # as above
 
 
-async def _clients(relay: "Relay") -> Sequence[str]:
+async def _clients(services: "DoctorServices") -> Sequence[str]:
     """The sender patterns of every client; none when storage is away, which has a finding of its own."""
     try:
         async with asyncio.timeout(CHECK_SECONDS):
-            clients = await relay.clients.all()
+            clients = await services.clients.all()
     except Exception:
         return ()
     return [pattern for client in clients.values() for pattern in client.policy.senders]

@@ -13,7 +13,7 @@ from relay.platform.storage.ports import Entity, Query
 from relay.routes.pacing import TABLE as PACING_TABLE
 
 if TYPE_CHECKING:
-    from relay.bootstrap import Relay
+    from relay.operations.doctor.services import DoctorServices
 
 MAX_SKEW = timedelta(seconds=30)
 OLD = timedelta(minutes=15)
@@ -24,22 +24,22 @@ _ROLES = {
 }
 
 
-async def rights(relay: "Relay") -> Sequence[Finding]:
+async def rights(services: "DoctorServices") -> Sequence[Finding]:
     """Write, read and delete something of each kind, and see that everything of the plan exists."""
     found = []
     for kind, attempt in (("queues", _queues), ("tables", _tables), ("blobs", _blobs)):
-        found.append(await _try(kind, attempt, relay))
+        found.append(await _try(kind, attempt, services))
     return found
 
 
-async def clock(relay: "Relay") -> Sequence[Finding]:
+async def clock(services: "DoctorServices") -> Sequence[Finding]:
     """How far this process's clock is from storage's."""
     name = f"doctor/{uuid4().hex}"
-    blobs = relay.storage.blobs
+    blobs = services.storage.blobs
     await blobs.put(UNREADABLE_CONTAINER, name, b"")
     [blob], _ = await blobs.list(UNREADABLE_CONTAINER, prefix=name)
     await blobs.delete(UNREADABLE_CONTAINER, name)
-    skew = abs(relay.clock() - blob.modified_at)
+    skew = abs(services.clock() - blob.modified_at)
     if skew <= MAX_SKEW:
         return [ok("clock", "agrees with storage")]
     why = "Requests to storage, tokens and webhook signatures are refused when clocks differ by minutes."
@@ -48,36 +48,36 @@ async def clock(relay: "Relay") -> Sequence[Finding]:
     ]
 
 
-async def queues(relay: "Relay") -> Sequence[Finding]:
+async def queues(services: "DoctorServices") -> Sequence[Finding]:
     """What waits, and what nobody takes."""
     found: list[Finding] = []
-    for lane, settings in relay.settings.lanes.items():
+    for lane, settings in services.settings.lanes.items():
         for queue in settings.queues(lane):
-            found += await _queue(relay, queue)
+            found += await _queue(services, queue)
     return found or [ok("queues", "nothing lies there that nobody takes")]
 
 
-async def _queue(relay: "Relay", queue: str) -> Sequence[Finding]:
+async def _queue(services: "DoctorServices", queue: str) -> Sequence[Finding]:
     found = []
-    poison = await relay.storage.queues.count(poison_of(queue))
+    poison = await services.storage.queues.count(poison_of(queue))
     if poison:
         text = f"{poison} entries lie on {poison_of(queue)}"
         why = "Relay's own code failed on them; the function that buries them has not taken them yet."
         mend = "They become dead letters within a day. See the log for the failure, then `relay deadletters list`."
         found.append(warning("queues", text, why, mend))
-    oldest = await relay.storage.queues.oldest_inserted_at(queue)
-    if oldest is not None and relay.clock() - oldest > OLD:
-        minutes = (relay.clock() - oldest).total_seconds() / 60
+    oldest = await services.storage.queues.oldest_inserted_at(queue)
+    if oldest is not None and services.clock() - oldest > OLD:
+        minutes = (services.clock() - oldest).total_seconds() / 60
         why = "Entries are not taken: the queue functions may be disabled, or too few instances run."
         mend = "Look at the function app's functions and at its maximum instance count."
         found.append(fault("queues", f"the first entry on {queue} has waited for {minutes:.0f} minutes", why, mend))
     return found
 
 
-async def _try(kind: str, attempt: Callable[["Relay"], Awaitable[str]], relay: "Relay") -> Finding:
+async def _try(kind: str, attempt: Callable[["DoctorServices"], Awaitable[str]], services: "DoctorServices") -> Finding:
     why = "Without this Relay cannot accept, deliver or record mail."
     try:
-        missing = await attempt(relay)
+        missing = await attempt(services)
     except StorageError as error:
         mend = (
             f"Give the app's identity the role {_ROLES[kind]} on the storage account; a new assignment takes minutes."
@@ -89,10 +89,10 @@ async def _try(kind: str, attempt: Callable[["Relay"], Awaitable[str]], relay: "
     return ok("storage", f"{kind} can be written, read and deleted")
 
 
-async def _queues(relay: "Relay") -> str:
+async def _queues(services: "DoctorServices") -> str:
     """The name of a queue that is missing; empty when all are there and can be used."""
-    port = relay.storage.queues
-    for queue in queues_of(relay.settings.lanes):
+    port = services.storage.queues
+    for queue in queues_of(services.settings.lanes):
         if not await port.exists(queue):
             return queue
     await port.create(DOCTOR_QUEUE)
@@ -102,21 +102,21 @@ async def _queues(relay: "Relay") -> str:
     return ""
 
 
-async def _tables(relay: "Relay") -> str:
-    port, row = relay.storage.tables, f"doctor-{uuid4().hex}"
+async def _tables(services: "DoctorServices") -> str:
+    port, row = services.storage.tables, f"doctor-{uuid4().hex}"
     for table in TABLES:
         try:
             await port.query(table, Query(partition="doctor"), most=1)
         except NotFound:
             return table
-    await port.insert(PACING_TABLE, Entity(partition="doctor", row=row, properties={"at": relay.clock()}))
+    await port.insert(PACING_TABLE, Entity(partition="doctor", row=row, properties={"at": services.clock()}))
     await port.get(PACING_TABLE, "doctor", row)
     await port.delete(PACING_TABLE, "doctor", row)
     return ""
 
 
-async def _blobs(relay: "Relay") -> str:
-    port, name = relay.storage.blobs, f"doctor/{uuid4().hex}"
+async def _blobs(services: "DoctorServices") -> str:
+    port, name = services.storage.blobs, f"doctor/{uuid4().hex}"
     for container in CONTAINERS:
         try:
             await port.list(container, most=1)

@@ -14,9 +14,10 @@ from typing import Any
 
 from relay.core.errors import SettingsError
 from relay.core.outcomes import RouteFault, reply_text
+from relay.core.settings import RouteSettings
 from relay.providers.acs.settings import DEFAULT_TIMEOUT_SECONDS, endpoint, host_of
 from relay.providers.bearer import Reply, with_token
-from relay.providers.contract import RouteSettings, Surroundings
+from relay.providers.contract import Surroundings
 from relay.providers.http_exchange import Answer, Lost, exchange
 from relay.providers.http_settings import patience_of
 

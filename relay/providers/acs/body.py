@@ -6,8 +6,8 @@ from typing import Any
 import msgspec
 
 from relay.core.model import Address, Attachment, Message
+from relay.core.send_request import Parcel
 from relay.mime import fields as mime_fields
-from relay.providers.contract import Parcel
 
 BLANK = " "
 """The service refuses an empty subject and an empty body; a space reads the same."""

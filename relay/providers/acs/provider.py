@@ -8,12 +8,14 @@ import uuid
 from collections.abc import Sequence
 
 from relay.core.outcomes import Deferred, Outcome, PerRecipient, Rejected, RouteFault, Sent
+from relay.core.send_request import Parcel
+from relay.core.settings import RouteSettings
 from relay.providers.acs.auth import Connection
 from relay.providers.acs.body import Envelope, build, envelopes
 from relay.providers.acs.outcomes import operation_outcome, sent_outcome
 from relay.providers.acs.settings import check_settings, default_paces
 from relay.providers.bearer import Reply
-from relay.providers.contract import Capabilities, Parcel, Provider, RouteSettings, Surroundings
+from relay.providers.contract import Capabilities, Provider, Surroundings
 from relay.providers.http_exchange import Lost
 
 CAPABILITIES = Capabilities(

@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
-from relay.core.settings import Pace
+from relay.core.settings import Pace, RouteSettings
 from relay.platform.entra_tokens import KEYS, identity_faults
 from relay.platform.secrets import reference_fault
-from relay.providers.contract import RouteSettings
 from relay.providers.http_settings import is_address, timeout_faults
 
 DEFAULT_TIMEOUT_SECONDS = 30

@@ -9,9 +9,11 @@ from collections.abc import Mapping, Sequence
 
 from relay.core.errors import StorageError
 from relay.core.outcomes import Deferred, Outcome, PerRecipient, Rejected, Sent, Unknown
+from relay.core.send_request import Parcel
+from relay.core.settings import RouteSettings
 from relay.mime import build as mime
 from relay.providers.capture.inbox import Inbox
-from relay.providers.contract import FEATURES, Capabilities, Parcel, Provider, RouteSettings, Surroundings
+from relay.providers.contract import FEATURES, Capabilities, Provider, Surroundings
 
 CAPABILITIES = Capabilities(
     max_bytes=157_286_400,

@@ -11,9 +11,9 @@ from typing import Any
 import msgspec
 
 from relay.core.model import Address, Attachment, Message
+from relay.core.send_request import Parcel
 from relay.mime import build as mime
 from relay.mime import fields as mime_fields
-from relay.providers.contract import Parcel
 from relay.providers.graph.mailbox import JSON
 
 MAX_REQUEST_BYTES = 4_000_000

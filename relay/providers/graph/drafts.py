@@ -5,7 +5,7 @@ Nothing leaves before that order, so everything up to it fails for certain, and 
 
 from relay.core.model import Attachment
 from relay.core.outcomes import Outcome, Sent, Unknown
-from relay.providers.contract import Parcel
+from relay.core.send_request import Parcel
 from relay.providers.graph import find_copies as graph_copies
 from relay.providers.graph.body import Written, attachment
 from relay.providers.graph.mailbox import Mailbox, message_path

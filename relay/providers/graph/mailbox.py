@@ -5,8 +5,9 @@ from typing import Any
 from urllib.parse import quote
 
 from relay.core.outcomes import Outcome
+from relay.core.settings import RouteSettings
 from relay.providers.bearer import Reply, with_token
-from relay.providers.contract import RouteSettings, Surroundings
+from relay.providers.contract import Surroundings
 from relay.providers.graph.outcomes import outcome_of
 from relay.providers.graph.settings import DEFAULT_TIMEOUT_SECONDS, base_url, path_of, scope_of
 from relay.providers.http_exchange import Answer, Lost, exchange

@@ -8,7 +8,9 @@ from collections.abc import Sequence
 from weakref import WeakValueDictionary
 
 from relay.core.outcomes import Deferred, Outcome, Rejected, RouteFault, Sent
-from relay.providers.contract import Capabilities, Parcel, Provider, Remark, Reports, RouteSettings, Surroundings
+from relay.core.send_request import Parcel
+from relay.core.settings import RouteSettings
+from relay.providers.contract import Capabilities, Provider, Remark, Reports, Surroundings
 from relay.providers.graph import body as graph_body
 from relay.providers.graph import drafts as graph_drafts
 from relay.providers.graph import find_copies as graph_copies

@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 from urllib.parse import quote
 
-from relay.core.settings import Pace
+from relay.core.settings import Pace, RouteSettings
 from relay.platform.entra_tokens import KEYS, identity_faults
-from relay.providers.contract import RouteSettings
 from relay.providers.http_settings import is_address, timeout_faults
 
 DEFAULT_URL = "https://graph.microsoft.com"

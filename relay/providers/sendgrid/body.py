@@ -10,8 +10,8 @@ from typing import Any
 import msgspec
 
 from relay.core.model import Address, Attachment, Message
+from relay.core.send_request import Parcel
 from relay.mime import fields as mime_fields
-from relay.providers.contract import Parcel
 from relay.providers.sendgrid.options import PERSONAL
 
 RELAY_ID = "relay_id"

@@ -10,8 +10,10 @@ from urllib.parse import quote, urlencode, urlsplit
 
 from relay.core.errors import SettingsError
 from relay.core.outcomes import Deferred, Outcome, Rejected, RouteFault, Sent, Unknown, reply_text
+from relay.core.send_request import Parcel
+from relay.core.settings import RouteSettings
 from relay.platform.secrets import reference_fault
-from relay.providers.contract import Capabilities, Parcel, Provider, Remark, RouteSettings, Surroundings, Unwanted
+from relay.providers.contract import Capabilities, Provider, Remark, Surroundings, Unwanted
 from relay.providers.http_exchange import Answer, Lost, Patience, exchange, lost_outcome
 from relay.providers.sendgrid.options import options_faults
 from relay.providers.sendgrid.outcomes import outcome_of

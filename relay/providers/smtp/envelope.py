@@ -4,10 +4,10 @@ import asyncio
 
 import msgspec
 
+from relay.core.send_request import Parcel
 from relay.mime import build as mime
 from relay.mime import raw as mime_raw
 from relay.mime.fields import addr_spec
-from relay.providers.contract import Parcel
 
 THREAD_ABOVE_BYTES = 1_000_000
 """Larger messages are built in a thread, so that other sends go on meanwhile."""

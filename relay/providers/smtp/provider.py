@@ -9,7 +9,9 @@ from collections.abc import Sequence
 
 from relay.core.errors import SettingsError
 from relay.core.outcomes import Deferred, Outcome, PerRecipient, Rejected, RouteFault, Sent, Unknown, reply_text
-from relay.providers.contract import Capabilities, Parcel, Provider, RouteSettings, Surroundings
+from relay.core.send_request import Parcel
+from relay.core.settings import RouteSettings
+from relay.providers.contract import Capabilities, Provider, Surroundings
 from relay.providers.smtp.connection import Connection, Patience, Server
 from relay.providers.smtp.envelope import Envelope, content_of, envelope_of, seven_bit
 from relay.providers.smtp.outcomes import losses, opening_failed

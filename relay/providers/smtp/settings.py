@@ -4,10 +4,9 @@ import ipaddress
 import re
 from collections.abc import Sequence
 
-from relay.core.settings import Pace
+from relay.core.settings import Pace, RouteSettings
 from relay.platform.entra_tokens import KEYS, identity_faults
 from relay.platform.secrets import reference_fault
-from relay.providers.contract import RouteSettings
 from relay.providers.smtp.connection import Server
 
 _TLS = ("starttls", "implicit", "none")

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.clients.quotas import SHARE_SECONDS, TABLE, Allowances, free_cells, wait_for
+from relay.clients.quotas import SHARE_SECONDS, TABLE, Allowances
 from relay.clients.registry import Client, Policy
 from relay.core.errors import Refusal
+from relay.core.gcra import burst_of, free_cells, interval_of, wait_for
 from relay.core.settings import Pace
 from relay.platform.storage.memory.memory_storage import MemoryStorage, memory_storage
-from relay.routes.pacing import burst_of, interval_of
 from tests.doubles import MAC_KEY, Clock, Watched
 
 

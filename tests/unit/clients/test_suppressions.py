@@ -11,10 +11,9 @@ from hypothesis import strategies as st
 
 from relay.clients.suppressions import ALL, NOBODY, REASONS, TABLE, Suppression, Suppressions, key_of
 from relay.core.errors import NotFound, Unavailable
+from relay.core.events import Event, Noted
 from relay.core.model import Address
 from relay.core.settings import SUPPRESSION_RULES
-from relay.events.apply import Noted
-from relay.journal.records import Event
 from relay.platform.storage.ports import Query
 from tests.doubles import START, Place, place_of
 

@@ -12,6 +12,7 @@ from relay.core.events import (
     BOUNCE_CLASSES,
     KINDS,
     BounceClass,
+    Event,
     Fate,
     Kind,
     classify,
@@ -19,7 +20,6 @@ from relay.core.events import (
     fate,
     fates,
 )
-from relay.journal.records import Event
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 PAGE = (Path(__file__).parents[3] / "docs" / "reference" / "events.md").read_text()

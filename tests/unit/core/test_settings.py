@@ -5,8 +5,10 @@ from typing import Any
 
 import pytest
 
+from relay.bootstrap.configuration import load
 from relay.core.errors import SettingsError
-from relay.core.settings import SETTINGS, Lane, Pace, When, load, load_lanes
+from relay.core.settings import SETTINGS, Lane, Pace, When
+from relay.platform.environment import load_lanes
 
 ROUTES = {
     "sendgrid": {"provider": "sendgrid", "senders": ["*@example.com"]},

@@ -13,11 +13,10 @@ from hypothesis import strategies as st
 from relay.core import entries as wire
 from relay.core import ids
 from relay.core.errors import Unavailable, UnreadableEntry
-from relay.core.events import fates
+from relay.core.events import Event, Noted, fates
 from relay.core.model import Attempt, MessageStatus, Part, State
-from relay.events.apply import Events, Noted
+from relay.events.apply import Events
 from relay.events.observation import QUEUE, Entry, Sighting, decode, encode, pack
-from relay.journal.records import Event
 from tests.doubles import START, Place, batch_of, entry_of, message_of, submission_of
 
 SAMPLES = Path(__file__).parents[2] / "samples"

@@ -17,6 +17,7 @@ from relay.clients import idempotency
 from relay.clients import registry as clients
 from relay.clients.idempotency import Replay, Reserved
 from relay.clients.registry import Client, Key, Policy, Role
+from relay.core.events import Event
 from relay.core.model import Address, Attempt, Delivery, Erased, MessageStatus, Part, State
 from relay.core.settings import Pace
 from relay.journal import dead_letters as deadletters
@@ -24,7 +25,7 @@ from relay.journal import pending
 from relay.journal import records as journal
 from relay.journal.dead_letters import DeadLetter
 from relay.journal.pending import Due, Listed
-from relay.journal.records import Event, partition
+from relay.journal.records import partition
 from relay.platform.storage.ports import Entity, Value
 from relay.routes import holds, pacing
 from relay.routes.holds import Hold, RouteState

@@ -7,9 +7,9 @@ import pytest
 from relay.clients.registry import Client, Role
 from relay.core import ids
 from relay.core.errors import Refusal
+from relay.core.events import Event
 from relay.core.model import State
 from relay.journal.message_status import Story
-from relay.journal.records import Event
 from tests.doubles import MAC_KEY, START, Place, batch_id, changed, message_of, submission_of
 
 

@@ -8,8 +8,9 @@ import pytest
 from relay.core import ids
 from relay.core import part_states as lifecycle
 from relay.core.errors import AlreadyExists, Changed, NotFound, UnreadableEntry
+from relay.core.events import Event
 from relay.core.model import MessageStatus, Part, State
-from relay.journal.records import TABLE, Event, Journal, Old, Record, every_record, partition
+from relay.journal.records import TABLE, Journal, Old, Record, every_record, partition
 from relay.platform.storage.ports import Entity
 from tests.doubles import MAC_KEY, START, Clock, Watched, batch_id, batch_of, entry_of, submission_of, watched_tables
 

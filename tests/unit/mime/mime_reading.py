@@ -12,7 +12,7 @@ from email.utils import getaddresses
 from typing import Any
 
 from relay.core.model import Address, Message
-from relay.providers.contract import Parcel
+from relay.core.send_request import Parcel
 
 DATE = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 RELAY_ID = "msg_" + "0" * 40

@@ -5,9 +5,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relay.core.model import Address
+from relay.core.send_request import Parcel
 from relay.mime import build as mime
 from relay.mime import raw as mime_raw
-from relay.providers.contract import Parcel
 from tests.unit.mime.mime_reading import RELAY_ID, fields, parcel, people, read
 
 RAW = (

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relay.core.model import Address, Attachment, Message
+from relay.core.send_request import Parcel
 from relay.mime import build as mime
 from relay.mime.size import base64_size, estimate_size, field_size
-from relay.providers.contract import Parcel
 
 WORDS = st.text(
     st.characters(codec="utf-8", exclude_characters="\r\n\x00", exclude_categories=["Cc", "Cs"]), max_size=120

@@ -9,12 +9,13 @@ import pytest
 from relay.core import entries as wire
 from relay.core import part_states as lifecycle
 from relay.core.errors import Changed, Unavailable
+from relay.core.events import Event
 from relay.core.model import Address, Attachment, Erased, MessageStatus, State, Submission
 from relay.core.outcomes import Deferred, Rejected, RouteFault, Sent, Unknown
 from relay.core.settings import Route
 from relay.events.observation import QUEUE, Sighting
 from relay.journal.pending import TABLE as PENDING
-from relay.journal.records import TABLE, Event, partition
+from relay.journal.records import TABLE, partition
 from relay.operations.erasure import LOOKED_AGAIN, MAX_RACES, Step
 from relay.operations.message_changes import Redrive
 from relay.operations.resend_lost import Wanted

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from relay.core import settings as relay_settings
+from relay.bootstrap import configuration
 from relay.operations.health_log import Vitals
 from relay.platform.resources import TABLES, poison_of
 from relay.platform.storage.memory.memory_storage import MemoryStorage, memory_storage
@@ -30,7 +30,7 @@ class Relay:
     """What the vitals are taken of."""
 
     def __init__(self, clock: Clock, storage: MemoryStorage) -> None:
-        settings = relay_settings.load({"RELAY_ROUTES": ROUTES, "RELAY_LANES": '{"transactional": {"shards": 2}}'})
+        settings = configuration.load({"RELAY_ROUTES": ROUTES, "RELAY_LANES": '{"transactional": {"shards": 2}}'})
         self.clock = clock
         self.storage = storage
         self.holds = Holds(storage.tables, clock)

@@ -7,12 +7,12 @@ import pytest
 from relay.clients.idempotency import KEPT, Reserved
 from relay.clients.idempotency import TABLE as IDEMPOTENCY
 from relay.core import ids
+from relay.core.events import Event
 from relay.core.model import State
 from relay.core.outcomes import Rejected, RouteFault
 from relay.journal.dead_letters import TABLE as DEAD_LETTERS
 from relay.journal.dead_letters import UNREADABLE_CONTAINER
 from relay.journal.records import TABLE as JOURNAL
-from relay.journal.records import Event
 from relay.operations.message_changes import Redrive
 from relay.operations.purge import STRAYS
 from relay.platform.resources import CONTENT_CONTAINER

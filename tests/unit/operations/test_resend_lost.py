@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from relay.core.errors import Unavailable
+from relay.core.events import Event
 from relay.core.model import Delivery, State
 from relay.core.settings import Route
-from relay.journal.records import Event
 from relay.operations.resend_lost import Step, Wanted
 from tests.doubles import START, Place, message_of, place_of, settings_of, submission_of
 

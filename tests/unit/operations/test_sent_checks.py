@@ -9,11 +9,11 @@ from relay.core.errors import Changed, Unavailable
 from relay.core.model import Part, State
 from relay.core.outcomes import Deferred, Outcome, PerRecipient, Rejected, RouteFault, Sent, Unknown
 from relay.core.part_states import Tried
+from relay.core.send_request import Parcel
 from relay.core.settings import Lane, Route
 from relay.journal import records as journal
 from relay.operations.sent_checks import FIRST_PAUSE, UNTIL, checked
 from relay.platform.storage.ports import Entity
-from relay.providers.contract import Parcel
 from tests.doubles import START, Place, Scripted, place_of, settings_of, submission_of
 
 TAKEN = Sent(provider_id="op", check_after_seconds=60)

@@ -15,8 +15,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from relay.api.http import Request, Response
-from relay.bootstrap import Relay, utc_now
-from relay.core import settings as relay_settings
+from relay.bootstrap import Relay, configuration, utc_now
 from relay.core.errors import SettingsError
 from relay.platform.exporters import telemetry_of
 from relay.platform.storage.memory.memory_storage import memory_storage
@@ -71,7 +70,7 @@ async def test_otlp_reaches_its_endpoint_when_the_application_closes() -> None:
 
 async def closed(endpoint: str) -> Response:
     """The answer of an application with this endpoint, which is closed then."""
-    settings = relay_settings.load({"RELAY_TELEMETRY": "otlp", "OTEL_EXPORTER_OTLP_ENDPOINT": f"{endpoint}/"})
+    settings = configuration.load({"RELAY_TELEMETRY": "otlp", "OTEL_EXPORTER_OTLP_ENDPOINT": f"{endpoint}/"})
     clock = Clock()
     relay = Relay(settings, memory_storage(clock), clock=clock)
     await relay.create_storage()
@@ -125,7 +124,7 @@ assert telemetry_of("{kind}", {{}}, lambda: None, lambda: None) is OFF
 
 def test_nobody_is_told_unless_the_settings_ask() -> None:
     clock = Clock()
-    assert Relay(relay_settings.load({}), memory_storage(clock), clock=clock).telemetry is OFF
+    assert Relay(configuration.load({}), memory_storage(clock), clock=clock).telemetry is OFF
 
 
 @pytest.mark.parametrize(
@@ -142,7 +141,7 @@ def test_nobody_is_told_unless_the_settings_ask() -> None:
 )
 def test_wrong_settings_are_told(environment: dict[str, str], fault: str) -> None:
     with pytest.raises(SettingsError) as wrong:
-        relay_settings.load(environment)
+        configuration.load(environment)
     assert wrong.value.problems == (fault,)
 
 

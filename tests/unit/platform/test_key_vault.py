@@ -10,9 +10,9 @@ import aiohttp
 import pytest
 
 from relay.bootstrap import Relay
+from relay.bootstrap.configuration import load
 from relay.core.errors import SettingsError
 from relay.core.outcomes import RouteFault, Sent
-from relay.core.settings import load
 from relay.platform.entra_tokens import application_credential
 from relay.platform.key_vault import KeyVault
 from relay.platform.secrets import LIFETIME, REFRESH_PAUSE, SecretSource

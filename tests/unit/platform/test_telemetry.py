@@ -140,7 +140,7 @@ async def test_queues_and_routes_are_told_until_the_look_is_old(place: Place, wa
 
 async def accepting(call: Call) -> Response:
     trace = call.request.headers["traceparent"]
-    await call.relay.acceptance.accept(CLIENT, "transactional", submission_of(traceparent=trace))
+    await call.services.acceptance.accept(CLIENT, "transactional", submission_of(traceparent=trace))
     return Response(status=202)
 
 

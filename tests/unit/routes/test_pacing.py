@@ -7,9 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relay.core.errors import Changed, Unavailable
+from relay.core.gcra import burst_of, interval_of, reserve
 from relay.core.settings import Pace
 from relay.platform.storage.memory.memory_storage import memory_storage
-from relay.routes.pacing import MAX_RACES, TABLE, Pacing, burst_of, interval_of, reserve
+from relay.routes.pacing import MAX_RACES, TABLE, Pacing
 from tests.doubles import START, Clock, Watched
 
 MAILBOX = Pace(count=30, seconds=60)

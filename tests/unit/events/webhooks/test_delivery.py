@@ -13,14 +13,12 @@ from hypothesis import strategies as st
 
 from relay.core import entries as wire
 from relay.core.errors import Unavailable, UnreadableEntry
-from relay.core.events import Kind
-from relay.events.apply import Noted
+from relay.core.events import Event, Kind, Noted
 from relay.events.webhooks.address_guard import Guard
 from relay.events.webhooks.delivery import DELAYS, Webhooks
 from relay.events.webhooks.http_post import Answered, Poster
 from relay.events.webhooks.payload import QUEUE, Entry, Post, decode, encode, pack
 from relay.events.webhooks.subscriptions import Definition, Format, Subscription, Subscriptions
-from relay.journal.records import Event
 from tests.doubles import START, Place
 
 SAMPLES = Path(__file__).parents[3] / "samples"

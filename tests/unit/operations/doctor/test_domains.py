@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
-from relay.core.settings import load
+from relay.bootstrap.configuration import load
 from relay.operations.doctor.domains import NoAnswerError, domain, resolver, sender_domains
 from relay.operations.doctor.findings import Health
 from tests.unit.operations.doctor.dns_server import Zone, name_server

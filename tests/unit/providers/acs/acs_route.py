@@ -8,8 +8,9 @@ import aiohttp
 
 from relay.core.model import Address, Message
 from relay.core.outcomes import Deferred, RouteFault
+from relay.core.send_request import Parcel
 from relay.providers.acs import provider as acs
-from relay.providers.contract import Parcel, Provider, Surroundings
+from relay.providers.contract import Provider, Surroundings
 from standins.acs.auth import AUDIENCE
 from standins.acs.server import DEFAULT_KEY, AcsStandIn
 from tests.doubles import Clock

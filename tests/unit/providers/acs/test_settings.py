@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from relay.core import settings as relay_settings
+from relay.bootstrap import configuration
 from relay.core.settings import Pace
 from relay.providers.acs.auth import signature
 from relay.providers.acs.outcomes import FAILURES, ROWS
@@ -89,7 +89,7 @@ def test_a_subscriptions_pace_is_kept_by_all_its_routes() -> None:
         "three": {"provider": "acs", **GOOD, "subscription": "prod"},
         "raised": {"provider": "acs", **GOOD, "paces": [{"count": 1000, "seconds": 60}]},
     }
-    routes = relay_settings.load({"RELAY_ROUTES": json.dumps(declared)}).routes
+    routes = configuration.load({"RELAY_ROUTES": json.dumps(declared)}).routes
     assert routes["one"].paces == (
         Pace(count=30, seconds=60, resource="acs:mail.europe.communication.azure.com"),
         Pace(count=100, seconds=3600, resource="acs:mail.europe.communication.azure.com"),

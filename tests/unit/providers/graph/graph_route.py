@@ -9,8 +9,9 @@ import msgspec
 
 from relay.core.model import Address, Message
 from relay.core.outcomes import Outcome
+from relay.core.send_request import Parcel
 from relay.platform.entra_tokens import Credentials
-from relay.providers.contract import Parcel, Provider, Surroundings
+from relay.providers.contract import Provider, Surroundings
 from relay.providers.graph import provider as graph
 from standins.entra import DEFAULT_CLIENT, DEFAULT_SECRET, DEFAULT_TENANT
 from standins.graph.server import GraphStandIn

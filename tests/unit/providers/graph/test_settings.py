@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from relay.bootstrap import configuration
 from relay.core import settings as relay_settings
 from relay.core.model import Submission
 from relay.core.settings import Pace, Route
@@ -62,7 +63,7 @@ def test_where_and_who() -> None:
 
 def routes(**route: Any) -> relay_settings.Settings:
     declared = {"exchange": {"provider": "graph", **IDENTITY, **route}}
-    return relay_settings.load({"RELAY_ROUTES": json.dumps(declared)})
+    return configuration.load({"RELAY_ROUTES": json.dumps(declared)})
 
 
 def test_a_mailboxs_pace_is_kept_unless_the_route_says_otherwise() -> None:

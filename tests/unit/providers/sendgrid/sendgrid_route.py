@@ -5,7 +5,8 @@ from typing import Any
 import aiohttp
 
 from relay.core.model import Address, Message
-from relay.providers.contract import Parcel, Provider, Surroundings
+from relay.core.send_request import Parcel
+from relay.providers.contract import Provider, Surroundings
 from relay.providers.sendgrid import provider as sendgrid
 from standins.sendgrid.server import DEFAULT_KEY
 from tests.parcels import NOW, Secret, parcel_of

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from relay.core.model import Address, Attachment
-from relay.providers.contract import Parcel
+from relay.core.send_request import Parcel
 from relay.providers.sendgrid.body import build
 from standins.sendgrid.rules import check
 from tests.parcels import NOW

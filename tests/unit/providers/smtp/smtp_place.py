@@ -10,7 +10,8 @@ import msgspec
 
 from relay.core.model import Address, Message
 from relay.core.outcomes import Outcome, PerRecipient
-from relay.providers.contract import Parcel, Surroundings
+from relay.core.send_request import Parcel
+from relay.providers.contract import Surroundings
 from relay.providers.smtp.connection import Patience
 from relay.providers.smtp.provider import SmtpProvider, check_settings
 from standins.smtp.server import DEFAULT_PASSWORD, DEFAULT_USER, SmtpStandIn

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
+from relay.bootstrap.configuration import load
 from relay.core.errors import SettingsError
-from relay.core.settings import load
 from relay.providers.graph import provider as graph
 from relay.providers.smtp.provider import check_settings, default_paces
 from relay.providers.smtp.settings import connections_of, server_of

@@ -1,0 +1,47 @@
+"""Load the configuration: the settings from the environment, checked with the code of providers and events."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from relay.core.errors import SettingsError
+from relay.core.settings import Pace, Route, Settings
+from relay.platform.environment import read_settings
+
+_EVENT_SETTINGS = (
+    "RELAY_SENDGRID_EVENT_KEYS",
+    "RELAY_EVENT_GRID_SECRET",
+    "RELAY_BOUNCE_MAILBOXES",
+    "RELAY_SUPPRESSIONS",
+)
+
+
+def load(environment: Mapping[str, str]) -> Settings:
+    """Read and check every setting. Raises `SettingsError` with every problem."""
+    problems: list[str] = []
+    settings = read_settings(environment, _Providers(), problems)
+    if any(environment.get(name, "").strip() for name in _EVENT_SETTINGS):
+        # The keys are checked by cryptography, which takes long to load.
+        from relay.bootstrap.config_checks import event_faults
+
+        problems += event_faults(settings)
+    if problems:
+        raise SettingsError(problems)
+    return settings
+
+
+class _Providers:
+    """What the provider modules say of their routes."""
+
+    def problems(self, route: Route) -> Sequence[str]:
+        from relay.providers.registry import MODULES, provider_module
+
+        if route.provider not in MODULES:
+            return [f"provider: must be one of {', '.join(MODULES)}"]
+        return list(provider_module(route.provider).check_settings(route.settings))
+
+    def default_paces(self, route: Route) -> tuple[Pace, ...]:
+        from relay.providers.registry import provider_module
+
+        known: Callable[[Mapping[str, Any]], tuple[Pace, ...]] | None
+        known = getattr(provider_module(route.provider), "default_paces", None)
+        return known(route.settings) if known is not None else ()

@@ -1,0 +1,157 @@
+"""Read the settings from environment variables. All wrong values are reported at once.
+
+What needs the code of providers or events is checked by `relay.bootstrap.configuration`: the triggers read the lanes alone.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import msgspec
+
+from relay.core.errors import SettingsError
+from relay.core.settings import (
+    DEFAULT_LANES,
+    SETTINGS,
+    SUPPRESSION_RULES,
+    BounceMailbox,
+    Lane,
+    Pace,
+    Route,
+    Rule,
+    Settings,
+    SuppressionRule,
+)
+from relay.platform.settings_checks import lane_faults, route_faults, rule_faults, telemetry_faults, url_faults
+
+_ROUTE_KEYS = ("provider", "senders", "concurrency", "paces")
+
+
+def load_lanes(environment: Mapping[str, str]) -> Mapping[str, Lane]:
+    """The lanes alone: the triggers need their queue names before anything else is read. Raises `SettingsError`."""
+    problems: list[str] = []
+    lanes = _lanes(environment, problems)
+    if problems:
+        raise SettingsError(problems)
+    return lanes
+
+
+class ProviderFacts(Protocol):
+    """What reading needs to know of providers; their code is above this room."""
+
+    def problems(self, route: Route) -> Sequence[str]:
+        """Return each problem of the route's own settings, beginning with the key."""
+
+    def default_paces(self, route: Route) -> tuple[Pace, ...]:
+        """Return the vendor's own limits, for a route that names no paces."""
+
+
+def read_settings(environment: Mapping[str, str], providers: ProviderFacts, problems: list[str]) -> Settings:
+    """Read every setting and append each problem found to `problems`."""
+    routes, lanes = _routes(environment, providers, problems), _lanes(environment, problems)
+    settings = Settings(
+        routes=routes,
+        rules=_rules(environment, routes, lanes, problems),
+        lanes=lanes,
+        expires_in_seconds=_number(environment, "RELAY_EXPIRES_IN_SECONDS", 60, 2_592_000, problems),
+        attempt_seconds=_number(environment, "RELAY_ATTEMPT_SECONDS", 10, 540, problems),
+        retention_days=_number(environment, "RELAY_RETENTION_DAYS", 1, 365, problems),
+        max_message_bytes=_number(environment, "RELAY_MAX_MESSAGE_BYTES", 10_000, 157_286_400, problems),
+        max_waiting_messages=_number(environment, "RELAY_MAX_WAITING_MESSAGES", 32, 100_000, problems),
+        max_waiting_bytes=_number(environment, "RELAY_MAX_WAITING_BYTES", 1_000_000, 2**31, problems),
+        public_url=_text(environment, "RELAY_PUBLIC_URL").rstrip("/"),
+        key_vault_url=_text(environment, "RELAY_KEY_VAULT_URL"),
+        sendgrid_event_keys=tuple(
+            filter(None, map(str.strip, _text(environment, "RELAY_SENDGRID_EVENT_KEYS").split(",")))
+        ),
+        event_grid_secret=_text(environment, "RELAY_EVENT_GRID_SECRET"),
+        bounce_mailboxes=_json(environment, "RELAY_BOUNCE_MAILBOXES", tuple[BounceMailbox, ...], (), problems),
+        suppression_rules={
+            **SUPPRESSION_RULES,
+            **_json(environment, "RELAY_SUPPRESSIONS", dict[str, SuppressionRule], {}, problems),
+        },
+        webhooks_allow_loopback=_text(environment, "RELAY_WEBHOOKS_ALLOW_LOOPBACK").lower() == "true",
+        telemetry=_text(environment, "RELAY_TELEMETRY").lower(),
+        application=dict(environment),
+    )
+    for name, url in (("RELAY_PUBLIC_URL", settings.public_url), ("RELAY_KEY_VAULT_URL", settings.key_vault_url)):
+        problems += url_faults(name, url)
+    problems += telemetry_faults(settings.telemetry, environment)
+    return settings
+
+
+_DEFAULTS = {setting.name: setting.default for setting in SETTINGS}
+
+
+def _text(environment: Mapping[str, str], name: str) -> str:
+    return environment.get(name, "").strip() or _DEFAULTS[name]
+
+
+def _number(environment: Mapping[str, str], name: str, least: int, most: int, problems: list[str]) -> int:
+    text = _text(environment, name)
+    try:
+        value = int(text)
+    except ValueError:
+        problems.append(f"{name}: must be a whole number from {least} to {most}")
+        return least
+    if not least <= value <= most:
+        problems.append(f"{name}: must be from {least} to {most}")
+    return value
+
+
+def _json[T](environment: Mapping[str, str], name: str, shape: type[T], default: T, problems: list[str]) -> T:
+    text = _text(environment, name)
+    if not text:
+        return default
+    try:
+        return msgspec.convert(json.loads(text), shape)
+    except json.JSONDecodeError as error:
+        problems.append(f"{name}: not JSON (line {error.lineno}, column {error.colno})")
+    except msgspec.ValidationError as error:
+        problems.append(f"{name}: {error}")
+    return default
+
+
+def _lanes(environment: Mapping[str, str], problems: list[str]) -> Mapping[str, Lane]:
+    lanes = _json(environment, "RELAY_LANES", dict[str, Lane], DEFAULT_LANES, problems)
+    if "transactional" not in lanes:
+        lanes = {"transactional": Lane(), **lanes}
+    for name, lane in lanes.items():
+        problems += lane_faults(name, lane)
+    return lanes
+
+
+def _routes(environment: Mapping[str, str], providers: ProviderFacts, problems: list[str]) -> Mapping[str, Route]:
+    declared = _json(environment, "RELAY_ROUTES", dict[str, dict[str, Any]], {}, problems)
+    if not declared:
+        has_key = bool(environment.get("SENDGRID_API_KEY", "").strip())
+        declared = {"sendgrid": {"provider": "sendgrid"}} if has_key else {"capture": {"provider": "capture"}}
+    routes = {name: _route(name, values, providers, problems) for name, values in declared.items()}
+    return {name: route for name, route in routes.items() if route is not None}
+
+
+def _route(name: str, values: Mapping[str, Any], providers: ProviderFacts, problems: list[str]) -> Route | None:
+    where = f"RELAY_ROUTES.{name}"
+    own = {key: value for key, value in values.items() if key in _ROUTE_KEYS}
+    settings = {key: value for key, value in values.items() if key not in _ROUTE_KEYS}
+    try:
+        route = msgspec.convert({"name": name, "settings": settings, **own}, Route)
+    except msgspec.ValidationError as error:
+        problems.append(f"{where}: {error}")
+        return None
+    own_problems = providers.problems(route)
+    problems += route_faults(route)
+    problems += [f"{where}.{problem}" for problem in own_problems]
+    if own_problems or "paces" in own:
+        return route
+    return msgspec.structs.replace(route, paces=providers.default_paces(route))
+
+
+def _rules(
+    environment: Mapping[str, str], routes: Mapping[str, Route], lanes: Mapping[str, Lane], problems: list[str]
+) -> tuple[Rule, ...]:
+    rules = _json(environment, "RELAY_ROUTING", tuple[Rule, ...], (), problems)
+    for number, rule in enumerate(rules):
+        problems += rule_faults(number, rule, routes, lanes)
+    fallback = Rule(routes=tuple(routes)[:1])
+    return (*rules, fallback)
