@@ -15,7 +15,7 @@ from relay.api.messages.waiting import wish_of
 from relay.api.operations import OPERATIONS
 from relay.api.reading.fast_check import fits_message
 from relay.api.router import Router
-from relay.api.shapes.admin_requests_webhooks import CallbackRemoval, WebhookRequest
+from relay.api.shapes.admin_requests import CallbackRemoval, WebhookRequest
 from relay.core.events import Kind
 
 FOLDER = Path(__file__).parents[2] / "docs/logic-apps"

@@ -29,7 +29,7 @@ from relay.core.send_request import Parcel
 from relay.mime import raw as mime_raw
 from relay.platform.storage.memory.memory_storage import memory_storage
 from relay.providers.http_exchange import retry_after
-from relay.providers.smtp.outcomes_replies import Reply, read_reply
+from relay.providers.smtp.outcomes import Reply, read_reply
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 EXAMPLES = int(os.environ.get("FUZZ", "150"))

@@ -120,16 +120,14 @@ FACTS: Mapping[str, Facts] = {
     "PutTemplate": Facts(
         answers={201: "Template", 200: "Template"},
         errors=OF_BODIES,
-        body=_takes(
-            "shapes.admin_requests_templates.TemplateRequest", subject="Hello, {{ name }}", text="Welcome, {{ name }}."
-        ),
+        body=_takes("shapes.admin_requests.TemplateRequest", subject="Hello, {{ name }}", text="Welcome, {{ name }}."),
     ),
     "DeleteTemplate": Facts(answers={204: ""}),
     "ListTemplateVersions": Facts(answers={200: "TemplateVersions"}, errors=(404,)),
     "PreviewTemplate": Facts(
         answers={200: "Preview"},
         errors=_refuses(404, 422, body=True),
-        body=_takes("shapes.admin_requests_templates.PreviewRequest", is_required=False, variables={"name": "Ada"}),
+        body=_takes("shapes.admin_requests.PreviewRequest", is_required=False, variables={"name": "Ada"}),
     ),
     "ShowTemplateHtml": Facts(answers={200: _HTML}, errors=(403, 404), parameters=(*ask.SIGNED, ask.VARIABLES)),
     "ListInbox": Facts(answers={200: "CaughtPage"}, errors=(400,), parameters=(*ask.INBOX, ask.LIMIT, ask.CURSOR)),
@@ -151,12 +149,12 @@ FACTS: Mapping[str, Facts] = {
         body=_takes("shapes.requests.DeadLetterChoice", code="sender_not_verified"),
     ),
     "RedriveLostMail": Facts(
-        answers={200: "LostMail"}, errors=OF_BODIES, body=Body(model="shapes.admin_requests_redrive.LostMailRedrive")
+        answers={200: "LostMail"}, errors=OF_BODIES, body=Body(model="shapes.admin_requests.LostMailRedrive")
     ),
     "EraseRecipient": Facts(
         answers={200: "Erasing"},
         errors=OF_BODIES,
-        body=_takes("shapes.admin_requests_erase.EraseRequest", recipient="ada@example.com", dry_run=True),
+        body=_takes("shapes.admin_requests.EraseRequest", recipient="ada@example.com", dry_run=True),
     ),
     "ListRoutes": Facts(answers={200: "Routes"}),
     "HoldRoute": Facts(answers={200: "Hold"}, errors=(404,)),
@@ -208,13 +206,13 @@ FACTS: Mapping[str, Facts] = {
     "AddSuppression": Facts(
         answers={201: "Suppression"},
         errors=_refuses(404, body=True),
-        body=_takes("shapes.admin_requests_suppressions.SuppressionRequest", email="ada@example.com"),
+        body=_takes("shapes.admin_requests.SuppressionRequest", email="ada@example.com"),
     ),
     "ImportSuppressions": Facts(
         answers={200: "Imported"},
         errors=_refuses(404, body=True),
         body=Body(
-            model="shapes.admin_requests_suppressions.SuppressionImport",
+            model="shapes.admin_requests.SuppressionImport",
             others=("text/csv",),
             example={"value": [{"email": "ada@example.com"}]},
             other_example="email,note\r\nada@example.com,asked by phone\r\n",
@@ -225,7 +223,7 @@ FACTS: Mapping[str, Facts] = {
     "SynchroniseSuppressions": Facts(
         answers={200: "Synchronised"},
         errors=_refuses(404, 422, body=True),
-        body=Body(model="shapes.admin_requests_suppressions.SyncRequest"),
+        body=Body(model="shapes.admin_requests.SyncRequest"),
     ),
     "ShowSuppression": Facts(answers={200: "SuppressionList"}, errors=(404,)),
     "RemoveSuppression": Facts(answers={204: ""}),
@@ -233,21 +231,19 @@ FACTS: Mapping[str, Facts] = {
     "CreateWebhook": Facts(
         answers={201: "Webhook"},
         errors=OF_BODIES,
-        body=_takes(
-            "shapes.admin_requests_webhooks.WebhookRequest", url="https://example.com/mail", events=["bounced"]
-        ),
+        body=_takes("shapes.admin_requests.WebhookRequest", url="https://example.com/mail", events=["bounced"]),
     ),
     "RemoveCallback": Facts(
         answers={204: ""},
         errors=OF_BODIES,
-        body=_takes("shapes.admin_requests_webhooks.CallbackRemoval", is_required=False),
+        body=_takes("shapes.admin_requests.CallbackRemoval", is_required=False),
         parameters=(ask.CALLBACK,),
     ),
     "ShowWebhook": Facts(answers={200: "Webhook"}, errors=(404,)),
     "ChangeWebhook": Facts(
         answers={200: "Webhook"},
         errors=_refuses(404, body=True),
-        body=_takes("shapes.admin_requests_webhooks.WebhookChange", events=["bounced", "complained"]),
+        body=_takes("shapes.admin_requests.WebhookChange", events=["bounced", "complained"]),
     ),
     "DeleteWebhook": Facts(answers={204: ""}),
     "TestWebhook": Facts(answers={200: "WebhookDelivery"}, errors=(404,)),

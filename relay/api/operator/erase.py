@@ -10,7 +10,7 @@ from relay.api.reading.body import read_object
 
 async def recipient(call: Call) -> Response:
     """POST /v1/erase: look at some records and erase what was for this address; repeat with `cursor` until there is none."""
-    from relay.api.shapes.admin_requests_erase import EraseRequest
+    from relay.api.shapes.admin_requests import EraseRequest
 
     value = read_object(call.request, EraseRequest)
     faults = Faults(20)

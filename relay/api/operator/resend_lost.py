@@ -15,7 +15,7 @@ from relay.providers.registry import provider_module
 
 async def lost_mail(call: Call) -> Response:
     """POST /v1/redrive: look at some records and put back what was lost; repeat with `cursor` until there is none."""
-    from relay.api.shapes.admin_requests_redrive import LostMailRedrive
+    from relay.api.shapes.admin_requests import LostMailRedrive
 
     value = read_object(call.request, LostMailRedrive)
     faults = Faults(20)

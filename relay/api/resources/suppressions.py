@@ -57,7 +57,7 @@ async def show(call: Call) -> Response:
 
 async def add(call: Call) -> Response:
     """POST /v1/suppressions: 201. What is on the list already is replaced."""
-    from relay.api.shapes.admin_requests_suppressions import SuppressionRequest
+    from relay.api.shapes.admin_requests import SuppressionRequest
 
     value = read_object(call.request, SuppressionRequest)
     scope = await _scope(call, value.get("client"), for_all=value.get("for_all"))
@@ -77,7 +77,7 @@ async def remove(call: Call) -> Response:
 
 async def take_list(call: Call) -> Response:
     """POST /v1/suppressions/import: all of it or nothing; JSON, or CSV with a header line."""
-    from relay.api.shapes.admin_requests_suppressions import SuppressionImport
+    from relay.api.shapes.admin_requests import SuppressionImport
 
     faults = Faults(_LIMITS.max_problems)
     if call.request.content_type == "text/csv":
@@ -119,7 +119,7 @@ async def export(call: Call) -> Response:
 
 async def synchronise(call: Call) -> Response:
     """POST /v1/suppressions/sync: take over a provider's lists; what it has dropped meanwhile is dropped here."""
-    from relay.api.shapes.admin_requests_suppressions import SyncRequest
+    from relay.api.shapes.admin_requests import SyncRequest
 
     route = read_object(call.request, SyncRequest)["route"]
     if route not in call.services.settings.routes:

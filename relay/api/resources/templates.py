@@ -49,7 +49,7 @@ async def versions(call: Call) -> Response:
 
 async def put(call: Call) -> Response:
     """PUT /v1/templates/{name}: make the next version; 201 for the first, else 200."""
-    from relay.api.shapes.admin_requests_templates import TemplateRequest
+    from relay.api.shapes.admin_requests import TemplateRequest
 
     value = read_object(call.request, TemplateRequest, most_bytes=2 * MAX_BYTES)
     faults = Faults(_LIMITS.max_problems)
@@ -69,7 +69,7 @@ async def delete(call: Call) -> Response:
 
 async def preview(call: Call) -> Response:
     """POST /v1/templates/{name}/preview: what a message would get; nothing is sent."""
-    from relay.api.shapes.admin_requests_templates import PreviewRequest
+    from relay.api.shapes.admin_requests import PreviewRequest
 
     value = read_object(call.request, PreviewRequest, is_optional=True)
     faults = Faults(_LIMITS.max_problems)

@@ -43,7 +43,7 @@ async def show(call: Call) -> Response:
 
 async def create(call: Call) -> Response:
     """POST /v1/webhooks: 201 with `Location` and the signing secret. A `callbackUrl` that is known gets the same answer."""
-    from relay.api.shapes.admin_requests_webhooks import WebhookRequest
+    from relay.api.shapes.admin_requests import WebhookRequest
 
     value = read_object(call.request, WebhookRequest)
     faults = Faults(_LIMITS.max_problems)
@@ -73,7 +73,7 @@ async def create(call: Call) -> Response:
 
 async def change(call: Call) -> Response:
     """PATCH /v1/webhooks/{id}: only what is named changes; a new secret is told."""
-    from relay.api.shapes.admin_requests_webhooks import WebhookChange
+    from relay.api.shapes.admin_requests import WebhookChange
 
     value = read_object(call.request, WebhookChange)
     faults = Faults(_LIMITS.max_problems)
@@ -110,7 +110,7 @@ async def delete(call: Call) -> Response:
 
 async def remove_callback(call: Call) -> Response:
     """DELETE /v1/webhooks with the `callbackUrl` (body or query): how a Logic App unsubscribes. 204, whatever was there."""
-    from relay.api.shapes.admin_requests_webhooks import CallbackRemoval
+    from relay.api.shapes.admin_requests import CallbackRemoval
 
     url = call.request.query.get("callbackUrl", "")
     if not url:

@@ -1,10 +1,11 @@
 """The shapes of requests about clients, for operators."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
 from relay.api.shapes.requests import Shape
+from relay.clients.templates import MAX_BYTES
 
 
 class PolicyFields(Shape):
@@ -92,3 +93,180 @@ class KeyRequest(Shape):
         ge=60,
         le=315_360_000,
     )
+
+
+Reason = Literal["bounced", "complained", "unsubscribed", "manual", "provider"]
+
+
+class SuppressionFields(Shape):
+    """An address that is not to be sent to."""
+
+    email: str = Field(description="The address.", examples=["ada@example.org"])
+    reason: Reason | None = Field(default=None, description="Why; by default `manual`.", examples=["unsubscribed"])
+    expires_in_seconds: int | None = Field(
+        default=None,
+        description="How long; by default as the reason's rule says.",
+        examples=[2_592_000],
+        ge=60,
+        le=315_360_000,
+    )
+    note: str | None = Field(
+        default=None,
+        description="For people: who asked for it, where.",
+        examples=["asked by telephone"],
+        json_schema_extra={"maxLength": 500},
+    )
+
+
+class SuppressionRequest(SuppressionFields):
+    """One address for a list: the caller's own, or as an operator says."""
+
+    client: str | None = Field(default=None, description="Operators: whose list.", examples=["shop"])
+    for_all: bool | None = Field(default=None, description="Operators: the list that concerns everybody.")
+
+
+class SuppressionImport(Shape):
+    """Many addresses for one list."""
+
+    value: list[SuppressionFields] = Field(
+        description="The addresses.",
+        examples=[[{"email": "ada@example.org", "reason": "unsubscribed"}]],
+        json_schema_extra={"minItems": 1, "maxItems": 10_000},
+    )
+    client: str | None = Field(default=None, description="Operators: whose list.", examples=["shop"])
+    for_all: bool | None = Field(default=None, description="Operators: the list that concerns everybody.")
+
+
+class SyncRequest(Shape):
+    """Which provider's lists are read."""
+
+    route: str = Field(description="A route whose provider keeps lists: SendGrid.", examples=["sendgrid"])
+
+
+class VariableFields(Shape):
+    """A variable that the template reads."""
+
+    required: bool | None = Field(
+        default=None, description="Whether every message must bring it; by default unless there is a `default`."
+    )
+    default: Any = Field(
+        default=None, description="What is filled in where a message does not bring it.", examples=["friend"]
+    )
+    description: str | None = Field(default=None, description="For people.", json_schema_extra={"maxLength": 500})
+
+
+class TemplateRequest(Shape):
+    """A template's next version: Jinja2, filled in for each message."""
+
+    description: str | None = Field(
+        default=None,
+        description="For people.",
+        examples=["What new customers get."],
+        json_schema_extra={"maxLength": 500},
+    )
+    subject: str | None = Field(
+        default=None, description="The subject; a message's own replaces it.", examples=["Welcome, {{ name }}"]
+    )
+    text: str | None = Field(
+        default=None, description="The plain text. One of text and html is needed.", examples=["Hello {{ name }}."]
+    )
+    html: str | None = Field(
+        default=None,
+        description=f"The html; values are escaped. All of a template has at most {MAX_BYTES} bytes.",
+        examples=["<p>Hello {{ name }}.</p>"],
+    )
+    variables: dict[str, VariableFields] | None = Field(
+        default=None,
+        description="The variables by name. What the template reads and this does not name is required.",
+        examples=[{"name": {"default": "friend"}}],
+    )
+
+
+class PreviewRequest(Shape):
+    """What a template is filled in with, to look at the result."""
+
+    variables: dict[str, Any] | None = Field(default=None, description="The variables.", examples=[{"name": "Ada"}])
+    version: int | None = Field(default=None, description="Which version; by default the newest.", ge=1, le=99_999_998)
+
+
+EventKind = Literal["processed", "deferred", "delivered", "bounced", "complained", "opened", "clicked", "unsubscribed"]
+
+
+class WebhookChange(Shape):
+    """What to change of a subscription; what is left out stays."""
+
+    url: str | None = Field(
+        default=None, description="Where to post: https, on the public Internet.", examples=["https://example.com/mail"]
+    )
+    events: list[EventKind] | None = Field(
+        default=None, description="Kinds of events; an empty list means all.", examples=[["delivered", "bounced"]]
+    )
+    format: Literal["standard", "cloudevents"] | None = Field(
+        default=None, description="How a body looks.", examples=["standard"]
+    )
+    note: str | None = Field(default=None, description="For people.", examples=["order system"])
+    is_enabled: bool | None = Field(
+        default=None, description="False pauses it; true lets one go on that was disabled.", examples=[True]
+    )
+    rotate_secret: bool | None = Field(
+        default=None,
+        description="Make a new signing secret. For a day posts carry a signature by the old one too.",
+        examples=[True],
+    )
+
+
+class WebhookRequest(Shape):
+    """A new subscription. Give `url`, or as Logic Apps do `callbackUrl`."""
+
+    url: str | None = Field(
+        default=None, description="Where to post: https, on the public Internet.", examples=["https://example.com/mail"]
+    )
+    callback_url: str | None = Field(
+        default=None,
+        alias="callbackUrl",
+        description="The same, in the words of Logic Apps. Subscribing it twice is once.",
+        examples=["https://prod-1.westeurope.logic.azure.com/workflows/x/triggers/y/paths/invoke?sig=z"],
+    )
+    events: list[EventKind] | None = Field(
+        default=None, description="Kinds of events; none named means all.", examples=[["delivered", "bounced"]]
+    )
+    format: Literal["standard", "cloudevents"] | None = Field(
+        default=None, description="How a body looks; by default `standard`.", examples=["standard"]
+    )
+    note: str | None = Field(default=None, description="For people.", examples=["order system"])
+
+
+class CallbackRemoval(Shape):
+    """A subscription that a `callbackUrl` made, to be ended."""
+
+    callback_url: str = Field(
+        alias="callbackUrl",
+        description="The URL that was subscribed.",
+        examples=["https://prod-1.westeurope.logic.azure.com/workflows/x/triggers/y/paths/invoke?sig=z"],
+    )
+
+
+class EraseRequest(Shape):
+    """Whose messages are erased."""
+
+    recipient: str = Field(
+        description="The address: each message that has it in to, cc or bcc is erased as a whole.",
+        examples=["ada@example.com"],
+    )
+    dry_run: bool | None = Field(default=None, description="Count only.", examples=[False])
+    cursor: str | None = Field(default=None, description="Where the last answer said to go on.")
+
+
+class LostMailRedrive(Shape):
+    """Which sent messages count as lost, and how they are sent again."""
+
+    route: str = Field(description="The route that sent them.", examples=["sendgrid"])
+    sent_since: str = Field(description="From when on they were sent.", examples=["2026-03-01T00:00:00Z"])
+    sent_before: str = Field(description="Before when they were sent; in the past.", examples=["2026-03-02T00:00:00Z"])
+    without_delivered: bool = Field(
+        description="True: those of which nobody reported a delivery, nor a refusal by the recipient's server.",
+        examples=[True],
+    )
+    to_route: str | None = Field(default=None, description="Another route to send them by.", examples=["exchange"])
+    dry_run: bool | None = Field(default=None, description="Count only.", examples=[False])
+    cursor: str | None = Field(default=None, description="Where the last answer said to go on.")

@@ -13,8 +13,7 @@ import msgspec
 
 from relay.core.outcomes import Outcome, RouteFault, Sent
 from relay.providers.smtp.envelope import Envelope
-from relay.providers.smtp.outcomes import losses
-from relay.providers.smtp.outcomes_replies import Reply, queue_id, read_reply
+from relay.providers.smtp.outcomes import Reply, losses, queue_id, read_reply
 
 _CHUNK_BYTES = 64 * 1024
 _LEAVE_SECONDS = 2.0

@@ -14,8 +14,7 @@ from relay.core.settings import RouteSettings
 from relay.providers.contract import Capabilities, Provider, Surroundings
 from relay.providers.smtp.connection import Connection, Patience, Server
 from relay.providers.smtp.envelope import Envelope, content_of, envelope_of, seven_bit
-from relay.providers.smtp.outcomes import losses, opening_failed
-from relay.providers.smtp.outcomes_replies import distinct
+from relay.providers.smtp.outcomes import distinct, losses, opening_failed
 from relay.providers.smtp.pool import Pool
 from relay.providers.smtp.settings import check_settings, connections_of, default_paces, server_of
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from relay.providers.smtp.connection import Patience
-from relay.providers.smtp.outcomes_replies import TABLE
+from relay.providers.smtp.outcomes import TABLE
 from relay.providers.smtp.pool import MAX_IDLE_SECONDS, MAX_TRANSACTIONS
 from relay.providers.smtp.settings import PRIVATE_NAMES, SETTINGS
 

@@ -3,7 +3,7 @@
 import pytest
 
 from relay.core.outcomes import CAUSES, Deferred, Outcome, Rejected, RouteFault, Sent, Unknown
-from relay.providers.smtp.outcomes_replies import TABLE, Reply, distinct, queue_id, read_reply
+from relay.providers.smtp.outcomes import TABLE, Reply, distinct, queue_id, read_reply
 
 # fmt: off
 REPLIES = (
