@@ -35,6 +35,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     request: Request
     values: Mapping[str, str]
     request_id: str
+    operations: "tuple[Operation, ...]"
     caller: Client | None = None
 
     @property
@@ -72,13 +73,18 @@ class Api:
         self,
         services: "Services",
         operations: tuple[Operation, ...],
+        pages: tuple[Operation, ...] = (),
         shapes: Mapping[str, Callable[[], Shape]] | None = None,
     ) -> None:
-        """`shapes` loads how refusals look under a path that speaks another API's language."""
+        """Serve `operations`, and `pages`, which the documents leave out.
+
+        `shapes` loads how refusals look under a path that speaks another API's language.
+        """
         self._services = services
+        self._operations = operations
         self._shapes = shapes or {}
         self._router: Router[Operation] = Router()
-        for operation in operations:
+        for operation in (*operations, *pages):
             self._router.add(operation.method, operation.path, operation)
 
     async def handle(self, request: Request) -> Response:
@@ -124,7 +130,14 @@ class Api:
         if operation.role is not None:
             caller = await self._services.authentication.client_of(request)
             demand(caller, operation.role)
-        call = Call(services=self._services, request=request, values=found.values, request_id=request_id, caller=caller)
+        call = Call(
+            services=self._services,
+            request=request,
+            values=found.values,
+            request_id=request_id,
+            operations=self._operations,
+            caller=caller,
+        )
         response = await operation.load()(call)
         limits = self._services.allowances.headers(caller) if caller is not None else {}
         return msgspec.structs.replace(response, headers={**limits, **response.headers}) if limits else response

@@ -78,7 +78,7 @@ class Relay(Connections):
         from relay.api.app import Api
         from relay.api.operations import OPERATIONS, PAGES, SHAPES
 
-        return Api(self, OPERATIONS + PAGES, SHAPES)
+        return Api(self, OPERATIONS, PAGES, SHAPES)
 
     # ── delivering ──
 

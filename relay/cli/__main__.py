@@ -1,5 +1,5 @@
 """`python -m relay.cli`: the operator's command line."""
 
-from relay.cli.commands import app
+from relay.cli.app import app
 
 app(prog_name="relay")

@@ -154,7 +154,17 @@ class Attempts:
         settled = lifecycle.settle(part, submission, tried)
         self._log(batch, ours, tried, settled)
         if message is not None:
-            self._telemetry.tried(tried_of(batch.record, submission, each, tried, asked_at) for each in settled)
+            self._telemetry.tried(
+                tried_of(
+                    batch=batch.record.batch,
+                    lane=batch.record.lane,
+                    submission=submission,
+                    part=each,
+                    tried=tried,
+                    asked_at=asked_at,
+                )
+                for each in settled
+            )
         return settled
 
     def _tried(

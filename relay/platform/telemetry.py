@@ -15,7 +15,6 @@ from relay.core import ids
 if TYPE_CHECKING:
     from relay.core import part_states as lifecycle
     from relay.core.model import Part, Submission
-    from relay.journal.records import Record
 
 
 class Tried(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,13 +38,19 @@ class Tried(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def tried_of(
-    record: "Record", submission: "Submission", part: "Part", tried: "lifecycle.Tried", asked_at: datetime
+    *,
+    batch: str,
+    lane: str,
+    submission: "Submission",
+    part: "Part",
+    tried: "lifecycle.Tried",
+    asked_at: datetime,
 ) -> Tried:
-    """What an attempt of this record's message left in `part`."""
-    last, accepted_at = part.attempts[-1], ids.created_at(record.batch)
+    """Describe what an attempt of one message of the batch left in `part`."""
+    last, accepted_at = part.attempts[-1], ids.created_at(batch)
     waits_from = max(accepted_at, submission.send_at or accepted_at)
     return Tried(
-        lane=record.lane,
+        lane=lane,
         route=last.route,
         provider=tried.provider,
         outcome=last.outcome,

@@ -139,7 +139,7 @@ def as_text(context: Any, value: Any) -> bytes:
 @pytest.fixture(scope="module")
 def schema() -> OpenApiSchema:
     """The document as the fuzzer reads it."""
-    return from_dict(document(BASE))
+    return from_dict(document(BASE, OPERATIONS))
 
 
 def requests(

@@ -1,12 +1,14 @@
-"""The shape of the code: imports point one way, every foreign SDK has one home, and nothing heavy loads before it is used."""
+"""The shape of the code: rooms in one order, imports one way, one home for each SDK, nothing heavy before it is used."""
 
 import ast
 import graphlib
 import json
 import os
+import re
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,169 +16,149 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 
+ROOMS = (
+    "relay.core",
+    "relay.platform",
+    "relay.mime",
+    "relay.providers",
+    "relay.clients",
+    "relay.journal",
+    "relay.routes",
+    "relay.acceptance",
+    "relay.events",
+    "relay.delivery",
+    "relay.operations",
+    "relay.api",
+    "relay.api.shapes",
+    "relay.api.reading",
+    "relay.api.operator",
+    "relay.api.messages",
+    "relay.api.resources",
+    "relay.api.sendgrid",
+    "relay.api.openapi",
+    "relay.api.operations",
+    "relay.bootstrap",
+    "relay.cli",
+    "function_app",
+)
+"""Every room, bottom to top. A module may import from its own room and from those before it."""
+PACKAGES = ("relay", "devhost", "standins", "bench", "hooks", "scripts")
+MAX_FILES = 13
+"""About as many files as a reader takes in at a glance; `__init__.py` not counted."""
+
 
 class Import(NamedTuple):
-    """One import: who imports what, and whether that happens when the importer is imported."""
+    """One import, wherever it stands: at the top, in a function, under TYPE_CHECKING, or as a module's name in a string."""
 
     importer: str
     imported: str
-    is_early: bool
 
 
-def modules() -> Mapping[str, Path]:
-    """Every module of the deployed app by its dotted name."""
-    paths = [ROOT / "function_app.py", *sorted((ROOT / "relay").rglob("*.py"))]
+def modules(package: str) -> Mapping[str, Path]:
+    """Return every module of a top-level package by its dotted name."""
+    paths = sorted((ROOT / package).rglob("*.py")) if package != "function_app" else [ROOT / "function_app.py"]
     return {".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path for path in paths}
 
 
-MODULES = modules()
+DEPLOYED = {**modules("relay"), **modules("function_app")}
+EVERYTHING = {**DEPLOYED, **{name: path for package in PACKAGES for name, path in modules(package).items()}}
 
 
-def imports() -> Iterator[Import]:
-    """Every import but those that only the type checker sees."""
-    for name, path in MODULES.items():
-        yield from _imports_in(name, ast.parse(path.read_text()).body, is_early=True)
+@cache
+def imports(name: str) -> frozenset[Import]:
+    """Return every import of a module."""
+    found = set()
+    for node in ast.walk(ast.parse(EVERYTHING[name].read_text())):
+        match node:
+            case ast.Import():
+                found |= {Import(name, alias.name) for alias in node.names}
+            case ast.ImportFrom(module=str(module)):
+                whole = (f"{module}.{alias.name}" for alias in node.names)
+                found |= {Import(name, each if each in EVERYTHING else module) for each in whole}
+            case ast.Constant(value=str(text)):
+                found |= {Import(name, each) for each in _named_in(name, text)}
+    return frozenset(each for each in found if each.imported != name)
 
 
-def _imports_in(importer: str, body: Sequence[ast.stmt], *, is_early: bool) -> Iterator[Import]:
-    for node in body:
-        if isinstance(node, ast.Import):
-            yield from (Import(importer, alias.name, is_early) for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            for alias in node.names:
-                whole = f"{node.module}.{alias.name}"
-                yield Import(importer, whole if whole in MODULES else node.module, is_early)
-        elif isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
-            yield from _imports_in(importer, node.orelse, is_early=is_early)
-        else:
-            is_late = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-            for field in ("body", "orelse", "finalbody", "handlers", "cases"):
-                inner = [each for each in getattr(node, field, []) if isinstance(each, ast.AST)]
-                for each in inner:
-                    nested = [each] if isinstance(each, ast.stmt) else getattr(each, "body", [])
-                    yield from _imports_in(importer, nested, is_early=is_early and not is_late)
+def _named_in(importer: str, text: str) -> Iterator[str]:
+    """Yield the modules that a string names for `import_module`: dotted in full, or relative in the operations table."""
+    if text in EVERYTHING and "." in text:
+        yield text
+    if importer in LAZY_TABLES and re.fullmatch(r"[a-z_]+(\.[a-z_]+)+(\.[A-Z]\w+)?", text):
+        relative = ".".join(part for part in f"relay.api.{text}".split(".") if part.islower())
+        if relative in EVERYTHING:
+            yield relative
 
 
-IMPORTS = tuple(imports())
-OURS = [each for each in IMPORTS if each.imported.split(".")[0] in ("relay", "function_app")]
-FOREIGN = [each for each in IMPORTS if each.imported.split(".")[0] not in {*sys.stdlib_module_names, "relay"}]
+LAZY_TABLES = ("relay.api.operations", "relay.api.openapi.operations")
+"""Modules that name others relative to relay.api, for loading when first used."""
 
 
 def is_in(module: str, *packages: str) -> bool:
     return any(module == package or module.startswith(f"{package}.") for package in packages)
 
 
-def strays(importers: Sequence[str], allowed: Sequence[str], but: Sequence[str] = ()) -> list[str]:
-    """Imports of our own that these packages make beyond what they may."""
-    return sorted(
-        {
-            f"{each.importer} imports {each.imported}"
-            for each in OURS
-            if is_in(each.importer, *importers)
-            and not is_in(each.importer, *but)
-            and not is_in(each.imported, *importers, *allowed)
-        }
-    )
+def room_of(module: str) -> int:
+    """Return the place in `ROOMS` of a module's room, the innermost that holds it."""
+    return max((len(room), number) for number, room in enumerate(ROOMS) if is_in(module, room))[1]
 
 
-def test_the_reading_of_imports_reads_something() -> None:
-    assert len(MODULES) > 80
-    assert Import("function_app", "azure.functions", True) in IMPORTS
-    assert Import("function_app", "relay.bootstrap", False) in IMPORTS
-    assert Import("relay.acceptance.acceptance", "relay.core.entries", True) in IMPORTS
+def foreign() -> Iterator[Import]:
+    """Yield the imports of packages that are neither ours nor Python's."""
+    for name in DEPLOYED:
+        for each in imports(name):
+            if each.imported.split(".")[0] not in {*sys.stdlib_module_names, "relay", "function_app"} and each.imported:
+                yield each
 
 
-# ── one way ──
+# ── rooms ──
 
 
-def test_only_the_triggers_know_azure_functions() -> None:
-    assert {each.importer for each in FOREIGN if is_in(each.imported, "azure.functions")} == {"function_app"}
+def test_imports_are_found_wherever_they_stand() -> None:
+    assert Import("function_app", "azure.functions") in imports("function_app")
+    assert Import("function_app", "relay.bootstrap") in imports("function_app")  # in a function
+    assert Import("relay.bootstrap.stores", "relay.journal.pending") in imports(
+        "relay.bootstrap.stores"
+    )  # TYPE_CHECKING
+    assert Import("relay.providers.registry", "relay.providers.smtp.provider") in imports("relay.providers.registry")
+    assert Import("relay.api.operations", "relay.api.messages.send") in imports("relay.api.operations")
 
 
-def test_the_triggers_know_the_application_and_no_sdk() -> None:
-    own = {each.imported for each in IMPORTS if each.importer == "function_app"}
-    assert all(is_in(name, "relay", "azure.functions") or name.split(".")[0] in sys.stdlib_module_names for name in own)
+def test_every_module_is_in_a_room() -> None:
+    at_home = {name for name in DEPLOYED if any(is_in(name, room) for room in ROOMS)}
+    assert DEPLOYED.keys() - at_home == {"relay"}
 
 
-def test_nobody_imports_the_triggers() -> None:
-    assert [each for each in OURS if each.imported == "function_app"] == []
+@pytest.mark.parametrize("name", sorted(DEPLOYED.keys() - {"relay"}))
+def test_a_module_imports_only_from_its_room_and_those_before_it(name: str) -> None:
+    ours = {each.imported for each in imports(name) if is_in(each.imported, "relay", "function_app")} - {"relay"}
+    assert sorted(imported for imported in ours if room_of(imported) > room_of(name)) == []
 
 
-def test_the_nouns_know_nothing_of_ours() -> None:
-    assert strays(["relay.core.model", "relay.core.errors", "relay.core.outcomes", "relay.platform.log"], []) == []
-    assert (
-        strays(
-            ["relay.core.ids", "relay.core.retry", "relay.routes.circuit_breaker", "relay.platform.settings_checks"], []
-        )
-        == []
-    )
+@pytest.mark.parametrize("package", ["relay", "bench", "hooks", "scripts"])
+def test_files_import_each_other_in_no_circle(package: str) -> None:
+    names = modules(package)
+    graph = {name: {each.imported for each in imports(name) if each.imported in names} for name in names}
+    assert len(list(graphlib.TopologicalSorter(graph).static_order())) == len(names)
 
 
-def test_storage_knows_the_nouns() -> None:
-    assert strays(["relay.platform.storage"], ["relay.core.errors", "relay.platform.log"]) == []
+def test_folders_stay_small() -> None:
+    counts: dict[str, int] = {}
+    for path in DEPLOYED.values():
+        folder = path.parent.relative_to(ROOT).as_posix()
+        counts[folder] = counts.get(folder, 0) + (path.name != "__init__.py")
+    assert {folder: count for folder, count in counts.items() if count > MAX_FILES} == {}
 
 
-def test_providers_know_the_nouns_and_how_to_write_mail() -> None:
-    # fmt: off
-    allowed = [
-        "relay.core.model", "relay.core.errors", "relay.core.outcomes", "relay.platform.log", "relay.core.ids", "relay.mime.build", "relay.mime.raw",
-        "relay.mime.fields", "relay.platform.secrets", "relay.platform.entra_tokens", "relay.core.settings", "relay.mime.size", "relay.providers.capture.inbox",
-        "relay.platform.storage.ports",
-    ]
-    # fmt: on
-    assert strays(["relay.providers"], allowed) == []
+def test_only_the_triggers_import_azure_functions() -> None:
+    assert {each.importer for each in foreign() if is_in(each.imported, "azure.functions")} == {"function_app"}
 
 
-def test_use_cases_know_no_adapter_and_no_door() -> None:
-    doors = ["relay.api", "relay.cli", "relay.bootstrap"]
-    use_cases = [
-        name
-        for name in MODULES
-        if name.count(".") == 1 and not is_in(name, *doors, "relay.platform.storage", "relay.providers")
-    ]
-    adapters = [
-        name
-        for name in MODULES
-        if is_in(name, "relay.platform.storage")
-        and name not in ("relay.platform.storage", "relay.platform.storage.ports")
-    ]
-    found = {
-        f"{each.importer} imports {each.imported}"
-        for each in OURS
-        if each.importer in use_cases and is_in(each.imported, *doors, *adapters)
-    }
-    # What a valid request is, policy has to know; it is free of any HTTP.
-    assert found <= {"relay.acceptance.policy imports relay.acceptance.draft"}
-
-
-def test_use_cases_ask_providers_only_through_their_contract() -> None:
-    found = {
-        f"{each.importer} imports {each.imported}"
-        for each in OURS
-        if not is_in(each.importer, "relay.providers")
-        and is_in(each.imported, "relay.providers")
-        and each.imported not in ("relay.providers.contract", "relay.providers.registry")
-    }
-    # What a caller may ask of SendGrid is read where it is asked, and says what a route must be able to do.
-    asked = {name for name in found if name.endswith("relay.providers.sendgrid.options")}
-    assert found - asked == set()
-    assert all(is_in(name.split()[0], "relay.api", "relay.routes.capabilities") for name in asked)
-
-
-def test_only_the_composition_root_constructs_adapters() -> None:
-    azure = [name for name in MODULES if is_in(name, "relay.platform.storage") and "azure" in name]
-    users = {each.importer for each in OURS if is_in(each.imported, *azure) and not is_in(each.importer, *azure)}
-    assert users <= {"relay.bootstrap", "relay.cli", *(name for name in MODULES if is_in(name, "relay.cli"))}
-    assert "relay.bootstrap" in users
-
-
-def test_no_module_needs_itself_to_be_imported() -> None:
-    graph: dict[str, set[str]] = {name: set() for name in MODULES}
-    for each in OURS:
-        if each.is_early and each.imported in MODULES and each.imported != each.importer:
-            graph[each.importer].add(each.imported)
-    order = list(graphlib.TopologicalSorter(graph).static_order())
-    assert len(order) == len(MODULES)
+def test_only_the_composition_root_and_the_command_line_import_an_adapter_of_storage() -> None:
+    adapters = [name for name in DEPLOYED if is_in(name, "relay.platform.storage") and name.count(".") > 3]
+    users = {name for name in DEPLOYED for each in imports(name) if each.imported in adapters and name not in adapters}
+    assert users
+    assert all(is_in(name, "relay.bootstrap", "relay.cli", "relay.platform.storage") for name in users)
 
 
 # ── one home for each SDK ──
@@ -230,7 +212,7 @@ def home_of(imported: str) -> list[str]:
 def test_every_foreign_package_has_its_home() -> None:
     lost = {
         f"{each.importer} imports {each.imported}"
-        for each in FOREIGN
+        for each in foreign()
         if not is_in(each.importer, *home_of(each.imported))
     }
     assert lost == set()
@@ -273,7 +255,13 @@ def test_the_host_indexes_the_app_without_anything_heavy(at_start: set[str]) -> 
 
 def test_the_host_indexes_the_app_with_little_of_ours(at_start: set[str]) -> None:
     own = {name for name in at_start if is_in(name, "relay")}
-    assert own <= {"relay", "relay.core.errors", "relay.core.settings", "relay.platform.settings_checks"}
+    modules_of_packages = {"relay", "relay.core", "relay.platform"}
+    assert own - modules_of_packages <= {
+        "relay.core.errors",
+        "relay.core.settings",
+        "relay.platform.environment",
+        "relay.platform.settings_checks",
+    }
 
 
 def test_a_process_that_only_accepts_loads_no_delivery() -> None:
@@ -292,7 +280,7 @@ def test_a_process_that_only_accepts_loads_no_delivery() -> None:
 def test_digests_and_macs_are_compared_in_constant_time() -> None:
     secret = {"digest", "mac", "signature"}
     found = []
-    for name, path in MODULES.items():
+    for name, path in DEPLOYED.items():
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Compare) and any(isinstance(op, ast.Eq | ast.NotEq | ast.In) for op in node.ops):
                 words = {_word(side) for side in (node.left, *node.comparators)}

@@ -1,6 +1,7 @@
 """The OpenAPI 3.1 document, made from the table of operations, the facts beside it and the handlers' docstrings."""
 
 import re
+from collections.abc import Sequence
 from http import HTTPStatus
 from importlib import import_module
 from typing import Any, cast
@@ -10,7 +11,6 @@ from relay.api.http import Response, json_response
 from relay.api.openapi.operations import COMMON, FACTS, JSON, OF_CALLERS, Body, Facts
 from relay.api.openapi.parameters import Parameter
 from relay.api.openapi.responses import REFERENCE, SCHEMAS
-from relay.api.operations import OPERATIONS
 from relay.clients.registry import Role
 
 _TEXT = {"type": "string"}
@@ -33,14 +33,14 @@ _DESCRIBED = {
 
 async def show(call: Call) -> Response:
     """GET /openapi.json: this document, with the address it was asked at as the server."""
-    return json_response(document(call.base_url))
+    return json_response(document(call.base_url, call.operations))
 
 
-def document(base_url: str) -> dict[str, Any]:
+def document(base_url: str, operations: Sequence[Operation]) -> dict[str, Any]:
     """The whole document. Imports every handler and every shape, so only the operation itself calls it."""
     schemas: dict[str, Any] = dict(SCHEMAS)
     paths: dict[str, Any] = {}
-    for operation in OPERATIONS:
+    for operation in operations:
         path = re.sub(r"\{\*", "{", operation.path)
         paths.setdefault(path, {})[operation.method.lower()] = _described(operation, schemas)
     return {

@@ -7,9 +7,9 @@ import msgspec
 import pytest
 from aiosmtpd.smtp import Envelope
 
-from relay.cli.raw_mail import MAX_RECIPIENTS_BYTES
+from relay.cli.mail.raw_mail import MAX_RECIPIENTS_BYTES
+from relay.cli.mail.smtp_bridge import Bridge, is_loopback
 from relay.cli.remote import Remote
-from relay.cli.smtp_bridge import Bridge, is_loopback
 
 ACCEPTED = (202, {"id": "msg_1", "state": "queued"})
 AWAY = (503, {"error": {"code": "busy", "message": "Busy.", "details": []}})

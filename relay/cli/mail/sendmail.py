@@ -14,8 +14,8 @@ from typing import Annotated
 import msgspec
 import typer
 
+from relay.cli.mail.raw_mail import Meaning, meaning, post
 from relay.cli.output import remote_of
-from relay.cli.raw_mail import Meaning, meaning, post
 from relay.cli.remote import RemoteError
 from relay.core.model import Address
 from relay.mime import raw as mime_raw

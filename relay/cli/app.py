@@ -8,13 +8,14 @@ import msgspec
 import typer
 
 from relay.bootstrap import Relay, start
-from relay.cli import bench as load
-from relay.cli import clients, doctor, routes, sendmail, smtp_bridge, suppressions
-from relay.cli import dead_letters as deadletters
-from relay.cli import erase as erasing
-from relay.cli import messages as sending
-from relay.cli import resend_lost as lostmail
-from relay.cli import tail as watching
+from relay.cli.commands import bench as load
+from relay.cli.commands import clients, doctor, routes, suppressions
+from relay.cli.commands import dead_letters as deadletters
+from relay.cli.commands import erase as erasing
+from relay.cli.commands import messages as sending
+from relay.cli.commands import resend_lost as lostmail
+from relay.cli.commands import tail as watching
+from relay.cli.mail import sendmail, smtp_bridge
 from relay.cli.output import Key, Url
 from relay.clients.registry import Role
 from relay.core.errors import RelayError

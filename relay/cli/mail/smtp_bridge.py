@@ -13,8 +13,8 @@ from typing import Annotated, Any
 
 import typer
 
+from relay.cli.mail.raw_mail import MAX_RECIPIENTS_BYTES, Meaning, meaning, post
 from relay.cli.output import remote_of, told
-from relay.cli.raw_mail import MAX_RECIPIENTS_BYTES, Meaning, meaning, post
 from relay.cli.remote import Remote, RemoteError
 from relay.mime import raw as mime_raw
 from relay.mime.fields import clean

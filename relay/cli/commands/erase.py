@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from relay.cli.messages import ENDED_BADLY
+from relay.cli.commands.messages import ENDED_BADLY
 from relay.cli.output import AsJson, console, print_json, told
 from relay.cli.paging import take_all_steps
 

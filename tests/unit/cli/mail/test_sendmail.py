@@ -2,7 +2,7 @@
 
 import pytest
 
-from relay.cli.sendmail import Asked, UsageError, prepared, read_arguments
+from relay.cli.mail.sendmail import Asked, UsageError, prepared, read_arguments
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""Submit mail as mail programs do: sendmail and SMTP."""
