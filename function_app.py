@@ -111,9 +111,9 @@ async def read_mailboxes(timer: func.TimerRequest) -> None:  # noqa: ARG001 - th
 async def recover(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the worker passes it by this name
     """Each minute: probe held routes, put back what is due and has no entry or a queue nobody reads, tell how Relay is."""
     await relay().recovery.run()
-    await relay().checks.run()
-    await relay().strays.collect()
-    await relay().vitals.tell()
+    await relay().sent_checks.run()
+    await relay().orphan_entries.collect()
+    await relay().health_log.tell()
 
 
 @app.function_name("purge")

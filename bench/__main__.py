@@ -52,7 +52,7 @@ async def _measure(parts: list[str], runs: int) -> list[Figure]:
     for part in parts:
         async for figure in PARTS[part](runs):
             figures.append(figure)
-            print(f"{figure.name:44}{figure.median:>12,.4g} {figure.unit:14}{figure.spread}", flush=True)
+            print(f"{figure.name:44}{figure.median:>12,.4g} {figure.unit:14}{figure.fan_out}", flush=True)
     return figures
 
 

@@ -12,8 +12,7 @@ import msgspec
 from bench.counting import CountingTables
 from bench.results import Figure
 from relay.bootstrap import Relay, configuration
-from relay.core import entries as wire
-from relay.core import ids
+from relay.core import entries, ids
 from relay.core.model import Address, Message, MessageStatus, Part, State, Submission
 from relay.journal import records as journal
 from relay.platform.storage.memory.memory_storage import MemoryTables, memory_storage
@@ -66,10 +65,10 @@ async def _record(at: datetime) -> Entity:
     tables = MemoryTables()
     await tables.create(journal.TABLE)
     submission = Submission(client="bench", expires_at=at, message=Message(sender=Address(email="a@example.com")))
-    entry = wire.BatchEntry(
+    entry = entries.BatchEntry(
         relay=1, batch=ids.new_batch_id(), lane="transactional", macs=("0" * 16,), messages=(submission,)
     )
-    content = wire.join_batch(entry.batch, entry.lane, entry.macs, [wire.encode_submission(submission)])
+    content = entries.join_batch(entry.batch, entry.lane, entry.macs, [entries.encode_submission(submission)])
     ended = MessageStatus(parts=(Part(route="r", state=State.SENT),))
     await journal.Journal(tables, partial(_same, at)).open(entry, content, [ended])
     [row] = tables.rows(journal.TABLE)

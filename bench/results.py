@@ -24,7 +24,7 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True):
         return median(self.runs)
 
     @property
-    def spread(self) -> str:
+    def fan_out(self) -> str:
         """The smallest and the largest, where there are several."""
         return f"{min(self.runs):,.4g} to {max(self.runs):,.4g}" if len(self.runs) > 1 else ""
 

@@ -9,12 +9,11 @@ import msgspec
 
 from relay.bootstrap import Relay
 from relay.clients.registry import Client
-from relay.core import entries as wire
-from relay.core import ids
+from relay.core import entries, ids
 from relay.core.errors import Unavailable
 from relay.core.model import Address, Message, Submission
 from relay.core.outcomes import Outcome, PerRecipient, RouteFault, Sent, Unknown
-from relay.core.send_request import Parcel
+from relay.core.send_request import SendRequest
 from relay.core.settings import Lane, Route, Rule, Settings
 from relay.platform.storage.limits import MAX_PAGE_ROWS
 from relay.platform.storage.memory.memory_storage import MemoryStorage, MemoryTables, memory_storage
@@ -107,12 +106,12 @@ class Scripted:
         self.answers: deque[Outcome | PerRecipient | Exception] = deque()
         self.verdicts: deque[Outcome] = deque()
         self.health: Sent | RouteFault | Exception = Sent()
-        self.sent: list[Parcel] = []
-        self.verified: list[tuple[Parcel, str | None]] = []
+        self.sent: list[SendRequest] = []
+        self.verified: list[tuple[SendRequest, str | None]] = []
         self.probes = 0
         self.before_send: Callable[[], Awaitable[object]] | None = None
 
-    async def send(self, parcel: Parcel) -> Outcome | PerRecipient:
+    async def send(self, parcel: SendRequest) -> Outcome | PerRecipient:
         self.sent.append(parcel)
         if self.before_send is not None:
             await self.before_send()
@@ -127,7 +126,7 @@ class Scripted:
             raise self.health
         return self.health
 
-    async def verify(self, parcel: Parcel, provider_id: str | None) -> Outcome:
+    async def verify(self, parcel: SendRequest, provider_id: str | None) -> Outcome:
         self.verified.append((parcel, provider_id))
         return self.verdicts.popleft() if self.verdicts else Unknown(code="answer_lost")
 
@@ -183,9 +182,9 @@ class Place(Relay):
                 delivered += 1
         return delivered
 
-    def waiting(self) -> list[wire.Entry]:
+    def waiting(self) -> list[entries.Entry]:
         """What lies on the transactional queue, visible or not."""
-        return [wire.decode_entry(body) for body in self.memory.queues.bodies("relay-transactional")]
+        return [entries.decode_entry(body) for body in self.memory.queues.bodies("relay-transactional")]
 
 
 async def place_of(settings: Settings | None = None, clock: Clock | None = None) -> Place:
@@ -244,13 +243,13 @@ def entry_of(*submissions: Submission, at: datetime = START, lane: str = "transa
     name = batch or batch_id(at)
     chosen = submissions or (submission_of(),)
     macs = [ids.mac(MAC_KEY, name, index) for index in range(len(chosen))]
-    return wire.join_batch(name, lane, macs, [wire.encode_submission(submission) for submission in chosen])
+    return entries.join_batch(name, lane, macs, [entries.encode_submission(submission) for submission in chosen])
 
 
-def batch_of(body: bytes) -> wire.BatchEntry:
+def batch_of(body: bytes) -> entries.BatchEntry:
     """A batch entry, read."""
-    entry = wire.decode_entry(body)
-    assert isinstance(entry, wire.BatchEntry)
+    entry = entries.decode_entry(body)
+    assert isinstance(entry, entries.BatchEntry)
     return entry
 
 

@@ -4,14 +4,14 @@ from datetime import UTC, datetime
 
 from relay.core.errors import SettingsError
 from relay.core.model import Message
-from relay.core.send_request import Parcel
+from relay.core.send_request import SendRequest
 
 NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
 
 
-def parcel_of(message: Message, *, attempt: int = 1, recipients: tuple[int, ...] | None = None) -> Parcel:
+def parcel_of(message: Message, *, attempt: int = 1, recipients: tuple[int, ...] | None = None) -> SendRequest:
     """An attempt to send a message to everybody in it, or to those numbers."""
-    return Parcel(
+    return SendRequest(
         id="m1",
         message=message,
         recipients=tuple(range(len(message.recipients))) if recipients is None else recipients,

@@ -12,14 +12,14 @@ from functools import partial
 import msgspec
 
 from relay.acceptance.group_commit import GroupCommit
-from relay.clients.quotas import Allowances
+from relay.clients.quotas import Quotas
 from relay.clients.registry import Client
 from relay.core import entries as wire
 from relay.core import ids
 from relay.core.errors import Refusal, StorageError, Unavailable
 from relay.core.model import Address, Message, State, Submission
 from relay.core.settings import Settings
-from relay.platform import concurrency as bounded
+from relay.platform import concurrency
 from relay.platform.log import log_event
 from relay.platform.resources import CONTENT_CONTAINER
 from relay.platform.storage.ports import Blobs, Queues
@@ -50,13 +50,13 @@ class Acceptance:
         settings: Settings,
         queues: Queues,
         blobs: Blobs,
-        allowances: Allowances,
+        quotas: Quotas,
         clock: Callable[[], datetime],
         new_batch: Callable[[], str] = ids.new_batch_id,
         telemetry: Telemetry = OFF,
     ) -> None:
         self._settings = settings
-        self._allowances = allowances
+        self._quotas = quotas
         self._blobs = blobs
         self._clock = clock
         self._telemetry = telemetry
@@ -70,7 +70,7 @@ class Acceptance:
         """Make one message durable. Raises `Refusal`: 503 when storage is away or too much waits, 429 beyond its allowance."""
         try:
             with self._room([submission]):
-                await self._allowances.take(client, 1)
+                await self._quotas.take(client, 1)
                 encoded = await self._encode(submission)
                 name = await self._commits[lane].put(encoded, client.mac_key)
         except StorageError as error:
@@ -84,7 +84,7 @@ class Acceptance:
         """Make messages durable under a batch id chosen before, so that the same call again changes nothing."""
         try:
             with self._room(submissions):
-                await self._allowances.take(client, len(submissions))
+                await self._quotas.take(client, len(submissions))
                 encoded = [await self._encode(submission) for submission in submissions]
                 names = await self._commits[lane].put_alone(batch, encoded, client.mac_key)
         except StorageError as error:
@@ -109,8 +109,8 @@ class Acceptance:
         """
         try:
             with self._room(submissions):
-                await self._allowances.take(client, len(submissions))
-                encoded = await bounded.all_of(
+                await self._quotas.take(client, len(submissions))
+                encoded = await concurrency.gather_limited(
                     (partial(self._encode, each) for each in submissions), most=_BLOBS_AT_ONCE
                 )
                 packed = self._commits[lane].pack(batch, encoded, client.mac_key)
@@ -128,7 +128,7 @@ class Acceptance:
             return entries[0]
         blob = self._new_blob()
         await self._blobs.put(CONTENT_CONTAINER, blob, b"\n".join(entries))
-        return wire.encode_spread(blob, lane)
+        return wire.encode_fan_out(blob, lane)
 
     def _new_blob(self) -> str:
         return f"{self._clock():%Y%m%d}/{ids.new_batch_id()}"

@@ -10,7 +10,7 @@ from functools import partial
 from relay.core import entries as wire
 from relay.core.errors import NotFound
 from relay.core.settings import Lane
-from relay.platform import concurrency as bounded
+from relay.platform import concurrency
 from relay.platform.log import log_event
 from relay.platform.resources import CONTENT_CONTAINER
 from relay.platform.storage.ports import Blobs, Queues
@@ -18,7 +18,7 @@ from relay.platform.storage.ports import Blobs, Queues
 _AT_ONCE = 8
 
 
-class Spread:
+class FanOut:
     """Puts the entries of a spread request."""
 
     def __init__(self, *, queues: Queues, blobs: Blobs, lanes: Mapping[str, Lane]) -> None:
@@ -26,17 +26,17 @@ class Spread:
         self._blobs = blobs
         self._lanes = lanes
 
-    async def spread(self, entry: wire.SpreadEntry) -> None:
+    async def fan_out(self, entry: wire.FanOutEntry) -> None:
         """Put every entry of the request. Raises `StorageError`; a repetition is safe."""
         try:
-            packed = await self._blobs.get(CONTENT_CONTAINER, entry.spread)
+            packed = await self._blobs.get(CONTENT_CONTAINER, entry.fan_out)
         except NotFound:
-            log_event("spread_before", blob=entry.spread)
+            log_event("spread_before", blob=entry.fan_out)
             return
         bodies = packed.split(b"\n")
         lane = entry.lane if entry.lane in self._lanes else "transactional"
         queues = self._lanes.get(lane, Lane()).queues(lane)
         puts = (partial(self._queues.put, queues[number % len(queues)], body) for number, body in enumerate(bodies))
-        await bounded.all_of(puts, most=_AT_ONCE)
-        await self._blobs.delete(CONTENT_CONTAINER, entry.spread)
+        await concurrency.gather_limited(puts, most=_AT_ONCE)
+        await self._blobs.delete(CONTENT_CONTAINER, entry.fan_out)
         log_event("spread", lane=entry.lane, entries=len(bodies))

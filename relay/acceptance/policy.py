@@ -17,8 +17,7 @@ from relay.core.errors import Problem, Refusal
 from relay.core.model import Address, Message, Submission
 from relay.core.settings import Settings
 from relay.mime.size import estimate_size
-from relay.routes import capabilities as carriage
-from relay.routes import routing
+from relay.routes import capabilities, routing
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,7 +63,7 @@ def decide(
         route=draft.route,
         traceparent=traceparent if traceparent and _TRACEPARENT.fullmatch(traceparent) else None,
         suppressed=suppressed(message.recipients),
-        features=tuple(sorted(carriage.needs(message))),
+        features=tuple(sorted(capabilities.needs(message))),
     )
     legs = routing.legs(settings, submission, message, lane, carries)
     if any(not leg.routes for leg in legs):

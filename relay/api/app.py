@@ -139,7 +139,7 @@ class Api:
             caller=caller,
         )
         response = await operation.load()(call)
-        limits = self._services.allowances.headers(caller) if caller is not None else {}
+        limits = self._services.quotas.headers(caller) if caller is not None else {}
         return msgspec.structs.replace(response, headers={**limits, **response.headers}) if limits else response
 
 

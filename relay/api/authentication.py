@@ -8,7 +8,7 @@ import msgspec
 
 from relay.acceptance.policy import may_call_from
 from relay.api.http import Request
-from relay.api.login_throttle import Failures
+from relay.api.login_throttle import LoginThrottle
 from relay.clients.registry import Client, Clients, Role, key_id_of
 from relay.core.errors import Refusal
 
@@ -34,7 +34,7 @@ class _Principal(msgspec.Struct, frozen=True):
 class Authentication:
     """Finds the client behind a request."""
 
-    def __init__(self, clients: Clients, failures: Failures, *, trusts_entra: bool) -> None:
+    def __init__(self, clients: Clients, failures: LoginThrottle, *, trusts_entra: bool) -> None:
         """`trusts_entra`: App Service authentication is on (`WEBSITE_AUTH_ENABLED`), so its headers are not the caller's."""
         self._clients = clients
         self._failures = failures

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Mapping
 
 from relay.api.http import Response, json_response
-from relay.api.problems import Faults
+from relay.api.problems import Problems
 
 
 async def page_of[T](reading: Awaitable[T]) -> T:
@@ -26,6 +26,6 @@ async def _with_cursor[T](call: Awaitable[T], advice: str) -> T:
     try:
         return await call
     except ValueError as error:
-        faults = Faults(1)
+        faults = Problems(1)
         faults.add("invalid_value", "cursor", advice)
         raise faults.refusal() from error

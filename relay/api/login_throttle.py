@@ -15,7 +15,7 @@ WINDOW = timedelta(minutes=1)
 ADDRESSES = 10_000
 
 
-class Failures:
+class LoginThrottle:
     """The wrong keys of the last minute, by the caller's address. Callers without an address are not counted."""
 
     def __init__(self, clock: Callable[[], datetime]) -> None:

@@ -5,13 +5,13 @@ from datetime import datetime
 from typing import Any
 
 from relay.core import ids
-from relay.core.events import Event, Fate, fates
+from relay.core.events import RecipientState, RecordedEvent, fates
 from relay.core.model import WAITING, Attempt, Message, MessageStatus, Part, State, Submission
 from relay.journal.content import Content
-from relay.journal.message_status import Story
+from relay.journal.message_status import MessageHistory
 
 
-async def story_body(story: Story, content: Content) -> dict[str, Any]:
+async def story_body(story: MessageHistory, content: Content) -> dict[str, Any]:
     """The body of GET /v1/messages/{id}, also of a message that is on the queue still: then only its id, state and time."""
     created_at = ids.created_at(story.name.batch)
     if story.record is None or story.submission is None or story.status is None:
@@ -33,7 +33,7 @@ def status_body(
     submission: Submission,
     message: Message | None,
     status: MessageStatus,
-    events: Sequence[Event],
+    events: Sequence[RecordedEvent],
     *,
     lane: str,
     created_at: datetime,
@@ -83,7 +83,7 @@ def _text(address: Any) -> dict[str, str]:
 
 
 def _recipients(
-    submission: Submission, message: Message | None, status: MessageStatus, events: Sequence[Event]
+    submission: Submission, message: Message | None, status: MessageStatus, events: Sequence[RecordedEvent]
 ) -> Iterator[dict[str, Any]]:
     ended = fates(events)
     if message is None:
@@ -101,7 +101,7 @@ def _recipients(
         yield {key: value for key, value in row.items() if value is not None}
 
 
-def _fate(fate: Fate | None) -> dict[str, Any]:
+def _fate(fate: RecipientState | None) -> dict[str, Any]:
     if fate is None:
         return {}
     return {"state": str(fate.state), "code": fate.code or None, "bounce_class": fate.bounce_class or None}
@@ -123,7 +123,7 @@ def _attempt(part: Part, attempt: Attempt) -> dict[str, Any]:
     return {key: value for key, value in row.items() if value is not None}
 
 
-def _event(event: Event) -> dict[str, Any]:
+def _event(event: RecordedEvent) -> dict[str, Any]:
     row = {
         "kind": event.kind,
         "at": event.at,

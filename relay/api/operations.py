@@ -144,7 +144,7 @@ OPERATIONS = (
         name="RedriveLostMail",
         method="POST",
         path="/v1/redrive",
-        load=_in("operator.resend_lost", "lost_mail"),
+        load=_in("operator.resend_lost", "resend_lost"),
         role=Role.OPERATOR,
     ),
     Operation(

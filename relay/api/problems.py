@@ -35,7 +35,7 @@ def printable(text: str) -> str:
     return text.encode("unicode_escape").decode().replace("'", "\\'")
 
 
-class Faults:
+class Problems:
     """The problems of one request, in the order they were found. `place` turns a target into that of a larger whole."""
 
     def __init__(self, most: int, place: Callable[[str], str] | None = None) -> None:

@@ -8,26 +8,26 @@ if TYPE_CHECKING:
     from relay.acceptance.acceptance import Acceptance
     from relay.api.authentication import Authentication
     from relay.clients.idempotency import Idempotency
-    from relay.clients.quotas import Allowances
+    from relay.clients.quotas import Quotas
     from relay.clients.registry import Clients
     from relay.clients.suppressions import Suppressions
     from relay.clients.templates import Templates
     from relay.clients.uploads import Uploads
     from relay.core.settings import Settings
-    from relay.delivery.send_groups import Groups
+    from relay.delivery.send_groups import SendGroups
     from relay.events.apply import Events
     from relay.events.webhooks.delivery import Webhooks
     from relay.journal.content import Content
     from relay.journal.dead_letters import DeadLetters
     from relay.journal.listing import Listing
-    from relay.journal.message_status import Inquiry
+    from relay.journal.message_status import StatusReader
     from relay.journal.overview import Overview
     from relay.journal.records import Journal
     from relay.operations.erasure import Erasure
-    from relay.operations.health_log import Vitals
-    from relay.operations.message_changes import Interventions
+    from relay.operations.health_log import HealthLog
+    from relay.operations.message_changes import MessageChanges
     from relay.operations.recovery import Recovery
-    from relay.operations.resend_lost import LostMail
+    from relay.operations.resend_lost import ResendLost
     from relay.platform.secrets import Secrets
     from relay.platform.storage.ports import Storage
     from relay.platform.telemetry import Telemetry
@@ -76,7 +76,7 @@ class Services(Protocol):
         """Registered clients and their keys."""
 
     @property
-    def allowances(self) -> "Allowances":
+    def quotas(self) -> "Quotas":
         """Rates and daily quotas."""
 
     @property
@@ -104,7 +104,7 @@ class Services(Protocol):
         """Accept messages."""
 
     @property
-    def inquiry(self) -> "Inquiry":
+    def status_reader(self) -> "StatusReader":
         """Message status."""
 
     @property
@@ -128,7 +128,7 @@ class Services(Protocol):
         """Dead letters and their causes."""
 
     @property
-    def groups(self) -> "Groups":
+    def send_groups(self) -> "SendGroups":
         """Send groups: SendGrid's batches."""
 
     @property
@@ -140,11 +140,11 @@ class Services(Protocol):
         """Recovery and probes."""
 
     @property
-    def interventions(self) -> "Interventions":
+    def message_changes(self) -> "MessageChanges":
         """Cancel, reschedule and redrive messages."""
 
     @property
-    def lost_mail(self) -> "LostMail":
+    def resend_lost(self) -> "ResendLost":
         """Resend lost mail."""
 
     @property
@@ -160,7 +160,7 @@ class Services(Protocol):
         """Webhook subscriptions and deliveries."""
 
     @property
-    def vitals(self) -> "Vitals":
+    def health_log(self) -> "HealthLog":
         """Queue and route health."""
 
     def provider(self, route: str) -> "Provider":

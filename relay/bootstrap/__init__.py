@@ -15,25 +15,25 @@ from relay.bootstrap.connections import Connections
 from relay.bootstrap.stores import utc_now
 
 if TYPE_CHECKING:
-    from relay.acceptance.fan_out import Spread
+    from relay.acceptance.fan_out import FanOut
     from relay.api.app import Api
     from relay.api.authentication import Authentication
     from relay.delivery.attempts import Attempts
     from relay.delivery.delivery import Delivery
     from relay.delivery.poison import Poison
-    from relay.delivery.settlement import Aftermath
-    from relay.delivery.situation import Prospects
+    from relay.delivery.settlement import FollowUp
+    from relay.delivery.situation import PlanningInputs
     from relay.events.apply import Events
     from relay.events.mailboxes import Mailboxes
     from relay.events.webhooks.delivery import Webhooks
     from relay.operations.erasure import Erasure
-    from relay.operations.health_log import Vitals
-    from relay.operations.message_changes import Interventions
-    from relay.operations.orphan_entries import Strays
+    from relay.operations.health_log import HealthLog
+    from relay.operations.message_changes import MessageChanges
+    from relay.operations.orphan_entries import OrphanEntries
     from relay.operations.purge import Purge
     from relay.operations.recovery import Recovery
-    from relay.operations.resend_lost import LostMail
-    from relay.operations.sent_checks import Checks
+    from relay.operations.resend_lost import ResendLost
+    from relay.operations.sent_checks import SentChecks
 
 __all__ = ["Relay", "start", "utc_now"]
 
@@ -54,10 +54,10 @@ class Relay(Connections):
     def authentication(self) -> "Authentication":
         """Who calls."""
         from relay.api.authentication import Authentication
-        from relay.api.login_throttle import Failures
+        from relay.api.login_throttle import LoginThrottle
 
         is_on = self.settings.application.get("WEBSITE_AUTH_ENABLED", "").lower() == "true"
-        return Authentication(self.clients, Failures(self.clock), trusts_entra=is_on)
+        return Authentication(self.clients, LoginThrottle(self.clock), trusts_entra=is_on)
 
     @cached_property
     def acceptance(self) -> Acceptance:
@@ -66,7 +66,7 @@ class Relay(Connections):
             settings=self.settings,
             queues=self.storage.queues,
             blobs=self.storage.blobs,
-            allowances=self.allowances,
+            quotas=self.quotas,
             clock=self.clock,
             new_batch=self.new_batch,
             telemetry=self.telemetry,
@@ -83,18 +83,18 @@ class Relay(Connections):
     # ── delivering ──
 
     @cached_property
-    def prospects(self) -> "Prospects":
+    def planning_inputs(self) -> "PlanningInputs":
         """What planning needs to know."""
-        from relay.delivery.situation import Prospects
+        from relay.delivery.situation import PlanningInputs
 
-        return Prospects(self.settings, self.holds, self.content)
+        return PlanningInputs(self.settings, self.holds, self.content)
 
     @cached_property
-    def aftermath(self) -> "Aftermath":
+    def follow_up(self) -> "FollowUp":
         """What follows from a record."""
-        from relay.delivery.settlement import Aftermath
+        from relay.delivery.settlement import FollowUp
 
-        return Aftermath(
+        return FollowUp(
             queues=self.storage.queues,
             pending=self.pending,
             dead_letters=self.dead_letters,
@@ -107,17 +107,17 @@ class Relay(Connections):
     def attempts(self) -> "Attempts":
         """Who makes attempts."""
         from relay.delivery.attempts import Attempts
-        from relay.routes.circuit_breaker import Breaker
+        from relay.routes.circuit_breaker import CircuitBreaker
         from relay.routes.pacing import Pacing
         from relay.routes.watch import RouteWatch
 
         return Attempts(
             settings=self.settings,
             providers=self.provider,
-            can_verify=self.prospects.can_verify,
+            can_verify=self.planning_inputs.can_verify,
             content=self.content,
-            groups=self.groups,
-            watch=RouteWatch(self.settings, self.holds, Breaker()),
+            groups=self.send_groups,
+            watch=RouteWatch(self.settings, self.holds, CircuitBreaker()),
             pacing=Pacing(self.storage.tables, self.clock),
             clock=self.clock,
             random=self._draw,
@@ -125,11 +125,11 @@ class Relay(Connections):
         )
 
     @cached_property
-    def spread(self) -> "Spread":
+    def fan_out(self) -> "FanOut":
         """Requests that were accepted as one entry."""
-        from relay.acceptance.fan_out import Spread
+        from relay.acceptance.fan_out import FanOut
 
-        return Spread(queues=self.storage.queues, blobs=self.storage.blobs, lanes=self.settings.lanes)
+        return FanOut(queues=self.storage.queues, blobs=self.storage.blobs, lanes=self.settings.lanes)
 
     @cached_property
     def delivery(self) -> "Delivery":
@@ -139,10 +139,10 @@ class Relay(Connections):
         return Delivery(
             journal=self.journal,
             holds=self.holds,
-            prospects=self.prospects,
+            planning_inputs=self.planning_inputs,
             attempts=self.attempts,
-            spread=self.spread,
-            aftermath=self.aftermath,
+            fan_out=self.fan_out,
+            follow_up=self.follow_up,
             dead_letters=self.dead_letters,
             queues=self.storage.queues,
             clock=self.clock,
@@ -159,9 +159,9 @@ class Relay(Connections):
 
         return Poison(
             journal=self.journal,
-            aftermath=self.aftermath,
+            follow_up=self.follow_up,
             dead_letters=self.dead_letters,
-            spread=self.spread,
+            fan_out=self.fan_out,
             queues=self.storage.queues,
             clock=self.clock,
             sleep=self.sleep,
@@ -177,39 +177,39 @@ class Relay(Connections):
             journal=self.journal,
             pending=self.pending,
             holds=self.holds,
-            aftermath=self.aftermath,
+            follow_up=self.follow_up,
             providers=self.provider,
             clock=self.clock,
         )
 
     @cached_property
-    def checks(self) -> "Checks":
+    def sent_checks(self) -> "SentChecks":
         """The questions about what was taken, of every minute too."""
-        from relay.operations.sent_checks import Checks
+        from relay.operations.sent_checks import SentChecks
 
-        return Checks(
+        return SentChecks(
             settings=self.settings,
             journal=self.journal,
             pending=self.pending,
-            aftermath=self.aftermath,
+            follow_up=self.follow_up,
             content=self.content,
             providers=self.provider,
             clock=self.clock,
         )
 
     @cached_property
-    def strays(self) -> "Strays":
+    def orphan_entries(self) -> "OrphanEntries":
         """Entries that nobody reads, of every minute too."""
-        from relay.operations.orphan_entries import Strays
+        from relay.operations.orphan_entries import OrphanEntries
 
-        return Strays(queues=self.storage.queues, lanes=self.settings.lanes)
+        return OrphanEntries(queues=self.storage.queues, lanes=self.settings.lanes)
 
     @cached_property
-    def vitals(self) -> "Vitals":
+    def health_log(self) -> "HealthLog":
         """How Relay is, for the alert rules."""
-        from relay.operations.health_log import Vitals
+        from relay.operations.health_log import HealthLog
 
-        return Vitals(self.settings, self.storage.queues, self.holds, self.clock, self.telemetry)
+        return HealthLog(self.settings, self.storage.queues, self.holds, self.clock, self.telemetry)
 
     @cached_property
     def purge(self) -> "Purge":
@@ -226,26 +226,26 @@ class Relay(Connections):
         )
 
     @cached_property
-    def interventions(self) -> "Interventions":
+    def message_changes(self) -> "MessageChanges":
         """What callers and operators change."""
-        from relay.operations.message_changes import Interventions
+        from relay.operations.message_changes import MessageChanges
 
-        return Interventions(
+        return MessageChanges(
             settings=self.settings,
             journal=self.journal,
             pending=self.pending,
-            aftermath=self.aftermath,
+            follow_up=self.follow_up,
             dead_letters=self.dead_letters,
             clock=self.clock,
             draw=self._draw,
         )
 
     @cached_property
-    def lost_mail(self) -> "LostMail":
+    def resend_lost(self) -> "ResendLost":
         """What a provider took and lost."""
-        from relay.operations.resend_lost import LostMail
+        from relay.operations.resend_lost import ResendLost
 
-        return LostMail(journal=self.journal, interventions=self.interventions, content=self.content)
+        return ResendLost(journal=self.journal, message_changes=self.message_changes, content=self.content)
 
     @cached_property
     def erasure(self) -> "Erasure":
@@ -254,8 +254,8 @@ class Relay(Connections):
 
         return Erasure(
             journal=self.journal,
-            interventions=self.interventions,
-            aftermath=self.aftermath,
+            message_changes=self.message_changes,
+            follow_up=self.follow_up,
             dead_letters=self.dead_letters,
             content=self.content,
             blobs=self.storage.blobs,

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from relay.platform.entra_tokens import Credentials
     from relay.platform.key_vault import KeyVault
     from relay.platform.secrets import SecretSource
-    from relay.providers.contract import Provider, Surroundings
+    from relay.providers.contract import Provider, ProviderContext
 
 
 class Connections(Stores):
@@ -62,11 +62,11 @@ class Connections(Stores):
         return Credentials(http=self.http, secrets=self.secrets)
 
     @cached_property
-    def surroundings(self) -> "Surroundings":
+    def surroundings(self) -> "ProviderContext":
         """What providers are given."""
-        from relay.providers.contract import Surroundings
+        from relay.providers.contract import ProviderContext
 
-        return Surroundings(
+        return ProviderContext(
             http=self.http,
             blobs=self.storage.blobs,
             secrets=self.secrets,

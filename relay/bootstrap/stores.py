@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from relay.clients.quotas import Allowances
+from relay.clients.quotas import Quotas
 from relay.clients.registry import Clients
 from relay.core import ids
 from relay.core.settings import Settings
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from relay.clients.suppressions import Suppressions
     from relay.clients.templates import Templates
     from relay.clients.uploads import Uploads
-    from relay.delivery.send_groups import Groups
+    from relay.delivery.send_groups import SendGroups
     from relay.journal.content import Content
     from relay.journal.dead_letters import DeadLetters
     from relay.journal.listing import Listing
-    from relay.journal.message_status import Inquiry
+    from relay.journal.message_status import StatusReader
     from relay.journal.overview import Overview
     from relay.journal.pending import Pending
     from relay.journal.records import Journal
@@ -61,9 +61,9 @@ class Stores:
         return Clients(self.storage.tables, self.clock)
 
     @cached_property
-    def allowances(self) -> Allowances:
+    def quotas(self) -> Quotas:
         """How much each client may send."""
-        return Allowances(self.storage.tables, self.clock)
+        return Quotas(self.storage.tables, self.clock)
 
     @cached_property
     def idempotency(self) -> "Idempotency":
@@ -115,11 +115,11 @@ class Stores:
         return Content(self.storage.blobs)
 
     @cached_property
-    def groups(self) -> "Groups":
+    def send_groups(self) -> "SendGroups":
         """What callers have grouped and stopped."""
-        from relay.delivery.send_groups import Groups
+        from relay.delivery.send_groups import SendGroups
 
-        return Groups(self.storage.tables, self.journal, self.clock)
+        return SendGroups(self.storage.tables, self.journal, self.clock)
 
     @cached_property
     def uploads(self) -> "Uploads":
@@ -157,11 +157,11 @@ class Stores:
         return Overview(self.journal, self.clock)
 
     @cached_property
-    def inquiry(self) -> "Inquiry":
+    def status_reader(self) -> "StatusReader":
         """What became of a message."""
-        from relay.journal.message_status import Inquiry
+        from relay.journal.message_status import StatusReader
 
-        return Inquiry(self.journal, self.clients, retention_days=self.settings.retention_days, clock=self.clock)
+        return StatusReader(self.journal, self.clients, retention_days=self.settings.retention_days, clock=self.clock)
 
     async def create_storage(self) -> None:
         """Create every queue, table and container that does not exist yet."""

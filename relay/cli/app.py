@@ -8,30 +8,35 @@ import msgspec
 import typer
 
 from relay.bootstrap import Relay, start
-from relay.cli.commands import bench as load
-from relay.cli.commands import clients, doctor, routes, suppressions
-from relay.cli.commands import dead_letters as deadletters
-from relay.cli.commands import erase as erasing
-from relay.cli.commands import messages as sending
-from relay.cli.commands import resend_lost as lostmail
-from relay.cli.commands import tail as watching
+from relay.cli.commands import (
+    bench,
+    clients,
+    dead_letters,
+    doctor,
+    erase,
+    messages,
+    resend_lost,
+    routes,
+    suppressions,
+    tail,
+)
 from relay.cli.mail import sendmail, smtp_bridge
 from relay.cli.output import Key, Url
 from relay.clients.registry import Role
 from relay.core.errors import RelayError
 
 app = typer.Typer(no_args_is_help=True, add_completion=True, rich_markup_mode="markdown")
-app.command()(sending.send)
-app.command()(sending.status)
-app.command()(sending.messages)
-app.add_typer(deadletters.app, name="deadletters")
+app.command()(messages.send)
+app.command()(messages.status)
+app.command()(messages.messages)
+app.add_typer(dead_letters.app, name="deadletters")
 app.add_typer(routes.app, name="routes")
 app.add_typer(clients.app, name="clients")
 app.add_typer(suppressions.app, name="suppressions")
-app.command()(lostmail.redrive)
-app.command()(erasing.erase)
-app.command()(watching.tail)
-app.command()(load.bench)
+app.command()(resend_lost.redrive)
+app.command()(erase.erase)
+app.command()(tail.tail)
+app.command()(bench.bench)
 app.command()(doctor.doctor)
 app.command(context_settings={"ignore_unknown_options": True})(sendmail.sendmail)
 app.command("smtp-bridge")(smtp_bridge.smtp_bridge)

@@ -31,7 +31,7 @@ KEPT = timedelta(days=2)
 _MINUTE = 60
 
 
-class _Purse(msgspec.Struct):
+class _LocalShare(msgspec.Struct):
     """What this process may still spend of a client's allowance."""
 
     rate: int = 0
@@ -40,13 +40,13 @@ class _Purse(msgspec.Struct):
     quota: int = 0
 
 
-class Allowances:
+class Quotas:
     """Takes from clients' allowances."""
 
     def __init__(self, tables: Tables, clock: Callable[[], datetime]) -> None:
         self._tables = tables
         self._clock = clock
-        self._purses: dict[str, _Purse] = {}
+        self._shares: dict[str, _LocalShare] = {}
         self._locks: dict[str, asyncio.Lock] = {}
 
     async def take(self, client: Client, messages: int) -> None:
@@ -55,30 +55,30 @@ class Allowances:
         if policy.rate_per_minute is None and policy.daily_quota is None:
             return
         async with self._locks.setdefault(client.name, asyncio.Lock()):
-            purse = self._purses.setdefault(client.name, _Purse())
+            local = self._shares.setdefault(client.name, _LocalShare())
             now = self._clock()
             if policy.daily_quota is not None:
-                await self._fill_quota(client.name, purse, policy.daily_quota, messages, now)
+                await self._fill_quota(client.name, local, policy.daily_quota, messages, now)
             if policy.rate_per_minute is not None:
-                await self._fill_rate(client.name, purse, policy.rate_per_minute, messages, now)
-                purse.rate -= messages
+                await self._fill_rate(client.name, local, policy.rate_per_minute, messages, now)
+                local.rate -= messages
             if policy.daily_quota is not None:
-                purse.quota -= messages
+                local.quota -= messages
 
     def headers(self, client: Client) -> Mapping[str, str]:
         """`RateLimit` and `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers) for an answer to this client."""
         rate = client.policy.rate_per_minute
         if rate is None:
             return {}
-        purse = self._purses.get(client.name, _Purse())
-        left = purse.rate if purse.rate_until > self._clock() else min(rate, burst_of(_pace(rate)))
+        local = self._shares.get(client.name, _LocalShare())
+        left = local.rate if local.rate_until > self._clock() else min(rate, burst_of(_pace(rate)))
         return {
             "RateLimit-Policy": f'"default";q={rate};w={_MINUTE}',
             "RateLimit": f'"default";r={max(0, left)};t={math.ceil(SHARE_SECONDS)}',
         }
 
-    async def _fill_rate(self, name: str, purse: _Purse, rate: int, wanted: int, now: datetime) -> None:
-        if purse.rate_until > now and purse.rate >= wanted:
+    async def _fill_rate(self, name: str, local: _LocalShare, rate: int, wanted: int, now: datetime) -> None:
+        if local.rate_until > now and local.rate >= wanted:
             return
         pace = _pace(rate)
         if wanted > burst_of(pace):
@@ -95,15 +95,15 @@ class Allowances:
             if await self._write(
                 known, Entity(partition=name, row="rate", properties={"arrival": later, **_written(now)})
             ):
-                purse.rate, purse.rate_until = taken, now + timedelta(seconds=SHARE_SECONDS)
+                local.rate, local.rate_until = taken, now + timedelta(seconds=SHARE_SECONDS)
                 return
         raise Unavailable("too many instances take from one rate at once", retry_after_seconds=1)
 
-    async def _fill_quota(self, name: str, purse: _Purse, quota: int, wanted: int, now: datetime) -> None:
+    async def _fill_quota(self, name: str, local: _LocalShare, quota: int, wanted: int, now: datetime) -> None:
         day = f"{now:%Y%m%d}"
-        if purse.day == day and purse.quota >= wanted:
+        if local.day == day and local.quota >= wanted:
             return
-        kept = purse.quota if purse.day == day else 0
+        kept = local.quota if local.day == day else 0
         for _ in range(MAX_RACES):
             known = await self._read(name, f"day-{day}")
             used = int(str(known.properties["used"])) if known else 0

@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from relay.core.errors import AlreadyExists, NotFound, Unavailable
-from relay.core.events import BounceClass, Kind, Noted
+from relay.core.events import BounceClass, EventKind, MessageEvent
 from relay.core.model import Address
 from relay.core.settings import SuppressionRule
 from relay.platform import resources
@@ -172,7 +172,7 @@ class Suppressions:
         now = self._clock()
         await self._tell([Suppression(email=each, reason="", scope=scope, at=now, expires_at=now) for each in chosen])
 
-    async def follow(self, noted: Sequence[Noted]) -> None:
+    async def follow(self, noted: Sequence[MessageEvent]) -> None:
         """Suppress whom events say so about: an address that is none, a complaint, an unsubscription."""
         for each in noted:
             reason = _reason_of(each)
@@ -257,10 +257,12 @@ def key_of(email: str) -> str:
     return hashlib.sha256(f"{local.lower()}@{ascii_domain}".encode("utf-8", "replace")).hexdigest()[:32]
 
 
-def _reason_of(noted: Noted) -> str:
-    if noted.event.kind == Kind.BOUNCED and noted.event.bounce_class == BounceClass.ADDRESS:
+def _reason_of(noted: MessageEvent) -> str:
+    if noted.event.kind == EventKind.BOUNCED and noted.event.bounce_class == BounceClass.ADDRESS:
         return "bounced"
-    return {Kind.COMPLAINED: "complained", Kind.UNSUBSCRIBED: "unsubscribed"}.get(Kind(noted.event.kind), "")
+    return {EventKind.COMPLAINED: "complained", EventKind.UNSUBSCRIBED: "unsubscribed"}.get(
+        EventKind(noted.event.kind), ""
+    )
 
 
 def _lasts(suppression: Suppression) -> datetime:

@@ -13,8 +13,7 @@ from functools import partial
 import msgspec
 
 from relay.core.errors import Changed, NotFound
-from relay.platform import concurrency as bounded
-from relay.platform import resources
+from relay.platform import concurrency, resources
 from relay.platform.resources import ATTACHMENTS_CONTAINER
 from relay.platform.storage.ports import Blobs, Entity, Query, Tables, every_row
 
@@ -143,7 +142,7 @@ class Uploads:
             except NotFound:
                 return None
 
-        found = await bounded.all_of((partial(one, name) for name in names), most=_AT_ONCE)
+        found = await concurrency.gather_limited((partial(one, name) for name in names), most=_AT_ONCE)
         return {upload.id: upload for upload in found if upload is not None and upload.is_complete}
 
     async def keep(self, upload: Upload, until: datetime) -> bool:

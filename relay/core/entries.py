@@ -6,7 +6,7 @@ version; every version ever written stays readable, and its sample stays in test
 
     batch:      {"relay":1,"batch":"<32 hex>","lane":"transactional","macs":["<16 hex>", …],"messages":[{…}, …]}
     reference:  {"relay":1,"ref":"<32 hex>","lane":"transactional","indices":[0,3],"attempt":2}
-    spread:     {"relay":1,"spread":"<name of a blob>","lane":"transactional"}
+    fan-out:    {"relay":1,"fan_out":"<name of a blob>","lane":"transactional"}
 """
 
 from collections.abc import Mapping, Sequence
@@ -52,20 +52,20 @@ class ReferenceEntry(msgspec.Struct, frozen=True, kw_only=True):
     attempt: int
 
 
-class SpreadEntry(msgspec.Struct, frozen=True, kw_only=True):
-    """A request of several batches, accepted with one write: the blob `spread` holds their entries, one a line."""
+class FanOutEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """A request of several batches, accepted with one write: the blob `fan_out` holds their entries, one a line."""
 
     relay: int
-    spread: str
+    fan_out: str
     lane: _Lane
 
 
-type Entry = BatchEntry | ReferenceEntry | SpreadEntry
+type Entry = BatchEntry | ReferenceEntry | FanOutEntry
 
 _encoder = msgspec.json.Encoder()
 _batch_decoder = msgspec.json.Decoder(BatchEntry)
 _reference_decoder = msgspec.json.Decoder(ReferenceEntry)
-_spread_decoder = msgspec.json.Decoder(SpreadEntry)
+_fan_out_decoder = msgspec.json.Decoder(FanOutEntry)
 _message_decoder = msgspec.json.Decoder(Message)
 _fields_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _elements_decoder = msgspec.json.Decoder(list[msgspec.Raw])
@@ -76,7 +76,7 @@ class _Envelope(msgspec.Struct):
 
     relay: int = 0
     ref: object = None
-    spread: object = None
+    fan_out: object = None
 
 
 _envelope_decoder = msgspec.json.Decoder(_Envelope)
@@ -126,16 +126,16 @@ def encode_reference(batch: str, lane: str, indices: Sequence[int], attempt: int
     return _encoder.encode(ReferenceEntry(relay=VERSION, ref=batch, lane=lane, indices=tuple(indices), attempt=attempt))
 
 
-def encode_spread(blob: str, lane: str) -> bytes:
-    """A spread entry."""
-    return _encoder.encode(SpreadEntry(relay=VERSION, spread=blob, lane=lane))
+def encode_fan_out(blob: str, lane: str) -> bytes:
+    """Encode a fan-out entry."""
+    return _encoder.encode(FanOutEntry(relay=VERSION, fan_out=blob, lane=lane))
 
 
 def decode_entry(body: bytes) -> Entry:
     """Read an entry of a lane's queue. Raises `UnreadableEntry`, whose text says nothing of the content, or `NewerVersion`."""
     envelope = _opened(body, VERSION)
-    if envelope.spread is not None:
-        return _decode(_spread_decoder, body)
+    if envelope.fan_out is not None:
+        return _decode(_fan_out_decoder, body)
     if envelope.ref is not None:
         return _decode(_reference_decoder, body)
     entry = _decode(_batch_decoder, body)

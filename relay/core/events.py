@@ -13,7 +13,7 @@ from typing import Protocol
 import msgspec
 
 
-class Kind(StrEnum):
+class EventKind(StrEnum):
     """What happened, past tense, to one recipient's copy."""
 
     PROCESSED = "processed"
@@ -34,15 +34,15 @@ class Kind(StrEnum):
     """The recipient wants no more of it."""
 
 
-KINDS: Mapping[Kind, str] = {
-    Kind.PROCESSED: "The provider has taken the mail up and says no more yet.",
-    Kind.DEFERRED: "The recipient's server asked to come back later; the provider will.",
-    Kind.DELIVERED: "The recipient's server has taken the mail.",
-    Kind.BOUNCED: "It will not arrive: refused, given up, or dropped by the provider.",
-    Kind.COMPLAINED: "The recipient reported it as spam.",
-    Kind.OPENED: "The tracking image was loaded, by a person or by a machine.",
-    Kind.CLICKED: "A tracked link was followed, by a person or by a machine.",
-    Kind.UNSUBSCRIBED: "The recipient wants no more of it.",
+KINDS: Mapping[EventKind, str] = {
+    EventKind.PROCESSED: "The provider has taken the mail up and says no more yet.",
+    EventKind.DEFERRED: "The recipient's server asked to come back later; the provider will.",
+    EventKind.DELIVERED: "The recipient's server has taken the mail.",
+    EventKind.BOUNCED: "It will not arrive: refused, given up, or dropped by the provider.",
+    EventKind.COMPLAINED: "The recipient reported it as spam.",
+    EventKind.OPENED: "The tracking image was loaded, by a person or by a machine.",
+    EventKind.CLICKED: "A tracked link was followed, by a person or by a machine.",
+    EventKind.UNSUBSCRIBED: "The recipient wants no more of it.",
 }
 """Every kind with its meaning, as docs/reference/events.md has it."""
 
@@ -129,10 +129,11 @@ def classify(status: str, reply: str) -> BounceClass:
     return next((found for pattern, found in _BY_WORDS if pattern.search(reply)), BounceClass.UNKNOWN)
 
 
-class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class RecordedEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Something that became known later about a message: from a provider's webhook or a bounce.
 
-    `kind` is one of `relay.core.events.Kind`; `key` makes the same event, told twice, one row. `code` is the enhanced status code
+    `kind` is one of `relay.core.events.EventKind`; `key` makes the same event, told twice, one row. `code` is the
+    enhanced status code
     (RFC 3463), `bounce_class` one of `relay.core.events.BounceClass`, `attempt` the number of the attempt it is about, 0 where
     that is not known. `raw` is what the provider said, as it was.
     """
@@ -151,23 +152,23 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 _RANKS: Mapping[str, int] = {
-    Kind.DELIVERED: 1,
-    Kind.BOUNCED: 2,
-    Kind.COMPLAINED: 3,
+    EventKind.DELIVERED: 1,
+    EventKind.BOUNCED: 2,
+    EventKind.COMPLAINED: 3,
 }
-_IMPLY_DELIVERY = frozenset({Kind.OPENED, Kind.CLICKED, Kind.UNSUBSCRIBED})
+_IMPLY_DELIVERY = frozenset({EventKind.OPENED, EventKind.CLICKED, EventKind.UNSUBSCRIBED})
 
 
-class Fate(msgspec.Struct, frozen=True, kw_only=True):
+class RecipientState(msgspec.Struct, frozen=True, kw_only=True):
     """Where a recipient ended: `delivered`, `bounced` or `complained`, since when, and of a bounce the code and class."""
 
-    state: Kind
+    state: EventKind
     at: datetime
     code: str = ""
     bounce_class: str = ""
 
 
-def fate(events: Iterable[Event]) -> Fate | None:
+def fate(events: Iterable[RecordedEvent]) -> RecipientState | None:
     """Where one recipient ended, by all that is known of it; None while nothing says.
 
     A mail that bounced after its delivery (a server behind the first one refused it) has bounced, and one that was
@@ -178,24 +179,24 @@ def fate(events: Iterable[Event]) -> Fate | None:
         return None
     _, rank, at, code, bounce_class = known
     state = next(kind for kind, own in _RANKS.items() if own == rank)
-    return Fate(state=Kind(state), at=at, code=code, bounce_class=bounce_class)
+    return RecipientState(state=EventKind(state), at=at, code=code, bounce_class=bounce_class)
 
 
-def fates(events: Iterable[Event]) -> Mapping[str, Fate]:
+def fates(events: Iterable[RecordedEvent]) -> Mapping[str, RecipientState]:
     """Where each recipient ended, by address in lower case."""
-    by_recipient: dict[str, list[Event]] = {}
+    by_recipient: dict[str, list[RecordedEvent]] = {}
     for event in events:
         by_recipient.setdefault(event.recipient.lower(), []).append(event)
     found = ((address, fate(known)) for address, known in by_recipient.items())
     return {address: ended for address, ended in found if ended is not None}
 
 
-def _rank(event: Event) -> int:
+def _rank(event: RecordedEvent) -> int:
     return 1 if event.kind in _IMPLY_DELIVERY else _RANKS.get(event.kind, 0)
 
 
-def _place(event: Event) -> tuple[int, int, datetime, str, str]:
-    is_bounce = event.kind == Kind.BOUNCED
+def _place(event: RecordedEvent) -> tuple[int, int, datetime, str, str]:
+    is_bounce = event.kind == EventKind.BOUNCED
     return (
         event.attempt,
         _rank(event),
@@ -205,12 +206,12 @@ def _place(event: Event) -> tuple[int, int, datetime, str, str]:
     )
 
 
-class Noted(msgspec.Struct, frozen=True, kw_only=True):
+class MessageEvent(msgspec.Struct, frozen=True, kw_only=True):
     """An event in the journal, with what those need who follow it: whose message it is, its name, its caller's
     tags and metadata, and whether `recipient` is one that the message really had.
     """
 
-    event: Event
+    event: RecordedEvent
     message: str
     client: str
     is_ours: bool
@@ -218,8 +219,8 @@ class Noted(msgspec.Struct, frozen=True, kw_only=True):
     metadata: Mapping[str, str] = {}
 
 
-class Follower(Protocol):
+class EventFollower(Protocol):
     """Something that happens because of events. A repetition must do no harm."""
 
-    async def follow(self, noted: Sequence[Noted]) -> None:
+    async def follow(self, noted: Sequence[MessageEvent]) -> None:
         """Do it. Raises `StorageError` when it could not: the events come again."""

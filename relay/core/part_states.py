@@ -68,7 +68,7 @@ def is_due(part: Part, now: datetime) -> bool:
     return part.state in WAITING and part.due_at is not None and part.due_at <= now + timedelta(seconds=5)
 
 
-def own_time(at: datetime, microsecond: int) -> datetime:
+def unique_due_time(at: datetime, microsecond: int) -> datetime:
     """A moment within the same second that nobody else uses: a late removal of its row in `pending` then hits no new row."""
     return at.replace(microsecond=microsecond)
 
@@ -78,14 +78,14 @@ def is_interrupted(part: Part, now: datetime) -> bool:
     return part.state is State.SENDING and part.lease_until is not None and part.lease_until <= now
 
 
-def doubts(part: Part) -> tuple[Attempt, ...]:
+def uncertain_attempts(part: Part) -> tuple[Attempt, ...]:
     """The attempts that may have reached the recipients without our knowing."""
     return tuple(attempt for attempt in part.attempts if attempt.outcome in _DOUBTFUL)
 
 
 def is_uncertain(part: Part) -> bool:
     """Whether any attempt may have reached the recipients without our knowing."""
-    return bool(doubts(part))
+    return bool(uncertain_attempts(part))
 
 
 def is_deadly(part: Part) -> bool:
@@ -102,7 +102,7 @@ def keeps_route(part: Part) -> bool:
     return part.is_pinned or (bool(part.attempts) and part.attempts[-1].outcome in _DOUBTFUL)
 
 
-def refute(part: Part, doubt: Attempt) -> Part:
+def mark_not_sent(part: Part, doubt: Attempt) -> Part:
     """Record what the provider said when it was asked: this attempt reached nobody."""
     attempts = (_replace(known, outcome="not_sent") if known == doubt else known for known in part.attempts)
     return _replace(part, attempts=tuple(attempts))
@@ -170,7 +170,7 @@ def postpone(part: Part, until: datetime, code: str) -> Part:
     )
 
 
-def withdraw(part: Part) -> Part:
+def cancel_unrecorded(part: Part) -> Part:
     """Take back an attempt that was begun and not made, because the caller has cancelled the message meanwhile."""
     return end(_replace(part, attempt=max(0, part.attempt - 1)), State.CANCELLED, "")
 
@@ -186,7 +186,7 @@ def end(part: Part, state: State, code: str) -> Part:
     What may have been sent all the same is `unknown`: no state says of it that it was not.
     """
     if state in _NOT_SENT and is_uncertain(part):
-        state, code = State.UNKNOWN, code or doubts(part)[-1].code
+        state, code = State.UNKNOWN, code or uncertain_attempts(part)[-1].code
     return _replace(part, state=state, code=code, due_at=None, lease_until=None, held_since=None, held_scope="")
 
 
@@ -255,7 +255,7 @@ def _put_back(part: Part, now: datetime, lane_expiry_seconds: int, route: str | 
     )
 
 
-def condense(parts: tuple[Part, ...]) -> tuple[Part, ...]:
+def truncate_history(parts: tuple[Part, ...]) -> tuple[Part, ...]:
     """The parts of one message, cut to what its status has room for. Parts that still move stay as they are."""
     if len(parts) <= MAX_WHOLE_PARTS:
         return parts
@@ -332,7 +332,7 @@ def _after_route_fault(part: Part, tried: Tried, outcome: RouteFault) -> Part:
     if tried.other_route is not None:
         return _replace(unspent, state=State.DEFERRED, due_at=tried.now, lease_until=None, code=outcome.code)
     # One time for all that this batch holds now, and another one than for what it was held until before.
-    until = own_time(tried.hold_until or tried.now + timedelta(seconds=60), round(tried.jitter * 999_999))
+    until = unique_due_time(tried.hold_until or tried.now + timedelta(seconds=60), round(tried.jitter * 999_999))
     return hold(unspent, part.route, outcome.code, tried.now, until, scope=tried.held_scope or part.route)
 
 

@@ -8,7 +8,7 @@ import msgspec
 from relay.core.model import Address, Message
 
 
-class Parcel(msgspec.Struct, frozen=True, kw_only=True):
+class SendRequest(msgspec.Struct, frozen=True, kw_only=True):
     """What one attempt hands to a provider.
 
     `id` is the message's public name (goes into custom_args or `X-Relay-Id`), `message_id_header` the RFC 5322 Message-ID

@@ -6,15 +6,14 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from relay.core import entries as wire
-from relay.core import part_states as lifecycle
+from relay.core import entries, part_states
 from relay.core.errors import StorageError, Unavailable, UnreadableEntry
 from relay.core.model import Attempt, Delivery, Part, Submission
 from relay.core.outcomes import Deferred, Outcome, PerRecipient, Rejected, Sent, Unknown
-from relay.core.send_request import Parcel
+from relay.core.send_request import SendRequest
 from relay.core.settings import Lane, Route, Settings
 from relay.delivery.parcel import as_sent, parcel_of
-from relay.delivery.send_groups import Groups
+from relay.delivery.send_groups import SendGroups
 from relay.delivery.settlement import Change
 from relay.journal.content import Content
 from relay.journal.records import Record
@@ -32,7 +31,7 @@ _STORAGE_PAUSE = timedelta(seconds=30)
 _AT_ONCE = timedelta(seconds=1)
 
 
-class Ours(msgspec.Struct, frozen=True, kw_only=True):
+class OwnedPart(msgspec.Struct, frozen=True, kw_only=True):
     """A part that is recorded as `sending` under this process's lease."""
 
     index: int
@@ -43,7 +42,7 @@ class _Batch(msgspec.Struct, frozen=True, kw_only=True):
     """What the attempts of one batch share. One jitter: what is deferred together comes back together, as one entry."""
 
     record: Record
-    entry: wire.BatchEntry
+    entry: entries.BatchEntry
     lane: Lane
     jitter: float
 
@@ -58,7 +57,7 @@ class Attempts:
         providers: Callable[[str], Provider],
         can_verify: Callable[[str], bool],
         content: Content,
-        groups: Groups,
+        groups: SendGroups,
         watch: RouteWatch,
         pacing: Pacing,
         clock: Callable[[], datetime],
@@ -79,7 +78,7 @@ class Attempts:
         self._min_seconds_left = min(MIN_SECONDS_LEFT, settings.attempt_seconds / 4)
         self._record_seconds = min(RECORD_SECONDS, settings.attempt_seconds / 10)
 
-    async def make(self, record: Record, entry: wire.BatchEntry, begun: Sequence[Ours]) -> list[Change]:
+    async def make(self, record: Record, entry: entries.BatchEntry, begun: Sequence[OwnedPart]) -> list[Change]:
         """Make these attempts; a change for each. Never raises for what a provider, a network or storage does."""
         lane = self._settings.lanes.get(record.lane, Lane())
         batch = _Batch(record=record, entry=entry, lane=lane, jitter=self._random())
@@ -92,7 +91,7 @@ class Attempts:
         made = (self._make_safely(batch, ours, wait) for ours, wait in zip(going, waits, strict=True))
         return [*halted, *await asyncio.gather(*made)]
 
-    async def _pace(self, batch: _Batch, begun: Sequence[Ours]) -> list[Part | None]:
+    async def _pace(self, batch: _Batch, begun: Sequence[OwnedPart]) -> list[Part | None]:
         """For each part that has to wait for a slot of its route's pace: the part, waiting."""
         waits: list[Part | None] = [None] * len(begun)
         groups: dict[tuple[str, ...], list[int]] = {}
@@ -106,14 +105,14 @@ class Attempts:
             except Unavailable:
                 later = self._clock() + _STORAGE_PAUSE
                 for number in numbers:
-                    waits[number] = lifecycle.postpone(begun[number].part, later, "paced")
+                    waits[number] = part_states.postpone(begun[number].part, later, "paced")
                 continue
             for number, slot in zip(numbers, slots, strict=True):
                 if slot > self._clock() + _AT_ONCE:
-                    waits[number] = lifecycle.pace(begun[number].part, slot)
+                    waits[number] = part_states.pace(begun[number].part, slot)
         return waits
 
-    async def _make_safely(self, batch: _Batch, ours: Ours, wait: Part | None) -> Change:
+    async def _make_safely(self, batch: _Batch, ours: OwnedPart, wait: Part | None) -> Change:
         """Make one attempt. A bug that one message meets must not lose what came of the others."""
         begun_at = self._clock()
         try:
@@ -122,25 +121,25 @@ class Attempts:
             log_failure("attempt_failed", route=ours.part.route)
             answer = Unknown(code="poisoned", reply=type(error).__name__)
             tried = self._tried(batch, ours.part, answer, begun_at)
-            after = lifecycle.settle(ours.part, batch.entry.messages[ours.index], tried)
+            after = part_states.settle(ours.part, batch.entry.messages[ours.index], tried)
             return Change(index=ours.index, before=ours.part, after=after)
 
-    async def _make_one(self, batch: _Batch, ours: Ours, wait: Part | None) -> Change:
+    async def _make_one(self, batch: _Batch, ours: OwnedPart, wait: Part | None) -> Change:
         if wait is not None:
             return Change(index=ours.index, before=ours.part, after=(wait,))
         size = batch.entry.messages[ours.index].size
         async with self._gate(ours.part.route), self._content.budget.hold(size):
             if self._seconds_left(ours.part) < self._min_seconds_left:
-                later = lifecycle.postpone(ours.part, self._clock() + _AT_ONCE, ours.part.code)
+                later = part_states.postpone(ours.part, self._clock() + _AT_ONCE, ours.part.code)
                 return Change(index=ours.index, before=ours.part, after=(later,))
             return Change(index=ours.index, before=ours.part, after=await self._try(batch, ours))
 
-    async def _try(self, batch: _Batch, ours: Ours) -> tuple[Part, ...]:
+    async def _try(self, batch: _Batch, ours: OwnedPart) -> tuple[Part, ...]:
         submission, part, begun_at = batch.entry.messages[ours.index], ours.part, self._clock()
         try:
             message = as_sent(batch.record, ours.index, await self._content.whole(submission))
         except StorageError:
-            return (lifecycle.postpone(part, begun_at + _STORAGE_PAUSE, "content_unavailable"),)
+            return (part_states.postpone(part, begun_at + _STORAGE_PAUSE, "content_unavailable"),)
         except UnreadableEntry:
             message = None
         asked_at = self._clock()
@@ -151,7 +150,7 @@ class Attempts:
             part, answer, is_final_check = await self._answer(part, submission, parcel)
         tried = self._tried(batch, part, answer, begun_at, is_final_check=is_final_check)
         tried = await self._watch.note(batch.entry, part, submission, message, tried)
-        settled = lifecycle.settle(part, submission, tried)
+        settled = part_states.settle(part, submission, tried)
         self._log(batch, ours, tried, settled)
         if message is not None:
             self._telemetry.tried(
@@ -169,8 +168,8 @@ class Attempts:
 
     def _tried(
         self, batch: _Batch, part: Part, answer: Outcome | PerRecipient, at: datetime, *, is_final_check: bool = False
-    ) -> lifecycle.Tried:
-        return lifecycle.Tried(
+    ) -> part_states.Tried:
+        return part_states.Tried(
             answer=answer,
             provider=self._settings.routes[part.route].provider,
             at=at,
@@ -182,42 +181,46 @@ class Attempts:
         )
 
     async def _answer(
-        self, part: Part, submission: Submission, parcel: Parcel
+        self, part: Part, submission: Submission, parcel: SendRequest
     ) -> tuple[Part, Outcome | PerRecipient, bool]:
         """Send; but what may have been sent already is asked about first.
 
         Gives the part with the doubts that were cleared up, the answer, and whether no further question will help.
         """
-        doubts = lifecycle.doubts(part)
-        if doubts:
+        uncertain_attempts = part_states.uncertain_attempts(part)
+        if uncertain_attempts:
             must_not = submission.delivery is Delivery.AT_MOST_ONCE and not part.may_resend
-            is_over = lifecycle.expires_at(part, submission) <= self._clock()
-            part, found = await self._ask(part, parcel, doubts if must_not or is_over else doubts[-1:])
+            is_over = part_states.expires_at(part, submission) <= self._clock()
+            part, found = await self._ask(
+                part, parcel, uncertain_attempts if must_not or is_over else uncertain_attempts[-1:]
+            )
             if isinstance(found, Sent):
                 return part, found, True
-            if lifecycle.is_uncertain(part) and (must_not or is_over):
+            if part_states.is_uncertain(part) and (must_not or is_over):
                 return part, found, True
             if is_over:
                 return part, Deferred(code="expired"), True
         return part, await self._guard(part, lambda provider: provider.send(parcel)), False
 
-    async def _ask(self, part: Part, parcel: Parcel, doubts: Sequence[Attempt]) -> tuple[Part, Sent | Unknown]:
+    async def _ask(
+        self, part: Part, parcel: SendRequest, uncertain_attempts: Sequence[Attempt]
+    ) -> tuple[Part, Sent | Unknown]:
         """Ask the route's provider about attempts of it, the latest first, until one turns out to have been sent."""
-        unknown = Unknown(code=doubts[-1].code)
+        unknown = Unknown(code=uncertain_attempts[-1].code)
         can_ask = self._can_verify(part.route)
-        for doubt in reversed([doubt for doubt in doubts if can_ask and doubt.route == part.route]):
+        for doubt in reversed([doubt for doubt in uncertain_attempts if can_ask and doubt.route == part.route]):
             found = await self._ask_about(part, parcel, doubt)
             if isinstance(found, Sent):
                 return part, found
             if isinstance(found, Deferred | Rejected):
-                part = lifecycle.refute(part, doubt)
+                part = part_states.mark_not_sent(part, doubt)
             elif isinstance(found, Unknown):
                 unknown = found
         return part, unknown
 
-    async def _ask_about(self, part: Part, parcel: Parcel, doubt: Attempt) -> Outcome | PerRecipient:
+    async def _ask_about(self, part: Part, parcel: SendRequest, doubt: Attempt) -> Outcome | PerRecipient:
         previous = msgspec.structs.replace(
-            parcel, attempt=doubt.number, attempt_id=lifecycle.attempt_id(parcel.id, part, doubt.number)
+            parcel, attempt=doubt.number, attempt_id=part_states.attempt_id(parcel.id, part, doubt.number)
         )
         return await self._guard(part, lambda provider: provider.verify(previous, doubt.provider_id))
 
@@ -243,7 +246,7 @@ class Attempts:
         until = part.lease_until or self._clock()
         return (until - self._clock()).total_seconds()
 
-    def _log(self, batch: _Batch, ours: Ours, tried: lifecycle.Tried, settled: Sequence[Part]) -> None:
+    def _log(self, batch: _Batch, ours: OwnedPart, tried: part_states.Tried, settled: Sequence[Part]) -> None:
         for part in settled:
             last = part.attempts[-1]
             log_event(
@@ -265,7 +268,7 @@ def _has_slot(part: Part, now: datetime) -> bool:
     return part.slot_at is not None and part.slot_at + SLOT_LASTS >= now
 
 
-def _resources(route: Route, batch: _Batch, ours: Ours) -> tuple[str, ...]:
+def _resources(route: Route, batch: _Batch, ours: OwnedPart) -> tuple[str, ...]:
     message = batch.entry.messages[ours.index].message
     sender = batch.record.statuses[ours.index].sender or (message.sender if message is not None else None)
     address = sender.email.lower() if sender is not None else ""

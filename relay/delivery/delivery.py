@@ -14,15 +14,14 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from relay.acceptance.fan_out import Spread
-from relay.core import entries as wire
-from relay.core import part_states as lifecycle
+from relay.acceptance.fan_out import FanOut
+from relay.core import entries, part_states
 from relay.core.errors import AlreadyExists, Changed, NewerVersion, NotFound, Unavailable, UnreadableEntry
 from relay.core.model import FINAL, MessageStatus, Part, State
 from relay.delivery import planning
-from relay.delivery.attempts import Attempts, Ours
-from relay.delivery.settlement import Aftermath, Change, apply, is_applied
-from relay.delivery.situation import Prospects
+from relay.delivery.attempts import Attempts, OwnedPart
+from relay.delivery.settlement import Change, FollowUp, apply, is_applied
+from relay.delivery.situation import PlanningInputs
 from relay.journal.dead_letters import DeadLetters
 from relay.journal.records import UPGRADE_PAUSE_SECONDS, Journal, Record
 from relay.platform.log import log_event
@@ -42,23 +41,23 @@ class Delivery:
         *,
         journal: Journal,
         holds: Holds,
-        prospects: Prospects,
+        planning_inputs: PlanningInputs,
         attempts: Attempts,
-        spread: Spread,
-        aftermath: Aftermath,
+        fan_out: FanOut,
+        follow_up: FollowUp,
         dead_letters: DeadLetters,
         queues: Queues,
         clock: Callable[[], datetime],
         sleep: Callable[[float], Awaitable[None]],
-        settle_seconds: float = lifecycle.LEASE_SECONDS,
+        settle_seconds: float = part_states.LEASE_SECONDS,
     ) -> None:
         """`settle_seconds`: how long a settlement is tried, for what was sent must be recorded, or it is sent again."""
         self._journal = journal
         self._holds = holds
-        self._prospects = prospects
+        self._planning_inputs = planning_inputs
         self._attempts = attempts
-        self._spread = spread
-        self._aftermath = aftermath
+        self._fan_out = fan_out
+        self._follow_up = follow_up
         self._dead_letters = dead_letters
         self._queues = queues
         self._clock = clock
@@ -71,7 +70,7 @@ class Delivery:
         `is_redelivery`: the host has given out this entry before, so an earlier delivery may have died halfway.
         """
         try:
-            entry = wire.decode_entry(body)
+            entry = entries.decode_entry(body)
         except NewerVersion as error:
             await self._leave_to_upgrade(queue, body, error)
             return
@@ -80,19 +79,19 @@ class Delivery:
             log_event("entry_unreadable", level=logging.ERROR, blob=name)
             return
         try:
-            if isinstance(entry, wire.BatchEntry):
+            if isinstance(entry, entries.BatchEntry):
                 await self._deliver_batch(entry, body)
-            elif isinstance(entry, wire.SpreadEntry):
-                await self._spread.spread(entry)
+            elif isinstance(entry, entries.FanOutEntry):
+                await self._fan_out.fan_out(entry)
             else:
                 await self._deliver_reference(entry, is_redelivery=is_redelivery)
         except NewerVersion as error:
             await self._leave_to_upgrade(queue, body, error)
         except Unavailable as error:
             log_event("entry_put_back", level=logging.WARNING, error=str(error))
-            if isinstance(entry, wire.ReferenceEntry):
+            if isinstance(entry, entries.ReferenceEntry):
                 # One attempt further, so that what this delivery may have begun is looked at and not taken for old.
-                body = wire.encode_reference(entry.ref, entry.lane, entry.indices, entry.attempt + 1)
+                body = entries.encode_reference(entry.ref, entry.lane, entry.indices, entry.attempt + 1)
             await self._queues.put(queue, body, delay_seconds=PUT_BACK_SECONDS)
 
     async def _leave_to_upgrade(self, queue: str, body: bytes, error: NewerVersion) -> None:
@@ -100,12 +99,12 @@ class Delivery:
         log_event("newer_version", level=logging.WARNING, error=str(error))
         await self._queues.put(queue, body, delay_seconds=UPGRADE_PAUSE_SECONDS)
 
-    async def _deliver_batch(self, entry: wire.BatchEntry, body: bytes) -> None:
+    async def _deliver_batch(self, entry: entries.BatchEntry, body: bytes) -> None:
         now = self._clock()
-        prospects = await self._prospects.of(entry, range(len(entry.messages)), now)
+        planning_inputs = await self._planning_inputs.of(entry, range(len(entry.messages)), now)
         planned = [
             Change(index=index, before=planning.FRESH, after=planning.plan(planning.FRESH, situation))
-            for index, situation in sorted(prospects.items())
+            for index, situation in sorted(planning_inputs.items())
         ]
         try:
             statuses = [MessageStatus(parts=change.after) for change in planned]
@@ -118,7 +117,7 @@ class Delivery:
         # What was withdrawn while it lay on the queue is recorded as that, and not as it was planned.
         await self._finish(fresh, record, entry, [each for each in planned if is_applied(record.statuses, each)])
 
-    async def _deliver_reference(self, entry: wire.ReferenceEntry, *, is_redelivery: bool) -> None:
+    async def _deliver_reference(self, entry: entries.ReferenceEntry, *, is_redelivery: bool) -> None:
         try:
             record = await self._journal.read(entry.ref)
         except NotFound:
@@ -127,7 +126,7 @@ class Delivery:
         await self._go_on(record, record.entry(), entry.indices, attempt=None if is_redelivery else entry.attempt)
 
     async def _go_on(
-        self, record: Record, entry: wire.BatchEntry, indices: Sequence[int], *, attempt: int | None
+        self, record: Record, entry: entries.BatchEntry, indices: Sequence[int], *, attempt: int | None
     ) -> None:
         """Do what a recorded batch needs. With `attempt`, parts that have come as far as that are somebody else's."""
         for _ in range(MAX_RACES):
@@ -153,10 +152,12 @@ class Delivery:
         raise Unavailable("the record of a batch is written to by too many at once")
 
     async def _plan(
-        self, record: Record, entry: wire.BatchEntry, due: Sequence[tuple[int, Part]], now: datetime
+        self, record: Record, entry: entries.BatchEntry, due: Sequence[tuple[int, Part]], now: datetime
     ) -> list[Change]:
-        prospects = await self._prospects.of(entry, {index for index, _ in due}, now, record.statuses)
-        return [Change(index=index, before=part, after=planning.plan(part, prospects[index])) for index, part in due]
+        planning_inputs = await self._planning_inputs.of(entry, {index for index, _ in due}, now, record.statuses)
+        return [
+            Change(index=index, before=part, after=planning.plan(part, planning_inputs[index])) for index, part in due
+        ]
 
     async def _held_scopes(self, parts: Iterable[Part]) -> frozenset[str]:
         """What is held, read anew if any of these parts waits for it: a release lets it go before its time."""
@@ -171,27 +172,29 @@ class Delivery:
         for index, part in others:
             if part.state is State.SENDING and part.lease_until is not None:
                 at = part.lease_until + _LOOK_AGAIN
-                await self._aftermath.put_reference(record.batch, record.lane, (index,), part.attempt + 1, at)
+                await self._follow_up.put_reference(record.batch, record.lane, (index,), part.attempt + 1, at)
             else:
                 idle.add(index)
         if idle:
-            await self._aftermath.follow(None, record, idle)
+            await self._follow_up.follow(None, record, idle)
 
-    async def _finish(self, before: Record, record: Record, entry: wire.BatchEntry, planned: Sequence[Change]) -> None:
+    async def _finish(
+        self, before: Record, record: Record, entry: entries.BatchEntry, planned: Sequence[Change]
+    ) -> None:
         """Follow what was planned, make the attempts that were begun, settle them, and follow that."""
         begun = [
-            Ours(index=change.index, part=part)
+            OwnedPart(index=change.index, part=part)
             for change in planned
             for part in change.after
             if part.state is State.SENDING
         ]
         indices = {change.index for change in planned}
-        await self._aftermath.follow(before, record, indices)
+        await self._follow_up.follow(before, record, indices)
         if not begun:
             return
         changes = await self._attempts.make(record, entry, begun)
         settled = await self._settle(record, changes)
-        await self._aftermath.follow(record, settled, {change.index for change in changes})
+        await self._follow_up.follow(record, settled, {change.index for change in changes})
 
     async def _settle(self, record: Record, changes: Sequence[Change]) -> Record:
         """Record what came of attempts, whoever else writes and however long storage is away (within the lease)."""
@@ -230,4 +233,4 @@ def _is_turn(part: Part, now: datetime, held: frozenset[str]) -> bool:
         return False
     if part.state is State.HELD and part.held_scope not in held:
         return True
-    return part.state is State.QUEUED or lifecycle.is_due(part, now) or lifecycle.is_interrupted(part, now)
+    return part.state is State.QUEUED or part_states.is_due(part, now) or part_states.is_interrupted(part, now)

@@ -2,11 +2,9 @@
 
 import msgspec
 
-from relay.core import entries as wire
-from relay.core import ids
-from relay.core import part_states as lifecycle
+from relay.core import entries, ids, part_states
 from relay.core.model import Message, Part
-from relay.core.send_request import Parcel
+from relay.core.send_request import SendRequest
 from relay.journal.records import Record
 
 
@@ -16,17 +14,17 @@ def as_sent(record: Record, index: int, message: Message | None) -> Message | No
     return message if message is None or sender is None else msgspec.structs.replace(message, sender=sender)
 
 
-def parcel_of(record: Record, entry: wire.BatchEntry, index: int, part: Part, message: Message) -> Parcel:
+def parcel_of(record: Record, entry: entries.BatchEntry, index: int, part: Part, message: Message) -> SendRequest:
     """The parcel of a part's latest attempt. `message` is `as_sent`."""
     suppressed = entry.messages[index].suppressed
     everybody = tuple(number for number in range(len(message.recipients)) if number not in suppressed)
     name = record.message_id(index, entry)
-    return Parcel(
+    return SendRequest(
         id=name,
         message=message,
         recipients=everybody if part.recipients is None else part.recipients,
         message_id_header=f"{name}@{message.sender.domain}",
         attempt=part.attempt,
-        attempt_id=lifecycle.attempt_id(name, part, part.attempt),
+        attempt_id=part_states.attempt_id(name, part, part.attempt),
         date=ids.created_at(record.batch),
     )

@@ -5,14 +5,14 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from relay.core import part_states as lifecycle
+from relay.core import part_states
 from relay.core.model import Delivery, Part, State, Submission
 from relay.routes.routing import Leg
 
 CANARY_WAIT = timedelta(seconds=60)
 
 
-class Closed(msgspec.Struct, frozen=True, kw_only=True):
+class HeldRoute(msgspec.Struct, frozen=True, kw_only=True):
     """Why a route may not be used now, the scope that is held, and when to look again."""
 
     scope: str
@@ -20,7 +20,7 @@ class Closed(msgspec.Struct, frozen=True, kw_only=True):
     until: datetime
 
 
-class Situation(msgspec.Struct, frozen=True, kw_only=True):
+class PlanningContext(msgspec.Struct, frozen=True, kw_only=True):
     """What a decision about one message's parts rests on.
 
     `legs` are the ways of all its recipients by today's settings, None when the content that routing needs is gone.
@@ -33,47 +33,47 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
     now: datetime
     legs: Sequence[Leg] | None
     exists: Callable[[str], bool]
-    closed: Callable[[str], Closed | None]
+    closed: Callable[[str], HeldRoute | None]
     can_verify: Callable[[str], bool]
-    lease_seconds: float = lifecycle.LEASE_SECONDS
+    lease_seconds: float = part_states.LEASE_SECONDS
 
 
 FRESH = Part(route="", state=State.QUEUED)
 """A message of which nothing is recorded yet."""
 
 
-def plan(part: Part, situation: Situation) -> tuple[Part, ...]:
+def plan(part: Part, situation: PlanningContext) -> tuple[Part, ...]:
     """What becomes of a part whose turn it is: `sending` (an attempt is to be made), waiting, or ended."""
     submission, now = situation.submission, situation.now
     if part.state is State.QUEUED and submission.send_at is not None and submission.send_at > now:
         return (msgspec.structs.replace(part, state=State.SCHEDULED, due_at=submission.send_at),)
     if part.state is State.SENDING:
-        part = lifecycle.interrupt(part, now, situation.lease_seconds)
-        if lifecycle.is_deadly(part):
-            return (lifecycle.end(part, State.UNKNOWN, "poisoned"),)
+        part = part_states.interrupt(part, now, situation.lease_seconds)
+        if part_states.is_deadly(part):
+            return (part_states.end(part, State.UNKNOWN, "poisoned"),)
     may_not_resend = submission.delivery is Delivery.AT_MOST_ONCE and not part.may_resend
-    if may_not_resend and lifecycle.is_uncertain(part) and not situation.can_verify(part.route):
-        return (lifecycle.end(part, State.UNKNOWN, part.attempts[-1].code),)
-    part = lifecycle.resume(part, now)
-    if lifecycle.expires_at(part, submission) <= now:
-        if not lifecycle.is_uncertain(part):
-            return (lifecycle.end(part, State.EXPIRED, part.code or "expired"),)
+    if may_not_resend and part_states.is_uncertain(part) and not situation.can_verify(part.route):
+        return (part_states.end(part, State.UNKNOWN, part.attempts[-1].code),)
+    part = part_states.resume(part, now)
+    if part_states.expires_at(part, submission) <= now:
+        if not part_states.is_uncertain(part):
+            return (part_states.end(part, State.EXPIRED, part.code or "expired"),)
         if not situation.can_verify(part.route):
-            return (lifecycle.end(part, State.UNKNOWN, part.code or "interrupted"),)
+            return (part_states.end(part, State.UNKNOWN, part.code or "interrupted"),)
     if situation.legs is None:
-        return (lifecycle.end(part, State.FAILED, "content_missing"),)
+        return (part_states.end(part, State.FAILED, "content_missing"),)
     return _on_legs(part, situation, situation.legs)
 
 
-def _on_legs(part: Part, situation: Situation, legs: Sequence[Leg]) -> tuple[Part, ...]:
-    if lifecycle.keeps_route(part) and situation.exists(part.route):
+def _on_legs(part: Part, situation: PlanningContext, legs: Sequence[Leg]) -> tuple[Part, ...]:
+    if part_states.keeps_route(part) and situation.exists(part.route):
         # Where it may have been sent it is asked about, and sent again by the same route: never by another one.
         return (_on_route(part, situation, (part.route,)),)
     wanted = None if part.recipients is None else set(part.recipients)
     ways = [(leg, tuple(number for number in leg.recipients if wanted is None or number in wanted)) for leg in legs]
     ways = [(leg, numbers) for leg, numbers in ways if numbers]
     if not ways:
-        return (lifecycle.end(part, State.FAILED, "suppressed"),)
+        return (part_states.end(part, State.FAILED, "suppressed"),)
     if len(ways) == 1:
         return (_on_route(part, situation, ways[0][0].routes),)
     return tuple(
@@ -81,15 +81,15 @@ def _on_legs(part: Part, situation: Situation, legs: Sequence[Leg]) -> tuple[Par
     )
 
 
-def _on_route(part: Part, situation: Situation, routes: Sequence[str]) -> Part:
+def _on_route(part: Part, situation: PlanningContext, routes: Sequence[str]) -> Part:
     if not routes:
-        return lifecycle.end(part, State.FAILED, "no_route")
+        return part_states.end(part, State.FAILED, "no_route")
     obstacles = []
     for route in routes:
         closed = situation.closed(route)
         if closed is None:
-            return lifecycle.begin(part, route, situation.now, situation.lease_seconds)
+            return part_states.begin(part, route, situation.now, situation.lease_seconds)
         obstacles.append((route, closed))
     route, closed = min(obstacles, key=lambda obstacle: obstacle[1].until)
-    until = lifecycle.own_time(closed.until, situation.now.microsecond)
-    return lifecycle.hold(part, route, closed.code, situation.now, until, scope=closed.scope)
+    until = part_states.unique_due_time(closed.until, situation.now.microsecond)
+    return part_states.hold(part, route, closed.code, situation.now, until, scope=closed.scope)

@@ -8,13 +8,12 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 
-from relay.acceptance.fan_out import Spread
-from relay.core import entries as wire
-from relay.core import part_states as lifecycle
+from relay.acceptance.fan_out import FanOut
+from relay.core import entries, part_states
 from relay.core.errors import AlreadyExists, Changed, NewerVersion, NotFound, Unavailable, UnreadableEntry
 from relay.core.model import FINAL, MessageStatus, Part, State
 from relay.delivery.planning import FRESH
-from relay.delivery.settlement import Aftermath, Change, apply
+from relay.delivery.settlement import Change, FollowUp, apply
 from relay.journal.dead_letters import DeadLetters
 from relay.journal.records import Journal, Record
 from relay.platform.log import log_event, log_failure
@@ -32,17 +31,17 @@ class Poison:
         self,
         *,
         journal: Journal,
-        aftermath: Aftermath,
+        follow_up: FollowUp,
         dead_letters: DeadLetters,
-        spread: Spread,
+        fan_out: FanOut,
         queues: Queues,
         clock: Callable[[], datetime],
         sleep: Callable[[float], Awaitable[None]],
     ) -> None:
         self._journal = journal
-        self._aftermath = aftermath
+        self._follow_up = follow_up
         self._dead_letters = dead_letters
-        self._spread = spread
+        self._fan_out = fan_out
         self._queues = queues
         self._clock = clock
         self._sleep = sleep
@@ -81,17 +80,17 @@ class Poison:
 
     async def _bury(self, queue: str, body: bytes) -> None:
         try:
-            entry = wire.decode_entry(body)
+            entry = entries.decode_entry(body)
         except NewerVersion:
             raise
         except UnreadableEntry:
             await self._keep(body)
             return
-        if isinstance(entry, wire.SpreadEntry):
+        if isinstance(entry, entries.FanOutEntry):
             # Its messages are not at fault: each batch gets a turn of its own. A bug met here again keeps the entry.
-            await self._spread.spread(entry)
+            await self._fan_out.fan_out(entry)
             return
-        if isinstance(entry, wire.BatchEntry):
+        if isinstance(entry, entries.BatchEntry):
             indices: Sequence[int] = range(len(entry.messages))
             record = await self._record_of(entry, body)
         else:
@@ -108,8 +107,8 @@ class Poison:
         name = await self._dead_letters.keep_unreadable(body)
         log_event("entry_unreadable", level=logging.ERROR, blob=name)
 
-    async def _record_of(self, entry: wire.BatchEntry, body: bytes) -> Record:
-        dead = MessageStatus(parts=(lifecycle.end(FRESH, State.FAILED, "poisoned"),))
+    async def _record_of(self, entry: entries.BatchEntry, body: bytes) -> Record:
+        dead = MessageStatus(parts=(part_states.end(FRESH, State.FAILED, "poisoned"),))
         try:
             return await self._journal.open(entry, body, [dead] * len(entry.messages))
         except AlreadyExists:
@@ -125,7 +124,7 @@ class Poison:
         if altered:
             record = await self._journal.settle(record, altered)
         # What still waits, or ended before the process died, gets what a dead delivery may have left out.
-        await self._aftermath.follow(None, record, indices)
+        await self._follow_up.follow(None, record, indices)
         leases = [part.lease_until for _, part in parts if part.state is State.SENDING and not _is_stuck(part, now)]
         if leases:
             until = max(lease for lease in leases if lease is not None) + _LEASE_OVER
@@ -135,10 +134,10 @@ class Poison:
 def _is_stuck(part: Part, now: datetime) -> bool:
     if part.state in FINAL:
         return False
-    return part.state is State.QUEUED or lifecycle.is_due(part, now) or lifecycle.is_interrupted(part, now)
+    return part.state is State.QUEUED or part_states.is_due(part, now) or part_states.is_interrupted(part, now)
 
 
 def _ended(part: Part) -> Part:
     """An attempt that was under way may have reached the recipients: that is not known to be a failure."""
-    state = State.UNKNOWN if part.state is State.SENDING or lifecycle.is_uncertain(part) else State.FAILED
-    return lifecycle.end(part, state, "poisoned")
+    state = State.UNKNOWN if part.state is State.SENDING or part_states.is_uncertain(part) else State.FAILED
+    return part_states.end(part, state, "poisoned")

@@ -19,13 +19,11 @@ from functools import partial
 
 import msgspec
 
-from relay.core import ids
-from relay.core import part_states as lifecycle
+from relay.core import ids, part_states
 from relay.core.errors import NotFound, Unavailable
 from relay.core.model import MessageStatus, Part, State, Submission
 from relay.journal.records import Journal
-from relay.platform import concurrency as bounded
-from relay.platform import resources
+from relay.platform import concurrency, resources
 from relay.platform.storage.ports import Entity, Query, Tables, every_row
 
 TABLE = resources.SEND_GROUPS_TABLE
@@ -65,7 +63,7 @@ def _mac(key: bytes, name: bytes) -> bytes:
     return hmac.digest(key, b"group" + name, "sha256")[:_MAC_BYTES]
 
 
-class Groups:
+class SendGroups:
     """Remembers what belongs to a group, and which groups are stopped."""
 
     def __init__(self, tables: Tables, journal: Journal, clock: Callable[[], datetime]) -> None:
@@ -116,7 +114,9 @@ class Groups:
         batches: list[str] = []
         async for entity in every_row(self._tables, TABLE, Query(partition=group)):
             batches += msgspec.json.decode(bytes(entity.properties["batches"]))  # type: ignore[arg-type] # bytes
-        return sum(await bounded.all_of((partial(self._left_of, batch) for batch in batches), most=_READS_AT_ONCE))
+        return sum(
+            await concurrency.gather_limited((partial(self._left_of, batch) for batch in batches), most=_READS_AT_ONCE)
+        )
 
     async def halts(self, begun: Sequence[tuple[Submission, Part]]) -> list[Part | None]:
         """For each part recorded as `sending` whose group is stopped: what becomes of it instead of an attempt."""
@@ -128,7 +128,7 @@ class Groups:
         except Unavailable:
             later = self._clock() + _STORAGE_PAUSE
             return [
-                lifecycle.postpone(part, later, "paused") if submission.group else None for submission, part in begun
+                part_states.postpone(part, later, "paused") if submission.group else None for submission, part in begun
             ]
         return [self._halt(part, stops.get((submission.client, submission.group or ""))) for submission, part in begun]
 
@@ -136,8 +136,8 @@ class Groups:
         if stop is None:
             return None
         if stop is Stop.CANCEL:
-            return lifecycle.withdraw(part)
-        return lifecycle.postpone(part, self._clock() + PAUSE, "paused")
+            return part_states.cancel_unrecorded(part)
+        return part_states.postpone(part, self._clock() + PAUSE, "paused")
 
     async def _left_of(self, batch: str) -> int:
         try:
@@ -157,4 +157,4 @@ def _stop(entity: Entity) -> Stop:
 
 
 def _has_left(status: MessageStatus) -> bool:
-    return any(part.state in _LEFT or lifecycle.is_uncertain(part) for part in status.parts)
+    return any(part.state in _LEFT or part_states.is_uncertain(part) for part in status.parts)

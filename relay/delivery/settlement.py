@@ -11,8 +11,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from relay.core import entries as wire
-from relay.core import part_states as lifecycle
+from relay.core import entries, part_states
 from relay.core.model import DEAD, MessageStatus, Part, State
 from relay.core.settings import Lane
 from relay.journal.dead_letters import DeadLetters
@@ -47,7 +46,7 @@ def apply(statuses: Sequence[MessageStatus], changes: Iterable[Change]) -> dict[
             continue
         at = status.parts.index(change.before)
         parts = (*status.parts[:at], *change.after, *status.parts[at + 1 :])
-        altered[change.index] = msgspec.structs.replace(status, parts=lifecycle.condense(parts))
+        altered[change.index] = msgspec.structs.replace(status, parts=part_states.truncate_history(parts))
     return altered
 
 
@@ -56,7 +55,7 @@ def is_applied(statuses: Sequence[MessageStatus], change: Change) -> bool:
     return all(part in statuses[change.index].parts for part in change.after)
 
 
-class Aftermath:
+class FollowUp:
     """Does what follows from a record's statuses."""
 
     def __init__(
@@ -110,7 +109,7 @@ class Aftermath:
         delay = max(0, round((at - self._clock()).total_seconds()))
         queues = self._lanes[lane].queues(lane) if lane in self._lanes else Lane().queues("transactional")
         queue = queues[int(batch[-4:], 16) % len(queues)]
-        body = wire.encode_reference(batch, lane, indices, attempt)
+        body = entries.encode_reference(batch, lane, indices, attempt)
         await self._queues.put(queue, body, delay_seconds=min(delay, MAX_DELAY_SECONDS))
 
     async def put_due(self, due: Due) -> None:

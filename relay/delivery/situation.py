@@ -5,19 +5,18 @@ from datetime import datetime
 
 import msgspec
 
-from relay.core import entries as wire
+from relay.core import entries
 from relay.core.model import FINAL, Message, MessageStatus
 from relay.core.part_states import keeps_route
 from relay.core.settings import Settings
-from relay.delivery.planning import CANARY_WAIT, Closed, Situation
+from relay.delivery.planning import CANARY_WAIT, HeldRoute, PlanningContext
 from relay.journal.content import Content
 from relay.providers.registry import provider_module
-from relay.routes import capabilities as carriage
-from relay.routes import routing
+from relay.routes import capabilities, routing
 from relay.routes.holds import Hold, Holds, RouteState, scope_of
 
 
-class Prospects:
+class PlanningInputs:
     """Reads the routes' states and the envelopes."""
 
     def __init__(self, settings: Settings, holds: Holds, content: Content) -> None:
@@ -27,16 +26,16 @@ class Prospects:
 
     async def of(
         self,
-        entry: wire.BatchEntry,
+        entry: entries.BatchEntry,
         indices: Iterable[int],
         now: datetime,
         statuses: Sequence[MessageStatus] | None = None,
-    ) -> Mapping[int, Situation]:
+    ) -> Mapping[int, PlanningContext]:
         """The situation of each of these messages of a batch; `statuses` is what is recorded about them already."""
         envelopes = {index: await self._envelope(entry, index, statuses) for index in indices}
         legs = {index: self._legs(entry, index, envelope) for index, envelope in envelopes.items()}
         troubled: Mapping[str, Hold] = {
-            scope: hold for scope, hold in (await self._holds.all()).items() if hold.state is not RouteState.OPEN
+            scope: hold for scope, hold in (await self._holds.all()).items() if hold.state is not RouteState.ACTIVE
         }
         if troubled:
             parts = [part for index in legs if statuses for part in statuses[index].parts if part.state not in FINAL]
@@ -45,7 +44,7 @@ class Prospects:
             senders = {envelope.sender.email.lower() for envelope in envelopes.values() if envelope is not None}
             troubled = await self._less_canaries(troubled, entry.batch, ways, senders)
         return {
-            index: Situation(
+            index: PlanningContext(
                 submission=entry.messages[index],
                 now=now,
                 legs=legs[index],
@@ -68,22 +67,22 @@ class Prospects:
         return "verify" in module.CAPABILITIES.features and (says is None or bool(says(known.settings)))
 
     async def _envelope(
-        self, entry: wire.BatchEntry, index: int, statuses: Sequence[MessageStatus] | None
+        self, entry: entries.BatchEntry, index: int, statuses: Sequence[MessageStatus] | None
     ) -> Message | None:
         submission = entry.messages[index]
         envelope = submission.message or await self._content.message(submission)
         sender = statuses[index].sender if statuses is not None else None
         return envelope if envelope is None or sender is None else msgspec.structs.replace(envelope, sender=sender)
 
-    def _legs(self, entry: wire.BatchEntry, index: int, envelope: Message | None) -> Sequence[routing.Leg] | None:
+    def _legs(self, entry: entries.BatchEntry, index: int, envelope: Message | None) -> Sequence[routing.Leg] | None:
         if envelope is None:
             return None
-        return routing.legs(self._settings, entry.messages[index], envelope, entry.lane, carriage.obstacle)
+        return routing.legs(self._settings, entry.messages[index], envelope, entry.lane, capabilities.obstacle)
 
     async def _less_canaries(
         self, troubled: Mapping[str, Hold], batch: str, ways: Sequence[Sequence[str]], senders: set[str]
     ) -> Mapping[str, Hold]:
-        """What stays closed for this batch: it may be the one that tries a route in `canary`.
+        """What stays closed for this batch: it may be the one that tries a route in `trial`.
 
         It is the one only for a route that it would use: one that no open route stands before.
         """
@@ -92,7 +91,7 @@ class Prospects:
             for route in way:
                 found = [hold for hold in closed.values() if _concerns(hold, route, senders)]
                 for hold in found:
-                    if hold.state is RouteState.CANARY and await self._holds.claim_canary(hold.scope, batch):
+                    if hold.state is RouteState.TRIAL and await self._holds.claim_canary(hold.scope, batch):
                         del closed[hold.scope]
                 if all(hold.scope not in closed for hold in found):
                     break
@@ -103,13 +102,13 @@ def _concerns(hold: Hold, route: str, senders: set[str]) -> bool:
     return hold.route == route and (not hold.sender or hold.sender in senders)
 
 
-def _closed(troubled: Mapping[str, Hold], envelope: Message | None, now: datetime) -> Callable[[str], Closed | None]:
-    def closed(route: str) -> Closed | None:
+def _closed(troubled: Mapping[str, Hold], envelope: Message | None, now: datetime) -> Callable[[str], HeldRoute | None]:
+    def closed(route: str) -> HeldRoute | None:
         hold = troubled.get(route)
         if hold is None and envelope is not None:
             hold = troubled.get(scope_of(route, envelope.sender.email.lower()))
         if hold is None:
             return None
-        return Closed(scope=hold.scope, code=hold.code, until=max(hold.next_probe_at or now, now + CANARY_WAIT))
+        return HeldRoute(scope=hold.scope, code=hold.code, until=max(hold.next_probe_at or now, now + CANARY_WAIT))
 
     return closed

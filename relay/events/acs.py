@@ -13,25 +13,25 @@ from typing import Any
 
 import msgspec
 
-from relay.core.events import BounceClass, Kind, classify, enhanced_status
-from relay.events.observation import MAX_RAW, OUR_ID, Sighting, key_of, text_of
+from relay.core.events import BounceClass, EventKind, classify, enhanced_status
+from relay.events.observation import MAX_RAW, OUR_ID, ProviderEvent, key_of, text_of
 
 DELIVERY = "Microsoft.Communication.EmailDeliveryReportReceived"
 ENGAGEMENT = "Microsoft.Communication.EmailEngagementTrackingReportReceived"
 VALIDATION = "Microsoft.EventGrid.SubscriptionValidationEvent"
 KEY_HEADER = "x-relay-events-key"
 
-_STATUSES: Mapping[str, tuple[Kind, BounceClass | None]] = {
-    "delivered": (Kind.DELIVERED, None),
-    "expanded": (Kind.PROCESSED, None),  # a distribution group was expanded; its members are not told
-    "bounced": (Kind.BOUNCED, BounceClass.ADDRESS),  # "a hard bounce … the email address or domain does not exist"
-    "suppressed": (Kind.BOUNCED, BounceClass.SUPPRESSED),
-    "filteredspam": (Kind.BOUNCED, BounceClass.CONTENT),
-    "quarantined": (Kind.BOUNCED, BounceClass.CONTENT),
-    "failed": (Kind.BOUNCED, BounceClass.UNKNOWN),
+_STATUSES: Mapping[str, tuple[EventKind, BounceClass | None]] = {
+    "delivered": (EventKind.DELIVERED, None),
+    "expanded": (EventKind.PROCESSED, None),  # a distribution group was expanded; its members are not told
+    "bounced": (EventKind.BOUNCED, BounceClass.ADDRESS),  # "a hard bounce … the email address or domain does not exist"
+    "suppressed": (EventKind.BOUNCED, BounceClass.SUPPRESSED),
+    "filteredspam": (EventKind.BOUNCED, BounceClass.CONTENT),
+    "quarantined": (EventKind.BOUNCED, BounceClass.CONTENT),
+    "failed": (EventKind.BOUNCED, BounceClass.UNKNOWN),
 }
 """What each status of a delivery report is with us. The class holds where the details name no better one."""
-_ENGAGEMENTS: Mapping[str, Kind] = {"view": Kind.OPENED, "click": Kind.CLICKED}
+_ENGAGEMENTS: Mapping[str, EventKind] = {"view": EventKind.OPENED, "click": EventKind.CLICKED}
 
 
 def validation_code(items: Sequence[Any]) -> str | None:
@@ -43,7 +43,7 @@ def validation_code(items: Sequence[Any]) -> str | None:
     return None
 
 
-def translate(items: Sequence[Any], now: datetime) -> Iterator[Sighting]:
+def translate(items: Sequence[Any], now: datetime) -> Iterator[ProviderEvent]:
     """What these events, of either schema, say of messages; all others are passed over."""
     for item in items:
         if isinstance(item, dict) and isinstance(item.get("data"), dict):
@@ -56,7 +56,7 @@ def _type(item: Mapping[str, Any]) -> str:
     return str(item.get("eventType") or item.get("type"))
 
 
-def _sighting(item: Mapping[str, Any], report: Mapping[str, Any], now: datetime) -> Sighting | None:
+def _sighting(item: Mapping[str, Any], report: Mapping[str, Any], now: datetime) -> ProviderEvent | None:
     # Relay gives each mail a Message-ID that holds its id, and the service keeps it (concepts/email/email-headers).
     named = OUR_ID.search(text_of(report.get("internetMessageId")))
     if named is None:
@@ -79,7 +79,7 @@ def _sighting(item: Mapping[str, Any], report: Mapping[str, Any], now: datetime)
         bounce_class = classify(code, reply)
     recipient = text_of(report.get("recipient"), 320)
     at = report.get("deliveryAttemptTimeStamp") or report.get("userActionTimeStamp") or item.get("eventTime")
-    return Sighting(
+    return ProviderEvent(
         kind=str(kind),
         at=_time(at or item.get("time"), now),
         key=key_of("acs", item.get("id")) if item.get("id") else key_of("acs", kind, recipient, at, report),

@@ -18,13 +18,13 @@ import msgspec
 from relay.core import entries as wire
 from relay.core import ids
 from relay.core.errors import NewerVersion, NotFound, StorageError, Unavailable, UnreadableEntry
-from relay.core.events import Event, Follower, Noted
+from relay.core.events import EventFollower, MessageEvent, RecordedEvent
 from relay.core.model import Message
-from relay.events import observation as entries
-from relay.events.observation import QUEUE, Sighting
+from relay.events import observation
+from relay.events.observation import QUEUE, ProviderEvent
 from relay.journal.dead_letters import DeadLetters
 from relay.journal.records import UPGRADE_PAUSE_SECONDS, Journal, Record
-from relay.platform import concurrency as bounded
+from relay.platform import concurrency
 from relay.platform.log import log_event, log_failure
 from relay.platform.storage.ports import Queues
 
@@ -45,7 +45,7 @@ class Events:
         journal: Journal,
         queues: Queues,
         dead_letters: DeadLetters,
-        followers: Sequence[Follower],
+        followers: Sequence[EventFollower],
         content: Callable[[str], Awaitable[Message | None]],
         sleep: Callable[[float], Awaitable[None]],
     ) -> None:
@@ -57,16 +57,16 @@ class Events:
         self._content = content
         self._sleep = sleep
 
-    async def take(self, found: Sequence[Sighting]) -> int:
+    async def take(self, found: Sequence[ProviderEvent]) -> int:
         """Make sightings durable on the queue; how many entries. Raises `StorageError`: then they must be told again."""
-        puts = [partial(self._queues.put, QUEUE, body) for body in entries.pack(found)]
-        await bounded.all_of(puts, most=_PUTS_AT_ONCE)
+        puts = [partial(self._queues.put, QUEUE, body) for body in observation.pack(found)]
+        await concurrency.gather_limited(puts, most=_PUTS_AT_ONCE)
         return len(puts)
 
     async def apply(self, body: bytes, *, is_redelivery: bool = False) -> None:
         """Apply an entry. Raises only on bugs, and when storage can neither apply it nor take it back."""
         try:
-            entry = entries.decode(body)
+            entry = observation.decode(body)
         except NewerVersion as error:
             await self._leave_to_upgrade(body, error)
             return
@@ -78,13 +78,13 @@ class Events:
             await self._apply(entry.sightings, again=again)
         except Unavailable as error:
             log_event("events_put_back", level=logging.WARNING, error=str(error), events=len(entry.sightings))
-            body = entries.encode(msgspec.structs.replace(entry, again=True))
+            body = observation.encode(msgspec.structs.replace(entry, again=True))
             await self._queues.put(QUEUE, body, delay_seconds=PUT_BACK_SECONDS)
 
     async def bury(self, body: bytes) -> None:
         """An entry that the host gave up on: apply each of its sightings alone, and keep those that cannot be."""
         try:
-            entry = entries.decode(body)
+            entry = observation.decode(body)
         except NewerVersion as error:
             await self._leave_to_upgrade(body, error)
             return
@@ -92,16 +92,16 @@ class Events:
             await self._keep(body)
             return
         for sighting in entry.sightings:
-            alone = entries.Entry(relay=entries.VERSION, sightings=(sighting,), again=True)
+            alone = observation.Entry(relay=observation.VERSION, sightings=(sighting,), again=True)
             try:
                 await self._patiently(sighting)
             except StorageError:
-                await self._queues.put(QUEUE, entries.encode(alone), delay_seconds=PUT_BACK_SECONDS)
+                await self._queues.put(QUEUE, observation.encode(alone), delay_seconds=PUT_BACK_SECONDS)
             except Exception as error:
                 log_failure("event_failed", error=type(error).__name__)
-                await self._keep(entries.encode(alone))
+                await self._keep(observation.encode(alone))
 
-    async def _patiently(self, sighting: Sighting) -> None:
+    async def _patiently(self, sighting: ProviderEvent) -> None:
         for attempt in range(TRIES - 1):
             try:
                 return await self._apply([sighting], again=True)
@@ -118,22 +118,22 @@ class Events:
         name = await self._dead_letters.keep_unreadable(body)
         log_event("entry_unreadable", level=logging.ERROR, blob=name)
 
-    async def _apply(self, found: Sequence[Sighting], *, again: bool) -> None:
-        groups: dict[str, list[tuple[Sighting, ids.MessageId]]] = {}
+    async def _apply(self, found: Sequence[ProviderEvent], *, again: bool) -> None:
+        groups: dict[str, list[tuple[ProviderEvent, ids.MessageId]]] = {}
         for sighting in found:
             with suppress(ValueError):
                 name = ids.parse(sighting.message)
                 groups.setdefault(name.batch, []).append((sighting, name))
         calls = (partial(self._apply_to, batch, group, again=again) for batch, group in groups.items())
-        noted = await bounded.all_of(calls, most=_BATCHES_AT_ONCE)
+        noted = await concurrency.gather_limited(calls, most=_BATCHES_AT_ONCE)
         fresh = [each for group in noted for each in group]
         for follower in self._followers:
             await follower.follow(fresh)
         log_event("events", told=len(found), followed=len(fresh))
 
     async def _apply_to(
-        self, batch: str, group: Sequence[tuple[Sighting, ids.MessageId]], *, again: bool
-    ) -> Sequence[Noted]:
+        self, batch: str, group: Sequence[tuple[ProviderEvent, ids.MessageId]], *, again: bool
+    ) -> Sequence[MessageEvent]:
         """Add what is new about one batch; what is to be followed."""
         try:
             record, known = await self._journal.story(batch)
@@ -141,12 +141,14 @@ class Events:
             log_event("events_without_record", batch=batch, events=len(group))
             return ()
         except NewerVersion as error:
-            waiting = entries.Entry(relay=entries.VERSION, sightings=tuple(each for each, _ in group), again=again)
-            await self._leave_to_upgrade(entries.encode(waiting), error)
+            waiting = observation.Entry(
+                relay=observation.VERSION, sightings=tuple(each for each, _ in group), again=again
+            )
+            await self._leave_to_upgrade(observation.encode(waiting), error)
             return ()
         entry = record.entry()
         keys = {(event.index, event.key) for event in known}
-        events: dict[tuple[int, str], Event] = {}
+        events: dict[tuple[int, str], RecordedEvent] = {}
         for sighting, name in group:
             if _is_of(sighting, name, record, entry):
                 events[name.index, sighting.key] = _event(sighting, name.index, record)
@@ -168,7 +170,7 @@ class Events:
         return found
 
 
-def _is_of(sighting: Sighting, name: ids.MessageId, record: Record, entry: wire.BatchEntry) -> bool:
+def _is_of(sighting: ProviderEvent, name: ids.MessageId, record: Record, entry: wire.BatchEntry) -> bool:
     if name.index >= len(record.statuses) or record.is_erased(name.index):
         return False
     if not hmac.compare_digest(name.mac, entry.macs[name.index]):
@@ -176,7 +178,7 @@ def _is_of(sighting: Sighting, name: ids.MessageId, record: Record, entry: wire.
     return not sighting.client or sighting.client == entry.messages[name.index].client
 
 
-def _attempt_of(sighting: Sighting, index: int, record: Record) -> int:
+def _attempt_of(sighting: ProviderEvent, index: int, record: Record) -> int:
     """The attempt that a sighting is about where it does not say: the last of its provider that had begun by then.
 
     Later attempts begin later, so the answer is the same whenever the event is applied.
@@ -190,8 +192,8 @@ def _attempt_of(sighting: Sighting, index: int, record: Record) -> int:
     return max((attempt.number for attempt in begun), default=0)
 
 
-def _event(sighting: Sighting, index: int, record: Record) -> Event:
-    return Event(
+def _event(sighting: ProviderEvent, index: int, record: Record) -> RecordedEvent:
+    return RecordedEvent(
         index=index,
         kind=sighting.kind,
         at=sighting.at,
@@ -206,9 +208,9 @@ def _event(sighting: Sighting, index: int, record: Record) -> Event:
     )
 
 
-def _noted(event: Event, record: Record, entry: wire.BatchEntry, recipients: Sequence[str]) -> Noted:
+def _noted(event: RecordedEvent, record: Record, entry: wire.BatchEntry, recipients: Sequence[str]) -> MessageEvent:
     message = entry.messages[event.index].message
-    return Noted(
+    return MessageEvent(
         event=event,
         message=record.message_id(event.index, entry),
         client=entry.messages[event.index].client,

@@ -12,24 +12,24 @@ from email.header import decode_header, make_header
 from email.message import Message
 from email.utils import parsedate_to_datetime
 
-from relay.core.events import Kind, classify, enhanced_status
-from relay.events.observation import MAX_RAW, OUR_ID, Sighting, key_of, text_of
+from relay.core.events import EventKind, classify, enhanced_status
+from relay.events.observation import MAX_RAW, OUR_ID, ProviderEvent, key_of, text_of
 
 MAX_REPORT_BYTES = 2_000_000
 """A longer report is cut: what it says stands before the message that it returns."""
-_ACTIONS: Mapping[str, Kind] = {
+_ACTIONS: Mapping[str, EventKind] = {
     # RFC 3464 section 2.3.3
-    "failed": Kind.BOUNCED,
-    "delayed": Kind.DEFERRED,
-    "delivered": Kind.DELIVERED,
-    "relayed": Kind.PROCESSED,
-    "expanded": Kind.PROCESSED,
+    "failed": EventKind.BOUNCED,
+    "delayed": EventKind.DEFERRED,
+    "delivered": EventKind.DELIVERED,
+    "relayed": EventKind.PROCESSED,
+    "expanded": EventKind.PROCESSED,
 }
 _NAMING = ("X-Relay-Id", "X-Original-Message-ID", "Original-Message-Id", "Message-ID", "In-Reply-To", "References")
 """Fields that may hold our id, the surest first."""
 
 
-def read_report(raw: bytes, now: datetime, *, provider: str, client: str = "") -> Sequence[Sighting]:
+def read_report(raw: bytes, now: datetime, *, provider: str, client: str = "") -> Sequence[ProviderEvent]:
     """What a message says of recipients of ours; nothing when it is no report, or names none of our messages."""
     try:
         report = message_from_bytes(raw[:MAX_REPORT_BYTES], policy=policy.compat32)
@@ -40,7 +40,7 @@ def read_report(raw: bytes, now: datetime, *, provider: str, client: str = "") -
     name, attempt = _name_in(report, parts)
     if not name:
         return ()
-    base = Sighting(
+    base = ProviderEvent(
         kind="",
         at=_time(_field(report, "Date"), now),
         key="",
@@ -49,7 +49,7 @@ def read_report(raw: bytes, now: datetime, *, provider: str, client: str = "") -
         attempt=attempt,
         client=client,
     )
-    found: list[Sighting] = []
+    found: list[ProviderEvent] = []
     for part in parts:
         if part.get_content_type() == "message/delivery-status":
             found += _statuses(_blocks(part), base)
@@ -87,7 +87,7 @@ def _decoded(part: Message, encoding: str) -> bytes:
     return decoded if isinstance(decoded, bytes) else b""
 
 
-def _statuses(blocks: Sequence[Message], base: Sighting) -> Iterator[Sighting]:
+def _statuses(blocks: Sequence[Message], base: ProviderEvent) -> Iterator[ProviderEvent]:
     for block in blocks:
         kind = _ACTIONS.get(_field(block, "Action").strip().lower())
         if kind is None:
@@ -103,26 +103,26 @@ def _statuses(blocks: Sequence[Message], base: Sighting) -> Iterator[Sighting]:
             recipient=text_of(_bare(recipient), 320),
             code=code,
             reply=text_of(diagnostic),
-            bounce_class=str(classify(code, diagnostic)) if kind is Kind.BOUNCED else "",
+            bounce_class=str(classify(code, diagnostic)) if kind is EventKind.BOUNCED else "",
             raw=_raw(block),
         )
 
 
-def _complaints(blocks: Sequence[Message], base: Sighting) -> Iterator[Sighting]:
+def _complaints(blocks: Sequence[Message], base: ProviderEvent) -> Iterator[ProviderEvent]:
     for block in blocks:
         if _field(block, "Feedback-Type").strip().lower() not in ("abuse", "fraud"):
             continue
         recipient = text_of(_bare(_field(block, "Original-Rcpt-To")), 320)
-        yield _about(base, kind=str(Kind.COMPLAINED), recipient=recipient, raw=_raw(block))
+        yield _about(base, kind=str(EventKind.COMPLAINED), recipient=recipient, raw=_raw(block))
 
 
 def _raw(block: Message) -> str:
     return text_of("".join(f"{name}: {value}\n" for name, value in block.items()), MAX_RAW)
 
 
-def _about(base: Sighting, **fields: str) -> Sighting:
+def _about(base: ProviderEvent, **fields: str) -> ProviderEvent:
     key = key_of("report", base.message, base.at, fields["kind"], fields["recipient"], fields.get("code", ""))
-    return Sighting(
+    return ProviderEvent(
         at=base.at,
         key=key,
         provider=base.provider,

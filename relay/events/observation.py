@@ -15,7 +15,7 @@ from datetime import datetime
 
 import msgspec
 
-from relay.core import entries as wire
+from relay.core import entries
 from relay.platform import resources
 from relay.platform.packing import packed
 
@@ -30,7 +30,7 @@ MAX_RAW = 8_000
 _OVERHEAD = 64
 
 
-class Sighting(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ProviderEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One event of one recipient. `kind` is one of `relay.core.events.Kind`, `key` the same whenever the event is told again.
 
     `message` is our id of the message. With `client` it was told by that client, and counts only for its own messages.
@@ -55,7 +55,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What lies on the queue."""
 
     relay: int
-    sightings: tuple[Sighting, ...]
+    sightings: tuple[ProviderEvent, ...]
     again: bool = False
 
 
@@ -77,10 +77,10 @@ def text_of(value: object, most: int = MAX_TEXT) -> str:
     return str(value)[:most].encode("utf-8", "replace").decode()
 
 
-def pack(sightings: Sequence[Sighting]) -> Iterator[bytes]:
+def pack(sightings: Sequence[ProviderEvent]) -> Iterator[bytes]:
     """The entries that carry these sightings: as few as hold them."""
     encoded = map(_fitting, sightings)
-    for group in packed(encoded, lambda each: wire.weight(each) + 1, room=wire.MAX_ENTRY_BYTES - _OVERHEAD):
+    for group in packed(encoded, lambda each: entries.weight(each) + 1, room=entries.MAX_ENTRY_BYTES - _OVERHEAD):
         yield _joined(group)
 
 
@@ -91,20 +91,20 @@ def encode(entry: Entry) -> bytes:
 
 def decode(body: bytes) -> Entry:
     """Read an entry of any version. Raises `UnreadableEntry`, whose text says nothing of the content."""
-    return wire.decode_versioned(_decoder, body, VERSION)
+    return entries.decode_versioned(_decoder, body, VERSION)
 
 
-def _fitting(sighting: Sighting) -> bytes:
+def _fitting(sighting: ProviderEvent) -> bytes:
     encoded = _encoded(sighting)
-    if wire.weight(encoded) <= wire.MAX_INLINE_BYTES:
+    if entries.weight(encoded) <= entries.MAX_INLINE_BYTES:
         return encoded
     # Text that is nearly all `<` grows fourfold on its way: what the vendor said is then kept in part.
     short = msgspec.structs.replace(sighting, raw=sighting.raw[:MAX_TEXT], reply=sighting.reply[:MAX_TEXT])
     return _encoded(short)
 
 
-def _encoded(sighting: Sighting) -> bytes:
-    return wire.escaped(_encoder.encode(sighting))
+def _encoded(sighting: ProviderEvent) -> bytes:
+    return entries.escaped(_encoder.encode(sighting))
 
 
 def _joined(encoded: Sequence[bytes], *, again: bool = False) -> bytes:

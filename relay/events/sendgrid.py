@@ -13,8 +13,8 @@ from typing import Any
 
 import msgspec
 
-from relay.core.events import BounceClass, Kind, classify, enhanced_status
-from relay.events.observation import MAX_RAW, Sighting, key_of, text_of
+from relay.core.events import BounceClass, EventKind, classify, enhanced_status
+from relay.events.observation import MAX_RAW, ProviderEvent, key_of, text_of
 
 SIGNATURE = "x-twilio-email-event-webhook-signature"
 TIMESTAMP = "x-twilio-email-event-webhook-timestamp"
@@ -24,17 +24,17 @@ new: an event is one row however often it is told."""
 AHEAD = timedelta(minutes=5)
 """How far SendGrid's clock may be ahead of ours."""
 
-_KINDS: Mapping[str, Kind] = {
-    "processed": Kind.PROCESSED,
-    "deferred": Kind.DEFERRED,
-    "delivered": Kind.DELIVERED,
-    "bounce": Kind.BOUNCED,
-    "dropped": Kind.BOUNCED,
-    "spamreport": Kind.COMPLAINED,
-    "open": Kind.OPENED,
-    "click": Kind.CLICKED,
-    "unsubscribe": Kind.UNSUBSCRIBED,
-    "group_unsubscribe": Kind.UNSUBSCRIBED,
+_KINDS: Mapping[str, EventKind] = {
+    "processed": EventKind.PROCESSED,
+    "deferred": EventKind.DEFERRED,
+    "delivered": EventKind.DELIVERED,
+    "bounce": EventKind.BOUNCED,
+    "dropped": EventKind.BOUNCED,
+    "spamreport": EventKind.COMPLAINED,
+    "open": EventKind.OPENED,
+    "click": EventKind.CLICKED,
+    "unsubscribe": EventKind.UNSUBSCRIBED,
+    "group_unsubscribe": EventKind.UNSUBSCRIBED,
 }
 """What each event is with us. `group_resubscribe` and those of the account are none of ours."""
 _DROPPED: tuple[tuple[str, BounceClass], ...] = (
@@ -110,7 +110,7 @@ def _verifies(key: str, signature: bytes, signed: bytes) -> bool:
     return True
 
 
-def translate(items: Sequence[Any], now: datetime) -> Iterator[Sighting]:
+def translate(items: Sequence[Any], now: datetime) -> Iterator[ProviderEvent]:
     """What these events say of messages of ours; all others are passed over."""
     for item in items:
         if isinstance(item, dict):
@@ -119,14 +119,14 @@ def translate(items: Sequence[Any], now: datetime) -> Iterator[Sighting]:
                 yield _sighting(item, kind, now)
 
 
-def _sighting(item: Mapping[str, Any], kind: Kind, now: datetime) -> Sighting:
+def _sighting(item: Mapping[str, Any], kind: EventKind, now: datetime) -> ProviderEvent:
     message, email = text_of(item["relay_id"], 64), text_of(item.get("email"), 320)
     reply = text_of(item.get("reason") or item.get("response"))
     code = enhanced_status(text_of(item.get("status")), reply)
     named = item.get("sg_event_id")
     own = (named,) if named else (kind, email, item.get("timestamp"), message, item.get("url"))
     attempt = text_of(item.get("relay_attempt"), 6)
-    return Sighting(
+    return ProviderEvent(
         kind=str(kind),
         at=_time(item.get("timestamp"), now),
         key=key_of("sendgrid", *own),
@@ -135,7 +135,7 @@ def _sighting(item: Mapping[str, Any], kind: Kind, now: datetime) -> Sighting:
         recipient=email,
         attempt=int(attempt) if attempt.isascii() and attempt.isdigit() else 0,
         code=code,
-        bounce_class=str(_bounce_class(item, code, reply)) if kind is Kind.BOUNCED else "",
+        bounce_class=str(_bounce_class(item, code, reply)) if kind is EventKind.BOUNCED else "",
         reply=reply,
         raw=text_of(msgspec.json.encode(item).decode(), MAX_RAW),
     )

@@ -6,8 +6,7 @@ from contextlib import asynccontextmanager
 
 import msgspec
 
-from relay.core import entries as wire
-from relay.core import ids
+from relay.core import entries, ids
 from relay.core.errors import NotFound
 from relay.core.model import Attachment, Message, Submission
 from relay.platform.resources import ATTACHMENTS_CONTAINER, CONTENT_CONTAINER
@@ -56,7 +55,7 @@ class Content:
     async def stored(self, blob: str) -> Message | None:
         """The message in a blob; None when it is gone."""
         try:
-            return wire.decode_message(await self._blobs.get(CONTENT_CONTAINER, blob))
+            return entries.decode_message(await self._blobs.get(CONTENT_CONTAINER, blob))
         except NotFound:
             return None
 

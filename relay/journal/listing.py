@@ -18,7 +18,7 @@ from relay.core import ids
 from relay.core.errors import Unavailable
 from relay.core.model import Message, MessageStatus, State, Submission
 from relay.journal.records import Journal, Record
-from relay.platform import concurrency as bounded
+from relay.platform import concurrency
 
 READ_AT_ONCE = 200
 """Batches that are read and filtered together."""
@@ -132,7 +132,7 @@ class Listing:
     async def _names(self, since: str, before: str, client: str | None) -> _Pages:
         ask = partial(self._journal.names, since=since, before=before, client=client, most=self._names_at_once)
         calls = (partial(ask, shard=shard) for shard in ids.SHARDS)
-        return await bounded.all_of(calls, most=_QUERIES_AT_ONCE)
+        return await concurrency.gather_limited(calls, most=_QUERIES_AT_ONCE)
 
     async def _read(self, names: Sequence[str], client: str | None) -> Sequence[Record]:
         """These batches, newest first; those that were purged meanwhile are left out."""
@@ -143,7 +143,7 @@ class Listing:
             if own:
                 bounds = {"since": own[-1], "before": own[0] + _AFTER}
                 calls.append(partial(self._journal.between, shard=shard, client=client, **bounds))
-        records = await bounded.all_of(calls, most=_QUERIES_AT_ONCE)
+        records = await concurrency.gather_limited(calls, most=_QUERIES_AT_ONCE)
         found = (record for page in records for record in page if record.batch in chosen)
         return sorted(found, key=lambda record: record.batch, reverse=True)
 

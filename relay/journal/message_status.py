@@ -8,12 +8,12 @@ import msgspec
 from relay.clients.registry import Client, Clients, Role
 from relay.core import ids
 from relay.core.errors import NotFound, Refusal
-from relay.core.events import Event
+from relay.core.events import RecordedEvent
 from relay.core.model import MessageStatus, Submission
 from relay.journal.records import Journal, Record
 
 
-class Story(msgspec.Struct, frozen=True, kw_only=True):
+class MessageHistory(msgspec.Struct, frozen=True, kw_only=True):
     """All that is known of a message. Without a record it is on the queue: nothing else is known yet, but that it was
     withdrawn there.
     """
@@ -22,7 +22,7 @@ class Story(msgspec.Struct, frozen=True, kw_only=True):
     is_withdrawn: bool = False
     record: Record | None = None
     submission: Submission | None = None
-    events: Sequence[Event] = ()
+    events: Sequence[RecordedEvent] = ()
 
     @property
     def status(self) -> MessageStatus | None:
@@ -30,7 +30,7 @@ class Story(msgspec.Struct, frozen=True, kw_only=True):
         return None if self.record is None else self.record.statuses[self.name.index]
 
 
-class Inquiry:
+class StatusReader:
     """Reads stories, each client's own only; an operator's are all."""
 
     def __init__(
@@ -51,7 +51,7 @@ class Inquiry:
             raise _unknown()
         return name
 
-    async def story(self, client: Client, text: str) -> Story:
+    async def story(self, client: Client, text: str) -> MessageHistory:
         """A message's story, in one query. Raises `Refusal` 404."""
         name = await self.name_of(client, text)
         try:
@@ -59,10 +59,10 @@ class Inquiry:
         except NotFound as error:
             if ids.created_at(name.batch) + self._retention < self._clock():
                 raise _unknown() from error
-            return Story(name=name, is_withdrawn=name.index in await self._journal.withdrawn(name.batch))
+            return MessageHistory(name=name, is_withdrawn=name.index in await self._journal.withdrawn(name.batch))
         submission = record.entry().messages[name.index]
         own = [event for event in events if event.index == name.index]
-        return Story(name=name, record=record, submission=submission, events=own)
+        return MessageHistory(name=name, record=record, submission=submission, events=own)
 
     async def _may_see(self, client: Client, name: ids.MessageId) -> bool:
         if ids.belongs_to(name, client.mac_key):

@@ -16,10 +16,9 @@ from typing import Any
 
 import msgspec
 
-from relay.core import entries as wire
-from relay.core import ids
+from relay.core import entries, ids
 from relay.core.errors import AlreadyExists, Changed, NotFound, UnreadableEntry
-from relay.core.events import Event
+from relay.core.events import RecordedEvent
 from relay.core.model import FINAL, MessageStatus, Part, State, Submission
 from relay.platform import resources
 from relay.platform.log import log_event
@@ -49,7 +48,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     statuses: tuple[MessageStatus, ...]
     etag: str
 
-    def entry(self) -> wire.BatchEntry:
+    def entry(self) -> entries.BatchEntry:
         """The batch's content; of erased messages what stays of them. Raises `UnreadableEntry` only if storage changed it."""
         entry = self._stored()
         if not any(status.erased for status in self.statuses):
@@ -69,9 +68,9 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
             if status.erased and not submission.is_bare
         }
 
-    def _stored(self) -> wire.BatchEntry:
-        entry = wire.decode_entry(self.content)
-        if not isinstance(entry, wire.BatchEntry):
+    def _stored(self) -> entries.BatchEntry:
+        entry = entries.decode_entry(self.content)
+        if not isinstance(entry, entries.BatchEntry):
             raise UnreadableEntry("the journal holds a reference where a batch belongs")
         return entry
 
@@ -83,16 +82,16 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
         """Those of the indices that the batch has: a reference that names others is not ours."""
         return [index for index in indices if index < len(self.statuses)]
 
-    def message_id(self, index: int, entry: wire.BatchEntry) -> str:
+    def message_id(self, index: int, entry: entries.BatchEntry) -> str:
         """The public name of one message of the batch."""
         return str(ids.MessageId(batch=self.batch, index=index, mac=entry.macs[index]))
 
 
-_event_decoder = msgspec.json.Decoder(Event)
-_events_decoder = msgspec.json.Decoder(tuple[Event, ...])
+_event_decoder = msgspec.json.Decoder(RecordedEvent)
+_events_decoder = msgspec.json.Decoder(tuple[RecordedEvent, ...])
 
 
-class Old(msgspec.Struct, kw_only=True):
+class PurgeBatch(msgspec.Struct, kw_only=True):
     """What a batch leaves behind: its partition, some of its rows, and the blobs with its content."""
 
     partition: str
@@ -113,7 +112,7 @@ class Journal:
         self._tables = tables
         self._clock = clock
 
-    async def open(self, entry: wire.BatchEntry, content: bytes, statuses: Sequence[MessageStatus]) -> Record:
+    async def open(self, entry: entries.BatchEntry, content: bytes, statuses: Sequence[MessageStatus]) -> Record:
         """Insert a batch's record: the duplicate check. Raises `AlreadyExists` when this batch was seen before.
 
         Messages that were withdrawn before are `cancelled` in the record, whatever `statuses` says of them.
@@ -133,7 +132,7 @@ class Journal:
                 return await self.open(entry, content, statuses)
         return Record(batch=entry.batch, lane=entry.lane, content=content, statuses=tuple(statuses), etag=etag)
 
-    def _opened(self, entry: wire.BatchEntry, content: bytes, statuses: Sequence[MessageStatus]) -> Entity:
+    def _opened(self, entry: entries.BatchEntry, content: bytes, statuses: Sequence[MessageStatus]) -> Entity:
         return Entity(
             partition=partition(entry.batch),
             row=_ROW,
@@ -148,7 +147,7 @@ class Journal:
             },
         )
 
-    async def withdraw(self, batch: str, index: int) -> None:
+    async def cancel_unrecorded(self, batch: str, index: int) -> None:
         """Cancel a message before its batch has a record, for certain: the row that is written here takes the record's place,
         so that whoever opens the record meets it. Raises `AlreadyExists` when there is a record, `Changed` in a race.
         """
@@ -209,7 +208,7 @@ class Journal:
     async def forget(self, record: Record) -> None:
         """Take the content of messages that are marked as erased out of a record. Raises `Changed` when another was first."""
         remains, messages = record.remains(), record.entry().messages
-        content = wire.replace_submissions(record.content, {index: messages[index] for index in remains})
+        content = entries.replace_submissions(record.content, {index: messages[index] for index in remains})
         properties: dict[str, Value] = {"content": content, "blobs": _blobs(messages)}
         row = Entity(partition=partition(record.batch), row=_ROW, properties=properties)
         await self._tables.merge(TABLE, row, etag=record.etag)
@@ -227,7 +226,7 @@ class Journal:
                 gone.append(row.row)
         await self.delete_rows(partition(batch), gone)
 
-    async def story(self, batch: str) -> tuple[Record, Sequence[Event]]:
+    async def story(self, batch: str) -> tuple[Record, Sequence[RecordedEvent]]:
         """A record and all events of its messages, in one query. Raises `NotFound` and `NewerVersion`."""
         entities = [row async for row in every_row(self._tables, TABLE, Query(partition=partition(batch)))]
         heads = (entity for entity in entities if entity.row == _ROW and not _is_withdrawal(entity))
@@ -239,7 +238,7 @@ class Journal:
         events = {(event.index, event.key): event for event in told if not record.is_erased(event.index)}
         return record, sorted(events.values(), key=lambda event: event.at)
 
-    async def note(self, batch: str, event: Event) -> bool:
+    async def note(self, batch: str, event: RecordedEvent) -> bool:
         """Append an event. False when this very event is there already."""
         try:
             await self._tables.insert(TABLE, _event_row(batch, event))
@@ -247,7 +246,7 @@ class Journal:
             return False
         return True
 
-    async def note_all(self, batch: str, events: Sequence[Event]) -> None:
+    async def note_all(self, batch: str, events: Sequence[RecordedEvent]) -> None:
         """Append events of one batch, as few rows as hold them. Who is told the same twice at a time may write it twice."""
         for row in _event_rows(batch, events):
             await self._tables.upsert(TABLE, row)
@@ -329,7 +328,7 @@ class Journal:
 
     async def old_rows(
         self, *, before: datetime, shard: str, cursor: str | None = None
-    ) -> tuple[Sequence[Old], str | None]:
+    ) -> tuple[Sequence[PurgeBatch], str | None]:
         """One page of batches made, finished and last written before a moment, for the purge, and the next cursor.
 
         A batch whose rows run over the page's end comes in two pages. Batches that still wait are left out.
@@ -341,10 +340,10 @@ class Journal:
         )
         page = await self._tables.query(TABLE, query, cursor=cursor)
         kept = await self._kept(page.entities, before)
-        found: dict[str, Old] = {}
+        found: dict[str, PurgeBatch] = {}
         for entity in page.entities:
             if entity.partition not in kept:
-                old = found.setdefault(entity.partition, Old(partition=entity.partition))
+                old = found.setdefault(entity.partition, PurgeBatch(partition=entity.partition))
                 old.rows.append(entity.row)
                 old.blobs.extend(json.loads(str(entity.properties.get("blobs") or "[]")))
         return list(found.values()), page.next
@@ -452,7 +451,7 @@ def _record(entity: Entity) -> Record:
     properties: Mapping[str, Any] = entity.properties
     content = properties.get("content", b"")
     if content:
-        wire.check_version(content)
+        entries.check_version(content)
     try:
         statuses = [_status_decoder.decode(properties[_property(index)]) for index in range(properties["count"])]
     except msgspec.MsgspecError as error:
@@ -467,12 +466,12 @@ def _record(entity: Entity) -> Record:
     )
 
 
-def _event_row(batch: str, event: Event) -> Entity:
+def _event_row(batch: str, event: RecordedEvent) -> Entity:
     row = f"{_EVENT}{event.index:02d}-{event.key}"
     return Entity(partition=partition(batch), row=row, properties={"event": _encoder.encode(event)})
 
 
-def _event_rows(batch: str, events: Sequence[Event]) -> Iterator[Entity]:
+def _event_rows(batch: str, events: Sequence[RecordedEvent]) -> Iterator[Entity]:
     """Rows of several events, each as full as a property may be. A row's key follows from its events."""
     encoded = [(event, _encoder.encode(event)) for event in events]
     for group in packed(encoded, lambda each: len(each[1]) + 1, room=MAX_EVENTS_BYTES - 2):
@@ -485,7 +484,7 @@ def _group_row(batch: str, group: Sequence[bytes], digest: str) -> Entity:
     return Entity(partition=partition(batch), row=f"{_EVENTS}{digest[:32]}", properties=properties)
 
 
-def _events(entity: Entity) -> Sequence[Event]:
+def _events(entity: Entity) -> Sequence[RecordedEvent]:
     properties: Mapping[str, Any] = entity.properties
     if entity.row.startswith(_EVENTS):
         return _events_decoder.decode(properties["events"])

@@ -11,8 +11,8 @@ from email.policy import SMTP
 from email.utils import format_datetime
 
 from relay.core.model import Address, Attachment, Message
-from relay.core.send_request import Parcel
-from relay.mime import raw as mime_raw
+from relay.core.send_request import SendRequest
+from relay.mime import raw
 from relay.mime.fields import address_field, clean, is_field_name, parameter_field, plain_field, text_field
 
 # fmt: off
@@ -31,7 +31,7 @@ _TOKEN = re.compile(r"[A-Za-z0-9!#$&^_.+-]{1,70}")
 _CONTENT_ID_OTHERS = re.compile(r"[^A-Za-z0-9!#$%&'*+/=?^_`{|}~.@-]")
 
 
-def build(parcel: Parcel, *, with_bcc: bool = False) -> bytes:
+def build(parcel: SendRequest, *, with_bcc: bool = False) -> bytes:
     """The bytes of a parcel, lines ended by CRLF.
 
     Without `with_bcc` the fields To and Cc show everybody the caller named and Bcc is never there: the envelope travels
@@ -39,19 +39,19 @@ def build(parcel: Parcel, *, with_bcc: bool = False) -> bytes:
     A `raw` message stays as it is but for that (`relay.mime.raw`). Raises `ValueError` when a field cannot be written.
     """
     if parcel.message.raw is not None:
-        return mime_raw.prepare(parcel, with_bcc=with_bcc)
+        return raw.prepare(parcel, with_bcc=with_bcc)
     return b"".join([*_fields(parcel, with_bcc=with_bcc), b"MIME-Version: 1.0\r\n"]) + _body(parcel.message).as_bytes(
         policy=_POLICY
     )
 
 
-def needs_smtputf8(parcel: Parcel) -> bool:
+def needs_smtputf8(parcel: SendRequest) -> bool:
     """Whether header or envelope have addresses that only SMTPUTF8 (RFC 6531) can carry."""
     message = parcel.message
     people = (message.sender, *message.recipients, *message.reply_to)
     if message.raw is not None:
         people = (message.sender, *message.recipients)
-        if not mime_raw.split(message.raw)[0].isascii():
+        if not raw.split(message.raw)[0].isascii():
             return True
     emails = [address.email for address in people] + [message.return_path or ""]
     return not all(email.rpartition("@")[0].isascii() for email in emails)
@@ -66,7 +66,7 @@ def header_fault(name: str) -> str:
     return ""
 
 
-def _fields(parcel: Parcel, *, with_bcc: bool) -> Iterable[bytes]:
+def _fields(parcel: SendRequest, *, with_bcc: bool) -> Iterable[bytes]:
     message = parcel.message
     to, cc = (parcel.to, parcel.cc) if with_bcc else (message.to, message.cc)
     yield address_field("From", [message.sender])

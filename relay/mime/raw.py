@@ -13,7 +13,7 @@ from io import BytesIO
 import msgspec
 
 from relay.core.model import Address
-from relay.core.send_request import Parcel
+from relay.core.send_request import SendRequest
 from relay.mime.fields import address_field, clean, plain_field
 
 _LINE_END = re.compile(rb"\r\n|\r|\n")
@@ -34,7 +34,7 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
         return self.line.partition(b":")[2].replace(b"\r\n", b"").strip()
 
 
-def prepare(parcel: Parcel, *, with_bcc: bool) -> bytes:
+def prepare(parcel: SendRequest, *, with_bcc: bool) -> bytes:
     """The raw message of a parcel, ready to send; with `with_bcc` its To, Cc and Bcc are the attempt's envelope."""
     head, body = split(parcel.message.raw or b"")
     fields = [field for field in fields_of(head) if field.name not in _NEVER]
@@ -93,7 +93,7 @@ def seven_bit(raw: bytes) -> bytes:
     return written.getvalue()
 
 
-def _envelope_fields(parcel: Parcel, fields: Iterable[Field]) -> list[bytes]:
+def _envelope_fields(parcel: SendRequest, fields: Iterable[Field]) -> list[bytes]:
     """To, Cc and Bcc that name exactly the envelope: each recipient where the header shows it, else in Bcc."""
     chosen = [parcel.message.recipients[number] for number in parcel.recipients]
     shown = {name: _addresses(fields, name) for name in ("to", "cc")}

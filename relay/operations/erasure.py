@@ -19,12 +19,12 @@ import msgspec
 
 from relay.core.errors import Changed, NotFound, Unavailable, UnreadableEntry
 from relay.core.model import DEAD, FINAL, WAITING, Erased, Message, MessageStatus, Part, Submission
-from relay.delivery.settlement import Aftermath
+from relay.delivery.settlement import FollowUp
 from relay.journal.content import Content
 from relay.journal.dead_letters import DeadLetters
 from relay.journal.records import Journal, Record
-from relay.operations.message_changes import Interventions
-from relay.platform import concurrency as bounded
+from relay.operations.message_changes import MessageChanges
+from relay.platform import concurrency
 from relay.platform.log import log_event
 from relay.platform.resources import CONTENT_CONTAINER
 from relay.platform.storage.ports import Blobs
@@ -73,16 +73,16 @@ class Erasure:
         self,
         *,
         journal: Journal,
-        interventions: Interventions,
-        aftermath: Aftermath,
+        message_changes: MessageChanges,
+        follow_up: FollowUp,
         dead_letters: DeadLetters,
         content: Content,
         blobs: Blobs,
         clock: Callable[[], datetime],
     ) -> None:
         self._journal = journal
-        self._interventions = interventions
-        self._aftermath = aftermath
+        self._message_changes = message_changes
+        self._follow_up = follow_up
         self._dead_letters = dead_letters
         self._content = content
         self._blobs = blobs
@@ -100,7 +100,7 @@ class Erasure:
                 since=_EPOCH, before=self._clock() + _AHEAD, most=PAGE, cursor=cursor
             )
             calls = (partial(self._look, recipient, record, is_dry=is_dry) for record in records)
-            done = _sum([done, *await bounded.all_of(calls, most=_AT_ONCE)])
+            done = _sum([done, *await concurrency.gather_limited(calls, most=_AT_ONCE)])
             if cursor is None or done.erased + done.moving >= ENOUGH:
                 break
         log_event("erased", messages=done.erased, cancelled=done.cancelled, moving=done.moving, dry=is_dry)
@@ -150,7 +150,7 @@ class Erasure:
     async def _erase(self, record: Record, named: Mapping[int, _Named]) -> Step:
         waiting = [index for index in named if _waits(record.statuses[index])]
         for index in waiting:
-            await self._interventions.cancel(record.batch, index)
+            await self._message_changes.cancel(record.batch, index)
         for _ in range(MAX_RACES):
             record = await self._journal.read(record.batch)
             over = {index: each for index, each in named.items() if _is_over(record.statuses[index])}
@@ -179,7 +179,7 @@ class Erasure:
         marked = await self._journal.mark(record, marks)
         # What was to be asked about later is not any more. A row that a death leaves here is removed by
         # `relay.operations.sent_checks`.
-        await self._aftermath.follow(record, marked, marks)
+        await self._follow_up.follow(record, marked, marks)
         return marked
 
     async def _clear(self, record: Record) -> int:

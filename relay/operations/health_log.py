@@ -13,11 +13,11 @@ from relay.core.settings import Lane, Settings
 from relay.platform.log import log_event
 from relay.platform.resources import OWN_QUEUES, poison_of
 from relay.platform.storage.ports import Queues
-from relay.platform.telemetry import OFF, QueueVitals, Telemetry
+from relay.platform.telemetry import OFF, QueueMetrics, Telemetry
 from relay.routes.holds import Holds, RouteState
 
 
-class Vitals:
+class HealthLog:
     """Measures and tells."""
 
     def __init__(
@@ -44,25 +44,25 @@ class Vitals:
         waiting = sum(queue.entries for queue in queues)
         log_event("vitals", queues=len(queues), entries=waiting, held=held)
 
-    async def queues(self) -> list[QueueVitals]:
+    async def queues(self) -> list[QueueMetrics]:
         """Every queue of every lane, its poison queue after it."""
         return [
             await self._queue(lane, queue, is_poison) for lane, queue, is_poison in _queues_of(self._settings.lanes)
         ]
 
-    async def _own_queues(self) -> list[QueueVitals]:
+    async def _own_queues(self) -> list[QueueMetrics]:
         names = [(queue, name) for queue in OWN_QUEUES for name in (queue, poison_of(queue))]
         return [await self._queue(queue, name, name != queue) for queue, name in names]
 
-    async def _queue(self, lane: str, queue: str, is_poison: bool) -> QueueVitals:
+    async def _queue(self, lane: str, queue: str, is_poison: bool) -> QueueMetrics:
         entries = await self._queues.count(queue)
         oldest = await self._queues.oldest_inserted_at(queue) if entries else None
         age = 0.0 if oldest is None else max(0.0, (self._clock() - oldest).total_seconds())
-        return QueueVitals(lane=lane, queue=queue, is_poison=is_poison, entries=entries, oldest_seconds=age)
+        return QueueMetrics(lane=lane, queue=queue, is_poison=is_poison, entries=entries, oldest_seconds=age)
 
     async def _tell_routes(self) -> int:
         """Write what is held of each route, or that it is open; how many are not."""
-        holds = [hold for hold in (await self._holds.all(fresh=True)).values() if hold.state is not RouteState.OPEN]
+        holds = [hold for hold in (await self._holds.all(fresh=True)).values() if hold.state is not RouteState.ACTIVE]
         now, held, states = self._clock(), set(), []
         for hold in holds:
             if hold.route in self._settings.routes:
@@ -79,8 +79,8 @@ class Vitals:
                 )
         for name in self._settings.routes:
             if name not in held:
-                log_event("route", route=name, state=str(RouteState.OPEN))
-                states.append((name, str(RouteState.OPEN)))
+                log_event("route", route=name, state=str(RouteState.ACTIVE))
+                states.append((name, str(RouteState.ACTIVE)))
         self._telemetry.routes(states)
         return len(held)
 

@@ -10,11 +10,11 @@ from datetime import datetime
 
 import msgspec
 
-from relay.core import part_states as lifecycle
+from relay.core import part_states
 from relay.core.errors import AlreadyExists, Changed, NewerVersion, NotFound, Unavailable
 from relay.core.model import DEAD, Address, MessageStatus, Part, State
 from relay.core.settings import Settings
-from relay.delivery.settlement import Aftermath
+from relay.delivery.settlement import FollowUp
 from relay.journal.dead_letters import DeadLetter, DeadLetters
 from relay.journal.pending import Pending, rows_of
 from relay.journal.records import Journal, Record
@@ -46,7 +46,7 @@ class Resend(msgspec.Struct, frozen=True, kw_only=True):
     route: str | None = None
 
 
-class Interventions:
+class MessageChanges:
     """Changes recorded messages."""
 
     def __init__(
@@ -55,7 +55,7 @@ class Interventions:
         settings: Settings,
         journal: Journal,
         pending: Pending,
-        aftermath: Aftermath,
+        follow_up: FollowUp,
         dead_letters: DeadLetters,
         clock: Callable[[], datetime],
         draw: Callable[[], float] = random.random,
@@ -63,7 +63,7 @@ class Interventions:
         self._settings = settings
         self._journal = journal
         self._pending = pending
-        self._aftermath = aftermath
+        self._follow_up = follow_up
         self._dead_letters = dead_letters
         self._clock = clock
         self._draw = draw
@@ -76,11 +76,11 @@ class Interventions:
         """
         for _ in range(MAX_RACES):
             try:
-                await self._journal.withdraw(batch, index)
+                await self._journal.cancel_unrecorded(batch, index)
             except Changed:
                 continue
             except AlreadyExists:
-                after = await self._change(batch, index, lambda _, status: _map(status, lifecycle.cancel))
+                after = await self._change(batch, index, lambda _, status: _map(status, part_states.cancel))
                 return after is not None and any(part.state is State.CANCELLED for part in after.parts)
             return True
         raise Unavailable("the record of a batch is written to by too many at once", retry_after_seconds=2)
@@ -92,7 +92,7 @@ class Interventions:
 
         def move(record: Record, status: MessageStatus) -> MessageStatus | None:
             submission = record.entry().messages[index]
-            return _map(status, lambda part: lifecycle.reschedule(part, submission, at))
+            return _map(status, lambda part: part_states.reschedule(part, submission, at))
 
         return await self._change(batch, index, move) is not None
 
@@ -102,7 +102,7 @@ class Interventions:
         def put_back(record: Record, status: MessageStatus) -> MessageStatus | None:
             now = self._own_time(self._clock())
             expiry = self._settings.lane_expiry(record.lane)
-            changed = _map(status, lambda part: lifecycle.redrive(part, now, expiry, how.route))
+            changed = _map(status, lambda part: part_states.redrive(part, now, expiry, how.route))
             return changed and msgspec.structs.replace(changed, sender=how.sender or status.sender)
 
         return await self._change(batch, index, put_back) is not None
@@ -118,12 +118,12 @@ class Interventions:
                 if not how.is_meant(part):
                     parts.append(part)
                     continue
-                parts += lifecycle.resend(
+                parts += part_states.resend(
                     part, how.lost, now, everybody=how.everybody, lane_expiry_seconds=expiry, route=how.route
                 )
             if tuple(parts) == status.parts:
                 return None
-            return msgspec.structs.replace(status, parts=lifecycle.condense(tuple(parts)))
+            return msgspec.structs.replace(status, parts=part_states.truncate_history(tuple(parts)))
 
         return await self._change(batch, index, put_back) is not None
 
@@ -169,12 +169,12 @@ class Interventions:
                 continue
             # Off the list before it can move: what dies anew is then on it again.
             await self._unlist(record, index, changed)
-            await self._aftermath.follow(record, after, (index,))
+            await self._follow_up.follow(record, after, (index,))
             return changed
         raise Unavailable("the record of a batch is written to by too many at once", retry_after_seconds=2)
 
     def _own_time(self, at: datetime) -> datetime:
-        return lifecycle.own_time(at, int(self._draw() * 1_000_000))
+        return part_states.unique_due_time(at, int(self._draw() * 1_000_000))
 
     async def _announce(self, record: Record, index: int, changed: MessageStatus) -> None:
         statuses = [*record.statuses]

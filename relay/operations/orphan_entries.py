@@ -12,7 +12,7 @@ from functools import partial
 from relay.core import entries as wire
 from relay.core.errors import NewerVersion, UnreadableEntry
 from relay.core.settings import Lane
-from relay.platform import concurrency as bounded
+from relay.platform import concurrency
 from relay.platform.log import log_event
 from relay.platform.resources import poison_of, queues_of
 from relay.platform.storage.ports import Queues, Received
@@ -27,7 +27,7 @@ _QUEUE = re.compile(r"relay-(?P<lane>[a-z0-9]+)(-[0-9]+)?(?P<poison>-poison)?")
 """What a lane's queues are named (`relay.core.settings.Lane.queues`)."""
 
 
-class Strays:
+class OrphanEntries:
     """Finds them, and puts them where they are read."""
 
     def __init__(self, *, queues: Queues, lanes: Mapping[str, Lane]) -> None:
@@ -50,7 +50,7 @@ class Strays:
         while moved < most:
             received = await self._queues.receive(queue, most=_AT_A_TIME, lease_seconds=_LEASE_SECONDS)
             ours = [entry for entry in received if _is_ours(entry.body)]
-            await bounded.all_of((partial(self._move, queue, home, entry) for entry in ours), most=_AT_ONCE)
+            await concurrency.gather_limited((partial(self._move, queue, home, entry) for entry in ours), most=_AT_ONCE)
             moved += len(ours)
             if len(ours) < len(received):
                 log_event("foreign_entries", level=logging.WARNING, queue=queue, entries=len(received) - len(ours))

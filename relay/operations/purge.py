@@ -7,12 +7,11 @@ Costs one operation for a thousand rows read and one for each batch deleted; not
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
-from relay.clients import idempotency
-from relay.clients import quotas as allowances
+from relay.clients import idempotency, quotas
 from relay.clients.uploads import Uploads
 from relay.core import ids
 from relay.core.outcomes import CAUSES
-from relay.delivery import send_groups as groups
+from relay.delivery import send_groups
 from relay.journal import dead_letters as deadletters
 from relay.journal.records import Journal
 from relay.platform.log import log_event
@@ -48,9 +47,9 @@ class Purge:
         batches = await self._records()
         letters = await self._dead_letters()
         keys = await self._old_rows(idempotency.TABLE, idempotency.KEPT)
-        await self._old_rows(allowances.TABLE, allowances.KEPT)
+        await self._old_rows(quotas.TABLE, quotas.KEPT)
         # A stop must last as long as anything may wait that it stops.
-        grouped = await self._old_rows(groups.TABLE, STRAYS + self._retention)
+        grouped = await self._old_rows(send_groups.TABLE, STRAYS + self._retention)
         strays = await self._old_blobs(CONTENT_CONTAINER, STRAYS + self._retention)
         strays += await self._old_blobs(ATTACHMENTS_CONTAINER, STRAYS + self._retention)
         uploads = await self._uploads.purge()

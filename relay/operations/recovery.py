@@ -14,7 +14,7 @@ from relay.core.errors import NewerVersion, NotFound, StorageError
 from relay.core.model import Part, State
 from relay.core.outcomes import RouteFault, Sent
 from relay.core.settings import Settings
-from relay.delivery.settlement import SOON, Aftermath
+from relay.delivery.settlement import SOON, FollowUp
 from relay.journal.pending import Listed, Pending, rows_of
 from relay.journal.records import Journal
 from relay.platform.log import log_event, log_failure
@@ -39,7 +39,7 @@ class Recovery:
         journal: Journal,
         pending: Pending,
         holds: Holds,
-        aftermath: Aftermath,
+        follow_up: FollowUp,
         providers: Callable[[str], Provider],
         clock: Callable[[], datetime],
     ) -> None:
@@ -47,7 +47,7 @@ class Recovery:
         self._journal = journal
         self._pending = pending
         self._holds = holds
-        self._aftermath = aftermath
+        self._follow_up = follow_up
         self._providers = providers
         self._clock = clock
 
@@ -71,7 +71,7 @@ class Recovery:
         if isinstance(answer, Sent):
             for hold in list((await self._holds.all(fresh=True)).values()):
                 if hold.route == route and hold.state is RouteState.HELD:
-                    await self._holds.open_to_canary(hold)
+                    await self._holds.begin_trial(hold)
         return answer
 
     async def wake(self) -> None:
@@ -80,7 +80,7 @@ class Recovery:
             if hold.must_wake:
                 count = 0
                 async for listed in self._pending.held(scope):
-                    await self._aftermath.put_due(listed.due)
+                    await self._follow_up.put_due(listed.due)
                     count += 1
                 await self._holds.woken(hold)
                 log_event("route_woken", route=hold.route, batches=count)
@@ -109,7 +109,7 @@ class Recovery:
                 log_event("probe_failed", level=logging.WARNING, route=hold.route, code=answer.code)
                 return
         # What is wrong with one sender only a message of that sender can tell.
-        await self._holds.open_to_canary(hold)
+        await self._holds.begin_trial(hold)
         log_event("probe_succeeded", route=hold.route)
 
     async def _answer_of(self, hold: Hold) -> Sent | RouteFault:
@@ -151,7 +151,7 @@ class Recovery:
         # Marked first: if the process dies in between, the entry is put back a while later.
         await self._pending.mark_requeued(current, now)
         at = max(now, current.at) if current.kind == State.SCHEDULED else now
-        await self._aftermath.put_reference(due.batch, due.lane, current.indices, current.attempt, at)
+        await self._follow_up.put_reference(due.batch, due.lane, current.indices, current.attempt, at)
         return True
 
 
@@ -167,10 +167,10 @@ def _is_turn(listed: Listed, now: datetime, holds: Mapping[str, Hold], tried: se
     if due.kind != State.HELD:
         return due.at + GRACE <= now
     hold = holds.get(due.scope)
-    if hold is None or hold.state is RouteState.OPEN:
+    if hold is None or hold.state is RouteState.ACTIVE:
         return due.at <= now
     # One batch tries a route in canary; the others of it wait for the next round.
-    return hold.state is RouteState.CANARY and due.scope not in tried
+    return hold.state is RouteState.TRIAL and due.scope not in tried
 
 
 def _is_in_hand(part: Part, now: datetime) -> bool:

@@ -14,12 +14,12 @@ from functools import partial
 import msgspec
 
 from relay.core.errors import NotFound
-from relay.core.events import BounceClass, Event, Fate, Kind, fates
+from relay.core.events import BounceClass, EventKind, RecipientState, RecordedEvent, fates
 from relay.core.model import Delivery, Part, State, Submission
 from relay.journal.content import Content
 from relay.journal.records import Journal, Record
-from relay.operations.message_changes import Interventions, Resend
-from relay.platform import concurrency as bounded
+from relay.operations.message_changes import MessageChanges, Resend
+from relay.platform import concurrency
 from relay.platform.log import log_event
 
 PAGE = 200
@@ -66,12 +66,12 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     cursor: str | None = None
 
 
-class LostMail:
+class ResendLost:
     """Finds and sends again."""
 
-    def __init__(self, *, journal: Journal, interventions: Interventions, content: Content) -> None:
+    def __init__(self, *, journal: Journal, message_changes: MessageChanges, content: Content) -> None:
         self._journal = journal
-        self._interventions = interventions
+        self._message_changes = message_changes
         self._content = content
 
     async def step(self, wanted: Wanted, cursor: str | None = None) -> Step:
@@ -82,7 +82,7 @@ class LostMail:
                 since=_EPOCH, before=wanted.before, most=PAGE, cursor=cursor, with_content=False
             )
             calls = (partial(self._look, wanted, record) for record in records if _may_be_meant(wanted, record))
-            done = _sum(done, await bounded.all_of(calls, most=_AT_ONCE))
+            done = _sum(done, await concurrency.gather_limited(calls, most=_AT_ONCE))
             if cursor is None:
                 log_event("lost_mail", route=wanted.route, found=done.found, redriven=done.redriven, dry=wanted.is_dry)
                 break
@@ -112,9 +112,9 @@ class LostMail:
         if wanted.is_dry:
             return Step(found=1)
         how = Resend(is_meant=wanted.means, lost=copies.lost, everybody=copies.everybody, route=wanted.to_route)
-        return Step(found=1, redriven=int(await self._interventions.resend(batch, index, how)))
+        return Step(found=1, redriven=int(await self._message_changes.resend(batch, index, how)))
 
-    async def _copies(self, submission: Submission, events: Sequence[Event]) -> "_Copies":
+    async def _copies(self, submission: Submission, events: Sequence[RecordedEvent]) -> "_Copies":
         """Whom a message was for, and of whose copy nothing is known: neither that it arrived nor that it was refused.
 
         Nobody's, where the content is gone: it could not be sent again.
@@ -147,8 +147,8 @@ def _concerns(part: Part, lost: frozenset[int]) -> bool:
     return bool(lost) if part.recipients is None else bool(lost & set(part.recipients))
 
 
-def _is_lost(fate: Fate | None) -> bool:
-    return fate is None or (fate.state is Kind.BOUNCED and fate.bounce_class in _LOST)
+def _is_lost(fate: RecipientState | None) -> bool:
+    return fate is None or (fate.state is EventKind.BOUNCED and fate.bounce_class in _LOST)
 
 
 def _sum(done: Step, more: Sequence[Step]) -> Step:

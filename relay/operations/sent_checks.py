@@ -10,13 +10,13 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from relay.core import part_states as lifecycle
+from relay.core import part_states
 from relay.core.errors import Changed, NewerVersion, NotFound, UnreadableEntry
 from relay.core.model import Attempt, Message, Part, State, Submission
 from relay.core.outcomes import Deferred, Outcome, PerRecipient, Rejected, Sent, Unknown, reply_text
 from relay.core.settings import Settings
 from relay.delivery.parcel import as_sent, parcel_of
-from relay.delivery.settlement import Aftermath, Change, apply
+from relay.delivery.settlement import Change, FollowUp, apply
 from relay.journal.content import Content
 from relay.journal.pending import Due, Pending, rows_of
 from relay.journal.records import Journal, Record
@@ -50,7 +50,7 @@ def checked(part: Part, answer: Outcome | PerRecipient, now: datetime) -> tuple[
     )
 
 
-class Checks:
+class SentChecks:
     """One run a minute, on one instance at a time."""
 
     def __init__(
@@ -59,7 +59,7 @@ class Checks:
         settings: Settings,
         journal: Journal,
         pending: Pending,
-        aftermath: Aftermath,
+        follow_up: FollowUp,
         content: Content,
         providers: Callable[[str], Provider],
         clock: Callable[[], datetime],
@@ -67,7 +67,7 @@ class Checks:
         self._settings = settings
         self._journal = journal
         self._pending = pending
-        self._aftermath = aftermath
+        self._follow_up = follow_up
         self._content = content
         self._providers = providers
         self._clock = clock
@@ -107,7 +107,7 @@ class Checks:
             # Whoever else wrote had a reason; the row is still there for the next run.
             return
         # Without changes, an earlier run died after it had settled: what should have followed does so now.
-        await self._aftermath.follow(record if altered else None, settled, indices)
+        await self._follow_up.follow(record if altered else None, settled, indices)
         if due.row not in rows_of(settled.batch, settled.lane, enumerate(settled.statuses)):
             await self._pending.remove(due)
 
@@ -154,7 +154,7 @@ def _checked(part: Part, outcome: Outcome, now: datetime) -> Part:
             provider_id=part.provider_id,
         )
         told = msgspec.structs.replace(part, attempts=(*part.attempts, said), check_at=None)
-        return lifecycle.end(told, State.FAILED, outcome.code)
+        return part_states.end(told, State.FAILED, outcome.code)
     is_over = isinstance(outcome, Deferred) or (isinstance(outcome, Sent) and outcome.check_after_seconds is None)
     # As long again as it has been sent already.
     later = now + max(FIRST_PAUSE, now - last.at)

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 
 
-async def all_of[T](calls: Iterable[Callable[[], Awaitable[T]]], *, most: int) -> list[T]:
+async def gather_limited[T](calls: Iterable[Callable[[], Awaitable[T]]], *, most: int) -> list[T]:
     """The results in order, with at most so many calls under way. Raises the first failure, when every call has ended."""
     gate = asyncio.Semaphore(most)
 

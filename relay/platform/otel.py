@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.trace import Span
 
-    from relay.platform.telemetry import QueueVitals
+    from relay.platform.telemetry import QueueMetrics
+
 
 FRESH_SECONDS = 150.0
 """A look at queues and routes counts so long: the timer that looks may have moved to another instance."""
@@ -117,7 +118,7 @@ class OpenTelemetry(Telemetry):
         self._dead_letters.add(1, {"lane": lane, "state": state, "code": code})
 
     @_harmless
-    def queues(self, queues: "Iterable[QueueVitals]") -> None:
+    def queues(self, queues: "Iterable[QueueMetrics]") -> None:
         """Keep them until they are collected."""
         from opentelemetry.metrics import Observation
 

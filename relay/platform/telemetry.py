@@ -13,7 +13,7 @@ import msgspec
 from relay.core import ids
 
 if TYPE_CHECKING:
-    from relay.core import part_states as lifecycle
+    from relay.core import part_states
     from relay.core.model import Part, Submission
 
 
@@ -43,7 +43,7 @@ def tried_of(
     lane: str,
     submission: "Submission",
     part: "Part",
-    tried: "lifecycle.Tried",
+    tried: "part_states.Tried",
     asked_at: datetime,
 ) -> Tried:
     """Describe what an attempt of one message of the batch left in `part`."""
@@ -64,7 +64,7 @@ def tried_of(
     )
 
 
-class QueueVitals(msgspec.Struct, frozen=True, kw_only=True):
+class QueueMetrics(msgspec.Struct, frozen=True, kw_only=True):
     """A queue at a moment: about how many entries it holds, and the age in seconds of the first that is visible.
 
     An entry that was put back for later counts from when it was put: one look may see too great an age, a minute of
@@ -103,7 +103,7 @@ class Telemetry:
     def died(self, lane: str, state: str, code: str) -> None:
         """A part became a dead letter."""
 
-    def queues(self, queues: "Iterable[QueueVitals]") -> None:
+    def queues(self, queues: "Iterable[QueueMetrics]") -> None:
         """How the queues are now."""
 
     def routes(self, states: Iterable[tuple[str, str]]) -> None:

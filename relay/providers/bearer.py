@@ -5,14 +5,14 @@ from typing import Any
 
 from relay.core.settings import RouteSettings
 from relay.platform.entra_tokens import NoToken
-from relay.providers.http_exchange import Answer, Lost
+from relay.providers.http_exchange import Answer, LostResponse
 
-type Reply = Answer | Lost | NoToken
+type Reply = Answer | LostResponse | NoToken
 """What came of a request: an answer, its loss, or that there was no token to make it with."""
 
 
 async def with_token(
-    credential: Any, settings: RouteSettings, scope: str, ask: Callable[[str], Awaitable[Answer | Lost]]
+    credential: Any, settings: RouteSettings, scope: str, ask: Callable[[str], Awaitable[Answer | LostResponse]]
 ) -> Reply:
     """What `ask` gets with a token for `scope`; on 401 once more with another token, if there is one.
 

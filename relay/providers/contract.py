@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import msgspec
 
 from relay.core.outcomes import Outcome, PerRecipient, RouteFault, Sent
-from relay.core.send_request import Parcel
+from relay.core.send_request import SendRequest
 from relay.core.settings import RouteSettings
 from relay.platform.secrets import Secrets
 
@@ -15,13 +15,13 @@ from relay.platform.secrets import Secrets
 class Provider(Protocol):
     """A configured provider. Methods never raise for anything a vendor or a network can do: that is an outcome."""
 
-    async def send(self, parcel: Parcel) -> Outcome | PerRecipient:
+    async def send(self, parcel: SendRequest) -> Outcome | PerRecipient:
         """Try once. Bounded in time (settings of the route); retries are not the provider's business."""
 
     async def probe(self) -> Sent | RouteFault:
         """Whether the route could send now, without sending: `Sent` (nothing was sent) when healthy."""
 
-    async def verify(self, parcel: Parcel, provider_id: str | None) -> Outcome | PerRecipient:
+    async def verify(self, parcel: SendRequest, provider_id: str | None) -> Outcome | PerRecipient:
         """What became of an attempt whose answer was lost, or that is to be checked.
 
         `Sent`, `Deferred` (it never took it), `Rejected` (it took it and gave it up) or still `Unknown`.
@@ -43,7 +43,7 @@ class Reports(msgspec.Struct, frozen=True, kw_only=True):
     is_more: bool
 
 
-class Unwanted(msgspec.Struct, frozen=True, kw_only=True):
+class SuppressedAddress(msgspec.Struct, frozen=True, kw_only=True):
     """An address that a provider will not send to, by a list of its own. `reason` is the list's name.
 
     A provider with such lists has a method `unwanted(cursor)` that returns a page of them and the next cursor (None: it was
@@ -54,7 +54,7 @@ class Unwanted(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
 
 
-class Remark(msgspec.Struct, frozen=True, kw_only=True):
+class AccountRemark(msgspec.Struct, frozen=True, kw_only=True):
     """What a provider says of an account to `relay.operations.doctor`. `health`: `ok`, `warning` or `fault`.
 
     A provider that knows more than its probe tells has a method `examine(sender_domains)` that returns these.
@@ -112,11 +112,11 @@ class ProviderModule(Protocol):
     def check_options(self, options: RouteSettings) -> Sequence[str]:
         """Every fault of a message's `options.<provider>`, as `path: sentence`; empty when they can be used."""
 
-    def create(self, name: str, settings: RouteSettings, surroundings: "Surroundings") -> Provider:
+    def create(self, name: str, settings: RouteSettings, surroundings: "ProviderContext") -> Provider:
         """The provider of a route. Connects to nothing."""
 
 
-class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
+class ProviderContext(msgspec.Struct, frozen=True, kw_only=True):
     """What bootstrap gives every provider's `create(name, settings, surroundings)`.
 
     `http` returns the one pooled `aiohttp.ClientSession` of the process (made on first call), `blobs` is the blob port,

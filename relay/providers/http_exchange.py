@@ -53,7 +53,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
             return None
 
 
-class Lost(msgspec.Struct, frozen=True, kw_only=True):
+class LostResponse(msgspec.Struct, frozen=True, kw_only=True):
     """No answer came. `is_certain`: the vendor cannot have the whole request. `reason` is the kind of error, no more."""
 
     is_certain: bool
@@ -68,7 +68,7 @@ async def exchange(
     headers: Mapping[str, str],
     patience: Patience,
     body: bytes | None = None,
-) -> Answer | Lost:
+) -> Answer | LostResponse:
     """One request over the pooled session. Redirects are answers: a body is never sent on to another address."""
     import aiohttp
 
@@ -87,7 +87,7 @@ async def exchange(
         ) as response:
             return Answer(status=response.status, headers=response.headers, body=await _read(response))
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
-        return Lost(is_certain=_is_certain(error, tracker), reason=type(error).__name__)
+        return LostResponse(is_certain=_is_certain(error, tracker), reason=type(error).__name__)
 
 
 async def _read(response: Any) -> bytes:
@@ -118,7 +118,7 @@ def _is_certain(error: Exception, tracker: Any) -> bool:
     return not (written.done() and written.exception() is None)
 
 
-def lost_outcome(lost: Lost, provider_id: str | None = None) -> Deferred | Unknown:
+def lost_outcome(lost: LostResponse, provider_id: str | None = None) -> Deferred | Unknown:
     """What a loss means: deferred when it is certain that nothing was sent, else unknown."""
     if lost.is_certain:
         return Deferred(code="unreachable", reply=lost.reason)

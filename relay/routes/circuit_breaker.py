@@ -9,7 +9,7 @@ CODES = frozenset({"provider_unavailable", "unreachable", "answer_lost"})
 """What counts: a provider that fails, cannot be reached, or takes messages and never answers."""
 
 
-class Breaker:
+class CircuitBreaker:
     """The rows of failures of this process, one for each route."""
 
     def __init__(self) -> None:

@@ -1,10 +1,10 @@
 """What is held, shared by all instances through one table row each: a route, or a route for one sender only.
 
-    open ──route fault──► held ──probe succeeds──► canary ──its batch is sent──► open
+    active ──route fault──► held ──probe succeeds──► trial ──its canary batch is sent──► active
                            ▲  └─probe fails: next probe later    │
                            └──────────another route fault────────┘
 
-A held route uses up no attempt and no expiry. In `canary` one batch may go (claimed by ETag); the others stay held for a
+A held route uses up no attempt and no expiry. In `trial` one batch may go (claimed by ETag); the others stay held for a
 moment. A fault that lies with one From address (not verified, mailbox missing) holds only that sender, so that one
 client's mistake does not stop everybody's mail.
 """
@@ -42,9 +42,9 @@ SENDER_CODES = frozenset({"sender_not_verified", "mailbox_unavailable"})
 class RouteState(StrEnum):
     """Whether a route may be used."""
 
-    OPEN = "open"
+    ACTIVE = "active"
     HELD = "held"
-    CANARY = "canary"
+    TRIAL = "trial"
 
 
 class Hold(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,7 +56,7 @@ class Hold(msgspec.Struct, frozen=True, kw_only=True):
 
     route: str
     sender: str = ""
-    state: RouteState = RouteState.OPEN
+    state: RouteState = RouteState.ACTIVE
     code: str = ""
     reply: str = ""
     since: datetime | None = None
@@ -139,7 +139,7 @@ class Holds:
             is_running = known.state is RouteState.HELD and (known.next_probe_at is None or known.next_probe_at > now)
             if is_running and not is_for_operator:
                 return known
-            was_open = known.state is RouteState.OPEN
+            was_open = known.state is RouteState.ACTIVE
             probes = 0 if was_open else known.probes + 1
             held = Hold(
                 route=route,
@@ -157,10 +157,10 @@ class Holds:
                 return held
         raise Unavailable("the row of a route is written to by too many at once", retry_after_seconds=2)
 
-    async def open_to_canary(self, hold: Hold) -> bool:
+    async def begin_trial(self, hold: Hold) -> bool:
         """A probe succeeded: let one batch try. False if the row changed meanwhile."""
         canary = msgspec.structs.replace(
-            hold, state=RouteState.CANARY, next_probe_at=None, canary_batch="", canary_until=None
+            hold, state=RouteState.TRIAL, next_probe_at=None, canary_batch="", canary_until=None
         )
         return await self._write_if(canary, hold.etag)
 
@@ -176,10 +176,10 @@ class Holds:
         return await self._write_if(later, hold.etag)
 
     async def claim_canary(self, scope: str, batch: str) -> bool:
-        """Whether this batch is the one that may try what is in `canary`."""
+        """Whether this batch is the one that may try what is in `trial`."""
         now = self._clock()
         known = (await self.all(fresh=True)).get(scope)
-        if known is None or known.state is RouteState.OPEN:
+        if known is None or known.state is RouteState.ACTIVE:
             return True
         if known.state is RouteState.HELD:
             return False
@@ -190,21 +190,21 @@ class Holds:
         return await self._write_if(msgspec.structs.replace(known, canary_batch=batch, canary_until=until), known.etag)
 
     async def give_back_canary(self, scope: str, batch: str) -> None:
-        """Let another batch try what is in `canary`, if this one had claimed it."""
+        """Let another batch try what is in `trial`, if this one had claimed it."""
         known = (await self.all(fresh=True)).get(scope)
-        if known is not None and known.state is RouteState.CANARY and known.canary_batch == batch:
+        if known is not None and known.state is RouteState.TRIAL and known.canary_batch == batch:
             await self._write_if(msgspec.structs.replace(known, canary_batch="", canary_until=None), known.etag)
 
     async def release(self, scope: str, why: str, *, is_by_canary: bool = False) -> Hold | None:
         """Open a route for all; None if it was open. What it kept back must be woken (`must_wake`).
 
-        `is_by_canary`: a canary's success opens only what is in `canary` still, not what was held again meanwhile.
+        `is_by_canary`: a canary's success opens only what is in `trial` still, not what was held again meanwhile.
         """
         for _ in range(MAX_RACES):
             known = (await self.all(fresh=True)).get(scope)
-            if known is None or known.state is RouteState.OPEN:
+            if known is None or known.state is RouteState.ACTIVE:
                 return None
-            if is_by_canary and known.state is not RouteState.CANARY:
+            if is_by_canary and known.state is not RouteState.TRIAL:
                 return None
             released = Hold(route=known.route, sender=known.sender, must_wake=True)
             if await self._write_if(released, known.etag):

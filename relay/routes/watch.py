@@ -5,29 +5,28 @@ from datetime import datetime
 
 import msgspec
 
-from relay.core import entries as wire
+from relay.core import entries
 from relay.core.errors import StorageError
 from relay.core.model import Message, Part, Submission
 from relay.core.outcomes import Deferred, Outcome, PerRecipient, Rejected, RouteFault, Sent, Unknown
 from relay.core.part_states import Tried
 from relay.core.settings import Settings
 from relay.platform.log import log_event
-from relay.routes import capabilities as carriage
-from relay.routes import routing
-from relay.routes.circuit_breaker import Breaker
+from relay.routes import capabilities, routing
+from relay.routes.circuit_breaker import CircuitBreaker
 from relay.routes.holds import Hold, Holds, RouteState, scope_for, scope_of
 
 
 class RouteWatch:
     """Turns outcomes into holds and releases."""
 
-    def __init__(self, settings: Settings, holds: Holds, breaker: Breaker) -> None:
+    def __init__(self, settings: Settings, holds: Holds, breaker: CircuitBreaker) -> None:
         self._settings = settings
         self._holds = holds
         self._breaker = breaker
 
     async def note(
-        self, entry: wire.BatchEntry, part: Part, submission: Submission, message: Message | None, tried: Tried
+        self, entry: entries.BatchEntry, part: Part, submission: Submission, message: Message | None, tried: Tried
     ) -> Tried:
         """Draw the conclusions of an attempt for its route; the attempt with what its settlement needs to know of them.
 
@@ -63,7 +62,7 @@ class RouteWatch:
         known = await self._holds.all()
         for scope in (route, scope_of(route, sender.lower())):
             hold = known.get(scope)
-            if hold is not None and hold.state is RouteState.CANARY:
+            if hold is not None and hold.state is RouteState.TRIAL:
                 await self._holds.release(scope, "canary", is_by_canary=True)
 
     async def _note_nothing(self, route: str, sender: str, batch: str) -> None:
@@ -71,7 +70,7 @@ class RouteWatch:
         known = await self._holds.all()
         for scope in (route, scope_of(route, sender.lower())):
             hold = known.get(scope)
-            if hold is not None and hold.state is RouteState.CANARY:
+            if hold is not None and hold.state is RouteState.TRIAL:
                 await self._holds.give_back_canary(scope, batch)
 
     async def _note_failures(self, route: str, outcomes: tuple[Outcome, ...], now: datetime) -> None:
@@ -81,13 +80,13 @@ class RouteWatch:
                 await self._holds.hold(route, "repeated_failure", outcome.reply)
 
     def _other_route(
-        self, entry: wire.BatchEntry, part: Part, submission: Submission, message: Message | None
+        self, entry: entries.BatchEntry, part: Part, submission: Submission, message: Message | None
     ) -> str | None:
         """Another route that may take this part, if it is free to change; planning then finds which of them is open."""
         if part.is_pinned or message is None:
             return None
         wanted = None if part.recipients is None else set(part.recipients)
-        for leg in routing.legs(self._settings, submission, message, entry.lane, carriage.obstacle):
+        for leg in routing.legs(self._settings, submission, message, entry.lane, capabilities.obstacle):
             if wanted is None or wanted & set(leg.recipients):
                 return next((route for route in leg.routes if route != part.route), None)
         return None

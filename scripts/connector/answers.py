@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from relay.api.openapi.responses import SCHEMAS
-from relay.core.events import Kind
+from relay.core.events import EventKind
 from scripts.connector.shapes import title
 
 ANSWERS = ("Error", "Accepted", "BatchResult", "Message", "MessagePage", "MessageState", "TemplatePage", "Webhook")
@@ -14,7 +14,7 @@ _TIME = {"type": "string", "format": "date-time"}
 _MAIL_EVENT = {
     "type": "object",
     "properties": {
-        "type": {"type": "string", "enum": [f"message.{kind}" for kind in Kind]},
+        "type": {"type": "string", "enum": [f"message.{kind}" for kind in EventKind]},
         "timestamp": _TIME,
         "data": {
             "type": "object",

@@ -5,8 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from relay.core import entries as wire
-from relay.core import ids
+from relay.core import entries, ids
 from relay.core.errors import Refusal, UnreadableEntry
 from relay.core.model import Address, Message, Submission
 from tests.api.harness import Harness
@@ -143,9 +142,9 @@ async def test_a_poison_entry_gives_each_batch_a_turn_of_its_own(relay: Harness)
 
 
 def test_the_entry_as_it_lies_on_the_queue() -> None:
-    body = b'{"relay":1,"spread":"20260301/0195","lane":"bulk"}'
-    entry = wire.decode_entry(body)
-    assert entry == wire.SpreadEntry(relay=1, spread="20260301/0195", lane="bulk")
-    assert wire.encode_spread("20260301/0195", "bulk") == body
+    body = b'{"relay":1,"fan_out":"20260301/0195","lane":"bulk"}'
+    entry = entries.decode_entry(body)
+    assert entry == entries.FanOutEntry(relay=1, fan_out="20260301/0195", lane="bulk")
+    assert entries.encode_fan_out("20260301/0195", "bulk") == body
     with pytest.raises(UnreadableEntry):
-        wire.decode_entry(b'{"relay":1,"spread":7,"lane":"bulk"}')
+        entries.decode_entry(b'{"relay":1,"fan_out":7,"lane":"bulk"}')

@@ -9,7 +9,7 @@ import pytest
 from relay.bootstrap.configuration import load
 from relay.operations.doctor import host
 from relay.operations.doctor.findings import Finding, Health
-from relay.providers.graph import account_check as graph_checkup
+from relay.providers.graph import account_check
 from relay.providers.http_exchange import Answer
 from relay.providers.sendgrid import account_check as sendgrid_checkup
 from standins.sendgrid.server import SendGridStandIn
@@ -142,7 +142,7 @@ def test_a_narrow_key_is_no_fault() -> None:
     ],
 )
 def test_a_right_over_every_mailbox_is_told(token: str, health: str) -> None:
-    assert [remark.health for remark in graph_checkup.remarks(token)] == [health]
+    assert [remark.health for remark in account_check.remarks(token)] == [health]
 
 
 async def test_host_json_is_held_to_what_the_promises_rest_on(tmp_path: Path) -> None:

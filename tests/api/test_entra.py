@@ -61,7 +61,7 @@ async def test_only_our_own_pages_act_with_a_browsers_sign_in(behind: Harness, s
     answer = await behind.call("POST", "/v1/routes/capture/hold", headers=signed_in(Sec_Fetch_Site=site), client=None)
     assert answer.status == status
     [route] = (await behind.call("GET", "/v1/routes", client="boss")).json["value"]
-    assert route["state"] == ("held" if status == 200 else "open")
+    assert route["state"] == ("held" if status == 200 else "active")
 
 
 async def test_a_key_is_no_cookie_and_works_from_any_page(behind: Harness) -> None:

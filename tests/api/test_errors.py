@@ -15,7 +15,7 @@ from relay.api.errors import CODES
 from relay.api.http import Request, Response
 from relay.clients.registry import Policy
 from relay.core import ids
-from relay.core.events import Event
+from relay.core.events import RecordedEvent
 from relay.core.outcomes import CAUSES
 from relay.journal.records import TABLE, partition
 from relay.platform.storage.ports import Entity
@@ -167,7 +167,7 @@ async def bounced(relay: Harness) -> Answer:
     """Waiting for the delivery of a message that bounced."""
     begun = await relay.call("POST", "/v1/messages?wait=delivered", json=message())
     await relay.deliver()
-    event = Event(index=0, kind="bounced", at=relay.clock(), key="k", recipient="ada@example.org", attempt=1)
+    event = RecordedEvent(index=0, kind="bounced", at=relay.clock(), key="k", recipient="ada@example.org", attempt=1)
     await relay.relay.journal.note(ids.parse(begun.json["id"]).batch, event)
     return await relay.call("GET", begun.headers["location"].removeprefix(BASE), client=None)
 

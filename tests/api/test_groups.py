@@ -68,8 +68,8 @@ async def grouped_message(relay: Harness) -> str:
 
 
 async def stop(relay: Relay, group: str, told: list[int]) -> None:
-    assert await relay.groups.stop("app", group, Stop.CANCEL)
-    told.append(await relay.groups.left(group))
+    assert await relay.send_groups.stop("app", group, Stop.CANCEL)
+    told.append(await relay.send_groups.left(group))
 
 
 async def cross(number: int, *, stop_interrupts: bool) -> tuple[bool, int, bool]:
@@ -122,10 +122,10 @@ def test_a_name_tells_whose_it_is() -> None:
 
 async def test_rows_are_kept_as_long_as_anything_may_wait_for_them(relay: Harness) -> None:
     group = await grouped_message(relay)
-    await relay.relay.groups.stop("app", group, Stop.PAUSE)
+    await relay.relay.send_groups.stop("app", group, Stop.PAUSE)
     relay.clock.move(140 * 86_400)
     await relay.relay.purge.run()
-    assert await relay.relay.groups.stop_of("app", group) is Stop.PAUSE
+    assert await relay.relay.send_groups.stop_of("app", group) is Stop.PAUSE
     relay.clock.move(10 * 86_400)
     await relay.relay.purge.run()
-    assert await relay.relay.groups.stop_of("app", group) is None
+    assert await relay.relay.send_groups.stop_of("app", group) is None

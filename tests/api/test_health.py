@@ -12,7 +12,7 @@ async def test_alive_asks_nobody(relay: Harness) -> None:
 async def test_ready_tells_storage_and_routes(relay: Harness) -> None:
     answer = await relay.call("GET", "/v1/ready", client=None)
     assert answer.status == 200
-    assert answer.json == {"status": "ok", "storage": "ok", "routes": {"capture": "open"}}
+    assert answer.json == {"status": "ok", "storage": "ok", "routes": {"capture": "active"}}
     await relay.call("POST", "/v1/routes/capture/hold", client="boss")
     assert (await relay.call("GET", "/v1/ready", client=None)).json["routes"] == {"capture": "held"}
 
@@ -37,7 +37,7 @@ async def test_a_held_route_holds_mail_until_it_is_released(relay: Harness) -> N
     assert (await relay.status(name))["state"] == "held"
     listed = (await relay.call("GET", "/v1/routes", client="boss")).json["value"]
     assert listed[0]["state"] == "held"
-    assert (await relay.call("POST", "/v1/routes/capture/release", client="boss")).json["state"] == "open"
+    assert (await relay.call("POST", "/v1/routes/capture/release", client="boss")).json["state"] == "active"
     await relay.deliver()
     assert (await relay.status(name))["state"] == "sent"
     assert (await relay.call("POST", "/v1/routes/other/hold", client="boss")).error["code"] == "unknown_route"

@@ -13,7 +13,7 @@ from relay.api.http import Request
 from relay.api.reading.raw_message import parse_raw
 from relay.clients.registry import Policy
 from relay.core.errors import Refusal
-from relay.mime import raw as mime_raw
+from relay.mime import raw
 from tests.api.harness import Answer, Clock, Harness
 
 HEAD = "From: Shop <shop@example.com>\nTo: Ada <ada@example.org>\nSubject: Your order\n"
@@ -38,8 +38,8 @@ async def caught(relay: Harness) -> dict[str, Any]:
     await relay.deliver()
     [mail] = (await relay.call("GET", "/v1/inbox", client="boss")).json["value"]
     source = await relay.call("GET", f"/v1/inbox/{mail['name']}/source", client="boss")
-    head, body = mime_raw.split(source.body)
-    lines = [(field.name, field.value.decode()) for field in mime_raw.fields_of(head)]
+    head, body = raw.split(source.body)
+    lines = [(field.name, field.value.decode()) for field in raw.fields_of(head)]
     return {"from": mail["from"], "lines": lines, "head": head, "body": body}
 
 
@@ -370,7 +370,7 @@ def test_any_bytes_are_a_message_without_bcc_or_are_refused(pieces: list[bytes])
         draft = parse_raw(request, now=Clock()(), limits=Limits())
     except Refusal:
         return
-    fields = mime_raw.fields_of(mime_raw.split(draft.message.raw or b"")[0])
+    fields = raw.fields_of(raw.split(draft.message.raw or b"")[0])
     assert [field.name for field in fields].count("from") == 1
     assert not any(field.name == "bcc" for field in fields)
     assert draft.message.recipients

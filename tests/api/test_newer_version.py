@@ -5,9 +5,8 @@ from typing import Any
 
 import pytest
 
-from relay.core import entries as wire
-from relay.core import ids
-from relay.events.observation import QUEUE, Sighting
+from relay.core import entries, ids
+from relay.events.observation import QUEUE, ProviderEvent
 from relay.journal.dead_letters import UNREADABLE_CONTAINER
 from relay.journal.records import TABLE, UPGRADE_PAUSE_SECONDS, partition
 from relay.operations.recovery import AGAIN
@@ -107,7 +106,7 @@ async def test_an_entry_that_the_host_gave_up_on_ends_nothing(relay: Harness) ->
     before = await row(relay, name)
     poison = f"{LANE}-poison"
     await relay.memory.queues.create(poison)
-    await relay.relay.poison.bury(poison, wire.encode_reference(ids.parse(name).batch, "transactional", [0], 2))
+    await relay.relay.poison.bury(poison, entries.encode_reference(ids.parse(name).batch, "transactional", [0], 2))
     assert (await row(relay, name), await kept(relay)) == (before, 0)
     assert len(relay.memory.queues.bodies(poison)) == 1
 
@@ -127,7 +126,7 @@ async def test_its_events_wait_and_those_of_others_do_not(relay: Harness) -> Non
     newer, other = await sent(relay), await sent(relay)
     before = await roll_back(relay, newer)
     told = [
-        Sighting(
+        ProviderEvent(
             kind="delivered", provider="capture", message=name, key="k", recipient="ada@example.org", at=relay.clock()
         )
         for name in (newer, other)

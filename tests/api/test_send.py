@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from relay.api.reading.headers import forbidden
-from relay.mime import build as mime
+from relay.mime import build
 from tests.api.harness import BASE, Harness, file, message
 
 
@@ -108,7 +108,7 @@ async def test_no_control_character_comes_into_a_header(relay: Harness, where: s
 
 
 def test_what_relay_writes_itself_no_caller_may_set() -> None:
-    assert [name for name in mime.RESERVED if not forbidden(name)] == []
+    assert [name for name in build.RESERVED if not forbidden(name)] == []
 
 
 async def test_domains_and_names_in_any_script(relay: Harness) -> None:

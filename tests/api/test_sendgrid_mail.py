@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from relay.acceptance.draft import Limits
-from relay.api.problems import Faults
+from relay.api.problems import Problems
 from relay.api.sendgrid.mail import Mail, read_mail
 from relay.core.model import Address, Message
 from tests.api.sendgrid_requests import mail, to
@@ -17,7 +17,7 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 def read(value: Any, **limits: int) -> tuple[Mail, list[tuple[str, str]]]:
-    faults = Faults(1000)
+    faults = Problems(1000)
     found = asyncio.run(read_mail(value, NOW, faults, Limits(**limits)))
     return found, [(problem.code, problem.target) for problem in faults.problems]
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from relay.core.model import Address, Attachment, Message
-from relay.core.send_request import Parcel
+from relay.core.send_request import SendRequest
 from relay.providers.contract import Capabilities
 from standins.smtp.server import DEFAULT_USER
 from tests.parcels import parcel_of
@@ -17,7 +17,7 @@ def mail(*emails: str, **fields: Any) -> Message:
     return Message(**{"sender": SENDER, "to": to, "subject": "Hello", "text": "A text", **fields})
 
 
-def parcel(message: Message | None = None, **fields: Any) -> Parcel:
+def parcel(message: Message | None = None, **fields: Any) -> SendRequest:
     """An attempt (`tests.parcels`) to send this message, or a small one."""
     return parcel_of(message or mail(), **fields)
 

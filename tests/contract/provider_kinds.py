@@ -5,12 +5,12 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from relay.core.errors import SettingsError, Unavailable
-from relay.core.send_request import Parcel
+from relay.core.send_request import SendRequest
 from relay.platform.storage.ports import Blobs
 from relay.providers.acs import provider as acs
 from relay.providers.capture import provider as capture
 from relay.providers.capture.inbox import Inbox as LocalInbox
-from relay.providers.contract import Provider, ProviderModule, Surroundings
+from relay.providers.contract import Provider, ProviderContext, ProviderModule
 from relay.providers.graph import provider as graph
 from relay.providers.sendgrid import provider as sendgrid
 from relay.providers.smtp import provider as smtp
@@ -51,16 +51,16 @@ class Road(Protocol):
     async def arrived(self) -> list[Mail]:
         """What was accepted, oldest first."""
 
-    def transient(self) -> Parcel:
+    def transient(self) -> SendRequest:
         """Slow down, for one request."""
 
-    def rejection(self) -> Parcel:
+    def rejection(self) -> SendRequest:
         """Refused for good, because of this message."""
 
-    def lost_answer(self) -> Parcel:
+    def lost_answer(self) -> SendRequest:
         """Accepted, and the answer never comes."""
 
-    def route_fault(self) -> Parcel:
+    def route_fault(self) -> SendRequest:
         """The account or identity may not send."""
 
     def is_healed(self) -> None:
@@ -90,19 +90,19 @@ class StandInRoad:
     async def arrived(self) -> list[Mail]:
         return list(self.standin.inbox.messages)
 
-    def transient(self) -> Parcel:
+    def transient(self) -> SendRequest:
         self.standin.script.respond(429, headers={"Retry-After": f"{RETRY_AFTER:g}"})
         return parcel()
 
-    def rejection(self) -> Parcel:
+    def rejection(self) -> SendRequest:
         self.standin.script.respond(400, json.loads(self.refusal))
         return parcel()
 
-    def lost_answer(self) -> Parcel:
+    def lost_answer(self) -> SendRequest:
         self.standin.script.cut_after_accept()
         return parcel()
 
-    def route_fault(self) -> Parcel:
+    def route_fault(self) -> SendRequest:
         self.standin.account = self.fault_state
         return parcel()
 
@@ -145,11 +145,11 @@ class SmtpRoad(StandInRoad):
     retry_after = None
     fault_state = "credentials_refused"
 
-    def transient(self) -> Parcel:
+    def transient(self) -> SendRequest:
         self.standin.script.respond(432)
         return parcel()
 
-    def rejection(self) -> Parcel:
+    def rejection(self) -> SendRequest:
         self.standin.script.respond(554, "5.6.0 Corrupt message content")
         return parcel()
 
@@ -182,7 +182,9 @@ class CaptureRoad:
         self._blobs = TroubledBlobs(blobs)
         self._inbox = LocalInbox(blobs, lambda: NOW)
         self.settings: Mapping[str, Any] = {}
-        surroundings = Surroundings(http=None, blobs=self._blobs, secrets=Keys({}), clock=lambda: NOW, credential=None)
+        surroundings = ProviderContext(
+            http=None, blobs=self._blobs, secrets=Keys({}), clock=lambda: NOW, credential=None
+        )
         self.provider = capture.create("mail", {}, surroundings)
 
     async def arrived(self) -> list[Mail]:
@@ -198,13 +200,13 @@ class CaptureRoad:
             for one in reversed(caught)
         ]
 
-    def transient(self) -> Parcel:
+    def transient(self) -> SendRequest:
         return parcel(mail("throttled@relay.test"))
 
-    def rejection(self) -> Parcel:
+    def rejection(self) -> SendRequest:
         return parcel(mail("rejected@relay.test"))
 
-    def lost_answer(self) -> Parcel:
+    def lost_answer(self) -> SendRequest:
         return parcel(mail("unknown@relay.test"))
 
     async def leave(self) -> None:

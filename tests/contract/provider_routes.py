@@ -10,7 +10,7 @@ import aiohttp
 from relay.platform.entra_tokens import Credentials
 from relay.platform.storage.memory.memory_storage import memory_storage
 from relay.providers.capture.inbox import CONTAINER
-from relay.providers.contract import Surroundings
+from relay.providers.contract import ProviderContext
 from standins.acs.server import DEFAULT_KEY as ACS_KEY
 from standins.acs.server import AcsStandIn
 from standins.entra import DEFAULT_CLIENT, DEFAULT_SECRET, DEFAULT_TENANT
@@ -55,7 +55,7 @@ async def _on(
     async with aiohttp.ClientSession(connector=connector) as session:
         keys = Keys(secrets)
         credentials = Credentials(http=lambda: session, secrets=keys)
-        surroundings = Surroundings(
+        surroundings = ProviderContext(
             http=lambda: session, blobs=None, secrets=keys, clock=lambda: NOW, credential=credentials
         )
         road = kind(standin, kind.module.create("mail", settings, surroundings), settings)

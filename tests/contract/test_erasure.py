@@ -3,9 +3,8 @@
 import pytest
 
 from relay.bootstrap import Relay, configuration
-from relay.core import entries as wire
-from relay.core import ids
-from relay.core.events import Event
+from relay.core import entries, ids
+from relay.core.events import RecordedEvent
 from relay.core.model import State
 from relay.platform.storage.ports import Storage
 from tests.doubles import entry_of, ids_of, message_of, submission_of
@@ -33,7 +32,7 @@ async def erase(relay: Relay, recipient: str) -> int:
 async def test_nothing_is_left_but_the_others(relay: Relay, name: str) -> None:
     hers, his = f"ada.{name}@relay.test", f"bob.{name}@relay.test"
     large = f"20260301/{name}"
-    await relay.storage.blobs.put("content", large, wire.encode_message(message_of(hers, text="long " * 20_000)))
+    await relay.storage.blobs.put("content", large, entries.encode_message(message_of(hers, text="long " * 20_000)))
     later = relay.clock().replace(year=2999)
     sent = [
         submission_of(message_of(his, subject="件名"), expires_at=later),
@@ -44,7 +43,7 @@ async def test_nothing_is_left_but_the_others(relay: Relay, name: str) -> None:
     body = entry_of(*sent, batch=ids.new_batch_id())
     await relay.delivery.deliver("relay-transactional", body)
     events = [
-        Event(index=index, kind="delivered", at=relay.clock(), key=str(index), recipient=(his, hers)[index])
+        RecordedEvent(index=index, kind="delivered", at=relay.clock(), key=str(index), recipient=(his, hers)[index])
         for index in (0, 1)
     ]
     await relay.journal.note_all(ids_of(body), events)

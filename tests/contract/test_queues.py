@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from relay.core import entries as wire
+from relay.core import entries
 from relay.core.errors import NotFound, StorageError
 from relay.platform.storage.ports import Queues, Storage
 
@@ -19,8 +19,8 @@ BODIES = {
     "full": b"x" * 65_536,
     "full of markup": b"<&>" * 21_845 + b"<",
     # As heavy as our entries may be. Azurite breaks characters where one of its reads of 64 KiB ends.
-    "heavy with scripts": "\U0001f4e7件é".encode() * (wire.MAX_ENTRY_BYTES // 9),
-    "heavy with markup and scripts": "<&>'\"\U0001f4e7".encode() * (wire.MAX_ENTRY_BYTES // 19),
+    "heavy with scripts": "\U0001f4e7件é".encode() * (entries.MAX_ENTRY_BYTES // 9),
+    "heavy with markup and scripts": "<&>'\"\U0001f4e7".encode() * (entries.MAX_ENTRY_BYTES // 19),
 }
 
 
@@ -40,7 +40,9 @@ async def test_a_body_comes_back_byte_for_byte(queues: Queues, name: str, body: 
 
 def test_the_bodies_are_as_large_as_they_are_named() -> None:
     assert len(BODIES["full"]) == len(BODIES["full of markup"]) == 65_536
-    assert all(64_000 - 20 < wire.weight(body) <= 64_000 for name, body in BODIES.items() if name.startswith("heavy"))
+    assert all(
+        64_000 - 20 < entries.weight(body) <= 64_000 for name, body in BODIES.items() if name.startswith("heavy")
+    )
 
 
 @pytest.mark.parametrize(

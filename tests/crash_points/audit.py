@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from relay.core import entries as wire
+from relay.core import entries
 from relay.core.model import FINAL
 from relay.platform.resources import CONTENT_CONTAINER
 from tests.crash_points import books
@@ -79,8 +79,8 @@ class Audit:
 
     def is_pending(self, body: bytes) -> bool:
         """Whether an entry is a reference whose messages have rows in `pending`, as the books were last read."""
-        entry = wire.decode_entry(body)
-        if not isinstance(entry, wire.ReferenceEntry):
+        entry = entries.decode_entry(body)
+        if not isinstance(entry, entries.ReferenceEntry):
             return False
         rows = {row.row for row in self._world.memory.tables.rows("pending")}
         own = [line for line in self.lines if line.batch == entry.ref and line.index in entry.indices]

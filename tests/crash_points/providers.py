@@ -7,25 +7,25 @@ from collections.abc import Callable
 import msgspec
 
 from relay.core.outcomes import Deferred, Outcome, PerRecipient, RouteFault, Sent, Unknown
-from relay.core.send_request import Parcel
+from relay.core.send_request import SendRequest
 from tests.crash_points.faults import Fault, Operation, Process, ProcessDiedError, invocation
 
 SILENCE_SECONDS = 30.0
 """How long the provider's client waits for an answer."""
 
 
-class Lost(msgspec.Struct, frozen=True, kw_only=True):
+class LostResponse(msgspec.Struct, frozen=True, kw_only=True):
     """A script's answer: none. The provider took the message, or it did not."""
 
     was_taken: bool
 
 
-type Answer = Outcome | PerRecipient | Lost
-type Script = Callable[[Parcel, int], Answer]
+type Answer = Outcome | PerRecipient | LostResponse
+type Script = Callable[[SendRequest, int], Answer]
 """What the provider answers to a parcel; the number counts the sends of this message by this route, from 1."""
 
 
-def takes_all(parcel: Parcel, number: int) -> Answer:
+def takes_all(parcel: SendRequest, number: int) -> Answer:
     """The script of a provider in good health."""
     return Sent()
 
@@ -49,7 +49,7 @@ class Ledger:
         self.acceptances: list[Acceptance] = []
         self.sends: Counter[tuple[str, str]] = Counter()
 
-    def take(self, parcel: Parcel, recipients: tuple[int, ...], process: Process, *, was_answered: bool) -> str:
+    def take(self, parcel: SendRequest, recipients: tuple[int, ...], process: Process, *, was_answered: bool) -> str:
         """Note an acceptance; the provider's name for it."""
         name = f"provider-{len(self.acceptances) + 1}"
         self.acceptances.append(
@@ -77,7 +77,7 @@ class Account:
         script: Script = takes_all,
         *,
         knows_attempts: bool = True,
-        kills: Callable[[Parcel], bool] = lambda _: False,
+        kills: Callable[[SendRequest], bool] = lambda _: False,
         seconds: float = 0.0,
     ) -> None:
         self.script = script
@@ -96,7 +96,7 @@ class ScriptedProvider:
         self._process = process
         self._ledger = ledger
 
-    async def send(self, parcel: Parcel) -> Outcome | PerRecipient:
+    async def send(self, parcel: SendRequest) -> Outcome | PerRecipient:
         """See the contract."""
         fault = await self._process.begin(Operation(name=f"send by {self._route}", is_storage=False))
         if fault is Fault.REFUSED:
@@ -113,17 +113,17 @@ class ScriptedProvider:
         if fault is Fault.DEATH_AFTER:
             self._process.die()
             raise ProcessDiedError
-        if is_lost or isinstance(answered, Lost):
+        if is_lost or isinstance(answered, LostResponse):
             return await self._silence()
         await asyncio.sleep(self._account.seconds)
         self._process.raise_if_dead()
         return answered
 
-    def _carry_out(self, parcel: Parcel, answer: Answer, *, was_answered: bool) -> Answer:
+    def _carry_out(self, parcel: SendRequest, answer: Answer, *, was_answered: bool) -> Answer:
         if isinstance(answer, Sent):
             name = self._ledger.take(parcel, parcel.recipients, self._process, was_answered=was_answered)
             return Sent(provider_id=name)
-        if isinstance(answer, Lost) and answer.was_taken:
+        if isinstance(answer, LostResponse) and answer.was_taken:
             self._ledger.take(parcel, parcel.recipients, self._process, was_answered=False)
         if isinstance(answer, PerRecipient):
             return PerRecipient(
@@ -135,7 +135,7 @@ class ScriptedProvider:
         return answer
 
     def _carry_out_some(
-        self, parcel: Parcel, numbers: tuple[int, ...], outcome: Outcome, *, was_answered: bool
+        self, parcel: SendRequest, numbers: tuple[int, ...], outcome: Outcome, *, was_answered: bool
     ) -> Outcome:
         if not isinstance(outcome, Sent):
             return outcome
@@ -151,7 +151,7 @@ class ScriptedProvider:
         fault = await self._process.begin(Operation(name=f"probe {self._route}", is_write=False, is_storage=False))
         return self._account.probe if fault is None else RouteFault(code="misconfigured")
 
-    async def verify(self, parcel: Parcel, provider_id: str | None) -> Outcome:
+    async def verify(self, parcel: SendRequest, provider_id: str | None) -> Outcome:
         """See the contract. The account tells the truth, if it keeps such a list at all."""
         fault = await self._process.begin(Operation(name=f"ask {self._route}", is_write=False, is_storage=False))
         if fault is not None or not self._account.knows_attempts:

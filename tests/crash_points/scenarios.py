@@ -8,12 +8,12 @@ from typing import Any
 import msgspec
 
 from relay.bootstrap import configuration
-from relay.core.events import Event
+from relay.core.events import RecordedEvent
 from relay.core.model import State
 from relay.core.outcomes import Deferred, PerRecipient, Rejected, RouteFault, Sent
-from relay.core.send_request import Parcel
+from relay.core.send_request import SendRequest
 from relay.core.settings import Settings
-from tests.crash_points.providers import Account, Answer, Lost, Script
+from tests.crash_points.providers import Account, Answer, LostResponse, Script
 from tests.crash_points.trial import Scenario, Stage
 
 SENT, FAILED, UNKNOWN = State.SENT, State.FAILED, State.UNKNOWN
@@ -45,7 +45,7 @@ PACED = settings_of({"main": {"provider": "capture", "paces": [{"count": 2, "sec
 def first(*answers: Answer) -> Script:
     """Answer the first sends of each message so, and take what comes after."""
 
-    def script(parcel: Parcel, number: int) -> Answer:
+    def script(parcel: SendRequest, number: int) -> Answer:
         return answers[number - 1] if number <= len(answers) else Sent()
 
     return script
@@ -59,7 +59,7 @@ def always(answer: Answer) -> Script:
 def for_subject(subject: str, script: Script) -> Script:
     """A script for messages with this subject; others are taken."""
 
-    def chosen(parcel: Parcel, number: int) -> Answer:
+    def chosen(parcel: SendRequest, number: int) -> Answer:
         return script(parcel, number) if parcel.message.subject == subject else Sent()
 
     return chosen
@@ -119,7 +119,7 @@ async def vetting_with_deceptive_probe(stage: Stage) -> None:
 
 
 async def unverified_sender(stage: Stage) -> None:
-    def script(parcel: Parcel, number: int) -> Answer:
+    def script(parcel: SendRequest, number: int) -> Answer:
         is_bad = parcel.message.sender.email == "new@sender.example"
         return RouteFault(code="sender_not_verified") if is_bad else Sent()
 
@@ -141,7 +141,7 @@ async def three_recipients(stage: Stage) -> None:
     await stage.caller.submit("one", to=["ann@example.net", "bob@example.net", "cleo@example.net"])
 
 
-def by_recipient(parcel: Parcel, number: int) -> Answer:
+def by_recipient(parcel: SendRequest, number: int) -> Answer:
     """The first is taken, the second deferred once, the third refused."""
     if parcel.recipients != (0, 1, 2):
         return Sent()
@@ -258,7 +258,7 @@ async def reported(stage: Stage, label: str) -> None:
         return
     batch, _ = stage.world.place_of(name)
     events = [
-        Event(index=index, kind="delivered", at=stage.world.clock(), key=f"{index}", recipient=address.email)
+        RecordedEvent(index=index, kind="delivered", at=stage.world.clock(), key=f"{index}", recipient=address.email)
         for index, submission in enumerate((await journal.read(batch)).entry().messages)
         for address in (submission.message.recipients[:1] if submission.message is not None else ())
     ]
@@ -379,7 +379,7 @@ SCENARIOS = (
     Scenario(
         name="at most once, answer lost",
         settings=ONE_ROUTE,
-        accounts=one(for_subject("one", first(Lost(was_taken=True)))),
+        accounts=one(for_subject("one", first(LostResponse(was_taken=True)))),
         play=careful_pair,
         ends={"one": {UNKNOWN}, "two": {SENT}},
         may_end={"one": {SENT}, "two": {UNKNOWN}},
@@ -387,7 +387,7 @@ SCENARIOS = (
     Scenario(
         name="at most once, answer lost, provider can be asked",
         settings=ASKABLE,
-        accounts=one(for_subject("one", first(Lost(was_taken=True)))),
+        accounts=one(for_subject("one", first(LostResponse(was_taken=True)))),
         play=careful_pair,
         ends=TWO,
         may_end=MAYBE_TWO,
@@ -395,7 +395,7 @@ SCENARIOS = (
     Scenario(
         name="at most once, request lost, provider can be asked",
         settings=ASKABLE,
-        accounts=one(for_subject("one", first(Lost(was_taken=False)))),
+        accounts=one(for_subject("one", first(LostResponse(was_taken=False)))),
         play=careful_pair,
         ends=TWO,
         may_end=MAYBE_TWO,
@@ -403,14 +403,14 @@ SCENARIOS = (
     Scenario(
         name="at least once, answer lost",
         settings=ONE_ROUTE,
-        accounts=one(for_subject("one", first(Lost(was_taken=True)))),
+        accounts=one(for_subject("one", first(LostResponse(was_taken=True)))),
         play=pair,
         ends=TWO,
     ),
     Scenario(
         name="at least once, provider that can be asked and does not know",
         settings=ASKABLE,
-        accounts=one(for_subject("one", first(Lost(was_taken=True), AWAY)), knows_attempts=False),
+        accounts=one(for_subject("one", first(LostResponse(was_taken=True), AWAY)), knows_attempts=False),
         play=pair,
         ends=TWO,
     ),
@@ -499,7 +499,7 @@ SCENARIOS = (
     Scenario(
         name="expired in doubt",
         settings=ONE_ROUTE,
-        accounts=one(lambda _, number: Lost(was_taken=True) if number == 1 else AWAY),
+        accounts=one(lambda _, number: LostResponse(was_taken=True) if number == 1 else AWAY),
         play=lambda stage: stage.caller.submit("one", expires_in_seconds=120),
         ends={"one": {UNKNOWN}},
         may_end={"one": {State.EXPIRED}},

@@ -17,12 +17,12 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from relay.core.model import DEAD
 from relay.core.outcomes import Deferred, PerRecipient, Rejected, Sent
-from relay.core.send_request import Parcel
+from relay.core.send_request import SendRequest
 from tests.crash_points.audit import Audit
 from tests.crash_points.caller import Caller
 from tests.crash_points.faults import Fault
 from tests.crash_points.host import Host, Schedule
-from tests.crash_points.providers import Account, Answer, Lost
+from tests.crash_points.providers import Account, Answer, LostResponse
 from tests.crash_points.scenarios import ASKABLE, AWAY, ONE_ROUTE, VETTING
 from tests.crash_points.trial import Trials, virtual
 from tests.crash_points.virtual_time import VirtualLoop
@@ -39,8 +39,8 @@ ANSWERS: tuple[Answer, ...] = (
     AWAY,
     Deferred(code="rate_limited", retry_after_seconds=30.0),
     Rejected(code="content_refused"),
-    Lost(was_taken=True),
-    Lost(was_taken=False),
+    LostResponse(was_taken=True),
+    LostResponse(was_taken=False),
     PerRecipient(outcomes=(((0,), Sent()), ((1,), Deferred(code="recipient_deferred")))),
     PerRecipient(outcomes=(((0,), Rejected(code="recipient_refused")), ((1,), Sent()))),
     VETTING,
@@ -83,7 +83,7 @@ class Course(RuleBasedStateMachine):
         self.hosts = [Host(self.world, schedule, self.audit.ended) for _ in range(instances)]
         self.serving = [self.loop.create_task(host.run()) for host in self.hosts]
 
-    def answer(self, parcel: Parcel, number: int) -> Answer:
+    def answer(self, parcel: SendRequest, number: int) -> Answer:
         script = self.scripts[parcel.message.subject]
         found = script[number - 1] if number <= len(script) else Sent()
         return Sent() if isinstance(found, PerRecipient) and parcel.recipients != (0, 1) else found

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 
 from relay.bootstrap import Relay
-from relay.core import part_states as lifecycle
+from relay.core import part_states
 from relay.core.model import FINAL, Delivery, MessageStatus, State
 from relay.journal.records import every_record
 from relay.platform.resources import queues_of
@@ -35,9 +35,9 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     copies: int
 
     @property
-    def doubts(self) -> int:
+    def uncertain_attempts(self) -> int:
         """Attempts that may have arrived without our knowing: as many copies more may there be."""
-        return sum(len(lifecycle.doubts(part)) for part in self.status.parts)
+        return sum(len(part_states.uncertain_attempts(part)) for part in self.status.parts)
 
     @property
     def known(self) -> int:
@@ -66,9 +66,9 @@ class Books(msgspec.Struct, frozen=True, kw_only=True):
     def allowed(self) -> int:
         """Copies beyond the first that the second promise allows: one for each doubt of a message sent at least once."""
         return sum(
-            line.known + line.doubts - 1
+            line.known + line.uncertain_attempts - 1
             for line in self.lines
-            if line.delivery is Delivery.AT_LEAST_ONCE and line.known + line.doubts > 1
+            if line.delivery is Delivery.AT_LEAST_ONCE and line.known + line.uncertain_attempts > 1
         )
 
     def wrongs(self) -> list[str]:
@@ -105,7 +105,7 @@ class Books(msgspec.Struct, frozen=True, kw_only=True):
             ("  waiting", waiting, ""),
             ("  missing", len(accepted) - sum(states.values()), "must be 0"),
             ("accepted, answer lost on the way", unasked, "no id was ever told"),
-            ("attempts in doubt", sum(line.doubts for line in self.lines), "a death, or a lost answer"),
+            ("attempts in doubt", sum(line.uncertain_attempts for line in self.lines), "a death, or a lost answer"),
             ("copies too many", self.duplicates, f"at most {self.allowed} allowed"),
             ("  of at_most_once messages", sum(map(_excess, self.lines)), "must be 0"),
             ("entries left on queues", self.left, "must be 0"),
@@ -128,8 +128,8 @@ def _wrongs(line: Line) -> list[str]:
         found.append(f"{line.label} is {state} although nothing moves any more")
     if line.known > 1:
         found.append(f"{line.label} was sent {line.known} times knowingly")
-    if line.copies > line.known + line.doubts:
-        found.append(f"{line.label}: {line.copies} copies, {line.known} known and {line.doubts} in doubt")
+    if line.copies > line.known + line.uncertain_attempts:
+        found.append(f"{line.label}: {line.copies} copies, {line.known} known and {line.uncertain_attempts} in doubt")
     if _excess(line):
         found.append(f"{line.label}: {line.copies} copies of an at_most_once message")
     if state is State.SENT and not line.copies:

@@ -111,7 +111,7 @@ async def test_a_route_is_held_probed_and_released(relay: RunningRelay) -> None:
     assert held[0]["state"] == "held"
     assert (await run(relay, "routes", "probe", "capture", "--json")).json["is_healthy"] is True
     assert (await run(relay, "routes", "release", "capture")).code == 0
-    assert "open" in (await run(relay, "routes", "list")).output
+    assert "active" in (await run(relay, "routes", "list")).output
 
 
 @pytest.mark.asyncio(loop_scope="module")

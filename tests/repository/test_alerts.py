@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from relay.core.outcomes import CAUSES
-from relay.platform.telemetry import QueueVitals
+from relay.platform.telemetry import QueueMetrics
 from tests.repository.bicep_text import INFRA, ROOT, bicep
 
 QUERIES = {path.stem: path.read_text() for path in (INFRA / "alerts").glob("*.kql")}
@@ -34,7 +34,7 @@ def events() -> dict[str, set[str]]:
                 event = node.args[0]
                 assert isinstance(event, ast.Constant), f"{path}: an event is a constant word"
                 found.setdefault(str(event.value), set()).update(each.arg for each in node.keywords if each.arg)
-    found["queue"] |= {field.name for field in msgspec.structs.fields(QueueVitals)}
+    found["queue"] |= {field.name for field in msgspec.structs.fields(QueueMetrics)}
     return found
 
 

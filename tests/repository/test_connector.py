@@ -8,11 +8,11 @@ import pytest
 
 from relay.acceptance.acceptance import Accepted
 from relay.api.messages.send import told_accepted
-from relay.api.messages.waiting import Goal
+from relay.api.messages.waiting import WaitGoal
 from relay.api.openapi.operations import FACTS
 from relay.api.operations import OPERATIONS
 from relay.clients.registry import Role
-from relay.core.events import Event, Kind, Noted
+from relay.core.events import EventKind, MessageEvent, RecordedEvent
 from relay.core.model import Address, State
 from relay.events.webhooks.payload import post_of
 from relay.events.webhooks.subscriptions import Definition, Subscription
@@ -83,7 +83,7 @@ def test_the_api_takes_what_a_designer_lets_pass(name: str) -> None:
 
 def test_the_waiting_action_offers_what_can_be_waited_for() -> None:
     (prefer,) = (each for each in CALLS["SendEmailAndWait"][2]["parameters"] if each["name"] == "Prefer")
-    assert prefer["enum"] == [f"wait={goal}" for goal in Goal]
+    assert prefer["enum"] == [f"wait={goal}" for goal in WaitGoal]
     assert prefer["default"] in prefer["enum"]
 
 
@@ -113,10 +113,10 @@ def test_an_acceptance_is_described() -> None:
 
 def test_an_event_is_described() -> None:
     at = datetime(2026, 3, 1, tzinfo=UTC)
-    event = Event(
+    event = RecordedEvent(
         key="k",
         index=0,
-        kind=Kind.BOUNCED,
+        kind=EventKind.BOUNCED,
         at=at,
         recipient="ada@example.com",
         code="5.1.1",
@@ -125,7 +125,7 @@ def test_an_event_is_described() -> None:
         provider="sendgrid",
         attempt=1,
     )
-    noted = Noted(
+    noted = MessageEvent(
         message="msg_1", client="shop", is_ours=True, event=event, tags=("order",), metadata={"order": "4711"}
     )
     definition = Definition(url="https://example.com", secret="whsec_x", created_at=at)

@@ -16,7 +16,7 @@ from relay.api.operations import OPERATIONS
 from relay.api.reading.fast_check import fits_message
 from relay.api.router import Router
 from relay.api.shapes.admin_requests import CallbackRemoval, WebhookRequest
-from relay.core.events import Kind
+from relay.core.events import EventKind
 
 FOLDER = Path(__file__).parents[2] / "docs/logic-apps"
 WORKFLOWS = sorted(path.stem for path in FOLDER.glob("*.json"))
@@ -136,7 +136,7 @@ def test_each_body_has_the_shape_that_its_operation_takes(name: str) -> None:
         elif operation == "CreateWebhook":
             taken = WebhookRequest.model_validate(body)
             assert taken.callback_url == "@{listCallbackUrl()}"
-            assert set(taken.events or ()) <= set(Kind)
+            assert set(taken.events or ()) <= set(EventKind)
         elif operation == "RemoveCallback":
             assert CallbackRemoval.model_validate(body).callback_url == "@{listCallbackUrl()}"
         else:

@@ -20,12 +20,11 @@ from hypothesis import strategies as st
 from relay.api.http import Request, Response
 from relay.bootstrap import Relay, configuration
 from relay.clients.registry import Role
-from relay.core import entries as wire
-from relay.core import ids
+from relay.core import entries, ids
 from relay.core.errors import UnreadableEntry
 from relay.core.model import Address, Message
 from relay.core.outcomes import MAX_REPLY
-from relay.core.send_request import Parcel
+from relay.core.send_request import SendRequest
 from relay.mime import raw as mime_raw
 from relay.platform.storage.memory.memory_storage import memory_storage
 from relay.providers.http_exchange import retry_after
@@ -261,7 +260,7 @@ def test_a_deeply_nested_request_is_refused(door: Door, depth: int, brackets: st
 @BOUNDED
 def test_an_entry_is_read_or_is_unreadable(body: bytes) -> None:
     try:
-        wire.decode_entry(body)
+        entries.decode_entry(body)
     except UnreadableEntry:
         return
 
@@ -300,7 +299,7 @@ _mime = st.lists(_mime_lines | st.binary(max_size=30), max_size=15).flatmap(
 @BOUNDED
 def test_a_raw_message_never_carries_a_blind_recipient_it_brought(raw: bytes, with_bcc: bool) -> None:
     message = Message(sender=Address(email="a@example.com"), to=(Address(email="b@example.com"),), raw=raw)
-    parcel = Parcel(
+    parcel = SendRequest(
         id="msg_x", message=message, recipients=(0,), message_id_header="x@relay", attempt=1, attempt_id="1", date=NOW
     )
     prepared = mime_raw.prepare(parcel, with_bcc=with_bcc)

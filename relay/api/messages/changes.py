@@ -7,13 +7,13 @@ from relay.acceptance.draft import Limits
 from relay.api.app import Call
 from relay.api.http import Response, json_response
 from relay.api.operator.dead_letters import read_redrive
-from relay.api.problems import Faults
+from relay.api.problems import Problems
 from relay.api.reading.body import read_object
 from relay.api.reading.fields import read_moment
 from relay.api.shapes.requests import RedriveRequest, RescheduleRequest
 from relay.core.errors import NotFound, Refusal
 from relay.core.model import State
-from relay.journal.message_status import Story
+from relay.journal.message_status import MessageHistory
 
 RETRY_AFTER_SECONDS = 2
 _LIMITS = Limits()
@@ -21,8 +21,8 @@ _LIMITS = Limits()
 
 async def cancel(call: Call) -> Response:
     """DELETE /v1/messages/{id}: 200 when it is cancelled for certain, 409 with the state when it is too late."""
-    story = await call.services.inquiry.story(call.client, call.values["id"])
-    if await call.services.interventions.cancel(story.name.batch, story.name.index):
+    story = await call.services.status_reader.story(call.client, call.values["id"])
+    if await call.services.message_changes.cancel(story.name.batch, story.name.index):
         return json_response({"id": str(story.name), "state": str(State.CANCELLED)})
     state = await _state(call)
     if state is State.CANCELLED:
@@ -32,12 +32,12 @@ async def cancel(call: Call) -> Response:
 
 async def reschedule(call: Call) -> Response:
     """PATCH /v1/messages/{id}: another `send_at`; 409 with the state when it is not scheduled (any more)."""
-    faults = Faults(_LIMITS.max_problems)
+    faults = Problems(_LIMITS.max_problems)
     at = _send_at(call, faults)
     faults.raise_any()
-    story = await call.services.inquiry.story(call.client, call.values["id"])
+    story = await call.services.status_reader.story(call.client, call.values["id"])
     try:
-        is_moved = await call.services.interventions.reschedule(story.name.batch, story.name.index, at)
+        is_moved = await call.services.message_changes.reschedule(story.name.batch, story.name.index, at)
     except NotFound as error:
         if story.is_withdrawn:
             raise _not_scheduled(State.CANCELLED) from error
@@ -55,15 +55,15 @@ async def reschedule(call: Call) -> Response:
 async def redrive(call: Call) -> Response:
     """POST /v1/messages/{id}/redrive: put a dead message back on the queue; 409 when nothing of it is dead, 410 once erased."""
     request = read_object(call.request, RedriveRequest, is_optional=True)
-    faults = Faults(_LIMITS.max_problems)
+    faults = Problems(_LIMITS.max_problems)
     how = read_redrive(call, request, faults)
     faults.raise_any()
-    name = await call.services.inquiry.name_of(call.client, call.values["id"])
+    name = await call.services.status_reader.name_of(call.client, call.values["id"])
     try:
-        is_redriven = await call.services.interventions.redrive(name.batch, name.index, how)
+        is_redriven = await call.services.message_changes.redrive(name.batch, name.index, how)
     except NotFound:
         is_redriven = False
-    story = await call.services.inquiry.story(call.client, call.values["id"])
+    story = await call.services.status_reader.story(call.client, call.values["id"])
     state = _state_of(story)
     if not is_redriven and story.status is not None and story.status.erased is not None:
         raise Refusal(410, "message_erased", "The message was erased: there is no content left to send.")
@@ -74,7 +74,7 @@ async def redrive(call: Call) -> Response:
     return json_response({"id": str(name), "state": str(state)}, 202)
 
 
-def _send_at(call: Call, faults: Faults) -> datetime:
+def _send_at(call: Call, faults: Problems) -> datetime:
     """The time asked for; now for one that is past by less than an hour."""
     request: Any = read_object(call.request, RescheduleRequest)
     now = call.services.clock()
@@ -82,10 +82,10 @@ def _send_at(call: Call, faults: Faults) -> datetime:
 
 
 async def _state(call: Call) -> State:
-    return _state_of(await call.services.inquiry.story(call.client, call.values["id"]))
+    return _state_of(await call.services.status_reader.story(call.client, call.values["id"]))
 
 
-def _state_of(story: Story) -> State:
+def _state_of(story: MessageHistory) -> State:
     if story.status is None:
         return State.CANCELLED if story.is_withdrawn else State.QUEUED
     return story.status.state

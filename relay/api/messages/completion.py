@@ -8,7 +8,7 @@ import msgspec
 from relay.acceptance.draft import Draft, Limits
 from relay.api.app import Call
 from relay.api.messages.rendering import rendered
-from relay.api.problems import WHOLE, Faults
+from relay.api.problems import WHOLE, Problems
 from relay.clients.uploads import Upload
 from relay.core.model import Attachment, Submission
 from relay.mime.size import estimate_size
@@ -32,7 +32,7 @@ class Completion:
         draft, is_rendered = await rendered(self._call, draft, self._limits), draft.template is not None
         if not is_rendered and all(attachment.blob is None for attachment in draft.message.attachments):
             return draft
-        faults = Faults(self._limits.max_problems)
+        faults = Problems(self._limits.max_problems)
         await self._find(attachment.blob for attachment in draft.message.attachments)
         files = tuple(
             self._filled(attachment, f"attachments[{number}].id", faults)
@@ -57,7 +57,7 @@ class Completion:
                 if attachment.blob in known:
                     needed = submission.expires_at + after
                     until[attachment.blob] = max(until.get(attachment.blob, needed), needed)
-        faults = Faults(self._limits.max_problems)
+        faults = Problems(self._limits.max_problems)
         for blob, needed in until.items():
             if not await self._call.services.uploads.keep(known[blob], needed):
                 faults.add("unknown_attachment", WHOLE, _UNKNOWN)
@@ -68,7 +68,7 @@ class Completion:
         found: Mapping[str, Upload] = await self._call.services.uploads.find(self._call.client.name, missing)
         self._uploads.update({name: found.get(name) for name in missing})
 
-    def _filled(self, attachment: Attachment, target: str, faults: Faults) -> Attachment:
+    def _filled(self, attachment: Attachment, target: str, faults: Problems) -> Attachment:
         if attachment.blob is None:
             return attachment
         upload = self._uploads[attachment.blob]

@@ -3,15 +3,14 @@
 from typing import Any
 from urllib.parse import quote
 
-from relay.api import mail_html as frames
+from relay.api import mail_html
 from relay.api.app import Call
 from relay.api.http import Response, json_response
 from relay.api.text_checks import whole_number
 from relay.clients.registry import Client
 from relay.core.errors import Refusal
 from relay.delivery.parcel import as_sent, parcel_of
-from relay.mime import build as mime
-from relay.mime import reader as mailparts
+from relay.mime import build, reader
 from relay.mime.links import links_in
 
 RETRY_AFTER_SECONDS = 2
@@ -21,13 +20,13 @@ _SAFE_TYPE = "application/octet-stream"
 async def show(call: Call) -> Response:
     """GET /v1/messages/{id}/content: headers, text, html, and what is attached (its bytes: `…/attachments/{number}`)."""
     name = call.values["id"]
-    reading = mailparts.read(await _mime(call, call.client))
+    reading = reader.read(await _mime(call, call.client))
     body: dict[str, Any] = {
         "id": name,
         "headers": [{"name": field, "value": value} for field, value in reading.headers],
         "text": reading.text,
         "html": reading.html,
-        "html_url": None if reading.html is None else frames.link(call, f"/v1/messages/{name}/html"),
+        "html_url": None if reading.html is None else mail_html.link(call, f"/v1/messages/{name}/html"),
         "links": [] if reading.html is None else links_in(reading.html),
         "attachments": [
             {
@@ -54,7 +53,7 @@ async def attachment(call: Call) -> Response:
 
     Always to be saved and never shown: what it is, only its sender says.
     """
-    files = mailparts.read(await _mime(call, call.client)).files
+    files = reader.read(await _mime(call, call.client)).files
     number = whole_number(call.values["number"])
     if number is None or number >= len(files):
         raise Refusal(404, "not_found", f"The message has {len(files)} attachments, counted from 0.")
@@ -66,12 +65,12 @@ async def attachment(call: Call) -> Response:
 
 async def html(call: Call) -> Response:
     """GET /v1/messages/{id}/html: the html as a page in which nothing can act, for who has the `html_url` of it."""
-    return frames.page(mailparts.read(await _mime(call, await frames.holder(call))))
+    return mail_html.page(reader.read(await _mime(call, await mail_html.holder(call))))
 
 
 async def _mime(call: Call, client: Client) -> bytes:
     """The message's bytes, if this client may see it. Raises `Refusal` (404, 410)."""
-    story = await call.services.inquiry.story(client, call.values["id"])
+    story = await call.services.status_reader.story(client, call.values["id"])
     if story.record is None or story.submission is None or story.status is None:
         raise Refusal(
             404,
@@ -85,4 +84,4 @@ async def _mime(call: Call, client: Client) -> bytes:
     message = as_sent(story.record, index, await call.services.content.whole(story.submission))
     if message is None:
         raise Refusal(404, "content_not_found", "The content of this message is gone.")
-    return mime.build(parcel_of(story.record, story.record.entry(), index, story.status.parts[0], message))
+    return build.build(parcel_of(story.record, story.record.entry(), index, story.status.parts[0], message))

@@ -10,7 +10,7 @@ from relay.api.app import Call
 from relay.api.cursors import page_of
 from relay.api.http import Response, json_response
 from relay.api.message_view import told_erased
-from relay.api.problems import Faults, printable
+from relay.api.problems import Problems, printable
 from relay.api.reading.addresses import email_address, same_mailbox
 from relay.clients.registry import Role
 from relay.core.errors import Refusal
@@ -29,7 +29,7 @@ _PASSED_OVER = ("api-version", "code")
 async def index(call: Call) -> Response:
     """GET /v1/messages: one page; `next_link` leads to the next one as long as there may be more."""
     query = call.request.query
-    faults = Faults(len(PARAMETERS) + len(query))
+    faults = Problems(len(PARAMETERS) + len(query))
     wanted = _wanted(call, query, faults)
     most = _limit(query.get("limit"), faults)
     faults.raise_any()
@@ -43,7 +43,7 @@ async def index(call: Call) -> Response:
     return json_response(body)
 
 
-def _wanted(call: Call, query: Mapping[str, str], faults: Faults) -> Wanted:
+def _wanted(call: Call, query: Mapping[str, str], faults: Problems) -> Wanted:
     _check_names(query, faults)
     now = call.services.clock()
     before = _moment(query, "before", now, faults)
@@ -65,7 +65,7 @@ def _wanted(call: Call, query: Mapping[str, str], faults: Faults) -> Wanted:
     )
 
 
-def _check_names(query: Mapping[str, str], faults: Faults) -> None:
+def _check_names(query: Mapping[str, str], faults: Problems) -> None:
     """A misspelt filter would list everything."""
     for name in query:
         if name not in PARAMETERS and name.lower() not in _PASSED_OVER:
@@ -74,7 +74,7 @@ def _check_names(query: Mapping[str, str], faults: Faults) -> None:
             faults.add("unknown_field", printable(name[:64]), f"There is no such parameter. {hint}")
 
 
-def _moment(query: Mapping[str, str], name: str, default: datetime, faults: Faults) -> datetime:
+def _moment(query: Mapping[str, str], name: str, default: datetime, faults: Problems) -> datetime:
     text = query.get(name)
     if text is None:
         return default
@@ -89,7 +89,7 @@ def _moment(query: Mapping[str, str], name: str, default: datetime, faults: Faul
     return default
 
 
-def _state(text: str | None, faults: Faults) -> State | None:
+def _state(text: str | None, faults: Problems) -> State | None:
     if text is None:
         return None
     if text not in list(State):
@@ -98,7 +98,7 @@ def _state(text: str | None, faults: Faults) -> State | None:
     return State(text)
 
 
-def _recipient(text: str | None, faults: Faults) -> str | None:
+def _recipient(text: str | None, faults: Problems) -> str | None:
     if text is None:
         return None
     try:
@@ -108,7 +108,7 @@ def _recipient(text: str | None, faults: Faults) -> str | None:
         return None
 
 
-def _limit(text: str | None, faults: Faults) -> int:
+def _limit(text: str | None, faults: Problems) -> int:
     if text is None:
         return DEFAULT_PAGE
     if not (text.isascii() and text.isdigit() and len(text) <= 3 and 1 <= int(text) <= MAX_PAGE):

@@ -7,7 +7,7 @@ import msgspec
 
 from relay.acceptance.draft import Draft, Limits
 from relay.api.app import Call
-from relay.api.problems import Faults, member
+from relay.api.problems import Problems, member
 from relay.api.reading import fields
 from relay.clients.templates import PARTS, Ready
 from relay.core.errors import NotFound, Problem, Refusal
@@ -49,7 +49,7 @@ def fill_in(ready: Ready, variables: Mapping[str, Any], wanted: Sequence[str], l
     """The parts (of `PARTS`) that are wanted. Raises `Refusal` (422) with every fault of them."""
     from relay.clients.template_sandbox import Unrenderable
 
-    faults = Faults(limits.max_problems)
+    faults = Problems(limits.max_problems)
     for name in ready.missing(variables):
         faults.add("missing_variable", member("variables", name), "The template needs this variable.")
     _raise_any(faults)
@@ -70,7 +70,7 @@ def fill_in(ready: Ready, variables: Mapping[str, Any], wanted: Sequence[str], l
     return parts
 
 
-def _raise_any(faults: Faults) -> None:
+def _raise_any(faults: Problems) -> None:
     if faults:
         text = "The template cannot be filled in with these variables; `details` says why."
         raise Refusal(422, "not_renderable", text, problems=faults.problems)

@@ -25,7 +25,7 @@ from relay.clients.idempotency import Replay
 from relay.clients.suppressions import Known
 from relay.core.errors import Refusal
 from relay.core.model import FINAL, Address, State
-from relay.routes import capabilities as carriage
+from relay.routes import capabilities
 
 RETRY_AFTER_SECONDS = 1
 MOVING_RETRY_SECONDS = 2
@@ -54,7 +54,7 @@ async def send(call: Call) -> Response:
 
 async def show(call: Call) -> Response:
     """GET /v1/messages/{id}: always 200 with its state, `Retry-After` while it is moving."""
-    story = await call.services.inquiry.story(call.client, call.values["id"])
+    story = await call.services.status_reader.story(call.client, call.values["id"])
     body = await story_body(story, call.services.content)
     return json_response(body, headers=_moving(State(body["state"])))
 
@@ -75,9 +75,9 @@ async def _draft(call: Call, limits: Limits) -> Draft:
 
 def _fingerprint(call: Call) -> str:
     if call.request.content_type == RAW:
-        from relay.api.reading import raw_message as parse_mime
+        from relay.api.reading import raw_message
 
-        return parse_mime.fingerprint(call.request)
+        return raw_message.fingerprint(call.request)
     return idempotency.fingerprint(call.request.path, call.request.content_type, call.request.body)
 
 
@@ -92,7 +92,7 @@ def decide(call: Call, draft: Draft, known: Known, now: datetime | None = None) 
         draft=draft,
         settings=call.services.settings,
         now=now or call.services.clock(),
-        carries=carriage.obstacle,
+        carries=capabilities.obstacle,
         traceparent=call.request.headers.get("traceparent"),
         suppressed=known.among,
     )

@@ -23,7 +23,7 @@ from relay.api.message_view import story_body
 from relay.clients.registry import UNKNOWN_KEY_SECONDS, Client
 from relay.core import ids
 from relay.core.errors import Problem, Refusal
-from relay.core.events import Kind
+from relay.core.events import EventKind
 from relay.core.model import FINAL, State
 
 _PURPOSE = "wait"
@@ -31,11 +31,11 @@ _POLL_SECONDS = 5
 _DELIVERY_POLL_SECONDS = 20
 _MAX_POLL_SECONDS = 300
 """What waits for its time may be cancelled or moved meanwhile; so late it may be noticed."""
-_DELIVERED = frozenset((Kind.DELIVERED, Kind.COMPLAINED, "suppressed"))
+_DELIVERED = frozenset((EventKind.DELIVERED, EventKind.COMPLAINED, "suppressed"))
 """What is said of a recipient who has the mail, or was not to have it. Nobody complains about mail that did not come."""
 
 
-class Goal(StrEnum):
+class WaitGoal(StrEnum):
     """What is waited for."""
 
     SENT = "sent"
@@ -44,30 +44,30 @@ class Goal(StrEnum):
     """Every recipient's server has it, as far as the provider tells."""
 
 
-LASTS: Mapping[Goal, timedelta] = {Goal.SENT: timedelta(hours=1), Goal.DELIVERED: timedelta(days=3)}
+LASTS: Mapping[WaitGoal, timedelta] = {WaitGoal.SENT: timedelta(hours=1), WaitGoal.DELIVERED: timedelta(days=3)}
 """How long a link outlives the message's expiry. Providers try to deliver for three days at most
 (docs.sendgrid.com: 72 hours; Exchange Online: one day)."""
 
 
-class Wish(msgspec.Struct, frozen=True, kw_only=True):
+class WaitRequest(msgspec.Struct, frozen=True, kw_only=True):
     """A goal to wait for; whether a `Prefer` header named it."""
 
-    goal: Goal
+    goal: WaitGoal
     is_preference: bool
 
 
-def wish_of(request: Request) -> Wish | None:
+def wish_of(request: Request) -> WaitRequest | None:
     """What the request asks to wait for. Raises `Refusal` for a query that says nothing known.
 
     A preference that is not known is passed over (RFC 7240 section 2): `wait=10` is another one, in seconds.
     """
     asked = request.query.get("wait")
     if asked is not None:
-        if asked not in set(Goal):
+        if asked not in set(WaitGoal):
             raise Refusal(400, "invalid_request", "`wait` is `sent` or `delivered`.", target="wait")
-        return Wish(goal=Goal(asked), is_preference=False)
+        return WaitRequest(goal=WaitGoal(asked), is_preference=False)
     preferred = _preference(request.headers.get("prefer", ""))
-    return Wish(goal=Goal(preferred), is_preference=True) if preferred in set(Goal) else None
+    return WaitRequest(goal=WaitGoal(preferred), is_preference=True) if preferred in set(WaitGoal) else None
 
 
 def offered(call: Call, name: str, expires_at: datetime) -> Mapping[str, str]:
@@ -86,7 +86,7 @@ async def wait(call: Call) -> Response:
     Raises `Refusal`: 403 for a link that is too old or not ours, 410 and 422 when the goal cannot be reached any more.
     """
     client, goal, until = await _signed(call)
-    story = await call.services.inquiry.story(client, call.values["id"])
+    story = await call.services.status_reader.story(client, call.values["id"])
     body = await story_body(story, call.services.content)
     if _is_reached(goal, body):
         return json_response(body)
@@ -107,7 +107,7 @@ def _preference(header: str) -> str:
     return ""
 
 
-def _link(call: Call, client: Client, name: str, goal: Goal, until: int) -> str:
+def _link(call: Call, client: Client, name: str, goal: WaitGoal, until: int) -> str:
     query = {"until": goal, "expires": str(until), "sig": _signature(client, name, goal, until)}
     return f"{call.base_url}/v1/messages/{name}/wait?{urlencode(query)}"
 
@@ -117,20 +117,20 @@ def _signature(client: Client, name: str, goal: str, until: int) -> str:
     return base64.urlsafe_b64encode(hmac.digest(client.mac_key, told, "sha256")).decode().rstrip("=")
 
 
-async def _signed(call: Call) -> tuple[Client, Goal, int]:
+async def _signed(call: Call) -> tuple[Client, WaitGoal, int]:
     """Whose message it is, and what the signature of this request's address grants. Raises `Refusal` (403)."""
     query = call.request.query
     goal, until = query.get("until", ""), query.get("expires", "")
     client = await _owner(call)
     # Twelve digits are enough for 30,000 years.
-    if client is None or goal not in set(Goal) or not until.isascii() or not until.isdigit() or len(until) > 12:
+    if client is None or goal not in set(WaitGoal) or not until.isascii() or not until.isdigit() or len(until) > 12:
         raise _invalid()
     name = str(ids.parse(call.values["id"]))
     expected = _signature(client, name, goal, int(until))
     is_signed = hmac.compare_digest(expected.encode(), query.get("sig", "").encode())
     if not is_signed or int(until) < call.services.clock().timestamp():
         raise _invalid()
-    return client, Goal(goal), int(until)
+    return client, WaitGoal(goal), int(until)
 
 
 async def _owner(call: Call) -> Client | None:
@@ -146,25 +146,25 @@ async def _owner(call: Call) -> Client | None:
     return None
 
 
-def _is_reached(goal: Goal, body: Mapping[str, Any]) -> bool:
+def _is_reached(goal: WaitGoal, body: Mapping[str, Any]) -> bool:
     if body["state"] != State.SENT:
         return False
     recipients = body.get("recipients", ())
-    return goal is Goal.SENT or (bool(recipients) and all(row["state"] in _DELIVERED for row in recipients))
+    return goal is WaitGoal.SENT or (bool(recipients) and all(row["state"] in _DELIVERED for row in recipients))
 
 
-def _raise_lost(goal: Goal, body: Mapping[str, Any]) -> None:
+def _raise_lost(goal: WaitGoal, body: Mapping[str, Any]) -> None:
     """Raise a `Refusal` (422, 410 once erased) when the goal cannot be reached any more; each recipient's reason is a detail."""
     state, recipients = body["state"], body.get("recipients", ())
     if state in FINAL and state != State.SENT:
         text = f"The message was not sent to everybody: its state is `{state}`. GET its `Operation-Location` for all of it."
         raise _lost("not_sent", text, recipients, FINAL - {State.SENT})
-    if goal is Goal.DELIVERED and "erased_at" in body:
+    if goal is WaitGoal.DELIVERED and "erased_at" in body:
         text = "The message was sent, and erased since: whether it was delivered is not known any more."
         raise Refusal(410, "message_erased", text)
-    if goal is Goal.DELIVERED and any(row["state"] == Kind.BOUNCED for row in recipients):
+    if goal is WaitGoal.DELIVERED and any(row["state"] == EventKind.BOUNCED for row in recipients):
         text = "The message was sent, but bounced. GET its `Operation-Location` for all of it."
-        raise _lost("not_delivered", text, recipients, frozenset((Kind.BOUNCED,)))
+        raise _lost("not_delivered", text, recipients, frozenset((EventKind.BOUNCED,)))
 
 
 def _lost(code: str, text: str, recipients: Sequence[Mapping[str, Any]], states: frozenset[Any]) -> Refusal:

@@ -149,7 +149,7 @@ FACTS: Mapping[str, Facts] = {
         body=_takes("shapes.requests.DeadLetterChoice", code="sender_not_verified"),
     ),
     "RedriveLostMail": Facts(
-        answers={200: "LostMail"}, errors=OF_BODIES, body=Body(model="shapes.admin_requests.LostMailRedrive")
+        answers={200: "ResendLost"}, errors=OF_BODIES, body=Body(model="shapes.admin_requests.ResendLostRequest")
     ),
     "EraseRecipient": Facts(
         answers={200: "Erasing"},

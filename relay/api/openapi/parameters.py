@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from relay.api.messages.waiting import Goal
+from relay.api.messages.waiting import WaitGoal
 from relay.clients.idempotency import MAX_KEY
 from relay.core.model import Delivery, State
 
@@ -48,7 +48,7 @@ IDEMPOTENCY_KEY = _header(
     {"type": "string", "minLength": 1, "maxLength": MAX_KEY, "pattern": "^[!-~]+$"},
 )
 WAIT = (
-    _query("wait", "Answer with a `Location` to wait at until the message is sent or delivered.", _one_of(*Goal)),
+    _query("wait", "Answer with a `Location` to wait at until the message is sent or delivered.", _one_of(*WaitGoal)),
     _header("Prefer", "`wait=sent` or `wait=delivered`: as `wait` in the query."),
 )
 WAITING = (

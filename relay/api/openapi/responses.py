@@ -184,7 +184,7 @@ SCHEMAS: Mapping[str, _Schema] = {
     "DeadLetters": _page("DeadLetter"),
     "Redriven": _shape({"redriven": _WHOLE, "is_more": _YES_NO}),
     "Discarded": _shape({"discarded": _WHOLE, "is_more": _YES_NO}),
-    "LostMail": _shape(
+    "ResendLost": _shape(
         {"found": _WHOLE, "redriven": _WHOLE, "skipped": {}, "dry_run": _YES_NO, "is_more": _YES_NO},
         {"cursor": _TEXT},
     ),

@@ -10,7 +10,7 @@ import msgspec
 from relay.acceptance.draft import Limits
 from relay.api.app import Call
 from relay.api.http import Response, json_response
-from relay.api.problems import Faults
+from relay.api.problems import Problems
 from relay.api.reading.addresses import read_mailbox
 from relay.api.reading.body import read_object
 from relay.clients.registry import NAME, Client, Key, Policy, Role, key_id_of
@@ -45,7 +45,7 @@ async def create(call: Call) -> Response:
     from relay.api.shapes.admin_requests import ClientRequest
 
     value = read_object(call.request, ClientRequest)
-    faults = Faults(_LIMITS.max_problems)
+    faults = Problems(_LIMITS.max_problems)
     if not NAME.fullmatch(value["name"]):
         faults.add("invalid_value", "name", "A client's name is 1 to 63 lower-case letters, digits and dashes.")
     policy = _policy(value.get("policy"), Policy(), call, faults)
@@ -68,7 +68,7 @@ async def change(call: Call) -> Response:
     from relay.api.shapes.admin_requests import ClientChange
 
     value = read_object(call.request, ClientChange)
-    faults = Faults(_LIMITS.max_problems)
+    faults = Problems(_LIMITS.max_problems)
     _policy(value.get("policy"), Policy(), call, faults)
     faults.raise_any()
 
@@ -135,7 +135,7 @@ def _key(key: Key, used: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _policy(value: Mapping[str, Any] | None, before: Policy, call: Call, faults: Faults) -> Policy:
+def _policy(value: Mapping[str, Any] | None, before: Policy, call: Call, faults: Problems) -> Policy:
     """The policy with what is named changed; what is wrong with it is noted."""
     if value is None:
         return before
@@ -160,7 +160,7 @@ def _policy(value: Mapping[str, Any] | None, before: Policy, call: Call, faults:
     )
 
 
-def _check_patterns(patterns: Any, target: str, faults: Faults) -> None:
+def _check_patterns(patterns: Any, target: str, faults: Problems) -> None:
     for number, pattern in enumerate(patterns):
         if pattern == "*":
             continue
@@ -170,7 +170,7 @@ def _check_patterns(patterns: Any, target: str, faults: Faults) -> None:
             faults.add("invalid_value", f"{target}[{number}]", text)
 
 
-def _check_block(block: str, target: str, faults: Faults) -> None:
+def _check_block(block: str, target: str, faults: Problems) -> None:
     try:
         ipaddress.ip_network(block, strict=False)
     except ValueError:

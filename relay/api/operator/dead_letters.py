@@ -9,7 +9,7 @@ from relay.acceptance.draft import Limits
 from relay.api.app import Call
 from relay.api.cursors import page_of
 from relay.api.http import Response, json_response
-from relay.api.problems import Faults
+from relay.api.problems import Problems
 from relay.api.reading.addresses import read_mailbox
 from relay.api.reading.body import read_object
 from relay.api.shapes.requests import DeadLetterChoice, DeadLetterRedrive
@@ -33,7 +33,7 @@ async def index(call: Call) -> Response:
         counts = await call.services.dead_letters.counts()
         value = [{"code": code, "meaning": CAUSES[code], "count": count} for code, count in counts.items()]
         return json_response({"value": value})
-    faults = Faults(1)
+    faults = Problems(1)
     _check_cause(code, faults)
     faults.raise_any()
     letters, cursor = await page_of(call.services.dead_letters.of(code, cursor=call.request.query.get("cursor")))
@@ -51,27 +51,27 @@ async def causes(call: Call) -> Response:
 async def redrive(call: Call) -> Response:
     """POST /v1/deadletters/redrive: put them back; how many were still dead. `is_more`: repeat for the rest."""
     choice = read_object(call.request, DeadLetterRedrive)
-    faults = Faults(_LIMITS.max_problems)
+    faults = Problems(_LIMITS.max_problems)
     how = read_redrive(call, choice, faults)
     _check_choice(choice, faults)
     faults.raise_any()
     letters, is_more = await _chosen(call, choice)
     return json_response(
-        {"redriven": await call.services.interventions.redrive_letters(letters, how), "is_more": is_more}
+        {"redriven": await call.services.message_changes.redrive_letters(letters, how), "is_more": is_more}
     )
 
 
 async def discard(call: Call) -> Response:
     """POST /v1/deadletters/discard: take them off the list; their records stay until the retention ends."""
     choice = read_object(call.request, DeadLetterChoice)
-    faults = Faults(_LIMITS.max_problems)
+    faults = Problems(_LIMITS.max_problems)
     _check_choice(choice, faults)
     faults.raise_any()
     letters, is_more = await _chosen(call, choice)
-    return json_response({"discarded": await call.services.interventions.discard(letters), "is_more": is_more})
+    return json_response({"discarded": await call.services.message_changes.discard(letters), "is_more": is_more})
 
 
-def read_redrive(call: Call, value: Mapping[str, Any], faults: Faults) -> Redrive:
+def read_redrive(call: Call, value: Mapping[str, Any], faults: Problems) -> Redrive:
     """How to redrive, by a request's `route` and `sender`; what is wrong with them is noted."""
     route, routes = value.get("route"), call.services.settings.routes
     if route is not None and route not in routes:
@@ -80,7 +80,7 @@ def read_redrive(call: Call, value: Mapping[str, Any], faults: Faults) -> Redriv
     return Redrive(route=route, sender=None if sender is None else read_mailbox(sender, "sender", faults, _LIMITS))
 
 
-def _check_choice(choice: Mapping[str, Any], faults: Faults) -> None:
+def _check_choice(choice: Mapping[str, Any], faults: Problems) -> None:
     chosen, code = choice.get("ids"), choice.get("code")
     if chosen and code is not None:
         faults.add("not_applicable", "ids", "Give either `ids` or `code`, not both.")
@@ -92,7 +92,7 @@ def _check_choice(choice: Mapping[str, Any], faults: Faults) -> None:
         faults.add("too_many", "ids", f"{_LIMITS.max_batch_messages} are possible in one request.")
 
 
-def _check_cause(code: str, faults: Faults) -> None:
+def _check_cause(code: str, faults: Problems) -> None:
     if code not in CAUSES:
         faults.add("invalid_choice", "code", f"There is no such cause; there are: {', '.join(CAUSES)}.")
 
@@ -101,7 +101,7 @@ async def _chosen(call: Call, choice: Mapping[str, Any]) -> tuple[Sequence[DeadL
     if choice.get("code") is not None:
         letters, cursor = await call.services.dead_letters.of(choice["code"], most=MOST)
         return letters, cursor is not None
-    names = [await call.services.inquiry.name_of(call.client, text) for text in choice["ids"]]
+    names = [await call.services.status_reader.name_of(call.client, text) for text in choice["ids"]]
     records = await _records(call, {name.batch for name in names})
     return [letter for name in names for letter in _letters_of(name, records.get(name.batch))], False
 

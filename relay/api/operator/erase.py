@@ -3,7 +3,7 @@
 from relay.api.app import Call
 from relay.api.cursors import step_of, step_response
 from relay.api.http import Response
-from relay.api.problems import Faults
+from relay.api.problems import Problems
 from relay.api.reading.addresses import email_address, same_mailbox
 from relay.api.reading.body import read_object
 
@@ -13,7 +13,7 @@ async def recipient(call: Call) -> Response:
     from relay.api.shapes.admin_requests import EraseRequest
 
     value = read_object(call.request, EraseRequest)
-    faults = Faults(20)
+    faults = Problems(20)
     address = ""
     try:
         address = same_mailbox(email_address(value["recipient"]))

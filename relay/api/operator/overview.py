@@ -8,7 +8,7 @@ from relay.api.http import Response, json_response
 from relay.api.operator import routes
 from relay.core.errors import Refusal
 from relay.journal.overview import Figures, Point, Span
-from relay.platform.telemetry import QueueVitals
+from relay.platform.telemetry import QueueMetrics
 
 _COUNTED = tuple(name for name in Point.__struct_fields__ if name != "at")
 
@@ -25,7 +25,7 @@ async def show(call: Call) -> Response:
     body = {
         "at": services.clock(),
         **_told(figures),
-        "lanes": _lanes(await services.vitals.queues()),
+        "lanes": _lanes(await services.health_log.queues()),
         "routes": await routes.told(call),
         "dead_letters": {"count": sum(letters.values()), "is_more": is_more},
     }
@@ -54,7 +54,7 @@ def _told(figures: Figures) -> dict[str, Any]:
     }
 
 
-def _lanes(queues: Sequence[QueueVitals]) -> list[dict[str, Any]]:
+def _lanes(queues: Sequence[QueueMetrics]) -> list[dict[str, Any]]:
     """Depth and age of each lane over all its queues; `poisoned` are the entries on its poison queues."""
     lanes: dict[str, dict[str, Any]] = {}
     for queue in queues:

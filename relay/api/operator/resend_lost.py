@@ -7,26 +7,26 @@ from typing import Any
 from relay.api.app import Call
 from relay.api.cursors import step_of, step_response
 from relay.api.http import Response
-from relay.api.problems import Faults
+from relay.api.problems import Problems
 from relay.api.reading.body import read_object
 from relay.operations.resend_lost import Wanted
 from relay.providers.registry import provider_module
 
 
-async def lost_mail(call: Call) -> Response:
+async def resend_lost(call: Call) -> Response:
     """POST /v1/redrive: look at some records and put back what was lost; repeat with `cursor` until there is none."""
-    from relay.api.shapes.admin_requests import LostMailRedrive
+    from relay.api.shapes.admin_requests import ResendLostRequest
 
-    value = read_object(call.request, LostMailRedrive)
-    faults = Faults(20)
+    value = read_object(call.request, ResendLostRequest)
+    faults = Problems(20)
     wanted = _wanted(call, value, faults)
     faults.raise_any()
-    step = await step_of(call.services.lost_mail.step(wanted, value.get("cursor")))
+    step = await step_of(call.services.resend_lost.step(wanted, value.get("cursor")))
     counts = {"found": step.found, "redriven": step.redriven, "skipped": step.skipped}
     return step_response(counts, step.cursor, is_dry=wanted.is_dry)
 
 
-def _wanted(call: Call, value: Mapping[str, Any], faults: Faults) -> Wanted:
+def _wanted(call: Call, value: Mapping[str, Any], faults: Problems) -> Wanted:
     routes = call.services.settings.routes
     for field in ("route", "to_route"):
         if value.get(field) is not None and value[field] not in routes:
@@ -52,7 +52,7 @@ def _wanted(call: Call, value: Mapping[str, Any], faults: Faults) -> Wanted:
     )
 
 
-def _time(value: Mapping[str, Any], field: str, faults: Faults) -> datetime:
+def _time(value: Mapping[str, Any], field: str, faults: Problems) -> datetime:
     try:
         at = datetime.fromisoformat(value[field])
     except ValueError:

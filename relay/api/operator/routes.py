@@ -21,8 +21,8 @@ async def told(call: Call) -> list[dict[str, Any]]:
         {
             "name": route.name,
             "provider": route.provider,
-            "state": str(next((h.state for h in holds if h.route == route.name and not h.sender), RouteState.OPEN)),
-            "holds": [_hold(h) for h in holds if h.route == route.name and h.state is not RouteState.OPEN],
+            "state": str(next((h.state for h in holds if h.route == route.name and not h.sender), RouteState.ACTIVE)),
+            "holds": [_hold(h) for h in holds if h.route == route.name and h.state is not RouteState.ACTIVE],
         }
         for route in call.services.settings.routes.values()
     ]
@@ -43,7 +43,7 @@ async def release(call: Call) -> Response:
         if known.route == name and await call.services.holds.release(scope, "operator") is not None
     ]
     await call.services.recovery.wake()
-    return json_response({"name": name, "state": str(RouteState.OPEN), "released": len(released)})
+    return json_response({"name": name, "state": str(RouteState.ACTIVE), "released": len(released)})
 
 
 async def probe(call: Call) -> Response:

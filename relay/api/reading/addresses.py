@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from relay.acceptance.draft import Limits
-from relay.api.problems import Faults
+from relay.api.problems import Problems
 from relay.api.text_checks import control_fault, ordinal
 from relay.core.model import Address
 
@@ -46,7 +46,7 @@ class Unreadable(msgspec.Struct, frozen=True):
     reason: str
 
 
-def read_mailbox(value: Any, target: str, faults: Faults, limits: Limits) -> Address | None:
+def read_mailbox(value: Any, target: str, faults: Problems, limits: Limits) -> Address | None:
     """One mailbox; None after noting what is wrong. What has the wrong type was noted by the shape already."""
     if isinstance(value, str):
         found = mailbox(value, limits)
@@ -61,7 +61,7 @@ def read_mailbox(value: Any, target: str, faults: Faults, limits: Limits) -> Add
 
 
 def read_mailboxes(
-    value: Any, target: str, faults: Faults, limits: Limits, *, most: int, code: str = "too_many"
+    value: Any, target: str, faults: Problems, limits: Limits, *, most: int, code: str = "too_many"
 ) -> list[Located]:
     """Every mailbox of a field that may have several. More than `most` are one fault (`code`), and are not looked at."""
     if isinstance(value, list):
@@ -105,7 +105,7 @@ def same_mailbox(email: str) -> str:
     return email.casefold()
 
 
-def _read_one_of_many(item: Any, target: str, words: str, faults: Faults, limits: Limits) -> Address | None:
+def _read_one_of_many(item: Any, target: str, words: str, faults: Problems, limits: Limits) -> Address | None:
     if words == target:
         return read_mailbox(item, target, faults, limits)
     found = mailbox(item, limits)
@@ -116,7 +116,7 @@ def _read_one_of_many(item: Any, target: str, words: str, faults: Faults, limits
     return found
 
 
-def _read_object(value: dict[str, Any], target: str, faults: Faults, limits: Limits) -> Address | None:
+def _read_object(value: dict[str, Any], target: str, faults: Problems, limits: Limits) -> Address | None:
     text = value["email"]
     email, reason = _checked(text) if len(text) <= limits.max_address else ("", _too_long(limits))
     if reason:

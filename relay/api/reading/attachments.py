@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Any
 
 from relay.acceptance.draft import Limits
-from relay.api.problems import Faults
+from relay.api.problems import Problems
 from relay.api.text_checks import control_fault
 from relay.core.model import Attachment
 from relay.mime.size import base64_size
@@ -31,7 +31,7 @@ _MORE_TYPES = {
 """What is often sent and not in the standard library's table."""
 
 
-def read_attachments(value: Any, faults: Faults, limits: Limits) -> tuple[Attachment, ...]:
+def read_attachments(value: Any, faults: Problems, limits: Limits) -> tuple[Attachment, ...]:
     """The attachments of a request, decoded; those that are wrong are noted and left out."""
     if not isinstance(value, list):
         return ()
@@ -65,7 +65,7 @@ def decode_base64(text: str) -> bytes:
         raise ValueError(_base64_fault(text, bare)) from error
 
 
-def _read(item: Mapping[str, Any], target: str, faults: Faults, limits: Limits) -> Attachment:
+def _read(item: Mapping[str, Any], target: str, faults: Problems, limits: Limits) -> Attachment:
     name = _name(item, target, faults, limits)
     content, declared = _content(item, target, faults)
     kind = _media_type(item.get("type"), declared, name, target, faults)
@@ -85,7 +85,7 @@ def _read(item: Mapping[str, Any], target: str, faults: Faults, limits: Limits) 
     )
 
 
-def _name(item: Mapping[str, Any], target: str, faults: Faults, limits: Limits) -> str:
+def _name(item: Mapping[str, Any], target: str, faults: Problems, limits: Limits) -> str:
     name = item.get("name")
     at = f"{target}.name"
     if name is None:
@@ -98,7 +98,7 @@ def _name(item: Mapping[str, Any], target: str, faults: Faults, limits: Limits) 
     return name
 
 
-def check_file_name(name: str, at: str, faults: Faults, limits: Limits) -> None:
+def check_file_name(name: str, at: str, faults: Problems, limits: Limits) -> None:
     """Note what makes a text no file name."""
     fault = control_fault(name)
     if fault:
@@ -111,7 +111,7 @@ def check_file_name(name: str, at: str, faults: Faults, limits: Limits) -> None:
         faults.add("too_long", at, text)
 
 
-def _content(item: Mapping[str, Any], target: str, faults: Faults) -> tuple[bytes, str | None]:
+def _content(item: Mapping[str, Any], target: str, faults: Problems) -> tuple[bytes, str | None]:
     """The decoded content, and the media type that a Logic Apps object brings along."""
     content, at, declared = item.get("content"), f"{target}.content", None
     if content is None:
@@ -132,7 +132,7 @@ def _content(item: Mapping[str, Any], target: str, faults: Faults) -> tuple[byte
     return decoded, declared if isinstance(declared, str) else None
 
 
-def _id(item: Mapping[str, Any], target: str, faults: Faults) -> str | None:
+def _id(item: Mapping[str, Any], target: str, faults: Problems) -> str | None:
     identifier = item.get("id")
     if not isinstance(identifier, str):
         return None
@@ -143,14 +143,14 @@ def _id(item: Mapping[str, Any], target: str, faults: Faults) -> str | None:
     return identifier
 
 
-def _media_type(given: Any, declared: str | None, name: str, target: str, faults: Faults) -> str:
+def _media_type(given: Any, declared: str | None, name: str, target: str, faults: Problems) -> str:
     at = f"{target}.type"
     if given is None and declared is not None:
         given, at = declared, f"{target}.content['$content-type']"
     return read_media_type(given, at, faults) if isinstance(given, str) else guess_type(name)
 
 
-def read_media_type(given: str, at: str, faults: Faults) -> str:
+def read_media_type(given: str, at: str, faults: Problems) -> str:
     """A media type as it was given, after noting what is wrong with it."""
     found = _MEDIA_TYPE.fullmatch(given) if len(given) <= 255 else None
     if found is None:
@@ -161,7 +161,7 @@ def read_media_type(given: str, at: str, faults: Faults) -> str:
     return given
 
 
-def _content_id(value: Any, target: str, faults: Faults, limits: Limits) -> str | None:
+def _content_id(value: Any, target: str, faults: Problems, limits: Limits) -> str | None:
     if not isinstance(value, str):
         return None
     content_id = value[1:-1] if value.startswith("<") and value.endswith(">") else value
@@ -171,7 +171,7 @@ def _content_id(value: Any, target: str, faults: Faults, limits: Limits) -> str 
     return content_id
 
 
-def _check_unique(content_id: str | None, number: int, seen: dict[str, int], faults: Faults) -> None:
+def _check_unique(content_id: str | None, number: int, seen: dict[str, int], faults: Problems) -> None:
     if not content_id:
         return
     first = seen.setdefault(content_id, number)
@@ -180,7 +180,7 @@ def _check_unique(content_id: str | None, number: int, seen: dict[str, int], fau
         faults.add("invalid_content_id", f"attachments[{number}].content_id", text)
 
 
-def _check_total(found: list[Attachment], faults: Faults, limits: Limits) -> None:
+def _check_total(found: list[Attachment], faults: Problems, limits: Limits) -> None:
     total = sum(base64_size(attachment.size) for attachment in found)
     if total > limits.max_message_bytes:
         text = (

@@ -5,8 +5,8 @@ from datetime import datetime
 from typing import Any
 
 from relay.acceptance.draft import MAX_HTTP_BODY, Draft, Limits
-from relay.api.problems import WHOLE, Faults, member
-from relay.api.reading import json_text as jsontext
+from relay.api.problems import WHOLE, Problems, member
+from relay.api.reading import json_text
 from relay.api.reading.message import read_message
 from relay.api.reading.shape import check_shape, kind
 from relay.api.shapes.requests import BatchEnvelope, MessageFields
@@ -19,16 +19,16 @@ _MAX_PROBLEMS_EACH = 100
 
 def parse_batch(body: bytes, *, content_type: str, now: datetime, limits: Limits) -> Sequence[Draft | Refusal]:
     """A draft for each message, or why there is none. Raises `Refusal` for what is wrong with the request as a whole."""
-    jsontext.check_content_type(content_type)
-    faults = Faults(limits.max_problems)
-    value = jsontext.read_json(body, MAX_HTTP_BODY, faults)
+    json_text.check_content_type(content_type)
+    faults = Problems(limits.max_problems)
+    value = json_text.read_json(body, MAX_HTTP_BODY, faults)
     if not isinstance(value, dict):
         faults.add("wrong_type", WHOLE, f"The body is {kind(value)}; it must be an object.")
         raise faults.refusal()
     check_shape(value, BatchEnvelope, faults)
     defaults, messages = value.get("defaults") or {}, value.get("messages")
     if isinstance(defaults, dict):
-        shared = Faults(limits.max_problems, lambda target: _under("defaults", target))
+        shared = Problems(limits.max_problems, lambda target: _under("defaults", target))
         check_shape(defaults, MessageFields, shared)
         faults.problems += shared.problems
     if isinstance(messages, list):
@@ -37,7 +37,7 @@ def parse_batch(body: bytes, *, content_type: str, now: datetime, limits: Limits
     return [_read(message, number, defaults, now, limits) for number, message in enumerate(messages or ())]
 
 
-def _check_number(messages: Sequence[Any], faults: Faults, limits: Limits) -> None:
+def _check_number(messages: Sequence[Any], faults: Problems, limits: Limits) -> None:
     if not messages:
         faults.add("required", "messages", "A batch has at least one message.")
     elif len(messages) > limits.max_batch_messages:
@@ -48,10 +48,10 @@ def _check_number(messages: Sequence[Any], faults: Faults, limits: Limits) -> No
 def _read(message: Any, number: int, defaults: Mapping[str, Any], now: datetime, limits: Limits) -> Draft | Refusal:
     here = f"messages[{number}]"
     if not isinstance(message, dict):
-        faults = Faults(1, lambda _: here)
+        faults = Problems(1, lambda _: here)
         faults.add("wrong_type", WHOLE, f"This is {kind(message)}; it must be an object.")
         return faults.refusal()
-    faults = Faults(_MAX_PROBLEMS_EACH, _place(here, message, defaults))
+    faults = Problems(_MAX_PROBLEMS_EACH, _place(here, message, defaults))
     draft = read_message(_merged(defaults, message), now, faults, limits)
     return faults.refusal() if faults else draft
 

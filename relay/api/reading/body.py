@@ -28,16 +28,16 @@ def read_object(
 
     With `is_optional` no body is an empty object.
     """
-    from relay.api.problems import WHOLE, Faults
-    from relay.api.reading import json_text as jsontext
+    from relay.api.problems import WHOLE, Problems
+    from relay.api.reading import json_text
     from relay.api.reading.shape import check_shape, kind
 
     check_length(request)
     if is_optional and not request.body:
         return {}
-    jsontext.check_content_type(request.headers.get("content-type", ""))
-    faults = Faults(Limits().max_problems)
-    value = jsontext.read_json(request.body, most_bytes, faults)
+    json_text.check_content_type(request.headers.get("content-type", ""))
+    faults = Problems(Limits().max_problems)
+    value = json_text.read_json(request.body, most_bytes, faults)
     if not isinstance(value, dict):
         faults.add("wrong_type", WHOLE, f"The body is {kind(value)}; it must be an object.")
         raise faults.refusal()

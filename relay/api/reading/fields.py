@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from relay.acceptance.draft import Limits
-from relay.api.problems import Faults, member
+from relay.api.problems import Problems, member
 from relay.api.reading.json_text import nodes
 from relay.api.text_checks import control_fault
 
@@ -18,7 +18,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _VERSION = re.compile(r"[1-9][0-9]{0,6}")
 
 
-def read_subject(value: Any, faults: Faults, limits: Limits, *, is_required: bool) -> str:
+def read_subject(value: Any, faults: Problems, limits: Limits, *, is_required: bool) -> str:
     """The subject: one line, and not empty (SendGrid refuses a message without one)."""
     if value is None or value == "":
         if is_required:
@@ -35,7 +35,7 @@ def read_subject(value: Any, faults: Faults, limits: Limits, *, is_required: boo
     return value
 
 
-def read_tags(value: Any, faults: Faults, limits: Limits) -> tuple[str, ...]:
+def read_tags(value: Any, faults: Problems, limits: Limits) -> tuple[str, ...]:
     """Words to find messages by."""
     if not isinstance(value, list):
         return ()
@@ -55,7 +55,7 @@ def read_tags(value: Any, faults: Faults, limits: Limits) -> tuple[str, ...]:
     return tuple(seen)
 
 
-def read_metadata(value: Any, faults: Faults, limits: Limits) -> Mapping[str, str]:
+def read_metadata(value: Any, faults: Problems, limits: Limits) -> Mapping[str, str]:
     """The caller's own keys and values."""
     if not isinstance(value, dict):
         return {}
@@ -84,7 +84,7 @@ def read_metadata(value: Any, faults: Faults, limits: Limits) -> Mapping[str, st
     return found
 
 
-def read_expiry(value: Any, faults: Faults, limits: Limits) -> int | None:
+def read_expiry(value: Any, faults: Problems, limits: Limits) -> int | None:
     """How many seconds to try."""
     if not isinstance(value, int) or isinstance(value, bool):
         return None
@@ -94,7 +94,7 @@ def read_expiry(value: Any, faults: Faults, limits: Limits) -> int | None:
     return value
 
 
-def read_moment(value: Any, now: datetime, faults: Faults, limits: Limits) -> datetime | None:
+def read_moment(value: Any, now: datetime, faults: Problems, limits: Limits) -> datetime | None:
     """`send_at` in aware UTC; None when it is not given or means now."""
     if value is None or isinstance(value, bool) or not isinstance(value, str | int):
         return None
@@ -114,7 +114,7 @@ def read_moment(value: Any, now: datetime, faults: Faults, limits: Limits) -> da
 
 
 def read_choice_name(
-    value: Any, target: str, faults: Faults, limits: Limits, *, may_have_version: bool = False
+    value: Any, target: str, faults: Problems, limits: Limits, *, may_have_version: bool = False
 ) -> str | None:
     """The name of a lane, a route or a template (`name` or `name@3`), as far as its form goes."""
     if not isinstance(value, str):
@@ -128,7 +128,7 @@ def read_choice_name(
     return value
 
 
-def read_open_object(value: Any, target: str, most_bytes: int, faults: Faults, limits: Limits) -> Mapping[str, Any]:
+def read_open_object(value: Any, target: str, most_bytes: int, faults: Problems, limits: Limits) -> Mapping[str, Any]:
     """An object whose members are not ours to check: bounded in depth and size."""
     if not isinstance(value, dict):
         return {}

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from relay.acceptance.draft import Limits
-from relay.api.problems import Faults, member, printable
+from relay.api.problems import Problems, member, printable
 from relay.api.text_checks import control_fault
 
 _NAME = re.compile(r"[!-9;-~]+")
@@ -58,7 +58,7 @@ def forbidden(name: str) -> str:
     return next((reason for prefix, reason in FORBIDDEN_PREFIXES.items() if lower.startswith(prefix)), "")
 
 
-def read_headers(value: Any, faults: Faults, limits: Limits) -> Mapping[str, str]:
+def read_headers(value: Any, faults: Problems, limits: Limits) -> Mapping[str, str]:
     """The headers of a request, checked; those that are wrong are noted and left out."""
     if not isinstance(value, dict):
         return {}
@@ -85,7 +85,7 @@ def read_headers(value: Any, faults: Faults, limits: Limits) -> Mapping[str, str
     return headers
 
 
-def _check_name(name: str, target: str, faults: Faults, limits: Limits) -> bool:
+def _check_name(name: str, target: str, faults: Problems, limits: Limits) -> bool:
     if not _NAME.fullmatch(name) or len(name) > limits.max_header_name:
         text = f"A header's name is 1 to {limits.max_header_name} printable ASCII characters without spaces and colons."
         faults.add("invalid_header_name", target, text)
@@ -96,7 +96,7 @@ def _check_name(name: str, target: str, faults: Faults, limits: Limits) -> bool:
     return not reason
 
 
-def _check_value(text: str, target: str, faults: Faults, limits: Limits) -> bool:
+def _check_value(text: str, target: str, faults: Problems, limits: Limits) -> bool:
     fault = control_fault(text)
     if fault:
         faults.add("invalid_text", target, f"The value {fault}. A header is one line; long ones are folded by Relay.")

@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 import msgspec
 
-from relay.api.problems import WHOLE, Faults, member, printable
+from relay.api.problems import WHOLE, Problems, member, printable
 from relay.core.errors import Refusal
 
 _SURROGATE_ESCAPE = re.compile(rb"\\u[dD][89a-fA-F]")
@@ -48,7 +48,7 @@ def check_content_type(content_type: str) -> None:
         raise Refusal(415, "unsupported_media_type", reason, target="Content-Type")
 
 
-def read_json(body: bytes, limit: int, faults: Faults) -> Any:
+def read_json(body: bytes, limit: int, faults: Problems) -> Any:
     """The body's value. Repeated names and halves of surrogate pairs become faults; raises `Refusal` for what is not JSON."""
     if len(body) > limit:
         text = f"The body has {len(body)} bytes; at most {limit} are read. Store large files with POST /v1/attachments."
@@ -100,7 +100,7 @@ def _text(body: bytes) -> str:
         raise _refusal("malformed_json", f"The body is not UTF-8 at {place}. Encode JSON as UTF-8.") from error
 
 
-def _decode(text: str, faults: Faults) -> Any:
+def _decode(text: str, faults: Problems) -> Any:
     try:
         return _decode_once_or_again(text, faults)
     except json.JSONDecodeError as error:
@@ -138,14 +138,14 @@ def _finite(digits: str) -> float:
 _decoder = json.JSONDecoder(object_pairs_hook=_members, parse_constant=_not_finite, parse_float=_finite)
 
 
-def _decode_once_or_again(text: str, faults: Faults) -> Any:
+def _decode_once_or_again(text: str, faults: Problems) -> Any:
     try:
         return _decoder.decode(text)
     except _Repeated:
         return _decode_repeated(text, faults)
 
 
-def _decode_repeated(text: str, faults: Faults) -> Any:
+def _decode_repeated(text: str, faults: Problems) -> Any:
     """Read again, now noting which objects repeat which names; the last one counts for the further checks.
 
     What the first reading had not come to may still be no JSON.
@@ -170,7 +170,7 @@ def _decode_repeated(text: str, faults: Faults) -> Any:
     return value
 
 
-def _without_surrogates(value: Any, faults: Faults) -> Any:
+def _without_surrogates(value: Any, faults: Problems) -> Any:
     """Note texts with half of a surrogate pair, which no encoding can carry; the rest is checked with `?` there."""
     try:
         msgspec.json.encode(value)

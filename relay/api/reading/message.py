@@ -5,9 +5,8 @@ from datetime import datetime
 from typing import Any
 
 from relay.acceptance.draft import Draft, Limits
-from relay.api.problems import WHOLE, Faults
-from relay.api.reading import fields
-from relay.api.reading import json_text as jsontext
+from relay.api.problems import WHOLE, Problems
+from relay.api.reading import fields, json_text
 from relay.api.reading.addresses import NOBODY, Located, read_mailbox, read_mailboxes, same_mailbox
 from relay.api.reading.attachments import read_attachments
 from relay.api.reading.fast_check import fits_message
@@ -21,9 +20,9 @@ _NOBODY = Address(email="")
 
 def parse_message(body: bytes, *, content_type: str, now: datetime, limits: Limits) -> Draft:
     """The draft of one message. Raises `Refusal` with every fault."""
-    jsontext.check_content_type(content_type)
-    faults = Faults(limits.max_problems)
-    value = jsontext.read_json(body, limits.max_body_bytes, faults)
+    json_text.check_content_type(content_type)
+    faults = Problems(limits.max_problems)
+    value = json_text.read_json(body, limits.max_body_bytes, faults)
     if not isinstance(value, dict):
         from relay.api.reading.shape import kind
 
@@ -34,7 +33,7 @@ def parse_message(body: bytes, *, content_type: str, now: datetime, limits: Limi
     return draft
 
 
-def read_message(value: Mapping[str, Any], now: datetime, faults: Faults, limits: Limits) -> Draft:
+def read_message(value: Mapping[str, Any], now: datetime, faults: Problems, limits: Limits) -> Draft:
     """The draft of one message's JSON object. It may be used only if `faults` stayed empty."""
     if not fits_message(value):
         from relay.api.reading.shape import check_shape
@@ -80,7 +79,7 @@ def read_message(value: Mapping[str, Any], now: datetime, faults: Faults, limits
     )
 
 
-def _recipients(value: Mapping[str, Any], faults: Faults, limits: Limits) -> Iterator[tuple[Address, ...]]:
+def _recipients(value: Mapping[str, Any], faults: Problems, limits: Limits) -> Iterator[tuple[Address, ...]]:
     """to, cc and bcc: somebody, not too many, and nobody twice."""
     found = {
         name: read_mailboxes(
@@ -100,7 +99,7 @@ def _recipients(value: Mapping[str, Any], faults: Faults, limits: Limits) -> Ite
     return map(_addresses, found.values())
 
 
-def _check_twice(everybody: Sequence[Located], faults: Faults) -> None:
+def _check_twice(everybody: Sequence[Located], faults: Problems) -> None:
     seen: dict[str, Located] = {}
     for located in everybody:
         first = seen.setdefault(same_mailbox(located.address.email), located)
@@ -122,7 +121,7 @@ def _text(value: Any) -> str | None:
     return value if isinstance(value, str) and value else None
 
 
-def _check_content(value: Mapping[str, Any], faults: Faults, *, has_template: bool) -> None:
+def _check_content(value: Mapping[str, Any], faults: Problems, *, has_template: bool) -> None:
     if has_template:
         for name in ("text", "html"):
             if value.get(name) is not None:
@@ -133,7 +132,7 @@ def _check_content(value: Mapping[str, Any], faults: Faults, *, has_template: bo
         faults.add("no_content", "text", "Give text, html or both, or name a template.")
 
 
-def _return_path(value: Any, faults: Faults, limits: Limits) -> str | None:
+def _return_path(value: Any, faults: Problems, limits: Limits) -> str | None:
     """Where bounces go; empty when to nobody, None when to From."""
     if not isinstance(value, str):
         return None
@@ -143,7 +142,7 @@ def _return_path(value: Any, faults: Faults, limits: Limits) -> str | None:
     return address.email if address is not None else None
 
 
-def _options(value: Any, faults: Faults, limits: Limits) -> Mapping[str, Any]:
+def _options(value: Any, faults: Problems, limits: Limits) -> Mapping[str, Any]:
     options = fields.read_open_object(value, "options", limits.max_options_bytes, faults, limits)
     for provider, own in options.items():
         if provider not in MODULES:
@@ -156,7 +155,7 @@ def _options(value: Any, faults: Faults, limits: Limits) -> Mapping[str, Any]:
     return options
 
 
-def _checked_size(message: Message, faults: Faults, limits: Limits) -> int | None:
+def _checked_size(message: Message, faults: Problems, limits: Limits) -> int | None:
     if faults.has("message_too_large"):
         return None
     size = estimate_size(message)

@@ -10,7 +10,7 @@ from email.headerregistry import ParameterizedMIMEHeader
 from email.message import Message
 from email.utils import collapse_rfc2231_value
 
-from relay.api.problems import Faults
+from relay.api.problems import Problems
 from relay.api.reading.raw_header import READING_ERRORS
 
 MAX_PARTS = 1_000
@@ -20,7 +20,7 @@ _FIELDS = ("content-disposition", "content-type")
 _NAMES = frozenset(("filename", "name"))
 
 
-def read_file_names(raw: bytes, faults: Faults) -> tuple[str, ...]:
+def read_file_names(raw: bytes, faults: Problems) -> tuple[str, ...]:
     """Every name of every part; a fault where one cannot be read, or is there twice, or where there is too much to read."""
     names: dict[str, None] = {}
     for number, part in enumerate(_parts(raw, faults), 1):
@@ -38,7 +38,7 @@ def read_file_names(raw: bytes, faults: Faults) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _parts(raw: bytes, faults: Faults) -> "list[Message[str, str]]":
+def _parts(raw: bytes, faults: Problems) -> "list[Message[str, str]]":
     """Every part of a message, and of messages within it; none, and a fault, when it takes too long to look at them all."""
     try:
         parts = list(message_from_bytes(raw, policy=policy.compat32).walk())

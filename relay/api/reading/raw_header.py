@@ -13,7 +13,7 @@ from email.headerregistry import AddressHeader
 import msgspec
 
 from relay.acceptance.draft import Limits
-from relay.api.problems import Faults, member
+from relay.api.problems import Problems, member
 from relay.api.reading.addresses import Unreadable, mailbox, split_list
 from relay.api.text_checks import ordinal
 from relay.core.model import Address
@@ -52,7 +52,7 @@ _PLAIN = re.compile(
 """One mailbox that every program reads alike."""
 
 
-class Head(msgspec.Struct, frozen=True, kw_only=True):
+class CheckedHeader(msgspec.Struct, frozen=True, kw_only=True):
     """A header that was checked: the fields to send, each ended by CRLF, and who is named in it (by name in lower case)."""
 
     fields: tuple[Field, ...]
@@ -68,7 +68,7 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
         return b"".join(field.line for field in self.fields)
 
 
-def read_head(head: bytes, faults: Faults, limits: Limits, *, names_recipients: bool) -> Head:
+def read_head(head: bytes, faults: Problems, limits: Limits, *, names_recipients: bool) -> CheckedHeader:
     """The checked header, whose lines end in CRLF. It may be used only if `faults` stayed empty.
 
     With `names_recipients` To, Cc and Bcc are the envelope, so each address in them must be one.
@@ -85,10 +85,10 @@ def read_head(head: bytes, faults: Faults, limits: Limits, *, names_recipients: 
         )
     _check_authors(fields, people, faults)
     kept = [field for field in fields if field.name not in REMOVED and not field.name.startswith(REMOVED_PREFIXES)]
-    return Head(fields=tuple(_written(kept, people, faults)), people=people)
+    return CheckedHeader(fields=tuple(_written(kept, people, faults)), people=people)
 
 
-def _check_lines(head: bytes, faults: Faults, limits: Limits) -> None:
+def _check_lines(head: bytes, faults: Problems, limits: Limits) -> None:
     if len(head) > limits.max_headers_bytes:
         text = f"The header has {len(head)} bytes; {limits.max_headers_bytes} are possible."
         faults.add("too_large", "headers", text)
@@ -109,7 +109,7 @@ def _check_lines(head: bytes, faults: Faults, limits: Limits) -> None:
             faults.add("invalid_header_name", "headers", text)
 
 
-def _check_names(fields: Sequence[Field], faults: Faults, *, names_recipients: bool) -> None:
+def _check_names(fields: Sequence[Field], faults: Problems, *, names_recipients: bool) -> None:
     seen: set[str] = set()
     for field in fields:
         target = member("headers", _spelling(field))
@@ -131,7 +131,7 @@ def _check_names(fields: Sequence[Field], faults: Faults, *, names_recipients: b
         )
 
 
-def _check_authors(fields: Sequence[Field], people: Mapping[str, Sequence[Address]], faults: Faults) -> None:
+def _check_authors(fields: Sequence[Field], people: Mapping[str, Sequence[Address]], faults: Problems) -> None:
     """One author, whom the policy can judge, and nobody beside him."""
     is_broken = any(problem.target in ("headers.From", "headers.Sender") for problem in faults.problems)
     has_from = any(field.name == "from" for field in fields)
@@ -146,7 +146,7 @@ def _check_authors(fields: Sequence[Field], people: Mapping[str, Sequence[Addres
         faults.add("forbidden_header", "headers.Sender", text)
 
 
-def _people(field: Field, faults: Faults, limits: Limits, *, is_strict: bool) -> list[Address]:
+def _people(field: Field, faults: Problems, limits: Limits, *, is_strict: bool) -> list[Address]:
     """Everybody whom a field names. What is no address is a fault when `is_strict`, else left out."""
     target = f"headers.{field.name.title()}"
     try:
@@ -183,7 +183,7 @@ def _addresses(header: object) -> list[tuple[str, str]]:
     return [(str(each.addr_spec), str(each.display_name)) for each in people]
 
 
-def _written(fields: Sequence[Field], people: Mapping[str, Sequence[Address]], faults: Faults) -> list[Field]:
+def _written(fields: Sequence[Field], people: Mapping[str, Sequence[Address]], faults: Problems) -> list[Field]:
     """The fields as they are sent: several To or Cc as one, From in a form read alike by all, and all of it ASCII."""
     written: list[Field] = []
     joined: set[str] = set()
@@ -204,7 +204,7 @@ def _written(fields: Sequence[Field], people: Mapping[str, Sequence[Address]], f
     return written
 
 
-def _made(field: Field, faults: Faults, write: Callable[[str], bytes]) -> list[Field]:
+def _made(field: Field, faults: Problems, write: Callable[[str], bytes]) -> list[Field]:
     """The field written anew, in the spelling of its name; nothing, and a fault, when it cannot be."""
     spelling = _spelling(field)
     if field.name in _JOINED and write(spelling).strip() == f"{spelling}:".encode():

@@ -12,11 +12,11 @@ import msgspec
 
 from relay.acceptance.draft import Draft, Limits
 from relay.api.http import Request
-from relay.api.problems import WHOLE, Faults, member
+from relay.api.problems import WHOLE, Problems, member
 from relay.api.reading import fields
 from relay.api.reading.addresses import NOBODY, read_mailbox, read_mailboxes
 from relay.api.reading.raw_files import read_file_names
-from relay.api.reading.raw_header import Head, read_head
+from relay.api.reading.raw_header import CheckedHeader, read_head
 from relay.clients import idempotency
 from relay.core.errors import Refusal
 from relay.core.model import Address, Delivery, Message
@@ -48,7 +48,7 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
 def parse_raw(request: Request, *, now: datetime, limits: Limits) -> Draft:
     """The draft of a finished message. Raises `Refusal` with every fault."""
     _check_whole(request.body, limits)
-    faults = Faults(limits.max_problems)
+    faults = Problems(limits.max_problems)
     _check_query(request.query, faults)
     envelope = _envelope(request, faults, limits)
     head_bytes, body = mime_raw.split(request.body)
@@ -77,14 +77,14 @@ def _check_whole(body: bytes, limits: Limits) -> None:
         raise Refusal(413, "message_too_large", text, target=WHOLE)
 
 
-def _check_query(query: Mapping[str, str], faults: Faults) -> None:
+def _check_query(query: Mapping[str, str], faults: Problems) -> None:
     for name in query:
         if name not in QUERY and name not in _NOT_OURS:
             text = f"There is no such query parameter; there are: {', '.join(QUERY)}."
             faults.add("unknown_field", member("query", name), text)
 
 
-def _envelope(request: Request, faults: Faults, limits: Limits) -> Envelope:
+def _envelope(request: Request, faults: Problems, limits: Limits) -> Envelope:
     sender_text, sender_at = _one_of(request, "from", MAIL_FROM, faults)
     people_text, people_at = _one_of(request, "to", RCPT_TO, faults)
     sender = "" if sender_text.strip() == NOBODY else None
@@ -99,7 +99,7 @@ def _envelope(request: Request, faults: Faults, limits: Limits) -> Envelope:
     )
 
 
-def _one_of(request: Request, name: str, header: str, faults: Faults) -> tuple[str, str]:
+def _one_of(request: Request, name: str, header: str, faults: Problems) -> tuple[str, str]:
     """The value and its target, from the query or the header, not both."""
     asked, said = request.query.get(name, ""), request.headers.get(header, "")
     if asked and said:
@@ -108,7 +108,7 @@ def _one_of(request: Request, name: str, header: str, faults: Faults) -> tuple[s
     return (asked, member("query", name)) if asked else (said, _SHOWN_AS[header])
 
 
-def _message(head: Head, raw: bytes, envelope: Envelope, faults: Faults, limits: Limits) -> Message:
+def _message(head: CheckedHeader, raw: bytes, envelope: Envelope, faults: Problems, limits: Limits) -> Message:
     """The message with its envelope: whom the header shows in To or Cc is there, everybody else in Bcc."""
     people = head.people
     sender = next(iter(people["from"]), _NOBODY)
@@ -138,7 +138,7 @@ def _message(head: Head, raw: bytes, envelope: Envelope, faults: Faults, limits:
     return message
 
 
-def _check_number(count: int, faults: Faults, limits: Limits) -> None:
+def _check_number(count: int, faults: Problems, limits: Limits) -> None:
     if count > limits.max_recipients:
         text = f"There are {count} recipients; a message may have {limits.max_recipients}. Send several messages."
         faults.add("too_many_recipients", WHOLE, text)
@@ -147,7 +147,7 @@ def _check_number(count: int, faults: Faults, limits: Limits) -> None:
         faults.add("no_recipients", "to", text)
 
 
-def _with_options(message: Message, query: Mapping[str, str], now: datetime, faults: Faults, limits: Limits) -> Draft:
+def _with_options(message: Message, query: Mapping[str, str], now: datetime, faults: Problems, limits: Limits) -> Draft:
     tags = [tag for tag in query.get("tags", "").split(",") if tag]
     delivery = _choice(query, "delivery", tuple(map(str, Delivery)), faults)
     return Draft(
@@ -162,14 +162,14 @@ def _with_options(message: Message, query: Mapping[str, str], now: datetime, fau
     )
 
 
-def _expiry(query: Mapping[str, str], faults: Faults, limits: Limits) -> int | None:
+def _expiry(query: Mapping[str, str], faults: Problems, limits: Limits) -> int | None:
     value = _number(query.get("expires_in_seconds"))
     if isinstance(value, str):
         faults.add("wrong_type", "query.expires_in_seconds", "This must be a whole number of seconds.")
     return fields.read_expiry(value, faults, limits)
 
 
-def _choice(query: Mapping[str, str], name: str, choices: tuple[str, ...], faults: Faults) -> str | None:
+def _choice(query: Mapping[str, str], name: str, choices: tuple[str, ...], faults: Problems) -> str | None:
     value = query.get(name)
     if value is None or value in choices:
         return value

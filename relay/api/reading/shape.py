@@ -8,8 +8,8 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from relay.api.problems import Faults, path, printable
-from relay.api.shapes import requests as schemas
+from relay.api.problems import Problems, path, printable
+from relay.api.shapes import requests
 
 _MAX_ELEMENTS = 2_000
 """Elements of a list or members of an object that are looked at: more than any field may have."""
@@ -72,13 +72,13 @@ _ELSEWHERE_IN_FILES = {
 }
 _ELSEWHERE_IN_ADDRESSES = {"address": "email", "emailaddress": "email", "displayname": "name"}
 _ELSEWHERE_OF: Mapping[type[BaseModel], Mapping[str, str]] = {
-    schemas.MessageFields: _ELSEWHERE,
-    schemas.AttachmentObject: _ELSEWHERE_IN_FILES,
-    schemas.AddressObject: _ELSEWHERE_IN_ADDRESSES,
+    requests.MessageFields: _ELSEWHERE,
+    requests.AttachmentObject: _ELSEWHERE_IN_FILES,
+    requests.AddressObject: _ELSEWHERE_IN_ADDRESSES,
 }
 
 
-def check_shape(value: object, model: type[BaseModel], faults: Faults) -> None:
+def check_shape(value: object, model: type[BaseModel], faults: Problems) -> None:
     """Note everything that `model` does not admit: unknown, missing and wrongly typed fields."""
     try:
         model.__pydantic_validator__.validate_python(_bounded(value))
@@ -104,8 +104,8 @@ def _bounded(value: object, depth: int = _BOUNDED_DEPTH) -> object:
     return value
 
 
-def _note(detail: ErrorDetails, model: type[BaseModel], faults: Faults, *, suggest: bool) -> None:
-    steps = [step for step in detail["loc"] if step not in schemas.TAGS]
+def _note(detail: ErrorDetails, model: type[BaseModel], faults: Problems, *, suggest: bool) -> None:
+    steps = [step for step in detail["loc"] if step not in requests.TAGS]
     target = path(steps)
     value = detail["input"]
     match detail["type"]:

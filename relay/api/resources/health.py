@@ -18,6 +18,6 @@ async def ready(call: Call) -> Response:
     except StorageError as error:
         body = {"status": "unavailable", "storage": type(error).__name__}
         return json_response(body, 503, {"Retry-After": "5"})
-    states = {name: str(RouteState.OPEN) for name in call.services.settings.routes}
+    states = {name: str(RouteState.ACTIVE) for name in call.services.settings.routes}
     states |= {hold.route: str(hold.state) for hold in holds.values() if not hold.sender and hold.route in states}
     return json_response({"status": "ok", "storage": "ok", "routes": states})

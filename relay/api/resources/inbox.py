@@ -5,15 +5,15 @@ from datetime import timedelta
 from typing import Any
 from urllib.parse import quote
 
-from relay.api import mail_html as frames
+from relay.api import mail_html
 from relay.api.app import Call
 from relay.api.http import Response, json_response
 from relay.api.text_checks import whole_number
 from relay.clients.registry import Client, Role
 from relay.core.errors import NotFound, Refusal
-from relay.mime import reader as mailparts
+from relay.mime import reader
 from relay.mime.links import links_in
-from relay.providers.capture.inbox import Caught
+from relay.providers.capture.inbox import CapturedMail
 
 MAX_PAGE = 100
 MAX_WAIT_SECONDS = 60
@@ -63,11 +63,11 @@ async def source(call: Call) -> Response:
 
 async def html(call: Call) -> Response:
     """GET /v1/inbox/{name}/html: the mail's html as a page in which nothing can act, for who has the `html_url` of it."""
-    client = await frames.holder(call)
+    client = await mail_html.holder(call)
     mail = await call.services.inbox.get(call.values["name"])
     if not _may_see(client, mail):
         raise NotFound("another client's mail")
-    return frames.page(mailparts.read(await call.services.inbox.mime(mail.name)))
+    return mail_html.page(reader.read(await call.services.inbox.mime(mail.name)))
 
 
 async def delete(call: Call) -> Response:
@@ -88,15 +88,15 @@ async def empty(call: Call) -> Response:
     return json_response({"deleted": len(names)})
 
 
-def _may_see(client: Client, mail: Caught) -> bool:
+def _may_see(client: Client, mail: CapturedMail) -> bool:
     return client.role is Role.OPERATOR or mail.belongs_to(client.mac_key)
 
 
-def _filter(call: Call) -> Callable[[Caught], bool]:
+def _filter(call: Call) -> Callable[[CapturedMail], bool]:
     query = call.request.query
     to, sender, subject = (query.get(name, "").casefold() for name in ("to", "from", "subject"))
 
-    def wanted(mail: Caught) -> bool:
+    def wanted(mail: CapturedMail) -> bool:
         return (
             _may_see(call.client, mail)
             and (not to or any(to in recipient.casefold() for recipient in mail.recipients))
@@ -107,27 +107,27 @@ def _filter(call: Call) -> Callable[[Caught], bool]:
     return wanted
 
 
-async def _mail(call: Call) -> Caught:
+async def _mail(call: Call) -> CapturedMail:
     mail = await call.services.inbox.get(call.values["name"])
     if not _may_see(call.client, mail):
         raise NotFound("another client's mail")
     return mail
 
 
-async def _whole(call: Call, mail: Caught) -> dict[str, Any]:
-    reading = mailparts.read(await call.services.inbox.mime(mail.name))
+async def _whole(call: Call, mail: CapturedMail) -> dict[str, Any]:
+    reading = reader.read(await call.services.inbox.mime(mail.name))
     return {
         **_summary(mail),
         "headers": [{"name": name, "value": value} for name, value in reading.headers],
         "text": reading.text,
         "html": reading.html,
-        "html_url": None if reading.html is None else frames.link(call, f"/v1/inbox/{mail.name}/html"),
+        "html_url": None if reading.html is None else mail_html.link(call, f"/v1/inbox/{mail.name}/html"),
         "links": [] if reading.html is None else links_in(reading.html),
         "attachments": reading.files,
     }
 
 
-def _summary(mail: Caught) -> dict[str, Any]:
+def _summary(mail: CapturedMail) -> dict[str, Any]:
     return {
         "name": mail.name,
         "message": mail.message,

@@ -17,7 +17,7 @@ from relay.acceptance.draft import Limits
 from relay.api.app import Call
 from relay.api.cursors import page_of
 from relay.api.http import Response, json_response
-from relay.api.problems import Faults
+from relay.api.problems import Problems
 from relay.api.reading.addresses import read_mailbox
 from relay.api.reading.body import read_object
 from relay.clients.registry import Role
@@ -61,7 +61,7 @@ async def add(call: Call) -> Response:
 
     value = read_object(call.request, SuppressionRequest)
     scope = await _scope(call, value.get("client"), for_all=value.get("for_all"))
-    faults = Faults(_LIMITS.max_problems)
+    faults = Problems(_LIMITS.max_problems)
     made = _made(call, value, scope, "", faults)
     faults.raise_any()
     await call.services.suppressions.put([made] if made else [])
@@ -79,7 +79,7 @@ async def take_list(call: Call) -> Response:
     """POST /v1/suppressions/import: all of it or nothing; JSON, or CSV with a header line."""
     from relay.api.shapes.admin_requests import SuppressionImport
 
-    faults = Faults(_LIMITS.max_problems)
+    faults = Problems(_LIMITS.max_problems)
     if call.request.content_type == "text/csv":
         rows, scope = (
             _csv(call.request.body, faults),
@@ -174,7 +174,7 @@ async def _get(call: Call, scope: str) -> Suppression | None:
         return None
 
 
-def _made(call: Call, row: Mapping[str, Any], scope: str, place: str, faults: Faults) -> Suppression | None:
+def _made(call: Call, row: Mapping[str, Any], scope: str, place: str, faults: Problems) -> Suppression | None:
     address = read_mailbox(row.get("email") or "", f"{place}email", faults, _LIMITS)
     reason = row.get("reason") or "manual"
     note = row.get("note") or ""
@@ -192,7 +192,7 @@ def _made(call: Call, row: Mapping[str, Any], scope: str, place: str, faults: Fa
     return msgspec.structs.replace(made, expires_at=made.at + timedelta(seconds=seconds))
 
 
-def _csv(body: bytes, faults: Faults) -> Sequence[Mapping[str, Any]]:
+def _csv(body: bytes, faults: Problems) -> Sequence[Mapping[str, Any]]:
     """The rows of a CSV with at least a column `email`; `reason` and `note` are read too, other columns are not."""
     if len(body) > MAX_IMPORT_BYTES:
         raise Refusal(413, "message_too_large", f"A list may have {MAX_IMPORT_BYTES} bytes; send several.")

@@ -8,11 +8,11 @@ from urllib.parse import quote
 import msgspec
 
 from relay.acceptance.draft import Limits
-from relay.api import mail_html as frames
+from relay.api import mail_html
 from relay.api.app import Call
 from relay.api.http import Response, json_response
 from relay.api.messages.rendering import fill_in, split_name
-from relay.api.problems import WHOLE, Faults, member
+from relay.api.problems import WHOLE, Problems, member
 from relay.api.reading.body import read_object
 from relay.api.reading.fields import read_choice_name, read_open_object
 from relay.clients.templates import MAX_BYTES, PARTS, Template, Variable
@@ -52,7 +52,7 @@ async def put(call: Call) -> Response:
     from relay.api.shapes.admin_requests import TemplateRequest
 
     value = read_object(call.request, TemplateRequest, most_bytes=2 * MAX_BYTES)
-    faults = Faults(_LIMITS.max_problems)
+    faults = Problems(_LIMITS.max_problems)
     read_choice_name(call.values["name"], "name", faults, _LIMITS)
     made = _made(call, value, faults)
     faults.raise_any()
@@ -72,7 +72,7 @@ async def preview(call: Call) -> Response:
     from relay.api.shapes.admin_requests import PreviewRequest
 
     value = read_object(call.request, PreviewRequest, is_optional=True)
-    faults = Faults(_LIMITS.max_problems)
+    faults = Problems(_LIMITS.max_problems)
     variables = read_open_object(value.get("variables"), "variables", _LIMITS.max_variables_bytes, faults, _LIMITS)
     faults.raise_any()
     name, version = _asked(call.values["name"])
@@ -88,13 +88,13 @@ async def preview(call: Call) -> Response:
 
 async def html(call: Call) -> Response:
     """GET /v1/templates/{name}/html: a preview's html as a page in which nothing can act, for who has its `html_url`."""
-    await frames.holder(call, "variables")
+    await mail_html.holder(call, "variables")
     try:
         ready = await call.services.templates.ready(*_asked(call.values["name"]))
     except NotFound as error:
         raise _not_found() from error
     variables = msgspec.json.decode(call.request.query["variables"], type=dict[str, Any])
-    return frames.page(Reading(headers=(), text=None, html=ready.render("html", variables), files=()))
+    return mail_html.page(Reading(headers=(), text=None, html=ready.render("html", variables), files=()))
 
 
 def _html_url(call: Call, told: Mapping[str, Any], variables: Mapping[str, Any]) -> str | None:
@@ -102,7 +102,7 @@ def _html_url(call: Call, told: Mapping[str, Any], variables: Mapping[str, Any])
     text = msgspec.json.encode(variables).decode()
     if len(quote(text)) > _MAX_IN_ADDRESS:
         return None
-    return frames.link(call, f"/v1/templates/{told['name']}@{told['version']}/html", variables=text)
+    return mail_html.link(call, f"/v1/templates/{told['name']}@{told['version']}/html", variables=text)
 
 
 async def _template(call: Call) -> Template:
@@ -113,7 +113,7 @@ async def _template(call: Call) -> Template:
 
 
 def _asked(text: str) -> tuple[str, int | None]:
-    faults = Faults(1)
+    faults = Problems(1)
     read_choice_name(text, "name", faults, _LIMITS, may_have_version=True)
     if faults:
         raise _not_found()
@@ -124,7 +124,7 @@ def _not_found() -> Refusal:
     return Refusal(404, "template_not_found", "There is no such template, or no such version of it.")
 
 
-def _made(call: Call, value: Mapping[str, Any], faults: Faults) -> Template:
+def _made(call: Call, value: Mapping[str, Any], faults: Problems) -> Template:
     sources = {part: value.get(part) for part in PARTS}
     if not (sources["text"] or sources["html"]):
         faults.add("no_content", "text", "Give text, html or both.")
@@ -145,7 +145,7 @@ def _made(call: Call, value: Mapping[str, Any], faults: Faults) -> Template:
     return template
 
 
-def _compiled(sources: Mapping[str, str | None], faults: Faults) -> Sequence[str]:
+def _compiled(sources: Mapping[str, str | None], faults: Problems) -> Sequence[str]:
     """The variables that the sources read; what is no template is noted."""
     from relay.clients.template_sandbox import NoTemplate, Part
 
@@ -159,7 +159,7 @@ def _compiled(sources: Mapping[str, str | None], faults: Faults) -> Sequence[str
     return sorted(read)
 
 
-def _variables(declared: Mapping[str, Any], read: Sequence[str], faults: Faults) -> dict[str, Variable]:
+def _variables(declared: Mapping[str, Any], read: Sequence[str], faults: Problems) -> dict[str, Variable]:
     for name, each in declared.items():
         if not name.isidentifier():
             faults.add("invalid_value", member("variables", name), "A variable is named by letters, digits and _.")

@@ -5,7 +5,7 @@ from typing import Any
 from relay.acceptance.draft import Limits
 from relay.api.app import Call
 from relay.api.http import Response, json_response
-from relay.api.problems import WHOLE, Faults
+from relay.api.problems import WHOLE, Problems
 from relay.api.reading.attachments import check_file_name, guess_type, read_media_type
 from relay.api.reading.body import check_length
 from relay.clients import uploads
@@ -37,7 +37,7 @@ async def create(call: Call) -> Response:
 async def put_part(call: Call) -> Response:
     """PUT /v1/attachments/{id}/parts/{number}: keep a part; the same number again replaces it."""
     check_length(call.request)
-    faults = Faults(_LIMITS.max_problems)
+    faults = Problems(_LIMITS.max_problems)
     number, most = call.values["number"], uploads.MAX_PARTS
     if not (number.isascii() and number.isdigit() and len(number) <= 4 and 1 <= int(number) <= most):
         faults.add("out_of_range", "number", f"Parts are numbered from 1 to {most}.")
@@ -101,7 +101,7 @@ async def delete(call: Call) -> Response:
 def _asked(call: Call) -> tuple[str, str, bool]:
     """Name, type and whether in parts, as the request asks. Raises `Refusal` with every fault."""
     query = call.request.query
-    faults = Faults(_LIMITS.max_problems)
+    faults = Problems(_LIMITS.max_problems)
     name = query.get("name", "")
     if not name:
         faults.add("required", "name", "Give the file's name in the address: /v1/attachments?name=invoice.pdf.")
@@ -123,7 +123,7 @@ def _size(call: Call) -> int | None:
     if given is None:
         return None
     if not (given.isascii() and given.isdigit() and len(given) <= 12):
-        faults = Faults(_LIMITS.max_problems)
+        faults = Problems(_LIMITS.max_problems)
         faults.add("invalid_value", "size", "The size is a whole number of bytes.")
         faults.raise_any()
     return int(given)

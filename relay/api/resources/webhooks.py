@@ -10,10 +10,10 @@ from relay.acceptance.draft import Limits
 from relay.api.app import Call
 from relay.api.cursors import page_of
 from relay.api.http import Response, json_response
-from relay.api.problems import Faults
+from relay.api.problems import Problems
 from relay.api.reading.body import read_object
 from relay.core.errors import NotFound, Refusal
-from relay.core.events import Kind
+from relay.core.events import EventKind
 from relay.events.webhooks.address_guard import url_fault
 from relay.events.webhooks.delivery import Delivered
 from relay.events.webhooks.subscriptions import (
@@ -46,7 +46,7 @@ async def create(call: Call) -> Response:
     from relay.api.shapes.admin_requests import WebhookRequest
 
     value = read_object(call.request, WebhookRequest)
-    faults = Faults(_LIMITS.max_problems)
+    faults = Problems(_LIMITS.max_problems)
     url = _url(value, faults)
     _check(call, value, url, faults)
     faults.raise_any()
@@ -76,7 +76,7 @@ async def change(call: Call) -> Response:
     from relay.api.shapes.admin_requests import WebhookChange
 
     value = read_object(call.request, WebhookChange)
-    faults = Faults(_LIMITS.max_problems)
+    faults = Problems(_LIMITS.max_problems)
     _check(call, value, value.get("url"), faults)
     faults.raise_any()
     before, subscriptions = await _chosen(call), call.services.webhooks.subscriptions
@@ -148,7 +148,7 @@ async def _chosen(call: Call) -> Subscription:
         raise Refusal(404, "not_found", "There is no web hook of this id.") from error
 
 
-def _url(value: Mapping[str, Any], faults: Faults) -> str:
+def _url(value: Mapping[str, Any], faults: Problems) -> str:
     given = [value[name] for name in ("url", "callbackUrl") if value.get(name) is not None]
     if len(given) == 2:
         faults.add("not_applicable", "callbackUrl", "Give either `url` or `callbackUrl`, not both.")
@@ -157,7 +157,7 @@ def _url(value: Mapping[str, Any], faults: Faults) -> str:
     return str(given[0]) if given else ""
 
 
-def _check(call: Call, value: Mapping[str, Any], url: str | None, faults: Faults) -> None:
+def _check(call: Call, value: Mapping[str, Any], url: str | None, faults: Problems) -> None:
     if url and (fault := url_fault(url, allows_loopback=call.services.settings.webhooks_allow_loopback)):
         target = "callbackUrl" if value.get("callbackUrl") is not None else "url"
         faults.add("invalid_value", target, f"The URL of a web hook {fault}.")
@@ -165,8 +165,8 @@ def _check(call: Call, value: Mapping[str, Any], url: str | None, faults: Faults
         faults.add("too_long", "note", f"A note has at most {MAX_NOTE} characters.")
 
 
-def _events(value: Mapping[str, Any]) -> tuple[Kind, ...]:
-    return tuple(dict.fromkeys(Kind(kind) for kind in value.get("events") or ()))
+def _events(value: Mapping[str, Any]) -> tuple[EventKind, ...]:
+    return tuple(dict.fromkeys(EventKind(kind) for kind in value.get("events") or ()))
 
 
 def _told(each: Subscription) -> dict[str, Any]:

@@ -4,22 +4,22 @@ import zlib
 from typing import Any
 
 from relay.api.http import Request
-from relay.api.problems import Faults
-from relay.api.reading import json_text as jsontext
+from relay.api.problems import Problems
+from relay.api.reading import json_text
 from relay.api.reading.body import check_length
 from relay.core.errors import Refusal
 
 _GZIP = 31
 
 
-def read_body(request: Request, most_bytes: int, faults: Faults) -> Any:
+def read_body(request: Request, most_bytes: int, faults: Problems) -> Any:
     """The body's value. Raises `Refusal` for what is not JSON, and for a subuser, whom Relay does not have."""
     if "on-behalf-of" in request.headers:
         text = "The relay has no subusers: use a key of the client that shall send, and leave this header out."
         raise Refusal(400, "not_applicable", text, target="on-behalf-of")
     check_length(request)
-    jsontext.check_content_type(request.headers.get("content-type", ""))
-    return jsontext.read_json(_unpacked(request, most_bytes), most_bytes, faults)
+    json_text.check_content_type(request.headers.get("content-type", ""))
+    return json_text.read_json(_unpacked(request, most_bytes), most_bytes, faults)
 
 
 def _unpacked(request: Request, most_bytes: int) -> bytes:

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from relay.acceptance.draft import Draft, Limits
-from relay.api.problems import Faults
+from relay.api.problems import Problems
 from relay.api.sendgrid import parts
 from relay.api.sendgrid.shape import MAIL, PASSED_ON, read
 from relay.api.sendgrid.substitutions import Tags
@@ -29,7 +29,7 @@ _NO_TAGS = Tags({}, {})
 type _Block = Mapping[str, Any]
 
 
-class Letter(msgspec.Struct, frozen=True, kw_only=True):
+class PersonalizedDraft(msgspec.Struct, frozen=True, kw_only=True):
     """One personalization as a draft. `field` is where it stands; `own` names the fields it does not take from the mail.
 
     `size` is what the message has on the wire (`relay.mime.size`).
@@ -44,7 +44,7 @@ class Letter(msgspec.Struct, frozen=True, kw_only=True):
 class Mail(msgspec.Struct, frozen=True, kw_only=True):
     """A whole request. In sandbox mode it is only checked."""
 
-    letters: tuple[Letter, ...]
+    letters: tuple[PersonalizedDraft, ...]
     batch_id: str | None
     is_sandbox: bool
 
@@ -63,17 +63,17 @@ class _Common(msgspec.Struct, frozen=True, kw_only=True):
     options: Mapping[str, Any]
     send_at: datetime | None
     now: datetime
-    faults: Faults
+    faults: Problems
     limits: Limits
 
 
-async def read_mail(value: Any, now: datetime, faults: Faults, limits: Limits) -> Mail:
+async def read_mail(value: Any, now: datetime, faults: Problems, limits: Limits) -> Mail:
     """The letters of a request. They may be used only if `faults` stayed empty."""
     mail = read(value, MAIL, "", faults)
     blocks: Sequence[_Block] = mail.get("personalizations", [])
     _check_counts(blocks, faults)
     common = _common(mail, now, faults, limits)
-    letters: list[Letter] = []
+    letters: list[PersonalizedDraft] = []
     for number, block in enumerate(blocks[:MAX_PERSONALIZATIONS]):
         if number % _AT_A_TIME == 0:
             await asyncio.sleep(0)
@@ -86,7 +86,7 @@ async def read_mail(value: Any, now: datetime, faults: Faults, limits: Limits) -
     return Mail(letters=tuple(letters), batch_id=mail.get("batch_id"), is_sandbox=sandbox.get("enable") is True)
 
 
-def _check_counts(blocks: Sequence[_Block], faults: Faults) -> None:
+def _check_counts(blocks: Sequence[_Block], faults: Problems) -> None:
     if not blocks:
         if not faults:
             faults.add("no_recipients", "personalizations", "You must have at least one personalization.")
@@ -98,7 +98,7 @@ def _check_counts(blocks: Sequence[_Block], faults: Faults) -> None:
         faults.add("too_many_recipients", "personalizations", text)
 
 
-def _common(mail: Mapping[str, Any], now: datetime, faults: Faults, limits: Limits) -> _Common:
+def _common(mail: Mapping[str, Any], now: datetime, faults: Problems, limits: Limits) -> _Common:
     content = parts.read_content(mail.get("content", ()), faults)
     if not (mail.get("content") or _has_template(mail)):
         text = "Unless a valid template_id is provided, the content parameter is required."
@@ -132,13 +132,13 @@ def _has_tags(mail: Mapping[str, Any]) -> bool:
     return not _has_template(mail) and (is_filled or bool(mail.get("sections")))
 
 
-def _subject_of_all(mail: Mapping[str, Any], faults: Faults, limits: Limits) -> str:
+def _subject_of_all(mail: Mapping[str, Any], faults: Problems, limits: Limits) -> str:
     is_used = not all("subject" in block for block in mail.get("personalizations", ()))
     is_required = is_used and not _has_template(mail)
     return parts.read_title(mail.get("subject"), "subject", faults, limits, is_required=is_required)
 
 
-def _reply_to(mail: Mapping[str, Any], tags: Tags, faults: Faults, limits: Limits) -> tuple[Address, ...]:
+def _reply_to(mail: Mapping[str, Any], tags: Tags, faults: Problems, limits: Limits) -> tuple[Address, ...]:
     if "reply_to" in mail and "reply_to_list" in mail:
         text = "The reply_to and reply_to_list parameters can not be used together."
         faults.add("not_applicable", "reply_to_list", text)
@@ -169,7 +169,7 @@ def _options(mail: Mapping[str, Any], content: parts.Content) -> Mapping[str, An
     return options
 
 
-def _letter(common: _Common, block: _Block, field: str) -> Letter:
+def _letter(common: _Common, block: _Block, field: str) -> PersonalizedDraft:
     substitutions = block.get("substitutions", {})
     parts.check_substitutions(substitutions, f"{field}.substitutions", common.faults)
     tags = Tags(substitutions, common.mail.get("sections", {})) if _has_tags(common.mail) else _NO_TAGS
@@ -181,7 +181,9 @@ def _letter(common: _Common, block: _Block, field: str) -> Letter:
     send_at = common.send_at
     if "send_at" in block:
         send_at = parts.read_time(block["send_at"], f"{field}.send_at", common.now, common.faults, common.limits)
-    return Letter(draft=Draft(message=message, send_at=send_at), field=field, own=frozenset(block), size=size)
+    return PersonalizedDraft(
+        draft=Draft(message=message, send_at=send_at), field=field, own=frozenset(block), size=size
+    )
 
 
 def _message(common: _Common, block: _Block, field: str, tags: Tags) -> Message:

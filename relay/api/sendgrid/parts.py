@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from relay.acceptance.draft import Limits
-from relay.api.problems import Faults
+from relay.api.problems import Problems
 from relay.api.reading.addresses import read_mailbox, same_mailbox
 from relay.api.reading.attachments import read_attachments
 from relay.api.reading.fields import read_subject
@@ -39,20 +39,22 @@ class Content(msgspec.Struct, frozen=True, kw_only=True):
     others: tuple[Mapping[str, str], ...] = ()
 
 
-def read_person(value: Mapping[str, Any], field: str, faults: Faults, limits: Limits) -> Address | None:
+def read_person(value: Mapping[str, Any], field: str, faults: Problems, limits: Limits) -> Address | None:
     """A mailbox. A name in quotes loses them: libraries add them, because SendGrid splits names at commas."""
     name = value.get("name", "")
     quoted = _QUOTED.fullmatch(name.strip())
     return read_mailbox({**value, "name": _ESCAPED.sub(r"\1", quoted[1]) if quoted else name}, field, faults, limits)
 
 
-def read_people(values: Sequence[Mapping[str, Any]], field: str, faults: Faults, limits: Limits) -> tuple[Address, ...]:
+def read_people(
+    values: Sequence[Mapping[str, Any]], field: str, faults: Problems, limits: Limits
+) -> tuple[Address, ...]:
     """Several mailboxes; what is wrong is noted and left out."""
     found = (read_person(value, inner(field, number), faults, limits) for number, value in enumerate(values))
     return tuple(person for person in found if person is not None)
 
 
-def check_unique(people: Sequence[Address], field: str, faults: Faults) -> None:
+def check_unique(people: Sequence[Address], field: str, faults: Problems) -> None:
     """Each address once in a personalization, as SendGrid wants it."""
     seen: set[str] = set()
     for person in people:
@@ -64,13 +66,13 @@ def check_unique(people: Sequence[Address], field: str, faults: Faults) -> None:
         seen.add(key)
 
 
-def read_title(value: str | None, field: str, faults: Faults, limits: Limits, *, is_required: bool) -> str:
+def read_title(value: str | None, field: str, faults: Problems, limits: Limits, *, is_required: bool) -> str:
     """The subject."""
     with _told(faults, lambda _: field) as own:
         return read_subject(value, own, limits, is_required=is_required)
 
 
-def read_content(values: Sequence[Mapping[str, str]], faults: Faults) -> Content:
+def read_content(values: Sequence[Mapping[str, str]], faults: Problems) -> Content:
     """The bodies: text/plain and text/html at most once each."""
     found: dict[str, str] = {}
     others: list[Mapping[str, str]] = []
@@ -91,19 +93,19 @@ def read_content(values: Sequence[Mapping[str, str]], faults: Faults) -> Content
     return Content(text=found.get("text/plain"), html=found.get("text/html"), others=tuple(others))
 
 
-def read_own_headers(values: Mapping[str, str], field: str, faults: Faults, limits: Limits) -> Mapping[str, str]:
+def read_own_headers(values: Mapping[str, str], field: str, faults: Problems, limits: Limits) -> Mapping[str, str]:
     """Headers; those that Relay or a provider writes are refused."""
     with _told(faults, lambda target: inner(field, target[len("headers") :].strip(".[]'")).rstrip(".")) as own:
         return read_headers(values, own, limits)
 
 
-def read_files(values: Sequence[Mapping[str, str]], faults: Faults, limits: Limits) -> tuple[Attachment, ...]:
+def read_files(values: Sequence[Mapping[str, str]], faults: Problems, limits: Limits) -> tuple[Attachment, ...]:
     """Attachments. An inline one that the html has no name for goes as an attachment: hidden, it would be lost."""
     with _told(faults, _attachment_field) as own:
         return read_attachments([_file(number, value, own) for number, value in enumerate(values)], own, limits)
 
 
-def _file(number: int, value: Mapping[str, str], faults: Faults) -> dict[str, Any]:
+def _file(number: int, value: Mapping[str, str], faults: Problems) -> dict[str, Any]:
     disposition = value.get("disposition", "attachment")
     if disposition not in ("attachment", "inline"):
         text = "The disposition of your attachment can be either inline or attachment."
@@ -124,7 +126,7 @@ def _attachment_field(target: str) -> str:
     return f"{field.removesuffix('.name')}.filename" if field.endswith(".name") else field
 
 
-def read_categories(values: Sequence[str], faults: Faults) -> tuple[str, ...]:
+def read_categories(values: Sequence[str], faults: Problems) -> tuple[str, ...]:
     """Categories, which Relay calls tags."""
     if len(values) > MAX_CATEGORIES:
         faults.add("too_many", "categories", f"There can be up to {MAX_CATEGORIES} categories.")
@@ -137,7 +139,7 @@ def read_categories(values: Sequence[str], faults: Faults) -> tuple[str, ...]:
     return tuple(values)
 
 
-def check_arguments(values: Mapping[str, str], field: str, faults: Faults) -> None:
+def check_arguments(values: Mapping[str, str], field: str, faults: Problems) -> None:
     """Custom arguments, which Relay calls metadata: SendGrid's limit, and no names of Relay's own."""
     for name in values:
         if name.startswith("relay_"):
@@ -146,12 +148,12 @@ def check_arguments(values: Mapping[str, str], field: str, faults: Faults) -> No
     _check_bytes(values, MAX_ARGUMENT_BYTES, field, faults)
 
 
-def check_substitutions(values: Mapping[str, str], field: str, faults: Faults) -> None:
+def check_substitutions(values: Mapping[str, str], field: str, faults: Problems) -> None:
     """SendGrid's limit on the substitutions of a personalization."""
     _check_bytes(values, MAX_SUBSTITUTION_BYTES, field, faults)
 
 
-def read_time(value: int | None, field: str, now: datetime, faults: Faults, limits: Limits) -> datetime | None:
+def read_time(value: int | None, field: str, now: datetime, faults: Problems, limits: Limits) -> datetime | None:
     """`send_at` in aware UTC; None for a time that has come, which means now."""
     if value is None:
         return None
@@ -166,16 +168,16 @@ def read_time(value: int | None, field: str, now: datetime, faults: Faults, limi
     return None
 
 
-def _check_bytes(values: Mapping[str, str], most: int, field: str, faults: Faults) -> None:
+def _check_bytes(values: Mapping[str, str], most: int, field: str, faults: Problems) -> None:
     size = len(msgspec.json.encode(values)) if values else 0
     if size > most:
         faults.add("too_large", field, f"This has {size} bytes as JSON; {most} are possible.")
 
 
 @contextmanager
-def _told(faults: Faults, field: Callable[[str], str]) -> Iterator[Faults]:
+def _told(faults: Problems, field: Callable[[str], str]) -> Iterator[Problems]:
     """Faults of a reader that knows only Relay's names: its targets become SendGrid's fields."""
-    own = Faults(1000, field)
+    own = Problems(1000, field)
     yield own
     for problem in own.problems:
         faults.add(problem.code, problem.target, problem.message)

@@ -8,7 +8,7 @@ from typing import Any
 from relay.acceptance.draft import Limits
 from relay.api.app import Call
 from relay.api.http import Response, json_response
-from relay.api.problems import Faults
+from relay.api.problems import Problems
 from relay.api.reading.body import MAX_SMALL_BYTES
 from relay.api.sendgrid.body import read_body
 from relay.api.sendgrid.shape import SCHEDULED_SEND, STATUS, Fields, read
@@ -46,7 +46,7 @@ async def stop(call: Call) -> Response:
     """POST /v3/user/scheduled_sends: cancel or pause what waits. `already_sent` says for how many it comes too late."""
     order = _read(call, SCHEDULED_SEND)
     batch, how = _batch_of(call, order["batch_id"]), Stop(order["status"])
-    groups = call.services.groups
+    groups = call.services.send_groups
     if not await groups.stop(call.client.name, batch, how) and await groups.stop_of(call.client.name, batch) != how:
         text = "This batch has another status already; change it with PATCH or take it back with DELETE."
         raise Refusal(400, "not_applicable", text, target="batch_id")
@@ -55,14 +55,14 @@ async def stop(call: Call) -> Response:
 
 async def index(call: Call) -> Response:
     """GET /v3/user/scheduled_sends: every batch that is cancelled or paused."""
-    stopped = await call.services.groups.stopped(call.client.name)
+    stopped = await call.services.send_groups.stopped(call.client.name)
     return json_response([_stop(batch, how) for batch, how in stopped.items()])
 
 
 async def show_stop(call: Call) -> Response:
     """GET /v3/user/scheduled_sends/{batch_id}: a list of one, or of none."""
     batch = _batch_of(call, call.values["batch_id"])
-    how = await call.services.groups.stop_of(call.client.name, batch)
+    how = await call.services.send_groups.stop_of(call.client.name, batch)
     return json_response([] if how is None else [_stop(batch, how)])
 
 
@@ -70,19 +70,19 @@ async def change(call: Call) -> Response:
     """PATCH /v3/user/scheduled_sends/{batch_id}: the other status."""
     order = _read(call, STATUS)
     batch = await _stopped_batch(call)
-    await call.services.groups.change(call.client.name, batch, Stop(order["status"]))
+    await call.services.send_groups.change(call.client.name, batch, Stop(order["status"]))
     return Response(status=204)
 
 
 async def release(call: Call) -> Response:
     """DELETE /v3/user/scheduled_sends/{batch_id}: what still waits goes on."""
-    await call.services.groups.release(call.client.name, await _stopped_batch(call))
+    await call.services.send_groups.release(call.client.name, await _stopped_batch(call))
     return Response(status=204)
 
 
 async def _stopped_batch(call: Call) -> str:
     batch = _batch_of(call, call.values["batch_id"])
-    if await call.services.groups.stop_of(call.client.name, batch) is None:
+    if await call.services.send_groups.stop_of(call.client.name, batch) is None:
         raise Refusal(404, "not_found", "This batch is neither cancelled nor paused.", target="batch_id")
     return batch
 
@@ -98,7 +98,7 @@ def _stop(batch: str, how: Stop) -> dict[str, str]:
 
 
 def _read(call: Call, shape: Fields) -> dict[str, Any]:
-    faults = Faults(Limits().max_problems)
+    faults = Problems(Limits().max_problems)
     order: dict[str, Any] = read(read_body(call.request, MAX_SMALL_BYTES, faults), shape, "", faults)
     if "status" in order and order["status"] not in list(Stop):
         faults.add("invalid_choice", "status", "The status must be cancel or pause.")

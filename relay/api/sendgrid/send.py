@@ -14,9 +14,9 @@ from relay.api.app import Call
 from relay.api.http import Response
 from relay.api.messages.idempotency import checked_key
 from relay.api.messages.send import decide
-from relay.api.problems import WHOLE, Faults
+from relay.api.problems import WHOLE, Problems
 from relay.api.sendgrid.body import read_body
-from relay.api.sendgrid.mail import Letter, Mail, read_mail
+from relay.api.sendgrid.mail import Mail, PersonalizedDraft, read_mail
 from relay.clients import idempotency
 from relay.clients.idempotency import Replay
 from relay.core import ids
@@ -51,7 +51,7 @@ def _whole_seconds(at: datetime) -> datetime:
 
 async def _read(call: Call, now: datetime) -> Mail:
     limits = Limits(max_message_bytes=call.services.settings.max_message_bytes)
-    faults = Faults(limits.max_problems)
+    faults = Problems(limits.max_problems)
     value = read_body(call.request, limits.max_body_bytes, faults)
     mail = await read_mail(value, now, faults, limits)
     if mail.batch_id is not None and not is_group(mail.batch_id, call.client.mac_key):
@@ -60,7 +60,7 @@ async def _read(call: Call, now: datetime) -> Mail:
     return mail
 
 
-async def _decide(call: Call, letters: Sequence[Letter], now: datetime) -> list[Verdict]:
+async def _decide(call: Call, letters: Sequence[PersonalizedDraft], now: datetime) -> list[Verdict]:
     """What the policy makes of each. Raises one `Refusal` with every reason against any of them."""
     known = await call.services.suppressions.known_to(call.client.name)
     verdicts: list[Verdict] = []
@@ -80,7 +80,7 @@ async def _decide(call: Call, letters: Sequence[Letter], now: datetime) -> list[
     raise Refusal(worst.status, worst.code, worst.message, problems=list(problems), headers=worst.headers)
 
 
-def _problems(letter: Letter, refusal: Refusal) -> list[Problem]:
+def _problems(letter: PersonalizedDraft, refusal: Refusal) -> list[Problem]:
     """A refusal's problems, each at the field of the request that it is about."""
     if not refusal.problems:
         return [Problem(code=refusal.code, target=refusal.target or WHOLE, message=refusal.message)]
@@ -93,7 +93,7 @@ def _problems(letter: Letter, refusal: Refusal) -> list[Problem]:
     return found
 
 
-def _field(letter: Letter, target: str) -> str:
+def _field(letter: PersonalizedDraft, target: str) -> str:
     if target == "from":
         return f"{letter.field}.from" if "from" in letter.own else "from"
     if recipient := _RECIPIENT.fullmatch(target):
@@ -114,7 +114,7 @@ async def _accept(call: Call, mail: Mail, verdicts: Sequence[Verdict], batch: st
     before = None
     if mail.batch_id is not None:
         submissions = [msgspec.structs.replace(submission, group=mail.batch_id) for submission in submissions]
-        before = partial(call.services.groups.join, mail.batch_id)
+        before = partial(call.services.send_groups.join, mail.batch_id)
     accepted = await call.services.acceptance.accept_together(
         call.client, lane, submissions, batch or call.services.new_batch(), before=before
     )

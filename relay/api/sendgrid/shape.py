@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from relay.api.problems import Faults, printable
+from relay.api.problems import Problems, printable
 from relay.providers.sendgrid.options import OPTIONS
 
 
@@ -73,7 +73,7 @@ STATUS = Fields(members={"status": str}, required=("status",))
 _WORDS = {str: "a string", int: "a whole number", bool: "true or false"}
 
 
-def read(value: Any, shape: Any, field: str, faults: Faults) -> Any:
+def read(value: Any, shape: Any, field: str, faults: Problems) -> Any:
     """The value without its nulls and without what has the wrong name or type, which is noted."""
     if isinstance(shape, Mapping):
         return _object(value, Fields(members=shape), field, faults)
@@ -93,7 +93,7 @@ def inner(field: str, name: str | int) -> str:
     return f"{field}.{step}" if field else str(step)
 
 
-def _object(value: Any, shape: Fields, field: str, faults: Faults) -> dict[str, Any]:
+def _object(value: Any, shape: Fields, field: str, faults: Problems) -> dict[str, Any]:
     if not isinstance(value, dict):
         faults.add("wrong_type", field, "This must be an object.")
         return {}
@@ -114,7 +114,7 @@ def _object(value: Any, shape: Fields, field: str, faults: Faults) -> dict[str, 
     return found
 
 
-def _array(value: Any, shape: Any, field: str, faults: Faults) -> list[Any]:
+def _array(value: Any, shape: Any, field: str, faults: Problems) -> list[Any]:
     if not isinstance(value, list):
         faults.add("wrong_type", field, "This must be an array.")
         return []

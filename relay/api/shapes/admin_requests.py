@@ -257,7 +257,7 @@ class EraseRequest(Shape):
     cursor: str | None = Field(default=None, description="Where the last answer said to go on.")
 
 
-class LostMailRedrive(Shape):
+class ResendLostRequest(Shape):
     """Which sent messages count as lost, and how they are sent again."""
 
     route: str = Field(description="The route that sent them.", examples=["sendgrid"])

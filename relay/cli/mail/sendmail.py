@@ -18,7 +18,7 @@ from relay.cli.mail.raw_mail import Meaning, meaning, post
 from relay.cli.output import remote_of
 from relay.cli.remote import RemoteError
 from relay.core.model import Address
-from relay.mime import raw as mime_raw
+from relay.mime import raw
 from relay.mime.fields import address_field, is_field_name
 
 EX_OK, EX_USAGE, EX_DATAERR, EX_NOUSER, EX_TEMPFAIL, EX_NOPERM, EX_CONFIG = 0, 64, 65, 67, 75, 77, 78
@@ -135,12 +135,12 @@ def prepared(content: bytes, asked: Asked, *, domain: str, user: str) -> tuple[b
     A missing From is written, addresses without a domain get one, and what is no header belongs to the body.
     """
     head, body = _parted(_until_dot(content) if asked.ends_at_dot else content)
-    fields = [_with_domain(field, domain) for field in mime_raw.fields_of(head)]
+    fields = [_with_domain(field, domain) for field in raw.fields_of(head)]
     if not any(field.name == "from" for field in fields):
         sender = qualified(asked.sender or user, domain) or user
         if "@" in sender:
             line = address_field("From", [Address(email=sender, name=asked.full_name)])
-            fields.insert(0, mime_raw.Field(name="from", line=line))
+            fields.insert(0, raw.Field(name="from", line=line))
     named = [qualified(address, domain) or address for address in asked.recipients]
     if asked.reads_header and named:
         named = [*(email for field in fields if field.name in _RECIPIENTS for email, _ in _people(field)), *named]
@@ -178,7 +178,7 @@ def _until_dot(content: bytes) -> bytes:
     return b"".join(kept)
 
 
-def _with_domain(field: mime_raw.Field, domain: str) -> mime_raw.Field:
+def _with_domain(field: raw.Field, domain: str) -> raw.Field:
     if not domain or field.name not in _QUALIFIED:
         return field
     people = _people(field)
@@ -187,12 +187,12 @@ def _with_domain(field: mime_raw.Field, domain: str) -> mime_raw.Field:
     written = [Address(email=qualified(email, domain) or email, name=name) for email, name in people]
     name = field.line.partition(b":")[0].decode("ascii")
     try:
-        return mime_raw.Field(name=field.name, line=address_field(name, written))
+        return raw.Field(name=field.name, line=address_field(name, written))
     except ValueError:
         return field  # the relay tells what is wrong with it
 
 
-def _people(field: mime_raw.Field) -> list[tuple[str, str]]:
+def _people(field: raw.Field) -> list[tuple[str, str]]:
     """Address and display name of everybody in a field; nobody when it cannot be read."""
     try:
         header = policy.default.header_factory(field.name, field.value.decode())

@@ -16,7 +16,7 @@ import typer
 from relay.cli.mail.raw_mail import MAX_RECIPIENTS_BYTES, Meaning, meaning, post
 from relay.cli.output import remote_of, told
 from relay.cli.remote import Remote, RemoteError
-from relay.mime import raw as mime_raw
+from relay.mime import raw
 from relay.mime.fields import clean
 
 MAX_MESSAGE_BYTES = 31_457_280
@@ -103,7 +103,7 @@ class Bridge:
         With a Message-ID the same message is the same mail. Without one two equal messages may be two mails, so only a
         repetition of what was answered with 451 has its key again.
         """
-        if mime_raw.message_id(mail):
+        if raw.message_id(mail):
             return f"smtp-{digest}"
         keys = self._unsettled.get(digest)
         if not keys:

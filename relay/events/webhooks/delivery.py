@@ -16,15 +16,14 @@ from typing import Any
 import msgspec
 
 from relay.core.errors import NewerVersion, NotFound, Unavailable, UnreadableEntry
-from relay.core.events import Noted
-from relay.events.webhooks import payload as entries
+from relay.core.events import MessageEvent
+from relay.events.webhooks import payload
 from relay.events.webhooks.http_post import Answered, Poster
 from relay.events.webhooks.payload import QUEUE, Entry, Post
 from relay.events.webhooks.subscriptions import Subscription, Subscriptions
 from relay.journal.dead_letters import DeadLetters
 from relay.journal.records import UPGRADE_PAUSE_SECONDS
-from relay.platform import concurrency as bounded
-from relay.platform import resources
+from relay.platform import concurrency, resources
 from relay.platform.log import log_event
 from relay.platform.storage.ports import Entity, Query, Queues, Tables, delete_where
 
@@ -78,20 +77,20 @@ class Webhooks:
         self._clock = clock
         self._draw = draw
 
-    async def follow(self, noted: Sequence[Noted]) -> None:
+    async def follow(self, noted: Sequence[MessageEvent]) -> None:
         """Put what each client's subscriptions want to know on the queue."""
         puts: list[Callable[[], Awaitable[None]]] = []
         for client in dict.fromkeys(each.client for each in noted):
             for subscription in await self.subscriptions.of(client):
                 wanted = [each for each in noted if each.client == client and subscription.wants(each.event.kind)]
-                found = [entries.post_of(each, subscription, self._source) for each in wanted]
-                puts += [partial(self._queues.put, QUEUE, body) for body in entries.pack(subscription, found)]
-        await bounded.all_of(puts, most=_AT_ONCE)
+                found = [payload.post_of(each, subscription, self._source) for each in wanted]
+                puts += [partial(self._queues.put, QUEUE, body) for body in payload.pack(subscription, found)]
+        await concurrency.gather_limited(puts, most=_AT_ONCE)
 
     async def deliver(self, body: bytes) -> None:
         """Make the posts of an entry. Raises only on bugs, and when storage can neither record nor take the entry back."""
         try:
-            entry = entries.decode(body)
+            entry = payload.decode(body)
         except NewerVersion as error:
             # Only that version can make its posts.
             log_event("newer_version", level=logging.WARNING, error=str(error))
@@ -120,7 +119,7 @@ class Webhooks:
         """Post a test event now, once, whether the subscription is enabled or not."""
         now = self._clock()
         chosen = subscription.definition.format
-        body = entries.body_of(
+        body = payload.body_of(
             chosen, "webhook.test", name, now, about={"webhook": subscription.id}, source=self._source
         )
         answered = await self._post(subscription, Post(id=name, body=body))
@@ -148,7 +147,7 @@ class Webhooks:
 
     async def _deliver(self, entry: Entry, subscription: Subscription) -> None:
         calls = (partial(self._post, subscription, post) for post in entry.posts)
-        answers = await bounded.all_of(calls, most=_AT_ONCE)
+        answers = await concurrency.gather_limited(calls, most=_AT_ONCE)
         done = list(zip(entry.posts, answers, strict=True))
         left = [(post, answered) for post, answered in done if not answered.is_taken]
         is_gone = any(answered.is_gone for answered in answers)
@@ -167,7 +166,7 @@ class Webhooks:
             definition.url,
             post.id,
             post.body.encode(),
-            media_type=entries.media_type(definition.format),
+            media_type=payload.media_type(definition.format),
             secrets=subscription.secrets(self._clock()),
         )
 
@@ -176,7 +175,7 @@ class Webhooks:
         wished = max(_seconds(answered.retry_after, self._clock()) for _, answered in left)
         again = msgspec.structs.replace(entry, attempt=entry.attempt + 1, posts=tuple(post for post, _ in left))
         seconds = round(min(max(delay, wished), MAX_DELAY_SECONDS))
-        await self._queues.put(QUEUE, entries.encode(again), delay_seconds=seconds)
+        await self._queues.put(QUEUE, payload.encode(again), delay_seconds=seconds)
 
     async def _note(
         self,

@@ -13,8 +13,8 @@ from typing import Any
 
 import msgspec
 
-from relay.core import entries as wire
-from relay.core.events import Noted
+from relay.core import entries
+from relay.core.events import MessageEvent
 from relay.events.webhooks.subscriptions import Format, Subscription
 from relay.platform import resources
 from relay.platform.packing import packed
@@ -54,7 +54,7 @@ def media_type(chosen: Format) -> str:
     return _MEDIA_TYPES[chosen]
 
 
-def post_of(noted: Noted, subscription: Subscription, source: str) -> Post:
+def post_of(noted: MessageEvent, subscription: Subscription, source: str) -> Post:
     """What a subscription is told of an event. `source` is the relay's address, for CloudEvents."""
     event = noted.event
     told = {
@@ -99,22 +99,22 @@ def event_id(subscription: str, message: str, key: str) -> str:
 
 def pack(subscription: Subscription, posts: Sequence[Post]) -> Iterator[bytes]:
     """The entries that carry these posts, for their first attempt."""
-    for group in packed(posts, _weight, room=wire.MAX_ENTRY_BYTES - _OVERHEAD, most=MOST):
+    for group in packed(posts, _weight, room=entries.MAX_ENTRY_BYTES - _OVERHEAD, most=MOST):
         yield encode(_first(subscription, group))
 
 
 def encode(entry: Entry) -> bytes:
     """An entry as it lies on the queue."""
-    return wire.escaped(_encoder.encode(entry))
+    return entries.escaped(_encoder.encode(entry))
 
 
 def decode(body: bytes) -> Entry:
     """Read an entry of any version. Raises `UnreadableEntry`, whose text says nothing of the content."""
-    return wire.decode_versioned(_decoder, body, VERSION)
+    return entries.decode_versioned(_decoder, body, VERSION)
 
 
 def _weight(post: Post) -> int:
-    return wire.weight(wire.escaped(_encoder.encode(post))) + 1
+    return entries.weight(entries.escaped(_encoder.encode(post))) + 1
 
 
 def _first(subscription: Subscription, posts: Sequence[Post]) -> Entry:

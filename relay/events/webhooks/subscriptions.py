@@ -15,7 +15,7 @@ from enum import StrEnum
 import msgspec
 
 from relay.core.errors import NotFound
-from relay.core.events import Kind
+from relay.core.events import EventKind
 from relay.platform import resources
 from relay.platform.storage.ports import Entity, Query, Tables
 
@@ -44,7 +44,7 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     url: str
     secret: str
     created_at: datetime
-    events: tuple[Kind, ...] = ()
+    events: tuple[EventKind, ...] = ()
     format: Format = Format.STANDARD
     note: str = ""
     old_secret: str = ""

@@ -58,13 +58,13 @@ def resolver(nameservers: Sequence[str] = (), port: int = 53) -> Resolve:
         except (dns.resolver.NXDOMAIN, dns.resolver.NoAnswer):
             return []
         except dns.exception.DNSException as error:
-            raise NoAnswerError(type(error).__name__) from error
+            raise NoResponseError(type(error).__name__) from error
         return [_text(record) for record in answer]
 
     return resolve
 
 
-class NoAnswerError(Exception):
+class NoResponseError(Exception):
     """The DNS could not be asked. The text is the resolver's reason."""
 
 

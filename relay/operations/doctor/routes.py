@@ -60,7 +60,7 @@ async def _held(services: "DoctorServices", name: str) -> list[Finding]:
             f"It is probed by itself. After mending the cause: `relay routes probe {name}`.",
         )
         for hold in holds.values()
-        if hold.route == name and hold.state is not RouteState.OPEN and hold.since is not None
+        if hold.route == name and hold.state is not RouteState.ACTIVE and hold.since is not None
     ]
 
 

@@ -17,8 +17,8 @@ from relay.core.outcomes import RouteFault, reply_text
 from relay.core.settings import RouteSettings
 from relay.providers.acs.settings import DEFAULT_TIMEOUT_SECONDS, endpoint, host_of
 from relay.providers.bearer import Reply, with_token
-from relay.providers.contract import Surroundings
-from relay.providers.http_exchange import Answer, Lost, exchange
+from relay.providers.contract import ProviderContext
+from relay.providers.http_exchange import Answer, LostResponse, exchange
 from relay.providers.http_settings import patience_of
 
 SCOPE = "https://communication.azure.com/.default"
@@ -40,7 +40,7 @@ def signature(method: str, path: str, body: bytes, *, host: str, key: str, now: 
 class Connection:
     """Makes a route's requests. A refused key or token is replaced once."""
 
-    def __init__(self, settings: RouteSettings, surroundings: Surroundings) -> None:
+    def __init__(self, settings: RouteSettings, surroundings: ProviderContext) -> None:
         self._settings = settings
         self._surroundings = surroundings
         self._url = endpoint(settings)
@@ -55,7 +55,7 @@ class Connection:
         if self._key is not None:
             return await self._ask_signed(self._key, method, path, body, given)
 
-        async def ask_with(token: str) -> Answer | Lost:
+        async def ask_with(token: str) -> Answer | LostResponse:
             return await self._exchange(method, path, body, {**given, "Authorization": f"Bearer {token}"})
 
         return await with_token(self._surroundings.credential, self._settings, SCOPE, ask_with)
@@ -70,7 +70,7 @@ class Connection:
     ) -> Reply:
         secrets = self._surroundings.secrets
 
-        async def ask_with(key: str) -> Answer | Lost:
+        async def ask_with(key: str) -> Answer | LostResponse:
             signed = signature(method, path, body, host=host_of(self._url), key=key, now=self.now())
             return await self._exchange(method, path, body, {**headers, **signed})
 
@@ -86,7 +86,7 @@ class Connection:
         except ValueError:
             return RouteFault(code="bad_credentials", reply="the access key is not base64")
 
-    async def _exchange(self, method: str, path: str, body: bytes, headers: Mapping[str, str]) -> Answer | Lost:
+    async def _exchange(self, method: str, path: str, body: bytes, headers: Mapping[str, str]) -> Answer | LostResponse:
         session: Any = self._surroundings.http()
         url = self._url + path
         return await exchange(session, method, url, headers=headers, body=body or None, patience=self._patience)

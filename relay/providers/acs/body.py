@@ -6,8 +6,8 @@ from typing import Any
 import msgspec
 
 from relay.core.model import Address, Attachment, Message
-from relay.core.send_request import Parcel
-from relay.mime import fields as mime_fields
+from relay.core.send_request import SendRequest
+from relay.mime import fields
 
 BLANK = " "
 """The service refuses an empty subject and an empty body; a space reads the same."""
@@ -25,7 +25,7 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
     bcc: tuple[Address, ...] = ()
 
 
-def envelopes(parcel: Parcel) -> tuple[Envelope, ...]:
+def envelopes(parcel: SendRequest) -> tuple[Envelope, ...]:
     """Usually one with everybody. The service wants a `to` in each.
 
     Without one the cc recipients, who see one another anyway, take its place; blind recipients alone get a request each,
@@ -42,7 +42,7 @@ def envelopes(parcel: Parcel) -> tuple[Envelope, ...]:
     )
 
 
-def build(parcel: Parcel, envelope: Envelope, *, tracks: bool) -> bytes:
+def build(parcel: SendRequest, envelope: Envelope, *, tracks: bool) -> bytes:
     """The body for one envelope. Raises `ValueError` for text or an address that cannot be written.
 
     The service writes the display name of the sender itself: it belongs to the sender's name in the resource.
@@ -78,16 +78,16 @@ def _content(message: Message) -> dict[str, str]:
     return content
 
 
-def _headers(parcel: Parcel) -> Mapping[str, str]:
+def _headers(parcel: SendRequest) -> Mapping[str, str]:
     """Ours and the caller's. The service keeps a Message-ID that is well formed (concepts/email/email-headers)."""
     headers = {
-        "Message-ID": f"<{mime_fields.clean(parcel.message_id_header)}>",
+        "Message-ID": f"<{fields.clean(parcel.message_id_header)}>",
         "X-Relay-Id": parcel.id,
         "X-Relay-Attempt": parcel.attempt_id,
     }
     for name, value in parcel.message.headers.items():
-        clean = mime_fields.clean(value)
-        headers[name] = clean if clean.isascii() else " ".join(mime_fields.encoded_words(clean))
+        clean = fields.clean(value)
+        headers[name] = clean if clean.isascii() else " ".join(fields.encoded_words(clean))
     return headers
 
 
@@ -99,7 +99,7 @@ def _people(addresses: Sequence[Address]) -> list[dict[str, str]]:
 
 
 def _address(address: Address) -> str:
-    return address.email if address.email.isascii() else mime_fields.addr_spec(address.email)
+    return address.email if address.email.isascii() else fields.addr_spec(address.email)
 
 
 def _file(item: Attachment) -> dict[str, Any]:

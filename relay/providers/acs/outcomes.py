@@ -11,7 +11,7 @@ import msgspec
 
 from relay.core.outcomes import Deferred, Outcome, Rejected, RouteFault, Sent, Unknown
 from relay.providers.bearer import Reply
-from relay.providers.http_exchange import Answer, Lost, Row, lost_outcome, read_answer, retry_after
+from relay.providers.http_exchange import Answer, LostResponse, Row, lost_outcome, read_answer, retry_after
 
 CHECK_AFTER_SECONDS = 60.0
 """When a message that the service took is asked about. Status reads have a pace too: 60 a minute, 200 an hour [limits]."""
@@ -66,7 +66,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
 
 def sent_outcome(reply: Reply, now: datetime, operation: str) -> Outcome:
     """What an answer to a request to send means. 202 says that the service took the message, and has not sent it yet."""
-    if isinstance(reply, Lost):
+    if isinstance(reply, LostResponse):
         return lost_outcome(reply, operation)
     if not isinstance(reply, Answer):
         return reply
@@ -78,7 +78,7 @@ def sent_outcome(reply: Reply, now: datetime, operation: str) -> Outcome:
 
 def operation_outcome(reply: Reply, operation: str) -> Outcome:
     """What the status of an operation says about its message. Until it ended, the message is the service's to send."""
-    if isinstance(reply, Lost):
+    if isinstance(reply, LostResponse):
         return Unknown(code="answer_lost", reply=reply.reason, provider_id=operation)
     if not isinstance(reply, Answer):
         return Unknown(code="answer_lost", reply=reply.reply, provider_id=operation)

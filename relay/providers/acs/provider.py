@@ -8,15 +8,15 @@ import uuid
 from collections.abc import Sequence
 
 from relay.core.outcomes import Deferred, Outcome, PerRecipient, Rejected, RouteFault, Sent
-from relay.core.send_request import Parcel
+from relay.core.send_request import SendRequest
 from relay.core.settings import RouteSettings
 from relay.providers.acs.auth import Connection
 from relay.providers.acs.body import Envelope, build, envelopes
 from relay.providers.acs.outcomes import operation_outcome, sent_outcome
 from relay.providers.acs.settings import check_settings, default_paces
 from relay.providers.bearer import Reply
-from relay.providers.contract import Capabilities, Provider, Surroundings
-from relay.providers.http_exchange import Lost
+from relay.providers.contract import Capabilities, Provider, ProviderContext
+from relay.providers.http_exchange import LostResponse
 
 CAPABILITIES = Capabilities(
     # "10 MB" for the whole request, without saying which kind of megabyte (service-limits).
@@ -39,7 +39,7 @@ def check_options(options: RouteSettings) -> Sequence[str]:
     return [f"options.acs.{key}: is not an option of acs; there are none" for key in options]
 
 
-def create(name: str, settings: RouteSettings, surroundings: Surroundings) -> Provider:
+def create(name: str, settings: RouteSettings, surroundings: ProviderContext) -> Provider:
     """The provider of a route. Connects to nothing."""
     return Acs(settings, surroundings)
 
@@ -47,11 +47,11 @@ def create(name: str, settings: RouteSettings, surroundings: Surroundings) -> Pr
 class Acs:
     """One route through Azure Communication Services."""
 
-    def __init__(self, settings: RouteSettings, surroundings: Surroundings) -> None:
+    def __init__(self, settings: RouteSettings, surroundings: ProviderContext) -> None:
         self._connection = Connection(settings, surroundings)
         self._tracks: bool = settings.get("engagement_tracking", True)
 
-    async def send(self, parcel: Parcel) -> Outcome | PerRecipient:
+    async def send(self, parcel: SendRequest) -> Outcome | PerRecipient:
         """One request; one for each where there are blind recipients alone."""
         if faults := _obstacles(parcel):
             return Rejected(code="unsupported", reply="; ".join(faults))
@@ -61,7 +61,7 @@ class Acs:
     async def probe(self) -> Sent | RouteFault:
         """Whether the key or the identity is let in. Whether a sender is set up shows only when it sends."""
         reply = await self._show(NO_OPERATION)
-        if isinstance(reply, Lost):
+        if isinstance(reply, LostResponse):
             return RouteFault(code="unreachable", reply=reply.reason)
         if isinstance(reply, RouteFault):
             return reply
@@ -74,7 +74,7 @@ class Acs:
             outcome if isinstance(outcome, RouteFault) else RouteFault(code="provider_unavailable", reply=reply.reply)
         )
 
-    async def verify(self, parcel: Parcel, provider_id: str | None) -> Outcome | PerRecipient:
+    async def verify(self, parcel: SendRequest, provider_id: str | None) -> Outcome | PerRecipient:
         """Ask about the attempt's operations. Their ids follow from the parcel, also where no answer ever came."""
         shares = envelopes(parcel)
         operations = [operation_of(parcel, share) for share in shares]
@@ -85,7 +85,7 @@ class Acs:
     async def close(self) -> None:
         """Nothing of its own: the session belongs to the process."""
 
-    async def _send(self, parcel: Parcel, envelope: Envelope) -> Outcome:
+    async def _send(self, parcel: SendRequest, envelope: Envelope) -> Outcome:
         operation = operation_of(parcel, envelope)
         try:
             body = await self._body(parcel, envelope)
@@ -98,13 +98,13 @@ class Acs:
     async def _show(self, operation: str) -> Reply:
         return await self._connection.ask("GET", f"/emails/operations/{operation}?api-version={VERSION}")
 
-    async def _body(self, parcel: Parcel, envelope: Envelope) -> bytes:
+    async def _body(self, parcel: SendRequest, envelope: Envelope) -> bytes:
         if sum(len(item.content) for item in parcel.message.attachments) > THREAD_ABOVE_BYTES:
             return await asyncio.to_thread(build, parcel, envelope, tracks=self._tracks)
         return build(parcel, envelope, tracks=self._tracks)
 
 
-def operation_of(parcel: Parcel, envelope: Envelope) -> str:
+def operation_of(parcel: SendRequest, envelope: Envelope) -> str:
     """The id of a request's operation: the attempt's own, or for a blind recipient alone one that names it.
 
     The latter stays the same when the recipients of an attempt go separate ways after it.
@@ -122,7 +122,7 @@ def _together(shares: Sequence[Envelope], outcomes: Sequence[Outcome]) -> Outcom
     )
 
 
-def _obstacles(parcel: Parcel) -> list[str]:
+def _obstacles(parcel: SendRequest) -> list[str]:
     """What of this message the service has no place for. Submission refuses it; a redrive may still bring it here."""
     faults = []
     if parcel.message.raw is not None:

@@ -21,7 +21,7 @@ _LIST, _MAIL = "list/", "mail/"
 _LAST_MILLISECOND = 9_999_999_999_999
 
 
-class Caught(msgspec.Struct, frozen=True, kw_only=True):
+class CapturedMail(msgspec.Struct, frozen=True, kw_only=True):
     """What a list shows of a mail. `message` is the relay's id of the message, `recipients` the envelope."""
 
     name: str
@@ -47,10 +47,10 @@ class Inbox:
 
     async def keep(
         self, *, message: str, attempt: int, sender: str, recipients: tuple[str, ...], subject: str, mime: bytes
-    ) -> Caught:
+    ) -> CapturedMail:
         """Keep a mail."""
         now = self._clock()
-        caught = Caught(
+        caught = CapturedMail(
             name=f"{_LAST_MILLISECOND - int(now.timestamp() * 1000):013d}-{message}-{attempt}",
             message=message,
             caught_at=now,
@@ -65,11 +65,11 @@ class Inbox:
         await self._blobs.put(CONTAINER, f"{_LIST}{caught.name}.json", listed, content_type="application/json")
         return caught
 
-    async def page(self, *, most: int, cursor: str | None = None) -> tuple[list[Caught], str | None]:
+    async def page(self, *, most: int, cursor: str | None = None) -> tuple[list[CapturedMail], str | None]:
         """One page of mails, newest first, and the next cursor. Costs one operation and one for each mail."""
         return await self._page(most, cursor, frozenset())
 
-    async def all(self, *, but: Set[str] = frozenset()) -> AsyncIterator[Caught]:
+    async def all(self, *, but: Set[str] = frozenset()) -> AsyncIterator[CapturedMail]:
         """Every mail, newest first, except those whose names are in `but`: they are not read."""
         cursor: str | None = None
         while True:
@@ -79,21 +79,21 @@ class Inbox:
             if cursor is None:
                 return
 
-    async def _page(self, most: int, cursor: str | None, but: Set[str]) -> tuple[list[Caught], str | None]:
+    async def _page(self, most: int, cursor: str | None, but: Set[str]) -> tuple[list[CapturedMail], str | None]:
         found, cursor = await self._blobs.list(CONTAINER, prefix=_LIST, most=most, cursor=cursor)
         names = [blob.name.removeprefix(_LIST).removesuffix(".json") for blob in found]
         mails = await asyncio.gather(*(self._listed(name) for name in names if name not in but))
         return [mail for mail in mails if mail is not None], cursor
 
-    async def _listed(self, name: str) -> Caught | None:
+    async def _listed(self, name: str) -> CapturedMail | None:
         try:
             return await self.get(name)
         except NotFound:  # deleted since it was listed
             return None
 
-    async def get(self, name: str) -> Caught:
+    async def get(self, name: str) -> CapturedMail:
         """A mail by name. Raises `NotFound`."""
-        return msgspec.json.decode(await self._blobs.get(CONTAINER, f"{_LIST}{name}.json"), type=Caught)
+        return msgspec.json.decode(await self._blobs.get(CONTAINER, f"{_LIST}{name}.json"), type=CapturedMail)
 
     async def mime(self, name: str) -> bytes:
         """A mail's RFC 5322 bytes. Raises `NotFound`."""

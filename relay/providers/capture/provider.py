@@ -9,11 +9,11 @@ from collections.abc import Mapping, Sequence
 
 from relay.core.errors import StorageError
 from relay.core.outcomes import Deferred, Outcome, PerRecipient, Rejected, Sent, Unknown
-from relay.core.send_request import Parcel
+from relay.core.send_request import SendRequest
 from relay.core.settings import RouteSettings
-from relay.mime import build as mime
+from relay.mime import build
 from relay.providers.capture.inbox import Inbox
-from relay.providers.contract import FEATURES, Capabilities, Provider, Surroundings
+from relay.providers.contract import FEATURES, Capabilities, Provider, ProviderContext
 
 CAPABILITIES = Capabilities(
     max_bytes=157_286_400,
@@ -45,7 +45,7 @@ def check_options(options: RouteSettings) -> Sequence[str]:
     return [f"options.capture.{key}: is not an option of capture; there are none" for key in options]
 
 
-def create(name: str, settings: RouteSettings, surroundings: Surroundings) -> Provider:
+def create(name: str, settings: RouteSettings, surroundings: ProviderContext) -> Provider:
     """The provider of a route. Connects to nothing."""
     return Capture(surroundings)
 
@@ -53,11 +53,11 @@ def create(name: str, settings: RouteSettings, surroundings: Surroundings) -> Pr
 class Capture:
     """One route into the local inbox."""
 
-    def __init__(self, surroundings: Surroundings) -> None:
+    def __init__(self, surroundings: ProviderContext) -> None:
         self._inbox = Inbox(surroundings.blobs, surroundings.clock)
         self._sleep = surroundings.sleep
 
-    async def send(self, parcel: Parcel) -> Outcome | PerRecipient:
+    async def send(self, parcel: SendRequest) -> Outcome | PerRecipient:
         """Keep the mail for all who are taken; a test recipient has an outcome of its own."""
         answers = {number: _answer(parcel, number) for number in parcel.recipients}
         taken = tuple(number for number, answer in answers.items() if isinstance(answer, Sent | Unknown))
@@ -74,14 +74,14 @@ class Capture:
         """Always healthy."""
         return Sent()
 
-    async def verify(self, parcel: Parcel, provider_id: str | None) -> Outcome:
+    async def verify(self, parcel: SendRequest, provider_id: str | None) -> Outcome:
         """It cannot be asked: that is what the recipient `unknown` is for."""
         return Unknown(code="answer_lost", provider_id=provider_id)
 
     async def close(self) -> None:
         """Nothing of its own."""
 
-    async def _keep(self, parcel: Parcel, numbers: Sequence[int]) -> None:
+    async def _keep(self, parcel: SendRequest, numbers: Sequence[int]) -> None:
         message = parcel.message
         await self._inbox.keep(
             message=parcel.id,
@@ -89,16 +89,16 @@ class Capture:
             sender=message.envelope_sender or "<>",
             recipients=tuple(message.recipients[number].email for number in numbers),
             subject=message.subject,
-            mime=mime.build(parcel),
+            mime=build.build(parcel),
         )
 
 
-def _behaviour(parcel: Parcel, number: int) -> str:
+def _behaviour(parcel: SendRequest, number: int) -> str:
     local, _, domain = parcel.message.recipients[number].email.rpartition("@")
     return local.partition("+")[0].lower() if domain == TEST_DOMAIN else ""
 
 
-def _answer(parcel: Parcel, number: int) -> Outcome:
+def _answer(parcel: SendRequest, number: int) -> Outcome:
     match _behaviour(parcel, number):
         case "deferred" if parcel.attempt == 1:
             return Deferred(code="recipient_deferred", reply="451 4.2.1 test recipient: come back later")

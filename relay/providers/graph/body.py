@@ -11,9 +11,8 @@ from typing import Any
 import msgspec
 
 from relay.core.model import Address, Attachment, Message
-from relay.core.send_request import Parcel
-from relay.mime import build as mime
-from relay.mime import fields as mime_fields
+from relay.core.send_request import SendRequest
+from relay.mime import build, fields
 from relay.providers.graph.mailbox import JSON
 
 MAX_REQUEST_BYTES = 4_000_000
@@ -56,7 +55,7 @@ def is_large(message: Message, *, as_mime: bool) -> bool:
     return sum(len(item.content) for item in message.attachments) * growth > MAX_REQUEST_BYTES
 
 
-def mail(parcel: Parcel, *, saves: bool) -> Written | None:
+def mail(parcel: SendRequest, *, saves: bool) -> Written | None:
     """The body of sendMail, or None when it is larger than a request may be. Raises `ValueError` (see `mime.build`)."""
     as_mime = needs_mime(parcel.message, saves=saves)
     if is_large(parcel.message, as_mime=as_mime):
@@ -70,7 +69,7 @@ def mail(parcel: Parcel, *, saves: bool) -> Written | None:
     return _fitting(_encoder.encode(order), JSON)
 
 
-def draft(parcel: Parcel, *, saves: bool) -> Written | None:
+def draft(parcel: SendRequest, *, saves: bool) -> Written | None:
     """The body that creates the draft, without attachments; None when even that is larger than a request may be."""
     message = parcel.message
     if message.raw is not None:
@@ -104,12 +103,12 @@ def _fitting(body: bytes, content_type: str) -> Written | None:
     return Written(body=body, content_type=content_type) if len(body) <= MAX_REQUEST_BYTES else None
 
 
-def _mime(parcel: Parcel) -> bytes:
-    named = mime_fields.plain_field(RELAY_ATTEMPT, parcel.attempt_id)
-    return base64.b64encode(named + mime.build(parcel, with_bcc=True))
+def _mime(parcel: SendRequest) -> bytes:
+    named = fields.plain_field(RELAY_ATTEMPT, parcel.attempt_id)
+    return base64.b64encode(named + build.build(parcel, with_bcc=True))
 
 
-def _resource(parcel: Parcel) -> dict[str, Any]:
+def _resource(parcel: SendRequest) -> dict[str, Any]:
     message = parcel.message
     own = {RELAY_ID: parcel.id, RELAY_ATTEMPT: parcel.attempt_id}
     is_html = message.html is not None
@@ -124,9 +123,9 @@ def _resource(parcel: Parcel) -> dict[str, Any]:
         "ccRecipients": _people(parcel.cc),
         "bccRecipients": _people(parcel.bcc),
         "replyTo": _people(message.reply_to),
-        "internetMessageId": f"<{mime_fields.clean(parcel.message_id_header)}>",
+        "internetMessageId": f"<{fields.clean(parcel.message_id_header)}>",
         "internetMessageHeaders": [
-            {"name": name, "value": mime_fields.clean(value)} for name, value in {**own, **message.headers}.items()
+            {"name": name, "value": fields.clean(value)} for name, value in {**own, **message.headers}.items()
         ],
         "attachments": [_file(item) for item in message.attachments],
     }
@@ -138,7 +137,7 @@ def _people(addresses: Sequence[Address]) -> list[dict[str, Any]]:
 
 
 def _person(address: Address) -> dict[str, Any]:
-    person = {"address": address.email if address.email.isascii() else mime_fields.addr_spec(address.email)}
+    person = {"address": address.email if address.email.isascii() else fields.addr_spec(address.email)}
     if address.name:
         person["name"] = address.name
     return {"emailAddress": person}

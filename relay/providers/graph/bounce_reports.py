@@ -13,7 +13,7 @@ from relay.core.outcomes import Deferred, RouteFault
 from relay.providers.bearer import Reply
 from relay.providers.contract import Reports
 from relay.providers.graph.mailbox import Mailbox, message_path
-from relay.providers.http_exchange import Answer, Lost
+from relay.providers.http_exchange import Answer, LostResponse
 
 _BEGIN = "/mailFolders/inbox/messages/delta?$select=id,from,subject"
 _REPORTERS = re.compile(r"^(mailer-daemon|postmaster|microsoftexchange[0-9a-f]+|mail-daemon|bounces?)@", re.IGNORECASE)
@@ -59,7 +59,7 @@ def _is_by_reporter(item: Any) -> bool:
 def _failure(mailbox: Mailbox, reply: Reply) -> RouteFault | Deferred:
     if isinstance(reply, RouteFault | Deferred):
         return reply
-    if isinstance(reply, Lost):
+    if isinstance(reply, LostResponse):
         return Deferred(code="unreachable", reply=reply.reason)
     outcome = mailbox.outcome(reply)
     if isinstance(outcome, RouteFault | Deferred):

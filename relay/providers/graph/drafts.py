@@ -5,22 +5,22 @@ Nothing leaves before that order, so everything up to it fails for certain, and 
 
 from relay.core.model import Attachment
 from relay.core.outcomes import Outcome, Sent, Unknown
-from relay.core.send_request import Parcel
-from relay.providers.graph import find_copies as graph_copies
+from relay.core.send_request import SendRequest
+from relay.providers.graph import find_copies
 from relay.providers.graph.body import Written, attachment
 from relay.providers.graph.mailbox import Mailbox, message_path
 from relay.providers.graph.outcomes import before_sending
 from relay.providers.graph.upload_session import MIN_BYTES, upload
-from relay.providers.http_exchange import Answer, Lost
+from relay.providers.http_exchange import Answer, LostResponse
 
 
-async def send(mailbox: Mailbox, parcel: Parcel, written: Written) -> Outcome:
+async def send(mailbox: Mailbox, parcel: SendRequest, written: Written) -> Outcome:
     """Send a parcel through a draft. An unknown outcome carries the draft's id, which the sent copy keeps."""
     created = await mailbox.ask("POST", "/messages", written.body, written.content_type)
     draft = _id_of(created)
     if draft is None:
-        if isinstance(created, Lost) and not created.is_certain:
-            await graph_copies.discard(mailbox, parcel.attempt_id)
+        if isinstance(created, LostResponse) and not created.is_certain:
+            await find_copies.discard(mailbox, parcel.attempt_id)
         return before_sending(mailbox.outcome(created))
     outcome = await _attach_all(mailbox, draft, parcel.message.attachments)
     if outcome is None:

@@ -31,7 +31,7 @@ class _Page(msgspec.Struct, frozen=True):
     value: tuple[Copy, ...]
 
 
-class Unanswered(msgspec.Struct, frozen=True, kw_only=True):
+class NoResponse(msgspec.Struct, frozen=True, kw_only=True):
     """The mailbox could not be asked; `reply` says why."""
 
     reply: str
@@ -45,9 +45,9 @@ async def verify(mailbox: Mailbox, attempt_id: str, draft: str | None) -> Outcom
     been switched off.
     """
     found = await _known(mailbox, draft) if draft else ()
-    if not isinstance(found, Unanswered) and not found:
+    if not isinstance(found, NoResponse) and not found:
         found = await find(mailbox, attempt_id)
-    if isinstance(found, Unanswered):
+    if isinstance(found, NoResponse):
         return Unknown(code="answer_lost", reply=found.reply, provider_id=draft)
     sent = next((copy for copy in found if not copy.is_draft), None)
     if sent is not None:
@@ -65,12 +65,12 @@ async def verify(mailbox: Mailbox, attempt_id: str, draft: str | None) -> Outcom
 async def discard(mailbox: Mailbox, attempt_id: str) -> None:
     """Delete the drafts of an attempt, as far as they are found: they would only be in the way."""
     found = await find(mailbox, attempt_id)
-    for copy in () if isinstance(found, Unanswered) else found:
+    for copy in () if isinstance(found, NoResponse) else found:
         if copy.is_draft:
             await _delete(mailbox, copy)
 
 
-async def find(mailbox: Mailbox, attempt_id: str) -> Sequence[Copy] | Unanswered:
+async def find(mailbox: Mailbox, attempt_id: str) -> Sequence[Copy] | NoResponse:
     """The copies of an attempt, in all folders. Needs Mail.ReadWrite."""
     test = f"singleValueExtendedProperties/Any(ep: ep/id eq '{_PROPERTY}' and ep/value eq '{attempt_id}')"
     query = urlencode({"$filter": test, "$select": _WANTED}, quote_via=quote, safe="$,")
@@ -83,7 +83,7 @@ async def find(mailbox: Mailbox, attempt_id: str) -> Sequence[Copy] | Unanswered
         return _unanswered(reply)
 
 
-async def _known(mailbox: Mailbox, draft: str) -> Sequence[Copy] | Unanswered:
+async def _known(mailbox: Mailbox, draft: str) -> Sequence[Copy] | NoResponse:
     """The copy whose id is known already: the draft, wherever it is now; none when it is gone."""
     reply = await mailbox.ask("GET", f"{message_path(draft)}?$select={_WANTED}")
     if isinstance(reply, Answer) and reply.status == 404:
@@ -108,5 +108,5 @@ async def _delete(mailbox: Mailbox, copy: Copy) -> bool:
     return isinstance(reply, Answer) and reply.status == 204
 
 
-def _unanswered(reply: object) -> Unanswered:
-    return Unanswered(reply=str(getattr(reply, "reply", "") or getattr(reply, "reason", "")))
+def _unanswered(reply: object) -> NoResponse:
+    return NoResponse(reply=str(getattr(reply, "reply", "") or getattr(reply, "reason", "")))

@@ -7,10 +7,10 @@ from urllib.parse import quote
 from relay.core.outcomes import Outcome
 from relay.core.settings import RouteSettings
 from relay.providers.bearer import Reply, with_token
-from relay.providers.contract import Surroundings
+from relay.providers.contract import ProviderContext
 from relay.providers.graph.outcomes import outcome_of
 from relay.providers.graph.settings import DEFAULT_TIMEOUT_SECONDS, base_url, path_of, scope_of
-from relay.providers.http_exchange import Answer, Lost, exchange
+from relay.providers.http_exchange import Answer, LostResponse, exchange
 from relay.providers.http_settings import patience_of
 
 JSON = "application/json"
@@ -26,7 +26,7 @@ def message_path(message_id: str) -> str:
 class Mailbox:
     """Makes requests. `name` is an address or an object id."""
 
-    def __init__(self, name: str, settings: RouteSettings, surroundings: Surroundings) -> None:
+    def __init__(self, name: str, settings: RouteSettings, surroundings: ProviderContext) -> None:
         self._settings = settings
         self._surroundings = surroundings
         self._root = base_url(settings) + path_of(name)
@@ -45,7 +45,7 @@ class Mailbox:
         if body is not None:
             headers["Content-Type"] = content_type
 
-        async def ask_with(token: str) -> Answer | Lost:
+        async def ask_with(token: str) -> Answer | LostResponse:
             bearing = {**headers, "Authorization": f"Bearer {token}"}
             return await self.ask_openly(method, url, bearing, body)
 
@@ -53,7 +53,7 @@ class Mailbox:
 
     async def ask_openly(
         self, method: str, url: str, headers: dict[str, str], body: bytes | None = None
-    ) -> Answer | Lost:
+    ) -> Answer | LostResponse:
         """One request to an address that needs no token of ours: an upload session's carries its own."""
         session: Any = self._surroundings.http()
         return await exchange(session, method, url, headers=headers, body=body, patience=self._patience)

@@ -12,7 +12,7 @@ import msgspec
 
 from relay.core.outcomes import Deferred, Outcome, Rejected, RouteFault, Sent, Unknown, reply_text
 from relay.providers.bearer import Reply
-from relay.providers.http_exchange import Answer, Lost, Row, lost_outcome, read_answer, retry_after
+from relay.providers.http_exchange import Answer, LostResponse, Row, lost_outcome, read_answer, retry_after
 
 # fmt: off
 ROWS = (
@@ -73,7 +73,7 @@ MAILBOX_CODES = frozenset({"missing_permission", "credits_exhausted", "account_r
 
 def outcome_of(reply: Reply, now: datetime, *, provider_id: str | None = None) -> Outcome:
     """What an answer to a request to send, or the lack of one, means. 202 says that Exchange took the message."""
-    if isinstance(reply, Lost):
+    if isinstance(reply, LostResponse):
         return lost_outcome(reply, provider_id)
     if not isinstance(reply, Answer):
         return reply

@@ -8,12 +8,10 @@ from collections.abc import Sequence
 from weakref import WeakValueDictionary
 
 from relay.core.outcomes import Deferred, Outcome, Rejected, RouteFault, Sent
-from relay.core.send_request import Parcel
+from relay.core.send_request import SendRequest
 from relay.core.settings import RouteSettings
-from relay.providers.contract import Capabilities, Provider, Remark, Reports, Surroundings
-from relay.providers.graph import body as graph_body
-from relay.providers.graph import drafts as graph_drafts
-from relay.providers.graph import find_copies as graph_copies
+from relay.providers.contract import AccountRemark, Capabilities, Provider, ProviderContext, Reports
+from relay.providers.graph import body, drafts, find_copies
 from relay.providers.graph.mailbox import Mailbox
 from relay.providers.graph.outcomes import for_one_mailbox
 from relay.providers.graph.settings import (
@@ -23,12 +21,12 @@ from relay.providers.graph.settings import (
     mailbox_of,
     scope_of,
 )
-from relay.providers.http_exchange import Answer, Lost
+from relay.providers.http_exchange import Answer, LostResponse
 
 CAPABILITIES = Capabilities(
     # What a tenant may set at most; 35 MB until it does (learn.microsoft.com/graph/api/attachment-createuploadsession).
     max_bytes=150 * 1024 * 1024,
-    max_raw_bytes=graph_body.MAX_MIME_BYTES,
+    max_raw_bytes=body.MAX_MIME_BYTES,
     # The default of a tenant, which may set 1 to 1,000 (exchange-online-limits).
     max_recipients=500,
     features=frozenset({"headers", "x_headers", "inline_images", "raw_mime", "reply_to_many", "verify"}),
@@ -44,7 +42,7 @@ def check_options(options: RouteSettings) -> Sequence[str]:
     return [f"options.graph.{key}: is not an option of graph; there are none" for key in options]
 
 
-def create(name: str, settings: RouteSettings, surroundings: Surroundings) -> Provider:
+def create(name: str, settings: RouteSettings, surroundings: ProviderContext) -> Provider:
     """The provider of a route. Connects to nothing."""
     return Graph(settings, surroundings)
 
@@ -52,7 +50,7 @@ def create(name: str, settings: RouteSettings, surroundings: Surroundings) -> Pr
 class Graph:
     """One route through Exchange Online."""
 
-    def __init__(self, settings: RouteSettings, surroundings: Surroundings) -> None:
+    def __init__(self, settings: RouteSettings, surroundings: ProviderContext) -> None:
         self._settings = settings
         self._surroundings = surroundings
         self._saves: bool = settings.get("save_to_sent_items", True)
@@ -60,7 +58,7 @@ class Graph:
         self._wait_seconds = float(settings.get("timeout_seconds", DEFAULT_TIMEOUT_SECONDS))
         self._gates: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
 
-    async def send(self, parcel: Parcel) -> Outcome:
+    async def send(self, parcel: SendRequest) -> Outcome:
         """Try once, when the mailbox has one of its four places free."""
         if parcel.message.return_path is not None:
             return Rejected(code="unsupported", reply="Exchange Online sets the return path itself")
@@ -87,14 +85,14 @@ class Graph:
         # 403: the app may not read, which it need not; a message will show whether it may send.
         if isinstance(reply, Answer) and reply.status in (200, 403):
             return Sent()
-        if isinstance(reply, Lost):
+        if isinstance(reply, LostResponse):
             return RouteFault(code="unreachable", reply=reply.reason)
         outcome = mailbox.outcome(reply)
         return (
             outcome if isinstance(outcome, RouteFault) else RouteFault(code="provider_unavailable", reply=outcome.reply)
         )
 
-    async def examine(self, sender_domains: Sequence[str]) -> Sequence[Remark]:
+    async def examine(self, sender_domains: Sequence[str]) -> Sequence[AccountRemark]:
         """Whether the token carries Mail.Send for the whole tenant, which a relay neither needs nor should have."""
         from relay.providers.graph.account_check import remarks
 
@@ -107,32 +105,32 @@ class Graph:
 
         return await read(Mailbox(mailbox, self._settings, self._surroundings), cursor)
 
-    async def verify(self, parcel: Parcel, provider_id: str | None) -> Outcome:
+    async def verify(self, parcel: SendRequest, provider_id: str | None) -> Outcome:
         """Look for the attempt's copy in its mailbox, by the draft's id or by our header."""
         name = mailbox_of(self._settings, parcel.message.sender.email)
         mailbox = Mailbox(name, self._settings, self._surroundings)
-        return await graph_copies.verify(mailbox, parcel.attempt_id, provider_id)
+        return await find_copies.verify(mailbox, parcel.attempt_id, provider_id)
 
     async def close(self) -> None:
         """Nothing of its own: the session belongs to the process."""
 
-    async def _send(self, mailbox: Mailbox, parcel: Parcel) -> Outcome:
+    async def _send(self, mailbox: Mailbox, parcel: SendRequest) -> Outcome:
         try:
             mail = await self._written(parcel)
-            draft = graph_body.draft(parcel, saves=self._saves) if mail is None else None
+            draft = body.draft(parcel, saves=self._saves) if mail is None else None
         except ValueError as error:
             return Rejected(code="invalid_message", reply=type(error).__name__)
         if mail is not None:
             return mailbox.outcome(await mailbox.ask("POST", "/sendMail", mail.body, mail.content_type))
         if draft is None:
             return Rejected(code="message_too_large", reply="text or finished MIME is larger than one request to Graph")
-        return await graph_drafts.send(mailbox, parcel, draft)
+        return await drafts.send(mailbox, parcel, draft)
 
-    async def _written(self, parcel: Parcel) -> graph_body.Written | None:
+    async def _written(self, parcel: SendRequest) -> body.Written | None:
         size = sum(len(item.content) for item in parcel.message.attachments) + len(parcel.message.raw or b"")
         if size > THREAD_ABOVE_BYTES:
-            return await asyncio.to_thread(graph_body.mail, parcel, saves=self._saves)
-        return graph_body.mail(parcel, saves=self._saves)
+            return await asyncio.to_thread(body.mail, parcel, saves=self._saves)
+        return body.mail(parcel, saves=self._saves)
 
 
 __all__: Sequence[str] = ("CAPABILITIES", "Graph", "check_options", "check_settings", "create", "default_paces")

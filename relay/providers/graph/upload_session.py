@@ -10,7 +10,7 @@ from relay.core.outcomes import Outcome
 from relay.providers.graph.body import upload_session
 from relay.providers.graph.mailbox import Mailbox, message_path
 from relay.providers.graph.outcomes import before_sending
-from relay.providers.http_exchange import Answer, Lost
+from relay.providers.http_exchange import Answer, LostResponse
 
 MIN_BYTES = 3 * 1024 * 1024
 """Smaller files are posted whole."""
@@ -55,7 +55,7 @@ class _Upload:
             start = reached
         return None
 
-    async def _put(self, start: int) -> Answer | Lost:
+    async def _put(self, start: int) -> Answer | LostResponse:
         part = self._content[start : start + RANGE_BYTES]
         span = f"bytes {start}-{start + len(part) - 1}/{len(self._content)}"
         headers = {"Content-Type": "application/octet-stream", "Content-Range": span}

@@ -10,8 +10,8 @@ from typing import Any
 import msgspec
 
 from relay.core.model import Address, Attachment, Message
-from relay.core.send_request import Parcel
-from relay.mime import fields as mime_fields
+from relay.core.send_request import SendRequest
+from relay.mime import fields
 from relay.providers.sendgrid.options import PERSONAL
 
 RELAY_ID = "relay_id"
@@ -25,7 +25,7 @@ BLANK = " "
 _encoder = msgspec.json.Encoder()
 
 
-def build(parcel: Parcel, options: Mapping[str, Any], *, sandbox: bool) -> bytes:
+def build(parcel: SendRequest, options: Mapping[str, Any], *, sandbox: bool) -> bytes:
     """The body. Attachments become base64 while it is encoded. Raises `ValueError` for text that UTF-8 cannot carry."""
     body = {**_frame(parcel, options), **_content(parcel.message, options)}
     body["personalizations"] = [
@@ -37,7 +37,7 @@ def build(parcel: Parcel, options: Mapping[str, Any], *, sandbox: bool) -> bytes
     return _encoder.encode(body)
 
 
-def envelopes(parcel: Parcel) -> list[dict[str, list[dict[str, str]]]]:
+def envelopes(parcel: SendRequest) -> list[dict[str, list[dict[str, str]]]]:
     """The personalizations: one with everybody, each address once, the first of its kind winning.
 
     SendGrid wants a `to` in each. Without one the cc recipients, who see one another anyway, take its place; blind
@@ -75,11 +75,11 @@ def _quoted(person: dict[str, str]) -> dict[str, str]:
 
 
 def _person(address: Address) -> dict[str, str]:
-    email = address.email if address.email.isascii() else mime_fields.addr_spec(address.email)
+    email = address.email if address.email.isascii() else fields.addr_spec(address.email)
     return {"email": email, "name": address.name} if address.name else {"email": email}
 
 
-def _frame(parcel: Parcel, options: Mapping[str, Any]) -> dict[str, Any]:
+def _frame(parcel: SendRequest, options: Mapping[str, Any]) -> dict[str, Any]:
     """Everything but recipients and content, by the vendor's helpers."""
     from sendgrid.helpers import mail as vendor
 
@@ -125,14 +125,14 @@ def _attachment(attachment: Attachment) -> Any:
     )
 
 
-def _headers(parcel: Parcel) -> dict[str, str]:
+def _headers(parcel: SendRequest) -> dict[str, str]:
     """The caller's headers, encoded as SendGrid asks for ("must be properly encoded"), and our Message-ID.
 
     It is the same in every attempt, so that a mailbox can tell a message that was sent twice.
     """
     headers = {"Message-ID": f"<{parcel.message_id_header}>"}
     for name, value in parcel.message.headers.items():
-        headers[name] = value if value.isascii() else " ".join(mime_fields.encoded_words(value))
+        headers[name] = value if value.isascii() else " ".join(fields.encoded_words(value))
     return headers
 
 

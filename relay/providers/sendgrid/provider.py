@@ -10,11 +10,11 @@ from urllib.parse import quote, urlencode, urlsplit
 
 from relay.core.errors import SettingsError
 from relay.core.outcomes import Deferred, Outcome, Rejected, RouteFault, Sent, Unknown, reply_text
-from relay.core.send_request import Parcel
+from relay.core.send_request import SendRequest
 from relay.core.settings import RouteSettings
 from relay.platform.secrets import reference_fault
-from relay.providers.contract import Capabilities, Provider, Remark, Surroundings, Unwanted
-from relay.providers.http_exchange import Answer, Lost, Patience, exchange, lost_outcome
+from relay.providers.contract import AccountRemark, Capabilities, Provider, ProviderContext, SuppressedAddress
+from relay.providers.http_exchange import Answer, LostResponse, Patience, exchange, lost_outcome
 from relay.providers.sendgrid.options import options_faults
 from relay.providers.sendgrid.outcomes import outcome_of
 
@@ -65,7 +65,7 @@ def can_verify(settings: RouteSettings) -> bool:
     return bool(settings.get("activity_feed", False))
 
 
-def create(name: str, settings: RouteSettings, surroundings: Surroundings) -> Provider:
+def create(name: str, settings: RouteSettings, surroundings: ProviderContext) -> Provider:
     """The provider of a route. Connects to nothing."""
     return SendGrid(settings, surroundings)
 
@@ -85,7 +85,7 @@ def _is_base_url(value: Any) -> bool:
 class SendGrid:
     """One route through SendGrid."""
 
-    def __init__(self, settings: RouteSettings, surroundings: Surroundings) -> None:
+    def __init__(self, settings: RouteSettings, surroundings: ProviderContext) -> None:
         self._surroundings = surroundings
         self._key = settings.get("api_key", DEFAULT_KEY)
         self._url = settings.get("base_url", DEFAULT_URL).rstrip("/")
@@ -95,7 +95,7 @@ class SendGrid:
         seconds = float(settings.get("timeout_seconds", 30))
         self._patience = Patience(connect_seconds=min(10.0, seconds / 2), total_seconds=seconds)
 
-    async def send(self, parcel: Parcel) -> Outcome:
+    async def send(self, parcel: SendRequest) -> Outcome:
         """One POST /v3/mail/send; a second one only with another key after the first was refused."""
         own = parcel.message.options.get("sendgrid", {})
         if faults := _obstacles(parcel, own):
@@ -109,7 +109,7 @@ class SendGrid:
         answer = await self._ask("POST", "/v3/mail/send", body)
         if isinstance(answer, RouteFault):
             return answer
-        if isinstance(answer, Lost):
+        if isinstance(answer, LostResponse):
             return lost_outcome(answer)
         return outcome_of(answer, self._now(), was_sandbox=was_sandbox)
 
@@ -135,7 +135,7 @@ class SendGrid:
             return RouteFault(code="credits_exhausted", reply=reply_text(f"credits: {answer.text}"))
         return Sent()
 
-    async def examine(self, sender_domains: Sequence[str]) -> Sequence[Remark]:
+    async def examine(self, sender_domains: Sequence[str]) -> Sequence[AccountRemark]:
         """What the account says of its senders and domains, where the key may read it."""
         from relay.providers.sendgrid.account_check import remarks
 
@@ -143,13 +143,13 @@ class SendGrid:
         senders, domains, credit = [await self._ask("GET", path) for path in paths]
         return remarks(sender_domains, senders, domains, credit)
 
-    async def unwanted(self, cursor: str) -> tuple[Sequence[Unwanted], str | None] | RouteFault | Deferred:
+    async def unwanted(self, cursor: str) -> tuple[Sequence[SuppressedAddress], str | None] | RouteFault | Deferred:
         """A page of the addresses that the account will not send to."""
         from relay.providers.sendgrid.suppression_lists import unwanted
 
         return await unwanted(lambda path, query: self._ask("GET", path, query=query), cursor)
 
-    async def verify(self, parcel: Parcel, provider_id: str | None) -> Outcome:
+    async def verify(self, parcel: SendRequest, provider_id: str | None) -> Outcome:
         """Ask the Email Activity feed (a paid add-on: `activity_feed`) for our ids.
 
         What it shows was sent. What it does not show may still appear, so it never proves the contrary.
@@ -170,7 +170,7 @@ class SendGrid:
 
     async def _ask(
         self, method: str, path: str, body: bytes | None = None, query: Mapping[str, str] | None = None
-    ) -> Answer | Lost | RouteFault:
+    ) -> Answer | LostResponse | RouteFault:
         """One exchange; a second one where the key was refused and another is found (rotation)."""
         url = self._url + path + (f"?{urlencode(query, quote_via=quote)}" if query else "")
         secrets = self._surroundings.secrets
@@ -185,7 +185,7 @@ class SendGrid:
             return RouteFault(code="secret_unavailable", reply=reply_text(str(error)))
         return answer
 
-    async def _exchange(self, method: str, url: str, key: str, body: bytes | None) -> Answer | Lost:
+    async def _exchange(self, method: str, url: str, key: str, body: bytes | None) -> Answer | LostResponse:
         headers = {"Authorization": f"Bearer {key}", "Accept": "application/json"}
         if body is not None:
             headers["Content-Type"] = "application/json"
@@ -195,11 +195,11 @@ class SendGrid:
     def _is_key_refused(self, answer: Answer) -> bool:
         return answer.status == 401 and outcome_of(answer, self._now(), was_sandbox=False).code in _RENEWABLE
 
-    def _fault(self, answer: Answer | Lost | RouteFault) -> RouteFault:
+    def _fault(self, answer: Answer | LostResponse | RouteFault) -> RouteFault:
         """What kept a probe from seeing a healthy account."""
         if isinstance(answer, RouteFault):
             return answer
-        if isinstance(answer, Lost):
+        if isinstance(answer, LostResponse):
             return RouteFault(code="unreachable", reply=answer.reason)
         outcome = outcome_of(answer, self._now(), was_sandbox=False)
         return (
@@ -211,7 +211,7 @@ class SendGrid:
         return now
 
 
-def _obstacles(parcel: Parcel, own: Any) -> list[str]:
+def _obstacles(parcel: SendRequest, own: Any) -> list[str]:
     """What of this message SendGrid's API has no place for. Submission refuses it; a redrive may still bring it here."""
     faults = list(check_options(own))
     if parcel.message.raw is not None:
@@ -221,7 +221,7 @@ def _obstacles(parcel: Parcel, own: Any) -> list[str]:
     return faults
 
 
-async def _body(parcel: Parcel, options: Mapping[str, Any], *, sandbox: bool) -> bytes:
+async def _body(parcel: SendRequest, options: Mapping[str, Any], *, sandbox: bool) -> bytes:
     from relay.providers.sendgrid.body import build
 
     if sum(len(item.content) for item in parcel.message.attachments) > THREAD_ABOVE_BYTES:

@@ -7,16 +7,16 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from relay.core.outcomes import Deferred, RouteFault
-from relay.providers.contract import Unwanted
-from relay.providers.http_exchange import Answer, Lost
+from relay.providers.contract import SuppressedAddress
+from relay.providers.http_exchange import Answer, LostResponse
 
 LISTS = ("bounces", "invalid_emails", "spam_reports", "unsubscribes")
 PAGE = 500
 
-type Ask = Callable[[str, Mapping[str, str]], Awaitable[Answer | Lost | RouteFault]]
+type Ask = Callable[[str, Mapping[str, str]], Awaitable[Answer | LostResponse | RouteFault]]
 
 
-async def unwanted(ask: Ask, cursor: str) -> tuple[Sequence[Unwanted], str | None] | RouteFault | Deferred:
+async def unwanted(ask: Ask, cursor: str) -> tuple[Sequence[SuppressedAddress], str | None] | RouteFault | Deferred:
     """A page of one list after the other; `cursor` is a list's name and how far it was read, empty at first."""
     name, _, offset = (cursor or f"{LISTS[0]}:0").partition(":")
     answer = await ask(f"/v3/suppression/{name}", {"limit": str(PAGE), "offset": offset})
@@ -26,7 +26,9 @@ async def unwanted(ask: Ask, cursor: str) -> tuple[Sequence[Unwanted], str | Non
     if not isinstance(rows, list):
         return _failure(answer)
     found = [
-        Unwanted(email=str(row["email"]), reason=name) for row in rows if isinstance(row, dict) and row.get("email")
+        SuppressedAddress(email=str(row["email"]), reason=name)
+        for row in rows
+        if isinstance(row, dict) and row.get("email")
     ]
     if len(rows) == PAGE:
         return found, f"{name}:{int(offset) + PAGE}"
@@ -34,8 +36,8 @@ async def unwanted(ask: Ask, cursor: str) -> tuple[Sequence[Unwanted], str | Non
     return found, f"{following[0]}:0" if following else None
 
 
-def _failure(answer: Answer | Lost) -> RouteFault | Deferred:
-    if isinstance(answer, Lost):
+def _failure(answer: Answer | LostResponse) -> RouteFault | Deferred:
+    if isinstance(answer, LostResponse):
         return Deferred(code="unreachable", reply=answer.reason)
     if answer.status in (401, 403):
         return RouteFault(code="missing_permission", reply=answer.reply)

@@ -4,9 +4,8 @@ import asyncio
 
 import msgspec
 
-from relay.core.send_request import Parcel
-from relay.mime import build as mime
-from relay.mime import raw as mime_raw
+from relay.core.send_request import SendRequest
+from relay.mime import build, raw
 from relay.mime.fields import addr_spec
 
 THREAD_ABOVE_BYTES = 1_000_000
@@ -21,27 +20,27 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
     is_utf8: bool
 
 
-def envelope_of(parcel: Parcel) -> Envelope:
+def envelope_of(parcel: SendRequest) -> Envelope:
     """The envelope of an attempt. Raises `ValueError` for an address that cannot be written."""
     message = parcel.message
     sender = message.envelope_sender
     return Envelope(
         return_path=addr_spec(sender) if sender else "",
         recipients=tuple((number, addr_spec(message.recipients[number].email)) for number in parcel.recipients),
-        is_utf8=mime.needs_smtputf8(parcel),
+        is_utf8=build.needs_smtputf8(parcel),
     )
 
 
-async def content_of(parcel: Parcel) -> bytes:
+async def content_of(parcel: SendRequest) -> bytes:
     """The message in lines that all end with CRLF. Raises `ValueError` when a field cannot be written."""
     size = len(parcel.message.raw or b"") + sum(len(item.content) for item in parcel.message.attachments)
-    content = await asyncio.to_thread(mime.build, parcel) if size > THREAD_ABOVE_BYTES else mime.build(parcel)
+    content = await asyncio.to_thread(build.build, parcel) if size > THREAD_ABOVE_BYTES else build.build(parcel)
     return _ended(content)
 
 
 async def seven_bit(content: bytes) -> bytes:
     """The content for a server without 8BITMIME. Raises `ValueError` when it is too malformed to be rewritten."""
-    return _ended(await asyncio.to_thread(mime_raw.seven_bit, content))
+    return _ended(await asyncio.to_thread(raw.seven_bit, content))
 
 
 def _ended(content: bytes) -> bytes:

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 
 from relay.core.errors import SettingsError
 from relay.core.outcomes import Deferred, Outcome, PerRecipient, Rejected, RouteFault, Sent, Unknown, reply_text
-from relay.core.send_request import Parcel
+from relay.core.send_request import SendRequest
 from relay.core.settings import RouteSettings
-from relay.providers.contract import Capabilities, Provider, Surroundings
+from relay.providers.contract import Capabilities, Provider, ProviderContext
 from relay.providers.smtp.connection import Connection, Patience, Server
 from relay.providers.smtp.envelope import Envelope, content_of, envelope_of, seven_bit
 from relay.providers.smtp.outcomes import distinct, losses, opening_failed
@@ -47,7 +47,7 @@ def check_options(options: RouteSettings) -> Sequence[str]:
     return [f"options.smtp.{key}: is not an option of smtp; there are none" for key in options]
 
 
-def create(name: str, settings: RouteSettings, surroundings: Surroundings) -> Provider:
+def create(name: str, settings: RouteSettings, surroundings: ProviderContext) -> Provider:
     """The provider of a route. Connects to nothing."""
     return SmtpProvider(settings, surroundings)
 
@@ -55,7 +55,7 @@ def create(name: str, settings: RouteSettings, surroundings: Surroundings) -> Pr
 class SmtpProvider:
     """A route to an SMTP server."""
 
-    def __init__(self, settings: RouteSettings, surroundings: Surroundings, patience: Patience = _PATIENCE) -> None:
+    def __init__(self, settings: RouteSettings, surroundings: ProviderContext, patience: Patience = _PATIENCE) -> None:
         self._settings = settings
         self._server: Server = server_of(settings)
         self._surroundings = surroundings
@@ -63,7 +63,7 @@ class SmtpProvider:
         self._context: ssl.SSLContext | None = None
         self._pool = Pool(limit=connections_of(settings), wait_seconds=patience.slot_seconds, clock=surroundings.clock)
 
-    async def send(self, parcel: Parcel) -> Outcome | PerRecipient:
+    async def send(self, parcel: SendRequest) -> Outcome | PerRecipient:
         """One transaction for the whole envelope; recipients may fare differently."""
         try:
             envelope = envelope_of(parcel)
@@ -87,7 +87,7 @@ class SmtpProvider:
         await connection.quit()
         return Sent() if refused is None else _as_fault(refused)
 
-    async def verify(self, parcel: Parcel, provider_id: str | None) -> Outcome:
+    async def verify(self, parcel: SendRequest, provider_id: str | None) -> Outcome:
         """An SMTP server cannot be asked."""
         return Unknown(code="answer_lost", provider_id=provider_id)
 

@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 
 from relay.clients.registry import Policy
-from relay.core import entries as wire
-from relay.core import ids
+from relay.core import entries, ids
 from relay.core.errors import NotFound, Refusal, StorageError, Unavailable
 from relay.core.model import Address, Attachment, State, Submission
 from relay.platform.resources import CONTENT_CONTAINER
@@ -22,7 +21,7 @@ async def accept(place: Place, submission: Submission) -> str:
 
 
 def stored(place: Place) -> list[Submission]:
-    return [each for entry in place.waiting() if isinstance(entry, wire.BatchEntry) for each in entry.messages]
+    return [each for entry in place.waiting() if isinstance(entry, entries.BatchEntry) for each in entry.messages]
 
 
 async def refusal(place: Place, submission: Submission) -> Refusal:
@@ -92,7 +91,7 @@ async def test_recipients_that_do_not_fit_go_along(place: Place) -> None:
     assert await place.content.message(entry) == many
 
 
-@pytest.mark.parametrize(("length", "blobs"), [(wire.MAX_INLINE_BYTES - 400, 0), (wire.MAX_INLINE_BYTES, 1)])
+@pytest.mark.parametrize(("length", "blobs"), [(entries.MAX_INLINE_BYTES - 400, 0), (entries.MAX_INLINE_BYTES, 1)])
 async def test_only_what_is_too_heavy_costs_a_blob(place: Place, length: int, blobs: int) -> None:
     await accept(place, submission_of(message_of(text="x" * length)))
     assert place.blobs.calls["put"] == blobs
@@ -202,7 +201,7 @@ async def test_the_same_call_again_puts_the_same_batch(place: Place) -> None:
     first = await place.acceptance.accept_as(CLIENT, LANE, submissions, batch)
     again = await place.acceptance.accept_as(CLIENT, LANE, submissions, batch)
     assert first == again
-    assert [entry.batch for entry in place.waiting() if isinstance(entry, wire.BatchEntry)] == [batch, batch]
+    assert [entry.batch for entry in place.waiting() if isinstance(entry, entries.BatchEntry)] == [batch, batch]
 
 
 async def test_a_refused_allowance_stores_nothing(place: Place) -> None:

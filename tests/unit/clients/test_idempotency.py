@@ -168,8 +168,8 @@ def test_a_fingerprint_is_of_what_a_body_says(one: object, other: object) -> Non
         return [turned(item) for item in value] if isinstance(value, list) else value
 
     compact = json.dumps(one, separators=(",", ":"), ensure_ascii=False).encode()
-    spread = json.dumps(turned(one), indent=3).encode()
-    assert fingerprint("/p", compact) == fingerprint("/p", spread)
+    fan_out = json.dumps(turned(one), indent=3).encode()
+    assert fingerprint("/p", compact) == fingerprint("/p", fan_out)
     is_same = json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
     assert (fingerprint("/p", compact) == fingerprint("/p", json.dumps(other).encode())) is is_same
 

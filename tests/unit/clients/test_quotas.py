@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.clients.quotas import SHARE_SECONDS, TABLE, Allowances
+from relay.clients.quotas import SHARE_SECONDS, TABLE, Quotas
 from relay.clients.registry import Client, Policy
 from relay.core.errors import Refusal
 from relay.core.gcra import burst_of, free_cells, interval_of, wait_for
@@ -34,34 +34,34 @@ def client(*, rate: int | None = None, quota: int | None = None) -> Client:
 
 async def test_a_client_without_limits_costs_nothing(storage: MemoryStorage, clock: Clock) -> None:
     tables = Watched(storage.tables)
-    allowances = Allowances(tables, clock)
-    await allowances.take(client(), 1000)
+    quotas = Quotas(tables, clock)
+    await quotas.take(client(), 1000)
     assert not tables.calls
-    assert allowances.headers(client()) == {}
+    assert quotas.headers(client()) == {}
 
 
 async def test_one_share_of_a_rate_serves_many_messages(storage: MemoryStorage, clock: Clock) -> None:
     tables = Watched(storage.tables)
-    allowances = Allowances(tables, clock)
+    quotas = Quotas(tables, clock)
     for _ in range(20):
-        await allowances.take(client(rate=600), 1)
+        await quotas.take(client(rate=600), 1)
     assert tables.calls == {"get": 1, "insert": 1}
 
 
 async def test_beyond_the_rate_is_429_that_says_when(storage: MemoryStorage, clock: Clock) -> None:
-    allowances = Allowances(storage.tables, clock)
-    sent = await _as_many_as_go(allowances, client(rate=60))
+    quotas = Quotas(storage.tables, clock)
+    sent = await _as_many_as_go(quotas, client(rate=60))
     assert sent == burst_of(Pace(count=60, seconds=60))
     with pytest.raises(Refusal) as refused:
-        await allowances.take(client(rate=60), 1)
+        await quotas.take(client(rate=60), 1)
     assert (refused.value.status, refused.value.code) == (429, "too_many_requests")
     clock.move(float(refused.value.headers["Retry-After"]) + SHARE_SECONDS)
-    await allowances.take(client(rate=60), 1)
+    await quotas.take(client(rate=60), 1)
 
 
 async def test_a_request_larger_than_the_burst_is_told_so(storage: MemoryStorage, clock: Clock) -> None:
     with pytest.raises(Refusal) as refused:
-        await Allowances(storage.tables, clock).take(client(rate=60), 13)
+        await Quotas(storage.tables, clock).take(client(rate=60), 13)
     assert "at most 12" in refused.value.message
 
 
@@ -69,22 +69,22 @@ async def test_a_request_larger_than_the_burst_is_told_so(storage: MemoryStorage
 async def test_instances_together_keep_the_rate_in_every_minute(
     storage: MemoryStorage, clock: Clock, instances: int
 ) -> None:
-    them = [Allowances(storage.tables, clock) for _ in range(instances)]
+    them = [Quotas(storage.tables, clock) for _ in range(instances)]
     sent: list[float] = []
     for _ in range(400):
-        for allowances in them:
-            sent += [clock.now.timestamp()] * await _as_many_as_go(allowances, client(rate=120))
+        for quotas in them:
+            sent += [clock.now.timestamp()] * await _as_many_as_go(quotas, client(rate=120))
         clock.move(0.7)
     assert _most_within(sent, 60.0) <= 120
     assert len(sent) > 120 * 4 * 0.75
 
 
 async def test_a_quota_is_kept_over_instances_and_ends_at_midnight(storage: MemoryStorage, clock: Clock) -> None:
-    first, second = Allowances(storage.tables, clock), Allowances(storage.tables, clock)
+    first, second = Quotas(storage.tables, clock), Quotas(storage.tables, clock)
     sent = 0
     for _ in range(200):
-        for allowances in (first, second):
-            sent += await _as_many_as_go(allowances, client(quota=100), most=1)
+        for quotas in (first, second):
+            sent += await _as_many_as_go(quotas, client(quota=100), most=1)
     assert sent == 100
     with pytest.raises(Refusal) as refused:
         await first.take(client(quota=100), 1)
@@ -97,16 +97,16 @@ async def test_ninety_percent_of_a_quota_is_told_once(
     storage: MemoryStorage, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.WARNING, "relay")
-    them = [Allowances(storage.tables, clock) for _ in range(3)]
+    them = [Quotas(storage.tables, clock) for _ in range(3)]
     for number in range(100):
         await them[number % 3].take(client(quota=100), 1)
     assert [record.getMessage().split(" ")[0] for record in caplog.records] == ["quota_nearly_used"]
 
 
 async def test_the_headers_tell_what_is_left(storage: MemoryStorage, clock: Clock) -> None:
-    allowances = Allowances(storage.tables, clock)
-    await allowances.take(client(rate=600), 5)
-    assert allowances.headers(client(rate=600)) == {
+    quotas = Quotas(storage.tables, clock)
+    await quotas.take(client(rate=600), 5)
+    assert quotas.headers(client(rate=600)) == {
         "RateLimit-Policy": '"default";q=600;w=60',
         "RateLimit": '"default";r=15;t=2',
     }
@@ -114,7 +114,7 @@ async def test_the_headers_tell_what_is_left(storage: MemoryStorage, clock: Cloc
 
 async def test_a_lost_race_is_tried_again(storage: MemoryStorage, clock: Clock) -> None:
     tables = Watched(storage.tables)
-    ours, theirs = Allowances(tables, clock), Allowances(storage.tables, clock)
+    ours, theirs = Quotas(tables, clock), Quotas(storage.tables, clock)
     tables.before("insert", lambda: theirs.take(client(rate=600, quota=1000), 1))
     await ours.take(client(rate=600, quota=1000), 1)
     assert tables.calls == {"get": 3, "insert": 1, "merge": 2}
@@ -133,10 +133,10 @@ def test_after_the_wait_as_many_are_free_as_were_wanted(count: int, seconds: flo
     assert free_cells(pace, arrival, now + wait_for(pace, arrival, now, wanted)) >= min(wanted, burst_of(pace))
 
 
-async def _as_many_as_go(allowances: Allowances, client: Client, most: int = 1000) -> int:
+async def _as_many_as_go(quotas: Quotas, client: Client, most: int = 1000) -> int:
     for sent in range(most):
         try:
-            await allowances.take(client, 1)
+            await quotas.take(client, 1)
         except Refusal:
             return sent
     return most

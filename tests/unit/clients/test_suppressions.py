@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from relay.clients.suppressions import ALL, NOBODY, REASONS, TABLE, Suppression, Suppressions, key_of
 from relay.core.errors import NotFound, Unavailable
-from relay.core.events import Event, Noted
+from relay.core.events import MessageEvent, RecordedEvent
 from relay.core.model import Address
 from relay.core.settings import SUPPRESSION_RULES
 from relay.platform.storage.ports import Query
@@ -37,11 +37,11 @@ async def among(lists: Suppressions, *emails: str, client: str = "shop") -> list
     return [found.get(number, "") for number in range(len(emails))]
 
 
-def noted(kind: str = "bounced", **fields: Any) -> Noted:
+def noted(kind: str = "bounced", **fields: Any) -> MessageEvent:
     values = {"bounce_class": "address", "recipient": "ada@example.org", **fields}
     is_ours = bool(values.pop("is_ours", True))
-    event = Event(index=0, kind=kind, at=START, key="k", provider="sendgrid", **values)
-    return Noted(event=event, message="msg_x", client="shop", is_ours=is_ours)
+    event = RecordedEvent(index=0, kind=kind, at=START, key="k", provider="sendgrid", **values)
+    return MessageEvent(event=event, message="msg_x", client="shop", is_ours=is_ours)
 
 
 # ── what the check costs ──
@@ -189,7 +189,7 @@ def test_any_text_has_a_key(text: str) -> None:
         (noted(is_ours=False), ""),
     ],
 )
-async def test_what_suppresses(event: Noted, reason: str) -> None:
+async def test_what_suppresses(event: MessageEvent, reason: str) -> None:
     place = await place_of()
     await place.suppressions.follow([event])
     await place.suppressions.follow([event])

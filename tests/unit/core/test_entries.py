@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from relay.core import entries as wire
+from relay.core import entries
 from relay.core.errors import NewerVersion, UnreadableEntry
 from relay.core.model import Address, Attachment, Delivery, Message, Submission
 from relay.platform.storage.limits import queue_text
@@ -75,51 +75,56 @@ def sample(name: str) -> bytes:
 
 
 def test_a_batch_entry_is_read_and_written_as_ever() -> None:
-    written = wire.join_batch(
-        BATCH, "transactional", ["0f" * 8, "1e" * 8], [wire.encode_submission(each) for each in (EVERYTHING, CLAIMED)]
+    written = entries.join_batch(
+        BATCH,
+        "transactional",
+        ["0f" * 8, "1e" * 8],
+        [entries.encode_submission(each) for each in (EVERYTHING, CLAIMED)],
     )
     assert written == sample("batch-entry-1.json")
-    assert wire.decode_entry(written) == wire.BatchEntry(
+    assert entries.decode_entry(written) == entries.BatchEntry(
         relay=1, batch=BATCH, lane="transactional", macs=("0f" * 8, "1e" * 8), messages=(EVERYTHING, CLAIMED)
     )
 
 
 def test_a_reference_entry_is_read_and_written_as_ever() -> None:
-    written = wire.encode_reference(BATCH, "bulk", [0, 3, 31], 2)
+    written = entries.encode_reference(BATCH, "bulk", [0, 3, 31], 2)
     assert written == sample("reference-entry-1.json")
-    assert wire.decode_entry(written) == wire.ReferenceEntry(
+    assert entries.decode_entry(written) == entries.ReferenceEntry(
         relay=1, ref=BATCH, lane="bulk", indices=(0, 3, 31), attempt=2
     )
 
 
 def test_a_spread_entry_is_read_and_written_as_ever() -> None:
-    written = wire.encode_spread("20260301/019c9e5e7a107a3b8c4d5e6f70819204", "bulk")
-    assert written == sample("spread-entry-1.json")
-    assert wire.decode_entry(written) == wire.SpreadEntry(
-        relay=1, spread="20260301/019c9e5e7a107a3b8c4d5e6f70819204", lane="bulk"
+    written = entries.encode_fan_out("20260301/019c9e5e7a107a3b8c4d5e6f70819204", "bulk")
+    assert written == sample("fan-out-entry-1.json")
+    assert entries.decode_entry(written) == entries.FanOutEntry(
+        relay=1, fan_out="20260301/019c9e5e7a107a3b8c4d5e6f70819204", lane="bulk"
     )
 
 
 @pytest.mark.parametrize(("name", "message"), [("claim-check-1.json", MESSAGE), ("claim-check-raw-1.json", RAW)])
 def test_claim_checked_content_is_read_and_written_as_ever(name: str, message: Message) -> None:
-    assert wire.encode_message(message) == sample(name)
-    assert wire.decode_message(sample(name)) == message
+    assert entries.encode_message(message) == sample(name)
+    assert entries.decode_message(sample(name)) == message
 
 
-@pytest.mark.parametrize("name", ["batch-entry-1.json", "reference-entry-1.json", "spread-entry-1.json"])
+@pytest.mark.parametrize("name", ["batch-entry-1.json", "reference-entry-1.json", "fan-out-entry-1.json"])
 def test_an_entry_uses_no_name_of_the_hosts(name: str) -> None:
     assert not HOSTS_OWN & {key.lower() for key in json.loads(sample(name))}
 
 
-@pytest.mark.parametrize("name", ["batch-entry-1.json", "reference-entry-1.json", "spread-entry-1.json"])
+@pytest.mark.parametrize("name", ["batch-entry-1.json", "reference-entry-1.json", "fan-out-entry-1.json"])
 def test_fields_of_a_later_version_do_no_harm(name: str) -> None:
     entry = json.loads(sample(name))
-    assert wire.decode_entry(json.dumps({**entry, "later": {"id": 1}}).encode()) == wire.decode_entry(sample(name))
+    assert entries.decode_entry(json.dumps({**entry, "later": {"id": 1}}).encode()) == entries.decode_entry(
+        sample(name)
+    )
 
 
-@pytest.mark.parametrize("body", [b'{"relay":2}', b'{"relay":3,"batch":{"ref":[]},"ref":{},"spread":1}'])
+@pytest.mark.parametrize("body", [b'{"relay":2}', b'{"relay":3,"batch":{"ref":[]},"ref":{},"fan_out":1}'])
 def test_a_newer_version_is_told_by_its_number_whatever_else_it_has(body: bytes) -> None:
-    for read in (wire.decode_entry, wire.check_version):
+    for read in (entries.decode_entry, entries.check_version):
         with pytest.raises(NewerVersion):
             read(body)
 
@@ -155,7 +160,7 @@ def _changed(name: str, **fields: Any) -> bytes:
 )
 def test_what_is_not_ours_is_refused_without_quoting_it(body: bytes) -> None:
     with pytest.raises(UnreadableEntry) as refused:
-        wire.decode_entry(body)
+        entries.decode_entry(body)
     assert "ada" not in str(refused.value)
     assert "secret" not in str(refused.value)
 
@@ -165,7 +170,7 @@ def test_what_is_not_ours_is_refused_without_quoting_it(body: bytes) -> None:
 )
 def test_damaged_content_is_refused(body: bytes) -> None:
     with pytest.raises(UnreadableEntry):
-        wire.decode_message(body)
+        entries.decode_message(body)
 
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
@@ -175,16 +180,16 @@ TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
 @given(st.lists(TEXTS, min_size=1, max_size=32), st.sampled_from(["bulk", "l" * 32]))
 def test_an_entry_fits_a_put_by_what_its_submissions_weigh(texts: list[str], lane: str) -> None:
     encoded = [
-        wire.encode_submission(msgspec.structs.replace(CLAIMED, message=msgspec.structs.replace(MESSAGE, text=text)))
+        entries.encode_submission(msgspec.structs.replace(CLAIMED, message=msgspec.structs.replace(MESSAGE, text=text)))
         for text in texts
     ]
-    body = wire.join_batch(BATCH, lane, ["0f" * 8] * len(encoded), encoded)
+    body = entries.join_batch(BATCH, lane, ["0f" * 8] * len(encoded), encoded)
     element = ET.Element("MessageText")
     element.text = queue_text(body)
     put = len(ET.tostring(element, encoding="utf-8")) - len("<MessageText></MessageText>")
-    weighed = sum(map(wire.weight, encoded))
-    assert wire.weight(body) == put
-    assert put <= weighed + wire.entry_overhead(len(encoded))
-    entry = wire.decode_entry(body)
-    assert isinstance(entry, wire.BatchEntry)
+    weighed = sum(map(entries.weight, encoded))
+    assert entries.weight(body) == put
+    assert put <= weighed + entries.entry_overhead(len(encoded))
+    entry = entries.decode_entry(body)
+    assert isinstance(entry, entries.BatchEntry)
     assert [each.message.text for each in entry.messages if each.message] == texts

@@ -12,9 +12,9 @@ from relay.core.events import (
     BOUNCE_CLASSES,
     KINDS,
     BounceClass,
-    Event,
-    Fate,
-    Kind,
+    EventKind,
+    RecipientState,
+    RecordedEvent,
     classify,
     enhanced_status,
     fate,
@@ -26,16 +26,16 @@ PAGE = (Path(__file__).parents[3] / "docs" / "reference" / "events.md").read_tex
 
 
 def event(
-    kind: Kind, *, minute: int = 0, attempt: int = 1, code: str = "", key: str = "", recipient: str = "a@b.example"
-) -> Event:
-    return Event(
+    kind: EventKind, *, minute: int = 0, attempt: int = 1, code: str = "", key: str = "", recipient: str = "a@b.example"
+) -> RecordedEvent:
+    return RecordedEvent(
         index=0,
         kind=str(kind),
         at=START + timedelta(minutes=minute),
         key=key or f"{kind}-{minute}-{attempt}",
         recipient=recipient,
         code=code,
-        bounce_class=str(classify(code, "")) if kind is Kind.BOUNCED else "",
+        bounce_class=str(classify(code, "")) if kind is EventKind.BOUNCED else "",
         attempt=attempt,
     )
 
@@ -43,7 +43,7 @@ def event(
 events = st.lists(
     st.builds(
         event,
-        st.sampled_from(Kind),
+        st.sampled_from(EventKind),
         minute=st.integers(0, 9),
         attempt=st.integers(0, 2),
         code=st.sampled_from(["5.1.1", "5.7.1", ""]),
@@ -53,14 +53,14 @@ events = st.lists(
 
 
 @given(events, st.randoms(use_true_random=False), st.data())
-def test_order_and_repetition_change_nothing(told: list[Event], random: object, data: st.DataObject) -> None:
+def test_order_and_repetition_change_nothing(told: list[RecordedEvent], random: object, data: st.DataObject) -> None:
     repeated = [*told, *data.draw(st.lists(st.sampled_from(told)))] if told else told
     assert fate(data.draw(st.permutations(repeated))) == fate(told)
 
 
 @given(events, events, events)
 def test_what_was_known_can_be_joined_with_what_comes(
-    first: list[Event], second: list[Event], third: list[Event]
+    first: list[RecordedEvent], second: list[RecordedEvent], third: list[RecordedEvent]
 ) -> None:
     """Telling the rest later ends where telling all at once does, wherever the cut is."""
     assert fates([*first, *second, *third]) == fates([*third, *second, *first, *first])
@@ -70,34 +70,37 @@ def test_what_was_known_can_be_joined_with_what_comes(
     ("told", "state"),
     [
         ([], None),
-        ([event(Kind.PROCESSED), event(Kind.DEFERRED, minute=1)], None),
-        ([event(Kind.DELIVERED)], Kind.DELIVERED),
-        ([event(Kind.OPENED)], Kind.DELIVERED),
-        ([event(Kind.CLICKED)], Kind.DELIVERED),
-        ([event(Kind.UNSUBSCRIBED)], Kind.DELIVERED),
-        ([event(Kind.DELIVERED, minute=5), event(Kind.BOUNCED)], Kind.BOUNCED),
-        ([event(Kind.BOUNCED, minute=5), event(Kind.DELIVERED)], Kind.BOUNCED),
-        ([event(Kind.COMPLAINED), event(Kind.BOUNCED, minute=5)], Kind.COMPLAINED),
-        ([event(Kind.BOUNCED, attempt=1), event(Kind.DELIVERED, attempt=2)], Kind.DELIVERED),
-        ([event(Kind.DEFERRED, attempt=2), event(Kind.DELIVERED, attempt=1)], Kind.DELIVERED),
+        ([event(EventKind.PROCESSED), event(EventKind.DEFERRED, minute=1)], None),
+        ([event(EventKind.DELIVERED)], EventKind.DELIVERED),
+        ([event(EventKind.OPENED)], EventKind.DELIVERED),
+        ([event(EventKind.CLICKED)], EventKind.DELIVERED),
+        ([event(EventKind.UNSUBSCRIBED)], EventKind.DELIVERED),
+        ([event(EventKind.DELIVERED, minute=5), event(EventKind.BOUNCED)], EventKind.BOUNCED),
+        ([event(EventKind.BOUNCED, minute=5), event(EventKind.DELIVERED)], EventKind.BOUNCED),
+        ([event(EventKind.COMPLAINED), event(EventKind.BOUNCED, minute=5)], EventKind.COMPLAINED),
+        ([event(EventKind.BOUNCED, attempt=1), event(EventKind.DELIVERED, attempt=2)], EventKind.DELIVERED),
+        ([event(EventKind.DEFERRED, attempt=2), event(EventKind.DELIVERED, attempt=1)], EventKind.DELIVERED),
     ],
 )
-def test_where_a_recipient_ended(told: list[Event], state: Kind | None) -> None:
+def test_where_a_recipient_ended(told: list[RecordedEvent], state: EventKind | None) -> None:
     found = fate(told)
     assert (found.state if found else None) == state
 
 
 def test_a_bounce_tells_its_code_and_a_delivery_none() -> None:
-    bounced = fate([event(Kind.BOUNCED, code="5.1.1"), event(Kind.DELIVERED, code="2.0.0", minute=3)])
-    assert bounced == Fate(state=Kind.BOUNCED, at=START, code="5.1.1", bounce_class="address")
-    assert fate([event(Kind.DELIVERED, code="2.0.0")]) == Fate(state=Kind.DELIVERED, at=START)
+    bounced = fate([event(EventKind.BOUNCED, code="5.1.1"), event(EventKind.DELIVERED, code="2.0.0", minute=3)])
+    assert bounced == RecipientState(state=EventKind.BOUNCED, at=START, code="5.1.1", bounce_class="address")
+    assert fate([event(EventKind.DELIVERED, code="2.0.0")]) == RecipientState(state=EventKind.DELIVERED, at=START)
 
 
 def test_recipients_are_kept_apart_without_regard_to_case() -> None:
-    told = [event(Kind.DELIVERED, recipient="A@b.example"), event(Kind.BOUNCED, recipient="c@d.example", code="5.1.1")]
+    told = [
+        event(EventKind.DELIVERED, recipient="A@b.example"),
+        event(EventKind.BOUNCED, recipient="c@d.example", code="5.1.1"),
+    ]
     assert {address: found.state for address, found in fates(told).items()} == {
-        "a@b.example": Kind.DELIVERED,
-        "c@d.example": Kind.BOUNCED,
+        "a@b.example": EventKind.DELIVERED,
+        "c@d.example": EventKind.BOUNCED,
     }
 
 
@@ -144,7 +147,7 @@ def rows(heading: str) -> dict[str, str]:
 
 
 def test_the_page_has_every_word_with_its_meaning() -> None:
-    assert KINDS.keys() == set(Kind)
+    assert KINDS.keys() == set(EventKind)
     assert BOUNCE_CLASSES.keys() == set(BounceClass)
     assert rows("Events") == {str(kind): meaning for kind, meaning in KINDS.items()}
     assert rows("Bounce classes") == {str(each): meaning for each, meaning in BOUNCE_CLASSES.items()}

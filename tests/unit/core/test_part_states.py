@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from relay.core import part_states as lifecycle
+from relay.core import part_states
 from relay.core.model import DEAD, FINAL, WAITING, Attempt, Delivery, Part, State
 from relay.core.outcomes import Deferred, Outcome, PerRecipient, Rejected, RouteFault, Sent, Unknown
 from relay.core.part_states import LEASE_SECONDS, Tried
@@ -13,7 +13,7 @@ from relay.core.settings import Lane
 from tests.doubles import START, changed, submission_of
 
 DAY = START + timedelta(days=1)
-SENDING = lifecycle.begin(Part(route="", state=State.QUEUED), "main", START)
+SENDING = part_states.begin(Part(route="", state=State.QUEUED), "main", START)
 LATER = START + timedelta(seconds=3)
 SUBMISSION = submission_of()
 AT_MOST_ONCE = submission_of(delivery=Delivery.AT_MOST_ONCE)
@@ -25,7 +25,7 @@ def tried(answer: Outcome | PerRecipient, **fields: Any) -> Tried:
 
 
 def settled(answer: Outcome, part: Part = SENDING, submission: Any = SUBMISSION, **fields: Any) -> Part:
-    (after,) = lifecycle.settle(part, submission, tried(answer, **fields))
+    (after,) = part_states.settle(part, submission, tried(answer, **fields))
     return after
 
 
@@ -40,19 +40,19 @@ def test_an_attempt_begins_under_a_lease() -> None:
     assert SENDING.state is State.SENDING
     assert (SENDING.route, SENDING.attempt) == ("main", 1)
     assert SENDING.lease_until == START + timedelta(seconds=LEASE_SECONDS)
-    again = lifecycle.begin(changed(SENDING, code="answer_lost", slot_at=START), "other", LATER)
+    again = part_states.begin(changed(SENDING, code="answer_lost", slot_at=START), "other", LATER)
     assert (again.route, again.attempt, again.code, again.slot_at) == ("other", 2, "", None)
 
 
 def test_a_slot_stays_with_its_route() -> None:
-    paced = lifecycle.pace(SENDING, after(9))
+    paced = part_states.pace(SENDING, after(9))
     assert (paced.state, paced.attempt, paced.due_at, paced.code) == (State.DEFERRED, 0, after(9), "paced")
-    assert lifecycle.begin(paced, "main", after(9)).slot_at == after(9)
-    assert lifecycle.begin(paced, "other", after(9)).slot_at is None
+    assert part_states.begin(paced, "main", after(9)).slot_at == after(9)
+    assert part_states.begin(paced, "other", after(9)).slot_at is None
 
 
 def test_an_attempt_that_was_not_made_is_not_counted() -> None:
-    put_off = lifecycle.postpone(SENDING, after(30), "content_unavailable")
+    put_off = part_states.postpone(SENDING, after(30), "content_unavailable")
     assert (put_off.attempt, put_off.due_at, put_off.lease_until) == (0, after(30), None)
 
 
@@ -120,16 +120,16 @@ def test_a_route_fault_that_nobody_could_note_holds_for_a_minute() -> None:
 
 
 def test_time_held_does_not_count() -> None:
-    held = lifecycle.hold(SENDING, "main", "bad_credentials", START, after(60), scope="main")
-    held = lifecycle.hold(held, "main", "bad_credentials", after(60), after(120), scope="main")
+    held = part_states.hold(SENDING, "main", "bad_credentials", START, after(60), scope="main")
+    held = part_states.hold(held, "main", "bad_credentials", after(60), after(120), scope="main")
     assert held.held_since == START
-    resumed = lifecycle.begin(held, "main", START + timedelta(days=3))
-    assert lifecycle.expires_at(resumed, SUBMISSION) == DAY + timedelta(days=3)
+    resumed = part_states.begin(held, "main", START + timedelta(days=3))
+    assert part_states.expires_at(resumed, SUBMISSION) == DAY + timedelta(days=3)
     assert (resumed.held_since, resumed.held_scope) == (None, "")
-    held = lifecycle.hold(resumed, "main", "bad_credentials", START + timedelta(days=3), after(0), scope="main")
-    resumed = lifecycle.resume(held, START + timedelta(days=5))
-    assert lifecycle.expires_at(resumed, SUBMISSION) == DAY + timedelta(days=5)
-    assert lifecycle.resume(resumed, START + timedelta(days=9)) == resumed
+    held = part_states.hold(resumed, "main", "bad_credentials", START + timedelta(days=3), after(0), scope="main")
+    resumed = part_states.resume(held, START + timedelta(days=5))
+    assert part_states.expires_at(resumed, SUBMISSION) == DAY + timedelta(days=5)
+    assert part_states.resume(resumed, START + timedelta(days=9)) == resumed
 
 
 def test_recipients_with_one_kind_of_answer_stay_together() -> None:
@@ -142,7 +142,7 @@ def test_recipients_with_one_kind_of_answer_stay_together() -> None:
             ((5,), Deferred(code="rate_limited")),
         )
     )
-    parts = lifecycle.settle(SENDING, SUBMISSION, tried(answer))
+    parts = part_states.settle(SENDING, SUBMISSION, tried(answer))
     assert {part.recipients: (part.state, part.code) for part in parts} == {
         (3,): (State.SENT, ""),
         (0, 1, 2): (State.DEFERRED, "recipient_deferred"),
@@ -155,7 +155,7 @@ def test_recipients_with_one_kind_of_answer_stay_together() -> None:
 
 def test_an_answer_that_is_the_same_for_all_splits_nothing() -> None:
     answer = PerRecipient(outcomes=(((0,), Sent(provider_id="a")), ((1,), Sent(provider_id="b"))))
-    (part,) = lifecycle.settle(SENDING, SUBMISSION, tried(answer))
+    (part,) = part_states.settle(SENDING, SUBMISSION, tried(answer))
     assert (part.state, part.recipients) == (State.SENT, None)
 
 
@@ -168,14 +168,14 @@ def test_an_answer_that_is_the_same_for_all_splits_nothing() -> None:
 )
 def test_only_a_lost_answer_leaves_doubt(outcome: str, uncertain: bool) -> None:
     attempt = Attempt(number=1, route="main", provider="smtp", at=START, outcome=outcome)
-    assert lifecycle.is_uncertain(changed(SENDING, attempts=(attempt,))) is uncertain
+    assert part_states.is_uncertain(changed(SENDING, attempts=(attempt,))) is uncertain
 
 
 def test_an_attempt_is_interrupted_when_its_lease_is_over() -> None:
     end = START + timedelta(seconds=LEASE_SECONDS)
-    assert not lifecycle.is_interrupted(SENDING, end - timedelta(microseconds=1))
-    assert lifecycle.is_interrupted(SENDING, end)
-    died = lifecycle.interrupt(changed(SENDING, may_resend=True), end)
+    assert not part_states.is_interrupted(SENDING, end - timedelta(microseconds=1))
+    assert part_states.is_interrupted(SENDING, end)
+    died = part_states.interrupt(changed(SENDING, may_resend=True), end)
     assert (died.attempts[-1].outcome, died.attempts[-1].at, died.attempts[-1].number) == ("interrupted", START, 1)
     assert not died.may_resend
 
@@ -183,39 +183,39 @@ def test_an_attempt_is_interrupted_when_its_lease_is_over() -> None:
 @pytest.mark.parametrize(("seconds", "due"), [(5, True), (5.1, False), (-100, True)])
 def test_an_entry_may_come_five_seconds_early(seconds: float, due: bool) -> None:
     waiting = Part(route="main", state=State.DEFERRED, due_at=START + timedelta(seconds=seconds))
-    assert lifecycle.is_due(waiting, START) is due
-    assert not lifecycle.is_due(changed(waiting, state=State.SENDING), START)
+    assert part_states.is_due(waiting, START) is due
+    assert not part_states.is_due(changed(waiting, state=State.SENDING), START)
 
 
 def test_attempts_have_ids_of_their_own_that_stay() -> None:
     one, other = changed(SENDING, recipients=(0, 2)), changed(SENDING, recipients=(1,))
-    ids = {lifecycle.attempt_id("msg_a", part, number) for part in (one, other) for number in (1, 2)}
-    ids.add(lifecycle.attempt_id("msg_b", one, 1))
+    ids = {part_states.attempt_id("msg_a", part, number) for part in (one, other) for number in (1, 2)}
+    ids.add(part_states.attempt_id("msg_b", one, 1))
     assert len(ids) == 5
-    assert lifecycle.attempt_id("msg_a", one, 1) == lifecycle.attempt_id("msg_a", SENDING, 1)
+    assert part_states.attempt_id("msg_a", one, 1) == part_states.attempt_id("msg_a", SENDING, 1)
 
 
 def test_a_doubt_stays_until_the_provider_refutes_it() -> None:
     part = settled(Unknown(code="answer_lost"))
-    assert lifecycle.keeps_route(part)
-    part = settled(Deferred(code="unreachable"), lifecycle.begin(part, "main", LATER))
-    assert lifecycle.is_uncertain(part)
-    assert not lifecycle.keeps_route(part)
-    (doubt,) = lifecycle.doubts(part)
-    refuted = lifecycle.refute(part, doubt)
+    assert part_states.keeps_route(part)
+    part = settled(Deferred(code="unreachable"), part_states.begin(part, "main", LATER))
+    assert part_states.is_uncertain(part)
+    assert not part_states.keeps_route(part)
+    (doubt,) = part_states.uncertain_attempts(part)
+    refuted = part_states.mark_not_sent(part, doubt)
     assert [attempt.outcome for attempt in refuted.attempts] == ["not_sent", "deferred"]
-    assert not lifecycle.is_uncertain(refuted)
+    assert not part_states.is_uncertain(refuted)
 
 
 @pytest.mark.parametrize("state", [State.FAILED, State.EXPIRED, State.CANCELLED])
 def test_no_final_state_denies_a_doubt(state: State) -> None:
     doubtful = settled(Unknown(code="answer_lost"))
-    assert (lifecycle.end(doubtful, state, "").state, lifecycle.end(doubtful, state, "").code) == (
+    assert (part_states.end(doubtful, state, "").state, part_states.end(doubtful, state, "").code) == (
         State.UNKNOWN,
         "answer_lost",
     )
-    assert lifecycle.end(SENDING, state, "expired").state is state
-    assert lifecycle.end(doubtful, State.SENT, "").state is State.SENT
+    assert part_states.end(SENDING, state, "expired").state is state
+    assert part_states.end(doubtful, State.SENT, "").state is State.SENT
 
 
 # ── changed by people ──
@@ -224,14 +224,14 @@ def test_no_final_state_denies_a_doubt(state: State) -> None:
 @pytest.mark.parametrize("state", State)
 def test_who_may_do_what_in_which_state(state: State) -> None:
     part = Part(route="main", state=state, due_at=START if state in WAITING else None, attempt=2)
-    assert (lifecycle.cancel(part) is not None) is (state in WAITING | {State.CANCELLED})
-    assert (lifecycle.reschedule(part, SUBMISSION, DAY) is not None) is (state is State.SCHEDULED)
-    assert (lifecycle.redrive(part, START, 60, None) is not None) is (state in DEAD)
+    assert (part_states.cancel(part) is not None) is (state in WAITING | {State.CANCELLED})
+    assert (part_states.reschedule(part, SUBMISSION, DAY) is not None) is (state is State.SCHEDULED)
+    assert (part_states.redrive(part, START, 60, None) is not None) is (state in DEAD)
 
 
 def test_what_is_cancelled_waits_for_nothing() -> None:
-    held = lifecycle.hold(SENDING, "main", "bad_credentials", START, DAY, scope="main")
-    cancelled = lifecycle.cancel(held)
+    held = part_states.hold(SENDING, "main", "bad_credentials", START, DAY, scope="main")
+    cancelled = part_states.cancel(held)
     assert cancelled is not None
     assert cancelled.state is State.CANCELLED
     assert (cancelled.due_at, cancelled.held_since, cancelled.held_scope, cancelled.code) == (None, None, "", "")
@@ -239,23 +239,23 @@ def test_what_is_cancelled_waits_for_nothing() -> None:
 
 def test_another_time_leaves_as_long_to_try() -> None:
     scheduled = Part(route="", state=State.SCHEDULED, due_at=START + timedelta(hours=1))
-    moved = lifecycle.reschedule(scheduled, SUBMISSION, START + timedelta(days=30))
+    moved = part_states.reschedule(scheduled, SUBMISSION, START + timedelta(days=30))
     assert moved is not None
-    assert lifecycle.expires_at(moved, SUBMISSION) == DAY + timedelta(days=30) - timedelta(hours=1)
-    back = lifecycle.reschedule(moved, SUBMISSION, START + timedelta(hours=1))
+    assert part_states.expires_at(moved, SUBMISSION) == DAY + timedelta(days=30) - timedelta(hours=1)
+    back = part_states.reschedule(moved, SUBMISSION, START + timedelta(hours=1))
     assert back is not None
-    assert lifecycle.expires_at(back, SUBMISSION) == DAY
+    assert part_states.expires_at(back, SUBMISSION) == DAY
 
 
 def test_a_redrive_starts_anew_but_keeps_the_story() -> None:
     dead = settled(Rejected(code="policy_refused"), changed(SENDING, held_seconds=50.0))
-    back = lifecycle.redrive(dead, DAY, 600, "other")
+    back = part_states.redrive(dead, DAY, 600, "other")
     assert back is not None
     assert (back.state, back.due_at, back.expires_at) == (State.DEFERRED, DAY, DAY + timedelta(seconds=600))
     assert (back.route, back.is_pinned, back.redriven, back.may_resend, back.attempt) == ("other", True, 1, True, 1)
     assert back.attempts == dead.attempts
-    assert lifecycle.redrive(back, DAY, 600, None) is None
-    by_rules = lifecycle.redrive(dead, DAY, 600, None)
+    assert part_states.redrive(back, DAY, 600, None) is None
+    by_rules = part_states.redrive(dead, DAY, 600, None)
     assert by_rules is not None
     assert (by_rules.route, by_rules.is_pinned) == ("main", False)
 
@@ -266,11 +266,11 @@ def test_a_redrive_starts_anew_but_keeps_the_story() -> None:
 def test_of_many_attempts_the_first_two_and_the_latest_stay() -> None:
     part = SENDING
     for number in range(1, 51):
-        part = changed(lifecycle.begin(part, "main", START), attempt=number)
+        part = changed(part_states.begin(part, "main", START), attempt=number)
         part = settled(Deferred(code="unreachable", reply=f"{number} " + "x" * 2000), part)
     numbers = [attempt.number for attempt in part.attempts]
     assert numbers == [1, 2, *range(33, 51)]
-    assert len(part.attempts) == lifecycle.MAX_ATTEMPTS_KEPT
+    assert len(part.attempts) == part_states.MAX_ATTEMPTS_KEPT
     lengths = [len(attempt.reply) for attempt in part.attempts]
     assert lengths == [200] * 17 + [1000] * 3
 
@@ -279,7 +279,7 @@ def test_of_many_attempts_doubts_stay_longest() -> None:
     part = settled(Deferred(code="unreachable"))
     for number in range(2, 51):
         answer = Unknown(code="answer_lost") if number == 5 else Deferred(code="unreachable")
-        part = settled(answer, changed(lifecycle.begin(part, "main", START), attempt=number))
+        part = settled(answer, changed(part_states.begin(part, "main", START), attempt=number))
     assert [attempt.number for attempt in part.attempts] == [1, 2, 5, *range(34, 51)]
 
 
@@ -294,7 +294,7 @@ def test_of_many_parts_only_those_that_move_keep_everything() -> None:
             [State.SENT, State.DEFERRED, State.FAILED, State.SENDING, State.EXPIRED, State.HELD]
         )
     )
-    condensed = lifecycle.condense(parts)
+    condensed = part_states.truncate_history(parts)
     for before, part in zip(parts, condensed, strict=True):
         if before.state in FINAL:
             assert [attempt.number for attempt in part.attempts] == [8]
@@ -302,8 +302,8 @@ def test_of_many_parts_only_those_that_move_keep_everything() -> None:
             assert changed(part, attempts=attempts) == before
         else:
             assert part == before
-    assert lifecycle.condense(condensed) == condensed
+    assert part_states.truncate_history(condensed) == condensed
     unknown = changed(parts[0], state=State.UNKNOWN, attempts=(changed(attempts[0], outcome="unknown"), *attempts[1:]))
-    kept = lifecycle.condense((*parts[1:], unknown))[-1]
+    kept = part_states.truncate_history((*parts[1:], unknown))[-1]
     assert [attempt.number for attempt in kept.attempts] == [0, 8]
-    assert lifecycle.condense(parts[:3]) == parts[:3]
+    assert part_states.truncate_history(parts[:3]) == parts[:3]

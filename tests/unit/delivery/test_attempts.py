@@ -6,16 +6,16 @@ from typing import Any
 
 import pytest
 
-from relay.core import part_states as lifecycle
+from relay.core import part_states
 from relay.core.errors import Unavailable
 from relay.core.model import Address, Attachment, Delivery, MessageStatus, Part, State, Submission
 from relay.core.outcomes import Deferred, Outcome, PerRecipient, Rejected, RouteFault, Sent, Unknown
 from relay.core.settings import Pace, Route
-from relay.delivery.attempts import MIN_SECONDS_LEFT, Ours
+from relay.delivery.attempts import MIN_SECONDS_LEFT, OwnedPart
 from relay.platform.resources import ATTACHMENTS_CONTAINER, CONTENT_CONTAINER
 from tests.doubles import START, Place, batch_of, changed, entry_of, message_of, place_of, settings_of, submission_of
 
-BEGUN = lifecycle.begin(Part(route="", state=State.QUEUED), "main", START)
+BEGUN = part_states.begin(Part(route="", state=State.QUEUED), "main", START)
 AT_MOST_ONCE = submission_of(delivery=Delivery.AT_MOST_ONCE)
 VERIFIABLE = settings_of(Route(name="main", provider="sendgrid", settings={"activity_feed": True}))
 
@@ -28,7 +28,7 @@ async def make(
     entry = batch_of(body)
     statuses = [MessageStatus(parts=(part,), sender=sender) for _ in entry.messages]
     record = await place.journal.open(entry, body, statuses)
-    ours = [Ours(index=index, part=part) for index in range(len(statuses))]
+    ours = [OwnedPart(index=index, part=part) for index in range(len(statuses))]
     changes = await place.attempts.make(record, entry, ours)
     assert sorted(change.index for change in changes) == list(range(len(statuses)))
     assert all(change.before == part for change in changes)
@@ -42,9 +42,9 @@ async def outcome(place: Place, submission: Submission | None = None, **fields: 
 
 def doubtful(attempt: int = 1, provider_id: str | None = "p-1") -> Part:
     """A part whose attempt before this one may have arrived."""
-    part = lifecycle.interrupt(BEGUN, START)
+    part = part_states.interrupt(BEGUN, START)
     doubt = changed(part.attempts[0], number=attempt, provider_id=provider_id)
-    return lifecycle.begin(changed(part, attempts=(doubt,), attempt=attempt), "main", START)
+    return part_states.begin(changed(part, attempts=(doubt,), attempt=attempt), "main", START)
 
 
 # ── outcomes ──
@@ -85,7 +85,7 @@ async def test_a_bug_of_a_provider_is_an_unknown_outcome_of_one_message(place: P
     place.script().answers.extend([bug, Sent()])
     (broken,), (sent,) = await make(place, submission_of(), submission_of())
     assert broken.state is State.DEFERRED
-    assert lifecycle.is_uncertain(broken)
+    assert part_states.is_uncertain(broken)
     assert "secret" not in broken.attempts[0].reply
     assert sent.state is State.SENT
 
@@ -198,7 +198,7 @@ async def test_what_is_too_old_is_only_asked_about() -> None:
 
 
 async def test_with_little_left_of_its_lease_an_attempt_is_not_begun(place: Place) -> None:
-    place.time.move(lifecycle.LEASE_SECONDS - MIN_SECONDS_LEFT + 1)
+    place.time.move(part_states.LEASE_SECONDS - MIN_SECONDS_LEFT + 1)
     part = await outcome(place)
     assert (part.state, part.attempt) == (State.DEFERRED, 0)
     assert place.script().sent == []
@@ -208,7 +208,7 @@ async def test_a_wait_for_room_counts_as_time() -> None:
     place = await place_of(settings_of(Route(name="main", provider="smtp", concurrency=1)))
 
     async def take_the_whole_lease() -> None:
-        place.time.move(lifecycle.LEASE_SECONDS - 60)
+        place.time.move(part_states.LEASE_SECONDS - 60)
 
     place.script().before_send = take_the_whole_lease
     made = await make(place, submission_of(), submission_of())

@@ -4,8 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from relay.core import entries as wire
-from relay.core import part_states as lifecycle
+from relay.core import entries, part_states
 from relay.core.errors import Changed, Unavailable
 from relay.core.model import Delivery, MessageStatus, Part, State
 from relay.core.outcomes import Deferred, Rejected, RouteFault, Sent, Unknown
@@ -15,8 +14,8 @@ from relay.journal.pending import TABLE as PENDING
 from tests.doubles import START, Place, batch_id, batch_of, entry_of, submission_of
 
 QUEUE = "relay-transactional"
-LEASE = lifecycle.LEASE_SECONDS
-SENDING = lifecycle.begin(Part(route="", state=State.QUEUED), "main", START)
+LEASE = part_states.LEASE_SECONDS
+SENDING = part_states.begin(Part(route="", state=State.QUEUED), "main", START)
 DEFERRED = Deferred(code="unreachable")
 
 
@@ -38,7 +37,7 @@ async def again(place: Place, body: bytes) -> str:
 
 
 def references(place: Place) -> list[tuple[tuple[int, ...], int]]:
-    return [(each.indices, each.attempt) for each in place.waiting() if isinstance(each, wire.ReferenceEntry)]
+    return [(each.indices, each.attempt) for each in place.waiting() if isinstance(each, entries.ReferenceEntry)]
 
 
 # ── fresh ──
@@ -142,8 +141,8 @@ async def test_an_attempt_that_died_is_made_again_or_unknown(place: Place) -> No
 
 async def test_what_a_dead_delivery_left_undone_is_done(place: Place) -> None:
     due = Part(route="main", state=State.DEFERRED, due_at=START + timedelta(hours=1), attempt=1)
-    failed = lifecycle.end(SENDING, State.FAILED, "policy_refused")
-    held = lifecycle.hold(SENDING, "main", "x", START, START + timedelta(hours=1), scope="main")
+    failed = part_states.end(SENDING, State.FAILED, "policy_refused")
+    held = part_states.hold(SENDING, "main", "x", START, START + timedelta(hours=1), scope="main")
     await place.holds.hold("main", "bad_credentials")
     body = await recorded(place, due, failed, held)
     await again(place, body)
@@ -163,7 +162,7 @@ async def test_a_retry_is_made_at_its_time_and_an_old_entry_is_dropped(place: Pl
     await place.work()
     assert await states(place, batch) == [State.SENT]
     for attempt in (1, 2):
-        await place.delivery.deliver(QUEUE, wire.encode_reference(batch, "transactional", [0], attempt))
+        await place.delivery.deliver(QUEUE, entries.encode_reference(batch, "transactional", [0], attempt))
     assert len(place.script().sent) == 2
     assert references(place) == []
 
@@ -171,7 +170,7 @@ async def test_a_retry_is_made_at_its_time_and_an_old_entry_is_dropped(place: Pl
 async def test_an_entry_that_comes_too_early_is_put_for_its_time(place: Place) -> None:
     due = Part(route="main", state=State.DEFERRED, due_at=START + timedelta(days=9), attempt=1)
     body = await recorded(place, due)
-    await place.delivery.deliver(QUEUE, wire.encode_reference(batch_of(body).batch, "transactional", [0], 2))
+    await place.delivery.deliver(QUEUE, entries.encode_reference(batch_of(body).batch, "transactional", [0], 2))
     assert references(place) == [((0,), 2)]
     assert place.script().sent == []
 
@@ -180,7 +179,7 @@ async def test_of_two_entries_for_one_retry_one_is_sent(place: Place) -> None:
     place.script().answers.append(DEFERRED)
     batch = await place.send()
     place.time.move(60)
-    other = wire.encode_reference(batch, "transactional", [0], 2)
+    other = entries.encode_reference(batch, "transactional", [0], 2)
     place.tables.before("merge", lambda: place.delivery.deliver(QUEUE, other))
     await place.work()
     assert len(place.script().sent) == 2
@@ -190,8 +189,8 @@ async def test_of_two_entries_for_one_retry_one_is_sent(place: Place) -> None:
 async def test_references_to_what_is_not_there_harm_nobody(place: Place) -> None:
     batch = await place.send()
     for body in (
-        wire.encode_reference(batch_id(), "transactional", [0], 2),
-        wire.encode_reference(batch, "transactional", [0, 9, 31], 9),
+        entries.encode_reference(batch_id(), "transactional", [0], 2),
+        entries.encode_reference(batch, "transactional", [0, 9, 31], 9),
     ):
         await place.delivery.deliver(QUEUE, body)
     assert len(place.script().sent) == 1

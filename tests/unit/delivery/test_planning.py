@@ -6,24 +6,24 @@ from typing import Any
 
 import pytest
 
-from relay.core import part_states as lifecycle
+from relay.core import part_states
 from relay.core.model import Attempt, Delivery, Part, State, Submission
-from relay.delivery.planning import FRESH, Closed, Situation, plan
+from relay.delivery.planning import FRESH, HeldRoute, PlanningContext, plan
 from relay.routes.routing import Leg
 from tests.doubles import START, changed, submission_of
 
 ALL = (Leg(recipients=(0, 1, 2), routes=("main", "spare")),)
 SPLIT = (Leg(recipients=(0, 2), routes=("main",)), Leg(recipients=(1,), routes=("spare", "main")))
 UNTIL = START + timedelta(seconds=300)
-LEASE = timedelta(seconds=lifecycle.LEASE_SECONDS)
+LEASE = timedelta(seconds=part_states.LEASE_SECONDS)
 
 
 def situation(
     submission: Submission | None = None,
     legs: Sequence[Leg] | None = ALL,
-    closed: Mapping[str, Closed] | None = None,
+    closed: Mapping[str, HeldRoute] | None = None,
     **fields: Any,
-) -> Situation:
+) -> PlanningContext:
     known = closed or {}
     values: dict[str, Any] = {
         "submission": submission or submission_of(),
@@ -33,11 +33,11 @@ def situation(
         "closed": known.get,
         "can_verify": {"spare"}.__contains__,
     }
-    return Situation(**{**values, **fields})
+    return PlanningContext(**{**values, **fields})
 
 
-def shut(route: str, code: str = "bad_credentials", seconds: float = 300) -> Closed:
-    return Closed(scope=route, code=code, until=START + timedelta(seconds=seconds))
+def shut(route: str, code: str = "bad_credentials", seconds: float = 300) -> HeldRoute:
+    return HeldRoute(scope=route, code=code, until=START + timedelta(seconds=seconds))
 
 
 def tried(outcome: str, route: str = "main", **fields: Any) -> Part:
@@ -118,21 +118,21 @@ def test_what_is_too_old_ends_by_what_is_known_of_it(part: Part, state: State, c
 
 
 def test_time_held_makes_nothing_too_old() -> None:
-    held = lifecycle.hold(FRESH, "main", "bad_credentials", START, UNTIL, scope="main")
+    held = part_states.hold(FRESH, "main", "bad_credentials", START, UNTIL, scope="main")
     for days in (1, 2, 30):
         assert states(plan(held, situation(now=START + timedelta(days=days)))) == [(State.SENDING, "main", "")]
     (still,) = plan(
         held, situation(now=START + timedelta(days=2), closed={"main": shut("main"), "spare": shut("spare")})
     )
     assert still.state is State.HELD
-    assert lifecycle.expires_at(still, submission_of()) == START + timedelta(days=3)
+    assert part_states.expires_at(still, submission_of()) == START + timedelta(days=3)
 
 
 # ── doubt ──
 
 
 def interrupted(route: str = "main", **fields: Any) -> Part:
-    return changed(lifecycle.begin(FRESH, route, START - LEASE), **fields)
+    return changed(part_states.begin(FRESH, route, START - LEASE), **fields)
 
 
 @pytest.mark.parametrize("delivery", Delivery)
@@ -165,8 +165,8 @@ def test_at_most_once_outlives_the_route_that_could_be_asked() -> None:
 
 def test_an_operators_leave_to_send_again_is_good_for_one_attempt() -> None:
     submission = submission_of(delivery=Delivery.AT_MOST_ONCE)
-    dead = lifecycle.end(tried("unknown"), State.UNKNOWN, "answer_lost")
-    back = lifecycle.redrive(dead, START, 600, None)
+    dead = part_states.end(tried("unknown"), State.UNKNOWN, "answer_lost")
+    back = part_states.redrive(dead, START, 600, None)
     assert back is not None
     (sending,) = plan(back, situation(submission))
     assert (sending.state, sending.attempt) == (State.SENDING, 2)

@@ -2,8 +2,7 @@
 
 import pytest
 
-from relay.core import entries as wire
-from relay.core import part_states as lifecycle
+from relay.core import entries, part_states
 from relay.core.errors import Changed, StorageError, Unavailable
 from relay.core.model import MessageStatus, Part, State
 from relay.core.outcomes import Deferred, Sent
@@ -13,7 +12,7 @@ from tests.doubles import START, Place, batch_id, batch_of, changed, entry_of, s
 
 POISON = "relay-transactional-poison"
 FRESH = Part(route="", state=State.QUEUED)
-SENDING = lifecycle.begin(FRESH, "main", START)
+SENDING = part_states.begin(FRESH, "main", START)
 
 
 async def states(place: Place, batch: str) -> list[tuple[State, str]]:
@@ -50,21 +49,21 @@ async def test_what_cannot_be_read_is_kept(place: Place, body: bytes) -> None:
 
 
 async def test_a_reference_to_nothing_is_passed_over(place: Place) -> None:
-    await place.poison.bury(POISON, wire.encode_reference(batch_id(), "transactional", [0], 2))
+    await place.poison.bury(POISON, entries.encode_reference(batch_id(), "transactional", [0], 2))
     assert await place.dead_letters.counts() == {}
     assert await kept(place) == 0
 
 
 async def test_a_reference_to_messages_that_the_batch_has_not_harms_nobody(place: Place) -> None:
     batch = await place.send()
-    await place.poison.bury(POISON, wire.encode_reference(batch, "transactional", [0, 5, 31], 2))
+    await place.poison.bury(POISON, entries.encode_reference(batch, "transactional", [0, 5, 31], 2))
     assert await states(place, batch) == [(State.SENT, "")]
     assert await kept(place) == 0
 
 
 async def test_what_ended_before_the_crash_stays_as_it_is_and_is_listed(place: Place) -> None:
-    failed = lifecycle.end(SENDING, State.FAILED, "policy_refused")
-    body = await recorded(place, lifecycle.end(SENDING, State.SENT, ""), failed)
+    failed = part_states.end(SENDING, State.FAILED, "policy_refused")
+    body = await recorded(place, part_states.end(SENDING, State.SENT, ""), failed)
     await place.poison.bury(POISON, body)
     assert await states(place, batch_of(body).batch) == [(State.SENT, ""), (State.FAILED, "policy_refused")]
     assert await place.dead_letters.counts() == {"policy_refused": 1}
@@ -73,7 +72,7 @@ async def test_what_ended_before_the_crash_stays_as_it_is_and_is_listed(place: P
 async def test_an_attempt_that_died_is_unknown_and_what_was_only_due_failed(place: Place) -> None:
     due = Part(route="main", state=State.DEFERRED, due_at=START, attempt=1)
     body = await recorded(place, SENDING, due, FRESH)
-    place.time.move(lifecycle.LEASE_SECONDS)
+    place.time.move(part_states.LEASE_SECONDS)
     await place.poison.bury(POISON, body)
     assert await states(place, batch_of(body).batch) == [
         (State.UNKNOWN, "poisoned"),
@@ -85,7 +84,7 @@ async def test_an_attempt_that_died_is_unknown_and_what_was_only_due_failed(plac
 
 async def test_what_may_have_been_sent_in_an_earlier_attempt_is_unknown(place: Place) -> None:
     due = Part(route="main", state=State.DEFERRED, due_at=START, attempt=1)
-    body = await recorded(place, changed(due, attempts=lifecycle.interrupt(SENDING, START).attempts))
+    body = await recorded(place, changed(due, attempts=part_states.interrupt(SENDING, START).attempts))
     await place.poison.bury(POISON, body)
     assert await states(place, batch_of(body).batch) == [(State.UNKNOWN, "poisoned")]
 
@@ -110,7 +109,7 @@ async def test_what_still_waits_gets_what_the_dead_delivery_left_out(place: Plac
     body = await recorded(place, waiting)
     await place.poison.bury(POISON, body)
     assert [state for state, _ in await states(place, batch_of(body).batch)] == [State.DEFERRED]
-    assert [entry.indices for entry in place.waiting() if isinstance(entry, wire.ReferenceEntry)] == [(0,)]
+    assert [entry.indices for entry in place.waiting() if isinstance(entry, entries.ReferenceEntry)] == [(0,)]
     place.time.now = START.replace(hour=13)
     await place.work()
     assert await states(place, batch_of(body).batch) == [(State.SENT, "")]

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from relay.core import entries as wire
-from relay.core import part_states as lifecycle
+from relay.core import part_states
 from relay.core.model import Attempt, MessageStatus, Part, State
 from relay.core.settings import Lane
 from relay.delivery.settlement import MAX_DELAY_SECONDS, SOON, Change, apply, is_applied
@@ -16,15 +16,15 @@ from relay.journal.pending import rows_of
 from relay.journal.records import Record
 from tests.doubles import START, Place, batch_id, changed, place_of, settings_of
 
-SENDING = lifecycle.begin(Part(route="", state=State.QUEUED), "main", START)
-SENT = lifecycle.end(SENDING, State.SENT, "")
+SENDING = part_states.begin(Part(route="", state=State.QUEUED), "main", START)
+SENT = part_states.end(SENDING, State.SENT, "")
 AT = START + timedelta(seconds=40)
 DEFERRED = changed(SENDING, state=State.DEFERRED, due_at=AT, lease_until=None)
-HELD = lifecycle.hold(SENDING, "main", "bad_credentials", START, AT, scope="main")
+HELD = part_states.hold(SENDING, "main", "bad_credentials", START, AT, scope="main")
 
 
 def failed(code: str = "policy_refused") -> Part:
-    return lifecycle.end(SENDING, State.FAILED, code)
+    return part_states.end(SENDING, State.FAILED, code)
 
 
 def status(*parts: Part) -> MessageStatus:
@@ -67,7 +67,7 @@ def test_several_changes_of_one_message_add_up() -> None:
 
 def test_a_message_of_many_parts_fits_its_property() -> None:
     attempt = Attempt(number=1, route="main", provider="smtp", at=START, outcome="deferred", reply="é" * 1000)
-    short = changed(attempt, reply="é" * lifecycle.SHORT_REPLY)
+    short = changed(attempt, reply="é" * part_states.SHORT_REPLY)
     whole = changed(SENDING, attempts=(short,) * 17 + (attempt,) * 3, recipients=tuple(range(20)))
     parts: tuple[Part, ...] = (whole,)
     for number in range(60):
@@ -83,7 +83,7 @@ def test_a_message_of_many_parts_fits_its_property() -> None:
 
 
 async def follow(place: Place, before: Record | None, after: Record, *indices: int) -> None:
-    await place.aftermath.follow(before, after, indices or range(len(after.statuses)))
+    await place.follow_up.follow(before, after, indices or range(len(after.statuses)))
 
 
 def pending(place: Place) -> list[str]:
@@ -174,7 +174,7 @@ async def test_success_costs_no_operation(place: Place) -> None:
     ("offset", "visible"), [(-5.0, 0.0), (0.4, 0.0), (90.0, 90.0), (MAX_DELAY_SECONDS * 3.0, MAX_DELAY_SECONDS)]
 )
 async def test_an_entry_is_visible_at_its_time_or_after_a_week(place: Place, offset: float, visible: float) -> None:
-    await place.aftermath.put_reference(batch_id(), "transactional", [0], 1, START + timedelta(seconds=offset))
+    await place.follow_up.put_reference(batch_id(), "transactional", [0], 1, START + timedelta(seconds=offset))
     assert place.memory.queues.next_visible_at("relay-transactional") == START + timedelta(seconds=visible)
 
 
@@ -183,8 +183,8 @@ async def test_a_lanes_queues_share_its_batches_and_a_lane_that_is_gone_has_a_wa
     place = await place_of(settings_of(lanes=lanes))
     batches = [batch_id() for _ in range(8)]
     for batch in batches:
-        await place.aftermath.put_reference(batch, "bulk", [0], 1, START)
+        await place.follow_up.put_reference(batch, "bulk", [0], 1, START)
     sizes = [len(place.memory.queues.bodies(name)) for name in ("relay-bulk", "relay-bulk-2")]
     assert sizes == [4, 4]
-    await place.aftermath.put_reference(batches[0], "gone", [0], 1, START)
+    await place.follow_up.put_reference(batches[0], "gone", [0], 1, START)
     assert len(place.waiting()) == 1

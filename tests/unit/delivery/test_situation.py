@@ -1,4 +1,4 @@
-"""What planning is told about messages: their ways, what is closed, and which batch tries a route in `canary`."""
+"""What planning is told about messages: their ways, what is closed, and which batch tries a route in `trial`."""
 
 from relay.core.model import Address, MessageStatus, Part, State
 from relay.core.settings import Route, Rule, When
@@ -13,12 +13,12 @@ BOTH = settings_of(MAIN, SPARE, rules=(Rule(routes=("main", "spare"), when=When(
 async def canary(place: Place, route: str) -> None:
     """Bring a route into `canary`."""
     await place.holds.hold(route, "bad_credentials")
-    assert await place.holds.open_to_canary((await place.holds.all(fresh=True))[route])
+    assert await place.holds.begin_trial((await place.holds.all(fresh=True))[route])
 
 
 async def test_an_open_route_costs_one_reading(place: Place) -> None:
     entry = batch_of(entry_of(submission_of(), submission_of()))
-    found = await place.prospects.of(entry, [0, 1], START)
+    found = await place.planning_inputs.of(entry, [0, 1], START)
     assert set(found) == {0, 1}
     assert [leg.routes for leg in found[1].legs or ()] == [("main",)]
     assert found[0].closed("main") is None
@@ -30,11 +30,11 @@ async def test_an_open_route_costs_one_reading(place: Place) -> None:
 async def test_a_held_route_is_closed_until_it_is_probed(place: Place) -> None:
     hold = await place.holds.hold("main", "bad_credentials", retry_after_seconds=500)
     entry = batch_of(entry_of())
-    closed = (await place.prospects.of(entry, [0], START))[0].closed("main")
+    closed = (await place.planning_inputs.of(entry, [0], START))[0].closed("main")
     assert closed is not None
     assert (closed.scope, closed.code, closed.until) == ("main", "bad_credentials", hold.next_probe_at)
     place.time.move(490)
-    closed = (await place.prospects.of(entry, [0], place.time()))[0].closed("main")
+    closed = (await place.planning_inputs.of(entry, [0], place.time()))[0].closed("main")
     assert closed is not None
     assert closed.until == place.time() + CANARY_WAIT
 
@@ -45,7 +45,7 @@ async def test_one_senders_hold_closes_the_route_for_that_sender(place: Place) -
     entry = batch_of(
         entry_of(submission_of(message_of(sender=Address(email="Shop@Example.org"))), submission_of(other))
     )
-    found = await place.prospects.of(entry, [0, 1], START)
+    found = await place.planning_inputs.of(entry, [0, 1], START)
     closed = found[0].closed("main")
     assert closed is not None
     assert closed.scope == "main|shop@example.org"
@@ -57,23 +57,23 @@ async def test_a_redrives_sender_counts_instead_of_the_messages(place: Place) ->
     entry = batch_of(entry_of())
     part = Part(route="main", state=State.DEFERRED, due_at=START)
     statuses = [MessageStatus(parts=(part,), sender=Address(email="crm@example.org"))]
-    found = await place.prospects.of(entry, [0], START, statuses)
+    found = await place.planning_inputs.of(entry, [0], START, statuses)
     assert found[0].closed("main") is None
 
 
 async def test_the_first_batch_that_needs_a_canary_is_it(place: Place) -> None:
     await canary(place, "main")
     first, second = batch_of(entry_of()), batch_of(entry_of())
-    assert (await place.prospects.of(first, [0], START))[0].closed("main") is None
-    assert (await place.prospects.of(second, [0], START))[0].closed("main") is not None
-    assert (await place.prospects.of(first, [0], START))[0].closed("main") is None
+    assert (await place.planning_inputs.of(first, [0], START))[0].closed("main") is None
+    assert (await place.planning_inputs.of(second, [0], START))[0].closed("main") is not None
+    assert (await place.planning_inputs.of(first, [0], START))[0].closed("main") is None
 
 
 async def test_a_batch_that_goes_by_an_open_route_claims_no_canary() -> None:
     place = await place_of(BOTH)
     await canary(place, "spare")
     for _ in range(3):
-        assert (await place.prospects.of(batch_of(entry_of()), [0], START))[0].closed("main") is None
+        assert (await place.planning_inputs.of(batch_of(entry_of()), [0], START))[0].closed("main") is None
     assert (await place.holds.all(fresh=True))["spare"].canary_batch == ""
 
 
@@ -82,9 +82,9 @@ async def test_behind_a_held_route_a_canary_is_tried() -> None:
     await canary(place, "spare")
     await place.holds.hold("main", "bad_credentials")
     first, second = batch_of(entry_of()), batch_of(entry_of())
-    assert (await place.prospects.of(first, [0], START))[0].closed("spare") is None
-    assert (await place.prospects.of(second, [0], START))[0].closed("spare") is not None
-    assert (await place.holds.all(fresh=True))["spare"].state is RouteState.CANARY
+    assert (await place.planning_inputs.of(first, [0], START))[0].closed("spare") is None
+    assert (await place.planning_inputs.of(second, [0], START))[0].closed("spare") is not None
+    assert (await place.holds.all(fresh=True))["spare"].state is RouteState.TRIAL
 
 
 async def test_what_was_over_long_ago_claims_no_canary() -> None:
@@ -93,24 +93,24 @@ async def test_what_was_over_long_ago_claims_no_canary() -> None:
     sent = MessageStatus(parts=(Part(route="spare", state=State.SENT, is_pinned=True),))
     pinned = MessageStatus(parts=(Part(route="spare", state=State.DEFERRED, is_pinned=True, due_at=START),))
     entry = batch_of(entry_of())
-    await place.prospects.of(entry, [0], START, [sent])
+    await place.planning_inputs.of(entry, [0], START, [sent])
     assert (await place.holds.all(fresh=True))["spare"].canary_batch == ""
-    await place.prospects.of(entry, [0], START, [pinned])
+    await place.planning_inputs.of(entry, [0], START, [pinned])
     assert (await place.holds.all(fresh=True))["spare"].canary_batch == entry.batch
 
 
 async def test_content_that_is_gone_leaves_no_way(place: Place) -> None:
     submission = submission_of(blob="20260301/gone")
     entry = batch_of(entry_of(submission_of(), submission))
-    envelope_only = await place.prospects.of(entry, [1], START)
+    envelope_only = await place.planning_inputs.of(entry, [1], START)
     assert envelope_only[1].legs is not None
     bare = entry.messages[1].__class__(client="shop", expires_at=START, blob="20260301/gone")
     gone = batch_of(entry_of(bare))
-    assert (await place.prospects.of(gone, [0], START))[0].legs is None
+    assert (await place.planning_inputs.of(gone, [0], START))[0].legs is None
 
 
 async def test_only_a_route_that_is_there_can_be_asked() -> None:
     asked = Route(name="asked", provider="sendgrid", settings={"activity_feed": True})
     place = await place_of(settings_of(MAIN, SPARE, asked))
     routes = ("main", "spare", "asked", "gone")
-    assert [place.prospects.can_verify(route) for route in routes] == [False, False, True, False]
+    assert [place.planning_inputs.can_verify(route) for route in routes] == [False, False, True, False]

@@ -10,13 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.core import entries as wire
-from relay.core import ids
+from relay.core import entries, ids
 from relay.core.errors import Unavailable, UnreadableEntry
-from relay.core.events import Event, Noted, fates
+from relay.core.events import MessageEvent, RecordedEvent, fates
 from relay.core.model import Attempt, MessageStatus, Part, State
 from relay.events.apply import Events
-from relay.events.observation import QUEUE, Entry, Sighting, decode, encode, pack
+from relay.events.observation import QUEUE, Entry, ProviderEvent, decode, encode, pack
 from tests.doubles import START, Place, batch_of, entry_of, message_of, submission_of
 
 SAMPLES = Path(__file__).parents[2] / "samples"
@@ -26,10 +25,10 @@ class Following:
     """Keeps what it is told, after failing as often as asked."""
 
     def __init__(self) -> None:
-        self.noted: list[Noted] = []
+        self.noted: list[MessageEvent] = []
         self.failures = 0
 
-    async def follow(self, noted: Sequence[Noted]) -> None:
+    async def follow(self, noted: Sequence[MessageEvent]) -> None:
         if self.failures:
             self.failures -= 1
             raise Unavailable("away")
@@ -68,16 +67,16 @@ async def recorded(place: Place, *to: str, count: int = 1) -> list[str]:
     return [record.message_id(index, entry) for index in range(count)]
 
 
-def sighting(message: str, kind: str = "delivered", **fields: Any) -> Sighting:
+def sighting(message: str, kind: str = "delivered", **fields: Any) -> ProviderEvent:
     values = {"key": f"{kind}-1", "recipient": "ada@example.org", "at": START + timedelta(minutes=9), **fields}
-    return Sighting(kind=kind, provider="sendgrid", message=message, **values)
+    return ProviderEvent(kind=kind, provider="sendgrid", message=message, **values)
 
 
-async def story(place: Place, name: str) -> list[Event]:
+async def story(place: Place, name: str) -> list[RecordedEvent]:
     return list((await place.journal.story(ids.parse(name).batch))[1])
 
 
-async def apply(place: Place, events: Events, *found: Sighting) -> None:
+async def apply(place: Place, events: Events, *found: ProviderEvent) -> None:
     """Take them in and apply what is on the queue now."""
     await events.take(found)
     await drain(place, events)
@@ -125,15 +124,15 @@ def test_what_is_no_entry_is_not_read(body: bytes) -> None:
 
 
 @given(st.lists(st.text(max_size=9_000).map(lambda text: sighting("m", reply=text[:1_000], raw=text)), max_size=30))
-def test_packing_loses_nothing_and_every_entry_fits(found: list[Sighting]) -> None:
+def test_packing_loses_nothing_and_every_entry_fits(found: list[ProviderEvent]) -> None:
     packed = list(pack(found))
     assert [each for body in packed for each in decode(body).sightings] == found
-    assert all(wire.weight(body) <= wire.MAX_ENTRY_BYTES for body in packed)
+    assert all(entries.weight(body) <= entries.MAX_ENTRY_BYTES for body in packed)
 
 
 def test_what_grows_too_large_on_its_way_is_cut() -> None:
     [body] = pack([sighting("m", reply="<" * 1_000, raw="&" * 12_000)])
-    assert wire.weight(body) <= wire.MAX_ENTRY_BYTES
+    assert entries.weight(body) <= entries.MAX_ENTRY_BYTES
     assert decode(body).sightings[0].raw == "&" * 1_000
 
 
@@ -319,7 +318,7 @@ async def test_any_order_and_any_repetition_end_the_same(data: st.DataObject) ->
         st.lists(st.tuples(st.sampled_from(KINDS), st.sampled_from(people), st.integers(1, 3)), min_size=1)
     )
 
-    async def told(where: Place, course: list[tuple[str, str, int]]) -> list[Event]:
+    async def told(where: Place, course: list[tuple[str, str, int]]) -> list[RecordedEvent]:
         following = Following()
         events = Events(
             journal=where.journal,

@@ -8,14 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relay.events.dsn import read_report
-from relay.events.observation import Sighting
+from relay.events.observation import ProviderEvent
 
 SAMPLES = Path(__file__).parents[2] / "samples" / "bounces"
 NAME = "msg_06eaipl7v9t3n32dbpnn10ci0c0tf2au5r1vr735"
 NOW = datetime(2026, 3, 2, tzinfo=UTC)
 
 
-def read(name: str, *changes: tuple[bytes, bytes]) -> list[Sighting]:
+def read(name: str, *changes: tuple[bytes, bytes]) -> list[ProviderEvent]:
     raw = (SAMPLES / f"{name}.eml").read_bytes()
     for old, new in changes:
         assert old in raw
@@ -23,7 +23,7 @@ def read(name: str, *changes: tuple[bytes, bytes]) -> list[Sighting]:
     return list(read_report(raw, NOW, provider="graph"))
 
 
-def brief(found: list[Sighting]) -> list[tuple[str, str, str, str]]:
+def brief(found: list[ProviderEvent]) -> list[tuple[str, str, str, str]]:
     return [(each.kind, each.recipient, each.code, each.bounce_class) for each in found]
 
 

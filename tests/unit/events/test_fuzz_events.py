@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relay.events import acs, sendgrid
-from relay.events.observation import Entry, Sighting, decode, encode
+from relay.events.observation import Entry, ProviderEvent, decode, encode
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 BOUNDED = settings(max_examples=200, derandomize=True, deadline=None, database=None)
@@ -51,7 +51,7 @@ EVENT_GRID = st.fixed_dictionaries(
 )
 
 
-def check(found: list[Sighting], at_most: int) -> None:
+def check(found: list[ProviderEvent], at_most: int) -> None:
     assert len(found) <= at_most
     for each in found:
         assert each.at == each.at.astimezone(UTC)

@@ -13,16 +13,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from relay.clients import idempotency
-from relay.clients import registry as clients
+from relay.clients import idempotency, registry
 from relay.clients.idempotency import Replay, Reserved
 from relay.clients.registry import Client, Key, Policy, Role
-from relay.core.events import Event
+from relay.core.events import RecordedEvent
 from relay.core.model import Address, Attempt, Delivery, Erased, MessageStatus, Part, State
 from relay.core.settings import Pace
-from relay.journal import dead_letters as deadletters
-from relay.journal import pending
-from relay.journal import records as journal
+from relay.journal import dead_letters, pending, records
 from relay.journal.dead_letters import DeadLetter
 from relay.journal.pending import Due, Listed
 from relay.journal.records import partition
@@ -124,12 +121,12 @@ JOURNAL = (partition(BATCH), "batch")
 async def test_journal_rows_are_written_as_ever(place: Place) -> None:
     content = (SAMPLES / "batch-entry-1.json").read_bytes()
     await place.journal.open(batch_of(content), content, STATUSES)
-    await assert_written(place, journal.TABLE, JOURNAL, "journal-row-1.2.json")
+    await assert_written(place, records.TABLE, JOURNAL, "journal-row-1.2.json")
 
 
 @pytest.mark.parametrize("name", ["journal-row-1.json", "journal-row-1.1.json", "journal-row-1.2.json"])
 async def test_journal_rows_are_read_as_ever(place: Place, name: str) -> None:
-    await put(place, journal.TABLE, JOURNAL, name)
+    await put(place, records.TABLE, JOURNAL, name)
     record = await place.journal.read(BATCH)
     assert (record.batch, record.lane, record.statuses) == (BATCH, "transactional", STATUSES)
     assert record.content == (SAMPLES / "batch-entry-1.json").read_bytes()
@@ -144,11 +141,11 @@ async def test_erased_messages_are_written_as_ever(place: Place) -> None:
     content = (SAMPLES / "batch-entry-1.json").read_bytes()
     await place.journal.open(batch_of(content), content, (SENT, STATUSES[1]))
     await place.erasure.step("bob@example.com")
-    await assert_written(place, journal.TABLE, JOURNAL, "journal-row-erased-1.json")
+    await assert_written(place, records.TABLE, JOURNAL, "journal-row-erased-1.json")
 
 
 async def test_erased_messages_are_read_as_ever(place: Place) -> None:
-    await put(place, journal.TABLE, JOURNAL, "journal-row-erased-1.json")
+    await put(place, records.TABLE, JOURNAL, "journal-row-erased-1.json")
     record = await place.journal.read(BATCH)
     assert record.statuses[0].erased == Erased(at=START, recipients=4)
     assert record.statuses[0].state is State.SENT
@@ -175,14 +172,14 @@ def test_an_older_version_takes_an_erased_message_for_one_whose_content_is_gone(
 
 async def test_withdrawals_are_read_and_written_as_ever(place: Place) -> None:
     for index in (3, 0):
-        await place.journal.withdraw(BATCH, index)
-    await assert_written(place, journal.TABLE, JOURNAL, "journal-row-withdrawn-1.json")
-    await put(place, journal.TABLE, JOURNAL, "journal-row-withdrawn-1.json")
+        await place.journal.cancel_unrecorded(BATCH, index)
+    await assert_written(place, records.TABLE, JOURNAL, "journal-row-withdrawn-1.json")
+    await put(place, records.TABLE, JOURNAL, "journal-row-withdrawn-1.json")
     assert await place.journal.withdrawn(BATCH) == {0, 3}
 
 
 async def test_events_are_read_and_written_as_ever(place: Place) -> None:
-    event = Event(
+    event = RecordedEvent(
         index=1,
         kind="bounced",
         at=LATER,
@@ -195,19 +192,21 @@ async def test_events_are_read_and_written_as_ever(place: Place) -> None:
     )
     await place.journal.note(BATCH, event)
     key = (partition(BATCH), "event-01-k1")
-    await assert_written(place, journal.TABLE, key, "event-row-1.json")
-    await put(place, journal.TABLE, key, "event-row-1.json")
-    await put(place, journal.TABLE, JOURNAL, "journal-row-1.json")
+    await assert_written(place, records.TABLE, key, "event-row-1.json")
+    await put(place, records.TABLE, key, "event-row-1.json")
+    await put(place, records.TABLE, JOURNAL, "journal-row-1.json")
     assert list((await place.journal.story(BATCH))[1]) == [event]
 
 
 async def test_events_together_are_read_and_written_as_ever(place: Place) -> None:
-    first = Event(index=0, kind="delivered", at=START, key="k0", recipient="bob@example.com", attempt=1)
-    second = Event(index=1, kind="bounced", at=LATER, key="k1", code="5.1.1", bounce_class="address", reply="請求書")
+    first = RecordedEvent(index=0, kind="delivered", at=START, key="k0", recipient="bob@example.com", attempt=1)
+    second = RecordedEvent(
+        index=1, kind="bounced", at=LATER, key="k1", code="5.1.1", bounce_class="address", reply="請求書"
+    )
     await place.journal.note_all(BATCH, [first, second])
     key = (partition(BATCH), "events-51efc3832d00ff86b40510ae5e60ab0b")
-    await assert_written(place, journal.TABLE, key, "events-row-1.json")
-    await put(place, journal.TABLE, JOURNAL, "journal-row-1.json")
+    await assert_written(place, records.TABLE, key, "events-row-1.json")
+    await put(place, records.TABLE, JOURNAL, "journal-row-1.json")
     assert list((await place.journal.story(BATCH))[1]) == [first, second]
 
 
@@ -237,10 +236,10 @@ CLIENT = Client(
 
 
 async def test_client_rows_are_read_and_written_as_ever(place: Place) -> None:
-    await put(place, clients.TABLE, ("client", "shop"), "client-row-1.json")
+    await put(place, registry.TABLE, ("client", "shop"), "client-row-1.json")
     assert await place.clients.get("shop") == CLIENT
     await place.clients.change("shop", lambda known: known)
-    await assert_written(place, clients.TABLE, ("client", "shop"), "client-row-1.json")
+    await assert_written(place, registry.TABLE, ("client", "shop"), "client-row-1.json")
 
 
 async def test_hold_rows_are_read_and_written_as_ever(place: Place) -> None:
@@ -250,7 +249,7 @@ async def test_hold_rows_are_read_and_written_as_ever(place: Place) -> None:
     assert hold == Hold(
         route="main",
         sender="orders@example.org",
-        state=RouteState.CANARY,
+        state=RouteState.TRIAL,
         code="sender_not_verified",
         reply="550 5.7.60",
         since=START,
@@ -291,8 +290,8 @@ async def test_pending_rows_are_read_and_written_as_ever(place: Place, name: str
 async def test_dead_letter_rows_are_read_and_written_as_ever(place: Place) -> None:
     await place.dead_letters.note(BATCH, 7, "policy_refused", LATER)
     key = ("policy_refused", f"{BATCH}-07")
-    await assert_written(place, deadletters.TABLE, key, "deadletter-row-1.json")
-    await put(place, deadletters.TABLE, key, "deadletter-row-1.json")
+    await assert_written(place, dead_letters.TABLE, key, "deadletter-row-1.json")
+    await put(place, dead_letters.TABLE, key, "deadletter-row-1.json")
     letters, _ = await place.dead_letters.of("policy_refused")
     assert list(letters) == [DeadLetter(code="policy_refused", batch=BATCH, index=7, at=LATER)]
 

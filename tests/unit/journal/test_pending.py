@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from relay.core import part_states as lifecycle
+from relay.core import part_states
 from relay.core.model import MessageStatus, Part, State
 from relay.journal.pending import SHARDS, TABLE, Due, Listed, Pending, rows_of
 from relay.platform.storage.memory.memory_storage import MemoryTables
@@ -17,7 +17,7 @@ DEFERRED = changed(FRESH, state=State.DEFERRED, due_at=SOON, attempt=1)
 
 
 def held(scope: str, attempt: int = 0) -> Part:
-    return lifecycle.hold(changed(FRESH, attempt=attempt), "main", "bad_credentials", START, SOON, scope=scope)
+    return part_states.hold(changed(FRESH, attempt=attempt), "main", "bad_credentials", START, SOON, scope=scope)
 
 
 def rows(*statuses: tuple[Part, ...]) -> list[Due]:
@@ -68,7 +68,7 @@ def test_no_row_stands_for_two_holds() -> None:
 
 
 def test_a_retry_under_way_keeps_its_row() -> None:
-    begun = lifecycle.begin(DEFERRED, "main", SOON)
+    begun = part_states.begin(DEFERRED, "main", SOON)
     (before,), (after,) = rows((DEFERRED,)), rows((begun,))
     assert (after.row, after.kind, after.attempt) == (before.row, "sending", 3)
 

@@ -5,17 +5,16 @@ from datetime import timedelta
 
 import pytest
 
-from relay.core import ids
-from relay.core import part_states as lifecycle
+from relay.core import ids, part_states
 from relay.core.errors import AlreadyExists, Changed, NotFound, UnreadableEntry
-from relay.core.events import Event
+from relay.core.events import RecordedEvent
 from relay.core.model import MessageStatus, Part, State
-from relay.journal.records import TABLE, Journal, Old, Record, every_record, partition
+from relay.journal.records import TABLE, Journal, PurgeBatch, Record, every_record, partition
 from relay.platform.storage.ports import Entity
 from tests.doubles import MAC_KEY, START, Clock, Watched, batch_id, batch_of, entry_of, submission_of, watched_tables
 
 QUEUED = Part(route="", state=State.QUEUED)
-SENDING = MessageStatus(parts=(lifecycle.begin(QUEUED, "main", START),))
+SENDING = MessageStatus(parts=(part_states.begin(QUEUED, "main", START),))
 SENT = MessageStatus(parts=(Part(route="main", state=State.SENT, attempt=1),))
 DEFERRED = MessageStatus(parts=(Part(route="main", state=State.DEFERRED, attempt=1, due_at=START),))
 DAY = 86_400.0
@@ -78,8 +77,10 @@ async def test_a_record_that_is_a_reference_is_none(journal: Journal) -> None:
 # ── stories ──
 
 
-def event(index: int, key: str, seconds: float = 0, kind: str = "delivered") -> Event:
-    return Event(index=index, kind=kind, at=START + timedelta(seconds=seconds), key=key, recipient="a@example.com")
+def event(index: int, key: str, seconds: float = 0, kind: str = "delivered") -> RecordedEvent:
+    return RecordedEvent(
+        index=index, kind=kind, at=START + timedelta(seconds=seconds), key=key, recipient="a@example.com"
+    )
 
 
 async def test_a_story_is_the_record_and_its_events_in_time(journal: Journal) -> None:
@@ -119,9 +120,9 @@ async def test_every_record_of_a_time_is_found_by_what_is_under_way(journal: Jou
     assert {record.content async for record in light} == {b""}
 
 
-async def old(journal: Journal, before_days: float, clock: Clock) -> list[Old]:
+async def old(journal: Journal, before_days: float, clock: Clock) -> list[PurgeBatch]:
     before = clock.now - timedelta(days=before_days)
-    found: list[Old] = []
+    found: list[PurgeBatch] = []
     for shard in ids.SHARDS:
         cursor: str | None = None
         while True:
@@ -132,7 +133,7 @@ async def old(journal: Journal, before_days: float, clock: Clock) -> list[Old]:
     return found
 
 
-def rows(found: Sequence[Old], record: Record) -> list[str]:
+def rows(found: Sequence[PurgeBatch], record: Record) -> list[str]:
     return [row for each in found if each.partition == partition(record.batch) for row in each.rows]
 
 

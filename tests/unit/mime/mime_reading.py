@@ -12,7 +12,7 @@ from email.utils import getaddresses
 from typing import Any
 
 from relay.core.model import Address, Message
-from relay.core.send_request import Parcel
+from relay.core.send_request import SendRequest
 
 DATE = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 RELAY_ID = "msg_" + "0" * 40
@@ -20,7 +20,7 @@ STANDARD = ["From", "To", "Subject", "Date", "Message-ID", "X-Relay-Id"]
 PIXEL = bytes(range(256)) * 3
 
 
-def parcel(recipients: tuple[int, ...] | None = None, **fields: Any) -> Parcel:
+def parcel(recipients: tuple[int, ...] | None = None, **fields: Any) -> SendRequest:
     """A parcel to everybody, or to those numbers, of a short message changed by `fields`."""
     given_fields: dict[str, Any] = {
         "sender": Address(email="app@example.com", name="App"),
@@ -29,7 +29,7 @@ def parcel(recipients: tuple[int, ...] | None = None, **fields: Any) -> Parcel:
         "text": "Hi Ann",
     }
     message = Message(**(given_fields | fields))
-    return Parcel(
+    return SendRequest(
         id=RELAY_ID,
         message=message,
         recipients=tuple(range(len(message.recipients))) if recipients is None else recipients,

@@ -4,7 +4,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from relay.core.model import Address, Attachment
-from relay.mime import build as mime
+from relay.mime import build
 from relay.mime.fields import addr_spec, clean, text_field
 from tests.unit.mime.mime_reading import STANDARD, fields, parcel, people, read
 
@@ -48,7 +48,7 @@ def test_no_text_becomes_a_field(texts: tuple[str, str, str, str, str, str]) -> 
         html="<p>",
         attachments=(inline, file),
     )
-    content = mime.build(whole)
+    content = build.build(whole)
     message = read(content)
     assert fields(content) == [
         *["From", "Reply-To", "To", "Subject", "Date", "Message-ID", "X-Relay-Id", "X-Custom"],
@@ -70,7 +70,7 @@ def test_no_text_becomes_a_field(texts: tuple[str, str, str, str, str, str]) -> 
 @given(name=NASTY)
 @settings(max_examples=300, deadline=None)
 def test_a_display_name_comes_back(name: str) -> None:
-    message = read(mime.build(parcel(sender=Address(email="ann@example.com", name=name))))
+    message = read(build.build(parcel(sender=Address(email="ann@example.com", name=name))))
     assert people(message, "From") == [(clean(name), "ann@example.com")]
 
 
@@ -78,7 +78,7 @@ def test_a_display_name_comes_back(name: str) -> None:
 @settings(max_examples=300, deadline=None)
 def test_an_address_is_refused_or_stays_one_address(email: str) -> None:
     try:
-        content = mime.build(parcel(to=(Address(email=email),)))
+        content = build.build(parcel(to=(Address(email=email),)))
     except ValueError:
         return
     assert fields(content) == STANDARD

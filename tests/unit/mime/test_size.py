@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relay.core.model import Address, Attachment, Message
-from relay.core.send_request import Parcel
-from relay.mime import build as mime
+from relay.core.send_request import SendRequest
+from relay.mime import build
 from relay.mime.size import base64_size, estimate_size, field_size
 
 WORDS = st.text(
@@ -49,7 +49,7 @@ MESSAGES = st.builds(
 
 
 def built(message: Message) -> int:
-    parcel = Parcel(
+    parcel = SendRequest(
         id="msg_" + "0" * 40,
         message=message,
         recipients=tuple(range(len(message.recipients))),
@@ -58,7 +58,7 @@ def built(message: Message) -> int:
         attempt_id="0",
         date=datetime(2026, 3, 1, tzinfo=UTC),
     )
-    return len(mime.build(parcel))
+    return len(build.build(parcel))
 
 
 @settings(max_examples=150, deadline=None)

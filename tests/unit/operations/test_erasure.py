@@ -6,14 +6,13 @@ from typing import Any
 
 import pytest
 
-from relay.core import entries as wire
-from relay.core import part_states as lifecycle
+from relay.core import entries, part_states
 from relay.core.errors import Changed, Unavailable
-from relay.core.events import Event
+from relay.core.events import RecordedEvent
 from relay.core.model import Address, Attachment, Erased, MessageStatus, State, Submission
 from relay.core.outcomes import Deferred, Rejected, RouteFault, Sent, Unknown
 from relay.core.settings import Route
-from relay.events.observation import QUEUE, Sighting
+from relay.events.observation import QUEUE, ProviderEvent
 from relay.journal.pending import TABLE as PENDING
 from relay.journal.records import TABLE, partition
 from relay.operations.erasure import LOOKED_AGAIN, MAX_RACES, Step
@@ -54,9 +53,9 @@ async def status(place: Place, batch: str, index: int = 0) -> MessageStatus:
     return (await place.journal.read(batch)).statuses[index]
 
 
-async def tell(place: Place, batch: str, index: int, recipient: str, key: str = "k") -> Event:
+async def tell(place: Place, batch: str, index: int, recipient: str, key: str = "k") -> RecordedEvent:
     """Something that was reported of a message."""
-    event = Event(
+    event = RecordedEvent(
         index=index, kind="delivered", at=START, key=f"{key}{index}", recipient=recipient, raw=f"to {recipient}"
     )
     await place.journal.note_all(batch, [event])
@@ -109,8 +108,8 @@ async def test_the_others_of_a_batch_stay_byte_for_byte(place: Place) -> None:
     other = submission_of(message_of(BOB, subject="件名 \ufffe", headers={"X-Odd": '"<&>"'}), traceparent="00-1")
     batch = await place.send(other, hers(), other)
     bobs = [await tell(place, batch, 0, BOB), await tell(place, batch, 2, BOB)]
-    hers_too = Event(index=1, kind="bounced", at=START, key="x", recipient=ADA, raw=REPLY)
-    together = Event(index=2, kind="opened", at=START + timedelta(seconds=1), key="y", recipient=BOB)
+    hers_too = RecordedEvent(index=1, kind="bounced", at=START, key="x", recipient=ADA, raw=REPLY)
+    together = RecordedEvent(index=2, kind="opened", at=START + timedelta(seconds=1), key="y", recipient=BOB)
     await place.journal.note_all(batch, [hers_too, together])
     before = await place.journal.read(batch)
     assert await erase(place) == Step(erased=1)
@@ -118,7 +117,7 @@ async def test_the_others_of_a_batch_stay_byte_for_byte(place: Place) -> None:
     record, events = await place.journal.story(batch)
     assert list(events) == [*bobs, together]
     assert (record.statuses[0], record.statuses[2]) == (before.statuses[0], before.statuses[2])
-    assert record.content.count(wire.encode_submission(other)) == 2
+    assert record.content.count(entries.encode_submission(other)) == 2
     assert record.entry().macs == before.entry().macs
 
 
@@ -133,8 +132,8 @@ async def test_what_a_newer_version_wrote_beside_it_is_kept(place: Place) -> Non
 
 
 async def test_a_claim_check_is_deleted_and_no_other(place: Place) -> None:
-    await place.blobs.put(CONTENT_CONTAINER, "20260301/a", wire.encode_message(message_of(ADA, text=SECRET)))
-    await place.blobs.put(CONTENT_CONTAINER, "20260301/b", wire.encode_message(message_of(BOB)))
+    await place.blobs.put(CONTENT_CONTAINER, "20260301/a", entries.encode_message(message_of(ADA, text=SECRET)))
+    await place.blobs.put(CONTENT_CONTAINER, "20260301/b", entries.encode_message(message_of(BOB)))
     batch = await place.send(hers(blob="20260301/a"), submission_of(message_of(BOB), blob="20260301/b"))
     assert await erase(place) == Step(erased=1)
     assert await traces(place.memory, *TRACES) == []
@@ -144,7 +143,7 @@ async def test_a_claim_check_is_deleted_and_no_other(place: Place) -> None:
 
 
 async def test_an_envelope_that_lies_in_the_blob_is_looked_into(place: Place) -> None:
-    await place.blobs.put(CONTENT_CONTAINER, "20260301/a", wire.encode_message(message_of(BOB, ADA)))
+    await place.blobs.put(CONTENT_CONTAINER, "20260301/a", entries.encode_message(message_of(BOB, ADA)))
     batch = await place.send(Submission(client="shop", expires_at=START + timedelta(days=1), blob="20260301/a"))
     assert await erase(place) == Step(erased=1)
     assert await traces(place.memory, ADA, "20260301/a") == []
@@ -158,7 +157,7 @@ async def test_files_that_others_may_name_stay_and_are_counted(place: Place, *, 
     await place.blobs.put(ATTACHMENTS_CONTAINER, "uploads/att_1", b"%PDF")
     files = (Attachment(name="a.pdf", blob="uploads/att_1", size=4), Attachment(name="b.txt", content=b"b"))
     if is_checked:
-        content = wire.encode_message(message_of(ADA, attachments=files))
+        content = entries.encode_message(message_of(ADA, attachments=files))
         await place.blobs.put(CONTENT_CONTAINER, "20260301/a", content)
         await place.send(hers(blob="20260301/a"))
     else:
@@ -229,7 +228,7 @@ async def test_of_what_is_under_way_in_part_the_rest_is_cancelled(place: Place) 
     batch = await place.send(hers(BOB))
     record = await place.journal.read(batch)
     [part] = record.statuses[0].parts
-    moving = lifecycle.begin(changed(part, recipients=(1,)), "main", START)
+    moving = part_states.begin(changed(part, recipients=(1,)), "main", START)
     await place.journal.settle(record, {0: MessageStatus(parts=(changed(part, recipients=(0,)), moving))})
     assert await erase(place) == Step(cancelled=1, moving=1)
     assert {each.state for each in (await status(place, batch)).parts} == {State.CANCELLED, State.SENDING}
@@ -244,8 +243,8 @@ async def test_a_dead_letter_is_off_the_list_and_cannot_be_put_back(place: Place
     letters = (await place.dead_letters.of("policy_refused"))[0]
     assert await erase(place) == Step(erased=1)
     assert await place.dead_letters.counts() == {}
-    assert not await place.interventions.redrive(batch, 0, Redrive())
-    assert await place.interventions.redrive_letters(letters, Redrive()) == 0
+    assert not await place.message_changes.redrive(batch, 0, Redrive())
+    assert await place.message_changes.redrive_letters(letters, Redrive()) == 0
     [part] = (await status(place, batch)).parts
     assert (part.state, part.code, part.attempts[0].code, part.attempts[0].reply) == (
         State.FAILED,
@@ -260,7 +259,7 @@ async def test_a_redelivery_does_not_put_it_on_the_list_again(place: Place) -> N
     body = entry_of(hers())
     await place.delivery.deliver("relay-transactional", body)
     await erase(place)
-    reference = wire.encode_reference(ids_of(body), "transactional", [0], 1)
+    reference = entries.encode_reference(ids_of(body), "transactional", [0], 1)
     await place.delivery.deliver("relay-transactional", body, is_redelivery=True)
     await place.delivery.deliver("relay-transactional", reference, is_redelivery=True)
     await place.poison.bury("relay-transactional", body)
@@ -275,7 +274,7 @@ async def test_it_is_not_taken_for_lost_mail() -> None:
     place.time.move(7200)
     await erase(place)
     wanted = Wanted(route="main", since=START - timedelta(hours=1), before=START + timedelta(hours=1))
-    assert (await place.lost_mail.step(wanted)).found == 0
+    assert (await place.resend_lost.step(wanted)).found == 0
     assert (await status(place, batch)).state is State.SENT
 
 
@@ -292,7 +291,7 @@ async def report(place: Place, batch: str) -> None:
     """A bounce that a provider reports."""
     record = await place.journal.read(batch)
     name = record.message_id(0, record.entry())
-    bounced = Sighting(
+    bounced = ProviderEvent(
         kind="bounced", at=START, key="late", provider="sendgrid", message=name, recipient=ADA, bounce_class="address"
     )
     await place.events.take([bounced])
@@ -366,7 +365,7 @@ async def test_a_record_that_is_never_free_is_unavailable(place: Place) -> None:
 async def test_what_is_put_back_at_the_same_moment_is_left(place: Place) -> None:
     place.script().answers.append(Rejected(code="policy_refused"))
     batch = await place.send(hers())
-    place.tables.before("merge", lambda: place.interventions.redrive(batch, 0, Redrive()))
+    place.tables.before("merge", lambda: place.message_changes.redrive(batch, 0, Redrive()))
     assert await erase(place) == Step(moving=1)
     assert await erase(place) == Step(erased=1, cancelled=1)
     assert await traces(place.memory, *TRACES) == []
@@ -417,7 +416,7 @@ OUTAGES: dict[str, Callable[[Place], None]] = {
 async def test_what_an_outage_left_half_done_is_finished_whoever_is_asked_about(
     place: Place, away: Callable[[Place], None]
 ) -> None:
-    await place.blobs.put(CONTENT_CONTAINER, "20260301/a", wire.encode_message(message_of(ADA, text=SECRET)))
+    await place.blobs.put(CONTENT_CONTAINER, "20260301/a", entries.encode_message(message_of(ADA, text=SECRET)))
     place.script().answers.append(Rejected(code="policy_refused", reply=REPLY))
     batch = await place.send(hers(blob="20260301/a"))
     await tell(place, batch, 0, ADA)
@@ -427,7 +426,7 @@ async def test_what_an_outage_left_half_done_is_finished_whoever_is_asked_about(
     marked = (await status(place, batch)).erased is not None
     [left] = (await place.journal.read(batch)).entry().messages
     assert left.is_bare == marked
-    assert not marked or not await place.interventions.redrive(batch, 0, Redrive())
+    assert not marked or not await place.message_changes.redrive(batch, 0, Redrive())
     assert (await erase(place, BOB if marked else ADA)).moving == 0
     assert await traces(place.memory, *TRACES) == []
     assert await place.dead_letters.counts() == {}

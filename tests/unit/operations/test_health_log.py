@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from relay.bootstrap import configuration
-from relay.operations.health_log import Vitals
+from relay.operations.health_log import HealthLog
 from relay.platform.resources import TABLES, poison_of
 from relay.platform.storage.memory.memory_storage import MemoryStorage, memory_storage
 from relay.routes.holds import Holds
@@ -34,7 +34,7 @@ class Relay:
         self.clock = clock
         self.storage = storage
         self.holds = Holds(storage.tables, clock)
-        self.vitals = Vitals(settings, storage.queues, self.holds, clock)
+        self.health_log = HealthLog(settings, storage.queues, self.holds, clock)
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ async def lines(relay: Relay, caplog: pytest.LogCaptureFixture) -> list[tuple[st
     """The events told, by word and fields, read as the alert queries read them."""
     caplog.clear()
     with caplog.at_level("INFO", logger="relay"):
-        await relay.vitals.tell()
+        await relay.health_log.tell()
     parted = [record.getMessage().partition(" ") for record in caplog.records]
     return [(word, json.loads(fields)) for word, _, fields in parted]
 
@@ -88,7 +88,7 @@ async def test_a_held_route_is_told_until_it_is_released(relay: Relay, caplog: p
     relay.clock.now += timedelta(hours=2)
     for _ in range(2):
         told = {fields["route"]: fields for word, fields in await lines(relay, caplog) if word == "route"}
-        assert told["first"]["state"] == "open"
+        assert told["first"]["state"] == "active"
         assert told["second"] == {
             "route": "second",
             "state": "held",
@@ -97,7 +97,7 @@ async def test_a_held_route_is_told_until_it_is_released(relay: Relay, caplog: p
             "held_seconds": 7200.0,
         }
     await relay.holds.release(held.scope, "operator")
-    assert {fields["state"] for word, fields in await lines(relay, caplog) if word == "route"} == {"open"}
+    assert {fields["state"] for word, fields in await lines(relay, caplog) if word == "route"} == {"active"}
 
 
 async def test_a_hold_of_one_sender_names_no_address(relay: Relay, caplog: pytest.LogCaptureFixture) -> None:

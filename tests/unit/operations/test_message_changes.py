@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from relay.core import part_states as lifecycle
+from relay.core import part_states
 from relay.core.errors import Changed, NotFound, Unavailable
 from relay.core.model import Address, Delivery, MessageStatus, State
 from relay.core.outcomes import Deferred, Rejected, RouteFault, Unknown
@@ -44,10 +44,10 @@ async def dead(place: Place, code: str = "policy_refused", count: int = 1) -> li
 
 async def test_what_is_scheduled_is_cancelled_for_certain(place: Place) -> None:
     batch = await place.send(SCHEDULED, SCHEDULED)
-    assert await place.interventions.cancel(batch, 0)
+    assert await place.message_changes.cancel(batch, 0)
     assert await state(place, batch) is State.CANCELLED
     assert pending(place) == 1
-    assert await place.interventions.cancel(batch, 1)
+    assert await place.message_changes.cancel(batch, 1)
     assert pending(place) == 0
     place.time.now = LATER
     await place.recovery.run()
@@ -59,7 +59,7 @@ async def test_what_is_deferred_or_held_is_cancelled(place: Place) -> None:
     place.script().answers.extend([Deferred(code="unreachable"), RouteFault(code="bad_credentials")])
     for _ in range(2):
         batch = await place.send()
-        assert await place.interventions.cancel(batch, 0)
+        assert await place.message_changes.cancel(batch, 0)
         assert await state(place, batch) is State.CANCELLED
     place.time.move(3600)
     await place.holds.release("main", "operator")
@@ -71,14 +71,14 @@ async def test_what_is_deferred_or_held_is_cancelled(place: Place) -> None:
 
 async def test_what_is_over_cannot_be_cancelled(place: Place) -> None:
     batch = await place.send()
-    assert not await place.interventions.cancel(batch, 0)
+    assert not await place.message_changes.cancel(batch, 0)
     assert await state(place, batch) is State.SENT
 
 
 async def test_what_may_have_been_sent_is_withdrawn_but_not_for_certain(place: Place) -> None:
     place.script().answers.append(Unknown(code="answer_lost"))
     batch = await place.send()
-    assert not await place.interventions.cancel(batch, 0)
+    assert not await place.message_changes.cancel(batch, 0)
     assert await state(place, batch) is State.UNKNOWN
     place.time.move(3600)
     await place.work()
@@ -87,16 +87,16 @@ async def test_what_may_have_been_sent_is_withdrawn_but_not_for_certain(place: P
 
 async def test_what_has_no_record_is_not_found(place: Place) -> None:
     with pytest.raises(NotFound):
-        await place.interventions.reschedule(batch_id(), 0, START)
+        await place.message_changes.reschedule(batch_id(), 0, START)
     batch = await place.send()
     with pytest.raises(NotFound):
-        await place.interventions.cancel(batch, 1)
+        await place.message_changes.cancel(batch, 1)
 
 
 async def test_what_lies_on_the_queue_is_cancelled_for_certain_and_alone(place: Place) -> None:
     body = entry_of(submission_of(), submission_of(), submission_of(send_at=START + timedelta(days=1)))
     for index in (0, 2, 2):
-        assert await place.interventions.cancel(ids_of(body), index)
+        assert await place.message_changes.cancel(ids_of(body), index)
     await place.queues.put("relay-transactional", body)
     await place.queues.put("relay-transactional", body)
     await place.work()
@@ -115,16 +115,16 @@ async def test_a_cancel_and_a_delivery_at_the_same_time_agree(place: Place) -> N
             await place.delivery.deliver("relay-transactional", body)
 
         place.tables.before(operation, deliver)
-        is_cancelled = await place.interventions.cancel(ids_of(body), 0)
+        is_cancelled = await place.message_changes.cancel(ids_of(body), 0)
         record = await place.journal.read(ids_of(body))
         assert not is_cancelled
         assert record.statuses[0].state is State.SENT
     for operation in ("insert", "merge"):
         body = entry_of(submission_of(), submission_of())
-        await place.interventions.cancel(ids_of(body), 0)
+        await place.message_changes.cancel(ids_of(body), 0)
 
         async def cancel(body: bytes = body) -> None:
-            assert await place.interventions.cancel(ids_of(body), 1)
+            assert await place.message_changes.cancel(ids_of(body), 1)
 
         place.tables.before(operation, cancel)
         await place.delivery.deliver("relay-transactional", body)
@@ -134,7 +134,7 @@ async def test_a_cancel_and_a_delivery_at_the_same_time_agree(place: Place) -> N
 
 async def test_the_purge_leaves_a_withdrawal_for_its_entry(place: Place) -> None:
     body = entry_of()
-    await place.interventions.cancel(ids_of(body), 0)
+    await place.message_changes.cancel(ids_of(body), 0)
     place.time.move(100 * 86_400)
     await place.purge.run()
     await place.delivery.deliver("relay-transactional", body)
@@ -146,7 +146,7 @@ async def test_a_cancel_that_meets_the_delivery_loses_for_certain(place: Place) 
     batch = await place.send()
     place.time.move(60)
     place.tables.before("merge", place.work)
-    assert not await place.interventions.cancel(batch, 0)
+    assert not await place.message_changes.cancel(batch, 0)
     assert await state(place, batch) is State.SENT
 
 
@@ -154,7 +154,7 @@ async def test_a_record_that_is_never_free_is_unavailable(place: Place) -> None:
     batch = await place.send(SCHEDULED)
     place.tables.fail("merge", *(Changed("first") for _ in range(MAX_RACES)))
     with pytest.raises(Unavailable):
-        await place.interventions.cancel(batch, 0)
+        await place.message_changes.cancel(batch, 0)
 
 
 # ── reschedule ──
@@ -163,7 +163,7 @@ async def test_a_record_that_is_never_free_is_unavailable(place: Place) -> None:
 async def test_a_scheduled_message_moves_and_is_sent_then(place: Place) -> None:
     batch = await place.send(SCHEDULED)
     at = START + timedelta(days=30)
-    assert await place.interventions.reschedule(batch, 0, at)
+    assert await place.message_changes.reschedule(batch, 0, at)
     assert pending(place) == 1
     place.time.now = LATER
     await place.recovery.run()
@@ -177,7 +177,7 @@ async def test_a_scheduled_message_moves_and_is_sent_then(place: Place) -> None:
 
 async def test_only_what_is_scheduled_moves(place: Place) -> None:
     batch = await place.send()
-    assert not await place.interventions.reschedule(batch, 0, LATER)
+    assert not await place.message_changes.reschedule(batch, 0, LATER)
 
 
 # ── redrive ──
@@ -185,9 +185,9 @@ async def test_only_what_is_scheduled_moves(place: Place) -> None:
 
 async def test_redriving_twice_sends_once(place: Place) -> None:
     (letter,) = await dead(place)
-    assert await place.interventions.redrive(letter.batch, 0, Redrive())
-    assert not await place.interventions.redrive(letter.batch, 0, Redrive())
-    assert await place.interventions.redrive_letters([letter, letter], Redrive()) == 0
+    assert await place.message_changes.redrive(letter.batch, 0, Redrive())
+    assert not await place.message_changes.redrive(letter.batch, 0, Redrive())
+    assert await place.message_changes.redrive_letters([letter, letter], Redrive()) == 0
     place.time.move(1)
     await place.work()
     await place.work()
@@ -199,8 +199,8 @@ async def test_redriving_twice_sends_once(place: Place) -> None:
 
 async def test_two_operators_at_once_send_once(place: Place) -> None:
     (letter,) = await dead(place)
-    place.tables.before("merge", lambda: place.interventions.redrive(letter.batch, 0, Redrive()))
-    assert await place.interventions.redrive_letters([letter], Redrive()) == 0
+    place.tables.before("merge", lambda: place.message_changes.redrive(letter.batch, 0, Redrive()))
+    assert await place.message_changes.redrive_letters([letter], Redrive()) == 0
     place.time.move(1)
     await place.work()
     assert len(place.script().sent) == 2
@@ -210,7 +210,7 @@ async def test_all_of_a_cause_are_put_back_and_what_is_gone_is_passed_over(place
     letters = await dead(place, count=3)
     await place.dead_letters.note(batch_id(), 0, "policy_refused", START)
     letters = list((await place.dead_letters.of("policy_refused"))[0])
-    assert await place.interventions.redrive_letters(letters, Redrive()) == 3
+    assert await place.message_changes.redrive_letters(letters, Redrive()) == 3
     assert await place.dead_letters.counts() == {}
 
 
@@ -219,7 +219,7 @@ async def test_what_dies_anew_is_on_the_list_again(place: Place) -> None:
     place.script().answers.append(Rejected(code="policy_refused"))
     # A delivery that were faster than the rest of the redrive would be taken off the list with the old death.
     place.tables.before("delete", place.work)
-    assert await place.interventions.redrive_letters([letter], Redrive()) == 1
+    assert await place.message_changes.redrive_letters([letter], Redrive()) == 1
     await place.work()
     assert len(place.script().sent) == 2
     assert await place.dead_letters.counts() == {"policy_refused": 1}
@@ -230,7 +230,7 @@ async def test_a_redrive_goes_by_another_route_and_sender_if_asked() -> None:
     place = await place_of(settings_of(Route(name="main", provider="smtp"), Route(name="spare", provider="smtp")))
     (letter,) = await dead(place)
     how = Redrive(route="spare", sender=Address(email="other@example.org"))
-    assert await place.interventions.redrive(letter.batch, 0, how)
+    assert await place.message_changes.redrive(letter.batch, 0, how)
     place.time.move(1)
     await place.work()
     (parcel,) = place.script("spare").sent
@@ -244,10 +244,10 @@ async def test_a_redriven_message_has_its_lanes_time_again() -> None:
     place = await place_of(settings_of(lanes={"transactional": Lane(expires_in_seconds=600), "bulk": Lane()}))
     (letter,) = await dead(place)
     place.time.move(5 * 86_400)
-    await place.interventions.redrive(letter.batch, 0, Redrive())
+    await place.message_changes.redrive(letter.batch, 0, Redrive())
     part = (await status(place, letter.batch)).parts[0]
     assert part.due_at is not None
-    assert lifecycle.expires_at(part, submission_of()) == part.due_at + timedelta(seconds=600)
+    assert part_states.expires_at(part, submission_of()) == part.due_at + timedelta(seconds=600)
 
 
 async def test_an_unknown_one_is_sent_again_because_an_operator_asked(place: Place) -> None:
@@ -255,7 +255,7 @@ async def test_an_unknown_one_is_sent_again_because_an_operator_asked(place: Pla
     batch = await place.send(submission_of(delivery=Delivery.AT_MOST_ONCE))
     assert await place.dead_letters.counts() == {"answer_lost": 1}
     place.script().answers.append(Unknown(code="answer_lost"))
-    assert await place.interventions.redrive(batch, 0, Redrive())
+    assert await place.message_changes.redrive(batch, 0, Redrive())
     place.time.move(1)
     await place.work()
     place.time.move(86_400)
@@ -269,7 +269,7 @@ async def test_a_redrive_whose_entry_is_lost_is_found_by_its_row(place: Place) -
     (letter,) = await dead(place)
     place.queues.fail("put", Unavailable("away"))
     with pytest.raises(Unavailable):
-        await place.interventions.redrive(letter.batch, 0, Redrive())
+        await place.message_changes.redrive(letter.batch, 0, Redrive())
     assert place.waiting() == []
     place.time.move(600)
     await place.recovery.run()
@@ -281,7 +281,7 @@ async def test_a_row_that_was_written_for_nothing_is_removed(place: Place) -> No
     (letter,) = await dead(place)
     place.tables.fail("merge", Unavailable("away"))
     with pytest.raises(Unavailable):
-        await place.interventions.redrive(letter.batch, 0, Redrive())
+        await place.message_changes.redrive(letter.batch, 0, Redrive())
     assert pending(place) == 1
     place.time.move(600)
     await place.recovery.run()
@@ -292,7 +292,7 @@ async def test_a_row_that_was_written_for_nothing_is_removed(place: Place) -> No
 
 async def test_what_is_discarded_is_off_the_list_and_can_be_redriven_by_its_id(place: Place) -> None:
     letters = await dead(place, count=2)
-    assert await place.interventions.discard(letters) == 2
+    assert await place.message_changes.discard(letters) == 2
     assert await place.dead_letters.counts() == {}
     assert await state(place, letters[0].batch) is State.FAILED
-    assert await place.interventions.redrive(letters[0].batch, 0, Redrive())
+    assert await place.message_changes.redrive(letters[0].batch, 0, Redrive())

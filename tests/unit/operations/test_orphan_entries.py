@@ -2,21 +2,21 @@
 
 import pytest
 
-from relay.core import entries as wire
+from relay.core import entries
 from relay.core.errors import Unavailable
 from relay.core.settings import Lane
-from relay.operations import orphan_entries as strays
-from relay.operations.orphan_entries import Strays
+from relay.operations import orphan_entries
+from relay.operations.orphan_entries import OrphanEntries
 from relay.platform.resources import DOCTOR_QUEUE, queues_of
 from tests.api.harness import Harness, Watched
 
-REF = wire.encode_reference("0198c0a5d3c07a3e9d2b1c4f5a6b7c8d", "bulk", [0], 1)
+REF = entries.encode_reference("0198c0a5d3c07a3e9d2b1c4f5a6b7c8d", "bulk", [0], 1)
 
 
 async def test_a_lane_that_lost_queues_delivers_what_lies_there() -> None:
     relay = await Harness({"RELAY_LANES": '{"transactional": {"shards": 3}}'}).start()
     names = [await relay.send() for _ in range(6)]
-    lowered = Strays(queues=relay.memory.queues, lanes={"transactional": Lane()})
+    lowered = OrphanEntries(queues=relay.memory.queues, lanes={"transactional": Lane()})
     assert await lowered.collect() == 4
     assert len(relay.memory.queues.bodies("relay-transactional")) == 6
     assert await relay.deliver() == 6
@@ -39,7 +39,7 @@ async def test_each_goes_to_its_own_lane_and_poison_stays_poison(queue: str, hom
     relay = await Harness().start()
     await relay.memory.queues.create(queue)
     await relay.memory.queues.put(queue, REF)
-    assert await relay.relay.strays.collect() == 1
+    assert await relay.relay.orphan_entries.collect() == 1
     assert relay.memory.queues.bodies(queue) == []
     assert relay.memory.queues.bodies(home) == [REF]
 
@@ -52,7 +52,7 @@ async def test_queues_that_are_read_and_those_of_others_are_left_alone() -> None
     names = [*queues_of(relay.relay.settings.lanes), *others]
     for queue in names:
         await relay.memory.queues.put(queue, REF)
-    assert await relay.relay.strays.collect() == 0
+    assert await relay.relay.orphan_entries.collect() == 0
     assert [len(relay.memory.queues.bodies(queue)) for queue in names] == [1] * len(names)
 
 
@@ -62,7 +62,7 @@ async def test_an_entry_that_is_not_ours_stays_and_a_newer_version_s_goes_on() -
     newer = b'{"relay":2}'
     for body in (b"hello", newer):
         await relay.memory.queues.put("relay-gone", body)
-    assert await relay.relay.strays.collect() == 1
+    assert await relay.relay.orphan_entries.collect() == 1
     assert relay.memory.queues.bodies("relay-gone") == [b"hello"]
     assert relay.memory.queues.bodies("relay-transactional") == [newer]
 
@@ -74,15 +74,15 @@ async def test_whoever_dies_between_the_put_and_the_deletion_leaves_it_twice_and
     queues = Watched(relay.memory.queues)
     queues.failing = frozenset({"delete"})
     with pytest.raises(Unavailable):
-        await Strays(queues=queues, lanes={"transactional": Lane()}).collect()
+        await OrphanEntries(queues=queues, lanes={"transactional": Lane()}).collect()
     assert relay.memory.queues.bodies("relay-gone") == relay.memory.queues.bodies("relay-transactional") == [REF]
 
 
 async def test_a_run_ends_and_the_next_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(strays, "MOST", 64)
+    monkeypatch.setattr(orphan_entries, "MOST", 64)
     relay = await Harness().start()
     await relay.memory.queues.create("relay-gone")
     for _ in range(100):
         await relay.memory.queues.put("relay-gone", REF)
-    assert await relay.relay.strays.collect() == 64
-    assert await relay.relay.strays.collect() == 36
+    assert await relay.relay.orphan_entries.collect() == 64
+    assert await relay.relay.orphan_entries.collect() == 36

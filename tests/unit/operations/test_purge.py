@@ -7,7 +7,7 @@ import pytest
 from relay.clients.idempotency import KEPT, Reserved
 from relay.clients.idempotency import TABLE as IDEMPOTENCY
 from relay.core import ids
-from relay.core.events import Event
+from relay.core.events import RecordedEvent
 from relay.core.model import State
 from relay.core.outcomes import Rejected, RouteFault
 from relay.journal.dead_letters import TABLE as DEAD_LETTERS
@@ -45,7 +45,7 @@ async def claimed(place: Place) -> str:
 async def test_a_record_goes_with_its_events_and_content_after_the_retention(place: Place) -> None:
     batch = await claimed(place)
     for number in range(150):
-        await place.journal.note(batch, Event(index=0, kind="delivered", at=START, key=f"k{number}"))
+        await place.journal.note(batch, RecordedEvent(index=0, kind="delivered", at=START, key=f"k{number}"))
     await run_after(place, 14)
     assert rows(place, JOURNAL) == 151
     assert len(await blobs(place, CONTENT_CONTAINER)) == 1
@@ -86,7 +86,7 @@ async def test_what_died_after_a_long_wait_can_be_redriven_for_the_whole_retenti
     assert (await place.journal.read(batch)).statuses[0].state is State.FAILED
     await run_after(place, 53)
     assert await place.dead_letters.counts() == {"policy_refused": 1}
-    assert await place.interventions.redrive(batch, 0, Redrive())
+    assert await place.message_changes.redrive(batch, 0, Redrive())
 
 
 async def test_dead_letters_go_with_their_records(place: Place) -> None:
@@ -159,7 +159,7 @@ async def test_young_batches_are_not_even_read(place: Place) -> None:
     for _ in range(3):
         await place.send()
     old = batch_id(START - timedelta(days=30))
-    await place.journal.note(old, Event(index=0, kind="delivered", at=START, key="k"))
+    await place.journal.note(old, RecordedEvent(index=0, kind="delivered", at=START, key="k"))
     place.tables.calls.clear()
     await place.purge.run()
     assert rows(place, JOURNAL) == 3

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from relay.core import part_states as lifecycle
+from relay.core import part_states
 from relay.core.errors import Unavailable
 from relay.core.model import MessageStatus, Part, State
 from relay.core.outcomes import Deferred, RouteFault, Sent, Unknown
@@ -83,7 +83,7 @@ async def test_two_days_of_vetting_lose_nothing_and_need_nobody(place: Place) ->
     assert await states(place, *batches) == [State.SENT] * 3
     assert {parcel.attempt for parcel in provider.sent} == {1}
     assert len(provider.sent) == 4
-    assert await route(place) is RouteState.OPEN
+    assert await route(place) is RouteState.ACTIVE
     assert pending(place) == 0
 
 
@@ -98,7 +98,7 @@ async def test_a_probe_that_succeeds_lets_one_batch_try(place: Place) -> None:
     assert await route(place) is RouteState.HELD
     await minutes(place, 2)
     assert len(provider.sent) == 3
-    assert await route(place) is RouteState.OPEN
+    assert await route(place) is RouteState.ACTIVE
     await minutes(place, 1)
     assert await states(place, *batches) == [State.SENT] * 5
 
@@ -134,7 +134,7 @@ async def test_a_provider_that_breaks_stops_nothing_else(bug: Exception) -> None
 async def test_a_route_that_is_configured_no_more_is_released(place: Place) -> None:
     await place.holds.hold("gone", "bad_credentials")
     await minutes(place, 1)
-    assert await route(place, "gone") is RouteState.OPEN
+    assert await route(place, "gone") is RouteState.ACTIVE
 
 
 # ── wakes ──
@@ -168,9 +168,9 @@ async def test_a_wake_that_dies_halfway_is_done_again(place: Place) -> None:
 
 async def test_what_was_held_by_an_old_view_of_an_open_route_is_woken(place: Place) -> None:
     body = entry_of()
-    held = lifecycle.hold(Part(route="", state=State.QUEUED), "main", "x", START, START + timedelta(60), scope="main")
+    held = part_states.hold(Part(route="", state=State.QUEUED), "main", "x", START, START + timedelta(60), scope="main")
     record = await place.journal.open(batch_of(body), body, [MessageStatus(parts=(held,))])
-    await place.aftermath.follow(None, record, [0])
+    await place.follow_up.follow(None, record, [0])
     place.time.now = START + timedelta(days=61)
     await place.recovery.run()
     await place.work()
@@ -210,12 +210,12 @@ async def test_a_retry_that_died_is_found_when_its_lease_is_over(place: Place) -
     record = await place.journal.read(batch)
     (part,) = record.statuses[0].parts
     assert part.due_at is not None
-    begun = lifecycle.begin(part, "main", part.due_at)
+    begun = part_states.begin(part, "main", part.due_at)
     await place.journal.settle(record, {0: MessageStatus(parts=(begun,))})
     place.time.now = part.due_at + GRACE + timedelta(seconds=1)
     await lose_entries(place)
     assert await place.recovery.recover() == 0
-    place.time.now = part.due_at + timedelta(seconds=lifecycle.LEASE_SECONDS)
+    place.time.now = part.due_at + timedelta(seconds=part_states.LEASE_SECONDS)
     assert await place.recovery.recover() == 1
     await place.work()
     assert await states(place, batch) == [State.SENT]

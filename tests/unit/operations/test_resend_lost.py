@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from relay.core.errors import Unavailable
-from relay.core.events import Event
+from relay.core.events import RecordedEvent
 from relay.core.model import Delivery, State
 from relay.core.settings import Route
 from relay.operations.resend_lost import Step, Wanted
@@ -27,7 +27,9 @@ def wanted(**changes: Any) -> Wanted:
 
 
 async def tell(place: Place, batch: str, kind: str, recipient: str, **fields: Any) -> None:
-    event = Event(index=0, kind=kind, at=START, key=f"{kind}-{recipient}", recipient=recipient, attempt=1, **fields)
+    event = RecordedEvent(
+        index=0, kind=kind, at=START, key=f"{kind}-{recipient}", recipient=recipient, attempt=1, **fields
+    )
     await place.journal.note(batch, event)
 
 
@@ -36,7 +38,7 @@ async def whole(place: Place, what: Wanted) -> Step:
     found = redriven = skipped = 0
     cursor: str | None = None
     while True:
-        step = await place.lost_mail.step(what, cursor)
+        step = await place.resend_lost.step(what, cursor)
         found, redriven, skipped = found + step.found, redriven + step.redriven, skipped + step.skipped
         cursor = step.cursor
         if cursor is None:
@@ -206,7 +208,7 @@ async def test_many_are_done_in_several_calls_each_once(place: Place) -> None:
         await place.send(submission_of(message_of("ada@example.org")))
         place.time.move(1)
     place.time.move(2 * HOUR)
-    first = await place.lost_mail.step(wanted())
+    first = await place.resend_lost.step(wanted())
     assert first.cursor is not None
     assert 100 <= first.redriven < 260
     # The call is repeated from its beginning, as after a lost answer, and then to the end.
@@ -218,4 +220,4 @@ async def test_many_are_done_in_several_calls_each_once(place: Place) -> None:
 @pytest.mark.parametrize("cursor", ["", "x", "g|", "0"])
 async def test_a_foreign_cursor_is_refused(place: Place, cursor: str) -> None:
     with pytest.raises(ValueError, match="cursor"):
-        await place.lost_mail.step(wanted(), cursor)
+        await place.resend_lost.step(wanted(), cursor)

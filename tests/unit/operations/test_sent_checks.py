@@ -4,14 +4,14 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from relay.core import part_states as lifecycle
+from relay.core import part_states
 from relay.core.errors import Changed, Unavailable
 from relay.core.model import Part, State
 from relay.core.outcomes import Deferred, Outcome, PerRecipient, Rejected, RouteFault, Sent, Unknown
 from relay.core.part_states import Tried
-from relay.core.send_request import Parcel
+from relay.core.send_request import SendRequest
 from relay.core.settings import Lane, Route
-from relay.journal import records as journal
+from relay.journal import records
 from relay.operations.sent_checks import FIRST_PAUSE, UNTIL, checked
 from relay.platform.storage.ports import Entity
 from tests.doubles import START, Place, Scripted, place_of, settings_of, submission_of
@@ -23,9 +23,9 @@ type Given = tuple[Outcome, State, datetime | None]
 
 
 def sent(at: datetime = START) -> Part:
-    begun = lifecycle.begin(Part(route="", state=State.QUEUED), "main", at)
+    begun = part_states.begin(Part(route="", state=State.QUEUED), "main", at)
     tried = Tried(answer=TAKEN, provider="acs", at=at, now=at, lane=Lane(), jitter=0.5)
-    (part,) = lifecycle.settle(begun, submission_of(), tried)
+    (part,) = part_states.settle(begun, submission_of(), tried)
     return part
 
 
@@ -57,7 +57,7 @@ def test_what_was_given_up_says_so_beside_the_attempt() -> None:
         ("sent", "", ""),
         ("rejected", "suppressed", "Failed"),
     ]
-    assert lifecycle.redrive(part, START, 60, None) is not None
+    assert part_states.redrive(part, START, 60, None) is not None
 
 
 def test_questions_become_more_seldom_and_end_after_a_day() -> None:
@@ -106,14 +106,14 @@ async def taken(place: Place) -> str:
 async def test_nothing_is_asked_before_its_time(place: Place) -> None:
     await taken(place)
     place.time.move(-2)
-    await place.checks.run()
+    await place.sent_checks.run()
     assert (place.script().verified, await rows(place)) == ([], ["sent"])
 
 
 async def test_a_good_end_is_the_end_of_questions(place: Place) -> None:
     batch = await taken(place)
     place.script().verdicts.append(Sent(provider_id="op"))
-    await place.checks.run()
+    await place.sent_checks.run()
     ((parcel, provider_id),) = place.script().verified
     assert (provider_id, parcel.attempt_id) == ("op", place.script().sent[0].attempt_id)
     assert ((await part_of(place, batch)).state, await rows(place), await dead(place)) == (State.SENT, [], [])
@@ -122,7 +122,7 @@ async def test_a_good_end_is_the_end_of_questions(place: Place) -> None:
 async def test_what_the_provider_gave_up_is_a_dead_letter(place: Place) -> None:
     batch = await taken(place)
     place.script().verdicts.append(GIVEN_UP)
-    await place.checks.run()
+    await place.sent_checks.run()
     assert ((await part_of(place, batch)).state, await rows(place), await dead(place)) == (
         State.FAILED,
         [],
@@ -133,14 +133,14 @@ async def test_what_the_provider_gave_up_is_a_dead_letter(place: Place) -> None:
 class Broken(Scripted):
     """A provider with a bug."""
 
-    async def verify(self, parcel: Parcel, provider_id: str | None) -> Outcome:
+    async def verify(self, parcel: SendRequest, provider_id: str | None) -> Outcome:
         raise RuntimeError("a bug")
 
 
 async def test_a_provider_that_breaks_is_asked_again(place: Place) -> None:
     place.scripted["main"] = Broken()
     batch = await taken(place)
-    await place.checks.run()
+    await place.sent_checks.run()
     part = await part_of(place, batch)
     assert (part.state, part.check_at, await rows(place)) == (State.SENT, START + timedelta(seconds=122), ["sent"])
 
@@ -156,9 +156,9 @@ async def test_another_writer_first_means_another_time(place: Place) -> None:
     batch = await taken(place)
     place.script().verdicts.extend([GIVEN_UP, GIVEN_UP])
     place.tables.fail("merge", Changed("first"))
-    await place.checks.run()
+    await place.sent_checks.run()
     assert ((await part_of(place, batch)).state, await rows(place)) == (State.SENT, ["sent"])
-    await place.checks.run()
+    await place.sent_checks.run()
     assert ((await part_of(place, batch)).state, await rows(place)) == (State.FAILED, [])
 
 
@@ -168,37 +168,37 @@ async def test_what_should_have_followed_follows_in_the_next_run(place: Place) -
     # The process dies after it has settled: the dead letter's row is the next thing written.
     place.tables.fail("upsert", Unavailable("away"))
     with pytest.raises(Unavailable):
-        await place.checks.run()
+        await place.sent_checks.run()
     assert ((await part_of(place, batch)).state, await dead(place), await rows(place)) == (State.FAILED, [], ["sent"])
-    await place.checks.run()
+    await place.sent_checks.run()
     assert (await dead(place), await rows(place), len(place.script().verified)) == (["suppressed"], [], 1)
 
 
 async def test_a_record_that_is_gone_leaves_no_row(place: Place) -> None:
     batch = await taken(place)
-    await place.tables.delete(journal.TABLE, journal.partition(batch), "batch")
-    await place.checks.run()
+    await place.tables.delete(records.TABLE, records.partition(batch), "batch")
+    await place.sent_checks.run()
     assert (await rows(place), place.script().verified) == ([], [])
 
 
 async def test_a_record_of_a_newer_version_is_left_to_it_and_the_others_are_asked_about(place: Place) -> None:
     newer, other = await taken(place), await taken(place)
-    row = Entity(partition=journal.partition(newer), row="batch", properties={"content": b'{"relay":2}'})
-    await place.tables.merge(journal.TABLE, row)
+    row = Entity(partition=records.partition(newer), row="batch", properties={"content": b'{"relay":2}'})
+    await place.tables.merge(records.TABLE, row)
     place.script().verdicts.append(GIVEN_UP)
-    await place.checks.run()
+    await place.sent_checks.run()
     assert ((await part_of(place, other)).state, await rows(place)) == (State.FAILED, ["sent"])
 
 
 async def test_a_route_that_is_gone_can_not_be_asked(place: Place) -> None:
     batch = await taken(place)
     place.settings = settings_of(Route(name="other", provider="acs"))
-    await place.checks.run()
+    await place.sent_checks.run()
     assert ((await part_of(place, batch)).check_at, await rows(place)) == (None, [])
 
 
 @pytest.mark.parametrize("provider", ["smtp", "graph", "sendgrid", "capture"])
 async def test_without_such_a_route_a_run_costs_nothing(provider: str) -> None:
     place = await place_of(settings_of(Route(name="main", provider=provider)))
-    await place.checks.run()
+    await place.sent_checks.run()
     assert sum(place.tables.calls.values()) == 0

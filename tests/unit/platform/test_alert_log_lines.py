@@ -8,7 +8,7 @@ import pytest
 from relay.core import ids
 from relay.core.model import DEAD, MessageStatus, Part, State
 from relay.core.settings import DEFAULT_LANES
-from relay.delivery.settlement import Aftermath
+from relay.delivery.settlement import FollowUp
 from relay.journal.dead_letters import DeadLetters
 from relay.journal.pending import Pending
 from relay.journal.records import Record
@@ -24,13 +24,13 @@ def told(caplog: pytest.LogCaptureFixture, event: str) -> list[dict[str, object]
     return [json.loads(text.removeprefix(f"{event} ")) for text in texts if text.startswith(f"{event} ")]
 
 
-async def aftermath() -> Aftermath:
+async def follow_up() -> FollowUp:
     storage = memory_storage(lambda: NOW)
     for table in TABLES:
         await storage.tables.create(table)
     for queue in queues_of(DEFAULT_LANES):
         await storage.queues.create(queue)
-    return Aftermath(
+    return FollowUp(
         queues=storage.queues,
         pending=Pending(storage.tables),
         dead_letters=DeadLetters(storage.tables, storage.blobs, lambda: NOW),
@@ -64,7 +64,7 @@ async def test_each_dead_letter_is_told_once(
         statuses=(MessageStatus(parts=(Part(route="first", state=State.SENT),)), MessageStatus(parts=(dead,))),
         etag="2",
     )
-    follower = await aftermath()
+    follower = await follow_up()
     await follower.follow(before, after, [0, 1])
     await follower.follow(after, after, [0, 1])
     assert told(caplog, "dead_letter") == [

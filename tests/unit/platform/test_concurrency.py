@@ -5,7 +5,7 @@ from functools import partial
 
 import pytest
 
-from relay.platform.concurrency import all_of
+from relay.platform.concurrency import gather_limited
 
 
 async def test_results_are_in_order_and_few_are_under_way() -> None:
@@ -21,7 +21,7 @@ async def test_results_are_in_order_and_few_are_under_way() -> None:
         under_way.remove(number)
         return number
 
-    assert await all_of((partial(call, number) for number in range(10)), most=3) == list(range(10))
+    assert await gather_limited((partial(call, number) for number in range(10)), most=3) == list(range(10))
     assert most == 3
 
 
@@ -35,5 +35,5 @@ async def test_the_first_failure_is_raised_when_all_have_ended() -> None:
         ended.append(number)
 
     with pytest.raises(ValueError, match="1"):
-        await all_of((partial(call, number) for number in range(5)), most=2)
+        await gather_limited((partial(call, number) for number in range(5)), most=2)
     assert ended == [0, 3, 4]

@@ -17,8 +17,8 @@ from relay.platform.entra_tokens import application_credential
 from relay.platform.key_vault import KeyVault
 from relay.platform.secrets import LIFETIME, REFRESH_PAUSE, SecretSource
 from relay.platform.storage.memory.memory_storage import memory_storage
-from relay.providers.contract import Surroundings
-from relay.providers.sendgrid import provider as sendgrid
+from relay.providers.contract import ProviderContext
+from relay.providers.sendgrid import provider
 from standins.entra import DEFAULT_CLIENT, DEFAULT_SECRET, DEFAULT_TENANT
 from standins.key_vault import KeyVaultStandIn
 from standins.sendgrid.server import SendGridStandIn
@@ -159,10 +159,10 @@ class TestRotation:
             yield standin
 
     def route(self, place: Place, mail: SendGridStandIn, key: str = "vault:key") -> Any:
-        surroundings = Surroundings(
+        surroundings = ProviderContext(
             http=lambda: place.session, blobs=None, secrets=place.secrets, clock=lambda: place.now, credential=None
         )
-        return sendgrid.create("mail", {"base_url": mail.url, "api_key": key}, surroundings)
+        return provider.create("mail", {"base_url": mail.url, "api_key": key}, surroundings)
 
     async def test_a_key_replaced_in_the_vault_needs_no_restart(self, place: Place, mail: SendGridStandIn) -> None:
         place.vault.put("key", "SG.one")

@@ -12,7 +12,7 @@ from relay.core.part_states import VERIFY_DELAY_SECONDS
 from relay.core.settings import Route
 from relay.platform.resources import ATTACHMENTS_CONTAINER
 from relay.providers.acs import provider as acs
-from relay.providers.contract import Provider, Surroundings
+from relay.providers.contract import Provider, ProviderContext
 from relay.providers.graph.settings import default_paces
 from standins.acs.server import DEFAULT_KEY, AcsStandIn
 from standins.graph.server import GraphStandIn
@@ -101,7 +101,7 @@ async def test_an_operation_that_fails_after_202_becomes_a_dead_letter() -> None
     clock = Clock()
     async with AcsStandIn(clock=clock, running=timedelta(minutes=3)) as standin, aiohttp.ClientSession() as session:
         standin.suppressed = {"ada@example.com"}
-        surroundings = Surroundings(
+        surroundings = ProviderContext(
             http=lambda: session, blobs=None, secrets=Secret(DEFAULT_KEY), clock=clock, credential=None
         )
         provider = acs.create("main", {"endpoint": standin.url, "access_key": "setting:KEY"}, surroundings)
@@ -110,7 +110,7 @@ async def test_an_operation_that_fails_after_202_becomes_a_dead_letter() -> None
         assert (await state_of(place, bad), await state_of(place, good)) == (State.SENT, State.SENT)
         for _ in range(5):
             clock.move(61)
-            await place.checks.run()
+            await place.sent_checks.run()
         assert (await state_of(place, bad), await state_of(place, good)) == (State.FAILED, State.SENT)
     assert await place.dead_letters.counts() == {"suppressed": 1}
     assert [listed async for listed in place.pending.until(clock() + timedelta(days=2))] == []

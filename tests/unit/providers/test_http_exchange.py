@@ -14,7 +14,7 @@ from relay.core.outcomes import Deferred, Rejected, RouteFault, Unknown
 from relay.providers.http_exchange import (
     MAX_ANSWER_BYTES,
     Answer,
-    Lost,
+    LostResponse,
     Patience,
     Row,
     exchange,
@@ -61,7 +61,7 @@ async def read_request(reader: asyncio.StreamReader) -> bytes:
     return await reader.readexactly(await read_head(reader))
 
 
-async def post(session: aiohttp.ClientSession, url: str, body: bytes, **patience: float) -> Answer | Lost:
+async def post(session: aiohttp.ClientSession, url: str, body: bytes, **patience: float) -> Answer | LostResponse:
     return await exchange(session, "POST", url, headers={}, body=body, patience=Patience(**patience))
 
 
@@ -84,7 +84,7 @@ async def test_a_refused_connection_is_a_certain_loss(session: aiohttp.ClientSes
         unused.bind(("127.0.0.1", 0))
         port = unused.getsockname()[1]
     lost = await post(session, f"http://127.0.0.1:{port}/", b"small")
-    assert lost == Lost(is_certain=True, reason="ClientConnectorError")
+    assert lost == LostResponse(is_certain=True, reason="ClientConnectorError")
 
 
 async def test_a_pool_that_has_no_place_in_time_is_a_certain_loss() -> None:
@@ -99,7 +99,7 @@ async def test_a_pool_that_has_no_place_in_time_is_a_certain_loss() -> None:
         await begun.wait()
         lost = await post(narrow, url, b"second", connect_seconds=0.05)
         first.cancel()
-    assert lost == Lost(is_certain=True, reason="ConnectionTimeoutError")
+    assert lost == LostResponse(is_certain=True, reason="ConnectionTimeoutError")
 
 
 async def test_a_connection_cut_while_the_body_is_written_is_a_certain_loss(session: aiohttp.ClientSession) -> None:
@@ -108,7 +108,7 @@ async def test_a_connection_cut_while_the_body_is_written_is_a_certain_loss(sess
 
     async with serving(cut) as url:
         lost = await post(session, url, LARGE)
-    assert isinstance(lost, Lost)
+    assert isinstance(lost, LostResponse)
     assert lost.is_certain
 
 
@@ -119,7 +119,7 @@ async def test_a_connection_cut_after_the_body_is_not_certain(session: aiohttp.C
 
     async with serving(cut) as url:
         lost = await post(session, url, body)
-    assert isinstance(lost, Lost)
+    assert isinstance(lost, LostResponse)
     assert not lost.is_certain
 
 
@@ -130,7 +130,7 @@ async def test_a_small_body_may_have_arrived_although_the_server_never_read_it(s
 
     async with serving(cut) as url:
         lost = await post(session, url, b"small")
-    assert isinstance(lost, Lost)
+    assert isinstance(lost, LostResponse)
     assert not lost.is_certain
 
 
@@ -142,7 +142,7 @@ async def test_a_time_out_is_not_certain(session: aiohttp.ClientSession, body: b
     async with serving(hang) as url:
         # Long enough that even a machine that stands still for a moment has connected and begun to write by then.
         lost = await post(session, url, body, connect_seconds=5, total_seconds=1)
-    assert isinstance(lost, Lost)
+    assert isinstance(lost, LostResponse)
     assert not lost.is_certain
 
 
@@ -154,7 +154,7 @@ async def test_an_answer_that_is_not_http_is_not_certain(session: aiohttp.Client
 
     async with serving(babble) as url:
         lost = await post(session, url, b"small")
-    assert isinstance(lost, Lost)
+    assert isinstance(lost, LostResponse)
     assert not lost.is_certain
 
 
@@ -195,8 +195,8 @@ async def test_a_redirect_is_an_answer(session: aiohttp.ClientSession) -> None:
 
 
 def test_what_a_loss_means() -> None:
-    assert lost_outcome(Lost(is_certain=True, reason="X")) == Deferred(code="unreachable", reply="X")
-    assert lost_outcome(Lost(is_certain=False, reason="X"), "id") == Unknown(
+    assert lost_outcome(LostResponse(is_certain=True, reason="X")) == Deferred(code="unreachable", reply="X")
+    assert lost_outcome(LostResponse(is_certain=False, reason="X"), "id") == Unknown(
         code="answer_lost", reply="X", provider_id="id"
     )
 

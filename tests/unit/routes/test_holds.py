@@ -39,7 +39,7 @@ def holds(tables: Watched, clock: Clock) -> Holds:
 
 async def state_of(holds: Holds, scope: str = "main") -> RouteState:
     known = (await holds.all(fresh=True)).get(scope)
-    return RouteState.OPEN if known is None else known.state
+    return RouteState.ACTIVE if known is None else known.state
 
 
 async def row(holds: Holds, scope: str = "main") -> Hold:
@@ -47,9 +47,9 @@ async def row(holds: Holds, scope: str = "main") -> Hold:
 
 
 async def canary(holds: Holds) -> Hold:
-    """A route in `canary`."""
+    """A route in `trial`."""
     await holds.hold("main", "bad_credentials")
-    assert await holds.open_to_canary(await row(holds))
+    assert await holds.begin_trial(await row(holds))
     return await row(holds)
 
 
@@ -75,7 +75,7 @@ async def test_one_senders_fault_leaves_the_others_alone(holds: Holds) -> None:
     held = await holds.hold(route, "sender_not_verified", sender=sender)
     assert held.scope == "main|shop@example.org"
     assert await state_of(holds, held.scope) is RouteState.HELD
-    assert await state_of(holds) is RouteState.OPEN
+    assert await state_of(holds) is RouteState.ACTIVE
     assert scope_for("bad_credentials", "main", "shop@example.org") == ("main", "")
 
 
@@ -138,7 +138,7 @@ async def test_an_operators_hold_ends_only_by_release(holds: Holds, clock: Clock
     released = await holds.release("main", "operator")
     assert released is not None
     assert released.must_wake
-    assert await state_of(holds) is RouteState.OPEN
+    assert await state_of(holds) is RouteState.ACTIVE
 
 
 # ── canary ──
@@ -179,7 +179,7 @@ async def test_a_canary_that_worked_opens_the_route(holds: Holds) -> None:
     assert released is not None
     opened = await row(holds)
     assert (opened.state, opened.must_wake, opened.code, opened.since, opened.probes) == (
-        RouteState.OPEN,
+        RouteState.ACTIVE,
         True,
         "",
         None,
@@ -228,10 +228,10 @@ async def test_what_was_read_before_somebody_wrote_is_not_written(holds: Holds) 
     await holds.hold("main", "bad_credentials")
     stale = await row(holds)
     await holds.release("main", "operator")
-    assert not await holds.open_to_canary(stale)
+    assert not await holds.begin_trial(stale)
     assert not await holds.postpone_probe(stale, "x", "")
     assert not await holds.woken(stale)
-    assert await state_of(holds) is RouteState.OPEN
+    assert await state_of(holds) is RouteState.ACTIVE
 
 
 async def test_a_row_that_is_never_free_is_unavailable(holds: Holds, tables: Watched) -> None:

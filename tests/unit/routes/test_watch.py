@@ -4,13 +4,13 @@ from typing import Any
 
 import pytest
 
-from relay.core import part_states as lifecycle
+from relay.core import part_states
 from relay.core.errors import Unavailable
 from relay.core.model import Part, State, Submission
 from relay.core.outcomes import Deferred, Outcome, PerRecipient, Rejected, RouteFault, Sent, Unknown
 from relay.core.part_states import Tried
 from relay.core.settings import Lane, Route, Rule, Settings
-from relay.routes.circuit_breaker import FAILURES, Breaker
+from relay.routes.circuit_breaker import FAILURES, CircuitBreaker
 from relay.routes.holds import RouteState
 from relay.routes.watch import RouteWatch
 from tests.doubles import (
@@ -30,7 +30,7 @@ TWO = settings_of(
     Route(name="spare", provider="smtp"),
     rules=(Rule(routes=("main", "spare")),),
 )
-SENDING = lifecycle.begin(Part(route="", state=State.QUEUED), "main", START)
+SENDING = part_states.begin(Part(route="", state=State.QUEUED), "main", START)
 FAULT = RouteFault(code="bad_credentials", reply="401")
 
 
@@ -39,7 +39,7 @@ class Watch:
 
     def __init__(self, place: Place) -> None:
         self.place = place
-        self._watch = RouteWatch(place.settings, place.holds, Breaker())
+        self._watch = RouteWatch(place.settings, place.holds, CircuitBreaker())
 
     async def note(
         self, answer: Outcome | PerRecipient, part: Part = SENDING, submission: Submission | None = None
@@ -58,7 +58,7 @@ async def watch_of(settings: Settings | None = None) -> Watch:
 
 async def canary(watch: Watch, **fields: Any) -> None:
     hold = await watch.place.holds.hold("main", "bad_credentials", **fields)
-    assert await watch.place.holds.open_to_canary((await watch.place.holds.all(fresh=True))[hold.scope])
+    assert await watch.place.holds.begin_trial((await watch.place.holds.all(fresh=True))[hold.scope])
 
 
 async def test_a_fault_holds_the_route_and_tells_until_when() -> None:
@@ -113,7 +113,7 @@ async def test_a_canary_that_reached_the_provider_opens_the_route(answer: Outcom
     watch = await watch_of()
     await canary(watch)
     await watch.note(answer)
-    assert await watch.states() == {"main": RouteState.OPEN}
+    assert await watch.states() == {"main": RouteState.ACTIVE}
 
 
 @pytest.mark.parametrize("answer", [Deferred(code="rate_limited"), Unknown(code="answer_lost")])
@@ -121,14 +121,14 @@ async def test_a_canary_that_says_nothing_leaves_it_as_it_is(answer: Outcome) ->
     watch = await watch_of()
     await canary(watch)
     await watch.note(answer)
-    assert await watch.states() == {"main": RouteState.CANARY}
+    assert await watch.states() == {"main": RouteState.TRIAL}
 
 
 async def test_a_senders_canary_opens_that_senders_hold() -> None:
     watch = await watch_of()
     await canary(watch, sender="shop@example.org")
     await watch.note(Sent(), SENDING, submission_of(message_of(sender=message_of("SHOP@example.org").to[0])))
-    assert await watch.states() == {"main|shop@example.org": RouteState.OPEN}
+    assert await watch.states() == {"main|shop@example.org": RouteState.ACTIVE}
 
 
 async def test_success_opens_nothing_that_is_held() -> None:

@@ -83,8 +83,8 @@ export function tick(text, span) {
 }
 
 const LOOKS = {
-  sent: "good", delivered: "good", taken: "good", enabled: "good", open: "good", ok: "good", active: "good", healthy: "good",
-  queued: "moving", sending: "moving", scheduled: "moving", canary: "moving", processed: "moving", opened: "moving", clicked: "moving",
+  sent: "good", delivered: "good", taken: "good", enabled: "good", ok: "good", active: "good", healthy: "good",
+  queued: "moving", sending: "moving", scheduled: "moving", trial: "moving", processed: "moving", opened: "moving", clicked: "moving",
   deferred: "warn", warning: "warn", interrupted: "warn", unknown: "bad", not_sent: "warn",
   held: "held", route_fault: "held", paused: "held",
   given_up: "bad", gone: "bad", disabled: "bad", failed: "bad", rejected: "bad", expired: "bad", bounced: "bad", complained: "bad", fault: "bad", suppressed: "bad", unsubscribed: "warn",

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.core import entries as wire
+from relay.core import entries
 from relay.core.errors import Unavailable, UnreadableEntry
-from relay.core.events import Event, Kind, Noted
+from relay.core.events import EventKind, MessageEvent, RecordedEvent
 from relay.events.webhooks.address_guard import Guard
 from relay.events.webhooks.delivery import DELAYS, Webhooks
 from relay.events.webhooks.http_post import Answered, Poster
@@ -66,8 +66,8 @@ async def subscribed(webhooks: Webhooks, name: str = "wh_1", client: str = "shop
     return made
 
 
-def noted(kind: str = "bounced", *, key: str = "k", client: str = "shop", **fields: Any) -> Noted:
-    event = Event(
+def noted(kind: str = "bounced", *, key: str = "k", client: str = "shop", **fields: Any) -> MessageEvent:
+    event = RecordedEvent(
         index=0,
         kind=kind,
         at=START,
@@ -79,7 +79,7 @@ def noted(kind: str = "bounced", *, key: str = "k", client: str = "shop", **fiel
         attempt=1,
     )
     more = {"tags": ("order",), "metadata": {"order": "4711"}, **fields}
-    return Noted(event=event, message="msg_x", client=client, is_ours=True, **more)
+    return MessageEvent(event=event, message="msg_x", client=client, is_ours=True, **more)
 
 
 async def work(place: Place, webhooks: Webhooks) -> int:
@@ -146,7 +146,7 @@ async def test_a_cloud_event(place: Place, webhooks: Webhooks, receiver: Receive
 
 async def test_each_subscription_gets_what_it_wants(place: Place, webhooks: Webhooks, receiver: Receiver) -> None:
     await subscribed(webhooks, "wh_all", url="https://a.example/")
-    await subscribed(webhooks, "wh_some", url="https://b.example/", events=(Kind.DELIVERED,))
+    await subscribed(webhooks, "wh_some", url="https://b.example/", events=(EventKind.DELIVERED,))
     await subscribed(webhooks, "wh_other", client="other", url="https://c.example/")
     await webhooks.follow([noted("bounced", key="1"), noted("delivered", key="2")])
     await work(place, webhooks)
@@ -211,7 +211,7 @@ def test_packing_loses_nothing_and_every_entry_fits(posts: list[Post]) -> None:
     made = Subscription(id="wh_1", client="shop", definition=Definition(url="u", secret="s", created_at=START))
     packed = list(pack(made, posts))
     assert [post for body in packed for post in decode(body).posts] == posts
-    assert all(wire.weight(body) <= wire.MAX_ENTRY_BYTES for body in packed)
+    assert all(entries.weight(body) <= entries.MAX_ENTRY_BYTES for body in packed)
 
 
 # ── again and again ──

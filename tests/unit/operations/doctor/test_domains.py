@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import pytest
 
 from relay.bootstrap.configuration import load
-from relay.operations.doctor.domains import NoAnswerError, domain, resolver, sender_domains
+from relay.operations.doctor.domains import NoResponseError, domain, resolver, sender_domains
 from relay.operations.doctor.findings import Health
 from tests.unit.operations.doctor.dns_server import Zone, name_server
 
@@ -55,7 +55,7 @@ async def test_a_route_to_nobody_asks_nothing_of_a_domain() -> None:
 async def test_a_name_server_that_is_away_is_no_missing_record() -> None:
     async with name_server({}) as port:
         pass
-    with pytest.raises(NoAnswerError):
+    with pytest.raises(NoResponseError):
         await domain("shop.de", {"graph"}, resolver(["127.0.0.1"], port))
 
 

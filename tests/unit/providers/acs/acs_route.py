@@ -8,9 +8,9 @@ import aiohttp
 
 from relay.core.model import Address, Message
 from relay.core.outcomes import Deferred, RouteFault
-from relay.core.send_request import Parcel
-from relay.providers.acs import provider as acs
-from relay.providers.contract import Provider, Surroundings
+from relay.core.send_request import SendRequest
+from relay.providers.acs import provider
+from relay.providers.contract import Provider, ProviderContext
 from standins.acs.auth import AUDIENCE
 from standins.acs.server import DEFAULT_KEY, AcsStandIn
 from tests.doubles import Clock
@@ -47,10 +47,10 @@ class Place:
     def route(self, **settings: Any) -> Provider:
         """A route to the stand-in: with the access key, unless an identity is given."""
         who = {} if "managed_identity" in settings else {"access_key": "vault:acs-key"}
-        surroundings = Surroundings(
+        surroundings = ProviderContext(
             http=lambda: self._session, blobs=None, secrets=self.keys, clock=self.clock, credential=self.tokens
         )
-        return acs.create("mail", {"endpoint": self.standin.url, **who, **settings}, surroundings)
+        return provider.create("mail", {"endpoint": self.standin.url, **who, **settings}, surroundings)
 
 
 @asynccontextmanager
@@ -74,6 +74,6 @@ def mail(**changes: Any) -> Message:
     return Message(**{**fields, **changes})
 
 
-def parcel(message: Message | None = None, **fields: Any) -> Parcel:
+def parcel(message: Message | None = None, **fields: Any) -> SendRequest:
     """An attempt (`tests.parcels`) to send this message, or a small one."""
     return parcel_of(message or mail(), **fields)

@@ -6,7 +6,7 @@ import pytest
 
 from relay.core.outcomes import CAUSES, Deferred, Outcome, Rejected, RouteFault, Sent, Unknown
 from relay.providers.acs.outcomes import FAILURES, ROWS, operation_outcome, sent_outcome
-from relay.providers.http_exchange import Answer, Lost
+from relay.providers.http_exchange import Answer, LostResponse
 from tests.parcels import NOW
 
 
@@ -70,13 +70,13 @@ ENDED = {
     "never begun": (Answer(status=404, headers={}), Deferred, "provider_unavailable"),
     "not to be asked": (Answer(status=403, headers={}), Unknown, "answer_lost"),
     "in words of another": (Answer(status=200, headers={}, body=b"[]"), Unknown, "answer_lost"),
-    "lost": (Lost(is_certain=True, reason="x"), Unknown, "answer_lost"),
+    "lost": (LostResponse(is_certain=True, reason="x"), Unknown, "answer_lost"),
     "without a token": (RouteFault(code="bad_credentials", reply="x"), Unknown, "answer_lost"),
 }
 
 
 @pytest.mark.parametrize(("reply", "kind", "code"), ENDED.values(), ids=ENDED)
-def test_an_operation_ended(reply: Answer | Lost | RouteFault, kind: type[Outcome], code: str) -> None:
+def test_an_operation_ended(reply: Answer | LostResponse | RouteFault, kind: type[Outcome], code: str) -> None:
     outcome = operation_outcome(reply, "op")
     assert (type(outcome), outcome.code) == (kind, code)
     if isinstance(outcome, Sent):

@@ -8,7 +8,7 @@ import pytest
 
 from relay.core.model import Address, Attachment, Message
 from relay.core.outcomes import Deferred, PerRecipient, Rejected, RouteFault, Sent, Unknown
-from relay.providers.acs import provider as acs
+from relay.providers.acs import provider
 from relay.providers.acs.outcomes import CHECK_AFTER_SECONDS
 from relay.providers.contract import FEATURES
 from standins.acs.server import CUSTOM_DOMAIN, STATUS_READS
@@ -267,6 +267,6 @@ async def test_a_probe_shows_whether_the_key_is_let_in(here: Place) -> None:
 
 
 def test_capabilities_and_options_are_known() -> None:
-    assert acs.CAPABILITIES.features <= set(FEATURES)
-    assert acs.check_options({}) == []
-    assert acs.check_options({"x": 1}) == ["options.acs.x: is not an option of acs; there are none"]
+    assert provider.CAPABILITIES.features <= set(FEATURES)
+    assert provider.check_options({}) == []
+    assert provider.check_options({"x": 1}) == ["options.acs.x: is not an option of acs; there are none"]

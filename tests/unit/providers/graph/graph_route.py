@@ -9,10 +9,10 @@ import msgspec
 
 from relay.core.model import Address, Message
 from relay.core.outcomes import Outcome
-from relay.core.send_request import Parcel
+from relay.core.send_request import SendRequest
 from relay.platform.entra_tokens import Credentials
-from relay.providers.contract import Provider, Surroundings
-from relay.providers.graph import provider as graph
+from relay.providers.contract import Provider, ProviderContext
+from relay.providers.graph import provider
 from standins.entra import DEFAULT_CLIENT, DEFAULT_SECRET, DEFAULT_TENANT
 from standins.graph.server import GraphStandIn
 from standins.tls import Authority
@@ -40,14 +40,14 @@ class Place:
             "authority": self.standin.url,
             "base_url": self.standin.url,
         }
-        surroundings = Surroundings(
+        surroundings = ProviderContext(
             http=lambda: self._session, blobs=None, secrets=self.keys, clock=lambda: NOW, credential=self.credentials
         )
-        return graph.create("mail", {**identity, **settings}, surroundings)
+        return provider.create("mail", {**identity, **settings}, surroundings)
 
-    async def send(self, given: Parcel | Message | None = None, **settings: Any) -> Outcome:
+    async def send(self, given: SendRequest | Message | None = None, **settings: Any) -> Outcome:
         """The outcome of one attempt by a route with these settings."""
-        outcome = await self.route(**settings).send(given if isinstance(given, Parcel) else parcel(given))
+        outcome = await self.route(**settings).send(given if isinstance(given, SendRequest) else parcel(given))
         assert isinstance(outcome, msgspec.Struct)
         return outcome  # type: ignore[return-value]  # this provider has no outcomes by recipient
 
@@ -79,6 +79,6 @@ def mail(**changes: Any) -> Message:
     return Message(**{**fields, **changes})
 
 
-def parcel(message: Message | None = None, **fields: Any) -> Parcel:
+def parcel(message: Message | None = None, **fields: Any) -> SendRequest:
     """An attempt (`tests.parcels`) to send this message, or a small one."""
     return parcel_of(message or mail(), **fields)

@@ -6,7 +6,7 @@ import pytest
 
 from relay.core.outcomes import CAUSES, Deferred, Outcome, Rejected, RouteFault, Sent, Unknown
 from relay.providers.graph.outcomes import ROWS, before_sending, for_one_mailbox, outcome_of
-from relay.providers.http_exchange import Answer, Lost
+from relay.providers.http_exchange import Answer, LostResponse
 from tests.parcels import NOW
 
 
@@ -88,8 +88,8 @@ def test_taken_says_the_requests_id() -> None:
 
 
 def test_a_loss_and_a_missing_token_pass_through() -> None:
-    assert outcome_of(Lost(is_certain=True, reason="x"), NOW) == Deferred(code="unreachable", reply="x")
-    assert outcome_of(Lost(is_certain=False, reason="x"), NOW, provider_id="draft") == Unknown(
+    assert outcome_of(LostResponse(is_certain=True, reason="x"), NOW) == Deferred(code="unreachable", reply="x")
+    assert outcome_of(LostResponse(is_certain=False, reason="x"), NOW, provider_id="draft") == Unknown(
         code="answer_lost", reply="x", provider_id="draft"
     )
     fault = RouteFault(code="bad_credentials", reply="AADSTS")

@@ -10,7 +10,7 @@ import pytest
 from relay.core.model import Address, Attachment, Message
 from relay.core.outcomes import Deferred, Rejected, RouteFault, Sent, Unknown
 from relay.providers.contract import FEATURES
-from relay.providers.graph import provider as graph
+from relay.providers.graph import provider
 from standins.entra import DEFAULT_CLIENT
 from tests.unit.providers.graph.graph_route import SENDER, Place, mail, parcel, place
 
@@ -235,6 +235,6 @@ async def test_a_probe_of_graph_that_is_away() -> None:
 
 
 def test_capabilities_and_options_are_known() -> None:
-    assert graph.CAPABILITIES.features <= set(FEATURES)
-    assert graph.check_options({}) == []
-    assert graph.check_options({"x": 1}) == ["options.graph.x: is not an option of graph; there are none"]
+    assert provider.CAPABILITIES.features <= set(FEATURES)
+    assert provider.check_options({}) == []
+    assert provider.check_options({"x": 1}) == ["options.graph.x: is not an option of graph; there are none"]

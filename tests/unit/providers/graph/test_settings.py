@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from relay.bootstrap import configuration
-from relay.core import settings as relay_settings
+from relay.core import settings
 from relay.core.model import Submission
 from relay.core.settings import Pace, Route
 from relay.providers.graph.outcomes import ROWS
@@ -61,7 +61,7 @@ def test_where_and_who() -> None:
     assert path_of("a b/c@x.org") == "/v1.0/users/a%20b%2Fc@x.org"
 
 
-def routes(**route: Any) -> relay_settings.Settings:
+def routes(**route: Any) -> settings.Settings:
     declared = {"exchange": {"provider": "graph", **IDENTITY, **route}}
     return configuration.load({"RELAY_ROUTES": json.dumps(declared)})
 

@@ -5,14 +5,14 @@ from typing import Any
 import aiohttp
 
 from relay.core.model import Address, Message
-from relay.core.send_request import Parcel
-from relay.providers.contract import Provider, Surroundings
-from relay.providers.sendgrid import provider as sendgrid
+from relay.core.send_request import SendRequest
+from relay.providers.contract import Provider, ProviderContext
+from relay.providers.sendgrid import provider
 from standins.sendgrid.server import DEFAULT_KEY
 from tests.parcels import NOW, Secret, parcel_of
 
 
-def parcel(message: Message | None = None, **fields: Any) -> Parcel:
+def parcel(message: Message | None = None, **fields: Any) -> SendRequest:
     """An attempt (`tests.parcels`) to send this message, or a small one."""
     return parcel_of(message or mail(), **fields)
 
@@ -30,7 +30,7 @@ def mail(**changes: Any) -> Message:
 
 def route(url: str, session: aiohttp.ClientSession, keys: Secret | None = None, **settings: Any) -> Provider:
     """A SendGrid route to `url`."""
-    surroundings = Surroundings(
+    surroundings = ProviderContext(
         http=lambda: session, blobs=None, secrets=keys or Secret(DEFAULT_KEY), clock=lambda: NOW, credential=None
     )
-    return sendgrid.create("mail", {"base_url": url, **settings}, surroundings)
+    return provider.create("mail", {"base_url": url, **settings}, surroundings)

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from relay.core.model import Address, Attachment
-from relay.core.send_request import Parcel
+from relay.core.send_request import SendRequest
 from relay.providers.sendgrid.body import build
 from standins.sendgrid.rules import check
 from tests.parcels import NOW
@@ -15,7 +15,7 @@ from tests.unit.providers.sendgrid.sendgrid_route import mail, parcel
 from tests.unit.providers.sendgrid.test_options import GOOD
 
 
-def built(given: Parcel, options: dict[str, Any] | None = None, *, sandbox: bool = False) -> dict[str, Any]:
+def built(given: SendRequest, options: dict[str, Any] | None = None, *, sandbox: bool = False) -> dict[str, Any]:
     """The decoded body, in which SendGrid would find no fault."""
     body: dict[str, Any] = msgspec.json.decode(build(given, options or {}, sandbox=sandbox))
     assert check(body, NOW) == []

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from relay.providers.sendgrid import provider as sendgrid
+from relay.providers.sendgrid import provider
 from relay.providers.sendgrid.options import demands, options_faults
 
 GOOD = {
@@ -36,7 +36,7 @@ GOOD = {
 
 def test_everything_sendgrid_knows() -> None:
     assert options_faults(GOOD, "options.sendgrid") == []
-    assert sendgrid.check_options(GOOD) == []
+    assert provider.check_options(GOOD) == []
 
 
 @pytest.mark.parametrize(

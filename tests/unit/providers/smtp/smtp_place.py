@@ -10,8 +10,8 @@ import msgspec
 
 from relay.core.model import Address, Message
 from relay.core.outcomes import Outcome, PerRecipient
-from relay.core.send_request import Parcel
-from relay.providers.contract import Surroundings
+from relay.core.send_request import SendRequest
+from relay.providers.contract import ProviderContext
 from relay.providers.smtp.connection import Patience
 from relay.providers.smtp.provider import SmtpProvider, check_settings
 from standins.smtp.server import DEFAULT_PASSWORD, DEFAULT_USER, SmtpStandIn
@@ -32,7 +32,7 @@ def mail(*emails: str, **fields: Any) -> Message:
     return Message(**{**given, **fields})
 
 
-def parcel(message: Message | None = None, **fields: Any) -> Parcel:
+def parcel(message: Message | None = None, **fields: Any) -> SendRequest:
     """An attempt (`tests.parcels`) to send this message, or a small one."""
     return parcel_of(message or mail(), **fields)
 
@@ -71,7 +71,7 @@ class Place:
     def route(self, patience: Patience | None = None) -> SmtpProvider:
         """A route with these settings, which must be good ones."""
         assert check_settings(self.settings) == []
-        surroundings = Surroundings(
+        surroundings = ProviderContext(
             http=None, blobs=None, secrets=self.passwords, clock=lambda: self.clock_now, credential=self.tokens
         )
         self.providers.append(SmtpProvider(self.settings, surroundings, patience or Patience()))
@@ -106,6 +106,6 @@ def without(settings: dict[str, Any], *keys: str) -> dict[str, Any]:
     return {key: value for key, value in settings.items() if key not in keys}
 
 
-def with_recipients(whole: Parcel, *numbers: int) -> Parcel:
+def with_recipients(whole: SendRequest, *numbers: int) -> SendRequest:
     """The same parcel for these recipients only."""
     return msgspec.structs.replace(whole, recipients=numbers)

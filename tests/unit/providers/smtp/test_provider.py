@@ -10,7 +10,7 @@ import pytest
 from relay.core.model import Address, Attachment
 from relay.core.outcomes import Deferred, PerRecipient, Rejected, RouteFault, Sent, Unknown
 from relay.providers.contract import FEATURES
-from relay.providers.smtp import provider as smtp
+from relay.providers.smtp import provider
 from standins.entra import TokenIssuer
 from standins.smtp.auth import AUDIENCE
 from standins.smtp.server import DEFAULT_USER
@@ -140,7 +140,7 @@ class TestXoauth2:
 
     async def test_a_token_lets_in(self, place: Place) -> None:
         assert isinstance(await place.send(), Sent)
-        assert place.tokens.asked == [smtp.SMTP_SCOPE]
+        assert place.tokens.asked == [provider.SMTP_SCOPE]
 
     async def test_another_scope_may_be_asked_for(self, place: Place) -> None:
         place.settings["scope"] = "https://smtp.example.com/.default"
@@ -329,7 +329,7 @@ async def test_more_connections_than_the_mailbox_may_have_are_paced(tmp_path: Pa
 
 async def test_a_lost_answer_cannot_be_asked_about(place: Place) -> None:
     assert await place.route().verify(parcel(), "A1") == Unknown(code="answer_lost", provider_id="A1")
-    assert "verify" not in smtp.CAPABILITIES.features
+    assert "verify" not in provider.CAPABILITIES.features
 
 
 @pytest.mark.parametrize(
@@ -345,12 +345,12 @@ async def test_a_probe_shows_what_is_wrong(place: Place, operation: str, status:
 
 
 def test_the_capabilities_are_features_that_exist() -> None:
-    assert smtp.CAPABILITIES.features <= set(FEATURES)
+    assert provider.CAPABILITIES.features <= set(FEATURES)
 
 
 def test_a_message_has_no_options_for_it() -> None:
-    assert smtp.check_options({}) == []
-    assert smtp.check_options({"x": 1}) == ["options.smtp.x: is not an option of smtp; there are none"]
+    assert provider.check_options({}) == []
+    assert provider.check_options({"x": 1}) == ["options.smtp.x: is not an option of smtp; there are none"]
 
 
 async def test_a_route_that_sends_nothing_connects_to_nothing(place: Place) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from relay.bootstrap.configuration import load
 from relay.core.errors import SettingsError
-from relay.providers.graph import provider as graph
+from relay.providers.graph import provider
 from relay.providers.smtp.provider import check_settings, default_paces
 from relay.providers.smtp.settings import connections_of, server_of
 from tests.unit.providers.smtp.smtp_place import without
@@ -109,5 +109,5 @@ def test_exchange_online_gets_the_three_connections_it_takes() -> None:
 
 
 def test_exchange_online_keeps_one_pace_for_a_mailbox_however_it_is_sent_from() -> None:
-    assert default_paces(EXCHANGE) == graph.default_paces({"mailbox": "App@example.com"})
+    assert default_paces(EXCHANGE) == provider.default_paces({"mailbox": "App@example.com"})
     assert default_paces(GOOD) == ()

@@ -70,7 +70,7 @@ function body(overview, chosen, choose) {
 /** What somebody should look at, first; nothing when there is nothing. */
 function troubles({ routes, dead_letters: letters, lanes }) {
   const found = [];
-  const held = routes.filter(({ state }) => state !== "open");
+  const held = routes.filter(({ state }) => state !== "active");
   const poisoned = lanes.reduce((sum, lane) => sum + lane.poisoned, 0);
   for (const { name, holds } of held) found.push([`Route ${name} is held: ${plain(holds[0]?.code ?? "held")}. Its mail waits and loses nothing.`, "#/routes", "Routes", "held"]);
   if (letters.count) found.push([`${count(letters.count, "message")}${letters.is_more ? " or more" : ""} could not be sent.`, "#/deadletters", "Dead letters", "bad"]);

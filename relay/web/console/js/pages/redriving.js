@@ -25,7 +25,7 @@ async function whole(path, body, counted) {
 /** Ask how, and put back what `choice` (`{ids}` or `{code}`) names. */
 export async function redrive(title, choice, done) {
   const routes = (await get("/v1/routes")).value;
-  const route = field({ name: "route", label: "Route", options: [["", "As routing decides"], ...routes.map(({ name, state }) => [name, state === "open" ? name : `${name} (${state})`])] });
+  const route = field({ name: "route", label: "Route", options: [["", "As routing decides"], ...routes.map(({ name, state }) => [name, state === "active" ? name : `${name} (${state})`])] });
   const sender = field({ name: "sender", label: "Sender", hint: "Another From address, where the old one was the cause. Empty: as it was.", placeholder: "Shop <orders@example.com>" });
   const run = async () => {
     const how = { ...(route.read() && { route: route.read() }), ...(sender.read() && { sender: sender.read() }) };

@@ -50,7 +50,7 @@ function one(route, meanings, again) {
   };
   const buttons = [
     button("Probe", probe, { key: `probe-${name}`, label: `Probe ${name}` }),
-    state === "open" && h("button", { type: "button", data: { key: `hold-${name}` }, "aria-label": `Hold ${name}`, on: { click: hold } }, "Hold"),
+    state === "active" && h("button", { type: "button", data: { key: `hold-${name}` }, "aria-label": `Hold ${name}`, on: { click: hold } }, "Hold"),
     holds.length > 0 && button("Release", release, { kind: "primary", key: `release-${name}`, label: `Release ${name}` }),
   ];
   return h("section", { class: "card", "aria-label": `Route ${name}` },
@@ -64,7 +64,7 @@ function reason(hold, meanings) {
     facts(
       ["Cause", h("code", {}, hold.code)],
       ["Since", h("span", {}, moment(hold.since), " (", ago(hold.since), ")")],
-      ["Next probe", hold.next_probe_at ? ago(hold.next_probe_at) : hold.state === "canary" ? "One batch may try now" : "None: only a release ends this"],
+      ["Next probe", hold.next_probe_at ? ago(hold.next_probe_at) : hold.state === "trial" ? "One batch may try now" : "None: only a release ends this"],
       ["Probes", hold.probes || null]),
     hold.reply && h("pre", {}, hold.reply));
 }
