@@ -104,9 +104,9 @@ class Books(msgspec.Struct, frozen=True, kw_only=True):
             *((f"  {state}", states[state], "") for state in (*_ENDS,)),
             ("  waiting", waiting, ""),
             ("  missing", len(accepted) - sum(states.values()), "must be 0"),
-            ("accepted, answer lost on the way", unasked, "no id was ever told"),
-            ("attempts in doubt", sum(line.uncertain_attempts for line in self.lines), "a death, or a lost answer"),
-            ("copies too many", self.duplicates, f"at most {self.allowed} allowed"),
+            ("accepted, response lost", unasked, "the client got no id"),
+            ("uncertain attempts", sum(line.uncertain_attempts for line in self.lines), "a crash, or a lost response"),
+            ("duplicates", self.duplicates, f"at most {self.allowed} allowed"),
             ("  of at_most_once messages", sum(map(_excess, self.lines)), "must be 0"),
             ("entries left on queues", self.left, "must be 0"),
         ]
