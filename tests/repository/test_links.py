@@ -1,4 +1,4 @@
-"""Every link between the project's documents leads somewhere."""
+"""Every link between the project's documents leads to a file, and to a heading in it."""
 
 import re
 from pathlib import Path
@@ -15,3 +15,17 @@ PAGES = sorted(
 def test_links_lead_somewhere(page: Path) -> None:
     targets = re.findall(r"\]\((?!https?:|#|mailto:)([^)#\s]+)", page.read_text())
     assert [target for target in targets if not (page.parent / target).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_anchors_name_a_heading(page: Path) -> None:
+    links = re.findall(r"\]\((?!https?:)([^)#\s]*)#([^)\s]+)\)", page.read_text())
+    targets = [(page.parent / path if path else page, anchor) for path, anchor in links]
+    assert [anchor for target, anchor in targets if target.suffix == ".md" and anchor not in _anchors(target)] == []
+
+
+def _anchors(page: Path) -> set[str]:
+    """The anchor of each heading, as GitHub makes it: lower case, no punctuation, hyphens for spaces."""
+    prose = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    headings = [re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", text) for text in re.findall(r"^#+ (.+)$", prose, re.MULTILINE)]
+    return {re.sub(r"[^\w\- ]", "", text.strip().lower()).replace(" ", "-") for text in headings}

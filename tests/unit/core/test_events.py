@@ -149,5 +149,5 @@ def rows(heading: str) -> dict[str, str]:
 def test_the_page_has_every_word_with_its_meaning() -> None:
     assert KINDS.keys() == set(EventKind)
     assert BOUNCE_CLASSES.keys() == set(BounceClass)
-    assert rows("Events") == {str(kind): meaning for kind, meaning in KINDS.items()}
+    assert rows("Kinds of events") == {str(kind): meaning for kind, meaning in KINDS.items()}
     assert rows("Bounce classes") == {str(each): meaning for each, meaning in BOUNCE_CLASSES.items()}
