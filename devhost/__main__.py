@@ -41,6 +41,9 @@ def _run(options: argparse.Namespace) -> int:
     for note in _notes(settings, local, os.environ):
         print(note, file=sys.stderr)
     os.chdir(options.app_root)
+    # The host's storage client is in `relay`: from the app's folder where that has one, or a packed app would be mixed
+    # with the checkout's modules.
+    sys.path.insert(0, str(options.app_root))
     # Imported after the settings are read: the app's environment must be complete before any of its libraries load.
     import uvloop
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -65,9 +64,7 @@ class Worker:
         self.in_flight = 0
 
     async def start(self) -> tuple[Function, ...]:
-        """Imports and indexes the app. Raises WorkerStartError."""
-        if str(self._app_root) not in sys.path:
-            sys.path.insert(0, str(self._app_root))
+        """Imports and indexes the app, whose folder is on `sys.path`. Raises WorkerStartError."""
         import azure_functions_runtime as runtime  # type: ignore[import-untyped,unused-ignore] # ships no types
         from azure_functions_runtime.native_invocation import (  # type: ignore[import-untyped,unused-ignore] # as above
             invocation_request_native,

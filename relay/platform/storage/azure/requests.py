@@ -1,4 +1,4 @@
-"""Signed requests to the queue and table services, for the operations that every message pays for.
+"""Signed requests to the storage services, for the operations that every message pays for.
 
 What is rare goes through the SDKs: docs/decisions/0016-storage-requests.md.
 """
@@ -14,7 +14,7 @@ from relay.platform.storage.azure.session import MAX_CONNECTIONS, AzureSession
 from relay.platform.storage.azure.settings import Service
 from relay.platform.storage.azure.shared_key import queue_text, table_text
 
-_VERSIONS = {Service.QUEUE: "2023-11-03", Service.TABLE: "2020-12-06"}
+_VERSIONS = {Service.QUEUE: "2023-11-03", Service.BLOB: "2023-11-03", Service.TABLE: "2020-12-06"}
 """Old enough for every Azurite in use; a table takes tokens since its own."""
 _CODE = re.compile(rb'"code"\s*:\s*"(\w+)"')
 
@@ -34,9 +34,19 @@ class AzureRequests:
     async def send(
         self, what: str, method: str, target: str, *, headers: Mapping[str, str] | None = None, body: bytes = b""
     ) -> Response:
-        """Send once. `target` is path and query below the service's address, encoded; `what` names the operation in errors.
+        """Send once, as `exchange` does. Raises the errors of `relay.platform.storage.ports`, for an error status too."""
+        response = await self.exchange(what, method, target, headers=headers, body=body)
+        if response.status >= 400:
+            raise refused(what, response.status, _code(response), response.headers)
+        return response
 
-        Raises the errors of `relay.platform.storage.ports`.
+    async def exchange(
+        self, what: str, method: str, target: str, *, headers: Mapping[str, str] | None = None, body: bytes = b""
+    ) -> Response:
+        """Send once and return the response, whatever its status.
+
+        `target` is path and query below the service's address, encoded; `what` names the operation in errors.
+        Raises `Unavailable` without a response.
         """
         async with Boundary(what):
             target = f"{self._base}/{target}"
@@ -51,10 +61,7 @@ class AzureRequests:
             else:
                 text = queue_text(account.key, method, target, sent, len(body))
                 sent["authorization"] = account.key.authorization(text)
-            response = await self._connections.request(method, target, sent.items(), body)
-        if response.status >= 400:
-            raise refused(what, response.status, _code(response), response.headers)
-        return response
+            return await self._connections.request(method, target, sent.items(), body)
 
     def close(self) -> None:
         """Close the connections."""

@@ -50,7 +50,10 @@ def find_account(environment: Mapping[str, str]) -> Account:
     values = {name.lower(): value.strip() for name, value in environment.items() if value.strip()}
     connection_string = values.get(CONNECTION.lower(), "")
     if connection_string:
-        return _connected(connection_string)
+        try:
+            return read_account(connection_string)
+        except ValueError as error:
+            raise SettingsError([f"{CONNECTION}: {error}"]) from None
     credential = _part(values, "credential")
     addresses = {service: _address(values, service) for service in Service}
     problems = [
@@ -77,11 +80,9 @@ def find_account(environment: Mapping[str, str]) -> Account:
     )
 
 
-def _connected(connection_string: str) -> Account:
-    try:
-        found = read_connection_string(connection_string)
-    except ValueError as error:
-        raise SettingsError([f"{CONNECTION}: {error}"]) from None
+def read_account(connection_string: str) -> Account:
+    """Return the account of a connection string. Raises `ValueError` with the problem, without the string: it has the key."""
+    found = read_connection_string(connection_string)
     return Account(
         addresses={service: found.endpoints[service] for service in Service},
         connection_string=connection_string,
