@@ -36,6 +36,10 @@ class Acceptance(msgspec.Struct, frozen=True, kw_only=True):
     answer: web.Response
 
 
+type Decide = Callable[[bytes], Awaitable[Acceptance | web.Response]]
+"""Decides on a whole request body."""
+
+
 class _ChaosOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     chaos: Chaos | None
 
@@ -134,7 +138,7 @@ class StandIn:
         self,
         operation: str,
         request: web.Request,
-        examine: Callable[[bytes], Awaitable[Acceptance | web.Response]],
+        examine: Decide,
         recipients: Callable[[bytes], Sequence[str]] | None = None,
     ) -> web.StreamResponse:
         """Serve one operation under the script.

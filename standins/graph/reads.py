@@ -4,7 +4,8 @@ Sources: learn.microsoft.com/graph/api/message-get, /user-list-messages, /messag
 /message-list-attachments.
 """
 
-from typing import TYPE_CHECKING, Any
+from datetime import timedelta
+from typing import Any, Protocol
 
 from aiohttp import web
 
@@ -13,12 +14,9 @@ from standins.graph.errors import GraphError
 from standins.graph.filter import select
 from standins.graph.mail import attachment_to_json, to_json
 from standins.graph.mailbox import Mailbox
-from standins.http import json_response
+from standins.http import Clock, json_response
 from standins.inbox import Mail
 from standins.mime import write_mime
-
-if TYPE_CHECKING:
-    from standins.graph.server import GraphStandIn
 
 _PAGE = 10
 _ON_REQUEST = ("internetMessageHeaders", "singleValueExtendedProperties")
@@ -33,10 +31,18 @@ def resource(mail: Mail, folder: str, chosen: str | None) -> dict[str, Any]:
     return {name: value for name, value in full.items() if name not in _ON_REQUEST}
 
 
+class ReadsOwner(Protocol):
+    """What the reading operations need from their stand-in."""
+
+    clock: Clock
+    url: str
+    sent_items_lag: timedelta
+
+
 class Reads:
     """The reading operations of one Graph stand-in."""
 
-    def __init__(self, standin: "GraphStandIn") -> None:
+    def __init__(self, standin: ReadsOwner) -> None:
         self._standin = standin
 
     def show(self, call: Call) -> web.Response:

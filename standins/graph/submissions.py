@@ -5,7 +5,8 @@ Sources: learn.microsoft.com/graph/api/user-sendmail, /user-post-messages, /mess
 """
 
 import uuid
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Mapping
+from typing import Protocol
 
 import msgspec
 from aiohttp import web
@@ -23,17 +24,26 @@ from standins.graph.mail import (
 from standins.graph.mailbox import id_after_move, new_id
 from standins.graph.reads import resource
 from standins.graph.uploads import MIN_BYTES
-from standins.http import Acceptance, json_response
-from standins.inbox import Mail
+from standins.http import Acceptance, Clock, json_response
+from standins.inbox import Inbox, Mail
 
-if TYPE_CHECKING:
-    from standins.graph.server import GraphStandIn
+
+class SubmissionsOwner(Protocol):
+    """What the writing operations need from their stand-in."""
+
+    clock: Clock
+    inbox: Inbox
+    max_message_bytes: int
+
+    @property
+    def send_as(self) -> Mapping[str, Collection[str]]:
+        """The further From addresses that a mailbox may use."""
 
 
 class Submissions:
     """The writing operations of one Graph stand-in."""
 
-    def __init__(self, standin: "GraphStandIn") -> None:
+    def __init__(self, standin: SubmissionsOwner) -> None:
         self._standin = standin
 
     def send_mail(self, call: Call) -> Acceptance:

@@ -9,19 +9,16 @@ import re
 import secrets
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from aiohttp import web
 
 from standins.graph.call import Call
 from standins.graph.errors import GraphError
 from standins.graph.mail import decode_json
-from standins.graph.mailbox import new_id
-from standins.http import Acceptance, json_response
+from standins.graph.mailbox import Mailbox, new_id
+from standins.http import Acceptance, Clock, Decide, json_response
 from standins.inbox import Attachment
-
-if TYPE_CHECKING:
-    from standins.graph.server import GraphStandIn
 
 MIN_BYTES = 3 * 1024 * 1024
 MAX_BYTES = 150 * 1024 * 1024
@@ -96,10 +93,24 @@ class UploadSession:
         return self.expires_at.strftime("%Y-%m-%dT%H:%M:%S.0000000Z")
 
 
+class UploadsOwner(Protocol):
+    """What upload sessions need from their stand-in."""
+
+    clock: Clock
+    url: str
+    boxes: dict[str, Mailbox]
+
+    def refuse(self, request: web.Request, error: GraphError) -> web.Response:
+        """Return Graph's response for an error."""
+
+    async def perform(self, operation: str, request: web.Request, examine: Decide) -> web.StreamResponse:
+        """Serve one operation under the script."""
+
+
 class Uploads:
     """The upload sessions of one Graph stand-in and their routes."""
 
-    def __init__(self, standin: "GraphStandIn") -> None:
+    def __init__(self, standin: UploadsOwner) -> None:
         self._standin = standin
         self.sessions: dict[str, UploadSession] = {}
 

@@ -7,17 +7,15 @@ tsg_domain_authentication.
 
 import re
 import secrets
-from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from typing import Any, Protocol
 
 import msgspec
 from aiohttp import web
 
-from standins.http import Acceptance, json_response
+from standins.http import Acceptance, Decide, json_response
+from standins.inbox import Inbox
 from standins.sendgrid import rules
-
-if TYPE_CHECKING:
-    from standins.sendgrid.server import SendGridStandIn
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Answerer = Callable[[web.Request, bytes], web.Response]
@@ -30,11 +28,29 @@ def _error(status: int, message: str) -> web.Response:
     return json_response({"errors": [rules.Refusal(message=message)]}, status)
 
 
+class AccountOwner(Protocol):
+    """What the account routes need from their stand-in."""
+
+    account: str
+    inbox: Inbox
+    credits_remaining: int
+
+    @property
+    def verified_senders(self) -> Collection[str] | None:
+        """Addresses and domains; None verifies all."""
+
+    def key_refusal(self, request: web.Request) -> web.Response | None:
+        """Return the 401 for a missing, unknown or revoked key; None when the key is good."""
+
+    async def perform(self, operation: str, request: web.Request, examine: Decide) -> web.StreamResponse:
+        """Serve one operation under the script."""
+
+
 class AccountRoutes:
     """The state behind these routes: `schedules` (batch id → cancel, pause or ""), `suppressed`
     (kind → address → reason), `has_activity_feed` (the paid add-on)."""
 
-    def __init__(self, standin: "SendGridStandIn") -> None:
+    def __init__(self, standin: AccountOwner) -> None:
         self._standin = standin
         self.schedules: dict[str, str] = {}
         self.has_activity_feed = False

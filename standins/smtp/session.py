@@ -4,16 +4,17 @@
 import asyncio
 import base64
 import binascii
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, NoReturn
+import ssl
+from collections.abc import Collection, Sequence
+from typing import NoReturn, Protocol
 
 from aiosmtpd.smtp import MISSING, SMTP, AuthResult, Envelope, LoginPassword, Session
 
-from standins.script import Act, Fault
-from standins.smtp.auth import read_xoauth2
-
-if TYPE_CHECKING:
-    from standins.smtp.server import SmtpStandIn
+from standins.http import Clock
+from standins.inbox import Inbox
+from standins.pace import Pace
+from standins.script import Act, Fault, Script
+from standins.smtp.auth import Gate, read_xoauth2
 
 MAX_COMMAND_BYTES = 12_288
 """RFC 4954 section 4: the longest AUTH line a server must take; tokens are long."""
@@ -45,6 +46,31 @@ def reply_of(fault: Fault) -> str:
     return "\r\n".join([*(f"{fault.status}-{line}" for line in first), f"{fault.status} {last}"])
 
 
+class SessionOwner(Protocol):
+    """What a connection needs from its stand-in, which is also aiosmtpd's handler."""
+
+    account: str
+    clock: Clock
+    gate: Gate
+    inbox: Inbox
+    max_message_bytes: int
+    pace: Pace
+    script: Script
+    signed_in: dict["SmtpSession", str]
+    tls_context: ssl.SSLContext
+
+    @property
+    def extensions(self) -> Collection[str]:
+        """The extensions that EHLO offers."""
+
+    @property
+    def mode(self) -> str:
+        """When TLS begins: `starttls`, `implicit` or `none`."""
+
+    async def until_released(self) -> None:
+        """Wait for the next `release`, or for the stand-in to stop."""
+
+
 class SmtpSession(SMTP):
     """Its stand-in is aiosmtpd's handler: it decides on MAIL, RCPT, DATA and credentials."""
 
@@ -53,7 +79,7 @@ class SmtpSession(SMTP):
     AuthLoginUsernameChallenge = "Username:"
     AuthLoginPasswordChallenge = "Password:"
 
-    def __init__(self, standin: "SmtpStandIn") -> None:
+    def __init__(self, standin: SessionOwner) -> None:
         super().__init__(
             standin,
             data_size_limit=standin.max_message_bytes,
