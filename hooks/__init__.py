@@ -1,1 +1,1 @@
-"""What `azd` runs after provisioning and after deployment."""
+"""Scripts that `azd` runs after provisioning and after deployment."""

@@ -1,6 +1,6 @@
-"""After `azd deploy`: wait until the app works, make the first client's key, ask the doctor, send a test mail.
+"""After `azd deploy`: wait until the app is ready, create the first client, run the doctor, send a test mail.
 
-RELAY_TEST_SENDER and RELAY_TEST_RECIPIENT in the azd environment: with both, a test mail is sent.
+The test mail needs RELAY_TEST_SENDER and RELAY_TEST_RECIPIENT in the azd environment.
 """
 
 import asyncio
@@ -10,69 +10,79 @@ from collections.abc import Mapping
 from pathlib import Path
 
 if sys.version_info < (3, 13):  # noqa: UP036 - azd runs this with whatever Python it finds
-    sys.exit("The hooks need Python 3.13 or newer, because they use Relay's own code.")
+    sys.exit(
+        f"The hooks need Python 3.13 or newer, found {sys.version.split()[0]}: install it and put it first on PATH."
+    )
 
 # azd runs this file with its own folder first on the path.
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from hooks.steps import (
-    ask_ready,
-    is_closed_to_us,
-    make_first_key,
+    check_ready,
+    create_first_key,
+    is_storage_private,
+    required,
     send_test_mail,
     storage_environment,
-    told_of,
     until,
 )
-from hooks.world import StepError, World, real_world
+from hooks.system import StepError, System, real_system
 
 
-async def run(environ: Mapping[str, str], world: World) -> None:
-    """Raises `StepError`."""
-    url = told_of(environ, "RELAY_URL", "azd provision")
-    await until("The app", lambda: ask_ready(world, url), world)
-    key = await _first_key(environ, world)
+async def run(environ: Mapping[str, str], system: System) -> None:
+    """Run the hook. Raises `StepError`."""
+    url = required(environ, "RELAY_URL", "azd provision")
+    await until("App", lambda: check_ready(system, url), system)
+    key = await _first_key(environ, system)
     if not key:
         return
-    if not await world.examine(url, key):
-        raise StepError("The doctor found something: what it says tells how to mend it. Then run `azd deploy` again.")
-    await _test_mail(environ, world, url, key)
+    if not await system.passes_doctor(url, key):
+        raise StepError("The doctor found problems. Fix them as described above, then run `azd deploy` again.")
+    await _test_mail(environ, system, url, key)
 
 
-async def _first_key(environ: Mapping[str, str], world: World) -> str:
-    """The first client's key, or empty where it cannot be had from here."""
-    if is_closed_to_us(environ):
-        world.tell("No key was made: storage takes calls from the virtual network alone (docs/deploy.md).")
+async def _first_key(environ: Mapping[str, str], system: System) -> str:
+    """Return the first client's key; empty if this computer cannot reach storage or does not have the key."""
+    if is_storage_private(environ):
+        system.report(
+            "No client key created: storage accepts only calls from the virtual network. "
+            "Set ADMIN_IP_ADDRESS, or create one from inside the network (docs/deploy.md)."
+        )
         return ""
-    path = world.folder / ".azure" / environ.get("AZURE_ENV_NAME", "default") / "relay-client-key"
-    relay = world.start(storage_environment(environ))
+    path = system.folder / ".azure" / environ.get("AZURE_ENV_NAME", "default") / "relay-client-key"
+    relay = system.start(storage_environment(environ))
     try:
-        key = await make_first_key(relay, path)
+        key = await create_first_key(relay, path)
     finally:
         await relay.close()
-    world.tell(
+    system.report(
         f"The first client's key is in {path}."
         if key
-        else "The first client is there; its key is not on this computer."
+        else f"The first client exists, but its key is not on this computer: the doctor and the test mail are skipped. "
+        f"To run them, write the key to {path} and run `azd deploy` again."
     )
     return key
 
 
-async def _test_mail(environ: Mapping[str, str], world: World, url: str, key: str) -> None:
+async def _test_mail(environ: Mapping[str, str], system: System, url: str, key: str) -> None:
     sender, recipient = environ.get("RELAY_TEST_SENDER", ""), environ.get("RELAY_TEST_RECIPIENT", "")
     if not sender or not recipient:
-        world.tell("No test mail: `azd env set` RELAY_TEST_SENDER and RELAY_TEST_RECIPIENT to have one sent.")
+        system.report(
+            "No test mail sent: set RELAY_TEST_SENDER and RELAY_TEST_RECIPIENT with `azd env set` to send one."
+        )
         return
-    state = await send_test_mail(world, url, key, sender=sender, recipient=recipient)
+    state = await send_test_mail(system, url, key, sender=sender, recipient=recipient)
     if state == "sent":
-        world.tell("The provider took the test mail.")
+        system.report("The provider accepted the test mail.")
     else:
-        world.tell("The test mail waits: its route is held, and Relay goes on by itself (GET /v1/routes tells why).")
+        system.report(
+            "The test mail is waiting: its route is held. Relay retries automatically; GET /v1/routes shows the cause."
+        )
 
 
 async def _run() -> None:
-    async with real_world(os.environ) as world:
-        await run(os.environ, world)
+    async with real_system(os.environ) as system:
+        await run(os.environ, system)
 
 
 if __name__ == "__main__":

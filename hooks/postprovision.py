@@ -1,4 +1,4 @@
-"""After `azd provision`: wait until the role assignments work, and see that the storage is complete."""
+"""After `azd provision`: wait until the role assignments work, then create the queues, tables and containers."""
 
 import asyncio
 import os
@@ -7,30 +7,35 @@ from collections.abc import Mapping
 from pathlib import Path
 
 if sys.version_info < (3, 13):  # noqa: UP036 - azd runs this with whatever Python it finds
-    sys.exit("The hooks need Python 3.13 or newer, because they use Relay's own code.")
+    sys.exit(
+        f"The hooks need Python 3.13 or newer, found {sys.version.split()[0]}: install it and put it first on PATH."
+    )
 
 # azd runs this file with its own folder first on the path.
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from hooks.steps import create_storage, is_closed_to_us, storage_environment, until
-from hooks.world import StepError, World, real_world
+from hooks.steps import create_storage, is_storage_private, storage_environment, until
+from hooks.system import StepError, System, real_system
 
 
-async def run(environ: Mapping[str, str], world: World) -> None:
-    """Raises `StepError`."""
-    if is_closed_to_us(environ):
-        world.tell("Storage takes calls from the virtual network alone: nothing is set up from here (docs/deploy.md).")
+async def run(environ: Mapping[str, str], system: System) -> None:
+    """Run the hook. Raises `StepError`."""
+    if is_storage_private(environ):
+        system.report(
+            "Storage setup skipped: storage accepts only calls from the virtual network. "
+            "Set ADMIN_IP_ADDRESS, or set it up from inside the network (docs/deploy.md)."
+        )
         return
-    relay = world.start(storage_environment(environ))
+    relay = system.start(storage_environment(environ))
     try:
-        await until("Rights on storage", lambda: create_storage(relay), world)
+        await until("Access to storage", lambda: create_storage(relay), system)
     finally:
         await relay.close()
 
 
 async def _run() -> None:
-    async with real_world(os.environ) as world:
-        await run(os.environ, world)
+    async with real_system(os.environ) as system:
+        await run(os.environ, system)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What azd runs after a deployment, against a relay of real processes: the key it makes, the doctor, the test mail."""
+"""The deployment hooks against a relay of real processes: the first key, the doctor, the test mail."""
 
 import asyncio
 import os
@@ -10,13 +10,13 @@ import pytest
 import pytest_asyncio
 
 from hooks import postdeploy, postprovision
-from hooks.world import World, calling, run_doctor
+from hooks.system import System, http_calls, run_doctor
 from relay.bootstrap import Relay, start
 from tests.e2e.running import RunningRelay, running_relay
 
 OUTPUTS = {
     "AZURE_ENV_NAME": "test",
-    # The relay's storage is the emulator's, which these do not name: `start` is told of it below.
+    # The relay's storage is the emulator's, which these do not name: `starting` uses it.
     "RELAY_STORAGE_BLOB_URL": "https://account.blob.core.windows.net",
     "RELAY_STORAGE_QUEUE_URL": "https://account.queue.core.windows.net",
     "RELAY_STORAGE_TABLE_URL": "https://account.table.core.windows.net",
@@ -27,7 +27,7 @@ OUTPUTS = {
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def relay() -> AsyncIterator[RunningRelay]:
-    """A relay whose route captures, and which has no client of the hooks' yet."""
+    """A relay that captures mail, without the client that the hooks create."""
     async with running_relay({}) as running:
         status, made, _ = await running.call("POST", "/v1/clients", json={"name": "keeper", "role": "operator"})
         assert status == 201
@@ -38,37 +38,37 @@ async def relay() -> AsyncIterator[RunningRelay]:
 
 
 def starting(relay: RunningRelay) -> Relay:
-    """The same code on the relay's storage, as on the operator's computer."""
+    """Start the same code on the relay's storage, as on the operator's computer."""
     return start({"AzureWebJobsStorage": relay.environment["AzureWebJobsStorage"]})
 
 
 @pytest.mark.asyncio(loop_scope="module")
-async def test_both_hooks_run_on_a_real_relay(relay: RunningRelay, tmp_path: Path) -> None:
-    told: list[str] = []
+async def test_hooks_create_the_key_and_send_the_test_mail(relay: RunningRelay, tmp_path: Path) -> None:
+    reported: list[str] = []
     environ: Mapping[str, str] = {**os.environ, **OUTPUTS, "RELAY_URL": relay.url}
-    async with calling() as ask:
+    async with http_calls() as call:
 
-        async def examine(url: str, key: str) -> bool:
+        async def passes_doctor(url: str, key: str) -> bool:
             return await run_doctor(environ, url, key)
 
-        world = World(
-            ask=ask,
+        system = System(
+            call=call,
             start=lambda _settings: starting(relay),
-            examine=examine,
+            passes_doctor=passes_doctor,
             sleep=asyncio.sleep,
-            tell=told.append,
+            report=reported.append,
             folder=tmp_path,
             pause_seconds=0.2,
         )
-        await postprovision.run(environ, world)
-        await postdeploy.run(environ, world)
+        await postprovision.run(environ, system)
+        await postdeploy.run(environ, system)
     path = tmp_path / ".azure" / "test" / "relay-client-key"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert "The provider took the test mail." in told
+    assert "The provider accepted the test mail." in reported
     status, mail, _ = await relay.call("GET", "/v1/inbox/wait?to=delivered@relay.test&timeout=20")
     assert (status, mail["subject"]) == (200, "Relay works")
 
 
 @pytest.mark.asyncio(loop_scope="module")
-async def test_the_doctor_refuses_what_it_cannot_examine(relay: RunningRelay) -> None:
+async def test_doctor_with_a_wrong_key_fails(relay: RunningRelay) -> None:
     assert not await run_doctor(os.environ, relay.url, f"{relay.key}x")

@@ -1,4 +1,4 @@
-"""The hooks of the deployment, run on a relay in this process whose storage refuses as new role assignments do."""
+"""The deployment hooks against a relay in this process, whose storage first refuses, as new role assignments do."""
 
 import json
 import stat
@@ -14,7 +14,7 @@ from aiohttp import web
 
 from hooks import postdeploy, postprovision
 from hooks.steps import storage_environment, until
-from hooks.world import Answer, StepError, World, calling
+from hooks.system import Response, StepError, System, http_calls
 from relay.api.http import Request
 from relay.bootstrap import Relay, configuration
 from relay.core.errors import Unavailable
@@ -35,7 +35,7 @@ MAIL = {"RELAY_TEST_SENDER": "relay@example.com", "RELAY_TEST_RECIPIENT": "opera
 
 
 class LateQueues(MemoryQueues):
-    """Queues whose creation is refused a number of times."""
+    """Queues that refuse creation the first `refusals` times."""
 
     refusals = 0
 
@@ -47,28 +47,28 @@ class LateQueues(MemoryQueues):
 
 
 class Deployment:
-    """A deployed relay: what the hooks are told, how long they waited, and what they call."""
+    """A deployed relay, with a record of what the hooks report, how long they wait, and what they call."""
 
     def __init__(self, folder: Path) -> None:
         memory = memory_storage(utc_now)
         self.queues = LateQueues(utc_now)
         self.storage = MemoryStorage(queues=self.queues, tables=memory.tables, blobs=memory.blobs)
         self.settings: dict[str, str] = {}
-        self.told: list[str] = []
+        self.reported: list[str] = []
         self.waited: list[float] = []
-        self.examined: list[tuple[str, str]] = []
+        self.doctor_runs: list[tuple[str, str]] = []
         self.is_healthy = True
         self.is_delivering = True
-        self.cold_answers: list[Answer] = []
+        self.cold_responses: list[Response] = []
         self.app = self._relay()
-        self.world = World(
-            ask=self._ask,
+        self.system = System(
+            call=self._call,
             start=self._start,
-            examine=self._examine,
+            passes_doctor=self._passes_doctor,
             sleep=self._sleep,
-            tell=self.told.append,
+            report=self.reported.append,
             folder=folder,
-            tries=5,
+            attempts=5,
         )
 
     def _relay(self, **environment: str) -> Relay:
@@ -78,17 +78,17 @@ class Deployment:
         self.settings = dict(environment)
         return self._relay()
 
-    async def _examine(self, url: str, key: str) -> bool:
-        self.examined.append((url, key))
+    async def _passes_doctor(self, url: str, key: str) -> bool:
+        self.doctor_runs.append((url, key))
         return self.is_healthy
 
     async def _sleep(self, seconds: float) -> None:
         self.waited.append(seconds)
 
-    async def _ask(self, method: str, url: str, key: str, body: Any) -> Answer:
+    async def _call(self, method: str, url: str, key: str, body: Any) -> Response:
         assert url.startswith(f"{URL}/v1/")
-        if self.cold_answers:
-            return self.cold_answers.pop(0)
+        if self.cold_responses:
+            return self.cold_responses.pop(0)
         content = b"" if body is None else json.dumps(body).encode()
         headers = {"content-type": "application/json", "content-length": str(len(content))}
         if key:
@@ -97,7 +97,7 @@ class Deployment:
         response = await self.app.api.handle(request)
         if method == "POST" and self.is_delivering:
             await self._deliver()
-        return Answer(status=response.status, body=json.loads(response.body) if response.body else None)
+        return Response(status=response.status, body=json.loads(response.body) if response.body else None)
 
     async def _deliver(self) -> None:
         for queue in queues_of(self.app.settings.lanes):
@@ -116,31 +116,33 @@ def deployment(tmp_path: Path) -> Deployment:
 
 
 async def provisioned(deployment: Deployment) -> Deployment:
-    await postprovision.run(OUTPUTS, deployment.world)
+    await postprovision.run(OUTPUTS, deployment.system)
     return deployment
 
 
-async def test_provisioning_waits_until_the_rights_work(deployment: Deployment) -> None:
+async def test_provisioning_retries_until_storage_allows_access(deployment: Deployment) -> None:
     deployment.queues.refusals = 3
-    await postprovision.run(OUTPUTS, deployment.world)
+    await postprovision.run(OUTPUTS, deployment.system)
     assert deployment.waited == [15.0] * 3
-    assert deployment.told == [
-        "Rights on storage: waiting (create queue: 403 AuthorizationPermissionMismatch).",
-        "Rights on storage: done.",
+    assert deployment.reported == [
+        "Access to storage: waiting (create queue: 403 AuthorizationPermissionMismatch).",
+        "Access to storage: done.",
     ]
     assert await deployment.app.clients.all() == {}
 
 
-async def test_rights_that_never_come_end_with_the_reason(deployment: Deployment) -> None:
+async def test_lasting_refusal_by_storage_fails_with_its_reason(deployment: Deployment) -> None:
     deployment.queues.refusals = 1_000
-    with pytest.raises(StepError, match=r"gave up after 5 tries\. create queue: 403 AuthorizationPermissionMismatch"):
-        await postprovision.run(OUTPUTS, deployment.world)
+    with pytest.raises(
+        StepError, match=r"gave up after 5 attempts\. Last result: create queue: 403 AuthorizationPermissionMismatch"
+    ):
+        await postprovision.run(OUTPUTS, deployment.system)
     assert len(deployment.waited) == 4
 
 
-async def test_storage_is_reached_as_whoever_is_signed_in(deployment: Deployment) -> None:
+async def test_deployment_outputs_become_identity_settings(deployment: Deployment) -> None:
     lanes = '{"night": {}}'
-    await postprovision.run({**OUTPUTS, "RELAY_LANES": lanes, "AzureWebJobsStorage": "a local one"}, deployment.world)
+    await postprovision.run({**OUTPUTS, "RELAY_LANES": lanes, "AzureWebJobsStorage": "a local one"}, deployment.system)
     assert deployment.settings == {
         "AzureWebJobsStorage__blobServiceUri": OUTPUTS["RELAY_STORAGE_BLOB_URL"],
         "AzureWebJobsStorage__queueServiceUri": OUTPUTS["RELAY_STORAGE_QUEUE_URL"],
@@ -149,130 +151,130 @@ async def test_storage_is_reached_as_whoever_is_signed_in(deployment: Deployment
     }
 
 
-def test_missing_outputs_are_all_named() -> None:
+def test_missing_outputs_error_names_all_of_them() -> None:
     with pytest.raises(StepError, match="RELAY_STORAGE_BLOB_URL, RELAY_STORAGE_QUEUE_URL, RELAY_STORAGE_TABLE_URL"):
         storage_environment({})
 
 
 @pytest.mark.parametrize("hook", [postprovision, postdeploy])
-async def test_a_private_network_is_left_alone(deployment: Deployment, hook: Any) -> None:
+async def test_private_storage_without_admin_address_is_skipped(deployment: Deployment, hook: Any) -> None:
     await provisioned(deployment)
     deployment.settings = {}
-    await hook.run({**OUTPUTS, "VNET_ENABLED": "true"}, deployment.world)
+    await hook.run({**OUTPUTS, "VNET_ENABLED": "true"}, deployment.system)
     assert deployment.settings == {}
-    assert "virtual network alone" in deployment.told[-1]
-    await hook.run({**OUTPUTS, "VNET_ENABLED": "true", "ADMIN_IP_ADDRESS": "192.0.2.1"}, deployment.world)
+    assert "only calls from the virtual network" in deployment.reported[-1]
+    await hook.run({**OUTPUTS, "VNET_ENABLED": "true", "ADMIN_IP_ADDRESS": "192.0.2.1"}, deployment.system)
     assert deployment.settings != {}
 
 
-async def test_the_first_key_opens_the_app_and_is_written_down(deployment: Deployment, tmp_path: Path) -> None:
+async def test_first_key_is_an_operator_key_in_a_private_file(deployment: Deployment, tmp_path: Path) -> None:
     await provisioned(deployment)
-    await postdeploy.run(OUTPUTS, deployment.world)
+    await postdeploy.run(OUTPUTS, deployment.system)
     written = tmp_path / ".azure" / "test" / "relay-client-key"
     key = written.read_text().strip()
     assert stat.S_IMODE(written.stat().st_mode) == 0o600
-    assert deployment.examined == [(URL, key)]
+    assert deployment.doctor_runs == [(URL, key)]
     client = await deployment.app.clients.by_key(key)
     assert client is not None
     assert client.role == "operator"
-    assert key not in "\n".join(deployment.told)
-    assert deployment.told[-1].startswith("No test mail")
+    assert key not in "\n".join(deployment.reported)
+    assert deployment.reported[-1].startswith("No test mail")
 
 
-async def test_a_second_deployment_uses_the_key_that_is_there(deployment: Deployment, tmp_path: Path) -> None:
+async def test_second_deployment_reuses_the_stored_key(deployment: Deployment, tmp_path: Path) -> None:
     await provisioned(deployment)
-    await postdeploy.run(OUTPUTS, deployment.world)
-    await postdeploy.run(OUTPUTS, deployment.world)
-    assert len(set(deployment.examined)) == 1
+    await postdeploy.run(OUTPUTS, deployment.system)
+    await postdeploy.run(OUTPUTS, deployment.system)
+    assert len(set(deployment.doctor_runs)) == 1
 
 
-async def test_a_key_on_another_computer_is_no_failure(deployment: Deployment, tmp_path: Path) -> None:
+async def test_missing_key_file_of_existing_client_skips_the_doctor(deployment: Deployment, tmp_path: Path) -> None:
     await provisioned(deployment)
-    await postdeploy.run(OUTPUTS, deployment.world)
+    await postdeploy.run(OUTPUTS, deployment.system)
     (tmp_path / ".azure" / "test" / "relay-client-key").unlink()
-    await postdeploy.run(OUTPUTS, deployment.world)
-    assert len(deployment.examined) == 1
-    assert deployment.told[-1] == "The first client is there; its key is not on this computer."
+    await postdeploy.run(OUTPUTS, deployment.system)
+    assert len(deployment.doctor_runs) == 1
+    assert "its key is not on this computer" in deployment.reported[-1]
 
 
-async def test_a_cold_app_is_waited_for(deployment: Deployment) -> None:
+async def test_cold_app_is_polled_until_ready(deployment: Deployment) -> None:
     await provisioned(deployment)
-    unavailable = Answer(status=503, body={"storage": "Unavailable"})
-    deployment.cold_answers = [Answer(status=0), unavailable, unavailable]
-    await postdeploy.run(OUTPUTS, deployment.world)
+    unavailable = Response(status=503, body={"storage": "Unavailable"})
+    deployment.cold_responses = [Response(status=0), unavailable, unavailable]
+    await postdeploy.run(OUTPUTS, deployment.system)
     assert deployment.waited == [15.0] * 3
-    assert [line for line in deployment.told if line.startswith("The app:")] == [
-        "The app: waiting (the app does not answer).",
-        'The app: waiting (the app answers 503 {"storage": "Unavailable"}).',
-        "The app: done.",
+    assert [line for line in deployment.reported if line.startswith("App:")] == [
+        "App: waiting (no response).",
+        'App: waiting (response 503 {"storage": "Unavailable"}).',
+        "App: done.",
     ]
 
 
-async def test_what_the_doctor_finds_ends_the_deployment(deployment: Deployment) -> None:
+async def test_failed_doctor_fails_the_deployment(deployment: Deployment) -> None:
     await provisioned(deployment)
     deployment.is_healthy = False
-    with pytest.raises(StepError, match="doctor found something"):
-        await postdeploy.run({**OUTPUTS, **MAIL}, deployment.world)
+    with pytest.raises(StepError, match="doctor found problems"):
+        await postdeploy.run({**OUTPUTS, **MAIL}, deployment.system)
 
 
-async def test_the_test_mail_is_followed_until_it_is_sent(deployment: Deployment) -> None:
+async def test_test_mail_is_polled_until_sent(deployment: Deployment) -> None:
     await provisioned(deployment)
-    await postdeploy.run({**OUTPUTS, **MAIL}, deployment.world)
-    assert deployment.told[-1] == "The provider took the test mail."
+    await postdeploy.run({**OUTPUTS, **MAIL}, deployment.system)
+    assert deployment.reported[-1] == "The provider accepted the test mail."
     [caught] = [each async for each in deployment.app.inbox.all()]
     assert caught.subject == "Relay works"
 
 
-async def test_a_held_test_mail_is_no_failure(deployment: Deployment) -> None:
+async def test_held_test_mail_succeeds_with_a_note(deployment: Deployment) -> None:
     await provisioned(deployment)
     await deployment.app.holds.hold("capture", "account_restricted")
-    await postdeploy.run({**OUTPUTS, **MAIL}, deployment.world)
-    assert "route is held" in deployment.told[-1]
+    await postdeploy.run({**OUTPUTS, **MAIL}, deployment.system)
+    assert "route is held" in deployment.reported[-1]
 
 
-async def test_a_test_mail_that_does_not_move_is_told(deployment: Deployment) -> None:
+async def test_test_mail_that_stays_queued_fails(deployment: Deployment) -> None:
     await provisioned(deployment)
     deployment.is_delivering = False
-    with pytest.raises(StepError, match=r"test mail: gave up after 5 tries\. it is queued"):
-        await postdeploy.run({**OUTPUTS, **MAIL}, deployment.world)
+    with pytest.raises(StepError, match=r"Test mail: gave up after 5 attempts\. Last result: state queued"):
+        await postdeploy.run({**OUTPUTS, **MAIL}, deployment.system)
 
 
-async def test_a_refused_test_mail_shows_the_answer(deployment: Deployment) -> None:
+async def test_refused_test_mail_error_gives_the_response(deployment: Deployment) -> None:
     await provisioned(deployment)
     with pytest.raises(StepError, match=r"refused: 400 .*invalid_address"):
-        await postdeploy.run({**OUTPUTS, **MAIL, "RELAY_TEST_SENDER": "nobody"}, deployment.world)
+        await postdeploy.run({**OUTPUTS, **MAIL, "RELAY_TEST_SENDER": "no-address"}, deployment.system)
 
 
-async def test_a_step_is_not_tried_again_after_success(deployment: Deployment) -> None:
+async def test_successful_step_runs_once(deployment: Deployment) -> None:
     async def attempt() -> str:
         attempts.append(1)
         return ""
 
     attempts: list[int] = []
-    await until("It", attempt, deployment.world)
+    await until("It", attempt, deployment.system)
     assert (len(attempts), deployment.waited) == (1, [])
 
 
-async def test_calls_carry_the_key_and_survive_an_absent_app() -> None:
+async def test_calls_send_the_key_and_return_status_0_without_an_app() -> None:
     seen: list[tuple[str, str, Any]] = []
 
     async def handle(request: web.Request) -> web.Response:
         seen.append((request.method, request.headers.get("x-api-key", ""), await request.text()))
         return web.json_response({"id": "1"}, status=202) if request.method == "POST" else web.Response(text="hello")
 
-    async with calling() as ask:
+    async with http_calls() as call:
         async with serving(handle) as url:
-            accepted = await ask("POST", f"{url}/", "relay_key", {"a": 1})
-            text = await ask("GET", f"{url}/", "", None)
-        absent = await ask("GET", f"{url}/", "", None)
-    assert accepted == Answer(status=202, body={"id": "1"})
-    assert text == Answer(status=200)
-    assert absent == Answer(status=0)
+            accepted = await call("POST", f"{url}/", "relay_key", {"a": 1})
+            text = await call("GET", f"{url}/", "", None)
+        absent = await call("GET", f"{url}/", "", None)
+    assert accepted == Response(status=202, body={"id": "1"})
+    assert text == Response(status=200)
+    assert absent == Response(status=0)
     assert seen == [("POST", "relay_key", '{"a": 1}'), ("GET", "", "")]
 
 
 @pytest.mark.parametrize("name", ["postprovision.py", "postdeploy.py"])
-def test_azd_can_run_the_file_in_its_own_folder(name: str) -> None:
+def test_hook_run_from_its_own_folder_names_the_missing_command(name: str) -> None:
     done = subprocess.run(
         [sys.executable, name], cwd=ROOT / "hooks", env={}, capture_output=True, text=True, timeout=60, check=False
     )
