@@ -23,7 +23,7 @@ from relay.platform.storage.azure.requests import AzureRequests
 from relay.platform.storage.azure.session import AzureSession
 from relay.platform.storage.azure.settings import Service, read_account
 
-log = logging.getLogger("devhost.storage")
+log = logging.getLogger("devhost.azure_storage")
 
 # The pauses between attempts of a settling call, as in the vendor's client that the genuine host uses.
 RETRY_AFTER_SECONDS = (0.8, 1.6, 3.2)

@@ -8,7 +8,7 @@ import logging
 from devhost.queue_rules import QueueMessage
 from devhost.storage import MessageGoneError, Queue, StorageUnavailableError
 
-log = logging.getLogger("devhost.queues")
+log = logging.getLogger("devhost.leases")
 
 LEASE_SECONDS = 600
 RENEWAL_SECONDS = 300.0
