@@ -1,4 +1,4 @@
-"""Collecting everything that is wrong with a request, so that its caller mends it in one go.
+"""Collecting everything that is wrong with a request, so that its caller can fix it in one go.
 
 A target is a JSON path without `$.`: `to[3].email`, `headers['X-Id']`; `$` is the whole. Messages say what is wrong, why,
 and what would be right; they never repeat an address or a content, only where it stands.

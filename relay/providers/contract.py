@@ -63,7 +63,7 @@ class AccountRemark(msgspec.Struct, frozen=True, kw_only=True):
     health: str
     what: str
     why: str = ""
-    mend: str = ""
+    fix: str = ""
 
 
 class Capabilities(msgspec.Struct, frozen=True, kw_only=True):

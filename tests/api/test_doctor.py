@@ -24,7 +24,7 @@ async def examined(relay: Harness) -> tuple[str, list[dict[str, Any]]]:
 
 def faults(findings: list[dict[str, Any]]) -> list[tuple[str, str]]:
     for finding in findings:
-        assert bool(finding["why"]) == bool(finding["mend"]) == (finding["health"] != "ok"), finding
+        assert bool(finding["why"]) == bool(finding["fix"]) == (finding["health"] != "ok"), finding
     return [(finding["about"], finding["what"]) for finding in findings if finding["health"] != "ok"]
 
 

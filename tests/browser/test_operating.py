@@ -163,7 +163,7 @@ async def test_the_doctor_says_what_is_wrong_and_what_mends_it(screen: Screen) -
     await screen.page.get_by_text("Something keeps mail from leaving, or could lose it.").wait_for()
     finding = screen.page.locator(".finding").filter(has_text="fault").first
     await finding.get_by_text("route sendgrid").wait_for()
-    await finding.get_by_text("Mend it:").wait_for()
+    await finding.get_by_text("Fix:").wait_for()
     await screen.picture("console-doctor")
     await screen.press("Look again")
     await screen.page.locator(".finding").first.wait_for()

@@ -26,7 +26,7 @@ def doctor(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Look at everything a relay needs: what is wrong, why it matters, what mends it. Exit code 4: something is at fault."""
+    """Check settings, storage, providers and DNS; explain each problem and its fix. Exits 4 on a failure."""
     answer = asyncio.run(_examine()) if local else remote_of(context).call("GET", "/v1/doctor")
     if as_json:
         print_json(answer)
@@ -40,9 +40,9 @@ async def _examine() -> Mapping[str, Any]:
     try:
         relay = start(os.environ)
     except SettingsError as error:
-        why, mend = "The app cannot start with it.", "Correct the setting (docs/reference/settings.md)."
+        why, fix = "The app cannot start with it.", "Correct the setting (docs/reference/settings.md)."
         faults = [
-            {"about": "settings", "health": "fault", "what": text, "why": why, "mend": mend} for text in error.problems
+            {"about": "settings", "health": "fault", "what": text, "why": why, "fix": fix} for text in error.problems
         ]
         return {"health": "fault", "value": faults}
     try:
@@ -59,4 +59,4 @@ def _tell(answer: Mapping[str, Any]) -> None:
     for row in answer["value"]:
         if row["health"] != Health.OK:
             console.print(f"\n{styled(row['health'])} {styled(row['about'])}: {styled(row['what'])}", highlight=False)
-            console.print(f"  {styled(row['why'])}\n  → {styled(row['mend'])}", highlight=False)
+            console.print(f"  {styled(row['why'])}\n  → {styled(row['fix'])}", highlight=False)

@@ -1,1 +1,1 @@
-"""The doctor: looks at everything a relay needs, and says what is wrong, why it matters and what mends it."""
+"""The doctor: checks settings, storage, providers and DNS, and explains each problem and its fix."""

@@ -89,8 +89,8 @@ def _spf(name: str, texts: Sequence[str], providers: Set[str]) -> Iterator[Findi
             # With SendGrid's automated security the return path is a CNAME of its own, which has its own record.
             yield ok(about, "SPF exists; SendGrid's automated security uses a return path of its own")
         else:
-            mend = f"Publish TXT at {name}: v=spf1 include:{include} -all (merged with what is there)."
-            yield warning(about, f"SPF does not name {provider}", _SPAM, mend)
+            fix = f"Publish TXT at {name}: v=spf1 include:{include} -all (merged with what is there)."
+            yield warning(about, f"SPF does not name {provider}", _SPAM, fix)
 
 
 async def _dkim(name: str, provider: str, resolve: Resolve) -> Finding:
@@ -99,20 +99,20 @@ async def _dkim(name: str, provider: str, resolve: Resolve) -> Finding:
         at = f"{selector}._domainkey.{name}"
         if await resolve(at, "CNAME") or any("p=" in text for text in await resolve(at, "TXT")):
             return ok(about, f"DKIM for {provider} is published ({selector})")
-    mend = (
+    fix = (
         f"Authenticate the domain at the provider and publish the records it shows (usually {selectors[0]}._domainkey)."
     )
-    return warning(about, f"no DKIM record of {provider} was found ({', '.join(selectors)})", _SPAM, mend)
+    return warning(about, f"no DKIM record of {provider} was found ({', '.join(selectors)})", _SPAM, fix)
 
 
 def _dmarc(name: str, texts: Sequence[str]) -> Iterator[Finding]:
     about = f"domain {name}"
     record = next((text for text in texts if text.upper().startswith("V=DMARC1")), "")
     if not record:
-        mend = (
+        fix = (
             f"Publish TXT at _dmarc.{name}: v=DMARC1; p=none; rua=mailto:… and read the reports before you tighten it."
         )
-        yield warning(about, "no DMARC record", _SPAM, mend)
+        yield warning(about, "no DMARC record", _SPAM, fix)
     else:
         policy = next((part.strip()[2:] for part in record.split(";") if part.strip().startswith("p=")), "none")
         yield ok(about, f"DMARC is published (p={policy})")

@@ -17,13 +17,13 @@ class Health(StrEnum):
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing that was looked at. `why` it matters and what would `mend` it are empty when all is well."""
+    """One thing that was looked at. `why` it matters and what would `fix` it are empty when all is well."""
 
     about: str
     health: Health
     what: str
     why: str = ""
-    mend: str = ""
+    fix: str = ""
 
 
 type Check = Callable[[], Awaitable[Sequence[Finding]]]
@@ -34,14 +34,14 @@ def ok(about: str, what: str) -> Finding:
     return Finding(about=about, health=Health.OK, what=what)
 
 
-def warning(about: str, what: str, why: str, mend: str) -> Finding:
+def warning(about: str, what: str, why: str, fix: str) -> Finding:
     """Not well, and mail still leaves."""
-    return Finding(about=about, health=Health.WARNING, what=what, why=why, mend=mend)
+    return Finding(about=about, health=Health.WARNING, what=what, why=why, fix=fix)
 
 
-def fault(about: str, what: str, why: str, mend: str) -> Finding:
+def fault(about: str, what: str, why: str, fix: str) -> Finding:
     """Mail does not leave, or could be lost."""
-    return Finding(about=about, health=Health.FAULT, what=what, why=why, mend=mend)
+    return Finding(about=about, health=Health.FAULT, what=what, why=why, fix=fix)
 
 
 def worst(findings: Sequence[Finding]) -> Health:

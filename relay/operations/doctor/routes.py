@@ -12,7 +12,7 @@ from relay.routes.holds import RouteState
 if TYPE_CHECKING:
     from relay.operations.doctor.services import DoctorServices
 
-_MENDS = {
+_FIXES = {
     "bad_credentials": "Make a new key and put it where the route's settings point; no restart is needed.",
     "missing_permission": "Give the key or the identity the right to send (docs/how-to/).",
     "sender_not_verified": "Verify the sender or authenticate its domain at the provider.",
@@ -37,13 +37,13 @@ async def route(services: "DoctorServices", name: str, senders: Sequence[str]) -
         found.append(ok(about, f"{services.settings.routes[name].provider} would take mail"))
     else:
         text = f"{CAUSES.get(answer.code, answer.code)} {answer.reply}".strip()
-        mend = _MENDS.get(answer.code, "The provider's words tell what to do.")
-        found.append(fault(about, text, "Mail by this route waits until it can leave.", mend))
+        fix = _FIXES.get(answer.code, "The provider's words tell what to do.")
+        found.append(fault(about, text, "Mail by this route waits until it can leave.", fix))
     found += await _held(services, name)
     examine = getattr(provider, "examine", None)
     if examine is not None and isinstance(answer, Sent):
         found += [
-            Finding(about=about, health=Health(remark.health), what=remark.what, why=remark.why, mend=remark.mend)
+            Finding(about=about, health=Health(remark.health), what=remark.what, why=remark.why, fix=remark.fix)
             for remark in await examine(senders)
         ]
     return found
@@ -70,7 +70,7 @@ async def _secrets(services: "DoctorServices", name: str) -> Any:
             await services.secrets.get(reference)
         except SettingsError as error:
             why = "Without it the provider refuses everything."
-            yield fault(f"route {name}", f"{key}: {error}", why, _MENDS["secret_unavailable"])
+            yield fault(f"route {name}", f"{key}: {error}", why, _FIXES["secret_unavailable"])
         else:
             if reference.startswith("vault:"):
                 yield ok(f"route {name}", f"{key} can be read from Key Vault")

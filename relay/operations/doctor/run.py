@@ -15,7 +15,7 @@ CHECK_SECONDS = 20.0
 
 
 async def examine(services: "DoctorServices", resolve: domains.Resolve | None = None) -> Sequence[Finding]:
-    """Everything, in the order in which one would mend it. `resolve` asks the DNS (default: the machine's resolver)."""
+    """Everything, in the order in which one would fix it. `resolve` asks the DNS (default: the machine's resolver)."""
     clients = await _clients(services)
     senders = domains.sender_domains(services.settings, clients)
     checks: list[tuple[str, Check]] = [

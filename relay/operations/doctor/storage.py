@@ -63,14 +63,14 @@ async def _queue(services: "DoctorServices", queue: str) -> Sequence[Finding]:
     if poison:
         text = f"{poison} entries lie on {poison_of(queue)}"
         why = "Relay's own code failed on them; the function that buries them has not taken them yet."
-        mend = "They become dead letters within a day. See the log for the failure, then `relay deadletters list`."
-        found.append(warning("queues", text, why, mend))
+        fix = "They become dead letters within a day. See the log for the failure, then `relay deadletters list`."
+        found.append(warning("queues", text, why, fix))
     oldest = await services.storage.queues.oldest_inserted_at(queue)
     if oldest is not None and services.clock() - oldest > OLD:
         minutes = (services.clock() - oldest).total_seconds() / 60
         why = "Entries are not taken: the queue functions may be disabled, or too few instances run."
-        mend = "Look at the function app's functions and at its maximum instance count."
-        found.append(fault("queues", f"the first entry on {queue} has waited for {minutes:.0f} minutes", why, mend))
+        fix = "Look at the function app's functions and at its maximum instance count."
+        found.append(fault("queues", f"the first entry on {queue} has waited for {minutes:.0f} minutes", why, fix))
     return found
 
 
@@ -79,13 +79,11 @@ async def _try(kind: str, attempt: Callable[["DoctorServices"], Awaitable[str]],
     try:
         missing = await attempt(services)
     except StorageError as error:
-        mend = (
-            f"Give the app's identity the role {_ROLES[kind]} on the storage account; a new assignment takes minutes."
-        )
-        return fault("storage", f"{kind}: {error}", why, mend)
+        fix = f"Give the app's identity the role {_ROLES[kind]} on the storage account; a new assignment takes minutes."
+        return fault("storage", f"{kind}: {error}", why, fix)
     if missing:
-        mend = "Run `python -m relay.cli init` with the app's settings, or provision again."
-        return fault("storage", f"{kind}: {missing} is missing", why, mend)
+        fix = "Run `python -m relay.cli init` with the app's settings, or provision again."
+        return fault("storage", f"{kind}: {missing} is missing", why, fix)
     return ok("storage", f"{kind} can be written, read and deleted")
 
 

@@ -35,7 +35,7 @@ def remarks(token: str) -> Sequence[AccountRemark]:
             health="warning",
             what=f"{', '.join(wide)} is consented for every mailbox of the tenant",
             why="Whoever has this app's identity can act for everybody in the company.",
-            mend="Use RBAC for Applications scoped to the sending mailboxes, and remove the consent"
+            fix="Use RBAC for Applications scoped to the sending mailboxes, and remove the consent"
             " (docs/how-to/exchange-online.md).",
         )
     ]

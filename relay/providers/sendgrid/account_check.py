@@ -40,14 +40,14 @@ def _on_domains(wanted: Sequence[str], senders: Any, domains: Any) -> Iterator[A
                 health="warning",
                 what=f"{name} has single verified senders, and no domain authentication",
                 why="Only those addresses may send, and their mail has no DKIM signature of the domain.",
-                mend="Authenticate the domain: Settings, Sender Authentication.",
+                fix="Authenticate the domain: Settings, Sender Authentication.",
             )
         else:
             yield AccountRemark(
                 health="fault",
                 what=f"{name} is neither an authenticated domain nor has it a verified sender",
                 why="SendGrid answers 403 to mail from it; Relay holds that sender.",
-                mend="Authenticate the domain: Settings, Sender Authentication.",
+                fix="Authenticate the domain: Settings, Sender Authentication.",
             )
 
 
@@ -58,7 +58,7 @@ def _on_credits(found: Any) -> Iterator[AccountRemark]:
             health="warning",
             what=f"{remain} credits are left until {found.get('next_reset', 'the next period')}",
             why="Without credits SendGrid refuses everything; Relay then holds the route until the reset.",
-            mend="Raise the plan, or add a fallback route.",
+            fix="Raise the plan, or add a fallback route.",
         )
 
 

@@ -21,7 +21,7 @@ async def examined(zone: Zone, providers: set[str]) -> Mapping[str, Health]:
         findings = await domain("shop.de", providers, resolver(["127.0.0.1"], port))
     for finding in findings:
         assert finding.about == "domain shop.de"
-        assert bool(finding.mend) == bool(finding.why) == (finding.health is not Health.OK)
+        assert bool(finding.fix) == bool(finding.why) == (finding.health is not Health.OK)
     return {finding.what: finding.health for finding in findings}
 
 

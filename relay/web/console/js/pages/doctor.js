@@ -1,5 +1,5 @@
 /**
- * Everything a relay needs, looked at: what is wrong, why it matters, what mends it.
+ * Everything a relay needs, looked at: what is wrong, why it matters, how to fix it.
  */
 
 import { get } from "../api.js";
@@ -36,9 +36,9 @@ function body(health, findings) {
   return [summary, card("What was looked at", h("ul", {}, sorted.map(one)))];
 }
 
-function one({ about, health, what, why, mend }) {
+function one({ about, health, what, why, fix }) {
   return h("li", { class: "finding" }, badge(health), h("div", {},
     h("p", {}, h("strong", {}, about), " ", what),
     why && h("p", { class: "muted" }, prose(why)),
-    mend && h("p", {}, h("span", { class: "muted" }, "Mend it: "), prose(mend))));
+    fix && h("p", {}, h("span", { class: "muted" }, "Fix: "), prose(fix))));
 }
