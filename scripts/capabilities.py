@@ -1,4 +1,4 @@
-"""The page that says what each provider carries, from the same data as the code: `make docs` writes it."""
+"""Generate docs/providers/capabilities.md from the capabilities in the code. Run by `make docs`."""
 
 import sys
 from collections.abc import Iterator, Mapping
@@ -8,10 +8,10 @@ from relay.providers.contract import FEATURES, Capabilities
 from relay.providers.registry import MODULES, provider_module
 
 PAGE = Path(__file__).parent.parent / "docs/providers/capabilities.md"
-_HEAD = """# What each provider carries
+_HEAD = """# Compare what providers can send
 
-Written by `make docs` from `CAPABILITIES` of the provider modules. Relay reads the same data when a message is submitted:
-what no route can carry is refused with the reason, and what one cannot carry takes another.
+`make docs` generates this page from `CAPABILITIES` of the provider modules. Relay uses the same data at submission: it refuses
+a message that no route can carry, with the reasons, and skips routes that cannot carry it.
 """
 
 

@@ -19,5 +19,5 @@ def test_the_table_of_calls() -> None:
 
 @pytest.mark.parametrize("name", sorted({*MAIL.members, *PERSONALIZATION.members}))
 def test_each_field(name: str) -> None:
-    table = PAGE[PAGE.index("## What becomes of each field") : PAGE.index("## Refusals")]
+    table = PAGE[PAGE.index("## What happens to each field") : PAGE.index("## Errors")]
     assert f"`{name}`" in table

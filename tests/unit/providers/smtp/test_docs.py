@@ -27,8 +27,7 @@ def test_causes_and_private_names(name: str) -> None:
 def test_the_numbers() -> None:
     words, patience = " ".join(PAGE.split()), Patience()
     assert f"kept for {MAX_IDLE_SECONDS:g} seconds at most, and for {MAX_TRANSACTIONS} mails" in words
-    assert f"waited for {patience.step_seconds:g} seconds" in words
-    assert (
-        f"the answer to it {patience.content_seconds:g} each, an attempt {patience.attempt_seconds:g} in all" in words
-    )
-    assert f"Who waits {patience.slot_seconds:g} seconds" in words
+    assert f"{patience.step_seconds:g} seconds for a reply" in words
+    assert f"{patience.content_seconds:g} seconds each for the transfer of the message and the reply to it" in words
+    assert f"{patience.attempt_seconds:g} seconds for an attempt" in words
+    assert f"waits {patience.slot_seconds:g} seconds for a free connection" in words
