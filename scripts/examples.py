@@ -1,6 +1,6 @@
-"""Writes docs/api/examples.md: how each operation is called, in five languages, from the tables the OpenAPI document is made of.
+"""Generate docs/api/examples.md: each operation in five languages, from the tables behind the OpenAPI document.
 
-`make docs` runs it; the curl and Python ones are run by tests/e2e/test_examples.py.
+Run by `make docs`; tests/e2e/test_examples.py runs the curl and Python examples.
 """
 
 import json
@@ -15,10 +15,11 @@ from relay.api.operations import OPERATIONS
 
 PAGE = Path(__file__).parent.parent / "docs/api/examples.md"
 HEAD = """\
-# Calling each operation
+# API examples
 
-Made from the table of operations by `make docs`; the curl and Python ones are run by the tests. Set `RELAY_URL`, `RELAY_KEY`
-and, where an address has one, the variable in capitals. What each answers is in `/openapi.json` and at `/docs`.
+Every operation in curl, Python, JavaScript, PowerShell and C#. `make docs` generates this page; the tests run the curl and Python
+examples. Set `RELAY_URL`, `RELAY_KEY` and, if the address has one, the variable in capitals. `/openapi.json` and `/docs` describe
+the responses.
 """
 VARIABLES = {
     "messages": "MESSAGE_ID",
@@ -30,23 +31,23 @@ VARIABLES = {
     "routes": "ROUTE_NAME",
     "suppressions": "EMAIL",
 }
-"""The variable for the first variable segment of an address, by the segment before it."""
+"""Shell variable for the first variable segment of a path, by the segment before it."""
 
 
 def operations() -> Iterator[Operation]:
-    """Those of the API itself: the SendGrid face has its own page, and vendors call their own addresses."""
+    """Yield the operations of the API itself; SendGrid's API has its own page, and vendors call their own addresses."""
     for operation in OPERATIONS:
         if operation.path.startswith("/v1/") and not operation.path.startswith("/v1/ingest"):
             yield operation
 
 
 def page() -> str:
-    """The whole page."""
+    """Render the whole page."""
     return HEAD + "".join(_section(operation) for operation in operations())
 
 
 def address(operation: Operation) -> list[str]:
-    """The address in pieces: texts, and names of variables where it has them (every second piece)."""
+    """Split the path into texts and names of variables (every second piece)."""
     pieces = re.split(r"\{\*?(\w+)\}", operation.path)
     before = operation.path.split("{")[0].rstrip("/").rpartition("/")[2]
     for number in range(1, len(pieces), 2):
@@ -56,7 +57,7 @@ def address(operation: Operation) -> list[str]:
 
 
 def body_of(operation: Operation) -> Any:
-    """The example body; None when it takes none, or something else than JSON."""
+    """Return the example body, or None if the operation takes no JSON body."""
     body = FACTS[operation.name].body
     return None if body is None or not body.model else (body.example or {})
 
@@ -74,7 +75,7 @@ def _section(operation: Operation) -> str:
 
 
 def _filled(operation: Operation, variable: str) -> str:
-    """The address with each variable written as `variable` has it (`{}` is the name)."""
+    """Join the path, with each variable formatted by `variable` (`{}` is the name)."""
     return "".join(
         variable.replace("{}", piece) if number % 2 else piece for number, piece in enumerate(address(operation))
     )
