@@ -1,4 +1,4 @@
-"""`python -m devhost`: runs the function app of a folder."""
+"""`python -m devhost`: run the function app of a folder."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FRONT_END_SECONDS = 230.0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Returns the exit code: 0 stopped, 1 could not start or failed, 3 a function ran over its time."""
+    """Run the host. Return the exit code: 0 stopped, 1 did not start or failed, 3 a function exceeded functionTimeout."""
     options = _parser().parse_args(arguments)
     options.app_root = Path(options.app_root).resolve()
     try:
@@ -41,8 +41,7 @@ def _run(options: argparse.Namespace) -> int:
     for note in _notes(settings, local, os.environ):
         print(note, file=sys.stderr)
     os.chdir(options.app_root)
-    # The host's storage client is in `relay`: from the app's folder where that has one, or a packed app would be mixed
-    # with the checkout's modules.
+    # The host's storage client is in `relay`. A packed app has its own `relay`: use that one, not both.
     sys.path.insert(0, str(options.app_root))
     # Imported after the settings are read: the app's environment must be complete before any of its libraries load.
     import uvloop
@@ -68,10 +67,10 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _read_settings(options: argparse.Namespace) -> tuple[HostSettings, LocalSettings]:
-    """Reads host.json and local.settings.json, whose values join the environment."""
+    """Read host.json, and add the values of local.settings.json to the environment."""
     host_json = options.app_root / "host.json"
     if not host_json.exists():
-        raise HostConfigurationError(f"There is no host.json in {options.app_root}.")
+        raise HostConfigurationError(f"No host.json in {options.app_root}: pass the app's folder with --app-root.")
     local = apply_local_settings(options.app_root / "local.settings.json", os.environ)
     for name in local.skipped:
         print(f"Skipping '{name}' from local settings as it's already defined.", file=sys.stderr)
@@ -85,7 +84,7 @@ def _read_settings(options: argparse.Namespace) -> tuple[HostSettings, LocalSett
 
 
 def _notes(settings: HostSettings, local: LocalSettings, environment: Mapping[str, str]) -> list[str]:
-    """A sentence for each setting that has no effect here."""
+    """Return a sentence for each setting that this host ignores."""
     notes = [f"host.json: '{path}' has no effect in this local host." for path in settings.ignored]
     notes += [f"local.settings.json: '{path}' has no effect in this local host." for path in local.ignored]
     if environment.get("FUNCTIONS_WORKER_PROCESS_COUNT", "1") != "1":
@@ -94,7 +93,7 @@ def _notes(settings: HostSettings, local: LocalSettings, environment: Mapping[st
 
 
 def bind(address: str, port: int) -> socket.socket:
-    """A listening socket. Raises HostConfigurationError if the port cannot be had."""
+    """Return a listening socket. Raises HostConfigurationError if the port is in use or not allowed."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -111,37 +110,37 @@ def bind(address: str, port: int) -> socket.socket:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="devhost", description="A local Azure Functions host for Python apps.")
-    parser.add_argument("--app-root", default=".", help="the folder with host.json and function_app.py")
-    parser.add_argument("--port", type=int, help="default 7071; 0 takes a free port")
+    parser.add_argument("--app-root", default=".", help="folder with host.json and function_app.py")
+    parser.add_argument("--port", type=int, help="default 7071; 0 chooses a free port")
     parser.add_argument("--address", default="127.0.0.1")
-    parser.add_argument("--enable-auth", action="store_true", help="ask for function keys, as Azure does")
+    parser.add_argument("--enable-auth", action="store_true", help="require function keys, as Azure does")
     parser.add_argument(
         "--azure-polling",
         action="store_true",
-        help="poll idle queues as rarely as in Azure: keep a maxPollingInterval of one minute",
+        help="poll idle queues as rarely as Azure: keep a maxPollingInterval of one minute",
     )
     parser.add_argument(
         "--azure-front-end",
         action="store_true",
-        help="answer 502 to a caller who has waited 230 seconds, as Azure's front end does; the function goes on",
+        help="return 502 after 230 seconds, as Azure's front end does; the function continues",
     )
     parser.add_argument(
         "--poison-trigger",
         choices=["5.3.7", "5.3.8"],
         default="5.3.7",
-        help="how a function on a -poison queue treats over-dequeued messages: skipped (5.3.7) or run (5.3.8)",
+        help="whether a function on a -poison queue skips (5.3.7) or runs (5.3.8) messages above maxDequeueCount",
     )
     parser.add_argument(
         "--lease-seconds",
         type=int,
         default=LEASE_SECONDS,
-        help="that a message stays with the host that took it (renewed at half time), dead or alive; for tests of crashes",
+        help="length of a message lease, renewed at half of it; shorten it for crash tests",
     )
     parser.add_argument(
         "--stop-seconds",
         type=float,
         default=10.0,
-        help="that invocations get to end when the host is told to stop; for tests",
+        help="time that running invocations have to end after SIGTERM; for tests",
     )
     return parser
 

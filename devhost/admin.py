@@ -1,4 +1,4 @@
-"""The host's own pages under /admin, and the home page. Who may call them is decided before."""
+"""Serve the host's own pages under /admin and the home page. The caller has checked the keys."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ VERSION = "4.0.0-devhost"
 
 
 class HostState(Protocol):
-    """What the pages ask of the host."""
+    """What the pages need from the host."""
 
     errors: list[str]
     state: str
@@ -43,7 +43,7 @@ class HostState(Protocol):
 
 
 class AdminPages:
-    """Answers /admin/* and, if no function has that route, /."""
+    """Serves /admin/* and, if no function has that route, /."""
 
     def __init__(
         self,
@@ -159,7 +159,7 @@ class AdminPages:
 
 
 def _input_of(body: bytes) -> str | None:
-    """The `input` of `{"input": "…"}`; None if there is none."""
+    """Return the `input` of `{"input": "…"}`; None if it is missing."""
     try:
         content = json.loads(body)
     except ValueError:
@@ -171,7 +171,7 @@ def _input_of(body: bytes) -> str | None:
 
 
 def function_line(function: Function, address: str, settings: HostSettings) -> str:
-    """A line of the start-up list, as `func start` prints it."""
+    """Format a function's line in the startup list, as `func start` prints it."""
     if function.kind != "httpTrigger":
         return f"\t{function.name}: {function.kind}"
     listed = ",".join(methods(function))

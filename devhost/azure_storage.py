@@ -1,7 +1,7 @@
 """The host's queues and blobs in Azure Storage, over Relay's signed requests (`relay.platform.storage.azure.requests`).
 
-The app's own storage ports are not used: they lack renewal, pop receipts and times, and report a wrong key as passing,
-where the genuine host stops. Calls: learn.microsoft.com/rest/api/storageservices.
+The app's own storage ports do not fit: they have no lease renewal, pop receipts or message times, and they map a wrong
+key to a passing error, where the genuine host stops. Reference: learn.microsoft.com/rest/api/storageservices.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def _failure(what: str, response: Response) -> Exception:
 
 
 class StorageQueue:
-    """A queue in Azure Storage, its texts neither encoded nor decoded."""
+    """A queue in Azure Storage. Message texts are neither encoded nor decoded."""
 
     def __init__(self, requests: AzureRequests, name: str, *, pause: Pause) -> None:
         self.name = name
@@ -111,7 +111,7 @@ class StorageQueue:
         body: bytes = b"",
         expects: frozenset[int] = frozenset(),
     ) -> Response:
-        """Repeat a call after a passing failure: unlike a poll, a settling call has no next round."""
+        """Send a call that settles a message, with retries: unlike a poll, it has no next round."""
         headers = _XML if body else None
 
         async def call() -> Response:
@@ -121,7 +121,7 @@ class StorageQueue:
             try:
                 return await call()
             except StorageUnavailableError as error:
-                log.warning("Trying again in %s seconds: %s", seconds, error)
+                log.warning("Retrying in %s seconds: %s", seconds, error)
                 await self._pause(seconds)
         return await call()
 
@@ -173,15 +173,15 @@ class Storage:
             requests.close()
 
     def queue(self, connection_string: str, name: str) -> StorageQueue:
-        """The queue of that name. Raises FunctionConfigurationError."""
+        """Return the queue of that name. Raises FunctionConfigurationError for a wrong connection string."""
         return StorageQueue(self._requests_to(connection_string, Service.QUEUE, name), name, pause=self._pause)
 
     def container(self, connection_string: str, name: str) -> BlobContainer:
-        """The blob container of that name. Raises FunctionConfigurationError."""
+        """Return the blob container of that name. Raises FunctionConfigurationError for a wrong connection string."""
         return BlobContainer(self._requests_to(connection_string, Service.BLOB, name), name)
 
     def _requests_to(self, connection_string: str, service: Service, name: str) -> AzureRequests:
-        # Connections of its own for each queue: no listener waits for another's.
+        # Each queue has its own connections, so that no listener waits for another's.
         wanted = (connection_string, service, name)
         if wanted not in self._requests:
             try:

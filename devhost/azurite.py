@@ -1,4 +1,4 @@
-"""Azurite, the storage emulator from `node_modules`, as a child process."""
+"""Run Azurite, the storage emulator from `node_modules`, as a child process."""
 
 import re
 import shutil
@@ -13,7 +13,7 @@ from devhost.children import Child, ChildEndedError, discard
 _PROGRAM = Path(__file__).parent.parent / "node_modules" / "azurite" / "dist" / "src" / "azurite.js"
 _LISTENING = re.compile(r"Azurite (Blob|Queue|Table) service is successfully listening at (http://\S+)")
 # Published by Microsoft for the emulator (learn.microsoft.com/azure/storage/common/storage-use-azurite);
-# it opens nothing but an emulator.
+# it gives access to emulators only.
 _ACCOUNT = "devstoreaccount1"
 _ACCOUNT_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 _READY_SECONDS = 60
@@ -21,7 +21,7 @@ _GRACE_SECONDS = 15
 
 
 class AzuritePorts(msgspec.Struct, frozen=True, kw_only=True):
-    """The ports to listen on; 0 lets the system choose a free one."""
+    """The ports to listen on; 0 chooses a free one."""
 
     blob: int = 0
     queue: int = 0
@@ -32,7 +32,7 @@ DEFAULT_PORTS = AzuritePorts(blob=10000, queue=10001, table=10002)
 
 
 class Azurite:
-    """A running Azurite. Make one with `start`, end it with `stop`."""
+    """A running Azurite. Create it with `start`, end it with `stop`."""
 
     def __init__(self, *, child: Child, connection_string: str) -> None:
         self.child = child
@@ -47,9 +47,9 @@ class Azurite:
         echo: Callable[[str], None] = discard,
         logs_requests: bool = False,
     ) -> Self:
-        """Start it and wait until its three services listen.
+        """Start Azurite and wait until its three services listen.
 
-        Data is kept in the folder `location`; without one, in memory. With `logs_requests` it writes a line for
+        Data is stored in the folder `location`, or in memory if it is None. With `logs_requests` it writes a line for
         each request to `echo`. Raises `ChildEndedError`.
         """
         child = await Child.start(
@@ -68,7 +68,7 @@ class Azurite:
         return cls(child=child, connection_string=_connection_string(services))
 
     async def stop(self) -> None:
-        """End it in good order, so that it writes down what it holds."""
+        """Stop Azurite gracefully, so that it writes its data to disk."""
         await self.child.stop(grace_seconds=_GRACE_SECONDS)
 
 
@@ -81,10 +81,10 @@ def _command(*, location: Path | None, ports: AzuritePorts, logs_requests: bool)
         node,
         _PROGRAM,
         *persistence,
-        # Azurite 3.37.0 refuses the API version of the newest storage SDKs, which work with it all the same.
+        # Azurite 3.37.0 refuses the API version of the newest storage SDKs, although they work with it.
         "--skipApiVersionCheck",
         *(() if logs_requests else ("--silent",)),
-        # Azurite reports to Microsoft unless told otherwise; a local run and the tests stay on this machine.
+        # Azurite sends telemetry to Microsoft by default; local runs and tests must send nothing.
         "--disableTelemetry",
         "--blobPort",
         str(ports.blob),

@@ -1,4 +1,4 @@
-"""A process that the local run starts, watches and stops."""
+"""Start, watch and stop the child processes of a local run."""
 
 import asyncio
 import contextlib
@@ -15,15 +15,15 @@ _LAST_LINES = 15
 
 
 class ChildEndedError(Exception):
-    """A child ended that should have gone on. The text names it, its exit code and its last lines."""
+    """A child ended unexpectedly. The text has its name, exit code and last output lines."""
 
 
 def discard(_line: str) -> None:
-    """Where the output of a child goes that nobody wants to read."""
+    """Drop a line of a child's output."""
 
 
 class Child:
-    """One child process, in a process group of its own: a terminal's Ctrl-C reaches only its parent."""
+    """One child process, in its own process group: Ctrl-C in a terminal reaches only the parent."""
 
     def __init__(
         self, *, name: str, process: asyncio.subprocess.Process, ready: re.Pattern[str], times: int,
@@ -51,7 +51,7 @@ class Child:
         cwd: Path | None = None,
         echo: Callable[[str], None] = discard,
     ) -> Self:
-        """Start `argv`; the child counts as ready once `times` of its lines match `ready`."""
+        """Start `argv`. The child is ready once `times` of its output lines match `ready`."""
         process = await asyncio.create_subprocess_exec(
             *argv,
             stdin=asyncio.subprocess.DEVNULL,
@@ -68,7 +68,7 @@ class Child:
         return self._process.pid
 
     async def until_ready(self, *, timeout_seconds: float) -> list[re.Match[str]]:
-        """The matches of the ready pattern. Raises `ChildEndedError`, also when the time is over."""
+        """Wait until the child is ready; return the matches of `ready`. Raises `ChildEndedError`, on a timeout too."""
         try:
             async with asyncio.timeout(timeout_seconds):
                 await asyncio.wait([self._ready, self._pump], return_when=asyncio.FIRST_COMPLETED)
@@ -81,12 +81,12 @@ class Child:
         return self._matches
 
     async def until_ended(self) -> ChildEndedError:
-        """Wait for the end of the child, whatever its cause. The error is returned, to raise or to drop."""
+        """Wait until the child ends, for whatever reason. Returns the error instead of raising it."""
         await asyncio.wait([self._pump])
         return await self._ended()
 
     async def stop(self, *, grace_seconds: float) -> None:
-        """SIGTERM to the child, which ends its own children in good order; SIGKILL to what is left."""
+        """Send SIGTERM, so that the child can stop its own children; then SIGKILL to the whole group."""
         with contextlib.suppress(ProcessLookupError):
             self._process.terminate()
         with contextlib.suppress(TimeoutError):
@@ -99,13 +99,13 @@ class Child:
 
     async def _ended(self) -> ChildEndedError:
         code = await self._process.wait()
-        return ChildEndedError(f"{self.name} ended by itself (exit code {code}).{self._tail()}")
+        return ChildEndedError(f"{self.name} ended unexpectedly (exit code {code}).{self._tail()}")
 
     def _tail(self) -> str:
         return "".join(f"\n  | {line}" for line in self._last_lines)
 
     async def _read_output(self) -> None:
-        """Read to the end in chunks: a line has no limit, and a child that nobody reads would stand still."""
+        """Read all output, in chunks because a line has no limit. A child whose output is not read would block."""
         output = self._process.stdout
         if output is None:
             raise AssertionError("the child was started without a pipe")
@@ -130,5 +130,5 @@ class Child:
 
 
 def say(line: str) -> None:
-    """Print a line at once: the reader may be a pipe."""
+    """Print a line and flush it: stdout may be a pipe."""
     print(line, file=sys.stdout, flush=True)

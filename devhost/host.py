@@ -1,4 +1,4 @@
-"""The host: indexes the app, starts its triggers, serves, and stops as the genuine host does."""
+"""Run the host: index the app, start its triggers, serve, and stop as the genuine host does."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ EXIT_ERROR = 1
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
-    """How this host deviates from its defaults."""
+    """The command-line options."""
 
     app_root: Path
     asks_for_keys: bool = False
@@ -94,22 +94,22 @@ class Host:
         return self._worker.in_flight
 
     def stop(self) -> None:
-        """Asks `run` to end; safe to call from a signal handler of the loop."""
+        """Make `run` return. Safe to call from a signal handler of the loop."""
         self._stop.set()
 
     def drain(self) -> None:
-        """Stops the listeners; what is in flight goes on, and HTTP triggers are still served."""
+        """Stop the listeners. Running invocations continue, and HTTP triggers are still served."""
         self.is_draining = True
         self._listeners.stop()
 
     def resume(self) -> None:
-        """Starts them again."""
+        """Start the listeners again."""
         if self.is_draining:
             self.is_draining = False
             self._listeners.start(self._enabled)
 
     async def run(self, sock: socket.socket) -> int:
-        """Serves on the bound socket until stopped."""
+        """Serve on the bound socket until stopped."""
         name, port = sock.getsockname()[:2]
         functions = await self._load()
         disabled = frozenset(f.name for f in functions if is_disabled(f.name, self._environment))
@@ -120,7 +120,7 @@ class Host:
         serving = asyncio.create_task(server.serve(sockets=[sock]))
         self._listeners.start(self._enabled)
         self.state = "Error" if self.errors and not functions else "Running"
-        # What is loaded by now stays: collections need not look through it again and again.
+        # What is loaded now stays loaded: exclude it from garbage collections.
         gc.freeze()
         self._print_start(functions, f"http://{name}:{port}")
         await self._stop.wait()
@@ -138,7 +138,7 @@ class Host:
     def _prepare(
         self, functions: tuple[Function, ...], disabled: frozenset[str]
     ) -> tuple[list[Route[Function]], list[Function]]:
-        """The routes, and the functions to listen for. What is misconfigured is in neither."""
+        """Return the routes, and the functions that need a listener. Misconfigured functions are in neither."""
         routes, enabled = [], []
         for function in functions:
             try:
@@ -189,7 +189,7 @@ class Host:
         try:
             blobs = self._storage.container(connection_string("", self._environment), SECRETS_CONTAINER)
         except FunctionConfigurationError as error:
-            raise HostConfigurationError(f"Keys are kept in storage: {error}") from error
+            raise HostConfigurationError(f"--enable-auth needs storage for the keys: {error}") from error
         return KeyRing(blobs, self.host_id, new_key=new_key, clock=time.monotonic)
 
     def _bound_queue(self, binding: Mapping[str, object]) -> StorageQueue:
@@ -205,9 +205,9 @@ class Host:
         print("\n".join(lines), flush=True)
 
     async def _shut_down(self, server: Server, serving: asyncio.Task[None]) -> None:
-        """Stops polling and accepting, waits ten seconds at most, and leaves the rest leased."""
+        """Stop polling and accepting, wait up to `stop_seconds`, and leave unfinished messages leased."""
         self.state = "Stopping"
-        log.info("Stopping: polling has ended, waiting for what is in flight")
+        log.info("Stopping: polling has ended, waiting for running invocations")
         self._listeners.stop()
         server.should_exit = True
         try:
@@ -217,7 +217,7 @@ class Host:
                 await asyncio.shield(serving)
         except TimeoutError:
             log.warning("Stopped with %d invocations unfinished; their messages stay leased", self._worker.in_flight)
-            # Cancelling would let functions and listeners run on; the genuine host's process just ends.
+            # After a cancellation, functions and listeners could still act; the genuine host's process just ends.
             flush_and_exit(EXIT_ERROR if self._failure is not None else 0)
         self._worker.stop()
         await self._storage.close()

@@ -1,6 +1,6 @@
-"""host.json: what the host reads from it, with its defaults, ranges and overrides from the environment.
+"""Read host.json, with defaults, ranges and overrides from the environment.
 
-Behaviour follows azure-functions-host (ScriptJobHostOptionsSetup, HttpOptions) and the Storage.Queues extension
+Behavior follows azure-functions-host (ScriptJobHostOptionsSetup, HttpOptions) and the Storage.Queues extension
 (QueuesOptions).
 """
 
@@ -23,7 +23,7 @@ UNSUPPORTED = (
     "extensions.http.dynamicThrottlesEnabled",
 )
 A_MINUTE = timedelta(minutes=1)
-MOST = 2**31 - 1
+MAX_INT = 2**31 - 1
 
 _TIMESPAN = re.compile(
     r"(?P<sign>-)?(?:(?P<days>\d+)\.)?(?P<hours>\d{1,2}):(?P<minutes>\d{1,2})(?::(?P<seconds>\d{1,2}(?:\.\d{1,7})?))?"
@@ -42,7 +42,7 @@ class QueueSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class HostSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """host.json, with overrides applied. `function_timeout` None means unbounded, `max_outstanding_requests` too."""
+    """host.json, with overrides applied. None means no limit for `function_timeout` and `max_outstanding_requests`."""
 
     route_prefix: str = "api"
     function_timeout: timedelta | None = timedelta(minutes=30)
@@ -54,7 +54,7 @@ class HostSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def parse_timespan(text: str) -> timedelta:
-    """A .NET TimeSpan: `[-][d.]hh:mm[:ss[.fffffff]]`; a bare number is DAYS. Raises ValueError."""
+    """Parse a .NET TimeSpan: `[-][d.]hh:mm[:ss[.fffffff]]`; a bare number is DAYS. Raises ValueError."""
     stripped = text.strip()
     try:
         if re.fullmatch(r"-?\d+", stripped):
@@ -75,9 +75,9 @@ def parse_timespan(text: str) -> timedelta:
 def read_host_json(
     text: str, environment: Mapping[str, str], *, processors: int, shortens_polling: bool = True
 ) -> HostSettings:
-    """Parses host.json's text. Raises HostConfigurationError naming every wrong value.
+    """Parse the text of host.json. Raises HostConfigurationError with every wrong value.
 
-    With `shortens_polling`, a longest polling interval of one minute counts as two seconds, as when developing.
+    With `shortens_polling`, a maxPollingInterval of one minute becomes two seconds, as in `func start`.
     """
     reader = _Reader(_with_overrides(json_object(text, "host.json"), environment))
     version = reader.raw("version")
@@ -98,7 +98,7 @@ def read_host_json(
 
 
 class _Reader:
-    """Reads typed values out of host.json and remembers every wrong one, so that all are told at once."""
+    """Reads typed values from host.json and collects all problems, so that one error reports them together."""
 
     def __init__(self, content: Mapping[str, Any]) -> None:
         self._content = content
@@ -113,17 +113,19 @@ class _Reader:
             node = node[found]
         return node
 
-    def number(self, path: str, default: int, least: int, most: int) -> int:
+    def number(self, path: str, default: int, minimum: int, maximum: int) -> int:
         value = self.raw(path)
         if value is None:
             return default
         number = _whole(value)
-        if number is None or not least <= number <= most:
-            self.problems.append(f"host.json: '{path}' is {value!r}; it must be a whole number from {least} to {most}.")
+        if number is None or not minimum <= number <= maximum:
+            self.problems.append(
+                f"host.json: '{path}' is {value!r}; it must be a whole number from {minimum} to {maximum}."
+            )
             return default
         return number
 
-    def span(self, path: str, default: timedelta, least: timedelta) -> timedelta:
+    def span(self, path: str, default: timedelta, minimum: timedelta) -> timedelta:
         value = self.raw(path)
         if value is None:
             return default
@@ -132,8 +134,8 @@ class _Reader:
         except ValueError as error:
             self.problems.append(f"host.json: '{path}': {error}.")
             return default
-        if span < least:
-            self.problems.append(f"host.json: '{path}' is {value!r}; the least is {least}.")
+        if span < minimum:
+            self.problems.append(f"host.json: '{path}' is {value!r}; it must be at least {minimum}.")
         return span
 
     def text(self, path: str, default: str) -> str:
@@ -142,7 +144,7 @@ class _Reader:
 
 
 def _whole(value: object) -> int | None:
-    """A JSON integer, or the text of one as an override in the environment has it."""
+    """Return a JSON integer, or the number in an override from the environment."""
     if isinstance(value, int) and not isinstance(value, bool):
         return value
     if isinstance(value, str) and re.fullmatch(r"\s*-?\d+\s*", value, re.ASCII):
@@ -151,7 +153,7 @@ def _whole(value: object) -> int | None:
 
 
 def _key_of(node: Mapping[str, Any], name: str) -> str | None:
-    """The key that equals `name` when case does not count."""
+    """Return the key that equals `name`, ignoring case."""
     return next((key for key in node if key.lower() == name.lower()), None)
 
 
@@ -162,8 +164,8 @@ def _function_timeout(reader: _Reader) -> timedelta | None:
 
 
 def _outstanding(reader: _Reader) -> int | None:
-    most = reader.number("extensions.http.maxOutstandingRequests", -1, -1, MOST)
-    return most if most >= 0 else None
+    limit = reader.number("extensions.http.maxOutstandingRequests", -1, -1, MAX_INT)
+    return limit if limit >= 0 else None
 
 
 def _custom_headers(reader: _Reader) -> tuple[tuple[str, str], ...]:
@@ -185,17 +187,17 @@ def _queue_settings(reader: _Reader, processors: int, *, shortens_polling: bool)
     polling = reader.span(f"{section}.maxPollingInterval", A_MINUTE, timedelta(milliseconds=100))
     return QueueSettings(
         batch_size=batch_size,
-        new_batch_threshold=reader.number(f"{section}.newBatchThreshold", batch_size // 2 * processors, 0, MOST),
-        # The genuine extension cannot tell an explicit minute from the default, and shortens both when developing.
+        new_batch_threshold=reader.number(f"{section}.newBatchThreshold", batch_size // 2 * processors, 0, MAX_INT),
+        # The genuine extension cannot distinguish an explicit minute from the default, and shortens both in development.
         max_polling_interval=timedelta(seconds=2) if shortens_polling and polling == A_MINUTE else polling,
-        max_dequeue_count=reader.number(f"{section}.maxDequeueCount", 5, 1, MOST),
+        max_dequeue_count=reader.number(f"{section}.maxDequeueCount", 5, 1, MAX_INT),
         visibility_timeout=reader.span(f"{section}.visibilityTimeout", timedelta(0), timedelta(0)),
         is_base64=encoding == "base64",
     )
 
 
 def _with_overrides(content: dict[str, Any], environment: Mapping[str, str]) -> dict[str, Any]:
-    """Applies `AzureFunctionsJobHost__a__b=value`, names compared without case."""
+    """Apply `AzureFunctionsJobHost__a__b=value`; names compare without case."""
     for name, value in environment.items():
         if not name.lower().startswith(OVERRIDE_PREFIX.lower()):
             continue

@@ -1,6 +1,6 @@
-"""HTTP triggers: which function a request is for, whether it may run, and what its caller gets.
+"""Serve HTTP triggers: route a request, check its key, run the function, write the response.
 
-An ASGI application, served by uvicorn without a framework between. Source: azure-functions-host
+An ASGI application on uvicorn, without a framework. Source: azure-functions-host
 FunctionInvocationMiddleware, HostAvailabilityCheckMiddleware, CustomHttpHeadersMiddleware.
 """
 
@@ -45,7 +45,7 @@ type Invoke = Callable[[Function, Datum, Mapping[str, Datum], str], Awaitable[In
 def compile_function_route(
     function: Function, settings: HostSettings, environment: Mapping[str, str]
 ) -> Route[Function]:
-    """The function's route. Raises FunctionConfigurationError."""
+    """Compile the function's route. Raises FunctionConfigurationError."""
     template = resolve_names(full_route(function, settings), environment)
     if template.lower().split("/")[0] == "admin":
         raise FunctionConfigurationError("routes under 'admin' are reserved for the host.")
@@ -53,20 +53,20 @@ def compile_function_route(
 
 
 def full_route(function: Function, settings: HostSettings) -> str:
-    """`prefix/route`; without a route the function's name."""
+    """Return `prefix/route`; the function's name stands in for a missing route."""
     route = str(function.trigger.get("route") or function.name)
     return f"{settings.route_prefix}/{route}".strip("/")
 
 
 def methods(function: Function) -> list[str]:
-    """The trigger's methods in capitals; empty means every method."""
+    """Return the trigger's methods in upper case; empty means every method."""
     return [str(method).upper() for method in function.trigger.get("methods") or ()]
 
 
 class HttpFront:
-    """The ASGI application. Without `keys` every caller may call everything, as under `func start`.
+    """The ASGI application. Without `keys`, callers need no key, as under `func start`.
 
-    With `front_end_seconds` a caller who has waited so long gets 502 while the function goes on, as behind Azure's
+    With `front_end_seconds`, a request that takes longer gets 502 while the function continues, as behind Azure's
     front end.
     """
 
@@ -89,7 +89,7 @@ class HttpFront:
         self._keys = keys
         self._is_loaded = is_loaded
         self._front_end_seconds = front_end_seconds
-        self._most = settings.max_outstanding_requests
+        self._max_outstanding = settings.max_outstanding_requests
         self._outstanding = 0
         self._late: set[asyncio.Task[Reply]] = set()
         self._extra = [(k.lower().encode("latin-1"), v.encode("latin-1")) for k, v in settings.custom_headers]
@@ -102,7 +102,7 @@ class HttpFront:
         except DisconnectedError:
             return
         except Exception:
-            log.exception("A request could not be answered")
+            log.exception("A request failed in the host")
             reply = Reply(500)
         has_body = reply.status not in BODYLESS
         headers = [header for header in reply.headers if header[0] not in FRAMING]
@@ -148,7 +148,7 @@ class HttpFront:
                 return Reply(401)
         if function.name in self._disabled and level is not Level.ADMIN:
             return Reply(404)
-        if self._most is not None and self._outstanding >= self._most:
+        if self._max_outstanding is not None and self._outstanding >= self._max_outstanding:
             return Reply(429, headers=[(b"x-function-scaleout", b"1")])
         return None
 
@@ -168,7 +168,7 @@ class HttpFront:
 
     async def _run_behind_front_end(self, run: Coroutine[Any, Any, Reply], seconds: float) -> Reply:
         task = asyncio.create_task(run)
-        # The loop itself holds tasks weakly, and this one may outlive its request.
+        # The loop keeps only weak references to tasks, and this one may outlive its request.
         self._late.add(task)
         task.add_done_callback(self._late.discard)
         done, _ = await asyncio.wait([task], timeout=seconds)

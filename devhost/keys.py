@@ -1,7 +1,7 @@
-"""Function keys, for a host started with --enable-auth: where they are kept and what each of them opens.
+"""Function keys, for a host started with --enable-auth: where they are stored and what each gives access to.
 
-Source: azure-functions-host SecretManager and KeyAuthenticationHandler. Keys lie unencrypted in the container
-azure-webjobs-secrets, in `<host id>/host.json` and `<host id>/<function>.json`, and are made when first needed.
+Source: azure-functions-host SecretManager and KeyAuthenticationHandler. Keys are stored unencrypted in the container
+azure-webjobs-secrets, in `<host id>/host.json` and `<host id>/<function>.json`, and created when first needed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ REFRESH_SECONDS = 60.0
 
 
 class Level(Enum):
-    """What a key makes of its bearer, and what a function asks of a caller."""
+    """The level that a key gives and a function requires."""
 
     ANONYMOUS = "anonymous"
     FUNCTION = "function"
@@ -29,12 +29,12 @@ class Level(Enum):
     ADMIN = "admin"
 
     def opens(self, required: Level) -> bool:
-        """Levels do not rank: a key opens its own level, and the master key opens all."""
+        """Return whether this level satisfies `required`. Levels have no order: only the master key satisfies them all."""
         return required in {Level.ANONYMOUS, self} or self is Level.ADMIN
 
 
 class Key(msgspec.Struct, frozen=True, kw_only=True):
-    """One key as the blobs hold it."""
+    """One key as stored in the blobs."""
 
     name: str
     value: str
@@ -56,19 +56,19 @@ class FunctionKeys(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def required_level(trigger: Mapping[str, object]) -> Level:
-    """The level that an HTTP trigger asks for; `function` if it does not say."""
+    """Return the level that an HTTP trigger requires; `function` by default."""
     return Level(str(trigger.get("authLevel") or "function").lower())
 
 
 def presented_key(headers: Mapping[str, str], query: Mapping[str, str]) -> str:
-    """The key that a request carries: its x-functions-key header, else `code` in its query, else none."""
+    """Return the key in a request: its x-functions-key header, else `code` in its query, else empty."""
     return headers.get("x-functions-key", "").split(",")[0] or query.get("code", "").split(",")[0]
 
 
 class KeyRing:
-    """Reads the keys once, and again at most once a minute when a key is unknown.
+    """Reads the keys once, and again at most once a minute for an unknown key.
 
-    `new_key` makes a key; `clock` gives seconds. Storage errors go through.
+    `new_key` creates a key; `clock` returns seconds. Storage errors are not caught.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class KeyRing:
         self._read_at = clock()
 
     async def level_of(self, key: str, function: str | None) -> Level:
-        """What the key is worth for that function, or for the host's own pages."""
+        """Return the level of a key for that function, or for the host's own pages if None."""
         level = await self._look_up(key, function)
         if level is Level.ANONYMOUS and key and self._clock() - self._read_at >= REFRESH_SECONDS:
             self._held.clear()
@@ -132,5 +132,5 @@ def _is_among(key: str, keys: tuple[Key, ...]) -> bool:
 
 
 def new_key() -> str:
-    """40 random bytes as URL-safe text."""
+    """Return 40 random bytes as URL-safe text."""
     return base64.urlsafe_b64encode(os.urandom(40)).decode()

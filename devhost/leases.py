@@ -1,4 +1,4 @@
-"""A listener's hold on one message, renewed for as long as the function runs."""
+"""Hold the lease on a message, and renew it while the function runs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SOONER_RENEWAL_SECONDS = 60.0
 
 
 class Lease:
-    """This instance's hold on a message for so many seconds, with the latest pop receipt."""
+    """The lease on a message, `seconds` long, with the latest pop receipt."""
 
     def __init__(self, queue: Queue, message: QueueMessage, seconds: int = LEASE_SECONDS) -> None:
         self._queue = queue
@@ -25,34 +25,34 @@ class Lease:
         self._pop_receipt = message.pop_receipt
 
     async def delete(self) -> None:
-        """Removes the message; if the lease is lost it will come again, or is gone already."""
+        """Delete the message. With a lost lease it does nothing: the message is redelivered, or already deleted."""
         try:
             await self._queue.delete(self._id, self._pop_receipt)
         except MessageGoneError as error:
             log.debug("Not deleted: %s", error)
 
     async def release(self, after_seconds: int) -> None:
-        """Makes the message visible after so many seconds."""
+        """Make the message visible after `after_seconds`."""
         try:
             await self._queue.extend(self._id, self._pop_receipt, after_seconds)
         except MessageGoneError as error:
             log.debug("Not released: %s", error)
 
     async def renew(self, interval_seconds: float) -> float | None:
-        """Takes the lease anew for its whole length. Gives the seconds to the next renewal; None if the lease is lost."""
+        """Renew the lease for its whole length. Return the seconds until the next renewal; None if the lease is lost."""
         try:
             self._pop_receipt = await self._queue.extend(self._id, self._pop_receipt, self._seconds)
         except MessageGoneError as error:
-            log.warning("Lease lost, the function goes on: %s", error)
+            log.warning("Lease lost, the function continues: %s", error)
             return None
         except StorageUnavailableError as error:
-            log.warning("Lease not renewed, trying again sooner: %s", error)
+            log.warning("Lease not renewed, retrying sooner: %s", error)
             return min(interval_seconds, SOONER_RENEWAL_SECONDS)
         return interval_seconds
 
 
 class Renewal:
-    """Renews a lease at intervals until ended. Starts no task before the first interval is over: few functions last."""
+    """Renews a lease at intervals until ended. Starts a task only after the first interval: few functions run that long."""
 
     def __init__(self, lease: Lease, seconds: float) -> None:
         self._lease = lease
@@ -73,7 +73,7 @@ class Renewal:
             self._schedule(following)
 
     async def end(self) -> None:
-        """Stops renewing. Waits for a renewal under way, never cancels it: it changes the receipt that settling needs."""
+        """Stop renewing. Waits for a running renewal instead of cancelling it: it changes the receipt that settling needs."""
         self._is_ended = True
         self._timer.cancel()
         if self._task is not None:

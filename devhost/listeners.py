@@ -1,4 +1,4 @@
-"""Makes the listeners of an app's functions, starts them, and stops them together."""
+"""Create, start and stop the listeners of an app's functions."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ type Listener = QueueListener | TimerListener
 
 
 class ListenerFactory:
-    """From a function to its listener. `make` raises FunctionConfigurationError; HTTP functions have none."""
+    """Creates the listener of a function. `make` raises FunctionConfigurationError; HTTP functions have no listener."""
 
     def __init__(
         self,
@@ -51,7 +51,7 @@ class ListenerFactory:
         self._lease_seconds = lease_seconds
 
     def make(self, function: Function) -> Listener | None:
-        """The listener, not yet running."""
+        """Return the listener, not yet running."""
         match function.kind:
             case "queueTrigger":
                 return self._queue_listener(function)
@@ -60,7 +60,9 @@ class ListenerFactory:
             case "httpTrigger":
                 return None
             case kind:
-                raise FunctionConfigurationError(f"this local host has no '{kind}'.")
+                raise FunctionConfigurationError(
+                    f"this local host does not support '{kind}'; it has HTTP, queue and timer triggers."
+                )
 
     def _queue_listener(self, function: Function) -> QueueListener:
         name = queue_name(str(function.trigger["queueName"]), self._environment)
@@ -73,7 +75,7 @@ class ListenerFactory:
             settings=self._queues,
             invoke=self._invoker.invoke_with_message,
             notices=self._notices,
-            jitter=lambda: random.uniform(0.8, 1.2),  # noqa: S311 - spreads polls, guards nothing
+            jitter=lambda: random.uniform(0.8, 1.2),  # noqa: S311 - spreads polls, not for security
             runs_over_dequeued_poison=self._runs_over_dequeued_poison,
             lease_seconds=self._lease_seconds,
             renewal_seconds=self._lease_seconds / 2,
@@ -82,10 +84,9 @@ class ListenerFactory:
     def _timer_listener(self, function: Function) -> TimerListener:
         expression = resolve_names(str(function.trigger["schedule"]), self._environment)
         schedule = parse_schedule(expression, time_zone(self._environment))
-        wanted = function.trigger.get("useMonitor") is not False
-        is_kept = is_monitored(schedule, datetime.now(UTC), wanted=wanted)
+        use_monitor = function.trigger.get("useMonitor") is not False
         blobs = None
-        if is_kept:
+        if is_monitored(schedule, datetime.now(UTC), use_monitor=use_monitor):
             blobs = self._storage.container(connection_string("", self._environment), HOSTS_CONTAINER)
         return TimerListener(
             function=function,
@@ -99,7 +100,7 @@ class ListenerFactory:
 
 
 class Listeners:
-    """All listeners of the host. `failed` is told of one that ended by an error, which must stop the host."""
+    """All listeners of the host. `failed` receives the error of a listener that failed, which must stop the host."""
 
     def __init__(
         self,
@@ -115,7 +116,7 @@ class Listeners:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def start(self, functions: Iterable[Function]) -> None:
-        """Starts a listener for each function that has one and is configured well."""
+        """Start a listener for each function that has one and is configured correctly."""
         self._listeners = []
         for function in functions:
             try:
@@ -130,12 +131,12 @@ class Listeners:
                 task.add_done_callback(self._ended)
 
     def stop(self) -> None:
-        """Ends polling and waiting; what is in flight goes on."""
+        """Stop polling and waiting. Running invocations continue."""
         for listener in self._listeners:
             listener.stop()
 
     async def drained(self) -> None:
-        """Waits, after `stop`, until nothing is in flight, also of listeners that an earlier `stop` ended."""
+        """Wait, after `stop`, until no invocation runs, including those of listeners that an earlier `stop` ended."""
         if self._tasks:
             await asyncio.wait(self._tasks)
 
@@ -146,19 +147,19 @@ class Listeners:
 
 
 def check_function(function: Function, environment: Mapping[str, str]) -> None:
-    """Warns of what has no effect here.
+    """Log a warning for each setting that this host ignores.
 
-    Raises FunctionConfigurationError for a binding that this host has not, or that could never be written.
+    Raises FunctionConfigurationError for an unsupported binding, or one whose queue or connection is wrong.
     """
     for binding in function.bindings:
         if binding is not function.trigger and not _is_supported(binding):
-            raise FunctionConfigurationError(f"this local host has no '{binding['type']}' binding.")
+            raise FunctionConfigurationError(f"this local host does not support '{binding['type']}' bindings.")
     for binding in function.queue_outputs.values():
         queue_name(str(binding["queueName"]), environment)
         connection_string(str(binding.get("connection") or ""), environment)
     if function.has_retry:
         log.warning(
-            "Soon retries will not be supported for function '%s': here its policy has no effect", function.name
+            "Soon retries will not be supported for function '%s': this host ignores its retry policy", function.name
         )
 
 
@@ -168,11 +169,13 @@ def _is_supported(binding: Mapping[str, object]) -> bool:
 
 
 def time_zone(environment: Mapping[str, str]) -> tzinfo:
-    """The zone that schedules are in: WEBSITE_TIME_ZONE, else TZ, else UTC. Raises FunctionConfigurationError."""
+    """Return the time zone of schedules: WEBSITE_TIME_ZONE, else TZ, else UTC. Raises FunctionConfigurationError."""
     name = environment.get("WEBSITE_TIME_ZONE") or environment.get("TZ") or "UTC"
     if name == "UTC":
         return UTC
     try:
         return ZoneInfo(name.removeprefix(":"))
     except (KeyError, OSError, ValueError) as error:
-        raise FunctionConfigurationError(f"'{name}' is not the name of a time zone.") from error
+        raise FunctionConfigurationError(
+            f"'{name}' is not a time zone; use an IANA name such as Europe/Berlin."
+        ) from error

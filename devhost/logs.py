@@ -1,4 +1,4 @@
-"""Log lines on stderr: time, level, function name, message."""
+"""Write log lines to stderr: time, level, function name, message."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 from contextvars import ContextVar
 from typing import TextIO
 
-# The function that the current task runs, so that a log line can name it. A ContextVar belongs to its task.
+# The function that the current task runs, for its log lines. A ContextVar is local to a task.
 current_function: ContextVar[str] = ContextVar("devhost_current_function", default="host")
 
 LEVELS = {
@@ -21,12 +21,12 @@ LEVELS = {
 }
 
 
-# The worker library writes a line per invocation and the SDKs one per request; both drown the app's own lines.
+# The worker library writes a line per invocation and the SDKs one per request; both would hide the app's own lines.
 QUIET = ("azure", "uvicorn", "asyncio")
 
 
 class LineFormatter(logging.Formatter):
-    """A record begins a line; what it has beyond one line follows indented."""
+    """Formats a record as one line; further lines of its message follow indented."""
 
     def format(self, record: logging.LogRecord) -> str:
         message = record.getMessage().rstrip().replace("\n", "\n    ")
@@ -38,7 +38,7 @@ class LineFormatter(logging.Formatter):
 
 
 def set_up_logging(level: str, stream: TextIO = sys.stderr) -> None:
-    """Attaches the one handler. `level` is a host.json log level such as Information."""
+    """Attach the only handler. `level` is a host.json log level such as Information."""
     handler = logging.StreamHandler(stream)
     handler.setFormatter(LineFormatter())
     root = logging.getLogger()

@@ -1,4 +1,4 @@
-"""Runs a function and then writes its `queue` output bindings, as the host does once the function has returned."""
+"""Run a function, then write its `queue` output bindings, as the genuine host does after the function has returned."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ type QueueFor = Callable[[Mapping[str, object]], Queue]
 
 
 class Runs(Protocol):
-    """What runs functions: devhost.worker.Worker."""
+    """Runs functions; implemented by devhost.worker.Worker."""
 
     async def invoke(
         self, function: Function, value: Datum, trigger_metadata: Mapping[str, Datum], trace_parent: str = ""
     ) -> Invocation:
-        """Runs the function once; what it does raises nothing here."""
+        """Run the function once. Does not raise the function's own errors."""
 
 
 class Invoker:
-    """Invokes functions with their outputs. `queue_for` gives the queue that a binding names."""
+    """Invokes functions and writes their outputs. `queue_for` returns the queue of a binding."""
 
     def __init__(self, worker: Runs, *, is_base64: bool, queue_for: QueueFor, notices: Notices) -> None:
         self._worker = worker
@@ -44,7 +44,7 @@ class Invoker:
         metadata: Mapping[str, Datum],
         trace_parent: str = "",
     ) -> Invocation:
-        """The invocation; failed as well when an output cannot be written."""
+        """Return the invocation. It also counts as failed if an output cannot be written."""
         invocation = await self._worker.invoke(function, value, metadata, trace_parent)
         if not invocation.succeeded or not function.queue_outputs:
             return invocation
@@ -58,7 +58,7 @@ class Invoker:
         return invocation
 
     async def invoke_with_message(self, function: Function, body: bytes, message: QueueMessage) -> bool:
-        """Runs a queue function on a message; says whether it succeeded."""
+        """Run a queue function on a message. Return whether it succeeded."""
         value = trigger_input(body, is_binary=str(function.trigger.get("dataType", "")).lower() == "binary")
         if value is None:
             log.error("%s: the message is not UTF-8 text", function.name)

@@ -1,4 +1,4 @@
-"""`python -m devhost.package TARGET.zip`: packs what `.funcignore` leaves of the project, as azd does by itself."""
+"""`python -m devhost.package TARGET.zip`: pack the files that `.funcignore` does not exclude, as azd does."""
 
 import argparse
 import fnmatch
@@ -9,22 +9,22 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 BY_AZD = ("__pycache__", ".venv")
-"""What azd leaves out by itself (azure-dev, cli/azd/pkg/project/project_utils.go)."""
+"""What azd always excludes (azure-dev, cli/azd/pkg/project/project_utils.go)."""
 
 
 def patterns_in(text: str) -> tuple[str, ...]:
-    """The patterns of an ignore file. Only those without negation are understood here, and no others are used."""
+    """Return the patterns of an ignore file. Raises ValueError for a negated one, which this reader does not support."""
     lines = [line.strip() for line in text.splitlines()]
     chosen = tuple(line for line in lines if line and not line.startswith("#"))
     if any(line.startswith("!") for line in chosen):
-        raise ValueError("negated patterns are not understood here")
+        raise ValueError("negated patterns (!name) are not supported: list the excluded paths instead")
     return chosen
 
 
 def is_left_out(path: Path, patterns: Sequence[str]) -> bool:
-    """Whether a path of the project, or a folder it is in, matches a pattern.
+    """Return whether a path of the project, or a folder it is in, matches a pattern.
 
-    As in gitignore: a pattern with a slash within is meant from the root, another one at any depth.
+    As in gitignore: a pattern with an inner slash is relative to the root, any other matches at every depth.
     """
     within = [Path(*path.parts[: depth + 1]) for depth in range(len(path.parts))]
     for pattern in patterns:
@@ -35,7 +35,7 @@ def is_left_out(path: Path, patterns: Sequence[str]) -> bool:
 
 
 def packaged(root: Path) -> Iterator[Path]:
-    """The files that are deployed, relative to the project's root."""
+    """Return the deployed files, relative to the project's root."""
     patterns = (*patterns_in((root / ".funcignore").read_text()), *BY_AZD)
 
     def walk(folder: Path) -> Iterator[Path]:
@@ -59,7 +59,7 @@ def pack(root: Path, target: Path) -> None:
 
 
 def main() -> int:
-    """The exit code."""
+    """Return the exit code."""
     parser = argparse.ArgumentParser(prog="devhost.package", description="Pack the function app for deployment.")
     parser.add_argument("target", type=Path, help="the zip file to write")
     target: Path = parser.parse_args().target

@@ -1,4 +1,4 @@
-"""Plain stand-ins for the protobuf classes that the worker library builds when it indexes an app.
+"""Replace the protobuf classes that the worker library creates when it indexes an app.
 
 The library takes any namespace with these names (`properties["protos"]`), so neither grpc nor protobuf is needed.
 """
@@ -10,7 +10,7 @@ from typing import Any
 
 
 class BindingInfo(SimpleNamespace):
-    """`direction` and `data_type` are compared with these numbers."""
+    """The numbers that the library compares `direction` and `data_type` with."""
 
     undefined = 0
     out = 1
@@ -27,7 +27,7 @@ class StatusResult(SimpleNamespace):
 
 
 def namespace() -> SimpleNamespace:
-    """The `protos` object to hand to the worker library."""
+    """Return the `protos` object for the worker library."""
     plain = (
         "RpcException WorkerInitResponse WorkerMetadata RpcFunctionMetadata RpcRetryOptions "
         "FunctionMetadataResponse FunctionLoadResponse"

@@ -1,4 +1,4 @@
-"""The queue trigger's decisions, apart from the acts: when to poll, what to do with a message, what a function sees.
+"""Decide for the queue trigger, without I/O: when to poll, how to settle a message, what a function receives.
 
 Source: azure-sdk-for-net Storage.Queues extension 5.3.7 (QueueListener, QueueProcessor, QueueTriggerBinding,
 RandomizedExponentialBackoffStrategy) and azure-functions-host (WorkerFunctionInvoker, FunctionBinding).
@@ -23,7 +23,7 @@ FOREVER = "9999-12-31T23:59:59.9999999+00:00"
 
 
 class QueueMessage(msgspec.Struct, frozen=True, kw_only=True):
-    """A received message. `text` is as it lies on the queue (base64 or not); times are aware UTC or None."""
+    """A received message. `text` is as stored on the queue (base64 or not); times are aware UTC or None."""
 
     id: str
     pop_receipt: str
@@ -35,10 +35,10 @@ class QueueMessage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Backoff:
-    """Randomised exponential delay between polls of an empty queue, in seconds.
+    """Randomized exponential delay between polls of an empty queue, in seconds.
 
-    `jitter` gives a factor from 0.8 to 1.2. 100 ms after a message was found; then 100 ms plus 100 ms, 200 ms, 400 ms
-    and so on, each increment jittered; as soon as a value reaches the maximum the delay is exactly that and stays.
+    `jitter` returns a factor from 0.8 to 1.2. The delay is 100 ms after a message was found, then 100 ms plus 100 ms,
+    200 ms, 400 ms and so on, each increment jittered. A delay that reaches the maximum stays exactly there.
     """
 
     def __init__(self, max_seconds: float, jitter: Callable[[], float]) -> None:
@@ -48,7 +48,7 @@ class Backoff:
         self._exponent = 0
 
     def next_delay(self, *, found_messages: bool) -> float:
-        """The delay after an empty poll; `found_messages` says whether any came since the last delay."""
+        """Return the delay after an empty poll; `found_messages`: whether any arrived since the last delay."""
         if found_messages:
             self._current, self._exponent = MIN_DELAY_SECONDS, 1
         elif self._current != self._max:
@@ -63,22 +63,22 @@ class Backoff:
 
 
 class Completion(Enum):
-    """What to do with a message after its invocation."""
+    """How to settle a message after its invocation."""
 
     DELETE = "delete"
     RELEASE = "release"  # visible again after host.json visibilityTimeout
     POISON = "poison"  # copy to the poison queue, then delete
-    LEAVE = "leave"  # nothing: it stays invisible until its lease ends
+    LEAVE = "leave"  # do nothing: it stays invisible until its lease ends
 
 
 def poison_queue_name(queue: str) -> str | None:
-    """`<queue>-poison`; None for a poison queue itself and where the result is no valid name."""
+    """Return `<queue>-poison`; None for a poison queue itself, or if the result is not a valid name."""
     name = f"{queue}-poison"
     return None if queue.endswith("-poison") or not is_queue_name(name) else name
 
 
 def may_invoke(dequeue_count: int, max_dequeue_count: int, *, always: bool) -> bool:
-    """Whether to run the function. A message dequeued more often than allowed kills the process: it is not run.
+    """Return whether to run the function. A message above the maximum may have crashed the process: do not run it.
 
     `always` is the 5.3.8 extension on a poison queue's trigger; 5.3.7 applies the rule there as well.
     """
@@ -86,7 +86,7 @@ def may_invoke(dequeue_count: int, max_dequeue_count: int, *, always: bool) -> b
 
 
 def completion(*, succeeded: bool, dequeue_count: int, max_dequeue_count: int, has_poison: bool) -> Completion:
-    """What follows an invocation."""
+    """Decide how to settle a message."""
     if succeeded:
         return Completion.DELETE
     if not has_poison:
@@ -95,7 +95,7 @@ def completion(*, succeeded: bool, dequeue_count: int, max_dequeue_count: int, h
 
 
 def decode_body(text: str, *, is_base64: bool) -> bytes | None:
-    """The body, or None if it is not the base64 that it must be."""
+    """Return the body, or None if it should be base64 and is not."""
     if not is_base64:
         return text.encode()
     try:
@@ -105,12 +105,12 @@ def decode_body(text: str, *, is_base64: bool) -> bytes | None:
 
 
 def encode_body(body: bytes, *, is_base64: bool) -> str:
-    """The text to put on a queue."""
+    """Return the text to put on a queue."""
     return base64.b64encode(body).decode() if is_base64 else body.decode()
 
 
 def trigger_input(body: bytes, *, is_binary: bool) -> Datum | None:
-    """The argument; None if the function wants text and the body is not UTF-8 (a failed attempt)."""
+    """Return the function's argument; None if it takes text and the body is not UTF-8 (a failed attempt)."""
     if is_binary:
         return Datum("bytes", body)
     text = utf8(body)
@@ -118,7 +118,7 @@ def trigger_input(body: bytes, *, is_binary: bool) -> Datum | None:
 
 
 def utf8(body: bytes) -> str | None:
-    """The text, or None."""
+    """Return the text, or None if the body is not UTF-8."""
     try:
         return body.decode()
     except UnicodeDecodeError:
@@ -126,7 +126,7 @@ def utf8(body: bytes) -> str | None:
 
 
 def trigger_metadata(message: QueueMessage, body: bytes, now: datetime) -> dict[str, Datum]:
-    """What the worker gets beside the body. A JSON object's own fields overwrite these, whatever their case."""
+    """Return the trigger metadata. Fields of a JSON object in the body overwrite it, ignoring case."""
     metadata = {
         "DequeueCount": Datum("json", str(message.dequeue_count)),
         "ExpirationTime": _time(message.expires_at),
@@ -165,7 +165,7 @@ def _overwrite(metadata: dict[str, Datum], text: str) -> None:
 
 
 def _field_value(raw: str) -> Datum | None:
-    """A top-level field as binding data: objects as JSON, scalars as .NET writes them, arrays and null not at all."""
+    """Convert a top-level field to binding data: objects as JSON, scalars as .NET writes them, no arrays or null."""
     if raw.startswith("[") or raw == "null":
         return None
     if raw.startswith("{"):
@@ -176,7 +176,7 @@ def _field_value(raw: str) -> Datum | None:
 
 
 def output_bodies(value: Datum) -> list[bytes]:
-    """The messages that a `queue` output binding writes: bytes untouched, JSON text rewritten, an array one each."""
+    """Return the messages of a `queue` output: bytes unchanged, JSON text rewritten, one message per array item."""
     if value.type == "bytes":
         return [bytes(value.value)]
     text = str(value.value)

@@ -1,6 +1,6 @@
-"""The queue trigger's listener: polls one queue for one function and settles each message.
+"""Listen to a queue trigger: poll one queue for one function and settle each message.
 
-Every instance polls; what keeps a message from the others is its ten-minute lease. See queue_rules.py for the sources.
+Every instance polls; the ten-minute lease hides a message from the others. See queue_rules.py for the sources.
 """
 
 from __future__ import annotations
@@ -30,23 +30,23 @@ type Invoke = Callable[[Function, bytes, QueueMessage], Awaitable[bool]]
 
 
 class Notices:
-    """Wakes the listener of a queue when this host itself writes there (output binding, poison copy)."""
+    """Wakes the listener of a queue when this host writes to that queue (output binding, poison copy)."""
 
     def __init__(self) -> None:
         self._events: dict[str, asyncio.Event] = {}
 
     def event(self, queue: str) -> asyncio.Event:
-        """The event that ends that queue's wait."""
+        """Return the event that ends that queue's wait."""
         return self._events.setdefault(queue, asyncio.Event())
 
     def notify(self, queue: str) -> None:
-        """Ends the wait of that queue's listener, if it has one."""
+        """End the wait of that queue's listener, if it has one."""
         if queue in self._events:
             self._events[queue].set()
 
 
 class QueueListener:
-    """Polls until stopped. `jitter` as in Backoff; `wait` sleeps at most so many seconds or until the event is set."""
+    """Polls until stopped. `jitter` as in Backoff; `wait` sleeps until the event is set, at most the given seconds."""
 
     def __init__(
         self,
@@ -82,13 +82,13 @@ class QueueListener:
         self._found_since_delay = False
 
     async def run(self) -> None:
-        """Polls until `stop`, then waits for all that is in flight.
+        """Poll until `stop`, then wait for the running invocations.
 
-        An error that is neither passing nor a lost lease is raised, and stops the host.
+        Raises any error other than a passing one or a lost lease; it stops the host.
         """
         current_function.set(self._function.name)
         while not self._is_stopping:
-            # Cleared before the poll: a notice that comes while an empty answer is under way must still cut the delay.
+            # Cleared before the poll: a notice that arrives during an empty poll must still end the delay.
             self._wake.clear()
             if await self.poll():
                 await self._wait_for_room()
@@ -100,13 +100,13 @@ class QueueListener:
             await asyncio.wait(self._running)
 
     def stop(self) -> None:
-        """Ends polling; what is in flight goes on."""
+        """Stop polling. Running invocations continue."""
         self._is_stopping = True
         self._notices.notify(self._queue.name)
         self._room.set()
 
     async def poll(self) -> bool:
-        """Asks once for messages and starts a task for each; says whether there were any."""
+        """Poll once and start a task for each message. Return whether there were any."""
         try:
             if not self._is_known_to_exist:
                 self._is_known_to_exist = await self._queue.exists()
@@ -115,7 +115,7 @@ class QueueListener:
             messages = await self._queue.receive(self._settings.batch_size, self._lease_seconds)
         except (StorageUnavailableError, MessageGoneError) as error:
             self._is_known_to_exist = False
-            log.warning("Polling failed, trying again later: %s", error)
+            log.warning("Polling failed, retrying later: %s", error)
             return False
         for message in messages:
             task = asyncio.create_task(self._handle(message))
@@ -129,7 +129,7 @@ class QueueListener:
         if len(self._running) <= self._settings.new_batch_threshold:
             self._room.set()
         if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("A message could not be settled; its lease will end", exc_info=error)
+            log.error("A message could not be settled; it is redelivered when its lease ends", exc_info=error)
 
     async def _wait_for_room(self) -> None:
         while len(self._running) > self._settings.new_batch_threshold and not self._is_stopping:
@@ -139,8 +139,8 @@ class QueueListener:
     async def _handle(self, message: QueueMessage) -> None:
         body = decode_body(message.text, is_base64=self._settings.is_base64)
         lease = Lease(self._queue, message, self._lease_seconds)
-        most = self._settings.max_dequeue_count
-        if body is None or not may_invoke(message.dequeue_count, most, always=self._always):
+        max_dequeue_count = self._settings.max_dequeue_count
+        if body is None or not may_invoke(message.dequeue_count, max_dequeue_count, always=self._always):
             await self._to_poison(message.text, lease)
             return
         renewal = Renewal(lease, self._renewal_seconds)
@@ -151,7 +151,7 @@ class QueueListener:
         decided = completion(
             succeeded=succeeded,
             dequeue_count=message.dequeue_count,
-            max_dequeue_count=most,
+            max_dequeue_count=max_dequeue_count,
             has_poison=self._poison is not None,
         )
         await self._settle(decided, message.text, lease)
@@ -165,10 +165,10 @@ class QueueListener:
             case Completion.POISON:
                 await self._to_poison(text, lease)
             case Completion.LEAVE:
-                log.debug("There is no poison queue; the message stays leased")
+                log.debug("No poison queue; the message stays leased")
 
     async def _to_poison(self, text: str, lease: Lease) -> None:
-        """Copies the text as it lies on the queue, and nothing else: the poison message begins a life of its own."""
+        """Copy the text as stored on the queue, without dequeue count or expiry, then delete the message."""
         if self._poison is None:
             return
         log.warning(
@@ -183,7 +183,7 @@ class QueueListener:
 
 
 async def wait_for_event(event: asyncio.Event, seconds: float) -> None:
-    """Returns when the event is set or the time is over."""
+    """Return when the event is set or the time is over."""
     try:
         async with asyncio.timeout(seconds):
             await event.wait()

@@ -1,4 +1,4 @@
-"""From what an HTTP function gave to the response on the wire.
+"""Convert an HTTP function's result to the response on the wire.
 
 Source: azure-functions-host HttpBinding.CreateResult, RawScriptResult; Microsoft.Net.Http.Headers SetCookieHeaderValue.
 """
@@ -27,13 +27,13 @@ class Reply:
 
 
 def json_reply(status: int, content: object) -> Reply:
-    """A JSON response, for the host's own pages."""
+    """Return a JSON response, for the host's own pages."""
     body = json.dumps(content).encode()
     return Reply(status, body, [(b"content-type", b"application/json; charset=utf-8")])
 
 
 def reply_of(function: Function, invocation: Invocation) -> Reply:
-    """The response to an HTTP invocation: 500 without a body if it failed, 204 if it gave no response."""
+    """Return the response to an HTTP invocation: 500 without a body if it failed, 204 if it returned nothing."""
     if not invocation.succeeded:
         return Reply(500)
     for name, value in invocation.outputs:
@@ -53,7 +53,7 @@ def _reply_of_text(text: str) -> Reply:
 
 
 def _envelope(text: str) -> dict[str, Any] | None:
-    """The host takes a plain `str` that is a JSON object with `body` for a response envelope, not for a body."""
+    """Return the response envelope in a text. The genuine host reads a JSON object with `body` as one, not as a body."""
     if not text.lstrip().startswith("{"):
         return None
     try:
@@ -71,7 +71,7 @@ def _reply_of_http(response: dict[str, Any]) -> Reply:
 
 
 def cookie_text(morsel: Morsel[str]) -> str:
-    """A cookie as ASP.NET writes it: of the attributes only those that the worker's protocol carries."""
+    """Format a cookie as ASP.NET does, with only the attributes that the worker's protocol carries."""
     parts = [f"{morsel.key}={morsel.value}"]
     parts += [f"{name}={morsel[name]}" for name in ("expires", "max-age", "domain", "path") if morsel[name]]
     parts += ["secure"] if morsel["secure"] else []

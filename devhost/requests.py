@@ -1,4 +1,4 @@
-"""From an ASGI request to the value that an HTTP function gets.
+"""Convert an ASGI request to the value that an HTTP function receives.
 
 Source: azure-functions-host GrpcMessageConversionExtensions.ToRpcHttp, AppServiceHeaderFixupMiddleware.
 """
@@ -16,13 +16,13 @@ type Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
 
 class DisconnectedError(Exception):
-    """The caller went away before the whole body was here: nobody waits for an answer."""
+    """The caller disconnected before sending the whole body."""
 
 
 def request_value(
     scope: Scope, headers: dict[str, str], query: dict[str, str], route_values: dict[str, str], body: bytes
 ) -> Datum:
-    """The trigger's argument."""
+    """Return the trigger's argument."""
     content = {
         "method": Datum("string", scope["method"]),
         "url": Datum("string", request_url(scope, headers)),
@@ -35,7 +35,7 @@ def request_value(
 
 
 def request_url(scope: Scope, headers: Mapping[str, str]) -> str:
-    """The whole URL, with the scheme and the host that App Service's front end names when there is one."""
+    """Return the whole URL, with the scheme and host that App Service's front end sends in headers."""
     host = headers.get("disguised-host") or headers.get("host", "")
     scheme = headers.get("x-forwarded-proto") or scope["scheme"]
     query = scope["query_string"]
@@ -44,7 +44,7 @@ def request_url(scope: Scope, headers: Mapping[str, str]) -> str:
 
 
 def joined_headers(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
-    """Names in lower case, as ASGI gives them; repeated values joined by commas."""
+    """Return headers by lower-case name, as in ASGI; repeated values are joined by commas."""
     joined: dict[str, str] = {}
     for raw_name, raw_value in headers:
         name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
@@ -53,7 +53,7 @@ def joined_headers(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
 
 
 def query_values(query: bytes) -> dict[str, str]:
-    """Parameters with an empty value are dropped, repeated ones joined by commas."""
+    """Return the query parameters. Empty values are dropped, repeated ones joined by commas."""
     values: dict[str, str] = {}
     if not query:
         return values
@@ -63,13 +63,13 @@ def query_values(query: bytes) -> dict[str, str]:
 
 
 def declared_length(headers: Mapping[str, str]) -> int:
-    """Content-Length; 0 without one, so that a chunked body counts as empty."""
+    """Return Content-Length; 0 without one, so that a chunked body counts as empty."""
     text = headers.get("content-length", "")
     return int(text) if text.isascii() and text.isdigit() else 0
 
 
 async def read_body(receive: Receive, headers: Mapping[str, str]) -> bytes:
-    """The body, if its length was declared: the genuine host hands over no other. Raises DisconnectedError."""
+    """Return the body if it has a Content-Length: the genuine host passes no other. Raises DisconnectedError."""
     if not declared_length(headers):
         return b""
     chunks: list[bytes] = []

@@ -1,6 +1,6 @@
-"""ASP.NET route templates, as far as HTTP triggers use them: literals, `{name}`, constraints, optional and catch-all.
+"""Match ASP.NET route templates, as HTTP triggers use them: literals, `{name}`, constraints, optional and catch-all.
 
-A wrong method is no match, so the caller answers 404 and not 405: in the genuine host methods are a route constraint.
+A wrong method is no match, so the response is 404 and not 405: in the genuine host, methods are a route constraint.
 """
 
 from __future__ import annotations
@@ -41,15 +41,15 @@ class RouteTable[Target]:
 
     def __init__(self, routes: Sequence[Route[Target]]) -> None:
         ordered = sorted(routes, key=lambda route: route.precedence)
-        # A template of literals alone outranks every other for its path, and a look-up beats a row of expressions.
+        # A template of literals outranks every other for its path, and a lookup is faster than a list of expressions.
         self._literal = [(r.template.lower(), r) for r in ordered if all(rank == 1 for rank in r.precedence)]
         self._literal_paths = {path for path, _ in self._literal}
         self._open = [route for route in ordered if any(rank > 1 for rank in route.precedence)]
 
     def match(self, method: str, path: str) -> tuple[Target, dict[str, str]] | None:
-        """The target and its route values; None if no template takes this method and path.
+        """Return the target and its route values; None if no template matches this method and path.
 
-        `path` is the raw path; it is decoded but for %2F, and an empty value is no value.
+        `path` is the raw path. It is decoded except for %2F, and empty values are dropped.
         """
         trimmed = _decoded(path).strip("/")
         if (lowered := trimmed.lower()) in self._literal_paths:
@@ -72,7 +72,7 @@ def _decoded(path: str) -> str:
 
 
 def compile_route[Target](template: str, methods: Sequence[str], target: Target) -> Route[Target]:
-    """Compiles `prefix/route`. Raises FunctionConfigurationError for what it cannot express."""
+    """Compile `prefix/route`. Raises FunctionConfigurationError for unsupported syntax."""
     pattern, precedence = "", []
     for segment in [part for part in template.strip("/").split("/") if part]:
         text, rank, optional = _segment(segment, template)
@@ -88,13 +88,13 @@ def compile_route[Target](template: str, methods: Sequence[str], target: Target)
         methods=frozenset(method.upper() for method in methods),
         target=target,
         pattern=compiled,
-        # Compared segment by segment: a literal before a parameter, and a template that ends before one that goes on.
+        # Compared segment by segment: a literal before a parameter, and a shorter template before a longer one.
         precedence=tuple(precedence),
     )
 
 
 def _segment(segment: str, template: str) -> tuple[str, int, bool]:
-    """A segment's expression, its rank (literal 1, mixed 2, constrained 3, plain 4, catch-all 5), optional or not."""
+    """Return a segment's expression, rank (literal 1, mixed 2, constrained 3, plain 4, catch-all 5), optional or not."""
     whole = _PARAMETER.fullmatch(segment)
     if whole is None:
         return _mixed_segment(segment, template)

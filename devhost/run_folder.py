@@ -1,4 +1,4 @@
-"""What a run of the stack keeps in the project's folder: its settings, its lock, its first client's key."""
+"""The files of `make run` in the project's folder: settings, lock, the first client's key."""
 
 import fcntl
 import os
@@ -11,13 +11,13 @@ from devhost.settings import HostConfigurationError, apply_local_settings
 
 
 class StackError(Exception):
-    """The run cannot start or go on; the text is the sentence to show."""
+    """The run cannot start or continue; the text is the message to show."""
 
 
 def environment_for(folder: Path, environ: Mapping[str, str]) -> dict[str, str]:
-    """`environ` with the values of local.settings.json added, which is made from the sample if absent.
+    """Return `environ` with the values of local.settings.json, which is copied from the sample if missing.
 
-    Raises `StackError` when the file cannot be used.
+    Raises `StackError` if the file is invalid.
     """
     path = folder / "local.settings.json"
     if not path.exists():
@@ -32,20 +32,20 @@ def environment_for(folder: Path, environ: Mapping[str, str]) -> dict[str, str]:
 
 @contextmanager
 def only_run_of(local: Path) -> Iterator[None]:
-    """Hold the folder: two Azurites on the same files would spoil them. Raises `StackError`."""
+    """Lock the folder: two Azurites on the same files would corrupt them. Raises `StackError`."""
     local.mkdir(exist_ok=True)
     with (local / "lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise StackError("Relay runs already from this folder: stop that run first.") from None
+            raise StackError("Relay is already running from this folder: stop that run first.") from None
         yield
 
 
 def keep_key(path: Path, new_key: str | None) -> str:
-    """The client's key: the new one, written down for its owner alone, or the one written down before.
+    """Return the client's key: store a new one in a file that only its owner can read, or read the stored one.
 
-    Raises `StackError` when there is neither.
+    Raises `StackError` if there is neither.
     """
     if new_key is not None:
         path.unlink(missing_ok=True)
@@ -56,6 +56,6 @@ def keep_key(path: Path, new_key: str | None) -> str:
         return path.read_text().strip()
     except FileNotFoundError:
         raise StackError(
-            "The storage has a client already, but .local/client-key, which held its key, is gone: "
-            "remove .local/azurite to begin anew."
+            "The storage already has a client, but its key in .local/client-key is missing: "
+            "delete .local/azurite to start with empty storage."
         ) from None

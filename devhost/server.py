@@ -1,4 +1,4 @@
-"""The HTTP server: uvicorn, which leaves signals to the host and sends a response as one segment."""
+"""Run uvicorn without its signal handlers, and send each response as one segment."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 
 class Server(uvicorn.Server):
-    """Serves an ASGI application until `should_exit`, and then for `stop_seconds` at most."""
+    """Serves an ASGI application until `should_exit`, then at most `stop_seconds` longer."""
 
     def __init__(self, application: Any, *, stop_seconds: float) -> None:
         super().__init__(
@@ -32,12 +32,12 @@ class Server(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Leaves them alone."""
+        """Install no signal handlers: the host has its own."""
         yield
 
 
 class OneWriteProtocol(HttpToolsProtocol):
-    """uvicorn's own protocol, on a transport that joins writes."""
+    """uvicorn's protocol on a transport that joins writes."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Called by the loop."""
@@ -45,10 +45,10 @@ class OneWriteProtocol(HttpToolsProtocol):
 
 
 class JoinedWrites:
-    """A transport that writes once per turn of the loop.
+    """A transport that writes once per iteration of the loop.
 
-    uvicorn writes a response's head and body apart, which costs a system call more here and a wake-up more at the
-    caller: together a sixth of a small request.
+    uvicorn writes a response's head and body separately, which costs one more system call here and one more wake-up
+    in the caller: together a sixth of a small request.
     """
 
     def __init__(self, transport: asyncio.Transport) -> None:
@@ -61,13 +61,13 @@ class JoinedWrites:
         self.resume_reading = transport.resume_reading
 
     def write(self, data: bytes) -> None:
-        """Sends the data at the end of this turn, behind what else is written in it."""
+        """Queue the data; all writes of this iteration are sent together at its end."""
         if not self._parts:
             self._call_soon(self._flush)
         self._parts.append(data)
 
     def close(self) -> None:
-        """Sends what is written and closes."""
+        """Send the queued data and close."""
         self._flush()
         self._transport.close()
 

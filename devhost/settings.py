@@ -1,6 +1,6 @@
-"""App settings: local.settings.json, and what bindings make of a setting's name (`%X%`, `connection`, disabled).
+"""Read app settings: local.settings.json, and settings that bindings name (`%X%`, `connection`, disabled).
 
-Behaviour follows azure-functions-host (NameResolverExtensions, HostListenerFactory) and azure-functions-core-tools
+Behavior follows azure-functions-host (NameResolverExtensions, HostListenerFactory) and azure-functions-core-tools
 (AppSettingsFile); the README beside this file lists what differs.
 """
 
@@ -23,17 +23,17 @@ _QUEUE_NAME = re.compile(r"[a-z0-9](?:[a-z0-9]|-(?!-)){1,61}[a-z0-9]")
 
 
 class HostConfigurationError(Exception):
-    """The host cannot start; the text is one or more sentences for the developer."""
+    """The host cannot start; the text is for the developer."""
 
 
 class FunctionConfigurationError(Exception):
-    """One function cannot be indexed; the others run."""
+    """One function is misconfigured; the others run."""
 
 
 class LocalSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """What local.settings.json says beside its values.
+    """The parts of local.settings.json other than its values.
 
-    `skipped` names the values for which the environment has others, `ignored` what has no effect in this host.
+    `skipped`: values that the environment overrides. `ignored`: settings that this host does not support.
     """
 
     skipped: tuple[str, ...] = ()
@@ -42,7 +42,7 @@ class LocalSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def json_object(text: str, name: str) -> dict[str, Any]:
-    """The object that a settings file holds. Raises HostConfigurationError."""
+    """Parse a settings file that holds a JSON object. Raises HostConfigurationError."""
     try:
         content = json.loads(text)
     except ValueError as error:
@@ -53,13 +53,13 @@ def json_object(text: str, name: str) -> dict[str, Any]:
 
 
 def apply_local_settings(path: Path, environment: MutableMapping[str, str]) -> LocalSettings:
-    """Adds the file's values to `environment`, which wins where both have a name. No file: nothing is added."""
+    """Add the file's values to `environment`, which wins if both have a name. A missing file adds nothing."""
     if not path.exists():
         return LocalSettings()
     content = json_object(path.read_text(encoding="utf-8-sig"), path.name)
     if content.get("IsEncrypted", True) is not False:
         raise HostConfigurationError(
-            f'{path.name} counts as encrypted unless it says "IsEncrypted": false; encrypted values are not supported.'
+            f'{path.name} counts as encrypted. Encrypted values are not supported: set "IsEncrypted": false.'
         )
     values = dict(content.get("Values") or {})
     for name, value in (content.get("ConnectionStrings") or {}).items():
@@ -91,7 +91,7 @@ def _setting_text(value: Any) -> str:
 
 
 def force_development(environment: MutableMapping[str, str], app_root: Path, port: int) -> None:
-    """Sets what `func start` sets, so that the app sees the same environment."""
+    """Set the variables that `func start` sets, so that the app sees the same environment."""
     environment["AZURE_FUNCTIONS_ENVIRONMENT"] = "Development"
     environment["WEBSITE_HOSTNAME"] = f"localhost:{port}"
     environment["AzureWebJobsScriptRoot"] = str(app_root)
@@ -99,8 +99,8 @@ def force_development(environment: MutableMapping[str, str], app_root: Path, por
 
 
 def app_setting(name: str, environment: Mapping[str, str]) -> str:
-    """The setting of that name, or an empty text: .NET's configuration, which compares names without case and reads
-    `__` of an environment variable's name as `:`.
+    """Return the setting of that name, or an empty text. As in .NET, names compare without case, and
+    `__` in an environment variable's name means `:`.
     """
     if name in environment:
         return environment[name]
@@ -109,19 +109,21 @@ def app_setting(name: str, environment: Mapping[str, str]) -> str:
 
 
 def resolve_names(text: str, environment: Mapping[str, str]) -> str:
-    """Replaces each `%NAME%` with the app setting. Raises FunctionConfigurationError when one is missing."""
+    """Replace each `%NAME%` with the app setting. Raises FunctionConfigurationError for a missing one."""
 
     def setting(match: re.Match[str]) -> str:
         value = app_setting(match[1], environment)
         if not value:
-            raise FunctionConfigurationError(f"'%{match[1]}%' does not resolve to a value.")
+            raise FunctionConfigurationError(
+                f"'%{match[1]}%' does not resolve to a value: add the app setting '{match[1]}'."
+            )
         return value
 
     return _NAME.sub(setting, text)
 
 
 def connection_string(name: str, environment: Mapping[str, str]) -> str:
-    """The storage connection string that a binding's `connection` names; empty means "Storage"."""
+    """Return the storage connection string that a binding's `connection` names; empty means "Storage"."""
     wanted = name or "Storage"
     candidates = (
         f"ConnectionStrings:AzureWebJobs{wanted}",
@@ -135,35 +137,37 @@ def connection_string(name: str, environment: Mapping[str, str]) -> str:
     for candidate in candidates:
         if any(app_setting(f"{candidate}:{key}", environment) for key in SECTION_KEYS):
             raise FunctionConfigurationError(
-                f"Connection '{candidate}' uses an identity; this local host takes connection strings only."
+                f"Connection '{candidate}' uses an identity; this local host supports only connection strings."
             )
     best = wanted if wanted.lower().startswith("azurewebjobs") else candidates[1]
     raise FunctionConfigurationError(
-        f"Connection '{wanted}' is not set: give the app setting '{best}' a storage connection string."
+        f"Connection '{wanted}' is not set: put a storage connection string in the app setting '{best}'."
     )
 
 
 def queue_name(binding_name: str, environment: Mapping[str, str]) -> str:
-    """A binding's queue name, resolved, lower-cased and checked."""
+    """Return a binding's queue name, resolved, lower-cased and checked."""
     name = resolve_names(binding_name, environment).lower()
     if not is_queue_name(name):
-        raise FunctionConfigurationError(f"'{name}' is not a valid queue name.")
+        raise FunctionConfigurationError(
+            f"'{name}' is not a valid queue name: use 3 to 63 of a-z, 0-9 and single inner dashes."
+        )
     return name
 
 
 def is_queue_name(name: str) -> bool:
-    """Whether Azure Storage takes the name: 3 to 63 of a-z, 0-9 and single inner dashes."""
+    """Return whether Azure Storage allows the name: 3 to 63 of a-z, 0-9 and single inner dashes."""
     return _QUEUE_NAME.fullmatch(name) is not None
 
 
 def is_disabled(function: str, environment: Mapping[str, str]) -> bool:
-    """Whether `AzureWebJobs.<function>.Disabled` (or with underscores) is set to 1 or true."""
+    """Return whether `AzureWebJobs.<function>.Disabled` (or with underscores) is 1 or true."""
     names = (f"AzureWebJobs.{function}.Disabled", f"AzureWebJobs_{function}_Disabled")
     return any(app_setting(name, environment).lower() in {"1", "true"} for name in names)
 
 
 def host_id(app_root: Path, environment: Mapping[str, str]) -> str:
-    """`machine-hash`, lower-case, at most 32 characters, stable for a machine and a folder."""
+    """Return `machine-hash`: lower-case, at most 32 characters, stable for a machine and a folder."""
     if override := app_setting("AzureFunctionsWebHost:hostid", environment):
         return override.lower()
     machine = re.sub(r"[^a-z0-9]", "", platform.node().lower())[:20] or "localhost"

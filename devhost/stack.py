@@ -1,7 +1,7 @@
-"""`make run`: storage, the function app on the local host, a first client key, and how to send with it.
+"""`make run`: start storage and the function app on the local host, create a client key, and show how to send.
 
-Started as `python -m devhost.stack` in the project's folder. Two variables steer it: `PORT` (7071) and
-`PROVIDERS=all`, which starts a stand-in for each mail provider beside the local inbox.
+Runs as `python -m devhost.stack` in the project's folder. Two environment variables configure it: `PORT` (7071) and
+`PROVIDERS=all`, which starts a stand-in for each mail provider in addition to the local inbox.
 """
 
 import asyncio
@@ -28,33 +28,33 @@ _DEFAULT_PORT = 7071
 _HOST_READY = re.compile(r"Host is ready on (?P<url>http://\S+)|Host has errors: (?P<errors>.*)")
 _JSON_LINE = re.compile(r"^\{.*\}$")
 _READY_SECONDS = 120
-# The host gives its invocations ten seconds to end; it must not be killed before.
+# The host gives its invocations ten seconds to end; do not kill it before that.
 _HOST_GRACE_SECONDS = 15
 _STAND_INS_GRACE_SECONDS = 5
 
 
-class _Initialised(msgspec.Struct, frozen=True, kw_only=True):
-    """What `relay init` prints: the first client's key, when this call made the first client."""
+class _InitOutput(msgspec.Struct, frozen=True, kw_only=True):
+    """The output of `relay init`: the first client's key, if this call created the first client."""
 
     key: str | None = None
 
 
 class _StandIns(msgspec.Struct, frozen=True, kw_only=True):
-    """What `python -m standins` prints once all of them listen: settings that lead the app to them."""
+    """The output of `python -m standins` once all of them listen: settings that point the app to them."""
 
     settings: dict[str, str]
 
 
 def port_from(environ: Mapping[str, str]) -> int:
-    """The port of the local host. Raises `StackError`."""
+    """Return the port of the local host. Raises `StackError`."""
     text = environ.get("PORT") or str(_DEFAULT_PORT)
     if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 65_535:
-        raise StackError(f"PORT must be a number from 1 to 65535, and is {text!r}.")
+        raise StackError(f"PORT is {text!r}; it must be a number from 1 to 65535.")
     return int(text)
 
 
 def is_free(port: int) -> bool:
-    """Whether nothing on 127.0.0.1 listens on `port`."""
+    """Return whether `port` of 127.0.0.1 is free."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -65,7 +65,7 @@ def is_free(port: int) -> bool:
 
 
 class Stack:
-    """What one run started, in the order of its start; `children` are watched until the first one ends."""
+    """The processes of one run, in start order; `children` are watched until the first one ends."""
 
     def __init__(
         self,
@@ -73,14 +73,14 @@ class Stack:
         folder: Path,
         environment: dict[str, str],
         exits: AsyncExitStack,
-        tell: Callable[[str], None],
+        report: Callable[[str], None],
     ) -> None:
         self.local = folder / ".local"
         self.children: list[Child] = []
         self._folder = folder
         self._environment = environment
         self._exits = exits
-        self._tell = tell
+        self._report = report
 
     async def start_storage(self) -> None:
         """Start Azurite, unless the settings name a storage account."""
@@ -93,8 +93,8 @@ class Stack:
         self.children.append(azurite.child)
         self._environment[_STORAGE] = azurite.connection_string
 
-    async def initialise_storage(self) -> str:
-        """Create queues, tables, containers and the first client; the client's key."""
+    async def initialize_storage(self) -> str:
+        """Create queues, tables, containers and the first client. Return the client's key."""
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "relay.cli", "init"),
             cwd=self._folder,
@@ -110,22 +110,22 @@ class Stack:
                 process.kill()
                 await process.wait()
         if process.returncode != 0:
-            raise StackError("The storage could not be set up; what `relay init` says about it is above.")
+            raise StackError("The storage could not be set up: see the error of `relay init` above.")
         try:
-            initialised = msgspec.json.decode(output, type=_Initialised)
+            output_of_init = msgspec.json.decode(output, type=_InitOutput)
         except msgspec.DecodeError as error:
-            raise StackError("`relay init` printed something else than one JSON object.") from error
-        return keep_key(self.local / "client-key", initialised.key)
+            raise StackError("`relay init` must print one JSON object, and printed something else.") from error
+        return keep_key(self.local / "client-key", output_of_init.key)
 
     async def start_stand_ins(self) -> None:
-        """Start a stand-in for each provider; its settings become the app's."""
+        """Start a stand-in for each provider, and add their settings to the app's."""
         child = await self._start("The stand-ins", "standins", ready=_JSON_LINE)
         self._exits.push_async_callback(child.stop, grace_seconds=_STAND_INS_GRACE_SECONDS)
         [line] = await child.until_ready(timeout_seconds=_READY_SECONDS)
         self._environment.update(msgspec.json.decode(line[0], type=_StandIns).settings)
 
     async def start_host(self, port: int) -> str:
-        """Start the function app on the local host; its base URL. Raises `StackError` if the app cannot be loaded."""
+        """Start the function app on the local host. Return its base URL. Raises `StackError` if the app fails to load."""
         child = await self._start("The local host", "devhost", "--port", str(port), ready=_HOST_READY)
         self._exits.push_async_callback(child.stop, grace_seconds=_HOST_GRACE_SECONDS)
         [line] = await child.until_ready(timeout_seconds=_READY_SECONDS)
@@ -140,13 +140,13 @@ class Stack:
             ready=ready,
             env={**self._environment, "PYTHONUNBUFFERED": "1"},
             cwd=self._folder,
-            echo=self._tell,
+            echo=self._report,
         )
         self.children.append(child)
         return child
 
     async def until_one_ends(self) -> ChildEndedError:
-        """Wait for the first child to end; none should."""
+        """Wait until the first child ends. Return the error: no child should end."""
         waits = [asyncio.ensure_future(child.until_ended()) for child in self.children]
         try:
             done, _ = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
@@ -156,25 +156,24 @@ class Stack:
         return done.pop().result()
 
 
-async def run(folder: Path, environ: Mapping[str, str], *, tell: Callable[[str], None]) -> None:
-    """Start everything and stay until a child ends (`ChildEndedError`) or the caller cancels.
+async def run(folder: Path, environ: Mapping[str, str], *, report: Callable[[str], None]) -> None:
+    """Start everything and run until a child ends (`ChildEndedError`) or the caller cancels.
 
-    On the way out, whatever the cause, what was started is stopped: the host first, Azurite last.
-    Raises `StackError` when it cannot start.
+    Always stops what it started: the host first, Azurite last. Raises `StackError` if it cannot start.
     """
     port = port_from(environ)
     if not is_free(port):
-        raise StackError(f"Port {port} is in use: stop what listens there, or choose another: PORT=7072 make run")
+        raise StackError(f"Port {port} is in use: stop the process that uses it, or choose another: PORT=7072 make run")
     with only_run_of(folder / ".local"):
         environment = environment_for(folder, environ)
         async with AsyncExitStack() as exits:
-            stack = Stack(folder=folder, environment=environment, exits=exits, tell=tell)
+            stack = Stack(folder=folder, environment=environment, exits=exits, report=report)
             await stack.start_storage()
-            key = await stack.initialise_storage()
+            key = await stack.initialize_storage()
             if environ.get("PROVIDERS") == "all":
                 await stack.start_stand_ins()
             base_url = await stack.start_host(port)
-            tell(welcome(base_url=base_url, key=key))
+            report(welcome(base_url=base_url, key=key))
             raise await stack.until_one_ends()
 
 
@@ -183,7 +182,7 @@ async def _run_until_signal(folder: Path) -> None:
     asked_to_stop = asyncio.Event()
 
     def stop() -> None:
-        # Only the first signal counts: a second one would break off the orderly end that the first one began.
+        # Only the first signal counts: a second one would interrupt the cleanup.
         if task is not None and not asked_to_stop.is_set():
             asked_to_stop.set()
             say("\nStopping.")
@@ -192,21 +191,21 @@ async def _run_until_signal(folder: Path) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop)
     try:
-        await run(folder, os.environ, tell=say)
+        await run(folder, os.environ, report=say)
     except asyncio.CancelledError:
         if not asked_to_stop.is_set():
             raise
 
 
 def main(folder: Path = ROOT) -> int:
-    """The exit code: 0 when asked to stop, 1 when something is wrong, which one sentence on stderr tells."""
+    """Return the exit code: 0 after SIGINT or SIGTERM, 1 after an error, whose message is on stderr."""
     try:
         asyncio.run(_run_until_signal(folder))
     except StackError as error:
         print(error, file=sys.stderr)
         return 1
     except ChildEndedError as error:
-        print(f"{error}\nWhat ran beside it was stopped.", file=sys.stderr)
+        print(f"{error}\nAll other processes were stopped.", file=sys.stderr)
         return 1
     return 0
 

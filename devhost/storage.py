@@ -1,4 +1,4 @@
-"""The host's own use of storage, as its parts need it: queues to listen to, and small texts in blobs."""
+"""The storage interfaces of the host: queues to listen to, and small texts in blobs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from devhost.queue_rules import QueueMessage
 
 
 class StorageUnavailableError(Exception):
-    """Storage cannot be used now (queue absent, server or connection failure); trying again may help."""
+    """Storage is unavailable (missing queue, server error, no connection); a retry may succeed."""
 
 
 class MessageGoneError(Exception):
@@ -16,7 +16,7 @@ class MessageGoneError(Exception):
 
 
 class StorageRefusedError(Exception):
-    """Storage refuses for good, such as a wrong key: the host stops, as in Azure."""
+    """Storage refuses permanently, for example because of a wrong key: the host stops, as in Azure."""
 
 
 class Queue(Protocol):
@@ -30,15 +30,15 @@ class Queue(Protocol):
     async def exists(self) -> bool: ...
 
     async def receive(self, count: int, lease_seconds: int) -> list[QueueMessage]:
-        """Takes up to `count` visible messages for so many seconds."""
+        """Take up to `count` visible messages, leased for `lease_seconds`."""
 
     async def delete(self, message_id: str, pop_receipt: str) -> None: ...
 
     async def extend(self, message_id: str, pop_receipt: str, seconds: int) -> str:
-        """Sets the time until the message is visible; gives the new pop receipt."""
+        """Set the seconds until the message is visible. Return the new pop receipt."""
 
     async def put(self, text: str) -> None:
-        """Adds a message with the default life of seven days; creates the queue if it is absent."""
+        """Add a message that expires after seven days (the default); create the queue if it is missing."""
 
 
 class BlobTexts(Protocol):
@@ -47,4 +47,4 @@ class BlobTexts(Protocol):
     async def read(self, name: str) -> str | None: ...
 
     async def write(self, name: str, text: str) -> None:
-        """Replaces the text; creates the container if it is absent."""
+        """Replace the text; create the container if it is missing."""

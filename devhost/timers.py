@@ -1,4 +1,4 @@
-"""Timer triggers: schedules, the monitor that remembers them across restarts, and the loop that fires.
+"""Run timer triggers: schedules, the monitor that stores their status across restarts, and the loop that fires.
 
 Source: azure-webjobs-sdk-extensions Timers (TimerListener, ScheduleMonitor, CronSchedule, ConstantSchedule).
 """
@@ -35,14 +35,14 @@ class Schedule(Protocol):
     """When a timer fires."""
 
     def next_after(self, moment: datetime) -> datetime:
-        """The first time strictly after `moment`, both aware UTC."""
+        """Return the first time strictly after `moment`, both aware UTC."""
 
 
 class CronSchedule:
-    """NCRONTAB: `{second} {minute} {hour} {day} {month} {day of week}`, seconds optional, in the zone given."""
+    """NCRONTAB in a time zone: `{second} {minute} {hour} {day} {month} {day of week}`, seconds optional."""
 
     def __init__(self, expression: str, zone: tzinfo) -> None:
-        # With five fields cronsim would also follow Debian's cron in how it treats the change to summer time.
+        # With five fields, cronsim would also treat daylight saving changes as Debian's cron does.
         self._expression = expression if len(expression.split()) != 5 else f"0 {expression}"
         self._zone = zone
         self.next_after(ANY_TIME)
@@ -50,11 +50,13 @@ class CronSchedule:
     def next_after(self, moment: datetime) -> datetime:
         try:
             times = CronSim(self._expression, moment.astimezone(self._zone))
-            # NCRONTAB wants day and day of week to match both; Debian's cron, which cronsim follows, one of them.
+            # In NCRONTAB, day and day of week must both match; in Debian's cron, which cronsim follows, one is enough.
             times.day_and = True
             return next(times).astimezone(UTC)
         except (CronSimError, StopIteration) as error:
-            raise FunctionConfigurationError(f"'{self._expression}' is not a schedule that ever fires.") from error
+            raise FunctionConfigurationError(
+                f"'{self._expression}' is not a valid schedule, or it never fires."
+            ) from error
 
 
 class ConstantSchedule:
@@ -68,7 +70,7 @@ class ConstantSchedule:
 
 
 def parse_schedule(text: str, zone: tzinfo) -> Schedule:
-    """A cron expression or a TimeSpan such as 00:05:00. Raises FunctionConfigurationError."""
+    """Parse a cron expression or a TimeSpan such as 00:05:00. Raises FunctionConfigurationError."""
     if " " in text.strip():
         return CronSchedule(text.strip(), zone)
     try:
@@ -80,14 +82,14 @@ def parse_schedule(text: str, zone: tzinfo) -> Schedule:
     return ConstantSchedule(interval)
 
 
-def is_monitored(schedule: Schedule, now: datetime, *, wanted: bool) -> bool:
-    """The genuine host keeps no state for schedules that fire more than once a minute."""
+def is_monitored(schedule: Schedule, now: datetime, *, use_monitor: bool) -> bool:
+    """Return whether to store the status. The genuine host stores none for schedules shorter than a minute."""
     first = schedule.next_after(now)
-    return wanted and schedule.next_after(first) - first >= timedelta(minutes=1)
+    return use_monitor and schedule.next_after(first) - first >= timedelta(minutes=1)
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
-    """What the monitor blob holds; field names as the genuine host writes them."""
+    """The content of the monitor blob; field names as in the genuine host."""
 
     last: datetime = NEVER
     next: datetime
@@ -95,30 +97,30 @@ class Status(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
 
 
 def check(status: Status | None, schedule: Schedule, now: datetime) -> tuple[Status, bool]:
-    """The status to go on with at start, and whether one past-due run is owed, however many were missed."""
+    """Return the status at startup, and whether a past-due run is due: one, even if several were missed."""
     if status is None:
         return Status(next=schedule.next_after(now), last_updated=now), False
     base = next((t for t in (status.last, status.last_updated) if t != NEVER), now)
     expected = schedule.next_after(base)
     if expected == status.next:
         return status, now > status.next
-    # The schedule was changed since: what it says now counts, and nothing is past due.
+    # The schedule has changed since: use the new one, and run nothing as past due.
     if now > expected:
         base, expected = now, schedule.next_after(now)
     return Status(next=expected, last_updated=base), False
 
 
 def after_run(schedule: Schedule, status: Status, now: datetime, *, was_due: bool) -> Status:
-    """The status after a run, which ended by the clock at `now`.
+    """Return the status after a run that ended at `now`.
 
-    One that was due but fired early, by a clock askew, counts from its due time, or it would fire twice.
+    A due run that fired early, because the clock was wrong, counts from its due time, or it would fire twice.
     """
     base = max(now, status.next) if was_due else now
     return Status(last=base, next=schedule.next_after(base), last_updated=base)
 
 
 def timer_input(status: Status | None, *, is_past_due: bool) -> Datum:
-    """The trigger's argument."""
+    """Return the trigger's argument."""
     content = {
         "Schedule": {"AdjustForDST": True},
         "ScheduleStatus": None if status is None else msgspec.to_builtins(status),
@@ -128,7 +130,7 @@ def timer_input(status: Status | None, *, is_past_due: bool) -> Datum:
 
 
 class TimerListener:
-    """Fires one timer until stopped, never twice at once: the next time is reckoned when a run has ended."""
+    """Fires one timer until stopped. Runs never overlap: the next time is computed after a run has ended."""
 
     def __init__(
         self,
@@ -151,17 +153,17 @@ class TimerListener:
         self._stopped = asyncio.Event()
 
     def stop(self) -> None:
-        """Ends after a run under way."""
+        """Stop after the current run."""
         self._stopped.set()
 
     async def run(self) -> None:
-        """Runs until `stop`."""
+        """Fire until `stop`."""
         current_function.set(self._function.name)
         now = self._clock()
         status, is_past_due = check(await self._recorded(), self._schedule, now)
         await self._record(status)
         if is_past_due:
-            log.info("Running once for what was due since %s", status.next.isoformat())
+            log.info("Running once for runs missed since %s", status.next.isoformat())
             status = await self._run_once(status, is_past_due=True)
         elif self._function.trigger.get("runOnStartup"):
             status = await self._run_once(status, is_past_due=False, was_due=False)
@@ -186,7 +188,7 @@ class TimerListener:
             text = await self._blobs.read(self._blob_name)
             return msgspec.json.decode(text, type=Status) if text else None
         except (StorageUnavailableError, msgspec.DecodeError) as error:
-            log.warning("The timer's status cannot be read and counts as absent: %s", error)
+            log.warning("The timer's status cannot be read and counts as missing: %s", error)
             return None
 
     async def _record(self, status: Status) -> None:
@@ -195,4 +197,4 @@ class TimerListener:
         try:
             await self._blobs.write(self._blob_name, msgspec.json.encode(status).decode())
         except StorageUnavailableError as error:
-            log.warning("The timer's status cannot be kept: %s", error)
+            log.warning("The timer's status cannot be stored: %s", error)

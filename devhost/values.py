@@ -1,4 +1,4 @@
-"""Values on their way into the worker library and out of it."""
+"""Values that go into and come out of the worker library."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from typing import Any
 
 
 class Datum:
-    """A value and its kind (string, json, bytes, http, int, double), as the library's own `Datum` has them.
+    """A value and its kind (string, json, bytes, http, int, double), like the library's own `Datum`.
 
-    The library asks for no more than these two attributes, and gives values of its own class with the same two.
+    The library reads only these two attributes, and returns values of its own class with the same two.
     """
 
     __slots__ = ("type", "value")
@@ -19,5 +19,5 @@ class Datum:
 
 
 def texts(values: dict[str, str]) -> dict[str, Datum]:
-    """Each value as a string."""
+    """Return each value as a string."""
     return {name: Datum("string", value) for name, value in values.items()}

@@ -1,4 +1,4 @@
-"""functionTimeout: what becomes of an invocation that takes too long."""
+"""Enforce functionTimeout."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ EXIT_FUNCTION_TIMEOUT = 3
 
 
 class Watchdog:
-    """Ends the process when an invocation outlives functionTimeout, even one that blocks the event loop.
+    """Ends the process if an invocation exceeds functionTimeout, even one that blocks the event loop.
 
-    The genuine host kills the whole worker process, and every other invocation in it; here that is this process.
+    The genuine host kills the whole worker process with every other invocation; here that is this process.
     """
 
     def __init__(self, limit_seconds: float, expire: Callable[[str], None]) -> None:
@@ -29,23 +29,23 @@ class Watchdog:
         self._stopped = threading.Event()
 
     def start(self) -> None:
-        """Looks every second at most, in a thread of its own."""
+        """Start a thread that checks at least once a second."""
         threading.Thread(target=self._watch, name="function-timeout", daemon=True).start()
 
     def stop(self) -> None:
-        """Ends the thread."""
+        """Stop the thread."""
         self._stopped.set()
 
     def enter(self, invocation_id: str, function: str, now: float) -> None:
-        """Begins to time an invocation."""
+        """Start timing an invocation."""
         self._running[invocation_id] = (now, function)
 
     def leave(self, invocation_id: str) -> None:
-        """Ends it."""
+        """Stop timing an invocation."""
         self._running.pop(invocation_id, None)
 
     def overdue(self, now: float) -> str | None:
-        """The name of a function that has run for longer than the limit and the grace."""
+        """Return the name of a function that has run longer than the limit plus the grace period."""
         limit = self._limit + GRACE_SECONDS
         return next((name for begun, name in list(self._running.values()) if now - begun > limit), None)
 
@@ -58,7 +58,7 @@ class Watchdog:
 
 
 def start_watchdog(limit: timedelta | None) -> Watchdog | None:
-    """A running watchdog that ends this process; none without a limit."""
+    """Start a watchdog that ends this process; return None without a limit."""
     if limit is None:
         return None
     watchdog = Watchdog(limit.total_seconds(), _end_process)
@@ -67,12 +67,12 @@ def start_watchdog(limit: timedelta | None) -> Watchdog | None:
 
 
 def _end_process(function: str) -> None:
-    log.critical("A function timeout has occurred in '%s'. The process ends, and every invocation in it.", function)
+    log.critical("A function timeout has occurred in '%s'. The process ends with all its invocations.", function)
     flush_and_exit(EXIT_FUNCTION_TIMEOUT)
 
 
 def flush_and_exit(code: int) -> None:
-    """Ends the process as a kill does, but for its output: nothing is cancelled and nothing is settled."""
+    """End the process as a kill does, except that output is flushed: nothing is cancelled or settled."""
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)

@@ -1,4 +1,4 @@
-"""What a newcomer is told once everything runs: the address, the key, and commands that work when pasted."""
+"""The welcome text of `make run`: the address, the key, and commands to paste."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 
 
 def curl_lines(*, base_url: str, key: str) -> tuple[str, str]:
-    """Two commands to paste: one sends a first message, one lists the local inbox."""
+    """Return two commands to paste: send a first message, and list the local inbox."""
     message = {
         "from": "app@example.com",
         "to": ["delivered@relay.test"],
@@ -22,11 +22,11 @@ def curl_lines(*, base_url: str, key: str) -> tuple[str, str]:
 
 
 def welcome(*, base_url: str, key: str) -> str:
-    """The whole text."""
+    """Return the welcome text."""
     send, inbox = curl_lines(base_url=base_url, key=key)
     return (
-        f"\nRelay runs on {base_url} (Ctrl-C stops it).\n"
-        f"Client key, also in .local/client-key: {key}\n\n"
-        f"Send a message:\n{send}\n\nSee it in the local inbox:\n{inbox}\n\n"
-        f"Or in a browser, with the same key: {base_url}/inbox and {base_url}/console\n"
+        f"\nRelay is running on {base_url} (stop it with Ctrl-C).\n"
+        f"Client key (also in .local/client-key): {key}\n\n"
+        f"Send a message:\n{send}\n\nShow it in the local inbox:\n{inbox}\n\n"
+        f"Or open {base_url}/inbox and {base_url}/console in a browser and sign in with the same key.\n"
     )

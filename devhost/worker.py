@@ -1,7 +1,7 @@
-"""Drives `azure-functions-runtime`, the library that runs Python 3.13 apps in Azure, inside this process.
+"""Drive `azure-functions-runtime`, the library that runs Python 3.13 apps in Azure, inside this process.
 
-The calls come in the order of the genuine host: init (imports and indexes the app), metadata, load of each function,
-then invocations. An invocation goes in by the library's entry without protobuf, `invocation_request_native`.
+The calls are in the order of the genuine host: init (imports and indexes the app), metadata, load of each function,
+then invocations. Invocations use the library's entry point without protobuf, `invocation_request_native`.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from devhost.watchdog import Watchdog
 
 
 class WorkerStartError(Exception):
-    """The app could not be imported or indexed; the text is the library's, with its traceback."""
+    """The app could not be imported or indexed; the text is the library's error with its traceback."""
 
 
 class Function(msgspec.Struct, frozen=True, kw_only=True):
     """An indexed function. `kind` is its trigger's type, such as httpTrigger, and `parameter` the trigger's name.
 
-    `bindings` are function.json objects, the trigger among them. Outputs are known by the binding's name, which is
+    `bindings` are function.json objects, including the trigger. Outputs are keyed by the binding's name, which is
     $return for the returned value.
     """
 
@@ -46,14 +46,14 @@ class Function(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Invocation(msgspec.Struct, frozen=True, kw_only=True):
-    """What an invocation gave. `outputs` pairs binding names ($return included) with values."""
+    """The result of an invocation. `outputs` pairs binding names (including $return) with values."""
 
     succeeded: bool
     outputs: tuple[tuple[str, Datum], ...] = ()
 
 
 class Worker:
-    """The app under test. One per process: the library keeps its registry in module globals."""
+    """Runs the app. One per process: the library keeps its registry in module globals."""
 
     def __init__(self, app_root: Path, watchdog: Watchdog | None) -> None:
         self._app_root = app_root
@@ -64,7 +64,7 @@ class Worker:
         self.in_flight = 0
 
     async def start(self) -> tuple[Function, ...]:
-        """Imports and indexes the app, whose folder is on `sys.path`. Raises WorkerStartError."""
+        """Import and index the app, whose folder is on `sys.path`. Raises WorkerStartError."""
         import azure_functions_runtime as runtime  # type: ignore[import-untyped,unused-ignore] # ships no types
         from azure_functions_runtime.native_invocation import (  # type: ignore[import-untyped,unused-ignore] # as above
             invocation_request_native,
@@ -79,7 +79,7 @@ class Worker:
             failure = answer.result.exception
             raise WorkerStartError(f"{failure.message}\n{failure.stack_trace}")
         if "HttpUri" in answer.capabilities:
-            raise WorkerStartError("This local host has no HTTP streams (azurefunctions-extensions-http-*).")
+            raise WorkerStartError("This local host does not support HTTP streams (azurefunctions-extensions-http-*).")
         metadata = await runtime.functions_metadata_request(_request())
         functions = tuple(_function(result) for result in metadata.function_metadata_results or ())
         for function in functions:
@@ -88,14 +88,14 @@ class Worker:
         return functions
 
     def stop(self) -> None:
-        """Ends the thread pool of `def` functions; waits for what runs there."""
+        """Stop the thread pool of `def` functions; wait for the running ones."""
         if self._watchdog is not None:
             self._watchdog.stop()
         if self._runtime is not None:
             self._runtime.stop_threadpool_executor()
 
     async def drained(self) -> None:
-        """Waits until no invocation is under way."""
+        """Wait until no invocation is running."""
         while self.in_flight:
             self._left.clear()
             await self._left.wait()
@@ -103,9 +103,9 @@ class Worker:
     async def invoke(
         self, function: Function, value: Datum, trigger_metadata: Mapping[str, Datum], trace_parent: str = ""
     ) -> Invocation:
-        """Runs the function once. Never raises for what the function does; the library logs that with its traceback.
+        """Run the function once. Does not raise the function's own errors; the library logs them with a traceback.
 
-        Must be called in a task that runs nothing but this function: its log lines will bear the function's name.
+        Call it in a task of its own: the task's log lines carry the function's name.
         """
         invocation_id = str(uuid4())
         current_function.set(function.name)
@@ -156,6 +156,6 @@ def _function(result: Any) -> Function:
 
 
 def _trace_parent() -> str:
-    """A W3C trace context, unsampled, for work that no caller traces."""
+    """Return an unsampled W3C trace context, for invocations without a caller's trace."""
     trace = uuid4().hex
     return f"00-{trace}-{trace[:16]}-00"

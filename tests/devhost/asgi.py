@@ -1,4 +1,4 @@
-"""Requests to an ASGI application without a server."""
+"""Call an ASGI application without a server."""
 
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import Any
@@ -7,7 +7,7 @@ type Application = Callable[..., Awaitable[None]]
 
 
 class Response:
-    """What the application sent."""
+    """The application's response."""
 
     def __init__(self) -> None:
         self.status = 0
@@ -27,7 +27,7 @@ async def call(
     body: Sequence[bytes] = (),
     is_chunked: bool = False,
 ) -> Response:
-    """One request, its body in the given parts; `is_chunked` leaves its length out."""
+    """Send a request with its body in the given parts; `is_chunked` omits Content-Length."""
     path, _, query = target.partition("?")
     length = [] if is_chunked or not body else [(b"content-length", b"%d" % sum(map(len, body)))]
     scope = {

@@ -1,4 +1,4 @@
-"""Doubles of what the local host works with: queues and blobs in memory, and functions that were never indexed."""
+"""Doubles for the local host's tests: queues and blobs in memory, and functions without an app."""
 
 import asyncio
 from collections.abc import Mapping
@@ -14,17 +14,17 @@ type Step = tuple[object, ...]
 
 
 class KilledError(Exception):
-    """The process died here: nothing after this line happens."""
+    """Simulates a crash of the process at this line."""
 
 
 def function(name: str = "consume", kind: str = "queueTrigger", **more: Any) -> Function:
-    """A function as the worker indexes it; `trigger` holds what its binding says beside the usual."""
+    """Return a function as the worker indexes it; `trigger` has further fields of its binding."""
     trigger = {"type": kind, "name": "arg", "direction": "IN", **more.pop("trigger", {})}
     return Function(name=name, function_id=f"id-of-{name}", kind=kind, parameter="arg", trigger=trigger, **more)
 
 
 def message(text: str = "body", *, dequeue_count: int = 1, number: int = 1) -> QueueMessage:
-    """A message as received for the `dequeue_count`th time."""
+    """Return a message as received for the `dequeue_count`th time."""
     at = datetime(2026, 1, 1, tzinfo=UTC)
     return QueueMessage(
         id=f"m{number}",
@@ -38,7 +38,7 @@ def message(text: str = "body", *, dequeue_count: int = 1, number: int = 1) -> Q
 
 
 class MemoryQueue:
-    """A queue that keeps a record of each call. `batches` are the answers to the next polls; then it is empty.
+    """A queue that records each call. `batches` are the results of the next polls; then it is empty.
 
     A call whose name is in `faults` raises that instead. The pop receipt changes with each `extend`.
     """
@@ -77,7 +77,7 @@ class MemoryQueue:
         self._note("put", text)
 
     def settled(self) -> list[Step]:
-        """What was done beside polling."""
+        """Return the recorded calls except those of polling."""
         return [step for step in self.steps if step[0] not in {"exists", "receive"}]
 
     def _note(self, call: str, *arguments: object) -> None:
@@ -87,7 +87,7 @@ class MemoryQueue:
 
 
 class MemoryBlobs:
-    """Texts by name; unavailable when `is_away`."""
+    """Texts by name; unavailable if `is_away`."""
 
     def __init__(self, *, is_away: bool = False) -> None:
         self.texts: dict[str, str] = {}
@@ -107,7 +107,7 @@ class MemoryBlobs:
 
 
 class Workers:
-    """Stands for the worker: answers each invocation with `invocation` and keeps its arguments."""
+    """A worker double: returns `invocation` each time and records the arguments."""
 
     def __init__(self, invocation: Invocation) -> None:
         self.invocation = invocation

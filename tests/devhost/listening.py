@@ -1,4 +1,4 @@
-"""A queue listener without a clock, a worker or storage."""
+"""Build a queue listener without a clock, a worker or storage."""
 
 import asyncio
 from datetime import timedelta
@@ -13,7 +13,7 @@ PLAIN = QueueSettings(max_polling_interval=timedelta(seconds=2), is_base64=False
 
 
 class Runs:
-    """Stands for the function: notes each run; one whose text is in `failing` fails; all wait while `gate` is shut."""
+    """A function double: records each run, fails for a text in `failing`, and waits while `gate` is not set."""
 
     def __init__(self, *failing: str) -> None:
         self.bodies: list[str] = []
@@ -30,16 +30,16 @@ class Runs:
 
 
 class Waits:
-    """Stands for the clock: notes each delay, and stops the listener after so many."""
+    """A clock double: records each delay, and stops the listener after `limit` delays."""
 
-    def __init__(self, most: int = 1) -> None:
+    def __init__(self, limit: int = 1) -> None:
         self.delays: list[float] = []
         self.listener: QueueListener | None = None
-        self._most = most
+        self._limit = limit
 
     async def __call__(self, event: asyncio.Event, seconds: float) -> None:
         self.delays.append(seconds)
-        if len(self.delays) == self._most and self.listener is not None:
+        if len(self.delays) == self._limit and self.listener is not None:
             self.listener.stop()
 
 

@@ -1,4 +1,4 @@
-"""The local host with the sample app as a real process, and the notes that the app's functions send to the test."""
+"""Run the local host with the sample app as a process, and receive the notes that its functions send to the test."""
 
 import asyncio
 import contextlib
@@ -18,39 +18,39 @@ from devhost.children import Child
 ROOT = Path(__file__).parent.parent.parent
 SAMPLE = Path(__file__).parent / "sample_app"
 _READY = re.compile(r"Host is ready on (?P<url>http://\S+)|Host has errors")
-# Nothing here takes long; these end a test that would otherwise never end.
+# No step takes long; these limits end a test that hangs.
 _READY_SECONDS = 60
 _NOTE_SECONDS = 60
 
 
 class Note:
-    """What a function told, which waits for `answer`."""
+    """A note from a function, which waits for `answer`."""
 
     def __init__(self, content: dict[str, Any], writer: asyncio.StreamWriter) -> None:
         self.content = content
         self._writer = writer
 
     def answer(self, text: str = "") -> dict[str, Any]:
-        """Lets the function go on."""
+        """Answer the note, so that the function continues."""
         self._writer.write(f"{text}\n".encode())
         self._writer.close()
         return self.content
 
 
 class Notes:
-    """What the functions told, in order, kind by kind."""
+    """The notes of the functions, in order, by kind."""
 
     def __init__(self) -> None:
         self._queues: dict[str, asyncio.Queue[Note]] = {}
         self._taking: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
 
     async def next(self, kind: str) -> Note:
-        """The next note of that kind."""
+        """Wait for the next note of that kind."""
         async with asyncio.timeout(_NOTE_SECONDS):
             return await self._of(kind).get()
 
     def take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Serves one connection of a function."""
+        """Serve one connection of a function."""
         task = asyncio.create_task(self._take(reader, writer))
         self._taking[task] = writer
         task.add_done_callback(self._taking.pop)
@@ -67,7 +67,7 @@ class Notes:
             await writer.wait_closed()
 
     async def end(self) -> None:
-        """Closes what is still open, and waits until it is closed."""
+        """Close the open connections and wait until they are closed."""
         taking = dict(self._taking)
         for writer in taking.values():
             writer.close()
@@ -78,7 +78,7 @@ class Notes:
 
 
 class RunningHost(msgspec.Struct, frozen=True, kw_only=True):
-    """A host that is ready. `lines` is its output so far; `queue` is the one that the sample app listens to."""
+    """A host that is ready. `lines` is its output so far; the sample app listens to `queue`."""
 
     url: str
     child: Child
@@ -91,7 +91,7 @@ class RunningHost(msgspec.Struct, frozen=True, kw_only=True):
 async def running_host(
     storage: str, queue: str, *options: str, app: Path = SAMPLE, settings: Mapping[str, str] | None = None
 ) -> AsyncIterator[RunningHost]:
-    """Starts the host on a free port; stops it at the end, if the test has not."""
+    """Start the host on a free port; stop it at the end, if the test has not."""
     notes, lines = Notes(), list[str]()
     server = await asyncio.start_server(notes.take, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]

@@ -1,4 +1,4 @@
-"""Row 20: what the pages under /admin tell and do."""
+"""The pages under /admin."""
 
 import asyncio
 import json
@@ -24,7 +24,7 @@ FUNCTIONS = (
 
 
 class Host:
-    """What the pages ask of the host."""
+    """A double of the host."""
 
     def __init__(self) -> None:
         self.errors: list[str] = []
@@ -42,7 +42,7 @@ class Host:
 
 
 class Worker:
-    """Stands for the worker: puts each invocation into `seen`."""
+    """A worker double: puts each invocation into `seen`."""
 
     def __init__(self) -> None:
         self.seen: asyncio.Queue[tuple[str, Datum, Mapping[str, Datum]]] = asyncio.Queue()
@@ -71,7 +71,7 @@ async def get(page: str, host: Host | None = None) -> Any:
     return json.loads(reply.body)
 
 
-async def test_the_status_tells_state_and_errors() -> None:
+async def test_status_has_state_and_errors() -> None:
     host = Host()
     status = await get("/admin/host/status", host)
     assert (status["state"], status["id"], status["processUptime"]) == ("Running", "machine-1", 1500)
@@ -81,11 +81,11 @@ async def test_the_status_tells_state_and_errors() -> None:
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
-async def test_ping_answers(method: str) -> None:
+async def test_ping_returns_200(method: str) -> None:
     assert (await pages()(method, "/admin/host/ping", b"")).status == 200
 
 
-async def test_functions_are_listed_with_their_bindings_and_address() -> None:
+async def test_function_list_has_bindings_and_addresses() -> None:
     listed = {described["name"]: described for described in await get("/admin/functions")}
     assert set(listed) == {"Echo", "Consume", "Tick"}
     assert listed["Echo"]["invoke_url_template"] == "http://localhost:7071/api/echo"
@@ -99,16 +99,16 @@ async def test_functions_are_listed_with_their_bindings_and_address() -> None:
     [("GET", "/admin/functions/none"), ("GET", "/admin/functions/echo/keys"), ("PUT", "/admin/functions/echo"),
      ("POST", "/admin/functions/none"), ("POST", "/admin/functions/echo/status"), ("GET", "/admin/other")],
 )  # fmt: skip
-async def test_other_pages_are_404(method: str, page: str) -> None:
+async def test_unknown_admin_page_is_404(method: str, page: str) -> None:
     assert (await pages()(method, page, b'{"input": ""}')).status == 404
 
 
 @pytest.mark.parametrize("body", [b"", b"null", b"{}", b'{"input": null}', b"[]", b"{"])
-async def test_an_invocation_without_input_is_400(body: bytes) -> None:
+async def test_invocation_without_input_is_400(body: bytes) -> None:
     assert (await pages()("POST", "/admin/functions/consume", body)).status == 400
 
 
-async def test_a_queue_function_is_run_with_a_message_that_was_never_on_a_queue() -> None:
+async def test_invoked_queue_function_receives_the_input_as_a_message() -> None:
     worker = Worker()
     made = pages(worker=worker)
     assert (await made("POST", "/admin/functions/consume", b'{"input": "hi"}')).status == 202
@@ -118,7 +118,7 @@ async def test_a_queue_function_is_run_with_a_message_that_was_never_on_a_queue(
     assert not {"Id", "PopReceipt"} & set(metadata)
 
 
-async def test_a_disabled_timer_is_run_all_the_same() -> None:
+async def test_disabled_timer_can_be_invoked() -> None:
     worker = Worker()
     made = pages(worker=worker)
     assert (await made("POST", "/admin/functions/tick", b'{"input": ""}')).status == 202
@@ -127,7 +127,7 @@ async def test_a_disabled_timer_is_run_all_the_same() -> None:
     assert json.loads(value.value)["IsPastDue"] is False
 
 
-async def test_an_http_function_is_run_with_the_input_as_its_body() -> None:
+async def test_invoked_http_function_receives_the_input_as_its_body() -> None:
     worker = Worker()
     made = pages(worker=worker)
     await made("POST", "/admin/functions/echo", b'{"input": {"a": 1}}')
@@ -135,7 +135,7 @@ async def test_an_http_function_is_run_with_the_input_as_its_body() -> None:
     assert (value.value["method"].value, value.value["body"].value) == ("POST", b'{"a": 1}')
 
 
-async def test_draining_is_complete_when_nothing_is_outstanding() -> None:
+async def test_drain_is_completed_once_no_invocation_runs() -> None:
     host = Host()
     made = pages(host)
     assert json.loads((await made("GET", "/admin/host/drain/status", b"")).body)["state"] == "Disabled"
@@ -150,10 +150,10 @@ async def test_draining_is_complete_when_nothing_is_outstanding() -> None:
 
 
 @pytest.mark.parametrize(("setting", "status"), [("", 200), ("true", 204)])
-async def test_the_home_page_can_be_off(setting: str, status: int) -> None:
+async def test_home_page_can_be_disabled(setting: str, status: int) -> None:
     assert (await pages(AzureWebJobsDisableHomepage=setting)("GET", "/", b"")).status == status
 
 
-def test_the_start_up_list_has_methods_and_addresses() -> None:
+def test_startup_list_has_methods_and_addresses() -> None:
     lines = [function_line(f, "http://127.0.0.1:7071", SETTINGS) for f in FUNCTIONS[:2]]
     assert lines == ["\tEcho: [GET,POST] http://127.0.0.1:7071/api/echo", "\tConsume: queueTrigger"]

@@ -1,4 +1,4 @@
-"""Azurite as a child process: it answers where it says, and it is gone when stopped."""
+"""Azurite as a child process."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from azure.storage.queue.aio import QueueClient
 from devhost.azurite import Azurite
 
 
-async def test_its_three_services_answer(azurite: str) -> None:
+async def test_three_services_respond_at_the_reported_addresses(azurite: str) -> None:
     async with (
         QueueClient.from_connection_string(azurite, "first-queue") as queue,
         BlobServiceClient.from_connection_string(azurite) as blobs,
@@ -28,7 +28,7 @@ async def test_its_three_services_answer(azurite: str) -> None:
         assert "FirstTable" in [table.name async for table in tables.list_tables()]
 
 
-async def test_a_folder_keeps_its_contents_over_a_restart(tmp_path: Path) -> None:
+async def test_data_in_a_folder_survives_a_restart(tmp_path: Path) -> None:
     first = await Azurite.start(location=tmp_path)
     async with QueueClient.from_connection_string(first.connection_string, "kept") as queue:
         await queue.create_queue()
@@ -44,7 +44,7 @@ async def test_a_folder_keeps_its_contents_over_a_restart(tmp_path: Path) -> Non
     assert received.content == "entry"
 
 
-async def test_nothing_answers_after_the_stop() -> None:
+async def test_stopped_azurite_does_not_respond() -> None:
     emulator = await Azurite.start()
     await emulator.stop()
     async with QueueClient.from_connection_string(emulator.connection_string, "gone", retry_total=0) as queue:

@@ -1,4 +1,4 @@
-"""scripts/find-tools.sh: what a newcomer is told whose machine lacks Python or Node.js."""
+"""scripts/find-tools.sh: the errors on a machine without Python or Node.js."""
 
 import subprocess
 import sys
@@ -10,7 +10,7 @@ SCRIPT = Path(__file__).parent.parent.parent / "scripts" / "find-tools.sh"
 
 
 def find(tool: str, path: Path) -> subprocess.CompletedProcess[str]:
-    """The script's end, with only `path` to look in."""
+    """Run the script with only `path` on PATH."""
     return subprocess.run(
         ["/bin/sh", SCRIPT, tool],
         env={"PATH": str(path), "PYENV_ROOT": str(path / "pyenv"), "HOME": str(path)},
@@ -21,7 +21,7 @@ def find(tool: str, path: Path) -> subprocess.CompletedProcess[str]:
 
 
 def program(path: Path, exit_code: int) -> Path:
-    """A program that only says yes (0) or no (1) to every question."""
+    """Write a program that exits with a fixed code."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(f"#!/bin/sh\nexit {exit_code}\n")
     path.chmod(0o755)
@@ -32,7 +32,7 @@ def program(path: Path, exit_code: int) -> Path:
     ("tool", "sentence"),
     [("python", "Python 3.13 was not found: install it"), ("node", "Node.js 20 or newer was not found: install it")],
 )
-def test_what_is_missing_is_told_in_one_sentence(tmp_path: Path, tool: str, sentence: str) -> None:
+def test_missing_tool_error_is_one_sentence(tmp_path: Path, tool: str, sentence: str) -> None:
     found = find(tool, tmp_path)
     assert (found.returncode, found.stdout) == (1, "")
     assert found.stderr.startswith(sentence)
@@ -40,28 +40,28 @@ def test_what_is_missing_is_told_in_one_sentence(tmp_path: Path, tool: str, sent
 
 
 @pytest.mark.parametrize(("tool", "name"), [("python", "python3"), ("node", "node")])
-def test_what_is_too_old_counts_as_missing(tmp_path: Path, tool: str, name: str) -> None:
+def test_too_old_tool_counts_as_missing(tmp_path: Path, tool: str, name: str) -> None:
     program(tmp_path / name, 1)
     assert find(tool, tmp_path).returncode == 1
 
 
-def test_node_without_npm_is_told(tmp_path: Path) -> None:
+def test_node_without_npm_is_an_error(tmp_path: Path) -> None:
     program(tmp_path / "node", 0)
     assert find("node", tmp_path).stderr.startswith("npm was not found")
     program(tmp_path / "npm", 0)
     assert find("node", tmp_path).stdout == f"{tmp_path}/node\n"
 
 
-def test_pyenvs_own_build_comes_before_the_path(tmp_path: Path) -> None:
+def test_pyenv_build_is_preferred_to_the_path(tmp_path: Path) -> None:
     program(tmp_path / "python3.13", 0)
     own = program(tmp_path / "pyenv" / "versions" / "3.13.1" / "bin" / "python", 0)
     assert find("python", tmp_path).stdout == f"{own}\n"
 
 
-def test_this_python_would_be_taken(tmp_path: Path) -> None:
+def test_the_running_python_is_new_enough(tmp_path: Path) -> None:
     (tmp_path / "python3").symlink_to(sys.executable)
     assert find("python", tmp_path).stdout == f"{tmp_path}/python3\n"
 
 
-def test_another_question_is_answered_with_the_usage(tmp_path: Path) -> None:
+def test_unknown_argument_prints_the_usage(tmp_path: Path) -> None:
     assert find("ruby", tmp_path).returncode == 2

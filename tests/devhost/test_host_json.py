@@ -1,4 +1,4 @@
-"""Row 1: host.json, its defaults and ranges, and the environment that overrides it."""
+"""host.json: defaults, ranges, and overrides from the environment."""
 
 import json
 from datetime import timedelta
@@ -15,7 +15,7 @@ def read(environment: dict[str, str] | None = None, *, shortens: bool = False, *
     return read_host_json(text, environment or {}, processors=2, shortens_polling=shortens)
 
 
-def test_the_defaults_are_those_of_the_genuine_host() -> None:
+def test_defaults_equal_those_of_the_genuine_host() -> None:
     settings = read()
     assert settings.route_prefix == "api"
     assert settings.function_timeout == timedelta(minutes=30)
@@ -26,7 +26,7 @@ def test_the_defaults_are_those_of_the_genuine_host() -> None:
     assert queues.is_base64
 
 
-def test_every_setting_is_read() -> None:
+def test_all_settings_are_read() -> None:
     http = {"routePrefix": "", "maxOutstandingRequests": 3, "customHeaders": {"X-A": "b"}}
     queues = {
         "batchSize": 32,
@@ -48,7 +48,7 @@ def test_every_setting_is_read() -> None:
 
 
 @pytest.mark.parametrize("content", [{}, {"version": "1.0"}, {"version": 2}])
-def test_the_version_must_be_two(content: dict[str, Any]) -> None:
+def test_version_other_than_2_0_is_refused(content: dict[str, Any]) -> None:
     with pytest.raises(HostConfigurationError, match=r"'version' must be \"2\.0\""):
         read_host_json(json.dumps(content), {}, processors=1)
 
@@ -67,19 +67,19 @@ def test_the_version_must_be_two(content: dict[str, Any]) -> None:
         ("messageEncoding", "utf8"),
     ],
 )
-def test_a_queue_setting_out_of_range_is_an_error_at_start(name: str, value: object) -> None:
+def test_queue_setting_out_of_range_is_refused(name: str, value: object) -> None:
     with pytest.raises(HostConfigurationError, match=rf"extensions\.queues\.{name}"):
         read(extensions={"queues": {name: value}})
 
 
-def test_all_wrong_values_are_told_at_once() -> None:
+def test_all_wrong_values_are_in_one_error() -> None:
     with pytest.raises(HostConfigurationError) as caught:
         read(functionTimeout="00:00:00", extensions={"queues": {"batchSize": 99}})
     assert "functionTimeout" in str(caught.value)
     assert "batchSize" in str(caught.value)
 
 
-def test_the_environment_overrides_any_key_whatever_its_case() -> None:
+def test_environment_overrides_keys_ignoring_case() -> None:
     environment = {
         "AzureFunctionsJobHost__extensions__queues__batchSize": "4",
         "azurefunctionsjobhost__EXTENSIONS__HTTP__routeprefix": "v1",
@@ -88,26 +88,26 @@ def test_the_environment_overrides_any_key_whatever_its_case() -> None:
     assert (settings.queues.batch_size, settings.route_prefix) == (4, "v1")
 
 
-def test_the_threshold_for_a_new_batch_grows_with_batch_and_processors() -> None:
+def test_default_new_batch_threshold_depends_on_batch_size_and_processors() -> None:
     assert read(extensions={"queues": {"batchSize": 5}}).queues.new_batch_threshold == 4
 
 
 @pytest.mark.parametrize("extensions", [{}, {"queues": {"maxPollingInterval": "00:01:00"}}])
-def test_a_polling_interval_of_a_minute_is_two_seconds_when_developing(extensions: dict[str, Any]) -> None:
+def test_one_minute_polling_interval_is_two_seconds_in_development(extensions: dict[str, Any]) -> None:
     assert read(shortens=True, extensions=extensions).queues.max_polling_interval == timedelta(seconds=2)
 
 
-def test_another_polling_interval_stays() -> None:
+def test_other_polling_intervals_are_unchanged() -> None:
     extensions = {"queues": {"maxPollingInterval": "00:00:59"}}
     assert read(shortens=True, extensions=extensions).queues.max_polling_interval == timedelta(seconds=59)
 
 
 @pytest.mark.parametrize("text", ["-1", "-1.00:00:00"])
-def test_the_function_timeout_can_be_off(text: str) -> None:
+def test_function_timeout_can_be_unlimited(text: str) -> None:
     assert read(functionTimeout=text).function_timeout is None
 
 
-def test_what_has_no_effect_here_is_told() -> None:
+def test_ignored_settings_are_listed() -> None:
     assert read(concurrency={"dynamicConcurrencyEnabled": True}).ignored == ("concurrency",)
 
 
@@ -122,11 +122,11 @@ def test_what_has_no_effect_here_is_told() -> None:
         ("00:00:00.1000000", timedelta(milliseconds=100)),
     ],
 )
-def test_time_spans_are_read_as_dotnet_reads_them(text: str, span: timedelta) -> None:
+def test_time_spans_parse_as_in_dotnet(text: str, span: timedelta) -> None:
     assert parse_timespan(text) == span
 
 
 @pytest.mark.parametrize("text", ["", "24:00:00", "00:60:00", "00:00:60", "5s", "99999999999"])
-def test_what_is_no_time_span_is_refused(text: str) -> None:
+def test_invalid_time_span_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="time span"):
         parse_timespan(text)

@@ -1,4 +1,4 @@
-"""Rows 15 and 16: which requests reach a function, what it sees of them, and what the others are answered."""
+"""HTTP triggers: which requests reach a function, what it receives, and the responses to the others."""
 
 import asyncio
 from collections.abc import Mapping
@@ -30,7 +30,7 @@ def response(body: bytes = b"", status: str = "200", **headers: str) -> Datum:
 
 
 class Functions:
-    """Stands for the worker: keeps what each invocation got; waits while `gate` is shut."""
+    """A worker double: records each invocation, and waits while `gate` is not set."""
 
     def __init__(self, answer: Datum | None = None, *, succeeded: bool = True) -> None:
         self.seen: list[dict[str, Any]] = []
@@ -71,7 +71,7 @@ def keys() -> KeyRing:
     return KeyRing(MemoryBlobs(), "host", new_key=lambda: next(made), clock=lambda: 0.0)
 
 
-async def test_a_function_sees_the_request_as_the_genuine_host_shows_it() -> None:
+async def test_function_receives_the_request_as_from_the_genuine_host() -> None:
     functions = Functions()
     headers = [(b"x-a", b"1"), (b"x-a", b"2"), (b"x-b", b"\xe9")]
     target = "/api/echo/a%20b/c?q=1&q=2&empty=&p=x%26y"
@@ -88,20 +88,20 @@ async def test_a_function_sees_the_request_as_the_genuine_host_shows_it() -> Non
     ]
 
 
-async def test_a_body_without_a_declared_length_does_not_reach_the_function() -> None:
+async def test_body_without_content_length_does_not_reach_the_function() -> None:
     functions = Functions()
     assert (await call(front(functions), "POST", "/api/echo", body=[b"lost"], is_chunked=True)).status == 200
     assert functions.seen[0]["body"] == b""
 
 
-async def test_the_front_ends_scheme_and_host_make_the_url() -> None:
+async def test_url_has_the_front_ends_scheme_and_host() -> None:
     functions = Functions()
     headers = [(b"x-forwarded-proto", b"https"), (b"disguised-host", b"relay.azurewebsites.net")]
     await call(front(functions), target="/api/echo/x", headers=headers)
     assert functions.seen[0]["url"] == "https://relay.azurewebsites.net/api/echo/x"
 
 
-async def test_the_callers_trace_is_handed_on() -> None:
+async def test_traceparent_reaches_the_invocation() -> None:
     functions = Functions()
     await call(front(functions), target="/api/echo", headers=[(b"traceparent", b"00-a-b-01")])
     assert functions.traces == ["00-a-b-01"]
@@ -110,19 +110,19 @@ async def test_the_callers_trace_is_handed_on() -> None:
 @pytest.mark.parametrize(
     ("method", "target"), [("GET", "/api/posted"), ("POST", "/posted"), ("GET", "/api"), ("GET", "/api/other")]
 )
-async def test_a_wrong_path_or_method_is_404_without_a_body(method: str, target: str) -> None:
+async def test_wrong_path_or_method_is_404_without_a_body(method: str, target: str) -> None:
     answer = await call(front(Functions()), method, target)
     assert (answer.status, answer.body) == (404, b"")
 
 
-async def test_the_prefix_may_be_empty_and_the_root_is_the_hosts_own() -> None:
+async def test_empty_prefix_leaves_the_root_to_the_host() -> None:
     functions = Functions()
     application = front(functions, HostSettings(route_prefix=""))
     assert (await call(application, "POST", "/posted")).status == 200
     assert (await call(application, "GET", "/")).body == b"GET / "
 
 
-async def test_admin_pages_are_the_hosts_and_reserved() -> None:
+async def test_admin_routes_are_reserved_for_the_host() -> None:
     application = front(Functions())
     answer = await call(application, "POST", "/Admin/Functions/x", body=[b"{}"])
     assert answer.body == b"POST /admin/functions/x {}"
@@ -131,21 +131,19 @@ async def test_admin_pages_are_the_hosts_and_reserved() -> None:
         compile_function_route(reserved, HostSettings(route_prefix=""), {})
 
 
-async def test_a_failed_function_is_500_without_a_body() -> None:
+async def test_failed_function_is_500_without_a_body() -> None:
     answer = await call(front(Functions(succeeded=False)), target="/api/echo")
     assert (answer.status, answer.body) == (500, b"")
 
 
 @pytest.mark.parametrize("wrong", [response(status="many"), response(x_a="☃")])
-async def test_a_response_that_cannot_be_written_is_500_without_a_body(
-    wrong: Datum, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_invalid_response_is_500_without_a_body(wrong: Datum, caplog: pytest.LogCaptureFixture) -> None:
     answer = await call(front(Functions(wrong)), target="/api/echo")
     assert (answer.status, answer.body) == (500, b"")
-    assert "A request could not be answered" in caplog.text
+    assert "A request failed in the host" in caplog.text
 
 
-async def test_a_caller_who_leaves_before_its_body_is_there_runs_nothing() -> None:
+async def test_disconnect_before_the_body_is_complete_runs_no_function() -> None:
     functions = Functions()
     headers = [(b"content-length", b"5")]
     assert (await call(front(functions), "POST", "/api/echo", headers=headers)).status == 0
@@ -155,14 +153,14 @@ async def test_a_caller_who_leaves_before_its_body_is_there_runs_nothing() -> No
 @pytest.mark.parametrize(
     ("target", "length", "status"), [("/api/echo", BODY_LIMIT_BYTES + 1, 413), (f"/api/echo/{'x' * 8192}", 0, 414)]
 )
-async def test_what_is_too_large_runs_nothing(target: str, length: int, status: int) -> None:
+async def test_oversized_request_runs_no_function(target: str, length: int, status: int) -> None:
     functions = Functions()
     headers = [(b"content-length", b"%d" % length)]
     assert (await call(front(functions), "POST", target, headers=headers)).status == status
     assert functions.seen == []
 
 
-async def test_requests_beyond_the_limit_are_429_with_the_scale_out_header() -> None:
+async def test_requests_above_the_limit_are_429_with_the_scale_out_header() -> None:
     functions = Functions()
     functions.gate.clear()
     application = front(functions, HostSettings(max_outstanding_requests=1))
@@ -175,12 +173,12 @@ async def test_requests_beyond_the_limit_are_429_with_the_scale_out_header() -> 
     assert (await call(application, target="/api/echo")).status == 200
 
 
-async def test_an_app_that_is_not_loaded_is_503_in_words() -> None:
+async def test_app_that_is_not_loaded_is_503_with_text() -> None:
     answer = await call(front(Functions(), is_loaded=False), target="/api/echo")
     assert (answer.status, answer.body) == (503, b"Function host is not running.")
 
 
-async def test_behind_the_front_end_a_late_answer_is_502_and_the_function_goes_on() -> None:
+async def test_late_response_behind_the_front_end_is_502_and_the_function_continues() -> None:
     functions = Functions()
     functions.gate.clear()
     application = front(functions, front_end_seconds=0.0)
@@ -190,13 +188,13 @@ async def test_behind_the_front_end_a_late_answer_is_502_and_the_function_goes_o
     assert (await call(front(Functions(), front_end_seconds=230.0), target="/api/echo")).body == b"done"
 
 
-async def test_custom_headers_are_added_where_the_function_gave_none() -> None:
+async def test_custom_headers_do_not_replace_the_functions_own() -> None:
     settings = HostSettings(custom_headers=(("X-Frame-Options", "DENY"), ("X-Own", "host")))
     answer = await call(front(Functions(response(x_own="function")), settings), target="/api/echo")
     assert answer.headers[:2] == [(b"x-own", b"function"), (b"x-frame-options", b"DENY")]
 
 
-async def test_a_function_does_not_frame_its_response() -> None:
+async def test_framing_headers_of_a_function_are_dropped() -> None:
     answer = await call(front(Functions(response(b"four", content_length="9"))), target="/api/echo")
     assert answer.headers == [(b"content-length", b"4")]
     bodyless = await call(front(Functions(response(b"four", status="204"))), target="/api/echo")
@@ -206,7 +204,7 @@ async def test_a_function_does_not_frame_its_response() -> None:
 @pytest.mark.parametrize(
     ("key", "status"), [(b"", 401), (b"wrong", 401), (b"own", 200), (b"function", 200), (b"master", 200)]
 )
-async def test_with_keys_a_function_asks_for_one(key: bytes, status: int) -> None:
+async def test_function_requires_a_key_if_auth_is_enabled(key: bytes, status: int) -> None:
     application = front(Functions(), keys=keys())
     answer = await call(application, "POST", "/api/posted", headers=[(b"x-functions-key", key)])
     assert answer.status == status
@@ -215,20 +213,20 @@ async def test_with_keys_a_function_asks_for_one(key: bytes, status: int) -> Non
     assert answer.header(b"www-authenticate") is None
 
 
-async def test_an_anonymous_function_takes_every_key() -> None:
+async def test_anonymous_function_accepts_any_key() -> None:
     answer = await call(front(Functions(), keys=keys()), target="/api/echo", headers=[(b"x-functions-key", b"wrong")])
     assert answer.status == 200
 
 
 @pytest.mark.parametrize(("key", "status"), [(b"", 401), (b"function", 404), (b"master", 200)])
-async def test_a_disabled_function_is_there_for_the_master_alone(key: bytes, status: int) -> None:
+async def test_disabled_function_runs_only_with_the_master_key(key: bytes, status: int) -> None:
     application = front(Functions(), disabled=frozenset({"posted"}), keys=keys())
     answer = await call(application, "POST", "/api/posted", headers=[(b"x-functions-key", key)])
     assert answer.status == status
 
 
 @pytest.mark.parametrize(("key", "status"), [(b"", 401), (b"function", 401), (b"master", 200)])
-async def test_admin_pages_ask_for_the_master_key_but_for_ping(key: bytes, status: int) -> None:
+async def test_admin_pages_except_ping_require_the_master_key(key: bytes, status: int) -> None:
     application, headers = front(Functions(), keys=keys()), [(b"x-functions-key", key)]
     assert (await call(application, target="/admin/host/status", headers=headers)).status == status
     assert (await call(application, target="/admin/host/ping", headers=headers)).status == 200

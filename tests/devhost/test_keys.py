@@ -1,4 +1,4 @@
-"""Row 15: function keys, their levels, and where they are kept."""
+"""Function keys: their levels, and where they are stored."""
 
 import json
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from tests.devhost.doubles import MemoryBlobs
 
 
 class Clock:
-    """Seconds, moved by the test."""
+    """Seconds, set by the test."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -37,22 +37,22 @@ def ring(blobs: MemoryBlobs, clock: Clock | None = None) -> KeyRing:
         (Level.ADMIN, set(Level)),
     ],
 )
-def test_a_level_opens_itself_and_the_masters_opens_all(held: Level, opened: set[Level]) -> None:
+def test_level_satisfies_only_itself_and_master_satisfies_all(held: Level, opened: set[Level]) -> None:
     assert {level for level in Level if held.opens(level)} == opened
 
 
-def test_a_function_asks_for_a_function_key_unless_it_says_otherwise() -> None:
+def test_default_required_level_is_function() -> None:
     assert required_level({}) is Level.FUNCTION
     assert required_level({"authLevel": "ANONYMOUS"}) is Level.ANONYMOUS
 
 
-def test_the_header_goes_before_the_query_and_the_first_value_counts() -> None:
+def test_key_header_precedes_the_query_and_the_first_value_counts() -> None:
     assert presented_key({"x-functions-key": "a,b"}, {"code": "c"}) == "a"
     assert presented_key({}, {"code": "c,d"}) == "c"
     assert presented_key({}, {}) == ""
 
 
-async def test_keys_are_made_when_first_needed_and_kept_in_the_genuine_form() -> None:
+async def test_keys_are_created_on_first_use_in_the_genuine_format() -> None:
     blobs = MemoryBlobs()
     await ring(blobs).level_of("unknown", "Deliver")
     master, default = (
@@ -66,7 +66,7 @@ async def test_keys_are_made_when_first_needed_and_kept_in_the_genuine_form() ->
     assert json.loads(blobs.texts["host/deliver.json"])["keys"][0]["value"] == "key-3"
 
 
-async def test_each_key_is_worth_its_level() -> None:
+async def test_each_key_gives_its_level() -> None:
     key = {"name": "k", "encrypted": False}
     blobs = MemoryBlobs()
     host = {
@@ -83,7 +83,7 @@ async def test_each_key_is_worth_its_level() -> None:
     assert await keys.level_of("f", None) is Level.ANONYMOUS
 
 
-async def test_an_unknown_key_has_the_keys_read_again_once_a_minute_at_most() -> None:
+async def test_unknown_key_rereads_the_keys_at_most_once_a_minute() -> None:
     blobs, clock = MemoryBlobs(), Clock()
     keys = ring(blobs, clock)
     await keys.level_of("late", "one")
@@ -98,7 +98,7 @@ async def test_an_unknown_key_has_the_keys_read_again_once_a_minute_at_most() ->
     assert await keys.level_of("late", "one") is Level.FUNCTION
 
 
-def test_a_new_key_is_long_and_safe_in_a_url() -> None:
+def test_new_key_is_long_and_url_safe() -> None:
     first = new_key()
     assert first != new_key()
     assert len(first) >= 53

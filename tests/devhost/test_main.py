@@ -1,4 +1,4 @@
-"""Row 1 from the outside: what keeps the host from starting is one clear sentence and exit code 1."""
+"""Startup failures: one clear sentence and exit code 1."""
 
 import socket
 from pathlib import Path
@@ -9,7 +9,7 @@ from devhost.__main__ import bind, main
 from devhost.settings import HostConfigurationError
 
 
-def test_a_port_in_use_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_port_in_use_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "host.json").write_text('{"version": "2.0"}')
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -18,12 +18,12 @@ def test_a_port_in_use_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert printed == f"The host cannot start. Port {port} on 127.0.0.1 is in use; choose another with --port.\n"
 
 
-def test_a_folder_without_host_json_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_folder_without_host_json_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--app-root", str(tmp_path)]) == 1
-    assert f"There is no host.json in {tmp_path}." in capsys.readouterr().err
+    assert f"No host.json in {tmp_path}: pass the app's folder with --app-root." in capsys.readouterr().err
 
 
-def test_every_fault_of_host_json_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_all_problems_of_host_json_are_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "host.json").write_text('{"version": "1.0", "extensions": {"queues": {"batchSize": 0}}}')
     assert main(["--app-root", str(tmp_path), "--port", "0"]) == 1
     printed = capsys.readouterr().err
@@ -32,11 +32,11 @@ def test_every_fault_of_host_json_is_told(tmp_path: Path, capsys: pytest.Capture
 
 
 @pytest.mark.parametrize(("address", "port"), [("127.0.0.1", 70_000), ("192.0.2.1", 0)])
-def test_an_address_that_cannot_be_had_is_told(address: str, port: int) -> None:
+def test_unusable_address_is_an_error(address: str, port: int) -> None:
     with pytest.raises(HostConfigurationError, match="cannot be used"):
         bind(address, port)
 
 
-def test_port_zero_takes_a_free_one() -> None:
+def test_port_zero_chooses_a_free_port() -> None:
     with bind("127.0.0.1", 0) as sock:
         assert sock.getsockname()[1] > 0

@@ -1,4 +1,4 @@
-"""Rows 11 and 18: output bindings, written once the function has succeeded, and part of its success."""
+"""Output bindings: written after the function has succeeded; a failed write fails the invocation."""
 
 import pytest
 
@@ -23,7 +23,7 @@ def invoker(
     return Invoker(workers, is_base64=is_base64, queue_for=lambda _: queue, notices=notices or Notices())
 
 
-async def test_an_output_is_written_and_its_listener_told() -> None:
+async def test_output_is_written_and_wakes_its_listener() -> None:
     queue, notices = MemoryQueue("next"), Notices()
     event = notices.event("next")
     workers = gave(("out", Datum("bytes", b'{"a":1}')), ("$return", Datum("string", "ok")))
@@ -33,20 +33,20 @@ async def test_an_output_is_written_and_its_listener_told() -> None:
     assert invocation.succeeded
 
 
-async def test_a_list_is_written_as_one_message_each_in_the_apps_encoding() -> None:
+async def test_list_becomes_one_message_per_item_in_the_apps_encoding() -> None:
     queue = MemoryQueue("next")
     workers = gave(("out", Datum("json", '["a", "b"]')))
     await invoker(workers, queue, is_base64=True).invoke(FORWARD, Datum("http", {}), {})
     assert queue.steps == [("put", "YQ=="), ("put", "Yg==")]
 
 
-async def test_nothing_is_written_after_a_failure() -> None:
+async def test_failed_invocation_writes_no_output() -> None:
     queue = MemoryQueue("next")
     await invoker(gave(("out", Datum("string", "a")), succeeded=False), queue).invoke(FORWARD, Datum("http", {}), {})
     assert queue.steps == []
 
 
-async def test_an_output_that_cannot_be_written_fails_the_invocation() -> None:
+async def test_failed_write_fails_the_invocation() -> None:
     queue = MemoryQueue("next", faults={"put": StorageUnavailableError("503")})
     workers = gave(("out", Datum("string", "a")), ("$return", Datum("string", "ok")))
     invocation = await invoker(workers, queue).invoke(FORWARD, Datum("http", {}), {})
@@ -54,7 +54,7 @@ async def test_an_output_that_cannot_be_written_fails_the_invocation() -> None:
 
 
 @pytest.mark.parametrize("kind", ["binary", "string", None])
-async def test_a_queue_function_gets_text_or_bytes_and_the_metadata(kind: str | None) -> None:
+async def test_queue_function_receives_text_or_bytes_with_metadata(kind: str | None) -> None:
     workers = gave()
     consume = function(trigger={} if kind is None else {"dataType": kind.upper()})
     assert await invoker(workers, MemoryQueue()).invoke_with_message(consume, b"hi", message())
@@ -63,7 +63,7 @@ async def test_a_queue_function_gets_text_or_bytes_and_the_metadata(kind: str | 
     assert metadata["Id"].value == "m1"
 
 
-async def test_a_message_that_is_not_text_fails_without_a_run() -> None:
+async def test_binary_message_for_a_text_function_fails_without_a_run() -> None:
     workers = gave()
     assert not await invoker(workers, MemoryQueue()).invoke_with_message(function(), b"\xff", message())
     assert workers.seen == []

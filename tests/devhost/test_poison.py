@@ -1,4 +1,4 @@
-"""Rows 8, 9 and 11: what becomes of messages that cannot be handled, and what a death on the way there leaves."""
+"""Poison messages, and the state after a crash while moving one."""
 
 import pytest
 
@@ -11,14 +11,14 @@ from tests.devhost.listening import Runs, listening
 BASE64 = QueueSettings()
 
 
-async def test_the_fifth_failure_moves_a_message_to_the_poison_queue() -> None:
+async def test_fifth_failure_moves_the_message_to_the_poison_queue() -> None:
     queue, poison = MemoryQueue("orders", [message("a", dequeue_count=5)]), MemoryQueue("orders-poison")
     await listening(queue, Runs("a"), poison=poison).run()
     assert poison.settled() == [("put", "a")]
     assert queue.settled() == [("delete", "m1", "receipt-1")]
 
 
-async def test_a_message_dequeued_too_often_is_moved_without_being_run() -> None:
+async def test_message_above_the_dequeue_limit_moves_without_a_run() -> None:
     queue, poison = MemoryQueue("orders", [message("a", dequeue_count=6)]), MemoryQueue("orders-poison")
     runs = Runs()
     await listening(queue, runs, poison=poison).run()
@@ -26,7 +26,7 @@ async def test_a_message_dequeued_too_often_is_moved_without_being_run() -> None
     assert (poison.settled(), queue.settled()) == ([("put", "a")], [("delete", "m1", "receipt-1")])
 
 
-async def test_what_cannot_be_decoded_is_moved_as_it_is_at_once() -> None:
+async def test_undecodable_message_moves_unchanged_without_a_run() -> None:
     queue, poison = MemoryQueue("orders", [message("{not base64}")]), MemoryQueue("orders-poison")
     runs = Runs()
     await listening(queue, runs, poison=poison, settings=BASE64).run()
@@ -34,7 +34,7 @@ async def test_what_cannot_be_decoded_is_moved_as_it_is_at_once() -> None:
     assert (poison.settled(), queue.settled()) == ([("put", "{not base64}")], [("delete", "m1", "receipt-1")])
 
 
-async def test_a_decodable_message_is_copied_in_its_encoding() -> None:
+async def test_poison_copy_keeps_the_encoding() -> None:
     queue, poison = MemoryQueue("orders", [message("aGk=", dequeue_count=5)]), MemoryQueue("orders-poison")
     runs = Runs("hi")
     await listening(queue, runs, poison=poison, settings=BASE64).run()
@@ -42,12 +42,12 @@ async def test_a_decodable_message_is_copied_in_its_encoding() -> None:
     assert poison.settled() == [("put", "aGk=")]
 
 
-async def test_a_death_between_copy_and_delete_leaves_the_message_in_both_queues() -> None:
+async def test_crash_between_copy_and_delete_leaves_the_message_in_both_queues() -> None:
     queue = MemoryQueue("orders", [message("a", dequeue_count=5)], faults={"delete": KilledError()})
     poison = MemoryQueue("orders-poison")
     await listening(queue, Runs("a"), poison=poison).run()
     assert poison.settled() == [("put", "a")]
-    # It comes again when its lease is over, is not run any more, and is copied a second time.
+    # It is redelivered after its lease, does not run again, and is copied a second time.
     again, runs = MemoryQueue("orders", [message("a", dequeue_count=6)]), Runs()
     await listening(again, runs, poison=poison).run()
     assert runs.bodies == []
@@ -55,14 +55,14 @@ async def test_a_death_between_copy_and_delete_leaves_the_message_in_both_queues
     assert again.settled() == [("delete", "m1", "receipt-1")]
 
 
-async def test_a_copy_that_fails_leaves_the_message_where_it_is() -> None:
+async def test_failed_copy_keeps_the_message() -> None:
     queue = MemoryQueue("orders", [message("a", dequeue_count=5)])
     poison = MemoryQueue("orders-poison", faults={"put": StorageUnavailableError("503")})
     await listening(queue, Runs("a"), poison=poison).run()
     assert queue.settled() == []
 
 
-async def test_the_poison_queues_listener_is_told_of_a_copy() -> None:
+async def test_poison_copy_wakes_the_poison_listener() -> None:
     notices = Notices()
     event = notices.event("orders-poison")
     queue = MemoryQueue("orders", [message("a", dequeue_count=5)])
@@ -71,16 +71,14 @@ async def test_the_poison_queues_listener_is_told_of_a_copy() -> None:
 
 
 @pytest.mark.parametrize(("as_5_3_8", "bodies"), [(False, []), (True, ["a"])])
-async def test_a_poison_queues_function_skips_or_runs_what_was_dequeued_too_often(
-    as_5_3_8: bool, bodies: list[str]
-) -> None:
+async def test_poison_function_skips_or_runs_messages_above_the_limit(as_5_3_8: bool, bodies: list[str]) -> None:
     queue, runs = MemoryQueue("orders-poison", [message("a", dequeue_count=6)]), Runs()
     await listening(queue, runs, runs_over_dequeued_poison=as_5_3_8).run()
     assert runs.bodies == bodies
     assert len(queue.settled()) == len(bodies)
 
 
-async def test_the_fixed_extension_changes_nothing_for_other_queues() -> None:
+async def test_extension_5_3_8_does_not_change_other_queues() -> None:
     queue, runs = MemoryQueue("orders", [message("a", dequeue_count=6)]), Runs()
     await listening(queue, runs, poison=MemoryQueue("orders-poison"), runs_over_dequeued_poison=True).run()
     assert runs.bodies == []

@@ -1,4 +1,4 @@
-"""Rows 6, 8, 10 and 11: when an idle queue is polled, what follows an invocation, what a function gets and gives."""
+"""Queue rules: polling delays, settling, and what a function receives and returns."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -33,22 +33,22 @@ def delays(backoff: Backoff, *rounds: bool) -> list[float]:
     return [backoff.next_delay(found_messages=found) for found in rounds]
 
 
-def test_the_wait_doubles_from_a_tenth_of_a_second_to_the_maximum() -> None:
+def test_delay_grows_exponentially_from_100_ms_to_the_maximum() -> None:
     assert delays(Backoff(2.0, lambda: 1.0), *[False] * 8) == pytest.approx([0.1, 0.2, 0.3, 0.5, 0.9, 1.7, 2.0, 2.0])
 
 
-def test_the_first_wait_after_a_message_is_the_shortest() -> None:
+def test_first_delay_after_a_message_is_the_minimum() -> None:
     backoff = Backoff(2.0, lambda: 1.0)
     delays(backoff, *[False] * 8)
     assert delays(backoff, True, False, False) == pytest.approx([0.1, 0.2, 0.3])
 
 
 @pytest.mark.parametrize(("factor", "expected"), [(0.8, [0.1, 0.18, 0.26, 0.42]), (1.2, [0.1, 0.22, 0.34, 0.58])])
-def test_each_increment_is_jittered(factor: float, expected: list[float]) -> None:
+def test_each_increment_has_jitter(factor: float, expected: list[float]) -> None:
     assert delays(Backoff(60.0, lambda: factor), *[False] * 4) == pytest.approx(expected)
 
 
-def test_the_maximum_is_exact_and_not_jittered() -> None:
+def test_maximum_delay_has_no_jitter() -> None:
     assert delays(Backoff(1.0, lambda: 1.2), *[False] * 6)[-2:] == [1.0, 1.0]
 
 
@@ -64,13 +64,15 @@ def test_the_maximum_is_exact_and_not_jittered() -> None:
         (False, 5, False, Completion.LEAVE),
     ],
 )
-def test_what_follows_an_invocation(succeeded: bool, count: int, has_poison: bool, expected: Completion) -> None:
+def test_completion_depends_on_success_dequeue_count_and_poison_queue(
+    succeeded: bool, count: int, has_poison: bool, expected: Completion
+) -> None:
     decided = completion(succeeded=succeeded, dequeue_count=count, max_dequeue_count=5, has_poison=has_poison)
     assert decided is expected
 
 
 @pytest.mark.parametrize(("count", "always", "expected"), [(5, False, True), (6, False, False), (6, True, True)])
-def test_a_message_dequeued_too_often_is_not_run(count: int, always: bool, expected: bool) -> None:
+def test_message_above_the_dequeue_limit_does_not_run(count: int, always: bool, expected: bool) -> None:
     assert may_invoke(count, 5, always=always) is expected
 
 
@@ -78,11 +80,11 @@ def test_a_message_dequeued_too_often_is_not_run(count: int, always: bool, expec
     ("queue", "poison"),
     [("orders", "orders-poison"), ("orders-poison", None), ("x" * 57, None), ("x" * 56, f"{'x' * 56}-poison")],
 )
-def test_a_poison_queue_has_none_itself(queue: str, poison: str | None) -> None:
+def test_poison_queue_has_no_poison_queue(queue: str, poison: str | None) -> None:
     assert poison_queue_name(queue) == poison
 
 
-def test_bodies_are_base64_or_plain() -> None:
+def test_bodies_decode_from_base64_or_plain_text() -> None:
     assert decode_body("aGk=", is_base64=True) == b"hi"
     assert decode_body("aGk=", is_base64=False) == b"aGk="
     assert encode_body(b"hi", is_base64=True) == "aGk="
@@ -90,11 +92,11 @@ def test_bodies_are_base64_or_plain() -> None:
 
 
 @pytest.mark.parametrize("text", ["{}", "aGk", "aG k=", "hé"])
-def test_what_is_not_base64_has_no_body(text: str) -> None:
+def test_invalid_base64_has_no_body(text: str) -> None:
     assert decode_body(text, is_base64=True) is None
 
 
-def test_a_body_is_text_or_on_request_bytes() -> None:
+def test_input_is_text_by_default_and_bytes_on_request() -> None:
     text, raw = trigger_input(b"hi", is_binary=False), trigger_input(b"\xff", is_binary=True)
     assert text is not None
     assert raw is not None
@@ -102,7 +104,7 @@ def test_a_body_is_text_or_on_request_bytes() -> None:
     assert trigger_input(b"\xff", is_binary=False) is None
 
 
-def test_metadata_has_the_forms_of_the_protocol() -> None:
+def test_metadata_has_the_types_of_the_protocol() -> None:
     at = NOW - timedelta(hours=1)
     received = QueueMessage(
         id="m1", pop_receipt="r1", text="", dequeue_count=2, inserted_at=at, expires_at=at, next_visible_at=at
@@ -120,7 +122,7 @@ def test_metadata_has_the_forms_of_the_protocol() -> None:
     }
 
 
-def test_a_message_of_the_admin_page_has_neither_id_nor_receipt_nor_times() -> None:
+def test_metadata_of_an_admin_invocation_has_no_id_or_receipt() -> None:
     made = QueueMessage(id="", pop_receipt="", text="", dequeue_count=0)
     found = {name: value.value for name, value in trigger_metadata(made, b"hi", NOW).items()}
     for_ever = '"9999-12-31T23:59:59.9999999+00:00"'
@@ -133,11 +135,11 @@ def test_a_message_of_the_admin_page_has_neither_id_nor_receipt_nor_times() -> N
     }
 
 
-def test_a_body_that_is_not_text_has_no_queue_trigger() -> None:
+def test_metadata_of_a_binary_body_has_no_queue_trigger() -> None:
     assert "QueueTrigger" not in metadata_of(b"\xff")
 
 
-def test_fields_of_a_json_body_overwrite_the_metadata_whatever_their_case() -> None:
+def test_json_body_fields_overwrite_metadata_ignoring_case() -> None:
     body = {"id": "mine", "DEQUEUECOUNT": 9, "popReceipt": True, "expirationTime": 1.5, "other": {"a": [1]}}
     found = metadata_of(json.dumps(body))
     assert (found["Id"], found["DequeueCount"], found["PopReceipt"]) == ("mine", "9", "True")
@@ -146,7 +148,7 @@ def test_fields_of_a_json_body_overwrite_the_metadata_whatever_their_case() -> N
 
 
 @pytest.mark.parametrize("body", ['{"id": ["mine"]}', '{"id": null}', '[{"id": "mine"}]', '"id"', '{"id": "mine"', ""])
-def test_arrays_nulls_and_other_bodies_overwrite_nothing(body: str) -> None:
+def test_arrays_nulls_and_other_bodies_do_not_overwrite_metadata(body: str) -> None:
     assert metadata_of(body)["Id"] == "m1"
 
 
@@ -162,5 +164,5 @@ def test_arrays_nulls_and_other_bodies_overwrite_nothing(body: str) -> None:
         (Datum("json", '["a", "b"]'), [b"a", b"b"]),
     ],
 )
-def test_an_output_keeps_bytes_and_rewrites_json(value: Datum, bodies: list[bytes]) -> None:
+def test_output_keeps_bytes_and_rewrites_json(value: Datum, bodies: list[bytes]) -> None:
     assert output_bodies(value) == bodies

@@ -1,4 +1,4 @@
-"""Rows 6 to 8: the listener on a queue in memory. Time is what `wait` is asked for; nothing here waits for a clock."""
+"""The queue listener on a queue in memory. Delays are recorded, not waited for."""
 
 import asyncio
 from datetime import timedelta
@@ -13,7 +13,7 @@ from tests.devhost.doubles import MemoryQueue, message
 from tests.devhost.listening import Runs, Waits, listening
 
 
-async def test_a_message_is_leased_for_ten_minutes_run_and_deleted() -> None:
+async def test_message_is_leased_for_ten_minutes_run_and_deleted() -> None:
     queue, runs = MemoryQueue("orders", [message("a")]), Runs()
     await listening(queue, runs).run()
     assert runs.bodies == ["a"]
@@ -21,13 +21,13 @@ async def test_a_message_is_leased_for_ten_minutes_run_and_deleted() -> None:
     assert queue.settled() == [("delete", "m1", "receipt-1")]
 
 
-async def test_an_absent_queue_is_looked_for_again_and_never_created() -> None:
+async def test_missing_queue_is_checked_again_and_never_created() -> None:
     queue = MemoryQueue(is_there=False)
     await listening(queue, Runs(), waits=Waits(3)).run()
     assert queue.steps == [("exists",)] * 3
 
 
-async def test_a_failing_poll_is_repeated_later_and_doubts_the_queue() -> None:
+async def test_failed_poll_is_retried_after_checking_that_the_queue_exists() -> None:
     queue = MemoryQueue(faults={"receive": StorageUnavailableError("503")})
     waits = Waits(2)
     await listening(queue, Runs(), waits=waits).run()
@@ -35,13 +35,13 @@ async def test_a_failing_poll_is_repeated_later_and_doubts_the_queue() -> None:
     assert waits.delays == pytest.approx([0.1, 0.2])
 
 
-async def test_a_refusal_is_raised_so_that_the_host_stops() -> None:
+async def test_refusal_by_storage_is_raised() -> None:
     queue = MemoryQueue(faults={"receive": StorageRefusedError("403")})
     with pytest.raises(StorageRefusedError):
         await listening(queue, Runs()).run()
 
 
-async def test_after_messages_the_queue_is_polled_at_once_and_the_wait_begins_anew() -> None:
+async def test_found_messages_trigger_an_immediate_poll_and_reset_the_backoff() -> None:
     batches = [[], [], [], [message("a")], [message("b")]]
     queue, waits = MemoryQueue("orders", *batches), Waits(5)
     await listening(queue, Runs(), waits=waits).run()
@@ -49,7 +49,7 @@ async def test_after_messages_the_queue_is_polled_at_once_and_the_wait_begins_an
     assert len([step for step in queue.steps if step[0] == "receive"]) == 7
 
 
-async def test_no_new_batch_before_enough_of_the_last_is_done() -> None:
+async def test_new_batch_waits_for_the_threshold() -> None:
     settings = QueueSettings(batch_size=2, new_batch_threshold=1, is_base64=False)
     first, second = [message("a", number=1), message("b", number=2)], [message("c", number=3)]
     queue, runs = MemoryQueue("orders", first, second), Runs()
@@ -63,7 +63,7 @@ async def test_no_new_batch_before_enough_of_the_last_is_done() -> None:
     assert runs.bodies == ["a", "b", "c"]
 
 
-async def test_a_notice_that_comes_during_an_empty_poll_is_not_lost() -> None:
+async def test_notice_during_an_empty_poll_ends_the_next_delay() -> None:
     notices, seen = Notices(), []
 
     class NotifyingQueue(MemoryQueue):
@@ -80,7 +80,7 @@ async def test_a_notice_that_comes_during_an_empty_poll_is_not_lost() -> None:
     assert seen == [True]
 
 
-async def test_stopping_ends_polling_and_waits_for_what_is_in_flight() -> None:
+async def test_stop_ends_polling_and_waits_for_running_messages() -> None:
     queue, runs = MemoryQueue("orders", [message("a")], [message("b")]), Runs()
     runs.gate.clear()
     listener = listening(queue, runs, settings=QueueSettings(new_batch_threshold=0, is_base64=False))
@@ -93,21 +93,21 @@ async def test_stopping_ends_polling_and_waits_for_what_is_in_flight() -> None:
     assert queue.settled() == [("delete", "m1", "receipt-1")]
 
 
-async def test_a_failed_message_is_released_after_the_visibility_timeout() -> None:
+async def test_failed_message_is_released_after_the_visibility_timeout() -> None:
     settings = QueueSettings(visibility_timeout=timedelta(seconds=30), is_base64=False)
     queue = MemoryQueue("orders", [message("a", dequeue_count=4)])
     await listening(queue, Runs("a"), settings=settings, poison=MemoryQueue("orders-poison")).run()
     assert queue.settled() == [("extend", "m1", "receipt-1", 30)]
 
 
-async def test_a_failed_message_without_a_poison_queue_stays_leased() -> None:
+async def test_failed_message_without_a_poison_queue_stays_leased() -> None:
     queue = MemoryQueue("orders", [message("a", dequeue_count=5)])
     await listening(queue, Runs("a")).run()
     assert queue.settled() == []
 
 
 @pytest.mark.parametrize("failing", [(), ("a",)])
-async def test_a_lease_lost_meanwhile_is_no_error(failing: tuple[str, ...], caplog: pytest.LogCaptureFixture) -> None:
+async def test_lease_lost_during_the_run_is_ignored(failing: tuple[str, ...], caplog: pytest.LogCaptureFixture) -> None:
     gone = MessageGoneError("404")
     queue = MemoryQueue("orders", [message("a")], faults={"delete": gone, "extend": gone})
     await listening(queue, Runs(*failing), poison=MemoryQueue("orders-poison")).run()
@@ -115,7 +115,7 @@ async def test_a_lease_lost_meanwhile_is_no_error(failing: tuple[str, ...], capl
     assert caplog.records == []
 
 
-async def test_a_long_run_renews_the_lease_and_settles_by_the_new_receipt() -> None:
+async def test_long_run_renews_the_lease_and_settles_with_the_new_receipt() -> None:
     queue, runs = MemoryQueue("orders", [message("a")]), Runs()
     runs.gate.clear()
     listener = listening(queue, runs, renewal_seconds=0)
@@ -129,13 +129,13 @@ async def test_a_long_run_renews_the_lease_and_settles_by_the_new_receipt() -> N
     assert str(deleted[2]).startswith("receipt-1+")
 
 
-async def test_a_lease_that_is_lost_is_not_renewed_again_and_the_function_goes_on() -> None:
+async def test_lost_lease_is_not_renewed_and_the_function_continues() -> None:
     queue, runs = MemoryQueue("orders", [message("a")], faults={"extend": MessageGoneError("404")}), Runs()
     runs.gate.clear()
     running = asyncio.create_task(listening(queue, runs, renewal_seconds=0).run())
     await queue.extended.wait()
     queue.extended.clear()
-    # Long enough for several renewals, were there any.
+    # Enough iterations for several renewals.
     for _ in range(20):
         await asyncio.sleep(0)
     assert not queue.extended.is_set()

@@ -1,4 +1,4 @@
-"""Row 16: from what a function returned to what its caller gets."""
+"""Converting a function's result to a response."""
 
 from http.cookies import SimpleCookie
 from typing import Any
@@ -22,7 +22,7 @@ def http(cookies: list[Any] | None) -> Datum:
     return Datum("http", {**content, "cookies": cookies, "body": Datum("bytes", b"hi")})
 
 
-def test_a_response_is_taken_as_it_is() -> None:
+def test_http_response_is_unchanged() -> None:
     got = reply(http(None))
     assert (got.status, got.body, got.headers) == (201, b"hi", [(b"content-type", b"text/x")])
 
@@ -38,12 +38,12 @@ def test_a_response_is_taken_as_it_is() -> None:
         ),
     ],
 )
-def test_a_cookie_keeps_its_attributes(cookie: str, sent: str) -> None:
+def test_cookie_keeps_its_attributes(cookie: str, sent: str) -> None:
     got = reply(http([SimpleCookie(cookie), SimpleCookie("c=d")]))
     assert list(got.headers)[1:] == [(b"set-cookie", sent.encode()), (b"set-cookie", b"c=d")]
 
 
-def test_a_text_is_a_body_in_plain_text() -> None:
+def test_text_becomes_a_plain_text_body() -> None:
     got = reply(Datum("string", "hé"))
     assert (got.status, got.body, got.headers) == (
         200,
@@ -52,17 +52,17 @@ def test_a_text_is_a_body_in_plain_text() -> None:
     )
 
 
-def test_a_text_with_a_top_level_body_is_taken_for_an_envelope() -> None:
+def test_json_text_with_body_is_an_envelope() -> None:
     got = reply(Datum("string", '{"body": {"a": 1}, "statusCode": 202, "headers": {"X-A": "b"}}'))
     assert (got.status, got.body, got.headers) == (202, b'{"a": 1}', [(b"x-a", b"b")])
     assert reply(Datum("string", '{"body": "plain"}')).body == b"plain"
 
 
 @pytest.mark.parametrize("text", ['{"a": 1}', '["body"]', '{"body": ', "body"])
-def test_other_texts_are_no_envelope(text: str) -> None:
+def test_other_texts_are_not_envelopes(text: str) -> None:
     got = reply(Datum("string", text))
     assert (got.status, got.body) == (200, text.encode())
 
 
-def test_a_function_without_a_response_is_204() -> None:
+def test_function_without_a_response_is_204() -> None:
     assert reply_of(FUNCTION, Invocation(succeeded=True)).status == 204

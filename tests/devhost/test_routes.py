@@ -1,4 +1,4 @@
-"""Row 15: route templates, their constraints and their order."""
+"""Route templates: constraints and precedence."""
 
 import pytest
 
@@ -30,7 +30,7 @@ def match(templates: list[str], path: str, method: str = "GET") -> tuple[str, di
         ("by/{id:guid}", "/by/0b1c2d3e-0000-4000-8000-000000000000", {"id": "0b1c2d3e-0000-4000-8000-000000000000"}),
     ],
 )
-def test_a_template_takes_what_aspnet_gives_it(template: str, path: str, values: dict[str, str]) -> None:
+def test_template_matches_the_paths_that_aspnet_matches(template: str, path: str, values: dict[str, str]) -> None:
     assert match([template], path) == (template, values)
 
 
@@ -44,31 +44,31 @@ def test_a_template_takes_what_aspnet_gives_it(template: str, path: str, values:
         ("by/{id:guid}", "/by/7"),
     ],
 )
-def test_a_template_leaves_the_rest(template: str, path: str) -> None:
+def test_template_does_not_match_other_paths(template: str, path: str) -> None:
     assert match([template], path) is None
 
 
-def test_a_wrong_method_is_no_match() -> None:
+def test_wrong_method_does_not_match() -> None:
     assert match(["plain"], "/plain", "POST") is None
 
 
-def test_no_methods_means_every_method() -> None:
+def test_template_without_methods_matches_every_method() -> None:
     table = RouteTable([compile_route("plain", [], "any")])
     assert table.match("BREW", "/plain") == ("any", {})
 
 
-def test_one_path_may_have_a_target_for_each_method() -> None:
+def test_one_path_can_have_a_target_for_each_method() -> None:
     table = RouteTable([compile_route("plain", ["get"], "reads"), compile_route("plain", ["post"], "writes")])
     assert table.match("POST", "/plain") == ("writes", {})
 
 
-def test_the_most_specific_template_wins_whatever_the_order() -> None:
+def test_most_specific_template_wins_in_any_order() -> None:
     templates = ["{*all}", "items/{id}", "items/{id:int}", "items/new"]
     found = [match(templates, path) for path in ("/items/new", "/items/7", "/items/x", "/other/place")]
     assert [hit[0] for hit in found if hit] == ["items/new", "items/{id:int}", "items/{id}", "{*all}"]
 
 
 @pytest.mark.parametrize("template", ["items/{id:regex(^a$)}", "items/{id:int:min(1)}", "items/{", "a/{x=3}", "{a}{a}"])
-def test_what_is_not_supported_is_refused_and_named(template: str) -> None:
+def test_unsupported_syntax_is_refused_by_name(template: str) -> None:
     with pytest.raises(FunctionConfigurationError, match="route"):
         compile_route(template, [], None)

@@ -1,4 +1,4 @@
-"""The HTTP server: whole responses in one segment each, whatever their size, and connections that stay or close."""
+"""The HTTP server: whole responses of any size, one write each, and keep-alive."""
 
 import asyncio
 import socket
@@ -18,7 +18,7 @@ async def application(
     receive: Callable[[], Awaitable[MutableMapping[str, Any]]],
     send: Callable[[MutableMapping[str, Any]], Awaitable[None]],
 ) -> None:
-    """Answers with the body it got, or with a large one."""
+    """Return the request's body, or a large one."""
     body = LARGE if scope["raw_path"] == b"/large" else (await receive())["body"]
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(body))]})
     await send({"type": "http.response.body", "body": body})
@@ -35,7 +35,7 @@ async def port() -> AsyncIterator[int]:
 
 
 async def exchange(port: int, request: bytes) -> bytes:
-    """What the server sends to the end of the connection."""
+    """Return everything the server sends until the connection closes."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(request)
     answer = await reader.read()
@@ -52,18 +52,18 @@ def request_for(path: bytes, *lines: bytes, body: bytes = b"") -> bytes:
 LAST = b"Connection: close"
 
 
-async def test_a_large_body_arrives_whole_before_the_connection_closes(port: int) -> None:
+async def test_large_body_arrives_whole_before_the_connection_closes(port: int) -> None:
     answer = await exchange(port, request_for(b"/large", LAST))
     assert answer.partition(b"\r\n\r\n")[2] == LARGE
 
 
-async def test_requests_in_a_row_are_answered_in_their_order(port: int) -> None:
+async def test_pipelined_requests_are_answered_in_order(port: int) -> None:
     first, second = request_for(b"/", body=b"one"), request_for(b"/", LAST, body=b"two")
     answer = await exchange(port, first + second)
     assert [part.rpartition(b"\r\n\r\n")[2] for part in answer.split(b"HTTP/1.1 200 OK")[1:]] == [b"one", b"two"]
 
 
-async def test_a_caller_that_waits_to_be_asked_for_its_body_is_asked(port: int) -> None:
+async def test_expect_100_continue_is_answered(port: int) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     head, _, body = request_for(b"/", b"Expect: 100-continue", LAST, body=b"asked").partition(b"\r\n\r\n")
     writer.write(head + b"\r\n\r\n")
@@ -75,7 +75,7 @@ async def test_a_caller_that_waits_to_be_asked_for_its_body_is_asked(port: int) 
 
 
 class Transport(asyncio.Transport):
-    """Notes what is written and when it is closed."""
+    """Records writes and the close."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -88,7 +88,7 @@ class Transport(asyncio.Transport):
         self.steps.append(b"(closed)")
 
 
-async def test_what_is_written_in_one_turn_goes_out_together() -> None:
+async def test_writes_of_one_iteration_are_sent_together() -> None:
     transport = Transport()
     joined = JoinedWrites(transport)
     joined.write(b"head ")
@@ -102,5 +102,5 @@ async def test_what_is_written_in_one_turn_goes_out_together() -> None:
 
 
 @pytest.mark.parametrize("garbage", [b"\x00\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n"])
-async def test_what_is_no_http_is_refused(port: int, garbage: bytes) -> None:
+async def test_invalid_http_is_refused(port: int, garbage: bytes) -> None:
     assert (await exchange(port, garbage)).startswith(b"HTTP/1.1 400 ")

@@ -1,4 +1,4 @@
-"""Rows 2, 3 and 4 of what a local host must do: where settings come from and what bindings make of them."""
+"""App settings: their sources, and their use in bindings."""
 
 import json
 from pathlib import Path
@@ -25,7 +25,7 @@ def written(folder: Path, **content: Any) -> Path:
     return path
 
 
-def test_values_join_the_environment_which_wins(tmp_path: Path) -> None:
+def test_values_are_added_and_the_environment_wins(tmp_path: Path) -> None:
     environment = {"B": "from the environment", "F": "the same"}
     path = written(tmp_path, Values={"A": "a", "B": "b", "C": "", "D": None, "E": 1, "F": "the same"})
     local = apply_local_settings(path, environment)
@@ -33,21 +33,21 @@ def test_values_join_the_environment_which_wins(tmp_path: Path) -> None:
     assert local.skipped == ("B",)
 
 
-def test_connection_strings_get_their_section(tmp_path: Path) -> None:
+def test_connection_strings_are_added_with_their_section(tmp_path: Path) -> None:
     environment: dict[str, str] = {}
     strings = {"Plain": "x=1", "Framed": {"ConnectionString": "x=2", "ProviderName": "p"}}
     apply_local_settings(written(tmp_path, ConnectionStrings=strings), environment)
     assert environment == {"ConnectionStrings:Plain": "x=1", "ConnectionStrings:Framed": "x=2"}
 
 
-def test_without_the_file_nothing_is_added(tmp_path: Path) -> None:
+def test_missing_file_adds_nothing(tmp_path: Path) -> None:
     environment: dict[str, str] = {}
     apply_local_settings(tmp_path / "local.settings.json", environment)
     assert environment == {}
 
 
 @pytest.mark.parametrize("encrypted", [{}, {"IsEncrypted": True}])
-def test_settings_count_as_encrypted_unless_they_deny_it(tmp_path: Path, encrypted: dict[str, bool]) -> None:
+def test_file_without_is_encrypted_false_is_refused(tmp_path: Path, encrypted: dict[str, bool]) -> None:
     path = tmp_path / "local.settings.json"
     path.write_text(json.dumps({**encrypted, "Values": {"A": "a"}}))
     with pytest.raises(HostConfigurationError, match='"IsEncrypted": false'):
@@ -55,26 +55,26 @@ def test_settings_count_as_encrypted_unless_they_deny_it(tmp_path: Path, encrypt
 
 
 @pytest.mark.parametrize(("text", "problem"), [("{", "not valid JSON"), ("[]", "must hold a JSON object")])
-def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, text: str, problem: str) -> None:
+def test_invalid_file_is_named_in_the_error(tmp_path: Path, text: str, problem: str) -> None:
     path = tmp_path / "local.settings.json"
     path.write_text(text)
     with pytest.raises(HostConfigurationError, match=rf"local\.settings\.json .*{problem}|{problem}"):
         apply_local_settings(path, {})
 
 
-def test_the_host_section_gives_the_port_and_tells_what_is_ignored(tmp_path: Path) -> None:
+def test_host_section_gives_the_port_and_ignored_settings(tmp_path: Path) -> None:
     local = apply_local_settings(written(tmp_path, Host={"LocalHttpPort": 7072, "CORS": "*"}), {})
     assert local.http_port == 7072
     assert local.ignored == ("Host.CORS",)
 
 
 @pytest.mark.parametrize("port", ["seven", -1, "123456"])
-def test_a_wrong_port_is_refused(tmp_path: Path, port: object) -> None:
+def test_wrong_port_is_refused(tmp_path: Path, port: object) -> None:
     with pytest.raises(HostConfigurationError, match="must be a port number"):
         apply_local_settings(written(tmp_path, Host={"LocalHttpPort": port}), {})
 
 
-def test_the_app_sees_the_environment_that_func_start_makes() -> None:
+def test_environment_equals_that_of_func_start() -> None:
     environment = {"PYTHON_ENABLE_DEBUG_LOGGING": "0", "AZURE_FUNCTIONS_ENVIRONMENT": "Production"}
     force_development(environment, Path("/app"), 7071)
     assert environment == {
@@ -85,17 +85,17 @@ def test_the_app_sees_the_environment_that_func_start_makes() -> None:
     }
 
 
-def test_names_between_percent_signs_are_replaced_whatever_their_case() -> None:
+def test_names_in_percent_signs_are_replaced_ignoring_case() -> None:
     assert resolve_names("a-%Shard%-%b%", {"SHARD": "1", "b": "2"}) == "a-1-2"
     assert resolve_names("%Section:Key%", {"Section__Key": "nested"}) == "nested"
 
 
-def test_a_name_that_is_not_set_is_told() -> None:
+def test_unset_name_is_an_error() -> None:
     with pytest.raises(FunctionConfigurationError, match="'%GONE%' does not resolve to a value"):
         resolve_names("%GONE%", {})
 
 
-def test_a_connection_is_looked_for_under_four_names_in_order() -> None:
+def test_connection_is_looked_up_under_four_names_in_order() -> None:
     names = ["ConnectionStrings:AzureWebJobsMail", "AzureWebJobsMail", "ConnectionStrings:Mail", "Mail"]
     environment = {name: name for name in names}
     for name in names:
@@ -103,28 +103,28 @@ def test_a_connection_is_looked_for_under_four_names_in_order() -> None:
         del environment[name]
 
 
-def test_without_a_connection_it_is_the_hosts_own_storage() -> None:
+def test_default_connection_is_the_hosts_storage() -> None:
     assert connection_string("", {"AzureWebJobsStorage": "own"}) == "own"
     assert connection_string("AzureWebJobsStorage", {"AzureWebJobsStorage": "own"}) == "own"
 
 
-def test_a_connection_by_identity_is_refused_in_clear_words() -> None:
-    with pytest.raises(FunctionConfigurationError, match="takes connection strings only"):
+def test_identity_connection_is_refused_with_the_reason() -> None:
+    with pytest.raises(FunctionConfigurationError, match="supports only connection strings"):
         connection_string("Mail", {"Mail__queueServiceUri": "https://x.queue.core.windows.net"})
 
 
 @pytest.mark.parametrize(("name", "setting"), [("Mail", "AzureWebJobsMail"), ("AzureWebJobsMail", "AzureWebJobsMail")])
-def test_a_missing_connection_names_the_setting_to_make(name: str, setting: str) -> None:
-    with pytest.raises(FunctionConfigurationError, match=f"give the app setting '{setting}'"):
+def test_missing_connection_error_names_the_setting(name: str, setting: str) -> None:
+    with pytest.raises(FunctionConfigurationError, match=f"in the app setting '{setting}'"):
         connection_string(name, {})
 
 
-def test_queue_names_are_put_in_lower_case() -> None:
+def test_queue_names_are_lowercased() -> None:
     assert queue_name("Orders-%N%", {"N": "X1"}) == "orders-x1"
 
 
 @pytest.mark.parametrize("name", ["ab", "a--b", "-ab", "ab-", "a_b", "x" * 64, ""])
-def test_a_name_that_storage_would_refuse_is_refused(name: str) -> None:
+def test_invalid_queue_name_is_refused(name: str) -> None:
     with pytest.raises(FunctionConfigurationError, match="not a valid queue name"):
         queue_name(name, {})
 
@@ -140,11 +140,11 @@ def test_a_name_that_storage_would_refuse_is_refused(name: str) -> None:
         ("AzureWebJobs.other.Disabled", "1", False),
     ],
 )
-def test_a_function_is_disabled_by_either_spelling(name: str, value: str, expected: bool) -> None:
+def test_function_can_be_disabled_with_either_spelling(name: str, value: str, expected: bool) -> None:
     assert is_disabled("deliver", {name: value}) is expected
 
 
-def test_the_host_id_is_stable_short_and_can_be_set() -> None:
+def test_host_id_is_stable_short_and_configurable() -> None:
     first = host_id(Path("/app"), {})
     assert first == host_id(Path("/app"), {}) == first.lower()
     assert first != host_id(Path("/other"), {})

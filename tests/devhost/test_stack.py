@@ -1,4 +1,4 @@
-"""The launcher behind `make run`, on a folder whose app, host and stand-ins are small doubles."""
+"""The launcher behind `make run`, on a folder with doubles of the app, the host and the stand-ins."""
 
 import asyncio
 import contextlib
@@ -21,7 +21,7 @@ from devhost.run_folder import StackError, only_run_of
 from devhost.stack import ROOT, run
 from devhost.welcome import curl_lines
 
-# Makes the first client once, as the real one does.
+# Creates the first client once, as the real command does.
 INIT = """
 import json, os, pathlib, sys
 if "AzureWebJobsStorage" not in os.environ:
@@ -91,24 +91,24 @@ def is_alive(pid: int) -> bool:
 
 @asynccontextmanager
 async def running(folder: Path, **environ: str) -> AsyncIterator[str]:
-    """A run of the launcher; yields what it told up to and with the welcome, and stops it as Ctrl-C does."""
-    told: list[str] = []
+    """Run the launcher; yield its output up to the welcome text, then stop it as Ctrl-C does."""
+    reported: list[str] = []
     welcomed = asyncio.Event()
 
-    def tell(line: str) -> None:
-        told.append(line)
-        if "Relay runs on" in line:
+    def report(line: str) -> None:
+        reported.append(line)
+        if "Relay is running on" in line:
             welcomed.set()
 
     port = str(free_port())
-    task = asyncio.create_task(run(folder, {"PATH": os.environ["PATH"], "PORT": port, **environ}, tell=tell))
+    task = asyncio.create_task(run(folder, {"PATH": os.environ["PATH"], "PORT": port, **environ}, report=report))
     waiting = asyncio.create_task(welcomed.wait())
     await asyncio.wait([task, waiting], return_when=asyncio.FIRST_COMPLETED)
     waiting.cancel()
     if task.done():
         await task
     try:
-        yield "\n".join(told)
+        yield "\n".join(reported)
     finally:
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
@@ -124,15 +124,15 @@ def kept_queue(folder: Path) -> QueueClient:
     return QueueClient.from_connection_string(environment_of_host(folder)["AzureWebJobsStorage"], "kept")
 
 
-async def test_it_tells_the_address_the_key_and_how_to_send(folder: Path) -> None:
-    async with running(folder) as told:
-        [base_url] = re.findall(r"Relay runs on (http://127\.0\.0\.1:\d+) ", told)
+async def test_welcome_has_the_address_the_key_and_the_commands(folder: Path) -> None:
+    async with running(folder) as output:
+        [base_url] = re.findall(r"Relay is running on (http://127\.0\.0\.1:\d+) ", output)
     send, inbox = curl_lines(base_url=base_url, key="first-key")
-    assert send in told.splitlines()
-    assert inbox in told.splitlines()
+    assert send in output.splitlines()
+    assert inbox in output.splitlines()
 
 
-async def test_it_makes_the_settings_from_the_sample_and_passes_them_on(folder: Path) -> None:
+async def test_settings_are_copied_from_the_sample_and_passed_to_the_host(folder: Path) -> None:
     async with running(folder, AzureWebJobsStorage="another account"):
         environment = environment_of_host(folder)
     assert (folder / "local.settings.json").exists()
@@ -140,26 +140,26 @@ async def test_it_makes_the_settings_from_the_sample_and_passes_them_on(folder: 
     assert environment["AzureWebJobsStorage"] == "another account"
 
 
-async def test_the_key_is_written_down_for_its_owner_alone_and_used_again(folder: Path) -> None:
+async def test_key_is_stored_in_a_private_file_and_reused(folder: Path) -> None:
     async with running(folder):
         pass
     written = folder / ".local" / "client-key"
     assert written.read_text() == "first-key\n"
     assert stat.S_IMODE(written.stat().st_mode) == 0o600
-    async with running(folder) as told:
-        assert "Bearer first-key'" in told
+    async with running(folder) as output:
+        assert "Bearer first-key'" in output
 
 
-async def test_a_lost_key_is_explained(folder: Path) -> None:
+async def test_missing_key_file_error_gives_the_fix(folder: Path) -> None:
     async with running(folder):
         pass
     (folder / ".local" / "client-key").unlink()
-    with pytest.raises(StackError, match="client-key, which held its key, is gone"):
+    with pytest.raises(StackError, match="client-key is missing: delete"):
         async with running(folder):
             pass
 
 
-async def test_azurite_runs_where_the_settings_ask_for_development_storage(folder: Path) -> None:
+async def test_azurite_runs_if_the_settings_use_development_storage(folder: Path) -> None:
     async with running(folder, AzureWebJobsStorage="UseDevelopmentStorage=true"):
         connection = environment_of_host(folder)["AzureWebJobsStorage"]
         queue_port = int(re.findall(r"QueueEndpoint=http://127\.0\.0\.1:(\d+)/", connection)[0])
@@ -170,7 +170,7 @@ async def test_azurite_runs_where_the_settings_ask_for_development_storage(folde
         await asyncio.open_connection("127.0.0.1", queue_port)
 
 
-async def test_a_second_run_finds_what_the_first_one_stored(folder: Path) -> None:
+async def test_second_run_has_the_data_of_the_first(folder: Path) -> None:
     storage = "UseDevelopmentStorage=true"
     async with running(folder, AzureWebJobsStorage=storage), kept_queue(folder) as queue:
         await queue.create_queue()
@@ -181,47 +181,47 @@ async def test_a_second_run_finds_what_the_first_one_stored(folder: Path) -> Non
     assert received.content == "entry"
 
 
-async def test_all_providers_are_stood_in_for_on_request(folder: Path) -> None:
+async def test_providers_all_starts_the_stand_ins(folder: Path) -> None:
     async with running(folder, PROVIDERS="all"):
         assert environment_of_host(folder)["RELAY_ROUTES"] == "all of them"
 
 
-async def test_no_stand_ins_without_the_request(folder: Path) -> None:
+async def test_default_run_starts_no_stand_ins(folder: Path) -> None:
     async with running(folder):
         assert "RELAY_ROUTES" not in environment_of_host(folder)
 
 
-async def test_the_host_is_gone_when_the_run_is_over(folder: Path) -> None:
+async def test_host_is_stopped_after_the_run(folder: Path) -> None:
     async with running(folder):
         pid = int((folder / "host.pid").read_text())
         assert is_alive(pid)
     assert not is_alive(pid)
 
 
-async def test_a_host_that_dies_ends_the_run(folder: Path) -> None:
+async def test_crashed_host_ends_the_run(folder: Path) -> None:
     replace_module(folder, "devhost", DYING_HOST)
-    with pytest.raises(ChildEndedError, match=r"The local host ended by itself \(exit code 3\)"):
-        await run(folder, {"PATH": os.environ["PATH"], "PORT": str(free_port())}, tell=discard)
+    with pytest.raises(ChildEndedError, match=r"The local host ended unexpectedly \(exit code 3\)"):
+        await run(folder, {"PATH": os.environ["PATH"], "PORT": str(free_port())}, report=discard)
 
 
-async def test_an_app_that_cannot_be_loaded_ends_the_run(folder: Path) -> None:
+async def test_app_that_fails_to_load_ends_the_run(folder: Path) -> None:
     replace_module(folder, "devhost", FAULTY_HOST)
     with pytest.raises(StackError, match=r"could not be loaded\. SyntaxError: invalid syntax"):
         async with running(folder):
             pass
 
 
-async def test_a_failing_init_ends_the_run(folder: Path) -> None:
+async def test_failed_init_ends_the_run(folder: Path) -> None:
     replace_module(folder, "relay/cli", "raise SystemExit(1)")
     with pytest.raises(StackError, match="storage could not be set up"):
         async with running(folder):
             pass
 
 
-async def test_a_stop_during_the_start_leaves_nothing_behind(folder: Path) -> None:
+async def test_stop_during_startup_leaves_no_process(folder: Path) -> None:
     replace_module(folder, "relay/cli", HANGING_INIT)
     os.mkfifo(folder / "init.pid")
-    task = asyncio.create_task(run(folder, {"PATH": os.environ["PATH"], "PORT": str(free_port())}, tell=discard))
+    task = asyncio.create_task(run(folder, {"PATH": os.environ["PATH"], "PORT": str(free_port())}, report=discard))
     pid = int(await asyncio.to_thread((folder / "init.pid").read_text))
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -229,28 +229,28 @@ async def test_a_stop_during_the_start_leaves_nothing_behind(folder: Path) -> No
     assert not is_alive(pid)
 
 
-async def test_a_port_in_use_gets_one_sentence(folder: Path) -> None:
+async def test_port_in_use_is_refused(folder: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
         with pytest.raises(StackError, match=f"Port {port} is in use"):
-            await run(folder, {"PORT": str(port)}, tell=discard)
+            await run(folder, {"PORT": str(port)}, report=discard)
 
 
 @pytest.mark.parametrize("port", ["0", "65536", "http", "-1", "٣"])
-async def test_a_wrong_port_gets_one_sentence(folder: Path, port: str) -> None:
-    with pytest.raises(StackError, match="PORT must be a number"):
-        await run(folder, {"PORT": port}, tell=discard)
+async def test_wrong_port_is_refused(folder: Path, port: str) -> None:
+    with pytest.raises(StackError, match="must be a number from 1 to 65535"):
+        await run(folder, {"PORT": port}, report=discard)
 
 
-async def test_a_second_run_in_the_same_folder_gets_one_sentence(folder: Path) -> None:
-    with only_run_of(folder / ".local"), pytest.raises(StackError, match="runs already"):
-        await run(folder, {"PORT": str(free_port())}, tell=discard)
+async def test_second_run_in_the_same_folder_is_refused(folder: Path) -> None:
+    with only_run_of(folder / ".local"), pytest.raises(StackError, match="already running"):
+        await run(folder, {"PORT": str(free_port())}, report=discard)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-async def test_a_signal_stops_all_and_is_no_error(folder: Path, number: signal.Signals) -> None:
+async def test_signal_stops_all_processes_with_exit_code_0(folder: Path, number: signal.Signals) -> None:
     program = "import pathlib, sys; from devhost.stack import main; sys.exit(main(pathlib.Path(sys.argv[1])))"
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-c", program, str(folder)),
@@ -260,7 +260,7 @@ async def test_a_signal_stops_all_and_is_no_error(folder: Path, number: signal.S
     )
     assert process.stdout is not None
     async for line in process.stdout:
-        if b"Relay runs on" in line:
+        if b"Relay is running on" in line:
             break
     pid = int((folder / "host.pid").read_text())
     process.send_signal(number)

@@ -1,4 +1,4 @@
-"""Rows 12 and 13: how the host ends, as a process, and what it leaves behind."""
+"""How the host process ends, and the state it leaves."""
 
 import asyncio
 import contextlib
@@ -12,7 +12,7 @@ from azure.storage.queue.aio import QueueClient
 
 from tests.devhost.running import RunningHost, running_host
 
-# It would be in flight too.
+# It would count as running too.
 NO_TIMER = {"AzureWebJobs_tick_Disabled": "1"}
 
 
@@ -20,7 +20,7 @@ NO_TIMER = {"AzureWebJobs_tick_Disabled": "1"}
 async def with_message(
     azurite: str, name: str, *options: str, settings: Mapping[str, str] | None = None
 ) -> AsyncIterator[tuple[RunningHost, QueueClient]]:
-    """A host whose `consume` will get the one message of its queue, which exists only for this test."""
+    """Run a host whose `consume` receives the one message of a queue made for this test."""
     async with QueueClient.from_connection_string(azurite, name) as queue:
         await queue.create_queue()
         await queue.send_message("work")
@@ -29,17 +29,17 @@ async def with_message(
 
 
 async def count(queue: QueueClient) -> int:
-    """Messages on the queue, leased ones among them."""
+    """Return the number of messages on the queue, including leased ones."""
     return (await queue.get_queue_properties()).approximate_message_count or 0
 
 
 async def ended(host: RunningHost) -> int:
-    """The exit code."""
+    """Return the exit code."""
     text = str(await host.child.until_ended())
     return int(text.partition("exit code ")[2].partition(")")[0])
 
 
-async def test_sigterm_lets_what_is_in_flight_finish_and_settle(azurite: str) -> None:
+async def test_sigterm_lets_running_messages_finish_and_settle(azurite: str) -> None:
     async with with_message(azurite, "stop-finishes") as (host, queue), aiohttp.ClientSession() as session:
         asking = asyncio.create_task(session.get(f"{host.url}/asks"))
         caller, message = await host.notes.next("asks"), await host.notes.next("consume")
@@ -54,7 +54,7 @@ async def test_sigterm_lets_what_is_in_flight_finish_and_settle(azurite: str) ->
 
 
 async def until_refused(url: str) -> None:
-    """Waits until nothing listens there any more."""
+    """Wait until the port is closed."""
     host, _, port = url.removeprefix("http://").partition(":")
     with contextlib.suppress(ConnectionError):
         while True:
@@ -63,7 +63,7 @@ async def until_refused(url: str) -> None:
             await writer.wait_closed()
 
 
-async def test_what_does_not_finish_in_time_stays_leased(azurite: str) -> None:
+async def test_message_unfinished_at_the_deadline_stays_leased(azurite: str) -> None:
     async with with_message(azurite, "stop-leaves", "--stop-seconds", "0") as (host, queue):
         await host.notes.next("consume")
         os.kill(host.child.pid, signal.SIGTERM)
@@ -73,7 +73,7 @@ async def test_what_does_not_finish_in_time_stays_leased(azurite: str) -> None:
         assert "Stopped with 1 invocations unfinished" in "\n".join(host.lines)
 
 
-async def test_a_function_that_outlives_its_time_ends_the_process(azurite: str) -> None:
+async def test_function_above_its_timeout_ends_the_process(azurite: str) -> None:
     limit = {"AzureFunctionsJobHost__functionTimeout": "00:00:01"}
     async with with_message(azurite, "stop-overdue", settings=limit) as (host, queue):
         await host.notes.next("consume")
@@ -82,7 +82,7 @@ async def test_a_function_that_outlives_its_time_ends_the_process(azurite: str) 
         assert "A function timeout has occurred in 'consume'" in "\n".join(host.lines)
 
 
-async def test_storage_that_refuses_ends_the_host(azurite: str) -> None:
+async def test_refusal_by_storage_ends_the_host(azurite: str) -> None:
     wrong_key = azurite.replace("AccountKey=", "AccountKey=AAAA")
     async with running_host(wrong_key, "stop-refused", settings=NO_TIMER) as host:
         assert await ended(host) == 1

@@ -1,4 +1,4 @@
-"""The host's own storage calls, against Azurite, and against a server that fails first."""
+"""The host's storage calls, against Azurite and against a server that fails first."""
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -18,7 +18,7 @@ async def storage() -> AsyncIterator[Storage]:
     await opened.close()
 
 
-async def test_a_put_creates_the_queue_and_lives_seven_days(storage: Storage, azurite: str) -> None:
+async def test_put_creates_the_queue_and_the_message_expires_after_seven_days(storage: Storage, azurite: str) -> None:
     queue = storage.queue(azurite, "storage-put")
     assert not await queue.exists()
     await queue.put("first")
@@ -31,14 +31,14 @@ async def test_a_put_creates_the_queue_and_lives_seven_days(storage: Storage, az
 
 
 @pytest.mark.parametrize("text", ["", "<a href=\"x\">&amp;</a>", "a\r\nb\rc\n", "日本語 🎉", " spaces "])  # fmt: skip
-async def test_a_text_comes_back_as_it_was(storage: Storage, azurite: str, text: str) -> None:
+async def test_received_text_equals_the_put_text(storage: Storage, azurite: str, text: str) -> None:
     queue = storage.queue(azurite, f"storage-text-{len(text)}")
     await queue.put(text)
     [message] = await queue.receive(1, 60)
     assert message.text == text
 
 
-async def test_a_lease_is_kept_changed_and_ended_by_its_latest_receipt(storage: Storage, azurite: str) -> None:
+async def test_lease_changes_need_the_latest_receipt(storage: Storage, azurite: str) -> None:
     queue = storage.queue(azurite, "storage-lease")
     await queue.put("work")
     [message] = await queue.receive(1, 600)
@@ -56,7 +56,7 @@ async def test_a_lease_is_kept_changed_and_ended_by_its_latest_receipt(storage: 
         await queue.delete(again.id, again.pop_receipt)
 
 
-async def test_an_absent_queue_is_unavailable_and_a_wrong_key_refused(storage: Storage, azurite: str) -> None:
+async def test_missing_queue_is_unavailable_and_a_wrong_key_is_refused(storage: Storage, azurite: str) -> None:
     with pytest.raises(StorageUnavailableError):
         await storage.queue(azurite, "storage-absent").receive(1, 60)
     wrong = azurite.replace("AccountKey=", "AccountKey=AAAA")
@@ -64,7 +64,7 @@ async def test_an_absent_queue_is_unavailable_and_a_wrong_key_refused(storage: S
         await storage.queue(wrong, "storage-absent").receive(1, 60)
 
 
-async def test_blobs_are_written_into_a_new_container_and_replaced(storage: Storage, azurite: str) -> None:
+async def test_write_creates_the_container_and_replaces_the_blob(storage: Storage, azurite: str) -> None:
     blobs = storage.container(azurite, "storage-blobs")
     assert await blobs.read("timers/a b/status") is None
     await blobs.write("timers/a b/status", "one")
@@ -72,9 +72,9 @@ async def test_blobs_are_written_into_a_new_container_and_replaced(storage: Stor
     assert await blobs.read("timers/a b/status") == "twö"
 
 
-async def test_nothing_that_listens_is_unavailable(unused_tcp_port: int) -> None:
+async def test_refused_connection_is_unavailable_after_retries(unused_tcp_port: int) -> None:
     pauses: list[float] = []
-    opened = Storage(pause=_noting(pauses))
+    opened = Storage(pause=_recording(pauses))
     with pytest.raises(StorageUnavailableError):
         await opened.queue(_account(unused_tcp_port), "orders").put("text")
     assert pauses == [0.8, 1.6, 3.2]
@@ -82,7 +82,7 @@ async def test_nothing_that_listens_is_unavailable(unused_tcp_port: int) -> None
 
 
 class FailingFirst:
-    """A queue service that is busy so many times, and then does what it is asked."""
+    """A queue service that returns 503 for the first requests, then 204."""
 
     def __init__(self, times: int) -> None:
         self.calls: list[str] = []
@@ -95,20 +95,20 @@ class FailingFirst:
 
 
 @pytest.mark.parametrize(("times", "pauses", "calls"), [(0, [], 1), (2, [0.8, 1.6], 3)])
-async def test_a_settling_call_is_repeated_while_storage_is_busy(times: int, pauses: list[float], calls: int) -> None:
+async def test_settling_call_is_retried_while_storage_returns_503(times: int, pauses: list[float], calls: int) -> None:
     service, seen = FailingFirst(times), list[float]()
     runner = web.ServerRunner(web.Server(service.handle))
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
-    opened = Storage(pause=_noting(seen))
+    opened = Storage(pause=_recording(seen))
     await opened.queue(_account(runner.addresses[0][1]), "orders").delete("m1", "receipt")
     assert (seen, service.calls) == (pauses, ["DELETE"] * calls)
     await opened.close()
     await runner.cleanup()
 
 
-def _noting(pauses: list[float]) -> Pause:
+def _recording(pauses: list[float]) -> Pause:
     async def pause(seconds: float) -> None:
         pauses.append(seconds)
 

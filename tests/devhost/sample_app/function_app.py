@@ -1,4 +1,4 @@
-"""A small app for the local host's tests: one function for each thing that the host must do."""
+"""A small app for the local host's tests: one function for each feature of the host."""
 
 import asyncio
 import json
@@ -10,7 +10,7 @@ app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
 
 
 async def _note(kind: str, **fields: object) -> str:
-    """Tells the test what happened, and returns what the test answers to it."""
+    """Send a note to the test and return the test's answer."""
     host, _, port = os.environ["SAMPLE_NOTES"].partition(":")
     reader, writer = await asyncio.open_connection(host, int(port))
     writer.write(json.dumps({"kind": kind, **fields}).encode() + b"\n")
