@@ -14,11 +14,10 @@ import msgspec
 from relay.acceptance.group_commit import GroupCommit
 from relay.clients.quotas import Quotas
 from relay.clients.registry import Client
-from relay.core import entries as wire
-from relay.core import ids
+from relay.core import entries, ids
 from relay.core.errors import Refusal, StorageError, Unavailable
 from relay.core.model import Address, Message, State, Submission
-from relay.core.settings import Settings
+from relay.core.settings import DEFAULT_LANE, Settings
 from relay.platform import concurrency
 from relay.platform.log import log_event
 from relay.platform.resources import CONTENT_CONTAINER
@@ -39,6 +38,21 @@ class Accepted(msgspec.Struct, frozen=True, kw_only=True):
     state: State
     suppressed: Mapping[int, str] = {}
     recipients: tuple[Address, ...] = ()
+
+
+class LaneGroup(msgspec.Struct, frozen=True, kw_only=True):
+    """Those of a request's submissions that go through one lane."""
+
+    lane: str
+    submissions: Sequence[Submission]
+
+
+class Prepared(msgspec.Struct, frozen=True, kw_only=True):
+    """A request that is ready to become durable: the entry to put on a queue of `lane`, and what its caller learns."""
+
+    lane: str
+    entry: bytes
+    accepted: tuple[Accepted, ...]
 
 
 class Acceptance:
@@ -75,74 +89,89 @@ class Acceptance:
                 name = await self._commits[lane].put(encoded, client.mac_key)
         except StorageError as error:
             raise unavailable(error) from error
-        self._telemetry.accepted(lane, 1)
-        return _accepted(name, submission, client, lane)
-
-    async def accept_as(
-        self, client: Client, lane: str, submissions: Sequence[Submission], batch: str
-    ) -> list[Accepted]:
-        """Make messages durable under a batch id chosen before, so that the same call again changes nothing."""
-        try:
-            with self._room(submissions):
-                await self._quotas.take(client, len(submissions))
-                encoded = [await self._encode(submission) for submission in submissions]
-                names = await self._commits[lane].put_alone(batch, encoded, client.mac_key)
-        except StorageError as error:
-            raise unavailable(error) from error
-        self._telemetry.accepted(lane, len(submissions))
-        pairs = zip(names, submissions, strict=True)
-        return [_accepted(name, submission, client, lane) for name, submission in pairs]
+        accepted = _accepted(name, submission)
+        self._log(client, [LaneGroup(lane=lane, submissions=[submission])], [accepted])
+        return accepted
 
     async def accept_together(
         self,
         client: Client,
-        lane: str,
-        submissions: Sequence[Submission],
+        groups: Sequence[LaneGroup],
         batch: str,
         *,
-        before: Callable[[Sequence[str]], Awaitable[None]] | None = None,
+        reserve: Callable[[Prepared], Awaitable[None]] | None = None,
     ) -> list[Accepted]:
-        """Like `accept_as`, but with one write that makes all of them durable, or none, however many there are.
+        """Make all messages of a request durable with one write, or none, however many there are.
 
-        What does not fit one entry goes into a blob as the entries it will become, and one entry is put that names it
-        (`relay.acceptance.fan_out`). `before` is told the ids when all is prepared and nothing is durable yet.
+        What does not fit one entry goes into a blob as the entries it will become, and one entry is put that names the
+        blob (`relay.acceptance.fan_out`). The batch ids follow from `batch`. `reserve` gets what will be put when all is
+        prepared and nothing is durable yet. Returns the messages in the order of the groups.
         """
+        submissions = [submission for group in groups for submission in group.submissions]
         try:
             with self._room(submissions):
                 await self._quotas.take(client, len(submissions))
-                encoded = await concurrency.gather_limited(
-                    (partial(self._encode, each) for each in submissions), most=_BLOBS_AT_ONCE
-                )
-                packed = self._commits[lane].pack(batch, encoded, client.mac_key)
-                if before is not None:
-                    await before(packed.names)
-                await self._commits[lane].put_entry(await self._as_one(packed.entries, lane))
+                prepared = await self._prepare(client, groups, batch)
+                if reserve is not None:
+                    await reserve(prepared)
+                await self._commits[prepared.lane].put_entry(prepared.entry)
         except StorageError as error:
             raise unavailable(error) from error
-        self._telemetry.accepted(lane, len(submissions))
-        pairs = zip(packed.names, submissions, strict=True)
-        return [_accepted(name, submission, client, lane) for name, submission in pairs]
+        self._log(client, groups, prepared.accepted)
+        return list(prepared.accepted)
 
-    async def _as_one(self, entries: Sequence[bytes], lane: str) -> bytes:
-        if len(entries) == 1:
-            return entries[0]
+    async def put_again(self, lane: str, entry: bytes) -> None:
+        """Put the entry of a request that was prepared before. Raises `Refusal` when storage is away.
+
+        It may have been put then: the journal knows a batch that it has seen.
+        """
+        commit = self._commits.get(lane) or self._commits[DEFAULT_LANE]
+        try:
+            await commit.put_entry(entry)
+        except StorageError as error:
+            raise unavailable(error) from error
+
+    async def _prepare(self, client: Client, groups: Sequence[LaneGroup], batch: str) -> Prepared:
+        accepted: list[Accepted] = []
+        bodies: list[bytes] = []
+        for number, group in enumerate(groups):
+            calls = [partial(self._encode, each) for each in group.submissions]
+            encoded = await concurrency.gather_limited(calls, most=_BLOBS_AT_ONCE)
+            name = batch if number == 0 else ids.derived_batch(batch, 0, -number)
+            packed = self._commits[group.lane].pack(name, encoded, client.mac_key)
+            pairs = zip(packed.names, group.submissions, strict=True)
+            accepted += [_accepted(name, submission) for name, submission in pairs]
+            bodies += packed.entries
+        lane = groups[0].lane
+        return Prepared(lane=lane, entry=await self._as_one(bodies, lane), accepted=tuple(accepted))
+
+    async def _as_one(self, bodies: Sequence[bytes], lane: str) -> bytes:
+        if len(bodies) == 1:
+            return bodies[0]
         blob = self._new_blob()
-        await self._blobs.put(CONTENT_CONTAINER, blob, b"\n".join(entries))
-        return wire.encode_fan_out(blob, lane)
+        await self._blobs.put(CONTENT_CONTAINER, blob, b"\n".join(bodies))
+        return entries.encode_fan_out(blob, lane)
+
+    def _log(self, client: Client, groups: Sequence[LaneGroup], accepted: Sequence[Accepted]) -> None:
+        for group in groups:
+            self._telemetry.accepted(group.lane, len(group.submissions))
+        pairs = ((group.lane, submission) for group in groups for submission in group.submissions)
+        for (lane, submission), each in zip(pairs, accepted, strict=True):
+            _log_accepted(each, submission, client, lane)
 
     def _new_blob(self) -> str:
         return f"{self._clock():%Y%m%d}/{ids.new_batch_id()}"
 
     async def _encode(self, submission: Submission) -> bytes:
-        encoded = wire.encode_submission(submission)
-        if wire.weight(encoded) <= wire.MAX_INLINE_BYTES or submission.message is None:
+        encoded = entries.encode_submission(submission)
+        if entries.weight(encoded) <= entries.MAX_INLINE_BYTES or submission.message is None:
             return encoded
         blob = self._new_blob()
-        await self._blobs.put(CONTENT_CONTAINER, blob, wire.encode_message(submission.message))
+        await self._blobs.put(CONTENT_CONTAINER, blob, entries.encode_message(submission.message))
         claimed = msgspec.structs.replace(submission, blob=blob, message=_envelope(submission.message))
-        encoded = wire.encode_submission(claimed)
-        if wire.weight(encoded) > wire.MAX_INLINE_BYTES:
-            encoded = wire.encode_submission(msgspec.structs.replace(claimed, message=None))
+        encoded = entries.encode_submission(claimed)
+        if entries.weight(encoded) > entries.MAX_INLINE_BYTES:
+            encoded = entries.encode_submission(msgspec.structs.replace(claimed, message=None))
         return encoded
 
     @contextmanager
@@ -170,13 +199,14 @@ class Acceptance:
 
 
 def unavailable(error: StorageError) -> Refusal:
-    """The answer to a caller whose message could not be stored."""
+    """Return the refusal for a message whose storing was not confirmed: the write may have succeeded and its answer been lost."""
     seconds = error.retry_after_seconds if isinstance(error, Unavailable) else None
     log_event("storage_unavailable", error=type(error).__name__)
     return Refusal(
         503,
         "storage_unavailable",
-        "The message could not be stored, so it was not accepted. Repeat the request after Retry-After.",
+        "Storage did not confirm the message, so it may or may not have been accepted. Repeat the request after "
+        "Retry-After with the same Idempotency-Key; without a key, a repetition may send the message twice.",
         headers={"Retry-After": str(max(1, round(seconds or RETRY_AFTER_SECONDS)))},
     )
 
@@ -195,10 +225,15 @@ def _envelope(message: Message) -> Message:
     )
 
 
-def _accepted(name: str, submission: Submission, client: Client, lane: str) -> Accepted:
-    log_event("accepted", message=name, client=client.name, lane=lane, bytes=submission.size)
+def _accepted(name: str, submission: Submission) -> Accepted:
     state = State.SCHEDULED if submission.send_at else State.QUEUED
     if not submission.suppressed or submission.message is None:
         return Accepted(id=name, state=state)
-    log_event("recipients_suppressed", message=name, client=client.name, recipients=len(submission.suppressed))
     return Accepted(id=name, state=state, suppressed=submission.suppressed, recipients=submission.message.recipients)
+
+
+def _log_accepted(accepted: Accepted, submission: Submission, client: Client, lane: str) -> None:
+    log_event("accepted", message=accepted.id, client=client.name, lane=lane, bytes=submission.size)
+    if accepted.suppressed:
+        count = len(accepted.suppressed)
+        log_event("recipients_suppressed", message=accepted.id, client=client.name, recipients=count)

@@ -7,9 +7,9 @@ blob is deleted when all are put; where it is missing they have been.
 from collections.abc import Mapping
 from functools import partial
 
-from relay.core import entries as wire
+from relay.core import entries
 from relay.core.errors import NotFound
-from relay.core.settings import Lane
+from relay.core.settings import Lane, queues_for
 from relay.platform import concurrency
 from relay.platform.log import log_event
 from relay.platform.resources import CONTENT_CONTAINER
@@ -26,7 +26,7 @@ class FanOut:
         self._blobs = blobs
         self._lanes = lanes
 
-    async def fan_out(self, entry: wire.FanOutEntry) -> None:
+    async def fan_out(self, entry: entries.FanOutEntry) -> None:
         """Put every entry of the request. Raises `StorageError`; a repetition is safe."""
         try:
             packed = await self._blobs.get(CONTENT_CONTAINER, entry.fan_out)
@@ -34,9 +34,12 @@ class FanOut:
             log_event("spread_before", blob=entry.fan_out)
             return
         bodies = packed.split(b"\n")
-        lane = entry.lane if entry.lane in self._lanes else "transactional"
-        queues = self._lanes.get(lane, Lane()).queues(lane)
-        puts = (partial(self._queues.put, queues[number % len(queues)], body) for number, body in enumerate(bodies))
+        puts = (partial(self._queues.put, self._queue(number, body), body) for number, body in enumerate(bodies))
         await concurrency.gather_limited(puts, most=_AT_ONCE)
         await self._blobs.delete(CONTENT_CONTAINER, entry.fan_out)
         log_event("spread", lane=entry.lane, entries=len(bodies))
+
+    def _queue(self, number: int, body: bytes) -> str:
+        """Return one of the queues of the entry's own lane."""
+        queues = queues_for(self._lanes, entries.lane_of(body))
+        return queues[number % len(queues)]

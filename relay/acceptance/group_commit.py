@@ -59,16 +59,6 @@ class GroupCommit:
             self._putting = asyncio.create_task(self._put_all())
         return await waiting.named
 
-    async def put_alone(self, batch: str, encoded: Sequence[bytes], mac_key: bytes) -> list[str]:
-        """Make submissions durable under batch ids that follow from `batch`, so that a repetition is recognised.
-
-        Returns their message ids, in order. Raises `StorageError`; a repetition with the same arguments is safe.
-        """
-        packed = self.pack(batch, encoded, mac_key)
-        for entry in packed.entries:
-            await self.put_entry(entry)
-        return list(packed.names)
-
     def pack(self, batch: str, encoded: Sequence[bytes], mac_key: bytes) -> Packed:
         """The entries that carry these submissions under batch ids that follow from `batch`."""
         entries: list[bytes] = []

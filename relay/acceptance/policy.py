@@ -15,7 +15,7 @@ from relay.acceptance.draft import Draft
 from relay.clients.registry import Client, Policy
 from relay.core.errors import Problem, Refusal
 from relay.core.model import Address, Message, Submission
-from relay.core.settings import Settings
+from relay.core.settings import DEFAULT_LANE, Settings
 from relay.mime.size import estimate_size
 from relay.routes import capabilities, routing
 
@@ -28,7 +28,6 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     legs: tuple[routing.Leg, ...]
 
 
-DEFAULT_LANE = "transactional"
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 """W3C Trace Context, section 3.2; what a caller sends otherwise is not stored."""
 

@@ -70,7 +70,7 @@ class Stores:
         """The same request twice."""
         from relay.clients.idempotency import Idempotency
 
-        return Idempotency(self.storage.tables, self.clock, self.new_batch)
+        return Idempotency(self.storage.tables, self.clock)
 
     @cached_property
     def suppressions(self) -> "Suppressions":

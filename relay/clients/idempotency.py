@@ -1,94 +1,78 @@
-"""The same request twice is one request: `Idempotency-Key` (draft-ietf-httpapi-idempotency-key-header).
+"""Make the same request twice be one request: `Idempotency-Key` (draft-ietf-httpapi-idempotency-key-header).
 
-A key is reserved together with the batch id its messages will have. So a process may die at any point: whoever
-repeats the request puts an entry with the same batch id, and the journal's duplicate check makes the two one.
-Table `idempotency`: partition by hash, a row per client and key, kept for a day.
+A key is reserved together with the entry that will be put and the response that will be given. So a process may die at
+any point: a repetition puts the same bytes, whatever has changed since (time, policy, template, settings), and the
+journal's duplicate check makes the two one. Table `idempotency`: partition by hash, a row per client and key, kept for a
+day (docs/decisions/0008-idempotency.md).
 """
 
 import hashlib
+import zlib
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import msgspec
 
-from relay.core import ids
 from relay.core.errors import AlreadyExists, Changed, NotFound, Refusal
 from relay.platform import resources
-from relay.platform.storage.ports import Entity, Tables
+from relay.platform.storage.ports import Entity, Tables, Value
 
 TABLE = resources.IDEMPOTENCY_TABLE
 KEPT = timedelta(hours=24)
 LEASE = timedelta(seconds=30)
 MAX_KEY = 255
-MAX_ANSWER = 900_000
-"""Bytes of an answer that can be kept."""
+MAX_RESPONSE = 900_000
+"""Compressed bytes of a response that can be kept."""
 _CHUNK = 60_000
-"""Bytes of an answer in one property; a property holds 64 KiB, a row 1 MiB."""
+"""Bytes of a response in one property; a property holds 64 KiB, a row 1 MiB."""
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """What a request will do, decided once: the entry to put on a queue of `lane`, and the response to give.
+
+    `expires_at` is the message's own, of a request that is one message.
+    """
+
+    lane: str
+    entry: bytes
+    response: bytes
+    expires_at: datetime | None = None
 
 
 class Reserved(msgspec.Struct, frozen=True, kw_only=True):
-    """The right to answer this key now. `batch` is the batch id to use, whoever has the right."""
+    """The right to put the plan of this key now, until its lease ends."""
 
     partition: str
     row: str
-    batch: str
-    etag: str
+    plan: Plan
 
 
 class Replay(msgspec.Struct, frozen=True, kw_only=True):
-    """The key was answered already: with this body."""
+    """The key's request was accepted already: with this response."""
 
-    body: bytes
+    response: bytes
+    expires_at: datetime | None = None
 
 
 class Idempotency:
-    """Reserves keys and keeps their answers."""
+    """Reserves keys with what their requests will do, and remembers what was accepted."""
 
-    def __init__(
-        self, tables: Tables, clock: Callable[[], datetime], new_batch: Callable[[], str] = ids.new_batch_id
-    ) -> None:
+    def __init__(self, tables: Tables, clock: Callable[[], datetime]) -> None:
         self._tables = tables
         self._clock = clock
-        self._new_batch = new_batch
 
-    async def begin(self, client: str, key: str, fingerprint: str) -> Reserved | Replay:
-        """Reserve a key, or find its answer.
+    async def find(self, client: str, key: str, fingerprint: str) -> Reserved | Replay | None:
+        """Return what is known of a key: None if nothing; a `Reserved` if the request before this one did not finish.
 
-        Raises `Refusal`: 422 when the key came with another payload, 409 when the first request is still under way.
+        Raises `Refusal`: 422 if the key came with another payload, 409 while the first request is still under way.
         """
         partition, row = _place(client, key)
-        fresh = Reserved(partition=partition, row=row, batch=self._new_batch(), etag="")
         try:
-            etag = await self._tables.insert(TABLE, self._entity(fresh, fingerprint))
-            return msgspec.structs.replace(fresh, etag=etag)
-        except AlreadyExists:
-            return await self._again(fresh, fingerprint)
-
-    async def finish(self, reserved: Reserved, body: bytes) -> None:
-        """Keep the answer. If this is lost, a repetition makes the same answer from the same batch id."""
-        chunks = {f"answer{n:02d}": body[at : at + _CHUNK] for n, at in enumerate(range(0, len(body), _CHUNK))}
-        row = Entity(
-            partition=reserved.partition,
-            row=reserved.row,
-            properties={"is_done": True, "chunks": len(chunks), **chunks},
-        )
-        await self._tables.merge(TABLE, row)
-
-    async def release(self, reserved: Reserved) -> None:
-        """Let the next request with this key try at once: this one failed. The batch id stays."""
-        row = Entity(
-            partition=reserved.partition, row=reserved.row, properties={"lease_until": self._clock().isoformat()}
-        )
-        await self._tables.merge(TABLE, row)
-
-    async def _again(self, fresh: Reserved, fingerprint: str) -> Reserved | Replay:
-        try:
-            known = await self._tables.get(TABLE, fresh.partition, fresh.row)
-        except NotFound as error:
-            raise in_flight(1) from error
-        now = self._clock()
-        if datetime.fromisoformat(str(known.properties["created_at"])) + KEPT <= now:
-            return await self._take(fresh, fingerprint, known.etag)
+            known = await self._tables.get(TABLE, partition, row)
+        except NotFound:
+            return None
+        if self._is_over(known):
+            return None
         if known.properties["fingerprint"] != fingerprint:
             raise Refusal(
                 422,
@@ -96,34 +80,92 @@ class Idempotency:
                 "This Idempotency-Key was used with another payload. Use a new key for a new message.",
                 target="Idempotency-Key",
             )
-        if known.properties.get("is_done"):
-            return Replay(body=_answer(known))
+        plan = _plan(known)
+        if known.properties["is_done"]:
+            return Replay(response=plan.response, expires_at=plan.expires_at)
+        return await self._take_over(known, plan)
+
+    async def reserve(self, client: str, key: str, fingerprint: str, plan: Plan) -> Reserved:
+        """Store the plan of a key that `find` knew nothing of. Nothing is put before this has returned.
+
+        Raises `Refusal`: 409 if another request was faster, 413 if the response is too large to be kept.
+        """
+        partition, row = _place(client, key)
+        entity = Entity(partition=partition, row=row, properties=self._properties(fingerprint, plan))
+        try:
+            await self._tables.insert(TABLE, entity)
+        except AlreadyExists as error:
+            await self._replace(entity, error)
+        return Reserved(partition=partition, row=row, plan=plan)
+
+    async def finish(self, reserved: Reserved) -> None:
+        """Remember that the entry was put, and forget its content. If this is lost, a repetition puts it again."""
+        properties: dict[str, Value] = {"is_done": True, "entry": b""}
+        await self._tables.merge(TABLE, Entity(partition=reserved.partition, row=reserved.row, properties=properties))
+
+    async def release(self, reserved: Reserved) -> None:
+        """End the lease: the put failed, so the next request with this key may try at once."""
+        properties: dict[str, Value] = {"lease_until": self._clock().isoformat()}
+        await self._tables.merge(TABLE, Entity(partition=reserved.partition, row=reserved.row, properties=properties))
+
+    async def _take_over(self, known: Entity, plan: Plan) -> Reserved:
+        now = self._clock()
         lease_until = datetime.fromisoformat(str(known.properties["lease_until"]))
         if lease_until > now:
             raise in_flight(1 + int((lease_until - now).total_seconds()))
-        same = msgspec.structs.replace(fresh, batch=str(known.properties["batch"]))
-        return await self._take(same, fingerprint, known.etag, created_at=str(known.properties["created_at"]))
-
-    async def _take(self, reserved: Reserved, fingerprint: str, etag: str, created_at: str | None = None) -> Reserved:
+        properties: dict[str, Value] = {"lease_until": (now + LEASE).isoformat()}
+        taken = Entity(partition=known.partition, row=known.row, properties=properties)
         try:
-            etag = await self._tables.merge(TABLE, self._entity(reserved, fingerprint, created_at), etag=etag)
+            await self._tables.merge(TABLE, taken, etag=known.etag)
         except (Changed, NotFound) as error:
             raise in_flight(1) from error
-        return msgspec.structs.replace(reserved, etag=etag)
+        return Reserved(partition=known.partition, row=known.row, plan=plan)
 
-    def _entity(self, reserved: Reserved, fingerprint: str, created_at: str | None = None) -> Entity:
+    async def _replace(self, entity: Entity, error: AlreadyExists) -> None:
+        """Overwrite the row of a key whose day is over. Raises `Refusal` if it is not, or another request was faster."""
+        try:
+            known = await self._tables.get(TABLE, entity.partition, entity.row)
+            if not self._is_over(known):
+                raise in_flight(1) from error
+            await self._tables.merge(TABLE, entity, etag=known.etag)
+        except (Changed, NotFound) as lost:
+            raise in_flight(1) from lost
+
+    def _is_over(self, known: Entity) -> bool:
+        return datetime.fromisoformat(str(known.properties["created_at"])) + KEPT <= self._clock()
+
+    def _properties(self, fingerprint: str, plan: Plan) -> dict[str, Value]:
         now = self._clock()
-        return Entity(
-            partition=reserved.partition,
-            row=reserved.row,
-            properties={
-                "fingerprint": fingerprint,
-                "batch": reserved.batch,
-                "created_at": created_at or now.isoformat(),
-                "lease_until": (now + LEASE).isoformat(),
-                "is_done": False,
-            },
-        )
+        response = zlib.compress(plan.response)
+        if len(response) > MAX_RESPONSE:
+            text = "The response to this request is too large to be kept for its Idempotency-Key. Send smaller batches."
+            raise Refusal(413, "response_too_large", text)
+        chunks = [response[at : at + _CHUNK] for at in range(0, len(response), _CHUNK)]
+        return {
+            "fingerprint": fingerprint,
+            "created_at": now.isoformat(),
+            "lease_until": (now + LEASE).isoformat(),
+            "is_done": False,
+            "lane": plan.lane,
+            "entry": plan.entry,
+            "expires_at": "" if plan.expires_at is None else plan.expires_at.isoformat(),
+            "chunks": len(chunks),
+            **{f"response{number:02d}": chunk for number, chunk in enumerate(chunks)},
+        }
+
+
+def _plan(known: Entity) -> Plan:
+    # Counted, because a row that was used again after its day may still hold more chunks of an older response.
+    count = int(str(known.properties["chunks"]))
+    chunks = (known.properties[f"response{number:02d}"] for number in range(count))
+    expires_at = str(known.properties["expires_at"])
+    entry = known.properties["entry"]
+    return Plan(
+        lane=str(known.properties["lane"]),
+        entry=entry if isinstance(entry, bytes) else b"",
+        response=zlib.decompress(b"".join(chunk for chunk in chunks if isinstance(chunk, bytes))),
+        expires_at=datetime.fromisoformat(expires_at) if expires_at else None,
+    )
 
 
 def fingerprint(*parts: str | bytes) -> str:
@@ -157,9 +199,3 @@ def _canonical(body: bytes) -> bytes:
 def _place(client: str, key: str) -> tuple[str, str]:
     digest = hashlib.sha256(f"{client}\n{key}".encode()).hexdigest()
     return digest[:2], digest[2:]
-
-
-def _answer(entity: Entity) -> bytes:
-    # Counted, because a row that was taken again after its day may still hold more chunks of an older answer.
-    chunks = (entity.properties[f"answer{n:02d}"] for n in range(int(str(entity.properties["chunks"]))))
-    return b"".join(chunk for chunk in chunks if isinstance(chunk, bytes))

@@ -71,6 +71,13 @@ _fields_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _elements_decoder = msgspec.json.Decoder(list[msgspec.Raw])
 
 
+class _Laned(msgspec.Struct):
+    lane: str = ""
+
+
+_lane_decoder = msgspec.json.Decoder(_Laned)
+
+
 class _Envelope(msgspec.Struct):
     """What tells the version and the kind. Another version's may have names of ours with other values."""
 
@@ -142,6 +149,14 @@ def decode_entry(body: bytes) -> Entry:
     if len(entry.macs) != len(entry.messages):
         raise UnreadableEntry("entry has another number of macs than of messages")
     return entry
+
+
+def lane_of(body: bytes) -> str:
+    """Return the lane that an entry names, without reading its content; an empty text for one that is unreadable."""
+    try:
+        return _lane_decoder.decode(body).lane
+    except msgspec.MsgspecError:
+        return ""
 
 
 def check_version(body: bytes) -> None:

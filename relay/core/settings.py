@@ -221,4 +221,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return self.lanes.get(lane, Lane()).expires_in_seconds or self.expires_in_seconds
 
 
-DEFAULT_LANES = {"transactional": Lane(), "bulk": Lane()}
+DEFAULT_LANE = "transactional"
+"""The lane of messages that name none, and of those whose lane is no longer configured. It always exists."""
+DEFAULT_LANES = {DEFAULT_LANE: Lane(), "bulk": Lane()}
+
+
+def queues_for(lanes: Mapping[str, Lane], lane: str) -> tuple[str, ...]:
+    """Return the queues of a lane; of the default lane where this one is no longer configured."""
+    name = lane if lane in lanes else DEFAULT_LANE
+    return lanes.get(name, Lane()).queues(name)

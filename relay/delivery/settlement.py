@@ -13,7 +13,7 @@ import msgspec
 
 from relay.core import entries, part_states
 from relay.core.model import DEAD, MessageStatus, Part, State
-from relay.core.settings import Lane
+from relay.core.settings import Lane, queues_for
 from relay.journal.dead_letters import DeadLetters
 from relay.journal.pending import Due, Pending, rows_of
 from relay.journal.records import Record
@@ -107,7 +107,7 @@ class FollowUp:
     async def put_reference(self, batch: str, lane: str, indices: Sequence[int], attempt: int, at: datetime) -> None:
         """Put an entry that makes these messages be looked at, not before `at`."""
         delay = max(0, round((at - self._clock()).total_seconds()))
-        queues = self._lanes[lane].queues(lane) if lane in self._lanes else Lane().queues("transactional")
+        queues = queues_for(self._lanes, lane)
         queue = queues[int(batch[-4:], 16) % len(queues)]
         body = entries.encode_reference(batch, lane, indices, attempt)
         await self._queues.put(queue, body, delay_seconds=min(delay, MAX_DELAY_SECONDS))

@@ -11,7 +11,7 @@ from functools import partial
 
 from relay.core import entries as wire
 from relay.core.errors import NewerVersion, UnreadableEntry
-from relay.core.settings import Lane
+from relay.core.settings import Lane, queues_for
 from relay.platform import concurrency
 from relay.platform.log import log_event
 from relay.platform.resources import poison_of, queues_of
@@ -41,7 +41,7 @@ class OrphanEntries:
         for queue in await self._queues.names(_PREFIX):
             name = _QUEUE.fullmatch(queue)
             if name is not None and queue not in self._read and moved < MOST:
-                home = self._home(name["lane"])
+                home = _HOME(name["lane"])
                 moved += await self._empty(queue, poison_of(home) if name["poison"] else home, MOST - moved)
         return moved
 
@@ -63,11 +63,6 @@ class OrphanEntries:
     async def _move(self, queue: str, home: str, entry: Received) -> None:
         await self._queues.put(home, entry.body)
         await self._queues.delete(queue, entry)
-
-    def _home(self, lane: str) -> str:
-        """A queue of the lane, or of `transactional` where there is no such lane any more."""
-        name = lane if lane in self._lanes else "transactional"
-        return self._lanes.get(name, Lane()).queues(name)[0]
 
 
 def _is_ours(body: bytes) -> bool:

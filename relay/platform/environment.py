@@ -11,6 +11,7 @@ import msgspec
 
 from relay.core.errors import SettingsError
 from relay.core.settings import (
+    DEFAULT_LANE,
     DEFAULT_LANES,
     SETTINGS,
     SUPPRESSION_RULES,
@@ -114,8 +115,8 @@ def _json[T](environment: Mapping[str, str], name: str, shape: type[T], default:
 
 def _lanes(environment: Mapping[str, str], problems: list[str]) -> Mapping[str, Lane]:
     lanes = _json(environment, "RELAY_LANES", dict[str, Lane], DEFAULT_LANES, problems)
-    if "transactional" not in lanes:
-        lanes = {"transactional": Lane(), **lanes}
+    if DEFAULT_LANE not in lanes:
+        lanes = {DEFAULT_LANE: Lane(), **lanes}
     for name, lane in lanes.items():
         problems += lane_faults(name, lane)
     return lanes
