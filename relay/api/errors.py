@@ -105,7 +105,7 @@ CODES = {
     # try again
     "busy": "This instance holds as many submissions as it may; repeat after Retry-After.",
     "provider_unavailable": "The provider could not be asked; repeat after Retry-After, and look at the route.",
-    "storage_unavailable": "Storage did not answer, so nothing was done or accepted; repeat after Retry-After.",
+    "storage_unavailable": "Storage did not confirm the write, so it may or may not have been done; repeat after Retry-After.",
     "newer_version": "A newer version of Relay wrote the message's record, and this one cannot read it: upgrade it again.",
     "internal_error": "Relay failed on this request: a bug. Its log has the trace under `request_id`.",
 }

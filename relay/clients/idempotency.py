@@ -139,7 +139,7 @@ class Idempotency:
         response = zlib.compress(plan.response)
         if len(response) > MAX_RESPONSE:
             text = "The response to this request is too large to be kept for its Idempotency-Key. Send smaller batches."
-            raise Refusal(413, "response_too_large", text)
+            raise Refusal(413, "message_too_large", text)
         chunks = [response[at : at + _CHUNK] for at in range(0, len(response), _CHUNK)]
         return {
             "fingerprint": fingerprint,

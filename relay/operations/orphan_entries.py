@@ -41,7 +41,7 @@ class OrphanEntries:
         for queue in await self._queues.names(_PREFIX):
             name = _QUEUE.fullmatch(queue)
             if name is not None and queue not in self._read and moved < MOST:
-                home = _HOME(name["lane"])
+                home = queues_for(self._lanes, name["lane"])[0]
                 moved += await self._empty(queue, poison_of(home) if name["poison"] else home, MOST - moved)
         return moved
 

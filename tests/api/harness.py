@@ -40,7 +40,8 @@ class Clock(doubles.Clock):
 class Watched:
     """A storage port whose calls are counted, and which can be away or wait at a gate.
 
-    `failing` names methods that fail, `most` how many calls of a method succeed.
+    `failing` names methods that fail, `most` how many calls of a method succeed, `losing` methods that do their work and
+    whose answer is lost.
     """
 
     def __init__(self, port: object) -> None:
@@ -49,6 +50,7 @@ class Watched:
         self.is_away = False
         self.gate: asyncio.Event | None = None
         self.failing: frozenset[str] = frozenset()
+        self.losing: frozenset[str] = frozenset()
         self.most: dict[str, int] = {}
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
@@ -66,7 +68,10 @@ class Watched:
             self._note(name)
             if self.gate is not None:
                 await self.gate.wait()
-            return await target(*args, **kwargs)
+            result = await target(*args, **kwargs)
+            if name in self.losing:
+                raise Unavailable("the answer was lost", retry_after_seconds=7)
+            return result
 
         return call
 

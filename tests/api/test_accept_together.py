@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 
+from relay.acceptance.acceptance import LaneGroup, Prepared
 from relay.core import entries, ids
 from relay.core.errors import Refusal, UnreadableEntry
 from relay.core.model import Address, Message, Submission
@@ -33,7 +34,9 @@ async def accept(relay: Harness, count: int = MANY, *, batch: str | None = None,
         for number in range(count)
     ]
     batch = batch or ids.new_batch_id()
-    accepted = await relay.relay.acceptance.accept_together(client, "transactional", submissions, batch)
+    accepted = await relay.relay.acceptance.accept_together(
+        client, [LaneGroup(lane="transactional", submissions=submissions)], batch
+    )
     return [one.id for one in accepted]
 
 
@@ -77,15 +80,18 @@ async def test_the_ids_are_told_before_anything_is_durable(relay: Harness) -> No
     client = await relay.relay.clients.get("app")
     told: list[str] = []
 
-    async def before(names: object) -> None:
+    async def reserve(prepared: Prepared) -> None:
         assert relay.waiting == 0
-        told.extend(names)  # type: ignore[arg-type] # a sequence of ids
+        told.extend(each.id for each in prepared.accepted)
 
     submission = Submission(
         client="app", expires_at=relay.clock(), message=Message(sender=Address(email="a@b.example"))
     )
     accepted = await relay.relay.acceptance.accept_together(
-        client, "transactional", [submission], ids.new_batch_id(), before=before
+        client,
+        [LaneGroup(lane="transactional", submissions=[submission])],
+        ids.new_batch_id(),
+        reserve=reserve,
     )
     assert told == [accepted[0].id]
 

@@ -1,7 +1,9 @@
 """POST /v1/messages/batch: a result for each message, and few storage operations for all of them."""
 
+from collections import Counter
 from typing import Any
 
+import msgspec
 import pytest
 
 from relay.clients.registry import Policy
@@ -134,30 +136,92 @@ async def test_the_same_key_makes_the_same_messages(relay: Harness) -> None:
     assert other.error["code"] == "idempotency_key_reused"
 
 
-async def test_after_a_lost_answer_nobody_gets_mail_twice(relay: Harness) -> None:
-    headers = {"Idempotency-Key": "batch-1"}
-    messages = [to(number) for number in range(100)]
-    relay.tables.failing = frozenset(("merge",))
-    assert (await batch(relay, messages, headers)).status == 503
-    relay.tables.failing = frozenset()
+# ── a repetition after something changed ──
+
+LONG = {"from": "Shop <orders@example.com>", "subject": "Hello", "text": "x" * 1_750}
+KEY = {"Idempotency-Key": "batch-1"}
+
+
+async def send_sixty(relay: Harness, headers: dict[str, str] | None = None) -> Answer:
+    """Send 60 messages of 1,750 bytes, due four seconds after the start."""
+    messages = [to(number, send_at="2026-03-01T12:00:04Z") for number in range(60)]
+    return await batch(relay, messages, {**KEY, **(headers or {})}, defaults=LONG)
+
+
+async def send_times(relay: Harness) -> Counter[str]:
+    """How often each message was sent, by its id."""
+    return Counter([mail.message async for mail in relay.relay.inbox.all()])
+
+
+async def interrupted(relay: Harness, port: str, method: str) -> None:
+    """Send once; the answer of one storage call is lost after its work was done."""
+    getattr(relay, port).losing = frozenset({method})
+    assert (await send_sixty(relay)).status == 503
+    getattr(relay, port).losing = frozenset()
+
+
+async def finish_sixty(relay: Harness, headers: dict[str, str] | None = None) -> None:
+    """Repeat the request; nobody is left out and nobody gets mail twice."""
+    again = await send_sixty(relay, headers)
+    assert (again.status, again.headers["idempotency-replayed"]) == (202, "true")
+    assert (again.json["accepted"], again.json["refused"]) == (60, 0)
+    await relay.pass_time(30)
+    assert set((await send_times(relay)).values()) == {1}
+    assert len(await send_times(relay)) == 60
+    states = {(await relay.status(each["id"]))["state"] for each in again.json["value"]}
+    assert states == {"sent"}
+
+
+@pytest.mark.parametrize(("port", "method"), [("queues", "put"), ("tables", "insert")])
+async def test_repeating_an_interrupted_batch_after_its_time_sends_each_message_once(
+    relay: Harness, port: str, method: str
+) -> None:
+    await interrupted(relay, port, method)
+    await relay.pass_time(40)
+    await finish_sixty(relay)
+
+
+async def test_a_trace_header_on_one_try_only_changes_nothing(relay: Harness) -> None:
+    await interrupted(relay, "queues", "put")
     relay.clock.move(31)
-    assert (await batch(relay, messages, headers)).status == 202
-    await relay.deliver()
-    assert len([mail async for mail in relay.relay.inbox.all()]) == 100
+    await finish_sixty(relay, {"traceparent": f"00-{'a' * 32}-{'b' * 16}-01"})
 
 
-async def test_when_one_lane_cannot_be_stored_the_key_stays_open_for_the_rest(relay: Harness) -> None:
-    headers = {"Idempotency-Key": "batch-1"}
-    messages = [to(0, lane="bulk"), to(1)]
-    relay.queues.most["put"] = 1
-    first = await batch(relay, messages, headers)
-    assert [each["status"] for each in first.json["value"]] == [202, 503]
+async def test_a_policy_that_changed_between_the_tries_refuses_nothing_of_the_first(relay: Harness) -> None:
+    await interrupted(relay, "queues", "put")
+    relay.clock.move(31)
+    policy = Policy(recipients=("r1@example.org",))
+    await relay.relay.clients.change("app", lambda client: msgspec.structs.replace(client, policy=policy))
+    relay.clock.move(120)
+    await finish_sixty(relay)
+
+
+async def test_a_suppression_that_came_between_the_tries_drops_nobody_of_the_first(relay: Harness) -> None:
+    await interrupted(relay, "queues", "put")
+    relay.clock.move(31)
+    added = await relay.call("POST", "/v1/suppressions", json={"email": "r5@example.org"})
+    assert added.status in (200, 201)
+    again = await send_sixty(relay)
+    assert again.json["accepted"] == 60
+    assert all("suppressed" not in each for each in again.json["value"])
+
+
+async def test_a_released_key_finishes_at_once(relay: Harness) -> None:
+    relay.queues.failing = frozenset({"put"})
+    assert (await send_sixty(relay)).status == 503
+    relay.queues.failing = frozenset()
+    await finish_sixty(relay)
+
+
+async def test_lanes_become_durable_together_or_not_at_all(relay: Harness) -> None:
+    relay.queues.most["put"] = 0
+    first = await batch(relay, [to(0, lane="bulk"), to(1)])
+    assert (first.status, relay.waiting) == (503, 0)
     relay.queues.most.clear()
-    second = await batch(relay, messages, headers)
-    assert [each["status"] for each in second.json["value"]] == [202, 202]
-    assert second.json["value"][0]["id"] == first.json["value"][0]["id"]
+    assert (await batch(relay, [to(0, lane="bulk"), to(1)])).status == 202
+    assert relay.waiting == 1
     await relay.deliver()
-    assert len([mail async for mail in relay.relay.inbox.all()]) == 2
+    assert set((await send_times(relay)).values()) == {1}
 
 
 async def test_when_storage_is_away_none_is_accepted(relay: Harness) -> None:

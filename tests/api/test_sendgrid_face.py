@@ -214,9 +214,9 @@ async def test_a_repetition_after_a_lost_answer_sends_nothing_twice(relay: Harne
     key = {"Idempotency-Key": "k1"}
     at = {"send_at": later(relay, seconds)} if seconds else {}
     many = [to(f"{'r' * 50}{number}@example.org", **at) for number in range(400)]
-    relay.tables.failing = frozenset({"merge"})
+    relay.queues.losing = frozenset({"put"})
     assert (await post(relay, headers=key, content=LONG, personalizations=many)).status == 503
-    relay.tables.failing = frozenset()
+    relay.queues.losing = frozenset()
     await relay.deliver()
     await relay.pass_time(61.5)
     assert (await post(relay, headers=key, content=LONG, personalizations=many)).status == 202

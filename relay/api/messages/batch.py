@@ -1,4 +1,4 @@
-"""Many messages in one call: each has its own result, and what is accepted is durable in one write for each lane."""
+"""Many messages in one call: each has its own result, and all that are accepted become durable in one write."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from relay.acceptance.acceptance import Accepted, LaneGroup
 from relay.acceptance.draft import Draft, Limits
 from relay.acceptance.policy import Verdict
 from relay.api.app import Call
@@ -19,8 +20,6 @@ from relay.api.messages.send import decide, explanation, told_accepted
 from relay.api.reading.batch import parse_batch
 from relay.api.reading.body import check_length
 from relay.clients import idempotency
-from relay.clients.idempotency import Replay, Reserved
-from relay.core import ids
 from relay.core.errors import Refusal
 
 _AT_A_TIME = 20
@@ -32,8 +31,10 @@ type _Results = dict[int, dict[str, Any]]
 async def send(call: Call) -> Response:
     """POST /v1/messages/batch: 202 when any message was accepted; a result for each, in order."""
     check_length(call.request)
-    # Whole seconds, so that a repetition under the same Idempotency-Key makes entries of the same length.
-    now = call.services.clock().replace(microsecond=0)
+    asked = repetition.repeatable(call.request, lambda: _fingerprint(call))
+    if asked is not None and (replay := await repetition.earlier(call, asked)) is not None:
+        return Response(status=202, headers=_headers({"Idempotency-Replayed": "true"}), body=replay.response)
+    now = call.services.clock()
     limits = Limits(max_message_bytes=call.services.settings.max_message_bytes)
     content_type = call.request.headers.get("content-type", "")
     drafts = parse_batch(call.request.body, content_type=content_type, now=now, limits=limits)
@@ -43,11 +44,7 @@ async def send(call: Call) -> Response:
     if not verdicts:
         return _unaccepted(results, drafts)
     await completion.keep([verdict.submission for verdict in verdicts.values()])
-    asked = repetition.repeatable(call.request, lambda: _fingerprint(call))
-    if asked is None:
-        await _accept(call, verdicts, call.services.new_batch(), results)
-        return _answer(results)
-    return await _send_once(call, asked, verdicts, results)
+    return await _accept(call, asked, verdicts, results)
 
 
 async def _decide(
@@ -85,47 +82,29 @@ def _fingerprint(call: Call) -> str:
     return idempotency.fingerprint(call.request.path, call.request.content_type, call.request.body)
 
 
-async def _send_once(call: Call, asked: Repeatable, verdicts: Mapping[int, Verdict], results: _Results) -> Response:
-    place = await repetition.begin(call, asked)
-    if isinstance(place, Replay):
-        return Response(status=202, headers=_headers({"Idempotency-Replayed": "true"}), body=place.body)
-    try:
-        is_whole = await _accept(call, verdicts, place.batch, results)
-    except Refusal:
-        await call.services.idempotency.release(place)
-        raise
-    answer = _answer(results)
-    await _keep(call, place, answer if is_whole else None)
-    return answer
+async def _accept(call: Call, asked: Repeatable | None, verdicts: Mapping[int, Verdict], results: _Results) -> Response:
+    """Make everything durable with one write, or nothing. Raises `Refusal`: then nothing is known to be accepted."""
+    by_lane: dict[str, list[int]] = {}
+    for number, verdict in verdicts.items():
+        by_lane.setdefault(verdict.lane, []).append(number)
+    numbers = [number for lane in by_lane.values() for number in lane]
+    groups = [
+        LaneGroup(lane=lane, submissions=[verdicts[number].submission for number in each])
+        for lane, each in by_lane.items()
+    ]
 
+    def response(accepted: Sequence[Accepted]) -> bytes:
+        made = {
+            number: {"index": number, "status": 202, **told_accepted(each)}
+            for number, each in zip(numbers, accepted, strict=True)
+        }
+        return msgspec.json.encode(_body({**results, **made}))
 
-async def _keep(call: Call, place: Reserved, answer: Response | None) -> None:
-    """Keep the answer; or leave the key open, so that a repetition makes the same messages durable again, or the rest."""
-    if answer is not None and len(answer.body) <= idempotency.MAX_ANSWER:
-        await call.services.idempotency.finish(place, answer.body)
+    if asked is None:
+        accepted = await call.services.acceptance.accept_together(call.client, groups, call.services.new_batch())
     else:
-        await call.services.idempotency.release(place)
-
-
-async def _accept(call: Call, verdicts: Mapping[int, Verdict], batch: str, results: _Results) -> bool:
-    """Make each lane's messages durable with one write; whether all were. Raises `Refusal` when none was."""
-    refusals: list[Refusal] = []
-    lanes = sorted({verdict.lane for verdict in verdicts.values()})
-    for place, lane in enumerate(lanes):
-        numbers = [number for number, verdict in verdicts.items() if verdict.lane == lane]
-        submissions = [verdicts[number].submission for number in numbers]
-        name = batch if place == 0 else ids.derived_batch(batch, 0, -place)
-        try:
-            accepted = await call.services.acceptance.accept_together(call.client, lane, submissions, name)
-        except Refusal as refusal:
-            refusals.append(refusal)
-            results.update({number: _refused(call, number, refusal) for number in numbers})
-            continue
-        for number, each in zip(numbers, accepted, strict=True):
-            results[number] = {"index": number, "status": 202, **told_accepted(each)}
-    if len(refusals) == len(lanes):
-        raise refusals[0]
-    return not refusals
+        accepted = await repetition.accept_once(call, asked, groups, response=response)
+    return Response(status=202, headers=_headers({}), body=response(accepted))
 
 
 def _refused(call: Call, number: int, refusal: Refusal) -> dict[str, Any]:
@@ -150,10 +129,6 @@ def _unaccepted(results: _Results, drafts: Sequence[Draft | Refusal]) -> Respons
     request_id = next(iter(results.values()))["error"]["request_id"]
     body = {**error_body(refusal, request_id), **_body(results)}
     return json_response(body, 400, {"x-ms-error-code": refusal.code})
-
-
-def _answer(results: _Results) -> Response:
-    return Response(status=202, headers=_headers({}), body=msgspec.json.encode(_body(results)))
 
 
 def _headers(more: Mapping[str, str]) -> dict[str, str]:

@@ -5,15 +5,19 @@ each action names its run, itself and its execution in headers, and these, with 
 """
 
 import hashlib
-from collections.abc import Callable
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
 
 import msgspec
 
+from relay.acceptance.acceptance import Accepted, LaneGroup, Prepared
 from relay.api.app import Call
 from relay.api.http import Request
 from relay.clients import idempotency
-from relay.clients.idempotency import Replay, Reserved
-from relay.core.errors import Refusal
+from relay.clients.idempotency import Plan, Replay, Reserved
+from relay.core.errors import Refusal, StorageError
+from relay.platform.log import log_event
 
 WORKFLOW_HEADERS = ("x-ms-workflow-run-id", "x-ms-workflow-operation-name", "x-ms-action-tracking-id")
 """The run, the action's name in it, and the execution of the action (another one in each turn of a loop)."""
@@ -40,18 +44,82 @@ def repeatable(request: Request, fingerprint: Callable[[], str]) -> Repeatable |
     return Repeatable(key=f"workflow {hashlib.sha256(told).hexdigest()}", fingerprint=print_of, is_derived=True)
 
 
-async def begin(call: Call, asked: Repeatable) -> Reserved | Replay:
-    """Reserve the key, or find its answer. Raises `Refusal`.
+async def earlier(call: Call, asked: Repeatable) -> Replay | None:
+    """Return the response that the key's request was given; finish that request first if it was interrupted.
 
-    While the first request is under way a derived key gets 503 instead of 409: Logic Apps repeats that.
+    None if the key is new. Asked before anything else is decided: a repetition gets the first response, whatever has
+    changed since. Raises `Refusal`. While the first request is still under way, a derived key gets 503 instead of 409:
+    Logic Apps repeats that.
     """
+    keys = call.services.idempotency
     try:
-        return await call.services.idempotency.begin(call.client.name, asked.key, asked.fingerprint)
+        found = await keys.find(call.client.name, asked.key, asked.fingerprint)
     except Refusal as refusal:
-        if not asked.is_derived or refusal.status != 409:
-            raise
-        text = "The same action of the same run is being served already. Repeat it after Retry-After."
-        raise Refusal(503, refusal.code, text, headers=refusal.headers) from refusal
+        if _is_in_use(refusal, asked):
+            raise _repeat_later(refusal) from refusal
+        raise
+    if not isinstance(found, Reserved):
+        return found
+    try:
+        await call.services.acceptance.put_again(found.plan.lane, found.plan.entry)
+    except Refusal:
+        await keys.release(found)
+        raise
+    await _finish(call, found)
+    return Replay(response=found.plan.response, expires_at=found.plan.expires_at)
+
+
+async def accept_once(
+    call: Call,
+    asked: Repeatable,
+    groups: Sequence[LaneGroup],
+    *,
+    response: Callable[[Sequence[Accepted]], bytes],
+    expires_at: datetime | None = None,
+    before: Callable[[Sequence[Accepted]], Awaitable[None]] | None = None,
+) -> list[Accepted]:
+    """Accept a request under its key: store what will be put and the response, put it, remember that it was put.
+
+    `before` is called when the messages have their ids and nothing is durable yet. Raises `Refusal`.
+    """
+    keys, reserved = call.services.idempotency, list[Reserved]()
+
+    async def reserve(prepared: Prepared) -> None:
+        plan = Plan(
+            lane=prepared.lane, entry=prepared.entry, response=response(prepared.accepted), expires_at=expires_at
+        )
+        if before is not None:
+            await before(prepared.accepted)
+        reserved.append(await keys.reserve(call.client.name, asked.key, asked.fingerprint, plan))
+
+    batch = call.services.new_batch()
+    try:
+        accepted = await call.services.acceptance.accept_together(call.client, groups, batch, reserve=reserve)
+    except Refusal as refusal:
+        for each in reserved:
+            await keys.release(each)
+        if _is_in_use(refusal, asked):
+            raise _repeat_later(refusal) from refusal
+        raise
+    await _finish(call, reserved[0])
+    return accepted
+
+
+async def _finish(call: Call, reserved: Reserved) -> None:
+    try:
+        await call.services.idempotency.finish(reserved)
+    except StorageError as error:
+        # The message is durable. A repetition puts the same entry again, which the journal recognizes.
+        log_event("idempotency_not_finished", level=logging.WARNING, error=type(error).__name__)
+
+
+def _is_in_use(refusal: Refusal, asked: Repeatable) -> bool:
+    return asked.is_derived and refusal.code == "idempotency_key_in_use"
+
+
+def _repeat_later(refusal: Refusal) -> Refusal:
+    text = "The same action of the same run is being served already. Repeat it after Retry-After."
+    return Refusal(503, refusal.code, text, headers=refusal.headers)
 
 
 def checked_key(key: str) -> str:

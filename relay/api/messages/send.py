@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from relay.acceptance import policy
-from relay.acceptance.acceptance import Accepted
+from relay.acceptance.acceptance import Accepted, LaneGroup
 from relay.acceptance.draft import Draft, Limits
 from relay.acceptance.policy import Verdict
 from relay.api.app import Call
@@ -23,7 +23,6 @@ from relay.api.reading.message import parse_message
 from relay.clients import idempotency
 from relay.clients.idempotency import Replay
 from relay.clients.suppressions import Known
-from relay.core.errors import Refusal
 from relay.core.model import FINAL, Address, State
 from relay.routes import capabilities
 
@@ -37,6 +36,9 @@ async def send(call: Call) -> Response:
     """POST /v1/messages: 202 once the message is durable."""
     check_length(call.request)
     waiting.wish_of(call.request)  # what it refuses is refused before anything is done
+    asked = repetition.repeatable(call.request, lambda: _fingerprint(call))
+    if asked is not None and (replay := await repetition.earlier(call, asked)) is not None:
+        return _replayed(call, replay)
     limits = Limits(max_message_bytes=call.services.settings.max_message_bytes)
     draft = await _draft(call, limits)
     completion = Completion(call, limits)
@@ -45,10 +47,9 @@ async def send(call: Call) -> Response:
     if draft.dry_run:
         return json_response(explanation(verdict))
     await completion.keep([verdict.submission])
-    asked = repetition.repeatable(call.request, lambda: _fingerprint(call))
     if asked is None:
         accepted = await call.services.acceptance.accept(call.client, verdict.lane, verdict.submission)
-        return _accepted(call, msgspec.json.encode(told_accepted(accepted)), accepted.id, verdict)
+        return _accepted(call, _body_of(accepted), accepted.id, verdict.submission.expires_at)
     return await _send_once(call, asked, verdict)
 
 
@@ -117,21 +118,26 @@ def explanation(verdict: Verdict) -> dict[str, Any]:
 
 
 async def _send_once(call: Call, asked: Repeatable, verdict: Verdict) -> Response:
-    """Accept under a key: a repetition gets the same answer, whatever died in between."""
-    place = await repetition.begin(call, asked)
-    if isinstance(place, Replay):
-        told: Mapping[str, Any] = msgspec.json.decode(place.body)
-        return _accepted(call, place.body, str(told["id"]), verdict, {"Idempotency-Replayed": "true"})
-    try:
-        [accepted] = await call.services.acceptance.accept_as(
-            call.client, verdict.lane, [verdict.submission], place.batch
-        )
-    except Refusal:
-        await call.services.idempotency.release(place)
-        raise
-    body = msgspec.json.encode(told_accepted(accepted))
-    await call.services.idempotency.finish(place, body)
-    return _accepted(call, body, accepted.id, verdict)
+    """Accept under a key: a repetition gets the same response, whatever died in between."""
+    expires_at = verdict.submission.expires_at
+    [accepted] = await repetition.accept_once(
+        call,
+        asked,
+        [LaneGroup(lane=verdict.lane, submissions=[verdict.submission])],
+        response=lambda accepted: _body_of(accepted[0]),
+        expires_at=expires_at,
+    )
+    return _accepted(call, _body_of(accepted), accepted.id, expires_at)
+
+
+def _replayed(call: Call, replay: Replay) -> Response:
+    said: Mapping[str, Any] = msgspec.json.decode(replay.response)
+    expires_at = replay.expires_at or call.services.clock()
+    return _accepted(call, replay.response, str(said["id"]), expires_at, {"Idempotency-Replayed": "true"})
+
+
+def _body_of(accepted: Accepted) -> bytes:
+    return msgspec.json.encode(told_accepted(accepted))
 
 
 def told_accepted(accepted: Accepted) -> dict[str, Any]:
@@ -147,12 +153,14 @@ def told_suppressed(suppressed: Mapping[int, str], recipients: Sequence[Address]
     return [{"email": recipients[number].email, "reason": reason} for number, reason in suppressed.items()]
 
 
-def _accepted(call: Call, body: bytes, name: str, verdict: Verdict, more: Mapping[str, str] | None = None) -> Response:
+def _accepted(
+    call: Call, body: bytes, name: str, expires_at: datetime, more: Mapping[str, str] | None = None
+) -> Response:
     headers = {
         "Content-Type": "application/json",
         "Operation-Location": f"{call.base_url}/v1/messages/{name}",
         "Retry-After": str(RETRY_AFTER_SECONDS),
-        **waiting.offered(call, name, verdict.submission.expires_at),
+        **waiting.offered(call, name, expires_at),
         **(more or {}),
     }
     return Response(status=202, headers=headers, body=body)

@@ -4,22 +4,20 @@ import asyncio
 import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from functools import partial
 
 import msgspec
 
+from relay.acceptance.acceptance import Accepted, LaneGroup
 from relay.acceptance.draft import Limits
 from relay.acceptance.policy import Verdict
 from relay.api.app import Call
 from relay.api.http import Response
-from relay.api.messages.idempotency import checked_key
+from relay.api.messages.idempotency import Repeatable, accept_once, earlier, repeatable
 from relay.api.messages.send import decide
 from relay.api.problems import WHOLE, Problems
 from relay.api.sendgrid.body import read_body
 from relay.api.sendgrid.mail import Mail, PersonalizedDraft, read_mail
 from relay.clients import idempotency
-from relay.clients.idempotency import Replay
-from relay.core import ids
 from relay.core.errors import Problem, Refusal
 from relay.delivery.send_groups import is_group
 from relay.providers.contract import FEATURES
@@ -33,20 +31,21 @@ _FILE = re.compile(r"attachments\[(\d+)\]\.name")
 
 async def send(call: Call) -> Response:
     """202 with an empty body once every message is durable; 200 in sandbox mode, which only checks."""
-    now = _whole_seconds(call.services.clock())
+    asked = _repeatable(call)
+    if asked is not None and (replay := await earlier(call, asked)) is not None:
+        return _accepted(call, replay.response.decode(), {"Idempotency-Replayed": "true"})
+    now = call.services.clock()
     mail = await _read(call, now)
     verdicts = await _decide(call, mail.letters, now)
     if mail.is_sandbox:
         return Response(status=200)
-    key = call.request.headers.get("idempotency-key", "")
-    if key:
-        return await _send_once(call, checked_key(key), mail, verdicts)
-    return _accepted(call, await _accept(call, mail, verdicts))
+    return _accepted(call, await _accept(call, asked, mail, verdicts))
 
 
-def _whole_seconds(at: datetime) -> datetime:
-    """Times in a submission then have one length, so that a repetition is cut into the same entries."""
-    return at.replace(microsecond=0)
+def _repeatable(call: Call) -> Repeatable | None:
+    return repeatable(
+        call.request, lambda: idempotency.fingerprint(call.request.path, call.request.content_type, call.request.body)
+    )
 
 
 async def _read(call: Call, now: datetime) -> Mail:
@@ -103,42 +102,29 @@ def _field(letter: PersonalizedDraft, target: str) -> str:
     return letter.field
 
 
-async def _accept(call: Call, mail: Mail, verdicts: Sequence[Verdict], batch: str | None = None) -> str:
-    """Make every message durable; the first one's id. Raises `Refusal`: then none is."""
+async def _accept(call: Call, asked: Repeatable | None, mail: Mail, verdicts: Sequence[Verdict]) -> str:
+    """Make every message durable; the first one's id. Raises `Refusal`: then none is known to be accepted."""
     lane = verdicts[0].lane
     submissions = [verdict.submission for verdict in verdicts]
-    if len(submissions) == 1 and mail.batch_id is None and batch is None:
+    if len(submissions) == 1 and mail.batch_id is None and asked is None:
         return (await call.services.acceptance.accept(call.client, lane, submissions[0])).id
     if len(submissions) > 1:
         submissions = await call.services.content.share_attachments(submissions, call.services.new_batch)
-    before = None
     if mail.batch_id is not None:
         submissions = [msgspec.structs.replace(submission, group=mail.batch_id) for submission in submissions]
-        before = partial(call.services.send_groups.join, mail.batch_id)
-    accepted = await call.services.acceptance.accept_together(
-        call.client, lane, submissions, batch or call.services.new_batch(), before=before
-    )
-    return accepted[0].id
+    groups = [LaneGroup(lane=lane, submissions=submissions)]
 
+    async def join(accepted: Sequence[Accepted]) -> None:
+        if mail.batch_id is not None:
+            await call.services.send_groups.join(mail.batch_id, [each.id for each in accepted])
 
-async def _send_once(call: Call, key: str, mail: Mail, verdicts: Sequence[Verdict]) -> Response:
-    """Accept under an Idempotency-Key: a repetition gets the same answer, whatever died in between."""
-    print_of = idempotency.fingerprint(call.request.path, call.request.content_type, call.request.body)
-    place = await call.services.idempotency.begin(call.client.name, key, print_of)
-    if isinstance(place, Replay):
-        return _accepted(call, place.body.decode(), {"Idempotency-Replayed": "true"})
-    first = _whole_seconds(ids.created_at(place.batch))
-    try:
-        if first < _whole_seconds(call.services.clock()):
-            # A repetition: read as it was the first time, when its send_at may still have been ahead.
-            mail = await _read(call, first)
-            verdicts = await _decide(call, mail.letters, first)
-        name = await _accept(call, mail, verdicts, place.batch)
-    except Refusal:
-        await call.services.idempotency.release(place)
-        raise
-    await call.services.idempotency.finish(place, name.encode())
-    return _accepted(call, name)
+    if asked is None:
+        made = await call.services.acceptance.accept_together(
+            call.client, groups, call.services.new_batch(), reserve=lambda prepared: join(prepared.accepted)
+        )
+    else:
+        made = await accept_once(call, asked, groups, response=lambda accepted: accepted[0].id.encode(), before=join)
+    return made[0].id
 
 
 def _accepted(call: Call, name: str, more: Mapping[str, str] | None = None) -> Response:

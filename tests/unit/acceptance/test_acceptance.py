@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from relay.acceptance.acceptance import LaneGroup, Prepared
 from relay.clients.registry import Policy
 from relay.core import entries, ids
 from relay.core.errors import NotFound, Refusal, StorageError, Unavailable
@@ -156,9 +157,7 @@ async def test_beyond_its_bounds_an_instance_is_busy_at_once(limits: dict[str, i
     refused = await refusal(place, submission_of(size=1000))
     assert (refused.status, refused.code, refused.headers) == (503, "busy", {"Retry-After": "1"})
     with pytest.raises(Refusal, match="busy"):
-        await place.acceptance.accept_as(CLIENT, LANE, [submission_of(size=1000)], batch_id())
-    with pytest.raises(Refusal, match="busy"):
-        await place.acceptance.accept_together(CLIENT, LANE, [submission_of(size=1000)], batch_id())
+        await place.acceptance.accept_together(CLIENT, [group_of(submission_of(size=1000))], batch_id())
     gate.set()
     await asyncio.gather(*tasks)
     await accept(place, submission_of(size=1000))
@@ -193,15 +192,48 @@ async def test_one_that_is_larger_than_the_bound_finds_room_alone() -> None:
     await accept(place, submission_of(size=50_000))
 
 
-# ── under a name chosen before ──
+# ── together ──
 
 
-async def test_the_same_call_again_puts_the_same_batch(place: Place) -> None:
-    batch, submissions = batch_id(), [submission_of(), submission_of(BIG)]
-    first = await place.acceptance.accept_as(CLIENT, LANE, submissions, batch)
-    again = await place.acceptance.accept_as(CLIENT, LANE, submissions, batch)
-    assert first == again
+def group_of(*submissions: Submission, lane: str = LANE) -> LaneGroup:
+    return LaneGroup(lane=lane, submissions=submissions)
+
+
+async def test_what_is_reserved_is_what_is_put(place: Place) -> None:
+    batch, reserved = batch_id(), list[Prepared]()
+
+    async def reserve(prepared: Prepared) -> None:
+        assert place.waiting() == []
+        reserved.append(prepared)
+
+    accepted = await place.acceptance.accept_together(CLIENT, [group_of(submission_of())], batch, reserve=reserve)
+    (prepared,) = reserved
+    assert list(prepared.accepted) == accepted
+    assert ids.parse(accepted[0].id).batch == batch
+    await place.acceptance.put_again(prepared.lane, prepared.entry)
     assert [entry.batch for entry in place.waiting() if isinstance(entry, entries.BatchEntry)] == [batch, batch]
+
+
+async def test_a_reservation_that_fails_leaves_nothing_durable(place: Place) -> None:
+    async def reserve(prepared: Prepared) -> None:
+        raise Unavailable("away")
+
+    with pytest.raises(Refusal) as refused:
+        await place.acceptance.accept_together(CLIENT, [group_of(submission_of())], batch_id(), reserve=reserve)
+    assert refused.value.status == 503
+    assert place.waiting() == []
+
+
+async def test_messages_of_two_lanes_become_durable_with_one_put(place: Place) -> None:
+    groups = [group_of(submission_of()), group_of(submission_of(), submission_of(), lane="bulk")]
+    accepted = await place.acceptance.accept_together(CLIENT, groups, batch_id())
+    assert place.queues.calls["put"] == 1
+    assert len({each.id for each in accepted}) == 3
+
+
+async def test_an_entry_of_a_lane_that_is_gone_is_put_on_the_default_lane(place: Place) -> None:
+    await place.acceptance.put_again("gone", b'{"relay":1}')
+    assert place.queues.calls["put"] == 1
 
 
 async def test_a_refused_allowance_stores_nothing(place: Place) -> None:

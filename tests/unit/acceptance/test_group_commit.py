@@ -216,47 +216,37 @@ async def test_when_all_have_left_nothing_is_put(commits: Commits) -> None:
     assert commits.texts() == [["first"], ["later"]]
 
 
-# ── under a name chosen before ──
+# ── requests as entries ──
 
 
 def encoded(*texts: str) -> list[bytes]:
     return [wire.encode_submission(submission_of(message_of(text=text))) for text in texts]
 
 
-async def test_a_repetition_makes_the_same_entries_and_names(commits: Commits) -> None:
+async def test_a_request_is_packed_into_entries_under_names_that_follow_from_its_batch(commits: Commits) -> None:
     batch, texts = batch_id(), [str(number) for number in range(40)]
-    names = [await commits.commit.put_alone(batch, encoded(*texts), MAC_KEY) for _ in range(2)]
-    assert names[0] == names[1]
-    bodies = commits.memory.bodies(QUEUE)
-    assert bodies[:2] == bodies[2:]
-    assert [len(group) for group in commits.texts()] == [32, 8, 32, 8]
-    assert all(ids.belongs_to(ids.parse(name), MAC_KEY) for name in names[0])
+    packed = commits.commit.pack(batch, encoded(*texts), MAC_KEY)
+    assert packed == commits.commit.pack(batch, encoded(*texts), MAC_KEY)
+    for entry in packed.entries:
+        await commits.commit.put_entry(entry)
+    assert [len(group) for group in commits.texts()] == [32, 8]
+    assert all(ids.belongs_to(ids.parse(name), MAC_KEY) for name in packed.names)
 
 
 async def test_one_message_has_the_name_that_was_chosen(commits: Commits) -> None:
     batch = batch_id()
-    (name,) = await commits.commit.put_alone(batch, encoded("a"), MAC_KEY)
+    (name,) = commits.commit.pack(batch, encoded("a"), MAC_KEY).names
     assert (ids.parse(name).batch, ids.parse(name).index) == (batch, 0)
 
 
-async def test_a_repetition_that_is_cut_elsewhere_shares_no_name(commits: Commits) -> None:
+async def test_requests_that_are_cut_elsewhere_share_no_name(commits: Commits) -> None:
     # Else the journal would take a batch for one with other messages, and the difference would be lost.
     batch, texts = batch_id(), ["x" * 1800] * 60
-    before = await commits.commit.put_alone(batch, encoded(*texts), MAC_KEY)
-    after = await commits.commit.put_alone(batch, encoded("x" * 3600, *texts[1:]), MAC_KEY)
+    before = commits.commit.pack(batch, encoded(*texts), MAC_KEY).names
+    after = commits.commit.pack(batch, encoded("x" * 3600, *texts[1:]), MAC_KEY).names
     groups = {
         batch: tuple(index for index, _ in group)
         for names in (before, after)
         for batch, group in itertools.groupby(enumerate(names), key=lambda pair: ids.parse(pair[1]).batch)
     }
     assert len(set(groups.values())) == len(groups) == 4
-
-
-async def test_a_put_that_fails_under_a_chosen_name_can_be_repeated(commits: Commits) -> None:
-    batch, texts = batch_id(), [str(number) for number in range(40)]
-    commits.queues.fail("put", None, Unavailable("busy"))
-    with pytest.raises(Unavailable):
-        await commits.commit.put_alone(batch, encoded(*texts), MAC_KEY)
-    await commits.commit.put_alone(batch, encoded(*texts), MAC_KEY)
-    assert [len(group) for group in commits.texts()] == [32, 32, 8]
-    assert len({entry.batch for entry in commits.entries()}) == 2

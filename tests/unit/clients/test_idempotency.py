@@ -1,64 +1,70 @@
 """The same request twice is one request: who may answer a key, with which batch, and for how long."""
 
 import asyncio
-from datetime import timedelta
+import os
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.clients.idempotency import KEPT, LEASE, MAX_ANSWER, TABLE, Replay, Reserved, fingerprint
+from relay.clients.idempotency import KEPT, LEASE, MAX_RESPONSE, TABLE, Plan, Replay, Reserved, fingerprint
 from relay.core.errors import Changed, NotFound, Refusal
 from tests.doubles import Place
 
 PAYLOAD = fingerprint("/v1/messages", b'{"a":1}')
-BODY = b'{"id":"msg_x","state":"queued"}'
+PLAN = Plan(lane="bulk", entry=b'{"relay":1}', response=b'{"id":"msg_x"}', expires_at=datetime(2026, 3, 2, tzinfo=UTC))
+OTHER = Plan(lane="transactional", entry=b'{"relay":1,"other":1}', response=b'{"id":"msg_y"}')
+REPLAY = Replay(response=PLAN.response, expires_at=PLAN.expires_at)
 
 
-async def begin(place: Place, payload: str = PAYLOAD, client: str = "shop", key: str = "k1") -> Reserved | Replay:
-    return await place.idempotency.begin(client, key, payload)
+async def find(place: Place, payload: str = PAYLOAD, client: str = "shop") -> Reserved | Replay | None:
+    return await place.idempotency.find(client, "k1", payload)
 
 
-async def reserve(place: Place, payload: str = PAYLOAD, key: str = "k1") -> Reserved:
-    reserved = await begin(place, payload, key=key)
-    assert isinstance(reserved, Reserved)
-    return reserved
+async def reserve(place: Place, payload: str = PAYLOAD, plan: Plan = PLAN) -> Reserved:
+    return await place.idempotency.reserve("shop", "k1", payload, plan)
+
+
+async def taken_over(place: Place) -> Reserved:
+    found = await find(place)
+    assert isinstance(found, Reserved)
+    return found
 
 
 async def refused(place: Place, payload: str = PAYLOAD) -> tuple[int, str, str | None]:
     with pytest.raises(Refusal) as refusal:
-        await begin(place, payload)
+        await find(place, payload)
     return refusal.value.status, refusal.value.code, refusal.value.headers.get("Retry-After")
 
 
-async def test_a_first_request_costs_one_write_and_its_answer_another(place: Place) -> None:
-    reserved = await reserve(place)
-    await place.idempotency.finish(reserved, BODY)
-    assert dict(place.tables.calls) == {"insert": 1, "merge": 1}
+async def test_a_new_key_costs_one_read_and_two_writes(place: Place) -> None:
+    assert await find(place) is None
+    await place.idempotency.finish(await reserve(place))
+    assert dict(place.tables.calls) == {"get": 1, "insert": 1, "merge": 1}
 
 
-async def test_the_same_request_again_has_the_same_answer(place: Place) -> None:
-    await place.idempotency.finish(await reserve(place), BODY)
+async def test_a_finished_request_is_replayed_for_a_day(place: Place) -> None:
+    await place.idempotency.finish(await reserve(place))
     for _ in range(2):
-        assert await begin(place) == Replay(body=BODY)
+        assert await find(place) == REPLAY
     place.time.move(KEPT.total_seconds() - 1)
-    assert await begin(place) == Replay(body=BODY)
+    assert await find(place) == REPLAY
+    place.time.move(1)
+    assert await find(place) is None
 
 
 async def test_another_payload_is_422_also_while_the_first_is_under_way(place: Place) -> None:
     other = fingerprint("/v1/messages", b'{"a":2}')
     reserved = await reserve(place)
     assert await refused(place, other) == (422, "idempotency_key_reused", None)
-    await place.idempotency.finish(reserved, BODY)
+    await place.idempotency.finish(reserved)
     assert await refused(place, other) == (422, "idempotency_key_reused", None)
 
 
 async def test_a_key_is_the_clients_own(place: Place) -> None:
-    one = await begin(place, client="shop")
-    other = await begin(place, client="crm")
-    assert isinstance(one, Reserved)
-    assert isinstance(other, Reserved)
-    assert one.batch != other.batch
+    await reserve(place)
+    assert await find(place, client="crm") is None
 
 
 async def test_while_the_first_is_under_way_it_is_409_until_its_lease_is_over(place: Place) -> None:
@@ -68,40 +74,36 @@ async def test_while_the_first_is_under_way_it_is_409_until_its_lease_is_over(pl
     assert await refused(place) == (409, "idempotency_key_in_use", "2")
 
 
-async def test_after_a_crash_the_repetition_uses_the_same_batch(place: Place) -> None:
-    first = await reserve(place)
+async def test_after_a_crash_the_repetition_gets_the_stored_plan(place: Place) -> None:
+    await reserve(place)
     place.time.move(LEASE.total_seconds())
-    second = await reserve(place)
-    assert second.batch == first.batch
+    again = await taken_over(place)
+    assert again.plan == PLAN
     assert await refused(place) == (409, "idempotency_key_in_use", "31")
-    # Both of them lived after all: they give the same answer.
-    await place.idempotency.finish(first, BODY)
-    await place.idempotency.finish(second, BODY)
-    assert await begin(place) == Replay(body=BODY)
+    await place.idempotency.finish(again)
+    assert await find(place) == REPLAY
 
 
-async def test_a_request_that_failed_lets_the_next_one_try_at_once(place: Place) -> None:
-    first = await reserve(place)
-    await place.idempotency.release(first)
-    assert (await reserve(place)).batch == first.batch
+async def test_a_released_key_can_be_taken_over_at_once(place: Place) -> None:
+    await place.idempotency.release(await reserve(place))
+    assert (await taken_over(place)).plan == PLAN
 
 
 async def test_taking_a_key_over_does_not_make_it_younger(place: Place) -> None:
-    first = await reserve(place)
+    await reserve(place)
     place.time.move((KEPT - LEASE).total_seconds())
-    assert (await reserve(place)).batch == first.batch
+    assert (await taken_over(place)).plan == PLAN
     place.time.move(LEASE.total_seconds())
-    assert (await reserve(place)).batch != first.batch
+    assert await find(place) is None
 
 
 async def test_after_a_day_a_key_is_new_whatever_it_was_used_for(place: Place) -> None:
-    reserved = await reserve(place)
-    await place.idempotency.finish(reserved, b"x" * 200_000)
+    long = Plan(lane="bulk", entry=b"x", response=os.urandom(200_000))
+    await place.idempotency.finish(await reserve(place, plan=long))
     place.time.move(KEPT.total_seconds())
-    again = await reserve(place, fingerprint("/v1/messages", b"other"))
-    assert again.batch != reserved.batch
-    await place.idempotency.finish(again, BODY)
-    assert await begin(place, fingerprint("/v1/messages", b"other")) == Replay(body=BODY)
+    other = fingerprint("/v1/messages", b"other")
+    await place.idempotency.finish(await reserve(place, other, OTHER))
+    assert await find(place, other) == Replay(response=OTHER.response)
 
 
 async def test_of_two_that_take_a_key_over_one_has_it(place: Place) -> None:
@@ -109,39 +111,73 @@ async def test_of_two_that_take_a_key_over_one_has_it(place: Place) -> None:
     place.time.move(LEASE.total_seconds())
     taken: list[Reserved] = []
 
-    async def meanwhile() -> None:
-        taken.append(await reserve(place))
+    async def faster() -> None:
+        taken.append(await taken_over(place))
 
-    place.tables.before("merge", meanwhile)
+    place.tables.before("merge", faster)
     assert await refused(place) == (409, "idempotency_key_in_use", "1")
     assert len(taken) == 1
 
 
-@pytest.mark.parametrize(("name", "error"), [("get", NotFound("purged")), ("merge", Changed("x"))])
-async def test_a_row_that_moves_meanwhile_is_tried_again_soon(
-    place: Place, name: str, error: NotFound | Changed
-) -> None:
+async def test_of_two_first_requests_the_slower_one_is_refused(place: Place) -> None:
+    await reserve(place)
+    with pytest.raises(Refusal) as refusal:
+        await reserve(place, plan=OTHER)
+    assert refusal.value.code == "idempotency_key_in_use"
+    place.time.move(LEASE.total_seconds())
+    assert (await taken_over(place)).plan == PLAN
+
+
+async def test_a_row_that_changes_during_take_over_is_tried_again_soon(place: Place) -> None:
     await reserve(place)
     place.time.move(LEASE.total_seconds())
-    place.tables.fail(name, error)
+    place.tables.fail("merge", Changed("x"))
     assert await refused(place) == (409, "idempotency_key_in_use", "1")
 
 
-async def test_at_once_one_of_many_answers(place: Place) -> None:
-    results = await asyncio.gather(*(begin(place) for _ in range(10)), return_exceptions=True)
+@pytest.mark.parametrize(("name", "error"), [("get", NotFound("purged")), ("merge", Changed("x"))])
+async def test_an_old_row_that_changes_during_its_replacement_is_tried_again_soon(
+    place: Place, name: str, error: NotFound | Changed
+) -> None:
+    await reserve(place)
+    place.time.move(KEPT.total_seconds())
+    place.tables.fail(name, error)
+    with pytest.raises(Refusal) as refusal:
+        await reserve(place, plan=OTHER)
+    assert (refusal.value.status, refusal.value.headers["Retry-After"]) == (409, "1")
+
+
+async def test_at_once_one_of_many_reserves(place: Place) -> None:
+    results = await asyncio.gather(*(reserve(place) for _ in range(10)), return_exceptions=True)
     assert sum(isinstance(result, Reserved) for result in results) == 1
     assert sum(isinstance(result, Refusal) for result in results) == 9
 
 
-@pytest.mark.parametrize("size", [0, 1, 60_000, 60_001, MAX_ANSWER])
-async def test_answers_of_any_size_are_kept_whole(place: Place, size: int) -> None:
-    body = bytes(range(251)) * (size // 251 + 1)
-    await place.idempotency.finish(await reserve(place), body[:size])
-    assert await begin(place) == Replay(body=body[:size])
+async def test_the_content_is_forgotten_once_it_was_put(place: Place) -> None:
+    reserved = await reserve(place)
+    (row,) = place.memory.tables.rows(TABLE)
+    assert row.properties["entry"] == PLAN.entry
+    await place.idempotency.finish(reserved)
+    (row,) = place.memory.tables.rows(TABLE)
+    assert row.properties["entry"] == b""
+
+
+@pytest.mark.parametrize("size", [0, 1, 60_000, 60_001, MAX_RESPONSE - 1_000])
+async def test_responses_of_any_size_are_kept_whole(place: Place, size: int) -> None:
+    plan = Plan(lane="bulk", entry=b"x", response=os.urandom(size))
+    await place.idempotency.finish(await reserve(place, plan=plan))
+    assert await find(place) == Replay(response=plan.response)
+
+
+async def test_a_response_too_large_to_keep_is_refused_before_anything_is_stored(place: Place) -> None:
+    with pytest.raises(Refusal) as refusal:
+        await reserve(place, plan=Plan(lane="bulk", entry=b"x", response=os.urandom(MAX_RESPONSE + 1)))
+    assert (refusal.value.status, refusal.value.code) == (413, "message_too_large")
+    assert place.memory.tables.rows(TABLE) == []
 
 
 async def test_neither_key_nor_payload_is_stored(place: Place) -> None:
-    await begin(place, key="secret-key")
+    await place.idempotency.reserve("shop", "secret-key", PAYLOAD, PLAN)
     (row,) = place.memory.tables.rows(TABLE)
     assert "secret" not in repr(row)
     assert (len(row.partition), len(row.row)) == (2, 62)

@@ -5,6 +5,7 @@ sample only, so that the older ones prove that it may be missing.
 """
 
 import json
+import zlib
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -14,7 +15,7 @@ import msgspec
 import pytest
 
 from relay.clients import idempotency, registry
-from relay.clients.idempotency import Replay, Reserved
+from relay.clients.idempotency import Plan
 from relay.clients.registry import Client, Key, Policy, Role
 from relay.core.events import RecordedEvent
 from relay.core.model import Address, Attempt, Delivery, Erased, MessageStatus, Part, State
@@ -297,19 +298,19 @@ async def test_dead_letter_rows_are_read_and_written_as_ever(place: Place) -> No
 
 
 async def test_idempotency_rows_are_read_and_written_as_ever(place: Place) -> None:
-    reserved = await place.idempotency.begin("shop", "k1", "f" * 64)
-    assert isinstance(reserved, Reserved)
+    plan = Plan(lane="bulk", entry=b'{"relay":1}', response=b'{"id":"msg_x"}', expires_at=LATER)
+    reserved = await place.idempotency.reserve("shop", "k1", "f" * 64, plan)
     key = (reserved.partition, reserved.row)
     row = await place.memory.tables.get(idempotency.TABLE, *key)
-    fixed = {**row.properties, "batch": BATCH}
-    assert as_json(fixed) == (SAMPLES / "idempotency-row-1.json").read_text()
-    await put(place, idempotency.TABLE, key, "idempotency-row-1.json")
-    place.time.move(60)
-    again = await place.idempotency.begin("shop", "k1", "f" * 64)
-    assert isinstance(again, Reserved)
-    assert again.batch == BATCH
-    await put(place, idempotency.TABLE, key, "idempotency-row-answered-1.json")
-    assert await place.idempotency.begin("shop", "k1", "f" * 64) == Replay(body=b'{"id":"msg_x"}')
+    properties = dict(row.properties)
+    response = properties.pop("response00")
+    assert isinstance(response, bytes)
+    assert zlib.decompress(response) == plan.response
+    assert as_json(properties) == (SAMPLES / "idempotency-row-1.json").read_text()
+    await place.idempotency.finish(reserved)
+    row = await place.memory.tables.get(idempotency.TABLE, *key)
+    properties = {name: value for name, value in row.properties.items() if name != "response00"}
+    assert as_json(properties) == (SAMPLES / "idempotency-row-finished-1.json").read_text()
 
 
 async def test_pacing_rows_are_read_and_written_as_ever(place: Place, clock: Clock) -> None:

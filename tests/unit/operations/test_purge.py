@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from relay.clients.idempotency import KEPT, Reserved
+from relay.clients.idempotency import KEPT, Plan
 from relay.clients.idempotency import TABLE as IDEMPOTENCY
 from relay.core import ids
 from relay.core.events import RecordedEvent
@@ -101,10 +101,10 @@ async def test_dead_letters_go_with_their_records(place: Place) -> None:
 
 
 async def test_keys_are_forgotten_after_a_day(place: Place) -> None:
-    reserved = await place.idempotency.begin("shop", "old", "p")
-    assert isinstance(reserved, Reserved)
+    plan = Plan(lane="bulk", entry=b"x", response=b"y")
+    await place.idempotency.reserve("shop", "old", "p", plan)
     place.time.move(3600)
-    await place.idempotency.begin("shop", "young", "p")
+    await place.idempotency.reserve("shop", "young", "p", plan)
     place.time.now = START + KEPT + timedelta(seconds=1)
     await place.purge.run()
     assert rows(place, IDEMPOTENCY) == 1

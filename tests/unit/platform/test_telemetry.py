@@ -11,6 +11,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
 
+from relay.acceptance.acceptance import LaneGroup
 from relay.api.app import Api, Call, Operation
 from relay.api.http import Request, Response
 from relay.core.errors import Refusal, Unavailable
@@ -68,8 +69,12 @@ def watcher(place: Place) -> Iterator[Watcher]:
 
 async def test_what_is_accepted_is_counted_when_it_is_durable(place: Place, watcher: Watcher) -> None:
     await place.acceptance.accept(CLIENT, "bulk", submission_of())
-    await place.acceptance.accept_as(CLIENT, "bulk", [submission_of(), submission_of()], place.new_batch())
-    await place.acceptance.accept_together(CLIENT, "transactional", [submission_of()] * 3, place.new_batch())
+    await place.acceptance.accept_together(
+        CLIENT, [LaneGroup(lane="bulk", submissions=[submission_of()] * 2)], place.new_batch()
+    )
+    await place.acceptance.accept_together(
+        CLIENT, [LaneGroup(lane="transactional", submissions=[submission_of()] * 3)], place.new_batch()
+    )
     place.queues.fail("put", Unavailable("away"))
     with pytest.raises(Refusal):
         await place.acceptance.accept(CLIENT, "bulk", submission_of())
