@@ -1,4 +1,4 @@
-# Each target sets up what it needs first; what is set up already costs nothing.
+# Each target installs what it needs first; a repeated setup costs nothing.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -8,7 +8,7 @@ PYTHON := $(VENV)/bin/python
 VENV_STAMP := $(VENV)/.installed
 NODE_STAMP := node_modules/.installed
 
-# What exists of what is checked.
+# The paths to check, if they exist.
 CODE := $(wildcard relay devhost standins hooks bench scripts function_app.py tests)
 SUITES := unit contract standins devhost api repository crash_points e2e browser
 
@@ -20,10 +20,10 @@ help: ## Show this list
 run: setup ## Start Relay on this machine, with storage and an inbox (PORT=7071)
 	@$(PYTHON) -m devhost.stack
 
-test: setup format-check lint types ## Everything that must pass: format, lint, types and all tests
+test: setup format-check lint types ## Run every check: format, lint, types and all tests
 	@$(PYTHON) -m pytest
 
-setup: $(VENV_STAMP) $(NODE_STAMP) ## Make the Python environment and install Azurite
+setup: $(VENV_STAMP) $(NODE_STAMP) ## Create the Python environment and install Azurite
 
 $(VENV_STAMP): requirements-dev.txt scripts/find-tools.sh
 	@python=$$(scripts/find-tools.sh python) || exit 1; \
@@ -40,29 +40,29 @@ $(NODE_STAMP): package-lock.json scripts/find-tools.sh
 	@npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
 
-format: $(VENV_STAMP) ## Rewrite the code in its one format
+format: $(VENV_STAMP) ## Format the code
 	@$(PYTHON) -m ruff check --quiet --select I --fix $(CODE)
 	@$(PYTHON) -m ruff format $(CODE)
 
 format-check: $(VENV_STAMP)
 	@$(PYTHON) -m ruff format --check $(CODE)
 
-lint: $(VENV_STAMP) ## Look for mistakes (ruff)
+lint: $(VENV_STAMP) ## Lint the code (ruff)
 	@$(PYTHON) -m ruff check $(CODE)
 
 types: $(VENV_STAMP) ## Check the types (mypy, strict)
 	@$(PYTHON) -m mypy $(CODE)
 
-# One suite alone: make unit, make contract, make standins, make devhost, make api, make crash_points, make e2e
+# Run one suite: make unit, make contract, make standins, make devhost, make api, make crash_points, make e2e
 $(SUITES): setup
 	@$(PYTHON) -m pytest tests/$@
 
-docs: $(VENV_STAMP) ## Write again the pages and the connector that are made from the code
+docs: $(VENV_STAMP) ## Regenerate docs and connector from the code
 	@$(PYTHON) -m scripts.capabilities
 	@$(PYTHON) -m scripts.connector
 	@$(PYTHON) -m scripts.examples
 
-requirements: $(VENV_STAMP) ## Pin again after a change of pyproject.toml
+requirements: $(VENV_STAMP) ## Re-pin after editing pyproject.toml
 	@for output in requirements.txt requirements-dev.txt; do \
 		case $$output in \
 		requirements-dev.txt) more="--all-extras --constraints requirements.txt" ;; \
@@ -72,21 +72,21 @@ requirements: $(VENV_STAMP) ## Pin again after a change of pyproject.toml
 			--custom-compile-command "make requirements" pyproject.toml --output-file $$output || exit 1; \
 	done
 
-screenshots: setup ## Take the pictures of the console and the inbox in docs/images anew (needs chromium)
+screenshots: setup ## Renew the screenshots in docs/images (needs chromium)
 	@RELAY_SCREENSHOTS=1 $(PYTHON) -m pytest tests/browser
 
-soak: setup ## The long soak: kill the host while the provider misbehaves, and account for everything (many minutes)
+soak: setup ## Kill the host while the provider misbehaves, and account for every message (many minutes)
 	@$(PYTHON) -m tests.e2e.soak $(SOAK)
 
-mutants: setup ## Break Relay on purpose, one line at a time, and expect the proof to notice (minutes)
+mutants: setup ## Break Relay on purpose, one line per run, and expect the crash-point tests to fail (minutes)
 	@$(PYTHON) -m tests.crash_points.mutants
 
-bench: setup ## Measure Relay and what people use instead (needs Debian's hey and postfix; minutes)
+bench: setup ## Benchmark Relay and its alternatives (needs Debian's hey and postfix; minutes)
 	@$(PYTHON) -m bench $(PARTS)
 
-plots: $(VENV_STAMP) ## Draw the plots of docs/performance anew, from what `make bench` measured last
+plots: $(VENV_STAMP) ## Redraw the plots of docs/performance from the last benchmark
 	@$(PYTHON) -m bench.plots
 
-clean: ## Remove what can be made again; .local/ and local.settings.json stay
+clean: ## Remove everything that can be rebuilt; .local/ and local.settings.json stay
 	@rm -rf $(VENV) node_modules .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

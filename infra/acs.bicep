@@ -29,7 +29,7 @@ module communication 'br/public:avm/res/communication/communication-service:0.5.
     dataLocation: dataLocation
     tags: tags
     linkedDomains: email.outputs.domainResourceIds
-    // The narrowest built-in role that may send; it is given for this one resource.
+    // The narrowest built-in role that can send; assigned on this one resource.
     roleAssignments: [
       {
         principalId: appPrincipalId

@@ -1,4 +1,4 @@
-// Whom to tell, and of what. Each rule is a query beside this file and a page in docs/reference/alerts.md.
+// Alert rules and their recipients. Each rule has a query in alerts/ and a section in docs/reference/alerts.md.
 param token string
 param location string
 param tags object
@@ -8,11 +8,11 @@ param lateAfterMinutes int
 
 var receivers = empty(email) ? [] : [{ name: 'operators', emailAddress: email, useCommonAlertSchema: true }]
 
-// `measure` is the column that is compared; where it is empty, rows are counted. `by`: one alert for each value.
+// `measure` is the column to compare; if empty, rows are counted. `by`: one alert for each value.
 var rules = [
   {
     name: 'poison'
-    title: 'Relay: entries lie on a poison queue'
+    title: 'Relay: entries stay on a poison queue'
     severity: 1
     query: loadTextContent('alerts/poison.kql')
     every: 'PT5M'
@@ -24,10 +24,10 @@ var rules = [
     by: ['queue']
   }
   {
-    name: 'buried'
-    title: 'Relay: entries failed on our own code'
+    name: 'unprocessable-entries'
+    title: 'Relay: entries could not be processed'
     severity: 1
-    query: loadTextContent('alerts/buried.kql')
+    query: loadTextContent('alerts/unprocessable-entries.kql')
     every: 'PT5M'
     window: 'PT15M'
     measure: 'items'
@@ -103,7 +103,7 @@ var rules = [
   }
   {
     name: 'quota'
-    title: 'Relay: a client nears its quota of the day'
+    title: 'Relay: a client has used 90 % of its daily quota'
     severity: 3
     query: loadTextContent('alerts/quota.kql')
     every: 'PT15M'
@@ -116,7 +116,7 @@ var rules = [
   }
   {
     name: 'webhook-disabled'
-    title: 'Relay: a web hook was disabled'
+    title: 'Relay: a webhook was disabled'
     severity: 3
     query: loadTextContent('alerts/webhook-disabled.kql')
     every: 'PT15M'
@@ -129,7 +129,7 @@ var rules = [
   }
   {
     name: 'mailbox-unreadable'
-    title: 'Relay: a mailbox cannot be read for bounces'
+    title: 'Relay: bounces cannot be read from a mailbox'
     severity: 2
     query: loadTextContent('alerts/mailbox-unreadable.kql')
     every: 'PT15M'
@@ -142,7 +142,7 @@ var rules = [
   }
   {
     name: 'secret-expiring'
-    title: 'Relay: a secret expires within a month'
+    title: 'Relay: a secret expires within 30 days'
     severity: 2
     query: loadTextContent('alerts/secret-expiring.kql')
     every: 'PT1H'
@@ -155,7 +155,7 @@ var rules = [
   }
   {
     name: 'silence'
-    title: 'Relay: nothing was heard for a quarter of an hour'
+    title: 'Relay: no log line for 15 minutes'
     severity: 1
     query: loadTextContent('alerts/silence.kql')
     every: 'PT5M'
@@ -168,7 +168,7 @@ var rules = [
   }
   {
     name: 'errors'
-    title: 'Relay: its own functions fail'
+    title: 'Relay: functions fail'
     severity: 1
     query: loadTextContent('alerts/errors.kql')
     every: 'PT5M'
@@ -206,7 +206,7 @@ module alerts 'br/public:avm/res/insights/scheduled-query-rule:0.6.0' = [
       evaluationFrequency: rule.every
       windowSize: rule.window
       autoMitigate: true
-      // The tables of a new component exist only after its first line: the queries are checked before a release instead.
+      // Skip query validation: the tables of a new component exist only after its first log line. Tests check the queries instead.
       skipQueryValidation: true
       actions: { actionGroupResourceIds: [operators.outputs.resourceId] }
       criterias: {

@@ -19,11 +19,11 @@ param relaySettings object
 
 var name = 'func-relay-${token}'
 
-// A group of functions scales by itself: all HTTP functions together, each queue function alone.
+// Groups scale independently: all HTTP functions together, each queue function alone.
 var readyForHttp = alwaysReadyHttp == 0 ? [] : [{ name: 'http', instanceCount: alwaysReadyHttp }]
 var readyForDelivery = alwaysReadyDelivery == 0 ? [] : [{ name: 'function:deliver_transactional_1', instanceCount: alwaysReadyDelivery }]
 
-// Keys and tokens are checked by Relay itself, so that one address serves both; nobody is sent to a sign-in page.
+// Relay checks keys itself, so one address serves keys and tokens; requests without a token are not redirected to a sign-in page.
 var authConfig = [
   {
     name: 'authsettingsV2'
@@ -51,7 +51,7 @@ var authConfig = [
 var settingsConfig = [
   {
     name: 'appsettings'
-    // What is not said in this deployment is removed: the portal is no second place to configure.
+    // Settings that are not in this deployment are removed: the portal is not a second place to configure.
     retainCurrentAppSettings: false
     properties: union(storageSettings, telemetrySettings, relaySettings)
   }
@@ -107,7 +107,7 @@ module site 'br/public:avm/res/web/site:0.24.0' = {
         triggers: { http: { perInstanceConcurrency: httpConcurrency } }
       }
     }
-    // Giving this object replaces the module's own; so everything that matters is said.
+    // This object replaces the module's default, so it sets every property that matters.
     siteConfig: {
       alwaysOn: false
       ftpsState: 'Disabled'

@@ -1,4 +1,4 @@
-// Relay in Azure: a Function App on Flex Consumption with what it needs, each part reached by identity alone.
+// Relay in Azure: a Function App on Flex Consumption and its resources, connected by managed identity only.
 // `azd up` runs this at the scope of a subscription; docs/deploy.md explains every parameter.
 targetScope = 'subscription'
 
@@ -11,89 +11,89 @@ param environmentName string
 @metadata({ azd: { type: 'location' } })
 param location string
 
-@description('Who deploys. Gets the rights to set up storage and to write secrets; empty: nobody does.')
+@description('The principal that deploys. Gets the rights to set up storage and to write secrets. Empty: no rights are assigned.')
 param principalId string = ''
 
-@description('What principalId is. In a pipeline it is a ServicePrincipal.')
+@description('The type of principalId. In a pipeline it is ServicePrincipal.')
 @allowed(['User', 'Group', 'ServicePrincipal'])
 param principalType string = 'User'
 
-// ── How large, and how fast ──
+// ── Size and scale ──
 
 @description('Memory of one instance in MB: 2048 is one core, 4096 two.')
 @allowed([512, 2048, 4096])
 param instanceMemoryMB int = 2048
 
-@description('The most instances at a time, for each group of functions that scales by itself.')
+@description('Maximum instances of each group of functions.')
 @minValue(1)
 @maxValue(1000)
 param maximumInstances int = 40
 
-@description('HTTP requests one instance serves at a time. Group commit lives on it: at 1, the default for Python, nothing is shared.')
+@description('Concurrent HTTP requests per instance. Group commit needs more than 1, the default for Python.')
 @minValue(1)
 @maxValue(1000)
 param httpConcurrency int = 64
 
-@description('Instances for HTTP calls that never sleep. 0: a first call after a pause waits for a cold start.')
+@description('Always-ready instances for HTTP. 0: the first call after a pause waits for a cold start.')
 @minValue(0)
 @maxValue(20)
 param alwaysReadyHttp int = 0
 
-@description('Instances that never sleep for the transactional queue.')
+@description('Always-ready instances for the transactional queue.')
 @minValue(0)
 @maxValue(20)
 param alwaysReadyDelivery int = 0
 
-@description('How storage is replicated. Standard_LRS where the region has no zones; GZRS to survive the loss of a region.')
+@description('Storage replication. Standard_LRS if the region has no zones; GZRS to survive the loss of a region.')
 @allowed(['Standard_LRS', 'Standard_ZRS', 'Standard_GRS', 'Standard_GZRS'])
 param storageSku string = 'Standard_ZRS'
 
-// ── Who may reach it ──
+// ── Network access and sign-in ──
 
 @description('True: a virtual network, and private endpoints for storage and the vault. Needed to reach a smart host on premises.')
 param vnetEnabled bool = false
 
-@description('The address space of the virtual network. Change it if it overlaps with what it will be connected to.')
+@description('The address space of the virtual network. It must not overlap with networks it will be connected to.')
 param vnetAddressPrefix string = '10.64.0.0/24'
 
-@description('With a virtual network: an address or CIDR block that may still reach storage and vault from outside, to administer.')
+@description('With a virtual network: an address or CIDR block that may still reach storage and vault from outside, for administration.')
 param adminIpAddress string = ''
 
 @description('The application (client) id of an app registration: callers may then use Microsoft Entra tokens. Empty: keys only.')
 param entraClientId string = ''
 
-// ── Whom to tell ──
+// ── Alerts and logs ──
 
-@description('Where alerts go. Empty: they show in the portal only.')
+@description('Recipient of alerts. Empty: they are visible in the portal only.')
 param alertEmail string = ''
 
 @description('A queue counts as late when its oldest entry waits longer than this, in minutes.')
 @minValue(1)
 param lateAfterMinutes int = 10
 
-@description('Days that logs are kept.')
+@description('Retention of logs in days.')
 @allowed([30, 60, 90, 120, 180, 270, 365, 550, 730])
 param logRetentionDays int = 30
 
-@description('The most gigabytes of logs a day; -1 means no limit.')
+@description('Daily limit of logs in gigabytes; -1 means no limit.')
 param logDailyQuotaGb string = '-1'
 
 // ── Providers ──
 
-@description('A SendGrid API key. It is put into the vault, and used unless relayRoutes says otherwise.')
+@description('A SendGrid API key. It is stored in the vault, with a route that uses it unless relayRoutes is set.')
 @secure()
 param sendGridApiKey string = ''
 
-@description('True: Azure Communication Services Email, with a domain that Azure manages to begin with.')
+@description('True: create Azure Communication Services Email with an Azure-managed domain.')
 param acsEnabled bool = false
 
-@description('Where Azure Communication Services keeps its data.')
+@description('Data location of Azure Communication Services.')
 param acsDataLocation string = 'Europe'
 
-@description('True: take back a vault of the same name that was deleted less than a week ago (azd up after azd down).')
+@description('True: recover a vault of the same name that was deleted less than a week ago (azd up after azd down).')
 param recoverVault bool = false
 
-// ── Relay's own settings (docs/reference/settings.md) ──
+// ── Relay's settings (docs/reference/settings.md) ──
 
 @description('RELAY_ROUTES: route name to its provider and settings.')
 param relayRoutes object = {}
@@ -122,7 +122,7 @@ param relayMaxWaitingMessages int = 2000
 @description('RELAY_MAX_WAITING_BYTES')
 param relayMaxWaitingBytes int = 134217728
 
-@description('RELAY_PUBLIC_URL: where a custom domain leads to the app.')
+@description('RELAY_PUBLIC_URL: the address of the app under a custom domain.')
 param relayPublicUrl string = ''
 
 @description('RELAY_SENDGRID_EVENT_KEYS: the public keys that SendGrid signs its events with.')
@@ -134,7 +134,7 @@ param relayEventGridSecret string = ''
 @description('RELAY_BOUNCE_MAILBOXES: mailboxes in Exchange Online that are read for bounces.')
 param relayBounceMailboxes array = []
 
-@description('RELAY_SUPPRESSIONS: whom each reason concerns, and how long.')
+@description('RELAY_SUPPRESSIONS: scope and duration of each reason.')
 param relaySuppressions object = {}
 
 @description('RELAY_WEBHOOKS_ALLOW_LOOPBACK: leave it empty in Azure.')
@@ -143,16 +143,16 @@ param relayWebhooksAllowLoopback string = ''
 @description('RELAY_TELEMETRY: azure for Application Insights, otlp for another endpoint.')
 param relayTelemetry string = ''
 
-@description('Where metrics and traces go by OTLP.')
+@description('OTLP endpoint for metrics and traces.')
 param otlpEndpoint string = ''
 
-@description('Headers for that endpoint. A key among them is a Key Vault reference, never the key itself.')
+@description('Headers for that endpoint. Give a key as a Key Vault reference, never the key itself.')
 param otlpHeaders string = ''
 
 var tags = { 'azd-env-name': environmentName }
 var token = toLower(uniqueString(subscription().id, environmentName, location))
 var sendGridSecret = 'sendgrid-api-key'
-// Read from the vault by the app itself: a role that is not in force yet is tried again, and a new key needs no restart.
+// The app reads the vault itself: it retries while a role assignment is not effective yet, and a new key needs no restart.
 var sendGridRoutes = { sendgrid: { provider: 'sendgrid', api_key: 'vault:${sendGridSecret}' } }
 var routes = empty(relayRoutes) && !empty(sendGridApiKey) ? sendGridRoutes : relayRoutes
 
@@ -282,7 +282,7 @@ module app 'app.bicep' = {
       OTEL_EXPORTER_OTLP_HEADERS: otlpHeaders
     }
     relaySettings: {
-      // Who Relay is when it reads the vault (relay/platform/entra_tokens.py).
+      // The identity with which Relay reads the vault (relay/platform/entra_tokens.py).
       AZURE_CLIENT_ID: identity.outputs.clientId
       RELAY_KEY_VAULT_URL: vault.outputs.url
       RELAY_ROUTES: empty(routes) ? '' : string(routes)
@@ -301,7 +301,7 @@ module app 'app.bicep' = {
       RELAY_SUPPRESSIONS: empty(relaySuppressions) ? '' : string(relaySuppressions)
       RELAY_WEBHOOKS_ALLOW_LOOPBACK: relayWebhooksAllowLoopback
       RELAY_TELEMETRY: relayTelemetry
-      // No key is ever an application setting here: RELAY_ROUTES names it in the vault.
+      // Keys are never application settings: RELAY_ROUTES refers to them in the vault.
       SENDGRID_API_KEY: ''
     }
   }

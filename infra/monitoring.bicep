@@ -1,4 +1,4 @@
-// Where logs go. Application Insights takes them from identities only.
+// Logs. Application Insights accepts them from managed identities only.
 param token string
 param location string
 param tags object

@@ -1,4 +1,4 @@
-// A virtual network for the app's outgoing connections, and private names for storage and vault.
+// Virtual network for the app's outgoing connections, and private DNS zones for storage and vault.
 param token string
 param location string
 param tags object
@@ -21,7 +21,7 @@ module network 'br/public:avm/res/network/virtual-network:0.10.1' = {
     addressPrefixes: [addressPrefix]
     subnets: [
       {
-        // Flex Consumption runs the app in here; no other resource may.
+        // Delegated to Flex Consumption, which runs the app here; no other resource may use it.
         name: 'app'
         addressPrefix: cidrSubnet(addressPrefix, 25, 0)
         delegation: 'Microsoft.App/environments'

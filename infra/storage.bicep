@@ -1,4 +1,4 @@
-// The storage account: queues, tables and containers, and who may use them. There are no keys to it.
+// The storage account: queues, tables, containers and role assignments. Shared keys are disabled.
 param token string
 param location string
 param tags object
@@ -15,7 +15,7 @@ param endpoints array
 var roles = loadJsonContent('roles.json')
 var isPrivate = !empty(endpoints)
 
-// Everything of relay/platform/resources.py with the lanes that are there by default. A test compares them.
+// All names of relay/platform/resources.py, with the default lanes. A test compares them.
 var queues = [
   'relay-transactional'
   'relay-transactional-poison'
@@ -51,18 +51,18 @@ var containers = [
 ]
 var packageContainer = 'app-package'
 
-// Lanes of the operator's own: relay-<lane>, then relay-<lane>-2 and on (relay/core/settings.py, Lane.queues).
+// Custom lanes: relay-<lane>, relay-<lane>-2 and so on (relay/core/settings.py, Lane.queues).
 var laneShards = flatten(map(items(lanes), lane => map(range(1, lane.value.?shards ?? 1), shard => { lane: lane.key, shard: shard })))
 var laneQueues = map(laneShards, it => it.shard == 1 ? 'relay-${it.lane}' : 'relay-${it.lane}-${it.shard}')
 var allQueues = union(queues, laneQueues, map(laneQueues, queue => '${queue}-poison'))
 
-// The host keeps leases and keys in blobs, which takes the Owner role; nothing else here needs more than data.
+// The host stores leases and keys in blobs, which needs the Owner role; everything else needs data roles only.
 var appRoles = map([roles.blobDataOwner, roles.queueDataContributor, roles.tableDataContributor], role => {
   principalId: appPrincipalId
   principalType: 'ServicePrincipal'
   roleDefinitionIdOrName: role
 })
-// For the hooks and the operator's own computer: the same data, without the right to hand out rights.
+// For the hooks and the operator's computer: the same data, without the right to assign roles.
 var adminRoles = map([roles.blobDataContributor, roles.queueDataContributor, roles.tableDataContributor], role => {
   principalId: adminPrincipalId
   principalType: adminPrincipalType
@@ -85,7 +85,7 @@ module account 'br/public:avm/res/storage/storage-account:0.33.0' = {
     minimumTlsVersion: 'TLS1_2'
     supportsHttpsTrafficOnly: true
     publicNetworkAccess: isPrivate && empty(adminIpAddress) ? 'Disabled' : 'Enabled'
-    // Said in both cases: the module closes the firewall to everybody when nothing is said.
+    // Set in both cases, because the module closes the firewall by default.
     networkAcls: {
       defaultAction: isPrivate ? 'Deny' : 'Allow'
       bypass: isPrivate ? 'None' : 'AzureServices'
@@ -100,14 +100,14 @@ module account 'br/public:avm/res/storage/storage-account:0.33.0' = {
       tables: map(tables, table => { name: table })
     }
     blobServices: {
-      // What is deleted by mistake can be had back for a week. That counts as storing it: docs/how-to/data-protection.md
+      // Deleted blobs can be recovered for a week. That counts as storing them: docs/how-to/data-protection.md
       deleteRetentionPolicyEnabled: true
       deleteRetentionPolicyDays: 7
       containerDeleteRetentionPolicyEnabled: true
       containerDeleteRetentionPolicyDays: 7
       containers: map(concat(containers, [packageContainer]), container => { name: container, publicAccess: 'None' })
     }
-    // Relay's own purge deletes earlier and knows more; these rules catch what it never sees.
+    // Relay's purge deletes earlier and more precisely; these rules catch blobs that it never sees.
     managementPolicyRules: [
       {
         name: 'content-that-no-message-can-wait-for'
@@ -115,8 +115,8 @@ module account 'br/public:avm/res/storage/storage-account:0.33.0' = {
         type: 'Lifecycle'
         definition: {
           filters: { blobTypes: ['blockBlob'], prefixMatch: ['content/', 'attachments/2'] }
-          // Scheduled up to 90 days ahead, 30 days of trying, ten to spare, and then the retention.
-          // Blobs of these are named by their day (2…); uploads are used for longer, and only Relay knows how long.
+          // Up to 90 days scheduled, 30 days of retries, 10 days of margin, and then the retention.
+          // These blob names begin with the day (2…). Uploads are kept longer, and only Relay knows how long.
           actions: { baseBlob: { delete: { daysAfterModificationGreaterThan: 130 + retentionDays } } }
         }
       }

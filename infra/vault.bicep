@@ -1,4 +1,4 @@
-// The vault: the keys of providers. Relay reads them by name (`vault:NAME`); nobody's key is an application setting.
+// The vault with the providers' keys. Relay reads them by name (`vault:NAME`); no key is an application setting.
 param token string
 param location string
 param tags object
@@ -41,7 +41,7 @@ module vault 'br/public:avm/res/key-vault/vault:0.14.0' = {
     enableRbacAuthorization: true
     enableSoftDelete: true
     softDeleteRetentionInDays: 7
-    // A deleted vault keeps its name for a week; `recoverVault` takes it back.
+    // The name of a deleted vault stays reserved for a week; `recoverVault` recovers it.
     enablePurgeProtection: true
     publicNetworkAccess: isPrivate && empty(adminIpAddress) ? 'Disabled' : 'Enabled'
     networkAcls: {

@@ -1,4 +1,4 @@
-// The overview, in the portal under the component's Workbooks.
+// The workbook, in the portal under the component's Workbooks.
 param location string
 param tags object
 param componentId string
