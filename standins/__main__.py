@@ -1,7 +1,7 @@
-"""`python -m standins`: a stand-in for every provider in one process, until SIGINT or SIGTERM.
+"""`python -m standins`: run a stand-in for each provider in one process, until SIGINT or SIGTERM.
 
-The first line printed is a JSON object: `settings`, the application settings that lead the app to them, and `inboxes`,
-the address of each provider's inbox. Then come lines for a reader.
+The first output line is a JSON object: `settings`, the application settings that point the app to them, and `inboxes`,
+the URL of each provider's inbox. The lines after it are for people.
 """
 
 import asyncio
@@ -17,16 +17,19 @@ from standins.everything import Everything, domain_of
 
 
 def lines(everything: Everything) -> list[str]:
-    """What is printed once all of them listen."""
+    """Return the lines to print once all stand-ins listen."""
     found = {"settings": everything.settings(), "inboxes": everything.inboxes()}
     return [
         msgspec.json.encode(found).decode(),
-        *(f"Mail to *@{domain_of(name)} leaves by {name}: {url}" for name, url in everything.inboxes().items()),
+        *(
+            f"Mail to *@{domain_of(name)} goes through {name}; inbox: {url}"
+            for name, url in everything.inboxes().items()
+        ),
     ]
 
 
 async def run() -> None:
-    """Serve until asked to stop."""
+    """Serve until SIGINT or SIGTERM."""
     asked_to_stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, asked_to_stop.set)
@@ -37,7 +40,7 @@ async def run() -> None:
 
 
 if __name__ == "__main__":
-    # aiosmtpd warns of its own deprecations, which are no business of whoever runs this.
+    # aiosmtpd logs warnings about its own deprecations, which do not concern the user.
     logging.getLogger("mail.log").setLevel(logging.ERROR)
     asyncio.run(run())
     sys.exit(0)

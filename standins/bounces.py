@@ -1,7 +1,7 @@
-"""Non-delivery reports (RFC 3464) as different systems write them.
+"""Write non-delivery reports (RFC 3464) as different systems do.
 
-Three flavours: `exchange` (Exchange Online, into the sender's Inbox), `postfix` and `gmail`. The fields
-and their order follow reports seen in the wild; texts are made up.
+Three flavors: `exchange` (Exchange Online, into the sender's Inbox), `postfix` and `gmail`. The fields
+and their order follow real reports; the texts are invented.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -21,9 +21,9 @@ from standins.mime import write_mime
 
 
 class Bounce(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of one recipient: an enhanced status code, and the remote server's words.
+    """The outcome for one recipient: an enhanced status code and the remote server's text.
 
-    `action` is `failed`, `delayed` or `delivered`; `original` the address as sent, where it differs.
+    `action` is `failed`, `delayed` or `delivered`; `original` is the address as sent, if it differs.
     """
 
     address: str
@@ -39,18 +39,18 @@ class Bounce(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Flavour(msgspec.Struct, frozen=True, kw_only=True):
-    """How one system writes its reports."""
+    """The report format of one system."""
 
     sender: str
     subject: Callable[[Mail, str], str]
     mta: str
     host: str
     space: str
-    """What stands between a field's type and its value: `rfc822;x` or `rfc822; x`."""
+    """The separator between a field's type and its value: `rfc822;x` or `rfc822; x`."""
     returns_headers_only: bool
 
 
-FLAVOURS: Mapping[str, _Flavour] = {
+FLAVORS: Mapping[str, _Flavour] = {
     "exchange": _Flavour(
         sender="Microsoft Outlook <MicrosoftExchange329e71ec88ae4615bbc36ab6ce41109e@standin.onmicrosoft.com>",
         subject=lambda mail, action: f"{'Undeliverable' if action == 'failed' else 'Delivery delayed'}: {mail.subject}",
@@ -80,14 +80,14 @@ FLAVOURS: Mapping[str, _Flavour] = {
 }
 
 
-def bounce_message(mail: Mail, recipients: Sequence[Bounce], now: datetime, flavour: str = "postfix") -> bytes:
-    """The report that a sent mail's return path gets about these recipients.
+def bounce_message(mail: Mail, recipients: Sequence[Bounce], now: datetime, flavor: str = "postfix") -> bytes:
+    """Write the report about these recipients that goes to the return path of a sent mail.
 
-    Raises ValueError without a recipient, KeyError for an unknown flavour.
+    Raises ValueError without a recipient, KeyError for an unknown flavor.
     """
     if not recipients:
-        raise ValueError("a report is about at least one recipient")
-    style = FLAVOURS[flavour]
+        raise ValueError("a report needs at least one recipient")
+    style = FLAVORS[flavor]
     original = mail.raw or write_mime(mail)
     report = MIMEMultipart("report")
     report.set_param("report-type", "delivery-status")
@@ -111,7 +111,7 @@ def _top_fields(mail: Mail, recipients: Sequence[Bounce], now: datetime, style: 
     }
     if message_id := _message_id(mail):
         fields |= {"In-Reply-To": message_id, "References": message_id}
-    if style is FLAVOURS["gmail"]:
+    if style is FLAVORS["gmail"]:
         fields["X-Failed-Recipients"] = ", ".join(bounce.address for bounce in recipients)
     return fields
 
@@ -129,12 +129,12 @@ def _explanation(recipients: Sequence[Bounce]) -> str:
 def _delivery_status(mail: Mail, recipients: Sequence[Bounce], now: datetime, style: _Flavour) -> Message:
     part = MIMEBase("message", "delivery-status")
     about_message = {"Reporting-MTA": style.mta, "Arrival-Date": format_datetime(mail.accepted_at)}
-    if style is FLAVOURS["postfix"]:
+    if style is FLAVORS["postfix"]:
         about_message |= {
             "X-Postfix-Queue-ID": "4XyZ9k1Qz9z1",
             "X-Postfix-Sender": f"rfc822; {mail.envelope_sender or mail.sender.address}",
         }
-    if style is FLAVOURS["gmail"] and _message_id(mail):
+    if style is FLAVORS["gmail"] and _message_id(mail):
         about_message["X-Original-Message-ID"] = _message_id(mail)
     part.set_payload([_block(about_message), *(_block(_about(bounce, now, style)) for bounce in recipients)])
     return part
@@ -145,10 +145,10 @@ def _about(bounce: Bounce, now: datetime, style: _Flavour) -> dict[str, str]:
     if bounce.original:
         fields["Original-Recipient"] = f"rfc822;{style.space}{bounce.original}"
     fields |= {"Action": bounce.action, "Status": bounce.status}
-    if style is not FLAVOURS["exchange"]:
+    if style is not FLAVORS["exchange"]:
         fields["Remote-MTA"] = f"dns; mx.{bounce.address.rpartition('@')[2]}"
     fields["Diagnostic-Code"] = f"smtp;{style.space}{bounce.words}"
-    if style is FLAVOURS["gmail"]:
+    if style is FLAVORS["gmail"]:
         fields["Last-Attempt-Date"] = format_datetime(now)
     return fields
 
@@ -161,7 +161,7 @@ def _block(fields: Mapping[str, str]) -> Message:
 
 
 def _returned(original: bytes, *, headers_only: bool) -> Message:
-    """The original's header fields, or all of it, as the report's last part."""
+    """Return the last part of the report: the original's header fields, or the whole original."""
     if headers_only:
         head = original.replace(b"\r\n", b"\n").partition(b"\n\n")[0] + b"\n\n"
         part = MIMEBase("text", "rfc822-headers")

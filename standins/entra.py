@@ -1,8 +1,8 @@
-"""Microsoft Entra's token endpoint: client credentials by secret or certificate, and managed identity.
+"""Stand-in for Microsoft Entra's token endpoint: client credentials by secret or certificate, and managed identity.
 
-Mounted by the stand-ins that take its tokens (Graph, Key Vault, ACS, SMTP); several can share one
-issuer. azure-identity insists on https for an authority, hence the TLS of those stand-ins. Its
-asynchronous credentials post straight to the token endpoint; the synchronous ones (msal) first read
+The stand-ins that accept its tokens (Graph, Key Vault, ACS, SMTP) mount it; several can share one
+issuer. azure-identity requires https for an authority, so those stand-ins use TLS. Its
+asynchronous credentials post directly to the token endpoint; the synchronous ones (msal) first read
 the OpenID discovery document. Source: learn.microsoft.com/entra/identity-platform/
 v2-oauth2-client-creds-grant-flow, reference-error-codes.
 
@@ -33,7 +33,7 @@ _LIFETIME = timedelta(hours=1)
 
 
 class Token(msgspec.Struct, frozen=True, kw_only=True):
-    """What an issued token stands for."""
+    """The claims of an issued token."""
 
     client_id: str
     audience: str
@@ -41,7 +41,7 @@ class Token(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TokenIssuer:
-    """Issues opaque tokens and says what they stand for. `revoke()` makes all issued ones invalid."""
+    """Issues opaque tokens and checks them. `revoke()` invalidates all issued tokens."""
 
     def __init__(
         self,
@@ -59,7 +59,7 @@ class TokenIssuer:
         self._tokens: dict[str, Token] = {}
 
     def issue(self, audience: str, client_id: str = DEFAULT_CLIENT) -> str:
-        """A token for an audience (a resource, without `/.default`)."""
+        """Issue a token for an audience (a resource, without `/.default`)."""
         text = f"eyJ0eXAiOiJKV1QifQ.{secrets.token_urlsafe(24)}.standin"
         self.issued += 1
         self._tokens[text] = Token(
@@ -178,7 +178,7 @@ class TokenIssuer:
 
 
 def _is_signed(assertion: str, certificate: x509.Certificate, tenant: str) -> bool:
-    """Whether a client assertion (a JWT, RS256 or PS256) is for this tenant and signed by the certificate's key."""
+    """Return whether a client assertion (a JWT, RS256 or PS256) is for this tenant and signed by the certificate's key."""
     signed, _, signature = assertion.rpartition(".")
     try:
         header, claims = (msgspec.json.decode(_unbase64(part), type=dict[str, Any]) for part in signed.split("."))
@@ -198,8 +198,8 @@ def _unbase64(text: str) -> bytes:
 
 
 class EntraStandIn(StandIn):
-    """Entra alone, for tests of what takes its tokens without Graph. `url` is the authority, over TLS;
-    `control_url` carries the managed identity endpoint, `/msi/token`, in the clear as App Service does."""
+    """Entra alone, for tests without Graph. `url` is the authority, over TLS;
+    `control_url` has the managed identity endpoint, `/msi/token`, without TLS as in App Service."""
 
     name = "entra"
 

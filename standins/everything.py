@@ -1,7 +1,7 @@
-"""All stand-ins in one process, and the settings that lead the app to them.
+"""Run all stand-ins in one process, with settings that point the app to them.
 
-Mail leaves by the domain of its recipients: `*@sendgrid.test` by SendGrid, and so on; every other recipient's mail is
-kept in the app's own inbox. Every key lies in the Key Vault stand-in, the certificate authority in a file.
+The recipients' domain selects the provider: `*@sendgrid.test` goes through SendGrid, and so on. Mail to other domains
+stays in the app's own inbox. All keys are in the Key Vault stand-in, the certificate authority is in a file.
 """
 
 import ssl
@@ -30,9 +30,9 @@ SECRETS: Mapping[str, str] = {
     "graph-client-secret": DEFAULT_SECRET,
     "smtp-password": DEFAULT_PASSWORD,
 }
-"""What the vault holds."""
+"""The vault's content."""
 TOP_DOMAIN = "test"
-"""Reserved for this (RFC 6761 section 6.2); a provider's domain is its name below it."""
+"""Reserved for tests (RFC 6761 section 6.2); a provider's domain is a subdomain with its name."""
 
 
 class Everything:
@@ -63,8 +63,8 @@ class Everything:
         await self._exits.aclose()
 
     def settings(self) -> dict[str, str]:
-        """Application settings that lead to the stand-ins."""
-        routes, rules = self._routes(), [_rule(standin.name) for standin in self._roads()]
+        """Return application settings that point to the stand-ins."""
+        routes, rules = self._routes(), [_rule(standin.name) for standin in self._providers()]
         return {
             "RELAY_ROUTES": msgspec.json.encode(routes).decode(),
             "RELAY_ROUTING": msgspec.json.encode(rules).decode(),
@@ -73,22 +73,22 @@ class Everything:
             "AZURE_CLIENT_ID": DEFAULT_CLIENT,
             "AZURE_CLIENT_SECRET": DEFAULT_SECRET,
             "AZURE_AUTHORITY_HOST": self.vault.url,
-            # OpenSSL's own variable: whom every TLS client of the process trusts.
+            # OpenSSL's own variable: the authorities that every TLS client of the process trusts.
             "SSL_CERT_FILE": str(self._bundle),
         }
 
     def inboxes(self) -> dict[str, str]:
-        """Where each provider's inbox is read, by provider."""
-        return {standin.name: f"{standin.control_url}/__standin__/inbox" for standin in self._roads()}
+        """Return the URL of each provider's inbox, by provider."""
+        return {standin.name: f"{standin.control_url}/__standin__/inbox" for standin in self._providers()}
 
-    def _roads(self) -> tuple[StandIn, ...]:
+    def _providers(self) -> tuple[StandIn, ...]:
         return (self.sendgrid, self.graph, self.acs, self.smtp)
 
     def _all(self) -> tuple[StandIn, ...]:
-        return (*self._roads(), self.vault)
+        return (*self._providers(), self.vault)
 
     def _routes(self) -> dict[str, dict[str, Any]]:
-        """The first route takes what no rule names."""
+        """Return the routes. The first one is for mail that matches no rule."""
         return {
             "capture": {"provider": "capture"},
             "sendgrid": {"provider": "sendgrid", "base_url": self.sendgrid.url, "api_key": "vault:sendgrid-key"},
@@ -112,7 +112,7 @@ class Everything:
 
 
 def domain_of(provider: str) -> str:
-    """The domain whose mail leaves by this provider."""
+    """Return the domain whose mail goes through this provider."""
     return f"{provider}.{TOP_DOMAIN}"
 
 
@@ -121,6 +121,6 @@ def _rule(provider: str) -> dict[str, Any]:
 
 
 def _usual_authorities() -> bytes:
-    """The authorities that the process trusts anyway, so that real addresses keep working; empty where there is no file."""
+    """Return the authorities that the process trusts by default, so that real servers still work; empty without a file."""
     usual = ssl.get_default_verify_paths().cafile
     return Path(usual).read_bytes() + b"\n" if usual else b""

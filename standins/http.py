@@ -1,12 +1,12 @@
-# ruff: noqa: ARG002 (aiohttp calls every handler with its request, wanted or not)
-"""The shared half of the HTTP stand-ins: a server on loopback, faults around each operation, control.
+# ruff: noqa: ARG002 (aiohttp passes the request to every handler)
+"""The base of all stand-ins: a server on loopback, scripted faults for each operation, control routes.
 
 Control (plain HTTP at `control_url`, for other processes):
 
-* `GET /__standin__/inbox` counters and mails (`?counters=1` for the counters only; bytes in base64;
-  `?within_seconds=60` adds the most mails accepted within any such span), `DELETE` empties it;
-* `POST /__standin__/script` a fault, a list of faults, or `{"chaos": {…}}`; `GET` what waits; `DELETE`;
-* `POST /__standin__/account` `{"state": "…"}`; `GET` the state and the states there are.
+* `GET /__standin__/inbox` returns counters and mails (`?counters=1`: only the counters; bytes in base64;
+  `?within_seconds=60` adds the maximum number of mails accepted within any such span), `DELETE` empties it;
+* `POST /__standin__/script` adds a fault, a list of faults, or `{"chaos": {…}}`; `GET` returns the pending ones; `DELETE`;
+* `POST /__standin__/account` sets `{"state": "…"}`; `GET` returns the state and all possible states.
 """
 
 import asyncio
@@ -30,10 +30,10 @@ def utc_now() -> datetime:
 
 
 class Acceptance(msgspec.Struct, frozen=True, kw_only=True):
-    """A request found good: how to record it, and the vendor's answer to it."""
+    """The decision to accept a request: how to record it, and the vendor's response."""
 
     commit: Callable[[], Awaitable[None]]
-    answer: web.Response
+    response: web.Response
 
 
 type Decide = Callable[[bytes], Awaitable[Acceptance | web.Response]]
@@ -49,9 +49,9 @@ def json_response(body: Any, status: int = 200, headers: dict[str, str] | None =
 
 
 class StandIn:
-    """A vendor on a free loopback port for as long as the context is open.
+    """A vendor on a free loopback port while the context is open.
 
-    A subclass names its vendor, its account states and its routes, and passes each operation with
+    A subclass defines its vendor's name, account states and routes, and passes each operation with
     side effects through `perform`, which applies the script.
     """
 
@@ -85,14 +85,14 @@ class StandIn:
     @account.setter
     def account(self, state: str) -> None:
         if state not in self.account_states:
-            raise ValueError(f"{self.name} has no account state {state!r}; it has {self.account_states}")
+            raise ValueError(f"{self.name} has no account state {state!r}; use one of {self.account_states}")
         self._account = state
 
     def routes(self) -> list[web.RouteDef]:
         raise NotImplementedError
 
     def default_body(self, status: int) -> Any:
-        """The vendor's body for a bare status in a script."""
+        """Return the vendor's body for a scripted status without a body."""
         return {"error": {"code": str(status), "message": f"scripted {status}"}}
 
     async def __aenter__(self) -> Self:
@@ -105,7 +105,7 @@ class StandIn:
         await self.stop()
 
     async def start(self) -> None:
-        """Listen. A TLS stand-in gets a second, plain port for its control routes."""
+        """Listen. A stand-in with TLS gets a second port without TLS for its control routes."""
         routes = self.routes()
         if self._tls is None:
             self.url = await self.listen([*routes, *self.control_routes()], *self._bind)
@@ -123,7 +123,7 @@ class StandIn:
         self, routes: Sequence[web.RouteDef], host: str, port: int, tls: ssl.SSLContext | None = None
     ) -> str:
         """Serve routes on host:port (0 chooses one) and return the base URL without a last slash."""
-        # Vendors' limits are above aiohttp's own 1 MiB; each stand-in checks its own.
+        # The vendors' limits are above aiohttp's default of 1 MiB; each stand-in checks its own.
         app = web.Application(client_max_size=0)
         app.add_routes(routes)
         runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0.5)
@@ -144,7 +144,7 @@ class StandIn:
         """Serve one operation under the script.
 
         `examine` decides on the whole body: an `Acceptance`, or the vendor's refusal. `recipients`
-        finds the addresses in a body for faults by recipient; it must bear any body.
+        finds the addresses in a body for faults by recipient; it must accept any body.
         """
         self.inbox.count_request()
         fault = self.script.take(operation)
@@ -165,7 +165,7 @@ class StandIn:
             self.inbox.refused[verdict.status] += 1
             return verdict
         await verdict.commit()
-        return verdict.answer if fault is None else await self._after_acceptance(fault, request)
+        return verdict.response if fault is None else await self._after_acceptance(fault, request)
 
     async def _after_acceptance(self, fault: Fault, request: web.Request) -> web.StreamResponse:
         if fault.act is Act.CUT_AFTER_ACCEPT:
@@ -183,13 +183,13 @@ class StandIn:
 
     @staticmethod
     def cut(request: web.Request) -> web.Response:
-        """Reset the connection; the response returned goes nowhere."""
+        """Reset the connection; the returned response is never sent."""
         if request.transport is not None:
             request.transport.abort()
         return web.Response(status=500)
 
     async def hang(self, request: web.Request) -> web.Response:
-        """Keep the client waiting until it leaves (which cancels this), `release`, or the stand-in stops."""
+        """Do not respond until the client disconnects (which cancels this), `release`, or the stand-in stops."""
         await self.until_released()
         return self.cut(request)
 
@@ -198,7 +198,7 @@ class StandIn:
         await self._released.wait()
 
     def release(self) -> None:
-        """Reset the connections of all requests that hang."""
+        """Reset the connections of all hanging requests."""
         self._released.set()
         self._released = asyncio.Event()
 
@@ -216,7 +216,7 @@ class StandIn:
     async def _show_inbox(self, request: web.Request) -> web.Response:
         mails: list[Mail] = [] if request.query.get("counters") else self.inbox.messages
         within = request.query.get("within_seconds")
-        most = {} if within is None else {"most_within": self.inbox.most_within(float(within))}
+        most = {} if within is None else {"max_within": self.inbox.max_within(float(within))}
         return json_response({"counters": self.inbox.counters(), "messages": mails, **most})
 
     async def _clear_inbox(self, request: web.Request) -> web.Response:

@@ -1,4 +1,4 @@
-"""What a stand-in accepted, parsed into one shape so that providers can be compared at the far end."""
+"""Store the mails that a stand-in accepted, in one format for all providers."""
 
 import asyncio
 from collections import Counter
@@ -9,11 +9,11 @@ from typing import Any
 import msgspec
 
 RELAY_ID_NAMES = ("relay_id", "x-relay-id")
-"""Names, in lower case, under which custom arguments or headers may carry the relay's message id."""
+"""Names, in lower case, of custom arguments or headers that can carry the relay's message id."""
 
 
 class Address(msgspec.Struct, frozen=True, kw_only=True):
-    """A mailbox; `name` is the display name, empty where there is none."""
+    """A mailbox; `name` is the display name or empty."""
 
     address: str
     name: str = ""
@@ -30,11 +30,11 @@ class Attachment(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Mail(msgspec.Struct, frozen=True, kw_only=True):
-    """One accepted message, as its recipients would get it.
+    """One accepted message, as its recipients would receive it.
 
-    `envelope` lists every transport recipient (bcc included); `headers` keeps the sender's own
-    headers as they came; `fields` keeps what is particular to the vendor; `raw` holds the RFC 5322
-    bytes where the vendor was given such. `fate` says what the vendor does next with it:
+    `envelope` lists every transport recipient (including bcc); `headers` has the sender's own
+    headers unchanged; `fields` has vendor-specific fields; `raw` has the RFC 5322
+    bytes if the vendor received the message as MIME. `outcome` is what the vendor does next:
     `delivered`, `scheduled`, `cancelled`, `queued` (account suspended) or `dropped`.
     """
 
@@ -55,11 +55,11 @@ class Mail(msgspec.Struct, frozen=True, kw_only=True):
     relay_id: str | None = None
     fields: dict[str, Any] = {}
     raw: bytes | None = None
-    fate: str = "delivered"
+    outcome: str = "delivered"
 
 
 def relay_id_of(*sources: dict[str, Any]) -> str | None:
-    """The relay's message id from custom arguments or headers, the first source first."""
+    """Return the relay's message id from custom arguments or headers; earlier sources take precedence."""
     for source in sources:
         for name, value in source.items():
             if name.lower() in RELAY_ID_NAMES:
@@ -68,7 +68,7 @@ def relay_id_of(*sources: dict[str, Any]) -> str | None:
 
 
 class Inbox:
-    """Accepted mails in order of acceptance, and counters that stay exact when mails are not kept."""
+    """Accepted mails in order of acceptance, and counters that include mails that were not stored."""
 
     def __init__(self) -> None:
         self.messages: list[Mail] = []
@@ -82,12 +82,12 @@ class Inbox:
         return self.accepted
 
     def count_request(self) -> None:
-        """Count a request, whatever becomes of it."""
+        """Count a request, accepted or not."""
         self.requests += 1
         self._wake()
 
     def count(self, relay_id: str | None) -> None:
-        """Count an acceptance without keeping the mail."""
+        """Count an acceptance without storing the mail."""
         self.accepted += 1
         if relay_id is not None:
             self.by_relay_id[relay_id] += 1
@@ -98,7 +98,7 @@ class Inbox:
         self.count(mail.relay_id)
 
     def replace(self, mail: Mail) -> None:
-        """Put a changed mail in the place of the one with its id (a new fate)."""
+        """Replace the mail that has the same id (to change its outcome)."""
         self.messages = [mail if kept.id == mail.id else kept for kept in self.messages]
 
     def of(self, relay_id: str) -> list[Mail]:
@@ -108,12 +108,12 @@ class Inbox:
         return [mail for mail in self.messages if address in mail.envelope]
 
     async def wait_for(self, accepted: int) -> list[Mail]:
-        """Wait until that many mails were accepted and kept; the caller bounds the time."""
+        """Wait until `accepted` mails are stored; the caller sets a timeout."""
         await self._until(lambda: len(self.messages) >= accepted)
         return list(self.messages)
 
     async def wait_for_requests(self, requests: int) -> None:
-        """Wait until that many requests came; the caller bounds the time."""
+        """Wait until `requests` requests have arrived; the caller sets a timeout."""
         await self._until(lambda: self.requests >= requests)
 
     async def _until(self, condition: Callable[[], bool]) -> None:
@@ -131,8 +131,8 @@ class Inbox:
             if not future.done() and condition():
                 future.set_result(None)
 
-    def most_within(self, seconds: float) -> int:
-        """The most mails kept that were accepted within any span of so many seconds: what a pace must bound."""
+    def max_within(self, seconds: float) -> int:
+        """Return the maximum number of stored mails that were accepted within any span of `seconds`."""
         times = sorted(mail.accepted_at.timestamp() for mail in self.messages)
         most = first = 0
         for last, moment in enumerate(times):
@@ -143,7 +143,7 @@ class Inbox:
 
     @property
     def duplicates(self) -> dict[str, int]:
-        """Relay ids accepted more than once, with how often."""
+        """Return the number of acceptances of each relay id that was accepted more than once."""
         return {key: times for key, times in self.by_relay_id.items() if times > 1}
 
     def counters(self) -> dict[str, Any]:

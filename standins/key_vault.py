@@ -1,12 +1,12 @@
-"""Azure Key Vault's secrets over TLS, with Entra's token endpoint on the same port.
+"""Stand-in for Azure Key Vault's secrets over TLS, with Entra's token endpoint on the same port.
 
-A request without a good token gets the challenge that names the tenant and the resource; versions, disabled secrets and
-the refusals are as the vault documents them: learn.microsoft.com/azure/key-vault/general/authentication-requests-and-responses,
+A request without a valid token gets the challenge with tenant and resource. Versions, disabled secrets and
+refusals follow the vault's documentation: learn.microsoft.com/azure/key-vault/general/authentication-requests-and-responses,
 /general/rest-error-codes, /secrets/about-secrets, /rest/api/keyvault/secrets/get-secret. A secret past its `exp` is
-still given: that field only informs.
+still returned: the field is informational.
 
-Script operations: `token`, `get`. In the inbox, `accepted` counts the secrets given; there are no mails.
-Control (beside `standins.http`): `POST /__standin__/secrets` `{"name", "value", "enabled"?, "expires_at"?}` sets one.
+Script operations: `token`, `get`. In the inbox, `accepted` counts the returned secrets; there are no mails.
+Control (besides `standins.http`): `POST /__standin__/secrets` `{"name", "value", "enabled"?, "expires_at"?}` sets one.
 """
 
 import re
@@ -27,7 +27,7 @@ RETRY_AFTER_SECONDS = 1
 _NAME = re.compile(r"[0-9A-Za-z-]{1,127}")
 _API_VERSION = re.compile(r"(7\.[0-9]|20[0-9]{2}-[0-9]{2}-[0-9]{2})(-preview(\.[0-9])?)?")
 
-# Status, code, inner code and words of each refusal.
+# Status, code, inner code and text of each refusal.
 _REFUSALS: Mapping[str, tuple[int, str, str, str]] = {
     "forbidden": (
         403,
@@ -53,7 +53,7 @@ _REFUSALS: Mapping[str, tuple[int, str, str, str]] = {
 
 
 class Version(msgspec.Struct, frozen=True, kw_only=True):
-    """One version of a secret. No repr shows the value."""
+    """One version of a secret. The repr hides the value."""
 
     id: str
     value: str
@@ -75,7 +75,7 @@ class _Order(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class KeyVaultStandIn(StandIn):
     """`url` is https://localhost:port: both the vault and the authority for azure-identity. Clients must trust `authority`.
 
-    `put` sets a secret's newest version. Account states refuse every reading.
+    `put` sets a secret's newest version. Account states other than `active` refuse every read.
     """
 
     name = "key_vault"
@@ -95,9 +95,9 @@ class KeyVaultStandIn(StandIn):
         self._secrets: dict[str, list[Version]] = {}
 
     def put(self, name: str, value: str, *, is_enabled: bool = True, expires_at: datetime | None = None) -> str:
-        """Set the newest version of a secret; the version's id. Raises `ValueError` for what is no name."""
+        """Set the newest version of a secret. Return the version's id. Raises `ValueError` for an invalid name."""
         if not _NAME.fullmatch(name):
-            raise ValueError("a secret's name is 1 to 127 letters, digits and hyphens")
+            raise ValueError("a secret's name must be 1 to 127 letters, digits and hyphens")
         version = Version(
             id=secrets.token_hex(16),
             value=value,
@@ -134,7 +134,7 @@ class KeyVaultStandIn(StandIn):
         return await self.perform("get", request, examine)
 
     def _refusal(self, request: web.Request) -> web.Response | None:
-        """What is refused whatever the secret: no token, an old client, an account that may not read."""
+        """Refuse a request for any secret: missing token, old API version, account without access."""
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not token:
             return self._challenge("AKV10000: Request is missing a Bearer or PoP token.")
@@ -171,7 +171,7 @@ class KeyVaultStandIn(StandIn):
         async def commit() -> None:
             self.inbox.count(None)
 
-        return Acceptance(commit=commit, answer=json_response(self._bundle(name, version)))
+        return Acceptance(commit=commit, response=json_response(self._bundle(name, version)))
 
     def _bundle(self, name: str, version: Version) -> dict[str, Any]:
         created = int(version.created_at.timestamp())

@@ -1,4 +1,4 @@
-"""RFC 5322 bytes to the mail a reader sees, for the stand-ins that are given MIME."""
+"""Parse RFC 5322 bytes into a mail, for the stand-ins that accept MIME, and write them."""
 
 from datetime import datetime
 from email import policy
@@ -20,7 +20,7 @@ def read_mime(
     envelope: tuple[str, ...] | None = None,
     envelope_sender: str | None = None,
 ) -> Mail:
-    """Parse a message. Without an envelope, the headers To, Cc and Bcc are the envelope (Graph)."""
+    """Parse a message. Without an envelope, the headers To, Cc and Bcc define it (Graph)."""
     message = BytesParser(policy=policy.default).parsebytes(raw)
     headers = _headers(raw)
     people = {name: _addresses(headers, name) for name in (*_ENVELOPE_HEADERS, "from", "reply-to")}
@@ -49,7 +49,7 @@ def read_mime(
 
 
 def write_mime(mail: Mail) -> bytes:
-    """A message a reader would see as this mail, for a vendor that shows as MIME what it was given as JSON."""
+    """Write a mail as MIME, for a vendor that accepts JSON and returns MIME."""
     message = EmailMessage(policy=policy.SMTP)
     message["From"] = _listed((mail.sender,))
     for name, people in (("To", mail.to), ("Cc", mail.cc), ("Reply-To", mail.reply_to)):
@@ -82,7 +82,7 @@ def _listed(people: tuple[Address, ...]) -> tuple[HeaderAddress, ...]:
 
 
 def _headers(raw: bytes) -> Message:
-    """The top headers. With SMTPUTF8 they are UTF-8, which the bytes parser would not decode."""
+    """Return the top-level headers. With SMTPUTF8 they are UTF-8, which the bytes parser does not decode."""
     head = raw.replace(b"\r\n", b"\n").partition(b"\n\n")[0]
     return HeaderParser(policy=policy.default).parsestr(head.decode("utf-8", "surrogateescape") + "\n\n")
 

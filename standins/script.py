@@ -1,7 +1,7 @@
-"""Scripted faults: one vocabulary for every stand-in.
+"""Scripted faults, in the same form for every stand-in.
 
-A fault matches requests by operation (a glob over the names each stand-in documents) and, where
-asked, by recipient; it acts a number of times and is then spent. Chaos adds seeded random faults.
+A fault matches requests by operation (a glob over the names that each stand-in documents) and, optionally,
+by recipient. It acts a number of times. Chaos adds seeded random faults.
 """
 
 import random
@@ -14,30 +14,30 @@ import msgspec
 
 
 class Act(StrEnum):
-    """What a fault does to the request it meets."""
+    """What a fault does to a matching request."""
 
     RESPOND = "respond"
-    """Answers with the given status, body and headers; nothing is accepted."""
+    """Responds with the given status, body and headers; accepts nothing."""
     ACCEPT_THEN = "accept_then"
-    """Accepts the message, then answers with the given status all the same."""
+    """Accepts the message, then responds with the given status anyway."""
     CUT_BEFORE_BODY = "cut_before_body"
-    """Resets the connection before the body is read; nothing is accepted."""
+    """Resets the connection before the body is read; accepts nothing."""
     CUT_AFTER_ACCEPT = "cut_after_accept"
-    """Accepts the message, then resets the connection without an answer."""
+    """Accepts the message, then resets the connection without a response."""
     HANG = "hang"
-    """Reads the request and never answers; nothing is accepted."""
+    """Reads the request and never responds; accepts nothing."""
     HANG_AFTER_ACCEPT = "hang_after_accept"
-    """Accepts the message and never answers."""
+    """Accepts the message and never responds."""
     SLOW = "slow"
-    """Waits the given seconds, then goes on as usual."""
+    """Waits the given seconds, then continues normally."""
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """One scripted fault.
 
-    `body` is sent as JSON unless it is a string, which is sent as it is; None asks the stand-in for
-    the vendor's usual body for that status. `times` None means for ever; `skip` lets that many
-    matching requests pass first. `recipient` is a glob over addresses, compared in lower case.
+    `body` is sent as JSON unless it is a string, which is sent unchanged; None means
+    the vendor's usual body for that status. `times` None means no limit; `skip` matching requests pass first.
+    `recipient` is a glob over addresses, compared in lower case.
     """
 
     act: Act
@@ -66,12 +66,12 @@ class Chaos(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 def covers(pattern: str, operation: str) -> bool:
-    """Whether a glob means this operation; `send` also means its kinds, such as `send.draft`."""
+    """Return whether a glob matches this operation; `send` also matches its kinds, such as `send.draft`."""
     return fnmatchcase(operation, pattern) or fnmatchcase(operation.partition(".")[0], pattern)
 
 
 class _Rule:
-    """A fault and how often it still passes over and acts."""
+    """A fault with its remaining skips and times."""
 
     def __init__(self, fault: Fault) -> None:
         self.fault = fault
@@ -85,7 +85,7 @@ class _Rule:
         return pattern is None or any(fnmatchcase(r.lower(), pattern.lower()) for r in recipients)
 
     def take(self) -> bool:
-        """Whether the rule acts on this matching request; counts it."""
+        """Count a matching request. Return whether the fault acts on it."""
         if self.skip > 0:
             self.skip -= 1
             return False
@@ -108,19 +108,21 @@ _CHAOS_ACTS: Mapping[str, Act] = {
 
 
 def chaos_fault(kind: str, chaos: Chaos) -> Fault:
-    """The fault a chaos kind stands for. Raises ValueError for an unknown kind."""
+    """Return the fault of a chaos kind. Raises ValueError for an unknown kind."""
     if kind in _CHAOS_ACTS:
         return Fault(act=_CHAOS_ACTS[kind], seconds=chaos.slow_seconds)
     number, _, after = kind.partition("_")
     if not number.isdigit() or after not in ("", "after"):
-        raise ValueError(f"unknown kind of chaos: {kind!r}")
+        raise ValueError(
+            f"unknown kind of chaos: {kind!r}; use a status such as '429' or '504_after', or one of {list(_CHAOS_ACTS)}"
+        )
     status = int(number)
     headers = {"Retry-After": str(chaos.retry_after_seconds)} if status in (429, 503) else {}
     return Fault(act=Act.ACCEPT_THEN if after else Act.RESPOND, status=status, headers=headers)
 
 
 class Script:
-    """The faults a stand-in will show, in the order they were added; the first that matches acts."""
+    """The faults of a stand-in, in the order they were added; the first match acts."""
 
     def __init__(self) -> None:
         self._rules: list[_Rule] = []
@@ -142,7 +144,7 @@ class Script:
         times: int | None = 1,
         skip: int = 0,
     ) -> None:
-        """Answer the next `times` matching requests with this instead of serving them."""
+        """Respond like this to the next `times` matching requests instead of serving them."""
         self.add(
             Fault(
                 act=Act.RESPOND,
@@ -166,7 +168,7 @@ class Script:
         recipient: str | None = None,
         times: int | None = 1,
     ) -> None:
-        """Accept the message and answer with an error all the same (a gateway that lost the reply)."""
+        """Accept the message but respond with an error (as a gateway does that lost the response)."""
         self.add(
             Fault(
                 act=Act.ACCEPT_THEN,
@@ -200,16 +202,16 @@ class Script:
         self.add(Fault(act=Act.SLOW, seconds=seconds, operation=operation, times=times))
 
     def chaos(self, seed: int, rates: Mapping[str | int, float], *, operation: str = "send") -> None:
-        """From now on, show random faults at these rates, in an order the seed fixes."""
+        """Produce random faults at these rates from now on, in an order determined by the seed."""
         self.set_chaos(Chaos(seed=seed, rates={str(k): v for k, v in rates.items()}, operation=operation))
 
     def set_chaos(self, chaos: Chaos | None) -> None:
-        """Replace the random faults; None ends them. Raises ValueError on wrong kinds or rates."""
+        """Replace the random faults; None ends them. Raises ValueError for invalid kinds or rates."""
         if chaos is not None:
             for kind in chaos.rates:
                 chaos_fault(kind, chaos)
             if min(chaos.rates.values(), default=0) < 0 or sum(chaos.rates.values()) > 1:
-                raise ValueError("rates of chaos must not be negative nor exceed 1 together")
+                raise ValueError("chaos rates must not be negative, and their sum must not exceed 1")
             self._random = random.Random(chaos.seed)  # noqa: S311 (repeatable, not secret)
         self._chaos = chaos
 
@@ -219,7 +221,7 @@ class Script:
 
     @property
     def waiting(self) -> tuple[Fault, ...]:
-        """The faults not yet spent."""
+        """Return the faults that can still act."""
         return tuple(rule.fault for rule in self._rules)
 
     @property
@@ -227,10 +229,10 @@ class Script:
         return any(rule.fault.recipient is not None for rule in self._rules)
 
     def take(self, operation: str, recipients: Sequence[str] | None = None) -> Fault | None:
-        """The fault for this request, or None.
+        """Return the fault for this request, or None.
 
-        With recipients None (the body is not read yet) only rules without a recipient are asked, and
-        chaos; with recipients given, only the rules that name one. So each rule sees a request once.
+        With recipients None (the body is not read yet), only rules without a recipient match, and
+        chaos; with recipients, only the rules that have one. So each rule sees a request once.
         """
         fault = self._take_rule(operation, recipients)
         if fault is None and recipients is None:

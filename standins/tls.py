@@ -1,4 +1,4 @@
-"""A certificate authority of one's own and certificates for loopback, made at start and never reused."""
+"""Create a certificate authority and certificates for loopback, new in each run."""
 
 import datetime as dt
 import ipaddress
@@ -15,10 +15,10 @@ _DAY = dt.timedelta(days=1)
 
 
 class Authority:
-    """An authority whose certificate clients must trust to speak to a TLS stand-in.
+    """An authority whose certificate clients must trust to connect to a stand-in with TLS.
 
-    `pem` is its certificate; `server_context()` a server's side; `client_context()` a client's that
-    trusts it and nothing else. For clients configured by file, `write(path)` puts the PEM there.
+    `pem` is its certificate; `server_context()` is for servers, `client_context()` for clients that
+    trust only this authority. For clients configured by file, `write(path)` writes the PEM.
     """
 
     def __init__(self) -> None:
@@ -40,10 +40,10 @@ class Authority:
         return path
 
     def server_context(self, *hosts: str) -> ssl.SSLContext:
-        """A server context with a certificate for these names (localhost and loopback by default)."""
+        """Return a server context with a certificate for these names (localhost and loopback by default)."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         key, certificate = self._issue(hosts or ("localhost", "127.0.0.1", "::1"))
-        # The ssl module loads a key only from a file.
+        # The ssl module loads keys only from files.
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "server.pem"
             path.write_bytes(key + certificate)
@@ -55,7 +55,7 @@ class Authority:
 
     @staticmethod
     def client_credential(name: str) -> tuple[bytes, x509.Certificate]:
-        """A self-signed RSA certificate as an app registration takes: key and certificate in PEM, and the certificate."""
+        """Return a self-signed RSA certificate for an app registration: key and certificate in PEM, and the certificate."""
         key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         certificate = _builder(subject, subject, key.public_key()).sign(key, hashes.SHA256())

@@ -1,7 +1,7 @@
-"""Who may call Azure Communication Services: access keys by HMAC-SHA256, and Entra tokens.
+"""Authenticate callers of Azure Communication Services: access keys by HMAC-SHA256, and Entra tokens.
 
 Source: learn.microsoft.com/azure/communication-services/tutorials/hmac-header-tutorial, and the policy in
-azure-communication-email. What is signed: method, path with query, then date, host and the body's
+azure-communication-email. The signed text: method, path with query, then date, host and the body's
 SHA-256 joined by `;`.
 """
 
@@ -19,14 +19,14 @@ from standins.entra import TokenIssuer
 
 AUDIENCE = "https://communication.azure.com"
 _SIGNED = {"x-ms-date", "host", "x-ms-content-sha256"}
-# Not stated for this service; the same scheme allows this much elsewhere (App Configuration).
+# Not documented for this service; App Configuration has the same scheme with this limit.
 _MAX_SKEW = timedelta(minutes=15)
 
 
 def is_authentic(
     request: web.Request, body: bytes, *, keys: Collection[str], issuer: TokenIssuer, now: datetime
 ) -> bool:
-    """Whether a request carries a good signature by one of the keys (base64), or a good token."""
+    """Return whether a request has a valid signature by one of the keys (base64), or a valid token."""
     scheme, _, value = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() == "bearer":
         return issuer.is_valid(value, AUDIENCE)
@@ -46,7 +46,7 @@ def _is_signed(request: web.Request, body: bytes, value: str, key: str, now: dat
 
 
 def sign(method: str, path_and_query: str, signed_values: str, key: str) -> str:
-    """The signature over a request; `signed_values` are its signed headers' values joined by `;`."""
+    """Return the signature of a request; `signed_values` are its signed headers' values joined by `;`."""
     text = f"{method.upper()}\n{path_and_query}\n{signed_values}"
     return base64.b64encode(hmac.digest(base64.b64decode(key), text.encode(), "sha256")).decode()
 
@@ -60,7 +60,7 @@ def _is_recent(date: str, now: datetime) -> bool:
 
 
 def is_key(text: str) -> bool:
-    """Whether a text could be an access key: base64."""
+    """Return whether a text can be an access key: base64."""
     try:
         return bool(base64.b64decode(text, validate=True))
     except (binascii.Error, ValueError):

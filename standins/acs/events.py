@@ -1,4 +1,4 @@
-"""Delivery and engagement reports as Event Grid posts them, in its own schema and as CloudEvents.
+"""Post delivery and engagement reports as Event Grid does, in its own schema and as CloudEvents.
 
 Sources: learn.microsoft.com/azure/event-grid/communication-services-email-events, /event-schema,
 /cloud-event-schema, /end-point-validation-event-grid-events-schema, and the handshake of
@@ -29,19 +29,19 @@ _ORIGIN = "eventgrid.azure.net"
 
 
 class EventGrid:
-    """Builds and posts events. Every event is first made in Event Grid's schema."""
+    """Builds and posts events. Every event is first built in Event Grid's schema."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
 
     def delivery_reports(self, mails: Sequence[Mail], status: str, detail: str = "") -> list[dict[str, Any]]:
-        """One report for each recipient of each mail. `status` is one of `STATUSES`."""
+        """Build a report for each recipient of each mail. `status` is one of `STATUSES`."""
         if status not in STATUSES:
-            raise ValueError(f"a delivery report has no status {status!r}; the statuses are {STATUSES}")
+            raise ValueError(f"delivery reports have no status {status!r}; use one of {STATUSES}")
         return [self._delivery(mail, address, status, detail) for mail in mails for address in mail.envelope]
 
     def engagements(self, mails: Sequence[Mail], kind: str, link: str = "") -> list[dict[str, Any]]:
-        """One report for each mail that was seen (`view`) or whose link was followed (`click`)."""
+        """Build a report for each mail that was opened (`view`) or had a link clicked (`click`)."""
         return [self._engagement(mail, kind, link) for mail in mails]
 
     def _delivery(self, mail: Mail, address: str, status: str, detail: str) -> dict[str, Any]:
@@ -84,7 +84,7 @@ class EventGrid:
         return self._clock().strftime("%Y-%m-%dT%H:%M:%S.%f0Z")
 
     async def post(self, url: str, events: Sequence[Mapping[str, Any]], schema: Schema = "event_grid") -> int:
-        """Post a batch to a subscription's endpoint and return the status of its answer."""
+        """Post a batch to a subscription's endpoint and return the response's status."""
         headers = {"aeg-event-type": "Notification", "aeg-delivery-count": "0", "aeg-subscription-name": "RELAY"}
         if schema == "cloud_events":
             headers["Content-Type"] = "application/cloudevents-batch+json; charset=utf-8"
@@ -96,7 +96,7 @@ class EventGrid:
             return reply.status
 
     async def validate(self, url: str, schema: Schema = "event_grid", validation_url: str = "") -> bool:
-        """The handshake before a subscription is made: whether the endpoint answers it as it must."""
+        """Perform the handshake of a new subscription. Return whether the endpoint passes it."""
         if schema == "cloud_events":
             return await self._allows(url)
         code = str(uuid.uuid4())
@@ -125,7 +125,7 @@ class EventGrid:
 
 
 def as_cloud_event(event: Mapping[str, Any]) -> dict[str, Any]:
-    """An event of Event Grid's schema as CloudEvents 1.0."""
+    """Convert an event from Event Grid's schema to CloudEvents 1.0."""
     return {
         "id": event["id"],
         "source": event["topic"],

@@ -1,9 +1,9 @@
-"""What ACS Email refuses in a message, and a message as a mail.
+"""Check a message as ACS Email does, and parse it into a mail.
 
 Sources: the service's OpenAPI file (Email, stable/2025-09-01), learn.microsoft.com/azure/
-communication-services/concepts/service-limits. Codes seen in the field: Denied, DomainNotLinked,
-InvalidSenderUserName, InvalidEmailAddress, TooManyRequests, EmailDroppedAllRecipientsSuppressed. No
-source states those for too many recipients and for size: BadRequest and RequestEntityTooLarge are guesses.
+communication-services/concepts/service-limits. Codes seen in practice: Denied, DomainNotLinked,
+InvalidSenderUserName, InvalidEmailAddress, TooManyRequests, EmailDroppedAllRecipientsSuppressed. The
+codes for too many recipients and for size are not documented: BadRequest and RequestEntityTooLarge are guesses.
 """
 
 import base64
@@ -84,7 +84,7 @@ class _Message(msgspec.Struct, frozen=True):
 
 
 def read_message(body: bytes, mail_id: str, now: datetime) -> Mail:
-    """The mail a request body describes. Raises AcsError."""
+    """Parse a request body into a mail. Raises AcsError."""
     if len(body) > MAX_BODY_BYTES:
         raise AcsError(413, "RequestEntityTooLarge", "The request is larger than 10 MB.")
     try:
@@ -134,7 +134,7 @@ def _mail(message: _Message, mail_id: str, now: datetime) -> Mail:
         attachments=tuple(file.known() for file in message.attachments),
         relay_id=relay_id_of(message.headers),
         fields={
-            # The service keeps a Message-ID of the caller's (concepts/email/email-headers).
+            # The service keeps the caller's Message-ID (concepts/email/email-headers).
             "internetMessageId": message.headers.get("Message-ID") or f"<{mail_id}@standin.azurecomm.net>",
             "tracking_disabled": message.userEngagementTrackingDisabled,
         },
@@ -146,7 +146,7 @@ def _people(listed: Sequence[_Person]) -> tuple[Address, ...]:
 
 
 def recipients_in(body: bytes) -> list[str]:
-    """Addresses in a body, for faults by recipient; none in one that cannot be read."""
+    """Return the addresses in a body, for faults by recipient; none for an invalid body."""
     try:
         recipients: Any = msgspec.json.decode(body, type=_Message).recipients
     except (msgspec.MsgspecError, UnicodeDecodeError):

@@ -1,4 +1,4 @@
-"""Azure Communication Services Email: send, the operations to ask about, delivery reports by Event Grid.
+"""Stand-in for Azure Communication Services Email: send, operation status, delivery reports through Event Grid.
 
 Script operations: `send`, `status`.
 """
@@ -20,19 +20,19 @@ from standins.acs.rules import AcsError
 from standins.entra import TokenIssuer
 from standins.http import Acceptance, Clock, StandIn, json_response, utc_now
 from standins.inbox import Mail
-from standins.pace import Limit, Pace
+from standins.rate_limit import Limit, RateLimiter
 
 DEFAULT_KEY = "c3RhbmRpbi1hY2Nlc3Mta2V5LXN0YW5kaW4tYWNjZXNzLWtleS1zdGFuZGlu"
 CUSTOM_DOMAIN = (
     Limit(name="PerSubscriptionPerMinuteLimitExceeded", count=30, seconds=60),
     Limit(name="PerSubscriptionPerHourLimitExceeded", count=100, seconds=3600),
 )
-"""What a new subscription may send from a domain of its own."""
+"""The send limits of a new subscription with a custom domain."""
 STATUS_READS = (
     Limit(name="PerSubscriptionPerMinuteLimitExceeded", count=60, seconds=60),
     Limit(name="PerSubscriptionPerHourLimitExceeded", count=200, seconds=3600),
 )
-"""How often a new subscription may ask about operations."""
+"""The limits of a new subscription for operation status."""
 
 _ACCOUNT_REFUSALS = {
     "key_revoked": (401, "Denied", "Denied by the resource provider."),
@@ -50,7 +50,7 @@ _SEND_ONLY = frozenset(("domain_not_linked", "sender_unknown"))
 
 
 class Ending(msgspec.Struct, frozen=True, kw_only=True):
-    """How an operation ends: `Succeeded`, `Failed` or `Canceled`, and why."""
+    """The result of an operation: `Succeeded`, `Failed` or `Canceled`, and the reason."""
 
     status: str = "Succeeded"
     code: str = ""
@@ -67,9 +67,9 @@ class _Operation(msgspec.Struct, frozen=True, kw_only=True):
 class AcsStandIn(StandIn):
     """`url` is the endpoint. `keys` are its access keys, in base64; Entra tokens come from `issuer`.
 
-    `domains` that are linked; None links all. `limits` and `status_limits` hold for the whole stand-in,
-    which is one subscription. An operation runs for `running` and then ends as `end` says, else well.
-    `suppressed` addresses get nothing; a mail to nobody else fails.
+    `domains` are the linked domains; None links all. `limits` and `status_limits` apply to the whole stand-in,
+    which is one subscription. An operation runs for `running`, then ends as set by `end`, or succeeds.
+    `suppressed` addresses receive nothing; a mail with only such addresses fails.
     """
 
     name = "acs"
@@ -88,13 +88,13 @@ class AcsStandIn(StandIn):
         port: int = 0,
     ) -> None:
         if not all(map(is_key, keys)):
-            raise ValueError("an access key is base64")
+            raise ValueError("access keys must be base64")
         super().__init__(clock=clock, port=port)
         self.keys = set(keys)
         self.issuer = issuer or TokenIssuer(clock=clock)
         self.domains = None if domains is None else {domain.lower() for domain in domains}
-        self.pace = Pace(limits)
-        self.status_pace = Pace(status_limits)
+        self.rate_limiter = RateLimiter(limits)
+        self.status_rate_limiter = RateLimiter(status_limits)
         self.running = running
         self.suppressed: set[str] = set()
         self.events = EventGrid(clock)
@@ -102,7 +102,7 @@ class AcsStandIn(StandIn):
         self._operations: dict[str, _Operation] = {}
 
     def end(self, recipient: str, status: str, code: str = "", message: str = "") -> None:
-        """Operations with a recipient like this (a glob) will end so."""
+        """Set the result of operations with a recipient that matches this glob."""
         self._endings.append((recipient.lower(), Ending(status=status, code=code, message=message)))
 
     def routes(self) -> list[web.RouteDef]:
@@ -154,7 +154,7 @@ class AcsStandIn(StandIn):
         mail = rules.read_message(body, operation_id, self.clock())
         if self.domains is not None and mail.sender.address.lower().rpartition("@")[2] not in self.domains:
             raise AcsError(*_ACCOUNT_REFUSALS["domain_not_linked"])
-        self._take(self.pace)
+        self._take(self.rate_limiter)
         return self._acceptance(mail, digest)
 
     def _acceptance(self, mail: Mail, digest: bytes) -> Acceptance:
@@ -163,10 +163,10 @@ class AcsStandIn(StandIn):
 
         async def commit() -> None:
             self._operations[operation.id] = operation
-            fate = "delivered" if ending.status == "Succeeded" else "dropped"
-            await self.inbox.add(msgspec.structs.replace(mail, fate=fate))
+            outcome = "delivered" if ending.status == "Succeeded" else "dropped"
+            await self.inbox.add(msgspec.structs.replace(mail, outcome=outcome))
 
-        return Acceptance(commit=commit, answer=self._accepted(operation))
+        return Acceptance(commit=commit, response=self._accepted(operation))
 
     def _ending(self, mail: Mail) -> Ending:
         addresses = [address.lower() for address in mail.envelope]
@@ -176,11 +176,11 @@ class AcsStandIn(StandIn):
         found = (ending for glob, ending in self._endings if any(fnmatchcase(address, glob) for address in addresses))
         return next(found, Ending())
 
-    def _take(self, pace: Pace) -> None:
-        excess = pace.take(self.clock())
-        if excess is not None:
-            text = f"{excess.limit.name} - Please try again after {excess.wait_seconds} seconds."
-            raise AcsError(429, "TooManyRequests", text, {"Retry-After": str(excess.wait_seconds)})
+    def _take(self, rate_limiter: RateLimiter) -> None:
+        exceeded = rate_limiter.take(self.clock())
+        if exceeded is not None:
+            text = f"{exceeded.limit.name} - Please try again after {exceeded.wait_seconds} seconds."
+            raise AcsError(429, "TooManyRequests", text, {"Retry-After": str(exceeded.wait_seconds)})
 
     def _accepted(self, operation: _Operation) -> web.Response:
         location = f"{self.url}/emails/operations/{operation.id}?api-version=2025-09-01"
@@ -191,7 +191,7 @@ class AcsStandIn(StandIn):
         operation = self._operations.get(request.match_info["operation"].lower())
         if operation is None:
             raise AcsError(404, "NotFound", "The operation was not found.")
-        self._take(self.status_pace)
+        self._take(self.status_rate_limiter)
         if self.clock() < operation.ends_at:
             return json_response({"id": operation.id, "status": "Running", "error": None}, 200, {"retry-after": "5"})
         ending = operation.ending
@@ -199,9 +199,9 @@ class AcsStandIn(StandIn):
         return json_response({"id": operation.id, "status": ending.status, "error": error})
 
     async def _emit(self, request: web.Request) -> web.Response:
-        """Control: `{"url", "status", "relay_id"?, "detail"?, "schema"?}` posts reports for accepted mails.
+        """Control: `{"url", "status", "relay_id"?, "detail"?, "schema"?}` posts reports about accepted mails.
 
-        `{"url", "validate": true, "schema"?}` does the handshake of a new subscription instead.
+        `{"url", "validate": true, "schema"?}` performs the handshake of a new subscription instead.
         """
         order = await request.json()
         schema = order.get("schema", "event_grid")

@@ -1,4 +1,4 @@
-"""One request to Graph, read and let through to its operation."""
+"""One authorized request to Graph, as an operation receives it."""
 
 from collections.abc import Callable
 

@@ -1,6 +1,6 @@
-"""Graph's refusals: codes, wording and shape.
+"""Graph's errors: codes, texts and JSON format.
 
-Sources: learn.microsoft.com/graph/errors, /graph/resolve-auth-errors; wording from Graph issue threads
+Sources: learn.microsoft.com/graph/errors, /graph/resolve-auth-errors; texts from Graph issue threads
 (microsoftgraph/microsoft-graph-docs, msgraph-sdk-php#1499, terraform-provider-outlook#21).
 """
 
@@ -50,7 +50,7 @@ class GraphError(Exception):
 
 
 def default_error(status: int) -> GraphError:
-    """Graph's usual error for a bare status."""
+    """Return Graph's usual error for a status."""
     codes = {
         401: ("InvalidAuthenticationToken", "Access token has expired or is not yet valid."),
         403: ("ErrorAccessDenied", DENIED),

@@ -1,4 +1,4 @@
-"""The `$filter` expressions over messages that this stand-in knows, joined by `and`; others are refused.
+"""Evaluate `$filter` over messages: the comparisons this stand-in supports, joined by `and`; others are refused.
 
 Sources: learn.microsoft.com/graph/filter-query-parameter, /graph/api/singlevaluelegacyextendedproperty-get.
 """
@@ -26,7 +26,7 @@ _AND = re.compile(r"\s+and\s+", re.IGNORECASE)
 
 
 def select(mails: Sequence[Mail], expression: str | None) -> list[Mail]:
-    """The mails a `$filter` means. Raises GraphError for a filter this stand-in does not know."""
+    """Return the mails that match a `$filter`. Raises GraphError for an unsupported filter."""
     tests = _tests(expression.strip()) if expression else []
     return [mail for mail in mails if all(test(mail) for test in tests)]
 
@@ -46,7 +46,7 @@ def _tests(expression: str) -> list[Test]:
 
 
 def _term(expression: str, position: int) -> tuple[Test, int]:
-    """One comparison and where it ends."""
+    """Parse one comparison. Return it with the position of its end."""
     if found := _BY_MESSAGE_ID.match(expression, position):
         wanted = found[1].replace("''", "'")
         return (lambda mail: mail.fields.get("internetMessageId") == wanted), found.end()

@@ -1,8 +1,8 @@
-"""Graph message resources: what is refused in one, and one as a mail.
+"""Check Graph message resources and parse them into mails.
 
 Sources: learn.microsoft.com/graph/api/user-sendmail, /graph/api/resources/message, /graph/errors; the
-wording of refusals from Graph issue threads. The codes for the two header rules and for the number of
-recipients are from memory, the behaviour is documented.
+texts of refusals from Graph issue threads. The codes for the two header rules and for the number of
+recipients have no source; the behavior is documented.
 """
 
 import base64
@@ -24,7 +24,7 @@ _ADDRESS = re.compile(r"[^\s@<>,;]+@[^\s@<>,;]+")
 
 
 def check_recipients(mail: Mail) -> None:
-    """Raises GraphError when a mail cannot be submitted for its recipients."""
+    """Check the recipients of a mail before submission. Raises GraphError."""
     if not mail.envelope:
         raise GraphError(
             400,
@@ -51,7 +51,7 @@ def decode_json(body: bytes) -> dict[str, Any]:
 
 
 def mail_from_mime(body: bytes, mail_id: str, now: datetime) -> Mail:
-    """A mail from base64 MIME. Its headers are its envelope."""
+    """Parse base64 MIME into a mail. Its headers define the envelope."""
     try:
         raw = base64.b64decode(body.strip(), validate=True)
     except (binascii.Error, ValueError) as error:
@@ -62,7 +62,7 @@ def mail_from_mime(body: bytes, mail_id: str, now: datetime) -> Mail:
 
 
 def received_mail(raw: bytes, mail_id: str, now: datetime) -> Mail:
-    """A mail from MIME, with the message id that Exchange gives it if it has none."""
+    """Parse MIME into a mail; a missing Message-ID is added, as Exchange does."""
     mail = read_mime(raw, mail_id=mail_id, accepted_at=now)
     given = next((value for name, value in mail.headers.items() if name.lower() == "message-id"), None)
     message_id = given or f"<{mail_id}@standin.prod.outlook.com>"
@@ -70,7 +70,7 @@ def received_mail(raw: bytes, mail_id: str, now: datetime) -> Mail:
 
 
 def mail_from_json(message: Mapping[str, Any], mailbox: str, mail_id: str, now: datetime) -> Mail:
-    """A mail from a message resource. Raises GraphError for what Graph refuses at creation."""
+    """Parse a message resource into a mail. Raises GraphError for what Graph refuses at creation."""
     try:
         return _mail_from_json(message, mailbox, mail_id, now)
     except (KeyError, TypeError, AttributeError) as error:
@@ -131,7 +131,7 @@ def _headers(listed: Sequence[Mapping[str, str]]) -> dict[str, str]:
 
 
 def attachment_from_json(item: Mapping[str, Any]) -> Attachment:
-    """A fileAttachment resource with `contentBytes`."""
+    """Parse a fileAttachment resource with `contentBytes`."""
     if item.get("@odata.type", "#microsoft.graph.fileAttachment") != "#microsoft.graph.fileAttachment":
         raise GraphError(400, "ErrorInvalidRequest", "This stand-in takes file attachments only.")
     try:
@@ -148,7 +148,7 @@ def attachment_from_json(item: Mapping[str, Any]) -> Attachment:
 
 
 def attachment_to_json(item: Attachment) -> dict[str, Any]:
-    """The fileAttachment resource of an attachment, without its content."""
+    """Return the fileAttachment resource of an attachment, without its content."""
     return {
         "@odata.type": "#microsoft.graph.fileAttachment",
         "id": f"AAMk{binascii.crc32(item.content):08x}{len(item.content):x}",
@@ -161,7 +161,7 @@ def attachment_to_json(item: Attachment) -> dict[str, Any]:
 
 
 def to_json(mail: Mail, folder: str, *, is_draft: bool) -> dict[str, Any]:
-    """The message resource of a mail, with the properties this stand-in knows."""
+    """Return the message resource of a mail, with the properties this stand-in supports."""
     moment = mail.accepted_at.strftime("%Y-%m-%dT%H:%M:%SZ")
     body = mail.html if mail.html is not None else (mail.text or "")
     headers = [{"name": name, "value": value} for name, value in mail.headers.items()]

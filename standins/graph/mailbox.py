@@ -1,4 +1,4 @@
-"""A mailbox's folders (drafts, sent items, inbox) and what changed in them."""
+"""Store the folders of a mailbox (drafts, sent items, inbox) and their changes."""
 
 import secrets
 
@@ -12,7 +12,7 @@ _IMMUTABLE = "AAkAL"
 
 
 def new_id(*, is_immutable: bool = False) -> str:
-    """An item id. An ordinary one changes when the item moves; an immutable one stays."""
+    """Return an item id. An ordinary id changes when the item moves; an immutable one does not."""
     return (_IMMUTABLE if is_immutable else "AAMk") + secrets.token_urlsafe(24)
 
 
@@ -21,24 +21,24 @@ def id_after_move(mail_id: str) -> str:
 
 
 class Mailbox:
-    """The stored mails of one mailbox, by folder in order of arrival, and what changed in each folder."""
+    """The mails of one mailbox, by folder in order of arrival, and the changes of each folder."""
 
     def __init__(self) -> None:
         self.folders: dict[str, list[Mail]] = {name: [] for name in FOLDERS.values()}
         self.changes: dict[str, list[str]] = {name: [] for name in FOLDERS.values()}
-        """Ids of mails that came into or left a folder, oldest first: what delta rounds walk along."""
+        """Ids of mails that were added to or removed from a folder, oldest first, for delta queries."""
         self.in_flight = 0
         self.peak = 0
 
     def folder(self, name: str) -> str:
-        """The folder that a well-known name means. Raises GraphError."""
+        """Return the folder of a well-known name. Raises GraphError."""
         key = FOLDERS.get(name.lower())
         if key is None:
             raise GraphError(400, "ErrorInvalidIdMalformed", "Id is malformed.")
         return key
 
     def find(self, mail_id: str) -> tuple[str, Mail]:
-        """The folder and the mail of an id. Raises GraphError."""
+        """Return the folder and the mail of an id. Raises GraphError."""
         for name, mails in self.folders.items():
             for mail in mails:
                 if mail.id == mail_id:
@@ -57,7 +57,7 @@ class Mailbox:
 
     def attach(self, mail_id: str, item: Attachment) -> None:
         draft = self.draft(mail_id)
-        # MIME given at the draft's creation lacks what is attached later.
+        # The MIME from the draft's creation lacks later attachments.
         changed = msgspec.structs.replace(draft, attachments=(*draft.attachments, item), raw=None)
         drafts = self.folders["drafts"]
         drafts[:] = [changed if kept.id == mail_id else kept for kept in drafts]

@@ -1,4 +1,4 @@
-"""What Graph lets an app read in a mailbox: messages, their MIME, lists by filter, delta rounds.
+"""Graph's read operations on a mailbox: messages, their MIME, lists by filter, delta queries.
 
 Sources: learn.microsoft.com/graph/api/message-get, /user-list-messages, /message-delta,
 /message-list-attachments.
@@ -23,7 +23,7 @@ _ON_REQUEST = ("internetMessageHeaders", "singleValueExtendedProperties")
 
 
 def resource(mail: Mail, folder: str, chosen: str | None) -> dict[str, Any]:
-    """A message resource as `$select` shapes it; headers and extended properties only when asked."""
+    """Return a message resource with the properties in `$select`; headers and extended properties only if selected."""
     full = to_json(mail, folder, is_draft=folder == "drafts")
     if chosen:
         names = {"id", "@odata.etag", *(name.strip() for name in chosen.split(","))}
@@ -63,7 +63,7 @@ class Reads:
         return json_response({"id": asked, "displayName": asked, "totalItemCount": len(mails)})
 
     def list_messages(self, call: Call) -> web.Response:
-        """Newest first, as Graph does unless `$orderby` says otherwise; `$top` and `$skip` page."""
+        """List messages, newest first unless `$orderby` says otherwise; `$top` and `$skip` select the page."""
         asked = call.request.match_info.get("folder")
         folders = [call.box.folder(asked)] if asked else list(call.box.folders)
         found = [
@@ -79,12 +79,12 @@ class Reads:
         return json_response(answer)
 
     def _indexed(self, box: Mailbox, folder: str) -> list[Mail]:
-        """The mails that searches find; a sent one becomes visible a little after it was sent."""
+        """Return the mails that searches find; sent mails only after `sent_items_lag`."""
         newest = self._standin.clock() - self._standin.sent_items_lag
         return [mail for mail in box.folders[folder] if folder != "sentitems" or mail.accepted_at <= newest]
 
     def delta(self, call: Call) -> web.Response:
-        """A round over a folder's changes; the tokens are positions in them."""
+        """Return a page of a folder's changes; the tokens are positions in them."""
         folder = call.box.folder(call.request.match_info["folder"])
         changes = call.box.changes[folder]
         token = call.query("$deltatoken") or call.query("$skiptoken") or "0"

@@ -1,7 +1,7 @@
-"""Microsoft Graph's Outlook mail API over TLS, with Entra's token endpoint on the same port.
+"""Stand-in for Microsoft Graph's Outlook mail API over TLS, with Entra's token endpoint on the same port.
 
-Covers sendMail (JSON and MIME), drafts, attachments, upload sessions, send, the searches that verify a
-lost answer, and delta rounds over a folder (bounces arrive in the Inbox).
+Covers sendMail (JSON and MIME), drafts, attachments, upload sessions, send, the searches that check for a sent
+message after a lost response, and delta queries of a folder (bounces arrive in the Inbox).
 
 Script operations: `token`, `send` (`send.mail`, `send.draft`), `draft`, `attach`, `upload_session`,
 `upload`, `read` (lists, gets, delta, probes), `delete`.
@@ -46,9 +46,9 @@ class GraphStandIn(StandIn):
     """`url` is https://localhost:port: both Graph's base address (append `/v1.0`) and the authority for
     azure-identity. Clients must trust `authority` (`authority.client_context()`, `.pem`).
 
-    `mailboxes` that exist; None makes any. `send_as` maps a mailbox to further From addresses it may use.
-    `permissions` of the app: remove `Mail.ReadWrite` to refuse drafts and reads. `scope`, when not None,
-    holds the only mailboxes the app may use (RBAC for Applications). A sent mail is found by searches
+    `mailboxes` exist; None creates any on demand. `send_as` maps a mailbox to further From addresses it may use.
+    `permissions` of the app: remove `Mail.ReadWrite` to refuse drafts and reads. `scope`, if not None,
+    has the only mailboxes the app may use (RBAC for Applications). Searches find a sent mail
     after `sent_items_lag`.
     """
 
@@ -136,7 +136,7 @@ class GraphStandIn(StandIn):
         return error_response(error, self.clock(), request.headers.get("client-request-id"))
 
     def _guarded(self, operation: str, permission: str, examine: Examine) -> Handler:
-        """An operation on a mailbox behind its throttle, the script, and the checks of the caller."""
+        """Wrap an operation on a mailbox: throttle it, apply the script, check the caller."""
 
         async def handle(request: web.Request) -> web.StreamResponse:
             user = request.match_info["user"].lower()
@@ -192,26 +192,26 @@ class GraphStandIn(StandIn):
             raise GraphError(404, "ErrorInvalidUser", f"The requested user '{user}' is invalid.")
 
     def deliver(self, mailbox: str, raw: bytes) -> Mail:
-        """Put a message that arrived from outside into a mailbox's Inbox."""
+        """Put an incoming message into a mailbox's Inbox."""
         mail = received_mail(raw, new_id(), self.clock())
         self.boxes.setdefault(mailbox.lower(), Mailbox()).put("inbox", mail)
         return mail
 
-    def bounce(self, mail: Mail, *recipients: Bounce, flavour: str = "exchange") -> Mail:
-        """Put a non-delivery report about a sent mail's recipients into the Inbox of its mailbox."""
-        return self.deliver(str(mail.fields["mailbox"]), bounce_message(mail, recipients, self.clock(), flavour))
+    def bounce(self, mail: Mail, *recipients: Bounce, flavor: str = "exchange") -> Mail:
+        """Put a non-delivery report about recipients of a sent mail into the Inbox of its mailbox."""
+        return self.deliver(str(mail.fields["mailbox"]), bounce_message(mail, recipients, self.clock(), flavor))
 
     async def _bounce_over_http(self, request: web.Request) -> web.Response:
-        """Control: `{"relay_id", "recipient", "status"?, "flavour"?}` bounces mails to that recipient."""
+        """Control: `{"relay_id", "recipient", "status"?, "flavor"?}` bounces mails to that recipient."""
         order = await request.json()
         bounce = Bounce(address=order["recipient"], status=order.get("status", "5.1.10"))
         mails = self.inbox.of(order["relay_id"])
         for mail in mails:
-            self.bounce(mail, bounce, flavour=order.get("flavour", "exchange"))
+            self.bounce(mail, bounce, flavor=order.get("flavor", "exchange"))
         return json_response({"reports": len(mails)})
 
     async def _deliver_over_http(self, request: web.Request) -> web.Response:
-        """Control: `{"mailbox", "raw"}`, the message in base64, puts it into that Inbox."""
+        """Control: `{"mailbox", "raw"}` (base64) puts a message into that Inbox."""
         order = await request.json()
         return json_response({"id": self.deliver(order["mailbox"], base64.b64decode(order["raw"])).id})
 
@@ -224,7 +224,7 @@ class GraphStandIn(StandIn):
 
 
 def _recipients_in(body: bytes) -> list[str]:
-    """Addresses in a JSON submission, for faults by recipient; none for other bodies."""
+    """Return the addresses in a JSON submission, for faults by recipient; none for other bodies."""
     try:
         order = decode_json(body)
         mail = mail_from_json(order.get("message", order), "", "", utc_now())

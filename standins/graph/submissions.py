@@ -1,4 +1,4 @@
-"""sendMail, drafts and their attachments, send: what brings mail into a mailbox and out of it.
+"""Graph's write operations on a mailbox: sendMail, drafts and their attachments, send, delete.
 
 Sources: learn.microsoft.com/graph/api/user-sendmail, /user-post-messages, /message-send,
 /message-post-attachments, /graph/outlook-immutable-id.
@@ -37,7 +37,7 @@ class SubmissionsOwner(Protocol):
 
     @property
     def send_as(self) -> Mapping[str, Collection[str]]:
-        """The further From addresses that a mailbox may use."""
+        """Return the further From addresses that each mailbox may use."""
 
 
 class Submissions:
@@ -67,7 +67,7 @@ class Submissions:
         async def commit() -> None:
             call.box.put("drafts", mail)
 
-        return Acceptance(commit=commit, answer=json_response(resource(mail, "drafts", None), 201))
+        return Acceptance(commit=commit, response=json_response(resource(mail, "drafts", None), 201))
 
     def attach(self, call: Call) -> Acceptance:
         draft = call.box.draft(call.message_id)
@@ -81,7 +81,7 @@ class Submissions:
         async def commit() -> None:
             call.box.attach(draft.id, item)
 
-        return Acceptance(commit=commit, answer=json_response(attachment_to_json(item), 201))
+        return Acceptance(commit=commit, response=json_response(attachment_to_json(item), 201))
 
     def send_draft(self, call: Call) -> Acceptance:
         return self._submission(call, call.box.draft(call.message_id), is_saved=True)
@@ -92,10 +92,10 @@ class Submissions:
         async def commit() -> None:
             call.box.remove(mail_id)
 
-        return Acceptance(commit=commit, answer=web.Response(status=204))
+        return Acceptance(commit=commit, response=web.Response(status=204))
 
     def _submission(self, call: Call, mail: Mail, *, is_saved: bool) -> Acceptance:
-        """The acceptance of a mail that may be sent. Raises GraphError for one that may not."""
+        """Return the acceptance of a mail. Raises GraphError if the mailbox may not send it."""
         self._check_sender(call.user, mail)
         check_recipients(mail)
         self._check_size(mail)
@@ -114,7 +114,7 @@ class Submissions:
                 call.box.put("sentitems", sent)
             await self._standin.inbox.add(sent)
 
-        return Acceptance(commit=commit, answer=web.Response(status=202, headers={"request-id": str(uuid.uuid4())}))
+        return Acceptance(commit=commit, response=web.Response(status=202, headers={"request-id": str(uuid.uuid4())}))
 
     def _check_sender(self, user: str, mail: Mail) -> None:
         sender = mail.sender.address.lower() or user

@@ -1,8 +1,8 @@
-"""Upload sessions for large attachments: ranges in order, no Authorization.
+"""Graph's upload sessions for large attachments: ranges in order, no Authorization.
 
 Source: learn.microsoft.com/graph/outlook-large-attachments, /graph/api/attachment-createuploadsession.
-The status for a range out of order is not documented for Outlook; 416 is what the same protocol
-answers for drive items.
+The status for a range out of order is not documented for Outlook; the same protocol returns 416
+for drive items.
 """
 
 import re
@@ -27,7 +27,7 @@ _RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
 
 
 class UploadSession:
-    """One file on its way into a draft."""
+    """The upload of one file into a draft."""
 
     def __init__(self, mailbox: str, mail_id: str, item: Mapping[str, Any], now: datetime) -> None:
         self.id = secrets.token_urlsafe(12)
@@ -54,7 +54,7 @@ class UploadSession:
         return len(self.received) == self.size
 
     def check(self, content_range: str, length: int) -> None:
-        """Raises GraphError unless this range is the next one and fits its bytes."""
+        """Check that this range is the next one and has the right length. Raises GraphError."""
         found = _RANGE.fullmatch(content_range)
         if not found:
             raise GraphError(400, "ErrorInvalidRequest", "The Content-Range header is missing or malformed.")
@@ -132,7 +132,7 @@ class Uploads:
         async def commit() -> None:
             self.sessions[session.id] = session
 
-        return Acceptance(commit=commit, answer=session.created(self._standin.url))
+        return Acceptance(commit=commit, response=session.created(self._standin.url))
 
     def _session(self, request: web.Request) -> UploadSession:
         session = self.sessions.get(request.match_info["session"])
@@ -166,10 +166,10 @@ class Uploads:
                 del self.sessions[session.id]
 
         if received < session.size:
-            return Acceptance(commit=commit, answer=session.progress(received))
+            return Acceptance(commit=commit, response=session.progress(received))
         place = f"Users('{session.mailbox}')/Messages('{session.mail_id}')/Attachments('{new_id()}')"
         location = {"Location": f"https://outlook.office.com/api/v2.0/{place}"}
-        return Acceptance(commit=commit, answer=web.Response(status=201, headers=location))
+        return Acceptance(commit=commit, response=web.Response(status=201, headers=location))
 
     async def _show_session(self, request: web.Request) -> web.Response:
         try:

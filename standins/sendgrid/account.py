@@ -1,5 +1,5 @@
-# ruff: noqa: ARG002 (every answerer has one signature, so that one guard serves them all)
-"""SendGrid's account reads (scopes, credits, senders, domains), scheduled sends and suppressions.
+# ruff: noqa: ARG002 (all responders have the same signature, so that one guard can wrap them)
+"""SendGrid's account routes: reads (scopes, credits, senders, domains), scheduled sends and suppressions.
 
 Sources: the vendor's OpenAPI files tsg_scheduled_sends, tsg_suppressions, tsg_user,
 tsg_domain_authentication.
@@ -18,7 +18,7 @@ from standins.inbox import Inbox
 from standins.sendgrid import rules
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-Answerer = Callable[[web.Request, bytes], web.Response]
+Responder = Callable[[web.Request, bytes], web.Response]
 KINDS = ("bounces", "blocks", "invalid_emails", "spam_reports", "unsubscribes")
 
 _UNIQUE_ARGUMENT = re.compile(r"unique_args\['(\w+)'\]=\"([^\"]*)\"")
@@ -37,7 +37,7 @@ class AccountOwner(Protocol):
 
     @property
     def verified_senders(self) -> Collection[str] | None:
-        """Addresses and domains; None verifies all."""
+        """Return the verified addresses and domains; None verifies all."""
 
     def key_refusal(self, request: web.Request) -> web.Response | None:
         """Return the 401 for a missing, unknown or revoked key; None when the key is good."""
@@ -47,7 +47,7 @@ class AccountOwner(Protocol):
 
 
 class AccountRoutes:
-    """The state behind these routes: `schedules` (batch id → cancel, pause or ""), `suppressed`
+    """The account routes. Their state: `schedules` (batch id → cancel, pause or ""), `suppressed`
     (kind → address → reason), `has_activity_feed` (the paid add-on)."""
 
     def __init__(self, standin: AccountOwner) -> None:
@@ -90,12 +90,12 @@ class AccountRoutes:
             web.delete(one, self._guarded(self._delete_suppressed)),
         ]
 
-    def _guarded(self, answer: Answerer) -> Handler:
-        """The route behind the key check and the script."""
+    def _guarded(self, respond: Responder) -> Handler:
+        """Wrap a route: apply the script and check the key."""
 
         async def handle(request: web.Request) -> web.StreamResponse:
             async def examine(body: bytes) -> Acceptance | web.Response:
-                return self._standin.key_refusal(request) or answer(request, body)
+                return self._standin.key_refusal(request) or respond(request, body)
 
             return await self._standin.perform("account", request, examine)
 
@@ -143,7 +143,7 @@ class AccountRoutes:
         return json_response(entries)
 
     def _search(self, request: web.Request, body: bytes) -> web.Response:
-        """The Email Activity feed, where `has_activity_feed`, by unique arguments only."""
+        """Search the Email Activity feed by unique arguments, if `has_activity_feed`."""
         if not self.has_activity_feed:
             return _error(403, "access forbidden")
         wanted = dict(_UNIQUE_ARGUMENT.findall(request.query.get("query", "")))
@@ -194,10 +194,10 @@ class AccountRoutes:
 
     def _set_schedule(self, batch_id: str, status: str) -> None:
         self.schedules[batch_id] = status
-        fate = {"cancel": "cancelled", "pause": "paused", "": "scheduled"}[status]
+        outcome = {"cancel": "cancelled", "pause": "paused", "": "scheduled"}[status]
         for mail in list(self._standin.inbox.messages):
-            if mail.fields.get("batch_id") == batch_id and mail.fate != "delivered":
-                self._standin.inbox.replace(msgspec.structs.replace(mail, fate=fate))
+            if mail.fields.get("batch_id") == batch_id and mail.outcome != "delivered":
+                self._standin.inbox.replace(msgspec.structs.replace(mail, outcome=outcome))
 
     def _record(self, email: str, reason: str) -> dict[str, Any]:
         return {"created": 0, "email": email, "reason": reason, "status": "5.0.0"}

@@ -1,4 +1,4 @@
-"""SendGrid's Event Webhook: events for accepted mails, signed as documented.
+"""SendGrid's Event Webhook: post signed events about accepted mails.
 
 The signature is ECDSA over P-256 with SHA-256 of the timestamp followed by the raw body, DER, in
 base64; the verification key is the base64 DER SubjectPublicKeyInfo (twilio.com/docs/sendgrid/
@@ -23,7 +23,7 @@ TIMESTAMP_HEADER = "X-Twilio-Email-Event-Webhook-Timestamp"
 
 
 def _particulars(kind: str, reason: str) -> Mapping[str, Any]:
-    """The fields that only this kind of event has."""
+    """Return the fields that only this kind of event has."""
     match kind:
         case "delivered":
             return {"response": reason or "250 OK"}
@@ -44,7 +44,7 @@ def _particulars(kind: str, reason: str) -> Mapping[str, Any]:
 
 
 class EventWebhook:
-    """Builds, signs and posts events; `public_key` is what a receiver configures."""
+    """Builds, signs and posts events; receivers configure `public_key`."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -58,7 +58,7 @@ class EventWebhook:
         return base64.b64encode(der).decode()
 
     def events(self, mails: Sequence[Mail], kind: str, reason: str = "") -> list[dict[str, Any]]:
-        """One event per recipient of each mail, custom arguments flattened into it."""
+        """Build one event per recipient of each mail, with the custom arguments as top-level fields."""
         return [self._event(mail, address, kind, reason) for mail in mails for address in mail.envelope]
 
     def _event(self, mail: Mail, address: str, kind: str, reason: str) -> dict[str, Any]:
@@ -75,7 +75,7 @@ class EventWebhook:
         }
 
     def sign(self, body: bytes) -> dict[str, str]:
-        """The headers that go with a body."""
+        """Return the headers for a body."""
         timestamp = str(int(self._clock().timestamp()))
         signature = self._key.sign(timestamp.encode() + body, ec.ECDSA(hashes.SHA256()))
         return {SIGNATURE_HEADER: base64.b64encode(signature).decode(), TIMESTAMP_HEADER: timestamp}

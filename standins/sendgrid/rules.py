@@ -1,7 +1,7 @@
-"""What SendGrid refuses in a mail/send body, as its v3 contract and errors page state it.
+"""Check a mail/send body as SendGrid does, according to its v3 contract and errors page.
 
 Sources: Twilio SendGrid Mail API OpenAPI (tsg_mail_v3), twilio.com/docs/sendgrid/api-reference/
-mail-send and …/mail-send/errors, and the support article on validation errors for the wording.
+mail-send and …/mail-send/errors, and the support article on validation errors for the texts.
 """
 
 import base64
@@ -51,7 +51,7 @@ def refusal(message: str, field: str) -> Refusal:
 
 
 def check(mail: Any, now: datetime) -> list[Refusal]:
-    """All that is wrong with a decoded body; empty when SendGrid would take it."""
+    """Return all errors in a decoded body; empty if SendGrid would accept it."""
     if not isinstance(mail, dict):
         return [Refusal(message="Bad Request")]
     return [
@@ -92,7 +92,7 @@ def _personalizations(mail: Mapping[str, Any], now: datetime) -> Iterator[Refusa
 
 
 def people(block: Any, kind: str) -> list[Any]:
-    """A recipients list of a personalization, empty when it is absent or malformed."""
+    """Return a recipient list of a personalization; empty if missing or malformed."""
     listed = block.get(kind) if isinstance(block, dict) else None
     return listed if isinstance(listed, list) else []
 
@@ -145,14 +145,14 @@ def _person(person: Any, field: str) -> Iterator[Refusal]:
 
 
 def _recipient_name(person: Any, field: str) -> Iterator[Refusal]:
-    """The service takes such a name, splits it and drops the mail (sendgrid-python issue 291); here it is told at once."""
+    """Refuse a name that the real service accepts, splits and then drops the mail for (sendgrid-python issue 291)."""
     name = person.get("name") if isinstance(person, dict) else None
     if isinstance(name, str) and (";" in name or "," in name) and not _QUOTED.fullmatch(name):
         yield refusal("The name must not contain a comma or a semicolon.", field)
 
 
 def display_name(name: str) -> str:
-    """The name a reader sees: one in quotes loses them."""
+    """Return the name as displayed, without surrounding quotes."""
     return re.sub(r"\\(.)", r"\1", name[1:-1]) if _QUOTED.fullmatch(name) else name
 
 
@@ -254,7 +254,7 @@ def _attachment(item: Mapping[str, Any], field: str) -> Iterator[Refusal]:
 
 
 def decode_base64(text: str) -> bytes | None:
-    """The bytes, or None when the text is not base64."""
+    """Return the bytes, or None if the text is not base64."""
     try:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):

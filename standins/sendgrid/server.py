@@ -1,5 +1,5 @@
-"""SendGrid v3: mail/send as its contract states it, the account reads that probes use, suppressions,
-scheduled sends, and signed Event Webhook posts for what was accepted.
+"""Stand-in for SendGrid v3: mail/send as in its contract, the account reads that probes use, suppressions,
+scheduled sends, and signed Event Webhook posts about accepted mails.
 
 Script operations: `send` (mail/send), `account` (every read and suppression call).
 """
@@ -36,8 +36,8 @@ _ACCOUNT_REFUSALS = {
         "from",
     ),
 }
-# Accounts that take mail and do not deliver it: support.sendgrid.com 360041790293.
-_ACCOUNT_FATES = {"suspended": "queued", "deactivated": "dropped", "billing_frozen": "dropped"}
+# Accounts that accept mail and do not deliver it: support.sendgrid.com 360041790293.
+_ACCOUNT_OUTCOMES = {"suspended": "queued", "deactivated": "dropped", "billing_frozen": "dropped"}
 _STATUS_MESSAGES = {
     400: "invalid request",
     401: "authorization required",
@@ -66,12 +66,12 @@ def errors_response(status: int, refusals: Sequence[rules.Refusal]) -> web.Respo
 class SendGridStandIn(StandIn):
     """`url` is the value for SendGrid's base address (without `/v3`).
 
-    `keys` are the accepted API keys. `verified_senders` holds addresses and domains that may be in
-    `from`; None verifies all. `lean` checks only the key, keeps counters and no mails: a sink.
+    `keys` are the accepted API keys. `verified_senders` has the addresses and domains allowed in
+    `from`; None allows all. `lean` checks only the key and counts without storing mails, for benchmarks.
     """
 
     name = "sendgrid"
-    account_states = ("active", *_ACCOUNT_REFUSALS, *_ACCOUNT_FATES)
+    account_states = ("active", *_ACCOUNT_REFUSALS, *_ACCOUNT_OUTCOMES)
 
     def __init__(
         self,
@@ -102,7 +102,7 @@ class SendGridStandIn(StandIn):
         return {"errors": [rules.Refusal(message=message)]}
 
     def key_refusal(self, request: web.Request) -> web.Response | None:
-        """The 401 for a missing, unknown or revoked key; None when the key is good."""
+        """Return the 401 for a missing, unknown or revoked key; None if the key is valid."""
         scheme, _, key = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() == "bearer" and key in self.keys and self.account != "revoked_key":
             return None
@@ -159,14 +159,14 @@ class SendGridStandIn(StandIn):
         async def commit() -> None:
             for index in range(len(mail["personalizations"])):
                 parsed = _parse(mail, index, f"{message_id}.{index}", self.clock())
-                await self.inbox.add(msgspec.structs.replace(parsed, fate=self._fate(mail, parsed)))
+                await self.inbox.add(msgspec.structs.replace(parsed, outcome=self._outcome(mail, parsed)))
             self.credits_remaining -= len(recipients_of(mail))
 
-        return Acceptance(commit=commit, answer=_accepted(message_id))
+        return Acceptance(commit=commit, response=_accepted(message_id))
 
-    def _fate(self, mail: dict[str, Any], parsed: Mail) -> str:
-        if self.account in _ACCOUNT_FATES:
-            return _ACCOUNT_FATES[self.account]
+    def _outcome(self, mail: dict[str, Any], parsed: Mail) -> str:
+        if self.account in _ACCOUNT_OUTCOMES:
+            return _ACCOUNT_OUTCOMES[self.account]
         if self.lists.all_suppressed(parsed.envelope):
             return "dropped"
         if self.lists.schedules.get(mail.get("batch_id", "")) == "cancel":
@@ -188,10 +188,10 @@ class SendGridStandIn(StandIn):
             for relay_id in relay_ids:
                 self.inbox.count(relay_id)
 
-        return Acceptance(commit=commit, answer=_accepted(secrets.token_urlsafe(16)))
+        return Acceptance(commit=commit, response=_accepted(secrets.token_urlsafe(16)))
 
     async def _emit(self, request: web.Request) -> web.Response:
-        """Control: `{"url", "event", "relay_id"?, "reason"?}` posts that event for accepted mails."""
+        """Control: `{"url", "event", "relay_id"?, "reason"?}` posts that event about accepted mails."""
         order = await request.json()
         wanted = order.get("relay_id")
         mails = [mail for mail in self.inbox.messages if wanted in (None, mail.relay_id)]
@@ -206,7 +206,7 @@ def _accepted(message_id: str) -> web.Response:
 
 
 def recipients_of(mail: Any) -> list[str]:
-    """Every address in a decoded body, however malformed it is."""
+    """Return every address in a decoded body, even a malformed one."""
     blocks = mail.get("personalizations") if isinstance(mail, dict) else None
     return [
         str(person.get("email"))
@@ -249,7 +249,7 @@ def _attachment(item: dict[str, Any]) -> Attachment:
 
 
 def _parse(mail: dict[str, Any], index: int, message_id: str, now: datetime) -> Mail:
-    """One personalization of a checked body as the mail its recipients get."""
+    """Parse one personalization of a checked body into the mail that its recipients receive."""
     block = mail["personalizations"][index]
     lists = {kind: tuple(map(_address, rules.people(block, kind))) for kind in ("to", "cc", "bcc")}
     bodies = {part["type"].lower(): part["value"] for part in mail.get("content") or ()}

@@ -1,4 +1,4 @@
-"""Who may submit mail: passwords by name, and tokens for Exchange Online."""
+"""Authenticate SMTP clients: passwords by user, and tokens for Exchange Online."""
 
 from collections.abc import Mapping
 
@@ -6,19 +6,19 @@ from standins.entra import TokenIssuer
 
 AUDIENCE = "https://outlook.office365.com"
 
-# Wording: Exchange Online, learn.microsoft.com/exchange/clients-and-mobile-in-exchange-online/authenticated-client-
-# smtp-submission, and the message centre's MC786329.
+# Texts: Exchange Online, learn.microsoft.com/exchange/clients-and-mobile-in-exchange-online/authenticated-client-
+# smtp-submission, and the message center's MC786329.
 REFUSALS: Mapping[str, str] = {
     "credentials_refused": "535 5.7.3 Authentication unsuccessful",
     "smtp_auth_disabled": "535 5.7.139 Authentication unsuccessful, SmtpClientAuthentication is disabled for the "
     "Mailbox. Visit https://aka.ms/smtp_auth_disabled for more information.",
     "basic_auth_retired": "550 5.7.30 Basic authentication is not supported for Client Submission.",
 }
-"""What each account state answers to AUTH."""
+"""The reply to AUTH in each account state."""
 
 
 class Gate:
-    """Decides on credentials: an empty text lets in, else it is the reply."""
+    """Checks credentials. Returns an empty text if they are valid, else the reply."""
 
     def __init__(self, users: Mapping[str, str], issuer: TokenIssuer) -> None:
         self.users = dict(users)
@@ -30,7 +30,7 @@ class Gate:
         return "" if self.users.get(name) == password else "535 5.7.8 Authentication credentials invalid"
 
     def by_token(self, account: str, name: str, token: str) -> str:
-        """Tokens outlive the end of passwords: `basic_auth_retired` does not concern them."""
+        """Check a token. `basic_auth_retired` refuses only passwords."""
         if account in REFUSALS and account != "basic_auth_retired":
             return REFUSALS[account]
         is_good = name in self.users and self.issuer.is_valid(token, AUDIENCE)
@@ -38,7 +38,7 @@ class Gate:
 
 
 def read_xoauth2(answer: bytes) -> tuple[str, str]:
-    """User and token of `user=<name>^Aauth=Bearer <token>^A^A`; empty where there are none."""
+    """Return user and token of `user=<name>^Aauth=Bearer <token>^A^A`; empty if missing."""
     fields = dict(field.partition("=")[::2] for field in answer.decode("utf-8", "replace").split("\x01") if field)
     scheme, _, token = fields.get("auth", "").partition(" ")
     return fields.get("user", ""), token if scheme.lower() == "bearer" else ""

@@ -1,4 +1,4 @@
-"""What a submission server refuses in a message's lines, as text of the reply; empty when it takes them."""
+"""Check a message's lines as a submission server does."""
 
 from collections.abc import Collection
 
@@ -7,7 +7,7 @@ MAX_LINE_BYTES = 998
 
 
 def lines_refusal(content: bytes, options: Collection[str], *, is_utf8: bool) -> str:
-    """Why a message as it came after DATA is not taken."""
+    """Return the reply that refuses a message after DATA; empty if it is acceptable."""
     if any(len(line) > MAX_LINE_BYTES for line in content.split(b"\r\n")):
         return "500 5.6.0 A line is longer than 998 octets (RFC 5322 section 2.1.1)"
     if b"\r" in content.replace(b"\r\n", b"") or b"\n" in content.replace(b"\r\n", b""):

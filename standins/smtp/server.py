@@ -1,9 +1,9 @@
 # ruff: noqa: N802 (aiosmtpd finds hooks by these names)
-"""A smart host that takes authenticated submission: on-premises Exchange, Exchange Online or another's relay.
+"""Stand-in for a smart host with authenticated submission: on-premises Exchange, Exchange Online or another relay.
 
 Script operations: `connect`, `ehlo`, `starttls`, `auth`, `mail`, `rcpt`, `data` (the reply before the
 message) and `send` (from DATA to the reply after the final dot). A fault's status is an SMTP code, its
-body the reply's words; several lines make a reply of several lines.
+body the reply's text; several lines become a multiline reply.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from standins.entra import TokenIssuer
 from standins.http import Clock, StandIn, utc_now
 from standins.inbox import Mail
 from standins.mime import read_mime
-from standins.pace import Limit, Pace
+from standins.rate_limit import Limit, RateLimiter
 from standins.script import Act
 from standins.smtp.auth import REFUSALS, Gate
 from standins.smtp.rules import lines_refusal
@@ -41,11 +41,11 @@ _TOO_MANY = (
 class SmtpStandIn(StandIn):
     """`host` and `port` to connect to. Clients must trust `authority`, unless `tls` is `none`.
 
-    `users` are passwords by name, for AUTH PLAIN and LOGIN; none at all asks for no authentication. The
-    same names may use XOAUTH2 with tokens of `issuer`. `senders` maps a user to the senders it may use;
-    None allows all. Of one user's connections only the first `max_connections` get their mail taken.
-    `extensions` are what EHLO offers of 8BITMIME and SMTPUTF8; `certificate_hosts` what the certificate
-    names. It keeps the paces in `limits`.
+    `users` maps users to passwords, for AUTH PLAIN and LOGIN; an empty mapping requires no authentication. The
+    same users may use XOAUTH2 with tokens of `issuer`. `senders` maps a user to the senders it may use;
+    None allows all. Of one user's connections, only the first `max_connections` may send.
+    `extensions`: which of 8BITMIME and SMTPUTF8 EHLO offers; `certificate_hosts`: the names in the
+    certificate; `limits`: the rate limits.
     """
 
     name = "smtp"
@@ -78,11 +78,11 @@ class SmtpStandIn(StandIn):
         self.extensions = frozenset(extensions)
         self.max_message_bytes = max_message_bytes
         self.max_connections = max_connections
-        self.pace = Pace(limits)
+        self.rate_limiter = RateLimiter(limits)
         self.signed_in: dict[SmtpSession, str] = {}
-        """The open connections that are authenticated, with their users, in the order of their AUTH."""
+        """The authenticated open connections with their users, in the order of their AUTH."""
         self.connections = 0
-        """How many connections were made."""
+        """The number of connections so far."""
         self.host = "127.0.0.1" if tls == "none" else "localhost"
         self.port = 0
         self._server: asyncio.Server | None = None
@@ -137,7 +137,7 @@ class SmtpStandIn(StandIn):
         return "250 2.1.5 Recipient OK"
 
     async def handle_DATA(self, server: SmtpSession, _session: Session, envelope: Envelope) -> str:
-        """Decide on a message that came whole, under the fault that DATA met."""
+        """Decide on a complete message, and apply the fault that DATA took from the script."""
         fault = server.fault
         if fault is not None and fault.act in (Act.RESPOND, Act.HANG, Act.SLOW):
             fault = await server.applied(fault)
@@ -155,7 +155,7 @@ class SmtpStandIn(StandIn):
         return f"250 2.0.0 OK: queued as {mail.id}"
 
     def _refusal(self, server: SmtpSession, envelope: Envelope) -> str:
-        """Why a message is not taken, as the reply; empty when it is."""
+        """Return the reply that refuses a message; empty if it is accepted."""
         user = self.signed_in.get(server, "")
         rivals = [session for session, name in self.signed_in.items() if name == user]
         if self.max_connections is not None and server in rivals[self.max_connections :]:

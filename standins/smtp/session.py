@@ -1,5 +1,5 @@
 # ruff: noqa: N802 (aiosmtpd finds commands by these names)
-"""One SMTP connection: aiosmtpd's protocol, with the script before each command and its own rules for AUTH."""
+"""One SMTP connection: aiosmtpd's protocol, with scripted faults for each command and its own AUTH rules."""
 
 import asyncio
 import base64
@@ -12,12 +12,12 @@ from aiosmtpd.smtp import MISSING, SMTP, AuthResult, Envelope, LoginPassword, Se
 
 from standins.http import Clock
 from standins.inbox import Inbox
-from standins.pace import Pace
+from standins.rate_limit import RateLimiter
 from standins.script import Act, Fault, Script
 from standins.smtp.auth import Gate, read_xoauth2
 
 MAX_COMMAND_BYTES = 12_288
-"""RFC 4954 section 4: the longest AUTH line a server must take; tokens are long."""
+"""RFC 4954 section 4: the longest AUTH line that a server must accept; tokens are long."""
 GREETING = "relay.standin.test"
 
 _TOO_FAST = Fault(
@@ -40,7 +40,7 @@ _USUAL = {
 
 
 def reply_of(fault: Fault) -> str:
-    """The reply a fault asks for: its status and words, on several lines where its body has several."""
+    """Return the reply of a fault: its status and text, with as many lines as its body."""
     words = fault.body if isinstance(fault.body, str) else _USUAL.get(fault.status, "scripted")
     *first, last = words.splitlines()
     return "\r\n".join([*(f"{fault.status}-{line}" for line in first), f"{fault.status} {last}"])
@@ -54,27 +54,27 @@ class SessionOwner(Protocol):
     gate: Gate
     inbox: Inbox
     max_message_bytes: int
-    pace: Pace
+    rate_limiter: RateLimiter
     script: Script
     signed_in: dict["SmtpSession", str]
     tls_context: ssl.SSLContext
 
     @property
     def extensions(self) -> Collection[str]:
-        """The extensions that EHLO offers."""
+        """Return the extensions that EHLO offers."""
 
     @property
     def mode(self) -> str:
-        """When TLS begins: `starttls`, `implicit` or `none`."""
+        """Return when TLS begins: `starttls`, `implicit` or `none`."""
 
     async def until_released(self) -> None:
         """Wait for the next `release`, or for the stand-in to stop."""
 
 
 class SmtpSession(SMTP):
-    """Its stand-in is aiosmtpd's handler: it decides on MAIL, RCPT, DATA and credentials."""
+    """A connection. Its stand-in is aiosmtpd's handler, which decides on MAIL, RCPT, DATA and credentials."""
 
-    # Also the longest line that is read of a message; the stand-in refuses those that RFC 5322 forbids.
+    # Also the longest message line that is read; the stand-in refuses lines that RFC 5322 forbids.
     line_length_limit = MAX_COMMAND_BYTES
     AuthLoginUsernameChallenge = "Username:"
     AuthLoginPasswordChallenge = "Password:"
@@ -95,7 +95,7 @@ class SmtpSession(SMTP):
         self.command_size_limits["AUTH"] = MAX_COMMAND_BYTES
         self._standin = standin
         self.fault: Fault | None = None
-        """The fault that the message under way will meet after its final dot."""
+        """The fault to apply after the final dot of the current message."""
 
     def connection_lost(self, error: Exception | None) -> None:
         self._standin.signed_in.pop(self, None)
@@ -114,13 +114,13 @@ class SmtpSession(SMTP):
     def _by_password(
         self, _server: SMTP, _session: Session, _envelope: Envelope, _mechanism: str, data: LoginPassword
     ) -> AuthResult:
-        """aiosmtpd's authenticator, for PLAIN and LOGIN."""
+        """Authenticate PLAIN and LOGIN, called by aiosmtpd."""
         name, password = (text.decode("utf-8", "replace") for text in (data.login, data.password))
         refusal = self._standin.gate.by_password(self._standin.account, name, password)
         return self._signed_in(name, refusal)
 
     async def auth_XOAUTH2(self, _server: SMTP, args: list[str]) -> AuthResult:
-        """The credentials come with the command or after an empty challenge."""
+        """Authenticate XOAUTH2. The credentials are in the command or follow an empty challenge."""
         try:
             answer = await self.challenge_auth("") if len(args) == 1 else base64.b64decode(args[1], validate=True)
         except binascii.Error:
@@ -152,13 +152,13 @@ class SmtpSession(SMTP):
     async def smtp_MAIL(self, arg: str) -> None:
         if await self._is_answered("mail") or await self.check_auth_needed("MAIL"):
             return
-        if self._standin.pace.take(self._standin.clock()) is not None:
+        if self._standin.rate_limiter.take(self._standin.clock()) is not None:
             await self._refuse(_TOO_FAST)
         else:
             await super().smtp_MAIL(arg)
 
     async def smtp_DATA(self, arg: str) -> None:
-        """`send` is about the whole of DATA: what resets before the body does so here, the rest at the end."""
+        """Take the fault for `send`, which covers all of DATA. Reset here if it acts before the body, otherwise later."""
         recipients = self.envelope.rcpt_tos if self.envelope is not None else []
         if await self._is_answered("data", recipients):
             return
@@ -174,7 +174,7 @@ class SmtpSession(SMTP):
         return script.take(operation) or script.take(operation, recipients)
 
     async def _is_answered(self, operation: str, recipients: Sequence[str] = ()) -> bool:
-        """Apply the script to a command; whether it replied in the command's stead."""
+        """Apply the script to a command. Return whether it replied instead of the command."""
         fault = await self.next_fault(operation, recipients)
         if fault is None:
             return False
@@ -182,12 +182,12 @@ class SmtpSession(SMTP):
         return True
 
     async def next_fault(self, operation: str, recipients: Sequence[str]) -> Fault | None:
-        """The fault to reply with to a command, None to go on. Does not return when the fault cuts or hangs."""
+        """Return the fault to reply with to a command, or None to continue. Does not return if the fault cuts or hangs."""
         fault = self._take(operation, recipients)
         return None if fault is None else await self.applied(fault)
 
     async def applied(self, fault: Fault) -> Fault | None:
-        """Apply a fault to something that accepts nothing: the fault to reply with, None to go on."""
+        """Apply a fault before acceptance. Return the fault to reply with, or None to continue."""
         if fault.act is Act.SLOW:
             await asyncio.sleep(fault.seconds)
             return None
@@ -196,22 +196,22 @@ class SmtpSession(SMTP):
         return fault
 
     async def applied_after(self, fault: Fault) -> Fault:
-        """Apply a fault after an acceptance: the fault to reply with. Does not return when it cuts or hangs."""
+        """Apply a fault after acceptance. Return the fault to reply with; does not return if it cuts or hangs."""
         if fault.act is not Act.ACCEPT_THEN:
             await self._vanish(hang=fault.act is Act.HANG_AFTER_ACCEPT)
         return fault
 
     async def _refuse(self, fault: Fault) -> None:
-        """Reply with a fault's words. After 421 the server leaves, RFC 5321 section 3.8."""
+        """Reply with a fault's text. After 421 the server closes the connection, RFC 5321 section 3.8."""
         self._standin.inbox.refused[fault.status] += 1
         await self.push(reply_of(fault))
         if fault.status == 421 and self.transport is not None:
             self.transport.close()
 
     async def _vanish(self, *, hang: bool) -> NoReturn:
-        """Reset the connection, at once or when the stand-in lets go of what hangs.
+        """Reset the connection, at once or at the next `release` of the stand-in.
 
-        Never returns: aiosmtpd cancels the connection's task, which awaits this, when the connection is lost.
+        Never returns: when the connection is lost, aiosmtpd cancels the connection's task, which awaits this.
         """
         if hang:
             await self._standin.until_released()

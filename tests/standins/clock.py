@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 
 class Clock:
-    """Stands still until it is moved."""
+    """Returns `now`, which only the test changes."""
 
     def __init__(self) -> None:
         self.now = datetime(2026, 3, 1, tzinfo=UTC)

@@ -1,4 +1,4 @@
-"""What the tests of the stand-ins share: one throwaway authority and a client that trusts it."""
+"""Shared fixtures: a throwaway authority and a client that trusts it."""
 
 from collections.abc import AsyncIterator
 

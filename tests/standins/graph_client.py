@@ -1,4 +1,4 @@
-"""A small client of Graph for the tests of its stand-in."""
+"""A small Graph client for the tests of the stand-in."""
 
 import base64
 import io
@@ -13,7 +13,7 @@ SENDER = "relay@example.com"
 
 
 class Reply:
-    """Status, headers and JSON body (None without one) of an answer."""
+    """Status, headers and JSON body (or None) of a response."""
 
     def __init__(self, status: int, headers: Any, text: str) -> None:
         self.status = status
@@ -30,7 +30,7 @@ class Reply:
 
 
 class GraphClient:
-    """Calls paths under the mailbox SENDER, with a valid token unless told otherwise."""
+    """Calls paths under the mailbox SENDER, by default with a valid token."""
 
     def __init__(self, http: aiohttp.ClientSession, graph: GraphStandIn) -> None:
         self._http = http
@@ -52,14 +52,14 @@ class GraphClient:
         return await self.call("POST", "/sendMail", {"message": message, **more})
 
     async def put(self, url: str, content: bytes, start: int, total: int, **headers: str) -> Reply:
-        """One range of an upload session."""
+        """Upload one range of an upload session."""
         span = {"Content-Range": f"bytes {start}-{start + len(content) - 1}/{total}"}
         async with self._http.put(url, data=io.BytesIO(content), headers={**span, **headers}) as reply:
             return Reply(reply.status, reply.headers, await reply.text())
 
 
 def message(**changes: Any) -> dict[str, Any]:
-    """A message resource that Graph takes."""
+    """Return a message resource that Graph accepts."""
     return {
         "subject": "件名",
         "body": {"contentType": "html", "content": "<p>hello</p>"},
@@ -71,7 +71,7 @@ def message(**changes: Any) -> dict[str, Any]:
 
 
 def file(content: bytes, name: str = "図.png", **changes: Any) -> dict[str, Any]:
-    """A fileAttachment resource."""
+    """Return a fileAttachment resource."""
     return {
         "@odata.type": "#microsoft.graph.fileAttachment",
         "name": name,
@@ -82,7 +82,7 @@ def file(content: bytes, name: str = "図.png", **changes: Any) -> dict[str, Any
 
 
 def mime(**headers: str) -> bytes:
-    """A message as Graph takes it with Content-Type text/plain: base64 of the whole."""
+    """Return a message in the format that Graph accepts as text/plain: all of it in base64."""
     fields = {"From": SENDER, "To": "ada@example.org", "Subject": "hi", "X-Relay-Id": "m1", **headers}
     head = "".join(f"{name}: {value}\r\n" for name, value in fields.items() if value)
     return base64.b64encode(f"{head}\r\nhello\r\n".encode())

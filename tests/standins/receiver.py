@@ -1,4 +1,4 @@
-"""A web hook on loopback that keeps what it is posted."""
+"""A webhook receiver on loopback that records posts."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -10,7 +10,7 @@ from tests.serving import serving
 
 
 class Receiver:
-    """`url` to post to; `posts` are (headers, JSON body), in order. `answer` makes the reply."""
+    """`url` to post to; `posts` are (headers, JSON body), in order. `answer` creates the response."""
 
     def __init__(self, answer: Callable[[web.Request, Any], web.Response]) -> None:
         self.url = ""

@@ -1,4 +1,4 @@
-"""A client that speaks SMTP line by line, to see exactly what the stand-in says."""
+"""An SMTP client that sends single lines, to check the exact replies of the stand-in."""
 
 import asyncio
 import base64
@@ -10,7 +10,7 @@ from standins.smtp.server import DEFAULT_PASSWORD, DEFAULT_USER, SmtpStandIn
 
 
 class Client:
-    """One connection. `say` sends a line and gives the whole reply, its lines joined by newlines."""
+    """One connection. `say` sends a line and returns the whole reply, its lines joined by newlines."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
@@ -24,7 +24,7 @@ class Client:
         self._writer.write(octets)
 
     async def reply(self) -> str:
-        """The next reply. Raises `ConnectionError` or `IncompleteReadError` when the server is gone."""
+        """Read the next reply. Raises `ConnectionError` or `IncompleteReadError` after a disconnect."""
         lines = []
         while True:
             line = (await self._reader.readuntil(b"\r\n")).decode().rstrip()
@@ -33,20 +33,20 @@ class Client:
                 return "\n".join(lines)
 
     async def is_over(self) -> bool:
-        """Wait for the server to end the connection."""
+        """Wait until the server closes the connection."""
         try:
             return await self._reader.read() == b""
         except ConnectionError:
             return True
 
     async def secure(self, context: ssl.SSLContext) -> str:
-        """STARTTLS and a new EHLO; the server's reply to it."""
+        """Send STARTTLS and EHLO. Return the reply to EHLO."""
         assert (await self.say("STARTTLS")).startswith("220")
         await self._writer.start_tls(context, server_hostname="localhost")
         return await self.say("EHLO client.test")
 
     async def sign_in(self, user: str = DEFAULT_USER, password: str = DEFAULT_PASSWORD) -> str:
-        """AUTH PLAIN; the server's reply."""
+        """Send AUTH PLAIN. Return the reply."""
         return await self.say(f"AUTH PLAIN {encoded(f'\0{user}\0{password}')}")
 
     async def send(
@@ -56,7 +56,7 @@ class Client:
         options: str = "",
         sender: str = DEFAULT_USER,
     ) -> str:
-        """One transaction; the reply that ended it."""
+        """Send one message. Return the last reply."""
         reply = await self.say(f"MAIL FROM:<{sender}>{options}")
         for recipient in recipients or ("ada@example.org",):
             if reply.startswith("250"):
@@ -79,7 +79,7 @@ def encoded(text: str) -> str:
 
 @asynccontextmanager
 async def connected(standin: SmtpStandIn, *, ready: bool = True) -> AsyncIterator[Client]:
-    """A connection; with `ready` after EHLO, STARTTLS where the stand-in wants it, and AUTH where it wants that."""
+    """Connect; with `ready`, also EHLO, and STARTTLS and AUTH if the stand-in requires them."""
     trust = standin.authority.client_context()
     tls = trust if standin.mode == "implicit" else None
     reader, writer = await asyncio.open_connection(standin.host, standin.port, ssl=tls)

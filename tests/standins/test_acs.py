@@ -1,4 +1,4 @@
-"""The ACS stand-in checks signatures for real, keeps operations, and reports by Event Grid."""
+"""The ACS stand-in checks signatures, runs operations, and posts reports through Event Grid."""
 
 import base64
 import hashlib
@@ -55,7 +55,7 @@ def message(**changes: Any) -> dict[str, Any]:
 
 
 def signed(method: str, url: str, path: str, body: bytes, now: datetime, *, key: str = DEFAULT_KEY) -> dict[str, str]:
-    """The headers that a client with an access key sends."""
+    """Return the headers of a client with an access key."""
     date, host = format_datetime(now, usegmt=True), url.removeprefix("http://")
     digest = base64.b64encode(hashlib.sha256(body).digest()).decode()
     signature = sign(method, path, f"{date};{host};{digest}", key)
@@ -67,7 +67,7 @@ def signed(method: str, url: str, path: str, body: bytes, now: datetime, *, key:
 
 
 class Client:
-    """Sends with the default key at the stand-in's time, unless headers say otherwise."""
+    """Sends with the default key at the stand-in's time, unless the headers differ."""
 
     def __init__(self, http: aiohttp.ClientSession, acs: AcsStandIn) -> None:
         self._http = http
@@ -95,7 +95,7 @@ def client(http: aiohttp.ClientSession, acs: AcsStandIn) -> Client:
     return Client(http, acs)
 
 
-async def test_takes_a_signed_message_and_names_the_operation(acs: AcsStandIn, client: Client) -> None:
+async def test_signed_message_is_accepted_with_an_operation_location(acs: AcsStandIn, client: Client) -> None:
     content = bytes(range(256)) * 1000
     file = {"name": "図.png", "contentType": "image/png", "contentInBase64": base64.b64encode(content).decode()}
     mine = str(uuid.uuid4())
@@ -110,7 +110,7 @@ async def test_takes_a_signed_message_and_names_the_operation(acs: AcsStandIn, c
     assert (await client.status(mine))[2] == {"id": mine, "status": "Succeeded", "error": None}
 
 
-async def test_only_a_right_signature_is_let_in(acs: AcsStandIn, client: Client, clock: Clock) -> None:
+async def test_wrong_signature_is_refused(acs: AcsStandIn, client: Client, clock: Clock) -> None:
     body = json.dumps(message()).encode()
     other_key = base64.b64encode(b"another key").decode()
     wrong = {
@@ -130,7 +130,7 @@ async def test_only_a_right_signature_is_let_in(acs: AcsStandIn, client: Client,
     assert acs.inbox.accepted == 0
 
 
-async def test_two_keys_are_good_during_a_rotation(acs: AcsStandIn, client: Client, clock: Clock) -> None:
+async def test_two_keys_are_valid_during_a_rotation(acs: AcsStandIn, client: Client, clock: Clock) -> None:
     second = base64.b64encode(b"second key").decode()
     acs.keys.add(second)
     body = json.dumps(message()).encode()
@@ -142,7 +142,7 @@ async def test_two_keys_are_good_during_a_rotation(acs: AcsStandIn, client: Clie
     assert (await client.send())[0] == 401
 
 
-async def test_a_token_for_the_service_is_let_in(acs: AcsStandIn, client: Client) -> None:
+async def test_token_for_the_service_is_accepted(acs: AcsStandIn, client: Client) -> None:
     good, other = acs.issuer.issue(AUDIENCE), acs.issuer.issue("https://graph.microsoft.com")
     assert (await client.send(Authorization=f"Bearer {good}"))[0] == 202
     assert (await client.send(Authorization=f"Bearer {other}"))[0] == 401
@@ -166,7 +166,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize(("changes", "status", "code"), WRONG.values(), ids=WRONG)
-async def test_refuses_a_wrong_message(
+async def test_invalid_message_is_refused(
     acs: AcsStandIn, client: Client, changes: dict[str, Any], status: int, code: str
 ) -> None:
     got, headers, body = await client.send(changes)
@@ -174,12 +174,12 @@ async def test_refuses_a_wrong_message(
     assert acs.inbox.accepted == 0
 
 
-async def test_the_api_version_is_required(client: Client) -> None:
+async def test_missing_api_version_is_refused(client: Client) -> None:
     status, _, body = await client.call("POST", "/emails:send", json.dumps(message()).encode())
     assert (status, body["error"]["code"]) == (400, "MissingApiVersionParameter")
 
 
-async def test_an_operation_id_is_for_one_message(acs: AcsStandIn, client: Client) -> None:
+async def test_operation_id_of_another_message_is_refused(acs: AcsStandIn, client: Client) -> None:
     mine = str(uuid.uuid4())
     first = await client.send(Operation_Id=mine)
     again = await client.send(Operation_Id=mine)
@@ -189,7 +189,7 @@ async def test_an_operation_id_is_for_one_message(acs: AcsStandIn, client: Clien
     assert (await client.send(Operation_Id="not-a-uuid"))[0] == 400
 
 
-async def test_a_lost_answer_can_be_asked_about(acs: AcsStandIn, client: Client) -> None:
+async def test_operation_status_is_known_after_a_lost_response(acs: AcsStandIn, client: Client) -> None:
     mine, other = str(uuid.uuid4()), str(uuid.uuid4())
     acs.script.cut_after_accept()
     acs.script.cut_before_body()
@@ -200,7 +200,7 @@ async def test_a_lost_answer_can_be_asked_about(acs: AcsStandIn, client: Client)
     assert (await client.status(other))[0] == 404
 
 
-async def test_pacing_holds_for_the_subscription(http: aiohttp.ClientSession, clock: Clock) -> None:
+async def test_rate_limits_apply_to_the_subscription(http: aiohttp.ClientSession, clock: Clock) -> None:
     async with AcsStandIn(limits=CUSTOM_DOMAIN, clock=clock) as acs:
         client = Client(http, acs)
         for minute in range(3):
@@ -212,10 +212,10 @@ async def test_pacing_holds_for_the_subscription(http: aiohttp.ClientSession, cl
         assert [(await client.send())[0] for _ in range(11)] == [202] * 10 + [429]
         body = (await client.send())[2]
         assert body["error"]["message"].startswith("PerSubscriptionPerHourLimitExceeded")
-        assert (acs.inbox.accepted, acs.inbox.most_within(60)) == (100, 30)
+        assert (acs.inbox.accepted, acs.inbox.max_within(60)) == (100, 30)
 
 
-async def test_operations_run_and_end_as_they_were_told(http: aiohttp.ClientSession, clock: Clock) -> None:
+async def test_operations_end_with_the_configured_result(http: aiohttp.ClientSession, clock: Clock) -> None:
     async with AcsStandIn(running=timedelta(seconds=5), clock=clock) as acs:
         client = Client(http, acs)
         acs.end("bob@*", "Failed", "EmailDropped", "Email was dropped.")
@@ -230,14 +230,14 @@ async def test_operations_run_and_end_as_they_were_told(http: aiohttp.ClientSess
         assert "retry-after" not in headers
         body = (await client.status(suppressed))[2]
         assert body["error"]["code"] == "EmailDroppedAllRecipientsSuppressed"
-        assert [mail.fate for mail in acs.inbox.messages] == ["dropped", "dropped"]
+        assert [mail.outcome for mail in acs.inbox.messages] == ["dropped", "dropped"]
 
 
 @pytest.mark.parametrize(
     ("state", "status", "is_readable"),
     [("role_missing", 403, False), ("domain_not_linked", 404, True), ("sender_unknown", 400, True)],
 )
-async def test_account_states_refuse(
+async def test_account_state_refuses_the_message(
     client: Client, acs: AcsStandIn, state: str, status: int, is_readable: bool
 ) -> None:
     operation = (await client.send())[2]["id"]
@@ -246,14 +246,14 @@ async def test_account_states_refuse(
     assert (await client.status(operation))[0] == (200 if is_readable else status)
 
 
-async def test_faults_by_recipient_and_retry_after(acs: AcsStandIn, client: Client) -> None:
+async def test_fault_by_recipient_has_retry_after(acs: AcsStandIn, client: Client) -> None:
     acs.script.respond(429, headers={"Retry-After": "7"}, recipient="bob@*")
     status, headers, body = await client.send()
     assert (status, headers["Retry-After"], body["error"]["code"]) == (429, "7", "TooManyRequests")
     assert (await client.send())[0] == 202
 
 
-async def test_reports_come_in_both_schemas(acs: AcsStandIn, client: Client) -> None:
+async def test_reports_are_posted_in_both_schemas(acs: AcsStandIn, client: Client) -> None:
     await client.send()
     reports = acs.events.delivery_reports(acs.inbox.messages, "Bounced", "550 5.1.1 unknown")
     async with receiving(lambda _request, _body: web.Response()) as receiver:
@@ -272,7 +272,7 @@ async def test_reports_come_in_both_schemas(acs: AcsStandIn, client: Client) -> 
         acs.events.delivery_reports(acs.inbox.messages, "Arrived")
 
 
-async def test_the_handshakes_tell_an_endpoint_that_consents_from_one_that_does_not(acs: AcsStandIn) -> None:
+async def test_handshake_passes_only_for_a_consenting_endpoint(acs: AcsStandIn) -> None:
     def consent(request: web.Request, body: Any) -> web.Response:
         if request.method == "OPTIONS":
             return web.Response(headers={"WebHook-Allowed-Origin": request.headers["WebHook-Request-Origin"]})
@@ -287,7 +287,7 @@ async def test_the_handshakes_tell_an_endpoint_that_consents_from_one_that_does_
         assert not await acs.events.validate(receiver.url, "cloud_events")
 
 
-async def test_other_processes_make_reports_over_http(http: aiohttp.ClientSession) -> None:
+async def test_control_route_posts_reports(http: aiohttp.ClientSession) -> None:
     async with AcsStandIn() as acs, receiving(lambda _request, _body: web.Response()) as receiver:
         body = json.dumps(message()).encode()
         headers = signed("POST", acs.url, SEND, body, utc_now())

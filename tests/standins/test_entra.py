@@ -1,4 +1,4 @@
-"""The token endpoint serves azure-identity's own credentials, and refuses what Entra refuses."""
+"""The token endpoint works with azure-identity's credentials and refuses what Entra refuses."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -22,7 +22,7 @@ async def entra(authority: Authority) -> AsyncIterator[EntraStandIn]:
 
 @pytest.fixture
 def surroundings(entra: EntraStandIn, authority: Authority, tmp_path: Path) -> dict[str, Any]:
-    """What a credential needs to find and trust the stand-in."""
+    """Return the options with which a credential finds and trusts the stand-in."""
     return {
         "authority": entra.url,
         "disable_instance_discovery": True,
@@ -31,7 +31,7 @@ def surroundings(entra: EntraStandIn, authority: Authority, tmp_path: Path) -> d
     }
 
 
-async def test_a_client_secret_gets_a_token_for_its_scope(entra: EntraStandIn, surroundings: dict[str, Any]) -> None:
+async def test_client_secret_gets_a_token_for_its_scope(entra: EntraStandIn, surroundings: dict[str, Any]) -> None:
     async with ClientSecretCredential(DEFAULT_TENANT, DEFAULT_CLIENT, DEFAULT_SECRET, **surroundings) as credential:
         token = (await credential.get_token(f"{GRAPH}/.default")).token
     assert entra.issuer.is_valid(token, GRAPH)
@@ -40,15 +40,13 @@ async def test_a_client_secret_gets_a_token_for_its_scope(entra: EntraStandIn, s
     assert not entra.issuer.is_valid(token, GRAPH)
 
 
-async def test_a_wrong_secret_is_refused_in_entras_words(surroundings: dict[str, Any]) -> None:
+async def test_wrong_secret_is_refused_with_entras_error(surroundings: dict[str, Any]) -> None:
     async with ClientSecretCredential(DEFAULT_TENANT, DEFAULT_CLIENT, "wrong", **surroundings) as credential:
         with pytest.raises(ClientAuthenticationError, match="AADSTS7000215"):
             await credential.get_token(f"{GRAPH}/.default")
 
 
-async def test_a_certificate_gets_a_token_only_when_it_is_the_registered_one(
-    entra: EntraStandIn, surroundings: dict[str, Any]
-) -> None:
+async def test_only_the_registered_certificate_gets_a_token(entra: EntraStandIn, surroundings: dict[str, Any]) -> None:
     pem, certificate = Authority.client_credential("app")
     async with CertificateCredential(
         DEFAULT_TENANT, DEFAULT_CLIENT, certificate_data=pem, **surroundings
@@ -63,7 +61,7 @@ async def test_a_certificate_gets_a_token_only_when_it_is_the_registered_one(
     assert entra.issuer.is_valid(token, GRAPH)
 
 
-async def test_a_managed_identity_gets_a_token_as_on_app_service(
+async def test_managed_identity_gets_a_token_as_on_app_service(
     entra: EntraStandIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("IDENTITY_ENDPOINT", f"{entra.control_url}/msi/token")
@@ -76,7 +74,7 @@ async def test_a_managed_identity_gets_a_token_as_on_app_service(
             await credential.get_token(f"{GRAPH}/.default")
 
 
-async def test_the_token_endpoint_shows_scripted_faults(entra: EntraStandIn, surroundings: dict[str, Any]) -> None:
+async def test_scripted_fault_applies_to_the_token_endpoint(entra: EntraStandIn, surroundings: dict[str, Any]) -> None:
     entra.script.respond(503, operation="token")
     async with ClientSecretCredential(DEFAULT_TENANT, DEFAULT_CLIENT, DEFAULT_SECRET, **surroundings) as credential:
         with pytest.raises(ClientAuthenticationError):

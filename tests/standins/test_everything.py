@@ -1,4 +1,4 @@
-"""All stand-ins in one process: what they print leads an app to them, and they end when they are asked to."""
+"""All stand-ins in one process: settings, output and shutdown."""
 
 import json
 import re
@@ -15,7 +15,7 @@ from standins.everything import SECRETS, Everything, domain_of
 ROOT = Path(__file__).parents[2]
 
 
-async def test_the_settings_are_good_and_name_a_route_for_each_provider(tmp_path: Path) -> None:
+async def test_settings_are_valid_with_a_route_for_each_provider(tmp_path: Path) -> None:
     async with Everything(tmp_path) as everything:
         settings = load(everything.settings())
     assert [route.provider for route in settings.routes.values()] == ["capture", *everything.inboxes()]
@@ -29,27 +29,27 @@ async def test_the_settings_are_good_and_name_a_route_for_each_provider(tmp_path
     assert set(SECRETS) <= named
 
 
-async def test_no_secret_stands_in_the_routes(tmp_path: Path) -> None:
+async def test_routes_contain_no_secret(tmp_path: Path) -> None:
     async with Everything(tmp_path) as everything:
         routes = everything.settings()["RELAY_ROUTES"]
     assert not [value for value in SECRETS.values() if value in routes]
 
 
-async def test_the_process_prints_one_line_of_json_then_where_the_inboxes_are_and_stops_when_asked() -> None:
-    told: list[str] = []
+async def test_process_prints_settings_and_inboxes_and_stops_on_sigterm() -> None:
+    output: list[str] = []
     child = await Child.start(
         name="the stand-ins",
         argv=(sys.executable, "-W", "error", "-m", "standins"),
-        ready=re.compile(r"^Mail to \*@smtp\.test leaves by smtp: "),
+        ready=re.compile(r"^Mail to \*@smtp\.test goes through smtp; inbox: "),
         cwd=ROOT,
-        echo=told.append,
+        echo=output.append,
     )
     try:
         await child.until_ready(timeout_seconds=60)
-        found = json.loads(told[0])
+        found = json.loads(output[0])
         assert sorted(found["inboxes"]) == ["acs", "graph", "sendgrid", "smtp"]
         assert is_there(found["settings"]["SSL_CERT_FILE"])
-        assert not [line for line in told[1:] if line.startswith("{")]
+        assert not [line for line in output[1:] if line.startswith("{")]
         async with aiohttp.ClientSession() as session:
             for url in found["inboxes"].values():
                 async with session.get(url) as answer:
@@ -65,6 +65,6 @@ def is_there(path: str) -> bool:
     return Path(path).exists()
 
 
-async def test_several_runs_do_not_meet(tmp_path: Path) -> None:
+async def test_parallel_runs_use_different_addresses(tmp_path: Path) -> None:
     async with Everything(tmp_path) as first, Everything(tmp_path) as second:
         assert not set(first.inboxes().values()) & set(second.inboxes().values())

@@ -1,4 +1,4 @@
-"""The Graph stand-in takes what Exchange Online takes and refuses what it refuses."""
+"""The Graph stand-in accepts and refuses what Exchange Online does."""
 
 import asyncio
 import base64
@@ -24,7 +24,7 @@ def client(https: aiohttp.ClientSession, graph: GraphStandIn) -> GraphClient:
     return GraphClient(https, graph)
 
 
-async def test_takes_a_message_as_json(graph: GraphStandIn, client: GraphClient) -> None:
+async def test_json_message_is_sent(graph: GraphStandIn, client: GraphClient) -> None:
     content = bytes(range(256)) * 4000
     inline = file(content, isInline=True, contentId="logo")
     reply = await client.send(message(attachments=[inline]))
@@ -37,7 +37,7 @@ async def test_takes_a_message_as_json(graph: GraphStandIn, client: GraphClient)
     assert [mail.id for mail in graph.boxes[SENDER].folders["sentitems"]] == [kept.id]
 
 
-async def test_takes_a_message_as_mime_whose_headers_are_the_envelope(graph: GraphStandIn, client: GraphClient) -> None:
+async def test_mime_message_is_sent_to_the_recipients_in_its_headers(graph: GraphStandIn, client: GraphClient) -> None:
     body = mime(Bcc="bob@example.org", **{"Message-ID": "<m1@relay>"})
     assert (await client.call("POST", "/sendMail", body, Content_Type="text/plain")).status == 202
     (kept,) = graph.inbox.messages
@@ -46,7 +46,7 @@ async def test_takes_a_message_as_mime_whose_headers_are_the_envelope(graph: Gra
     assert kept.fields["internetMessageId"] == "<m1@relay>"
 
 
-async def test_does_not_save_to_sent_items_when_asked_not_to(graph: GraphStandIn, client: GraphClient) -> None:
+async def test_save_to_sent_items_false_stores_no_copy(graph: GraphStandIn, client: GraphClient) -> None:
     assert (await client.send(message(), saveToSentItems=False)).status == 202
     assert graph.boxes[SENDER].folders["sentitems"] == []
 
@@ -73,7 +73,7 @@ WRONG_MESSAGES = {
 
 
 @pytest.mark.parametrize(("changes", "status", "code"), WRONG_MESSAGES.values(), ids=WRONG_MESSAGES)
-async def test_refuses_a_wrong_message(
+async def test_invalid_message_is_refused(
     graph: GraphStandIn, client: GraphClient, changes: dict[str, Any], status: int, code: str
 ) -> None:
     reply = await client.send(message(**changes))
@@ -91,17 +91,17 @@ WRONG_REQUESTS = {
 
 
 @pytest.mark.parametrize(("body", "kind", "status", "code"), WRONG_REQUESTS.values(), ids=WRONG_REQUESTS)
-async def test_refuses_a_wrong_request(client: GraphClient, body: bytes, kind: str, status: int, code: str) -> None:
+async def test_invalid_request_is_refused(client: GraphClient, body: bytes, kind: str, status: int, code: str) -> None:
     reply = await client.call("POST", "/sendMail", body, Content_Type=kind)
     assert (reply.status, reply.code) == (status, code)
 
 
-async def test_a_mailbox_may_send_as_another_when_it_was_granted(graph: GraphStandIn, client: GraphClient) -> None:
+async def test_send_as_needs_a_grant(graph: GraphStandIn, client: GraphClient) -> None:
     graph.send_as[SENDER] = {"ceo@example.com"}
     assert (await client.send(message(**{"from": people("CEO@example.com")[0]}))).status == 202
 
 
-async def test_a_message_above_the_tenants_size_is_refused_at_send(authority: Authority) -> None:
+async def test_oversized_message_is_refused_at_send(authority: Authority) -> None:
     async with GraphStandIn(authority=authority, max_message_bytes=1_000_000) as graph:
         connector = aiohttp.TCPConnector(ssl=authority.client_context())
         async with aiohttp.ClientSession(connector=connector) as https:
@@ -110,7 +110,7 @@ async def test_a_message_above_the_tenants_size_is_refused_at_send(authority: Au
     assert (reply.status, reply.code) == (400, "ErrorMessageSizeExceeded")
 
 
-async def test_a_missing_or_expired_token_is_401(graph: GraphStandIn, client: GraphClient) -> None:
+async def test_missing_or_expired_token_is_401(graph: GraphStandIn, client: GraphClient) -> None:
     graph.issuer.revoke()
     reply = await client.send(message())
     assert (reply.status, reply.code) == (401, "InvalidAuthenticationToken")
@@ -119,7 +119,7 @@ async def test_a_missing_or_expired_token_is_401(graph: GraphStandIn, client: Gr
     assert (await client.send(message())).status == 401
 
 
-async def test_permission_scope_and_mailbox_are_asked_for(graph: GraphStandIn, client: GraphClient) -> None:
+async def test_permission_scope_and_mailbox_are_checked(graph: GraphStandIn, client: GraphClient) -> None:
     graph.permissions = {"Mail.Send"}
     assert (await client.call("POST", "/messages", message())).code == "ErrorAccessDenied"
     assert (await client.send(message())).status == 202
@@ -140,7 +140,7 @@ async def test_permission_scope_and_mailbox_are_asked_for(graph: GraphStandIn, c
         ("mailbox_on_premises", 404, "MailboxNotEnabledForRESTAPI"),
     ],
 )
-async def test_account_states_refuse(
+async def test_account_state_refuses_the_message(
     graph: GraphStandIn, client: GraphClient, state: str, status: int, code: str
 ) -> None:
     graph.account = state
@@ -151,7 +151,7 @@ async def test_account_states_refuse(
     assert graph.inbox.accepted == 0
 
 
-async def test_a_fifth_concurrent_request_to_a_mailbox_is_throttled(graph: GraphStandIn, client: GraphClient) -> None:
+async def test_fifth_concurrent_request_to_a_mailbox_is_throttled(graph: GraphStandIn, client: GraphClient) -> None:
     graph.script.hang(times=4)
     waiting = [asyncio.create_task(client.send(message())) for _ in range(4)]
     await graph.inbox.wait_for_requests(4)
@@ -163,7 +163,7 @@ async def test_a_fifth_concurrent_request_to_a_mailbox_is_throttled(graph: Graph
     assert graph.boxes[SENDER].peak == 4
 
 
-async def test_scripted_faults_meet_the_operation_they_name(graph: GraphStandIn, client: GraphClient) -> None:
+async def test_scripted_fault_applies_to_its_operation(graph: GraphStandIn, client: GraphClient) -> None:
     graph.script.respond(429, headers={"Retry-After": "7"}, operation="send.draft")
     graph.script.accept_then(504, operation="send.mail")
     draft = (await client.call("POST", "/messages", message())).json["id"]

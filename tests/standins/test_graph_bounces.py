@@ -1,4 +1,4 @@
-"""Bounces: the reports that systems write, and the delta rounds over an Inbox that find them."""
+"""Bounces: reports of different systems, and the delta queries of an Inbox that find them."""
 
 from collections.abc import AsyncIterator
 from email import message_from_bytes, message_from_string
@@ -8,7 +8,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from standins.bounces import FLAVOURS, Bounce, bounce_message
+from standins.bounces import FLAVORS, Bounce, bounce_message
 from standins.graph.server import GraphStandIn
 from standins.http import utc_now
 from standins.tls import Authority
@@ -27,7 +27,7 @@ def client(https: aiohttp.ClientSession, graph: GraphStandIn) -> GraphClient:
 
 
 async def delta(client: GraphClient, link: str) -> tuple[list[dict[str, Any]], str]:
-    """All pages of one round, and the link for the next one."""
+    """Return all pages of a delta query and the link for the next one."""
     found: list[dict[str, Any]] = []
     while True:
         page = (await client.call("GET", link, Prefer="odata.maxpagesize=2")).json
@@ -41,7 +41,7 @@ def parts(message: Message) -> list[Message]:
     return [part for part in message.get_payload() if isinstance(part, Message)]
 
 
-async def test_a_round_shows_what_changed_since_the_last(graph: GraphStandIn, client: GraphClient) -> None:
+async def test_delta_query_returns_changes_since_the_last_one(graph: GraphStandIn, client: GraphClient) -> None:
     first, link = await delta(client, "/mailFolders/inbox/messages/delta?$select=subject")
     assert first == []
     for number in range(5):
@@ -55,14 +55,14 @@ async def test_a_round_shows_what_changed_since_the_last(graph: GraphStandIn, cl
     assert (await delta(client, link))[0] == []
 
 
-async def test_a_token_that_graph_forgot_is_410(client: GraphClient) -> None:
+async def test_unknown_delta_token_is_410(client: GraphClient) -> None:
     reply = await client.call("GET", "/mailFolders/inbox/messages/delta?$deltatoken=99")
     assert (reply.status, reply.code) == (410, "SyncStateNotFound")
 
 
-@pytest.mark.parametrize("flavour", FLAVOURS)
-async def test_a_bounce_is_a_delivery_status_report_that_names_the_mail(
-    graph: GraphStandIn, client: GraphClient, flavour: str
+@pytest.mark.parametrize("flavor", FLAVORS)
+async def test_bounce_is_a_delivery_status_report_about_the_mail(
+    graph: GraphStandIn, client: GraphClient, flavor: str
 ) -> None:
     await client.send(message(internetMessageId="<m1@relay>"))
     (sent,) = graph.inbox.messages
@@ -70,7 +70,7 @@ async def test_a_bounce_is_a_delivery_status_report_that_names_the_mail(
         sent,
         Bounce(address="ada@example.org", status="5.1.10", diagnostic="550 5.1.10 not found"),
         Bounce(address="bob@example.org", status="4.4.7", action="delayed", original="bobby@example.org"),
-        flavour=flavour,
+        flavor=flavor,
     )
     ((found,), _) = await delta(client, "/mailFolders/inbox/messages/delta")
     report = message_from_string((await client.call("GET", f"/messages/{found['id']}/$value")).text)
@@ -87,7 +87,7 @@ async def test_a_bounce_is_a_delivery_status_report_that_names_the_mail(
     assert "X-Relay-Id: m1" in returned.as_string()
 
 
-async def test_a_report_about_a_message_outside_ascii_is_ascii(graph: GraphStandIn, client: GraphClient) -> None:
+async def test_report_about_a_non_ascii_message_is_ascii(graph: GraphStandIn, client: GraphClient) -> None:
     await client.send(message())
     (sent,) = graph.inbox.messages
     raw = bounce_message(sent, [Bounce(address="ada@example.org")], utc_now(), "exchange")
@@ -95,9 +95,9 @@ async def test_a_report_about_a_message_outside_ascii_is_ascii(graph: GraphStand
     assert message_from_bytes(raw)["Subject"].startswith("=?utf-8?")
 
 
-async def test_other_processes_make_bounces_over_http(graph: GraphStandIn, client: GraphClient) -> None:
+async def test_control_route_creates_bounces(graph: GraphStandIn, client: GraphClient) -> None:
     await client.send(message())
-    order = {"relay_id": "m1", "recipient": "ada@example.org", "flavour": "postfix"}
+    order = {"relay_id": "m1", "recipient": "ada@example.org", "flavor": "postfix"}
     async with aiohttp.ClientSession() as http:
         async with http.post(f"{graph.control_url}/__standin__/bounce", json=order) as reply:
             assert await reply.json() == {"reports": 1}

@@ -1,4 +1,4 @@
-"""Drafts in the Graph stand-in: attachments, upload sessions, sending, and finding what was sent."""
+"""Drafts in the Graph stand-in: attachments, upload sessions, sending, and searching sent mail."""
 
 import base64
 from collections.abc import AsyncIterator
@@ -46,7 +46,7 @@ async def session_for(client: GraphClient, draft: str, size: int, **changes: Any
     return await client.call("POST", f"/messages/{draft}/attachments/createUploadSession", {"AttachmentItem": item})
 
 
-async def test_a_draft_with_a_small_and_a_large_attachment_is_sent_whole(
+async def test_draft_with_small_and_large_attachments_is_sent_complete(
     graph: GraphStandIn, client: GraphClient
 ) -> None:
     draft = await draft_of(client)
@@ -67,11 +67,11 @@ async def test_a_draft_with_a_small_and_a_large_attachment_is_sent_whole(
     assert (graph.boxes[SENDER].folders["drafts"], len(graph.boxes[SENDER].folders["sentitems"])) == ([], 1)
 
 
-async def test_an_upload_resumes_where_it_was_cut(graph: GraphStandIn, client: GraphClient, https: Any) -> None:
+async def test_upload_resumes_after_a_cut(graph: GraphStandIn, client: GraphClient, https: Any) -> None:
     draft, content = await draft_of(client), bytes(2 * CHUNK)
     url = (await session_for(client, draft, len(content))).json["uploadUrl"]
     assert (await client.put(url, content[:CHUNK], 0, len(content))).json["nextExpectedRanges"] == [str(CHUNK)]
-    # Twice, because aiohttp itself repeats a PUT whose connection was reset.
+    # Twice, because aiohttp repeats a PUT after a connection reset.
     graph.script.cut_before_body(operation="upload", times=2)
     with pytest.raises(aiohttp.ClientError):
         await client.put(url, content[CHUNK:], CHUNK, len(content))
@@ -81,7 +81,7 @@ async def test_an_upload_resumes_where_it_was_cut(graph: GraphStandIn, client: G
     assert graph.boxes[SENDER].folders["drafts"][0].attachments[0].content == content
 
 
-async def test_ranges_out_of_order_too_large_or_with_a_token_are_refused(client: GraphClient) -> None:
+async def test_invalid_ranges_are_refused(client: GraphClient) -> None:
     draft, size = await draft_of(client), 3 * CHUNK
     url = (await session_for(client, draft, size)).json["uploadUrl"]
     assert (await client.put(url, bytes(CHUNK), CHUNK, size)).status == 416
@@ -93,7 +93,7 @@ async def test_ranges_out_of_order_too_large_or_with_a_token_are_refused(client:
     assert (await client.put(url, bytes(CHUNK), 0, size)).status == 416
 
 
-async def test_an_upload_session_is_for_large_files_and_ends(
+async def test_upload_session_has_size_limits_and_expires(
     graph: GraphStandIn, client: GraphClient, clock: Clock
 ) -> None:
     draft = await draft_of(client)
@@ -106,7 +106,7 @@ async def test_an_upload_session_is_for_large_files_and_ends(
     assert (await client.put(url, bytes(CHUNK), 0, CHUNK)).status == 404
 
 
-async def test_a_cut_answer_to_send_is_verified_by_the_immutable_id(graph: GraphStandIn, client: GraphClient) -> None:
+async def test_immutable_id_finds_the_mail_after_a_lost_response(graph: GraphStandIn, client: GraphClient) -> None:
     draft = await draft_of(client, **IMMUTABLE)
     graph.script.cut_after_accept(operation="send.draft")
     with pytest.raises(aiohttp.ClientError):
@@ -117,7 +117,7 @@ async def test_a_cut_answer_to_send_is_verified_by_the_immutable_id(graph: Graph
     assert graph.inbox.accepted == 1
 
 
-async def test_an_ordinary_id_does_not_survive_sending(client: GraphClient) -> None:
+async def test_ordinary_id_is_unknown_after_sending(client: GraphClient) -> None:
     draft = await draft_of(client)
     assert (await client.call("POST", f"/messages/{draft}/send")).status == 202
     assert (await client.call("GET", f"/messages/{draft}")).code == "ErrorItemNotFound"
@@ -136,7 +136,7 @@ BY_HEADER = (
 )
 
 
-async def test_sent_mail_is_found_by_message_id_by_our_header_and_by_time(client: GraphClient) -> None:
+async def test_sent_mail_is_found_by_message_id_header_and_time(client: GraphClient) -> None:
     body = mime(**{"Message-ID": "<o'hara@relay>"})
     assert (await client.call("POST", "/sendMail", body, Content_Type="text/plain")).status == 202
     await client.send(message(internetMessageHeaders=[]))
@@ -148,13 +148,15 @@ async def test_sent_mail_is_found_by_message_id_by_our_header_and_by_time(client
     assert await found_by(client, "drafts", BY_HEADER) == []
 
 
-async def test_a_filter_it_does_not_know_is_refused(client: GraphClient) -> None:
+async def test_unsupported_filter_is_refused(client: GraphClient) -> None:
     for expression in ("internetMessageHeaders/any(h:h/name eq 'X-Relay-Id')", "subject eq 'x'", f"{BY_HEADER} or x"):
         reply = await client.call("GET", f"/messages?$filter={quote(expression)}")
         assert (reply.status, reply.code) == (400, "ErrorInvalidUrlQueryFilter")
 
 
-async def test_sent_items_may_lag(authority: Authority, https: aiohttp.ClientSession, clock: Clock) -> None:
+async def test_sent_mail_is_found_only_after_the_lag(
+    authority: Authority, https: aiohttp.ClientSession, clock: Clock
+) -> None:
     lag = timedelta(seconds=3)
     async with GraphStandIn(authority=authority, clock=clock, sent_items_lag=lag) as graph:
         client = GraphClient(https, graph)
@@ -164,7 +166,7 @@ async def test_sent_items_may_lag(authority: Authority, https: aiohttp.ClientSes
         assert await found_by(client, "sentitems", BY_HEADER) == ["件名"]
 
 
-async def test_a_draft_can_be_abandoned_and_read_as_mime(client: GraphClient) -> None:
+async def test_draft_can_be_read_as_mime_and_deleted(client: GraphClient) -> None:
     draft = await draft_of(client)
     shown = (await client.call("GET", f"/messages/{draft}/$value")).text
     assert "X-Relay-Id: m1" in shown
@@ -173,7 +175,7 @@ async def test_a_draft_can_be_abandoned_and_read_as_mime(client: GraphClient) ->
     assert (await client.call("POST", f"/messages/{draft}/send")).code == "ErrorItemNotFound"
 
 
-async def test_lists_are_newest_first_and_paged(client: GraphClient, clock: Clock) -> None:
+async def test_lists_are_paged_newest_first(client: GraphClient, clock: Clock) -> None:
     for number in range(12):
         clock.now += timedelta(seconds=1)
         await client.send(message(subject=str(number)))
@@ -183,7 +185,7 @@ async def test_lists_are_newest_first_and_paged(client: GraphClient, clock: Cloc
     assert "@odata.nextLink" not in rest
 
 
-async def test_mime_of_a_draft_with_an_attachment_added_has_both(client: GraphClient, graph: GraphStandIn) -> None:
+async def test_mime_of_a_draft_includes_a_later_attachment(client: GraphClient, graph: GraphStandIn) -> None:
     reply = await client.call("POST", "/messages", mime(), Content_Type="text/plain")
     draft = reply.json["id"]
     await client.call("POST", f"/messages/{draft}/attachments", file(b"added"))

@@ -1,4 +1,4 @@
-"""The vault's protocol as its own client speaks it, and as it stands on the wire."""
+"""The vault's protocol, with the vendor's client and on the wire."""
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
@@ -37,13 +37,13 @@ async def client(vault: KeyVaultStandIn, authority: Authority, tmp_path: Path) -
 async def get(
     vault: KeyVaultStandIn, https: aiohttp.ClientSession, path: str, token: str = "", **query: str
 ) -> tuple[int, Any, str]:
-    """Status, body and challenge."""
+    """Return status, body and challenge."""
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     async with https.get(f"{vault.url}{path}", headers=headers, params=query or API) as answer:
         return answer.status, await answer.json(), answer.headers.get("WWW-Authenticate", "")
 
 
-async def test_the_vendors_client_answers_the_challenge_and_reads_the_newest_version(
+async def test_vendors_client_answers_the_challenge_and_reads_the_newest_version(
     vault: KeyVaultStandIn, client: SecretClient
 ) -> None:
     ends = datetime(2030, 1, 1, tzinfo=UTC)
@@ -55,7 +55,7 @@ async def test_the_vendors_client_answers_the_challenge_and_reads_the_newest_ver
     assert (vault.issuer.issued, vault.inbox.accepted, vault.inbox.refused[401]) == (1, 2, 1)
 
 
-async def test_the_vendors_client_sees_each_refusal(vault: KeyVaultStandIn, client: SecretClient) -> None:
+async def test_vendors_client_raises_each_refusal(vault: KeyVaultStandIn, client: SecretClient) -> None:
     vault.put("off", "value", is_enabled=False)
     with pytest.raises(ResourceNotFoundError, match="SecretNotFound"):
         await client.get_secret("none")
@@ -70,16 +70,16 @@ async def test_the_vendors_client_sees_each_refusal(vault: KeyVaultStandIn, clie
         assert refused.value.status_code == status
 
 
-async def test_a_token_that_was_revoked_is_asked_for_anew(vault: KeyVaultStandIn, client: SecretClient) -> None:
+async def test_revoked_token_is_challenged_again(vault: KeyVaultStandIn, client: SecretClient) -> None:
     vault.put("key", "one")
     await client.get_secret("key")
     vault.issuer.revoke()
     with pytest.raises(ClientAuthenticationError):
-        # The credential keeps its token: the vendor's client takes the second refusal as final.
+        # The credential caches its token: the vendor's client treats the second refusal as final.
         await client.get_secret("key")
 
 
-async def test_the_challenge_names_tenant_and_resource(vault: KeyVaultStandIn, https: aiohttp.ClientSession) -> None:
+async def test_challenge_has_tenant_and_resource(vault: KeyVaultStandIn, https: aiohttp.ClientSession) -> None:
     status, body, challenge = await get(vault, https, "/secrets/key")
     assert (status, body["error"]["code"]) == (401, "Unauthorized")
     assert challenge == f'Bearer authorization="{vault.url}/{DEFAULT_TENANT}", resource="{AUDIENCE}"'
@@ -92,20 +92,20 @@ async def test_the_challenge_names_tenant_and_resource(vault: KeyVaultStandIn, h
 @pytest.mark.parametrize(
     ("version", "status"), [("", 400), ("1.0", 400), ("7.4", 404), ("7.6-preview.2", 404), ("2026-04-01", 404)]
 )
-async def test_an_api_version_is_needed(
+async def test_missing_api_version_is_refused(
     vault: KeyVaultStandIn, https: aiohttp.ClientSession, version: str, status: int
 ) -> None:
     token = vault.issuer.issue(AUDIENCE)
     assert (await get(vault, https, "/secrets/none", token, **{"api-version": version}))[0] == status
 
 
-async def test_the_end_of_a_secret_only_informs(vault: KeyVaultStandIn, https: aiohttp.ClientSession) -> None:
+async def test_expired_secret_is_still_returned(vault: KeyVaultStandIn, https: aiohttp.ClientSession) -> None:
     vault.put("key", "one", expires_at=datetime(2020, 1, 1, tzinfo=UTC))
     status, body, _ = await get(vault, https, "/secrets/key/", vault.issuer.issue(AUDIENCE))
     assert (status, body["value"], body["attributes"]["exp"]) == (200, "one", 1_577_836_800)
 
 
-async def test_throttling_says_when_to_come_back(vault: KeyVaultStandIn, https: aiohttp.ClientSession) -> None:
+async def test_throttling_has_retry_after(vault: KeyVaultStandIn, https: aiohttp.ClientSession) -> None:
     vault.account = "throttled"
     headers = {"Authorization": f"Bearer {vault.issuer.issue(AUDIENCE)}"}
     async with https.get(f"{vault.url}/secrets/key", headers=headers, params=API) as answer:
@@ -113,14 +113,14 @@ async def test_throttling_says_when_to_come_back(vault: KeyVaultStandIn, https: 
         assert (await answer.json())["error"]["code"] == "Throttled"
 
 
-async def test_faults_can_be_scripted(vault: KeyVaultStandIn, https: aiohttp.ClientSession) -> None:
+async def test_scripted_fault_applies(vault: KeyVaultStandIn, https: aiohttp.ClientSession) -> None:
     token = vault.issuer.issue(AUDIENCE)
     for status, code in ((429, "Throttled"), (500, "InternalServerError")):
         vault.script.respond(status, operation="get")
         assert (await get(vault, https, "/secrets/none", token))[1]["error"]["code"] == code
 
 
-async def test_secrets_are_set_over_http_and_shown_in_no_repr(
+async def test_control_route_sets_secrets_and_the_repr_hides_them(
     vault: KeyVaultStandIn, https: aiohttp.ClientSession
 ) -> None:
     url = f"{vault.control_url}/__standin__/secrets"

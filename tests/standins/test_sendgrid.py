@@ -1,4 +1,4 @@
-"""The SendGrid stand-in refuses what SendGrid refuses, and keeps what it accepts."""
+"""The SendGrid stand-in refuses what SendGrid refuses, and stores what it accepts."""
 
 import base64
 import io
@@ -46,14 +46,14 @@ def mail(**changes: Any) -> dict[str, Any]:
 async def send(
     http: aiohttp.ClientSession, standin: SendGridStandIn, body: dict[str, Any]
 ) -> tuple[int, list[dict[str, Any]]]:
-    # A file, because aiohttp warns of large bodies given as bytes.
+    # A file, because aiohttp warns about large bodies of type bytes.
     raw = io.BytesIO(json.dumps(body).encode())
     async with http.post(f"{standin.url}/v3/mail/send", data=raw, headers=AUTH) as reply:
         text = await reply.text()
         return reply.status, json.loads(text)["errors"] if text else []
 
 
-async def test_accepts_with_a_message_id_and_keeps_the_exact_bytes(
+async def test_accepted_mail_has_a_message_id_and_the_exact_bytes(
     sendgrid: SendGridStandIn, http: aiohttp.ClientSession
 ) -> None:
     content = bytes(range(256)) * 5000
@@ -111,7 +111,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize(("changes", "fields"), WRONG.values(), ids=WRONG)
-async def test_refuses_each_wrong_field_by_name(
+async def test_invalid_field_is_refused_by_name(
     sendgrid: SendGridStandIn, http: aiohttp.ClientSession, changes: dict[str, Any], fields: set[str]
 ) -> None:
     status, errors = await send(http, sendgrid, mail(**changes))
@@ -129,7 +129,7 @@ async def test_refuses_each_wrong_field_by_name(
         ("sender_unverified", 403, "does not match a verified Sender Identity"),
     ],
 )
-async def test_account_states_refuse(
+async def test_account_state_refuses_the_message(
     sendgrid: SendGridStandIn, http: aiohttp.ClientSession, state: str, status: int, message: str
 ) -> None:
     sendgrid.account = state
@@ -139,32 +139,34 @@ async def test_account_states_refuse(
     assert sendgrid.inbox.accepted == 0
 
 
-async def test_a_suspended_account_accepts_and_does_not_deliver(
+async def test_suspended_account_accepts_without_delivery(
     sendgrid: SendGridStandIn, http: aiohttp.ClientSession
 ) -> None:
     sendgrid.account = "suspended"
     assert (await send(http, sendgrid, mail()))[0] == 202
-    assert sendgrid.inbox.messages[0].fate == "queued"
+    assert sendgrid.inbox.messages[0].outcome == "queued"
 
 
-async def test_only_verified_senders_when_they_are_named(http: aiohttp.ClientSession) -> None:
+async def test_unverified_sender_is_refused(http: aiohttp.ClientSession) -> None:
     async with SendGridStandIn(verified_senders={"example.com"}) as sendgrid:
         assert (await send(http, sendgrid, mail()))[0] == 202
         assert (await send(http, sendgrid, mail(**{"from": {"email": "a@other.example"}})))[0] == 403
 
 
-async def test_sandbox_validates_and_keeps_nothing(sendgrid: SendGridStandIn, http: aiohttp.ClientSession) -> None:
+async def test_sandbox_validates_and_stores_nothing(sendgrid: SendGridStandIn, http: aiohttp.ClientSession) -> None:
     body = mail(mail_settings={"sandbox_mode": {"enable": True}})
     assert await send(http, sendgrid, body) == (200, [])
     assert sendgrid.inbox.accepted == 0
 
 
-async def test_more_than_30_megabytes_is_413(sendgrid: SendGridStandIn, http: aiohttp.ClientSession) -> None:
+async def test_body_above_30_megabytes_is_413(sendgrid: SendGridStandIn, http: aiohttp.ClientSession) -> None:
     attachment = {"content": "A" * (30 * 1024 * 1024), "filename": "a"}
     assert (await send(http, sendgrid, mail(attachments=[attachment])))[0] == 413
 
 
-async def test_scripted_faults_act_in_order_and_end(sendgrid: SendGridStandIn, http: aiohttp.ClientSession) -> None:
+async def test_scripted_faults_act_in_order_a_limited_number_of_times(
+    sendgrid: SendGridStandIn, http: aiohttp.ClientSession
+) -> None:
     sendgrid.script.respond(429, headers={"Retry-After": "7"})
     sendgrid.script.accept_then(504)
     sendgrid.script.cut_before_body()
@@ -184,7 +186,7 @@ async def test_scripted_faults_act_in_order_and_end(sendgrid: SendGridStandIn, h
     assert sendgrid.inbox.duplicates == {"m1": 3}
 
 
-async def test_a_fault_by_recipient_meets_only_that_recipient(
+async def test_fault_by_recipient_acts_only_on_that_recipient(
     sendgrid: SendGridStandIn, http: aiohttp.ClientSession
 ) -> None:
     sendgrid.script.respond(500, recipient="grace@*", times=None)
@@ -193,7 +195,7 @@ async def test_a_fault_by_recipient_meets_only_that_recipient(
     assert [(await send(http, sendgrid, other))[0] for _ in range(2)] == [500, 500]
 
 
-async def test_chaos_is_the_same_for_the_same_seed(sendgrid: SendGridStandIn, http: aiohttp.ClientSession) -> None:
+async def test_same_seed_gives_the_same_chaos(sendgrid: SendGridStandIn, http: aiohttp.ClientSession) -> None:
     runs = []
     for _ in range(2):
         sendgrid.script.chaos(5, {429: 0.3, "500_after": 0.3})
@@ -202,7 +204,7 @@ async def test_chaos_is_the_same_for_the_same_seed(sendgrid: SendGridStandIn, ht
     assert set(runs[0]) == {202, 429, 500}
 
 
-async def test_other_processes_script_and_read_over_http(
+async def test_control_routes_script_faults_and_read_the_inbox(
     sendgrid: SendGridStandIn, http: aiohttp.ClientSession
 ) -> None:
     control = f"{sendgrid.control_url}/__standin__"
@@ -220,7 +222,7 @@ async def test_other_processes_script_and_read_over_http(
         assert (reply.status, sendgrid.inbox.accepted) == (204, 0)
 
 
-async def test_a_cancelled_batch_is_not_delivered(sendgrid: SendGridStandIn, http: aiohttp.ClientSession) -> None:
+async def test_cancelled_batch_is_not_delivered(sendgrid: SendGridStandIn, http: aiohttp.ClientSession) -> None:
     async with http.post(f"{sendgrid.url}/v3/mail/batch", headers=AUTH) as reply:
         batch = (await reply.json())["batch_id"]
     soon = int(datetime.now(UTC).timestamp()) + 3600
@@ -228,10 +230,10 @@ async def test_a_cancelled_batch_is_not_delivered(sendgrid: SendGridStandIn, htt
     order = {"batch_id": batch, "status": "cancel"}
     async with http.post(f"{sendgrid.url}/v3/user/scheduled_sends", json=order, headers=AUTH) as reply:
         assert reply.status == 201
-    assert sendgrid.inbox.messages[0].fate == "cancelled"
+    assert sendgrid.inbox.messages[0].outcome == "cancelled"
 
 
-async def test_events_are_signed_over_timestamp_and_body(
+async def test_event_signature_covers_timestamp_and_body(
     sendgrid: SendGridStandIn, http: aiohttp.ClientSession
 ) -> None:
     await send(http, sendgrid, mail())
@@ -252,7 +254,7 @@ async def test_events_are_signed_over_timestamp_and_body(
     assert (event["event"], event["email"], event["relay_id"]) == ("bounce", "ada@example.org", "m1")
 
 
-async def test_lean_counts_by_relay_id_and_keeps_no_mails(http: aiohttp.ClientSession) -> None:
+async def test_lean_mode_counts_by_relay_id_and_stores_no_mails(http: aiohttp.ClientSession) -> None:
     async with SendGridStandIn(lean=True) as sendgrid:
         assert (await send(http, sendgrid, mail()))[0] == 202
         assert (sendgrid.inbox.by_relay_id, sendgrid.inbox.messages) == ({"m1": 1}, [])

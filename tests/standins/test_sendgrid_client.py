@@ -1,4 +1,4 @@
-"""The vendor's own client meets the stand-in: it understands both the acceptance and the refusal."""
+"""The stand-in with the vendor's own client."""
 
 import asyncio
 
@@ -18,7 +18,7 @@ def post(url: str, key: str, mail: Mail) -> int:
     return int(client.send(mail).status_code)
 
 
-async def test_the_vendors_client() -> None:
+async def test_vendors_client_understands_acceptance_and_refusal() -> None:
     good = Mail("relay@example.com", "ada@example.org", "hi", plain_text_content="hello")
     bad = Mail("relay@example.com", "ada@example.org", "hi")
     async with SendGridStandIn() as sendgrid:

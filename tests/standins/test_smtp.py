@@ -1,4 +1,4 @@
-"""The SMTP stand-in: what it offers, what it refuses as submission servers do, and the faults it can be told to show."""
+"""The SMTP stand-in: its extensions, its refusals, and its scripted faults."""
 
 import asyncio
 import smtplib
@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 
 from standins.entra import TokenIssuer
-from standins.pace import Limit
+from standins.rate_limit import Limit
 from standins.smtp.auth import AUDIENCE
 from standins.smtp.server import DEFAULT_PASSWORD, DEFAULT_USER, SmtpStandIn
 from standins.tls import Authority
@@ -32,11 +32,11 @@ async def client(server: SmtpStandIn) -> AsyncIterator[Client]:
 
 
 def offered(reply: str) -> set[str]:
-    """The extensions in a reply to EHLO."""
+    """Return the extensions in a reply to EHLO."""
     return {line[4:] for line in reply.split("\n")[1:]}
 
 
-async def test_starttls_comes_before_everything_and_auth_after_it(server: SmtpStandIn) -> None:
+async def test_auth_is_offered_only_after_starttls(server: SmtpStandIn) -> None:
     async with connected(server, ready=False) as client:
         assert (await client.reply()).startswith("220 relay.standin.test")
         clear = offered(await client.say("EHLO client.test"))
@@ -53,7 +53,7 @@ async def test_starttls_comes_before_everything_and_auth_after_it(server: SmtpSt
     assert server.inbox.messages[0].envelope == ("ada@example.org",)
 
 
-async def test_implicit_tls_and_none(authority: Authority) -> None:
+async def test_implicit_tls_and_no_tls_accept_mail(authority: Authority) -> None:
     async with SmtpStandIn(tls="implicit", authority=authority) as server, connected(server) as client:
         assert server.url.startswith("smtps://localhost:")
         assert (await client.send()).startswith("250")
@@ -62,7 +62,7 @@ async def test_implicit_tls_and_none(authority: Authority) -> None:
         assert (await client.send()).startswith("250")
 
 
-async def test_a_client_that_trusts_others_gets_no_connection(server: SmtpStandIn) -> None:
+async def test_client_without_the_authority_refuses_the_certificate(server: SmtpStandIn) -> None:
     async with connected(server, ready=False) as client:
         await client.reply()
         await client.say("EHLO client.test")
@@ -87,7 +87,7 @@ def xoauth2_in_two(user: str, token: str) -> list[str]:
 
 
 async def sign_in(server: SmtpStandIn, lines: list[str]) -> str:
-    """The last reply to these lines on a new connection under TLS."""
+    """Send lines on a new connection with TLS. Return the last reply."""
     async with connected(server, ready=False) as client:
         await client.reply()
         await client.say("EHLO client.test")
@@ -98,7 +98,9 @@ async def sign_in(server: SmtpStandIn, lines: list[str]) -> str:
 
 
 @pytest.mark.parametrize("mechanism", [plain, login])
-async def test_passwords(server: SmtpStandIn, mechanism: Callable[[str, str], list[str]]) -> None:
+async def test_wrong_user_or_password_is_refused(
+    server: SmtpStandIn, mechanism: Callable[[str, str], list[str]]
+) -> None:
     assert (await sign_in(server, mechanism(DEFAULT_USER, DEFAULT_PASSWORD))).startswith("235 2.7.0")
     assert (await sign_in(server, mechanism(DEFAULT_USER, "wrong"))).startswith("535 5.7.8")
     assert (await sign_in(server, mechanism("nobody", DEFAULT_PASSWORD))).startswith("535 5.7.8")
@@ -107,7 +109,9 @@ async def test_passwords(server: SmtpStandIn, mechanism: Callable[[str, str], li
 
 
 @pytest.mark.parametrize("mechanism", [xoauth2, xoauth2_in_two])
-async def test_tokens(authority: Authority, mechanism: Callable[[str, str], list[str]]) -> None:
+async def test_token_needs_the_right_user_and_audience(
+    authority: Authority, mechanism: Callable[[str, str], list[str]]
+) -> None:
     issuer = TokenIssuer()
     async with SmtpStandIn(authority=authority, issuer=issuer) as server:
         token = issuer.issue(AUDIENCE)
@@ -121,13 +125,13 @@ async def test_tokens(authority: Authority, mechanism: Callable[[str, str], list
         assert (await sign_in(server, mechanism(DEFAULT_USER, token))).startswith("535 5.7.139")
 
 
-async def test_what_is_no_credential(server: SmtpStandIn) -> None:
+async def test_malformed_credentials_are_syntax_errors(server: SmtpStandIn) -> None:
     assert (await sign_in(server, ["AUTH XOAUTH2 !!"])).startswith("501")
     assert (await sign_in(server, ["AUTH CRAM-MD5"])).startswith("504")
     assert server.inbox.refused == {}
 
 
-async def test_a_mail_is_kept_as_its_recipients_get_it(server: SmtpStandIn, client: Client) -> None:
+async def test_mail_is_stored_as_its_recipients_receive_it(server: SmtpStandIn, client: Client) -> None:
     content = (
         b"From: App <app@example.com>\r\nTo: Ada <ada@example.org>\r\nX-Relay-Id: m1\r\nSubject: Hi\r\n\r\n..dot\r\n"
     )
@@ -151,28 +155,28 @@ async def test_a_mail_is_kept_as_its_recipients_get_it(server: SmtpStandIn, clie
         (b"Subject: x\r\n\r\nbare\rreturn\r\n", "", "554 5.6.0"),
     ],
 )
-async def test_lines_that_servers_refuse(
+async def test_invalid_lines_are_refused(
     server: SmtpStandIn, client: Client, content: bytes, options: str, beginning: str
 ) -> None:
     assert (await client.send(content, options=options)).startswith(beginning)
     assert server.inbox.accepted == beginning.startswith("250")
 
 
-async def test_extensions_can_be_taken_away(authority: Authority) -> None:
+async def test_disabled_extensions_are_refused(authority: Authority) -> None:
     async with SmtpStandIn(authority=authority, extensions=()) as server, connected(server) as client:
         assert not offered(await client.say("EHLO x")) & {"8BITMIME", "SMTPUTF8"}
         assert (await client.send(options=" BODY=8BITMIME")).startswith("555 5.5.4")
         assert (await client.send(options=" SMTPUTF8")).startswith("501")
 
 
-async def test_size(authority: Authority) -> None:
+async def test_oversized_mail_is_refused(authority: Authority) -> None:
     async with SmtpStandIn(authority=authority, max_message_bytes=100) as server, connected(server) as client:
         assert (await client.send(options=" SIZE=101")).startswith("552")
         assert (await client.send(b"Subject: x\r\n\r\n" + b"y\r\n" * 100)).startswith("552")
         assert (await client.send(options=" SIZE=100")).startswith("250")
 
 
-async def test_recipients_may_be_refused_one_by_one(server: SmtpStandIn, client: Client) -> None:
+async def test_single_recipients_can_be_refused(server: SmtpStandIn, client: Client) -> None:
     server.script.respond(550, "5.1.1 User unknown", operation="rcpt", recipient="gone@*", times=None)
     server.script.respond(450, operation="rcpt", recipient="grey@*")
     await client.say(f"MAIL FROM:<{DEFAULT_USER}>")
@@ -185,9 +189,7 @@ async def test_recipients_may_be_refused_one_by_one(server: SmtpStandIn, client:
 
 
 @pytest.mark.parametrize("operation", ["ehlo", "mail", "rcpt", "data", "send"])
-async def test_a_command_gets_the_scripted_reply_and_the_next_one_is_served(
-    server: SmtpStandIn, client: Client, operation: str
-) -> None:
+async def test_scripted_reply_applies_to_one_command(server: SmtpStandIn, client: Client, operation: str) -> None:
     server.script.respond(451, "4.3.0 one\n4.3.0 two", operation=operation)
     reply = await client.say("EHLO x") if operation == "ehlo" else await client.send()
     assert reply == "451-4.3.0 one\n451 4.3.0 two"
@@ -200,27 +202,27 @@ async def test_a_command_gets_the_scripted_reply_and_the_next_one_is_served(
     ("status", "beginning"),
     [(432, "432 4.3.2 Concurrent"), (554, "554 5.7.1"), (452, "452 4.3.1"), (599, "599 scripted")],
 )
-async def test_a_bare_status_has_the_usual_words(
+async def test_scripted_status_has_the_usual_text(
     server: SmtpStandIn, client: Client, status: int, beginning: str
 ) -> None:
     server.script.respond(status)
     assert (await client.send()).startswith(beginning)
 
 
-async def test_after_421_the_server_leaves(server: SmtpStandIn, client: Client) -> None:
+async def test_connection_closes_after_421(server: SmtpStandIn, client: Client) -> None:
     server.script.respond(421, operation="mail")
     assert (await client.send()).startswith("421 4.3.2")
     assert await client.is_over()
 
 
-async def test_a_greeting_can_refuse(server: SmtpStandIn) -> None:
+async def test_scripted_greeting_refuses_the_connection(server: SmtpStandIn) -> None:
     server.script.respond(554, operation="connect")
     async with connected(server, ready=False) as client:
         assert (await client.reply()).startswith("554")
 
 
 @pytest.mark.parametrize("operation", ["connect", "ehlo", "starttls"])
-async def test_a_cut_before_tls(server: SmtpStandIn, operation: str) -> None:
+async def test_cut_before_tls_resets_the_connection(server: SmtpStandIn, operation: str) -> None:
     server.script.cut_before_body(operation=operation)
     with pytest.raises((ConnectionError, asyncio.IncompleteReadError, ssl.SSLError)):
         async with connected(server):
@@ -228,21 +230,21 @@ async def test_a_cut_before_tls(server: SmtpStandIn, operation: str) -> None:
 
 
 @pytest.mark.parametrize("operation", ["mail", "rcpt", "data", "send"])
-async def test_a_cut_before_the_content_accepts_nothing(server: SmtpStandIn, client: Client, operation: str) -> None:
+async def test_cut_before_the_content_accepts_nothing(server: SmtpStandIn, client: Client, operation: str) -> None:
     server.script.cut_before_body(operation=operation)
     with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
         await client.send()
     assert server.inbox.accepted == 0
 
 
-async def test_a_cut_after_the_final_dot_accepts(server: SmtpStandIn, client: Client) -> None:
+async def test_cut_after_the_final_dot_accepts_the_mail(server: SmtpStandIn, client: Client) -> None:
     server.script.cut_after_accept()
     with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
         await client.send()
     assert server.inbox.accepted == 1
 
 
-async def test_a_hang_after_accepting_lasts_until_it_is_released(server: SmtpStandIn, client: Client) -> None:
+async def test_hang_after_acceptance_lasts_until_release(server: SmtpStandIn, client: Client) -> None:
     server.script.hang(after_accept=True)
     sending = asyncio.create_task(client.send())
     await server.inbox.wait_for(1)
@@ -252,7 +254,7 @@ async def test_a_hang_after_accepting_lasts_until_it_is_released(server: SmtpSta
         await sending
 
 
-async def test_a_hang_accepts_nothing_and_ends_with_the_stand_in(server: SmtpStandIn, client: Client) -> None:
+async def test_hang_accepts_nothing_and_ends_with_the_stand_in(server: SmtpStandIn, client: Client) -> None:
     server.script.hang()
     sending = asyncio.create_task(client.send())
     await server.inbox.wait_for_requests(1)
@@ -262,13 +264,13 @@ async def test_a_hang_accepts_nothing_and_ends_with_the_stand_in(server: SmtpSta
     assert server.inbox.accepted == 0
 
 
-async def test_an_acceptance_may_be_answered_with_an_error(server: SmtpStandIn, client: Client) -> None:
+async def test_accepted_mail_can_get_an_error_reply(server: SmtpStandIn, client: Client) -> None:
     server.script.accept_then(451, "4.4.2 Timeout")
     assert await client.send() == "451 4.4.2 Timeout"
     assert server.inbox.accepted == 1
 
 
-async def test_a_slow_answer_comes(server: SmtpStandIn, client: Client) -> None:
+async def test_slow_reply_arrives(server: SmtpStandIn, client: Client) -> None:
     server.script.slow(0.01)
     assert (await client.send()).startswith("250")
 
@@ -277,19 +279,19 @@ async def test_a_slow_answer_comes(server: SmtpStandIn, client: Client) -> None:
     ("state", "beginning"),
     [("send_as_denied", "554 5.2.252"), ("mailbox_full", "554 5.2.2"), ("blocked", "550 5.1.8")],
 )
-async def test_accounts_that_may_not_send(server: SmtpStandIn, client: Client, state: str, beginning: str) -> None:
+async def test_account_state_refuses_the_mail(server: SmtpStandIn, client: Client, state: str, beginning: str) -> None:
     server.account = state
     assert (await client.send()).startswith(beginning)
 
 
-async def test_a_user_may_send_only_as_its_senders(authority: Authority) -> None:
+async def test_sender_of_another_user_is_refused(authority: Authority) -> None:
     senders = {DEFAULT_USER: ["Allowed@example.com"]}
     async with SmtpStandIn(authority=authority, senders=senders) as server, connected(server) as client:
         assert (await client.send(sender="allowed@example.com")).startswith("250")
         assert (await client.send(sender="other@example.com")).startswith("554 5.2.252")
 
 
-async def test_the_pace_of_a_mailbox(authority: Authority) -> None:
+async def test_message_above_the_rate_limit_gets_421(authority: Authority) -> None:
     clock = Clock()
     limits = [Limit(name="messages", count=1, seconds=60)]
     async with SmtpStandIn(authority=authority, limits=limits, clock=clock) as server, connected(server) as client:
@@ -298,7 +300,7 @@ async def test_the_pace_of_a_mailbox(authority: Authority) -> None:
         assert await client.is_over()
 
 
-async def test_the_connections_of_a_mailbox(authority: Authority) -> None:
+async def test_connection_above_the_limit_cannot_send(authority: Authority) -> None:
     async with (
         SmtpStandIn(authority=authority, max_connections=1) as server,
         connected(server) as first,
@@ -311,7 +313,7 @@ async def test_the_connections_of_a_mailbox(authority: Authority) -> None:
         assert (await second.send()).startswith("250")
 
 
-async def test_the_inbox_is_read_and_the_script_written_over_http(server: SmtpStandIn, client: Client) -> None:
+async def test_control_routes_script_faults_and_read_the_inbox(server: SmtpStandIn, client: Client) -> None:
     async with aiohttp.ClientSession(server.control_url) as session:
         fault: dict[str, Any] = {"act": "respond", "operation": "rcpt", "status": 550}
         async with session.post("/__standin__/script", json=fault) as answer:
@@ -335,7 +337,7 @@ def post(server: SmtpStandIn, context: ssl.SSLContext) -> dict[str, tuple[int, b
         return client.send_message(message)
 
 
-async def test_another_client_understands_it(server: SmtpStandIn) -> None:
+async def test_smtplib_sends_and_gets_the_refused_recipient(server: SmtpStandIn) -> None:
     server.script.respond(550, operation="rcpt", recipient="gone@*")
     refused = await asyncio.to_thread(post, server, server.authority.client_context())
     assert refused == {"gone@example.org": (550, b"5.1.1 User unknown")}

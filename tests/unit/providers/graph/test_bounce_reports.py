@@ -8,7 +8,7 @@ import pytest
 from relay.core.outcomes import Deferred, RouteFault
 from relay.events.dsn import read_report
 from relay.providers.contract import Reports
-from standins.bounces import FLAVOURS, Bounce
+from standins.bounces import FLAVORS, Bounce
 from tests.parcels import NOW
 from tests.unit.providers.graph.graph_route import SENDER, Place, mail, place
 
@@ -38,13 +38,13 @@ async def whole_round(here: Place, cursor: str = "") -> tuple[list[bytes], str]:
             return found, cursor
 
 
-@pytest.mark.parametrize("flavour", FLAVOURS)
-async def test_a_report_is_found_once_and_can_be_read(here: Place, flavour: str) -> None:
+@pytest.mark.parametrize("flavor", FLAVORS)
+async def test_a_report_is_found_once_and_can_be_read(here: Place, flavor: str) -> None:
     await here.send(mail(headers={"X-Note": f"{NAME}"}))
     (sent,) = here.standin.inbox.messages
     _, cursor = await whole_round(here)
     here.standin.deliver(SENDER, b"From: ada@example.org\r\nSubject: thanks\r\n\r\nThanks.")
-    here.standin.bounce(sent, Bounce(address="ada@example.org", status="5.1.10"), flavour=flavour)
+    here.standin.bounce(sent, Bounce(address="ada@example.org", status="5.1.10"), flavor=flavor)
     found, cursor = await whole_round(here, cursor)
     assert len(found) == 1
     raw = found[0].replace(b"X-Relay-Id: m1", f"X-Relay-Id: {NAME}".encode())
