@@ -1,4 +1,4 @@
-"""A valid request before policy, and the limits it was held to. Free of pydantic: the policy reads it."""
+"""A valid request before policy, and the limits it was held to."""
 
 from collections.abc import Mapping
 from datetime import datetime

@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from pydantic import BaseModel
-
 from relay.api.openapi.parameters import Parameter
+from relay.api.shapes.base import Shape
+from relay.api.shapes.json_schema import schemas_of
 
 IMPORTANT = frozenset({"from", "to", "subject", "text", "html", "template", "variables", "messages", "events"})
 """What a designer shows at once; everything else is under its advanced options."""
@@ -41,14 +41,12 @@ def parameter(known: Parameter) -> dict[str, Any]:
     return {**shown, **known.schema, "required": known.is_required}
 
 
-def body(model: type[BaseModel], *, fields: Iterable[str], required: Iterable[str] = ()) -> dict[str, Any]:
+def body(shape: type[Shape], *, fields: Iterable[str], required: Iterable[str] = ()) -> dict[str, Any]:
     """The chosen fields of a request. `required`: also what this use of the shape cannot do without."""
-    whole = model.model_json_schema()
+    known = schemas_of(shape)
+    whole = known[shape.__name__]
     needed = [name for name in fields if name in {*whole.get("required", ()), *required}]
-    shown = {
-        name: _described(name, whole["properties"][name], whole.get("$defs", {}), is_required=name in needed)
-        for name in fields
-    }
+    shown = {name: _described(name, whole["properties"][name], known, is_required=name in needed) for name in fields}
     return {"type": "object", "required": needed, "properties": shown}
 
 

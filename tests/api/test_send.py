@@ -75,7 +75,7 @@ async def test_all_problems_are_told_at_once_and_nothing_is_queued(relay: Harnes
         ("recipients", "`to`"),
         ("body", "`text` or `html`"),
         ("templateId", "`template`"),
-        ("xyzzy", "There are: "),
+        ("xyzzy", "Known fields: "),
     ],
 )
 async def test_an_unknown_field_names_the_nearest(relay: Harness, field: str, suggestion: str) -> None:

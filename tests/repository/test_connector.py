@@ -14,6 +14,7 @@ from relay.api.operations import OPERATIONS
 from relay.clients.registry import Role
 from relay.core.events import EventKind, MessageEvent, RecordedEvent
 from relay.core.model import Address, State
+from relay.core.shape_check import fits
 from relay.events.webhooks.payload import post_of
 from relay.events.webhooks.subscriptions import Definition, Subscription
 from scripts.connector.actions import ACTIONS
@@ -77,8 +78,7 @@ def test_the_api_takes_what_a_designer_lets_pass(name: str) -> None:
     facts = FACTS[action.operation].body
     assert facts is not None
     module, _, shape = facts.model.rpartition(".")
-    model = getattr(import_module(f"relay.api.{module}"), shape)
-    assert model.model_validate(sample(body_of(name)))
+    assert fits(sample(body_of(name)), getattr(import_module(f"relay.api.{module}"), shape))
 
 
 def test_the_waiting_action_offers_what_can_be_waited_for() -> None:

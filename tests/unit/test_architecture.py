@@ -182,8 +182,6 @@ HOMES = {
     "httptools": ["relay.platform.storage.azure.http_pool"],
     "aiosmtplib": ["relay.providers"],
     "sendgrid": ["relay.providers"],
-    "pydantic": ["relay.api"],
-    "pydantic_core": ["relay.api"],
     "dns": ["relay.operations.doctor.domains"],
     "email_validator": ["relay.api.reading.addresses"],
     "jinja2": ["relay.clients"],
@@ -221,7 +219,7 @@ def test_every_foreign_package_has_its_home() -> None:
 # fmt: off
 HEAVY = (
     "aiohttp", "aiosmtplib", "azure.core", "azure.data", "azure.identity", "azure.keyvault", "azure.storage",
-    "cryptography", "email_validator", "jinja2", "pydantic", "sendgrid", "standardwebhooks", "uuid_utils", "httptools",
+    "cryptography", "email_validator", "jinja2", "sendgrid", "standardwebhooks", "uuid_utils", "httptools",
     "httpx", "typer", "rich", "opentelemetry",
 )
 # fmt: on

@@ -4,13 +4,14 @@ import re
 from collections.abc import Sequence
 from http import HTTPStatus
 from importlib import import_module
-from typing import Any, cast
+from typing import Any
 
 from relay.api.app import Call, Operation
 from relay.api.http import Response, json_response
 from relay.api.openapi.operations import COMMON, FACTS, JSON, OF_CALLERS, Body, Facts
 from relay.api.openapi.parameters import Parameter
 from relay.api.openapi.responses import REFERENCE, SCHEMAS
+from relay.api.shapes.json_schema import schemas_of
 from relay.clients.registry import Role
 
 _TEXT = {"type": "string"}
@@ -112,9 +113,6 @@ def _body(body: Body, schemas: dict[str, Any]) -> dict[str, Any]:
         return others
     module, _, name = body.model.rpartition(".")
     if module:
-        model = getattr(import_module(f"relay.api.{module}"), name)
-        schema = cast(dict[str, Any], model.model_json_schema(ref_template=f"{REFERENCE}{{model}}"))
-        schemas |= schema.pop("$defs", {})
-        schemas[name] = schema
+        schemas |= schemas_of(getattr(import_module(f"relay.api.{module}"), name))
     example = {} if body.example is None else {"example": body.example}
     return {**{kind: {**said, **example} for kind, said in _content(name).items()}, **others}

@@ -8,9 +8,10 @@ from relay.acceptance.draft import MAX_HTTP_BODY, Draft, Limits
 from relay.api.problems import WHOLE, Problems, member
 from relay.api.reading import json_text
 from relay.api.reading.message import read_message
-from relay.api.reading.shape import check_shape, kind
+from relay.api.reading.shape import check_shape
 from relay.api.shapes.requests import BatchEnvelope, MessageFields
 from relay.core.errors import Refusal
+from relay.core.shape_check import json_kind
 
 _MERGED = ("headers", "metadata", "variables")
 """Fields whose members are replaced one by one; any other is replaced as a whole."""
@@ -23,7 +24,7 @@ def parse_batch(body: bytes, *, content_type: str, now: datetime, limits: Limits
     faults = Problems(limits.max_problems)
     value = json_text.read_json(body, MAX_HTTP_BODY, faults)
     if not isinstance(value, dict):
-        faults.add("wrong_type", WHOLE, f"The body is {kind(value)}; it must be an object.")
+        faults.add("wrong_type", WHOLE, f"Expected an object, got {json_kind(value)}.")
         raise faults.refusal()
     check_shape(value, BatchEnvelope, faults)
     defaults, messages = value.get("defaults") or {}, value.get("messages")
@@ -49,7 +50,7 @@ def _read(message: Any, number: int, defaults: Mapping[str, Any], now: datetime,
     here = f"messages[{number}]"
     if not isinstance(message, dict):
         faults = Problems(1, lambda _: here)
-        faults.add("wrong_type", WHOLE, f"This is {kind(message)}; it must be an object.")
+        faults.add("wrong_type", WHOLE, f"Expected an object, got {json_kind(message)}.")
         return faults.refusal()
     faults = Problems(_MAX_PROBLEMS_EACH, _place(here, message, defaults))
     draft = read_message(_merged(defaults, message), now, faults, limits)

@@ -1,14 +1,16 @@
 """The body of a request, for operations that take a small JSON object; and what no operation can take."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from relay.acceptance.draft import Limits
 from relay.api.http import Request
+from relay.api.problems import WHOLE, Problems
+from relay.api.reading import json_text
+from relay.api.reading.shape import check_shape
+from relay.api.shapes.base import Shape
 from relay.core.errors import Refusal
-
-if TYPE_CHECKING:
-    from pydantic import BaseModel
+from relay.core.shape_check import json_kind
 
 MAX_SMALL_BYTES = 1_048_576
 
@@ -22,16 +24,12 @@ def check_length(request: Request) -> None:
 
 
 def read_object(
-    request: Request, model: "type[BaseModel]", *, most_bytes: int = MAX_SMALL_BYTES, is_optional: bool = False
+    request: Request, shape: type[Shape], *, most_bytes: int = MAX_SMALL_BYTES, is_optional: bool = False
 ) -> Mapping[str, Any]:
-    """The JSON object of a request, of the model's shape. Raises `Refusal` with every fault.
+    """The JSON object of a request, of this shape. Raises `Refusal` with every fault.
 
     With `is_optional` no body is an empty object.
     """
-    from relay.api.problems import WHOLE, Problems
-    from relay.api.reading import json_text
-    from relay.api.reading.shape import check_shape, kind
-
     check_length(request)
     if is_optional and not request.body:
         return {}
@@ -39,8 +37,8 @@ def read_object(
     faults = Problems(Limits().max_problems)
     value = json_text.read_json(request.body, most_bytes, faults)
     if not isinstance(value, dict):
-        faults.add("wrong_type", WHOLE, f"The body is {kind(value)}; it must be an object.")
+        faults.add("wrong_type", WHOLE, f"Expected an object, got {json_kind(value)}.")
         raise faults.refusal()
-    check_shape(value, model, faults)
+    check_shape(value, shape, faults)
     faults.raise_any()
     return value

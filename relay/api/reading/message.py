@@ -9,9 +9,11 @@ from relay.api.problems import WHOLE, Problems
 from relay.api.reading import fields, json_text
 from relay.api.reading.addresses import NOBODY, Located, read_mailbox, read_mailboxes, same_mailbox
 from relay.api.reading.attachments import read_attachments
-from relay.api.reading.fast_check import fits_message
 from relay.api.reading.headers import read_headers
+from relay.api.reading.shape import check_shape
+from relay.api.shapes.requests import MessageRequest
 from relay.core.model import Address, Delivery, Message
+from relay.core.shape_check import json_kind
 from relay.mime.size import estimate_size
 from relay.providers.registry import MODULES, provider_module
 
@@ -24,9 +26,7 @@ def parse_message(body: bytes, *, content_type: str, now: datetime, limits: Limi
     faults = Problems(limits.max_problems)
     value = json_text.read_json(body, limits.max_body_bytes, faults)
     if not isinstance(value, dict):
-        from relay.api.reading.shape import kind
-
-        faults.add("wrong_type", WHOLE, f"The body is {kind(value)}; it must be an object.")
+        faults.add("wrong_type", WHOLE, f"Expected an object, got {json_kind(value)}.")
         raise faults.refusal()
     draft = read_message(value, now, faults, limits)
     faults.raise_any()
@@ -35,11 +35,7 @@ def parse_message(body: bytes, *, content_type: str, now: datetime, limits: Limi
 
 def read_message(value: Mapping[str, Any], now: datetime, faults: Problems, limits: Limits) -> Draft:
     """The draft of one message's JSON object. It may be used only if `faults` stayed empty."""
-    if not fits_message(value):
-        from relay.api.reading.shape import check_shape
-        from relay.api.shapes.requests import MessageRequest
-
-        check_shape(value, MessageRequest, faults)
+    check_shape(value, MessageRequest, faults)
     template = fields.read_choice_name(value.get("template"), "template", faults, limits, may_have_version=True)
     _check_content(value, faults, has_template=template is not None)
     to, cc, bcc = _recipients(value, faults, limits)

@@ -1,272 +1,248 @@
-"""The shapes of requests about clients, for operators."""
+"""The shapes of requests about clients, suppressions, templates, webhooks, erasure and lost mail."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from msgspec import Meta, field
 
-from relay.api.shapes.requests import Shape
+from relay.api.shapes.base import Shape, says
 from relay.clients.templates import MAX_BYTES
 
-
-class PolicyFields(Shape):
-    """What a client may send. What is left out stays as it was; in a new client it is not limited."""
-
-    senders: list[str] | None = Field(
-        default=None,
-        description="Addresses it may use as From and as return path: `*`, an address, or `*@domain`.",
-        examples=[["*@example.com"]],
-    )
-    recipients: list[str] | None = Field(
-        default=None, description="Recipients it may send to, in the same forms.", examples=[["*"]]
-    )
-    redirect_to: str | None = Field(
-        default=None,
-        description="Where mail to all other recipients goes instead; without it they are refused. Null ends it.",
-        examples=["testers@example.com"],
-    )
-    routes: list[str] | None = Field(
-        default=None, description="Routes it may ask for; none named means all.", examples=[["sendgrid"]]
-    )
-    lanes: list[str] | None = Field(
-        default=None,
-        description="Lanes it may use, the first by default; none named means all.",
-        examples=[["transactional"]],
-    )
-    delivery: Literal["at_least_once", "at_most_once"] | None = Field(
-        default=None, description="What to do by default when an answer is lost.", examples=["at_least_once"]
-    )
-    rate_per_minute: int | None = Field(
-        default=None, description="Messages a minute. Null ends the limit.", examples=[600], ge=1, le=1_000_000
-    )
-    daily_quota: int | None = Field(
-        default=None,
-        description="Messages a day (UTC). Null ends the limit.",
-        examples=[50_000],
-        ge=1,
-        le=1_000_000_000,
-    )
-    max_bytes: int | None = Field(
-        default=None, description="Bytes of a message. Null ends the limit.", examples=[10_000_000], ge=1_000
-    )
-    refused_attachments: list[str] | None = Field(
-        default=None, description="File names that are refused, with `*` for anything.", examples=[["*.exe"]]
-    )
-    ip_ranges: list[str] | None = Field(
-        default=None,
-        description="CIDR blocks it may call from; none named means anywhere.",
-        examples=[["203.0.113.0/24"]],
-    )
+_Rate = Annotated[int, Meta(ge=1, le=1_000_000)]
+_Quota = Annotated[int, Meta(ge=1, le=1_000_000_000)]
+_Bytes = Annotated[int, Meta(ge=1_000)]
+_Seconds = Annotated[int, Meta(ge=60, le=315_360_000)]
+_Version = Annotated[int, Meta(ge=1, le=99_999_998)]
+_CALLBACK = "https://prod-1.westeurope.logic.azure.com/workflows/x/triggers/y/paths/invoke?sig=z"
 
 
-class ClientChange(Shape):
-    """What to change of a client."""
+class PolicyFields(Shape, frozen=True, kw_only=True):
+    """What a client may send. An absent field stays as it is; in a new client it sets no limit."""
 
-    role: Literal["client", "operator"] | None = Field(
-        default=None, description="`operator` reads and mends everything.", examples=["client"]
-    )
-    policy: PolicyFields | None = Field(default=None, description="What it may send.")
-    principals: list[str] | None = Field(
-        default=None,
-        description="Microsoft Entra object or application ids that are this client.",
-        examples=[["11111111-2222-3333-4444-555555555555"]],
-    )
-    is_disabled: bool | None = Field(default=None, description="Whether its keys open nothing.", examples=[False])
+    senders: Annotated[
+        list[str] | None,
+        says("Allowed addresses in From and as return path: `*`, an address, or `*@domain`.", ["*@example.com"]),
+    ] = None
+    recipients: Annotated[list[str] | None, says("Allowed recipients, in the same forms.", ["*"])] = None
+    redirect_to: Annotated[
+        str | None,
+        says(
+            "Send mail for all other recipients to this address. Without it such mail is refused. Null removes it.",
+            "testers@example.com",
+        ),
+    ] = None
+    routes: Annotated[
+        list[str] | None, says("Routes that the client may request. An empty list allows all.", ["sendgrid"])
+    ] = None
+    lanes: Annotated[
+        list[str] | None,
+        says("Allowed lanes; the first is the default. An empty list allows all.", ["transactional"]),
+    ] = None
+    delivery: Annotated[
+        Literal["at_least_once", "at_most_once"] | None,
+        says("The default for attempts with an unknown result.", "at_least_once"),
+    ] = None
+    rate_per_minute: Annotated[_Rate | None, says("Messages per minute. Null removes the limit.", 600)] = None
+    daily_quota: Annotated[_Quota | None, says("Messages per day (UTC). Null removes the limit.", 50_000)] = None
+    max_bytes: Annotated[_Bytes | None, says("Bytes per message. Null removes the limit.", 10_000_000)] = None
+    refused_attachments: Annotated[
+        list[str] | None, says("File names to refuse, with `*` as a wildcard.", ["*.exe"])
+    ] = None
+    ip_ranges: Annotated[
+        list[str] | None,
+        says("CIDR blocks that the client may call from. An empty list allows all.", ["203.0.113.0/24"]),
+    ] = None
 
 
-class ClientRequest(ClientChange):
+class ClientChange(Shape, frozen=True, kw_only=True):
+    """Changes to a client."""
+
+    role: Annotated[
+        Literal["client", "operator"] | None, says("`operator` may read and change everything.", "client")
+    ] = None
+    policy: Annotated[PolicyFields | None, says("What the client may send.")] = None
+    principals: Annotated[
+        list[str] | None,
+        says(
+            "Microsoft Entra object or application ids that sign in as this client.",
+            ["11111111-2222-3333-4444-555555555555"],
+        ),
+    ] = None
+    is_disabled: Annotated[bool | None, says("Whether to refuse the client's keys.", False)] = None
+
+
+class ClientRequest(ClientChange, frozen=True, kw_only=True):
     """A new client."""
 
-    name: str = Field(
-        description="1 to 63 lower-case letters, digits and dashes.",
-        examples=["shop"],
-        json_schema_extra={"maxLength": 63},
-    )
+    name: Annotated[str, says("1 to 63 lowercase letters, digits and dashes.", "shop", maxLength=63)]
 
 
-class KeyRequest(Shape):
-    """Another key."""
+class KeyRequest(Shape, frozen=True, kw_only=True):
+    """A second key for a client."""
 
-    expires_in_seconds: int | None = Field(
-        default=None,
-        description="When it stops to work; by default never.",
-        examples=[7_776_000],
-        ge=60,
-        le=315_360_000,
-    )
+    expires_in_seconds: Annotated[
+        _Seconds | None, says("When the key expires. By default it never expires.", 7_776_000)
+    ] = None
 
 
 Reason = Literal["bounced", "complained", "unsubscribed", "manual", "provider"]
 
 
-class SuppressionFields(Shape):
-    """An address that is not to be sent to."""
+class SuppressionFields(Shape, frozen=True, kw_only=True):
+    """An address to which Relay must not send."""
 
-    email: str = Field(description="The address.", examples=["ada@example.org"])
-    reason: Reason | None = Field(default=None, description="Why; by default `manual`.", examples=["unsubscribed"])
-    expires_in_seconds: int | None = Field(
-        default=None,
-        description="How long; by default as the reason's rule says.",
-        examples=[2_592_000],
-        ge=60,
-        le=315_360_000,
+    email: Annotated[str, says("The address.", "ada@example.org")]
+    reason: Annotated[Reason | None, says("The reason. The default is `manual`.", "unsubscribed")] = None
+    expires_in_seconds: Annotated[
+        _Seconds | None, says("How long the suppression lasts. The default depends on the reason.", 2_592_000)
+    ] = None
+    note: Annotated[
+        str | None, says("A note for people, such as who requested it.", "asked by telephone", maxLength=500)
+    ] = None
+
+
+_Client = Annotated[str | None, says("Operators only: the client whose list to use.", "shop")]
+_ForAll = Annotated[bool | None, says("Operators only: use the list that applies to all clients.")]
+
+
+class SuppressionRequest(SuppressionFields, frozen=True, kw_only=True):
+    """An address to add to a suppression list: the caller's own, or the one that an operator chooses."""
+
+    client: _Client = None
+    for_all: _ForAll = None
+
+
+class SuppressionImport(Shape, frozen=True, kw_only=True):
+    """Many addresses to add to one suppression list."""
+
+    value: Annotated[
+        list[SuppressionFields],
+        says("The addresses.", [{"email": "ada@example.org", "reason": "unsubscribed"}], minItems=1, maxItems=10_000),
+    ]
+    client: _Client = None
+    for_all: _ForAll = None
+
+
+class SyncRequest(Shape, frozen=True, kw_only=True):
+    """The route whose provider's suppression lists to import."""
+
+    route: Annotated[str, says("A route whose provider keeps suppression lists: SendGrid.", "sendgrid")]
+
+
+class VariableFields(Shape, frozen=True, kw_only=True):
+    """A variable that a template uses."""
+
+    required: Annotated[
+        bool | None, says("Whether each message must set it. The default is true unless there is a `default`.")
+    ] = None
+    default: Annotated[Any, says("The value for messages that do not set the variable.", "friend")] = None
+    description: Annotated[str | None, says("A note for people.", maxLength=500)] = None
+
+
+class TemplateRequest(Shape, frozen=True, kw_only=True):
+    """The next version of a template: Jinja2, rendered for each message."""
+
+    description: Annotated[str | None, says("A note for people.", "Sent to new customers.", maxLength=500)] = None
+    subject: Annotated[str | None, says("The subject. A message's own subject replaces it.", "Welcome, {{ name }}")] = (
+        None
     )
-    note: str | None = Field(
-        default=None,
-        description="For people: who asked for it, where.",
-        examples=["asked by telephone"],
-        json_schema_extra={"maxLength": 500},
-    )
+    text: Annotated[
+        str | None, says("The plain text. At least one of text and html is required.", "Hello {{ name }}.")
+    ] = None
+    html: Annotated[
+        str | None,
+        says(
+            f"The HTML. Values are escaped. The whole template may have at most {MAX_BYTES} bytes.",
+            "<p>Hello {{ name }}.</p>",
+        ),
+    ] = None
+    variables: Annotated[
+        dict[str, VariableFields] | None,
+        says(
+            "The variables by name. A variable that the template uses and that is not listed here is required.",
+            {"name": {"default": "friend"}},
+        ),
+    ] = None
 
 
-class SuppressionRequest(SuppressionFields):
-    """One address for a list: the caller's own, or as an operator says."""
+class PreviewRequest(Shape, frozen=True, kw_only=True):
+    """Values to preview a template with."""
 
-    client: str | None = Field(default=None, description="Operators: whose list.", examples=["shop"])
-    for_all: bool | None = Field(default=None, description="Operators: the list that concerns everybody.")
-
-
-class SuppressionImport(Shape):
-    """Many addresses for one list."""
-
-    value: list[SuppressionFields] = Field(
-        description="The addresses.",
-        examples=[[{"email": "ada@example.org", "reason": "unsubscribed"}]],
-        json_schema_extra={"minItems": 1, "maxItems": 10_000},
-    )
-    client: str | None = Field(default=None, description="Operators: whose list.", examples=["shop"])
-    for_all: bool | None = Field(default=None, description="Operators: the list that concerns everybody.")
-
-
-class SyncRequest(Shape):
-    """Which provider's lists are read."""
-
-    route: str = Field(description="A route whose provider keeps lists: SendGrid.", examples=["sendgrid"])
-
-
-class VariableFields(Shape):
-    """A variable that the template reads."""
-
-    required: bool | None = Field(
-        default=None, description="Whether every message must bring it; by default unless there is a `default`."
-    )
-    default: Any = Field(
-        default=None, description="What is filled in where a message does not bring it.", examples=["friend"]
-    )
-    description: str | None = Field(default=None, description="For people.", json_schema_extra={"maxLength": 500})
-
-
-class TemplateRequest(Shape):
-    """A template's next version: Jinja2, filled in for each message."""
-
-    description: str | None = Field(
-        default=None,
-        description="For people.",
-        examples=["What new customers get."],
-        json_schema_extra={"maxLength": 500},
-    )
-    subject: str | None = Field(
-        default=None, description="The subject; a message's own replaces it.", examples=["Welcome, {{ name }}"]
-    )
-    text: str | None = Field(
-        default=None, description="The plain text. One of text and html is needed.", examples=["Hello {{ name }}."]
-    )
-    html: str | None = Field(
-        default=None,
-        description=f"The html; values are escaped. All of a template has at most {MAX_BYTES} bytes.",
-        examples=["<p>Hello {{ name }}.</p>"],
-    )
-    variables: dict[str, VariableFields] | None = Field(
-        default=None,
-        description="The variables by name. What the template reads and this does not name is required.",
-        examples=[{"name": {"default": "friend"}}],
-    )
-
-
-class PreviewRequest(Shape):
-    """What a template is filled in with, to look at the result."""
-
-    variables: dict[str, Any] | None = Field(default=None, description="The variables.", examples=[{"name": "Ada"}])
-    version: int | None = Field(default=None, description="Which version; by default the newest.", ge=1, le=99_999_998)
+    variables: Annotated[dict[str, Any] | None, says("The variables.", {"name": "Ada"})] = None
+    version: Annotated[_Version | None, says("The version. The default is the newest.")] = None
 
 
 EventKind = Literal["processed", "deferred", "delivered", "bounced", "complained", "opened", "clicked", "unsubscribed"]
 
 
-class WebhookChange(Shape):
-    """What to change of a subscription; what is left out stays."""
+class WebhookChange(Shape, frozen=True, kw_only=True):
+    """Changes to a webhook subscription. An absent field stays as it is."""
 
-    url: str | None = Field(
-        default=None, description="Where to post: https, on the public Internet.", examples=["https://example.com/mail"]
+    url: Annotated[
+        str | None, says("Where to post events: an https address on the public Internet.", "https://example.com/mail")
+    ] = None
+    events: Annotated[
+        list[EventKind] | None, says("Kinds of events. An empty list means all.", ["delivered", "bounced"])
+    ] = None
+    format: Annotated[Literal["standard", "cloudevents"] | None, says("The format of the posted body.", "standard")] = (
+        None
     )
-    events: list[EventKind] | None = Field(
-        default=None, description="Kinds of events; an empty list means all.", examples=[["delivered", "bounced"]]
-    )
-    format: Literal["standard", "cloudevents"] | None = Field(
-        default=None, description="How a body looks.", examples=["standard"]
-    )
-    note: str | None = Field(default=None, description="For people.", examples=["order system"])
-    is_enabled: bool | None = Field(
-        default=None, description="False pauses it; true lets one go on that was disabled.", examples=[True]
-    )
-    rotate_secret: bool | None = Field(
-        default=None,
-        description="Make a new signing secret. For a day posts carry a signature by the old one too.",
-        examples=[True],
-    )
+    note: Annotated[str | None, says("A note for people.", "order system")] = None
+    is_enabled: Annotated[
+        bool | None, says("False pauses the subscription. True resumes it, also after Relay disabled it.", True)
+    ] = None
+    rotate_secret: Annotated[
+        bool | None,
+        says("Create a new signing secret. For one day posts are signed with the old secret too.", True),
+    ] = None
 
 
-class WebhookRequest(Shape):
-    """A new subscription. Give `url`, or as Logic Apps do `callbackUrl`."""
+class WebhookRequest(Shape, frozen=True, kw_only=True):
+    """A new webhook subscription. Give `url`, or `callbackUrl` as Logic Apps does."""
 
-    url: str | None = Field(
-        default=None, description="Where to post: https, on the public Internet.", examples=["https://example.com/mail"]
-    )
-    callback_url: str | None = Field(
-        default=None,
-        alias="callbackUrl",
-        description="The same, in the words of Logic Apps. Subscribing it twice is once.",
-        examples=["https://prod-1.westeurope.logic.azure.com/workflows/x/triggers/y/paths/invoke?sig=z"],
-    )
-    events: list[EventKind] | None = Field(
-        default=None, description="Kinds of events; none named means all.", examples=[["delivered", "bounced"]]
-    )
-    format: Literal["standard", "cloudevents"] | None = Field(
-        default=None, description="How a body looks; by default `standard`.", examples=["standard"]
-    )
-    note: str | None = Field(default=None, description="For people.", examples=["order system"])
-
-
-class CallbackRemoval(Shape):
-    """A subscription that a `callbackUrl` made, to be ended."""
-
-    callback_url: str = Field(
-        alias="callbackUrl",
-        description="The URL that was subscribed.",
-        examples=["https://prod-1.westeurope.logic.azure.com/workflows/x/triggers/y/paths/invoke?sig=z"],
-    )
+    url: Annotated[
+        str | None, says("Where to post events: an https address on the public Internet.", "https://example.com/mail")
+    ] = None
+    callback_url: Annotated[
+        str | None,
+        says("The same, under the name that Logic Apps uses. Subscribing it again changes nothing.", _CALLBACK),
+    ] = field(name="callbackUrl", default=None)
+    events: Annotated[
+        list[EventKind] | None, says("Kinds of events. The default is all.", ["delivered", "bounced"])
+    ] = None
+    format: Annotated[
+        Literal["standard", "cloudevents"] | None,
+        says("The format of the posted body. The default is `standard`.", "standard"),
+    ] = None
+    note: Annotated[str | None, says("A note for people.", "order system")] = None
 
 
-class EraseRequest(Shape):
-    """Whose messages are erased."""
+class CallbackRemoval(Shape, frozen=True, kw_only=True):
+    """A subscription made with a `callbackUrl`, to be deleted."""
 
-    recipient: str = Field(
-        description="The address: each message that has it in to, cc or bcc is erased as a whole.",
-        examples=["ada@example.com"],
-    )
-    dry_run: bool | None = Field(default=None, description="Count only.", examples=[False])
-    cursor: str | None = Field(default=None, description="Where the last answer said to go on.")
+    callback_url: Annotated[str, says("The subscribed URL.", _CALLBACK)] = field(name="callbackUrl")
 
 
-class ResendLostRequest(Shape):
-    """Which sent messages count as lost, and how they are sent again."""
+class EraseRequest(Shape, frozen=True, kw_only=True):
+    """The recipient whose messages to erase."""
 
-    route: str = Field(description="The route that sent them.", examples=["sendgrid"])
-    sent_since: str = Field(description="From when on they were sent.", examples=["2026-03-01T00:00:00Z"])
-    sent_before: str = Field(description="Before when they were sent; in the past.", examples=["2026-03-02T00:00:00Z"])
-    without_delivered: bool = Field(
-        description="True: those of which nobody reported a delivery, nor a refusal by the recipient's server.",
-        examples=[True],
-    )
-    to_route: str | None = Field(default=None, description="Another route to send them by.", examples=["exchange"])
-    dry_run: bool | None = Field(default=None, description="Count only.", examples=[False])
-    cursor: str | None = Field(default=None, description="Where the last answer said to go on.")
+    recipient: Annotated[
+        str,
+        says("The address. Each message that has it in to, cc or bcc is erased as a whole.", "ada@example.com"),
+    ]
+    dry_run: Annotated[bool | None, says("Only count.", False)] = None
+    cursor: Annotated[str | None, says("Where to continue: the `cursor` of the last response.")] = None
+
+
+class ResendLostRequest(Shape, frozen=True, kw_only=True):
+    """Which sent messages count as lost, and how to send them again."""
+
+    route: Annotated[str, says("The route that sent them.", "sendgrid")]
+    sent_since: Annotated[str, says("Start of the period (inclusive).", "2026-03-01T00:00:00Z")]
+    sent_before: Annotated[str, says("End of the period (exclusive, in the past).", "2026-03-02T00:00:00Z")]
+    without_delivered: Annotated[
+        bool,
+        says("Must be true: only messages without a delivery or bounce event are sent again.", True),
+    ]
+    to_route: Annotated[str | None, says("Another route for sending them again.", "exchange")] = None
+    dry_run: Annotated[bool | None, says("Only count.", False)] = None
+    cursor: Annotated[str | None, says("Where to continue: the `cursor` of the last response.")] = None

@@ -1,317 +1,267 @@
-"""The shapes of requests, for validation and for the OpenAPI document, which is generated from them.
+"""The shapes of requests about messages. They validate requests, and the OpenAPI document is generated from them.
 
-They fix names and JSON types; what a value means is checked by the readers beside this module, against
+They fix names and JSON types. The readers in `relay.api.reading` check what a value means, against
 `relay.acceptance.draft.Limits`. The numbers here only document those limits, for people and generated clients.
 """
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+from msgspec import field
 
 from relay.acceptance.draft import Limits
+from relay.api.shapes.base import Shape, expects, says
 
 _LIMITS = Limits()
 
-TAGS = frozenset(("<text>", "<object>", "<list>", "<number>"))
-"""How pydantic's error locations name the branch of a union; no part of a path."""
-_BRANCHES: dict[type[object], str] = {str: "<text>", dict: "<object>", list: "<list>"}
 
-
-def _branch(value: object) -> str | None:
-    return _BRANCHES.get(type(value))
-
-
-class Shape(BaseModel):
-    """What all requests share: unknown names are errors, and nothing is converted from another type."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, hide_input_in_errors=True)
-
-
-class AddressObject(Shape):
+class AddressObject(Shape, frozen=True, kw_only=True):
     """A mailbox in two fields."""
 
-    email: str = Field(
-        description="The address. Domains and local parts may be in any script.", examples=["ada@example.com"]
-    )
-    name: str | None = Field(
-        default=None,
-        description="The display name.",
-        examples=["Ada Lovelace"],
-        json_schema_extra={"maxLength": _LIMITS.max_display_name},
-    )
+    email: Annotated[str, says("The address. Domains and local parts may use any script.", "ada@example.com")]
+    name: Annotated[str | None, says("The display name.", "Ada Lovelace", maxLength=_LIMITS.max_display_name)] = None
 
 
-_Text = Annotated[str, Tag("<text>"), Field(examples=["Ada Lovelace <ada@example.com>"])]
-_Object = Annotated[AddressObject, Tag("<object>")]
-
+_MailboxText = Annotated[str, says("An address, or a name and an address.", "Ada Lovelace <ada@example.com>")]
 Mailbox = Annotated[
-    _Text | _Object,
-    Discriminator(
-        _branch,
-        custom_error_type="expected",
-        custom_error_message="a text such as Name <a@example.com>, or an object with email and name",
-    ),
+    _MailboxText | AddressObject,
+    expects("a string such as Name <a@example.com>, or an object with email and name"),
 ]
 Mailboxes = Annotated[
-    _Text | _Object | Annotated[list[Mailbox], Tag("<list>")],
-    Discriminator(
-        _branch,
-        custom_error_type="expected",
-        custom_error_message="a text such as Name <a@example.com>, an object with email and name, or a list of those",
-    ),
+    _MailboxText | AddressObject | list[Mailbox],
+    expects("a string such as Name <a@example.com>, an object with email and name, or an array of those"),
 ]
+_Sender = says("The author: one mailbox, which the client's policy must allow.", "Shop <orders@example.com>")
 
 
-class LogicAppsFile(Shape):
-    """A file as Logic Apps and Power Automate hold it in expressions."""
+class LogicAppsFile(Shape, frozen=True, kw_only=True):
+    """A file as Logic Apps and Power Automate represent it in expressions."""
 
-    content_type: str | None = Field(
-        default=None, alias="$content-type", description="The media type.", examples=["application/pdf"]
+    content_type: Annotated[str | None, says("The media type.", "application/pdf")] = field(
+        name="$content-type", default=None
     )
-    content: str = Field(alias="$content", description="The file in base64.", examples=["JVBERi0xLjcK"])
+    content: Annotated[str, says("The file in base64.", "JVBERi0xLjcK")] = field(name="$content")
 
 
 _FileContent = Annotated[
-    Annotated[str, Tag("<text>")] | Annotated[LogicAppsFile, Tag("<object>")],
-    Discriminator(
-        _branch,
-        custom_error_type="expected",
-        custom_error_message="base64 text, or the object with $content-type and $content that Logic Apps makes",
-    ),
+    str | LogicAppsFile,
+    expects("base64 text, or the object with $content-type and $content that Logic Apps makes"),
 ]
 
 
-class AttachmentObject(Shape):
-    """A file: its `content` in this request, or the `id` of one that was uploaded before."""
+class AttachmentObject(Shape, frozen=True, kw_only=True):
+    """A file: its `content` in this request, or the `id` of an earlier upload."""
 
-    name: str | None = Field(
-        default=None,
-        description="The file name that recipients see. Required with `content`.",
-        examples=["invoice.pdf"],
-        json_schema_extra={"maxLength": _LIMITS.max_attachment_name},
-    )
-    content: _FileContent | None = Field(
-        default=None,
-        description="The file in base64 (RFC 4648 section 4; line breaks do no harm), or a Logic Apps file object.",
-        examples=["JVBERi0xLjcK"],
-    )
-    id: str | None = Field(
-        default=None,
-        description="The id that `POST /v1/attachments` answered, instead of `content`.",
-        examples=["att_0d9k2m"],
-    )
-    type: str | None = Field(
-        default=None,
-        description="The media type; by default guessed from the name.",
-        examples=["application/pdf"],
-    )
-    disposition: Literal["attachment", "inline"] | None = Field(
-        default=None,
-        description="`inline` for what the html shows; by default so exactly when there is a `content_id`.",
-        examples=["attachment"],
-    )
-    content_id: str | None = Field(
-        default=None,
-        description='How the html refers to an inline image: `<img src="cid:logo">`.',
-        examples=["logo"],
-        json_schema_extra={"maxLength": _LIMITS.max_content_id},
-    )
+    name: Annotated[
+        str | None,
+        says(
+            "The file name that recipients see. Required with `content`.",
+            "invoice.pdf",
+            maxLength=_LIMITS.max_attachment_name,
+        ),
+    ] = None
+    content: Annotated[
+        _FileContent | None,
+        says(
+            "The file in base64 (RFC 4648 section 4; line breaks are allowed), or a Logic Apps file object.",
+            "JVBERi0xLjcK",
+        ),
+    ] = None
+    id: Annotated[str | None, says("The id from `POST /v1/attachments`, instead of `content`.", "att_0d9k2m")] = None
+    type: Annotated[
+        str | None, says("The media type. By default Relay guesses it from the name.", "application/pdf")
+    ] = None
+    disposition: Annotated[
+        Literal["attachment", "inline"] | None,
+        says(
+            "`inline` for an image that the HTML shows. The default is `inline` if there is a `content_id`.",
+            "attachment",
+        ),
+    ] = None
+    content_id: Annotated[
+        str | None,
+        says(
+            'The name by which the HTML refers to an inline image: `<img src="cid:logo">`.',
+            "logo",
+            maxLength=_LIMITS.max_content_id,
+        ),
+    ] = None
 
 
-_Moment = Annotated[
-    Annotated[str, Tag("<text>"), Field(json_schema_extra={"format": "date-time"})] | Annotated[int, Tag("<number>")],
-    Discriminator(
-        lambda value: "<number>" if type(value) is int else _branch(value) if isinstance(value, str) else None,
-        custom_error_type="expected",
-        custom_error_message="an ISO 8601 text such as 2030-01-31T08:00:00Z, or whole seconds since 1970",
-    ),
+_SendAt = Annotated[
+    Annotated[str, says("ISO 8601 with an offset.", format="date-time")] | int,
+    expects("an ISO 8601 string such as 2030-01-31T08:00:00Z, or a Unix timestamp in whole seconds"),
 ]
+_WHEN = says(
+    "When to send, at most 90 days ahead: ISO 8601 with an offset, or a Unix timestamp in seconds.",
+    "2030-01-31T08:00:00Z",
+)
 
 
-class MessageFields(Shape):
+class MessageFields(Shape, frozen=True, kw_only=True):
     """Every field of a message, all optional: the defaults of a batch."""
 
-    from_: Mailbox | None = Field(
-        default=None,
-        alias="from",
-        description="Who the message is from: one mailbox, which the client's policy must allow.",
-        examples=["Shop <orders@example.com>"],
-    )
-    to: Mailboxes | None = Field(
-        default=None,
-        description="Recipients. One text may name several, separated by commas or semicolons.",
-        examples=[["Ada Lovelace <ada@example.com>", {"email": "bob@example.com", "name": "Bob"}]],
-    )
-    cc: Mailboxes | None = Field(default=None, description="Recipients of copies.", examples=["office@example.com"])
-    bcc: Mailboxes | None = Field(
-        default=None, description="Recipients whom nobody else sees.", examples=["archive@example.com"]
-    )
-    reply_to: Mailboxes | None = Field(
-        default=None, description="Where answers go, instead of From.", examples=["support@example.com"]
-    )
-    subject: str | None = Field(
-        default=None,
-        description="The subject, one line. Required unless a template has it.",
-        examples=["Your order 4711"],
-        json_schema_extra={"maxLength": _LIMITS.max_subject},
-    )
-    text: str | None = Field(
-        default=None,
-        description="The plain text. At least one of text, html and template is needed.",
-        examples=["Thank you for your order."],
-    )
-    html: str | None = Field(
-        default=None, description="The HTML.", examples=["<p>Thank you for your <b>order</b>.</p>"]
-    )
-    headers: dict[str, str] | None = Field(
-        default=None,
-        description="Further header fields. Those that Relay or mail servers write are refused.",
-        examples=[{"X-Order": "4711", "List-Unsubscribe": "<https://example.com/unsubscribe/4711>"}],
-        json_schema_extra={"maxProperties": _LIMITS.max_headers},
-    )
-    attachments: list[AttachmentObject] | None = Field(
-        default=None,
-        description="Files.",
-        examples=[[{"name": "invoice.pdf", "type": "application/pdf", "content": "JVBERi0xLjcK"}]],
-        json_schema_extra={"maxItems": _LIMITS.max_attachments},
-    )
-    tags: list[str] | None = Field(
-        default=None,
-        description="Words to find and count messages by: ASCII letters, digits, spaces within, and `_-.:/+`.",
-        examples=[["invoice", "eu"]],
-        json_schema_extra={"maxItems": _LIMITS.max_tags, "uniqueItems": True},
-    )
-    metadata: dict[str, str] | None = Field(
-        default=None,
-        description="The caller's own keys and values; they come back in the status and in events.",
-        examples=[{"order_id": "4711"}],
-        json_schema_extra={"maxProperties": _LIMITS.max_metadata},
-    )
-    lane: str | None = Field(
-        default=None, description="The lane to travel on; by default the client's.", examples=["transactional"]
-    )
-    expires_in_seconds: int | None = Field(
-        default=None,
-        description="How long to try; by default the lane's. A login code is worthless after minutes.",
-        examples=[3600],
-        json_schema_extra={"minimum": _LIMITS.min_expires_in_seconds, "maximum": _LIMITS.max_expires_in_seconds},
-    )
-    delivery: Literal["at_least_once", "at_most_once"] | None = Field(
-        default=None,
-        description="What to do when nobody can say whether an attempt arrived: send again, or not.",
-        examples=["at_least_once"],
-    )
-    send_at: _Moment | None = Field(
-        default=None,
-        description="When to send, at most 90 days ahead: ISO 8601 with an offset, or whole seconds since 1970.",
-        examples=["2030-01-31T08:00:00Z"],
-    )
-    route: str | None = Field(
-        default=None, description="The route to use instead of what the rules choose.", examples=["sendgrid"]
-    )
-    return_path: str | None = Field(
-        default=None,
-        description="Where bounces go (the envelope's sender), on routes that can say so. Held to the client's `senders`. "
-        "`<>` is nobody: for what is a bounce or an automatic answer itself.",
-        examples=["bounces@example.com"],
-    )
-    options: dict[str, dict[str, Any]] | None = Field(
-        default=None,
-        description="For each provider by name, what only that provider understands.",
-        examples=[{"sendgrid": {"asm": {"group_id": 12}}}],
-    )
-    template: str | None = Field(
-        default=None,
-        description="A stored template, which makes the text and html, and the subject unless one is given.",
-        examples=["welcome"],
-        json_schema_extra={"maxLength": _LIMITS.max_template_name},
-    )
-    variables: dict[str, Any] | None = Field(
-        default=None, description="What the template fills in.", examples=[{"name": "Ada"}]
-    )
-    dry_run: bool | None = Field(
-        default=None, description="Check and explain everything, and send nothing.", examples=[False]
-    )
+    from_: Annotated[Mailbox | None, _Sender] = field(name="from", default=None)
+    to: Annotated[
+        Mailboxes | None,
+        says(
+            "The recipients. One string may contain several, separated by commas or semicolons.",
+            ["Ada Lovelace <ada@example.com>", {"email": "bob@example.com", "name": "Bob"}],
+        ),
+    ] = None
+    cc: Annotated[Mailboxes | None, says("Recipients of copies.", "office@example.com")] = None
+    bcc: Annotated[Mailboxes | None, says("Recipients that the others cannot see.", "archive@example.com")] = None
+    reply_to: Annotated[Mailboxes | None, says("Where replies go, instead of From.", "support@example.com")] = None
+    subject: Annotated[
+        str | None,
+        says(
+            "The subject, one line. Required unless a template has one.",
+            "Your order 4711",
+            maxLength=_LIMITS.max_subject,
+        ),
+    ] = None
+    text: Annotated[
+        str | None,
+        says("The plain text. At least one of text, html and template is required.", "Thank you for your order."),
+    ] = None
+    html: Annotated[str | None, says("The HTML.", "<p>Thank you for your <b>order</b>.</p>")] = None
+    headers: Annotated[
+        dict[str, str] | None,
+        says(
+            "Further header fields. Fields that Relay or mail servers write are refused.",
+            {"X-Order": "4711", "List-Unsubscribe": "<https://example.com/unsubscribe/4711>"},
+            maxProperties=_LIMITS.max_headers,
+        ),
+    ] = None
+    attachments: Annotated[
+        list[AttachmentObject] | None,
+        says(
+            "Files.",
+            [{"name": "invoice.pdf", "type": "application/pdf", "content": "JVBERi0xLjcK"}],
+            maxItems=_LIMITS.max_attachments,
+        ),
+    ] = None
+    tags: Annotated[
+        list[str] | None,
+        says(
+            "Words to find and count messages by: ASCII letters, digits, inner spaces, and `_-.:/+`.",
+            ["invoice", "eu"],
+            maxItems=_LIMITS.max_tags,
+            uniqueItems=True,
+        ),
+    ] = None
+    metadata: Annotated[
+        dict[str, str] | None,
+        says(
+            "Your own keys and values. The status and events repeat them.",
+            {"order_id": "4711"},
+            maxProperties=_LIMITS.max_metadata,
+        ),
+    ] = None
+    lane: Annotated[str | None, says("The lane. The default is the client's.", "transactional")] = None
+    expires_in_seconds: Annotated[
+        int | None,
+        says(
+            "How long Relay tries to send. The default is the lane's. Choose minutes for a one-time password.",
+            3600,
+            minimum=_LIMITS.min_expires_in_seconds,
+            maximum=_LIMITS.max_expires_in_seconds,
+        ),
+    ] = None
+    delivery: Annotated[
+        Literal["at_least_once", "at_most_once"] | None,
+        says("After an attempt with an unknown result: send again (`at_least_once`) or not.", "at_least_once"),
+    ] = None
+    send_at: Annotated[_SendAt | None, _WHEN] = None
+    route: Annotated[
+        str | None, says("The route to use instead of the one that the routing rules choose.", "sendgrid")
+    ] = None
+    return_path: Annotated[
+        str | None,
+        says(
+            "The envelope sender, to which bounces go, on routes that support it. The client's `senders` must allow it."
+            " `<>` is the empty sender, for bounces and automatic replies.",
+            "bounces@example.com",
+        ),
+    ] = None
+    options: Annotated[
+        dict[str, dict[str, Any]] | None,
+        says("Options of one provider, by the provider's name.", {"sendgrid": {"asm": {"group_id": 12}}}),
+    ] = None
+    template: Annotated[
+        str | None,
+        says(
+            "A stored template, which provides the text and HTML, and the subject unless the message has one.",
+            "welcome",
+            maxLength=_LIMITS.max_template_name,
+        ),
+    ] = None
+    variables: Annotated[dict[str, Any] | None, says("Values for the template.", {"name": "Ada"})] = None
+    dry_run: Annotated[bool | None, says("Check and explain everything, but send nothing.", False)] = None
 
 
-class MessageRequest(MessageFields):
-    """One message. Somebody must be named in to, cc or bcc."""
+class MessageRequest(MessageFields, frozen=True, kw_only=True):
+    """One message. At least one recipient is required, in to, cc or bcc."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "from": "Shop <orders@example.com>",
-                    "to": "Ada Lovelace <ada@example.com>",
-                    "subject": "Your order 4711",
-                    "text": "Thank you for your order.",
-                }
-            ]
-        }
+    from_: Annotated[Mailbox, _Sender] = field(name="from")
+
+
+class BatchRequest(Shape, frozen=True, kw_only=True):
+    """Many messages in one call. Each has its own result."""
+
+    defaults: Annotated[
+        MessageFields | None,
+        says(
+            "Fields that the messages share. A message's own field replaces the default; headers, metadata and variables"
+            " are merged key by key.",
+            {"from": "Shop <orders@example.com>", "template": "welcome"},
+        ),
+    ] = None
+    messages: Annotated[
+        list[MessageFields],
+        says(
+            "The messages, in the order of the results.",
+            [{"to": "ada@example.com", "variables": {"name": "Ada"}}],
+            minItems=1,
+            maxItems=_LIMITS.max_batch_messages,
+        ),
+    ]
+
+
+class RescheduleRequest(Shape, frozen=True, kw_only=True):
+    """A new time for a scheduled message."""
+
+    send_at: Annotated[_SendAt, _WHEN]
+
+
+_Route = Annotated[str | None, says("Another route, to which the message is then bound.", "sendgrid")]
+_NewSender = Annotated[str | None, says("Another From address, if the old one caused the failure.", "shop@example.com")]
+
+
+class RedriveRequest(Shape, frozen=True, kw_only=True):
+    """How to send a dead message again. The default is unchanged."""
+
+    route: _Route = None
+    sender: _NewSender = None
+
+
+class DeadLetterChoice(Shape, frozen=True, kw_only=True):
+    """Which dead letters: a list of ids, or all with one cause."""
+
+    ids: Annotated[list[str] | None, says("The ids of messages.", minItems=1, maxItems=_LIMITS.max_batch_messages)] = (
+        None
     )
-
-    from_: Mailbox = Field(
-        alias="from",
-        description="Who the message is from: one mailbox, which the client's policy must allow.",
-        examples=["Shop <orders@example.com>"],
-    )
+    code: Annotated[str | None, says("A cause, as in the list of dead letters.", "sender_not_verified")] = None
 
 
-class BatchRequest(Shape):
-    """Many messages in one call; each has its own result."""
+class DeadLetterRedrive(DeadLetterChoice, frozen=True, kw_only=True):
+    """Which dead letters to send again, and how."""
 
-    defaults: MessageFields | None = Field(
-        default=None,
-        description="What the messages share. A message's own field replaces the default; the members of headers,"
-        " metadata and variables are replaced one by one.",
-        examples=[{"from": "Shop <orders@example.com>", "template": "welcome"}],
-    )
-    messages: list[MessageFields] = Field(
-        description="The messages, in the order of the results.",
-        examples=[[{"to": "ada@example.com", "variables": {"name": "Ada"}}]],
-        json_schema_extra={"minItems": 1, "maxItems": _LIMITS.max_batch_messages},
-    )
+    route: _Route = None
+    sender: _NewSender = None
 
 
-class RescheduleRequest(Shape):
-    """Another time for a scheduled message."""
-
-    send_at: _Moment = Field(
-        description="When to send, at most 90 days ahead: ISO 8601 with an offset, or whole seconds since 1970.",
-        examples=["2030-01-31T08:00:00Z"],
-    )
-
-
-class RedriveRequest(Shape):
-    """How a dead message is put back; by default as it was."""
-
-    route: str | None = Field(default=None, description="Another route, which it then stays on.", examples=["sendgrid"])
-    sender: str | None = Field(
-        default=None,
-        description="Another From address, where the old one was the fault.",
-        examples=["shop@example.com"],
-    )
-
-
-class DeadLetterChoice(Shape):
-    """Which dead letters: either some by id, or all of a cause."""
-
-    ids: list[str] | None = Field(
-        default=None,
-        description="The ids of messages.",
-        json_schema_extra={"minItems": 1, "maxItems": _LIMITS.max_batch_messages},
-    )
-    code: str | None = Field(
-        default=None, description="A cause, as the list of dead letters names it.", examples=["sender_not_verified"]
-    )
-
-
-class DeadLetterRedrive(DeadLetterChoice, RedriveRequest):
-    """Which dead letters are put back, and how."""
-
-
-class BatchEnvelope(Shape):
-    """What must hold before the messages of a batch can be looked at one by one."""
+class BatchEnvelope(Shape, frozen=True, kw_only=True):
+    """The outline of a batch, which must be right before its messages are checked one by one."""
 
     defaults: dict[str, Any] | None = None
     messages: list[Any]
