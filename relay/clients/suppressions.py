@@ -39,8 +39,8 @@ REASONS: Mapping[str, str] = {
     "bounced": "A mail bounced because the address does not exist.",
     "complained": "The recipient reported a mail as spam.",
     "unsubscribed": "The recipient unsubscribed.",
-    "manual": "Somebody put it on the list.",
-    "provider": "A provider has it on a list of its own.",
+    "manual": "A person or an application added it.",
+    "provider": "A provider has it on its own suppression list.",
 }
 """Why an address is suppressed, as docs/reference/events.md has it."""
 

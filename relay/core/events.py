@@ -19,7 +19,7 @@ class EventKind(StrEnum):
     PROCESSED = "processed"
     """The provider has taken the mail up (or expanded a list) and says no more yet."""
     DEFERRED = "deferred"
-    """The recipient's server asked to come back later; the provider will."""
+    """The recipient's server deferred the mail; the provider retries."""
     DELIVERED = "delivered"
     """The recipient's server has taken the mail. Which folder it lies in, nobody tells."""
     BOUNCED = "bounced"
@@ -31,18 +31,18 @@ class EventKind(StrEnum):
     CLICKED = "clicked"
     """A tracked link was followed, by a person or by a machine."""
     UNSUBSCRIBED = "unsubscribed"
-    """The recipient wants no more of it."""
+    """The recipient unsubscribed."""
 
 
 KINDS: Mapping[EventKind, str] = {
-    EventKind.PROCESSED: "The provider has taken the mail up and says no more yet.",
-    EventKind.DEFERRED: "The recipient's server asked to come back later; the provider will.",
-    EventKind.DELIVERED: "The recipient's server has taken the mail.",
-    EventKind.BOUNCED: "It will not arrive: refused, given up, or dropped by the provider.",
+    EventKind.PROCESSED: "The provider has accepted the mail; nothing more is known yet.",
+    EventKind.DEFERRED: "The recipient's server deferred the mail; the provider retries.",
+    EventKind.DELIVERED: "The recipient's server has accepted the mail.",
+    EventKind.BOUNCED: "The mail will not arrive: refused, given up, or dropped by the provider.",
     EventKind.COMPLAINED: "The recipient reported it as spam.",
     EventKind.OPENED: "The tracking image was loaded, by a person or by a machine.",
     EventKind.CLICKED: "A tracked link was followed, by a person or by a machine.",
-    EventKind.UNSUBSCRIBED: "The recipient wants no more of it.",
+    EventKind.UNSUBSCRIBED: "The recipient unsubscribed.",
 }
 """Every kind with its meaning, as docs/reference/events.md has it."""
 
@@ -57,23 +57,23 @@ class BounceClass(StrEnum):
     POLICY = "policy"
     """The receiver does not want this sender: reputation, authentication (SPF, DKIM, DMARC), a block list, a rule."""
     CONTENT = "content"
-    """The receiver does not want this mail: spam, a virus, too large, malformed."""
+    """The receiver refuses this mail: spam, a virus, too large, malformed."""
     NETWORK = "network"
-    """Nobody answered, or not in time, until the provider gave up."""
+    """The receiver did not respond in time, until the provider gave up."""
     SUPPRESSED = "suppressed"
-    """The provider did not even try: the address is on a list of its own."""
+    """The provider did not try: the address is on its own suppression list."""
     UNKNOWN = "unknown"
-    """The report does not say."""
+    """The report gives no reason."""
 
 
 BOUNCE_CLASSES: Mapping[BounceClass, str] = {
-    BounceClass.ADDRESS: "There is no such mailbox or domain.",
+    BounceClass.ADDRESS: "The mailbox or domain does not exist.",
     BounceClass.MAILBOX: "The mailbox is full, disabled or closed to outsiders.",
-    BounceClass.POLICY: "The receiver does not want this sender: reputation, authentication, a block list, a rule.",
-    BounceClass.CONTENT: "The receiver does not want this mail: spam, a virus, too large, malformed.",
-    BounceClass.NETWORK: "Nobody answered, or not in time, until the provider gave up.",
-    BounceClass.SUPPRESSED: "The provider did not even try: the address is on a list of its own.",
-    BounceClass.UNKNOWN: "The report does not say.",
+    BounceClass.POLICY: "The receiver refuses this sender: reputation, authentication, a block list, a rule.",
+    BounceClass.CONTENT: "The receiver refuses this mail: spam, a virus, too large, malformed.",
+    BounceClass.NETWORK: "The receiver did not respond in time, until the provider gave up.",
+    BounceClass.SUPPRESSED: "The provider did not try: the address is on its own suppression list.",
+    BounceClass.UNKNOWN: "The report gives no reason.",
 }
 """Every class with its meaning, as docs/reference/events.md has it."""
 

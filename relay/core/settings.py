@@ -27,20 +27,24 @@ SETTINGS = (
     Setting(
         name="RELAY_ROUTING",
         default="",
-        meaning="JSON array of rules {when, routes}; the first that matches decides. Empty: the first route.",
+        meaning="JSON array of rules {when, routes}; the first match decides. Empty: the first route.",
     ),
     Setting(
         name="RELAY_LANES",
         default="",
         meaning="JSON object: lane name to {shards, expires_in_seconds, retry_min_seconds, retry_max_seconds}.",
     ),
-    Setting(name="RELAY_EXPIRES_IN_SECONDS", default="86400", meaning="How long a message may try, by default."),
+    Setting(
+        name="RELAY_EXPIRES_IN_SECONDS",
+        default="86400",
+        meaning="Default lifetime of a message, in seconds.",
+    ),
     Setting(
         name="RELAY_ATTEMPT_SECONDS",
         default="480",
-        meaning="Seconds that an attempt may take until it is recorded; later it counts as interrupted. The host leases 600.",
+        meaning="Maximum seconds of an attempt including its record; then it counts as interrupted. The host leases 600.",
     ),
-    Setting(name="RELAY_RETENTION_DAYS", default="14", meaning="How long records and content are kept."),
+    Setting(name="RELAY_RETENTION_DAYS", default="14", meaning="Retention of records and content in days."),
     Setting(
         name="RELAY_MAX_MESSAGE_BYTES",
         default="31457280",
@@ -49,47 +53,47 @@ SETTINGS = (
     Setting(
         name="RELAY_MAX_WAITING_MESSAGES",
         default="2000",
-        meaning="Submissions one process may hold before storage has them; more are answered 503.",
+        meaning="Maximum submissions that wait for storage in one process; more get 503.",
     ),
     Setting(
         name="RELAY_MAX_WAITING_BYTES",
         default="134217728",
-        meaning="Bytes of submissions one process may hold before storage has them; more are answered 503.",
+        meaning="Maximum bytes of submissions that wait for storage in one process; more get 503.",
     ),
     Setting(
         name="RELAY_PUBLIC_URL",
         default="",
-        meaning="The address callers use, for links in answers. Empty: the address of the request.",
+        meaning="The public address, for links in responses. Empty: the address of the request.",
     ),
     Setting(
         name="RELAY_KEY_VAULT_URL",
         default="",
-        meaning="The vault that `vault:NAME` references are read from.",
+        meaning="The Key Vault for `vault:NAME` references.",
     ),
     Setting(
         name="RELAY_SENDGRID_EVENT_KEYS",
         default="",
-        meaning="Verification keys (public) of SendGrid's Event Webhook, with commas between. Empty: its posts are refused.",
+        meaning="Public verification keys of SendGrid's Event Webhook, separated by commas. Empty: its posts are refused.",
     ),
     Setting(
         name="RELAY_EVENT_GRID_SECRET",
         default="",
-        meaning="Reference to the secret that Event Grid sends with its posts. Empty: they are refused.",
+        meaning="Reference to the secret that Event Grid sends with its posts. Empty: its posts are refused.",
     ),
     Setting(
         name="RELAY_BOUNCE_MAILBOXES",
         default="",
-        meaning="JSON array of {route, mailbox}: Exchange Online mailboxes whose Inbox is read for bounces, by a Graph route.",
+        meaning="JSON array of {route, mailbox}: Exchange Online mailboxes to read for bounces, through a Graph route.",
     ),
     Setting(
         name="RELAY_SUPPRESSIONS",
         default="",
-        meaning="JSON object: reason to {for_all, days}: whom it concerns and how long. Empty: as docs/reference/events.md says.",
+        meaning="JSON object: reason to {for_all, days}: scope and duration. Empty: the defaults in docs/reference/events.md.",
     ),
     Setting(
         name="RELAY_WEBHOOKS_ALLOW_LOOPBACK",
         default="",
-        meaning="`true`: web hooks may go to this machine, also by http. For development; otherwise a forgery.",
+        meaning="`true`: allow webhooks to loopback addresses and plain HTTP. Development only: in production this permits SSRF.",
     ),
     Setting(
         name="RELAY_TELEMETRY",
@@ -99,7 +103,7 @@ SETTINGS = (
     Setting(
         name="SENDGRID_API_KEY",
         default="",
-        meaning="The SendGrid key, where no vault is used.",
+        meaning="The SendGrid API key, if no vault is used.",
         is_secret=True,
     ),
 )

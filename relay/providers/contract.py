@@ -82,19 +82,19 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
 FEATURES = {
     "headers": "custom headers of any name",
     "x_headers": "custom headers whose names begin with X-",
-    "inline_images": "attachments shown in the html by content id",
+    "inline_images": "attachments shown in the HTML by content id",
     "raw_mime": "a finished RFC 5322 message as it is",
     "envelope": "recipients that differ from the header fields",
-    "return_path": "a return path that differs from From, also the empty one",
+    "return_path": "a return path that differs from From, including the empty one",
     "reply_to_many": "more than one Reply-To address",
     "smtputf8": "local parts outside ASCII",
     "templates": "the provider's own templates",
-    "per_recipient": "an answer for each recipient",
-    "verify": "asking what became of a lost answer",
-    "checks": "asking later whether what was taken was really sent",
+    "per_recipient": "a response for each recipient",
+    "verify": "asking whether a message was sent when the response was lost",
+    "checks": "checking later whether an accepted message was really sent",
     "delivery_events": "later events about delivery and bounces",
 }
-"""What a capability is called, and what it means."""
+"""Each capability with its meaning."""
 
 
 class ProviderModule(Protocol):
