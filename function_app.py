@@ -57,11 +57,11 @@ def _deliver_from(queue: str) -> Callable[[func.QueueMessage], Awaitable[None]]:
     return deliver
 
 
-def _bury_from(queue: str) -> Callable[[func.QueueMessage], Awaitable[None]]:
-    async def bury(msg: func.QueueMessage) -> None:
-        await relay().poison.bury(queue, msg.get_body())
+def _record_dead_letters_from(queue: str) -> Callable[[func.QueueMessage], Awaitable[None]]:
+    async def record_dead_letters(msg: func.QueueMessage) -> None:
+        await relay().poison.record_dead_letters(queue, msg.get_body())
 
-    return bury
+    return record_dead_letters
 
 
 def _on_queue(name: str, queue: str, function: Callable[[func.QueueMessage], Awaitable[None]]) -> None:
@@ -72,61 +72,49 @@ def _on_queue(name: str, queue: str, function: Callable[[func.QueueMessage], Awa
 for _lane, _settings in load_lanes(os.environ).items():
     for _shard, _queue in enumerate(_settings.queues(_lane), 1):
         _on_queue(f"deliver_{_lane}_{_shard}", _queue, _deliver_from(_queue))
-        _on_queue(f"bury_{_lane}_{_shard}", f"{_queue}-poison", _bury_from(f"{_queue}-poison"))
+        _on_queue(f"poison_{_lane}_{_shard}", f"{_queue}-poison", _record_dead_letters_from(f"{_queue}-poison"))
 
 
 async def _apply_events(msg: func.QueueMessage) -> None:
     await relay().events.apply(msg.get_body(), is_redelivery=(msg.dequeue_count or 1) > 1)
 
 
-async def _bury_events(msg: func.QueueMessage) -> None:
-    await relay().events.bury(msg.get_body())
+async def _apply_poison_events(msg: func.QueueMessage) -> None:
+    await relay().events.apply_poison(msg.get_body())
 
 
 _on_queue("apply_events", "events", _apply_events)
-_on_queue("bury_events", "events-poison", _bury_events)
+_on_queue("poison_events", "events-poison", _apply_poison_events)
 
 
 async def _post_webhooks(msg: func.QueueMessage) -> None:
     await relay().webhooks.deliver(msg.get_body())
 
 
-async def _bury_webhooks(msg: func.QueueMessage) -> None:
-    await relay().webhooks.bury(msg.get_body())
+async def _keep_poison_webhooks(msg: func.QueueMessage) -> None:
+    await relay().webhooks.keep_poison(msg.get_body())
 
 
 _on_queue("post_webhooks", "webhooks", _post_webhooks)
-_on_queue("bury_webhooks", "webhooks-poison", _bury_webhooks)
+_on_queue("poison_webhooks", "webhooks-poison", _keep_poison_webhooks)
 
 
 @app.function_name("read_mailboxes")
 @app.timer_trigger(arg_name="timer", schedule="15 * * * * *")
 async def read_mailboxes(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the worker passes it by this name
-    """Each minute: look for bounces in the mailboxes that RELAY_BOUNCE_MAILBOXES names."""
+    """Every minute: read bounces from the mailboxes in RELAY_BOUNCE_MAILBOXES."""
     await relay().mailboxes.read()
 
 
 @app.function_name("recover")
 @app.timer_trigger(arg_name="timer", schedule="30 * * * * *")
 async def recover(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the worker passes it by this name
-    """Each minute: probe held routes, put back what is due and has no entry or a queue nobody reads, tell how Relay is."""
-    await relay().recovery.run()
-    await relay().sent_checks.run()
-    await relay().orphan_entries.collect()
-    await relay().health_log.tell()
+    """Every minute: probe held routes, re-enqueue overdue messages and orphaned entries, log queue health."""
+    await relay().every_minute.run()
 
 
 @app.function_name("purge")
 @app.timer_trigger(arg_name="timer", schedule="0 17 3 * * *")
 async def purge(timer: func.TimerRequest) -> None:  # noqa: ARG001 - as above
-    """Each night: bury what the poison functions skipped, and forget what is older than the retention."""
-    from relay.platform.resources import poison_of
-
-    for lane, settings in relay().settings.lanes.items():
-        for queue in settings.queues(lane):
-            await relay().poison.drain(poison_of(queue))
-    await relay().poison.drain(poison_of("events"), lambda _, body: relay().events.bury(body))
-    await relay().poison.drain(poison_of("webhooks"), lambda _, body: relay().webhooks.bury(body))
-    await relay().purge.run()
-    await relay().suppressions.purge()
-    await relay().webhooks.purge()
+    """Every night: drain the poison queues, and delete what is older than the retention."""
+    await relay().nightly.run()

@@ -163,12 +163,12 @@ def _disabled(environment: Mapping[str, str]) -> Mapping[str, str]:
         f"{what}_{lane}_{shard}"
         for lane, settings in load_lanes(environment).items()
         for shard in range(1, settings.shards + 1)
-        for what in ("deliver", "bury")
+        for what in ("deliver", "poison")
     )
     return {f"AzureWebJobs_{name}_Disabled": "1" for name in (*delivering, *_WITHOUT_CALLS)}
 
 
 _WITHOUT_CALLS = (
-    "deliver", "recover", "purge", "apply_events", "bury_events", "post_webhooks", "bury_webhooks", "read_mailboxes",
+    "deliver", "recover", "purge", "apply_events", "poison_events", "post_webhooks", "poison_webhooks", "read_mailboxes",
 )  # fmt: skip
 """`deliver` is the tutorial's."""

@@ -16,19 +16,17 @@ import msgspec
 
 from relay.acceptance.fan_out import FanOut
 from relay.core import entries, part_states
-from relay.core.errors import AlreadyExists, Changed, NewerVersion, NotFound, Unavailable, UnreadableEntry
+from relay.core.errors import AlreadyExists, Changed, NotFound, Unavailable
 from relay.core.model import FINAL, MessageStatus, Part, State
 from relay.delivery import planning
 from relay.delivery.attempts import Attempts, OwnedPart
 from relay.delivery.settlement import Change, FollowUp, apply, is_applied
 from relay.delivery.situation import PlanningInputs
-from relay.journal.dead_letters import DeadLetters
-from relay.journal.records import UPGRADE_PAUSE_SECONDS, Journal, Record
+from relay.journal.intake import Intake
+from relay.journal.records import Journal, Record
 from relay.platform.log import log_event
-from relay.platform.storage.ports import Queues
 from relay.routes.holds import Holds, RouteState
 
-PUT_BACK_SECONDS = 60
 MAX_RACES = 20
 _LOOK_AGAIN = timedelta(seconds=5)
 
@@ -45,8 +43,7 @@ class Delivery:
         attempts: Attempts,
         fan_out: FanOut,
         follow_up: FollowUp,
-        dead_letters: DeadLetters,
-        queues: Queues,
+        intake: Intake[entries.Entry],
         clock: Callable[[], datetime],
         sleep: Callable[[float], Awaitable[None]],
         settle_seconds: float = part_states.LEASE_SECONDS,
@@ -58,8 +55,7 @@ class Delivery:
         self._attempts = attempts
         self._fan_out = fan_out
         self._follow_up = follow_up
-        self._dead_letters = dead_letters
-        self._queues = queues
+        self._intake = intake
         self._clock = clock
         self._sleep = sleep
         self._settle_seconds = settle_seconds
@@ -69,35 +65,16 @@ class Delivery:
 
         `is_redelivery`: the host has given out this entry before, so an earlier delivery may have died halfway.
         """
-        try:
-            entry = entries.decode_entry(body)
-        except NewerVersion as error:
-            await self._leave_to_upgrade(queue, body, error)
-            return
-        except UnreadableEntry:
-            name = await self._dead_letters.keep_unreadable(body)
-            log_event("entry_unreadable", level=logging.ERROR, blob=name)
-            return
-        try:
+
+        async def handle(entry: entries.Entry) -> None:
             if isinstance(entry, entries.BatchEntry):
                 await self._deliver_batch(entry, body)
             elif isinstance(entry, entries.FanOutEntry):
                 await self._fan_out.fan_out(entry)
             else:
                 await self._deliver_reference(entry, is_redelivery=is_redelivery)
-        except NewerVersion as error:
-            await self._leave_to_upgrade(queue, body, error)
-        except Unavailable as error:
-            log_event("entry_put_back", level=logging.WARNING, error=str(error))
-            if isinstance(entry, entries.ReferenceEntry):
-                # One attempt further, so that what this delivery may have begun is looked at and not taken for old.
-                body = entries.encode_reference(entry.ref, entry.lane, entry.indices, entry.attempt + 1)
-            await self._queues.put(queue, body, delay_seconds=PUT_BACK_SECONDS)
 
-    async def _leave_to_upgrade(self, queue: str, body: bytes, error: NewerVersion) -> None:
-        """Only that version can go on with it, so the entry waits as it is."""
-        log_event("newer_version", level=logging.WARNING, error=str(error))
-        await self._queues.put(queue, body, delay_seconds=UPGRADE_PAUSE_SECONDS)
+        await self._intake.take(queue, body, handle, put_back=lambda entry: _put_back(entry, body))
 
     async def _deliver_batch(self, entry: entries.BatchEntry, body: bytes) -> None:
         now = self._clock()
@@ -226,6 +203,13 @@ class Delivery:
         late = sum(not is_applied(record.statuses, change) for change in changes)
         if late:
             log_event("result_late", level=logging.ERROR, batch=record.batch, messages=late)
+
+
+def _put_back(entry: entries.Entry, body: bytes) -> bytes:
+    if not isinstance(entry, entries.ReferenceEntry):
+        return body
+    # One attempt further: this delivery may have started the attempt, and an entry of that attempt would be dropped as old.
+    return entries.encode_reference(entry.ref, entry.lane, entry.indices, entry.attempt + 1)
 
 
 def _is_turn(part: Part, now: datetime, held: frozenset[str]) -> bool:

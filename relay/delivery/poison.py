@@ -7,20 +7,19 @@ function fails). Only if storage takes neither the record nor the entry back doe
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 
 from relay.acceptance.fan_out import FanOut
 from relay.core import entries, part_states
-from relay.core.errors import AlreadyExists, Changed, NewerVersion, NotFound, Unavailable, UnreadableEntry
+from relay.core.errors import AlreadyExists, NotFound
 from relay.core.model import FINAL, MessageStatus, Part, State
 from relay.delivery.planning import FRESH
 from relay.delivery.settlement import Change, FollowUp, apply
-from relay.journal.dead_letters import DeadLetters
+from relay.journal.intake import Intake
 from relay.journal.records import Journal, Record
-from relay.platform.log import log_event, log_failure
+from relay.platform.log import log_event
 from relay.platform.storage.ports import Queues
 
-TRIES = 5
-_PUT_BACK_SECONDS = 300
 _LEASE_OVER = timedelta(seconds=30)
 
 
@@ -32,7 +31,7 @@ class Poison:
         *,
         journal: Journal,
         follow_up: FollowUp,
-        dead_letters: DeadLetters,
+        intake: Intake[entries.Entry],
         fan_out: FanOut,
         queues: Queues,
         clock: Callable[[], datetime],
@@ -40,52 +39,17 @@ class Poison:
     ) -> None:
         self._journal = journal
         self._follow_up = follow_up
-        self._dead_letters = dead_letters
+        self._intake = intake
         self._fan_out = fan_out
         self._queues = queues
         self._clock = clock
         self._sleep = sleep
 
-    async def bury(self, queue: str, body: bytes) -> None:
-        """Record the messages of a poison entry as dead letters; one that cannot be read or recorded is kept as it is."""
-        pause = 1.0
-        for _ in range(TRIES):
-            try:
-                return await self._bury(queue, body)
-            except (Unavailable, Changed):
-                await self._sleep(pause)
-                pause *= 2
-            except NewerVersion:
-                # Its messages are for that version to end.
-                break
-            except Exception as error:
-                # The bug that poisoned the entry may be met here again; it must not cost the entry.
-                log_failure("bury_failed", error=type(error).__name__)
-                await self._keep(body)
-                return None
-        return await self._queues.put(queue, body, delay_seconds=_PUT_BACK_SECONDS)
+    async def record_dead_letters(self, queue: str, body: bytes) -> None:
+        """Record the messages of a poison entry as dead letters; keep an entry that cannot be read or recorded."""
+        await self._intake.take_poison(queue, body, partial(self._record, queue, body), self._sleep)
 
-    async def drain(self, queue: str, bury: Callable[[str, bytes], Awaitable[None]] | None = None) -> int:
-        """Bury what lies on a poison queue and was skipped by its function; how many entries.
-
-        `bury` does it where the queue carries no messages.
-        """
-        bury, buried = bury or self.bury, 0
-        while received := await self._queues.receive(queue, most=32):
-            for entry in received:
-                await bury(queue, entry.body)
-                await self._queues.delete(queue, entry)
-                buried += 1
-        return buried
-
-    async def _bury(self, queue: str, body: bytes) -> None:
-        try:
-            entry = entries.decode_entry(body)
-        except NewerVersion:
-            raise
-        except UnreadableEntry:
-            await self._keep(body)
-            return
+    async def _record(self, queue: str, body: bytes, entry: entries.Entry) -> None:
         if isinstance(entry, entries.FanOutEntry):
             # Its messages are not at fault: each batch gets a turn of its own. A bug met here again keeps the entry.
             await self._fan_out.fan_out(entry)
@@ -102,10 +66,6 @@ class Poison:
             indices = record.having(entry.indices)
         log_event("poison", level=logging.ERROR, batch=record.batch, messages=len(indices))
         await self._end(queue, body, record, indices)
-
-    async def _keep(self, body: bytes) -> None:
-        name = await self._dead_letters.keep_unreadable(body)
-        log_event("entry_unreadable", level=logging.ERROR, blob=name)
 
     async def _record_of(self, entry: entries.BatchEntry, body: bytes) -> Record:
         dead = MessageStatus(parts=(part_states.end(FRESH, State.FAILED, "poisoned"),))

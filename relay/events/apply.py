@@ -8,7 +8,6 @@ entry comes again, and then what follows is done for all of its events, new or n
 """
 
 import hmac
-import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
@@ -17,21 +16,20 @@ import msgspec
 
 from relay.core import entries as wire
 from relay.core import ids
-from relay.core.errors import NewerVersion, NotFound, StorageError, Unavailable, UnreadableEntry
+from relay.core.errors import NewerVersion, NotFound
 from relay.core.events import EventFollower, MessageEvent, RecordedEvent
 from relay.core.model import Message
 from relay.events import observation
 from relay.events.observation import QUEUE, ProviderEvent
 from relay.journal.dead_letters import DeadLetters
-from relay.journal.records import UPGRADE_PAUSE_SECONDS, Journal, Record
+from relay.journal.intake import Intake
+from relay.journal.records import Journal, Record
 from relay.platform import concurrency
-from relay.platform.log import log_event, log_failure
+from relay.platform.log import log_event
 from relay.platform.storage.ports import Queues
 
 REPORT = "report"
 """The provider of sightings in reports that somebody else than a provider of ours received."""
-PUT_BACK_SECONDS = 60
-TRIES = 5
 _PUTS_AT_ONCE = 8
 _BATCHES_AT_ONCE = 8
 
@@ -52,7 +50,7 @@ class Events:
         """`content` reads the message in a blob, None when it is gone."""
         self._journal = journal
         self._queues = queues
-        self._dead_letters = dead_letters
+        self._intake = Intake(observation.decode, queues, dead_letters)
         self._followers = followers
         self._content = content
         self._sleep = sleep
@@ -65,58 +63,24 @@ class Events:
 
     async def apply(self, body: bytes, *, is_redelivery: bool = False) -> None:
         """Apply an entry. Raises only on bugs, and when storage can neither apply it nor take it back."""
-        try:
-            entry = observation.decode(body)
-        except NewerVersion as error:
-            await self._leave_to_upgrade(body, error)
-            return
-        except UnreadableEntry:
-            await self._keep(body)
-            return
-        again = entry.again or is_redelivery
-        try:
-            await self._apply(entry.sightings, again=again)
-        except Unavailable as error:
-            log_event("events_put_back", level=logging.WARNING, error=str(error), events=len(entry.sightings))
-            body = observation.encode(msgspec.structs.replace(entry, again=True))
-            await self._queues.put(QUEUE, body, delay_seconds=PUT_BACK_SECONDS)
 
-    async def bury(self, body: bytes) -> None:
-        """An entry that the host gave up on: apply each of its sightings alone, and keep those that cannot be."""
-        try:
-            entry = observation.decode(body)
-        except NewerVersion as error:
-            await self._leave_to_upgrade(body, error)
-            return
-        except UnreadableEntry:
-            await self._keep(body)
-            return
-        for sighting in entry.sightings:
-            alone = observation.Entry(relay=observation.VERSION, sightings=(sighting,), again=True)
-            try:
-                await self._patiently(sighting)
-            except StorageError:
-                await self._queues.put(QUEUE, observation.encode(alone), delay_seconds=PUT_BACK_SECONDS)
-            except Exception as error:
-                log_failure("event_failed", error=type(error).__name__)
-                await self._keep(observation.encode(alone))
+        async def handle(entry: observation.Entry) -> None:
+            await self._apply(entry.sightings, again=entry.again or is_redelivery)
 
-    async def _patiently(self, sighting: ProviderEvent) -> None:
-        for attempt in range(TRIES - 1):
-            try:
-                return await self._apply([sighting], again=True)
-            except Unavailable:
-                await self._sleep(2.0**attempt)
-        return await self._apply([sighting], again=True)
+        await self._intake.take(QUEUE, body, handle, put_back=_put_back)
 
-    async def _leave_to_upgrade(self, body: bytes, error: NewerVersion) -> None:
-        """Only that version can go on with it, so the entry waits."""
-        log_event("newer_version", level=logging.WARNING, error=str(error))
-        await self._queues.put(QUEUE, body, delay_seconds=UPGRADE_PAUSE_SECONDS)
+    async def apply_poison(self, body: bytes) -> None:
+        """Apply each event of an entry that the host gave up on alone, and keep only those that cannot be applied."""
 
-    async def _keep(self, body: bytes) -> None:
-        name = await self._dead_letters.keep_unreadable(body)
-        log_event("entry_unreadable", level=logging.ERROR, blob=name)
+        async def apply_alone(entry: observation.Entry) -> None:
+            await self._apply(entry.sightings, again=True)
+
+        async def split(entry: observation.Entry) -> None:
+            for sighting in entry.sightings:
+                alone = observation.Entry(relay=observation.VERSION, sightings=(sighting,), again=True)
+                await self._intake.take_poison(QUEUE, observation.encode(alone), apply_alone, self._sleep)
+
+        await self._intake.take(QUEUE, body, split)
 
     async def _apply(self, found: Sequence[ProviderEvent], *, again: bool) -> None:
         groups: dict[str, list[tuple[ProviderEvent, ids.MessageId]]] = {}
@@ -144,7 +108,7 @@ class Events:
             waiting = observation.Entry(
                 relay=observation.VERSION, sightings=tuple(each for each, _ in group), again=again
             )
-            await self._leave_to_upgrade(observation.encode(waiting), error)
+            await self._intake.leave_to_upgrade(QUEUE, observation.encode(waiting), error)
             return ()
         entry = record.entry()
         keys = {(event.index, event.key) for event in known}
@@ -168,6 +132,10 @@ class Events:
                 message = await self._content(submission.blob)
             found[index] = () if message is None else [address.email.lower() for address in message.recipients]
         return found
+
+
+def _put_back(entry: observation.Entry) -> bytes:
+    return observation.encode(msgspec.structs.replace(entry, again=True))
 
 
 def _is_of(sighting: ProviderEvent, name: ids.MessageId, record: Record, entry: wire.BatchEntry) -> bool:

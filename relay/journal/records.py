@@ -31,8 +31,6 @@ _EVENT = "event-"
 _EVENTS = "events-"
 MAX_EVENTS_BYTES = 60_000
 """Events of one row: a property holds 65,536 bytes."""
-UPGRADE_PAUSE_SECONDS = 900
-"""How long what concerns a record of a newer version waits before it is looked at again."""
 _FATE = ("open", "written_at", "blobs")
 _WITHDRAWN = MessageStatus(parts=(Part(route="", state=State.CANCELLED),))
 _status_decoder = msgspec.json.Decoder(MessageStatus)

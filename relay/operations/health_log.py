@@ -34,15 +34,15 @@ class HealthLog:
         self._clock = clock
         self._telemetry = telemetry
 
-    async def tell(self) -> None:
+    async def write(self) -> None:
         """Write a line for each queue and each route, and one that says that all were written."""
         queues = [*await self.queues(), *await self._own_queues()]
         for queue in queues:
             log_event("queue", **msgspec.structs.asdict(queue))
         self._telemetry.queues(queues)
-        held = await self._tell_routes()
+        held = await self._log_routes()
         waiting = sum(queue.entries for queue in queues)
-        log_event("vitals", queues=len(queues), entries=waiting, held=held)
+        log_event("health", queues=len(queues), entries=waiting, held=held)
 
     async def queues(self) -> list[QueueMetrics]:
         """Every queue of every lane, its poison queue after it."""
@@ -60,7 +60,7 @@ class HealthLog:
         age = 0.0 if oldest is None else max(0.0, (self._clock() - oldest).total_seconds())
         return QueueMetrics(lane=lane, queue=queue, is_poison=is_poison, entries=entries, oldest_seconds=age)
 
-    async def _tell_routes(self) -> int:
+    async def _log_routes(self) -> int:
         """Write what is held of each route, or that it is open; how many are not."""
         holds = [hold for hold in (await self._holds.all(fresh=True)).values() if hold.state is not RouteState.ACTIVE]
         now, held, states = self._clock(), set(), []

@@ -142,7 +142,7 @@ async def test_a_poison_entry_gives_each_batch_a_turn_of_its_own(relay: Harness)
     names = await accept(relay)
     (entry,) = await relay.memory.queues.receive(QUEUE)
     await relay.memory.queues.delete(QUEUE, entry)
-    await relay.relay.poison.bury(QUEUE, entry.body)
+    await relay.relay.poison.record_dead_letters(QUEUE, entry.body)
     await relay.deliver()
     assert await caught(relay) == Counter(names)
 

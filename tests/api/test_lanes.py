@@ -1,4 +1,4 @@
-"""A lane of several queues: accepted, delivered, tried again and buried through all of them, as through one."""
+"""A lane of several queues: messages are accepted, delivered, retried and dead-lettered through all of them."""
 
 from collections.abc import AsyncIterator
 
@@ -58,6 +58,6 @@ async def test_what_the_host_gave_up_on_becomes_a_dead_letter_whatever_its_queue
     names = [await sharded.send() for _ in QUEUES]
     [entry] = await sharded.memory.queues.receive(queue)
     await sharded.memory.queues.delete(queue, entry)
-    await sharded.relay.poison.bury(f"{queue}-poison", entry.body)
+    await sharded.relay.poison.record_dead_letters(f"{queue}-poison", entry.body)
     await sharded.deliver()
     assert sorted([(await sharded.status(name))["state"] for name in names]) == ["failed", "sent", "sent"]

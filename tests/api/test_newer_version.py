@@ -8,7 +8,8 @@ import pytest
 from relay.core import entries, ids
 from relay.events.observation import QUEUE, ProviderEvent
 from relay.journal.dead_letters import UNREADABLE_CONTAINER
-from relay.journal.records import TABLE, UPGRADE_PAUSE_SECONDS, partition
+from relay.journal.intake import UPGRADE_PAUSE_SECONDS
+from relay.journal.records import TABLE, partition
 from relay.operations.recovery import AGAIN
 from relay.platform.storage.ports import Entity
 from tests.api.harness import Harness
@@ -106,7 +107,9 @@ async def test_an_entry_that_the_host_gave_up_on_ends_nothing(relay: Harness) ->
     before = await row(relay, name)
     poison = f"{LANE}-poison"
     await relay.memory.queues.create(poison)
-    await relay.relay.poison.bury(poison, entries.encode_reference(ids.parse(name).batch, "transactional", [0], 2))
+    await relay.relay.poison.record_dead_letters(
+        poison, entries.encode_reference(ids.parse(name).batch, "transactional", [0], 2)
+    )
     assert (await row(relay, name), await kept(relay)) == (before, 0)
     assert len(relay.memory.queues.bodies(poison)) == 1
 
@@ -157,6 +160,6 @@ async def test_entries_of_a_newer_version_wait_on_every_queue(relay: Harness) ->
 
 
 async def test_one_that_the_host_gave_up_on_waits_too(relay: Harness) -> None:
-    await relay.relay.poison.bury(f"{LANE}-poison", NEWER)
+    await relay.relay.poison.record_dead_letters(f"{LANE}-poison", NEWER)
     assert relay.memory.queues.bodies(f"{LANE}-poison") == [NEWER]
     assert await kept(relay) == 0

@@ -176,7 +176,7 @@ async def _function(relay: ProofRelay, queue: str, entry: Received) -> None:
     if queue == MAIN_QUEUE:
         await relay.delivery.deliver(queue, entry.body, is_redelivery=entry.dequeue_count > 1)
     else:
-        await relay.poison.bury(queue, entry.body)
+        await relay.poison.record_dead_letters(queue, entry.body)
 
 
 def _next_half_minute(now: datetime) -> datetime:

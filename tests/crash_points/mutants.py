@@ -36,18 +36,18 @@ MUTANTS = (
     Mutant(
         module="delivery/delivery.py",
         old="        settled = await self._settle(record, changes)\n"
-        "        await self._aftermath.follow(record, settled, {change.index for change in changes})",
+        "        await self._follow_up.follow(record, settled, {change.index for change in changes})",
         new="        from relay.delivery.settlement import apply as _a\n"
         "        altered = _a(record.statuses, changes)\n"
         "        statuses = tuple(altered.get(n, s) for n, s in enumerate(record.statuses))\n"
         "        after = msgspec.structs.replace(record, statuses=statuses)\n"
-        "        await self._aftermath.follow(record, after, {change.index for change in changes})\n"
+        "        await self._follow_up.follow(record, after, {change.index for change in changes})\n"
         "        await self._settle(record, changes)",
         breaks="what follows is enqueued before the outcome is recorded",
     ),
     Mutant(
-        module="delivery/delivery.py",
-        old="            await self._queues.put(queue, body, delay_seconds=PUT_BACK_SECONDS)",
+        module="journal/intake.py",
+        old="            await self._queues.put(queue, put_back(entry) if put_back else body, delay_seconds=PUT_BACK_SECONDS)",
         new="            pass",
         breaks="an entry that storage would not let us work on is not put back",
     ),
@@ -59,7 +59,7 @@ MUTANTS = (
     ),
     Mutant(
         module="delivery/delivery.py",
-        old="            await self._aftermath.follow(None, record, idle)",
+        old="            await self._follow_up.follow(None, record, idle)",
         new="            pass",
         breaks="a redelivery does not repair what a death left undone",
     ),
@@ -89,7 +89,7 @@ MUTANTS = (
     ),
     Mutant(
         module="delivery/send_groups.py",
-        old='lifecycle.postpone(part, later, "paused") if submission.group else None for submission, part in begun',
+        old='part_states.postpone(part, later, "paused") if submission.group else None for submission, part in begun',
         new="None for _ in begun",
         breaks="a stop that storage will not let us read is passed over",
     ),
@@ -101,9 +101,9 @@ MUTANTS = (
     ),
     Mutant(
         module="acceptance/fan_out.py",
-        old="        await bounded.all_of(puts, most=_AT_ONCE)\n",
-        new="        await self._blobs.delete(CONTENT_CONTAINER, entry.spread)\n"
-        "        await bounded.all_of(puts, most=_AT_ONCE)\n",
+        old="        await concurrency.gather_limited(puts, most=_AT_ONCE)\n",
+        new="        await self._blobs.delete(CONTENT_CONTAINER, entry.fan_out)\n"
+        "        await concurrency.gather_limited(puts, most=_AT_ONCE)\n",
         breaks="a request's entries are forgotten before they are put",
     ),
     Mutant(
@@ -144,14 +144,14 @@ MUTANTS = (
     ),
     Mutant(
         module="delivery/attempts.py",
-        old="            if lifecycle.is_uncertain(part) and (must_not or is_over):\n                return part, found, True",
+        old="            if part_states.is_uncertain(part) and (must_not or is_over):\n                return part, found, True",
         new="            pass",
         breaks="an at_most_once message in doubt is sent again",
     ),
     Mutant(
         module="journal/records.py",
-        old="        etag = await self._tables.merge(TABLE, row, etag=record.etag)",
-        new="        etag = await self._tables.merge(TABLE, row)",
+        old="_statuses(changes.items())},\n        )\n        etag = await self._tables.merge(TABLE, row, etag=record.etag)",
+        new="_statuses(changes.items())},\n        )\n        etag = await self._tables.merge(TABLE, row)",
         breaks="a settlement overwrites another's",
     ),
     Mutant(
@@ -186,7 +186,7 @@ MUTANTS = (
     ),
     Mutant(
         module="operations/recovery.py",
-        old="        await self._aftermath.put_reference(due.batch, due.lane, current.indices, current.attempt, at)",
+        old="        await self._follow_up.put_reference(due.batch, due.lane, current.indices, current.attempt, at)",
         new="        pass",
         breaks="recovery puts nothing back",
     ),

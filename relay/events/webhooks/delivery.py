@@ -15,14 +15,14 @@ from typing import Any
 
 import msgspec
 
-from relay.core.errors import NewerVersion, NotFound, Unavailable, UnreadableEntry
+from relay.core.errors import NotFound, Unavailable
 from relay.core.events import MessageEvent
 from relay.events.webhooks import payload
 from relay.events.webhooks.http_post import Answered, Poster
 from relay.events.webhooks.payload import QUEUE, Entry, Post
 from relay.events.webhooks.subscriptions import Subscription, Subscriptions
 from relay.journal.dead_letters import DeadLetters
-from relay.journal.records import UPGRADE_PAUSE_SECONDS
+from relay.journal.intake import Intake
 from relay.platform import concurrency, resources
 from relay.platform.log import log_event
 from relay.platform.storage.ports import Entity, Query, Queues, Tables, delete_where
@@ -35,7 +35,6 @@ FAILED_FOR = timedelta(hours=19)
 """The least time between the first failure and the last attempt."""
 MAX_DELAY_SECONDS = 86_400
 LOG_KEPT = timedelta(days=7)
-PUT_BACK_SECONDS = 60
 _AT_ONCE = 8
 
 
@@ -72,7 +71,7 @@ class Webhooks:
         self._poster = poster
         self._queues = queues
         self._tables = tables
-        self._dead_letters = dead_letters
+        self._intake = Intake(payload.decode, queues, dead_letters)
         self._source = source
         self._clock = clock
         self._draw = draw
@@ -89,31 +88,11 @@ class Webhooks:
 
     async def deliver(self, body: bytes) -> None:
         """Make the posts of an entry. Raises only on bugs, and when storage can neither record nor take the entry back."""
-        try:
-            entry = payload.decode(body)
-        except NewerVersion as error:
-            # Only that version can make its posts.
-            log_event("newer_version", level=logging.WARNING, error=str(error))
-            await self._queues.put(QUEUE, body, delay_seconds=UPGRADE_PAUSE_SECONDS)
-            return
-        except UnreadableEntry:
-            name = await self._dead_letters.keep_unreadable(body)
-            log_event("entry_unreadable", level=logging.ERROR, blob=name)
-            return
-        try:
-            subscription = await self.subscriptions.get(entry.client, entry.webhook, fresh=False)
-        except NotFound:
-            return
-        except Unavailable:
-            await self._queues.put(QUEUE, body, delay_seconds=PUT_BACK_SECONDS)
-            return
-        if subscription.is_enabled:
-            await self._deliver(entry, subscription)
+        await self._intake.take(QUEUE, body, self._handle)
 
-    async def bury(self, body: bytes) -> None:
-        """An entry that the host gave up on, because of a bug: it is kept, and said."""
-        name = await self._dead_letters.keep_unreadable(body)
-        log_event("entry_unreadable", level=logging.ERROR, blob=name)
+    async def keep_poison(self, body: bytes) -> None:
+        """Keep an entry that the host gave up on because of a bug, and log it."""
+        await self._intake.keep(body)
 
     async def test(self, subscription: Subscription, name: str) -> Delivered:
         """Post a test event now, once, whether the subscription is enabled or not."""
@@ -144,6 +123,15 @@ class Webhooks:
             return isinstance(at, datetime) and at < before
 
         return await delete_where(self._tables, LOG, Query(select=("at",)), is_old)
+
+    async def _handle(self, entry: Entry) -> None:
+        try:
+            subscription = await self.subscriptions.get(entry.client, entry.webhook, fresh=False)
+        except NotFound:
+            # The subscription was deleted.
+            return
+        if subscription.is_enabled:
+            await self._deliver(entry, subscription)
 
     async def _deliver(self, entry: Entry, subscription: Subscription) -> None:
         calls = (partial(self._post, subscription, post) for post in entry.posts)

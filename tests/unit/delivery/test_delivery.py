@@ -8,8 +8,8 @@ from relay.core import entries, part_states
 from relay.core.errors import Changed, Unavailable
 from relay.core.model import Delivery, MessageStatus, Part, State
 from relay.core.outcomes import Deferred, Rejected, RouteFault, Sent, Unknown
-from relay.delivery.delivery import PUT_BACK_SECONDS
 from relay.journal.dead_letters import UNREADABLE_CONTAINER
+from relay.journal.intake import PUT_BACK_SECONDS
 from relay.journal.pending import TABLE as PENDING
 from tests.doubles import START, Place, batch_id, batch_of, entry_of, submission_of
 

@@ -6,8 +6,8 @@ from relay.core import entries, part_states
 from relay.core.errors import Changed, StorageError, Unavailable
 from relay.core.model import MessageStatus, Part, State
 from relay.core.outcomes import Deferred, Sent
-from relay.delivery.poison import TRIES
 from relay.journal.dead_letters import UNREADABLE_CONTAINER
+from relay.journal.intake import POISON_PUT_BACK_SECONDS, POISON_TRIES
 from tests.doubles import START, Place, batch_id, batch_of, changed, entry_of, submission_of
 
 POISON = "relay-transactional-poison"
@@ -33,7 +33,7 @@ async def recorded(place: Place, *parts: Part) -> bytes:
 
 async def test_messages_of_which_nothing_is_recorded_fail(place: Place) -> None:
     body = entry_of(submission_of(), submission_of())
-    await place.poison.bury(POISON, body)
+    await place.poison.record_dead_letters(POISON, body)
     batch = batch_of(body).batch
     assert await states(place, batch) == [(State.FAILED, "poisoned")] * 2
     letters, _ = await place.dead_letters.of("poisoned")
@@ -43,20 +43,20 @@ async def test_messages_of_which_nothing_is_recorded_fail(place: Place) -> None:
 
 @pytest.mark.parametrize("body", [b"", b"\xff\xfe", b'{"relay":0}', b"[" * 200_000, b'<QueueMessage/>{"foreign":1}'])
 async def test_what_cannot_be_read_is_kept(place: Place, body: bytes) -> None:
-    await place.poison.bury(POISON, body)
+    await place.poison.record_dead_letters(POISON, body)
     (blob,) = (await place.memory.blobs.list(UNREADABLE_CONTAINER))[0]
     assert await place.memory.blobs.get(UNREADABLE_CONTAINER, blob.name) == body
 
 
 async def test_a_reference_to_nothing_is_passed_over(place: Place) -> None:
-    await place.poison.bury(POISON, entries.encode_reference(batch_id(), "transactional", [0], 2))
+    await place.poison.record_dead_letters(POISON, entries.encode_reference(batch_id(), "transactional", [0], 2))
     assert await place.dead_letters.counts() == {}
     assert await kept(place) == 0
 
 
 async def test_a_reference_to_messages_that_the_batch_has_not_harms_nobody(place: Place) -> None:
     batch = await place.send()
-    await place.poison.bury(POISON, entries.encode_reference(batch, "transactional", [0, 5, 31], 2))
+    await place.poison.record_dead_letters(POISON, entries.encode_reference(batch, "transactional", [0, 5, 31], 2))
     assert await states(place, batch) == [(State.SENT, "")]
     assert await kept(place) == 0
 
@@ -64,7 +64,7 @@ async def test_a_reference_to_messages_that_the_batch_has_not_harms_nobody(place
 async def test_what_ended_before_the_crash_stays_as_it_is_and_is_listed(place: Place) -> None:
     failed = part_states.end(SENDING, State.FAILED, "policy_refused")
     body = await recorded(place, part_states.end(SENDING, State.SENT, ""), failed)
-    await place.poison.bury(POISON, body)
+    await place.poison.record_dead_letters(POISON, body)
     assert await states(place, batch_of(body).batch) == [(State.SENT, ""), (State.FAILED, "policy_refused")]
     assert await place.dead_letters.counts() == {"policy_refused": 1}
 
@@ -73,7 +73,7 @@ async def test_an_attempt_that_died_is_unknown_and_what_was_only_due_failed(plac
     due = Part(route="main", state=State.DEFERRED, due_at=START, attempt=1)
     body = await recorded(place, SENDING, due, FRESH)
     place.time.move(part_states.LEASE_SECONDS)
-    await place.poison.bury(POISON, body)
+    await place.poison.record_dead_letters(POISON, body)
     assert await states(place, batch_of(body).batch) == [
         (State.UNKNOWN, "poisoned"),
         (State.FAILED, "poisoned"),
@@ -85,13 +85,13 @@ async def test_an_attempt_that_died_is_unknown_and_what_was_only_due_failed(plac
 async def test_what_may_have_been_sent_in_an_earlier_attempt_is_unknown(place: Place) -> None:
     due = Part(route="main", state=State.DEFERRED, due_at=START, attempt=1)
     body = await recorded(place, changed(due, attempts=part_states.interrupt(SENDING, START).attempts))
-    await place.poison.bury(POISON, body)
+    await place.poison.record_dead_letters(POISON, body)
     assert await states(place, batch_of(body).batch) == [(State.UNKNOWN, "poisoned")]
 
 
 async def test_an_attempt_under_way_is_looked_at_when_its_lease_is_over(place: Place) -> None:
     body = await recorded(place, SENDING)
-    await place.poison.bury(POISON, body)
+    await place.poison.record_dead_letters(POISON, body)
     batch = batch_of(body).batch
     assert [state for state, _ in await states(place, batch)] == [State.SENDING]
     assert list(place.memory.queues.bodies(POISON)) == [body]
@@ -100,14 +100,14 @@ async def test_an_attempt_under_way_is_looked_at_when_its_lease_is_over(place: P
     assert SENDING.lease_until is not None
     assert at > SENDING.lease_until
     place.time.now = at
-    assert await place.poison.drain(POISON) == 1
+    assert await place.poison_queues.drain() == 1
     assert await states(place, batch) == [(State.UNKNOWN, "poisoned")]
 
 
 async def test_what_still_waits_gets_what_the_dead_delivery_left_out(place: Place) -> None:
     waiting = Part(route="main", state=State.DEFERRED, due_at=START.replace(hour=13), attempt=1)
     body = await recorded(place, waiting)
-    await place.poison.bury(POISON, body)
+    await place.poison.record_dead_letters(POISON, body)
     assert [state for state, _ in await states(place, batch_of(body).batch)] == [State.DEFERRED]
     assert [entry.indices for entry in place.waiting() if isinstance(entry, entries.ReferenceEntry)] == [(0,)]
     place.time.now = START.replace(hour=13)
@@ -121,17 +121,17 @@ async def test_what_still_waits_gets_what_the_dead_delivery_left_out(place: Plac
 async def test_a_row_that_somebody_else_wrote_is_read_again(place: Place) -> None:
     body = await recorded(place, FRESH)
     place.tables.fail("merge", Changed("first"), Unavailable("busy"))
-    await place.poison.bury(POISON, body)
+    await place.poison.record_dead_letters(POISON, body)
     assert await states(place, batch_of(body).batch) == [(State.FAILED, "poisoned")]
 
 
 async def test_while_storage_is_away_the_entry_is_put_back(place: Place) -> None:
     body = entry_of()
-    place.tables.fail("insert", *(Unavailable("away") for _ in range(TRIES)))
-    await place.poison.bury(POISON, body)
+    place.tables.fail("insert", *(Unavailable("away") for _ in range(POISON_TRIES)))
+    await place.poison.record_dead_letters(POISON, body)
     assert list(place.memory.queues.bodies(POISON)) == [body]
-    place.time.move(300)
-    assert await place.poison.drain(POISON) == 1
+    place.time.move(POISON_PUT_BACK_SECONDS)
+    assert await place.poison_queues.drain() == 1
     assert await states(place, batch_of(body).batch) == [(State.FAILED, "poisoned")]
 
 
@@ -139,27 +139,7 @@ async def test_while_storage_is_away_the_entry_is_put_back(place: Place) -> None
 async def test_a_bug_that_is_met_again_keeps_the_entry(place: Place, error: Exception) -> None:
     body = entry_of()
     place.tables.fail("insert", error)
-    await place.poison.bury(POISON, body)
-    assert await kept(place) == 1
-
-
-async def test_if_nothing_takes_the_entry_it_stays_on_its_queue(place: Place) -> None:
-    body = entry_of()
-    await place.memory.queues.put(POISON, body)
-    place.tables.fail("insert", *(Unavailable("away") for _ in range(TRIES)))
-    place.queues.fail("put", Unavailable("away"))
-    with pytest.raises(Unavailable):
-        await place.poison.drain(POISON)
-    assert list(place.memory.queues.bodies(POISON)) == [body]
-
-
-async def test_a_queue_is_drained_of_everything(place: Place) -> None:
-    bodies = [entry_of() for _ in range(40)] + [b"foreign"]
-    for body in bodies:
-        await place.memory.queues.put(POISON, body)
-    assert await place.poison.drain(POISON) == 41
-    assert await place.memory.queues.count(POISON) == 0
-    assert await place.dead_letters.counts() == {"poisoned": 40}
+    await place.poison.record_dead_letters(POISON, body)
     assert await kept(place) == 1
 
 
@@ -169,6 +149,6 @@ async def test_a_late_retry_of_the_same_entry_changes_nothing(place: Place) -> N
     place.time.move(60)
     await place.work()
     body = (await place.journal.read(batch)).content
-    await place.poison.bury(POISON, body)
+    await place.poison.record_dead_letters(POISON, body)
     assert await states(place, batch) == [(State.SENT, "")]
     assert len(place.script().sent) == 2

@@ -278,7 +278,7 @@ async def test_the_attempt_is_told_or_follows_from_the_time(
 
 async def test_what_cannot_be_read_is_kept(place: Place, events: Events) -> None:
     await events.apply(b"{}")
-    await events.bury(b"{}")
+    await events.apply_poison(b"{}")
     [kept], _ = await place.memory.blobs.list("unreadable")
     assert await place.memory.blobs.get("unreadable", kept.name) == b"{}"
 
@@ -288,7 +288,7 @@ async def test_a_poison_entry_costs_only_what_poisons_it(place: Place, events: E
     [body] = pack([sighting(name) for name in names])
     # The first of them meets a bug, the second an outage that passes.
     place.tables.fail("query", ZeroDivisionError(), Unavailable("away"))
-    await events.bury(body)
+    await events.apply_poison(body)
     assert [noted.message for noted in following.noted] == names[1:]
     [kept], _ = await place.memory.blobs.list("unreadable")
     left = decode(await place.memory.blobs.get("unreadable", kept.name))
@@ -299,7 +299,7 @@ async def test_a_poison_entry_waits_for_storage(place: Place, events: Events) ->
     [name] = await recorded(place)
     [body] = pack([sighting(name)])
     place.tables.fail("query", *(Unavailable("away") for _ in range(9)))
-    await events.bury(body)
+    await events.apply_poison(body)
     [waiting] = place.memory.queues.bodies(QUEUE)
     assert decode(waiting).again
 

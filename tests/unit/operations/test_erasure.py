@@ -262,7 +262,7 @@ async def test_a_redelivery_does_not_put_it_on_the_list_again(place: Place) -> N
     reference = entries.encode_reference(ids_of(body), "transactional", [0], 1)
     await place.delivery.deliver("relay-transactional", body, is_redelivery=True)
     await place.delivery.deliver("relay-transactional", reference, is_redelivery=True)
-    await place.poison.bury("relay-transactional", body)
+    await place.poison.record_dead_letters("relay-transactional", body)
     assert await place.dead_letters.counts() == {}
     assert len(place.script().sent) == 1
     assert await traces(place.memory, *TRACES) == []

@@ -27,7 +27,7 @@ class Clock:
 
 
 class Relay:
-    """What the vitals are taken of."""
+    """What the health log reads."""
 
     def __init__(self, clock: Clock, storage: MemoryStorage) -> None:
         settings = configuration.load({"RELAY_ROUTES": ROUTES, "RELAY_LANES": '{"transactional": {"shards": 2}}'})
@@ -50,10 +50,10 @@ async def relay() -> Relay:
 
 
 async def lines(relay: Relay, caplog: pytest.LogCaptureFixture) -> list[tuple[str, dict[str, Any]]]:
-    """The events told, by word and fields, read as the alert queries read them."""
+    """Return the logged events and their fields, parsed as the alert queries parse them."""
     caplog.clear()
     with caplog.at_level("INFO", logger="relay"):
-        await relay.health_log.tell()
+        await relay.health_log.write()
     parted = [record.getMessage().partition(" ") for record in caplog.records]
     return [(word, json.loads(fields)) for word, _, fields in parted]
 
@@ -80,7 +80,7 @@ async def test_a_backlog_is_told_with_its_age(relay: Relay, caplog: pytest.LogCa
     told = await lines(relay, caplog)
     [backlog] = [fields for word, fields in told if word == "queue" and fields["entries"]]
     assert (backlog["queue"], backlog["entries"], backlog["oldest_seconds"]) == ("relay-transactional-2", 2, 660.0)
-    assert told[-1] == ("vitals", {"queues": 8, "entries": 2, "held": 0})
+    assert told[-1] == ("health", {"queues": 8, "entries": 2, "held": 0})
 
 
 async def test_a_held_route_is_told_until_it_is_released(relay: Relay, caplog: pytest.LogCaptureFixture) -> None:

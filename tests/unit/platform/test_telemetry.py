@@ -131,7 +131,7 @@ async def test_a_call_for_several_recipients_is_one_call(place: Place, watcher: 
 async def test_queues_and_routes_are_told_until_the_look_is_old(place: Place, watcher: Watcher) -> None:
     await place.acceptance.accept(CLIENT, "bulk", submission_of())
     place.time.move(7)
-    await place.health_log.tell()
+    await place.health_log.write()
     ages = {str(labels["queue"]): value for labels, value in watcher.points("relay.queue.age")}
     assert ages["relay-bulk"] == pytest.approx(7, abs=1)
     assert ages["relay-transactional"] == 0

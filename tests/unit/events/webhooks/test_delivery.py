@@ -342,15 +342,26 @@ async def test_a_death_before_anything_is_recorded_posts_again_under_the_same_id
     assert [name for _, name, _, _ in receiver.posted] == ["evt_1", "evt_1"]
 
 
-async def test_what_cannot_be_put_back_stays_with_the_host(
+async def test_entry_that_cannot_be_put_back_stays_with_the_host(
+    place: Place, webhooks: Webhooks, receiver: Receiver
+) -> None:
+    subscription = await subscribed(webhooks)
+    receiver.default = FAILED
+    [body] = pack(subscription, [Post(id="evt_1", body="{}")])
+    place.queues.fail("put", Unavailable("away"), Unavailable("away"))
+    with pytest.raises(Unavailable):
+        await webhooks.deliver(body)
+
+
+async def test_failed_enqueue_of_a_retry_puts_the_whole_entry_back(
     place: Place, webhooks: Webhooks, receiver: Receiver
 ) -> None:
     subscription = await subscribed(webhooks)
     receiver.default = FAILED
     [body] = pack(subscription, [Post(id="evt_1", body="{}")])
     place.queues.fail("put", Unavailable("away"))
-    with pytest.raises(Unavailable):
-        await webhooks.deliver(body)
+    await webhooks.deliver(body)
+    assert place.memory.queues.bodies(QUEUE) == [body]
 
 
 async def test_a_log_that_cannot_be_written_costs_no_post(place: Place, webhooks: Webhooks, receiver: Receiver) -> None:
@@ -383,7 +394,7 @@ async def test_what_was_deleted_is_posted_to_no_more(place: Place, webhooks: Web
 
 async def test_what_cannot_be_read_is_kept(place: Place, webhooks: Webhooks) -> None:
     await webhooks.deliver(b"{}")
-    await webhooks.bury(b"[]")
+    await webhooks.keep_poison(b"[]")
     kept, _ = await place.memory.blobs.list("unreadable")
     assert len(kept) == 2
 

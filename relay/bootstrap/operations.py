@@ -1,0 +1,151 @@
+"""What timers and operators run."""
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from relay.bootstrap.use_cases import UseCases
+
+if TYPE_CHECKING:
+    from relay.operations.erasure import Erasure
+    from relay.operations.health_log import HealthLog
+    from relay.operations.message_changes import MessageChanges
+    from relay.operations.orphan_entries import OrphanEntries
+    from relay.operations.poison_queues import PoisonQueues
+    from relay.operations.purge import Purge
+    from relay.operations.recovery import Recovery
+    from relay.operations.resend_lost import ResendLost
+    from relay.operations.schedule import EveryMinute, Nightly
+    from relay.operations.sent_checks import SentChecks
+
+
+class Operations(UseCases):
+    """Recovery, checks, cleanup, and the changes that callers and operators make."""
+
+    @cached_property
+    def message_changes(self) -> "MessageChanges":
+        """Cancels, reschedules and redrives messages."""
+        from relay.operations.message_changes import MessageChanges
+
+        return MessageChanges(
+            settings=self.settings,
+            journal=self.journal,
+            pending=self.pending,
+            follow_up=self.follow_up,
+            dead_letters=self.dead_letters,
+            clock=self.clock,
+            draw=self._draw,
+        )
+
+    @cached_property
+    def recovery(self) -> "Recovery":
+        """Probes held routes and re-enqueues overdue messages."""
+        from relay.operations.recovery import Recovery
+
+        return Recovery(
+            settings=self.settings,
+            journal=self.journal,
+            pending=self.pending,
+            holds=self.holds,
+            follow_up=self.follow_up,
+            providers=self.provider,
+            clock=self.clock,
+        )
+
+    @cached_property
+    def sent_checks(self) -> "SentChecks":
+        """Asks providers later whether accepted mail was sent."""
+        from relay.operations.sent_checks import SentChecks
+
+        return SentChecks(
+            settings=self.settings,
+            journal=self.journal,
+            pending=self.pending,
+            follow_up=self.follow_up,
+            content=self.content,
+            providers=self.provider,
+            clock=self.clock,
+        )
+
+    @cached_property
+    def orphan_entries(self) -> "OrphanEntries":
+        """Moves entries off queues that no function reads."""
+        from relay.operations.orphan_entries import OrphanEntries
+
+        return OrphanEntries(queues=self.storage.queues, lanes=self.settings.lanes)
+
+    @cached_property
+    def health_log(self) -> "HealthLog":
+        """Logs queue depth and route states."""
+        from relay.operations.health_log import HealthLog
+
+        return HealthLog(self.settings, self.storage.queues, self.holds, self.clock, self.telemetry)
+
+    @cached_property
+    def poison_queues(self) -> "PoisonQueues":
+        """Drains the poison queues."""
+        from relay.operations.poison_queues import PoisonQueues
+
+        return PoisonQueues(
+            queues=self.storage.queues,
+            lanes=self.settings.lanes,
+            poison=self.poison,
+            events=self.events,
+            webhooks=self.webhooks,
+        )
+
+    @cached_property
+    def purge(self) -> "Purge":
+        """Deletes what is older than the retention."""
+        from relay.operations.purge import Purge
+
+        return Purge(
+            tables=self.storage.tables,
+            blobs=self.storage.blobs,
+            journal=self.journal,
+            uploads=self.uploads,
+            retention_days=self.settings.retention_days,
+            clock=self.clock,
+        )
+
+    @cached_property
+    def resend_lost(self) -> "ResendLost":
+        """Resends mail that a provider accepted and lost."""
+        from relay.operations.resend_lost import ResendLost
+
+        return ResendLost(journal=self.journal, message_changes=self.message_changes, content=self.content)
+
+    @cached_property
+    def erasure(self) -> "Erasure":
+        """Erases the content of a recipient's messages."""
+        from relay.operations.erasure import Erasure
+
+        return Erasure(
+            journal=self.journal,
+            message_changes=self.message_changes,
+            follow_up=self.follow_up,
+            dead_letters=self.dead_letters,
+            content=self.content,
+            blobs=self.storage.blobs,
+            clock=self.clock,
+        )
+
+    @cached_property
+    def every_minute(self) -> "EveryMinute":
+        """The minute timer."""
+        from relay.operations.schedule import EveryMinute
+
+        return EveryMinute(
+            recovery=self.recovery,
+            sent_checks=self.sent_checks,
+            orphan_entries=self.orphan_entries,
+            health_log=self.health_log,
+        )
+
+    @cached_property
+    def nightly(self) -> "Nightly":
+        """The nightly timer."""
+        from relay.operations.schedule import Nightly
+
+        return Nightly(
+            poison_queues=self.poison_queues, purge=self.purge, suppressions=self.suppressions, webhooks=self.webhooks
+        )

@@ -1,0 +1,171 @@
+"""The use cases: accept, deliver, record events, notify by webhook."""
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from relay.acceptance.acceptance import Acceptance
+from relay.bootstrap.connections import Connections
+
+if TYPE_CHECKING:
+    from relay.acceptance.fan_out import FanOut
+    from relay.core.entries import Entry
+    from relay.delivery.attempts import Attempts
+    from relay.delivery.delivery import Delivery
+    from relay.delivery.poison import Poison
+    from relay.delivery.settlement import FollowUp
+    from relay.delivery.situation import PlanningInputs
+    from relay.events.apply import Events
+    from relay.events.mailboxes import Mailboxes
+    from relay.events.webhooks.delivery import Webhooks
+    from relay.journal.intake import Intake
+
+
+class UseCases(Connections):
+    """What happens to a message from its acceptance to its last event."""
+
+    @cached_property
+    def acceptance(self) -> Acceptance:
+        """Use case 1: accept messages."""
+        return Acceptance(
+            settings=self.settings,
+            queues=self.storage.queues,
+            blobs=self.storage.blobs,
+            quotas=self.quotas,
+            clock=self.clock,
+            new_batch=self.new_batch,
+            telemetry=self.telemetry,
+        )
+
+    @cached_property
+    def planning_inputs(self) -> "PlanningInputs":
+        """Collects the planning inputs of messages."""
+        from relay.delivery.situation import PlanningInputs
+
+        return PlanningInputs(self.settings, self.holds, self.content)
+
+    @cached_property
+    def follow_up(self) -> "FollowUp":
+        """Enqueues and indexes what follows from a record."""
+        from relay.delivery.settlement import FollowUp
+
+        return FollowUp(
+            queues=self.storage.queues,
+            pending=self.pending,
+            dead_letters=self.dead_letters,
+            lanes=self.settings.lanes,
+            clock=self.clock,
+            telemetry=self.telemetry,
+        )
+
+    @cached_property
+    def attempts(self) -> "Attempts":
+        """Makes attempts."""
+        from relay.delivery.attempts import Attempts
+        from relay.routes.circuit_breaker import CircuitBreaker
+        from relay.routes.pacing import Pacing
+        from relay.routes.watch import RouteWatch
+
+        return Attempts(
+            settings=self.settings,
+            providers=self.provider,
+            can_verify=self.planning_inputs.can_verify,
+            content=self.content,
+            groups=self.send_groups,
+            watch=RouteWatch(self.settings, self.holds, CircuitBreaker()),
+            pacing=Pacing(self.storage.tables, self.clock),
+            clock=self.clock,
+            random=self._draw,
+            telemetry=self.telemetry,
+        )
+
+    @cached_property
+    def fan_out(self) -> "FanOut":
+        """Enqueues the batches of requests that were accepted as one entry."""
+        from relay.acceptance.fan_out import FanOut
+
+        return FanOut(queues=self.storage.queues, blobs=self.storage.blobs, lanes=self.settings.lanes)
+
+    @cached_property
+    def intake(self) -> "Intake[Entry]":
+        """Takes entries from the lanes' queues."""
+        from relay.core.entries import decode_entry
+        from relay.journal.intake import Intake
+
+        return Intake(decode_entry, self.storage.queues, self.dead_letters)
+
+    @cached_property
+    def delivery(self) -> "Delivery":
+        """Use case 2: deliver messages."""
+        from relay.delivery.delivery import Delivery
+
+        return Delivery(
+            journal=self.journal,
+            holds=self.holds,
+            planning_inputs=self.planning_inputs,
+            attempts=self.attempts,
+            fan_out=self.fan_out,
+            follow_up=self.follow_up,
+            intake=self.intake,
+            clock=self.clock,
+            sleep=self.sleep,
+            settle_seconds=self.settings.attempt_seconds,
+        )
+
+    @cached_property
+    def poison(self) -> "Poison":
+        """Turns poison entries into dead letters."""
+        from relay.delivery.poison import Poison
+
+        return Poison(
+            journal=self.journal,
+            follow_up=self.follow_up,
+            intake=self.intake,
+            fan_out=self.fan_out,
+            queues=self.storage.queues,
+            clock=self.clock,
+            sleep=self.sleep,
+        )
+
+    @cached_property
+    def events(self) -> "Events":
+        """Use case 3: record provider events."""
+        from relay.events.apply import Events
+
+        return Events(
+            journal=self.journal,
+            queues=self.storage.queues,
+            dead_letters=self.dead_letters,
+            followers=(self.suppressions, self.webhooks),
+            content=self.content.stored,
+            sleep=self.sleep,
+        )
+
+    @cached_property
+    def webhooks(self) -> "Webhooks":
+        """Use case 4: notify clients by webhook."""
+        from relay.events.webhooks.delivery import Webhooks
+        from relay.events.webhooks.subscriptions import Subscriptions
+
+        return Webhooks(
+            subscriptions=Subscriptions(self.storage.tables, self.clock),
+            poster=self.poster,
+            queues=self.storage.queues,
+            tables=self.storage.tables,
+            dead_letters=self.dead_letters,
+            source=self.settings.public_url or "urn:relay",
+            clock=self.clock,
+            draw=self._draw,
+        )
+
+    @cached_property
+    def mailboxes(self) -> "Mailboxes":
+        """Reads bounces from mailboxes."""
+        from relay.events.mailboxes import Mailboxes
+
+        return Mailboxes(
+            mailboxes=self.settings.bounce_mailboxes,
+            providers=self.provider,
+            events=self.events,
+            tables=self.storage.tables,
+            clock=self.clock,
+        )

@@ -1,0 +1,39 @@
+"""Drain the poison queues: entries that their function skipped stay there until this runs."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+
+from relay.core.settings import Lane
+from relay.delivery.poison import Poison
+from relay.events.apply import Events
+from relay.events.webhooks.delivery import Webhooks
+from relay.platform.resources import EVENTS_QUEUE, WEBHOOKS_QUEUE, poison_of
+from relay.platform.storage.ports import Queues
+
+_PAGE = 32
+
+
+class PoisonQueues:
+    """All poison queues, each with the function that handles its entries."""
+
+    def __init__(
+        self, *, queues: Queues, lanes: Mapping[str, Lane], poison: Poison, events: Events, webhooks: Webhooks
+    ) -> None:
+        self._queues = queues
+        self._handlers: dict[str, Callable[[bytes], Awaitable[None]]] = {}
+        for name, lane in lanes.items():
+            for queue in map(poison_of, lane.queues(name)):
+                self._handlers[queue] = partial(poison.record_dead_letters, queue)
+        self._handlers[poison_of(EVENTS_QUEUE)] = events.apply_poison
+        self._handlers[poison_of(WEBHOOKS_QUEUE)] = webhooks.keep_poison
+
+    async def drain(self) -> int:
+        """Handle every entry on every poison queue. Returns the number of entries."""
+        drained = 0
+        for queue, handle in self._handlers.items():
+            while received := await self._queues.receive(queue, most=_PAGE):
+                for entry in received:
+                    await handle(entry.body)
+                    await self._queues.delete(queue, entry)
+                drained += len(received)
+        return drained
