@@ -38,7 +38,6 @@ def decide(
     draft: Draft,
     settings: Settings,
     now: datetime,
-    carries: routing.Carries,
     traceparent: str | None,
     suppressed: Callable[[Sequence[Address]], Mapping[int, str]] = lambda _: {},
 ) -> Verdict:
@@ -64,9 +63,10 @@ def decide(
         suppressed=suppressed(message.recipients),
         features=tuple(sorted(capabilities.needs(message))),
     )
-    legs = routing.legs(settings, submission, message, lane, carries)
+    router = routing.Router(settings)
+    legs = router.legs(submission, message, lane)
     if any(not leg.routes for leg in legs):
-        reasons = routing.obstacles(settings, submission, message, lane, carries).values()
+        reasons = router.refusals(submission, message, lane).values()
         problems = [Problem(code="not_carriable", target="$", message=reason) for reason in reasons]
         _raise_if(422, "not_carriable", "No configured route can carry this message to all its recipients.", problems)
     return Verdict(submission=submission, lane=lane, legs=legs)

@@ -12,8 +12,8 @@ from relay.core.settings import Settings
 from relay.delivery.planning import CANARY_WAIT, HeldRoute, PlanningContext
 from relay.journal.content import Content
 from relay.providers.registry import provider_module
-from relay.routes import capabilities, routing
 from relay.routes.holds import Hold, Holds, RouteState, scope_of
+from relay.routes.routing import Leg, Router
 
 
 class PlanningInputs:
@@ -21,6 +21,7 @@ class PlanningInputs:
 
     def __init__(self, settings: Settings, holds: Holds, content: Content) -> None:
         self._settings = settings
+        self._router = Router(settings)
         self._holds = holds
         self._content = content
 
@@ -74,10 +75,10 @@ class PlanningInputs:
         sender = statuses[index].sender if statuses is not None else None
         return envelope if envelope is None or sender is None else msgspec.structs.replace(envelope, sender=sender)
 
-    def _legs(self, entry: entries.BatchEntry, index: int, envelope: Message | None) -> Sequence[routing.Leg] | None:
+    def _legs(self, entry: entries.BatchEntry, index: int, envelope: Message | None) -> Sequence[Leg] | None:
         if envelope is None:
             return None
-        return routing.legs(self._settings, entry.messages[index], envelope, entry.lane, capabilities.obstacle)
+        return self._router.legs(entry.messages[index], envelope, entry.lane)
 
     async def _less_canaries(
         self, troubled: Mapping[str, Hold], batch: str, ways: Sequence[Sequence[str]], senders: set[str]

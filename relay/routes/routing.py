@@ -1,74 +1,88 @@
-"""Which way a message goes: pure decisions over settings and the states of the routes."""
+"""Choose the routes a message may take: pure decisions over the routing rules and the providers' capabilities."""
 
 from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
-from relay.core.model import Address, Message, Submission
+from relay.core.model import Address, Message, Part, Submission
 from relay.core.settings import Route, Rule, Settings
+from relay.routes import capabilities
 
 
 class Leg(msgspec.Struct, frozen=True, kw_only=True):
-    """Recipients (numbers) that share an ordered list of routes. `routes` is empty when none may carry them."""
+    """Recipients (by number) that share an ordered list of routes. `routes` is empty when none can carry them."""
 
     recipients: tuple[int, ...]
     routes: tuple[str, ...]
 
 
-type Carries = Callable[[Route, Submission, int], str]
-"""Why a route cannot carry a submission to so many recipients, or an empty text when it can
-(`relay.routes.capabilities.obstacle`)."""
+type CapabilityCheck = Callable[[Route, Submission, int], str]
+"""Returns why a route cannot carry a submission to this number of recipients; empty when it can."""
 
 
-def legs(settings: Settings, submission: Submission, message: Message, lane: str, carries: Carries) -> tuple[Leg, ...]:
-    """Split a message's recipients by the routes they may take. Suppressed recipients are in no leg."""
-    ways: dict[tuple[str, ...], list[int]] = {}
-    for number, recipient in enumerate(message.recipients):
-        if number not in submission.suppressed:
-            ways.setdefault(_routes_for(settings, submission, message, lane, recipient), []).append(number)
-    return tuple(
-        Leg(
-            recipients=tuple(numbers),
-            routes=tuple(
-                name
-                for name in routes
-                if not _reason(settings.routes[name], submission, message, len(numbers), carries)
-            ),
+class Router:
+    """Finds the routes that messages may take under the current settings."""
+
+    def __init__(self, settings: Settings, refusal: CapabilityCheck = capabilities.obstacle) -> None:
+        self._settings = settings
+        self._refusal = refusal
+
+    def legs(self, submission: Submission, message: Message, lane: str) -> tuple[Leg, ...]:
+        """Split a message's recipients by the routes they may take. Suppressed recipients are in no leg."""
+        recipients: dict[tuple[str, ...], list[int]] = {}
+        for number, recipient in enumerate(message.recipients):
+            if number not in submission.suppressed:
+                recipients.setdefault(self._configured(submission, message, lane, recipient), []).append(number)
+        return tuple(
+            Leg(
+                recipients=tuple(numbers),
+                routes=tuple(name for name in routes if not self._reason(name, submission, message, len(numbers))),
+            )
+            for routes, numbers in recipients.items()
         )
-        for routes, numbers in ways.items()
-    )
 
+    def refusals(self, submission: Submission, message: Message, lane: str) -> Mapping[str, str]:
+        """Return why each route that the rules name for a message cannot carry it."""
+        found: dict[str, str] = {}
+        for recipient in message.recipients:
+            for name in self._configured(submission, message, lane, recipient):
+                if reason := self._reason(name, submission, message, len(message.recipients)):
+                    found[name] = reason
+        return found
 
-def obstacles(
-    settings: Settings, submission: Submission, message: Message, lane: str, carries: Carries
-) -> Mapping[str, str]:
-    """For each route a message would take by the rules and cannot: why."""
-    found: dict[str, str] = {}
-    for recipient in message.recipients:
-        for name in _routes_for(settings, submission, message, lane, recipient):
-            reason = _reason(settings.routes[name], submission, message, len(message.recipients), carries)
-            if reason:
-                found[name] = reason
-    return found
+    def alternative(self, part: Part, submission: Submission, message: Message, lane: str) -> str | None:
+        """Return another route that may take this part; None when there is none, or when its route is pinned."""
+        if part.is_pinned:
+            return None
+        wanted = None if part.recipients is None else set(part.recipients)
+        for leg in self.legs(submission, message, lane):
+            if wanted is None or wanted & set(leg.recipients):
+                return next((route for route in leg.routes if route != part.route), None)
+        return None
+
+    def _configured(self, submission: Submission, message: Message, lane: str, recipient: Address) -> tuple[str, ...]:
+        """Return the routes that the request pins, or that the first matching rule names."""
+        if submission.route is not None:
+            return (submission.route,) if submission.route in self._settings.routes else ()
+        rules = self._settings.rules
+        return next(rule.routes for rule in rules if _applies(rule, submission, message, lane, recipient))
+
+    def _reason(self, name: str, submission: Submission, message: Message, recipients: int) -> str:
+        route = self._settings.routes[name]
+        if not may_send_for(route, message.sender):
+            return f"route {name} may not send for this From address"
+        return self._refusal(route, submission, recipients)
 
 
 def may_send_for(route: Route, sender: Address) -> bool:
-    """Whether the route's `senders` patterns admit this From address."""
+    """Return whether the route's `senders` patterns match this From address."""
     return any(matches(pattern, sender.email) for pattern in route.senders)
 
 
 def matches(pattern: str, email: str) -> bool:
-    """`*`, an address, or `*@domain`; letters' case does not matter."""
+    """Match a pattern (`*`, an address, or `*@domain`) against an address, ignoring case."""
     pattern, email = pattern.lower(), email.lower()
     return pattern in ("*", email) or (pattern.startswith("*@") and email.endswith(pattern[1:]))
-
-
-def _routes_for(
-    settings: Settings, submission: Submission, message: Message, lane: str, recipient: Address
-) -> tuple[str, ...]:
-    if submission.route is not None:
-        return (submission.route,) if submission.route in settings.routes else ()
-    return next(rule.routes for rule in settings.rules if _applies(rule, submission, message, lane, recipient))
 
 
 def _applies(rule: Rule, submission: Submission, message: Message, lane: str, recipient: Address) -> bool:
@@ -88,9 +102,3 @@ def _in_domains(domain: str, patterns: Sequence[str]) -> bool:
         domain == pattern.lower() or (pattern.startswith("*.") and domain.endswith(pattern[1:].lower()))
         for pattern in patterns
     )
-
-
-def _reason(route: Route, submission: Submission, message: Message, recipients: int, carries: Carries) -> str:
-    if not may_send_for(route, message.sender):
-        return f"route {route.name} may not send for this From address"
-    return carries(route, submission, recipients)

@@ -12,16 +12,16 @@ from relay.core.outcomes import Deferred, Outcome, PerRecipient, Rejected, Route
 from relay.core.part_states import Tried
 from relay.core.settings import Settings
 from relay.platform.log import log_event
-from relay.routes import capabilities, routing
 from relay.routes.circuit_breaker import CircuitBreaker
 from relay.routes.holds import Hold, Holds, RouteState, scope_for, scope_of
+from relay.routes.routing import Router
 
 
 class RouteWatch:
     """Turns outcomes into holds and releases."""
 
     def __init__(self, settings: Settings, holds: Holds, breaker: CircuitBreaker) -> None:
-        self._settings = settings
+        self._router = Router(settings)
         self._holds = holds
         self._breaker = breaker
 
@@ -47,7 +47,7 @@ class RouteWatch:
         except StorageError as error:
             log_event("route_not_noted", level=logging.WARNING, route=part.route, error=type(error).__name__)
             return tried
-        other = self._other_route(entry, part, submission, message)
+        other = self._router.alternative(part, submission, message, entry.lane) if message is not None else None
         if other is not None:
             log_event("failed_over", level=logging.WARNING, route=part.route, to=other, code=fault.code)
         return msgspec.structs.replace(tried, hold_until=hold.next_probe_at, held_scope=hold.scope, other_route=other)
@@ -78,18 +78,6 @@ class RouteWatch:
             code = outcome.code if isinstance(outcome, Deferred | Unknown) else ""
             if self._breaker.note(route, code, now):
                 await self._holds.hold(route, "repeated_failure", outcome.reply)
-
-    def _other_route(
-        self, entry: entries.BatchEntry, part: Part, submission: Submission, message: Message | None
-    ) -> str | None:
-        """Another route that may take this part, if it is free to change; planning then finds which of them is open."""
-        if part.is_pinned or message is None:
-            return None
-        wanted = None if part.recipients is None else set(part.recipients)
-        for leg in routing.legs(self._settings, submission, message, entry.lane, capabilities.obstacle):
-            if wanted is None or wanted & set(leg.recipients):
-                return next((route for route in leg.routes if route != part.route), None)
-        return None
 
 
 def _outcomes(answer: Outcome | PerRecipient) -> tuple[Outcome, ...]:

@@ -24,7 +24,6 @@ from relay.clients import idempotency
 from relay.clients.idempotency import Replay
 from relay.clients.suppressions import Known
 from relay.core.model import FINAL, Address, State
-from relay.routes import capabilities
 
 RETRY_AFTER_SECONDS = 1
 MOVING_RETRY_SECONDS = 2
@@ -93,7 +92,6 @@ def decide(call: Call, draft: Draft, known: Known, now: datetime | None = None) 
         draft=draft,
         settings=call.services.settings,
         now=now or call.services.clock(),
-        carries=capabilities.obstacle,
         traceparent=call.request.headers.get("traceparent"),
         suppressed=known.among,
     )

@@ -12,7 +12,6 @@ from relay.clients.registry import Policy
 from relay.core.errors import Refusal
 from relay.core.model import Address, Attachment, Delivery, Message
 from relay.core.settings import Lane, Route, Rule, When
-from relay.routes import capabilities
 from tests.doubles import CLIENT, START, changed, message_of, settings_of
 
 SETTINGS = settings_of(
@@ -29,7 +28,6 @@ def decide(of: Policy | None = None, message: Message | None = None, **fields: A
         draft=Draft(message=message or message_of(), **fields),
         settings=SETTINGS,
         now=START,
-        carries=capabilities.obstacle,
         traceparent=traceparent,
     )
 
@@ -152,7 +150,6 @@ def test_a_part_that_cannot_be_carried_refuses_the_whole() -> None:
             draft=Draft(message=message_of("a@example.com", "b@example.net")),
             settings=settings,
             now=START,
-            carries=capabilities.obstacle,
             traceparent=None,
         )
     assert [problem.message for problem in refused.value.problems] == ["route own may not send for this From address"]

@@ -7,7 +7,7 @@ import pytest
 from relay.core.model import Address, Message, Submission
 from relay.core.settings import Route, Rule, Settings, When
 from relay.routes import routing
-from relay.routes.routing import Leg
+from relay.routes.routing import Leg, Router
 from tests.doubles import message_of, settings_of, submission_of
 
 EXCHANGE = Route(name="exchange", provider="smtp", senders=("*@example.org", "boss@example.net"))
@@ -24,7 +24,7 @@ def carries_all(route: Route, submission: Submission, recipients: int) -> str:
 def legs(
     message: Message, settings: Settings = SETTINGS, lane: str = "transactional", **fields: Any
 ) -> tuple[Leg, ...]:
-    return routing.legs(settings, submission_of(message, **fields), message, lane, carries_all)
+    return Router(settings, carries_all).legs(submission_of(message, **fields), message, lane)
 
 
 def test_recipients_that_go_the_same_way_share_a_leg() -> None:
@@ -50,7 +50,7 @@ def test_a_leg_without_a_route_says_so() -> None:
     settings = settings_of(EXCHANGE)
     message = message_of(sender=Address(email="shop@example.com"))
     assert legs(message, settings) == (Leg(recipients=(0,), routes=()),)
-    assert routing.obstacles(settings, submission_of(message), message, "transactional", carries_all) == {
+    assert Router(settings, carries_all).refusals(submission_of(message), message, "transactional") == {
         "exchange": "route exchange may not send for this From address"
     }
 
@@ -66,7 +66,7 @@ def test_what_a_route_carries_is_asked_for_each_leg() -> None:
         return "too many" if recipients > 1 and route.name == "sendgrid" else ""
 
     message = message_of("a@example.org", "b@example.com", "c@example.org")
-    found = routing.legs(SETTINGS, submission_of(message), message, "transactional", carries_one)
+    found = Router(SETTINGS, carries_one).legs(submission_of(message), message, "transactional")
     assert found == (Leg(recipients=(0, 2), routes=("exchange",)), Leg(recipients=(1,), routes=("sendgrid",)))
 
 
@@ -97,7 +97,7 @@ BIG = submission_of(size=1000)
 )
 def test_a_rule_applies_when_all_it_asks_for_holds(when: When, applies: bool) -> None:
     settings = settings_of(SENDGRID, BULK, rules=(Rule(routes=("bulk",), when=when),))
-    (leg,) = routing.legs(settings, BIG, message_of(), "bulk", carries_all)
+    (leg,) = Router(settings, carries_all).legs(BIG, message_of(), "bulk")
     assert leg.routes == (("bulk",) if applies else ("sendgrid",))
 
 
