@@ -34,7 +34,7 @@ _AFTER = "~"
 """Makes a name an upper bound that includes it: it is greater than every hexadecimal digit."""
 
 
-class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+class MessageFilter(msgspec.Struct, frozen=True, kw_only=True):
     """Which messages: accepted from `since` to before `before`. Of `owner` alone, or of everybody. `recipient` is an address
     in its one spelling.
     """
@@ -78,7 +78,9 @@ class Listing:
         self._journal = journal
         self._names_at_once = names_at_once
 
-    async def page(self, wanted: Wanted, position: str | None, *, most: int) -> tuple[Sequence[Found], str | None]:
+    async def page(
+        self, wanted: MessageFilter, position: str | None, *, most: int
+    ) -> tuple[Sequence[Found], str | None]:
         """At most so many messages after a position (None: from the newest on), and the position of the next page or None.
 
         Positions are stable: what is accepted later never moves them. Raises `ValueError` for one that is none.
@@ -168,7 +170,7 @@ def _dense(pages: _Pages) -> float:
     return min(spans) / _MILLISECOND
 
 
-def _messages(record: Record, wanted: Wanted, last: tuple[str, int] | None) -> Iterator[Found]:
+def _messages(record: Record, wanted: MessageFilter, last: tuple[str, int] | None) -> Iterator[Found]:
     """The wanted messages of a batch, the last of them first."""
     entry = record.entry()
     for index in range(len(record.statuses) - 1, -1, -1):
@@ -188,7 +190,7 @@ def _messages(record: Record, wanted: Wanted, last: tuple[str, int] | None) -> I
             )
 
 
-def _is_visible(batch: str, index: int, mac: str, submission: Submission, wanted: Wanted) -> bool:
+def _is_visible(batch: str, index: int, mac: str, submission: Submission, wanted: MessageFilter) -> bool:
     if wanted.client is not None and submission.client != wanted.client:
         return False
     # A client that was deleted and made anew under the same name does not see what was before.
@@ -196,7 +198,7 @@ def _is_visible(batch: str, index: int, mac: str, submission: Submission, wanted
     return wanted.owner is None or ids.belongs_to(name, wanted.owner.mac_key)
 
 
-def _fits(submission: Submission, status: MessageStatus, wanted: Wanted) -> bool:
+def _fits(submission: Submission, status: MessageStatus, wanted: MessageFilter) -> bool:
     if wanted.state is not None and status.state is not wanted.state:
         return False
     if wanted.tag is None and wanted.recipient is None:
@@ -205,7 +207,7 @@ def _fits(submission: Submission, status: MessageStatus, wanted: Wanted) -> bool
     return message is not None and _says(message, wanted)
 
 
-def _says(message: Message, wanted: Wanted) -> bool:
+def _says(message: Message, wanted: MessageFilter) -> bool:
     if wanted.tag is not None and wanted.tag not in message.tags:
         return False
     return wanted.recipient is None or any(

@@ -11,8 +11,8 @@ and has content still finishes what a dead process began, whatever address it wa
 """
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
 from functools import partial
 
 import msgspec
@@ -24,39 +24,34 @@ from relay.journal.content import Content
 from relay.journal.dead_letters import DeadLetters
 from relay.journal.records import Journal, Record
 from relay.operations.message_changes import MessageChanges
-from relay.platform import concurrency
+from relay.operations.scan import ScanStep, scan_step
 from relay.platform.log import log_event
 from relay.platform.resources import CONTENT_CONTAINER
 from relay.platform.storage.ports import Blobs
 
-PAGE = 200
-"""Records that are looked at at a time."""
-ENOUGH = 100
-"""Messages after which a call ends; the next one goes on."""
-PAGES = 25
-"""Pages after which a call ends, however little was found."""
 MAX_RACES = 20
 LOOKED_AGAIN = timedelta(hours=1)
 """How long after a message was erased its events are looked for again: who had read the record before may have added one."""
-_AT_ONCE = 8
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _AHEAD = timedelta(days=1)
 """Other processes' clocks name batches too."""
 
 
-class Step(msgspec.Struct, frozen=True, kw_only=True):
-    """What a call did, in messages: erased; cancelled before that, because they waited still; and `moving`, which an attempt
-    has in hand, so that they have to be asked for again.
+class ErasureStep(ScanStep, frozen=True, kw_only=True):
+    """The messages that a step erased, cancelled first because they still waited, and left because they are `moving`.
 
-    `shared_files` are files of these messages that stay, because others may name them. `cursor` is where the next call goes
-    on; None: this was all.
+    An attempt is in progress for moving messages: repeat the erasure for them. `shared_files` counts files of these messages
+    that stay, because other messages may use them.
     """
 
     erased: int = 0
     cancelled: int = 0
     moving: int = 0
     shared_files: int = 0
-    cursor: str | None = None
+
+    @property
+    def matches(self) -> int:
+        """The messages to the recipient."""
+        return self.erased + self.moving
 
 
 class _Named(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,25 +83,23 @@ class Erasure:
         self._blobs = blobs
         self._clock = clock
 
-    async def step(self, recipient: str, cursor: str | None = None, *, is_dry: bool = False) -> Step:
+    async def step(self, recipient: str, cursor: str | None = None, *, is_dry: bool = False) -> ErasureStep:
         """Look at some records, and erase what was for this address (in its one spelling, without case).
 
         With `is_dry` nothing is changed, and the counts say what would be. Raises `ValueError` for a cursor that is none of
         ours, and `Unavailable`: then a repetition goes on with what is left.
         """
-        done = Step()
-        for _ in range(PAGES):
-            records, cursor = await self._journal.page(
-                since=_EPOCH, before=self._clock() + _AHEAD, most=PAGE, cursor=cursor
-            )
-            calls = (partial(self._look, recipient, record, is_dry=is_dry) for record in records)
-            done = _sum([done, *await concurrency.gather_limited(calls, most=_AT_ONCE)])
-            if cursor is None or done.erased + done.moving >= ENOUGH:
-                break
+        done = await scan_step(
+            self._journal,
+            partial(self._process, recipient, is_dry=is_dry),
+            ErasureStep(),
+            before=self._clock() + _AHEAD,
+            cursor=cursor,
+        )
         log_event("erased", messages=done.erased, cancelled=done.cancelled, moving=done.moving, dry=is_dry)
-        return msgspec.structs.replace(done, cursor=cursor)
+        return done
 
-    async def _look(self, recipient: str, record: Record, *, is_dry: bool) -> Step:
+    async def _process(self, recipient: str, record: Record, *, is_dry: bool) -> ErasureStep:
         """All of one record. One that cannot be read must not keep the others from their turn."""
         try:
             named = await self._named(recipient, record)
@@ -121,7 +114,7 @@ class Erasure:
             log_event("record_unreadable", level=logging.WARNING, batch=record.batch, error=str(error))
         except NotFound:
             log_event("record_gone", batch=record.batch)
-        return Step()
+        return ErasureStep()
 
     async def _named(self, recipient: str, record: Record) -> Mapping[int, _Named]:
         """The messages that this address is a recipient of, by index."""
@@ -147,7 +140,7 @@ class Erasure:
             log_event("content_unreadable", level=logging.WARNING, blob=submission.blob, error=str(error))
             return None
 
-    async def _erase(self, record: Record, named: Mapping[int, _Named]) -> Step:
+    async def _erase(self, record: Record, named: Mapping[int, _Named]) -> ErasureStep:
         waiting = [index for index in named if _waits(record.statuses[index])]
         for index in waiting:
             await self._message_changes.cancel(record.batch, index)
@@ -159,7 +152,7 @@ class Erasure:
                 erased = await self._clear(marked)
             except Changed:
                 continue
-            return Step(
+            return ErasureStep(
                 erased=erased,
                 cancelled=len(waiting),
                 moving=len(named) - len(over),
@@ -222,22 +215,13 @@ def _recently(record: Record, now: datetime) -> frozenset[int]:
     return frozenset(index for index, mark in marks if mark is not None and now - mark.at < LOOKED_AGAIN)
 
 
-def _foreseen(record: Record, named: Mapping[int, _Named]) -> Step:
+def _foreseen(record: Record, named: Mapping[int, _Named]) -> ErasureStep:
     """What a call would do."""
     statuses = [record.statuses[index] for index in named]
     moving = sum(any(part.state not in FINAL | WAITING for part in status.parts) for status in statuses)
-    return Step(
+    return ErasureStep(
         erased=len(named) - moving + len(record.remains()),
         cancelled=sum(_waits(status) for status in statuses),
         moving=moving,
         shared_files=sum(each.shared_files for each in named.values()),
-    )
-
-
-def _sum(steps: Sequence[Step]) -> Step:
-    return Step(
-        erased=sum(step.erased for step in steps),
-        cancelled=sum(step.cancelled for step in steps),
-        moving=sum(step.moving for step in steps),
-        shared_files=sum(step.shared_files for step in steps),
     )

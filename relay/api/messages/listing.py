@@ -15,7 +15,7 @@ from relay.api.reading.addresses import email_address, same_mailbox
 from relay.clients.registry import Role
 from relay.core.errors import Refusal
 from relay.core.model import WAITING, State
-from relay.journal.listing import Found, Wanted
+from relay.journal.listing import Found, MessageFilter
 
 DEFAULT_PAGE = 50
 MAX_PAGE = 100
@@ -43,7 +43,7 @@ async def index(call: Call) -> Response:
     return json_response(body)
 
 
-def _wanted(call: Call, query: Mapping[str, str], faults: Problems) -> Wanted:
+def _wanted(call: Call, query: Mapping[str, str], faults: Problems) -> MessageFilter:
     _check_names(query, faults)
     now = call.services.clock()
     before = _moment(query, "before", now, faults)
@@ -54,7 +54,7 @@ def _wanted(call: Call, query: Mapping[str, str], faults: Problems) -> Wanted:
     client = query.get("client", None if is_operator else call.client.name)
     if client != call.client.name and not is_operator:
         raise Refusal(403, "operators_only", "Only an operator lists another client's messages.", target="client")
-    return Wanted(
+    return MessageFilter(
         since=since,
         before=before,
         owner=None if is_operator else call.client,

@@ -9,7 +9,7 @@ from relay.api.cursors import step_of, step_response
 from relay.api.http import Response
 from relay.api.problems import Problems
 from relay.api.reading.body import read_object
-from relay.operations.resend_lost import Wanted
+from relay.operations.resend_lost import LostMailQuery
 from relay.providers.registry import provider_module
 
 
@@ -26,7 +26,7 @@ async def resend_lost(call: Call) -> Response:
     return step_response(counts, step.cursor, is_dry=wanted.is_dry)
 
 
-def _wanted(call: Call, value: Mapping[str, Any], faults: Problems) -> Wanted:
+def _wanted(call: Call, value: Mapping[str, Any], faults: Problems) -> LostMailQuery:
     routes = call.services.settings.routes
     for field in ("route", "to_route"):
         if value.get(field) is not None and value[field] not in routes:
@@ -43,7 +43,7 @@ def _wanted(call: Call, value: Mapping[str, Any], faults: Problems) -> Wanted:
         faults.add("out_of_range", "sent_before", "The time must be over: what is sent now may still be reported.")
     elif since >= before:
         faults.add("out_of_range", "sent_since", "It must be earlier than `sent_before`.")
-    return Wanted(
+    return LostMailQuery(
         route=value["route"],
         since=since,
         before=before,

@@ -8,7 +8,7 @@ import pytest
 
 from relay.core import ids
 from relay.core.model import MessageStatus, Part, State
-from relay.journal.listing import Listing, Wanted
+from relay.journal.listing import Listing, MessageFilter
 from relay.journal.records import TABLE, Journal
 from tests.doubles import START, Clock, Watched, batch_of, entry_of, submission_of, watched_tables
 
@@ -41,7 +41,7 @@ async def fill(journal: Journal, times: Sequence[datetime], *, messages: int = 1
 
 async def listed(listing: Listing, *, most: int = 50, **fields: object) -> tuple[list[str], int]:
     """All messages of a range, page by page, and how many pages that took."""
-    wanted = Wanted(**{"since": START - 48 * HOUR, "before": START + 48 * HOUR, **fields})  # type: ignore[arg-type]
+    wanted = MessageFilter(**{"since": START - 48 * HOUR, "before": START + 48 * HOUR, **fields})  # type: ignore[arg-type]
     found: list[str] = []
     position, pages = None, 0
     while True:
@@ -90,7 +90,7 @@ async def test_a_quiet_range_costs_few_operations(journal: Journal, tables: Watc
 async def test_a_page_reads_no_more_batches_than_it_says(journal: Journal, tables: Watched) -> None:
     await fill(journal, [START + n * timedelta(seconds=1) for n in range(1100)])
     tables.calls.clear()
-    wanted = Wanted(since=START - HOUR, before=START + HOUR, state=State.FAILED)
+    wanted = MessageFilter(since=START - HOUR, before=START + HOUR, state=State.FAILED)
     page, position = await Listing(journal).page(wanted, None, most=50)
     assert page == []
     assert position is not None
@@ -110,7 +110,7 @@ async def test_another_clients_batches_are_not_even_read(journal: Journal, table
 
 async def test_what_comes_later_does_not_move_the_pages(journal: Journal) -> None:
     names = await fill(journal, [START + n * timedelta(seconds=1) for n in range(20)])
-    wanted = Wanted(since=START - HOUR, before=START + HOUR)
+    wanted = MessageFilter(since=START - HOUR, before=START + HOUR)
     first, position = await Listing(journal).page(wanted, None, most=10)
     await fill(journal, [START + timedelta(minutes=1)])
     second, _ = await Listing(journal).page(wanted, position, most=10)
@@ -120,4 +120,4 @@ async def test_what_comes_later_does_not_move_the_pages(journal: Journal) -> Non
 @pytest.mark.parametrize("position", ["x", NAME, f"{NAME}-x1", f"{NAME[:-1]}g-01", f"{NAME[1:]}-01", f"f{NAME[1:]}-01"])
 async def test_a_position_that_is_none(journal: Journal, position: str) -> None:
     with pytest.raises(ValueError, match=r"."):
-        await Listing(journal).page(Wanted(since=START, before=START + HOUR), position, most=1)
+        await Listing(journal).page(MessageFilter(since=START, before=START + HOUR), position, most=1)

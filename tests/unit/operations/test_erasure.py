@@ -15,9 +15,9 @@ from relay.core.settings import Route
 from relay.events.observation import QUEUE, ProviderEvent
 from relay.journal.pending import TABLE as PENDING
 from relay.journal.records import TABLE, partition
-from relay.operations.erasure import LOOKED_AGAIN, MAX_RACES, Step
+from relay.operations.erasure import LOOKED_AGAIN, MAX_RACES, ErasureStep
 from relay.operations.message_changes import Redrive
-from relay.operations.resend_lost import Wanted
+from relay.operations.resend_lost import LostMailQuery
 from relay.platform.resources import ATTACHMENTS_CONTAINER, CONTENT_CONTAINER
 from relay.platform.storage.ports import Entity
 from tests.doubles import START, Place, changed, entry_of, ids_of, message_of, place_of, settings_of, submission_of
@@ -37,13 +37,13 @@ def hers(*others: str, **fields: Any) -> Submission:
     return submission_of(message_of(**content), **fields)
 
 
-async def erase(place: Place, recipient: str = ADA, *, is_dry: bool = False) -> Step:
+async def erase(place: Place, recipient: str = ADA, *, is_dry: bool = False) -> ErasureStep:
     """Every call until there is no more."""
-    total, cursor = Step(), None
+    total, cursor = ErasureStep(), None
     while True:
         step = await place.erasure.step(recipient, cursor, is_dry=is_dry)
         names = ("erased", "cancelled", "moving", "shared_files")
-        total = Step(**{name: getattr(total, name) + getattr(step, name) for name in names})
+        total = ErasureStep(**{name: getattr(total, name) + getattr(step, name) for name in names})
         cursor = step.cursor
         if cursor is None:
             return total
@@ -71,7 +71,7 @@ async def test_nothing_of_a_sent_message_is_left_but_that_it_was_sent(place: Pla
     await tell(place, batch, 0, ADA)
     before = await status(place, batch)
     place.time.move(60)
-    assert await erase(place) == Step(erased=1)
+    assert await erase(place) == ErasureStep(erased=1)
     assert await traces(place.memory, *TRACES) == []
     after = await status(place, batch)
     assert after.erased == Erased(at=place.time(), recipients=1)
@@ -82,14 +82,14 @@ async def test_nothing_of_a_sent_message_is_left_but_that_it_was_sent(place: Pla
     [left] = (await place.journal.read(batch)).entry().messages
     assert left == Submission(client="shop", expires_at=submission_of().expires_at, size=800)
     assert (await place.journal.story(batch))[1] == []
-    assert await erase(place) == Step()
+    assert await erase(place) == ErasureStep()
 
 
 @pytest.mark.parametrize("field", ["to", "cc", "bcc"])
 async def test_a_message_is_erased_whole_whoever_else_got_it(place: Place, field: str) -> None:
     people = {"to": (Address(email=BOB),), field: (Address(email=BOB), Address(email="Ada@example.com"))}
     batch = await place.send(submission_of(message_of(subject=SECRET, **people)))
-    assert await erase(place) == Step(erased=1)
+    assert await erase(place) == ErasureStep(erased=1)
     assert await traces(place.memory, BOB, "Ada@", SECRET) == []
     mark = (await status(place, batch)).erased
     assert mark is not None
@@ -100,7 +100,7 @@ async def test_a_message_is_erased_whole_whoever_else_got_it(place: Place, field
 async def test_other_addresses_are_not_hers(place: Place, to: str) -> None:
     batch = await place.send(submission_of(message_of(to, text=f"about {ADA}")))
     before = await place.journal.read(batch)
-    assert await erase(place) == Step()
+    assert await erase(place) == ErasureStep()
     assert await place.journal.read(batch) == before
 
 
@@ -112,7 +112,7 @@ async def test_the_others_of_a_batch_stay_byte_for_byte(place: Place) -> None:
     together = RecordedEvent(index=2, kind="opened", at=START + timedelta(seconds=1), key="y", recipient=BOB)
     await place.journal.note_all(batch, [hers_too, together])
     before = await place.journal.read(batch)
-    assert await erase(place) == Step(erased=1)
+    assert await erase(place) == ErasureStep(erased=1)
     assert await traces(place.memory, *TRACES) == []
     record, events = await place.journal.story(batch)
     assert list(events) == [*bobs, together]
@@ -135,7 +135,7 @@ async def test_a_claim_check_is_deleted_and_no_other(place: Place) -> None:
     await place.blobs.put(CONTENT_CONTAINER, "20260301/a", entries.encode_message(message_of(ADA, text=SECRET)))
     await place.blobs.put(CONTENT_CONTAINER, "20260301/b", entries.encode_message(message_of(BOB)))
     batch = await place.send(hers(blob="20260301/a"), submission_of(message_of(BOB), blob="20260301/b"))
-    assert await erase(place) == Step(erased=1)
+    assert await erase(place) == ErasureStep(erased=1)
     assert await traces(place.memory, *TRACES) == []
     assert [blob.name for blob in (await place.memory.blobs.list(CONTENT_CONTAINER))[0]] == ["20260301/b"]
     row = await place.memory.tables.get(TABLE, partition(batch), "batch")
@@ -145,7 +145,7 @@ async def test_a_claim_check_is_deleted_and_no_other(place: Place) -> None:
 async def test_an_envelope_that_lies_in_the_blob_is_looked_into(place: Place) -> None:
     await place.blobs.put(CONTENT_CONTAINER, "20260301/a", entries.encode_message(message_of(BOB, ADA)))
     batch = await place.send(Submission(client="shop", expires_at=START + timedelta(days=1), blob="20260301/a"))
-    assert await erase(place) == Step(erased=1)
+    assert await erase(place) == ErasureStep(erased=1)
     assert await traces(place.memory, ADA, "20260301/a") == []
     mark = (await status(place, batch)).erased
     assert mark is not None
@@ -162,8 +162,8 @@ async def test_files_that_others_may_name_stay_and_are_counted(place: Place, *, 
         await place.send(hers(blob="20260301/a"))
     else:
         await place.send(hers(content={"attachments": files}))
-    assert await erase(place, is_dry=True) == Step(erased=1, shared_files=1)
-    assert await erase(place) == Step(erased=1, shared_files=1)
+    assert await erase(place, is_dry=True) == ErasureStep(erased=1, shared_files=1)
+    assert await erase(place) == ErasureStep(erased=1, shared_files=1)
     assert await place.memory.blobs.get(ATTACHMENTS_CONTAINER, "uploads/att_1") == b"%PDF"
 
 
@@ -187,8 +187,8 @@ async def test_what_waits_is_cancelled_and_erased(place: Place) -> None:
     scheduled = hers(send_at=later, expires_at=later + timedelta(hours=1))
     place.script().answers.extend([Deferred(code="unreachable"), RouteFault(code="bad_credentials")])
     batches = [await place.send(scheduled), await place.send(hers()), await place.send(hers())]
-    assert await erase(place, is_dry=True) == Step(erased=3, cancelled=3)
-    assert await erase(place) == Step(erased=3, cancelled=3)
+    assert await erase(place, is_dry=True) == ErasureStep(erased=3, cancelled=3)
+    assert await erase(place) == ErasureStep(erased=3, cancelled=3)
     assert {(await status(place, batch)).state for batch in batches} == {State.CANCELLED}
     assert place.memory.tables.rows(PENDING) == []
     place.time.now = later
@@ -202,13 +202,13 @@ async def test_what_waits_is_cancelled_and_erased(place: Place) -> None:
 async def test_what_may_have_been_sent_before_ends_unknown(place: Place) -> None:
     place.script().answers.append(Unknown(code="answer_lost"))
     batch = await place.send(hers())
-    assert await erase(place) == Step(erased=1, cancelled=1)
+    assert await erase(place) == ErasureStep(erased=1, cancelled=1)
     assert (await status(place, batch)).state is State.UNKNOWN
     assert await place.dead_letters.counts() == {}
 
 
 async def test_what_is_being_sent_is_left_and_erased_by_a_repetition(place: Place) -> None:
-    steps: list[Step] = []
+    steps: list[ErasureStep] = []
 
     async def meanwhile() -> None:
         steps.extend([await erase(place, is_dry=True), await erase(place)])
@@ -216,9 +216,9 @@ async def test_what_is_being_sent_is_left_and_erased_by_a_repetition(place: Plac
     place.script().before_send = meanwhile
     place.script().answers.append(TAKEN)
     batch = await place.send(hers())
-    assert steps == [Step(moving=1), Step(moving=1)]
+    assert steps == [ErasureStep(moving=1), ErasureStep(moving=1)]
     assert (await status(place, batch)).state is State.SENT
-    assert await erase(place) == Step(erased=1)
+    assert await erase(place) == ErasureStep(erased=1)
     assert await traces(place.memory, *TRACES) == []
 
 
@@ -230,7 +230,7 @@ async def test_of_what_is_under_way_in_part_the_rest_is_cancelled(place: Place) 
     [part] = record.statuses[0].parts
     moving = part_states.begin(changed(part, recipients=(1,)), "main", START)
     await place.journal.settle(record, {0: MessageStatus(parts=(changed(part, recipients=(0,)), moving))})
-    assert await erase(place) == Step(cancelled=1, moving=1)
+    assert await erase(place) == ErasureStep(cancelled=1, moving=1)
     assert {each.state for each in (await status(place, batch)).parts} == {State.CANCELLED, State.SENDING}
 
 
@@ -241,7 +241,7 @@ async def test_a_dead_letter_is_off_the_list_and_cannot_be_put_back(place: Place
     place.script().answers.append(Rejected(code="policy_refused", reply=REPLY))
     batch = await place.send(hers())
     letters = (await place.dead_letters.of("policy_refused"))[0]
-    assert await erase(place) == Step(erased=1)
+    assert await erase(place) == ErasureStep(erased=1)
     assert await place.dead_letters.counts() == {}
     assert not await place.message_changes.redrive(batch, 0, Redrive())
     assert await place.message_changes.redrive_letters(letters, Redrive()) == 0
@@ -273,7 +273,7 @@ async def test_it_is_not_taken_for_lost_mail() -> None:
     batch = await place.send(hers())
     place.time.move(7200)
     await erase(place)
-    wanted = Wanted(route="main", since=START - timedelta(hours=1), before=START + timedelta(hours=1))
+    wanted = LostMailQuery(route="main", since=START - timedelta(hours=1), before=START + timedelta(hours=1))
     assert (await place.resend_lost.step(wanted)).found == 0
     assert (await status(place, batch)).state is State.SENT
 
@@ -283,7 +283,7 @@ async def test_its_provider_is_not_asked_about_it_any_more() -> None:
     place.script().answers.append(Sent(provider_id="name-at-provider", check_after_seconds=60))
     await place.send(hers())
     assert len(place.memory.tables.rows(PENDING)) == 1
-    assert await erase(place) == Step(erased=1)
+    assert await erase(place) == ErasureStep(erased=1)
     assert place.memory.tables.rows(PENDING) == []
 
 
@@ -319,7 +319,7 @@ async def test_what_was_reported_at_the_same_time_is_not_told_and_goes_with_a_re
     assert (await place.journal.story(batch))[1] == []
     assert await traces(place.memory, ADA) != []
     place.time.move(LOOKED_AGAIN.total_seconds() - 1)
-    assert await erase(place, "somebody@else.example") == Step()
+    assert await erase(place, "somebody@else.example") == ErasureStep()
     assert [row.row for row in place.memory.tables.rows(TABLE)] == ["batch"]
 
 
@@ -328,7 +328,7 @@ async def test_events_are_not_looked_for_for_ever(place: Place) -> None:
     await erase(place)
     place.time.move(LOOKED_AGAIN.total_seconds())
     place.tables.calls.clear()
-    assert await erase(place) == Step()
+    assert await erase(place) == ErasureStep()
     assert place.tables.calls == {"query": 16}
 
 
@@ -338,7 +338,7 @@ async def test_events_are_not_looked_for_for_ever(place: Place) -> None:
 async def test_a_dry_run_changes_nothing(place: Place) -> None:
     await place.send(hers(), submission_of(message_of(BOB)))
     before = place.memory.tables.rows(TABLE)
-    assert await erase(place, is_dry=True) == Step(erased=1)
+    assert await erase(place, is_dry=True) == ErasureStep(erased=1)
     assert place.memory.tables.rows(TABLE) == before
 
 
@@ -351,7 +351,7 @@ async def test_other_writers_are_waited_for(place: Place) -> None:
 
     for _ in range(3):
         place.tables.before("merge", touch)
-    assert await erase(place) == Step(erased=2, cancelled=1)
+    assert await erase(place) == ErasureStep(erased=2, cancelled=1)
     assert await traces(place.memory, *TRACES) == []
 
 
@@ -366,15 +366,15 @@ async def test_what_is_put_back_at_the_same_moment_is_left(place: Place) -> None
     place.script().answers.append(Rejected(code="policy_refused"))
     batch = await place.send(hers())
     place.tables.before("merge", lambda: place.message_changes.redrive(batch, 0, Redrive()))
-    assert await erase(place) == Step(moving=1)
-    assert await erase(place) == Step(erased=1, cancelled=1)
+    assert await erase(place) == ErasureStep(moving=1)
+    assert await erase(place) == ErasureStep(erased=1, cancelled=1)
     assert await traces(place.memory, *TRACES) == []
 
 
 async def test_two_operators_at_once_erase_once(place: Place) -> None:
     batch = await place.send(hers(), submission_of(message_of(BOB, subject=SECRET)))
     place.tables.before("merge", lambda: erase(place, BOB))
-    assert await erase(place) == Step(erased=1)
+    assert await erase(place) == ErasureStep(erased=1)
     assert await traces(place.memory, *TRACES, BOB) == []
     assert all(each.erased for each in (await place.journal.read(batch)).statuses)
 
@@ -382,7 +382,7 @@ async def test_two_operators_at_once_erase_once(place: Place) -> None:
 async def test_what_was_purged_meanwhile_is_passed_over(place: Place) -> None:
     batch = await place.send(hers())
     place.tables.before("get", lambda: place.journal.delete_rows(partition(batch), ["batch"]))
-    assert await erase(place) == Step()
+    assert await erase(place) == ErasureStep()
 
 
 async def test_a_record_that_cannot_be_read_keeps_none_of_the_others(place: Place) -> None:
@@ -390,14 +390,14 @@ async def test_a_record_that_cannot_be_read_keeps_none_of_the_others(place: Plac
     whole = await place.send(hers())
     row = Entity(partition=partition(damaged), row="batch", properties={"content": b'{"relay":1,"ref":1}'})
     await place.memory.tables.merge(TABLE, row)
-    assert await erase(place) == Step(erased=1)
+    assert await erase(place) == ErasureStep(erased=1)
     assert (await status(place, whole)).erased is not None
 
 
 async def test_content_that_cannot_be_read_is_deleted_all_the_same(place: Place) -> None:
     await place.blobs.put(CONTENT_CONTAINER, "20260301/a", b"damaged")
     await place.send(hers(blob="20260301/a"))
-    assert await erase(place) == Step(erased=1)
+    assert await erase(place) == ErasureStep(erased=1)
     assert (await place.memory.blobs.list(CONTENT_CONTAINER))[0] == []
 
 

@@ -9,7 +9,7 @@ from relay.core.errors import Unavailable
 from relay.core.events import RecordedEvent
 from relay.core.model import Delivery, State
 from relay.core.settings import Route
-from relay.operations.resend_lost import Step, Wanted
+from relay.operations.resend_lost import LostMailQuery, ResendStep
 from tests.doubles import START, Place, message_of, place_of, settings_of, submission_of
 
 PEOPLE = ("ada@example.org", "bob@example.org", "eve@example.org")
@@ -21,9 +21,9 @@ async def place() -> Place:
     return await place_of(settings_of(Route(name="main", provider="sendgrid"), Route(name="other", provider="smtp")))
 
 
-def wanted(**changes: Any) -> Wanted:
+def wanted(**changes: Any) -> LostMailQuery:
     values = {"route": "main", "since": START - timedelta(hours=1), "before": START + timedelta(hours=1), **changes}
-    return Wanted(**values)
+    return LostMailQuery(**values)
 
 
 async def tell(place: Place, batch: str, kind: str, recipient: str, **fields: Any) -> None:
@@ -33,7 +33,7 @@ async def tell(place: Place, batch: str, kind: str, recipient: str, **fields: An
     await place.journal.note(batch, event)
 
 
-async def whole(place: Place, what: Wanted) -> Step:
+async def whole(place: Place, what: LostMailQuery) -> ResendStep:
     """Every call until there is no more."""
     found = redriven = skipped = 0
     cursor: str | None = None
@@ -42,7 +42,7 @@ async def whole(place: Place, what: Wanted) -> Step:
         found, redriven, skipped = found + step.found, redriven + step.redriven, skipped + step.skipped
         cursor = step.cursor
         if cursor is None:
-            return Step(found=found, redriven=redriven, skipped=skipped)
+            return ResendStep(found=found, redriven=redriven, skipped=skipped)
 
 
 def sent(place: Place, route: str = "main") -> list[tuple[str, ...]]:
@@ -64,11 +64,11 @@ async def sent_in_an_hour(place: Place) -> list[tuple[str, ...]]:
 async def test_what_nobody_reported_is_sent_again_once(place: Place) -> None:
     batch = await place.send(submission_of(message_of("ada@example.org")))
     place.time.move(2 * HOUR)
-    assert await whole(place, wanted()) == Step(found=1, redriven=1)
+    assert await whole(place, wanted()) == ResendStep(found=1, redriven=1)
     assert (await place.journal.read(batch)).statuses[0].parts[0].state is State.DEFERRED
-    assert await whole(place, wanted()) == Step()
+    assert await whole(place, wanted()) == ResendStep()
     await place.work()
-    assert await whole(place, wanted()) == Step()
+    assert await whole(place, wanted()) == ResendStep()
     assert sent(place) == [("ada@example.org",)] * 2
     [part] = (await place.journal.read(batch)).statuses[0].parts
     assert (part.state, part.attempt, part.redriven) == (State.SENT, 2, 1)
@@ -100,7 +100,7 @@ async def test_only_the_lost_copies_are_sent_again(place: Place) -> None:
     batch = await place.send(submission_of(message_of(*PEOPLE)))
     await tell(place, batch, "delivered", PEOPLE[1])
     place.time.move(2 * HOUR)
-    assert await whole(place, wanted()) == Step(found=1, redriven=1)
+    assert await whole(place, wanted()) == ResendStep(found=1, redriven=1)
     await place.work()
     assert sent(place) == [PEOPLE, (PEOPLE[0], PEOPLE[2])]
     parts = (await place.journal.read(batch)).statuses[0].parts
@@ -122,7 +122,7 @@ async def test_a_dry_run_counts_and_changes_nothing(place: Place) -> None:
     batch = await place.send(submission_of(message_of("ada@example.org")))
     place.time.move(2 * HOUR)
     before = await place.journal.read(batch)
-    assert await whole(place, wanted(is_dry=True)) == Step(found=1)
+    assert await whole(place, wanted(is_dry=True)) == ResendStep(found=1)
     assert await place.journal.read(batch) == before
 
 
@@ -137,13 +137,13 @@ async def test_a_dry_run_counts_and_changes_nothing(place: Place) -> None:
 async def test_what_is_not_meant_stays(place: Place, changes: dict[str, Any]) -> None:
     await place.send(submission_of(message_of("ada@example.org")))
     place.time.move(2 * HOUR)
-    assert await whole(place, wanted(**changes)) == Step()
+    assert await whole(place, wanted(**changes)) == ResendStep()
 
 
 async def test_what_may_not_be_sent_twice_is_counted_and_left(place: Place) -> None:
     await place.send(submission_of(message_of("ada@example.org"), delivery=Delivery.AT_MOST_ONCE))
     place.time.move(2 * HOUR)
-    assert await whole(place, wanted()) == Step(found=1, skipped=1)
+    assert await whole(place, wanted()) == ResendStep(found=1, skipped=1)
     assert await place.work() == 0
 
 
@@ -158,7 +158,7 @@ async def test_suppressed_recipients_are_not_sent_to_this_time_either(place: Pla
 async def test_a_message_whose_content_is_gone_is_left(place: Place) -> None:
     await place.send(submission_of(None, blob="gone"))
     place.time.move(2 * HOUR)
-    assert await whole(place, wanted()) == Step()
+    assert await whole(place, wanted()) == ResendStep()
 
 
 # ── interrupted ──
@@ -186,7 +186,7 @@ async def test_a_death_before_the_entry_is_mended_by_the_timer(place: Place) -> 
     place.queues.fail("put", Unavailable("away"))
     with pytest.raises(Unavailable):
         await whole(place, wanted())
-    assert await whole(place, wanted()) == Step()
+    assert await whole(place, wanted()) == ResendStep()
     assert await sent_in_an_hour(place) == [("ada@example.org",)] * 2
 
 
@@ -196,7 +196,7 @@ async def test_an_answer_that_was_lost_sends_nothing_twice(place: Place) -> None
     place.tables.lose("merge")
     with pytest.raises(Unavailable):
         await whole(place, wanted())
-    assert await whole(place, wanted()) == Step()
+    assert await whole(place, wanted()) == ResendStep()
     assert await sent_in_an_hour(place) == [("ada@example.org",)] * 2
 
 
