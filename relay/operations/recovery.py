@@ -82,7 +82,7 @@ class Recovery:
                 async for listed in self._pending.held(scope):
                     await self._follow_up.put_due(listed.due)
                     count += 1
-                await self._holds.woken(hold)
+                await self._holds.mark_woken(hold)
                 log_event("route_woken", route=hold.route, batches=count)
 
     async def recover(self) -> int:

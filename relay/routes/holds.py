@@ -1,12 +1,12 @@
-"""What is held, shared by all instances through one table row each: a route, or a route for one sender only.
+"""Hold routes, or a route for one sender only. All instances share one table row per hold.
 
     active ──route fault──► held ──probe succeeds──► trial ──its canary batch is sent──► active
                            ▲  └─probe fails: next probe later    │
                            └──────────another route fault────────┘
 
-A held route uses up no attempt and no expiry. In `trial` one batch may go (claimed by ETag); the others stay held for a
-moment. A fault that lies with one From address (not verified, mailbox missing) holds only that sender, so that one
-client's mistake does not stop everybody's mail.
+Messages of a held route use no attempts, and their expiry stops. In `trial` one canary batch may send (claimed by ETag); the
+others stay held. A fault of one From address (not verified, mailbox missing) holds only that sender, so that one client's
+mistake does not stop the mail of all.
 """
 
 import asyncio
@@ -29,14 +29,14 @@ TABLE = resources.ROUTES_TABLE
 _PARTITION = "route"
 CACHE_SECONDS = 5.0
 PROBE_DELAYS = (60.0, 120.0, 300.0, 600.0, 900.0)
-"""Seconds before the first, second, … probe of a held route; the last one repeats."""
+"""Seconds before the first, second, … probe of a held route; the last delay repeats."""
 MAX_WAIT_SECONDS = 86_400.0
-"""A provider's wish to be left alone for longer is treated as a day: a probe costs little."""
+"""Limit for a provider's `Retry-After`: a probe costs little."""
 MAX_RACES = 20
 CANARY_SECONDS = 120.0
-"""How long a canary batch may take before another one may try."""
+"""Time a canary batch may take before another batch may claim the trial."""
 SENDER_CODES = frozenset({"sender_not_verified", "mailbox_unavailable"})
-"""Route faults that say something about the From address, not about the whole route."""
+"""Route faults that concern the From address, not the whole route."""
 
 
 class RouteState(StrEnum):
@@ -48,10 +48,10 @@ class RouteState(StrEnum):
 
 
 class Hold(msgspec.Struct, frozen=True, kw_only=True):
-    """A row. `sender` is empty when the whole route is meant. `code` and `reply` tell why it is held.
+    """A row. `sender` is empty when the whole route is held. `code` and `reply` are the reason.
 
-    `canary_until` ends the canary batch's claim. `must_wake`: released, and what it kept back is not on the queue yet.
-    `next_probe_at` None on a held route: only an operator releases it.
+    `canary_until` ends the canary batch's claim. `must_wake`: released, but its held messages are not on the queue yet.
+    `next_probe_at` is None on a held route that only an operator releases.
     """
 
     route: str
@@ -69,27 +69,27 @@ class Hold(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def scope(self) -> str:
-        """The row's key, and what a held part's row in `pending` names."""
+        """The row's key, which the rows of held parts in `pending` refer to."""
         return scope_of(self.route, self.sender)
 
 
 def scope_of(route: str, sender: str = "") -> str:
-    """The name of what is held."""
+    """Name a hold: the route, or the route and one sender."""
     return f"{route}|{quote(sender, safe='@')}" if sender else route
 
 
 def scope_for(code: str, route: str, sender: str) -> tuple[str, str]:
-    """What a fault with this cause holds: the route and, for a fault of the sender, its address."""
+    """Return what a fault with this code holds: the route, and the sender if the fault is the sender's."""
     return (route, sender.lower()) if code in SENDER_CODES else (route, "")
 
 
 def probe_delay(probes: int) -> timedelta:
-    """How long to wait for the next probe after so many failed ones."""
+    """Return the delay of the next probe after this number of failed probes."""
     return timedelta(seconds=PROBE_DELAYS[min(probes, len(PROBE_DELAYS) - 1)])
 
 
-def _wait(probes: int, wish: float | None) -> timedelta:
-    return timedelta(seconds=min(wish, MAX_WAIT_SECONDS)) if wish else probe_delay(probes)
+def _wait(probes: int, retry_after: float | None) -> timedelta:
+    return timedelta(seconds=min(retry_after, MAX_WAIT_SECONDS)) if retry_after else probe_delay(probes)
 
 
 class Holds:
@@ -103,11 +103,11 @@ class Holds:
         self._reading = asyncio.Lock()
 
     async def all(self, *, fresh: bool = False) -> Mapping[str, Hold]:
-        """Everything that has ever been held, by scope. What has no row is open."""
+        """Read all holds by scope, released ones included. A route without a row is active."""
         now = self._clock()
         if not fresh and self._is_known(now):
             return self._cached
-        # One reads for all who ask meanwhile: sixteen deliveries begin at a time.
+        # One read serves all concurrent callers: the host starts sixteen deliveries at once.
         async with self._reading:
             if fresh or not self._is_known(now):
                 entities = [entity async for entity in every_row(self._tables, TABLE, Query(partition=_PARTITION))]
@@ -128,9 +128,9 @@ class Holds:
         retry_after_seconds: float | None = None,
         is_for_operator: bool = False,
     ) -> Hold:
-        """Hold a route, or one sender of it. What is held keeps its `since`; a failed canary is probed later than before.
+        """Hold a route, or one sender of it. A hold keeps its `since`; after a failed canary the probe delay grows.
 
-        `is_for_operator`: no probe, only a release ends it.
+        `is_for_operator`: without probes, until an operator releases it.
         """
         scope = scope_of(route, sender)
         for _ in range(MAX_RACES):
@@ -139,33 +139,33 @@ class Holds:
             is_running = known.state is RouteState.HELD and (known.next_probe_at is None or known.next_probe_at > now)
             if is_running and not is_for_operator:
                 return known
-            was_open = known.state is RouteState.ACTIVE
-            probes = 0 if was_open else known.probes + 1
+            was_active = known.state is RouteState.ACTIVE
+            probes = 0 if was_active else known.probes + 1
             held = Hold(
                 route=route,
                 sender=sender,
                 state=RouteState.HELD,
                 code=code,
                 reply=reply_text(reply),
-                since=now if was_open or known.since is None else known.since,
+                since=now if was_active or known.since is None else known.since,
                 next_probe_at=None if is_for_operator else now + _wait(probes, retry_after_seconds),
                 probes=probes,
             )
             if await self._write_if(held, known.etag):
-                if was_open:
+                if was_active:
                     log_event("route_held", level=logging.ERROR, route=route, code=code, one_sender=bool(sender))
                 return held
-        raise Unavailable("the row of a route is written to by too many at once", retry_after_seconds=2)
+        raise Unavailable("a route's row changed too often while it was written", retry_after_seconds=2)
 
     async def begin_trial(self, hold: Hold) -> bool:
-        """A probe succeeded: let one batch try. False if the row changed meanwhile."""
+        """Let one canary batch try after a successful probe. Returns False if the row has changed."""
         canary = msgspec.structs.replace(
             hold, state=RouteState.TRIAL, next_probe_at=None, canary_batch="", canary_until=None
         )
         return await self._write_if(canary, hold.etag)
 
     async def postpone_probe(self, hold: Hold, code: str, reply: str) -> bool:
-        """A probe failed: say why, and try later. False if the row changed meanwhile."""
+        """Record a failed probe and schedule the next one. Returns False if the row has changed."""
         later = msgspec.structs.replace(
             hold,
             code=code or hold.code,
@@ -176,7 +176,7 @@ class Holds:
         return await self._write_if(later, hold.etag)
 
     async def claim_canary(self, scope: str, batch: str) -> bool:
-        """Whether this batch is the one that may try what is in `trial`."""
+        """Claim the trial of a route for this batch. Returns whether the batch may send."""
         now = self._clock()
         known = (await self.all(fresh=True)).get(scope)
         if known is None or known.state is RouteState.ACTIVE:
@@ -189,16 +189,16 @@ class Holds:
         until = now + timedelta(seconds=CANARY_SECONDS)
         return await self._write_if(msgspec.structs.replace(known, canary_batch=batch, canary_until=until), known.etag)
 
-    async def give_back_canary(self, scope: str, batch: str) -> None:
-        """Let another batch try what is in `trial`, if this one had claimed it."""
+    async def release_canary(self, scope: str, batch: str) -> None:
+        """Release this batch's claim on a trial, so that another batch can try."""
         known = (await self.all(fresh=True)).get(scope)
         if known is not None and known.state is RouteState.TRIAL and known.canary_batch == batch:
             await self._write_if(msgspec.structs.replace(known, canary_batch="", canary_until=None), known.etag)
 
     async def release(self, scope: str, why: str, *, is_by_canary: bool = False) -> Hold | None:
-        """Open a route for all; None if it was open. What it kept back must be woken (`must_wake`).
+        """Release a route; None if it was active. Its held messages must then be re-enqueued (`must_wake`).
 
-        `is_by_canary`: a canary's success opens only what is in `trial` still, not what was held again meanwhile.
+        `is_by_canary`: release only a route that is still in `trial`, not one that was held again since.
         """
         for _ in range(MAX_RACES):
             known = (await self.all(fresh=True)).get(scope)
@@ -213,14 +213,14 @@ class Holds:
                     "route_released", level=logging.WARNING, route=known.route, why=why, held_seconds=held_seconds
                 )
                 return released
-        raise Unavailable("the row of a route is written to by too many at once", retry_after_seconds=2)
+        raise Unavailable("a route's row changed too often while it was written", retry_after_seconds=2)
 
-    async def woken(self, hold: Hold) -> bool:
-        """What a released route kept back is on the queue. False if the row changed meanwhile."""
+    async def mark_woken(self, hold: Hold) -> bool:
+        """Record that the held messages of a released route are on the queue. Returns False if the row has changed."""
         return await self._write_if(msgspec.structs.replace(hold, must_wake=False), hold.etag)
 
     async def _write_if(self, hold: Hold, etag: str) -> bool:
-        """Write a row if it is as it was read; without an ETag, if there is none yet. False if somebody was first."""
+        """Write a row if its ETag matches, or insert it if there is no ETag. Returns False if another writer was first."""
         try:
             if etag:
                 await self._tables.merge(TABLE, _entity(hold), etag=etag)
@@ -237,7 +237,7 @@ _FIELDS = tuple(field for field in Hold.__struct_fields__ if field != "etag")
 
 
 def _entity(hold: Hold) -> Entity:
-    # An absent time is stored as an empty text: a merge cannot remove a property.
+    # An absent time is stored as an empty string, because a merge cannot remove a property.
     properties: dict[str, Any] = {}
     for field in _FIELDS:
         value = getattr(hold, field)

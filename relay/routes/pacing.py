@@ -1,8 +1,8 @@
-"""A pace that all instances keep together, without another service: the generic cell rate algorithm in one table row.
+"""Limit the send rate across all instances with the generic cell rate algorithm (GCRA), in one table row per resource.
 
-The row of a paced resource holds the theoretical arrival time (ITU-T I.371, annex A). Whoever wants to send reserves
-slots by ETag; what has no slot now waits for it on the queue, not in memory. A pace of `count` in `seconds` is kept in
-every window of that length: a burst of a fifth at once, the rest evenly.
+The row of a rate-limited resource holds the theoretical arrival time (ITU-T I.371, annex A). A sender reserves slots by
+ETag; a message whose slot is later waits on the queue, not in memory. A pace of `count` in `seconds` holds in every window of
+that length: a burst of a fifth at once, the rest evenly.
 """
 
 import hashlib
@@ -18,7 +18,7 @@ from relay.platform.storage.ports import Entity, Tables
 TABLE = resources.PACING_TABLE
 MAX_RACES = 25
 SLOT_LASTS = timedelta(seconds=20)
-"""A slot not used by then has lapsed: a backlog of old slots must not become a burst."""
+"""A slot expires when it is not used within this time: a backlog of old slots must not become a burst."""
 
 
 class Pacing:
@@ -29,9 +29,9 @@ class Pacing:
         self._clock = clock
 
     async def slots(self, paces: Sequence[Pace], resources: Sequence[str], wanted: int) -> list[datetime]:
-        """When each of `wanted` sends may go, keeping every pace (`resources` names what each one limits).
+        """Reserve a slot for each of `wanted` sends under every pace, and return the times (`resources`: what each pace limits).
 
-        Raises `Unavailable` when storage is away or too many want the same row at once.
+        Raises `Unavailable` when storage is unavailable or too many instances update the same row.
         """
         now = self._clock()
         latest = [now] * wanted
@@ -59,4 +59,6 @@ class Pacing:
             except (Changed, AlreadyExists, NotFound):
                 continue
             return [datetime.fromtimestamp(slot, now.tzinfo) for slot in slots]
-        raise Unavailable("too many instances reserve slots of one pace at once", retry_after_seconds=5)
+        raise Unavailable(
+            f"a rate limit's row changed {MAX_RACES} times while slots were reserved", retry_after_seconds=5
+        )

@@ -1,4 +1,4 @@
-"""Watches what attempts say about their routes: holds a route at fault, lets a canary that worked open it, breaks circuits."""
+"""Watch the outcomes of attempts: hold a route at fault, release it after a successful canary, trip the circuit breaker."""
 
 import logging
 from datetime import datetime
@@ -28,9 +28,9 @@ class RouteWatch:
     async def note(
         self, entry: entries.BatchEntry, part: Part, submission: Submission, message: Message | None, tried: Tried
     ) -> Tried:
-        """Draw the conclusions of an attempt for its route; the attempt with what its settlement needs to know of them.
+        """Update the route after an attempt. Returns the attempt with the hold and the other route that its settlement needs.
 
-        Storage being away changes nothing about the attempt: then the route is held by the next one.
+        While storage is unavailable the attempt is returned unchanged; the next one holds the route.
         """
         outcomes = _outcomes(tried.answer)
         sender = message.sender.email if message is not None else ""
@@ -41,7 +41,7 @@ class RouteWatch:
                 if any(isinstance(outcome, Sent | Rejected) for outcome in outcomes):
                     await self._note_success(part.route, sender)
                 else:
-                    await self._note_nothing(part.route, sender, entry.batch)
+                    await self._release_canary(part.route, sender, entry.batch)
                 return tried
             hold = await self._hold(part.route, sender, fault)
         except StorageError as error:
@@ -65,13 +65,13 @@ class RouteWatch:
             if hold is not None and hold.state is RouteState.TRIAL:
                 await self._holds.release(scope, "canary", is_by_canary=True)
 
-    async def _note_nothing(self, route: str, sender: str, batch: str) -> None:
-        """A canary that told nothing about its route lets another one try."""
+    async def _release_canary(self, route: str, sender: str, batch: str) -> None:
+        """Release the canary claim of a batch whose outcomes say nothing about the route, so that another batch can try."""
         known = await self._holds.all()
         for scope in (route, scope_of(route, sender.lower())):
             hold = known.get(scope)
             if hold is not None and hold.state is RouteState.TRIAL:
-                await self._holds.give_back_canary(scope, batch)
+                await self._holds.release_canary(scope, batch)
 
     async def _note_failures(self, route: str, outcomes: tuple[Outcome, ...], now: datetime) -> None:
         for outcome in outcomes:

@@ -1,4 +1,4 @@
-"""The state diagram of what is held, every arrow of it, over table rows that several instances share."""
+"""Every transition of a hold's state diagram, over table rows that several instances share."""
 
 import json
 import logging
@@ -47,7 +47,7 @@ async def row(holds: Holds, scope: str = "main") -> Hold:
 
 
 async def canary(holds: Holds) -> Hold:
-    """A route in `trial`."""
+    """Bring a route into `trial`."""
     await holds.hold("main", "bad_credentials")
     assert await holds.begin_trial(await row(holds))
     return await row(holds)
@@ -56,13 +56,13 @@ async def canary(holds: Holds) -> Hold:
 # ── open ──
 
 
-async def test_what_has_no_row_is_open(holds: Holds) -> None:
+async def test_route_without_a_row_is_active(holds: Holds) -> None:
     assert await holds.all() == {}
     assert await holds.release("main", "operator") is None
     assert await holds.claim_canary("main", "a")
 
 
-async def test_a_route_fault_holds(holds: Holds, clock: Clock) -> None:
+async def test_route_fault_holds_the_route(holds: Holds, clock: Clock) -> None:
     held = await holds.hold("main", "bad_credentials", "401 no")
     assert (held.state, held.code, held.reply, held.since) == (RouteState.HELD, "bad_credentials", "401 no", START)
     assert held.next_probe_at == START + timedelta(seconds=PROBE_DELAYS[0])
@@ -70,7 +70,7 @@ async def test_a_route_fault_holds(holds: Holds, clock: Clock) -> None:
     assert not await holds.claim_canary("main", "a")
 
 
-async def test_one_senders_fault_leaves_the_others_alone(holds: Holds) -> None:
+async def test_sender_fault_holds_only_that_sender(holds: Holds) -> None:
     route, sender = scope_for("sender_not_verified", "main", "Shop@Example.org")
     held = await holds.hold(route, "sender_not_verified", sender=sender)
     assert held.scope == "main|shop@example.org"
@@ -80,7 +80,7 @@ async def test_one_senders_fault_leaves_the_others_alone(holds: Holds) -> None:
 
 
 @pytest.mark.parametrize("sender", ["a/b@example.org", "a#b?c@example.org", "a|b\\c@example.org", "bücher@example.org"])
-async def test_any_address_can_be_held(holds: Holds, sender: str) -> None:
+async def test_any_sender_address_can_be_held(holds: Holds, sender: str) -> None:
     held = await holds.hold("main", "mailbox_unavailable", sender=sender)
     assert (await row(holds, scope_of("main", sender))).sender == sender
     assert await holds.release(held.scope, "operator") is not None
@@ -89,14 +89,14 @@ async def test_any_address_can_be_held(holds: Holds, sender: str) -> None:
 # ── held ──
 
 
-async def test_what_is_held_stays_as_it_is_until_its_probe(holds: Holds, clock: Clock) -> None:
+async def test_held_route_is_unchanged_by_faults_before_its_probe(holds: Holds, clock: Clock) -> None:
     first = await holds.hold("main", "bad_credentials")
     clock.move(59)
     again = await holds.hold("main", "credits_exhausted")
     assert (again.code, again.since, again.next_probe_at) == ("bad_credentials", START, first.next_probe_at)
 
 
-async def test_a_late_fault_after_the_probe_was_due_holds_on(holds: Holds, clock: Clock) -> None:
+async def test_fault_after_the_probe_was_due_prolongs_the_hold(holds: Holds, clock: Clock) -> None:
     await holds.hold("main", "bad_credentials")
     clock.move(60)
     again = await holds.hold("main", "credits_exhausted")
@@ -104,7 +104,7 @@ async def test_a_late_fault_after_the_probe_was_due_holds_on(holds: Holds, clock
     assert again.next_probe_at == clock.now + timedelta(seconds=PROBE_DELAYS[1])
 
 
-async def test_probes_that_fail_come_at_growing_intervals(holds: Holds, clock: Clock) -> None:
+async def test_failed_probes_back_off(holds: Holds, clock: Clock) -> None:
     held = await holds.hold("main", "bad_credentials")
     waits = []
     for _ in range(6):
@@ -124,12 +124,12 @@ async def test_probes_that_fail_come_at_growing_intervals(holds: Holds, clock: C
 
 
 @pytest.mark.parametrize(("wish", "wait"), [(30, 30), (7200, 7200), (1e300, MAX_WAIT_SECONDS), (0, 60), (None, 60)])
-async def test_a_providers_wish_sets_the_first_probe(holds: Holds, wish: float | None, wait: float) -> None:
+async def test_retry_after_sets_the_first_probe(holds: Holds, wish: float | None, wait: float) -> None:
     held = await holds.hold("main", "credits_exhausted", retry_after_seconds=wish)
     assert held.next_probe_at == START + timedelta(seconds=wait)
 
 
-async def test_an_operators_hold_ends_only_by_release(holds: Holds, clock: Clock) -> None:
+async def test_operator_hold_ends_only_by_release(holds: Holds, clock: Clock) -> None:
     await holds.hold("main", "bad_credentials")
     await holds.hold("main", "operator", is_for_operator=True)
     clock.move(10 * 86_400)
@@ -144,7 +144,7 @@ async def test_an_operators_hold_ends_only_by_release(holds: Holds, clock: Clock
 # ── canary ──
 
 
-async def test_one_batch_is_the_canary(holds: Holds, tables: Watched, clock: Clock) -> None:
+async def test_only_one_batch_is_the_canary(holds: Holds, tables: Watched, clock: Clock) -> None:
     await canary(holds)
     elsewhere = Holds(tables, clock)
     assert await holds.claim_canary("main", "a")
@@ -155,17 +155,17 @@ async def test_one_batch_is_the_canary(holds: Holds, tables: Watched, clock: Clo
     assert not await holds.claim_canary("main", "a")
 
 
-async def test_a_canary_that_told_nothing_lets_another_one_try(holds: Holds, tables: Watched, clock: Clock) -> None:
+async def test_inconclusive_canary_lets_another_batch_try(holds: Holds, tables: Watched, clock: Clock) -> None:
     await canary(holds)
     elsewhere = Holds(tables, clock)
     assert await holds.claim_canary("main", "a")
-    await elsewhere.give_back_canary("main", "b")
+    await elsewhere.release_canary("main", "b")
     assert not await elsewhere.claim_canary("main", "b")
-    await holds.give_back_canary("main", "a")
+    await holds.release_canary("main", "a")
     assert await elsewhere.claim_canary("main", "b")
 
 
-async def test_of_two_that_claim_at_once_one_is_the_canary(holds: Holds, tables: Watched, clock: Clock) -> None:
+async def test_concurrent_claims_give_one_canary(holds: Holds, tables: Watched, clock: Clock) -> None:
     await canary(holds)
     elsewhere = Holds(tables, clock)
     tables.before("merge", lambda: elsewhere.claim_canary("main", "b"))
@@ -173,7 +173,7 @@ async def test_of_two_that_claim_at_once_one_is_the_canary(holds: Holds, tables:
     assert (await row(holds)).canary_batch == "b"
 
 
-async def test_a_canary_that_worked_opens_the_route(holds: Holds) -> None:
+async def test_successful_canary_releases_the_route(holds: Holds) -> None:
     await canary(holds)
     released = await holds.release("main", "canary", is_by_canary=True)
     assert released is not None
@@ -185,11 +185,11 @@ async def test_a_canary_that_worked_opens_the_route(holds: Holds) -> None:
         None,
         0,
     )
-    assert await holds.woken(opened)
+    assert await holds.mark_woken(opened)
     assert not (await row(holds)).must_wake
 
 
-async def test_a_canary_that_failed_is_probed_later_than_before(holds: Holds, clock: Clock) -> None:
+async def test_failed_canary_increases_the_probe_delay(holds: Holds, clock: Clock) -> None:
     await canary(holds)
     clock.move(5)
     held = await holds.hold("main", "account_restricted")
@@ -197,7 +197,9 @@ async def test_a_canary_that_failed_is_probed_later_than_before(holds: Holds, cl
     assert held.next_probe_at == clock.now + timedelta(seconds=PROBE_DELAYS[1])
 
 
-async def test_a_late_success_does_not_open_what_was_held_again(holds: Holds, tables: Watched, clock: Clock) -> None:
+async def test_late_canary_success_does_not_release_a_route_held_again(
+    holds: Holds, tables: Watched, clock: Clock
+) -> None:
     await canary(holds)
     elsewhere = Holds(tables, clock)
     await elsewhere.hold("main", "operator", is_for_operator=True)
@@ -208,15 +210,15 @@ async def test_a_late_success_does_not_open_what_was_held_again(holds: Holds, ta
 # ── races ──
 
 
-async def test_a_hold_that_meets_an_operators_hold_gives_way(holds: Holds, tables: Watched, clock: Clock) -> None:
+async def test_concurrent_operator_hold_wins(holds: Holds, tables: Watched, clock: Clock) -> None:
     elsewhere = Holds(tables, clock)
     tables.before("insert", lambda: elsewhere.hold("main", "operator", is_for_operator=True))
-    # The first insert is ours, made to wait for theirs.
+    # Our first insert waits until theirs is done.
     assert (await holds.hold("main", "bad_credentials")).code == "operator"
     assert (await row(holds)).next_probe_at is None
 
 
-async def test_a_release_that_meets_another_writer_looks_again(holds: Holds, tables: Watched, clock: Clock) -> None:
+async def test_release_retries_after_a_concurrent_write(holds: Holds, tables: Watched, clock: Clock) -> None:
     await canary(holds)
     elsewhere = Holds(tables, clock)
     tables.before("merge", lambda: elsewhere.hold("main", "operator", is_for_operator=True))
@@ -224,17 +226,17 @@ async def test_a_release_that_meets_another_writer_looks_again(holds: Holds, tab
     assert (await row(holds)).code == "operator"
 
 
-async def test_what_was_read_before_somebody_wrote_is_not_written(holds: Holds) -> None:
+async def test_stale_row_is_not_written(holds: Holds) -> None:
     await holds.hold("main", "bad_credentials")
     stale = await row(holds)
     await holds.release("main", "operator")
     assert not await holds.begin_trial(stale)
     assert not await holds.postpone_probe(stale, "x", "")
-    assert not await holds.woken(stale)
+    assert not await holds.mark_woken(stale)
     assert await state_of(holds) is RouteState.ACTIVE
 
 
-async def test_a_row_that_is_never_free_is_unavailable(holds: Holds, tables: Watched) -> None:
+async def test_row_that_always_changes_raises_unavailable(holds: Holds, tables: Watched) -> None:
     await holds.hold("main", "bad_credentials")
     tables.fail("merge", *(Changed("first") for _ in range(MAX_RACES)))
     with pytest.raises(Unavailable):
@@ -244,7 +246,7 @@ async def test_a_row_that_is_never_free_is_unavailable(holds: Holds, tables: Wat
 # ── reading ──
 
 
-async def test_rows_are_read_every_few_seconds(holds: Holds, tables: Watched, clock: Clock) -> None:
+async def test_rows_are_cached_for_seconds(holds: Holds, tables: Watched, clock: Clock) -> None:
     for _ in range(5):
         await holds.all()
     assert tables.calls["query"] == 1
@@ -253,7 +255,7 @@ async def test_rows_are_read_every_few_seconds(holds: Holds, tables: Watched, cl
     assert tables.calls["query"] == 2
 
 
-async def test_what_this_process_changed_it_sees_at_once(holds: Holds) -> None:
+async def test_own_change_is_read_at_once(holds: Holds) -> None:
     await holds.all()
     await holds.hold("main", "bad_credentials")
     assert (await holds.all())["main"].state is RouteState.HELD
@@ -262,7 +264,7 @@ async def test_what_this_process_changed_it_sees_at_once(holds: Holds) -> None:
 # ── what alerts read ──
 
 
-async def test_each_hold_and_release_is_told_once_with_its_reason(
+async def test_each_hold_and_release_is_logged_once_with_its_reason(
     holds: Holds, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)

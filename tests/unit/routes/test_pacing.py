@@ -1,4 +1,4 @@
-"""The shared pace: slots as numbers, never more than `count` in any window, and several instances at one row."""
+"""The shared rate limit: computed slots, at most `count` in any window, and several instances on one row."""
 
 from datetime import datetime, timedelta
 
@@ -28,7 +28,7 @@ async def tables(clock: Clock) -> Watched:
     ("count", "seconds", "burst", "interval"),
     [(30, 60, 6, 2.5), (100, 3600, 20, 45), (5, 60, 1, 15), (4, 60, 1, 20), (2, 60, 1, 60), (1, 60, 1, 60)],
 )
-def test_a_pace_is_a_burst_and_a_flow(count: int, seconds: float, burst: int, interval: float) -> None:
+def test_pace_is_a_burst_and_an_interval(count: int, seconds: float, burst: int, interval: float) -> None:
     pace = Pace(count=count, seconds=seconds)
     assert (burst_of(pace), interval_of(pace)) == (burst, interval)
 
@@ -39,18 +39,20 @@ def test_a_pace_is_a_burst_and_a_flow(count: int, seconds: float, burst: int, in
         # idle: a burst at once, the rest evenly
         (0, 1000, 1, [1000], 1002.5),
         (0, 1000, 8, [1000] * 6 + [1002.5, 1005], 1020),
-        # the burst is used up: one after the other
+        # burst used up: evenly spaced
         (1015, 1000, 2, [1002.5, 1005], 1020),
-        # half of it is left
+        # half the burst is left
         (1007.5, 1000, 4, [1000, 1000, 1000, 1002.5], 1017.5),
         # a backlog
         (2000, 1000, 2, [1987.5, 1990], 2005),
-        # long ago: no more than one burst is saved up
+        # idle for long: at most one burst accumulates
         (10, 1000, 7, [1000] * 6 + [1002.5], 1017.5),
         (1000, 1000, 0, [], 1000),
     ],
 )
-def test_slots_are_reserved(arrival: float, now: float, wanted: int, slots: list[float], after: float) -> None:
+def test_reserved_slots_follow_the_arrival_time(
+    arrival: float, now: float, wanted: int, slots: list[float], after: float
+) -> None:
     found = reserve(MAILBOX, arrival, now, wanted)
     assert found[0] == pytest.approx(slots)
     assert found[1] == pytest.approx(after)
@@ -62,9 +64,7 @@ def test_slots_are_reserved(arrival: float, now: float, wanted: int, slots: list
     st.sampled_from([1.0, 60.0, 3600.0]),
     st.lists(st.tuples(st.floats(0, 1), st.integers(1, 40)), min_size=1, max_size=30),
 )
-def test_no_window_ever_has_more_than_the_pace_allows(
-    count: int, seconds: float, wishes: list[tuple[float, int]]
-) -> None:
+def test_no_window_exceeds_the_pace(count: int, seconds: float, wishes: list[tuple[float, int]]) -> None:
     pace, arrival, now = Pace(count=count, seconds=seconds), 0.0, START.timestamp()
     slots: list[float] = []
     for pause, wanted in wishes:
@@ -73,12 +73,12 @@ def test_no_window_ever_has_more_than_the_pace_allows(
         assert all(slot >= now for slot in reserved)
         slots += reserved
     slots.sort()
-    # Of any count + 1 in a row the last is a window after the first, but for what a float of today cannot tell.
+    # Of any count + 1 consecutive slots the last is a window after the first, within the precision of a float.
     for first, last in zip(slots, slots[count:], strict=False):
         assert last - first >= seconds - 1e-5
 
 
-async def test_several_instances_share_a_row(tables: Watched, clock: Clock) -> None:
+async def test_instances_share_a_row(tables: Watched, clock: Clock) -> None:
     instances = [Pacing(tables, clock) for _ in range(4)]
     slots: list[datetime] = []
     for number in range(40):
@@ -87,29 +87,29 @@ async def test_several_instances_share_a_row(tables: Watched, clock: Clock) -> N
     assert offsets == pytest.approx([0] * 6 + [2.5 * number for number in range(1, 35)], abs=1e-5)
 
 
-async def test_two_that_reserve_at_once_get_slots_of_their_own(tables: Watched, clock: Clock) -> None:
+async def test_concurrent_reservations_get_different_slots(tables: Watched, clock: Clock) -> None:
     one, other = Pacing(tables, clock), Pacing(tables, clock)
     taken: list[datetime] = []
 
-    async def meanwhile() -> None:
+    async def reserve_concurrently() -> None:
         taken.extend(await other.slots([MAILBOX], ["a"], 6))
 
-    tables.before("insert", meanwhile)
+    tables.before("insert", reserve_concurrently)
     first = await one.slots([MAILBOX], ["a"], 6)
-    tables.before("merge", meanwhile)
+    tables.before("merge", reserve_concurrently)
     second = await one.slots([MAILBOX], ["a"], 6)
     offsets = sorted((slot - START).total_seconds() for slot in [*first, *second, *taken])
     assert offsets == pytest.approx([0] * 6 + [2.5 * number for number in range(1, 19)], abs=1e-5)
 
 
-async def test_resources_and_paces_have_rows_of_their_own(tables: Watched, clock: Clock) -> None:
+async def test_each_resource_and_pace_has_its_own_row(tables: Watched, clock: Clock) -> None:
     pacing = Pacing(tables, clock)
     hourly = Pace(count=100, seconds=3600)
     assert await pacing.slots([MAILBOX], ["a"], 6) == await pacing.slots([MAILBOX], ["b"], 6) == [START] * 6
     assert await pacing.slots([hourly], ["a"], 1) == [START]
 
 
-async def test_a_send_keeps_every_pace_of_its_route(tables: Watched, clock: Clock) -> None:
+async def test_send_waits_for_every_pace_of_its_route(tables: Watched, clock: Clock) -> None:
     minutely, hourly = Pace(count=30, seconds=60), Pace(count=100, seconds=3600)
     slots = await Pacing(tables, clock).slots([minutely, hourly], ["acs", "acs"], 22)
     offsets = [(slot - START).total_seconds() for slot in slots]
@@ -118,14 +118,14 @@ async def test_a_send_keeps_every_pace_of_its_route(tables: Watched, clock: Cloc
     assert offsets[20:] == pytest.approx([45, 90], abs=1e-5)
 
 
-async def test_time_gives_slots_back(tables: Watched, clock: Clock) -> None:
+async def test_slots_become_free_with_time(tables: Watched, clock: Clock) -> None:
     pacing = Pacing(tables, clock)
     await pacing.slots([MAILBOX], ["a"], 30)
     clock.move(75)
     assert await pacing.slots([MAILBOX], ["a"], 6) == [START + timedelta(seconds=75)] * 6
 
 
-async def test_a_row_that_is_never_free_is_unavailable(tables: Watched, clock: Clock) -> None:
+async def test_row_that_always_changes_raises_unavailable(tables: Watched, clock: Clock) -> None:
     pacing = Pacing(tables, clock)
     await pacing.slots([MAILBOX], ["a"], 1)
     tables.fail("merge", *(Changed("first") for _ in range(MAX_RACES)))

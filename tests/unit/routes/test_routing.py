@@ -1,4 +1,4 @@
-"""Which way a message goes: rules, patterns, and the recipients that share a way."""
+"""Routing: rules, address patterns, and recipients grouped by the routes they may take."""
 
 from typing import Any
 
@@ -27,7 +27,7 @@ def legs(
     return Router(settings, carries_all).legs(submission_of(message, **fields), message, lane)
 
 
-def test_recipients_that_go_the_same_way_share_a_leg() -> None:
+def test_recipients_with_the_same_routes_share_a_leg() -> None:
     message = message_of("a@example.org", "b@example.com", "c@mail.example.org", "d@example.com")
     assert legs(message) == (
         Leg(recipients=(0, 2), routes=("exchange", "sendgrid")),
@@ -35,18 +35,18 @@ def test_recipients_that_go_the_same_way_share_a_leg() -> None:
     )
 
 
-def test_a_suppressed_recipient_is_in_no_leg() -> None:
+def test_suppressed_recipient_is_in_no_leg() -> None:
     message = message_of("a@example.org", "b@example.com")
     assert legs(message, suppressed={0: "bounced"}) == (Leg(recipients=(1,), routes=("sendgrid",)),)
     assert legs(message, suppressed={0: "bounced", 1: "complained"}) == ()
 
 
-def test_a_route_that_may_not_send_for_the_sender_is_left_out() -> None:
+def test_route_that_may_not_send_for_the_sender_is_left_out() -> None:
     message = message_of("a@example.org", sender=Address(email="shop@example.com"))
     assert legs(message) == (Leg(recipients=(0,), routes=("sendgrid",)),)
 
 
-def test_a_leg_without_a_route_says_so() -> None:
+def test_leg_without_a_route_is_explained() -> None:
     settings = settings_of(EXCHANGE)
     message = message_of(sender=Address(email="shop@example.com"))
     assert legs(message, settings) == (Leg(recipients=(0,), routes=()),)
@@ -55,13 +55,13 @@ def test_a_leg_without_a_route_says_so() -> None:
     }
 
 
-def test_a_pinned_route_wins_over_the_rules_or_is_missing() -> None:
+def test_pinned_route_replaces_the_rules() -> None:
     message = message_of("a@example.org", "b@example.com")
     assert legs(message, route="bulk") == (Leg(recipients=(0, 1), routes=("bulk",)),)
     assert legs(message, route="gone") == (Leg(recipients=(0, 1), routes=()),)
 
 
-def test_what_a_route_carries_is_asked_for_each_leg() -> None:
+def test_capabilities_are_checked_for_each_leg() -> None:
     def carries_one(route: Route, submission: Submission, recipients: int) -> str:
         return "too many" if recipients > 1 and route.name == "sendgrid" else ""
 
@@ -95,7 +95,7 @@ BIG = submission_of(size=1000)
         (When(min_bytes=1, clients=("crm",)), False),
     ],
 )
-def test_a_rule_applies_when_all_it_asks_for_holds(when: When, applies: bool) -> None:
+def test_rule_applies_when_all_its_conditions_hold(when: When, applies: bool) -> None:
     settings = settings_of(SENDGRID, BULK, rules=(Rule(routes=("bulk",), when=when),))
     (leg,) = Router(settings, carries_all).legs(BIG, message_of(), "bulk")
     assert leg.routes == (("bulk",) if applies else ("sendgrid",))
@@ -116,7 +116,7 @@ def test_a_rule_applies_when_all_it_asks_for_holds(when: When, applies: bool) ->
         ("", "ada@example.com", False),
     ],
 )
-def test_patterns_admit_addresses(pattern: str, email: str, admits: bool) -> None:
+def test_pattern_matches_address(pattern: str, email: str, admits: bool) -> None:
     assert routing.matches(pattern, email) is admits
     route = Route(name="r", provider="smtp", senders=("other@example.net", pattern))
     assert routing.may_send_for(route, Address(email=email)) is admits

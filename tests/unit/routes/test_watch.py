@@ -1,4 +1,4 @@
-"""What an attempt's outcome means for its route: holds, releases, broken circuits, and another route."""
+"""How outcomes change routes: holds, releases, the circuit breaker, and failover."""
 
 from typing import Any
 
@@ -35,7 +35,7 @@ FAULT = RouteFault(code="bad_credentials", reply="401")
 
 
 class Watch:
-    """A route watch over a place, asked with as little as possible."""
+    """A route watch over a `Place`, with defaults for most arguments."""
 
     def __init__(self, place: Place) -> None:
         self.place = place
@@ -61,7 +61,7 @@ async def canary(watch: Watch, **fields: Any) -> None:
     assert await watch.place.holds.begin_trial((await watch.place.holds.all(fresh=True))[hold.scope])
 
 
-async def test_a_fault_holds_the_route_and_tells_until_when() -> None:
+async def test_route_fault_holds_the_route_until_its_probe() -> None:
     watch = await watch_of()
     tried = await watch.note(FAULT)
     hold = (await watch.place.holds.all(fresh=True))["main"]
@@ -69,14 +69,14 @@ async def test_a_fault_holds_the_route_and_tells_until_when() -> None:
     assert (hold.code, hold.reply) == ("bad_credentials", "401")
 
 
-async def test_a_senders_fault_holds_that_sender() -> None:
+async def test_sender_fault_holds_only_that_sender() -> None:
     watch = await watch_of()
     tried = await watch.note(RouteFault(code="sender_not_verified"))
     assert tried.held_scope == "main|shop@example.org"
     assert await watch.states() == {"main|shop@example.org": RouteState.HELD}
 
 
-async def test_one_recipients_fault_is_the_routes() -> None:
+async def test_route_fault_of_one_recipient_holds_the_route() -> None:
     watch = await watch_of()
     tried = await watch.note(PerRecipient(outcomes=(((0,), Sent()), ((1,), FAULT))))
     assert tried.held_scope == "main"
@@ -92,24 +92,24 @@ async def test_one_recipients_fault_is_the_routes() -> None:
         (changed(SENDING, recipients=(7,)), None),
     ],
 )
-async def test_a_part_that_is_free_fails_over(part: Part, other: str | None) -> None:
+async def test_part_that_is_not_pinned_fails_over(part: Part, other: str | None) -> None:
     watch = await watch_of(TWO)
     assert (await watch.note(FAULT, part)).other_route == other
 
 
-async def test_a_pinned_submission_has_no_other_route() -> None:
+async def test_pinned_submission_does_not_fail_over() -> None:
     watch = await watch_of(TWO)
     assert (await watch.note(FAULT, SENDING, submission_of(route="main"))).other_route is None
 
 
-async def test_content_that_is_gone_has_no_other_route() -> None:
+async def test_purged_content_does_not_fail_over() -> None:
     watch = await watch_of(TWO)
     gone = changed(submission_of(), message=None)
     assert (await watch.note(FAULT, SENDING, gone)).other_route is None
 
 
 @pytest.mark.parametrize("answer", [Sent(), Rejected(code="invalid_recipient")])
-async def test_a_canary_that_reached_the_provider_opens_the_route(answer: Outcome) -> None:
+async def test_canary_that_reached_the_provider_releases_the_route(answer: Outcome) -> None:
     watch = await watch_of()
     await canary(watch)
     await watch.note(answer)
@@ -117,21 +117,21 @@ async def test_a_canary_that_reached_the_provider_opens_the_route(answer: Outcom
 
 
 @pytest.mark.parametrize("answer", [Deferred(code="rate_limited"), Unknown(code="answer_lost")])
-async def test_a_canary_that_says_nothing_leaves_it_as_it_is(answer: Outcome) -> None:
+async def test_inconclusive_canary_keeps_the_trial(answer: Outcome) -> None:
     watch = await watch_of()
     await canary(watch)
     await watch.note(answer)
     assert await watch.states() == {"main": RouteState.TRIAL}
 
 
-async def test_a_senders_canary_opens_that_senders_hold() -> None:
+async def test_sender_canary_releases_that_sender() -> None:
     watch = await watch_of()
     await canary(watch, sender="shop@example.org")
     await watch.note(Sent(), SENDING, submission_of(message_of(sender=message_of("SHOP@example.org").to[0])))
     assert await watch.states() == {"main|shop@example.org": RouteState.ACTIVE}
 
 
-async def test_success_opens_nothing_that_is_held() -> None:
+async def test_success_does_not_release_a_held_route() -> None:
     watch = await watch_of()
     await watch.note(FAULT)
     await watch.note(Sent())
@@ -139,7 +139,7 @@ async def test_success_opens_nothing_that_is_held() -> None:
 
 
 @pytest.mark.parametrize("answer", [Deferred(code="unreachable"), Unknown(code="answer_lost")])
-async def test_failures_in_a_row_break_the_circuit(answer: Outcome) -> None:
+async def test_consecutive_failures_trip_the_breaker(answer: Outcome) -> None:
     watch = await watch_of()
     for number in range(FAILURES):
         assert await watch.states() == {}, number
@@ -149,7 +149,7 @@ async def test_failures_in_a_row_break_the_circuit(answer: Outcome) -> None:
     assert (await watch.place.holds.all(fresh=True))["main"].code == "repeated_failure"
 
 
-async def test_storage_that_is_away_changes_nothing_about_the_attempt() -> None:
+async def test_unavailable_storage_leaves_the_attempt_unchanged() -> None:
     watch = await watch_of(TWO)
     watch.place.tables.fail("query", Unavailable("away"))
     tried = await watch.note(FAULT)
