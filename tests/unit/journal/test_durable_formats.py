@@ -259,7 +259,7 @@ async def test_hold_rows_are_read_and_written_as_ever(place: Place) -> None:
         canary_until=LATER,
         etag=hold.etag,
     )
-    assert await place.holds.woken(hold)
+    assert await place.holds.mark_woken(hold)
     await assert_written(place, holds.TABLE, key, "hold-row-1.json")
 
 
