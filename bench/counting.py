@@ -51,7 +51,7 @@ class CountingTables:
         self.operations += -(-len(rows) // 100)
         await self._tables.delete_all(table, partition, rows)
 
-    async def query(self, table: str, query: Query, *, most: int = 1000, cursor: str | None = None) -> Page:
+    async def query(self, table: str, query: Query, *, limit: int = 1000, cursor: str | None = None) -> Page:
         """See the port."""
         self.operations += 1
-        return await self._tables.query(table, query, most=most, cursor=cursor)
+        return await self._tables.query(table, query, limit=limit, cursor=cursor)

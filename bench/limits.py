@@ -87,7 +87,7 @@ async def _put(storage: Storage, entries: int) -> None:
 async def _take(storage: Storage, entries: int, session: aiohttp.ClientSession, sink: str) -> None:
     taken = 0
     while taken < entries:
-        received = await storage.queues.receive(_PLACE, most=16)
+        received = await storage.queues.receive(_PLACE, limit=16)
         await asyncio.gather(*(_handle(storage, entry, session, sink) for entry in received))
         taken += len(received)
 

@@ -216,8 +216,8 @@ class StandIn:
     async def _show_inbox(self, request: web.Request) -> web.Response:
         mails: list[Mail] = [] if request.query.get("counters") else self.inbox.messages
         within = request.query.get("within_seconds")
-        most = {} if within is None else {"max_within": self.inbox.max_within(float(within))}
-        return json_response({"counters": self.inbox.counters(), "messages": mails, **most})
+        busiest = {} if within is None else {"max_within": self.inbox.max_within(float(within))}
+        return json_response({"counters": self.inbox.counters(), "messages": mails, **busiest})
 
     async def _clear_inbox(self, request: web.Request) -> web.Response:
         self.inbox.clear()

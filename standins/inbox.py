@@ -134,12 +134,12 @@ class Inbox:
     def max_within(self, seconds: float) -> int:
         """Return the maximum number of stored mails that were accepted within any span of `seconds`."""
         times = sorted(mail.accepted_at.timestamp() for mail in self.messages)
-        most = first = 0
+        busiest = first = 0
         for last, moment in enumerate(times):
             while moment - times[first] >= seconds:
                 first += 1
-            most = max(most, last - first + 1)
-        return most
+            busiest = max(busiest, last - first + 1)
+        return busiest
 
     @property
     def duplicates(self) -> dict[str, int]:

@@ -176,7 +176,7 @@ class Place(Relay):
         """Deliver every entry that is visible now, as the host does; how many."""
         delivered = 0
         for queue in self.settings.lanes["transactional"].queues("transactional"):
-            while received := await self.memory.queues.receive(queue, most=1):
+            while received := await self.memory.queues.receive(queue, limit=1):
                 await self.delivery.deliver(queue, received[0].body, is_redelivery=received[0].dequeue_count > 1)
                 await self.memory.queues.delete(queue, received[0])
                 delivered += 1

@@ -136,7 +136,7 @@ class Acceptance:
         bodies: list[bytes] = []
         for number, group in enumerate(groups):
             calls = [partial(self._encode, each) for each in group.submissions]
-            encoded = await concurrency.gather_limited(calls, most=_BLOBS_AT_ONCE)
+            encoded = await concurrency.gather_limited(calls, limit=_BLOBS_AT_ONCE)
             name = batch if number == 0 else ids.derived_batch(batch, 0, -number)
             packed = self._commits[group.lane].pack(name, encoded, client.mac_key)
             pairs = zip(packed.names, group.submissions, strict=True)

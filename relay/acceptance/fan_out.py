@@ -35,7 +35,7 @@ class FanOut:
             return
         bodies = packed.split(b"\n")
         puts = (partial(self._queues.put, self._queue(number, body), body) for number, body in enumerate(bodies))
-        await concurrency.gather_limited(puts, most=_AT_ONCE)
+        await concurrency.gather_limited(puts, limit=_AT_ONCE)
         await self._blobs.delete(CONTENT_CONTAINER, entry.fan_out)
         log_event("spread", lane=entry.lane, entries=len(bodies))
 

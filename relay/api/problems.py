@@ -38,8 +38,8 @@ def printable(text: str) -> str:
 class Problems:
     """The problems of one request, in the order they were found. `place` turns a target into that of a larger whole."""
 
-    def __init__(self, most: int, place: Callable[[str], str] | None = None) -> None:
-        self._most = most
+    def __init__(self, limit: int, place: Callable[[str], str] | None = None) -> None:
+        self._most = limit
         self._place = place
         self._dropped = 0
         self.problems: list[Problem] = []
@@ -48,7 +48,7 @@ class Problems:
         return bool(self.problems)
 
     def add(self, code: str, target: str, message: str) -> None:
-        """Note a problem; from `most` on they are only counted."""
+        """Note a problem; from `limit` on they are only counted."""
         if len(self.problems) >= self._most:
             self._dropped += 1
             return

@@ -63,17 +63,17 @@ class Remote:
         is_json = answer.headers.get("content-type", "").startswith("application/json")
         return msgspec.json.decode(answer.content) if answer.content and is_json else answer.content or None
 
-    def pages(self, path: str, query: Mapping[str, Any] | None = None, *, most: int | None = None) -> Iterator[Any]:
-        """Every element of a list, page by page, at most `most`. Raises `RemoteError`."""
+    def pages(self, path: str, query: Mapping[str, Any] | None = None, *, limit: int | None = None) -> Iterator[Any]:
+        """Every element of a list, page by page, at most `limit`. Raises `RemoteError`."""
         answer = self.call("GET", path, query=query)
         given = 0
         while True:
             for element in answer["value"]:
-                if most is not None and given >= most:
+                if limit is not None and given >= limit:
                     return
                 yield element
                 given += 1
-            if not answer.get("next_link") or (most is not None and given >= most):
+            if not answer.get("next_link") or (limit is not None and given >= limit):
                 return
             answer = self.call("GET", answer["next_link"])
 

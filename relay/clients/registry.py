@@ -126,11 +126,11 @@ class Clients:
 
     async def all(self, *, older_than_seconds: float = CACHE_SECONDS) -> Mapping[str, Client]:
         """Every client by name; read again when what is cached is older than asked."""
-        now, most = self._clock(), timedelta(seconds=older_than_seconds)
-        if self._is_older(now, most):
+        now, limit = self._clock(), timedelta(seconds=older_than_seconds)
+        if self._is_older(now, limit):
             # One reads for all who ask meanwhile.
             async with self._reading:
-                if self._is_older(now, most):
+                if self._is_older(now, limit):
                     entities = [row async for row in every_row(self._tables, TABLE, Query(partition=_PARTITION))]
                     self._cached = {entity.row: _client(entity) for entity in entities}
                     self._read_at = now

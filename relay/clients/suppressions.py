@@ -129,10 +129,10 @@ class Suppressions:
         return found
 
     async def page(
-        self, scope: str, *, most: int = 1000, cursor: str | None = None
+        self, scope: str, *, limit: int = 1000, cursor: str | None = None
     ) -> tuple[Sequence[Suppression], str | None]:
         """One page of a scope's entries, in no useful order, and the next cursor."""
-        page = await self._tables.query(TABLE, Query(partition=_partition(scope)), most=most, cursor=cursor)
+        page = await self._tables.query(TABLE, Query(partition=_partition(scope)), limit=limit, cursor=cursor)
         found, now = [_suppression(entity) for entity in page.entities], self._clock()
         return [each for each in found if not each.is_over(now)], page.next
 

@@ -157,7 +157,7 @@ class Templates:
         await self._tables.delete_all(TABLE, name, rows[1:])
 
     async def _newest(self, name: str) -> Template | None:
-        page = await self._tables.query(TABLE, Query(partition=name), most=1)
+        page = await self._tables.query(TABLE, Query(partition=name), limit=1)
         return _template(page.entities[0]) if page.entities else None
 
     def _forget(self, name: str) -> None:

@@ -142,7 +142,7 @@ class Uploads:
             except NotFound:
                 return None
 
-        found = await concurrency.gather_limited((partial(one, name) for name in names), most=_AT_ONCE)
+        found = await concurrency.gather_limited((partial(one, name) for name in names), limit=_AT_ONCE)
         return {upload.id: upload for upload in found if upload is not None and upload.is_complete}
 
     async def keep(self, upload: Upload, until: datetime) -> bool:

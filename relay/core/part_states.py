@@ -338,13 +338,13 @@ def _after_route_fault(part: Part, tried: Tried, outcome: RouteFault) -> Part:
 
 def _after_deferral(part: Part, submission: Submission, tried: Tried, outcome: Deferred | Unknown) -> Part:
     # What is asked about too early is not found yet, and would be sent again.
-    least = VERIFY_DELAY_SECONDS if isinstance(outcome, Unknown) and tried.can_verify else 0.0
+    minimum = VERIFY_DELAY_SECONDS if isinstance(outcome, Unknown) and tried.can_verify else 0.0
     decision = retry.decide(
         attempt=part.attempt,
         now=tried.now,
         expires_at=expires_at(part, submission),
-        min_seconds=max(least, tried.lane.retry_min_seconds),
-        max_seconds=max(least, tried.lane.retry_max_seconds),
+        min_seconds=max(minimum, tried.lane.retry_min_seconds),
+        max_seconds=max(minimum, tried.lane.retry_max_seconds),
         jitter=tried.jitter,
         retry_after_seconds=outcome.retry_after_seconds if isinstance(outcome, Deferred) else None,
     )

@@ -115,7 +115,7 @@ class SendGroups:
         async for entity in every_row(self._tables, TABLE, Query(partition=group)):
             batches += msgspec.json.decode(bytes(entity.properties["batches"]))  # type: ignore[arg-type] # bytes
         return sum(
-            await concurrency.gather_limited((partial(self._left_of, batch) for batch in batches), most=_READS_AT_ONCE)
+            await concurrency.gather_limited((partial(self._left_of, batch) for batch in batches), limit=_READS_AT_ONCE)
         )
 
     async def halts(self, begun: Sequence[tuple[Submission, Part]]) -> list[Part | None]:

@@ -58,7 +58,7 @@ class Events:
     async def take(self, found: Sequence[ProviderEvent]) -> int:
         """Make sightings durable on the queue; how many entries. Raises `StorageError`: then they must be told again."""
         puts = [partial(self._queues.put, QUEUE, body) for body in observation.pack(found)]
-        await concurrency.gather_limited(puts, most=_PUTS_AT_ONCE)
+        await concurrency.gather_limited(puts, limit=_PUTS_AT_ONCE)
         return len(puts)
 
     async def apply(self, body: bytes, *, is_redelivery: bool = False) -> None:
@@ -89,7 +89,7 @@ class Events:
                 name = ids.parse(sighting.message)
                 groups.setdefault(name.batch, []).append((sighting, name))
         calls = (partial(self._apply_to, batch, group, again=again) for batch, group in groups.items())
-        noted = await concurrency.gather_limited(calls, most=_BATCHES_AT_ONCE)
+        noted = await concurrency.gather_limited(calls, limit=_BATCHES_AT_ONCE)
         fresh = [each for group in noted for each in group]
         for follower in self._followers:
             await follower.follow(fresh)

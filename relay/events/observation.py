@@ -70,11 +70,11 @@ def key_of(*parts: object) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
-def text_of(value: object, most: int = MAX_TEXT) -> str:
+def text_of(value: object, limit: int = MAX_TEXT) -> str:
     """Text that storage can hold, cut to what is kept; empty for anything that is not text or a number."""
     if not isinstance(value, str | int | float):
         return ""
-    return str(value)[:most].encode("utf-8", "replace").decode()
+    return str(value)[:limit].encode("utf-8", "replace").decode()
 
 
 def pack(sightings: Sequence[ProviderEvent]) -> Iterator[bytes]:

@@ -64,10 +64,10 @@ class DeadLetters:
         return dict(Counter(entity.partition for entity in page.entities)), page.next is not None
 
     async def of(
-        self, code: str, *, most: int = 100, cursor: str | None = None
+        self, code: str, *, limit: int = 100, cursor: str | None = None
     ) -> tuple[Sequence[DeadLetter], str | None]:
         """One page of a cause's letters, oldest first, and the cursor of the next page."""
-        page = await self._tables.query(TABLE, Query(partition=code), most=most, cursor=cursor)
+        page = await self._tables.query(TABLE, Query(partition=code), limit=limit, cursor=cursor)
         return [_letter(entity) for entity in page.entities], page.next
 
     async def keep_unreadable(self, body: bytes) -> str:

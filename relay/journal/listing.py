@@ -79,7 +79,7 @@ class Listing:
         self._names_at_once = names_at_once
 
     async def page(
-        self, wanted: MessageFilter, position: str | None, *, most: int
+        self, wanted: MessageFilter, position: str | None, *, limit: int
     ) -> tuple[Sequence[Found], str | None]:
         """At most so many messages after a position (None: from the newest on), and the position of the next page or None.
 
@@ -96,7 +96,7 @@ class Listing:
             for record in await self._read(names, wanted.client):
                 for each in _messages(record, wanted, last):
                     found.append(each)
-                    if len(found) == most:
+                    if len(found) == limit:
                         return found, each.position
             if len(window.names) <= (number + 1) * READ_AT_ONCE:
                 return found, None if window.since == since else f"{window.since}-00"
@@ -132,9 +132,9 @@ class Listing:
         return best
 
     async def _names(self, since: str, before: str, client: str | None) -> _Pages:
-        ask = partial(self._journal.names, since=since, before=before, client=client, most=self._names_at_once)
+        ask = partial(self._journal.names, since=since, before=before, client=client, limit=self._names_at_once)
         calls = (partial(ask, shard=shard) for shard in ids.SHARDS)
-        return await concurrency.gather_limited(calls, most=_QUERIES_AT_ONCE)
+        return await concurrency.gather_limited(calls, limit=_QUERIES_AT_ONCE)
 
     async def _read(self, names: Sequence[str], client: str | None) -> Sequence[Record]:
         """These batches, newest first; those that were purged meanwhile are left out."""
@@ -145,7 +145,7 @@ class Listing:
             if own:
                 bounds = {"since": own[-1], "before": own[0] + _AFTER}
                 calls.append(partial(self._journal.between, shard=shard, client=client, **bounds))
-        records = await concurrency.gather_limited(calls, most=_QUERIES_AT_ONCE)
+        records = await concurrency.gather_limited(calls, limit=_QUERIES_AT_ONCE)
         found = (record for page in records for record in page if record.batch in chosen)
         return sorted(found, key=lambda record: record.batch, reverse=True)
 

@@ -144,13 +144,13 @@ class Overview:
         return tally.figures(span, until, counted_until, shards / len(ids.SHARDS))
 
     async def _shard(
-        self, shard: str, since: datetime, until: datetime, scale: _Scale, most: int
+        self, shard: str, since: datetime, until: datetime, scale: _Scale, limit: int
     ) -> "tuple[_Tally, int, datetime | None]":
-        """What a shard holds, the queries that took, and how far it was read if there was more than `most` queries give."""
+        """What a shard holds, the queries that took, and how far it was read if there was more than `limit` queries give."""
         tally, cursor, queries = _Tally(since, scale), None, 0
-        while queries < most:
+        while queries < limit:
             records, cursor = await self._journal.records(
-                since=since, before=until, shard=shard, most=self._page_rows, cursor=cursor, with_content=False
+                since=since, before=until, shard=shard, limit=self._page_rows, cursor=cursor, with_content=False
             )
             queries += 1
             for record in records:

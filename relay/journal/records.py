@@ -256,7 +256,7 @@ class Journal:
         before: datetime,
         shard: str,
         is_sending: bool | None = None,
-        most: int = 1000,
+        limit: int = 1000,
         cursor: str | None = None,
         with_content: bool = True,
     ) -> tuple[Sequence[Record], str | None]:
@@ -271,7 +271,7 @@ class Journal:
             equals={} if is_sending is None else {"sending": is_sending},
             select=None if with_content else ("lane", "count", *(_property(index) for index in range(32))),
         )
-        page = await self._tables.query(TABLE, query, most=most, cursor=cursor)
+        page = await self._tables.query(TABLE, query, limit=limit, cursor=cursor)
         return list(_readable(page.entities)), page.next
 
     async def page(
@@ -280,7 +280,7 @@ class Journal:
         since: datetime,
         before: datetime,
         is_sending: bool | None = None,
-        most: int = 1000,
+        limit: int = 1000,
         cursor: str | None = None,
         with_content: bool = True,
     ) -> tuple[Sequence[Record], str | None]:
@@ -294,7 +294,7 @@ class Journal:
             before=before,
             shard=shard,
             is_sending=is_sending,
-            most=most,
+            limit=limit,
             cursor=token,
             with_content=with_content,
         )
@@ -304,7 +304,7 @@ class Journal:
         return records, f"{shard}|{token}"
 
     async def names(
-        self, *, shard: str, since: str, before: str, client: str | None = None, most: int = 1000
+        self, *, shard: str, since: str, before: str, client: str | None = None, limit: int = 1000
     ) -> tuple[Sequence[str], bool]:
         """Names of a shard's batches, from one name to before another, oldest first: at most so many, and whether there are
         more. With `client` only batches that have messages of that client. One operation, unless storage tells little at once.
@@ -313,10 +313,10 @@ class Journal:
         found: list[str] = []
         cursor: str | None = None
         while True:
-            page = await self._tables.query(TABLE, query, most=most - len(found), cursor=cursor)
+            page = await self._tables.query(TABLE, query, limit=limit - len(found), cursor=cursor)
             found += [entity.partition.partition("-")[2] for entity in page.entities]
             cursor = page.next
-            if cursor is None or len(found) >= most:
+            if cursor is None or len(found) >= limit:
                 return found, cursor is not None
 
     async def between(self, *, shard: str, since: str, before: str, client: str | None = None) -> Sequence[Record]:

@@ -45,12 +45,14 @@ class OrphanEntries:
                 moved += await self._empty(queue, poison_of(home) if name["poison"] else home, MOST - moved)
         return moved
 
-    async def _empty(self, queue: str, home: str, most: int) -> int:
+    async def _empty(self, queue: str, home: str, limit: int) -> int:
         moved = 0
-        while moved < most:
-            received = await self._queues.receive(queue, most=_AT_A_TIME, lease_seconds=_LEASE_SECONDS)
+        while moved < limit:
+            received = await self._queues.receive(queue, limit=_AT_A_TIME, lease_seconds=_LEASE_SECONDS)
             ours = [entry for entry in received if _is_ours(entry.body)]
-            await concurrency.gather_limited((partial(self._move, queue, home, entry) for entry in ours), most=_AT_ONCE)
+            await concurrency.gather_limited(
+                (partial(self._move, queue, home, entry) for entry in ours), limit=_AT_ONCE
+            )
             moved += len(ours)
             if len(ours) < len(received):
                 log_event("foreign_entries", level=logging.WARNING, queue=queue, entries=len(received) - len(ours))

@@ -31,7 +31,7 @@ class PoisonQueues:
         """Handle every entry on every poison queue. Returns the number of entries."""
         drained = 0
         for queue, handle in self._handlers.items():
-            while received := await self._queues.receive(queue, most=_PAGE):
+            while received := await self._queues.receive(queue, limit=_PAGE):
                 for entry in received:
                     await handle(entry.body)
                     await self._queues.delete(queue, entry)

@@ -52,10 +52,10 @@ async def scan_step[Step: ScanStep](
     done = empty
     for _ in range(MAX_PAGES):
         records, cursor = await journal.page(
-            since=_EPOCH, before=before, most=PAGE, cursor=cursor, with_content=with_content
+            since=_EPOCH, before=before, limit=PAGE, cursor=cursor, with_content=with_content
         )
         calls = (partial(process, record) for record in records)
-        for step in await concurrency.gather_limited(calls, most=_CONCURRENCY):
+        for step in await concurrency.gather_limited(calls, limit=_CONCURRENCY):
             done = done.plus(step)
         if cursor is None or done.matches >= ENOUGH_MESSAGES:
             break

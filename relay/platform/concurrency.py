@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 
 
-async def gather_limited[T](calls: Iterable[Callable[[], Awaitable[T]]], *, most: int) -> list[T]:
+async def gather_limited[T](calls: Iterable[Callable[[], Awaitable[T]]], *, limit: int) -> list[T]:
     """The results in order, with at most so many calls under way. Raises the first failure, when every call has ended."""
-    gate = asyncio.Semaphore(most)
+    gate = asyncio.Semaphore(limit)
 
     async def one(call: Callable[[], Awaitable[T]]) -> T:
         async with gate:

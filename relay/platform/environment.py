@@ -88,15 +88,15 @@ def _text(environment: Mapping[str, str], name: str) -> str:
     return environment.get(name, "").strip() or _DEFAULTS[name]
 
 
-def _number(environment: Mapping[str, str], name: str, least: int, most: int, problems: list[str]) -> int:
+def _number(environment: Mapping[str, str], name: str, minimum: int, maximum: int, problems: list[str]) -> int:
     text = _text(environment, name)
     try:
         value = int(text)
     except ValueError:
-        problems.append(f"{name}: must be a whole number from {least} to {most}")
-        return least
-    if not least <= value <= most:
-        problems.append(f"{name}: must be from {least} to {most}")
+        problems.append(f"{name}: must be a whole number from {minimum} to {maximum}")
+        return minimum
+    if not minimum <= value <= maximum:
+        problems.append(f"{name}: must be from {minimum} to {maximum}")
     return value
 
 

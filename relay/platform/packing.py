@@ -4,14 +4,14 @@ from collections.abc import Callable, Iterable, Iterator
 
 
 def packed[T](
-    items: Iterable[T], weight: Callable[[T], int], *, room: int, most: int | None = None
+    items: Iterable[T], weight: Callable[[T], int], *, room: int, limit: int | None = None
 ) -> Iterator[list[T]]:
     """The items in order, in groups of at most so many that weigh no more than `room`; one that weighs more is alone."""
     group: list[T] = []
     left = room
     for item in items:
         weighs = weight(item)
-        if group and (weighs > left or len(group) == most):
+        if group and (weighs > left or len(group) == limit):
             yield group
             group, left = [], room
         group.append(item)

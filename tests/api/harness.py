@@ -198,7 +198,7 @@ class Harness:
         delivered = 0
         for lane, settings in self.relay.settings.lanes.items():
             for queue in settings.queues(lane):
-                while received := await self.memory.queues.receive(queue, most=32):
+                while received := await self.memory.queues.receive(queue, limit=32):
                     for entry in received:
                         await self.relay.delivery.deliver(queue, entry.body, is_redelivery=entry.dequeue_count > 1)
                         await self.memory.queues.delete(queue, entry)

@@ -37,7 +37,7 @@ class Vendors(Harness):
 
     async def apply(self) -> None:
         """Apply what lies on the queue of events."""
-        while received := await self.memory.queues.receive(QUEUE, most=32):
+        while received := await self.memory.queues.receive(QUEUE, limit=32):
             for entry in received:
                 await self.relay.events.apply(entry.body, is_redelivery=entry.dequeue_count > 1)
                 await self.memory.queues.delete(QUEUE, entry)

@@ -115,7 +115,7 @@ async def test_an_entry_that_the_host_gave_up_on_ends_nothing(relay: Harness) ->
 
 
 async def apply_events(relay: Harness) -> None:
-    received = await relay.memory.queues.receive(QUEUE, most=32)
+    received = await relay.memory.queues.receive(QUEUE, limit=32)
     for entry in received:
         await relay.relay.events.apply(entry.body)
         await relay.memory.queues.delete(QUEUE, entry)

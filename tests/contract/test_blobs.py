@@ -103,7 +103,7 @@ async def test_a_list_is_in_order_and_in_pages(blobs: Blobs, name: str) -> None:
     found: list[str] = []
     cursor: str | None = None
     while True:
-        page, cursor = await blobs.list(name, prefix="b/", most=2, cursor=cursor)
+        page, cursor = await blobs.list(name, prefix="b/", limit=2, cursor=cursor)
         assert len(page) <= 2
         found += [blob.name for blob in page]
         if cursor is None:
@@ -123,7 +123,7 @@ async def test_a_list_tells_size_and_time(blobs: Blobs, name: str) -> None:
 
 async def test_a_page_of_too_many_is_refused(blobs: Blobs, name: str) -> None:
     with pytest.raises(StorageError):
-        await blobs.list(name, most=1001)
+        await blobs.list(name, limit=1001)
 
 
 async def test_creating_twice_keeps_what_is_there(blobs: Blobs, name: str) -> None:

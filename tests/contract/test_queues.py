@@ -108,17 +108,17 @@ async def test_entries_come_in_order_and_as_many_as_asked(queues: Queues, name: 
     bodies = [b"%d" % number for number in range(5)]
     for body in bodies:
         await queues.put(name, body)
-    first = await queues.receive(name, most=3)
-    rest = await queues.receive(name, most=32)
+    first = await queues.receive(name, limit=3)
+    rest = await queues.receive(name, limit=32)
     assert [received.body for received in first] == bodies[:3]
     assert [received.body for received in rest] == bodies[3:]
     assert len({received.id for received in (*first, *rest)}) == 5
 
 
-@pytest.mark.parametrize("most", [0, 33])
-async def test_more_than_32_at_a_time_is_refused(queues: Queues, name: str, most: int) -> None:
+@pytest.mark.parametrize("limit", [0, 33])
+async def test_more_than_32_at_a_time_is_refused(queues: Queues, name: str, limit: int) -> None:
     with pytest.raises(StorageError):
-        await queues.receive(name, most=most)
+        await queues.receive(name, limit=limit)
 
 
 async def test_the_count_includes_what_is_not_visible(queues: Queues, name: str) -> None:

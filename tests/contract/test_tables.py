@@ -20,13 +20,13 @@ def entity(row: str = "r", partition: str = "p", /, **properties: Value) -> Enti
     return Entity(partition=partition, row=row, properties=properties)
 
 
-async def rows(tables: Tables, name: str, query: Query, *, most: int = 1000) -> Sequence[Entity]:
+async def rows(tables: Tables, name: str, query: Query, *, limit: int = 1000) -> Sequence[Entity]:
     """All pages of a query."""
     found: list[Entity] = []
     cursor: str | None = None
     while True:
-        page = await tables.query(name, query, most=most, cursor=cursor)
-        assert len(page.entities) <= most
+        page = await tables.query(name, query, limit=limit, cursor=cursor)
+        assert len(page.entities) <= limit
         found += page.entities
         cursor = page.next
         if cursor is None:
@@ -214,8 +214,8 @@ async def test_pages_follow_the_order_of_the_keys(tables: Tables, name: str) -> 
     keys = [(partition, row) for partition in ("a", "b") for row in ("10", "2", "A", "a")]
     for partition, row in reversed(keys):
         await tables.insert(name, entity(row, partition))
-    for most in (1, 3, 4, 8, 1000):
-        found = await rows(tables, name, Query(), most=most)
+    for limit in (1, 3, 4, 8, 1000):
+        found = await rows(tables, name, Query(), limit=limit)
         assert [(each.partition, each.row) for each in found] == keys
 
 
@@ -228,7 +228,7 @@ async def test_what_cannot_be_a_cursor_is_told_from_one(tables: Tables, name: st
 async def test_a_cursor_outlives_what_it_points_at(tables: Tables, name: str) -> None:
     for row in "abcd":
         await tables.insert(name, entity(row))
-    page = await tables.query(name, Query(), most=2)
+    page = await tables.query(name, Query(), limit=2)
     await tables.delete(name, "p", "b")
     await tables.delete(name, "p", "c")
     rest = await tables.query(name, Query(), cursor=page.next)
@@ -272,8 +272,8 @@ async def ranged(tables: Tables, name: str) -> Tables:
 
 @pytest.mark.parametrize(("query", "keys"), RANGES.values(), ids=RANGES.keys())
 async def test_ranges(ranged: Tables, name: str, query: Query, keys: str) -> None:
-    for most in (1000, 2):
-        found = await rows(ranged, name, query, most=most)
+    for limit in (1000, 2):
+        found = await rows(ranged, name, query, limit=limit)
         assert " ".join(each.partition + each.row for each in found) == keys
 
 
@@ -292,7 +292,7 @@ async def test_selected_properties_come_with_keys_and_etag(ranged: Tables, name:
 
 async def test_a_page_of_too_many_is_refused(tables: Tables, name: str) -> None:
     with pytest.raises(StorageError):
-        await tables.query(name, Query(), most=1001)
+        await tables.query(name, Query(), limit=1001)
 
 
 async def test_a_missing_table(storage: Storage, name: str) -> None:

@@ -125,10 +125,10 @@ def _lost(lines: Sequence[Line], told: Mapping[str, Told]) -> list[str]:
         if line.id in cancelled and State.CANCELLED not in {part.state for part in line.status.parts}
     ]
     for each in told.values():
-        most = 1 if each.has_key else each.asked
-        if labels[each.label] > most:
-            found.append(f"{each.label}: {labels[each.label]} messages of {most} submissions")
-        if len(set(each.ids)) > most:
+        limit = 1 if each.has_key else each.asked
+        if labels[each.label] > limit:
+            found.append(f"{each.label}: {labels[each.label]} messages of {limit} submissions")
+        if len(set(each.ids)) > limit:
             found.append(f"{each.label}: several ids for one key")
     return found
 

@@ -103,7 +103,7 @@ class Host:
         if visible_at is None or visible_at > self._world.clock() or instance.process.is_dead:
             return
         try:
-            received = await instance.relay.storage.queues.receive(queue, most=BATCH, lease_seconds=LEASE_SECONDS)
+            received = await instance.relay.storage.queues.receive(queue, limit=BATCH, lease_seconds=LEASE_SECONDS)
         except (StorageError, ProcessDiedError):
             return
         for entry in received:

@@ -101,9 +101,9 @@ MUTANTS = (
     ),
     Mutant(
         module="acceptance/fan_out.py",
-        old="        await concurrency.gather_limited(puts, most=_AT_ONCE)\n",
+        old="        await concurrency.gather_limited(puts, limit=_AT_ONCE)\n",
         new="        await self._blobs.delete(CONTENT_CONTAINER, entry.fan_out)\n"
-        "        await concurrency.gather_limited(puts, most=_AT_ONCE)\n",
+        "        await concurrency.gather_limited(puts, limit=_AT_ONCE)\n",
         breaks="a request's entries are forgotten before they are put",
     ),
     Mutant(

@@ -74,10 +74,10 @@ class _Queues:
         operation = Operation(name=f"put {queue}")
         await self._process.operate(operation, lambda: self._inner.put(queue, body, delay_seconds=delay_seconds))
 
-    async def receive(self, queue: str, *, most: int = 1, lease_seconds: int = 600) -> Sequence[Received]:
+    async def receive(self, queue: str, *, limit: int = 1, lease_seconds: int = 600) -> Sequence[Received]:
         operation = Operation(name=f"receive {queue}")
         return await self._process.operate(
-            operation, lambda: self._inner.receive(queue, most=most, lease_seconds=lease_seconds)
+            operation, lambda: self._inner.receive(queue, limit=limit, lease_seconds=lease_seconds)
         )
 
     async def delete(self, queue: str, received: Received) -> None:
@@ -131,9 +131,11 @@ class _Tables:
         operation = Operation(name=f"deletion in {table}")
         await self._process.operate(operation, lambda: self._inner.delete_all(table, partition, rows))
 
-    async def query(self, table: str, query: Query, *, most: int = 1000, cursor: str | None = None) -> Page:
+    async def query(self, table: str, query: Query, *, limit: int = 1000, cursor: str | None = None) -> Page:
         operation = Operation(name=f"query {table}", is_write=False)
-        return await self._process.operate(operation, lambda: self._inner.query(table, query, most=most, cursor=cursor))
+        return await self._process.operate(
+            operation, lambda: self._inner.query(table, query, limit=limit, cursor=cursor)
+        )
 
     def _touch(self, table: str, partition: str, row: str) -> Callable[[], Awaitable[None]]:
         """Another writer, who changes nothing that anybody reads."""
@@ -188,9 +190,9 @@ class _Blobs:
         await self._process.operate(operation, lambda: self._inner.delete(container, name))
 
     async def list(
-        self, container: str, *, prefix: str = "", most: int = 1000, cursor: str | None = None
+        self, container: str, *, prefix: str = "", limit: int = 1000, cursor: str | None = None
     ) -> tuple[Sequence[Blob], str | None]:
         operation = Operation(name=f"list {container}", is_write=False)
         return await self._process.operate(
-            operation, lambda: self._inner.list(container, prefix=prefix, most=most, cursor=cursor)
+            operation, lambda: self._inner.list(container, prefix=prefix, limit=limit, cursor=cursor)
         )

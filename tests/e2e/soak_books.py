@@ -85,9 +85,9 @@ class Books(msgspec.Struct, frozen=True, kw_only=True):
             if name not in by_id
         ]
         for each in self.told:
-            most = 1 if each.has_key else each.asked
-            if labels[each.label] > most:
-                found.append(f"{each.label}: {labels[each.label]} messages of {most} submissions")
+            limit = 1 if each.has_key else each.asked
+            if labels[each.label] > limit:
+                found.append(f"{each.label}: {labels[each.label]} messages of {limit} submissions")
             if each.has_key and len(set(each.ids)) != 1:
                 found.append(f"{each.label}: {len(set(each.ids))} ids for one key")
         return found

@@ -186,7 +186,7 @@ async def _parts(storage: AzureStorage) -> AsyncIterator[bytes]:
         for blob in blobs:
             yield await storage.blobs.get(container, blob.name)
     for queue in queues_of(DEFAULT_LANES):
-        for entry in await storage.queues.receive(queue, most=32):
+        for entry in await storage.queues.receive(queue, limit=32):
             yield entry.body
 
 

@@ -101,7 +101,7 @@ class Deployment:
 
     async def _deliver(self) -> None:
         for queue in queues_of(self.app.settings.lanes):
-            for entry in await self.queues.receive(queue, most=32):
+            for entry in await self.queues.receive(queue, limit=32):
                 await self.app.delivery.deliver(queue, entry.body)
                 await self.queues.delete(queue, entry)
 

@@ -31,9 +31,9 @@ async def index(call: Call) -> Response:
     query = call.request.query
     faults = Problems(len(PARAMETERS) + len(query))
     wanted = _wanted(call, query, faults)
-    most = _limit(query.get("limit"), faults)
+    limit = _limit(query.get("limit"), faults)
     faults.raise_any()
-    found, position = await page_of(call.services.listing.page(wanted, query.get("cursor"), most=most))
+    found, position = await page_of(call.services.listing.page(wanted, query.get("cursor"), limit=limit))
     body: dict[str, Any] = {"value": [_told(each) for each in found]}
     if position is not None:
         # Both ends are said again, so that the pages are of one range however late they are asked for.

@@ -34,8 +34,8 @@ def _header(name: str, says: str, schema: _Schema = _TEXT) -> Parameter:
     return Parameter(name=name, says=says, schema=schema, place="header")
 
 
-def _whole(least: int, most: int) -> _Schema:
-    return {"type": "integer", "minimum": least, "maximum": most}
+def _whole(minimum: int, maximum: int) -> _Schema:
+    return {"type": "integer", "minimum": minimum, "maximum": maximum}
 
 
 def _one_of(*choices: str) -> _Schema:

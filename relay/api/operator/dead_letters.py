@@ -99,7 +99,7 @@ def _check_cause(code: str, faults: Problems) -> None:
 
 async def _chosen(call: Call, choice: Mapping[str, Any]) -> tuple[Sequence[DeadLetter], bool]:
     if choice.get("code") is not None:
-        letters, cursor = await call.services.dead_letters.of(choice["code"], most=MOST)
+        letters, cursor = await call.services.dead_letters.of(choice["code"], limit=MOST)
         return letters, cursor is not None
     names = [await call.services.status_reader.name_of(call.client, text) for text in choice["ids"]]
     records = await _records(call, {name.batch for name in names})

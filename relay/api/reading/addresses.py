@@ -61,13 +61,13 @@ def read_mailbox(value: Any, target: str, faults: Problems, limits: Limits) -> A
 
 
 def read_mailboxes(
-    value: Any, target: str, faults: Problems, limits: Limits, *, most: int, code: str = "too_many"
+    value: Any, target: str, faults: Problems, limits: Limits, *, limit: int, code: str = "too_many"
 ) -> list[Located]:
-    """Every mailbox of a field that may have several. More than `most` are one fault (`code`), and are not looked at."""
+    """Every mailbox of a field that may have several. More than `limit` are one fault (`code`), and are not looked at."""
     if isinstance(value, list):
-        items = [(item, f"{target}[{number}]", f"{target}[{number}]") for number, item in enumerate(value[: most + 1])]
+        items = [(item, f"{target}[{number}]", f"{target}[{number}]") for number, item in enumerate(value[: limit + 1])]
     elif isinstance(value, str):
-        texts = split_list(value, most + 1)
+        texts = split_list(value, limit + 1)
         several = len(texts) > 1
         items = [
             (text, target, f"the {ordinal(number)} address of {target}" if several else target)
@@ -76,12 +76,12 @@ def read_mailboxes(
     else:
         items = [(value, target, target)]
     found: list[Located] = []
-    for item, at, words in items[:most]:
+    for item, at, words in items[:limit]:
         address = _read_one_of_many(item, at, words, faults, limits)
         if address is not None:
             found.append(Located(address=address, target=at, words=words))
-    if len(items) > most:
-        faults.add(code, target, f"There are more than {most} addresses here. Send several messages.")
+    if len(items) > limit:
+        faults.add(code, target, f"There are more than {limit} addresses here. Send several messages.")
     return found
 
 
@@ -130,7 +130,7 @@ def _read_object(value: dict[str, Any], target: str, faults: Problems, limits: L
     return None if reason or fault else Address(email=email, name=name.strip())
 
 
-def split_list(text: str, most: int) -> list[str]:
+def split_list(text: str, limit: int) -> list[str]:
     """The texts between commas and semicolons outside of quotes and angle brackets; empty ones are left out."""
     if "," not in text and ";" not in text:
         return [text] if text.strip() else []
@@ -147,10 +147,10 @@ def split_list(text: str, most: int) -> list[str]:
         elif character in ",;" and not is_angled:
             parts.append(text[begin : found.start()])
             begin = found.end()
-            if len(parts) > 2 * most:
+            if len(parts) > 2 * limit:
                 break
     parts.append(text[begin:])
-    return [part for part in parts if part.strip()][:most]
+    return [part for part in parts if part.strip()][:limit]
 
 
 @lru_cache(maxsize=4096)
@@ -193,9 +193,9 @@ def _unquoted(name: str) -> str | None:
     return _ESCAPED.sub(r"\1", quoted[1]) if quoted else None
 
 
-def _name_fault(name: str, most: int) -> tuple[str, str]:
-    if len(name) > most:
-        return "too_long", f"The display name has {len(name)} characters; {most} are possible."
+def _name_fault(name: str, limit: int) -> tuple[str, str]:
+    if len(name) > limit:
+        return "too_long", f"The display name has {len(name)} characters; {limit} are possible."
     if name and (fault := control_fault(name)):
         return "invalid_text", f"The display name {fault}, which a header cannot hold."
     return "", ""

@@ -88,9 +88,9 @@ def read_expiry(value: Any, faults: Problems, limits: Limits) -> int | None:
     """How many seconds to try."""
     if not isinstance(value, int) or isinstance(value, bool):
         return None
-    least, most = limits.min_expires_in_seconds, limits.max_expires_in_seconds
-    if not least <= value <= most:
-        faults.add("out_of_range", "expires_in_seconds", f"This must be from {least} to {most} seconds.")
+    minimum, maximum = limits.min_expires_in_seconds, limits.max_expires_in_seconds
+    if not minimum <= value <= maximum:
+        faults.add("out_of_range", "expires_in_seconds", f"This must be from {minimum} to {maximum} seconds.")
     return value
 
 

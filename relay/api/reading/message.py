@@ -45,7 +45,7 @@ def read_message(value: Mapping[str, Any], now: datetime, faults: Problems, limi
         cc=cc,
         bcc=bcc,
         reply_to=_addresses(
-            read_mailboxes(value.get("reply_to"), "reply_to", faults, limits, most=limits.max_reply_to)
+            read_mailboxes(value.get("reply_to"), "reply_to", faults, limits, limit=limits.max_reply_to)
         ),
         subject=fields.read_subject(value.get("subject"), faults, limits, is_required=template is None),
         text=_text(value.get("text")),
@@ -79,7 +79,7 @@ def _recipients(value: Mapping[str, Any], faults: Problems, limits: Limits) -> I
     """to, cc and bcc: somebody, not too many, and nobody twice."""
     found = {
         name: read_mailboxes(
-            value.get(name), name, faults, limits, most=limits.max_recipients, code="too_many_recipients"
+            value.get(name), name, faults, limits, limit=limits.max_recipients, code="too_many_recipients"
         )
         for name in ("to", "cc", "bcc")
     }

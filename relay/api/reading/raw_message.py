@@ -92,7 +92,7 @@ def _envelope(request: Request, faults: Problems, limits: Limits) -> Envelope:
         mailbox = read_mailbox(sender_text, sender_at, faults, limits)
         sender = mailbox.email if mailbox is not None else None
     located = read_mailboxes(
-        people_text, people_at, faults, limits, most=limits.max_recipients, code="too_many_recipients"
+        people_text, people_at, faults, limits, limit=limits.max_recipients, code="too_many_recipients"
     )
     return Envelope(
         sender=sender, recipients=tuple(each.address for each in located), is_given=bool(people_text.strip(" ,;"))

@@ -23,8 +23,8 @@ POLL_SECONDS = 0.5
 async def index(call: Call) -> Response:
     """GET /v1/inbox: the caller's mails, newest first; `to`, `from` and `subject` (parts of them) filter."""
     wanted = _filter(call)
-    most = _number(call, "limit", 50, 1, MAX_PAGE)
-    mails, cursor = await call.services.inbox.page(most=most, cursor=call.request.query.get("cursor"))
+    limit = _number(call, "limit", 50, 1, MAX_PAGE)
+    mails, cursor = await call.services.inbox.page(limit=limit, cursor=call.request.query.get("cursor"))
     body: dict[str, Any] = {"value": [_summary(mail) for mail in mails if wanted(mail)]}
     if cursor is not None:
         query = {**call.request.query, "cursor": cursor}
@@ -139,9 +139,9 @@ def _summary(mail: CapturedMail) -> dict[str, Any]:
     }
 
 
-def _number(call: Call, name: str, default: int, least: int, most: int) -> int:
+def _number(call: Call, name: str, default: int, minimum: int, maximum: int) -> int:
     text = call.request.query.get(name, str(default))
     number = whole_number(text)
-    if number is None or not least <= number <= most:
-        raise Refusal(400, "invalid_request", f"{name} is a whole number from {least} to {most}.", target=name)
+    if number is None or not minimum <= number <= maximum:
+        raise Refusal(400, "invalid_request", f"{name} is a whole number from {minimum} to {maximum}.", target=name)
     return number

@@ -38,9 +38,9 @@ async def put_part(call: Call) -> Response:
     """PUT /v1/attachments/{id}/parts/{number}: keep a part; the same number again replaces it."""
     check_length(call.request)
     faults = Problems(_LIMITS.max_problems)
-    number, most = call.values["number"], uploads.MAX_PARTS
-    if not (number.isascii() and number.isdigit() and len(number) <= 4 and 1 <= int(number) <= most):
-        faults.add("out_of_range", "number", f"Parts are numbered from 1 to {most}.")
+    number, limit = call.values["number"], uploads.MAX_PARTS
+    if not (number.isascii() and number.isdigit() and len(number) <= 4 and 1 <= int(number) <= limit):
+        faults.add("out_of_range", "number", f"Parts are numbered from 1 to {limit}.")
     if not call.request.body:
         faults.add("required", WHOLE, "The request has no body; send the bytes of the part.")
     if len(call.request.body) > uploads.MAX_PART_BYTES:

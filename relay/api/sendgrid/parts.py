@@ -168,10 +168,10 @@ def read_time(value: int | None, field: str, now: datetime, faults: Problems, li
     return None
 
 
-def _check_bytes(values: Mapping[str, str], most: int, field: str, faults: Problems) -> None:
+def _check_bytes(values: Mapping[str, str], limit: int, field: str, faults: Problems) -> None:
     size = len(msgspec.json.encode(values)) if values else 0
-    if size > most:
-        faults.add("too_large", field, f"This has {size} bytes as JSON; {most} are possible.")
+    if size > limit:
+        faults.add("too_large", field, f"This has {size} bytes as JSON; {limit} are possible.")
 
 
 @contextmanager

@@ -19,7 +19,7 @@ Code = Annotated[str | None, typer.Option(help="All of this cause.")]
 def index(
     context: typer.Context,
     code: Annotated[str | None, typer.Option(help="The letters of this cause, instead of counts.")] = None,
-    most: Annotated[int, typer.Option("--limit", help="How many at most.", min=1)] = 100,
+    limit: Annotated[int, typer.Option("--limit", help="How many at most.", min=1)] = 100,
     as_json: AsJson = False,
 ) -> None:
     """How many there are of each cause; with --code the letters of one."""
@@ -29,7 +29,7 @@ def index(
         rows = [(row["count"], row["code"], row["meaning"]) for row in found]
         columns: Sequence[str] = ("count", "cause", "meaning")
     else:
-        found = list(remote.pages("/v1/deadletters", {"code": code}, most=most))
+        found = list(remote.pages("/v1/deadletters", {"code": code}, limit=limit))
         rows = [(row["at"], row["id"], row.get("subject")) for row in found]
         columns = ("died", "id", "subject")
     print_json(found) if as_json else print_table("", columns, rows, nothing="There are no dead letters.")

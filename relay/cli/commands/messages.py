@@ -98,7 +98,7 @@ def messages(
     to: Annotated[str | None, typer.Option("--recipient", help="Only to this recipient.")] = None,
     since: Annotated[str | None, typer.Option(help="Accepted at or after: ISO 8601 with an offset.")] = None,
     before: Annotated[str | None, typer.Option(help="Accepted before: ISO 8601 with an offset.")] = None,
-    most: Annotated[int, typer.Option("--limit", help="How many at most.", min=1)] = 50,
+    limit: Annotated[int, typer.Option("--limit", help="How many at most.", min=1)] = 50,
     as_json: AsJson = False,
 ) -> None:
     """List messages, the newest first.
@@ -106,7 +106,7 @@ def messages(
     Example: relay messages --state deferred --since 2026-03-01T00:00:00Z
     """
     query = {"state": state, "tag": tag, "recipient": to, "since": since, "before": before}
-    found = list(remote_of(context).pages("/v1/messages", query, most=most))
+    found = list(remote_of(context).pages("/v1/messages", query, limit=limit))
     if as_json:
         print_json(found)
         return

@@ -17,11 +17,11 @@ Whose = Annotated[str | None, typer.Option("--client", help="Whose list (operato
 def index(
     context: typer.Context,
     client: Whose = None,
-    most: Annotated[int, typer.Option("--limit", help="How many at most.", min=1)] = 100,
+    limit: Annotated[int, typer.Option("--limit", help="How many at most.", min=1)] = 100,
     as_json: AsJson = False,
 ) -> None:
     """Who is on the list, why, and until when."""
-    found = list(remote_of(context).pages("/v1/suppressions", {"client": client}, most=most))
+    found = list(remote_of(context).pages("/v1/suppressions", {"client": client}, limit=limit))
     if as_json:
         print_json(found)
         return

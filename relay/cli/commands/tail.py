@@ -43,7 +43,7 @@ def tail(
 def _changes(remote: Remote, seen: dict[str, str]) -> Iterator[Mapping[str, Any]]:
     """What is new or has changed, the oldest first. `seen` remembers states by id."""
     since = datetime.now(UTC) - WATCHED
-    listed = list(remote.pages("/v1/messages", {"since": since.isoformat()}, most=MOST))
+    listed = list(remote.pages("/v1/messages", {"since": since.isoformat()}, limit=MOST))
     for row in reversed(listed):
         if seen.get(row["id"]) != row["state"]:
             seen[row["id"]] = row["state"]

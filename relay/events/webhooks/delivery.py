@@ -84,7 +84,7 @@ class Webhooks:
                 wanted = [each for each in noted if each.client == client and subscription.wants(each.event.kind)]
                 found = [payload.post_of(each, subscription, self._source) for each in wanted]
                 puts += [partial(self._queues.put, QUEUE, body) for body in payload.pack(subscription, found)]
-        await concurrency.gather_limited(puts, most=_AT_ONCE)
+        await concurrency.gather_limited(puts, limit=_AT_ONCE)
 
     async def deliver(self, body: bytes) -> None:
         """Make the posts of an entry. Raises only on bugs, and when storage can neither record nor take the entry back."""
@@ -108,10 +108,10 @@ class Webhooks:
         return told
 
     async def log(
-        self, subscription: Subscription, *, most: int = 100, cursor: str | None = None
+        self, subscription: Subscription, *, limit: int = 100, cursor: str | None = None
     ) -> tuple[Sequence[Delivered], str | None]:
         """One page of a subscription's deliveries, the newest first, and the next cursor."""
-        page = await self._tables.query(LOG, Query(partition=subscription.id), most=most, cursor=cursor)
+        page = await self._tables.query(LOG, Query(partition=subscription.id), limit=limit, cursor=cursor)
         return [msgspec.convert(dict(entity.properties), Delivered) for entity in page.entities], page.next
 
     async def purge(self) -> int:
@@ -135,7 +135,7 @@ class Webhooks:
 
     async def _deliver(self, entry: Entry, subscription: Subscription) -> None:
         calls = (partial(self._post, subscription, post) for post in entry.posts)
-        answers = await concurrency.gather_limited(calls, most=_AT_ONCE)
+        answers = await concurrency.gather_limited(calls, limit=_AT_ONCE)
         done = list(zip(entry.posts, answers, strict=True))
         left = [(post, answered) for post, answered in done if not answered.is_taken]
         is_gone = any(answered.is_gone for answered in answers)

@@ -99,7 +99,7 @@ def event_id(subscription: str, message: str, key: str) -> str:
 
 def pack(subscription: Subscription, posts: Sequence[Post]) -> Iterator[bytes]:
     """The entries that carry these posts, for their first attempt."""
-    for group in packed(posts, _weight, room=entries.MAX_ENTRY_BYTES - _OVERHEAD, most=MOST):
+    for group in packed(posts, _weight, room=entries.MAX_ENTRY_BYTES - _OVERHEAD, limit=MOST):
         yield encode(_first(subscription, group))
 
 

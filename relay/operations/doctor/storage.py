@@ -95,7 +95,7 @@ async def _queues(services: "DoctorServices") -> str:
             return queue
     await port.create(DOCTOR_QUEUE)
     await port.put(DOCTOR_QUEUE, b"{}")
-    for received in await port.receive(DOCTOR_QUEUE, most=32):
+    for received in await port.receive(DOCTOR_QUEUE, limit=32):
         await port.delete(DOCTOR_QUEUE, received)
     return ""
 
@@ -104,7 +104,7 @@ async def _tables(services: "DoctorServices") -> str:
     port, row = services.storage.tables, f"doctor-{uuid4().hex}"
     for table in TABLES:
         try:
-            await port.query(table, Query(partition="doctor"), most=1)
+            await port.query(table, Query(partition="doctor"), limit=1)
         except NotFound:
             return table
     await port.insert(PACING_TABLE, Entity(partition="doctor", row=row, properties={"at": services.clock()}))
@@ -117,7 +117,7 @@ async def _blobs(services: "DoctorServices") -> str:
     port, name = services.storage.blobs, f"doctor/{uuid4().hex}"
     for container in CONTAINERS:
         try:
-            await port.list(container, most=1)
+            await port.list(container, limit=1)
         except NotFound:
             return container
     await port.put(UNREADABLE_CONTAINER, name, b"doctor")

@@ -41,10 +41,10 @@ def queue_text(body: bytes) -> str:
         raise StorageError("a queue entry must be UTF-8 text") from None
 
 
-def check_range(what: str, value: int, least: int, most: int) -> None:
+def check_range(what: str, value: int, minimum: int, maximum: int) -> None:
     """Raises `StorageError` unless least <= value <= most."""
-    if not least <= value <= most:
-        raise StorageError(f"{what} must be from {least} to {most}, not {value}")
+    if not minimum <= value <= maximum:
+        raise StorageError(f"{what} must be from {minimum} to {maximum}, not {value}")
 
 
 def check_entity(partition: str, row: str, properties: Mapping[str, Value]) -> None:

@@ -72,8 +72,8 @@ class Queues(Protocol):
     async def put(self, queue: str, body: bytes, *, delay_seconds: int = 0) -> None:
         """Put one entry, visible after `delay_seconds` (0 to 604,800). Raises `NotFound` when the queue is missing."""
 
-    async def receive(self, queue: str, *, most: int = 1, lease_seconds: int = 600) -> Sequence[Received]:
-        """Take up to `most` (1 to 32) visible entries under lease. The host does this in production; drains and tests here."""
+    async def receive(self, queue: str, *, limit: int = 1, lease_seconds: int = 600) -> Sequence[Received]:
+        """Take up to `limit` (1 to 32) visible entries under lease. The host does this in production; drains and tests here."""
 
     async def delete(self, queue: str, received: Received) -> None:
         """Delete a received entry. A lost lease or a missing entry is not an error: it will come again, or is gone."""
@@ -115,7 +115,7 @@ class Tables(Protocol):
     async def delete_all(self, table: str, partition: str, rows: Sequence[str]) -> None:
         """Delete rows of one partition, 100 a transaction; missing ones are not an error."""
 
-    async def query(self, table: str, query: Query, *, most: int = 1000, cursor: str | None = None) -> Page:
+    async def query(self, table: str, query: Query, *, limit: int = 1000, cursor: str | None = None) -> Page:
         """One page (at most 1000 rows), ordered by partition and row. A page may be short or empty and still have a `next`.
 
         Raises `ValueError` for a cursor that cannot be of a page.
@@ -191,7 +191,7 @@ class Blobs(Protocol):
         """Delete. A missing blob is not an error."""
 
     async def list(
-        self, container: str, *, prefix: str = "", most: int = 1000, cursor: str | None = None
+        self, container: str, *, prefix: str = "", limit: int = 1000, cursor: str | None = None
     ) -> tuple[Sequence[Blob], str | None]:
         """One page of blobs whose names start with `prefix`, by name, and the cursor of the next page or None."""
 

@@ -65,9 +65,9 @@ class Inbox:
         await self._blobs.put(CONTAINER, f"{_LIST}{caught.name}.json", listed, content_type="application/json")
         return caught
 
-    async def page(self, *, most: int, cursor: str | None = None) -> tuple[list[CapturedMail], str | None]:
+    async def page(self, *, limit: int, cursor: str | None = None) -> tuple[list[CapturedMail], str | None]:
         """One page of mails, newest first, and the next cursor. Costs one operation and one for each mail."""
-        return await self._page(most, cursor, frozenset())
+        return await self._page(limit, cursor, frozenset())
 
     async def all(self, *, but: Set[str] = frozenset()) -> AsyncIterator[CapturedMail]:
         """Every mail, newest first, except those whose names are in `but`: they are not read."""
@@ -79,8 +79,8 @@ class Inbox:
             if cursor is None:
                 return
 
-    async def _page(self, most: int, cursor: str | None, but: Set[str]) -> tuple[list[CapturedMail], str | None]:
-        found, cursor = await self._blobs.list(CONTAINER, prefix=_LIST, most=most, cursor=cursor)
+    async def _page(self, limit: int, cursor: str | None, but: Set[str]) -> tuple[list[CapturedMail], str | None]:
+        found, cursor = await self._blobs.list(CONTAINER, prefix=_LIST, limit=limit, cursor=cursor)
         names = [blob.name.removeprefix(_LIST).removesuffix(".json") for blob in found]
         mails = await asyncio.gather(*(self._listed(name) for name in names if name not in but))
         return [mail for mail in mails if mail is not None], cursor

@@ -35,7 +35,7 @@ async def lying(place: Place) -> list[bytes]:
     return [
         each.body
         for queue in LANES["bulk"].queues("bulk")
-        for each in await place.memory.queues.receive(queue, most=32)
+        for each in await place.memory.queues.receive(queue, limit=32)
     ]
 
 

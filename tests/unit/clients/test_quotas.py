@@ -84,7 +84,7 @@ async def test_a_quota_is_kept_over_instances_and_ends_at_midnight(storage: Memo
     sent = 0
     for _ in range(200):
         for quotas in (first, second):
-            sent += await _as_many_as_go(quotas, client(quota=100), most=1)
+            sent += await _as_many_as_go(quotas, client(quota=100), limit=1)
     assert sent == 100
     with pytest.raises(Refusal) as refused:
         await first.take(client(quota=100), 1)
@@ -133,19 +133,19 @@ def test_after_the_wait_as_many_are_free_as_were_wanted(count: int, seconds: flo
     assert free_cells(pace, arrival, now + wait_for(pace, arrival, now, wanted)) >= min(wanted, burst_of(pace))
 
 
-async def _as_many_as_go(quotas: Quotas, client: Client, most: int = 1000) -> int:
-    for sent in range(most):
+async def _as_many_as_go(quotas: Quotas, client: Client, limit: int = 1000) -> int:
+    for sent in range(limit):
         try:
             await quotas.take(client, 1)
         except Refusal:
             return sent
-    return most
+    return limit
 
 
 def _most_within(times: Sequence[float], seconds: float) -> int:
-    most = first = 0
+    busiest = first = 0
     for last, moment in enumerate(times):
         while moment - times[first] >= seconds:
             first += 1
-        most = max(most, last - first + 1)
-    return most
+        busiest = max(busiest, last - first + 1)
+    return busiest

@@ -72,6 +72,6 @@ def test_what_would_come_after_the_expiry_comes_too_late(
 
 
 @given(st.integers(1, 100), st.floats(0.1, 86_400), st.floats(0.1, 86_400), st.floats(0, 1, exclude_max=True))
-def test_a_lanes_bounds_hold(attempt: int, least: float, most: float, jitter: float) -> None:
-    delay = delay_seconds(attempt, least, most, jitter)
-    assert least <= delay <= max(least, most)
+def test_a_lanes_bounds_hold(attempt: int, minimum: float, maximum: float, jitter: float) -> None:
+    delay = delay_seconds(attempt, minimum, maximum, jitter)
+    assert minimum <= delay <= max(minimum, maximum)

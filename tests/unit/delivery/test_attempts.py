@@ -268,15 +268,15 @@ async def test_without_the_row_of_its_pace_a_message_waits() -> None:
 async def test_a_route_has_so_many_attempts_at_once() -> None:
     place = await place_of(settings_of(Route(name="main", provider="smtp", concurrency=3)))
     under_way: list[int] = []
-    most: list[int] = []
+    counts: list[int] = []
 
     async def count() -> None:
         under_way.append(1)
-        most.append(len(under_way))
+        counts.append(len(under_way))
         for _ in range(5):
             await asyncio.sleep(0)
         under_way.pop()
 
     place.script().before_send = count
     await make(place, *(submission_of() for _ in range(10)))
-    assert max(most) == 3
+    assert max(counts) == 3

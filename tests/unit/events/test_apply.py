@@ -83,7 +83,7 @@ async def apply(place: Place, events: Events, *found: ProviderEvent) -> None:
 
 
 async def drain(place: Place, events: Events) -> None:
-    while received := await place.memory.queues.receive(QUEUE, most=32):
+    while received := await place.memory.queues.receive(QUEUE, limit=32):
         for entry in received:
             await events.apply(entry.body, is_redelivery=entry.dequeue_count > 1)
             await place.memory.queues.delete(QUEUE, entry)

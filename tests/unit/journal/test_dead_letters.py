@@ -27,7 +27,7 @@ async def test_pages_follow_each_other(place: Place) -> None:
     found: list[str] = []
     cursor: str | None = None
     while True:
-        letters, cursor = await place.dead_letters.of("expired", most=10, cursor=cursor)
+        letters, cursor = await place.dead_letters.of("expired", limit=10, cursor=cursor)
         found += [letter.key for letter in letters]
         if cursor is None:
             break

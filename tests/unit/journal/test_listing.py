@@ -39,25 +39,25 @@ async def fill(journal: Journal, times: Sequence[datetime], *, messages: int = 1
     return sorted(names, key=lambda name: (ids.parse(name).batch, ids.parse(name).index), reverse=True)
 
 
-async def listed(listing: Listing, *, most: int = 50, **fields: object) -> tuple[list[str], int]:
+async def listed(listing: Listing, *, limit: int = 50, **fields: object) -> tuple[list[str], int]:
     """All messages of a range, page by page, and how many pages that took."""
     wanted = MessageFilter(**{"since": START - 48 * HOUR, "before": START + 48 * HOUR, **fields})  # type: ignore[arg-type]
     found: list[str] = []
     position, pages = None, 0
     while True:
-        page, position = await listing.page(wanted, position, most=most)
-        assert len(page) <= most
+        page, position = await listing.page(wanted, position, limit=limit)
+        assert len(page) <= limit
         found += [each.id for each in page]
         pages += 1
         if position is None:
             return found, pages
 
 
-@pytest.mark.parametrize("most", [1, 7, 100])
-async def test_every_message_once_and_the_newest_first(journal: Journal, most: int) -> None:
+@pytest.mark.parametrize("limit", [1, 7, 100])
+async def test_every_message_once_and_the_newest_first(journal: Journal, limit: int) -> None:
     times = [START + number * timedelta(seconds=37) for number in range(60)]
     names = await fill(journal, times, messages=3)
-    assert await listed(Listing(journal), most=most) == (names, -(-180 // most) + (180 % most == 0))
+    assert await listed(Listing(journal), limit=limit) == (names, -(-180 // limit) + (180 % limit == 0))
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ async def test_every_message_once_and_the_newest_first(journal: Journal, most: i
 async def test_crowded_shards_lose_nothing(journal: Journal, tables: Watched, times: list[datetime]) -> None:
     names = await fill(journal, times)
     tables.calls.clear()
-    found, pages = await listed(Listing(journal, names_at_once=20), most=100)
+    found, pages = await listed(Listing(journal, names_at_once=20), limit=100)
     assert found == names
     assert pages <= len(times) / 50 + 20
     assert tables.calls["query"] <= pages * 16 * 12
@@ -91,12 +91,12 @@ async def test_a_page_reads_no_more_batches_than_it_says(journal: Journal, table
     await fill(journal, [START + n * timedelta(seconds=1) for n in range(1100)])
     tables.calls.clear()
     wanted = MessageFilter(since=START - HOUR, before=START + HOUR, state=State.FAILED)
-    page, position = await Listing(journal).page(wanted, None, most=50)
+    page, position = await Listing(journal).page(wanted, None, limit=50)
     assert page == []
     assert position is not None
     assert ids.created_at(position) == START.replace(microsecond=250_000) + timedelta(seconds=100)
     assert tables.calls["query"] <= 16 * 6
-    rest, position = await Listing(journal).page(wanted, position, most=50)
+    rest, position = await Listing(journal).page(wanted, position, limit=50)
     assert (rest, position) == ([], None)
 
 
@@ -111,13 +111,13 @@ async def test_another_clients_batches_are_not_even_read(journal: Journal, table
 async def test_what_comes_later_does_not_move_the_pages(journal: Journal) -> None:
     names = await fill(journal, [START + n * timedelta(seconds=1) for n in range(20)])
     wanted = MessageFilter(since=START - HOUR, before=START + HOUR)
-    first, position = await Listing(journal).page(wanted, None, most=10)
+    first, position = await Listing(journal).page(wanted, None, limit=10)
     await fill(journal, [START + timedelta(minutes=1)])
-    second, _ = await Listing(journal).page(wanted, position, most=10)
+    second, _ = await Listing(journal).page(wanted, position, limit=10)
     assert [each.id for each in (*first, *second)] == names
 
 
 @pytest.mark.parametrize("position", ["x", NAME, f"{NAME}-x1", f"{NAME[:-1]}g-01", f"{NAME[1:]}-01", f"f{NAME[1:]}-01"])
 async def test_a_position_that_is_none(journal: Journal, position: str) -> None:
     with pytest.raises(ValueError, match=r"."):
-        await Listing(journal).page(MessageFilter(since=START, before=START + HOUR), position, most=1)
+        await Listing(journal).page(MessageFilter(since=START, before=START + HOUR), position, limit=1)

@@ -98,6 +98,6 @@ def test_base64_has_lines_of_76(size: int, encoded: int) -> None:
     assert base64_size(size) == encoded
 
 
-@pytest.mark.parametrize(("text", "least"), [("", 0), ("plain", 5), ("é" * 40, 80 * 4 // 3), ("請求書", 24)])
-def test_a_field_outside_ascii_takes_encoded_words(text: str, least: int) -> None:
-    assert least <= field_size(text) <= 3 * least + 100
+@pytest.mark.parametrize(("text", "minimum"), [("", 0), ("plain", 5), ("é" * 40, 80 * 4 // 3), ("請求書", 24)])
+def test_a_field_outside_ascii_takes_encoded_words(text: str, minimum: int) -> None:
+    assert minimum <= field_size(text) <= 3 * minimum + 100

@@ -33,7 +33,7 @@ def pending(place: Place) -> int:
 
 async def lose_entries(place: Place) -> None:
     """What lies on the queue is gone, whoever lost it."""
-    while received := await place.memory.queues.receive(QUEUE, most=32):
+    while received := await place.memory.queues.receive(QUEUE, limit=32):
         for each in received:
             await place.memory.queues.delete(QUEUE, each)
 

@@ -96,13 +96,13 @@ class AzureBlobs:
                 await blob.delete_blob()
 
     async def list(
-        self, container: str, *, prefix: str = "", most: int = 1000, cursor: str | None = None
+        self, container: str, *, prefix: str = "", limit: int = 1000, cursor: str | None = None
     ) -> tuple[Sequence[Blob], str | None]:
         """See the port."""
-        limits.check_range("most", most, 1, limits.MAX_PAGE_ROWS)
+        limits.check_range("limit", limit, 1, limits.MAX_PAGE_ROWS)
         client = self._client(container)
         async with Boundary("blob list"):
-            pages = client.list_blobs(name_starts_with=prefix or None, results_per_page=most).by_page(cursor)
+            pages = client.list_blobs(name_starts_with=prefix or None, results_per_page=limit).by_page(cursor)
             blobs = [_blob(each) async for each in await anext(pages)]
         return blobs, pages.continuation_token or None
 

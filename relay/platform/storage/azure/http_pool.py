@@ -37,16 +37,16 @@ class Response(msgspec.Struct, frozen=True):
 class Connections:
     """Sends requests to the server of a base address (`https://host:port`); each waits for nothing but its own response.
 
-    At most `most` are under way, the others wait. Belongs to the event loop of its first request.
+    At most `limit` are under way, the others wait. Belongs to the event loop of its first request.
     """
 
-    def __init__(self, base: str, *, most: int) -> None:
+    def __init__(self, base: str, *, limit: int) -> None:
         parts = urlsplit(base)
         self._is_secure = parts.scheme == "https"
         self._host = parts.hostname or ""
         self._port = parts.port or (443 if self._is_secure else 80)
         self._authority = parts.netloc
-        self._free = asyncio.Semaphore(most)
+        self._free = asyncio.Semaphore(limit)
         # The one used last is taken first, so that those a burst has left over grow old.
         self._idle: deque[_Connection] = deque()
         self._tls: SSLContext | None = None

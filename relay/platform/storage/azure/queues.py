@@ -62,13 +62,13 @@ class AzureQueues:
             body=self._encoded(f"<QueueMessage><MessageText>{escape(text, quote=False)}</MessageText></QueueMessage>"),
         )
 
-    async def receive(self, queue: str, *, most: int = 1, lease_seconds: int = 600) -> Sequence[Received]:
+    async def receive(self, queue: str, *, limit: int = 1, lease_seconds: int = 600) -> Sequence[Received]:
         """See the port."""
-        limits.check_range("most", most, 1, limits.MAX_RECEIVED)
+        limits.check_range("limit", limit, 1, limits.MAX_RECEIVED)
         limits.check_range("lease_seconds", lease_seconds, 1, limits.MAX_DELAY_SECONDS)
         client = self._client(queue)
         async with Boundary("queue receive"):
-            pages = client.receive_messages(messages_per_page=most, visibility_timeout=lease_seconds).by_page()
+            pages = client.receive_messages(messages_per_page=limit, visibility_timeout=lease_seconds).by_page()
             # One page is one call; the pages after it would be further calls.
             async for page in pages:
                 return [_received(message) async for message in page]

@@ -29,7 +29,7 @@ class AzureRequests:
         self._base = parts.path
         self.is_emulator = bool(parts.path)
         """The emulator has the account in the path, Azure in the host's name."""
-        self._connections = Connections(f"{parts.scheme}://{parts.netloc}", most=MAX_CONNECTIONS)
+        self._connections = Connections(f"{parts.scheme}://{parts.netloc}", limit=MAX_CONNECTIONS)
 
     async def send(
         self, what: str, method: str, target: str, *, headers: Mapping[str, str] | None = None, body: bytes = b""

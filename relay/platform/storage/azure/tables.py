@@ -109,15 +109,15 @@ class AzureTables:
             if cursor is None:
                 return present
 
-    async def query(self, table: str, query: Query, *, most: int = 1000, cursor: str | None = None) -> Page:
+    async def query(self, table: str, query: Query, *, limit: int = 1000, cursor: str | None = None) -> Page:
         """See the port."""
-        limits.check_range("most", most, 1, limits.MAX_PAGE_ROWS)
+        limits.check_range("limit", limit, 1, limits.MAX_PAGE_ROWS)
         # The ETag is made from the time of writing, so that a projection must name it.
         select = () if query.select is None else (*_KEYS, "Timestamp", *query.select)
         asked = {
             "$filter": filter_text(query),
             "$select": ",".join(select),
-            "$top": str(most),
+            "$top": str(limit),
             **(_after(cursor) if cursor is not None else {}),
         }
         text = "&".join(f"{name}={quote(value, safe='')}" for name, value in asked.items() if value)

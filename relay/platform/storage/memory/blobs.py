@@ -86,15 +86,15 @@ class MemoryBlobs:
         self._containers.get(container, {}).pop(name, None)
 
     async def list(
-        self, container: str, *, prefix: str = "", most: int = 1000, cursor: str | None = None
+        self, container: str, *, prefix: str = "", limit: int = 1000, cursor: str | None = None
     ) -> tuple[Sequence[Blob], str | None]:
         """See the port."""
-        limits.check_range("most", most, 1, limits.MAX_PAGE_ROWS)
+        limits.check_range("limit", limit, 1, limits.MAX_PAGE_ROWS)
         held = self._container(container)
         names = sorted(name for name in held if name.startswith(prefix))
         start = 0 if cursor is None else bisect_left(names, cursor)
-        page = [_blob(name, held[name]) for name in names[start : start + most]]
-        following = names[start + most : start + most + 1]
+        page = [_blob(name, held[name]) for name in names[start : start + limit]]
+        following = names[start + limit : start + limit + 1]
         return page, following[0] if following else None
 
     def _container(self, container: str) -> dict[str, _Held]:

@@ -111,14 +111,14 @@ class MemoryQueues:
         )
         self._queue(queue).hold(entry)
 
-    async def receive(self, queue: str, *, most: int = 1, lease_seconds: int = 600) -> Sequence[Received]:
+    async def receive(self, queue: str, *, limit: int = 1, lease_seconds: int = 600) -> Sequence[Received]:
         """See the port."""
-        limits.check_range("most", most, 1, limits.MAX_RECEIVED)
+        limits.check_range("limit", limit, 1, limits.MAX_RECEIVED)
         limits.check_range("lease_seconds", lease_seconds, 1, limits.MAX_DELAY_SECONDS)
         held = self._queue(queue)
         now = self._clock()
         received: list[Received] = []
-        while len(received) < most and (entry := held.first()) is not None and entry.visible_at <= now:
+        while len(received) < limit and (entry := held.first()) is not None and entry.visible_at <= now:
             leased = msgspec.structs.replace(
                 entry,
                 visible_at=now + timedelta(seconds=lease_seconds),

@@ -123,15 +123,15 @@ class MemoryTables:
         for row in rows:
             await self.delete(table, partition, row)
 
-    async def query(self, table: str, query: Query, *, most: int = 1000, cursor: str | None = None) -> Page:
+    async def query(self, table: str, query: Query, *, limit: int = 1000, cursor: str | None = None) -> Page:
         """See the port."""
-        limits.check_range("most", most, 1, limits.MAX_PAGE_ROWS)
+        limits.check_range("limit", limit, 1, limits.MAX_PAGE_ROWS)
         held = self._table(table)
         found: list[Entity] = []
         for looked_at, key in enumerate(held.from_key(_first(query) if cursor is None else _parse(cursor))):
             if _is_beyond(query, key):
                 break
-            if len(found) == most or looked_at == self._rows_looked_at:
+            if len(found) == limit or looked_at == self._rows_looked_at:
                 return Page(entities=found, next=json.dumps(key))
             if _is_wanted(query, held.rows[key]):
                 found.append(_selected(query, held.rows[key]))

@@ -85,7 +85,7 @@ def noted(kind: str = "bounced", *, key: str = "k", client: str = "shop", **fiel
 async def work(place: Place, webhooks: Webhooks) -> int:
     """Deliver what is visible now, as the host does; how many entries."""
     count = 0
-    while received := await place.memory.queues.receive(QUEUE, most=32):
+    while received := await place.memory.queues.receive(QUEUE, limit=32):
         for entry in received:
             await webhooks.deliver(entry.body)
             await place.memory.queues.delete(QUEUE, entry)
@@ -418,8 +418,8 @@ async def test_the_log_comes_by_pages_the_newest_first(place: Place, webhooks: W
         await webhooks.follow([noted(key=str(number))])
         await work(place, webhooks)
         place.time.move(60)
-    first, cursor = await webhooks.log(subscription, most=3)
-    rest, end = await webhooks.log(subscription, most=3, cursor=cursor)
+    first, cursor = await webhooks.log(subscription, limit=3)
+    rest, end = await webhooks.log(subscription, limit=3, cursor=cursor)
     times = [each.at for each in (*first, *rest)]
     assert (times, end) == (sorted(times, reverse=True), None)
     assert len(times) == 5

@@ -80,7 +80,7 @@ async def server() -> AsyncIterator[Server]:
 
 @pytest.fixture
 async def connections(server: Server) -> AsyncIterator[Connections]:
-    connections = Connections(server.url, most=4)
+    connections = Connections(server.url, limit=4)
     yield connections
     connections.close()
 
@@ -228,7 +228,7 @@ async def test_nobody_there_is_an_error_of_the_connection() -> None:
     async with serving() as server:
         pass
     with pytest.raises(ConnectionRefusedError):
-        await get(Connections(server.url, most=1))
+        await get(Connections(server.url, limit=1))
 
 
 async def test_a_server_proves_who_it_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -236,18 +236,18 @@ async def test_a_server_proves_who_it_is(monkeypatch: pytest.MonkeyPatch, tmp_pa
     async with serving(authority.server_context()) as server:
         server.answers = [OK]
         with pytest.raises(OSError, match="CERTIFICATE_VERIFY_FAILED"):
-            await get(Connections(server.url, most=1))
+            await get(Connections(server.url, limit=1))
         monkeypatch.setenv("SSL_CERT_FILE", str(authority.write(tmp_path / "authority.pem")))
-        connections = Connections(server.url, most=1)
+        connections = Connections(server.url, limit=1)
         assert (await get(connections)).body == b"ok"
         connections.close()
     async with serving(authority.server_context("other.example")) as other:
         with pytest.raises(OSError, match="CERTIFICATE_VERIFY_FAILED"):
-            await get(Connections(other.url, most=1))
+            await get(Connections(other.url, limit=1))
 
 
 async def test_closing_ends_idle_connections_and_those_in_use_after_their_response(server: Server) -> None:
-    connections = Connections(server.url, most=4)
+    connections = Connections(server.url, limit=4)
     server.answers = [OK, OK]
     await get(connections)
     server.answering.clear()

@@ -63,7 +63,7 @@ async def test_a_snapshot_restores_into_another_storage(storage: MemoryStorage, 
     with pytest.raises(Changed):
         await other.tables.merge("t", row(a=3), etag=etag)
     await other.queues.put("q", b"2")
-    assert [received.body for received in await other.queues.receive("q", most=2)] == [b"1", b"2"]
+    assert [received.body for received in await other.queues.receive("q", limit=2)] == [b"1", b"2"]
     assert [entity.properties for entity in storage.tables.rows("t")] == [{"a": 1}]
 
 
@@ -82,15 +82,15 @@ async def test_the_clock_decides_what_is_visible(storage: MemoryStorage, clock: 
     await storage.queues.put("q", b"soon", delay_seconds=30)
     assert storage.queues.next_visible_at("q") == START + timedelta(seconds=30)
     clock.now += timedelta(seconds=29)
-    assert await storage.queues.receive("q", most=2) == []
+    assert await storage.queues.receive("q", limit=2) == []
     clock.now += timedelta(seconds=1)
-    (soon,) = await storage.queues.receive("q", most=2, lease_seconds=600)
+    (soon,) = await storage.queues.receive("q", limit=2, lease_seconds=600)
     assert soon.body == b"soon"
     assert soon.inserted_at == START
     assert storage.queues.next_visible_at("q") == START + timedelta(seconds=90)
     await storage.queues.delete("q", soon)
     clock.now += timedelta(seconds=60)
-    (late,) = await storage.queues.receive("q", most=2)
+    (late,) = await storage.queues.receive("q", limit=2)
     await storage.queues.delete("q", late)
     assert storage.queues.next_visible_at("q") is None
 
