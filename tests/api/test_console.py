@@ -1,4 +1,4 @@
-"""The pages and their files: types, caching, and a policy under which they load nothing from elsewhere."""
+"""Static files of the console and the inbox: content types, caching, content security policy."""
 
 import re
 
@@ -10,62 +10,62 @@ from tests.api.harness import Answer, Harness
 PAGES = ("/console", "/inbox")
 
 
-async def got(relay: Harness, path: str, **headers: str) -> Answer:
+async def fetch(relay: Harness, path: str, **headers: str) -> Answer:
     answer = await relay.call("GET", path, client=None, headers=headers)
     assert answer.headers["x-content-type-options"] == "nosniff"
     return answer
 
 
 async def assets(relay: Harness) -> str:
-    """The address below which the pages' files are."""
+    """Return the base path of the pages' files."""
     [found] = {
-        match[1] for match in re.finditer(r'"(/console/assets/\w+)/', (await got(relay, "/console")).body.decode())
+        match[1] for match in re.finditer(r'"(/console/assets/\w+)/', (await fetch(relay, "/console")).body.decode())
     }
     return str(found)
 
 
 @pytest.mark.parametrize("page", PAGES)
-async def test_a_page_is_for_everybody_and_holds_no_placeholder(relay: Harness, page: str) -> None:
-    answer = await got(relay, page)
+async def test_page_needs_no_key_and_contains_no_placeholder(relay: Harness, page: str) -> None:
+    answer = await fetch(relay, page)
     assert (answer.status, answer.headers["content-type"]) == (200, "text/html")
     assert b"{{" not in answer.body
     assert answer.headers["cache-control"] == "no-cache"
 
 
 @pytest.mark.parametrize("page", PAGES)
-async def test_what_a_page_names_is_there_with_its_type_and_for_good(relay: Harness, page: str) -> None:
-    named = re.findall(r'(?:href|src)="([^"#]+)"', (await got(relay, page)).body.decode())
+async def test_every_file_of_a_page_has_its_type_and_is_immutable(relay: Harness, page: str) -> None:
+    named = re.findall(r'(?:href|src)="([^"#]+)"', (await fetch(relay, page)).body.decode())
     files = [path for path in named if path.startswith(await assets(relay))]
     assert {path.rpartition(".")[2] for path in files} == {"css", "js", "svg"}
     types = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
     for path in files:
-        answer = await got(relay, path)
+        answer = await fetch(relay, path)
         assert (answer.status, answer.headers["content-type"]) == (200, types[path.rpartition(".")[2]])
         assert answer.headers["cache-control"] == "public, max-age=31536000, immutable"
 
 
 @pytest.mark.parametrize("page", PAGES)
-async def test_a_page_that_is_known_is_not_sent_again(relay: Harness, page: str) -> None:
-    tag = (await got(relay, page)).headers["etag"]
-    again = await got(relay, page, **{"If-None-Match": f'"other", W/{tag}'})
+async def test_page_with_a_matching_etag_is_not_sent_again(relay: Harness, page: str) -> None:
+    tag = (await fetch(relay, page)).headers["etag"]
+    again = await fetch(relay, page, **{"If-None-Match": f'"other", W/{tag}'})
     assert (again.status, again.body, again.headers["etag"]) == (304, b"", tag)
-    assert (await got(relay, page, **{"If-None-Match": '"other"'})).status == 200
+    assert (await fetch(relay, page, **{"If-None-Match": '"other"'})).status == 200
 
 
-async def test_a_file_of_another_version_is_not_kept(relay: Harness) -> None:
-    answer = await got(relay, "/console/assets/0123456789abcdef/js/dom.js")
+async def test_file_of_another_version_is_not_cached(relay: Harness) -> None:
+    answer = await fetch(relay, "/console/assets/0123456789abcdef/js/dom.js")
     assert (answer.status, answer.headers["cache-control"]) == (200, "no-cache")
 
 
 @pytest.mark.parametrize("path", ["js/none.js", "", "../api/console.py", "%2e%2e/api/console.py", "console.html", "js"])
-async def test_only_the_files_there_are_are_served(relay: Harness, path: str) -> None:
-    answer = await got(relay, f"{await assets(relay)}/{path}")
+async def test_unknown_path_or_path_outside_the_folder_is_not_found(relay: Harness, path: str) -> None:
+    answer = await fetch(relay, f"{await assets(relay)}/{path}")
     assert (answer.status, answer.error["code"]) == (404, "not_found")
 
 
 @pytest.mark.parametrize("page", [*PAGES, "/console/assets/x/js/dom.js"])
-async def test_the_policy_is_strict(relay: Harness, page: str) -> None:
-    headers = (await got(relay, page)).headers
+async def test_content_security_policy_allows_only_own_origin(relay: Harness, page: str) -> None:
+    headers = (await fetch(relay, page)).headers
     rules = dict(rule.strip().partition(" ")[::2] for rule in headers["content-security-policy"].split(";"))
     assert rules.pop("require-trusted-types-for") == "'script'"
     assert rules.pop("img-src") == "'self' data:"
@@ -76,7 +76,7 @@ async def test_the_policy_is_strict(relay: Harness, page: str) -> None:
 
 
 def test_no_file_names_a_foreign_host_or_builds_markup_from_text() -> None:
-    allowed = {"http://www.w3.org/2000/svg"}  # the name of a namespace, which nobody fetches
+    allowed = {"http://www.w3.org/2000/svg"}  # an XML namespace, never fetched
     for path in FOLDER.rglob("*"):
         if path.is_file():
             text = path.read_text()
@@ -87,7 +87,7 @@ def test_no_file_names_a_foreign_host_or_builds_markup_from_text() -> None:
             assert not re.search(r"""\sstyle=["'{]|\son\w+=["']""", text), path
 
 
-async def test_the_page_says_whether_people_sign_in_with_entra() -> None:
-    for setting, told in (("true", b'content="on"'), ("", b'content="off"')):
+async def test_page_states_whether_entra_sign_in_is_on() -> None:
+    for setting, meta in (("true", b'content="on"'), ("", b'content="off"')):
         relay = await Harness({"WEBSITE_AUTH_ENABLED": setting}).start()
-        assert told in (await got(relay, "/console")).body
+        assert meta in (await fetch(relay, "/console")).body

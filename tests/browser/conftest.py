@@ -1,4 +1,4 @@
-"""Chromium, and a relay with something of everything; both are started once for all tests here."""
+"""Chromium and a relay with sample data, both started once for all browser tests."""
 
 import asyncio
 import os
@@ -12,12 +12,12 @@ import pytest_asyncio
 from playwright.async_api import Browser, BrowserContext, async_playwright
 
 from standins.sendgrid.server import SendGridStandIn
-from tests.browser import filled
-from tests.browser.screen import Screen, Town, new_context
+from tests.browser import sample_data
+from tests.browser.screen import Screen, Site, new_context
 from tests.e2e.running import running_relay
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
-"""Debian's name for it, and those of machines that have it under another."""
+"""Names of the program: Debian's, and those of other systems."""
 # fmt: off
 ARGUMENTS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
@@ -28,11 +28,11 @@ ARGUMENTS = [
 
 @pytest.fixture(scope="session")
 def chromium() -> Path:
-    """An installed Chromium: where tests must run its absence is a failure, elsewhere a reason to skip."""
+    """Find an installed Chromium. Without one the tests fail in CI and are skipped elsewhere."""
     found = next(filter(None, map(shutil.which, NAMES)), None)
     if found is not None:
         return Path(found)
-    text = "There is no Chromium to test the pages with: apt-get install chromium"
+    text = "Chromium not found. Install it: apt-get install chromium"
     if os.environ.get("CI") == "true":
         pytest.fail(text)
     pytest.skip(text)
@@ -40,7 +40,7 @@ def chromium() -> Path:
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def browser(chromium: Path) -> AsyncIterator[Browser]:
-    """A browser with a profile of its own."""
+    """Start a browser with a new profile."""
     async with async_playwright() as playwright:
         started = await playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
         yield started
@@ -48,28 +48,28 @@ async def browser(chromium: Path) -> AsyncIterator[Browser]:
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def town(browser: Browser) -> AsyncIterator[Town]:
-    """A relay, filled."""
+async def site(browser: Browser) -> AsyncIterator[Site]:
+    """Start a relay with sample data."""
     async with AsyncExitStack() as exits:
         sendgrid = await exits.enter_async_context(SendGridStandIn())
-        relay = await exits.enter_async_context(running_relay(filled.settings(sendgrid)))
+        relay = await exits.enter_async_context(running_relay(sample_data.settings(sendgrid)))
         async with asyncio.timeout(60):
-            clients, messages = await filled.fill(relay)
-        yield Town(relay=relay, clients=clients, messages=messages)
+            clients, messages = await sample_data.fill(relay)
+        yield Site(relay=relay, clients=clients, messages=messages)
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def desk(browser: Browser, town: Town) -> AsyncIterator[BrowserContext]:
-    """Where an operator's windows open; they share a cache, as anybody's do."""
-    context = await new_context(browser, town, key=town.relay.key)
+async def operator_context(browser: Browser, site: Site) -> AsyncIterator[BrowserContext]:
+    """Create the context of an operator's windows, which share one cache."""
+    context = await new_context(browser, site, key=site.relay.key)
     yield context
     await context.close()
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def screen(desk: BrowserContext, town: Town) -> AsyncIterator[Screen]:
-    """A signed-in window of an operator; at the end nothing may have been written to the browser's log."""
-    opened = Screen(desk, await desk.new_page(), town)
+async def screen(operator_context: BrowserContext, site: Site) -> AsyncIterator[Screen]:
+    """Open a signed-in window of an operator. Fails if the browser logged an error or made a foreign request."""
+    opened = Screen(operator_context, await operator_context.new_page(), site)
     yield opened
     await opened.page.close()
     assert opened.log == []
@@ -77,9 +77,9 @@ async def screen(desk: BrowserContext, town: Town) -> AsyncIterator[Screen]:
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def patient(browser: Browser, town: Town) -> AsyncIterator[Screen]:
-    """The same with a clock that can be moved on, and a network that can be cut."""
-    opened = await Screen.open(browser, town, key=town.relay.key)
+async def clock_screen(browser: Browser, site: Site) -> AsyncIterator[Screen]:
+    """Open a window with a fake clock, and a context of its own that can go offline."""
+    opened = await Screen.open(browser, site, key=site.relay.key)
     await opened.page.clock.install()
     yield opened
     await opened.close()

@@ -1,4 +1,4 @@
-"""A browser's window on a relay: what is in it, and everything it wrote to its log or asked of others."""
+"""A browser window on a relay, with its log and the requests it made to other hosts."""
 
 import json
 import os
@@ -10,41 +10,41 @@ from typing import Any, Self
 import msgspec
 from playwright.async_api import Browser, BrowserContext, Locator, Page, ViewportSize
 
-from tests.browser import filled
+from tests.browser import sample_data
 from tests.e2e.running import RunningRelay
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
 SAVES_IMAGES = os.environ.get("RELAY_SCREENSHOTS") == "1"
-"""`make screenshots` sets it; without it no test run changes the documentation."""
+"""Set by `make screenshots`; other test runs do not change the documentation."""
 WIDE, PHONE = ViewportSize(width=1280, height=860), ViewportSize(width=360, height=740)
-PATIENCE_MS = 15_000
+TIMEOUT_MS = 15_000
 ZONE, EAST = "Etc/GMT-2", timezone(timedelta(hours=2))
-"""The browser's place, and the same for Python; POSIX counts the other way round."""
+"""The browser's time zone, and the same for Python. The sign is reversed in POSIX names."""
 
 
-class Town(msgspec.Struct, frozen=True, kw_only=True):
-    """A running relay, the keys of its clients by name, and the ids of its first messages by subject."""
+class Site(msgspec.Struct, frozen=True, kw_only=True):
+    """A running relay with its client keys by name and its sample message IDs by subject."""
 
     relay: RunningRelay
     clients: Mapping[str, str]
     messages: Mapping[str, str]
 
     async def send(self, *, client: str = "shop", **fields: Any) -> str:
-        """Send one more message, and wait until it has been tried; its id."""
+        """Send another message and wait for its first attempt. Returns its ID."""
         message = {"from": "Shop <orders@shop.example>", "to": "ada@example.org", "text": "Hello.", **fields}
-        return await filled.send(self.relay, message, self.clients[client])
+        return await sample_data.send(self.relay, message, self.clients[client])
 
 
 async def new_context(
     browser: Browser,
-    town: Town,
+    site: Site,
     *,
     key: str = "",
     is_dark: bool = False,
     size: ViewportSize = WIDE,
     headers: Mapping[str, str] | None = None,
 ) -> BrowserContext:
-    """What windows share: cache, cookies, permissions; of somebody two hours east of Greenwich."""
+    """Create a browser context (cache, cookies, permissions) in the time zone UTC+2."""
     context = await browser.new_context(
         viewport=size,
         color_scheme="dark" if is_dark else "light",
@@ -53,24 +53,24 @@ async def new_context(
         reduced_motion="reduce",
         extra_http_headers=dict(headers or {}),
     )
-    context.set_default_timeout(PATIENCE_MS)
-    await context.grant_permissions(["clipboard-read", "clipboard-write"], origin=town.relay.url)
+    context.set_default_timeout(TIMEOUT_MS)
+    await context.grant_permissions(["clipboard-read", "clipboard-write"], origin=site.relay.url)
     if key:
-        # Not in the frames of mails: these have no storage, and asking for it would be an error in the log.
+        # Not in the frames of mails: they have no storage, and an access would log an error.
         await context.add_init_script(f"if (window === top) sessionStorage.setItem('relay-key', {json.dumps(key)})")
     return context
 
 
 class Screen:
-    """One window with a storage of its own. `log` is what the browser complained about, `foreign` whom else it asked."""
+    """One window. `log` holds the browser's errors and warnings, `foreign` the URLs of requests to other hosts."""
 
-    def __init__(self, context: BrowserContext, page: Page, town: Town) -> None:
+    def __init__(self, context: BrowserContext, page: Page, site: Site) -> None:
         self.context = context
         self.page = page
-        self.town = town
+        self.site = site
         self.log: list[str] = []
         self.foreign: list[str] = []
-        page.on("console", lambda told: self._note(told.type, told.text))
+        page.on("console", lambda message: self._note(message.type, message.text))
         page.on("pageerror", lambda error: self.log.append(f"error: {error}"))
         page.on("request", lambda request: self._watch(request.url))
 
@@ -78,60 +78,60 @@ class Screen:
     async def open(
         cls,
         browser: Browser,
-        town: Town,
+        site: Site,
         *,
         key: str = "",
         is_dark: bool = False,
         size: ViewportSize = WIDE,
         headers: Mapping[str, str] | None = None,
     ) -> Self:
-        """Open a window that shares nothing with another; with a key it is signed in already, as after a reload."""
-        context = await new_context(browser, town, key=key, is_dark=is_dark, size=size, headers=headers)
-        return cls(context, await context.new_page(), town)
+        """Open a window in a context of its own. With a key it is signed in already."""
+        context = await new_context(browser, site, key=key, is_dark=is_dark, size=size, headers=headers)
+        return cls(context, await context.new_page(), site)
 
     async def close(self) -> None:
         """Close the window."""
         await self.context.close()
 
     async def go(self, path: str, title: str | None = None) -> None:
-        """Open an address of the relay and wait for the page's title (its first heading)."""
-        # Going from one page of the console to another changes only what is behind the #, which loads nothing.
-        await self.page.goto(f"{self.town.relay.url}{path}")
+        """Open a path of the relay and wait for the page's title (its first heading)."""
+        # Between pages of the console only the hash of the URL changes; nothing is loaded.
+        await self.page.goto(f"{self.site.relay.url}{path}")
         if title is not None:
             await self.heading(title).wait_for()
 
     def heading(self, title: str) -> Locator:
-        """The title of the page."""
+        """Return the title of the page."""
         return self.page.get_by_role("heading", level=1, name=title, exact=True)
 
     async def press(self, name: str, *, within: Locator | None = None) -> None:
-        """Press the button of this name."""
+        """Press the button with this name."""
         await (within or self.page).get_by_role("button", name=name, exact=True).click()
 
-    async def told(self, text: str) -> None:
-        """Wait until the page says what was done."""
-        await self.page.locator("#told").get_by_text(text).first.wait_for()
+    async def toast(self, text: str) -> None:
+        """Wait for a toast with this text."""
+        await self.page.locator("#toasts").get_by_text(text).first.wait_for()
 
     def dialog(self) -> Locator:
-        """The open dialog."""
+        """Return the open dialog."""
         return self.page.get_by_role("dialog")
 
     def row(self, *texts: str) -> Locator:
-        """The row of a list in which all of these are."""
+        """Return the table row that contains all these texts."""
         found = self.page.locator("tbody tr")
         for text in texts:
             found = found.filter(has_text=text)
         return found
 
-    async def picture(self, name: str) -> None:
-        """Keep a picture of the window for the documentation, when asked to."""
+    async def screenshot(self, name: str) -> None:
+        """Save a screenshot for the documentation, if `make screenshots` runs."""
         if SAVES_IMAGES:
             IMAGES.mkdir(parents=True, exist_ok=True)
             await self.page.mouse.move(0, 0)
             await self.page.screenshot(path=IMAGES / f"{name}.png")
 
-    def complaints(self, *allowed: str) -> Sequence[str]:
-        """What is in the log beside what is allowed there."""
+    def unexpected_log(self, *allowed: str) -> Sequence[str]:
+        """Return the log entries that contain none of the allowed texts."""
         return [line for line in self.log if not any(text in line for text in allowed)]
 
     def _note(self, kind: str, text: str) -> None:
@@ -139,5 +139,5 @@ class Screen:
             self.log.append(f"{kind}: {text}")
 
     def _watch(self, url: str) -> None:
-        if not url.startswith((f"{self.town.relay.url}/", "data:", f"blob:{self.town.relay.url}/")):
+        if not url.startswith((f"{self.site.relay.url}/", "data:", f"blob:{self.site.relay.url}/")):
             self.foreign.append(url)

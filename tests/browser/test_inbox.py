@@ -1,18 +1,18 @@
-"""The inbox: mail as it comes, found, read in every form, and deleted."""
+"""The inbox: new mail, search, views of a message, deletion."""
 
 import pytest
 from playwright.async_api import Browser
 
-from tests.browser.screen import PHONE, Screen, Town
+from tests.browser.screen import PHONE, Screen, Site
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
-async def test_mail_is_read_in_every_form(screen: Screen) -> None:
+async def test_every_view_of_a_captured_message_shows_its_content(screen: Screen) -> None:
     await screen.go("/inbox")
     await screen.page.get_by_role("link", name="Your order 4711").click()
     await screen.heading("Your order 4711").wait_for()
-    frame = screen.page.frame_locator("iframe[title='The mail, rendered']")
+    frame = screen.page.frame_locator("iframe[title='Rendered message']")
     await frame.get_by_role("heading", name="Thank you, Ada.").wait_for()
     assert await frame.locator("img").evaluate("image => image.naturalWidth > 0", timeout=5000)
     panel = screen.page.get_by_role("tabpanel")
@@ -32,47 +32,47 @@ async def test_mail_is_read_in_every_form(screen: Screen) -> None:
     async with screen.page.expect_download() as waiting:
         await screen.press("Save as .eml")
     assert b"Subject: Your order 4711" in (await (await waiting.value).path()).read_bytes()
-    await screen.page.get_by_role("link", name=screen.town.messages["Your order 4711"]).click()
-    await screen.page.locator(".story").wait_for()
+    await screen.page.get_by_role("link", name=screen.site.messages["Your order 4711"]).click()
+    await screen.page.locator(".timeline").wait_for()
 
 
-async def test_mail_appears_by_itself_and_is_deleted(patient: Screen) -> None:
-    await patient.go("/inbox")
-    await patient.page.get_by_role("link", name="Nightly report").wait_for()
-    await patient.town.send(subject="Just now")
-    await patient.page.clock.fast_forward(3000)
-    link = patient.page.get_by_role("link", name="New: Just now")
+async def test_new_mail_appears_without_reload_and_can_be_deleted(clock_screen: Screen) -> None:
+    await clock_screen.go("/inbox")
+    await clock_screen.page.get_by_role("link", name="Nightly report").wait_for()
+    await clock_screen.site.send(subject="Just now")
+    await clock_screen.page.clock.fast_forward(3000)
+    link = clock_screen.page.get_by_role("link", name="New: Just now")
     await link.click()
-    await patient.heading("Just now").wait_for()
-    assert await patient.page.get_by_role("link", name="New: Just now").count() == 0
-    await patient.press("Delete")
-    await patient.told("The mail is deleted.")
-    await patient.page.get_by_role("link", name="Just now").wait_for(state="detached")
-    await patient.page.get_by_text("Choose a mail").wait_for()
+    await clock_screen.heading("Just now").wait_for()
+    assert await clock_screen.page.get_by_role("link", name="New: Just now").count() == 0
+    await clock_screen.press("Delete")
+    await clock_screen.toast("Message deleted.")
+    await clock_screen.page.get_by_role("link", name="Just now").wait_for(state="detached")
+    await clock_screen.page.get_by_text("Select a message").wait_for()
 
 
-async def test_mail_is_searched_and_what_was_found_is_deleted(screen: Screen) -> None:
+async def test_search_narrows_the_list_and_delete_all_removes_only_matches(screen: Screen) -> None:
     for number in range(3):
-        await screen.town.send(subject=f"Digest {number}", to="digest@example.org")
+        await screen.site.send(subject=f"Digest {number}", to="digest@example.org")
     await screen.go("/inbox")
     search = screen.page.get_by_role("searchbox", name="Search")
     await screen.page.get_by_role("link", name="Digest 2").wait_for()
     await search.fill("to:digest Digest")
-    await screen.page.get_by_text("3 mails").wait_for()
+    await screen.page.get_by_text("3 messages").wait_for()
     await search.fill("subject:nothing-like-it")
-    await screen.page.get_by_text("Nothing fits").wait_for()
+    await screen.page.get_by_text("No matches").wait_for()
     await search.fill("to:digest")
-    await screen.page.get_by_text("3 mails").wait_for()
+    await screen.page.get_by_text("3 messages").wait_for()
     await screen.press("Delete all")
-    await screen.dialog().get_by_text("Delete all that fit the search?").wait_for()
+    await screen.dialog().get_by_text("Delete all messages that match the search?").wait_for()
     await screen.press("Delete", within=screen.dialog())
-    await screen.told("3 mails deleted.")
-    await screen.page.get_by_text("Nothing fits").wait_for()
+    await screen.toast("3 messages deleted.")
+    await screen.page.get_by_text("No matches").wait_for()
     await search.fill("")
     await screen.page.get_by_role("link", name="Nightly report").wait_for()
 
 
-async def test_keys_go_down_and_up_the_list(screen: Screen) -> None:
+async def test_j_and_k_move_through_the_list(screen: Screen) -> None:
     await screen.go("/inbox")
     await screen.page.get_by_role("link", name="Nightly report").wait_for()
     links = screen.page.locator(".inbox-list a")
@@ -82,18 +82,18 @@ async def test_keys_go_down_and_up_the_list(screen: Screen) -> None:
         assert await links.nth(place).evaluate("link => link === document.activeElement")
 
 
-async def test_a_client_sees_its_own_mail_on_its_phone(browser: Browser, town: Town) -> None:
-    _, made, _ = await town.relay.call("POST", "/v1/clients", json={"name": "quiet"})
-    screen = await Screen.open(browser, town, key=made["key"], size=PHONE)
+async def test_client_key_on_a_phone_sees_only_its_own_mail(browser: Browser, site: Site) -> None:
+    _, created, _ = await site.relay.call("POST", "/v1/clients", json={"name": "quiet"})
+    screen = await Screen.open(browser, site, key=created["key"], size=PHONE)
     await screen.page.clock.install()
     await screen.go("/inbox")
     await screen.page.get_by_text("No mail yet").wait_for()
-    await Town(relay=town.relay, clients={"shop": made["key"]}, messages={}).send(subject="For me alone")
+    await Site(relay=site.relay, clients={"shop": created["key"]}, messages={}).send(subject="For me alone")
     await screen.page.clock.fast_forward(3000)
     await screen.page.get_by_role("link", name="For me alone").click()
     await screen.heading("For me alone").wait_for()
     assert await screen.page.get_by_role("link", name="Console").count() == 0
-    await screen.page.get_by_role("link", name="← All mail").click()
+    await screen.page.get_by_role("link", name="← All messages").click()
     await screen.page.get_by_role("link", name="For me alone").wait_for()
     await screen.press("Delete all")
     await screen.press("Delete", within=screen.dialog())

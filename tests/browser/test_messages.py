@@ -1,4 +1,4 @@
-"""Messages: found, and one's whole story with its content."""
+"""The list of messages and the page of one message."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -10,11 +10,11 @@ from tests.browser.screen import EAST, Screen
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
-async def test_messages_are_listed_and_filtered_and_the_address_keeps_the_filter(screen: Screen) -> None:
+async def test_message_filter_narrows_the_list_and_survives_a_reload(screen: Screen) -> None:
     await screen.go("/console#/messages", "Messages")
     await screen.row("Your order 4711", "sent").wait_for()
     await screen.row("News in spring", "held").wait_for()
-    await screen.picture("console-messages")
+    await screen.screenshot("console-messages")
     await screen.page.get_by_label("State").select_option("held")
     await screen.press("Search")
     await screen.row("News in spring").wait_for()
@@ -26,43 +26,43 @@ async def test_messages_are_listed_and_filtered_and_the_address_keeps_the_filter
     await screen.page.get_by_label("State").select_option("")
     await screen.page.get_by_label("Recipient").fill("nobody@example.org")
     await screen.press("Search")
-    await screen.page.get_by_text("Nothing fits").wait_for()
+    await screen.page.get_by_text("No matches").wait_for()
 
 
-async def test_a_wrong_filter_is_told(screen: Screen) -> None:
+async def test_invalid_filter_shows_an_error(screen: Screen) -> None:
     await screen.go("/console#/messages?recipient=nobody", "Messages")
-    await screen.page.get_by_text("This did not work").wait_for()
-    screen.log[:] = screen.complaints("status of 400")
+    await screen.page.get_by_text("Request failed").wait_for()
+    screen.log[:] = screen.unexpected_log("status of 400")
 
 
-async def test_a_message_is_found_by_its_id(screen: Screen) -> None:
+async def test_search_by_id_opens_the_message(screen: Screen) -> None:
     await screen.go("/console#/messages", "Messages")
-    await screen.page.get_by_label("Id").fill("4711")
+    await screen.page.get_by_label("ID").fill("4711")
     await screen.press("Search")
-    await screen.page.get_by_text("An id is msg_ and 40 letters and digits.").wait_for()
-    await screen.page.get_by_label("Id").fill(screen.town.messages["Your voucher"])
+    await screen.page.get_by_text("An ID is msg_ followed by 40 letters and digits.").wait_for()
+    await screen.page.get_by_label("ID").fill(screen.site.messages["Your voucher"])
     await screen.press("Search")
     await screen.heading("Your voucher").wait_for()
 
 
-async def test_one_message_is_told_whole(screen: Screen) -> None:
-    await screen.go(f"/console#/messages/{screen.town.messages['Your order 4711']}", "Your order 4711")
-    frame = screen.page.frame_locator("iframe[title='The mail, rendered']")
+async def test_message_page_shows_timeline_recipients_and_local_times(screen: Screen) -> None:
+    await screen.go(f"/console#/messages/{screen.site.messages['Your order 4711']}", "Your order 4711")
+    frame = screen.page.frame_locator("iframe[title='Rendered message']")
     await frame.get_by_role("heading", name="Thank you, Ada.").wait_for()
-    story = screen.page.locator(".story")
-    assert re.search(r"Accepted[\s\S]*Attempt 1: sent[\s\S]*250 2\.0\.0 kept in the inbox", await story.inner_text())
+    timeline = screen.page.locator(".timeline")
+    assert re.search(r"Accepted[\s\S]*Attempt 1: sent[\s\S]*250 2\.0\.0 kept in the inbox", await timeline.inner_text())
     await screen.page.get_by_text("Ada Lovelace <ada@example.org>").wait_for()
     await screen.page.get_by_text("order: 4711").wait_for()
-    time = screen.page.locator(".story time").first
+    time = screen.page.locator(".timeline time").first
     shown, utc = await time.inner_text(), await time.get_attribute("title") or ""
     at = datetime.strptime(utc, "%Y-%m-%d %H:%M:%S UTC").replace(tzinfo=UTC)
     assert shown.endswith(f"{at.astimezone(EAST):%H:%M:%S}")
-    await screen.picture("console-message")
+    await screen.screenshot("console-message")
 
 
-async def test_every_view_of_the_content(screen: Screen) -> None:
-    await screen.go(f"/console#/messages/{screen.town.messages['Your order 4711']}", "Your order 4711")
-    views = screen.page.get_by_role("tablist", name="Views of the mail")
+async def test_arrow_keys_open_every_view_of_the_content(screen: Screen) -> None:
+    await screen.go(f"/console#/messages/{screen.site.messages['Your order 4711']}", "Your order 4711")
+    views = screen.page.get_by_role("tablist", name="Views of the message")
     panel = screen.page.get_by_role("tabpanel")
     await screen.press("Phone", within=panel)
     assert await panel.locator("iframe").evaluate("frame => frame.clientWidth") == 375
@@ -84,42 +84,42 @@ async def test_every_view_of_the_content(screen: Screen) -> None:
     assert saved.read_bytes().startswith(b"%PDF-1.4\n")
 
 
-async def test_parts_of_a_message_fare_differently(screen: Screen) -> None:
-    await screen.go(f"/console#/messages/{screen.town.messages['Two friends']}", "Two friends")
-    people = screen.page.locator(".people li")
-    await people.filter(has_text="rejected+1@relay.test").get_by_text("failed").wait_for()
-    await people.filter(has_text="mia@example.org").get_by_text("sent").wait_for()
+async def test_each_recipient_shows_its_own_state(screen: Screen) -> None:
+    await screen.go(f"/console#/messages/{screen.site.messages['Two friends']}", "Two friends")
+    recipients = screen.page.locator(".recipients li")
+    await recipients.filter(has_text="rejected+1@relay.test").get_by_text("failed").wait_for()
+    await recipients.filter(has_text="mia@example.org").get_by_text("sent").wait_for()
     await screen.page.get_by_text("550 5.1.1 test recipient: no such mailbox").wait_for()
 
 
-async def test_a_scheduled_message_is_cancelled(screen: Screen) -> None:
+async def test_scheduled_message_can_be_cancelled(screen: Screen) -> None:
     later = (datetime.now(UTC) + timedelta(days=3)).isoformat()
-    name = await screen.town.send(subject="Not yet", send_at=later)
+    name = await screen.site.send(subject="Not yet", send_at=later)
     await screen.go(f"/console#/messages/{name}", "Not yet")
     await screen.press("Cancel")
     await screen.press("Cancel", within=screen.dialog())
     await screen.press("Cancel")
-    await screen.press("Cancel the message", within=screen.dialog())
-    await screen.told("The message is cancelled.")
+    await screen.press("Cancel message", within=screen.dialog())
+    await screen.toast("Message cancelled.")
     await screen.page.locator(".heading").get_by_text("cancelled").wait_for()
 
 
-async def test_a_message_there_is_not(screen: Screen) -> None:
+async def test_unknown_message_shows_not_found(screen: Screen) -> None:
     await screen.go("/console#/messages/msg_x")
     await screen.page.get_by_text("There is no message of this id").first.wait_for()
-    screen.log[:] = screen.complaints("status of 404")
+    screen.log[:] = screen.unexpected_log("status of 404")
 
 
-async def test_an_erased_message_says_so_and_can_only_be_looked_at(screen: Screen) -> None:
-    name = await screen.town.send(subject="Soon erased", to="eve@example.org")
+async def test_erased_message_shows_no_content_and_no_actions(screen: Screen) -> None:
+    name = await screen.site.send(subject="Soon erased", to="eve@example.org")
     await screen.go(f"/console#/messages/{name}", "Soon erased")
     await screen.page.get_by_text("eve@example.org").first.wait_for()
-    await screen.town.relay.call("POST", "/v1/erase", json={"recipient": "eve@example.org"})
+    await screen.site.relay.call("POST", "/v1/erase", json={"recipient": "eve@example.org"})
     await screen.heading("(erased)").wait_for()
-    await screen.page.get_by_text("It was erased, and so were the addresses").wait_for()
+    await screen.page.get_by_text("Erased, together with addresses").wait_for()
     await screen.page.get_by_text("Attempt 1: sent").wait_for()
     assert await screen.page.get_by_text("eve@example.org").count() == 0
     assert await screen.page.get_by_role("button", name="Redrive").count() == 0
     await screen.go("/console#/messages", "Messages")
     await screen.row("(erased)", "sent").first.wait_for()
-    await screen.town.relay.call("DELETE", "/v1/inbox", params={"subject": "Soon erased"})
+    await screen.site.relay.call("DELETE", "/v1/inbox", params={"subject": "Soon erased"})

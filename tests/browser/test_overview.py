@@ -1,4 +1,4 @@
-"""The overview: how the relay is, what needs somebody, and a chart that can be read without a mouse."""
+"""The overview: problems, totals, chart, and live updates."""
 
 import re
 
@@ -14,7 +14,7 @@ async def tile(screen: Screen, name: str) -> int:
     return int(await found.locator("dd").inner_text())
 
 
-async def test_what_became_of_messages_and_what_needs_somebody(screen: Screen) -> None:
+async def test_overview_shows_totals_and_problems(screen: Screen) -> None:
     await screen.go("/console", "Overview")
     attention = screen.page.get_by_role("list", name="Needs attention")
     await attention.get_by_text("Route sendgrid is held: bad credentials").wait_for()
@@ -30,7 +30,7 @@ async def test_what_became_of_messages_and_what_needs_somebody(screen: Screen) -
     await screen.heading("Dead letters").wait_for()
 
 
-async def test_the_chart_is_read_with_keys_and_as_a_table(screen: Screen) -> None:
+async def test_chart_can_be_read_with_arrow_keys_and_as_a_table(screen: Screen) -> None:
     await screen.go("/console", "Overview")
     chart = screen.page.get_by_role("img", name=re.compile("accepted, at most"))
     await chart.focus()
@@ -41,11 +41,11 @@ async def test_the_chart_is_read_with_keys_and_as_a_table(screen: Screen) -> Non
     await chart.press("ArrowLeft")
     assert await readout.inner_text() != last
     assert await chart.evaluate("chart => chart === document.activeElement")
-    await screen.page.get_by_text("As a table").click()
+    await screen.page.get_by_text("Show as table").click()
     await screen.page.get_by_role("table", name="Messages by time").get_by_role("row").nth(1).wait_for()
 
 
-async def test_the_span_is_chosen_and_kept_in_the_address(screen: Screen) -> None:
+async def test_selected_span_survives_a_reload(screen: Screen) -> None:
     await screen.go("/console", "Overview")
     await screen.press("Week")
     await screen.page.get_by_role("button", name="Week", pressed=True).wait_for()
@@ -54,25 +54,25 @@ async def test_the_span_is_chosen_and_kept_in_the_address(screen: Screen) -> Non
     assert await tile(screen, "Accepted") >= 9
 
 
-async def test_what_changes_elsewhere_is_seen_by_itself(patient: Screen) -> None:
-    await patient.go("/console#/clients", "Clients")
-    await patient.row("shop").wait_for()
-    status, made, _ = await patient.town.relay.call("POST", "/v1/clients", json={"name": "made-elsewhere"})
-    assert status == 201, made
-    await patient.page.clock.fast_forward(15_000)
-    await patient.row("made-elsewhere").wait_for()
+async def test_change_made_elsewhere_appears_without_reload(clock_screen: Screen) -> None:
+    await clock_screen.go("/console#/clients", "Clients")
+    await clock_screen.row("shop").wait_for()
+    status, created, _ = await clock_screen.site.relay.call("POST", "/v1/clients", json={"name": "made-elsewhere"})
+    assert status == 201, created
+    await clock_screen.page.clock.fast_forward(15_000)
+    await clock_screen.row("made-elsewhere").wait_for()
 
 
-async def test_no_answer_is_told_and_asked_for_again(patient: Screen) -> None:
-    await patient.go("/console#/routes", "Routes")
-    await patient.page.get_by_role("region", name="Route inbox").wait_for()
-    await patient.context.set_offline(True)
-    await patient.page.clock.fast_forward(5000)
-    await patient.page.get_by_text("No answer, trying again").wait_for()
-    assert await patient.page.get_by_role("region", name="Route inbox").is_visible()
-    await patient.page.get_by_role("link", name="Clients").click()
-    await patient.page.get_by_text("Relay does not answer.").wait_for()
-    await patient.context.set_offline(False)
-    await patient.press("Try again")
-    await patient.row("shop").wait_for()
-    patient.log[:] = patient.complaints("ERR_INTERNET_DISCONNECTED")
+async def test_lost_connection_is_shown_and_retried(clock_screen: Screen) -> None:
+    await clock_screen.go("/console#/routes", "Routes")
+    await clock_screen.page.get_by_role("region", name="Route inbox").wait_for()
+    await clock_screen.context.set_offline(True)
+    await clock_screen.page.clock.fast_forward(5000)
+    await clock_screen.page.get_by_text("No connection, retrying").wait_for()
+    assert await clock_screen.page.get_by_role("region", name="Route inbox").is_visible()
+    await clock_screen.page.get_by_role("link", name="Clients").click()
+    await clock_screen.page.get_by_text("Relay does not respond.").wait_for()
+    await clock_screen.context.set_offline(False)
+    await clock_screen.press("Try again")
+    await clock_screen.row("shop").wait_for()
+    clock_screen.log[:] = clock_screen.unexpected_log("ERR_INTERNET_DISCONNECTED")

@@ -1,4 +1,4 @@
 "use strict";
 
-// No validator: that badge would ask a foreign host.
+// No validator badge: it would load from a third-party host.
 SwaggerUIBundle({ url: "/openapi.json", dom_id: "#reference", validatorUrl: null, deepLinking: true });

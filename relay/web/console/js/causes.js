@@ -1,13 +1,13 @@
 /**
- * What each cause means, asked for once.
+ * Meanings of failure and hold codes, loaded once.
  */
 
 import { get } from "./api.js";
 
-let known = null;
+let meanings = null;
 
-/** Meanings by code. */
-export async function meaningOf(signal) {
-  known ??= Object.fromEntries((await get("/v1/causes", signal)).value.map(({ code, meaning }) => [code, meaning]));
-  return known;
+/** Load the meaning of each code, as an object keyed by code. */
+export async function loadMeanings(signal) {
+  meanings ??= Object.fromEntries((await get("/v1/causes", signal)).value.map(({ code, meaning }) => [code, meaning]));
+  return meanings;
 }

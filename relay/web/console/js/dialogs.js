@@ -1,21 +1,22 @@
 /**
- * Questions before something is done. The browser's own dialog keeps the focus inside, and Escape means no.
+ * Modal dialogs and form fields. The browser's own dialog keeps the focus inside, and Escape cancels.
  */
 
 import { CallFailed } from "./api.js";
+import { copyText } from "./clipboard.js";
+import { withCode } from "./components.js";
 import { h, newId } from "./dom.js";
-import { prose } from "./parts.js";
-import { tell } from "./told.js";
+import { toast } from "./toasts.js";
 
-/** Ask, and do it: resolves to true when it was done. A failure is shown in the dialog, which stays. */
-export function ask({ title, text = null, action, isDanger = false, run, fields = [] }) {
+/** Open a dialog that calls `run` on submit. Resolves to true if `run` succeeded; shows its error in the dialog otherwise. */
+export function openDialog({ title, text = null, action, isDanger = false, run, fields = [] }) {
   return new Promise((resolve) => {
     const name = newId();
-    const faults = h("p", { class: "fault hidden", role: "alert" });
+    const others = h("p", { class: "error hidden", role: "alert" });
     const submit = h("button", { type: "submit", class: isDanger ? "danger" : "primary" }, action);
     const cancel = h("button", { type: "button", on: { click: () => dialog.close() } }, "Cancel");
     const body = fields.map((field) => field.element);
-    const form = h("form", { novalidate: true }, h("h2", { id: name }, title), text && h("p", { class: "muted" }, text), body, h("div", { class: "field" }, faults), h("div", { class: "actions" }, cancel, submit));
+    const form = h("form", { novalidate: true }, h("h2", { id: name }, title), text && h("p", { class: "muted" }, text), body, h("div", { class: "field" }, others), h("div", { class: "actions" }, cancel, submit));
     const dialog = h("dialog", { "aria-labelledby": name }, form);
     let isDone = false;
     form.addEventListener("submit", async (event) => {
@@ -23,14 +24,15 @@ export function ask({ title, text = null, action, isDanger = false, run, fields 
       if (submit.getAttribute("aria-busy") === "true") return;
       submit.setAttribute("aria-busy", "true");
       try {
-        const told = await run();
+        const text = await run();
         isDone = true;
         dialog.close();
-        if (told) tell(told);
+        if (text) toast(text);
       } catch (error) {
         if (!(error instanceof CallFailed)) throw error;
-        faults.textContent = showFaults(fields, error);
-        faults.classList.toggle("hidden", !faults.textContent);
+        others.textContent = showErrors(fields, error);
+        others.classList.toggle("hidden", !others.textContent);
+        form.querySelector('[aria-invalid="true"]')?.focus();
       } finally {
         submit.removeAttribute("aria-busy");
       }
@@ -44,8 +46,8 @@ export function ask({ title, text = null, action, isDanger = false, run, fields 
   });
 }
 
-/** A field of which several may be chosen; `read` gives the chosen values. */
-export function several({ name, label, hint = null, options, chosen = [] }) {
+/** Make a group of checkboxes; `read` returns the checked values. */
+export function checkboxGroup({ name, label, hint = null, options, chosen = [] }) {
   const boxes = options.map(([value, text]) => {
     const id = newId();
     const box = h("input", { type: "checkbox", id, value, checked: chosen.includes(value) });
@@ -53,16 +55,17 @@ export function several({ name, label, hint = null, options, chosen = [] }) {
   });
   const id = newId();
   const element = h("div", { class: "field", role: "group", "aria-labelledby": id }, h("span", { class: "label", id }, label), h("div", { class: "choices" }, boxes.map((each) => each.element)), hint && h("p", { class: "hint" }, hint));
-  const nothing = () => {};
-  return { name, element, read: () => boxes.filter(({ box }) => box.checked).map(({ box }) => box.value), clear: nothing, fault: nothing };
+  const noop = () => {};
+  return { name, element, read: () => boxes.filter(({ box }) => box.checked).map(({ box }) => box.value), clear: noop, showError: noop };
 }
 
-/** Show something that is there only once, such as a new key. */
-export function show({ title, text, secret }) {
+/** Show a secret that Relay shows only once, such as a new key. */
+export function showSecret({ title, text, secret }) {
   const name = newId();
   const done = h("button", { type: "button", class: "primary", on: { click: () => dialog.close() } }, "Done");
-  const copy = h("button", { type: "button", on: { click: () => navigator.clipboard.writeText(secret).then(() => tell("Copied.")) } }, "Copy");
-  const dialog = h("dialog", { "aria-labelledby": name }, h("form", {}, h("h2", { id: name }, title), h("p", { class: "muted" }, text), h("code", { class: "secret", tabindex: "0" }, secret), h("div", { class: "actions" }, copy, done)));
+  const copy = h("button", { type: "button", on: { click: async () => { note.textContent = await copyText(secret); } } }, "Copy");
+  const note = h("p", { class: "muted", role: "status" });
+  const dialog = h("dialog", { "aria-labelledby": name }, h("form", {}, h("h2", { id: name }, title), h("p", { class: "muted" }, text), h("code", { class: "secret", tabindex: "0" }, secret), h("div", { class: "actions" }, note, copy, done)));
   return new Promise((resolve) => {
     dialog.addEventListener("close", () => {
       dialog.remove();
@@ -73,38 +76,38 @@ export function show({ title, text, secret }) {
   });
 }
 
-/** Put each fault of an answer to the field it is about; what belongs to none, or the whole message, is returned. */
-export function showFaults(fields, error) {
+/** Show each error of a failed call at its field. Returns the errors that belong to no field, as one text. */
+export function showErrors(fields, error) {
   const others = [];
   for (const field of fields) field.clear();
   for (const { target, message } of error.details) {
     const field = fields.find(({ name }) => target === name || target.startsWith(`${name}[`) || target.startsWith(`${name}.`));
-    if (field) field.fault(message);
+    if (field) field.showError(message);
     else others.push(message);
   }
   if (!error.details.length) others.push(error.message);
   return others.join(" ");
 }
 
-/** A labelled field. `name` is its JSON path in the API, `read` its value, `lines` makes it a list with an item a line. */
+/** Make a labeled field. `name` is its JSON path in the API, `read` returns its value; with `lines` it is a text area, `items` returns its lines. */
 export function field({ name, label, hint = null, value = "", type = "text", options = null, lines = 0, ...more }) {
   const id = newId();
   const hintId = `${id}-hint`;
-  const faultId = `${id}-fault`;
-  const common = { id, name, "aria-describedby": `${hint ? hintId : ""} ${faultId}`.trim(), autocomplete: "off", spellcheck: "false", ...more };
+  const errorId = `${id}-error`;
+  const common = { id, name, "aria-describedby": `${hint ? hintId : ""} ${errorId}`.trim(), autocomplete: "off", spellcheck: "false", ...more };
   const input = options
     ? h("select", common, options.map(([each, text]) => h("option", { value: each, selected: each === value }, text)))
     : lines
       ? h("textarea", { ...common, rows: String(lines), value })
       : h("input", { ...common, type, value });
-  const fault = h("p", { class: "fault", id: faultId });
+  const error = h("p", { class: "error", id: errorId });
   const clear = () => {
-    fault.textContent = "";
+    error.textContent = "";
     input.removeAttribute("aria-invalid");
   };
-  // What is changed is not known to be wrong any more.
+  // An edited value has not been checked yet.
   input.addEventListener("input", clear);
-  const element = h("div", { class: "field" }, h("label", { for: id }, label), input, hint && h("p", { class: "hint", id: hintId }, hint), fault);
+  const element = h("div", { class: "field" }, h("label", { for: id }, label), input, hint && h("p", { class: "hint", id: hintId }, hint), error);
   return {
     name,
     element,
@@ -112,8 +115,8 @@ export function field({ name, label, hint = null, value = "", type = "text", opt
     read: () => input.value.trim(),
     items: () => input.value.split(/[\n,]/).map((each) => each.trim()).filter(Boolean),
     clear,
-    fault(text) {
-      fault.append(fault.textContent ? " " : "", ...prose(text));
+    showError(text) {
+      error.append(error.textContent ? " " : "", ...prose(text));
       input.setAttribute("aria-invalid", "true");
     },
   };

@@ -1,18 +1,18 @@
 /**
- * Elements without markup: whatever a mail or a server says becomes a text node, never an element.
+ * Build elements without markup: text from a mail or the server becomes a text node, never an element.
  */
 
 const SVG = "http://www.w3.org/2000/svg";
 
 /**
- * An element. `on` holds listeners by event, `data` the data attributes; a property that is null or false is left out,
- * true is an attribute without a value. Children are elements, texts, or lists of them; null and false are left out.
+ * Create an HTML element. `on` holds listeners by event, `data` the data attributes. A property that is null or false is left
+ * out; true becomes an attribute without a value. Children are elements, texts, or lists of them; null and false are left out.
  */
 export function h(tag, properties = {}, ...children) {
   return filled(document.createElement(tag), properties, children);
 }
 
-/** The same in the namespace of SVG. */
+/** Create an SVG element. */
 export function svg(tag, properties = {}, ...children) {
   return filled(document.createElementNS(SVG, tag), properties, children);
 }
@@ -35,8 +35,8 @@ function flat(children) {
 }
 
 /**
- * Replace what is in `place`, and give the focus back to the element that stands where the focused one stood
- * (the same `data-key`), so that a refresh takes nothing away from who works with the keyboard.
+ * Replace the children of `place`. Focus moves to the new element with the same `data-key` as the focused one, and open
+ * `<details>` stay open, so that a refresh does not disturb keyboard users.
  */
 export function redraw(place, ...children) {
   const key = place.contains(document.activeElement) ? document.activeElement.dataset.key : undefined;
@@ -46,7 +46,7 @@ export function redraw(place, ...children) {
   if (key !== undefined) place.querySelector(`[data-key="${CSS.escape(key)}"]`)?.focus();
 }
 
-/** A fresh id, to tie a label to its field. */
+/** Return a new element id, to connect a label to its field. */
 export function newId() {
   newId.last = (newId.last ?? 0) + 1;
   return `id-${newId.last}`;

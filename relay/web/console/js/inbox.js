@@ -1,25 +1,26 @@
 /**
- * The inbox: what the `capture` route caught, newest first, and the mail that is chosen beside it.
+ * The inbox: mail captured by the `capture` route, newest first, with the selected message beside the list.
  */
 
-import { call, get, here, signedOut } from "./api.js";
-import { ask } from "./dialogs.js";
+import { call, get, localPath, signedOut } from "./api.js";
+import { button, emptyState, errorState, loading } from "./components.js";
+import { openDialog } from "./dialogs.js";
 import { h, redraw } from "./dom.js";
-import { enter } from "./entry.js";
-import { live } from "./live.js";
-import { button, failed, loading, nothing } from "./parts.js";
-import { reader } from "./reader.js";
-import { assets, forget } from "./session.js";
-import { beat } from "./shell.js";
-import { ago, count, freshen } from "./words.js";
+import { ago, count, updateAges } from "./format.js";
+import { showMail } from "./inbox-message.js";
+import { loadRows } from "./paging.js";
+import { poll } from "./poll.js";
+import { assets, clearKey } from "./session.js";
+import { connectionStatus } from "./shell.js";
+import { signIn } from "./sign-in.js";
 
 const PAGE = 50;
-const FULL_LOOK_EVERY = 10;
+const FULL_LOAD_EVERY = 10;
 const SEEN = "relay-seen";
 const root = document.getElementById("root");
 
 async function start() {
-  const me = await enter(root, { title: "Inbox", hint: "A client's key shows its own mail, an operator's everybody's. It stays in this tab and ends with it." });
+  const me = await signIn(root, { title: "Inbox", hint: "A client's key shows its own mail; an operator's key shows all mail. It is kept in this tab only, until you close it." });
   inbox(me);
 }
 
@@ -27,92 +28,98 @@ function inbox(me) {
   const signal = new AbortController().signal;
   const seen = new Set(JSON.parse(sessionStorage.getItem(SEEN) ?? "[]"));
   const search = h("input", { type: "search", "aria-label": "Search", placeholder: "Subject, to:ada, from:shop", autocomplete: "off", spellcheck: "false" });
-  const rows = h("nav", { class: "inbox-list", "aria-label": "Mails" }, loading());
-  const told = h("span", { class: "muted", role: "status" });
-  const empty = h("button", { type: "button", class: "quiet", on: { click: removeAll } }, "Delete all");
+  const rows = h("nav", { class: "inbox-list", "aria-label": "Messages" }, loading());
+  const total = h("span", { class: "muted", role: "status" });
+  const deleteAll = h("button", { type: "button", class: "quiet", on: { click: removeAll } }, "Delete all");
   const main = h("main", { class: "inbox-main", tabindex: "-1" });
   const out = h("button", { type: "button", class: "quiet", on: { click: signOut } }, "Sign out");
   const side = h("section", { class: "inbox-side", "aria-label": "Inbox" },
-    h("div", { class: "inbox-top" }, h("div", {}, h("span", { class: "brand" }, h("img", { src: `${assets}/icon.svg`, alt: "" }), "Inbox"), beat()), search),
+    h("div", { class: "inbox-top" }, h("div", {}, h("span", { class: "brand" }, h("img", { src: `${assets}/icon.svg`, alt: "" }), "Inbox"), connectionStatus()), search),
     rows,
-    h("div", { class: "inbox-foot" }, told, empty),
+    h("div", { class: "inbox-foot" }, total, deleteAll),
     h("div", { class: "inbox-foot" }, me.role === "operator" ? h("a", { href: "/console" }, "Console") : h("span", { class: "muted" }, me.name), out));
   const frame = h("div", { class: "inbox" }, side, main);
   root.replaceChildren(frame);
 
-  let mails = null;
+  let mails = [];
   let next = null;
-  let looks = 0;
+  let polls = 0;
   let newest = null;
-  const again = live({ signal, seconds: 3, load: look, draw: drawAll, fail: (error) => mails === null && redraw(rows, failed(error, refresh)) });
+  // Numbers of the list that is wanted and of the one that is loaded: a search can change while a call is under way.
+  let version = 1;
+  let loadedVersion = 0;
+  const pollNow = poll({ signal, seconds: 3, load, draw: drawAll, fail: (error) => loadedVersion !== version && redraw(rows, errorState(error, refresh)) });
 
-  /** The first page; while nothing changed, only the newest mail is asked for, and the whole page every tenth time. */
-  async function look() {
+  /** Load the list. Polls ask only for the newest mail; if it is the same, the list is reloaded every tenth time only. */
+  async function load() {
     const probe = (await get("/v1/inbox?limit=1", signal)).value[0]?.name ?? null;
-    if (mails === null || probe !== newest || probe === null || looks % FULL_LOOK_EVERY === 0) {
-      const page = await get(`/v1/inbox?limit=${PAGE}&${filters(search.value)}`, signal);
+    const asked = version;
+    if (loadedVersion !== asked || probe !== newest || probe === null || polls % FULL_LOAD_EVERY === 0) {
+      const minimum = loadedVersion === asked ? mails.length : 0;
+      const page = await loadRows(`/v1/inbox?limit=${PAGE}&${filters(search.value)}`, { minimum, signal });
       newest = probe;
-      mails = page.value;
-      next = page.next_link ?? null;
+      mails = page.rows;
+      next = page.next;
+      loadedVersion = asked;
     }
-    looks += 1;
+    polls += 1;
     return { mails, next };
   }
 
   function refresh() {
-    mails = null;
-    again();
+    version += 1;
+    pollNow();
   }
 
   function drawAll() {
-    const chosen = name();
-    redraw(rows, mails.length ? mails.map((mail) => row(mail, chosen)) : noMail(), next && h("p", { class: "more" }, button("Show older", more, { key: "more" })));
-    told.textContent = `${count(mails.length, "mail")}${next ? " or more" : ""}`;
-    empty.classList.toggle("hidden", !mails.length);
+    const selected = selectedName();
+    redraw(rows, mails.length ? mails.map((mail) => row(mail, selected)) : noMail(), next && h("p", { class: "more" }, button("Show older", more, { key: "more" })));
+    total.textContent = `${count(mails.length, "message")}${next ? " or more" : ""}`;
+    deleteAll.classList.toggle("hidden", !mails.length);
     if (main.childElementCount === 0) open();
   }
 
-  function row(mail, chosen) {
-    const look = seen.has(mail.name) ? "" : "unread";
-    return h("a", { href: `#${mail.name}`, class: look, "aria-current": mail.name === chosen ? "true" : null, data: { key: mail.name } },
+  function row(mail, selected) {
+    const style = seen.has(mail.name) ? "" : "unread";
+    return h("a", { href: `#${mail.name}`, class: style, "aria-current": mail.name === selected ? "true" : null, data: { key: mail.name } },
       h("span", { class: "to" }, mail.to.join(", ")), ago(mail.caught_at),
-      h("span", { class: "subject" }, look && h("span", { class: "unseen" }, "New: "), mail.subject || "(no subject)"),
+      h("span", { class: "subject" }, style && h("span", { class: "visually-hidden" }, "New: "), mail.subject || "(no subject)"),
       h("span", { class: "from" }, mail.from));
   }
 
   function noMail() {
-    return search.value.trim() ? nothing("Nothing fits", "No mail has what you look for.") : nothing("No mail yet", "What goes by the capture route appears here within seconds.");
+    return search.value.trim() ? emptyState("No matches", "No message matches the search.") : emptyState("No mail yet", "Messages sent by the capture route appear here within seconds.");
   }
 
   async function more() {
-    const page = await get(here(next), signal);
-    mails = [...mails, ...page.value];
-    next = page.next_link ?? null;
+    const page = await loadRows(localPath(next), { signal });
+    mails = [...mails, ...page.rows];
+    next = page.next;
     drawAll();
   }
 
   async function open() {
-    const chosen = name();
-    frame.classList.toggle("reading", chosen !== null);
+    const selected = selectedName();
+    frame.classList.toggle("reading", selected !== null);
     for (const each of rows.querySelectorAll("a")) {
-      if (each.dataset.key === chosen) each.setAttribute("aria-current", "true");
+      if (each.dataset.key === selected) each.setAttribute("aria-current", "true");
       else each.removeAttribute("aria-current");
     }
-    if (chosen === null) {
-      redraw(main, nothing("Choose a mail", "With the keys j and k one goes down and up."));
+    if (selected === null) {
+      redraw(main, emptyState("Select a message", "Use j and k to move."));
       document.title = "Inbox · Relay";
       return;
     }
-    seen.add(chosen);
+    seen.add(selected);
     sessionStorage.setItem(SEEN, JSON.stringify([...seen].slice(-1000)));
-    const link = rows.querySelector(`[data-key="${CSS.escape(chosen)}"]`);
+    const link = rows.querySelector(`[data-key="${CSS.escape(selected)}"]`);
     link?.classList.remove("unread");
-    link?.querySelector(".unseen")?.remove();
-    await reader(main, chosen, { signal, operator: me.role === "operator", removed });
+    link?.querySelector(".visually-hidden")?.remove();
+    await showMail(main, selected, { signal, operator: me.role === "operator", removed });
   }
 
-  function removed(gone) {
-    mails = mails.filter((mail) => mail.name !== gone);
+  function removed(deleted) {
+    mails = mails.filter((mail) => mail.name !== deleted);
     location.hash = "";
     drawAll();
     refresh();
@@ -124,9 +131,9 @@ function inbox(me) {
       const { deleted } = await call("DELETE", `/v1/inbox?${query}`);
       location.hash = "";
       refresh();
-      return `${count(deleted, "mail")} deleted.`;
+      return `${count(deleted, "message")} deleted.`;
     };
-    await ask({ title: `${String(query) ? "Delete all that fit the search" : "Delete all mail"}?`, text: "They cannot be brought back.", action: "Delete", isDanger: true, run });
+    await openDialog({ title: String(query) ? "Delete all messages that match the search?" : "Delete all messages?", text: "This cannot be undone.", action: "Delete", isDanger: true, run });
   }
 
   let typing = null;
@@ -138,7 +145,7 @@ function inbox(me) {
   addEventListener("keydown", (event) => step(event, rows));
 }
 
-/** j and k go down and up the list, as in a mail program. */
+/** Move down and up the list with j and k, as in a mail program. */
 function step(event, rows) {
   const move = { j: 1, k: -1 }[event.key];
   if (move === undefined || event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input, textarea, select") || document.querySelector("dialog")) return;
@@ -149,7 +156,7 @@ function step(event, rows) {
   next?.click();
 }
 
-/** `to:ada from:shop order` as the API's filters: words without a name are for the subject. */
+/** Convert a search such as `to:ada from:shop order` to the API's filters. Words without a prefix search the subject. */
 function filters(text) {
   const found = new URLSearchParams();
   const words = [];
@@ -162,15 +169,16 @@ function filters(text) {
   return found;
 }
 
-function name() {
+/** Return the name of the selected mail, which is the URL's hash. */
+function selectedName() {
   return location.hash.length > 1 ? location.hash.slice(1) : null;
 }
 
 function signOut() {
-  forget();
+  clearKey();
   location.reload();
 }
 
 signedOut.addEventListener("signedout", () => root.querySelector(".inbox") && signOut());
-setInterval(freshen, 5000);
-start().catch((error) => root.replaceChildren(h("main", { class: "room" }, failed(error, () => location.reload()))));
+setInterval(updateAges, 5000);
+start().catch((error) => root.replaceChildren(h("main", { class: "main" }, errorState(error, () => location.reload()))));

@@ -1,5 +1,5 @@
 /**
- * Who is signed in. The key lives in this tab's session storage: it goes with the tab, into no address and no cookie.
+ * The key of this tab, in session storage: it ends with the tab and never goes into a URL or a cookie.
  */
 
 const NAME = "relay-key";
@@ -8,15 +8,15 @@ export function key() {
   return sessionStorage.getItem(NAME) ?? "";
 }
 
-export function keep(text) {
+export function saveKey(text) {
   sessionStorage.setItem(NAME, text);
 }
 
-export function forget() {
+export function clearKey() {
   sessionStorage.removeItem(NAME);
 }
 
-/** Whether people of this relay sign in with Microsoft Entra, as the page was told. */
+/** Return whether App Service authentication (Microsoft Entra) is on. The server writes this into the page. */
 export function hasEntra() {
   return document.querySelector('meta[name="relay-entra"]').content === "on";
 }

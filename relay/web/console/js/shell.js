@@ -1,9 +1,9 @@
 /**
- * The frame around every page: the bar with its pages, what needs attention, who is signed in, and whether answers come.
+ * The frame around every page: navigation with counts, the signed-in client, and the connection status.
  */
 
 import { h } from "./dom.js";
-import { pulse } from "./live.js";
+import { connection } from "./poll.js";
 import { assets } from "./session.js";
 
 const LINKS = [
@@ -14,7 +14,7 @@ const LINKS = [
   null,
   ["suppressions", "Suppressions"],
   ["templates", "Templates"],
-  ["webhooks", "Web hooks"],
+  ["webhooks", "Webhooks"],
   null,
   ["clients", "Clients"],
   ["doctor", "Doctor"],
@@ -22,12 +22,12 @@ const LINKS = [
 
 const counts = new EventTarget();
 
-/** Show a number beside a page's name; none for 0. */
-export function attention(page, number, { isMore = false } = {}) {
+/** Show a count beside a page's name in the navigation; 0 hides it. */
+export function setCount(page, number, { isMore = false } = {}) {
   counts.dispatchEvent(new CustomEvent("count", { detail: { page, text: number ? `${number}${isMore ? "+" : ""}` : "" } }));
 }
 
-/** Draw the frame; what pages are drawn in, and what marks the page that is open. */
+/** Draw the frame. Returns the element for pages, and a function that marks the current page in the navigation. */
 export function shell(root, { me, signOut }) {
   const links = new Map();
   const items = LINKS.map((each) => {
@@ -39,17 +39,17 @@ export function shell(root, { me, signOut }) {
   });
   const pages = h("nav", { class: "pages", id: "pages", "aria-label": "Pages" }, items, h("hr", { "aria-hidden": "true" }), h("a", { href: "/inbox" }, "Inbox ↗"), h("a", { href: "/docs" }, "API ↗"));
   const menu = h("button", { class: "menu", type: "button", "aria-expanded": "false", "aria-controls": "pages" }, "Menu");
-  const who = h("div", { class: "who" }, beat(), h("span", {}, h("span", { class: "muted" }, "Signed in as "), me.name), h("button", { class: "quiet", type: "button", on: { click: signOut } }, "Sign out"));
-  const bar = h("header", { class: "bar" }, h("a", { class: "brand", href: "#/" }, h("img", { src: `${assets}/icon.svg`, alt: "" }), "Relay"), menu, pages, who);
-  const room = h("main", { class: "room", id: "room", tabindex: "-1" });
-  const unfold = (isOpen) => {
+  const account = h("div", { class: "account" }, connectionStatus(), h("span", {}, h("span", { class: "muted" }, "Signed in as "), me.name), h("button", { class: "quiet", type: "button", on: { click: signOut } }, "Sign out"));
+  const bar = h("header", { class: "bar" }, h("a", { class: "brand", href: "#/" }, h("img", { src: `${assets}/icon.svg`, alt: "" }), "Relay"), menu, pages, account);
+  const main = h("main", { class: "main", id: "main", tabindex: "-1" });
+  const expand = (isOpen) => {
     bar.classList.toggle("open", isOpen);
     menu.setAttribute("aria-expanded", String(isOpen));
   };
-  menu.addEventListener("click", () => unfold(!bar.classList.contains("open")));
+  menu.addEventListener("click", () => expand(!bar.classList.contains("open")));
   bar.addEventListener("keydown", (event) => {
     if (event.key === "Escape" && bar.classList.contains("open")) {
-      unfold(false);
+      expand(false);
       menu.focus();
     }
   });
@@ -58,26 +58,26 @@ export function shell(root, { me, signOut }) {
     number.textContent = text;
     number.classList.toggle("hidden", !text);
   });
-  const skip = h("a", { class: "skip", href: "#room", on: { click: (event) => { event.preventDefault(); room.focus(); } } }, "Skip to the page");
-  root.replaceChildren(skip, h("div", { class: "shell" }, bar, room));
-  const mark = (name) => {
-    unfold(false);
+  const skip = h("a", { class: "skip", href: "#main", on: { click: (event) => { event.preventDefault(); main.focus(); } } }, "Skip to content");
+  root.replaceChildren(skip, h("div", { class: "shell" }, bar, main));
+  const markCurrent = (name) => {
+    expand(false);
     for (const [page, { link }] of links) {
       if (page === name) link.setAttribute("aria-current", "page");
       else link.removeAttribute("aria-current");
     }
   };
-  return { room, mark };
+  return { main, markCurrent };
 }
 
-const BEATS = { live: ["pulse", "Live"], lost: ["pulse lost", "No answer, trying again"], resting: ["pulse waiting", "Resting"] };
+const STATUSES = { live: ["connection", "Live"], lost: ["connection lost", "No connection, retrying"], paused: ["connection waiting", "Paused"] };
 
-/** Whether answers come. */
-export function beat() {
-  const place = h("span", { class: "pulse", role: "status" }, "Live");
-  pulse.addEventListener("beat", ({ detail: { state } }) => {
-    const [look, text] = BEATS[state];
-    place.className = look;
+/** Make the indicator that shows whether the API responds. */
+export function connectionStatus() {
+  const place = h("span", { class: "connection", role: "status" }, "Live");
+  connection.addEventListener("status", ({ detail: { state } }) => {
+    const [style, text] = STATUSES[state];
+    place.className = style;
     if (place.textContent !== text) place.textContent = text;
   });
   return place;

@@ -1,21 +1,21 @@
 /**
- * One client: its keys, its policy, and its end.
+ * One client: state, keys, policy, and deletion.
  */
 
 import { call, get } from "../api.js";
-import { ask, field, show as showOnce } from "../dialogs.js";
+import { button, card, dataTable, definitions, emptyState, errorState, heading, loading } from "../components.js";
+import { field, openDialog, showSecret } from "../dialogs.js";
 import { h, redraw } from "../dom.js";
-import { button, card, facts, failed, heading, list, loading, nothing } from "../parts.js";
-import { ago, badge, moment } from "../words.js";
+import { ago, badge, moment } from "../format.js";
 import { policyForm } from "./policy.js";
 
-const KEY_LASTS = [["", "Never"], ["3600", "In an hour"], ["2592000", "In 30 days"], ["31536000", "In a year"]];
+const KEY_LIFETIMES = [["", "Never"], ["3600", "In an hour"], ["2592000", "In 30 days"], ["31536000", "In a year"]];
 
-export async function show({ room, one: name, me, signal, focusTitle }) {
+export async function show({ main, one: name, me, signal, focusTitle }) {
   const path = `/v1/clients/${encodeURIComponent(name)}`;
   const place = h("div", { class: "stack" }, loading());
   const tools = h("div", { class: "actions" });
-  room.append(...heading(name, { actions: [tools], crumb: ["Clients", "#/clients"] }).filter(Boolean), place);
+  main.append(...heading(name, { actions: [tools], crumb: ["Clients", "#/clients"] }).filter(Boolean), place);
   focusTitle();
   await load();
 
@@ -24,7 +24,7 @@ export async function show({ room, one: name, me, signal, focusTitle }) {
       draw(await get(path, signal));
     } catch (error) {
       if (error.name === "AbortError") return;
-      redraw(place, failed(error, load));
+      redraw(place, errorState(error, load));
     }
   }
 
@@ -32,14 +32,14 @@ export async function show({ room, one: name, me, signal, focusTitle }) {
     redraw(tools, toggle(client), name !== me.name && h("button", { type: "button", class: "danger", data: { key: "delete" }, on: { click: remove } }, "Delete"));
     redraw(place, about(client), keys(client), policyForm(client, async (policy) => {
       draw(await call("PATCH", path, { body: { policy } }));
-      return "The policy is saved; instances follow within half a minute.";
+      return "Policy saved. All instances apply it within 30 seconds.";
     }));
   }
 
   function toggle({ is_disabled: isOff }) {
     const change = async () => {
       draw(await call("PATCH", path, { body: { is_disabled: !isOff } }));
-      return isOff ? `${name} may call again.` : `${name} may not call any more.`;
+      return isOff ? `${name} is enabled.` : `${name} is disabled.`;
     };
     return name === me.name ? null : button(isOff ? "Enable" : "Disable", change, { key: "toggle" });
   }
@@ -48,50 +48,50 @@ export async function show({ room, one: name, me, signal, focusTitle }) {
     const run = async () => {
       await call("DELETE", path);
       location.hash = "#/clients";
-      return `${name} is gone.`;
+      return `${name} was deleted.`;
     };
-    await ask({ title: `Delete ${name}?`, text: "Its keys are useless at once. Its messages stay; only operators can ask about them any more.", action: "Delete", isDanger: true, run });
+    await openDialog({ title: `Delete ${name}?`, text: "Its keys stop working at once. Its messages stay, and only operators can see them.", action: "Delete", isDanger: true, run });
   }
 
   function about({ role, is_disabled: isOff, principals }) {
-    return card("About", h("div", { class: "inside" }, facts(
+    return card("About", h("div", { class: "inside" }, definitions(
       ["Role", role],
       ["State", isOff ? badge("cancelled", "disabled") : badge("active")],
-      ["Signs in with Entra", principals.length ? principals.map((each) => h("div", {}, h("code", {}, each))) : "No: with keys only"],
+      ["Signs in with Entra", principals.length ? principals.map((each) => h("div", {}, h("code", {}, each))) : "No, keys only"],
     )));
   }
 
   function keys({ keys: rows }) {
     const columns = [
       { name: "Key", cell: ({ id }) => h("code", {}, `relay_${id}_…`) },
-      { name: "Made", cell: ({ created_at: at }) => moment(at) },
+      { name: "Created", cell: ({ created_at: at }) => moment(at) },
       { name: "Last used", cell: ({ last_used_at: at }) => (at ? ago(at) : h("span", { class: "muted" }, "never")) },
       { name: "Expires", cell: ({ expires_at: at }) => (at ? moment(at) : h("span", { class: "muted" }, "never")) },
       { name: "", kind: "tight", cell: ({ id }) => h("div", { class: "actions" }, h("button", { type: "button", class: "danger", "aria-label": `Remove key ${id}`, data: { key: `remove-${id}` }, on: { click: () => removeKey(id) } }, "Remove")) },
     ];
     const add = h("button", { type: "button", data: { key: "add-key" }, on: { click: addKey } }, "Add a key");
-    return h("section", { class: "card" }, h("header", {}, h("h2", {}, "Keys"), add), rows.length ? list("Keys", columns, rows) : nothing("No keys", "It can call with Entra only, if at all."));
+    return h("section", { class: "card" }, h("header", {}, h("h2", {}, "Keys"), add), rows.length ? dataTable("Keys", columns, rows) : emptyState("No keys", "This client can sign in with Entra only."));
   }
 
   async function addKey() {
-    const lasts = field({ name: "expires_in_seconds", label: "Expires", options: KEY_LASTS });
-    let made = null;
+    const lifetime = field({ name: "expires_in_seconds", label: "Expires", options: KEY_LIFETIMES });
+    let created = null;
     const run = async () => {
-      const body = lasts.read() ? { expires_in_seconds: Number(lasts.read()) } : {};
-      made = await call("POST", `${path}/keys`, { body });
+      const body = lifetime.read() ? { expires_in_seconds: Number(lifetime.read()) } : {};
+      created = await call("POST", `${path}/keys`, { body });
     };
-    await ask({ title: `Another key for ${name}`, text: "Two may be active at once, so that the application can change over.", action: "Add", fields: [lasts], run });
-    if (made === null) return;
+    await openDialog({ title: `Add a key for ${name}`, text: "Two keys can be active at once, so that the application can switch without downtime.", action: "Add", fields: [lifetime], run });
+    if (created === null) return;
     await load();
-    await showOnce({ title: "The new key", text: "Copy it now: Relay keeps only a digest and cannot show it again.", secret: made.key });
+    await showSecret({ title: "New key", text: "Copy it now. Relay stores only a digest and cannot show it again.", secret: created.key });
   }
 
   async function removeKey(id) {
     const run = async () => {
       await call("DELETE", `${path}/keys/${id}`);
       await load();
-      return `Key ${id} is useless within half a minute.`;
+      return `Key ${id} was removed. It stops working within 30 seconds.`;
     };
-    await ask({ title: "Remove this key?", text: `Who still calls with relay_${id}_… is refused.`, action: "Remove", isDanger: true, run });
+    await openDialog({ title: "Remove this key?", text: `Calls with relay_${id}_… will be refused.`, action: "Remove", isDanger: true, run });
   }
 }

@@ -1,34 +1,34 @@
 /**
- * Who may call.
+ * List of clients.
  */
 
 import { call, get } from "../api.js";
-import { ask, field, show as showOnce } from "../dialogs.js";
+import { dataTable, emptyState, errorState, heading, loading } from "../components.js";
+import { field, openDialog, showSecret } from "../dialogs.js";
 import { h, redraw } from "../dom.js";
-import { live } from "../live.js";
-import { failed, heading, list, loading, nothing } from "../parts.js";
-import { ago, badge, number } from "../words.js";
+import { ago, badge, number } from "../format.js";
+import { poll } from "../poll.js";
 
-export async function show({ room, signal, focusTitle }) {
+export async function show({ main, signal, focusTitle }) {
   const place = h("div", {}, loading());
-  const add = h("button", { type: "button", class: "primary", data: { key: "add" }, on: { click: () => create(() => again()) } }, "New client");
-  room.append(...heading("Clients", { actions: [add], text: "The applications that may send, and the operators." }).filter(Boolean), h("div", { class: "card" }, place));
+  const add = h("button", { type: "button", class: "primary", data: { key: "add" }, on: { click: () => create(() => refresh()) } }, "New client");
+  main.append(...heading("Clients", { actions: [add], text: "Applications that can send, and operators." }).filter(Boolean), h("div", { class: "card" }, place));
   focusTitle();
-  let known = null;
-  const again = live({
+  let loaded = null;
+  const refresh = poll({
     signal,
     seconds: 15,
     load: () => get("/v1/clients", signal),
     draw({ value }) {
-      known = value;
-      redraw(place, value.length ? table(value) : nothing("No clients", "Nobody may call yet."));
+      loaded = value;
+      redraw(place, value.length ? table(value) : emptyState("No clients", "Create one to send mail."));
     },
-    fail: (error) => known === null && redraw(place, failed(error, again)),
+    fail: (error) => loaded === null && redraw(place, errorState(error, refresh)),
   });
 }
 
 function table(rows) {
-  return list("Clients", [
+  return dataTable("Clients", [
     { name: "Name", cell: ({ name }) => h("a", { href: `#/clients/${name}`, data: { key: `open-${name}` } }, name) },
     { name: "Role", cell: ({ role }) => role },
     { name: "State", cell: ({ is_disabled: isOff }) => (isOff ? badge("cancelled", "disabled") : badge("active")) },
@@ -44,24 +44,24 @@ function latest(keys) {
 }
 
 function limits({ rate_per_minute: rate, daily_quota: quota, redirect_to: redirect }) {
-  const parts = [rate && `${number(rate)} a minute`, quota && `${number(quota)} a day`, redirect && "redirected"].filter(Boolean);
+  const parts = [rate && `${number(rate)} per minute`, quota && `${number(quota)} per day`, redirect && "redirected"].filter(Boolean);
   return parts.join(", ") || h("span", { class: "muted" }, "none");
 }
 
 async function create(done) {
-  const name = field({ name: "name", label: "Name", hint: "Lower-case letters, digits and dashes.", required: true });
-  const role = field({ name: "role", label: "Role", options: [["client", "Client: sends, and reads its own messages"], ["operator", "Operator: sees and mends everything"]], value: "client" });
-  let made = null;
-  await ask({
+  const name = field({ name: "name", label: "Name", hint: "Lowercase letters, digits and dashes.", required: true });
+  const role = field({ name: "role", label: "Role", options: [["client", "Client: sends, and reads its own messages"], ["operator", "Operator: full access"]], value: "client" });
+  let created = null;
+  await openDialog({
     title: "New client",
     action: "Create",
     fields: [name, role],
     run: async () => {
-      made = await call("POST", "/v1/clients", { body: { name: name.read(), role: role.read() } });
-      return `${made.name} was created.`;
+      created = await call("POST", "/v1/clients", { body: { name: name.read(), role: role.read() } });
+      return `${created.name} was created.`;
     },
   });
-  if (made === null) return;
+  if (created === null) return;
   done();
-  await showOnce({ title: `The key of ${made.name}`, text: "Copy it now: Relay keeps only a digest and cannot show it again.", secret: made.key });
+  await showSecret({ title: `Key of ${created.name}`, text: "Copy it now. Relay stores only a digest and cannot show it again.", secret: created.key });
 }

@@ -1,40 +1,40 @@
 /**
- * What Relay gave up on, by cause.
+ * Dead letters by cause.
  */
 
 import { get } from "../api.js";
+import { dataTable, emptyState, errorState, heading, loading } from "../components.js";
 import { h, redraw } from "../dom.js";
-import { live } from "../live.js";
-import { failed, heading, list, loading, nothing } from "../parts.js";
-import { attention } from "../shell.js";
-import { number } from "../words.js";
-import { redriveLost } from "./lost.js";
-import { discardAll, redriveAll } from "./redriving.js";
+import { number } from "../format.js";
+import { poll } from "../poll.js";
+import { setCount } from "../shell.js";
+import { discardAll, redriveAll } from "./redrive.js";
+import { resendLost } from "./resend-lost.js";
 
-export async function show({ room, signal, focusTitle }) {
+export async function show({ main, signal, focusTitle }) {
   const place = h("div", {}, loading());
-  const lost = h("button", { type: "button", data: { key: "lost" }, on: { click: () => redriveLost(() => again()) } }, "Send lost mail again");
-  room.append(...heading("Dead letters", { actions: [lost], text: "Messages that Relay gave up on. Mend the cause, then put them back: nothing is gone until the retention ends." }).filter(Boolean), h("div", { class: "card" }, place));
+  const resend = h("button", { type: "button", data: { key: "resend-lost" }, on: { click: () => resendLost(() => refresh()) } }, "Resend lost mail");
+  main.append(...heading("Dead letters", { actions: [resend], text: "Messages that Relay stopped retrying. Fix the cause, then redrive them. They are kept until the retention period ends." }).filter(Boolean), h("div", { class: "card" }, place));
   focusTitle();
-  let known = null;
-  const again = live({
+  let loaded = null;
+  const refresh = poll({
     signal,
     load: () => get("/v1/deadletters", signal),
     draw({ value }) {
-      known = value;
-      attention("deadletters", value.reduce((sum, each) => sum + each.count, 0));
-      redraw(place, value.length ? causes(value, again) : nothing("No dead letters", "Every message was sent, or is still on its way."));
+      loaded = value;
+      setCount("deadletters", value.reduce((sum, each) => sum + each.count, 0));
+      redraw(place, value.length ? causes(value, refresh) : emptyState("No dead letters", "Every message was sent or is still in progress."));
     },
-    fail: (error) => known === null && redraw(place, failed(error, again)),
+    fail: (error) => loaded === null && redraw(place, errorState(error, refresh)),
   });
 }
 
-function causes(value, again) {
+function causes(value, refresh) {
   const columns = [
     { name: "Cause", cell: ({ code }) => h("a", { href: `#/deadletters/${code}`, data: { key: `open-${code}` } }, code) },
     { name: "Meaning", cell: ({ meaning }) => meaning },
-    { name: "Messages", kind: "number", cell: ({ count: many }) => number(many) },
-    { name: "", kind: "tight", cell: ({ code, count: many }) => h("div", { class: "actions" }, redriveAll(code, many, again), discardAll(code, many, again)) },
+    { name: "Messages", kind: "number", cell: ({ count: total }) => number(total) },
+    { name: "", kind: "tight", cell: ({ code, count: total }) => h("div", { class: "actions" }, redriveAll(code, total, refresh), discardAll(code, total, refresh)) },
   ];
-  return list("Dead letters by cause", columns, [...value].sort((one, other) => other.count - one.count));
+  return dataTable("Dead letters by cause", columns, [...value].sort((one, other) => other.count - one.count));
 }

@@ -1,52 +1,52 @@
 /**
- * One message's whole story: where it stands, each attempt with the provider's own words, later events, and what it says.
+ * One message: state, attempts with the provider's replies, later events, and content.
  */
 
-import { bytes as download, call, get } from "../api.js";
-import { meaningOf } from "../causes.js";
-import { ask } from "../dialogs.js";
+import { call, download, get } from "../api.js";
+import { loadMeanings } from "../causes.js";
+import { card, copyable, definitions, errorState, heading, loading } from "../components.js";
+import { openDialog } from "../dialogs.js";
 import { h, redraw } from "../dom.js";
-import { live } from "../live.js";
-import { mailView } from "../mail.js";
-import { card, copied, facts, failed, heading, loading } from "../parts.js";
-import { badge, bytes, count, duration, look, mailbox, moment, plain } from "../words.js";
-import { discard, redrive } from "./redriving.js";
+import { badge, byteSize, count, duration, humanize, mailbox, moment, toneOf } from "../format.js";
+import { mailView } from "../mail-view.js";
+import { poll } from "../poll.js";
+import { discard, redrive } from "./redrive.js";
 
 const WAITING = ["scheduled", "deferred", "held", "queued"];
-const DEAD = ["failed", "expired", "unknown"];
+const FAILED = ["failed", "expired", "unknown"];
 
-export async function show({ room, one: id, signal, focusTitle }) {
+export async function show({ main, one: id, signal, focusTitle }) {
   const path = `/v1/messages/${encodeURIComponent(id)}`;
   const head = h("div");
-  const story = h("div", {}, loading());
-  const content = h("div", { class: "content" }, loading("Loading the content"));
-  room.append(head, h("div", { class: "two-columns" }, h("div", { class: "stack" }, content), h("div", { class: "stack" }, story)));
-  let known = null;
+  const history = h("div", {}, loading());
+  const content = h("div", { class: "content" }, loading("Loading content"));
+  main.append(head, h("div", { class: "two-columns" }, h("div", { class: "stack" }, content), h("div", { class: "stack" }, history)));
+  let loaded = null;
   let hasContent = false;
-  const again = live({
+  const refresh = poll({
     signal,
     seconds: 3,
-    load: async () => ({ message: await get(path, signal), meanings: await meaningOf(signal) }),
+    load: async () => ({ message: await get(path, signal), meanings: await loadMeanings(signal) }),
     draw({ message, meanings }) {
-      const isFirst = known === null;
-      known = message;
-      redraw(head, heading(titleOf(message), { crumb: ["Messages", "#/messages"], actions: [badge(message.state), ...actions(message, again)] }));
-      redraw(story, happened(message, meanings), people(message, meanings), about(message));
-      if (message.erased_at) redraw(content, card("Content", h("p", { class: "inside muted" }, "It was erased, and so were the addresses, the providers' words and the later events.")));
+      const isFirst = loaded === null;
+      loaded = message;
+      redraw(head, heading(titleOf(message), { crumb: ["Messages", "#/messages"], actions: [badge(message.state), ...actions(message, refresh)] }));
+      redraw(history, timeline(message, meanings), recipientList(message, meanings), about(message));
+      if (message.erased_at) redraw(content, card("Content", h("p", { class: "inside muted" }, "Erased, together with addresses, provider replies and later events.")));
       else if (!hasContent) showContent();
       if (isFirst) focusTitle();
     },
-    fail: (error) => known === null && (redraw(story), redraw(content, failed(error, again))),
+    fail: (error) => loaded === null && (redraw(history), redraw(content, errorState(error, refresh))),
   });
 
   async function showContent() {
     try {
-      const told = await get(`${path}/content`, signal);
+      const mail = await get(`${path}/content`, signal);
       hasContent = true;
-      redraw(content, mailView(told, {
+      redraw(content, mailView(mail, {
         source: async () => (await download(`${path}/source`, signal)).text(),
         file: (number) => download(`${path}/attachments/${number}`, signal),
-        note: "As Relay writes it for SMTP; SendGrid and ACS write their own.",
+        note: "The source as Relay writes it for SMTP. SendGrid and ACS build their own.",
       }));
     } catch (error) {
       if (error.name !== "AbortError" && !hasContent) redraw(content, card("Content", h("p", { class: "inside muted" }, error.message)));
@@ -58,19 +58,19 @@ function titleOf({ erased_at: erasedAt, subject }) {
   return erasedAt ? "(erased)" : subject || "(no subject)";
 }
 
-function actions({ id, state, erased_at: erasedAt }, again) {
+function actions({ id, state, erased_at: erasedAt }, refresh) {
   if (erasedAt) return [];
-  const cancel = () => ask({
+  const cancel = () => openDialog({
     title: "Cancel this message?",
-    text: "It is not sent any more. Recipients that have it already keep it.",
-    action: "Cancel the message",
+    text: "Relay stops sending it. Recipients that already received it keep it.",
+    action: "Cancel message",
     isDanger: true,
-    run: async () => { await call("DELETE", `/v1/messages/${id}`); again(); return "The message is cancelled."; },
+    run: async () => { await call("DELETE", `/v1/messages/${id}`); refresh(); return "Message cancelled."; },
   });
   return [
     WAITING.includes(state) && h("button", { type: "button", data: { key: "cancel" }, on: { click: cancel } }, "Cancel"),
-    DEAD.includes(state) && h("button", { type: "button", class: "primary", data: { key: "redrive" }, on: { click: () => redrive("Redrive this message?", { ids: [id] }, again) } }, "Redrive"),
-    DEAD.includes(state) && h("button", { type: "button", class: "danger", data: { key: "discard" }, on: { click: () => discard("Discard this dead letter?", { ids: [id] }, again) } }, "Discard"),
+    FAILED.includes(state) && h("button", { type: "button", class: "primary", data: { key: "redrive" }, on: { click: () => redrive("Redrive this message?", { ids: [id] }, refresh) } }, "Redrive"),
+    FAILED.includes(state) && h("button", { type: "button", class: "danger", data: { key: "discard" }, on: { click: () => discard("Discard this dead letter?", { ids: [id] }, refresh) } }, "Discard"),
   ].filter(Boolean);
 }
 
@@ -84,39 +84,39 @@ function about(message) {
     ["Expires", message.expires_at && moment(message.expires_at)],
     ["Client", message.client && h("a", { href: `#/clients/${message.client}`, data: { key: "client" } }, message.client)],
     ["Lane", message.lane],
-    ["Delivery", message.delivery && plain(message.delivery)],
-    ["Size", message.size && bytes(message.size)],
+    ["Delivery", message.delivery && humanize(message.delivery)],
+    ["Size", message.size && byteSize(message.size)],
     ["Tags", message.tags?.join(", ")],
     ["Metadata", Object.entries(message.metadata ?? {}).map(([name, value]) => h("div", {}, h("span", { class: "muted" }, name, ": "), value))],
-    ["Id", copied(message.id)],
+    ["ID", copyable(message.id)],
   ];
-  return card("About", h("div", { class: "inside" }, facts(...pairs)));
+  return card("About", h("div", { class: "inside" }, definitions(...pairs)));
 }
 
-function people({ recipients = [] }, meanings) {
+function recipientList({ recipients = [] }, meanings) {
   if (!recipients.length) return null;
   const rows = recipients.map((each) => h("li", {},
     h("span", { class: "wide" }, mailbox(each), each.kind === "to" ? null : h("span", { class: "muted small" }, ` ${each.kind}`)),
     h("span", {}, each.route && h("span", { class: "muted small" }, `${each.route} `), badge(each.state)),
-    each.code && h("span", { class: "muted small" }, meanings[each.code] ?? plain(each.code))));
-  return card(count(recipients.length, "recipient"), h("ul", { class: "people" }, rows));
+    each.code && h("span", { class: "muted small" }, meanings[each.code] ?? humanize(each.code))));
+  return card(count(recipients.length, "recipient"), h("ul", { class: "recipients" }, rows));
 }
 
-function happened(message, meanings) {
+function timeline(message, meanings) {
   const steps = [
     { at: message.created_at, state: "moving", what: "Accepted", by: message.client },
-    ...(message.attempts ?? []).map((attempt) => ({ ...attempt, state: look(attempt.outcome), what: `Attempt ${attempt.number}: ${plain(attempt.outcome)}`, by: `${attempt.route === attempt.provider ? attempt.route : `${attempt.route} (${attempt.provider})`}, ${duration(attempt.seconds ?? 0)}` })),
-    ...(message.events ?? []).map((event) => ({ ...event, state: look(event.kind), what: plain(event.kind), by: [event.recipient, event.provider].filter(Boolean).join(", ") })),
+    ...(message.attempts ?? []).map((attempt) => ({ ...attempt, state: toneOf(attempt.outcome), what: `Attempt ${attempt.number}: ${humanize(attempt.outcome)}`, by: `${attempt.route === attempt.provider ? attempt.route : `${attempt.route} (${attempt.provider})`}, ${duration(attempt.seconds ?? 0)}` })),
+    ...(message.events ?? []).map((event) => ({ ...event, state: toneOf(event.kind), what: humanize(event.kind), by: [event.recipient, event.provider].filter(Boolean).join(", ") })),
   ].sort((one, other) => new Date(one.at) - new Date(other.at));
-  return card("Story", h("ol", { class: "story" }, steps.map((each) => step(each, meanings))));
+  return card("Timeline", h("ol", { class: "timeline" }, steps.map((each) => step(each, meanings))));
 }
 
 function step({ at, state, what, by, code, reply, provider_id: name }, meanings) {
   return h("li", { class: state },
     h("div", { class: "when" }, h("strong", {}, what), h("span", { class: "muted small" }, moment(at))),
     by && h("p", { class: "muted small wide" }, by),
-    code && h("p", { class: "small" }, meanings[code] ?? plain(code), " ", h("code", { class: "muted" }, code)),
+    code && h("p", { class: "small" }, meanings[code] ?? humanize(code), " ", h("code", { class: "muted" }, code)),
     reply && h("pre", {}, reply),
-    name && h("p", { class: "muted small wide" }, "Provider's id: ", h("code", {}, name)));
+    name && h("p", { class: "muted small wide" }, "Provider's ID: ", h("code", {}, name)));
 }
 

@@ -1,37 +1,38 @@
 /**
- * How the relay is, at one look.
+ * The overview: problems, totals, chart, queues, routes.
  */
 
 import { get } from "../api.js";
-import { GROUPS, chart } from "../chart.js";
+import { chart, GROUPS } from "../chart.js";
+import { card, dataTable, errorState, heading, loading, segmented } from "../components.js";
 import { h, redraw } from "../dom.js";
-import { live } from "../live.js";
-import { card, choices, failed, heading, list, loading } from "../parts.js";
-import { attention } from "../shell.js";
-import { ago, badge, count, duration, number, plain } from "../words.js";
+import { ago, badge, count, duration, humanize, number } from "../format.js";
+import { poll } from "../poll.js";
+import { setCount } from "../shell.js";
 
+const HOLD_STATES = { held: "held", trial: "on trial" };
 const SPANS = [["hour", "Hour"], ["day", "Day"], ["week", "Week"]];
 
-export async function show({ room, query, signal, focusTitle }) {
+export async function show({ main, query, signal, focusTitle }) {
   let span = SPANS.some(([name]) => name === query.get("span")) ? query.get("span") : "hour";
   let chosen = null;
   let overview = null;
   const place = h("div", {}, loading());
   const head = h("div");
-  room.append(head, place);
-  const drawHead = () => redraw(head, heading("Overview", { actions: [choices("Span", SPANS, span, chooseSpan)] }));
+  main.append(head, place);
+  const drawHead = () => redraw(head, heading("Overview", { actions: [segmented("Span", SPANS, span, chooseSpan)] }));
   const draw = () => redraw(place, body(overview, chosen, choose));
-  const again = live({
+  const refresh = poll({
     signal,
     seconds: 10,
     load: () => get(`/v1/overview?span=${span}`, signal),
-    draw(told) {
-      overview = told;
-      tellBar(told);
+    draw(result) {
+      overview = result;
+      updateCounts(result);
       draw();
     },
     fail(error) {
-      if (overview === null || overview.span !== span) redraw(place, failed(error, again));
+      if (overview === null || overview.span !== span) redraw(place, errorState(error, refresh));
     },
   });
 
@@ -40,7 +41,7 @@ export async function show({ room, query, signal, focusTitle }) {
     chosen = null;
     history.replaceState(null, "", `#/?span=${span}`);
     drawHead();
-    again();
+    refresh();
   }
 
   function choose(at) {
@@ -53,41 +54,40 @@ export async function show({ room, query, signal, focusTitle }) {
   focusTitle();
 }
 
-function tellBar({ dead_letters: letters, routes }) {
-  attention("deadletters", letters.count, { isMore: letters.is_more });
-  attention("routes", routes.filter(({ holds }) => holds.length).length);
+function updateCounts({ dead_letters: dead, routes }) {
+  setCount("deadletters", dead.count, { isMore: dead.is_more });
+  setCount("routes", routes.filter(({ holds }) => holds.length).length);
 }
 
 function body(overview, chosen, choose) {
   return [
-    troubles(overview),
+    problems(overview),
     tiles(overview),
     h("section", { class: "card" }, h("header", {}, h("h2", {}, "Messages by time")), h("div", { class: "inside" }, chart(overview, chosen, choose))),
     h("div", { class: "side-by-side" }, lanes(overview.lanes), routes(overview.routes)),
   ];
 }
 
-/** What somebody should look at, first; nothing when there is nothing. */
-function troubles({ routes, dead_letters: letters, lanes }) {
+/** List what needs attention. */
+function problems({ routes, dead_letters: dead, lanes }) {
   const found = [];
-  const held = routes.filter(({ state }) => state !== "active");
   const poisoned = lanes.reduce((sum, lane) => sum + lane.poisoned, 0);
-  for (const { name, holds } of held) found.push([`Route ${name} is held: ${plain(holds[0]?.code ?? "held")}. Its mail waits and loses nothing.`, "#/routes", "Routes", "held"]);
-  if (letters.count) found.push([`${count(letters.count, "message")}${letters.is_more ? " or more" : ""} could not be sent.`, "#/deadletters", "Dead letters", "bad"]);
-  if (poisoned) found.push([`${count(poisoned, "queue entry", "queue entries")} on a poison queue: each becomes a dead letter soon.`, "#/deadletters", "Dead letters", "bad"]);
+  for (const { name, holds } of routes) for (const hold of holds) found.push([`Route ${name} is ${HOLD_STATES[hold.state]}${hold.sender ? ` for ${hold.sender}` : ""}: ${humanize(hold.code)}. Its mail waits; none is lost.`, "#/routes", "Routes", "held"]);
+  if (dead.count) found.push([`${count(dead.count, "message")}${dead.is_more ? " or more" : ""} could not be sent.`, "#/deadletters", "Dead letters", "bad"]);
+  if (poisoned) found.push([`${count(poisoned, "queue entry", "queue entries")} on a poison queue; each becomes a dead letter soon.`, "#/deadletters", "Dead letters", "bad"]);
   if (!found.length) return h("p", { class: "attention calm" }, "Nothing needs attention.");
-  return h("ul", { class: "attention card", "aria-label": "Needs attention" }, found.map(([text, href, link, look]) => h("li", { class: look }, h("span", {}, text), h("a", { href, data: { key: `go-${href}-${look}` } }, link))));
+  return h("ul", { class: "attention card", "aria-label": "Needs attention" }, found.map(([text, href, link, tone], index) => h("li", { class: tone }, h("span", {}, text), h("a", { href, data: { key: `problem-${index}` } }, link))));
 }
 
-function tiles({ totals, median_seconds: median, p95_seconds: late }) {
+function tiles({ totals, median_seconds: median, p95_seconds: p95 }) {
   const tile = (name, value, group) => h("div", { class: "tile" }, h("dt", {}, group && h("span", { class: `swatch ${group}` }), name), h("dd", {}, value));
   return h("dl", { class: "tiles" },
     tile("Accepted", number(totals.accepted)),
-    GROUPS.filter((group) => group !== "cancelled" || totals.cancelled).map((group) => tile(name(group), number(totals[group]), group)),
-    median != null && tile("Until sent", h("span", { title: `95 % within ${duration(late)}` }, duration(median))));
+    GROUPS.filter((group) => group !== "cancelled" || totals.cancelled).map((group) => tile(capitalized(group), number(totals[group]), group)),
+    median != null && tile("Time to send", h("span", { title: `Median; 95 % within ${duration(p95)}` }, duration(median))));
 }
 
-function name(group) {
+function capitalized(group) {
   return group[0].toUpperCase() + group.slice(1);
 }
 
@@ -96,17 +96,17 @@ function lanes(rows) {
     { name: "Lane", cell: (lane) => lane.name },
     { name: "Waiting", kind: "number", cell: (lane) => number(lane.entries) },
     { name: "Oldest", kind: "number", cell: (lane) => (lane.entries ? duration(lane.oldest_seconds) : "–") },
-    { name: "Poison", kind: "number", cell: (lane) => (lane.poisoned ? badge("failed", number(lane.poisoned)) : "–") },
+    { name: "Poisoned", kind: "number", cell: (lane) => (lane.poisoned ? badge("failed", number(lane.poisoned)) : "–") },
   ];
-  return card("Queues", list("Queues by lane", columns, rows));
+  return card("Queues", dataTable("Queues by lane", columns, rows));
 }
 
 function routes(rows) {
   const columns = [
     { name: "Route", cell: (route) => h("a", { href: "#/routes" }, route.name) },
     { name: "State", cell: (route) => badge(route.state) },
-    { name: "Reason", cell: (route) => (route.holds.length ? plain(route.holds[0].code) : "–") },
+    { name: "Reason", cell: (route) => (route.holds.length ? humanize(route.holds[0].code) : "–") },
     { name: "Next probe", cell: (route) => ago(route.holds[0]?.next_probe_at) },
   ];
-  return card("Routes", list("Routes", columns, rows));
+  return card("Routes", dataTable("Routes", columns, rows));
 }

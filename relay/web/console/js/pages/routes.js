@@ -1,52 +1,52 @@
 /**
- * The routes out: which are open, which are held and why, and what may be done about it.
+ * Routes: state, reasons of holds, and the actions probe, hold and release.
  */
 
 import { call, get } from "../api.js";
-import { meaningOf } from "../causes.js";
-import { ask } from "../dialogs.js";
+import { loadMeanings } from "../causes.js";
+import { button, definitions, emptyState, errorState, heading, loading } from "../components.js";
+import { openDialog } from "../dialogs.js";
 import { h, redraw } from "../dom.js";
-import { live } from "../live.js";
-import { button, facts, failed, heading, loading, nothing } from "../parts.js";
-import { attention } from "../shell.js";
-import { ago, badge, count, moment, plain } from "../words.js";
+import { ago, badge, count, humanize, moment } from "../format.js";
+import { poll } from "../poll.js";
+import { setCount } from "../shell.js";
 
-export async function show({ room, signal, focusTitle }) {
+export async function show({ main, signal, focusTitle }) {
   const place = h("div", { class: "stack" }, loading());
-  room.append(...heading("Routes", { text: "A held route keeps its mail: nothing is lost, no attempt is used, and Relay probes until it may go on." }).filter(Boolean), place);
+  main.append(...heading("Routes", { text: "A held route keeps its mail: no message is lost and no attempt is used. Relay probes it until it works again." }).filter(Boolean), place);
   focusTitle();
-  let known = null;
-  const again = live({
+  let loaded = null;
+  const refresh = poll({
     signal,
-    load: async () => ({ routes: (await get("/v1/routes", signal)).value, meanings: await meaningOf(signal) }),
+    load: async () => ({ routes: (await get("/v1/routes", signal)).value, meanings: await loadMeanings(signal) }),
     draw({ routes, meanings }) {
-      known = routes;
-      attention("routes", routes.filter(({ holds }) => holds.length).length);
-      redraw(place, routes.length ? routes.map((route) => one(route, meanings, again)) : nothing("No routes", "RELAY_ROUTES names none."));
+      loaded = routes;
+      setCount("routes", routes.filter(({ holds }) => holds.length).length);
+      redraw(place, routes.length ? routes.map((route) => routeCard(route, meanings, refresh)) : emptyState("No routes", "RELAY_ROUTES configures no routes."));
     },
-    fail: (error) => known === null && redraw(place, failed(error, again)),
+    fail: (error) => loaded === null && redraw(place, errorState(error, refresh)),
   });
 }
 
-function one(route, meanings, again) {
+function routeCard(route, meanings, refresh) {
   const { name, provider, state, holds } = route;
-  const act = (word) => call("POST", `/v1/routes/${encodeURIComponent(name)}/${word}`);
+  const post = (action) => call("POST", `/v1/routes/${encodeURIComponent(name)}/${action}`);
   const probe = async () => {
-    const told = await act("probe");
-    again();
-    return told.is_healthy ? `${name} could send now.` : `${name} could not send: ${meanings[told.code] ?? plain(told.code)} ${told.reply}`;
+    const result = await post("probe");
+    refresh();
+    return result.is_healthy ? `${name} can send.` : `${name} cannot send: ${meanings[result.code] ?? humanize(result.code)} ${result.reply}`;
   };
-  const hold = () => ask({
+  const hold = () => openDialog({
     title: `Hold ${name}?`,
-    text: "Nothing leaves by this route until it is released. Mail that has another route takes that; the rest waits.",
+    text: "Relay sends nothing by this route until you release it. Mail uses another route if it has one, or waits.",
     action: "Hold",
     isDanger: true,
-    run: async () => { await act("hold"); again(); return `${name} is held.`; },
+    run: async () => { await post("hold"); refresh(); return `${name} is held.`; },
   });
   const release = async () => {
-    const { released } = await act("release");
-    again();
-    return `${name} is open; ${count(released, "hold")} ended, and what waited goes on.`;
+    const { released } = await post("release");
+    refresh();
+    return `${name} is active. ${count(released, "hold")} ended; waiting mail is sent now.`;
   };
   const buttons = [
     button("Probe", probe, { key: `probe-${name}`, label: `Probe ${name}` }),
@@ -55,16 +55,16 @@ function one(route, meanings, again) {
   ];
   return h("section", { class: "card", "aria-label": `Route ${name}` },
     h("header", {}, h("h2", {}, name, provider !== name && h("span", { class: "muted small" }, ` ${provider}`)), badge(state), h("div", { class: "actions" }, buttons)),
-    holds.length ? holds.map((each) => reason(each, meanings)) : h("p", { class: "inside muted" }, "Open: mail leaves by this route."));
+    holds.length ? holds.map((each) => holdDetails(each, meanings)) : h("p", { class: "inside muted" }, "Active: mail is sent by this route."));
 }
 
-function reason(hold, meanings) {
+function holdDetails(hold, meanings) {
   return h("div", { class: "hold stack" },
-    h("p", {}, hold.sender ? h("strong", {}, `Only for ${hold.sender}: `) : null, meanings[hold.code] ?? plain(hold.code)),
-    facts(
+    h("p", {}, hold.sender ? h("strong", {}, `Only for ${hold.sender}: `) : null, meanings[hold.code] ?? humanize(hold.code)),
+    definitions(
       ["Cause", h("code", {}, hold.code)],
       ["Since", h("span", {}, moment(hold.since), " (", ago(hold.since), ")")],
-      ["Next probe", hold.next_probe_at ? ago(hold.next_probe_at) : hold.state === "trial" ? "One batch may try now" : "None: only a release ends this"],
+      ["Next probe", hold.next_probe_at ? ago(hold.next_probe_at) : hold.state === "trial" ? "None: one trial batch may be sent" : "None: release the route to end this hold"],
       ["Probes", hold.probes || null]),
     hold.reply && h("pre", {}, hold.reply));
 }

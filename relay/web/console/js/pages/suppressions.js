@@ -1,141 +1,141 @@
 /**
- * Addresses that are not sent to, and why: everybody's list, and each client's own.
+ * Suppressed addresses: the list for all clients, and each client's own.
  */
 
-import { CallFailed, bytes, call, get, here } from "../api.js";
-import { ask, field } from "../dialogs.js";
+import { call, CallFailed, download, get, localPath } from "../api.js";
+import { button, dataTable, emptyState, errorState, heading, loading } from "../components.js";
+import { field, openDialog } from "../dialogs.js";
 import { h, redraw } from "../dom.js";
-import { live } from "../live.js";
-import { button, failed, heading, list, loading, nothing } from "../parts.js";
-import { badge, count, moment } from "../words.js";
+import { badge, count, moment } from "../format.js";
+import { loadRows } from "../paging.js";
+import { poll } from "../poll.js";
 
 const REASONS = ["manual", "bounced", "complained", "unsubscribed"];
-const LASTS = [["", "As the reason's rule says"], ["86400", "A day"], ["2592000", "30 days"], ["31536000", "A year"]];
+const LIFETIMES = [["", "Default for the reason"], ["86400", "A day"], ["2592000", "30 days"], ["31536000", "A year"]];
 
-export async function show({ room, query, signal, focusTitle }) {
+export async function show({ main, query, signal, focusTitle }) {
   const client = query.get("client") ?? "";
   const scope = client ? `client=${encodeURIComponent(client)}` : "";
   const place = h("div", {}, loading());
-  const opens = (text, open, kind = "") => h("button", { type: "button", class: kind, data: { key: text }, on: { click: open } }, text);
-  const actions = [opens("Add", () => add(client, done), "primary"), opens("Import", () => take(scope, done)), button("Export", () => save(scope), { key: "export" }), opens("From a provider", () => synchronise(done))];
-  room.append(...heading("Suppressions", { actions, text: "Addresses that are not sent to. A message to them is refused or goes without them." }).filter(Boolean), h("div", { class: "card" }, await search(client, signal), place));
+  const dialogButton = (text, open, kind = "") => h("button", { type: "button", class: kind, data: { key: text }, on: { click: open } }, text);
+  const actions = [dialogButton("Add", () => add(client, done), "primary"), dialogButton("Import", () => importCsv(scope, done)), button("Export", () => exportCsv(scope), { key: "export" }), dialogButton("Sync from provider", () => syncProvider(done))];
+  main.append(...heading("Suppressions", { actions, text: "Relay does not send to these addresses. A message to them is refused, or sent to its other recipients only." }).filter(Boolean), h("div", { class: "card" }, await search(client, signal), place));
   focusTitle();
   let rows = null;
   let next = null;
-  const again = live({
+  const refresh = poll({
     signal,
     seconds: 15,
-    load: () => get(`/v1/suppressions?${scope}`, signal),
-    draw({ value, next_link: link }) {
-      rows = value;
-      next = link ?? null;
+    load: () => loadRows(`/v1/suppressions?${scope}`, { minimum: rows?.length, signal }),
+    draw(loaded) {
+      ({ rows, next } = loaded);
       draw();
     },
-    fail: (error) => rows === null && redraw(place, failed(error, again)),
+    fail: (error) => rows === null && redraw(place, errorState(error, refresh)),
   });
 
   function done() {
-    again();
+    refresh();
   }
 
   function draw() {
-    redraw(place, rows.length ? table(rows, scope, done) : nothing("Nobody is kept out", "Bounces and complaints come here by themselves."), next && h("p", { class: "more" }, button("Show more", more, { key: "more" })));
+    redraw(place, rows.length ? table(rows, scope, done) : emptyState("No suppressed addresses", "Bounces and complaints add addresses automatically."), next && h("p", { class: "more" }, button("Show more", more, { key: "more" })));
   }
 
   async function more() {
-    const told = await get(here(next), signal);
-    rows = [...rows, ...told.value];
-    next = told.next_link ?? null;
+    const page = await loadRows(localPath(next), { signal });
+    rows = [...rows, ...page.rows];
+    next = page.next;
     draw();
   }
 }
 
 function table(rows, scope, done) {
-  return list("Suppressions", [
+  return dataTable("Suppressions", [
     { name: "Address", cell: ({ email }) => h("span", { class: "wide" }, email) },
     { name: "Reason", cell: ({ reason }) => badge(reason) },
     { name: "Note", cell: ({ note, source }) => h("span", { class: "muted wide" }, note ?? source ?? "–") },
     { name: "Since", kind: "tight", cell: ({ at }) => moment(at) },
-    { name: "Until", kind: "tight", cell: ({ expires_at: at }) => (at ? moment(at) : h("span", { class: "muted" }, "for good")) },
+    { name: "Expires", kind: "tight", cell: ({ expires_at: at }) => (at ? moment(at) : h("span", { class: "muted" }, "no end")) },
     { name: "", kind: "tight", cell: ({ email }) => h("div", { class: "actions" }, h("button", { type: "button", "aria-label": `Remove ${email}`, data: { key: `remove-${email}` }, on: { click: () => remove(email, scope, done) } }, "Remove")) },
   ], rows);
 }
 
-/** Whose list is shown, and whether one address is kept out. */
+/** Make the form that selects a list and checks one address. */
 async function search(client, signal) {
   const clients = (await get("/v1/clients", signal)).value.map(({ name }) => [name, name]);
-  const whose = field({ name: "client", label: "List", options: [["", "Everybody's"], ...clients], value: client });
-  whose.input.addEventListener("change", () => { location.hash = `#/suppressions${whose.read() ? `?client=${encodeURIComponent(whose.read())}` : ""}`; });
-  const email = field({ name: "email", label: "Ask about an address", placeholder: "ada@example.org" });
+  const list = field({ name: "client", label: "List", options: [["", "All clients"], ...clients], value: client });
+  list.input.addEventListener("change", () => { location.hash = `#/suppressions${list.read() ? `?client=${encodeURIComponent(list.read())}` : ""}`; });
+  const email = field({ name: "email", label: "Check an address", placeholder: "ada@example.org" });
   const answer = h("p", { class: "answer", role: "status" });
-  const form = h("form", { class: "search", role: "search" }, whose.element, email.element, h("button", { type: "submit", class: "primary" }, "Ask"), answer);
+  const form = h("form", { class: "search", role: "search" }, list.element, email.element, h("button", { type: "submit", class: "primary" }, "Check"), answer);
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     if (!email.read()) return;
-    answer.textContent = await about(email.read(), client, signal);
+    answer.textContent = await checkAddress(email.read(), client, signal);
   });
   return form;
 }
 
-async function about(email, client, signal) {
+async function checkAddress(email, client, signal) {
   try {
     const { value } = await get(`/v1/suppressions/${encodeURIComponent(email)}?${client ? `client=${encodeURIComponent(client)}` : ""}`, signal);
-    return `${email} is kept out: ${value.map(({ reason, for_all: isAll }) => `${reason}${isAll ? ", for all" : ""}`).join("; ")}.`;
+    return `${email} is suppressed: ${value.map(({ reason, for_all: isAll }) => `${reason}${isAll ? " (all clients)" : ""}`).join(", ")}.`;
   } catch (error) {
-    return error.status === 404 ? `Nothing keeps ${email} out.` : error.message;
+    return error.status === 404 ? `${email} is not suppressed.` : error.message;
   }
 }
 
 async function add(client, done) {
   const email = field({ name: "email", label: "Address", placeholder: "ada@example.org", required: true });
   const reason = field({ name: "reason", label: "Reason", options: REASONS.map((each) => [each, each]) });
-  const lasts = field({ name: "expires_in_seconds", label: "For how long", options: LASTS });
-  const note = field({ name: "note", label: "Note", hint: "Who asked for it, and where." });
+  const lifetime = field({ name: "expires_in_seconds", label: "Expires", options: LIFETIMES });
+  const note = field({ name: "note", label: "Note", hint: "For example, who requested it and how." });
   const run = async () => {
-    const optional = { ...(lasts.read() && { expires_in_seconds: Number(lasts.read()) }), ...(note.read() && { note: note.read() }) };
-    const whose = client ? { client } : { for_all: true };
-    await call("POST", "/v1/suppressions", { body: { email: email.read(), reason: reason.read(), ...whose, ...optional } });
+    const optional = { ...(lifetime.read() && { expires_in_seconds: Number(lifetime.read()) }), ...(note.read() && { note: note.read() }) };
+    const scope = client ? { client } : { for_all: true };
+    await call("POST", "/v1/suppressions", { body: { email: email.read(), reason: reason.read(), ...scope, ...optional } });
     done();
-    return `${email.read()} is kept out.`;
+    return `${email.read()} is suppressed.`;
   };
-  await ask({ title: "Keep an address out", action: "Add", fields: [email, reason, lasts, note], run });
+  await openDialog({ title: "Suppress an address", action: "Add", fields: [email, reason, lifetime, note], run });
 }
 
 async function remove(email, scope, done) {
   const run = async () => {
     await call("DELETE", `/v1/suppressions/${encodeURIComponent(email)}?${scope}`);
     done();
-    return `${email} may be sent to again.`;
+    return `${email} is no longer suppressed.`;
   };
-  await ask({ title: `Send to ${email} again?`, text: "If it bounces or complains again, it comes back to this list.", action: "Remove", isDanger: true, run });
+  await openDialog({ title: `Remove ${email}?`, text: "Relay sends to it again. Another bounce or complaint adds it back.", action: "Remove", isDanger: true, run });
 }
 
-async function take(scope, done) {
-  const file = field({ name: "value", label: "A CSV file", type: "file", accept: ".csv,text/csv", hint: "The first line names the columns: email, and if you like reason and note." });
+async function importCsv(scope, done) {
+  const file = field({ name: "value", label: "CSV file", type: "file", accept: ".csv,text/csv", hint: "The first line names the columns: email, and optionally reason and note." });
   const run = async () => {
     const chosen = file.input.files[0];
-    if (!chosen) throw new CallFailed({ status: 0, code: "required", message: "Choose a file." });
+    if (!chosen) throw new CallFailed({ status: 0, code: "required", message: "Select a file." });
     const { imported } = await call("POST", `/v1/suppressions/import?${scope}`, { body: new Blob([chosen], { type: "text/csv" }) });
     done();
-    return `${count(imported, "address", "addresses")} taken over.`;
+    return `${count(imported, "address", "addresses")} imported.`;
   };
-  await ask({ title: "Import addresses", text: "All of the file or nothing of it.", action: "Import", fields: [file], run });
+  await openDialog({ title: "Import addresses", text: "If one line is invalid, nothing is imported.", action: "Import", fields: [file], run });
 }
 
-async function save(scope) {
-  const url = URL.createObjectURL(await bytes(`/v1/suppressions/export?${scope}`));
+async function exportCsv(scope) {
+  const url = URL.createObjectURL(await download(`/v1/suppressions/export?${scope}`));
   h("a", { href: url, download: "suppressions.csv" }).click();
   setTimeout(() => URL.revokeObjectURL(url), 10_000);
-  return "The list is saved.";
+  return "List exported.";
 }
 
-async function synchronise(done) {
+async function syncProvider(done) {
   const routes = (await get("/v1/routes")).value.map(({ name, provider }) => [name, `${name} (${provider})`]);
   const route = field({ name: "route", label: "Route", options: routes });
   const run = async () => {
     const { taken, dropped, is_whole: isWhole } = await call("POST", "/v1/suppressions/sync", { body: { route: route.read() } });
     done();
-    return `${count(taken, "address", "addresses")} taken over, ${dropped} dropped${isWhole ? "" : "; there are more: repeat it"}.`;
+    return `${count(taken, "address", "addresses")} added, ${dropped} removed${isWhole ? "" : ". There are more: run it again"}.`;
   };
-  await ask({ title: "Take over a provider's lists", text: "What the provider has dropped from its lists meanwhile is dropped here.", action: "Take over", fields: [route], run });
+  await openDialog({ title: "Sync from a provider", text: "Adds the addresses on the provider's suppression lists. Addresses that the provider has removed from its lists are removed here too.", action: "Sync", fields: [route], run });
 }

@@ -1,50 +1,50 @@
 /**
- * Stored templates.
+ * List of templates.
  */
 
 import { CallFailed, get } from "../api.js";
-import { ask, field } from "../dialogs.js";
+import { dataTable, emptyState, errorState, heading, loading } from "../components.js";
+import { field, openDialog } from "../dialogs.js";
 import { h, redraw } from "../dom.js";
-import { live } from "../live.js";
-import { failed, heading, list, loading, nothing } from "../parts.js";
-import { moment, number } from "../words.js";
+import { moment, number } from "../format.js";
+import { poll } from "../poll.js";
 
 const NAME = /^[a-z0-9][a-z0-9_-]{0,62}$/;
 
-export async function show({ room, signal, focusTitle }) {
+export async function show({ main, signal, focusTitle }) {
   const place = h("div", {}, loading());
-  const add = h("button", { type: "button", class: "primary", data: { key: "add" }, on: { click: begin } }, "New template");
-  room.append(...heading("Templates", { actions: [add], text: "Filled in when a message is accepted: what is durable is what is sent." }).filter(Boolean), h("div", { class: "card" }, place));
+  const add = h("button", { type: "button", class: "primary", data: { key: "add" }, on: { click: create } }, "New template");
+  main.append(...heading("Templates", { actions: [add], text: "Rendered when a message is accepted: a later change does not affect it." }).filter(Boolean), h("div", { class: "card" }, place));
   focusTitle();
-  let known = null;
-  const again = live({
+  let loaded = null;
+  const refresh = poll({
     signal,
     seconds: 15,
     load: () => get("/v1/templates", signal),
     draw({ value }) {
-      known = value;
-      redraw(place, value.length ? table(value) : nothing("No templates", "A message may name one instead of bringing its own text."));
+      loaded = value;
+      redraw(place, value.length ? table(value) : emptyState("No templates", "A message can name a template instead of carrying its own text."));
     },
-    fail: (error) => known === null && redraw(place, failed(error, again)),
+    fail: (error) => loaded === null && redraw(place, errorState(error, refresh)),
   });
 }
 
 function table(rows) {
-  return list("Templates", [
+  return dataTable("Templates", [
     { name: "Name", cell: ({ name }) => h("a", { href: `#/templates/${encodeURIComponent(name)}`, data: { key: `open-${name}` } }, name) },
     { name: "Version", kind: "number", cell: ({ version }) => number(version) },
-    { name: "Since", kind: "tight", cell: ({ created_at: at }) => moment(at) },
+    { name: "Saved", kind: "tight", cell: ({ created_at: at }) => moment(at) },
   ], rows);
 }
 
-async function begin() {
-  const name = field({ name: "name", label: "Name", hint: "Lower-case letters, digits, - and _.", required: true });
-  await ask({
+async function create() {
+  const name = field({ name: "name", label: "Name", hint: "Lowercase letters, digits, - and _.", required: true });
+  await openDialog({
     title: "New template",
-    action: "Write it",
+    action: "Create",
     fields: [name],
     run: async () => {
-      if (!NAME.test(name.read())) throw new CallFailed({ status: 0, code: "invalid_value", message: "A name is lower-case letters, digits, - and _." });
+      if (!NAME.test(name.read())) throw new CallFailed({ status: 0, code: "invalid_value", message: "A name consists of lowercase letters, digits, - and _." });
       location.hash = `#/templates/${name.read()}`;
     },
   });

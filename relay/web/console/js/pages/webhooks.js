@@ -1,62 +1,62 @@
 /**
- * Where events are posted: the web hooks of who is signed in.
+ * Webhooks of the signed-in client.
  */
 
 import { call, get } from "../api.js";
-import { ask, field, several, show as showOnce } from "../dialogs.js";
+import { dataTable, emptyState, errorState, heading, loading } from "../components.js";
+import { checkboxGroup, field, openDialog, showSecret } from "../dialogs.js";
 import { h, redraw } from "../dom.js";
-import { live } from "../live.js";
-import { failed, heading, list, loading, nothing } from "../parts.js";
-import { badge, moment, plain } from "../words.js";
+import { badge, humanize, moment } from "../format.js";
+import { poll } from "../poll.js";
 
 export const KINDS = ["processed", "deferred", "delivered", "bounced", "complained", "opened", "clicked", "unsubscribed"];
 export const FORMATS = [["standard", "Standard: one JSON object"], ["cloudevents", "CloudEvents"]];
 
-export async function show({ room, me, signal, focusTitle }) {
+export async function show({ main, me, signal, focusTitle }) {
   const place = h("div", {}, loading());
-  const add = h("button", { type: "button", class: "primary", data: { key: "add" }, on: { click: () => create(() => again()) } }, "New web hook");
-  room.append(...heading("Web hooks", { actions: [add], text: `Those of ${me.name}: a client subscribes to the events of its own messages.` }).filter(Boolean), h("div", { class: "card" }, place));
+  const add = h("button", { type: "button", class: "primary", data: { key: "add" }, on: { click: () => create(() => refresh()) } }, "New webhook");
+  main.append(...heading("Webhooks", { actions: [add], text: `Webhooks of ${me.name}. A client receives the events of its own messages.` }).filter(Boolean), h("div", { class: "card" }, place));
   focusTitle();
-  let known = null;
-  const again = live({
+  let loaded = null;
+  const refresh = poll({
     signal,
     seconds: 15,
     load: () => get("/v1/webhooks", signal),
     draw({ value }) {
-      known = value;
-      redraw(place, value.length ? table(value) : nothing("No web hooks", "Whoever wants to know of bounces and deliveries subscribes an https address."));
+      loaded = value;
+      redraw(place, value.length ? table(value) : emptyState("No webhooks", "Create one to receive bounces and deliveries at an HTTPS URL."));
     },
-    fail: (error) => known === null && redraw(place, failed(error, again)),
+    fail: (error) => loaded === null && redraw(place, errorState(error, refresh)),
   });
 }
 
-/** The state of a subscription as a badge. */
+/** Make the badge of a webhook's state. */
 export function stateOf({ is_enabled: isOn, failing_since: failing }) {
   if (!isOn) return badge("disabled");
   return failing ? badge("warning", "failing") : badge("enabled");
 }
 
 function table(rows) {
-  return list("Web hooks", [
-    { name: "Address", cell: ({ id, url }) => h("a", { class: "wide", href: `#/webhooks/${id}`, data: { key: `open-${id}` } }, url) },
+  return dataTable("Webhooks", [
+    { name: "URL", cell: ({ id, url }) => h("a", { class: "wide", href: `#/webhooks/${id}`, data: { key: `open-${id}` } }, url) },
     { name: "State", cell: stateOf },
-    { name: "Events", cell: ({ events }) => (events.length ? events.map(plain).join(", ") : "all") },
+    { name: "Events", cell: ({ events }) => (events.length ? events.map(humanize).join(", ") : "all") },
     { name: "Note", cell: ({ note }) => note ?? "–" },
-    { name: "Since", kind: "tight", cell: ({ created_at: at }) => moment(at) },
+    { name: "Created", kind: "tight", cell: ({ created_at: at }) => moment(at) },
   ], rows);
 }
 
 async function create(done) {
-  const url = field({ name: "url", label: "Address", type: "url", placeholder: "https://…", required: true });
-  const events = several({ name: "events", label: "Events", hint: "None chosen: all.", options: KINDS.map((each) => [each, plain(each)]), chosen: ["delivered", "bounced", "complained"] });
-  const format = field({ name: "format", label: "Form", options: FORMATS });
+  const url = field({ name: "url", label: "URL", type: "url", placeholder: "https://…", required: true });
+  const events = checkboxGroup({ name: "events", label: "Events", hint: "None selected: all.", options: KINDS.map((each) => [each, humanize(each)]), chosen: ["delivered", "bounced", "complained"] });
+  const format = field({ name: "format", label: "Format", options: FORMATS });
   const note = field({ name: "note", label: "Note" });
-  let made = null;
+  let created = null;
   const run = async () => {
-    made = await call("POST", "/v1/webhooks", { body: { url: url.read(), events: events.read(), format: format.read(), ...(note.read() && { note: note.read() }) } });
+    created = await call("POST", "/v1/webhooks", { body: { url: url.read(), events: events.read(), format: format.read(), ...(note.read() && { note: note.read() }) } });
   };
-  await ask({ title: "New web hook", action: "Subscribe", fields: [url, events, format, note], run });
-  if (made === null) return;
+  await openDialog({ title: "New webhook", action: "Create", fields: [url, events, format, note], run });
+  if (created === null) return;
   done();
-  await showOnce({ title: "The signing secret", text: "The receiver checks signatures with it. Copy it now: it is not shown again.", secret: made.secret });
+  await showSecret({ title: "Signing secret", text: "The receiver verifies signatures with it. Copy it now. It is not shown again.", secret: created.secret });
 }

@@ -1,4 +1,4 @@
-"""A mail that tries everything: no script of it runs, nobody learns that it was read, and it leaves its frame in no way."""
+"""Hostile mail: its scripts do not run, it loads nothing remote, and it cannot leave its frame."""
 
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -9,17 +9,17 @@ import pytest
 from aiohttp import web
 from playwright.async_api import Browser
 
-from tests.browser.screen import Screen, Town
+from tests.browser.screen import Screen, Site
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 BLOCKED = ("Content Security Policy", "sandboxed", "Unsafe attempt", "cid:")
-"""What the browser logs about what it did not let the mail do."""
+"""What the browser logs about actions it blocked."""
 
-type Where = Callable[[Town, str], Awaitable[str]]
+type Where = Callable[[Site, str], Awaitable[str]]
 
 
 class Trap:
-    """A server elsewhere: `met` is everything that was asked of it, connections without a request too."""
+    """A server on another origin. `met` records every request and every connection."""
 
     def __init__(self) -> None:
         self.met: list[str] = []
@@ -35,7 +35,7 @@ class Trap:
 
 @asynccontextmanager
 async def trap() -> AsyncIterator[Trap]:
-    """A trap that listens."""
+    """Start a trap."""
     caught = Trap()
 
     class Server(web.Server):
@@ -53,7 +53,7 @@ async def trap() -> AsyncIterator[Trap]:
 
 
 def hostile(url: str) -> str:
-    """The mail."""
+    """Return the HTML of a hostile mail; `url` is the trap."""
     return f"""\
 <!doctype html><html><head>
 <base href="{url}/base/">
@@ -79,28 +79,28 @@ input[value^="r"] {{ background: url("{url}/leak?r"); }}
 <video src="{url}/video" poster="{url}/poster" autoplay></video><audio src="{url}/audio" autoplay></audio>
 <a id="away" href="{url}/away" target="_top" ping="{url}/ping">away</a> <a id="here" href="{url}/here">here</a>
 <a id="act" href="javascript:window.top.acted=1">act</a> <a id="new" href="{url}/new" target="_blank">new</a>
-<p id="seen">The mail is shown.</p>
+<p id="seen">The mail is displayed.</p>
 </body></html>"""
 
 
-async def in_the_inbox(town: Town, subject: str) -> str:
-    _, listed, _ = await town.relay.call("GET", "/v1/inbox", params={"subject": subject})
+async def in_the_inbox(site: Site, subject: str) -> str:
+    _, listed, _ = await site.relay.call("GET", "/v1/inbox", params={"subject": subject})
     return f"/inbox#{listed['value'][0]['name']}"
 
 
-async def in_the_console(town: Town, subject: str) -> str:
-    _, listed, _ = await town.relay.call("GET", "/v1/messages")
+async def in_the_console(site: Site, subject: str) -> str:
+    _, listed, _ = await site.relay.call("GET", "/v1/messages")
     return f"/console#/messages/{next(each['id'] for each in listed['value'] if each['subject'] == subject)}"
 
 
 @pytest.mark.parametrize("where", [in_the_inbox, in_the_console])
-async def test_a_hostile_mail_cannot_act(browser: Browser, town: Town, where: Where) -> None:
+async def test_hostile_mail_in_its_frame_is_harmless(browser: Browser, site: Site, where: Where) -> None:
     subject = f"You have won, {where.__name__}"
     async with trap() as caught:
-        await town.send(subject=subject, html=hostile(caught.url))
-        screen = await Screen.open(browser, town, key=town.relay.key)
-        await screen.go(await where(town, subject), subject)
-        frame = screen.page.frame_locator("iframe[title='The mail, rendered']")
+        await site.send(subject=subject, html=hostile(caught.url))
+        screen = await Screen.open(browser, site, key=site.relay.key)
+        await screen.go(await where(site, subject), subject)
+        frame = screen.page.frame_locator("iframe[title='Rendered message']")
         await frame.locator("#seen").wait_for()
         address = screen.page.url
         for link in ("act", "away", "new"):
@@ -115,39 +115,39 @@ async def test_a_hostile_mail_cannot_act(browser: Browser, town: Town, where: Wh
         assert screen.page.url == address
         assert len(screen.context.pages) == 1
         assert await screen.heading(subject).is_visible()
-        assert screen.complaints(*BLOCKED) == []
+        assert screen.unexpected_log(*BLOCKED) == []
         assert screen.log != []
         await screen.page.get_by_role("tab", name="Links").click()
         await screen.page.get_by_role("cell", name=f"{caught.url}/away").wait_for()
         await screen.close()
-        await town.relay.call("DELETE", "/v1/inbox", params={"subject": subject})
+        await site.relay.call("DELETE", "/v1/inbox", params={"subject": subject})
         assert caught.met == []
 
 
-async def test_the_frames_page_is_as_harmless_in_a_window_of_its_own(browser: Browser, town: Town) -> None:
+async def test_hostile_mail_opened_as_a_page_is_harmless(browser: Browser, site: Site) -> None:
     async with trap() as caught:
-        name = await town.send(subject="Alone", html=hostile(caught.url))
-        _, content, _ = await town.relay.call("GET", f"/v1/messages/{name}/content")
-        screen = await Screen.open(browser, town)
+        name = await site.send(subject="Alone", html=hostile(caught.url))
+        _, content, _ = await site.relay.call("GET", f"/v1/messages/{name}/content")
+        screen = await Screen.open(browser, site)
         await screen.page.goto(content["html_url"])
         await screen.page.locator("#seen").wait_for()
         assert await screen.page.evaluate("() => [window.acted, window.origin]") == [None, "null"]
         await screen.close()
-        await town.relay.call("DELETE", "/v1/inbox", params={"subject": "Alone"})
+        await site.relay.call("DELETE", "/v1/inbox", params={"subject": "Alone"})
         assert caught.met == []
 
 
-async def test_what_a_mail_says_in_its_fields_is_text(screen: Screen) -> None:
+async def test_markup_in_mail_fields_is_shown_as_text(screen: Screen) -> None:
     subject = "<img src=x onerror=alert(1)> & <b>bold</b>"
     sender = {"email": "orders@shop.example", "name": "<script>alert(1)</script>"}
     files = [{"name": "<b>file.txt", "content": "aGVsbG8=", "type": "text/plain"}]
     fields: dict[str, Any] = {"from": sender, "subject": subject, "attachments": files, "text": "<i>text</i>"}
-    name = await screen.town.send(**fields)
+    name = await screen.site.send(**fields)
     await screen.go(f"/console#/messages/{name}", subject)
     await screen.page.get_by_text("<i>text</i>").wait_for()
     await screen.page.get_by_text("<script>alert(1)</script> <orders@shop.example>").wait_for()
     await screen.page.get_by_role("tab", name="Attachments (1)").click()
     await screen.page.get_by_text("<b>file.txt").wait_for()
-    await screen.go(await in_the_inbox(screen.town, subject), subject)
+    await screen.go(await in_the_inbox(screen.site, subject), subject)
     await screen.press("Delete")
-    await screen.told("The mail is deleted.")
+    await screen.toast("Message deleted.")

@@ -1,4 +1,4 @@
-"""A relay with something of everything: mail of every kind, in every state, of several clients."""
+"""Sample data for the browser tests: clients, and messages in every state."""
 
 import asyncio
 import base64
@@ -23,15 +23,15 @@ ORDER = """\
 <table role="presentation" width="520" cellpadding="0" cellspacing="0" style="background:#fff;border-radius:12px;max-width:100%">
 <tr><td style="padding:28px 32px;background:#0f5f6b;border-radius:12px 12px 0 0;color:#fff">
 <img src="cid:logo@shop" alt="" width="28" height="28" style="vertical-align:middle">
-<span style="font-size:20px;font-weight:bold;vertical-align:middle;padding-left:10px">Harbour Coffee</span></td></tr>
+<span style="font-size:20px;font-weight:bold;vertical-align:middle;padding-left:10px">Harbor Coffee</span></td></tr>
 <tr><td style="padding:28px 32px"><h1 style="font-size:22px;margin:0 0 12px">Thank you, Ada.</h1>
 <p style="line-height:1.5;margin:0 0 20px">Your order <b>4711</b> is being packed and leaves the roastery today.</p>
 <table width="100%" cellpadding="8" style="border-collapse:collapse;font-size:15px">
-<tr style="border-bottom:1px solid #dde4e2"><td>Harbour blend, 1 kg</td><td align="right">24.00</td></tr>
+<tr style="border-bottom:1px solid #dde4e2"><td>Harbor blend, 1 kg</td><td align="right">24.00</td></tr>
 <tr style="border-bottom:1px solid #dde4e2"><td>Paper filters, 100</td><td align="right">6.50</td></tr>
 <tr><td><b>Total</b></td><td align="right"><b>30.50</b></td></tr></table>
 <p style="margin:24px 0 0"><a href="https://shop.example/orders/4711" style="background:#0f5f6b;color:#fff;padding:12px 22px;
-border-radius:8px;text-decoration:none">Follow the parcel</a></p></td></tr></table></td></tr></table></body></html>
+border-radius:8px;text-decoration:none">Track your order</a></p></td></tr></table></td></tr></table></body></html>
 """
 WELCOME = """\
 <div style="font-family:Arial,sans-serif;padding:28px;color:#22302d"><h1 style="font-size:22px;color:#0f5f6b">Welcome,
@@ -45,10 +45,10 @@ PDF = base64.b64encode(b"%PDF-1.4\n" + b"1 0 obj<<>>endobj\n" * 900).decode()
 
 
 def settings(sendgrid: SendGridStandIn) -> Mapping[str, str]:
-    """Three routes: the inbox; a SendGrid account whose key was removed, for the domain `news.example`; and one that works
-    and has reported nothing yet, for `vendor.example`.
+    """Return the settings of three routes: the inbox, a SendGrid account with a revoked key for `news.example`, and a working
+    SendGrid account without delivery reports for `vendor.example`.
 
-    People may sign in with Entra; the tests stand for the platform that says who they are.
+    Entra sign-in is on; the tests set the header that the platform would set.
     """
     vendor = {"provider": "sendgrid", "base_url": sendgrid.url}
     routes = {
@@ -68,14 +68,14 @@ def settings(sendgrid: SendGridStandIn) -> Mapping[str, str]:
         "VENDOR_KEY": DEFAULT_KEY,
         "WEBSITE_AUTH_ENABLED": "true",
         "RELAY_WEBHOOKS_ALLOW_LOOPBACK": "true",
-        # An idle listener would look every five seconds.
+        # By default an idle listener polls every five seconds.
         "AzureFunctionsJobHost__extensions__queues__maxPollingInterval": "00:00:00.1",
     }
 
 
 def messages() -> list[dict[str, Any]]:
-    """What the clients send; each is delivered before the next is sent, so that the inbox has this order."""
-    shop, team = "Harbour Coffee <orders@shop.example>", "Relay team <team@shop.example>"
+    """Return the messages to send. Each is delivered before the next is sent, so that the inbox has this order."""
+    shop, team = "Harbor Coffee <orders@shop.example>", "Relay team <team@shop.example>"
     invoice = {"name": "Invoice 4711.pdf", "type": "application/pdf", "content": PDF}
     logo = {
         "name": "logo.svg",
@@ -86,7 +86,7 @@ def messages() -> list[dict[str, Any]]:
     }
     later = (datetime.now(UTC) + timedelta(days=30)).isoformat()
     return [
-        {"from": team, "to": "ops@example.org", "subject": "Nightly report", "text": "All 1,204 jobs ended well."},
+        {"from": team, "to": "ops@example.org", "subject": "Nightly report", "text": "All 1,204 jobs succeeded."},
         {"from": shop, "to": "rejected@relay.test", "subject": "Your voucher", "text": "Here it is.", "tags": ["voucher"]},
         {"from": shop, "to": ["rejected+1@relay.test", "mia@example.org"], "subject": "Two friends", "text": "Hello both."},
         {"from": shop, "to": "unknown@relay.test", "subject": "Payment reminder", "text": "…", "delivery": "at_most_once"},
@@ -103,7 +103,7 @@ def messages() -> list[dict[str, Any]]:
 
 
 async def fill(relay: RunningRelay) -> tuple[Mapping[str, str], Mapping[str, str]]:
-    """Make clients and send the messages as `shop`; the clients' keys by name, the messages' ids by subject."""
+    """Create clients and send the messages as `shop`. Returns keys by client name and message IDs by subject."""
     clients: list[dict[str, Any]] = [
         {"name": "shop"},
         {"name": "grace", "role": "operator", "principals": [GRACE]},
@@ -112,27 +112,27 @@ async def fill(relay: RunningRelay) -> tuple[Mapping[str, str], Mapping[str, str
     ]
     keys = {}
     for client in clients:
-        status, made, _ = await relay.call("POST", "/v1/clients", json=client)
-        assert status == 201, made
-        keys[client["name"]] = made["key"]
+        status, created, _ = await relay.call("POST", "/v1/clients", json=client)
+        assert status == 201, created
+        keys[client["name"]] = created["key"]
     template = {"subject": "Welcome, {{ name }}", "text": "Hello {{ name }}.", "html": WELCOME}
-    status, made, _ = await relay.call("PUT", "/v1/templates/welcome", json=template)
-    assert status == 201, made
+    status, created, _ = await relay.call("PUT", "/v1/templates/welcome", json=template)
+    assert status == 201, created
     for email, reason in (("gone@example.org", "bounced"), ("quiet@example.org", "unsubscribed")):
         body = {"email": email, "reason": reason, "for_all": True}
-        status, made, _ = await relay.call("POST", "/v1/suppressions", json=body)
-        assert status == 201, made
+        status, created, _ = await relay.call("POST", "/v1/suppressions", json=body)
+        assert status == 201, created
     return keys, {each["subject"]: await send(relay, each, keys["shop"]) for each in messages()}
 
 
 async def send(relay: RunningRelay, message: Mapping[str, Any], key: str | None = None) -> str:
-    """Send a message and wait until its first attempt is over, or it waits; its id."""
+    """Send a message and wait until its first attempt has ended or it waits. Returns its ID."""
     headers = {"Authorization": f"Bearer {key or relay.key}"}
     status, accepted, _ = await relay.call("POST", "/v1/messages", json=message, headers=headers)
     assert status == 202, accepted
     async with asyncio.timeout(30):
         while True:
-            _, story, _ = await relay.call("GET", f"/v1/messages/{accepted['id']}")
-            if story["state"] not in ("queued", "sending"):
+            _, message_status, _ = await relay.call("GET", f"/v1/messages/{accepted['id']}")
+            if message_status["state"] not in ("queued", "sending"):
                 return str(accepted["id"])
             await asyncio.sleep(POLL_SECONDS)

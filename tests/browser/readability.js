@@ -1,12 +1,12 @@
 /**
- * What is wrong with how the page is drawn: text without enough contrast (WCAG 2.2, 1.4.3: 4.5 to 1, large text 3 to 1), what can be used
- * and has no name (4.1.2), and anything that is wider than the window (1.4.10).
+ * Find accessibility problems of the drawn page: text without enough contrast (WCAG 2.2, 1.4.3: 4.5 to 1, large text 3 to 1),
+ * controls without a name (4.1.2), and content wider than the window (1.4.10).
  */
 () => {
   const found = [];
 
-  function colour(text) {
-    const canvas = colour.canvas ??= new OffscreenCanvas(1, 1).getContext("2d", { willReadFrequently: true });
+  function color(text) {
+    const canvas = color.canvas ??= new OffscreenCanvas(1, 1).getContext("2d", { willReadFrequently: true });
     canvas.clearRect(0, 0, 1, 1);
     canvas.fillStyle = text;
     canvas.fillRect(0, 0, 1, 1);
@@ -19,11 +19,11 @@
     return { red: mix("red"), green: mix("green"), blue: mix("blue"), alpha: 1 };
   }
 
-  /** The colour behind an element: its own and its ancestors' backgrounds, down to the first that nothing shines through. */
-  function ground(element) {
+  /** Compute the color behind an element from its own and its ancestors' backgrounds, down to the first opaque one. */
+  function background(element) {
     const layers = [];
     for (let each = element; each; each = each.parentElement) {
-      const layer = colour(getComputedStyle(each).backgroundColor);
+      const layer = color(getComputedStyle(each).backgroundColor);
       if (layer.alpha > 0) layers.push(layer);
       if (layer.alpha === 1) break;
     }
@@ -41,10 +41,10 @@
   }
 
   function isDrawn(element) {
-    return element.checkVisibility({ opacityProperty: true, visibilityProperty: true }) && !element.closest(".unseen, .skip") && !isHiddenHead(element.closest("thead"));
+    return element.checkVisibility({ opacityProperty: true, visibilityProperty: true }) && !element.closest(".visually-hidden, .skip") && !isHiddenHead(element.closest("thead"));
   }
 
-  /** On a phone the heads of tables are there for screen readers only. */
+  /** On narrow screens table headers are visible to screen readers only. */
   function isHiddenHead(head) {
     return head !== null && getComputedStyle(head).position === "absolute";
   }
@@ -56,11 +56,11 @@
     if (!texts.currentNode.data.trim() || measured.has(element) || !isDrawn(element)) continue;
     measured.add(element);
     const style = getComputedStyle(element);
-    const below = ground(element);
-    const ratio = contrast(over(colour(style.color), below), below);
+    const below = background(element);
+    const ratio = contrast(over(color(style.color), below), below);
     const size = parseFloat(style.fontSize);
-    const least = size >= 24 || (size >= 18.66 && Number(style.fontWeight) >= 700) ? 3 : 4.5;
-    if (ratio < least) found.push(`contrast ${ratio.toFixed(2)} of "${texts.currentNode.data.trim().slice(0, 40)}"`);
+    const minimum = size >= 24 || (size >= 18.66 && Number(style.fontWeight) >= 700) ? 3 : 4.5;
+    if (ratio < minimum) found.push(`contrast ${ratio.toFixed(2)} of "${texts.currentNode.data.trim().slice(0, 40)}"`);
   }
   if (measured.size < 6) found.push(`only ${measured.size} texts were measured`);
 
@@ -75,8 +75,8 @@
   for (const element of document.querySelectorAll("input:not([type='checkbox']), select, textarea, .chart rect:not(.hit, .floor)")) {
     if (!isDrawn(element)) continue;
     const isBar = element instanceof SVGElement;
-    const line = colour(isBar ? getComputedStyle(element).fill : getComputedStyle(element).borderTopColor);
-    const ratio = contrast(line, ground(element.closest(".card, dialog, form, section, body")));
+    const line = color(isBar ? getComputedStyle(element).fill : getComputedStyle(element).borderTopColor);
+    const ratio = contrast(line, background(element.closest(".card, dialog, form, section, body")));
     if (ratio < 3) found.push(`contrast ${ratio.toFixed(2)} of the edge of ${isBar ? "a bar" : element.name || "a field"}`);
   }
 

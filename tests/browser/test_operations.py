@@ -1,4 +1,4 @@
-"""What operators do: dead letters put back and discarded, routes held and released, clients and their keys."""
+"""Dead letters, routes, clients and the doctor."""
 
 import re
 
@@ -9,16 +9,16 @@ from tests.browser.screen import Screen
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
-async def test_dead_letters_are_shown_by_cause_and_one_is_put_back(screen: Screen) -> None:
-    name = await screen.town.send(to="rejected@relay.test", subject="Once more")
+async def test_selected_dead_letter_is_redriven_with_another_sender_and_route(screen: Screen) -> None:
+    name = await screen.site.send(to="rejected@relay.test", subject="Once more")
     await screen.go("/console#/deadletters", "Dead letters")
     await screen.row("recipient_refused", "The recipient's server refused the recipient for good.").wait_for()
     await screen.row("answer_lost").wait_for()
-    await screen.picture("console-deadletters")
+    await screen.screenshot("console-deadletters")
     await screen.page.get_by_role("link", name="recipient_refused").click()
     await screen.heading("recipient_refused").wait_for()
-    await screen.page.get_by_label(f"Choose {name}").check()
-    await screen.page.get_by_text("1 message chosen").wait_for()
+    await screen.page.get_by_label(f"Select {name}").check()
+    await screen.page.get_by_text("1 message selected").wait_for()
     await screen.press("Redrive")
     dialog = screen.dialog()
     await dialog.get_by_label("Sender").fill("nobody")
@@ -26,31 +26,31 @@ async def test_dead_letters_are_shown_by_cause_and_one_is_put_back(screen: Scree
     await dialog.get_by_text("An email address must have an @-sign.").wait_for()
     await dialog.get_by_label("Sender").fill("Shop <other@shop.example>")
     await dialog.get_by_label("Route").select_option("inbox")
-    await screen.picture("console-redrive")
+    await screen.screenshot("console-redrive")
     await screen.press("Redrive", within=dialog)
-    await screen.told("1 message put back on the queue.")
+    await screen.toast("1 message queued again.")
     await screen.go(f"/console#/messages/{name}", "Once more")
     await screen.page.get_by_text("Attempt 2: rejected").wait_for()
     await screen.page.get_by_text("Shop <other@shop.example>").wait_for()
-    screen.log[:] = screen.complaints("status of 400")
+    screen.log[:] = screen.unexpected_log("status of 400")
 
 
-async def test_a_message_is_put_back_and_discarded_from_its_own_page(screen: Screen) -> None:
-    name = await screen.town.send(to="rejected@relay.test", subject="From its page")
+async def test_message_page_redrives_and_discards_a_dead_letter(screen: Screen) -> None:
+    name = await screen.site.send(to="rejected@relay.test", subject="From its page")
     await screen.go(f"/console#/messages/{name}", "From its page")
     await screen.press("Redrive")
     await screen.press("Redrive", within=screen.dialog())
     await screen.page.get_by_text("Attempt 2: rejected").wait_for()
     await screen.press("Discard")
     await screen.press("Discard", within=screen.dialog())
-    await screen.told("1 message taken off the list.")
+    await screen.toast("1 message discarded.")
     await screen.go("/console#/deadletters/recipient_refused", "recipient_refused")
     await screen.page.locator("tbody tr").first.wait_for()
     assert await screen.page.get_by_text(name).count() == 0
 
 
-async def test_all_of_a_cause_are_discarded(screen: Screen) -> None:
-    await screen.town.send(to="unknown@relay.test", subject="Lost", delivery="at_most_once")
+async def test_discard_all_empties_the_cause(screen: Screen) -> None:
+    await screen.site.send(to="unknown@relay.test", subject="Lost", delivery="at_most_once")
     await screen.go("/console#/deadletters", "Dead letters")
     await screen.press("Discard all of answer_lost")
     await screen.page.keyboard.press("Escape")
@@ -59,39 +59,39 @@ async def test_all_of_a_cause_are_discarded(screen: Screen) -> None:
     await screen.press("Cancel", within=screen.dialog())
     await screen.press("Discard all of answer_lost")
     await screen.press("Discard", within=screen.dialog())
-    await screen.told("taken off the list.")
+    await screen.toast("discarded.")
     await screen.row("answer_lost").wait_for(state="detached")
     await screen.go("/console#/deadletters/answer_lost", "answer_lost")
-    await screen.page.get_by_text("None of this cause").wait_for()
+    await screen.page.get_by_text("No dead letters").wait_for()
 
 
-async def test_a_route_is_held_probed_and_released(screen: Screen) -> None:
+async def test_route_can_be_probed_held_and_released(screen: Screen) -> None:
     await screen.go("/console#/routes", "Routes")
     held = screen.page.get_by_role("region", name="Route sendgrid")
     await held.get_by_text("The provider does not accept the route's key, certificate or identity.").wait_for()
     await held.get_by_text("The provided authorization grant is invalid").wait_for()
-    await screen.picture("console-routes")
+    await screen.screenshot("console-routes")
     await screen.press("Probe sendgrid")
-    await screen.told("sendgrid could not send: The provider does not accept the route's key")
+    await screen.toast("sendgrid cannot send: The provider does not accept the route's key")
     inbox = screen.page.get_by_role("region", name="Route inbox")
     await screen.press("Hold inbox")
     await screen.press("Hold", within=screen.dialog())
     await inbox.get_by_text("An operator holds the route.").wait_for()
-    await inbox.get_by_text("None: only a release ends this").wait_for()
-    name = await screen.town.send(subject="Waits for the route")
-    status, message, _ = await screen.town.relay.call("GET", f"/v1/messages/{name}")
+    await inbox.get_by_text("None: release the route to end this hold").wait_for()
+    name = await screen.site.send(subject="Waits for the route")
+    status, message, _ = await screen.site.relay.call("GET", f"/v1/messages/{name}")
     assert (status, message["state"]) == (200, "held")
     await screen.press("Release inbox")
-    await screen.told("inbox is open; 1 hold ended")
-    await inbox.get_by_text("Open: mail leaves by this route.").wait_for()
+    await screen.toast("inbox is active. 1 hold ended")
+    await inbox.get_by_text("Active: mail is sent by this route.").wait_for()
     await screen.go(f"/console#/messages/{name}", "Waits for the route")
     await screen.page.locator(".heading").get_by_text("sent").wait_for()
 
 
-async def test_a_client_is_made_changed_and_deleted(screen: Screen) -> None:
+async def test_client_can_be_created_disabled_enabled_and_deleted(screen: Screen) -> None:
     await screen.go("/console#/clients", "Clients")
     await screen.row("staging", "redirected").wait_for()
-    await screen.picture("console-clients")
+    await screen.screenshot("console-clients")
     await screen.press("New client")
     await screen.dialog().get_by_label("Name").fill("Web Shop")
     await screen.press("Create", within=screen.dialog())
@@ -103,24 +103,24 @@ async def test_a_client_is_made_changed_and_deleted(screen: Screen) -> None:
     await screen.press("Copy", within=screen.dialog())
     assert await screen.page.evaluate("navigator.clipboard.readText()") == key
     await screen.press("Done", within=screen.dialog())
-    status, me, _ = await screen.town.relay.call("GET", "/v1/me", headers={"Authorization": f"Bearer {key}"})
+    status, me, _ = await screen.site.relay.call("GET", "/v1/me", headers={"Authorization": f"Bearer {key}"})
     assert (status, me) == (200, {"name": "web-shop", "role": "client"})
     await screen.page.get_by_role("link", name="web-shop").click()
     await screen.heading("web-shop").wait_for()
     await screen.press("Disable")
-    await screen.told("web-shop may not call any more.")
+    await screen.toast("web-shop is disabled.")
     await screen.press("Enable")
-    await screen.told("web-shop may call again.")
+    await screen.toast("web-shop is enabled.")
     await screen.press("Delete")
     await screen.press("Delete", within=screen.dialog())
-    await screen.told("web-shop is gone.")
+    await screen.toast("web-shop was deleted.")
     await screen.heading("Clients").wait_for()
     await screen.row("shop").first.wait_for()
     assert await screen.row("web-shop").count() == 0
-    screen.log[:] = screen.complaints("status of 400")
+    screen.log[:] = screen.unexpected_log("status of 400")
 
 
-async def test_keys_change_over(screen: Screen) -> None:
+async def test_third_key_is_refused_and_a_removed_key_disappears(screen: Screen) -> None:
     await screen.go("/console#/clients/newsletter", "newsletter")
     await screen.press("Add a key")
     await screen.dialog().get_by_label("Expires").select_option("In 30 days")
@@ -133,37 +133,37 @@ async def test_keys_change_over(screen: Screen) -> None:
     await screen.press("Cancel", within=screen.dialog())
     await screen.press(f"Remove key {key.split('_')[1]}")
     await screen.press("Remove", within=screen.dialog())
-    await screen.told("is useless within half a minute.")
+    await screen.toast("was removed.")
     assert await screen.page.get_by_text(f"relay_{key.split('_')[1]}_…").count() == 0
-    screen.log[:] = screen.complaints("status of 409")
+    screen.log[:] = screen.unexpected_log("status of 409")
 
 
-async def test_a_policy_is_changed_and_its_faults_are_told_where_they_are(screen: Screen) -> None:
+async def test_policy_errors_are_shown_at_their_fields_and_a_valid_policy_is_saved(screen: Screen) -> None:
     await screen.go("/console#/clients/staging", "staging")
     await screen.page.get_by_label("Senders").fill("*@shop.example\nnobody")
-    await screen.page.get_by_label("Calls from").fill("everywhere")
+    await screen.page.get_by_label("Allowed IP ranges").fill("everywhere")
     await screen.press("Save policy")
     senders = screen.page.get_by_label("Senders")
     await screen.page.get_by_text("A pattern is").wait_for()
     assert await senders.get_attribute("aria-invalid") == "true"
     await screen.page.get_by_text("This is no CIDR block").wait_for()
     await screen.page.get_by_label("Senders").fill("*@shop.example")
-    await screen.page.get_by_label("Calls from").fill("")
-    await screen.page.get_by_label("Messages a minute").fill("30")
-    await screen.picture("console-client")
+    await screen.page.get_by_label("Allowed IP ranges").fill("")
+    await screen.page.get_by_label("Messages per minute").fill("30")
+    await screen.screenshot("console-client")
     await screen.press("Save policy")
-    await screen.told("The policy is saved")
-    _, client, _ = await screen.town.relay.call("GET", "/v1/clients/staging")
+    await screen.toast("Policy saved")
+    _, client, _ = await screen.site.relay.call("GET", "/v1/clients/staging")
     assert (client["policy"]["senders"], client["policy"]["rate_per_minute"]) == (["*@shop.example"], 30)
-    screen.log[:] = screen.complaints("status of 400")
+    screen.log[:] = screen.unexpected_log("status of 400")
 
 
-async def test_the_doctor_says_what_is_wrong_and_what_mends_it(screen: Screen) -> None:
+async def test_doctor_lists_problems_with_their_fixes(screen: Screen) -> None:
     await screen.go("/console#/doctor", "Doctor")
-    await screen.page.get_by_text("Something keeps mail from leaving, or could lose it.").wait_for()
+    await screen.page.get_by_text("A problem prevents sending or could lose mail.").wait_for()
     finding = screen.page.locator(".finding").filter(has_text="fault").first
     await finding.get_by_text("route sendgrid").wait_for()
     await finding.get_by_text("Fix:").wait_for()
-    await screen.picture("console-doctor")
-    await screen.press("Look again")
+    await screen.screenshot("console-doctor")
+    await screen.press("Run again")
     await screen.page.locator(".finding").first.wait_for()

@@ -1,4 +1,4 @@
-"""What operators keep: who is not sent to, stored templates, and where events are posted."""
+"""Suppressions, templates, webhooks, and resending lost mail."""
 
 import re
 import socket
@@ -14,10 +14,10 @@ from tests.browser.screen import EAST, Screen
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
-async def test_an_address_is_kept_out_and_let_in_again(screen: Screen) -> None:
+async def test_suppressed_address_gets_no_mail_until_it_is_removed(screen: Screen) -> None:
     await screen.go("/console#/suppressions", "Suppressions")
     await screen.row("gone@example.org", "bounced").wait_for()
-    await screen.picture("console-suppressions")
+    await screen.screenshot("console-suppressions")
     await screen.press("Add")
     await screen.dialog().get_by_label("Address").fill("nobody")
     await screen.press("Add", within=screen.dialog())
@@ -27,103 +27,103 @@ async def test_an_address_is_kept_out_and_let_in_again(screen: Screen) -> None:
     await screen.dialog().get_by_label("Note").fill("By telephone")
     await screen.press("Add", within=screen.dialog())
     await screen.row("complained", "By telephone").wait_for()
-    name = await screen.town.send(to=["eve@example.org", "ada@example.org"], subject="Without Eve")
-    _, message, _ = await screen.town.relay.call("GET", f"/v1/messages/{name}")
+    name = await screen.site.send(to=["eve@example.org", "ada@example.org"], subject="Without Eve")
+    _, message, _ = await screen.site.relay.call("GET", f"/v1/messages/{name}")
     assert [each["state"] for each in message["recipients"]] == ["suppressed", "sent"]
-    await screen.page.get_by_label("Ask about an address").fill("eve@example.org")
-    await screen.press("Ask")
-    await screen.page.get_by_text("eve@example.org is kept out: complained, for all.").wait_for()
+    await screen.page.get_by_label("Check an address").fill("eve@example.org")
+    await screen.press("Check")
+    await screen.page.get_by_text("eve@example.org is suppressed: complained (all clients).").wait_for()
     await screen.page.get_by_role("button", name=re.compile("Remove eve@example.org", re.IGNORECASE)).click()
     await screen.press("Remove", within=screen.dialog())
-    await screen.told("may be sent to again.")
-    await screen.press("Ask")
-    await screen.page.get_by_text("Nothing keeps eve@example.org out.").wait_for()
-    screen.log[:] = screen.complaints("status of 400", "status of 404")
+    await screen.toast("is no longer suppressed.")
+    await screen.press("Check")
+    await screen.page.get_by_text("eve@example.org is not suppressed.").wait_for()
+    screen.log[:] = screen.unexpected_log("status of 400", "status of 404")
 
 
-async def test_lists_are_taken_over_and_saved(screen: Screen) -> None:
+async def test_suppressions_can_be_imported_exported_and_synced(screen: Screen) -> None:
     await screen.go("/console#/suppressions", "Suppressions")
     await screen.page.get_by_label("List").select_option("newsletter")
-    await screen.page.get_by_text("Nobody is kept out").wait_for()
+    await screen.page.get_by_text("No suppressed addresses").wait_for()
     await screen.press("Import")
     await screen.press("Import", within=screen.dialog())
-    await screen.dialog().get_by_text("Choose a file.").wait_for()
+    await screen.dialog().get_by_text("Select a file.").wait_for()
     content = b"email,reason\none@example.org,unsubscribed\ntwo@example.org,manual\n"
     file = {"name": "list.csv", "mimeType": "text/csv", "buffer": content}
-    await screen.dialog().get_by_label("A CSV file").set_input_files(file)  # type: ignore[arg-type] # as Playwright names them
+    await screen.dialog().get_by_label("CSV file").set_input_files(file)  # type: ignore[arg-type] # as Playwright names them
     await screen.press("Import", within=screen.dialog())
-    await screen.told("2 addresses taken over.")
+    await screen.toast("2 addresses imported.")
     await screen.row("one@example.org", "unsubscribed").wait_for()
     async with screen.page.expect_download() as waiting:
         await screen.press("Export")
     assert b"two@example.org,manual" in (await (await waiting.value).path()).read_bytes()
-    await screen.press("From a provider")
+    await screen.press("Sync from provider")
     await screen.dialog().get_by_label("Route").select_option("inbox")
-    await screen.press("Take over", within=screen.dialog())
+    await screen.press("Sync", within=screen.dialog())
     await screen.dialog().get_by_text("The provider of this route keeps no such lists.").wait_for()
-    screen.log[:] = screen.complaints("status of 422")
+    screen.log[:] = screen.unexpected_log("status of 422")
 
 
-async def test_a_template_is_written_and_looked_at(screen: Screen) -> None:
+async def test_template_can_be_created_previewed_versioned_and_deleted(screen: Screen) -> None:
     await screen.go("/console#/templates", "Templates")
     await screen.row("welcome").wait_for()
     await screen.press("New template")
     await screen.dialog().get_by_label("Name").fill("Not a name")
-    await screen.press("Write it", within=screen.dialog())
-    await screen.dialog().get_by_text("A name is lower-case letters").wait_for()
+    await screen.press("Create", within=screen.dialog())
+    await screen.dialog().get_by_text("A name consists of lowercase letters").wait_for()
     await screen.dialog().get_by_label("Name").fill("receipt")
-    await screen.press("Write it", within=screen.dialog())
+    await screen.press("Create", within=screen.dialog())
     await screen.heading("receipt").wait_for()
     await screen.page.get_by_label("Subject").fill("Receipt {{ number }}")
-    html = screen.page.get_by_role("textbox", name="Html")
+    html = screen.page.get_by_role("textbox", name="HTML")
     await html.fill("<p>Paid: {{ amount </p>")
     await screen.press("Save")
-    await screen.page.locator(".fault:not(:empty)").wait_for()
+    await screen.page.locator(".error:not(:empty)").wait_for()
     await html.fill("<p style='color:#0f5f6b'>Paid: {{ amount }} & more</p>")
     await screen.press("Save")
-    await screen.told("Version 1 is saved.")
-    variables = screen.page.get_by_label("Variables, as JSON")
+    await screen.toast("Version 1 saved.")
+    variables = screen.page.get_by_label("Variables (JSON)")
     await variables.fill("{")
-    await screen.press("Fill in")
-    await screen.page.get_by_text("This is not JSON.").wait_for()
+    await screen.press("Preview")
+    await screen.page.get_by_text("Not valid JSON.").wait_for()
     await variables.fill('{"number": 7}')
-    await screen.press("Fill in")
+    await screen.press("Preview")
     await screen.page.get_by_text("variables.amount: The template needs this variable.").wait_for()
     await variables.fill('{"number": 7, "amount": "<b>3 + 4 €</b>"}')
-    await screen.press("Fill in")
-    frame = screen.page.frame_locator("iframe[title='The mail, rendered']")
+    await screen.press("Preview")
+    frame = screen.page.frame_locator("iframe[title='Rendered message']")
     await frame.get_by_text("Paid: <b>3 + 4 €</b> & more").wait_for()
     assert await frame.locator("p").evaluate("p => getComputedStyle(p).color") == "rgb(15, 95, 107)"
     await screen.page.get_by_text("Receipt 7").wait_for()
     await screen.page.get_by_label("Subject").fill("Your receipt {{ number }}")
     await screen.press("Save as version 2")
-    await screen.told("Version 2 is saved.")
+    await screen.toast("Version 2 saved.")
     await screen.press("Open version 1")
     await screen.page.get_by_role("heading", name="Version 1", exact=True).wait_for()
     await screen.press("Delete")
     await screen.press("Delete", within=screen.dialog())
-    await screen.told("receipt is gone.")
+    await screen.toast("receipt was deleted.")
     await screen.heading("Templates").wait_for()
-    screen.log[:] = screen.complaints("status of 400", "status of 422")
+    screen.log[:] = screen.unexpected_log("status of 400", "status of 422")
 
 
-async def test_the_preview_of_a_template_is_for_the_documentation_too(screen: Screen) -> None:
+async def test_template_preview_uses_the_variables(screen: Screen) -> None:
     await screen.go("/console#/templates/welcome", "welcome")
-    await screen.page.get_by_label("Variables, as JSON").fill('{"name": "Ada", "city": "London"}')
-    await screen.press("Fill in")
-    frame = screen.page.frame_locator("iframe[title='The mail, rendered']")
+    await screen.page.get_by_label("Variables (JSON)").fill('{"name": "Ada", "city": "London"}')
+    await screen.press("Preview")
+    frame = screen.page.frame_locator("iframe[title='Rendered message']")
     await frame.get_by_text("Your first cup is on us, in London.").wait_for()
-    await screen.picture("console-template")
+    await screen.screenshot("console-template")
 
 
 @asynccontextmanager
 async def receiver() -> AsyncIterator[str]:
-    """The address of a server that takes every post."""
+    """Start a server that accepts every request, and return its URL."""
 
-    async def take(request: web.BaseRequest) -> web.Response:
+    async def accept(request: web.BaseRequest) -> web.Response:
         return web.Response(status=204)
 
-    runner = web.ServerRunner(web.Server(take))
+    runner = web.ServerRunner(web.Server(accept))
     await runner.setup()
     with socket.create_server(("127.0.0.1", 0)) as listener:
         await web.SockSite(runner, listener).start()
@@ -131,69 +131,69 @@ async def receiver() -> AsyncIterator[str]:
         await runner.cleanup()
 
 
-async def test_a_web_hook_is_made_tried_paused_and_ended(screen: Screen) -> None:
+async def test_webhook_can_be_created_tested_paused_rotated_and_deleted(screen: Screen) -> None:
     async with receiver() as url:
-        await screen.go("/console#/webhooks", "Web hooks")
-        await screen.page.get_by_text("No web hooks").wait_for()
-        await screen.press("New web hook")
-        await screen.dialog().get_by_label("Address").fill("ftp://example.com")
-        await screen.press("Subscribe", within=screen.dialog())
+        await screen.go("/console#/webhooks", "Webhooks")
+        await screen.page.get_by_text("No webhooks").wait_for()
+        await screen.press("New webhook")
+        await screen.dialog().get_by_label("URL").fill("ftp://example.com")
+        await screen.press("Create", within=screen.dialog())
         await screen.dialog().get_by_text("The URL of a web hook").wait_for()
-        await screen.dialog().get_by_label("Address").fill(url)
+        await screen.dialog().get_by_label("URL").fill(url)
         await screen.dialog().get_by_label("opened").check()
-        await screen.press("Subscribe", within=screen.dialog())
+        await screen.press("Create", within=screen.dialog())
         secret = await screen.dialog().locator(".secret").inner_text()
         assert secret.startswith("whsec_")
         await screen.press("Done", within=screen.dialog())
         await screen.row(url, "enabled", "delivered, bounced, complained, opened").get_by_role("link").click()
         await screen.heading(url).wait_for()
         await screen.press("Test")
-        await screen.told("The test was taken (204")
+        await screen.toast("Test accepted (204")
         await screen.row("taken", "204").wait_for()
-        await screen.picture("console-webhook")
+        await screen.screenshot("console-webhook")
         await screen.press("Pause")
         await screen.page.get_by_text("Paused by its client.").wait_for()
-        await screen.press("Go on")
-        await screen.told("Posts go on.")
-        await screen.press("New secret")
-        await screen.press("Make it", within=screen.dialog())
+        await screen.press("Resume")
+        await screen.toast("Webhook resumed.")
+        await screen.press("Rotate secret")
+        await screen.press("Rotate", within=screen.dialog())
         assert await screen.dialog().locator(".secret").inner_text() != secret
         await screen.press("Done", within=screen.dialog())
         await screen.press("Delete")
         await screen.press("Delete", within=screen.dialog())
-        await screen.told("The web hook is gone.")
-        await screen.page.get_by_text("No web hooks").wait_for()
-    screen.log[:] = screen.complaints("status of 400")
+        await screen.toast("Webhook deleted.")
+        await screen.page.get_by_text("No webhooks").wait_for()
+    screen.log[:] = screen.unexpected_log("status of 400")
 
 
 def local(at: datetime) -> str:
-    """A moment as the browser has it in a field."""
+    """Format a time for a `datetime-local` field of the browser."""
     return at.astimezone(EAST).replace(tzinfo=None).isoformat(timespec="milliseconds")
 
 
-async def test_lost_mail_is_counted_before_it_is_sent_again(screen: Screen) -> None:
-    begun = datetime.now(UTC)
-    name = await screen.town.send(subject="Taken and lost", to="ada@vendor.example")
+async def test_lost_mail_is_counted_before_it_is_resent(screen: Screen) -> None:
+    start = datetime.now(UTC)
+    name = await screen.site.send(subject="Taken and lost", to="ada@vendor.example")
     await screen.go("/console#/deadletters", "Dead letters")
-    await screen.press("Send lost mail again")
+    await screen.press("Resend lost mail")
     await screen.press("Count", within=screen.dialog())
     await screen.dialog().get_by_text("all it sent would count as lost").wait_for()
-    await screen.dialog().get_by_label("Sent by").select_option("vendor")
+    await screen.dialog().get_by_label("Sent by route").select_option("vendor")
     await screen.press("Count", within=screen.dialog())
-    await screen.dialog().get_by_text("Nothing was lost").wait_for()
+    await screen.dialog().get_by_text("No lost mail").wait_for()
     await screen.press("Close", within=screen.dialog())
     await screen.dialog().wait_for(state="detached")
-    await screen.press("Send lost mail again")
-    await screen.dialog().get_by_label("Sent by").select_option("vendor")
-    await screen.dialog().get_by_label("From").fill(local(begun))
-    await screen.dialog().get_by_label("Until").fill(local(begun))
+    await screen.press("Resend lost mail")
+    await screen.dialog().get_by_label("Sent by route").select_option("vendor")
+    await screen.dialog().get_by_label("From").fill(local(start))
+    await screen.dialog().get_by_label("To", exact=True).fill(local(start))
     await screen.press("Count", within=screen.dialog())
     await screen.dialog().get_by_text("It must be earlier than").wait_for()
-    await screen.dialog().get_by_label("Until").fill(local(datetime.now(UTC)))
+    await screen.dialog().get_by_label("To", exact=True).fill(local(datetime.now(UTC)))
     await screen.press("Count", within=screen.dialog())
-    await screen.dialog().get_by_text("Send 1 message again?").wait_for()
-    await screen.press("Send again", within=screen.dialog())
-    await screen.told("1 message put back on the queue.")
+    await screen.dialog().get_by_text("Resend 1 message?").wait_for()
+    await screen.press("Resend", within=screen.dialog())
+    await screen.toast("1 message queued again.")
     await screen.go(f"/console#/messages/{name}", "Taken and lost")
     await screen.page.get_by_text("Attempt 2: sent").wait_for()
-    screen.log[:] = screen.complaints("status of 400")
+    screen.log[:] = screen.unexpected_log("status of 400")

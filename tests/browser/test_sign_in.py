@@ -1,4 +1,4 @@
-"""Signing in: the key stays in the tab, and who may not look is told so."""
+"""Sign in with a key or with Entra."""
 
 import base64
 import json
@@ -6,20 +6,20 @@ import json
 import pytest
 from playwright.async_api import Browser
 
-from tests.browser.filled import GRACE
-from tests.browser.screen import Screen, Town
+from tests.browser.sample_data import GRACE
+from tests.browser.screen import Screen, Site
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 REFUSED = "status of 401"
-"""What a browser writes to its log about an answer 401, whoever asked."""
+"""What the browser logs about a response 401."""
 
 
 @pytest.mark.parametrize(("page", "title", "inside"), [("/console", "Console", "Overview"), ("/inbox", "Inbox", None)])
-async def test_a_key_opens_the_pages_and_stays_in_this_tab(
-    browser: Browser, town: Town, page: str, title: str, inside: str | None
+async def test_key_signs_in_and_stays_in_this_tab(
+    browser: Browser, site: Site, page: str, title: str, inside: str | None
 ) -> None:
-    screen = await Screen.open(browser, town)
-    key, field = town.relay.key, screen.page.get_by_label("Key")
+    screen = await Screen.open(browser, site)
+    key, field = site.relay.key, screen.page.get_by_label("Key")
     await screen.go(page, title)
     assert await field.evaluate("field => field === document.activeElement")
     await screen.press("Sign in")
@@ -29,7 +29,7 @@ async def test_a_key_opens_the_pages_and_stays_in_this_tab(
     await screen.page.get_by_text("The key is not known, was removed or has expired.").wait_for()
     await field.fill(key)
     await screen.press("Sign in")
-    arrived = screen.heading(inside) if inside else screen.page.get_by_text("Choose a mail")
+    arrived = screen.heading(inside) if inside else screen.page.get_by_text("Select a message")
     await arrived.wait_for()
     await screen.page.reload()
     await arrived.wait_for()
@@ -37,52 +37,52 @@ async def test_a_key_opens_the_pages_and_stays_in_this_tab(
     assert await screen.context.cookies() == []
     assert await screen.page.evaluate("localStorage.length") == 0
     other = await screen.context.new_page()
-    await other.goto(f"{town.relay.url}{page}")
+    await other.goto(f"{site.relay.url}{page}")
     await other.get_by_label("Key").wait_for()
     await screen.press("Sign out")
     await field.wait_for()
     assert await screen.page.evaluate("sessionStorage.getItem('relay-key')") is None
-    assert screen.complaints(REFUSED) == []
+    assert screen.unexpected_log(REFUSED) == []
     await screen.close()
 
 
-async def test_a_clients_key_sees_no_operators_page(browser: Browser, town: Town) -> None:
-    screen = await Screen.open(browser, town, key=town.clients["newsletter"])
+async def test_client_key_cannot_open_the_console(browser: Browser, site: Site) -> None:
+    screen = await Screen.open(browser, site, key=site.clients["newsletter"])
     await screen.go("/console", "Overview")
     await screen.page.get_by_text("Only an operator's key opens this address.").wait_for()
-    assert screen.complaints("status of 403") == []
+    assert screen.unexpected_log("status of 403") == []
     await screen.close()
 
 
-async def test_who_signed_in_with_entra_needs_no_key(browser: Browser, town: Town) -> None:
+async def test_entra_user_needs_no_key(browser: Browser, site: Site) -> None:
     claims = [{"typ": "http://schemas.microsoft.com/identity/claims/objectidentifier", "val": GRACE}]
     principal = base64.b64encode(json.dumps({"claims": claims}).encode()).decode()
-    screen = await Screen.open(browser, town, headers={"X-MS-CLIENT-PRINCIPAL": principal})
+    screen = await Screen.open(browser, site, headers={"X-MS-CLIENT-PRINCIPAL": principal})
     await screen.go("/console#/routes", "Routes")
     await screen.page.get_by_text("Signed in as grace").wait_for()
     await screen.press("Probe inbox")
-    await screen.told("inbox could send now.")
+    await screen.toast("inbox can send.")
     assert screen.log == []
     await screen.close()
 
 
-async def test_who_has_not_is_led_to_it(browser: Browser, town: Town) -> None:
-    screen = await Screen.open(browser, town)
+async def test_signed_out_user_gets_a_link_to_entra_sign_in(browser: Browser, site: Site) -> None:
+    screen = await Screen.open(browser, site)
     await screen.go("/console#/routes", "Console")
     link = screen.page.get_by_role("link", name="Sign in with Microsoft")
     assert await link.get_attribute("href") == "/.auth/login/aad?post_login_redirect_uri=%2Fconsole%23%2Froutes"
     await screen.close()
 
 
-async def test_a_key_that_is_removed_ends_the_session(browser: Browser, town: Town) -> None:
-    _, made, _ = await town.relay.call("POST", "/v1/clients", json={"name": "leaving", "role": "operator"})
-    screen = await Screen.open(browser, town)
+async def test_removed_key_ends_the_session(browser: Browser, site: Site) -> None:
+    _, created, _ = await site.relay.call("POST", "/v1/clients", json={"name": "leaving", "role": "operator"})
+    screen = await Screen.open(browser, site)
     await screen.go("/console", "Console")
-    await screen.page.get_by_label("Key").fill(made["key"])
+    await screen.page.get_by_label("Key").fill(created["key"])
     await screen.press("Sign in")
     await screen.heading("Overview").wait_for()
-    await town.relay.call("DELETE", "/v1/clients/leaving")
+    await site.relay.call("DELETE", "/v1/clients/leaving")
     await screen.page.get_by_role("link", name="Doctor").click()
     await screen.page.get_by_label("Key").wait_for()
-    assert screen.complaints(REFUSED) == []
+    assert screen.unexpected_log(REFUSED) == []
     await screen.close()

@@ -1,4 +1,4 @@
-"""Readable for everybody: contrast, names, focus, and a phone's width; in the light and in the dark."""
+"""Accessibility of every page: contrast, names, focus, and phone width, in light and dark mode."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,21 +7,21 @@ from typing import Any
 import pytest
 from playwright.async_api import Browser, ViewportSize
 
-from tests.browser.screen import PHONE, WIDE, Screen, Town
+from tests.browser.screen import PHONE, WIDE, Screen, Site
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
-LOOK = (Path(__file__).parent / "look.js").read_text()
-"""Measures what is drawn; its results are lists of complaints."""
+READABILITY = (Path(__file__).parent / "readability.js").read_text()
+"""Measures the drawn page and returns a list of problems."""
 
 
-def pages(town: Town) -> Sequence[tuple[str, str]]:
-    """Every page with its title."""
-    order = town.messages["Your order 4711"]
+def pages(site: Site) -> Sequence[tuple[str, str]]:
+    """Return the path and title of every page."""
+    order = site.messages["Your order 4711"]
     return [
         ("/console", "Overview"),
         ("/console#/messages", "Messages"),
         (f"/console#/messages/{order}", "Your order 4711"),
-        (f"/console#/messages/{town.messages['Two friends']}", "Two friends"),
+        (f"/console#/messages/{site.messages['Two friends']}", "Two friends"),
         ("/console#/deadletters", "Dead letters"),
         ("/console#/deadletters/recipient_refused", "recipient_refused"),
         ("/console#/routes", "Routes"),
@@ -30,14 +30,14 @@ def pages(town: Town) -> Sequence[tuple[str, str]]:
         ("/console#/suppressions", "Suppressions"),
         ("/console#/templates", "Templates"),
         ("/console#/templates/welcome", "welcome"),
-        ("/console#/webhooks", "Web hooks"),
+        ("/console#/webhooks", "Webhooks"),
         ("/console#/doctor", "Doctor"),
         ("/inbox", ""),
     ]
 
 
-async def settled(screen: Screen, path: str, title: str) -> None:
-    """Open a page and wait until it has drawn what it loads."""
+async def open_loaded(screen: Screen, path: str, title: str) -> None:
+    """Open a page and wait until it has loaded."""
     await screen.go(path, title or None)
     if path == "/inbox":
         await screen.page.get_by_role("link", name="Your order 4711").click()
@@ -45,43 +45,45 @@ async def settled(screen: Screen, path: str, title: str) -> None:
     await screen.page.wait_for_function("() => !document.querySelector('.loading')")
 
 
-async def looked_at(screen: Screen, path: str, title: str) -> list[Any]:
-    await settled(screen, path, title)
-    found: list[Any] = await screen.page.evaluate(LOOK)
+async def problems_of(screen: Screen, path: str, title: str) -> list[Any]:
+    await open_loaded(screen, path, title)
+    found: list[Any] = await screen.page.evaluate(READABILITY)
     return [f"{path}: {each}" for each in found]
 
 
 @pytest.mark.parametrize("is_dark", [False, True])
 @pytest.mark.parametrize("size", [WIDE, PHONE])
-async def test_every_page_is_readable(browser: Browser, town: Town, is_dark: bool, size: ViewportSize) -> None:
-    screen = await Screen.open(browser, town, key=town.relay.key, is_dark=is_dark, size=size)
+async def test_every_page_has_contrast_names_and_fits_its_window(
+    browser: Browser, site: Site, is_dark: bool, size: ViewportSize
+) -> None:
+    screen = await Screen.open(browser, site, key=site.relay.key, is_dark=is_dark, size=size)
     found = []
-    for path, title in pages(town):
-        found += await looked_at(screen, path, title)
+    for path, title in pages(site):
+        found += await problems_of(screen, path, title)
         if title in ("Overview", "Two friends") or path == "/inbox":
             name = {"Overview": "console-overview", "Two friends": "console-failed"}.get(title, "inbox")
-            await screen.picture(f"{name}{'-dark' if is_dark else ''}{'-phone' if size is PHONE else ''}")
+            await screen.screenshot(f"{name}{'-dark' if is_dark else ''}{'-phone' if size is PHONE else ''}")
     assert found == []
     assert (screen.log, screen.foreign) == ([], [])
     await screen.close()
 
 
-async def test_dialogs_and_tellings_are_readable(browser: Browser, town: Town) -> None:
+async def test_dialogs_and_toasts_have_contrast_and_names(browser: Browser, site: Site) -> None:
     for is_dark in (False, True):
-        screen = await Screen.open(browser, town, key=town.relay.key, is_dark=is_dark)
-        await settled(screen, "/console#/routes", "Routes")
+        screen = await Screen.open(browser, site, key=site.relay.key, is_dark=is_dark)
+        await open_loaded(screen, "/console#/routes", "Routes")
         await screen.press("Probe inbox")
-        await screen.told("inbox could send now.")
+        await screen.toast("inbox can send.")
         await screen.press("Hold inbox")
         await screen.dialog().wait_for()
-        assert await screen.page.evaluate(LOOK) == []
+        assert await screen.page.evaluate(READABILITY) == []
         await screen.close()
 
 
-async def test_everything_is_reached_with_the_keyboard_and_seen_there(screen: Screen) -> None:
-    await settled(screen, "/console#/routes", "Routes")
+async def test_keyboard_reaches_every_control_and_stays_in_an_open_dialog(screen: Screen) -> None:
+    await open_loaded(screen, "/console#/routes", "Routes")
     wanted = {
-        "Skip to the page",
+        "Skip to content",
         "Overview",
         "Probe inbox",
         "Hold inbox",
@@ -112,18 +114,18 @@ async def test_everything_is_reached_with_the_keyboard_and_seen_there(screen: Sc
     assert await screen.page.evaluate("document.activeElement.ariaLabel") == "Hold inbox"
 
 
-async def test_a_refresh_takes_no_focus_away(screen: Screen) -> None:
-    await settled(screen, "/console#/clients", "Clients")
-    await settled(screen, "/console#/routes", "Routes")
+async def test_refresh_keeps_the_focus(screen: Screen) -> None:
+    await open_loaded(screen, "/console#/clients", "Clients")
+    await open_loaded(screen, "/console#/routes", "Routes")
     button = screen.page.get_by_role("button", name="Probe sendgrid")
     await button.focus()
     await screen.page.keyboard.press("Enter")
-    await screen.told("sendgrid could not send")
+    await screen.toast("sendgrid cannot send")
     assert await button.evaluate("button => button === document.activeElement")
 
 
-async def test_the_menu_of_a_phone_opens_and_closes(browser: Browser, town: Town) -> None:
-    screen = await Screen.open(browser, town, key=town.relay.key, size=PHONE)
+async def test_phone_menu_opens_and_closes(browser: Browser, site: Site) -> None:
+    screen = await Screen.open(browser, site, key=site.relay.key, size=PHONE)
     await screen.go("/console", "Overview")
     menu = screen.page.get_by_role("button", name="Menu")
     link = screen.page.get_by_role("link", name="Doctor")

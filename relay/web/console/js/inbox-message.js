@@ -1,16 +1,16 @@
 /**
- * A caught mail, whole.
+ * One captured message, with its actions.
  */
 
-import { bytes as download, call, get } from "./api.js";
+import { call, download, get } from "./api.js";
+import { button, definitions, errorState, loading } from "./components.js";
 import { h, redraw } from "./dom.js";
-import { mailView } from "./mail.js";
-import { button, facts, failed, loading } from "./parts.js";
-import { act } from "./told.js";
-import { bytes, moment } from "./words.js";
+import { byteSize, moment } from "./format.js";
+import { mailView } from "./mail-view.js";
+import { runAction } from "./toasts.js";
 
-/** Show the mail of a name in `place`; `removed` is told when it was deleted. */
-export async function reader(place, name, { signal, operator, removed }) {
+/** Show the captured mail `name` in `place`. Calls `removed(name)` after it was deleted. */
+export async function showMail(place, name, { signal, operator, removed }) {
   const path = `/v1/inbox/${encodeURIComponent(name)}`;
   redraw(place, loading());
   try {
@@ -20,19 +20,19 @@ export async function reader(place, name, { signal, operator, removed }) {
     redraw(place, body(mail, path, { operator, removed, signal }));
     place.scrollTop = 0;
   } catch (error) {
-    if (error.name !== "AbortError") redraw(place, back(), failed(error, () => reader(place, name, { signal, operator, removed })));
+    if (error.name !== "AbortError") redraw(place, backLink(), errorState(error, () => showMail(place, name, { signal, operator, removed })));
   }
 }
 
-function back() {
-  return h("a", { class: "button back", href: "#" }, "← All mail");
+function backLink() {
+  return h("a", { class: "button back", href: "#" }, "← All messages");
 }
 
 function body(mail, path, { operator, removed, signal }) {
   const remove = async () => {
     await call("DELETE", path);
     removed(mail.name);
-    return "The mail is deleted.";
+    return "Message deleted.";
   };
   const save = async () => {
     const url = URL.createObjectURL(await download(`${path}/source`, signal));
@@ -42,14 +42,14 @@ function body(mail, path, { operator, removed, signal }) {
   const files = mail.attachments.map((each) => ({ ...each, size: sizeOf(each.content) }));
   const from = mail.headers.find(({ name }) => name.toLowerCase() === "from")?.value ?? mail.from;
   return [
-    back(),
+    backLink(),
     h("div", { class: "heading" }, h("h1", { tabindex: "-1" }, mail.subject || "(no subject)"),
-      h("div", { class: "actions" }, h("button", { type: "button", on: { click: ({ currentTarget }) => act(currentTarget, save) } }, "Save as .eml"), button("Delete", remove, { kind: "danger" }))),
-    facts(
+      h("div", { class: "actions" }, h("button", { type: "button", on: { click: ({ currentTarget }) => runAction(currentTarget, save) } }, "Save as .eml"), button("Delete", remove, { kind: "danger" }))),
+    definitions(
       ["From", from],
       ["To", mail.to.join(", ")],
-      ["Caught", moment(mail.caught_at)],
-      ["Size", bytes(mail.size)],
+      ["Received", moment(mail.caught_at)],
+      ["Size", byteSize(mail.size)],
       ["Message", operator ? h("a", { class: "mono", href: `/console#/messages/${mail.message}` }, mail.message) : h("code", {}, mail.message)]),
     mailView({ ...mail, attachments: files }, {
       source: async () => (await download(`${path}/source`, signal)).text(),

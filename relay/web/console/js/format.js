@@ -1,5 +1,5 @@
 /**
- * Numbers, times and states as people read them.
+ * Format numbers, times and states.
  */
 
 import { h } from "./dom.js";
@@ -14,18 +14,18 @@ export function number(value) {
   return numbers.format(value);
 }
 
-/** `1 message`, `2 messages`. */
+/** Format a count: `1 message`, `2 messages`. */
 export function count(value, one, many = `${one}s`) {
   return `${number(value)} ${value === 1 ? one : many}`;
 }
 
-export function bytes(value) {
+export function byteSize(value) {
   if (value < 1000) return count(value, "byte");
   const [scale, unit] = value < 999_500 ? [1000, "kB"] : [1_000_000, "MB"];
   return `${(value / scale).toLocaleString(undefined, { maximumFractionDigits: value / scale < 10 ? 1 : 0 })} ${unit}`;
 }
 
-/** A length of time in its two largest units. */
+/** Format a duration in its two largest units. */
 export function duration(seconds) {
   if (seconds < 1) return `${Math.round(seconds * 1000)} ms`;
   if (seconds < 10) return `${seconds.toLocaleString(undefined, { maximumFractionDigits: 1 })} s`;
@@ -41,7 +41,7 @@ export function duration(seconds) {
   return parts.join(" ");
 }
 
-/** A moment in local time, with UTC on hover: the day only where it is not today. */
+/** Format a time in local time, with UTC on hover; the date is left out for today. */
 export function moment(text, { isShort = false } = {}) {
   if (text == null) return h("span", { class: "muted" }, "–");
   const at = new Date(text);
@@ -51,7 +51,7 @@ export function moment(text, { isShort = false } = {}) {
   return h("time", { datetime: at.toISOString(), title: utc(at) }, shown);
 }
 
-/** How long ago, or how soon; `freshen` keeps it true. */
+/** Format a time relative to now; `updateAges` keeps it current. */
 export function ago(text) {
   if (text == null) return h("span", { class: "muted" }, "–");
   const at = new Date(text);
@@ -69,20 +69,21 @@ function relative(at) {
   return seconds < 0 ? `${first.replace(/^(\d+)[.,]\d+ s/, "$1 s")} ago` : `in ${first}`;
 }
 
-export function freshen() {
+/** Update every relative time on the page. */
+export function updateAges() {
   for (const each of document.querySelectorAll("time[data-ago]")) {
-    const told = relative(new Date(each.dateTime));
-    if (each.textContent !== told) each.textContent = told;
+    const text = relative(new Date(each.dateTime));
+    if (each.textContent !== text) each.textContent = text;
   }
 }
 
-/** The time of a point on the chart's axis. */
-export function tick(text, span) {
+/** Format a time on the chart's axis. */
+export function axisTime(text, span) {
   const at = new Date(text);
   return span === "week" ? shortDays.format(at) : minutes.format(at);
 }
 
-const LOOKS = {
+const TONES = {
   sent: "good", delivered: "good", taken: "good", enabled: "good", ok: "good", active: "good", healthy: "good",
   queued: "moving", sending: "moving", scheduled: "moving", trial: "moving", processed: "moving", opened: "moving", clicked: "moving",
   deferred: "warn", warning: "warn", interrupted: "warn", unknown: "bad", not_sent: "warn",
@@ -90,21 +91,22 @@ const LOOKS = {
   given_up: "bad", gone: "bad", disabled: "bad", failed: "bad", rejected: "bad", expired: "bad", bounced: "bad", complained: "bad", fault: "bad", suppressed: "bad", unsubscribed: "warn",
 };
 
-/** The class that colours a state. */
-export function look(state) {
-  return LOOKS[state] ?? "";
+/** Return the CSS class that colors a state. */
+export function toneOf(state) {
+  return TONES[state] ?? "";
 }
 
-/** A word of the API as people read it. */
-export function plain(word) {
+/** Format a value of the API: `not_sent` becomes `not sent`. */
+export function humanize(word) {
   return String(word).replaceAll("_", " ");
 }
 
-export function badge(state, text = plain(state)) {
-  return h("span", { class: `badge ${look(state)}` }, text);
+/** Make the badge of a state. */
+export function badge(state, text = humanize(state)) {
+  return h("span", { class: `badge ${toneOf(state)}` }, text);
 }
 
-/** A mailbox: `Name <local@domain>`. */
+/** Format a mailbox: `Name <local@domain>`. */
 export function mailbox({ email, name }) {
   return name ? `${name} <${email}>` : email;
 }

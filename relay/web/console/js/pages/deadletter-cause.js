@@ -1,0 +1,80 @@
+/**
+ * Dead letters of one cause.
+ */
+
+import { localPath } from "../api.js";
+import { loadMeanings } from "../causes.js";
+import { button, dataTable, emptyState, errorState, heading, loading } from "../components.js";
+import { h, redraw } from "../dom.js";
+import { badge, count, moment } from "../format.js";
+import { loadRows } from "../paging.js";
+import { poll } from "../poll.js";
+import { discard, discardAll, redrive, redriveAll } from "./redrive.js";
+
+export async function show({ main, one: code, signal, focusTitle }) {
+  const selected = new Set();
+  const place = h("div", {}, loading());
+  const tools = h("div", { class: "actions" });
+  const text = (await loadMeanings(signal))[code] ?? null;
+  main.append(...heading(code, { text, crumb: ["Dead letters", "#/deadletters"] }).filter(Boolean), h("div", { class: "card" }, h("header", {}, tools), place));
+  focusTitle();
+  let rows = null;
+  let next = null;
+  const refresh = poll({
+    signal,
+    seconds: 10,
+    load: () => loadRows(`/v1/deadletters?code=${encodeURIComponent(code)}`, { minimum: rows?.length, signal }),
+    draw(loaded) {
+      ({ rows, next } = loaded);
+      draw();
+    },
+    fail: (error) => rows === null && redraw(place, errorState(error, refresh)),
+  });
+
+  function done() {
+    selected.clear();
+    refresh();
+  }
+
+  function draw() {
+    for (const id of [...selected]) if (!rows.some((row) => row.id === id)) selected.delete(id);
+    redraw(place, rows.length ? table() : emptyState("No dead letters", "Those of this cause were redriven, discarded, or purged."), next && h("p", { class: "more" }, button("Show more", more, { key: "more" })));
+    redraw(tools, selected.size ? selectionActions() : [redriveAll(code, rows.length, done), discardAll(code, rows.length, done)]);
+    tools.classList.toggle("hidden", !rows.length);
+  }
+
+  async function more() {
+    const page = await loadRows(localPath(next), { signal });
+    rows = [...rows, ...page.rows];
+    next = page.next;
+    draw();
+  }
+
+  function selectionActions() {
+    const ids = [...selected];
+    return [
+      h("span", { class: "muted", role: "status" }, `${count(ids.length, "message")} selected`),
+      h("button", { type: "button", class: "primary", data: { key: "redrive" }, on: { click: () => redrive(`Redrive ${count(ids.length, "message")}?`, { ids }, done) } }, "Redrive"),
+      h("button", { type: "button", class: "danger", data: { key: "discard" }, on: { click: () => discard(`Discard ${count(ids.length, "message")}?`, { ids }, done) } }, "Discard"),
+    ];
+  }
+
+  function checkbox(id) {
+    const change = ({ target }) => {
+      if (target.checked) selected.add(id);
+      else selected.delete(id);
+      draw();
+    };
+    return h("input", { type: "checkbox", checked: selected.has(id), "aria-label": `Select ${id}`, data: { key: `select-${id}` }, on: { change } });
+  }
+
+  function table() {
+    return dataTable(`Dead letters of ${code}`, [
+      { name: "Select", kind: "tight", cell: ({ id }) => checkbox(id) },
+      { name: "Message", cell: ({ id }) => h("a", { class: "mono wide", href: `#/messages/${id}`, data: { key: `open-${id}` } }, id) },
+      { name: "State", cell: ({ state }) => badge(state) },
+      { name: "Client", cell: ({ client }) => client },
+      { name: "Failed", kind: "tight", cell: ({ at }) => moment(at) },
+    ], rows);
+  }
+}

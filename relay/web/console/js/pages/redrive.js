@@ -1,0 +1,55 @@
+/**
+ * Redrive or discard dead letters: one, several, or all of a cause.
+ */
+
+import { call, get } from "../api.js";
+import { field, openDialog } from "../dialogs.js";
+import { h } from "../dom.js";
+import { count } from "../format.js";
+
+function dialogButton(text, label, key, open, kind = "") {
+  return h("button", { type: "button", class: kind, "aria-label": label, data: { key }, on: { click: open } }, text);
+}
+
+/** Repeat a call until there is no more to do; returns the sum of its field `counted`. */
+async function repeatCall(path, body, counted) {
+  let sum = 0;
+  for (let isMore = true; isMore; ) {
+    const result = await call("POST", path, { body });
+    sum += result[counted];
+    isMore = result.is_more && result[counted] > 0;
+  }
+  return sum;
+}
+
+/** Open the redrive dialog for `choice`: `{ids}` or `{code}`. */
+export async function redrive(title, choice, done) {
+  const routes = (await get("/v1/routes")).value;
+  const route = field({ name: "route", label: "Route", options: [["", "Use the routing rules"], ...routes.map(({ name, state }) => [name, state === "active" ? name : `${name} (${state})`])] });
+  const sender = field({ name: "sender", label: "Sender", hint: "A new From address, if the old one caused the failure. Empty: unchanged.", placeholder: "Shop <orders@example.com>" });
+  const run = async () => {
+    const how = { ...(route.read() && { route: route.read() }), ...(sender.read() && { sender: sender.read() }) };
+    const sum = await repeatCall("/v1/deadletters/redrive", { ...choice, ...how }, "redriven");
+    done();
+    return sum ? `${count(sum, "message")} queued again.` : "No dead letters were left.";
+  };
+  await openDialog({ title, text: "Relay sends them again with their original content. Messages that may have been sent already can arrive twice.", action: "Redrive", fields: [route, sender], run });
+}
+
+/** Open the discard dialog for `choice`: `{ids}` or `{code}`. */
+export async function discard(title, choice, done) {
+  const run = async () => {
+    const sum = await repeatCall("/v1/deadletters/discard", choice, "discarded");
+    done();
+    return `${count(sum, "message")} discarded.`;
+  };
+  await openDialog({ title, text: "They are removed from this list and cannot be redriven from here. Their records stay until the retention period ends.", action: "Discard", isDanger: true, run });
+}
+
+export function redriveAll(code, total, done) {
+  return dialogButton("Redrive all", `Redrive all of ${code}`, `redrive-${code}`, () => redrive(`Redrive ${count(total, "message")}?`, { code }, done));
+}
+
+export function discardAll(code, total, done) {
+  return dialogButton("Discard all", `Discard all of ${code}`, `discard-${code}`, () => discard(`Discard ${count(total, "message")}?`, { code }, done), "danger");
+}

@@ -1,0 +1,65 @@
+/**
+ * Resend mail that a provider accepted and lost: count messages without a delivery report, then send them again.
+ */
+
+import { call, get } from "../api.js";
+import { field, openDialog } from "../dialogs.js";
+import { count } from "../format.js";
+
+const HOUR_MS = 3_600_000;
+
+/** Ask for a route and a period, count the lost messages, and resend them after a confirmation. */
+export async function resendLost(done) {
+  const routes = (await get("/v1/routes")).value.map(({ name }) => [name, name]);
+  const route = field({ name: "route", label: "Sent by route", options: routes });
+  const since = field({ name: "sent_since", label: "From", type: "datetime-local", step: "any", value: local(Date.now() - 24 * HOUR_MS) });
+  const before = field({ name: "sent_before", label: "To", type: "datetime-local", step: "any", value: local(Date.now() - HOUR_MS), hint: "Local time. Recent messages may still be reported as delivered." });
+  const other = field({ name: "to_route", label: "Resend by route", options: [["", "Use the routing rules"], ...routes] });
+  let found = null;
+  let criteria = null;
+  const isCounted = await openDialog({
+    title: "Resend lost mail",
+    text: "For a provider that accepted mail and did not deliver it. A message counts as lost if it was reported neither delivered nor refused.",
+    action: "Count",
+    fields: [route, since, before, other],
+    run: async () => {
+      criteria = { route: route.read(), sent_since: iso(since), sent_before: iso(before), without_delivered: true, ...(other.read() && { to_route: other.read() }) };
+      found = (await repeatCall({ ...criteria, dry_run: true })).found;
+    },
+  });
+  if (!isCounted) return;
+  await openDialog({
+    title: found ? `Resend ${count(found, "message")}?` : "No lost mail",
+    text: found ? "A message that did arrive will arrive twice." : "No messages in this period, or all of them were reported.",
+    action: found ? "Resend" : "Close",
+    run: async () => {
+      if (!found) return null;
+      const { redriven } = await repeatCall(criteria);
+      done();
+      return `${count(redriven, "message")} queued again.`;
+    },
+  });
+}
+
+/** Repeat the call until there are no more messages; returns the sums of its counts. */
+async function repeatCall(criteria) {
+  const sums = { found: 0, redriven: 0 };
+  for (let cursor = null, isMore = true; isMore; ) {
+    const result = await call("POST", "/v1/redrive", { body: cursor === null ? criteria : { ...criteria, cursor } });
+    sums.found += result.found;
+    sums.redriven += result.redriven;
+    cursor = result.cursor ?? null;
+    isMore = result.is_more;
+  }
+  return sums;
+}
+
+/** Format a time for a `datetime-local` field: local time without seconds. */
+function local(milliseconds) {
+  const at = new Date(milliseconds);
+  return new Date(milliseconds - at.getTimezoneOffset() * 60_000).toISOString().slice(0, 16);
+}
+
+function iso(field) {
+  return field.read() ? new Date(field.read()).toISOString() : "";
+}
