@@ -116,7 +116,7 @@ export function field({ name, label, hint = null, value = "", type = "text", opt
     items: () => input.value.split(/[\n,]/).map((each) => each.trim()).filter(Boolean),
     clear,
     showError(text) {
-      error.append(error.textContent ? " " : "", ...prose(text));
+      error.append(error.textContent ? " " : "", ...withCode(text));
       input.setAttribute("aria-invalid", "true");
     },
   };

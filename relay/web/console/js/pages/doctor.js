@@ -36,9 +36,9 @@ function body(health, findings) {
   return [summary, card("Checks", h("ul", {}, sorted.map(finding)))];
 }
 
-function finding({ about, health, what, why, mend }) {
+function finding({ about, health, what, why, fix }) {
   return h("li", { class: "finding" }, badge(health), h("div", {},
     h("p", {}, h("strong", {}, about), " ", what),
     why && h("p", { class: "muted" }, withCode(why)),
-    mend && h("p", {}, h("span", { class: "muted" }, "Fix: "), withCode(mend))));
+    fix && h("p", {}, h("span", { class: "muted" }, "Fix: "), withCode(fix))));
 }
