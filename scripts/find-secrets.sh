@@ -1,17 +1,17 @@
 #!/bin/sh
-# Looks through the files that git knows for keys and tokens: find-secrets.sh DETECT-SECRETS-HOOK
-# The argument is the program of the package detect-secrets 1.5.0. Exit 1 when something was found.
+# Search the files tracked by git for keys and tokens: find-secrets.sh DETECT-SECRETS-HOOK
+# The argument is the program of the package detect-secrets 1.5.0. Exits 1 if it finds one.
 set -eu
 cd "$(dirname "$0")/.."
 
-# Keys of Relay's own clients, which no general tool knows.
+# Keys of Relay's clients, which general tools do not know.
 if git grep -nE 'relay_[0-9a-f]{8}_[A-Za-z0-9_-]{43}' -- .; then
     echo "A client's key is in the files above." >&2
     exit 1
 fi
 
-# Guessing by entropy and by names of variables finds only the made-up keys of the tests; the other detectors know formats.
-# The one key that is excused is the storage emulator's, which Microsoft publishes.
+# Entropy and keyword detectors find only the invented keys of the tests, so they are off; the others know key formats.
+# The one excluded key is the storage emulator's, which Microsoft publishes.
 git ls-files -z -- . ':!:*lock*' | xargs -0 "$1" \
     --disable-plugin Base64HighEntropyString \
     --disable-plugin HexHighEntropyString \

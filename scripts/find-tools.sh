@@ -1,6 +1,6 @@
 #!/bin/sh
-# Prints the path of a program that is new enough: find-tools.sh python | node
-# When there is none: one sentence on stderr and exit 1.
+# Print the path of a recent enough program: find-tools.sh python | node
+# If there is none, print one sentence to stderr and exit 1.
 set -eu
 
 is_python_313() {

@@ -121,7 +121,7 @@ async def test_the_sample_that_waits_waits_for_retries(relay: Harness) -> None:
 
 
 async def test_the_sample_about_bounces_tells_the_office(relay: Harness) -> None:
-    inputs = action("on-bounce", "Tell_the_office")
+    inputs = action("on-bounce", "Send_a_notice")
     answer = await run(relay, inputs, {inputs["body"]["text"]: "message.bounced of ada@example.org"})
     assert answer.status == 202
     assert (await arrived(relay))["to"] == ["office@example.com"]

@@ -166,7 +166,7 @@ def test_only_one_waits() -> None:
 def test_a_notice_that_bounces_makes_no_other() -> None:
     definition = workflow("on-bounce")["definition"]
     [trigger] = definition["triggers"].values()
-    [tag] = definition["actions"]["Tell_the_office"]["inputs"]["body"]["tags"]
+    [tag] = definition["actions"]["Send_a_notice"]["inputs"]["body"]["tags"]
     assert trigger["conditions"][0]["expression"].startswith("@not(contains(")
     assert f"'{tag}'" in trigger["conditions"][0]["expression"]
 
