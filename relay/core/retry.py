@@ -1,15 +1,17 @@
-"""When to try again: a pure decision.
+"""Decide when to try again.
 
 Exponential with full jitter ("Exponential Backoff And Jitter", AWS Architecture Blog): the delay after attempt n is drawn
-evenly between the lane's minimum and min(maximum, minimum × 2^n); a provider's Retry-After wins.
+evenly between the lane's minimum and min(maximum, minimum × 2^n); a provider's Retry-After wins, up to an hour.
 """
 
 from datetime import datetime, timedelta
 
 import msgspec
 
-MAX_RETRY_AFTER_SECONDS = 86_400.0
-"""A provider's wish beyond a day is treated as a day: it would outlive any expiry."""
+MAX_RETRY_AFTER_SECONDS = 3_600.0
+"""The longest Retry-After that is honored: a wrong or hostile one must not outlive the message, and asking again costs little."""
+LAST_ATTEMPT_SECONDS = 60.0
+"""How long before its expiry a message is tried for the last time, when its next attempt would come too late."""
 
 
 class Again(msgspec.Struct, frozen=True, kw_only=True):
@@ -19,7 +21,7 @@ class Again(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TooLate(msgspec.Struct, frozen=True, kw_only=True):
-    """The next attempt would come after the message's expiry."""
+    """No attempt is possible any more before the message's expiry."""
 
 
 def decide(
@@ -32,9 +34,16 @@ def decide(
     jitter: float,
     retry_after_seconds: float | None = None,
 ) -> Again | TooLate:
-    """What follows the deferral of attempt number `attempt` (from 1). `jitter` is drawn evenly from [0, 1)."""
+    """Decide what follows the deferral of attempt number `attempt` (from 1). `jitter` is drawn evenly from [0, 1).
+
+    An attempt that would come after the expiry is made shortly before it instead, unless less than `min_seconds` are left.
+    """
     at = now + timedelta(seconds=delay_seconds(attempt, min_seconds, max_seconds, jitter, retry_after_seconds))
-    return Again(at=at) if at < expires_at else TooLate()
+    if at < expires_at:
+        return Again(at=at)
+    left = (expires_at - now).total_seconds()
+    last = left - min(LAST_ATTEMPT_SECONDS, left / 2)
+    return Again(at=now + timedelta(seconds=last)) if last >= min_seconds else TooLate()
 
 
 def delay_seconds(

@@ -6,7 +6,7 @@ still being written. A time-out during writing is not certain, because a closed 
 
 import io
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -14,9 +14,12 @@ from typing import Any
 import msgspec
 
 from relay.core.outcomes import Deferred, Outcome, Rejected, RouteFault, Unknown, reply_text
+from relay.providers.vendor_words import own_words
 
 MAX_ANSWER_BYTES = 262_144
 """How much of an answer is read. No vendor needs more to say what is wrong."""
+MAX_ERROR_DEPTH, MAX_ERROR_TEXTS = 5, 50
+"""How deep an error body is read, and how many of its texts."""
 CHUNKED_ABOVE_BYTES = 65_536
 """Larger bodies are written in steps, so that other sends go on meanwhile."""
 
@@ -41,6 +44,13 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
         return self.body.decode("utf-8", "replace")
 
     @property
+    def own_words(self) -> str:
+        """The vendor's error codes and messages, without what they quote; of a body that is not JSON, its text."""
+        decoded = self.decoded()
+        texts = [self.text] if decoded is None else list(_said_in(decoded, MAX_ERROR_DEPTH))
+        return " ".join(own_words(text) for text in texts[:MAX_ERROR_TEXTS])
+
+    @property
     def reply(self) -> str:
         """The status and the body, as the journal keeps them."""
         return reply_text(f"{self.status} {self.text}".rstrip())
@@ -51,6 +61,19 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
             return msgspec.json.decode(self.body)
         except (msgspec.MsgspecError, UnicodeDecodeError):
             return None
+
+
+def _said_in(value: Any, depth: int) -> Iterator[str]:
+    """Yield the codes and messages of an error body, however they are nested (Graph and ACS: `error`; SendGrid: `errors`)."""
+    if depth and isinstance(value, dict):
+        for name, member in value.items():
+            if isinstance(member, str) and name.lower() in ("code", "message", "error", "error_id", "status"):
+                yield member
+            else:
+                yield from _said_in(member, depth - 1)
+    elif depth and isinstance(value, list):
+        for member in value:
+            yield from _said_in(member, depth - 1)
 
 
 class LostResponse(msgspec.Struct, frozen=True, kw_only=True):
@@ -143,7 +166,9 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
         """Whether the row means this answer."""
         if not self.first <= answer.status <= max(self.first, self.last):
             return False
-        return not self.pattern or re.search(self.pattern, answer.text, re.IGNORECASE) is not None
+        # What holds a route for every client must not rest on text that a caller or a stranger may have written.
+        text = answer.own_words if self.kind is RouteFault else answer.text
+        return not self.pattern or re.search(self.pattern, text, re.IGNORECASE) is not None
 
 
 def read_answer(table: Sequence[Row], answer: Answer, retry_after_seconds: float | None = None) -> Outcome:

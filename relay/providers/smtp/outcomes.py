@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import msgspec
 
 from relay.core.outcomes import Deferred, Outcome, Rejected, RouteFault, Unknown, reply_text
+from relay.providers.vendor_words import own_words
 
 
 def losses() -> tuple[type[BaseException], ...]:
@@ -76,7 +77,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
             return False
         if self.enhanced and not re.fullmatch(self.enhanced, reply.enhanced):
             return False
-        return not self.text or re.search(self.text, reply.text, re.IGNORECASE) is not None
+        return not self.text or re.search(self.text, own_words(reply.text), re.IGNORECASE) is not None
 
 
 _SENDER = ("mail", "data", "content")
@@ -128,7 +129,11 @@ TABLE = (
         source="RFC 3463 3.8, 3.2: security or policy status, bad sender's system address"),
     Row(steps=("rcpt",), code="5", enhanced=r"5\.7\.54", kind=Rejected, cause="policy_refused",
         source="Exchange 550 5.7.54 unable to relay recipient in non-accepted domain: this recipient, not all"),
-    Row(steps=("rcpt",), code="5", text=r"relay|5\.7\.64", kind=RouteFault, cause="missing_permission",
+    Row(steps=("rcpt",), code="5", enhanced=r"5\.1\.(?!8|90)\d+", kind=Rejected, cause="invalid_recipient",
+        source="RFC 3463 3.2: the status is the address's, whatever the text says"),
+    Row(steps=("rcpt",), code="5", kind=RouteFault,
+        text=r"relay(ing)? (access )?(is )?(denied|prohibited|not permitted|not allowed)|unable to relay|5\.7\.64",
+        cause="missing_permission",
         source="Exchange 550 5.7.1 unable to relay, 5.7.64; Postfix 554 5.7.1 relay access denied"),
     Row(code="503", kind=Deferred, cause="provider_unavailable",
         source="RFC 5321 4.2.3: bad sequence of commands; the server forgot the transaction"),
@@ -144,7 +149,8 @@ TABLE = (
     Row(steps=_BODY, code="5", enhanced=r"5\.7\.\d+", kind=Rejected, cause="policy_refused", source="RFC 3463 3.8"),
     Row(steps=_BODY, code="5", kind=Rejected, cause="content_refused", source="RFC 5321 4.2.3: 554 transaction failed"),
     # one recipient
-    Row(steps=("rcpt",), code="5", enhanced=r"5\.1\.\d+", kind=Rejected, cause="invalid_recipient", source="RFC 3463 3.2"),
+    Row(steps=("rcpt",), code="552", text="too many recipients", kind=Deferred, cause="recipient_deferred",
+        source="RFC 5321 4.5.3.1.10: treated as temporary, the rest goes in another transaction"),
     Row(steps=("rcpt",), code="5", enhanced=r"5\.7\.\d+", kind=Rejected, cause="policy_refused", source="RFC 3463 3.8"),
     Row(steps=("rcpt",), code="50[0-9]|553", kind=Rejected, cause="invalid_recipient", source="RFC 5321 4.2.3"),
     Row(steps=("rcpt",), code="5", kind=Rejected, cause="recipient_refused", source="RFC 5321 4.2.3: 550, 551, 552"),

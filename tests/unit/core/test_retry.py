@@ -37,7 +37,15 @@ def test_backoff_is_exponential_with_full_jitter(attempt: int, jitter: float, se
 
 @pytest.mark.parametrize(
     ("wish", "jitter", "seconds"),
-    [(120, 0.0, 120), (120, 0.5, 120.5), (0, 0.0, 1), (0.2, 0.25, 1.25), (86_400, 0.0, 86_400), (1e30, 0.5, 86_400.5)],
+    [
+        (120, 0.0, 120),
+        (120, 0.5, 120.5),
+        (0, 0.0, 1),
+        (0.2, 0.25, 1.25),
+        (3_600, 0.0, 3_600),
+        (86_400, 0.0, 3_600),
+        (1e30, 0.5, 3_600.5),
+    ],
 )
 def test_a_providers_wish_wins_whatever_the_attempt(wish: float, jitter: float, seconds: float) -> None:
     for attempt in (1, 5, 50):
@@ -53,10 +61,14 @@ def test_a_providers_wish_wins_whatever_the_attempt(wish: float, jitter: float, 
         (1, None, TooLate()),
         (-1, None, TooLate()),
         (100, 90, Again(at=NOW + timedelta(seconds=90.5))),
-        (90, 90, TooLate()),
+        # The last attempt: a minute before the expiry, or when half of what is left has passed.
+        (90, 90, Again(at=NOW + timedelta(seconds=45))),
+        (1_000, 86_400, Again(at=NOW + timedelta(seconds=940))),
+        (86_400, 86_400, Again(at=NOW + timedelta(seconds=3_600.5))),
+        (29, 90, TooLate()),
     ],
 )
-def test_what_would_come_after_the_expiry_comes_too_late(
+def test_an_attempt_after_the_expiry_is_made_shortly_before_it_or_never(
     expires_in: float, wish: float | None, decision: Again | TooLate
 ) -> None:
     decided = decide(
@@ -75,3 +87,21 @@ def test_what_would_come_after_the_expiry_comes_too_late(
 def test_a_lanes_bounds_hold(attempt: int, minimum: float, maximum: float, jitter: float) -> None:
     delay = delay_seconds(attempt, minimum, maximum, jitter)
     assert minimum <= delay <= max(minimum, maximum)
+
+
+@given(st.floats(0, 1e12), st.floats(0, 3e6), st.floats(0, 1, exclude_max=True))
+def test_a_retry_after_never_ends_a_message_that_could_still_be_tried(wish: float, left: float, jitter: float) -> None:
+    expires_at = NOW + timedelta(seconds=left)
+    decided = decide(
+        attempt=1,
+        now=NOW,
+        expires_at=expires_at,
+        min_seconds=15,
+        max_seconds=3600,
+        jitter=jitter,
+        retry_after_seconds=wish,
+    )
+    if isinstance(decided, Again):
+        assert NOW < decided.at < expires_at
+    else:
+        assert left < 2 * 15 + 1

@@ -252,3 +252,35 @@ def test_a_body_from_json() -> None:
     assert Answer(status=200, headers={}, body=b'{"a":[1]}').decoded() == {"a": [1]}
     assert Answer(status=200, headers={}, body=b"<html>").decoded() is None
     assert Answer(status=200, headers={}, body=b'"\xff"').decoded() is None
+
+
+HOLDING = Row(
+    first=403, pattern="suspended|ErrorSendAsDenied", kind=RouteFault, code="account_restricted", source="test"
+)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"error": {"code": "ErrorInvalidRecipients", "message": "Recipient \'suspended@example.com\' is not valid."}}',
+        b'{"error": {"code": "ErrorX", "message": "Subject \\"suspended\\" is not allowed."}}',
+        b'{"error": {"code": "ErrorX", "target": "suspended", "message": "no"}}',
+        b'{"errors": [{"message": "no", "field": "subject.ErrorSendAsDenied"}]}',
+        b"<suspended@example.com>: no",
+    ],
+)
+def test_text_that_a_caller_can_write_never_holds_a_route(body: bytes) -> None:
+    assert not HOLDING.matches(Answer(status=403, headers={}, body=body))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"error": {"code": "ErrorSendAsDenied", "message": "no"}}',
+        b'{"error": {"code": "X", "innerError": {"code": "ErrorSendAsDenied"}}}',
+        b'{"errors": [{"message": "This account is suspended", "field": null}]}',
+        b"This account is suspended",
+    ],
+)
+def test_what_the_vendor_says_itself_holds_a_route(body: bytes) -> None:
+    assert HOLDING.matches(Answer(status=403, headers={}, body=body))

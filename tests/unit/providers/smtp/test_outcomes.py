@@ -47,6 +47,8 @@ REPLIES = (
     ("rcpt", "550 5.7.54 SMTP; Unable to relay recipient in non-accepted domain", Rejected, "policy_refused"),
     ("rcpt", "550 5.7.1 Unable to relay", RouteFault, "missing_permission"),
     ("rcpt", "554 5.7.1 <a@example.org>: Relay access denied", RouteFault, "missing_permission"),
+    ("rcpt", "550 5.1.1 <relay@corp.example>: Recipient address rejected: User unknown", Rejected, "invalid_recipient"),
+    ("rcpt", "552 Too many recipients", Deferred, "recipient_deferred"),
     ("rcpt", "503 5.5.2 Need mail command", Deferred, "provider_unavailable"),
     ("mail", "552 5.3.4 Message size exceeds fixed maximum message size", Rejected, "message_too_large"),
     ("content", "554 5.2.3 Message too large for this mailbox", Rejected, "message_too_large"),
@@ -59,6 +61,7 @@ REPLIES = (
     ("content", "554 Transaction failed", Rejected, "content_refused"),
     ("data", "554 no valid recipients", Rejected, "content_refused"),
     ("rcpt", "550 5.1.1 User unknown", Rejected, "invalid_recipient"),
+    ("rcpt", "550 relay@corp.example: no such user", Rejected, "recipient_refused"),
     ("rcpt", "550 5.7.193 Blocked by the recipient's policy", Rejected, "policy_refused"),
     ("rcpt", "553 mailbox name not allowed", Rejected, "invalid_recipient"),
     ("rcpt", "501 syntax error", Rejected, "invalid_recipient"),
@@ -133,3 +136,22 @@ def test_the_servers_name_for_a_message_is_found(text: str, expected: str | None
 def test_recipients_are_grouped_by_outcome_in_the_order_of_their_first() -> None:
     sent, no = Sent(provider_id="a"), Rejected(code="invalid_recipient", reply="550")
     assert distinct([(3, no), (0, sent), (1, no), (2, Sent(provider_id="a"))]) == [((0, 2), sent), ((1, 3), no)]
+
+
+FOREIGN = (
+    "{} <relay-access-denied@example.com>: no",
+    "{} relay.access.denied@example.com is not here",
+    '{} "Relay access denied" is not a mailbox',
+    "{} 'unable to relay' is not a mailbox",
+    "{} host mx.example[192.0.2.1] said: 554 5.7.1 Relay access denied (in reply to RCPT TO)",
+    "{} host mx.example[192.0.2.1] said: 550 5.7.60 SendAsDenied",
+    "{} <x> SubmissionQuotaExceeded@example.com",
+)
+"""Replies that quote what a caller, a recipient or another server wrote."""
+
+
+@pytest.mark.parametrize("step", ["rcpt", "data", "content"])
+@pytest.mark.parametrize("code", ["550 5.1.1", "550", "554 5.2.0", "554 5.7.1", "450 4.1.1"])
+@pytest.mark.parametrize("text", FOREIGN)
+def test_quoted_text_never_holds_a_route(step: str, code: str, text: str) -> None:
+    assert not isinstance(read_reply(reply(step, text.format(code))), RouteFault)
