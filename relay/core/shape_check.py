@@ -4,7 +4,7 @@
 type and collects all of them. Callers turn mismatches into their own error messages.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Sized
 from difflib import get_close_matches
 from functools import cache
 from typing import Any, Literal
@@ -13,7 +13,8 @@ import msgspec
 from msgspec import UNSET, inspect
 
 MAX_ELEMENTS = 10_000
-"""Check only this many elements of an array or members of an object: no list of the API may have more."""
+"""Check at most this many elements of an array or members of an object; no field allows more. In a value that does not fit
+anyway, more of them are a mismatch themselves."""
 _MAX_NAME = 64
 """Do not compare longer names with the known ones; the comparison is slow."""
 _NAMES: Mapping[type, str] = {
@@ -35,7 +36,7 @@ _EXPECTED: Mapping[type[inspect.Type], tuple[type, str]] = {
     inspect.NoneType: (type(None), "null"),
 }
 
-type Kind = Literal["missing", "unknown", "type", "choice", "range"]
+type Kind = Literal["missing", "unknown", "type", "choice", "range", "size"]
 
 
 class Mismatch(msgspec.Struct, frozen=True, kw_only=True):
@@ -177,17 +178,26 @@ class _Walk:
         self.found.append(Mismatch(kind=kind, steps=steps, expected=expected, owner=info.cls, names=names))
 
     def _map(self, value: Mapping[str, Any], info: inspect.DictType, steps: tuple[str | int, ...]) -> dict[str, Any]:
-        is_open = _is_any(info.value_type)
+        if _is_any(info.value_type):
+            return dict(value)
+        self._check_size(value, steps)
         kept = {
             name: self.value(value[name], info.value_type, (*steps, name))
             for name in list(value)[:MAX_ELEMENTS]
-            if is_open or not (value[name] is None and self._null_is_absent)
+            if not (value[name] is None and self._null_is_absent)
         }
         return {name: each for name, each in kept.items() if each is not UNSET}
 
     def _array(self, value: Sequence[Any], info: inspect.ListType, steps: tuple[str | int, ...]) -> list[Any]:
+        if _is_any(info.item_type):
+            return list(value)
+        self._check_size(value, steps)
         kept = [self.value(each, info.item_type, (*steps, n)) for n, each in enumerate(value[:MAX_ELEMENTS])]
         return [each for each in kept if each is not UNSET]
+
+    def _check_size(self, value: Sized, steps: tuple[str | int, ...]) -> None:
+        if len(value) > MAX_ELEMENTS:
+            self._mismatch("size", steps, None, f"at most {MAX_ELEMENTS} elements")
 
 
 def _is_a(value: object, python_type: type) -> bool:

@@ -10,8 +10,8 @@ from relay.api.app import Call, Operation
 from relay.api.http import Response, json_response
 from relay.api.openapi.operations import COMMON, FACTS, JSON, OF_CALLERS, Body, Facts
 from relay.api.openapi.parameters import Parameter
-from relay.api.openapi.responses import REFERENCE, SCHEMAS
-from relay.api.shapes.json_schema import schemas_of
+from relay.api.openapi.responses import SCHEMAS
+from relay.api.shapes.json_schema import REFERENCE, schemas_of
 from relay.clients.registry import Role
 
 _TEXT = {"type": "string"}

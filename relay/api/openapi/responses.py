@@ -6,10 +6,9 @@ The fuzzer holds answers to these. Members that are not named as optional are al
 from collections.abc import Mapping
 from typing import Any
 
-from relay.api.sendgrid.shape import MAIL, SCHEDULED_SEND, STATUS, Fields
+from relay.api.sendgrid.shape import SendGridMail, SendGridStatus, SendGridStop
+from relay.api.shapes.json_schema import REFERENCE, schemas_of
 from relay.core.model import State
-
-REFERENCE = "#/components/schemas/"
 
 type _Schema = dict[str, Any]
 
@@ -39,19 +38,6 @@ def _shape(always: Mapping[str, _Schema], optional: Mapping[str, _Schema] | None
 
 def _page(of: str) -> _Schema:
     return _shape({"value": _list(_the(of))}, {"next_link": {"type": "string", "format": "uri"}})
-
-
-def _json_schema(shape: Any) -> _Schema:
-    """One of SendGrid's shapes (`relay.api.sendgrid.shape`) as JSON Schema."""
-    if isinstance(shape, Fields):
-        return _json_schema(shape.members) | {"required": list(shape.required)}
-    if isinstance(shape, Mapping):
-        members = {name: _json_schema(member) for name, member in shape.items()}
-        others = members.pop("*", False)
-        return {"type": "object", "properties": members, "additionalProperties": others}
-    if isinstance(shape, list):
-        return _list(_json_schema(shape[0]))
-    return {str: _TEXT, int: _WHOLE, bool: _YES_NO, object: {}}[shape]
 
 
 _PROBLEM = _shape({"code": _TEXT, "message": _TEXT}, {"target": _TEXT})
@@ -252,8 +238,6 @@ SCHEMAS: Mapping[str, _Schema] = {
     "SendGridStops": _list(_shape(_STOP)),
     "SendGridStopped": _shape(_STOP, {"already_sent": {}}),
     "SendGridScopes": _shape({"scopes": _list(_TEXT)}),
-    "SendGridMail": _json_schema(MAIL),
-    "SendGridStop": _json_schema(SCHEDULED_SEND),
-    "SendGridStatus": _json_schema(STATUS),
+    **schemas_of(SendGridMail, SendGridStop, SendGridStatus),
 }
 """By the name that the documents have."""

@@ -9,12 +9,13 @@ from relay.core.shape_check import Kind, Mismatch, examine, fits, json_kind, nea
 
 _MAX_SUGGESTIONS = 20
 """Look for near names of only this many unknown fields; the comparison is slow."""
-_CODES: Mapping[Kind, str] = {
+CODES: Mapping[Kind, str] = {
     "missing": "required",
     "unknown": "unknown_field",
     "type": "wrong_type",
     "choice": "invalid_choice",
     "range": "out_of_range",
+    "size": "too_many",
 }
 _IN_MESSAGES = {
     "sender": "from",
@@ -69,7 +70,7 @@ def check_shape(value: object, shape: type[Shape], problems: Problems) -> None:
     for mismatch in found:
         unknown += mismatch.kind == "unknown"
         text = sentence(mismatch, can_suggest=unknown <= _MAX_SUGGESTIONS)
-        problems.add(_CODES[mismatch.kind], path(mismatch.steps), text)
+        problems.add(CODES[mismatch.kind], path(mismatch.steps), text)
 
 
 def sentence(mismatch: Mismatch, *, can_suggest: bool = True) -> str:
@@ -85,6 +86,8 @@ def sentence(mismatch: Mismatch, *, can_suggest: bool = True) -> str:
             return f"Must be one of: {mismatch.expected}."
         case "range":
             return f"Must be {mismatch.expected}."
+        case "size":
+            return f"Must have {mismatch.expected}."
 
 
 def _hint(mismatch: Mismatch) -> str:

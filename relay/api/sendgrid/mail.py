@@ -14,10 +14,12 @@ import msgspec
 from relay.acceptance.draft import Draft, Limits
 from relay.api.problems import Problems
 from relay.api.sendgrid import parts
-from relay.api.sendgrid.shape import MAIL, PASSED_ON, read
+from relay.api.sendgrid.shape import SendGridMail, read
 from relay.api.sendgrid.substitutions import Tags
 from relay.core.model import Address, Attachment, Message
+from relay.core.shape_check import member_names
 from relay.mime.size import estimate_size
+from relay.providers.sendgrid.options import SharedOptions
 
 MAX_PERSONALIZATIONS = 1000
 MAX_RECIPIENTS = 1000
@@ -25,6 +27,7 @@ _AT_A_TIME = 20
 """Letters that are read before others of the process get their turn: filling in tags may take milliseconds each."""
 _NOBODY = Address(email="")
 _NO_TAGS = Tags({}, {})
+_PASSED_ON = member_names(SharedOptions)
 
 type _Block = Mapping[str, Any]
 
@@ -69,7 +72,7 @@ class _Common(msgspec.Struct, frozen=True, kw_only=True):
 
 async def read_mail(value: Any, now: datetime, faults: Problems, limits: Limits) -> Mail:
     """The letters of a request. They may be used only if `faults` stayed empty."""
-    mail = read(value, MAIL, "", faults)
+    mail = read(value, SendGridMail, faults)
     blocks: Sequence[_Block] = mail.get("personalizations", [])
     _check_counts(blocks, faults)
     common = _common(mail, now, faults, limits)
@@ -157,7 +160,7 @@ def _filled(person: Mapping[str, str], tags: Tags) -> Mapping[str, str]:
 
 def _options(mail: Mapping[str, Any], content: parts.Content) -> Mapping[str, Any]:
     """What is SendGrid's to do. Sandbox mode is not: Relay itself does not send then."""
-    options = {name: mail[name] for name in PASSED_ON if mail.get(name)}
+    options = {name: mail[name] for name in _PASSED_ON if mail.get(name)}
     settings = {name: value for name, value in mail.get("mail_settings", {}).items() if name != "sandbox_mode"}
     options.pop("mail_settings", None)
     if settings:

@@ -11,9 +11,10 @@ from relay.api.http import Response, json_response
 from relay.api.problems import Problems
 from relay.api.reading.body import MAX_SMALL_BYTES
 from relay.api.sendgrid.body import read_body
-from relay.api.sendgrid.shape import SCHEDULED_SEND, STATUS, Fields, read
+from relay.api.sendgrid.shape import SendGridStatus, SendGridStop, read
 from relay.core.errors import Refusal
 from relay.delivery.send_groups import Stop, is_group, new_group
+from relay.providers.sendgrid.options import VendorShape
 
 SCOPES = (
     "mail.batch.create",
@@ -44,7 +45,7 @@ async def show(call: Call) -> Response:
 
 async def stop(call: Call) -> Response:
     """POST /v3/user/scheduled_sends: cancel or pause what waits. `already_sent` says for how many it comes too late."""
-    order = _read(call, SCHEDULED_SEND)
+    order = _read(call, SendGridStop)
     batch, how = _batch_of(call, order["batch_id"]), Stop(order["status"])
     groups = call.services.send_groups
     if not await groups.stop(call.client.name, batch, how) and await groups.stop_of(call.client.name, batch) != how:
@@ -68,7 +69,7 @@ async def show_stop(call: Call) -> Response:
 
 async def change(call: Call) -> Response:
     """PATCH /v3/user/scheduled_sends/{batch_id}: the other status."""
-    order = _read(call, STATUS)
+    order = _read(call, SendGridStatus)
     batch = await _stopped_batch(call)
     await call.services.send_groups.change(call.client.name, batch, Stop(order["status"]))
     return Response(status=204)
@@ -97,9 +98,9 @@ def _stop(batch: str, how: Stop) -> dict[str, str]:
     return {"batch_id": batch, "status": str(how)}
 
 
-def _read(call: Call, shape: Fields) -> dict[str, Any]:
+def _read(call: Call, shape: type[VendorShape]) -> dict[str, Any]:
     faults = Problems(Limits().max_problems)
-    order: dict[str, Any] = read(read_body(call.request, MAX_SMALL_BYTES, faults), shape, "", faults)
+    order = read(read_body(call.request, MAX_SMALL_BYTES, faults), shape, faults)
     if "status" in order and order["status"] not in list(Stop):
         faults.add("invalid_choice", "status", "The status must be cancel or pause.")
     faults.raise_any()

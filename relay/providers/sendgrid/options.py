@@ -1,72 +1,142 @@
-"""What only SendGrid understands: `options.sendgrid` of a message, or `options` of a route for all its messages.
+"""Options that only SendGrid supports: `options.sendgrid` of a message, or `options` of a route for all its messages.
 
-Names and types are those of the request body of POST /v3/mail/send (twilio.com/docs/sendgrid/api-reference/mail-send).
-What Relay writes itself (recipients, subject, headers, categories, custom_args, attachments) is not among them. Limits of
-length are SendGrid's to judge: they are its to change.
+Names and types are those of the request body of POST /v3/mail/send (twilio.com/docs/sendgrid/api-reference/mail-send). Fields
+that Relay writes (recipients, subject, headers, categories, custom_args, attachments) are not options. SendGrid checks the
+lengths, which it may change.
 """
 
-from collections.abc import Iterator, Mapping
-from difflib import get_close_matches
+from collections.abc import Mapping
 from typing import Any
 
-_SWITCH = {"enable": bool}
-_ANY = {"*": object}
-_TEXTS = {"*": str}
+from msgspec import UNSET, Struct, UnsetType
 
-OPTIONS: Mapping[str, Any] = {
-    "template_id": str,
-    "dynamic_template_data": _ANY,
-    "substitutions": _TEXTS,
-    "sections": _TEXTS,
-    "content": [{"type": str, "value": str}],
-    "send_at": int,
-    "batch_id": str,
-    "ip_pool_name": str,
-    "asm": {"group_id": int, "groups_to_display": [int]},
-    "mail_settings": {
-        "bypass_list_management": _SWITCH,
-        "bypass_spam_management": _SWITCH,
-        "bypass_bounce_management": _SWITCH,
-        "bypass_unsubscribe_management": _SWITCH,
-        "footer": {"enable": bool, "text": str, "html": str},
-        "sandbox_mode": _SWITCH,
-    },
-    "tracking_settings": {
-        "click_tracking": {"enable": bool, "enable_text": bool},
-        "open_tracking": {"enable": bool, "substitution_tag": str},
-        "subscription_tracking": {"enable": bool, "text": str, "html": str, "substitution_tag": str},
-        "ganalytics": {
-            "enable": bool,
-            "utm_source": str,
-            "utm_medium": str,
-            "utm_term": str,
-            "utm_content": str,
-            "utm_campaign": str,
-        },
-    },
-}
-"""Every option: a type, an object's members (`*` stands for any name), or a list of one of these.
+from relay.core.shape_check import Mismatch, examine, fits, near_name
 
-`content` holds parts beyond text and html (text/calendar, text/x-amp-html). `substitutions` and `dynamic_template_data`
-count for all recipients.
-"""
+
+class VendorShape(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A JSON object of SendGrid's API."""
+
+
+class Asm(VendorShape, frozen=True, kw_only=True):
+    """The unsubscribe group of a mail."""
+
+    group_id: int | UnsetType = UNSET
+    groups_to_display: list[int] | UnsetType = UNSET
+
+
+class Switch(VendorShape, frozen=True, kw_only=True):
+    """A setting that is on or off."""
+
+    enable: bool | UnsetType = UNSET
+
+
+class Footer(VendorShape, frozen=True, kw_only=True):
+    """A footer for every mail."""
+
+    enable: bool | UnsetType = UNSET
+    text: str | UnsetType = UNSET
+    html: str | UnsetType = UNSET
+
+
+class MailSettings(VendorShape, frozen=True, kw_only=True):
+    """Settings for handling a mail."""
+
+    bypass_list_management: Switch | UnsetType = UNSET
+    bypass_spam_management: Switch | UnsetType = UNSET
+    bypass_bounce_management: Switch | UnsetType = UNSET
+    bypass_unsubscribe_management: Switch | UnsetType = UNSET
+    footer: Footer | UnsetType = UNSET
+    sandbox_mode: Switch | UnsetType = UNSET
+
+
+class ClickTracking(VendorShape, frozen=True, kw_only=True):
+    """Tracking of clicks."""
+
+    enable: bool | UnsetType = UNSET
+    enable_text: bool | UnsetType = UNSET
+
+
+class OpenTracking(VendorShape, frozen=True, kw_only=True):
+    """Tracking of opens."""
+
+    enable: bool | UnsetType = UNSET
+    substitution_tag: str | UnsetType = UNSET
+
+
+class SubscriptionTracking(VendorShape, frozen=True, kw_only=True):
+    """A link to unsubscribe."""
+
+    enable: bool | UnsetType = UNSET
+    text: str | UnsetType = UNSET
+    html: str | UnsetType = UNSET
+    substitution_tag: str | UnsetType = UNSET
+
+
+class GoogleAnalytics(VendorShape, frozen=True, kw_only=True):
+    """Tracking by Google Analytics."""
+
+    enable: bool | UnsetType = UNSET
+    utm_source: str | UnsetType = UNSET
+    utm_medium: str | UnsetType = UNSET
+    utm_term: str | UnsetType = UNSET
+    utm_content: str | UnsetType = UNSET
+    utm_campaign: str | UnsetType = UNSET
+
+
+class TrackingSettings(VendorShape, frozen=True, kw_only=True):
+    """Settings for tracking recipients."""
+
+    click_tracking: ClickTracking | UnsetType = UNSET
+    open_tracking: OpenTracking | UnsetType = UNSET
+    subscription_tracking: SubscriptionTracking | UnsetType = UNSET
+    ganalytics: GoogleAnalytics | UnsetType = UNSET
+
+
+class SharedOptions(VendorShape, frozen=True, kw_only=True):
+    """Options that a mail in SendGrid's API has under the same names; Relay passes them on unchanged."""
+
+    template_id: str | UnsetType = UNSET
+    ip_pool_name: str | UnsetType = UNSET
+    asm: Asm | UnsetType = UNSET
+    mail_settings: MailSettings | UnsetType = UNSET
+    tracking_settings: TrackingSettings | UnsetType = UNSET
+
+
+class ContentPart(VendorShape, frozen=True, kw_only=True):
+    """A body beyond text and HTML, such as text/calendar or text/x-amp-html."""
+
+    type: str | UnsetType = UNSET
+    value: str | UnsetType = UNSET
+
+
+class Options(SharedOptions, frozen=True, kw_only=True):
+    """Every option. `substitutions` and `dynamic_template_data` apply to all recipients."""
+
+    dynamic_template_data: dict[str, Any] | UnsetType = UNSET
+    substitutions: dict[str, str] | UnsetType = UNSET
+    sections: dict[str, str] | UnsetType = UNSET
+    content: list[ContentPart] | UnsetType = UNSET
+    send_at: int | UnsetType = UNSET
+    batch_id: str | UnsetType = UNSET
+
+
 PERSONAL = ("substitutions", "dynamic_template_data")
-"""Options that SendGrid takes within a personalization."""
-
+"""Options that SendGrid expects within a personalization."""
 _SETTINGS = ("mail_settings", "tracking_settings")
 
-_TYPE_NAMES = {str: "text", int: "a whole number", bool: "true or false"}
 
-
-def options_faults(value: Any, where: str) -> list[str]:
-    """Everything wrong with options, as sentences that begin with the path; empty when SendGrid knows them all."""
-    return list(_faults(value, OPTIONS, where))
+def options_problems(value: Any, where: str) -> list[str]:
+    """Return all that is wrong with options, as `path: sentence`; empty if SendGrid knows them all."""
+    if fits(value, Options):
+        return []
+    _, found = examine(value, Options)
+    return [f"{_path(where, mismatch)}: {_sentence(mismatch)}" for mismatch in found]
 
 
 def demands(options: Mapping[str, Any]) -> list[str]:
-    """The paths of what SendGrid must do for a message: everything but settings that are only switched off.
+    """Name the options that need SendGrid: all but settings that only switch something off.
 
-    A message that switches something off leaves as it should by any route that has no such thing.
+    A message that switches a feature off can leave by any route without that feature.
     """
     found = [name for name, value in options.items() if name not in _SETTINGS and value not in ({}, [])]
     for name in _SETTINGS:
@@ -78,28 +148,14 @@ def _is_on(setting: Mapping[str, Any]) -> bool:
     return any(value is True for value in setting.values())
 
 
-def _faults(value: Any, shape: Any, path: str) -> Iterator[str]:
-    if isinstance(shape, dict):
-        yield from _object_faults(value, shape, path)
-    elif isinstance(shape, list):
-        if not isinstance(value, list | tuple):
-            yield f"{path}: must be an array"
-            return
-        for number, item in enumerate(value):
-            yield from _faults(item, shape[0], f"{path}[{number}]")
-    elif not isinstance(value, shape) or (shape is int and isinstance(value, bool)):
-        yield f"{path}: must be {_TYPE_NAMES[shape]}"
+def _path(where: str, mismatch: Mismatch) -> str:
+    return where + "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in mismatch.steps)
 
 
-def _object_faults(value: Any, shape: Mapping[str, Any], path: str) -> Iterator[str]:
-    if not isinstance(value, Mapping):
-        yield f"{path}: must be an object"
-        return
-    for name, member in value.items():
-        if not isinstance(name, str) or (name not in shape and "*" not in shape):
-            close = get_close_matches(str(name), shape, n=1)
-            yield f"{path}.{name}: is not an option of SendGrid; " + (
-                f"did you mean {close[0]}?" if close else f"there are {', '.join(shape)}"
-            )
-        else:
-            yield from _faults(member, shape.get(name, shape.get("*")), f"{path}.{name}")
+def _sentence(mismatch: Mismatch) -> str:
+    if mismatch.kind != "unknown":
+        return f"must {'have' if mismatch.kind == 'size' else 'be'} {mismatch.expected}"
+    near = near_name(str(mismatch.steps[-1]), mismatch.names)
+    return "is not an option of SendGrid; " + (
+        f"did you mean {near}?" if near else f"known: {', '.join(mismatch.names)}"
+    )

@@ -15,7 +15,7 @@ from relay.core.settings import RouteSettings
 from relay.platform.secrets import reference_fault
 from relay.providers.contract import AccountRemark, Capabilities, Provider, ProviderContext, SuppressedAddress
 from relay.providers.http_exchange import Answer, LostResponse, Patience, exchange, lost_outcome
-from relay.providers.sendgrid.options import options_faults
+from relay.providers.sendgrid.options import options_problems
 from relay.providers.sendgrid.outcomes import outcome_of
 
 CAPABILITIES = Capabilities(
@@ -52,12 +52,12 @@ def check_settings(settings: RouteSettings) -> Sequence[str]:
     seconds = settings.get("timeout_seconds", 30)
     if not isinstance(seconds, int | float) or isinstance(seconds, bool) or not 1 <= seconds <= MAX_TIMEOUT_SECONDS:
         faults.append(f"timeout_seconds: must be a number from 1 to {MAX_TIMEOUT_SECONDS}")
-    return [*faults, *options_faults(settings.get("options", {}), "options")]
+    return [*faults, *options_problems(settings.get("options", {}), "options")]
 
 
 def check_options(options: Any) -> Sequence[str]:
     """Every fault of a message's `options.sendgrid`, as sentences that begin with its path."""
-    return options_faults(options, "options.sendgrid")
+    return options_problems(options, "options.sendgrid")
 
 
 def can_verify(settings: RouteSettings) -> bool:

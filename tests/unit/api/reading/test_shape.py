@@ -114,6 +114,11 @@ MAILBOX_HINT = "a string such as Name <a@example.com>, or an object with email a
             ],
         ),
         (PreviewRequest, {"version": 0}, [("out_of_range", "version", "Must be from 1 to 99999998.")]),
+        (
+            MessageRequest,
+            {"from": "a", "tags": [*["a"] * 10_000, 5], "variables": {str(n): n for n in range(10_001)}},
+            [("too_many", "tags", "Must have at most 10000 elements.")],
+        ),
         (PolicyFields, {"max_bytes": 5}, [("out_of_range", "max_bytes", "Must be at least 1000.")]),
         (
             PreviewRequest,

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from relay.providers.sendgrid.options import OPTIONS
+from relay.core.shape_check import member_names
+from relay.providers.sendgrid.options import Options
 from relay.providers.sendgrid.outcomes import ROWS
 from relay.providers.sendgrid.provider import SETTINGS
 
@@ -17,6 +18,6 @@ def test_the_table_of_settings() -> None:
     assert sorted(named) == sorted(SETTINGS)
 
 
-@pytest.mark.parametrize("name", sorted({*OPTIONS, *(row.code for row in ROWS), "unreachable"}))
+@pytest.mark.parametrize("name", sorted({*member_names(Options), *(row.code for row in ROWS), "unreachable"}))
 def test_options_and_causes(name: str) -> None:
     assert f"`{name}`" in PAGE

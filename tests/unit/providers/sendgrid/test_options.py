@@ -1,11 +1,11 @@
-"""Options that SendGrid knows, and a sentence for each one it does not."""
+"""Check options of SendGrid, and name those that need SendGrid."""
 
 from typing import Any
 
 import pytest
 
 from relay.providers.sendgrid import provider
-from relay.providers.sendgrid.options import demands, options_faults
+from relay.providers.sendgrid.options import demands, options_problems
 
 GOOD = {
     "template_id": "d-1",
@@ -34,20 +34,20 @@ GOOD = {
 }
 
 
-def test_everything_sendgrid_knows() -> None:
-    assert options_faults(GOOD, "options.sendgrid") == []
+def test_every_option_of_sendgrid_is_accepted() -> None:
+    assert options_problems(GOOD, "options.sendgrid") == []
     assert provider.check_options(GOOD) == []
 
 
 @pytest.mark.parametrize(
-    ("value", "fault"),
+    ("value", "problem"),
     [
         ("text", "o: must be an object"),
         ({"template": "d-1"}, "o.template: is not an option of SendGrid; did you mean template_id?"),
-        ({"template_id": 7}, "o.template_id: must be text"),
+        ({"template_id": 7}, "o.template_id: must be a string"),
         ({"send_at": True}, "o.send_at: must be a whole number"),
         ({"send_at": "1"}, "o.send_at: must be a whole number"),
-        ({"substitutions": {"a": 1}}, "o.substitutions.a: must be text"),
+        ({"substitutions": {"a": 1}}, "o.substitutions.a: must be a string"),
         ({"asm": []}, "o.asm: must be an object"),
         ({"asm": {"groups_to_display": 1}}, "o.asm.groups_to_display: must be an array"),
         ({"asm": {"groups_to_display": [1, "2"]}}, "o.asm.groups_to_display[1]: must be a whole number"),
@@ -58,20 +58,20 @@ def test_everything_sendgrid_knows() -> None:
         ),
     ],
 )
-def test_each_fault_names_its_path(value: Any, fault: str) -> None:
-    assert options_faults(value, "o") == [fault]
+def test_each_problem_has_its_path(value: Any, problem: str) -> None:
+    assert options_problems(value, "o") == [problem]
 
 
-def test_a_name_close_to_none_is_answered_with_those_there_are() -> None:
-    (fault,) = options_faults({"asm": {"xyz": 1}}, "o")
-    assert fault == "o.asm.xyz: is not an option of SendGrid; there are group_id, groups_to_display"
+def test_unknown_name_without_a_near_one_lists_the_known_options() -> None:
+    (problem,) = options_problems({"asm": {"xyz": 1}}, "o")
+    assert problem == "o.asm.xyz: is not an option of SendGrid; known: group_id, groups_to_display"
 
 
-def test_all_faults_at_once() -> None:
-    assert len(options_faults({"send_at": "x", "asm": 1, "mail_settings": {"footer": {"text": 1}}}, "o")) == 3
+def test_all_problems_are_reported_together() -> None:
+    assert len(options_problems({"send_at": "x", "asm": 1, "mail_settings": {"footer": {"text": 1}}}, "o")) == 3
 
 
-def test_what_must_be_done_by_sendgrid() -> None:
+def test_demands_leave_out_what_is_empty_or_only_switched_off() -> None:
     off = {"mail_settings": {"footer": {"enable": False}}, "tracking_settings": {"click_tracking": {"enable": False}}}
     assert demands({}) == demands(off) == []
     assert demands({**off, "asm": {}, "content": [], "template_id": "d-1"}) == ["template_id"]
