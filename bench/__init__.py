@@ -1,1 +1,1 @@
-"""Measures Relay and what people use instead, under the same load, in one run on one machine. See docs/performance.md."""
+"""Benchmark Relay and its alternatives under the same load, in one run on one machine. See docs/performance.md."""

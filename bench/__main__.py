@@ -1,4 +1,4 @@
-"""`python -m bench`: everything, or the parts that are named. One table at the end, JSON beside it in bench/out/."""
+"""Run all benchmarks, or the named parts. Prints a table at the end and writes bench/out/results.json."""
 
 import argparse
 import asyncio
@@ -29,14 +29,14 @@ PARTS: Mapping[str, Callable[[int], AsyncIterator[Figure]]] = {
 
 
 def main() -> int:
-    """The exit code: 0 when every target that was measured is met, 1 when one is not, 2 when it cannot run."""
+    """Run the benchmark. Return the exit code: 0 if all measured targets are met, 1 if one is missed, 2 if it cannot run."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("parts", nargs="*", help=f"of {', '.join(PARTS)}; all when none is named")
-    parser.add_argument("--runs", type=int, default=3, help="of each measurement")
+    parser.add_argument("parts", nargs="*", help=f"parts to run, from {', '.join(PARTS)}; default: all")
+    parser.add_argument("--runs", type=int, default=3, help="number of runs of each measurement (default: 3)")
     options = parser.parse_args()
     unknown = set(options.parts) - set(PARTS)
     if unknown:
-        parser.error(f"there is no part named {', '.join(sorted(unknown))}")
+        parser.error(f"unknown parts: {', '.join(sorted(unknown))}; choose from {', '.join(PARTS)}")
     if absent := load.missing():
         print(f"Not found: {', '.join(absent)}. On Debian: apt-get install hey postfix", file=sys.stderr)
         return 2
@@ -52,7 +52,7 @@ async def _measure(parts: list[str], runs: int) -> list[Figure]:
     for part in parts:
         async for figure in PARTS[part](runs):
             figures.append(figure)
-            print(f"{figure.name:44}{figure.median:>12,.4g} {figure.unit:14}{figure.fan_out}", flush=True)
+            print(f"{figure.name:44}{figure.median:>12,.4g} {figure.unit:14}{figure.spread}", flush=True)
     return figures
 
 

@@ -1,4 +1,4 @@
-"""How fast submissions become durable: at full speed over some connections, and the latency at a steady pace."""
+"""Measure acceptance: the maximum rate by number of connections, and the latency at a fixed rate."""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -12,14 +12,14 @@ from bench.systems import MESSAGE, Running, running
 BODY = msgspec.json.encode(MESSAGE)
 SECONDS = 4.0
 WARM_UP_SECONDS = 2.0
-PACE = 200.0
+MESSAGES_PER_SECOND = 200.0
 SYSTEMS = ("relay", "tutorial")
 
 
 async def accepted(runs: int, connections: int = 32) -> AsyncIterator[Figure]:
-    """Accepted messages a second with nothing delivered meanwhile; CPU milliseconds of the host and Azurite for each.
+    """Accepted messages per second with delivery disabled, and CPU milliseconds of the host and Azurite per message.
 
-    The systems take turns, each idle while another works: a machine that slows down for a while slows both.
+    The systems take turns, so that a temporary slowdown of the machine affects both.
     """
     rates: dict[str, list[float]] = {system: [] for system in SYSTEMS}
     medians: dict[str, list[float]] = {system: [] for system in SYSTEMS}
@@ -47,13 +47,13 @@ async def accepted(runs: int, connections: int = 32) -> AsyncIterator[Figure]:
 
 
 async def latency(runs: int) -> AsyncIterator[Figure]:
-    """The latency of acceptance at 200 messages a second, with nothing delivered meanwhile."""
+    """Latency of acceptance at 200 messages per second, with delivery disabled."""
     for system in SYSTEMS:
         found: dict[int, list[float]] = {50: [], 99: []}
         async with running(system, delivers=False) as target:
             await _post(target, 16, WARM_UP_SECONDS)
             for _ in range(runs):
-                done = await _post(target, 20, 2 * SECONDS, per_second=PACE)
+                done = await _post(target, 20, 2 * SECONDS, per_second=MESSAGES_PER_SECOND)
                 for percent, values in found.items():
                     values.append(done.percentile(percent))
         for percent, values in found.items():
@@ -63,7 +63,7 @@ async def latency(runs: int) -> AsyncIterator[Figure]:
 async def by_connections(
     connections: tuple[int, ...] = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512),
 ) -> AsyncIterator[Figure]:
-    """Rate and CPU of acceptance against the number of connections."""
+    """Rate and CPU of acceptance by number of connections."""
     for system in SYSTEMS:
         async with running(system, delivers=False) as target:
             await _post(target, 16, WARM_UP_SECONDS)

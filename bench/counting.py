@@ -1,4 +1,4 @@
-"""Counts what is asked of tables."""
+"""Count table operations."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ from relay.platform.storage.ports import Entity, Page, Query, Tables
 
 
 class CountingTables:
-    """The port `Tables`, handed on; `operations` counts requests as storage bills them (100 deletes a transaction)."""
+    """Wraps `Tables`; `operations` counts requests as Azure bills them (one transaction per 100 deletes)."""
 
     def __init__(self, tables: Tables) -> None:
         self._tables = tables

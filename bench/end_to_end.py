@@ -1,4 +1,4 @@
-"""From the caller to the provider: Relay, the tutorial's function and Postfix."""
+"""Measure throughput from the caller to the provider: Relay, the tutorial's function and Postfix."""
 
 import asyncio
 import time
@@ -13,13 +13,13 @@ from bench.systems import MESSAGE, Running, running
 BODY = msgspec.json.encode(MESSAGE)
 CONNECTIONS = 32
 MESSAGES = {"relay": 10_000, "tutorial": 320, "postfix": 5_000}
-"""As many as each handles in a few seconds."""
+"""The number that each system handles in a few seconds."""
 _POLL_SECONDS = 0.02
-_PATIENCE_SECONDS = 300
+_TIMEOUT_SECONDS = 300
 
 
 async def rates(runs: int) -> AsyncIterator[Figure]:
-    """Messages a second from the first request until the provider has the last; CPU milliseconds of each process."""
+    """Messages per second from the first request until the provider has the last, and CPU milliseconds per process."""
     for system in ("relay", "tutorial"):
         async for figure in _functions(system, runs):
             yield figure
@@ -32,7 +32,7 @@ async def _functions(system: str, runs: int) -> AsyncIterator[Figure]:
     speeds: list[float] = []
     cpu: dict[str, list[float]] = {}
     for _ in range(runs):
-        # A fresh Azurite for each: its queues slow down with what they have held.
+        # A new Azurite for each run: its queues become slower the more messages they have stored.
         async with running(system) as target:
             await deliver(target, 2 * CONNECTIONS)
             before = target.usage()
@@ -46,7 +46,7 @@ async def _functions(system: str, runs: int) -> AsyncIterator[Figure]:
 
 
 async def deliver(target: Running, messages: int, connections: int = CONNECTIONS) -> tuple[int, float]:
-    """Submit so many and wait until the provider has them: how many, and in how many seconds."""
+    """Submit messages and wait until the provider has them. Return their number and the seconds."""
     there, begun = await target.arrived(), time.monotonic()
     done = await load.post(
         f"{target.url}/v1/messages", BODY, headers=target.headers, connections=connections, requests=messages
@@ -58,7 +58,7 @@ async def deliver(target: Running, messages: int, connections: int = CONNECTIONS
 
 
 async def arrive(target: Running, messages: int) -> None:
-    """Wait until the provider has so many in all."""
-    async with asyncio.timeout(_PATIENCE_SECONDS):
+    """Wait until the provider has received `messages` in total."""
+    async with asyncio.timeout(_TIMEOUT_SECONDS):
         while await target.arrived() < messages:  # noqa: ASYNC110 - another process counts
             await asyncio.sleep(_POLL_SECONDS)

@@ -1,4 +1,4 @@
-"""A flood of delivery events: how many a second are taken (durable before the answer), and how many come into the journal."""
+"""Measure a burst of delivery events: accepted per second (durable before the response), and recorded per second."""
 
 import asyncio
 import base64
@@ -21,11 +21,11 @@ MESSAGES = 2_000
 KINDS = ("processed", "deferred", "delivered", "open", "click")
 EVENTS_A_POST = 500
 CONNECTIONS = 8
-PATIENCE_SECONDS = 300
+TIMEOUT_SECONDS = 300
 
 
 async def flood(runs: int) -> AsyncIterator[Figure]:
-    """SendGrid's posts, signed, five events for each of two thousand messages, in an order of their own."""
+    """Post signed SendGrid webhooks: five events for each of 2,000 messages, sorted by kind."""
     taken, applied, cpu = [], [], []
     key = ec.generate_private_key(ec.SECP256R1())
     settings = {"RELAY_SENDGRID_EVENT_KEYS": _public(key)}
@@ -47,7 +47,7 @@ async def flood(runs: int) -> AsyncIterator[Figure]:
 
 
 async def _sent(target: Running) -> Sequence[str]:
-    """The ids of messages that SendGrid has."""
+    """Send the messages. Return their ids once SendGrid has them."""
     names: list[str] = []
     for numbers in batched(range(MESSAGES), 1000, strict=True):
         messages = [{**MESSAGE, "to": f"n{number}@example.net"} for number in numbers]
@@ -56,13 +56,13 @@ async def _sent(target: Running) -> Sequence[str]:
         ) as response:
             names += [row["id"] for row in (await response.json())["value"]]
     await _until(lambda: _has_all(target))
-    # The last outcomes are recorded a little after the provider had the messages.
+    # The last outcomes are recorded shortly after the provider has the messages.
     await asyncio.sleep(2)
     return names
 
 
 async def _until(is_so: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(PATIENCE_SECONDS):
+    async with asyncio.timeout(TIMEOUT_SECONDS):
         while True:
             if await is_so():
                 return
@@ -114,7 +114,7 @@ async def _post_all(target: Running, posts: Sequence[tuple[bytes, Mapping[str, s
     async def post(session: aiohttp.ClientSession, body: bytes, headers: Mapping[str, str]) -> None:
         async with gate, session.post(f"{target.url}/v1/events/sendgrid", data=body, headers=headers) as response:
             if response.status != 200:
-                raise RuntimeError(f"events were answered {response.status}")
+                raise RuntimeError(f"posting events returned {response.status}, expected 200")
 
     async with aiohttp.ClientSession() as session:
         await asyncio.gather(*(post(session, body, headers) for body, headers in posts))

@@ -1,6 +1,6 @@
-"""What the size of the journal costs: operations of a status read and of the nightly purge, counted and not timed.
+"""Count the storage operations of a status read and of the nightly purge, by size of the journal.
 
-Storage is in memory; what reads and purges it is Relay's own code.
+Storage is in memory; Relay's own code reads and purges it.
 """
 
 from collections.abc import AsyncIterator, Sequence
@@ -19,13 +19,13 @@ from relay.platform.storage.memory.memory_storage import MemoryTables, memory_st
 from relay.platform.storage.ports import Entity, Storage
 
 ROWS = (1_000, 10_000, 100_000, 1_000_000)
-"""A million take 0.6 GB and half a minute."""
+"""A million rows take 0.6 GB and half a minute."""
 DAYS = 15
-"""Rows lie evenly over so many days: fourteen that are kept, and the one that a nightly purge forgets."""
+"""Rows are spread evenly over 15 days: 14 within the retention, and one that the purge deletes."""
 
 
 async def by_journal(rows: Sequence[int] = ROWS) -> AsyncIterator[Figure]:
-    """Operations of a status read, and of a purge for each batch that it deletes, against the rows the journal holds."""
+    """Operations of a status read, and of a purge per deleted batch, by number of rows in the journal."""
     for number in rows:
         now = datetime.now(UTC)
         memory = memory_storage(partial(_same, now))
@@ -47,7 +47,7 @@ async def by_journal(rows: Sequence[int] = ROWS) -> AsyncIterator[Figure]:
 
 
 async def _fill(tables: MemoryTables, number: int, now: datetime) -> str:
-    """Finished batches of one message, in the order of their keys, as memory takes them fastest; the newest one."""
+    """Insert finished batches of one message, in key order, which is fastest in memory. Return the newest batch."""
     age = timedelta(days=DAYS)
     records = [await _record(now - age * (day + 1) / DAYS) for day in reversed(range(DAYS))]
     batch = ""
@@ -61,7 +61,7 @@ async def _fill(tables: MemoryTables, number: int, now: datetime) -> str:
 
 
 async def _record(at: datetime) -> Entity:
-    """The row of a batch that ended then."""
+    """Return the row of a batch that ended at `at`."""
     tables = MemoryTables()
     await tables.create(journal.TABLE)
     submission = Submission(client="bench", expires_at=at, message=Message(sender=Address(email="a@example.com")))

@@ -1,4 +1,4 @@
-"""The limits of the measurement: a loop that does only what cannot be left out, and the provider's stand-in alone."""
+"""Measure the limits of the benchmark: a loop of only the necessary calls, and the provider's stand-in alone."""
 
 import asyncio
 import time
@@ -18,24 +18,24 @@ CONNECTIONS = 32
 MESSAGES = 10_000
 AT_THE_SINK = 40_000
 PER_ENTRY = 16
-"""What an entry holds while 32 callers wait: half of them in the put under way, half for the next."""
-_PLACE = "bare"
+"""Messages per entry with 32 callers: half of them wait for the current put, half for the next."""
+_NAME = "bare"
 
 type _Measure = Callable[[Running], Awaitable[tuple[int, float]]]
-"""Does something; how many messages it handled, and in how many seconds."""
+"""Performs a measurement. Returns the number of messages and the seconds."""
 
 
 async def limits(runs: int) -> AsyncIterator[Figure]:
-    """Messages a second and CPU milliseconds of each process: the bare loop end to end, its puts alone, the sink alone."""
+    """Messages per second and CPU milliseconds per process: the bare loop end to end, its puts alone, the sink alone."""
     for name, (measure, processes) in _MEASURES.items():
         speeds: list[float] = []
         cpu: dict[str, list[float]] = {}
         for _ in range(runs):
-            # A fresh Azurite for each: its queues slow down with what they have held.
+            # A new Azurite for each run: its queues become slower the more messages they have stored.
             async with running("relay", delivers=False) as target:
                 before, own = target.usage(), time.process_time()
                 messages, seconds = await measure(target)
-                # The loop, which runs in this process, stands where the host does elsewhere.
+                # The loop runs in this process and takes the place of the host.
                 spent = {**target.spent(before, messages), "host": 1000 * (time.process_time() - own) / messages}
                 speeds.append(messages / seconds)
                 for process in processes:
@@ -46,7 +46,7 @@ async def limits(runs: int) -> AsyncIterator[Figure]:
 
 
 async def _sink(target: Running) -> tuple[int, float]:
-    """As fast as the load comes: what nothing that sends to it can pass."""
+    """The maximum rate of the sink: the upper bound for everything that sends to it."""
     done = await load.post(
         f"{target.sink_url}/v3/mail/send", BODY, headers={}, connections=CONNECTIONS, requests=AT_THE_SINK
     )
@@ -54,7 +54,7 @@ async def _sink(target: Running) -> tuple[int, float]:
 
 
 async def _put_only(target: Running) -> tuple[int, float]:
-    """Entries of 16 messages, one put after the other: acceptance without HTTP, checks and names."""
+    """Entries of 16 messages, put one after the other: acceptance without HTTP, validation and ids."""
     async with _storage(target) as storage:
         begun = time.monotonic()
         await _put(storage, MESSAGES // PER_ENTRY)
@@ -62,7 +62,7 @@ async def _put_only(target: Running) -> tuple[int, float]:
 
 
 async def _put_and_take(target: Running) -> tuple[int, float]:
-    """Only what cannot be left out for entries of 16 messages: put, get, insert, 16 sends, merge, delete. No checks."""
+    """Only the necessary calls for entries of 16 messages: put, get, insert, 16 sends, merge, delete. No validation."""
     entries = MESSAGES // PER_ENTRY
     async with _storage(target) as storage:
         begun = time.monotonic()
@@ -73,32 +73,32 @@ async def _put_and_take(target: Running) -> tuple[int, float]:
 @asynccontextmanager
 async def _storage(target: Running) -> AsyncIterator[Storage]:
     async with target.storage() as storage:
-        await storage.queues.create(_PLACE)
-        await storage.tables.create(_PLACE)
+        await storage.queues.create(_NAME)
+        await storage.tables.create(_NAME)
         yield storage
 
 
 async def _put(storage: Storage, entries: int) -> None:
     body = b"[" + b",".join([BODY] * PER_ENTRY) + b"]"
     for _ in range(entries):
-        await storage.queues.put(_PLACE, body)
+        await storage.queues.put(_NAME, body)
 
 
 async def _take(storage: Storage, entries: int, session: aiohttp.ClientSession, sink: str) -> None:
     taken = 0
     while taken < entries:
-        received = await storage.queues.receive(_PLACE, limit=16)
+        received = await storage.queues.receive(_NAME, limit=16)
         await asyncio.gather(*(_handle(storage, entry, session, sink) for entry in received))
         taken += len(received)
 
 
 async def _handle(storage: Storage, entry: Received, session: aiohttp.ClientSession, sink: str) -> None:
     row = Entity(partition=entry.id, row="batch", properties={"content": entry.body})
-    etag = await storage.tables.insert(_PLACE, row)
+    etag = await storage.tables.insert(_NAME, row)
     messages: Sequence[object] = msgspec.json.decode(entry.body)
     await asyncio.gather(*(_send(session, sink, message) for message in messages))
-    await storage.tables.merge(_PLACE, Entity(partition=entry.id, row="batch", properties={"sent": True}), etag=etag)
-    await storage.queues.delete(_PLACE, entry)
+    await storage.tables.merge(_NAME, Entity(partition=entry.id, row="batch", properties={"sent": True}), etag=etag)
+    await storage.queues.delete(_NAME, entry)
 
 
 async def _send(session: aiohttp.ClientSession, sink: str, message: object) -> None:
@@ -111,4 +111,4 @@ _MEASURES: Mapping[str, tuple[_Measure, Sequence[str]]] = {
     "end to end/bare": (_put_and_take, ("host", "azurite", "sink")),
     "sink alone": (_sink, ("sink",)),
 }
-"""What is measured, and of which processes."""
+"""The measurements, and the processes whose CPU each reports."""

@@ -1,4 +1,4 @@
-"""Load from programs that are not bound by Python: `hey` (Debian's package) over HTTP, `smtp-source` (Postfix) over SMTP."""
+"""Generate load with programs that are faster than Python: `hey` (Debian's package) for HTTP, `smtp-source` for SMTP."""
 
 import asyncio
 import csv
@@ -15,7 +15,7 @@ NEEDED = ("hey", "postfix", "smtp-source", "smtp-sink")
 
 
 class Load(msgspec.Struct, frozen=True, kw_only=True):
-    """What a load did: requests answered with the wanted status, others, seconds in all, latencies in milliseconds."""
+    """The result of a load: responses with the expected status, other responses, total seconds, latencies in ms."""
 
     good: int
     bad: int
@@ -24,16 +24,16 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def rate(self) -> float:
-        """Good answers a second."""
+        """Expected responses per second."""
         return self.good / self.seconds
 
     def percentile(self, percent: int) -> float:
-        """A percentile of the latency, in milliseconds."""
+        """Return a percentile of the latency in milliseconds."""
         return quantiles(self.latencies, n=100, method="inclusive")[percent - 1]
 
 
 def missing() -> list[str]:
-    """Programs that the benchmark needs and this machine has not."""
+    """Return the required programs that are not installed."""
     return [name for name in NEEDED if shutil.which(name) is None]
 
 
@@ -48,7 +48,7 @@ async def post(
     per_second: float | None = None,
     good: int = 202,
 ) -> Load:
-    """POST the body over so many connections: a number of requests or for some seconds, as fast as it goes or paced."""
+    """POST the body over several connections: a number of requests or for some seconds, at full speed or `per_second`."""
     with tempfile.NamedTemporaryFile(suffix=".json") as file:
         file.write(body)
         file.flush()

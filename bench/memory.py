@@ -1,4 +1,4 @@
-"""Resident memory of the worker while it accepts and delivers, over many messages."""
+"""Measure the resident memory of the worker while it accepts and delivers many messages."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -9,15 +9,15 @@ from bench.systems import Running, running
 
 MESSAGES = 100_000
 POINTS = 50
-"""How many points of the way are told."""
+"""The number of points in the plot."""
 _EVERY_SECONDS = 0.5
 MIB = 1024 * 1024
 
 
 async def resident(messages: int = MESSAGES) -> AsyncIterator[Figure]:
-    """MiB after a tenth of the messages, at the end, at its peak, and on the way, by how many messages were delivered."""
+    """MiB after a tenth of the messages, at the end, at the peak, and in between by number of delivered messages."""
     async with running("relay") as target:
-        # What the timer of each minute loads comes at the beginning, so that it does not look like growth.
+        # Run the minute timer once first, so that the modules it loads do not count as growth.
         async with target.session.post(f"{target.url}/admin/functions/recover", json={"input": ""}) as response:
             response.raise_for_status()
         seen: list[tuple[int, float]] = []
@@ -35,7 +35,7 @@ async def resident(messages: int = MESSAGES) -> AsyncIterator[Figure]:
 
 
 def _thinned(seen: list[tuple[int, float]], step: int) -> list[tuple[int, float]]:
-    """The first that was seen of each step."""
+    """Return the first value of each step."""
     points = {delivered // step: (delivered, mebibytes) for delivered, mebibytes in reversed(seen)}
     return [points[number] for number in sorted(points)]
 

@@ -1,4 +1,4 @@
-"""What processes use: CPU seconds and resident memory, read from /proc. A process counts with all that it started."""
+"""Read CPU seconds and resident memory of processes from /proc, including their descendants."""
 
 import os
 from collections.abc import Iterator
@@ -11,14 +11,14 @@ _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 class Usage(msgspec.Struct, frozen=True, kw_only=True):
-    """CPU seconds used since the start, and resident bytes now."""
+    """CPU seconds since the start, and current resident bytes."""
 
     cpu_seconds: float
     resident_bytes: int
 
 
 def usage_of(pid: int) -> Usage:
-    """The usage of a process and its living descendants together, and of their children that ended."""
+    """Return the usage of a process and its descendants, including their ended children."""
     ticks = pages = 0
     for fields in _family(pid):
         ticks += sum(int(field) for field in fields[11:15])
@@ -27,8 +27,8 @@ def usage_of(pid: int) -> Usage:
 
 
 def _family(pid: int) -> Iterator[list[str]]:
-    """proc(5): the fields of /proc/<pid>/stat from the state (field 3) on, of the process and its descendants."""
-    known = dict(_everybody())
+    """Return the fields of /proc/<pid>/stat (proc(5)), from field 3 (state), of a process and its descendants."""
+    known = dict(_all_processes())
     family = {pid}
     while True:
         more = {one for one, fields in known.items() if int(fields[1]) in family} - family
@@ -38,7 +38,7 @@ def _family(pid: int) -> Iterator[list[str]]:
     return (known[one] for one in family if one in known)
 
 
-def _everybody() -> Iterator[tuple[int, list[str]]]:
+def _all_processes() -> Iterator[tuple[int, list[str]]]:
     for path in Path("/proc").glob("[0-9]*/stat"):
         try:
             fields = path.read_text().rpartition(")")[2].split()

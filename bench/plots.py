@@ -1,7 +1,7 @@
-"""`python -m bench.plots`: the plots of docs/performance.md, from what the benchmark measured last (bench/out/results.json).
+"""`python -m bench.plots`: draw the plots of docs/performance.md from the last benchmark (bench/out/results.json).
 
-A plot whose figures were not measured is left as it is. Texts and lines are of a middling brightness on no background, so
-that they can be read on a light page and on a dark one.
+A plot whose figures were not measured is not changed. Text and lines have medium brightness on a transparent
+background, so that they are readable on light and dark pages.
 """
 
 import re
@@ -17,16 +17,16 @@ from bench.results import OUT
 
 PAGES = Path(__file__).parent.parent / "docs" / "performance"
 _GREY = "#777777"
-_COLOURS = ("#2f81f7", "#cc6a1f", "#2da44e")
+_COLORS = ("#2f81f7", "#cc6a1f", "#2da44e")
 _DASHES = ("", "10,5", "3,4")
-"""Beside the colours, for whoever cannot tell them apart."""
+"""In addition to the colors, for readers with color blindness."""
 
 
 class Plot(msgspec.Struct, frozen=True, kw_only=True):
-    """A plot: its file's name, title, the titles of its axes with their units, and its lines.
+    """A plot: file name, title, axis titles with units, and lines.
 
-    `lines` are labels and the names of figures, with `{}` where the figure's place on the x axis stands. `is_even` sets the
-    places at even distances, for those that double or multiply by ten; otherwise the axis is to scale. `is_logarithmic` is
+    `lines` maps labels to names of figures, with `{}` for the x value. `is_even` places the x values at equal
+    distances, for values that double or multiply by ten; otherwise the axis is to scale. `is_logarithmic` is about
     the y axis.
     """
 
@@ -91,23 +91,23 @@ PLOTS = (
 )  # fmt: skip
 
 type Line = Mapping[float, float]
-"""Values by their places on the x axis, in order."""
+"""Values by x value, in order."""
 
 
 def main() -> int:
-    """The exit code: 2 when nothing was measured yet."""
+    """Draw the plots. Return the exit code: 2 without results."""
     path = OUT / "results.json"
     if not path.exists():
-        print(f"There is no {path}: run `make bench` first", file=sys.stderr)
+        print(f"{path} is missing: run `make bench` first.", file=sys.stderr)
         return 2
     results = msgspec.json.decode(path.read_bytes())
     drawn = draw({figure["name"]: figure["median"] for figure in results["figures"]}, PAGES)
-    print(f"Drawn: {', '.join(drawn) or 'nothing'}; as they were: {', '.join(_others(drawn)) or 'none'}")
+    print(f"Drawn: {', '.join(drawn) or 'none'}; unchanged: {', '.join(_others(drawn)) or 'none'}")
     return 0
 
 
 def draw(figures: Mapping[str, float], folder: Path) -> list[str]:
-    """Write a file for each plot whose figures are there; the names of those plots."""
+    """Write a file for each plot that has all its figures. Return the names of those plots."""
     folder.mkdir(exist_ok=True)
     drawn = []
     for plot in PLOTS:
@@ -119,7 +119,7 @@ def draw(figures: Mapping[str, float], folder: Path) -> list[str]:
 
 
 def line_of(name: str, figures: Mapping[str, float]) -> Line:
-    """The figures of a line, by the numbers that stand for `{}` in their names."""
+    """Return the figures of a line by the number in place of `{}` in their names."""
     wanted = re.compile(re.escape(name).replace(r"\{\}", r"(\d+)"))
     found = {float(match[1]): value for known, value in figures.items() if (match := wanted.fullmatch(known))}
     return dict(sorted(found.items()))
@@ -143,10 +143,10 @@ def _svg(plot: Plot, lines: Mapping[str, Line]) -> bytes:
     if plot.is_logarithmic:
         chart.logarithmic = True
         chart.y_labels = [10.0**power for power in range(floor(log10(min(values))), ceil(log10(max(values))) + 1)]
-        # The last label is left out where the axis ends at it.
+        # A label at the very end of the axis is not drawn.
         chart.range = (chart.y_labels[0], 1.1 * chart.y_labels[-1])
     else:
-        # From zero on: a line that looks flat is flat.
+        # Start at zero, so that only a flat line looks flat.
         chart.range = (0, 1.1 * max(values))
     for (label, line), dash in zip(lines.items(), _DASHES, strict=False):
         points: Sequence[Any] = [line.get(place) for place in places] if plot.is_even else list(line.items())
@@ -163,7 +163,7 @@ _STYLE: Mapping[str, Any] = {
     "foreground_subtle": _GREY,
     "guide_stroke_color": "#7777774d",
     "major_guide_stroke_color": "#7777774d",
-    "colors": _COLOURS,
+    "colors": _COLORS,
     "font_family": "system-ui, sans-serif",
     "title_font_size": 17,
     "label_font_size": 13,
@@ -180,7 +180,7 @@ def _number(value: float) -> str:
 
 
 def _still(root: Any) -> Any:
-    """Leave out the scripts, which a page of images never runs, and the notes of when it was drawn."""
+    """Remove scripts, which images do not run, and comments with the time of drawing."""
     for parent in list(root.iter()):
         for child in list(parent):
             if not isinstance(child.tag, str) or child.tag.endswith("script"):

@@ -1,6 +1,6 @@
-"""Postfix as the relay on a virtual machine: Debian's package with its defaults, a queue on disk, and a sink behind it.
+"""Measure Postfix as a relay on a virtual machine: Debian's package with its defaults, a queue on disk, and a sink.
 
-Runs an instance of its own in a temporary folder; needs root, as Postfix does.
+Runs a separate instance in a temporary folder; needs root, as Postfix does.
 """
 
 import asyncio
@@ -59,7 +59,7 @@ _SINK_COUNT = re.compile(rb"mesg=(\d+)\s")
 
 
 async def relayed_per_second(messages: int, connections: int) -> tuple[float, float]:
-    """Relay so many messages of 1 KiB: messages a second until the sink has all, and CPU seconds of Postfix for each."""
+    """Relay messages of 1 KiB. Return messages per second until the sink has all, and CPU seconds of Postfix per message."""
     async with _sink() as (sink_port, count), _postfix(sink_port) as (port, master):
         await _submit(port, 100, connections)
         await count.reaches(100)
@@ -81,14 +81,14 @@ async def _submit(port: int, messages: int, connections: int) -> None:
 
 
 class Counter:
-    """How many messages the sink has, from the running counters that it prints (`smtp-sink -c`)."""
+    """Counts the messages of the sink from its output (`smtp-sink -c`)."""
 
     def __init__(self) -> None:
         self._messages = 0
         self._changed = asyncio.Event()
 
     async def follow(self, output: asyncio.StreamReader) -> None:
-        """Read until the end."""
+        """Read the output to its end."""
         rest = b""
         while chunk := await output.read(65_536):
             found = _SINK_COUNT.findall(rest + chunk)
@@ -98,7 +98,7 @@ class Counter:
                 self._changed.set()
 
     async def reaches(self, messages: int) -> None:
-        """Wait until the sink has so many."""
+        """Wait until the sink has received `messages`."""
         while self._messages < messages:
             self._changed.clear()
             await self._changed.wait()
@@ -145,7 +145,7 @@ async def _postfix(sink_port: int) -> AsyncIterator[tuple[int, int]]:
 
 @contextmanager
 def _folder() -> Iterator[Path]:
-    """A folder on disk, with what Postfix wants in it."""
+    """Create a folder on disk with the subfolders that Postfix needs."""
     folder = Path(tempfile.mkdtemp(prefix="relay-bench-postfix-", dir="/var/tmp"))
     folder.chmod(0o755)
     try:

@@ -1,4 +1,4 @@
-"""What the benchmark prints at its end: what a message costs each process, and what came of every target."""
+"""Print the benchmark's result: the cost of a message for each process, and each target with its value."""
 
 from collections.abc import Iterator, Sequence
 
@@ -15,19 +15,19 @@ _SYSTEMS = (
     ("end to end: bare loop", "end to end/bare"),
     ("the sink alone", "sink alone"),
 )
-"""How it is called, and the figure of its rate; `host` are its own processes, whatever they are."""
+"""Label and figure of the rate of each system; `host` means the system's own processes."""
 
 
 def table(figures: Sequence[Figure], judged: Sequence[Verdict]) -> str:
-    """Two tables as one text. What was not measured is left out of the first, and said in the second."""
+    """Format both tables. The first omits systems that were not measured; the second marks targets as not measured."""
     return "\n".join(["", *_processes(figures), "", *_targets(judged)])
 
 
 def _processes(figures: Sequence[Figure]) -> Iterator[str]:
     known = {figure.name: figure.median for figure in figures}
-    columns = "".join(f"{name:>12}" for name in ("its own", *_PROCESSES[1:]))
-    yield f"{'':28}{'messages':>12}   CPU, ms a message"
-    yield f"{'':28}{'a second':>12}{columns}"
+    columns = "".join(f"{name:>12}" for name in ("own", *_PROCESSES[1:]))
+    yield f"{'':28}{'messages':>12}   CPU, ms per message"
+    yield f"{'':28}{'per second':>12}{columns}"
     for system, rate in _SYSTEMS:
         if rate in known:
             costs = (known.get(f"{rate} {process} CPU") for process in _PROCESSES)

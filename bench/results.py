@@ -1,4 +1,4 @@
-"""Measured values: what was measured, how often, the median and the spread; and what the design wants of them."""
+"""Measured figures with median and spread, and the targets of the design."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,11 +8,11 @@ from typing import Literal
 import msgspec
 
 OUT = Path(__file__).parent / "out"
-"""Where the benchmark writes `results.json`."""
+"""The folder of `results.json`."""
 
 
 class Figure(msgspec.Struct, frozen=True, kw_only=True):
-    """Several runs of one measurement. `name` is a path such as `accepted/relay/32`."""
+    """The runs of one measurement. `name` is a path such as `accepted/relay/32`."""
 
     name: str
     unit: str
@@ -20,17 +20,17 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def median(self) -> float:
-        """The value to speak of."""
+        """Return the median of the runs."""
         return median(self.runs)
 
     @property
-    def fan_out(self) -> str:
-        """The smallest and the largest, where there are several."""
+    def spread(self) -> str:
+        """Return minimum and maximum as text; empty for a single run."""
         return f"{min(self.runs):,.4g} to {max(self.runs):,.4g}" if len(self.runs) > 1 else ""
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True):
-    """What a figure, or its ratio to another one of the same run, must reach."""
+    """The bound for a figure, or for its ratio to another figure of the same run."""
 
     what: str
     figure: str
@@ -50,8 +50,8 @@ TARGETS = (
     ),
     Target(what="end to end, to Postfix", figure="end to end/relay", to="end to end/postfix", bound="at least", value=1.3),
     Target(what="end to end, to the tutorial", figure="end to end/relay", to="end to end/tutorial", bound="at least", value=15),
-    Target(what="storage transactions a message, 32 senders", figure="transactions/32", bound="at most", value=0.5),
-    Target(what="storage transactions a message, one sender", figure="transactions/1", bound="at most", value=4.2),
+    Target(what="storage transactions per message, 32 senders", figure="transactions/32", bound="at most", value=0.5),
+    Target(what="storage transactions per message, one sender", figure="transactions/1", bound="at most", value=4.2),
     Target(what="import of function_app (ms)", figure="import/relay", bound="at most", value=250),
     Target(
         what="import of function_app, to the tutorial",
@@ -61,33 +61,33 @@ TARGETS = (
         what="process start to the first 202, to the tutorial",
         figure="first 202/relay", to="first 202/tutorial", bound="at most", value=0.8,
     ),
-    Target(what="resident memory of the worker at its peak (MB)", figure="memory/peak", bound="at most", value=150),
+    Target(what="peak resident memory of the worker (MB)", figure="memory/peak", bound="at most", value=150),
     Target(
-        what="memory at the end of 100,000 messages, to a tenth in",
+        what="memory after 100,000 messages, to after 10,000",
         figure="memory/end", to="memory/tenth", bound="at most", value=1.1,
     ),
-    Target(what="storage operations a message, batch of 1000", figure="batch/operations", bound="at most", value=0.1),
-    Target(what="delivery events taken, a second", figure="events/taken", bound="at least", value=2_000),
+    Target(what="storage operations per message, batch of 1000", figure="batch/operations", bound="at most", value=0.1),
+    Target(what="delivery events accepted per second", figure="events/taken", bound="at least", value=2_000),
 )  # fmt: skip
-"""The figures to reach. Ratios are between things measured in the same run."""
+"""The targets. Ratios are between figures of the same run."""
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
-    """A target and what came of it; `value` None when it was not measured."""
+    """A target and its value; None if not measured."""
 
     target: Target
     value: float | None
 
     @property
     def is_met(self) -> bool | None:
-        """Whether it was reached; None when it was not measured."""
+        """Return whether the target is met; None if not measured."""
         if self.value is None:
             return None
         return self.value >= self.target.value if self.target.bound == "at least" else self.value <= self.target.value
 
 
 def verdicts(figures: Sequence[Figure]) -> list[Verdict]:
-    """Every target with its value."""
+    """Return every target with its value."""
     known = {figure.name: figure.median for figure in figures}
     return [Verdict(target=target, value=_value(target, known)) for target in TARGETS]
 

@@ -1,4 +1,4 @@
-"""Cost against scale: connections, backlog, message size, batch, journal, processes, shards of a lane."""
+"""Measure cost by scale: connections, backlog, message size, batch, journal, processes, shards of a lane."""
 
 import asyncio
 import base64
@@ -24,13 +24,13 @@ PROCESSES = (1, 2, 4)
 SHARDS = (1, 2, 4)
 MESSAGES = 10_000
 BARE_PUTS = 200
-FILES_AT_ONCE, BATCHES_AT_ONCE = 4, 2
-"""Of more at a time a process would refuse some (`RELAY_MAX_WAITING_BYTES`, `RELAY_MAX_WAITING_MESSAGES`)."""
+PARALLEL_FILES, PARALLEL_BATCHES = 4, 2
+"""With more parallel requests, a process refuses some (`RELAY_MAX_WAITING_BYTES`, `RELAY_MAX_WAITING_MESSAGES`)."""
 _SECONDS = 3.0
 
 
 async def scale(_: int) -> AsyncIterator[Figure]:
-    """All of them."""
+    """Run all of these measurements."""
     parts: tuple[Callable[[], AsyncIterator[Figure]], ...] = (
         acceptance.by_connections, by_backlog, by_size, by_batch, by_journal, by_processes, by_shards,
     )  # fmt: skip
@@ -40,7 +40,7 @@ async def scale(_: int) -> AsyncIterator[Figure]:
 
 
 async def by_backlog(backlogs: Sequence[int] = BACKLOGS) -> AsyncIterator[Figure]:
-    """Acceptance while so many messages wait undelivered; beside it bare puts, one by one, to a queue that holds as much."""
+    """Acceptance with a backlog of undelivered messages, compared with bare puts to the same queue."""
     for waiting in backlogs:
         async with running("relay", delivers=False) as target:
             if waiting:
@@ -56,7 +56,7 @@ async def by_backlog(backlogs: Sequence[int] = BACKLOGS) -> AsyncIterator[Figure
 
 
 async def by_size(sizes: Sequence[int] = SIZES) -> AsyncIterator[Figure]:
-    """End to end with an attachment of so many bytes, over 4 connections."""
+    """End to end by attachment size, over 4 connections."""
     for size in sizes:
         content = base64.b64encode(os.urandom(size)).decode()
         body = msgspec.json.encode({**MESSAGE, "attachments": [{"name": "file.bin", "content": content}]})
@@ -64,7 +64,7 @@ async def by_size(sizes: Sequence[int] = SIZES) -> AsyncIterator[Figure]:
         async with running("relay") as target:
             await deliver(target, 64)
             there, before, begun = await target.arrived(), target.usage(), time.monotonic()
-            done = await _post(target, FILES_AT_ONCE, body=body, requests=messages)
+            done = await _post(target, PARALLEL_FILES, body=body, requests=messages)
             await arrive(target, there + done.good)
             seconds, spent = time.monotonic() - begun, target.spent(before, done.good)
         yield Figure(name=f"by size/{size}", unit="/s", runs=[done.good / seconds])
@@ -72,7 +72,7 @@ async def by_size(sizes: Sequence[int] = SIZES) -> AsyncIterator[Figure]:
 
 
 async def by_batch(batches: Sequence[int] = BATCHES) -> AsyncIterator[Figure]:
-    """Acceptance by POST /v1/messages/batch, messages a second over 2 connections."""
+    """Acceptance by POST /v1/messages/batch by batch size, over 2 connections."""
     for size in batches:
         defaults = {key: value for key, value in MESSAGE.items() if key != "to"}
         messages = [{"to": f"ada{number}@example.net"} for number in range(size)]
@@ -80,16 +80,16 @@ async def by_batch(batches: Sequence[int] = BATCHES) -> AsyncIterator[Figure]:
         async with running("relay", delivers=False) as target:
             await _post(target, 8, requests=64)
             before = target.usage()
-            # A number of requests and not a time, at whose end many messages would be half accepted and not counted.
+            # A number of requests instead of a time limit, which would cut off large requests without counting them.
             requests = max(24, min(2_000, 24_000 // size))
-            done = await _post(target, BATCHES_AT_ONCE, "/batch", body, requests=requests)
+            done = await _post(target, PARALLEL_BATCHES, "/batch", body, requests=requests)
             spent = target.spent(before, done.good * size)
         yield Figure(name=f"by batch/{size}", unit="/s", runs=[done.rate * size])
         yield Figure(name=f"by batch/{size} host CPU", unit="ms a message", runs=[spent["host"]])
 
 
 async def by_processes(processes: Sequence[int] = PROCESSES, messages: int = MESSAGES) -> AsyncIterator[Figure]:
-    """End to end with several hosts on the same storage, each called by its share, on this machine's cores."""
+    """End to end by number of hosts on the same storage and machine; each host gets an equal share of the requests."""
     for number in processes:
         async with running("relay") as target:
             hosts = [await start_host("relay", target.environment) for _ in range(number - 1)]
@@ -107,7 +107,7 @@ async def by_processes(processes: Sequence[int] = PROCESSES, messages: int = MES
 
 
 async def by_shards(shards: Sequence[int] = SHARDS, messages: int = MESSAGES) -> AsyncIterator[Figure]:
-    """A lane of so many queues: accepted, how evenly the queues share it, and end to end."""
+    """Acceptance and end to end by number of queues of a lane, and the share of the fullest queue."""
     for number in shards:
         lanes = {"transactional": {"shards": number}}
         settings = {"RELAY_LANES": msgspec.json.encode(lanes).decode()}
@@ -124,7 +124,7 @@ async def by_shards(shards: Sequence[int] = SHARDS, messages: int = MESSAGES) ->
 
 
 async def _bare_puts(target: Running) -> float:
-    """Puts a second, one after the other, to the queue with the backlog."""
+    """Return puts per second, one after the other, to the queue with the backlog."""
     async with target.storage() as storage:
         begun = time.monotonic()
         for _ in range(BARE_PUTS):
@@ -133,21 +133,21 @@ async def _bare_puts(target: Running) -> float:
 
 
 async def _fullest(target: Running, queues: Sequence[str]) -> float:
-    """The part of all entries that lies on the fullest of the queues: 1 divided by their number where they share evenly."""
+    """Return the fullest queue's share of all entries; 1 divided by the number of queues is ideal."""
     async with target.storage() as storage:
         counts = [await storage.queues.count(queue) for queue in queues]
     return max(counts) / sum(counts)
 
 
 async def _post_all(targets: Sequence[Running], messages: int) -> int:
-    """Share messages and connections among the targets; how many were accepted, which is a few less."""
+    """Divide messages and connections among the targets. Return the number accepted, slightly less than `messages`."""
     shares = (_post(each, CONNECTIONS // len(targets), requests=messages // len(targets)) for each in targets)
     return sum(done.good for done in await asyncio.gather(*shares))
 
 
-async def _post(target: Running, connections: int, path: str = "", body: bytes = BODY, **much: Any) -> load.Load:
+async def _post(target: Running, connections: int, path: str = "", body: bytes = BODY, **amount: Any) -> load.Load:
     url = f"{target.url}/v1/messages{path}"
-    done = await load.post(url, body, headers=target.headers, connections=connections, **much)
+    done = await load.post(url, body, headers=target.headers, connections=connections, **amount)
     if done.bad:
         raise RuntimeError(f"{done.bad} requests were not accepted")
     return done

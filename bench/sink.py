@@ -1,6 +1,6 @@
-"""A provider that is not the bottleneck: answers every POST as SendGrid does, and counts. `python -m bench.sink`.
+"""`python -m bench.sink`: a fast provider that responds to every POST as SendGrid does, and counts.
 
-`GET /count` tells how many came. Prints its address as one line when it listens.
+`GET /count` returns the number of posts. Prints one line with its address when it listens.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ _ACCEPTED = b"HTTP/1.1 202 Accepted\r\nX-Message-Id: sink\r\nContent-Length: 0\r
 
 
 class Sink(asyncio.Protocol):
-    """One connection. The count is the process's."""
+    """One connection. The count is shared by all connections of the process."""
 
     count = 0
 
@@ -23,19 +23,19 @@ class Sink(asyncio.Protocol):
         self._url = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """A client came."""
+        """Called by the loop."""
         self._transport = transport
 
     def data_received(self, data: bytes) -> None:
-        """Some of a request came."""
+        """Called by the loop."""
         self._parser.feed_data(data)
 
     def on_url(self, url: bytes) -> None:
-        """What is asked for."""
+        """Called by the parser."""
         self._url = url
 
     def on_message_complete(self) -> None:
-        """A whole request came."""
+        """Called by the parser after a whole request."""
         if self._parser.get_method() == b"POST":
             Sink.count += 1
             self._transport.write(_ACCEPTED)

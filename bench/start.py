@@ -1,4 +1,4 @@
-"""How long a new process takes: to import the app, and from its start to the first message accepted."""
+"""Measure a new process: the import of the app, and the time from start to the first accepted message."""
 
 import asyncio
 import contextlib
@@ -31,7 +31,7 @@ async def imports(runs: int) -> AsyncIterator[Figure]:
 
 
 async def first_202(runs: int) -> AsyncIterator[Figure]:
-    """Milliseconds from the start of the host's process to the first 202; storage is there and warm."""
+    """Milliseconds from the start of the host process to the first 202, with prepared storage."""
     for system in ("relay", "tutorial"):
         times = []
         async with running(system, delivers=False) as target:

@@ -1,4 +1,4 @@
-"""What is measured: Relay and the tutorial's function on the same local host, each on a fresh Azurite."""
+"""Start the measured systems: Relay and the tutorial's function on the same local host, each with a new Azurite."""
 
 import os
 import re
@@ -29,11 +29,11 @@ MESSAGE = {
     "subject": "Your order",
     "text": "Thank you for your order. " * 32,
 }
-"""About 1 KiB of request, as in the figures of the design."""
+"""A request of about 1 KiB, as in the design's figures."""
 
 
 class Running(msgspec.Struct, kw_only=True):
-    """A system that listens: where, how to call it, its processes, and what Azurite logged."""
+    """A running system: its URL, headers, processes, and the request log of Azurite."""
 
     url: str
     headers: Mapping[str, str]
@@ -46,13 +46,13 @@ class Running(msgspec.Struct, kw_only=True):
     environment: Mapping[str, str]
 
     async def arrived(self) -> int:
-        """How many messages the provider has."""
+        """Return the number of messages that the provider has."""
         async with self.session.get(f"{self.sink_url}/count") as response:
             return int(msgspec.json.decode(await response.read())["count"])
 
     @asynccontextmanager
     async def storage(self) -> AsyncIterator[Storage]:
-        """Its storage, as Relay reaches it."""
+        """Open the system's storage with Relay's adapter."""
         storage = create_storage({"AzureWebJobsStorage": self.azurite.connection_string})
         try:
             yield storage
@@ -60,7 +60,7 @@ class Running(msgspec.Struct, kw_only=True):
             await storage.close()
 
     def usage(self) -> Mapping[str, Usage]:
-        """CPU and memory of each process."""
+        """Return CPU and memory of each process."""
         return {
             "host": usage_of(self.host.pid),
             "azurite": usage_of(self.azurite.child.pid),
@@ -68,7 +68,7 @@ class Running(msgspec.Struct, kw_only=True):
         }
 
     def spent(self, before: Mapping[str, Usage], messages: int) -> Mapping[str, float]:
-        """CPU milliseconds a message of each process since `before`."""
+        """Return CPU milliseconds per message of each process since `before`."""
         now = self.usage()
         return {name: 1000 * (now[name].cpu_seconds - was.cpu_seconds) / messages for name, was in before.items()}
 
@@ -77,7 +77,7 @@ class Running(msgspec.Struct, kw_only=True):
 async def running(
     system: str, *, delivers: bool = True, logs_requests: bool = False, settings: Mapping[str, str] | None = None
 ) -> AsyncIterator[Running]:
-    """`relay` or `tutorial`, with a provider behind it. Without `delivers` its queue functions are disabled."""
+    """Run `relay` or `tutorial` with a provider. Without `delivers`, its queue functions are disabled."""
     requests: list[str] = []
     async with AsyncExitStack() as exits:
         azurite = await Azurite.start(logs_requests=logs_requests, echo=requests.append)
@@ -113,14 +113,14 @@ async def running(
 
 
 async def start_host(system: str, environment: Mapping[str, str]) -> Child:
-    """The local host with one of the two apps, on a free port."""
+    """Start the local host with one of the two apps, on a free port."""
     folder = ROOT if system == "relay" else TUTORIAL
     arguments = ("-m", "devhost", "--port", "0", "--app-root", str(folder))
     return await _child("the local host", arguments, _HOST_READY, environment)
 
 
 async def _prepare(system: str, environment: Mapping[str, str]) -> Mapping[str, str]:
-    """Make what the system needs in storage; the headers to call it with."""
+    """Create the system's queues and tables. Return the headers for its API."""
     if system == "tutorial":
         code = "import asyncio, function_app; asyncio.run(function_app.create_queue())"
         made = await _child("the queue", ("-c", code), _KEY, environment, TUTORIAL)
@@ -158,7 +158,7 @@ def _tutorial(sink: str) -> Mapping[str, str]:
 
 
 def _disabled(environment: Mapping[str, str]) -> Mapping[str, str]:
-    """Settings that leave the host nothing to do but to answer calls, whatever lanes it has."""
+    """Return settings that disable all functions except the HTTP ones, for all lanes."""
     delivering = (
         f"{what}_{lane}_{shard}"
         for lane, settings in load_lanes(environment).items()
@@ -171,4 +171,4 @@ def _disabled(environment: Mapping[str, str]) -> Mapping[str, str]:
 _WITHOUT_CALLS = (
     "deliver", "recover", "purge", "apply_events", "poison_events", "post_webhooks", "poison_webhooks", "read_mailboxes",
 )  # fmt: skip
-"""`deliver` is the tutorial's."""
+"""`deliver` is the tutorial's function."""

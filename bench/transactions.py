@@ -1,4 +1,4 @@
-"""Storage transactions a message, counted from Azurite's own log of requests."""
+"""Count storage transactions per message in Azurite's request log."""
 
 import re
 from collections import Counter
@@ -16,7 +16,7 @@ BATCH = 1000
 
 
 async def per_message() -> AsyncIterator[Figure]:
-    """Everything from the first submission until the last message is with the provider and its record is written."""
+    """Transactions from the first submission until the provider has the last message and its record is written."""
     for senders in (32, 1):
         async with running("relay", logs_requests=True) as target:
             await deliver(target, 32)
@@ -24,7 +24,7 @@ async def per_message() -> AsyncIterator[Figure]:
             before = target.usage()
             messages, _ = await deliver(target, MESSAGES, connections=senders)
             spent = target.spent(before, messages)
-            # What is settled after the last mail arrived is written by then: stopping waits for what is under way.
+            # The host waits for running invocations, so all records are written after the stop.
             await target.host.stop(grace_seconds=12)
             counts = kinds(target.requests)
         yield Figure(name=f"transactions/{senders}", unit="a message", runs=[sum(counts.values()) / messages])
@@ -34,7 +34,7 @@ async def per_message() -> AsyncIterator[Figure]:
 
 
 async def batch_of_1000() -> AsyncIterator[Figure]:
-    """Storage operations until a batch of 1000 small messages is durable."""
+    """Operations until a batch of 1000 small messages is durable."""
     async with running("relay", delivers=False, logs_requests=True) as target:
         body = {
             "defaults": {key: value for key, value in MESSAGE.items() if key != "to"} | {"text": "Hello"},
@@ -47,13 +47,13 @@ async def batch_of_1000() -> AsyncIterator[Figure]:
         ) as response:
             await response.read()
             if response.status != 202:
-                raise RuntimeError(f"the batch was answered {response.status}")
+                raise RuntimeError(f"the batch returned {response.status}, expected 202")
         operations = sum(count for kind, count in kinds(target.requests).items() if kind.startswith("PUT"))
         yield Figure(name="batch/operations", unit="a message", runs=[operations / BATCH])
 
 
 def kinds(lines: Sequence[str]) -> Counter[str]:
-    """How many requests of each kind: the method, and the first segment of the path after the account."""
+    """Count requests by kind: the method, and the first path segment after the account."""
     found: Counter[str] = Counter()
     for line in lines:
         request = _REQUEST.search(line)

@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 
 # Keys of Relay's clients, which general tools do not know.
 if git grep -nE 'relay_[0-9a-f]{8}_[A-Za-z0-9_-]{43}' -- .; then
-    echo "A client's key is in the files above." >&2
+    echo "The files above contain a client key: remove it, and replace the key if it is real." >&2
     exit 1
 fi
 

@@ -26,8 +26,8 @@ first_that() {
 
 case "${1-}" in
 python)
-    # pyenv's own builds come first: its shims on the path ask for a version that may not be chosen here.
-    # shellcheck disable=SC2086  # the pattern is meant to become several words
+    # pyenv's builds first: its shims on the path need a selected version, which may be missing in this folder.
+    # shellcheck disable=SC2086  # the pattern must expand to several words
     first_that is_python_313 "${PYENV_ROOT:-$HOME/.pyenv}"/versions/3.13*/bin/python python3.13 python3 || {
         echo "Python 3.13 was not found: install it with \`pyenv install 3.13\` or put python3.13 on the path." >&2
         exit 1

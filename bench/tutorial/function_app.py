@@ -1,6 +1,6 @@
-"""What a tutorial builds: one put to the queue for each request, one call of the vendor's library for each message.
+"""The result of the usual tutorial: one queue put per request, one call of the vendor's library per message.
 
-The other side of the comparison, as the quick starts of both vendors put it together. Settings: AzureWebJobsStorage,
+The baseline of the comparison, built from the quickstarts of both vendors. Settings: AzureWebJobsStorage,
 SENDGRID_API_KEY, SENDGRID_HOST.
 """
 
@@ -22,7 +22,7 @@ queue = QueueClient.from_connection_string(os.environ["AzureWebJobsStorage"], QU
 
 @app.route(route="v1/messages", methods=["POST"])
 async def send(req: func.HttpRequest) -> func.HttpResponse:
-    """Put the request on the queue and say so."""
+    """Put the request on the queue and return 202."""
     message = req.get_json()
     message["message_id"] = str(uuid.uuid4())
     await queue.send_message(json.dumps(message))
@@ -31,7 +31,7 @@ async def send(req: func.HttpRequest) -> func.HttpResponse:
 
 @app.queue_trigger(arg_name="msg", queue_name=QUEUE, connection="AzureWebJobsStorage")
 def deliver(msg: func.QueueMessage) -> None:
-    """Send it by SendGrid; an error raises, and the host tries again."""
+    """Send the message with SendGrid; after an error, the host retries."""
     message = msg.get_json()
     mail = Mail(
         from_email=message["from"],
@@ -44,7 +44,7 @@ def deliver(msg: func.QueueMessage) -> None:
 
 
 async def create_queue() -> None:
-    """Make the queue, as the tutorial does by hand in the portal."""
+    """Create the queue, as the tutorial does in the portal."""
     with contextlib.suppress(ResourceExistsError):
         await queue.create_queue()
     await queue.close()
