@@ -16,8 +16,8 @@ CODES = {
     "not_found": "There is nothing at this address, or it was purged.",
     "method_not_allowed": "The address does not take this method; `Allow` lists those it takes.",
     "message_not_found": "There is no message of this id for this client, or it was purged.",
-    "content_not_found": "The content of the message is not to be had: it is on the queue still, or gone.",
-    "message_erased": "The message was erased: nobody can read its content or put it back any more.",
+    "content_not_found": "The content is not available: the message is still queued, or its content was purged.",
+    "message_erased": "The message was erased: its content cannot be read and it cannot be redriven.",
     "link_not_valid": "The link's signature is too old, or does not belong to this address.",
     "mail_not_found": "No such mail came into the inbox in time.",
     "attachment_not_found": "There is no upload of this id for this client, or it was forgotten.",
@@ -49,7 +49,7 @@ CODES = {
     "too_many_problems": "There are more problems than one answer tells.",
     # addresses
     "invalid_address": "The text is not an email address; the message says why.",
-    "no_recipients": "Nobody is named in to, cc or bcc.",
+    "no_recipients": "The message has no recipient in to, cc or bcc.",
     "too_many_recipients": "to, cc and bcc together name more recipients than one message may have.",
     "duplicate_recipient": "The same recipient is named twice; the message says where else.",
     # content
@@ -88,8 +88,8 @@ CODES = {
     "attachment_complete": "The upload is complete, or is being completed by another request.",
     "attachment_in_use": "A message has named the uploaded file, so it cannot be deleted.",
     # what was waited for
-    "not_sent": "The message was waited for and will not be sent, or not to everybody; `details` names each recipient.",
-    "not_delivered": "The message was waited for and bounced; `details` names each recipient.",
+    "not_sent": "The awaited message will not be sent, or not to all recipients; `details` names each recipient.",
+    "not_delivered": "The awaited message bounced; `details` names each recipient.",
     # the same request twice
     "invalid_idempotency_key": "The Idempotency-Key is not 1 to 255 printable ASCII characters.",
     "idempotency_key_reused": "The Idempotency-Key was used with another payload.",
