@@ -15,18 +15,18 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 
 from relay.clients.registry import Client
-from relay.core.errors import AlreadyExists, Changed, NotFound, Refusal, Unavailable
+from relay.core.errors import Refusal
 from relay.core.gcra import burst_of, free_cells, interval_of, wait_for
 from relay.core.settings import Pace
 from relay.platform import resources
 from relay.platform.log import log_event
 from relay.platform.storage.ports import Entity, Tables
+from relay.platform.storage.rows import RowChange, change_row
 
 TABLE = resources.QUOTAS_TABLE
 SHARE_SECONDS = 2.0
 QUOTA_SHARES = 200
 WARN_AT = 0.9
-MAX_RACES = 25
 KEPT = timedelta(days=2)
 _MINUTE = 60
 
@@ -84,54 +84,36 @@ class Quotas:
         if wanted > burst_of(pace):
             raise _too_many_at_once(rate, burst_of(pace))
         share = max(wanted, math.ceil(rate * SHARE_SECONDS / _MINUTE))
-        for _ in range(MAX_RACES):
-            known = await self._read(name, "rate")
+
+        def decide(known: Entity | None) -> RowChange[int]:
             arrival = max(now.timestamp(), float(str(known.properties["arrival"])) if known else 0.0)
             free = free_cells(pace, arrival, now.timestamp())
             if free < wanted:
                 raise _too_fast(rate, wait_for(pace, arrival, now.timestamp(), wanted))
             taken = min(free, share)
             later = repr(arrival + taken * interval_of(pace))
-            if await self._write(
-                known, Entity(partition=name, row="rate", properties={"arrival": later, **_written(now)})
-            ):
-                local.rate, local.rate_until = taken, now + timedelta(seconds=SHARE_SECONDS)
-                return
-        raise Unavailable("too many instances take from one rate at once", retry_after_seconds=1)
+            return RowChange(result=taken, properties={"arrival": later, **_written(now)})
+
+        local.rate = await change_row(self._tables, TABLE, name, "rate", decide, retry_after_seconds=1)
+        local.rate_until = now + timedelta(seconds=SHARE_SECONDS)
 
     async def _fill_quota(self, name: str, local: _LocalShare, quota: int, wanted: int, now: datetime) -> None:
         day = f"{now:%Y%m%d}"
         if local.day == day and local.quota >= wanted:
             return
         kept = local.quota if local.day == day else 0
-        for _ in range(MAX_RACES):
-            known = await self._read(name, f"day-{day}")
+
+        def decide(known: Entity | None) -> RowChange[tuple[int, int]]:
             used = int(str(known.properties["used"])) if known else 0
             if quota - used < wanted - kept:
                 raise _used_up(quota, now)
             taken = min(quota - used, max(wanted - kept, quota // QUOTA_SHARES, 1))
-            entity = Entity(partition=name, row=f"day-{day}", properties={"used": used + taken, **_written(now)})
-            if await self._write(known, entity):
-                if used < WARN_AT * quota <= used + taken:
-                    log_event("quota_nearly_used", level=logging.WARNING, client=name, quota=quota, used=used + taken)
-                return
-        raise Unavailable("too many instances take from one quota at once", retry_after_seconds=1)
+            return RowChange(result=(used, taken), properties={"used": used + taken, **_written(now)})
 
-    async def _read(self, partition: str, row: str) -> Entity | None:
-        try:
-            return await self._tables.get(TABLE, partition, row)
-        except NotFound:
-            return None
-
-    async def _write(self, known: Entity | None, entity: Entity) -> bool:
-        try:
-            if known is None:
-                await self._tables.insert(TABLE, entity)
-            else:
-                await self._tables.merge(TABLE, entity, etag=known.etag)
-        except (AlreadyExists, Changed, NotFound):
-            return False
-        return True
+        used, taken = await change_row(self._tables, TABLE, name, f"day-{day}", decide, retry_after_seconds=1)
+        local.day, local.quota = day, kept + taken
+        if used < WARN_AT * quota <= used + taken:
+            log_event("quota_nearly_used", level=logging.WARNING, client=name, quota=quota, used=used + taken)
 
 
 def _written(now: datetime) -> Mapping[str, str]:

@@ -16,6 +16,7 @@ from relay.core.errors import Changed, NotFound
 from relay.platform import concurrency, resources
 from relay.platform.resources import ATTACHMENTS_CONTAINER
 from relay.platform.storage.ports import Blobs, Entity, Query, Tables, every_row
+from relay.platform.storage.rows import RowChange, change_row
 
 TABLE = resources.UPLOADS_TABLE
 PREFIX = "att_"
@@ -147,21 +148,19 @@ class Uploads:
 
     async def keep(self, upload: Upload, until: datetime) -> bool:
         """See to it that an upload is there until then; False when it was forgotten meanwhile."""
-        while upload.keep_until < until:
-            longer = msgspec.structs.replace(upload, keep_until=until + _EXTENDED_EARLY)
-            try:
-                await self._tables.merge(TABLE, _entity(longer), etag=upload.etag)
-            except Changed:
-                pass
-            except NotFound:
-                return False
-            else:
-                return True
-            found = await self.find(upload.client, [upload.id])
-            if upload.id not in found:
-                return False
-            upload = found[upload.id]
-        return True
+        if upload.keep_until >= until:
+            return True
+
+        def decide(entity: Entity | None) -> RowChange[bool]:
+            known = _upload(entity) if entity else None
+            if known is None or not known.is_complete:
+                return RowChange(result=False)
+            if known.keep_until >= until:
+                return RowChange(result=True)
+            longer = msgspec.structs.replace(known, keep_until=until + _EXTENDED_EARLY)
+            return RowChange(result=True, properties=_entity(longer).properties)
+
+        return await change_row(self._tables, TABLE, upload.client, upload.id, decide)
 
     async def delete(self, upload: Upload) -> None:
         """Forget an upload. Raises `Changed` when a message has named it meanwhile."""

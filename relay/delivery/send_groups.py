@@ -20,7 +20,7 @@ from functools import partial
 import msgspec
 
 from relay.core import ids, part_states
-from relay.core.errors import NotFound, Unavailable
+from relay.core.errors import AlreadyExists, NotFound, Unavailable
 from relay.core.model import MessageStatus, Part, State, Submission
 from relay.journal.records import Journal
 from relay.platform import concurrency, resources
@@ -83,15 +83,19 @@ class SendGroups:
 
     async def stop(self, client: str, group: str, how: Stop) -> bool:
         """Stop a group from now on; False when it was stopped already, and then as before."""
-        if await self.stop_of(client, group) is not None:
+        try:
+            await self._tables.insert(TABLE, self._stop_row(client, group, how))
+        except AlreadyExists:
             return False
-        await self.change(client, group, how)
         return True
 
     async def change(self, client: str, group: str, how: Stop) -> None:
         """Stop a group so, however it was before."""
+        await self._tables.upsert(TABLE, self._stop_row(client, group, how))
+
+    def _stop_row(self, client: str, group: str, how: Stop) -> Entity:
         properties = {"stop": str(how), "created_at": self._clock().isoformat()}
-        await self._tables.upsert(TABLE, Entity(partition=_stops(client), row=group, properties=properties))
+        return Entity(partition=_stops(client), row=group, properties=properties)
 
     async def release(self, client: str, group: str) -> None:
         """Let a group's messages go again, if they still wait."""

@@ -15,15 +15,15 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import msgspec
 
-from relay.core.errors import AlreadyExists, Changed, NotFound, Unavailable
 from relay.core.outcomes import reply_text
 from relay.platform import resources
 from relay.platform.log import log_event
 from relay.platform.storage.ports import Entity, Query, Tables, every_row
+from relay.platform.storage.rows import RowChange, change_row, write_row
 
 TABLE = resources.ROUTES_TABLE
 _PARTITION = "route"
@@ -32,7 +32,6 @@ PROBE_DELAYS = (60.0, 120.0, 300.0, 600.0, 900.0)
 """Seconds before the first, second, … probe of a held route; the last delay repeats."""
 MAX_WAIT_SECONDS = 86_400.0
 """Limit for a provider's `Retry-After`: a probe costs little."""
-MAX_RACES = 20
 CANARY_SECONDS = 120.0
 """Time a canary batch may take before another batch may claim the trial."""
 SENDER_CODES = frozenset({"sender_not_verified", "mailbox_unavailable"})
@@ -132,13 +131,12 @@ class Holds:
 
         `is_for_operator`: without probes, until an operator releases it.
         """
-        scope = scope_of(route, sender)
-        for _ in range(MAX_RACES):
-            now = self._clock()
-            known = (await self.all(fresh=True)).get(scope, Hold(route=route, sender=sender))
+        now = self._clock()
+
+        def decide(known: Hold) -> tuple[Hold | None, tuple[Hold, bool]]:
             is_running = known.state is RouteState.HELD and (known.next_probe_at is None or known.next_probe_at > now)
             if is_running and not is_for_operator:
-                return known
+                return None, (known, False)
             was_active = known.state is RouteState.ACTIVE
             probes = 0 if was_active else known.probes + 1
             held = Hold(
@@ -151,18 +149,19 @@ class Holds:
                 next_probe_at=None if is_for_operator else now + _wait(probes, retry_after_seconds),
                 probes=probes,
             )
-            if await self._write_if(held, known.etag):
-                if was_active:
-                    log_event("route_held", level=logging.ERROR, route=route, code=code, one_sender=bool(sender))
-                return held
-        raise Unavailable("a route's row changed too often while it was written", retry_after_seconds=2)
+            return held, (held, was_active)
+
+        held, is_new = await self._change(Hold(route=route, sender=sender), decide)
+        if is_new:
+            log_event("route_held", level=logging.ERROR, route=route, code=code, one_sender=bool(sender))
+        return held
 
     async def begin_trial(self, hold: Hold) -> bool:
         """Let one canary batch try after a successful probe. Returns False if the row has changed."""
         canary = msgspec.structs.replace(
             hold, state=RouteState.TRIAL, next_probe_at=None, canary_batch="", canary_until=None
         )
-        return await self._write_if(canary, hold.etag)
+        return await self._write(canary)
 
     async def postpone_probe(self, hold: Hold, code: str, reply: str) -> bool:
         """Record a failed probe and schedule the next one. Returns False if the row has changed."""
@@ -173,64 +172,82 @@ class Holds:
             probes=hold.probes + 1,
             next_probe_at=self._clock() + probe_delay(hold.probes + 1),
         )
-        return await self._write_if(later, hold.etag)
+        return await self._write(later)
 
     async def claim_canary(self, scope: str, batch: str) -> bool:
         """Claim the trial of a route for this batch. Returns whether the batch may send."""
         now = self._clock()
-        known = (await self.all(fresh=True)).get(scope)
-        if known is None or known.state is RouteState.ACTIVE:
-            return True
-        if known.state is RouteState.HELD:
-            return False
-        is_claimed = known.canary_until is not None and known.canary_until > now
-        if is_claimed:
-            return known.canary_batch == batch
-        until = now + timedelta(seconds=CANARY_SECONDS)
-        return await self._write_if(msgspec.structs.replace(known, canary_batch=batch, canary_until=until), known.etag)
+
+        def decide(known: Hold) -> tuple[Hold | None, bool]:
+            if known.state is not RouteState.TRIAL:
+                return None, known.state is RouteState.ACTIVE
+            if known.canary_until is not None and known.canary_until > now:
+                return None, known.canary_batch == batch
+            until = now + timedelta(seconds=CANARY_SECONDS)
+            return msgspec.structs.replace(known, canary_batch=batch, canary_until=until), True
+
+        return await self._change(_active(scope), decide)
 
     async def release_canary(self, scope: str, batch: str) -> None:
         """Release this batch's claim on a trial, so that another batch can try."""
-        known = (await self.all(fresh=True)).get(scope)
-        if known is not None and known.state is RouteState.TRIAL and known.canary_batch == batch:
-            await self._write_if(msgspec.structs.replace(known, canary_batch="", canary_until=None), known.etag)
+
+        def decide(known: Hold) -> tuple[Hold | None, None]:
+            if known.state is not RouteState.TRIAL or known.canary_batch != batch:
+                return None, None
+            return msgspec.structs.replace(known, canary_batch="", canary_until=None), None
+
+        await self._change(_active(scope), decide)
 
     async def release(self, scope: str, why: str, *, is_by_canary: bool = False) -> Hold | None:
         """Release a route; None if it was active. Its held messages must then be re-enqueued (`must_wake`).
 
         `is_by_canary`: release only a route that is still in `trial`, not one that was held again since.
         """
-        for _ in range(MAX_RACES):
-            known = (await self.all(fresh=True)).get(scope)
-            if known is None or known.state is RouteState.ACTIVE:
-                return None
-            if is_by_canary and known.state is not RouteState.TRIAL:
-                return None
+
+        def decide(known: Hold) -> tuple[Hold | None, tuple[Hold, Hold] | None]:
+            if known.state is RouteState.ACTIVE or (is_by_canary and known.state is not RouteState.TRIAL):
+                return None, None
             released = Hold(route=known.route, sender=known.sender, must_wake=True)
-            if await self._write_if(released, known.etag):
-                held_seconds = (self._clock() - known.since).total_seconds() if known.since else 0.0
-                log_event(
-                    "route_released", level=logging.WARNING, route=known.route, why=why, held_seconds=held_seconds
-                )
-                return released
-        raise Unavailable("a route's row changed too often while it was written", retry_after_seconds=2)
+            return released, (known, released)
+
+        change = await self._change(_active(scope), decide)
+        if change is None:
+            return None
+        known, released = change
+        held_seconds = (self._clock() - known.since).total_seconds() if known.since else 0.0
+        log_event("route_released", level=logging.WARNING, route=known.route, why=why, held_seconds=held_seconds)
+        return released
 
     async def mark_woken(self, hold: Hold) -> bool:
         """Record that the held messages of a released route are on the queue. Returns False if the row has changed."""
-        return await self._write_if(msgspec.structs.replace(hold, must_wake=False), hold.etag)
+        return await self._write(msgspec.structs.replace(hold, must_wake=False))
 
-    async def _write_if(self, hold: Hold, etag: str) -> bool:
-        """Write a row if its ETag matches, or insert it if there is no ETag. Returns False if another writer was first."""
+    async def _change[Result](self, missing: Hold, decide: Callable[[Hold], tuple[Hold | None, Result]]) -> Result:
+        """Write the hold that `decide` makes of the row (None: write nothing), and return its result.
+
+        `missing` stands for a row that does not exist, and names the row.
+        """
+
+        def decide_row(entity: Entity | None) -> RowChange[Result]:
+            hold, result = decide(_hold(entity) if entity else missing)
+            return RowChange(result=result, properties=None if hold is None else _entity(hold).properties)
+
         try:
-            if etag:
-                await self._tables.merge(TABLE, _entity(hold), etag=etag)
-            else:
-                await self._tables.insert(TABLE, _entity(hold))
-        except (Changed, NotFound, AlreadyExists):
-            return False
+            return await change_row(self._tables, TABLE, _PARTITION, missing.scope, decide_row)
         finally:
             self._cached_until = None
-        return True
+
+    async def _write(self, hold: Hold) -> bool:
+        """Write a row unless another writer has changed it since it was read. Returns False then."""
+        try:
+            return await write_row(self._tables, TABLE, _entity(hold))
+        finally:
+            self._cached_until = None
+
+
+def _active(scope: str) -> Hold:
+    route, _, sender = scope.partition("|")
+    return Hold(route=route, sender=unquote(sender))
 
 
 _FIELDS = tuple(field for field in Hold.__struct_fields__ if field != "etag")
@@ -243,7 +260,7 @@ def _entity(hold: Hold) -> Entity:
         value = getattr(hold, field)
         properties[field] = value.isoformat() if isinstance(value, datetime) else "" if value is None else value
     properties["state"] = str(hold.state)
-    return Entity(partition=_PARTITION, row=hold.scope, properties=properties)
+    return Entity(partition=_PARTITION, row=hold.scope, properties=properties, etag=hold.etag)
 
 
 def _hold(entity: Entity) -> Hold:

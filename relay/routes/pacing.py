@@ -9,14 +9,13 @@ import hashlib
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
-from relay.core.errors import AlreadyExists, Changed, NotFound, Unavailable
 from relay.core.gcra import reserve
 from relay.core.settings import Pace
 from relay.platform import resources
 from relay.platform.storage.ports import Entity, Tables
+from relay.platform.storage.rows import RowChange, change_row
 
 TABLE = resources.PACING_TABLE
-MAX_RACES = 25
 SLOT_LASTS = timedelta(seconds=20)
 """A slot expires when it is not used within this time: a backlog of old slots must not become a burst."""
 
@@ -43,22 +42,11 @@ class Pacing:
     async def _reserve(self, pace: Pace, resource: str, now: datetime, wanted: int) -> list[datetime]:
         partition = hashlib.sha256(resource.encode()).hexdigest()[:32]
         row = f"{pace.count}-{pace.seconds:g}"
-        for _ in range(MAX_RACES):
-            try:
-                known = await self._tables.get(TABLE, partition, row)
-                arrival, etag = float(str(known.properties["arrival"])), known.etag
-            except NotFound:
-                arrival, etag = 0.0, ""
+
+        def decide(known: Entity | None) -> RowChange[list[float]]:
+            arrival = float(str(known.properties["arrival"])) if known else 0.0
             slots, arrival = reserve(pace, arrival, now.timestamp(), wanted)
-            entity = Entity(partition=partition, row=row, properties={"arrival": repr(arrival)})
-            try:
-                if etag:
-                    await self._tables.merge(TABLE, entity, etag=etag)
-                else:
-                    await self._tables.insert(TABLE, entity)
-            except (Changed, AlreadyExists, NotFound):
-                continue
-            return [datetime.fromtimestamp(slot, now.tzinfo) for slot in slots]
-        raise Unavailable(
-            f"a rate limit's row changed {MAX_RACES} times while slots were reserved", retry_after_seconds=5
-        )
+            return RowChange(result=slots, properties={"arrival": repr(arrival)})
+
+        slots = await change_row(self._tables, TABLE, partition, row, decide, retry_after_seconds=5)
+        return [datetime.fromtimestamp(slot, now.tzinfo) for slot in slots]

@@ -93,6 +93,19 @@ async def test_a_quota_is_kept_over_instances_and_ends_at_midnight(storage: Memo
     await first.take(client(quota=100), 1)
 
 
+async def test_one_instance_sends_the_whole_quota_with_few_operations(storage: MemoryStorage, clock: Clock) -> None:
+    tables = Watched(storage.tables)
+    assert await _as_many_as_go(Quotas(tables, clock), client(quota=1000), limit=1001) == 1000
+    assert tables.calls["get"] <= 1000 / 5 + 1
+
+
+async def test_quota_share_of_a_day_is_not_spent_on_the_next(storage: MemoryStorage, clock: Clock) -> None:
+    quotas = Quotas(storage.tables, clock)
+    await quotas.take(client(quota=1000), 1)
+    clock.move(86_400)
+    assert await _as_many_as_go(quotas, client(quota=1000), limit=1001) == 1000
+
+
 async def test_ninety_percent_of_a_quota_is_told_once(
     storage: MemoryStorage, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -8,10 +8,10 @@ import pytest
 
 from relay.core.errors import Changed, Unavailable
 from relay.platform.storage.memory.memory_storage import memory_storage
+from relay.platform.storage.rows import MAX_RACES
 from relay.routes.holds import (
     CACHE_SECONDS,
     CANARY_SECONDS,
-    MAX_RACES,
     MAX_WAIT_SECONDS,
     PROBE_DELAYS,
     TABLE,

@@ -10,7 +10,8 @@ from relay.core.errors import Changed, Unavailable
 from relay.core.gcra import burst_of, interval_of, reserve
 from relay.core.settings import Pace
 from relay.platform.storage.memory.memory_storage import memory_storage
-from relay.routes.pacing import MAX_RACES, TABLE, Pacing
+from relay.platform.storage.rows import MAX_RACES
+from relay.routes.pacing import TABLE, Pacing
 from tests.doubles import START, Clock, Watched
 
 MAILBOX = Pace(count=30, seconds=60)

@@ -151,7 +151,7 @@ async def test_consecutive_failures_trip_the_breaker(answer: Outcome) -> None:
 
 async def test_unavailable_storage_leaves_the_attempt_unchanged() -> None:
     watch = await watch_of(TWO)
-    watch.place.tables.fail("query", Unavailable("away"))
+    watch.place.tables.fail("get", Unavailable("away"))
     tried = await watch.note(FAULT)
     assert (tried.answer, tried.hold_until, tried.other_route) == (FAULT, None, None)
     assert await watch.states() == {}

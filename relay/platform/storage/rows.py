@@ -1,0 +1,75 @@
+"""Change one table row that other processes write too: read, decide, write by ETag, and repeat after a lost race."""
+
+import asyncio
+import random
+from collections.abc import Callable, Mapping
+
+import msgspec
+
+from relay.core.errors import AlreadyExists, Changed, NotFound, Unavailable
+from relay.platform.storage.ports import Entity, Tables, Value
+
+MAX_RACES = 25
+"""Writes to one row that may lose against another writer before `change_row` gives up."""
+_FIRST_PAUSE_SECONDS = 0.002
+_MAX_PAUSE_SECONDS = 0.02
+
+
+class RowChange[Result](msgspec.Struct, frozen=True, kw_only=True):
+    """What to write to a row, and what `change_row` returns then. Without `properties` nothing is written."""
+
+    result: Result
+    properties: Mapping[str, Value] | None = None
+
+
+async def change_row[Result](
+    tables: Tables,
+    table: str,
+    partition: str,
+    row: str,
+    decide: Callable[[Entity | None], RowChange[Result]],
+    *,
+    is_new: bool = False,
+    retry_after_seconds: int = 2,
+) -> Result:
+    """Insert or merge what `decide` makes of the row (None: there is no row), and return its result.
+
+    `decide` is called again after each lost race; it must not have effects, and what it raises ends the change. `is_new`: the
+    row is probably missing, so insert before reading. Raises `Unavailable` after `MAX_RACES` lost races.
+    """
+    known = None if is_new else await _read(tables, table, partition, row)
+    for race in range(MAX_RACES):
+        change = decide(known)
+        if change.properties is None:
+            return change.result
+        entity = Entity(partition=partition, row=row, properties=change.properties, etag=known.etag if known else "")
+        if await write_row(tables, table, entity):
+            return change.result
+        await pause_after_race(race)
+        known = await _read(tables, table, partition, row)
+    raise Unavailable(f"too many concurrent writes to one row of {table}", retry_after_seconds=retry_after_seconds)
+
+
+async def write_row(tables: Tables, table: str, entity: Entity) -> bool:
+    """Merge a row if its ETag still matches, or insert it if it has no ETag. Returns False if another writer was first."""
+    try:
+        if entity.etag:
+            await tables.merge(table, entity, etag=entity.etag)
+        else:
+            await tables.insert(table, entity)
+    except (AlreadyExists, Changed, NotFound):
+        return False
+    return True
+
+
+async def pause_after_race(race: int) -> None:
+    """Wait for a random time that grows with the number of lost races. The first retry is immediate."""
+    if race:
+        await asyncio.sleep(random.uniform(0, min(_MAX_PAUSE_SECONDS, _FIRST_PAUSE_SECONDS * 2**race)))  # noqa: S311 - no secret
+
+
+async def _read(tables: Tables, table: str, partition: str, row: str) -> Entity | None:
+    try:
+        return await tables.get(table, partition, row)
+    except NotFound:
+        return None
