@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from relay.api.authentication import demand
-from relay.api.errors import error_body
+from relay.api.errors import error_view
 from relay.api.http import Request, Response, json_response
 from relay.api.router import Router
 from relay.clients.registry import Client, Role
@@ -146,7 +146,7 @@ class Api:
 def refused(refusal: Refusal, request_id: str) -> Response:
     """A refusal in the shape that Azure's services have."""
     headers = {"x-ms-error-code": refusal.code, **refusal.headers}
-    return json_response(error_body(refusal, request_id), refusal.status, headers)
+    return json_response(error_view(refusal, request_id), refusal.status, headers)
 
 
 def _storage_refusal(error: StorageError) -> Refusal:

@@ -1,6 +1,9 @@
-"""How a refusal looks to the caller, and every code there is. docs/errors.md is tested against `CODES`."""
+"""The body of a refused request, and every error code. docs/errors.md is tested against `CODES`."""
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Annotated
+
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from relay.core.errors import Refusal
 
@@ -112,14 +115,44 @@ CODES = {
 """Every code of an error answer or of one of its details, with its meaning."""
 
 
-def error_body(refusal: Refusal, request_id: str) -> dict[str, Any]:
-    """The answer's body, in the shape that Azure's services have. `details` is there also when it is empty."""
-    error: dict[str, Any] = {"code": refusal.code, "message": refusal.message}
-    if refusal.target is not None:
-        error["target"] = refusal.target
-    error["details"] = [
-        {"code": problem.code, "message": problem.message, "target": problem.target} for problem in refusal.problems
+class ErrorDetailView(Struct, frozen=True, kw_only=True):
+    """One problem of a request."""
+
+    code: Annotated[str, Meta(description="The problem's code, which docs/errors.md explains.")]
+    message: Annotated[str, Meta(description="What is wrong and how to fix it.")]
+    target: Annotated[str, Meta(description="The field it is about, as a JSON path; $ is the whole request.")]
+
+
+class ErrorBodyView(Struct, frozen=True, kw_only=True):
+    """Why a request was refused, in the shape that Azure's services use."""
+
+    code: Annotated[str, Meta(description="The error's code, which docs/errors.md explains.")]
+    message: Annotated[str, Meta(description="What is wrong and how to fix it.")]
+    target: Annotated[str, Meta(description="The field it is about, as a JSON path.")] | UnsetType = UNSET
+    details: Annotated[Sequence[ErrorDetailView], Meta(description="Every problem that was found; may be empty.")]
+    request_id: Annotated[str, Meta(description="The request's id, for the log.")]
+    help: Annotated[str, Meta(description="Where the error is explained.")]
+
+
+class ErrorView(Struct, frozen=True, kw_only=True):
+    """A refused request."""
+
+    error: Annotated[ErrorBodyView, Meta(description="Why the request was refused.")]
+
+
+def error_view(refusal: Refusal, request_id: str) -> ErrorView:
+    """Return the body of a refused request. `details` is present also when it is empty."""
+    details = [
+        ErrorDetailView(code=problem.code, message=problem.message, target=problem.target)
+        for problem in refusal.problems
     ]
-    error["request_id"] = request_id
-    error["help"] = HELP + refusal.code
-    return {"error": error}
+    return ErrorView(
+        error=ErrorBodyView(
+            code=refusal.code,
+            message=refusal.message,
+            target=UNSET if refusal.target is None else refusal.target,
+            details=details,
+            request_id=request_id,
+            help=HELP + refusal.code,
+        )
+    )

@@ -18,7 +18,7 @@ OPERATIONS = (
     Operation(name="SendMessage", method="POST", path="/v1/messages", load=_in("messages.send", "send")),
     Operation(name="ListMessages", method="GET", path="/v1/messages", load=_in("messages.listing", "index")),
     Operation(name="SendBatch", method="POST", path="/v1/messages/batch", load=_in("messages.batch", "send")),
-    Operation(name="GetMessage", method="GET", path="/v1/messages/{id}", load=_in("messages.send", "show")),
+    Operation(name="GetMessage", method="GET", path="/v1/messages/{id}", load=_in("messages.status", "show")),
     Operation(name="CancelMessage", method="DELETE", path="/v1/messages/{id}", load=_in("messages.changes", "cancel")),
     Operation(
         name="RescheduleMessage", method="PATCH", path="/v1/messages/{id}", load=_in("messages.changes", "reschedule")
@@ -34,7 +34,7 @@ OPERATIONS = (
         name="WaitForMessage",
         method="GET",
         path="/v1/messages/{id}/wait",
-        load=_in("messages.waiting", "wait"),
+        load=_in("messages.status", "wait"),
         role=None,
     ),
     Operation(
@@ -222,7 +222,7 @@ OPERATIONS = (
         name="SendGridListScopes", method="GET", path="/v3/scopes", load=_in("sendgrid.scheduled_sends", "scopes")
     ),
     Operation(name="ShowOpenApi", method="GET", path="/openapi.json", load=_in("openapi.document", "show"), role=None),
-    Operation(name="ListCauses", method="GET", path="/v1/causes", load=_in("operator.dead_letters", "causes")),
+    Operation(name="ListCauses", method="GET", path="/v1/causes", load=_in("operator.dead_letters", "list_causes")),
     Operation(name="ShowCaller", method="GET", path="/v1/me", load=_in("operator.clients", "me")),
     Operation(
         name="ListClients", method="GET", path="/v1/clients", load=_in("operator.clients", "index"), role=Role.OPERATOR
@@ -276,9 +276,7 @@ OPERATIONS = (
         load=_in("operator.overview", "show"),
         role=Role.OPERATOR,
     ),
-    Operation(
-        name="Examine", method="GET", path="/v1/doctor", load=_in("operator.doctor", "examine"), role=Role.OPERATOR
-    ),
+    Operation(name="Examine", method="GET", path="/v1/doctor", load=_in("operator.doctor", "run"), role=Role.OPERATOR),
     Operation(
         name="ListSuppressions", method="GET", path="/v1/suppressions", load=_in("resources.suppressions", "index")
     ),
@@ -299,7 +297,7 @@ OPERATIONS = (
         name="SynchroniseSuppressions",
         method="POST",
         path="/v1/suppressions/sync",
-        load=_in("resources.suppressions", "synchronise"),
+        load=_in("resources.suppressions", "synchronize"),
         role=Role.OPERATOR,
     ),
     Operation(

@@ -47,8 +47,8 @@ class Action(msgspec.Struct, frozen=True, kw_only=True):
     `path` is the connector's own where several actions are one operation of the API (OpenAPI 2.0 has one operation for a
     method and path): a policy leads it to the operation's path. `parameters` and `fields` choose from the query and headers,
     and from the body; `required` are fields that this action cannot do without although the operation can. What
-    `parameters` and `special` say of one by name is said in place of what the API says. `answers` are by status names of
-    `answers.DEFINITIONS`, if they are not all that the operation has.
+    `parameters` and `special` say of one by name is said in place of what the API says. `answers` are names of
+    `responses.definitions`, by status, if they are not all that the operation has.
     """
 
     name: str

@@ -11,7 +11,7 @@ from relay.api.app import Operation
 from relay.api.openapi.operations import FACTS, Body
 from relay.api.operations import OPERATIONS
 from scripts.connector.actions import ACTIONS, Action
-from scripts.connector.answers import definitions
+from scripts.connector.responses import definitions
 from scripts.connector.shapes import body, parameter, title
 
 _OPERATIONS: Mapping[str, Operation] = {operation.name: operation for operation in OPERATIONS}
@@ -118,6 +118,8 @@ def _body(action: Action, known: Body) -> dict[str, Any]:
 def _responses(action: Action) -> dict[str, Any]:
     responses: dict[str, Any] = {}
     for status, name in (action.answers or FACTS[action.operation].answers).items():
+        if status >= 400:
+            continue  # `default` stands for every refusal
         responses[str(status)] = {"description": _MEANINGS[status]} | ({"schema": _reference(name)} if name else {})
         if status == 201:
             where = {"type": "string", "description": "Where it is, to be deleted."}

@@ -21,6 +21,7 @@ from relay.core.errors import Unavailable
 from relay.platform.storage.memory.memory_storage import MemoryStorage, memory_storage
 from relay.platform.storage.ports import Blobs, Queues, Storage, Tables
 from tests import doubles
+from tests.api.responses import check_response
 
 BASE = "https://relay.example"
 
@@ -154,7 +155,7 @@ class Harness:
         headers: Mapping[str, str] | None = None,
         client: str | None = "app",
     ) -> Answer:
-        """Make a call, as the Functions host would hand it over. Every error answer is checked against its shape."""
+        """Make a call, as the Functions host would hand it over. Every response is checked against the OpenAPI document."""
         sent = {name.lower(): value for name, value in (headers or {}).items()}
         if client is not None:
             sent.setdefault("authorization", f"Bearer {self.keys[client]}")
@@ -173,6 +174,7 @@ class Harness:
             body=body or b"",
         )
         response = await self.relay.api.handle(request)
+        check_response(request, response)
         answer = Answer(
             status=response.status,
             headers={name.lower(): value for name, value in response.headers.items()},

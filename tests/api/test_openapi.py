@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 
 from relay.api.app import Operation
+from relay.api.http import Request, Response
 from relay.api.openapi.operations import FACTS
 from relay.api.openapi.responses import SCHEMAS
 from relay.api.operations import OPERATIONS
 from tests.api.harness import Harness
+from tests.api.responses import check_response
 
 
 def has_example(name: str) -> bool:
@@ -82,6 +84,17 @@ async def test_an_example_that_is_no_json_works_when_pasted(relay: Harness, name
     sent, headers = body.other_example.encode(), {"Content-Type": body.others[0]}
     answer = await relay.call(operation.method, operation.path, body=sent, headers=headers)
     assert answer.status in FACTS[name].answers, answer.body
+
+
+@pytest.mark.parametrize("body", [b'{"status": "ok", "more": 1}', b'{"status": "well"}', b"{}", b"[]"])
+def test_response_that_the_document_does_not_describe_is_found(body: bytes) -> None:
+    request = Request(method="GET", path="/v1/health")
+    headers = {"Content-Type": "application/json"}
+    check_response(request, Response(headers=headers, body=b'{"status": "ok"}'))
+    with pytest.raises(AssertionError):
+        check_response(request, Response(headers=headers, body=body))
+    with pytest.raises(AssertionError):
+        check_response(request, Response(status=418))
 
 
 def references(part: Any) -> Iterator[str]:

@@ -4,10 +4,11 @@ import json
 from datetime import UTC, datetime
 from importlib import import_module
 
+import msgspec
 import pytest
 
 from relay.acceptance.acceptance import Accepted
-from relay.api.messages.send import told_accepted
+from relay.api.messages.send import accepted_view
 from relay.api.messages.waiting import WaitGoal
 from relay.api.openapi.operations import FACTS
 from relay.api.operations import OPERATIONS
@@ -106,7 +107,8 @@ def test_the_key_goes_where_the_definition_says() -> None:
 def test_an_acceptance_is_described() -> None:
     suppressed = {0: "bounced"}
     recipients = (Address(email="ada@example.com"),)
-    told = told_accepted(Accepted(id="msg_1", state=State.QUEUED, suppressed=suppressed, recipients=recipients))
+    accepted = Accepted(id="msg_1", state=State.QUEUED, suppressed=suppressed, recipients=recipients)
+    told = msgspec.to_builtins(accepted_view(accepted))
     assert "suppressed" in told
     assert list(strays(told, DEFINITION["definitions"]["Accepted"])) == []
 

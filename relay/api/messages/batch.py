@@ -1,35 +1,36 @@
-"""Many messages in one call: each has its own result, and all that are accepted become durable in one write."""
+"""Accept many messages in one call: each has its own result; one write makes them durable."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
 
 import msgspec
+from msgspec.structs import asdict, replace
 
 from relay.acceptance.acceptance import Accepted, LaneGroup
 from relay.acceptance.draft import Draft, Limits
 from relay.acceptance.policy import Verdict
 from relay.api.app import Call
-from relay.api.errors import error_body
+from relay.api.errors import error_view
 from relay.api.http import Response, json_response
 from relay.api.messages import idempotency as repetition
 from relay.api.messages.completion import Completion
 from relay.api.messages.idempotency import Repeatable
-from relay.api.messages.send import decide, explanation, told_accepted
+from relay.api.messages.send import accepted_view, decide, explanation_view
 from relay.api.reading.batch import parse_batch
 from relay.api.reading.body import check_length
+from relay.api.shapes.acceptance import BatchErrorView, BatchItemView, BatchResultView
 from relay.clients import idempotency
 from relay.core.errors import Refusal
 
 _AT_A_TIME = 20
 """Messages that are decided about before others of the process get their turn."""
 
-type _Results = dict[int, dict[str, Any]]
+type _Results = dict[int, BatchItemView]
 
 
 async def send(call: Call) -> Response:
-    """POST /v1/messages/batch: 202 when any message was accepted; a result for each, in order."""
+    """Handle POST /v1/messages/batch: 202 when any message was accepted."""
     check_length(call.request)
     asked = repetition.repeatable(call.request, lambda: _fingerprint(call))
     if asked is not None and (replay := await repetition.earlier(call, asked)) is not None:
@@ -42,7 +43,7 @@ async def send(call: Call) -> Response:
     results, verdicts = await _decide(call, completion, drafts, now)
     _check_total(verdicts, limits)
     if not verdicts:
-        return _unaccepted(results, drafts)
+        return _unaccepted(call, results, drafts)
     await completion.keep([verdict.submission for verdict in verdicts.values()])
     return await _accept(call, asked, verdicts, results)
 
@@ -65,7 +66,7 @@ async def _decide(
             results[number] = _refused(call, number, refusal)
             continue
         if draft.dry_run:
-            results[number] = {"index": number, "status": 200, **explanation(verdict)}
+            results[number] = BatchItemView(index=number, status=200, **asdict(explanation_view(verdict)))
         else:
             verdicts[number] = verdict
     return results, verdicts
@@ -95,10 +96,10 @@ async def _accept(call: Call, asked: Repeatable | None, verdicts: Mapping[int, V
 
     def response(accepted: Sequence[Accepted]) -> bytes:
         made = {
-            number: {"index": number, "status": 202, **told_accepted(each)}
+            number: BatchItemView(index=number, status=202, **asdict(accepted_view(each)))
             for number, each in zip(numbers, accepted, strict=True)
         }
-        return msgspec.json.encode(_body({**results, **made}))
+        return msgspec.json.encode(_view({**results, **made}))
 
     if asked is None:
         accepted = await call.services.acceptance.accept_together(call.client, groups, call.services.new_batch())
@@ -107,10 +108,10 @@ async def _accept(call: Call, asked: Repeatable | None, verdicts: Mapping[int, V
     return Response(status=202, headers=_headers({}), body=response(accepted))
 
 
-def _refused(call: Call, number: int, refusal: Refusal) -> dict[str, Any]:
-    error = error_body(refusal, call.request_id)["error"]
-    error["details"] = [{**detail, "target": _placed(detail["target"], number)} for detail in error["details"]]
-    return {"index": number, "status": refusal.status, "error": error}
+def _refused(call: Call, number: int, refusal: Refusal) -> BatchItemView:
+    error = error_view(refusal, call.request_id).error
+    details = [replace(detail, target=_placed(detail.target, number)) for detail in error.details]
+    return BatchItemView(index=number, status=refusal.status, error=replace(error, details=details))
 
 
 def _placed(target: str, number: int) -> str:
@@ -120,14 +121,13 @@ def _placed(target: str, number: int) -> str:
     return f"messages[{number}]" if target == "$" else f"messages[{number}].{target}"
 
 
-def _unaccepted(results: _Results, drafts: Sequence[Draft | Refusal]) -> Response:
+def _unaccepted(call: Call, results: _Results, drafts: Sequence[Draft | Refusal]) -> Response:
     """The answer when nothing was to be accepted: 200 for dry runs, else the results with 400."""
-    if any(result["status"] == 200 for result in results.values()):
-        return json_response(_body(results))
+    if any(result.status == 200 for result in results.values()):
+        return json_response(_view(results))
     text = f"None of the {len(drafts)} messages was accepted; `value` says of each why."
     refusal = Refusal(400, "no_message_accepted", text)
-    request_id = next(iter(results.values()))["error"]["request_id"]
-    body = {**error_body(refusal, request_id), **_body(results)}
+    body = BatchErrorView(**asdict(error_view(refusal, call.request_id)), **asdict(_view(results)))
     return json_response(body, 400, {"x-ms-error-code": refusal.code})
 
 
@@ -135,7 +135,9 @@ def _headers(more: Mapping[str, str]) -> dict[str, str]:
     return {"Content-Type": "application/json", **more}
 
 
-def _body(results: _Results) -> dict[str, Any]:
-    accepted = sum(result["status"] == 202 for result in results.values())
-    refused = sum(result["status"] >= 400 for result in results.values())
-    return {"accepted": accepted, "refused": refused, "value": [results[number] for number in sorted(results)]}
+def _view(results: _Results) -> BatchResultView:
+    return BatchResultView(
+        accepted=sum(result.status == 202 for result in results.values()),
+        refused=sum(result.status >= 400 for result in results.values()),
+        value=[results[number] for number in sorted(results)],
+    )

@@ -1,4 +1,4 @@
-"""What is changed about a message that was accepted: cancelled, moved to another time, put back."""
+"""Cancel, reschedule and redrive accepted messages."""
 
 from datetime import datetime
 from typing import Any
@@ -10,6 +10,7 @@ from relay.api.operator.dead_letters import read_redrive
 from relay.api.problems import Problems
 from relay.api.reading.body import read_object
 from relay.api.reading.fields import read_moment
+from relay.api.shapes.messages import MessageStateView
 from relay.api.shapes.requests import RedriveRequest, RescheduleRequest
 from relay.core.errors import NotFound, Refusal
 from relay.core.model import State
@@ -20,26 +21,26 @@ _LIMITS = Limits()
 
 
 async def cancel(call: Call) -> Response:
-    """DELETE /v1/messages/{id}: 200 when it is cancelled for certain, 409 with the state when it is too late."""
-    story = await call.services.status_reader.story(call.client, call.values["id"])
-    if await call.services.message_changes.cancel(story.name.batch, story.name.index):
-        return json_response({"id": str(story.name), "state": str(State.CANCELLED)})
+    """Handle DELETE /v1/messages/{id}."""
+    history = await call.services.status_reader.story(call.client, call.values["id"])
+    if await call.services.message_changes.cancel(history.name.batch, history.name.index):
+        return json_response(MessageStateView(id=str(history.name), state=State.CANCELLED))
     state = await _state(call)
     if state is State.CANCELLED:
-        return json_response({"id": str(story.name), "state": str(state)})
+        return json_response(MessageStateView(id=str(history.name), state=state))
     raise Refusal(409, "not_cancellable", f"Nothing of this message waits any more: its state is {state}.")
 
 
 async def reschedule(call: Call) -> Response:
-    """PATCH /v1/messages/{id}: another `send_at`; 409 with the state when it is not scheduled (any more)."""
+    """Handle PATCH /v1/messages/{id}."""
     faults = Problems(_LIMITS.max_problems)
     at = _send_at(call, faults)
     faults.raise_any()
-    story = await call.services.status_reader.story(call.client, call.values["id"])
+    history = await call.services.status_reader.story(call.client, call.values["id"])
     try:
-        is_moved = await call.services.message_changes.reschedule(story.name.batch, story.name.index, at)
+        is_moved = await call.services.message_changes.reschedule(history.name.batch, history.name.index, at)
     except NotFound as error:
-        if story.is_withdrawn:
+        if history.is_withdrawn:
             raise _not_scheduled(State.CANCELLED) from error
         raise Refusal(
             409,
@@ -49,11 +50,11 @@ async def reschedule(call: Call) -> Response:
         ) from error
     if not is_moved:
         raise _not_scheduled(await _state(call))
-    return json_response({"id": str(story.name), "state": str(State.SCHEDULED), "send_at": at})
+    return json_response(MessageStateView(id=str(history.name), state=State.SCHEDULED, send_at=at))
 
 
 async def redrive(call: Call) -> Response:
-    """POST /v1/messages/{id}/redrive: put a dead message back on the queue; 409 when nothing of it is dead, 410 once erased."""
+    """Handle POST /v1/messages/{id}/redrive."""
     request = read_object(call.request, RedriveRequest, is_optional=True)
     faults = Problems(_LIMITS.max_problems)
     how = read_redrive(call, request, faults)
@@ -63,19 +64,19 @@ async def redrive(call: Call) -> Response:
         is_redriven = await call.services.message_changes.redrive(name.batch, name.index, how)
     except NotFound:
         is_redriven = False
-    story = await call.services.status_reader.story(call.client, call.values["id"])
-    state = _state_of(story)
-    if not is_redriven and story.status is not None and story.status.erased is not None:
+    history = await call.services.status_reader.story(call.client, call.values["id"])
+    state = _state_of(history)
+    if not is_redriven and history.status is not None and history.status.erased is not None:
         raise Refusal(410, "message_erased", "The message was erased: there is no content left to send.")
     if not is_redriven:
         raise Refusal(
             409, "not_dead", f"Only a message that failed, expired or is unknown is put back; this is {state}."
         )
-    return json_response({"id": str(name), "state": str(state)}, 202)
+    return json_response(MessageStateView(id=str(name), state=state), 202)
 
 
 def _send_at(call: Call, faults: Problems) -> datetime:
-    """The time asked for; now for one that is past by less than an hour."""
+    """Return the requested time; now for one that is past by less than an hour."""
     request: Any = read_object(call.request, RescheduleRequest)
     now = call.services.clock()
     return read_moment(request["send_at"], now, faults, _LIMITS) or now
@@ -85,10 +86,10 @@ async def _state(call: Call) -> State:
     return _state_of(await call.services.status_reader.story(call.client, call.values["id"]))
 
 
-def _state_of(story: MessageHistory) -> State:
-    if story.status is None:
-        return State.CANCELLED if story.is_withdrawn else State.QUEUED
-    return story.status.state
+def _state_of(history: MessageHistory) -> State:
+    if history.status is None:
+        return State.CANCELLED if history.is_withdrawn else State.QUEUED
+    return history.status.state
 
 
 def _not_scheduled(state: State) -> Refusal:

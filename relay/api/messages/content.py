@@ -1,11 +1,11 @@
-"""What a message says: its content as a mail, its source, its attachments, its html; to its client and to operators."""
+"""Show a message's content: as a mail, as source, its attachments, its HTML. For its client and operators."""
 
-from typing import Any
 from urllib.parse import quote
 
 from relay.api import mail_html
 from relay.api.app import Call
 from relay.api.http import Response, json_response
+from relay.api.shapes.content import ContentView, FileView, HeaderView, LinkView
 from relay.api.text_checks import whole_number
 from relay.clients.registry import Client
 from relay.core.errors import Refusal
@@ -18,40 +18,31 @@ _SAFE_TYPE = "application/octet-stream"
 
 
 async def show(call: Call) -> Response:
-    """GET /v1/messages/{id}/content: headers, text, html, and what is attached (its bytes: `…/attachments/{number}`)."""
+    """Handle GET /v1/messages/{id}/content."""
     name = call.values["id"]
     reading = reader.read(await _mime(call, call.client))
-    body: dict[str, Any] = {
-        "id": name,
-        "headers": [{"name": field, "value": value} for field, value in reading.headers],
-        "text": reading.text,
-        "html": reading.html,
-        "html_url": None if reading.html is None else mail_html.link(call, f"/v1/messages/{name}/html"),
-        "links": [] if reading.html is None else links_in(reading.html),
-        "attachments": [
-            {
-                "name": file.name,
-                "type": file.type,
-                "disposition": file.disposition,
-                "content_id": file.content_id,
-                "size": len(file.content),
-            }
-            for file in reading.files
-        ],
-    }
-    return json_response(body)
+    view = ContentView(
+        id=name,
+        headers=[HeaderView(name=field, value=value) for field, value in reading.headers],
+        text=reading.text,
+        html=reading.html,
+        html_url=None if reading.html is None else mail_html.link(call, f"/v1/messages/{name}/html"),
+        links=[LinkView(text=link.text, href=link.href) for link in links_in(reading.html or "")],
+        attachments=[_file(file) for file in reading.files],
+    )
+    return json_response(view)
 
 
 async def source(call: Call) -> Response:
-    """GET /v1/messages/{id}/source: the message as RFC 5322 text, as Relay writes it; SendGrid and ACS write their own."""
+    """Handle GET /v1/messages/{id}/source."""
     headers = {"Content-Type": "message/rfc822", "Content-Disposition": "attachment; filename=mail.eml"}
     return Response(headers=headers, body=await _mime(call, call.client))
 
 
 async def attachment(call: Call) -> Response:
-    """GET /v1/messages/{id}/attachments/{number}: the bytes of one, counted from 0 as `…/content` lists them.
+    """Handle GET /v1/messages/{id}/attachments/{number}.
 
-    Always to be saved and never shown: what it is, only its sender says.
+    Browsers must save the file and never show it: only its sender vouches for its type.
     """
     files = reader.read(await _mime(call, call.client)).files
     number = whole_number(call.values["number"])
@@ -64,12 +55,22 @@ async def attachment(call: Call) -> Response:
 
 
 async def html(call: Call) -> Response:
-    """GET /v1/messages/{id}/html: the html as a page in which nothing can act, for who has the `html_url` of it."""
+    """Handle GET /v1/messages/{id}/html, for holders of its signed URL."""
     return mail_html.page(reader.read(await _mime(call, await mail_html.holder(call))))
 
 
+def _file(file: reader.File) -> FileView:
+    return FileView(
+        name=file.name,
+        type=file.type,
+        disposition=file.disposition,
+        content_id=file.content_id,
+        size=len(file.content),
+    )
+
+
 async def _mime(call: Call, client: Client) -> bytes:
-    """The message's bytes, if this client may see it. Raises `Refusal` (404, 410)."""
+    """Build the message's bytes, if this client may see it. Raises `Refusal` (404, 410)."""
     story = await call.services.status_reader.story(client, call.values["id"])
     if story.record is None or story.submission is None or story.status is None:
         raise Refusal(

@@ -1,20 +1,24 @@
-"""GET /v1/messages: messages by time, newest first."""
+"""List messages by time, newest first."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
-from typing import Any
 from urllib.parse import urlencode
+
+from msgspec import UNSET
+from msgspec.structs import replace
 
 from relay.api.app import Call
 from relay.api.cursors import page_of
 from relay.api.http import Response, json_response
-from relay.api.message_view import told_erased
+from relay.api.messages.view import mailbox_view, next_attempt_at
 from relay.api.problems import Problems, printable
 from relay.api.reading.addresses import email_address, same_mailbox
+from relay.api.shapes.common import given
+from relay.api.shapes.messages import MessagePageView, MessageSummaryView
 from relay.clients.registry import Role
 from relay.core.errors import Refusal
-from relay.core.model import WAITING, State
+from relay.core.model import State
 from relay.journal.listing import Found, MessageFilter
 
 DEFAULT_PAGE = 50
@@ -23,24 +27,24 @@ DEFAULT_SPAN = timedelta(hours=24)
 _FIRST = datetime.min.replace(tzinfo=UTC)
 PARAMETERS = ("since", "before", "state", "tag", "recipient", "client", "limit", "cursor")
 _PASSED_OVER = ("api-version", "code")
-"""What Azure's own clients and the Functions host add to addresses."""
+"""Query parameters that Azure's own clients and the Functions host add."""
 
 
 async def index(call: Call) -> Response:
-    """GET /v1/messages: one page; `next_link` leads to the next one as long as there may be more."""
+    """Handle GET /v1/messages."""
     query = call.request.query
     faults = Problems(len(PARAMETERS) + len(query))
     wanted = _wanted(call, query, faults)
     limit = _limit(query.get("limit"), faults)
     faults.raise_any()
     found, position = await page_of(call.services.listing.page(wanted, query.get("cursor"), limit=limit))
-    body: dict[str, Any] = {"value": [_told(each) for each in found]}
+    link = None
     if position is not None:
-        # Both ends are said again, so that the pages are of one range however late they are asked for.
+        # The link repeats both ends, so that all pages cover one range however late a caller reads them.
         ends = {"since": _text(wanted.since), "before": _text(wanted.before)}
         again = {name: text for name, text in query.items() if name in PARAMETERS}
-        body["next_link"] = f"{call.base_url}/v1/messages?" + urlencode({**again, **ends, "cursor": position})
-    return json_response(body)
+        link = f"{call.base_url}/v1/messages?" + urlencode({**again, **ends, "cursor": position})
+    return json_response(MessagePageView(value=[_summary(each) for each in found], next_link=given(link)))
 
 
 def _wanted(call: Call, query: Mapping[str, str], faults: Problems) -> MessageFilter:
@@ -117,29 +121,29 @@ def _limit(text: str | None, faults: Problems) -> int:
     return int(text)
 
 
-def _told(found: Found) -> dict[str, Any]:
+def _summary(found: Found) -> MessageSummaryView:
     message, status = found.submission.message, found.status
-    waits = [part.due_at for part in status.parts if part.state in WAITING and part.due_at]
-    row: dict[str, Any] = {
-        "id": found.id,
-        "state": str(status.state),
-        "created_at": found.created_at,
-        **told_erased(status),
-        "client": found.submission.client,
-        "lane": found.lane,
-        "size": found.submission.size,
-        "send_at": found.submission.send_at,
-        "next_attempt_at": min(waits, default=None),
-    }
-    if message is not None:
-        sender = status.sender or message.sender
-        row |= {
-            "from": {"email": sender.email, **({"name": sender.name} if sender.name else {})},
-            "subject": message.subject,
-            "recipient_count": len(message.recipients),
-            "tags": list(message.tags),
-        }
-    return {key: value for key, value in row.items() if value is not None}
+    view = MessageSummaryView(
+        id=found.id,
+        state=status.state,
+        created_at=found.created_at,
+        erased_at=UNSET if status.erased is None else status.erased.at,
+        recipient_count=UNSET if status.erased is None else status.erased.recipients,
+        client=found.submission.client,
+        lane=found.lane,
+        size=found.submission.size,
+        send_at=given(found.submission.send_at),
+        next_attempt_at=next_attempt_at(status),
+    )
+    if message is None:
+        return view
+    return replace(
+        view,
+        from_=mailbox_view(status.sender or message.sender),
+        subject=message.subject,
+        recipient_count=len(message.recipients),
+        tags=message.tags,
+    )
 
 
 def _text(at: datetime) -> str:

@@ -1,11 +1,11 @@
-"""Sending a message, and asking about one."""
+"""Accept a message."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
 
 import msgspec
+from msgspec import UNSET
 
 from relay.acceptance import policy
 from relay.acceptance.acceptance import Accepted, LaneGroup
@@ -13,26 +13,31 @@ from relay.acceptance.draft import Draft, Limits
 from relay.acceptance.policy import Verdict
 from relay.api.app import Call
 from relay.api.http import Response, json_response
-from relay.api.message_view import story_body
 from relay.api.messages import idempotency as repetition
 from relay.api.messages import waiting
 from relay.api.messages.completion import Completion
 from relay.api.messages.idempotency import Repeatable
 from relay.api.reading.body import check_length
 from relay.api.reading.message import parse_message
+from relay.api.shapes.acceptance import AcceptedView, ExplanationView, RoutingView, SuppressedView
 from relay.clients import idempotency
 from relay.clients.idempotency import Replay
 from relay.clients.suppressions import Known
-from relay.core.model import FINAL, Address, State
+from relay.core.model import Address
 
 RETRY_AFTER_SECONDS = 1
-MOVING_RETRY_SECONDS = 2
 RAW = "message/rfc822"
-"""The type of a finished message."""
+"""The media type of a finished message."""
+
+
+class _Named(msgspec.Struct, frozen=True):
+    """The id in a stored response."""
+
+    id: str
 
 
 async def send(call: Call) -> Response:
-    """POST /v1/messages: 202 once the message is durable."""
+    """Handle POST /v1/messages: 202 once the message is stored durably."""
     check_length(call.request)
     waiting.wish_of(call.request)  # what it refuses is refused before anything is done
     asked = repetition.repeatable(call.request, lambda: _fingerprint(call))
@@ -44,19 +49,12 @@ async def send(call: Call) -> Response:
     draft = await completion.complete(draft)
     verdict = decide(call, draft, await call.services.suppressions.known_to(call.client.name))
     if draft.dry_run:
-        return json_response(explanation(verdict))
+        return json_response(explanation_view(verdict))
     await completion.keep([verdict.submission])
     if asked is None:
         accepted = await call.services.acceptance.accept(call.client, verdict.lane, verdict.submission)
         return _accepted(call, _body_of(accepted), accepted.id, verdict.submission.expires_at)
     return await _send_once(call, asked, verdict)
-
-
-async def show(call: Call) -> Response:
-    """GET /v1/messages/{id}: always 200 with its state, `Retry-After` while it is moving."""
-    story = await call.services.status_reader.story(call.client, call.values["id"])
-    body = await story_body(story, call.services.content)
-    return json_response(body, headers=_moving(State(body["state"])))
 
 
 async def _draft(call: Call, limits: Limits) -> Draft:
@@ -81,12 +79,8 @@ def _fingerprint(call: Call) -> str:
     return idempotency.fingerprint(call.request.path, call.request.content_type, call.request.body)
 
 
-def _moving(state: State) -> dict[str, str]:
-    return {} if state in FINAL else {"Retry-After": str(MOVING_RETRY_SECONDS)}
-
-
 def decide(call: Call, draft: Draft, known: Known, now: datetime | None = None) -> Verdict:
-    """What the client's policy makes of a draft, by default now, given who is suppressed. Raises `Refusal`."""
+    """Apply the client's policy and the suppressions to a draft. Raises `Refusal`."""
     return policy.decide(
         client=call.client,
         draft=draft,
@@ -97,22 +91,22 @@ def decide(call: Call, draft: Draft, known: Known, now: datetime | None = None) 
     )
 
 
-def explanation(verdict: Verdict) -> dict[str, Any]:
-    """What `dry_run` answers: where the message would go, and that nothing was sent."""
+def explanation_view(verdict: Verdict) -> ExplanationView:
+    """Show what would happen to a message, for `dry_run`."""
     message = verdict.submission.message
     recipients = () if message is None else message.recipients
-    return {
-        "dry_run": True,
-        "lane": verdict.lane,
-        "size": verdict.submission.size,
-        "delivery": str(verdict.submission.delivery),
-        "expires_at": verdict.submission.expires_at,
-        "routing": [
-            {"recipients": [recipients[number].email for number in leg.recipients], "routes": list(leg.routes)}
+    return ExplanationView(
+        dry_run=True,
+        lane=verdict.lane,
+        size=verdict.submission.size,
+        delivery=verdict.submission.delivery,
+        expires_at=verdict.submission.expires_at,
+        routing=[
+            RoutingView(recipients=[recipients[number].email for number in leg.recipients], routes=leg.routes)
             for leg in verdict.legs
         ],
-        "suppressed": told_suppressed(verdict.submission.suppressed, recipients),
-    }
+        suppressed=_suppressed(verdict.submission.suppressed, recipients),
+    )
 
 
 async def _send_once(call: Call, asked: Repeatable, verdict: Verdict) -> Response:
@@ -129,26 +123,23 @@ async def _send_once(call: Call, asked: Repeatable, verdict: Verdict) -> Respons
 
 
 def _replayed(call: Call, replay: Replay) -> Response:
-    said: Mapping[str, Any] = msgspec.json.decode(replay.response)
+    name = msgspec.json.decode(replay.response, type=_Named).id
     expires_at = replay.expires_at or call.services.clock()
-    return _accepted(call, replay.response, str(said["id"]), expires_at, {"Idempotency-Replayed": "true"})
+    return _accepted(call, replay.response, name, expires_at, {"Idempotency-Replayed": "true"})
 
 
 def _body_of(accepted: Accepted) -> bytes:
-    return msgspec.json.encode(told_accepted(accepted))
+    return msgspec.json.encode(accepted_view(accepted))
 
 
-def told_accepted(accepted: Accepted) -> dict[str, Any]:
-    """What is told of a message that was accepted; of its suppressed recipients only if there are any."""
-    body: dict[str, Any] = {"id": accepted.id, "state": str(accepted.state)}
-    if accepted.suppressed:
-        body["suppressed"] = told_suppressed(accepted.suppressed, accepted.recipients)
-    return body
+def accepted_view(accepted: Accepted) -> AcceptedView:
+    """Show a message that was accepted."""
+    suppressed = _suppressed(accepted.suppressed, accepted.recipients)
+    return AcceptedView(id=accepted.id, state=accepted.state, suppressed=suppressed or UNSET)
 
 
-def told_suppressed(suppressed: Mapping[int, str], recipients: Sequence[Address]) -> list[dict[str, str]]:
-    """Who is not sent to, and why."""
-    return [{"email": recipients[number].email, "reason": reason} for number, reason in suppressed.items()]
+def _suppressed(suppressed: Mapping[int, str], recipients: Sequence[Address]) -> list[SuppressedView]:
+    return [SuppressedView(email=recipients[number].email, reason=reason) for number, reason in suppressed.items()]
 
 
 def _accepted(

@@ -77,7 +77,7 @@ FACTS: Mapping[str, Facts] = {
     ),
     "ListMessages": Facts(answers={200: "MessagePage"}, errors=(400,), parameters=ask.LISTING),
     "SendBatch": Facts(
-        answers={202: "BatchResult", 200: "BatchResult"},
+        answers={202: "BatchResult", 200: "BatchResult", 400: "BatchError"},
         errors=_refuses(409, 422, body=True),
         body=_takes(
             "shapes.requests.BatchRequest",
@@ -115,7 +115,7 @@ FACTS: Mapping[str, Facts] = {
     "DeleteAttachment": Facts(answers={204: ""}, errors=(409,)),
     "PutAttachmentPart": Facts(answers={204: ""}, errors=(400, 404, 409, 411), body=Body(others=(_ANY,))),
     "CompleteAttachment": Facts(answers={200: "Upload"}, errors=(400, 404, 409, 413), parameters=(ask.SIZE,)),
-    "ListTemplates": Facts(answers={200: "TemplatePage"}),
+    "ListTemplates": Facts(answers={200: "TemplateList"}),
     "ShowTemplate": Facts(answers={200: "Template"}, errors=(404,)),
     "PutTemplate": Facts(
         answers={201: "Template", 200: "Template"},
@@ -123,21 +123,21 @@ FACTS: Mapping[str, Facts] = {
         body=_takes("shapes.admin_requests.TemplateRequest", subject="Hello, {{ name }}", text="Welcome, {{ name }}."),
     ),
     "DeleteTemplate": Facts(answers={204: ""}),
-    "ListTemplateVersions": Facts(answers={200: "TemplateVersions"}, errors=(404,)),
+    "ListTemplateVersions": Facts(answers={200: "TemplateVersionList"}, errors=(404,)),
     "PreviewTemplate": Facts(
         answers={200: "Preview"},
         errors=_refuses(404, 422, body=True),
         body=_takes("shapes.admin_requests.PreviewRequest", is_required=False, variables={"name": "Ada"}),
     ),
     "ShowTemplateHtml": Facts(answers={200: _HTML}, errors=(403, 404), parameters=(*ask.SIGNED, ask.VARIABLES)),
-    "ListInbox": Facts(answers={200: "CaughtPage"}, errors=(400,), parameters=(*ask.INBOX, ask.LIMIT, ask.CURSOR)),
-    "WaitForInboxMail": Facts(answers={200: "Caught"}, errors=(400, 404), parameters=(*ask.INBOX, ask.TIMEOUT)),
-    "ShowInboxMail": Facts(answers={200: "Caught"}, errors=(404,)),
+    "ListInbox": Facts(answers={200: "InboxPage"}, errors=(400,), parameters=(*ask.INBOX, ask.LIMIT, ask.CURSOR)),
+    "WaitForInboxMail": Facts(answers={200: "InboxMail"}, errors=(400, 404), parameters=(*ask.INBOX, ask.TIMEOUT)),
+    "ShowInboxMail": Facts(answers={200: "InboxMail"}, errors=(404,)),
     "ShowInboxSource": Facts(answers={200: _RAW}, errors=(404,)),
     "ShowInboxHtml": Facts(answers={200: _HTML}, errors=(403, 404), parameters=ask.SIGNED),
-    "EmptyInbox": Facts(answers={200: "Deleted"}, parameters=ask.INBOX),
+    "EmptyInbox": Facts(answers={200: "InboxEmptied"}, parameters=ask.INBOX),
     "DeleteInboxMail": Facts(answers={204: ""}),
-    "ListDeadLetters": Facts(answers={200: "DeadLetters"}, errors=(400,), parameters=(ask.CODE, ask.CURSOR)),
+    "ListDeadLetters": Facts(answers={200: "DeadLetterPage"}, errors=(400,), parameters=(ask.CODE, ask.CURSOR)),
     "RedriveDeadLetters": Facts(
         answers={200: "Redriven"},
         errors=_refuses(404, body=True),
@@ -149,16 +149,16 @@ FACTS: Mapping[str, Facts] = {
         body=_takes("shapes.requests.DeadLetterChoice", code="sender_not_verified"),
     ),
     "RedriveLostMail": Facts(
-        answers={200: "ResendLost"}, errors=OF_BODIES, body=Body(model="shapes.admin_requests.ResendLostRequest")
+        answers={200: "LostResent"}, errors=OF_BODIES, body=Body(model="shapes.admin_requests.ResendLostRequest")
     ),
     "EraseRecipient": Facts(
-        answers={200: "Erasing"},
+        answers={200: "Erased"},
         errors=OF_BODIES,
         body=_takes("shapes.admin_requests.EraseRequest", recipient="ada@example.com", dry_run=True),
     ),
-    "ListRoutes": Facts(answers={200: "Routes"}),
+    "ListRoutes": Facts(answers={200: "RouteList"}),
     "HoldRoute": Facts(answers={200: "Hold"}, errors=(404,)),
-    "ReleaseRoute": Facts(answers={200: "Released"}, errors=(404,)),
+    "ReleaseRoute": Facts(answers={200: "RouteReleased"}, errors=(404,)),
     "ProbeRoute": Facts(answers={200: "Probe"}, errors=(404,)),
     "SendGridSendMail": Facts(
         answers={202: "", 200: ""},
@@ -168,20 +168,20 @@ FACTS: Mapping[str, Facts] = {
     ),
     "SendGridCreateBatch": Facts(answers={201: "SendGridBatch"}),
     "SendGridShowBatch": Facts(answers={200: "SendGridBatch"}, errors=(400,)),
-    "SendGridListScheduledSends": Facts(answers={200: "SendGridStops"}),
+    "SendGridListScheduledSends": Facts(answers={200: "SendGridScheduledSendList"}),
     "SendGridStopScheduledSend": Facts(
         answers={201: "SendGridStopped"}, errors=(400, 413, 415), body=Body(model="SendGridStop")
     ),
-    "SendGridShowScheduledSend": Facts(answers={200: "SendGridStops"}, errors=(400,)),
+    "SendGridShowScheduledSend": Facts(answers={200: "SendGridScheduledSendList"}, errors=(400,)),
     "SendGridChangeScheduledSend": Facts(
         answers={204: ""}, errors=(400, 404, 413, 415), body=_takes("SendGridStatus", status="pause")
     ),
     "SendGridReleaseScheduledSend": Facts(answers={204: ""}, errors=(400, 404)),
     "SendGridListScopes": Facts(answers={200: "SendGridScopes"}),
     "ShowOpenApi": Facts(answers={200: "Anything"}),
-    "ListCauses": Facts(answers={200: "Causes"}),
+    "ListCauses": Facts(answers={200: "CauseList"}),
     "ShowCaller": Facts(answers={200: "Caller"}),
-    "ListClients": Facts(answers={200: "Clients"}),
+    "ListClients": Facts(answers={200: "ClientList"}),
     "CreateClient": Facts(
         answers={201: "NewClient"},
         errors=_refuses(409, body=True),
@@ -201,7 +201,7 @@ FACTS: Mapping[str, Facts] = {
     ),
     "RemoveClientKey": Facts(answers={204: ""}, errors=(404,)),
     "ShowOverview": Facts(answers={200: "Overview"}, errors=(400,), parameters=(ask.SPAN,)),
-    "Examine": Facts(answers={200: "Examination"}),
+    "Examine": Facts(answers={200: "Doctor"}),
     "ListSuppressions": Facts(answers={200: "SuppressionPage"}, errors=(400, 404), parameters=(ask.CLIENT, ask.CURSOR)),
     "AddSuppression": Facts(
         answers={201: "Suppression"},
@@ -209,7 +209,7 @@ FACTS: Mapping[str, Facts] = {
         body=_takes("shapes.admin_requests.SuppressionRequest", email="ada@example.com"),
     ),
     "ImportSuppressions": Facts(
-        answers={200: "Imported"},
+        answers={200: "SuppressionsImported"},
         errors=_refuses(404, body=True),
         body=Body(
             model="shapes.admin_requests.SuppressionImport",
@@ -221,13 +221,13 @@ FACTS: Mapping[str, Facts] = {
     ),
     "ExportSuppressions": Facts(answers={200: "text/csv"}, errors=(404,), parameters=(ask.CLIENT,)),
     "SynchroniseSuppressions": Facts(
-        answers={200: "Synchronised"},
+        answers={200: "SuppressionsSynchronized"},
         errors=_refuses(404, 422, body=True),
         body=Body(model="shapes.admin_requests.SyncRequest"),
     ),
     "ShowSuppression": Facts(answers={200: "SuppressionList"}, errors=(404,)),
     "RemoveSuppression": Facts(answers={204: ""}),
-    "ListWebhooks": Facts(answers={200: "Webhooks"}),
+    "ListWebhooks": Facts(answers={200: "WebhookList"}),
     "CreateWebhook": Facts(
         answers={201: "Webhook"},
         errors=OF_BODIES,
@@ -247,19 +247,19 @@ FACTS: Mapping[str, Facts] = {
     ),
     "DeleteWebhook": Facts(answers={204: ""}),
     "TestWebhook": Facts(answers={200: "WebhookDelivery"}, errors=(404,)),
-    "ListWebhookDeliveries": Facts(answers={200: "WebhookDeliveries"}, errors=(400, 404), parameters=(ask.CURSOR,)),
+    "ListWebhookDeliveries": Facts(answers={200: "WebhookDeliveryPage"}, errors=(400, 404), parameters=(ask.CURSOR,)),
     "TakeSendGridEvents": Facts(
-        answers={200: "Taken"},
+        answers={200: "EventsTaken"},
         errors=(400, 403, 404, 413),
         body=Body(model="Events"),
         parameters=ask.SENDGRID_SIGNATURE,
     ),
     "TakeAcsEvents": Facts(
-        answers={200: "Taken"}, errors=(400, 403, 404, 413), body=Body(model="Events"), parameters=ask.ACS_SECRET
+        answers={200: "EventsTaken"}, errors=(400, 403, 404, 413), body=Body(model="Events"), parameters=ask.ACS_SECRET
     ),
     "AllowAcsEvents": Facts(answers={200: ""}, errors=(400, 403, 404), parameters=(*ask.ACS_SECRET, ask.ORIGIN)),
-    "TakeBounce": Facts(answers={202: "Taken"}, errors=(400, 413), body=Body(others=(_RAW,))),
-    "Health": Facts(answers={200: "Health"}),
+    "TakeBounce": Facts(answers={202: "EventsTaken"}, errors=(400, 413), body=Body(others=(_RAW,))),
+    "Health": Facts(answers={200: "Liveness"}),
     "Ready": Facts(answers={200: "Readiness", 503: "Readiness"}),
 }
 """By the operation's name."""

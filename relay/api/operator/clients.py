@@ -1,9 +1,9 @@
-"""Operators: clients, their policies and their keys. A key's text is told once, when it is made."""
+"""Manage clients, their policies and their keys. A key's text is shown once, when it is made."""
 
 import ipaddress
 from collections.abc import Mapping
-from datetime import timedelta
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, cast
 
 import msgspec
 
@@ -13,7 +13,16 @@ from relay.api.http import Response, json_response
 from relay.api.problems import Problems
 from relay.api.reading.addresses import read_mailbox
 from relay.api.reading.body import read_object
-from relay.clients.registry import NAME, Client, Key, Policy, Role, key_id_of
+from relay.api.shapes.operator import (
+    CallerView,
+    ClientListView,
+    ClientView,
+    KeyView,
+    NewClientView,
+    NewKeyView,
+    PolicyView,
+)
+from relay.clients.registry import NAME, Client, Policy, Role, key_id_of
 from relay.core.errors import AlreadyExists, Refusal
 from relay.core.model import Delivery
 
@@ -22,26 +31,25 @@ _PATTERNS = ("senders", "recipients")
 
 
 async def me(call: Call) -> Response:
-    """GET /v1/me: who calls, and as what."""
-    return json_response({"name": call.client.name, "role": str(call.client.role)})
+    """Handle GET /v1/me."""
+    return json_response(CallerView(name=call.client.name, role=call.client.role))
 
 
 async def index(call: Call) -> Response:
-    """GET /v1/clients: every client with its policy and the ids of its keys."""
+    """Handle GET /v1/clients: read rows and last uses past every cache."""
     clients = await call.services.clients.all(older_than_seconds=0)
     used = await call.services.clients.last_uses()
-    return json_response({"value": [told(client, used) for _, client in sorted(clients.items())]})
+    return json_response(ClientListView(value=[_view(client, used) for _, client in sorted(clients.items())]))
 
 
 async def show(call: Call) -> Response:
-    """GET /v1/clients/{name}."""
-    return json_response(
-        told(await call.services.clients.get(call.values["name"]), await call.services.clients.last_uses())
-    )
+    """Handle GET /v1/clients/{name}."""
+    client = await call.services.clients.get(call.values["name"])
+    return json_response(_view(client, await call.services.clients.last_uses()))
 
 
 async def create(call: Call) -> Response:
-    """POST /v1/clients: 201 with its first key's text; 409 when the name is taken."""
+    """Handle POST /v1/clients: create a client with its first key."""
     from relay.api.shapes.admin_requests import ClientRequest
 
     value = read_object(call.request, ClientRequest)
@@ -59,12 +67,13 @@ async def create(call: Call) -> Response:
         )
     except AlreadyExists as error:
         raise Refusal(409, "client_exists", "There is a client of this name already.", target="name") from error
-    body = {**told(await call.services.clients.get(value["name"])), "key": key}
+    client = _view(await call.services.clients.get(value["name"]), {})
+    body = NewClientView(**msgspec.structs.asdict(client), key=key)
     return json_response(body, 201, {"Location": f"{call.base_url}/v1/clients/{value['name']}"})
 
 
 async def change(call: Call) -> Response:
-    """PATCH /v1/clients/{name}: only what is named changes."""
+    """Handle PATCH /v1/clients/{name}: change only the members that are present."""
     from relay.api.shapes.admin_requests import ClientChange
 
     value = read_object(call.request, ClientChange)
@@ -82,11 +91,11 @@ async def change(call: Call) -> Response:
             is_disabled=client.is_disabled if disabled is None else disabled,
         )
 
-    return json_response(told(await call.services.clients.change(call.values["name"], changed)))
+    return json_response(_view(await call.services.clients.change(call.values["name"], changed), {}))
 
 
 async def add_key(call: Call) -> Response:
-    """POST /v1/clients/{name}/keys: 201 with another key's text; 409 while two are active."""
+    """Handle POST /v1/clients/{name}/keys."""
     from relay.api.shapes.admin_requests import KeyRequest
 
     value = read_object(call.request, KeyRequest, is_optional=True)
@@ -97,42 +106,36 @@ async def add_key(call: Call) -> Response:
     except ValueError as error:
         text = "Two keys are active already: remove the one that is not used any more."
         raise Refusal(409, "too_many_keys", text) from error
-    return json_response({"id": key_id_of(key), "key": key, "expires_at": expires_at}, 201)
+    return json_response(NewKeyView(id=cast(str, key_id_of(key)), key=key, expires_at=expires_at), 201)
 
 
 async def remove_key(call: Call) -> Response:
-    """DELETE /v1/clients/{name}/keys/{id}: useless everywhere within half a minute."""
+    """Handle DELETE /v1/clients/{name}/keys/{id}. Other processes refuse the key within 30 seconds."""
     await call.services.clients.remove_key(call.values["name"], call.values["id"])
     return Response(status=204)
 
 
 async def delete(call: Call) -> Response:
-    """DELETE /v1/clients/{name}: its messages stay; nobody but operators can ask about them any more."""
+    """Handle DELETE /v1/clients/{name}. Its messages stay; only operators can read them from now on."""
     if call.values["name"] == call.client.name:
         raise Refusal(409, "own_client", "A client cannot delete itself: another operator must.")
     await call.services.clients.delete(call.values["name"])
     return Response(status=204)
 
 
-def told(client: Client, used: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """What an operator is told of a client: everything but secrets."""
-    return {
-        "name": client.name,
-        "role": str(client.role),
-        "is_disabled": client.is_disabled,
-        "principals": list(client.principals),
-        "policy": {field: getattr(client.policy, field) for field in Policy.__struct_fields__},
-        "keys": [_key(key, used or {}) for key in client.keys],
-    }
-
-
-def _key(key: Key, used: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "id": key.id,
-        "created_at": key.created_at,
-        "expires_at": key.expires_at,
-        "last_used_at": used.get(key.id),
-    }
+def _view(client: Client, used: Mapping[str, datetime]) -> ClientView:
+    """Show a client without its secrets. `used` has the last use of keys, by their ids."""
+    return ClientView(
+        name=client.name,
+        role=client.role,
+        is_disabled=client.is_disabled,
+        principals=client.principals,
+        policy=msgspec.convert(client.policy, PolicyView, from_attributes=True),
+        keys=[
+            KeyView(id=key.id, created_at=key.created_at, expires_at=key.expires_at, last_used_at=used.get(key.id))
+            for key in client.keys
+        ],
+    )
 
 
 def _policy(value: Mapping[str, Any] | None, before: Policy, call: Call, faults: Problems) -> Policy:

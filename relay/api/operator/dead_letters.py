@@ -1,4 +1,4 @@
-"""Operators: dead letters grouped by cause; redrive and discard one, many, or all of a cause."""
+"""List dead letters by cause; redrive or discard one, several, or all of a cause."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -12,6 +12,15 @@ from relay.api.http import Response, json_response
 from relay.api.problems import Problems
 from relay.api.reading.addresses import read_mailbox
 from relay.api.reading.body import read_object
+from relay.api.shapes.common import given
+from relay.api.shapes.recovery import (
+    CauseListView,
+    CauseView,
+    DeadLetterPageView,
+    DeadLetterView,
+    DiscardedView,
+    RedrivenView,
+)
 from relay.api.shapes.requests import DeadLetterChoice, DeadLetterRedrive
 from relay.core import ids
 from relay.core.errors import NewerVersion, NotFound
@@ -22,57 +31,56 @@ from relay.journal.records import Record
 from relay.operations.message_changes import Redrive
 
 MOST = 500
-"""Dead letters of a cause that one call puts back or takes off the list."""
+"""Dead letters of a cause that one call redrives or discards."""
 _LIMITS = Limits()
 
 
 async def index(call: Call) -> Response:
-    """GET /v1/deadletters: counts by cause; with `?code=` one page of that cause's letters."""
+    """Handle GET /v1/deadletters: counts by cause, or with `?code=` a page of that cause's dead letters."""
     code = call.request.query.get("code")
     if code is None:
         counts = await call.services.dead_letters.counts()
-        value = [{"code": code, "meaning": CAUSES[code], "count": count} for code, count in counts.items()]
-        return json_response({"value": value})
+        value = [DeadLetterView(code=code, meaning=CAUSES[code], count=count) for code, count in counts.items()]
+        return json_response(DeadLetterPageView(value=value))
     faults = Problems(1)
     _check_cause(code, faults)
     faults.raise_any()
     letters, cursor = await page_of(call.services.dead_letters.of(code, cursor=call.request.query.get("cursor")))
-    body: dict[str, Any] = {"value": await _told(call, letters)}
-    if cursor:
-        body["next_link"] = f"{call.base_url}/v1/deadletters?code={code}&cursor={quote(cursor, safe='')}"
-    return json_response(body)
+    link = f"{call.base_url}/v1/deadletters?code={code}&cursor={quote(cursor, safe='')}" if cursor else None
+    return json_response(DeadLetterPageView(value=await _views(call, letters), next_link=given(link)))
 
 
-async def causes(call: Call) -> Response:
-    """GET /v1/causes: every cause that an attempt or a dead letter can have, with its meaning."""
-    return json_response({"value": [{"code": code, "meaning": meaning} for code, meaning in CAUSES.items()]})
+async def list_causes(call: Call) -> Response:
+    """Handle GET /v1/causes."""
+    causes = [CauseView(code=code, meaning=meaning) for code, meaning in CAUSES.items()]
+    return json_response(CauseListView(value=causes))
 
 
 async def redrive(call: Call) -> Response:
-    """POST /v1/deadletters/redrive: put them back; how many were still dead. `is_more`: repeat for the rest."""
+    """Handle POST /v1/deadletters/redrive."""
     choice = read_object(call.request, DeadLetterRedrive)
     faults = Problems(_LIMITS.max_problems)
     how = read_redrive(call, choice, faults)
     _check_choice(choice, faults)
     faults.raise_any()
     letters, is_more = await _chosen(call, choice)
-    return json_response(
-        {"redriven": await call.services.message_changes.redrive_letters(letters, how), "is_more": is_more}
-    )
+    redriven = await call.services.message_changes.redrive_letters(letters, how)
+    return json_response(RedrivenView(redriven=redriven, is_more=is_more))
 
 
 async def discard(call: Call) -> Response:
-    """POST /v1/deadletters/discard: take them off the list; their records stay until the retention ends."""
+    """Handle POST /v1/deadletters/discard."""
     choice = read_object(call.request, DeadLetterChoice)
     faults = Problems(_LIMITS.max_problems)
     _check_choice(choice, faults)
     faults.raise_any()
     letters, is_more = await _chosen(call, choice)
-    return json_response({"discarded": await call.services.message_changes.discard(letters), "is_more": is_more})
+    discarded = await call.services.message_changes.discard(letters)
+    return json_response(DiscardedView(discarded=discarded, is_more=is_more))
 
 
 def read_redrive(call: Call, value: Mapping[str, Any], faults: Problems) -> Redrive:
-    """How to redrive, by a request's `route` and `sender`; what is wrong with them is noted."""
+    """Read how to redrive from a request's `route` and `sender`, and collect their problems."""
     route, routes = value.get("route"), call.services.settings.routes
     if route is not None and route not in routes:
         faults.add("unknown_route", "route", f"There is no such route; there are: {', '.join(routes)}.")
@@ -117,27 +125,27 @@ def _letters_of(name: ids.MessageId, record: Record | None) -> list[DeadLetter]:
     ]
 
 
-async def _told(call: Call, letters: Sequence[DeadLetter]) -> list[dict[str, Any]]:
-    """What the list says of each letter; those whose record was purged or is a newer version's are left out."""
+async def _views(call: Call, letters: Sequence[DeadLetter]) -> list[DeadLetterView]:
+    """Show each dead letter whose record can be read: a purged one, or one of a newer version, is left out."""
     records = await _records(call, {letter.batch for letter in letters})
-    told: list[dict[str, Any]] = []
+    views: list[DeadLetterView] = []
     for letter in letters:
         record = records.get(letter.batch)
         if record is not None:
             entry = record.entry()
-            row = {
-                "id": record.message_id(letter.index, entry),
-                "code": letter.code,
-                "at": letter.at,
-                "client": entry.messages[letter.index].client,
-                "state": str(record.statuses[letter.index].state),
-            }
-            told.append(row)
-    return told
+            view = DeadLetterView(
+                id=record.message_id(letter.index, entry),
+                code=letter.code,
+                at=letter.at,
+                client=entry.messages[letter.index].client,
+                state=record.statuses[letter.index].state,
+            )
+            views.append(view)
+    return views
 
 
 async def _records(call: Call, batches: set[str]) -> dict[str, Record]:
-    """The records there are of these batches, and that can be read; one read each, ten at a time."""
+    """Read the records of these batches, ten in parallel; leave out those that are gone or of a newer version."""
     turns = asyncio.Semaphore(10)
 
     async def read(batch: str) -> Record | None:

@@ -1,12 +1,16 @@
-"""Operators: is everything as a relay needs it?"""
+"""Check everything a relay needs."""
+
+import msgspec
 
 from relay.api.app import Call
 from relay.api.http import Response, json_response
+from relay.api.shapes.operator import DoctorView, FindingView
 from relay.operations.doctor.findings import worst
-from relay.operations.doctor.run import examine as run
+from relay.operations.doctor.run import examine
 
 
-async def examine(call: Call) -> Response:
-    """GET /v1/doctor: every finding, with what mends it, and the health of the whole. Always 200; takes seconds."""
-    findings = await run(call.services)
-    return json_response({"health": str(worst(findings)), "value": findings})
+async def run(call: Call) -> Response:
+    """Handle GET /v1/doctor. Always 200; takes seconds."""
+    findings = await examine(call.services)
+    value = [msgspec.convert(finding, FindingView, from_attributes=True) for finding in findings]
+    return json_response(DoctorView(health=worst(findings), value=value))

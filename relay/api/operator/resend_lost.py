@@ -1,20 +1,22 @@
-"""Operators: send again what a provider took and lost."""
+"""Resend mail that a provider accepted and lost."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from relay.api.app import Call
-from relay.api.cursors import step_of, step_response
-from relay.api.http import Response
+from relay.api.cursors import step_of
+from relay.api.http import Response, json_response
 from relay.api.problems import Problems
 from relay.api.reading.body import read_object
+from relay.api.shapes.common import given
+from relay.api.shapes.recovery import LostResentView
 from relay.operations.resend_lost import LostMailQuery
 from relay.providers.registry import provider_module
 
 
 async def resend_lost(call: Call) -> Response:
-    """POST /v1/redrive: look at some records and put back what was lost; repeat with `cursor` until there is none."""
+    """Handle POST /v1/redrive: scan some records; the caller repeats with `cursor` until there is none."""
     from relay.api.shapes.admin_requests import ResendLostRequest
 
     value = read_object(call.request, ResendLostRequest)
@@ -22,8 +24,15 @@ async def resend_lost(call: Call) -> Response:
     wanted = _wanted(call, value, faults)
     faults.raise_any()
     step = await step_of(call.services.resend_lost.step(wanted, value.get("cursor")))
-    counts = {"found": step.found, "redriven": step.redriven, "skipped": step.skipped}
-    return step_response(counts, step.cursor, is_dry=wanted.is_dry)
+    view = LostResentView(
+        found=step.found,
+        redriven=step.redriven,
+        skipped=step.skipped,
+        dry_run=wanted.is_dry,
+        is_more=step.cursor is not None,
+        cursor=given(step.cursor),
+    )
+    return json_response(view)
 
 
 def _wanted(call: Call, value: Mapping[str, Any], faults: Problems) -> LostMailQuery:

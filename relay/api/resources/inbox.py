@@ -1,13 +1,24 @@
-"""The local inbox over HTTP, made to serve other projects' tests as their mail catcher."""
+"""Serve the mail that the capture route caught, also to tests of other projects."""
 
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
 from urllib.parse import quote
+
+import msgspec
 
 from relay.api import mail_html
 from relay.api.app import Call
 from relay.api.http import Response, json_response
+from relay.api.shapes.common import given
+from relay.api.shapes.content import (
+    HeaderView,
+    InboxEmptiedView,
+    InboxMailSummaryView,
+    InboxMailView,
+    InboxPageView,
+    LinkView,
+    WholeFileView,
+)
 from relay.api.text_checks import whole_number
 from relay.clients.registry import Client, Role
 from relay.core.errors import NotFound, Refusal
@@ -21,21 +32,20 @@ POLL_SECONDS = 0.5
 
 
 async def index(call: Call) -> Response:
-    """GET /v1/inbox: the caller's mails, newest first; `to`, `from` and `subject` (parts of them) filter."""
+    """Handle GET /v1/inbox."""
     wanted = _filter(call)
     limit = _number(call, "limit", 50, 1, MAX_PAGE)
     mails, cursor = await call.services.inbox.page(limit=limit, cursor=call.request.query.get("cursor"))
-    body: dict[str, Any] = {"value": [_summary(mail) for mail in mails if wanted(mail)]}
+    link = None
     if cursor is not None:
         query = {**call.request.query, "cursor": cursor}
-        body["next_link"] = f"{call.base_url}/v1/inbox?" + "&".join(
-            f"{key}={quote(text)}" for key, text in query.items()
-        )
-    return json_response(body)
+        link = f"{call.base_url}/v1/inbox?" + "&".join(f"{key}={quote(text)}" for key, text in query.items())
+    value = [_summary(mail) for mail in mails if wanted(mail)]
+    return json_response(InboxPageView(value=value, next_link=given(link)))
 
 
 async def wait(call: Call) -> Response:
-    """GET /v1/inbox/wait: the newest mail that the filters admit, as soon as there is one; 404 after `timeout` seconds."""
+    """Handle GET /v1/inbox/wait."""
     wanted = _filter(call)
     until = call.services.clock() + timedelta(seconds=_number(call, "timeout", 10, 0, MAX_WAIT_SECONDS))
     passed_over: set[str] = set()
@@ -50,19 +60,19 @@ async def wait(call: Call) -> Response:
 
 
 async def show(call: Call) -> Response:
-    """GET /v1/inbox/{name}: a mail with its headers, text, html and attachments (base64)."""
+    """Handle GET /v1/inbox/{name}."""
     return json_response(await _whole(call, await _mail(call)))
 
 
 async def source(call: Call) -> Response:
-    """GET /v1/inbox/{name}/source: the mail as RFC 5322 text."""
+    """Handle GET /v1/inbox/{name}/source."""
     mail = await _mail(call)
     headers = {"Content-Type": "message/rfc822", "Content-Disposition": "attachment; filename=mail.eml"}
     return Response(headers=headers, body=await call.services.inbox.mime(mail.name))
 
 
 async def html(call: Call) -> Response:
-    """GET /v1/inbox/{name}/html: the mail's html as a page in which nothing can act, for who has the `html_url` of it."""
+    """Handle GET /v1/inbox/{name}/html, for holders of its signed URL."""
     client = await mail_html.holder(call)
     mail = await call.services.inbox.get(call.values["name"])
     if not _may_see(client, mail):
@@ -71,7 +81,7 @@ async def html(call: Call) -> Response:
 
 
 async def delete(call: Call) -> Response:
-    """DELETE /v1/inbox/{name}: gone, also if it was gone before."""
+    """Handle DELETE /v1/inbox/{name}."""
     try:
         await call.services.inbox.delete((await _mail(call)).name)
     except NotFound:
@@ -80,12 +90,12 @@ async def delete(call: Call) -> Response:
 
 
 async def empty(call: Call) -> Response:
-    """DELETE /v1/inbox: delete the caller's mails; the filters of the list apply."""
+    """Handle DELETE /v1/inbox."""
     wanted = _filter(call)
     names = [mail.name async for mail in call.services.inbox.all() if wanted(mail)]
     for name in names:
         await call.services.inbox.delete(name)
-    return json_response({"deleted": len(names)})
+    return json_response(InboxEmptiedView(deleted=len(names)))
 
 
 def _may_see(client: Client, mail: CapturedMail) -> bool:
@@ -114,29 +124,29 @@ async def _mail(call: Call) -> CapturedMail:
     return mail
 
 
-async def _whole(call: Call, mail: CapturedMail) -> dict[str, Any]:
+async def _whole(call: Call, mail: CapturedMail) -> InboxMailView:
     reading = reader.read(await call.services.inbox.mime(mail.name))
-    return {
-        **_summary(mail),
-        "headers": [{"name": name, "value": value} for name, value in reading.headers],
-        "text": reading.text,
-        "html": reading.html,
-        "html_url": None if reading.html is None else mail_html.link(call, f"/v1/inbox/{mail.name}/html"),
-        "links": [] if reading.html is None else links_in(reading.html),
-        "attachments": reading.files,
-    }
+    return InboxMailView(
+        **msgspec.structs.asdict(_summary(mail)),
+        headers=[HeaderView(name=name, value=value) for name, value in reading.headers],
+        text=reading.text,
+        html=reading.html,
+        html_url=None if reading.html is None else mail_html.link(call, f"/v1/inbox/{mail.name}/html"),
+        links=[LinkView(text=link.text, href=link.href) for link in links_in(reading.html or "")],
+        attachments=[msgspec.convert(file, WholeFileView, from_attributes=True) for file in reading.files],
+    )
 
 
-def _summary(mail: CapturedMail) -> dict[str, Any]:
-    return {
-        "name": mail.name,
-        "message": mail.message,
-        "caught_at": mail.caught_at,
-        "from": mail.sender,
-        "to": list(mail.recipients),
-        "subject": mail.subject,
-        "size": mail.size,
-    }
+def _summary(mail: CapturedMail) -> InboxMailSummaryView:
+    return InboxMailSummaryView(
+        name=mail.name,
+        message=mail.message,
+        caught_at=mail.caught_at,
+        from_=mail.sender,
+        to=mail.recipients,
+        subject=mail.subject,
+        size=mail.size,
+    )
 
 
 def _number(call: Call, name: str, default: int, minimum: int, maximum: int) -> int:

@@ -1,7 +1,7 @@
-"""Who is not sent to: a client's own list, and for operators everybody's.
+"""Read and change suppressions: a client's own list, and for operators the list for all clients.
 
-The list that concerns all holds addresses that other clients wrote to. A client may ask about one address, and is told what
-concerns it; only an operator sees or changes that list.
+The list for all clients holds addresses that other clients wrote to. A client may look up one address; only an operator
+lists or changes it.
 """
 
 import csv
@@ -20,6 +20,14 @@ from relay.api.http import Response, json_response
 from relay.api.problems import Problems
 from relay.api.reading.addresses import read_mailbox
 from relay.api.reading.body import read_object
+from relay.api.shapes.common import given
+from relay.api.shapes.resources import (
+    SuppressionListView,
+    SuppressionPageView,
+    SuppressionsImportedView,
+    SuppressionsSynchronizedView,
+    SuppressionView,
+)
 from relay.clients.registry import Role
 from relay.clients.suppressions import ALL, REASONS, Suppression
 from relay.core.errors import NotFound, Refusal
@@ -36,40 +44,39 @@ _LIMITS = Limits()
 
 
 async def index(call: Call) -> Response:
-    """GET /v1/suppressions: a page of the caller's list; operators choose with `?client=` or get everybody's."""
+    """Handle GET /v1/suppressions."""
     scope = await _scope(call, call.request.query.get("client"), for_all=None)
     reading = call.services.suppressions.page(scope, cursor=call.request.query.get("cursor"))
     found, cursor = await page_of(reading)
-    body: dict[str, Any] = {"value": [_told(each) for each in found]}
-    if cursor:
-        chosen = f"client={quote(scope)}&" if scope and call.client.role is Role.OPERATOR else ""
-        body["next_link"] = f"{call.base_url}/v1/suppressions?{chosen}cursor={quote(cursor, safe='')}"
-    return json_response(body)
+    chosen = f"client={quote(scope)}&" if scope and call.client.role is Role.OPERATOR else ""
+    link = f"{call.base_url}/v1/suppressions?{chosen}cursor={quote(cursor, safe='')}" if cursor else None
+    return json_response(SuppressionPageView(value=[_view(each) for each in found], next_link=given(link)))
 
 
 async def show(call: Call) -> Response:
-    """GET /v1/suppressions/{email}: what keeps mail to this address back; 404 when nothing does."""
-    found = [_told(each) for scope in await _scopes(call) if (each := await _get(call, scope)) is not None]
+    """Handle GET /v1/suppressions/{email}."""
+    found = [_view(each) for scope in await _scopes(call) if (each := await _get(call, scope)) is not None]
     if not found:
-        raise Refusal(404, "not_found", "Nothing keeps mail to this address back.")
-    return json_response({"value": found})
+        raise Refusal(404, "not_found", "This address is not suppressed.")
+    return json_response(SuppressionListView(value=found))
 
 
 async def add(call: Call) -> Response:
-    """POST /v1/suppressions: 201. What is on the list already is replaced."""
+    """Handle POST /v1/suppressions: an entry for the same address is replaced."""
     from relay.api.shapes.admin_requests import SuppressionRequest
 
     value = read_object(call.request, SuppressionRequest)
     scope = await _scope(call, value.get("client"), for_all=value.get("for_all"))
     faults = Problems(_LIMITS.max_problems)
     made = _made(call, value, scope, "", faults)
-    faults.raise_any()
-    await call.services.suppressions.put([made] if made else [])
-    return json_response(_told(made) if made else {}, 201)
+    if made is None or faults:
+        raise faults.refusal()
+    await call.services.suppressions.put([made])
+    return json_response(_view(made), 201)
 
 
 async def remove(call: Call) -> Response:
-    """DELETE /v1/suppressions/{email}: 204, also when it was not there. An operator's call clears everybody's list too."""
+    """Handle DELETE /v1/suppressions/{email}. An operator's call also removes it from the list for all clients."""
     for scope in await _scopes(call, may_change=True):
         await call.services.suppressions.remove(scope, [call.values["email"]])
     return Response(status=204)
@@ -95,11 +102,11 @@ async def take_list(call: Call) -> Response:
     made = [_made(call, row, scope, f"value[{number}].", faults) for number, row in enumerate(rows)]
     faults.raise_any()
     await call.services.suppressions.put([each for each in made if each is not None])
-    return json_response({"imported": len(made)})
+    return json_response(SuppressionsImportedView(imported=len(made)))
 
 
 async def export(call: Call) -> Response:
-    """GET /v1/suppressions/export: the whole list as CSV, as `import` takes it."""
+    """Handle GET /v1/suppressions/export: CSV that `import` accepts."""
     scope = await _scope(call, call.request.query.get("client"), for_all=None)
     text = io.StringIO()
     writer = csv.DictWriter(text, _COLUMNS, lineterminator="\r\n")
@@ -107,7 +114,7 @@ async def export(call: Call) -> Response:
     cursor: str | None = None
     while True:
         found, cursor = await call.services.suppressions.page(scope, cursor=cursor)
-        writer.writerows({name: _safe(_told(each).get(name)) for name in _COLUMNS} for each in found)
+        writer.writerows(_row(each) for each in found)
         if cursor is None:
             break
     headers = {
@@ -117,8 +124,8 @@ async def export(call: Call) -> Response:
     return Response(headers=headers, body=text.getvalue().encode())
 
 
-async def synchronise(call: Call) -> Response:
-    """POST /v1/suppressions/sync: take over a provider's lists; what it has dropped meanwhile is dropped here."""
+async def synchronize(call: Call) -> Response:
+    """Handle POST /v1/suppressions/sync: copy a provider's lists, and drop what it no longer lists."""
     from relay.api.shapes.admin_requests import SyncRequest
 
     route = read_object(call.request, SyncRequest)["route"]
@@ -143,8 +150,8 @@ async def synchronise(call: Call) -> Response:
         taken += len(listed)
         if cursor is None:
             gone = await call.services.suppressions.drop_missing(route, began)
-            return json_response({"taken": taken, "dropped": gone, "is_whole": True})
-    return json_response({"taken": taken, "dropped": 0, "is_whole": False})
+            return json_response(SuppressionsSynchronizedView(taken=taken, dropped=gone, is_whole=True))
+    return json_response(SuppressionsSynchronizedView(taken=taken, dropped=0, is_whole=False))
 
 
 async def _scope(call: Call, client: str | None, *, for_all: bool | None) -> str:
@@ -220,14 +227,19 @@ def _safe(value: Any) -> Any:
     return f"'{value}" if isinstance(value, str) and value[:1] in "=+-@\t\r" and value else value
 
 
-def _told(each: Suppression) -> dict[str, Any]:
-    row = {
-        "email": each.email,
-        "reason": each.reason,
-        "for_all": each.scope == ALL,
-        "at": each.at,
-        "expires_at": each.expires_at,
-        "source": each.source or None,
-        "note": each.note or None,
-    }
-    return {key: value for key, value in row.items() if value is not None}
+def _row(each: Suppression) -> dict[str, Any]:
+    """Return a row of the CSV."""
+    values = msgspec.structs.asdict(_view(each))
+    return {name: "" if values[name] is msgspec.UNSET else _safe(values[name]) for name in _COLUMNS}
+
+
+def _view(each: Suppression) -> SuppressionView:
+    return SuppressionView(
+        email=each.email,
+        reason=each.reason,
+        for_all=each.scope == ALL,
+        at=each.at,
+        expires_at=given(each.expires_at),
+        source=given(each.source or None),
+        note=given(each.note or None),
+    )

@@ -1,4 +1,4 @@
-"""Stored templates: operators write them, every client may look at them and send with them."""
+"""Store, show and preview templates. Operators write them; every client may read them and send with them."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -6,6 +6,7 @@ from typing import Any
 from urllib.parse import quote
 
 import msgspec
+from msgspec import UNSET
 
 from relay.acceptance.draft import Limits
 from relay.api import mail_html
@@ -15,6 +16,16 @@ from relay.api.messages.rendering import fill_in, split_name
 from relay.api.problems import WHOLE, Problems, member
 from relay.api.reading.body import read_object
 from relay.api.reading.fields import read_choice_name, read_open_object
+from relay.api.shapes.common import given
+from relay.api.shapes.resources import (
+    PreviewView,
+    TemplateListView,
+    TemplateSummaryView,
+    TemplateVariableView,
+    TemplateVersionListView,
+    TemplateVersionView,
+    TemplateView,
+)
 from relay.clients.templates import MAX_BYTES, PARTS, Template, Variable
 from relay.core.errors import NotFound, Refusal
 from relay.mime.reader import Reading
@@ -22,33 +33,33 @@ from relay.mime.reader import Reading
 _LIMITS = Limits()
 _MAX_VARIABLES = 200
 _MAX_IN_ADDRESS = 4_000
-"""Characters of a preview's variables in an address: hosts take 8 KiB of address in all."""
+"""Characters of a preview's variables in a URL: hosts accept URLs of 8 KiB."""
 
 
 async def index(call: Call) -> Response:
-    """GET /v1/templates: every template with its newest version."""
+    """Handle GET /v1/templates."""
     found = await call.services.templates.index()
-    return json_response(
-        {"value": [{"name": name, "version": version, "created_at": at} for name, version, at in found]}
-    )
+    value = [TemplateSummaryView(name=name, version=version, created_at=at) for name, version, at in found]
+    return json_response(TemplateListView(value=value))
 
 
 async def show(call: Call) -> Response:
-    """GET /v1/templates/{name}: the newest version, or `name@3`."""
-    return json_response(_told(await _template(call)))
+    """Handle GET /v1/templates/{name}, also `name@3`."""
+    return json_response(_view(await _template(call)))
 
 
 async def versions(call: Call) -> Response:
-    """GET /v1/templates/{name}/versions: the newest first."""
+    """Handle GET /v1/templates/{name}/versions."""
     try:
         found = await call.services.templates.versions(call.values["name"])
     except NotFound as error:
         raise _not_found() from error
-    return json_response({"value": [{"version": each.version, "created_at": each.created_at} for each in found]})
+    value = [TemplateVersionView(version=each.version, created_at=each.created_at) for each in found]
+    return json_response(TemplateVersionListView(value=value))
 
 
 async def put(call: Call) -> Response:
-    """PUT /v1/templates/{name}: make the next version; 201 for the first, else 200."""
+    """Handle PUT /v1/templates/{name}: 201 for the first version, 200 for later ones."""
     from relay.api.shapes.admin_requests import TemplateRequest
 
     value = read_object(call.request, TemplateRequest, most_bytes=2 * MAX_BYTES)
@@ -57,18 +68,18 @@ async def put(call: Call) -> Response:
     made = _made(call, value, faults)
     faults.raise_any()
     kept = await call.services.templates.put(made)
-    return json_response(_told(kept), 201 if kept.version == 1 else 200)
+    return json_response(_view(kept), 201 if kept.version == 1 else 200)
 
 
 async def delete(call: Call) -> Response:
-    """DELETE /v1/templates/{name}: take it out of use with all its versions; 204 also when it was not there."""
+    """Handle DELETE /v1/templates/{name}."""
     with suppress(NotFound):
         await call.services.templates.delete(call.values["name"])
     return Response(status=204)
 
 
 async def preview(call: Call) -> Response:
-    """POST /v1/templates/{name}/preview: what a message would get; nothing is sent."""
+    """Handle POST /v1/templates/{name}/preview."""
     from relay.api.shapes.admin_requests import PreviewRequest
 
     value = read_object(call.request, PreviewRequest, is_optional=True)
@@ -82,12 +93,21 @@ async def preview(call: Call) -> Response:
         raise _not_found() from error
     wanted = [part for part in PARTS if getattr(ready.template, part) is not None]
     parts = fill_in(ready, variables, wanted, _LIMITS)
-    told = {"name": name, "version": ready.template.version, **parts}
-    return json_response({**told, "html_url": _html_url(call, told, variables)} if parts.get("html") else told)
+    number = ready.template.version
+    url = _html_url(call, f"{name}@{number}", variables) if parts.get("html") else UNSET
+    view = PreviewView(
+        name=name,
+        version=number,
+        subject=parts.get("subject", UNSET),
+        text=parts.get("text", UNSET),
+        html=parts.get("html", UNSET),
+        html_url=url,
+    )
+    return json_response(view)
 
 
 async def html(call: Call) -> Response:
-    """GET /v1/templates/{name}/html: a preview's html as a page in which nothing can act, for who has its `html_url`."""
+    """Handle GET /v1/templates/{name}/html, for holders of a preview's signed URL."""
     await mail_html.holder(call, "variables")
     try:
         ready = await call.services.templates.ready(*_asked(call.values["name"]))
@@ -97,12 +117,12 @@ async def html(call: Call) -> Response:
     return mail_html.page(Reading(headers=(), text=None, html=ready.render("html", variables), files=()))
 
 
-def _html_url(call: Call, told: Mapping[str, Any], variables: Mapping[str, Any]) -> str | None:
-    """Where the preview's html is shown as a page; None when its variables are too long for an address."""
+def _html_url(call: Call, template: str, variables: Mapping[str, Any]) -> str | None:
+    """Sign the URL that shows a preview's HTML as a page; None when its variables are too long for a URL."""
     text = msgspec.json.encode(variables).decode()
     if len(quote(text)) > _MAX_IN_ADDRESS:
         return None
-    return mail_html.link(call, f"/v1/templates/{told['name']}@{told['version']}/html", variables=text)
+    return mail_html.link(call, f"/v1/templates/{template}/html", variables=text)
 
 
 async def _template(call: Call) -> Template:
@@ -180,22 +200,22 @@ def _variables(declared: Mapping[str, Any], read: Sequence[str], faults: Problem
     return found
 
 
-def _told(template: Template) -> dict[str, Any]:
-    told = {
-        "name": template.name,
-        "version": template.version,
-        "created_at": template.created_at,
-        "description": template.description or None,
-        **{part: getattr(template, part) for part in PARTS},
-    }
-    variables = {name: _told_variable(each) for name, each in template.variables.items()}
-    return {key: value for key, value in told.items() if value is not None} | {"variables": variables}
+def _view(template: Template) -> TemplateView:
+    return TemplateView(
+        name=template.name,
+        version=template.version,
+        created_at=template.created_at,
+        description=given(template.description or None),
+        subject=given(template.subject),
+        text=given(template.text),
+        html=given(template.html),
+        variables={name: _variable_view(each) for name, each in template.variables.items()},
+    )
 
 
-def _told_variable(variable: Variable) -> dict[str, Any]:
-    told: dict[str, Any] = {"required": variable.is_required}
-    if not variable.is_required:
-        told["default"] = variable.default
-    if variable.description:
-        told["description"] = variable.description
-    return told
+def _variable_view(variable: Variable) -> TemplateVariableView:
+    return TemplateVariableView(
+        required=variable.is_required,
+        default=UNSET if variable.is_required else variable.default,
+        description=given(variable.description or None),
+    )

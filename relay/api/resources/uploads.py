@@ -1,6 +1,4 @@
-"""Files that are uploaded once and named in messages: whole in one request, or in parts."""
-
-from typing import Any
+"""Upload files, whole or in parts, for messages to name."""
 
 from relay.acceptance.draft import Limits
 from relay.api.app import Call
@@ -8,17 +6,19 @@ from relay.api.http import Response, json_response
 from relay.api.problems import WHOLE, Problems
 from relay.api.reading.attachments import check_file_name, guess_type, read_media_type
 from relay.api.reading.body import check_length
+from relay.api.shapes.common import given
+from relay.api.shapes.resources import UploadView
 from relay.clients import uploads
 from relay.clients.uploads import Incomplete, TooLarge, Upload, WrongSize
 from relay.core.errors import Changed, NotFound, Refusal
 
 _LIMITS = Limits()
 _NO_TYPES = ("", "application/x-www-form-urlencoded")
-"""What says nothing about the file: curl sends the second with every `--data-binary`."""
+"""Types that say nothing about the file: curl sends the second with every `--data-binary`."""
 
 
 async def create(call: Call) -> Response:
-    """POST /v1/attachments?name=…: keep the body as a file; with `parts=true` and no body, begin to upload one in parts."""
+    """Handle POST /v1/attachments: store the body as a file, or with `parts=true` start an upload in parts."""
     check_length(call.request)
     name, type_, in_parts = _asked(call)
     if in_parts:
@@ -31,11 +31,11 @@ async def create(call: Call) -> Response:
         except TooLarge as error:
             raise _too_large() from error
     headers = {"Location": f"{call.base_url}/v1/attachments/{upload.id}"}
-    return json_response(_told(upload), 201, headers)
+    return json_response(_view(upload), 201, headers)
 
 
 async def put_part(call: Call) -> Response:
-    """PUT /v1/attachments/{id}/parts/{number}: keep a part; the same number again replaces it."""
+    """Handle PUT /v1/attachments/{id}/parts/{number}: the same number again replaces the part."""
     check_length(call.request)
     faults = Problems(_LIMITS.max_problems)
     number, limit = call.values["number"], uploads.MAX_PARTS
@@ -54,7 +54,7 @@ async def put_part(call: Call) -> Response:
 
 
 async def complete(call: Call) -> Response:
-    """POST /v1/attachments/{id}/complete?size=…: join the parts; from then on messages may name the file."""
+    """Handle POST /v1/attachments/{id}/complete: join the parts."""
     size = _size(call)
     upload = await _upload(call)
     try:
@@ -74,16 +74,16 @@ async def complete(call: Call) -> Response:
             "Another request completes this upload. Look at it after Retry-After.",
             headers={"Retry-After": "1"},
         ) from error
-    return json_response(_told(whole))
+    return json_response(_view(whole))
 
 
 async def show(call: Call) -> Response:
-    """GET /v1/attachments/{id}: what is known of an upload."""
-    return json_response(_told(await _upload(call)))
+    """Handle GET /v1/attachments/{id}."""
+    return json_response(_view(await _upload(call)))
 
 
 async def delete(call: Call) -> Response:
-    """DELETE /v1/attachments/{id}: forget an upload that no message has named; gone also if it was gone before."""
+    """Handle DELETE /v1/attachments/{id}: 204 also when there is none."""
     try:
         upload = await _upload(call)
     except Refusal:
@@ -93,7 +93,7 @@ async def delete(call: Call) -> Response:
             raise Changed("a message has named it")
         await call.services.uploads.delete(upload)
     except Changed as error:
-        text = "A message has named this file. It is forgotten by itself when none can need it any more."
+        text = "A message has named this file. Relay deletes it when no message needs it any more."
         raise Refusal(409, "attachment_in_use", text) from error
     return Response(status=204)
 
@@ -141,14 +141,14 @@ def _too_large() -> Refusal:
     return Refusal(413, "message_too_large", f"A file has at most {uploads.MAX_BYTES} bytes.")
 
 
-def _told(upload: Upload) -> dict[str, Any]:
-    told: dict[str, Any] = {
-        "id": upload.id,
-        "name": upload.name,
-        "type": upload.type,
-        "is_complete": upload.is_complete,
-        "created_at": upload.created_at,
-        "expires_at": upload.keep_until,
-    }
-    more = {"size": upload.size} if upload.is_complete else {"max_part_bytes": uploads.MAX_PART_BYTES}
-    return told | more
+def _view(upload: Upload) -> UploadView:
+    return UploadView(
+        id=upload.id,
+        name=upload.name,
+        type=upload.type,
+        is_complete=upload.is_complete,
+        created_at=upload.created_at,
+        expires_at=upload.keep_until,
+        size=given(upload.size if upload.is_complete else None),
+        max_part_bytes=given(None if upload.is_complete else uploads.MAX_PART_BYTES),
+    )

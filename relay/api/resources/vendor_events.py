@@ -1,4 +1,4 @@
-"""Where vendors post what became of mail. No client calls here: each vendor proves itself in its own way."""
+"""Take the events that providers post. Each provider authenticates in its own way, not with a client's key."""
 
 import asyncio
 import hmac
@@ -9,6 +9,7 @@ import msgspec
 
 from relay.api.app import Call
 from relay.api.http import Response, json_response
+from relay.api.shapes.system import EventsTakenView
 from relay.clients.registry import Role
 from relay.core.errors import Refusal, SettingsError
 from relay.events import acs, dsn, sendgrid
@@ -16,12 +17,12 @@ from relay.events.apply import REPORT
 
 MAX_BYTES = 16_777_216
 _AT_A_TIME = 1_000
-"""Events that are translated before other requests of the process get their turn."""
+"""Events that are translated before the event loop runs other requests."""
 _ALLOWED_RATE = "*"
 
 
 async def from_sendgrid(call: Call) -> Response:
-    """POST /v1/events/sendgrid: 200 once the events are durable. The signature is checked before anything is read."""
+    """Handle POST /v1/events/sendgrid. The signature is checked before the body is parsed."""
     request, settings = call.request, call.services.settings
     if not settings.sendgrid_event_keys:
         raise _not_configured("RELAY_SENDGRID_EVENT_KEYS")
@@ -42,24 +43,24 @@ async def from_sendgrid(call: Call) -> Response:
         await call.services.events.take(found)
         taken += len(found)
         await asyncio.sleep(0)
-    return json_response({"taken": taken, "passed_over": len(items) - taken})
+    return json_response(EventsTakenView(taken=taken, passed_over=len(items) - taken))
 
 
 async def from_event_grid(call: Call) -> Response:
-    """POST /v1/events/acs: Event Grid's posts in either schema, and the handshake of its own schema."""
+    """Handle POST /v1/events/acs: Event Grid's posts in either schema, and the handshake of its own schema."""
     await _check_event_grid(call)
     _check_size(call.request.body)
     items, now = _items(call.request.body), call.services.clock()
     code = acs.validation_code(items)
     if code is not None:
-        return json_response({"validationResponse": code})
+        return json_response(EventsTakenView(validation_response=code))
     found = list(acs.translate(items, now))
     await call.services.events.take(found)
-    return json_response({"taken": len(found), "passed_over": len(items) - len(found)})
+    return json_response(EventsTakenView(taken=len(found), passed_over=len(items) - len(found)))
 
 
 async def allow_event_grid(call: Call) -> Response:
-    """OPTIONS /v1/events/acs: the handshake of CloudEvents (HTTP 1.1 Web Hooks, section 4)."""
+    """Handle OPTIONS /v1/events/acs: the handshake of CloudEvents (HTTP 1.1 Web Hooks, section 4)."""
     await _check_event_grid(call)
     origin = call.request.headers.get("webhook-request-origin", "")
     if not origin or not origin.isascii() or not origin.isprintable():
@@ -68,14 +69,14 @@ async def allow_event_grid(call: Call) -> Response:
 
 
 async def from_mailbox(call: Call) -> Response:
-    """POST /v1/events/bounce: a report as a mail system wrote it (message/rfc822), about messages of the caller's own."""
+    """Handle POST /v1/events/bounce: a delivery report (message/rfc822) about the caller's own messages."""
     _check_size(call.request.body)
     if not call.request.body:
         raise Refusal(400, "empty_body", "Send the report as it was received, headers and all.")
     client = "" if call.client.role is Role.OPERATOR else call.client.name
     found = dsn.read_report(call.request.body, call.services.clock(), provider=REPORT, client=client)
     await call.services.events.take(found)
-    return json_response({"taken": len(found)}, 202)
+    return json_response(EventsTakenView(taken=len(found)), 202)
 
 
 async def _check_event_grid(call: Call) -> None:
@@ -102,7 +103,7 @@ def _check_size(body: bytes) -> None:
 
 
 def _items(body: bytes) -> Sequence[Any]:
-    """The events of a post: an array, or one alone as structured CloudEvents come."""
+    """Return the events of a post: an array, or a single object (a structured CloudEvent)."""
     try:
         found = msgspec.json.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:

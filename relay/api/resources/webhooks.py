@@ -1,4 +1,4 @@
-"""A client's web hooks: subscribe, look, change, try, end. The signing secret is told when it is made, and never again."""
+"""Create, show, change, test and delete webhooks. The signing secret is shown only when it is made."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,6 +12,13 @@ from relay.api.cursors import page_of
 from relay.api.http import Response, json_response
 from relay.api.problems import Problems
 from relay.api.reading.body import read_object
+from relay.api.shapes.common import given
+from relay.api.shapes.resources import (
+    WebhookDeliveryPageView,
+    WebhookDeliveryView,
+    WebhookListView,
+    WebhookView,
+)
 from relay.core.errors import NotFound, Refusal
 from relay.core.events import EventKind
 from relay.events.webhooks.address_guard import url_fault
@@ -31,18 +38,18 @@ _LIMITS = Limits()
 
 
 async def index(call: Call) -> Response:
-    """GET /v1/webhooks: all of the caller's subscriptions."""
+    """Handle GET /v1/webhooks."""
     found = await call.services.webhooks.subscriptions.of(call.client.name, fresh=True)
-    return json_response({"value": [_told(each) for each in found]})
+    return json_response(WebhookListView(value=[_view(each) for each in found]))
 
 
 async def show(call: Call) -> Response:
-    """GET /v1/webhooks/{id}."""
-    return json_response(_told(await _chosen(call)))
+    """Handle GET /v1/webhooks/{id}."""
+    return json_response(_view(await _chosen(call)))
 
 
 async def create(call: Call) -> Response:
-    """POST /v1/webhooks: 201 with `Location` and the signing secret. A `callbackUrl` that is known gets the same answer."""
+    """Handle POST /v1/webhooks. The same `callbackUrl` again replaces its webhook."""
     from relay.api.shapes.admin_requests import WebhookRequest
 
     value = read_object(call.request, WebhookRequest)
@@ -54,7 +61,7 @@ async def create(call: Call) -> Response:
     name = callback_id(call.client.name, url) if is_callback else f"wh_{call.services.new_batch()}"
     known = await call.services.webhooks.subscriptions.of(call.client.name, fresh=True)
     if len(known) >= MOST and all(each.id != name for each in known):
-        faults.add("too_many", "$", f"A client has at most {MOST} web hooks. Delete one that is not used any more.")
+        faults.add("too_many", "$", f"A client has at most {MOST} webhooks. Delete one that is not used any more.")
         faults.raise_any()
     definition = Definition(
         url=url,
@@ -68,11 +75,11 @@ async def create(call: Call) -> Response:
     made = Subscription(id=name, client=call.client.name, definition=definition)
     await call.services.webhooks.subscriptions.put(made)
     location = {"Location": f"{call.base_url}/v1/webhooks/{name}"}
-    return json_response({**_told(made), "secret": definition.secret}, 201, location)
+    return json_response(_view(made, secret=definition.secret), 201, location)
 
 
 async def change(call: Call) -> Response:
-    """PATCH /v1/webhooks/{id}: only what is named changes; a new secret is told."""
+    """Handle PATCH /v1/webhooks/{id}: change only the members that are present."""
     from relay.api.shapes.admin_requests import WebhookChange
 
     value = read_object(call.request, WebhookChange)
@@ -98,18 +105,18 @@ async def change(call: Call) -> Response:
         await subscriptions.enable(before)
     elif value.get("is_enabled") is False:
         await subscriptions.disable(before, "Paused by its client.")
-    told = _told(await _chosen(call))
-    return json_response({**told, "secret": changed.secret} if value.get("rotate_secret") else told)
+    secret = changed.secret if value.get("rotate_secret") else None
+    return json_response(_view(await _chosen(call), secret=secret))
 
 
 async def delete(call: Call) -> Response:
-    """DELETE /v1/webhooks/{id}: 204, also if it was gone before. Posts under way are dropped."""
+    """Handle DELETE /v1/webhooks/{id}: pending posts are dropped."""
     await call.services.webhooks.subscriptions.remove(call.client.name, call.values["id"])
     return Response(status=204)
 
 
 async def remove_callback(call: Call) -> Response:
-    """DELETE /v1/webhooks with the `callbackUrl` (body or query): how a Logic App unsubscribes. 204, whatever was there."""
+    """Handle DELETE /v1/webhooks with `callbackUrl` in the body or query: how a Logic App unsubscribes."""
     from relay.api.shapes.admin_requests import CallbackRemoval
 
     url = call.request.query.get("callbackUrl", "")
@@ -120,32 +127,30 @@ async def remove_callback(call: Call) -> Response:
 
 
 async def test(call: Call) -> Response:
-    """POST /v1/webhooks/{id}/test: post a test event now, and say what the receiver answered."""
+    """Handle POST /v1/webhooks/{id}/test."""
     subscription = await _chosen(call)
     return json_response(_delivery(await call.services.webhooks.test(subscription, f"evt_{call.services.new_batch()}")))
 
 
 async def deliveries(call: Call) -> Response:
-    """GET /v1/webhooks/{id}/deliveries: what was posted in the last week, the newest first."""
+    """Handle GET /v1/webhooks/{id}/deliveries."""
     subscription = await _chosen(call)
     reading = call.services.webhooks.log(subscription, cursor=call.request.query.get("cursor"))
     found, cursor = await page_of(reading)
-    body: dict[str, Any] = {"value": [_delivery(each) for each in found]}
-    if cursor:
-        link = f"{call.base_url}/v1/webhooks/{subscription.id}/deliveries?cursor={quote(cursor, safe='')}"
-        body["next_link"] = link
-    return json_response(body)
+    place = f"{call.base_url}/v1/webhooks/{subscription.id}/deliveries"
+    link = f"{place}?cursor={quote(cursor, safe='')}" if cursor else None
+    return json_response(WebhookDeliveryPageView(value=[_delivery(each) for each in found], next_link=given(link)))
 
 
 async def _chosen(call: Call) -> Subscription:
     name = call.values["id"]
     # A row's key has no slashes and the like: such an id is none of ours.
     if not name.startswith("wh_") or not name.isascii() or not name.replace("_", "").isalnum():
-        raise Refusal(404, "not_found", "There is no web hook of this id.")
+        raise Refusal(404, "not_found", "There is no webhook of this id.")
     try:
         return await call.services.webhooks.subscriptions.get(call.client.name, name)
     except NotFound as error:
-        raise Refusal(404, "not_found", "There is no web hook of this id.") from error
+        raise Refusal(404, "not_found", "There is no webhook of this id.") from error
 
 
 def _url(value: Mapping[str, Any], faults: Problems) -> str:
@@ -160,7 +165,7 @@ def _url(value: Mapping[str, Any], faults: Problems) -> str:
 def _check(call: Call, value: Mapping[str, Any], url: str | None, faults: Problems) -> None:
     if url and (fault := url_fault(url, allows_loopback=call.services.settings.webhooks_allow_loopback)):
         target = "callbackUrl" if value.get("callbackUrl") is not None else "url"
-        faults.add("invalid_value", target, f"The URL of a web hook {fault}.")
+        faults.add("invalid_value", target, f"The URL of a webhook {fault}.")
     if len(value.get("note") or "") > MAX_NOTE:
         faults.add("too_long", "note", f"A note has at most {MAX_NOTE} characters.")
 
@@ -169,23 +174,31 @@ def _events(value: Mapping[str, Any]) -> tuple[EventKind, ...]:
     return tuple(dict.fromkeys(EventKind(kind) for kind in value.get("events") or ()))
 
 
-def _told(each: Subscription) -> dict[str, Any]:
-    row = {
-        "id": each.id,
-        "url": each.definition.url,
-        "events": list(each.definition.events),
-        "format": str(each.definition.format),
-        "note": each.definition.note or None,
-        "created_at": each.definition.created_at,
-        "is_enabled": each.is_enabled,
-        "disabled_why": each.disabled_why or None,
-        "disabled_at": each.disabled_at,
-        "failing_since": each.failing_since,
-        "old_secret_until": each.definition.old_secret_until,
-    }
-    return {key: value for key, value in row.items() if value is not None}
+def _view(each: Subscription, *, secret: str | None = None) -> WebhookView:
+    return WebhookView(
+        id=each.id,
+        url=each.definition.url,
+        events=each.definition.events,
+        format=each.definition.format,
+        note=given(each.definition.note or None),
+        created_at=each.definition.created_at,
+        is_enabled=each.is_enabled,
+        disabled_why=given(each.disabled_why or None),
+        disabled_at=given(each.disabled_at),
+        failing_since=given(each.failing_since),
+        old_secret_until=given(each.definition.old_secret_until),
+        secret=given(secret),
+    )
 
 
-def _delivery(each: Delivered) -> dict[str, Any]:
-    row = msgspec.structs.asdict(each)
-    return {key: value for key, value in row.items() if value != "" and not (key == "status" and value == 0)}
+def _delivery(each: Delivered) -> WebhookDeliveryView:
+    return WebhookDeliveryView(
+        id=each.id,
+        at=each.at,
+        attempt=each.attempt,
+        outcome=each.outcome,
+        status=given(each.status or None),
+        error=given(each.error or None),
+        seconds=each.seconds,
+        message=given(each.message or None),
+    )

@@ -1,11 +1,11 @@
-"""Refusals in SendGrid's shape: `{"errors": [{"message", "field", "help"}]}`, for everything under /v3."""
+"""Write refusals as SendGrid does, for everything under /v3."""
 
 import re
-from typing import Any
 
 from relay.api.errors import HELP
 from relay.api.http import Response, json_response
 from relay.api.problems import WHOLE
+from relay.api.shapes.sendgrid import SendGridErrorsView, SendGridErrorView
 from relay.core.errors import Problem, Refusal
 
 _STEP = re.compile(r"\[(?:(\d+)|'([^']*)')\]")
@@ -15,18 +15,18 @@ _STATUS = {411: 400, 422: 400}
 
 
 def refused(refusal: Refusal, request_id: str) -> Response:
-    """A refusal as SendGrid's libraries read it. `id` is the request's, to find it in the logs."""
+    """Return a refusal that SendGrid's libraries understand."""
     problems = refusal.problems or (
         Problem(code=refusal.code, target=refusal.target or WHOLE, message=refusal.message),
     )
-    body = {"errors": [_error(problem) for problem in problems], "id": request_id}
+    body = SendGridErrorsView(errors=[_error(problem) for problem in problems], id=request_id)
     headers = {"x-ms-error-code": refusal.code, **refusal.headers}
     return json_response(body, _STATUS.get(refusal.status, refusal.status), headers)
 
 
-def _error(problem: Problem) -> dict[str, Any]:
+def _error(problem: Problem) -> SendGridErrorView:
     field = None if problem.target == WHOLE else _STEP.sub(_dotted, problem.target)
-    return {"message": problem.message, "field": field, "help": HELP + problem.code}
+    return SendGridErrorView(message=problem.message, field=field, help=HELP + problem.code)
 
 
 def _dotted(step: re.Match[str]) -> str:

@@ -12,6 +12,12 @@ from relay.api.problems import Problems
 from relay.api.reading.body import MAX_SMALL_BYTES
 from relay.api.sendgrid.body import read_body
 from relay.api.sendgrid.shape import SendGridStatus, SendGridStop, read
+from relay.api.shapes.sendgrid import (
+    SendGridBatchView,
+    SendGridScheduledSendView,
+    SendGridScopesView,
+    SendGridStoppedView,
+)
 from relay.core.errors import Refusal
 from relay.delivery.send_groups import Stop, is_group, new_group
 from relay.providers.sendgrid.options import VendorShape
@@ -29,46 +35,47 @@ SCOPES = (
 
 
 async def scopes(call: Call) -> Response:
-    """GET /v3/scopes."""
-    return json_response({"scopes": SCOPES})
+    """Handle GET /v3/scopes."""
+    return json_response(SendGridScopesView(scopes=SCOPES))
 
 
 async def create(call: Call) -> Response:
-    """POST /v3/mail/batch: an id to group messages by."""
-    return json_response({"batch_id": new_group(call.client.mac_key, call.services.new_batch())}, 201)
+    """Handle POST /v3/mail/batch."""
+    batch = new_group(call.client.mac_key, call.services.new_batch())
+    return json_response(SendGridBatchView(batch_id=batch), 201)
 
 
 async def show(call: Call) -> Response:
-    """GET /v3/mail/batch/{batch_id}: 200 for an id of this client, else 400."""
-    return json_response({"batch_id": _batch_of(call, call.values["batch_id"])})
+    """Handle GET /v3/mail/batch/{batch_id}."""
+    return json_response(SendGridBatchView(batch_id=_batch_of(call, call.values["batch_id"])))
 
 
 async def stop(call: Call) -> Response:
-    """POST /v3/user/scheduled_sends: cancel or pause what waits. `already_sent` says for how many it comes too late."""
+    """Handle POST /v3/user/scheduled_sends."""
     order = _read(call, SendGridStop)
     batch, how = _batch_of(call, order["batch_id"]), Stop(order["status"])
     groups = call.services.send_groups
     if not await groups.stop(call.client.name, batch, how) and await groups.stop_of(call.client.name, batch) != how:
         text = "This batch has another status already; change it with PATCH or take it back with DELETE."
         raise Refusal(400, "not_applicable", text, target="batch_id")
-    return json_response({**_stop(batch, how), "already_sent": await groups.left(batch)}, 201)
+    return json_response(SendGridStoppedView(batch_id=batch, status=how, already_sent=await groups.left(batch)), 201)
 
 
 async def index(call: Call) -> Response:
-    """GET /v3/user/scheduled_sends: every batch that is cancelled or paused."""
+    """Handle GET /v3/user/scheduled_sends."""
     stopped = await call.services.send_groups.stopped(call.client.name)
-    return json_response([_stop(batch, how) for batch, how in stopped.items()])
+    return json_response([SendGridScheduledSendView(batch_id=batch, status=how) for batch, how in stopped.items()])
 
 
 async def show_stop(call: Call) -> Response:
-    """GET /v3/user/scheduled_sends/{batch_id}: a list of one, or of none."""
+    """Handle GET /v3/user/scheduled_sends/{batch_id}: a list of one, or an empty list."""
     batch = _batch_of(call, call.values["batch_id"])
     how = await call.services.send_groups.stop_of(call.client.name, batch)
-    return json_response([] if how is None else [_stop(batch, how)])
+    return json_response([] if how is None else [SendGridScheduledSendView(batch_id=batch, status=how)])
 
 
 async def change(call: Call) -> Response:
-    """PATCH /v3/user/scheduled_sends/{batch_id}: the other status."""
+    """Handle PATCH /v3/user/scheduled_sends/{batch_id}."""
     order = _read(call, SendGridStatus)
     batch = await _stopped_batch(call)
     await call.services.send_groups.change(call.client.name, batch, Stop(order["status"]))
@@ -76,7 +83,7 @@ async def change(call: Call) -> Response:
 
 
 async def release(call: Call) -> Response:
-    """DELETE /v3/user/scheduled_sends/{batch_id}: what still waits goes on."""
+    """Handle DELETE /v3/user/scheduled_sends/{batch_id}: messages that still wait continue."""
     await call.services.send_groups.release(call.client.name, await _stopped_batch(call))
     return Response(status=204)
 
@@ -92,10 +99,6 @@ def _batch_of(call: Call, text: str) -> str:
     if not is_group(text, call.client.mac_key):
         raise Refusal(400, "invalid_value", "invalid batch id", target="batch_id")
     return text
-
-
-def _stop(batch: str, how: Stop) -> dict[str, str]:
-    return {"batch_id": batch, "status": str(how)}
 
 
 def _read(call: Call, shape: type[VendorShape]) -> dict[str, Any]:

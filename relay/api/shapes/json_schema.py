@@ -1,4 +1,4 @@
-"""JSON Schema of request shapes, for the OpenAPI document and the connector."""
+"""JSON Schema of the shapes of requests and responses, for the OpenAPI document and the connector."""
 
 from typing import Any
 
@@ -8,21 +8,36 @@ REFERENCE = "#/components/schemas/"
 
 
 def schemas_of(*shapes: type) -> dict[str, dict[str, Any]]:
-    """Return the schema of each shape and of every struct within it, by name.
+    """Return the schema of each shape and of all it names, by the names of the document (`name_of`).
 
     An optional field has no `default`: clients that are generated from a schema treat a field with a default as always there.
+    Raises `ValueError` when two shapes have the same name.
     """
-    _, schemas = msgspec.json.schema_components(shapes, ref_template=f"{REFERENCE}{{name}}")
-    return {name: _adjusted(schema) for name, schema in schemas.items()}
+    _, found = msgspec.json.schema_components(shapes, ref_template=f"{REFERENCE}{{name}}")
+    schemas = {name_of(name): _adjusted(schema) for name, schema in found.items()}
+    if len(schemas) < len(found):
+        raise ValueError("two shapes have the same name in the document")
+    return schemas
+
+
+def name_of(shape: str) -> str:
+    """Return the name in the document of a shape: `MessageView` is `Message`."""
+    return shape.removesuffix("View")
 
 
 def _adjusted(schema: Any) -> Any:
-    """Leave out defaults of null, and give the choices of a string their type."""
+    """Leave out titles and defaults of null, rename references, and give the choices of a string their type."""
     if isinstance(schema, list):
         return [_adjusted(each) for each in schema]
     if not isinstance(schema, dict):
         return schema
-    adjusted = {name: _adjusted(each) for name, each in schema.items() if not (name == "default" and each is None)}
+    adjusted = {
+        name: _adjusted(each)
+        for name, each in schema.items()
+        if not (name == "default" and each is None) and not (name == "title" and isinstance(each, str))
+    }
+    if isinstance(adjusted.get("$ref"), str):
+        adjusted["$ref"] = REFERENCE + name_of(adjusted["$ref"].removeprefix(REFERENCE))
     if all(isinstance(choice, str) for choice in adjusted.get("enum", (None,))):
         adjusted = {"type": "string", **adjusted}
     return adjusted

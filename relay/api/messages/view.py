@@ -1,0 +1,157 @@
+"""Show a message, from its record in the journal and its events."""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+
+from msgspec import UNSET, UnsetType
+from msgspec.structs import replace
+
+from relay.api.shapes.common import given
+from relay.api.shapes.messages import (
+    AttemptOutcome,
+    AttemptView,
+    EventView,
+    MailboxView,
+    MessageView,
+    RecipientKind,
+    RecipientStatus,
+    RecipientView,
+)
+from relay.core import ids
+from relay.core.events import BounceClass, EventKind, RecipientState, RecordedEvent, fates
+from relay.core.model import WAITING, Address, Attempt, Message, MessageStatus, Part, State, Submission
+from relay.journal.content import Content
+from relay.journal.message_status import MessageHistory
+
+
+async def history_view(history: MessageHistory, content: Content) -> MessageView:
+    """Show a message. While it is still on the queue only its id, state and time are known."""
+    created_at = ids.created_at(history.name.batch)
+    if history.record is None or history.submission is None or history.status is None:
+        state = State.CANCELLED if history.is_withdrawn else State.QUEUED
+        return MessageView(id=str(history.name), state=state, created_at=created_at)
+    return message_view(
+        str(history.name),
+        history.submission,
+        await content.message(history.submission),
+        history.status,
+        history.events,
+        lane=history.record.lane,
+        created_at=created_at,
+    )
+
+
+def message_view(
+    name: str,
+    submission: Submission,
+    message: Message | None,
+    status: MessageStatus,
+    events: Sequence[RecordedEvent],
+    *,
+    lane: str,
+    created_at: datetime,
+) -> MessageView:
+    """Show a message that has a record. `message` is None when its content is gone."""
+    erased = status.erased
+    view = MessageView(
+        id=name,
+        state=status.state,
+        created_at=created_at,
+        erased_at=UNSET if erased is None else erased.at,
+        recipient_count=UNSET if erased is None else erased.recipients,
+        lane=lane,
+        client=submission.client,
+        delivery=submission.delivery,
+        expires_at=submission.expires_at,
+        send_at=given(submission.send_at),
+        next_attempt_at=next_attempt_at(status),
+        size=submission.size,
+        recipients=list(_recipients(submission, message, status, events)),
+        attempts=[_attempt(part, attempt) for part in status.parts for attempt in part.attempts],
+        events=[_event(event) for event in events],
+    )
+    if message is None:
+        return view
+    return replace(
+        view,
+        from_=mailbox_view(status.sender or message.sender),
+        subject=message.subject,
+        tags=message.tags,
+        metadata=message.metadata,
+    )
+
+
+def next_attempt_at(status: MessageStatus) -> datetime | UnsetType:
+    """Return when Relay tries a waiting message next."""
+    return given(min((part.due_at for part in status.parts if part.state in WAITING and part.due_at), default=None))
+
+
+def mailbox_view(address: Address) -> MailboxView:
+    """Show an address."""
+    return MailboxView(email=address.email, name=given(address.name or None))
+
+
+def _recipients(
+    submission: Submission, message: Message | None, status: MessageStatus, events: Sequence[RecordedEvent]
+) -> Iterator[RecipientView]:
+    if message is None:
+        return
+    ended = fates(events)
+    kinds = (
+        (RecipientKind.TO,) * len(message.to)
+        + (RecipientKind.CC,) * len(message.cc)
+        + (RecipientKind.BCC,) * len(message.bcc)
+    )
+    for number, (address, kind) in enumerate(zip(message.recipients, kinds, strict=True)):
+        row = RecipientView(email=address.email, name=given(address.name or None), kind=kind)
+        if number in submission.suppressed:
+            yield replace(row, state=RecipientStatus.SUPPRESSED, code=submission.suppressed[number])
+            continue
+        part = next((part for part in status.parts if part.recipients is None or number in part.recipients), None)
+        yield row if part is None else _moved(row, part, ended.get(address.email.lower()))
+
+
+def _moved(row: RecipientView, part: Part, ended: RecipientState | None) -> RecipientView:
+    """Add the state of sending, or what is known of the time after it."""
+    if ended is None:
+        state = RecipientStatus(part.state)
+        return replace(row, state=state, route=given(part.route or None), code=given(part.code or None))
+    return replace(
+        row,
+        state=RecipientStatus(ended.state),
+        route=given(part.route or None),
+        code=given(ended.code or None),
+        bounce_class=_bounce_class(ended.bounce_class),
+    )
+
+
+def _attempt(part: Part, attempt: Attempt) -> AttemptView:
+    return AttemptView(
+        number=attempt.number,
+        route=attempt.route,
+        provider=attempt.provider,
+        at=attempt.at,
+        outcome=AttemptOutcome(attempt.outcome),
+        code=given(attempt.code or None),
+        reply=given(attempt.reply or None),
+        provider_id=given(attempt.provider_id),
+        seconds=attempt.seconds,
+        recipients=given(part.recipients),
+    )
+
+
+def _event(event: RecordedEvent) -> EventView:
+    return EventView(
+        kind=EventKind(event.kind),
+        at=event.at,
+        recipient=given(event.recipient or None),
+        code=given(event.code or None),
+        bounce_class=_bounce_class(event.bounce_class),
+        reply=given(event.reply or None),
+        provider=given(event.provider or None),
+        attempt=given(event.attempt or None),
+    )
+
+
+def _bounce_class(text: str) -> BounceClass | UnsetType:
+    return BounceClass(text) if text else UNSET

@@ -1,0 +1,42 @@
+"""Responses about the process, and to providers that post events."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Annotated
+
+from msgspec import UNSET, Meta, Struct, UnsetType, field
+
+from relay.routes.holds import RouteState
+
+
+class Availability(StrEnum):
+    """Whether Relay can work."""
+
+    OK = "ok"
+    UNAVAILABLE = "unavailable"
+
+
+class LivenessView(Struct, frozen=True, kw_only=True):
+    """The process answers."""
+
+    status: Annotated[Availability, Meta(description="Always ok.")]
+
+
+class ReadinessView(Struct, frozen=True, kw_only=True):
+    """Whether Relay can work."""
+
+    status: Annotated[Availability, Meta(description="Whether storage answers.")]
+    storage: Annotated[str, Meta(description="The value ok, or the kind of failure.")]
+    routes: Annotated[Mapping[str, RouteState], Meta(description="The state of each route, by name.")] | UnsetType = (
+        UNSET
+    )
+
+
+class EventsTakenView(Struct, frozen=True, kw_only=True):
+    """The result of a post of events."""
+
+    taken: Annotated[int, Meta(description="The number of events that were recorded.")] | UnsetType = UNSET
+    passed_over: Annotated[int, Meta(description="The number of events that were ignored.")] | UnsetType = UNSET
+    validation_response: (
+        Annotated[str, Meta(description="The code of Event Grid's handshake, sent back.")] | UnsetType
+    ) = field(name="validationResponse", default=UNSET)
