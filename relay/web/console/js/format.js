@@ -51,20 +51,20 @@ export function moment(text, { isShort = false } = {}) {
   return h("time", { datetime: at.toISOString(), title: utc(at) }, shown);
 }
 
-/** Format a time relative to now; `updateAges` keeps it current. */
-export function ago(text) {
+/** Format a time relative to now; `updateAges` keeps it current. With `isDue`, a time in the past is shown as `now`. */
+export function ago(text, { isDue = false } = {}) {
   if (text == null) return h("span", { class: "muted" }, "–");
   const at = new Date(text);
-  return h("time", { datetime: at.toISOString(), title: `${dates.format(at)}, ${times.format(at)} (${utc(at)})`, data: { ago: "" } }, relative(at));
+  return h("time", { datetime: at.toISOString(), title: `${dates.format(at)}, ${times.format(at)} (${utc(at)})`, data: { ago: isDue ? "due" : "" } }, relative(at, isDue));
 }
 
 function utc(at) {
   return `${at.toISOString().replace("T", " ").slice(0, 19)} UTC`;
 }
 
-function relative(at) {
+function relative(at, isDue) {
   const seconds = (at - Date.now()) / 1000;
-  if (Math.abs(seconds) < 5) return "now";
+  if (Math.abs(seconds) < 5 || (isDue && seconds < 0)) return "now";
   const [first] = duration(Math.abs(seconds)).match(/^\S+ \S+/);
   return seconds < 0 ? `${first.replace(/^(\d+)[.,]\d+ s/, "$1 s")} ago` : `in ${first}`;
 }
@@ -72,7 +72,7 @@ function relative(at) {
 /** Update every relative time on the page. */
 export function updateAges() {
   for (const each of document.querySelectorAll("time[data-ago]")) {
-    const text = relative(new Date(each.dateTime));
+    const text = relative(new Date(each.dateTime), each.dataset.ago === "due");
     if (each.textContent !== text) each.textContent = text;
   }
 }

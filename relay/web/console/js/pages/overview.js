@@ -106,7 +106,7 @@ function routes(rows) {
     { name: "Route", cell: (route) => h("a", { href: "#/routes" }, route.name) },
     { name: "State", cell: (route) => badge(route.state) },
     { name: "Reason", cell: (route) => (route.holds.length ? humanize(route.holds[0].code) : "–") },
-    { name: "Next probe", cell: (route) => ago(route.holds[0]?.next_probe_at) },
+    { name: "Next probe", cell: (route) => ago(route.holds[0]?.next_probe_at, { isDue: true }) },
   ];
   return card("Routes", dataTable("Routes", columns, rows));
 }

@@ -33,7 +33,7 @@ export async function redrive(title, choice, done) {
     done();
     return sum ? `${count(sum, "message")} queued again.` : "No dead letters were left.";
   };
-  await openDialog({ title, text: "Relay sends them again with their original content. Messages that may have been sent already can arrive twice.", action: "Redrive", fields: [route, sender], run });
+  await openDialog({ title, text: "Relay sends the original content again. A message that may have been sent already can arrive twice.", action: "Redrive", fields: [route, sender], run });
 }
 
 /** Open the discard dialog for `choice`: `{ids}` or `{code}`. */
@@ -43,7 +43,7 @@ export async function discard(title, choice, done) {
     done();
     return `${count(sum, "message")} discarded.`;
   };
-  await openDialog({ title, text: "They are removed from this list and cannot be redriven from here. Their records stay until the retention period ends.", action: "Discard", isDanger: true, run });
+  await openDialog({ title, text: "Discarded messages leave this list and cannot be redriven from here. Their records stay until the retention period ends.", action: "Discard", isDanger: true, run });
 }
 
 export function redriveAll(code, total, done) {

@@ -64,7 +64,7 @@ function holdDetails(hold, meanings) {
     definitions(
       ["Cause", h("code", {}, hold.code)],
       ["Since", h("span", {}, moment(hold.since), " (", ago(hold.since), ")")],
-      ["Next probe", hold.next_probe_at ? ago(hold.next_probe_at) : hold.state === "trial" ? "None: one trial batch may be sent" : "None: release the route to end this hold"],
+      ["Next probe", hold.next_probe_at ? ago(hold.next_probe_at, { isDue: true }) : hold.state === "trial" ? "None: one trial batch may be sent" : "None: release the route to end this hold"],
       ["Probes", hold.probes || null]),
     hold.reply && h("pre", {}, hold.reply));
 }
