@@ -3,6 +3,7 @@
 import base64
 import binascii
 from collections.abc import Mapping
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -12,14 +13,14 @@ from relay.api.login_throttle import LoginThrottle
 from relay.clients.registry import Client, Clients, Role, key_id_of
 from relay.core.errors import Refusal
 
-_PRINCIPAL_CLAIMS = frozenset(
-    {
-        "appid",
-        "azp",
-        "oid",
-        "http://schemas.microsoft.com/identity/claims/objectidentifier",
-    }
-)
+_OBJECT_CLAIMS = frozenset({"oid", "http://schemas.microsoft.com/identity/claims/objectidentifier"})
+"""The user, or the service principal of an application."""
+_APPLICATION_CLAIMS = frozenset({"appid", "azp"})
+"""The application that asked for the token."""
+_SCOPE_CLAIMS = frozenset({"scp", "http://schemas.microsoft.com/identity/claims/scope"})
+"""Only tokens on behalf of a user have scopes
+(learn.microsoft.com/entra/identity-platform/access-token-claims-reference, `scp`)."""
+_PROVIDER = "aad"
 
 
 class _Claim(msgspec.Struct, frozen=True):
@@ -28,6 +29,7 @@ class _Claim(msgspec.Struct, frozen=True):
 
 
 class _Principal(msgspec.Struct, frozen=True):
+    auth_typ: str = ""
     claims: tuple[_Claim, ...] = ()
 
 
@@ -47,13 +49,14 @@ class Authentication:
         many wrong keys.
         """
         key = _key_in(request.headers)
-        self._failures.check(request.caller_address)
         client = await self._clients.by_key(key) if key else None
         if client is None and self.trusts_entra and not key:
             _refuse_other_sites(request)
             client = await self._clients.by_principal(_principals_in(request.headers))
         if client is None:
             if key:
+                # Only wrong keys are slowed down: a right key from the same address (NAT, a front door) still works.
+                self._failures.check(request.caller_address)
                 self._failures.note(request.caller_address)
             raise _unauthenticated(has_key=bool(key))
         if key and (key_id := key_id_of(key)):
@@ -72,10 +75,17 @@ def demand(client: Client, role: Role) -> None:
 def _refuse_other_sites(request: Request) -> None:
     """Refuse what another site's page makes a signed-in browser send: the browser adds the cookie, and says whose page it is.
 
-    Source: Fetch Metadata Request Headers (W3C), `Sec-Fetch-Site`; programs do not send it.
+    Sources: Fetch Metadata Request Headers (W3C), `Sec-Fetch-Site`; a browser that does not send it sends `Origin` with
+    every request that may change something (RFC 6454 section 7). Programs send neither.
     """
-    if request.headers.get("sec-fetch-site", "none").lower() not in ("same-origin", "none"):
+    site = request.headers.get("sec-fetch-site", "").lower()
+    if site not in ("", "same-origin", "none") or (not site and not _is_own_origin(request)):
         raise Refusal(403, "cross_site", "Only Relay's own pages may call with the browser's sign-in.")
+
+
+def _is_own_origin(request: Request) -> bool:
+    origin = request.headers.get("origin", "")
+    return not origin or urlsplit(origin).netloc.lower() == urlsplit(request.url).netloc.lower()
 
 
 def _key_in(headers: Mapping[str, str]) -> str:
@@ -86,12 +96,18 @@ def _key_in(headers: Mapping[str, str]) -> str:
 
 
 def _principals_in(headers: Mapping[str, str]) -> list[str]:
+    """Return the Entra ids that App Service vouches for."""
     try:
         encoded = headers.get("x-ms-client-principal", "")
         principal = msgspec.json.decode(base64.b64decode(encoded, validate=True), type=_Principal)
     except (binascii.Error, ValueError, msgspec.MsgspecError):
         return []
-    return [claim.val for claim in principal.claims if claim.typ in _PRINCIPAL_CLAIMS and claim.val]
+    if principal.auth_typ != _PROVIDER:
+        return []
+    # A user's token names the application too, but is not the application: whoever signs in to it would be its client.
+    is_user = any(claim.typ in _SCOPE_CLAIMS for claim in principal.claims)
+    wanted = _OBJECT_CLAIMS if is_user else _OBJECT_CLAIMS | _APPLICATION_CLAIMS
+    return [claim.val for claim in principal.claims if claim.typ in wanted and claim.val]
 
 
 def _unauthenticated(*, has_key: bool) -> Refusal:

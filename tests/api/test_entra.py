@@ -23,9 +23,15 @@ async def behind() -> AsyncIterator[Harness]:
 
 def signed_in(user: str = ADA, **more: str) -> Mapping[str, str]:
     """What App Service adds to the request of somebody who signed in, and what the browser says of itself."""
-    claims = [{"typ": "http://schemas.microsoft.com/identity/claims/objectidentifier", "val": user}]
-    principal = base64.b64encode(json.dumps({"auth_typ": "aad", "claims": claims}).encode()).decode()
-    return {"X-MS-CLIENT-PRINCIPAL": principal, **{name.replace("_", "-"): value for name, value in more.items()}}
+    claims = {"http://schemas.microsoft.com/identity/claims/objectidentifier": user}
+    return {**principal(claims), **{name.replace("_", "-"): value for name, value in more.items()}}
+
+
+def principal(claims: Mapping[str, str], provider: str = "aad") -> Mapping[str, str]:
+    """What App Service adds to a request with these claims."""
+    encoded = [{"typ": name, "val": value} for name, value in claims.items()]
+    packed = base64.b64encode(json.dumps({"auth_typ": provider, "claims": encoded}).encode()).decode()
+    return {"X-MS-CLIENT-PRINCIPAL": packed}
 
 
 async def who(relay: Harness, headers: Mapping[str, str]) -> tuple[int, str]:
@@ -67,3 +73,36 @@ async def test_only_our_own_pages_act_with_a_browsers_sign_in(behind: Harness, s
 async def test_a_key_is_no_cookie_and_works_from_any_page(behind: Harness) -> None:
     answer = await behind.call("POST", "/v1/messages", json=message(), headers={"Sec-Fetch-Site": "cross-site"})
     assert answer.status == 202
+
+
+@pytest.mark.parametrize("name", ["appid", "azp", "oid"])
+async def test_an_application_with_its_own_token_is_its_client(behind: Harness, name: str) -> None:
+    assert await who(behind, principal({name: ADA, "roles": "Mail.Send"})) == (200, "ada")
+
+
+@pytest.mark.parametrize("name", ["appid", "azp"])
+@pytest.mark.parametrize("scope", ["scp", "http://schemas.microsoft.com/identity/claims/scope"])
+async def test_a_user_of_an_application_is_not_the_application(behind: Harness, name: str, scope: str) -> None:
+    assert await who(behind, principal({name: ADA, scope: "user_impersonation"})) == (401, "unauthenticated")
+
+
+@pytest.mark.parametrize("provider", ["", "google", "facebook", "AAD "])
+async def test_another_identity_provider_is_not_believed(behind: Harness, provider: str) -> None:
+    assert await who(behind, principal({"oid": ADA}, provider)) == (401, "unauthenticated")
+
+
+@pytest.mark.parametrize(
+    ("origin", "status"), [("https://relay.example", 200), ("https://evil.example", 403), ("null", 403)]
+)
+async def test_an_old_browser_on_another_site_changes_nothing(behind: Harness, origin: str, status: int) -> None:
+    headers = {**signed_in(), "Origin": origin}
+    answer = await behind.call("POST", "/v1/routes/capture/hold", headers=headers, client=None)
+    assert answer.status == status
+
+
+async def test_a_right_key_works_from_an_address_with_many_wrong_ones(relay: Harness) -> None:
+    headers = {"X-Forwarded-For": "203.0.113.9"}
+    wrong = {**headers, "Authorization": "Bearer relay_00000000_wrong"}
+    statuses = [(await relay.call("GET", "/v1/me", headers=wrong, client=None)).status for _ in range(25)]
+    assert (statuses[0], statuses[-1]) == (401, 429)
+    assert (await relay.call("GET", "/v1/me", headers=headers)).status == 200

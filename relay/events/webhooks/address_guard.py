@@ -6,6 +6,7 @@ a moment later changes nothing. Redirects are not followed (`relay.events.webhoo
 """
 
 import ipaddress
+import re
 from collections.abc import Awaitable, Callable, Sequence
 from urllib.parse import urlsplit
 
@@ -66,6 +67,8 @@ def url_fault(url: str, *, allows_loopback: bool) -> str:
     if _is_local_name(host) and not allows_loopback:
         return "must not lead to this machine or its network"
     is_literal = _is_literal(host)
+    if not is_literal and _ends_in_number(host):
+        return "must name a host, or an IP address in its usual form"
     if is_literal and (fault := address_fault(host, allows_loopback=allows_loopback)):
         return fault
     is_loopback = host == "localhost" or (is_literal and ipaddress.ip_address(host).is_loopback)
@@ -99,6 +102,9 @@ def _meant(address: Address) -> Sequence[Address]:
     if address.ipv4_mapped is not None:
         return [address.ipv4_mapped]
     inside: list[Address] = [address]
+    if 1 < int(address) < 2**32:
+        # RFC 4291 section 2.5.5.1: IPv4-compatible addresses, deprecated and still routed by some systems.
+        inside.append(ipaddress.IPv4Address(int(address)))
     if address.sixtofour is not None:
         inside.append(address.sixtofour)
     if address.teredo is not None:
@@ -109,6 +115,9 @@ def _meant(address: Address) -> Sequence[Address]:
 
 
 def _is_public(address: Address) -> bool:
+    if isinstance(address, ipaddress.IPv6Address) and address.is_site_local:
+        # fec0::/10 (RFC 3879) is private, though `is_global` does not say so.
+        return False
     return address.is_global and not address.is_multicast and address not in _PLATFORM
 
 
@@ -123,3 +132,9 @@ def _is_literal(host: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _ends_in_number(host: str) -> bool:
+    """Tell whether a host is an IPv4 address in disguise, such as 127.1 or 2852039166 (WHATWG URL, "ends in a number")."""
+    last = host.removesuffix(".").rpartition(".")[2]
+    return bool(re.fullmatch(r"[0-9]+|0[xX][0-9a-fA-F]*", last))

@@ -32,6 +32,10 @@ INSIDE = [
     "64:ff9b::a9fe:a9fe",
     "64:ff9b::7f00:1",
     "2002:a9fe:a9fe::1",
+    "::10.0.0.1",
+    "::127.0.0.1",
+    "fec0::1",
+    "feff::1",
     "2002:7f00:1::",
     "2001:0:4136:e378:8000:63bf:3fff:fdd2",
     "not an address",
@@ -132,8 +136,30 @@ async def test_a_name_is_judged_by_what_it_resolves_to() -> None:
 
 
 async def test_odd_spellings_of_an_address_are_resolved_and_then_judged() -> None:
-    """`127.1` and `0x7f.1` are names to us; what the system makes of them is an address."""
+    """A resolver may take `127.1` for an address; what it makes of it is judged, too."""
     guard = Guard(allows_loopback=False, resolve=Names(["127.0.0.1"]))
-    assert url_fault("https://127.1/", allows_loopback=False) == ""
     with pytest.raises(Forbidden):
         await guard.addresses("127.1", 443)
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "127.1",
+        "2852039166",
+        "0x7f000001",
+        "0x7f.1",
+        "017700000001",
+        "10.0.0.1.",
+        "1.2.3.4.5",
+        "example.0x",
+        "300.1.1.1",
+    ],
+)
+def test_an_ip_address_in_disguise_is_refused_as_a_url(host: str) -> None:
+    assert url_fault(f"https://{host}/", allows_loopback=False) != ""
+
+
+@pytest.mark.parametrize("host", ["1.example.com", "a1.example", "0x7f.example", "xn--80ak6aa92e.com"])
+def test_a_name_with_digits_is_accepted_as_a_url(host: str) -> None:
+    assert url_fault(f"https://{host}/", allows_loopback=False) == ""
