@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from bench.results import Figure
 from bench.systems import MESSAGE, Running, running
-from relay.events.observation import QUEUE
+from relay.events.provider_events import QUEUE
 from relay.events.sendgrid import SIGNATURE, TIMESTAMP
 from relay.platform.storage.ports import Queues
 

@@ -1,1 +1,1 @@
-"""Accept mail: from a checked draft through policy to a durable queue entry."""
+"""Use case 1: accept messages. Check the policy, then store them durably."""

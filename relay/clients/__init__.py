@@ -1,1 +1,1 @@
-"""Who may call, and what belongs to a client: keys, quotas, idempotency keys, suppressions, uploads, templates."""
+"""Clients and what belongs to them: keys, quotas, idempotency keys, suppressions, uploads, templates."""

@@ -1,1 +1,1 @@
-"""What vendors tell later about mail they took: their web hooks and bounces, translated into one vocabulary."""
+"""Use cases 3 and 4: record provider events and bounces, and notify clients by webhook."""

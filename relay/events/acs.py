@@ -1,7 +1,7 @@
-"""Event Grid's events of Azure Communication Services Email, in its own schema and as CloudEvents; and its handshakes.
+"""Translate Event Grid's events of Azure Communication Services Email, in its own schema or CloudEvents; answer handshakes.
 
-Event Grid signs nothing. A subscription is told a secret, which it sends with every request: as a delivery property
-(header `x-relay-events-key`) or in the address (`?key=`).
+Event Grid does not sign. A subscription carries a secret that it sends with every request: as a delivery property (header
+`x-relay-events-key`) or in the URL (`?key=`).
 
 Sources: learn.microsoft.com/azure/event-grid/communication-services-email-events, /event-schema, /cloud-event-schema,
 /end-point-validation-event-grid-events-schema, /delivery-properties; github.com/cloudevents/spec (HTTP 1.1 Web Hooks).
@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from relay.core.events import BounceClass, EventKind, classify, enhanced_status
-from relay.events.observation import MAX_RAW, OUR_ID, ProviderEvent, key_of, text_of
+from relay.events.provider_events import MAX_RAW, OUR_ID, ProviderEvent, key_of, text_of
 
 DELIVERY = "Microsoft.Communication.EmailDeliveryReportReceived"
 ENGAGEMENT = "Microsoft.Communication.EmailEngagementTrackingReportReceived"
@@ -23,19 +23,19 @@ KEY_HEADER = "x-relay-events-key"
 
 _STATUSES: Mapping[str, tuple[EventKind, BounceClass | None]] = {
     "delivered": (EventKind.DELIVERED, None),
-    "expanded": (EventKind.PROCESSED, None),  # a distribution group was expanded; its members are not told
+    "expanded": (EventKind.PROCESSED, None),  # a distribution group was expanded; its members are not reported
     "bounced": (EventKind.BOUNCED, BounceClass.ADDRESS),  # "a hard bounce … the email address or domain does not exist"
     "suppressed": (EventKind.BOUNCED, BounceClass.SUPPRESSED),
     "filteredspam": (EventKind.BOUNCED, BounceClass.CONTENT),
     "quarantined": (EventKind.BOUNCED, BounceClass.CONTENT),
     "failed": (EventKind.BOUNCED, BounceClass.UNKNOWN),
 }
-"""What each status of a delivery report is with us. The class holds where the details name no better one."""
+"""The event kind of each delivery status. The class applies where the details contain no enhanced status code."""
 _ENGAGEMENTS: Mapping[str, EventKind] = {"view": EventKind.OPENED, "click": EventKind.CLICKED}
 
 
 def validation_code(items: Sequence[Any]) -> str | None:
-    """The code that Event Grid's handshake wants to hear back; None when this is none."""
+    """Return the code that Event Grid's validation handshake expects back; None for any other request."""
     for item in items:
         if isinstance(item, dict) and _type(item) == VALIDATION and isinstance(item.get("data"), dict):
             code = item["data"].get("validationCode")
@@ -44,10 +44,10 @@ def validation_code(items: Sequence[Any]) -> str | None:
 
 
 def translate(items: Sequence[Any], now: datetime) -> Iterator[ProviderEvent]:
-    """What these events, of either schema, say of messages; all others are passed over."""
+    """Translate the events of either schema that concern Relay's messages; skip all others."""
     for item in items:
         if isinstance(item, dict) and isinstance(item.get("data"), dict):
-            found = _sighting(item, item["data"], now)
+            found = _provider_event(item, item["data"], now)
             if found is not None:
                 yield found
 
@@ -56,8 +56,8 @@ def _type(item: Mapping[str, Any]) -> str:
     return str(item.get("eventType") or item.get("type"))
 
 
-def _sighting(item: Mapping[str, Any], report: Mapping[str, Any], now: datetime) -> ProviderEvent | None:
-    # Relay gives each mail a Message-ID that holds its id, and the service keeps it (concepts/email/email-headers).
+def _provider_event(item: Mapping[str, Any], report: Mapping[str, Any], now: datetime) -> ProviderEvent | None:
+    # Relay's Message-ID contains the message's id, and the service keeps it (concepts/email/email-headers).
     named = OUR_ID.search(text_of(report.get("internetMessageId")))
     if named is None:
         return None
@@ -97,5 +97,5 @@ def _time(text: Any, now: datetime) -> datetime:
     try:
         at = datetime.fromisoformat(text)
         return at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
-    except (TypeError, ValueError, OverflowError):  # the last: an offset that leads out of the calendar
+    except (TypeError, ValueError, OverflowError):  # OverflowError: an offset beyond the calendar
         return now

@@ -1,10 +1,10 @@
-"""Use case 3: what was sighted of messages becomes events in their journal, and what follows from them.
+"""Use case 3: record the events that providers report, and act on them.
 
-    post ─► pack ─► `events` queue ─► match with records ─► journal ─► suppressions ─► web hooks
+    HTTP request ─► pack ─► `events` queue ─► match with records ─► journal ─► suppressions ─► webhooks
 
-The door only translates and puts; everything here happens behind the queue, a batch's record at a time: one query tells
-what is known of it, one row adds what is new. Record first, follow second: if the process dies in between, the
-entry comes again, and then what follows is done for all of its events, new or not.
+The API only translates and enqueues. Behind the queue each batch costs one query for its record and known events, and one row
+for the new ones. Record first, follow up second: if the process dies in between, the host delivers the entry again, and the
+follow-up runs for all of its events, new or known.
 """
 
 import hmac
@@ -19,8 +19,8 @@ from relay.core import ids
 from relay.core.errors import NewerVersion, NotFound
 from relay.core.events import EventFollower, MessageEvent, RecordedEvent
 from relay.core.model import Message
-from relay.events import observation
-from relay.events.observation import QUEUE, ProviderEvent
+from relay.events import provider_events
+from relay.events.provider_events import QUEUE, ProviderEvent
 from relay.journal.dead_letters import DeadLetters
 from relay.journal.intake import Intake
 from relay.journal.records import Journal, Record
@@ -29,13 +29,13 @@ from relay.platform.log import log_event
 from relay.platform.storage.ports import Queues
 
 REPORT = "report"
-"""The provider of sightings in reports that somebody else than a provider of ours received."""
+"""The provider of events in reports that another mailbox than a provider's received."""
 _PUTS_AT_ONCE = 8
 _BATCHES_AT_ONCE = 8
 
 
 class Events:
-    """Takes sightings in, and applies them."""
+    """Enqueues provider events, and applies them."""
 
     def __init__(
         self,
@@ -47,83 +47,83 @@ class Events:
         content: Callable[[str], Awaitable[Message | None]],
         sleep: Callable[[float], Awaitable[None]],
     ) -> None:
-        """`content` reads the message in a blob, None when it is gone."""
+        """`content` reads a message from its blob; None if it was purged."""
         self._journal = journal
         self._queues = queues
-        self._intake = Intake(observation.decode, queues, dead_letters)
+        self._intake = Intake(provider_events.decode, queues, dead_letters)
         self._followers = followers
         self._content = content
         self._sleep = sleep
 
-    async def take(self, found: Sequence[ProviderEvent]) -> int:
-        """Make sightings durable on the queue; how many entries. Raises `StorageError`: then they must be told again."""
-        puts = [partial(self._queues.put, QUEUE, body) for body in observation.pack(found)]
+    async def enqueue(self, found: Sequence[ProviderEvent]) -> int:
+        """Store events on the queue. Returns the number of entries. Raises `StorageError`: the provider must then retry."""
+        puts = [partial(self._queues.put, QUEUE, body) for body in provider_events.pack(found)]
         await concurrency.gather_limited(puts, limit=_PUTS_AT_ONCE)
         return len(puts)
 
     async def apply(self, body: bytes, *, is_redelivery: bool = False) -> None:
-        """Apply an entry. Raises only on bugs, and when storage can neither apply it nor take it back."""
+        """Apply an entry. Raises only on bugs, and when the entry can neither be applied nor put back."""
 
-        async def handle(entry: observation.Entry) -> None:
-            await self._apply(entry.sightings, again=entry.again or is_redelivery)
+        async def handle(entry: provider_events.Entry) -> None:
+            await self._apply(entry.events, again=entry.again or is_redelivery)
 
         await self._intake.take(QUEUE, body, handle, put_back=_put_back)
 
     async def apply_poison(self, body: bytes) -> None:
         """Apply each event of an entry that the host gave up on alone, and keep only those that cannot be applied."""
 
-        async def apply_alone(entry: observation.Entry) -> None:
-            await self._apply(entry.sightings, again=True)
+        async def apply_alone(entry: provider_events.Entry) -> None:
+            await self._apply(entry.events, again=True)
 
-        async def split(entry: observation.Entry) -> None:
-            for sighting in entry.sightings:
-                alone = observation.Entry(relay=observation.VERSION, sightings=(sighting,), again=True)
-                await self._intake.take_poison(QUEUE, observation.encode(alone), apply_alone, self._sleep)
+        async def split(entry: provider_events.Entry) -> None:
+            for reported in entry.events:
+                alone = provider_events.Entry(relay=provider_events.VERSION, events=(reported,), again=True)
+                await self._intake.take_poison(QUEUE, provider_events.encode(alone), apply_alone, self._sleep)
 
         await self._intake.take(QUEUE, body, split)
 
     async def _apply(self, found: Sequence[ProviderEvent], *, again: bool) -> None:
         groups: dict[str, list[tuple[ProviderEvent, ids.MessageId]]] = {}
-        for sighting in found:
+        for reported in found:
             with suppress(ValueError):
-                name = ids.parse(sighting.message)
-                groups.setdefault(name.batch, []).append((sighting, name))
+                name = ids.parse(reported.message)
+                groups.setdefault(name.batch, []).append((reported, name))
         calls = (partial(self._apply_to, batch, group, again=again) for batch, group in groups.items())
-        noted = await concurrency.gather_limited(calls, limit=_BATCHES_AT_ONCE)
-        fresh = [each for group in noted for each in group]
+        followed = await concurrency.gather_limited(calls, limit=_BATCHES_AT_ONCE)
+        fresh = [each for group in followed for each in group]
         for follower in self._followers:
             await follower.follow(fresh)
-        log_event("events", told=len(found), followed=len(fresh))
+        log_event("events", reported=len(found), followed=len(fresh))
 
     async def _apply_to(
         self, batch: str, group: Sequence[tuple[ProviderEvent, ids.MessageId]], *, again: bool
     ) -> Sequence[MessageEvent]:
-        """Add what is new about one batch; what is to be followed."""
+        """Record the new events of one batch. Returns the events to follow up."""
         try:
             record, known = await self._journal.story(batch)
         except NotFound:
             log_event("events_without_record", batch=batch, events=len(group))
             return ()
         except NewerVersion as error:
-            waiting = observation.Entry(
-                relay=observation.VERSION, sightings=tuple(each for each, _ in group), again=again
+            waiting = provider_events.Entry(
+                relay=provider_events.VERSION, events=tuple(each for each, _ in group), again=again
             )
-            await self._intake.leave_to_upgrade(QUEUE, observation.encode(waiting), error)
+            await self._intake.leave_to_upgrade(QUEUE, provider_events.encode(waiting), error)
             return ()
         entry = record.entry()
         keys = {(event.index, event.key) for event in known}
         events: dict[tuple[int, str], RecordedEvent] = {}
-        for sighting, name in group:
-            if _is_of(sighting, name, record, entry):
-                events[name.index, sighting.key] = _event(sighting, name.index, record)
+        for reported, name in group:
+            if _is_of(reported, name, record, entry):
+                events[name.index, reported.key] = _event(reported, name.index, record)
         fresh = [event for place, event in events.items() if place not in keys]
         await self._journal.note_all(batch, fresh)
         followed = list(events.values()) if again else fresh
         recipients = await self._recipients(entry, {event.index for event in followed})
-        return [_noted(event, record, entry, recipients[event.index]) for event in followed]
+        return [_message_event(event, record, entry, recipients[event.index]) for event in followed]
 
     async def _recipients(self, entry: wire.BatchEntry, indices: Iterable[int]) -> Mapping[int, Sequence[str]]:
-        """The recipients of these messages in lower case; none where the content is gone."""
+        """Return the recipients of these messages in lower case; none where the content was purged."""
         found: dict[int, Sequence[str]] = {}
         for index in indices:
             submission = entry.messages[index]
@@ -134,49 +134,51 @@ class Events:
         return found
 
 
-def _put_back(entry: observation.Entry) -> bytes:
-    return observation.encode(msgspec.structs.replace(entry, again=True))
+def _put_back(entry: provider_events.Entry) -> bytes:
+    return provider_events.encode(msgspec.structs.replace(entry, again=True))
 
 
-def _is_of(sighting: ProviderEvent, name: ids.MessageId, record: Record, entry: wire.BatchEntry) -> bool:
+def _is_of(reported: ProviderEvent, name: ids.MessageId, record: Record, entry: wire.BatchEntry) -> bool:
     if name.index >= len(record.statuses) or record.is_erased(name.index):
         return False
     if not hmac.compare_digest(name.mac, entry.macs[name.index]):
         return False
-    return not sighting.client or sighting.client == entry.messages[name.index].client
+    return not reported.client or reported.client == entry.messages[name.index].client
 
 
-def _attempt_of(sighting: ProviderEvent, index: int, record: Record) -> int:
-    """The attempt that a sighting is about where it does not say: the last of its provider that had begun by then.
+def _attempt_of(reported: ProviderEvent, index: int, record: Record) -> int:
+    """Find the attempt of an event that names none: the last of its provider that had begun when the event happened.
 
-    Later attempts begin later, so the answer is the same whenever the event is applied.
+    Later attempts begin later, so the result does not depend on when the event is applied.
     """
     begun = (
         attempt
         for part in record.statuses[index].parts
         for attempt in part.attempts
-        if attempt.at <= sighting.at and sighting.provider in (attempt.provider, REPORT)
+        if attempt.at <= reported.at and reported.provider in (attempt.provider, REPORT)
     )
     return max((attempt.number for attempt in begun), default=0)
 
 
-def _event(sighting: ProviderEvent, index: int, record: Record) -> RecordedEvent:
+def _event(reported: ProviderEvent, index: int, record: Record) -> RecordedEvent:
     return RecordedEvent(
         index=index,
-        kind=sighting.kind,
-        at=sighting.at,
-        key=sighting.key,
-        recipient=sighting.recipient,
-        code=sighting.code,
-        reply=sighting.reply,
-        provider=sighting.provider,
-        raw=sighting.raw,
-        bounce_class=sighting.bounce_class,
-        attempt=sighting.attempt or _attempt_of(sighting, index, record),
+        kind=reported.kind,
+        at=reported.at,
+        key=reported.key,
+        recipient=reported.recipient,
+        code=reported.code,
+        reply=reported.reply,
+        provider=reported.provider,
+        raw=reported.raw,
+        bounce_class=reported.bounce_class,
+        attempt=reported.attempt or _attempt_of(reported, index, record),
     )
 
 
-def _noted(event: RecordedEvent, record: Record, entry: wire.BatchEntry, recipients: Sequence[str]) -> MessageEvent:
+def _message_event(
+    event: RecordedEvent, record: Record, entry: wire.BatchEntry, recipients: Sequence[str]
+) -> MessageEvent:
     message = entry.messages[event.index].message
     return MessageEvent(
         event=event,

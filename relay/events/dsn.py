@@ -1,7 +1,7 @@
-"""Reports that mail systems send to the sender: delivery status notifications (RFC 3464) and feedback reports (RFC 5965).
+"""Parse reports that mail systems send to the sender: delivery status notifications (RFC 3464), feedback reports (RFC 5965).
 
-A report is believed only as far as it names a message of ours by an id that only who saw the message can know
-(`relay.core.ids`: a MAC is part of it), and only about a recipient that the message had.
+A report is trusted only if it contains the id of one of Relay's messages, which only a recipient of the message can know
+(`relay.core.ids`: the id contains a MAC), and only for a recipient of that message.
 """
 
 import re
@@ -13,10 +13,10 @@ from email.message import Message
 from email.utils import parsedate_to_datetime
 
 from relay.core.events import EventKind, classify, enhanced_status
-from relay.events.observation import MAX_RAW, OUR_ID, ProviderEvent, key_of, text_of
+from relay.events.provider_events import MAX_RAW, OUR_ID, ProviderEvent, key_of, text_of
 
 MAX_REPORT_BYTES = 2_000_000
-"""A longer report is cut: what it says stands before the message that it returns."""
+"""A longer report is cut: the status comes before the returned message."""
 _ACTIONS: Mapping[str, EventKind] = {
     # RFC 3464 section 2.3.3
     "failed": EventKind.BOUNCED,
@@ -26,15 +26,15 @@ _ACTIONS: Mapping[str, EventKind] = {
     "expanded": EventKind.PROCESSED,
 }
 _NAMING = ("X-Relay-Id", "X-Original-Message-ID", "Original-Message-Id", "Message-ID", "In-Reply-To", "References")
-"""Fields that may hold our id, the surest first."""
+"""Fields that may contain the message's id, the most reliable first."""
 
 
 def read_report(raw: bytes, now: datetime, *, provider: str, client: str = "") -> Sequence[ProviderEvent]:
-    """What a message says of recipients of ours; nothing when it is no report, or names none of our messages."""
+    """Parse the events of a report; none if it is not a report, or names no message of Relay's."""
     try:
         report = message_from_bytes(raw[:MAX_REPORT_BYTES], policy=policy.compat32)
     except RecursionError:
-        # Parts within parts, hundreds deep: no system writes its reports so.
+        # Parts nested hundreds deep: not a genuine report.
         return ()
     parts = list(_leaves(report))
     name, attempt = _name_in(report, parts)
@@ -59,7 +59,7 @@ def read_report(raw: bytes, now: datetime, *, provider: str, client: str = "") -
 
 
 def _leaves(message: Message, depth: int = 0) -> Iterator[Message]:
-    """The parts of a report; a report within a report is looked into, the message that it returns is not."""
+    """Yield the parts of a report, also of a report inside a report, but not those of the returned message."""
     yield message
     if message.get_content_maintype() == "multipart" and message.is_multipart() and depth < 5:
         for part in message.get_payload():
@@ -68,7 +68,7 @@ def _leaves(message: Message, depth: int = 0) -> Iterator[Message]:
 
 
 def _blocks(part: Message) -> list[Message]:
-    """The groups of fields in a status part. A part that was encoded for its way is decoded first."""
+    """Return the groups of fields in a status part. Decodes a transfer encoding first."""
     payload = part.get_payload()
     blocks = [block for block in payload if isinstance(block, Message)] if isinstance(payload, list) else []
     if (len(blocks) == 1 and not blocks[0].keys()) or not blocks:
@@ -94,7 +94,7 @@ def _statuses(blocks: Sequence[Message], base: ProviderEvent) -> Iterator[Provid
             continue
         diagnostic = _value(block, "Diagnostic-Code")
         code = enhanced_status(_field(block, "Status"), diagnostic)
-        # `x.0.0` only repeats the action; the diagnostic often knows more.
+        # `x.0.0` only repeats the action; the diagnostic often has a specific code.
         code = enhanced_status(diagnostic) or code if code.endswith(".0.0") else code
         recipient = _value(block, "Original-Recipient") or _value(block, "Final-Recipient")
         yield _about(
@@ -134,7 +134,7 @@ def _about(base: ProviderEvent, **fields: str) -> ProviderEvent:
 
 
 def _name_in(report: Message, parts: Sequence[Message]) -> tuple[str, int]:
-    """Our id of the message that is reported on, and the attempt's number where its own fields are returned."""
+    """Return the id of the reported message, and the attempt's number if the message's own fields are returned."""
     returned = [head for part in parts for head in _returned(part)]
     statuses = [
         block for part in parts if part.get_content_type() == "message/delivery-status" for block in _blocks(part)
@@ -148,7 +148,7 @@ def _name_in(report: Message, parts: Sequence[Message]) -> tuple[str, int]:
 
 
 def _returned(part: Message) -> Iterator[Message]:
-    """The header fields of a returned message."""
+    """Yield the header fields of a returned message."""
     payload = part.get_payload()
     if part.get_content_type() == "message/rfc822" and isinstance(payload, list):
         yield from (inner for inner in payload if isinstance(inner, Message))
@@ -166,7 +166,7 @@ def _field(message: Message, name: str) -> str:
 
 
 def _value(block: Message, name: str) -> str:
-    """What follows the type of a typed field: `rfc822; a@example.com` (RFC 3464 section 2.1.2), or all without a type."""
+    """Return the value of a typed field, `rfc822; a@example.com` (RFC 3464 section 2.1.2); everything if it has no type."""
     text = _field(block, name)
     kind, semicolon, value = text.partition(";")
     return _unencoded((value if semicolon and " " not in kind.strip() else text).strip())

@@ -1,7 +1,7 @@
-"""The timer that reads mailboxes for bounces: what it finds goes on the `events` queue, and only then the place is kept.
+"""Read bounces from mailboxes: enqueue the events, then store the cursor.
 
-One row for a mailbox in table `mailboxes`: where the last reading ended. A process that dies between the queue and the row
-reads the same reports once more, and they are known by their keys.
+Table `mailboxes` has one row per mailbox: where the last run ended. If the process dies between the queue and the row, the
+next run reads the same reports again; their keys identify them as known.
 """
 
 import logging
@@ -13,7 +13,7 @@ from relay.core.errors import NotFound
 from relay.core.settings import BounceMailbox
 from relay.events import dsn
 from relay.events.apply import Events
-from relay.events.observation import key_of
+from relay.events.provider_events import key_of
 from relay.platform import resources
 from relay.platform.log import log_event, log_failure
 from relay.platform.storage.ports import Entity, Tables
@@ -22,11 +22,11 @@ from relay.providers.contract import Provider, Reports
 TABLE = resources.MAILBOXES_TABLE
 _PARTITION = "mailbox"
 MAX_PAGES = 50
-"""Pages of one mailbox in one run; the rest comes a minute later."""
+"""Pages of one mailbox per run; the next run reads the rest."""
 
 
 class Mailboxes:
-    """One run a minute, on one instance at a time. Mailboxes that cannot be read keep none of the others waiting."""
+    """Runs every minute, on one instance. An unreadable mailbox does not stop the others."""
 
     def __init__(
         self,
@@ -44,7 +44,7 @@ class Mailboxes:
         self._clock = clock
 
     async def read(self) -> int:
-        """Read every mailbox; how many reports were found."""
+        """Read every mailbox. Returns the number of reports."""
         found = 0
         for each in self._mailboxes:
             try:
@@ -55,7 +55,7 @@ class Mailboxes:
 
     async def _read_one(self, mailbox: BounceMailbox) -> int:
         row = key_of(mailbox.route, mailbox.mailbox.lower())
-        cursor, reports, sighted = await self._cursor(row), 0, 0
+        cursor, reports, events = await self._cursor(row), 0, 0
         for _ in range(MAX_PAGES):
             provider: Any = self._providers(mailbox.route)
             page = await provider.read_reports(mailbox.mailbox, cursor)
@@ -64,8 +64,8 @@ class Mailboxes:
                 break
             for raw in page.found:
                 found = dsn.read_report(raw, self._clock(), provider="graph")
-                await self._events.take(found)
-                reports, sighted = reports + 1, sighted + len(found)
+                await self._events.enqueue(found)
+                reports, events = reports + 1, events + len(found)
             if page.cursor != cursor:
                 await self._tables.upsert(
                     TABLE, Entity(partition=_PARTITION, row=row, properties={"cursor": page.cursor})
@@ -74,7 +74,7 @@ class Mailboxes:
             if not page.is_more:
                 break
         if reports:
-            log_event("mailbox_read", route=mailbox.route, reports=reports, events=sighted)
+            log_event("mailbox_read", route=mailbox.route, reports=reports, events=events)
         return reports
 
     async def _cursor(self, row: str) -> str:

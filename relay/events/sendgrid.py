@@ -1,4 +1,4 @@
-"""SendGrid's Event Webhook: is it signed, and what does it say.
+"""Verify the signature of SendGrid's Event Webhook and translate its events.
 
 Sources: twilio.com/docs/sendgrid/for-developers/tracking-events/ (event; getting-started-event-webhook-security-features),
 the vendor's OpenAPI file tsg_webhooks_v3.
@@ -14,15 +14,15 @@ from typing import Any
 import msgspec
 
 from relay.core.events import BounceClass, EventKind, classify, enhanced_status
-from relay.events.observation import MAX_RAW, ProviderEvent, key_of, text_of
+from relay.events.provider_events import MAX_RAW, ProviderEvent, key_of, text_of
 
 SIGNATURE = "x-twilio-email-event-webhook-signature"
 TIMESTAMP = "x-twilio-email-event-webhook-timestamp"
 OLDEST = timedelta(hours=25)
-"""SendGrid repeats a post for 24 hours and does not say whether it signs it anew. A replay within this time tells nothing
-new: an event is one row however often it is told."""
+"""SendGrid retries a request for 24 hours and does not document whether it signs it again. A replay within this time is
+harmless: an event is stored once."""
 AHEAD = timedelta(minutes=5)
-"""How far SendGrid's clock may be ahead of ours."""
+"""Allowed clock skew of SendGrid's clock ahead of ours."""
 
 _KINDS: Mapping[str, EventKind] = {
     "processed": EventKind.PROCESSED,
@@ -36,7 +36,7 @@ _KINDS: Mapping[str, EventKind] = {
     "unsubscribe": EventKind.UNSUBSCRIBED,
     "group_unsubscribe": EventKind.UNSUBSCRIBED,
 }
-"""What each event is with us. `group_resubscribe` and those of the account are none of ours."""
+"""The event kind of each SendGrid event. `group_resubscribe` and account events are ignored."""
 _DROPPED: tuple[tuple[str, BounceClass], ...] = (
     ("bounced address", BounceClass.SUPPRESSED),
     ("spam reporting address", BounceClass.SUPPRESSED),
@@ -46,7 +46,7 @@ _DROPPED: tuple[tuple[str, BounceClass], ...] = (
     ("spam content", BounceClass.CONTENT),
     ("recipient list over package quota", BounceClass.POLICY),
 )
-"""Beginnings of the reasons of `dropped` (event, "Dropped")."""
+"""Prefixes of the reasons of `dropped` (event, "Dropped")."""
 _CLASSIFIED: Mapping[str, BounceClass] = {
     "invalid address": BounceClass.ADDRESS,
     "mailbox unavailable": BounceClass.MAILBOX,
@@ -55,11 +55,11 @@ _CLASSIFIED: Mapping[str, BounceClass] = {
     "reputation": BounceClass.POLICY,
     "frequency/volume": BounceClass.POLICY,
 }
-"""SendGrid's own `bounce_classification` (bounce and block classifications); `unclassified` says nothing."""
+"""SendGrid's own `bounce_classification` (bounce and block classifications); `unclassified` is ignored."""
 
 
 def is_signed(keys: Sequence[str], *, body: bytes, signature: str | None, timestamp: str | None, now: datetime) -> bool:
-    """Whether one of these public keys (base64 of DER, as the vendor shows them) signed this body, not too long ago.
+    """Return whether one of these public keys (base64 of DER, as SendGrid shows them) signed this body recently.
 
     The signature is base64 of ECDSA over P-256 with SHA-256, over the timestamp (seconds since 1970) and the raw body.
     """
@@ -77,13 +77,13 @@ def is_signed(keys: Sequence[str], *, body: bytes, signature: str | None, timest
 
 
 def key_fault(key: str) -> str:
-    """Why this cannot be a verification key, as a sentence; empty when it can."""
+    """Return why this cannot be a verification key, as a sentence; empty if it can."""
     return "" if _public_key(key) is not None else "must be the verification key that SendGrid shows (base64)"
 
 
 @cache
 def _public_key(key: str) -> Any:
-    """The key, or None when it is none of the kind that SendGrid signs with."""
+    """Load the key; None if it is not of the kind that SendGrid signs with."""
     from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.asymmetric import ec
     from cryptography.hazmat.primitives.serialization import load_der_public_key
@@ -111,15 +111,15 @@ def _verifies(key: str, signature: bytes, signed: bytes) -> bool:
 
 
 def translate(items: Sequence[Any], now: datetime) -> Iterator[ProviderEvent]:
-    """What these events say of messages of ours; all others are passed over."""
+    """Translate the events that concern Relay's messages; skip all others."""
     for item in items:
         if isinstance(item, dict):
             kind = _KINDS.get(str(item.get("event")))
             if kind is not None and isinstance(item.get("relay_id"), str):
-                yield _sighting(item, kind, now)
+                yield _provider_event(item, kind, now)
 
 
-def _sighting(item: Mapping[str, Any], kind: EventKind, now: datetime) -> ProviderEvent:
+def _provider_event(item: Mapping[str, Any], kind: EventKind, now: datetime) -> ProviderEvent:
     message, email = text_of(item["relay_id"], 64), text_of(item.get("email"), 320)
     reply = text_of(item.get("reason") or item.get("response"))
     code = enhanced_status(text_of(item.get("status")), reply)
@@ -153,6 +153,6 @@ def _bounce_class(item: Mapping[str, Any], code: str, reply: str) -> BounceClass
     named = _CLASSIFIED.get(str(item.get("bounce_classification")).lower())
     found = named or classify(code, reply)
     if item.get("type") == "blocked":
-        # A block is for now, whatever its code: SendGrid goes on sending to the address.
+        # A block is temporary, whatever its code: SendGrid continues to send to the address.
         return BounceClass.POLICY if found in (BounceClass.ADDRESS, BounceClass.UNKNOWN) else found
     return BounceClass.ADDRESS if found is BounceClass.UNKNOWN else found

@@ -1,1 +1,1 @@
-"""The work of timers and operators: recovery, checks, purge, changes to messages, erasure, the doctor."""
+"""Timers and operator actions: recovery, checks, purge, message changes, erasure, doctor."""

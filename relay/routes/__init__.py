@@ -1,1 +1,1 @@
-"""The ways out: routing rules, capabilities, holds, the circuit breaker and pacing."""
+"""Decide which routes messages take, and hold routes at fault."""

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from relay.events.observation import QUEUE
+from relay.events.provider_events import QUEUE
 from standins.acs.events import EventGrid, as_cloud_event
 from standins.inbox import Address, Mail
 from standins.sendgrid.events import EventWebhook

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from relay.core import entries, ids
-from relay.events.observation import QUEUE, ProviderEvent
+from relay.events.provider_events import QUEUE, ProviderEvent
 from relay.journal.dead_letters import UNREADABLE_CONTAINER
 from relay.journal.intake import UPGRADE_PAUSE_SECONDS
 from relay.journal.records import TABLE, partition
@@ -134,7 +134,7 @@ async def test_its_events_wait_and_those_of_others_do_not(relay: Harness) -> Non
         )
         for name in (newer, other)
     ]
-    await relay.relay.events.take(told)
+    await relay.relay.events.enqueue(told)
     await apply_events(relay)
     assert await events(relay, other) == ["delivered"]
     await upgrade(relay, before)
@@ -145,7 +145,7 @@ async def test_its_events_wait_and_those_of_others_do_not(relay: Harness) -> Non
     assert timedelta(seconds=UPGRADE_PAUSE_SECONDS) <= AGAIN
 
 
-NEWER = b'{"relay":2,"mails":[],"ref":{"of":"another shape"},"lane":7,"sightings":"none","client":[]}'
+NEWER = b'{"relay":2,"mails":[],"ref":{"of":"another shape"},"lane":7,"events":"none","client":[]}'
 """An entry of a version to come, whose names mean what they like."""
 
 

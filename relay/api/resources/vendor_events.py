@@ -40,7 +40,7 @@ async def from_sendgrid(call: Call) -> Response:
     taken = 0
     for start in range(0, len(items), _AT_A_TIME):
         found = list(sendgrid.translate(items[start : start + _AT_A_TIME], now))
-        await call.services.events.take(found)
+        await call.services.events.enqueue(found)
         taken += len(found)
         await asyncio.sleep(0)
     return json_response(EventsTakenView(taken=taken, passed_over=len(items) - taken))
@@ -55,7 +55,7 @@ async def from_event_grid(call: Call) -> Response:
     if code is not None:
         return json_response(EventsTakenView(validation_response=code))
     found = list(acs.translate(items, now))
-    await call.services.events.take(found)
+    await call.services.events.enqueue(found)
     return json_response(EventsTakenView(taken=len(found), passed_over=len(items) - len(found)))
 
 
@@ -75,7 +75,7 @@ async def from_mailbox(call: Call) -> Response:
         raise Refusal(400, "empty_body", "Send the report as it was received, headers and all.")
     client = "" if call.client.role is Role.OPERATOR else call.client.name
     found = dsn.read_report(call.request.body, call.services.clock(), provider=REPORT, client=client)
-    await call.services.events.take(found)
+    await call.services.events.enqueue(found)
     return json_response(EventsTakenView(taken=len(found)), 202)
 
 

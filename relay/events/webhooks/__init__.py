@@ -1,1 +1,1 @@
-"""Telling callers what became of their mail: subscriptions, signed posts with retries over a day, a log of deliveries."""
+"""Use case 4: notify clients by webhook."""

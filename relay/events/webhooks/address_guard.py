@@ -1,8 +1,7 @@
-"""Where a web hook may go: to the public Internet, and nowhere else.
+"""Allow webhooks to the public Internet only, against server-side request forgery (SSRF).
 
-A caller chooses the address, so a post to it is a request that somebody else can aim (server-side request forgery). A name is
-resolved by us, each of its addresses is checked, and the connection goes to one that was checked: what the name resolves to
-a moment later changes nothing. Redirects are not followed (`relay.events.webhooks.http_post`).
+Callers choose the URL. Relay resolves its host name, checks every address, and connects to a checked address, so that DNS
+rebinding changes nothing. Redirects are not followed (`relay.events.webhooks.http_post`).
 """
 
 import ipaddress
@@ -14,11 +13,11 @@ MAX_URL = 2_000
 
 type Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 type Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
-"""The addresses of a host's name, for a port. Raises `OSError` when there are none."""
+"""Resolves a host name for a port. Raises `OSError` if it has no address."""
 
 _PLATFORM = frozenset(
     {
-        # Public by its number, and yet inside: Azure's own services (learn.microsoft.com/azure/virtual-network/what-is-
+        # A public address of Azure's own platform services (learn.microsoft.com/azure/virtual-network/what-is-
         # ip-address-168-63-129-16).
         ipaddress.ip_address("168.63.129.16"),
     }
@@ -28,11 +27,11 @@ _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 
 class Forbidden(OSError):
-    """An address that no web hook may go to."""
+    """A webhook must not connect to this address."""
 
 
 async def system_resolve(host: str, port: int) -> Sequence[str]:
-    """What the system's resolver says."""
+    """Resolve a name with the system's resolver."""
     import asyncio
     import socket
 
@@ -41,20 +40,20 @@ async def system_resolve(host: str, port: int) -> Sequence[str]:
 
 
 def address_fault(text: str, *, allows_loopback: bool) -> str:
-    """Why no web hook may go to this address, as a sentence; empty when it may."""
+    """Return why a webhook must not connect to this address, as a sentence; empty if it may."""
     try:
         address = ipaddress.ip_address(text.partition("%")[0])
     except ValueError:
         return "is no IP address"
-    if all(found.is_loopback for found in _meant(address)):
-        return "" if allows_loopback else "is this machine itself"
-    if any(not _is_public(found) for found in _meant(address)):
-        return "is not an address of the public Internet"
+    if all(found.is_loopback for found in _targets(address)):
+        return "" if allows_loopback else "is a loopback address"
+    if any(not _is_public(found) for found in _targets(address)):
+        return "is not a public address"
     return ""
 
 
 def url_fault(url: str, *, allows_loopback: bool) -> str:
-    """What is wrong with a web hook's URL as it stands, as a sentence; empty when nothing is."""
+    """Return what is wrong with a webhook's URL, as a sentence; empty if nothing is. Does not resolve the name."""
     if len(url) > MAX_URL or not url.isascii() or any(character.isspace() or ord(character) < 33 for character in url):
         return f"must be at most {MAX_URL} ASCII characters, without spaces"
     try:
@@ -65,7 +64,7 @@ def url_fault(url: str, *, allows_loopback: bool) -> str:
     if not host or parts.username is not None or parts.password is not None or parts.fragment:
         return "must have a host, and no user, password or fragment"
     if _is_local_name(host) and not allows_loopback:
-        return "must not lead to this machine or its network"
+        return "must not be a local name"
     is_literal = _is_literal(host)
     if not is_literal and _ends_in_number(host):
         return "must name a host, or an IP address in its usual form"
@@ -78,14 +77,14 @@ def url_fault(url: str, *, allows_loopback: bool) -> str:
 
 
 class Guard:
-    """Resolves names, and gives only addresses that a web hook may go to."""
+    """Resolves names to addresses that a webhook may connect to."""
 
     def __init__(self, *, allows_loopback: bool, resolve: Resolve = system_resolve) -> None:
         self.allows_loopback = allows_loopback
         self._resolve = resolve
 
     async def addresses(self, host: str, port: int) -> Sequence[str]:
-        """The addresses of a host, all of which were checked. Raises `Forbidden` when any may not be, else `OSError`."""
+        """Resolve a host and check every address. Raises `Forbidden` if one is not allowed, `OSError` if there is none."""
         found = await self._resolve(host, port)
         for text in found:
             if fault := address_fault(text, allows_loopback=self.allows_loopback):
@@ -95,8 +94,8 @@ class Guard:
         return found
 
 
-def _meant(address: Address) -> Sequence[Address]:
-    """The address, and those that it carries inside: a gateway may go there instead."""
+def _targets(address: Address) -> Sequence[Address]:
+    """Return the address and the IPv4 addresses embedded in it, to which a gateway may route."""
     if isinstance(address, ipaddress.IPv4Address):
         return [address]
     if address.ipv4_mapped is not None:

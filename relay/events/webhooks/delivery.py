@@ -1,9 +1,9 @@
-"""Use case 4: tell subscribers what became of their mail.
+"""Use case 4: notify clients of events by webhook.
 
-    event ─► entries for each subscription ─► `webhooks` queue ─► post ─► log ─► what was not taken: again, later
+    event ─► entries for each subscription ─► `webhooks` queue ─► post ─► log ─► retry what failed
 
-A post is made at least once; the receiver recognises a repetition by its id. What is not taken is tried again for a day. A
-subscription that took nothing for all that time, or answers 410, is disabled, and that is told.
+Delivery is at least once; the receiver recognizes a duplicate by its id. Failed posts are retried for a day. A subscription
+that accepted nothing during that time, or returned 410, is disabled, which is logged and alerted.
 """
 
 import logging
@@ -29,17 +29,17 @@ from relay.platform.storage.ports import Entity, Query, Queues, Tables, delete_w
 
 LOG = resources.WEBHOOK_LOG_TABLE
 DELAYS = (5, 60, 300, 900, 3_600, 10_800, 21_600, 43_200)
-"""Seconds before the second, third, … attempt: nine attempts over 22 hours."""
+"""Seconds before the second, third, … attempt: nine attempts within 22 hours."""
 JITTER = 0.1
 FAILED_FOR = timedelta(hours=19)
-"""The least time between the first failure and the last attempt."""
+"""Minimum time between the first failure and the last attempt."""
 MAX_DELAY_SECONDS = 86_400
 LOG_KEPT = timedelta(days=7)
 _AT_ONCE = 8
 
 
 class Delivered(msgspec.Struct, frozen=True, kw_only=True):
-    """A row of the log: one attempt at one post. `outcome`: `taken`, `failed`, `given_up` or `gone`."""
+    """A row of the delivery log: one attempt of one post. `outcome`: `taken`, `failed`, `given_up` or `gone`."""
 
     id: str
     at: datetime
@@ -52,7 +52,7 @@ class Delivered(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Webhooks:
-    """Puts posts on the queue, and makes them."""
+    """Enqueues and sends posts."""
 
     def __init__(
         self,
@@ -66,7 +66,7 @@ class Webhooks:
         clock: Callable[[], datetime],
         draw: Callable[[], float],
     ) -> None:
-        """`source` is the relay's own address, as CloudEvents name it."""
+        """`source` is this relay's URL, the `source` of its CloudEvents."""
         self.subscriptions = subscriptions
         self._poster = poster
         self._queues = queues
@@ -76,18 +76,18 @@ class Webhooks:
         self._clock = clock
         self._draw = draw
 
-    async def follow(self, noted: Sequence[MessageEvent]) -> None:
-        """Put what each client's subscriptions want to know on the queue."""
+    async def follow(self, events: Sequence[MessageEvent]) -> None:
+        """Enqueue the events that each client subscribes to."""
         puts: list[Callable[[], Awaitable[None]]] = []
-        for client in dict.fromkeys(each.client for each in noted):
+        for client in dict.fromkeys(each.client for each in events):
             for subscription in await self.subscriptions.of(client):
-                wanted = [each for each in noted if each.client == client and subscription.wants(each.event.kind)]
+                wanted = [each for each in events if each.client == client and subscription.wants(each.event.kind)]
                 found = [payload.post_of(each, subscription, self._source) for each in wanted]
                 puts += [partial(self._queues.put, QUEUE, body) for body in payload.pack(subscription, found)]
         await concurrency.gather_limited(puts, limit=_AT_ONCE)
 
     async def deliver(self, body: bytes) -> None:
-        """Make the posts of an entry. Raises only on bugs, and when storage can neither record nor take the entry back."""
+        """Send the posts of an entry. Raises only on bugs, and when the entry can neither be processed nor put back."""
         await self._intake.take(QUEUE, body, self._handle)
 
     async def keep_poison(self, body: bytes) -> None:
@@ -95,7 +95,7 @@ class Webhooks:
         await self._intake.keep(body)
 
     async def test(self, subscription: Subscription, name: str) -> Delivered:
-        """Post a test event now, once, whether the subscription is enabled or not."""
+        """Post a test event once, even if the subscription is disabled."""
         now = self._clock()
         chosen = subscription.definition.format
         body = payload.body_of(
@@ -103,19 +103,19 @@ class Webhooks:
         )
         answered = await self._post(subscription, Post(id=name, body=body))
         outcome = "taken" if answered.is_taken else "failed"
-        told = _delivered(Post(id=name, body=""), answered, 1, outcome, now)
-        await self._tables.upsert_all(LOG, [_row(subscription, told)])
-        return told
+        delivered = _delivered(Post(id=name, body=""), answered, 1, outcome, now)
+        await self._tables.upsert_all(LOG, [_row(subscription, delivered)])
+        return delivered
 
     async def log(
         self, subscription: Subscription, *, limit: int = 100, cursor: str | None = None
     ) -> tuple[Sequence[Delivered], str | None]:
-        """One page of a subscription's deliveries, the newest first, and the next cursor."""
-        page = await self._tables.query(LOG, Query(partition=subscription.id), limit=limit, cursor=cursor)
+        """Read one page of a subscription's deliveries, newest first, and the next cursor."""
+        page = await self._tables.query(LOG, Query(partition=subscription.id), limit=most, cursor=cursor)
         return [msgspec.convert(dict(entity.properties), Delivered) for entity in page.entities], page.next
 
     async def purge(self) -> int:
-        """Forget the deliveries of long ago."""
+        """Delete old rows of the delivery log."""
         before = self._clock() - LOG_KEPT
 
         def is_old(entity: Entity) -> bool:
@@ -140,11 +140,11 @@ class Webhooks:
         left = [(post, answered) for post, answered in done if not answered.is_taken]
         is_gone = any(answered.is_gone for answered in answers)
         is_last = entry.attempt > len(DELAYS)
-        # What is to be tried again is on the queue before anything else is written: a death here repeats, and loses nothing.
+        # The retry is enqueued before anything else is written: if the process dies here, posts repeat and none is lost.
         if left and not is_gone and not is_last:
-            await self._again(entry, left)
+            await self._retry(entry, left)
         try:
-            await self._note(entry, subscription, done, is_gone=is_gone, is_last=is_last)
+            await self._record(entry, subscription, done, is_gone=is_gone, is_last=is_last)
         except Unavailable as error:
             log_event("webhook_unrecorded", level=logging.WARNING, webhook=subscription.id, error=str(error))
 
@@ -158,14 +158,14 @@ class Webhooks:
             secrets=subscription.secrets(self._clock()),
         )
 
-    async def _again(self, entry: Entry, left: Sequence[tuple[Post, Answered]]) -> None:
+    async def _retry(self, entry: Entry, left: Sequence[tuple[Post, Answered]]) -> None:
         delay = DELAYS[entry.attempt - 1] * (1 + JITTER * (2 * self._draw() - 1))
-        wished = max(_seconds(answered.retry_after, self._clock()) for _, answered in left)
+        retry_after = max(_seconds(answered.retry_after, self._clock()) for _, answered in left)
         again = msgspec.structs.replace(entry, attempt=entry.attempt + 1, posts=tuple(post for post, _ in left))
-        seconds = round(min(max(delay, wished), MAX_DELAY_SECONDS))
+        seconds = round(min(max(delay, retry_after), MAX_DELAY_SECONDS))
         await self._queues.put(QUEUE, payload.encode(again), delay_seconds=seconds)
 
-    async def _note(
+    async def _record(
         self,
         entry: Entry,
         subscription: Subscription,
@@ -174,7 +174,7 @@ class Webhooks:
         is_gone: bool,
         is_last: bool,
     ) -> None:
-        """Write the log, and what the subscription's health has become."""
+        """Write the delivery log, and update the subscription's failures."""
         now = self._clock()
         failed = "gone" if is_gone else "given_up" if is_last else "failed"
         rows = [
@@ -185,7 +185,7 @@ class Webhooks:
         has_taken = any(answered.is_taken for _, answered in done)
         try:
             if is_gone:
-                await self._disable(subscription, "The receiver answered 410: it wants no more.")
+                await self._disable(subscription, "The receiver returned 410 Gone.")
             elif has_taken and subscription.failing_since is not None:
                 await self.subscriptions.note_failing(subscription, None)
             elif not has_taken and is_last:
@@ -193,7 +193,7 @@ class Webhooks:
             elif not has_taken and subscription.failing_since is None:
                 await self.subscriptions.note_failing(subscription, now)
         except NotFound:
-            # Deleted meanwhile.
+            # The subscription was deleted.
             return
 
     async def _disable(self, subscription: Subscription, why: str) -> None:
@@ -201,10 +201,10 @@ class Webhooks:
         log_event("webhook_disabled", level=logging.ERROR, webhook=subscription.id, client=subscription.client, why=why)
 
     async def _give_up(self, subscription: Subscription) -> None:
-        """A post is lost. Where others were taken in between, no more is wrong; else nothing has been for all that time."""
+        """Disable a subscription after the last attempt of a post, if no other post succeeded since the failures began."""
         current = await self.subscriptions.get(subscription.client, subscription.id)
         if current.failing_since is not None and self._clock() - current.failing_since >= FAILED_FOR:
-            await self._disable(current, "No post was taken for a day.")
+            await self._disable(current, "No delivery succeeded for a day.")
 
 
 def _delivered(post: Post, answered: Answered, attempt: int, outcome: str, at: datetime) -> Delivered:
@@ -220,15 +220,17 @@ def _delivered(post: Post, answered: Answered, attempt: int, outcome: str, at: d
     )
 
 
-def _row(subscription: Subscription, told: Delivered) -> Entity:
-    # Counted down, so that the newest comes first.
-    place = 10**14 - int(told.at.timestamp() * 1000)
-    properties: dict[str, Any] = msgspec.structs.asdict(told)
-    return Entity(partition=subscription.id, row=f"{place:015d}-{told.id}-{told.attempt:02d}", properties=properties)
+def _row(subscription: Subscription, delivered: Delivered) -> Entity:
+    # Counts down, so that the newest sorts first.
+    countdown = 10**14 - int(delivered.at.timestamp() * 1000)
+    properties: dict[str, Any] = msgspec.structs.asdict(delivered)
+    return Entity(
+        partition=subscription.id, row=f"{countdown:015d}-{delivered.id}-{delivered.attempt:02d}", properties=properties
+    )
 
 
 def _seconds(retry_after: str, now: datetime) -> float:
-    """What a receiver wishes (RFC 9110 section 10.2.3), 0 when it wishes nothing that can be read."""
+    """Parse `Retry-After` (RFC 9110 section 10.2.3) to seconds; 0 if it is missing or invalid."""
     if retry_after.isascii() and retry_after.isdigit():
         return float(retry_after[:9])
     try:

@@ -1,4 +1,4 @@
-"""One signed post (standardwebhooks.com): over a session of its own, to checked addresses only, without redirects."""
+"""Send one signed webhook request (standardwebhooks.com): to checked addresses only, without redirects."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -12,11 +12,11 @@ from relay.events.webhooks.address_guard import Forbidden, Guard, url_fault
 CONNECT_SECONDS = 5.0
 TOTAL_SECONDS = 15.0
 MAX_READ = 4_096
-"""How much of an answer is read: only its status counts."""
+"""Bytes read of a response: only its status counts."""
 
 
 class Answered(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of a post. `status` 0: no answer, and `error` says why. `retry_after` is what the receiver asked for."""
+    """The result of a request. `status` is 0 without a response, with the reason in `error`."""
 
     status: int = 0
     error: str = ""
@@ -25,17 +25,17 @@ class Answered(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_taken(self) -> bool:
-        """Whether the receiver took it: any 2xx."""
+        """Whether the receiver accepted it: any 2xx."""
         return 200 <= self.status < 300
 
     @property
     def is_gone(self) -> bool:
-        """Whether the receiver wants no more: 410."""
+        """Whether the receiver unsubscribed: 410 Gone."""
         return self.status == 410
 
 
 class Poster:
-    """Posts. Belongs to one event loop."""
+    """Sends webhook requests. Belongs to one event loop."""
 
     def __init__(
         self,
@@ -52,7 +52,7 @@ class Poster:
         self._session: Any = None
 
     async def post(self, url: str, name: str, body: bytes, *, media_type: str, secrets: Sequence[str]) -> Answered:
-        """Post a body under its id, signed with each of the secrets. Never raises for what a receiver or network does."""
+        """Post a body under its id, signed with each secret. Never raises for a fault of the receiver or the network."""
         began = self._timer()
         if fault := url_fault(url, allows_loopback=self.guard.allows_loopback):
             return Answered(error=f"forbidden: {fault}")
@@ -84,7 +84,7 @@ class Poster:
             return Answered(error=type(error).__name__)
 
     def _open(self) -> Any:
-        """The session. Its resolver is the guard, so that a connection goes where was checked."""
+        """Return the session. Its resolver is the guard, so that it connects to checked addresses only."""
         if self._session is None:
             import aiohttp
 
@@ -98,10 +98,10 @@ class Poster:
 
 
 def signature(name: str, at: datetime, body: bytes, secrets: Sequence[str]) -> Mapping[str, str]:
-    """The three headers of Standard Webhooks. With two secrets there are two signatures: one of them is being replaced."""
+    """Make the three headers of Standard Webhooks. During the rotation of a secret there are two signatures."""
     from standardwebhooks import Webhook
 
-    # The library signs for UTC whatever zone a time has: ours are in UTC.
+    # The library ignores the time zone and signs for UTC; our times are in UTC.
     signed = [Webhook(secret).sign(msg_id=name, timestamp=at, data=body.decode()) for secret in secrets]
     return {
         "webhook-id": name,
@@ -116,7 +116,7 @@ def _resolver(guard: Guard) -> Any:
     from aiohttp.abc import AbstractResolver, ResolveResult
 
     class Checked(AbstractResolver):
-        """aiohttp's way to ask for addresses."""
+        """aiohttp's resolver interface over the guard."""
 
         async def resolve(
             self,
@@ -137,6 +137,6 @@ def _resolver(guard: Guard) -> Any:
             ]
 
         async def close(self) -> None:
-            """Nothing of its own."""
+            """Do nothing: the guard holds no resources."""
 
     return Checked()

@@ -1,9 +1,9 @@
-"""What is posted, and the queue entry that carries it.
+"""Build webhook bodies, and the queue entry that carries them.
 
     {"relay":1,"client":"shop","webhook":"wh_…","attempt":1,"posts":[{"id":"evt_…","message":"msg_…","body":"{…}"}, …]}
 
-An entry is for one subscription. A body is made once: every attempt posts the same bytes under the same id, by which a
-receiver recognises a repetition.
+An entry belongs to one subscription. A body is built once: every attempt posts the same bytes under the same id, so that a
+receiver can recognize a duplicate.
 """
 
 import hashlib
@@ -22,14 +22,14 @@ from relay.platform.packing import packed
 QUEUE = resources.WEBHOOKS_QUEUE
 VERSION = 1
 MOST = 50
-"""Posts of one entry: they have to be made within the lease."""
+"""Posts of one entry: all must be sent within the lease."""
 _OVERHEAD = 300
 _MEDIA_TYPES = {Format.STANDARD: "application/json", Format.CLOUDEVENTS: "application/cloudevents+json"}
 _encoder = msgspec.json.Encoder()
 
 
 class Post(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One body with its id. `message` is told in the log of deliveries."""
+    """One body with its id. `message` is shown in the delivery log."""
 
     id: str
     body: str
@@ -37,7 +37,7 @@ class Post(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
-    """What lies on the queue."""
+    """An entry of the `webhooks` queue."""
 
     relay: int
     client: str
@@ -50,14 +50,14 @@ _decoder = msgspec.json.Decoder(Entry)
 
 
 def media_type(chosen: Format) -> str:
-    """The Content-Type of a format."""
+    """Return the Content-Type of a format."""
     return _MEDIA_TYPES[chosen]
 
 
 def post_of(noted: MessageEvent, subscription: Subscription, source: str) -> Post:
-    """What a subscription is told of an event. `source` is the relay's address, for CloudEvents."""
+    """Build the post of an event for a subscription. `source` is this relay's URL, for CloudEvents."""
     event = noted.event
-    told = {
+    fields = {
         "message": noted.message,
         "recipient": event.recipient,
         "at": event.at,
@@ -69,14 +69,14 @@ def post_of(noted: MessageEvent, subscription: Subscription, source: str) -> Pos
         "tags": list(noted.tags),
         "metadata": dict(noted.metadata),
     }
-    about = {key: value for key, value in told.items() if value not in ("", 0, [], {})}
+    about = {key: value for key, value in fields.items() if value not in ("", 0, [], {})}
     name = event_id(subscription.id, noted.message, event.key)
     body = body_of(subscription.definition.format, f"message.{event.kind}", name, event.at, about=about, source=source)
     return Post(id=name, body=body, message=noted.message)
 
 
 def body_of(chosen: Format, kind: str, name: str, at: datetime, *, about: dict[str, Any], source: str) -> str:
-    """A body in one of the formats. The CloudEvents subject is the message, where there is one."""
+    """Build a body in one of the formats. The CloudEvents subject is the message, if there is one."""
     if chosen is Format.STANDARD:
         return _encoder.encode({"type": kind, "timestamp": at, "data": about}).decode()
     whole = {
@@ -93,23 +93,23 @@ def body_of(chosen: Format, kind: str, name: str, at: datetime, *, about: dict[s
 
 
 def event_id(subscription: str, message: str, key: str) -> str:
-    """The id of a post: the same whenever this event is told to this subscription."""
+    """Return the id of a post: always the same for an event and a subscription."""
     return "evt_" + hashlib.sha256(f"{subscription}\n{message}\n{key}".encode()).hexdigest()[:32]
 
 
 def pack(subscription: Subscription, posts: Sequence[Post]) -> Iterator[bytes]:
-    """The entries that carry these posts, for their first attempt."""
+    """Yield the entries that carry these posts, for their first attempt."""
     for group in packed(posts, _weight, room=entries.MAX_ENTRY_BYTES - _OVERHEAD, limit=MOST):
         yield encode(_first(subscription, group))
 
 
 def encode(entry: Entry) -> bytes:
-    """An entry as it lies on the queue."""
+    """Encode an entry for the queue."""
     return entries.escaped(_encoder.encode(entry))
 
 
 def decode(body: bytes) -> Entry:
-    """Read an entry of any version. Raises `UnreadableEntry`, whose text says nothing of the content."""
+    """Decode an entry of any version. Raises `UnreadableEntry`, whose text contains no content."""
     return entries.decode_versioned(_decoder, body, VERSION)
 
 

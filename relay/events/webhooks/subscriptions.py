@@ -1,8 +1,8 @@
-"""Who wants to be told: table `webhooks`, partition the client, a row for each subscription.
+"""Store webhook subscriptions: table `webhooks`, partition the client, one row per subscription.
 
-What the client decides (`definition`) and what deliveries find out (`failing_since`, `disabled_at`, `disabled_why`) are
-properties of their own, so that neither ever overwrites the other. The signing secret stands there in clear: it has to be
-used. It is told to the client once.
+The client's settings (`definition`) and the results of deliveries (`failing_since`, `disabled_at`, `disabled_why`) are separate
+properties, so that neither overwrites the other. The signing secret is stored in clear, because every delivery needs it. The
+client sees it once.
 """
 
 import base64
@@ -22,15 +22,15 @@ from relay.platform.storage.ports import Entity, Query, Tables
 TABLE = resources.WEBHOOKS_TABLE
 CACHE = timedelta(seconds=30)
 MOST = 20
-"""Subscriptions of one client."""
+"""Subscriptions per client."""
 OLD_SECRET_LASTS = timedelta(hours=24)
-"""How long posts carry a signature by the secret before, after a new one was made."""
+"""Time after a rotation during which posts are signed with the old secret too."""
 _SECRET_BYTES = 32
 _encoder = msgspec.json.Encoder()
 
 
 class Format(StrEnum):
-    """How a post's body looks."""
+    """The format of a body."""
 
     STANDARD = "standard"
     """`{"type", "timestamp", "data"}`, as Standard Webhooks proposes."""
@@ -39,7 +39,7 @@ class Format(StrEnum):
 
 
 class Definition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What the client decides. No `events` means all kinds. `is_callback`: a Logic App made it, with a `callbackUrl`."""
+    """The client's settings. No `events` means all kinds. `is_callback`: a Logic App created it with a `callbackUrl`."""
 
     url: str
     secret: str
@@ -56,7 +56,7 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Subscription(msgspec.Struct, frozen=True, kw_only=True):
-    """A row. `failing_since`: no post was taken since then. `disabled_why` is empty while it is enabled."""
+    """A row. `failing_since`: no delivery succeeded since then. `disabled_why` is empty while it is enabled."""
 
     id: str
     client: str
@@ -67,7 +67,7 @@ class Subscription(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_enabled(self) -> bool:
-        """Whether anything is posted to it."""
+        """Whether events are posted to it."""
         return not self.disabled_why
 
     def wants(self, kind: str) -> bool:
@@ -75,19 +75,19 @@ class Subscription(msgspec.Struct, frozen=True, kw_only=True):
         return self.is_enabled and (not self.definition.events or kind in self.definition.events)
 
     def secrets(self, now: datetime) -> Sequence[str]:
-        """What posts are signed with now, the newest first."""
+        """Return the secrets that sign posts now, the newest first."""
         until = self.definition.old_secret_until
         old = [self.definition.old_secret] if until is not None and until > now else []
         return [self.definition.secret, *old]
 
 
 def new_secret() -> str:
-    """A signing secret as Standard Webhooks writes it: `whsec_` and 32 random bytes in base64."""
+    """Make a signing secret in the format of Standard Webhooks: `whsec_` and 32 random bytes in base64."""
     return "whsec_" + base64.b64encode(secrets.token_bytes(_SECRET_BYTES)).decode()
 
 
 def callback_id(client: str, url: str) -> str:
-    """The id of the subscription that a `callbackUrl` makes: the same for the same URL, so that subscribing twice is once."""
+    """Return the id of the subscription for a `callbackUrl`: the same for the same URL, so that repeating is idempotent."""
     return "wh_" + hashlib.sha256(f"{client}\n{url}".encode()).hexdigest()[:32]
 
 
@@ -100,7 +100,7 @@ class Subscriptions:
         self._cached: dict[str, tuple[datetime, Sequence[Subscription]]] = {}
 
     async def of(self, client: str, *, fresh: bool = False) -> Sequence[Subscription]:
-        """All of a client."""
+        """Return the subscriptions of a client."""
         now = self._clock()
         kept = self._cached.get(client)
         if kept is None or fresh or now - kept[0] >= CACHE:
@@ -110,7 +110,7 @@ class Subscriptions:
         return kept[1]
 
     async def get(self, client: str, name: str, *, fresh: bool = True) -> Subscription:
-        """One. Raises `NotFound`."""
+        """Return one subscription. Raises `NotFound`."""
         if not fresh:
             found = next((each for each in await self.of(client) if each.id == name), None)
             if found is not None:
@@ -118,28 +118,28 @@ class Subscriptions:
         return _subscription(await self._tables.get(TABLE, client, name))
 
     async def put(self, subscription: Subscription) -> None:
-        """Write a new one, enabled; one of the same id is replaced."""
+        """Store a new subscription, enabled. Replaces one of the same id."""
         await self._tables.upsert(TABLE, _entity(subscription))
         self._cached.pop(subscription.client, None)
 
     async def change(self, subscription: Subscription, definition: Definition) -> None:
-        """Write what the client decides anew. Raises `NotFound`."""
+        """Store changed settings of the client. Raises `NotFound`."""
         await self._merge(subscription, definition=_encoder.encode(definition))
 
     async def disable(self, subscription: Subscription, why: str) -> None:
-        """Post nothing to it any more."""
+        """Stop posting to a subscription, and record why."""
         await self._merge(subscription, disabled_why=why, disabled_at=self._clock().isoformat())
 
     async def enable(self, subscription: Subscription) -> None:
-        """Post to it again, as if it had never failed."""
+        """Post to a disabled subscription again, and clear its failures."""
         await self._merge(subscription, disabled_why="", disabled_at="", failing_since="")
 
     async def note_failing(self, subscription: Subscription, since: datetime | None) -> None:
-        """Since when no post was taken; None: one was taken now."""
+        """Record since when deliveries fail; None after a success."""
         await self._merge(subscription, failing_since=since.isoformat() if since else "")
 
     async def remove(self, client: str, name: str) -> None:
-        """Delete it; one that is not there is no error."""
+        """Delete a subscription. A missing one is not an error."""
         await self._tables.delete(TABLE, client, name)
         self._cached.pop(client, None)
 
@@ -168,7 +168,7 @@ def _subscription(entity: Entity) -> Subscription:
     known = {name: value for name, value in entity.properties.items() if value not in ("", b"")}
     definition = known.pop("definition", b"")
     if not isinstance(definition, bytes):
-        raise NotFound("a subscription that cannot be read")
+        raise NotFound("the subscription is not readable")
     return msgspec.convert(
         {
             **known,

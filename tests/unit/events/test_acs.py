@@ -1,4 +1,4 @@
-"""Event Grid's events of ACS Email in both schemas, as the stand-in emits them and as odd ones come."""
+"""Event Grid's events of ACS Email in both schemas, as the stand-in emits them, and malformed ones."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -43,7 +43,7 @@ def event(kind: str = DELIVERY, **report: Any) -> dict[str, Any]:
     ],
 )
 @pytest.mark.parametrize("is_cloud_event", [False, True])
-def test_each_status_becomes_one_of_ours(
+def test_each_status_maps_to_an_event_kind(
     status: str, detail: str, said: tuple[str, str, str], is_cloud_event: bool
 ) -> None:
     given = event(
@@ -57,11 +57,11 @@ def test_each_status_becomes_one_of_ours(
     assert found.at == datetime(2026, 3, 1, 12, 0, 1, 123_456, tzinfo=UTC)
 
 
-def test_every_status_is_known() -> None:
+def test_every_documented_status_is_mapped() -> None:
     assert [len(list(translate([event(status=status)], NOW))) for status in STATUSES] == [1] * len(STATUSES)
 
 
-def test_engagements() -> None:
+def test_engagement_reports_become_opens_and_clicks() -> None:
     given = [event(ENGAGEMENT, engagementType=kind, userActionTimeStamp="nonsense") for kind in ("view", "click", "?")]
     assert [(each.kind, each.at) for each in translate(given, NOW)] == [("opened", NOW), ("clicked", NOW)]
 
@@ -79,11 +79,11 @@ def test_engagements() -> None:
         event(status="Delivered", internetMessageId=f"<x{NAME}@example.com>"),
     ],
 )
-def test_what_is_not_about_us_is_passed_over(item: Any) -> None:
+def test_foreign_event_is_skipped(item: Any) -> None:
     assert list(translate([item], NOW)) == []
 
 
-def test_the_handshake_wants_its_code_back() -> None:
+def test_validation_handshake_returns_its_code() -> None:
     shake = {"eventType": "Microsoft.EventGrid.SubscriptionValidationEvent", "data": {"validationCode": "c-1"}}
     assert validation_code([shake]) == "c-1"
     assert validation_code([event(status="Delivered")]) is None

@@ -1,4 +1,4 @@
-"""Sightings on their way into the journal: durable first, matched, once each, and nothing left out by a death in between."""
+"""Provider events: stored on the queue, matched with their messages, recorded once, and followed up even after a crash."""
 
 import json
 from collections.abc import Sequence
@@ -15,14 +15,14 @@ from relay.core.errors import Unavailable, UnreadableEntry
 from relay.core.events import MessageEvent, RecordedEvent, fates
 from relay.core.model import Attempt, MessageStatus, Part, State
 from relay.events.apply import Events
-from relay.events.observation import QUEUE, Entry, ProviderEvent, decode, encode, pack
+from relay.events.provider_events import QUEUE, Entry, ProviderEvent, decode, encode, pack
 from tests.doubles import START, Place, batch_of, entry_of, message_of, submission_of
 
 SAMPLES = Path(__file__).parents[2] / "samples"
 
 
 class Following:
-    """Keeps what it is told, after failing as often as asked."""
+    """A follower that collects events, after the given number of failures."""
 
     def __init__(self) -> None:
         self.noted: list[MessageEvent] = []
@@ -59,7 +59,7 @@ ATTEMPTS = (
 
 
 async def recorded(place: Place, *to: str, count: int = 1) -> list[str]:
-    """A batch in the journal; the ids of its messages."""
+    """Record a batch in the journal, and return the ids of its messages."""
     body = entry_of(*(submission_of(message_of(*(to or ("ada@example.org",)))) for _ in range(count)))
     entry = batch_of(body)
     part = Part(route="main", state=State.SENT, attempt=2, attempts=ATTEMPTS)
@@ -67,18 +67,18 @@ async def recorded(place: Place, *to: str, count: int = 1) -> list[str]:
     return [record.message_id(index, entry) for index in range(count)]
 
 
-def sighting(message: str, kind: str = "delivered", **fields: Any) -> ProviderEvent:
+def reported(message: str, kind: str = "delivered", **fields: Any) -> ProviderEvent:
     values = {"key": f"{kind}-1", "recipient": "ada@example.org", "at": START + timedelta(minutes=9), **fields}
     return ProviderEvent(kind=kind, provider="sendgrid", message=message, **values)
 
 
-async def story(place: Place, name: str) -> list[RecordedEvent]:
+async def history(place: Place, name: str) -> list[RecordedEvent]:
     return list((await place.journal.story(ids.parse(name).batch))[1])
 
 
 async def apply(place: Place, events: Events, *found: ProviderEvent) -> None:
-    """Take them in and apply what is on the queue now."""
-    await events.take(found)
+    """Enqueue events, and apply what is on the queue now."""
+    await events.enqueue(found)
     await drain(place, events)
 
 
@@ -94,7 +94,7 @@ async def drain(place: Place, events: Events) -> None:
 
 def sample() -> Entry:
     name = "msg_06eaipl7v9t3n32dbpnn10ci0c0tf2au5r1vr735"
-    whole = sighting(
+    whole = reported(
         name,
         "bounced",
         attempt=2,
@@ -104,94 +104,90 @@ def sample() -> Entry:
         client="shop",
         raw='{"event":"bounce"}',
     )
-    return Entry(relay=1, sightings=(whole, sighting(name)), again=True)
+    return Entry(relay=1, events=(whole, reported(name)), again=True)
 
 
-def test_entries_are_read_and_written_as_ever() -> None:
+def test_sample_entry_round_trips() -> None:
     kept = (SAMPLES / "events-entry-1.json").read_bytes()
     assert encode(sample()) == kept.strip()
     assert decode(kept) == sample()
-    # The host copies top-level fields over the trigger's metadata, but no arrays.
+    # The host copies top-level fields over the trigger's metadata, except arrays.
     assert {key for key, value in json.loads(kept).items() if not isinstance(value, list)} == {"relay", "again"}
 
 
-@pytest.mark.parametrize(
-    "body", [b"", b"{}", b"[]", b'{"relay":2,"sightings":[]}', b'{"relay":1,"sightings":[{}]}', b"\xff"]
-)
-def test_what_is_no_entry_is_not_read(body: bytes) -> None:
+@pytest.mark.parametrize("body", [b"", b"{}", b"[]", b'{"relay":2,"events":[]}', b'{"relay":1,"events":[{}]}', b"\xff"])
+def test_invalid_entry_is_unreadable(body: bytes) -> None:
     with pytest.raises(UnreadableEntry):
         decode(body)
 
 
-@given(st.lists(st.text(max_size=9_000).map(lambda text: sighting("m", reply=text[:1_000], raw=text)), max_size=30))
-def test_packing_loses_nothing_and_every_entry_fits(found: list[ProviderEvent]) -> None:
+@given(st.lists(st.text(max_size=9_000).map(lambda text: reported("m", reply=text[:1_000], raw=text)), max_size=30))
+def test_packing_keeps_every_event_and_every_entry_fits(found: list[ProviderEvent]) -> None:
     packed = list(pack(found))
-    assert [each for body in packed for each in decode(body).sightings] == found
+    assert [each for body in packed for each in decode(body).events] == found
     assert all(entries.weight(body) <= entries.MAX_ENTRY_BYTES for body in packed)
 
 
-def test_what_grows_too_large_on_its_way_is_cut() -> None:
-    [body] = pack([sighting("m", reply="<" * 1_000, raw="&" * 12_000)])
+def test_event_that_grows_when_escaped_is_truncated() -> None:
+    [body] = pack([reported("m", reply="<" * 1_000, raw="&" * 12_000)])
     assert entries.weight(body) <= entries.MAX_ENTRY_BYTES
-    assert decode(body).sightings[0].raw == "&" * 1_000
+    assert decode(body).events[0].raw == "&" * 1_000
 
 
 # ── applying ──
 
 
-async def test_an_event_comes_into_the_journal_of_its_message(
-    place: Place, events: Events, following: Following
-) -> None:
+async def test_event_is_recorded_with_its_message(place: Place, events: Events, following: Following) -> None:
     names = await recorded(place, count=2)
-    await apply(place, events, sighting(names[1], code="2.0.0", raw="{}"))
-    [event] = await story(place, names[0])
+    await apply(place, events, reported(names[1], code="2.0.0", raw="{}"))
+    [event] = await history(place, names[0])
     assert (event.index, event.kind, event.code, event.raw, event.attempt) == (1, "delivered", "2.0.0", "{}", 2)
     [noted] = following.noted
     assert (noted.message, noted.client, noted.is_ours, noted.event) == (names[1], "shop", True, event)
 
 
-async def test_many_events_of_a_batch_cost_one_query_and_one_row(place: Place, events: Events) -> None:
+async def test_events_of_a_batch_cost_one_query_and_one_row(place: Place, events: Events) -> None:
     names = await recorded(place, count=32)
     found = [
-        sighting(name, kind, key=f"{kind}-{name}") for name in names for kind in ("processed", "delivered", "opened")
+        reported(name, kind, key=f"{kind}-{name}") for name in names for kind in ("processed", "delivered", "opened")
     ]
-    await events.take(found)
+    await events.enqueue(found)
     place.tables.calls.clear()
     await drain(place, events)
     assert place.tables.calls == {"query": 1, "upsert": 1}
-    assert len(await story(place, names[0])) == 96
+    assert len(await history(place, names[0])) == 96
 
 
 async def test_long_events_take_several_rows(place: Place, events: Events) -> None:
     [name] = await recorded(place)
-    found = [sighting(name, key=f"k{number}", raw="請" * 8_000) for number in range(7)]
+    found = [reported(name, key=f"k{number}", raw="請" * 8_000) for number in range(7)]
     await apply(place, events, *found)
-    assert {event.key for event in await story(place, name)} == {f"k{number}" for number in range(7)}
+    assert {event.key for event in await history(place, name)} == {f"k{number}" for number in range(7)}
 
 
-async def test_two_that_write_the_same_make_one_of_it(place: Place, events: Events) -> None:
+async def test_concurrent_duplicates_are_recorded_once(place: Place, events: Events) -> None:
     [name] = await recorded(place)
-    first, second = [pack([sighting(name, key=key), sighting(name, key="both")]) for key in ("a", "b")]
+    first, second = [pack([reported(name, key=key), reported(name, key="both")]) for key in ("a", "b")]
     [one], [other] = list(first), list(second)
     place.tables.before("upsert", lambda: events.apply(other))
     await events.apply(one)
-    assert sorted(event.key for event in await story(place, name)) == ["a", "b", "both"]
+    assert sorted(event.key for event in await history(place, name)) == ["a", "b", "both"]
 
 
-async def test_an_event_that_is_known_is_not_followed_again(place: Place, events: Events, following: Following) -> None:
+async def test_known_event_is_not_followed_up_again(place: Place, events: Events, following: Following) -> None:
     [name] = await recorded(place)
-    await apply(place, events, sighting(name), sighting(name))
-    await apply(place, events, sighting(name))
-    assert len(await story(place, name)) == len(following.noted) == 1
+    await apply(place, events, reported(name), reported(name))
+    await apply(place, events, reported(name))
+    assert len(await history(place, name)) == len(following.noted) == 1
 
 
-async def test_a_death_between_record_and_follow_leaves_nothing_out(
+async def test_crash_between_record_and_follow_up_loses_nothing(
     place: Place, events: Events, following: Following
 ) -> None:
     [name] = await recorded(place)
     following.failures = 1
-    await apply(place, events, sighting(name))
-    assert len(await story(place, name)) == 1
+    await apply(place, events, reported(name))
+    assert len(await history(place, name)) == 1
     assert following.noted == []
     [body] = place.memory.queues.bodies(QUEUE)
     assert decode(body).again
@@ -200,34 +196,32 @@ async def test_a_death_between_record_and_follow_leaves_nothing_out(
     assert len(following.noted) == 1
 
 
-async def test_an_entry_that_the_host_gives_out_again_is_followed_again(
-    place: Place, events: Events, following: Following
-) -> None:
+async def test_redelivered_entry_is_followed_up_again(place: Place, events: Events, following: Following) -> None:
     [name] = await recorded(place)
-    [body] = pack([sighting(name)])
+    [body] = pack([reported(name)])
     await events.apply(body)
     await events.apply(body, is_redelivery=True)
     assert len(following.noted) == 2
-    assert len(await story(place, name)) == 1
+    assert len(await history(place, name)) == 1
 
 
 @pytest.mark.parametrize("operation", ["query", "upsert"])
-async def test_an_entry_is_put_back_when_storage_is_away(place: Place, events: Events, operation: str) -> None:
+async def test_entry_is_put_back_while_storage_is_unavailable(place: Place, events: Events, operation: str) -> None:
     [name] = await recorded(place)
     place.tables.fail(operation, Unavailable("away"))
-    await apply(place, events, sighting(name))
+    await apply(place, events, reported(name))
     place.time.move(60)
     await drain(place, events)
-    assert len(await story(place, name)) == 1
+    assert len(await history(place, name)) == 1
 
 
-async def test_nothing_is_taken_when_the_queue_is_away(place: Place, events: Events) -> None:
+async def test_enqueue_fails_while_the_queue_is_unavailable(place: Place, events: Events) -> None:
     place.queues.fail("put", Unavailable("away"))
     with pytest.raises(Unavailable):
-        await events.take([sighting("m")])
+        await events.enqueue([reported("m")])
 
 
-async def test_who_does_not_know_the_id_changes_nothing(place: Place, events: Events, following: Following) -> None:
+async def test_event_with_a_wrong_id_changes_nothing(place: Place, events: Events, following: Following) -> None:
     [name] = await recorded(place)
     forged = ids.parse(name)
     strangers = [
@@ -237,25 +231,23 @@ async def test_who_does_not_know_the_id_changes_nothing(place: Place, events: Ev
         "msg_x",
         "",
     ]
-    await apply(place, events, *(sighting(each) for each in strangers))
-    assert await story(place, name) == []
+    await apply(place, events, *(reported(each) for each in strangers))
+    assert await history(place, name) == []
     assert following.noted == []
 
 
-async def test_what_a_client_tells_counts_for_its_own_messages(place: Place, events: Events) -> None:
+async def test_client_report_applies_only_to_its_own_messages(place: Place, events: Events) -> None:
     [name] = await recorded(place)
-    await apply(place, events, sighting(name, client="other"))
-    assert await story(place, name) == []
-    await apply(place, events, sighting(name, client="shop"))
-    assert len(await story(place, name)) == 1
+    await apply(place, events, reported(name, client="other"))
+    assert await history(place, name) == []
+    await apply(place, events, reported(name, client="shop"))
+    assert len(await history(place, name)) == 1
 
 
-async def test_a_recipient_of_another_name_is_recorded_and_not_ours(
-    place: Place, events: Events, following: Following
-) -> None:
+async def test_unknown_recipient_is_recorded_and_not_ours(place: Place, events: Events, following: Following) -> None:
     [name] = await recorded(place)
-    await apply(place, events, sighting(name, recipient="forwarded@elsewhere.example"))
-    assert len(await story(place, name)) == 1
+    await apply(place, events, reported(name, recipient="forwarded@elsewhere.example"))
+    assert len(await history(place, name)) == 1
     assert not following.noted[0].is_ours
 
 
@@ -268,36 +260,36 @@ async def test_a_recipient_of_another_name_is_recorded_and_not_ours(
         ({"at": START - timedelta(minutes=1)}, 0),
     ],
 )
-async def test_the_attempt_is_told_or_follows_from_the_time(
+async def test_missing_attempt_is_derived_from_the_time(
     place: Place, events: Events, fields: dict[str, Any], attempt: int
 ) -> None:
     [name] = await recorded(place)
-    await apply(place, events, sighting(name, **fields))
-    assert [event.attempt for event in await story(place, name)] == [attempt]
+    await apply(place, events, reported(name, **fields))
+    assert [event.attempt for event in await history(place, name)] == [attempt]
 
 
-async def test_what_cannot_be_read_is_kept(place: Place, events: Events) -> None:
+async def test_unreadable_entry_is_kept(place: Place, events: Events) -> None:
     await events.apply(b"{}")
     await events.apply_poison(b"{}")
     [kept], _ = await place.memory.blobs.list("unreadable")
     assert await place.memory.blobs.get("unreadable", kept.name) == b"{}"
 
 
-async def test_a_poison_entry_costs_only_what_poisons_it(place: Place, events: Events, following: Following) -> None:
+async def test_poison_entry_loses_only_the_event_that_fails(place: Place, events: Events, following: Following) -> None:
     names = await recorded(place, count=3)
-    [body] = pack([sighting(name) for name in names])
-    # The first of them meets a bug, the second an outage that passes.
+    [body] = pack([reported(name) for name in names])
+    # The first event hits a bug, the second a short outage.
     place.tables.fail("query", ZeroDivisionError(), Unavailable("away"))
     await events.apply_poison(body)
     assert [noted.message for noted in following.noted] == names[1:]
     [kept], _ = await place.memory.blobs.list("unreadable")
     left = decode(await place.memory.blobs.get("unreadable", kept.name))
-    assert [each.message for each in left.sightings] == names[:1]
+    assert [each.message for each in left.events] == names[:1]
 
 
-async def test_a_poison_entry_waits_for_storage(place: Place, events: Events) -> None:
+async def test_poison_entry_is_put_back_while_storage_is_unavailable(place: Place, events: Events) -> None:
     [name] = await recorded(place)
-    [body] = pack([sighting(name)])
+    [body] = pack([reported(name)])
     place.tables.fail("query", *(Unavailable("away") for _ in range(9)))
     await events.apply_poison(body)
     [waiting] = place.memory.queues.bodies(QUEUE)
@@ -308,8 +300,8 @@ KINDS = ["processed", "deferred", "delivered", "bounced", "complained", "opened"
 
 
 @given(st.data())
-async def test_any_order_and_any_repetition_end_the_same(data: st.DataObject) -> None:
-    """The journal after any course of posts is the journal after one, and so is each recipient's state."""
+async def test_any_order_and_repetition_give_the_same_result(data: st.DataObject) -> None:
+    """Any order and repetition of events leaves the same journal and recipient states as each event once, in order."""
     from tests.doubles import place_of
 
     place, ordered = await place_of(), await place_of()
@@ -318,7 +310,7 @@ async def test_any_order_and_any_repetition_end_the_same(data: st.DataObject) ->
         st.lists(st.tuples(st.sampled_from(KINDS), st.sampled_from(people), st.integers(1, 3)), min_size=1)
     )
 
-    async def told(where: Place, course: list[tuple[str, str, int]]) -> list[RecordedEvent]:
+    async def recorded_after(where: Place, course: list[tuple[str, str, int]]) -> list[RecordedEvent]:
         following = Following()
         events = Events(
             journal=where.journal,
@@ -334,12 +326,12 @@ async def test_any_order_and_any_repetition_end_the_same(data: st.DataObject) ->
         name = record.message_id(0, batch_of(body))
         for kind, recipient, number in course:
             key = f"{kind}-{recipient}-{number}"
-            seen = sighting(name, kind, recipient=recipient, key=key, at=START + timedelta(minutes=number))
-            await apply(where, events, seen)
+            event = reported(name, kind, recipient=recipient, key=key, at=START + timedelta(minutes=number))
+            await apply(where, events, event)
         assert {each.event.key for each in following.noted} == {f"{k}-{r}-{n}" for k, r, n in course}
-        return await story(where, name)
+        return await history(where, name)
 
     shuffled = data.draw(st.permutations([*kinds, *data.draw(st.lists(st.sampled_from(kinds)))]))
-    once, often = await told(ordered, kinds), await told(place, shuffled)
+    once, often = await recorded_after(ordered, kinds), await recorded_after(place, shuffled)
     assert {event.key: event for event in often} == {event.key: event for event in once}
     assert fates(often) == fates(once)

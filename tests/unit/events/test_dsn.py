@@ -1,4 +1,4 @@
-"""Reports as mail systems write them: Exchange Online, Postfix, Gmail, a feedback loop; and what is none."""
+"""Bounce and feedback reports of Exchange Online, Postfix, Gmail and a feedback loop; and messages that are no report."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relay.events.dsn import read_report
-from relay.events.observation import ProviderEvent
+from relay.events.provider_events import ProviderEvent
 
 SAMPLES = Path(__file__).parents[2] / "samples" / "bounces"
 NAME = "msg_06eaipl7v9t3n32dbpnn10ci0c0tf2au5r1vr735"
@@ -44,7 +44,7 @@ def brief(found: list[ProviderEvent]) -> list[tuple[str, str, str, str]]:
         ("complaint", "2026-03-01T18:00:00Z", [("complained", "grace@example.org", "", "")]),
     ],
 )
-def test_a_report_is_read(name: str, at: str, said: list[tuple[str, str, str, str]]) -> None:
+def test_report_is_parsed(name: str, at: str, said: list[tuple[str, str, str, str]]) -> None:
     found = read(name)
     assert brief(found) == said
     assert {each.message for each in found} == {NAME}
@@ -53,11 +53,11 @@ def test_a_report_is_read(name: str, at: str, said: list[tuple[str, str, str, st
 
 
 @pytest.mark.parametrize("name", ["auto-reply", "foreign"])
-def test_what_is_no_report_about_us_says_nothing(name: str) -> None:
+def test_foreign_message_gives_no_events(name: str) -> None:
     assert read(name) == []
 
 
-def test_the_words_are_unfolded_and_the_fields_kept() -> None:
+def test_reply_is_unfolded_and_fields_are_kept() -> None:
     [found] = read("gmail")
     assert found.reply.startswith(
         "550-5.1.1 The email account that you tried to reach does not exist. Please try 550-5.1.1"
@@ -65,19 +65,19 @@ def test_the_words_are_unfolded_and_the_fields_kept() -> None:
     assert "Final-Recipient: rfc822; nobody-at-all@gmail.com" in found.raw
 
 
-def test_the_same_report_has_the_same_keys_and_another_has_others() -> None:
+def test_same_report_has_the_same_keys() -> None:
     first, second = read("postfix"), read("postfix")
     assert [each.key for each in first] == [each.key for each in second]
     later = read("postfix", (b"13:05:10 +0100", b"14:05:10 +0100"))
     assert {each.key for each in first}.isdisjoint(each.key for each in later)
 
 
-def test_a_status_that_says_nothing_gives_way_to_the_diagnostic() -> None:
+def test_diagnostic_replaces_an_unspecific_status() -> None:
     [found] = read("exchange", (b"Status: 5.1.10", b"Status: 5.0.0"))
     assert (found.code, found.bounce_class) == ("5.1.10", "address")
 
 
-def test_a_status_part_in_base64_is_decoded() -> None:
+def test_base64_status_part_is_decoded() -> None:
     [found] = read_report(
         f"Date: Sun, 1 Mar 2026 12:00:00 +0000\nIn-Reply-To: <{NAME}@example.com>\n"
         "Content-Type: multipart/report; report-type=delivery-status; boundary=b\n\n"
@@ -90,19 +90,19 @@ def test_a_status_part_in_base64_is_decoded() -> None:
     assert (found.recipient, found.code, found.bounce_class) == ("a@b.example", "5.1.1", "address")
 
 
-def test_the_attempt_is_read_where_it_is_a_number() -> None:
+def test_numeric_attempt_is_parsed() -> None:
     [found] = read("exchange", (b"X-Relay-Attempt: 4a8b38f4-9e2a-5e3e-8d1f-50a1a5b3c001", b"X-Relay-Attempt: 3"))
     assert found.attempt == 3
     assert read("exchange")[0].attempt == 0
 
 
-def test_parts_without_end_are_no_report() -> None:
+def test_deeply_nested_parts_give_no_events() -> None:
     deep = b"".join(b"Content-Type: multipart/mixed; boundary=b%d\n\n--b%d\n" % (n, n) for n in range(2_000))
     assert list(read_report(deep, NOW, provider="graph")) == []
 
 
 @given(st.binary(max_size=400), st.integers(0, 3000))
-def test_nothing_that_arrives_breaks_the_reader(noise: bytes, place: int) -> None:
+def test_arbitrary_input_never_raises(noise: bytes, place: int) -> None:
     raw = (SAMPLES / "postfix.eml").read_bytes()
     damaged = raw[:place] + noise + raw[place + len(noise) :]
     for found in read_report(damaged, NOW, provider="graph"):

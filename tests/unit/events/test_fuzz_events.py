@@ -1,4 +1,4 @@
-"""Whatever is posted as events is translated or passed over: nothing in it raises, and what comes of it can be put on a queue."""
+"""Fuzzing: any posted events are translated or skipped without an exception, and the result fits a queue entry."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relay.events import acs, sendgrid
-from relay.events.observation import Entry, ProviderEvent, decode, encode
+from relay.events.provider_events import Entry, ProviderEvent, decode, encode
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 BOUNDED = settings(max_examples=200, derandomize=True, deadline=None, database=None)
@@ -55,17 +55,17 @@ def check(found: list[ProviderEvent], at_most: int) -> None:
     assert len(found) <= at_most
     for each in found:
         assert each.at == each.at.astimezone(UTC)
-        assert decode(encode(Entry(relay=1, sightings=(each,)))).sightings == (each,)
+        assert decode(encode(Entry(relay=1, events=(each,)))).events == (each,)
 
 
 @given(items=st.lists(SENDGRID | _any, max_size=4))
 @BOUNDED
-def test_any_post_of_sendgrid_is_translated_or_passed_over(items: list[Any]) -> None:
+def test_any_sendgrid_post_is_translated_or_skipped(items: list[Any]) -> None:
     check(list(sendgrid.translate(items, NOW)), len(items))
 
 
 @given(items=st.lists(EVENT_GRID | _any, max_size=4))
 @BOUNDED
-def test_any_post_of_event_grid_is_translated_or_passed_over(items: list[Any]) -> None:
+def test_any_event_grid_post_is_translated_or_skipped(items: list[Any]) -> None:
     check(list(acs.translate(items, NOW)), len(items))
     acs.validation_code(items)

@@ -1,4 +1,4 @@
-"""The timer that reads mailboxes: queue first, then the place; one bad mailbox stops none of the others."""
+"""Reading mailboxes: events are enqueued before the cursor is stored; one failing mailbox does not stop the others."""
 
 from collections import deque
 from pathlib import Path
@@ -9,7 +9,7 @@ from relay.core.errors import Unavailable
 from relay.core.outcomes import RouteFault
 from relay.core.settings import BounceMailbox
 from relay.events.mailboxes import MAX_PAGES, TABLE, Mailboxes
-from relay.events.observation import QUEUE, decode
+from relay.events.provider_events import QUEUE, decode
 from relay.platform.storage.ports import Query
 from relay.providers.contract import Reports
 from tests.doubles import Place, Scripted
@@ -44,10 +44,10 @@ def mailboxes(place: Place, **readers: Reader) -> Mailboxes:
 
 
 def queued(place: Place) -> int:
-    return sum(len(decode(body).sightings) for body in place.memory.queues.bodies(QUEUE))
+    return sum(len(decode(body).events) for body in place.memory.queues.bodies(QUEUE))
 
 
-async def test_reports_go_on_the_queue_and_the_place_is_kept(place: Place) -> None:
+async def test_reports_are_enqueued_and_the_cursor_is_stored(place: Place) -> None:
     reader = Reader(
         Reports(found=(POSTFIX, b"no report"), cursor="c-1", is_more=True),
         Reports(found=(), cursor="c-2", is_more=False),
@@ -59,7 +59,7 @@ async def test_reports_go_on_the_queue_and_the_place_is_kept(place: Place) -> No
     assert [cursor for _, cursor in reader.asked] == ["", "c-1", "c-2"]
 
 
-async def test_an_idle_mailbox_writes_nothing(place: Place) -> None:
+async def test_idle_mailbox_writes_nothing(place: Place) -> None:
     timer = mailboxes(place, one=Reader())
     await timer.read()
     place.tables.calls.clear()
@@ -67,7 +67,7 @@ async def test_an_idle_mailbox_writes_nothing(place: Place) -> None:
     assert set(place.tables.calls) == {"get"}
 
 
-async def test_what_is_not_on_the_queue_is_read_again(place: Place) -> None:
+async def test_report_that_was_not_enqueued_is_read_again(place: Place) -> None:
     reader = Reader(*[Reports(found=(POSTFIX,), cursor="c-1", is_more=False)] * 2)
     timer = mailboxes(place, one=reader)
     place.queues.fail("put", Unavailable("away"))
@@ -77,18 +77,18 @@ async def test_what_is_not_on_the_queue_is_read_again(place: Place) -> None:
     assert queued(place) == 2
 
 
-async def test_a_death_before_the_place_is_kept_reads_twice(place: Place) -> None:
+async def test_crash_before_the_cursor_is_stored_reads_again_with_the_same_keys(place: Place) -> None:
     reader = Reader(*[Reports(found=(POSTFIX,), cursor="c-1", is_more=False)] * 2)
     timer = mailboxes(place, one=reader)
     place.tables.fail("upsert", Unavailable("away"))
     await timer.read()
     await timer.read()
     assert queued(place) == 4
-    keys = {each.key for body in place.memory.queues.bodies(QUEUE) for each in decode(body).sightings}
+    keys = {each.key for body in place.memory.queues.bodies(QUEUE) for each in decode(body).events}
     assert len(keys) == 2
 
 
-async def test_one_bad_mailbox_stops_no_other(place: Place, caplog: pytest.LogCaptureFixture) -> None:
+async def test_failing_mailbox_does_not_stop_the_others(place: Place, caplog: pytest.LogCaptureFixture) -> None:
     good = Reader(Reports(found=(POSTFIX,), cursor="c-1", is_more=False))
     closed = Reader(RouteFault(code="missing_permission"))
     timer = mailboxes(place, broken=Reader(ZeroDivisionError()), closed=closed, good=good)
@@ -97,7 +97,7 @@ async def test_one_bad_mailbox_stops_no_other(place: Place, caplog: pytest.LogCa
     assert 'mailbox_unreadable {"route":"closed","code":"missing_permission"}' in caplog.text
 
 
-async def test_a_mailbox_without_end_leaves_the_rest_for_later(place: Place) -> None:
+async def test_page_limit_leaves_the_rest_to_the_next_run(place: Place) -> None:
     pages = [Reports(found=(), cursor=f"c-{number}", is_more=True) for number in range(MAX_PAGES + 5)]
     reader = Reader(*pages)
     await mailboxes(place, one=reader).read()

@@ -1,4 +1,4 @@
-"""SendGrid's Event Webhook: the vendor's scheme of signing, and what each event is with us."""
+"""SendGrid's Event Webhook: signature verification and the mapping of events."""
 
 import base64
 from datetime import UTC, datetime, timedelta
@@ -13,7 +13,7 @@ from relay.events.sendgrid import is_signed, key_fault, translate
 NAME = "msg_06eaipl7v9t3n32dbpnn10ci0c0tf2au5r1vr735"
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
-# The vector that the vendor's own libraries are tested with (sendgrid-python, test/unit/test_eventwebhook.py).
+# The test vector of SendGrid's own libraries (sendgrid-python, test/unit/test_eventwebhook.py).
 VENDORS_KEY = (
     "MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE83T4O/n84iotIvIW4mdBgQ/7dAfSmpqIM8kF9mN1flpVKS3GRqe62g"
     "w+2fNNRaINXvVpiglSI8eNEc6wEA3F+g=="
@@ -39,7 +39,7 @@ def vendors(**changes: Any) -> bool:
     return is_signed(changes.pop("keys", [VENDORS_KEY]), **{**given, **changes})
 
 
-def test_the_vendors_own_vector_is_accepted() -> None:
+def test_sendgrids_own_test_vector_is_accepted() -> None:
     assert vendors()
 
 
@@ -66,15 +66,15 @@ def test_the_vendors_own_vector_is_accepted() -> None:
         {"now": THEN - timedelta(minutes=6)},
     ],
 )
-def test_what_differs_anywhere_is_refused(changes: dict[str, Any]) -> None:
+def test_changed_request_is_refused(changes: dict[str, Any]) -> None:
     assert not vendors(**changes)
 
 
-def test_a_repetition_of_the_same_day_is_accepted() -> None:
+def test_retry_within_a_day_is_accepted() -> None:
     assert vendors(now=THEN + timedelta(hours=24))
 
 
-def test_any_of_several_keys_may_have_signed() -> None:
+def test_signature_of_any_configured_key_is_accepted() -> None:
     private = ec.generate_private_key(ec.SECP256R1())
     der = private.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
     mine = base64.b64encode(der).decode()
@@ -118,7 +118,7 @@ def one(**fields: Any) -> Any:
         ({"event": "group_unsubscribe"}, "unsubscribed", "", ""),
     ],
 )
-def test_each_event_becomes_one_of_ours(fields: dict[str, Any], kind: str, code: str, bounce_class: str) -> None:
+def test_each_event_maps_to_an_event_kind(fields: dict[str, Any], kind: str, code: str, bounce_class: str) -> None:
     found = one(**fields)
     assert (found.kind, found.code, found.bounce_class) == (kind, code, bounce_class)
     assert (found.message, found.recipient, found.provider) == (NAME, "ada@example.org", "sendgrid")
@@ -126,7 +126,7 @@ def test_each_event_becomes_one_of_ours(fields: dict[str, Any], kind: str, code:
     assert f'"event":"{fields["event"]}"' in found.raw
 
 
-def test_an_event_told_twice_has_one_key_and_its_attempt() -> None:
+def test_repeated_event_has_the_same_key() -> None:
     first, again = one(event="open", sg_event_id="e1", relay_attempt="2"), one(event="open", sg_event_id="e1")
     assert first.key == again.key != one(event="open", sg_event_id="e2").key
     assert (first.attempt, again.attempt) == (2, 0)
@@ -147,16 +147,16 @@ def test_an_event_told_twice_has_one_key_and_its_attempt() -> None:
         7,
     ],
 )
-def test_what_is_not_about_us_is_passed_over(item: Any) -> None:
+def test_foreign_event_is_skipped(item: Any) -> None:
     assert list(translate([item], NOW)) == []
 
 
 @pytest.mark.parametrize("timestamp", [None, "soon", True, -1, 1e300, float("1e12")])
-def test_a_senseless_time_is_now(timestamp: Any) -> None:
+def test_invalid_timestamp_falls_back_to_now(timestamp: Any) -> None:
     assert one(event="open", timestamp=timestamp).at == NOW
 
 
-def test_odd_values_do_no_harm() -> None:
+def test_malformed_values_are_ignored() -> None:
     found = one(event="bounce", email={"a": 1}, reason=["x"], status=None, type=None, relay_attempt="two")
     assert (found.recipient, found.reply, found.code, found.attempt) == ("", "", "", 0)
     assert len(one(event="bounce", reason="x" * 9_000).raw) == 8_000

@@ -12,7 +12,7 @@ from relay.core.events import RecordedEvent
 from relay.core.model import Address, Attachment, Erased, MessageStatus, State, Submission
 from relay.core.outcomes import Deferred, Rejected, RouteFault, Sent, Unknown
 from relay.core.settings import Route
-from relay.events.observation import QUEUE, ProviderEvent
+from relay.events.provider_events import QUEUE, ProviderEvent
 from relay.journal.pending import TABLE as PENDING
 from relay.journal.records import TABLE, partition
 from relay.operations.erasure import LOOKED_AGAIN, MAX_RACES, ErasureStep
@@ -294,7 +294,7 @@ async def report(place: Place, batch: str) -> None:
     bounced = ProviderEvent(
         kind="bounced", at=START, key="late", provider="sendgrid", message=name, recipient=ADA, bounce_class="address"
     )
-    await place.events.take([bounced])
+    await place.events.enqueue([bounced])
     [entry] = await place.memory.queues.receive(QUEUE)
     await place.events.apply(entry.body)
 

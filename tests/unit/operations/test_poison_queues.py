@@ -5,7 +5,7 @@ import pytest
 from relay.core.errors import Unavailable
 from relay.core.model import MessageStatus, Part, State
 from relay.core.settings import Lane
-from relay.events.observation import ProviderEvent, pack
+from relay.events.provider_events import ProviderEvent, pack
 from relay.journal.dead_letters import UNREADABLE_CONTAINER
 from relay.journal.intake import POISON_TRIES
 from relay.platform.resources import EVENTS_QUEUE, WEBHOOKS_QUEUE, poison_of

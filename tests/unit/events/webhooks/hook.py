@@ -1,4 +1,4 @@
-"""A receiver of web hooks on loopback, which verifies what it is posted and answers as it is told."""
+"""A webhook receiver on loopback that records requests and returns scripted responses."""
 
 from collections import deque
 from collections.abc import AsyncIterator, Mapping
@@ -28,7 +28,7 @@ class Posted(msgspec.Struct, frozen=True):
 
 
 class Hook:
-    """`url` to post to. `answers` are statuses, or whole responses, in turn; then 204."""
+    """`url` is the address to post to. `answers` are statuses or whole responses, in turn; then 204."""
 
     def __init__(self) -> None:
         self.url = ""
@@ -45,7 +45,7 @@ class Hook:
 
 @asynccontextmanager
 async def hook() -> AsyncIterator[Hook]:
-    """A receiver that listens."""
+    """Start a receiver."""
     receiver = Hook()
     async with serving(receiver.handle) as url:
         receiver.url = f"{url}/hook"

@@ -1,4 +1,4 @@
-"""Where a web hook may go. Every address that is not of the public Internet is refused, however it is written or reached."""
+"""The webhook address guard refuses every address that is not public, however it is written or resolved."""
 
 from collections.abc import Sequence
 
@@ -16,7 +16,7 @@ INSIDE = [
     "169.254.1.1",
     "168.63.129.16",
     "100.64.0.1",
-    "0.0.0.0",  # noqa: S104 - what must be refused
+    "0.0.0.0",  # noqa: S104 - must be refused
     "255.255.255.255",
     "224.0.0.1",
     "198.18.0.1",
@@ -43,18 +43,18 @@ INSIDE = [
 
 
 @pytest.mark.parametrize("address", PUBLIC)
-def test_the_public_internet_is_open(address: str) -> None:
+def test_public_address_is_allowed(address: str) -> None:
     assert address_fault(address, allows_loopback=False) == ""
 
 
 @pytest.mark.parametrize("address", INSIDE)
 @pytest.mark.parametrize("allows_loopback", [False, True])
-def test_what_is_inside_is_closed_whatever_is_allowed(address: str, allows_loopback: bool) -> None:
+def test_internal_address_is_refused(address: str, allows_loopback: bool) -> None:
     assert address_fault(address, allows_loopback=allows_loopback) != ""
 
 
 @pytest.mark.parametrize("address", LOOPBACK)
-def test_this_machine_is_open_only_by_a_setting(address: str) -> None:
+def test_loopback_is_allowed_only_by_setting(address: str) -> None:
     assert address_fault(address, allows_loopback=False) != ""
     assert address_fault(address, allows_loopback=True) == ""
 
@@ -68,7 +68,7 @@ def test_this_machine_is_open_only_by_a_setting(address: str) -> None:
         "https://xn--mller-kva.example/",
     ],
 )
-def test_a_url_that_may_be(url: str) -> None:
+def test_public_https_url_is_allowed(url: str) -> None:
     assert url_fault(url, allows_loopback=False) == ""
 
 
@@ -104,11 +104,11 @@ def test_a_url_that_may_be(url: str) -> None:
         *(f"https://[{address}]/" for address in INSIDE if ":" in address and "%" not in address),
     ],
 )
-def test_a_url_that_may_not_be(url: str) -> None:
+def test_unsafe_url_is_refused(url: str) -> None:
     assert url_fault(url, allows_loopback=False) != ""
 
 
-def test_by_the_setting_loopback_may_be_reached_by_http_and_nothing_else() -> None:
+def test_setting_allows_http_to_loopback_only() -> None:
     for url in ("http://127.0.0.1:8080/", "http://localhost:1/", "http://[::1]/", "https://localhost/"):
         assert url_fault(url, allows_loopback=True) == ""
     for url in ("http://example.com/", "http://10.0.0.1/", "http://printer.local/"):
@@ -116,7 +116,7 @@ def test_by_the_setting_loopback_may_be_reached_by_http_and_nothing_else() -> No
 
 
 class Names:
-    """A resolver that says what it is told to, another thing each time."""
+    """A resolver with scripted results, one per call."""
 
     def __init__(self, *answers: Sequence[str]) -> None:
         self.answers = list(answers)
@@ -125,7 +125,7 @@ class Names:
         return self.answers.pop(0)
 
 
-async def test_a_name_is_judged_by_what_it_resolves_to() -> None:
+async def test_name_is_judged_by_its_addresses() -> None:
     guard = Guard(allows_loopback=False, resolve=Names(PUBLIC, [*PUBLIC, "10.0.0.1"], ["127.0.0.1"], []))
     assert await guard.addresses("example.com", 443) == PUBLIC
     for _ in range(2):
@@ -135,8 +135,8 @@ async def test_a_name_is_judged_by_what_it_resolves_to() -> None:
         await guard.addresses("example.com", 443)
 
 
-async def test_odd_spellings_of_an_address_are_resolved_and_then_judged() -> None:
-    """A resolver may take `127.1` for an address; what it makes of it is judged, too."""
+async def test_odd_spelling_of_an_address_is_resolved_and_checked() -> None:
+    """A resolver may read `127.1` as an address; the guard checks the result too."""
     guard = Guard(allows_loopback=False, resolve=Names(["127.0.0.1"]))
     with pytest.raises(Forbidden):
         await guard.addresses("127.1", 443)
@@ -156,10 +156,10 @@ async def test_odd_spellings_of_an_address_are_resolved_and_then_judged() -> Non
         "300.1.1.1",
     ],
 )
-def test_an_ip_address_in_disguise_is_refused_as_a_url(host: str) -> None:
+def test_ip_address_in_disguise_is_refused(host: str) -> None:
     assert url_fault(f"https://{host}/", allows_loopback=False) != ""
 
 
 @pytest.mark.parametrize("host", ["1.example.com", "a1.example", "0x7f.example", "xn--80ak6aa92e.com"])
-def test_a_name_with_digits_is_accepted_as_a_url(host: str) -> None:
+def test_name_with_digits_is_accepted(host: str) -> None:
     assert url_fault(f"https://{host}/", allows_loopback=False) == ""

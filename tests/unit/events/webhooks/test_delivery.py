@@ -1,4 +1,4 @@
-"""Deliveries of web hooks: what is posted, retries over a day, who is disabled and who is not, and deaths in between."""
+"""Webhook deliveries: bodies, retries over a day, disabled subscriptions, crashes and outages."""
 
 import json
 from collections import deque
@@ -27,7 +27,7 @@ TAKEN, FAILED, GONE = Answered(status=204), Answered(status=500), Answered(statu
 
 
 class Receiver(Poster):
-    """Keeps what is posted, and answers as told: by turns, then as `default`."""
+    """Records posts and returns scripted responses in turn, then `default`."""
 
     def __init__(self, place: Place) -> None:
         super().__init__(Guard(allows_loopback=True), place.time)
@@ -83,7 +83,7 @@ def noted(kind: str = "bounced", *, key: str = "k", client: str = "shop", **fiel
 
 
 async def work(place: Place, webhooks: Webhooks) -> int:
-    """Deliver what is visible now, as the host does; how many entries."""
+    """Deliver all visible entries, as the host does. Returns their number."""
     count = 0
     while received := await place.memory.queues.receive(QUEUE, limit=32):
         for entry in received:
@@ -94,15 +94,15 @@ async def work(place: Place, webhooks: Webhooks) -> int:
 
 
 async def outcomes(webhooks: Webhooks, subscription: Subscription) -> list[tuple[int, str, int]]:
-    """The log, the oldest first."""
+    """Read the delivery log, oldest first."""
     found, _ = await webhooks.log(subscription)
     return [(each.attempt, each.outcome, each.status) for each in reversed(found)]
 
 
-# ── what is posted ──
+# ── bodies ──
 
 
-async def test_a_standard_body(place: Place, webhooks: Webhooks, receiver: Receiver) -> None:
+async def test_standard_body_follows_standard_webhooks(place: Place, webhooks: Webhooks, receiver: Receiver) -> None:
     await subscribed(webhooks)
     await webhooks.follow([noted()])
     await work(place, webhooks)
@@ -126,7 +126,9 @@ async def test_a_standard_body(place: Place, webhooks: Webhooks, receiver: Recei
     }
 
 
-async def test_a_cloud_event(place: Place, webhooks: Webhooks, receiver: Receiver) -> None:
+async def test_cloudevents_body_has_the_required_attributes(
+    place: Place, webhooks: Webhooks, receiver: Receiver
+) -> None:
     await subscribed(webhooks, format=Format.CLOUDEVENTS)
     await webhooks.follow([noted("delivered")])
     await work(place, webhooks)
@@ -144,14 +146,14 @@ async def test_a_cloud_event(place: Place, webhooks: Webhooks, receiver: Receive
     assert about["recipient"] == "ada@example.org"
 
 
-async def test_each_subscription_gets_what_it_wants(place: Place, webhooks: Webhooks, receiver: Receiver) -> None:
+async def test_each_subscription_gets_its_event_kinds(place: Place, webhooks: Webhooks, receiver: Receiver) -> None:
     await subscribed(webhooks, "wh_all", url="https://a.example/")
     await subscribed(webhooks, "wh_some", url="https://b.example/", events=(EventKind.DELIVERED,))
     await subscribed(webhooks, "wh_other", client="other", url="https://c.example/")
     await webhooks.follow([noted("bounced", key="1"), noted("delivered", key="2")])
     await work(place, webhooks)
-    told = sorted((url, body["type"]) for url, _, body, _ in receiver.posted)
-    assert told == [
+    posted = sorted((url, body["type"]) for url, _, body, _ in receiver.posted)
+    assert posted == [
         ("https://a.example/", "message.bounced"),
         ("https://a.example/", "message.delivered"),
         ("https://b.example/", "message.delivered"),
@@ -159,7 +161,7 @@ async def test_each_subscription_gets_what_it_wants(place: Place, webhooks: Webh
     assert len({name for _, name, _, _ in receiver.posted}) == 3
 
 
-async def test_many_events_share_entries(place: Place, webhooks: Webhooks, receiver: Receiver) -> None:
+async def test_events_share_entries(place: Place, webhooks: Webhooks, receiver: Receiver) -> None:
     await subscribed(webhooks)
     await webhooks.follow([noted(key=str(number)) for number in range(120)])
     assert len(place.memory.queues.bodies(QUEUE)) == 3
@@ -167,12 +169,12 @@ async def test_many_events_share_entries(place: Place, webhooks: Webhooks, recei
     assert len({name for _, name, _, _ in receiver.posted}) == 120
 
 
-async def test_without_subscriptions_nothing_is_put(place: Place, webhooks: Webhooks) -> None:
+async def test_client_without_subscriptions_gets_no_entry(place: Place, webhooks: Webhooks) -> None:
     await webhooks.follow([noted()])
     assert place.memory.queues.bodies(QUEUE) == []
 
 
-async def test_the_same_event_has_the_same_id_and_body(place: Place, webhooks: Webhooks, receiver: Receiver) -> None:
+async def test_same_event_has_the_same_id_and_body(place: Place, webhooks: Webhooks, receiver: Receiver) -> None:
     await subscribed(webhooks)
     for _ in range(2):
         await webhooks.follow([noted()])
@@ -192,7 +194,7 @@ def sample() -> Entry:
     return Entry(relay=1, client="shop", webhook="wh_1", attempt=3, posts=posts)
 
 
-def test_entries_are_read_and_written_as_ever() -> None:
+def test_sample_entry_round_trips() -> None:
     kept = (SAMPLES / "webhooks-entry-1.json").read_bytes()
     assert encode(sample()) == kept.strip()
     assert decode(kept) == sample()
@@ -201,23 +203,23 @@ def test_entries_are_read_and_written_as_ever() -> None:
 @pytest.mark.parametrize(
     "body", [b"", b"{}", b'{"relay":2,"client":"a","webhook":"b","attempt":1,"posts":[]}', b"\xff"]
 )
-def test_what_is_no_entry_is_not_read(body: bytes) -> None:
+def test_invalid_entry_is_unreadable(body: bytes) -> None:
     with pytest.raises(UnreadableEntry):
         decode(body)
 
 
 @given(st.lists(st.text(max_size=5_000).map(lambda text: Post(id="evt", body=text)), max_size=80))
-def test_packing_loses_nothing_and_every_entry_fits(posts: list[Post]) -> None:
+def test_packing_keeps_every_post_and_every_entry_fits(posts: list[Post]) -> None:
     made = Subscription(id="wh_1", client="shop", definition=Definition(url="u", secret="s", created_at=START))
     packed = list(pack(made, posts))
     assert [post for body in packed for post in decode(body).posts] == posts
     assert all(entries.weight(body) <= entries.MAX_ENTRY_BYTES for body in packed)
 
 
-# ── again and again ──
+# ── retries ──
 
 
-async def test_what_is_not_taken_is_tried_for_a_day(place: Place, webhooks: Webhooks, receiver: Receiver) -> None:
+async def test_failed_post_is_retried_for_a_day(place: Place, webhooks: Webhooks, receiver: Receiver) -> None:
     subscription = await subscribed(webhooks)
     receiver.default = FAILED
     await webhooks.follow([noted()])
@@ -237,7 +239,7 @@ async def test_what_is_not_taken_is_tried_for_a_day(place: Place, webhooks: Webh
     ]
 
 
-async def test_only_what_was_not_taken_is_tried_again(place: Place, webhooks: Webhooks, receiver: Receiver) -> None:
+async def test_only_failed_posts_are_retried(place: Place, webhooks: Webhooks, receiver: Receiver) -> None:
     await subscribed(webhooks)
     receiver.answers.extend([TAKEN, FAILED, TAKEN])
     await webhooks.follow([noted(key=str(number)) for number in range(3)])
@@ -253,7 +255,7 @@ async def test_only_what_was_not_taken_is_tried_again(place: Place, webhooks: We
     ("wish", "seconds"),
     [("120", 120), ("2", 5), ("Sun, 01 Mar 2026 12:10:00 GMT", 600), ("99999999", 86_400), ("soon", 5)],
 )
-async def test_a_receivers_wish_to_be_left_alone_counts(
+async def test_retry_after_delays_the_retry(
     place: Place, webhooks: Webhooks, receiver: Receiver, wish: str, seconds: int
 ) -> None:
     await subscribed(webhooks)
@@ -266,7 +268,7 @@ async def test_a_receivers_wish_to_be_left_alone_counts(
     assert await work(place, webhooks) == 1
 
 
-async def test_a_subscription_that_takes_nothing_for_a_day_is_disabled_and_that_is_told(
+async def test_subscription_without_success_for_a_day_is_disabled_and_logged(
     place: Place, webhooks: Webhooks, receiver: Receiver, caplog: pytest.LogCaptureFixture
 ) -> None:
     subscription = await subscribed(webhooks)
@@ -276,14 +278,16 @@ async def test_a_subscription_that_takes_nothing_for_a_day_is_disabled_and_that_
         place.time.move(delay)
         await work(place, webhooks)
     found = await webhooks.subscriptions.get("shop", subscription.id)
-    assert (found.is_enabled, found.disabled_why) == (False, "No post was taken for a day.")
+    assert (found.is_enabled, found.disabled_why) == (False, "No delivery succeeded for a day.")
     assert found.disabled_at == place.time()
     assert 'webhook_disabled {"webhook":"wh_1","client":"shop"' in caplog.text
     await webhooks.follow([noted(key="later")])
     assert place.memory.queues.bodies(QUEUE) == []
 
 
-async def test_one_that_took_others_in_between_is_not(place: Place, webhooks: Webhooks, receiver: Receiver) -> None:
+async def test_subscription_with_a_success_in_between_stays_enabled(
+    place: Place, webhooks: Webhooks, receiver: Receiver
+) -> None:
     subscription = await subscribed(webhooks)
     receiver.default = FAILED
     await webhooks.follow([noted()])
@@ -297,18 +301,18 @@ async def test_one_that_took_others_in_between_is_not(place: Place, webhooks: We
     assert (await webhooks.subscriptions.get("shop", subscription.id)).is_enabled
 
 
-async def test_gone_ends_it_at_once(place: Place, webhooks: Webhooks, receiver: Receiver) -> None:
+async def test_response_410_disables_at_once(place: Place, webhooks: Webhooks, receiver: Receiver) -> None:
     subscription = await subscribed(webhooks)
     receiver.default = GONE
     await webhooks.follow([noted()])
     await work(place, webhooks)
     assert place.memory.queues.bodies(QUEUE) == []
     found = await webhooks.subscriptions.get("shop", subscription.id)
-    assert found.disabled_why == "The receiver answered 410: it wants no more."
+    assert found.disabled_why == "The receiver returned 410 Gone."
     assert await outcomes(webhooks, subscription) == [(1, "gone", 410)]
 
 
-async def test_a_success_ends_a_time_of_failure(place: Place, webhooks: Webhooks, receiver: Receiver) -> None:
+async def test_success_clears_failing_since(place: Place, webhooks: Webhooks, receiver: Receiver) -> None:
     subscription = await subscribed(webhooks)
     receiver.answers.extend([FAILED, TAKEN])
     await webhooks.follow([noted()])
@@ -319,7 +323,9 @@ async def test_a_success_ends_a_time_of_failure(place: Place, webhooks: Webhooks
     assert (await webhooks.subscriptions.get("shop", subscription.id)).failing_since is None
 
 
-async def test_what_was_enabled_again_begins_anew(place: Place, webhooks: Webhooks, receiver: Receiver) -> None:
+async def test_enabled_subscription_starts_without_failures(
+    place: Place, webhooks: Webhooks, receiver: Receiver
+) -> None:
     subscription = await subscribed(webhooks)
     await webhooks.subscriptions.disable(subscription, "Paused by its client.")
     await webhooks.follow([noted(key="1")])
@@ -329,10 +335,10 @@ async def test_what_was_enabled_again_begins_anew(place: Place, webhooks: Webhoo
     assert len(receiver.posted) == 1
 
 
-# ── deaths and outages ──
+# ── crashes and outages ──
 
 
-async def test_a_death_before_anything_is_recorded_posts_again_under_the_same_id(
+async def test_crash_before_recording_posts_again_with_the_same_id(
     place: Place, webhooks: Webhooks, receiver: Receiver
 ) -> None:
     subscription = await subscribed(webhooks)
@@ -364,7 +370,7 @@ async def test_failed_enqueue_of_a_retry_puts_the_whole_entry_back(
     assert place.memory.queues.bodies(QUEUE) == [body]
 
 
-async def test_a_log_that_cannot_be_written_costs_no_post(place: Place, webhooks: Webhooks, receiver: Receiver) -> None:
+async def test_unwritable_log_does_not_lose_posts(place: Place, webhooks: Webhooks, receiver: Receiver) -> None:
     subscription = await subscribed(webhooks)
     receiver.default = FAILED
     [body] = pack(subscription, [Post(id="evt_1", body="{}")])
@@ -373,9 +379,7 @@ async def test_a_log_that_cannot_be_written_costs_no_post(place: Place, webhooks
     assert len(place.memory.queues.bodies(QUEUE)) == 1
 
 
-async def test_an_outage_before_the_post_puts_the_entry_back(
-    place: Place, webhooks: Webhooks, receiver: Receiver
-) -> None:
+async def test_outage_before_the_post_puts_the_entry_back(place: Place, webhooks: Webhooks, receiver: Receiver) -> None:
     subscription = await subscribed(webhooks)
     [body] = pack(subscription, [Post(id="evt_1", body="{}")])
     place.tables.fail("query", Unavailable("away"))
@@ -384,7 +388,7 @@ async def test_an_outage_before_the_post_puts_the_entry_back(
     assert place.memory.queues.bodies(QUEUE) == [body]
 
 
-async def test_what_was_deleted_is_posted_to_no_more(place: Place, webhooks: Webhooks, receiver: Receiver) -> None:
+async def test_deleted_subscription_gets_no_posts(place: Place, webhooks: Webhooks, receiver: Receiver) -> None:
     subscription = await subscribed(webhooks)
     await webhooks.follow([noted()])
     await webhooks.subscriptions.remove("shop", subscription.id)
@@ -392,17 +396,17 @@ async def test_what_was_deleted_is_posted_to_no_more(place: Place, webhooks: Web
     assert receiver.posted == []
 
 
-async def test_what_cannot_be_read_is_kept(place: Place, webhooks: Webhooks) -> None:
+async def test_unreadable_entry_is_kept(place: Place, webhooks: Webhooks) -> None:
     await webhooks.deliver(b"{}")
     await webhooks.keep_poison(b"[]")
     kept, _ = await place.memory.blobs.list("unreadable")
     assert len(kept) == 2
 
 
-# ── looking after ──
+# ── log and secrets ──
 
 
-async def test_the_log_is_kept_for_a_week(place: Place, webhooks: Webhooks, receiver: Receiver) -> None:
+async def test_log_is_kept_for_a_week(place: Place, webhooks: Webhooks, receiver: Receiver) -> None:
     subscription = await subscribed(webhooks)
     for number in range(3):
         await webhooks.follow([noted(key=str(number))])
@@ -412,7 +416,7 @@ async def test_the_log_is_kept_for_a_week(place: Place, webhooks: Webhooks, rece
     assert len((await webhooks.log(subscription))[0]) == 2
 
 
-async def test_the_log_comes_by_pages_the_newest_first(place: Place, webhooks: Webhooks) -> None:
+async def test_log_pages_start_with_the_newest(place: Place, webhooks: Webhooks) -> None:
     subscription = await subscribed(webhooks)
     for number in range(5):
         await webhooks.follow([noted(key=str(number))])
@@ -425,7 +429,7 @@ async def test_the_log_comes_by_pages_the_newest_first(place: Place, webhooks: W
     assert len(times) == 5
 
 
-async def test_a_secret_that_was_replaced_signs_for_a_day(place: Place, webhooks: Webhooks, receiver: Receiver) -> None:
+async def test_replaced_secret_signs_for_a_day(place: Place, webhooks: Webhooks, receiver: Receiver) -> None:
     subscription = await subscribed(webhooks, old_secret="whsec_b2xk", old_secret_until=START + timedelta(days=1))
     await webhooks.follow([noted(key="1")])
     await work(place, webhooks)

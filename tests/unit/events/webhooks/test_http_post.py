@@ -1,4 +1,4 @@
-"""One post over real sockets: signed, to the address that was checked, without redirects, whatever the receiver does."""
+"""One webhook request over real sockets: signed, to the checked address, without redirects, with any receiver."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -38,8 +38,8 @@ async def posted(poster: Poster, url: str, *secrets: str) -> Answered:
         await poster.close()
 
 
-def test_the_signature_is_that_of_the_standards_own_vector() -> None:
-    """The vector of the Standard Webhooks libraries' tests."""
+def test_signature_matches_the_standards_test_vector() -> None:
+    """The test vector of the Standard Webhooks libraries."""
     at = datetime.fromtimestamp(1_614_265_330, UTC)
     made = signature("msg_p5jXN8AQM9LWM0D4loKWxJek", at, BODY, [SECRET])
     assert made == {
@@ -49,7 +49,7 @@ def test_the_signature_is_that_of_the_standards_own_vector() -> None:
     }
 
 
-async def test_a_receiver_verifies_with_the_standard_library(receiver: Hook) -> None:
+async def test_standard_library_verifies_the_signature(receiver: Hook) -> None:
     answered = await posted(poster(), receiver.url)
     assert (answered.status, answered.is_taken, answered.error) == (204, True, "")
     [post] = receiver.posts
@@ -59,7 +59,7 @@ async def test_a_receiver_verifies_with_the_standard_library(receiver: Hook) -> 
         Webhook(SECRET).verify(post.body + b" ", dict(post.headers))
 
 
-async def test_while_a_secret_is_replaced_both_verify(receiver: Hook) -> None:
+async def test_both_secrets_verify_during_a_rotation(receiver: Hook) -> None:
     other = new_secret()
     await posted(poster(), receiver.url, other, SECRET)
     for secret in (other, SECRET):
@@ -71,7 +71,7 @@ async def test_while_a_secret_is_replaced_both_verify(receiver: Hook) -> None:
 @pytest.mark.parametrize(
     ("status", "is_taken", "is_gone"), [(200, True, False), (299, True, False), (410, False, True), (500, False, False)]
 )
-async def test_what_is_answered_is_told(receiver: Hook, status: int, is_taken: bool, is_gone: bool) -> None:
+async def test_response_status_is_returned(receiver: Hook, status: int, is_taken: bool, is_gone: bool) -> None:
     receiver.answers.append(web.Response(status=status, headers={"Retry-After": "7"}, text="x" * 100_000))
     answered = await posted(poster(), receiver.url)
     assert (answered.status, answered.is_taken, answered.is_gone, answered.retry_after) == (
@@ -82,7 +82,7 @@ async def test_what_is_answered_is_told(receiver: Hook, status: int, is_taken: b
     )
 
 
-async def test_a_redirect_is_an_answer(receiver: Hook) -> None:
+async def test_redirect_is_not_followed(receiver: Hook) -> None:
     for status in (301, 302, 303, 307, 308):
         receiver.answers.append(web.Response(status=status, headers={"Location": "/elsewhere"}))
         answered = await posted(poster(), receiver.url)
@@ -90,14 +90,14 @@ async def test_a_redirect_is_an_answer(receiver: Hook) -> None:
     assert set(receiver.paths) == {"/hook"}
 
 
-async def test_without_the_setting_this_machine_is_not_reached(receiver: Hook) -> None:
+async def test_loopback_is_not_reached_without_the_setting(receiver: Hook) -> None:
     answered = await posted(poster(allows_loopback=False), receiver.url)
-    assert (answered.status, answered.error) == (0, "forbidden: is this machine itself")
+    assert (answered.status, answered.error) == (0, "forbidden: is a loopback address")
     assert receiver.posts == []
 
 
 class Rebinding:
-    """A name that is public when it is looked at first, and then leads inside."""
+    """A name that resolves to a public address first and to an internal one later (DNS rebinding)."""
 
     def __init__(self, *answers: Sequence[str]) -> None:
         self.answers = list(answers)
@@ -108,7 +108,7 @@ class Rebinding:
         return self.answers.pop(0)
 
 
-async def test_the_connection_goes_where_was_checked_and_the_name_is_asked_once(receiver: Hook) -> None:
+async def test_connection_uses_the_checked_address_and_resolves_once(receiver: Hook) -> None:
     names = Rebinding(["127.0.0.1"], ["169.254.169.254"])
     port = receiver.url.split(":")[2].split("/")[0]
     made = Poster(Guard(allows_loopback=True, resolve=names), utc_now)
@@ -117,7 +117,7 @@ async def test_the_connection_goes_where_was_checked_and_the_name_is_asked_once(
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "10.0.0.1", "169.254.169.254", "::1", "::ffff:127.0.0.1"])
-async def test_a_name_that_leads_inside_is_not_connected_to(receiver: Hook, address: str) -> None:
+async def test_name_with_an_internal_address_is_not_connected_to(receiver: Hook, address: str) -> None:
     made = Poster(Guard(allows_loopback=False, resolve=Rebinding([address])), utc_now)
     answered = await posted(made, "https://hooks.example.com/")
     assert answered.status == 0
@@ -125,14 +125,14 @@ async def test_a_name_that_leads_inside_is_not_connected_to(receiver: Hook, addr
     assert receiver.posts == []
 
 
-async def test_nobody_there_is_told() -> None:
+async def test_refused_connection_is_returned_as_an_error() -> None:
     async with hook() as receiver:
         url = receiver.url
     answered = await posted(poster(), url)
     assert (answered.status, answered.error) == (0, "ClientConnectorError")
 
 
-async def test_a_receiver_that_never_answers_is_not_waited_for() -> None:
+async def test_unresponsive_receiver_times_out() -> None:
     gate = asyncio.Event()
 
     async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -148,7 +148,7 @@ async def test_a_receiver_that_never_answers_is_not_waited_for() -> None:
     server.close()
 
 
-async def test_what_is_no_http_is_told() -> None:
+async def test_response_that_is_not_http_is_returned_as_an_error() -> None:
     async def nonsense(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"220 mail.example ESMTP\r\n")
         writer.close()

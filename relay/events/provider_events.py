@@ -1,0 +1,112 @@
+"""Events that providers report, before their message's record is found, and the queue entry that carries them.
+
+    {"relay":1,"events":[{…}, …],"again":true}
+
+`relay` is the version, as in `relay.core.entries`; every version ever written stays readable, and its sample stays in
+tests/samples/. `again` marks an entry that was put back: the follow-up of its events may be incomplete. The host copies
+nothing from an array over the trigger's metadata (decision 0002).
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+
+import msgspec
+
+from relay.core import entries
+from relay.platform import resources
+from relay.platform.packing import packed
+
+QUEUE = resources.EVENTS_QUEUE
+OUR_ID = re.compile(r"(?<![0-9a-z_])msg_[0-9a-v]{40}(?![0-9a-z])")
+"""A message's id (`relay.core.ids`) in any text: a Message-ID contains it."""
+VERSION = 1
+MAX_TEXT = 1_000
+"""Characters kept of a server's reply."""
+MAX_RAW = 8_000
+"""Characters kept of the provider's original event."""
+_OVERHEAD = 64
+
+
+class ProviderEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One event of one recipient. `kind` is a `relay.core.events.EventKind`; `key` is the same when an event is reported again.
+
+    `message` is Relay's id of the message. An event that a `client` reported applies only to that client's messages. `code` is
+    the enhanced status code; `attempt` is 0 and `recipient` empty if unknown.
+    """
+
+    kind: str
+    at: datetime
+    key: str
+    provider: str
+    message: str = ""
+    recipient: str = ""
+    attempt: int = 0
+    code: str = ""
+    bounce_class: str = ""
+    reply: str = ""
+    client: str = ""
+    raw: str = ""
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An entry of the `events` queue."""
+
+    relay: int
+    events: tuple[ProviderEvent, ...]
+    again: bool = False
+
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(Entry)
+
+
+def key_of(*parts: object) -> str:
+    """Compute the key of an event from the provider's event id, or from all fields that identify the event."""
+    # JSON separates the parts: ("a", "bc") is a different event from ("ab", "c").
+    text = json.dumps([str(part) for part in parts])
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+def text_of(value: object, limit: int = MAX_TEXT) -> str:
+    """Convert text or a number to text that storage can hold, cut to the limit; empty for anything else."""
+    if not isinstance(value, str | int | float):
+        return ""
+    return str(value)[:limit].encode("utf-8", "replace").decode()
+
+
+def pack(events: Sequence[ProviderEvent]) -> Iterator[bytes]:
+    """Yield the fewest entries that carry these events."""
+    encoded = map(_fitting, events)
+    for group in packed(encoded, lambda each: entries.weight(each) + 1, room=entries.MAX_ENTRY_BYTES - _OVERHEAD):
+        yield _joined(group)
+
+
+def encode(entry: Entry) -> bytes:
+    """Encode an entry that was decoded before, so that it fits."""
+    return _joined([_encoded(event) for event in entry.events], again=entry.again)
+
+
+def decode(body: bytes) -> Entry:
+    """Decode an entry of any version. Raises `UnreadableEntry`, whose text contains no content."""
+    return entries.decode_versioned(_decoder, body, VERSION)
+
+
+def _fitting(event: ProviderEvent) -> bytes:
+    encoded = _encoded(event)
+    if entries.weight(encoded) <= entries.MAX_INLINE_BYTES:
+        return encoded
+    # Text that is nearly all `<` grows fourfold when escaped; then only part of the original is kept.
+    short = msgspec.structs.replace(event, raw=event.raw[:MAX_TEXT], reply=event.reply[:MAX_TEXT])
+    return _encoded(short)
+
+
+def _encoded(event: ProviderEvent) -> bytes:
+    return entries.escaped(_encoder.encode(event))
+
+
+def _joined(encoded: Sequence[bytes], *, again: bool = False) -> bytes:
+    tail = b',"again":true}' if again else b"}"
+    return b'{"relay":%d,"events":[%s]%s' % (VERSION, b",".join(encoded), tail)
