@@ -111,7 +111,7 @@ class Webhooks:
         self, subscription: Subscription, *, limit: int = 100, cursor: str | None = None
     ) -> tuple[Sequence[Delivered], str | None]:
         """Read one page of a subscription's deliveries, newest first, and the next cursor."""
-        page = await self._tables.query(LOG, Query(partition=subscription.id), limit=most, cursor=cursor)
+        page = await self._tables.query(LOG, Query(partition=subscription.id), limit=limit, cursor=cursor)
         return [msgspec.convert(dict(entity.properties), Delivered) for entity in page.entities], page.next
 
     async def purge(self) -> int:
