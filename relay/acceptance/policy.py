@@ -61,7 +61,7 @@ def decide(
         route=draft.route,
         traceparent=traceparent if traceparent and _TRACEPARENT.fullmatch(traceparent) else None,
         suppressed=suppressed(message.recipients),
-        features=tuple(sorted(capabilities.needs(message))),
+        features=tuple(sorted(capabilities.required(message))),
     )
     router = routing.Router(settings)
     legs = router.legs(submission, message, lane)

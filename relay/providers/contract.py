@@ -88,7 +88,6 @@ FEATURES = {
     "return_path": "a return path that differs from From, including the empty one",
     "reply_to_many": "more than one Reply-To address",
     "smtputf8": "local parts outside ASCII",
-    "templates": "the provider's own templates",
     "per_recipient": "a response for each recipient",
     "verify": "asking whether a message was sent when the response was lost",
     "checks": "checking later whether an accepted message was really sent",
@@ -111,6 +110,9 @@ class ProviderModule(Protocol):
 
     def check_options(self, options: RouteSettings) -> Sequence[str]:
         """Every fault of a message's `options.<provider>`, as `path: sentence`; empty when they can be used."""
+
+    def demands(self, options: RouteSettings) -> Sequence[str]:
+        """Name the options of a message's `options.<provider>` without which it would arrive changed by another provider."""
 
     def create(self, name: str, settings: RouteSettings, surroundings: "ProviderContext") -> Provider:
         """The provider of a route. Connects to nothing."""

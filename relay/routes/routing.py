@@ -23,7 +23,7 @@ type CapabilityCheck = Callable[[Route, Submission, int], str]
 class Router:
     """Finds the routes that messages may take under the current settings."""
 
-    def __init__(self, settings: Settings, refusal: CapabilityCheck = capabilities.obstacle) -> None:
+    def __init__(self, settings: Settings, refusal: CapabilityCheck = capabilities.refusal) -> None:
         self._settings = settings
         self._refusal = refusal
 

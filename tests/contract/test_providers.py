@@ -48,6 +48,8 @@ def test_a_module_says_what_it_can_carry_and_names_what_it_does_not_know(name: s
     assert any(fault.startswith("colour: is not a setting") for fault in module.check_settings({"colour": "blue"}))
     assert [fault for fault in module.check_options({"colour": "blue"}) if fault.startswith(f"options.{name}.colour:")]
     assert module.check_options({}) == []
+    assert module.demands({}) == []
+    assert module.demands({"colour": "blue"}) == ["colour"]
 
 
 def test_the_settings_of_the_road_are_good(road: Road) -> None:

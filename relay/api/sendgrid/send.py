@@ -20,7 +20,6 @@ from relay.api.sendgrid.mail import Mail, PersonalizedDraft, read_mail
 from relay.clients import idempotency
 from relay.core.errors import Problem, Refusal
 from relay.delivery.send_groups import is_group
-from relay.providers.contract import FEATURES
 from relay.providers.sendgrid.options import demands
 
 _AT_A_TIME = 20
@@ -86,8 +85,9 @@ def _problems(letter: PersonalizedDraft, refusal: Refusal) -> list[Problem]:
     found: list[Problem] = []
     for problem in refusal.problems:
         fields = [_field(letter, problem.target)]
-        if problem.code == "not_carriable" and FEATURES["templates"] in problem.message:
-            fields = demands(letter.draft.message.options.get("sendgrid", {})) or fields
+        if problem.code == "not_carriable":
+            options = demands(letter.draft.message.options.get("sendgrid", {}))
+            fields = [name for name in options if f"options.sendgrid.{name}" in problem.message] or fields
         found += [Problem(code=problem.code, target=field, message=problem.message) for field in fields]
     return found
 

@@ -39,6 +39,11 @@ def check_options(options: RouteSettings) -> Sequence[str]:
     return [f"options.acs.{key}: is not an option of acs; there are none" for key in options]
 
 
+def demands(options: RouteSettings) -> Sequence[str]:
+    """Name the options that only this provider can carry: all, though `check_options` knows none."""
+    return list(options)
+
+
 def create(name: str, settings: RouteSettings, surroundings: ProviderContext) -> Provider:
     """The provider of a route. Connects to nothing."""
     return Acs(settings, surroundings)
@@ -132,4 +137,12 @@ def _obstacles(parcel: SendRequest) -> list[str]:
     return faults
 
 
-__all__: Sequence[str] = ("CAPABILITIES", "Acs", "check_options", "check_settings", "create", "default_paces")
+__all__: Sequence[str] = (
+    "CAPABILITIES",
+    "Acs",
+    "check_options",
+    "check_settings",
+    "create",
+    "default_paces",
+    "demands",
+)

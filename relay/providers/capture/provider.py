@@ -18,7 +18,7 @@ from relay.providers.contract import FEATURES, Capabilities, Provider, ProviderC
 CAPABILITIES = Capabilities(
     max_bytes=157_286_400,
     max_recipients=1000,
-    features=frozenset(FEATURES) - {"templates", "verify", "checks", "delivery_events"},
+    features=frozenset(FEATURES) - {"verify", "checks", "delivery_events"},
 )
 """Whatever a mail has. The inbox tells nothing later: what was taken is there."""
 TEST_DOMAIN = "relay.test"
@@ -43,6 +43,11 @@ def check_settings(settings: RouteSettings) -> Sequence[str]:
 def check_options(options: RouteSettings) -> Sequence[str]:
     """Every fault of a message's options for this provider: it has none."""
     return [f"options.capture.{key}: is not an option of capture; there are none" for key in options]
+
+
+def demands(options: RouteSettings) -> Sequence[str]:
+    """Name the options that only this provider can carry: all, though `check_options` knows none."""
+    return list(options)
 
 
 def create(name: str, settings: RouteSettings, surroundings: ProviderContext) -> Provider:

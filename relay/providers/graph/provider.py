@@ -42,6 +42,11 @@ def check_options(options: RouteSettings) -> Sequence[str]:
     return [f"options.graph.{key}: is not an option of graph; there are none" for key in options]
 
 
+def demands(options: RouteSettings) -> Sequence[str]:
+    """Name the options that only this provider can carry: all, though `check_options` knows none."""
+    return list(options)
+
+
 def create(name: str, settings: RouteSettings, surroundings: ProviderContext) -> Provider:
     """The provider of a route. Connects to nothing."""
     return Graph(settings, surroundings)
@@ -133,4 +138,12 @@ class Graph:
         return body.mail(parcel, saves=self._saves)
 
 
-__all__: Sequence[str] = ("CAPABILITIES", "Graph", "check_options", "check_settings", "create", "default_paces")
+__all__: Sequence[str] = (
+    "CAPABILITIES",
+    "Graph",
+    "check_options",
+    "check_settings",
+    "create",
+    "default_paces",
+    "demands",
+)

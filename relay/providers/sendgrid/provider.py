@@ -15,16 +15,14 @@ from relay.core.settings import RouteSettings
 from relay.platform.secrets import reference_fault
 from relay.providers.contract import AccountRemark, Capabilities, Provider, ProviderContext, SuppressedAddress
 from relay.providers.http_exchange import Answer, LostResponse, Patience, exchange, lost_outcome
-from relay.providers.sendgrid.options import options_problems
+from relay.providers.sendgrid import options as known_options
 from relay.providers.sendgrid.outcomes import outcome_of
 
 CAPABILITIES = Capabilities(
     # "less than 30MB", without saying which kind of megabyte (mail-send/limitations).
     max_bytes=30_000_000,
     max_recipients=1000,
-    features=frozenset(
-        {"headers", "x_headers", "inline_images", "reply_to_many", "templates", "verify", "delivery_events"}
-    ),
+    features=frozenset({"headers", "x_headers", "inline_images", "reply_to_many", "verify", "delivery_events"}),
 )
 DEFAULT_KEY = "setting:SENDGRID_API_KEY"
 DEFAULT_URL = "https://api.sendgrid.com"
@@ -52,12 +50,17 @@ def check_settings(settings: RouteSettings) -> Sequence[str]:
     seconds = settings.get("timeout_seconds", 30)
     if not isinstance(seconds, int | float) or isinstance(seconds, bool) or not 1 <= seconds <= MAX_TIMEOUT_SECONDS:
         faults.append(f"timeout_seconds: must be a number from 1 to {MAX_TIMEOUT_SECONDS}")
-    return [*faults, *options_problems(settings.get("options", {}), "options")]
+    return [*faults, *known_options.options_problems(settings.get("options", {}), "options")]
 
 
 def check_options(options: Any) -> Sequence[str]:
     """Every fault of a message's `options.sendgrid`, as sentences that begin with its path."""
-    return options_problems(options, "options.sendgrid")
+    return known_options.options_problems(options, "options.sendgrid")
+
+
+def demands(options: RouteSettings) -> Sequence[str]:
+    """Name the options of a message that only SendGrid can carry."""
+    return known_options.demands(options)
 
 
 def can_verify(settings: RouteSettings) -> bool:

@@ -47,6 +47,11 @@ def check_options(options: RouteSettings) -> Sequence[str]:
     return [f"options.smtp.{key}: is not an option of smtp; there are none" for key in options]
 
 
+def demands(options: RouteSettings) -> Sequence[str]:
+    """Name the options that only this provider can carry: all, though `check_options` knows none."""
+    return list(options)
+
+
 def create(name: str, settings: RouteSettings, surroundings: ProviderContext) -> Provider:
     """The provider of a route. Connects to nothing."""
     return SmtpProvider(settings, surroundings)
@@ -240,4 +245,12 @@ def _as_fault(outcome: Outcome) -> RouteFault:
     return outcome if isinstance(outcome, RouteFault) else RouteFault(code=outcome.code, reply=outcome.reply)
 
 
-__all__: Sequence[str] = ("CAPABILITIES", "SmtpProvider", "check_options", "check_settings", "create", "default_paces")
+__all__: Sequence[str] = (
+    "CAPABILITIES",
+    "SmtpProvider",
+    "check_options",
+    "check_settings",
+    "create",
+    "default_paces",
+    "demands",
+)

@@ -132,10 +132,10 @@ def test_what_no_route_can_carry_is_refused_with_each_routes_reason() -> None:
     refused = refusal(message=many)
     assert (refused.status, refused.code) == (422, "not_carriable")
     assert [problem.message for problem in refused.problems] == [
-        "route main takes at most 500 recipients, the message has 501"
+        "route main (smtp) carries at most 500 recipients; the message has 501"
     ]
     refused = refusal(message=message_of(raw=b"Subject: x\r\n\r\n"), route="acs")
-    assert refused.problems[0].message == "route acs cannot carry: a finished RFC 5322 message as it is"
+    assert refused.problems[0].message == "route acs (acs) cannot carry a finished RFC 5322 message as it is"
 
 
 def test_a_part_that_cannot_be_carried_refuses_the_whole() -> None:

@@ -1,4 +1,4 @@
-"""What routes can carry: messages against capability tables, before anything is accepted."""
+"""Check messages against the capabilities of providers."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from relay.core.model import Address, Attachment, Message
 from relay.core.settings import Route
 from relay.providers.contract import FEATURES
 from relay.providers.registry import MODULES, provider_module
-from relay.routes import capabilities as carriage
+from relay.routes import capabilities
 from tests.doubles import message_of, submission_of
 
 INLINE = Attachment(name="a.png", disposition="inline", content_id="a")
@@ -32,39 +32,54 @@ INLINE = Attachment(name="a.png", disposition="inline", content_id="a")
         (message_of(sender=Address(email="bücher@example.org")), {"smtputf8"}),
         (message_of(options={"sendgrid": {}}), set()),
         (message_of(options={"smtp": {}, "acs": {}}), set()),
-        (message_of(options={"sendgrid": {"template_id": "d-1"}}), {"templates"}),
+        (message_of(options={"sendgrid": {"template_id": "d-1"}}), {"options.sendgrid.template_id"}),
         (message_of(options={"sendgrid": {"mail_settings": {"footer": {"enable": False, "text": "x"}}}}), set()),
-        (message_of(options={"sendgrid": {"tracking_settings": {"open_tracking": {"enable": True}}}}), {"templates"}),
+        (
+            message_of(options={"sendgrid": {"tracking_settings": {"open_tracking": {"enable": True}}}}),
+            {"options.sendgrid.tracking_settings.open_tracking"},
+        ),
     ],
 )
-def test_a_message_needs_what_it_has(message: Message, needed: set[str]) -> None:
-    assert carriage.needs(message) == needed
-    assert needed <= set(FEATURES)
+def test_message_requires_the_features_and_options_that_it_uses(message: Message, needed: set[str]) -> None:
+    assert capabilities.required(message) == needed
+    assert {each for each in needed if not each.startswith("options.")} <= set(FEATURES)
 
 
 @pytest.mark.parametrize(
-    ("fields", "recipients", "obstacle"),
+    ("fields", "recipients", "refusal"),
     [
         ({}, 1, ""),
         ({"size": 10_000_000}, 50, ""),
-        ({"size": 10_000_001}, 1, "route acs carries at most 10000000 bytes, the message has 10000001"),
-        ({}, 51, "route acs takes at most 50 recipients, the message has 51"),
+        ({"size": 10_000_001}, 1, "route acs (acs) carries at most 10000000 bytes; the message has 10000001"),
+        ({}, 51, "route acs (acs) carries at most 50 recipients; the message has 51"),
         ({"features": ("headers", "x_headers")}, 1, ""),
         (
             {"features": ("smtputf8", "raw_mime", "headers")},
             1,
-            "route acs cannot carry: a finished RFC 5322 message as it is, local parts outside ASCII",
+            "route acs (acs) cannot carry a finished RFC 5322 message as it is, local parts outside ASCII",
         ),
+        ({"features": ("options.sendgrid.asm",)}, 1, "route acs (acs) cannot carry options.sendgrid.asm"),
+        ({"features": ("unheard_of",)}, 1, "route acs (acs) cannot carry unheard_of"),
     ],
 )
-def test_an_obstacle_is_a_sentence(fields: dict[str, Any], recipients: int, obstacle: str) -> None:
+def test_refusal_names_the_route_and_what_it_cannot_carry(
+    fields: dict[str, Any], recipients: int, refusal: str
+) -> None:
     route = Route(name="acs", provider="acs")
-    assert carriage.obstacle(route, submission_of(**fields), recipients) == obstacle
+    assert capabilities.refusal(route, submission_of(**fields), recipients) == refusal
 
 
 @pytest.mark.parametrize("provider", MODULES)
-def test_every_provider_states_its_limits_in_known_words(provider: str) -> None:
-    capabilities = provider_module(provider).CAPABILITIES
-    assert capabilities.features <= set(FEATURES)
-    assert capabilities.max_recipients >= 1
-    assert carriage.obstacle(Route(name="r", provider=provider), submission_of(), 1) == ""
+def test_every_provider_states_known_features_and_carries_a_small_message(provider: str) -> None:
+    stated = provider_module(provider).CAPABILITIES
+    assert stated.features <= set(FEATURES)
+    assert stated.max_recipients >= 1
+    assert capabilities.refusal(Route(name="r", provider=provider), submission_of(), 1) == ""
+
+
+@pytest.mark.parametrize("provider", MODULES)
+def test_options_of_a_provider_are_carried_by_its_routes_only(provider: str) -> None:
+    submission = submission_of(features=(f"options.{provider}.colour",))
+    for other in MODULES:
+        refusal = capabilities.refusal(Route(name="r", provider=other), submission, 1)
+        assert refusal == ("" if other == provider else f"route r ({other}) cannot carry options.{provider}.colour")

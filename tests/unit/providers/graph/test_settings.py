@@ -13,7 +13,7 @@ from relay.core.settings import Pace, Route
 from relay.providers.graph.outcomes import ROWS
 from relay.providers.graph.provider import CAPABILITIES, check_settings
 from relay.providers.graph.settings import SETTINGS, base_url, default_paces, mailbox_of, path_of, scope_of
-from relay.routes.capabilities import obstacle
+from relay.routes.capabilities import refusal
 from tests.parcels import NOW
 
 IDENTITY = {"managed_identity": True}
@@ -80,9 +80,9 @@ def test_finished_mime_has_a_limit_of_its_own() -> None:
         return Submission(client="c", expires_at=NOW, size=size, features=features)
 
     route = Route(name="exchange", provider="graph")
-    assert obstacle(route, submission(50_000_000), 1) == ""
-    assert obstacle(route, submission(3_000_000, "raw_mime"), 1) == ""
-    assert "finished MIME up to 3000000 bytes" in obstacle(route, submission(3_000_001, "raw_mime"), 1)
+    assert refusal(route, submission(50_000_000), 1) == ""
+    assert refusal(route, submission(3_000_000, "raw_mime"), 1) == ""
+    assert "finished MIME up to 3000000 bytes" in refusal(route, submission(3_000_001, "raw_mime"), 1)
 
 
 def test_the_page_lists_every_setting_and_cause() -> None:
