@@ -29,3 +29,14 @@ def _anchors(page: Path) -> set[str]:
     prose = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
     headings = [re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", text) for text in re.findall(r"^#+ (.+)$", prose, re.MULTILINE)]
     return {re.sub(r"[^\w\- ]", "", text.strip().lower()).replace(" ", "-") for text in headings}
+
+
+NOT_IN_GIT = {"bench/out/results.json", "relay/ca/corp.pem"}
+"""Paths that the documents name and that exist only after a run, or on a reader's machine."""
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_paths_in_the_text_exist(page: Path) -> None:
+    folders = "relay|tests|infra|scripts|docs|standins|devhost|hooks|bench"
+    paths = re.findall(rf"`((?:{folders})/[\w./-]+)`", page.read_text())
+    assert [path for path in paths if path not in NOT_IN_GIT and not (ROOT / path).exists()] == []
