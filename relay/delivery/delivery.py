@@ -10,25 +10,33 @@ that an outage of a table poisons nothing.
 
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 
 import msgspec
 
 from relay.acceptance.fan_out import FanOut
 from relay.core import entries, part_states
-from relay.core.errors import AlreadyExists, Changed, NotFound, Unavailable
+from relay.core.errors import AlreadyExists, NotFound, Unavailable
 from relay.core.model import FINAL, MessageStatus, Part, State
 from relay.delivery import planning
 from relay.delivery.attempts import Attempts, OwnedPart
-from relay.delivery.settlement import Change, FollowUp, apply, is_applied
+from relay.delivery.settlement import Change, FollowUp, apply, is_applied, settle
 from relay.delivery.situation import PlanningInputs
+from relay.journal.change import Decision, change_record
 from relay.journal.intake import Intake
 from relay.journal.records import Journal, Record
 from relay.platform.log import log_event
 from relay.routes.holds import Holds, RouteState
 
-MAX_RACES = 20
 _LOOK_AGAIN = timedelta(seconds=5)
+
+
+class _Turns(msgspec.Struct, frozen=True, kw_only=True):
+    """What is planned for the parts that are due, and the parts that are not."""
+
+    planned: Sequence[Change]
+    others: Sequence[tuple[int, Part]]
 
 
 class Delivery:
@@ -106,7 +114,8 @@ class Delivery:
         self, record: Record, entry: entries.BatchEntry, indices: Sequence[int], *, attempt: int | None
     ) -> None:
         """Do what a recorded batch needs. With `attempt`, parts that have come as far as that are somebody else's."""
-        for _ in range(MAX_RACES):
+
+        async def decide(record: Record) -> Decision[_Turns]:
             now = self._clock()
             turns = [
                 (index, part)
@@ -117,16 +126,12 @@ class Delivery:
             held = await self._held_scopes([part for _, part in turns])
             due = [(index, part) for index, part in turns if _is_turn(part, now, held)]
             planned = await self._plan(record, entry, due, now)
-            changes = apply(record.statuses, planned)
-            try:
-                settled = await self._journal.settle(record, changes) if changes else record
-            except Changed:
-                record = await self._journal.read(record.batch)
-                continue
-            await self._look_again(record, [turn for turn in turns if turn not in due])
-            await self._finish(record, settled, entry, planned)
-            return
-        raise Unavailable("the record of a batch is written to by too many at once")
+            others = [turn for turn in turns if turn not in due]
+            return Decision(statuses=apply(record.statuses, planned), result=_Turns(planned=planned, others=others))
+
+        change = await change_record(self._journal, record, decide)
+        await self._look_again(change.before, change.result.others)
+        await self._finish(change.before, change.after, entry, change.result.planned)
 
     async def _plan(
         self, record: Record, entry: entries.BatchEntry, due: Sequence[tuple[int, Part]], now: datetime
@@ -179,25 +184,19 @@ class Delivery:
         pause = 0.5
         while True:
             try:
-                altered = apply(record.statuses, changes)
-                if altered:
-                    return await self._journal.settle(record, altered)
-                self._warn_of_late(record, changes)
-                return record
-            except Changed:
-                record = await self._read_again(record)
+                change = await settle(self._journal, record, changes)
             except Unavailable:
                 if self._clock() >= until:
                     raise
                 await self._sleep(pause)
                 pause = min(pause * 2, 15.0)
-                record = await self._read_again(record)
-
-    async def _read_again(self, record: Record) -> Record:
-        try:
-            return await self._journal.read(record.batch)
-        except Unavailable:
-            return record
+                # The write may have succeeded, and only its response been lost.
+                with suppress(Unavailable):
+                    record = await self._journal.read(record.batch)
+            else:
+                if not change.is_written:
+                    self._warn_of_late(change.after, changes)
+                return change.after
 
     def _warn_of_late(self, record: Record, changes: Sequence[Change]) -> None:
         late = sum(not is_applied(record.statuses, change) for change in changes)

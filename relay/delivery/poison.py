@@ -15,6 +15,7 @@ from relay.core.errors import AlreadyExists, NotFound
 from relay.core.model import FINAL, MessageStatus, Part, State
 from relay.delivery.planning import FRESH
 from relay.delivery.settlement import Change, FollowUp, apply
+from relay.journal.change import Decision, change_record
 from relay.journal.intake import Intake
 from relay.journal.records import Journal, Record
 from relay.platform.log import log_event
@@ -76,18 +77,21 @@ class Poison:
 
     async def _end(self, queue: str, body: bytes, record: Record, indices: Sequence[int]) -> None:
         now = self._clock()
-        parts = [(index, part) for index in indices for part in record.statuses[index].parts]
-        changes = [
-            Change(index=index, before=part, after=(_ended(part),)) for index, part in parts if _is_stuck(part, now)
-        ]
-        altered = apply(record.statuses, changes)
-        if altered:
-            record = await self._journal.settle(record, altered)
+
+        async def decide(record: Record) -> Decision[None]:
+            parts = [(index, part) for index in indices for part in record.statuses[index].parts]
+            changes = [
+                Change(index=index, before=part, after=(_ended(part),)) for index, part in parts if _is_stuck(part, now)
+            ]
+            return Decision(statuses=apply(record.statuses, changes), result=None)
+
+        record = (await change_record(self._journal, record, decide)).after
         # What still waits, or ended before the process died, gets what a dead delivery may have left out.
         await self._follow_up.follow(None, record, indices)
-        leases = [part.lease_until for _, part in parts if part.state is State.SENDING and not _is_stuck(part, now)]
+        parts = [part for index in indices for part in record.statuses[index].parts]
+        leases = [part.lease_until for part in parts if part.state is State.SENDING and part.lease_until is not None]
         if leases:
-            until = max(lease for lease in leases if lease is not None) + _LEASE_OVER
+            until = max(leases) + _LEASE_OVER
             await self._queues.put(queue, body, delay_seconds=max(1, round((until - now).total_seconds())))
 
 

@@ -14,9 +14,10 @@ import msgspec
 from relay.core import entries, part_states
 from relay.core.model import DEAD, MessageStatus, Part, State
 from relay.core.settings import Lane, queues_for
+from relay.journal.change import Decision, RecordChange, change_record
 from relay.journal.dead_letters import DeadLetters
 from relay.journal.pending import Due, Pending, rows_of
-from relay.journal.records import Record
+from relay.journal.records import Journal, Record
 from relay.platform.log import log_event
 from relay.platform.storage.ports import Queues
 from relay.platform.telemetry import OFF, Telemetry
@@ -53,6 +54,15 @@ def apply(statuses: Sequence[MessageStatus], changes: Iterable[Change]) -> dict[
 def is_applied(statuses: Sequence[MessageStatus], change: Change) -> bool:
     """Whether the record says what this change wanted to say."""
     return all(part in statuses[change.index].parts for part in change.after)
+
+
+async def settle(journal: Journal, record: Record, changes: Sequence[Change]) -> RecordChange[None]:
+    """Record changes of parts, whatever else is written to the record at the same time."""
+
+    async def decide(record: Record) -> Decision[None]:
+        return Decision(statuses=apply(record.statuses, changes), result=None)
+
+    return await change_record(journal, record, decide)
 
 
 class FollowUp:

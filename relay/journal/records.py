@@ -12,18 +12,20 @@ import logging
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import msgspec
 
 from relay.core import entries, ids
-from relay.core.errors import AlreadyExists, Changed, NotFound, UnreadableEntry
+from relay.core.errors import AlreadyExists, NotFound, UnreadableEntry
 from relay.core.events import RecordedEvent
 from relay.core.model import FINAL, MessageStatus, Part, State, Submission
 from relay.platform import resources
 from relay.platform.log import log_event
 from relay.platform.packing import packed
 from relay.platform.storage.ports import Entity, Query, Tables, Value, every_row
+from relay.platform.storage.rows import RowChange, change_row, retry_races
 
 TABLE = resources.JOURNAL_TABLE
 _ROW = "batch"
@@ -119,15 +121,19 @@ class Journal:
         with suppress(AlreadyExists):
             etag = await self._tables.insert(TABLE, self._opened(entry, content, statuses))
         if etag is None:
-            place = await self._tables.get(TABLE, partition(entry.batch), _ROW)
-            if not _is_withdrawal(place):
-                raise AlreadyExists("this batch was seen before")
-            withdrawn = _withdrawn(place)
-            statuses = [_WITHDRAWN if index in withdrawn else status for index, status in enumerate(statuses)]
-            try:
-                etag = await self._tables.merge(TABLE, self._opened(entry, content, statuses), etag=place.etag)
-            except Changed:
-                return await self.open(entry, content, statuses)
+            attempt = partial(self._open_cancelled, entry, content, statuses)
+            return await retry_races(attempt, subject="the record of a batch")
+        return Record(batch=entry.batch, lane=entry.lane, content=content, statuses=tuple(statuses), etag=etag)
+
+    async def _open_cancelled(
+        self, entry: entries.BatchEntry, content: bytes, statuses: Sequence[MessageStatus]
+    ) -> Record:
+        place = await self._tables.get(TABLE, partition(entry.batch), _ROW)
+        if not _is_withdrawal(place):
+            raise AlreadyExists("this batch was seen before")
+        withdrawn = _withdrawn(place)
+        statuses = [_WITHDRAWN if index in withdrawn else status for index, status in enumerate(statuses)]
+        etag = await self._tables.merge(TABLE, self._opened(entry, content, statuses), etag=place.etag)
         return Record(batch=entry.batch, lane=entry.lane, content=content, statuses=tuple(statuses), etag=etag)
 
     def _opened(self, entry: entries.BatchEntry, content: bytes, statuses: Sequence[MessageStatus]) -> Entity:
@@ -146,21 +152,20 @@ class Journal:
         )
 
     async def cancel_unrecorded(self, batch: str, index: int) -> None:
-        """Cancel a message before its batch has a record, for certain: the row that is written here takes the record's place,
-        so that whoever opens the record meets it. Raises `AlreadyExists` when there is a record, `Changed` in a race.
+        """Cancel a message whose batch has no record yet, by writing a placeholder row that `open` will find.
+
+        Raises `AlreadyExists` if there is a record.
         """
-        key = partition(batch)
-        try:
-            place = await self._tables.get(TABLE, key, _ROW)
-        except NotFound:
-            try:
-                await self._tables.insert(TABLE, self._withdrawal(key, {index}))
-            except AlreadyExists as error:
-                raise Changed("somebody else wrote first") from error
-            return
-        if not _is_withdrawal(place):
-            raise AlreadyExists("this batch has a record")
-        await self._tables.merge(TABLE, self._withdrawal(key, _withdrawn(place) | {index}), etag=place.etag)
+
+        def decide(place: Entity | None) -> RowChange[None]:
+            if place is not None and not _is_withdrawal(place):
+                raise AlreadyExists("this batch has a record")
+            indices = {index} | (_withdrawn(place) if place else set())
+            # Open, so that the purge leaves it alone for as long as the entry may be on its way.
+            properties: dict[str, Value] = {"withdrawn": json.dumps(sorted(indices)), "open": True, "sending": False}
+            return RowChange(result=None, properties={**properties, "written_at": self._clock()})
+
+        await change_row(self._tables, TABLE, partition(batch), _ROW, decide)
 
     async def withdrawn(self, batch: str) -> Set[int]:
         """The messages that were withdrawn of a batch without a record."""
@@ -169,11 +174,6 @@ class Journal:
         except NotFound:
             return frozenset()
         return _withdrawn(place) if _is_withdrawal(place) else frozenset()
-
-    def _withdrawal(self, key: str, indices: Set[int]) -> Entity:
-        # Open, so that the purge leaves it alone for as long as the entry may be on its way.
-        properties: dict[str, Value] = {"withdrawn": json.dumps(sorted(indices)), "open": True, "sending": False}
-        return Entity(partition=key, row=_ROW, properties={**properties, "written_at": self._clock()})
 
     async def read(self, batch: str) -> Record:
         """Read a record. Raises `NotFound`, and `NewerVersion` for one that only a newer version may touch."""

@@ -17,9 +17,10 @@ from functools import partial
 
 import msgspec
 
-from relay.core.errors import Changed, NotFound, Unavailable, UnreadableEntry
+from relay.core.errors import NotFound, UnreadableEntry
 from relay.core.model import DEAD, FINAL, WAITING, Erased, Message, MessageStatus, Part, Submission
 from relay.delivery.settlement import FollowUp
+from relay.journal.change import Decision, change_record
 from relay.journal.content import Content
 from relay.journal.dead_letters import DeadLetters
 from relay.journal.records import Journal, Record
@@ -28,8 +29,8 @@ from relay.operations.scan import ScanStep, scan_step
 from relay.platform.log import log_event
 from relay.platform.resources import CONTENT_CONTAINER
 from relay.platform.storage.ports import Blobs
+from relay.platform.storage.rows import retry_races
 
-MAX_RACES = 20
 LOOKED_AGAIN = timedelta(hours=1)
 """How long after a message was erased its events are looked for again: who had read the record before may have added one."""
 _AHEAD = timedelta(days=1)
@@ -144,39 +145,38 @@ class Erasure:
         waiting = [index for index in named if _waits(record.statuses[index])]
         for index in waiting:
             await self._message_changes.cancel(record.batch, index)
-        for _ in range(MAX_RACES):
-            record = await self._journal.read(record.batch)
-            over = {index: each for index, each in named.items() if _is_over(record.statuses[index])}
-            try:
-                marked = await self._mark(record, over)
-                erased = await self._clear(marked)
-            except Changed:
-                continue
-            return ErasureStep(
-                erased=erased,
-                cancelled=len(waiting),
-                moving=len(named) - len(over),
-                shared_files=sum(each.shared_files for each in over.values()),
-            )
-        raise Unavailable("the record of a batch is written to by too many at once", retry_after_seconds=2)
+        over = await self._mark(record.batch, named)
+        erased = await retry_races(partial(self._clear, record.batch), subject="the record of a batch")
+        return ErasureStep(
+            erased=erased,
+            cancelled=len(waiting),
+            moving=len(named) - len(over),
+            shared_files=sum(each.shared_files for each in over.values()),
+        )
 
-    async def _mark(self, record: Record, named: Mapping[int, _Named]) -> Record:
+    async def _mark(self, batch: str, named: Mapping[int, _Named]) -> Mapping[int, _Named]:
+        """Mark those of the messages that are over as erased, and return them."""
         now = self._clock()
-        marks = {
-            index: _marked(record.statuses[index], Erased(at=now, recipients=each.recipients))
-            for index, each in named.items()
-            if not record.is_erased(index)
-        }
-        if not marks:
-            return record
-        marked = await self._journal.mark(record, marks)
-        # What was to be asked about later is not any more. A row that a death leaves here is removed by
-        # `relay.operations.sent_checks`.
-        await self._follow_up.follow(record, marked, marks)
-        return marked
 
-    async def _clear(self, record: Record) -> int:
-        """Delete what is left of messages that are marked; how many."""
+        async def decide(record: Record) -> Decision[Mapping[int, _Named]]:
+            over = {index: each for index, each in named.items() if _is_over(record.statuses[index])}
+            marks = {
+                index: _marked(record.statuses[index], Erased(at=now, recipients=each.recipients))
+                for index, each in over.items()
+                if not record.is_erased(index)
+            }
+            return Decision(statuses=marks, result=over)
+
+        change = await change_record(self._journal, await self._journal.read(batch), decide, write=self._journal.mark)
+        if change.is_written:
+            # What was to be asked about later is not any more. A row that a death leaves here is removed by
+            # `relay.operations.sent_checks`.
+            await self._follow_up.follow(change.before, change.after, change.result)
+        return change.result
+
+    async def _clear(self, batch: str) -> int:
+        """Delete what is left of messages that are marked, and return their number. Raises `Changed` after a lost race."""
+        record = await self._journal.read(batch)
         remains = record.remains()
         if not remains:
             return 0

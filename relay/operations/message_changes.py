@@ -5,23 +5,21 @@ dies in between, the recovery timer finds either a change to carry on with or a 
 """
 
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 
 import msgspec
 
 from relay.core import part_states
-from relay.core.errors import AlreadyExists, Changed, NewerVersion, NotFound, Unavailable
+from relay.core.errors import AlreadyExists, NewerVersion, NotFound
 from relay.core.model import DEAD, Address, MessageStatus, Part, State
 from relay.core.settings import Settings
 from relay.delivery.settlement import FollowUp
+from relay.journal.change import Decision, change_record
 from relay.journal.dead_letters import DeadLetter, DeadLetters
 from relay.journal.pending import Pending, rows_of
 from relay.journal.records import Journal, Record
 from relay.platform.log import log_event
-
-MAX_RACES = 20
-
 
 type _Changing = Callable[[Record, MessageStatus], MessageStatus | None]
 """What a record makes of one status; None when nothing is to be changed."""
@@ -74,16 +72,12 @@ class MessageChanges:
         A message that is on the queue still is withdrawn before it can be recorded. What may have been sent before (its
         answer was lost) is withdrawn too, but not for certain: it ends `unknown`.
         """
-        for _ in range(MAX_RACES):
-            try:
-                await self._journal.cancel_unrecorded(batch, index)
-            except Changed:
-                continue
-            except AlreadyExists:
-                after = await self._change(batch, index, lambda _, status: _map(status, part_states.cancel))
-                return after is not None and any(part.state is State.CANCELLED for part in after.parts)
-            return True
-        raise Unavailable("the record of a batch is written to by too many at once", retry_after_seconds=2)
+        try:
+            await self._journal.cancel_unrecorded(batch, index)
+        except AlreadyExists:
+            after = await self._change(batch, index, lambda _, status: _map(status, part_states.cancel))
+            return after is not None and any(part.state is State.CANCELLED for part in after.parts)
+        return True
 
     async def reschedule(self, batch: str, index: int, at: datetime) -> bool:
         """Move a scheduled message to another time; False when it is not scheduled. Raises `NotFound`."""
@@ -153,42 +147,38 @@ class MessageChanges:
 
     async def _change(self, batch: str, index: int, change: _Changing) -> MessageStatus | None:
         """What the message's status is now; None when nothing was to be changed."""
-        for _ in range(MAX_RACES):
-            record = await self._journal.read(batch)
+
+        async def decide(record: Record) -> Decision[MessageStatus | None]:
             if index >= len(record.statuses):
                 raise NotFound("no such message in the batch")
-            if record.is_erased(index):
-                return None
-            changed = change(record, record.statuses[index])
-            if changed is None or changed == record.statuses[index]:
-                return changed
-            await self._announce(record, index, changed)
-            try:
-                after = await self._journal.settle(record, {index: changed})
-            except Changed:
-                continue
-            # Off the list before it can move: what dies anew is then on it again.
-            await self._unlist(record, index, changed)
-            await self._follow_up.follow(record, after, (index,))
-            return changed
-        raise Unavailable("the record of a batch is written to by too many at once", retry_after_seconds=2)
+            status = record.statuses[index]
+            changed = None if record.is_erased(index) else change(record, status)
+            is_new = changed is not None and changed != status
+            return Decision(statuses={index: changed} if is_new and changed else {}, result=changed)
+
+        done = await change_record(self._journal, await self._journal.read(batch), decide, before_write=self._announce)
+        if done.is_written:
+            # Off the list before it can move: a message that dies again is then listed again.
+            await self._unlist(done.before, done.after, index)
+            await self._follow_up.follow(done.before, done.after, (index,))
+        return done.result
 
     def _own_time(self, at: datetime) -> datetime:
         return part_states.unique_due_time(at, int(self._draw() * 1_000_000))
 
-    async def _announce(self, record: Record, index: int, changed: MessageStatus) -> None:
-        statuses = [*record.statuses]
-        statuses[index] = changed
+    async def _announce(self, record: Record, changed: Mapping[int, MessageStatus]) -> None:
+        """Write the rows in `pending` that must exist once the change is recorded."""
+        statuses = [changed.get(index, status) for index, status in enumerate(record.statuses)]
         now = rows_of(record.batch, record.lane, enumerate(record.statuses))
         for key, due in rows_of(record.batch, record.lane, enumerate(statuses)).items():
             if key not in now:
                 await self._pending.put(due)
 
-    async def _unlist(self, record: Record, index: int, changed: MessageStatus) -> None:
+    async def _unlist(self, before: Record, after: Record, index: int) -> None:
         """Take what is no longer dead off the list of dead letters."""
-        for part in record.statuses[index].parts:
-            if part.state in DEAD and part not in changed.parts:
-                await self._dead_letters.remove(part.code or "expired", record.batch, index)
+        for part in before.statuses[index].parts:
+            if part.state in DEAD and part not in after.statuses[index].parts:
+                await self._dead_letters.remove(part.code or "expired", before.batch, index)
 
 
 def _map(status: MessageStatus, change: Callable[[Part], Part | None]) -> MessageStatus | None:

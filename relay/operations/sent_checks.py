@@ -11,12 +11,12 @@ from datetime import datetime, timedelta
 import msgspec
 
 from relay.core import part_states
-from relay.core.errors import Changed, NewerVersion, NotFound, UnreadableEntry
+from relay.core.errors import NewerVersion, NotFound, UnreadableEntry
 from relay.core.model import Attempt, Message, Part, State, Submission
 from relay.core.outcomes import Deferred, Outcome, PerRecipient, Rejected, Sent, Unknown, reply_text
 from relay.core.settings import Settings
 from relay.delivery.parcel import as_sent, parcel_of
-from relay.delivery.settlement import Change, FollowUp, apply
+from relay.delivery.settlement import Change, FollowUp, settle
 from relay.journal.content import Content
 from relay.journal.pending import Due, Pending, rows_of
 from relay.journal.records import Journal, Record
@@ -100,14 +100,10 @@ class SentChecks:
             for index, part in turns
             if is_due(part, self._clock())
         ]
-        try:
-            altered = apply(record.statuses, changes)
-            settled = await self._journal.settle(record, altered) if altered else record
-        except Changed:
-            # Whoever else wrote had a reason; the row is still there for the next run.
-            return
+        change = await settle(self._journal, record, changes)
+        settled = change.after
         # Without changes, an earlier run died after it had settled: what should have followed does so now.
-        await self._follow_up.follow(record if altered else None, settled, indices)
+        await self._follow_up.follow(change.before if change.is_written else None, settled, indices)
         if due.row not in rows_of(settled.batch, settled.lane, enumerate(settled.statuses)):
             await self._pending.remove(due)
 

@@ -156,9 +156,9 @@ MUTANTS = (
     ),
     Mutant(
         module="clients/idempotency.py",
-        old='        same = msgspec.structs.replace(fresh, batch=str(known.properties["batch"]))',
-        new="        same = fresh",
-        breaks="a repeated request makes another message",
+        old="        return await self._take_over(known, plan)",
+        new="        return Replay(response=plan.response)",
+        breaks="a repeated request is accepted though nothing was put",
     ),
     Mutant(
         module="operations/message_changes.py",

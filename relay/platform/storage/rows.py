@@ -2,7 +2,8 @@
 
 import asyncio
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 
 import msgspec
 
@@ -10,7 +11,7 @@ from relay.core.errors import AlreadyExists, Changed, NotFound, Unavailable
 from relay.platform.storage.ports import Entity, Tables, Value
 
 MAX_RACES = 25
-"""Writes to one row that may lose against another writer before `change_row` gives up."""
+"""Lost races against other writers after which a change gives up."""
 _FIRST_PAUSE_SECONDS = 0.002
 _MAX_PAUSE_SECONDS = 0.02
 
@@ -37,17 +38,36 @@ async def change_row[Result](
     `decide` is called again after each lost race; it must not have effects, and what it raises ends the change. `is_new`: the
     row is probably missing, so insert before reading. Raises `Unavailable` after `MAX_RACES` lost races.
     """
-    known = None if is_new else await _read(tables, table, partition, row)
-    for race in range(MAX_RACES):
+    may_read = not is_new
+
+    async def attempt() -> Result:
+        nonlocal may_read
+        known = await _read(tables, table, partition, row) if may_read else None
+        may_read = True
         change = decide(known)
-        if change.properties is None:
-            return change.result
-        entity = Entity(partition=partition, row=row, properties=change.properties, etag=known.etag if known else "")
-        if await write_row(tables, table, entity):
-            return change.result
-        await pause_after_race(race)
-        known = await _read(tables, table, partition, row)
-    raise Unavailable(f"too many concurrent writes to one row of {table}", retry_after_seconds=retry_after_seconds)
+        if change.properties is not None:
+            entity = Entity(
+                partition=partition, row=row, properties=change.properties, etag=known.etag if known else ""
+            )
+            if not await write_row(tables, table, entity):
+                raise Changed("another writer was first")
+        return change.result
+
+    return await retry_races(attempt, subject=f"a row of {table}", retry_after_seconds=retry_after_seconds)
+
+
+async def retry_races[Result](
+    attempt: Callable[[], Awaitable[Result]], *, subject: str, retry_after_seconds: int = 2
+) -> Result:
+    """Repeat an attempt that raises `Changed` after a lost race: it must read again. Raises `Unavailable` after `MAX_RACES`."""
+    for race in range(MAX_RACES):
+        if race > 1:
+            # The first retry is immediate. Then a random pause separates writers that would meet again.
+            longest = min(_MAX_PAUSE_SECONDS, _FIRST_PAUSE_SECONDS * 2**race)
+            await asyncio.sleep(random.uniform(0, longest))  # noqa: S311 - not a secret
+        with suppress(Changed):
+            return await attempt()
+    raise Unavailable(f"too many concurrent writes to {subject}", retry_after_seconds=retry_after_seconds)
 
 
 async def write_row(tables: Tables, table: str, entity: Entity) -> bool:
@@ -60,12 +80,6 @@ async def write_row(tables: Tables, table: str, entity: Entity) -> bool:
     except (AlreadyExists, Changed, NotFound):
         return False
     return True
-
-
-async def pause_after_race(race: int) -> None:
-    """Wait for a random time that grows with the number of lost races. The first retry is immediate."""
-    if race:
-        await asyncio.sleep(random.uniform(0, min(_MAX_PAUSE_SECONDS, _FIRST_PAUSE_SECONDS * 2**race)))  # noqa: S311 - no secret
 
 
 async def _read(tables: Tables, table: str, partition: str, row: str) -> Entity | None:

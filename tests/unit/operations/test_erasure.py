@@ -15,11 +15,12 @@ from relay.core.settings import Route
 from relay.events.provider_events import QUEUE, ProviderEvent
 from relay.journal.pending import TABLE as PENDING
 from relay.journal.records import TABLE, partition
-from relay.operations.erasure import LOOKED_AGAIN, MAX_RACES, ErasureStep
+from relay.operations.erasure import LOOKED_AGAIN, ErasureStep
 from relay.operations.message_changes import Redrive
 from relay.operations.resend_lost import LostMailQuery
 from relay.platform.resources import ATTACHMENTS_CONTAINER, CONTENT_CONTAINER
 from relay.platform.storage.ports import Entity
+from relay.platform.storage.rows import MAX_RACES
 from tests.doubles import START, Place, changed, entry_of, ids_of, message_of, place_of, settings_of, submission_of
 from tests.traces import traces
 

@@ -11,7 +11,8 @@ from relay.core.outcomes import Deferred, Rejected, RouteFault, Unknown
 from relay.core.settings import Lane, Route
 from relay.journal.dead_letters import DeadLetter
 from relay.journal.pending import TABLE as PENDING
-from relay.operations.message_changes import MAX_RACES, Redrive
+from relay.operations.message_changes import Redrive
+from relay.platform.storage.rows import MAX_RACES
 from tests.doubles import START, Place, batch_id, entry_of, ids_of, place_of, settings_of, submission_of
 
 LATER = START + timedelta(days=2)

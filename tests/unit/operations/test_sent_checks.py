@@ -152,14 +152,23 @@ async def test_the_recovery_timer_leaves_these_rows_alone(place: Place) -> None:
     assert place.waiting() == []
 
 
-async def test_another_writer_first_means_another_time(place: Place) -> None:
+async def test_lost_race_records_the_answer_on_the_new_record(place: Place) -> None:
     batch = await taken(place)
-    place.script().verdicts.extend([GIVEN_UP, GIVEN_UP])
+    place.script().verdicts.append(GIVEN_UP)
     place.tables.fail("merge", Changed("first"))
     await place.sent_checks.run()
-    assert ((await part_of(place, batch)).state, await rows(place)) == (State.SENT, ["sent"])
-    await place.sent_checks.run()
     assert ((await part_of(place, batch)).state, await rows(place)) == (State.FAILED, [])
+    assert len(place.script().verified) == 1
+
+
+async def test_part_erased_during_the_question_stays_sent(place: Place) -> None:
+    batch = await taken(place)
+    place.script().verdicts.append(GIVEN_UP)
+    message = submission_of().message
+    assert message is not None
+    place.tables.before("merge", lambda: place.erasure.step(message.recipients[0].email))
+    await place.sent_checks.run()
+    assert ((await part_of(place, batch)).state, await dead(place), await rows(place)) == (State.SENT, [], [])
 
 
 async def test_what_should_have_followed_follows_in_the_next_run(place: Place) -> None:
