@@ -9,7 +9,7 @@ from relay.core import entries
 from relay.core.model import FINAL
 from relay.platform.resources import CONTENT_CONTAINER
 from tests.crash_points import books
-from tests.crash_points.books import Line
+from tests.crash_points.books import Books, Line
 from tests.crash_points.caller import Caller
 from tests.crash_points.host import Host
 from tests.crash_points.world import World
@@ -28,6 +28,8 @@ class Audit:
         self.lines: Sequence[Line] = ()
         self._world = world
         self._broken: list[str] = []
+        self._books = Books(world.witness.journal, world.memory, world.ledger, world.queues.history)
+        self._look = world.poll(LOOK_SECONDS)
 
     async def ended(self, number: int) -> None:
         """An invocation has returned: what a provider took in it, and said so, must be recorded by now."""
@@ -44,8 +46,7 @@ class Audit:
 
     async def read(self) -> Sequence[Line]:
         """Read the books."""
-        world = self._world
-        self.lines = await books.read(world.witness.journal, world.memory, world.ledger, world.queues.history)
+        self.lines = await self._books.read()
         return self.lines
 
     async def until_rest(self, hosts: Sequence[Host], is_played: Callable[[], bool]) -> None:
@@ -53,7 +54,7 @@ class Audit:
         try:
             async with asyncio.timeout(MAX_SECONDS):
                 while not (is_played() and all(host.is_idle for host in hosts) and await self._is_at_rest()):
-                    await self._world.pass_time(LOOK_SECONDS)
+                    await self._look.wait()
         except TimeoutError:
             self._broken.append("it never came to rest")
 
@@ -90,7 +91,7 @@ class Audit:
 
     async def _is_at_rest(self) -> bool:
         world = self._world
-        if world.has_writes_under_way or any(world.queues.bodies(queue) for queue in world.queue_names):
+        if world.has_writes_under_way or any([await world.queues.count(queue) for queue in world.queue_names]):
             return False
         return books.is_at_rest(await self.read(), world.memory)
 

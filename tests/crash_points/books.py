@@ -15,9 +15,10 @@ from relay.core import part_states
 from relay.core.errors import NotFound
 from relay.core.model import DEAD, FINAL, Delivery, Message, MessageStatus, Part, State, Submission
 from relay.journal.pending import rows_of
-from relay.journal.records import Journal
+from relay.journal.records import Journal, Record
 from relay.platform.resources import CONTENT_CONTAINER
 from relay.platform.storage.memory.memory_storage import MemoryStorage
+from relay.platform.storage.ports import Entity
 from tests.crash_points.caller import Told
 from tests.crash_points.providers import Acceptance, Ledger
 from tests.crash_points.world import MAIN_QUEUE, POISON_QUEUE
@@ -53,37 +54,65 @@ def recorded_in(status: MessageStatus) -> Set[str]:
     return {name for name in known if name is not None}
 
 
-async def read(journal: Journal, memory: MemoryStorage, ledger: Ledger, history: Sequence[bytes]) -> list[Line]:
-    """Every recorded message. `history` is all that ever lay on the queues: it tells what an erased message was."""
-    lines: list[Line] = []
-    for row in memory.tables.rows("journal"):
-        if row.row != "batch":
-            continue
+class Books:
+    """Reads the journal: of a record that nobody wrote since the last time, and whose mail nobody took, it knows the lines."""
+
+    def __init__(self, journal: Journal, memory: MemoryStorage, ledger: Ledger, history: Sequence[bytes]) -> None:
+        """`history` is all that ever lay on the queues: it says what an erased message was."""
+        self._journal = journal
+        self._memory = memory
+        self._ledger = ledger
+        self._history = history
+        self._known: dict[str, tuple[tuple[str, int], Sequence[Line]]] = {}
+
+    async def read(self) -> list[Line]:
+        """Every recorded message."""
+        lines: list[Line] = []
+        for row in self._memory.tables.rows("journal"):
+            if row.row == "batch":
+                lines += await self._record(row)
+        return lines
+
+    async def _record(self, row: Entity) -> Sequence[Line]:
+        # An ETag is never given twice.
+        version = row.etag, len(self._ledger.acceptances)
+        known, lines = self._known.get(row.partition, (None, ()))
+        if known != version:
+            lines = await self._lines(row.partition.partition("-")[2])
+            self._known[row.partition] = version, lines
+        for line in lines:
+            if line.submission.message is None:
+                # Raises when the blob is gone, whatever the record says.
+                await self._memory.blobs.get(CONTENT_CONTAINER, str(line.submission.blob))
+        return lines
+
+    async def _lines(self, batch: str) -> Sequence[Line]:
         try:
-            record = await journal.read(row.partition.partition("-")[2])
+            record = await self._journal.read(batch)
         except NotFound:
             # Withdrawn while its entry lies on the queue: no record yet.
-            continue
+            return ()
         entry = record.entry()
-        whole = _accepted(record.batch, history) if any(status.erased for status in record.statuses) else entry
-        for index, (submission, status) in enumerate(zip(whole.messages, record.statuses, strict=True)):
-            name = record.message_id(index, entry)
-            message = submission.message or wire.decode_message(
-                await memory.blobs.get(CONTENT_CONTAINER, str(submission.blob))
-            )
-            lines.append(
-                Line(
-                    id=name,
-                    batch=record.batch,
-                    lane=record.lane,
-                    index=index,
-                    submission=submission,
-                    message=message,
-                    status=status,
-                    taken=tuple(taken for taken in ledger.acceptances if taken.message == name),
-                )
-            )
-    return lines
+        whole = _accepted(batch, self._history) if any(status.erased for status in record.statuses) else entry
+        return [
+            await self._line(record, index, record.message_id(index, entry), submission)
+            for index, (submission, _) in enumerate(zip(whole.messages, record.statuses, strict=True))
+        ]
+
+    async def _line(self, record: Record, index: int, name: str, submission: Submission) -> Line:
+        message = submission.message
+        if message is None:
+            message = wire.decode_message(await self._memory.blobs.get(CONTENT_CONTAINER, str(submission.blob)))
+        return Line(
+            id=name,
+            batch=record.batch,
+            lane=record.lane,
+            index=index,
+            submission=submission,
+            message=message,
+            status=record.statuses[index],
+            taken=tuple(taken for taken in self._ledger.acceptances if taken.message == name),
+        )
 
 
 def _accepted(batch: str, history: Sequence[bytes]) -> wire.BatchEntry:

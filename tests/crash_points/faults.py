@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from contextvars import ContextVar
 from enum import StrEnum
+from typing import Any
 
 import msgspec
 
@@ -67,16 +68,18 @@ type Decide = Callable[["Process", Operation], Awaitable[Fault | None]]
 class Process:
     """One process: it lives until an operation kills it, or `die` is called."""
 
-    def __init__(self, number: int, decide: Decide) -> None:
+    def __init__(self, number: int, decide: Decide, stir: Callable[[], None]) -> None:
+        """`stir` is called when a write takes effect that its caller has given up."""
         self.number = number
-        self.died = asyncio.Event()
+        self.death: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._decide = decide
+        self._stir = stir
         self._late: list[asyncio.Task[None]] = []
 
     @property
     def is_dead(self) -> bool:
         """Whether it has died."""
-        return self.died.is_set()
+        return self.death.done()
 
     @property
     def has_writes_under_way(self) -> bool:
@@ -85,7 +88,8 @@ class Process:
 
     def die(self) -> None:
         """Kill it."""
-        self.died.set()
+        if not self.is_dead:
+            self.death.set_result(None)
 
     async def begin(self, operation: Operation) -> Fault | None:
         """The fault of this operation. Raises `ProcessDiedError` in a dead process, and if the fault is to die first."""
@@ -114,7 +118,7 @@ class Process:
                 await asyncio.sleep(TIMED_OUT_SECONDS)
                 raise Unavailable(f"{operation.name}: no answer in time")
             case Fault.LATE:
-                self._late.append(asyncio.create_task(_later(effect)))
+                self._late.append(asyncio.create_task(self._later(effect)))
                 await asyncio.sleep(TIMED_OUT_SECONDS)
                 raise Unavailable(f"{operation.name}: no answer in time")
             case Fault.CHANGED if operation.touch is not None:
@@ -129,18 +133,17 @@ class Process:
     async def run[T](self, work: Awaitable[T]) -> T:
         """Await some work of this process. Raises `ProcessDiedError` as soon as the process dies, which ends the work."""
         task = asyncio.ensure_future(work)
-        death = asyncio.ensure_future(self.died.wait())
+        ends: set[asyncio.Future[Any]] = {task, self.death}
         try:
-            await asyncio.wait({task, death}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
             self.raise_if_dead()
             return await task
         finally:
-            death.cancel()
             task.cancel()
 
-
-async def _later[T](effect: Callable[[], Awaitable[T]]) -> None:
-    """A write that was on its way when its caller gave up. Whatever it would answer, nobody hears it."""
-    await asyncio.sleep(LATE_SECONDS)
-    with suppress(StorageError):
-        await effect()
+    async def _later[T](self, effect: Callable[[], Awaitable[T]]) -> None:
+        """A write that was on its way when its caller gave up. Whatever it would answer, nobody hears it."""
+        await asyncio.sleep(LATE_SECONDS)
+        with suppress(StorageError):
+            await effect()
+        self._stir()

@@ -64,6 +64,7 @@ class Host:
         self._ended = ended
         self._running: set[asyncio.Task[None]] = set()
         self._instance: Instance | None = None
+        self._look = world.poll(POLL_SECONDS)
 
     @property
     def is_idle(self) -> bool:
@@ -94,6 +95,7 @@ class Host:
         if self._instance is not None:
             await asyncio.sleep(RESTART_SECONDS)
         self._instance = await self._world.start()
+        self._instance.process.death.add_done_callback(self._note_death)
 
     async def _run_timer(self, instance: Instance) -> None:
         await self._call(instance.process, instance.relay.recovery.run)
@@ -112,7 +114,17 @@ class Host:
     def _keep(self, task: asyncio.Task[None] | None) -> None:
         if task is not None:
             self._running.add(task)
-            task.add_done_callback(self._running.discard)
+            task.add_done_callback(self._note_end)
+
+    def _note_end(self, task: asyncio.Task[None]) -> None:
+        self._running.discard(task)
+        self._look.end()
+        self._world.stir()
+
+    def _note_death(self, _: asyncio.Future[None]) -> None:
+        if self._running:
+            self._look.end()
+        self._world.stir()
 
     async def _handle(self, instance: Instance, queue: str, entry: Received) -> None:
         process, relay = instance.process, instance.relay
@@ -158,17 +170,11 @@ class Host:
         return True
 
     async def _wait(self, process: Process) -> None:
-        """Until something ends, something is visible, a timer is due, or the time of a poll is over."""
+        """Until something ends, or a look finds something: a visible entry, a timer that is due, a death."""
         now = self._world.clock()
         visible = filter(None, map(self._world.queues.next_visible_at, (MAIN_QUEUE, POISON_QUEUE)))
         seconds = min((moment - now).total_seconds() for moment in (self._schedule.next_tick, *visible))
-        seconds = min(max(seconds, 0.01), POLL_SECONDS)
-        if not self._running:
-            await asyncio.sleep(seconds)
-            return
-        death = asyncio.ensure_future(process.died.wait())
-        await asyncio.wait({*self._running, death}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-        death.cancel()
+        await self._look.wait(min(seconds, POLL_SECONDS) if process.is_dead else max(seconds, 0.01))
 
 
 async def _function(relay: ProofRelay, queue: str, entry: Received) -> None:

@@ -13,10 +13,14 @@ from tests.crash_points.faults import Operation, Process
 
 
 class HostQueues(MemoryQueues):
-    """The double with what only the Functions host or an accident does to entries. `history`: every body ever put."""
+    """The double with what only the Functions host or an accident does to entries. `history`: every body ever put.
 
-    def __init__(self, clock: Callable[[], datetime]) -> None:
+    `stir` is called whenever an entry is put or moved.
+    """
+
+    def __init__(self, clock: Callable[[], datetime], stir: Callable[[], None]) -> None:
         super().__init__(clock)
+        self._stir = stir
         self.history: list[bytes] = []
 
     async def put(self, queue: str, body: bytes, *, delay_seconds: int = 0) -> None:
@@ -24,12 +28,14 @@ class HostQueues(MemoryQueues):
         await super().put(queue, body, delay_seconds=delay_seconds)
         if body not in self.history:
             self.history.append(body)
+        self._stir()
 
     def end_leases(self, queue: str, now: datetime) -> None:
         """Make every entry that is leased visible now, whoever still works on it."""
         for entry in list(self._queue(queue).entries.values()):
             if entry.receipt and entry.visible_at > now:
                 self._queue(queue).hold(msgspec.structs.replace(entry, visible_at=now))
+        self._stir()
 
     def lose(self, queue: str, may_lose: Callable[[bytes], bool]) -> None:
         """Forget entries, as no queue ever should."""
@@ -44,6 +50,7 @@ class HostQueues(MemoryQueues):
         entry = held.entries.get(received.id)
         if entry is not None and entry.receipt == received.receipt:
             held.hold(msgspec.structs.replace(entry, visible_at=now + timedelta(seconds=seconds)))
+            self._stir()
 
 
 def storage_of(process: Process, memory: MemoryStorage) -> Storage:

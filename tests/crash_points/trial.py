@@ -99,6 +99,7 @@ async def _play(loop: VirtualLoop, scenario: Scenario, plans: Sequence[Plan], pr
     audit = Audit(world, Caller(world, prepared.key))
     host = Host(world, Schedule(world.clock), audit.ended)
     script = asyncio.ensure_future(scenario.play(Stage(world, audit.caller)))
+    script.add_done_callback(lambda _: world.stir())
     serving = asyncio.ensure_future(host.run())
     await audit.until_rest([host], script.done)
     if script.done():

@@ -5,6 +5,7 @@ moment at which the first of them wakes.
 """
 
 import asyncio
+import math
 import selectors
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -25,12 +26,13 @@ class _Jumps(selectors.SelectSelector):
         self.seconds = 0.0
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        """What is ready now; the time-out is over at once."""
+        """What is ready now; the time-out is over at once. Sockets are asked only when nothing else can happen."""
+        if timeout is not None:
+            self.seconds += max(0.0, timeout)
+            return []
         ready = super().select(0)
         if not ready:
-            if timeout is None:
-                raise DeadlockError("every task waits for another one")
-            self.seconds += max(0.0, timeout)
+            raise DeadlockError("every task waits for another one")
         return ready
 
 
@@ -39,6 +41,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     def __init__(self) -> None:
         self._jumps = _Jumps()
+        self._now = 0.0, START
         super().__init__(self._jumps)
         self.set_exception_handler(_keep_still)
 
@@ -48,7 +51,55 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     def now(self) -> datetime:
         """The moment, aware."""
-        return START + timedelta(seconds=self._jumps.seconds)
+        seconds = self._jumps.seconds
+        if seconds != self._now[0]:
+            self._now = seconds, START + timedelta(seconds=seconds)
+        return self._now[1]
+
+
+class Poll:
+    """The wait of a task that looks every few seconds. While nothing happens it sleeps through the looks, which would
+    find what the last one found.
+    """
+
+    def __init__(self, loop: VirtualLoop, seconds: float) -> None:
+        self._loop = loop
+        self._seconds = seconds
+        self._begun = 0.0
+        self._woken: asyncio.Future[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    async def wait(self, most: float | None = None) -> None:
+        """Wait until the next look after something has happened, or for `most` seconds."""
+        self._begun = self._loop.time()
+        self._woken = self._loop.create_future()
+        if most is not None:
+            self._timer = self._loop.call_at(self._begun + most, self.end)
+        try:
+            await self._woken
+        finally:
+            self._woken = None
+            self._cancel()
+
+    def stir(self) -> None:
+        """Something has happened: the next look will find it."""
+        if self._woken is None:
+            return
+        looks = math.ceil((self._loop.time() - self._begun) / self._seconds)
+        at = self._begun + looks * self._seconds
+        if self._timer is None or at < self._timer.when():
+            self._cancel()
+            self._timer = self._loop.call_at(at, self.end)
+
+    def end(self) -> None:
+        """End the wait now."""
+        if self._woken is not None and not self._woken.done():
+            self._woken.set_result(None)
+
+    def _cancel(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
 
 def _keep_still(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

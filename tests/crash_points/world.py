@@ -16,7 +16,7 @@ from relay.providers.contract import Provider
 from tests.crash_points.faults import LATENCY_SECONDS, Fault, Operation, Process, invocation
 from tests.crash_points.providers import Account, Ledger, ScriptedProvider
 from tests.crash_points.storage import HostQueues, storage_of
-from tests.crash_points.virtual_time import VirtualLoop
+from tests.crash_points.virtual_time import Poll, VirtualLoop
 
 MAIN_QUEUE = "relay-transactional"
 POISON_QUEUE = f"{MAIN_QUEUE}-poison"
@@ -75,13 +75,15 @@ class World:
         self.accounts = accounts
         self.clock: Callable[[], datetime] = loop.now
         self.chance = chance or random.Random(0)
-        self.queues = HostQueues(loop.now)
+        self.queues = HostQueues(loop.now, self.stir)
         self.queue_names = (MAIN_QUEUE, POISON_QUEUE)
         self.memory = MemoryStorage(queues=self.queues, tables=MemoryTables(), blobs=MemoryBlobs(loop.now))
         self.witness = Relay(settings, self.memory, clock=loop.now)
         self.ledger = Ledger()
         self.trace: list[Operation] = []
         self.hits: list[str] = []
+        self._loop = loop
+        self._polls: list[Poll] = []
         self._latency = latency
         self._plans = {plan.at: plan.fault for plan in plans}
         self._outage_until = loop.now()
@@ -91,7 +93,7 @@ class World:
 
     async def start(self) -> Instance:
         """A new process over what the others left."""
-        instance = Instance(self, Process(len(self._instances) + 1, self._decide))
+        instance = Instance(self, Process(len(self._instances) + 1, self._decide, self.stir))
         self._instances.append(instance)
         async with self._changed:
             self._changed.notify_all()
@@ -116,6 +118,17 @@ class World:
     def has_writes_under_way(self) -> bool:
         """Whether a write that its caller has given up may still take effect."""
         return any(instance.process.has_writes_under_way for instance in self._instances)
+
+    def poll(self, seconds: float) -> Poll:
+        """The wait of a task that looks at this world every few seconds."""
+        made = Poll(self._loop, seconds)
+        self._polls.append(made)
+        return made
+
+    def stir(self) -> None:
+        """Something happened that who looks every few seconds should see."""
+        for poll in self._polls:
+            poll.stir()
 
     async def pass_time(self, seconds: float) -> None:
         """Let virtual time go by."""
@@ -149,6 +162,7 @@ class World:
     async def _decide(self, process: Process, operation: Operation) -> Fault | None:
         await asyncio.sleep(self._latency())
         process.raise_if_dead()
+        self.stir()
         self.trace.append(msgspec.structs.replace(operation, invocation=invocation.get()))
         fault = self._plans.get(len(self.trace))
         if fault is not None:
