@@ -8,11 +8,18 @@ PYTHON := $(VENV)/bin/python
 VENV_STAMP := $(VENV)/.installed
 NODE_STAMP := node_modules/.installed
 
+# Compiled modules are kept: without them each of the many processes that the tests start would compile everything again.
+unexport PYTHONDONTWRITEBYTECODE
+
+# One worker a core, at most four. Tests that share processes stay on one worker (tests/conftest.py).
+WORKERS ?= auto --maxprocesses 4
+PYTEST := $(PYTHON) -m pytest --numprocesses $(WORKERS) --dist loadgroup --durations 10
+
 # The paths to check, if they exist.
 CODE := $(wildcard relay devhost standins hooks bench scripts function_app.py tests)
 SUITES := unit contract standins devhost api repository crash_points e2e browser
 
-.PHONY: bench plots docs screenshots soak mutants help run test setup format format-check lint types requirements clean $(SUITES)
+.PHONY: bench plots docs screenshots soak mutants help run test tests deep setup format format-check lint types requirements clean $(SUITES)
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -20,8 +27,11 @@ help: ## Show this list
 run: setup ## Start Relay on this machine, with storage and an inbox (PORT=7071)
 	@$(PYTHON) -m devhost.stack
 
-test: setup format-check lint types ## Run every check: format, lint, types and all tests
-	@$(PYTHON) -m pytest
+test: setup format-check lint ## Run every check: format, lint, types and all tests
+	@$(MAKE) --no-print-directory --jobs 2 types tests
+
+tests: setup
+	@$(PYTEST)
 
 setup: $(VENV_STAMP) $(NODE_STAMP) ## Create the Python environment and install Azurite
 
@@ -55,7 +65,7 @@ types: $(VENV_STAMP) ## Check the types (mypy, strict)
 
 # Run one suite: make unit, make contract, make standins, make devhost, make api, make crash_points, make e2e
 $(SUITES): setup
-	@$(PYTHON) -m pytest tests/$@
+	@$(PYTEST) tests/$@
 
 docs: $(VENV_STAMP) ## Regenerate docs and connector from the code
 	@$(PYTHON) -m scripts.capabilities
@@ -74,6 +84,9 @@ requirements: $(VENV_STAMP) ## Re-pin after editing pyproject.toml
 
 screenshots: setup ## Renew the screenshots in docs/images (needs chromium)
 	@RELAY_SCREENSHOTS=1 $(PYTHON) -m pytest tests/browser
+
+deep: setup ## Search longer for counterexamples: the property tests with many more and new inputs (many minutes)
+	@HYPOTHESIS_PROFILE=deep $(PYTEST) tests/unit tests/api
 
 soak: setup ## Kill the host while the provider misbehaves, and account for every message (many minutes)
 	@$(PYTHON) -m tests.e2e.soak $(SOAK)

@@ -15,6 +15,7 @@ from relay.clients.registry import Policy
 from relay.core.errors import Refusal
 from relay.mime import raw
 from tests.api.harness import Answer, Clock, Harness
+from tests.depth import examples
 
 HEAD = "From: Shop <shop@example.com>\nTo: Ada <ada@example.org>\nSubject: Your order\n"
 TYPE = "message/rfc822"
@@ -363,7 +364,7 @@ PIECES = st.lists(
 
 
 @given(pieces=PIECES)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(100))
 def test_any_bytes_are_a_message_without_bcc_or_are_refused(pieces: list[bytes]) -> None:
     request = Request(method="POST", path="/v1/messages", body=b"".join(pieces))
     try:

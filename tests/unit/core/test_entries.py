@@ -15,6 +15,7 @@ from relay.core import entries
 from relay.core.errors import NewerVersion, UnreadableEntry
 from relay.core.model import Address, Attachment, Delivery, Message, Submission
 from relay.platform.storage.limits import queue_text
+from tests.depth import examples
 
 SAMPLES = Path(__file__).parents[2] / "samples"
 HOSTS_OWN = {"id", "dequeuecount", "popreceipt", "expirationtime", "insertiontime", "nextvisibletime", "queuetrigger"}
@@ -176,7 +177,7 @@ def test_damaged_content_is_refused(body: bytes) -> None:
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(st.lists(TEXTS, min_size=1, max_size=32), st.sampled_from(["bulk", "l" * 32]))
 def test_an_entry_fits_a_put_by_what_its_submissions_weigh(texts: list[str], lane: str) -> None:
     encoded = [

@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 
 from relay.events import acs, sendgrid
 from relay.events.provider_events import Entry, ProviderEvent, decode, encode
+from tests.depth import examples
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
-BOUNDED = settings(max_examples=200, derandomize=True, deadline=None, database=None)
+BOUNDED = settings(max_examples=examples(100))
 _leaf = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=20)
 _any = _leaf | st.lists(_leaf, max_size=3) | st.dictionaries(st.text(max_size=8), _leaf, max_size=3)
 _time = _any | st.sampled_from(

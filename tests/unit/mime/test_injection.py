@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from relay.core.model import Address, Attachment
 from relay.mime import build
 from relay.mime.fields import addr_spec, clean, text_field
+from tests.depth import examples
 from tests.unit.mime.mime_reading import STANDARD, fields, parcel, people, read
 
 # Letters of every kind, and what tries to end a line, a quoted string or an encoded word.
@@ -28,7 +29,7 @@ TEXTS = st.one_of(NASTY, BREAKOUTS)
 
 
 @given(texts=st.tuples(TEXTS, TEXTS, TEXTS, TEXTS, TEXTS, TEXTS))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(100))
 @example(texts=("", "", "", "", "", ""))
 @example(texts=("", "", "", "=??Q?=0A0=3A", "", ""))
 @example(texts=("", "", "", "<>", "", ""))
@@ -68,14 +69,14 @@ def test_no_text_becomes_a_field(texts: tuple[str, str, str, str, str, str]) -> 
 
 
 @given(name=NASTY)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(100))
 def test_a_display_name_comes_back(name: str) -> None:
     message = read(build.build(parcel(sender=Address(email="ann@example.com", name=name))))
     assert people(message, "From") == [(clean(name), "ann@example.com")]
 
 
 @given(email=st.one_of(NASTY, st.builds(lambda local, domain: f"{local}@{domain}", NASTY, NASTY)))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(100))
 def test_an_address_is_refused_or_stays_one_address(email: str) -> None:
     try:
         content = build.build(parcel(to=(Address(email=email),)))
@@ -86,7 +87,7 @@ def test_an_address_is_refused_or_stays_one_address(email: str) -> None:
 
 
 @given(text=TEXTS)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(100))
 def test_a_field_is_one_field(text: str) -> None:
     lines = text_field("X-A", text).split(b"\r\n")
     assert lines[-1] == b""

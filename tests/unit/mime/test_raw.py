@@ -8,6 +8,7 @@ from relay.core.model import Address
 from relay.core.send_request import SendRequest
 from relay.mime import build
 from relay.mime import raw as mime_raw
+from tests.depth import examples
 from tests.unit.mime.mime_reading import RELAY_ID, fields, parcel, people, read
 
 RAW = (
@@ -99,7 +100,7 @@ EIGHT_BIT = st.lists(
 
 
 @given(pieces=EIGHT_BIT)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(100))
 def test_any_raw_message_becomes_seven_bit_or_is_refused(pieces: list[bytes]) -> None:
     head, body = mime_raw.split(b"".join(pieces))
     try:

@@ -11,6 +11,7 @@ from relay.core.model import Address, Attachment, Message
 from relay.core.send_request import SendRequest
 from relay.mime import build
 from relay.mime.size import base64_size, estimate_size, field_size
+from tests.depth import examples
 
 WORDS = st.text(
     st.characters(codec="utf-8", exclude_characters="\r\n\x00", exclude_categories=["Cc", "Cs"]), max_size=120
@@ -61,7 +62,7 @@ def built(message: Message) -> int:
     return len(build.build(parcel))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(50))
 @given(MESSAGES)
 def test_a_message_is_hardly_larger_than_estimated_and_not_much_smaller(message: Message) -> None:
     size, estimate = built(message), estimate_size(message)

@@ -12,6 +12,7 @@ from relay.core.settings import Pace
 from relay.platform.storage.memory.memory_storage import memory_storage
 from relay.platform.storage.rows import MAX_RACES
 from relay.routes.pacing import TABLE, Pacing
+from tests.depth import examples
 from tests.doubles import START, Clock, Watched
 
 MAILBOX = Pace(count=30, seconds=60)
@@ -59,7 +60,7 @@ def test_reserved_slots_follow_the_arrival_time(
     assert found[1] == pytest.approx(after)
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(100))
 @given(
     st.integers(1, 120),
     st.sampled_from([1.0, 60.0, 3600.0]),

@@ -5,6 +5,7 @@ from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from relay.api.reading import addresses
+from tests.depth import examples
 
 WORDS = st.one_of(
     st.text("abz09", min_size=1, max_size=6),
@@ -28,7 +29,7 @@ def by_the_library(text: str) -> str:
     return f"{found.local_part}@{found.ascii_domain}"
 
 
-@settings(max_examples=1000)
+@settings(max_examples=examples(200))
 @given(local=NAMES, domain=NAMES, top=st.sampled_from(["", ".com", ".example"]))
 def test_what_is_plain_is_what_the_library_takes_as_it_stands(local: str, domain: str, top: str) -> None:
     text = f"{local}@{domain}{top}"
