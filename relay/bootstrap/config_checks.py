@@ -1,4 +1,4 @@
-"""What can be wrong with the settings of events and suppressions; loaded only where any is set."""
+"""Check the settings of events and suppressions. Loaded only if one of them is set."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 _REASONS = ("bounced", "complained", "unsubscribed", "manual", "provider")
 
 
-def event_faults(settings: "Settings") -> Iterator[str]:
-    """Faults of what is said about events and suppressions."""
+def event_problems(settings: "Settings") -> Iterator[str]:
+    """Yield the problems of the settings of events and suppressions."""
     for number, key in enumerate(settings.sendgrid_event_keys, 1):
         if fault := key_fault(key):
             yield f"RELAY_SENDGRID_EVENT_KEYS: key {number} {fault}"

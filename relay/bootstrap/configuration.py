@@ -20,17 +20,17 @@ def load(environment: Mapping[str, str]) -> Settings:
     problems: list[str] = []
     settings = read_settings(environment, _Providers(), problems)
     if any(environment.get(name, "").strip() for name in _EVENT_SETTINGS):
-        # The keys are checked by cryptography, which takes long to load.
-        from relay.bootstrap.config_checks import event_faults
+        # Checking the keys loads cryptography, which is slow to import.
+        from relay.bootstrap.config_checks import event_problems
 
-        problems += event_faults(settings)
+        problems += event_problems(settings)
     if problems:
         raise SettingsError(problems)
     return settings
 
 
 class _Providers:
-    """What the provider modules say of their routes."""
+    """Checks and defaults of routes, from the provider modules."""
 
     def problems(self, route: Route) -> Sequence[str]:
         from relay.providers.registry import MODULES, provider_module

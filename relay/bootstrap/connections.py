@@ -1,4 +1,4 @@
-"""What speaks to others than storage: providers, Key Vault, Entra ID, receivers of web hooks, telemetry."""
+"""Network connections other than storage: providers, Key Vault, Entra ID, webhook receivers, telemetry."""
 
 import asyncio
 from functools import cached_property
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Connections(Stores):
-    """What opens connections, each when it is first used, and closes them all."""
+    """Opens each connection when it is first used, and closes all."""
 
     @cached_property
     def _session(self) -> Any:
@@ -28,19 +28,19 @@ class Connections(Stores):
         )
 
     def http(self) -> Any:
-        """The one pooled `aiohttp.ClientSession` of the process."""
+        """Return the pooled `aiohttp.ClientSession` of the process."""
         return self._session
 
     @cached_property
     def secrets(self) -> "SecretSource":
-        """Where keys come from."""
+        """Keys and passwords from settings or Key Vault."""
         from relay.platform.secrets import SecretSource
 
         return SecretSource(application=self.settings.application, clock=self.clock, vault=self.vault)
 
     @cached_property
     def vault(self) -> "KeyVault | None":
-        """Key Vault, where the settings name one."""
+        """Key Vault, if the settings name one."""
         if not self.settings.key_vault_url:
             return None
         from relay.platform.entra_tokens import application_credential
@@ -62,8 +62,8 @@ class Connections(Stores):
         return Credentials(http=self.http, secrets=self.secrets)
 
     @cached_property
-    def surroundings(self) -> "ProviderContext":
-        """What providers are given."""
+    def provider_context(self) -> "ProviderContext":
+        """The dependencies of providers."""
         from relay.providers.contract import ProviderContext
 
         return ProviderContext(
@@ -80,18 +80,18 @@ class Connections(Stores):
         return {}
 
     def provider(self, route: str) -> "Provider":
-        """The provider of a route, made once. Raises `KeyError` for a route that is not configured."""
+        """Return the provider of a route. Raises `KeyError` for a route that is not configured."""
         if route not in self._providers:
             from relay.providers.registry import provider_module
 
             configured = self.settings.routes[route]
             module = provider_module(configured.provider)
-            self._providers[route] = module.create(route, configured.settings, self.surroundings)
+            self._providers[route] = module.create(route, configured.settings, self.provider_context)
         return self._providers[route]
 
     @cached_property
     def poster(self) -> "Poster":
-        """What makes posts to addresses that callers chose."""
+        """Sends webhook requests to URLs that callers chose."""
         from relay.events.webhooks.address_guard import Guard
         from relay.events.webhooks.http_post import Poster
 
@@ -99,7 +99,7 @@ class Connections(Stores):
 
     @cached_property
     def telemetry(self) -> Telemetry:
-        """What is counted and traced, where RELAY_TELEMETRY asks for it."""
+        """Metrics and traces, if RELAY_TELEMETRY enables them."""
         if not self.settings.telemetry:
             return OFF
         from relay.platform.entra_tokens import blocking_credential
@@ -109,7 +109,7 @@ class Connections(Stores):
         return telemetry_of(self.settings.telemetry, application, self.clock, lambda: blocking_credential(application))
 
     async def close(self) -> None:
-        """Release connections."""
+        """Close all connections."""
         for provider in self._providers.values():
             await provider.close()
         if "telemetry" in self.__dict__:

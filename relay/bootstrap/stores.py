@@ -1,4 +1,4 @@
-"""What lies in storage: each table and container behind the class that knows its rows."""
+"""The stores: a class for each table and container."""
 
 import asyncio
 import random
@@ -31,12 +31,12 @@ if TYPE_CHECKING:
 
 
 def utc_now() -> datetime:
-    """The time, aware."""
+    """Return the current time, aware."""
     return datetime.now(UTC)
 
 
 class Stores:
-    """What needs storage and the clock alone."""
+    """Everything that needs only storage and the clock."""
 
     def __init__(
         self,
@@ -57,87 +57,87 @@ class Stores:
 
     @cached_property
     def clients(self) -> Clients:
-        """Who may call."""
+        """Clients and their keys."""
         return Clients(self.storage.tables, self.clock)
 
     @cached_property
     def quotas(self) -> Quotas:
-        """How much each client may send."""
+        """Rates and daily quotas of clients."""
         return Quotas(self.storage.tables, self.clock)
 
     @cached_property
     def idempotency(self) -> "Idempotency":
-        """The same request twice."""
+        """Idempotency keys."""
         from relay.clients.idempotency import Idempotency
 
         return Idempotency(self.storage.tables, self.clock)
 
     @cached_property
     def suppressions(self) -> "Suppressions":
-        """Who is not sent to."""
+        """Suppressed addresses."""
         from relay.clients.suppressions import Suppressions
 
         return Suppressions(self.storage.tables, self.clock, self.settings.suppression_rules)
 
     @cached_property
     def journal(self) -> "Journal":
-        """What became of every batch."""
+        """Records of messages."""
         from relay.journal.records import Journal
 
         return Journal(self.storage.tables, self.clock)
 
     @cached_property
     def pending(self) -> "Pending":
-        """What waits."""
+        """The index of waiting messages by due time."""
         from relay.journal.pending import Pending
 
         return Pending(self.storage.tables)
 
     @cached_property
     def holds(self) -> "Holds":
-        """Which routes are held."""
+        """Held routes."""
         from relay.routes.holds import Holds
 
         return Holds(self.storage.tables, self.clock)
 
     @cached_property
     def dead_letters(self) -> "DeadLetters":
-        """What was given up on."""
+        """The index of dead letters."""
         from relay.journal.dead_letters import DeadLetters
 
         return DeadLetters(self.storage.tables, self.storage.blobs, self.clock)
 
     @cached_property
     def content(self) -> "Content":
-        """The content of messages."""
+        """Message content."""
         from relay.journal.content import Content
 
         return Content(self.storage.blobs)
 
     @cached_property
     def send_groups(self) -> "SendGroups":
-        """What callers have grouped and stopped."""
+        """Send groups."""
         from relay.delivery.send_groups import SendGroups
 
         return SendGroups(self.storage.tables, self.journal, self.clock)
 
     @cached_property
     def uploads(self) -> "Uploads":
-        """Files that messages may name."""
+        """Uploaded attachments."""
         from relay.clients.uploads import Uploads
 
         return Uploads(tables=self.storage.tables, blobs=self.storage.blobs, clock=self.clock, new_id=self.new_batch)
 
     @cached_property
     def templates(self) -> "Templates":
-        """Templates that messages may name."""
+        """Templates and their versions."""
         from relay.clients.templates import Templates
 
         return Templates(self.storage.tables, self.clock)
 
     @cached_property
     def inbox(self) -> "Inbox":
-        """What the capture route caught."""
+        """Mail that the capture provider stored."""
         from relay.providers.capture.inbox import Inbox
 
         return Inbox(self.storage.blobs, self.clock)
@@ -151,20 +151,20 @@ class Stores:
 
     @cached_property
     def overview(self) -> "Overview":
-        """What became of what was accepted."""
+        """Totals of recent messages."""
         from relay.journal.overview import Overview
 
         return Overview(self.journal, self.clock)
 
     @cached_property
     def status_reader(self) -> "StatusReader":
-        """What became of a message."""
+        """Message status."""
         from relay.journal.message_status import StatusReader
 
         return StatusReader(self.journal, self.clients, retention_days=self.settings.retention_days, clock=self.clock)
 
     async def create_storage(self) -> None:
-        """Create every queue, table and container that does not exist yet."""
+        """Create all missing queues, tables and containers."""
         from relay.platform.resources import CONTAINERS, TABLES, queues_of
 
         for queue in queues_of(self.settings.lanes):

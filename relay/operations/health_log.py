@@ -1,7 +1,7 @@
-"""How Relay is, in log lines that a timer writes every minute: what waits, what is stuck, what is held.
+"""Log queue depth, oldest entry and held routes every minute, for the alert rules.
 
-States are repeated and not only their changes told: a line that was sampled away or lost comes again a minute later, and
-the alert rules (infra/alerts) need no memory. Costs two storage operations a queue and one for the routes.
+States are repeated, not only their changes: a line that was sampled away or lost is written again a minute later, and the
+alert rules (infra/alerts) need no memory. Costs two storage operations a queue and one for the routes.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -18,7 +18,7 @@ from relay.routes.holds import Holds, RouteState
 
 
 class HealthLog:
-    """Measures and tells."""
+    """Measures queues and routes, and logs them."""
 
     def __init__(
         self,
@@ -35,7 +35,7 @@ class HealthLog:
         self._telemetry = telemetry
 
     async def write(self) -> None:
-        """Write a line for each queue and each route, and one that says that all were written."""
+        """Log a line for each queue and each route, then `health` with the totals: its absence raises an alert."""
         queues = [*await self.queues(), *await self._own_queues()]
         for queue in queues:
             log_event("queue", **msgspec.structs.asdict(queue))
@@ -45,7 +45,7 @@ class HealthLog:
         log_event("health", queues=len(queues), entries=waiting, held=held)
 
     async def queues(self) -> list[QueueMetrics]:
-        """Every queue of every lane, its poison queue after it."""
+        """Measure every queue of every lane, each followed by its poison queue."""
         return [
             await self._queue(lane, queue, is_poison) for lane, queue, is_poison in _queues_of(self._settings.lanes)
         ]
@@ -61,7 +61,7 @@ class HealthLog:
         return QueueMetrics(lane=lane, queue=queue, is_poison=is_poison, entries=entries, oldest_seconds=age)
 
     async def _log_routes(self) -> int:
-        """Write what is held of each route, or that it is open; how many are not."""
+        """Log each hold of a route, or that the route is active. Returns the number of routes with a hold."""
         holds = [hold for hold in (await self._holds.all(fresh=True)).values() if hold.state is not RouteState.ACTIVE]
         now, held, states = self._clock(), set(), []
         for hold in holds:

@@ -1,5 +1,4 @@
-"""Forgets what is older than the retention: records with their content, dead-letter rows, idempotency keys, groups, stray
-blobs.
+"""Delete what is older than the retention: records with their content, dead-letter rows, idempotency keys, groups, blobs.
 
 Costs one operation for a thousand rows read and one for each batch deleted; nothing is deleted that still waits.
 """
@@ -12,18 +11,18 @@ from relay.clients.uploads import Uploads
 from relay.core import ids
 from relay.core.outcomes import CAUSES
 from relay.delivery import send_groups
-from relay.journal import dead_letters as deadletters
+from relay.journal import dead_letters
 from relay.journal.records import Journal
 from relay.platform.log import log_event
 from relay.platform.resources import ATTACHMENTS_CONTAINER, CONTENT_CONTAINER
 from relay.platform.storage.ports import Blobs, Query, Tables, Value, delete_where
 
-STRAYS = timedelta(days=130)
-"""Content that no record names any more is deleted so long after the retention: 90 days ahead, 30 of expiry, 10 held."""
+ORPHAN_BLOBS = timedelta(days=130)
+"""Blobs without a record are deleted this long after the retention: 90 days scheduled ahead, 30 of expiry, 10 held."""
 
 
 class Purge:
-    """One run a day, on one instance."""
+    """Runs every night, on one instance."""
 
     def __init__(
         self,
@@ -43,25 +42,25 @@ class Purge:
         self._clock = clock
 
     async def run(self) -> None:
-        """Forget all that is old enough."""
+        """Delete everything that is old enough, and log the counts."""
         batches = await self._records()
-        letters = await self._dead_letters()
+        dead = await self._old_dead_letters()
         keys = await self._old_rows(idempotency.TABLE, idempotency.KEPT)
         await self._old_rows(quotas.TABLE, quotas.KEPT)
-        # A stop must last as long as anything may wait that it stops.
-        grouped = await self._old_rows(send_groups.TABLE, STRAYS + self._retention)
-        strays = await self._old_blobs(CONTENT_CONTAINER, STRAYS + self._retention)
-        strays += await self._old_blobs(ATTACHMENTS_CONTAINER, STRAYS + self._retention)
+        # A stopped group must last as long as its messages may wait.
+        grouped = await self._old_rows(send_groups.TABLE, ORPHAN_BLOBS + self._retention)
+        orphans = await self._old_blobs(CONTENT_CONTAINER, ORPHAN_BLOBS + self._retention)
+        orphans += await self._old_blobs(ATTACHMENTS_CONTAINER, ORPHAN_BLOBS + self._retention)
         uploads = await self._uploads.purge()
-        kept = await self._old_blobs(deadletters.UNREADABLE_CONTAINER, self._retention)
+        kept = await self._old_blobs(dead_letters.UNREADABLE_CONTAINER, self._retention)
         log_event(
             "purged",
             batches=batches,
-            dead_letters=letters,
+            dead_letters=dead,
             keys=keys,
             groups=grouped,
             uploads=uploads,
-            blobs=strays + kept,
+            blobs=orphans + kept,
         )
 
     async def _records(self) -> int:
@@ -71,7 +70,7 @@ class Purge:
             while True:
                 page, cursor = await self._journal.old_rows(before=before, shard=shard, cursor=cursor)
                 for old in page:
-                    # Blobs first: a record whose blobs are gone is purged tomorrow, a blob without a record never found.
+                    # Blobs first: after a crash the next run finds the record again, but not a blob without a record.
                     for blob in old.blobs:
                         await self._blobs.delete(CONTENT_CONTAINER, blob)
                     await self._journal.delete_rows(old.partition, old.rows)
@@ -80,18 +79,18 @@ class Purge:
                     break
         return purged
 
-    async def _dead_letters(self) -> int:
-        """Delete the rows of what died before the retention; it may have been accepted long before that."""
+    async def _old_dead_letters(self) -> int:
+        """Delete the rows of messages that failed before the retention, which may have been accepted long before that."""
         before, purged = self._clock() - self._retention, 0
         for code in CAUSES:
             query = Query(partition=code, row_before=ids.batch_floor(before), select=("at",))
             purged += await delete_where(
-                self._tables, deadletters.TABLE, query, lambda entity: _is_before(entity.properties["at"], before)
+                self._tables, dead_letters.TABLE, query, lambda entity: _is_before(entity.properties["at"], before)
             )
         return purged
 
     async def _old_rows(self, table: str, age: timedelta) -> int:
-        """Delete rows that were written longer ago than the age. Scans the table."""
+        """Delete rows older than the age. Scans the table."""
         before = self._clock() - age
         return await delete_where(
             self._tables,
@@ -101,7 +100,7 @@ class Purge:
         )
 
     async def _old_blobs(self, container: str, age: timedelta) -> int:
-        """Delete blobs of days before the age; their names begin with the day, so the first young one ends it."""
+        """Delete blobs older than the age. Names begin with the day, so that the first younger one ends the scan."""
         newest = f"{(self._clock() - age).astimezone(UTC):%Y%m%d}"
         deleted = 0
         while True:

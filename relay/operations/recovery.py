@@ -1,8 +1,7 @@
-"""The timer that looks after what waits: probes held routes, wakes what a release let go, finds what was forgotten.
+"""Probe held routes, re-enqueue the messages of released ones, and recover messages whose entry was lost.
 
-Everything that must happen later has a row in `pending`. An entry that was lost, whoever lost it, is put back from
-its row. Costs one storage operation for a thousand overdue rows, and three for each that is put back; rows of a
-route that is still held cost nothing more.
+Everything that must happen later has a row in `pending`; a lost entry is re-enqueued from its row. Costs one storage operation
+per thousand overdue rows, and three for each row that is re-enqueued; rows of a held route cost nothing more.
 """
 
 import asyncio
@@ -22,15 +21,15 @@ from relay.providers.contract import Provider
 from relay.routes.holds import Hold, Holds, RouteState
 
 GRACE = timedelta(minutes=2)
-"""How long an entry may be late (a backlog, a busy queue) before its row puts another one beside it."""
+"""Time an entry may be late (a backlog, a busy queue) before it is enqueued again from its row."""
 AGAIN = timedelta(minutes=15)
-"""How long before the same row is put back once more."""
+"""Time before the same row is enqueued once more."""
 PROBE_SECONDS = 60.0
-"""How long a probe may take."""
+"""Timeout of a probe."""
 
 
 class Recovery:
-    """One run a minute, on one instance at a time."""
+    """Runs every minute, on one instance."""
 
     def __init__(
         self,
@@ -52,13 +51,13 @@ class Recovery:
         self._clock = clock
 
     async def run(self) -> None:
-        """Probe, wake, recover."""
+        """Probe held routes, wake released ones, recover overdue messages."""
         await self.probe()
         await self.wake()
         await self.recover()
 
     async def probe(self) -> None:
-        """Probe every held route whose probe is due; success lets one batch through."""
+        """Probe every held route whose probe is due. A success starts a trial with one canary batch."""
         now = self._clock()
         for hold in list((await self._holds.all(fresh=True)).values()):
             is_due = hold.next_probe_at is not None and hold.next_probe_at <= now
@@ -66,8 +65,8 @@ class Recovery:
                 await self._probe_one(hold)
 
     async def probe_now(self, route: str) -> Sent | RouteFault:
-        """Ask a route's provider whether it could send; success opens what is held of it for a canary batch."""
-        answer = await self._answer_of(Hold(route=route))
+        """Probe a route now, at an operator's request. A success starts the trial of its holds."""
+        answer = await self._probe_provider(Hold(route=route))
         if isinstance(answer, Sent):
             for hold in list((await self._holds.all(fresh=True)).values()):
                 if hold.route == route and hold.state is RouteState.HELD:
@@ -75,7 +74,7 @@ class Recovery:
         return answer
 
     async def wake(self) -> None:
-        """Put on the queue what a released route kept back."""
+        """Enqueue the held messages of released routes."""
         for scope, hold in list((await self._holds.all(fresh=True)).items()):
             if hold.must_wake:
                 count = 0
@@ -86,14 +85,14 @@ class Recovery:
                 log_event("route_woken", route=hold.route, batches=count)
 
     async def recover(self) -> int:
-        """Put back the entries of rows that are due and were not seen to; how many."""
+        """Enqueue overdue rows again. Returns their number."""
         now, recovered = self._clock(), 0
         holds = await self._holds.all(fresh=True)
-        tried: set[str] = set()
+        canaries: set[str] = set()
         async for listed in self._pending.until(now + SOON):
-            if _is_turn(listed, now, holds, tried) and await self._tried(listed, now):
+            if _is_overdue(listed, now, holds, canaries) and await self._recover_or_log(listed, now):
                 recovered += 1
-                tried.add(listed.due.scope)
+                canaries.add(listed.due.scope)
         if recovered:
             log_event("recovered", batches=recovered)
         return recovered
@@ -103,26 +102,26 @@ class Recovery:
             await self._holds.release(hold.scope, "route_removed")
             return
         if not hold.sender:
-            answer = await self._answer_of(hold)
+            answer = await self._probe_provider(hold)
             if not isinstance(answer, Sent):
                 await self._holds.postpone_probe(hold, answer.code, answer.reply)
                 log_event("probe_failed", level=logging.WARNING, route=hold.route, code=answer.code)
                 return
-        # What is wrong with one sender only a message of that sender can tell.
+        # A probe cannot check one sender: only a message of that sender can.
         await self._holds.begin_trial(hold)
         log_event("probe_succeeded", route=hold.route)
 
-    async def _answer_of(self, hold: Hold) -> Sent | RouteFault:
-        """What the probe says. A bug in a provider, or one that never answers, must not stop the looking after others."""
+    async def _probe_provider(self, hold: Hold) -> Sent | RouteFault:
+        """Probe the provider. An exception or a timeout counts as a failed probe, so that it does not stop the other routes."""
         try:
             async with asyncio.timeout(PROBE_SECONDS):
                 return await self._providers(hold.route).probe()
         except Exception as error:
-            log_failure("probe_broke", route=hold.route)
+            log_failure("probe_failed_unexpectedly", route=hold.route)
             return RouteFault(code=hold.code, reply=type(error).__name__)
 
-    async def _tried(self, listed: Listed, now: datetime) -> bool:
-        """Put back one row's entry. A record that cannot be read must not keep the rows after it from their turn."""
+    async def _recover_or_log(self, listed: Listed, now: datetime) -> bool:
+        """Enqueue one row. An unreadable record must not stop the rows after it."""
         try:
             return await self._recover_one(listed, now)
         except StorageError:
@@ -139,28 +138,28 @@ class Recovery:
             await self._pending.remove(due)
             return False
         except NewerVersion:
-            # Its entry waits too, or will be put back from this row after the upgrade.
+            # Its entry waits for the upgrade too, or is enqueued from this row after it.
             return False
         current = rows_of(record.batch, record.lane, enumerate(record.statuses)).get(due.row)
         if current is None:
             await self._pending.remove(due)
             return False
         parts = [part for index in current.indices for part in record.statuses[index].parts]
-        if all(_is_in_hand(part, now) for part in parts if part.due_at == due.at):
+        if all(_is_being_sent(part, now) for part in parts if part.due_at == due.at):
             return False
-        # Marked first: if the process dies in between, the entry is put back a while later.
+        # Mark first: if the process dies in between, the row is enqueued again later.
         await self._pending.mark_requeued(current, now)
         at = max(now, current.at) if current.kind == State.SCHEDULED else now
         await self._follow_up.put_reference(due.batch, due.lane, current.indices, current.attempt, at)
         return True
 
 
-def _is_turn(listed: Listed, now: datetime, holds: Mapping[str, Hold], tried: set[str]) -> bool:
+def _is_overdue(listed: Listed, now: datetime, holds: Mapping[str, Hold], canaries: set[str]) -> bool:
     due = listed.due
     if listed.requeued_at is not None and listed.requeued_at + AGAIN > now:
         return False
     if due.kind == State.SENT:
-        # `relay.operations.sent_checks` sees to these.
+        # `relay.operations.sent_checks` handles these.
         return False
     if due.kind == State.SCHEDULED:
         return True
@@ -169,9 +168,9 @@ def _is_turn(listed: Listed, now: datetime, holds: Mapping[str, Hold], tried: se
     hold = holds.get(due.scope)
     if hold is None or hold.state is RouteState.ACTIVE:
         return due.at <= now
-    # One batch tries a route in canary; the others of it wait for the next round.
-    return hold.state is RouteState.TRIAL and due.scope not in tried
+    # One canary batch tries a route in trial; its other batches wait for the next run.
+    return hold.state is RouteState.TRIAL and due.scope not in canaries
 
 
-def _is_in_hand(part: Part, now: datetime) -> bool:
+def _is_being_sent(part: Part, now: datetime) -> bool:
     return part.state is State.SENDING and part.lease_until is not None and part.lease_until > now

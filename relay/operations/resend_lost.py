@@ -1,10 +1,10 @@
-"""Mail that a provider took and lost: found by what was never reported of it, and sent again.
+"""Resend mail that a provider accepted and lost: sent messages without a delivery report.
 
-SendGrid takes mail of an account that is suspended or frozen, drops it later, and keeps no content. We do: a `sent` message
+SendGrid accepts mail of a suspended or frozen account, drops it later, and keeps no content. Relay keeps it: a `sent` message
 stays in the journal with its content until the retention ends.
 
-A message is found by its part's last attempt: sent, by this route, within this time. Putting it back makes the part `deferred`,
-and its next attempt comes after that time; so a repetition finds it no more, wherever an earlier call was interrupted.
+A message matches by its part's last attempt: sent, by this route, within this period. Resending makes the part `deferred`, and
+its next attempt is later than the period. So repeating an interrupted call does not resend a message again.
 """
 
 from collections.abc import Sequence
@@ -22,14 +22,14 @@ from relay.operations.message_changes import MessageChanges, Resend
 from relay.operations.scan import ScanStep, scan_step
 from relay.platform.log import log_event
 
-_LOST = frozenset({BounceClass.UNKNOWN, BounceClass.NETWORK})
-"""Bounces after which a copy counts as lost: no server of the recipient's has refused it."""
+_LOST_CLASSES = frozenset({BounceClass.UNKNOWN, BounceClass.NETWORK})
+"""Bounce classes that count as lost: the recipient's server did not refuse the copy."""
 
 
 class LostMailQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """What is looked for: sent by `route` from `since` on and before `before`. `to_route` is another one to send by.
+    """Selects mail that was sent by `route` from `since` (inclusive) to `before` (exclusive).
 
-    With `is_dry` nothing is sent.
+    `to_route` resends by another route. `is_dry` only counts.
     """
 
     route: str
@@ -39,7 +39,7 @@ class LostMailQuery(msgspec.Struct, frozen=True, kw_only=True):
     is_dry: bool = False
 
     def matches(self, part: Part) -> bool:
-        """Whether a part was sent so."""
+        """Return whether a part was sent by the route within the period."""
         if part.state is not State.SENT or part.route != self.route or not part.attempts:
             return False
         last = part.attempts[-1]
@@ -60,7 +60,7 @@ class ResendStep(ScanStep, frozen=True, kw_only=True):
 
 
 class ResendLost:
-    """Finds and sends again."""
+    """Finds and resends lost mail."""
 
     def __init__(self, *, journal: Journal, message_changes: MessageChanges, content: Content) -> None:
         self._journal = journal
@@ -68,7 +68,7 @@ class ResendLost:
         self._content = content
 
     async def step(self, query: LostMailQuery, cursor: str | None = None) -> ResendStep:
-        """Look at some records, and put back what was lost. Raises `ValueError` for a cursor that is none of ours."""
+        """Scan some records, and re-enqueue their lost mail. Raises `ValueError` for an invalid cursor."""
         process = partial(self._process, query)
         done = await scan_step(
             self._journal, process, ResendStep(), before=query.before, cursor=cursor, with_content=False
@@ -102,31 +102,31 @@ class ResendLost:
             return ResendStep(found=1, skipped=1)
         if query.is_dry:
             return ResendStep(found=1)
-        how = Resend(is_meant=query.matches, lost=copies.lost, everybody=copies.everybody, route=query.to_route)
+        how = Resend(is_meant=query.matches, lost=copies.lost, everybody=copies.recipients, route=query.to_route)
         return ResendStep(found=1, redriven=int(await self._message_changes.resend(batch, index, how)))
 
     async def _copies(self, submission: Submission, events: Sequence[RecordedEvent]) -> "_Copies":
-        """Whom a message was for, and of whose copy nothing is known: neither that it arrived nor that it was refused.
+        """Find the recipients of a message, and those whose copy was neither reported as delivered nor as refused.
 
-        Nobody's, where the content is gone: it could not be sent again.
+        No recipients if the content was purged: the message cannot be resent.
         """
         message = await self._content.message(submission)
         if message is None:
-            return _Copies(everybody=(), lost=frozenset())
-        ended = fates(events)
-        everybody = [
+            return _Copies(recipients=(), lost=frozenset())
+        states = fates(events)
+        recipients = [
             (number, address.email.lower())
             for number, address in enumerate(message.recipients)
             if number not in submission.suppressed
         ]
         return _Copies(
-            everybody=tuple(number for number, _ in everybody),
-            lost=frozenset(number for number, email in everybody if _is_lost(ended.get(email))),
+            recipients=tuple(number for number, _ in recipients),
+            lost=frozenset(number for number, email in recipients if _is_lost(states.get(email))),
         )
 
 
 class _Copies(msgspec.Struct, frozen=True, kw_only=True):
-    everybody: tuple[int, ...]
+    recipients: tuple[int, ...]
     lost: frozenset[int]
 
 
@@ -134,5 +134,5 @@ def _concerns(part: Part, lost: frozenset[int]) -> bool:
     return bool(lost) if part.recipients is None else bool(lost & set(part.recipients))
 
 
-def _is_lost(fate: RecipientState | None) -> bool:
-    return fate is None or (fate.state is EventKind.BOUNCED and fate.bounce_class in _LOST)
+def _is_lost(state: RecipientState | None) -> bool:
+    return state is None or (state.state is EventKind.BOUNCED and state.bounce_class in _LOST_CLASSES)

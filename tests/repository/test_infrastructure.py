@@ -11,7 +11,7 @@ from relay.bootstrap import configuration
 from relay.core import settings as relay_settings
 from relay.core.entries import MAX_BATCH_MESSAGES
 from relay.core.settings import DEFAULT_LANES, SETTINGS, Lane
-from relay.operations.purge import STRAYS
+from relay.operations.purge import ORPHAN_BLOBS
 from relay.platform.resources import CONTAINERS, TABLES, queues_of
 from relay.platform.storage.azure.settings import CONNECTION, Service
 from tests.repository.bicep_text import ROOT, bicep, members, modules, parameters, text_list, texts
@@ -171,7 +171,7 @@ def test_the_queues_of_other_lanes_are_named_as_the_code_names_them() -> None:
 
 def test_content_outlives_every_message_that_can_wait_for_it() -> None:
     [kept] = re.findall(r"daysAfterModificationGreaterThan: (\d+) \+ retentionDays", STORAGE)
-    assert int(kept) >= STRAYS.days
+    assert int(kept) >= ORPHAN_BLOBS.days
 
 
 # ── identity and names ──

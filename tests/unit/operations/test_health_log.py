@@ -1,4 +1,4 @@
-"""The log lines that the alert rules read."""
+"""The health log: the lines that the alert rules read."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -58,9 +58,9 @@ async def lines(relay: Relay, caplog: pytest.LogCaptureFixture) -> list[tuple[st
     return [(word, json.loads(fields)) for word, _, fields in parted]
 
 
-async def test_every_queue_is_told_also_when_it_is_empty(relay: Relay, caplog: pytest.LogCaptureFixture) -> None:
-    told = [fields for word, fields in await lines(relay, caplog) if word == "queue"]
-    assert [(queue["lane"], queue["queue"], queue["is_poison"]) for queue in told] == [
+async def test_every_queue_is_logged_even_when_empty(relay: Relay, caplog: pytest.LogCaptureFixture) -> None:
+    logged = [fields for word, fields in await lines(relay, caplog) if word == "queue"]
+    assert [(queue["lane"], queue["queue"], queue["is_poison"]) for queue in logged] == [
         ("transactional", "relay-transactional", False),
         ("transactional", "relay-transactional-poison", True),
         ("transactional", "relay-transactional-2", False),
@@ -70,26 +70,26 @@ async def test_every_queue_is_told_also_when_it_is_empty(relay: Relay, caplog: p
         ("webhooks", "webhooks", False),
         ("webhooks", "webhooks-poison", True),
     ]
-    assert {(queue["entries"], queue["oldest_seconds"]) for queue in told} == {(0, 0.0)}
+    assert {(queue["entries"], queue["oldest_seconds"]) for queue in logged} == {(0, 0.0)}
 
 
-async def test_a_backlog_is_told_with_its_age(relay: Relay, caplog: pytest.LogCaptureFixture) -> None:
+async def test_backlog_is_logged_with_its_age(relay: Relay, caplog: pytest.LogCaptureFixture) -> None:
     await relay.storage.queues.put("relay-transactional-2", b"first")
     relay.clock.now += timedelta(minutes=11)
     await relay.storage.queues.put("relay-transactional-2", b"second")
-    told = await lines(relay, caplog)
-    [backlog] = [fields for word, fields in told if word == "queue" and fields["entries"]]
+    logged = await lines(relay, caplog)
+    [backlog] = [fields for word, fields in logged if word == "queue" and fields["entries"]]
     assert (backlog["queue"], backlog["entries"], backlog["oldest_seconds"]) == ("relay-transactional-2", 2, 660.0)
-    assert told[-1] == ("health", {"queues": 8, "entries": 2, "held": 0})
+    assert logged[-1] == ("health", {"queues": 8, "entries": 2, "held": 0})
 
 
-async def test_a_held_route_is_told_until_it_is_released(relay: Relay, caplog: pytest.LogCaptureFixture) -> None:
+async def test_held_route_is_logged_until_it_is_released(relay: Relay, caplog: pytest.LogCaptureFixture) -> None:
     held = await relay.holds.hold("second", "bad_credentials", "401")
     relay.clock.now += timedelta(hours=2)
     for _ in range(2):
-        told = {fields["route"]: fields for word, fields in await lines(relay, caplog) if word == "route"}
-        assert told["first"]["state"] == "active"
-        assert told["second"] == {
+        logged = {fields["route"]: fields for word, fields in await lines(relay, caplog) if word == "route"}
+        assert logged["first"]["state"] == "active"
+        assert logged["second"] == {
             "route": "second",
             "state": "held",
             "code": "bad_credentials",
@@ -100,15 +100,15 @@ async def test_a_held_route_is_told_until_it_is_released(relay: Relay, caplog: p
     assert {fields["state"] for word, fields in await lines(relay, caplog) if word == "route"} == {"active"}
 
 
-async def test_a_hold_of_one_sender_names_no_address(relay: Relay, caplog: pytest.LogCaptureFixture) -> None:
+async def test_hold_of_one_sender_logs_no_address(relay: Relay, caplog: pytest.LogCaptureFixture) -> None:
     await relay.holds.hold("first", "sender_not_verified", sender="boss@example.com")
     [route] = [fields for word, fields in await lines(relay, caplog) if word == "route" and fields["route"] == "first"]
     assert route["one_sender"] is True
     assert "example.com" not in caplog.text
 
 
-async def test_what_is_held_of_a_route_that_is_gone_is_not_told(relay: Relay, caplog: pytest.LogCaptureFixture) -> None:
+async def test_hold_of_a_removed_route_is_not_logged(relay: Relay, caplog: pytest.LogCaptureFixture) -> None:
     await relay.holds.hold("removed", "bad_credentials")
-    told = await lines(relay, caplog)
-    assert "removed" not in [fields.get("route") for _, fields in told]
-    assert told[-1][1]["held"] == 0
+    logged = await lines(relay, caplog)
+    assert "removed" not in [fields.get("route") for _, fields in logged]
+    assert logged[-1][1]["held"] == 0

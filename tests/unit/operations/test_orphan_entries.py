@@ -1,4 +1,4 @@
-"""Entries on queues that no function reads any more find their way to one that is read."""
+"""Entries on queues that no function reads are moved to a queue that is read."""
 
 import pytest
 
@@ -13,7 +13,7 @@ from tests.api.harness import Harness, Watched
 REF = entries.encode_reference("0198c0a5d3c07a3e9d2b1c4f5a6b7c8d", "bulk", [0], 1)
 
 
-async def test_a_lane_that_lost_queues_delivers_what_lies_there() -> None:
+async def test_entries_of_removed_queues_are_delivered() -> None:
     relay = await Harness({"RELAY_LANES": '{"transactional": {"shards": 3}}'}).start()
     names = [await relay.send() for _ in range(6)]
     lowered = OrphanEntries(queues=relay.memory.queues, lanes={"transactional": Lane()})
@@ -35,7 +35,7 @@ async def test_a_lane_that_lost_queues_delivers_what_lies_there() -> None:
         ("relay-gone-poison", "relay-transactional-poison"),
     ],
 )
-async def test_each_goes_to_its_own_lane_and_poison_stays_poison(queue: str, home: str) -> None:
+async def test_entry_moves_to_its_own_lane_and_poison_to_a_poison_queue(queue: str, home: str) -> None:
     relay = await Harness().start()
     await relay.memory.queues.create(queue)
     await relay.memory.queues.put(queue, REF)
@@ -44,7 +44,7 @@ async def test_each_goes_to_its_own_lane_and_poison_stays_poison(queue: str, hom
     assert relay.memory.queues.bodies(home) == [REF]
 
 
-async def test_queues_that_are_read_and_those_of_others_are_left_alone() -> None:
+async def test_read_and_foreign_queues_are_left_alone() -> None:
     relay = await Harness().start()
     others = [DOCTOR_QUEUE, "relayed", "relay-Bulk_2", "other-bulk-2"]
     for queue in others:
@@ -56,7 +56,7 @@ async def test_queues_that_are_read_and_those_of_others_are_left_alone() -> None
     assert [len(relay.memory.queues.bodies(queue)) for queue in names] == [1] * len(names)
 
 
-async def test_an_entry_that_is_not_ours_stays_and_a_newer_version_s_goes_on() -> None:
+async def test_foreign_entry_stays_and_newer_entry_is_moved() -> None:
     relay = await Harness().start()
     await relay.memory.queues.create("relay-gone")
     newer = b'{"relay":2}'
@@ -67,7 +67,7 @@ async def test_an_entry_that_is_not_ours_stays_and_a_newer_version_s_goes_on() -
     assert relay.memory.queues.bodies("relay-transactional") == [newer]
 
 
-async def test_whoever_dies_between_the_put_and_the_deletion_leaves_it_twice_and_never_less() -> None:
+async def test_crash_between_put_and_delete_duplicates_and_never_loses() -> None:
     relay = await Harness().start()
     await relay.memory.queues.create("relay-gone")
     await relay.memory.queues.put("relay-gone", REF)
@@ -78,8 +78,8 @@ async def test_whoever_dies_between_the_put_and_the_deletion_leaves_it_twice_and
     assert relay.memory.queues.bodies("relay-gone") == relay.memory.queues.bodies("relay-transactional") == [REF]
 
 
-async def test_a_run_ends_and_the_next_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(orphan_entries, "MOST", 64)
+async def test_run_stops_at_its_limit_and_the_next_continues(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(orphan_entries, "MAX_ENTRIES", 64)
     relay = await Harness().start()
     await relay.memory.queues.create("relay-gone")
     for _ in range(100):

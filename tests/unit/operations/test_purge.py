@@ -1,4 +1,4 @@
-"""What is forgotten and when, and that nothing is while it still waits or can be redriven."""
+"""The purge deletes what is older than the retention, and nothing that still waits or can be redriven."""
 
 from datetime import timedelta
 
@@ -14,7 +14,7 @@ from relay.journal.dead_letters import TABLE as DEAD_LETTERS
 from relay.journal.dead_letters import UNREADABLE_CONTAINER
 from relay.journal.records import TABLE as JOURNAL
 from relay.operations.message_changes import Redrive
-from relay.operations.purge import STRAYS
+from relay.operations.purge import ORPHAN_BLOBS
 from relay.platform.resources import CONTENT_CONTAINER
 from tests.doubles import CLIENT, START, Place, batch_id, message_of, place_of, settings_of, submission_of
 
@@ -35,14 +35,14 @@ async def blobs(place: Place, container: str) -> list[str]:
 
 
 async def claimed(place: Place) -> str:
-    """A message whose content lies in a blob, sent."""
+    """Send a message whose content is in a blob."""
     await place.acceptance.accept(CLIENT, "transactional", submission_of(message_of(text="x" * 60_000)))
     await place.work()
     (row,) = place.memory.tables.rows(JOURNAL)
     return row.partition.partition("-")[2]
 
 
-async def test_a_record_goes_with_its_events_and_content_after_the_retention(place: Place) -> None:
+async def test_record_is_deleted_with_events_and_content_after_the_retention(place: Place) -> None:
     batch = await claimed(place)
     for number in range(150):
         await place.journal.note(batch, RecordedEvent(index=0, kind="delivered", at=START, key=f"k{number}"))
@@ -54,7 +54,7 @@ async def test_a_record_goes_with_its_events_and_content_after_the_retention(pla
     assert await blobs(place, CONTENT_CONTAINER) == []
 
 
-async def test_a_purge_that_dies_is_done_again(place: Place) -> None:
+async def test_interrupted_purge_is_finished_by_the_next(place: Place) -> None:
     await claimed(place)
     place.tables.fail("delete_all", ZeroDivisionError())
     with pytest.raises(ZeroDivisionError):
@@ -65,7 +65,7 @@ async def test_a_purge_that_dies_is_done_again(place: Place) -> None:
     assert rows(place, JOURNAL) == 0
 
 
-async def test_what_waits_is_kept_however_old(place: Place) -> None:
+async def test_waiting_message_is_kept_at_any_age(place: Place) -> None:
     place.script().answers.append(RouteFault(code="account_restricted"))
     scheduled = await place.send(
         submission_of(send_at=START + timedelta(days=80), expires_at=START + timedelta(days=81))
@@ -76,7 +76,7 @@ async def test_what_waits_is_kept_however_old(place: Place) -> None:
         assert (await place.journal.read(batch)).statuses[0].state is state
 
 
-async def test_what_died_after_a_long_wait_can_be_redriven_for_the_whole_retention(place: Place) -> None:
+async def test_message_that_failed_late_can_be_redriven_for_the_whole_retention(place: Place) -> None:
     place.script().answers.extend([RouteFault(code="account_restricted"), Rejected(code="policy_refused")])
     batch = await place.send()
     place.time.move(40 * DAY)
@@ -89,7 +89,7 @@ async def test_what_died_after_a_long_wait_can_be_redriven_for_the_whole_retenti
     assert await place.message_changes.redrive(batch, 0, Redrive())
 
 
-async def test_dead_letters_go_with_their_records(place: Place) -> None:
+async def test_dead_letter_rows_are_deleted_with_their_records(place: Place) -> None:
     for _ in range(3):
         place.script().answers.append(Rejected(code="policy_refused"))
         await place.send()
@@ -100,7 +100,7 @@ async def test_dead_letters_go_with_their_records(place: Place) -> None:
     assert rows(place, JOURNAL) == 0
 
 
-async def test_keys_are_forgotten_after_a_day(place: Place) -> None:
+async def test_idempotency_keys_are_deleted_after_a_day(place: Place) -> None:
     plan = Plan(lane="bulk", entry=b"x", response=b"y")
     await place.idempotency.reserve("shop", "old", "p", plan)
     place.time.move(3600)
@@ -112,18 +112,18 @@ async def test_keys_are_forgotten_after_a_day(place: Place) -> None:
     assert rows(place, IDEMPOTENCY) == 0
 
 
-async def test_content_without_a_record_goes_when_nothing_can_wait_for_it(place: Place) -> None:
+async def test_orphan_blob_is_deleted_when_no_message_can_still_use_it(place: Place) -> None:
     for number in range(5):
         await place.memory.blobs.put(CONTENT_CONTAINER, f"20260301/{number}", b"x")
     await place.memory.blobs.put(CONTENT_CONTAINER, "20260302/0", b"x")
-    longest = STRAYS.days + 14
+    longest = ORPHAN_BLOBS.days + 14
     await run_after(place, longest)
     assert len(await blobs(place, CONTENT_CONTAINER)) == 6
     await run_after(place, longest + 1)
     assert await blobs(place, CONTENT_CONTAINER) == ["20260302/0"]
 
 
-async def test_no_content_goes_before_its_record() -> None:
+async def test_content_is_not_deleted_before_its_record() -> None:
     place = await place_of(settings_of(retention_days=365))
     await claimed(place)
     await run_after(place, 360)
@@ -132,7 +132,7 @@ async def test_no_content_goes_before_its_record() -> None:
     assert await blobs(place, CONTENT_CONTAINER) == []
 
 
-async def test_what_could_not_be_read_is_kept_for_the_retention(place: Place) -> None:
+async def test_unreadable_entry_is_kept_for_the_retention(place: Place) -> None:
     await place.dead_letters.keep_unreadable(b"foreign")
     await run_after(place, 14)
     assert len(await blobs(place, UNREADABLE_CONTAINER)) == 1
@@ -140,7 +140,7 @@ async def test_what_could_not_be_read_is_kept_for_the_retention(place: Place) ->
     assert await blobs(place, UNREADABLE_CONTAINER) == []
 
 
-async def test_a_night_costs_one_operation_a_thousand_rows_and_one_a_batch(place: Place) -> None:
+async def test_purge_costs_one_operation_per_thousand_rows_and_one_per_batch(place: Place) -> None:
     for _ in range(40):
         await place.send()
     place.tables.calls.clear()
@@ -148,14 +148,14 @@ async def test_a_night_costs_one_operation_a_thousand_rows_and_one_a_batch(place
     idle = place.tables.calls["query"]
     place.tables.calls.clear()
     await run_after(place, 15)
-    # The same looks as on a night with nothing to do: one a shard for the records, one a cause for dead letters.
+    # The same queries as on a night without work: one per shard for records, one per cause for dead letters.
     assert place.tables.calls["query"] == idle
     assert place.tables.calls["delete_all"] == 40
     assert set(place.tables.calls) == {"query", "delete_all"}
     assert idle >= len(ids.SHARDS)
 
 
-async def test_young_batches_are_not_even_read(place: Place) -> None:
+async def test_young_batches_are_not_read(place: Place) -> None:
     for _ in range(3):
         await place.send()
     old = batch_id(START - timedelta(days=30))

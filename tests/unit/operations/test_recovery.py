@@ -1,4 +1,4 @@
-"""The timer that looks after what waits, and what a run of it costs."""
+"""Recovery: probes, wakes, lost entries, and the cost of a run."""
 
 from datetime import timedelta
 
@@ -32,14 +32,14 @@ def pending(place: Place) -> int:
 
 
 async def lose_entries(place: Place) -> None:
-    """What lies on the queue is gone, whoever lost it."""
+    """Lose every entry on the queue."""
     while received := await place.memory.queues.receive(QUEUE, limit=32):
         for each in received:
             await place.memory.queues.delete(QUEUE, each)
 
 
 async def minutes(place: Place, number: int) -> None:
-    """The timer of so many minutes, with the deliveries between."""
+    """Run the minute timer this many times, with the deliveries between."""
     for _ in range(number):
         place.time.move(60)
         await place.recovery.run()
@@ -49,7 +49,7 @@ async def minutes(place: Place, number: int) -> None:
 # ── probes ──
 
 
-async def test_a_held_route_is_probed_at_growing_intervals(place: Place) -> None:
+async def test_held_route_is_probed_with_backoff(place: Place) -> None:
     provider = place.script()
     provider.health = RouteFault(code="account_restricted", reply="403")
     await place.holds.hold("main", "bad_credentials")
@@ -60,14 +60,14 @@ async def test_a_held_route_is_probed_at_growing_intervals(place: Place) -> None
         await place.recovery.run()
         if provider.probes > before:
             probed.append(minute)
-    # 60, 120, 300, 600, 900, 900 seconds: after one minute, two, five …
+    # 60, 120, 300, 600, 900, 900 seconds
     assert probed == [1, 3, 8, 18, 33]
     assert list(PROBE_DELAYS) == [60, 120, 300, 600, 900]
     hold = (await place.holds.all(fresh=True))["main"]
     assert (hold.code, hold.reply, hold.since) == ("account_restricted", "403", START)
 
 
-async def test_two_days_of_vetting_lose_nothing_and_need_nobody(place: Place) -> None:
+async def test_two_days_of_account_vetting_lose_no_message(place: Place) -> None:
     provider = place.script()
     provider.answers.append(RouteFault(code="account_restricted"))
     provider.health = RouteFault(code="account_restricted")
@@ -87,13 +87,13 @@ async def test_two_days_of_vetting_lose_nothing_and_need_nobody(place: Place) ->
     assert pending(place) == 0
 
 
-async def test_a_probe_that_succeeds_lets_one_batch_try(place: Place) -> None:
+async def test_successful_probe_lets_one_batch_try(place: Place) -> None:
     provider = place.script()
     provider.answers.extend([FAULT, FAULT])
     batches = [await place.send() for _ in range(5)]
     assert await states(place, *batches) == [State.HELD] * 5
     await minutes(place, 1)
-    # The canary met the fault again: the others have not been tried.
+    # The canary failed with the same fault: the other batches were not sent.
     assert len(provider.sent) == 2
     assert await route(place) is RouteState.HELD
     await minutes(place, 2)
@@ -103,7 +103,7 @@ async def test_a_probe_that_succeeds_lets_one_batch_try(place: Place) -> None:
     assert await states(place, *batches) == [State.SENT] * 5
 
 
-async def test_one_senders_fault_is_tried_by_a_message_of_that_sender(place: Place) -> None:
+async def test_sender_hold_is_tried_with_a_message_of_that_sender(place: Place) -> None:
     provider = place.script()
     provider.answers.append(RouteFault(code="sender_not_verified"))
     held = await place.send()
@@ -115,7 +115,7 @@ async def test_one_senders_fault_is_tried_by_a_message_of_that_sender(place: Pla
 
 
 @pytest.mark.parametrize("bug", [ZeroDivisionError(), TimeoutError()])
-async def test_a_provider_that_breaks_stops_nothing_else(bug: Exception) -> None:
+async def test_failing_provider_does_not_stop_the_run(bug: Exception) -> None:
     place = await place_of(settings_of(Route(name="main", provider="smtp"), Route(name="bad", provider="smtp")))
     place.script("bad").health = bug
     await place.holds.hold("bad", "misconfigured")
@@ -131,7 +131,7 @@ async def test_a_provider_that_breaks_stops_nothing_else(bug: Exception) -> None
     assert (hold.state, hold.probes, hold.reply) == (RouteState.HELD, 1, type(bug).__name__)
 
 
-async def test_a_route_that_is_configured_no_more_is_released(place: Place) -> None:
+async def test_hold_of_a_removed_route_is_released(place: Place) -> None:
     await place.holds.hold("gone", "bad_credentials")
     await minutes(place, 1)
     assert await route(place, "gone") is RouteState.ACTIVE
@@ -140,7 +140,7 @@ async def test_a_route_that_is_configured_no_more_is_released(place: Place) -> N
 # ── wakes ──
 
 
-async def test_a_release_wakes_what_was_kept_back_at_once(place: Place) -> None:
+async def test_release_enqueues_held_messages_at_once(place: Place) -> None:
     place.script().answers.append(RouteFault(code="bad_credentials", retry_after_seconds=80_000))
     batches = [await place.send() for _ in range(3)]
     place.time.move(10)
@@ -153,7 +153,7 @@ async def test_a_release_wakes_what_was_kept_back_at_once(place: Place) -> None:
     assert place.queues.calls["put"] == calls
 
 
-async def test_a_wake_that_dies_halfway_is_done_again(place: Place) -> None:
+async def test_interrupted_wake_is_repeated(place: Place) -> None:
     place.script().answers.append(FAULT)
     batches = [await place.send() for _ in range(3)]
     await place.holds.release("main", "operator")
@@ -166,7 +166,7 @@ async def test_a_wake_that_dies_halfway_is_done_again(place: Place) -> None:
     assert len(place.script().sent) == 4
 
 
-async def test_what_was_held_by_an_old_view_of_an_open_route_is_woken(place: Place) -> None:
+async def test_message_held_by_a_stale_view_of_an_active_route_is_enqueued(place: Place) -> None:
     body = entry_of()
     held = part_states.hold(Part(route="", state=State.QUEUED), "main", "x", START, START + timedelta(60), scope="main")
     record = await place.journal.open(batch_of(body), body, [MessageStatus(parts=(held,))])
@@ -180,7 +180,7 @@ async def test_what_was_held_by_an_old_view_of_an_open_route_is_woken(place: Pla
 # ── recovery ──
 
 
-async def test_an_entry_that_is_there_in_time_is_left_alone(place: Place) -> None:
+async def test_entry_within_the_grace_time_is_left_alone(place: Place) -> None:
     place.script().answers.append(Deferred(code="unreachable"))
     await place.send()
     puts = place.queues.calls["put"]
@@ -189,7 +189,7 @@ async def test_an_entry_that_is_there_in_time_is_left_alone(place: Place) -> Non
     assert place.queues.calls["put"] == puts
 
 
-async def test_a_retry_whose_entry_is_lost_is_put_back_once_in_a_while(place: Place) -> None:
+async def test_lost_entry_of_a_retry_is_enqueued_again_at_intervals(place: Place) -> None:
     place.script().answers.append(Deferred(code="unreachable"))
     batch = await place.send()
     place.time.move(25 + GRACE.total_seconds())
@@ -204,7 +204,7 @@ async def test_a_retry_whose_entry_is_lost_is_put_back_once_in_a_while(place: Pl
     assert pending(place) == 0
 
 
-async def test_a_retry_that_died_is_found_when_its_lease_is_over(place: Place) -> None:
+async def test_interrupted_retry_is_recovered_after_its_lease(place: Place) -> None:
     place.script().answers.append(Unknown(code="answer_lost"))
     batch = await place.send()
     record = await place.journal.read(batch)
@@ -221,7 +221,7 @@ async def test_a_retry_that_died_is_found_when_its_lease_is_over(place: Place) -
     assert await states(place, batch) == [State.SENT]
 
 
-async def test_what_is_scheduled_goes_on_the_queue_shortly_before(place: Place) -> None:
+async def test_scheduled_message_is_enqueued_shortly_before_its_time(place: Place) -> None:
     at = START + timedelta(days=20)
     batch = await place.send(submission_of(send_at=at, expires_at=at + timedelta(hours=1)))
     place.time.now = at - timedelta(seconds=121)
@@ -234,7 +234,7 @@ async def test_what_is_scheduled_goes_on_the_queue_shortly_before(place: Place) 
     assert await states(place, batch) == [State.SENT]
 
 
-async def test_rows_that_mean_nothing_are_removed(place: Place) -> None:
+async def test_stale_rows_are_removed(place: Place) -> None:
     batch = await place.send()
     for stale in (batch, batch_id()):
         due = Due(batch=stale, lane="transactional", at=START, indices=(0,), kind="deferred", attempt=2)
@@ -244,7 +244,7 @@ async def test_rows_that_mean_nothing_are_removed(place: Place) -> None:
     assert pending(place) == 0
 
 
-async def test_a_record_that_cannot_be_read_stops_nothing_else(place: Place) -> None:
+async def test_unreadable_record_does_not_stop_the_run(place: Place) -> None:
     place.script().answers.extend([Deferred(code="unreachable")] * 2)
     batches = [await place.send() for _ in range(2)]
     await lose_entries(place)
@@ -259,11 +259,11 @@ async def test_a_record_that_cannot_be_read_stops_nothing_else(place: Place) -> 
     assert await states(place, batches[1]) == [State.SENT]
 
 
-# ── what it costs ──
+# ── cost ──
 
 
 async def waiting(place: Place, number: int, *, kind: str, at: timedelta, scope: str = "") -> None:
-    """So many rows of what waits."""
+    """Write this many pending rows."""
     for _ in range(number):
         due = Due(
             batch=batch_id(), lane="transactional", at=START + at, indices=(0,), kind=kind, attempt=1, scope=scope
@@ -285,30 +285,30 @@ async def waiting(place: Place, number: int, *, kind: str, at: timedelta, scope:
         )
 
 
-async def test_a_run_with_nothing_to_do_costs_a_look_at_each_shard(place: Place) -> None:
+async def test_idle_run_costs_one_query_per_shard(place: Place) -> None:
     await place.recovery.run()
-    # Three looks at the routes, and one at each shard.
+    # Three queries of the routes, and one per shard.
     assert dict(place.tables.calls) == {"query": 3 + SHARDS}
     assert not place.queues.calls
 
 
-async def test_what_is_not_due_costs_nothing(place: Place) -> None:
+async def test_rows_that_are_not_due_cost_nothing(place: Place) -> None:
     await waiting(place, 6000, kind="scheduled", at=timedelta(days=1))
     await place.recovery.run()
     assert dict(place.tables.calls) == {"query": 3 + SHARDS}
 
 
-async def test_what_a_held_route_keeps_back_costs_one_operation_a_thousand(place: Place) -> None:
+async def test_rows_of_a_held_route_cost_one_operation_per_thousand(place: Place) -> None:
     await place.holds.hold("main", "operator", is_for_operator=True)
     place.tables.calls.clear()
     await waiting(place, 10_000, kind="held", at=timedelta(seconds=-60), scope="main")
     await place.recovery.run()
-    # 2,500 rows in each shard are three pages: a million would be a thousand operations, and no write.
+    # 2,500 rows per shard are three pages: a million rows would cost a thousand operations, and no write.
     assert dict(place.tables.calls) == {"query": 3 + 3 * SHARDS}
     assert not place.queues.calls
 
 
-async def test_each_that_is_put_back_costs_three_operations(place: Place) -> None:
+async def test_each_recovered_row_costs_three_operations(place: Place) -> None:
     place.script().answers.extend([Deferred(code="unreachable")] * 20)
     for _ in range(20):
         await place.send()

@@ -1,4 +1,4 @@
-"""Lost mail: what counts as lost, that it is sent again once, whatever was interrupted, and that nothing else is touched."""
+"""Lost mail: what counts as lost, that it is resent once after any interruption, and that nothing else is resent."""
 
 from datetime import timedelta
 from typing import Any
@@ -21,20 +21,20 @@ async def place() -> Place:
     return await place_of(settings_of(Route(name="main", provider="sendgrid"), Route(name="other", provider="smtp")))
 
 
-def wanted(**changes: Any) -> LostMailQuery:
+def query(**changes: Any) -> LostMailQuery:
     values = {"route": "main", "since": START - timedelta(hours=1), "before": START + timedelta(hours=1), **changes}
     return LostMailQuery(**values)
 
 
-async def tell(place: Place, batch: str, kind: str, recipient: str, **fields: Any) -> None:
+async def report(place: Place, batch: str, kind: str, recipient: str, **fields: Any) -> None:
     event = RecordedEvent(
         index=0, kind=kind, at=START, key=f"{kind}-{recipient}", recipient=recipient, attempt=1, **fields
     )
     await place.journal.note(batch, event)
 
 
-async def whole(place: Place, what: LostMailQuery) -> ResendStep:
-    """Every call until there is no more."""
+async def resend_all(place: Place, what: LostMailQuery) -> ResendStep:
+    """Call until the scan is complete, and sum the counts."""
     found = redriven = skipped = 0
     cursor: str | None = None
     while True:
@@ -46,7 +46,7 @@ async def whole(place: Place, what: LostMailQuery) -> ResendStep:
 
 
 def sent(place: Place, route: str = "main") -> list[tuple[str, ...]]:
-    """The recipients of each parcel of a route, in order."""
+    """Return the recipients of each send request of a route, in order."""
     return [
         tuple(parcel.message.recipients[number].email for number in parcel.recipients)
         for parcel in place.script(route).sent
@@ -54,21 +54,21 @@ def sent(place: Place, route: str = "main") -> list[tuple[str, ...]]:
 
 
 async def sent_in_an_hour(place: Place) -> list[tuple[str, ...]]:
-    """What `sent` tells after an hour, the timer, and the deliveries that came of it."""
+    """Let an hour pass, recover and deliver; then return `sent`."""
     place.time.move(HOUR)
     await place.recovery.run()
     await place.work()
     return sent(place)
 
 
-async def test_what_nobody_reported_is_sent_again_once(place: Place) -> None:
+async def test_mail_without_a_report_is_resent_once(place: Place) -> None:
     batch = await place.send(submission_of(message_of("ada@example.org")))
     place.time.move(2 * HOUR)
-    assert await whole(place, wanted()) == ResendStep(found=1, redriven=1)
+    assert await resend_all(place, query()) == ResendStep(found=1, redriven=1)
     assert (await place.journal.read(batch)).statuses[0].parts[0].state is State.DEFERRED
-    assert await whole(place, wanted()) == ResendStep()
+    assert await resend_all(place, query()) == ResendStep()
     await place.work()
-    assert await whole(place, wanted()) == ResendStep()
+    assert await resend_all(place, query()) == ResendStep()
     assert sent(place) == [("ada@example.org",)] * 2
     [part] = (await place.journal.read(batch)).statuses[0].parts
     assert (part.state, part.attempt, part.redriven) == (State.SENT, 2, 1)
@@ -89,18 +89,20 @@ async def test_what_nobody_reported_is_sent_again_once(place: Place) -> None:
         ("deferred", "", True),
     ],
 )
-async def test_what_counts_as_lost(place: Place, kind: str, bounce_class: str, is_lost: bool) -> None:
+async def test_last_report_decides_whether_mail_is_lost(
+    place: Place, kind: str, bounce_class: str, is_lost: bool
+) -> None:
     batch = await place.send(submission_of(message_of("ada@example.org")))
-    await tell(place, batch, kind, "Ada@example.org", bounce_class=bounce_class)
+    await report(place, batch, kind, "Ada@example.org", bounce_class=bounce_class)
     place.time.move(2 * HOUR)
-    assert (await whole(place, wanted())).redriven == int(is_lost)
+    assert (await resend_all(place, query())).redriven == int(is_lost)
 
 
-async def test_only_the_lost_copies_are_sent_again(place: Place) -> None:
+async def test_only_lost_copies_are_resent(place: Place) -> None:
     batch = await place.send(submission_of(message_of(*PEOPLE)))
-    await tell(place, batch, "delivered", PEOPLE[1])
+    await report(place, batch, "delivered", PEOPLE[1])
     place.time.move(2 * HOUR)
-    assert await whole(place, wanted()) == ResendStep(found=1, redriven=1)
+    assert await resend_all(place, query()) == ResendStep(found=1, redriven=1)
     await place.work()
     assert sent(place) == [PEOPLE, (PEOPLE[0], PEOPLE[2])]
     parts = (await place.journal.read(batch)).statuses[0].parts
@@ -110,19 +112,19 @@ async def test_only_the_lost_copies_are_sent_again(place: Place) -> None:
     ]
 
 
-async def test_another_route_is_taken_if_asked_for(place: Place) -> None:
+async def test_to_route_resends_by_another_route(place: Place) -> None:
     await place.send(submission_of(message_of("ada@example.org")))
     place.time.move(2 * HOUR)
-    await whole(place, wanted(to_route="other"))
+    await resend_all(place, query(to_route="other"))
     await place.work()
     assert (sent(place), sent(place, "other")) == ([("ada@example.org",)], [("ada@example.org",)])
 
 
-async def test_a_dry_run_counts_and_changes_nothing(place: Place) -> None:
+async def test_dry_run_counts_and_changes_nothing(place: Place) -> None:
     batch = await place.send(submission_of(message_of("ada@example.org")))
     place.time.move(2 * HOUR)
     before = await place.journal.read(batch)
-    assert await whole(place, wanted(is_dry=True)) == ResendStep(found=1)
+    assert await resend_all(place, query(is_dry=True)) == ResendStep(found=1)
     assert await place.journal.read(batch) == before
 
 
@@ -134,90 +136,90 @@ async def test_a_dry_run_counts_and_changes_nothing(place: Place) -> None:
         {"before": START},
     ],
 )
-async def test_what_is_not_meant_stays(place: Place, changes: dict[str, Any]) -> None:
+async def test_mail_outside_the_query_is_not_resent(place: Place, changes: dict[str, Any]) -> None:
     await place.send(submission_of(message_of("ada@example.org")))
     place.time.move(2 * HOUR)
-    assert await whole(place, wanted(**changes)) == ResendStep()
+    assert await resend_all(place, query(**changes)) == ResendStep()
 
 
-async def test_what_may_not_be_sent_twice_is_counted_and_left(place: Place) -> None:
+async def test_at_most_once_mail_is_counted_and_skipped(place: Place) -> None:
     await place.send(submission_of(message_of("ada@example.org"), delivery=Delivery.AT_MOST_ONCE))
     place.time.move(2 * HOUR)
-    assert await whole(place, wanted()) == ResendStep(found=1, skipped=1)
+    assert await resend_all(place, query()) == ResendStep(found=1, skipped=1)
     assert await place.work() == 0
 
 
-async def test_suppressed_recipients_are_not_sent_to_this_time_either(place: Place) -> None:
+async def test_suppressed_recipients_are_not_resent_to(place: Place) -> None:
     await place.send(submission_of(message_of(*PEOPLE), suppressed={1: "bounced"}))
     place.time.move(2 * HOUR)
-    await whole(place, wanted())
+    await resend_all(place, query())
     await place.work()
     assert sent(place) == [(PEOPLE[0], PEOPLE[2])] * 2
 
 
-async def test_a_message_whose_content_is_gone_is_left(place: Place) -> None:
+async def test_message_with_purged_content_is_not_resent(place: Place) -> None:
     await place.send(submission_of(None, blob="gone"))
     place.time.move(2 * HOUR)
-    assert await whole(place, wanted()) == ResendStep()
+    assert await resend_all(place, query()) == ResendStep()
 
 
 # ── interrupted ──
 
 
 @pytest.mark.parametrize("operation", ["upsert", "merge"])
-async def test_a_death_at_any_write_sends_once_after_a_repetition(place: Place, operation: str) -> None:
+async def test_crash_at_any_write_resends_once_after_a_repeat(place: Place, operation: str) -> None:
     await place.send(submission_of(message_of("ada@example.org")))
     place.time.move(2 * HOUR)
     for die in (place.tables.fail, None):
         if die is not None:
             die(operation, Unavailable("away"))
             with pytest.raises(Unavailable):
-                await whole(place, wanted())
+                await resend_all(place, query())
         else:
-            await whole(place, wanted())
-    await whole(place, wanted())
+            await resend_all(place, query())
+    await resend_all(place, query())
     await place.work()
     assert await sent_in_an_hour(place) == [("ada@example.org",)] * 2
 
 
-async def test_a_death_before_the_entry_is_mended_by_the_timer(place: Place) -> None:
+async def test_crash_before_the_entry_is_recovered_by_the_timer(place: Place) -> None:
     await place.send(submission_of(message_of("ada@example.org")))
     place.time.move(2 * HOUR)
     place.queues.fail("put", Unavailable("away"))
     with pytest.raises(Unavailable):
-        await whole(place, wanted())
-    assert await whole(place, wanted()) == ResendStep()
+        await resend_all(place, query())
+    assert await resend_all(place, query()) == ResendStep()
     assert await sent_in_an_hour(place) == [("ada@example.org",)] * 2
 
 
-async def test_an_answer_that_was_lost_sends_nothing_twice(place: Place) -> None:
+async def test_lost_response_resends_nothing_twice(place: Place) -> None:
     await place.send(submission_of(message_of("ada@example.org")))
     place.time.move(2 * HOUR)
     place.tables.lose("merge")
     with pytest.raises(Unavailable):
-        await whole(place, wanted())
-    assert await whole(place, wanted()) == ResendStep()
+        await resend_all(place, query())
+    assert await resend_all(place, query()) == ResendStep()
     assert await sent_in_an_hour(place) == [("ada@example.org",)] * 2
 
 
-# ── many ──
+# ── steps ──
 
 
-async def test_many_are_done_in_several_calls_each_once(place: Place) -> None:
+async def test_several_steps_resend_each_message_once(place: Place) -> None:
     for _ in range(260):
         await place.send(submission_of(message_of("ada@example.org")))
         place.time.move(1)
     place.time.move(2 * HOUR)
-    first = await place.resend_lost.step(wanted())
+    first = await place.resend_lost.step(query())
     assert first.cursor is not None
     assert 100 <= first.redriven < 260
-    # The call is repeated from its beginning, as after a lost answer, and then to the end.
-    assert (await whole(place, wanted())).redriven == 260 - first.redriven
+    # Repeat from the start, as after a lost response, and then continue to the end.
+    assert (await resend_all(place, query())).redriven == 260 - first.redriven
     await place.work()
     assert len(sent(place)) == 520
 
 
 @pytest.mark.parametrize("cursor", ["", "x", "g|", "0"])
-async def test_a_foreign_cursor_is_refused(place: Place, cursor: str) -> None:
+async def test_invalid_cursor_is_refused(place: Place, cursor: str) -> None:
     with pytest.raises(ValueError, match="cursor"):
-        await place.resend_lost.step(wanted(), cursor)
+        await place.resend_lost.step(query(), cursor)
