@@ -82,15 +82,21 @@ class Caller:
             await asyncio.sleep(_pause(response))
         raise AssertionError(f"{label} was never answered")
 
-    async def submit_batch(self, labels: Sequence[str], *, key: str = "") -> None:
-        """Send many messages in one request: once, or with a key until it is answered 202."""
+    async def submit_batch(self, labels: Sequence[str], *, key: str = "", text: str = "", traced: bool = False) -> None:
+        """Send many messages in one request: once, or with a key until it is answered 202.
+
+        `traced`: every second try has a trace header, which makes its messages larger.
+        """
         told = [self.told.setdefault(label, Told(label=label, has_key=bool(key))) for label in labels]
-        message = {"from": "app@sender.example", "to": ["ann@example.net"], "text": "Hello. " * 200}
+        message = {"from": "app@sender.example", "to": ["ann@example.net"], "text": text or "Hello. " * 200}
         body = {"messages": [{**message, "subject": label} for label in labels]}
         for _ in range(MAX_REPEATS):
             for each in told:
                 each.asked += 1
-            response = await self.ask("POST", "/v1/messages/batch", body, **({"idempotency-key": key} if key else {}))
+            headers = {"idempotency-key": key} if key else {}
+            if traced and told[0].asked % 2:
+                headers["traceparent"] = f"00-{told[0].asked:032x}-{1:016x}-01"
+            response = await self.ask("POST", "/v1/messages/batch", body, **headers)
             if response is not None and response.status == 202:
                 for each, result in zip(told, msgspec.json.decode(response.body)["value"], strict=True):
                     each.ids.append(result["id"])

@@ -155,10 +155,18 @@ MUTANTS = (
         breaks="a settlement overwrites another's",
     ),
     Mutant(
-        module="clients/idempotency.py",
-        old="        return await self._take_over(known, plan)",
-        new="        return Replay(response=plan.response)",
-        breaks="a repeated request is accepted though nothing was put",
+        module="api/messages/idempotency.py",
+        old="        await call.services.acceptance.put_again(found.plan.lane, found.plan.entry)",
+        new="        pass",
+        breaks="a repeated request is answered 202 though its message was never put",
+    ),
+    Mutant(
+        module="acceptance/acceptance.py",
+        old="                if reserve is not None:\n                    await reserve(prepared)\n"
+        "                await self._commits[prepared.lane].put_entry(prepared.entry)",
+        new="                await self._commits[prepared.lane].put_entry(prepared.entry)\n"
+        "                if reserve is not None:\n                    await reserve(prepared)",
+        breaks="a repeated request makes another message",
     ),
     Mutant(
         module="operations/message_changes.py",

@@ -465,6 +465,14 @@ SCENARIOS = (
         ends={label: {SENT} for label in MANY},
     ),
     Scenario(
+        # Cut elsewhere, the repetition would have other batch ids, and everybody would get the mail twice.
+        name="batch whose repetition is larger",
+        settings=ONE_ROUTE,
+        accounts=one(),
+        play=lambda stage: stage.caller.submit_batch(MANY, key="many", text="x" * 1_900, traced=True),
+        ends={label: {SENT} for label in MANY},
+    ),
+    Scenario(
         # The stop is answered before any attempt: no fault may let one of them go.
         name="cancelled group",
         settings=ONE_ROUTE,
