@@ -1,6 +1,6 @@
-"""Use case 1: make a message durable on the outbound queue, then say so.
+"""Use case 1: store a message durably on the outbound queue, then confirm it.
 
-Content that does not fit an entry goes into a blob first (claim check). The put itself is shared
+Content that does not fit an entry is written to a blob first (claim check). Concurrent submissions share a put
 (`relay.acceptance.group_commit`).
 """
 
@@ -25,13 +25,13 @@ from relay.platform.storage.ports import Blobs, Queues
 from relay.platform.telemetry import OFF, Telemetry
 
 RETRY_AFTER_SECONDS = 5
-_BLOBS_AT_ONCE = 8
+_CONCURRENT_BLOBS = 8
 
 
 class Accepted(msgspec.Struct, frozen=True, kw_only=True):
-    """A message that is durable now: its public name, and `queued` or `scheduled`.
+    """A stored message: its public id, and `queued` or `scheduled`.
 
-    `suppressed` are the numbers of those of its `recipients` that are not sent to, with the reasons.
+    `suppressed` maps the numbers of suppressed `recipients` to the reasons.
     """
 
     id: str
@@ -41,14 +41,14 @@ class Accepted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LaneGroup(msgspec.Struct, frozen=True, kw_only=True):
-    """Those of a request's submissions that go through one lane."""
+    """The submissions of a request that use one lane."""
 
     lane: str
     submissions: Sequence[Submission]
 
 
 class Prepared(msgspec.Struct, frozen=True, kw_only=True):
-    """A request that is ready to become durable: the entry to put on a queue of `lane`, and what its caller learns."""
+    """A request ready to be stored: the entry to put on a queue of `lane`, and the result for its caller."""
 
     lane: str
     entry: bytes
@@ -56,7 +56,7 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Acceptance:
-    """Accepts submissions that policy has passed."""
+    """Accepts submissions that passed the policy."""
 
     def __init__(
         self,
@@ -74,16 +74,16 @@ class Acceptance:
         self._blobs = blobs
         self._clock = clock
         self._telemetry = telemetry
-        self._held_messages = 0
-        self._held_bytes = 0
+        self._waiting_messages = 0
+        self._waiting_bytes = 0
         self._commits: Mapping[str, GroupCommit] = {
             name: GroupCommit(queues, name, lane.queues(name), new_batch) for name, lane in settings.lanes.items()
         }
 
     async def accept(self, client: Client, lane: str, submission: Submission) -> Accepted:
-        """Make one message durable. Raises `Refusal`: 503 when storage is away or too much waits, 429 beyond its allowance."""
+        """Store one message. Raises `Refusal`: 503 if storage is unavailable or too much waits, 429 beyond the client's quota."""
         try:
-            with self._room([submission]):
+            with self._admitted([submission]):
                 await self._quotas.take(client, 1)
                 encoded = await self._encode(submission)
                 name = await self._commits[lane].put(encoded, client.mac_key)
@@ -101,15 +101,15 @@ class Acceptance:
         *,
         reserve: Callable[[Prepared], Awaitable[None]] | None = None,
     ) -> list[Accepted]:
-        """Make all messages of a request durable with one write, or none, however many there are.
+        """Store all messages of a request with one write, or none of them.
 
-        What does not fit one entry goes into a blob as the entries it will become, and one entry is put that names the
-        blob (`relay.acceptance.fan_out`). The batch ids follow from `batch`. `reserve` gets what will be put when all is
-        prepared and nothing is durable yet. Returns the messages in the order of the groups.
+        A request that needs several entries is written to a blob with all of them, and one entry refers to the blob
+        (`relay.acceptance.fan_out`). The batch ids derive from `batch`. `reserve` receives the prepared request before
+        anything is stored. Returns the messages in the order of the groups.
         """
         submissions = [submission for group in groups for submission in group.submissions]
         try:
-            with self._room(submissions):
+            with self._admitted(submissions):
                 await self._quotas.take(client, len(submissions))
                 prepared = await self._prepare(client, groups, batch)
                 if reserve is not None:
@@ -121,9 +121,9 @@ class Acceptance:
         return list(prepared.accepted)
 
     async def put_again(self, lane: str, entry: bytes) -> None:
-        """Put the entry of a request that was prepared before. Raises `Refusal` when storage is away.
+        """Put the entry of a request that was prepared before. Raises `Refusal` if storage is unavailable.
 
-        It may have been put then: the journal knows a batch that it has seen.
+        A second put is harmless: the journal recognizes a batch it has seen.
         """
         commit = self._commits.get(lane) or self._commits[DEFAULT_LANE]
         try:
@@ -136,7 +136,7 @@ class Acceptance:
         bodies: list[bytes] = []
         for number, group in enumerate(groups):
             calls = [partial(self._encode, each) for each in group.submissions]
-            encoded = await concurrency.gather_limited(calls, limit=_BLOBS_AT_ONCE)
+            encoded = await concurrency.gather_limited(calls, limit=_CONCURRENT_BLOBS)
             name = batch if number == 0 else ids.derived_batch(batch, 0, -number)
             packed = self._commits[group.lane].pack(name, encoded, client.mac_key)
             pairs = zip(packed.names, group.submissions, strict=True)
@@ -175,27 +175,30 @@ class Acceptance:
         return encoded
 
     @contextmanager
-    def _room(self, submissions: Sequence[Submission]) -> Iterator[None]:
-        """Room for these until storage has them. Raises `Refusal`; one request alone always finds room."""
+    def _admitted(self, submissions: Sequence[Submission]) -> Iterator[None]:
+        """Count these submissions as waiting until they are stored. Raises `Refusal` beyond the limits of this instance.
+
+        A single request is always admitted.
+        """
         messages, size = len(submissions), sum(submission.size for submission in submissions)
         is_full = (
-            self._held_messages + messages > self._settings.max_waiting_messages
-            or self._held_bytes + size > self._settings.max_waiting_bytes
+            self._waiting_messages + messages > self._settings.max_waiting_messages
+            or self._waiting_bytes + size > self._settings.max_waiting_bytes
         )
-        if is_full and self._held_messages:
+        if is_full and self._waiting_messages:
             raise Refusal(
                 503,
                 "busy",
-                "This instance holds as many submissions as it may until storage has taken them. Repeat the request.",
+                "Too many submissions are waiting for storage on this instance. Retry after Retry-After.",
                 headers={"Retry-After": "1"},
             )
-        self._held_messages += messages
-        self._held_bytes += size
+        self._waiting_messages += messages
+        self._waiting_bytes += size
         try:
             yield
         finally:
-            self._held_messages -= messages
-            self._held_bytes -= size
+            self._waiting_messages -= messages
+            self._waiting_bytes -= size
 
 
 def unavailable(error: StorageError) -> Refusal:
@@ -212,7 +215,7 @@ def unavailable(error: StorageError) -> Refusal:
 
 
 def _envelope(message: Message) -> Message:
-    """What an entry keeps of a message whose content lies in a blob: who it is from and to, and its subject."""
+    """Return the part of a message that stays in the entry when its content is in a blob: addresses, subject, tags."""
     return Message(
         sender=message.sender,
         to=message.to,

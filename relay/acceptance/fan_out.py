@@ -1,7 +1,7 @@
-"""A request of many messages, accepted with one write, becomes the entries it was packed as.
+"""Enqueue the entries of a large request that was accepted with one write.
 
-The entries have their batch ids already, so putting them twice does no harm: the journal knows a batch it has seen. The
-blob is deleted when all are put; where it is missing they have been.
+The entries have their batch ids already, so that putting them twice is harmless: the journal recognizes a batch it has seen.
+The blob is deleted after all puts; a missing blob means that all entries were put.
 """
 
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ _AT_ONCE = 8
 
 
 class FanOut:
-    """Puts the entries of a spread request."""
+    """Enqueues the entries of a request."""
 
     def __init__(self, *, queues: Queues, blobs: Blobs, lanes: Mapping[str, Lane]) -> None:
         self._queues = queues
@@ -27,17 +27,17 @@ class FanOut:
         self._lanes = lanes
 
     async def fan_out(self, entry: entries.FanOutEntry) -> None:
-        """Put every entry of the request. Raises `StorageError`; a repetition is safe."""
+        """Put every entry of the request. Raises `StorageError`; repeating is safe."""
         try:
             packed = await self._blobs.get(CONTENT_CONTAINER, entry.fan_out)
         except NotFound:
-            log_event("spread_before", blob=entry.fan_out)
+            log_event("fan_out_repeated", blob=entry.fan_out)
             return
         bodies = packed.split(b"\n")
         puts = (partial(self._queues.put, self._queue(number, body), body) for number, body in enumerate(bodies))
         await concurrency.gather_limited(puts, limit=_AT_ONCE)
         await self._blobs.delete(CONTENT_CONTAINER, entry.fan_out)
-        log_event("spread", lane=entry.lane, entries=len(bodies))
+        log_event("fan_out", lane=entry.lane, entries=len(bodies))
 
     def _queue(self, number: int, body: bytes) -> str:
         """Return one of the queues of the entry's own lane."""

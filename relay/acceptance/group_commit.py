@@ -1,8 +1,8 @@
 """Group commit: concurrent submissions share queue entries.
 
-While one put is in flight, arrivals collect; when it returns, the next put takes all that fit (32 messages and the 64 KiB
-of an entry). No timer, no waiting when idle. Every caller waits for its own put; if that fails, each of them is
-told and nothing is claimed. See docs/decisions/0004-group-commit.md.
+While one put is in flight, arrivals collect; when it returns, the next put takes all that fit (32 messages and the 64 KiB of an
+entry). No timer, no waiting when idle. Every caller waits for its own put; if that fails, each caller gets the error and
+nothing is confirmed. See docs/decisions/0004-group-commit.md.
 """
 
 import asyncio
@@ -27,15 +27,17 @@ class _Waiting(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 
 
 class Packed(msgspec.Struct, frozen=True, kw_only=True):
-    """Submissions of one request as entries, and the message ids they will have, in order."""
+    """The entries of a request, and the ids of its messages, in order."""
 
     entries: tuple[bytes, ...]
     names: tuple[str, ...]
 
 
 class GroupCommit:
-    """Puts submissions of one lane on its queues, sharing entries. How many may wait here,
-    `relay.acceptance.acceptance` decides."""
+    """Puts the submissions of one lane on its queues in shared entries.
+
+    `relay.acceptance.acceptance` limits how many wait here.
+    """
 
     def __init__(self, queues: Queues, lane: str, names: Sequence[str], new_batch: Callable[[], str]) -> None:
         self._queues = queues
@@ -46,7 +48,7 @@ class GroupCommit:
         self._putting: asyncio.Task[None] | None = None
 
     async def put(self, encoded: bytes, mac_key: bytes) -> str:
-        """Make an encoded submission durable; its message id. Raises `StorageError`: then nothing is claimed.
+        """Store an encoded submission. Returns its message id. Raises `StorageError`: then nothing is confirmed.
 
         A caller that is cancelled before its put begins has submitted nothing.
         """
@@ -60,7 +62,7 @@ class GroupCommit:
         return await waiting.named
 
     def pack(self, batch: str, encoded: Sequence[bytes], mac_key: bytes) -> Packed:
-        """The entries that carry these submissions under batch ids that follow from `batch`."""
+        """Pack submissions into entries, with batch ids derived from `batch`."""
         entries: list[bytes] = []
         names: list[str] = []
         for group in _groups(encoded):
@@ -78,7 +80,7 @@ class GroupCommit:
     async def _put_all(self) -> None:
         try:
             while self._waiting:
-                # Lets everything that arrived in this turn of the loop share the entry.
+                # Let all arrivals of this turn of the event loop share the entry.
                 await asyncio.sleep(0)
                 taken = self._take()
                 if taken:
@@ -87,15 +89,15 @@ class GroupCommit:
             self._putting = None
 
     async def _put_shared(self, taken: Sequence[_Waiting]) -> None:
-        """Put one entry and tell everybody in it what came of it."""
+        """Put one entry, and give each of its callers the result."""
         try:
             names = await self._put_one(taken)
         except StorageError as error:
-            # What waits would wait for the same storage: it is told at once instead of one time-out later.
+            # Waiting submissions need the same storage: fail them at once instead of one timeout later.
             _refuse([*taken, *self._waiting], error)
             self._waiting.clear()
         except Exception as error:
-            # A bug: nobody may wait for ever for an answer to it.
+            # A bug: its callers must not wait forever.
             _refuse(taken, error)
         else:
             for waiting, name in zip(taken, names, strict=True):
@@ -126,12 +128,12 @@ class GroupCommit:
 def _refuse(refused: Sequence[_Waiting], error: Exception) -> None:
     for waiting in refused:
         if not waiting.named.done():
-            # To each its own: an exception that several tasks raise collects the traces of all.
+            # A copy each: an exception raised in several tasks collects the tracebacks of all.
             waiting.named.set_exception(copy.copy(error))
 
 
 def _groups(encoded: Sequence[bytes]) -> Iterator[list[bytes]]:
-    """Submissions in runs that fit an entry each."""
+    """Split submissions into groups that fit an entry each."""
     group: list[bytes] = []
     used = 0
     for submission in encoded:

@@ -1,6 +1,6 @@
-"""What a client may send, and how: a pure decision between parsing and acceptance.
+"""Check a draft against the client's policy and the routes: a pure decision between parsing and acceptance.
 
-Every rule that a request breaks is named, all at once: what the policy forbids (403), what no route can carry (422).
+A refusal names every broken rule at once: what the policy forbids (403), what no route can carry (422).
 """
 
 import ipaddress
@@ -21,7 +21,7 @@ from relay.routes import capabilities, routing
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
-    """A message that may be accepted: what will be stored, on which lane, and the ways its recipients would go."""
+    """A message that may be accepted: the submission to store, its lane, and the routes of its recipients."""
 
     submission: Submission
     lane: str
@@ -29,7 +29,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
-"""W3C Trace Context, section 3.2; what a caller sends otherwise is not stored."""
+"""W3C Trace Context, section 3.2; any other value is not stored."""
 
 
 def decide(
@@ -41,10 +41,15 @@ def decide(
     traceparent: str | None,
     suppressed: Callable[[Sequence[Address]], Mapping[int, str]] = lambda _: {},
 ) -> Verdict:
-    """Whether and how this message is accepted. Raises `Refusal` with every reason against it."""
+    """Decide how a message is accepted. Raises `Refusal` with every reason against it."""
     policy = client.policy
     lane = draft.lane or (policy.lanes[0] if policy.lanes else DEFAULT_LANE)
-    _raise_if(400, "invalid_request", "The request names what this relay does not have.", _names(draft, lane, settings))
+    _raise_if(
+        400,
+        "invalid_request",
+        "The request names a lane or route that does not exist.",
+        _unknown_names(draft, lane, settings),
+    )
     message = _redirected(draft.message, policy)
     size = draft.size if draft.size is not None and message is draft.message else estimate_size(message)
     _raise_if(
@@ -73,7 +78,7 @@ def decide(
 
 
 def may_call_from(policy: Policy, address: str) -> bool:
-    """Whether the policy's IP ranges admit a caller's address. What cannot be read, of either, admits nobody."""
+    """Return whether the policy's IP ranges contain a caller's address. An invalid range or address never matches."""
     if not policy.ip_ranges:
         return True
     try:
@@ -97,17 +102,17 @@ def _raise_if(status: int, code: str, message: str, problems: Sequence[Problem])
         raise Refusal(status, code, message, problems=problems)
 
 
-def _names(draft: Draft, lane: str, settings: Settings) -> list[Problem]:
+def _unknown_names(draft: Draft, lane: str, settings: Settings) -> list[Problem]:
     problems: list[Problem] = []
     if lane not in settings.lanes:
         known = ", ".join(settings.lanes)
         problems.append(
-            Problem(code="unknown_lane", target="lane", message=f"There is no such lane; there are: {known}.")
+            Problem(code="unknown_lane", target="lane", message=f"Unknown lane. Configured lanes: {known}.")
         )
     if draft.route is not None and draft.route not in settings.routes:
         known = ", ".join(settings.routes)
         problems.append(
-            Problem(code="unknown_route", target="route", message=f"There is no such route; there are: {known}.")
+            Problem(code="unknown_route", target="route", message=f"Unknown route. Configured routes: {known}.")
         )
     return problems
 
@@ -121,9 +126,9 @@ def _forbidden(draft: Draft, lane: str, size: int, policy: Policy) -> list[Probl
 
     if not _admits(policy.senders, message.sender):
         forbid("sender_not_allowed", "from", "This client may not send for this From address (policy: senders).")
-    # The empty one harms nobody: no bounces come of it.
+    # An empty return path is harmless: it receives no bounces.
     if message.return_path and not _admits(policy.senders, Address(email=message.return_path)):
-        text = "This client may not have bounces go to this address (policy: senders)."
+        text = "This client may not use this return path (policy: senders)."
         forbid("sender_not_allowed", "return_path", text)
     if policy.redirect_to is None:
         for field, addresses in (("to", message.to), ("cc", message.cc), ("bcc", message.bcc)):
@@ -134,9 +139,9 @@ def _forbidden(draft: Draft, lane: str, size: int, policy: Policy) -> list[Probl
     if policy.lanes and lane not in policy.lanes:
         forbid("lane_not_allowed", "lane", f"This client may use only these lanes: {', '.join(policy.lanes)}.")
     if policy.routes and draft.route is not None and draft.route not in policy.routes:
-        forbid("route_not_allowed", "route", f"This client may ask only for these routes: {', '.join(policy.routes)}.")
+        forbid("route_not_allowed", "route", f"This client may use only these routes: {', '.join(policy.routes)}.")
     if policy.max_bytes is not None and size > policy.max_bytes:
-        text = f"The message has {size} bytes on the wire; this client may send {policy.max_bytes} (policy: max_bytes)."
+        text = f"Message too large: {size} bytes on the wire (limit {policy.max_bytes}, policy: max_bytes)."
         forbid("message_too_large", "$", text)
     names = (*(attachment.name for attachment in message.attachments), *draft.file_names)
     for number, name in enumerate(names):
@@ -147,7 +152,7 @@ def _forbidden(draft: Draft, lane: str, size: int, policy: Policy) -> list[Probl
 
 
 def _is_refused(name: str, policy: Policy) -> bool:
-    # Windows takes no notice of dots and spaces at the end of a name.
+    # Windows ignores dots and spaces at the end of a name.
     name = name.rstrip(". ").lower()
     return any(fnmatchcase(name, pattern.lower()) for pattern in policy.refused_attachments)
 
@@ -157,7 +162,7 @@ def _admits(patterns: Sequence[str], address: Address) -> bool:
 
 
 def _redirected(message: Message, policy: Policy) -> Message:
-    """The message with each recipient outside the allow-list replaced, where the policy redirects (non-production)."""
+    """Replace each recipient outside the allow-list if the policy redirects (non-production)."""
     if policy.redirect_to is None or all(_admits(policy.recipients, address) for address in message.recipients):
         return message
     target = Address(email=policy.redirect_to)

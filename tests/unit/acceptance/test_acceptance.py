@@ -1,4 +1,4 @@
-"""Accepting: durable before it is said, in the entry or by claim check, and bounded while storage takes its time."""
+"""Acceptance: stored before it is confirmed, inline or by claim check, with limits while storage is slow."""
 
 import asyncio
 from datetime import timedelta
@@ -34,7 +34,7 @@ async def refusal(place: Place, submission: Submission) -> Refusal:
 # ── durable ──
 
 
-async def test_a_small_message_costs_one_put(place: Place) -> None:
+async def test_small_message_costs_one_put(place: Place) -> None:
     submission = submission_of()
     accepted = await place.acceptance.accept(CLIENT, LANE, submission)
     assert stored(place) == [submission]
@@ -43,12 +43,12 @@ async def test_a_small_message_costs_one_put(place: Place) -> None:
     assert (dict(place.queues.calls), dict(place.tables.calls), dict(place.blobs.calls)) == ({"put": 1}, {}, {})
 
 
-async def test_what_is_for_later_is_scheduled(place: Place) -> None:
+async def test_message_with_send_at_is_scheduled(place: Place) -> None:
     submission = submission_of(send_at=START + timedelta(hours=1))
     assert (await place.acceptance.accept(CLIENT, LANE, submission)).state is State.SCHEDULED
 
 
-async def test_many_at_once_share_puts_on_their_lane(place: Place) -> None:
+async def test_concurrent_messages_share_puts_on_their_lane(place: Place) -> None:
     await asyncio.gather(
         *(accept(place, submission_of()) for _ in range(64)),
         *(place.acceptance.accept(CLIENT, "bulk", submission_of()) for _ in range(10)),
@@ -71,7 +71,7 @@ BIG = message_of(
 )
 
 
-async def test_content_that_does_not_fit_goes_to_a_blob_first(place: Place) -> None:
+async def test_large_content_goes_to_a_blob_first(place: Place) -> None:
     submission = submission_of(BIG)
     await accept(place, submission)
     (entry,) = stored(place)
@@ -84,7 +84,7 @@ async def test_content_that_does_not_fit_goes_to_a_blob_first(place: Place) -> N
     assert changed(entry, blob=None, message=BIG) == submission
 
 
-async def test_recipients_that_do_not_fit_go_along(place: Place) -> None:
+async def test_recipients_that_do_not_fit_go_to_the_blob(place: Place) -> None:
     many = message_of(*(f"{'r' * 40}{number}@example.com" for number in range(1000)))
     await accept(place, submission_of(many))
     (entry,) = stored(place)
@@ -93,25 +93,25 @@ async def test_recipients_that_do_not_fit_go_along(place: Place) -> None:
 
 
 @pytest.mark.parametrize(("length", "blobs"), [(entries.MAX_INLINE_BYTES - 400, 0), (entries.MAX_INLINE_BYTES, 1)])
-async def test_only_what_is_too_heavy_costs_a_blob(place: Place, length: int, blobs: int) -> None:
+async def test_only_large_messages_cost_a_blob(place: Place, length: int, blobs: int) -> None:
     await accept(place, submission_of(message_of(text="x" * length)))
     assert place.blobs.calls["put"] == blobs
 
 
-async def test_without_its_blob_nothing_is_accepted(place: Place) -> None:
+async def test_failed_blob_write_accepts_nothing(place: Place) -> None:
     place.blobs.fail("put", Unavailable("away"))
     assert (await refusal(place, submission_of(BIG))).code == "storage_unavailable"
     assert place.waiting() == []
 
 
-async def test_without_its_entry_a_blob_is_a_stray(place: Place) -> None:
+async def test_failed_put_leaves_an_orphan_blob(place: Place) -> None:
     place.queues.fail("put", Unavailable("away"))
     await refusal(place, submission_of(BIG))
     blobs, _ = await place.memory.blobs.list(CONTENT_CONTAINER)
     assert len(blobs) == 1
 
 
-# ── storage away ──
+# ── storage unavailable ──
 
 
 @pytest.mark.parametrize(
@@ -124,25 +124,25 @@ async def test_without_its_entry_a_blob_is_a_stray(place: Place) -> None:
         (StorageError("x"), "5"),
     ],
 )
-async def test_a_put_that_fails_is_503_with_retry_after(place: Place, error: StorageError, seconds: str) -> None:
+async def test_failed_put_is_503_with_retry_after(place: Place, error: StorageError, seconds: str) -> None:
     place.queues.fail("put", error)
     refused = await refusal(place, submission_of())
     assert (refused.status, refused.code, refused.headers) == (503, "storage_unavailable", {"Retry-After": seconds})
     await accept(place, submission_of())
 
 
-async def test_everybody_in_an_entry_that_fails_is_told(place: Place) -> None:
+async def test_failed_put_refuses_every_message_of_its_entry(place: Place) -> None:
     place.queues.fail("put", Unavailable("x", retry_after_seconds=9))
-    told = await asyncio.gather(*(refusal(place, submission_of()) for _ in range(10)))
-    assert [each.headers["Retry-After"] for each in told] == ["9"] * 10
+    refusals = await asyncio.gather(*(refusal(place, submission_of()) for _ in range(10)))
+    assert [each.headers["Retry-After"] for each in refusals] == ["9"] * 10
     assert place.waiting() == []
 
 
-# ── bounds ──
+# ── limits ──
 
 
 async def crowded(**limits: Any) -> tuple[Place, asyncio.Event, list[asyncio.Task[str]]]:
-    """A place whose queue does not answer, and three messages of 1,000 bytes that wait for it."""
+    """A place whose queue does not respond, and three waiting messages of 1,000 bytes."""
     place = await place_of(settings_of(**limits))
     gate = asyncio.Event()
     place.queues.before("put", gate.wait)
@@ -152,7 +152,7 @@ async def crowded(**limits: Any) -> tuple[Place, asyncio.Event, list[asyncio.Tas
 
 
 @pytest.mark.parametrize("limits", [{"max_waiting_messages": 3}, {"max_waiting_bytes": 3500}])
-async def test_beyond_its_bounds_an_instance_is_busy_at_once(limits: dict[str, int]) -> None:
+async def test_full_instance_is_busy_at_once(limits: dict[str, int]) -> None:
     place, gate, tasks = await crowded(**limits)
     refused = await refusal(place, submission_of(size=1000))
     assert (refused.status, refused.code, refused.headers) == (503, "busy", {"Retry-After": "1"})
@@ -164,7 +164,7 @@ async def test_beyond_its_bounds_an_instance_is_busy_at_once(limits: dict[str, i
 
 
 @pytest.mark.parametrize("outcome", ["cancelled", "failed"])
-async def test_who_leaves_makes_room(outcome: str) -> None:
+async def test_finished_submission_makes_room(outcome: str) -> None:
     place, gate, tasks = await crowded(max_waiting_messages=3)
     if outcome == "cancelled":
         for task in tasks:
@@ -176,7 +176,7 @@ async def test_who_leaves_makes_room(outcome: str) -> None:
     await asyncio.gather(*(accept(place, submission_of()) for _ in range(3)))
 
 
-async def test_uploads_under_way_count_too() -> None:
+async def test_uploads_in_progress_count_towards_the_limit() -> None:
     place = await place_of(settings_of(max_waiting_messages=1))
     gate = asyncio.Event()
     place.blobs.before("put", gate.wait)
@@ -187,19 +187,19 @@ async def test_uploads_under_way_count_too() -> None:
     await task
 
 
-async def test_one_that_is_larger_than_the_bound_finds_room_alone() -> None:
+async def test_request_above_the_limit_is_admitted_alone() -> None:
     place = await place_of(settings_of(max_waiting_bytes=1000))
     await accept(place, submission_of(size=50_000))
 
 
-# ── together ──
+# ── several messages ──
 
 
 def group_of(*submissions: Submission, lane: str = LANE) -> LaneGroup:
     return LaneGroup(lane=lane, submissions=submissions)
 
 
-async def test_what_is_reserved_is_what_is_put(place: Place) -> None:
+async def test_reserved_entry_is_the_entry_that_is_put(place: Place) -> None:
     batch, reserved = batch_id(), list[Prepared]()
 
     async def reserve(prepared: Prepared) -> None:
@@ -214,7 +214,7 @@ async def test_what_is_reserved_is_what_is_put(place: Place) -> None:
     assert [entry.batch for entry in place.waiting() if isinstance(entry, entries.BatchEntry)] == [batch, batch]
 
 
-async def test_a_reservation_that_fails_leaves_nothing_durable(place: Place) -> None:
+async def test_failed_reservation_stores_nothing(place: Place) -> None:
     async def reserve(prepared: Prepared) -> None:
         raise Unavailable("away")
 
@@ -224,19 +224,19 @@ async def test_a_reservation_that_fails_leaves_nothing_durable(place: Place) -> 
     assert place.waiting() == []
 
 
-async def test_messages_of_two_lanes_become_durable_with_one_put(place: Place) -> None:
+async def test_messages_of_two_lanes_are_stored_with_one_put(place: Place) -> None:
     groups = [group_of(submission_of()), group_of(submission_of(), submission_of(), lane="bulk")]
     accepted = await place.acceptance.accept_together(CLIENT, groups, batch_id())
     assert place.queues.calls["put"] == 1
     assert len({each.id for each in accepted}) == 3
 
 
-async def test_an_entry_of_a_lane_that_is_gone_is_put_on_the_default_lane(place: Place) -> None:
+async def test_entry_of_a_removed_lane_is_put_on_the_default_lane(place: Place) -> None:
     await place.acceptance.put_again("gone", b'{"relay":1}')
     assert place.queues.calls["put"] == 1
 
 
-async def test_a_refused_allowance_stores_nothing(place: Place) -> None:
+async def test_exceeded_quota_stores_nothing(place: Place) -> None:
     client = changed(CLIENT, policy=Policy(daily_quota=1))
     await place.acceptance.accept(client, LANE, submission_of())
     with pytest.raises(Refusal) as refused:

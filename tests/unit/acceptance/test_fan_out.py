@@ -1,4 +1,4 @@
-"""A request of many entries is put as a whole, twice rather than not at all."""
+"""Fan-out: every entry of a request is put at least once."""
 
 from typing import Any, cast
 
@@ -22,7 +22,7 @@ async def place() -> Place:
 
 
 async def prepared(place: Place, count: int) -> tuple[FanOut, Watched, list[bytes]]:
-    """A spread request of so many entries, and queues for them."""
+    """Prepare a request of this many entries, and queues for them."""
     for queue in LANES["bulk"].queues("bulk"):
         await place.memory.queues.create(queue)
     bodies = [entry_of(submission_of(), lane="bulk") for _ in range(count)]
@@ -47,7 +47,7 @@ async def test_every_entry_is_put_once_on_one_of_the_lanes_queues(place: Place) 
     assert sorted(await lying(place)) == sorted(bodies)
 
 
-async def test_the_request_is_forgotten_when_all_is_put_and_a_repetition_puts_nothing(place: Place) -> None:
+async def test_blob_is_deleted_after_all_puts_and_a_repeat_puts_nothing(place: Place) -> None:
     fan_out, queues, _ = await prepared(place, 3)
     await fan_out.fan_out(ENTRY)
     with pytest.raises(NotFound):
@@ -56,7 +56,7 @@ async def test_the_request_is_forgotten_when_all_is_put_and_a_repetition_puts_no
     assert queues.calls["put"] == 3
 
 
-async def test_a_put_that_fails_keeps_the_request_and_a_repetition_puts_all(place: Place) -> None:
+async def test_failed_put_keeps_the_blob_and_a_repeat_puts_all(place: Place) -> None:
     fan_out, queues, bodies = await prepared(place, 3)
     queues.fail("put", None, Unavailable("busy"))
     with pytest.raises(Unavailable):
@@ -65,7 +65,7 @@ async def test_a_put_that_fails_keeps_the_request_and_a_repetition_puts_all(plac
     assert set(await lying(place)) == set(bodies)
 
 
-async def test_what_a_removed_lane_left_goes_by_the_first_lane(place: Place) -> None:
+async def test_entries_of_a_removed_lane_go_to_the_default_lane(place: Place) -> None:
     _, _, bodies = await prepared(place, 2)
     await FanOut(queues=place.memory.queues, blobs=place.memory.blobs, lanes={}).fan_out(ENTRY)
     assert await place.memory.queues.count("relay-transactional") == len(bodies)

@@ -1,4 +1,4 @@
-"""Group commit: who shares an entry, what bounds it, and who is told when a put fails."""
+"""Group commit: shared entries, their limits, and failed puts."""
 
 import asyncio
 import itertools
@@ -17,7 +17,7 @@ QUEUE = "relay-bulk"
 
 
 class Commits:
-    """A group commit over a queue whose puts are watched, and can be made to wait at a gate."""
+    """A group commit over a queue that records its puts and can delay them at a gate."""
 
     def __init__(self, clock: Clock, *names: str) -> None:
         self.memory = memory_storage(clock).queues
@@ -55,7 +55,7 @@ async def commits(clock: Clock) -> Commits:
 
 
 async def turns(number: int = 10) -> None:
-    """Let every task go as far as it can."""
+    """Let every task run as far as it can."""
     for _ in range(number):
         await asyncio.sleep(0)
 
@@ -63,20 +63,20 @@ async def turns(number: int = 10) -> None:
 # ── sharing ──
 
 
-async def test_alone_an_entry_is_put_at_once(commits: Commits) -> None:
+async def test_single_submission_is_put_at_once(commits: Commits) -> None:
     name = ids.parse(await commits.put("a"))
     assert commits.texts() == [["a"]]
     assert (name.batch, name.index) == (commits.batches[0], 0)
     assert ids.belongs_to(name, MAC_KEY)
 
 
-async def test_what_arrives_together_shares_an_entry(commits: Commits) -> None:
+async def test_concurrent_submissions_share_an_entry(commits: Commits) -> None:
     names = await asyncio.gather(*(commits.put(str(number)) for number in range(5)))
     assert commits.texts() == [["0", "1", "2", "3", "4"]]
     assert [ids.parse(name).index for name in names] == [0, 1, 2, 3, 4]
 
 
-async def test_what_arrives_during_a_put_shares_the_next(commits: Commits) -> None:
+async def test_submissions_during_a_put_share_the_next_entry(commits: Commits) -> None:
     gate = commits.gate()
     first = commits.put("first")
     await turns()
@@ -97,7 +97,7 @@ async def test_each_client_has_its_own_macs(commits: Commits) -> None:
     assert entry.macs == (ids.parse(one).mac, ids.parse(other).mac)
 
 
-async def test_queues_of_a_lane_take_turns(clock: Clock) -> None:
+async def test_queues_of_a_lane_are_used_in_turn(clock: Clock) -> None:
     commits = Commits(clock, "relay-bulk", "relay-bulk-2")
     for queue in ("relay-bulk", "relay-bulk-2"):
         await commits.memory.create(queue)
@@ -106,10 +106,10 @@ async def test_queues_of_a_lane_take_turns(clock: Clock) -> None:
     assert len(commits.entries("relay-bulk")) == len(commits.entries("relay-bulk-2")) == 2
 
 
-# ── bounds ──
+# ── limits ──
 
 
-async def test_an_entry_holds_32_messages(commits: Commits) -> None:
+async def test_entry_holds_32_messages(commits: Commits) -> None:
     names = await asyncio.gather(*(commits.put(str(number)) for number in range(70)))
     assert [len(texts) for texts in commits.texts()] == [32, 32, 6]
     assert len(set(names)) == 70
@@ -117,17 +117,17 @@ async def test_an_entry_holds_32_messages(commits: Commits) -> None:
 
 
 @pytest.mark.parametrize("text", ["x" * 6000, "é" * 3000, "<" * 1500, "&" * 1200, "\ufffe" * 1000])
-async def test_an_entry_keeps_to_its_weight(commits: Commits, text: str) -> None:
+async def test_entry_stays_within_its_size_limit(commits: Commits, text: str) -> None:
     await asyncio.gather(*(commits.put(text) for _ in range(30)))
     weights = [wire.weight(body) for body in commits.memory.bodies(QUEUE)]
     assert max(weights) <= wire.MAX_ENTRY_BYTES
-    # Two that follow each other would not have fitted one entry.
+    # Two consecutive entries would not have fitted into one.
     heaviest = wire.weight(wire.encode_submission(submission_of(message_of(text=text))))
     assert all(one + heaviest + 200 > wire.MAX_ENTRY_BYTES for one in weights[:-1])
     assert sum(len(texts) for texts in commits.texts()) == 30
 
 
-async def test_one_as_heavy_as_may_be_goes_alone(commits: Commits) -> None:
+async def test_largest_submission_gets_its_own_entry(commits: Commits) -> None:
     heavy = "x" * (wire.MAX_INLINE_BYTES - 400)
     await asyncio.gather(commits.put("a"), commits.put(heavy), commits.put(heavy), commits.put("b"))
     assert [len(texts) for texts in commits.texts()] == [2, 2]
@@ -142,7 +142,7 @@ async def failures(tasks: Sequence[asyncio.Task[str]]) -> list[BaseException]:
     return [result for result in results if isinstance(result, BaseException)]
 
 
-async def test_a_put_that_fails_tells_everybody_and_claims_nothing(commits: Commits) -> None:
+async def test_failed_put_fails_every_caller(commits: Commits) -> None:
     gate = commits.gate()
     commits.queues.fail("put", Unavailable("busy", retry_after_seconds=9))
     first = [commits.put("a"), commits.put("b")]
@@ -150,20 +150,20 @@ async def test_a_put_that_fails_tells_everybody_and_claims_nothing(commits: Comm
     waiting = [commits.put("c")]
     await turns()
     gate.set()
-    told = await failures([*first, *waiting])
-    assert [(type(error), getattr(error, "retry_after_seconds", None)) for error in told] == [(Unavailable, 9)] * 3
-    assert len(set(map(id, told))) == 3
+    errors = await failures([*first, *waiting])
+    assert [(type(error), getattr(error, "retry_after_seconds", None)) for error in errors] == [(Unavailable, 9)] * 3
+    assert len(set(map(id, errors))) == 3
     assert commits.texts() == []
     await commits.put("later")
     assert commits.texts() == [["later"]]
 
 
-async def test_what_storage_refuses_is_told_too(commits: Commits) -> None:
+async def test_storage_refusal_is_raised_to_the_caller(commits: Commits) -> None:
     commits.queues.fail("put", StorageError("no"))
     assert [type(error) for error in await failures([commits.put()])] == [StorageError]
 
 
-async def test_a_bug_leaves_nobody_waiting(commits: Commits) -> None:
+async def test_bug_leaves_no_caller_waiting(commits: Commits) -> None:
     gate = commits.gate()
     commits.queues.fail("put", ZeroDivisionError())
     first = commits.put("a")
@@ -175,7 +175,7 @@ async def test_a_bug_leaves_nobody_waiting(commits: Commits) -> None:
     assert commits.texts() == [["b"]]
 
 
-async def test_a_caller_that_leaves_before_its_put_has_sent_nothing(commits: Commits) -> None:
+async def test_caller_cancelled_before_its_put_submits_nothing(commits: Commits) -> None:
     gate = commits.gate()
     first = commits.put("first")
     await turns()
@@ -189,7 +189,7 @@ async def test_a_caller_that_leaves_before_its_put_has_sent_nothing(commits: Com
     assert commits.texts() == [["first"], ["staying"]]
 
 
-async def test_a_caller_that_leaves_during_its_put_harms_nobody(commits: Commits) -> None:
+async def test_caller_cancelled_during_its_put_does_not_affect_others(commits: Commits) -> None:
     gate = commits.gate()
     leaving, staying = commits.put("leaving"), commits.put("staying")
     await turns()
@@ -200,7 +200,7 @@ async def test_a_caller_that_leaves_during_its_put_harms_nobody(commits: Commits
     assert commits.texts() == [["leaving", "staying"]]
 
 
-async def test_when_all_have_left_nothing_is_put(commits: Commits) -> None:
+async def test_nothing_is_put_when_all_callers_are_cancelled(commits: Commits) -> None:
     gate = commits.gate()
     first = commits.put("first")
     await turns()
@@ -223,7 +223,7 @@ def encoded(*texts: str) -> list[bytes]:
     return [wire.encode_submission(submission_of(message_of(text=text))) for text in texts]
 
 
-async def test_a_request_is_packed_into_entries_under_names_that_follow_from_its_batch(commits: Commits) -> None:
+async def test_request_is_packed_into_entries_with_derived_batch_ids(commits: Commits) -> None:
     batch, texts = batch_id(), [str(number) for number in range(40)]
     packed = commits.commit.pack(batch, encoded(*texts), MAC_KEY)
     assert packed == commits.commit.pack(batch, encoded(*texts), MAC_KEY)
@@ -233,14 +233,14 @@ async def test_a_request_is_packed_into_entries_under_names_that_follow_from_its
     assert all(ids.belongs_to(ids.parse(name), MAC_KEY) for name in packed.names)
 
 
-async def test_one_message_has_the_name_that_was_chosen(commits: Commits) -> None:
+async def test_single_message_keeps_the_chosen_batch_id(commits: Commits) -> None:
     batch = batch_id()
     (name,) = commits.commit.pack(batch, encoded("a"), MAC_KEY).names
     assert (ids.parse(name).batch, ids.parse(name).index) == (batch, 0)
 
 
-async def test_requests_that_are_cut_elsewhere_share_no_name(commits: Commits) -> None:
-    # Else the journal would take a batch for one with other messages, and the difference would be lost.
+async def test_different_splits_of_a_request_share_no_batch_id(commits: Commits) -> None:
+    # Otherwise the journal would mistake one batch for another, and messages would be lost.
     batch, texts = batch_id(), ["x" * 1800] * 60
     before = commits.commit.pack(batch, encoded(*texts), MAC_KEY).names
     after = commits.commit.pack(batch, encoded("x" * 3600, *texts[1:]), MAC_KEY).names

@@ -1,4 +1,4 @@
-"""What a client may send: every reason against a message at once, and what is accepted as what."""
+"""Policy: every reason against a message at once, and the submission that is accepted."""
 
 from datetime import timedelta
 from typing import Any
@@ -42,7 +42,7 @@ def faults(refused: Refusal) -> list[tuple[str, str]]:
     return [(problem.code, problem.target) for problem in refused.problems]
 
 
-def test_what_is_accepted_is_a_whole_submission() -> None:
+def test_accepted_message_becomes_a_complete_submission() -> None:
     verdict = decide(
         message=message_of(headers={"X-A": "1"}), expires_in_seconds=90, delivery=Delivery.AT_MOST_ONCE, route="main"
     )
@@ -56,7 +56,7 @@ def test_what_is_accepted_is_a_whole_submission() -> None:
     assert submission.send_at is None
 
 
-def test_the_lane_and_the_delivery_are_the_clients_unless_it_says_otherwise() -> None:
+def test_lane_and_delivery_default_to_the_clients_policy() -> None:
     of = Policy(lanes=("bulk", "transactional"), delivery=Delivery.AT_MOST_ONCE)
     verdict = decide(of)
     assert (verdict.lane, verdict.submission.delivery) == ("bulk", Delivery.AT_MOST_ONCE)
@@ -66,7 +66,7 @@ def test_the_lane_and_the_delivery_are_the_clients_unless_it_says_otherwise() ->
     assert verdict.submission.expires_at == START + timedelta(days=1)
 
 
-def test_what_is_for_later_expires_later() -> None:
+def test_expiry_of_a_scheduled_message_starts_at_send_at() -> None:
     later = START + timedelta(days=3)
     submission = decide(send_at=later, expires_in_seconds=60).submission
     assert (submission.send_at, submission.expires_at) == (later, later + timedelta(seconds=60))
@@ -74,7 +74,7 @@ def test_what_is_for_later_expires_later() -> None:
     assert (now.send_at, now.expires_at) == (None, START + timedelta(seconds=60))
 
 
-def test_everything_a_policy_forbids_is_named_at_once() -> None:
+def test_all_policy_violations_are_reported_at_once() -> None:
     of = Policy(
         senders=("*@example.net",), recipients=("*@example.com",), lanes=("bulk",), routes=("acs",), max_bytes=200
     )
@@ -110,7 +110,7 @@ def test_everything_a_policy_forbids_is_named_at_once() -> None:
         ("victim@example.com", ["return_path"]),
     ],
 )
-def test_bounces_go_to_senders_of_the_client_only(return_path: str | None, targets: list[str]) -> None:
+def test_return_path_must_be_an_allowed_sender(return_path: str | None, targets: list[str]) -> None:
     of = Policy(senders=("*@example.org", "shop@lists.example.net"))
     message = message_of(return_path=return_path)
     if not targets:
@@ -120,14 +120,14 @@ def test_bounces_go_to_senders_of_the_client_only(return_path: str | None, targe
     assert (refused.status, faults(refused)) == (403, [("sender_not_allowed", target) for target in targets])
 
 
-def test_unknown_lanes_and_routes_are_told_with_what_there_is() -> None:
+def test_unknown_lane_and_route_list_the_configured_ones() -> None:
     refused = refusal(lane="express", route="x")
     assert (refused.status, faults(refused)) == (400, [("unknown_lane", "lane"), ("unknown_route", "route")])
     assert "transactional, bulk" in refused.problems[0].message
     assert "main, acs" in refused.problems[1].message
 
 
-def test_what_no_route_can_carry_is_refused_with_each_routes_reason() -> None:
+def test_message_that_no_route_carries_lists_each_routes_reason() -> None:
     many = message_of(*(f"r{number}@example.com" for number in range(501)))
     refused = refusal(message=many)
     assert (refused.status, refused.code) == (422, "not_carriable")
@@ -138,7 +138,7 @@ def test_what_no_route_can_carry_is_refused_with_each_routes_reason() -> None:
     assert refused.problems[0].message == "route acs (acs) cannot carry a finished RFC 5322 message as it is"
 
 
-def test_a_part_that_cannot_be_carried_refuses_the_whole() -> None:
+def test_message_is_refused_if_one_recipient_has_no_route() -> None:
     settings = settings_of(
         Route(name="main", provider="smtp"),
         Route(name="own", provider="smtp", senders=("*@example.net",)),
@@ -155,7 +155,7 @@ def test_a_part_that_cannot_be_carried_refuses_the_whole() -> None:
     assert [problem.message for problem in refused.value.problems] == ["route own may not send for this From address"]
 
 
-def test_outside_production_recipients_are_redirected_once() -> None:
+def test_redirect_policy_replaces_other_recipients_once() -> None:
     of = Policy(recipients=("*@example.org",), redirect_to="tests@example.org")
     message = message_of(
         "ada@example.com",
@@ -179,7 +179,7 @@ TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 @pytest.mark.parametrize(
     ("given", "kept"), [(TRACE, TRACE), (None, None), ("", None), (TRACE.upper(), None), (TRACE + "x" * 9000, None)]
 )
-def test_only_a_trace_context_is_stored(given: str | None, kept: str | None) -> None:
+def test_only_a_valid_traceparent_is_stored(given: str | None, kept: str | None) -> None:
     assert decide(traceparent=given).submission.traceparent == kept
 
 
@@ -200,5 +200,5 @@ def test_only_a_trace_context_is_stored(given: str | None, kept: str | None) -> 
         (("203.0.113.0/99", "203.0.113.0/24"), "203.0.113.9", True),
     ],
 )
-def test_callers_are_admitted_by_their_address(ranges: tuple[str, ...], address: str, admitted: bool) -> None:
+def test_caller_address_must_be_in_the_ip_ranges(ranges: tuple[str, ...], address: str, admitted: bool) -> None:
     assert policy.may_call_from(Policy(ip_ranges=ranges), address) is admitted
