@@ -41,9 +41,11 @@ _STYLES = {
 
 def remote_of(context: typer.Context) -> Remote:
     """The relay that this call is for, made once."""
-    chosen: dict[str, Any] = context.find_root().obj
+    root = context.find_root()
+    chosen: dict[str, Any] = root.obj
     if "remote" not in chosen:
         chosen["remote"] = find_remote(chosen["url"], chosen["key"])
+        root.call_on_close(chosen["remote"].close)
     remote: Remote = chosen["remote"]
     return remote
 

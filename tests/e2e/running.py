@@ -13,6 +13,8 @@ import msgspec
 
 from devhost.azurite import Azurite
 from devhost.children import Child
+from relay.bootstrap import start
+from relay.clients.registry import Role
 
 ROOT = Path(__file__).parent.parent.parent
 _READY = re.compile(r"Host is ready on (?P<url>http://\S+)")
@@ -60,19 +62,13 @@ async def running_relay(settings: Mapping[str, str]) -> AsyncIterator[RunningRel
 
 
 async def first_key(environment: Mapping[str, str]) -> str:
-    """Create the storage and the first client; its key."""
-    child = await Child.start(
-        name="relay init",
-        argv=(sys.executable, "-m", "relay.cli", "init"),
-        ready=re.compile(r'"key":"(?P<key>[^"]+)"'),
-        env=environment,
-        cwd=ROOT,
-    )
+    """Create the storage and the first client, as `relay init` does; its key."""
+    relay = start(environment)
     try:
-        [line] = await child.until_ready(timeout_seconds=_READY_SECONDS)
-        return line["key"]
+        await relay.create_storage()
+        return await relay.clients.create("first", role=Role.OPERATOR)
     finally:
-        await child.stop(grace_seconds=5)
+        await relay.close()
 
 
 async def start_host(environment: Mapping[str, str], logs: list[str]) -> Child:

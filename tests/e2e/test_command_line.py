@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -11,9 +10,14 @@ from typing import Any
 import msgspec
 import pytest
 import pytest_asyncio
+from typer.testing import CliRunner
 
+from relay.cli import output
+from relay.cli.app import app
 from standins.sendgrid.server import DEFAULT_KEY, SendGridStandIn
 from tests.e2e.running import ROOT, RunningRelay, running_relay
+
+WIDTH = 160
 
 
 class Ran(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,17 +48,29 @@ async def relay() -> AsyncIterator[RunningRelay]:
 
 
 async def run(relay: RunningRelay, *arguments: str, text: str = "", key: str | None = None) -> Ran:
-    """Run `relay …` as a user would."""
+    """Run `relay …` in this process, which saves a start; `start` is for what only a process shows."""
+    # As wide as COLUMNS makes it for `start`: this console was made before.
+    output.console.width = WIDTH
+    ran = await asyncio.to_thread(
+        CliRunner().invoke, app, arguments, input=text, env={"RELAY_URL": relay.url, "RELAY_KEY": key or relay.key}
+    )
+    if ran.exception is not None and not isinstance(ran.exception, SystemExit):
+        raise ran.exception
+    return Ran(code=ran.exit_code, output=ran.stdout, errors=ran.stderr)
+
+
+async def start(relay: RunningRelay, *arguments: str, text: str = "", key: str | None = None) -> Ran:
+    """Run `relay …` as a user would: as a process, with pipes and an exit code."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "relay.cli", *arguments),
         cwd=ROOT,
-        env={**os.environ, "RELAY_URL": relay.url, "RELAY_KEY": key or relay.key, "COLUMNS": "160"},
+        env={**relay.environment, "RELAY_URL": relay.url, "RELAY_KEY": key or relay.key, "COLUMNS": str(WIDTH)},
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
-    output, errors = await process.communicate(text.encode())
-    return Ran(code=process.returncode or 0, output=output.decode(), errors=errors.decode())
+    out, errors = await process.communicate(text.encode())
+    return Ran(code=process.returncode or 0, output=out.decode(), errors=errors.decode())
 
 
 def sending(*more: str, to: str = "delivered@relay.test", subject: str = "By command") -> tuple[str, ...]:
@@ -64,25 +80,33 @@ def sending(*more: str, to: str = "delivered@relay.test", subject: str = "By com
 @pytest.mark.asyncio(loop_scope="module")
 async def test_a_message_is_sent_and_followed(relay: RunningRelay, tmp_path: Path) -> None:
     (tmp_path / "report.csv").write_text("a,b\n1,2\n")
-    ran = await run(relay, *sending("--attach", str(tmp_path / "report.csv"), "--tag", "cli", "--follow", "--json"))
+    ran = await start(relay, *sending("--attach", str(tmp_path / "report.csv"), "--tag", "cli", "--follow", "--json"))
     assert ran.code == 0, ran.errors
     assert (ran.json["state"], ran.json["tags"]) == ("sent", ["cli"])
-    shown = await run(relay, "status", ran.json["id"])
+    shown = await start(relay, "status", ran.json["id"])
     assert "delivered@relay.test" in shown.output
     assert "sent" in shown.output
 
 
 @pytest.mark.asyncio(loop_scope="module")
+async def test_init_prints_the_key_of_a_new_client_once(relay: RunningRelay) -> None:
+    made = await start(relay, "init", "--client", "second")
+    assert made.code == 0, made.errors
+    assert (await run(relay, "routes", "list", key=made.json["key"])).code == 0
+    assert (await start(relay, "init", "--client", "second")).json == {"key": None}
+
+
+@pytest.mark.asyncio(loop_scope="module")
 async def test_text_comes_from_the_input(relay: RunningRelay) -> None:
     arguments = ["send", "--from", "a@example.com", "--to", "delivered+in@relay.test", "--subject", "In", "--text", "-"]
-    assert (await run(relay, *arguments, text="from a pipe")).code == 0
+    assert (await start(relay, *arguments, text="from a pipe")).code == 0
     _, mail, _ = await relay.call("GET", "/v1/inbox/wait?to=delivered%2Bin@relay.test&timeout=20")
     assert mail["text"].strip() == "from a pipe"
 
 
 @pytest.mark.asyncio(loop_scope="module")
 async def test_a_bad_end_has_an_exit_code_of_its_own(relay: RunningRelay) -> None:
-    ran = await run(relay, *sending("--follow", "--json", to="rejected@relay.test"))
+    ran = await start(relay, *sending("--follow", "--json", to="rejected@relay.test"))
     assert (ran.code, ran.json["state"]) == (4, "failed")
 
 
