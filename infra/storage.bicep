@@ -27,7 +27,7 @@ var queues = [
   'webhooks-poison'
 ]
 var tables = [
-  'allowances'
+  'quotas'
   'attachments'
   'clients'
   'deadletters'

@@ -103,7 +103,7 @@ CODES = {
     "own_client": "A client cannot delete itself.",
     # too much
     "too_many_requests": "The client sends faster than its policy allows; repeat after Retry-After.",
-    "quota_exhausted": "The client's messages of today are used up; the next day begins at midnight UTC.",
+    "quota_exhausted": "The client's daily quota of recipients is used up; the next day begins at midnight UTC.",
     "too_many_failures": "This address presented too many wrong keys; repeat after Retry-After.",
     # try again
     "busy": "This instance holds as many submissions as it may; repeat after Retry-After.",

@@ -3,7 +3,7 @@
 An instance does not ask storage for each message: it takes a share of what is free, two seconds' worth of the rate or a
 two-hundredth of the quota, by one read and one write with ETag, and spends that. What it does not spend of a rate lapses
 with its two seconds; of a quota it is lost when the process ends, so the quota is kept, and almost used.
-Table `allowances`: partition the client, rows `rate` and `day-<yyyymmdd>` (docs/decisions/0012-allowances.md).
+Table `quotas`: partition the client, rows `rate` and `day-<yyyymmdd>` (docs/decisions/0012-quotas.md).
 """
 
 import asyncio
@@ -32,7 +32,7 @@ _MINUTE = 60
 
 
 class _LocalShare(msgspec.Struct):
-    """What this process may still spend of a client's allowance."""
+    """What this process may still spend of a client's rate and quota."""
 
     rate: int = 0
     rate_until: datetime = datetime.min.replace(tzinfo=UTC)
@@ -41,7 +41,7 @@ class _LocalShare(msgspec.Struct):
 
 
 class Quotas:
-    """Takes from clients' allowances."""
+    """Take from the rates and quotas of clients."""
 
     def __init__(self, tables: Tables, clock: Callable[[], datetime]) -> None:
         self._tables = tables
@@ -49,8 +49,12 @@ class Quotas:
         self._shares: dict[str, _LocalShare] = {}
         self._locks: dict[str, asyncio.Lock] = {}
 
-    async def take(self, client: Client, messages: int) -> None:
-        """Take an allowance for so many messages. Raises `Refusal` (429) with `Retry-After` when there is not enough."""
+    async def take(self, client: Client, messages: int, recipients: int) -> None:
+        """Take messages from the client's rate and recipients from its daily quota.
+
+        The quota counts recipients: one message to a thousand people costs its client's standing what a thousand do. Raises
+        `Refusal` (429) with `Retry-After` if there is not enough.
+        """
         policy = client.policy
         if policy.rate_per_minute is None and policy.daily_quota is None:
             return
@@ -58,12 +62,12 @@ class Quotas:
             local = self._shares.setdefault(client.name, _LocalShare())
             now = self._clock()
             if policy.daily_quota is not None:
-                await self._fill_quota(client.name, local, policy.daily_quota, messages, now)
+                await self._fill_quota(client.name, local, policy.daily_quota, recipients, now)
             if policy.rate_per_minute is not None:
                 await self._fill_rate(client.name, local, policy.rate_per_minute, messages, now)
                 local.rate -= messages
             if policy.daily_quota is not None:
-                local.quota -= messages
+                local.quota -= recipients
 
     def headers(self, client: Client) -> Mapping[str, str]:
         """`RateLimit` and `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers) for an answer to this client."""
@@ -149,7 +153,7 @@ def _used_up(quota: int, now: datetime) -> Refusal:
     return Refusal(
         429,
         "quota_exhausted",
-        f"This client may send {quota} messages a day (policy: daily_quota); the rest of today's is too few."
+        f"This client may send to {quota} recipients a day (policy: daily_quota); too few are left today."
         " The next day begins at midnight UTC.",
         headers={"Retry-After": str(math.ceil((midnight - now).total_seconds()))},
     )

@@ -72,7 +72,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forb
     `senders` are the addresses it may use as From and as return path: who receives others' bounces is harmed like who is
     made their author.
     With `redirect_to` (non-production) every recipient outside `recipients` is replaced by that address; without it they
-    are refused. `rate_per_minute` and `daily_quota` count messages. `refused_attachments` are globs over file names.
+    are refused. `rate_per_minute` counts messages, `daily_quota` recipients. `refused_attachments` are globs over file names.
     `ip_ranges` are CIDR blocks the client may call from; empty means anywhere.
     """
 

@@ -42,7 +42,7 @@ class PolicyFields(Shape, frozen=True, kw_only=True):
         says("The default for attempts with an unknown result.", "at_least_once"),
     ] = None
     rate_per_minute: Annotated[_Rate | None, says("Messages per minute. Null removes the limit.", 600)] = None
-    daily_quota: Annotated[_Quota | None, says("Messages per day (UTC). Null removes the limit.", 50_000)] = None
+    daily_quota: Annotated[_Quota | None, says("Recipients per day (UTC). Null removes the limit.", 50_000)] = None
     max_bytes: Annotated[_Bytes | None, says("Bytes per message. Null removes the limit.", 10_000_000)] = None
     refused_attachments: Annotated[
         list[str] | None, says("File names to refuse, with `*` as a wildcard.", ["*.exe"])

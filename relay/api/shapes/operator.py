@@ -29,7 +29,7 @@ class PolicyView(Struct, frozen=True, kw_only=True):
     lanes: Annotated[Sequence[str], Meta(description="The lanes the client may use; empty means all.")]
     delivery: Annotated[Delivery, Meta(description="What Relay does when an attempt's outcome is unknown.")]
     rate_per_minute: Annotated[int | None, Meta(description="The rate limit, in messages a minute.")]
-    daily_quota: Annotated[int | None, Meta(description="The quota, in messages a day (UTC).")]
+    daily_quota: Annotated[int | None, Meta(description="The quota, in recipients a day (UTC).")]
     max_bytes: Annotated[int | None, Meta(description="The size limit of a message, in bytes.")]
     refused_attachments: Annotated[
         Sequence[str], Meta(description="Glob patterns of file names that are refused as attachments.")

@@ -35,7 +35,7 @@ def client(*, rate: int | None = None, quota: int | None = None) -> Client:
 async def test_a_client_without_limits_costs_nothing(storage: MemoryStorage, clock: Clock) -> None:
     tables = Watched(storage.tables)
     quotas = Quotas(tables, clock)
-    await quotas.take(client(), 1000)
+    await quotas.take(client(), 1000, 1000)
     assert not tables.calls
     assert quotas.headers(client()) == {}
 
@@ -44,7 +44,7 @@ async def test_one_share_of_a_rate_serves_many_messages(storage: MemoryStorage, 
     tables = Watched(storage.tables)
     quotas = Quotas(tables, clock)
     for _ in range(20):
-        await quotas.take(client(rate=600), 1)
+        await quotas.take(client(rate=600), 1, 1)
     assert tables.calls == {"get": 1, "insert": 1}
 
 
@@ -53,15 +53,15 @@ async def test_beyond_the_rate_is_429_that_says_when(storage: MemoryStorage, clo
     sent = await _as_many_as_go(quotas, client(rate=60))
     assert sent == burst_of(Pace(count=60, seconds=60))
     with pytest.raises(Refusal) as refused:
-        await quotas.take(client(rate=60), 1)
+        await quotas.take(client(rate=60), 1, 1)
     assert (refused.value.status, refused.value.code) == (429, "too_many_requests")
     clock.move(float(refused.value.headers["Retry-After"]) + SHARE_SECONDS)
-    await quotas.take(client(rate=60), 1)
+    await quotas.take(client(rate=60), 1, 1)
 
 
 async def test_a_request_larger_than_the_burst_is_told_so(storage: MemoryStorage, clock: Clock) -> None:
     with pytest.raises(Refusal) as refused:
-        await Quotas(storage.tables, clock).take(client(rate=60), 13)
+        await Quotas(storage.tables, clock).take(client(rate=60), 13, 13)
     assert "at most 12" in refused.value.message
 
 
@@ -87,10 +87,10 @@ async def test_a_quota_is_kept_over_instances_and_ends_at_midnight(storage: Memo
             sent += await _as_many_as_go(quotas, client(quota=100), limit=1)
     assert sent == 100
     with pytest.raises(Refusal) as refused:
-        await first.take(client(quota=100), 1)
+        await first.take(client(quota=100), 1, 1)
     assert (refused.value.status, refused.value.code) == (429, "quota_exhausted")
     clock.move(float(refused.value.headers["Retry-After"]))
-    await first.take(client(quota=100), 1)
+    await first.take(client(quota=100), 1, 1)
 
 
 async def test_one_instance_sends_the_whole_quota_with_few_operations(storage: MemoryStorage, clock: Clock) -> None:
@@ -101,7 +101,7 @@ async def test_one_instance_sends_the_whole_quota_with_few_operations(storage: M
 
 async def test_quota_share_of_a_day_is_not_spent_on_the_next(storage: MemoryStorage, clock: Clock) -> None:
     quotas = Quotas(storage.tables, clock)
-    await quotas.take(client(quota=1000), 1)
+    await quotas.take(client(quota=1000), 1, 1)
     clock.move(86_400)
     assert await _as_many_as_go(quotas, client(quota=1000), limit=1001) == 1000
 
@@ -112,13 +112,13 @@ async def test_ninety_percent_of_a_quota_is_told_once(
     caplog.set_level(logging.WARNING, "relay")
     them = [Quotas(storage.tables, clock) for _ in range(3)]
     for number in range(100):
-        await them[number % 3].take(client(quota=100), 1)
+        await them[number % 3].take(client(quota=100), 1, 1)
     assert [record.getMessage().split(" ")[0] for record in caplog.records] == ["quota_nearly_used"]
 
 
 async def test_the_headers_tell_what_is_left(storage: MemoryStorage, clock: Clock) -> None:
     quotas = Quotas(storage.tables, clock)
-    await quotas.take(client(rate=600), 5)
+    await quotas.take(client(rate=600), 5, 5)
     assert quotas.headers(client(rate=600)) == {
         "RateLimit-Policy": '"default";q=600;w=60',
         "RateLimit": '"default";r=15;t=2',
@@ -128,8 +128,8 @@ async def test_the_headers_tell_what_is_left(storage: MemoryStorage, clock: Cloc
 async def test_a_lost_race_is_tried_again(storage: MemoryStorage, clock: Clock) -> None:
     tables = Watched(storage.tables)
     ours, theirs = Quotas(tables, clock), Quotas(storage.tables, clock)
-    tables.before("insert", lambda: theirs.take(client(rate=600, quota=1000), 1))
-    await ours.take(client(rate=600, quota=1000), 1)
+    tables.before("insert", lambda: theirs.take(client(rate=600, quota=1000), 1, 1))
+    await ours.take(client(rate=600, quota=1000), 1, 1)
     assert tables.calls == {"get": 3, "insert": 1, "merge": 2}
 
 
@@ -149,7 +149,7 @@ def test_after_the_wait_as_many_are_free_as_were_wanted(count: int, seconds: flo
 async def _as_many_as_go(quotas: Quotas, client: Client, limit: int = 1000) -> int:
     for sent in range(limit):
         try:
-            await quotas.take(client, 1)
+            await quotas.take(client, 1, 1)
         except Refusal:
             return sent
     return limit
@@ -162,3 +162,13 @@ def _most_within(times: Sequence[float], seconds: float) -> int:
             first += 1
         busiest = max(busiest, last - first + 1)
     return busiest
+
+
+async def test_the_quota_counts_recipients_and_the_rate_messages(storage: MemoryStorage, clock: Clock) -> None:
+    quotas = Quotas(storage.tables, clock)
+    both = client(rate=600, quota=3)
+    with pytest.raises(Refusal, match="quota_exhausted"):
+        await quotas.take(both, 1, 1000)
+    await quotas.take(both, 1, 3)
+    with pytest.raises(Refusal, match="quota_exhausted"):
+        await quotas.take(both, 1, 1)

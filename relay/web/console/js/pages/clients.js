@@ -44,7 +44,7 @@ function latest(keys) {
 }
 
 function limits({ rate_per_minute: rate, daily_quota: quota, redirect_to: redirect }) {
-  const parts = [rate && `${number(rate)} per minute`, quota && `${number(quota)} per day`, redirect && "redirected"].filter(Boolean);
+  const parts = [rate && `${number(rate)} per minute`, quota && `${number(quota)} recipients per day`, redirect && "redirected"].filter(Boolean);
   return parts.join(", ") || h("span", { class: "muted" }, "none");
 }
 

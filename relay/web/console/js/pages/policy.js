@@ -19,7 +19,7 @@ export function policyForm({ policy }, save) {
     routes: lines("routes", "Routes", "Names, one per line. Empty: all."),
     lanes: lines("lanes", "Lanes", "Names, one per line. Empty: all."),
     rate_per_minute: amount("rate_per_minute", "Messages per minute", "Empty: no limit."),
-    daily_quota: amount("daily_quota", "Messages per day", "Empty: no limit. The day starts at midnight UTC."),
+    daily_quota: amount("daily_quota", "Recipients per day", "Empty: no limit. The day starts at midnight UTC."),
     max_bytes: amount("max_bytes", "Maximum message size in bytes", "Empty: the relay's limit."),
     ip_ranges: lines("ip_ranges", "Allowed IP ranges", "CIDR blocks, one per line. Empty: any address."),
     refused_attachments: lines("refused_attachments", "Refused attachments", "File names, one per line; * matches any text."),
