@@ -1,7 +1,7 @@
-"""Collecting everything that is wrong with a request, so that its caller can fix it in one go.
+"""Collect everything that is wrong with a request, so that its caller can fix it in one go.
 
-A target is a JSON path without `$.`: `to[3].email`, `headers['X-Id']`; `$` is the whole. Messages say what is wrong, why,
-and what would be right; they never repeat an address or a content, only where it stands.
+A target is a JSON path without `$.`: `to[3].email`, `headers['X-Id']`; `$` is the whole request. A message says what is wrong,
+the value or its limit, and how to fix it. It never repeats an address or content, only its place.
 """
 
 from collections.abc import Callable, Iterable
@@ -13,7 +13,7 @@ _MAX_KEY = 80
 
 
 def path(steps: Iterable[str | int]) -> str:
-    """A target from names and indices."""
+    """Join names and indices to a target."""
     target = ""
     for step in steps:
         target = f"{target}[{step}]" if isinstance(step, int) else member(target, step)
@@ -21,7 +21,7 @@ def path(steps: Iterable[str | int]) -> str:
 
 
 def member(target: str, name: str) -> str:
-    """The target of a member of the object at `target` (empty: of the request)."""
+    """Return the target of a member of the object at `target` (empty: of the request)."""
     if name.isidentifier() and name.isascii():
         return f"{target}.{name}" if target else name
     shown = name if len(name) <= _MAX_KEY else f"{name[:_MAX_KEY]}…"
@@ -29,51 +29,51 @@ def member(target: str, name: str) -> str:
 
 
 def printable(text: str) -> str:
-    """Text that can be shown in an answer: what is not printable is escaped."""
+    """Escape what cannot be printed, for use in a response."""
     if text.isprintable() and "'" not in text and "\\" not in text:
         return text
     return text.encode("unicode_escape").decode().replace("'", "\\'")
 
 
 class Problems:
-    """The problems of one request, in the order they were found. `place` turns a target into that of a larger whole."""
+    """The problems of one request, in the order of discovery. `place` turns a target into one of a larger whole."""
 
     def __init__(self, limit: int, place: Callable[[str], str] | None = None) -> None:
-        self._most = limit
+        self._limit = limit
         self._place = place
         self._dropped = 0
-        self.problems: list[Problem] = []
+        self.found: list[Problem] = []
 
     def __bool__(self) -> bool:
-        return bool(self.problems)
+        return bool(self.found)
 
     def add(self, code: str, target: str, message: str) -> None:
-        """Note a problem; from `limit` on they are only counted."""
-        if len(self.problems) >= self._most:
+        """Note a problem. Beyond the limit, problems are only counted."""
+        if len(self.found) >= self._limit:
             self._dropped += 1
             return
         shown = self._place(target) if self._place else target
-        self.problems.append(Problem(code=code, target=shown, message=message))
+        self.found.append(Problem(code=code, target=shown, message=message))
 
     def has(self, code: str) -> bool:
-        """Whether a problem of this code was found."""
-        return any(problem.code == code for problem in self.problems)
+        """Check whether a problem with this code was noted."""
+        return any(problem.code == code for problem in self.found)
 
     def refusal(self) -> Refusal:
-        """The answer: 413 when size is all that is wrong, else 400."""
-        problems = self.problems
+        """Make the error response: 413 if the size is the only problem, otherwise 400."""
+        problems = self.found
         if self._dropped:
-            text = f"There are {self._dropped} more problems, which are not told here."
+            text = f"Too many problems: {self._dropped} more are not listed."
             problems = [*problems, Problem(code="too_many_problems", target=WHOLE, message=text)]
         status, code = 400, "invalid_request"
         if {problem.code for problem in problems} == {"message_too_large"}:
             status, code = 413, "message_too_large"
         if len(problems) == 1:
             return Refusal(status, code, problems[0].message, target=problems[0].target, problems=problems)
-        text = f"The request was not accepted: {len(problems) + self._dropped} problems, each in `details`."
+        text = f"The request has {len(problems) + self._dropped} problems; `details` lists them."
         return Refusal(status, code, text, problems=problems)
 
     def raise_any(self) -> None:
-        """Raise `Refusal` if anything was found."""
-        if self.problems:
+        """Raise `Refusal` if a problem was noted."""
+        if self.found:
             raise self.refusal()

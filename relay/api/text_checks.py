@@ -1,4 +1,4 @@
-"""Characters that have no place where a text becomes part of a header, and how to say so."""
+"""Find characters that a header must not contain, and describe them."""
 
 import re
 
@@ -7,8 +7,8 @@ _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _NAMES = {"\r": "a carriage return", "\n": "a line break", "\0": "a NUL", "\t": "a tab", "\u2028": "a line separator"}
 
 
-def control_fault(text: str) -> str:
-    """Which control character a text has and where, as the end of a sentence; empty when it has none."""
+def control_problem(text: str) -> str:
+    """Describe the first control character of a text, as the end of a sentence; empty if it has none."""
     found = _CONTROL.search(text)
     if found is None:
         return ""
@@ -17,16 +17,16 @@ def control_fault(text: str) -> str:
 
 
 def has_control(text: str) -> bool:
-    """Whether a text has control characters or line separators."""
+    """Check whether a text has control characters or line separators."""
     return _CONTROL.search(text) is not None
 
 
 def ordinal(number: int) -> str:
-    """1st, 2nd, 3rd, 4th …"""
+    """Write 1st, 2nd, 3rd, 4th …"""
     suffix = "th" if number % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
     return f"{number}{suffix}"
 
 
 def whole_number(text: str) -> int | None:
-    """The number that a text of ASCII digits names; None for any other, and beyond twelve: Python reads no very long ones."""
+    """Read a text of at most twelve ASCII digits as a number; None for any other text (Python refuses very long numbers)."""
     return int(text) if text.isascii() and text.isdigit() and len(text) <= _MAX_DIGITS else None

@@ -51,7 +51,7 @@ async def test_a_thousand_small_messages_cost_few_operations(relay: Harness) -> 
     assert {mail.message for mail in inbox} == set(names)
 
 
-async def test_members_of_headers_metadata_and_variables_are_merged(relay: Harness) -> None:
+async def test_headers_metadata_and_variables_are_merged_key_by_key(relay: Harness) -> None:
     answer = await relay.call(
         "POST",
         "/v1/messages/batch",
@@ -66,7 +66,7 @@ async def test_members_of_headers_metadata_and_variables_are_merged(relay: Harne
     assert (second["metadata"], second["tags"]) == ({"run": "7", "kind": "a"}, ["one"])
 
 
-async def test_a_fault_is_told_where_it_stands(relay: Harness) -> None:
+async def test_problem_is_placed_in_the_message_or_the_defaults(relay: Harness) -> None:
     defaults = {**DEFAULTS, "subject": "a\nb", "headers": {"Bcc": "x@example.com", "X-A": "1"}}
     answer = await relay.call(
         "POST",
@@ -96,14 +96,14 @@ async def test_a_fault_is_told_where_it_stands(relay: Harness) -> None:
         ),
     ],
 )
-async def test_what_is_wrong_with_the_whole(relay: Harness, body: Any, faults: list[tuple[str, str]]) -> None:
+async def test_wrong_batch_request_is_refused(relay: Harness, body: Any, faults: list[tuple[str, str]]) -> None:
     answer = await relay.call("POST", "/v1/messages/batch", json=body)
     assert answer.status == 400
     assert sorted(answer.faults) == sorted(faults)
     assert relay.waiting == 0
 
 
-async def test_policy_is_asked_for_each(relay: Harness) -> None:
+async def test_policy_is_applied_to_each_message(relay: Harness) -> None:
     await relay.add_client("limited", policy=Policy(recipients=("*@example.org",)))
     body = {"defaults": DEFAULTS, "messages": [to(0), {"to": "eve@elsewhere.example"}]}
     answer = await relay.call("POST", "/v1/messages/batch", json=body, client="limited")

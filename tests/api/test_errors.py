@@ -368,7 +368,7 @@ def test_every_code_is_among_them() -> None:
 
 
 def codes_in_source() -> set[str]:
-    """Every code that a `Refusal`, a `Problem` or a noted fault is made with in the application's source."""
+    """Every code that a `Refusal`, a `Problem` or a noted problem is made with in the application's source."""
     found: set[str] = set()
     for path in (ROOT / "relay").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
@@ -383,15 +383,15 @@ def _codes_of(node: ast.Call) -> list[str]:
     position = {"Refusal": 1, "add": 0, "forbid": 0, "Unreadable": 0, "_refusal": 0, "_invalid": 0}.get(name)
     if name == "Problem":
         chosen = keyword
-    elif position is not None and len(node.args) > position and (name != "add" or _is_faults(node.func)):
+    elif position is not None and len(node.args) > position and (name != "add" or _is_problems(node.func)):
         chosen = [node.args[position]]
     else:
         return []
     return [each.value for each in chosen if isinstance(each, ast.Constant) and isinstance(each.value, str)]
 
 
-def _is_faults(function: ast.expr) -> bool:
-    return isinstance(function, ast.Attribute) and "faults" in ast.unparse(function.value)
+def _is_problems(function: ast.expr) -> bool:
+    return isinstance(function, ast.Attribute) and ast.unparse(function.value).endswith(("problems", "faults"))
 
 
 def test_nothing_is_said_that_is_not_a_code() -> None:

@@ -1,4 +1,4 @@
-"""POST /v1/messages with message/rfc822: the envelope, what of a header is kept, and that nothing wrong comes through."""
+"""POST /v1/messages with message/rfc822: the envelope, the header, and the refusal of ambiguous messages."""
 
 import json
 from typing import Any
@@ -51,7 +51,7 @@ def values(mail: dict[str, Any], name: str) -> list[str]:
 # ── what is accepted ──
 
 
-async def test_a_finished_message_is_accepted_and_leaves_as_it_came(relay: Harness) -> None:
+async def test_finished_message_is_accepted_and_sent_unchanged(relay: Harness) -> None:
     text = f"{HEAD}Message-ID: <own@example.com>\nX-Order:  4711\nDKIM-Signature: v=1; a=x\n\nHello.\n.\nEnd\n"
     answer = await post(relay, text)
     assert answer.status == 202, answer.body
@@ -65,7 +65,7 @@ async def test_a_finished_message_is_accepted_and_leaves_as_it_came(relay: Harne
     assert (story["state"], story["subject"]) == ("sent", "Your order")
 
 
-async def test_bcc_is_in_the_envelope_and_not_in_the_message(relay: Harness) -> None:
+async def test_bcc_moves_to_the_envelope(relay: Harness) -> None:
     text = f"{HEAD}Cc: bob@example.org, ADA@example.org\nBcc: eve@example.org,\n mallory@example.org\n\nHi\n"
     answer = await post(relay, text)
     mail = await caught(relay)
@@ -82,7 +82,7 @@ async def test_bcc_is_in_the_envelope_and_not_in_the_message(relay: Harness) -> 
 
 
 @pytest.mark.parametrize("place", ["query", "header"])
-async def test_an_envelope_says_alone_who_gets_it(relay: Harness, place: str) -> None:
+async def test_given_envelope_replaces_the_recipients_of_the_header(relay: Harness, place: str) -> None:
     text = f"{HEAD}Bcc: eve@example.org\nResent-Bcc: eve@example.org\n\nHi\n"
     people = "bob@example.org, <ada@example.org>"
     if place == "query":
@@ -102,13 +102,13 @@ async def test_an_envelope_says_alone_who_gets_it(relay: Harness, place: str) ->
 
 
 @pytest.mark.parametrize("envelope", [{"from_": "<>"}, {"headers": {"X-Relay-Mail-From": " <> "}}])
-async def test_bounces_may_go_to_nobody(relay: Harness, envelope: dict[str, Any]) -> None:
+async def test_empty_envelope_sender_is_accepted(relay: Harness, envelope: dict[str, Any]) -> None:
     await post(relay, f"{HEAD}\nHi\n", **envelope)
     mail = await caught(relay)
     assert (mail["from"], values(mail, "from")) == ("<>", ["Shop <shop@example.com>"])
 
 
-async def test_what_only_servers_may_say_is_taken_out(relay: Harness) -> None:
+async def test_fields_that_only_servers_may_write_are_removed(relay: Harness) -> None:
     forged = (
         "Return-Path: <x@example.com>\nX-Relay-Id: forged\nX-MS-Exchange-Organization-SCL: -1\n"
         "Authentication-Results: mx; dkim=pass\nDelivered-To: x@example.com\n"
@@ -122,7 +122,7 @@ async def test_what_only_servers_may_say_is_taken_out(relay: Harness) -> None:
     assert "received" in names
 
 
-async def test_several_to_fields_are_read_as_one(relay: Harness) -> None:
+async def test_several_to_fields_are_merged(relay: Harness) -> None:
     """RFC 5322 section 4.5.3."""
     assert (await post(relay, f"{HEAD}To: bob@example.org\n\nHi\n")).status == 202
     assert values(await caught(relay), "to") == ["Ada <ada@example.org>, bob@example.org"]
@@ -136,7 +136,7 @@ async def test_several_to_fields_are_read_as_one(relay: Harness) -> None:
         "From: <shop@example.com>,",
     ],
 )
-async def test_from_leaves_in_a_form_that_all_programs_read_alike(relay: Harness, line: str) -> None:
+async def test_ambiguous_from_is_rewritten(relay: Harness, line: str) -> None:
     assert (await post(relay, f"{line}\nTo: ada@example.org\n\nHi\n")).status == 202
     [written] = values(await caught(relay), "from")
     assert written.endswith("shop@example.com") or written.endswith("<shop@example.com>")
@@ -155,7 +155,7 @@ async def test_text_outside_ascii_in_a_header_is_encoded(relay: Harness) -> None
     assert mail["body"] == "Grüße\r\n".encode()
 
 
-async def test_options_come_by_query(relay: Harness) -> None:
+async def test_options_are_read_from_the_query(relay: Harness) -> None:
     answer = await post(relay, tags="eu,report", send_at="2026-03-02T12:00:00Z", delivery="at_most_once")
     assert answer.json["state"] == "scheduled"
     await relay.deliver()
@@ -172,7 +172,7 @@ async def test_a_dry_run_explains_and_sends_nothing(relay: Harness) -> None:
 # ── what is refused ──
 
 
-async def test_every_fault_is_told_at_once_and_nothing_is_queued(relay: Harness) -> None:
+async def test_all_problems_are_reported_together_and_nothing_is_queued(relay: Harness) -> None:
     text = (
         "From: one@example.com, two@example.com\nTo: nobody\nSubject: a\nsubject: b\nX-SMTPAPI: {}\n"
         "Sender: boss@example.com\nno field\nX-Bell: \x07\nContent-Type: text/plain; name=\u00fc\n\nHi\n"
@@ -218,9 +218,7 @@ async def test_every_fault_is_told_at_once_and_nothing_is_queued(relay: Harness)
         ("From: shop@example.com\rBcc: x\n\nHi\n", ("invalid_address", "headers.Bcc")),
     ],
 )  # fmt: skip
-async def test_a_message_that_could_be_read_two_ways_is_refused(
-    relay: Harness, text: str | bytes, fault: tuple[str, str]
-) -> None:
+async def test_ambiguous_message_is_refused(relay: Harness, text: str | bytes, fault: tuple[str, str]) -> None:
     answer = await post(relay, text)
     assert answer.status == 400
     assert answer.faults == [fault]
@@ -238,7 +236,7 @@ async def test_a_message_that_could_be_read_two_ways_is_refused(
         ({}, {"expires_in_seconds": "soon"}, ("wrong_type", "query.expires_in_seconds")),
     ],
 )
-async def test_an_envelope_that_is_wrong_is_refused(
+async def test_wrong_envelope_is_refused(
     relay: Harness, headers: dict[str, str], query: dict[str, str], fault: tuple[str, str]
 ) -> None:
     answer = await post(relay, headers=headers, **query)
@@ -246,7 +244,7 @@ async def test_an_envelope_that_is_wrong_is_refused(
     assert answer.faults == [fault]
 
 
-async def test_nothing_and_too_much_are_refused(relay: Harness) -> None:
+async def test_empty_and_oversized_messages_are_refused(relay: Harness) -> None:
     assert (await post(relay, "\n")).error["code"] == "empty_body"
     small = await Harness({"RELAY_MAX_MESSAGE_BYTES": "70000"}).start()
     assert (await post(small, HEAD + "\n" + "x" * 70_001)).status == 413
@@ -258,7 +256,7 @@ async def test_nothing_and_too_much_are_refused(relay: Harness) -> None:
 # ── the client's policy ──
 
 
-async def test_from_and_recipients_are_held_to_the_policy(relay: Harness) -> None:
+async def test_policy_applies_to_from_and_recipients(relay: Harness) -> None:
     await relay.add_client("tight", policy=Policy(senders=("*@example.net",), recipients=("*@example.net",)))
     text = f"{HEAD}Bcc: eve@example.net\n\nHi\n".encode()
     answer = await relay.call("POST", "/v1/messages", body=text, headers={"Content-Type": TYPE}, client="tight")
@@ -282,14 +280,14 @@ async def test_from_and_recipients_are_held_to_the_policy(relay: Harness) -> Non
         "Content-Disposition: attachment; filename=tül.exe",
     ],
 )
-async def test_files_within_are_held_to_the_policy(relay: Harness, fields: str) -> None:
+async def test_policy_applies_to_attached_files(relay: Harness, fields: str) -> None:
     inner = f"--b\nContent-Type: text/plain\n\nHi\n--b\n{fields}\n\nMZ\n--b--\n"
     answer = await post(relay, f"{HEAD}MIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=b\n\n{inner}")
     assert answer.status == 403
     assert {code for code, _ in answer.faults} == {"attachment_not_allowed"}
 
 
-async def test_a_part_whose_name_could_be_read_two_ways_is_refused(relay: Harness) -> None:
+async def test_ambiguous_file_name_is_refused(relay: Harness) -> None:
     twice = "Content-Disposition: attachment; filename=a.txt\nContent-Disposition: attachment; filename=tool.exe"
     inner = f"--b\n{twice}\n\nMZ\n--b\nContent-Disposition: attachment; filename==?none?b?x?=\n\nMZ\n--b--\n"
     answer = await post(relay, f"{HEAD}MIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=b\n\n{inner}")
@@ -308,16 +306,16 @@ async def test_a_part_whose_name_could_be_read_two_ways_is_refused(relay: Harnes
         (f"{HEAD}Cc: " + "a@b.example,\n " * 1001 + "\n\nx", ("too_many_recipients", "headers.Cc")),
     ],
 )  # fmt: skip
-async def test_what_takes_long_to_read_is_refused_unread(relay: Harness, text: str, fault: tuple[str, str]) -> None:
+async def test_content_that_is_slow_to_parse_is_refused(relay: Harness, text: str, fault: tuple[str, str]) -> None:
     assert (await post(relay, text)).faults == [fault]
 
 
-async def test_commas_without_end_do_not_go_on(relay: Harness) -> None:
+async def test_empty_list_elements_are_removed(relay: Harness) -> None:
     assert (await post(relay, f"{HEAD}Cc: {',' * 900}bob@example.org\n\nx")).status == 202
     assert values(await caught(relay), "cc") == ["bob@example.org"]
 
 
-async def test_what_no_route_carries_is_refused() -> None:
+async def test_message_that_no_route_carries_is_refused() -> None:
     routes = {"sg": {"provider": "sendgrid", "api_key": "setting:KEY"}}
     relay = await Harness({"RELAY_ROUTES": json.dumps(routes), "KEY": "SG.x"}).start()
     answer = await post(relay)
@@ -329,7 +327,7 @@ async def test_what_no_route_carries_is_refused() -> None:
 # ── once ──
 
 
-async def test_a_repetition_is_the_same_message_and_another_envelope_is_not(relay: Harness) -> None:
+async def test_idempotency_key_covers_message_and_envelope(relay: Harness) -> None:
     key = {"Idempotency-Key": "k1"}
     first = await post(relay, headers=key, to="bob@example.org")
     again = await post(relay, headers=key, to="bob@example.org")
@@ -365,7 +363,7 @@ PIECES = st.lists(
 
 @given(pieces=PIECES)
 @settings(max_examples=examples(100))
-def test_any_bytes_are_a_message_without_bcc_or_are_refused(pieces: list[bytes]) -> None:
+def test_any_bytes_are_refused_or_accepted_without_bcc(pieces: list[bytes]) -> None:
     request = Request(method="POST", path="/v1/messages", body=b"".join(pieces))
     try:
         draft = parse_raw(request, now=Clock()(), limits=Limits())

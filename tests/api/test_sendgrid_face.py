@@ -1,4 +1,4 @@
-"""The SendGrid face over a whole relay: acceptance, refusals in SendGrid's shape, batches that are stopped for certain."""
+"""SendGrid's API on a complete relay: acceptance, errors in SendGrid's format, stopped batches."""
 
 import asyncio
 import base64
@@ -48,7 +48,7 @@ def fields(answer: Answer) -> list[str | None]:
     return [error["field"] for error in body["errors"]]
 
 
-async def test_accepted_with_an_empty_body_and_an_id_to_ask_by(relay: Harness) -> None:
+async def test_accepted_mail_has_an_empty_body_and_a_message_id(relay: Harness) -> None:
     name = await sent(relay, custom_args={"order": "7"}, categories=["welcome"])
     assert relay.queues.calls["put"] == 1
     await relay.deliver()
@@ -57,20 +57,20 @@ async def test_accepted_with_an_empty_body_and_an_id_to_ask_by(relay: Harness) -
     assert (status["metadata"], status["tags"]) == ({"order": "7"}, ["welcome"])
 
 
-async def test_where_to_ask_is_told(relay: Harness) -> None:
+async def test_accepted_mail_has_a_status_address(relay: Harness) -> None:
     answer = await post(relay)
     name = answer.headers["x-message-id"]
     assert answer.headers["operation-location"] == f"https://relay.example/v1/messages/{name}"
 
 
-async def test_one_mail_to_each_personalization(relay: Harness) -> None:
+async def test_each_personalization_becomes_one_mail(relay: Harness) -> None:
     await sent(relay, personalizations=[to(f"r{number}@example.org") for number in range(1000)])
     assert (relay.queues.calls["put"], relay.waiting) == (1, 1)
     await relay.deliver()
     assert sorted(await caught(relay)) == sorted((f"r{number}@example.org",) for number in range(1000))
 
 
-async def test_files_in_common_are_stored_once(relay: Harness) -> None:
+async def test_shared_attachments_are_stored_once(relay: Harness) -> None:
     content = bytes(range(256)) * 400
     file = {"content": base64.b64encode(content).decode(), "filename": "a.bin"}
     await sent(relay, attachments=[file], personalizations=[to("a@example.org"), to("b@example.org")])
@@ -81,20 +81,20 @@ async def test_files_in_common_are_stored_once(relay: Harness) -> None:
         assert base64.b64encode(content)[:50] in source.body
 
 
-async def test_one_wrong_personalization_refuses_them_all(relay: Harness) -> None:
+async def test_one_wrong_personalization_refuses_the_request(relay: Harness) -> None:
     answer = await post(relay, personalizations=[to("a@example.org"), to("nobody")])
     assert (answer.status, fields(answer)) == (400, ["personalizations.1.to.0.email"])
     assert relay.waiting == 0
 
 
-async def test_when_storage_is_away_nothing_is_claimed(relay: Harness) -> None:
+async def test_unavailable_storage_returns_503_and_accepts_nothing(relay: Harness) -> None:
     relay.queues.is_away = True
     answer = await post(relay, personalizations=[to("a@example.org"), to("b@example.org")])
     assert (answer.status, fields(answer), answer.headers["retry-after"]) == (503, [None], "7")
     assert relay.waiting == 0
 
 
-async def test_gzip(relay: Harness) -> None:
+async def test_gzip_body_is_read_and_broken_or_large_ones_are_refused(relay: Harness) -> None:
     headers = {"Content-Encoding": "gzip"}
     whole = gzip.compress(json.dumps(mail()).encode())
     assert (await relay.call("POST", SEND, body=whole, headers=headers)).status == 202
@@ -117,7 +117,7 @@ async def test_gzip(relay: Harness) -> None:
         (b"", {"Transfer-Encoding": "chunked"}, 400, None),
     ],
 )
-async def test_what_is_no_mail(
+async def test_unreadable_request_is_refused(
     relay: Harness, body: bytes, headers: dict[str, str], status: int, field: str | None
 ) -> None:
     answer = await relay.call("POST", SEND, body=body, headers=headers)
@@ -125,13 +125,13 @@ async def test_what_is_no_mail(
     assert field in fields(answer)
 
 
-async def test_a_name_that_occurs_twice_is_told_by_its_field(relay: Harness) -> None:
+async def test_duplicate_name_is_refused_with_its_field(relay: Harness) -> None:
     body = json.dumps(mail()).replace('"email": "ada@example.org"', '"email": "a@x.org", "email": "b@x.org"').encode()
     answer = await relay.call("POST", SEND, body=body)
     assert (answer.status, fields(answer)) == (400, ["personalizations.0.to.0.email"])
 
 
-async def test_the_door_speaks_sendgrids_language_under_v3(relay: Harness) -> None:
+async def test_errors_under_v3_have_sendgrids_format(relay: Harness) -> None:
     for method, path, client, status in (
         ("POST", SEND, None, 401),
         ("GET", "/v3/nothing", "app", 404),
@@ -144,7 +144,7 @@ async def test_the_door_speaks_sendgrids_language_under_v3(relay: Harness) -> No
     assert fields(await post(relay)) == [None]
 
 
-async def test_the_policy_names_each_field(relay: Harness) -> None:
+async def test_policy_refusal_names_each_field(relay: Harness) -> None:
     policy = Policy(senders=("*@example.com",), recipients=("*@example.org",))
     await relay.add_client("bound", policy=policy)
     answer = await post(
@@ -167,7 +167,7 @@ async def test_the_policy_names_each_field(relay: Harness) -> None:
     ]
 
 
-async def test_what_no_route_can_do_is_refused_by_name(relay: Harness) -> None:
+async def test_option_that_no_route_carries_is_refused_by_name(relay: Harness) -> None:
     answer = await post(
         relay,
         subject=None,
@@ -179,7 +179,7 @@ async def test_what_no_route_can_do_is_refused_by_name(relay: Harness) -> None:
     assert "capture" in answer.json["errors"][0]["message"]
 
 
-async def test_what_is_switched_off_leaves_by_any_route(relay: Harness) -> None:
+async def test_settings_that_are_off_can_leave_by_any_route(relay: Harness) -> None:
     await sent(
         relay,
         tracking_settings={"click_tracking": {"enable": False, "enable_text": False}},
@@ -196,7 +196,7 @@ async def test_sandbox_mode_checks_everything_and_sends_nothing(relay: Harness) 
     assert (await post(relay, mail_settings=settings, asm={"group_id": 1})).status == 400
 
 
-async def test_the_same_request_twice_under_a_key_is_one(relay: Harness) -> None:
+async def test_same_request_with_the_same_key_is_accepted_once(relay: Harness) -> None:
     key = {"Idempotency-Key": "k1"}
     many = [to(f"r{number}@example.org") for number in range(40)]
     first = await post(relay, headers=key, personalizations=many)
@@ -210,7 +210,7 @@ async def test_the_same_request_twice_under_a_key_is_one(relay: Harness) -> None
 
 
 @pytest.mark.parametrize("seconds", [0, 40, 600])
-async def test_a_repetition_after_a_lost_answer_sends_nothing_twice(relay: Harness, seconds: int) -> None:
+async def test_repetition_after_a_lost_response_sends_nothing_twice(relay: Harness, seconds: int) -> None:
     key = {"Idempotency-Key": "k1"}
     at = {"send_at": later(relay, seconds)} if seconds else {}
     many = [to(f"{'r' * 50}{number}@example.org", **at) for number in range(400)]
@@ -239,7 +239,7 @@ def later(relay: Harness, seconds: int = HOUR) -> int:
     return int(relay.clock().timestamp()) + seconds
 
 
-async def test_a_scheduled_mail_is_sent_when_its_time_has_come(relay: Harness) -> None:
+async def test_scheduled_mail_is_sent_when_due(relay: Harness) -> None:
     name = await sent(relay, send_at=later(relay))
     await relay.deliver()
     assert (await relay.status(name))["state"] == "scheduled"
@@ -265,7 +265,7 @@ async def test_a_cancelled_batch_is_never_sent(relay: Harness) -> None:
     assert [(await relay.status(name))["state"] for name in names] == ["cancelled", "cancelled"]
 
 
-async def test_what_is_still_on_the_queue_is_cancelled_too(relay: Harness) -> None:
+async def test_queued_message_of_a_cancelled_batch_is_cancelled(relay: Harness) -> None:
     batch = await batch_of(relay)
     name = await sent(relay, batch_id=batch)
     assert (await stop(relay, batch)).json["already_sent"] == 0
@@ -273,7 +273,7 @@ async def test_what_is_still_on_the_queue_is_cancelled_too(relay: Harness) -> No
     assert ((await relay.status(name))["state"], await caught(relay)) == ("cancelled", [])
 
 
-async def test_what_comes_after_the_cancellation_is_cancelled_too(relay: Harness) -> None:
+async def test_message_sent_after_the_cancellation_is_cancelled(relay: Harness) -> None:
     batch = await batch_of(relay)
     await stop(relay, batch)
     name = await sent(relay, batch_id=batch)
@@ -281,7 +281,7 @@ async def test_what_comes_after_the_cancellation_is_cancelled_too(relay: Harness
     assert ((await relay.status(name))["state"], await caught(relay)) == ("cancelled", [])
 
 
-async def test_a_stop_that_comes_too_late_says_so(relay: Harness) -> None:
+async def test_late_stop_counts_the_messages_already_sent(relay: Harness) -> None:
     batch = await batch_of(relay)
     await sent(relay, batch_id=batch, personalizations=[to(f"r{number}@x.org") for number in range(40)])
     await sent(relay, batch_id=batch, send_at=later(relay))
@@ -289,7 +289,7 @@ async def test_a_stop_that_comes_too_late_says_so(relay: Harness) -> None:
     assert (await stop(relay, batch)).json["already_sent"] == 40
 
 
-async def test_a_paused_batch_waits_and_goes_on(relay: Harness) -> None:
+async def test_paused_batch_waits_and_resumes(relay: Harness) -> None:
     batch = await batch_of(relay)
     name = await sent(relay, batch_id=batch)
     await stop(relay, batch, "pause")
@@ -313,7 +313,7 @@ async def test_a_batch_paused_for_too_long_expires(relay: Harness) -> None:
     assert (status["state"], await caught(relay)) == ("expired", [])
 
 
-async def test_a_cancellation_can_be_taken_back_until_the_time_has_come(relay: Harness) -> None:
+async def test_cancellation_can_be_removed_until_the_message_is_due(relay: Harness) -> None:
     batch = await batch_of(relay)
     name = await sent(relay, batch_id=batch, send_at=later(relay))
     await relay.deliver()
@@ -323,7 +323,7 @@ async def test_a_cancellation_can_be_taken_back_until_the_time_has_come(relay: H
     assert (await relay.status(name))["state"] == "sent"
 
 
-async def test_nothing_is_sent_while_nobody_can_tell_whether_it_is_stopped(relay: Harness) -> None:
+async def test_nothing_is_sent_while_the_stop_cannot_be_read(relay: Harness) -> None:
     batch = await batch_of(relay)
     name = await sent(relay, batch_id=batch)
     relay.tables.failing = frozenset({"get"})
@@ -334,7 +334,7 @@ async def test_nothing_is_sent_while_nobody_can_tell_whether_it_is_stopped(relay
     assert (await relay.status(name))["state"] == "sent"
 
 
-async def test_no_message_is_accepted_that_a_stop_could_not_count(relay: Harness) -> None:
+async def test_message_that_a_stop_could_not_count_is_not_accepted(relay: Harness) -> None:
     batch = await batch_of(relay)
     relay.tables.failing = frozenset({"upsert"})
     assert (await post(relay, batch_id=batch)).status == 503
@@ -360,7 +360,7 @@ async def test_scheduled_sends_are_listed_changed_and_released(relay: Harness) -
     assert (await relay.call("GET", path)).json == []
 
 
-async def test_the_same_stop_again_is_answered_alike_and_another_is_refused(relay: Harness) -> None:
+async def test_repeated_stop_succeeds_and_another_status_is_refused(relay: Harness) -> None:
     batch = await batch_of(relay)
     assert [(await stop(relay, batch)).status for _ in range(2)] == [201, 201]
     other = await stop(relay, batch, "pause")
@@ -381,7 +381,7 @@ async def test_a_batch_belongs_to_its_client(relay: Harness) -> None:
     assert (wrong.status, fields(wrong)) == (400, ["status"])
 
 
-async def test_scopes(relay: Harness) -> None:
+async def test_scopes_are_those_of_sending(relay: Harness) -> None:
     answer = await relay.call("GET", "/v3/scopes")
     assert answer.status == 200
     assert {"mail.send", "mail.batch.create", "user.scheduled_sends.create"} <= set(answer.json["scopes"])
@@ -402,7 +402,7 @@ async def by_sendgrid(standin: SendGridStandIn) -> AsyncIterator[Harness]:
     await harness.relay.close()
 
 
-async def test_a_stop_during_an_attempt_says_so(by_sendgrid: Harness, standin: SendGridStandIn) -> None:
+async def test_stop_during_an_attempt_counts_it_as_sent(by_sendgrid: Harness, standin: SendGridStandIn) -> None:
     batch = await batch_of(by_sendgrid)
     await sent(by_sendgrid, batch_id=batch)
     standin.script.hang(after_accept=True)
@@ -413,7 +413,7 @@ async def test_a_stop_during_an_attempt_says_so(by_sendgrid: Harness, standin: S
     await delivering
 
 
-async def test_a_template_reaches_sendgrid_as_it_came(by_sendgrid: Harness, standin: SendGridStandIn) -> None:
+async def test_template_reaches_sendgrid_unchanged(by_sendgrid: Harness, standin: SendGridStandIn) -> None:
     await sent(
         by_sendgrid,
         subject=None,

@@ -1,4 +1,4 @@
-"""A SendGrid mail becomes drafts: what the mail says for all, what a personalization says for itself, and every fault by name."""
+"""A SendGrid mail becomes drafts: shared and personal values are merged, and every problem has its field."""
 
 import asyncio
 import base64
@@ -17,18 +17,18 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 def read(value: Any, **limits: int) -> tuple[Mail, list[tuple[str, str]]]:
-    faults = Problems(1000)
-    found = asyncio.run(read_mail(value, NOW, faults, Limits(**limits)))
-    return found, [(problem.code, problem.target) for problem in faults.problems]
+    problems = Problems(1000)
+    found = asyncio.run(read_mail(value, NOW, problems, Limits(**limits)))
+    return found, [(problem.code, problem.target) for problem in problems.found]
 
 
 def messages(value: Any) -> list[Message]:
-    found, faults = read(value)
-    assert faults == []
-    return [letter.draft.message for letter in found.letters]
+    found, problems = read(value)
+    assert problems == []
+    return [draft.draft.message for draft in found.drafts]
 
 
-def test_the_smallest_mail() -> None:
+def test_smallest_mail_becomes_one_message() -> None:
     assert messages(mail()) == [
         Message(
             sender=Address(email="app@example.com"),
@@ -71,7 +71,7 @@ def test_each_personalization_is_a_message_and_may_differ_in_everything() -> Non
     assert first.reply_to == second.reply_to == (Address(email="reply@example.com", name="Re"),)
 
 
-def test_bodies_files_and_several_reply_addresses() -> None:
+def test_bodies_attachments_and_several_reply_addresses_are_read() -> None:
     file = {"content": base64.b64encode(b"data").decode(), "filename": "a.png", "type": "image/png"}
     [message] = messages(
         mail(
@@ -100,7 +100,7 @@ def test_bodies_files_and_several_reply_addresses() -> None:
     ("name", "meant"),
     [("Ada", "Ada"), ('"Doe, Jane"', "Doe, Jane"), ('"say \\"x\\""', 'say "x"'), ("Doe, Jane", "Doe, Jane")],
 )
-def test_a_name_in_quotes_loses_them(name: str, meant: str) -> None:
+def test_quotes_around_a_name_are_removed(name: str, meant: str) -> None:
     [message] = messages(mail(personalizations=[{"to": [{"email": "a@example.org", "name": name}]}]))
     assert message.to[0].name == meant
 
@@ -142,7 +142,7 @@ def test_tags_are_replaced_in_subject_bodies_and_reply_to() -> None:
     assert first.options == {}
 
 
-def test_without_sections_values_are_put_in_once() -> None:
+def test_without_sections_tags_are_replaced_once() -> None:
     [message] = messages(
         mail(
             content=[{"type": "text/plain", "value": "%a% %ab%"}],
@@ -153,13 +153,13 @@ def test_without_sections_values_are_put_in_once() -> None:
 
 
 def test_a_tag_cannot_break_a_header() -> None:
-    _, faults = read(
+    _, problems = read(
         mail(subject="Hi -n-", personalizations=[to("a@example.org", substitutions={"-n-": "x\r\nBcc: y"})])
     )
-    assert faults == [("invalid_text", "subject")]
+    assert problems == [("invalid_text", "subject")]
 
 
-def test_a_template_is_sendgrids_to_fill_in() -> None:
+def test_template_is_left_to_sendgrid() -> None:
     [message] = messages(
         mail(
             subject=None,
@@ -182,7 +182,7 @@ def test_a_template_is_sendgrids_to_fill_in() -> None:
     }
 
 
-def test_what_only_sendgrid_knows_is_passed_on() -> None:
+def test_options_that_only_sendgrid_has_are_passed_on() -> None:
     [message] = messages(
         mail(
             content=[{"type": "text/plain", "value": "a"}, {"type": "text/calendar", "value": "BEGIN:VCALENDAR"}],
@@ -203,21 +203,21 @@ def test_what_only_sendgrid_knows_is_passed_on() -> None:
     }
 
 
-def test_sandbox_mode_is_relays_own() -> None:
-    found, faults = read(mail(mail_settings={"sandbox_mode": {"enable": True}}))
-    assert (found.is_sandbox, faults, found.letters[0].draft.message.options) == (True, [], {})
+def test_sandbox_mode_is_no_option_for_sendgrid() -> None:
+    found, problems = read(mail(mail_settings={"sandbox_mode": {"enable": True}}))
+    assert (found.is_sandbox, problems, found.drafts[0].draft.message.options) == (True, [], {})
 
 
-def test_send_at_of_all_and_of_one() -> None:
+def test_send_at_of_a_personalization_replaces_that_of_the_mail() -> None:
     at = int(NOW.timestamp())
-    found, faults = read(
+    found, problems = read(
         mail(
             send_at=at + 60,
             personalizations=[to("a@x.org"), to("b@x.org", send_at=at + 90), to("c@x.org", send_at=at - 9)],
         )
     )
-    assert faults == []
-    assert [letter.draft.send_at for letter in found.letters] == [
+    assert problems == []
+    assert [draft.draft.send_at for draft in found.drafts] == [
         NOW + timedelta(seconds=60),
         NOW + timedelta(seconds=90),
         None,
@@ -323,13 +323,13 @@ WRONG: dict[str, tuple[dict[str, Any], list[tuple[str, str]]]] = {
 
 
 @pytest.mark.parametrize(("changes", "expected"), WRONG.values(), ids=WRONG)
-def test_each_fault_names_its_field(changes: dict[str, Any], expected: list[tuple[str, str]]) -> None:
+def test_each_problem_has_its_field(changes: dict[str, Any], expected: list[tuple[str, str]]) -> None:
     changed = {**mail(), **changes}
     assert read({name: value for name, value in changed.items() if value is not None})[1] == expected
 
 
-def test_all_faults_at_once() -> None:
-    _, faults = read(
+def test_all_problems_are_reported_together() -> None:
+    _, problems = read(
         mail(
             personalizations=[to("a"), to("b@example.org", send_at=-1)],
             from_={"email": "c"},
@@ -337,20 +337,20 @@ def test_all_faults_at_once() -> None:
             unknown=1,
         )
     )
-    assert len(faults) == 7
+    assert len(problems) == 7
 
 
-def test_a_fault_that_all_share_is_told_once() -> None:
-    _, faults = read(mail(subject=None, personalizations=[to(f"r{n}@example.org") for n in range(50)]))
-    assert faults == [("required", "subject")]
+def test_shared_problem_is_reported_once() -> None:
+    _, problems = read(mail(subject=None, personalizations=[to(f"r{n}@example.org") for n in range(50)]))
+    assert problems == [("required", "subject")]
 
 
-@pytest.mark.parametrize(("value", "fault"), [([], "wrong_type"), ("x", "wrong_type"), (None, "wrong_type")])
-def test_what_is_no_object_at_all(value: Any, fault: str) -> None:
-    assert (fault, "") in read(value)[1]
+@pytest.mark.parametrize(("value", "code"), [([], "wrong_type"), ("x", "wrong_type"), (None, "wrong_type")])
+def test_body_that_is_not_an_object_is_refused(value: Any, code: str) -> None:
+    assert (code, "") in read(value)[1]
 
 
-def test_sizes() -> None:
+def test_oversized_message_or_request_is_refused() -> None:
     text = [{"type": "text/plain", "value": "x" * 5000}]
     assert read(mail(content=text), max_message_bytes=5000)[1] == [("message_too_large", "personalizations.0")]
     several = mail(content=text, personalizations=[to("a@example.org"), to("b@example.org")])

@@ -73,4 +73,4 @@ def fill_in(ready: Ready, variables: Mapping[str, Any], wanted: Sequence[str], l
 def _raise_any(faults: Problems) -> None:
     if faults:
         text = "The template cannot be filled in with these variables; `details` says why."
-        raise Refusal(422, "not_renderable", text, problems=faults.problems)
+        raise Refusal(422, "not_renderable", text, problems=faults.found)

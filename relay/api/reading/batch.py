@@ -1,4 +1,4 @@
-"""A batch request to drafts: what the messages share is merged in, and each message has its own faults."""
+"""Read a batch request: merge the shared fields into each message, and collect the problems of each message."""
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
@@ -14,47 +14,47 @@ from relay.core.errors import Refusal
 from relay.core.shape_check import json_kind
 
 _MERGED = ("headers", "metadata", "variables")
-"""Fields whose members are replaced one by one; any other is replaced as a whole."""
+"""Fields that are merged key by key; a message replaces any other field as a whole."""
 _MAX_PROBLEMS_EACH = 100
 
 
 def parse_batch(body: bytes, *, content_type: str, now: datetime, limits: Limits) -> Sequence[Draft | Refusal]:
-    """A draft for each message, or why there is none. Raises `Refusal` for what is wrong with the request as a whole."""
+    """Return a draft or a refusal for each message. Raises `Refusal` if the request itself is wrong."""
     json_text.check_content_type(content_type)
-    faults = Problems(limits.max_problems)
-    value = json_text.read_json(body, MAX_HTTP_BODY, faults)
+    problems = Problems(limits.max_problems)
+    value = json_text.read_json(body, MAX_HTTP_BODY, problems)
     if not isinstance(value, dict):
-        faults.add("wrong_type", WHOLE, f"Expected an object, got {json_kind(value)}.")
-        raise faults.refusal()
-    check_shape(value, BatchEnvelope, faults)
+        problems.add("wrong_type", WHOLE, f"Expected an object, got {json_kind(value)}.")
+        raise problems.refusal()
+    check_shape(value, BatchEnvelope, problems)
     defaults, messages = value.get("defaults") or {}, value.get("messages")
     if isinstance(defaults, dict):
         shared = Problems(limits.max_problems, lambda target: _under("defaults", target))
         check_shape(defaults, MessageFields, shared)
-        faults.problems += shared.problems
+        problems.found += shared.found
     if isinstance(messages, list):
-        _check_number(messages, faults, limits)
-    faults.raise_any()
+        _check_number(messages, problems, limits)
+    problems.raise_any()
     return [_read(message, number, defaults, now, limits) for number, message in enumerate(messages or ())]
 
 
-def _check_number(messages: Sequence[Any], faults: Problems, limits: Limits) -> None:
+def _check_number(messages: Sequence[Any], problems: Problems, limits: Limits) -> None:
     if not messages:
-        faults.add("required", "messages", "A batch has at least one message.")
+        problems.add("required", "messages", "A batch needs at least one message.")
     elif len(messages) > limits.max_batch_messages:
-        text = f"There are {len(messages)} messages; {limits.max_batch_messages} are possible. Send several batches."
-        faults.add("too_many", "messages", text)
+        text = f"Too many messages: {len(messages)} (limit {limits.max_batch_messages}). Send several batches."
+        problems.add("too_many", "messages", text)
 
 
 def _read(message: Any, number: int, defaults: Mapping[str, Any], now: datetime, limits: Limits) -> Draft | Refusal:
     here = f"messages[{number}]"
     if not isinstance(message, dict):
-        faults = Problems(1, lambda _: here)
-        faults.add("wrong_type", WHOLE, f"Expected an object, got {json_kind(message)}.")
-        return faults.refusal()
-    faults = Problems(_MAX_PROBLEMS_EACH, _place(here, message, defaults))
-    draft = read_message(_merged(defaults, message), now, faults, limits)
-    return faults.refusal() if faults else draft
+        problems = Problems(1, lambda _: here)
+        problems.add("wrong_type", WHOLE, f"Expected an object, got {json_kind(message)}.")
+        return problems.refusal()
+    problems = Problems(_MAX_PROBLEMS_EACH, _place(here, message, defaults))
+    draft = read_message(_merged(defaults, message), now, problems, limits)
+    return problems.refusal() if problems else draft
 
 
 def _merged(defaults: Mapping[str, Any], message: Mapping[str, Any]) -> dict[str, Any]:
@@ -67,7 +67,7 @@ def _merged(defaults: Mapping[str, Any], message: Mapping[str, Any]) -> dict[str
 
 
 def _place(here: str, message: Mapping[str, Any], defaults: Mapping[str, Any]) -> Callable[[str], str]:
-    """Where a fault stands in the request: in the message itself, or in the defaults that it came from."""
+    """Place a problem in the request: in the message itself, or in the defaults that the value came from."""
 
     def place(target: str) -> str:
         name = target.partition(".")[0].partition("[")[0]

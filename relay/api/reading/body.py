@@ -1,4 +1,4 @@
-"""The body of a request, for operations that take a small JSON object; and what no operation can take."""
+"""Read the body of an operation that takes a small JSON object."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -16,29 +16,29 @@ MAX_SMALL_BYTES = 1_048_576
 
 
 def check_length(request: Request) -> None:
-    """Refuse a body that the host cannot hand on (it drops chunked ones), before it is missed."""
+    """Refuse a chunked body, which the Functions host drops."""
     if not request.body and "chunked" in request.headers.get("transfer-encoding", "").lower():
         raise Refusal(
-            411, "length_required", "Send the body with a Content-Length: a chunked body does not reach the relay."
+            411, "length_required", "Send the body with a Content-Length: Azure Functions drops chunked bodies."
         )
 
 
 def read_object(
     request: Request, shape: type[Shape], *, most_bytes: int = MAX_SMALL_BYTES, is_optional: bool = False
 ) -> Mapping[str, Any]:
-    """The JSON object of a request, of this shape. Raises `Refusal` with every fault.
+    """Read a JSON object of this shape. Raises `Refusal` with every problem.
 
-    With `is_optional` no body is an empty object.
+    With `is_optional`, an absent body counts as an empty object.
     """
     check_length(request)
     if is_optional and not request.body:
         return {}
     json_text.check_content_type(request.headers.get("content-type", ""))
-    faults = Problems(Limits().max_problems)
-    value = json_text.read_json(request.body, most_bytes, faults)
+    problems = Problems(Limits().max_problems)
+    value = json_text.read_json(request.body, most_bytes, problems)
     if not isinstance(value, dict):
-        faults.add("wrong_type", WHOLE, f"Expected an object, got {json_kind(value)}.")
-        raise faults.refusal()
-    check_shape(value, shape, faults)
-    faults.raise_any()
+        problems.add("wrong_type", WHOLE, f"Expected an object, got {json_kind(value)}.")
+        raise problems.refusal()
+    check_shape(value, shape, problems)
+    problems.raise_any()
     return value

@@ -1,4 +1,4 @@
-"""The simpler fields of a message request: what their values may be, beyond their JSON type."""
+"""Read the simpler fields of a message, and check their values beyond the JSON type."""
 
 import re
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ import msgspec
 from relay.acceptance.draft import Limits
 from relay.api.problems import Problems, member
 from relay.api.reading.json_text import nodes
-from relay.api.text_checks import control_fault
+from relay.api.text_checks import control_problem
 
 _TAG = re.compile(r"[A-Za-z0-9_.:/+-](?:[A-Za-z0-9_.:/+ -]*[A-Za-z0-9_.:/+-])?")
 _METADATA_KEY = re.compile(r"[A-Za-z0-9_.-]+")
@@ -18,29 +18,29 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _VERSION = re.compile(r"[1-9][0-9]{0,6}")
 
 
-def read_subject(value: Any, faults: Problems, limits: Limits, *, is_required: bool) -> str:
-    """The subject: one line, and not empty (SendGrid refuses a message without one)."""
+def read_subject(value: Any, problems: Problems, limits: Limits, *, is_required: bool) -> str:
+    """Read the subject: one line, not empty (SendGrid refuses a message without one)."""
     if value is None or value == "":
         if is_required:
-            faults.add("required", "subject", "This field is required: a subject of at least one character.")
+            problems.add("required", "subject", "This field is required: a subject of at least one character.")
         return ""
     if not isinstance(value, str):
         return ""
-    fault = control_fault(value)
-    if fault:
-        faults.add("invalid_text", "subject", f"The subject {fault}. A subject is one line.")
+    problem = control_problem(value)
+    if problem:
+        problems.add("invalid_text", "subject", f"The subject {problem}. A subject must be one line.")
     elif len(value) > limits.max_subject:
-        text = f"The subject has {len(value)} characters; {limits.max_subject} are possible."
-        faults.add("too_long", "subject", text)
+        text = f"The subject is too long: {len(value)} characters (limit {limits.max_subject})."
+        problems.add("too_long", "subject", text)
     return value
 
 
-def read_tags(value: Any, faults: Problems, limits: Limits) -> tuple[str, ...]:
-    """Words to find messages by."""
+def read_tags(value: Any, problems: Problems, limits: Limits) -> tuple[str, ...]:
+    """Read the tags: words to find messages by."""
     if not isinstance(value, list):
         return ()
     if len(value) > limits.max_tags:
-        faults.add("too_many", "tags", f"There are {len(value)} tags; {limits.max_tags} are possible.")
+        problems.add("too_many", "tags", f"Too many tags: {len(value)} (limit {limits.max_tags}).")
         return ()
     seen: dict[str, int] = {}
     for number, tag in enumerate(value):
@@ -48,20 +48,20 @@ def read_tags(value: Any, faults: Problems, limits: Limits) -> tuple[str, ...]:
             continue
         target = f"tags[{number}]"
         if not _TAG.fullmatch(tag) or len(tag) > limits.max_tag:
-            text = f"A tag is 1 to {limits.max_tag} ASCII letters, digits, spaces within, and _-.:/+."
-            faults.add("invalid_tag", target, text)
+            text = f"Not a valid tag. Use 1 to {limits.max_tag} ASCII letters, digits, inner spaces, and _-.:/+."
+            problems.add("invalid_tag", target, text)
         elif seen.setdefault(tag, number) != number:
-            faults.add("invalid_tag", target, f"tags[{seen[tag]}] is the same tag.")
+            problems.add("invalid_tag", target, f"Duplicate tag: tags[{seen[tag]}] is the same.")
     return tuple(seen)
 
 
-def read_metadata(value: Any, faults: Problems, limits: Limits) -> Mapping[str, str]:
-    """The caller's own keys and values."""
+def read_metadata(value: Any, problems: Problems, limits: Limits) -> Mapping[str, str]:
+    """Read the caller's own keys and values."""
     if not isinstance(value, dict):
         return {}
     if len(value) > limits.max_metadata:
-        text = f"There are {len(value)} entries; {limits.max_metadata} are possible."
-        faults.add("too_many", "metadata", text)
+        text = f"Too many keys: {len(value)} (limit {limits.max_metadata})."
+        problems.add("too_many", "metadata", text)
         return {}
     found: dict[str, str] = {}
     for key, text in value.items():
@@ -69,75 +69,73 @@ def read_metadata(value: Any, faults: Problems, limits: Limits) -> Mapping[str, 
             continue
         target = member("metadata", key)
         if not _METADATA_KEY.fullmatch(key) or len(key) > limits.max_metadata_key:
-            reason = f"A key is 1 to {limits.max_metadata_key} ASCII letters, digits and _-. characters."
-            faults.add("invalid_value", target, reason)
+            reason = f"Not a valid key. Use 1 to {limits.max_metadata_key} ASCII letters, digits and _-. characters."
+            problems.add("invalid_value", target, reason)
         elif key.startswith("relay_"):
-            faults.add("invalid_value", target, "Names that begin with relay_ are Relay's own; choose another.")
+            problems.add("invalid_value", target, "Names that begin with relay_ are reserved. Choose another.")
         if len(text) > limits.max_metadata_value:
-            reason = f"The value has {len(text)} characters; {limits.max_metadata_value} are possible."
-            faults.add("too_long", target, reason)
+            reason = f"The value is too long: {len(text)} characters (limit {limits.max_metadata_value})."
+            problems.add("too_long", target, reason)
         found[key] = text
     size = sum(len(key.encode()) + len(text.encode()) for key, text in found.items())
     if size > limits.max_metadata_bytes:
-        text = f"The metadata has {size} bytes together; {limits.max_metadata_bytes} are possible."
-        faults.add("too_large", "metadata", text)
+        text = f"The metadata is too large: {size} bytes (limit {limits.max_metadata_bytes})."
+        problems.add("too_large", "metadata", text)
     return found
 
 
-def read_expiry(value: Any, faults: Problems, limits: Limits) -> int | None:
-    """How many seconds to try."""
+def read_expiry(value: Any, problems: Problems, limits: Limits) -> int | None:
+    """Read for how many seconds Relay tries to send."""
     if not isinstance(value, int) or isinstance(value, bool):
         return None
     minimum, maximum = limits.min_expires_in_seconds, limits.max_expires_in_seconds
     if not minimum <= value <= maximum:
-        faults.add("out_of_range", "expires_in_seconds", f"This must be from {minimum} to {maximum} seconds.")
+        problems.add("out_of_range", "expires_in_seconds", f"Must be from {minimum} to {maximum} seconds.")
     return value
 
 
-def read_moment(value: Any, now: datetime, faults: Problems, limits: Limits) -> datetime | None:
-    """`send_at` in aware UTC; None when it is not given or means now."""
+def read_moment(value: Any, now: datetime, problems: Problems, limits: Limits) -> datetime | None:
+    """Read `send_at` as aware UTC; None if it is absent or means now."""
     if value is None or isinstance(value, bool) or not isinstance(value, str | int):
         return None
     moment = _moment(value)
     if moment is None:
-        text = "This is no time: write ISO 8601 with an offset (2030-01-31T08:00:00Z) or whole seconds since 1970."
-        faults.add("invalid_time", "send_at", text)
+        text = "Not a valid time. Use ISO 8601 with an offset (2030-01-31T08:00:00Z) or a Unix timestamp in seconds."
+        problems.add("invalid_time", "send_at", text)
         return None
     if moment > now + timedelta(seconds=limits.max_send_ahead_seconds):
         days = limits.max_send_ahead_seconds // 86_400
-        faults.add(
-            "out_of_range", "send_at", f"This is more than {days} days ahead, which is as far as one can schedule."
-        )
+        problems.add("out_of_range", "send_at", f"Too far ahead: a message can be scheduled at most {days} days ahead.")
     elif moment < now - timedelta(seconds=limits.max_send_behind_seconds):
-        faults.add("out_of_range", "send_at", "This is more than an hour past. Leave send_at out to send now.")
+        problems.add("out_of_range", "send_at", "This time is more than an hour ago. Leave send_at out to send now.")
     return moment if moment > now else None
 
 
 def read_choice_name(
-    value: Any, target: str, faults: Problems, limits: Limits, *, may_have_version: bool = False
+    value: Any, target: str, problems: Problems, limits: Limits, *, may_have_version: bool = False
 ) -> str | None:
-    """The name of a lane, a route or a template (`name` or `name@3`), as far as its form goes."""
+    """Read the name of a lane, route or template (`name` or `name@3`), and check its form."""
     if not isinstance(value, str):
         return None
     name, mark, version = value.partition("@") if may_have_version else (value, "", "")
     if mark and not _VERSION.fullmatch(version):
-        faults.add("invalid_value", target, "A version is a whole number from 1: welcome@3.")
+        problems.add("invalid_value", target, "Not a valid version. Use a whole number from 1: welcome@3.")
     if not _NAME.fullmatch(name) or len(value) > limits.max_template_name:
-        text = f"A name is 1 to {limits.max_template_name} ASCII letters, digits and _-. characters."
-        faults.add("invalid_value", target, text)
+        text = f"Not a valid name. Use 1 to {limits.max_template_name} ASCII letters, digits and _-. characters."
+        problems.add("invalid_value", target, text)
     return value
 
 
-def read_open_object(value: Any, target: str, most_bytes: int, faults: Problems, limits: Limits) -> Mapping[str, Any]:
-    """An object whose members are not ours to check: bounded in depth and size."""
+def read_open_object(value: Any, target: str, max_bytes: int, problems: Problems, limits: Limits) -> Mapping[str, Any]:
+    """Read an object with arbitrary members, limited in depth and size."""
     if not isinstance(value, dict):
         return {}
     if any(depth > limits.max_depth for _, _, depth in nodes(value, target)):
-        faults.add("too_deep", target, f"Objects and lists are nested more than {limits.max_depth} deep here.")
+        problems.add("too_deep", target, f"Objects and arrays are nested too deeply (limit {limits.max_depth}).")
         return {}
     size = len(msgspec.json.encode(value))
-    if size > most_bytes:
-        faults.add("too_large", target, f"This has {size} bytes as JSON; {most_bytes} are possible.")
+    if size > max_bytes:
+        problems.add("too_large", target, f"Too large: {size} bytes as JSON (limit {max_bytes}).")
     return value
 
 

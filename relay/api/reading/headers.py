@@ -1,4 +1,4 @@
-"""A caller's own header fields: which names may be, and what their values may hold."""
+"""Read a caller's own header fields, and check their names and values."""
 
 import re
 from collections.abc import Mapping
@@ -6,7 +6,7 @@ from typing import Any
 
 from relay.acceptance.draft import Limits
 from relay.api.problems import Problems, member, printable
-from relay.api.text_checks import control_fault
+from relay.api.text_checks import control_problem
 
 _NAME = re.compile(r"[!-9;-~]+")
 """RFC 5322 section 2.2: printable ASCII without the colon."""
@@ -18,39 +18,39 @@ FORBIDDEN = {
     "bcc": "use the field bcc",
     "reply-to": "use the field reply_to",
     "subject": "use the field subject",
-    "sender": "it would name a second sender, which no policy checked; use from",
+    "sender": "it would name a second author that the policy does not check; use from",
     "return-path": "the receiving server writes it; use return_path to say where bounces go",
     "date": "Relay writes the time of acceptance",
-    "message-id": "Relay writes one that stays the same in every attempt; refer to others with References",
+    "message-id": "Relay writes one that is the same in every attempt; refer to others with References",
     "mime-version": "Relay builds the message's parts",
-    "received": "servers that hand the message on write it",
+    "received": "relaying servers write it",
     "delivered-to": "the receiving server writes it",
     "dkim-signature": "the provider signs the finished message",
     "domainkey-signature": "the provider signs the finished message",
     "authentication-results": "the receiving server writes it",
     "received-spf": "the receiving server writes it",
     "apparently-to": "it would name recipients; use to",
-    "x-smtpapi": "it gives orders to SendGrid's SMTP server, other recipients among them; use options",
+    "x-smtpapi": "it controls SendGrid's SMTP server and can add recipients; use options",
     "x-sg-id": "SendGrid writes it",
     "x-sg-eid": "SendGrid writes it",
 }
-"""Names in lower case that a caller may not set, and why or what to use instead.
+"""Names (in lower case) that a caller must not set, and the reason or the alternative.
 
-Sources: RFC 5322 section 3.6 (fields that must be there once), RFC 5321 section 4.4 (trace fields), SendGrid's Mail Send
+Sources: RFC 5322 section 3.6 (fields that occur once), RFC 5321 section 4.4 (trace fields), SendGrid's Mail Send
 documentation (what cannot be overridden) and its X-SMTPAPI reference (recipients within a header).
 """
 
 FORBIDDEN_PREFIXES = {
     "content-": "Relay builds the message's parts",
-    "resent-": "the message is new, not resent; use raw MIME to pass on a message as it is",
-    "arc-": "servers that hand the message on write it",
-    "x-relay-": "Relay uses these names itself",
-    "x-ms-exchange-": "Exchange keeps its own verdicts in these",
+    "resent-": "the message is new, not resent; use raw MIME to resend a message unchanged",
+    "arc-": "relaying servers write it",
+    "x-relay-": "Relay uses these names",
+    "x-ms-exchange-": "Exchange stores its own verdicts in them",
 }
 
 
 def forbidden(name: str) -> str:
-    """Why a header may not be set, as the end of a sentence; empty when it may."""
+    """Say why a header must not be set, as the end of a sentence; empty if it may be set."""
     lower = name.lower()
     found = FORBIDDEN.get(lower, "")
     if found:
@@ -58,12 +58,12 @@ def forbidden(name: str) -> str:
     return next((reason for prefix, reason in FORBIDDEN_PREFIXES.items() if lower.startswith(prefix)), "")
 
 
-def read_headers(value: Any, faults: Problems, limits: Limits) -> Mapping[str, str]:
-    """The headers of a request, checked; those that are wrong are noted and left out."""
+def read_headers(value: Any, problems: Problems, limits: Limits) -> Mapping[str, str]:
+    """Read and check the headers. Problems are noted, and the header is left out."""
     if not isinstance(value, dict):
         return {}
     if len(value) > limits.max_headers:
-        faults.add("too_many", "headers", f"There are {len(value)} headers; {limits.max_headers} are possible.")
+        problems.add("too_many", "headers", f"Too many headers: {len(value)} (limit {limits.max_headers}).")
         return {}
     headers: dict[str, str] = {}
     seen: dict[str, str] = {}
@@ -74,35 +74,35 @@ def read_headers(value: Any, faults: Problems, limits: Limits) -> Mapping[str, s
         target = member("headers", name)
         first = seen.setdefault(name.lower(), name)
         if first != name:
-            text_ = f"This header is there already, as '{printable(first)[:80]}'; case does not matter in names."
-            faults.add("duplicate_header", target, text_)
-        if _check_name(name, target, faults, limits) and _check_value(text, target, faults, limits):
+            text_ = f"Duplicate header: already set as '{printable(first)[:80]}' (names ignore case)."
+            problems.add("duplicate_header", target, text_)
+        if _check_name(name, target, problems, limits) and _check_value(text, target, problems, limits):
             headers[name] = text.strip(" ")
         size += len(name) + len(text.encode())
     if size > limits.max_headers_bytes:
-        reason = f"The headers have {size} bytes together; {limits.max_headers_bytes} are possible."
-        faults.add("too_large", "headers", reason)
+        reason = f"The headers are too large: {size} bytes together (limit {limits.max_headers_bytes})."
+        problems.add("too_large", "headers", reason)
     return headers
 
 
-def _check_name(name: str, target: str, faults: Problems, limits: Limits) -> bool:
+def _check_name(name: str, target: str, problems: Problems, limits: Limits) -> bool:
     if not _NAME.fullmatch(name) or len(name) > limits.max_header_name:
-        text = f"A header's name is 1 to {limits.max_header_name} printable ASCII characters without spaces and colons."
-        faults.add("invalid_header_name", target, text)
+        text = f"Not a valid header name. Use 1 to {limits.max_header_name} printable ASCII characters without spaces and colons."
+        problems.add("invalid_header_name", target, text)
         return False
     reason = forbidden(name)
     if reason:
-        faults.add("forbidden_header", target, f"A caller may not set this header: {reason}.")
+        problems.add("forbidden_header", target, f"This header cannot be set: {reason}.")
     return not reason
 
 
-def _check_value(text: str, target: str, faults: Problems, limits: Limits) -> bool:
-    fault = control_fault(text)
-    if fault:
-        faults.add("invalid_text", target, f"The value {fault}. A header is one line; long ones are folded by Relay.")
+def _check_value(text: str, target: str, problems: Problems, limits: Limits) -> bool:
+    problem = control_problem(text)
+    if problem:
+        problems.add("invalid_text", target, f"The value {problem}. A header must be one line; Relay folds long ones.")
         return False
     size = len(text.encode())
     if size > limits.max_header_bytes:
-        faults.add("too_long", target, f"The value has {size} bytes; {limits.max_header_bytes} are possible.")
+        problems.add("too_long", target, f"The value is too long: {size} bytes (limit {limits.max_header_bytes}).")
         return False
     return True

@@ -1,7 +1,7 @@
-"""Bytes to JSON values, with nothing let through that is not JSON (RFC 8259) or means two things.
+"""Decode JSON strictly (RFC 8259), and refuse everything ambiguous.
 
-The standard library's scanner is used because it says where a text stops being JSON and shows every name of an object;
-what it reads more liberally than the RFC (NaN, repeated names, halves of surrogate pairs) is refused here.
+The standard library's scanner reports the place of an error and every name of an object. Where it is more lenient than the RFC
+(NaN, repeated names, unpaired surrogates), this module refuses the text.
 """
 
 import json
@@ -21,20 +21,20 @@ _SURROGATE_ESCAPE = re.compile(rb"\\u[dD][89a-fA-F]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _HINTS = {
-    "Invalid control character at": "a text has a raw line break, tab or control character; write \\n, \\t or \\u00XX",
-    "Expecting property name enclosed in double quotes": "a name in double quotes is expected",
-    "Illegal trailing comma before end of object": "there is a comma after the last member of an object",
-    "Illegal trailing comma before end of array": "there is a comma after the last element of a list",
-    "Expecting ',' delimiter": "a comma or a closing bracket is expected",
-    "Expecting ':' delimiter": "a colon is expected after the name",
-    "Expecting value": "a value is expected",
-    "Unterminated string starting at": "a text begins here and its closing quote is missing",
-    "Extra data": "the JSON value ends before this, and something follows it",
+    "Invalid control character at": "a string has a raw line break, tab or control character; write \\n, \\t or \\u00XX",
+    "Expecting property name enclosed in double quotes": "expected a name in double quotes",
+    "Illegal trailing comma before end of object": "remove the comma after the last member of the object",
+    "Illegal trailing comma before end of array": "remove the comma after the last element of the array",
+    "Expecting ',' delimiter": "expected a comma or a closing bracket",
+    "Expecting ':' delimiter": "expected a colon after the name",
+    "Expecting value": "expected a value",
+    "Unterminated string starting at": "the string that begins here has no closing quote",
+    "Extra data": "unexpected text after the end of the JSON value",
 }
 
 
 class _Repeated(ValueError):
-    """An object names a member twice."""
+    """An object has two members with the same name."""
 
 
 class _NotFinite(ValueError):
@@ -42,31 +42,33 @@ class _NotFinite(ValueError):
 
 
 def check_content_type(content_type: str) -> None:
-    """Raise `Refusal` (415) unless this is JSON in UTF-8."""
-    reason = _type_fault(content_type)
+    """Raise `Refusal` (415) unless the content type is JSON in UTF-8."""
+    reason = _type_problem(content_type)
     if reason:
         raise Refusal(415, "unsupported_media_type", reason, target="Content-Type")
 
 
-def read_json(body: bytes, limit: int, faults: Problems) -> Any:
-    """The body's value. Repeated names and halves of surrogate pairs become faults; raises `Refusal` for what is not JSON."""
+def read_json(body: bytes, limit: int, problems: Problems) -> Any:
+    """Decode the body. Notes repeated names and unpaired surrogates; raises `Refusal` if it is not JSON."""
     if len(body) > limit:
-        text = f"The body has {len(body)} bytes; at most {limit} are read. Store large files with POST /v1/attachments."
+        text = (
+            f"The body is too large: {len(body)} bytes (limit {limit}). Upload large files with POST /v1/attachments."
+        )
         raise Refusal(413, "message_too_large", text, target=WHOLE)
     if not body.strip(b" \t\r\n"):
         raise Refusal(
-            400, "empty_body", "The request has no body; send a JSON object, with its Content-Length.", target=WHOLE
+            400, "empty_body", "The request has no body. Send a JSON object with a Content-Length.", target=WHOLE
         )
     text = _text(body)
     try:
-        value = _decode(text, faults)
-        return _without_surrogates(value, faults) if _SURROGATE_ESCAPE.search(body) else value
+        value = _decode(text, problems)
+        return _without_surrogates(value, problems) if _SURROGATE_ESCAPE.search(body) else value
     except RecursionError as error:
-        raise _refusal("too_deep", "The JSON is nested too deeply to be read.") from error
+        raise _refusal("too_deep", "The JSON is nested too deeply.") from error
 
 
 def nodes(value: Any, target: str) -> Iterator[tuple[Any, str, int]]:
-    """Every value within a JSON value, itself first: with its target and its depth (0 for itself)."""
+    """Yield every value within a JSON value, itself first, with its target and its depth (0 for itself)."""
     waiting = [(value, target, 0)]
     while waiting:
         node, at, depth = waiting.pop()
@@ -78,16 +80,16 @@ def nodes(value: Any, target: str) -> Iterator[tuple[Any, str, int]]:
 
 
 @lru_cache(maxsize=64)
-def _type_fault(content_type: str) -> str:
+def _type_problem(content_type: str) -> str:
     kind, _, parameters = content_type.lower().partition(";")
     kind = kind.strip()
     if kind != "application/json" and not (kind.startswith("application/") and kind.endswith("+json")):
-        said = "no Content-Type" if not kind else "another Content-Type"
-        return f"The request has {said}; send JSON with `Content-Type: application/json`."
+        wrong = "has no Content-Type" if not kind else "is not JSON"
+        return f"The request {wrong}. Send JSON with `Content-Type: application/json`."
     for parameter in parameters.split(";"):
         name, _, value = parameter.partition("=")
         if name.strip() == "charset" and value.strip().strip('"') not in ("utf-8", "utf8", "us-ascii"):
-            return "The Content-Type names another charset; JSON is UTF-8 (RFC 8259 section 8.1)."
+            return "The charset in the Content-Type is not UTF-8. JSON must be UTF-8 (RFC 8259 section 8.1)."
     return ""
 
 
@@ -100,17 +102,17 @@ def _text(body: bytes) -> str:
         raise _refusal("malformed_json", f"The body is not UTF-8 at {place}. Encode JSON as UTF-8.") from error
 
 
-def _decode(text: str, faults: Problems) -> Any:
+def _decode(text: str, problems: Problems) -> Any:
     try:
-        return _decode_once_or_again(text, faults)
+        return _decode_once_or_again(text, problems)
     except json.JSONDecodeError as error:
         hint = _HINTS.get(error.msg, error.msg[:1].lower() + error.msg[1:])
         place = f"line {error.lineno}, column {error.colno}"
-        raise _refusal("malformed_json", f"The body is not JSON at {place}: {hint}.") from error
+        raise _refusal("malformed_json", f"Invalid JSON at {place}: {hint}.") from error
     except _NotFinite as error:
-        raise _refusal("malformed_json", f"The body has {error}, which is no number that can be kept.") from error
-    except ValueError as error:  # more digits than Python turns into an integer
-        raise _refusal("malformed_json", "The body has a number with thousands of digits.") from error
+        raise _refusal("malformed_json", f"The body contains {error}, which is not a number in JSON.") from error
+    except ValueError as error:  # Python refuses integers with thousands of digits
+        raise _refusal("malformed_json", "The body contains a number with thousands of digits.") from error
 
 
 def _refusal(code: str, message: str) -> Refusal:
@@ -138,20 +140,20 @@ def _finite(digits: str) -> float:
 _decoder = json.JSONDecoder(object_pairs_hook=_members, parse_constant=_not_finite, parse_float=_finite)
 
 
-def _decode_once_or_again(text: str, faults: Problems) -> Any:
+def _decode_once_or_again(text: str, problems: Problems) -> Any:
     try:
         return _decoder.decode(text)
     except _Repeated:
-        return _decode_repeated(text, faults)
+        return _decode_repeated(text, problems)
 
 
-def _decode_repeated(text: str, faults: Problems) -> Any:
-    """Read again, now noting which objects repeat which names; the last one counts for the further checks.
+def _decode_repeated(text: str, problems: Problems) -> Any:
+    """Decode again and note which objects repeat which names; the last one counts in the further checks.
 
-    What the first reading had not come to may still be no JSON.
+    The text after the first repeated name may still be invalid JSON.
     """
     repeated: dict[int, list[str]] = {}
-    kept: list[dict[str, Any]] = []  # so that no id is used twice
+    kept: list[dict[str, Any]] = []  # keeps the ids unique
 
     def members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         found = dict(pairs)
@@ -165,23 +167,23 @@ def _decode_repeated(text: str, faults: Problems) -> Any:
     for node, target, _ in nodes(value, ""):
         for name in repeated.get(id(node), ()):
             at = member(target, name)
-            text = f"The name '{printable(name)[:80]}' occurs twice in one object; it can have only one value."
-            faults.add("duplicate_key", at, text)
+            text = f"Duplicate name '{printable(name)[:80]}': an object may have each name once."
+            problems.add("duplicate_key", at, text)
     return value
 
 
-def _without_surrogates(value: Any, faults: Problems) -> Any:
-    """Note texts with half of a surrogate pair, which no encoding can carry; the rest is checked with `?` there."""
+def _without_surrogates(value: Any, problems: Problems) -> Any:
+    """Note strings with an unpaired surrogate, which UTF-8 cannot encode, and replace it by `?` for the further checks."""
     try:
         msgspec.json.encode(value)
     except UnicodeEncodeError:
         pass
     else:
         return value
-    text = "The text has half of a surrogate pair (\\ud800 to \\udfff alone), which is no character. Send both halves."
+    text = "Unpaired surrogate (\\ud800 to \\udfff), which is not a character. Send both halves of the pair."
     for node, target, _ in nodes(value, ""):
         has_names = isinstance(node, dict) and any(_SURROGATE.search(name) for name in node)
         if has_names or (isinstance(node, str) and _SURROGATE.search(node)):
-            faults.add("invalid_text", target or WHOLE, text)
+            problems.add("invalid_text", target or WHOLE, text)
     replaced = json.dumps(value, ensure_ascii=False).encode("utf-8", "replace")
     return json.loads(replaced)

@@ -1,4 +1,4 @@
-"""A request body to a `Draft`: every reader notes what is wrong, and the caller is told all of it at once."""
+"""Read one message. Every reader notes what is wrong, and the caller gets all problems in one response."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
@@ -7,7 +7,7 @@ from typing import Any
 from relay.acceptance.draft import Draft, Limits
 from relay.api.problems import WHOLE, Problems
 from relay.api.reading import fields, json_text
-from relay.api.reading.addresses import NOBODY, Located, read_mailbox, read_mailboxes, same_mailbox
+from relay.api.reading.addresses import EMPTY_SENDER, Located, read_mailbox, read_mailboxes, same_mailbox
 from relay.api.reading.attachments import read_attachments
 from relay.api.reading.headers import read_headers
 from relay.api.reading.shape import check_shape
@@ -17,95 +17,93 @@ from relay.core.shape_check import json_kind
 from relay.mime.size import estimate_size
 from relay.providers.registry import MODULES, provider_module
 
-_NOBODY = Address(email="")
+_NO_ADDRESS = Address(email="")
 
 
 def parse_message(body: bytes, *, content_type: str, now: datetime, limits: Limits) -> Draft:
-    """The draft of one message. Raises `Refusal` with every fault."""
+    """Read the draft of one message. Raises `Refusal` with every problem."""
     json_text.check_content_type(content_type)
-    faults = Problems(limits.max_problems)
-    value = json_text.read_json(body, limits.max_body_bytes, faults)
+    problems = Problems(limits.max_problems)
+    value = json_text.read_json(body, limits.max_body_bytes, problems)
     if not isinstance(value, dict):
-        faults.add("wrong_type", WHOLE, f"Expected an object, got {json_kind(value)}.")
-        raise faults.refusal()
-    draft = read_message(value, now, faults, limits)
-    faults.raise_any()
+        problems.add("wrong_type", WHOLE, f"Expected an object, got {json_kind(value)}.")
+        raise problems.refusal()
+    draft = read_message(value, now, problems, limits)
+    problems.raise_any()
     return draft
 
 
-def read_message(value: Mapping[str, Any], now: datetime, faults: Problems, limits: Limits) -> Draft:
-    """The draft of one message's JSON object. It may be used only if `faults` stayed empty."""
-    check_shape(value, MessageRequest, faults)
-    template = fields.read_choice_name(value.get("template"), "template", faults, limits, may_have_version=True)
-    _check_content(value, faults, has_template=template is not None)
-    to, cc, bcc = _recipients(value, faults, limits)
+def read_message(value: Mapping[str, Any], now: datetime, problems: Problems, limits: Limits) -> Draft:
+    """Read the draft of one message's JSON object. Use it only if `problems` stayed empty."""
+    check_shape(value, MessageRequest, problems)
+    template = fields.read_choice_name(value.get("template"), "template", problems, limits, may_have_version=True)
+    _check_content(value, problems, has_template=template is not None)
+    to, cc, bcc = _recipients(value, problems, limits)
     message = Message(
-        sender=read_mailbox(value.get("from"), "from", faults, limits) or _NOBODY,
+        sender=read_mailbox(value.get("from"), "from", problems, limits) or _NO_ADDRESS,
         to=to,
         cc=cc,
         bcc=bcc,
         reply_to=_addresses(
-            read_mailboxes(value.get("reply_to"), "reply_to", faults, limits, limit=limits.max_reply_to)
+            read_mailboxes(value.get("reply_to"), "reply_to", problems, limits, limit=limits.max_reply_to)
         ),
-        subject=fields.read_subject(value.get("subject"), faults, limits, is_required=template is None),
+        subject=fields.read_subject(value.get("subject"), problems, limits, is_required=template is None),
         text=_text(value.get("text")),
         html=_text(value.get("html")),
-        headers=read_headers(value.get("headers"), faults, limits),
-        attachments=read_attachments(value.get("attachments"), faults, limits),
-        tags=fields.read_tags(value.get("tags"), faults, limits),
-        metadata=fields.read_metadata(value.get("metadata"), faults, limits),
-        return_path=_return_path(value.get("return_path"), faults, limits),
-        options=_options(value.get("options"), faults, limits),
+        headers=read_headers(value.get("headers"), problems, limits),
+        attachments=read_attachments(value.get("attachments"), problems, limits),
+        tags=fields.read_tags(value.get("tags"), problems, limits),
+        metadata=fields.read_metadata(value.get("metadata"), problems, limits),
+        return_path=_return_path(value.get("return_path"), problems, limits),
+        options=_options(value.get("options"), problems, limits),
     )
-    size = _checked_size(message, faults, limits)
+    size = _checked_size(message, problems, limits)
     delivery = value.get("delivery")
     return Draft(
         message=message,
         size=size,
-        lane=fields.read_choice_name(value.get("lane"), "lane", faults, limits),
-        expires_in_seconds=fields.read_expiry(value.get("expires_in_seconds"), faults, limits),
+        lane=fields.read_choice_name(value.get("lane"), "lane", problems, limits),
+        expires_in_seconds=fields.read_expiry(value.get("expires_in_seconds"), problems, limits),
         delivery=Delivery(delivery) if delivery in list(Delivery) else None,
-        send_at=fields.read_moment(value.get("send_at"), now, faults, limits),
-        route=fields.read_choice_name(value.get("route"), "route", faults, limits),
+        send_at=fields.read_moment(value.get("send_at"), now, problems, limits),
+        route=fields.read_choice_name(value.get("route"), "route", problems, limits),
         dry_run=value.get("dry_run") is True,
         template=template,
         variables=fields.read_open_object(
-            value.get("variables"), "variables", limits.max_variables_bytes, faults, limits
+            value.get("variables"), "variables", limits.max_variables_bytes, problems, limits
         ),
     )
 
 
-def _recipients(value: Mapping[str, Any], faults: Problems, limits: Limits) -> Iterator[tuple[Address, ...]]:
-    """to, cc and bcc: somebody, not too many, and nobody twice."""
+def _recipients(value: Mapping[str, Any], problems: Problems, limits: Limits) -> Iterator[tuple[Address, ...]]:
+    """Read to, cc and bcc: at least one recipient, not too many, and no duplicates."""
     found = {
         name: read_mailboxes(
-            value.get(name), name, faults, limits, limit=limits.max_recipients, code="too_many_recipients"
+            value.get(name), name, problems, limits, limit=limits.max_recipients, code="too_many_recipients"
         )
         for name in ("to", "cc", "bcc")
     }
-    everybody = [located for people in found.values() for located in people]
-    if not everybody and not any(_names_somebody(value.get(name)) for name in found):
-        faults.add("no_recipients", "to", "Name at least one recipient in to, cc or bcc.")
-    if len(everybody) > limits.max_recipients and not faults.has("too_many_recipients"):
-        text = (
-            f"There are {len(everybody)} recipients; a message may have {limits.max_recipients}. Send several messages."
-        )
-        faults.add("too_many_recipients", WHOLE, text)
-    _check_twice(everybody, faults)
+    recipients = [located for people in found.values() for located in people]
+    if not recipients and not any(_has_text(value.get(name)) for name in found):
+        problems.add("no_recipients", "to", "At least one recipient is required, in to, cc or bcc.")
+    if len(recipients) > limits.max_recipients and not problems.has("too_many_recipients"):
+        text = f"Too many recipients: {len(recipients)} (limit {limits.max_recipients}). Send several messages."
+        problems.add("too_many_recipients", WHOLE, text)
+    _check_unique(recipients, problems)
     return map(_addresses, found.values())
 
 
-def _check_twice(everybody: Sequence[Located], faults: Problems) -> None:
+def _check_unique(recipients: Sequence[Located], problems: Problems) -> None:
     seen: dict[str, Located] = {}
-    for located in everybody:
+    for located in recipients:
         first = seen.setdefault(same_mailbox(located.address.email), located)
         if first is not located:
-            text = f"This recipient is there already, as {first.words}; each one is named once."
-            faults.add("duplicate_recipient", located.target, text)
+            text = f"Duplicate recipient: already listed as {first.words}."
+            problems.add("duplicate_recipient", located.target, text)
 
 
-def _names_somebody(value: Any) -> bool:
-    """Whether a field says anything at all: then its own fault is told, not that nobody is named."""
+def _has_text(value: Any) -> bool:
+    """Check whether a field has any value: then its own problem is reported instead of missing recipients."""
     return bool(value.strip(" \t\r\n,;")) if isinstance(value, str) else value is not None and value != []
 
 
@@ -117,45 +115,45 @@ def _text(value: Any) -> str | None:
     return value if isinstance(value, str) and value else None
 
 
-def _check_content(value: Mapping[str, Any], faults: Problems, *, has_template: bool) -> None:
+def _check_content(value: Mapping[str, Any], problems: Problems, *, has_template: bool) -> None:
     if has_template:
         for name in ("text", "html"):
             if value.get(name) is not None:
-                faults.add("not_applicable", name, "The template makes the text and html; leave this out.")
+                problems.add("not_applicable", name, "The template provides the text and HTML. Leave this out.")
     elif value.get("variables") is not None:
-        faults.add("not_applicable", "variables", "Variables are for a template, and none is named.")
+        problems.add("not_applicable", "variables", "Variables need a template. Add `template`, or leave them out.")
     elif not any(value.get(name) for name in ("text", "html")):
-        faults.add("no_content", "text", "Give text, html or both, or name a template.")
+        problems.add("no_content", "text", "The message has no content. Add text, html or both, or name a template.")
 
 
-def _return_path(value: Any, faults: Problems, limits: Limits) -> str | None:
-    """Where bounces go; empty when to nobody, None when to From."""
+def _return_path(value: Any, problems: Problems, limits: Limits) -> str | None:
+    """Read the envelope sender: empty for no bounces, None for the message's From."""
     if not isinstance(value, str):
         return None
-    if value.strip() == NOBODY:
+    if value.strip() == EMPTY_SENDER:
         return ""
-    address = read_mailbox(value, "return_path", faults, limits)
+    address = read_mailbox(value, "return_path", problems, limits)
     return address.email if address is not None else None
 
 
-def _options(value: Any, faults: Problems, limits: Limits) -> Mapping[str, Any]:
-    options = fields.read_open_object(value, "options", limits.max_options_bytes, faults, limits)
+def _options(value: Any, problems: Problems, limits: Limits) -> Mapping[str, Any]:
+    options = fields.read_open_object(value, "options", limits.max_options_bytes, problems, limits)
     for provider, own in options.items():
         if provider not in MODULES:
-            text = f"There is no provider of this name; there are {', '.join(MODULES)}."
-            faults.add("unknown_field", f"options.{provider[:80]}", text)
+            text = f"Unknown provider. Known providers: {', '.join(MODULES)}."
+            problems.add("unknown_field", f"options.{provider[:80]}", text)
         elif isinstance(own, dict):
-            for fault in provider_module(provider).check_options(own):
-                target, _, text = fault.partition(": ")
-                faults.add("invalid_value", target, f"{text[:1].upper()}{text[1:]}.")
+            for problem in provider_module(provider).check_options(own):
+                target, _, text = problem.partition(": ")
+                problems.add("invalid_value", target, f"{text[:1].upper()}{text[1:]}.")
     return options
 
 
-def _checked_size(message: Message, faults: Problems, limits: Limits) -> int | None:
-    if faults.has("message_too_large"):
+def _checked_size(message: Message, problems: Problems, limits: Limits) -> int | None:
+    if problems.has("message_too_large"):
         return None
     size = estimate_size(message)
     if size > limits.max_message_bytes:
-        text = f"The message has {size} bytes on the wire; {limits.max_message_bytes} are possible."
-        faults.add("message_too_large", WHOLE, text)
+        text = f"The message is too large: {size} bytes on the wire (limit {limits.max_message_bytes})."
+        problems.add("message_too_large", WHOLE, text)
     return size

@@ -1,7 +1,7 @@
-"""A finished RFC 5322 message to a `Draft`: its envelope from the query or from headers of the request, or from its own fields.
+"""Read a finished RFC 5322 message. Its envelope is in the query, in headers of the request, or in its own fields.
 
-The Functions host drops query values that are empty and joins repeated ones with a comma; it hands on several headers of
-one name joined in the same way. So a comma separates recipients everywhere.
+The Functions host drops empty query values, and joins repeated query values and headers with commas. So a comma separates
+recipients everywhere.
 """
 
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from relay.acceptance.draft import Draft, Limits
 from relay.api.http import Request
 from relay.api.problems import WHOLE, Problems, member
 from relay.api.reading import fields
-from relay.api.reading.addresses import NOBODY, read_mailbox, read_mailboxes
+from relay.api.reading.addresses import EMPTY_SENDER, read_mailbox, read_mailboxes
 from relay.api.reading.raw_files import read_file_names
 from relay.api.reading.raw_header import CheckedHeader, read_head
 from relay.clients import idempotency
@@ -27,17 +27,17 @@ MAIL_FROM = "x-relay-mail-from"
 RCPT_TO = "x-relay-rcpt-to"
 QUERY = ("from", "to", "dry_run", "lane", "route", "delivery", "send_at", "expires_in_seconds", "tags")
 _NOT_OURS = frozenset(("code", "clientid", "wait"))
-"""The Functions host's own: its key and the key's name; and what is no part of the message (`relay.api.messages.waiting`)."""
+"""Query parameters of the Functions host (its key and the key's name), and of `relay.api.messages.waiting`."""
 _YES, _NO = ("true", "1"), ("false", "0")
 _SHOWN_AS = {MAIL_FROM: "X-Relay-Mail-From", RCPT_TO: "X-Relay-Rcpt-To"}
 _OF_RECIPIENTS = frozenset(("query.to", "X-Relay-Rcpt-To", "headers.To", "headers.Cc", "headers.Bcc"))
-_NOBODY = Address(email="")
+_NO_ADDRESS = Address(email="")
 
 
 class Envelope(msgspec.Struct, frozen=True, kw_only=True):
-    """Whom the request names beside the message. Without `recipients` those of the message's own fields are meant.
+    """The envelope in the request. Without `recipients`, those in the message's own fields apply.
 
-    `sender` is where bounces go: an address, empty for nobody's, None for the message's From.
+    `sender` is where bounces go: an address, empty for the empty sender, None for the message's From.
     """
 
     sender: str | None = None
@@ -46,22 +46,22 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def parse_raw(request: Request, *, now: datetime, limits: Limits) -> Draft:
-    """The draft of a finished message. Raises `Refusal` with every fault."""
+    """Read the draft of a finished message. Raises `Refusal` with every problem."""
     _check_whole(request.body, limits)
-    faults = Problems(limits.max_problems)
-    _check_query(request.query, faults)
-    envelope = _envelope(request, faults, limits)
+    problems = Problems(limits.max_problems)
+    _check_query(request.query, problems)
+    envelope = _envelope(request, problems, limits)
     head_bytes, body = mime_raw.split(request.body)
-    head = read_head(head_bytes, faults, limits, names_recipients=not envelope.is_given)
+    head = read_head(head_bytes, problems, limits, names_recipients=not envelope.is_given)
     raw = b"".join((head.joined(), b"\r\n", body))
-    message = _message(head, raw, envelope, faults, limits)
-    draft = _with_options(message, request.query, now, faults, limits)
-    faults.raise_any()
+    message = _message(head, raw, envelope, problems, limits)
+    draft = _with_options(message, request.query, now, problems, limits)
+    problems.raise_any()
     return draft
 
 
 def fingerprint(request: Request) -> str:
-    """What makes a request the same again: message, envelope and options; not the keys it came with."""
+    """Fingerprint what makes a repeated request the same: message, envelope and options, but not the keys."""
     chosen = sorted((name, value) for name, value in request.query.items() if name not in _NOT_OURS)
     envelope = [request.headers.get(name, "") for name in (MAIL_FROM, RCPT_TO)]
     said = msgspec.json.encode([chosen, envelope])
@@ -70,48 +70,48 @@ def fingerprint(request: Request) -> str:
 
 def _check_whole(body: bytes, limits: Limits) -> None:
     if not body.strip():
-        text = "The request has no body; send the message with its header, and a Content-Length."
+        text = "The request has no body. Send the message, header included, with a Content-Length."
         raise Refusal(400, "empty_body", text, target=WHOLE)
     if len(body) > limits.max_message_bytes:
-        text = f"The message has {len(body)} bytes; {limits.max_message_bytes} are possible."
+        text = f"The message is too large: {len(body)} bytes (limit {limits.max_message_bytes})."
         raise Refusal(413, "message_too_large", text, target=WHOLE)
 
 
-def _check_query(query: Mapping[str, str], faults: Problems) -> None:
+def _check_query(query: Mapping[str, str], problems: Problems) -> None:
     for name in query:
         if name not in QUERY and name not in _NOT_OURS:
-            text = f"There is no such query parameter; there are: {', '.join(QUERY)}."
-            faults.add("unknown_field", member("query", name), text)
+            text = f"Unknown query parameter. Known parameters: {', '.join(QUERY)}."
+            problems.add("unknown_field", member("query", name), text)
 
 
-def _envelope(request: Request, faults: Problems, limits: Limits) -> Envelope:
-    sender_text, sender_at = _one_of(request, "from", MAIL_FROM, faults)
-    people_text, people_at = _one_of(request, "to", RCPT_TO, faults)
-    sender = "" if sender_text.strip() == NOBODY else None
+def _envelope(request: Request, problems: Problems, limits: Limits) -> Envelope:
+    sender_text, sender_at = _one_of(request, "from", MAIL_FROM, problems)
+    people_text, people_at = _one_of(request, "to", RCPT_TO, problems)
+    sender = "" if sender_text.strip() == EMPTY_SENDER else None
     if sender_text and sender is None:
-        mailbox = read_mailbox(sender_text, sender_at, faults, limits)
+        mailbox = read_mailbox(sender_text, sender_at, problems, limits)
         sender = mailbox.email if mailbox is not None else None
     located = read_mailboxes(
-        people_text, people_at, faults, limits, limit=limits.max_recipients, code="too_many_recipients"
+        people_text, people_at, problems, limits, limit=limits.max_recipients, code="too_many_recipients"
     )
     return Envelope(
         sender=sender, recipients=tuple(each.address for each in located), is_given=bool(people_text.strip(" ,;"))
     )
 
 
-def _one_of(request: Request, name: str, header: str, faults: Problems) -> tuple[str, str]:
-    """The value and its target, from the query or the header, not both."""
+def _one_of(request: Request, name: str, header: str, problems: Problems) -> tuple[str, str]:
+    """Return the value and its target, from the query or the header, not both."""
     asked, said = request.query.get(name, ""), request.headers.get(header, "")
     if asked and said:
-        text = f"This is in the query and in {_SHOWN_AS[header]}; give it in one place."
-        faults.add("not_applicable", member("query", name), text)
+        text = f"Also set in {_SHOWN_AS[header]}. Use the query or the header, not both."
+        problems.add("not_applicable", member("query", name), text)
     return (asked, member("query", name)) if asked else (said, _SHOWN_AS[header])
 
 
-def _message(head: CheckedHeader, raw: bytes, envelope: Envelope, faults: Problems, limits: Limits) -> Message:
-    """The message with its envelope: whom the header shows in To or Cc is there, everybody else in Bcc."""
+def _message(head: CheckedHeader, raw: bytes, envelope: Envelope, problems: Problems, limits: Limits) -> Message:
+    """Make the message with its envelope: recipients in the header's To or Cc stay there, all others become Bcc."""
     people = head.people
-    sender = next(iter(people["from"]), _NOBODY)
+    sender = next(iter(people["from"]), _NO_ADDRESS)
     shown = {name: {address.email.casefold(): address for address in people[name]} for name in ("to", "cc")}
     chosen = envelope.recipients if envelope.is_given else (*people["to"], *people["cc"], *people["bcc"])
     found: dict[str, dict[str, Address]] = {"to": {}, "cc": {}, "bcc": {}}
@@ -120,7 +120,7 @@ def _message(head: CheckedHeader, raw: bytes, envelope: Envelope, faults: Proble
         place = next((name for name in ("to", "cc") if key in shown[name]), "bcc")
         named = address if address.name else shown.get(place, {}).get(key, address)
         found[place].setdefault(key, named)
-    _check_number(sum(map(len, found.values())), faults, limits)
+    _check_number(sum(map(len, found.values())), problems, limits)
     differs = envelope.sender is not None and envelope.sender.casefold() != sender.email.casefold()
     message = Message(
         sender=sender,
@@ -133,47 +133,49 @@ def _message(head: CheckedHeader, raw: bytes, envelope: Envelope, faults: Proble
     )
     size = estimate_size(message)
     if size > limits.max_message_bytes:
-        text = f"The message has {size} bytes on the wire; {limits.max_message_bytes} are possible."
-        faults.add("message_too_large", WHOLE, text)
+        text = f"The message is too large: {size} bytes on the wire (limit {limits.max_message_bytes})."
+        problems.add("message_too_large", WHOLE, text)
     return message
 
 
-def _check_number(count: int, faults: Problems, limits: Limits) -> None:
+def _check_number(count: int, problems: Problems, limits: Limits) -> None:
     if count > limits.max_recipients:
-        text = f"There are {count} recipients; a message may have {limits.max_recipients}. Send several messages."
-        faults.add("too_many_recipients", WHOLE, text)
-    elif not count and not any(problem.target in _OF_RECIPIENTS for problem in faults.problems):
-        text = "Name recipients in the query (to), in X-Relay-Rcpt-To, or in the message's To, Cc or Bcc."
-        faults.add("no_recipients", "to", text)
+        text = f"Too many recipients: {count} (limit {limits.max_recipients}). Send several messages."
+        problems.add("too_many_recipients", WHOLE, text)
+    elif not count and not any(problem.target in _OF_RECIPIENTS for problem in problems.found):
+        text = "At least one recipient is required: in the query (to), in X-Relay-Rcpt-To, or in the message's To, Cc or Bcc."
+        problems.add("no_recipients", "to", text)
 
 
-def _with_options(message: Message, query: Mapping[str, str], now: datetime, faults: Problems, limits: Limits) -> Draft:
+def _with_options(
+    message: Message, query: Mapping[str, str], now: datetime, problems: Problems, limits: Limits
+) -> Draft:
     tags = [tag for tag in query.get("tags", "").split(",") if tag]
-    delivery = _choice(query, "delivery", tuple(map(str, Delivery)), faults)
+    delivery = _choice(query, "delivery", tuple(map(str, Delivery)), problems)
     return Draft(
-        message=msgspec.structs.replace(message, tags=fields.read_tags(tags, faults, limits)),
-        lane=fields.read_choice_name(query.get("lane"), "lane", faults, limits),
-        route=fields.read_choice_name(query.get("route"), "route", faults, limits),
+        message=msgspec.structs.replace(message, tags=fields.read_tags(tags, problems, limits)),
+        lane=fields.read_choice_name(query.get("lane"), "lane", problems, limits),
+        route=fields.read_choice_name(query.get("route"), "route", problems, limits),
         delivery=Delivery(delivery) if delivery else None,
-        send_at=fields.read_moment(_number(query.get("send_at")), now, faults, limits),
-        expires_in_seconds=_expiry(query, faults, limits),
-        dry_run=_choice(query, "dry_run", (*_YES, *_NO), faults) in _YES,
-        file_names=read_file_names(message.raw or b"", faults),
+        send_at=fields.read_moment(_number(query.get("send_at")), now, problems, limits),
+        expires_in_seconds=_expiry(query, problems, limits),
+        dry_run=_choice(query, "dry_run", (*_YES, *_NO), problems) in _YES,
+        file_names=read_file_names(message.raw or b"", problems),
     )
 
 
-def _expiry(query: Mapping[str, str], faults: Problems, limits: Limits) -> int | None:
+def _expiry(query: Mapping[str, str], problems: Problems, limits: Limits) -> int | None:
     value = _number(query.get("expires_in_seconds"))
     if isinstance(value, str):
-        faults.add("wrong_type", "query.expires_in_seconds", "This must be a whole number of seconds.")
-    return fields.read_expiry(value, faults, limits)
+        problems.add("wrong_type", "query.expires_in_seconds", "Must be a whole number of seconds.")
+    return fields.read_expiry(value, problems, limits)
 
 
-def _choice(query: Mapping[str, str], name: str, choices: tuple[str, ...], faults: Problems) -> str | None:
+def _choice(query: Mapping[str, str], name: str, choices: tuple[str, ...], problems: Problems) -> str | None:
     value = query.get(name)
     if value is None or value in choices:
         return value
-    faults.add("invalid_choice", member("query", name), f"This must be one of: {', '.join(choices)}.")
+    problems.add("invalid_choice", member("query", name), f"Must be one of: {', '.join(choices)}.")
     return None
 
 

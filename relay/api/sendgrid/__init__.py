@@ -1,1 +1,1 @@
-"""SendGrid's v3 API, answered by Relay."""
+"""SendGrid's v3 API, implemented by Relay."""

@@ -11,7 +11,7 @@ from relay.core.errors import Problem, Refusal
 _STEP = re.compile(r"\[(?:(\d+)|'([^']*)')\]")
 """A step of a target in brackets, which SendGrid writes after a dot."""
 _STATUS = {411: 400, 422: 400}
-"""SendGrid's contract has no other status than 400 for a request that is wrong."""
+"""SendGrid's contract has only status 400 for a wrong request."""
 
 
 def refused(refusal: Refusal, request_id: str) -> Response:

@@ -1,7 +1,7 @@
-"""A SendGrid mail to drafts: each personalization is a message of its own.
+"""Read a SendGrid mail: each personalization becomes a message.
 
-What any route can do is done by Relay: scheduling, substitution tags, merging what the mail and a personalization say.
-What only SendGrid can do goes into the message's options, and a route that cannot carry it refuses it.
+Relay does what any route can carry: scheduling, substitution tags, merging the mail with its personalizations. Features that
+only SendGrid has go into the message's options, and Relay refuses them on other routes.
 """
 
 import asyncio
@@ -23,9 +23,9 @@ from relay.providers.sendgrid.options import SharedOptions
 
 MAX_PERSONALIZATIONS = 1000
 MAX_RECIPIENTS = 1000
-_AT_A_TIME = 20
-"""Letters that are read before others of the process get their turn: filling in tags may take milliseconds each."""
-_NOBODY = Address(email="")
+_CHUNK = 20
+"""Read this many messages before yielding to other requests: replacing tags may take milliseconds each."""
+_NO_ADDRESS = Address(email="")
 _NO_TAGS = Tags({}, {})
 _PASSED_ON = member_names(SharedOptions)
 
@@ -33,9 +33,9 @@ type _Block = Mapping[str, Any]
 
 
 class PersonalizedDraft(msgspec.Struct, frozen=True, kw_only=True):
-    """One personalization as a draft. `field` is where it stands; `own` names the fields it does not take from the mail.
+    """One personalization as a draft. `field` is its place; `own` names the fields that do not come from the mail.
 
-    `size` is what the message has on the wire (`relay.mime.size`).
+    `size` is the message's size on the wire (`relay.mime.size`).
     """
 
     draft: Draft
@@ -45,15 +45,15 @@ class PersonalizedDraft(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Mail(msgspec.Struct, frozen=True, kw_only=True):
-    """A whole request. In sandbox mode it is only checked."""
+    """A request. In sandbox mode it is only checked."""
 
-    letters: tuple[PersonalizedDraft, ...]
+    drafts: tuple[PersonalizedDraft, ...]
     batch_id: str | None
     is_sandbox: bool
 
 
 class _Common(msgspec.Struct, frozen=True, kw_only=True):
-    """What the personalizations share, read once, and what reading needs."""
+    """What the personalizations share, read once, and what reading them needs."""
 
     mail: Mapping[str, Any]
     sender: Address
@@ -66,67 +66,67 @@ class _Common(msgspec.Struct, frozen=True, kw_only=True):
     options: Mapping[str, Any]
     send_at: datetime | None
     now: datetime
-    faults: Problems
+    problems: Problems
     limits: Limits
 
 
-async def read_mail(value: Any, now: datetime, faults: Problems, limits: Limits) -> Mail:
-    """The letters of a request. They may be used only if `faults` stayed empty."""
-    mail = read(value, SendGridMail, faults)
+async def read_mail(value: Any, now: datetime, problems: Problems, limits: Limits) -> Mail:
+    """Read the messages of a request. Use them only if `problems` stayed empty."""
+    mail = read(value, SendGridMail, problems)
     blocks: Sequence[_Block] = mail.get("personalizations", [])
-    _check_counts(blocks, faults)
-    common = _common(mail, now, faults, limits)
-    letters: list[PersonalizedDraft] = []
+    _check_counts(blocks, problems)
+    common = _common(mail, now, problems, limits)
+    drafts: list[PersonalizedDraft] = []
     for number, block in enumerate(blocks[:MAX_PERSONALIZATIONS]):
-        if number % _AT_A_TIME == 0:
+        if number % _CHUNK == 0:
             await asyncio.sleep(0)
-        letters.append(_letter(common, block, f"personalizations.{number}"))
-    size = sum(letter.size for letter in letters)
-    if size > limits.max_batch_bytes and not faults.has("message_too_large"):
-        text = f"The messages have {size} bytes together; {limits.max_batch_bytes} are possible. Send several requests."
-        faults.add("message_too_large", "personalizations", text)
+        drafts.append(_personalized(common, block, f"personalizations.{number}"))
+    size = sum(personalized.size for personalized in drafts)
+    if size > limits.max_batch_bytes and not problems.has("message_too_large"):
+        text = f"The messages are too large: {size} bytes together (limit {limits.max_batch_bytes}). Send several requests."
+        problems.add("message_too_large", "personalizations", text)
     sandbox = mail.get("mail_settings", {}).get("sandbox_mode", {})
-    return Mail(letters=tuple(letters), batch_id=mail.get("batch_id"), is_sandbox=sandbox.get("enable") is True)
+    return Mail(drafts=tuple(drafts), batch_id=mail.get("batch_id"), is_sandbox=sandbox.get("enable") is True)
 
 
-def _check_counts(blocks: Sequence[_Block], faults: Problems) -> None:
+def _check_counts(blocks: Sequence[_Block], problems: Problems) -> None:
     if not blocks:
-        if not faults:
-            faults.add("no_recipients", "personalizations", "You must have at least one personalization.")
+        if not problems:
+            problems.add("no_recipients", "personalizations", "You must have at least one personalization.")
     elif len(blocks) > MAX_PERSONALIZATIONS:
-        text = f"There are {len(blocks)} personalizations; {MAX_PERSONALIZATIONS} are possible. Send several requests."
-        faults.add("too_many", "personalizations", text)
+        text = f"Too many personalizations: {len(blocks)} (limit {MAX_PERSONALIZATIONS}). Send several requests."
+        problems.add("too_many", "personalizations", text)
     elif sum(len(block.get(kind, ())) for block in blocks for kind in ("to", "cc", "bcc")) > MAX_RECIPIENTS:
         text = f"There is a limit of {MAX_RECIPIENTS} total recipients (to + cc + bcc) per request."
-        faults.add("too_many_recipients", "personalizations", text)
+        problems.add("too_many_recipients", "personalizations", text)
 
 
-def _common(mail: Mapping[str, Any], now: datetime, faults: Problems, limits: Limits) -> _Common:
-    content = parts.read_content(mail.get("content", ()), faults)
+def _common(mail: Mapping[str, Any], now: datetime, problems: Problems, limits: Limits) -> _Common:
+    content = parts.read_content(mail.get("content", ()), problems)
     if not (mail.get("content") or _has_template(mail)):
         text = "Unless a valid template_id is provided, the content parameter is required."
-        faults.add("no_content", "content", text)
-    parts.check_arguments(mail.get("custom_args", {}), "custom_args", faults)
-    sender = parts.read_person(mail["from"], "from", faults, limits) if mail.get("from") else None
+        problems.add("no_content", "content", text)
+    parts.check_arguments(mail.get("custom_args", {}), "custom_args", problems)
+    sender = parts.read_person(mail["from"], "from", problems, limits) if mail.get("from") else None
     return _Common(
         mail=mail,
-        sender=sender or _NOBODY,
-        subject=_subject_of_all(mail, faults, limits),
+        sender=sender or _NO_ADDRESS,
+        subject=_subject_of_all(mail, problems, limits),
         content=content,
-        attachments=parts.read_files(mail.get("attachments", ()), faults, limits),
-        headers=parts.read_own_headers(mail.get("headers", {}), "headers", faults, limits),
-        categories=parts.read_categories(mail.get("categories", ()), faults),
-        reply_to=() if _has_tags(mail) else _reply_to(mail, _NO_TAGS, faults, limits),
+        attachments=parts.read_files(mail.get("attachments", ()), problems, limits),
+        headers=parts.read_own_headers(mail.get("headers", {}), "headers", problems, limits),
+        categories=parts.read_categories(mail.get("categories", ()), problems),
+        reply_to=() if _has_tags(mail) else _reply_to(mail, _NO_TAGS, problems, limits),
         options=_options(mail, content),
-        send_at=parts.read_time(mail.get("send_at"), "send_at", now, faults, limits),
+        send_at=parts.read_time(mail.get("send_at"), "send_at", now, problems, limits),
         now=now,
-        faults=faults,
+        problems=problems,
         limits=limits,
     )
 
 
 def _has_template(mail: Mapping[str, Any]) -> bool:
-    """Whether a template of SendGrid's brings subject and content, and fills in the tags itself."""
+    """Check whether a SendGrid template provides subject and content, and replaces the tags."""
     return "template_id" in mail
 
 
@@ -135,22 +135,22 @@ def _has_tags(mail: Mapping[str, Any]) -> bool:
     return not _has_template(mail) and (is_filled or bool(mail.get("sections")))
 
 
-def _subject_of_all(mail: Mapping[str, Any], faults: Problems, limits: Limits) -> str:
+def _subject_of_all(mail: Mapping[str, Any], problems: Problems, limits: Limits) -> str:
     is_used = not all("subject" in block for block in mail.get("personalizations", ()))
     is_required = is_used and not _has_template(mail)
-    return parts.read_title(mail.get("subject"), "subject", faults, limits, is_required=is_required)
+    return parts.read_title(mail.get("subject"), "subject", problems, limits, is_required=is_required)
 
 
-def _reply_to(mail: Mapping[str, Any], tags: Tags, faults: Problems, limits: Limits) -> tuple[Address, ...]:
+def _reply_to(mail: Mapping[str, Any], tags: Tags, problems: Problems, limits: Limits) -> tuple[Address, ...]:
     if "reply_to" in mail and "reply_to_list" in mail:
         text = "The reply_to and reply_to_list parameters can not be used together."
-        faults.add("not_applicable", "reply_to_list", text)
+        problems.add("not_applicable", "reply_to_list", text)
     if "reply_to_list" in mail:
         people = [_filled(person, tags) for person in mail["reply_to_list"]]
-        return parts.read_people(people, "reply_to_list", faults, limits)
+        return parts.read_people(people, "reply_to_list", problems, limits)
     if not mail.get("reply_to"):
         return ()
-    person = parts.read_person(_filled(mail["reply_to"], tags), "reply_to", faults, limits)
+    person = parts.read_person(_filled(mail["reply_to"], tags), "reply_to", problems, limits)
     return (person,) if person is not None else ()
 
 
@@ -159,7 +159,7 @@ def _filled(person: Mapping[str, str], tags: Tags) -> Mapping[str, str]:
 
 
 def _options(mail: Mapping[str, Any], content: parts.Content) -> Mapping[str, Any]:
-    """What is SendGrid's to do. Sandbox mode is not: Relay itself does not send then."""
+    """Return the options for SendGrid. Sandbox mode is not among them: Relay itself does not send then."""
     options = {name: mail[name] for name in _PASSED_ON if mail.get(name)}
     settings = {name: value for name, value in mail.get("mail_settings", {}).items() if name != "sandbox_mode"}
     options.pop("mail_settings", None)
@@ -172,39 +172,39 @@ def _options(mail: Mapping[str, Any], content: parts.Content) -> Mapping[str, An
     return options
 
 
-def _letter(common: _Common, block: _Block, field: str) -> PersonalizedDraft:
+def _personalized(common: _Common, block: _Block, field: str) -> PersonalizedDraft:
     substitutions = block.get("substitutions", {})
-    parts.check_substitutions(substitutions, f"{field}.substitutions", common.faults)
+    parts.check_substitutions(substitutions, f"{field}.substitutions", common.problems)
     tags = Tags(substitutions, common.mail.get("sections", {})) if _has_tags(common.mail) else _NO_TAGS
     message = _message(common, block, field, tags)
     size = estimate_size(message)
-    if size > common.limits.max_message_bytes and not common.faults.has("message_too_large"):
-        text = f"The message has {size} bytes on the wire; {common.limits.max_message_bytes} are possible."
-        common.faults.add("message_too_large", field, text)
+    if size > common.limits.max_message_bytes and not common.problems.has("message_too_large"):
+        text = f"The message is too large: {size} bytes on the wire (limit {common.limits.max_message_bytes})."
+        common.problems.add("message_too_large", field, text)
     send_at = common.send_at
     if "send_at" in block:
-        send_at = parts.read_time(block["send_at"], f"{field}.send_at", common.now, common.faults, common.limits)
+        send_at = parts.read_time(block["send_at"], f"{field}.send_at", common.now, common.problems, common.limits)
     return PersonalizedDraft(
         draft=Draft(message=message, send_at=send_at), field=field, own=frozenset(block), size=size
     )
 
 
 def _message(common: _Common, block: _Block, field: str, tags: Tags) -> Message:
-    faults, limits, content = common.faults, common.limits, common.content
+    problems, limits, content = common.problems, common.limits, common.content
     to, cc, bcc = (
-        parts.read_people(block.get(kind, ()), f"{field}.{kind}", faults, limits) for kind in ("to", "cc", "bcc")
+        parts.read_people(block.get(kind, ()), f"{field}.{kind}", problems, limits) for kind in ("to", "cc", "bcc")
     )
     if block.get("to") == []:
         text = "The to array is required for all personalization objects, and must have at least one email object."
-        faults.add("no_recipients", f"{field}.to", text)
-    parts.check_unique((*to, *cc, *bcc), field, faults)
-    sender = parts.read_person(block["from"], f"{field}.from", faults, limits) if block.get("from") else None
+        problems.add("no_recipients", f"{field}.to", text)
+    parts.check_unique((*to, *cc, *bcc), field, problems)
+    sender = parts.read_person(block["from"], f"{field}.from", problems, limits) if block.get("from") else None
     return Message(
         sender=sender or common.sender,
         to=to,
         cc=cc,
         bcc=bcc,
-        reply_to=_reply_to(common.mail, tags, faults, limits) if _has_tags(common.mail) else common.reply_to,
+        reply_to=_reply_to(common.mail, tags, problems, limits) if _has_tags(common.mail) else common.reply_to,
         subject=_subject(common, block, field, tags),
         text=tags.fill(content.text) if content.text and tags else content.text,
         html=tags.fill(content.html) if content.html and tags else content.html,
@@ -222,13 +222,13 @@ def _subject(common: _Common, block: _Block, field: str, tags: Tags) -> str:
     title = tags.fill(block.get("subject", common.subject))
     where = f"{field}.subject" if "subject" in block else "subject"
     is_required = not _has_template(common.mail)
-    return parts.read_title(title, where, common.faults, common.limits, is_required=is_required and bool(title))
+    return parts.read_title(title, where, common.problems, common.limits, is_required=is_required and bool(title))
 
 
 def _headers(common: _Common, block: _Block, field: str) -> Mapping[str, str]:
     if not block.get("headers"):
         return common.headers
-    own = parts.read_own_headers(block["headers"], f"{field}.headers", common.faults, common.limits)
+    own = parts.read_own_headers(block["headers"], f"{field}.headers", common.problems, common.limits)
     names = {name.lower() for name in own}
     return {**{name: value for name, value in common.headers.items() if name.lower() not in names}, **own}
 
@@ -238,7 +238,7 @@ def _arguments(common: _Common, block: _Block, field: str) -> Mapping[str, str]:
     if not block.get("custom_args"):
         return shared
     merged = {**shared, **block["custom_args"]}
-    parts.check_arguments(merged, f"{field}.custom_args", common.faults)
+    parts.check_arguments(merged, f"{field}.custom_args", common.problems)
     return merged
 
 

@@ -1,4 +1,4 @@
-"""SendGrid's batch ids and scheduled sends, which are Relay's groups and their stops; and the scopes of a key.
+"""Handle SendGrid's batch ids and scheduled sends, which are Relay's groups and their stops, and the scopes of a key.
 
 Sources: the vendor's OpenAPI files tsg_mail_v3 and tsg_scheduled_sends.
 """
@@ -31,7 +31,7 @@ SCOPES = (
     "user.scheduled_sends.read",
     "user.scheduled_sends.update",
 )
-"""What every key may do here; what it may send, its client's policy says."""
+"""What every key may do. The client's policy limits what it may send."""
 
 
 async def scopes(call: Call) -> Response:
@@ -56,7 +56,7 @@ async def stop(call: Call) -> Response:
     batch, how = _batch_of(call, order["batch_id"]), Stop(order["status"])
     groups = call.services.send_groups
     if not await groups.stop(call.client.name, batch, how) and await groups.stop_of(call.client.name, batch) != how:
-        text = "This batch has another status already; change it with PATCH or take it back with DELETE."
+        text = "This batch already has another status. Change it with PATCH, or remove it with DELETE."
         raise Refusal(400, "not_applicable", text, target="batch_id")
     return json_response(SendGridStoppedView(batch_id=batch, status=how, already_sent=await groups.left(batch)), 201)
 
@@ -102,9 +102,9 @@ def _batch_of(call: Call, text: str) -> str:
 
 
 def _read(call: Call, shape: type[VendorShape]) -> dict[str, Any]:
-    faults = Problems(Limits().max_problems)
-    order = read(read_body(call.request, MAX_SMALL_BYTES, faults), shape, faults)
+    problems = Problems(Limits().max_problems)
+    order = read(read_body(call.request, MAX_SMALL_BYTES, problems), shape, problems)
     if "status" in order and order["status"] not in list(Stop):
-        faults.add("invalid_choice", "status", "The status must be cancel or pause.")
-    faults.raise_any()
+        problems.add("invalid_choice", "status", "The status must be cancel or pause.")
+    problems.raise_any()
     return order

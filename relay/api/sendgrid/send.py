@@ -1,4 +1,4 @@
-"""POST /v3/mail/send: SendGrid's request, accepted whole or not at all, by whatever route the policy and the rules say."""
+"""POST /v3/mail/send: accept SendGrid's request as a whole or not at all, for the routes that policy and rules choose."""
 
 import asyncio
 import re
@@ -22,8 +22,8 @@ from relay.core.errors import Problem, Refusal
 from relay.delivery.send_groups import is_group
 from relay.providers.sendgrid.options import demands
 
-_AT_A_TIME = 20
-"""Letters that are decided about before others of the process get their turn."""
+_CHUNK = 20
+"""Decide this many messages before yielding to other requests."""
 _RECIPIENT = re.compile(r"(to|cc|bcc)\[(\d+)\]")
 _FILE = re.compile(r"attachments\[(\d+)\]\.name")
 
@@ -35,7 +35,7 @@ async def send(call: Call) -> Response:
         return _accepted(call, replay.response.decode(), {"Idempotency-Replayed": "true"})
     now = call.services.clock()
     mail = await _read(call, now)
-    verdicts = await _decide(call, mail.letters, now)
+    verdicts = await _decide(call, mail.drafts, now)
     if mail.is_sandbox:
         return Response(status=200)
     return _accepted(call, await _accept(call, asked, mail, verdicts))
@@ -49,57 +49,57 @@ def _repeatable(call: Call) -> Repeatable | None:
 
 async def _read(call: Call, now: datetime) -> Mail:
     limits = Limits(max_message_bytes=call.services.settings.max_message_bytes)
-    faults = Problems(limits.max_problems)
-    value = read_body(call.request, limits.max_body_bytes, faults)
-    mail = await read_mail(value, now, faults, limits)
+    problems = Problems(limits.max_problems)
+    value = read_body(call.request, limits.max_body_bytes, problems)
+    mail = await read_mail(value, now, problems, limits)
     if mail.batch_id is not None and not is_group(mail.batch_id, call.client.mac_key):
-        faults.add("invalid_value", "batch_id", "The batch_id is not valid; POST /v3/mail/batch makes one.")
-    faults.raise_any()
+        problems.add("invalid_value", "batch_id", "Not a valid batch_id. Create one with POST /v3/mail/batch.")
+    problems.raise_any()
     return mail
 
 
-async def _decide(call: Call, letters: Sequence[PersonalizedDraft], now: datetime) -> list[Verdict]:
-    """What the policy makes of each. Raises one `Refusal` with every reason against any of them."""
+async def _decide(call: Call, drafts: Sequence[PersonalizedDraft], now: datetime) -> list[Verdict]:
+    """Apply the policy to each message. Raises one `Refusal` with every reason against any of them."""
     known = await call.services.suppressions.known_to(call.client.name)
     verdicts: list[Verdict] = []
     refusals: list[Refusal] = []
     problems: dict[Problem, None] = {}
-    for number, letter in enumerate(letters):
-        if number % _AT_A_TIME == 0:
+    for number, personalized in enumerate(drafts):
+        if number % _CHUNK == 0:
             await asyncio.sleep(0)
         try:
-            verdicts.append(decide(call, letter.draft, known, now))
+            verdicts.append(decide(call, personalized.draft, known, now))
         except Refusal as refusal:
             refusals.append(refusal)
-            problems |= dict.fromkeys(_problems(letter, refusal))
+            problems |= dict.fromkeys(_problems(personalized, refusal))
     if not refusals:
         return verdicts
     worst = max(refusals, key=lambda refusal: (refusal.status == 403, refusal.status))
     raise Refusal(worst.status, worst.code, worst.message, problems=list(problems), headers=worst.headers)
 
 
-def _problems(letter: PersonalizedDraft, refusal: Refusal) -> list[Problem]:
-    """A refusal's problems, each at the field of the request that it is about."""
+def _problems(personalized: PersonalizedDraft, refusal: Refusal) -> list[Problem]:
+    """Place each problem of a refusal at its field of the request."""
     if not refusal.problems:
         return [Problem(code=refusal.code, target=refusal.target or WHOLE, message=refusal.message)]
     found: list[Problem] = []
     for problem in refusal.problems:
-        fields = [_field(letter, problem.target)]
+        fields = [_field(personalized, problem.target)]
         if problem.code == "not_carriable":
-            options = demands(letter.draft.message.options.get("sendgrid", {}))
+            options = demands(personalized.draft.message.options.get("sendgrid", {}))
             fields = [name for name in options if f"options.sendgrid.{name}" in problem.message] or fields
         found += [Problem(code=problem.code, target=field, message=problem.message) for field in fields]
     return found
 
 
-def _field(letter: PersonalizedDraft, target: str) -> str:
+def _field(personalized: PersonalizedDraft, target: str) -> str:
     if target == "from":
-        return f"{letter.field}.from" if "from" in letter.own else "from"
+        return f"{personalized.field}.from" if "from" in personalized.own else "from"
     if recipient := _RECIPIENT.fullmatch(target):
-        return f"{letter.field}.{recipient[1]}.{recipient[2]}.email"
+        return f"{personalized.field}.{recipient[1]}.{recipient[2]}.email"
     if file := _FILE.fullmatch(target):
         return f"attachments.{file[1]}.filename"
-    return letter.field
+    return personalized.field
 
 
 async def _accept(call: Call, asked: Repeatable | None, mail: Mail, verdicts: Sequence[Verdict]) -> str:

@@ -1,7 +1,7 @@
-"""Substitution tags: SendGrid's older way to fill in texts, done here so that the mail can leave by any route.
+"""Replace substitution tags, SendGrid's older form of templates, so that the mail can leave by any route.
 
-A tag is any text; where it stands in the subject, the bodies or Reply-To, its value stands instead. Values are put in as
-they are, once, the longest tag first. Sections are values shared by all recipients, which may hold tags themselves
+A tag is any text. In the subject, the bodies and Reply-To its value replaces it: unescaped, once, the longest tag first.
+Sections are values shared by all recipients, which may contain tags themselves
 (twilio.com/docs/sendgrid/for-developers/sending-email/substitution-tags and …/section-tags).
 """
 
@@ -10,19 +10,19 @@ from collections.abc import Mapping
 
 
 class Tags:
-    """The tags of one message, ready to be replaced."""
+    """The tags of one message, ready for replacement."""
 
     def __init__(self, substitutions: Mapping[str, str], sections: Mapping[str, str]) -> None:
         self._steps = [table for table in (_Table(substitutions), _Table(sections)) if table]
         if len(self._steps) > 1:
-            # A section named by a value, and then the tags within it.
+            # First a section that a value refers to, then the tags within the section.
             self._steps.append(self._steps[0])
 
     def __bool__(self) -> bool:
         return bool(self._steps)
 
     def fill(self, text: str) -> str:
-        """The text with every tag replaced by its value."""
+        """Replace every tag in a text by its value."""
         for table in self._steps:
             text = table.fill(text)
         return text

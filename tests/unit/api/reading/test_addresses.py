@@ -1,4 +1,4 @@
-"""Plain addresses are taken without asking the library: exactly those that it would take as they stand."""
+"""Plain addresses are accepted without the library: exactly those that it would accept unchanged."""
 
 import pytest
 from hypothesis import event, given, settings
@@ -31,7 +31,7 @@ def by_the_library(text: str) -> str:
 
 @settings(max_examples=examples(200))
 @given(local=NAMES, domain=NAMES, top=st.sampled_from(["", ".com", ".example"]))
-def test_what_is_plain_is_what_the_library_takes_as_it_stands(local: str, domain: str, top: str) -> None:
+def test_plain_address_is_accepted_unchanged_by_the_library(local: str, domain: str, top: str) -> None:
     text = f"{local}@{domain}{top}"
     is_plain = addresses._PLAIN.fullmatch(text) is not None
     event(f"plain: {is_plain}")
@@ -48,7 +48,7 @@ def test_what_is_plain_is_what_the_library_takes_as_it_stands(local: str, domain
         f"a@{'b' * 60}.{'c' * 60}.{'d' * 60}.{'e' * 60}.example",
     ],
 )
-def test_ordinary_addresses_are_plain(text: str) -> None:
+def test_ordinary_address_needs_no_library(text: str) -> None:
     assert addresses._PLAIN.fullmatch(text)
     assert by_the_library(text) == text
     assert addresses.email_address(text) == text
@@ -63,5 +63,5 @@ def test_ordinary_addresses_are_plain(text: str) -> None:
         f"{'x' * 250}@example.com", f"a@{'a' * 64}.example", "a@[127.0.0.1]", '"a"@example.com',
     ],
 )  # fmt: skip
-def test_everything_else_is_asked_of_the_library(text: str) -> None:
+def test_unusual_address_is_checked_by_the_library(text: str) -> None:
     assert not addresses._PLAIN.fullmatch(text)

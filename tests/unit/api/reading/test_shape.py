@@ -144,17 +144,17 @@ def test_each_mismatch_says_what_would_be_right(
 ) -> None:
     problems = Problems(100)
     check_shape(value, shape, problems)
-    assert [(each.code, each.target, each.message) for each in problems.problems] == expected
+    assert [(each.code, each.target, each.message) for each in problems.found] == expected
 
 
 def test_only_the_first_unknown_fields_get_a_suggestion() -> None:
     problems = Problems(100)
     check_shape({"messages": [], **{f"message{n}": 1 for n in range(30)}}, BatchEnvelope, problems)
-    suggested = [each for each in problems.problems if "Did you mean `messages`" in each.message]
-    assert (len(problems.problems), len(suggested)) == (30, 20)
+    suggested = [each for each in problems.found if "Did you mean `messages`" in each.message]
+    assert (len(problems.found), len(suggested)) == (30, 20)
 
 
 def test_wrong_rows_are_found_anywhere_in_the_longest_list() -> None:
     problems = Problems(100)
     check_shape({"value": [{"email": "a"}] * 9_999 + [{"email": 1}]}, SuppressionImport, problems)
-    assert [each.target for each in problems.problems] == ["value[9999].email"]
+    assert [each.target for each in problems.found] == ["value[9999].email"]
