@@ -130,3 +130,23 @@ async def test_creating_twice_keeps_what_is_there(blobs: Blobs, name: str) -> No
     await blobs.put(name, "a", b"x")
     await blobs.create(name)
     assert await blobs.get(name, "a") == b"x"
+
+
+@pytest.mark.parametrize("dotted", ["..", ".", "../x", "20260301/../../other/x", "a/./b", "a/.."])
+async def test_a_name_with_a_dot_segment_is_not_found_and_not_written(blobs: Blobs, name: str, dotted: str) -> None:
+    with pytest.raises(NotFound):
+        await blobs.put(name, dotted, b"x")
+    with pytest.raises(NotFound):
+        await blobs.get(name, dotted)
+    with pytest.raises(NotFound):
+        await blobs.delete(name, dotted)
+    with pytest.raises(NotFound):
+        await streamed(blobs, name, dotted)
+    assert (await blobs.list(name))[0] == []
+
+
+@pytest.mark.parametrize("odd", ["a..b", "...", ".a/b.", "a b/ü/%2e%2e", "a?b#c"])
+async def test_a_name_with_other_odd_characters_is_kept(blobs: Blobs, name: str, odd: str) -> None:
+    await blobs.put(name, odd, b"x")
+    assert await blobs.get(name, odd) == b"x"
+    assert [blob.name for blob in (await blobs.list(name))[0]] == [odd]

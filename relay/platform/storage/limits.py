@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from relay.core.errors import StorageError
+from relay.core.errors import NotFound, StorageError
 from relay.platform.storage.ports import Value
 
 MAX_BODY_BYTES = 65_536
@@ -39,6 +39,15 @@ def queue_text(body: bytes) -> str:
     except UnicodeDecodeError:
         # Without the cause: its text quotes the content.
         raise StorageError("a queue entry must be UTF-8 text") from None
+
+
+def check_blob_name(name: str) -> None:
+    """Raise `NotFound` for a name with a segment `.` or `..`: HTTP libraries resolve it to another blob or container.
+
+    RFC 3986 section 5.2.4 (remove dot segments); Relay writes no such blob.
+    """
+    if {".", ".."} & set(name.split("/")):
+        raise NotFound("a blob name with a dot segment")
 
 
 def check_range(what: str, value: int, minimum: int, maximum: int) -> None:

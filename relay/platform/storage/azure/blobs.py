@@ -41,7 +41,7 @@ class AzureBlobs:
         if len(body) > SINGLE_PUT_BYTES:
             await self.put_stream(container, name, _one(body), content_type=content_type)
             return
-        blob = self._client(container).get_blob_client(name)
+        blob = self._blob(container, name)
         async with Boundary("blob put"):
             await blob.upload_blob(body, overwrite=True, content_settings=_settings(content_type))
 
@@ -54,7 +54,7 @@ class AzureBlobs:
         content_type: str = "application/octet-stream",
     ) -> int:
         """See the port. Blocks that are never committed cost nothing and are gone after a week."""
-        blob = self._client(container).get_blob_client(name)
+        blob = self._blob(container, name)
         size = 0
         blocks: list[str] = []
         async with aclosing(_in_blocks(chunks)) as parts:
@@ -69,7 +69,7 @@ class AzureBlobs:
 
     async def get(self, container: str, name: str) -> bytes:
         """See the port."""
-        blob = self._client(container).get_blob_client(name)
+        blob = self._blob(container, name)
         async with Boundary("blob get", TRANSFER_SECONDS):
             download = await blob.download_blob(max_concurrency=_PARALLEL_BLOCKS)
             body: bytes = await download.readall()
@@ -77,7 +77,7 @@ class AzureBlobs:
 
     async def stream(self, container: str, name: str) -> AsyncIterator[bytes]:
         """See the port."""
-        blob = self._client(container).get_blob_client(name)
+        blob = self._blob(container, name)
         async with Boundary("blob get"):
             download = await blob.download_blob()
         chunks = aiter(download.chunks())
@@ -90,7 +90,7 @@ class AzureBlobs:
 
     async def delete(self, container: str, name: str) -> None:
         """See the port."""
-        blob = self._client(container).get_blob_client(name)
+        blob = self._blob(container, name)
         with suppress(NotFound):
             async with Boundary("blob delete"):
                 await blob.delete_blob()
@@ -105,6 +105,10 @@ class AzureBlobs:
             pages = client.list_blobs(name_starts_with=prefix or None, results_per_page=limit).by_page(cursor)
             blobs = [_blob(each) async for each in await anext(pages)]
         return blobs, pages.continuation_token or None
+
+    def _blob(self, container: str, name: str) -> Any:
+        limits.check_blob_name(name)
+        return self._client(container).get_blob_client(name)
 
     def _client(self, container: str) -> Any:
         client = self._clients.get(container)

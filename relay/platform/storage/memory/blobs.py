@@ -54,6 +54,7 @@ class MemoryBlobs:
         self, container: str, name: str, body: bytes, *, content_type: str = "application/octet-stream"
     ) -> None:
         """See the port."""
+        limits.check_blob_name(name)
         held = _Held(body=bytes(body), content_type=content_type, modified_at=self._clock().replace(microsecond=0))
         self._container(container)[name] = held
 
@@ -83,6 +84,7 @@ class MemoryBlobs:
 
     async def delete(self, container: str, name: str) -> None:
         """See the port."""
+        limits.check_blob_name(name)
         self._containers.get(container, {}).pop(name, None)
 
     async def list(
@@ -104,6 +106,7 @@ class MemoryBlobs:
             raise NotFound(f"there is no container {container}") from None
 
     def _blob(self, container: str, name: str) -> _Held:
+        limits.check_blob_name(name)
         try:
             return self._container(container)[name]
         except KeyError:
