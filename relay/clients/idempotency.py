@@ -1,4 +1,4 @@
-"""Make the same request twice be one request: `Idempotency-Key` (draft-ietf-httpapi-idempotency-key-header).
+"""Process a repeated request once: `Idempotency-Key` (draft-ietf-httpapi-idempotency-key-header).
 
 A key is reserved together with the entry that will be put and the response that will be given. So a process may die at
 any point: a repetition puts the same bytes, whatever has changed since (time, policy, template, settings), and the
@@ -22,9 +22,9 @@ KEPT = timedelta(hours=24)
 LEASE = timedelta(seconds=30)
 MAX_KEY = 255
 MAX_RESPONSE = 900_000
-"""Compressed bytes of a response that can be kept."""
+"""Limit of a stored response, in compressed bytes."""
 _CHUNK = 60_000
-"""Bytes of a response in one property; a property holds 64 KiB, a row 1 MiB."""
+"""Bytes of a response per property; the limit of a property is 64 KiB, of a row 1 MiB."""
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,23 +48,23 @@ class Reserved(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Replay(msgspec.Struct, frozen=True, kw_only=True):
-    """The key's request was accepted already: with this response."""
+    """The request of this key was already accepted, with this response."""
 
     response: bytes
     expires_at: datetime | None = None
 
 
 class Idempotency:
-    """Reserves keys with what their requests will do, and remembers what was accepted."""
+    """Reserves keys with the plan of their request, and records what was accepted."""
 
     def __init__(self, tables: Tables, clock: Callable[[], datetime]) -> None:
         self._tables = tables
         self._clock = clock
 
     async def find(self, client: str, key: str, fingerprint: str) -> Reserved | Replay | None:
-        """Return what is known of a key: None if nothing; a `Reserved` if the request before this one did not finish.
+        """Find a key: None if it is new, `Reserved` if its first request did not finish, `Replay` if it did.
 
-        Raises `Refusal`: 422 if the key came with another payload, 409 while the first request is still under way.
+        Raises `Refusal`: 422 if the key came with another payload, 409 while the first request is still in progress.
         """
         partition, row = _place(client, key)
         try:
@@ -86,7 +86,7 @@ class Idempotency:
         return await self._take_over(known, plan)
 
     async def reserve(self, client: str, key: str, fingerprint: str, plan: Plan) -> Reserved:
-        """Store the plan of a key that `find` knew nothing of. Nothing is put before this has returned.
+        """Store the plan of a new key. No entry is put before this has returned.
 
         Raises `Refusal`: 409 if another request was faster, 413 if the response is too large to be kept.
         """
@@ -99,7 +99,7 @@ class Idempotency:
         return Reserved(partition=partition, row=row, plan=plan)
 
     async def finish(self, reserved: Reserved) -> None:
-        """Remember that the entry was put, and forget its content. If this is lost, a repetition puts it again."""
+        """Record that the entry was put, and delete its content. If this write is lost, a repeated request puts it again."""
         properties: dict[str, Value] = {"is_done": True, "entry": b""}
         await self._tables.merge(TABLE, Entity(partition=reserved.partition, row=reserved.row, properties=properties))
 
@@ -155,7 +155,7 @@ class Idempotency:
 
 
 def _plan(known: Entity) -> Plan:
-    # Counted, because a row that was used again after its day may still hold more chunks of an older response.
+    # Counted, because a row that is reused after its day may still contain more chunks of an older response.
     count = int(str(known.properties["chunks"]))
     chunks = (known.properties[f"response{number:02d}"] for number in range(count))
     expires_at = str(known.properties["expires_at"])
@@ -169,7 +169,7 @@ def _plan(known: Entity) -> Plan:
 
 
 def fingerprint(*parts: str | bytes) -> str:
-    """A digest of what a request says; JSON bodies in one canonical form, whatever the order of their fields."""
+    """Hash a request. JSON bodies are brought to a canonical form first, so that the order of fields does not matter."""
     digest = hashlib.sha256()
     for part in parts:
         encoded = part.encode() if isinstance(part, str) else _canonical(part)
@@ -179,7 +179,7 @@ def fingerprint(*parts: str | bytes) -> str:
 
 
 def in_flight(seconds: int) -> Refusal:
-    """The answer while the first request with a key is under way."""
+    """Return the refusal while the first request with a key is in progress."""
     return Refusal(
         409,
         "idempotency_key_in_use",

@@ -1,8 +1,8 @@
-"""How much a client may send: a rate and a daily quota, shared by all instances.
+"""Limit what a client sends: a rate and a daily quota, shared by all instances.
 
-An instance does not ask storage for each message: it takes a share of what is free, two seconds' worth of the rate or a
-two-hundredth of the quota, by one read and one write with ETag, and spends that. What it does not spend of a rate lapses
-with its two seconds; of a quota it is lost when the process ends, so the quota is kept, and almost used.
+An instance does not access storage for each message: with one read and one write by ETag it reserves a share, two seconds of
+the rate or 1/200 of the quota, and spends that. An unused share of the rate expires after two seconds; an unused share of the
+quota is lost when the process ends, so that the quota is never exceeded, and nearly reached.
 Table `quotas`: partition the client, rows `rate` and `day-<yyyymmdd>` (docs/decisions/0012-quotas.md).
 """
 
@@ -32,7 +32,7 @@ _MINUTE = 60
 
 
 class _LocalShare(msgspec.Struct):
-    """What this process may still spend of a client's rate and quota."""
+    """The part of a client's rate and quota that this process has reserved and not yet spent."""
 
     rate: int = 0
     rate_until: datetime = datetime.min.replace(tzinfo=UTC)
@@ -41,7 +41,7 @@ class _LocalShare(msgspec.Struct):
 
 
 class Quotas:
-    """Take from the rates and quotas of clients."""
+    """Counts messages and recipients against the rates and quotas of clients."""
 
     def __init__(self, tables: Tables, clock: Callable[[], datetime]) -> None:
         self._tables = tables
@@ -70,7 +70,7 @@ class Quotas:
                 local.quota -= recipients
 
     def headers(self, client: Client) -> Mapping[str, str]:
-        """`RateLimit` and `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers) for an answer to this client."""
+        """Return `RateLimit` and `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers) for a response to this client."""
         rate = client.policy.rate_per_minute
         if rate is None:
             return {}
@@ -121,7 +121,7 @@ class Quotas:
 
 
 def _written(now: datetime) -> Mapping[str, str]:
-    """What the purge goes by: a row not written to for days says nothing any more."""
+    """Return the time of writing, by which the purge deletes old rows."""
     return {"created_at": now.isoformat()}
 
 

@@ -1,8 +1,7 @@
-"""Who may call: clients, their keys and their policies.
+"""Store clients, their keys and their policies.
 
-One row per client in table `clients`. Keys are stored only as SHA-256 digests (a key carries 256 random bits, so a slow
-hash would protect nothing more); a client may have two active keys, so that it can change over. Every process reads
-all rows and keeps them for seconds.
+One row per client in table `clients`. Keys are stored only as SHA-256 digests (a key has 256 random bits, so that a slow hash
+would add no protection); a client may have two active keys for rotation. Every process caches all rows for seconds.
 """
 
 import asyncio
@@ -28,10 +27,10 @@ _USED = "used"
 _PREFIX = "relay"
 CACHE_SECONDS = 30.0
 UNKNOWN_KEY_SECONDS = 5.0
-"""An unknown key makes the rows be read anew, but not more often than this."""
+"""An unknown key reloads the rows, but not more often than this."""
 MAX_ACTIVE_KEYS = 2
 USE_NOTED_EVERY = timedelta(hours=1)
-"""How exactly the last use of a key is known: each process notes it once in so long."""
+"""Precision of a key's last use: each process records it at most once in this time."""
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 
 EXECUTABLES = [
@@ -59,18 +58,17 @@ EXECUTABLES = [
 
 
 class Role(StrEnum):
-    """What a client may do besides sending and reading its own messages."""
+    """The rights of a client beyond sending and reading its own messages."""
 
     CLIENT = "client"
     OPERATOR = "operator"
-    """Reads and mends everything: dead letters, routes, clients."""
+    """Manages everything: dead letters, routes, clients."""
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
-    """What a client may send. Patterns are `*`, an address, or `*@domain`; empty `routes`/`lanes` mean all.
+    """The limits of a client. Patterns are `*`, an address, or `*@domain`; empty `routes`/`lanes` mean all.
 
-    `senders` are the addresses it may use as From and as return path: who receives others' bounces is harmed like who is
-    made their author.
+    `senders` are the addresses it may use as From and as return path: a forged return path directs bounces to a victim.
     With `redirect_to` (non-production) every recipient outside `recipients` is replaced by that address; without it they
     are refused. `rate_per_minute` counts messages, `daily_quota` recipients. `refused_attachments` are globs over file names.
     `ip_ranges` are CIDR blocks the client may call from; empty means anywhere.
@@ -90,7 +88,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forb
 
 
 class Key(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A key as stored: its public `id` (8 hex digits, part of the key's text), the digest of the whole text."""
+    """A stored key: its public `id` (8 hex digits, part of the key's text) and the digest of the whole text."""
 
     id: str
     digest: str
@@ -125,10 +123,10 @@ class Clients:
         self._reading = asyncio.Lock()
 
     async def all(self, *, older_than_seconds: float = CACHE_SECONDS) -> Mapping[str, Client]:
-        """Every client by name; read again when what is cached is older than asked."""
+        """Return all clients by name, at most this old."""
         now, limit = self._clock(), timedelta(seconds=older_than_seconds)
         if self._is_older(now, limit):
-            # One reads for all who ask meanwhile.
+            # One read serves all concurrent callers.
             async with self._reading:
                 if self._is_older(now, limit):
                     entities = [row async for row in every_row(self._tables, TABLE, Query(partition=_PARTITION))]
@@ -140,7 +138,7 @@ class Clients:
         return self._read_at is None or now - self._read_at > age
 
     async def by_key(self, text: str) -> Client | None:
-        """The enabled client that this key belongs to, or None."""
+        """Find the enabled client of a key, or None."""
         key_id = key_id_of(text)
         if key_id is None:
             return None
@@ -148,7 +146,7 @@ class Clients:
         return found or _find(await self.all(older_than_seconds=UNKNOWN_KEY_SECONDS), key_id, text, self._clock())
 
     async def by_principal(self, ids: Sequence[str]) -> Client | None:
-        """The enabled client that one of these Entra ids is mapped to, or None."""
+        """Find the enabled client that one of these Entra ids is mapped to, or None."""
         wanted = {text.lower() for text in ids}
         for client in (await self.all()).values():
             if not client.is_disabled and wanted & {principal.lower() for principal in client.principals}:
@@ -156,13 +154,13 @@ class Clients:
         return None
 
     async def get(self, name: str) -> Client:
-        """A client as stored now. Raises `NotFound`."""
+        """Read a client from storage. Raises `NotFound`."""
         return _client(await self._tables.get(TABLE, _PARTITION, name))
 
     async def create(
         self, name: str, *, role: Role = Role.CLIENT, policy: Policy | None = None, principals: Sequence[str] = ()
     ) -> str:
-        """A new client; its first key's text, which is shown only this once. Raises `AlreadyExists`, `ValueError`."""
+        """Create a client. Returns its first key, which is shown only once. Raises `AlreadyExists`, `ValueError`."""
         if not NAME.fullmatch(name):
             raise ValueError("a client's name is 1 to 63 lower-case letters, digits and dashes")
         text, key = new_key(self._clock())
@@ -179,7 +177,7 @@ class Clients:
         return text
 
     async def change(self, name: str, change: Callable[[Client], Client]) -> Client:
-        """Read, change and write back. Raises `NotFound`, and `Changed` when another writer was first."""
+        """Change a client. Raises `NotFound`, and `Changed` if another writer was first."""
         entity = await self._tables.get(TABLE, _PARTITION, name)
         changed = change(_client(entity))
         await self._tables.merge(TABLE, _entity(changed), etag=entity.etag)
@@ -187,7 +185,7 @@ class Clients:
         return changed
 
     async def add_key(self, name: str, *, expires_at: datetime | None = None) -> str:
-        """Another key beside the active one; its text. Raises `NotFound`, and `ValueError` when two are active."""
+        """Add a second key. Returns its text. Raises `NotFound`, and `ValueError` if two are active."""
         now = self._clock()
         text, key = new_key(now, expires_at=expires_at)
 
@@ -201,7 +199,7 @@ class Clients:
         return text
 
     async def remove_key(self, name: str, key_id: str) -> Client:
-        """Make a key useless, within seconds everywhere. Raises `NotFound` for an unknown client or key."""
+        """Remove a key, with effect on all instances within seconds. Raises `NotFound` for an unknown client or key."""
 
         def remove(client: Client) -> Client:
             kept = tuple(key for key in client.keys if key.id != key_id)
@@ -218,7 +216,7 @@ class Clients:
         self._read_at = None
 
     async def note_use(self, key_id: str) -> None:
-        """Remember that a key was used just now; once an hour, and it does not matter if that fails."""
+        """Record the use of a key, at most once an hour. A failure is ignored."""
         now = self._clock()
         if now - self._noted.get(key_id, datetime.min.replace(tzinfo=now.tzinfo)) < USE_NOTED_EVERY:
             return
@@ -229,12 +227,12 @@ class Clients:
             log_event("key_use_not_noted", error=type(error).__name__)
 
     async def last_uses(self) -> Mapping[str, datetime]:
-        """When each key was last used, to the hour, by its id."""
+        """Return the last use of each key, by its id, with the precision of an hour."""
         rows = [row async for row in every_row(self._tables, TABLE, Query(partition=_USED))]
         return {row.row: at for row in rows if isinstance(at := row.properties["at"], datetime)}
 
     async def ensure(self, name: str, *, role: Role) -> str | None:
-        """The first key's text of a client that this call created, or None when it was there."""
+        """Create a client if it is missing. Returns its first key, or None if it existed."""
         try:
             return await self.create(name, role=role)
         except AlreadyExists:
@@ -242,14 +240,14 @@ class Clients:
 
 
 def new_key(now: datetime, *, expires_at: datetime | None = None) -> tuple[str, Key]:
-    """A key: its text, `relay_<id>_<secret>`, and what is stored of it."""
+    """Make a key: its text, `relay_<id>_<secret>`, and its stored form."""
     key_id = secrets.token_hex(4)
     text = f"{_PREFIX}_{key_id}_{secrets.token_urlsafe(32)}"
     return text, Key(id=key_id, digest=_digest(text), created_at=now, expires_at=expires_at)
 
 
 def key_id_of(text: str) -> str | None:
-    """The public part of a key's text, or None when it does not look like one of ours."""
+    """Return the public id in a key's text, or None if the text is not one of Relay's keys."""
     prefix, _, rest = text.partition("_")
     key_id, _, secret = rest.partition("_")
     return key_id if prefix == _PREFIX and len(key_id) == 8 and secret else None

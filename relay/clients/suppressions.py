@@ -1,8 +1,8 @@
-"""Addresses that are not sent to: because mail to them bounced, their owner complained or unsubscribed, or somebody said so.
+"""Store suppressed addresses: after a bounce, a complaint, an unsubscription, or by hand.
 
 Table `suppressions`: partition `all` or `of-<client>`, row a digest of the address; and partition `log`, a row for each change,
-by time. A process reads a scope once, keeps digests and reasons in memory, and then reads only the log, every half minute
-at most: so a message of a thousand recipients costs one query or none. See docs/decisions/0021-suppressions.md.
+by time. A process reads a scope once, caches digests and reasons, and then reads only the log, at most every half minute: a
+message of a thousand recipients costs one query or none. See docs/decisions/0021-suppressions.md.
 """
 
 import asyncio
@@ -25,13 +25,13 @@ from relay.platform.storage.ports import Entity, Query, Tables, delete_where, ev
 
 TABLE = resources.SUPPRESSIONS_TABLE
 ALL = ""
-"""The scope of what concerns every client; any other scope is a client's name."""
+"""The scope of entries for all clients; any other scope is a client's name."""
 CACHE = timedelta(seconds=30)
-"""How long a change may take to be known everywhere."""
+"""Time until all processes know a change."""
 OVERLAP = timedelta(seconds=120)
-"""How much of the log is read again: other processes' clocks differ, and a row may become visible late."""
+"""Part of the log that is read again: clocks of processes differ, and a row may become visible late."""
 RELOAD = timedelta(hours=1)
-"""A scope is read anew after this: what is in no log (its writer died after the row) is found then."""
+"""A scope is reloaded after this time, to find changes whose writer died before writing the log."""
 LOG_KEPT = timedelta(days=1)
 _LOG = "log"
 
@@ -42,11 +42,11 @@ REASONS: Mapping[str, str] = {
     "manual": "A person or an application added it.",
     "provider": "A provider has it on its own suppression list.",
 }
-"""Why an address is suppressed, as docs/reference/events.md has it."""
+"""The reasons, as documented in docs/reference/events.md."""
 
 
 class Suppression(msgspec.Struct, frozen=True, kw_only=True):
-    """An address on a list. `scope` is `ALL` or a client; `source` the provider or route that it is known from."""
+    """A suppressed address. `scope` is `ALL` or a client; `source` the provider or route that reported it."""
 
     email: str
     reason: str
@@ -57,26 +57,26 @@ class Suppression(msgspec.Struct, frozen=True, kw_only=True):
     note: str = ""
 
     def is_over(self, now: datetime) -> bool:
-        """Whether it holds no more."""
+        """Return whether the suppression has expired."""
         return self.expires_at is not None and self.expires_at <= now
 
 
 class _Known(msgspec.Struct, frozen=True):
-    """What memory keeps of one: its reason, and when it ends."""
+    """A cached entry: reason and expiry."""
 
     reason: str
     expires_at: datetime | None
 
 
 class Known:
-    """What concerns one client at a moment. Reading it costs nothing."""
+    """A snapshot of the suppressions of one client, in memory."""
 
     def __init__(self, scopes: Sequence[Mapping[str, _Known]], now: datetime) -> None:
         self._scopes = scopes
         self._now = now
 
     def among(self, recipients: Sequence[Address]) -> Mapping[int, str]:
-        """The numbers of the recipients that are suppressed, with the reason of each."""
+        """Return the numbers of the suppressed recipients, with their reasons."""
         if not any(self._scopes):
             return {}
         found = ((number, self._reason(address.email)) for number, address in enumerate(recipients))
@@ -92,11 +92,11 @@ class Known:
 
 
 NOBODY = Known((), datetime(1970, 1, 1, tzinfo=UTC))
-"""Nobody is suppressed."""
+"""No suppressions."""
 
 
 class Suppressions:
-    """Reads and changes the lists, and follows events."""
+    """Reads and changes suppressions, and adds those that follow from events."""
 
     def __init__(self, tables: Tables, clock: Callable[[], datetime], rules: Mapping[str, SuppressionRule]) -> None:
         self._tables = tables
@@ -107,10 +107,10 @@ class Suppressions:
         self._log_read_at: datetime | None = None
         self._reading = asyncio.Lock()
 
-    # ── asking ──
+    # ── reading ──
 
     async def known_to(self, client: str) -> Known:
-        """What concerns this client, at most `CACHE` old. Raises `StorageError` only when nothing is known yet."""
+        """Return the suppressions of a client, at most `CACHE` old. Raises `StorageError` only before the first read."""
         now = self._clock()
         async with self._reading:
             try:
@@ -122,7 +122,7 @@ class Suppressions:
         return Known((self._scopes[client], self._scopes[ALL]), now)
 
     async def get(self, scope: str, email: str) -> Suppression:
-        """One entry. Raises `NotFound`; what is over is not there."""
+        """Read one entry. Raises `NotFound`, also for an expired one."""
         found = _suppression(await self._tables.get(TABLE, _partition(scope), key_of(email)))
         if found.is_over(self._clock()):
             raise NotFound("no such suppression")
@@ -131,7 +131,7 @@ class Suppressions:
     async def page(
         self, scope: str, *, limit: int = 1000, cursor: str | None = None
     ) -> tuple[Sequence[Suppression], str | None]:
-        """One page of a scope's entries, in no useful order, and the next cursor."""
+        """Read one page of a scope's entries, in no particular order, and the next cursor."""
         page = await self._tables.query(TABLE, Query(partition=_partition(scope)), limit=limit, cursor=cursor)
         found, now = [_suppression(entity) for entity in page.entities], self._clock()
         return [each for each in found if not each.is_over(now)], page.next
@@ -139,21 +139,21 @@ class Suppressions:
     # ── changing ──
 
     def made(self, email: str, reason: str, client: str, **more: Any) -> Suppression:
-        """An entry as the rule of its reason says: for whom, and how long. `more` are other fields."""
+        """Make an entry with the scope and expiry that the rule of its reason sets. `more` are other fields."""
         rule, now = self._rules[reason], self._clock()
         expires_at = now + timedelta(days=rule.days) if rule.days else None
         fields = {"scope": ALL if rule.for_all else client, "expires_at": expires_at, **more}
         return Suppression(email=email, reason=reason, at=now, **fields)
 
     async def put(self, suppressions: Sequence[Suppression]) -> None:
-        """Write entries over what is there. The log comes second: see `RELOAD`."""
+        """Write entries, replacing existing ones. The log is written second: see `RELOAD`."""
         for partition in {_partition(each.scope) for each in suppressions}:
             rows = {entity.row: entity for entity in map(_entity, suppressions) if entity.partition == partition}
             await self._tables.upsert_all(TABLE, list(rows.values()))
-        await self._tell(suppressions)
+        await self._log(suppressions)
 
     async def add(self, suppression: Suppression) -> None:
-        """Write an entry, unless one is there that holds as long or longer."""
+        """Write an entry, unless an existing one lasts as long or longer."""
         try:
             await self._tables.insert(TABLE, _entity(suppression))
         except AlreadyExists:
@@ -163,17 +163,17 @@ class Suppressions:
             if _lasts(known) >= _lasts(suppression):
                 return
             await self._tables.upsert(TABLE, _entity(suppression))
-        await self._tell([suppression])
+        await self._log([suppression])
 
     async def remove(self, scope: str, emails: Iterable[str]) -> None:
-        """Take addresses off a scope's list; those that are not on it are no error."""
+        """Remove addresses from a scope. Missing ones are not an error."""
         chosen = list(emails)
         await self._tables.delete_all(TABLE, _partition(scope), [key_of(email) for email in chosen])
         now = self._clock()
-        await self._tell([Suppression(email=each, reason="", scope=scope, at=now, expires_at=now) for each in chosen])
+        await self._log([Suppression(email=each, reason="", scope=scope, at=now, expires_at=now) for each in chosen])
 
     async def follow(self, noted: Sequence[MessageEvent]) -> None:
-        """Suppress whom events say so about: an address that is none, a complaint, an unsubscription."""
+        """Suppress recipients after an event: the address does not exist, a complaint, an unsubscription."""
         for each in noted:
             reason = _reason_of(each)
             if reason and each.is_ours:
@@ -182,7 +182,7 @@ class Suppressions:
                 log_event("suppressed", message=each.message, client=each.client, reason=reason)
 
     async def drop_missing(self, source: str, before: datetime) -> int:
-        """Take off what a provider had on its lists and has no more: entries of this source, last seen before."""
+        """Remove the entries of a source that its provider no longer lists: those last seen before this time."""
         cursor: str | None = None
         gone: list[str] = []
         while True:
@@ -197,12 +197,12 @@ class Suppressions:
         return len(gone)
 
     async def purge(self) -> int:
-        """Forget what is over, and the log of long ago."""
+        """Delete expired entries and the old log."""
         now = self._clock()
         query = Query(select=("at", "expires_at"))
         return await delete_where(self._tables, TABLE, query, lambda entity: _is_forgotten(entity, now))
 
-    # ── memory ──
+    # ── cache ──
 
     async def _refresh(self, scopes: Iterable[str], now: datetime) -> None:
         await self._read_log(now)
@@ -216,14 +216,14 @@ class Suppressions:
         self._scopes[scope], self._loaded_at[scope] = known, now
 
     async def _read_log(self, now: datetime) -> None:
-        """Apply what others changed since the last look. Before anything is loaded there is nothing to apply it to."""
+        """Apply the changes that other processes logged since the last read."""
         if self._log_read_at is None:
             self._log_read_at = now
             return
         if now - self._log_read_at < CACHE:
             return
         if now - self._log_read_at > LOG_KEPT - OVERLAP:
-            # The log of the time between is gone.
+            # The log of the time in between was purged: reload everything.
             self._loaded_at = dict.fromkeys(self._loaded_at, now - 2 * RELOAD)
         query = Query(partition=_LOG, row_from=_log_row(self._log_read_at - OVERLAP))
         async for entity in every_row(self._tables, TABLE, query):
@@ -239,8 +239,8 @@ class Suppressions:
             else:
                 scope.pop(key, None)
 
-    async def _tell(self, changed: Sequence[Suppression]) -> None:
-        """Write the log, and change what this process knows at once."""
+    async def _log(self, changed: Sequence[Suppression]) -> None:
+        """Write the log, and update this process's cache at once."""
         rows = [_log_entity(each) for each in changed]
         for entity in rows:
             self._apply(entity)
@@ -248,7 +248,7 @@ class Suppressions:
 
 
 def key_of(email: str) -> str:
-    """The digest of an address: letters' case does not matter, nor whether its domain is in A-labels or U-labels."""
+    """Hash an address, ignoring case and whether its domain is in A-labels or U-labels."""
     local, _, domain = email.strip().rpartition("@")
     try:
         ascii_domain = domain.encode("idna").decode().lower()

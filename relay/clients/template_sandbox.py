@@ -1,4 +1,4 @@
-"""Jinja2, confined: the only module that knows it.
+"""Run Jinja2 in a sandbox. The only module that imports it.
 
 Templates are written by operators and filled in with what clients send. Neither may reach Python's inside, the file system
 or another template, and neither may keep the process busy: everything that repeats or grows is charged to a budget of
@@ -20,7 +20,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import htmlsafe_json_dumps
 
 MAX_WORK = 4_000_000
-"""Of one rendering of one part, which it bounds to about a second at worst: a character or element that is handled is 1."""
+"""The work of one rendering of one part, in characters and elements: about a second at worst."""
 _STEP = 20
 _EXPRESSION = 5
 _CALL = 400
@@ -68,7 +68,7 @@ _FILTERS = [
     "urlize",
     "wordcount",
 ]
-"""Of Jinja2's own. Left out: what pads, repeats or formats to any width (`center`, `indent`, `format`, `batch` …)."""
+"""Jinja2's filters, except those that pad, repeat or format to any width (`center`, `indent`, `format`, `batch` …)."""
 _METHODS = frozenset(
     [
         "lower",
@@ -89,20 +89,20 @@ _METHODS = frozenset(
         "index",
     ]
 )
-"""Methods of texts, numbers, lists and objects that a template may call."""
+"""Methods of strings, numbers, lists and objects that a template may call."""
 _PLAIN = (str, bytes, int, float, list, tuple, dict)
 
 
 class NoTemplate(ValueError):
-    """The source is no template; the text says why, and in which line."""
+    """The source is not a valid template; the text gives the line and the reason."""
 
 
 class Unrenderable(Exception):
-    """The template and these variables do not go together; the text says why. It has no value of a variable."""
+    """The template cannot be rendered with these variables; the text gives the reason, without any value."""
 
 
 class _Exhausted(Exception):
-    """The budget of work is used up."""
+    """The rendering exceeded its budget of work."""
 
 
 class _Budget:
@@ -123,7 +123,7 @@ def _charge(work: int) -> None:
 
 
 class Part:
-    """One compiled source. `names` are the variables that it reads and does not set itself."""
+    """A compiled source. `names` are the variables that it reads and does not set."""
 
     def __init__(self, source: str, *, is_html: bool) -> None:
         """Raises `NoTemplate`."""
@@ -136,12 +136,12 @@ class Part:
         except NoTemplate:
             raise
         except TemplateSyntaxError as error:
-            raise NoTemplate(f"Line {error.lineno}: {_told(error.message or 'this is no template')}") from error
+            raise NoTemplate(f"Line {error.lineno}: {_excerpt(error.message or 'not a valid template')}") from error
         except Exception as error:
             raise NoTemplate("The template is nested too deeply to be compiled.") from error
 
     def render(self, variables: Mapping[str, Any]) -> str:
-        """The text with the variables filled in. Raises `Unrenderable`."""
+        """Render the template with variables. Raises `Unrenderable`."""
         token = _BUDGET.set(_Budget())
         try:
             return "".join(self._generate(variables))
@@ -151,7 +151,7 @@ class Part:
         except SecurityError as error:
             raise Unrenderable("It does what templates may not do: only values are open to them.") from error
         except UndefinedError as error:
-            raise Unrenderable(f"It reads something that the variables do not have: {_told(str(error))}") from error
+            raise Unrenderable(f"The template reads an undefined variable: {_excerpt(str(error))}") from error
         except Exception as error:
             raise Unrenderable(f"It fails with these variables ({type(error).__name__}).") from error
         finally:
@@ -164,7 +164,7 @@ class Part:
 
 
 class _Environment(ImmutableSandboxedEnvironment):
-    """The sandbox of Jinja2, with fewer ways to grow."""
+    """Jinja2's sandbox, with limits on the growth of values."""
 
     intercepted_binops = frozenset(["*", "**", "%"])
 
@@ -187,7 +187,7 @@ class _Environment(ImmutableSandboxedEnvironment):
         return super().call(context, obj, *args, **kwargs)
 
     def counted(self, items: Iterable[Any], characters: int) -> list[Any]:
-        """What a loop goes through, paid in advance: each step, and the plain characters in it."""
+        """Charge a loop in advance: each step, and the plain characters in it."""
         budget = _BUDGET.get()
         cost = _STEP + characters
         found = list(islice(items, budget.left // cost + 1))
@@ -195,12 +195,12 @@ class _Environment(ImmutableSandboxedEnvironment):
         return found
 
     def assigned(self, value: Any) -> Any:
-        """What a variable of the template is set to, or what is searched by `in`."""
+        """Charge a value that a variable is set to, or that `in` searches."""
         _charge(1 + _size(value))
         return value
 
     def _generate(self, source: nodes.Template, *args: Any, **kwargs: Any) -> str:
-        # Jinja2 names this as the place to change what code is made.
+        # Jinja2 documents this method for changing the generated code.
         for loop in list(source.find_all(nodes.For)):
             plain = sum(len(text.data) for text in loop.find_all(nodes.TemplateData))
             inner = sum(1 for _ in loop.find_all(nodes.Expr))
@@ -224,7 +224,7 @@ def _environment(*, is_html: bool) -> _Environment:
         autoescape=is_html,
         undefined=StrictUndefined,
         finalize=_put_out,
-        optimized=False,  # constants are not computed when a template is compiled, where nothing is charged
+        optimized=False,  # constant folding at compile time would not be charged
         keep_trailing_newline=True,
     )
     environment.filters = {name: environment.filters[name] for name in _FILTERS}
@@ -235,7 +235,7 @@ def _environment(*, is_html: bool) -> _Environment:
 
 
 def _charged(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A filter that is paid for by what it is given."""
+    """Wrap a filter so that its input is charged."""
 
     @wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
@@ -250,7 +250,7 @@ def _size(value: Any) -> int:
 
 
 def _put_out(value: Any) -> Any:
-    """What `{{ … }}` puts out: nothing for null."""
+    """Convert a value for output: null becomes nothing."""
     if isinstance(value, str):
         _charge(len(value))
     return "" if value is None else value
@@ -277,7 +277,7 @@ def _replace(value: Any, old: str, new: str) -> str:
 
 
 def _tojson(value: Any) -> str:
-    """JSON that can stand in html, of one width."""
+    """Encode JSON that is safe in HTML, without an indent."""
     return htmlsafe_json_dumps(value)
 
 
@@ -289,6 +289,6 @@ def _check(tree: nodes.Template) -> None:
             raise NoTemplate(f"Line {node.lineno}: a loop cannot be recursive.")
 
 
-def _told(text: str) -> str:
+def _excerpt(text: str) -> str:
     shown = text if text.isprintable() else ascii(text)
     return f"{shown[:_MAX_TOLD].rstrip('.')}."

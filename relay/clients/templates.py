@@ -1,4 +1,4 @@
-"""Templates in storage, by name and version.
+"""Store templates by name and version.
 
 Table `templates`: partition the name, a row for each version, the newest first. A row is never changed: whoever inserts a
 number first has it. Deleting is a version too, an empty one, so that a number never comes to mean something else.
@@ -18,18 +18,18 @@ from relay.platform.storage.ports import Entity, Query, Tables, Value, every_row
 TABLE = resources.TEMPLATES_TABLE
 PARTS = ("subject", "text", "html")
 CACHE = timedelta(seconds=30)
-"""How long a change may take to be known everywhere."""
+"""Time until all processes know a change."""
 MAX_VERSIONS = 100
-"""Versions of a template that are kept."""
+"""Versions kept of a template."""
 MAX_BYTES = 524_288
-"""Of a template as JSON: far below the 1 MiB of a row."""
+"""Size of a template as JSON: far below the 1 MiB of a row."""
 _CHUNK = 60_000
 _LAST = 99_999_999
 _MOST_CACHED = 200
 
 
 class Variable(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A variable that a template declares. `default` counts only when it is not required."""
+    """A declared variable. `default` applies only if it is not required."""
 
     is_required: bool = True
     default: Any = None
@@ -37,7 +37,7 @@ class Variable(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Template(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One version of a template. `version` counts from 1. One of `text` and `html` is there unless it `is_deleted`."""
+    """One version of a template, counted from 1. It has `text`, `html` or both, unless it `is_deleted`."""
 
     name: str
     version: int
@@ -65,12 +65,12 @@ class Ready:
         }
 
     def missing(self, variables: Mapping[str, Any]) -> list[str]:
-        """The required variables that are not there."""
+        """Return the required variables that are missing."""
         declared = self.template.variables
         return [name for name, variable in declared.items() if variable.is_required and name not in variables]
 
     def render(self, part: str, variables: Mapping[str, Any]) -> str | None:
-        """A part (of `PARTS`) with the variables filled in, None when there is none. Raises `Unrenderable`."""
+        """Render one of `PARTS`; None if the template does not have it. Raises `Unrenderable`."""
         if part not in self._parts:
             return None
         defaults = {name: each.default for name, each in self.template.variables.items() if not each.is_required}
@@ -78,7 +78,7 @@ class Ready:
 
 
 class Templates:
-    """Keeps templates and finds them."""
+    """Stores and finds templates."""
 
     def __init__(self, tables: Tables, clock: Callable[[], datetime]) -> None:
         self._tables = tables
@@ -86,7 +86,7 @@ class Templates:
         self._ready: dict[tuple[str, int | None], tuple[Ready, datetime]] = {}
 
     async def put(self, template: Template) -> Template:
-        """Keep this as the next version; `version` and `created_at` are set here."""
+        """Store the next version. Sets `version` and `created_at`."""
         while True:
             last = await self._newest(template.name)
             if last is not None and last.is_deleted:
@@ -95,7 +95,7 @@ class Templates:
             made = msgspec.structs.replace(template, version=number, created_at=self._clock())
             try:
                 await self._tables.insert(TABLE, _entity(made))
-            except AlreadyExists:  # somebody else had the number first
+            except AlreadyExists:  # another writer took the number first
                 continue
             if number > MAX_VERSIONS:
                 await self._tables.delete(TABLE, made.name, _row(number - MAX_VERSIONS))
@@ -103,7 +103,7 @@ class Templates:
             return made
 
     async def get(self, name: str, version: int | None = None) -> Template:
-        """A version, by default the newest. Raises `NotFound`."""
+        """Read a version, by default the newest. Raises `NotFound`."""
         newest = await self._newest(name)
         if newest is None or newest.is_deleted:
             raise NotFound("no such template")
@@ -115,7 +115,7 @@ class Templates:
         return found
 
     async def ready(self, name: str, version: int | None = None) -> Ready:
-        """The same, compiled, at most `CACHE` old. Raises `NotFound`."""
+        """Return a compiled version, at most `CACHE` old. Raises `NotFound`."""
         now = self._clock()
         ready, read_at = self._ready.get((name, version), (None, now))
         if ready is None or now - read_at > CACHE:
@@ -126,13 +126,13 @@ class Templates:
         return ready
 
     async def versions(self, name: str) -> Sequence[Template]:
-        """Every version that can be used, the newest first. Raises `NotFound` when there is none."""
+        """Return all usable versions, newest first. Raises `NotFound` if there is none."""
         await self.get(name)
         rows = [_template(row) async for row in every_row(self._tables, TABLE, Query(partition=name))]
         return [each for each in rows if not each.is_deleted]
 
     async def index(self) -> Sequence[tuple[str, int, datetime]]:
-        """Name, newest version and its time of every template. Costs an operation for a thousand versions."""
+        """List every template: name, newest version and its time. Costs one operation per thousand versions."""
         query = Query(select=("version", "created_at", "is_deleted"))
         newest: dict[str, Entity] = {}
         async for entity in every_row(self._tables, TABLE, query):
@@ -144,14 +144,14 @@ class Templates:
         ]
 
     async def delete(self, name: str) -> None:
-        """Take a template out of use, with all its versions. Raises `NotFound`."""
+        """Delete a template with all its versions. Raises `NotFound`."""
         last = await self.get(name)
-        # From here on it is gone; should this die, the next `put` removes the rest.
+        # From here on it is deleted; if the process dies now, the next `put` removes the rest.
         await self.put(Template(name=name, version=0, created_at=last.created_at, is_deleted=True))
         await self._clear(name)
 
     async def _clear(self, name: str) -> None:
-        """Remove all versions but the newest."""
+        """Delete all versions but the newest."""
         query = Query(partition=name, select=("version",))
         rows = [row.row async for row in every_row(self._tables, TABLE, query)]
         await self._tables.delete_all(TABLE, name, rows[1:])

@@ -1,9 +1,9 @@
-"""Files that callers upload once and name in messages: `POST /v1/attachments`.
+"""Store files that callers upload once and use in messages: `POST /v1/attachments`.
 
 Table `attachments`: partition the client, a row for each upload; its bytes are blob `uploads/<id>` of container
-`attachments`, and while it is uploaded in parts, `uploads/<id>.<part>`. An upload that no message names is forgotten after a
-day. One that is named is kept as long as any message may need it; that is written before the message is accepted, and the
-purge takes a row only if nobody wrote to it meanwhile.
+`attachments`, and while it is uploaded in parts, `uploads/<id>.<part>`. An unused upload is deleted after a day. A used one is
+kept as long as any message may need it: `keep` writes that before the message is accepted, and the purge deletes a row only
+if its ETag still matches.
 """
 
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Set
@@ -21,22 +21,22 @@ from relay.platform.storage.rows import RowChange, change_row
 TABLE = resources.UPLOADS_TABLE
 PREFIX = "att_"
 MAX_BYTES = 157_286_400
-"""Bytes of an upload: what Exchange Online takes in one attachment at most."""
+"""Limit of an upload: that of Exchange Online for one attachment."""
 MAX_PART_BYTES = 16_777_216
 MAX_PARTS = 1000
 KEPT_UNUSED = timedelta(hours=24)
 _EXTENDED_EARLY = timedelta(days=1)
-"""How much longer than needed an upload is kept, so that one that is named all day is written to once."""
+"""Extra time an upload is kept, so that a frequently used one is written once a day."""
 _BLOBS = "uploads/"
 _AT_ONCE = 8
 
 
 class TooLarge(ValueError):
-    """The upload has more bytes than one may have."""
+    """The upload exceeds `MAX_BYTES`."""
 
 
 class Incomplete(ValueError):
-    """Parts are missing: `missing` is the first, `parts` how many there are."""
+    """Parts are missing: `missing` is the first of them, `parts` the number of existing parts."""
 
     def __init__(self, missing: int, parts: int) -> None:
         super().__init__(f"part {missing} is missing")
@@ -45,7 +45,7 @@ class Incomplete(ValueError):
 
 
 class WrongSize(ValueError):
-    """The parts have `size` bytes together, and not what the caller has sent."""
+    """The parts have `size` bytes together, which differs from the announced size."""
 
     def __init__(self, size: int) -> None:
         super().__init__(f"the parts have {size} bytes")
@@ -53,7 +53,7 @@ class WrongSize(ValueError):
 
 
 class Upload(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of an upload. `size` is 0 until it is complete. `keep_until` is when it may be forgotten."""
+    """An upload. `size` is 0 until it is complete. The purge may delete it after `keep_until`."""
 
     id: str
     client: str
@@ -67,17 +67,17 @@ class Upload(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def blob(self) -> str:
-        """The blob with its bytes, in container `attachments`."""
+        """The name of its blob in container `attachments`."""
         return _BLOBS + self.id
 
     @property
     def is_used(self) -> bool:
-        """Whether a message named it."""
+        """Whether a message uses it."""
         return self.keep_until > self.created_at + KEPT_UNUSED
 
 
 class Uploads:
-    """Keeps uploads and finds them."""
+    """Stores and finds uploads."""
 
     def __init__(
         self, *, tables: Tables, blobs: Blobs, clock: Callable[[], datetime], new_id: Callable[[], str]
@@ -88,28 +88,28 @@ class Uploads:
         self._new_id = new_id
 
     async def store(self, client: str, name: str, type_: str, body: bytes) -> Upload:
-        """Keep a whole file. Raises `TooLarge`."""
+        """Store a whole file. Raises `TooLarge`."""
         if len(body) > MAX_BYTES:
             raise TooLarge
         upload = self._fresh(client, name, type_, size=len(body))
-        # The row first: what it does not name the purge would never find.
+        # The row first: the purge finds blobs only through their rows.
         await self._tables.insert(TABLE, _entity(msgspec.structs.replace(upload, is_complete=False)))
         await self._blobs.put(ATTACHMENTS_CONTAINER, upload.blob, body)
         await self._tables.merge(TABLE, _entity(upload))
         return upload
 
     async def begin(self, client: str, name: str, type_: str) -> Upload:
-        """Begin an upload in parts."""
+        """Start an upload in parts."""
         upload = msgspec.structs.replace(self._fresh(client, name, type_, size=0), is_complete=False)
         await self._tables.insert(TABLE, _entity(upload))
         return upload
 
     async def put_part(self, upload: Upload, number: int, body: bytes) -> None:
-        """Keep a part; the same number again replaces it."""
+        """Store a part. Repeating a number replaces the part."""
         await self._blobs.put(ATTACHMENTS_CONTAINER, _part(upload, number), body)
 
     async def complete(self, upload: Upload, size: int | None = None) -> Upload:
-        """Join the parts, holding little of them in memory; a repetition is safe. `size` is what they must have together.
+        """Join the parts as a stream. Repeating is safe. `size` is the expected total.
 
         Raises `Incomplete`, `WrongSize` and `TooLarge`.
         """
@@ -131,11 +131,11 @@ class Uploads:
         return msgspec.structs.replace(whole, etag=etag)
 
     async def get(self, client: str, name: str) -> Upload:
-        """An upload of a client. Raises `NotFound`."""
+        """Read an upload of a client. Raises `NotFound`."""
         return _upload(await self._tables.get(TABLE, client, name))
 
     async def find(self, client: str, names: Iterable[str]) -> Mapping[str, Upload]:
-        """Those of these uploads that the client has and that are complete, by id."""
+        """Return those of these uploads that belong to the client and are complete, by id."""
 
         async def one(name: str) -> Upload | None:
             try:
@@ -147,7 +147,7 @@ class Uploads:
         return {upload.id: upload for upload in found if upload is not None and upload.is_complete}
 
     async def keep(self, upload: Upload, until: datetime) -> bool:
-        """See to it that an upload is there until then; False when it was forgotten meanwhile."""
+        """Keep an upload at least until this time. Returns False if it was deleted."""
         if upload.keep_until >= until:
             return True
 
@@ -163,16 +163,16 @@ class Uploads:
         return await change_row(self._tables, TABLE, upload.client, upload.id, decide)
 
     async def delete(self, upload: Upload) -> None:
-        """Forget an upload. Raises `Changed` when a message has named it meanwhile."""
+        """Delete an upload. Raises `Changed` if a message has used it since it was read."""
         gone = msgspec.structs.replace(upload, is_complete=False)
-        # From here on no message can name it, and whoever finds the row goes on with this.
+        # From here on no message can use it, and the next purge finishes an interrupted deletion.
         etag = await self._tables.merge(TABLE, _entity(gone), etag=upload.etag)
         await self._blobs.delete(ATTACHMENTS_CONTAINER, upload.blob)
         await self._delete_parts(upload)
         await self._tables.delete(TABLE, upload.client, upload.id, etag=etag)
 
     async def purge(self) -> int:
-        """Forget what may be forgotten; how many. Costs an operation for a thousand uploads, and four for each of these."""
+        """Delete expired uploads. Returns their number. Costs one operation per thousand uploads, and four per deletion."""
         now, purged = self._clock(), 0
         known: set[str] = set()
         async for entity in every_row(self._tables, TABLE, Query()):
@@ -188,7 +188,7 @@ class Uploads:
         return purged
 
     async def _sweep(self, known: Set[str], before: datetime) -> None:
-        """Delete old blobs that no row names: parts that came while their upload was deleted."""
+        """Delete old blobs without a row: parts that arrived while their upload was deleted."""
         cursor: str | None = None
         while True:
             page, cursor = await self._blobs.list(ATTACHMENTS_CONTAINER, prefix=_BLOBS, cursor=cursor)
@@ -213,7 +213,7 @@ class Uploads:
         )
 
     async def _parts(self, upload: Upload) -> Mapping[int, int]:
-        """The sizes of the parts there are, by number."""
+        """Return the sizes of the existing parts, by number."""
         prefix = f"{upload.blob}."
         found, cursor = await self._blobs.list(ATTACHMENTS_CONTAINER, prefix=prefix)
         parts = list(found)

@@ -1,4 +1,4 @@
-"""The same request twice is one request: who may answer a key, with which batch, and for how long."""
+"""Idempotency keys: reservation, replay, take-over and expiry."""
 
 import asyncio
 import os
@@ -38,13 +38,13 @@ async def refused(place: Place, payload: str = PAYLOAD) -> tuple[int, str, str |
     return refusal.value.status, refusal.value.code, refusal.value.headers.get("Retry-After")
 
 
-async def test_a_new_key_costs_one_read_and_two_writes(place: Place) -> None:
+async def test_new_key_costs_one_read_and_two_writes(place: Place) -> None:
     assert await find(place) is None
     await place.idempotency.finish(await reserve(place))
     assert dict(place.tables.calls) == {"get": 1, "insert": 1, "merge": 1}
 
 
-async def test_a_finished_request_is_replayed_for_a_day(place: Place) -> None:
+async def test_finished_request_is_replayed_for_a_day(place: Place) -> None:
     await place.idempotency.finish(await reserve(place))
     for _ in range(2):
         assert await find(place) == REPLAY
@@ -54,7 +54,7 @@ async def test_a_finished_request_is_replayed_for_a_day(place: Place) -> None:
     assert await find(place) is None
 
 
-async def test_another_payload_is_422_also_while_the_first_is_under_way(place: Place) -> None:
+async def test_other_payload_is_422_even_while_the_first_is_in_progress(place: Place) -> None:
     other = fingerprint("/v1/messages", b'{"a":2}')
     reserved = await reserve(place)
     assert await refused(place, other) == (422, "idempotency_key_reused", None)
@@ -62,19 +62,19 @@ async def test_another_payload_is_422_also_while_the_first_is_under_way(place: P
     assert await refused(place, other) == (422, "idempotency_key_reused", None)
 
 
-async def test_a_key_is_the_clients_own(place: Place) -> None:
+async def test_keys_of_different_clients_are_separate(place: Place) -> None:
     await reserve(place)
     assert await find(place, client="crm") is None
 
 
-async def test_while_the_first_is_under_way_it_is_409_until_its_lease_is_over(place: Place) -> None:
+async def test_request_in_progress_is_409_until_its_lease_ends(place: Place) -> None:
     await reserve(place)
     assert await refused(place) == (409, "idempotency_key_in_use", "31")
     place.time.move(LEASE.total_seconds() - 1)
     assert await refused(place) == (409, "idempotency_key_in_use", "2")
 
 
-async def test_after_a_crash_the_repetition_gets_the_stored_plan(place: Place) -> None:
+async def test_repeat_after_a_crash_gets_the_stored_plan(place: Place) -> None:
     await reserve(place)
     place.time.move(LEASE.total_seconds())
     again = await taken_over(place)
@@ -84,12 +84,12 @@ async def test_after_a_crash_the_repetition_gets_the_stored_plan(place: Place) -
     assert await find(place) == REPLAY
 
 
-async def test_a_released_key_can_be_taken_over_at_once(place: Place) -> None:
+async def test_released_key_can_be_taken_over_at_once(place: Place) -> None:
     await place.idempotency.release(await reserve(place))
     assert (await taken_over(place)).plan == PLAN
 
 
-async def test_taking_a_key_over_does_not_make_it_younger(place: Place) -> None:
+async def test_take_over_does_not_extend_the_key(place: Place) -> None:
     await reserve(place)
     place.time.move((KEPT - LEASE).total_seconds())
     assert (await taken_over(place)).plan == PLAN
@@ -97,7 +97,7 @@ async def test_taking_a_key_over_does_not_make_it_younger(place: Place) -> None:
     assert await find(place) is None
 
 
-async def test_after_a_day_a_key_is_new_whatever_it_was_used_for(place: Place) -> None:
+async def test_key_is_new_after_a_day(place: Place) -> None:
     long = Plan(lane="bulk", entry=b"x", response=os.urandom(200_000))
     await place.idempotency.finish(await reserve(place, plan=long))
     place.time.move(KEPT.total_seconds())
@@ -106,7 +106,7 @@ async def test_after_a_day_a_key_is_new_whatever_it_was_used_for(place: Place) -
     assert await find(place, other) == Replay(response=OTHER.response)
 
 
-async def test_of_two_that_take_a_key_over_one_has_it(place: Place) -> None:
+async def test_concurrent_take_over_succeeds_once(place: Place) -> None:
     await reserve(place)
     place.time.move(LEASE.total_seconds())
     taken: list[Reserved] = []
@@ -119,7 +119,7 @@ async def test_of_two_that_take_a_key_over_one_has_it(place: Place) -> None:
     assert len(taken) == 1
 
 
-async def test_of_two_first_requests_the_slower_one_is_refused(place: Place) -> None:
+async def test_slower_of_two_first_requests_is_refused(place: Place) -> None:
     await reserve(place)
     with pytest.raises(Refusal) as refusal:
         await reserve(place, plan=OTHER)
@@ -128,7 +128,7 @@ async def test_of_two_first_requests_the_slower_one_is_refused(place: Place) -> 
     assert (await taken_over(place)).plan == PLAN
 
 
-async def test_a_row_that_changes_during_take_over_is_tried_again_soon(place: Place) -> None:
+async def test_row_changed_during_take_over_is_409_with_a_short_retry(place: Place) -> None:
     await reserve(place)
     place.time.move(LEASE.total_seconds())
     place.tables.fail("merge", Changed("x"))
@@ -136,7 +136,7 @@ async def test_a_row_that_changes_during_take_over_is_tried_again_soon(place: Pl
 
 
 @pytest.mark.parametrize(("name", "error"), [("get", NotFound("purged")), ("merge", Changed("x"))])
-async def test_an_old_row_that_changes_during_its_replacement_is_tried_again_soon(
+async def test_old_row_changed_during_replacement_is_409_with_a_short_retry(
     place: Place, name: str, error: NotFound | Changed
 ) -> None:
     await reserve(place)
@@ -147,13 +147,13 @@ async def test_an_old_row_that_changes_during_its_replacement_is_tried_again_soo
     assert (refusal.value.status, refusal.value.headers["Retry-After"]) == (409, "1")
 
 
-async def test_at_once_one_of_many_reserves(place: Place) -> None:
+async def test_concurrent_requests_reserve_once(place: Place) -> None:
     results = await asyncio.gather(*(reserve(place) for _ in range(10)), return_exceptions=True)
     assert sum(isinstance(result, Reserved) for result in results) == 1
     assert sum(isinstance(result, Refusal) for result in results) == 9
 
 
-async def test_the_content_is_forgotten_once_it_was_put(place: Place) -> None:
+async def test_content_is_deleted_after_the_put(place: Place) -> None:
     reserved = await reserve(place)
     (row,) = place.memory.tables.rows(TABLE)
     assert row.properties["entry"] == PLAN.entry
@@ -163,13 +163,13 @@ async def test_the_content_is_forgotten_once_it_was_put(place: Place) -> None:
 
 
 @pytest.mark.parametrize("size", [0, 1, 60_000, 60_001, MAX_RESPONSE - 1_000])
-async def test_responses_of_any_size_are_kept_whole(place: Place, size: int) -> None:
+async def test_response_of_any_size_is_stored_whole(place: Place, size: int) -> None:
     plan = Plan(lane="bulk", entry=b"x", response=os.urandom(size))
     await place.idempotency.finish(await reserve(place, plan=plan))
     assert await find(place) == Replay(response=plan.response)
 
 
-async def test_a_response_too_large_to_keep_is_refused_before_anything_is_stored(place: Place) -> None:
+async def test_response_too_large_to_store_is_refused_first(place: Place) -> None:
     with pytest.raises(Refusal) as refusal:
         await reserve(place, plan=Plan(lane="bulk", entry=b"x", response=os.urandom(MAX_RESPONSE + 1)))
     assert (refusal.value.status, refusal.value.code) == (413, "message_too_large")
@@ -195,7 +195,7 @@ JSON = st.recursive(
 
 
 @given(JSON, JSON)
-def test_a_fingerprint_is_of_what_a_body_says(one: object, other: object) -> None:
+def test_fingerprint_ignores_the_form_of_the_body(one: object, other: object) -> None:
     import json
 
     def turned(value: object) -> object:
@@ -221,6 +221,8 @@ def test_a_fingerprint_is_of_what_a_body_says(one: object, other: object) -> Non
         ((b"[" * 100_000,), (b"[" * 100_001,)),
     ],
 )
-def test_fingerprints_tell_requests_apart(one: tuple[str | bytes, ...], other: tuple[str | bytes, ...]) -> None:
+def test_different_requests_have_different_fingerprints(
+    one: tuple[str | bytes, ...], other: tuple[str | bytes, ...]
+) -> None:
     assert fingerprint(*one) != fingerprint(*other)
     assert fingerprint(*one) == fingerprint(*one)

@@ -1,4 +1,4 @@
-"""Rates and quotas that instances share, in memory and by a clock."""
+"""Rates and daily quotas that instances share."""
 
 import logging
 from collections.abc import Sequence
@@ -32,7 +32,7 @@ def client(*, rate: int | None = None, quota: int | None = None) -> Client:
     return Client(name="shop", mac_key=MAC_KEY, policy=Policy(rate_per_minute=rate, daily_quota=quota))
 
 
-async def test_a_client_without_limits_costs_nothing(storage: MemoryStorage, clock: Clock) -> None:
+async def test_client_without_limits_costs_no_operation(storage: MemoryStorage, clock: Clock) -> None:
     tables = Watched(storage.tables)
     quotas = Quotas(tables, clock)
     await quotas.take(client(), 1000, 1000)
@@ -40,7 +40,7 @@ async def test_a_client_without_limits_costs_nothing(storage: MemoryStorage, clo
     assert quotas.headers(client()) == {}
 
 
-async def test_one_share_of_a_rate_serves_many_messages(storage: MemoryStorage, clock: Clock) -> None:
+async def test_one_share_of_the_rate_covers_several_messages(storage: MemoryStorage, clock: Clock) -> None:
     tables = Watched(storage.tables)
     quotas = Quotas(tables, clock)
     for _ in range(20):
@@ -48,7 +48,7 @@ async def test_one_share_of_a_rate_serves_many_messages(storage: MemoryStorage, 
     assert tables.calls == {"get": 1, "insert": 1}
 
 
-async def test_beyond_the_rate_is_429_that_says_when(storage: MemoryStorage, clock: Clock) -> None:
+async def test_exceeded_rate_is_429_with_retry_after(storage: MemoryStorage, clock: Clock) -> None:
     quotas = Quotas(storage.tables, clock)
     sent = await _as_many_as_go(quotas, client(rate=60))
     assert sent == burst_of(Pace(count=60, seconds=60))
@@ -59,7 +59,7 @@ async def test_beyond_the_rate_is_429_that_says_when(storage: MemoryStorage, clo
     await quotas.take(client(rate=60), 1, 1)
 
 
-async def test_a_request_larger_than_the_burst_is_told_so(storage: MemoryStorage, clock: Clock) -> None:
+async def test_request_larger_than_the_burst_is_refused_with_the_limit(storage: MemoryStorage, clock: Clock) -> None:
     with pytest.raises(Refusal) as refused:
         await Quotas(storage.tables, clock).take(client(rate=60), 13, 13)
     assert "at most 12" in refused.value.message
@@ -79,7 +79,7 @@ async def test_instances_together_keep_the_rate_in_every_minute(
     assert len(sent) > 120 * 4 * 0.75
 
 
-async def test_a_quota_is_kept_over_instances_and_ends_at_midnight(storage: MemoryStorage, clock: Clock) -> None:
+async def test_instances_share_a_quota_until_midnight(storage: MemoryStorage, clock: Clock) -> None:
     first, second = Quotas(storage.tables, clock), Quotas(storage.tables, clock)
     sent = 0
     for _ in range(200):
@@ -93,20 +93,20 @@ async def test_a_quota_is_kept_over_instances_and_ends_at_midnight(storage: Memo
     await first.take(client(quota=100), 1, 1)
 
 
-async def test_one_instance_sends_the_whole_quota_with_few_operations(storage: MemoryStorage, clock: Clock) -> None:
+async def test_one_instance_uses_the_whole_quota_with_few_operations(storage: MemoryStorage, clock: Clock) -> None:
     tables = Watched(storage.tables)
     assert await _as_many_as_go(Quotas(tables, clock), client(quota=1000), limit=1001) == 1000
     assert tables.calls["get"] <= 1000 / 5 + 1
 
 
-async def test_quota_share_of_a_day_is_not_spent_on_the_next(storage: MemoryStorage, clock: Clock) -> None:
+async def test_quota_share_of_a_day_is_not_used_on_the_next(storage: MemoryStorage, clock: Clock) -> None:
     quotas = Quotas(storage.tables, clock)
     await quotas.take(client(quota=1000), 1, 1)
     clock.move(86_400)
     assert await _as_many_as_go(quotas, client(quota=1000), limit=1001) == 1000
 
 
-async def test_ninety_percent_of_a_quota_is_told_once(
+async def test_ninety_percent_of_a_quota_is_logged_once(
     storage: MemoryStorage, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.WARNING, "relay")
@@ -116,7 +116,7 @@ async def test_ninety_percent_of_a_quota_is_told_once(
     assert [record.getMessage().split(" ")[0] for record in caplog.records] == ["quota_nearly_used"]
 
 
-async def test_the_headers_tell_what_is_left(storage: MemoryStorage, clock: Clock) -> None:
+async def test_headers_report_what_is_left(storage: MemoryStorage, clock: Clock) -> None:
     quotas = Quotas(storage.tables, clock)
     await quotas.take(client(rate=600), 5, 5)
     assert quotas.headers(client(rate=600)) == {
@@ -125,7 +125,7 @@ async def test_the_headers_tell_what_is_left(storage: MemoryStorage, clock: Cloc
     }
 
 
-async def test_a_lost_race_is_tried_again(storage: MemoryStorage, clock: Clock) -> None:
+async def test_lost_race_is_retried(storage: MemoryStorage, clock: Clock) -> None:
     tables = Watched(storage.tables)
     ours, theirs = Quotas(tables, clock), Quotas(storage.tables, clock)
     tables.before("insert", lambda: theirs.take(client(rate=600, quota=1000), 1, 1))
@@ -139,7 +139,7 @@ async def test_a_lost_race_is_tried_again(storage: MemoryStorage, clock: Clock) 
     behind=st.floats(0, 100),
     wanted=st.integers(1, 50),
 )
-def test_after_the_wait_as_many_are_free_as_were_wanted(count: int, seconds: float, behind: float, wanted: int) -> None:
+def test_requested_number_is_free_after_the_wait(count: int, seconds: float, behind: float, wanted: int) -> None:
     pace = Pace(count=count, seconds=seconds)
     now = 1_000.0
     arrival = now + behind * interval_of(pace)

@@ -1,4 +1,4 @@
-"""Clients and their keys: stored only as digests, two at a time, useless when removed or over."""
+"""Clients and their keys: stored as digests, two active at once, useless when removed or expired."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -41,7 +41,7 @@ async def name_by(clients: Clients, key: str) -> str | None:
 # ── keys ──
 
 
-async def test_a_client_is_found_by_its_key(clients: Clients) -> None:
+async def test_client_is_found_by_its_key(clients: Clients) -> None:
     keys = {name: await clients.create(name) for name in ("shop", "crm", "a" * 63)}
     for name, key in keys.items():
         assert await name_by(clients, key) == name
@@ -49,7 +49,7 @@ async def test_a_client_is_found_by_its_key(clients: Clients) -> None:
         assert len(key) > 50
 
 
-async def test_no_key_is_stored(clients: Clients, tables: Watched) -> None:
+async def test_key_is_stored_only_as_a_digest(clients: Clients, tables: Watched) -> None:
     key = await clients.create("shop")
     row = await tables.get(TABLE, "client", "shop")
     secret = key.split("_", 2)[2]
@@ -74,12 +74,12 @@ async def test_no_key_is_stored(clients: Clients, tables: Watched) -> None:
         lambda key: key + "\x00é",
     ],
 )
-async def test_what_is_not_the_key_finds_nobody(clients: Clients, mangle: Any) -> None:
+async def test_changed_key_finds_no_client(clients: Clients, mangle: Any) -> None:
     key = await clients.create("shop")
     assert await name_by(clients, mangle(key)) is None
 
 
-async def test_two_keys_work_while_a_client_changes_over(clients: Clients) -> None:
+async def test_two_keys_work_during_a_rotation(clients: Clients) -> None:
     first = await clients.create("shop")
     second = await clients.add_key("shop")
     assert {await name_by(clients, key) for key in (first, second)} == {"shop"}
@@ -90,26 +90,26 @@ async def test_two_keys_work_while_a_client_changes_over(clients: Clients) -> No
     assert await name_by(clients, await clients.add_key("shop")) == "shop"
 
 
-async def test_a_key_is_useless_when_its_time_is_over(clients: Clients, clock: Clock) -> None:
+async def test_expired_key_is_useless(clients: Clients, clock: Clock) -> None:
     await clients.create("shop")
     key = await clients.add_key("shop", expires_at=START + timedelta(hours=1))
     clock.move(3599)
     assert await name_by(clients, key) == "shop"
     clock.move(1)
     assert await name_by(clients, key) is None
-    # What is over makes room.
+    # An expired key makes room.
     await clients.add_key("shop")
     assert len((await clients.get("shop")).keys) == 2
 
 
-async def test_a_disabled_client_is_nobody(clients: Clients) -> None:
+async def test_disabled_client_is_not_found(clients: Clients) -> None:
     key = await clients.create("shop", principals=["app-1"])
     await clients.change("shop", lambda client: changed(client, is_disabled=True))
     assert await name_by(clients, key) is None
     assert await clients.by_principal(["app-1"]) is None
 
 
-async def test_unknown_clients_and_keys_are_not_found(clients: Clients) -> None:
+async def test_unknown_client_or_key_is_not_found(clients: Clients) -> None:
     await clients.create("shop")
     for removal in (clients.remove_key("shop", "00000000"), clients.remove_key("crm", "00000000")):
         with pytest.raises(NotFound):
@@ -118,7 +118,7 @@ async def test_unknown_clients_and_keys_are_not_found(clients: Clients) -> None:
         await clients.get("crm")
 
 
-async def test_keys_are_never_the_same() -> None:
+async def test_keys_are_unique() -> None:
     keys = {new_key(START)[0] for _ in range(200)}
     assert len({key.split("_", 2)[2] for key in keys}) == 200
 
@@ -127,12 +127,12 @@ async def test_keys_are_never_the_same() -> None:
 
 
 @pytest.mark.parametrize("name", ["", "Shop", "-shop", "shop/1", "a" * 64, "shöp", "shop\n"])
-async def test_a_name_is_one_that_a_row_can_have(clients: Clients, name: str) -> None:
+async def test_invalid_name_is_refused(clients: Clients, name: str) -> None:
     with pytest.raises(ValueError, match="name"):
         await clients.create(name)
 
 
-async def test_a_client_is_made_once(clients: Clients) -> None:
+async def test_existing_client_is_not_created_again(clients: Clients) -> None:
     key = await clients.ensure("shop", role=Role.OPERATOR)
     assert key is not None
     assert await clients.ensure("shop", role=Role.CLIENT) is None
@@ -143,7 +143,7 @@ async def test_a_client_is_made_once(clients: Clients) -> None:
     assert found.role is Role.OPERATOR
 
 
-async def test_two_that_change_a_client_do_not_overwrite_each_other(clients: Clients, tables: Watched) -> None:
+async def test_concurrent_changes_do_not_overwrite_each_other(clients: Clients, tables: Watched) -> None:
     await clients.create("shop")
     tables.before("merge", lambda: clients.add_key("shop"))
     with pytest.raises(Changed):
@@ -151,7 +151,7 @@ async def test_two_that_change_a_client_do_not_overwrite_each_other(clients: Cli
     assert len((await clients.get("shop")).keys) == 2
 
 
-async def test_a_deleted_client_is_gone(clients: Clients) -> None:
+async def test_deleted_client_is_not_found(clients: Clients) -> None:
     key = await clients.create("shop")
     await clients.delete("shop")
     assert await name_by(clients, key) is None
@@ -159,7 +159,7 @@ async def test_a_deleted_client_is_gone(clients: Clients) -> None:
         await clients.delete("shop")
 
 
-async def test_principals_are_found_in_any_case(clients: Clients) -> None:
+async def test_principals_match_in_any_case(clients: Clients) -> None:
     await clients.create("shop", principals=["AAAA-bbbb"])
     found = await clients.by_principal(["other", "aaaa-BBBB"])
     assert found is not None
@@ -167,7 +167,7 @@ async def test_principals_are_found_in_any_case(clients: Clients) -> None:
     assert await clients.by_principal([]) is None
 
 
-async def test_every_client_has_a_mac_key_of_its_own(clients: Clients) -> None:
+async def test_every_client_has_its_own_mac_key(clients: Clients) -> None:
     for name in ("a", "b"):
         await clients.create(name)
     known: Mapping[str, Client] = await clients.all()
@@ -178,7 +178,7 @@ async def test_every_client_has_a_mac_key_of_its_own(clients: Clients) -> None:
 # ── caching ──
 
 
-async def test_rows_are_read_every_half_minute(clients: Clients, tables: Watched, clock: Clock) -> None:
+async def test_rows_are_cached_for_half_a_minute(clients: Clients, tables: Watched, clock: Clock) -> None:
     key = await clients.create("shop")
     for _ in range(5):
         await clients.by_key(key)
@@ -188,7 +188,7 @@ async def test_rows_are_read_every_half_minute(clients: Clients, tables: Watched
     assert tables.calls["query"] == 2
 
 
-async def test_a_new_key_works_within_seconds_and_wrong_ones_do_not_hammer(
+async def test_new_key_works_within_seconds_and_wrong_keys_are_throttled(
     clients: Clients, tables: Watched, clock: Clock
 ) -> None:
     await clients.create("shop")
@@ -202,7 +202,7 @@ async def test_a_new_key_works_within_seconds_and_wrong_ones_do_not_hammer(
     assert tables.calls["query"] == 2
 
 
-async def test_a_removed_key_is_useless_everywhere_within_the_cache(
+async def test_removed_key_is_useless_everywhere_after_the_cache_time(
     clients: Clients, tables: Watched, clock: Clock
 ) -> None:
     key = await clients.create("shop")
@@ -212,7 +212,7 @@ async def test_a_removed_key_is_useless_everywhere_within_the_cache(
     assert await name_by(clients, key) is None
 
 
-async def test_the_last_use_of_a_key_is_known_to_the_hour(clients: Clients, tables: Watched, clock: Clock) -> None:
+async def test_last_use_of_a_key_is_recorded_hourly(clients: Clients, tables: Watched, clock: Clock) -> None:
     tables.fail("upsert", Unavailable("away"))
     await clients.note_use("k")
     assert await clients.last_uses() == {}
@@ -223,6 +223,6 @@ async def test_the_last_use_of_a_key_is_known_to_the_hour(clients: Clients, tabl
     assert await clients.last_uses() == {"k": START + USE_NOTED_EVERY}
 
 
-def test_a_policy_with_a_typing_mistake_is_refused() -> None:
+def test_policy_with_an_unknown_field_is_refused() -> None:
     with pytest.raises(msgspec.ValidationError, match="sender"):
         msgspec.convert({"sender": ["*"]}, Policy)

@@ -1,4 +1,4 @@
-"""The lists of addresses that are not sent to: what the check costs, who learns of a change when, and what follows events."""
+"""Suppressions: the cost of the check, the spread of changes between processes, and events that suppress."""
 
 import re
 from datetime import timedelta
@@ -27,7 +27,7 @@ def lists(place: Place) -> Suppressions:
 
 
 def another(place: Place) -> Suppressions:
-    """The lists as another process has them."""
+    """The suppressions of another process."""
     return Suppressions(place.storage.tables, place.time, SUPPRESSION_RULES)
 
 
@@ -44,10 +44,10 @@ def noted(kind: str = "bounced", **fields: Any) -> MessageEvent:
     return MessageEvent(event=event, message="msg_x", client="shop", is_ours=is_ours)
 
 
-# ── what the check costs ──
+# ── cost of the check ──
 
 
-async def test_a_thousand_recipients_cost_one_query_or_none(place: Place, lists: Suppressions) -> None:
+async def test_thousand_recipients_cost_at_most_one_query(place: Place, lists: Suppressions) -> None:
     await lists.add(lists.made("n7@example.org", "bounced", "shop"))
     people = [f"n{number}@example.org" for number in range(1000)]
     assert [number for number, reason in enumerate(await among(lists, *people)) if reason] == [7]
@@ -59,7 +59,7 @@ async def test_a_thousand_recipients_cost_one_query_or_none(place: Place, lists:
         assert set(place.tables.calls) <= {"query"}
 
 
-async def test_many_at_once_read_once(place: Place, lists: Suppressions) -> None:
+async def test_concurrent_checks_read_once(place: Place, lists: Suppressions) -> None:
     import asyncio
 
     place.tables.calls.clear()
@@ -67,17 +67,17 @@ async def test_many_at_once_read_once(place: Place, lists: Suppressions) -> None
     assert place.tables.calls["query"] == 2
 
 
-async def test_a_long_list_is_read_by_pages(place: Place, lists: Suppressions) -> None:
+async def test_long_list_is_read_in_pages(place: Place, lists: Suppressions) -> None:
     await lists.put([lists.made(f"n{number}@example.org", "manual", "shop") for number in range(2_500)])
     place.tables.calls.clear()
     assert await among(another(place), "n2499@example.org", "n2500@example.org") == ["manual", ""]
     assert place.tables.calls["query"] == 4
 
 
-# ── who learns of what ──
+# ── changes by other processes ──
 
 
-async def test_another_process_learns_of_changes_within_half_a_minute(place: Place, lists: Suppressions) -> None:
+async def test_other_process_sees_changes_within_half_a_minute(place: Place, lists: Suppressions) -> None:
     other = another(place)
     assert await among(other, "ada@example.org") == [""]
     await lists.add(lists.made("Ada@Example.org", "manual", "shop"))
@@ -90,9 +90,7 @@ async def test_another_process_learns_of_changes_within_half_a_minute(place: Pla
     assert await among(other, "ada@example.org") == [""]
 
 
-async def test_a_change_whose_writer_died_before_the_log_is_known_within_the_hour(
-    place: Place, lists: Suppressions
-) -> None:
+async def test_change_missing_in_the_log_is_seen_within_an_hour(place: Place, lists: Suppressions) -> None:
     other = another(place)
     await among(other, "ada@example.org")
     place.tables.fail("upsert_all", Unavailable("away"))
@@ -104,9 +102,7 @@ async def test_a_change_whose_writer_died_before_the_log_is_known_within_the_hou
     assert await among(other, "ada@example.org") == ["manual"]
 
 
-async def test_a_process_that_slept_for_longer_than_the_log_is_kept_reads_all(
-    place: Place, lists: Suppressions
-) -> None:
+async def test_process_idle_longer_than_the_log_reloads_everything(place: Place, lists: Suppressions) -> None:
     other = another(place)
     await among(other, "ada@example.org")
     await lists.add(lists.made("ada@example.org", "manual", "shop"))
@@ -115,7 +111,7 @@ async def test_a_process_that_slept_for_longer_than_the_log_is_kept_reads_all(
     assert await among(other, "ada@example.org") == ["manual"]
 
 
-async def test_what_is_known_serves_while_storage_is_away(place: Place, lists: Suppressions) -> None:
+async def test_cache_serves_while_storage_is_unavailable(place: Place, lists: Suppressions) -> None:
     await lists.add(lists.made("ada@example.org", "manual", "shop"))
     await among(lists, "ada@example.org")
     place.time.move(60)
@@ -124,17 +120,17 @@ async def test_what_is_known_serves_while_storage_is_away(place: Place, lists: S
     assert await among(lists, "ada@example.org") == ["manual"]
 
 
-async def test_without_anything_known_the_caller_is_told(place: Place, lists: Suppressions) -> None:
+async def test_empty_cache_raises_while_storage_is_unavailable(place: Place, lists: Suppressions) -> None:
     place.tables.fail("query", Unavailable("away"))
     with pytest.raises(Unavailable):
         await lists.known_to("shop")
     assert await among(lists, "ada@example.org") == [""]
 
 
-# ── scopes and ends ──
+# ── scopes and expiry ──
 
 
-async def test_a_reason_says_for_whom_and_how_long(place: Place, lists: Suppressions) -> None:
+async def test_reason_sets_scope_and_expiry(place: Place, lists: Suppressions) -> None:
     await lists.add(lists.made("a@b.example", "bounced", "shop"))
     await lists.add(lists.made("c@d.example", "complained", "shop"))
     assert await among(lists, "a@b.example", "c@d.example") == ["bounced", "complained"]
@@ -148,7 +144,7 @@ async def test_a_reason_says_for_whom_and_how_long(place: Place, lists: Suppress
     assert rows == []
 
 
-async def test_what_lasts_longer_stays(place: Place, lists: Suppressions) -> None:
+async def test_longer_suppression_is_not_shortened(place: Place, lists: Suppressions) -> None:
     long = lists.made("a@b.example", "complained", "shop")
     short = lists.made("a@b.example", "manual", "shop", expires_at=START + timedelta(days=1))
     await lists.add(short)
@@ -165,7 +161,7 @@ async def test_what_lasts_longer_stays(place: Place, lists: Suppressions) -> Non
         (" a@b.example", "a@b.example"),
     ],
 )
-def test_an_address_has_one_key(first: str, second: str) -> None:
+def test_spellings_of_an_address_have_one_key(first: str, second: str) -> None:
     assert key_of(first) == key_of(second)
 
 
@@ -174,7 +170,7 @@ def test_any_text_has_a_key(text: str) -> None:
     assert re.fullmatch("[0-9a-f]{32}", key_of(text))
 
 
-# ── what follows events ──
+# ── events ──
 
 
 @pytest.mark.parametrize(
@@ -189,14 +185,14 @@ def test_any_text_has_a_key(text: str) -> None:
         (noted(is_ours=False), ""),
     ],
 )
-async def test_what_suppresses(event: MessageEvent, reason: str) -> None:
+async def test_event_suppresses_with_its_reason(event: MessageEvent, reason: str) -> None:
     place = await place_of()
     await place.suppressions.follow([event])
     await place.suppressions.follow([event])
     assert await among(place.suppressions, "ada@example.org") == [reason]
 
 
-async def test_what_a_provider_has_dropped_is_dropped(place: Place, lists: Suppressions) -> None:
+async def test_entry_that_a_provider_no_longer_lists_is_removed(place: Place, lists: Suppressions) -> None:
     listed = [lists.made(f"{name}@b.example", "provider", "shop", source="main") for name in "abc"]
     await lists.put([*listed, lists.made("d@b.example", "provider", "shop", source="other")])
     await lists.put([lists.made("e@b.example", "bounced", "shop")])
@@ -207,15 +203,15 @@ async def test_what_a_provider_has_dropped_is_dropped(place: Place, lists: Suppr
     assert await among(lists, *(f"{name}@b.example" for name in "abcde")) == ["provider", "", "", "provider", "bounced"]
 
 
-def test_the_page_has_every_reason_and_its_rule() -> None:
+def test_documentation_lists_every_reason_and_its_rule() -> None:
     rows = re.findall(r"^\| `(\w+)` \| ([^|]+?) \| (all clients|the client) \| ([^|]+?) \|$", PAGE, flags=re.MULTILINE)
-    told = {reason: (meaning, whom == "all clients", long) for reason, meaning, whom, long in rows}
-    assert told == {
+    documented = {reason: (meaning, whom == "all clients", long) for reason, meaning, whom, long in rows}
+    assert documented == {
         reason: (REASONS[reason], rule.for_all, f"{rule.days} days" if rule.days else "for ever")
         for reason, rule in SUPPRESSION_RULES.items()
     }
 
 
-def test_nobody_is_suppressed_at_first() -> None:
+def test_empty_snapshot_suppresses_no_recipient() -> None:
     assert NOBODY.among([Address(email="a@b.example")]) == {}
     assert not Suppression(email="a@b.example", reason="manual", scope=ALL, at=START).is_over(START)

@@ -1,4 +1,4 @@
-"""Templates: what fills them in cannot be broken out of or kept busy, and what keeps them loses no version."""
+"""Templates: the sandbox cannot be escaped or kept busy, and storage loses no version."""
 
 from typing import Any
 
@@ -37,11 +37,11 @@ FILTERED = "{{ names | join(', ') }} {{ 'a-b' | replace('-', '+') }} {{ names | 
         ("a\n", {}, "a\n"),
     ],
 )
-def test_what_templates_can_do(source: str, variables: dict[str, Any], text: str) -> None:
+def test_template_renders_with_variables(source: str, variables: dict[str, Any], text: str) -> None:
     assert fill(source, variables) == text
 
 
-def test_values_are_escaped_in_html_and_only_there() -> None:
+def test_values_are_escaped_only_in_html() -> None:
     variables = {"name": "<b>&\"'"}
     assert fill("<p>{{ name }}</p>", variables, is_html=True) == "<p>&lt;b&gt;&amp;&#34;&#39;</p>"
     assert fill("{{ name }}", variables) == "<b>&\"'"
@@ -76,7 +76,7 @@ ESCAPES = [
 
 
 @pytest.mark.parametrize("source", ESCAPES)
-def test_there_is_no_way_out(source: str) -> None:
+def test_sandbox_escape_is_refused(source: str) -> None:
     order = {"number": 4711}
     with pytest.raises((NoTemplate, Unrenderable)):
         fill(source, {"name": "Ada", "order": order})
@@ -102,7 +102,7 @@ def test_there_is_no_way_out(source: str) -> None:
         "{% if 1 %}" * 150 + "{% endif %}" * 150,
     ],
 )
-def test_what_is_no_template(source: str) -> None:
+def test_invalid_template_is_refused_with_its_line(source: str) -> None:
     with pytest.raises(NoTemplate) as raised:
         Part(source, is_html=True)
     assert str(raised.value).endswith(".")
@@ -136,14 +136,14 @@ def test_what_is_no_template(source: str) -> None:
         "{{ missing }}",
     ],
 )
-def test_what_cannot_be_filled_in_ends_at_once(source: str) -> None:
+def test_excessive_rendering_is_stopped(source: str) -> None:
     part = Part(source, is_html=True)
     with pytest.raises(Unrenderable) as raised:
         part.render({"name": "SECRET", "few": list(range(1000)), "big": "x" * 10_000})
     assert "SECRET" not in str(raised.value)
 
 
-def test_which_variables_it_reads() -> None:
+def test_template_lists_the_variables_it_reads() -> None:
     source = "{% set a = b %}{{ a }}{% for c in d %}{{ c }}{% endfor %}{{ e | default('') }}{{ range(2) | list }}"
     assert Part(source, is_html=False).names == {"b", "d", "e"}
 
@@ -152,14 +152,14 @@ def welcome(text: str = "Hello") -> Template:
     return Template(name="welcome", version=0, created_at=START, text=text)
 
 
-async def test_two_who_write_at_once_make_two_versions(place: Place) -> None:
+async def test_concurrent_writes_make_two_versions(place: Place) -> None:
     templates = place.templates
     place.tables.before("insert", lambda: templates.put(welcome("theirs")))
     assert (await templates.put(welcome("ours"))).version == 2
     assert [(await templates.get("welcome", number)).text for number in (1, 2)] == ["theirs", "ours"]
 
 
-async def test_a_deletion_that_died_brings_nothing_back(place: Place) -> None:
+async def test_interrupted_deletion_restores_nothing(place: Place) -> None:
     templates = place.templates
     await templates.put(welcome("old"))
     place.tables.fail("delete_all", Unavailable("away"))
@@ -175,7 +175,7 @@ async def test_a_deletion_that_died_brings_nothing_back(place: Place) -> None:
     assert [each.text for each in await templates.versions("welcome")] == ["new"]
 
 
-async def test_old_versions_go(place: Place) -> None:
+async def test_old_versions_are_deleted(place: Place) -> None:
     templates = place.templates
     for _ in range(MAX_VERSIONS + 2):
         await templates.put(welcome())
@@ -185,7 +185,7 @@ async def test_old_versions_go(place: Place) -> None:
     assert (await templates.get("welcome", 3)).version == 3
 
 
-async def test_another_process_learns_of_a_change(place: Place) -> None:
+async def test_other_process_sees_a_change(place: Place) -> None:
     ours = place.templates
     await ours.put(welcome("old"))
     assert (await ours.ready("welcome")).render("text", {}) == "old"
@@ -196,6 +196,6 @@ async def test_another_process_learns_of_a_change(place: Place) -> None:
     assert (await ours.ready("welcome")).render("text", {}) == "new"
 
 
-async def test_a_large_template_fits_a_row(place: Place) -> None:
+async def test_largest_template_fits_a_row(place: Place) -> None:
     await place.templates.put(welcome("ä" * 200_000))
     assert (await place.templates.get("welcome")).text == "ä" * 200_000

@@ -1,4 +1,4 @@
-"""Uploads between a message that names them and the purge, and whatever dies in between."""
+"""Uploads: races between messages and the purge, and crashes in between."""
 
 from datetime import timedelta
 
@@ -22,7 +22,7 @@ async def blobs(place: Place) -> list[str]:
     return [blob.name for blob in (await place.memory.blobs.list(ATTACHMENTS_CONTAINER))[0]]
 
 
-async def test_a_message_that_comes_just_before_the_purge_keeps_the_file(place: Place, upload: Upload) -> None:
+async def test_message_just_before_the_purge_keeps_the_file(place: Place, upload: Upload) -> None:
     place.time.move(KEPT_UNUSED.total_seconds())
 
     async def keep() -> None:
@@ -33,14 +33,14 @@ async def test_a_message_that_comes_just_before_the_purge_keeps_the_file(place: 
     assert await blobs(place) == [upload.blob]
 
 
-async def test_a_message_that_comes_just_after_the_purge_is_told(place: Place, upload: Upload) -> None:
+async def test_message_just_after_the_purge_is_refused(place: Place, upload: Upload) -> None:
     place.time.move(KEPT_UNUSED.total_seconds())
     place.tables.before("merge", place.uploads.purge)
     assert not await place.uploads.keep(upload, LATER)
 
 
 @pytest.mark.parametrize("operation", ["delete", "list"])
-async def test_a_purge_that_died_is_finished_by_the_next(place: Place, upload: Upload, operation: str) -> None:
+async def test_interrupted_purge_is_finished_by_the_next(place: Place, upload: Upload, operation: str) -> None:
     place.time.move(KEPT_UNUSED.total_seconds())
     place.blobs.fail(operation, Unavailable("away"))
     with pytest.raises(Unavailable):
@@ -52,7 +52,7 @@ async def test_a_purge_that_died_is_finished_by_the_next(place: Place, upload: U
     assert place.memory.tables.rows(TABLE) == []
 
 
-async def test_two_who_keep_a_file_agree_on_the_longer_time(place: Place, upload: Upload) -> None:
+async def test_concurrent_keeps_agree_on_the_longer_time(place: Place, upload: Upload) -> None:
     async def keep() -> None:
         assert await place.uploads.keep(upload, LATER)
 
@@ -61,7 +61,7 @@ async def test_two_who_keep_a_file_agree_on_the_longer_time(place: Place, upload
     assert (await place.uploads.get("shop", upload.id)).keep_until >= LATER
 
 
-async def test_a_file_that_is_named_all_day_is_written_to_once(place: Place, upload: Upload) -> None:
+async def test_file_used_all_day_is_written_once(place: Place, upload: Upload) -> None:
     assert await place.uploads.keep(upload, LATER)
     upload = await place.uploads.get("shop", upload.id)
     place.tables.calls.clear()
@@ -70,7 +70,7 @@ async def test_a_file_that_is_named_all_day_is_written_to_once(place: Place, upl
 
 
 @pytest.mark.parametrize("operation", ["put", "merge"])
-async def test_an_upload_that_died_is_forgotten(place: Place, operation: str) -> None:
+async def test_interrupted_upload_is_deleted(place: Place, operation: str) -> None:
     port = place.blobs if operation == "put" else place.tables
     port.fail(operation, Unavailable("away"))
     with pytest.raises(Unavailable):
@@ -80,7 +80,7 @@ async def test_an_upload_that_died_is_forgotten(place: Place, operation: str) ->
     assert await blobs(place) == []
 
 
-async def test_joining_is_repeated_whatever_died(place: Place) -> None:
+async def test_interrupted_join_can_be_repeated(place: Place) -> None:
     begun = await place.uploads.begin("shop", "a.txt", "text/plain")
     for number, body in enumerate((b"a", b"b"), 1):
         await place.uploads.put_part(begun, number, body)
@@ -96,7 +96,7 @@ async def test_joining_is_repeated_whatever_died(place: Place) -> None:
     assert await blobs(place) == []
 
 
-async def test_only_one_completes(place: Place) -> None:
+async def test_concurrent_completion_succeeds_once(place: Place) -> None:
     begun = await place.uploads.begin("shop", "a.txt", "text/plain")
     await place.uploads.put_part(begun, 1, b"a")
     begun = await place.uploads.get("shop", begun.id)
@@ -105,7 +105,7 @@ async def test_only_one_completes(place: Place) -> None:
         await place.uploads.complete(begun)
 
 
-async def test_a_part_that_came_while_its_upload_was_deleted_goes_too(place: Place, upload: Upload) -> None:
+async def test_part_that_arrived_during_the_deletion_is_deleted(place: Place, upload: Upload) -> None:
     begun = await place.uploads.begin("shop", "a.txt", "text/plain")
     begun = await place.uploads.get("shop", begun.id)
     await place.uploads.keep(upload, LATER)
@@ -123,7 +123,7 @@ async def test_a_part_that_came_while_its_upload_was_deleted_goes_too(place: Pla
 
 
 @pytest.mark.parametrize("number", [1, 2])
-async def test_a_crash_between_parts_is_mended_by_sending_the_part_again(place: Place, number: int) -> None:
+async def test_crash_between_parts_is_recovered_by_sending_the_part_again(place: Place, number: int) -> None:
     begun = await place.uploads.begin("shop", "a.txt", "text/plain")
     place.blobs.fail("put", *([None] * (number - 1)), Unavailable("away"))
     for at, body in enumerate((b"one", b"two"), 1):
