@@ -5,7 +5,7 @@ from urllib.parse import quote
 
 import pytest
 
-from relay.events.webhooks.subscriptions import MOST
+from relay.events.webhooks.subscriptions import MAX_SUBSCRIPTIONS
 from tests.api.harness import BASE, Answer, Harness
 from tests.unit.events.webhooks.hook import hook
 
@@ -97,7 +97,7 @@ async def test_a_change_may_not_lead_inside_either(relay: Harness) -> None:
 
 
 async def test_there_is_a_most(relay: Harness) -> None:
-    for number in range(MOST):
+    for number in range(MAX_SUBSCRIPTIONS):
         await subscribe(relay, url=f"https://example.com/{number}")
     answer = await relay.call("POST", HOOKS, json={"url": "https://example.com/more"})
     assert answer.faults == [("too_many", "$")]

@@ -22,9 +22,9 @@ from relay.api.shapes.resources import (
 from relay.core.errors import NotFound, Refusal
 from relay.core.events import EventKind
 from relay.events.webhooks.address_guard import url_fault
-from relay.events.webhooks.delivery import Delivered
+from relay.events.webhooks.delivery import DeliveryAttempt
 from relay.events.webhooks.subscriptions import (
-    MOST,
+    MAX_SUBSCRIPTIONS,
     OLD_SECRET_LASTS,
     Definition,
     Format,
@@ -60,8 +60,10 @@ async def create(call: Call) -> Response:
     is_callback = value.get("callbackUrl") is not None
     name = callback_id(call.client.name, url) if is_callback else f"wh_{call.services.new_batch()}"
     known = await call.services.webhooks.subscriptions.of(call.client.name, fresh=True)
-    if len(known) >= MOST and all(each.id != name for each in known):
-        faults.add("too_many", "$", f"A client has at most {MOST} webhooks. Delete one that is not used any more.")
+    if len(known) >= MAX_SUBSCRIPTIONS and all(each.id != name for each in known):
+        faults.add(
+            "too_many", "$", f"A client has at most {MAX_SUBSCRIPTIONS} webhooks. Delete one that is not used any more."
+        )
         faults.raise_any()
     definition = Definition(
         url=url,
@@ -191,7 +193,7 @@ def _view(each: Subscription, *, secret: str | None = None) -> WebhookView:
     )
 
 
-def _delivery(each: Delivered) -> WebhookDeliveryView:
+def _delivery(each: DeliveryAttempt) -> WebhookDeliveryView:
     return WebhookDeliveryView(
         id=each.id,
         at=each.at,

@@ -18,7 +18,7 @@ import msgspec
 from relay.core.errors import NotFound, Unavailable
 from relay.core.events import MessageEvent
 from relay.events.webhooks import payload
-from relay.events.webhooks.http_post import Answered, Poster
+from relay.events.webhooks.http_post import Poster, PostResult
 from relay.events.webhooks.payload import QUEUE, Entry, Post
 from relay.events.webhooks.subscriptions import Subscription, Subscriptions
 from relay.journal.dead_letters import DeadLetters
@@ -38,7 +38,7 @@ LOG_KEPT = timedelta(days=7)
 _AT_ONCE = 8
 
 
-class Delivered(msgspec.Struct, frozen=True, kw_only=True):
+class DeliveryAttempt(msgspec.Struct, frozen=True, kw_only=True):
     """A row of the delivery log: one attempt of one post. `outcome`: `taken`, `failed`, `given_up` or `gone`."""
 
     id: str
@@ -94,25 +94,25 @@ class Webhooks:
         """Keep an entry that the host gave up on because of a bug, and log it."""
         await self._intake.keep(body)
 
-    async def test(self, subscription: Subscription, name: str) -> Delivered:
+    async def test(self, subscription: Subscription, name: str) -> DeliveryAttempt:
         """Post a test event once, even if the subscription is disabled."""
         now = self._clock()
         chosen = subscription.definition.format
         body = payload.body_of(
             chosen, "webhook.test", name, now, about={"webhook": subscription.id}, source=self._source
         )
-        answered = await self._post(subscription, Post(id=name, body=body))
-        outcome = "taken" if answered.is_taken else "failed"
-        delivered = _delivered(Post(id=name, body=""), answered, 1, outcome, now)
-        await self._tables.upsert_all(LOG, [_row(subscription, delivered)])
-        return delivered
+        result = await self._post(subscription, Post(id=name, body=body))
+        outcome = "taken" if result.is_success else "failed"
+        logged = _attempt_row(Post(id=name, body=""), result, 1, outcome, now)
+        await self._tables.upsert_all(LOG, [_row(subscription, logged)])
+        return logged
 
     async def log(
         self, subscription: Subscription, *, limit: int = 100, cursor: str | None = None
-    ) -> tuple[Sequence[Delivered], str | None]:
+    ) -> tuple[Sequence[DeliveryAttempt], str | None]:
         """Read one page of a subscription's deliveries, newest first, and the next cursor."""
         page = await self._tables.query(LOG, Query(partition=subscription.id), limit=limit, cursor=cursor)
-        return [msgspec.convert(dict(entity.properties), Delivered) for entity in page.entities], page.next
+        return [msgspec.convert(dict(entity.properties), DeliveryAttempt) for entity in page.entities], page.next
 
     async def purge(self) -> int:
         """Delete old rows of the delivery log."""
@@ -137,8 +137,8 @@ class Webhooks:
         calls = (partial(self._post, subscription, post) for post in entry.posts)
         answers = await concurrency.gather_limited(calls, limit=_AT_ONCE)
         done = list(zip(entry.posts, answers, strict=True))
-        left = [(post, answered) for post, answered in done if not answered.is_taken]
-        is_gone = any(answered.is_gone for answered in answers)
+        left = [(post, result) for post, result in done if not result.is_success]
+        is_gone = any(result.is_gone for result in answers)
         is_last = entry.attempt > len(DELAYS)
         # The retry is enqueued before anything else is written: if the process dies here, posts repeat and none is lost.
         if left and not is_gone and not is_last:
@@ -148,7 +148,7 @@ class Webhooks:
         except Unavailable as error:
             log_event("webhook_unrecorded", level=logging.WARNING, webhook=subscription.id, error=str(error))
 
-    async def _post(self, subscription: Subscription, post: Post) -> Answered:
+    async def _post(self, subscription: Subscription, post: Post) -> PostResult:
         definition = subscription.definition
         return await self._poster.post(
             definition.url,
@@ -158,9 +158,9 @@ class Webhooks:
             secrets=subscription.secrets(self._clock()),
         )
 
-    async def _retry(self, entry: Entry, left: Sequence[tuple[Post, Answered]]) -> None:
+    async def _retry(self, entry: Entry, left: Sequence[tuple[Post, PostResult]]) -> None:
         delay = DELAYS[entry.attempt - 1] * (1 + JITTER * (2 * self._draw() - 1))
-        retry_after = max(_seconds(answered.retry_after, self._clock()) for _, answered in left)
+        retry_after = max(_seconds(result.retry_after, self._clock()) for _, result in left)
         again = msgspec.structs.replace(entry, attempt=entry.attempt + 1, posts=tuple(post for post, _ in left))
         seconds = round(min(max(delay, retry_after), MAX_DELAY_SECONDS))
         await self._queues.put(QUEUE, payload.encode(again), delay_seconds=seconds)
@@ -169,7 +169,7 @@ class Webhooks:
         self,
         entry: Entry,
         subscription: Subscription,
-        done: Sequence[tuple[Post, Answered]],
+        done: Sequence[tuple[Post, PostResult]],
         *,
         is_gone: bool,
         is_last: bool,
@@ -178,19 +178,19 @@ class Webhooks:
         now = self._clock()
         failed = "gone" if is_gone else "given_up" if is_last else "failed"
         rows = [
-            _delivered(post, answered, entry.attempt, "taken" if answered.is_taken else failed, now)
-            for post, answered in done
+            _attempt_row(post, result, entry.attempt, "taken" if result.is_success else failed, now)
+            for post, result in done
         ]
         await self._tables.upsert_all(LOG, [_row(subscription, row) for row in rows])
-        has_taken = any(answered.is_taken for _, answered in done)
+        has_success = any(result.is_success for _, result in done)
         try:
             if is_gone:
                 await self._disable(subscription, "The receiver returned 410 Gone.")
-            elif has_taken and subscription.failing_since is not None:
+            elif has_success and subscription.failing_since is not None:
                 await self.subscriptions.note_failing(subscription, None)
-            elif not has_taken and is_last:
+            elif not has_success and is_last:
                 await self._give_up(subscription)
-            elif not has_taken and subscription.failing_since is None:
+            elif not has_success and subscription.failing_since is None:
                 await self.subscriptions.note_failing(subscription, now)
         except NotFound:
             # The subscription was deleted.
@@ -207,25 +207,25 @@ class Webhooks:
             await self._disable(current, "No delivery succeeded for a day.")
 
 
-def _delivered(post: Post, answered: Answered, attempt: int, outcome: str, at: datetime) -> Delivered:
-    return Delivered(
+def _attempt_row(post: Post, result: PostResult, attempt: int, outcome: str, at: datetime) -> DeliveryAttempt:
+    return DeliveryAttempt(
         id=post.id,
         at=at,
         attempt=attempt,
         outcome=outcome,
-        status=answered.status,
-        error=answered.error,
-        seconds=answered.seconds,
+        status=result.status,
+        error=result.error,
+        seconds=result.seconds,
         message=post.message,
     )
 
 
-def _row(subscription: Subscription, delivered: Delivered) -> Entity:
+def _row(subscription: Subscription, logged: DeliveryAttempt) -> Entity:
     # Counts down, so that the newest sorts first.
-    countdown = 10**14 - int(delivered.at.timestamp() * 1000)
-    properties: dict[str, Any] = msgspec.structs.asdict(delivered)
+    countdown = 10**14 - int(logged.at.timestamp() * 1000)
+    properties: dict[str, Any] = msgspec.structs.asdict(logged)
     return Entity(
-        partition=subscription.id, row=f"{countdown:015d}-{delivered.id}-{delivered.attempt:02d}", properties=properties
+        partition=subscription.id, row=f"{countdown:015d}-{logged.id}-{logged.attempt:02d}", properties=properties
     )
 
 

@@ -15,7 +15,7 @@ MAX_READ = 4_096
 """Bytes read of a response: only its status counts."""
 
 
-class Answered(msgspec.Struct, frozen=True, kw_only=True):
+class PostResult(msgspec.Struct, frozen=True, kw_only=True):
     """The result of a request. `status` is 0 without a response, with the reason in `error`."""
 
     status: int = 0
@@ -24,7 +24,7 @@ class Answered(msgspec.Struct, frozen=True, kw_only=True):
     retry_after: str = ""
 
     @property
-    def is_taken(self) -> bool:
+    def is_success(self) -> bool:
         """Whether the receiver accepted it: any 2xx."""
         return 200 <= self.status < 300
 
@@ -51,37 +51,37 @@ class Poster:
         self._timer = timer
         self._session: Any = None
 
-    async def post(self, url: str, name: str, body: bytes, *, media_type: str, secrets: Sequence[str]) -> Answered:
+    async def post(self, url: str, name: str, body: bytes, *, media_type: str, secrets: Sequence[str]) -> PostResult:
         """Post a body under its id, signed with each secret. Never raises for a fault of the receiver or the network."""
         began = self._timer()
         if fault := url_fault(url, allows_loopback=self.guard.allows_loopback):
-            return Answered(error=f"forbidden: {fault}")
+            return PostResult(error=f"forbidden: {fault}")
         headers = {
             "Content-Type": media_type,
             "User-Agent": "Relay-Webhooks/1",
             **signature(name, self._clock(), body, secrets),
         }
-        answered = await self._exchange(url, body, headers)
-        return msgspec.structs.replace(answered, seconds=round(self._timer() - began, 3))
+        result = await self._exchange(url, body, headers)
+        return msgspec.structs.replace(result, seconds=round(self._timer() - began, 3))
 
     async def close(self) -> None:
         """Release connections."""
         if self._session is not None:
             await self._session.close()
 
-    async def _exchange(self, url: str, body: bytes, headers: Mapping[str, str]) -> Answered:
+    async def _exchange(self, url: str, body: bytes, headers: Mapping[str, str]) -> PostResult:
         import aiohttp
 
         try:
             async with self._open().post(url, data=body, headers=headers, allow_redirects=False) as response:
                 await response.content.read(MAX_READ)
-                return Answered(status=response.status, retry_after=response.headers.get("Retry-After", ""))
+                return PostResult(status=response.status, retry_after=response.headers.get("Retry-After", ""))
         except aiohttp.ClientConnectorError as error:
             if isinstance(error.os_error, Forbidden):
-                return Answered(error=f"forbidden: {error.os_error}")
-            return Answered(error=type(error).__name__)
+                return PostResult(error=f"forbidden: {error.os_error}")
+            return PostResult(error=type(error).__name__)
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-            return Answered(error=type(error).__name__)
+            return PostResult(error=type(error).__name__)
 
     def _open(self) -> Any:
         """Return the session. Its resolver is the guard, so that it connects to checked addresses only."""

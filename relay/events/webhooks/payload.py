@@ -21,7 +21,7 @@ from relay.platform.packing import packed
 
 QUEUE = resources.WEBHOOKS_QUEUE
 VERSION = 1
-MOST = 50
+MAX_POSTS = 50
 """Posts of one entry: all must be sent within the lease."""
 _OVERHEAD = 300
 _MEDIA_TYPES = {Format.STANDARD: "application/json", Format.CLOUDEVENTS: "application/cloudevents+json"}
@@ -99,7 +99,7 @@ def event_id(subscription: str, message: str, key: str) -> str:
 
 def pack(subscription: Subscription, posts: Sequence[Post]) -> Iterator[bytes]:
     """Yield the entries that carry these posts, for their first attempt."""
-    for group in packed(posts, _weight, room=entries.MAX_ENTRY_BYTES - _OVERHEAD, limit=MOST):
+    for group in packed(posts, _weight, room=entries.MAX_ENTRY_BYTES - _OVERHEAD, limit=MAX_POSTS):
         yield encode(_first(subscription, group))
 
 

@@ -21,7 +21,7 @@ from relay.platform.storage.ports import Entity, Query, Tables
 
 TABLE = resources.WEBHOOKS_TABLE
 CACHE = timedelta(seconds=30)
-MOST = 20
+MAX_SUBSCRIPTIONS = 20
 """Subscriptions per client."""
 OLD_SECRET_LASTS = timedelta(hours=24)
 """Time after a rotation during which posts are signed with the old secret too."""

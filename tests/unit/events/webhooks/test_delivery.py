@@ -16,14 +16,14 @@ from relay.core.errors import Unavailable, UnreadableEntry
 from relay.core.events import EventKind, MessageEvent, RecordedEvent
 from relay.events.webhooks.address_guard import Guard
 from relay.events.webhooks.delivery import DELAYS, Webhooks
-from relay.events.webhooks.http_post import Answered, Poster
+from relay.events.webhooks.http_post import Poster, PostResult
 from relay.events.webhooks.payload import QUEUE, Entry, Post, decode, encode, pack
 from relay.events.webhooks.subscriptions import Definition, Format, Subscription, Subscriptions
 from tests.doubles import START, Place
 
 SAMPLES = Path(__file__).parents[3] / "samples"
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
-TAKEN, FAILED, GONE = Answered(status=204), Answered(status=500), Answered(status=410)
+TAKEN, FAILED, GONE = PostResult(status=204), PostResult(status=500), PostResult(status=410)
 
 
 class Receiver(Poster):
@@ -32,10 +32,10 @@ class Receiver(Poster):
     def __init__(self, place: Place) -> None:
         super().__init__(Guard(allows_loopback=True), place.time)
         self.posted: list[tuple[str, str, Any, Sequence[str]]] = []
-        self.answers: deque[Answered] = deque()
+        self.answers: deque[PostResult] = deque()
         self.default = TAKEN
 
-    async def post(self, url: str, name: str, body: bytes, *, media_type: str, secrets: Sequence[str]) -> Answered:
+    async def post(self, url: str, name: str, body: bytes, *, media_type: str, secrets: Sequence[str]) -> PostResult:
         self.posted.append((url, name, json.loads(body), list(secrets)))
         return self.answers.popleft() if self.answers else self.default
 
@@ -259,7 +259,7 @@ async def test_retry_after_delays_the_retry(
     place: Place, webhooks: Webhooks, receiver: Receiver, wish: str, seconds: int
 ) -> None:
     await subscribed(webhooks)
-    receiver.answers.append(Answered(status=503, retry_after=wish))
+    receiver.answers.append(PostResult(status=503, retry_after=wish))
     await webhooks.follow([noted()])
     await work(place, webhooks)
     place.time.move(seconds - 1)

@@ -9,7 +9,7 @@ from aiohttp import web
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from relay.events.webhooks.address_guard import Guard
-from relay.events.webhooks.http_post import Answered, Poster, signature
+from relay.events.webhooks.http_post import Poster, PostResult, signature
 from relay.events.webhooks.subscriptions import new_secret
 from tests.unit.events.webhooks.hook import Hook, hook
 
@@ -31,7 +31,7 @@ def poster(*, allows_loopback: bool = True, total_seconds: float = 5.0) -> Poste
     return Poster(Guard(allows_loopback=allows_loopback), utc_now, total_seconds=total_seconds)
 
 
-async def posted(poster: Poster, url: str, *secrets: str) -> Answered:
+async def posted(poster: Poster, url: str, *secrets: str) -> PostResult:
     try:
         return await poster.post(url, "evt_1", BODY, media_type="application/json", secrets=secrets or (SECRET,))
     finally:
@@ -50,8 +50,8 @@ def test_signature_matches_the_standards_test_vector() -> None:
 
 
 async def test_standard_library_verifies_the_signature(receiver: Hook) -> None:
-    answered = await posted(poster(), receiver.url)
-    assert (answered.status, answered.is_taken, answered.error) == (204, True, "")
+    result = await posted(poster(), receiver.url)
+    assert (result.status, result.is_success, result.error) == (204, True, "")
     [post] = receiver.posts
     assert post.verified(SECRET) == {"test": 2_432_232_314}
     assert (post.headers["webhook-id"], post.headers["Content-Type"]) == ("evt_1", "application/json")
@@ -69,14 +69,15 @@ async def test_both_secrets_verify_during_a_rotation(receiver: Hook) -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "is_taken", "is_gone"), [(200, True, False), (299, True, False), (410, False, True), (500, False, False)]
+    ("status", "is_success", "is_gone"),
+    [(200, True, False), (299, True, False), (410, False, True), (500, False, False)],
 )
-async def test_response_status_is_returned(receiver: Hook, status: int, is_taken: bool, is_gone: bool) -> None:
+async def test_response_status_is_returned(receiver: Hook, status: int, is_success: bool, is_gone: bool) -> None:
     receiver.answers.append(web.Response(status=status, headers={"Retry-After": "7"}, text="x" * 100_000))
-    answered = await posted(poster(), receiver.url)
-    assert (answered.status, answered.is_taken, answered.is_gone, answered.retry_after) == (
+    result = await posted(poster(), receiver.url)
+    assert (result.status, result.is_success, result.is_gone, result.retry_after) == (
         status,
-        is_taken,
+        is_success,
         is_gone,
         "7",
     )
@@ -85,14 +86,14 @@ async def test_response_status_is_returned(receiver: Hook, status: int, is_taken
 async def test_redirect_is_not_followed(receiver: Hook) -> None:
     for status in (301, 302, 303, 307, 308):
         receiver.answers.append(web.Response(status=status, headers={"Location": "/elsewhere"}))
-        answered = await posted(poster(), receiver.url)
-        assert (answered.status, answered.is_taken) == (status, False)
+        result = await posted(poster(), receiver.url)
+        assert (result.status, result.is_success) == (status, False)
     assert set(receiver.paths) == {"/hook"}
 
 
 async def test_loopback_is_not_reached_without_the_setting(receiver: Hook) -> None:
-    answered = await posted(poster(allows_loopback=False), receiver.url)
-    assert (answered.status, answered.error) == (0, "forbidden: is a loopback address")
+    result = await posted(poster(allows_loopback=False), receiver.url)
+    assert (result.status, result.error) == (0, "forbidden: is a loopback address")
     assert receiver.posts == []
 
 
@@ -112,24 +113,24 @@ async def test_connection_uses_the_checked_address_and_resolves_once(receiver: H
     names = Rebinding(["127.0.0.1"], ["169.254.169.254"])
     port = receiver.url.split(":")[2].split("/")[0]
     made = Poster(Guard(allows_loopback=True, resolve=names), utc_now)
-    answered = await posted(made, f"http://localhost:{port}/hook")
-    assert (answered.status, names.asked) == (204, 1)
+    result = await posted(made, f"http://localhost:{port}/hook")
+    assert (result.status, names.asked) == (204, 1)
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "10.0.0.1", "169.254.169.254", "::1", "::ffff:127.0.0.1"])
 async def test_name_with_an_internal_address_is_not_connected_to(receiver: Hook, address: str) -> None:
     made = Poster(Guard(allows_loopback=False, resolve=Rebinding([address])), utc_now)
-    answered = await posted(made, "https://hooks.example.com/")
-    assert answered.status == 0
-    assert answered.error.startswith("forbidden: ")
+    result = await posted(made, "https://hooks.example.com/")
+    assert result.status == 0
+    assert result.error.startswith("forbidden: ")
     assert receiver.posts == []
 
 
 async def test_refused_connection_is_returned_as_an_error() -> None:
     async with hook() as receiver:
         url = receiver.url
-    answered = await posted(poster(), url)
-    assert (answered.status, answered.error) == (0, "ClientConnectorError")
+    result = await posted(poster(), url)
+    assert (result.status, result.error) == (0, "ClientConnectorError")
 
 
 async def test_unresponsive_receiver_times_out() -> None:
@@ -141,9 +142,9 @@ async def test_unresponsive_receiver_times_out() -> None:
 
     server = await asyncio.start_server(silent, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    answered = await posted(poster(total_seconds=0.05), f"http://127.0.0.1:{port}/")
-    assert answered.status == 0
-    assert "Timeout" in answered.error
+    result = await posted(poster(total_seconds=0.05), f"http://127.0.0.1:{port}/")
+    assert result.status == 0
+    assert "Timeout" in result.error
     gate.set()
     server.close()
 
@@ -155,7 +156,7 @@ async def test_response_that_is_not_http_is_returned_as_an_error() -> None:
 
     server = await asyncio.start_server(nonsense, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    answered = await posted(poster(), f"http://127.0.0.1:{port}/")
-    assert (answered.status, answered.is_taken) == (0, False)
-    assert answered.error
+    result = await posted(poster(), f"http://127.0.0.1:{port}/")
+    assert (result.status, result.is_success) == (0, False)
+    assert result.error
     server.close()
