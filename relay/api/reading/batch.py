@@ -11,7 +11,6 @@ from relay.api.reading.message import read_message
 from relay.api.reading.shape import check_shape
 from relay.api.shapes.requests import BatchEnvelope, MessageFields
 from relay.core.errors import Refusal
-from relay.core.shape_check import json_kind
 
 _MERGED = ("headers", "metadata", "variables")
 """Fields that are merged key by key; a message replaces any other field as a whole."""
@@ -23,10 +22,9 @@ def parse_batch(body: bytes, *, content_type: str, now: datetime, limits: Limits
     json_text.check_content_type(content_type)
     problems = Problems(limits.max_problems)
     value = json_text.read_json(body, MAX_HTTP_BODY, problems)
-    if not isinstance(value, dict):
-        problems.add("wrong_type", WHOLE, f"Expected an object, got {json_kind(value)}.")
-        raise problems.refusal()
     check_shape(value, BatchEnvelope, problems)
+    if not isinstance(value, dict):
+        raise problems.refusal()
     defaults, messages = value.get("defaults") or {}, value.get("messages")
     if isinstance(defaults, dict):
         shared = Problems(limits.max_problems, lambda target: _under("defaults", target))
@@ -50,7 +48,7 @@ def _read(message: Any, number: int, defaults: Mapping[str, Any], now: datetime,
     here = f"messages[{number}]"
     if not isinstance(message, dict):
         problems = Problems(1, lambda _: here)
-        problems.add("wrong_type", WHOLE, f"Expected an object, got {json_kind(message)}.")
+        check_shape(message, MessageFields, problems)
         return problems.refusal()
     problems = Problems(_MAX_PROBLEMS_EACH, _place(here, message, defaults))
     draft = read_message(_merged(defaults, message), now, problems, limits)

@@ -13,7 +13,6 @@ from relay.api.reading.headers import read_headers
 from relay.api.reading.shape import check_shape
 from relay.api.shapes.requests import MessageRequest
 from relay.core.model import Address, Delivery, Message
-from relay.core.shape_check import json_kind
 from relay.mime.size import estimate_size
 from relay.providers.registry import MODULES, provider_module
 
@@ -26,7 +25,7 @@ def parse_message(body: bytes, *, content_type: str, now: datetime, limits: Limi
     problems = Problems(limits.max_problems)
     value = json_text.read_json(body, limits.max_body_bytes, problems)
     if not isinstance(value, dict):
-        problems.add("wrong_type", WHOLE, f"Expected an object, got {json_kind(value)}.")
+        check_shape(value, MessageRequest, problems)
         raise problems.refusal()
     draft = read_message(value, now, problems, limits)
     problems.raise_any()

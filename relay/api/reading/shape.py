@@ -1,107 +1,14 @@
-"""Check the names and types of a request's fields, and say what is wrong with each."""
+"""Check the names and types of a request's fields."""
 
-from collections.abc import Mapping
-
-from relay.api.problems import Problems, path, printable
-from relay.api.shapes import requests
+from relay.api.problems import Problems
 from relay.api.shapes.base import Shape
-from relay.core.shape_check import Kind, Mismatch, examine, fits, json_kind, near_name
-
-_MAX_SUGGESTIONS = 20
-"""Look for near names of only this many unknown fields; the comparison is slow."""
-CODES: Mapping[Kind, str] = {
-    "missing": "required",
-    "unknown": "unknown_field",
-    "type": "wrong_type",
-    "choice": "invalid_choice",
-    "range": "out_of_range",
-    "size": "too_many",
-}
-_IN_MESSAGES = {
-    "sender": "from",
-    "recipient": "to",
-    "recipients": "to",
-    "replyto": "reply_to",
-    "body": "text` or `html",
-    "content": "text` or `html",
-    "message": "text` or `html",
-    "plaintext": "text",
-    "textbody": "text",
-    "htmlbody": "html",
-    "categories": "tags",
-    "tag": "tags",
-    "customargs": "metadata",
-    "files": "attachments",
-    "scheduledat": "send_at",
-    "sendat": "send_at",
-    "ttl": "expires_in_seconds",
-    "queue": "lane",
-    "provider": "route",
-    "bounceaddress": "return_path",
-    "templateid": "template",
-    "dynamictemplatedata": "variables",
-    "substitutions": "variables",
-}
-"""Relay's name for what other mail APIs call a field of a message, in lower case without `_`."""
-_IN_FILES = {
-    "filename": "name",
-    "contentbytes": "content",
-    "contentinbase64": "content",
-    "data": "content",
-    "contenttype": "type",
-    "mimetype": "type",
-    "contentid": "content_id",
-    "cid": "content_id",
-}
-_IN_ADDRESSES = {"address": "email", "emailaddress": "email", "displayname": "name"}
-_ELSEWHERE: Mapping[type, Mapping[str, str]] = {
-    requests.MessageFields: _IN_MESSAGES,
-    requests.AttachmentObject: _IN_FILES,
-    requests.AddressObject: _IN_ADDRESSES,
-}
+from relay.core.shape_check import fits
 
 
 def check_shape(value: object, shape: type[Shape], problems: Problems) -> None:
     """Note every field that is unknown, missing or of the wrong type."""
-    if fits(value, shape):
-        return
-    _, found = examine(value, shape)
-    unknown = 0
-    for mismatch in found:
-        unknown += mismatch.kind == "unknown"
-        text = sentence(mismatch, can_suggest=unknown <= _MAX_SUGGESTIONS)
-        problems.add(CODES[mismatch.kind], path(mismatch.steps), text)
+    if not fits(value, shape):
+        # A right request does not wait for this import.
+        from relay.api.reading.shape_problems import note_problems
 
-
-def sentence(mismatch: Mismatch, *, can_suggest: bool = True) -> str:
-    """Say what is wrong and what would be right."""
-    match mismatch.kind:
-        case "missing":
-            return f"This field is required. {mismatch.expected}".rstrip()
-        case "unknown":
-            return _unknown(mismatch, can_suggest=can_suggest)
-        case "type":
-            return f"Expected {mismatch.expected}, got {json_kind(mismatch.value)}.{_hint(mismatch)}"
-        case "choice":
-            return f"Must be one of: {mismatch.expected}."
-        case "range":
-            return f"Must be {mismatch.expected}."
-        case "size":
-            return f"Must have {mismatch.expected}."
-
-
-def _hint(mismatch: Mismatch) -> str:
-    is_number = isinstance(mismatch.value, int | float) and not isinstance(mismatch.value, bool)
-    return " Put it in quotes." if is_number and mismatch.expected == "a string" else ""
-
-
-def _unknown(mismatch: Mismatch, *, can_suggest: bool) -> str:
-    name = str(mismatch.steps[-1])
-    shown = printable(name[:80])
-    if not can_suggest:
-        return f"Unknown field `{shown}`."
-    known = next((names for shape, names in _ELSEWHERE.items() if issubclass(mismatch.owner or object, shape)), {})
-    near = known.get(name.replace("_", "").replace("-", "").lower()) or near_name(name, mismatch.names)
-    if near:
-        return f"Unknown field `{shown}`. Did you mean `{near}`?"
-    return f"Unknown field `{shown}`. Known fields: {', '.join(mismatch.names)}."
+        note_problems(value, shape, problems)

@@ -93,7 +93,7 @@ async def take_list(call: Call) -> Response:
             await _scope(call, call.request.query.get("client"), for_all=None),
         )
     else:
-        value = read_object(call.request, SuppressionImport, most_bytes=MAX_IMPORT_BYTES)
+        value = read_object(call.request, SuppressionImport, max_bytes=MAX_IMPORT_BYTES)
         scope = await _scope(call, value.get("client"), for_all=value.get("for_all"))
         rows = value["value"]
     if len(rows) > MOST_IMPORTED:

@@ -62,7 +62,7 @@ async def put(call: Call) -> Response:
     """Handle PUT /v1/templates/{name}: 201 for the first version, 200 for later ones."""
     from relay.api.shapes.admin_requests import TemplateRequest
 
-    value = read_object(call.request, TemplateRequest, most_bytes=2 * MAX_BYTES)
+    value = read_object(call.request, TemplateRequest, max_bytes=2 * MAX_BYTES)
     faults = Problems(_LIMITS.max_problems)
     read_choice_name(call.values["name"], "name", faults, _LIMITS)
     made = _made(call, value, faults)

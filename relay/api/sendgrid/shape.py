@@ -8,8 +8,7 @@ from typing import Any
 from msgspec import UNSET, UnsetType, field
 
 from relay.api.problems import Problems, printable
-from relay.api.reading.shape import CODES, sentence
-from relay.core.shape_check import examine, fits
+from relay.core.shape_check import fits
 from relay.providers.sendgrid.options import SharedOptions, VendorShape
 
 
@@ -88,6 +87,9 @@ def read(value: Any, shape: type[VendorShape], problems: Problems) -> dict[str, 
     if fits(value, shape):
         found: dict[str, Any] = value
         return found
+    from relay.api.reading.shape_problems import CODES, sentence
+    from relay.core.shape_mismatches import examine
+
     kept, mismatches = examine(value, shape, null_is_absent=True)
     for mismatch in mismatches:
         problems.add(CODES[mismatch.kind], field_of(*mismatch.steps), sentence(mismatch))

@@ -6,11 +6,14 @@ lengths, which it may change.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from msgspec import UNSET, Struct, UnsetType
 
-from relay.core.shape_check import Mismatch, examine, fits, near_name
+from relay.core.shape_check import fits
+
+if TYPE_CHECKING:
+    from relay.core.shape_mismatches import Mismatch
 
 
 class VendorShape(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -129,6 +132,8 @@ def options_problems(value: Any, where: str) -> list[str]:
     """Return all that is wrong with options, as `path: sentence`; empty if SendGrid knows them all."""
     if fits(value, Options):
         return []
+    from relay.core.shape_mismatches import examine
+
     _, found = examine(value, Options)
     return [f"{_path(where, mismatch)}: {_sentence(mismatch)}" for mismatch in found]
 
@@ -148,13 +153,15 @@ def _is_on(setting: Mapping[str, Any]) -> bool:
     return any(value is True for value in setting.values())
 
 
-def _path(where: str, mismatch: Mismatch) -> str:
+def _path(where: str, mismatch: "Mismatch") -> str:
     return where + "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in mismatch.steps)
 
 
-def _sentence(mismatch: Mismatch) -> str:
+def _sentence(mismatch: "Mismatch") -> str:
     if mismatch.kind != "unknown":
         return f"must {'have' if mismatch.kind == 'size' else 'be'} {mismatch.expected}"
+    from relay.core.shape_mismatches import near_name
+
     near = near_name(str(mismatch.steps[-1]), mismatch.names)
     return "is not an option of SendGrid; " + (
         f"did you mean {near}?" if near else f"known: {', '.join(mismatch.names)}"
