@@ -1,13 +1,13 @@
-"""Erases what is kept of one recipient's messages before their retention ends.
+"""Erase the messages of one recipient before their retention ends.
 
     cancel what waits ─► mark ─► dead letters ─► events ─► blobs ─► content
 
-A message is erased whole, also where others got it too: nobody can take one reader out of a text. What stays is that there
-was a message, whose, when, by which route and how it ended. See docs/decisions/0017-erasing.md.
+A message is erased whole, even if it had other recipients. Its client, times, route and final state stay. See
+docs/decisions/0017-erasing.md.
 
-The mark is a status that says `erased`, written under the record's ETag: from then on nobody is told the content, nobody
-puts the message back, and no event is added to it. The content goes last. So whoever comes across a record that is marked
-and has content still finishes what a dead process began, whatever address it was asked about.
+The mark is `erased` in the status, written by ETag: from then on no call returns the content, no redrive is possible, and no
+event is added. The content is deleted last. So any later scan that finds a marked record with content finishes an
+interrupted erasure, for whichever recipient it runs.
 """
 
 import logging
@@ -31,10 +31,10 @@ from relay.platform.resources import CONTENT_CONTAINER
 from relay.platform.storage.ports import Blobs
 from relay.platform.storage.rows import retry_races
 
-LOOKED_AGAIN = timedelta(hours=1)
-"""How long after a message was erased its events are looked for again: who had read the record before may have added one."""
+EVENTS_DELETED_AGAIN = timedelta(hours=1)
+"""Time after an erasure during which events are deleted again: a process that read the record before may add one."""
 _AHEAD = timedelta(days=1)
-"""Other processes' clocks name batches too."""
+"""Margin for the clocks of other processes, which are part of batch ids."""
 
 
 class ErasureStep(ScanStep, frozen=True, kw_only=True):
@@ -56,14 +56,14 @@ class ErasureStep(ScanStep, frozen=True, kw_only=True):
 
 
 class _Named(msgspec.Struct, frozen=True, kw_only=True):
-    """What is counted of a message that the address is a recipient of."""
+    """The counts of a message to the recipient."""
 
     recipients: int
     shared_files: int
 
 
 class Erasure:
-    """Finds and erases."""
+    """Finds and erases a recipient's messages."""
 
     def __init__(
         self,
@@ -85,10 +85,10 @@ class Erasure:
         self._clock = clock
 
     async def step(self, recipient: str, cursor: str | None = None, *, is_dry: bool = False) -> ErasureStep:
-        """Look at some records, and erase what was for this address (in its one spelling, without case).
+        """Scan some records, and erase the messages to this recipient (a normalized address, in lower case).
 
-        With `is_dry` nothing is changed, and the counts say what would be. Raises `ValueError` for a cursor that is none of
-        ours, and `Unavailable`: then a repetition goes on with what is left.
+        With `is_dry` nothing changes, and the counts are those of an erasure. Raises `ValueError` for an invalid cursor, and
+        `Unavailable`: then repeat the call.
         """
         done = await scan_step(
             self._journal,
@@ -101,14 +101,14 @@ class Erasure:
         return done
 
     async def _process(self, recipient: str, record: Record, *, is_dry: bool) -> ErasureStep:
-        """All of one record. One that cannot be read must not keep the others from their turn."""
+        """Erase the messages of one record. An unreadable record must not stop the others."""
         try:
-            named = await self._named(recipient, record)
+            named = await self._addressed(recipient, record)
             if is_dry:
-                return _foreseen(record, named)
+                return _dry_counts(record, named)
             if named or record.remains():
                 return await self._erase(record, named)
-            recently = _recently(record, self._clock())
+            recently = _recently_erased(record, self._clock())
             if recently:
                 await self._journal.forget_events(record.batch, recently)
         except UnreadableEntry as error:
@@ -117,15 +117,15 @@ class Erasure:
             log_event("record_gone", batch=record.batch)
         return ErasureStep()
 
-    async def _named(self, recipient: str, record: Record) -> Mapping[int, _Named]:
-        """The messages that this address is a recipient of, by index."""
+    async def _addressed(self, recipient: str, record: Record) -> Mapping[int, _Named]:
+        """Find the messages to this recipient, by index."""
         named: dict[int, _Named] = {}
         for index, submission in enumerate(record.entry().messages):
             message = submission.message or await self._stored(submission)
             if message is None or all(address.email.casefold() != recipient for address in message.recipients):
                 continue
             if submission.message is not None:
-                # Of a claim check only the blob says what is attached.
+                # Only the blob of a claim check contains the attachments.
                 message = await self._stored(submission) or message
             files = sum(attachment.blob is not None for attachment in message.attachments)
             named[index] = _Named(recipients=len(message.recipients), shared_files=files)
@@ -169,13 +169,12 @@ class Erasure:
 
         change = await change_record(self._journal, await self._journal.read(batch), decide, write=self._journal.mark)
         if change.is_written:
-            # What was to be asked about later is not any more. A row that a death leaves here is removed by
-            # `relay.operations.sent_checks`.
+            # Removes pending sent checks. `relay.operations.sent_checks` removes a row that a crash leaves.
             await self._follow_up.follow(change.before, change.after, change.result)
         return change.result
 
     async def _clear(self, batch: str) -> int:
-        """Delete what is left of messages that are marked, and return their number. Raises `Changed` after a lost race."""
+        """Delete the content of marked messages. Returns their number. Raises `Changed` after a lost race."""
         record = await self._journal.read(batch)
         remains = record.remains()
         if not remains:
@@ -193,11 +192,11 @@ class Erasure:
 
 
 def _marked(status: MessageStatus, erased: Erased) -> MessageStatus:
-    """The status without the words and names of providers. States, codes, routes and times stay."""
-    return MessageStatus(parts=tuple(_silent(part) for part in status.parts), erased=erased)
+    """Return the status without replies and ids of providers. States, codes, routes and times stay."""
+    return MessageStatus(parts=tuple(_without_replies(part) for part in status.parts), erased=erased)
 
 
-def _silent(part: Part) -> Part:
+def _without_replies(part: Part) -> Part:
     attempts = (msgspec.structs.replace(attempt, reply="", provider_id=None) for attempt in part.attempts)
     return msgspec.structs.replace(part, attempts=tuple(attempts), provider_id=None, check_at=None)
 
@@ -210,13 +209,13 @@ def _is_over(status: MessageStatus) -> bool:
     return all(part.state in FINAL for part in status.parts)
 
 
-def _recently(record: Record, now: datetime) -> frozenset[int]:
+def _recently_erased(record: Record, now: datetime) -> frozenset[int]:
     marks = ((index, status.erased) for index, status in enumerate(record.statuses))
-    return frozenset(index for index, mark in marks if mark is not None and now - mark.at < LOOKED_AGAIN)
+    return frozenset(index for index, mark in marks if mark is not None and now - mark.at < EVENTS_DELETED_AGAIN)
 
 
-def _foreseen(record: Record, named: Mapping[int, _Named]) -> ErasureStep:
-    """What a call would do."""
+def _dry_counts(record: Record, named: Mapping[int, _Named]) -> ErasureStep:
+    """Count what a step would do."""
     statuses = [record.statuses[index] for index in named]
     moving = sum(any(part.state not in FINAL | WAITING for part in status.parts) for status in statuses)
     return ErasureStep(

@@ -1,7 +1,7 @@
-"""What a caller or an operator changes about a message that waits or died: cancel, reschedule, redrive, discard.
+"""Cancel, reschedule, redrive and discard messages, at the request of a caller or an operator.
 
-No entry stands behind these changes, so the row in `pending` that must exist afterwards is written first: if the process
-dies in between, the recovery timer finds either a change to carry on with or a row that means nothing.
+No queue entry repeats these changes after a crash, so the row in `pending` that the change needs is written first: if the
+process dies in between, the recovery timer finds either a change to finish or a stale row.
 """
 
 import random
@@ -21,26 +21,26 @@ from relay.journal.pending import Pending, rows_of
 from relay.journal.records import Journal, Record
 from relay.platform.log import log_event
 
-type _Changing = Callable[[Record, MessageStatus], MessageStatus | None]
-"""What a record makes of one status; None when nothing is to be changed."""
+type _StatusChange = Callable[[Record, MessageStatus], MessageStatus | None]
+"""Returns the new status of a message; None to change nothing."""
 
 
 class Redrive(msgspec.Struct, frozen=True, kw_only=True):
-    """How dead letters are put back: by their old route and sender, or by others."""
+    """Overrides for a redrive: another route or sender."""
 
     route: str | None = None
     sender: Address | None = None
 
 
 class Resend(msgspec.Struct, frozen=True, kw_only=True):
-    """What of a sent message is sent again: what `is_meant` says, of it the copies of the `lost` recipients (numbers).
+    """The parts and copies of a sent message to resend: parts that match `selects`, and their `lost` recipients (by number).
 
-    `everybody` are all that the message was for, `route` is another route to take.
+    `recipients` are all recipients of the message, `route` is another route to use.
     """
 
-    is_meant: Callable[[Part], bool]
+    selects: Callable[[Part], bool]
     lost: frozenset[int]
-    everybody: tuple[int, ...]
+    recipients: tuple[int, ...]
     route: str | None = None
 
 
@@ -67,10 +67,10 @@ class MessageChanges:
         self._draw = draw
 
     async def cancel(self, batch: str, index: int) -> bool:
-        """Withdraw what still waits of a message: for certain, or False when nothing of it waits any more.
+        """Cancel the waiting parts of a message. Returns False if none was cancelled for certain.
 
-        A message that is on the queue still is withdrawn before it can be recorded. What may have been sent before (its
-        answer was lost) is withdrawn too, but not for certain: it ends `unknown`.
+        A message that is still queued is cancelled before it can be recorded. A part that may have been sent already (the
+        provider's response was lost) ends `unknown`.
         """
         try:
             await self._journal.cancel_unrecorded(batch, index)
@@ -80,9 +80,9 @@ class MessageChanges:
         return True
 
     async def reschedule(self, batch: str, index: int, at: datetime) -> bool:
-        """Move a scheduled message to another time; False when it is not scheduled. Raises `NotFound`."""
-        # A due time of its own each time: a row's key is never used twice, so a late removal removes no new row.
-        at = self._own_time(at)
+        """Move a scheduled message to another time. Returns False if it is not scheduled. Raises `NotFound`."""
+        # Each due time is unique, so that a late delete of the old row cannot remove the new one.
+        at = self._unique_time(at)
 
         def move(record: Record, status: MessageStatus) -> MessageStatus | None:
             submission = record.entry().messages[index]
@@ -91,10 +91,10 @@ class MessageChanges:
         return await self._change(batch, index, move) is not None
 
     async def redrive(self, batch: str, index: int, how: Redrive) -> bool:
-        """Put what died of a message back on the queue; False when nothing of it is dead. Raises `NotFound`."""
+        """Re-enqueue the dead parts of a message. Returns False if it has none. Raises `NotFound`."""
 
         def put_back(record: Record, status: MessageStatus) -> MessageStatus | None:
-            now = self._own_time(self._clock())
+            now = self._unique_time(self._clock())
             expiry = self._settings.lane_expiry(record.lane)
             changed = _map(status, lambda part: part_states.redrive(part, now, expiry, how.route))
             return changed and msgspec.structs.replace(changed, sender=how.sender or status.sender)
@@ -102,18 +102,18 @@ class MessageChanges:
         return await self._change(batch, index, put_back) is not None
 
     async def resend(self, batch: str, index: int, how: Resend) -> bool:
-        """Put copies of a sent message back on the queue; False when none of it is meant any more. Raises `NotFound`."""
+        """Re-enqueue copies of a sent message. Returns False if no part matches any more. Raises `NotFound`."""
 
         def put_back(record: Record, status: MessageStatus) -> MessageStatus | None:
-            now = self._own_time(self._clock())
+            now = self._unique_time(self._clock())
             expiry = self._settings.lane_expiry(record.lane)
             parts: list[Part] = []
             for part in status.parts:
-                if not how.is_meant(part):
+                if not how.selects(part):
                     parts.append(part)
                     continue
                 parts += part_states.resend(
-                    part, how.lost, now, everybody=how.everybody, lane_expiry_seconds=expiry, route=how.route
+                    part, how.lost, now, everybody=how.recipients, lane_expiry_seconds=expiry, route=how.route
                 )
             if tuple(parts) == status.parts:
                 return None
@@ -121,31 +121,31 @@ class MessageChanges:
 
         return await self._change(batch, index, put_back) is not None
 
-    async def redrive_letters(self, letters: Iterable[DeadLetter], how: Redrive) -> int:
-        """Redrive dead letters; how many were still dead."""
+    async def redrive_all(self, dead_letters: Iterable[DeadLetter], how: Redrive) -> int:
+        """Redrive dead letters. Returns how many were still dead."""
         redriven = 0
-        for letter in letters:
+        for dead in dead_letters:
             try:
-                is_redriven = await self.redrive(letter.batch, letter.index, how)
+                is_redriven = await self.redrive(dead.batch, dead.index, how)
             except NewerVersion:
-                # Dead still, and that version's to put back.
+                # Still dead; only the newer version can redrive it.
                 continue
             except NotFound:
-                log_event("record_gone", batch=letter.batch)
+                log_event("record_gone", batch=dead.batch)
                 is_redriven = False
             if not is_redriven:
-                # A stale row. (One that was redriven is off the list already, and may be on it again.)
-                await self._dead_letters.remove(letter.code, letter.batch, letter.index)
+                # A stale row. (A redriven message's row is removed already, and may exist again.)
+                await self._dead_letters.remove(dead.code, dead.batch, dead.index)
             redriven += is_redriven
         return redriven
 
-    async def discard(self, letters: Sequence[DeadLetter]) -> int:
-        """Take dead letters off the list; their records stay as they are."""
-        for letter in letters:
-            await self._dead_letters.remove(letter.code, letter.batch, letter.index)
-        return len(letters)
+    async def discard(self, dead_letters: Sequence[DeadLetter]) -> int:
+        """Remove dead letters from the index. Their records stay unchanged."""
+        for dead in dead_letters:
+            await self._dead_letters.remove(dead.code, dead.batch, dead.index)
+        return len(dead_letters)
 
-    async def _change(self, batch: str, index: int, change: _Changing) -> MessageStatus | None:
+    async def _change(self, batch: str, index: int, change: _StatusChange) -> MessageStatus | None:
         """What the message's status is now; None when nothing was to be changed."""
 
         async def decide(record: Record) -> Decision[MessageStatus | None]:
@@ -156,17 +156,17 @@ class MessageChanges:
             is_new = changed is not None and changed != status
             return Decision(statuses={index: changed} if is_new and changed else {}, result=changed)
 
-        done = await change_record(self._journal, await self._journal.read(batch), decide, before_write=self._announce)
+        done = await change_record(self._journal, await self._journal.read(batch), decide, before_write=self._put_pending)
         if done.is_written:
             # Off the list before it can move: a message that dies again is then listed again.
-            await self._unlist(done.before, done.after, index)
+            await self._remove_dead_letters(done.before, done.after, index)
             await self._follow_up.follow(done.before, done.after, (index,))
         return done.result
 
-    def _own_time(self, at: datetime) -> datetime:
+    def _unique_time(self, at: datetime) -> datetime:
         return part_states.unique_due_time(at, int(self._draw() * 1_000_000))
 
-    async def _announce(self, record: Record, changed: Mapping[int, MessageStatus]) -> None:
+    async def _put_pending(self, record: Record, changed: Mapping[int, MessageStatus]) -> None:
         """Write the rows in `pending` that must exist once the change is recorded."""
         statuses = [changed.get(index, status) for index, status in enumerate(record.statuses)]
         now = rows_of(record.batch, record.lane, enumerate(record.statuses))
@@ -174,15 +174,15 @@ class MessageChanges:
             if key not in now:
                 await self._pending.put(due)
 
-    async def _unlist(self, before: Record, after: Record, index: int) -> None:
-        """Take what is no longer dead off the list of dead letters."""
+    async def _remove_dead_letters(self, before: Record, after: Record, index: int) -> None:
+        """Remove the parts that are no longer dead from the index of dead letters."""
         for part in before.statuses[index].parts:
             if part.state in DEAD and part not in after.statuses[index].parts:
                 await self._dead_letters.remove(part.code or "expired", before.batch, index)
 
 
 def _map(status: MessageStatus, change: Callable[[Part], Part | None]) -> MessageStatus | None:
-    """The status with each part changed that can be; None when none can."""
+    """Change each part that can be changed; None if there is none."""
     parts = [(part, change(part)) for part in status.parts]
     if all(changed is None for _, changed in parts):
         return None

@@ -102,7 +102,7 @@ class ResendLost:
             return ResendStep(found=1, skipped=1)
         if query.is_dry:
             return ResendStep(found=1)
-        how = Resend(is_meant=query.matches, lost=copies.lost, everybody=copies.recipients, route=query.to_route)
+        how = Resend(selects=query.matches, lost=copies.lost, recipients=copies.recipients, route=query.to_route)
         return ResendStep(found=1, redriven=int(await self._message_changes.resend(batch, index, how)))
 
     async def _copies(self, submission: Submission, events: Sequence[RecordedEvent]) -> "_Copies":

@@ -64,7 +64,7 @@ async def redrive(call: Call) -> Response:
     _check_choice(choice, faults)
     faults.raise_any()
     letters, is_more = await _chosen(call, choice)
-    redriven = await call.services.message_changes.redrive_letters(letters, how)
+    redriven = await call.services.message_changes.redrive_all(letters, how)
     return json_response(RedrivenView(redriven=redriven, is_more=is_more))
 
 

@@ -1,4 +1,4 @@
-"""Erasing: nothing of what a message said or whom it was for is left, its end stays known, and no other message is touched."""
+"""Erasure: content and recipients are deleted, the final state stays, and no other message changes."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -15,7 +15,7 @@ from relay.core.settings import Route
 from relay.events.provider_events import QUEUE, ProviderEvent
 from relay.journal.pending import TABLE as PENDING
 from relay.journal.records import TABLE, partition
-from relay.operations.erasure import LOOKED_AGAIN, ErasureStep
+from relay.operations.erasure import EVENTS_DELETED_AGAIN, ErasureStep
 from relay.operations.message_changes import Redrive
 from relay.operations.resend_lost import LostMailQuery
 from relay.platform.resources import ATTACHMENTS_CONTAINER, CONTENT_CONTAINER
@@ -31,15 +31,15 @@ TRACES = (ADA, "Lovelace", SECRET, REPLY, "name-at-provider")
 TAKEN = Sent(provider_id="name-at-provider", reply=REPLY)
 
 
-def hers(*others: str, **fields: Any) -> Submission:
-    """A message to Ada, and to others."""
+def to_ada(*others: str, **fields: Any) -> Submission:
+    """Make a message to Ada and others."""
     to = (Address(email=ADA, name="Ada Lovelace"), *(Address(email=email) for email in others))
     content = {"to": to, "subject": SECRET, "text": f"Dear Ada: {SECRET}", **fields.pop("content", {})}
     return submission_of(message_of(**content), **fields)
 
 
 async def erase(place: Place, recipient: str = ADA, *, is_dry: bool = False) -> ErasureStep:
-    """Every call until there is no more."""
+    """Call until the scan is complete, and sum the counts."""
     total, cursor = ErasureStep(), None
     while True:
         step = await place.erasure.step(recipient, cursor, is_dry=is_dry)
@@ -54,8 +54,8 @@ async def status(place: Place, batch: str, index: int = 0) -> MessageStatus:
     return (await place.journal.read(batch)).statuses[index]
 
 
-async def tell(place: Place, batch: str, index: int, recipient: str, key: str = "k") -> RecordedEvent:
-    """Something that was reported of a message."""
+async def delivered(place: Place, batch: str, index: int, recipient: str, key: str = "k") -> RecordedEvent:
+    """Record a delivery event of a message."""
     event = RecordedEvent(
         index=index, kind="delivered", at=START, key=f"{key}{index}", recipient=recipient, raw=f"to {recipient}"
     )
@@ -63,13 +63,13 @@ async def tell(place: Place, batch: str, index: int, recipient: str, key: str = 
     return event
 
 
-# ── what goes and what stays ──
+# ── content ──
 
 
-async def test_nothing_of_a_sent_message_is_left_but_that_it_was_sent(place: Place) -> None:
+async def test_erased_message_keeps_only_its_final_state(place: Place) -> None:
     place.script().answers.append(TAKEN)
-    batch = await place.send(hers())
-    await tell(place, batch, 0, ADA)
+    batch = await place.send(to_ada())
+    await delivered(place, batch, 0, ADA)
     before = await status(place, batch)
     place.time.move(60)
     assert await erase(place) == ErasureStep(erased=1)
@@ -87,7 +87,7 @@ async def test_nothing_of_a_sent_message_is_left_but_that_it_was_sent(place: Pla
 
 
 @pytest.mark.parametrize("field", ["to", "cc", "bcc"])
-async def test_a_message_is_erased_whole_whoever_else_got_it(place: Place, field: str) -> None:
+async def test_message_with_other_recipients_is_erased_whole(place: Place, field: str) -> None:
     people = {"to": (Address(email=BOB),), field: (Address(email=BOB), Address(email="Ada@example.com"))}
     batch = await place.send(submission_of(message_of(subject=SECRET, **people)))
     assert await erase(place) == ErasureStep(erased=1)
@@ -98,17 +98,17 @@ async def test_a_message_is_erased_whole_whoever_else_got_it(place: Place, field
 
 
 @pytest.mark.parametrize("to", ["nada@example.com", "ada@example.com.example", BOB])
-async def test_other_addresses_are_not_hers(place: Place, to: str) -> None:
+async def test_similar_address_is_not_erased(place: Place, to: str) -> None:
     batch = await place.send(submission_of(message_of(to, text=f"about {ADA}")))
     before = await place.journal.read(batch)
     assert await erase(place) == ErasureStep()
     assert await place.journal.read(batch) == before
 
 
-async def test_the_others_of_a_batch_stay_byte_for_byte(place: Place) -> None:
+async def test_other_messages_of_the_batch_stay_unchanged(place: Place) -> None:
     other = submission_of(message_of(BOB, subject="件名 \ufffe", headers={"X-Odd": '"<&>"'}), traceparent="00-1")
-    batch = await place.send(other, hers(), other)
-    bobs = [await tell(place, batch, 0, BOB), await tell(place, batch, 2, BOB)]
+    batch = await place.send(other, to_ada(), other)
+    bobs = [await delivered(place, batch, 0, BOB), await delivered(place, batch, 2, BOB)]
     hers_too = RecordedEvent(index=1, kind="bounced", at=START, key="x", recipient=ADA, raw=REPLY)
     together = RecordedEvent(index=2, kind="opened", at=START + timedelta(seconds=1), key="y", recipient=BOB)
     await place.journal.note_all(batch, [hers_too, together])
@@ -122,8 +122,8 @@ async def test_the_others_of_a_batch_stay_byte_for_byte(place: Place) -> None:
     assert record.entry().macs == before.entry().macs
 
 
-async def test_what_a_newer_version_wrote_beside_it_is_kept(place: Place) -> None:
-    body = entry_of(submission_of(message_of(BOB)), hers())
+async def test_fields_of_a_newer_version_are_kept(place: Place) -> None:
+    body = entry_of(submission_of(message_of(BOB)), to_ada())
     newer = body.replace(b'{"client"', b'{"later":1,"client"', 1).replace(b'{"relay"', b'{"more":[2],"relay"', 1)
     await place.delivery.deliver("relay-transactional", newer)
     await erase(place)
@@ -132,10 +132,10 @@ async def test_what_a_newer_version_wrote_beside_it_is_kept(place: Place) -> Non
     assert content.count(b'"later":1') == 1
 
 
-async def test_a_claim_check_is_deleted_and_no_other(place: Place) -> None:
+async def test_only_the_erased_messages_blob_is_deleted(place: Place) -> None:
     await place.blobs.put(CONTENT_CONTAINER, "20260301/a", entries.encode_message(message_of(ADA, text=SECRET)))
     await place.blobs.put(CONTENT_CONTAINER, "20260301/b", entries.encode_message(message_of(BOB)))
-    batch = await place.send(hers(blob="20260301/a"), submission_of(message_of(BOB), blob="20260301/b"))
+    batch = await place.send(to_ada(blob="20260301/a"), submission_of(message_of(BOB), blob="20260301/b"))
     assert await erase(place) == ErasureStep(erased=1)
     assert await traces(place.memory, *TRACES) == []
     assert [blob.name for blob in (await place.memory.blobs.list(CONTENT_CONTAINER))[0]] == ["20260301/b"]
@@ -143,7 +143,7 @@ async def test_a_claim_check_is_deleted_and_no_other(place: Place) -> None:
     assert row.properties["blobs"] == '["20260301/b"]'
 
 
-async def test_an_envelope_that_lies_in_the_blob_is_looked_into(place: Place) -> None:
+async def test_recipients_in_the_blob_are_found(place: Place) -> None:
     await place.blobs.put(CONTENT_CONTAINER, "20260301/a", entries.encode_message(message_of(BOB, ADA)))
     batch = await place.send(Submission(client="shop", expires_at=START + timedelta(days=1), blob="20260301/a"))
     assert await erase(place) == ErasureStep(erased=1)
@@ -154,22 +154,22 @@ async def test_an_envelope_that_lies_in_the_blob_is_looked_into(place: Place) ->
 
 
 @pytest.mark.parametrize("is_checked", [False, True], ids=["in the entry", "in a blob"])
-async def test_files_that_others_may_name_stay_and_are_counted(place: Place, *, is_checked: bool) -> None:
+async def test_shared_files_stay_and_are_counted(place: Place, *, is_checked: bool) -> None:
     await place.blobs.put(ATTACHMENTS_CONTAINER, "uploads/att_1", b"%PDF")
     files = (Attachment(name="a.pdf", blob="uploads/att_1", size=4), Attachment(name="b.txt", content=b"b"))
     if is_checked:
         content = entries.encode_message(message_of(ADA, attachments=files))
         await place.blobs.put(CONTENT_CONTAINER, "20260301/a", content)
-        await place.send(hers(blob="20260301/a"))
+        await place.send(to_ada(blob="20260301/a"))
     else:
-        await place.send(hers(content={"attachments": files}))
+        await place.send(to_ada(content={"attachments": files}))
     assert await erase(place, is_dry=True) == ErasureStep(erased=1, shared_files=1)
     assert await erase(place) == ErasureStep(erased=1, shared_files=1)
     assert await place.memory.blobs.get(ATTACHMENTS_CONTAINER, "uploads/att_1") == b"%PDF"
 
 
-async def test_erasing_keeps_nothing_longer(place: Place) -> None:
-    batch = await place.send(hers(), submission_of(message_of(BOB)))
+async def test_erasure_does_not_extend_the_retention(place: Place) -> None:
+    batch = await place.send(to_ada(), submission_of(message_of(BOB)))
     before = await place.memory.tables.get(TABLE, partition(batch), "batch")
     place.time.move(86_400)
     await erase(place)
@@ -180,14 +180,14 @@ async def test_erasing_keeps_nothing_longer(place: Place) -> None:
     assert place.memory.tables.rows(TABLE) == []
 
 
-# ── what has not ended ──
+# ── unfinished messages ──
 
 
-async def test_what_waits_is_cancelled_and_erased(place: Place) -> None:
+async def test_waiting_message_is_cancelled_and_erased(place: Place) -> None:
     later = START + timedelta(days=2)
-    scheduled = hers(send_at=later, expires_at=later + timedelta(hours=1))
+    scheduled = to_ada(send_at=later, expires_at=later + timedelta(hours=1))
     place.script().answers.extend([Deferred(code="unreachable"), RouteFault(code="bad_credentials")])
-    batches = [await place.send(scheduled), await place.send(hers()), await place.send(hers())]
+    batches = [await place.send(scheduled), await place.send(to_ada()), await place.send(to_ada())]
     assert await erase(place, is_dry=True) == ErasureStep(erased=3, cancelled=3)
     assert await erase(place) == ErasureStep(erased=3, cancelled=3)
     assert {(await status(place, batch)).state for batch in batches} == {State.CANCELLED}
@@ -200,15 +200,15 @@ async def test_what_waits_is_cancelled_and_erased(place: Place) -> None:
     assert await traces(place.memory, *TRACES) == []
 
 
-async def test_what_may_have_been_sent_before_ends_unknown(place: Place) -> None:
+async def test_uncertain_message_ends_unknown(place: Place) -> None:
     place.script().answers.append(Unknown(code="answer_lost"))
-    batch = await place.send(hers())
+    batch = await place.send(to_ada())
     assert await erase(place) == ErasureStep(erased=1, cancelled=1)
     assert (await status(place, batch)).state is State.UNKNOWN
     assert await place.dead_letters.counts() == {}
 
 
-async def test_what_is_being_sent_is_left_and_erased_by_a_repetition(place: Place) -> None:
+async def test_message_being_sent_is_erased_by_a_repeat(place: Place) -> None:
     steps: list[ErasureStep] = []
 
     async def meanwhile() -> None:
@@ -216,17 +216,17 @@ async def test_what_is_being_sent_is_left_and_erased_by_a_repetition(place: Plac
 
     place.script().before_send = meanwhile
     place.script().answers.append(TAKEN)
-    batch = await place.send(hers())
+    batch = await place.send(to_ada())
     assert steps == [ErasureStep(moving=1), ErasureStep(moving=1)]
     assert (await status(place, batch)).state is State.SENT
     assert await erase(place) == ErasureStep(erased=1)
     assert await traces(place.memory, *TRACES) == []
 
 
-async def test_of_what_is_under_way_in_part_the_rest_is_cancelled(place: Place) -> None:
-    """The recipients of one message may travel apart: what waits of it is withdrawn, what moves is waited for."""
+async def test_waiting_parts_of_a_moving_message_are_cancelled(place: Place) -> None:
+    """Recipients of one message may be in different parts: waiting parts are cancelled, moving ones are left."""
     place.script().answers.append(Deferred(code="unreachable"))
-    batch = await place.send(hers(BOB))
+    batch = await place.send(to_ada(BOB))
     record = await place.journal.read(batch)
     [part] = record.statuses[0].parts
     moving = part_states.begin(changed(part, recipients=(1,)), "main", START)
@@ -235,17 +235,17 @@ async def test_of_what_is_under_way_in_part_the_rest_is_cancelled(place: Place) 
     assert {each.state for each in (await status(place, batch)).parts} == {State.CANCELLED, State.SENDING}
 
 
-# ── what must not come back ──
+# ── nothing comes back ──
 
 
-async def test_a_dead_letter_is_off_the_list_and_cannot_be_put_back(place: Place) -> None:
+async def test_erased_dead_letter_is_unlisted_and_cannot_be_redriven(place: Place) -> None:
     place.script().answers.append(Rejected(code="policy_refused", reply=REPLY))
-    batch = await place.send(hers())
+    batch = await place.send(to_ada())
     letters = (await place.dead_letters.of("policy_refused"))[0]
     assert await erase(place) == ErasureStep(erased=1)
     assert await place.dead_letters.counts() == {}
     assert not await place.message_changes.redrive(batch, 0, Redrive())
-    assert await place.message_changes.redrive_letters(letters, Redrive()) == 0
+    assert await place.message_changes.redrive_all(letters, Redrive()) == 0
     [part] = (await status(place, batch)).parts
     assert (part.state, part.code, part.attempts[0].code, part.attempts[0].reply) == (
         State.FAILED,
@@ -255,9 +255,9 @@ async def test_a_dead_letter_is_off_the_list_and_cannot_be_put_back(place: Place
     )
 
 
-async def test_a_redelivery_does_not_put_it_on_the_list_again(place: Place) -> None:
+async def test_redelivery_does_not_list_an_erased_message_again(place: Place) -> None:
     place.script().answers.append(Rejected(code="policy_refused"))
-    body = entry_of(hers())
+    body = entry_of(to_ada())
     await place.delivery.deliver("relay-transactional", body)
     await erase(place)
     reference = entries.encode_reference(ids_of(body), "transactional", [0], 1)
@@ -269,9 +269,9 @@ async def test_a_redelivery_does_not_put_it_on_the_list_again(place: Place) -> N
     assert await traces(place.memory, *TRACES) == []
 
 
-async def test_it_is_not_taken_for_lost_mail() -> None:
+async def test_erased_message_is_not_resent_as_lost_mail() -> None:
     place = await place_of(settings_of(Route(name="main", provider="sendgrid")))
-    batch = await place.send(hers())
+    batch = await place.send(to_ada())
     place.time.move(7200)
     await erase(place)
     wanted = LostMailQuery(route="main", since=START - timedelta(hours=1), before=START + timedelta(hours=1))
@@ -279,17 +279,17 @@ async def test_it_is_not_taken_for_lost_mail() -> None:
     assert (await status(place, batch)).state is State.SENT
 
 
-async def test_its_provider_is_not_asked_about_it_any_more() -> None:
+async def test_erased_message_is_not_checked_with_its_provider() -> None:
     place = await place_of(settings_of(Route(name="main", provider="acs")))
     place.script().answers.append(Sent(provider_id="name-at-provider", check_after_seconds=60))
-    await place.send(hers())
+    await place.send(to_ada())
     assert len(place.memory.tables.rows(PENDING)) == 1
     assert await erase(place) == ErasureStep(erased=1)
     assert place.memory.tables.rows(PENDING) == []
 
 
 async def report(place: Place, batch: str) -> None:
-    """A bounce that a provider reports."""
+    """Report a bounce, and apply it."""
     record = await place.journal.read(batch)
     name = record.message_id(0, record.entry())
     bounced = ProviderEvent(
@@ -300,51 +300,51 @@ async def report(place: Place, batch: str) -> None:
     await place.events.apply(entry.body)
 
 
-async def test_what_is_reported_later_is_passed_over(place: Place) -> None:
-    batch = await place.send(hers())
+async def test_later_event_is_ignored(place: Place) -> None:
+    batch = await place.send(to_ada())
     await erase(place)
     await report(place, batch)
     assert (await place.journal.story(batch))[1] == []
     assert await traces(place.memory, *TRACES) == []
 
 
-async def test_what_was_reported_at_the_same_time_is_not_told_and_goes_with_a_repetition(place: Place) -> None:
-    batch = await place.send(hers())
+async def test_concurrent_event_is_hidden_and_deleted_by_a_repeat(place: Place) -> None:
+    batch = await place.send(to_ada())
 
     async def first() -> None:
         await erase(place)
 
-    # The report has read the record; it is erased; the report writes its event.
+    # The event handler has read the record; the erasure runs; then the handler writes its event.
     place.tables.before("upsert", first)
     await report(place, batch)
     assert (await place.journal.story(batch))[1] == []
     assert await traces(place.memory, ADA) != []
-    place.time.move(LOOKED_AGAIN.total_seconds() - 1)
-    assert await erase(place, "somebody@else.example") == ErasureStep()
+    place.time.move(EVENTS_DELETED_AGAIN.total_seconds() - 1)
+    assert await erase(place, "other@else.example") == ErasureStep()
     assert [row.row for row in place.memory.tables.rows(TABLE)] == ["batch"]
 
 
-async def test_events_are_not_looked_for_for_ever(place: Place) -> None:
-    await place.send(hers())
+async def test_events_are_deleted_again_only_for_an_hour(place: Place) -> None:
+    await place.send(to_ada())
     await erase(place)
-    place.time.move(LOOKED_AGAIN.total_seconds())
+    place.time.move(EVENTS_DELETED_AGAIN.total_seconds())
     place.tables.calls.clear()
     assert await erase(place) == ErasureStep()
     assert place.tables.calls == {"query": 16}
 
 
-# ── whoever else writes, and whatever is met ──
+# ── races and failures ──
 
 
-async def test_a_dry_run_changes_nothing(place: Place) -> None:
-    await place.send(hers(), submission_of(message_of(BOB)))
+async def test_dry_run_changes_nothing(place: Place) -> None:
+    await place.send(to_ada(), submission_of(message_of(BOB)))
     before = place.memory.tables.rows(TABLE)
     assert await erase(place, is_dry=True) == ErasureStep(erased=1)
     assert place.memory.tables.rows(TABLE) == before
 
 
-async def test_other_writers_are_waited_for(place: Place) -> None:
-    batch = await place.send(hers(), hers(send_at=START + timedelta(days=1)))
+async def test_lost_races_are_retried(place: Place) -> None:
+    batch = await place.send(to_ada(), to_ada(send_at=START + timedelta(days=1)))
 
     async def touch() -> None:
         row = Entity(partition=partition(batch), row="batch", properties={"touched": True})
@@ -356,48 +356,48 @@ async def test_other_writers_are_waited_for(place: Place) -> None:
     assert await traces(place.memory, *TRACES) == []
 
 
-async def test_a_record_that_is_never_free_is_unavailable(place: Place) -> None:
-    await place.send(hers())
+async def test_record_that_always_changes_raises_unavailable(place: Place) -> None:
+    await place.send(to_ada())
     place.tables.fail("merge", *(Changed("first") for _ in range(MAX_RACES)))
     with pytest.raises(Unavailable):
         await erase(place)
 
 
-async def test_what_is_put_back_at_the_same_moment_is_left(place: Place) -> None:
+async def test_message_redriven_at_the_same_time_is_left(place: Place) -> None:
     place.script().answers.append(Rejected(code="policy_refused"))
-    batch = await place.send(hers())
+    batch = await place.send(to_ada())
     place.tables.before("merge", lambda: place.message_changes.redrive(batch, 0, Redrive()))
     assert await erase(place) == ErasureStep(moving=1)
     assert await erase(place) == ErasureStep(erased=1, cancelled=1)
     assert await traces(place.memory, *TRACES) == []
 
 
-async def test_two_operators_at_once_erase_once(place: Place) -> None:
-    batch = await place.send(hers(), submission_of(message_of(BOB, subject=SECRET)))
+async def test_concurrent_erasures_erase_once(place: Place) -> None:
+    batch = await place.send(to_ada(), submission_of(message_of(BOB, subject=SECRET)))
     place.tables.before("merge", lambda: erase(place, BOB))
     assert await erase(place) == ErasureStep(erased=1)
     assert await traces(place.memory, *TRACES, BOB) == []
     assert all(each.erased for each in (await place.journal.read(batch)).statuses)
 
 
-async def test_what_was_purged_meanwhile_is_passed_over(place: Place) -> None:
-    batch = await place.send(hers())
+async def test_record_purged_during_the_scan_is_skipped(place: Place) -> None:
+    batch = await place.send(to_ada())
     place.tables.before("get", lambda: place.journal.delete_rows(partition(batch), ["batch"]))
     assert await erase(place) == ErasureStep()
 
 
-async def test_a_record_that_cannot_be_read_keeps_none_of_the_others(place: Place) -> None:
-    damaged = await place.send(hers())
-    whole = await place.send(hers())
+async def test_unreadable_record_does_not_stop_the_scan(place: Place) -> None:
+    damaged = await place.send(to_ada())
+    whole = await place.send(to_ada())
     row = Entity(partition=partition(damaged), row="batch", properties={"content": b'{"relay":1,"ref":1}'})
     await place.memory.tables.merge(TABLE, row)
     assert await erase(place) == ErasureStep(erased=1)
     assert (await status(place, whole)).erased is not None
 
 
-async def test_content_that_cannot_be_read_is_deleted_all_the_same(place: Place) -> None:
+async def test_unreadable_content_is_deleted(place: Place) -> None:
     await place.blobs.put(CONTENT_CONTAINER, "20260301/a", b"damaged")
-    await place.send(hers(blob="20260301/a"))
+    await place.send(to_ada(blob="20260301/a"))
     assert await erase(place) == ErasureStep(erased=1)
     assert (await place.memory.blobs.list(CONTENT_CONTAINER))[0] == []
 
@@ -414,13 +414,11 @@ OUTAGES: dict[str, Callable[[Place], None]] = {
 
 
 @pytest.mark.parametrize("away", OUTAGES.values(), ids=OUTAGES)
-async def test_what_an_outage_left_half_done_is_finished_whoever_is_asked_about(
-    place: Place, away: Callable[[Place], None]
-) -> None:
+async def test_interrupted_erasure_is_finished_by_any_scan(place: Place, away: Callable[[Place], None]) -> None:
     await place.blobs.put(CONTENT_CONTAINER, "20260301/a", entries.encode_message(message_of(ADA, text=SECRET)))
     place.script().answers.append(Rejected(code="policy_refused", reply=REPLY))
-    batch = await place.send(hers(blob="20260301/a"))
-    await tell(place, batch, 0, ADA)
+    batch = await place.send(to_ada(blob="20260301/a"))
+    await delivered(place, batch, 0, ADA)
     away(place)
     with pytest.raises(Unavailable):
         await erase(place)
@@ -433,9 +431,9 @@ async def test_what_an_outage_left_half_done_is_finished_whoever_is_asked_about(
     assert await place.dead_letters.counts() == {}
 
 
-async def test_many_are_erased_in_bounded_calls(place: Place) -> None:
+async def test_erasure_of_many_messages_takes_bounded_steps(place: Place) -> None:
     for _ in range(260):
-        await place.send(hers(), submission_of(message_of(BOB)))
+        await place.send(to_ada(), submission_of(message_of(BOB)))
         place.time.move(1)
     calls, cursor, erased = 0, None, 0
     while True:
@@ -448,7 +446,7 @@ async def test_many_are_erased_in_bounded_calls(place: Place) -> None:
 
 
 @pytest.mark.parametrize("cursor", ["", "x", "g|", "0|x"])
-async def test_what_is_no_cursor_is_refused(place: Place, cursor: str) -> None:
+async def test_invalid_cursor_is_refused(place: Place, cursor: str) -> None:
     await place.send()
     with pytest.raises(ValueError, match="cursor"):
         await place.erasure.step(ADA, cursor)

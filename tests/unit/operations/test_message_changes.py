@@ -1,4 +1,4 @@
-"""What callers and operators change: cancel, reschedule, redrive, discard, whoever else writes meanwhile."""
+"""Cancel, reschedule, redrive and discard, with concurrent writers."""
 
 from datetime import timedelta
 
@@ -32,7 +32,7 @@ def pending(place: Place) -> int:
 
 
 async def dead(place: Place, code: str = "policy_refused", count: int = 1) -> list[DeadLetter]:
-    """Messages that a provider refused, as dead letters."""
+    """Let a provider refuse messages, and return their dead letters."""
     for _ in range(count):
         place.script().answers.append(Rejected(code=code))
         await place.send()
@@ -43,7 +43,7 @@ async def dead(place: Place, code: str = "policy_refused", count: int = 1) -> li
 # ── cancel ──
 
 
-async def test_what_is_scheduled_is_cancelled_for_certain(place: Place) -> None:
+async def test_scheduled_message_is_cancelled_for_certain(place: Place) -> None:
     batch = await place.send(SCHEDULED, SCHEDULED)
     assert await place.message_changes.cancel(batch, 0)
     assert await state(place, batch) is State.CANCELLED
@@ -56,7 +56,7 @@ async def test_what_is_scheduled_is_cancelled_for_certain(place: Place) -> None:
     assert place.script().sent == []
 
 
-async def test_what_is_deferred_or_held_is_cancelled(place: Place) -> None:
+async def test_deferred_or_held_message_is_cancelled(place: Place) -> None:
     place.script().answers.extend([Deferred(code="unreachable"), RouteFault(code="bad_credentials")])
     for _ in range(2):
         batch = await place.send()
@@ -70,13 +70,13 @@ async def test_what_is_deferred_or_held_is_cancelled(place: Place) -> None:
     assert pending(place) == 0
 
 
-async def test_what_is_over_cannot_be_cancelled(place: Place) -> None:
+async def test_final_message_is_not_cancelled(place: Place) -> None:
     batch = await place.send()
     assert not await place.message_changes.cancel(batch, 0)
     assert await state(place, batch) is State.SENT
 
 
-async def test_what_may_have_been_sent_is_withdrawn_but_not_for_certain(place: Place) -> None:
+async def test_uncertain_message_ends_unknown_when_cancelled(place: Place) -> None:
     place.script().answers.append(Unknown(code="answer_lost"))
     batch = await place.send()
     assert not await place.message_changes.cancel(batch, 0)
@@ -86,7 +86,7 @@ async def test_what_may_have_been_sent_is_withdrawn_but_not_for_certain(place: P
     assert len(place.script().sent) == 1
 
 
-async def test_what_has_no_record_is_not_found(place: Place) -> None:
+async def test_missing_record_raises_not_found(place: Place) -> None:
     with pytest.raises(NotFound):
         await place.message_changes.reschedule(batch_id(), 0, START)
     batch = await place.send()
@@ -94,7 +94,7 @@ async def test_what_has_no_record_is_not_found(place: Place) -> None:
         await place.message_changes.cancel(batch, 1)
 
 
-async def test_what_lies_on_the_queue_is_cancelled_for_certain_and_alone(place: Place) -> None:
+async def test_queued_message_is_cancelled_without_the_rest_of_its_batch(place: Place) -> None:
     body = entry_of(submission_of(), submission_of(), submission_of(send_at=START + timedelta(days=1)))
     for index in (0, 2, 2):
         assert await place.message_changes.cancel(ids_of(body), index)
@@ -107,8 +107,8 @@ async def test_what_lies_on_the_queue_is_cancelled_for_certain_and_alone(place: 
     assert pending(place) == 0
 
 
-async def test_a_cancel_and_a_delivery_at_the_same_time_agree(place: Place) -> None:
-    """Whoever writes the batch's row first decides, at each operation where the other may come in between."""
+async def test_concurrent_cancel_and_delivery_agree(place: Place) -> None:
+    """The first writer of the batch's row wins, whichever operation the other interrupts."""
     for operation in ("get", "insert"):
         body = entry_of()
 
@@ -133,7 +133,7 @@ async def test_a_cancel_and_a_delivery_at_the_same_time_agree(place: Place) -> N
         assert [status.state for status in record.statuses] == [State.CANCELLED, State.CANCELLED]
 
 
-async def test_the_purge_leaves_a_withdrawal_for_its_entry(place: Place) -> None:
+async def test_purge_keeps_a_cancellation_for_its_entry(place: Place) -> None:
     body = entry_of()
     await place.message_changes.cancel(ids_of(body), 0)
     place.time.move(100 * 86_400)
@@ -142,7 +142,7 @@ async def test_the_purge_leaves_a_withdrawal_for_its_entry(place: Place) -> None
     assert await state(place, ids_of(body)) is State.CANCELLED
 
 
-async def test_a_cancel_that_meets_the_delivery_loses_for_certain(place: Place) -> None:
+async def test_cancel_after_the_delivery_returns_false(place: Place) -> None:
     place.script().answers.append(Deferred(code="unreachable"))
     batch = await place.send()
     place.time.move(60)
@@ -151,7 +151,7 @@ async def test_a_cancel_that_meets_the_delivery_loses_for_certain(place: Place) 
     assert await state(place, batch) is State.SENT
 
 
-async def test_a_record_that_is_never_free_is_unavailable(place: Place) -> None:
+async def test_record_that_always_changes_raises_unavailable(place: Place) -> None:
     batch = await place.send(SCHEDULED)
     place.tables.fail("merge", *(Changed("first") for _ in range(MAX_RACES)))
     with pytest.raises(Unavailable):
@@ -161,7 +161,7 @@ async def test_a_record_that_is_never_free_is_unavailable(place: Place) -> None:
 # ── reschedule ──
 
 
-async def test_a_scheduled_message_moves_and_is_sent_then(place: Place) -> None:
+async def test_rescheduled_message_is_sent_at_its_new_time(place: Place) -> None:
     batch = await place.send(SCHEDULED)
     at = START + timedelta(days=30)
     assert await place.message_changes.reschedule(batch, 0, at)
@@ -176,7 +176,7 @@ async def test_a_scheduled_message_moves_and_is_sent_then(place: Place) -> None:
     assert await state(place, batch) is State.SENT
 
 
-async def test_only_what_is_scheduled_moves(place: Place) -> None:
+async def test_only_scheduled_messages_can_be_rescheduled(place: Place) -> None:
     batch = await place.send()
     assert not await place.message_changes.reschedule(batch, 0, LATER)
 
@@ -188,7 +188,7 @@ async def test_redriving_twice_sends_once(place: Place) -> None:
     (letter,) = await dead(place)
     assert await place.message_changes.redrive(letter.batch, 0, Redrive())
     assert not await place.message_changes.redrive(letter.batch, 0, Redrive())
-    assert await place.message_changes.redrive_letters([letter, letter], Redrive()) == 0
+    assert await place.message_changes.redrive_all([letter, letter], Redrive()) == 0
     place.time.move(1)
     await place.work()
     await place.work()
@@ -198,36 +198,36 @@ async def test_redriving_twice_sends_once(place: Place) -> None:
     assert pending(place) == 0
 
 
-async def test_two_operators_at_once_send_once(place: Place) -> None:
+async def test_concurrent_redrives_send_once(place: Place) -> None:
     (letter,) = await dead(place)
     place.tables.before("merge", lambda: place.message_changes.redrive(letter.batch, 0, Redrive()))
-    assert await place.message_changes.redrive_letters([letter], Redrive()) == 0
+    assert await place.message_changes.redrive_all([letter], Redrive()) == 0
     place.time.move(1)
     await place.work()
     assert len(place.script().sent) == 2
 
 
-async def test_all_of_a_cause_are_put_back_and_what_is_gone_is_passed_over(place: Place) -> None:
+async def test_redrive_of_a_cause_skips_purged_messages(place: Place) -> None:
     letters = await dead(place, count=3)
     await place.dead_letters.note(batch_id(), 0, "policy_refused", START)
     letters = list((await place.dead_letters.of("policy_refused"))[0])
-    assert await place.message_changes.redrive_letters(letters, Redrive()) == 3
+    assert await place.message_changes.redrive_all(letters, Redrive()) == 3
     assert await place.dead_letters.counts() == {}
 
 
-async def test_what_dies_anew_is_on_the_list_again(place: Place) -> None:
+async def test_message_that_fails_again_is_listed_again(place: Place) -> None:
     (letter,) = await dead(place)
     place.script().answers.append(Rejected(code="policy_refused"))
-    # A delivery that were faster than the rest of the redrive would be taken off the list with the old death.
+    # A delivery faster than the rest of the redrive must not lose its new row to the removal of the old one.
     place.tables.before("delete", place.work)
-    assert await place.message_changes.redrive_letters([letter], Redrive()) == 1
+    assert await place.message_changes.redrive_all([letter], Redrive()) == 1
     await place.work()
     assert len(place.script().sent) == 2
     assert await place.dead_letters.counts() == {"policy_refused": 1}
     assert await state(place, letter.batch) is State.FAILED
 
 
-async def test_a_redrive_goes_by_another_route_and_sender_if_asked() -> None:
+async def test_redrive_uses_another_route_and_sender() -> None:
     place = await place_of(settings_of(Route(name="main", provider="smtp"), Route(name="spare", provider="smtp")))
     (letter,) = await dead(place)
     how = Redrive(route="spare", sender=Address(email="other@example.org"))
@@ -241,7 +241,7 @@ async def test_a_redrive_goes_by_another_route_and_sender_if_asked() -> None:
     assert (part.route, part.is_pinned, part.redriven) == ("spare", True, 1)
 
 
-async def test_a_redriven_message_has_its_lanes_time_again() -> None:
+async def test_redriven_message_gets_the_lanes_expiry() -> None:
     place = await place_of(settings_of(lanes={"transactional": Lane(expires_in_seconds=600), "bulk": Lane()}))
     (letter,) = await dead(place)
     place.time.move(5 * 86_400)
@@ -251,7 +251,7 @@ async def test_a_redriven_message_has_its_lanes_time_again() -> None:
     assert part_states.expires_at(part, submission_of()) == part.due_at + timedelta(seconds=600)
 
 
-async def test_an_unknown_one_is_sent_again_because_an_operator_asked(place: Place) -> None:
+async def test_unknown_message_is_sent_again_by_a_redrive(place: Place) -> None:
     place.script().answers.append(Unknown(code="answer_lost"))
     batch = await place.send(submission_of(delivery=Delivery.AT_MOST_ONCE))
     assert await place.dead_letters.counts() == {"answer_lost": 1}
@@ -266,7 +266,7 @@ async def test_an_unknown_one_is_sent_again_because_an_operator_asked(place: Pla
     assert await state(place, batch) is State.UNKNOWN
 
 
-async def test_a_redrive_whose_entry_is_lost_is_found_by_its_row(place: Place) -> None:
+async def test_redrive_with_a_lost_entry_is_recovered(place: Place) -> None:
     (letter,) = await dead(place)
     place.queues.fail("put", Unavailable("away"))
     with pytest.raises(Unavailable):
@@ -278,7 +278,7 @@ async def test_a_redrive_whose_entry_is_lost_is_found_by_its_row(place: Place) -
     assert await state(place, letter.batch) is State.SENT
 
 
-async def test_a_row_that_was_written_for_nothing_is_removed(place: Place) -> None:
+async def test_stale_pending_row_is_removed(place: Place) -> None:
     (letter,) = await dead(place)
     place.tables.fail("merge", Unavailable("away"))
     with pytest.raises(Unavailable):
@@ -291,7 +291,7 @@ async def test_a_row_that_was_written_for_nothing_is_removed(place: Place) -> No
     assert await place.dead_letters.counts() == {"policy_refused": 1}
 
 
-async def test_what_is_discarded_is_off_the_list_and_can_be_redriven_by_its_id(place: Place) -> None:
+async def test_discarded_dead_letter_is_unlisted_and_can_be_redriven_by_id(place: Place) -> None:
     letters = await dead(place, count=2)
     assert await place.message_changes.discard(letters) == 2
     assert await place.dead_letters.counts() == {}
