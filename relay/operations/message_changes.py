@@ -156,7 +156,9 @@ class MessageChanges:
             is_new = changed is not None and changed != status
             return Decision(statuses={index: changed} if is_new and changed else {}, result=changed)
 
-        done = await change_record(self._journal, await self._journal.read(batch), decide, before_write=self._put_pending)
+        done = await change_record(
+            self._journal, await self._journal.read(batch), decide, before_write=self._put_pending
+        )
         if done.is_written:
             # Off the list before it can move: a message that dies again is then listed again.
             await self._remove_dead_letters(done.before, done.after, index)
