@@ -67,10 +67,10 @@ class AccountRemark(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
-    """What a provider can carry, as data: the policy, routing and the documentation's table read it.
+    """What a provider can carry, as data for the policy, routing and the documentation's table.
 
-    Sizes are bytes of the message on the wire as `relay.acceptance.policy` estimates it (attachments after base64).
-    `features` are from `FEATURES`. `max_raw_bytes` is the largest finished message, where that is another limit.
+    Sizes are bytes of the message on the wire (`relay.mime.size`, attachments after base64). `features` are from `FEATURES`.
+    `max_raw_bytes` limits finished messages, if that limit differs.
     """
 
     max_bytes: int
@@ -97,34 +97,36 @@ FEATURES = {
 
 
 class ProviderModule(Protocol):
-    """What each module in this package exports; `relay.providers.registry` names the modules.
+    """What each provider module exports; `relay.providers.registry` names the modules.
 
-    A module whose vendor keeps a pace also exports `default_paces(settings) -> tuple[relay.core.settings.Pace, ...]`: what a
-    route is held to that names no paces itself.
+    A module whose vendor limits the rate also exports `default_paces(settings) -> tuple[relay.core.settings.Pace, ...]`, for
+    routes without paces of their own.
     """
 
     CAPABILITIES: Capabilities
 
     def check_settings(self, settings: RouteSettings) -> Sequence[str]:
-        """Every fault of a route's settings, as sentences beginning with the key; empty when they can work."""
+        """Return all problems of a route's settings, each as `key: sentence`; empty when they can work."""
 
     def check_options(self, options: RouteSettings) -> Sequence[str]:
-        """Every fault of a message's `options.<provider>`, as `path: sentence`; empty when they can be used."""
+        """Return all problems of a message's `options.<provider>`, each as `path: sentence`; empty when they can be used."""
 
     def demands(self, options: RouteSettings) -> Sequence[str]:
-        """Name the options of a message's `options.<provider>` without which it would arrive changed by another provider."""
+        """Name the options in a message's `options.<provider>` that only this provider can carry.
+
+        Relay refuses them on routes of other providers. Leave out options that change nothing.
+        """
 
     def create(self, name: str, settings: RouteSettings, surroundings: "ProviderContext") -> Provider:
         """The provider of a route. Connects to nothing."""
 
 
 class ProviderContext(msgspec.Struct, frozen=True, kw_only=True):
-    """What bootstrap gives every provider's `create(name, settings, surroundings)`.
+    """What bootstrap passes to every provider's `create(name, settings, surroundings)`.
 
-    `http` returns the one pooled `aiohttp.ClientSession` of the process (made on first call), `blobs` is the blob port,
-    `clock` returns aware UTC now, `credential` is a `relay.platform.entra_tokens.Credentials`: tokens by what a
-    route's settings say.
-    `sleep` waits so many seconds.
+    `http` returns the pooled `aiohttp.ClientSession` of the process, which the first call creates. `blobs` is the blob port,
+    `clock` returns the time in aware UTC, `credential` is a `relay.platform.entra_tokens.Credentials`, which gets tokens for
+    a route's settings, and `sleep` waits for a number of seconds.
     """
 
     http: Any

@@ -26,7 +26,7 @@ def is_address(value: Any) -> bool:
     return is_bare and (parts.scheme == "https" or (parts.scheme == "http" and host in _LOOPBACK))
 
 
-def timeout_faults(value: Any) -> Sequence[str]:
+def timeout_problems(value: Any) -> Sequence[str]:
     """What is wrong with `timeout_seconds`, as sentences that begin with it."""
     if isinstance(value, int | float) and not isinstance(value, bool) and 1 <= value <= MAX_TIMEOUT_SECONDS:
         return []

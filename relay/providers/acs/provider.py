@@ -35,7 +35,7 @@ THREAD_ABOVE_BYTES = 262_144
 
 
 def check_options(options: RouteSettings) -> Sequence[str]:
-    """Every fault of a message's `options.acs`: it has none to make."""
+    """Return a problem for each option: this provider has none."""
     return [f"options.acs.{key}: is not an option of acs; there are none" for key in options]
 
 
@@ -58,8 +58,8 @@ class Acs:
 
     async def send(self, parcel: SendRequest) -> Outcome | PerRecipient:
         """One request; one for each where there are blind recipients alone."""
-        if faults := _obstacles(parcel):
-            return Rejected(code="unsupported", reply="; ".join(faults))
+        if problems := _unsupported(parcel):
+            return Rejected(code="unsupported", reply="; ".join(problems))
         shares = envelopes(parcel)
         return _together(shares, await asyncio.gather(*(self._send(parcel, share) for share in shares)))
 
@@ -127,14 +127,14 @@ def _together(shares: Sequence[Envelope], outcomes: Sequence[Outcome]) -> Outcom
     )
 
 
-def _obstacles(parcel: SendRequest) -> list[str]:
+def _unsupported(parcel: SendRequest) -> list[str]:
     """What of this message the service has no place for. Submission refuses it; a redrive may still bring it here."""
-    faults = []
+    problems = []
     if parcel.message.raw is not None:
-        faults.append("ACS takes no finished MIME message")
+        problems.append("ACS takes no finished MIME message")
     if parcel.message.return_path is not None:
-        faults.append("ACS sets the return path itself")
-    return faults
+        problems.append("ACS sets the return path itself")
+    return problems
 
 
 __all__: Sequence[str] = (

@@ -1,4 +1,4 @@
-"""The settings of an ACS route: their faults, what they mean, and the pace that the service keeps anyway."""
+"""Check and read the settings of an ACS route, and state the service's own rate limits."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from relay.core.settings import Pace, RouteSettings
 from relay.platform.entra_tokens import KEYS, identity_faults
 from relay.platform.secrets import reference_fault
-from relay.providers.http_settings import is_address, timeout_faults
+from relay.providers.http_settings import is_address, timeout_problems
 
 DEFAULT_TIMEOUT_SECONDS = 30
 SETTINGS = ("endpoint", "access_key", "subscription", "engagement_tracking", "timeout_seconds", *KEYS)
@@ -17,17 +17,17 @@ PACES = ((30, 60.0), (100, 3600.0))
 
 
 def check_settings(settings: RouteSettings) -> Sequence[str]:
-    """Every fault of a route's settings, as sentences beginning with the key; empty when they can work."""
+    """Return all problems of a route's settings, each as `key: sentence`; empty when they can work."""
     known = ", ".join(SETTINGS)
-    faults = [f"{key}: is not a setting of acs; there are {known}" for key in settings if key not in SETTINGS]
+    problems = [f"{key}: is not a setting of acs; there are {known}" for key in settings if key not in SETTINGS]
     if not _is_endpoint(settings.get("endpoint")):
-        faults.append("endpoint: must be the resource's address, such as https://mail.europe.communication.azure.com")
+        problems.append("endpoint: must be the resource's address, such as https://mail.europe.communication.azure.com")
     if not isinstance(settings.get("subscription", ""), str):
-        faults.append("subscription: must be text, the same in all routes of one Azure subscription")
+        problems.append("subscription: must be text, the same in all routes of one Azure subscription")
     if not isinstance(settings.get("engagement_tracking", True), bool):
-        faults.append("engagement_tracking: must be true or false")
-    faults += timeout_faults(settings.get("timeout_seconds", DEFAULT_TIMEOUT_SECONDS))
-    return [*faults, *_key_faults(settings)]
+        problems.append("engagement_tracking: must be true or false")
+    problems += timeout_problems(settings.get("timeout_seconds", DEFAULT_TIMEOUT_SECONDS))
+    return [*problems, *_key_problems(settings)]
 
 
 def default_paces(settings: RouteSettings) -> tuple[Pace, ...]:
@@ -53,9 +53,9 @@ def _is_endpoint(value: Any) -> bool:
     return is_address(value) and urlsplit(value).path in ("", "/")
 
 
-def _key_faults(settings: RouteSettings) -> Sequence[str]:
+def _key_problems(settings: RouteSettings) -> Sequence[str]:
     if "access_key" not in settings:
         return identity_faults(settings) if any(key in settings for key in KEYS) else [NO_CREDENTIALS]
     unused = [f"{key}: is not used together with access_key" for key in settings if key in KEYS]
-    fault = reference_fault(settings["access_key"])
-    return [*([f"access_key: {fault}"] if fault else []), *unused]
+    problem = reference_fault(settings["access_key"])
+    return [*([f"access_key: {problem}"] if problem else []), *unused]

@@ -36,12 +36,12 @@ BEHAVIOURS: Mapping[str, str] = {
 
 
 def check_settings(settings: RouteSettings) -> Sequence[str]:
-    """Every fault of a route's settings: it has none to make."""
+    """Return a problem for each setting: this provider has none."""
     return [f"{key}: is not a setting of capture; there are none" for key in settings]
 
 
 def check_options(options: RouteSettings) -> Sequence[str]:
-    """Every fault of a message's options for this provider: it has none."""
+    """Return a problem for each option: this provider has none."""
     return [f"options.capture.{key}: is not an option of capture; there are none" for key in options]
 
 

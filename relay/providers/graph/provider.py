@@ -38,7 +38,7 @@ THREAD_ABOVE_BYTES = 262_144
 
 
 def check_options(options: RouteSettings) -> Sequence[str]:
-    """Every fault of a message's `options.graph`: it has none to make."""
+    """Return a problem for each option: this provider has none."""
     return [f"options.graph.{key}: is not an option of graph; there are none" for key in options]
 
 

@@ -1,11 +1,11 @@
-"""The settings of a Graph route: their faults, what they mean, and the pace that Exchange Online keeps anyway."""
+"""Check and read the settings of a Graph route, and state the rate limits of Exchange Online."""
 
 from collections.abc import Sequence
 from urllib.parse import quote
 
 from relay.core.settings import Pace, RouteSettings
 from relay.platform.entra_tokens import KEYS, identity_faults
-from relay.providers.http_settings import is_address, timeout_faults
+from relay.providers.http_settings import is_address, timeout_problems
 
 DEFAULT_URL = "https://graph.microsoft.com"
 CLOUDS = (
@@ -22,18 +22,20 @@ MESSAGES_A_MINUTE = 30
 
 
 def check_settings(settings: RouteSettings) -> Sequence[str]:
-    """Every fault of a route's settings, as sentences beginning with the key; empty when they can work."""
+    """Return all problems of a route's settings, each as `key: sentence`; empty when they can work."""
     known = ", ".join(SETTINGS)
-    faults = [f"{key}: is not a setting of graph; there are {known}" for key in settings if key not in SETTINGS]
+    problems = [f"{key}: is not a setting of graph; there are {known}" for key in settings if key not in SETTINGS]
     mailbox = settings.get("mailbox", "")
     if not isinstance(mailbox, str) or any(character.isspace() or character == "/" for character in mailbox):
-        faults.append("mailbox: must be a mailbox's address or object id; without it, the From address is the mailbox")
+        problems.append(
+            "mailbox: must be a mailbox's address or object id; without it, the From address is the mailbox"
+        )
     if not isinstance(settings.get("save_to_sent_items", True), bool):
-        faults.append("save_to_sent_items: must be true or false")
+        problems.append("save_to_sent_items: must be true or false")
     if not is_address(settings.get("base_url", DEFAULT_URL)):
-        faults.append(f"base_url: must be {DEFAULT_URL}, a national cloud's address or another https address")
-    faults += timeout_faults(settings.get("timeout_seconds", DEFAULT_TIMEOUT_SECONDS))
-    return [*faults, *identity_faults(settings)]
+        problems.append(f"base_url: must be {DEFAULT_URL}, a national cloud's address or another https address")
+    problems += timeout_problems(settings.get("timeout_seconds", DEFAULT_TIMEOUT_SECONDS))
+    return [*problems, *identity_faults(settings)]
 
 
 def default_paces(settings: RouteSettings) -> tuple[Pace, ...]:

@@ -38,23 +38,23 @@ _RENEWABLE = ("bad_credentials", "missing_permission")
 
 
 def check_settings(settings: RouteSettings) -> Sequence[str]:
-    """Every fault of a route's settings, as sentences beginning with the key; empty when they can work."""
+    """Return all problems of a route's settings, each as `key: sentence`; empty when they can work."""
     known = ", ".join(SETTINGS)
-    faults = [f"{key}: is not a setting of sendgrid; there are {known}" for key in settings if key not in SETTINGS]
-    if fault := reference_fault(settings.get("api_key", DEFAULT_KEY)):
-        faults.append(f"api_key: {fault}")
+    problems = [f"{key}: is not a setting of sendgrid; there are {known}" for key in settings if key not in SETTINGS]
+    if problem := reference_fault(settings.get("api_key", DEFAULT_KEY)):
+        problems.append(f"api_key: {problem}")
     if not _is_base_url(settings.get("base_url", DEFAULT_URL)):
-        faults.append(f"base_url: must be {DEFAULT_URL}, {EU_URL} (regional subusers) or another https address")
+        problems.append(f"base_url: must be {DEFAULT_URL}, {EU_URL} (regional subusers) or another https address")
     switches = ("sandbox_mode", "activity_feed")
-    faults += [f"{key}: must be true or false" for key in switches if not isinstance(settings.get(key, False), bool)]
+    problems += [f"{key}: must be true or false" for key in switches if not isinstance(settings.get(key, False), bool)]
     seconds = settings.get("timeout_seconds", 30)
     if not isinstance(seconds, int | float) or isinstance(seconds, bool) or not 1 <= seconds <= MAX_TIMEOUT_SECONDS:
-        faults.append(f"timeout_seconds: must be a number from 1 to {MAX_TIMEOUT_SECONDS}")
-    return [*faults, *known_options.options_problems(settings.get("options", {}), "options")]
+        problems.append(f"timeout_seconds: must be a number from 1 to {MAX_TIMEOUT_SECONDS}")
+    return [*problems, *known_options.options_problems(settings.get("options", {}), "options")]
 
 
 def check_options(options: Any) -> Sequence[str]:
-    """Every fault of a message's `options.sendgrid`, as sentences that begin with its path."""
+    """Return all problems of a message's `options.sendgrid`, each as `path: sentence`."""
     return known_options.options_problems(options, "options.sendgrid")
 
 
@@ -101,8 +101,8 @@ class SendGrid:
     async def send(self, parcel: SendRequest) -> Outcome:
         """One POST /v3/mail/send; a second one only with another key after the first was refused."""
         own = parcel.message.options.get("sendgrid", {})
-        if faults := _obstacles(parcel, own):
-            return Rejected(code="unsupported", reply=reply_text("; ".join(faults)))
+        if problems := _unsupported(parcel, own):
+            return Rejected(code="unsupported", reply=reply_text("; ".join(problems)))
         options = {**self._options, **own}
         was_sandbox = self._sandbox or _asks_for_sandbox(options)
         try:
@@ -214,14 +214,14 @@ class SendGrid:
         return now
 
 
-def _obstacles(parcel: SendRequest, own: Any) -> list[str]:
+def _unsupported(parcel: SendRequest, own: Any) -> list[str]:
     """What of this message SendGrid's API has no place for. Submission refuses it; a redrive may still bring it here."""
-    faults = list(check_options(own))
+    problems = list(check_options(own))
     if parcel.message.raw is not None:
-        faults.append("SendGrid takes no finished MIME message")
+        problems.append("SendGrid takes no finished MIME message")
     if parcel.message.return_path is not None:
-        faults.append("SendGrid sets the return path itself")
-    return faults
+        problems.append("SendGrid sets the return path itself")
+    return problems
 
 
 async def _body(parcel: SendRequest, options: Mapping[str, Any], *, sandbox: bool) -> bytes:

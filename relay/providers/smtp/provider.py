@@ -43,7 +43,7 @@ SMTP_SCOPE = "https://outlook.office365.com/.default"
 
 
 def check_options(options: RouteSettings) -> Sequence[str]:
-    """Every fault of a message's `options.smtp`: it has none to make."""
+    """Return a problem for each option: this provider has none."""
     return [f"options.smtp.{key}: is not an option of smtp; there are none" for key in options]
 
 

@@ -1,4 +1,4 @@
-"""The settings of an SMTP route: their faults, and what they mean."""
+"""Check and read the settings of an SMTP route."""
 
 import ipaddress
 import re
@@ -36,16 +36,16 @@ _EHLO_NAME = re.compile(r"[!-~]{1,255}")
 
 
 def check_settings(settings: RouteSettings) -> Sequence[str]:
-    """Every fault of a route's settings, as sentences beginning with the key."""
+    """Return all problems of a route's settings, each as `key: sentence`."""
     known = ", ".join(SETTINGS)
-    faults = [f"{key}: is not a setting of smtp; there are {known}" for key in settings if key not in SETTINGS]
-    faults += [f"{key}: must be text" for key in _TEXTS if not isinstance(settings.get(key, ""), str)]
+    problems = [f"{key}: is not a setting of smtp; there are {known}" for key in settings if key not in SETTINGS]
+    problems += [f"{key}: must be text" for key in _TEXTS if not isinstance(settings.get(key, ""), str)]
     host = settings.get("host")
     if not isinstance(host, str) or not (_HOST_NAME.fullmatch(host) or _address(host)):
-        return [*faults, "host: must be the server's name or address alone, such as smtp.office365.com"]
+        return [*problems, "host: must be the server's name or address alone, such as smtp.office365.com"]
     if not _EHLO_NAME.fullmatch(str(settings.get("ehlo_name", "relay"))):
-        faults.append("ehlo_name: must be printable ASCII without spaces")
-    return [*faults, *_place_faults(settings), *_auth_faults(settings), *_number_faults(settings)]
+        problems.append("ehlo_name: must be printable ASCII without spaces")
+    return [*problems, *_place_problems(settings), *_auth_problems(settings), *_number_problems(settings)]
 
 
 def server_of(settings: RouteSettings) -> Server:
@@ -95,45 +95,45 @@ def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
         return None
 
 
-def _place_faults(settings: RouteSettings) -> list[str]:
-    faults = []
+def _place_problems(settings: RouteSettings) -> list[str]:
+    problems = []
     tls, port = settings.get("tls", "starttls"), settings.get("port", 587)
     if tls not in _TLS:
-        faults.append(f"tls: must be one of {', '.join(_TLS)}")
+        problems.append(f"tls: must be one of {', '.join(_TLS)}")
     if settings.get("private", False) not in (True, False):
-        faults.append("private: must be true or false")
+        problems.append("private: must be true or false")
     if not isinstance(port, int) or isinstance(port, bool) or not 0 < port < 65_536:
-        faults.append("port: must be a number from 1 to 65535")
+        problems.append("port: must be a number from 1 to 65535")
     elif port == 25 and not is_private(settings):
-        faults.append(
+        problems.append(
             "port: 25 cannot work, because Azure blocks outbound port 25; use 587 (STARTTLS) or 465 (implicit TLS), or set"
             " private to true when the host is reached through a virtual network or a hybrid connection"
         )
     if tls == "none" and not is_private(settings):
-        faults.append("tls: none is possible only to a host in a private network (private: true)")
-    return faults
+        problems.append("tls: none is possible only to a host in a private network (private: true)")
+    return problems
 
 
-def _auth_faults(settings: RouteSettings) -> list[str]:
+def _auth_problems(settings: RouteSettings) -> list[str]:
     auth = settings.get("auth", "plain" if settings.get("username") else "none")
     if auth not in _AUTH:
         return [f"auth: must be one of {', '.join(_AUTH)}"]
     unused = {"none": ("username", "password", "scope", *KEYS), "xoauth2": ("password",)}.get(auth, ("scope", *KEYS))
-    faults = [f"{key}: is not used when auth is {auth}" for key in unused if settings.get(key)]
+    problems = [f"{key}: is not used when auth is {auth}" for key in unused if settings.get(key)]
     if auth == "none":
-        return faults
+        return problems
     if settings.get("tls") == "none":
-        faults.append("auth: must be none without TLS, because a password would cross the network in the clear")
+        problems.append("auth: must be none without TLS, because a password would cross the network in the clear")
     if not settings.get("username"):
-        faults.append("username: must be given with auth")
+        problems.append("username: must be given with auth")
     if auth == "xoauth2":
-        return [*faults, *identity_faults(settings)]
-    if fault := reference_fault(settings.get("password")):
-        faults.append(f"password: {fault}")
-    return faults
+        return [*problems, *identity_faults(settings)]
+    if problem := reference_fault(settings.get("password")):
+        problems.append(f"password: {problem}")
+    return problems
 
 
-def _number_faults(settings: RouteSettings) -> list[str]:
+def _number_problems(settings: RouteSettings) -> list[str]:
     count = settings.get("connections", 1)
     if isinstance(count, int) and not isinstance(count, bool) and 1 <= count <= 100:
         return []
