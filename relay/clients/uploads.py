@@ -160,7 +160,7 @@ class Uploads:
             longer = msgspec.structs.replace(known, keep_until=until + _EXTENDED_EARLY)
             return RowChange(result=True, properties=_entity(longer).properties)
 
-        return await change_row(self._tables, TABLE, upload.client, upload.id, decide)
+        return await change_row(self._tables, TABLE, upload.client, upload.id, decide, known=_entity(upload))
 
     async def delete(self, upload: Upload) -> None:
         """Delete an upload. Raises `Changed` if a message has used it since it was read."""
@@ -248,6 +248,7 @@ def _entity(upload: Upload) -> Entity:
             "created_at": upload.created_at.isoformat(),
             "keep_until": upload.keep_until.isoformat(),
         },
+        etag=upload.etag,
     )
 
 

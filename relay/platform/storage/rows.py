@@ -31,23 +31,25 @@ async def change_row[Result](
     decide: Callable[[Entity | None], RowChange[Result]],
     *,
     is_new: bool = False,
+    known: Entity | None = None,
     retry_after_seconds: int = 2,
 ) -> Result:
     """Insert or merge what `decide` makes of the row (None: there is no row), and return its result.
 
     `decide` is called again after each lost race; it must not have effects, and what it raises ends the change. `is_new`: the
-    row is probably missing, so insert before reading. Raises `Unavailable` after `MAX_RACES` lost races.
+    row is probably missing, so insert before reading. `known`: the row as the caller read it, which saves the first read.
+    Raises `Unavailable` after `MAX_RACES` lost races.
     """
-    may_read = not is_new
+    read_before, may_read = known, not is_new and known is None
 
     async def attempt() -> Result:
         nonlocal may_read
-        known = await _read(tables, table, partition, row) if may_read else None
+        current = await _read(tables, table, partition, row) if may_read else read_before
         may_read = True
-        change = decide(known)
+        change = decide(current)
         if change.properties is not None:
             entity = Entity(
-                partition=partition, row=row, properties=change.properties, etag=known.etag if known else ""
+                partition=partition, row=row, properties=change.properties, etag=current.etag if current else ""
             )
             if not await write_row(tables, table, entity):
                 raise Changed("another writer was first")

@@ -34,6 +34,21 @@ async def test_row_that_is_not_new_is_read_after_the_insert_fails(tables: Watche
     assert await change_row(tables, "t", "p", "r", count, is_new=True) == 2
 
 
+async def test_known_row_saves_the_first_read(tables: Watched) -> None:
+    await change_row(tables, "t", "p", "r", count)
+    known = await tables.get("t", "p", "r")
+    tables.calls.clear()
+    assert await change_row(tables, "t", "p", "r", count, known=known) == 2
+    assert tables.calls == {"merge": 1}
+
+
+async def test_known_row_that_has_changed_is_read_again(tables: Watched) -> None:
+    await change_row(tables, "t", "p", "r", count)
+    known = await tables.get("t", "p", "r")
+    await change_row(tables, "t", "p", "r", count)
+    assert await change_row(tables, "t", "p", "r", count, known=known) == 3
+
+
 async def test_decision_without_properties_writes_nothing(tables: Watched) -> None:
     assert await change_row(tables, "t", "p", "r", lambda known: RowChange(result=known)) is None
     assert tables.calls == {"get": 1}
