@@ -9,8 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from relay.api.app import Operation
-from relay.api.openapi.operations import FACTS
+from relay.api.operation import Operation
 from relay.api.operations import OPERATIONS
 
 PAGE = Path(__file__).parent.parent / "docs/api/examples.md"
@@ -58,8 +57,8 @@ def address(operation: Operation) -> list[str]:
 
 def body_of(operation: Operation) -> Any:
     """Return the example body, or None if the operation takes no JSON body."""
-    body = FACTS[operation.name].body
-    return None if body is None or not body.model else (body.example or {})
+    body = operation.body
+    return None if body is None or not (body.shape or body.schema) else (body.example or {})
 
 
 def _section(operation: Operation) -> str:

@@ -1,7 +1,7 @@
-"""The door: finds the operation, the caller and the answer, and turns every failure into one shape."""
+"""Respond to requests: find the operation and the caller, call the handler, and turn every failure into a refusal."""
 
 import os
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -9,8 +9,9 @@ import msgspec
 from relay.api.authentication import demand
 from relay.api.errors import error_view
 from relay.api.http import Request, Response, json_response
-from relay.api.router import Router
-from relay.clients.registry import Client, Role
+from relay.api.operation import Operation, Operations, loaded
+from relay.api.router import Found, unknown_path
+from relay.clients.registry import Client
 from relay.core.errors import NewerVersion, NotFound, Refusal, StorageError, Unavailable
 from relay.platform.log import log_failure
 
@@ -23,19 +24,19 @@ SECURITY_HEADERS = {
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
-"""What every answer carries; an operation whose answer a browser shows says its own instead."""
+"""Headers of every response; an operation whose response a browser shows sets its own instead."""
 HTTPS_ONLY = "max-age=31536000"
 """A year of `Strict-Transport-Security`; RFC 6797 section 7.2 has it over https alone."""
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True):
-    """What a handler gets: the request, the application, who calls (None where anybody may), and the path's values."""
+    """The input of a handler. `values` are those of the path; `caller` is None for an operation that needs no key."""
 
     services: "Services"
     request: Request
     values: Mapping[str, str]
     request_id: str
-    operations: "tuple[Operation, ...]"
+    operations: Operations
     caller: Client | None = None
 
     @property
@@ -51,41 +52,12 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
         return self.services.settings.public_url or _origin(self.request)
 
 
-type Handler = Callable[[Call], Awaitable[Response]]
-type Shape = Callable[[Refusal, str], Response]
-"""How a refusal looks; the text is the request's id."""
-
-
-class Operation(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing the API does. `role` None: anybody may call it. `load` imports the handler when first needed."""
-
-    name: str
-    method: str
-    path: str
-    load: Callable[[], Handler]
-    role: Role | None = Role.CLIENT
-
-
 class Api:
-    """Answers requests. Never raises."""
+    """Responds to requests. Never raises."""
 
-    def __init__(
-        self,
-        services: "Services",
-        operations: tuple[Operation, ...],
-        pages: tuple[Operation, ...] = (),
-        shapes: Mapping[str, Callable[[], Shape]] | None = None,
-    ) -> None:
-        """Serve `operations`, and `pages`, which the documents leave out.
-
-        `shapes` loads how refusals look under a path that speaks another API's language.
-        """
+    def __init__(self, services: "Services", operations: Operations) -> None:
         self._services = services
         self._operations = operations
-        self._shapes = shapes or {}
-        self._router: Router[Operation] = Router()
-        for operation in (*operations, *pages):
-            self._router.add(operation.method, operation.path, operation)
 
     async def handle(self, request: Request) -> Response:
         """The response to a request, whatever happens."""
@@ -99,9 +71,15 @@ class Api:
 
     def _path_of(self, request: Request) -> str:
         try:
-            return self._router.find(request.method, request.path).target.path
+            return self._found(request).target.path
         except Refusal:
             return ""
+
+    def _found(self, request: Request) -> Found[Operation]:
+        found = self._operations.find(request.path)
+        if found is None:
+            raise unknown_path()
+        return found[1].find(request.method, request.path)
 
     async def _respond(self, request: Request) -> Response:
         request_id = _request_id(request)
@@ -120,16 +98,20 @@ class Api:
         return _finished(request, response, request_id)
 
     def _refused(self, request: Request, refusal: Refusal, request_id: str) -> Response:
-        load = next((load for path, load in self._shapes.items() if request.path.startswith(path)), None)
-        return load()(refusal, request_id) if load is not None else refused(refusal, request_id)
+        found = self._operations.find(request.path)
+        if found is None or not found[0].refused:
+            return refused(refusal, request_id)
+        response: Response = loaded(found[0].refused)(refusal, request_id)
+        return response
 
     async def _answer(self, request: Request, request_id: str) -> Response:
-        found = self._router.find(request.method, request.path)
+        found = self._found(request)
         operation = found.target
         caller = None
         if operation.role is not None:
             caller = await self._services.authentication.client_of(request)
             demand(caller, operation.role)
+        operation.check(found.values)
         call = Call(
             services=self._services,
             request=request,
@@ -144,7 +126,7 @@ class Api:
 
 
 def refused(refusal: Refusal, request_id: str) -> Response:
-    """A refusal in the shape that Azure's services have."""
+    """Return a refusal as Azure's services write it."""
     headers = {"x-ms-error-code": refusal.code, **refusal.headers}
     return json_response(error_view(refusal, request_id), refusal.status, headers)
 

@@ -1,4 +1,4 @@
-"""Finds the operation of a method and a path. A tree of path segments: compiling patterns would cost the cold start."""
+"""Find the operation of a method and a path in a tree of segments: compiling patterns would cost the cold start."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,7 +10,7 @@ from relay.core.errors import Refusal
 
 
 class Found[T](msgspec.Struct, frozen=True, kw_only=True):
-    """What a path leads to, and the values of its variable segments."""
+    """The target of a path, and the values of its variable segments."""
 
     target: T
     values: dict[str, str]
@@ -23,31 +23,40 @@ class Router[T]:
         self._root: dict[str, Any] = {}
 
     def add(self, method: str, path: str, target: T) -> None:
-        """Lead a method and a path to a target."""
+        """Add the target of a method and a path."""
         node = self._root
-        for segment in _segments(path):
+        for segment in segments(path):
             node = node.setdefault("{" if segment.startswith("{") else segment, {})
             if segment.startswith("{"):
                 node.setdefault("name", segment[1:-1])
         node.setdefault("/", {})[method] = target
 
     def find(self, method: str, path: str) -> Found[T]:
-        """The target. Raises `Refusal`: 404 for a path that leads nowhere, 405 for a method it does not have."""
+        """Return the target. Raises `Refusal`: 404 for an unknown path, 405 for a method that the path does not have."""
         values: dict[str, str] = {}
-        node = _walk(self._root, _segments(path), values)
+        node = _walk(self._root, segments(path), values)
         methods: dict[str, T] | None = None if node is None else node.get("/")
         if not methods:
-            raise Refusal(404, "not_found", "There is nothing at this address; /docs lists what there is.")
+            raise unknown_path()
         chosen = method if method in methods else "GET" if method == "HEAD" else method
         if chosen not in methods:
             allowed = ", ".join(sorted(methods))
             raise Refusal(
-                405, "method_not_allowed", f"This address takes {allowed}, not {method}.", headers={"Allow": allowed}
+                405,
+                "method_not_allowed",
+                f"Method {method} is not allowed here. Use {allowed}.",
+                headers={"Allow": allowed},
             )
         return Found(target=methods[chosen], values=values)
 
 
-def _segments(path: str) -> list[str]:
+def unknown_path() -> Refusal:
+    """Return the refusal of a path that no operation has."""
+    return Refusal(404, "not_found", "Unknown path. See /docs for the operations.")
+
+
+def segments(path: str) -> list[str]:
+    """Split a path; empty segments count for nothing."""
     return [segment for segment in path.split("/") if segment]
 
 

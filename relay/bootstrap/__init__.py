@@ -43,6 +43,6 @@ class Relay(Operations):
     def api(self) -> "Api":
         """The HTTP API."""
         from relay.api.app import Api
-        from relay.api.operations import OPERATIONS, PAGES, SHAPES
+        from relay.api.operations import OPERATIONS
 
-        return Api(self, OPERATIONS, PAGES, SHAPES)
+        return Api(self, OPERATIONS)

@@ -42,12 +42,12 @@ _WITHOUT_TEMPLATE: Mapping[str, Mapping[str, Any]] = {
 
 
 class Action(msgspec.Struct, frozen=True, kw_only=True):
-    """An action or trigger. `operation` is a name of relay.api.operations, whose facts say what it takes and answers.
+    """An action or trigger. `operation` is a name of `relay.api.operations`, whose row has its body and responses.
 
     `path` is the connector's own where several actions are one operation of the API (OpenAPI 2.0 has one operation for a
     method and path): a policy leads it to the operation's path. `parameters` and `fields` choose from the query and headers,
     and from the body; `required` are fields that this action cannot do without although the operation can. What
-    `parameters` and `special` say of one by name is said in place of what the API says. `answers` are names of
+    `parameters` and `special` say of one by name is said in place of what the API says. `responses` are names of
     `responses.definitions`, by status, if they are not all that the operation has.
     """
 
@@ -61,7 +61,7 @@ class Action(msgspec.Struct, frozen=True, kw_only=True):
     fields: Sequence[str] = ()
     required: Sequence[str] = ()
     special: Mapping[str, Mapping[str, Any]] = {}
-    answers: Mapping[int, str] = {}
+    responses: Mapping[int, str] = {}
     is_trigger: bool = False
 
 
@@ -75,7 +75,7 @@ ACTIONS = (
         fields=_PLAIN,
         required=("to", "subject"),
         special=_WITHOUT_TEMPLATE,
-        answers={202: "Accepted"},
+        responses={202: "Accepted"},
     ),
     Action(
         name="SendEmailAndWait",
@@ -87,7 +87,7 @@ ACTIONS = (
         fields=_PLAIN,
         required=("to", "subject"),
         special=_WITHOUT_TEMPLATE,
-        answers={200: "Message", 202: "Accepted"},
+        responses={200: "Message", 202: "Accepted"},
     ),
     Action(
         name="SendEmailFromTemplate",
@@ -99,7 +99,7 @@ ACTIONS = (
         fields=_FILLED,
         required=("to", "template"),
         special={"template": _TEMPLATES},
-        answers={202: "Accepted"},
+        responses={202: "Accepted"},
     ),
     Action(
         name="SendBatch",

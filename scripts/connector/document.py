@@ -2,14 +2,13 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from importlib import import_module
 from typing import Any
 
 import msgspec
 
-from relay.api.app import Operation
-from relay.api.openapi.operations import FACTS, Body
+from relay.api.operation import Body, Operation, loaded
 from relay.api.operations import OPERATIONS
+from relay.api.shapes.json_schema import name_of
 from scripts.connector.actions import ACTIONS, Action
 from scripts.connector.responses import definitions
 from scripts.connector.shapes import body, parameter, title
@@ -69,7 +68,7 @@ def definition(target: Target) -> dict[str, Any]:
 
 
 def _operation(action: Action) -> dict[str, Any]:
-    known = FACTS[action.operation].body
+    known = _OPERATIONS[action.operation].body
     described: dict[str, Any] = {
         "operationId": action.name,
         "summary": action.summary,
@@ -93,15 +92,13 @@ def _parameters(action: Action) -> Iterator[dict[str, Any]]:
             "x-ms-visibility": "important",
             "x-ms-url-encoding": "single",
         }
-    known = {each.name: each for each in FACTS[action.operation].parameters}
+    known = {each.name: each for each in _OPERATIONS[action.operation].parameters}
     for name, special in action.parameters.items():
         yield {**parameter(known[name]), **special}
 
 
 def _body(action: Action, known: Body) -> dict[str, Any]:
-    module, _, shape = known.model.rpartition(".")
-    model = getattr(import_module(f"relay.api.{module}"), shape)
-    schema = body(model, fields=action.fields, required=action.required)
+    schema = body(loaded(known.shape), fields=action.fields, required=action.required)
     for name, special in action.special.items():
         schema["properties"][name] |= special
     return {
@@ -117,7 +114,7 @@ def _body(action: Action, known: Body) -> dict[str, Any]:
 
 def _responses(action: Action) -> dict[str, Any]:
     responses: dict[str, Any] = {}
-    for status, name in (action.answers or FACTS[action.operation].answers).items():
+    for status, name in (action.responses or _own_responses(action)).items():
         if status >= 400:
             continue  # `default` stands for every refusal
         responses[str(status)] = {"description": _MEANINGS[status]} | ({"schema": _reference(name)} if name else {})
@@ -125,6 +122,12 @@ def _responses(action: Action) -> dict[str, Any]:
             where = {"type": "string", "description": "Where it is, to be deleted."}
             responses[str(status)]["headers"] = {"Location": where}
     return {**responses, "default": {"description": "The request was refused.", "schema": _reference("Error")}}
+
+
+def _own_responses(action: Action) -> Mapping[int, str]:
+    """Return the names of the operation's response bodies, by status."""
+    responses = _OPERATIONS[action.operation].responses
+    return {status: name_of(kind.partition(":")[2]) for status, kind in responses.items()}
 
 
 def _reference(name: str) -> dict[str, str]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from relay.api.openapi.parameters import Parameter
+from relay.api.operation import Parameter
 from relay.api.shapes.base import Shape
 from relay.api.shapes.json_schema import schemas_of
 
@@ -35,7 +35,7 @@ def parameter(known: Parameter) -> dict[str, Any]:
         "name": known.name,
         "in": known.place,
         "x-ms-summary": title(known.name),
-        "description": sentence(known.says),
+        "description": sentence(known.description),
         "x-ms-visibility": "important" if known.is_required else "advanced",
     }
     return {**shown, **known.schema, "required": known.is_required}

@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
-from relay.api.app import Api, Call, Operation
+from relay.api.app import Api, Call
 from relay.api.errors import CODES
 from relay.api.http import Request, Response
+from relay.api.operation import Operation, Operations, Tag
 from relay.clients.registry import Policy
 from relay.core import ids
 from relay.core.events import RecordedEvent
@@ -194,8 +195,9 @@ async def bug(relay: Harness) -> Answer:
     async def broken(call: Call) -> Response:
         raise ZeroDivisionError
 
-    operation = Operation(name="Broken", method="GET", path="/v1/broken", load=lambda: broken, role=None)
-    response = await Api(relay.relay, (operation,)).handle(Request(method="GET", path="/v1/broken"))
+    operation = Operation(name="Broken", method="GET", path="/v1/broken", handler=broken, role=None)
+    operations = Operations({"/v1/broken": Tag(name="Test", operations=(operation,))})
+    response = await Api(relay.relay, operations).handle(Request(method="GET", path="/v1/broken"))
     headers = {name.lower(): value for name, value in response.headers.items()}
     return Answer(status=response.status, headers=headers, body=response.body)
 

@@ -26,10 +26,9 @@ from schemathesis.specs.openapi.checks import (
 )
 from schemathesis.specs.openapi.schemas import OpenApiSchema
 
-from relay.api.app import Operation
 from relay.api.http import Request
 from relay.api.openapi.document import document
-from relay.api.openapi.operations import FACTS, JSON
+from relay.api.operation import JSON, Operation
 from relay.api.operations import OPERATIONS
 from relay.api.router import Router
 from relay.core.errors import Refusal
@@ -142,14 +141,14 @@ def as_text(context: Any, value: Any) -> bytes:
 @pytest.fixture(scope="module")
 def schema() -> OpenApiSchema:
     """The document as the fuzzer reads it."""
-    return from_dict(document(BASE, OPERATIONS))
+    return from_dict(document(BASE, OPERATIONS.tags()))
 
 
 def requests(
     described: APIOperation[Any, Any, Any, Any], mode: GenerationMode, operation: Operation, served: Served
 ) -> SearchStrategy[Any]:
     """Requests of the document alone, such whose path leads to something, and such whose body is the example."""
-    known, body = served.known_in(operation), FACTS[operation.name].body
+    known, body = served.known_in(operation), operation.body
     path: dict[str, Any] = {"path_parameters": known} if known else {}
     told = [{}, path]
     if operation.name in served.signed:

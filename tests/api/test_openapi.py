@@ -6,19 +6,17 @@ from typing import Any
 
 import pytest
 
-from relay.api.app import Operation
 from relay.api.http import Request, Response
-from relay.api.openapi.operations import FACTS
-from relay.api.openapi.responses import SCHEMAS
+from relay.api.openapi.document import document
+from relay.api.operation import Operation
 from relay.api.operations import OPERATIONS
 from tests.api.harness import Harness
 from tests.api.responses import check_response
 
-
-def has_example(name: str) -> bool:
-    """Whether the document shows a body of this operation."""
-    body = FACTS[name].body
-    return body is not None and body.example is not None
+BY_NAME = {operation.name: operation for operation in OPERATIONS}
+WITH_EXAMPLE = [
+    operation for operation in OPERATIONS if operation.body is not None and operation.body.example is not None
+]
 
 
 async def test_every_operation_is_described(relay: Harness) -> None:
@@ -45,11 +43,53 @@ async def test_each_has_a_summary_its_path_parameters_and_its_refusals(relay: Ha
             assert bool(operation["security"]) == ("401" in operation["responses"])
 
 
-def test_every_operation_has_its_facts_and_nothing_else_has() -> None:
-    assert FACTS.keys() == {operation.name for operation in OPERATIONS}
-    for facts in FACTS.values():
-        kinds = {*facts.answers.values(), *({facts.body.model} if facts.body else ())}
-        assert {kind for kind in kinds if kind and "/" not in kind and "." not in kind} <= SCHEMAS.keys()
+def test_every_operation_has_one_tag_and_tags_are_in_the_order_of_their_use() -> None:
+    found = document("https://relay.example", OPERATIONS.tags())
+    used = [operation["tags"] for methods in found["paths"].values() for operation in methods.values()]
+    assert {len(tags) for tags in used} == {1}
+    assert list(dict.fromkeys(tag for [tag] in used)) == [tag["name"] for tag in found["tags"]]
+    assert all(tag["description"].endswith(".") for tag in found["tags"])
+
+
+def test_paths_lead_to_the_operations_of_the_table() -> None:
+    for operation in OPERATIONS:
+        found = OPERATIONS.find(operation.path)
+        assert found is not None
+        assert found[1].find(operation.method, operation.path).target is operation
+
+
+def test_operation_has_a_summary_and_a_description_of_its_own() -> None:
+    summaries = [operation.summary for operation in OPERATIONS]
+    assert len(set(summaries)) == len(summaries)
+    for operation in OPERATIONS:
+        assert re.fullmatch(r"[A-Z][^.]{5,79}", operation.summary), operation.name
+        assert re.fullmatch(r"[A-Z].*\.", operation.description), operation.name
+
+
+def test_pattern_of_a_path_parameter_matches_no_fixed_segment_beside_it() -> None:
+    paths = [operation.path.split("/") for operation in OPERATIONS]
+    for operation in OPERATIONS:
+        patterns = {each.name: each.schema["pattern"] for each in operation.parameters if each.place == "path"}
+        own = operation.path.split("/")
+        for place, segment in enumerate(own):
+            if segment.startswith("{"):
+                beside = {path[place] for path in paths if path[:place] == own[:place] and len(path) > place}
+                taken = [each for each in beside if re.fullmatch(patterns[segment[1:-1]], each)]
+                assert taken == [], operation.name
+
+
+@pytest.mark.parametrize("path", ["/v1/messages/msg_x", "/v1/inbox/a%2F..%2Fb", "/v1/clients/a%00b", "/v1/webhooks/x"])
+async def test_path_value_that_cannot_name_anything_is_not_found(relay: Harness, path: str) -> None:
+    answer = await relay.call("GET", path, client="boss")
+    assert answer.status == 404
+    assert "must match" in answer.error["message"]
+
+
+def test_no_member_has_a_default_which_generators_take_for_always_present() -> None:
+    schemas = document("https://relay.example", OPERATIONS.tags())["components"]["schemas"]
+    members = [member for part in objects(schemas) for member in members_of(part)]
+    assert len(members) > 300
+    assert [member for member in members if "default" in member] == []
 
 
 async def test_every_reference_leads_somewhere(relay: Harness) -> None:
@@ -59,9 +99,7 @@ async def test_every_reference_leads_somewhere(relay: Harness) -> None:
     assert wanted <= {f"#/components/schemas/{name}" for name in found["components"]["schemas"]}
 
 
-@pytest.mark.parametrize(
-    "operation", [each for each in OPERATIONS if has_example(each.name)], ids=lambda operation: operation.name
-)
+@pytest.mark.parametrize("operation", WITH_EXAMPLE, ids=lambda operation: operation.name)
 async def test_an_example_works_when_pasted(relay: Harness, operation: Operation) -> None:
     found = (await relay.call("GET", "/openapi.json", client=None)).json
     body = found["paths"][operation.path][operation.method.lower()]["requestBody"]["content"]["application/json"]
@@ -74,16 +112,16 @@ async def test_an_example_works_when_pasted(relay: Harness, operation: Operation
     name = "app" if operation.path.startswith("/v1/clients/") else "hello"
     path = operation.path.format(name=name, id=hook.json["id"], batch_id=batch)
     answer = await relay.call(operation.method, path, json=body["example"], client="boss")
-    assert answer.status in FACTS[operation.name].answers, answer.body
+    assert answer.status in operation.responses, answer.body
 
 
 @pytest.mark.parametrize("name", ["SendMessage", "ImportSuppressions"])
 async def test_an_example_that_is_no_json_works_when_pasted(relay: Harness, name: str) -> None:
-    body, [operation] = FACTS[name].body, [each for each in OPERATIONS if each.name == name]
+    operation, body = BY_NAME[name], BY_NAME[name].body
     assert body is not None
     sent, headers = body.other_example.encode(), {"Content-Type": body.others[0]}
     answer = await relay.call(operation.method, operation.path, body=sent, headers=headers)
-    assert answer.status in FACTS[name].answers, answer.body
+    assert answer.status in operation.responses, answer.body
 
 
 @pytest.mark.parametrize("body", [b'{"status": "ok", "more": 1}', b'{"status": "well"}', b"{}", b"[]"])
@@ -97,13 +135,21 @@ def test_response_that_the_document_does_not_describe_is_found(body: bytes) -> N
         check_response(request, Response(status=418))
 
 
+def objects(part: Any) -> Iterator[dict[str, Any]]:
+    """Every object of a document."""
+    if isinstance(part, dict):
+        yield part
+    for each in part.values() if isinstance(part, dict) else part if isinstance(part, list) else ():
+        yield from objects(each)
+
+
+def members_of(schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The schemas of an object's members."""
+    properties = schema.get("properties")
+    if schema.get("type") == "object" and isinstance(properties, dict):
+        yield from properties.values()
+
+
 def references(part: Any) -> Iterator[str]:
     """Every `$ref` in a document."""
-    if isinstance(part, dict):
-        if isinstance(part.get("$ref"), str):
-            yield part["$ref"]
-        for each in part.values():
-            yield from references(each)
-    elif isinstance(part, list):
-        for each in part:
-            yield from references(each)
+    return (each["$ref"] for each in objects(part) if isinstance(each.get("$ref"), str))

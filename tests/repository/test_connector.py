@@ -2,7 +2,6 @@
 
 import json
 from datetime import UTC, datetime
-from importlib import import_module
 
 import msgspec
 import pytest
@@ -10,7 +9,7 @@ import pytest
 from relay.acceptance.acceptance import Accepted
 from relay.api.messages.send import accepted_view
 from relay.api.messages.waiting import WaitGoal
-from relay.api.openapi.operations import FACTS
+from relay.api.operation import loaded
 from relay.api.operations import OPERATIONS
 from relay.clients.registry import Role
 from relay.core.events import EventKind, MessageEvent, RecordedEvent
@@ -76,10 +75,9 @@ def test_every_path_is_the_operations_own_or_led_to_it() -> None:
 @pytest.mark.parametrize("name", [action.name for action in ACTIONS if action.fields])
 def test_the_api_takes_what_a_designer_lets_pass(name: str) -> None:
     action = next(action for action in ACTIONS if action.name == name)
-    facts = FACTS[action.operation].body
-    assert facts is not None
-    module, _, shape = facts.model.rpartition(".")
-    assert fits(sample(body_of(name)), getattr(import_module(f"relay.api.{module}"), shape))
+    body = ROUTED[action.operation].body
+    assert body is not None
+    assert fits(sample(body_of(name)), loaded(body.shape))
 
 
 def test_the_waiting_action_offers_what_can_be_waited_for() -> None:

@@ -10,9 +10,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from relay.api.app import Operation
 from relay.api.http import Request
 from relay.api.messages.waiting import wish_of
+from relay.api.operation import Operation
 from relay.api.operations import OPERATIONS
 from relay.api.router import Router
 from relay.api.shapes.admin_requests import CallbackRemoval, WebhookRequest

@@ -81,17 +81,15 @@ def imports(name: str) -> frozenset[Import]:
 
 
 def _named_in(importer: str, text: str) -> Iterator[str]:
-    """Yield the modules that a string names for `import_module`: dotted in full, or relative in the operations table."""
+    """Yield the modules that a string names for `import_module`: dotted in full, or `module:name` in an operations table."""
     if text in EVERYTHING and "." in text:
         yield text
-    if importer in LAZY_TABLES and re.fullmatch(r"[a-z_]+(\.[a-z_]+)+(\.[A-Z]\w+)?", text):
-        relative = ".".join(part for part in f"relay.api.{text}".split(".") if part.islower())
-        if relative in EVERYTHING:
-            yield relative
+    if is_in(importer, *LAZY_TABLES) and (found := re.fullmatch(r"([a-z_.]+):\w+(\[\])?", text)):
+        yield f"relay.api.{found[1]}"
 
 
-LAZY_TABLES = ("relay.api.operations", "relay.api.openapi.operations")
-"""Modules that name others relative to relay.api, for loading when first used."""
+LAZY_TABLES = ("relay.api.operation", "relay.api.operations", "relay.api.resources.pages")
+"""Modules that name handlers and shapes within relay.api, for loading when first used."""
 
 
 def is_in(module: str, *packages: str) -> bool:
@@ -121,7 +119,10 @@ def test_imports_are_found_wherever_they_stand() -> None:
         "relay.bootstrap.stores"
     )  # TYPE_CHECKING
     assert Import("relay.providers.registry", "relay.providers.smtp.provider") in imports("relay.providers.registry")
-    assert Import("relay.api.operations", "relay.api.messages.send") in imports("relay.api.operations")
+    assert Import("relay.api.operations", "relay.api.operations.messages") in imports("relay.api.operations")
+    rows = imports("relay.api.operations.messages")
+    assert Import("relay.api.operations.messages", "relay.api.messages.send") in rows
+    assert Import("relay.api.operations.messages", "relay.api.shapes.messages") in rows
 
 
 def test_every_module_is_in_a_room() -> None:

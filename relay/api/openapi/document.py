@@ -1,77 +1,94 @@
-"""The OpenAPI 3.1 document, made from the table of operations, the facts beside it and the handlers' docstrings."""
+"""The OpenAPI 3.1 document, generated from the operations and the shapes that they name."""
 
-import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from http import HTTPStatus
-from importlib import import_module
 from typing import Any
 
-from relay.api.app import Call, Operation
+from relay.api.app import Call
 from relay.api.http import Response, json_response
-from relay.api.openapi.operations import COMMON, FACTS, JSON, OF_CALLERS, Body, Facts
-from relay.api.openapi.parameters import Parameter
-from relay.api.openapi.responses import SCHEMAS
-from relay.api.shapes.json_schema import REFERENCE, schemas_of
+from relay.api.operation import JSON, Body, Operation, Parameter, Tag, loaded
+from relay.api.shapes.json_schema import REFERENCE, name_of, schemas_of
 from relay.clients.registry import Role
 
+COMMON = (500, 503)
+"""Refusals of every operation."""
+OF_CALLERS = (401, 403, 429)
+"""Refusals of every operation that needs a key."""
+
 _TEXT = {"type": "string"}
-_DESCRIBED = {
-    400: "The request is wrong: `details` says where.",
-    401: "There is no key, or none that is known.",
+_INFO = {
+    "title": "Relay",
+    "version": "1",
+    "description": "Send email durably by SendGrid, Exchange Online, Azure Communication Services or SMTP, and follow what "
+    "happens to it. Call with `Authorization: Bearer <key>`. An error's `code` is for programs; its `details` name every "
+    "problem with the field.",
+    "contact": {"name": "The operators of this Relay"},
+    "license": {"name": "MIT", "identifier": "MIT"},
+}
+_REFUSALS = {
+    400: "The request is invalid: `details` names each problem.",
+    401: "The key is missing, unknown, removed or expired.",
     403: "The caller may not do this.",
-    404: "There is no such thing.",
-    409: "It cannot be done as things stand.",
-    410: "It was erased.",
-    411: "The body came without a length.",
+    404: "There is no such thing, or it was purged.",
+    409: "The current state does not allow this.",
+    410: "The message was erased.",
+    411: "The body has no Content-Length.",
     413: "The body is too large.",
-    415: "The body is of another type.",
-    422: "It is understood, and cannot be done.",
-    429: "Too many: repeat after Retry-After.",
-    500: "Relay failed; its log tells why.",
-    503: "Storage or a provider does not answer: repeat after Retry-After.",
+    415: "The Content-Type is not supported.",
+    422: "The request is valid but cannot be carried out.",
+    429: "Rate limit, quota or too many failed sign-ins: repeat after Retry-After.",
+    500: "Relay failed; its log has the details under the request id.",
+    503: "Storage or a provider did not answer: repeat after Retry-After.",
 }
 
 
 async def show(call: Call) -> Response:
-    """GET /openapi.json: this document, with the address it was asked at as the server."""
-    return json_response(document(call.base_url, call.operations))
+    """Handle GET /openapi.json: the server is the address that the request used."""
+    return json_response(document(call.base_url, call.operations.tags()))
 
 
-def document(base_url: str, operations: Sequence[Operation]) -> dict[str, Any]:
-    """The whole document. Imports every handler and every shape, so only the operation itself calls it."""
-    schemas: dict[str, Any] = dict(SCHEMAS)
+def document(base_url: str, tags: Sequence[Tag]) -> dict[str, Any]:
+    """Return the whole document. Imports every shape."""
     paths: dict[str, Any] = {}
-    for operation in operations:
-        path = re.sub(r"\{\*", "{", operation.path)
-        paths.setdefault(path, {})[operation.method.lower()] = _described(operation, schemas)
+    for tag in tags:
+        for operation in tag.operations:
+            paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation, tag)
+    shapes = dict.fromkeys(shape for tag in tags for shape in _shapes(tag))
     return {
         "openapi": "3.1.0",
-        "info": {"title": "Relay", "version": "1"},
+        "info": _INFO,
         "servers": [{"url": base_url}],
+        "tags": [{"name": tag.name, "description": tag.description} for tag in tags],
         "paths": paths,
-        "components": {"schemas": schemas, "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}}},
+        "components": {
+            "schemas": schemas_of(*map(loaded, shapes)),
+            "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
+        },
     }
 
 
-def _described(operation: Operation, schemas: dict[str, Any]) -> dict[str, Any]:
-    summary = " ".join((operation.load().__doc__ or operation.name).partition("\n\n")[0].split())
-    summary = re.sub(r"^[A-Z]+ /\S*: ", "", summary)
-    names = re.findall(r"\{\*?(\w+)\}", operation.path)
-    facts = FACTS[operation.name]
+def _shapes(tag: Tag) -> Iterator[str]:
+    """Yield the structs that a tag names."""
+    yield tag.error
+    for operation in tag.operations:
+        yield from (kind.removesuffix("[]") for kind in operation.responses.values() if ":" in kind)
+        if operation.body is not None and operation.body.shape:
+            yield operation.body.shape
+
+
+def _operation(operation: Operation, tag: Tag) -> dict[str, Any]:
+    needs = " Needs the key of an operator." if operation.role is Role.OPERATOR else ""
     described: dict[str, Any] = {
         "operationId": operation.name,
-        "summary": summary[:1].upper() + summary[1:],
-        "parameters": [
-            *({"name": name, "in": "path", "required": True, "schema": _TEXT} for name in names),
-            *map(_parameter, facts.parameters),
-        ],
+        "tags": [tag.name],
+        "summary": operation.summary,
+        "description": operation.description + needs,
+        "parameters": [_parameter(parameter) for parameter in operation.parameters],
         "security": [] if operation.role is None else [{"key": []}],
-        "responses": _responses(operation, facts),
+        "responses": _responses(operation, tag),
     }
-    if operation.role is Role.OPERATOR:
-        described["description"] = "Needs the key of an operator."
-    if facts.body is not None:
-        described["requestBody"] = {"required": facts.body.is_required, "content": _body(facts.body, schemas)}
+    if operation.body is not None:
+        described["requestBody"] = {"required": operation.body.is_required, "content": _body(operation.body)}
     return described
 
 
@@ -80,39 +97,40 @@ def _parameter(parameter: Parameter) -> dict[str, Any]:
         "name": parameter.name,
         "in": parameter.place,
         "required": parameter.is_required,
-        "description": parameter.says,
+        "description": parameter.description,
         "schema": parameter.schema,
     }
 
 
-def _responses(operation: Operation, facts: Facts) -> dict[str, Any]:
-    error = _content("SendGridErrors" if operation.path.startswith("/v3/") else "Error")
-    statuses = {*COMMON, *facts.errors, *(OF_CALLERS if operation.role is not None else ())}
-    refusals = {status: {"description": _DESCRIBED[status], "content": error} for status in statuses}
-    answers = {status: _answer(status, kind) for status, kind in facts.answers.items()}
-    return {str(status): answer for status, answer in sorted((refusals | answers).items())}
+def _responses(operation: Operation, tag: Tag) -> dict[str, Any]:
+    error = _content(tag.error)
+    statuses = {*COMMON, *operation.errors, *(OF_CALLERS if operation.role is not None else ())}
+    refusals = {status: {"description": _REFUSALS[status], "content": error} for status in statuses}
+    own = {status: _response(status, kind) for status, kind in operation.responses.items()}
+    return {str(status): response for status, response in sorted((refusals | own).items())}
 
 
-def _answer(status: int, kind: str) -> dict[str, Any]:
-    described = {"description": _DESCRIBED.get(status, HTTPStatus(status).phrase)}
+def _response(status: int, kind: str) -> dict[str, Any]:
+    described = {"description": _REFUSALS.get(status, HTTPStatus(status).phrase)}
     return described | ({"content": _content(kind)} if kind else {})
 
 
 def _content(kind: str) -> dict[str, Any]:
-    if "/" in kind:
+    if kind == JSON:
+        return {JSON: {"schema": {"type": "object"}}}
+    if ":" not in kind:
         return {kind: {"schema": _TEXT}}
-    return {JSON: {"schema": {"$ref": f"{REFERENCE}{kind}"}}}
+    reference = {"$ref": REFERENCE + name_of(kind.removesuffix("[]").partition(":")[2])}
+    return {JSON: {"schema": {"type": "array", "items": reference} if kind.endswith("[]") else reference}}
 
 
-def _body(body: Body, schemas: dict[str, Any]) -> dict[str, Any]:
-    """The media types a body may have. The schema of its model is put among the schemas."""
+def _body(body: Body) -> dict[str, Any]:
+    """Return the media types that a body may have."""
     others: dict[str, Any] = {media_type: {"schema": _TEXT} for media_type in body.others}
     if body.other_example:
         others[body.others[0]]["example"] = body.other_example
-    if not body.model:
+    if not body.shape and body.schema is None:
         return others
-    module, _, name = body.model.rpartition(".")
-    if module:
-        schemas |= schemas_of(getattr(import_module(f"relay.api.{module}"), name))
+    content = _content(body.shape)[JSON] if body.shape else {"schema": body.schema}
     example = {} if body.example is None else {"example": body.example}
-    return {**{kind: {**said, **example} for kind, said in _content(name).items()}, **others}
+    return {JSON: content | example, **others}

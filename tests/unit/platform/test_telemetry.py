@@ -12,8 +12,9 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import SpanKind, StatusCode
 
 from relay.acceptance.acceptance import LaneGroup
-from relay.api.app import Api, Call, Operation
+from relay.api.app import Api, Call
 from relay.api.http import Request, Response
+from relay.api.operation import Handler, Operation, Operations, Tag
 from relay.core.errors import Refusal, Unavailable
 from relay.core.outcomes import Deferred, Outcome, PerRecipient, Rejected, RouteFault, Sent
 from relay.platform.otel import FRESH_SECONDS, OpenTelemetry
@@ -154,10 +155,11 @@ async def refusing(call: Call) -> Response:
 
 
 def api(place: Place) -> Api:
-    def at(path: str, handler: object) -> Operation:
-        return Operation(name="Try", method="POST", path=path, load=lambda: handler, role=None)  # type: ignore[arg-type,return-value]
+    def at(path: str, handler: Handler) -> Operation:
+        return Operation(name="Try", method="POST", path=path, handler=handler, role=None)
 
-    return Api(place, (at("/v1/things/{id}", accepting), at("/v1/refused", refusing)))
+    tag = Tag(name="Test", operations=(at("/v1/things/{id}", accepting), at("/v1/refused", refusing)))
+    return Api(place, Operations({"/v1/things": tag, "/v1/refused": tag}))
 
 
 async def test_one_trace_leads_from_the_callers_request_to_the_provider() -> None:

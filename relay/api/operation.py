@@ -1,0 +1,153 @@
+"""Describe the operations of the API: one row says how a request is routed, who may make it, and how it is documented.
+
+Rows are data. They name handlers and shapes by `module:name` within `relay.api`, so that a cold start imports only those of
+the operation that is called.
+"""
+
+import re
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from importlib import import_module
+from typing import Any, Literal
+
+import msgspec
+
+from relay.api.http import Response
+from relay.api.router import Router, segments
+from relay.clients.registry import Role
+from relay.core.errors import Refusal
+
+JSON = "application/json"
+OF_BODIES = (400, 411, 413, 415)
+"""Refusals that any operation with a JSON body may give."""
+
+type Handler = Callable[..., Awaitable[Response]]
+
+
+class Parameter(msgspec.Struct, frozen=True, kw_only=True):
+    """A value in the path, query or headers of a request; `schema` is JSON Schema.
+
+    `not_found`: the code of the 404 for a path value that does not match the schema's pattern. Empty: the handler decides.
+    """
+
+    name: str
+    description: str
+    schema: Mapping[str, Any]
+    place: Literal["path", "query", "header"] = "query"
+    is_required: bool = False
+    not_found: str = ""
+
+
+class Body(msgspec.Struct, frozen=True, kw_only=True):
+    """The body of a request: `shape` names a struct; `schema` is JSON Schema where there is none.
+
+    `others` are media types it may have instead, as bytes or text. `other_example` is of the first of them.
+    """
+
+    shape: str = ""
+    schema: Mapping[str, Any] | None = None
+    others: tuple[str, ...] = ()
+    is_required: bool = True
+    example: Mapping[str, Any] | None = None
+    other_example: str = ""
+
+
+class Operation(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing the API does. `role` None: no key is needed.
+
+    `responses` have by status a struct (`[]` after it: a list of it), a media type, or "" for no body. `errors` are the
+    refusals that are the operation's own.
+    """
+
+    name: str
+    method: str
+    path: str
+    handler: str | Handler
+    role: Role | None = Role.CLIENT
+    summary: str = ""
+    description: str = ""
+    parameters: tuple[Parameter, ...] = ()
+    body: Body | None = None
+    responses: Mapping[int, str] = {}
+    errors: tuple[int, ...] = ()
+
+    def load(self) -> Handler:
+        """Return the handler."""
+        return loaded(self.handler) if isinstance(self.handler, str) else self.handler
+
+    def check(self, values: Mapping[str, str]) -> None:
+        """Raise `Refusal` (404) for a path value that cannot name anything."""
+        for parameter in self.parameters:
+            if parameter.not_found and not re.fullmatch(parameter.schema["pattern"], values[parameter.name]):
+                text = f"Invalid `{parameter.name}` in the path: it must match `{parameter.schema['pattern']}`."
+                raise Refusal(404, parameter.not_found, text)
+
+
+class Tag(msgspec.Struct, frozen=True, kw_only=True):
+    """Operations that belong together.
+
+    `error` is the struct of their refusals, and `refused` writes one, if that is not Relay's own. The OpenAPI document
+    leaves out a tag without a description: pages that people open.
+    """
+
+    name: str
+    description: str = ""
+    operations: tuple[Operation, ...]
+    refused: str = ""
+    error: str = "errors:ErrorView"
+
+
+class Operations:
+    """All operations. The module of a tag is imported when a path first needs it.
+
+    `modules` are by the first segment of a path, or the first two under `/v1`; each has a `TAG`. A test may give a tag itself.
+    """
+
+    def __init__(self, modules: Mapping[str, str | Tag]) -> None:
+        self._modules = modules
+        self._routers: dict[str, tuple[Tag, Router[Operation]]] = {}
+
+    def find(self, path: str) -> tuple[Tag, Router[Operation]] | None:
+        """Return the tag that may have a path, and its router; None when no tag does."""
+        prefix = prefix_of(path)
+        if prefix not in self._routers:
+            if prefix not in self._modules:
+                return None
+            tag = _tag(self._modules[prefix])
+            self._routers[prefix] = tag, _router(tag.operations)
+        return self._routers[prefix]
+
+    def tags(self) -> Sequence[Tag]:
+        """Return every tag of the document. Imports all modules."""
+        modules = list(self._modules.values())
+        tags = [_tag(module) for number, module in enumerate(modules) if module not in modules[:number]]
+        return [tag for tag in tags if tag.description]
+
+    def __iter__(self) -> Iterator[Operation]:
+        """Yield every operation of the document. Imports all modules."""
+        return (operation for tag in self.tags() for operation in tag.operations)
+
+
+def prefix_of(path: str) -> str:
+    """Return the beginning of a path that decides about its tag."""
+    found = segments(path)[:2]
+    return "/" + "/".join(found if found[:1] == ["v1"] else found[:1])
+
+
+def loaded(reference: str) -> Any:
+    """Import what `module:name` within `relay.api` names."""
+    module, _, name = reference.partition(":")
+    return getattr(import_module(f"relay.api.{module}"), name)
+
+
+def _tag(module: str | Tag) -> Tag:
+    if isinstance(module, Tag):
+        return module
+    tag: Tag = import_module(module).TAG
+    return tag
+
+
+def _router(operations: Sequence[Operation]) -> Router[Operation]:
+    router: Router[Operation] = Router()
+    for operation in operations:
+        router.add(operation.method, operation.path, operation)
+    return router

@@ -1,0 +1,98 @@
+"""Operations about clients and their keys."""
+
+from relay.api.operation import OF_BODIES, Body, Operation, Tag
+from relay.api.operations import parameters as given
+from relay.clients.registry import Role
+
+_POLICY = {"policy": {"senders": ["*@example.com"]}}
+
+TAG = Tag(
+    name="Clients",
+    description="Manage the applications that may call Relay, their policies and keys.",
+    operations=(
+        Operation(
+            name="ListClients",
+            method="GET",
+            path="/v1/clients",
+            handler="operator.clients:index",
+            role=Role.OPERATOR,
+            summary="List clients",
+            description="Returns every client with its policy and the ids of its keys.",
+            responses={200: "shapes.operator:ClientListView"},
+        ),
+        Operation(
+            name="CreateClient",
+            method="POST",
+            path="/v1/clients",
+            handler="operator.clients:create",
+            role=Role.OPERATOR,
+            summary="Create a client",
+            description="Returns 201 with the client's first key, which is shown only here, and 409 when the name is taken.",
+            body=Body(shape="shapes.admin_requests:ClientRequest", example={"name": "shop", **_POLICY}),
+            responses={201: "shapes.operator:NewClientView"},
+            errors=(*OF_BODIES, 409),
+        ),
+        Operation(
+            name="ShowClient",
+            method="GET",
+            path="/v1/clients/{name}",
+            handler="operator.clients:show",
+            role=Role.OPERATOR,
+            summary="Get a client",
+            description="Shows the client's policy, and when each key was last used.",
+            parameters=(given.CLIENT_NAME,),
+            responses={200: "shapes.operator:ClientView"},
+            errors=(404,),
+        ),
+        Operation(
+            name="ChangeClient",
+            method="PATCH",
+            path="/v1/clients/{name}",
+            handler="operator.clients:change",
+            role=Role.OPERATOR,
+            summary="Change a client",
+            description="Changes only the members that are present.",
+            parameters=(given.CLIENT_NAME,),
+            body=Body(shape="shapes.admin_requests:ClientChange", example=_POLICY),
+            responses={200: "shapes.operator:ClientView"},
+            errors=(*OF_BODIES, 404),
+        ),
+        Operation(
+            name="DeleteClient",
+            method="DELETE",
+            path="/v1/clients/{name}",
+            handler="operator.clients:delete",
+            role=Role.OPERATOR,
+            summary="Delete a client",
+            description="Its messages stay; only operators can read them from then on. Returns 409 for the caller itself.",
+            parameters=(given.CLIENT_NAME,),
+            responses={204: ""},
+            errors=(404, 409),
+        ),
+        Operation(
+            name="AddClientKey",
+            method="POST",
+            path="/v1/clients/{name}/keys",
+            handler="operator.clients:add_key",
+            role=Role.OPERATOR,
+            summary="Add a key",
+            description="Returns 201 with the key, which is shown only here, and 409 while two keys are active.",
+            parameters=(given.CLIENT_NAME,),
+            body=Body(shape="shapes.admin_requests:KeyRequest", is_required=False),
+            responses={201: "shapes.operator:NewKeyView"},
+            errors=(*OF_BODIES, 404, 409),
+        ),
+        Operation(
+            name="RemoveClientKey",
+            method="DELETE",
+            path="/v1/clients/{name}/keys/{id}",
+            handler="operator.clients:remove_key",
+            role=Role.OPERATOR,
+            summary="Remove a key",
+            description="Every process refuses the key within 30 seconds.",
+            parameters=(given.CLIENT_NAME, given.KEY_ID),
+            responses={204: ""},
+            errors=(404,),
+        ),
+    ),
+)

@@ -1,0 +1,64 @@
+"""Operations that providers call to report events."""
+
+from relay.api.operation import Body, Operation, Tag
+from relay.api.operations import parameters as given
+
+_EVENTS = Body(schema={"oneOf": [{"type": "array", "items": {"type": "object"}}, {"type": "object"}]})
+
+TAG = Tag(
+    name="Events",
+    description="Take the events that providers post, and delivery reports that mail systems send.",
+    operations=(
+        Operation(
+            name="TakeSendGridEvents",
+            method="POST",
+            path="/v1/events/sendgrid",
+            handler="resources.vendor_events:from_sendgrid",
+            role=None,
+            summary="Take SendGrid's events",
+            description="Returns 200 once the events are stored durably. SendGrid's signature replaces a key.",
+            parameters=given.SENDGRID_SIGNATURE,
+            body=_EVENTS,
+            responses={200: "shapes.system:EventsTakenView"},
+            errors=(400, 403, 404, 413),
+        ),
+        Operation(
+            name="TakeAcsEvents",
+            method="POST",
+            path="/v1/events/acs",
+            handler="resources.vendor_events:from_event_grid",
+            role=None,
+            summary="Take Event Grid's events about Azure Communication Services",
+            description="Returns 200 once the events are stored durably, and answers the handshake of Event Grid's own "
+            "schema. The subscription's secret replaces a key.",
+            parameters=given.ACS_SECRET,
+            body=_EVENTS,
+            responses={200: "shapes.system:EventsTakenView"},
+            errors=(400, 403, 404, 413),
+        ),
+        Operation(
+            name="AllowAcsEvents",
+            method="OPTIONS",
+            path="/v1/events/acs",
+            handler="resources.vendor_events:allow_event_grid",
+            role=None,
+            summary="Allow Event Grid to post",
+            description="Answers the handshake of CloudEvents (HTTP 1.1 Web Hooks, section 4).",
+            parameters=(*given.ACS_SECRET, given.ORIGIN),
+            responses={200: ""},
+            errors=(400, 403, 404),
+        ),
+        Operation(
+            name="TakeBounce",
+            method="POST",
+            path="/v1/events/bounce",
+            handler="resources.vendor_events:from_mailbox",
+            summary="Report a bounce",
+            description="Takes a delivery report (RFC 3464) as it was received, about messages of the caller. Returns 202 "
+            "once its events are stored durably.",
+            body=Body(others=("message/rfc822",)),
+            responses={202: "shapes.system:EventsTakenView"},
+            errors=(400, 413),
+        ),
+    ),
+)

@@ -1,0 +1,118 @@
+"""Operations of SendGrid's API v3 that Relay offers too."""
+
+from relay.api.operation import Body, Operation, Tag
+from relay.api.operations import parameters as given
+
+_MAIL = {
+    "personalizations": [{"to": [{"email": "ada@example.com"}]}],
+    "from": {"email": "relay@example.com"},
+    "subject": "Hello",
+    "content": [{"type": "text/plain", "value": "Hello, Ada."}],
+}
+_OF_BODIES = (400, 413, 415)
+_STOPPED = "shapes.sendgrid:SendGridScheduledSendView[]"
+
+TAG = Tag(
+    name="SendGrid-compatible",
+    description="Send with SendGrid's client libraries: the part of its API v3 that Relay offers.",
+    refused="sendgrid.errors:refused",
+    error="shapes.sendgrid:SendGridErrorsView",
+    operations=(
+        Operation(
+            name="SendGridSendMail",
+            method="POST",
+            path="/v3/mail/send",
+            handler="sendgrid.send:send",
+            summary="Send a mail in SendGrid's format",
+            description="Returns 202 with `X-Message-Id` once every message is stored durably; all are accepted or none. In "
+            "sandbox mode, returns 200 and sends nothing.",
+            parameters=(given.IDEMPOTENCY_KEY,),
+            body=Body(shape="sendgrid.shape:SendGridMail", example=_MAIL),
+            responses={202: "", 200: ""},
+            errors=(*_OF_BODIES, 409),
+        ),
+        Operation(
+            name="SendGridCreateBatch",
+            method="POST",
+            path="/v3/mail/batch",
+            handler="sendgrid.scheduled_sends:create",
+            summary="Create a batch id",
+            description="Mails that name the batch id can be cancelled or paused together.",
+            responses={201: "shapes.sendgrid:SendGridBatchView"},
+        ),
+        Operation(
+            name="SendGridShowBatch",
+            method="GET",
+            path="/v3/mail/batch/{batch_id}",
+            handler="sendgrid.scheduled_sends:show",
+            summary="Validate a batch id",
+            description="Returns 200 for a batch id of the caller, else 400.",
+            parameters=(given.BATCH_ID,),
+            responses={200: "shapes.sendgrid:SendGridBatchView"},
+            errors=(400,),
+        ),
+        Operation(
+            name="SendGridListScheduledSends",
+            method="GET",
+            path="/v3/user/scheduled_sends",
+            handler="sendgrid.scheduled_sends:index",
+            summary="List cancelled and paused batches",
+            description="Returns every batch of the caller that is cancelled or paused.",
+            responses={200: _STOPPED},
+        ),
+        Operation(
+            name="SendGridStopScheduledSend",
+            method="POST",
+            path="/v3/user/scheduled_sends",
+            handler="sendgrid.scheduled_sends:stop",
+            summary="Cancel or pause a batch",
+            description="Stops messages that still wait. `already_sent` counts those for which it comes too late.",
+            body=Body(shape="sendgrid.shape:SendGridStop"),
+            responses={201: "shapes.sendgrid:SendGridStoppedView"},
+            errors=_OF_BODIES,
+        ),
+        Operation(
+            name="SendGridShowScheduledSend",
+            method="GET",
+            path="/v3/user/scheduled_sends/{batch_id}",
+            handler="sendgrid.scheduled_sends:show_stop",
+            summary="Get the status of a batch",
+            description="Returns a list of one, or an empty list when the batch is neither cancelled nor paused.",
+            parameters=(given.BATCH_ID,),
+            responses={200: _STOPPED},
+            errors=(400,),
+        ),
+        Operation(
+            name="SendGridChangeScheduledSend",
+            method="PATCH",
+            path="/v3/user/scheduled_sends/{batch_id}",
+            handler="sendgrid.scheduled_sends:change",
+            summary="Change the status of a batch",
+            description="Cancels a paused batch, or pauses a cancelled one.",
+            parameters=(given.BATCH_ID,),
+            body=Body(shape="sendgrid.shape:SendGridStatus", example={"status": "pause"}),
+            responses={204: ""},
+            errors=(*_OF_BODIES, 404),
+        ),
+        Operation(
+            name="SendGridReleaseScheduledSend",
+            method="DELETE",
+            path="/v3/user/scheduled_sends/{batch_id}",
+            handler="sendgrid.scheduled_sends:release",
+            summary="Resume a batch",
+            description="Messages that still wait are sent.",
+            parameters=(given.BATCH_ID,),
+            responses={204: ""},
+            errors=(400, 404),
+        ),
+        Operation(
+            name="SendGridListScopes",
+            method="GET",
+            path="/v3/scopes",
+            handler="sendgrid.scheduled_sends:scopes",
+            summary="List the scopes of the key",
+            description="Returns the scopes that every key has; the client's policy decides what it may send.",
+            responses={200: "shapes.sendgrid:SendGridScopesView"},
+        ),
+    ),
+)

@@ -1,0 +1,97 @@
+"""Operations about suppressions."""
+
+from relay.api.operation import OF_BODIES, Body, Operation, Tag
+from relay.api.operations import parameters as given
+from relay.clients.registry import Role
+
+TAG = Tag(
+    name="Suppressions",
+    description="Manage the addresses that Relay does not send to.",
+    operations=(
+        Operation(
+            name="ListSuppressions",
+            method="GET",
+            path="/v1/suppressions",
+            handler="resources.suppressions:index",
+            summary="List suppressions",
+            description="Returns a page of the caller's suppressions. Operators get those of every client, or with `client` "
+            "those of one.",
+            parameters=(given.CLIENT, given.CURSOR),
+            responses={200: "shapes.resources:SuppressionPageView"},
+            errors=(400, 404),
+        ),
+        Operation(
+            name="AddSuppression",
+            method="POST",
+            path="/v1/suppressions",
+            handler="resources.suppressions:add",
+            summary="Suppress an address",
+            description="Replaces an earlier entry for the address. Operators suppress it for every client.",
+            body=Body(shape="shapes.admin_requests:SuppressionRequest", example={"email": "ada@example.com"}),
+            responses={201: "shapes.resources:SuppressionView"},
+            errors=(*OF_BODIES, 404),
+        ),
+        Operation(
+            name="ImportSuppressions",
+            method="POST",
+            path="/v1/suppressions/import",
+            handler="resources.suppressions:take_list",
+            summary="Import suppressions",
+            description="Imports all rows or none. The body is JSON, or CSV with a header line.",
+            parameters=(given.CLIENT,),
+            body=Body(
+                shape="shapes.admin_requests:SuppressionImport",
+                others=("text/csv",),
+                example={"value": [{"email": "ada@example.com"}]},
+                other_example="email,note\r\nada@example.com,asked by phone\r\n",
+            ),
+            responses={200: "shapes.resources:SuppressionsImportedView"},
+            errors=(*OF_BODIES, 404),
+        ),
+        Operation(
+            name="ExportSuppressions",
+            method="GET",
+            path="/v1/suppressions/export",
+            handler="resources.suppressions:export",
+            summary="Export suppressions",
+            description="Returns the whole list as CSV that the import accepts.",
+            parameters=(given.CLIENT,),
+            responses={200: "text/csv"},
+            errors=(404,),
+        ),
+        Operation(
+            name="SynchronizeSuppressions",
+            method="POST",
+            path="/v1/suppressions/sync",
+            handler="resources.suppressions:synchronize",
+            role=Role.OPERATOR,
+            summary="Copy a provider's suppression lists",
+            description="Adds the addresses that the provider of a route lists, and removes those that it no longer lists. "
+            "Returns 422 when the provider has no such lists.",
+            body=Body(shape="shapes.admin_requests:SyncRequest"),
+            responses={200: "shapes.resources:SuppressionsSynchronizedView"},
+            errors=(*OF_BODIES, 404, 422),
+        ),
+        Operation(
+            name="ShowSuppression",
+            method="GET",
+            path="/v1/suppressions/{email}",
+            handler="resources.suppressions:show",
+            summary="Look up an address",
+            description="Returns the suppressions of one address, and 404 when it is not suppressed.",
+            parameters=(given.EMAIL,),
+            responses={200: "shapes.resources:SuppressionListView"},
+            errors=(404,),
+        ),
+        Operation(
+            name="RemoveSuppression",
+            method="DELETE",
+            path="/v1/suppressions/{email}",
+            handler="resources.suppressions:remove",
+            summary="Remove a suppression",
+            description="Returns 204 also when the address is not suppressed. Operators remove it for every client.",
+            parameters=(given.EMAIL,),
+            responses={204: ""},
+        ),
+    ),
+)

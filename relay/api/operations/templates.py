@@ -1,0 +1,97 @@
+"""Operations about templates."""
+
+from relay.api.operation import OF_BODIES, Body, Operation, Tag
+from relay.api.operations import parameters as given
+from relay.clients.registry import Role
+
+_TEMPLATE = {"subject": "Hello, {{ name }}", "text": "Welcome, {{ name }}."}
+
+TAG = Tag(
+    name="Templates",
+    description="Store, version and preview templates that messages are rendered from.",
+    operations=(
+        Operation(
+            name="ListTemplates",
+            method="GET",
+            path="/v1/templates",
+            handler="resources.templates:index",
+            summary="List templates",
+            description="Returns every template with its newest version.",
+            responses={200: "shapes.resources:TemplateListView"},
+        ),
+        Operation(
+            name="ShowTemplate",
+            method="GET",
+            path="/v1/templates/{name}",
+            handler="resources.templates:show",
+            summary="Get a template",
+            description="Returns the newest version, or with `name@3` version 3.",
+            parameters=(given.TEMPLATE,),
+            responses={200: "shapes.resources:TemplateView"},
+            errors=(404,),
+        ),
+        Operation(
+            name="PutTemplate",
+            method="PUT",
+            path="/v1/templates/{name}",
+            handler="resources.templates:put",
+            role=Role.OPERATOR,
+            summary="Create or update a template",
+            description="Adds a version. Returns 201 for the first version and 200 for later ones.",
+            parameters=(given.TEMPLATE_NAME,),
+            body=Body(shape="shapes.admin_requests:TemplateRequest", example=_TEMPLATE),
+            responses={201: "shapes.resources:TemplateView", 200: "shapes.resources:TemplateView"},
+            errors=OF_BODIES,
+        ),
+        Operation(
+            name="DeleteTemplate",
+            method="DELETE",
+            path="/v1/templates/{name}",
+            handler="resources.templates:delete",
+            role=Role.OPERATOR,
+            summary="Delete a template",
+            description="Deletes every version. Returns 204 also when there is no such template.",
+            parameters=(given.TEMPLATE,),
+            responses={204: ""},
+            errors=(404,),
+        ),
+        Operation(
+            name="ListTemplateVersions",
+            method="GET",
+            path="/v1/templates/{name}/versions",
+            handler="resources.templates:versions",
+            summary="List the versions of a template",
+            description="Returns every version, newest first.",
+            parameters=(given.TEMPLATE,),
+            responses={200: "shapes.resources:TemplateVersionListView"},
+            errors=(404,),
+        ),
+        Operation(
+            name="PreviewTemplate",
+            method="POST",
+            path="/v1/templates/{name}/preview",
+            handler="resources.templates:preview",
+            summary="Preview a template",
+            description="Renders the template with variables and sends nothing. Returns 422 when a variable is missing.",
+            parameters=(given.TEMPLATE,),
+            body=Body(
+                shape="shapes.admin_requests:PreviewRequest", is_required=False, example={"variables": {"name": "Ada"}}
+            ),
+            responses={200: "shapes.resources:PreviewView"},
+            errors=(*OF_BODIES, 404, 422),
+        ),
+        Operation(
+            name="ShowTemplateHtml",
+            method="GET",
+            path="/v1/templates/{name}/html",
+            handler="resources.templates:html",
+            role=None,
+            summary="Show a preview's HTML as a page",
+            description="The URL comes from `html_url` of a preview; its signature replaces a key. Scripts and remote "
+            "content are blocked.",
+            parameters=(given.TEMPLATE, *given.SIGNED, given.VARIABLES),
+            responses={200: "text/html"},
+            errors=(403, 404),
+        ),
+    ),
+)

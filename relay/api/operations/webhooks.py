@@ -1,0 +1,102 @@
+"""Operations about webhooks."""
+
+from relay.api.operation import OF_BODIES, Body, Operation, Tag
+from relay.api.operations import parameters as given
+
+_WEBHOOK = {"url": "https://example.com/mail", "events": ["bounced"]}
+
+TAG = Tag(
+    name="Webhooks",
+    description="Have events about messages posted to a URL.",
+    operations=(
+        Operation(
+            name="ListWebhooks",
+            method="GET",
+            path="/v1/webhooks",
+            handler="resources.webhooks:index",
+            summary="List webhooks",
+            description="Returns all webhooks of the caller.",
+            responses={200: "shapes.resources:WebhookListView"},
+        ),
+        Operation(
+            name="CreateWebhook",
+            method="POST",
+            path="/v1/webhooks",
+            handler="resources.webhooks:create",
+            summary="Create a webhook",
+            description="Returns 201 with `Location` and the signing secret, which is shown only here. The same "
+            "`callbackUrl` again replaces its webhook.",
+            body=Body(shape="shapes.admin_requests:WebhookRequest", example=_WEBHOOK),
+            responses={201: "shapes.resources:WebhookView"},
+            errors=OF_BODIES,
+        ),
+        Operation(
+            name="RemoveCallback",
+            method="DELETE",
+            path="/v1/webhooks",
+            handler="resources.webhooks:remove_callback",
+            summary="Delete a webhook by its URL",
+            description="Deletes the webhook of a `callbackUrl`, as Logic Apps does. Returns 204 also when there is none.",
+            parameters=(given.CALLBACK,),
+            body=Body(shape="shapes.admin_requests:CallbackRemoval", is_required=False),
+            responses={204: ""},
+            errors=OF_BODIES,
+        ),
+        Operation(
+            name="ShowWebhook",
+            method="GET",
+            path="/v1/webhooks/{id}",
+            handler="resources.webhooks:show",
+            summary="Get a webhook",
+            description="Shows whether posts succeed and, if it was disabled, why.",
+            parameters=(given.WEBHOOK_ID,),
+            responses={200: "shapes.resources:WebhookView"},
+            errors=(404,),
+        ),
+        Operation(
+            name="ChangeWebhook",
+            method="PATCH",
+            path="/v1/webhooks/{id}",
+            handler="resources.webhooks:change",
+            summary="Change a webhook",
+            description="Changes only the members that are present. `rotate_secret` makes a new signing secret and shows it.",
+            parameters=(given.WEBHOOK_ID,),
+            body=Body(shape="shapes.admin_requests:WebhookChange", example={"events": ["bounced", "complained"]}),
+            responses={200: "shapes.resources:WebhookView"},
+            errors=(*OF_BODIES, 404),
+        ),
+        Operation(
+            name="DeleteWebhook",
+            method="DELETE",
+            path="/v1/webhooks/{id}",
+            handler="resources.webhooks:delete",
+            summary="Delete a webhook",
+            description="Drops pending posts. Returns 204 also when there is no such webhook.",
+            parameters=(given.WEBHOOK_ID,),
+            responses={204: ""},
+            errors=(404,),
+        ),
+        Operation(
+            name="TestWebhook",
+            method="POST",
+            path="/v1/webhooks/{id}/test",
+            handler="resources.webhooks:test",
+            summary="Test a webhook",
+            description="Posts a test event now and returns the receiver's response.",
+            parameters=(given.WEBHOOK_ID,),
+            responses={200: "shapes.resources:WebhookDeliveryView"},
+            errors=(404,),
+        ),
+        Operation(
+            name="ListWebhookDeliveries",
+            method="GET",
+            path="/v1/webhooks/{id}/deliveries",
+            handler="resources.webhooks:deliveries",
+            summary="List posts to a webhook",
+            description="Returns the posts of the last week, newest first.",
+            parameters=(given.WEBHOOK_ID, given.CURSOR),
+            responses={200: "shapes.resources:WebhookDeliveryPageView"},
+            errors=(400, 404),
+        ),
+    ),
+)
