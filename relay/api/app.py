@@ -111,7 +111,11 @@ class Api:
         if operation.role is not None:
             caller = await self._services.authentication.client_of(request)
             demand(caller, operation.role)
-        operation.check(found.values)
+        problem = operation.path_problem(found.values)
+        if problem is not None:
+            if operation.is_idempotent_delete:
+                return Response(status=204)
+            raise problem
         call = Call(
             services=self._services,
             request=request,

@@ -74,12 +74,18 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
         """Return the handler."""
         return loaded(self.handler) if isinstance(self.handler, str) else self.handler
 
-    def check(self, values: Mapping[str, str]) -> None:
-        """Raise `Refusal` (404) for a path value that cannot name anything."""
-        for parameter in self.parameters:
+    @property
+    def is_idempotent_delete(self) -> bool:
+        """Whether deleting a thing that does not exist succeeds."""
+        return self.method == "DELETE" and 404 not in self.errors
+
+    def path_problem(self, values: Mapping[str, str]) -> Refusal | None:
+        """Return the refusal (404) for a path value that cannot name anything. None where a signature is checked instead."""
+        for parameter in self.parameters if self.role is not None else ():
             if parameter.not_found and not re.fullmatch(parameter.schema["pattern"], values[parameter.name]):
                 text = f"Invalid `{parameter.name}` in the path: it must match `{parameter.schema['pattern']}`."
-                raise Refusal(404, parameter.not_found, text)
+                return Refusal(404, parameter.not_found, text)
+        return None
 
 
 class Tag(msgspec.Struct, frozen=True, kw_only=True):

@@ -42,7 +42,7 @@ TAG = Tag(
             description="Returns 204 also when there is no such upload, and 409 when a message uses it.",
             parameters=(given.UPLOAD_ID,),
             responses={204: ""},
-            errors=(404, 409),
+            errors=(409,),
         ),
         Operation(
             name="PutAttachmentPart",

@@ -83,7 +83,6 @@ TAG = Tag(
             description="Returns 204 also when there is no such mail.",
             parameters=(given.MAIL_NAME,),
             responses={204: ""},
-            errors=(404,),
         ),
     ),
 )

@@ -43,7 +43,7 @@ def _one_of(*choices: str) -> _Schema:
 # ── paths: no pattern matches a fixed segment that may stand in its place ──
 
 MESSAGE_ID = _path("id", "The message's id.", "msg_[0-9a-v]{40}", not_found="message_not_found")
-UPLOAD_ID = _path("id", "The upload's id.", _HEX, not_found="attachment_not_found")
+UPLOAD_ID = _path("id", "The upload's id.", f"att_{_HEX}", not_found="attachment_not_found")
 WEBHOOK_ID = _path("id", "The webhook's id.", f"wh_{_HEX}", not_found="not_found")
 MAIL_NAME = _path(
     "name", "The mail's name, as the list has it.", "[0-9]{13}-msg_[0-9a-v]{40}-[0-9]{1,4}", not_found="not_found"

@@ -53,7 +53,6 @@ TAG = Tag(
             description="Deletes every version. Returns 204 also when there is no such template.",
             parameters=(given.TEMPLATE,),
             responses={204: ""},
-            errors=(404,),
         ),
         Operation(
             name="ListTemplateVersions",

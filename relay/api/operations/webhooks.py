@@ -74,7 +74,6 @@ TAG = Tag(
             description="Drops pending posts. Returns 204 also when there is no such webhook.",
             parameters=(given.WEBHOOK_ID,),
             responses={204: ""},
-            errors=(404,),
         ),
         Operation(
             name="TestWebhook",
