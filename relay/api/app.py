@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from relay.api.authentication import demand
-from relay.api.errors import error_view
 from relay.api.http import Request, Response, json_response
 from relay.api.operation import Operation, Operations, loaded
 from relay.api.router import Found, unknown_path
@@ -131,6 +130,8 @@ class Api:
 
 def refused(refusal: Refusal, request_id: str) -> Response:
     """Return a refusal as Azure's services write it."""
+    from relay.api.errors import error_view
+
     headers = {"x-ms-error-code": refusal.code, **refusal.headers}
     return json_response(error_view(refusal, request_id), refusal.status, headers)
 

@@ -6,7 +6,8 @@ from typing import Annotated, Any
 from msgspec import Meta, Struct
 
 from relay.api.errors import ErrorView
-from relay.api.shapes.acceptance import AcceptedView, BatchResultView
+from relay.api.shapes.acceptance import AcceptedView
+from relay.api.shapes.batch import BatchResultView
 from relay.api.shapes.common import Time
 from relay.api.shapes.json_schema import name_of, schemas_of
 from relay.api.shapes.messages import MessagePageView, MessageStateView, MessageView

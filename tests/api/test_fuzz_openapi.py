@@ -183,7 +183,7 @@ def leads_to(operation: Operation, case: Any) -> bool:
         return True
 
 
-@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.name)
+@pytest.mark.parametrize("operation", list(OPERATIONS), ids=lambda operation: operation.name)
 def test_what_is_answered_is_documented(operation: Operation, schema: OpenApiSchema, served: Served) -> None:
     schema.app = served
     described = schema.find_operation_by_id(operation.name)

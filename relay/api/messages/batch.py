@@ -15,11 +15,12 @@ from relay.api.errors import error_view
 from relay.api.http import Response, json_response
 from relay.api.messages import idempotency as repetition
 from relay.api.messages.completion import Completion
+from relay.api.messages.explanation import explanation_view
 from relay.api.messages.idempotency import Repeatable
-from relay.api.messages.send import accepted_view, decide, explanation_view
+from relay.api.messages.send import accepted_view, decide
 from relay.api.reading.batch import parse_batch
 from relay.api.reading.body import check_length
-from relay.api.shapes.acceptance import BatchErrorView, BatchItemView, BatchResultView
+from relay.api.shapes.batch import BatchErrorView, BatchItemView, BatchResultView
 from relay.clients import idempotency
 from relay.core.errors import Refusal
 

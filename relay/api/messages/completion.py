@@ -1,17 +1,19 @@
-"""Fills in what a draft only names: a template, uploaded files. What many messages of one request name is read once."""
+"""Complete drafts that name a template or uploaded files. What several messages of a request name is read once."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from relay.acceptance.draft import Draft, Limits
 from relay.api.app import Call
-from relay.api.messages.rendering import rendered
 from relay.api.problems import WHOLE, Problems
-from relay.clients.uploads import Upload
 from relay.core.model import Attachment, Submission
 from relay.mime.size import estimate_size
+
+if TYPE_CHECKING:
+    from relay.clients.uploads import Upload
 
 HELD_AND_REDRIVEN = timedelta(days=40)
 """How much longer than its expiry a message may need its files: ten days held, and thirty after a redrive."""
@@ -28,8 +30,12 @@ class Completion:
         self._uploads: dict[str, Upload | None] = {}
 
     async def complete(self, draft: Draft) -> Draft:
-        """The draft with all it names. Raises `Refusal` with every fault that only this shows."""
-        draft, is_rendered = await rendered(self._call, draft, self._limits), draft.template is not None
+        """Return the draft with all it names. Raises `Refusal` with every problem that only this shows."""
+        is_rendered = draft.template is not None
+        if is_rendered:
+            from relay.api.messages.rendering import rendered
+
+            draft = await rendered(self._call, draft, self._limits)
         if not is_rendered and all(attachment.blob is None for attachment in draft.message.attachments):
             return draft
         faults = Problems(self._limits.max_problems)

@@ -19,7 +19,7 @@ from relay.api.messages.completion import Completion
 from relay.api.messages.idempotency import Repeatable
 from relay.api.reading.body import check_length
 from relay.api.reading.message import parse_message
-from relay.api.shapes.acceptance import AcceptedView, ExplanationView, RoutingView, SuppressedView
+from relay.api.shapes.acceptance import AcceptedView, SuppressedView
 from relay.clients import idempotency
 from relay.clients.idempotency import Replay
 from relay.clients.suppressions import Known
@@ -49,6 +49,8 @@ async def send(call: Call) -> Response:
     draft = await completion.complete(draft)
     verdict = decide(call, draft, await call.services.suppressions.known_to(call.client.name))
     if draft.dry_run:
+        from relay.api.messages.explanation import explanation_view
+
         return json_response(explanation_view(verdict))
     await completion.keep([verdict.submission])
     if asked is None:
@@ -91,24 +93,6 @@ def decide(call: Call, draft: Draft, known: Known, now: datetime | None = None) 
     )
 
 
-def explanation_view(verdict: Verdict) -> ExplanationView:
-    """Show what would happen to a message, for `dry_run`."""
-    message = verdict.submission.message
-    recipients = () if message is None else message.recipients
-    return ExplanationView(
-        dry_run=True,
-        lane=verdict.lane,
-        size=verdict.submission.size,
-        delivery=verdict.submission.delivery,
-        expires_at=verdict.submission.expires_at,
-        routing=[
-            RoutingView(recipients=[recipients[number].email for number in leg.recipients], routes=leg.routes)
-            for leg in verdict.legs
-        ],
-        suppressed=_suppressed(verdict.submission.suppressed, recipients),
-    )
-
-
 async def _send_once(call: Call, asked: Repeatable, verdict: Verdict) -> Response:
     """Accept under a key: a repetition gets the same response, whatever died in between."""
     expires_at = verdict.submission.expires_at
@@ -134,11 +118,12 @@ def _body_of(accepted: Accepted) -> bytes:
 
 def accepted_view(accepted: Accepted) -> AcceptedView:
     """Show a message that was accepted."""
-    suppressed = _suppressed(accepted.suppressed, accepted.recipients)
+    suppressed = suppressed_views(accepted.suppressed, accepted.recipients)
     return AcceptedView(id=accepted.id, state=accepted.state, suppressed=suppressed or UNSET)
 
 
-def _suppressed(suppressed: Mapping[int, str], recipients: Sequence[Address]) -> list[SuppressedView]:
+def suppressed_views(suppressed: Mapping[int, str], recipients: Sequence[Address]) -> list[SuppressedView]:
+    """Show the recipients that Relay does not send to."""
     return [SuppressedView(email=recipients[number].email, reason=reason) for number, reason in suppressed.items()]
 
 

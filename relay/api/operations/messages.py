@@ -30,7 +30,7 @@ TAG = Tag(
                 example=_MAIL,
                 other_example=_RAW_MAIL,
             ),
-            responses={202: "shapes.acceptance:AcceptedView", 200: "shapes.acceptance:ExplanationView"},
+            responses={202: "shapes.acceptance:AcceptedView", 200: "shapes.batch:ExplanationView"},
             errors=(*OF_BODIES, 409, 422),
         ),
         Operation(
@@ -55,9 +55,9 @@ TAG = Tag(
             parameters=(given.IDEMPOTENCY_KEY,),
             body=Body(shape="shapes.requests:BatchRequest", example=_BATCH),
             responses={
-                202: "shapes.acceptance:BatchResultView",
-                200: "shapes.acceptance:BatchResultView",
-                400: "shapes.acceptance:BatchErrorView",
+                202: "shapes.batch:BatchResultView",
+                200: "shapes.batch:BatchResultView",
+                400: "shapes.batch:BatchErrorView",
             },
             errors=(*OF_BODIES, 409, 422),
         ),

@@ -1,0 +1,23 @@
+"""Explain what would happen to a message, for `dry_run`."""
+
+from relay.acceptance.policy import Verdict
+from relay.api.messages.send import suppressed_views
+from relay.api.shapes.batch import ExplanationView, RoutingView
+
+
+def explanation_view(verdict: Verdict) -> ExplanationView:
+    """Show what would happen to a message, for `dry_run`."""
+    message = verdict.submission.message
+    recipients = () if message is None else message.recipients
+    return ExplanationView(
+        dry_run=True,
+        lane=verdict.lane,
+        size=verdict.submission.size,
+        delivery=verdict.submission.delivery,
+        expires_at=verdict.submission.expires_at,
+        routing=[
+            RoutingView(recipients=[recipients[number].email for number in leg.recipients], routes=leg.routes)
+            for leg in verdict.legs
+        ],
+        suppressed=suppressed_views(verdict.submission.suppressed, recipients),
+    )
