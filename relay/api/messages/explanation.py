@@ -1,7 +1,7 @@
 """Explain what would happen to a message, for `dry_run`."""
 
 from relay.acceptance.policy import Verdict
-from relay.api.messages.send import suppressed_views
+from relay.api.shapes.acceptance import SuppressedView
 from relay.api.shapes.batch import ExplanationView, RoutingView
 
 
@@ -19,5 +19,5 @@ def explanation_view(verdict: Verdict) -> ExplanationView:
             RoutingView(recipients=[recipients[number].email for number in leg.recipients], routes=leg.routes)
             for leg in verdict.legs
         ],
-        suppressed=suppressed_views(verdict.submission.suppressed, recipients),
+        suppressed=SuppressedView.of(verdict.submission.suppressed, recipients),
     )

@@ -1,7 +1,7 @@
 """Accept a message."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 
 import msgspec
@@ -23,7 +23,6 @@ from relay.api.shapes.acceptance import AcceptedView, SuppressedView
 from relay.clients import idempotency
 from relay.clients.idempotency import Replay
 from relay.clients.suppressions import Known
-from relay.core.model import Address
 
 RETRY_AFTER_SECONDS = 1
 RAW = "message/rfc822"
@@ -118,13 +117,8 @@ def _body_of(accepted: Accepted) -> bytes:
 
 def accepted_view(accepted: Accepted) -> AcceptedView:
     """Show a message that was accepted."""
-    suppressed = suppressed_views(accepted.suppressed, accepted.recipients)
+    suppressed = SuppressedView.of(accepted.suppressed, accepted.recipients)
     return AcceptedView(id=accepted.id, state=accepted.state, suppressed=suppressed or UNSET)
-
-
-def suppressed_views(suppressed: Mapping[int, str], recipients: Sequence[Address]) -> list[SuppressedView]:
-    """Show the recipients that Relay does not send to."""
-    return [SuppressedView(email=recipients[number].email, reason=reason) for number, reason in suppressed.items()]
 
 
 def _accepted(

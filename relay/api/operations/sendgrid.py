@@ -10,13 +10,13 @@ _MAIL = {
     "content": [{"type": "text/plain", "value": "Hello, Ada."}],
 }
 _OF_BODIES = (400, 413, 415)
-_STOPPED = "shapes.sendgrid:SendGridScheduledSendView[]"
+_STOPPED = "sendgrid.views:SendGridScheduledSendView[]"
 
 TAG = Tag(
     name="SendGrid-compatible",
     description="Send with SendGrid's client libraries: the part of its API v3 that Relay offers.",
     refused="sendgrid.errors:refused",
-    error="shapes.sendgrid:SendGridErrorsView",
+    error="sendgrid.views:SendGridErrorsView",
     operations=(
         Operation(
             name="SendGridSendMail",
@@ -38,7 +38,7 @@ TAG = Tag(
             handler="sendgrid.scheduled_sends:create",
             summary="Create a batch id",
             description="Mails that name the batch id can be cancelled or paused together.",
-            responses={201: "shapes.sendgrid:SendGridBatchView"},
+            responses={201: "sendgrid.views:SendGridBatchView"},
         ),
         Operation(
             name="SendGridShowBatch",
@@ -48,7 +48,7 @@ TAG = Tag(
             summary="Validate a batch id",
             description="Returns 200 for a batch id of the caller, else 400.",
             parameters=(given.BATCH_ID,),
-            responses={200: "shapes.sendgrid:SendGridBatchView"},
+            responses={200: "sendgrid.views:SendGridBatchView"},
             errors=(400,),
         ),
         Operation(
@@ -68,7 +68,7 @@ TAG = Tag(
             summary="Cancel or pause a batch",
             description="Stops messages that still wait. `already_sent` counts those for which it comes too late.",
             body=Body(shape="sendgrid.shape:SendGridStop"),
-            responses={201: "shapes.sendgrid:SendGridStoppedView"},
+            responses={201: "sendgrid.views:SendGridStoppedView"},
             errors=_OF_BODIES,
         ),
         Operation(
@@ -112,7 +112,7 @@ TAG = Tag(
             handler="sendgrid.scheduled_sends:scopes",
             summary="List the scopes of the key",
             description="Returns the scopes that every key has; the client's policy decides what it may send.",
-            responses={200: "shapes.sendgrid:SendGridScopesView"},
+            responses={200: "sendgrid.views:SendGridScopesView"},
         ),
     ),
 )

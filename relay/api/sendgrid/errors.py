@@ -5,7 +5,7 @@ import re
 from relay.api.errors import HELP
 from relay.api.http import Response, json_response
 from relay.api.problems import WHOLE
-from relay.api.shapes.sendgrid import SendGridErrorsView, SendGridErrorView
+from relay.api.sendgrid.views import SendGridErrorsView, SendGridErrorView
 from relay.core.errors import Problem, Refusal
 
 _STEP = re.compile(r"\[(?:(\d+)|'([^']*)')\]")

@@ -12,7 +12,7 @@ from relay.api.problems import Problems
 from relay.api.reading.body import MAX_SMALL_BYTES
 from relay.api.sendgrid.body import read_body
 from relay.api.sendgrid.shape import SendGridStatus, SendGridStop, read
-from relay.api.shapes.sendgrid import (
+from relay.api.sendgrid.views import (
     SendGridBatchView,
     SendGridScheduledSendView,
     SendGridScopesView,

@@ -1,12 +1,12 @@
 """The response of accepting one message, apart from others: the first message of a process loads nothing else."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from relay.api.shapes.common import MessageName
-from relay.core.model import State
+from relay.core.model import Address, State
 
 
 class SuppressedView(Struct, frozen=True, kw_only=True):
@@ -14,6 +14,11 @@ class SuppressedView(Struct, frozen=True, kw_only=True):
 
     email: Annotated[str, Meta(description="The recipient's address.")]
     reason: Annotated[str, Meta(description="Why the address is suppressed, such as bounced.")]
+
+    @staticmethod
+    def of(suppressed: Mapping[int, str], recipients: Sequence[Address]) -> "list[SuppressedView]":
+        """Show suppressed recipients, given their reasons by their numbers."""
+        return [SuppressedView(email=recipients[number].email, reason=reason) for number, reason in suppressed.items()]
 
 
 class AcceptedView(Struct, frozen=True, kw_only=True):
