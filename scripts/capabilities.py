@@ -16,7 +16,7 @@ a message that no route can carry, with the reasons, and skips routes that canno
 
 
 def page() -> str:
-    """The whole page."""
+    """Render the whole page."""
     known = {name: provider_module(name).CAPABILITIES for name in MODULES}
     return "\n".join([_HEAD, *_table(known)]) + "\n"
 
