@@ -1,7 +1,7 @@
-"""Asks later whether what a provider took was really sent, where it says so only after a while (ACS).
+"""Check later whether mail that a provider accepted was sent, for providers that report it after a while (ACS).
 
-A sent part with a `check_at` has a row in `pending`, as everything that must happen later. What the provider gave up
-becomes `failed`: a dead letter that can be redriven. What it does not tell within a day stays sent.
+A sent part with a `check_at` has a row in `pending`, as everything that must happen later. A part that the provider failed to
+send becomes `failed`: a dead letter that can be redriven. A part without a final answer within a day stays sent.
 """
 
 import asyncio
@@ -25,9 +25,9 @@ from relay.providers.contract import Provider
 from relay.providers.registry import provider_module
 
 MAX_ROWS = 50
-"""Rows that one run looks at: asking has a pace too (ACS: 60 a minute), and a run should end within its minute."""
-FIRST_PAUSE = timedelta(seconds=60)
-UNTIL = timedelta(days=1)
+"""Checks per run: status requests have a rate limit too (ACS: 60 per minute), and a run should end within a minute."""
+FIRST_DELAY = timedelta(seconds=60)
+CHECK_FOR = timedelta(days=1)
 ASK_SECONDS = 60.0
 """How long one question may take."""
 
@@ -51,7 +51,7 @@ def checked(part: Part, answer: Outcome | PerRecipient, now: datetime) -> tuple[
 
 
 class SentChecks:
-    """One run a minute, on one instance at a time."""
+    """Runs every minute, on one instance."""
 
     def __init__(
         self,
@@ -73,7 +73,7 @@ class SentChecks:
         self._clock = clock
 
     async def run(self) -> None:
-        """Ask about what is due. Costs nothing where no route can be asked."""
+        """Make the checks that are due. Costs nothing if no route supports checks."""
         if not any(self._can_check(route) for route in self._settings.routes):
             return
         rows = 0
@@ -91,7 +91,7 @@ class SentChecks:
             await self._pending.remove(due)
             return
         except NewerVersion:
-            # It is asked about after the upgrade.
+            # The check is made after the upgrade.
             return
         indices = record.having(due.indices)
         turns = [(index, part) for index in indices for part in record.statuses[index].parts]
@@ -125,7 +125,7 @@ class SentChecks:
         return answer
 
     async def _message(self, submission: Submission) -> Message | None:
-        """The message or its envelope; None when its content is gone, and with it what could be asked about."""
+        """Return the message or its envelope; None if its content was purged: then there is nothing to check."""
         try:
             return submission.message or await self._content.message(submission)
         except UnreadableEntry:
@@ -139,7 +139,7 @@ class SentChecks:
 def _checked(part: Part, outcome: Outcome, now: datetime) -> Part:
     last = part.attempts[-1]
     if isinstance(outcome, Rejected):
-        said = Attempt(
+        failure = Attempt(
             number=last.number,
             route=last.route,
             provider=last.provider,
@@ -149,9 +149,9 @@ def _checked(part: Part, outcome: Outcome, now: datetime) -> Part:
             reply=reply_text(outcome.reply),
             provider_id=part.provider_id,
         )
-        told = msgspec.structs.replace(part, attempts=(*part.attempts, said), check_at=None)
-        return part_states.end(told, State.FAILED, outcome.code)
+        failed = msgspec.structs.replace(part, attempts=(*part.attempts, failure), check_at=None)
+        return part_states.end(failed, State.FAILED, outcome.code)
     is_over = isinstance(outcome, Deferred) or (isinstance(outcome, Sent) and outcome.check_after_seconds is None)
-    # As long again as it has been sent already.
-    later = now + max(FIRST_PAUSE, now - last.at)
-    return msgspec.structs.replace(part, check_at=None if is_over or later - last.at > UNTIL else later)
+    # Double the time since the attempt.
+    later = now + max(FIRST_DELAY, now - last.at)
+    return msgspec.structs.replace(part, check_at=None if is_over or later - last.at > CHECK_FOR else later)

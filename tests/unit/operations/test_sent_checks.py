@@ -1,4 +1,4 @@
-"""Sent parts that are asked about later: what each answer makes of them, and what a process leaves that dies meanwhile."""
+"""Sent checks: the effect of each answer on a part, and crashes in between."""
 
 from datetime import datetime, timedelta
 
@@ -12,7 +12,7 @@ from relay.core.part_states import Tried
 from relay.core.send_request import SendRequest
 from relay.core.settings import Lane, Route
 from relay.journal import records
-from relay.operations.sent_checks import FIRST_PAUSE, UNTIL, checked
+from relay.operations.sent_checks import CHECK_FOR, FIRST_DELAY, checked
 from relay.platform.storage.ports import Entity
 from tests.doubles import START, Place, Scripted, place_of, settings_of, submission_of
 
@@ -29,7 +29,7 @@ def sent(at: datetime = START) -> Part:
     return part
 
 
-def test_what_is_taken_with_a_question_left_is_sent_and_due_for_a_check() -> None:
+def test_accepted_part_is_sent_and_due_for_a_check() -> None:
     part = sent()
     assert (part.state, part.due_at, part.check_at, part.provider_id) == (State.SENT, None, START + MINUTE, "op")
 
@@ -37,41 +37,41 @@ def test_what_is_taken_with_a_question_left_is_sent_and_due_for_a_check() -> Non
 AFTER: dict[str, Given] = {
     "sent": (Sent(provider_id="op"), State.SENT, None),
     "not known to the provider": (Deferred(code="provider_unavailable"), State.SENT, None),
-    "still under way": (TAKEN, State.SENT, START + 2 * MINUTE),
-    "not told": (Unknown(code="answer_lost"), State.SENT, START + 2 * MINUTE),
-    "not to be asked": (RouteFault(code="bad_credentials"), State.SENT, START + 2 * MINUTE),
+    "still in progress": (TAKEN, State.SENT, START + 2 * MINUTE),
+    "lost answer": (Unknown(code="answer_lost"), State.SENT, START + 2 * MINUTE),
+    "route fault": (RouteFault(code="bad_credentials"), State.SENT, START + 2 * MINUTE),
     "given up": (GIVEN_UP, State.FAILED, None),
 }
 
 
 @pytest.mark.parametrize(("answer", "state", "check_at"), AFTER.values(), ids=AFTER)
-def test_an_answer_makes_of_a_part(answer: Outcome, state: State, check_at: datetime | None) -> None:
+def test_answer_sets_state_and_next_check(answer: Outcome, state: State, check_at: datetime | None) -> None:
     (part,) = checked(sent(), answer, START + MINUTE)
     assert (part.state, part.check_at, part.provider_id) == (state, check_at, "op")
 
 
-def test_what_was_given_up_says_so_beside_the_attempt() -> None:
+def test_failed_check_is_recorded_beside_the_attempt() -> None:
     (part,) = checked(sent(), GIVEN_UP, START + MINUTE)
     assert part.code == "suppressed"
-    assert [(said.outcome, said.code, said.reply) for said in part.attempts] == [
+    assert [(each.outcome, each.code, each.reply) for each in part.attempts] == [
         ("sent", "", ""),
         ("rejected", "suppressed", "Failed"),
     ]
     assert part_states.redrive(part, START, 60, None) is not None
 
 
-def test_questions_become_more_seldom_and_end_after_a_day() -> None:
+def test_checks_back_off_and_end_after_a_day() -> None:
     part, times = sent(), []
     while part.check_at is not None:
         times.append((part.check_at - START).total_seconds())
         (part,) = checked(part, Unknown(code="answer_lost"), part.check_at)
     assert times[:4] == [60, 120, 240, 480]
-    assert FIRST_PAUSE.total_seconds() == times[0]
-    assert UNTIL.total_seconds() / 2 < times[-1] <= UNTIL.total_seconds()
+    assert FIRST_DELAY.total_seconds() == times[0]
+    assert CHECK_FOR.total_seconds() / 2 < times[-1] <= CHECK_FOR.total_seconds()
     assert part.state is State.SENT
 
 
-def test_recipients_that_fared_differently_go_separate_ways() -> None:
+def test_different_answers_split_the_part() -> None:
     answer = PerRecipient(outcomes=(((2,), Sent()), ((0,), GIVEN_UP), ((1,), Sent())))
     went, stayed = checked(sent(), answer, START + MINUTE)
     assert (went.recipients, went.state, stayed.recipients, stayed.state) == ((1, 2), State.SENT, (0,), State.FAILED)
@@ -96,21 +96,21 @@ async def dead(place: Place) -> list[str]:
 
 
 async def taken(place: Place) -> str:
-    """A batch whose one message was taken, and is due for a check."""
+    """Send one message whose check is due."""
     place.script().answers.append(TAKEN)
     batch = await place.send(submission_of())
     place.time.move(61)
     return batch
 
 
-async def test_nothing_is_asked_before_its_time(place: Place) -> None:
+async def test_no_check_is_made_before_its_time(place: Place) -> None:
     await taken(place)
     place.time.move(-2)
     await place.sent_checks.run()
     assert (place.script().verified, await rows(place)) == ([], ["sent"])
 
 
-async def test_a_good_end_is_the_end_of_questions(place: Place) -> None:
+async def test_confirmed_part_is_not_checked_again(place: Place) -> None:
     batch = await taken(place)
     place.script().verdicts.append(Sent(provider_id="op"))
     await place.sent_checks.run()
@@ -119,7 +119,7 @@ async def test_a_good_end_is_the_end_of_questions(place: Place) -> None:
     assert ((await part_of(place, batch)).state, await rows(place), await dead(place)) == (State.SENT, [], [])
 
 
-async def test_what_the_provider_gave_up_is_a_dead_letter(place: Place) -> None:
+async def test_failed_check_makes_a_dead_letter(place: Place) -> None:
     batch = await taken(place)
     place.script().verdicts.append(GIVEN_UP)
     await place.sent_checks.run()
@@ -131,13 +131,13 @@ async def test_what_the_provider_gave_up_is_a_dead_letter(place: Place) -> None:
 
 
 class Broken(Scripted):
-    """A provider with a bug."""
+    """Raise, as a provider with a bug."""
 
     async def verify(self, parcel: SendRequest, provider_id: str | None) -> Outcome:
         raise RuntimeError("a bug")
 
 
-async def test_a_provider_that_breaks_is_asked_again(place: Place) -> None:
+async def test_failing_provider_is_checked_again(place: Place) -> None:
     place.scripted["main"] = Broken()
     batch = await taken(place)
     await place.sent_checks.run()
@@ -145,7 +145,7 @@ async def test_a_provider_that_breaks_is_asked_again(place: Place) -> None:
     assert (part.state, part.check_at, await rows(place)) == (State.SENT, START + timedelta(seconds=122), ["sent"])
 
 
-async def test_the_recovery_timer_leaves_these_rows_alone(place: Place) -> None:
+async def test_recovery_ignores_rows_of_checks(place: Place) -> None:
     await taken(place)
     place.time.move(3600)
     assert await place.recovery.recover() == 0
@@ -171,10 +171,10 @@ async def test_part_erased_during_the_question_stays_sent(place: Place) -> None:
     assert ((await part_of(place, batch)).state, await dead(place), await rows(place)) == (State.SENT, [], [])
 
 
-async def test_what_should_have_followed_follows_in_the_next_run(place: Place) -> None:
+async def test_interrupted_follow_up_is_finished_by_the_next_run(place: Place) -> None:
     batch = await taken(place)
     place.script().verdicts.append(GIVEN_UP)
-    # The process dies after it has settled: the dead letter's row is the next thing written.
+    # The process dies after the settlement; the dead letter's row would be written next.
     place.tables.fail("upsert", Unavailable("away"))
     with pytest.raises(Unavailable):
         await place.sent_checks.run()
@@ -183,14 +183,14 @@ async def test_what_should_have_followed_follows_in_the_next_run(place: Place) -
     assert (await dead(place), await rows(place), len(place.script().verified)) == (["suppressed"], [], 1)
 
 
-async def test_a_record_that_is_gone_leaves_no_row(place: Place) -> None:
+async def test_row_of_a_purged_record_is_removed(place: Place) -> None:
     batch = await taken(place)
     await place.tables.delete(records.TABLE, records.partition(batch), "batch")
     await place.sent_checks.run()
     assert (await rows(place), place.script().verified) == ([], [])
 
 
-async def test_a_record_of_a_newer_version_is_left_to_it_and_the_others_are_asked_about(place: Place) -> None:
+async def test_newer_record_is_skipped_and_others_are_checked(place: Place) -> None:
     newer, other = await taken(place), await taken(place)
     row = Entity(partition=records.partition(newer), row="batch", properties={"content": b'{"relay":2}'})
     await place.tables.merge(records.TABLE, row)
@@ -199,7 +199,7 @@ async def test_a_record_of_a_newer_version_is_left_to_it_and_the_others_are_aske
     assert ((await part_of(place, other)).state, await rows(place)) == (State.FAILED, ["sent"])
 
 
-async def test_a_route_that_is_gone_can_not_be_asked(place: Place) -> None:
+async def test_removed_route_is_not_checked(place: Place) -> None:
     batch = await taken(place)
     place.settings = settings_of(Route(name="other", provider="acs"))
     await place.sent_checks.run()
@@ -207,7 +207,7 @@ async def test_a_route_that_is_gone_can_not_be_asked(place: Place) -> None:
 
 
 @pytest.mark.parametrize("provider", ["smtp", "graph", "sendgrid", "capture"])
-async def test_without_such_a_route_a_run_costs_nothing(provider: str) -> None:
+async def test_run_without_checkable_routes_costs_nothing(provider: str) -> None:
     place = await place_of(settings_of(Route(name="main", provider=provider)))
     await place.sent_checks.run()
     assert sum(place.tables.calls.values()) == 0
