@@ -36,7 +36,7 @@ THREAD_ABOVE_BYTES = 262_144
 
 def check_options(options: RouteSettings) -> Sequence[str]:
     """Return a problem for each option: this provider has none."""
-    return [f"options.acs.{key}: is not an option of acs; there are none" for key in options]
+    return [f"options.acs.{key}: is not an option of acs, which has none" for key in options]
 
 
 def demands(options: RouteSettings) -> Sequence[str]:

@@ -19,7 +19,7 @@ PACES = ((30, 60.0), (100, 3600.0))
 def check_settings(settings: RouteSettings) -> Sequence[str]:
     """Return all problems of a route's settings, each as `key: sentence`; empty when they can work."""
     known = ", ".join(SETTINGS)
-    problems = [f"{key}: is not a setting of acs; there are {known}" for key in settings if key not in SETTINGS]
+    problems = [f"{key}: is not a setting of acs (known: {known})" for key in settings if key not in SETTINGS]
     if not _is_endpoint(settings.get("endpoint")):
         problems.append("endpoint: must be the resource's address, such as https://mail.europe.communication.azure.com")
     if not isinstance(settings.get("subscription", ""), str):

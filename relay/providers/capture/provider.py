@@ -37,12 +37,12 @@ BEHAVIOURS: Mapping[str, str] = {
 
 def check_settings(settings: RouteSettings) -> Sequence[str]:
     """Return a problem for each setting: this provider has none."""
-    return [f"{key}: is not a setting of capture; there are none" for key in settings]
+    return [f"{key}: is not a setting of capture, which has none" for key in settings]
 
 
 def check_options(options: RouteSettings) -> Sequence[str]:
     """Return a problem for each option: this provider has none."""
-    return [f"options.capture.{key}: is not an option of capture; there are none" for key in options]
+    return [f"options.capture.{key}: is not an option of capture, which has none" for key in options]
 
 
 def demands(options: RouteSettings) -> Sequence[str]:

@@ -39,7 +39,7 @@ THREAD_ABOVE_BYTES = 262_144
 
 def check_options(options: RouteSettings) -> Sequence[str]:
     """Return a problem for each option: this provider has none."""
-    return [f"options.graph.{key}: is not an option of graph; there are none" for key in options]
+    return [f"options.graph.{key}: is not an option of graph, which has none" for key in options]
 
 
 def demands(options: RouteSettings) -> Sequence[str]:

@@ -24,7 +24,7 @@ MESSAGES_A_MINUTE = 30
 def check_settings(settings: RouteSettings) -> Sequence[str]:
     """Return all problems of a route's settings, each as `key: sentence`; empty when they can work."""
     known = ", ".join(SETTINGS)
-    problems = [f"{key}: is not a setting of graph; there are {known}" for key in settings if key not in SETTINGS]
+    problems = [f"{key}: is not a setting of graph (known: {known})" for key in settings if key not in SETTINGS]
     mailbox = settings.get("mailbox", "")
     if not isinstance(mailbox, str) or any(character.isspace() or character == "/" for character in mailbox):
         problems.append(

@@ -163,6 +163,5 @@ def _sentence(mismatch: "Mismatch") -> str:
     from relay.core.shape_mismatches import near_name
 
     near = near_name(str(mismatch.steps[-1]), mismatch.names)
-    return "is not an option of SendGrid; " + (
-        f"did you mean {near}?" if near else f"known: {', '.join(mismatch.names)}"
-    )
+    hint = f"did you mean {near}?" if near else f"known: {', '.join(mismatch.names)}"
+    return f"is not an option of SendGrid ({hint})"

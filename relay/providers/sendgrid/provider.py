@@ -40,7 +40,7 @@ _RENEWABLE = ("bad_credentials", "missing_permission")
 def check_settings(settings: RouteSettings) -> Sequence[str]:
     """Return all problems of a route's settings, each as `key: sentence`; empty when they can work."""
     known = ", ".join(SETTINGS)
-    problems = [f"{key}: is not a setting of sendgrid; there are {known}" for key in settings if key not in SETTINGS]
+    problems = [f"{key}: is not a setting of sendgrid (known: {known})" for key in settings if key not in SETTINGS]
     if problem := reference_fault(settings.get("api_key", DEFAULT_KEY)):
         problems.append(f"api_key: {problem}")
     if not _is_base_url(settings.get("base_url", DEFAULT_URL)):

@@ -44,7 +44,7 @@ SMTP_SCOPE = "https://outlook.office365.com/.default"
 
 def check_options(options: RouteSettings) -> Sequence[str]:
     """Return a problem for each option: this provider has none."""
-    return [f"options.smtp.{key}: is not an option of smtp; there are none" for key in options]
+    return [f"options.smtp.{key}: is not an option of smtp, which has none" for key in options]
 
 
 def demands(options: RouteSettings) -> Sequence[str]:

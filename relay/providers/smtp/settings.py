@@ -38,7 +38,7 @@ _EHLO_NAME = re.compile(r"[!-~]{1,255}")
 def check_settings(settings: RouteSettings) -> Sequence[str]:
     """Return all problems of a route's settings, each as `key: sentence`."""
     known = ", ".join(SETTINGS)
-    problems = [f"{key}: is not a setting of smtp; there are {known}" for key in settings if key not in SETTINGS]
+    problems = [f"{key}: is not a setting of smtp (known: {known})" for key in settings if key not in SETTINGS]
     problems += [f"{key}: must be text" for key in _TEXTS if not isinstance(settings.get(key, ""), str)]
     host = settings.get("host")
     if not isinstance(host, str) or not (_HOST_NAME.fullmatch(host) or _address(host)):

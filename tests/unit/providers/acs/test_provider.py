@@ -269,4 +269,4 @@ async def test_a_probe_shows_whether_the_key_is_let_in(here: Place) -> None:
 def test_capabilities_and_options_are_known() -> None:
     assert provider.CAPABILITIES.features <= set(FEATURES)
     assert provider.check_options({}) == []
-    assert provider.check_options({"x": 1}) == ["options.acs.x: is not an option of acs; there are none"]
+    assert provider.check_options({"x": 1}) == ["options.acs.x: is not an option of acs, which has none"]

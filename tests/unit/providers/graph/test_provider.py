@@ -237,4 +237,4 @@ async def test_a_probe_of_graph_that_is_away() -> None:
 def test_capabilities_and_options_are_known() -> None:
     assert provider.CAPABILITIES.features <= set(FEATURES)
     assert provider.check_options({}) == []
-    assert provider.check_options({"x": 1}) == ["options.graph.x: is not an option of graph; there are none"]
+    assert provider.check_options({"x": 1}) == ["options.graph.x: is not an option of graph, which has none"]

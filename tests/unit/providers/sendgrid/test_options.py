@@ -43,7 +43,7 @@ def test_every_option_of_sendgrid_is_accepted() -> None:
     ("value", "problem"),
     [
         ("text", "o: must be an object"),
-        ({"template": "d-1"}, "o.template: is not an option of SendGrid; did you mean template_id?"),
+        ({"template": "d-1"}, "o.template: is not an option of SendGrid (did you mean template_id?)"),
         ({"template_id": 7}, "o.template_id: must be a string"),
         ({"send_at": True}, "o.send_at: must be a whole number"),
         ({"send_at": "1"}, "o.send_at: must be a whole number"),
@@ -51,7 +51,7 @@ def test_every_option_of_sendgrid_is_accepted() -> None:
         ({"asm": []}, "o.asm: must be an object"),
         ({"asm": {"groups_to_display": 1}}, "o.asm.groups_to_display: must be an array"),
         ({"asm": {"groups_to_display": [1, "2"]}}, "o.asm.groups_to_display[1]: must be a whole number"),
-        ({"content": [{"typ": "x"}]}, "o.content[0].typ: is not an option of SendGrid; did you mean type?"),
+        ({"content": [{"typ": "x"}]}, "o.content[0].typ: is not an option of SendGrid (did you mean type?)"),
         (
             {"mail_settings": {"sandbox_mode": {"enable": 1}}},
             "o.mail_settings.sandbox_mode.enable: must be true or false",
@@ -64,7 +64,7 @@ def test_each_problem_has_its_path(value: Any, problem: str) -> None:
 
 def test_unknown_name_without_a_near_one_lists_the_known_options() -> None:
     (problem,) = options_problems({"asm": {"xyz": 1}}, "o")
-    assert problem == "o.asm.xyz: is not an option of SendGrid; known: group_id, groups_to_display"
+    assert problem == "o.asm.xyz: is not an option of SendGrid (known: group_id, groups_to_display)"
 
 
 def test_all_problems_are_reported_together() -> None:

@@ -350,7 +350,7 @@ def test_the_capabilities_are_features_that_exist() -> None:
 
 def test_a_message_has_no_options_for_it() -> None:
     assert provider.check_options({}) == []
-    assert provider.check_options({"x": 1}) == ["options.smtp.x: is not an option of smtp; there are none"]
+    assert provider.check_options({"x": 1}) == ["options.smtp.x: is not an option of smtp, which has none"]
 
 
 async def test_a_route_that_sends_nothing_connects_to_nothing(place: Place) -> None:

@@ -62,7 +62,7 @@ def test_port_25_is_refused_when_the_settings_are_read() -> None:
         ({**GOOD, "host": "a..b"}, "host: must be the server's name"),
         ({**GOOD, "host": "smtp.example.com:587"}, "host: must be the server's name"),
         ({**GOOD, "host": 5}, "host: must be the server's name"),
-        ({**GOOD, "server": "x"}, "server: is not a setting of smtp; there are host, port"),
+        ({**GOOD, "server": "x"}, "server: is not a setting of smtp (known: host, port"),
         ({**GOOD, "port": "587"}, "port: must be a number"),
         ({**GOOD, "port": 0}, "port: must be a number"),
         ({**GOOD, "port": True}, "port: must be a number"),
