@@ -21,6 +21,6 @@ async def _with_cursor[T](call: Awaitable[T], advice: str) -> T:
     try:
         return await call
     except ValueError as error:
-        faults = Problems(1)
-        faults.add("invalid_value", "cursor", advice)
-        raise faults.refusal() from error
+        problems = Problems(1)
+        problems.add("invalid_value", "cursor", advice)
+        raise problems.refusal() from error

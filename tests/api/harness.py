@@ -100,7 +100,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
         return self.json["error"]
 
     @property
-    def faults(self) -> list[tuple[str, str]]:
+    def problems(self) -> list[tuple[str, str]]:
         """Code and target of each detail, in order."""
         return [(detail["code"], detail["target"]) for detail in self.error["details"]]
 

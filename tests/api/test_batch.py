@@ -83,7 +83,7 @@ async def test_problem_is_placed_in_the_message_or_the_defaults(relay: Harness) 
 
 
 @pytest.mark.parametrize(
-    ("body", "faults"),
+    ("body", "problems"),
     [
         ({}, [("required", "messages")]),
         ({"messages": []}, [("required", "messages")]),
@@ -96,10 +96,10 @@ async def test_problem_is_placed_in_the_message_or_the_defaults(relay: Harness) 
         ),
     ],
 )
-async def test_wrong_batch_request_is_refused(relay: Harness, body: Any, faults: list[tuple[str, str]]) -> None:
+async def test_wrong_batch_request_is_refused(relay: Harness, body: Any, problems: list[tuple[str, str]]) -> None:
     answer = await relay.call("POST", "/v1/messages/batch", json=body)
     assert answer.status == 400
-    assert sorted(answer.faults) == sorted(faults)
+    assert sorted(answer.problems) == sorted(problems)
     assert relay.waiting == 0
 
 

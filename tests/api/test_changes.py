@@ -50,10 +50,10 @@ async def test_times_in_every_form(relay: Harness, send_at: object) -> None:
 )
 async def test_what_is_no_time_to_send_at(relay: Harness, send_at: object, code: str) -> None:
     sent = await relay.call("POST", "/v1/messages", json={**message(), "send_at": send_at})
-    assert sent.faults == [(code, "send_at")]
+    assert sent.problems == [(code, "send_at")]
     name = await relay.send(send_at=TOMORROW)
     moved = await relay.call("PATCH", f"/v1/messages/{name}", json={"send_at": send_at})
-    assert moved.faults == [(code, "send_at")]
+    assert moved.problems == [(code, "send_at")]
 
 
 async def test_a_little_past_means_now(relay: Harness) -> None:
@@ -153,11 +153,11 @@ async def test_a_cancelled_message_is_not_moved(relay: Harness) -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "fault"), [({}, ("required", "send_at")), ({"send_at": TOMORROW, "to": "x"}, ("unknown_field", "to"))]
+    ("body", "problem"), [({}, ("required", "send_at")), ({"send_at": TOMORROW, "to": "x"}, ("unknown_field", "to"))]
 )
-async def test_only_the_time_can_be_changed(relay: Harness, body: Any, fault: tuple[str, str]) -> None:
+async def test_only_the_time_can_be_changed(relay: Harness, body: Any, problem: tuple[str, str]) -> None:
     name = await relay.send(send_at=TOMORROW)
-    assert (await relay.call("PATCH", f"/v1/messages/{name}", json=body)).faults == [fault]
+    assert (await relay.call("PATCH", f"/v1/messages/{name}", json=body)).problems == [problem]
 
 
 async def test_an_operator_puts_one_message_back(relay: Harness) -> None:
@@ -174,4 +174,4 @@ async def test_an_operator_puts_one_message_back(relay: Harness) -> None:
     assert len(story["attempts"]) == 2
     assert story["from"]["email"] == "other@example.com"
     wrong = await relay.call("POST", path, json={"route": "pigeon", "sender": "x"}, client="boss")
-    assert wrong.faults == [("unknown_route", "route"), ("invalid_address", "sender")]
+    assert wrong.problems == [("unknown_route", "route"), ("invalid_address", "sender")]

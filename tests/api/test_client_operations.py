@@ -72,10 +72,10 @@ async def test_everything_that_is_wrong_with_a_policy_is_told(relay: Harness) ->
         "ip_ranges": ["10.0.0.0/99"],
     }
     first = await relay.call("POST", "/v1/clients", json={"name": "Shop", "policy": policy}, client="boss")
-    assert first.faults == [("out_of_range", "policy.rate_per_minute")]
+    assert first.problems == [("out_of_range", "policy.rate_per_minute")]
     del policy["rate_per_minute"]
     answer = await relay.call("POST", "/v1/clients", json={"name": "Shop", "policy": policy}, client="boss")
-    assert sorted(answer.faults) == [
+    assert sorted(answer.problems) == [
         ("invalid_address", "policy.redirect_to"),
         ("invalid_value", "name"),
         ("invalid_value", "policy.ip_ranges[0]"),
@@ -88,7 +88,7 @@ async def test_everything_that_is_wrong_with_a_policy_is_told(relay: Harness) ->
 
 async def test_a_misspelt_rule_is_told_with_its_name(relay: Harness) -> None:
     answer = await relay.call("PATCH", "/v1/clients/app", json={"policy": {"sender": ["*"]}}, client="boss")
-    assert answer.faults == [("unknown_field", "policy.sender")]
+    assert answer.problems == [("unknown_field", "policy.sender")]
     assert "`senders`" in answer.error["message"]
 
 

@@ -63,7 +63,7 @@ async def test_a_policy_names_every_rule_that_is_broken(relay: Harness) -> None:
     body = message(to=["ada@example.org", "eve@elsewhere.example"], lane="transactional", text="x" * 1000)
     answer = await relay.call("POST", "/v1/messages", json=body, client="limited")
     assert answer.status == 403
-    assert answer.faults == [
+    assert answer.problems == [
         ("sender_not_allowed", "from"),
         ("recipient_not_allowed", "to[1]"),
         ("lane_not_allowed", "lane"),

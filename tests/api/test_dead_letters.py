@@ -84,7 +84,7 @@ async def test_discarding_leaves_the_record(relay: Harness) -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "faults"),
+    ("body", "problems"),
     [
         ({}, [("required", "ids")]),
         ({"ids": []}, [("required", "ids")]),
@@ -98,13 +98,15 @@ async def test_discarding_leaves_the_record(relay: Harness) -> None:
         ),
     ],
 )
-async def test_a_wrong_choice_is_explained(relay: Harness, body: Any, faults: list[tuple[str, str]]) -> None:
+async def test_invalid_choice_is_refused(relay: Harness, body: Any, problems: list[tuple[str, str]]) -> None:
     answer = await relay.call("POST", REDRIVE, json=body, client="boss")
-    assert answer.faults == faults
+    assert answer.problems == problems
 
 
 async def test_an_unknown_cause_and_an_unknown_id(relay: Harness) -> None:
-    assert (await relay.call("GET", "/v1/deadletters?code=luck", client="boss")).faults == [("invalid_choice", "code")]
+    assert (await relay.call("GET", "/v1/deadletters?code=luck", client="boss")).problems == [
+        ("invalid_choice", "code")
+    ]
     answer = await relay.call("POST", REDRIVE, json={"ids": ["msg_x"]}, client="boss")
     assert answer.error["code"] == "message_not_found"
 

@@ -123,7 +123,7 @@ async def test_a_suppression_stands(relay: Harness) -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "faults"),
+    ("body", "problems"),
     [
         ({}, [("required", "recipient")]),
         ({"recipient": "ada"}, [("invalid_address", "recipient")]),
@@ -134,9 +134,9 @@ async def test_a_suppression_stands(relay: Harness) -> None:
         ({"recipient": ADA, "dryrun": True}, [("unknown_field", "dryrun")]),
     ],
 )
-async def test_every_fault_is_named(relay: Harness, body: Any, faults: list[tuple[str, str]]) -> None:
+async def test_every_problem_is_reported(relay: Harness, body: Any, problems: list[tuple[str, str]]) -> None:
     answer = await relay.call("POST", "/v1/erase", json=body, client="boss")
-    assert (answer.status, answer.faults) == (400, faults)
+    assert (answer.status, answer.problems) == (400, problems)
 
 
 async def test_only_operators_may(relay: Harness) -> None:

@@ -393,7 +393,7 @@ def _codes_of(node: ast.Call) -> list[str]:
 
 
 def _is_problems(function: ast.expr) -> bool:
-    return isinstance(function, ast.Attribute) and ast.unparse(function.value).endswith(("problems", "faults"))
+    return isinstance(function, ast.Attribute) and ast.unparse(function.value).endswith("problems")
 
 
 def test_nothing_is_said_that_is_not_a_code() -> None:

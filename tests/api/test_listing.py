@@ -105,7 +105,7 @@ async def test_the_pages_are_of_one_range(filled: Harness) -> None:
 
 
 @pytest.mark.parametrize(
-    ("query", "faults"),
+    ("query", "problems"),
     [
         ("?stat=failed", [("unknown_field", "stat")]),
         ("?state=lost&limit=0", [("invalid_choice", "state"), ("out_of_range", "limit")]),
@@ -117,10 +117,10 @@ async def test_the_pages_are_of_one_range(filled: Harness) -> None:
         (f"?cursor={'f' * 32}-07", [("invalid_value", "cursor")]),
     ],
 )
-async def test_what_is_wrong_is_told(relay: Harness, query: str, faults: list[tuple[str, str]]) -> None:
+async def test_invalid_query_is_refused(relay: Harness, query: str, problems: list[tuple[str, str]]) -> None:
     answer = await relay.call("GET", f"/v1/messages{query}")
     assert answer.status == 400
-    assert answer.faults == faults
+    assert answer.problems == problems
 
 
 async def test_what_azure_adds_to_an_address_is_passed_over(filled: Harness) -> None:

@@ -59,7 +59,7 @@ async def test_a_file_brings_its_type_unless_it_is_given(
 
 
 @pytest.mark.parametrize(
-    ("content", "fault"),
+    ("content", "problem"),
     [
         ({"$content-type": "text/plain", "$content": "a-b_"}, ("invalid_base64", "attachments[0].content['$content']")),
         (
@@ -72,11 +72,11 @@ async def test_a_file_brings_its_type_unless_it_is_given(
     ],
 )
 async def test_what_is_wrong_with_a_file_is_said_where_it_is(
-    relay: Harness, content: dict[str, str], fault: tuple[str, str]
+    relay: Harness, content: dict[str, str], problem: tuple[str, str]
 ) -> None:
     body = message(attachments=[{"name": "a.txt", "content": content}])
     answer = await relay.call("POST", "/v1/messages", json=body)
-    assert (answer.status, answer.faults) == (400, [fault])
+    assert (answer.status, answer.problems) == (400, [problem])
 
 
 async def run(relay: Harness, inputs: Any, values: dict[str, Any]) -> Answer:

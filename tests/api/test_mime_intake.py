@@ -179,7 +179,7 @@ async def test_all_problems_are_reported_together_and_nothing_is_queued(relay: H
     )
     answer = await post(relay, text, form="x", dry_run="yes", delivery="twice", send_at="soon", expires_in_seconds="1")
     assert answer.status == 400
-    assert set(answer.faults) == {
+    assert set(answer.problems) == {
         ("unknown_field", "query.form"),
         ("invalid_choice", "query.dry_run"),
         ("invalid_choice", "query.delivery"),
@@ -200,7 +200,7 @@ async def test_all_problems_are_reported_together_and_nothing_is_queued(relay: H
 
 
 @pytest.mark.parametrize(
-    ("text", "fault"),
+    ("text", "problem"),
     [
         ("To: ada@example.org\n\nHi\n", ("required", "headers.From")),
         ("From: shop@example.com\nSubject: x\n\nHi\n", ("no_recipients", "to")),
@@ -218,15 +218,15 @@ async def test_all_problems_are_reported_together_and_nothing_is_queued(relay: H
         ("From: shop@example.com\rBcc: x\n\nHi\n", ("invalid_address", "headers.Bcc")),
     ],
 )  # fmt: skip
-async def test_ambiguous_message_is_refused(relay: Harness, text: str | bytes, fault: tuple[str, str]) -> None:
+async def test_ambiguous_message_is_refused(relay: Harness, text: str | bytes, problem: tuple[str, str]) -> None:
     answer = await post(relay, text)
     assert answer.status == 400
-    assert answer.faults == [fault]
+    assert answer.problems == [problem]
     assert relay.waiting == 0
 
 
 @pytest.mark.parametrize(
-    ("headers", "query", "fault"),
+    ("headers", "query", "problem"),
     [
         ({"X-Relay-Mail-From": "<>x"}, {}, ("invalid_address", "X-Relay-Mail-From")),
         ({"X-Relay-Rcpt-To": "a@example.org"}, {"to": "b@example.org"}, ("not_applicable", "query.to")),
@@ -237,11 +237,11 @@ async def test_ambiguous_message_is_refused(relay: Harness, text: str | bytes, f
     ],
 )
 async def test_wrong_envelope_is_refused(
-    relay: Harness, headers: dict[str, str], query: dict[str, str], fault: tuple[str, str]
+    relay: Harness, headers: dict[str, str], query: dict[str, str], problem: tuple[str, str]
 ) -> None:
     answer = await post(relay, headers=headers, **query)
     assert answer.status == 400
-    assert answer.faults == [fault]
+    assert answer.problems == [problem]
 
 
 async def test_empty_and_oversized_messages_are_refused(relay: Harness) -> None:
@@ -261,7 +261,7 @@ async def test_policy_applies_to_from_and_recipients(relay: Harness) -> None:
     text = f"{HEAD}Bcc: eve@example.net\n\nHi\n".encode()
     answer = await relay.call("POST", "/v1/messages", body=text, headers={"Content-Type": TYPE}, client="tight")
     assert answer.status == 403
-    assert answer.faults == [("sender_not_allowed", "from"), ("recipient_not_allowed", "to[0]")]
+    assert answer.problems == [("sender_not_allowed", "from"), ("recipient_not_allowed", "to[0]")]
 
 
 @pytest.mark.parametrize(
@@ -284,7 +284,7 @@ async def test_policy_applies_to_attached_files(relay: Harness, fields: str) -> 
     inner = f"--b\nContent-Type: text/plain\n\nHi\n--b\n{fields}\n\nMZ\n--b--\n"
     answer = await post(relay, f"{HEAD}MIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=b\n\n{inner}")
     assert answer.status == 403
-    assert {code for code, _ in answer.faults} == {"attachment_not_allowed"}
+    assert {code for code, _ in answer.problems} == {"attachment_not_allowed"}
 
 
 async def test_ambiguous_file_name_is_refused(relay: Harness) -> None:
@@ -292,11 +292,11 @@ async def test_ambiguous_file_name_is_refused(relay: Harness) -> None:
     inner = f"--b\n{twice}\n\nMZ\n--b\nContent-Disposition: attachment; filename==?none?b?x?=\n\nMZ\n--b--\n"
     answer = await post(relay, f"{HEAD}MIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=b\n\n{inner}")
     assert answer.status == 400
-    assert answer.faults == [("duplicate_header", "body"), ("invalid_file_name", "body")]
+    assert answer.problems == [("duplicate_header", "body"), ("invalid_file_name", "body")]
 
 
 @pytest.mark.parametrize(
-    ("text", "fault"),
+    ("text", "problem"),
     [
         (f"{HEAD}Content-Type: message/rfc822\n\n" + "Content-Type: message/rfc822\n\n" * 2000, ("too_deep", "body")),
         (f"{HEAD}Content-Type: multipart/mixed; boundary=b\n\n" + "--b\n\nx\n" * 1001, ("too_many", "body")),
@@ -306,8 +306,8 @@ async def test_ambiguous_file_name_is_refused(relay: Harness) -> None:
         (f"{HEAD}Cc: " + "a@b.example,\n " * 1001 + "\n\nx", ("too_many_recipients", "headers.Cc")),
     ],
 )  # fmt: skip
-async def test_content_that_is_slow_to_parse_is_refused(relay: Harness, text: str, fault: tuple[str, str]) -> None:
-    assert (await post(relay, text)).faults == [fault]
+async def test_content_that_is_slow_to_parse_is_refused(relay: Harness, text: str, problem: tuple[str, str]) -> None:
+    assert (await post(relay, text)).problems == [problem]
 
 
 async def test_empty_list_elements_are_removed(relay: Harness) -> None:

@@ -1,4 +1,4 @@
-"""POST /v1/redrive: for operators, with every fault named, until there is no more."""
+"""POST /v1/redrive: for operators, in steps until done, with every problem reported."""
 
 import json
 from typing import Any
@@ -54,7 +54,7 @@ async def reporting() -> Harness:
 
 
 @pytest.mark.parametrize(
-    ("fields", "faults"),
+    ("fields", "problems"),
     [
         ({"route": "pigeon", "to_route": "dove"}, [("unknown_route", "route"), ("unknown_route", "to_route")]),
         ({"route": "smtp"}, [("not_applicable", "route")]),
@@ -67,9 +67,11 @@ async def reporting() -> Harness:
         ({"cursor": "x"}, [("invalid_value", "cursor")]),
     ],
 )
-async def test_every_fault_is_named(reporting: Harness, fields: dict[str, Any], faults: list[tuple[str, str]]) -> None:
+async def test_every_problem_is_reported(
+    reporting: Harness, fields: dict[str, Any], problems: list[tuple[str, str]]
+) -> None:
     answer = await reporting.call("POST", "/v1/redrive", json={"route": "sendgrid", **DAY, **fields}, client="boss")
-    assert (answer.status, answer.faults) == (400, faults)
+    assert (answer.status, answer.problems) == (400, problems)
 
 
 async def test_only_operators_may(reporting: Harness) -> None:

@@ -48,7 +48,7 @@ async def test_all_problems_are_reported_together_and_nothing_is_queued(relay: H
     }
     answer = await relay.call("POST", "/v1/messages", json=body)
     assert answer.status == 400
-    assert set(answer.faults) == {
+    assert set(answer.problems) == {
         ("unknown_field", "form"),
         ("required", "from"),
         ("invalid_address", "to[1].email"),
@@ -87,7 +87,7 @@ async def test_unknown_field_error_suggests_the_nearest_name(relay: Harness, fie
 
 async def test_unprintable_field_name_is_escaped(relay: Harness) -> None:
     answer = await relay.call("POST", "/v1/messages", json=message() | {"a'\n\u202e": 1})
-    assert answer.faults == [("unknown_field", "['a\\'\\n\\u202e']")]
+    assert answer.problems == [("unknown_field", "['a\\'\\n\\u202e']")]
 
 
 @pytest.mark.parametrize("where", ["subject", "from", "to", "header", "file", "reply_to"])
@@ -103,7 +103,7 @@ async def test_control_character_in_a_header_is_refused(relay: Harness, where: s
         "file": {"attachments": [file(name=text)]},
     }
     answer = await relay.call("POST", "/v1/messages", json=message(**choices[where]))
-    assert [code for code, _ in answer.faults] == ["invalid_text"]
+    assert [code for code, _ in answer.problems] == ["invalid_text"]
     assert relay.waiting == 0
 
 
@@ -149,7 +149,7 @@ async def test_wrong_address_among_several_is_numbered(relay: Harness) -> None:
 async def test_message_without_recipients_is_refused(relay: Harness, nobody: object) -> None:
     answer = await relay.call("POST", "/v1/messages", json=message(to=None) | {"to": nobody, "cc": nobody})
     assert answer.status == 400
-    assert ("no_recipients", "to") in answer.faults or nobody is None
+    assert ("no_recipients", "to") in answer.problems or nobody is None
     assert relay.waiting == 0
 
 
@@ -158,7 +158,7 @@ async def test_duplicate_recipient_in_any_field_is_refused(relay: Harness) -> No
         to=["Ada@Example.org", "bob@example.org"], cc="ada@example.ORG", bcc=["bob@example.org", "c@d.example"]
     )
     answer = await relay.call("POST", "/v1/messages", json=body)
-    assert answer.faults == [("duplicate_recipient", "cc"), ("duplicate_recipient", "bcc[0]")]
+    assert answer.problems == [("duplicate_recipient", "cc"), ("duplicate_recipient", "bcc[0]")]
     assert "to[0]" in answer.error["details"][0]["message"]
 
 
@@ -171,7 +171,7 @@ async def test_maximum_number_of_recipients_is_accepted(relay: Harness) -> None:
     refused = await relay.call(
         "POST", "/v1/messages", json=message(to=many, bcc=[f"b{n}@example.org" for n in range(501)])
     )
-    assert refused.faults == [("too_many_recipients", "$")]
+    assert refused.problems == [("too_many_recipients", "$")]
 
 
 @pytest.mark.parametrize(
@@ -196,13 +196,13 @@ async def test_invalid_json_error_gives_line_and_column(relay: Harness, body: by
 @pytest.mark.parametrize("body", [b"[]", b"null", b'"text"', b"7"])
 async def test_body_that_is_not_an_object_is_refused(relay: Harness, body: bytes) -> None:
     answer = await relay.call("POST", "/v1/messages", body=body)
-    assert answer.faults == [("wrong_type", "$")]
+    assert answer.problems == [("wrong_type", "$")]
 
 
 async def test_unpaired_surrogate_is_refused(relay: Harness) -> None:
     body = json.dumps(message(subject="\ud83d", text="\udc00")).encode()
     answer = await relay.call("POST", "/v1/messages", body=body)
-    assert answer.faults == [("invalid_text", "subject"), ("invalid_text", "text")]
+    assert answer.problems == [("invalid_text", "subject"), ("invalid_text", "text")]
 
 
 @pytest.mark.parametrize(
@@ -226,8 +226,8 @@ async def test_other_content_types_than_json_are_refused(relay: Harness, content
 async def test_number_of_reported_problems_is_limited(relay: Harness) -> None:
     answer = await relay.call("POST", "/v1/messages", body=b'{"attachments": [' + b"1," * 1_000_000 + b"1]}")
     assert answer.status == 400
-    assert answer.faults[-1] == ("too_many_problems", "$")
-    assert len(answer.faults) == 1001
+    assert answer.problems[-1] == ("too_many_problems", "$")
+    assert len(answer.problems) == 1001
 
 
 async def test_attachments_arrive_unchanged(relay: Harness) -> None:
@@ -297,7 +297,7 @@ async def test_a_dry_run_explains_and_sends_nothing(relay: Harness) -> None:
     assert answer.json["routing"] == [{"recipients": ["ada@example.org", "bob@example.org"], "routes": ["capture"]}]
     assert relay.waiting == 0
     refused = await relay.call("POST", "/v1/messages", json=message(dry_run=True, subject=None))
-    assert refused.faults == [("required", "subject")]
+    assert refused.problems == [("required", "subject")]
 
 
 async def test_a_message_expires(relay: Harness) -> None:

@@ -120,7 +120,7 @@ async def test_an_entry_with_an_end_ends(relay: Harness) -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "faults"),
+    ("body", "problems"),
     [
         ({}, [("required", "email")]),
         ({"email": "nobody"}, [("invalid_address", "email")]),
@@ -130,9 +130,9 @@ async def test_an_entry_with_an_end_ends(relay: Harness) -> None:
         ({"email": "a@b.example", "emial": 1}, [("unknown_field", "emial")]),
     ],
 )
-async def test_every_fault_is_named(relay: Harness, body: Any, faults: list[tuple[str, str]]) -> None:
+async def test_every_problem_is_reported(relay: Harness, body: Any, problems: list[tuple[str, str]]) -> None:
     answer = await relay.call("POST", LIST, json=body)
-    assert (answer.status, answer.faults) == (400, faults)
+    assert (answer.status, answer.problems) == (400, problems)
 
 
 async def test_a_list_goes_out_and_comes_in_as_csv(relay: Harness) -> None:
@@ -154,7 +154,7 @@ async def test_a_list_goes_out_and_comes_in_as_csv(relay: Harness) -> None:
 async def test_an_import_is_taken_whole_or_not_at_all(relay: Harness) -> None:
     value = [{"email": "a@example.org"}, {"email": "nobody"}, {"email": "b@example.org", "note": "x" * 501}]
     answer = await relay.call("POST", f"{LIST}/import", json={"value": value})
-    assert answer.faults == [("invalid_address", "value[1].email"), ("too_long", "value[2].note")]
+    assert answer.problems == [("invalid_address", "value[1].email"), ("too_long", "value[2].note")]
     assert await listed(relay) == []
     whole = [{"email": f"n{number}@example.org"} for number in range(1500)]
     assert (await relay.call("POST", f"{LIST}/import", json={"value": whole})).json == {"imported": 1500}

@@ -106,12 +106,12 @@ async def test_every_missing_variable_is_named(relay: Harness) -> None:
     await put(relay, text="{{ name }} {{ order.number }} {{ city }}")
     answer = await post(relay, variables={"city": "Paris"})
     assert (answer.status, answer.error["code"]) == (422, "not_renderable")
-    assert sorted(answer.faults) == [("missing_variable", "variables.name"), ("missing_variable", "variables.order")]
+    assert sorted(answer.problems) == [("missing_variable", "variables.name"), ("missing_variable", "variables.order")]
     assert relay.waiting == 0
 
 
 @pytest.mark.parametrize(
-    ("fields", "faults"),
+    ("fields", "problems"),
     [
         ({"text": "{{ name.deep.deeper }}"}, [("rendering_failed", "template")]),
         ({"text": "{{ name + 1 }}", "html": "{{ name / 0 }}"}, [("rendering_failed", "template")] * 2),
@@ -124,10 +124,10 @@ async def test_every_missing_variable_is_named(relay: Harness) -> None:
         ({"text": "{% if false %}x{% endif %}", "html": None}, [("no_content", "template")]),
     ],
 )
-async def test_what_cannot_be_filled_in_is_not_accepted(relay: Harness, fields: Any, faults: Any) -> None:
+async def test_message_that_cannot_be_rendered_is_refused(relay: Harness, fields: Any, problems: Any) -> None:
     assert (await put(relay, **fields)).status == 201
     answer = await post(relay)
-    assert (answer.status, answer.faults) == (422, faults)
+    assert (answer.status, answer.problems) == (422, problems)
     assert "Ada" not in answer.body.decode()
     assert relay.waiting == 0
 
@@ -151,7 +151,7 @@ async def test_what_a_template_makes_counts_in_the_size(relay: Harness) -> None:
 @pytest.mark.parametrize("template", ["none", "welcome@2", "welcome@99999"])
 async def test_an_unknown_template(relay: Harness, template: str) -> None:
     await put(relay)
-    assert (await post(relay, template=template)).faults == [("unknown_template", "template")]
+    assert (await post(relay, template=template)).problems == [("unknown_template", "template")]
     for method, path in [("GET", ""), ("POST", "/preview")]:
         answer = await relay.call(method, f"/v1/templates/{template}{path}")
         assert (answer.status, answer.error["code"]) == (404, "template_not_found")
@@ -159,7 +159,7 @@ async def test_an_unknown_template(relay: Harness, template: str) -> None:
 
 @pytest.mark.parametrize("template", ["a/b", "welcome@0", "welcome@x", "@1", "x" * (Limits().max_template_name + 1)])
 async def test_what_is_no_name(relay: Harness, template: str) -> None:
-    assert (await post(relay, template=template)).faults == [("invalid_value", "template")]
+    assert (await post(relay, template=template)).problems == [("invalid_value", "template")]
 
 
 async def test_what_is_deleted_is_gone_and_numbers_go_on(relay: Harness) -> None:
@@ -168,7 +168,7 @@ async def test_what_is_deleted_is_gone_and_numbers_go_on(relay: Harness) -> None
         assert (await relay.call("DELETE", "/v1/templates/welcome", client="boss")).status == 204
     for path in ("", "@1", "/versions"):
         assert (await relay.call("GET", f"/v1/templates/welcome{path}")).status == 404
-    assert (await post(relay)).faults == [("unknown_template", "template")]
+    assert (await post(relay)).problems == [("unknown_template", "template")]
     assert (await relay.call("GET", "/v1/templates")).json["value"] == []
     assert (await put(relay)).json["version"] == 3
 
@@ -183,7 +183,7 @@ async def test_a_preview_shows_what_would_be_sent(relay: Harness) -> None:
         assert answer.json["text"] == "Hello Ada, good day."
         assert (answer.json["version"], "html" in answer.json) == (version, version == 1)
     answer = await relay.call("POST", "/v1/templates/welcome/preview")
-    assert (answer.status, answer.faults) == (422, [("missing_variable", "variables.name")])
+    assert (answer.status, answer.problems) == (422, [("missing_variable", "variables.name")])
     assert relay.waiting == 0
 
 
@@ -194,7 +194,7 @@ async def test_a_preview_needs_no_subject(relay: Harness) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "fields", "faults"),
+    ("name", "fields", "problems"),
     [
         ("a", {"text": None, "html": None}, [("no_content", "text")]),
         ("a", {"text": "{{", "html": "{% include 'b' %}"}, [("invalid_template", "text"), ("invalid_template", "html")]),
@@ -206,9 +206,9 @@ async def test_a_preview_needs_no_subject(relay: Harness) -> None:
         ("a", {"body": "x"}, [("unknown_field", "body")]),
     ],
 )  # fmt: skip
-async def test_what_is_no_template(relay: Harness, name: str, fields: Any, faults: Any) -> None:
+async def test_invalid_template_is_refused(relay: Harness, name: str, fields: Any, problems: Any) -> None:
     answer = await put(relay, name, **fields)
-    assert (answer.status, answer.faults) == (400, faults)
+    assert (answer.status, answer.problems) == (400, problems)
     assert (await relay.call("GET", "/v1/templates")).json["value"] == []
 
 

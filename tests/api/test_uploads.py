@@ -67,7 +67,7 @@ async def test_the_type_of_a_file(relay: Harness, query: str, headers: dict[str,
 
 
 @pytest.mark.parametrize(
-    ("query", "body", "faults"),
+    ("query", "body", "problems"),
     [
         ("", b"x", [("required", "name")]),
         ("?name=a/b&type=pdf&parts=yes", b"x", ["invalid_file_name", "invalid_media_type", "invalid_choice"]),
@@ -76,11 +76,11 @@ async def test_the_type_of_a_file(relay: Harness, query: str, headers: dict[str,
         ("?name=a", b"", ["empty_body"]),
     ],
 )
-async def test_what_is_no_upload(relay: Harness, query: str, body: bytes, faults: list[Any]) -> None:
+async def test_invalid_upload_is_refused(relay: Harness, query: str, body: bytes, problems: list[Any]) -> None:
     answer = await upload(relay, body, query)
     assert answer.status == 400
-    codes = [code for code, _ in answer.faults] or [answer.error["code"]]
-    assert faults in (answer.faults, codes)
+    codes = [code for code, _ in answer.problems] or [answer.error["code"]]
+    assert problems in (answer.problems, codes)
     assert await blobs(relay) == []
 
 
@@ -123,12 +123,12 @@ async def test_what_is_incomplete_cannot_be_named(relay: Harness) -> None:
     assert answer.error["code"] == "attachment_incomplete"
     assert "part 2" in answer.error["message"]
     refused = await relay.call("POST", "/v1/messages", json=message(attachments=[{"id": name}]))
-    assert refused.faults == [("unknown_attachment", "attachments[0].id")]
+    assert refused.problems == [("unknown_attachment", "attachments[0].id")]
     assert relay.waiting == 0
 
 
 @pytest.mark.parametrize(
-    ("number", "body", "fault"),
+    ("number", "body", "problem"),
     [
         ("0", b"x", ("out_of_range", "number")),
         ("1001", b"x", ("out_of_range", "number")),
@@ -137,9 +137,11 @@ async def test_what_is_incomplete_cannot_be_named(relay: Harness) -> None:
         ("1", b"x" * (MAX_PART_BYTES + 1), ("too_large", "$")),
     ],
 )
-async def test_what_is_no_part(relay: Harness, number: str, body: bytes, fault: tuple[str, str]) -> None:
+async def test_invalid_upload_part_is_refused(
+    relay: Harness, number: str, body: bytes, problem: tuple[str, str]
+) -> None:
     answer = await part(relay, await begin(relay), number, body)
-    assert answer.faults == [fault]
+    assert answer.problems == [problem]
 
 
 async def test_more_than_a_file_may_have(relay: Harness) -> None:
@@ -154,7 +156,7 @@ async def test_an_upload_is_its_clients_own(relay: Harness) -> None:
     name = (await upload(relay)).json["id"]
     assert (await relay.call("GET", f"/v1/attachments/{name}", client="other")).error["code"] == "attachment_not_found"
     refused = await relay.call("POST", "/v1/messages", json=message(attachments=[{"id": name}]), client="other")
-    assert refused.faults == [("unknown_attachment", "attachments[0].id")]
+    assert refused.problems == [("unknown_attachment", "attachments[0].id")]
     assert (await relay.call("DELETE", f"/v1/attachments/{name}", client="other")).status == 204
     assert (await relay.call("GET", f"/v1/attachments/{name}")).status == 200
 
@@ -162,7 +164,7 @@ async def test_an_upload_is_its_clients_own(relay: Harness) -> None:
 async def test_every_unknown_file_is_told(relay: Harness) -> None:
     attachments = [{"id": "att_1"}, file(), {"id": "att_2"}]
     answer = await relay.call("POST", "/v1/messages", json=message(attachments=attachments))
-    assert answer.faults == [("unknown_attachment", "attachments[0].id"), ("unknown_attachment", "attachments[2].id")]
+    assert answer.problems == [("unknown_attachment", "attachments[0].id"), ("unknown_attachment", "attachments[2].id")]
     body = {"defaults": {"attachments": attachments}, "messages": [message()]}
     [result] = (await relay.call("POST", "/v1/messages/batch", json=body)).json["value"]
     assert [each["target"] for each in result["error"]["details"]] == [
@@ -185,7 +187,7 @@ async def test_a_file_of_many_messages_is_looked_up_once(relay: Harness) -> None
 async def test_a_refused_type_is_refused_by_the_name_of_the_upload(relay: Harness) -> None:
     name = (await upload(relay, query="?name=setup.exe")).json["id"]
     answer = await relay.call("POST", "/v1/messages", json=message(attachments=[{"id": name}]))
-    assert answer.faults == [("attachment_not_allowed", "attachments[0].name")]
+    assert answer.problems == [("attachment_not_allowed", "attachments[0].name")]
 
 
 async def test_what_no_message_names_is_forgotten_after_a_day(relay: Harness) -> None:

@@ -114,7 +114,7 @@ async def test_what_cannot_be_sent_is_422_with_each_reason(relay: Harness) -> No
     await relay.deliver()
     answer = await follow(relay, begun.headers["location"])
     assert (answer.status, answer.error["code"]) == (422, "not_sent")
-    assert answer.faults == [("not_sent", "recipients[0]")]
+    assert answer.problems == [("not_sent", "recipients[0]")]
     row = (await relay.status(begun.json["id"]))["recipients"][0]
     assert answer.error["details"][0]["message"] == f"The state of this recipient is `failed`: `{row['code']}`."
 
@@ -181,7 +181,7 @@ async def test_one_bounce_is_enough_not_to_be_delivered(vendors: Vendors) -> Non
     await vendors.apply()
     answer = await follow(vendors, location)
     assert (answer.status, answer.error["code"]) == (422, "not_delivered")
-    assert answer.faults == [("not_delivered", "recipients[1]")]
+    assert answer.problems == [("not_delivered", "recipients[1]")]
     assert answer.error["details"][0]["message"] == "The state of this recipient is `bounced`: `5.1.1`."
 
 

@@ -73,7 +73,7 @@ async def test_an_id_that_is_none_is_not_found(relay: Harness, name: str) -> Non
 
 
 @pytest.mark.parametrize(
-    ("body", "faults"),
+    ("body", "problems"),
     [
         ({}, [("required", "url")]),
         ({"url": "https://a.example/", "callbackUrl": "https://a.example/"}, [("not_applicable", "callbackUrl")]),
@@ -85,22 +85,22 @@ async def test_an_id_that_is_none_is_not_found(relay: Harness, name: str) -> Non
         ({"url": "https://10.0.0.1/", "note": "x" * 501}, [("invalid_value", "url"), ("too_long", "note")]),
     ],
 )
-async def test_every_fault_is_named(relay: Harness, body: Any, faults: list[tuple[str, str]]) -> None:
+async def test_every_problem_is_reported(relay: Harness, body: Any, problems: list[tuple[str, str]]) -> None:
     answer = await relay.call("POST", HOOKS, json=body)
-    assert (answer.status, answer.faults) == (400, faults)
+    assert (answer.status, answer.problems) == (400, problems)
 
 
 async def test_a_change_may_not_lead_inside_either(relay: Harness) -> None:
     where = f"{HOOKS}/{(await subscribe(relay)).json['id']}"
     answer = await relay.call("PATCH", where, json={"url": "https://[::ffff:10.0.0.1]/"})
-    assert answer.faults == [("invalid_value", "url")]
+    assert answer.problems == [("invalid_value", "url")]
 
 
 async def test_there_is_a_most(relay: Harness) -> None:
     for number in range(MAX_SUBSCRIPTIONS):
         await subscribe(relay, url=f"https://example.com/{number}")
     answer = await relay.call("POST", HOOKS, json={"url": "https://example.com/more"})
-    assert answer.faults == [("too_many", "$")]
+    assert answer.problems == [("too_many", "$")]
 
 
 # ── Logic Apps ──
@@ -123,7 +123,7 @@ async def test_a_logic_app_may_unsubscribe_by_its_callback(relay: Harness) -> No
             path = str(how.get("path", HOOKS))
             assert (await relay.call("DELETE", path, json=how.get("json"))).status == 204
         assert (await relay.call("GET", HOOKS)).json == {"value": []}
-    assert (await relay.call("DELETE", HOOKS, json={})).faults == [("required", "callbackUrl")]
+    assert (await relay.call("DELETE", HOOKS, json={})).problems == [("required", "callbackUrl")]
 
 
 # ── trying and looking ──

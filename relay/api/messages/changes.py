@@ -33,9 +33,9 @@ async def cancel(call: Call) -> Response:
 
 async def reschedule(call: Call) -> Response:
     """Handle PATCH /v1/messages/{id}."""
-    faults = Problems(_LIMITS.max_problems)
-    at = _send_at(call, faults)
-    faults.raise_any()
+    problems = Problems(_LIMITS.max_problems)
+    at = _send_at(call, problems)
+    problems.raise_any()
     history = await call.services.status_reader.story(call.client, call.values["id"])
     try:
         is_moved = await call.services.message_changes.reschedule(history.name.batch, history.name.index, at)
@@ -56,9 +56,9 @@ async def reschedule(call: Call) -> Response:
 async def redrive(call: Call) -> Response:
     """Handle POST /v1/messages/{id}/redrive."""
     request = read_object(call.request, RedriveRequest, is_optional=True)
-    faults = Problems(_LIMITS.max_problems)
-    how = read_redrive(call, request, faults)
-    faults.raise_any()
+    problems = Problems(_LIMITS.max_problems)
+    how = read_redrive(call, request, problems)
+    problems.raise_any()
     name = await call.services.status_reader.name_of(call.client, call.values["id"])
     try:
         is_redriven = await call.services.message_changes.redrive(name.batch, name.index, how)
@@ -75,11 +75,11 @@ async def redrive(call: Call) -> Response:
     return json_response(MessageStateView(id=str(name), state=state), 202)
 
 
-def _send_at(call: Call, faults: Problems) -> datetime:
+def _send_at(call: Call, problems: Problems) -> datetime:
     """Return the requested time; now for one that is past by less than an hour."""
     request: Any = read_object(call.request, RescheduleRequest)
     now = call.services.clock()
-    return read_moment(request["send_at"], now, faults, _LIMITS) or now
+    return read_moment(request["send_at"], now, problems, _LIMITS) or now
 
 
 async def _state(call: Call) -> State:

@@ -38,19 +38,19 @@ class Completion:
             draft = await rendered(self._call, draft, self._limits)
         if not is_rendered and all(attachment.blob is None for attachment in draft.message.attachments):
             return draft
-        faults = Problems(self._limits.max_problems)
+        problems = Problems(self._limits.max_problems)
         await self._find(attachment.blob for attachment in draft.message.attachments)
         files = tuple(
-            self._filled(attachment, f"attachments[{number}].id", faults)
+            self._filled(attachment, f"attachments[{number}].id", problems)
             for number, attachment in enumerate(draft.message.attachments)
         )
         message = msgspec.structs.replace(draft.message, attachments=files)
         size = estimate_size(message)
         draft = msgspec.structs.replace(draft, message=message, size=size)
-        if not faults and size > self._limits.max_message_bytes:
+        if not problems and size > self._limits.max_message_bytes:
             text = f"The message has {size} bytes on the wire; {self._limits.max_message_bytes} are possible."
-            faults.add("message_too_large", WHOLE, text)
-        faults.raise_any()
+            problems.add("message_too_large", WHOLE, text)
+        problems.raise_any()
         return draft
 
     async def keep(self, submissions: Sequence[Submission]) -> None:
@@ -63,23 +63,23 @@ class Completion:
                 if attachment.blob in known:
                     needed = submission.expires_at + after
                     until[attachment.blob] = max(until.get(attachment.blob, needed), needed)
-        faults = Problems(self._limits.max_problems)
+        problems = Problems(self._limits.max_problems)
         for blob, needed in until.items():
             if not await self._call.services.uploads.keep(known[blob], needed):
-                faults.add("unknown_attachment", WHOLE, _UNKNOWN)
-        faults.raise_any()
+                problems.add("unknown_attachment", WHOLE, _UNKNOWN)
+        problems.raise_any()
 
     async def _find(self, names: Iterable[str | None]) -> None:
         missing = [name for name in dict.fromkeys(names) if name is not None and name not in self._uploads]
         found: Mapping[str, Upload] = await self._call.services.uploads.find(self._call.client.name, missing)
         self._uploads.update({name: found.get(name) for name in missing})
 
-    def _filled(self, attachment: Attachment, target: str, faults: Problems) -> Attachment:
+    def _filled(self, attachment: Attachment, target: str, problems: Problems) -> Attachment:
         if attachment.blob is None:
             return attachment
         upload = self._uploads[attachment.blob]
         if upload is None:
-            faults.add("unknown_attachment", target, _UNKNOWN)
+            problems.add("unknown_attachment", target, _UNKNOWN)
             return attachment
         return msgspec.structs.replace(
             attachment,

@@ -33,10 +33,10 @@ _PASSED_OVER = ("api-version", "code")
 async def index(call: Call) -> Response:
     """Handle GET /v1/messages."""
     query = call.request.query
-    faults = Problems(len(PARAMETERS) + len(query))
-    wanted = _wanted(call, query, faults)
-    limit = _limit(query.get("limit"), faults)
-    faults.raise_any()
+    problems = Problems(len(PARAMETERS) + len(query))
+    wanted = _wanted(call, query, problems)
+    limit = _limit(query.get("limit"), problems)
+    problems.raise_any()
     found, position = await page_of(call.services.listing.page(wanted, query.get("cursor"), limit=limit))
     link = None
     if position is not None:
@@ -47,13 +47,13 @@ async def index(call: Call) -> Response:
     return json_response(MessagePageView(value=[_summary(each) for each in found], next_link=given(link)))
 
 
-def _wanted(call: Call, query: Mapping[str, str], faults: Problems) -> MessageFilter:
-    _check_names(query, faults)
+def _wanted(call: Call, query: Mapping[str, str], problems: Problems) -> MessageFilter:
+    _check_names(query, problems)
     now = call.services.clock()
-    before = _moment(query, "before", now, faults)
-    since = _moment(query, "since", max(before, _FIRST + DEFAULT_SPAN) - DEFAULT_SPAN, faults)
+    before = _moment(query, "before", now, problems)
+    since = _moment(query, "since", max(before, _FIRST + DEFAULT_SPAN) - DEFAULT_SPAN, problems)
     if since > before:
-        faults.add("out_of_range", "since", "This must not be later than `before` (by default now).")
+        problems.add("out_of_range", "since", "This must not be later than `before` (by default now).")
     is_operator = call.client.role is Role.OPERATOR
     client = query.get("client", None if is_operator else call.client.name)
     if client != call.client.name and not is_operator:
@@ -63,22 +63,22 @@ def _wanted(call: Call, query: Mapping[str, str], faults: Problems) -> MessageFi
         before=before,
         owner=None if is_operator else call.client,
         client=client,
-        state=_state(query.get("state"), faults),
+        state=_state(query.get("state"), problems),
         tag=query.get("tag"),
-        recipient=_recipient(query.get("recipient"), faults),
+        recipient=_recipient(query.get("recipient"), problems),
     )
 
 
-def _check_names(query: Mapping[str, str], faults: Problems) -> None:
+def _check_names(query: Mapping[str, str], problems: Problems) -> None:
     """A misspelt filter would list everything."""
     for name in query:
         if name not in PARAMETERS and name.lower() not in _PASSED_OVER:
             close = get_close_matches(name[:64].lower(), PARAMETERS, n=1, cutoff=0.6)
             hint = f"Did you mean `{close[0]}`?" if close else f"There are: {', '.join(PARAMETERS)}."
-            faults.add("unknown_field", printable(name[:64]), f"There is no such parameter. {hint}")
+            problems.add("unknown_field", printable(name[:64]), f"There is no such parameter. {hint}")
 
 
-def _moment(query: Mapping[str, str], name: str, default: datetime, faults: Problems) -> datetime:
+def _moment(query: Mapping[str, str], name: str, default: datetime, problems: Problems) -> datetime:
     text = query.get(name)
     if text is None:
         return default
@@ -89,34 +89,34 @@ def _moment(query: Mapping[str, str], name: str, default: datetime, faults: Prob
             return found.astimezone(UTC)
     except (ValueError, OverflowError):
         pass
-    faults.add("invalid_time", name, "Write ISO 8601 with an offset, such as 2030-01-31T08:00:00Z.")
+    problems.add("invalid_time", name, "Write ISO 8601 with an offset, such as 2030-01-31T08:00:00Z.")
     return default
 
 
-def _state(text: str | None, faults: Problems) -> State | None:
+def _state(text: str | None, problems: Problems) -> State | None:
     if text is None:
         return None
     if text not in list(State):
-        faults.add("invalid_choice", "state", f"There is no such state; there are: {', '.join(State)}.")
+        problems.add("invalid_choice", "state", f"There is no such state; there are: {', '.join(State)}.")
         return None
     return State(text)
 
 
-def _recipient(text: str | None, faults: Problems) -> str | None:
+def _recipient(text: str | None, problems: Problems) -> str | None:
     if text is None:
         return None
     try:
         return same_mailbox(email_address(text))
     except ValueError as error:
-        faults.add("invalid_address", "recipient", str(error))
+        problems.add("invalid_address", "recipient", str(error))
         return None
 
 
-def _limit(text: str | None, faults: Problems) -> int:
+def _limit(text: str | None, problems: Problems) -> int:
     if text is None:
         return DEFAULT_PAGE
     if not (text.isascii() and text.isdigit() and len(text) <= 3 and 1 <= int(text) <= MAX_PAGE):
-        faults.add("out_of_range", "limit", f"This is a whole number from 1 to {MAX_PAGE}.")
+        problems.add("out_of_range", "limit", f"This is a whole number from 1 to {MAX_PAGE}.")
         return DEFAULT_PAGE
     return int(text)
 

@@ -46,31 +46,31 @@ async def rendered(call: Call, draft: Draft, limits: Limits) -> Draft:
 
 
 def fill_in(ready: Ready, variables: Mapping[str, Any], wanted: Sequence[str], limits: Limits) -> dict[str, str | None]:
-    """The parts (of `PARTS`) that are wanted. Raises `Refusal` (422) with every fault of them."""
+    """The parts (of `PARTS`) that are wanted. Raises `Refusal` (422) with every problem of them."""
     from relay.clients.template_sandbox import Unrenderable
 
-    faults = Problems(limits.max_problems)
+    problems = Problems(limits.max_problems)
     for name in ready.missing(variables):
-        faults.add("missing_variable", member("variables", name), "The template needs this variable.")
-    _raise_any(faults)
+        problems.add("missing_variable", member("variables", name), "The template needs this variable.")
+    _raise_any(problems)
     parts: dict[str, str | None] = {}
     for part in wanted:
         try:
             parts[part] = ready.render(part, variables)
         except Unrenderable as error:
-            faults.add("rendering_failed", "template", f"The template's {part} cannot be filled in. {error}")
-    _raise_any(faults)
+            problems.add("rendering_failed", "template", f"The template's {part} cannot be filled in. {error}")
+    _raise_any(problems)
     if "subject" in wanted:
         # Line breaks come from how a template is laid out, and would end the header.
         subject = " ".join((parts["subject"] or "").split())
-        parts["subject"] = fields.read_subject(subject, faults, limits, is_required=True)
+        parts["subject"] = fields.read_subject(subject, problems, limits, is_required=True)
     if not any(parts.get(part) for part in ("text", "html")):
-        faults.add("no_content", "template", "Text and html are empty with these variables.")
-    _raise_any(faults)
+        problems.add("no_content", "template", "Text and html are empty with these variables.")
+    _raise_any(problems)
     return parts
 
 
-def _raise_any(faults: Problems) -> None:
-    if faults:
+def _raise_any(problems: Problems) -> None:
+    if problems:
         text = "The template cannot be filled in with these variables; `details` says why."
-        raise Refusal(422, "not_renderable", text, problems=faults.found)
+        raise Refusal(422, "not_renderable", text, problems=problems.found)

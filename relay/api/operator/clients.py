@@ -53,11 +53,11 @@ async def create(call: Call) -> Response:
     from relay.api.shapes.admin_requests import ClientRequest
 
     value = read_object(call.request, ClientRequest)
-    faults = Problems(_LIMITS.max_problems)
+    problems = Problems(_LIMITS.max_problems)
     if not NAME.fullmatch(value["name"]):
-        faults.add("invalid_value", "name", "A client's name is 1 to 63 lower-case letters, digits and dashes.")
-    policy = _policy(value.get("policy"), Policy(), call, faults)
-    faults.raise_any()
+        problems.add("invalid_value", "name", "A client's name is 1 to 63 lower-case letters, digits and dashes.")
+    policy = _policy(value.get("policy"), Policy(), call, problems)
+    problems.raise_any()
     try:
         key = await call.services.clients.create(
             value["name"],
@@ -77,16 +77,16 @@ async def change(call: Call) -> Response:
     from relay.api.shapes.admin_requests import ClientChange
 
     value = read_object(call.request, ClientChange)
-    faults = Problems(_LIMITS.max_problems)
-    _policy(value.get("policy"), Policy(), call, faults)
-    faults.raise_any()
+    problems = Problems(_LIMITS.max_problems)
+    _policy(value.get("policy"), Policy(), call, problems)
+    problems.raise_any()
 
     def changed(client: Client) -> Client:
         disabled = value.get("is_disabled")
         return msgspec.structs.replace(
             client,
             role=Role(value.get("role") or client.role),
-            policy=_policy(value.get("policy"), client.policy, call, faults),
+            policy=_policy(value.get("policy"), client.policy, call, problems),
             principals=tuple(value["principals"]) if value.get("principals") is not None else client.principals,
             is_disabled=client.is_disabled if disabled is None else disabled,
         )
@@ -138,22 +138,22 @@ def _view(client: Client, used: Mapping[str, datetime]) -> ClientView:
     )
 
 
-def _policy(value: Mapping[str, Any] | None, before: Policy, call: Call, faults: Problems) -> Policy:
+def _policy(value: Mapping[str, Any] | None, before: Policy, call: Call, problems: Problems) -> Policy:
     """The policy with what is named changed; what is wrong with it is noted."""
     if value is None:
         return before
     settings = call.services.settings
     for name in _PATTERNS:
-        _check_patterns(value.get(name) or (), f"policy.{name}", faults)
+        _check_patterns(value.get(name) or (), f"policy.{name}", problems)
     for name, known in (("routes", settings.routes), ("lanes", settings.lanes)):
         for number, item in enumerate(value.get(name) or ()):
             if item not in known:
                 text = f"There is none of this name; there are: {', '.join(known)}."
-                faults.add(f"unknown_{name[:-1]}", f"policy.{name}[{number}]", text)
+                problems.add(f"unknown_{name[:-1]}", f"policy.{name}[{number}]", text)
     for number, block in enumerate(value.get("ip_ranges") or ()):
-        _check_block(block, f"policy.ip_ranges[{number}]", faults)
+        _check_block(block, f"policy.ip_ranges[{number}]", problems)
     if value.get("redirect_to") is not None:
-        read_mailbox(value["redirect_to"], "policy.redirect_to", faults, _LIMITS)
+        read_mailbox(value["redirect_to"], "policy.redirect_to", problems, _LIMITS)
     fields: dict[str, Any] = {name: tuple(item) if isinstance(item, list) else item for name, item in value.items()}
     if fields.get("delivery"):
         fields["delivery"] = Delivery(fields["delivery"])
@@ -163,18 +163,18 @@ def _policy(value: Mapping[str, Any] | None, before: Policy, call: Call, faults:
     )
 
 
-def _check_patterns(patterns: Any, target: str, faults: Problems) -> None:
+def _check_patterns(patterns: Any, target: str, problems: Problems) -> None:
     for number, pattern in enumerate(patterns):
         if pattern == "*":
             continue
         local, at, domain = pattern.rpartition("@")
         if not at or not local or not domain or ("*" in local and local != "*") or "*" in domain:
             text = "A pattern is `*`, an address, or `*@domain`."
-            faults.add("invalid_value", f"{target}[{number}]", text)
+            problems.add("invalid_value", f"{target}[{number}]", text)
 
 
-def _check_block(block: str, target: str, faults: Problems) -> None:
+def _check_block(block: str, target: str, problems: Problems) -> None:
     try:
         ipaddress.ip_network(block, strict=False)
     except ValueError:
-        faults.add("invalid_value", target, "This is no CIDR block such as 203.0.113.0/24 or 2001:db8::/32.")
+        problems.add("invalid_value", target, "This is no CIDR block such as 203.0.113.0/24 or 2001:db8::/32.")

@@ -42,9 +42,9 @@ async def index(call: Call) -> Response:
         counts = await call.services.dead_letters.counts()
         value = [DeadLetterView(code=code, meaning=CAUSES[code], count=count) for code, count in counts.items()]
         return json_response(DeadLetterPageView(value=value))
-    faults = Problems(1)
-    _check_cause(code, faults)
-    faults.raise_any()
+    problems = Problems(1)
+    _check_cause(code, problems)
+    problems.raise_any()
     letters, cursor = await page_of(call.services.dead_letters.of(code, cursor=call.request.query.get("cursor")))
     link = f"{call.base_url}/v1/deadletters?code={code}&cursor={quote(cursor, safe='')}" if cursor else None
     return json_response(DeadLetterPageView(value=await _views(call, letters), next_link=given(link)))
@@ -59,10 +59,10 @@ async def list_causes(call: Call) -> Response:
 async def redrive(call: Call) -> Response:
     """Handle POST /v1/deadletters/redrive."""
     choice = read_object(call.request, DeadLetterRedrive)
-    faults = Problems(_LIMITS.max_problems)
-    how = read_redrive(call, choice, faults)
-    _check_choice(choice, faults)
-    faults.raise_any()
+    problems = Problems(_LIMITS.max_problems)
+    how = read_redrive(call, choice, problems)
+    _check_choice(choice, problems)
+    problems.raise_any()
     letters, is_more = await _chosen(call, choice)
     redriven = await call.services.message_changes.redrive_all(letters, how)
     return json_response(RedrivenView(redriven=redriven, is_more=is_more))
@@ -71,38 +71,38 @@ async def redrive(call: Call) -> Response:
 async def discard(call: Call) -> Response:
     """Handle POST /v1/deadletters/discard."""
     choice = read_object(call.request, DeadLetterChoice)
-    faults = Problems(_LIMITS.max_problems)
-    _check_choice(choice, faults)
-    faults.raise_any()
+    problems = Problems(_LIMITS.max_problems)
+    _check_choice(choice, problems)
+    problems.raise_any()
     letters, is_more = await _chosen(call, choice)
     discarded = await call.services.message_changes.discard(letters)
     return json_response(DiscardedView(discarded=discarded, is_more=is_more))
 
 
-def read_redrive(call: Call, value: Mapping[str, Any], faults: Problems) -> Redrive:
+def read_redrive(call: Call, value: Mapping[str, Any], problems: Problems) -> Redrive:
     """Read how to redrive from a request's `route` and `sender`, and collect their problems."""
     route, routes = value.get("route"), call.services.settings.routes
     if route is not None and route not in routes:
-        faults.add("unknown_route", "route", f"There is no such route; there are: {', '.join(routes)}.")
+        problems.add("unknown_route", "route", f"There is no such route; there are: {', '.join(routes)}.")
     sender = value.get("sender")
-    return Redrive(route=route, sender=None if sender is None else read_mailbox(sender, "sender", faults, _LIMITS))
+    return Redrive(route=route, sender=None if sender is None else read_mailbox(sender, "sender", problems, _LIMITS))
 
 
-def _check_choice(choice: Mapping[str, Any], faults: Problems) -> None:
+def _check_choice(choice: Mapping[str, Any], problems: Problems) -> None:
     chosen, code = choice.get("ids"), choice.get("code")
     if chosen and code is not None:
-        faults.add("not_applicable", "ids", "Give either `ids` or `code`, not both.")
+        problems.add("not_applicable", "ids", "Give either `ids` or `code`, not both.")
     elif not chosen and code is None:
-        faults.add("required", "ids", "Give `ids` (of messages) or `code` (a cause).")
+        problems.add("required", "ids", "Give `ids` (of messages) or `code` (a cause).")
     elif code is not None:
-        _check_cause(code, faults)
+        _check_cause(code, problems)
     elif len(chosen or ()) > _LIMITS.max_batch_messages:
-        faults.add("too_many", "ids", f"{_LIMITS.max_batch_messages} are possible in one request.")
+        problems.add("too_many", "ids", f"{_LIMITS.max_batch_messages} are possible in one request.")
 
 
-def _check_cause(code: str, faults: Problems) -> None:
+def _check_cause(code: str, problems: Problems) -> None:
     if code not in CAUSES:
-        faults.add("invalid_choice", "code", f"There is no such cause; there are: {', '.join(CAUSES)}.")
+        problems.add("invalid_choice", "code", f"There is no such cause; there are: {', '.join(CAUSES)}.")
 
 
 async def _chosen(call: Call, choice: Mapping[str, Any]) -> tuple[Sequence[DeadLetter], bool]:

@@ -15,13 +15,13 @@ async def recipient(call: Call) -> Response:
     from relay.api.shapes.admin_requests import EraseRequest
 
     value = read_object(call.request, EraseRequest)
-    faults = Problems(20)
+    problems = Problems(20)
     address = ""
     try:
         address = same_mailbox(email_address(value["recipient"]))
     except ValueError as error:
-        faults.add("invalid_address", "recipient", str(error))
-    faults.raise_any()
+        problems.add("invalid_address", "recipient", str(error))
+    problems.raise_any()
     is_dry = bool(value.get("dry_run"))
     step = await step_of(call.services.erasure.step(address, value.get("cursor"), is_dry=is_dry))
     view = ErasedView(

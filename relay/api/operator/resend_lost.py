@@ -20,9 +20,9 @@ async def resend_lost(call: Call) -> Response:
     from relay.api.shapes.admin_requests import ResendLostRequest
 
     value = read_object(call.request, ResendLostRequest)
-    faults = Problems(20)
-    wanted = _wanted(call, value, faults)
-    faults.raise_any()
+    problems = Problems(20)
+    wanted = _wanted(call, value, problems)
+    problems.raise_any()
     step = await step_of(call.services.resend_lost.step(wanted, value.get("cursor")))
     view = LostResentView(
         found=step.found,
@@ -35,23 +35,23 @@ async def resend_lost(call: Call) -> Response:
     return json_response(view)
 
 
-def _wanted(call: Call, value: Mapping[str, Any], faults: Problems) -> LostMailQuery:
+def _wanted(call: Call, value: Mapping[str, Any], problems: Problems) -> LostMailQuery:
     routes = call.services.settings.routes
     for field in ("route", "to_route"):
         if value.get(field) is not None and value[field] not in routes:
-            faults.add("unknown_route", field, f"There is no such route; there are: {', '.join(routes)}.")
+            problems.add("unknown_route", field, f"There is no such route; there are: {', '.join(routes)}.")
     route = routes.get(value["route"])
     if route is not None and "delivery_events" not in provider_module(route.provider).CAPABILITIES.features:
         text = "The provider of this route reports no deliveries, so that all it sent would count as lost."
-        faults.add("not_applicable", "route", text)
+        problems.add("not_applicable", "route", text)
     if not value["without_delivered"]:
         text = "It must be true: nothing else tells lost mail from mail that arrived."
-        faults.add("invalid_choice", "without_delivered", text)
-    since, before = _time(value, "sent_since", faults), _time(value, "sent_before", faults)
+        problems.add("invalid_choice", "without_delivered", text)
+    since, before = _time(value, "sent_since", problems), _time(value, "sent_before", problems)
     if before > call.services.clock():
-        faults.add("out_of_range", "sent_before", "The time must be over: what is sent now may still be reported.")
+        problems.add("out_of_range", "sent_before", "The time must be over: what is sent now may still be reported.")
     elif since >= before:
-        faults.add("out_of_range", "sent_since", "It must be earlier than `sent_before`.")
+        problems.add("out_of_range", "sent_since", "It must be earlier than `sent_before`.")
     return LostMailQuery(
         route=value["route"],
         since=since,
@@ -61,12 +61,12 @@ def _wanted(call: Call, value: Mapping[str, Any], faults: Problems) -> LostMailQ
     )
 
 
-def _time(value: Mapping[str, Any], field: str, faults: Problems) -> datetime:
+def _time(value: Mapping[str, Any], field: str, problems: Problems) -> datetime:
     try:
         at = datetime.fromisoformat(value[field])
     except ValueError:
-        at = datetime(1970, 1, 1)  # noqa: DTZ001 - noted as a fault below
+        at = datetime(1970, 1, 1)  # noqa: DTZ001 - noted as a problem below
     if at.tzinfo is None:
-        faults.add("invalid_time", field, "A time is ISO 8601 with an offset, such as 2026-03-01T00:00:00Z.")
+        problems.add("invalid_time", field, "A time is ISO 8601 with an offset, such as 2026-03-01T00:00:00Z.")
         return datetime(1970, 1, 1, tzinfo=UTC)
     return at

@@ -67,10 +67,10 @@ async def add(call: Call) -> Response:
 
     value = read_object(call.request, SuppressionRequest)
     scope = await _scope(call, value.get("client"), for_all=value.get("for_all"))
-    faults = Problems(_LIMITS.max_problems)
-    made = _made(call, value, scope, "", faults)
-    if made is None or faults:
-        raise faults.refusal()
+    problems = Problems(_LIMITS.max_problems)
+    made = _made(call, value, scope, "", problems)
+    if made is None or problems:
+        raise problems.refusal()
     await call.services.suppressions.put([made])
     return json_response(_view(made), 201)
 
@@ -86,10 +86,10 @@ async def take_list(call: Call) -> Response:
     """POST /v1/suppressions/import: all of it or nothing; JSON, or CSV with a header line."""
     from relay.api.shapes.admin_requests import SuppressionImport
 
-    faults = Problems(_LIMITS.max_problems)
+    problems = Problems(_LIMITS.max_problems)
     if call.request.content_type == "text/csv":
         rows, scope = (
-            _csv(call.request.body, faults),
+            _csv(call.request.body, problems),
             await _scope(call, call.request.query.get("client"), for_all=None),
         )
     else:
@@ -97,10 +97,10 @@ async def take_list(call: Call) -> Response:
         scope = await _scope(call, value.get("client"), for_all=value.get("for_all"))
         rows = value["value"]
     if len(rows) > MOST_IMPORTED:
-        faults.add("too_many", "value", f"{MOST_IMPORTED} are possible in one request; send several.")
-        faults.raise_any()
-    made = [_made(call, row, scope, f"value[{number}].", faults) for number, row in enumerate(rows)]
-    faults.raise_any()
+        problems.add("too_many", "value", f"{MOST_IMPORTED} are possible in one request; send several.")
+        problems.raise_any()
+    made = [_made(call, row, scope, f"value[{number}].", problems) for number, row in enumerate(rows)]
+    problems.raise_any()
     await call.services.suppressions.put([each for each in made if each is not None])
     return json_response(SuppressionsImportedView(imported=len(made)))
 
@@ -181,15 +181,15 @@ async def _get(call: Call, scope: str) -> Suppression | None:
         return None
 
 
-def _made(call: Call, row: Mapping[str, Any], scope: str, place: str, faults: Problems) -> Suppression | None:
-    address = read_mailbox(row.get("email") or "", f"{place}email", faults, _LIMITS)
+def _made(call: Call, row: Mapping[str, Any], scope: str, place: str, problems: Problems) -> Suppression | None:
+    address = read_mailbox(row.get("email") or "", f"{place}email", problems, _LIMITS)
     reason = row.get("reason") or "manual"
     note = row.get("note") or ""
     if reason not in REASONS:
-        faults.add("invalid_choice", f"{place}reason", f"A reason is one of {', '.join(REASONS)}.")
+        problems.add("invalid_choice", f"{place}reason", f"A reason is one of {', '.join(REASONS)}.")
         return None
     if len(note) > MAX_NOTE:
-        faults.add("too_long", f"{place}note", f"A note has at most {MAX_NOTE} characters.")
+        problems.add("too_long", f"{place}note", f"A note has at most {MAX_NOTE} characters.")
     if not isinstance(address, Address):
         return None
     made = call.services.suppressions.made(address.email, reason, scope, scope=scope, note=note, source="api")
@@ -199,7 +199,7 @@ def _made(call: Call, row: Mapping[str, Any], scope: str, place: str, faults: Pr
     return msgspec.structs.replace(made, expires_at=made.at + timedelta(seconds=seconds))
 
 
-def _csv(body: bytes, faults: Problems) -> Sequence[Mapping[str, Any]]:
+def _csv(body: bytes, problems: Problems) -> Sequence[Mapping[str, Any]]:
     """The rows of a CSV with at least a column `email`; `reason` and `note` are read too, other columns are not."""
     if len(body) > MAX_IMPORT_BYTES:
         raise Refusal(413, "message_too_large", f"A list may have {MAX_IMPORT_BYTES} bytes; send several.")
@@ -209,8 +209,8 @@ def _csv(body: bytes, faults: Problems) -> Sequence[Mapping[str, Any]]:
         raise Refusal(400, "invalid_request", "The list is not UTF-8.") from error
     reader = csv.DictReader(io.StringIO(text, newline=""))
     if "email" not in (reader.fieldnames or ()):
-        faults.add("required", "email", "The first line names the columns; one of them must be `email`.")
-        faults.raise_any()
+        problems.add("required", "email", "The first line names the columns; one of them must be `email`.")
+        problems.raise_any()
     return list(_rows(reader))
 
 

@@ -63,10 +63,10 @@ async def put(call: Call) -> Response:
     from relay.api.shapes.admin_requests import TemplateRequest
 
     value = read_object(call.request, TemplateRequest, max_bytes=2 * MAX_BYTES)
-    faults = Problems(_LIMITS.max_problems)
-    read_choice_name(call.values["name"], "name", faults, _LIMITS)
-    made = _made(call, value, faults)
-    faults.raise_any()
+    problems = Problems(_LIMITS.max_problems)
+    read_choice_name(call.values["name"], "name", problems, _LIMITS)
+    made = _made(call, value, problems)
+    problems.raise_any()
     kept = await call.services.templates.put(made)
     return json_response(_view(kept), 201 if kept.version == 1 else 200)
 
@@ -83,9 +83,9 @@ async def preview(call: Call) -> Response:
     from relay.api.shapes.admin_requests import PreviewRequest
 
     value = read_object(call.request, PreviewRequest, is_optional=True)
-    faults = Problems(_LIMITS.max_problems)
-    variables = read_open_object(value.get("variables"), "variables", _LIMITS.max_variables_bytes, faults, _LIMITS)
-    faults.raise_any()
+    problems = Problems(_LIMITS.max_problems)
+    variables = read_open_object(value.get("variables"), "variables", _LIMITS.max_variables_bytes, problems, _LIMITS)
+    problems.raise_any()
     name, version = _asked(call.values["name"])
     try:
         ready = await call.services.templates.ready(name, version or value.get("version"))
@@ -133,9 +133,9 @@ async def _template(call: Call) -> Template:
 
 
 def _asked(text: str) -> tuple[str, int | None]:
-    faults = Problems(1)
-    read_choice_name(text, "name", faults, _LIMITS, may_have_version=True)
-    if faults:
+    problems = Problems(1)
+    read_choice_name(text, "name", problems, _LIMITS, may_have_version=True)
+    if problems:
         raise _not_found()
     return split_name(text)
 
@@ -144,28 +144,28 @@ def _not_found() -> Refusal:
     return Refusal(404, "template_not_found", "There is no such template, or no such version of it.")
 
 
-def _made(call: Call, value: Mapping[str, Any], faults: Problems) -> Template:
+def _made(call: Call, value: Mapping[str, Any], problems: Problems) -> Template:
     sources = {part: value.get(part) for part in PARTS}
     if not (sources["text"] or sources["html"]):
-        faults.add("no_content", "text", "Give text, html or both.")
-    read = _compiled(sources, faults)
+        problems.add("no_content", "text", "Give text, html or both.")
+    read = _compiled(sources, problems)
     template = Template(
         name=call.values["name"],
         version=0,
         created_at=call.services.clock(),
         description=value.get("description") or "",
-        variables=_variables(value.get("variables") or {}, read, faults),
+        variables=_variables(value.get("variables") or {}, read, problems),
         subject=sources["subject"],
         text=sources["text"],
         html=sources["html"],
     )
     size = len(msgspec.json.encode(template))
     if size > MAX_BYTES:
-        faults.add("too_large", WHOLE, f"The template has {size} bytes as JSON; {MAX_BYTES} are possible.")
+        problems.add("too_large", WHOLE, f"The template has {size} bytes as JSON; {MAX_BYTES} are possible.")
     return template
 
 
-def _compiled(sources: Mapping[str, str | None], faults: Problems) -> Sequence[str]:
+def _compiled(sources: Mapping[str, str | None], problems: Problems) -> Sequence[str]:
     """The variables that the sources read; what is no template is noted."""
     from relay.clients.template_sandbox import NoTemplate, Part
 
@@ -175,17 +175,17 @@ def _compiled(sources: Mapping[str, str | None], faults: Problems) -> Sequence[s
             try:
                 read |= Part(source, is_html=part == "html").names
             except NoTemplate as error:
-                faults.add("invalid_template", part, str(error))
+                problems.add("invalid_template", part, str(error))
     return sorted(read)
 
 
-def _variables(declared: Mapping[str, Any], read: Sequence[str], faults: Problems) -> dict[str, Variable]:
+def _variables(declared: Mapping[str, Any], read: Sequence[str], problems: Problems) -> dict[str, Variable]:
     for name, each in declared.items():
         if not name.isidentifier():
-            faults.add("invalid_value", member("variables", name), "A variable is named by letters, digits and _.")
+            problems.add("invalid_value", member("variables", name), "A variable is named by letters, digits and _.")
         if each.get("required") and "default" in each:
             text = "A variable that is required has no use for a default; leave one of them out."
-            faults.add("not_applicable", f"{member('variables', name)}.default", text)
+            problems.add("not_applicable", f"{member('variables', name)}.default", text)
     found = {
         name: Variable(
             is_required=each.get("required", "default" not in each) is not False and "default" not in each,
@@ -196,7 +196,7 @@ def _variables(declared: Mapping[str, Any], read: Sequence[str], faults: Problem
     }
     found |= {name: Variable() for name in read if name not in found}
     if len(found) > _MAX_VARIABLES:
-        faults.add("too_many", "variables", f"There are {len(found)} variables; {_MAX_VARIABLES} are possible.")
+        problems.add("too_many", "variables", f"There are {len(found)} variables; {_MAX_VARIABLES} are possible.")
     return found
 
 

@@ -37,15 +37,15 @@ async def create(call: Call) -> Response:
 async def put_part(call: Call) -> Response:
     """Handle PUT /v1/attachments/{id}/parts/{number}: the same number again replaces the part."""
     check_length(call.request)
-    faults = Problems(_LIMITS.max_problems)
+    problems = Problems(_LIMITS.max_problems)
     number, limit = call.values["number"], uploads.MAX_PARTS
     if not (number.isascii() and number.isdigit() and len(number) <= 4 and 1 <= int(number) <= limit):
-        faults.add("out_of_range", "number", f"Parts are numbered from 1 to {limit}.")
+        problems.add("out_of_range", "number", f"Parts are numbered from 1 to {limit}.")
     if not call.request.body:
-        faults.add("required", WHOLE, "The request has no body; send the bytes of the part.")
+        problems.add("required", WHOLE, "The request has no body; send the bytes of the part.")
     if len(call.request.body) > uploads.MAX_PART_BYTES:
-        faults.add("too_large", WHOLE, f"A part has at most {uploads.MAX_PART_BYTES} bytes.")
-    faults.raise_any()
+        problems.add("too_large", WHOLE, f"A part has at most {uploads.MAX_PART_BYTES} bytes.")
+    problems.raise_any()
     upload = await _upload(call)
     if upload.is_complete:
         raise Refusal(409, "attachment_complete", "This upload is complete; a part cannot be changed any more.")
@@ -99,22 +99,22 @@ async def delete(call: Call) -> Response:
 
 
 def _asked(call: Call) -> tuple[str, str, bool]:
-    """Name, type and whether in parts, as the request asks. Raises `Refusal` with every fault."""
+    """Name, type and whether in parts, as the request asks. Raises `Refusal` with every problem."""
     query = call.request.query
-    faults = Problems(_LIMITS.max_problems)
+    problems = Problems(_LIMITS.max_problems)
     name = query.get("name", "")
     if not name:
-        faults.add("required", "name", "Give the file's name in the address: /v1/attachments?name=invoice.pdf.")
+        problems.add("required", "name", "Give the file's name in the address: /v1/attachments?name=invoice.pdf.")
     else:
-        check_file_name(name, "name", faults, _LIMITS)
+        check_file_name(name, "name", problems, _LIMITS)
     given = query.get("type") or call.request.headers.get("content-type", "")
-    type_ = guess_type(name) if given.lower() in _NO_TYPES else read_media_type(given, "type", faults)
+    type_ = guess_type(name) if given.lower() in _NO_TYPES else read_media_type(given, "type", problems)
     parts = query.get("parts", "false").lower()
     if parts not in ("true", "false"):
-        faults.add("invalid_choice", "parts", "The value must be true or false.")
+        problems.add("invalid_choice", "parts", "The value must be true or false.")
     if parts == "true" and call.request.body:
-        faults.add("not_applicable", "parts", "With parts=true there is no body; each part is sent by itself.")
-    faults.raise_any()
+        problems.add("not_applicable", "parts", "With parts=true there is no body; each part is sent by itself.")
+    problems.raise_any()
     return name, type_, parts == "true"
 
 
@@ -123,9 +123,9 @@ def _size(call: Call) -> int | None:
     if given is None:
         return None
     if not (given.isascii() and given.isdigit() and len(given) <= 12):
-        faults = Problems(_LIMITS.max_problems)
-        faults.add("invalid_value", "size", "The size is a whole number of bytes.")
-        faults.raise_any()
+        problems = Problems(_LIMITS.max_problems)
+        problems.add("invalid_value", "size", "The size is a whole number of bytes.")
+        problems.raise_any()
     return int(given)
 
 

@@ -53,18 +53,18 @@ async def create(call: Call) -> Response:
     from relay.api.shapes.admin_requests import WebhookRequest
 
     value = read_object(call.request, WebhookRequest)
-    faults = Problems(_LIMITS.max_problems)
-    url = _url(value, faults)
-    _check(call, value, url, faults)
-    faults.raise_any()
+    problems = Problems(_LIMITS.max_problems)
+    url = _url(value, problems)
+    _check(call, value, url, problems)
+    problems.raise_any()
     is_callback = value.get("callbackUrl") is not None
     name = callback_id(call.client.name, url) if is_callback else f"wh_{call.services.new_batch()}"
     known = await call.services.webhooks.subscriptions.of(call.client.name, fresh=True)
     if len(known) >= MAX_SUBSCRIPTIONS and all(each.id != name for each in known):
-        faults.add(
+        problems.add(
             "too_many", "$", f"A client has at most {MAX_SUBSCRIPTIONS} webhooks. Delete one that is not used any more."
         )
-        faults.raise_any()
+        problems.raise_any()
     definition = Definition(
         url=url,
         secret=new_secret(),
@@ -85,9 +85,9 @@ async def change(call: Call) -> Response:
     from relay.api.shapes.admin_requests import WebhookChange
 
     value = read_object(call.request, WebhookChange)
-    faults = Problems(_LIMITS.max_problems)
-    _check(call, value, value.get("url"), faults)
-    faults.raise_any()
+    problems = Problems(_LIMITS.max_problems)
+    _check(call, value, value.get("url"), problems)
+    problems.raise_any()
     before, subscriptions = await _chosen(call), call.services.webhooks.subscriptions
     definition = before.definition
     changed = msgspec.structs.replace(
@@ -155,21 +155,21 @@ async def _chosen(call: Call) -> Subscription:
         raise Refusal(404, "not_found", "There is no webhook of this id.") from error
 
 
-def _url(value: Mapping[str, Any], faults: Problems) -> str:
+def _url(value: Mapping[str, Any], problems: Problems) -> str:
     given = [value[name] for name in ("url", "callbackUrl") if value.get(name) is not None]
     if len(given) == 2:
-        faults.add("not_applicable", "callbackUrl", "Give either `url` or `callbackUrl`, not both.")
+        problems.add("not_applicable", "callbackUrl", "Give either `url` or `callbackUrl`, not both.")
     elif not given:
-        faults.add("required", "url", "Where should events be posted? Give `url`.")
+        problems.add("required", "url", "Where should events be posted? Give `url`.")
     return str(given[0]) if given else ""
 
 
-def _check(call: Call, value: Mapping[str, Any], url: str | None, faults: Problems) -> None:
-    if url and (fault := url_fault(url, allows_loopback=call.services.settings.webhooks_allow_loopback)):
+def _check(call: Call, value: Mapping[str, Any], url: str | None, problems: Problems) -> None:
+    if url and (problem := url_fault(url, allows_loopback=call.services.settings.webhooks_allow_loopback)):
         target = "callbackUrl" if value.get("callbackUrl") is not None else "url"
-        faults.add("invalid_value", target, f"The URL of a webhook {fault}.")
+        problems.add("invalid_value", target, f"The URL of a webhook {problem}.")
     if len(value.get("note") or "") > MAX_NOTE:
-        faults.add("too_long", "note", f"A note has at most {MAX_NOTE} characters.")
+        problems.add("too_long", "note", f"A note has at most {MAX_NOTE} characters.")
 
 
 def _events(value: Mapping[str, Any]) -> tuple[EventKind, ...]:
