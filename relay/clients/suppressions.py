@@ -172,9 +172,9 @@ class Suppressions:
         now = self._clock()
         await self._log([Suppression(email=each, reason="", scope=scope, at=now, expires_at=now) for each in chosen])
 
-    async def follow(self, noted: Sequence[MessageEvent]) -> None:
+    async def follow(self, events: Sequence[MessageEvent]) -> None:
         """Suppress recipients after an event: the address does not exist, a complaint, an unsubscription."""
-        for each in noted:
+        for each in events:
             reason = _reason_of(each)
             if reason and each.is_ours:
                 source = each.event.provider
@@ -257,11 +257,11 @@ def key_of(email: str) -> str:
     return hashlib.sha256(f"{local.lower()}@{ascii_domain}".encode("utf-8", "replace")).hexdigest()[:32]
 
 
-def _reason_of(noted: MessageEvent) -> str:
-    if noted.event.kind == EventKind.BOUNCED and noted.event.bounce_class == BounceClass.ADDRESS:
+def _reason_of(event: MessageEvent) -> str:
+    if event.event.kind == EventKind.BOUNCED and event.event.bounce_class == BounceClass.ADDRESS:
         return "bounced"
     return {EventKind.COMPLAINED: "complained", EventKind.UNSUBSCRIBED: "unsubscribed"}.get(
-        EventKind(noted.event.kind), ""
+        EventKind(event.event.kind), ""
     )
 
 

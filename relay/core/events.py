@@ -222,5 +222,5 @@ class MessageEvent(msgspec.Struct, frozen=True, kw_only=True):
 class EventFollower(Protocol):
     """Something that happens because of events. A repetition must do no harm."""
 
-    async def follow(self, noted: Sequence[MessageEvent]) -> None:
+    async def follow(self, events: Sequence[MessageEvent]) -> None:
         """Do it. Raises `StorageError` when it could not: the events come again."""

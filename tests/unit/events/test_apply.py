@@ -28,11 +28,11 @@ class Following:
         self.noted: list[MessageEvent] = []
         self.failures = 0
 
-    async def follow(self, noted: Sequence[MessageEvent]) -> None:
+    async def follow(self, events: Sequence[MessageEvent]) -> None:
         if self.failures:
             self.failures -= 1
             raise Unavailable("away")
-        self.noted += noted
+        self.noted += events
 
 
 @pytest.fixture
