@@ -114,7 +114,7 @@ async def recover(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the worke
 
 
 @app.function_name("purge")
-@app.timer_trigger(arg_name="timer", schedule="0 17 3 * * *")
+@app.timer_trigger(arg_name="timer", schedule="0 17 2-7 * * *")
 async def purge(timer: func.TimerRequest) -> None:  # noqa: ARG001 - as above
     """Every night: drain the poison queues, and delete what is older than the retention."""
     await relay().nightly.run()

@@ -154,6 +154,32 @@ var rules = [
     by: ['secret']
   }
   {
+    name: 'timer-behind'
+    title: 'Relay: a timer does not finish its work'
+    severity: 2
+    query: loadTextContent('alerts/timer-behind.kql')
+    every: 'PT15M'
+    window: 'PT6H'
+    measure: 'items'
+    aggregation: 'Total'
+    operator: 'GreaterThan'
+    threshold: 30
+    by: ['step']
+  }
+  {
+    name: 'timer-behind-at-night'
+    title: 'Relay: old data is not deleted in time'
+    severity: 3
+    query: loadTextContent('alerts/timer-behind-at-night.kql')
+    every: 'PT1H'
+    window: 'P1D'
+    measure: 'items'
+    aggregation: 'Total'
+    operator: 'GreaterThan'
+    threshold: 5
+    by: ['step']
+  }
+  {
     name: 'silence'
     title: 'Relay: no log line for 15 minutes'
     severity: 1

@@ -3,6 +3,7 @@
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, cast
 
 import msgspec
@@ -51,6 +52,11 @@ class Watched:
         self._errors: dict[str, deque[Exception | None]] = {}
         self._lost: Counter[str] = Counter()
         self._befores: dict[str, deque[Callable[[], Awaitable[object]]]] = {}
+        self._passes: Callable[[], None] = lambda: None
+
+    def take_time(self, clock: Clock, seconds: float) -> None:
+        """Let every call take this long, by the clock."""
+        self._passes = partial(clock.move, seconds)
 
     def fail(self, name: str, *errors: Exception | None) -> None:
         """The next calls of this operation fail so, one after the other; None lets one succeed."""
@@ -77,6 +83,7 @@ class Watched:
 
         async def call(*args: Any, **kwargs: Any) -> Any:
             self.calls[name] += 1
+            self._passes()
             if self._befores.get(name):
                 await self._befores[name].popleft()()
             error = self._errors[name].popleft() if self._errors.get(name) else None
@@ -110,6 +117,7 @@ class Scripted:
         self.verified: list[tuple[SendRequest, str | None]] = []
         self.probes = 0
         self.before_send: Callable[[], Awaitable[object]] | None = None
+        self.before_probe: Callable[[], Awaitable[object]] | None = None
 
     async def send(self, parcel: SendRequest) -> Outcome | PerRecipient:
         self.sent.append(parcel)
@@ -122,6 +130,8 @@ class Scripted:
 
     async def probe(self) -> Sent | RouteFault:
         self.probes += 1
+        if self.before_probe is not None:
+            await self.before_probe()
         if isinstance(self.health, Exception):
             raise self.health
         return self.health

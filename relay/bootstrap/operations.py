@@ -139,6 +139,7 @@ class Operations(UseCases):
             sent_checks=self.sent_checks,
             orphan_entries=self.orphan_entries,
             health_log=self.health_log,
+            clock=self.clock,
         )
 
     @cached_property
@@ -147,5 +148,9 @@ class Operations(UseCases):
         from relay.operations.schedule import Nightly
 
         return Nightly(
-            poison_queues=self.poison_queues, purge=self.purge, suppressions=self.suppressions, webhooks=self.webhooks
+            poison_queues=self.poison_queues,
+            purge=self.purge,
+            suppressions=self.suppressions,
+            webhooks=self.webhooks,
+            clock=self.clock,
         )

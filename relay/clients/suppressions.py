@@ -20,6 +20,7 @@ from relay.core.events import BounceClass, EventKind, MessageEvent
 from relay.core.model import Address
 from relay.core.settings import SuppressionRule
 from relay.platform import resources
+from relay.platform.concurrency import NEVER, Deadline, Progress
 from relay.platform.log import log_event
 from relay.platform.storage.ports import Entity, Query, Tables, delete_where, every_row
 
@@ -196,11 +197,13 @@ class Suppressions:
             await self.remove(ALL, gone)
         return len(gone)
 
-    async def purge(self) -> int:
+    async def purge(self, deadline: Deadline = NEVER) -> Progress:
         """Delete expired entries and the old log."""
         now = self._clock()
         query = Query(select=("at", "expires_at"))
-        return await delete_where(self._tables, TABLE, query, lambda entity: _is_forgotten(entity, now))
+        return await delete_where(
+            self._tables, TABLE, query, lambda entity: _is_forgotten(entity, now), deadline=deadline
+        )
 
     # ── cache ──
 

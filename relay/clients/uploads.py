@@ -14,6 +14,7 @@ import msgspec
 
 from relay.core.errors import Changed, NotFound
 from relay.platform import concurrency, resources
+from relay.platform.concurrency import NEVER, Deadline, Progress, process
 from relay.platform.resources import ATTACHMENTS_CONTAINER
 from relay.platform.storage.ports import Blobs, Entity, Query, Tables, every_row
 from relay.platform.storage.rows import RowChange, change_row
@@ -29,6 +30,8 @@ _EXTENDED_EARLY = timedelta(days=1)
 """Extra time an upload is kept, so that a frequently used one is written once a day."""
 _BLOBS = "uploads/"
 _AT_ONCE = 8
+
+_DELETES_AT_ONCE = 8
 
 
 class TooLarge(ValueError):
@@ -171,33 +174,50 @@ class Uploads:
         await self._delete_parts(upload)
         await self._tables.delete(TABLE, upload.client, upload.id, etag=etag)
 
-    async def purge(self) -> int:
-        """Delete expired uploads. Returns their number. Costs one operation per thousand uploads, and four per deletion."""
-        now, purged = self._clock(), 0
+    async def purge(self, deadline: Deadline = NEVER) -> Progress:
+        """Delete expired uploads. Costs one operation per thousand uploads, and four per deletion."""
+        now = self._clock()
         known: set[str] = set()
-        async for entity in every_row(self._tables, TABLE, Query()):
-            upload = _upload(entity)
-            known.add(upload.id)
-            if upload.keep_until <= now:
-                try:
-                    await self.delete(upload)
-                except (Changed, NotFound):
-                    continue
-                purged += 1
-        await self._sweep(known, now - KEPT_UNUSED)
-        return purged
 
-    async def _sweep(self, known: Set[str], before: datetime) -> None:
-        """Delete old blobs without a row: parts that arrived while their upload was deleted."""
-        cursor: str | None = None
-        while True:
-            page, cursor = await self._blobs.list(ATTACHMENTS_CONTAINER, prefix=_BLOBS, cursor=cursor)
-            for blob in page:
-                name = blob.name.removeprefix(_BLOBS).partition(".")[0]
-                if name not in known and blob.modified_at < before:
-                    await self._blobs.delete(ATTACHMENTS_CONTAINER, blob.name)
-            if cursor is None:
-                return
+        async def expired() -> AsyncIterator[Upload]:
+            async for entity in every_row(self._tables, TABLE, Query()):
+                upload = _upload(entity)
+                known.add(upload.id)
+                if upload.keep_until <= now:
+                    yield upload
+
+        progress = await process(expired(), self._delete_expired, limit=_DELETES_AT_ONCE, deadline=deadline)
+        if progress.is_complete:
+            # Only now every upload that exists is known.
+            progress += Progress(is_complete=await self._sweep(known, now - KEPT_UNUSED, deadline))
+        return progress
+
+    async def _delete_expired(self, upload: Upload) -> bool:
+        try:
+            await self.delete(upload)
+        except (Changed, NotFound):
+            return False
+        return True
+
+    async def _sweep(self, known: Set[str], before: datetime, deadline: Deadline) -> bool:
+        """Delete old blobs without a row: parts that arrived while their upload was deleted. Returns whether all are gone."""
+
+        async def unknown() -> AsyncIterator[str]:
+            cursor: str | None = None
+            while True:
+                page, cursor = await self._blobs.list(ATTACHMENTS_CONTAINER, prefix=_BLOBS, cursor=cursor)
+                for blob in page:
+                    name = blob.name.removeprefix(_BLOBS).partition(".")[0]
+                    if name not in known and blob.modified_at < before:
+                        yield blob.name
+                if cursor is None:
+                    return
+
+        async def delete(name: str) -> bool:
+            await self._blobs.delete(ATTACHMENTS_CONTAINER, name)
+            return True
+
+        return (await process(unknown(), delete, limit=_DELETES_AT_ONCE, deadline=deadline)).is_complete
 
     def _fresh(self, client: str, name: str, type_: str, *, size: int) -> Upload:
         now = self._clock()

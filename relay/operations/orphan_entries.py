@@ -13,6 +13,7 @@ from relay.core import entries
 from relay.core.errors import NewerVersion, UnreadableEntry
 from relay.core.settings import Lane, queues_for
 from relay.platform import concurrency
+from relay.platform.concurrency import NEVER, Deadline, Progress
 from relay.platform.log import log_event
 from relay.platform.resources import poison_of, queues_of
 from relay.platform.storage.ports import Queues, Received
@@ -35,15 +36,18 @@ class OrphanEntries:
         self._lanes = lanes
         self._read = frozenset(queues_of(lanes))
 
-    async def collect(self) -> int:
-        """Move up to `MAX_ENTRIES` entries. Returns their number. Raises `StorageError`; repeating is safe."""
+    async def collect(self, deadline: Deadline = NEVER) -> Progress:
+        """Move up to `MAX_ENTRIES` entries. Raises `StorageError`; repeating is safe."""
         moved = 0
         for queue in await self._queues.names(_PREFIX):
             name = _QUEUE.fullmatch(queue)
-            if name is not None and queue not in self._read and moved < MAX_ENTRIES:
-                home = queues_for(self._lanes, name["lane"])[0]
-                moved += await self._empty(queue, poison_of(home) if name["poison"] else home, MAX_ENTRIES - moved)
-        return moved
+            if name is None or queue in self._read:
+                continue
+            if moved >= MAX_ENTRIES or deadline.is_over:
+                return Progress(done=moved, is_complete=False)
+            home = queues_for(self._lanes, name["lane"])[0]
+            moved += await self._empty(queue, poison_of(home) if name["poison"] else home, MAX_ENTRIES - moved)
+        return Progress(done=moved)
 
     async def _empty(self, queue: str, home: str, limit: int) -> int:
         moved = 0

@@ -7,6 +7,7 @@ from relay.core.settings import Lane
 from relay.delivery.poison import Poison
 from relay.events.apply import Events
 from relay.events.webhooks.delivery import Webhooks
+from relay.platform.concurrency import NEVER, Deadline, Progress
 from relay.platform.resources import EVENTS_QUEUE, WEBHOOKS_QUEUE, poison_of
 from relay.platform.storage.ports import Queues
 
@@ -27,13 +28,13 @@ class PoisonQueues:
         self._handlers[poison_of(EVENTS_QUEUE)] = events.apply_poison
         self._handlers[poison_of(WEBHOOKS_QUEUE)] = webhooks.keep_poison
 
-    async def drain(self) -> int:
-        """Handle every entry on every poison queue. Returns the number of entries."""
+    async def drain(self, deadline: Deadline = NEVER) -> Progress:
+        """Handle the entries on every poison queue."""
         drained = 0
         for queue, handle in self._handlers.items():
-            while received := await self._queues.receive(queue, limit=_PAGE):
+            while not deadline.is_over and (received := await self._queues.receive(queue, limit=_PAGE)):
                 for entry in received:
                     await handle(entry.body)
                     await self._queues.delete(queue, entry)
                 drained += len(received)
-        return drained
+        return Progress(done=drained, is_complete=not deadline.is_over)

@@ -3,7 +3,7 @@
 Costs one operation for a thousand rows read and one for each batch deleted; nothing is deleted that still waits.
 """
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
 from relay.clients import idempotency, quotas
@@ -12,13 +12,17 @@ from relay.core import ids
 from relay.core.outcomes import CAUSES
 from relay.delivery import send_groups
 from relay.journal import dead_letters
-from relay.journal.records import Journal
+from relay.journal.records import Journal, PurgeBatch
+from relay.platform.concurrency import NEVER, Deadline, Progress, process
 from relay.platform.log import log_event
 from relay.platform.resources import ATTACHMENTS_CONTAINER, CONTENT_CONTAINER
 from relay.platform.storage.ports import Blobs, Query, Tables, Value, delete_where
 
 ORPHAN_BLOBS = timedelta(days=130)
 """Blobs without a record are deleted this long after the retention: 90 days scheduled ahead, 30 of expiry, 10 held."""
+
+RECORDS_AT_ONCE = 16
+BLOBS_AT_ONCE = 16
 
 
 class Purge:
@@ -41,55 +45,74 @@ class Purge:
         self._retention = timedelta(days=retention_days)
         self._clock = clock
 
-    async def run(self) -> None:
-        """Delete everything that is old enough, and log the counts."""
-        batches = await self._records()
-        dead = await self._old_dead_letters()
-        keys = await self._old_rows(idempotency.TABLE, idempotency.KEPT)
-        await self._old_rows(quotas.TABLE, quotas.KEPT)
+    async def run(self, deadline: Deadline = NEVER) -> Progress:
+        """Delete everything that is old enough, the smallest kinds first. The next run does what is left."""
         # A stopped group must last as long as its messages may wait.
-        grouped = await self._old_rows(send_groups.TABLE, ORPHAN_BLOBS + self._retention)
-        orphans = await self._old_blobs(CONTENT_CONTAINER, ORPHAN_BLOBS + self._retention)
-        orphans += await self._old_blobs(ATTACHMENTS_CONTAINER, ORPHAN_BLOBS + self._retention)
-        uploads = await self._uploads.purge()
-        kept = await self._old_blobs(dead_letters.UNREADABLE_CONTAINER, self._retention)
+        long = ORPHAN_BLOBS + self._retention
+        steps: Sequence[tuple[str, Callable[[], Awaitable[Progress]]]] = (
+            ("keys", lambda: self._old_rows(idempotency.TABLE, idempotency.KEPT, deadline)),
+            ("rates", lambda: self._old_rows(quotas.TABLE, quotas.KEPT, deadline)),
+            ("groups", lambda: self._old_rows(send_groups.TABLE, long, deadline)),
+            ("unreadable", lambda: self._old_blobs(dead_letters.UNREADABLE_CONTAINER, self._retention, deadline)),
+            ("dead_letters", lambda: self._old_dead_letters(deadline)),
+            ("uploads", lambda: self._uploads.purge(deadline)),
+            ("batches", lambda: self._records(deadline)),
+            ("blobs", lambda: self._old_blobs(CONTENT_CONTAINER, long, deadline)),
+            ("attachments", lambda: self._old_blobs(ATTACHMENTS_CONTAINER, long, deadline)),
+        )
+        counts, total = dict[str, int](), Progress()
+        for name, step in steps:
+            progress = await step()
+            counts[name] = progress.done
+            total += progress
         log_event(
             "purged",
-            batches=batches,
-            dead_letters=dead,
-            keys=keys,
-            groups=grouped,
-            uploads=uploads,
-            blobs=orphans + kept,
+            is_complete=total.is_complete,
+            batches=counts["batches"],
+            dead_letters=counts["dead_letters"],
+            keys=counts["keys"],
+            groups=counts["groups"],
+            uploads=counts["uploads"],
+            blobs=counts["blobs"] + counts["attachments"] + counts["unreadable"],
         )
+        return total
 
-    async def _records(self) -> int:
-        before, purged = self._clock() - self._retention, 0
+    async def _records(self, deadline: Deadline) -> Progress:
+        return await process(self._old_records(), self._delete_record, limit=RECORDS_AT_ONCE, deadline=deadline)
+
+    async def _old_records(self) -> AsyncIterator[PurgeBatch]:
+        before = self._clock() - self._retention
         for shard in ids.SHARDS:
             cursor: str | None = None
             while True:
                 page, cursor = await self._journal.old_rows(before=before, shard=shard, cursor=cursor)
                 for old in page:
-                    # Blobs first: after a crash the next run finds the record again, but not a blob without a record.
-                    for blob in old.blobs:
-                        await self._blobs.delete(CONTENT_CONTAINER, blob)
-                    await self._journal.delete_rows(old.partition, old.rows)
-                    purged += 1
+                    yield old
                 if cursor is None:
                     break
-        return purged
 
-    async def _old_dead_letters(self) -> int:
+    async def _delete_record(self, old: PurgeBatch) -> bool:
+        # Blobs first: after a crash the next run finds the record again, but not a blob without a record.
+        for blob in old.blobs:
+            await self._blobs.delete(CONTENT_CONTAINER, blob)
+        await self._journal.delete_rows(old.partition, old.rows)
+        return True
+
+    async def _old_dead_letters(self, deadline: Deadline) -> Progress:
         """Delete the rows of messages that failed before the retention, which may have been accepted long before that."""
-        before, purged = self._clock() - self._retention, 0
+        before, progress = self._clock() - self._retention, Progress()
         for code in CAUSES:
             query = Query(partition=code, row_before=ids.batch_floor(before), select=("at",))
-            purged += await delete_where(
-                self._tables, dead_letters.TABLE, query, lambda entity: _is_before(entity.properties["at"], before)
+            progress += await delete_where(
+                self._tables,
+                dead_letters.TABLE,
+                query,
+                lambda entity: _is_before(entity.properties["at"], before),
+                deadline=deadline,
             )
-        return purged
+        return progress
 
-    async def _old_rows(self, table: str, age: timedelta) -> int:
+    async def _old_rows(self, table: str, age: timedelta, deadline: Deadline) -> Progress:
         """Delete rows older than the age. Scans the table."""
         before = self._clock() - age
         return await delete_where(
@@ -97,20 +120,30 @@ class Purge:
             table,
             Query(select=("created_at",)),
             lambda entity: datetime.fromisoformat(str(entity.properties["created_at"])) < before,
+            deadline=deadline,
         )
 
-    async def _old_blobs(self, container: str, age: timedelta) -> int:
-        """Delete blobs older than the age. Names begin with the day, so that the first younger one ends the scan."""
+    async def _old_blobs(self, container: str, age: timedelta, deadline: Deadline) -> Progress:
+        """Delete blobs older than the age."""
+
+        async def delete(name: str) -> bool:
+            await self._blobs.delete(container, name)
+            return True
+
+        return await process(self._old_names(container, age), delete, limit=BLOBS_AT_ONCE, deadline=deadline)
+
+    async def _old_names(self, container: str, age: timedelta) -> AsyncIterator[str]:
+        """Yield the names of old blobs. Names begin with the day, so that the first younger one ends the scan."""
         newest = f"{(self._clock() - age).astimezone(UTC):%Y%m%d}"
-        deleted = 0
+        cursor: str | None = None
         while True:
-            page, cursor = await self._blobs.list(container)
-            old = [blob.name for blob in page if blob.name[:8] < newest]
-            for name in old:
-                await self._blobs.delete(container, name)
-            deleted += len(old)
-            if len(old) < len(page) or cursor is None:
-                return deleted
+            page, cursor = await self._blobs.list(container, cursor=cursor)
+            for blob in page:
+                if blob.name[:8] >= newest:
+                    return
+                yield blob.name
+            if cursor is None:
+                return
 
 
 def _is_before(at: Value, before: datetime) -> bool:

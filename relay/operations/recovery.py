@@ -6,8 +6,9 @@ per thousand overdue rows, and three for each row that is re-enqueued; rows of a
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import datetime, timedelta
+from functools import partial
 
 from relay.core.errors import NewerVersion, NotFound, StorageError
 from relay.core.model import Part, State
@@ -16,6 +17,7 @@ from relay.core.settings import Settings
 from relay.delivery.settlement import SOON, FollowUp
 from relay.journal.pending import Listed, Pending, rows_of
 from relay.journal.records import Journal
+from relay.platform.concurrency import NEVER, Deadline, Progress, gather_limited, process
 from relay.platform.log import log_event, log_failure
 from relay.providers.contract import Provider
 from relay.routes.holds import Hold, Holds, RouteState
@@ -24,8 +26,10 @@ GRACE = timedelta(minutes=2)
 """Time an entry may be late (a backlog, a busy queue) before it is enqueued again from its row."""
 AGAIN = timedelta(minutes=15)
 """Time before the same row is enqueued once more."""
-PROBE_SECONDS = 60.0
+PROBE_SECONDS = 30.0
 """Timeout of a probe."""
+PROBES_AT_ONCE = 8
+ROWS_AT_ONCE = 16
 
 
 class Recovery:
@@ -50,19 +54,20 @@ class Recovery:
         self._providers = providers
         self._clock = clock
 
-    async def run(self) -> None:
-        """Probe held routes, wake released ones, recover overdue messages."""
+    async def run(self, deadline: Deadline = NEVER) -> Progress:
+        """Probe held routes, wake released ones, recover overdue messages. What is left is done by the next run."""
         await self.probe()
-        await self.wake()
-        await self.recover()
+        return await self.wake(deadline) + await self.recover(deadline)
 
     async def probe(self) -> None:
         """Probe every held route whose probe is due. A success starts a trial with one canary batch."""
         now = self._clock()
-        for hold in list((await self._holds.all(fresh=True)).values()):
-            is_due = hold.next_probe_at is not None and hold.next_probe_at <= now
-            if hold.state is RouteState.HELD and is_due:
-                await self._probe_one(hold)
+        due = [
+            hold
+            for hold in (await self._holds.all(fresh=True)).values()
+            if hold.state is RouteState.HELD and hold.next_probe_at is not None and hold.next_probe_at <= now
+        ]
+        await gather_limited([partial(self._probe_one, hold) for hold in due], limit=PROBES_AT_ONCE)
 
     async def probe_now(self, route: str) -> Sent | RouteFault:
         """Probe a route now, at an operator's request. A success starts the trial of its holds."""
@@ -73,29 +78,50 @@ class Recovery:
                     await self._holds.begin_trial(hold)
         return answer
 
-    async def wake(self) -> None:
+    async def wake(self, deadline: Deadline = NEVER) -> Progress:
         """Enqueue the held messages of released routes."""
+        now, progress = self._clock(), Progress()
         for scope, hold in list((await self._holds.all(fresh=True)).items()):
             if hold.must_wake:
-                count = 0
-                async for listed in self._pending.held(scope):
-                    await self._follow_up.put_due(listed.due)
-                    count += 1
-                await self._holds.mark_woken(hold)
-                log_event("route_woken", route=hold.route, batches=count)
+                woken = await process(
+                    self._asleep(scope, now), partial(self._wake_one, now), limit=ROWS_AT_ONCE, deadline=deadline
+                )
+                progress += woken
+                if woken.is_complete:
+                    await self._holds.mark_woken(hold)
+                log_event("route_woken", route=hold.route, batches=woken.done, is_complete=woken.is_complete)
+        return progress
 
-    async def recover(self) -> int:
-        """Enqueue overdue rows again. Returns their number."""
-        now, recovered = self._clock(), 0
+    async def recover(self, deadline: Deadline = NEVER) -> Progress:
+        """Enqueue overdue rows again, several at once."""
+        now = self._clock()
+        progress = await process(
+            self._overdue(now), lambda listed: self._recover_or_log(listed, now), limit=ROWS_AT_ONCE, deadline=deadline
+        )
+        if progress.done:
+            log_event("recovered", batches=progress.done)
+        return progress
+
+    async def _asleep(self, scope: str, now: datetime) -> AsyncIterator[Listed]:
+        """Yield the rows that a hold keeps back; not those that an earlier run enqueued before its deadline."""
+        async for listed in self._pending.held(scope):
+            if listed.requeued_at is None or listed.requeued_at + AGAIN <= now:
+                yield listed
+
+    async def _wake_one(self, now: datetime, listed: Listed) -> bool:
+        await self._follow_up.put_due(listed.due)
+        # Mark after the put: if the process dies in between, the next run enqueues it again, which does no harm.
+        await self._pending.mark_requeued(listed.due, now)
+        return True
+
+    async def _overdue(self, now: datetime) -> AsyncIterator[Listed]:
+        """Yield overdue rows: of a route in trial one batch, the canary."""
         holds = await self._holds.all(fresh=True)
         canaries: set[str] = set()
         async for listed in self._pending.until(now + SOON):
-            if _is_overdue(listed, now, holds, canaries) and await self._recover_or_log(listed, now):
-                recovered += 1
+            if _is_overdue(listed, now, holds, canaries):
                 canaries.add(listed.due.scope)
-        if recovered:
-            log_event("recovered", batches=recovered)
-        return recovered
+                yield listed
 
     async def _probe_one(self, hold: Hold) -> None:
         if hold.route not in self._settings.routes:

@@ -20,6 +20,7 @@ from relay.delivery.settlement import Change, FollowUp, settle
 from relay.journal.content import Content
 from relay.journal.pending import Due, Pending, rows_of
 from relay.journal.records import Journal, Record
+from relay.platform.concurrency import NEVER, Deadline, Progress
 from relay.platform.log import log_event, log_failure
 from relay.providers.contract import Provider
 from relay.providers.registry import provider_module
@@ -72,17 +73,19 @@ class SentChecks:
         self._providers = providers
         self._clock = clock
 
-    async def run(self) -> None:
+    async def run(self, deadline: Deadline = NEVER) -> Progress:
         """Make the checks that are due. Costs nothing if no route supports checks."""
         if not any(self._can_check(route) for route in self._settings.routes):
-            return
+            return Progress()
         rows = 0
         async for listed in self._pending.until(self._clock()):
-            if listed.due.kind == State.SENT:
-                await self._check(listed.due)
-                rows += 1
-            if rows >= MAX_ROWS:
-                break
+            if listed.due.kind != State.SENT:
+                continue
+            if rows >= MAX_ROWS or deadline.is_over:
+                return Progress(done=rows, is_complete=False)
+            await self._check(listed.due)
+            rows += 1
+        return Progress(done=rows)
 
     async def _check(self, due: Due) -> None:
         try:

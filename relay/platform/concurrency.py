@@ -1,7 +1,11 @@
-"""Many calls, a few at a time."""
+"""Run many calls, a limited number of them at once, and stop in time."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
+from datetime import datetime, timedelta
+from functools import partial
+
+import msgspec
 
 
 async def gather_limited[T](calls: Iterable[Callable[[], Awaitable[T]]], *, limit: int) -> list[T]:
@@ -19,3 +23,66 @@ async def gather_limited[T](calls: Iterable[Callable[[], Awaitable[T]]], *, limi
             raise result
         results.append(result)
     return results
+
+
+class Deadline:
+    """A moment after which a timer begins nothing more: the host kills what outlives the function's time limit."""
+
+    def __init__(self, clock: Callable[[], datetime], seconds: float) -> None:
+        """Set the moment, in seconds from now."""
+        self._clock = clock
+        self._at = clock() + timedelta(seconds=seconds)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the moment has come."""
+        return self._clock() >= self._at
+
+
+class _Never(Deadline):
+    def __init__(self) -> None:
+        pass
+
+    @property
+    def is_over(self) -> bool:
+        return False
+
+
+NEVER: Deadline = _Never()
+"""No deadline: for work that a person waits for."""
+
+
+class Progress(msgspec.Struct, frozen=True, kw_only=True):
+    """How far some work came: what was done, and whether anything is left for the next run."""
+
+    done: int = 0
+    is_complete: bool = True
+
+    def __add__(self, other: "Progress") -> "Progress":
+        return Progress(done=self.done + other.done, is_complete=self.is_complete and other.is_complete)
+
+
+async def process[T](
+    items: AsyncIterable[T], work: Callable[[T], Awaitable[bool]], *, limit: int, deadline: Deadline = NEVER
+) -> Progress:
+    """Work on items, `limit` of them at once, until there are no more or the deadline has passed.
+
+    `work` returns whether it did anything; those items are counted. What had begun at the deadline is finished. Raises the
+    first failure when the items that had begun have ended.
+    """
+    done, waiting = 0, list[T]()
+
+    async def finish() -> None:
+        nonlocal done
+        done += sum(await gather_limited([partial(work, item) for item in waiting], limit=limit))
+        waiting.clear()
+
+    async for item in items:
+        if deadline.is_over:
+            await finish()
+            return Progress(done=done, is_complete=False)
+        waiting.append(item)
+        if len(waiting) >= limit:
+            await finish()
+    await finish()
+    return Progress(done=done)

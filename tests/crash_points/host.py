@@ -98,7 +98,10 @@ class Host:
         self._instance.process.death.add_done_callback(self._note_death)
 
     async def _run_timer(self, instance: Instance) -> None:
-        await self._call(instance.process, instance.relay.recovery.run)
+        async def run() -> None:
+            await instance.relay.recovery.run()
+
+        await self._call(instance.process, run)
 
     async def _poll(self, instance: Instance, queue: str) -> None:
         visible_at = self._world.queues.next_visible_at(queue)

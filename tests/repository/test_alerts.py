@@ -89,7 +89,7 @@ def test_a_rule_compares_and_splits_by_columns_of_its_query(rule: dict[str, str]
 
 @pytest.mark.parametrize("rule", rules(), ids=lambda rule: rule["name"])
 def test_a_rule_looks_back_at_least_as_far_as_it_is_asked(rule: dict[str, str]) -> None:
-    minutes = {"'PT5M'": 5, "'PT15M'": 15, "'PT1H'": 60, "'P1D'": 1440}
+    minutes = {"'PT5M'": 5, "'PT15M'": 15, "'PT1H'": 60, "'PT6H'": 360, "'P1D'": 1440}
     assert minutes[rule["window"]] >= minutes[rule["every"]]
 
 

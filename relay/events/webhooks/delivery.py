@@ -24,6 +24,7 @@ from relay.events.webhooks.subscriptions import Subscription, Subscriptions
 from relay.journal.dead_letters import DeadLetters
 from relay.journal.intake import Intake
 from relay.platform import concurrency, resources
+from relay.platform.concurrency import NEVER, Deadline, Progress
 from relay.platform.log import log_event
 from relay.platform.storage.ports import Entity, Query, Queues, Tables, delete_where
 
@@ -114,7 +115,7 @@ class Webhooks:
         page = await self._tables.query(LOG, Query(partition=subscription.id), limit=limit, cursor=cursor)
         return [msgspec.convert(dict(entity.properties), DeliveryAttempt) for entity in page.entities], page.next
 
-    async def purge(self) -> int:
+    async def purge(self, deadline: Deadline = NEVER) -> Progress:
         """Delete old rows of the delivery log."""
         before = self._clock() - LOG_KEPT
 
@@ -122,7 +123,7 @@ class Webhooks:
             at = entity.properties["at"]
             return isinstance(at, datetime) and at < before
 
-        return await delete_where(self._tables, LOG, Query(select=("at",)), is_old)
+        return await delete_where(self._tables, LOG, Query(select=("at",)), is_old, deadline=deadline)
 
     async def _handle(self, entry: Entry) -> None:
         try:

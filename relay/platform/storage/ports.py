@@ -10,6 +10,10 @@ from typing import Protocol
 
 import msgspec
 
+from relay.platform.concurrency import NEVER, Deadline, Progress, process
+
+DELETES_AT_ONCE = 8
+
 type Value = str | int | bool | float | bytes | datetime
 """What a table property may hold. Strings: at most 32,768 UTF-16 units; bytes: at most 65,536; ints are 64 bit."""
 
@@ -134,22 +138,42 @@ async def every_row(tables: Tables, table: str, query: Query) -> AsyncIterator[E
             return
 
 
-async def delete_where(tables: Tables, table: str, query: Query, is_chosen: Callable[[Entity], bool]) -> int:
-    """Delete those rows of a query that are chosen, page by page; how many. What is deleted twice does no harm."""
+async def delete_where(
+    tables: Tables,
+    table: str,
+    query: Query,
+    is_chosen: Callable[[Entity], bool],
+    *,
+    deadline: Deadline = NEVER,
+) -> Progress:
+    """Delete the rows of a query that are chosen, partitions in parallel. Repeating it is safe."""
+
+    async def chosen() -> AsyncIterator[tuple[str, list[str]]]:
+        """Yield the chosen rows of each partition, a page at once."""
+        cursor: str | None = None
+        while True:
+            page = await tables.query(table, query, cursor=cursor)
+            rows: dict[str, list[str]] = {}
+            for entity in page.entities:
+                if is_chosen(entity):
+                    rows.setdefault(entity.partition, []).append(entity.row)
+            for each in rows.items():
+                yield each
+            cursor = page.next
+            if cursor is None:
+                return
+
     deleted = 0
-    cursor: str | None = None
-    while True:
-        page = await tables.query(table, query, cursor=cursor)
-        chosen: dict[str, list[str]] = {}
-        for entity in page.entities:
-            if is_chosen(entity):
-                chosen.setdefault(entity.partition, []).append(entity.row)
-        for partition, rows in chosen.items():
-            await tables.delete_all(table, partition, rows)
-            deleted += len(rows)
-        cursor = page.next
-        if cursor is None:
-            return deleted
+
+    async def delete(group: tuple[str, list[str]]) -> bool:
+        nonlocal deleted
+        partition, names = group
+        await tables.delete_all(table, partition, names)
+        deleted += len(names)
+        return True
+
+    progress = await process(chosen(), delete, limit=DELETES_AT_ONCE, deadline=deadline)
+    return Progress(done=deleted, is_complete=progress.is_complete)
 
 
 class Blob(msgspec.Struct, frozen=True, kw_only=True):

@@ -29,7 +29,7 @@ async def test_message_just_before_the_purge_keeps_the_file(place: Place, upload
         assert await place.uploads.keep(upload, LATER)
 
     place.tables.before("merge", keep)
-    assert await place.uploads.purge() == 0
+    assert (await place.uploads.purge()).done == 0
     assert await blobs(place) == [upload.blob]
 
 
@@ -47,7 +47,7 @@ async def test_interrupted_purge_is_finished_by_the_next(place: Place, upload: U
         await place.uploads.purge()
     assert not await place.uploads.find("shop", [upload.id])
     assert not await place.uploads.keep(upload, LATER)
-    assert await place.uploads.purge() == 1
+    assert (await place.uploads.purge()).done == 1
     assert await blobs(place) == []
     assert place.memory.tables.rows(TABLE) == []
 
@@ -76,7 +76,7 @@ async def test_interrupted_upload_is_deleted(place: Place, operation: str) -> No
     with pytest.raises(Unavailable):
         await place.uploads.store("shop", "a.txt", "text/plain", b"hello")
     place.time.move(KEPT_UNUSED.total_seconds())
-    assert await place.uploads.purge() == 1
+    assert (await place.uploads.purge()).done == 1
     assert await blobs(place) == []
 
 

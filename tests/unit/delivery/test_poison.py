@@ -100,7 +100,7 @@ async def test_an_attempt_under_way_is_looked_at_when_its_lease_is_over(place: P
     assert SENDING.lease_until is not None
     assert at > SENDING.lease_until
     place.time.now = at
-    assert await place.poison_queues.drain() == 1
+    assert (await place.poison_queues.drain()).done == 1
     assert await states(place, batch) == [(State.UNKNOWN, "poisoned")]
 
 
@@ -131,7 +131,7 @@ async def test_while_storage_is_away_the_entry_is_put_back(place: Place) -> None
     await place.poison.record_dead_letters(POISON, body)
     assert list(place.memory.queues.bodies(POISON)) == [body]
     place.time.move(POISON_PUT_BACK_SECONDS)
-    assert await place.poison_queues.drain() == 1
+    assert (await place.poison_queues.drain()).done == 1
     assert await states(place, batch_of(body).batch) == [(State.FAILED, "poisoned")]
 
 

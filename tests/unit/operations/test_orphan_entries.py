@@ -17,11 +17,11 @@ async def test_entries_of_removed_queues_are_delivered() -> None:
     relay = await Harness({"RELAY_LANES": '{"transactional": {"shards": 3}}'}).start()
     names = [await relay.send() for _ in range(6)]
     lowered = OrphanEntries(queues=relay.memory.queues, lanes={"transactional": Lane()})
-    assert await lowered.collect() == 4
+    assert (await lowered.collect()).done == 4
     assert len(relay.memory.queues.bodies("relay-transactional")) == 6
     assert await relay.deliver() == 6
     assert {(await relay.status(name))["state"] for name in names} == {"sent"}
-    assert await lowered.collect() == 0
+    assert (await lowered.collect()).done == 0
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ async def test_entry_moves_to_its_own_lane_and_poison_to_a_poison_queue(queue: s
     relay = await Harness().start()
     await relay.memory.queues.create(queue)
     await relay.memory.queues.put(queue, REF)
-    assert await relay.relay.orphan_entries.collect() == 1
+    assert (await relay.relay.orphan_entries.collect()).done == 1
     assert relay.memory.queues.bodies(queue) == []
     assert relay.memory.queues.bodies(home) == [REF]
 
@@ -52,7 +52,7 @@ async def test_read_and_foreign_queues_are_left_alone() -> None:
     names = [*queues_of(relay.relay.settings.lanes), *others]
     for queue in names:
         await relay.memory.queues.put(queue, REF)
-    assert await relay.relay.orphan_entries.collect() == 0
+    assert (await relay.relay.orphan_entries.collect()).done == 0
     assert [len(relay.memory.queues.bodies(queue)) for queue in names] == [1] * len(names)
 
 
@@ -62,7 +62,7 @@ async def test_foreign_entry_stays_and_newer_entry_is_moved() -> None:
     newer = b'{"relay":2}'
     for body in (b"hello", newer):
         await relay.memory.queues.put("relay-gone", body)
-    assert await relay.relay.orphan_entries.collect() == 1
+    assert (await relay.relay.orphan_entries.collect()).done == 1
     assert relay.memory.queues.bodies("relay-gone") == [b"hello"]
     assert relay.memory.queues.bodies("relay-transactional") == [newer]
 
@@ -84,5 +84,5 @@ async def test_run_stops_at_its_limit_and_the_next_continues(monkeypatch: pytest
     await relay.memory.queues.create("relay-gone")
     for _ in range(100):
         await relay.memory.queues.put("relay-gone", REF)
-    assert await relay.relay.orphan_entries.collect() == 64
-    assert await relay.relay.orphan_entries.collect() == 36
+    assert (await relay.relay.orphan_entries.collect()).done == 64
+    assert (await relay.relay.orphan_entries.collect()).done == 36

@@ -23,7 +23,7 @@ async def test_queue_of_several_pages_is_emptied(place: Place) -> None:
     bodies = [entry_of() for _ in range(40)] + [b"foreign"]
     for body in bodies:
         await place.memory.queues.put(POISON, body)
-    assert await place.poison_queues.drain() == 41
+    assert (await place.poison_queues.drain()).done == 41
     assert await place.memory.queues.count(POISON) == 0
     assert await place.dead_letters.counts() == {"poisoned": 40}
     assert await unreadable(place) == [b"foreign"]
@@ -34,7 +34,7 @@ async def test_poison_queues_of_every_lane_and_shard_are_emptied() -> None:
     queues = [POISON, "relay-transactional-2-poison", "relay-bulk-poison"]
     for queue in queues:
         await place.memory.queues.put(queue, entry_of())
-    assert await place.poison_queues.drain() == 3
+    assert (await place.poison_queues.drain()).done == 3
     assert [await place.memory.queues.count(queue) for queue in queues] == [0, 0, 0]
 
 
@@ -46,7 +46,7 @@ async def test_poison_events_are_applied_and_poison_webhooks_are_kept(place: Pla
     [events] = pack([delivered])
     await place.memory.queues.put(poison_of(EVENTS_QUEUE), events)
     await place.memory.queues.put(poison_of(WEBHOOKS_QUEUE), b"[]")
-    assert await place.poison_queues.drain() == 2
+    assert (await place.poison_queues.drain()).done == 2
     assert await unreadable(place) == [b"[]"]
     _, recorded = await place.journal.story(record.batch)
     assert [event.key for event in recorded] == ["1"]

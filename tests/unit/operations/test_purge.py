@@ -15,6 +15,7 @@ from relay.journal.dead_letters import UNREADABLE_CONTAINER
 from relay.journal.records import TABLE as JOURNAL
 from relay.operations.message_changes import Redrive
 from relay.operations.purge import ORPHAN_BLOBS
+from relay.platform.concurrency import Deadline
 from relay.platform.resources import CONTENT_CONTAINER
 from tests.doubles import CLIENT, START, Place, batch_id, message_of, place_of, settings_of, submission_of
 
@@ -164,3 +165,18 @@ async def test_young_batches_are_not_read(place: Place) -> None:
     await place.purge.run()
     assert rows(place, JOURNAL) == 3
     assert place.tables.calls["delete_all"] == 1
+
+
+async def test_a_purge_stops_at_its_deadline_deletes_small_kinds_first_and_the_next_finishes(place: Place) -> None:
+    for number in range(30):
+        await place.send()
+        await place.idempotency.reserve("shop", f"k{number}", "p", Plan(lane="bulk", entry=b"x", response=b"y"))
+    place.time.now = START + timedelta(days=20)
+    place.tables.take_time(place.time, 1.0)
+    first = await place.purge.run(Deadline(place.time, 60.0))
+    assert not first.is_complete
+    assert rows(place, IDEMPOTENCY) == 0
+    assert rows(place, JOURNAL) > 0
+    while not (await place.purge.run(Deadline(place.time, 60.0))).is_complete:
+        pass
+    assert rows(place, JOURNAL) == 0

@@ -1,5 +1,6 @@
 """Recovery: probes, wakes, lost entries, and the cost of a run."""
 
+import asyncio
 from datetime import timedelta
 
 import pytest
@@ -11,6 +12,7 @@ from relay.core.outcomes import Deferred, RouteFault, Sent, Unknown
 from relay.core.settings import Route
 from relay.journal.pending import SHARDS, TABLE, Due
 from relay.operations.recovery import AGAIN, GRACE
+from relay.platform.concurrency import Deadline
 from relay.platform.storage.ports import Entity
 from relay.routes.holds import PROBE_DELAYS, RouteState
 from tests.doubles import START, Place, batch_id, batch_of, entry_of, message_of, place_of, settings_of, submission_of
@@ -161,7 +163,8 @@ async def test_interrupted_wake_is_repeated(place: Place) -> None:
     with pytest.raises(Unavailable):
         await place.recovery.wake()
     await place.recovery.wake()
-    assert await place.work() == 4
+    # Only the row whose put failed is enqueued again.
+    assert await place.work() == 3
     assert await states(place, *batches) == [State.SENT] * 3
     assert len(place.script().sent) == 4
 
@@ -185,7 +188,7 @@ async def test_entry_within_the_grace_time_is_left_alone(place: Place) -> None:
     await place.send()
     puts = place.queues.calls["put"]
     place.time.move(22.5 + GRACE.total_seconds() - 1)
-    assert await place.recovery.recover() == 0
+    assert (await place.recovery.recover()).done == 0
     assert place.queues.calls["put"] == puts
 
 
@@ -194,11 +197,11 @@ async def test_lost_entry_of_a_retry_is_enqueued_again_at_intervals(place: Place
     batch = await place.send()
     place.time.move(25 + GRACE.total_seconds())
     await lose_entries(place)
-    assert await place.recovery.recover() == 1
-    assert await place.recovery.recover() == 0
+    assert (await place.recovery.recover()).done == 1
+    assert (await place.recovery.recover()).done == 0
     await lose_entries(place)
     place.time.move(AGAIN.total_seconds() + 1)
-    assert await place.recovery.recover() == 1
+    assert (await place.recovery.recover()).done == 1
     await place.work()
     assert await states(place, batch) == [State.SENT]
     assert pending(place) == 0
@@ -214,9 +217,9 @@ async def test_interrupted_retry_is_recovered_after_its_lease(place: Place) -> N
     await place.journal.settle(record, {0: MessageStatus(parts=(begun,))})
     place.time.now = part.due_at + GRACE + timedelta(seconds=1)
     await lose_entries(place)
-    assert await place.recovery.recover() == 0
+    assert (await place.recovery.recover()).done == 0
     place.time.now = part.due_at + timedelta(seconds=part_states.LEASE_SECONDS)
-    assert await place.recovery.recover() == 1
+    assert (await place.recovery.recover()).done == 1
     await place.work()
     assert await states(place, batch) == [State.SENT]
 
@@ -225,9 +228,9 @@ async def test_scheduled_message_is_enqueued_shortly_before_its_time(place: Plac
     at = START + timedelta(days=20)
     batch = await place.send(submission_of(send_at=at, expires_at=at + timedelta(hours=1)))
     place.time.now = at - timedelta(seconds=121)
-    assert await place.recovery.recover() == 0
+    assert (await place.recovery.recover()).done == 0
     place.time.move(2)
-    assert await place.recovery.recover() == 1
+    assert (await place.recovery.recover()).done == 1
     assert place.memory.queues.next_visible_at(QUEUE) == at
     place.time.now = at
     await place.work()
@@ -240,7 +243,7 @@ async def test_stale_rows_are_removed(place: Place) -> None:
         due = Due(batch=stale, lane="transactional", at=START, indices=(0,), kind="deferred", attempt=2)
         await place.pending.put(due)
     place.time.move(600)
-    assert await place.recovery.recover() == 0
+    assert (await place.recovery.recover()).done == 0
     assert pending(place) == 0
 
 
@@ -254,7 +257,7 @@ async def test_unreadable_record_does_not_stop_the_run(place: Place) -> None:
     await place.memory.tables.merge(
         "journal", Entity(partition=damaged.partition, row=damaged.row, properties={"m00": b"{"})
     )
-    assert await place.recovery.recover() == 1
+    assert (await place.recovery.recover()).done == 1
     await place.work()
     assert await states(place, batches[1]) == [State.SENT]
 
@@ -315,6 +318,53 @@ async def test_each_recovered_row_costs_three_operations(place: Place) -> None:
     place.time.move(600)
     place.tables.calls.clear()
     place.queues.calls.clear()
-    assert await place.recovery.recover() == 20
+    assert (await place.recovery.recover()).done == 20
     assert dict(place.tables.calls) == {"query": 1 + SHARDS, "get": 20, "upsert": 20}
     assert dict(place.queues.calls) == {"put": 20}
+
+
+# ── deadlines ──
+
+
+async def test_a_run_stops_at_its_deadline_and_the_next_ones_finish(place: Place) -> None:
+    await waiting(place, 400, kind="deferred", at=timedelta(minutes=-10))
+    place.tables.take_time(place.time, 0.05)
+    runs = 0
+    while True:
+        before = place.time.now
+        progress = await place.recovery.recover(Deadline(place.time, 10.0))
+        runs += 1
+        # What has begun is finished: at most sixteen rows of a few operations each.
+        assert (place.time.now - before).total_seconds() < 10.0 + 16 * 3 * 0.05 + 1
+        if progress.is_complete:
+            break
+    assert 1 < runs < 20
+    assert pending(place) == 0  # none has a record: each row was looked at and removed
+
+
+async def test_waking_goes_on_where_the_deadline_ended_it(place: Place) -> None:
+    place.script().answers.append(FAULT)
+    batches = [await place.send() for _ in range(40)]
+    await place.holds.release("main", "operator")
+    place.tables.take_time(place.time, 0.2)
+    place.queues.calls.clear()
+    runs = 0
+    while not (await place.recovery.wake(Deadline(place.time, 4.0))).is_complete:
+        runs += 1
+    assert runs >= 1
+    assert place.queues.calls["put"] == 40  # none is enqueued twice
+    place.tables.take_time(place.time, 0.0)
+    await place.work()
+    assert await states(place, *batches) == [State.SENT] * 40
+
+
+async def test_probes_run_side_by_side() -> None:
+    routes = {name: Route(name=name, provider="capture") for name in ("a", "b", "c")}
+    place = await place_of(settings_of(routes=routes))
+    started = asyncio.Barrier(3)
+    for name in routes:
+        await place.holds.hold(name, "bad_credentials")
+        place.script(name).before_probe = started.wait
+    place.time.move(3600)
+    async with asyncio.timeout(5):
+        await place.recovery.probe()

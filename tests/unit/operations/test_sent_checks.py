@@ -148,7 +148,7 @@ async def test_failing_provider_is_checked_again(place: Place) -> None:
 async def test_recovery_ignores_rows_of_checks(place: Place) -> None:
     await taken(place)
     place.time.move(3600)
-    assert await place.recovery.recover() == 0
+    assert (await place.recovery.recover()).done == 0
     assert place.waiting() == []
 
 

@@ -1,11 +1,13 @@
 """Many calls, a few at a time."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from functools import partial
 
 import pytest
 
-from relay.platform.concurrency import gather_limited
+from relay.platform.concurrency import Deadline, Progress, gather_limited, process
+from tests.doubles import Clock
 
 
 async def test_results_are_in_order_and_few_are_under_way() -> None:
@@ -37,3 +39,46 @@ async def test_the_first_failure_is_raised_when_all_have_ended() -> None:
     with pytest.raises(ValueError, match="1"):
         await gather_limited((partial(call, number) for number in range(5)), limit=2)
     assert ended == [0, 3, 4]
+
+
+async def numbers(count: int) -> AsyncIterator[int]:
+    for number in range(count):
+        yield number
+
+
+async def test_items_are_worked_on_until_there_are_no_more() -> None:
+    async def is_even(number: int) -> bool:
+        return number % 2 == 0
+
+    assert await process(numbers(9), is_even, limit=4) == Progress(done=5)
+    assert await process(numbers(0), is_even, limit=4) == Progress()
+
+
+async def test_after_the_deadline_nothing_begins_and_what_began_is_finished() -> None:
+    clock = Clock()
+    begun: list[int] = []
+
+    async def work(number: int) -> bool:
+        begun.append(number)
+        clock.move(1.0)
+        return True
+
+    assert await process(numbers(100), work, limit=4, deadline=Deadline(clock, 10.0)) == Progress(
+        done=12, is_complete=False
+    )
+    assert begun == list(range(12))
+
+
+async def test_a_failing_item_is_raised_when_its_neighbors_have_ended() -> None:
+    ended: list[int] = []
+
+    async def work(number: int) -> bool:
+        if number == 1:
+            raise ValueError("one")
+        await asyncio.sleep(0)
+        ended.append(number)
+        return True
+
+    with pytest.raises(ValueError, match="one"):
+        await process(numbers(100), work, limit=4)
+    assert ended == [0, 2, 3]
