@@ -81,6 +81,8 @@ requirements: $(VENV_STAMP) ## Re-pin after editing pyproject.toml
 		$(PYTHON) -m uv pip compile --quiet --universal --python-version 3.13 $$more \
 			--custom-compile-command "make requirements" pyproject.toml --output-file $$output || exit 1; \
 	done
+	@$(PYTHON) -m uv pip compile --quiet --universal --python-version 3.13 --custom-compile-command "make requirements" \
+		tests/e2e/generated_clients/requirements.in --output-file tests/e2e/generated_clients/requirements.txt
 
 screenshots: setup ## Renew the screenshots in docs/images (needs chromium)
 	@RELAY_SCREENSHOTS=1 $(PYTHON) -m pytest tests/browser

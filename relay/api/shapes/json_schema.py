@@ -26,7 +26,7 @@ def name_of(shape: str) -> str:
 
 
 def _adjusted(schema: Any) -> Any:
-    """Leave out titles and defaults of null, rename references, and give the choices of a string their type."""
+    """Leave out titles and defaults of null, rename references, and state what msgspec implies."""
     if isinstance(schema, list):
         return [_adjusted(each) for each in schema]
     if not isinstance(schema, dict):
@@ -38,6 +38,8 @@ def _adjusted(schema: Any) -> Any:
     }
     if isinstance(adjusted.get("$ref"), str):
         adjusted["$ref"] = REFERENCE + name_of(adjusted["$ref"].removeprefix(REFERENCE))
+    if adjusted.get("type") == "object" and not {"properties", "additionalProperties"} & adjusted.keys():
+        adjusted["additionalProperties"] = True  # else generated types allow no member at all
     if all(isinstance(choice, str) for choice in adjusted.get("enum", (None,))):
         adjusted = {"type": "string", **adjusted}
     return adjusted
