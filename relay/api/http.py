@@ -1,4 +1,4 @@
-"""A request and a response as the API sees them, free of any framework: `function_app.py` translates."""
+"""Represent requests and responses independently of any framework; `function_app.py` translates."""
 
 import hashlib
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ import msgspec
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """One HTTP request. Header names are in lower case; `path` begins with `/`; `url` is the whole address."""
+    """One HTTP request. Header names are in lower case; `path` begins with `/`; `url` is the whole URL."""
 
     method: str
     path: str
@@ -19,12 +19,12 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def content_type(self) -> str:
-        """The media type in lower case, without parameters."""
+        """Return the media type in lower case, without parameters."""
         return self.headers.get("content-type", "").partition(";")[0].strip().lower()
 
     @property
     def caller_address(self) -> str:
-        """The IP address that the platform's front end saw; empty when there is no front end."""
+        """Return the IP address that the platform's front end saw; empty when there is no front end."""
         last = self.headers.get("x-forwarded-for", "").rpartition(",")[2].strip()
         if last.startswith("["):
             return last[1:].partition("]")[0]
@@ -40,7 +40,7 @@ class Response(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def file_response(request: Request, content: bytes, media_type: str, headers: Mapping[str, str]) -> Response:
-    """A file with its ETag; 304 to who has it already (RFC 9110 section 13.1.2)."""
+    """Return a file with its ETag, or 304 when the caller has it (RFC 9110 section 13.1.2)."""
     tag = f'"{hashlib.sha256(content).hexdigest()[:16]}"'
     known = {text.strip().removeprefix("W/") for text in request.headers.get("if-none-match", "").split(",")}
     if tag in known:
@@ -52,7 +52,7 @@ _encoder = msgspec.json.Encoder()
 
 
 def json_response(content: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    """A response with a JSON body."""
+    """Return a response with a JSON body: a struct of `shapes`, or a list of them."""
     return Response(
         status=status,
         headers={"Content-Type": "application/json", **(headers or {})},

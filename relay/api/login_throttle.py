@@ -1,4 +1,4 @@
-"""Slows down who tries keys: an address that presents too many wrong ones is not heard for a while.
+"""Rate-limit failed authentication per IP address.
 
 Counted in each process; a key has 256 random bits, so this guards the log and the processor, not the keys.
 """
@@ -16,14 +16,14 @@ ADDRESSES = 10_000
 
 
 class LoginThrottle:
-    """The wrong keys of the last minute, by the caller's address. Callers without an address are not counted."""
+    """Counts the wrong keys of the last minute by IP address. Callers without an address are not counted."""
 
     def __init__(self, clock: Callable[[], datetime]) -> None:
         self._clock = clock
         self._rows: OrderedDict[str, tuple[int, datetime]] = OrderedDict()
 
     def check(self, address: str) -> None:
-        """Raise `Refusal` (429) while this address has had too many."""
+        """Raise `Refusal` (429) while this address has presented too many wrong keys."""
         count, until = self._rows.get(address, (0, self._clock()))
         left = (until - self._clock()).total_seconds()
         if count >= MOST and left > 0:

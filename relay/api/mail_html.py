@@ -1,10 +1,10 @@
-"""The html of a mail as a page of its own, for a frame: shown as it was written, and unable to do anything.
+"""Show a mail's HTML as a page for a frame, as it was written, with scripts and remote content blocked.
 
 A frame sends no `Authorization`, and a key never goes into an address. So who reads a mail gets an address of its html with
 a signature of its own: made with the reader's secret, for this one mail, for some minutes.
 
 What may act is taken away by the page's own content security policy, whoever opens it: no script, nothing from another
-place (so no sender learns that the mail was read), no form, no plug-in, an origin that nobody shares (`sandbox`), and no
+place (so no sender learns that the mail was read), no form, no plug-in, an origin of its own (`sandbox`), and no
 page but ours may frame it. Inline styles and images that the mail carries are what is left.
 """
 
@@ -27,7 +27,7 @@ from relay.mime.reader import File, Reading
 LASTS = timedelta(minutes=15)
 _PURPOSE = "html"
 _MAX_INLINE_BYTES = 4_000_000
-"""Inline images that are put into the page, together: larger ones stay away."""
+"""Total size of the inline images that the page includes; larger ones are left out."""
 
 HEADERS = {
     "Content-Type": "text/html",
@@ -49,7 +49,7 @@ _CID = re.compile(r"""cid:([^"'\s<>()]+)""", re.IGNORECASE)
 
 
 def link(call: Call, path: str, **values: str) -> str:
-    """The address of a mail's html, which the caller of this call may read for `LASTS`; `values` go into its query."""
+    """Sign the URL of a mail's HTML for the caller, valid for `LASTS`; `values` go into its query."""
     until = int((call.services.clock() + LASTS).timestamp())
     signature = _signature(call.client, path, until, values)
     query = {**values, "reader": call.client.name, "until": str(until), "signature": signature}
@@ -57,7 +57,7 @@ def link(call: Call, path: str, **values: str) -> str:
 
 
 async def holder(call: Call, *names: str) -> Client:
-    """The client whose signature the address of this request carries, over the values of these names too.
+    """Return the client whose signature the URL of this request carries, over the values of these names too.
 
     Raises `Refusal` (403).
     """
@@ -75,7 +75,7 @@ async def holder(call: Call, *names: str) -> Client:
 
 
 def page(reading: Reading) -> Response:
-    """The html of a mail, with the images it carries. Raises `Refusal` (404) for one that has none."""
+    """Return a mail's HTML with its inline images. Raises `Refusal` (404) for a mail without HTML."""
     if reading.html is None:
         raise Refusal(404, "not_found", "This mail has no html.")
     html = _ANCHOR.sub(lambda found: _HREF.sub("data-href", found[0]), _REACHING.sub("<not-", reading.html))
@@ -96,8 +96,8 @@ def _with_images(html: str, files: Iterable[File]) -> str:
 
 
 def _signature(client: Client, path: str, until: int, values: Mapping[str, str]) -> str:
-    told = msgspec.json.encode([_PURPOSE, unquote(path), until, sorted(values.items())])
-    return base64.urlsafe_b64encode(hmac.digest(client.mac_key, told, "sha256")[:18]).decode()
+    signed = msgspec.json.encode([_PURPOSE, unquote(path), until, sorted(values.items())])
+    return base64.urlsafe_b64encode(hmac.digest(client.mac_key, signed, "sha256")[:18]).decode()
 
 
 def _invalid() -> Refusal:

@@ -25,7 +25,7 @@ from relay.clients import idempotency
 from relay.core.errors import Refusal
 
 _AT_A_TIME = 20
-"""Messages that are decided about before others of the process get their turn."""
+"""Messages that are checked before the event loop runs other requests."""
 
 type _Results = dict[int, BatchItemView]
 
@@ -52,7 +52,7 @@ async def send(call: Call) -> Response:
 async def _decide(
     call: Call, completion: Completion, drafts: Sequence[Draft | Refusal], now: datetime
 ) -> tuple[_Results, Mapping[int, Verdict]]:
-    """The results that are known already (refusals, dry runs), and what may be accepted."""
+    """Return the results that are already known (refusals, dry runs), and the messages that may be accepted."""
     results: _Results = {}
     verdicts: dict[int, Verdict] = {}
     known = await call.services.suppressions.known_to(call.client.name)
@@ -76,7 +76,7 @@ async def _decide(
 def _check_total(verdicts: Mapping[int, Verdict], limits: Limits) -> None:
     total = sum(verdict.submission.size for verdict in verdicts.values())
     if total > limits.max_batch_bytes:
-        text = f"The messages have {total} bytes together; {limits.max_batch_bytes} are possible. Send several batches."
+        text = f"The messages are too large together: {total} bytes (limit {limits.max_batch_bytes}). Send several batches."
         raise Refusal(413, "message_too_large", text, target="messages")
 
 
@@ -116,17 +116,17 @@ def _refused(call: Call, number: int, refusal: Refusal) -> BatchItemView:
 
 
 def _placed(target: str, number: int) -> str:
-    """A target within the whole request: what policy says of a message stands in that message."""
+    """Return a target within the whole request: a problem that policy finds is in its message."""
     if target.startswith(("messages[", "defaults")):
         return target
     return f"messages[{number}]" if target == "$" else f"messages[{number}].{target}"
 
 
 def _unaccepted(call: Call, results: _Results, drafts: Sequence[Draft | Refusal]) -> Response:
-    """The answer when nothing was to be accepted: 200 for dry runs, else the results with 400."""
+    """Respond when nothing could be accepted: 200 for dry runs, else the results with 400."""
     if any(result.status == 200 for result in results.values()):
         return json_response(_view(results))
-    text = f"None of the {len(drafts)} messages was accepted; `value` says of each why."
+    text = f"None of the {len(drafts)} messages was accepted; `value` has the reasons."
     refusal = Refusal(400, "no_message_accepted", text)
     body = BatchErrorView(**asdict(error_view(refusal, call.request_id)), **asdict(_view(results)))
     return json_response(body, 400, {"x-ms-error-code": refusal.code})

@@ -28,7 +28,7 @@ async def cancel(call: Call) -> Response:
     state = await _state(call)
     if state is State.CANCELLED:
         return json_response(MessageStateView(id=str(history.name), state=state))
-    raise Refusal(409, "not_cancellable", f"Nothing of this message waits any more: its state is {state}.")
+    raise Refusal(409, "not_cancellable", f"It is too late to cancel this message: its state is {state}.")
 
 
 async def reschedule(call: Call) -> Response:
@@ -45,7 +45,7 @@ async def reschedule(call: Call) -> Response:
         raise Refusal(
             409,
             "not_scheduled_yet",
-            "The message was accepted a moment ago and lies on the queue. Repeat the request after Retry-After.",
+            "The message was accepted a moment ago and is still queued. Repeat the request after Retry-After.",
             headers={"Retry-After": str(RETRY_AFTER_SECONDS)},
         ) from error
     if not is_moved:
@@ -70,7 +70,7 @@ async def redrive(call: Call) -> Response:
         raise Refusal(410, "message_erased", "The message was erased: there is no content left to send.")
     if not is_redriven:
         raise Refusal(
-            409, "not_dead", f"Only a message that failed, expired or is unknown is put back; this is {state}."
+            409, "not_dead", f"Only a message that failed, expired or is unknown can be redriven; its state is {state}."
         )
     return json_response(MessageStateView(id=str(name), state=state), 202)
 
@@ -93,4 +93,4 @@ def _state_of(history: MessageHistory) -> State:
 
 
 def _not_scheduled(state: State) -> Refusal:
-    return Refusal(409, "not_scheduled", f"Only a scheduled message is moved to another time; this one is {state}.")
+    return Refusal(409, "not_scheduled", f"Only a scheduled message can be rescheduled; its state is {state}.")

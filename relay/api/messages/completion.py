@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 HELD_AND_REDRIVEN = timedelta(days=40)
 """How much longer than its expiry a message may need its files: ten days held, and thirty after a redrive."""
-_UNKNOWN = "There is no complete upload of this id for this client; it may have been forgotten. Upload the file again."
+_UNKNOWN = "There is no complete upload of this id for this client; it may have expired. Upload the file again."
 _OCTETS = "application/octet-stream"
 
 
@@ -48,13 +48,13 @@ class Completion:
         size = estimate_size(message)
         draft = msgspec.structs.replace(draft, message=message, size=size)
         if not problems and size > self._limits.max_message_bytes:
-            text = f"The message has {size} bytes on the wire; {self._limits.max_message_bytes} are possible."
+            text = f"The message is too large: {size} bytes on the wire (limit {self._limits.max_message_bytes})."
             problems.add("message_too_large", WHOLE, text)
         problems.raise_any()
         return draft
 
     async def keep(self, submissions: Sequence[Submission]) -> None:
-        """See to it that the files of messages to be accepted stay. Raises `Refusal` when one was forgotten meanwhile."""
+        """Keep the files of messages to be accepted. Raises `Refusal` when one has expired."""
         known = {upload.blob: upload for upload in self._uploads.values() if upload is not None}
         after = HELD_AND_REDRIVEN + timedelta(days=self._call.services.settings.retention_days)
         until: dict[str, datetime] = {}

@@ -76,13 +76,13 @@ async def _mime(call: Call, client: Client) -> bytes:
         raise Refusal(
             404,
             "content_not_found",
-            "The message is on the queue still, and its content with it. Repeat the request after Retry-After.",
+            "The message is still queued, and its content with it. Repeat the request after Retry-After.",
             headers={"Retry-After": str(RETRY_AFTER_SECONDS)},
         )
     if story.status.erased is not None:
-        raise Refusal(410, "message_erased", "The message was erased: its content is gone for good.")
+        raise Refusal(410, "message_erased", "The message was erased: its content cannot be recovered.")
     index = story.name.index
     message = as_sent(story.record, index, await call.services.content.whole(story.submission))
     if message is None:
-        raise Refusal(404, "content_not_found", "The content of this message is gone.")
+        raise Refusal(404, "content_not_found", "The content of this message was purged.")
     return build.build(parcel_of(story.record, story.record.entry(), index, story.status.parts[0], message))

@@ -1,4 +1,4 @@
-"""How a request is known to be one that was made before: by its `Idempotency-Key`, or by what Logic Apps says of itself.
+"""Recognize a repeated request: by its `Idempotency-Key`, or by the headers of Logic Apps.
 
 Logic Apps posts again when an answer was lost, by its default retry policy, and most who draw a workflow give no key. But
 each action names its run, itself and its execution in headers, and these, with the body, make a key.
@@ -32,7 +32,7 @@ class Repeatable(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def repeatable(request: Request, fingerprint: Callable[[], str]) -> Repeatable | None:
-    """How a repetition of this request would be known; None for one that has nothing to know it by. Raises `Refusal`."""
+    """Return the key of a request that may be repeated; None when it has none. Raises `Refusal`."""
     given = request.headers.get("idempotency-key", "")
     if given:
         return Repeatable(key=checked_key(given), fingerprint=fingerprint())
@@ -40,8 +40,8 @@ def repeatable(request: Request, fingerprint: Callable[[], str]) -> Repeatable |
     if not all(named):
         return None
     print_of = fingerprint()
-    told = msgspec.json.encode([*named, print_of])
-    return Repeatable(key=f"workflow {hashlib.sha256(told).hexdigest()}", fingerprint=print_of, is_derived=True)
+    named_print = msgspec.json.encode([*named, print_of])
+    return Repeatable(key=f"workflow {hashlib.sha256(named_print).hexdigest()}", fingerprint=print_of, is_derived=True)
 
 
 async def earlier(call: Call, asked: Repeatable) -> Replay | None:
@@ -118,12 +118,12 @@ def _is_in_use(refusal: Refusal, asked: Repeatable) -> bool:
 
 
 def _repeat_later(refusal: Refusal) -> Refusal:
-    text = "The same action of the same run is being served already. Repeat it after Retry-After."
+    text = "The same action of the same run is in progress. Repeat it after Retry-After."
     return Refusal(503, refusal.code, text, headers=refusal.headers)
 
 
 def checked_key(key: str) -> str:
-    """An Idempotency-Key, with the quotes of a structured field taken off. Raises `Refusal`."""
+    """Return an Idempotency-Key without the quotes of a structured field. Raises `Refusal`."""
     if len(key) >= 2 and key.startswith('"') and key.endswith('"'):
         key = key[1:-1]
     if not 0 < len(key) <= idempotency.MAX_KEY or not key.isascii() or not key.isprintable():

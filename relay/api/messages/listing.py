@@ -70,12 +70,12 @@ def _wanted(call: Call, query: Mapping[str, str], problems: Problems) -> Message
 
 
 def _check_names(query: Mapping[str, str], problems: Problems) -> None:
-    """A misspelt filter would list everything."""
+    """Refuse unknown parameters: a misspelled filter would list everything."""
     for name in query:
         if name not in PARAMETERS and name.lower() not in _PASSED_OVER:
             close = get_close_matches(name[:64].lower(), PARAMETERS, n=1, cutoff=0.6)
             hint = f"Did you mean `{close[0]}`?" if close else f"There are: {', '.join(PARAMETERS)}."
-            problems.add("unknown_field", printable(name[:64]), f"There is no such parameter. {hint}")
+            problems.add("unknown_field", printable(name[:64]), f"Unknown parameter. {hint}")
 
 
 def _moment(query: Mapping[str, str], name: str, default: datetime, problems: Problems) -> datetime:
@@ -97,7 +97,7 @@ def _state(text: str | None, problems: Problems) -> State | None:
     if text is None:
         return None
     if text not in list(State):
-        problems.add("invalid_choice", "state", f"There is no such state; there are: {', '.join(State)}.")
+        problems.add("invalid_choice", "state", f"Unknown state. Use one of: {', '.join(State)}.")
         return None
     return State(text)
 
@@ -116,7 +116,7 @@ def _limit(text: str | None, problems: Problems) -> int:
     if text is None:
         return DEFAULT_PAGE
     if not (text.isascii() and text.isdigit() and len(text) <= 3 and 1 <= int(text) <= MAX_PAGE):
-        problems.add("out_of_range", "limit", f"This is a whole number from 1 to {MAX_PAGE}.")
+        problems.add("out_of_range", "limit", f"`limit` must be a whole number from 1 to {MAX_PAGE}.")
         return DEFAULT_PAGE
     return int(text)
 

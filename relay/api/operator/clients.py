@@ -104,7 +104,7 @@ async def add_key(call: Call) -> Response:
     try:
         key = await call.services.clients.add_key(call.values["name"], expires_at=expires_at)
     except ValueError as error:
-        text = "Two keys are active already: remove the one that is not used any more."
+        text = "Two keys are already active. Remove the one that is no longer used."
         raise Refusal(409, "too_many_keys", text) from error
     return json_response(NewKeyView(id=cast(str, key_id_of(key)), key=key, expires_at=expires_at), 201)
 
@@ -139,7 +139,7 @@ def _view(client: Client, used: Mapping[str, datetime]) -> ClientView:
 
 
 def _policy(value: Mapping[str, Any] | None, before: Policy, call: Call, problems: Problems) -> Policy:
-    """The policy with what is named changed; what is wrong with it is noted."""
+    """Return the policy with the given members changed, and collect their problems."""
     if value is None:
         return before
     settings = call.services.settings
@@ -148,7 +148,7 @@ def _policy(value: Mapping[str, Any] | None, before: Policy, call: Call, problem
     for name, known in (("routes", settings.routes), ("lanes", settings.lanes)):
         for number, item in enumerate(value.get(name) or ()):
             if item not in known:
-                text = f"There is none of this name; there are: {', '.join(known)}."
+                text = f"Unknown name. Use one of: {', '.join(known)}."
                 problems.add(f"unknown_{name[:-1]}", f"policy.{name}[{number}]", text)
     for number, block in enumerate(value.get("ip_ranges") or ()):
         _check_block(block, f"policy.ip_ranges[{number}]", problems)
@@ -177,4 +177,4 @@ def _check_block(block: str, target: str, problems: Problems) -> None:
     try:
         ipaddress.ip_network(block, strict=False)
     except ValueError:
-        problems.add("invalid_value", target, "This is no CIDR block such as 203.0.113.0/24 or 2001:db8::/32.")
+        problems.add("invalid_value", target, "Not a CIDR block such as 203.0.113.0/24 or 2001:db8::/32.")

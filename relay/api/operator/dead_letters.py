@@ -83,7 +83,7 @@ def read_redrive(call: Call, value: Mapping[str, Any], problems: Problems) -> Re
     """Read how to redrive from a request's `route` and `sender`, and collect their problems."""
     route, routes = value.get("route"), call.services.settings.routes
     if route is not None and route not in routes:
-        problems.add("unknown_route", "route", f"There is no such route; there are: {', '.join(routes)}.")
+        problems.add("unknown_route", "route", f"Unknown route. Use one of: {', '.join(routes)}.")
     sender = value.get("sender")
     return Redrive(route=route, sender=None if sender is None else read_mailbox(sender, "sender", problems, _LIMITS))
 
@@ -102,7 +102,7 @@ def _check_choice(choice: Mapping[str, Any], problems: Problems) -> None:
 
 def _check_cause(code: str, problems: Problems) -> None:
     if code not in CAUSES:
-        problems.add("invalid_choice", "code", f"There is no such cause; there are: {', '.join(CAUSES)}.")
+        problems.add("invalid_choice", "code", f"Unknown cause. Use one of: {', '.join(CAUSES)}.")
 
 
 async def _chosen(call: Call, choice: Mapping[str, Any]) -> tuple[Sequence[DeadLetter], bool]:

@@ -39,7 +39,7 @@ def _wanted(call: Call, value: Mapping[str, Any], problems: Problems) -> LostMai
     routes = call.services.settings.routes
     for field in ("route", "to_route"):
         if value.get(field) is not None and value[field] not in routes:
-            problems.add("unknown_route", field, f"There is no such route; there are: {', '.join(routes)}.")
+            problems.add("unknown_route", field, f"Unknown route. Use one of: {', '.join(routes)}.")
     route = routes.get(value["route"])
     if route is not None and "delivery_events" not in provider_module(route.provider).CAPABILITIES.features:
         text = "The provider of this route reports no deliveries, so that all it sent would count as lost."

@@ -58,9 +58,7 @@ async def probe(call: Call) -> Response:
 def _route(call: Call) -> str:
     name = call.values["name"]
     if name not in call.services.settings.routes:
-        raise Refusal(
-            404, "unknown_route", f"There is no such route; there are: {', '.join(call.services.settings.routes)}."
-        )
+        raise Refusal(404, "unknown_route", f"Unknown route. Use one of: {', '.join(call.services.settings.routes)}.")
     return name
 
 

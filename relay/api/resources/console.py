@@ -1,4 +1,4 @@
-"""The console and the inbox as pages: static files, and a content security policy under which they need nobody else.
+"""Serve the console and the inbox: static files with a content security policy that allows no other host.
 
 The files are read once. Their addresses carry a digest of all of them, so that a browser keeps them for good and a new version
 is a new address; the two pages themselves are asked for each time, and answered 304 while they are the same.
@@ -61,17 +61,17 @@ def _files() -> _Files:
 
 
 async def console(call: Call) -> Response:
-    """GET /console: the operators' page."""
+    """Handle GET /console."""
     return _page(call, "console.html")
 
 
 async def inbox(call: Call) -> Response:
-    """GET /inbox: the page of what the `capture` route caught."""
+    """Handle GET /inbox."""
     return _page(call, "inbox.html")
 
 
 async def asset(call: Call) -> Response:
-    """GET /console/assets/{version}/…: a file of the pages; kept for good when the version is ours."""
+    """Handle GET /console/assets/{version}/…: cached for good when the version is this one."""
     files = _files()
     version, _, name = call.values["path"].partition("/")
     if name not in files.contents or name.endswith(".html"):

@@ -1,4 +1,4 @@
-"""The documentation as a page: a reference of the OpenAPI document in which calls can be tried, and that asks no foreign host."""
+"""Serve the API reference: a page that shows the OpenAPI document, tries calls, and loads nothing from other hosts."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from relay.core.errors import Refusal
 
 FOLDER = Path(__file__).parents[2] / "web" / "docs_ui"
 FILES = {"swagger-ui-bundle.js": "text/javascript", "swagger-ui.css": "text/css", "start.js": "text/javascript"}
-"""What the page loads, and nothing else of the folder."""
+"""The files that the page loads; no other file of the folder is served."""
 
 POLICY = "; ".join(
     (
@@ -25,12 +25,12 @@ POLICY = "; ".join(
 
 
 async def page(call: Call) -> Response:
-    """GET /docs: the page."""
+    """Handle GET /docs."""
     return _answer(call.request, "index.html", "text/html")
 
 
 async def asset(call: Call) -> Response:
-    """GET /docs/…: a file of the page."""
+    """Handle GET /docs/…."""
     name = call.values["path"]
     if name not in FILES:
         raise Refusal(404, "not_found", "The documentation has no such file.")

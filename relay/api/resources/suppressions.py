@@ -38,7 +38,7 @@ MOST_IMPORTED = 10_000
 MAX_IMPORT_BYTES = 4_194_304
 MAX_NOTE = 500
 SYNC_PAGES = 200
-"""Pages of a provider's lists that one call reads."""
+"""The number of pages of a provider's lists that one call reads."""
 _COLUMNS = ("email", "reason", "at", "expires_at", "source", "note")
 _LIMITS = Limits()
 
@@ -83,7 +83,7 @@ async def remove(call: Call) -> Response:
 
 
 async def take_list(call: Call) -> Response:
-    """POST /v1/suppressions/import: all of it or nothing; JSON, or CSV with a header line."""
+    """Handle POST /v1/suppressions/import."""
     from relay.api.shapes.admin_requests import SuppressionImport
 
     problems = Problems(_LIMITS.max_problems)
@@ -130,11 +130,11 @@ async def synchronize(call: Call) -> Response:
 
     route = read_object(call.request, SyncRequest)["route"]
     if route not in call.services.settings.routes:
-        text = f"There is no such route; there are: {', '.join(call.services.settings.routes)}."
+        text = f"Unknown route. Use one of: {', '.join(call.services.settings.routes)}."
         raise Refusal(404, "unknown_route", text)
     provider: Any = call.services.provider(route)
     if not hasattr(provider, "unwanted"):
-        raise Refusal(422, "not_carriable", "The provider of this route keeps no such lists.", target="route")
+        raise Refusal(422, "not_carriable", "The provider of this route has no suppression lists.", target="route")
     began, cursor, taken = call.services.clock(), "", 0
     for _ in range(SYNC_PAGES):
         page = await provider.unwanted(cursor)
@@ -155,7 +155,7 @@ async def synchronize(call: Call) -> Response:
 
 
 async def _scope(call: Call, client: str | None, *, for_all: bool | None) -> str:
-    """Whose list a request is about. Raises `Refusal` where the caller may not say so, or there is no such client."""
+    """Return the client whose list a request is about. Raises `Refusal` when the caller may not use it, or for no such client."""
     if call.client.role is not Role.OPERATOR:
         if (client is not None and client != call.client.name) or for_all:
             raise Refusal(403, "operators_only", "A client sees and changes its own list only.")
@@ -200,9 +200,11 @@ def _made(call: Call, row: Mapping[str, Any], scope: str, place: str, problems: 
 
 
 def _csv(body: bytes, problems: Problems) -> Sequence[Mapping[str, Any]]:
-    """The rows of a CSV with at least a column `email`; `reason` and `note` are read too, other columns are not."""
+    """Read a CSV with a column `email`, and optionally `reason` and `note`; other columns are ignored."""
     if len(body) > MAX_IMPORT_BYTES:
-        raise Refusal(413, "message_too_large", f"A list may have {MAX_IMPORT_BYTES} bytes; send several.")
+        raise Refusal(
+            413, "message_too_large", f"The list is too large (limit {MAX_IMPORT_BYTES} bytes). Send several."
+        )
     try:
         text = body.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -219,11 +221,11 @@ def _rows(reader: "csv.DictReader[str]") -> Iterator[Mapping[str, Any]]:
         for row in reader:
             yield {name: str(row.get(name) or "").strip() for name in ("email", "reason", "note")}
     except csv.Error as error:
-        raise Refusal(400, "invalid_request", "The list is no CSV.") from error
+        raise Refusal(400, "invalid_request", "The list is not CSV.") from error
 
 
 def _safe(value: Any) -> Any:
-    """What a spreadsheet would take for a formula is kept from being one."""
+    """Quote a value that a spreadsheet would take for a formula."""
     return f"'{value}" if isinstance(value, str) and value[:1] in "=+-@\t\r" and value else value
 
 

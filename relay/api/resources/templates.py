@@ -161,12 +161,12 @@ def _made(call: Call, value: Mapping[str, Any], problems: Problems) -> Template:
     )
     size = len(msgspec.json.encode(template))
     if size > MAX_BYTES:
-        problems.add("too_large", WHOLE, f"The template has {size} bytes as JSON; {MAX_BYTES} are possible.")
+        problems.add("too_large", WHOLE, f"The template is too large: {size} bytes as JSON (limit {MAX_BYTES}).")
     return template
 
 
 def _compiled(sources: Mapping[str, str | None], problems: Problems) -> Sequence[str]:
-    """The variables that the sources read; what is no template is noted."""
+    """Return the variables that the sources read, and collect what is wrong with the sources."""
     from relay.clients.template_sandbox import NoTemplate, Part
 
     read: set[str] = set()
@@ -182,9 +182,11 @@ def _compiled(sources: Mapping[str, str | None], problems: Problems) -> Sequence
 def _variables(declared: Mapping[str, Any], read: Sequence[str], problems: Problems) -> dict[str, Variable]:
     for name, each in declared.items():
         if not name.isidentifier():
-            problems.add("invalid_value", member("variables", name), "A variable is named by letters, digits and _.")
+            problems.add(
+                "invalid_value", member("variables", name), "A variable's name has letters, digits and _ only."
+            )
         if each.get("required") and "default" in each:
-            text = "A variable that is required has no use for a default; leave one of them out."
+            text = "A required variable cannot have a default; leave one of them out."
             problems.add("not_applicable", f"{member('variables', name)}.default", text)
     found = {
         name: Variable(
@@ -196,7 +198,7 @@ def _variables(declared: Mapping[str, Any], read: Sequence[str], problems: Probl
     }
     found |= {name: Variable() for name in read if name not in found}
     if len(found) > _MAX_VARIABLES:
-        problems.add("too_many", "variables", f"There are {len(found)} variables; {_MAX_VARIABLES} are possible.")
+        problems.add("too_many", "variables", f"Too many variables: {len(found)} (limit {_MAX_VARIABLES}).")
     return found
 
 

@@ -48,7 +48,7 @@ async def put_part(call: Call) -> Response:
     problems.raise_any()
     upload = await _upload(call)
     if upload.is_complete:
-        raise Refusal(409, "attachment_complete", "This upload is complete; a part cannot be changed any more.")
+        raise Refusal(409, "attachment_complete", "This upload is complete; its parts can no longer change.")
     await call.services.uploads.put_part(upload, int(number), call.request.body)
     return Response(status=204)
 
@@ -71,7 +71,7 @@ async def complete(call: Call) -> Response:
         raise Refusal(
             409,
             "attachment_complete",
-            "Another request completes this upload. Look at it after Retry-After.",
+            "Another request is completing this upload. Check it after Retry-After.",
             headers={"Retry-After": "1"},
         ) from error
     return json_response(_view(whole))
@@ -99,7 +99,7 @@ async def delete(call: Call) -> Response:
 
 
 def _asked(call: Call) -> tuple[str, str, bool]:
-    """Name, type and whether in parts, as the request asks. Raises `Refusal` with every problem."""
+    """Read the file's name, its type and whether it comes in parts. Raises `Refusal` with every problem."""
     query = call.request.query
     problems = Problems(_LIMITS.max_problems)
     name = query.get("name", "")
@@ -113,7 +113,7 @@ def _asked(call: Call) -> tuple[str, str, bool]:
     if parts not in ("true", "false"):
         problems.add("invalid_choice", "parts", "The value must be true or false.")
     if parts == "true" and call.request.body:
-        problems.add("not_applicable", "parts", "With parts=true there is no body; each part is sent by itself.")
+        problems.add("not_applicable", "parts", "With parts=true the body must be empty; send each part separately.")
     problems.raise_any()
     return name, type_, parts == "true"
 
@@ -133,7 +133,7 @@ async def _upload(call: Call) -> Upload:
     try:
         return await call.services.uploads.get(call.client.name, call.values["id"])
     except NotFound as error:
-        text = "There is no upload of this id for this client, or it was forgotten."
+        text = "There is no upload of this id for this client, or it has expired."
         raise Refusal(404, "attachment_not_found", text) from error
 
 

@@ -86,7 +86,7 @@ async def _check_event_grid(call: Call) -> None:
     try:
         secret = await call.services.secrets.get(reference)
     except SettingsError as error:
-        text = "The secret that Event Grid must send cannot be read now."
+        text = "The secret for Event Grid cannot be read now."
         raise Refusal(503, "storage_unavailable", text, headers={"Retry-After": "30"}) from error
     given = call.request.headers.get(acs.KEY_HEADER) or call.request.query.get("key", "")
     if not hmac.compare_digest(given.encode(), secret.encode()):
@@ -94,12 +94,12 @@ async def _check_event_grid(call: Call) -> None:
 
 
 def _not_configured(setting: str) -> Refusal:
-    return Refusal(404, "not_configured", f"This relay takes no such events: {setting} is not set.")
+    return Refusal(404, "not_configured", f"This relay does not accept these events: {setting} is not set.")
 
 
 def _check_size(body: bytes) -> None:
     if len(body) > MAX_BYTES:
-        raise Refusal(413, "message_too_large", f"A post may have {MAX_BYTES} bytes.")
+        raise Refusal(413, "message_too_large", f"The body is too large (limit {MAX_BYTES} bytes).")
 
 
 def _items(body: bytes) -> Sequence[Any]:
@@ -111,5 +111,5 @@ def _items(body: bytes) -> Sequence[Any]:
     if isinstance(found, dict):
         return [found]
     if not isinstance(found, list):
-        raise Refusal(400, "invalid_request", "The body is no array of events.")
+        raise Refusal(400, "invalid_request", "The body is not an array of events.")
     return found

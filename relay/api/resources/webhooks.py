@@ -62,7 +62,7 @@ async def create(call: Call) -> Response:
     known = await call.services.webhooks.subscriptions.of(call.client.name, fresh=True)
     if len(known) >= MAX_SUBSCRIPTIONS and all(each.id != name for each in known):
         problems.add(
-            "too_many", "$", f"A client has at most {MAX_SUBSCRIPTIONS} webhooks. Delete one that is not used any more."
+            "too_many", "$", f"A client has at most {MAX_SUBSCRIPTIONS} webhooks. Delete one that is no longer used."
         )
         problems.raise_any()
     definition = Definition(
