@@ -16,9 +16,9 @@ import msgspec
 
 from relay.clients.registry import Client
 from relay.core.errors import Refusal
-from relay.core.gcra import burst_of, free_cells, interval_of, wait_for
 from relay.core.settings import Pace
 from relay.platform import resources
+from relay.platform.gcra import burst_of, free_cells, interval_of, wait_for
 from relay.platform.log import log_event
 from relay.platform.storage.ports import Entity, Tables
 from relay.platform.storage.rows import RowChange, change_row

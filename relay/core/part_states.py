@@ -7,6 +7,7 @@ queued ─► sending ─► sent | failed | expired | unknown
 """
 
 import uuid
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import msgspec
@@ -37,12 +38,10 @@ _replace = msgspec.structs.replace
 _ATTEMPTS = uuid.UUID("8a0c5f1e-6a51-4d0b-9a1c-7f2f0b8c1d5e")
 
 
-class Tried(msgspec.Struct, frozen=True, kw_only=True):
-    """What an attempt was and what came of it; the facts a settlement needs besides the part.
+class AttemptResult(msgspec.Struct, frozen=True, kw_only=True):
+    """An attempt's answer, and the facts besides the part that its settlement needs.
 
-    `is_final_check` says that the provider was asked about a lost answer already. `can_verify`: that it can be asked.
-    For a route fault, `held_scope` is what is held now and `hold_until` its next probe; `other_route` one to fail over to,
-    or None.
+    `is_final_check`: the provider was already asked about a lost answer. `can_verify`: it can be asked.
     """
 
     answer: Outcome | PerRecipient
@@ -53,8 +52,15 @@ class Tried(msgspec.Struct, frozen=True, kw_only=True):
     jitter: float
     can_verify: bool = False
     is_final_check: bool = False
-    hold_until: datetime | None = None
-    held_scope: str = ""
+
+
+class RouteHold(msgspec.Struct, frozen=True, kw_only=True):
+    """What a route fault led to: the scope that is held, its next probe (None: an operator releases it), and the route to
+    fail over to, if there is one.
+    """
+
+    scope: str
+    until: datetime | None
     other_route: str | None = None
 
 
@@ -63,19 +69,9 @@ def expires_at(part: Part, submission: Submission) -> datetime:
     return (part.expires_at or submission.expires_at) + timedelta(seconds=part.held_seconds)
 
 
-def is_due(part: Part, now: datetime) -> bool:
-    """Whether something must happen with a waiting part now. Entries may come up to five seconds early (clocks differ)."""
-    return part.state in WAITING and part.due_at is not None and part.due_at <= now + timedelta(seconds=5)
-
-
 def unique_due_time(at: datetime, microsecond: int) -> datetime:
     """A moment within the same second that nobody else uses: a late removal of its row in `pending` then hits no new row."""
     return at.replace(microsecond=microsecond)
-
-
-def is_interrupted(part: Part, now: datetime) -> bool:
-    """Whether an attempt was begun and its process did not live to record what came of it."""
-    return part.state is State.SENDING and part.lease_until is not None and part.lease_until <= now
 
 
 def uncertain_attempts(part: Part) -> tuple[Attempt, ...]:
@@ -262,22 +258,27 @@ def truncate_history(parts: tuple[Part, ...]) -> tuple[Part, ...]:
     return tuple(_condensed(part) if part.state in FINAL else part for part in parts)
 
 
-def settle(part: Part, submission: Submission, tried: Tried) -> tuple[Part, ...]:
-    """What an attempt made of a part: usually one part; more when recipients got different answers."""
-    if not isinstance(tried.answer, PerRecipient):
-        return (_settle_one(part, submission, tried, tried.answer),)
+def settle(
+    part: Part, submission: Submission, result: AttemptResult, held: RouteHold | None = None
+) -> tuple[Part, ...]:
+    """Apply an attempt's result to a part: usually one part; more when recipients got different answers."""
+    return tuple(
+        _settle_one(each, submission, result, outcome, held) for each, outcome in by_outcome(part, result.answer)
+    )
+
+
+def by_outcome(part: Part, answer: Outcome | PerRecipient) -> Sequence[tuple[Part, Outcome]]:
+    """Split a part by the outcomes of its recipients. Recipients with the same kind of outcome and code stay together."""
+    if not isinstance(answer, PerRecipient):
+        return [(part, answer)]
     groups: dict[tuple[str, str], tuple[list[int], Outcome]] = {}
-    for numbers, outcome in tried.answer.outcomes:
-        # Recipients with the same kind and cause stay together: they will be retried together.
+    for numbers, outcome in answer.outcomes:
         key = (type(outcome).__name__, outcome.code)
         groups.setdefault(key, ([], outcome))[0].extend(numbers)
     if len(groups) == 1:
         ((_, outcome),) = groups.values()
-        return (_settle_one(part, submission, tried, outcome),)
-    return tuple(
-        _settle_one(_replace(part, recipients=tuple(sorted(numbers))), submission, tried, outcome)
-        for numbers, outcome in groups.values()
-    )
+        return [(part, outcome)]
+    return [(_replace(part, recipients=tuple(sorted(numbers))), outcome) for numbers, outcome in groups.values()]
 
 
 _NAMES = {
@@ -289,63 +290,67 @@ _NAMES = {
 }
 
 
-def _settle_one(part: Part, submission: Submission, tried: Tried, outcome: Outcome) -> Part:
-    attempts = _with(part.attempts, _attempt(part, tried, outcome))
+def _settle_one(
+    part: Part, submission: Submission, result: AttemptResult, outcome: Outcome, held: RouteHold | None
+) -> Part:
+    attempts = _with(part.attempts, _attempt(part, result, outcome))
     # A leave to send again lasts until it is used up by a new doubt.
     may_resend = part.may_resend and not isinstance(outcome, Unknown)
     recorded = _replace(part, attempts=attempts, may_resend=may_resend, slot_at=None)
     match outcome:
         case Sent():
             after = outcome.check_after_seconds
-            check_at = None if after is None else tried.now + timedelta(seconds=after)
+            check_at = None if after is None else result.now + timedelta(seconds=after)
             return _replace(end(recorded, State.SENT, ""), provider_id=outcome.provider_id, check_at=check_at)
         case Rejected():
             return end(recorded, State.FAILED, outcome.code)
         case RouteFault():
-            return _after_route_fault(recorded, tried, outcome)
+            return _after_route_fault(recorded, result, outcome, held)
         case Unknown() if submission.delivery is Delivery.AT_MOST_ONCE:
-            if tried.can_verify and not tried.is_final_check:
-                later = tried.now + timedelta(seconds=VERIFY_DELAY_SECONDS)
+            if result.can_verify and not result.is_final_check:
+                later = result.now + timedelta(seconds=VERIFY_DELAY_SECONDS)
                 asked = _replace(recorded, provider_id=outcome.provider_id)
                 return _replace(asked, state=State.DEFERRED, due_at=later, lease_until=None, code=outcome.code)
             return end(recorded, State.UNKNOWN, outcome.code)
         case _:
-            return _after_deferral(recorded, submission, tried, outcome)
+            return _after_deferral(recorded, submission, result, outcome)
 
 
-def _attempt(part: Part, tried: Tried, outcome: Outcome) -> Attempt:
+def _attempt(part: Part, result: AttemptResult, outcome: Outcome) -> Attempt:
     return Attempt(
         number=part.attempt,
         route=part.route,
-        provider=tried.provider,
-        at=tried.at,
+        provider=result.provider,
+        at=result.at,
         outcome=_NAMES[type(outcome)],
         code=outcome.code,
         reply=outcomes.reply_text(outcome.reply),
         provider_id=outcome.provider_id if isinstance(outcome, Sent | Unknown) else None,
-        seconds=round((tried.now - tried.at).total_seconds(), 3),
+        seconds=round((result.now - result.at).total_seconds(), 3),
     )
 
 
-def _after_route_fault(part: Part, tried: Tried, outcome: RouteFault) -> Part:
+def _after_route_fault(part: Part, result: AttemptResult, outcome: RouteFault, held: RouteHold | None) -> Part:
     unspent = _replace(part, attempt=part.attempt - 1)
-    if tried.other_route is not None:
-        return _replace(unspent, state=State.DEFERRED, due_at=tried.now, lease_until=None, code=outcome.code)
-    # One time for all that this batch holds now, and another one than for what it was held until before.
-    until = unique_due_time(tried.hold_until or tried.now + timedelta(seconds=60), round(tried.jitter * 999_999))
-    return hold(unspent, part.route, outcome.code, tried.now, until, scope=tried.held_scope or part.route)
+    if held is not None and held.other_route is not None:
+        return _replace(unspent, state=State.DEFERRED, due_at=result.now, lease_until=None, code=outcome.code)
+    until = (held and held.until) or result.now + timedelta(seconds=60)
+    # One due time for all parts that this batch holds now, and a different one from that of an earlier hold.
+    until = unique_due_time(until, round(result.jitter * 999_999))
+    scope = held.scope if held is not None else part.route
+    return hold(unspent, part.route, outcome.code, result.now, until, scope=scope)
 
 
-def _after_deferral(part: Part, submission: Submission, tried: Tried, outcome: Deferred | Unknown) -> Part:
+def _after_deferral(part: Part, submission: Submission, result: AttemptResult, outcome: Deferred | Unknown) -> Part:
     # What is asked about too early is not found yet, and would be sent again.
-    minimum = VERIFY_DELAY_SECONDS if isinstance(outcome, Unknown) and tried.can_verify else 0.0
+    minimum = VERIFY_DELAY_SECONDS if isinstance(outcome, Unknown) and result.can_verify else 0.0
     decision = retry.decide(
         attempt=part.attempt,
-        now=tried.now,
+        now=result.now,
         expires_at=expires_at(part, submission),
-        min_seconds=max(minimum, tried.lane.retry_min_seconds),
-        max_seconds=max(minimum, tried.lane.retry_max_seconds),
-        jitter=tried.jitter,
+        min_seconds=max(minimum, result.lane.retry_min_seconds),
+        max_seconds=max(minimum, result.lane.retry_max_seconds),
+        jitter=result.jitter,
         retry_after_seconds=outcome.retry_after_seconds if isinstance(outcome, Deferred) else None,
     )
     if isinstance(decision, retry.TooLate):

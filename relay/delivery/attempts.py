@@ -1,7 +1,7 @@
 """Makes attempts: all of a batch at once, bounded for each route, and says what came of each."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 import msgspec
@@ -13,12 +13,13 @@ from relay.core.outcomes import Deferred, Outcome, PerRecipient, Rejected, Sent,
 from relay.core.send_request import SendRequest
 from relay.core.settings import Lane, Route, Settings
 from relay.delivery.parcel import as_sent, parcel_of
+from relay.delivery.provider_calls import ProviderCalls
 from relay.delivery.send_groups import SendGroups
 from relay.delivery.settlement import Change
 from relay.journal.content import Content
 from relay.journal.records import Record
 from relay.platform.log import log_event, log_failure
-from relay.platform.telemetry import OFF, Telemetry, tried_of
+from relay.platform.telemetry import OFF, Telemetry, measurement_of
 from relay.providers.contract import Provider
 from relay.routes.pacing import SLOT_LASTS, Pacing
 from relay.routes.watch import RouteWatch
@@ -65,7 +66,7 @@ class Attempts:
         telemetry: Telemetry = OFF,
     ) -> None:
         self._settings = settings
-        self._providers = providers
+        self._calls = ProviderCalls(providers)
         self._can_verify = can_verify
         self._content = content
         self._groups = groups
@@ -120,8 +121,8 @@ class Attempts:
         except Exception as error:
             log_failure("attempt_failed", route=ours.part.route)
             answer = Unknown(code="poisoned", reply=type(error).__name__)
-            tried = self._tried(batch, ours.part, answer, begun_at)
-            after = part_states.settle(ours.part, batch.entry.messages[ours.index], tried)
+            result = self._result(batch, ours.part, answer, begun_at)
+            after = part_states.settle(ours.part, batch.entry.messages[ours.index], result)
             return Change(index=ours.index, before=ours.part, after=after)
 
     async def _make_one(self, batch: _Batch, ours: OwnedPart, wait: Part | None) -> Change:
@@ -148,28 +149,22 @@ class Attempts:
         if message is not None:
             parcel = parcel_of(batch.record, batch.entry, ours.index, part, message)
             part, answer, is_final_check = await self._answer(part, submission, parcel)
-        tried = self._tried(batch, part, answer, begun_at, is_final_check=is_final_check)
-        tried = await self._watch.note(batch.entry, part, submission, message, tried)
-        settled = part_states.settle(part, submission, tried)
-        self._log(batch, ours, tried, settled)
+        result = self._result(batch, part, answer, begun_at, is_final_check=is_final_check)
+        held = await self._watch.note(batch.entry, part, submission, message, answer=answer, now=result.now)
+        settled = part_states.settle(part, submission, result, held)
+        self._log(batch, ours, settled)
         if message is not None:
-            self._telemetry.tried(
-                tried_of(
-                    batch=batch.record.batch,
-                    lane=batch.record.lane,
-                    submission=submission,
-                    part=each,
-                    tried=tried,
-                    asked_at=asked_at,
-                )
+            lane, name = batch.record.lane, batch.record.batch
+            self._telemetry.attempted(
+                measurement_of(name, lane, submission, each, asked_at=asked_at, answered_at=result.now)
                 for each in settled
             )
         return settled
 
-    def _tried(
+    def _result(
         self, batch: _Batch, part: Part, answer: Outcome | PerRecipient, at: datetime, *, is_final_check: bool = False
-    ) -> part_states.Tried:
-        return part_states.Tried(
+    ) -> part_states.AttemptResult:
+        return part_states.AttemptResult(
             answer=answer,
             provider=self._settings.routes[part.route].provider,
             at=at,
@@ -200,7 +195,7 @@ class Attempts:
                 return part, found, True
             if is_over:
                 return part, Deferred(code="expired"), True
-        return part, await self._guard(part, lambda provider: provider.send(parcel)), False
+        return part, await self._calls.send(part.route, parcel, seconds=self._seconds_for(part)), False
 
     async def _ask(
         self, part: Part, parcel: SendRequest, uncertain_attempts: Sequence[Attempt]
@@ -222,20 +217,7 @@ class Attempts:
         previous = msgspec.structs.replace(
             parcel, attempt=doubt.number, attempt_id=part_states.attempt_id(parcel.id, part, doubt.number)
         )
-        return await self._guard(part, lambda provider: provider.verify(previous, doubt.provider_id))
-
-    async def _guard(
-        self, part: Part, ask: Callable[[Provider], Awaitable[Outcome | PerRecipient]]
-    ) -> Outcome | PerRecipient:
-        """The provider's answer; a bug in it or an endless wait is an unknown outcome of this message alone."""
-        try:
-            async with asyncio.timeout(max(1.0, self._seconds_left(part) - self._record_seconds)):
-                return await ask(self._providers(part.route))
-        except TimeoutError:
-            return Unknown(code="answer_lost", reply="no answer within the lease")
-        except Exception as error:
-            log_failure("provider_failed", route=part.route)
-            return Unknown(code="poisoned", reply=type(error).__name__)
+        return await self._calls.ask(part.route, previous, doubt.provider_id, seconds=self._seconds_for(part))
 
     def _gate(self, route: str) -> asyncio.Semaphore:
         if route not in self._gates:
@@ -246,7 +228,11 @@ class Attempts:
         until = part.lease_until or self._clock()
         return (until - self._clock()).total_seconds()
 
-    def _log(self, batch: _Batch, ours: OwnedPart, tried: part_states.Tried, settled: Sequence[Part]) -> None:
+    def _seconds_for(self, part: Part) -> float:
+        """The time limit of a call: what is left of the lease, without the time to record the outcome in."""
+        return max(1.0, self._seconds_left(part) - self._record_seconds)
+
+    def _log(self, batch: _Batch, ours: OwnedPart, settled: Sequence[Part]) -> None:
         for part in settled:
             last = part.attempts[-1]
             log_event(
@@ -255,7 +241,7 @@ class Attempts:
                 client=batch.entry.messages[ours.index].client,
                 lane=batch.record.lane,
                 route=last.route,
-                provider=tried.provider,
+                provider=last.provider,
                 number=last.number,
                 outcome=last.outcome,
                 code=last.code,

@@ -16,9 +16,9 @@ from datetime import datetime, timedelta
 import msgspec
 
 from relay.acceptance.fan_out import FanOut
-from relay.core import entries, part_states
+from relay.core import entries, part_states, part_turns
 from relay.core.errors import AlreadyExists, NotFound, Unavailable
-from relay.core.model import FINAL, MessageStatus, Part, State
+from relay.core.model import MessageStatus, Part, State
 from relay.delivery import planning
 from relay.delivery.attempts import Attempts, OwnedPart
 from relay.delivery.settlement import Change, FollowUp, apply, is_applied, settle
@@ -124,7 +124,7 @@ class Delivery:
                 if (attempt is None or part.attempt < attempt)
             ]
             held = await self._held_scopes([part for _, part in turns])
-            due = [(index, part) for index, part in turns if _is_turn(part, now, held)]
+            due = [(index, part) for index, part in turns if part_turns.is_turn(part, now, held)]
             planned = await self._plan(record, entry, due, now)
             others = [turn for turn in turns if turn not in due]
             return Decision(statuses=apply(record.statuses, planned), result=_Turns(planned=planned, others=others))
@@ -209,11 +209,3 @@ def _put_back(entry: entries.Entry, body: bytes) -> bytes:
         return body
     # One attempt further: this delivery may have started the attempt, and an entry of that attempt would be dropped as old.
     return entries.encode_reference(entry.ref, entry.lane, entry.indices, entry.attempt + 1)
-
-
-def _is_turn(part: Part, now: datetime, held: frozenset[str]) -> bool:
-    if part.state in FINAL:
-        return False
-    if part.state is State.HELD and part.held_scope not in held:
-        return True
-    return part.state is State.QUEUED or part_states.is_due(part, now) or part_states.is_interrupted(part, now)

@@ -10,9 +10,9 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from relay.acceptance.fan_out import FanOut
-from relay.core import entries, part_states
+from relay.core import entries, part_states, part_turns
 from relay.core.errors import AlreadyExists, NotFound
-from relay.core.model import FINAL, MessageStatus, Part, State
+from relay.core.model import MessageStatus, Part, State
 from relay.delivery.planning import FRESH
 from relay.delivery.settlement import Change, FollowUp, apply
 from relay.journal.change import Decision, change_record
@@ -81,7 +81,9 @@ class Poison:
         async def decide(record: Record) -> Decision[None]:
             parts = [(index, part) for index in indices for part in record.statuses[index].parts]
             changes = [
-                Change(index=index, before=part, after=(_ended(part),)) for index, part in parts if _is_stuck(part, now)
+                Change(index=index, before=part, after=(_ended(part),))
+                for index, part in parts
+                if part_turns.is_turn(part, now)
             ]
             return Decision(statuses=apply(record.statuses, changes), result=None)
 
@@ -93,12 +95,6 @@ class Poison:
         if leases:
             until = max(leases) + _LEASE_OVER
             await self._queues.put(queue, body, delay_seconds=max(1, round((until - now).total_seconds())))
-
-
-def _is_stuck(part: Part, now: datetime) -> bool:
-    if part.state in FINAL:
-        return False
-    return part.state is State.QUEUED or part_states.is_due(part, now) or part_states.is_interrupted(part, now)
 
 
 def _ended(part: Part) -> Part:

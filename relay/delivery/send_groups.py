@@ -19,9 +19,9 @@ from functools import partial
 
 import msgspec
 
-from relay.core import ids, part_states
+from relay.core import ids, part_states, part_turns
 from relay.core.errors import AlreadyExists, NotFound, Unavailable
-from relay.core.model import MessageStatus, Part, State, Submission
+from relay.core.model import Part, Submission
 from relay.journal.records import Journal
 from relay.platform import concurrency, resources
 from relay.platform.storage.ports import Entity, Query, Tables, every_row
@@ -32,7 +32,6 @@ PAUSE = timedelta(minutes=5)
 _STORAGE_PAUSE = timedelta(seconds=30)
 _MAC_BYTES = 8
 _READS_AT_ONCE = 8
-_LEFT = frozenset({State.SENDING, State.SENT, State.UNKNOWN})
 
 
 class Stop(StrEnum):
@@ -149,7 +148,7 @@ class SendGroups:
         except NotFound:
             # Not taken from the queue yet: its attempts will find the stop.
             return 0
-        return sum(_has_left(status) for status in record.statuses)
+        return sum(part_turns.may_have_left(status) for status in record.statuses)
 
 
 def _stops(client: str) -> str:
@@ -158,7 +157,3 @@ def _stops(client: str) -> str:
 
 def _stop(entity: Entity) -> Stop:
     return Stop(str(entity.properties["stop"]))
-
-
-def _has_left(status: MessageStatus) -> bool:
-    return any(part.state in _LEFT or part_states.is_uncertain(part) for part in status.parts)

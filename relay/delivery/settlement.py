@@ -11,8 +11,8 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from relay.core import entries, part_states
-from relay.core.model import DEAD, MessageStatus, Part, State
+from relay.core import entries, part_states, part_turns
+from relay.core.model import DEAD, MessageStatus, Part
 from relay.core.settings import Lane, queues_for
 from relay.journal.change import Decision, RecordChange, change_record
 from relay.journal.dead_letters import DeadLetters
@@ -131,8 +131,7 @@ class FollowUp:
         for index in indices:
             known = () if before is None else before.statuses[index].parts
             for part in after.statuses[index].parts:
-                is_soon = part.state is State.SCHEDULED and part.due_at is not None and part.due_at <= soon
-                if part not in known and (part.state is State.DEFERRED or is_soon):
+                if part not in known and part_turns.needs_entry(part, soon):
                     yield index, part
 
     async def _note_deaths(self, record: Record, index: int, parts: Iterable[Part]) -> None:

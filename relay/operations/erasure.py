@@ -17,6 +17,7 @@ from functools import partial
 
 import msgspec
 
+from relay.core import part_turns
 from relay.core.errors import NotFound, UnreadableEntry
 from relay.core.model import DEAD, FINAL, WAITING, Erased, Message, MessageStatus, Part, Submission
 from relay.delivery.settlement import FollowUp
@@ -142,7 +143,7 @@ class Erasure:
             return None
 
     async def _erase(self, record: Record, named: Mapping[int, _Named]) -> ErasureStep:
-        waiting = [index for index in named if _waits(record.statuses[index])]
+        waiting = [index for index in named if part_turns.is_waiting(record.statuses[index])]
         for index in waiting:
             await self._message_changes.cancel(record.batch, index)
         over = await self._mark(record.batch, named)
@@ -159,7 +160,7 @@ class Erasure:
         now = self._clock()
 
         async def decide(record: Record) -> Decision[Mapping[int, _Named]]:
-            over = {index: each for index, each in named.items() if _is_over(record.statuses[index])}
+            over = {index: each for index, each in named.items() if part_turns.is_over(record.statuses[index])}
             marks = {
                 index: _marked(record.statuses[index], Erased(at=now, recipients=each.recipients))
                 for index, each in over.items()
@@ -201,14 +202,6 @@ def _without_replies(part: Part) -> Part:
     return msgspec.structs.replace(part, attempts=tuple(attempts), provider_id=None, check_at=None)
 
 
-def _waits(status: MessageStatus) -> bool:
-    return any(part.state in WAITING for part in status.parts)
-
-
-def _is_over(status: MessageStatus) -> bool:
-    return all(part.state in FINAL for part in status.parts)
-
-
 def _recently_erased(record: Record, now: datetime) -> frozenset[int]:
     marks = ((index, status.erased) for index, status in enumerate(record.statuses))
     return frozenset(index for index, mark in marks if mark is not None and now - mark.at < EVENTS_DELETED_AGAIN)
@@ -220,7 +213,7 @@ def _dry_counts(record: Record, named: Mapping[int, _Named]) -> ErasureStep:
     moving = sum(any(part.state not in FINAL | WAITING for part in status.parts) for status in statuses)
     return ErasureStep(
         erased=len(named) - moving + len(record.remains()),
-        cancelled=sum(_waits(status) for status in statuses),
+        cancelled=sum(part_turns.is_waiting(status) for status in statuses),
         moving=moving,
         shared_files=sum(each.shared_files for each in named.values()),
     )

@@ -10,8 +10,9 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import datetime, timedelta
 from functools import partial
 
+from relay.core import part_turns
 from relay.core.errors import NewerVersion, NotFound, StorageError
-from relay.core.model import Part, State
+from relay.core.model import State
 from relay.core.outcomes import RouteFault, Sent
 from relay.core.settings import Settings
 from relay.delivery.settlement import SOON, FollowUp
@@ -171,7 +172,7 @@ class Recovery:
             await self._pending.remove(due)
             return False
         parts = [part for index in current.indices for part in record.statuses[index].parts]
-        if all(_is_being_sent(part, now) for part in parts if part.due_at == due.at):
+        if all(part_turns.is_in_progress(part, now) for part in parts if part.due_at == due.at):
             return False
         # Mark first: if the process dies in between, the row is enqueued again later.
         await self._pending.mark_requeued(current, now)
@@ -196,7 +197,3 @@ def _is_overdue(listed: Listed, now: datetime, holds: Mapping[str, Hold], canari
         return due.at <= now
     # One canary batch tries a route in trial; its other batches wait for the next run.
     return hold.state is RouteState.TRIAL and due.scope not in canaries
-
-
-def _is_being_sent(part: Part, now: datetime) -> bool:
-    return part.state is State.SENDING and part.lease_until is not None and part.lease_until > now

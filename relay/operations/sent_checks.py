@@ -4,24 +4,24 @@ A sent part with a `check_at` has a row in `pending`, as everything that must ha
 send becomes `failed`: a dead letter that can be redriven. A part without a final answer within a day stays sent.
 """
 
-import asyncio
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import msgspec
 
-from relay.core import part_states
+from relay.core import part_states, part_turns
 from relay.core.errors import NewerVersion, NotFound, UnreadableEntry
 from relay.core.model import Attempt, Message, Part, State, Submission
-from relay.core.outcomes import Deferred, Outcome, PerRecipient, Rejected, Sent, Unknown, reply_text
+from relay.core.outcomes import Deferred, Outcome, PerRecipient, Rejected, Sent, reply_text
 from relay.core.settings import Settings
 from relay.delivery.parcel import as_sent, parcel_of
+from relay.delivery.provider_calls import ProviderCalls
 from relay.delivery.settlement import Change, FollowUp, settle
 from relay.journal.content import Content
 from relay.journal.pending import Due, Pending, rows_of
 from relay.journal.records import Journal, Record
 from relay.platform.concurrency import NEVER, Deadline, Progress
-from relay.platform.log import log_event, log_failure
+from relay.platform.log import log_event
 from relay.providers.contract import Provider
 from relay.providers.registry import provider_module
 
@@ -33,22 +33,9 @@ ASK_SECONDS = 60.0
 """How long one question may take."""
 
 
-def is_due(part: Part, now: datetime) -> bool:
-    """Whether a sent part is to be asked about now."""
-    return part.state is State.SENT and part.check_at is not None and part.check_at <= now
-
-
 def checked(part: Part, answer: Outcome | PerRecipient, now: datetime) -> tuple[Part, ...]:
-    """What the provider's answer makes of a sent part: usually one part, more when recipients fared differently."""
-    if not isinstance(answer, PerRecipient):
-        return (_checked(part, answer, now),)
-    groups: dict[tuple[str, str], tuple[list[int], Outcome]] = {}
-    for numbers, outcome in answer.outcomes:
-        groups.setdefault((type(outcome).__name__, outcome.code), ([], outcome))[0].extend(numbers)
-    return tuple(
-        _checked(msgspec.structs.replace(part, recipients=tuple(sorted(numbers))), outcome, now)
-        for numbers, outcome in groups.values()
-    )
+    """Apply the provider's answer to a sent part: usually one part; more when recipients got different answers."""
+    return tuple(_checked(each, outcome, now) for each, outcome in part_states.by_outcome(part, answer))
 
 
 class SentChecks:
@@ -70,7 +57,7 @@ class SentChecks:
         self._pending = pending
         self._follow_up = follow_up
         self._content = content
-        self._providers = providers
+        self._calls = ProviderCalls(providers)
         self._clock = clock
 
     async def run(self, deadline: Deadline = NEVER) -> Progress:
@@ -101,7 +88,7 @@ class SentChecks:
         changes = [
             Change(index=index, before=part, after=checked(part, await self._ask(record, index, part), self._clock()))
             for index, part in turns
-            if is_due(part, self._clock())
+            if part_turns.is_check_due(part, self._clock())
         ]
         change = await settle(self._journal, record, changes)
         settled = change.after
@@ -117,13 +104,8 @@ class SentChecks:
         message = as_sent(record, index, await self._message(entry.messages[index]))
         if message is None:
             return Sent()
-        try:
-            async with asyncio.timeout(ASK_SECONDS):
-                parcel = parcel_of(record, entry, index, part, message)
-                answer = await self._providers(part.route).verify(parcel, part.provider_id)
-        except Exception as error:
-            log_failure("check_broke", route=part.route)
-            return Unknown(code="answer_lost", reply=type(error).__name__)
+        parcel = parcel_of(record, entry, index, part, message)
+        answer = await self._calls.ask(part.route, parcel, part.provider_id, seconds=ASK_SECONDS)
         log_event("checked", message=parcel.id, route=part.route, outcome=type(answer).__name__.lower())
         return answer
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from relay.core.model import DEAD, State
 from relay.platform.log import log_failure
-from relay.platform.telemetry import RequestSpan, Telemetry, Tried
+from relay.platform.telemetry import AttemptMeasurement, RequestSpan, Telemetry
 
 if TYPE_CHECKING:
     from opentelemetry.metrics import CallbackOptions, Observation
@@ -83,9 +83,9 @@ class OpenTelemetry(Telemetry):
         self._accepted.add(messages, {"lane": lane})
 
     @_harmless
-    def tried(self, attempts: Iterable[Tried]) -> None:
+    def attempted(self, attempts: Iterable[AttemptMeasurement]) -> None:
         """Count each part; one span and one duration for the call that they share."""
-        last: Tried | None = None
+        last: AttemptMeasurement | None = None
         for last in attempts:
             labels = {"lane": last.lane, "route": last.route, "provider": last.provider}
             if counted := _COUNTED.get(State(last.state)):
@@ -95,22 +95,22 @@ class OpenTelemetry(Telemetry):
         if last is not None:
             self._trace_call(last)
 
-    def _trace_call(self, tried: Tried) -> None:
+    def _trace_call(self, attempt: AttemptMeasurement) -> None:
         from opentelemetry.trace import SpanKind, StatusCode
 
-        labels = {"route": tried.route, "provider": tried.provider, "outcome": tried.outcome}
-        seconds = (tried.answered_at - tried.asked_at).total_seconds()
+        labels = {"route": attempt.route, "provider": attempt.provider, "outcome": attempt.outcome}
+        seconds = (attempt.answered_at - attempt.asked_at).total_seconds()
         self._of_providers.record(max(0.0, seconds), labels)
         span = self._tracer.start_span(
-            f"send by {tried.provider}",
-            _context(tried.traceparent or ""),
+            f"send by {attempt.provider}",
+            _context(attempt.traceparent or ""),
             SpanKind.CLIENT,
-            {**labels, "lane": tried.lane, "attempt": tried.number, "state": tried.state, "code": tried.code},
-            start_time=_nanoseconds(tried.asked_at),
+            {**labels, "lane": attempt.lane, "attempt": attempt.number, "state": attempt.state, "code": attempt.code},
+            start_time=_nanoseconds(attempt.asked_at),
         )
-        if tried.state != State.SENT:
-            span.set_status(StatusCode.ERROR, tried.code)
-        span.end(_nanoseconds(tried.answered_at))
+        if attempt.state != State.SENT:
+            span.set_status(StatusCode.ERROR, attempt.code)
+        span.end(_nanoseconds(attempt.answered_at))
 
     @_harmless
     def died(self, lane: str, state: str, code: str) -> None:

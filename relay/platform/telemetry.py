@@ -13,14 +13,13 @@ import msgspec
 from relay.core import ids
 
 if TYPE_CHECKING:
-    from relay.core import part_states
     from relay.core.model import Part, Submission
 
 
-class Tried(msgspec.Struct, frozen=True, kw_only=True):
-    """An attempt that was made, for one part of a message.
+class AttemptMeasurement(msgspec.Struct, frozen=True, kw_only=True):
+    """What is measured of an attempt, for one part of a message.
 
-    `state` is what it left the part in. `asked_at` to `answered_at` is the provider's time alone. `waited_seconds` counts
+    `state` is the part's state after it. `asked_at` to `answered_at` is the provider's time alone. `waited_seconds` counts
     from when the message was accepted, or was to be sent. `traceparent` is the trace that its request belongs to.
     """
 
@@ -37,29 +36,23 @@ class Tried(msgspec.Struct, frozen=True, kw_only=True):
     traceparent: str | None
 
 
-def tried_of(
-    *,
-    batch: str,
-    lane: str,
-    submission: "Submission",
-    part: "Part",
-    tried: "part_states.Tried",
-    asked_at: datetime,
-) -> Tried:
-    """Describe what an attempt of one message of the batch left in `part`."""
+def measurement_of(
+    batch: str, lane: str, submission: "Submission", part: "Part", *, asked_at: datetime, answered_at: datetime
+) -> AttemptMeasurement:
+    """Measure the latest attempt of a part. `batch` dates the message's acceptance."""
     last, accepted_at = part.attempts[-1], ids.created_at(batch)
     waits_from = max(accepted_at, submission.send_at or accepted_at)
-    return Tried(
+    return AttemptMeasurement(
         lane=lane,
         route=last.route,
-        provider=tried.provider,
+        provider=last.provider,
         outcome=last.outcome,
         code=last.code,
         state=str(part.state),
         number=last.number,
         asked_at=asked_at,
-        answered_at=tried.now,
-        waited_seconds=(tried.now - waits_from).total_seconds(),
+        answered_at=answered_at,
+        waited_seconds=(answered_at - waits_from).total_seconds(),
         traceparent=submission.traceparent,
     )
 
@@ -97,8 +90,8 @@ class Telemetry:
     def accepted(self, lane: str, messages: int) -> None:
         """So many messages are durable now."""
 
-    def tried(self, attempts: Iterable[Tried]) -> None:
-        """A provider was asked about one message, and this is what became of its parts."""
+    def attempted(self, attempts: Iterable[AttemptMeasurement]) -> None:
+        """Record an attempt for one message: a measurement for each part that it left."""
 
     def died(self, lane: str, state: str, code: str) -> None:
         """A part became a dead letter."""

@@ -9,9 +9,9 @@ import hashlib
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
-from relay.core.gcra import reserve
 from relay.core.settings import Pace
 from relay.platform import resources
+from relay.platform.gcra import reserve
 from relay.platform.storage.ports import Entity, Tables
 from relay.platform.storage.rows import RowChange, change_row
 

@@ -3,13 +3,11 @@
 import logging
 from datetime import datetime
 
-import msgspec
-
 from relay.core import entries
 from relay.core.errors import StorageError
 from relay.core.model import Message, Part, Submission
 from relay.core.outcomes import Deferred, Outcome, PerRecipient, Rejected, RouteFault, Sent, Unknown
-from relay.core.part_states import Tried
+from relay.core.part_states import RouteHold
 from relay.core.settings import Settings
 from relay.platform.log import log_event
 from relay.routes.circuit_breaker import CircuitBreaker
@@ -26,31 +24,38 @@ class RouteWatch:
         self._breaker = breaker
 
     async def note(
-        self, entry: entries.BatchEntry, part: Part, submission: Submission, message: Message | None, tried: Tried
-    ) -> Tried:
-        """Update the route after an attempt. Returns the attempt with the hold and the other route that its settlement needs.
+        self,
+        entry: entries.BatchEntry,
+        part: Part,
+        submission: Submission,
+        message: Message | None,
+        *,
+        answer: Outcome | PerRecipient,
+        now: datetime,
+    ) -> RouteHold | None:
+        """Update the route after an attempt. Returns the hold that a route fault led to.
 
-        While storage is unavailable the attempt is returned unchanged; the next one holds the route.
+        While storage is unavailable there is none; the next attempt holds the route.
         """
-        outcomes = _outcomes(tried.answer)
+        outcomes = _outcomes(answer)
         sender = message.sender.email if message is not None else ""
         try:
-            await self._note_failures(part.route, outcomes, tried.now)
+            await self._note_failures(part.route, outcomes, now)
             fault = next((outcome for outcome in outcomes if isinstance(outcome, RouteFault)), None)
             if fault is None:
                 if any(isinstance(outcome, Sent | Rejected) for outcome in outcomes):
                     await self._note_success(part.route, sender)
                 else:
                     await self._release_canary(part.route, sender, entry.batch)
-                return tried
+                return None
             hold = await self._hold(part.route, sender, fault)
         except StorageError as error:
             log_event("route_not_noted", level=logging.WARNING, route=part.route, error=type(error).__name__)
-            return tried
+            return None
         other = self._router.alternative(part, submission, message, entry.lane) if message is not None else None
         if other is not None:
             log_event("failed_over", level=logging.WARNING, route=part.route, to=other, code=fault.code)
-        return msgspec.structs.replace(tried, hold_until=hold.next_probe_at, held_scope=hold.scope, other_route=other)
+        return RouteHold(scope=hold.scope, until=hold.next_probe_at, other_route=other)
 
     async def _hold(self, route: str, sender: str, fault: RouteFault) -> Hold:
         route, sender = scope_for(fault.code, route, sender)

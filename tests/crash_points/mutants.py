@@ -76,7 +76,7 @@ MUTANTS = (
         breaks="a reference that is put back is taken for an old one",
     ),
     Mutant(
-        module="core/part_states.py",
+        module="core/part_turns.py",
         old="part.lease_until is not None and part.lease_until <= now",
         new="part.lease_until is not None",
         breaks="a part in another's hands is taken for an interrupted one",

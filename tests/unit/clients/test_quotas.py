@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from relay.clients.quotas import SHARE_SECONDS, TABLE, Quotas
 from relay.clients.registry import Client, Policy
 from relay.core.errors import Refusal
-from relay.core.gcra import burst_of, free_cells, interval_of, wait_for
 from relay.core.settings import Pace
+from relay.platform.gcra import burst_of, free_cells, interval_of, wait_for
 from relay.platform.storage.memory.memory_storage import MemoryStorage, memory_storage
 from tests.doubles import MAC_KEY, Clock, Watched
 

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from relay.core import part_states
+from relay.core import part_states, part_turns
 from relay.core.model import DEAD, FINAL, WAITING, Attempt, Delivery, Part, State
 from relay.core.outcomes import Deferred, Outcome, PerRecipient, Rejected, RouteFault, Sent, Unknown
-from relay.core.part_states import LEASE_SECONDS, Tried
+from relay.core.part_states import LEASE_SECONDS, AttemptResult, RouteHold
 from relay.core.settings import Lane
 from tests.doubles import START, changed, submission_of
 
@@ -19,13 +19,15 @@ SUBMISSION = submission_of()
 AT_MOST_ONCE = submission_of(delivery=Delivery.AT_MOST_ONCE)
 
 
-def tried(answer: Outcome | PerRecipient, **fields: Any) -> Tried:
+def result(answer: Outcome | PerRecipient, **fields: Any) -> AttemptResult:
     values: dict[str, Any] = {"provider": "smtp", "at": START, "now": LATER, "lane": Lane(), "jitter": 0.5}
-    return Tried(**{**values, "answer": answer, **fields})
+    return AttemptResult(**{**values, "answer": answer, **fields})
 
 
-def settled(answer: Outcome, part: Part = SENDING, submission: Any = SUBMISSION, **fields: Any) -> Part:
-    (after,) = part_states.settle(part, submission, tried(answer, **fields))
+def settled(
+    answer: Outcome, part: Part = SENDING, submission: Any = SUBMISSION, held: RouteHold | None = None, **fields: Any
+) -> Part:
+    (after,) = part_states.settle(part, submission, result(answer, **fields), held)
     return after
 
 
@@ -75,7 +77,12 @@ TABLE: list[tuple[Outcome, Any, dict[str, Any], tuple[State, str, float | None, 
     (LOST, AT_MOST_ONCE, {}, (State.UNKNOWN, "answer_lost", None, 1)),
     (LOST, AT_MOST_ONCE, {"can_verify": True}, (State.DEFERRED, "answer_lost", 60, 1)),
     (LOST, AT_MOST_ONCE, {"can_verify": True, "is_final_check": True}, (State.UNKNOWN, "answer_lost", None, 1)),
-    (RouteFault(code="bad_credentials"), SUBMISSION, {"other_route": "b"}, (State.DEFERRED, "bad_credentials", 0, 0)),
+    (
+        RouteFault(code="bad_credentials"),
+        SUBMISSION,
+        {"held": RouteHold(scope="main", until=None, other_route="b")},
+        (State.DEFERRED, "bad_credentials", 0, 0),
+    ),
 ]
 
 
@@ -102,14 +109,16 @@ def test_what_would_be_tried_after_its_expiry_ends(answer: Outcome) -> None:
 def test_a_route_fault_holds_without_an_attempt_and_without_time() -> None:
     probe_at = after(60)
     held = settled(
-        RouteFault(code="sender_not_verified"), hold_until=probe_at, held_scope="main|shop@example.org", jitter=0.125
+        RouteFault(code="sender_not_verified"),
+        held=RouteHold(scope="main|shop@example.org", until=probe_at),
+        jitter=0.125,
     )
     assert (held.state, held.attempt, held.code) == (State.HELD, 0, "sender_not_verified")
     assert (held.held_since, held.held_scope) == (LATER, "main|shop@example.org")
     assert held.due_at is not None
     assert held.due_at.replace(microsecond=0) == probe_at.replace(microsecond=0)
     # The probe's time is the same for everybody; a due time of its own keeps one batch's rows apart.
-    other = settled(RouteFault(code="x"), hold_until=probe_at, jitter=0.5)
+    other = settled(RouteFault(code="x"), held=RouteHold(scope="main", until=probe_at), jitter=0.5)
     assert other.due_at != held.due_at
 
 
@@ -142,7 +151,7 @@ def test_recipients_with_one_kind_of_answer_stay_together() -> None:
             ((5,), Deferred(code="rate_limited")),
         )
     )
-    parts = part_states.settle(SENDING, SUBMISSION, tried(answer))
+    parts = part_states.settle(SENDING, SUBMISSION, result(answer))
     assert {part.recipients: (part.state, part.code) for part in parts} == {
         (3,): (State.SENT, ""),
         (0, 1, 2): (State.DEFERRED, "recipient_deferred"),
@@ -155,7 +164,7 @@ def test_recipients_with_one_kind_of_answer_stay_together() -> None:
 
 def test_an_answer_that_is_the_same_for_all_splits_nothing() -> None:
     answer = PerRecipient(outcomes=(((0,), Sent(provider_id="a")), ((1,), Sent(provider_id="b"))))
-    (part,) = part_states.settle(SENDING, SUBMISSION, tried(answer))
+    (part,) = part_states.settle(SENDING, SUBMISSION, result(answer))
     assert (part.state, part.recipients) == (State.SENT, None)
 
 
@@ -173,8 +182,8 @@ def test_only_a_lost_answer_leaves_doubt(outcome: str, uncertain: bool) -> None:
 
 def test_an_attempt_is_interrupted_when_its_lease_is_over() -> None:
     end = START + timedelta(seconds=LEASE_SECONDS)
-    assert not part_states.is_interrupted(SENDING, end - timedelta(microseconds=1))
-    assert part_states.is_interrupted(SENDING, end)
+    assert not part_turns.is_interrupted(SENDING, end - timedelta(microseconds=1))
+    assert part_turns.is_interrupted(SENDING, end)
     died = part_states.interrupt(changed(SENDING, may_resend=True), end)
     assert (died.attempts[-1].outcome, died.attempts[-1].at, died.attempts[-1].number) == ("interrupted", START, 1)
     assert not died.may_resend
@@ -183,8 +192,8 @@ def test_an_attempt_is_interrupted_when_its_lease_is_over() -> None:
 @pytest.mark.parametrize(("seconds", "due"), [(5, True), (5.1, False), (-100, True)])
 def test_an_entry_may_come_five_seconds_early(seconds: float, due: bool) -> None:
     waiting = Part(route="main", state=State.DEFERRED, due_at=START + timedelta(seconds=seconds))
-    assert part_states.is_due(waiting, START) is due
-    assert not part_states.is_due(changed(waiting, state=State.SENDING), START)
+    assert part_turns.is_due(waiting, START) is due
+    assert not part_turns.is_due(changed(waiting, state=State.SENDING), START)
 
 
 def test_attempts_have_ids_of_their_own_that_stay() -> None:

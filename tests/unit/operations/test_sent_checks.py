@@ -8,7 +8,7 @@ from relay.core import part_states
 from relay.core.errors import Changed, Unavailable
 from relay.core.model import Part, State
 from relay.core.outcomes import Deferred, Outcome, PerRecipient, Rejected, RouteFault, Sent, Unknown
-from relay.core.part_states import Tried
+from relay.core.part_states import AttemptResult
 from relay.core.send_request import SendRequest
 from relay.core.settings import Lane, Route
 from relay.journal import records
@@ -24,8 +24,8 @@ type Given = tuple[Outcome, State, datetime | None]
 
 def sent(at: datetime = START) -> Part:
     begun = part_states.begin(Part(route="", state=State.QUEUED), "main", at)
-    tried = Tried(answer=TAKEN, provider="acs", at=at, now=at, lane=Lane(), jitter=0.5)
-    (part,) = part_states.settle(begun, submission_of(), tried)
+    result = AttemptResult(answer=TAKEN, provider="acs", at=at, now=at, lane=Lane(), jitter=0.5)
+    (part,) = part_states.settle(begun, submission_of(), result)
     return part
 
 

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relay.core.errors import Changed, Unavailable
-from relay.core.gcra import burst_of, interval_of, reserve
 from relay.core.settings import Pace
+from relay.platform.gcra import burst_of, interval_of, reserve
 from relay.platform.storage.memory.memory_storage import memory_storage
 from relay.platform.storage.rows import MAX_RACES
 from relay.routes.pacing import TABLE, Pacing

@@ -8,8 +8,8 @@ from relay.core import part_states
 from relay.core.errors import Unavailable
 from relay.core.model import Part, State, Submission
 from relay.core.outcomes import Deferred, Outcome, PerRecipient, Rejected, RouteFault, Sent, Unknown
-from relay.core.part_states import Tried
-from relay.core.settings import Lane, Route, Rule, Settings
+from relay.core.part_states import RouteHold
+from relay.core.settings import Route, Rule, Settings
 from relay.routes.circuit_breaker import FAILURES, CircuitBreaker
 from relay.routes.holds import RouteState
 from relay.routes.watch import RouteWatch
@@ -43,10 +43,17 @@ class Watch:
 
     async def note(
         self, answer: Outcome | PerRecipient, part: Part = SENDING, submission: Submission | None = None
-    ) -> Tried:
+    ) -> RouteHold | None:
         submission = submission or submission_of()
-        tried = Tried(answer=answer, provider="smtp", at=START, now=self.place.time(), lane=Lane(), jitter=0.5)
-        return await self._watch.note(batch_of(entry_of(submission)), part, submission, submission.message, tried)
+        entry, now = batch_of(entry_of(submission)), self.place.time()
+        return await self._watch.note(entry, part, submission, submission.message, answer=answer, now=now)
+
+    async def held(
+        self, answer: Outcome | PerRecipient, part: Part = SENDING, submission: Submission | None = None
+    ) -> RouteHold:
+        hold = await self.note(answer, part, submission)
+        assert hold is not None
+        return hold
 
     async def states(self) -> dict[str, RouteState]:
         return {scope: hold.state for scope, hold in (await self.place.holds.all(fresh=True)).items()}
@@ -63,23 +70,23 @@ async def canary(watch: Watch, **fields: Any) -> None:
 
 async def test_route_fault_holds_the_route_until_its_probe() -> None:
     watch = await watch_of()
-    tried = await watch.note(FAULT)
+    held = await watch.held(FAULT)
     hold = (await watch.place.holds.all(fresh=True))["main"]
-    assert (tried.held_scope, tried.hold_until, tried.other_route) == ("main", hold.next_probe_at, None)
+    assert (held.scope, held.until, held.other_route) == ("main", hold.next_probe_at, None)
     assert (hold.code, hold.reply) == ("bad_credentials", "401")
 
 
 async def test_sender_fault_holds_only_that_sender() -> None:
     watch = await watch_of()
-    tried = await watch.note(RouteFault(code="sender_not_verified"))
-    assert tried.held_scope == "main|shop@example.org"
+    held = await watch.held(RouteFault(code="sender_not_verified"))
+    assert held.scope == "main|shop@example.org"
     assert await watch.states() == {"main|shop@example.org": RouteState.HELD}
 
 
 async def test_route_fault_of_one_recipient_holds_the_route() -> None:
     watch = await watch_of()
-    tried = await watch.note(PerRecipient(outcomes=(((0,), Sent()), ((1,), FAULT))))
-    assert tried.held_scope == "main"
+    held = await watch.held(PerRecipient(outcomes=(((0,), Sent()), ((1,), FAULT))))
+    assert held.scope == "main"
 
 
 @pytest.mark.parametrize(
@@ -94,18 +101,18 @@ async def test_route_fault_of_one_recipient_holds_the_route() -> None:
 )
 async def test_part_that_is_not_pinned_fails_over(part: Part, other: str | None) -> None:
     watch = await watch_of(TWO)
-    assert (await watch.note(FAULT, part)).other_route == other
+    assert (await watch.held(FAULT, part)).other_route == other
 
 
 async def test_pinned_submission_does_not_fail_over() -> None:
     watch = await watch_of(TWO)
-    assert (await watch.note(FAULT, SENDING, submission_of(route="main"))).other_route is None
+    assert (await watch.held(FAULT, SENDING, submission_of(route="main"))).other_route is None
 
 
 async def test_purged_content_does_not_fail_over() -> None:
     watch = await watch_of(TWO)
     gone = changed(submission_of(), message=None)
-    assert (await watch.note(FAULT, SENDING, gone)).other_route is None
+    assert (await watch.held(FAULT, SENDING, gone)).other_route is None
 
 
 @pytest.mark.parametrize("answer", [Sent(), Rejected(code="invalid_recipient")])
@@ -143,15 +150,13 @@ async def test_consecutive_failures_trip_the_breaker(answer: Outcome) -> None:
     watch = await watch_of()
     for number in range(FAILURES):
         assert await watch.states() == {}, number
-        tried = await watch.note(answer)
-        assert tried.held_scope == ""
+        assert await watch.note(answer) is None
         watch.place.time.move(1)
     assert (await watch.place.holds.all(fresh=True))["main"].code == "repeated_failure"
 
 
-async def test_unavailable_storage_leaves_the_attempt_unchanged() -> None:
+async def test_unavailable_storage_holds_nothing() -> None:
     watch = await watch_of(TWO)
     watch.place.tables.fail("get", Unavailable("away"))
-    tried = await watch.note(FAULT)
-    assert (tried.answer, tried.hold_until, tried.other_route) == (FAULT, None, None)
+    assert await watch.note(FAULT) is None
     assert await watch.states() == {}
