@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from relay.operations.health_log import HealthLog
     from relay.operations.message_changes import MessageChanges
     from relay.operations.orphan_entries import OrphanEntries
+    from relay.operations.pause import Pause
     from relay.operations.poison_queues import PoisonQueues
     from relay.operations.purge import Purge
     from relay.operations.recovery import Recovery
@@ -50,6 +51,13 @@ class Operations(UseCases):
             providers=self.provider,
             clock=self.clock,
         )
+
+    @cached_property
+    def pause(self) -> "Pause":
+        """Pauses and resumes delivery."""
+        from relay.operations.pause import Pause
+
+        return Pause(settings=self.settings, holds=self.holds, journal=self.journal, clock=self.clock, sleep=self.sleep)
 
     @cached_property
     def sent_checks(self) -> "SentChecks":

@@ -50,7 +50,8 @@ class Hold(msgspec.Struct, frozen=True, kw_only=True):
     """A row. `sender` is empty when the whole route is held. `code` and `reply` are the reason.
 
     `canary_until` ends the canary batch's claim. `must_wake`: released, but its held messages are not on the queue yet.
-    `next_probe_at` is None on a held route that only an operator releases.
+    `next_probe_at` is None on a held route that only an operator releases. `paused_at`: held while delivery is paused
+    (`relay.operations.pause`), without probes.
     """
 
     route: str
@@ -64,6 +65,7 @@ class Hold(msgspec.Struct, frozen=True, kw_only=True):
     canary_batch: str = ""
     canary_until: datetime | None = None
     must_wake: bool = False
+    paused_at: datetime | None = None
     etag: str = ""
 
     @property
@@ -151,7 +153,7 @@ class Holds:
             )
             return held, (held, was_active)
 
-        held, is_new = await self._change(Hold(route=route, sender=sender), decide)
+        held, is_new = await self.change(Hold(route=route, sender=sender), decide)
         if is_new:
             log_event("route_held", level=logging.ERROR, route=route, code=code, one_sender=bool(sender))
         return held
@@ -186,7 +188,7 @@ class Holds:
             until = now + timedelta(seconds=CANARY_SECONDS)
             return msgspec.structs.replace(known, canary_batch=batch, canary_until=until), True
 
-        return await self._change(_active(scope), decide)
+        return await self.change(_active(scope), decide)
 
     async def release_canary(self, scope: str, batch: str) -> None:
         """Release this batch's claim on a trial, so that another batch can try."""
@@ -196,7 +198,7 @@ class Holds:
                 return None, None
             return msgspec.structs.replace(known, canary_batch="", canary_until=None), None
 
-        await self._change(_active(scope), decide)
+        await self.change(_active(scope), decide)
 
     async def release(self, scope: str, why: str, *, is_by_canary: bool = False) -> Hold | None:
         """Release a route; None if it was active. Its held messages must then be re-enqueued (`must_wake`).
@@ -210,7 +212,7 @@ class Holds:
             released = Hold(route=known.route, sender=known.sender, must_wake=True)
             return released, (known, released)
 
-        change = await self._change(_active(scope), decide)
+        change = await self.change(_active(scope), decide)
         if change is None:
             return None
         known, released = change
@@ -222,7 +224,7 @@ class Holds:
         """Record that the held messages of a released route are on the queue. Returns False if the row has changed."""
         return await self._write(msgspec.structs.replace(hold, must_wake=False))
 
-    async def _change[Result](self, missing: Hold, decide: Callable[[Hold], tuple[Hold | None, Result]]) -> Result:
+    async def change[Result](self, missing: Hold, decide: Callable[[Hold], tuple[Hold | None, Result]]) -> Result:
         """Write the hold that `decide` makes of the row (None: write nothing), and return its result.
 
         `missing` stands for a row that does not exist, and names the row.

@@ -1,0 +1,173 @@
+"""Pause delivery: hold every route, wait until running attempts have ended, and resume later.
+
+Azure kills running instances at a deployment and at a change of settings. An attempt that is killed ends in doubt: its message
+may be sent again, or never. After a pause nothing is being sent, so nothing can be cut off. Acceptance goes on.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime, timedelta
+
+import msgspec
+
+from relay.core.model import MessageStatus, State
+from relay.core.outcomes import reply_text
+from relay.core.settings import Settings
+from relay.journal.records import Journal, every_record
+from relay.platform.log import log_event
+from relay.routes.holds import CACHE_SECONDS, Hold, Holds, RouteState
+
+CODE = "operator"
+"""The code of a hold that an operator asked for, as `POST /v1/routes/{name}/hold` sets it."""
+SETTLE_SECONDS = CACHE_SECONDS + 2.0
+"""Time until no instance starts attempts any more: each reads the holds again after `CACHE_SECONDS`."""
+POLL_SECONDS = 2.0
+LOOK_BACK = timedelta(days=2)
+"""Attempts of messages accepted before this are not counted: counting reads every batch of the time."""
+_replace = msgspec.structs.replace
+
+
+class PauseState(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether delivery is paused. `routes` are those that the pause holds, `sending` the attempts that still run.
+
+    `is_quiet`: no attempt runs, and none will start before delivery is resumed.
+    """
+
+    routes: tuple[str, ...]
+    since: datetime | None
+    reason: str
+    sending: int
+    is_quiet: bool
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether a pause holds any route."""
+        return bool(self.routes)
+
+
+class Pause:
+    """Pauses and resumes delivery."""
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        holds: Holds,
+        journal: Journal,
+        clock: Callable[[], datetime],
+        sleep: Callable[[float], Awaitable[object]],
+    ) -> None:
+        self._settings = settings
+        self._holds = holds
+        self._journal = journal
+        self._clock = clock
+        self._sleep = sleep
+
+    async def pause(self, reason: str = "", *, wait_seconds: float = 0.0) -> PauseState:
+        """Hold every route, then wait until no attempt runs, or for `wait_seconds`. A repetition waits again."""
+        now = self._clock()
+        changes = [
+            await self._holds.change(Hold(route=route), lambda known: paused(known, now, reason))
+            for route in self._settings.routes
+        ]
+        if any(changes):
+            log_event("delivery_paused", level=logging.WARNING, routes=sum(changes), reason=reason)
+        end = now + timedelta(seconds=wait_seconds)
+        state = await self.state()
+        while not state.is_quiet and self._clock() < end:
+            left = (end - self._clock()).total_seconds()
+            await self._sleep(min(POLL_SECONDS, left))
+            state = await self.state()
+        return state
+
+    async def resume(self) -> int:
+        """End the holds that the pause made, and return their number. Released messages must then be re-enqueued.
+
+        A route that was at fault before is held again with its fault, and probed at once.
+        """
+        now = self._clock()
+        changes = [
+            await self._holds.change(hold, lambda known: resumed(known, now))
+            for hold in list((await self._holds.all(fresh=True)).values())
+            if is_paused(hold)
+        ]
+        if any(changes):
+            log_event("delivery_resumed", level=logging.WARNING, routes=sum(changes))
+        return sum(changes)
+
+    async def state(self) -> PauseState:
+        """Read the holds and count the attempts that run. Costs a scan of the batches of `LOOK_BACK`."""
+        holds = await self._holds.all(fresh=True)
+        ours = [hold for hold in holds.values() if is_paused(hold)]
+        sending = await self._sending()
+        return PauseState(
+            routes=tuple(sorted(hold.route for hold in ours)),
+            since=min((hold.paused_at for hold in ours if hold.paused_at), default=None),
+            reason=next((hold.reply for hold in ours if hold.code == CODE), ""),
+            sending=sending,
+            is_quiet=not sending and self._is_settled(holds),
+        )
+
+    def _is_settled(self, holds: Mapping[str, Hold]) -> bool:
+        """Whether every route has been held without probes for long enough that each instance has noticed."""
+        since = [_closed_since(holds.get(route)) for route in self._settings.routes]
+        latest = self._clock() - timedelta(seconds=SETTLE_SECONDS)
+        return all(at is not None and at <= latest for at in since)
+
+    async def _sending(self) -> int:
+        now = self._clock()
+        records = every_record(
+            self._journal,
+            since=now - LOOK_BACK,
+            before=now + timedelta(minutes=1),
+            is_sending=True,
+            with_content=False,
+        )
+        return sum([sum(_running(status, now) for status in record.statuses) async for record in records])
+
+
+def paused(known: Hold, now: datetime, reason: str) -> tuple[Hold | None, bool]:
+    """Decide about a route's row at a pause: hold an active route, stop the probes of a held one.
+
+    A route that an operator holds already stays as it is. Returns the new row or None, and whether there is one.
+    """
+    if known.state is RouteState.ACTIVE:
+        reply = reply_text(reason)
+        return Hold(route=known.route, state=RouteState.HELD, code=CODE, reply=reply, since=now, paused_at=now), True
+    if known.state is RouteState.HELD and known.next_probe_at is None:
+        return None, False
+    held = _replace(
+        known,
+        state=RouteState.HELD,
+        next_probe_at=None,
+        canary_batch="",
+        canary_until=None,
+        paused_at=now,
+    )
+    return held, True
+
+
+def resumed(known: Hold, now: datetime) -> tuple[Hold | None, bool]:
+    """Decide about a row at the end of a pause: release what the pause held, let a fault of before be probed again."""
+    if not is_paused(known):
+        return None, False
+    if known.code == CODE:
+        return Hold(route=known.route, sender=known.sender, must_wake=True), True
+    return _replace(known, next_probe_at=now, paused_at=None), True
+
+
+def is_paused(hold: Hold) -> bool:
+    """Whether this is a hold of the pause. An operator's later hold, release or probe of the route ends that."""
+    return hold.paused_at is not None and hold.state is RouteState.HELD
+
+
+def _closed_since(hold: Hold | None) -> datetime | None:
+    if hold is None or hold.state is not RouteState.HELD or hold.next_probe_at is not None:
+        return None
+    return hold.paused_at or hold.since
+
+
+def _running(status: MessageStatus, now: datetime) -> int:
+    return sum(
+        part.state is State.SENDING and part.lease_until is not None and part.lease_until > now for part in status.parts
+    )

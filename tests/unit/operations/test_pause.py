@@ -1,0 +1,187 @@
+"""Pausing delivery: what it holds, when it is quiet, and what resuming gives back."""
+
+from collections.abc import Awaitable
+from datetime import timedelta
+
+import pytest
+
+from relay.core.model import State
+from relay.core.outcomes import RouteFault
+from relay.core.settings import Route
+from relay.operations.pause import CODE, SETTLE_SECONDS, PauseState, is_paused, paused, resumed
+from relay.routes.holds import Hold, RouteState
+from tests.doubles import START, Place, place_of, settings_of
+
+LATER = START + timedelta(minutes=5)
+
+
+class Killed(BaseException):
+    """The end of a process in the middle of an attempt."""
+
+
+@pytest.fixture
+async def place() -> Place:
+    return await place_of()
+
+
+async def two_routes() -> Place:
+    return await place_of(settings_of(Route(name="main", provider="smtp"), Route(name="spare", provider="smtp")))
+
+
+async def state_of(place: Place, batch: str) -> State:
+    return (await place.journal.read(batch)).statuses[0].state
+
+
+async def hold_of(place: Place, scope: str = "main") -> Hold:
+    return (await place.holds.all(fresh=True))[scope]
+
+
+# ── decisions ──
+
+
+def test_pause_of_an_active_route_holds_it_without_probes() -> None:
+    hold, is_changed = paused(Hold(route="main"), START, "deployment")
+    assert is_changed
+    assert hold == Hold(
+        route="main", state=RouteState.HELD, code=CODE, reply="deployment", since=START, paused_at=START
+    )
+
+
+@pytest.mark.parametrize("state", [RouteState.HELD, RouteState.TRIAL])
+def test_pause_of_a_faulty_route_keeps_the_fault_and_stops_its_probes(state: RouteState) -> None:
+    next_probe_at = LATER if state is RouteState.HELD else None
+    fault = Hold(
+        route="main", state=state, code="bad_credentials", reply="401", since=START, next_probe_at=next_probe_at
+    )
+    hold, _ = paused(fault, LATER, "deployment")
+    assert hold is not None
+    assert (hold.state, hold.code, hold.reply, hold.since) == (RouteState.HELD, "bad_credentials", "401", START)
+    assert (hold.next_probe_at, hold.paused_at) == (None, LATER)
+
+
+def test_pause_leaves_an_operators_hold_alone() -> None:
+    by_operator = Hold(route="main", state=RouteState.HELD, code=CODE, since=START)
+    assert paused(by_operator, LATER, "") == (None, False)
+    assert resumed(by_operator, LATER) == (None, False)
+
+
+def test_second_pause_changes_nothing() -> None:
+    hold, _ = paused(Hold(route="main"), START, "first")
+    assert hold is not None
+    assert paused(hold, LATER, "second") == (None, False)
+
+
+def test_resume_releases_what_the_pause_held() -> None:
+    hold, _ = paused(Hold(route="main"), START, "")
+    assert hold is not None
+    assert resumed(hold, LATER) == (Hold(route="main", must_wake=True), True)
+
+
+def test_resume_lets_a_fault_of_before_be_probed_at_once() -> None:
+    fault = Hold(
+        route="main", state=RouteState.HELD, code="bad_credentials", since=START, next_probe_at=LATER, probes=3
+    )
+    hold, _ = paused(fault, START, "")
+    assert hold is not None
+    again, _ = resumed(hold, LATER)
+    assert again == fault
+
+
+def test_probe_by_an_operator_ends_the_pause_of_a_route() -> None:
+    trial = Hold(route="main", state=RouteState.TRIAL, code=CODE, paused_at=START)
+    assert not is_paused(trial)
+    assert resumed(trial, LATER) == (None, False)
+
+
+# ── the whole ──
+
+
+async def test_paused_delivery_sends_nothing_and_resuming_sends_what_waited(place: Place) -> None:
+    await place.pause.pause("deployment")
+    batch = await place.send()
+    assert await state_of(place, batch) is State.HELD
+    place.time.move(3600)
+    await place.recovery.run()
+    await place.work()
+    assert place.script().sent == []
+    assert await place.pause.resume() == 1
+    await place.recovery.wake()
+    await place.work()
+    assert await state_of(place, batch) is State.SENT
+
+
+async def test_pause_waits_until_no_instance_starts_attempts(place: Place) -> None:
+    before = place.time()
+    state = await place.pause.pause("deployment", wait_seconds=60)
+    assert state == PauseState(routes=("main",), since=before, reason="deployment", sending=0, is_quiet=True)
+    assert (place.time() - before).total_seconds() >= SETTLE_SECONDS
+
+
+async def test_pause_without_a_wait_is_not_quiet_yet(place: Place) -> None:
+    state = await place.pause.pause()
+    assert state.is_paused
+    assert not state.is_quiet
+
+
+async def test_pause_waits_for_a_running_attempt(place: Place) -> None:
+    found: list[PauseState] = []
+
+    async def pause_in_the_middle() -> None:
+        found.append(await place.pause.pause(wait_seconds=30))
+
+    place.script().before_send = pause_in_the_middle
+    await place.send()
+    assert [(state.sending, state.is_quiet) for state in found] == [(1, False)]
+    state = await place.pause.state()
+    assert (state.sending, state.is_quiet) == (0, True)
+
+
+async def test_attempt_of_a_dead_process_does_not_count_as_running(place: Place) -> None:
+    async def die() -> None:
+        raise Killed
+
+    place.script().before_send = die
+    with pytest.raises(Killed):
+        await place.send()
+    assert (await place.pause.pause(wait_seconds=10)).sending == 1
+    place.time.move(600)
+    state = await place.pause.state()
+    assert (state.sending, state.is_quiet) == (0, True)
+
+
+async def test_fault_of_an_attempt_that_ends_in_the_pause_does_not_start_probes(place: Place) -> None:
+    def pause() -> Awaitable[object]:
+        return place.pause.pause()
+
+    place.script().before_send = pause
+    place.script().answers.append(RouteFault(code="bad_credentials"))
+    await place.send()
+    hold = await hold_of(place)
+    assert (hold.code, hold.next_probe_at) == (CODE, None)
+
+
+async def test_pause_and_resume_of_several_routes_leave_other_holds() -> None:
+    place = await two_routes()
+    await place.holds.hold("spare", CODE, is_for_operator=True)
+    place.time.move(60)
+    state = await place.pause.pause(wait_seconds=60)
+    assert (state.routes, state.is_quiet) == (("main",), True)
+    assert await place.pause.resume() == 1
+    assert (await hold_of(place)).state is RouteState.ACTIVE
+    assert (await hold_of(place, "spare")).state is RouteState.HELD
+    assert not (await place.pause.state()).is_paused
+
+
+async def test_released_route_is_not_quiet() -> None:
+    place = await two_routes()
+    await place.pause.pause(wait_seconds=60)
+    await place.holds.release("spare", "operator")
+    state = await place.pause.state()
+    assert (state.routes, state.is_quiet) == (("main",), False)
+    assert await place.pause.resume() == 1
+
+
+async def test_resume_without_a_pause_changes_nothing(place: Place) -> None:
+    await place.holds.hold("main", "bad_credentials")
+    assert await place.pause.resume() == 0
+    assert (await hold_of(place)).code == "bad_credentials"
