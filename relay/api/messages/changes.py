@@ -1,14 +1,13 @@
 """Cancel, reschedule and redrive accepted messages."""
 
 from datetime import datetime
-from typing import Any
 
 from relay.acceptance.draft import Limits
 from relay.api.app import Call
 from relay.api.http import Response, json_response
 from relay.api.operator.dead_letters import read_redrive
 from relay.api.problems import Problems
-from relay.api.reading.body import read_object
+from relay.api.reading.body import read_request
 from relay.api.reading.fields import read_moment
 from relay.api.shapes.messages import MessageStateView
 from relay.api.shapes.requests import RedriveRequest, RescheduleRequest
@@ -55,7 +54,7 @@ async def reschedule(call: Call) -> Response:
 
 async def redrive(call: Call) -> Response:
     """Handle POST /v1/messages/{id}/redrive."""
-    request = read_object(call.request, RedriveRequest, is_optional=True)
+    request = read_request(call.request, RedriveRequest, is_optional=True)
     problems = Problems(_LIMITS.max_problems)
     how = read_redrive(call, request, problems)
     problems.raise_any()
@@ -77,9 +76,9 @@ async def redrive(call: Call) -> Response:
 
 def _send_at(call: Call, problems: Problems) -> datetime:
     """Return the requested time; now for one that is past by less than an hour."""
-    request: Any = read_object(call.request, RescheduleRequest)
+    request = read_request(call.request, RescheduleRequest)
     now = call.services.clock()
-    return read_moment(request["send_at"], now, problems, _LIMITS) or now
+    return read_moment(request.send_at, now, problems, _LIMITS) or now
 
 
 async def _state(call: Call) -> State:

@@ -12,7 +12,8 @@ from relay.api.app import Call
 from relay.api.http import Response, json_response
 from relay.api.problems import Problems
 from relay.api.reading.addresses import read_mailbox
-from relay.api.reading.body import read_object
+from relay.api.reading.body import read_request
+from relay.api.shapes.admin_requests import ClientChange, ClientRequest, KeyRequest, PolicyFields
 from relay.api.shapes.operator import (
     CallerView,
     ClientListView,
@@ -50,44 +51,40 @@ async def show(call: Call) -> Response:
 
 async def create(call: Call) -> Response:
     """Handle POST /v1/clients: create a client with its first key."""
-    from relay.api.shapes.admin_requests import ClientRequest
-
-    value = read_object(call.request, ClientRequest)
+    value = read_request(call.request, ClientRequest)
     problems = Problems(_LIMITS.max_problems)
-    if not NAME.fullmatch(value["name"]):
+    if not NAME.fullmatch(value.name):
         problems.add("invalid_value", "name", "A client's name is 1 to 63 lower-case letters, digits and dashes.")
-    policy = _policy(value.get("policy"), Policy(), call, problems)
+    policy = _policy(value.policy, Policy(), call, problems)
     problems.raise_any()
     try:
         key = await call.services.clients.create(
-            value["name"],
-            role=Role(value.get("role") or Role.CLIENT),
+            value.name,
+            role=Role(value.role or Role.CLIENT),
             policy=policy,
-            principals=value.get("principals") or (),
+            principals=value.principals or (),
         )
     except AlreadyExists as error:
         raise Refusal(409, "client_exists", "There is a client of this name already.", target="name") from error
-    client = _view(await call.services.clients.get(value["name"]), {})
+    client = _view(await call.services.clients.get(value.name), {})
     body = NewClientView(**msgspec.structs.asdict(client), key=key)
-    return json_response(body, 201, {"Location": f"{call.base_url}/v1/clients/{value['name']}"})
+    return json_response(body, 201, {"Location": f"{call.base_url}/v1/clients/{value.name}"})
 
 
 async def change(call: Call) -> Response:
     """Handle PATCH /v1/clients/{name}: change only the members that are present."""
-    from relay.api.shapes.admin_requests import ClientChange
-
-    value = read_object(call.request, ClientChange)
+    value = read_request(call.request, ClientChange)
     problems = Problems(_LIMITS.max_problems)
-    _policy(value.get("policy"), Policy(), call, problems)
+    _policy(value.policy, Policy(), call, problems)
     problems.raise_any()
 
     def changed(client: Client) -> Client:
-        disabled = value.get("is_disabled")
+        disabled = value.is_disabled
         return msgspec.structs.replace(
             client,
-            role=Role(value.get("role") or client.role),
-            policy=_policy(value.get("policy"), client.policy, call, problems),
-            principals=tuple(value["principals"]) if value.get("principals") is not None else client.principals,
+            role=Role(value.role or client.role),
+            policy=_policy(value.policy, client.policy, call, problems),
+            principals=tuple(value.principals) if value.principals is not None else client.principals,
             is_disabled=client.is_disabled if disabled is None else disabled,
         )
 
@@ -96,10 +93,8 @@ async def change(call: Call) -> Response:
 
 async def add_key(call: Call) -> Response:
     """Handle POST /v1/clients/{name}/keys."""
-    from relay.api.shapes.admin_requests import KeyRequest
-
-    value = read_object(call.request, KeyRequest, is_optional=True)
-    seconds = value.get("expires_in_seconds")
+    value = read_request(call.request, KeyRequest, is_optional=True)
+    seconds = value.expires_in_seconds
     expires_at = None if seconds is None else call.services.clock() + timedelta(seconds=seconds)
     try:
         key = await call.services.clients.add_key(call.values["name"], expires_at=expires_at)
@@ -138,10 +133,11 @@ def _view(client: Client, used: Mapping[str, datetime]) -> ClientView:
     )
 
 
-def _policy(value: Mapping[str, Any] | None, before: Policy, call: Call, problems: Problems) -> Policy:
+def _policy(given: PolicyFields | None, before: Policy, call: Call, problems: Problems) -> Policy:
     """Return the policy with the given members changed, and collect their problems."""
-    if value is None:
+    if given is None:
         return before
+    value: dict[str, Any] = msgspec.to_builtins(given)
     settings = call.services.settings
     for name in _PATTERNS:
         _check_patterns(value.get(name) or (), f"policy.{name}", problems)

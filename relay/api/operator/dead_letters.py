@@ -1,8 +1,7 @@
 """List dead letters by cause; redrive or discard one, several, or all of a cause."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 from urllib.parse import quote
 
 from relay.acceptance.draft import Limits
@@ -11,7 +10,7 @@ from relay.api.cursors import page_of
 from relay.api.http import Response, json_response
 from relay.api.problems import Problems
 from relay.api.reading.addresses import read_mailbox
-from relay.api.reading.body import read_object
+from relay.api.reading.body import read_request
 from relay.api.shapes.common import given
 from relay.api.shapes.recovery import (
     CauseListView,
@@ -21,7 +20,7 @@ from relay.api.shapes.recovery import (
     DiscardedView,
     RedrivenView,
 )
-from relay.api.shapes.requests import DeadLetterChoice, DeadLetterRedrive
+from relay.api.shapes.requests import DeadLetterChoice, DeadLetterRedrive, RedriveRequest
 from relay.core import ids
 from relay.core.errors import NewerVersion, NotFound
 from relay.core.model import DEAD
@@ -58,9 +57,9 @@ async def list_causes(call: Call) -> Response:
 
 async def redrive(call: Call) -> Response:
     """Handle POST /v1/deadletters/redrive."""
-    choice = read_object(call.request, DeadLetterRedrive)
+    choice = read_request(call.request, DeadLetterRedrive)
     problems = Problems(_LIMITS.max_problems)
-    how = read_redrive(call, choice, problems)
+    how = read_redrive(call, RedriveRequest(route=choice.route, sender=choice.sender), problems)
     _check_choice(choice, problems)
     problems.raise_any()
     letters, is_more = await _chosen(call, choice)
@@ -70,7 +69,7 @@ async def redrive(call: Call) -> Response:
 
 async def discard(call: Call) -> Response:
     """Handle POST /v1/deadletters/discard."""
-    choice = read_object(call.request, DeadLetterChoice)
+    choice = read_request(call.request, DeadLetterChoice)
     problems = Problems(_LIMITS.max_problems)
     _check_choice(choice, problems)
     problems.raise_any()
@@ -79,17 +78,16 @@ async def discard(call: Call) -> Response:
     return json_response(DiscardedView(discarded=discarded, is_more=is_more))
 
 
-def read_redrive(call: Call, value: Mapping[str, Any], problems: Problems) -> Redrive:
+def read_redrive(call: Call, value: RedriveRequest, problems: Problems) -> Redrive:
     """Read how to redrive from a request's `route` and `sender`, and collect their problems."""
-    route, routes = value.get("route"), call.services.settings.routes
+    route, routes = value.route, call.services.settings.routes
     if route is not None and route not in routes:
         problems.add("unknown_route", "route", f"Unknown route. Use one of: {', '.join(routes)}.")
-    sender = value.get("sender")
-    return Redrive(route=route, sender=None if sender is None else read_mailbox(sender, "sender", problems, _LIMITS))
+    return Redrive(route=route, sender=read_mailbox(value.sender, "sender", problems, _LIMITS))
 
 
-def _check_choice(choice: Mapping[str, Any], problems: Problems) -> None:
-    chosen, code = choice.get("ids"), choice.get("code")
+def _check_choice(choice: DeadLetterChoice, problems: Problems) -> None:
+    chosen, code = choice.ids, choice.code
     if chosen and code is not None:
         problems.add("not_applicable", "ids", "Give either `ids` or `code`, not both.")
     elif not chosen and code is None:
@@ -105,11 +103,11 @@ def _check_cause(code: str, problems: Problems) -> None:
         problems.add("invalid_choice", "code", f"Unknown cause. Use one of: {', '.join(CAUSES)}.")
 
 
-async def _chosen(call: Call, choice: Mapping[str, Any]) -> tuple[Sequence[DeadLetter], bool]:
-    if choice.get("code") is not None:
-        letters, cursor = await call.services.dead_letters.of(choice["code"], limit=MOST)
+async def _chosen(call: Call, choice: DeadLetterChoice) -> tuple[Sequence[DeadLetter], bool]:
+    if choice.code is not None:
+        letters, cursor = await call.services.dead_letters.of(choice.code, limit=MOST)
         return letters, cursor is not None
-    names = [await call.services.status_reader.name_of(call.client, text) for text in choice["ids"]]
+    names = [await call.services.status_reader.name_of(call.client, text) for text in choice.ids or ()]
     records = await _records(call, {name.batch for name in names})
     return [letter for name in names for letter in _letters_of(name, records.get(name.batch))], False
 

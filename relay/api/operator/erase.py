@@ -5,25 +5,24 @@ from relay.api.cursors import step_of
 from relay.api.http import Response, json_response
 from relay.api.problems import Problems
 from relay.api.reading.addresses import email_address, same_mailbox
-from relay.api.reading.body import read_object
+from relay.api.reading.body import read_request
+from relay.api.shapes.admin_requests import EraseRequest
 from relay.api.shapes.common import given
 from relay.api.shapes.recovery import ErasedView
 
 
 async def recipient(call: Call) -> Response:
     """Handle POST /v1/erase: scan some records; the caller repeats with `cursor` until there is none."""
-    from relay.api.shapes.admin_requests import EraseRequest
-
-    value = read_object(call.request, EraseRequest)
+    value = read_request(call.request, EraseRequest)
     problems = Problems(20)
     address = ""
     try:
-        address = same_mailbox(email_address(value["recipient"]))
+        address = same_mailbox(email_address(value.recipient))
     except ValueError as error:
         problems.add("invalid_address", "recipient", str(error))
     problems.raise_any()
-    is_dry = bool(value.get("dry_run"))
-    step = await step_of(call.services.erasure.step(address, value.get("cursor"), is_dry=is_dry))
+    is_dry = bool(value.dry_run)
+    step = await step_of(call.services.erasure.step(address, value.cursor, is_dry=is_dry))
     view = ErasedView(
         erased=step.erased,
         cancelled=step.cancelled,

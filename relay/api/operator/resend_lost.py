@@ -1,14 +1,13 @@
 """Resend mail that a provider accepted and lost."""
 
-from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
 
 from relay.api.app import Call
 from relay.api.cursors import step_of
 from relay.api.http import Response, json_response
 from relay.api.problems import Problems
-from relay.api.reading.body import read_object
+from relay.api.reading.body import read_request
+from relay.api.shapes.admin_requests import ResendLostRequest
 from relay.api.shapes.common import given
 from relay.api.shapes.recovery import LostResentView
 from relay.operations.resend_lost import LostMailQuery
@@ -17,13 +16,11 @@ from relay.providers.registry import provider_module
 
 async def resend_lost(call: Call) -> Response:
     """Handle POST /v1/redrive: scan some records; the caller repeats with `cursor` until there is none."""
-    from relay.api.shapes.admin_requests import ResendLostRequest
-
-    value = read_object(call.request, ResendLostRequest)
+    value = read_request(call.request, ResendLostRequest)
     problems = Problems(20)
     wanted = _wanted(call, value, problems)
     problems.raise_any()
-    step = await step_of(call.services.resend_lost.step(wanted, value.get("cursor")))
+    step = await step_of(call.services.resend_lost.step(wanted, value.cursor))
     view = LostResentView(
         found=step.found,
         redriven=step.redriven,
@@ -35,35 +32,35 @@ async def resend_lost(call: Call) -> Response:
     return json_response(view)
 
 
-def _wanted(call: Call, value: Mapping[str, Any], problems: Problems) -> LostMailQuery:
+def _wanted(call: Call, value: ResendLostRequest, problems: Problems) -> LostMailQuery:
     routes = call.services.settings.routes
-    for field in ("route", "to_route"):
-        if value.get(field) is not None and value[field] not in routes:
+    for field, name in (("route", value.route), ("to_route", value.to_route)):
+        if name is not None and name not in routes:
             problems.add("unknown_route", field, f"Unknown route. Use one of: {', '.join(routes)}.")
-    route = routes.get(value["route"])
+    route = routes.get(value.route)
     if route is not None and "delivery_events" not in provider_module(route.provider).CAPABILITIES.features:
         text = "The provider of this route reports no deliveries, so that all it sent would count as lost."
         problems.add("not_applicable", "route", text)
-    if not value["without_delivered"]:
+    if not value.without_delivered:
         text = "It must be true: nothing else tells lost mail from mail that arrived."
         problems.add("invalid_choice", "without_delivered", text)
-    since, before = _time(value, "sent_since", problems), _time(value, "sent_before", problems)
+    since, before = _time(value.sent_since, "sent_since", problems), _time(value.sent_before, "sent_before", problems)
     if before > call.services.clock():
         problems.add("out_of_range", "sent_before", "The time must be over: what is sent now may still be reported.")
     elif since >= before:
         problems.add("out_of_range", "sent_since", "It must be earlier than `sent_before`.")
     return LostMailQuery(
-        route=value["route"],
+        route=value.route,
         since=since,
         before=before,
-        to_route=value.get("to_route"),
-        is_dry=bool(value.get("dry_run")),
+        to_route=value.to_route,
+        is_dry=bool(value.dry_run),
     )
 
 
-def _time(value: Mapping[str, Any], field: str, problems: Problems) -> datetime:
+def _time(text: str, field: str, problems: Problems) -> datetime:
     try:
-        at = datetime.fromisoformat(value[field])
+        at = datetime.fromisoformat(text)
     except ValueError:
         at = datetime(1970, 1, 1)  # noqa: DTZ001 - noted as a problem below
     if at.tzinfo is None:

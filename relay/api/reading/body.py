@@ -1,7 +1,6 @@
 """Read the body of an operation that takes a small JSON object."""
 
-from collections.abc import Mapping
-from typing import Any
+import msgspec
 
 from relay.acceptance.draft import Limits
 from relay.api.http import Request
@@ -22,20 +21,19 @@ def check_length(request: Request) -> None:
         )
 
 
-def read_object(
-    request: Request, shape: type[Shape], *, max_bytes: int = MAX_SMALL_BYTES, is_optional: bool = False
-) -> Mapping[str, Any]:
+def read_request[S: Shape](
+    request: Request, shape: type[S], *, max_bytes: int = MAX_SMALL_BYTES, is_optional: bool = False
+) -> S:
     """Read a JSON object of this shape. Raises `Refusal` with every problem.
 
     With `is_optional`, an absent body counts as an empty object.
     """
     check_length(request)
     if is_optional and not request.body:
-        return {}
+        return shape()
     json_text.check_content_type(request.headers.get("content-type", ""))
     problems = Problems(Limits().max_problems)
     value = json_text.read_json(request.body, max_bytes, problems)
     check_shape(value, shape, problems)
     problems.raise_any()
-    checked: Mapping[str, Any] = value
-    return checked
+    return msgspec.convert(value, shape)

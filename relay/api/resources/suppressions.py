@@ -6,9 +6,9 @@ lists or changes it.
 
 import csv
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 from urllib.parse import quote
 
 import msgspec
@@ -19,7 +19,14 @@ from relay.api.cursors import page_of
 from relay.api.http import Response, json_response
 from relay.api.problems import Problems
 from relay.api.reading.addresses import read_mailbox
-from relay.api.reading.body import read_object
+from relay.api.reading.body import read_request
+from relay.api.shapes.admin_requests import (
+    Reason,
+    SuppressionFields,
+    SuppressionImport,
+    SuppressionRequest,
+    SyncRequest,
+)
 from relay.api.shapes.common import given
 from relay.api.shapes.resources import (
     SuppressionListView,
@@ -63,10 +70,8 @@ async def show(call: Call) -> Response:
 
 async def add(call: Call) -> Response:
     """Handle POST /v1/suppressions: an entry for the same address is replaced."""
-    from relay.api.shapes.admin_requests import SuppressionRequest
-
-    value = read_object(call.request, SuppressionRequest)
-    scope = await _scope(call, value.get("client"), for_all=value.get("for_all"))
+    value = read_request(call.request, SuppressionRequest)
+    scope = await _scope(call, value.client, for_all=value.for_all)
     problems = Problems(_LIMITS.max_problems)
     made = _made(call, value, scope, "", problems)
     if made is None or problems:
@@ -84,8 +89,6 @@ async def remove(call: Call) -> Response:
 
 async def take_list(call: Call) -> Response:
     """Handle POST /v1/suppressions/import."""
-    from relay.api.shapes.admin_requests import SuppressionImport
-
     problems = Problems(_LIMITS.max_problems)
     if call.request.content_type == "text/csv":
         rows, scope = (
@@ -93,9 +96,9 @@ async def take_list(call: Call) -> Response:
             await _scope(call, call.request.query.get("client"), for_all=None),
         )
     else:
-        value = read_object(call.request, SuppressionImport, max_bytes=MAX_IMPORT_BYTES)
-        scope = await _scope(call, value.get("client"), for_all=value.get("for_all"))
-        rows = value["value"]
+        value = read_request(call.request, SuppressionImport, max_bytes=MAX_IMPORT_BYTES)
+        scope = await _scope(call, value.client, for_all=value.for_all)
+        rows = value.value
     if len(rows) > MOST_IMPORTED:
         problems.add("too_many", "value", f"{MOST_IMPORTED} are possible in one request; send several.")
         problems.raise_any()
@@ -126,9 +129,7 @@ async def export(call: Call) -> Response:
 
 async def synchronize(call: Call) -> Response:
     """Handle POST /v1/suppressions/sync: copy a provider's lists, and drop what it no longer lists."""
-    from relay.api.shapes.admin_requests import SyncRequest
-
-    route = read_object(call.request, SyncRequest)["route"]
+    route = read_request(call.request, SyncRequest).route
     if route not in call.services.settings.routes:
         text = f"Unknown route. Use one of: {', '.join(call.services.settings.routes)}."
         raise Refusal(404, "unknown_route", text)
@@ -181,10 +182,10 @@ async def _get(call: Call, scope: str) -> Suppression | None:
         return None
 
 
-def _made(call: Call, row: Mapping[str, Any], scope: str, place: str, problems: Problems) -> Suppression | None:
-    address = read_mailbox(row.get("email") or "", f"{place}email", problems, _LIMITS)
-    reason = row.get("reason") or "manual"
-    note = row.get("note") or ""
+def _made(call: Call, row: SuppressionFields, scope: str, place: str, problems: Problems) -> Suppression | None:
+    address = read_mailbox(row.email, f"{place}email", problems, _LIMITS)
+    reason = row.reason or "manual"
+    note = row.note or ""
     if reason not in REASONS:
         problems.add("invalid_choice", f"{place}reason", f"A reason is one of {', '.join(REASONS)}.")
         return None
@@ -193,13 +194,13 @@ def _made(call: Call, row: Mapping[str, Any], scope: str, place: str, problems: 
     if not isinstance(address, Address):
         return None
     made = call.services.suppressions.made(address.email, reason, scope, scope=scope, note=note, source="api")
-    seconds = row.get("expires_in_seconds")
+    seconds = row.expires_in_seconds
     if seconds is None:
         return made
     return msgspec.structs.replace(made, expires_at=made.at + timedelta(seconds=seconds))
 
 
-def _csv(body: bytes, problems: Problems) -> Sequence[Mapping[str, Any]]:
+def _csv(body: bytes, problems: Problems) -> Sequence[SuppressionFields]:
     """Read a CSV with a column `email`, and optionally `reason` and `note`; other columns are ignored."""
     if len(body) > MAX_IMPORT_BYTES:
         raise Refusal(
@@ -216,10 +217,11 @@ def _csv(body: bytes, problems: Problems) -> Sequence[Mapping[str, Any]]:
     return list(_rows(reader))
 
 
-def _rows(reader: "csv.DictReader[str]") -> Iterator[Mapping[str, Any]]:
+def _rows(reader: "csv.DictReader[str]") -> Iterator[SuppressionFields]:
     try:
         for row in reader:
-            yield {name: str(row.get(name) or "").strip() for name in ("email", "reason", "note")}
+            email, reason, note = (str(row.get(name) or "").strip() for name in ("email", "reason", "note"))
+            yield SuppressionFields(email=email, reason=cast("Reason | None", reason or None), note=note)
     except csv.Error as error:
         raise Refusal(400, "invalid_request", "The list is not CSV.") from error
 

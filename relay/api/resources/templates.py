@@ -14,8 +14,9 @@ from relay.api.app import Call
 from relay.api.http import Response, json_response
 from relay.api.messages.rendering import fill_in, split_name
 from relay.api.problems import WHOLE, Problems, member
-from relay.api.reading.body import read_object
+from relay.api.reading.body import read_request
 from relay.api.reading.fields import read_choice_name, read_open_object
+from relay.api.shapes.admin_requests import PreviewRequest, TemplateRequest, VariableFields
 from relay.api.shapes.common import given
 from relay.api.shapes.resources import (
     PreviewView,
@@ -60,9 +61,7 @@ async def versions(call: Call) -> Response:
 
 async def put(call: Call) -> Response:
     """Handle PUT /v1/templates/{name}: 201 for the first version, 200 for later ones."""
-    from relay.api.shapes.admin_requests import TemplateRequest
-
-    value = read_object(call.request, TemplateRequest, max_bytes=2 * MAX_BYTES)
+    value = read_request(call.request, TemplateRequest, max_bytes=2 * MAX_BYTES)
     problems = Problems(_LIMITS.max_problems)
     read_choice_name(call.values["name"], "name", problems, _LIMITS)
     made = _made(call, value, problems)
@@ -80,15 +79,13 @@ async def delete(call: Call) -> Response:
 
 async def preview(call: Call) -> Response:
     """Handle POST /v1/templates/{name}/preview."""
-    from relay.api.shapes.admin_requests import PreviewRequest
-
-    value = read_object(call.request, PreviewRequest, is_optional=True)
+    value = read_request(call.request, PreviewRequest, is_optional=True)
     problems = Problems(_LIMITS.max_problems)
-    variables = read_open_object(value.get("variables"), "variables", _LIMITS.max_variables_bytes, problems, _LIMITS)
+    variables = read_open_object(value.variables, "variables", _LIMITS.max_variables_bytes, problems, _LIMITS)
     problems.raise_any()
     name, version = _asked(call.values["name"])
     try:
-        ready = await call.services.templates.ready(name, version or value.get("version"))
+        ready = await call.services.templates.ready(name, version or value.version)
     except NotFound as error:
         raise _not_found() from error
     wanted = [part for part in PARTS if getattr(ready.template, part) is not None]
@@ -144,8 +141,8 @@ def _not_found() -> Refusal:
     return Refusal(404, "template_not_found", "There is no such template, or no such version of it.")
 
 
-def _made(call: Call, value: Mapping[str, Any], problems: Problems) -> Template:
-    sources = {part: value.get(part) for part in PARTS}
+def _made(call: Call, value: TemplateRequest, problems: Problems) -> Template:
+    sources = {part: getattr(value, part) for part in PARTS}
     if not (sources["text"] or sources["html"]):
         problems.add("no_content", "text", "Give text, html or both.")
     read = _compiled(sources, problems)
@@ -153,8 +150,8 @@ def _made(call: Call, value: Mapping[str, Any], problems: Problems) -> Template:
         name=call.values["name"],
         version=0,
         created_at=call.services.clock(),
-        description=value.get("description") or "",
-        variables=_variables(value.get("variables") or {}, read, problems),
+        description=value.description or "",
+        variables=_variables(value.variables or {}, read, problems),
         subject=sources["subject"],
         text=sources["text"],
         html=sources["html"],
@@ -179,20 +176,20 @@ def _compiled(sources: Mapping[str, str | None], problems: Problems) -> Sequence
     return sorted(read)
 
 
-def _variables(declared: Mapping[str, Any], read: Sequence[str], problems: Problems) -> dict[str, Variable]:
+def _variables(declared: Mapping[str, VariableFields], read: Sequence[str], problems: Problems) -> dict[str, Variable]:
     for name, each in declared.items():
         if not name.isidentifier():
             problems.add(
                 "invalid_value", member("variables", name), "A variable's name has letters, digits and _ only."
             )
-        if each.get("required") and "default" in each:
+        if each.required and each.default is not UNSET:
             text = "A required variable cannot have a default; leave one of them out."
             problems.add("not_applicable", f"{member('variables', name)}.default", text)
     found = {
         name: Variable(
-            is_required=each.get("required", "default" not in each) is not False and "default" not in each,
-            default=each.get("default"),
-            description=each.get("description") or "",
+            is_required=each.required is not False and each.default is UNSET,
+            default=None if each.default is UNSET else each.default,
+            description=each.description or "",
         )
         for name, each in declared.items()
     }

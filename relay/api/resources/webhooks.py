@@ -1,7 +1,6 @@
 """Create, show, change, test and delete webhooks. The signing secret is shown only when it is made."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Sequence
 from urllib.parse import quote
 
 import msgspec
@@ -11,7 +10,8 @@ from relay.api.app import Call
 from relay.api.cursors import page_of
 from relay.api.http import Response, json_response
 from relay.api.problems import Problems
-from relay.api.reading.body import read_object
+from relay.api.reading.body import read_request
+from relay.api.shapes.admin_requests import CallbackRemoval, WebhookChange, WebhookRequest
 from relay.api.shapes.common import given
 from relay.api.shapes.resources import (
     WebhookDeliveryPageView,
@@ -50,14 +50,12 @@ async def show(call: Call) -> Response:
 
 async def create(call: Call) -> Response:
     """Handle POST /v1/webhooks. The same `callbackUrl` again replaces its webhook."""
-    from relay.api.shapes.admin_requests import WebhookRequest
-
-    value = read_object(call.request, WebhookRequest)
+    value = read_request(call.request, WebhookRequest)
     problems = Problems(_LIMITS.max_problems)
     url = _url(value, problems)
-    _check(call, value, url, problems)
+    _check(call, url, "callbackUrl" if value.callback_url is not None else "url", value.note, problems)
     problems.raise_any()
-    is_callback = value.get("callbackUrl") is not None
+    is_callback = value.callback_url is not None
     name = callback_id(call.client.name, url) if is_callback else f"wh_{call.services.new_batch()}"
     known = await call.services.webhooks.subscriptions.of(call.client.name, fresh=True)
     if len(known) >= MAX_SUBSCRIPTIONS and all(each.id != name for each in known):
@@ -69,9 +67,9 @@ async def create(call: Call) -> Response:
         url=url,
         secret=new_secret(),
         created_at=call.services.clock(),
-        events=_events(value),
-        format=Format(value.get("format") or Format.STANDARD),
-        note=value.get("note") or "",
+        events=_events(value.events),
+        format=Format(value.format or Format.STANDARD),
+        note=value.note or "",
         is_callback=is_callback,
     )
     made = Subscription(id=name, client=call.client.name, definition=definition)
@@ -82,32 +80,30 @@ async def create(call: Call) -> Response:
 
 async def change(call: Call) -> Response:
     """Handle PATCH /v1/webhooks/{id}: change only the members that are present."""
-    from relay.api.shapes.admin_requests import WebhookChange
-
-    value = read_object(call.request, WebhookChange)
+    value = read_request(call.request, WebhookChange)
     problems = Problems(_LIMITS.max_problems)
-    _check(call, value, value.get("url"), problems)
+    _check(call, value.url, "url", value.note, problems)
     problems.raise_any()
     before, subscriptions = await _chosen(call), call.services.webhooks.subscriptions
     definition = before.definition
     changed = msgspec.structs.replace(
         definition,
-        url=value.get("url") or definition.url,
-        events=_events(value) if value.get("events") is not None else definition.events,
-        format=Format(value.get("format") or definition.format),
-        note=definition.note if value.get("note") is None else value["note"],
+        url=value.url or definition.url,
+        events=_events(value.events) if value.events is not None else definition.events,
+        format=Format(value.format or definition.format),
+        note=definition.note if value.note is None else value.note,
     )
-    if value.get("rotate_secret"):
+    if value.rotate_secret:
         until = call.services.clock() + OLD_SECRET_LASTS
         changed = msgspec.structs.replace(
             changed, secret=new_secret(), old_secret=definition.secret, old_secret_until=until
         )
     await subscriptions.change(before, changed)
-    if value.get("is_enabled") is True:
+    if value.is_enabled is True:
         await subscriptions.enable(before)
-    elif value.get("is_enabled") is False:
+    elif value.is_enabled is False:
         await subscriptions.disable(before, "Paused by its client.")
-    secret = changed.secret if value.get("rotate_secret") else None
+    secret = changed.secret if value.rotate_secret else None
     return json_response(_view(await _chosen(call), secret=secret))
 
 
@@ -119,11 +115,9 @@ async def delete(call: Call) -> Response:
 
 async def remove_callback(call: Call) -> Response:
     """Handle DELETE /v1/webhooks with `callbackUrl` in the body or query: how a Logic App unsubscribes."""
-    from relay.api.shapes.admin_requests import CallbackRemoval
-
     url = call.request.query.get("callbackUrl", "")
     if not url:
-        url = read_object(call.request, CallbackRemoval)["callbackUrl"]
+        url = read_request(call.request, CallbackRemoval).callback_url
     await call.services.webhooks.subscriptions.remove(call.client.name, callback_id(call.client.name, url))
     return Response(status=204)
 
@@ -155,25 +149,24 @@ async def _chosen(call: Call) -> Subscription:
         raise Refusal(404, "not_found", "There is no webhook of this id.") from error
 
 
-def _url(value: Mapping[str, Any], problems: Problems) -> str:
-    given = [value[name] for name in ("url", "callbackUrl") if value.get(name) is not None]
-    if len(given) == 2:
+def _url(value: WebhookRequest, problems: Problems) -> str:
+    chosen = [each for each in (value.url, value.callback_url) if each is not None]
+    if len(chosen) == 2:
         problems.add("not_applicable", "callbackUrl", "Give either `url` or `callbackUrl`, not both.")
-    elif not given:
+    elif not chosen:
         problems.add("required", "url", "Where should events be posted? Give `url`.")
-    return str(given[0]) if given else ""
+    return chosen[0] if chosen else ""
 
 
-def _check(call: Call, value: Mapping[str, Any], url: str | None, problems: Problems) -> None:
+def _check(call: Call, url: str | None, target: str, note: str | None, problems: Problems) -> None:
     if url and (problem := url_fault(url, allows_loopback=call.services.settings.webhooks_allow_loopback)):
-        target = "callbackUrl" if value.get("callbackUrl") is not None else "url"
         problems.add("invalid_value", target, f"The URL of a webhook {problem}.")
-    if len(value.get("note") or "") > MAX_NOTE:
+    if len(note or "") > MAX_NOTE:
         problems.add("too_long", "note", f"A note has at most {MAX_NOTE} characters.")
 
 
-def _events(value: Mapping[str, Any]) -> tuple[EventKind, ...]:
-    return tuple(dict.fromkeys(EventKind(kind) for kind in value.get("events") or ()))
+def _events(kinds: Sequence[str] | None) -> tuple[EventKind, ...]:
+    return tuple(dict.fromkeys(EventKind(kind) for kind in kinds or ()))
 
 
 def _view(each: Subscription, *, secret: str | None = None) -> WebhookView:

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from msgspec import Meta, field
+from msgspec import UNSET, Meta, UnsetType, field
 
 from relay.api.shapes.base import Shape, says
 from relay.clients.templates import MAX_BYTES
@@ -19,38 +19,45 @@ class PolicyFields(Shape, frozen=True, kw_only=True):
     """What a client may send. An absent field stays as it is; in a new client it sets no limit."""
 
     senders: Annotated[
-        list[str] | None,
+        list[str] | UnsetType | None,
         says("Allowed addresses in From and as return path: `*`, an address, or `*@domain`.", ["*@example.com"]),
-    ] = None
-    recipients: Annotated[list[str] | None, says("Allowed recipients, in the same forms.", ["*"])] = None
+    ] = UNSET
+    recipients: Annotated[list[str] | UnsetType | None, says("Allowed recipients, in the same forms.", ["*"])] = UNSET
     redirect_to: Annotated[
-        str | None,
+        str | UnsetType | None,
         says(
             "Send mail for all other recipients to this address. Without it such mail is refused. Null removes it.",
             "testers@example.com",
         ),
-    ] = None
+    ] = UNSET
     routes: Annotated[
-        list[str] | None, says("Routes that the client may request. An empty list allows all.", ["sendgrid"])
-    ] = None
+        list[str] | UnsetType | None,
+        says("Routes that the client may request. An empty list allows all.", ["sendgrid"]),
+    ] = UNSET
     lanes: Annotated[
-        list[str] | None,
+        list[str] | UnsetType | None,
         says("Allowed lanes; the first is the default. An empty list allows all.", ["transactional"]),
-    ] = None
+    ] = UNSET
     delivery: Annotated[
-        Literal["at_least_once", "at_most_once"] | None,
+        Literal["at_least_once", "at_most_once"] | UnsetType | None,
         says("The default for attempts with an unknown result.", "at_least_once"),
-    ] = None
-    rate_per_minute: Annotated[_Rate | None, says("Messages per minute. Null removes the limit.", 600)] = None
-    daily_quota: Annotated[_Quota | None, says("Recipients per day (UTC). Null removes the limit.", 50_000)] = None
-    max_bytes: Annotated[_Bytes | None, says("Bytes per message. Null removes the limit.", 10_000_000)] = None
+    ] = UNSET
+    rate_per_minute: Annotated[_Rate | UnsetType | None, says("Messages per minute. Null removes the limit.", 600)] = (
+        UNSET
+    )
+    daily_quota: Annotated[
+        _Quota | UnsetType | None, says("Recipients per day (UTC). Null removes the limit.", 50_000)
+    ] = UNSET
+    max_bytes: Annotated[_Bytes | UnsetType | None, says("Bytes per message. Null removes the limit.", 10_000_000)] = (
+        UNSET
+    )
     refused_attachments: Annotated[
-        list[str] | None, says("File names to refuse, with `*` as a wildcard.", ["*.exe"])
-    ] = None
+        list[str] | UnsetType | None, says("File names to refuse, with `*` as a wildcard.", ["*.exe"])
+    ] = UNSET
     ip_ranges: Annotated[
-        list[str] | None,
+        list[str] | UnsetType | None,
         says("CIDR blocks that the client may call from. An empty list allows all.", ["203.0.113.0/24"]),
-    ] = None
+    ] = UNSET
 
 
 class ClientChange(Shape, frozen=True, kw_only=True):
@@ -134,7 +141,7 @@ class VariableFields(Shape, frozen=True, kw_only=True):
     required: Annotated[
         bool | None, says("Whether each message must set it. The default is true unless there is a `default`.")
     ] = None
-    default: Annotated[Any, says("The value for messages that do not set the variable.", "friend")] = None
+    default: Annotated[Any | UnsetType, says("The value for messages that do not set the variable.", "friend")] = UNSET
     description: Annotated[str | None, says("A note for people.", maxLength=500)] = None
 
 
