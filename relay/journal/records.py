@@ -6,7 +6,6 @@ rewrites only what changed. Later events are rows of the same partition (`events
 that a message's whole story is one partition query. See docs/decisions/0003-journal.md.
 """
 
-import hashlib
 import json
 import logging
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence, Set
@@ -21,18 +20,14 @@ from relay.core import entries, ids
 from relay.core.errors import AlreadyExists, NotFound, UnreadableEntry
 from relay.core.events import RecordedEvent
 from relay.core.model import FINAL, MessageStatus, Part, State, Submission
+from relay.journal import event_rows
 from relay.platform import resources
 from relay.platform.log import log_event
-from relay.platform.packing import packed
 from relay.platform.storage.ports import Entity, Query, Tables, Value, every_row
 from relay.platform.storage.rows import RowChange, change_row, retry_races
 
 TABLE = resources.JOURNAL_TABLE
 _ROW = "batch"
-_EVENT = "event-"
-_EVENTS = "events-"
-MAX_EVENTS_BYTES = 60_000
-"""Events of one row: a property holds 65,536 bytes."""
 _FATE = ("open", "written_at", "blobs")
 _WITHDRAWN = MessageStatus(parts=(Part(route="", state=State.CANCELLED),))
 _status_decoder = msgspec.json.Decoder(MessageStatus)
@@ -85,10 +80,6 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     def message_id(self, index: int, entry: entries.BatchEntry) -> str:
         """The public name of one message of the batch."""
         return str(ids.MessageId(batch=self.batch, index=index, mac=entry.macs[index]))
-
-
-_event_decoder = msgspec.json.Decoder(RecordedEvent)
-_events_decoder = msgspec.json.Decoder(tuple[RecordedEvent, ...])
 
 
 class PurgeBatch(msgspec.Struct, kw_only=True):
@@ -215,13 +206,11 @@ class Journal:
         """Delete the events of some messages. Rows that hold those of others too are written again without them."""
         gone: list[str] = []
         async for row in every_row(self._tables, TABLE, Query(partition=partition(batch))):
-            events = _events(row)
-            kept = [event for event in events if event.index not in indices]
-            if kept and len(kept) < len(events):
-                properties: dict[str, Value] = {"events": _encoder.encode(kept)}
-                await self._tables.merge(TABLE, Entity(partition=row.partition, row=row.row, properties=properties))
-            elif len(kept) < len(events):
+            kept = event_rows.without(row, indices)
+            if kept is None:
                 gone.append(row.row)
+            elif kept is not row:
+                await self._tables.merge(TABLE, kept)
         await self.delete_rows(partition(batch), gone)
 
     async def story(self, batch: str) -> tuple[Record, Sequence[RecordedEvent]]:
@@ -231,7 +220,7 @@ class Journal:
         record = next((_record(entity) for entity in heads), None)
         if record is None:
             raise NotFound("no such batch")
-        told = (event for entity in entities for event in _events(entity))
+        told = (event for entity in entities for event in event_rows.events_of(entity))
         # What was applied while its message was erased is not told; a repetition of the erasing deletes it.
         events = {(event.index, event.key): event for event in told if not record.is_erased(event.index)}
         return record, sorted(events.values(), key=lambda event: event.at)
@@ -239,14 +228,14 @@ class Journal:
     async def note(self, batch: str, event: RecordedEvent) -> bool:
         """Append an event. False when this very event is there already."""
         try:
-            await self._tables.insert(TABLE, _event_row(batch, event))
+            await self._tables.insert(TABLE, event_rows.row_of(partition(batch), event))
         except AlreadyExists:
             return False
         return True
 
     async def note_all(self, batch: str, events: Sequence[RecordedEvent]) -> None:
         """Append events of one batch, as few rows as hold them. Who is told the same twice at a time may write it twice."""
-        for row in _event_rows(batch, events):
+        for row in event_rows.rows_of(partition(batch), events):
             await self._tables.upsert(TABLE, row)
 
     async def records(
@@ -462,28 +451,3 @@ def _record(entity: Entity) -> Record:
         statuses=tuple(statuses),
         etag=entity.etag,
     )
-
-
-def _event_row(batch: str, event: RecordedEvent) -> Entity:
-    row = f"{_EVENT}{event.index:02d}-{event.key}"
-    return Entity(partition=partition(batch), row=row, properties={"event": _encoder.encode(event)})
-
-
-def _event_rows(batch: str, events: Sequence[RecordedEvent]) -> Iterator[Entity]:
-    """Rows of several events, each as full as a property may be. A row's key follows from its events."""
-    encoded = [(event, _encoder.encode(event)) for event in events]
-    for group in packed(encoded, lambda each: len(each[1]) + 1, room=MAX_EVENTS_BYTES - 2):
-        names = "".join(f"{event.index}/{event.key}\n" for event, _ in group)
-        yield _group_row(batch, [text for _, text in group], hashlib.sha256(names.encode()).hexdigest())
-
-
-def _group_row(batch: str, group: Sequence[bytes], digest: str) -> Entity:
-    properties: dict[str, Value] = {"events": b"[%s]" % b",".join(group)}
-    return Entity(partition=partition(batch), row=f"{_EVENTS}{digest[:32]}", properties=properties)
-
-
-def _events(entity: Entity) -> Sequence[RecordedEvent]:
-    properties: Mapping[str, Any] = entity.properties
-    if entity.row.startswith(_EVENTS):
-        return _events_decoder.decode(properties["events"])
-    return (_event_decoder.decode(properties["event"]),) if entity.row.startswith(_EVENT) else ()
