@@ -119,8 +119,8 @@ class Scripted:
         self.before_send: Callable[[], Awaitable[object]] | None = None
         self.before_probe: Callable[[], Awaitable[object]] | None = None
 
-    async def send(self, parcel: SendRequest) -> Outcome | PerRecipient:
-        self.sent.append(parcel)
+    async def send(self, request: SendRequest) -> Outcome | PerRecipient:
+        self.sent.append(request)
         if self.before_send is not None:
             await self.before_send()
         answer = self.answers.popleft() if self.answers else Sent(provider_id=f"p-{len(self.sent)}")
@@ -136,8 +136,8 @@ class Scripted:
             raise self.health
         return self.health
 
-    async def verify(self, parcel: SendRequest, provider_id: str | None) -> Outcome:
-        self.verified.append((parcel, provider_id))
+    async def verify(self, request: SendRequest, provider_id: str | None) -> Outcome:
+        self.verified.append((request, provider_id))
         return self.verdicts.popleft() if self.verdicts else Unknown(code="answer_lost")
 
     async def close(self) -> None:

@@ -9,7 +9,7 @@ from relay.core.send_request import SendRequest
 NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
 
 
-def parcel_of(message: Message, *, attempt: int = 1, recipients: tuple[int, ...] | None = None) -> SendRequest:
+def send_request_of(message: Message, *, attempt: int = 1, recipients: tuple[int, ...] | None = None) -> SendRequest:
     """An attempt to send a message to everybody in it, or to those numbers."""
     return SendRequest(
         id="m1",

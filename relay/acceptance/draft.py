@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from relay.core.model import Delivery, Message
+from relay.core.model import DeliveryGuarantee, Message
 
 MAX_HTTP_BODY = 104_857_600
 """Largest request body, in bytes, that the Functions host accepts."""
@@ -26,7 +26,7 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
     """The estimate of `relay.mime.size`, if the reader computed it: a tenth of the cost of acceptance."""
     lane: str | None = None
     expires_in_seconds: int | None = None
-    delivery: Delivery | None = None
+    delivery: DeliveryGuarantee | None = None
     send_at: datetime | None = None
     route: str | None = None
     dry_run: bool = False

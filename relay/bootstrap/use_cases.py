@@ -11,9 +11,9 @@ if TYPE_CHECKING:
     from relay.core.entries import Entry
     from relay.delivery.attempts import Attempts
     from relay.delivery.delivery import Delivery
+    from relay.delivery.planning_inputs import PlanningInputs
     from relay.delivery.poison import Poison
     from relay.delivery.settlement import FollowUp
-    from relay.delivery.situation import PlanningInputs
     from relay.events.apply import Events
     from relay.events.mailboxes import Mailboxes
     from relay.events.webhooks.delivery import Webhooks
@@ -39,7 +39,7 @@ class UseCases(Connections):
     @cached_property
     def planning_inputs(self) -> "PlanningInputs":
         """Collects the planning inputs of messages."""
-        from relay.delivery.situation import PlanningInputs
+        from relay.delivery.planning_inputs import PlanningInputs
 
         return PlanningInputs(self.settings, self.holds, self.content)
 

@@ -16,7 +16,7 @@ from enum import StrEnum
 import msgspec
 
 from relay.core.errors import AlreadyExists, NotFound, StorageError
-from relay.core.model import Delivery
+from relay.core.model import DeliveryGuarantee
 from relay.platform import resources
 from relay.platform.log import log_event
 from relay.platform.storage.ports import Entity, Query, Tables, every_row
@@ -79,7 +79,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forb
     redirect_to: str | None = None
     routes: tuple[str, ...] = ()
     lanes: tuple[str, ...] = ()
-    delivery: Delivery = Delivery.AT_LEAST_ONCE
+    delivery: DeliveryGuarantee = DeliveryGuarantee.AT_LEAST_ONCE
     rate_per_minute: int | None = None
     daily_quota: int | None = None
     max_bytes: int | None = None

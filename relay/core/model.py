@@ -46,7 +46,7 @@ DEAD = frozenset({State.FAILED, State.EXPIRED, State.UNKNOWN})
 """The final states that are dead letters."""
 
 
-class Delivery(StrEnum):
+class DeliveryGuarantee(StrEnum):
     """What to do when we cannot know whether an attempt reached the recipients."""
 
     AT_LEAST_ONCE = "at_least_once"
@@ -131,7 +131,7 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     message: Message | None = None
     blob: str | None = None
     size: int = 0
-    delivery: Delivery = Delivery.AT_LEAST_ONCE
+    delivery: DeliveryGuarantee = DeliveryGuarantee.AT_LEAST_ONCE
     send_at: datetime | None = None
     route: str | None = None
     traceparent: str | None = None

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 import msgspec
 
 from relay.core import outcomes, retry
-from relay.core.model import DEAD, FINAL, WAITING, Attempt, Delivery, Part, State, Submission
+from relay.core.model import DEAD, FINAL, WAITING, Attempt, DeliveryGuarantee, Part, State, Submission
 from relay.core.outcomes import Deferred, Outcome, PerRecipient, Rejected, RouteFault, Sent, Unknown
 from relay.core.settings import Lane
 
@@ -32,7 +32,7 @@ WHOLE_REPLIES_KEPT = 3
 SHORT_REPLY = 200
 """Characters kept of the replies before those: a batch's record holds 1 MiB."""
 
-_DOUBTFUL = ("unknown", "interrupted")
+_UNCERTAIN = ("unknown", "interrupted")
 _NOT_SENT = frozenset({State.FAILED, State.EXPIRED, State.CANCELLED})
 _replace = msgspec.structs.replace
 _ATTEMPTS = uuid.UUID("8a0c5f1e-6a51-4d0b-9a1c-7f2f0b8c1d5e")
@@ -76,7 +76,7 @@ def unique_due_time(at: datetime, microsecond: int) -> datetime:
 
 def uncertain_attempts(part: Part) -> tuple[Attempt, ...]:
     """The attempts that may have reached the recipients without our knowing."""
-    return tuple(attempt for attempt in part.attempts if attempt.outcome in _DOUBTFUL)
+    return tuple(attempt for attempt in part.attempts if attempt.outcome in _UNCERTAIN)
 
 
 def is_uncertain(part: Part) -> bool:
@@ -84,7 +84,7 @@ def is_uncertain(part: Part) -> bool:
     return bool(uncertain_attempts(part))
 
 
-def is_deadly(part: Part) -> bool:
+def is_crash_looping(part: Part) -> bool:
     """Whether so many attempts in a row ended with the death of their process that the part must be the cause.
 
     The host counts the same for an entry, but recovery and retries make new entries, each counted from nothing.
@@ -95,7 +95,7 @@ def is_deadly(part: Part) -> bool:
 
 def keeps_route(part: Part) -> bool:
     """Whether the next attempt must go by the part's own route: it is pinned, or the last attempt may have arrived there."""
-    return part.is_pinned or (bool(part.attempts) and part.attempts[-1].outcome in _DOUBTFUL)
+    return part.is_pinned or (bool(part.attempts) and part.attempts[-1].outcome in _UNCERTAIN)
 
 
 def mark_not_sent(part: Part, doubt: Attempt) -> Part:
@@ -255,7 +255,7 @@ def truncate_history(parts: tuple[Part, ...]) -> tuple[Part, ...]:
     """The parts of one message, cut to what its status has room for. Parts that still move stay as they are."""
     if len(parts) <= MAX_WHOLE_PARTS:
         return parts
-    return tuple(_condensed(part) if part.state in FINAL else part for part in parts)
+    return tuple(_truncated(part) if part.state in FINAL else part for part in parts)
 
 
 def settle(
@@ -306,7 +306,7 @@ def _settle_one(
             return end(recorded, State.FAILED, outcome.code)
         case RouteFault():
             return _after_route_fault(recorded, result, outcome, held)
-        case Unknown() if submission.delivery is Delivery.AT_MOST_ONCE:
+        case Unknown() if submission.delivery is DeliveryGuarantee.AT_MOST_ONCE:
             if result.can_verify and not result.is_final_check:
                 later = result.now + timedelta(seconds=VERIFY_DELAY_SECONDS)
                 asked = _replace(recorded, provider_id=outcome.provider_id)
@@ -359,10 +359,10 @@ def _after_deferral(part: Part, submission: Submission, result: AttemptResult, o
     return _replace(part, state=State.DEFERRED, due_at=decision.at, lease_until=None, code=outcome.code)
 
 
-def _condensed(part: Part) -> Part:
+def _truncated(part: Part) -> Part:
     # What is unknown may be redriven, and then its latest doubts are asked about.
     doubted = (
-        [known for known in part.attempts[:-1] if known.outcome in _DOUBTFUL] if part.state is State.UNKNOWN else []
+        [known for known in part.attempts[:-1] if known.outcome in _UNCERTAIN] if part.state is State.UNKNOWN else []
     )
     kept = (*doubted[-2:], *part.attempts[-1:])
     return _replace(part, attempts=tuple(_replace(known, reply=known.reply[:SHORT_REPLY]) for known in kept))
@@ -372,7 +372,7 @@ def _with(attempts: tuple[Attempt, ...], latest: Attempt) -> tuple[Attempt, ...]
     """The attempts with one more, cut to what a row has room for: the first two, the latest, and doubts tell the story."""
     attempts = (*attempts, latest)
     if len(attempts) > MAX_ATTEMPTS_KEPT:
-        certain = (at for at, known in enumerate(attempts) if at >= 2 and known.outcome not in _DOUBTFUL)
+        certain = (at for at, known in enumerate(attempts) if at >= 2 and known.outcome not in _UNCERTAIN)
         dropped = next(certain, 2)
         attempts = attempts[:dropped] + attempts[dropped + 1 :]
     older, last = attempts[:-WHOLE_REPLIES_KEPT], attempts[-WHOLE_REPLIES_KEPT:]

@@ -8,13 +8,13 @@ import msgspec
 
 from relay.core import entries, part_states
 from relay.core.errors import StorageError, Unavailable, UnreadableEntry
-from relay.core.model import Attempt, Delivery, Part, Submission
+from relay.core.model import Attempt, DeliveryGuarantee, Part, Submission
 from relay.core.outcomes import Deferred, Outcome, PerRecipient, Rejected, Sent, Unknown
 from relay.core.send_request import SendRequest
 from relay.core.settings import Lane, Route, Settings
-from relay.delivery.parcel import as_sent, parcel_of
 from relay.delivery.provider_calls import ProviderCalls
 from relay.delivery.send_groups import SendGroups
+from relay.delivery.send_request import as_sent, send_request_of
 from relay.delivery.settlement import Change
 from relay.journal.content import Content
 from relay.journal.records import Record
@@ -147,8 +147,8 @@ class Attempts:
         answer: Outcome | PerRecipient = Rejected(code="content_missing")
         is_final_check = False
         if message is not None:
-            parcel = parcel_of(batch.record, batch.entry, ours.index, part, message)
-            part, answer, is_final_check = await self._answer(part, submission, parcel)
+            request = send_request_of(batch.record, batch.entry, ours.index, part, message)
+            part, answer, is_final_check = await self._answer(part, submission, request)
         result = self._result(batch, part, answer, begun_at, is_final_check=is_final_check)
         held = await self._watch.note(batch.entry, part, submission, message, answer=answer, now=result.now)
         settled = part_states.settle(part, submission, result, held)
@@ -176,7 +176,7 @@ class Attempts:
         )
 
     async def _answer(
-        self, part: Part, submission: Submission, parcel: SendRequest
+        self, part: Part, submission: Submission, request: SendRequest
     ) -> tuple[Part, Outcome | PerRecipient, bool]:
         """Send; but what may have been sent already is asked about first.
 
@@ -184,10 +184,10 @@ class Attempts:
         """
         uncertain_attempts = part_states.uncertain_attempts(part)
         if uncertain_attempts:
-            must_not = submission.delivery is Delivery.AT_MOST_ONCE and not part.may_resend
+            must_not = submission.delivery is DeliveryGuarantee.AT_MOST_ONCE and not part.may_resend
             is_over = part_states.expires_at(part, submission) <= self._clock()
             part, found = await self._ask(
-                part, parcel, uncertain_attempts if must_not or is_over else uncertain_attempts[-1:]
+                part, request, uncertain_attempts if must_not or is_over else uncertain_attempts[-1:]
             )
             if isinstance(found, Sent):
                 return part, found, True
@@ -195,16 +195,16 @@ class Attempts:
                 return part, found, True
             if is_over:
                 return part, Deferred(code="expired"), True
-        return part, await self._calls.send(part.route, parcel, seconds=self._seconds_for(part)), False
+        return part, await self._calls.send(part.route, request, seconds=self._seconds_for(part)), False
 
     async def _ask(
-        self, part: Part, parcel: SendRequest, uncertain_attempts: Sequence[Attempt]
+        self, part: Part, request: SendRequest, uncertain_attempts: Sequence[Attempt]
     ) -> tuple[Part, Sent | Unknown]:
         """Ask the route's provider about attempts of it, the latest first, until one turns out to have been sent."""
         unknown = Unknown(code=uncertain_attempts[-1].code)
         can_ask = self._can_verify(part.route)
         for doubt in reversed([doubt for doubt in uncertain_attempts if can_ask and doubt.route == part.route]):
-            found = await self._ask_about(part, parcel, doubt)
+            found = await self._ask_about(part, request, doubt)
             if isinstance(found, Sent):
                 return part, found
             if isinstance(found, Deferred | Rejected):
@@ -213,9 +213,9 @@ class Attempts:
                 unknown = found
         return part, unknown
 
-    async def _ask_about(self, part: Part, parcel: SendRequest, doubt: Attempt) -> Outcome | PerRecipient:
+    async def _ask_about(self, part: Part, request: SendRequest, doubt: Attempt) -> Outcome | PerRecipient:
         previous = msgspec.structs.replace(
-            parcel, attempt=doubt.number, attempt_id=part_states.attempt_id(parcel.id, part, doubt.number)
+            request, attempt=doubt.number, attempt_id=part_states.attempt_id(request.id, part, doubt.number)
         )
         return await self._calls.ask(part.route, previous, doubt.provider_id, seconds=self._seconds_for(part))
 

@@ -21,8 +21,8 @@ from relay.core.errors import AlreadyExists, NotFound, Unavailable
 from relay.core.model import MessageStatus, Part, State
 from relay.delivery import planning
 from relay.delivery.attempts import Attempts, OwnedPart
+from relay.delivery.planning_inputs import PlanningInputs
 from relay.delivery.settlement import Change, FollowUp, apply, is_applied, settle
-from relay.delivery.situation import PlanningInputs
 from relay.journal.change import Decision, change_record
 from relay.journal.intake import Intake
 from relay.journal.records import Journal, Record
@@ -158,7 +158,7 @@ class Delivery:
             else:
                 idle.add(index)
         if idle:
-            await self._follow_up.follow(None, record, idle)
+            await self._follow_up.run(None, record, idle)
 
     async def _finish(
         self, before: Record, record: Record, entry: entries.BatchEntry, planned: Sequence[Change]
@@ -171,12 +171,12 @@ class Delivery:
             if part.state is State.SENDING
         ]
         indices = {change.index for change in planned}
-        await self._follow_up.follow(before, record, indices)
+        await self._follow_up.run(before, record, indices)
         if not begun:
             return
         changes = await self._attempts.make(record, entry, begun)
         settled = await self._settle(record, changes)
-        await self._follow_up.follow(record, settled, {change.index for change in changes})
+        await self._follow_up.run(record, settled, {change.index for change in changes})
 
     async def _settle(self, record: Record, changes: Sequence[Change]) -> Record:
         """Record what came of attempts, whoever else writes and however long storage is away (within the lease)."""

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 import msgspec
 
 from relay.core import part_states
-from relay.core.model import Delivery, Part, State, Submission
+from relay.core.model import DeliveryGuarantee, Part, State, Submission
 from relay.routes.routing import Leg
 
 CANARY_WAIT = timedelta(seconds=60)
@@ -49,9 +49,9 @@ def plan(part: Part, situation: PlanningContext) -> tuple[Part, ...]:
         return (msgspec.structs.replace(part, state=State.SCHEDULED, due_at=submission.send_at),)
     if part.state is State.SENDING:
         part = part_states.interrupt(part, now, situation.lease_seconds)
-        if part_states.is_deadly(part):
+        if part_states.is_crash_looping(part):
             return (part_states.end(part, State.UNKNOWN, "poisoned"),)
-    may_not_resend = submission.delivery is Delivery.AT_MOST_ONCE and not part.may_resend
+    may_not_resend = submission.delivery is DeliveryGuarantee.AT_MOST_ONCE and not part.may_resend
     if may_not_resend and part_states.is_uncertain(part) and not situation.can_verify(part.route):
         return (part_states.end(part, State.UNKNOWN, part.attempts[-1].code),)
     part = part_states.resume(part, now)

@@ -89,7 +89,7 @@ class Poison:
 
         record = (await change_record(self._journal, record, decide)).after
         # What still waits, or ended before the process died, gets what a dead delivery may have left out.
-        await self._follow_up.follow(None, record, indices)
+        await self._follow_up.run(None, record, indices)
         parts = [part for index in indices for part in record.statuses[index].parts]
         leases = [part.lease_until for part in parts if part.state is State.SENDING and part.lease_until is not None]
         if leases:

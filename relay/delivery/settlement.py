@@ -85,7 +85,7 @@ class FollowUp:
         self._clock = clock
         self._telemetry = telemetry
 
-    async def follow(self, before: Record | None, after: Record, indices: Iterable[int]) -> None:
+    async def run(self, before: Record | None, after: Record, indices: Iterable[int]) -> None:
         """After a settlement: write the rows, entries and index entries that are new, remove the rows that are over.
 
         `before` None means that nobody knows what is there: everything these messages need is written again.

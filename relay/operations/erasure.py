@@ -171,7 +171,7 @@ class Erasure:
         change = await change_record(self._journal, await self._journal.read(batch), decide, write=self._journal.mark)
         if change.is_written:
             # Removes pending sent checks. `relay.operations.sent_checks` removes a row that a crash leaves.
-            await self._follow_up.follow(change.before, change.after, change.result)
+            await self._follow_up.run(change.before, change.after, change.result)
         return change.result
 
     async def _clear(self, batch: str) -> int:

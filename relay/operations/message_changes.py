@@ -162,7 +162,7 @@ class MessageChanges:
         if done.is_written:
             # Off the list before it can move: a message that dies again is then listed again.
             await self._remove_dead_letters(done.before, done.after, index)
-            await self._follow_up.follow(done.before, done.after, (index,))
+            await self._follow_up.run(done.before, done.after, (index,))
         return done.result
 
     def _unique_time(self, at: datetime) -> datetime:

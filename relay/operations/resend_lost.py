@@ -15,7 +15,7 @@ import msgspec
 
 from relay.core.errors import NotFound
 from relay.core.events import BounceClass, EventKind, RecipientState, RecordedEvent, fates
-from relay.core.model import Delivery, Part, State, Submission
+from relay.core.model import DeliveryGuarantee, Part, State, Submission
 from relay.journal.content import Content
 from relay.journal.records import Journal, Record
 from relay.operations.message_changes import MessageChanges, Resend
@@ -91,7 +91,7 @@ class ResendLost:
                 continue
             copies = await self._copies(entry.messages[index], [event for event in events if event.index == index])
             if any(_concerns(part, copies.lost) for part in status.parts if query.matches(part)):
-                is_once = entry.messages[index].delivery is Delivery.AT_MOST_ONCE
+                is_once = entry.messages[index].delivery is DeliveryGuarantee.AT_MOST_ONCE
                 done = done.plus(await self._redrive(query, record.batch, index, copies, is_once=is_once))
         return done
 

@@ -14,8 +14,8 @@ from relay.core.errors import NewerVersion, NotFound, UnreadableEntry
 from relay.core.model import Attempt, Message, Part, State, Submission
 from relay.core.outcomes import Deferred, Outcome, PerRecipient, Rejected, Sent, reply_text
 from relay.core.settings import Settings
-from relay.delivery.parcel import as_sent, parcel_of
 from relay.delivery.provider_calls import ProviderCalls
+from relay.delivery.send_request import as_sent, send_request_of
 from relay.delivery.settlement import Change, FollowUp, settle
 from relay.journal.content import Content
 from relay.journal.pending import Due, Pending, rows_of
@@ -93,7 +93,7 @@ class SentChecks:
         change = await settle(self._journal, record, changes)
         settled = change.after
         # Without changes, an earlier run died after it had settled: what should have followed does so now.
-        await self._follow_up.follow(change.before if change.is_written else None, settled, indices)
+        await self._follow_up.run(change.before if change.is_written else None, settled, indices)
         if due.row not in rows_of(settled.batch, settled.lane, enumerate(settled.statuses)):
             await self._pending.remove(due)
 
@@ -104,9 +104,9 @@ class SentChecks:
         message = as_sent(record, index, await self._message(entry.messages[index]))
         if message is None:
             return Sent()
-        parcel = parcel_of(record, entry, index, part, message)
-        answer = await self._calls.ask(part.route, parcel, part.provider_id, seconds=ASK_SECONDS)
-        log_event("checked", message=parcel.id, route=part.route, outcome=type(answer).__name__.lower())
+        request = send_request_of(record, entry, index, part, message)
+        answer = await self._calls.ask(part.route, request, part.provider_id, seconds=ASK_SECONDS)
+        log_event("checked", message=request.id, route=part.route, outcome=type(answer).__name__.lower())
         return answer
 
     async def _message(self, submission: Submission) -> Message | None:

@@ -6,7 +6,7 @@ from relay.core.model import Address, Attachment, Message
 from relay.core.send_request import SendRequest
 from relay.providers.contract import Capabilities
 from standins.smtp.server import DEFAULT_USER
-from tests.parcels import parcel_of
+from tests.parcels import send_request_of
 
 SENDER = Address(email=DEFAULT_USER, name="Relay")
 
@@ -19,7 +19,7 @@ def mail(*emails: str, **fields: Any) -> Message:
 
 def parcel(message: Message | None = None, **fields: Any) -> SendRequest:
     """An attempt (`tests.parcels`) to send this message, or a small one."""
-    return parcel_of(message or mail(), **fields)
+    return send_request_of(message or mail(), **fields)
 
 
 PIXEL = b"\x89PNG\r\n\x1a\n" + bytes(range(256))

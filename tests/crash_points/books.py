@@ -13,7 +13,7 @@ import msgspec
 from relay.core import entries as wire
 from relay.core import part_states
 from relay.core.errors import NotFound
-from relay.core.model import DEAD, FINAL, Delivery, Message, MessageStatus, Part, State, Submission
+from relay.core.model import DEAD, FINAL, DeliveryGuarantee, Message, MessageStatus, Part, State, Submission
 from relay.journal.pending import rows_of
 from relay.journal.records import Journal, Record
 from relay.platform.resources import CONTENT_CONTAINER
@@ -181,7 +181,7 @@ def excesses(line: Line) -> list[str]:
         if known > 1:
             found.append(f"recipient {number} got {known} copies that the journal knows of")
         redriven = sum(part.redriven for part in line.status.parts if number in _recipients(part, line))
-        if line.submission.delivery is Delivery.AT_MOST_ONCE and len(copies) > 1 + redriven:
+        if line.submission.delivery is DeliveryGuarantee.AT_MOST_ONCE and len(copies) > 1 + redriven:
             found.append(f"recipient {number} got {len(copies)} copies of an at_most_once message")
     return found
 

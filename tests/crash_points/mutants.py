@@ -36,12 +36,12 @@ MUTANTS = (
     Mutant(
         module="delivery/delivery.py",
         old="        settled = await self._settle(record, changes)\n"
-        "        await self._follow_up.follow(record, settled, {change.index for change in changes})",
+        "        await self._follow_up.run(record, settled, {change.index for change in changes})",
         new="        from relay.delivery.settlement import apply as _a\n"
         "        altered = _a(record.statuses, changes)\n"
         "        statuses = tuple(altered.get(n, s) for n, s in enumerate(record.statuses))\n"
         "        after = msgspec.structs.replace(record, statuses=statuses)\n"
-        "        await self._follow_up.follow(record, after, {change.index for change in changes})\n"
+        "        await self._follow_up.run(record, after, {change.index for change in changes})\n"
         "        await self._settle(record, changes)",
         breaks="what follows is enqueued before the outcome is recorded",
     ),
@@ -59,7 +59,7 @@ MUTANTS = (
     ),
     Mutant(
         module="delivery/delivery.py",
-        old="            await self._follow_up.follow(None, record, idle)",
+        old="            await self._follow_up.run(None, record, idle)",
         new="            pass",
         breaks="a redelivery does not repair what a death left undone",
     ),
@@ -83,8 +83,8 @@ MUTANTS = (
     ),
     Mutant(
         module="core/part_states.py",
-        old="for attempt in part.attempts if attempt.outcome in _DOUBTFUL)",
-        new="for attempt in part.attempts[-1:] if attempt.outcome in _DOUBTFUL)",
+        old="for attempt in part.attempts if attempt.outcome in _UNCERTAIN)",
+        new="for attempt in part.attempts[-1:] if attempt.outcome in _UNCERTAIN)",
         breaks="only the last attempt is ever in doubt",
     ),
     Mutant(

@@ -11,7 +11,7 @@ import msgspec
 
 from relay.bootstrap import Relay
 from relay.core import part_states
-from relay.core.model import FINAL, Delivery, MessageStatus, State
+from relay.core.model import FINAL, DeliveryGuarantee, MessageStatus, State
 from relay.journal.records import every_record
 from relay.platform.resources import queues_of
 
@@ -30,7 +30,7 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str
     label: str
-    delivery: Delivery
+    delivery: DeliveryGuarantee
     status: MessageStatus
     copies: int
 
@@ -68,7 +68,7 @@ class Books(msgspec.Struct, frozen=True, kw_only=True):
         return sum(
             line.known + line.uncertain_attempts - 1
             for line in self.lines
-            if line.delivery is Delivery.AT_LEAST_ONCE and line.known + line.uncertain_attempts > 1
+            if line.delivery is DeliveryGuarantee.AT_LEAST_ONCE and line.known + line.uncertain_attempts > 1
         )
 
     def wrongs(self) -> list[str]:
@@ -118,7 +118,7 @@ _NOT_SENT = (State.FAILED, State.EXPIRED, State.CANCELLED)
 
 
 def _excess(line: Line) -> int:
-    return max(0, line.copies - 1) if line.delivery is Delivery.AT_MOST_ONCE else 0
+    return max(0, line.copies - 1) if line.delivery is DeliveryGuarantee.AT_MOST_ONCE else 0
 
 
 def _wrongs(line: Line) -> list[str]:

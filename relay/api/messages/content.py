@@ -9,7 +9,7 @@ from relay.api.shapes.content import ContentView, FileView, HeaderView, LinkView
 from relay.api.text_checks import whole_number
 from relay.clients.registry import Client
 from relay.core.errors import Refusal
-from relay.delivery.parcel import as_sent, parcel_of
+from relay.delivery.send_request import as_sent, send_request_of
 from relay.mime import build, reader
 from relay.mime.links import links_in
 
@@ -85,4 +85,4 @@ async def _mime(call: Call, client: Client) -> bytes:
     message = as_sent(story.record, index, await call.services.content.whole(story.submission))
     if message is None:
         raise Refusal(404, "content_not_found", "The content of this message was purged.")
-    return build.build(parcel_of(story.record, story.record.entry(), index, story.status.parts[0], message))
+    return build.build(send_request_of(story.record, story.record.entry(), index, story.status.parts[0], message))

@@ -6,7 +6,7 @@ from typing import Any
 from relay.api.messages.waiting import WaitGoal
 from relay.api.operation import Parameter
 from relay.clients.idempotency import MAX_KEY
-from relay.core.model import Delivery, State
+from relay.core.model import DeliveryGuarantee, State
 
 type _Schema = Mapping[str, Any]
 
@@ -85,7 +85,9 @@ RAW_MESSAGE = (
     _query("dry_run", "With message/rfc822: check and explain, and send nothing.", _one_of("true", "false", "1", "0")),
     _query("lane", "With message/rfc822: the lane."),
     _query("route", "With message/rfc822: the only route to use."),
-    _query("delivery", "With message/rfc822: what to do when an attempt's outcome is unknown.", _one_of(*Delivery)),
+    _query(
+        "delivery", "With message/rfc822: what to do when an attempt's outcome is unknown.", _one_of(*DeliveryGuarantee)
+    ),
     _query("send_at", "With message/rfc822: when to send it."),
     _query(
         "expires_in_seconds", "With message/rfc822: how long to try, in seconds.", {"type": "integer", "minimum": 1}

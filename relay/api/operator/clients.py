@@ -25,7 +25,7 @@ from relay.api.shapes.operator import (
 )
 from relay.clients.registry import NAME, Client, Policy, Role, key_id_of
 from relay.core.errors import AlreadyExists, Refusal
-from relay.core.model import Delivery
+from relay.core.model import DeliveryGuarantee
 
 _LIMITS = Limits()
 _PATTERNS = ("senders", "recipients")
@@ -152,7 +152,7 @@ def _policy(given: PolicyFields | None, before: Policy, call: Call, problems: Pr
         read_mailbox(value["redirect_to"], "policy.redirect_to", problems, _LIMITS)
     fields: dict[str, Any] = {name: tuple(item) if isinstance(item, list) else item for name, item in value.items()}
     if fields.get("delivery"):
-        fields["delivery"] = Delivery(fields["delivery"])
+        fields["delivery"] = DeliveryGuarantee(fields["delivery"])
     nullable = ("redirect_to", "rate_per_minute", "daily_quota", "max_bytes")
     return msgspec.structs.replace(
         before, **{name: item for name, item in fields.items() if item is not None or name in nullable}

@@ -12,7 +12,7 @@ from relay.api.reading.attachments import read_attachments
 from relay.api.reading.headers import read_headers
 from relay.api.reading.shape import check_shape
 from relay.api.shapes.requests import MessageRequest
-from relay.core.model import Address, Delivery, Message
+from relay.core.model import Address, DeliveryGuarantee, Message
 from relay.mime.size import estimate_size
 from relay.providers.registry import MODULES, provider_module
 
@@ -63,7 +63,7 @@ def read_message(value: Mapping[str, Any], now: datetime, problems: Problems, li
         size=size,
         lane=fields.read_choice_name(value.get("lane"), "lane", problems, limits),
         expires_in_seconds=fields.read_expiry(value.get("expires_in_seconds"), problems, limits),
-        delivery=Delivery(delivery) if delivery in list(Delivery) else None,
+        delivery=DeliveryGuarantee(delivery) if delivery in list(DeliveryGuarantee) else None,
         send_at=fields.read_moment(value.get("send_at"), now, problems, limits),
         route=fields.read_choice_name(value.get("route"), "route", problems, limits),
         dry_run=value.get("dry_run") is True,

@@ -19,7 +19,7 @@ from relay.api.reading.raw_files import read_file_names
 from relay.api.reading.raw_header import CheckedHeader, read_head
 from relay.clients import idempotency
 from relay.core.errors import Refusal
-from relay.core.model import Address, Delivery, Message
+from relay.core.model import Address, DeliveryGuarantee, Message
 from relay.mime import raw as mime_raw
 from relay.mime.size import estimate_size
 
@@ -151,12 +151,12 @@ def _with_options(
     message: Message, query: Mapping[str, str], now: datetime, problems: Problems, limits: Limits
 ) -> Draft:
     tags = [tag for tag in query.get("tags", "").split(",") if tag]
-    delivery = _choice(query, "delivery", tuple(map(str, Delivery)), problems)
+    delivery = _choice(query, "delivery", tuple(map(str, DeliveryGuarantee)), problems)
     return Draft(
         message=msgspec.structs.replace(message, tags=fields.read_tags(tags, problems, limits)),
         lane=fields.read_choice_name(query.get("lane"), "lane", problems, limits),
         route=fields.read_choice_name(query.get("route"), "route", problems, limits),
-        delivery=Delivery(delivery) if delivery else None,
+        delivery=DeliveryGuarantee(delivery) if delivery else None,
         send_at=fields.read_moment(_number(query.get("send_at")), now, problems, limits),
         expires_in_seconds=_expiry(query, problems, limits),
         dry_run=_choice(query, "dry_run", (*_YES, *_NO), problems) in _YES,

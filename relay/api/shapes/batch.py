@@ -8,7 +8,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from relay.api.errors import ErrorBodyView, ErrorView
 from relay.api.shapes.acceptance import SuppressedView
 from relay.api.shapes.common import MessageName, Time
-from relay.core.model import Delivery, State
+from relay.core.model import DeliveryGuarantee, State
 
 
 class RoutingView(Struct, frozen=True, kw_only=True):
@@ -24,7 +24,7 @@ class ExplanationView(Struct, frozen=True, kw_only=True):
     dry_run: Annotated[bool, Meta(description="Always true: nothing was accepted.")]
     lane: Annotated[str, Meta(description="The lane the message would use.")]
     size: Annotated[int, Meta(description="The message's size in bytes.")]
-    delivery: Annotated[Delivery, Meta(description="What Relay does when an attempt's outcome is unknown.")]
+    delivery: Annotated[DeliveryGuarantee, Meta(description="What Relay does when an attempt's outcome is unknown.")]
     expires_at: Annotated[Time, Meta(description="When Relay would stop trying.")]
     routing: Annotated[Sequence[RoutingView], Meta(description="Recipients grouped by the routes they may use.")]
     suppressed: Annotated[Sequence[SuppressedView], Meta(description="Recipients that Relay would not send to.")]
@@ -50,7 +50,9 @@ class BatchItemView(Struct, frozen=True, kw_only=True):
     lane: Annotated[str, Meta(description="With dry_run: the lane the message would use.")] | UnsetType = UNSET
     size: Annotated[int, Meta(description="With dry_run: the message's size in bytes.")] | UnsetType = UNSET
     delivery: (
-        Annotated[Delivery, Meta(description="With dry_run: what Relay does when an attempt's outcome is unknown.")]
+        Annotated[
+            DeliveryGuarantee, Meta(description="With dry_run: what Relay does when an attempt's outcome is unknown.")
+        ]
         | UnsetType
     ) = UNSET
     expires_at: Annotated[Time, Meta(description="With dry_run: when Relay would stop trying.")] | UnsetType = UNSET

@@ -8,7 +8,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from relay.api.shapes.common import MessageName, NextLink, Time
 from relay.core.events import BounceClass, EventKind
-from relay.core.model import Delivery, State
+from relay.core.model import DeliveryGuarantee, State
 
 
 class RecipientKind(StrEnum):
@@ -119,7 +119,8 @@ class MessageView(Struct, frozen=True, kw_only=True):
     lane: Annotated[str, Meta(description="The message's lane.")] | UnsetType = UNSET
     client: Annotated[str, Meta(description="The client that sent the message.")] | UnsetType = UNSET
     delivery: (
-        Annotated[Delivery, Meta(description="What Relay does when an attempt's outcome is unknown.")] | UnsetType
+        Annotated[DeliveryGuarantee, Meta(description="What Relay does when an attempt's outcome is unknown.")]
+        | UnsetType
     ) = UNSET
     expires_at: Annotated[Time, Meta(description="When Relay stops trying.")] | UnsetType = UNSET
     send_at: Annotated[Time, Meta(description="When the message is due, if it was scheduled.")] | UnsetType = UNSET

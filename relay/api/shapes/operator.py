@@ -7,7 +7,7 @@ from msgspec import Meta, Struct
 
 from relay.api.shapes.common import Time
 from relay.clients.registry import Role
-from relay.core.model import Delivery
+from relay.core.model import DeliveryGuarantee
 from relay.journal.overview import Span
 from relay.operations.doctor.findings import Health
 from relay.routes.holds import RouteState
@@ -27,7 +27,7 @@ class PolicyView(Struct, frozen=True, kw_only=True):
     ]
     routes: Annotated[Sequence[str], Meta(description="The routes the client may use; empty means all.")]
     lanes: Annotated[Sequence[str], Meta(description="The lanes the client may use; empty means all.")]
-    delivery: Annotated[Delivery, Meta(description="What Relay does when an attempt's outcome is unknown.")]
+    delivery: Annotated[DeliveryGuarantee, Meta(description="What Relay does when an attempt's outcome is unknown.")]
     rate_per_minute: Annotated[int | None, Meta(description="The rate limit, in messages a minute.")]
     daily_quota: Annotated[int | None, Meta(description="The quota, in recipients a day (UTC).")]
     max_bytes: Annotated[int | None, Meta(description="The size limit of a message, in bytes.")]

@@ -10,7 +10,7 @@ from relay.acceptance.draft import Draft
 from relay.acceptance.policy import Verdict
 from relay.clients.registry import Policy
 from relay.core.errors import Refusal
-from relay.core.model import Address, Attachment, Delivery, Message
+from relay.core.model import Address, Attachment, DeliveryGuarantee, Message
 from relay.core.settings import Lane, Route, Rule, When
 from tests.doubles import CLIENT, START, changed, message_of, settings_of
 
@@ -44,12 +44,19 @@ def faults(refused: Refusal) -> list[tuple[str, str]]:
 
 def test_accepted_message_becomes_a_complete_submission() -> None:
     verdict = decide(
-        message=message_of(headers={"X-A": "1"}), expires_in_seconds=90, delivery=Delivery.AT_MOST_ONCE, route="main"
+        message=message_of(headers={"X-A": "1"}),
+        expires_in_seconds=90,
+        delivery=DeliveryGuarantee.AT_MOST_ONCE,
+        route="main",
     )
     submission = verdict.submission
     assert verdict.lane == "transactional"
     assert [leg.routes for leg in verdict.legs] == [("main",)]
-    assert (submission.client, submission.route, submission.delivery) == ("shop", "main", Delivery.AT_MOST_ONCE)
+    assert (submission.client, submission.route, submission.delivery) == (
+        "shop",
+        "main",
+        DeliveryGuarantee.AT_MOST_ONCE,
+    )
     assert submission.expires_at == START + timedelta(seconds=90)
     assert submission.features == ("x_headers",)
     assert 300 < submission.size < 2000
@@ -57,12 +64,12 @@ def test_accepted_message_becomes_a_complete_submission() -> None:
 
 
 def test_lane_and_delivery_default_to_the_clients_policy() -> None:
-    of = Policy(lanes=("bulk", "transactional"), delivery=Delivery.AT_MOST_ONCE)
+    of = Policy(lanes=("bulk", "transactional"), delivery=DeliveryGuarantee.AT_MOST_ONCE)
     verdict = decide(of)
-    assert (verdict.lane, verdict.submission.delivery) == ("bulk", Delivery.AT_MOST_ONCE)
+    assert (verdict.lane, verdict.submission.delivery) == ("bulk", DeliveryGuarantee.AT_MOST_ONCE)
     assert verdict.submission.expires_at == START + timedelta(seconds=600)
-    verdict = decide(of, lane="transactional", delivery=Delivery.AT_LEAST_ONCE)
-    assert (verdict.lane, verdict.submission.delivery) == ("transactional", Delivery.AT_LEAST_ONCE)
+    verdict = decide(of, lane="transactional", delivery=DeliveryGuarantee.AT_LEAST_ONCE)
+    assert (verdict.lane, verdict.submission.delivery) == ("transactional", DeliveryGuarantee.AT_LEAST_ONCE)
     assert verdict.submission.expires_at == START + timedelta(days=1)
 
 

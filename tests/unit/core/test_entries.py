@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from relay.core import entries
 from relay.core.errors import NewerVersion, UnreadableEntry
-from relay.core.model import Address, Attachment, Delivery, Message, Submission
+from relay.core.model import Address, Attachment, DeliveryGuarantee, Message, Submission
 from relay.platform.storage.limits import queue_text
 from tests.depth import examples
 
@@ -49,7 +49,7 @@ EVERYTHING = Submission(
     expires_at=ACCEPTED + timedelta(days=1),
     message=MESSAGE,
     size=2_345,
-    delivery=Delivery.AT_MOST_ONCE,
+    delivery=DeliveryGuarantee.AT_MOST_ONCE,
     send_at=ACCEPTED + timedelta(hours=2),
     route="main",
     traceparent="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from relay.core import part_states, part_turns
-from relay.core.model import DEAD, FINAL, WAITING, Attempt, Delivery, Part, State
+from relay.core.model import DEAD, FINAL, WAITING, Attempt, DeliveryGuarantee, Part, State
 from relay.core.outcomes import Deferred, Outcome, PerRecipient, Rejected, RouteFault, Sent, Unknown
 from relay.core.part_states import LEASE_SECONDS, AttemptResult, RouteHold
 from relay.core.settings import Lane
@@ -16,7 +16,7 @@ DAY = START + timedelta(days=1)
 SENDING = part_states.begin(Part(route="", state=State.QUEUED), "main", START)
 LATER = START + timedelta(seconds=3)
 SUBMISSION = submission_of()
-AT_MOST_ONCE = submission_of(delivery=Delivery.AT_MOST_ONCE)
+AT_MOST_ONCE = submission_of(delivery=DeliveryGuarantee.AT_MOST_ONCE)
 
 
 def result(answer: Outcome | PerRecipient, **fields: Any) -> AttemptResult:

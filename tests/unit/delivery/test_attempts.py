@@ -8,7 +8,7 @@ import pytest
 
 from relay.core import part_states
 from relay.core.errors import Unavailable
-from relay.core.model import Address, Attachment, Delivery, MessageStatus, Part, State, Submission
+from relay.core.model import Address, Attachment, DeliveryGuarantee, MessageStatus, Part, State, Submission
 from relay.core.outcomes import Deferred, Outcome, PerRecipient, Rejected, RouteFault, Sent, Unknown
 from relay.core.settings import Pace, Route
 from relay.delivery.attempts import MIN_SECONDS_LEFT, OwnedPart
@@ -16,7 +16,7 @@ from relay.platform.resources import ATTACHMENTS_CONTAINER, CONTENT_CONTAINER
 from tests.doubles import START, Place, batch_of, changed, entry_of, message_of, place_of, settings_of, submission_of
 
 BEGUN = part_states.begin(Part(route="", state=State.QUEUED), "main", START)
-AT_MOST_ONCE = submission_of(delivery=Delivery.AT_MOST_ONCE)
+AT_MOST_ONCE = submission_of(delivery=DeliveryGuarantee.AT_MOST_ONCE)
 VERIFIABLE = settings_of(Route(name="main", provider="sendgrid", settings={"activity_feed": True}))
 
 
@@ -74,10 +74,10 @@ async def test_recipients_that_were_answered_differently_part(place: Place) -> N
 async def test_a_parcel_is_what_was_submitted_less_who_is_suppressed(place: Place) -> None:
     message = message_of("a@example.com", "b@example.com", "c@example.com")
     await make(place, submission_of(message, suppressed={1: "bounced"}))
-    (parcel,) = place.script().sent
-    assert (parcel.message, parcel.recipients, parcel.attempt) == (message, (0, 2), 1)
-    assert parcel.message_id_header == f"{parcel.id}@example.org"
-    assert parcel.date == START.replace(microsecond=250_000)
+    (request,) = place.script().sent
+    assert (request.message, request.recipients, request.attempt) == (message, (0, 2), 1)
+    assert request.message_id_header == f"{request.id}@example.org"
+    assert request.date == START.replace(microsecond=250_000)
 
 
 @pytest.mark.parametrize("bug", [ZeroDivisionError("secret"), TimeoutError()])
@@ -136,9 +136,9 @@ async def test_uploaded_attachments_are_in_the_parcel(place: Place) -> None:
 async def test_a_redrives_sender_sends_and_is_held_if_it_may_not(place: Place) -> None:
     place.script().answers.append(RouteFault(code="sender_not_verified"))
     part = await outcome(place, sender=Address(email="Other@example.net"))
-    (parcel,) = place.script().sent
-    assert parcel.message.sender.email == "Other@example.net"
-    assert parcel.message_id_header.endswith("@example.net")
+    (request,) = place.script().sent
+    assert request.message.sender.email == "Other@example.net"
+    assert request.message_id_header.endswith("@example.net")
     assert part.held_scope == "main|other@example.net"
 
 
@@ -151,8 +151,8 @@ async def test_what_may_have_been_sent_is_asked_about_first() -> None:
     part = await outcome(place, part=doubtful())
     assert (part.state, part.provider_id) == (State.SENT, "found")
     assert place.script().sent == []
-    ((parcel, provider_id),) = place.script().verified
-    assert (parcel.attempt, provider_id) == (1, "p-1")
+    ((request, provider_id),) = place.script().verified
+    assert (request.attempt, provider_id) == (1, "p-1")
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 
 from relay.core import entries, part_states
 from relay.core.errors import Changed, Unavailable
-from relay.core.model import Delivery, MessageStatus, Part, State
+from relay.core.model import DeliveryGuarantee, MessageStatus, Part, State
 from relay.core.outcomes import Deferred, Rejected, RouteFault, Sent, Unknown
 from relay.journal.dead_letters import UNREADABLE_CONTAINER
 from relay.journal.intake import PUT_BACK_SECONDS
@@ -126,14 +126,14 @@ async def test_an_attempt_in_anothers_hands_is_looked_at_when_its_lease_is_over(
     place.time.now = at
     await place.work()
     assert await states(place, batch) == [State.SENT]
-    assert [parcel.attempt for parcel in place.script().sent] == [2]
+    assert [request.attempt for request in place.script().sent] == [2]
 
 
 async def test_an_attempt_that_died_is_made_again_or_unknown(place: Place) -> None:
     body = await recorded(place, SENDING)
     place.time.move(LEASE)
     assert await states(place, await again(place, body)) == [State.SENT]
-    once = entry_of(submission_of(delivery=Delivery.AT_MOST_ONCE))
+    once = entry_of(submission_of(delivery=DeliveryGuarantee.AT_MOST_ONCE))
     await place.journal.open(batch_of(once), once, [MessageStatus(parts=(SENDING,))])
     assert await states(place, await again(place, once)) == [State.UNKNOWN]
     assert len(place.script().sent) == 1

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from relay.core import part_states
-from relay.core.model import Attempt, Delivery, Part, State, Submission
+from relay.core.model import Attempt, DeliveryGuarantee, Part, State, Submission
 from relay.delivery.planning import FRESH, HeldRoute, PlanningContext, plan
 from relay.routes.routing import Leg
 from tests.doubles import START, changed, submission_of
@@ -135,12 +135,12 @@ def interrupted(route: str = "main", **fields: Any) -> Part:
     return changed(part_states.begin(FRESH, route, START - LEASE), **fields)
 
 
-@pytest.mark.parametrize("delivery", Delivery)
+@pytest.mark.parametrize("delivery", DeliveryGuarantee)
 @pytest.mark.parametrize("route", ["main", "spare"])
-def test_an_interrupted_attempt_is_repeated_asked_about_or_unknown(delivery: Delivery, route: str) -> None:
+def test_an_interrupted_attempt_is_repeated_asked_about_or_unknown(delivery: DeliveryGuarantee, route: str) -> None:
     (after,) = plan(interrupted(route), situation(submission_of(delivery=delivery)))
     assert after.attempts[-1].outcome == "interrupted"
-    if delivery is Delivery.AT_MOST_ONCE and route == "main":
+    if delivery is DeliveryGuarantee.AT_MOST_ONCE and route == "main":
         assert (after.state, after.code) == (State.UNKNOWN, "interrupted")
     else:
         assert (after.state, after.route, after.attempt) == (State.SENDING, route, 2)
@@ -156,7 +156,7 @@ def test_what_may_have_been_sent_goes_by_no_other_route() -> None:
 
 
 def test_at_most_once_outlives_the_route_that_could_be_asked() -> None:
-    submission = submission_of(delivery=Delivery.AT_MOST_ONCE)
+    submission = submission_of(delivery=DeliveryGuarantee.AT_MOST_ONCE)
     part = tried("unknown", "gone")
     assert states(plan(part, situation(submission))) == [(State.UNKNOWN, "gone", "answer_lost")]
     (again,) = plan(part, situation())
@@ -164,7 +164,7 @@ def test_at_most_once_outlives_the_route_that_could_be_asked() -> None:
 
 
 def test_an_operators_leave_to_send_again_is_good_for_one_attempt() -> None:
-    submission = submission_of(delivery=Delivery.AT_MOST_ONCE)
+    submission = submission_of(delivery=DeliveryGuarantee.AT_MOST_ONCE)
     dead = part_states.end(tried("unknown"), State.UNKNOWN, "answer_lost")
     back = part_states.redrive(dead, START, 600, None)
     assert back is not None

@@ -83,7 +83,7 @@ def test_a_message_of_many_parts_fits_its_property() -> None:
 
 
 async def follow(place: Place, before: Record | None, after: Record, *indices: int) -> None:
-    await place.follow_up.follow(before, after, indices or range(len(after.statuses)))
+    await place.follow_up.run(before, after, indices or range(len(after.statuses)))
 
 
 def pending(place: Place) -> list[str]:

@@ -18,7 +18,7 @@ from relay.clients import idempotency, registry
 from relay.clients.idempotency import Plan
 from relay.clients.registry import Client, Key, Policy, Role
 from relay.core.events import RecordedEvent
-from relay.core.model import Address, Attempt, Delivery, Erased, MessageStatus, Part, State
+from relay.core.model import Address, Attempt, DeliveryGuarantee, Erased, MessageStatus, Part, State
 from relay.core.settings import Pace
 from relay.journal import dead_letters, pending, records
 from relay.journal.dead_letters import DeadLetter
@@ -224,7 +224,7 @@ CLIENT = Client(
         redirect_to="tests@example.org",
         routes=("main",),
         lanes=("bulk",),
-        delivery=Delivery.AT_MOST_ONCE,
+        delivery=DeliveryGuarantee.AT_MOST_ONCE,
         rate_per_minute=60,
         daily_quota=1000,
         max_bytes=1_000_000,

@@ -6,7 +6,7 @@ import pytest
 
 from relay.core import part_states
 from relay.core.errors import Changed, NotFound, Unavailable
-from relay.core.model import Address, Delivery, MessageStatus, State
+from relay.core.model import Address, DeliveryGuarantee, MessageStatus, State
 from relay.core.outcomes import Deferred, Rejected, RouteFault, Unknown
 from relay.core.settings import Lane, Route
 from relay.journal.dead_letters import DeadLetter
@@ -253,7 +253,7 @@ async def test_redriven_message_gets_the_lanes_expiry() -> None:
 
 async def test_unknown_message_is_sent_again_by_a_redrive(place: Place) -> None:
     place.script().answers.append(Unknown(code="answer_lost"))
-    batch = await place.send(submission_of(delivery=Delivery.AT_MOST_ONCE))
+    batch = await place.send(submission_of(delivery=DeliveryGuarantee.AT_MOST_ONCE))
     assert await place.dead_letters.counts() == {"answer_lost": 1}
     place.script().answers.append(Unknown(code="answer_lost"))
     assert await place.message_changes.redrive(batch, 0, Redrive())

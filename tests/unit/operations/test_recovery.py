@@ -173,7 +173,7 @@ async def test_message_held_by_a_stale_view_of_an_active_route_is_enqueued(place
     body = entry_of()
     held = part_states.hold(Part(route="", state=State.QUEUED), "main", "x", START, START + timedelta(60), scope="main")
     record = await place.journal.open(batch_of(body), body, [MessageStatus(parts=(held,))])
-    await place.follow_up.follow(None, record, [0])
+    await place.follow_up.run(None, record, [0])
     place.time.now = START + timedelta(days=61)
     await place.recovery.run()
     await place.work()

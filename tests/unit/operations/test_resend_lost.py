@@ -7,7 +7,7 @@ import pytest
 
 from relay.core.errors import Unavailable
 from relay.core.events import RecordedEvent
-from relay.core.model import Delivery, State
+from relay.core.model import DeliveryGuarantee, State
 from relay.core.settings import Route
 from relay.operations.resend_lost import LostMailQuery, ResendStep
 from tests.doubles import START, Place, message_of, place_of, settings_of, submission_of
@@ -143,7 +143,7 @@ async def test_mail_outside_the_query_is_not_resent(place: Place, changes: dict[
 
 
 async def test_at_most_once_mail_is_counted_and_skipped(place: Place) -> None:
-    await place.send(submission_of(message_of("ada@example.org"), delivery=Delivery.AT_MOST_ONCE))
+    await place.send(submission_of(message_of("ada@example.org"), delivery=DeliveryGuarantee.AT_MOST_ONCE))
     place.time.move(2 * HOUR)
     assert await resend_all(place, query()) == ResendStep(found=1, skipped=1)
     assert await place.work() == 0

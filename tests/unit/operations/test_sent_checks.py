@@ -114,8 +114,8 @@ async def test_confirmed_part_is_not_checked_again(place: Place) -> None:
     batch = await taken(place)
     place.script().verdicts.append(Sent(provider_id="op"))
     await place.sent_checks.run()
-    ((parcel, provider_id),) = place.script().verified
-    assert (provider_id, parcel.attempt_id) == ("op", place.script().sent[0].attempt_id)
+    ((request, provider_id),) = place.script().verified
+    assert (provider_id, request.attempt_id) == ("op", place.script().sent[0].attempt_id)
     assert ((await part_of(place, batch)).state, await rows(place), await dead(place)) == (State.SENT, [], [])
 
 
@@ -133,7 +133,7 @@ async def test_failed_check_makes_a_dead_letter(place: Place) -> None:
 class Broken(Scripted):
     """Raise, as a provider with a bug."""
 
-    async def verify(self, parcel: SendRequest, provider_id: str | None) -> Outcome:
+    async def verify(self, request: SendRequest, provider_id: str | None) -> Outcome:
         raise RuntimeError("a bug")
 
 

@@ -65,8 +65,8 @@ async def test_each_dead_letter_is_told_once(
         etag="2",
     )
     follower = await follow_up()
-    await follower.follow(before, after, [0, 1])
-    await follower.follow(after, after, [0, 1])
+    await follower.run(before, after, [0, 1])
+    await follower.run(after, after, [0, 1])
     assert told(caplog, "dead_letter") == [
         {"batch": before.batch, "index": 1, "lane": "bulk", "state": str(state), "code": said}
     ]

@@ -7,7 +7,7 @@ from typing import Any, cast
 import aiohttp
 import pytest
 
-from relay.core.model import Address, Attachment, Delivery, Message, State
+from relay.core.model import Address, Attachment, DeliveryGuarantee, Message, State
 from relay.core.part_states import VERIFY_DELAY_SECONDS
 from relay.core.settings import Route
 from relay.platform.resources import ATTACHMENTS_CONTAINER
@@ -50,10 +50,10 @@ def road(**fields: Any) -> Route:
     return Route(name="main", provider="graph", **fields)
 
 
-@pytest.mark.parametrize("delivery", [Delivery.AT_LEAST_ONCE, Delivery.AT_MOST_ONCE])
+@pytest.mark.parametrize("delivery", [DeliveryGuarantee.AT_LEAST_ONCE, DeliveryGuarantee.AT_MOST_ONCE])
 @pytest.mark.parametrize("size", [10, 4_000_000], ids=["one request", "a draft"])
 async def test_a_lost_answer_of_graph_is_not_sent_twice(
-    exchange: graph_route.Place, delivery: Delivery, size: int
+    exchange: graph_route.Place, delivery: DeliveryGuarantee, size: int
 ) -> None:
     place = await over(exchange.route(), road(), Clock())
     exchange.standin.script.cut_after_accept()
@@ -69,7 +69,7 @@ async def test_a_draft_that_was_not_sent_is_sent_by_the_next_attempt(exchange: g
     place = await over(exchange.route(), road(), Clock())
     exchange.standin.script.respond(504, operation="send.draft")
     message = await message_with_file(place, 4_000_000)
-    batch = await place.send(submission_of(message, delivery=Delivery.AT_MOST_ONCE))
+    batch = await place.send(submission_of(message, delivery=DeliveryGuarantee.AT_MOST_ONCE))
     place.time.move(61)
     await place.work()
     assert (await state_of(place, batch), exchange.standin.inbox.accepted) == (State.SENT, 1)

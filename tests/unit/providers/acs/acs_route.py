@@ -14,7 +14,7 @@ from relay.providers.contract import Provider, ProviderContext
 from standins.acs.auth import AUDIENCE
 from standins.acs.server import DEFAULT_KEY, AcsStandIn
 from tests.doubles import Clock
-from tests.parcels import NOW, Secret, parcel_of
+from tests.parcels import NOW, Secret, send_request_of
 
 
 class Tokens:
@@ -76,4 +76,4 @@ def mail(**changes: Any) -> Message:
 
 def parcel(message: Message | None = None, **fields: Any) -> SendRequest:
     """An attempt (`tests.parcels`) to send this message, or a small one."""
-    return parcel_of(message or mail(), **fields)
+    return send_request_of(message or mail(), **fields)

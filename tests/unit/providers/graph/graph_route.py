@@ -16,7 +16,7 @@ from relay.providers.graph import provider
 from standins.entra import DEFAULT_CLIENT, DEFAULT_SECRET, DEFAULT_TENANT
 from standins.graph.server import GraphStandIn
 from standins.tls import Authority
-from tests.parcels import NOW, Secret, parcel_of
+from tests.parcels import NOW, Secret, send_request_of
 
 SENDER = "app@example.com"
 AUTHORITY = Authority()
@@ -81,4 +81,4 @@ def mail(**changes: Any) -> Message:
 
 def parcel(message: Message | None = None, **fields: Any) -> SendRequest:
     """An attempt (`tests.parcels`) to send this message, or a small one."""
-    return parcel_of(message or mail(), **fields)
+    return send_request_of(message or mail(), **fields)

@@ -9,12 +9,12 @@ from relay.core.send_request import SendRequest
 from relay.providers.contract import Provider, ProviderContext
 from relay.providers.sendgrid import provider
 from standins.sendgrid.server import DEFAULT_KEY
-from tests.parcels import NOW, Secret, parcel_of
+from tests.parcels import NOW, Secret, send_request_of
 
 
 def parcel(message: Message | None = None, **fields: Any) -> SendRequest:
     """An attempt (`tests.parcels`) to send this message, or a small one."""
-    return parcel_of(message or mail(), **fields)
+    return send_request_of(message or mail(), **fields)
 
 
 def mail(**changes: Any) -> Message:

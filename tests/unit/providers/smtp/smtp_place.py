@@ -16,7 +16,7 @@ from relay.providers.smtp.connection import Patience
 from relay.providers.smtp.provider import SmtpProvider, check_settings
 from standins.smtp.server import DEFAULT_PASSWORD, DEFAULT_USER, SmtpStandIn
 from standins.tls import Authority
-from tests.parcels import NOW, Secret, parcel_of
+from tests.parcels import NOW, Secret, send_request_of
 
 AUTHORITY = Authority()
 
@@ -34,7 +34,7 @@ def mail(*emails: str, **fields: Any) -> Message:
 
 def parcel(message: Message | None = None, **fields: Any) -> SendRequest:
     """An attempt (`tests.parcels`) to send this message, or a small one."""
-    return parcel_of(message or mail(), **fields)
+    return send_request_of(message or mail(), **fields)
 
 
 class Tokens:

@@ -14,7 +14,7 @@ def as_sent(record: Record, index: int, message: Message | None) -> Message | No
     return message if message is None or sender is None else msgspec.structs.replace(message, sender=sender)
 
 
-def parcel_of(record: Record, entry: entries.BatchEntry, index: int, part: Part, message: Message) -> SendRequest:
+def send_request_of(record: Record, entry: entries.BatchEntry, index: int, part: Part, message: Message) -> SendRequest:
     """The parcel of a part's latest attempt. `message` is `as_sent`."""
     suppressed = entry.messages[index].suppressed
     everybody = tuple(number for number in range(len(message.recipients)) if number not in suppressed)
