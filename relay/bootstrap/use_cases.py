@@ -91,7 +91,7 @@ class UseCases(Connections):
         from relay.core.entries import decode_entry
         from relay.journal.intake import Intake
 
-        return Intake(decode_entry, self.storage.queues, self.dead_letters)
+        return Intake(decode_entry, self.storage.queues, self.dead_letters, clock=self.clock, sleep=self.sleep)
 
     @cached_property
     def delivery(self) -> "Delivery":
@@ -123,7 +123,6 @@ class UseCases(Connections):
             fan_out=self.fan_out,
             queues=self.storage.queues,
             clock=self.clock,
-            sleep=self.sleep,
         )
 
     @cached_property
@@ -137,6 +136,7 @@ class UseCases(Connections):
             dead_letters=self.dead_letters,
             followers=(self.suppressions, self.webhooks),
             content=self.content.stored,
+            clock=self.clock,
             sleep=self.sleep,
         )
 
@@ -154,6 +154,7 @@ class UseCases(Connections):
             dead_letters=self.dead_letters,
             source=self.settings.public_url or "urn:relay",
             clock=self.clock,
+            sleep=self.sleep,
             draw=self._draw,
         )
 

@@ -7,6 +7,8 @@ version; every version ever written stays readable, and its sample stays in test
     batch:      {"relay":1,"batch":"<32 hex>","lane":"transactional","macs":["<16 hex>", …],"messages":[{…}, …]}
     reference:  {"relay":1,"ref":"<32 hex>","lane":"transactional","indices":[0,3],"attempt":2}
     fan-out:    {"relay":1,"fan_out":"<name of a blob>","lane":"transactional"}
+
+A batch or reference that came back from the poison queue once ends with `"revived":true` (docs/decisions/0009-dead-letters.md).
 """
 
 from collections.abc import Mapping, Sequence
@@ -40,9 +42,10 @@ class BatchEntry(msgspec.Struct, frozen=True, kw_only=True):
     lane: _Lane
     macs: Annotated[tuple[_Mac, ...], msgspec.Meta(min_length=1, max_length=MAX_BATCH_MESSAGES)]
     messages: tuple[Submission, ...]
+    revived: bool = False
 
 
-class ReferenceEntry(msgspec.Struct, frozen=True, kw_only=True):
+class ReferenceEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Part of a recorded batch whose time has come. `attempt` is the attempt it asks for; older ones are dropped."""
 
     relay: int
@@ -50,6 +53,7 @@ class ReferenceEntry(msgspec.Struct, frozen=True, kw_only=True):
     lane: _Lane
     indices: tuple[_Index, ...]
     attempt: int
+    revived: bool = False
 
 
 class FanOutEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -149,6 +153,11 @@ def decode_entry(body: bytes) -> Entry:
     if len(entry.macs) != len(entry.messages):
         raise UnreadableEntry("entry has another number of macs than of messages")
     return entry
+
+
+def revive(body: bytes) -> bytes:
+    """Return an entry with the mark that it came back from the poison queue once."""
+    return body.rstrip()[:-1] + b',"revived":true}'
 
 
 def lane_of(body: bytes) -> str:

@@ -5,7 +5,7 @@ function fails). Only if storage takes neither the record nor the entry back doe
 """
 
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -19,9 +19,13 @@ from relay.journal.change import Decision, change_record
 from relay.journal.intake import Intake
 from relay.journal.records import Journal, Record
 from relay.platform.log import log_event
+from relay.platform.resources import poison_of
 from relay.platform.storage.ports import Queues
 
 _LEASE_OVER = timedelta(seconds=30)
+_POISON = poison_of("")
+REVIVE_SECONDS = 60
+"""Delay of an entry that gets another five tries."""
 
 
 class Poison:
@@ -36,7 +40,6 @@ class Poison:
         fan_out: FanOut,
         queues: Queues,
         clock: Callable[[], datetime],
-        sleep: Callable[[float], Awaitable[None]],
     ) -> None:
         self._journal = journal
         self._follow_up = follow_up
@@ -44,29 +47,42 @@ class Poison:
         self._fan_out = fan_out
         self._queues = queues
         self._clock = clock
-        self._sleep = sleep
 
     async def record_dead_letters(self, queue: str, body: bytes) -> None:
         """Record the messages of a poison entry as dead letters; keep an entry that cannot be read or recorded."""
-        await self._intake.take_poison(queue, body, partial(self._record, queue, body), self._sleep)
+        await self._intake.take_poison(queue, body, partial(self._record, queue, body))
 
     async def _record(self, queue: str, body: bytes, entry: entries.Entry) -> None:
         if isinstance(entry, entries.FanOutEntry):
             # Its messages are not at fault: each batch gets a turn of its own. A bug met here again keeps the entry.
             await self._fan_out.fan_out(entry)
             return
+        batch = entry.batch if isinstance(entry, entries.BatchEntry) else entry.ref
+        record = await self._read(batch)
+        if not entry.revived and _is_untried(record, entry, self._clock()):
+            await self._revive(queue, body, batch)
+            return
         if isinstance(entry, entries.BatchEntry):
             indices: Sequence[int] = range(len(entry.messages))
-            record = await self._record_of(entry, body)
-        else:
-            try:
-                record = await self._journal.read(entry.ref)
-            except NotFound:
-                log_event("record_gone", level=logging.WARNING, batch=entry.ref)
-                return
+            record = record or await self._record_of(entry, body)
+        elif record is not None:
             indices = record.having(entry.indices)
+        else:
+            log_event("record_gone", level=logging.WARNING, batch=batch)
+            return
         log_event("poison", level=logging.ERROR, batch=record.batch, messages=len(indices))
         await self._end(queue, body, record, indices)
+
+    async def _read(self, batch: str) -> Record | None:
+        try:
+            return await self._journal.read(batch)
+        except NotFound:
+            return None
+
+    async def _revive(self, queue: str, body: bytes, batch: str) -> None:
+        """Give an entry five more tries, once: storage may have been unavailable so long that nothing was tried."""
+        log_event("entry_revived", level=logging.WARNING, batch=batch)
+        await self._queues.put(queue.removesuffix(_POISON), entries.revive(body), delay_seconds=REVIVE_SECONDS)
 
     async def _record_of(self, entry: entries.BatchEntry, body: bytes) -> Record:
         dead = MessageStatus(parts=(part_states.end(FRESH, State.FAILED, "poisoned"),))
@@ -95,6 +111,16 @@ class Poison:
         if leases:
             until = max(leases) + _LEASE_OVER
             await self._queues.put(queue, body, delay_seconds=max(1, round((until - now).total_seconds())))
+
+
+def _is_untried(record: Record | None, entry: entries.BatchEntry | entries.ReferenceEntry, now: datetime) -> bool:
+    """Tell whether parts of this entry are due of which no attempt has begun: the entry failed before that, each time."""
+    if record is None:
+        return True
+    indices = range(len(record.statuses)) if isinstance(entry, entries.BatchEntry) else record.having(entry.indices)
+    parts = [part for index in indices for part in record.statuses[index].parts]
+    is_begun = any(part.state is State.SENDING or part_states.is_uncertain(part) for part in parts)
+    return not is_begun and any(part_turns.is_turn(part, now) for part in parts)
 
 
 def _ended(part: Part) -> Part:

@@ -10,6 +10,7 @@ follow-up runs for all of its events, new or known.
 import hmac
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from datetime import datetime
 from functools import partial
 
 import msgspec
@@ -45,15 +46,15 @@ class Events:
         dead_letters: DeadLetters,
         followers: Sequence[EventFollower],
         content: Callable[[str], Awaitable[Message | None]],
+        clock: Callable[[], datetime],
         sleep: Callable[[float], Awaitable[None]],
     ) -> None:
         """`content` reads a message from its blob; None if it was purged."""
         self._journal = journal
         self._queues = queues
-        self._intake = Intake(provider_events.decode, queues, dead_letters)
+        self._intake = Intake(provider_events.decode, queues, dead_letters, clock=clock, sleep=sleep)
         self._followers = followers
         self._content = content
-        self._sleep = sleep
 
     async def enqueue(self, found: Sequence[ProviderEvent]) -> int:
         """Store events on the queue. Returns the number of entries. Raises `StorageError`: the provider must then retry."""
@@ -78,7 +79,7 @@ class Events:
         async def split(entry: provider_events.Entry) -> None:
             for reported in entry.events:
                 alone = provider_events.Entry(relay=provider_events.VERSION, events=(reported,), again=True)
-                await self._intake.take_poison(QUEUE, provider_events.encode(alone), apply_alone, self._sleep)
+                await self._intake.take_poison(QUEUE, provider_events.encode(alone), apply_alone)
 
         await self._intake.take(QUEUE, body, split)
 

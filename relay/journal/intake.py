@@ -10,9 +10,11 @@ back instead keeps an outage of storage or a rollback from poisoning everything 
 
 import logging
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 
 from relay.core.errors import Changed, NewerVersion, Unavailable, UnreadableEntry
 from relay.journal.dead_letters import DeadLetters
+from relay.platform.concurrency import Deadline
 from relay.platform.log import log_event, log_failure
 from relay.platform.storage.ports import Queues
 
@@ -23,12 +25,24 @@ POISON_PUT_BACK_SECONDS = 300
 UPGRADE_PAUSE_SECONDS = 900
 """Delay of an entry, or of an entry's record, that a newer version of Relay wrote."""
 POISON_TRIES = 5
+PATIENCE_SECONDS = 420.0
+"""How long an entry is held while storage takes it back neither; below the function's time limit of nine minutes."""
 
 
 class Intake[Entry]:
     """Takes the entries of one kind from their queues."""
 
-    def __init__(self, decode: Callable[[bytes], Entry], queues: Queues, dead_letters: DeadLetters) -> None:
+    def __init__(
+        self,
+        decode: Callable[[bytes], Entry],
+        queues: Queues,
+        dead_letters: DeadLetters,
+        *,
+        clock: Callable[[], datetime],
+        sleep: Callable[[float], Awaitable[None]],
+    ) -> None:
+        self._clock = clock
+        self._sleep = sleep
         self._decode = decode
         self._queues = queues
         self._dead_letters = dead_letters
@@ -46,6 +60,7 @@ class Intake[Entry]:
         `put_back` returns the bytes to enqueue when storage is unavailable; by default the entry's own. Raises only what
         `handle` raises because of a bug, and `Unavailable` when the entry cannot be put back either.
         """
+        deadline = Deadline(self._clock, PATIENCE_SECONDS)
         try:
             entry = self._decode(body)
         except NewerVersion as error:
@@ -60,14 +75,27 @@ class Intake[Entry]:
             await self.leave_to_upgrade(queue, body, error)
         except Unavailable as error:
             log_event("entry_put_back", level=logging.WARNING, queue=queue, error=str(error))
-            await self._queues.put(queue, put_back(entry) if put_back else body, delay_seconds=PUT_BACK_SECONDS)
+            await self._put_back(queue, put_back(entry) if put_back else body, deadline)
+
+    async def _put_back(self, queue: str, body: bytes, deadline: Deadline) -> None:
+        """Put an entry back, and wait while the queue does not take it: each raise would use up one of its five tries."""
+        pause = 1.0
+        while True:
+            try:
+                await self._queues.put(queue, body, delay_seconds=PUT_BACK_SECONDS)
+            except Unavailable:
+                if deadline.is_over:
+                    raise
+                await self._sleep(pause)
+                pause = min(pause * 2, 30.0)
+            else:
+                return
 
     async def take_poison(
         self,
         queue: str,
         body: bytes,
         handle: Callable[[Entry], Awaitable[None]],
-        sleep: Callable[[float], Awaitable[None]],
     ) -> None:
         """Handle an entry that the host gave up on; keep it as a blob if `handle` fails because of a bug.
 
@@ -81,7 +109,7 @@ class Intake[Entry]:
             except NewerVersion as error:
                 await self.leave_to_upgrade(queue, body, error)
             except (Unavailable, Changed):
-                await sleep(pause)
+                await self._sleep(pause)
                 pause *= 2
                 continue
             return

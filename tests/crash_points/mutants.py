@@ -47,7 +47,7 @@ MUTANTS = (
     ),
     Mutant(
         module="journal/intake.py",
-        old="            await self._queues.put(queue, put_back(entry) if put_back else body, delay_seconds=PUT_BACK_SECONDS)",
+        old="            await self._put_back(queue, put_back(entry) if put_back else body, deadline)",
         new="            pass",
         breaks="an entry that storage would not let us work on is not put back",
     ),

@@ -65,6 +65,7 @@ class Webhooks:
         dead_letters: DeadLetters,
         source: str,
         clock: Callable[[], datetime],
+        sleep: Callable[[float], Awaitable[None]],
         draw: Callable[[], float],
     ) -> None:
         """`source` is this relay's URL, the `source` of its CloudEvents."""
@@ -72,7 +73,7 @@ class Webhooks:
         self._poster = poster
         self._queues = queues
         self._tables = tables
-        self._intake = Intake(payload.decode, queues, dead_letters)
+        self._intake = Intake(payload.decode, queues, dead_letters, clock=clock, sleep=sleep)
         self._source = source
         self._clock = clock
         self._draw = draw

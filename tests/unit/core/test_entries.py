@@ -194,3 +194,12 @@ def test_an_entry_fits_a_put_by_what_its_submissions_weigh(texts: list[str], lan
     entry = entries.decode_entry(body)
     assert isinstance(entry, entries.BatchEntry)
     assert [each.message.text for each in entry.messages if each.message] == texts
+
+
+@pytest.mark.parametrize("name", ["batch-entry-1.json", "reference-entry-1.json"])
+def test_a_revived_entry_differs_by_its_mark_only(name: str) -> None:
+    body = sample(name)
+    entry, revived = entries.decode_entry(body), entries.decode_entry(entries.revive(body))
+    assert isinstance(revived, entries.BatchEntry | entries.ReferenceEntry)
+    assert revived.revived
+    assert msgspec.structs.replace(revived, revived=False) == entry

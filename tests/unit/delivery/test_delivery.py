@@ -86,7 +86,7 @@ async def test_nothing_is_sent_that_could_not_be_recorded(place: Place) -> None:
 
 async def test_if_the_entry_cannot_be_put_back_the_host_keeps_it(place: Place) -> None:
     place.tables.fail("insert", Unavailable("away"))
-    place.queues.fail("put", Unavailable("away"))
+    place.queues.fail("put", *(Unavailable("away") for _ in range(100)))
     with pytest.raises(Unavailable):
         await place.delivery.deliver(QUEUE, entry_of())
 

@@ -6,10 +6,12 @@ from relay.core import entries, part_states
 from relay.core.errors import Changed, StorageError, Unavailable
 from relay.core.model import MessageStatus, Part, State
 from relay.core.outcomes import Deferred, Sent
+from relay.delivery.poison import REVIVE_SECONDS
 from relay.journal.dead_letters import UNREADABLE_CONTAINER
 from relay.journal.intake import POISON_PUT_BACK_SECONDS, POISON_TRIES
 from tests.doubles import START, Place, batch_id, batch_of, changed, entry_of, submission_of
 
+QUEUE = "relay-transactional"
 POISON = "relay-transactional-poison"
 FRESH = Part(route="", state=State.QUEUED)
 SENDING = part_states.begin(FRESH, "main", START)
@@ -31,8 +33,33 @@ async def recorded(place: Place, *parts: Part) -> bytes:
     return body
 
 
-async def test_messages_of_which_nothing_is_recorded_fail(place: Place) -> None:
-    body = entry_of(submission_of(), submission_of())
+async def test_untried_entry_is_tried_again_once(place: Place) -> None:
+    """Five failures may all be storage's: after a longer outage the mail must go out, not become dead letters."""
+    body = entry_of()
+    await place.poison.record_dead_letters(POISON, body)
+    assert await place.dead_letters.counts() == {}
+    place.time.move(REVIVE_SECONDS)
+    await place.work()
+    assert await states(place, batch_of(body).batch) == [(State.SENT, "")]
+
+
+async def test_untried_retry_is_tried_again_once(place: Place) -> None:
+    place.script().answers.append(Deferred(code="unreachable"))
+    batch = await place.send()
+    place.time.move(3600)
+    (reference,) = [entry for entry in place.memory.queues.bodies(QUEUE) if b'"ref"' in entry]
+    while received := await place.memory.queues.receive(QUEUE):
+        for each in received:
+            await place.memory.queues.delete(QUEUE, each)
+    await place.poison.record_dead_letters(POISON, reference)
+    assert await place.dead_letters.counts() == {}
+    place.time.move(REVIVE_SECONDS)
+    await place.work()
+    assert await states(place, batch) == [(State.SENT, "")]
+
+
+async def test_revived_entry_that_fails_again_becomes_dead_letters(place: Place) -> None:
+    body = entries.revive(entry_of(submission_of(), submission_of()))
     await place.poison.record_dead_letters(POISON, body)
     batch = batch_of(body).batch
     assert await states(place, batch) == [(State.FAILED, "poisoned")] * 2
@@ -119,14 +146,14 @@ async def test_what_still_waits_gets_what_the_dead_delivery_left_out(place: Plac
 
 
 async def test_a_row_that_somebody_else_wrote_is_read_again(place: Place) -> None:
-    body = await recorded(place, FRESH)
+    body = entries.revive(await recorded(place, FRESH))
     place.tables.fail("merge", Changed("first"), Unavailable("busy"))
     await place.poison.record_dead_letters(POISON, body)
     assert await states(place, batch_of(body).batch) == [(State.FAILED, "poisoned")]
 
 
 async def test_while_storage_is_away_the_entry_is_put_back(place: Place) -> None:
-    body = entry_of()
+    body = entries.revive(entry_of())
     place.tables.fail("insert", *(Unavailable("away") for _ in range(POISON_TRIES)))
     await place.poison.record_dead_letters(POISON, body)
     assert list(place.memory.queues.bodies(POISON)) == [body]
@@ -137,7 +164,7 @@ async def test_while_storage_is_away_the_entry_is_put_back(place: Place) -> None
 
 @pytest.mark.parametrize("error", [ZeroDivisionError(), StorageError("a row holds at most 1 MiB")])
 async def test_a_bug_that_is_met_again_keeps_the_entry(place: Place, error: Exception) -> None:
-    body = entry_of()
+    body = entries.revive(entry_of())
     place.tables.fail("insert", error)
     await place.poison.record_dead_letters(POISON, body)
     assert await kept(place) == 1

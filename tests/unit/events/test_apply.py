@@ -48,6 +48,7 @@ def events(place: Place, following: Following) -> Events:
         dead_letters=place.dead_letters,
         followers=(following,),
         content=place.content.stored,
+        clock=place.time,
         sleep=place.time.sleep,
     )
 
@@ -318,6 +319,7 @@ async def test_any_order_and_repetition_give_the_same_result(data: st.DataObject
             dead_letters=where.dead_letters,
             followers=(following,),
             content=where.content.stored,
+            clock=where.time,
             sleep=where.time.sleep,
         )
         body = entry_of(submission_of(message_of(*people)), batch="019ca966a7fa7a3b8c4d5e6f70819203")

@@ -8,6 +8,7 @@ import pytest
 from relay.core.errors import Changed, NewerVersion, StorageError, Unavailable, UnreadableEntry
 from relay.journal.dead_letters import UNREADABLE_CONTAINER
 from relay.journal.intake import (
+    PATIENCE_SECONDS,
     POISON_PUT_BACK_SECONDS,
     POISON_TRIES,
     PUT_BACK_SECONDS,
@@ -45,7 +46,7 @@ class Handler:
 
 @pytest.fixture
 def intake(place: Place) -> Intake[str]:
-    return Intake(decode, place.storage.queues, place.dead_letters)
+    return Intake(decode, place.storage.queues, place.dead_letters, clock=place.time, sleep=place.time.sleep)
 
 
 async def kept(place: Place) -> list[bytes]:
@@ -65,7 +66,7 @@ class TestBoth:
 
     async def take(self, intake: Intake[str], place: Place, body: bytes, handler: Handler, is_poison: bool) -> None:
         if is_poison:
-            await intake.take_poison(QUEUE, body, handler, place.time.sleep)
+            await intake.take_poison(QUEUE, body, handler)
         else:
             await intake.take(QUEUE, body, handler)
 
@@ -106,9 +107,17 @@ async def test_put_back_decides_what_is_enqueued(intake: Intake[str], place: Pla
 
 
 async def test_failing_put_back_raises_so_that_the_host_keeps_the_entry(intake: Intake[str], place: Place) -> None:
-    place.queues.fail("put", Unavailable("away"))
+    place.queues.fail("put", *(Unavailable("away") for _ in range(100)))
     with pytest.raises(Unavailable):
         await intake.take(QUEUE, b"one", Handler(Unavailable("away")))
+    waited = (place.time.now - START).total_seconds()
+    assert PATIENCE_SECONDS <= waited < 540  # the host's time limit
+
+
+async def test_put_back_waits_for_an_outage_of_minutes(intake: Intake[str], place: Place) -> None:
+    place.queues.fail("put", *(Unavailable("away") for _ in range(10)))
+    await intake.take(QUEUE, b"one", Handler(Unavailable("away")))
+    assert [body for body, _ in queued(place)] == [b"one"]
 
 
 @pytest.mark.parametrize("error", [ZeroDivisionError(), UnreadableEntry("damaged record"), StorageError("too large")])
@@ -123,20 +132,20 @@ async def test_bug_in_the_handler_raises_so_that_the_host_retries(
 @pytest.mark.parametrize("error", [ZeroDivisionError(), UnreadableEntry("damaged record"), StorageError("too large")])
 async def test_bug_in_the_handler_keeps_a_poison_entry(intake: Intake[str], place: Place, error: Exception) -> None:
     handler = Handler(error)
-    await intake.take_poison(QUEUE, b"one", handler, place.time.sleep)
+    await intake.take_poison(QUEUE, b"one", handler)
     assert (handler.calls, queued(place), await kept(place)) == (1, [], [b"one"])
 
 
 async def test_poison_entry_is_retried_with_backoff_while_storage_is_away(intake: Intake[str], place: Place) -> None:
     handler = Handler(Unavailable("away"), Changed("first"))
-    await intake.take_poison(QUEUE, b"one", handler, place.time.sleep)
+    await intake.take_poison(QUEUE, b"one", handler)
     assert handler.handled == ["one"]
     assert place.time() - START == timedelta(seconds=1 + 2)
 
 
 async def test_poison_entry_is_put_back_after_the_last_try(intake: Intake[str], place: Place) -> None:
     handler = Handler(*(Unavailable("away") for _ in range(POISON_TRIES)))
-    await intake.take_poison(QUEUE, b"one", handler, place.time.sleep)
+    await intake.take_poison(QUEUE, b"one", handler)
     assert (handler.calls, queued(place)) == (POISON_TRIES, [(b"one", timedelta(seconds=POISON_PUT_BACK_SECONDS))])
 
 
@@ -146,5 +155,5 @@ async def test_keeping_an_unreadable_poison_entry_is_retried(intake: Intake[str]
     async def never(entry: str) -> NoReturn:
         raise AssertionError(entry)
 
-    await intake.take_poison(QUEUE, b"damaged", never, place.time.sleep)
+    await intake.take_poison(QUEUE, b"damaged", never)
     assert await kept(place) == [b"damaged"]

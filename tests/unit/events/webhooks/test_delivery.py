@@ -55,6 +55,7 @@ def webhooks(place: Place, receiver: Receiver) -> Webhooks:
         dead_letters=place.dead_letters,
         source="https://relay.example",
         clock=place.time,
+        sleep=place.time.sleep,
         draw=lambda: 0.5,
     )
 
@@ -354,7 +355,7 @@ async def test_entry_that_cannot_be_put_back_stays_with_the_host(
     subscription = await subscribed(webhooks)
     receiver.default = FAILED
     [body] = pack(subscription, [Post(id="evt_1", body="{}")])
-    place.queues.fail("put", Unavailable("away"), Unavailable("away"))
+    place.queues.fail("put", *(Unavailable("away") for _ in range(100)))
     with pytest.raises(Unavailable):
         await webhooks.deliver(body)
 
