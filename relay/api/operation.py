@@ -83,7 +83,11 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
         """Return the refusal (404) for a path value that cannot name anything. None where a signature is checked instead."""
         for parameter in self.parameters if self.role is not None else ():
             if parameter.not_found and not re.fullmatch(parameter.schema["pattern"], values[parameter.name]):
-                text = f"Invalid `{parameter.name}` in the path: it must match `{parameter.schema['pattern']}`."
+                from relay.api.errors import CODES
+
+                text = (
+                    f"{CODES[parameter.not_found]} A valid `{parameter.name}` matches `{parameter.schema['pattern']}`."
+                )
                 return Refusal(404, parameter.not_found, text)
         return None
 

@@ -60,7 +60,7 @@ async def test_suppressions_can_be_imported_exported_and_synced(screen: Screen) 
     await screen.press("Sync from provider")
     await screen.dialog().get_by_label("Route").select_option("inbox")
     await screen.press("Sync", within=screen.dialog())
-    await screen.dialog().get_by_text("The provider of this route keeps no such lists.").wait_for()
+    await screen.dialog().get_by_text("The provider of this route has no suppression lists.").wait_for()
     screen.log[:] = screen.unexpected_log("status of 422")
 
 
@@ -138,7 +138,7 @@ async def test_webhook_can_be_created_tested_paused_rotated_and_deleted(screen: 
         await screen.press("New webhook")
         await screen.dialog().get_by_label("URL").fill("ftp://example.com")
         await screen.press("Create", within=screen.dialog())
-        await screen.dialog().get_by_text("The URL of a web hook").wait_for()
+        await screen.dialog().get_by_text("The URL of a webhook").wait_for()
         await screen.dialog().get_by_label("URL").fill(url)
         await screen.dialog().get_by_label("opened").check()
         await screen.press("Create", within=screen.dialog())
