@@ -8,7 +8,7 @@
     └── StorageError           Azure Storage said no, or said nothing
         ├── NotFound
         ├── AlreadyExists
-        ├── Changed            the ETag did not match: somebody else wrote first
+        ├── Changed            the ETag did not match: another writer was first
         └── Unavailable        throttled, away or timed out; the write may or may not have happened
 
 Delivery has no exceptions of its own: what a provider answers is an `Outcome`, a value
@@ -41,7 +41,7 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Refusal(RelayError):
-    """A request that is refused, with everything the caller needs to mend it.
+    """A request that is refused, with everything the caller needs to correct it.
 
     `status` is the HTTP status, `code` a stable word documented in docs/errors.md, `problems` one
     entry per fault. `headers` are added to the answer (for example `Retry-After`).
@@ -87,7 +87,7 @@ class AlreadyExists(StorageError):
 
 
 class Changed(StorageError):
-    """The ETag did not match: another writer was first. Read again and decide anew."""
+    """The ETag did not match: another writer was first. Read again and decide again."""
 
 
 class Unavailable(StorageError):

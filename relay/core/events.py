@@ -21,7 +21,7 @@ class EventKind(StrEnum):
     DEFERRED = "deferred"
     """The recipient's server deferred the mail; the provider retries."""
     DELIVERED = "delivered"
-    """The recipient's server has taken the mail. Which folder it lies in, nobody tells."""
+    """The recipient's server accepted the mail. No event reports the folder."""
     BOUNCED = "bounced"
     """It will not arrive: refused, given up, or dropped by the provider. `bounce_class` says whose fault it is."""
     COMPLAINED = "complained"
@@ -132,7 +132,7 @@ def classify(status: str, reply: str) -> BounceClass:
 class RecordedEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Something that became known later about a message: from a provider's webhook or a bounce.
 
-    `kind` is one of `relay.core.events.EventKind`; `key` makes the same event, told twice, one row. `code` is the
+    `kind` is one of `relay.core.events.EventKind`; `key` makes duplicates of an event one row. `code` is the
     enhanced status code
     (RFC 3463), `bounce_class` one of `relay.core.events.BounceClass`, `attempt` the number of the attempt it is about, 0 where
     that is not known. `raw` is what the provider said, as it was.

@@ -33,9 +33,9 @@ class State(StrEnum):
     EXPIRED = "expired"
     """Became too old before it could be sent. A dead letter."""
     CANCELLED = "cancelled"
-    """Withdrawn by the caller before it was sent."""
+    """Cancelled by the caller before it was sent."""
     UNKNOWN = "unknown"
-    """Perhaps sent: an answer was lost, and to send again is not allowed (at_most_once) or came to nothing. A dead letter."""
+    """Perhaps sent: an answer was lost, and sending again is not allowed (at_most_once) or failed. A dead letter."""
 
 
 WAITING = frozenset({State.SCHEDULED, State.DEFERRED, State.HELD})
@@ -106,7 +106,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, ren
 
     @property
     def recipients(self) -> tuple[Address, ...]:
-        """Everybody in the envelope: to, cc, bcc, in this order. Recipient numbers everywhere are indices into it."""
+        """All recipients of the envelope: to, cc, bcc, in this order. Recipient numbers everywhere are indices into it."""
         return self.to + self.cc + self.bcc
 
     @property
@@ -141,7 +141,7 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def is_bare(self) -> bool:
-        """Whether nothing is left of the content, nor of whom it was for: the message was erased."""
+        """Whether content and recipients are gone: the message was erased."""
         return self.message is None and self.blob is None
 
     def bare(self) -> "Submission":

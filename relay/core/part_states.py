@@ -27,7 +27,7 @@ MAX_INTERRUPTIONS = 5
 """As many deaths as the host allows an entry (host.json, maxDequeueCount)."""
 MAX_ATTEMPTS_KEPT = 20
 MAX_WHOLE_PARTS = 3
-"""With more parts than these, those that are over keep only their last attempt and doubts: a message's status holds 64 KiB."""
+"""Of more parts than this, those that are over keep only their last and uncertain attempts: a status holds 64 KiB."""
 WHOLE_REPLIES_KEPT = 3
 SHORT_REPLY = 200
 """Characters kept of the replies before those: a batch's record holds 1 MiB."""
@@ -65,27 +65,27 @@ class RouteHold(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def expires_at(part: Part, submission: Submission) -> datetime:
-    """When a part becomes too old. Time held does not count."""
+    """Return when a part expires. Time held does not count."""
     return (part.expires_at or submission.expires_at) + timedelta(seconds=part.held_seconds)
 
 
 def unique_due_time(at: datetime, microsecond: int) -> datetime:
-    """A moment within the same second that nobody else uses: a late removal of its row in `pending` then hits no new row."""
+    """Make a due time unique by its microseconds, so that a late delete of the old `pending` row cannot remove the new one."""
     return at.replace(microsecond=microsecond)
 
 
 def uncertain_attempts(part: Part) -> tuple[Attempt, ...]:
-    """The attempts that may have reached the recipients without our knowing."""
+    """Return the attempts that may have reached the recipients: their outcome was never learned."""
     return tuple(attempt for attempt in part.attempts if attempt.outcome in _UNCERTAIN)
 
 
 def is_uncertain(part: Part) -> bool:
-    """Whether any attempt may have reached the recipients without our knowing."""
+    """Whether any attempt may have reached the recipients although its outcome was never learned."""
     return bool(uncertain_attempts(part))
 
 
 def is_crash_looping(part: Part) -> bool:
-    """Whether so many attempts in a row ended with the death of their process that the part must be the cause.
+    """Whether the last `MAX_INTERRUPTIONS` attempts all ended with the death of their process: the part must be the cause.
 
     The host counts the same for an entry, but recovery and retries make new entries, each counted from nothing.
     """
@@ -98,20 +98,20 @@ def keeps_route(part: Part) -> bool:
     return part.is_pinned or (bool(part.attempts) and part.attempts[-1].outcome in _UNCERTAIN)
 
 
-def mark_not_sent(part: Part, doubt: Attempt) -> Part:
-    """Record what the provider said when it was asked: this attempt reached nobody."""
-    attempts = (_replace(known, outcome="not_sent") if known == doubt else known for known in part.attempts)
+def mark_not_sent(part: Part, attempt: Attempt) -> Part:
+    """Record that an uncertain attempt reached no recipient, as its provider said when it was asked."""
+    attempts = (_replace(known, outcome="not_sent") if known == attempt else known for known in part.attempts)
     return _replace(part, attempts=tuple(attempts))
 
 
 def attempt_id(message_id: str, part: Part, number: int) -> str:
-    """A UUID for the part's attempt of this number, the same whenever it is looked at again."""
+    """Return a UUID for an attempt of the part. It is always the same for the same attempt."""
     first = part.recipients[0] if part.recipients else 0
     return str(uuid.uuid5(_ATTEMPTS, f"{message_id}/{first}/{number}"))
 
 
 def begin(part: Part, route: str, now: datetime, lease_seconds: float = LEASE_SECONDS) -> Part:
-    """The next attempt, on this route, under a fresh lease."""
+    """Begin the next attempt on a route, under a new lease."""
     resumed = resume(part, now)
     return _replace(
         resumed,
@@ -133,7 +133,7 @@ def resume(part: Part, now: datetime) -> Part:
 
 
 def hold(part: Part, route: str, code: str, now: datetime, until: datetime, *, scope: str) -> Part:
-    """Wait for the route. Held again, the time already held goes on counting from its beginning."""
+    """Hold a part until its route works again. If it was held already, the time held counts from the first hold."""
     return _replace(
         part,
         route=route,
@@ -147,7 +147,7 @@ def hold(part: Part, route: str, code: str, now: datetime, until: datetime, *, s
 
 
 def interrupt(part: Part, now: datetime, lease_seconds: float = LEASE_SECONDS) -> Part:
-    """Record that an attempt's process died. A leave to send again (`may_resend`) is used up by it."""
+    """Record that an attempt's process died. This uses up the permission to send again (`may_resend`)."""
     died = Attempt(
         number=part.attempt,
         route=part.route,
@@ -160,19 +160,19 @@ def interrupt(part: Part, now: datetime, lease_seconds: float = LEASE_SECONDS) -
 
 
 def postpone(part: Part, until: datetime, code: str) -> Part:
-    """Take back an attempt that was begun and not made (no time left, storage away): it is not counted."""
+    """Defer an attempt that was begun and not made (no time left, storage unavailable). It does not count as an attempt."""
     return _replace(
         part, state=State.DEFERRED, attempt=max(0, part.attempt - 1), due_at=until, lease_until=None, code=code
     )
 
 
-def cancel_unrecorded(part: Part) -> Part:
-    """Take back an attempt that was begun and not made, because the caller has cancelled the message meanwhile."""
+def cancel_begun(part: Part) -> Part:
+    """Cancel a part whose attempt was begun and not made, because its group was cancelled. It does not count as an attempt."""
     return end(_replace(part, attempt=max(0, part.attempt - 1)), State.CANCELLED, "")
 
 
 def pace(part: Part, slot_at: datetime) -> Part:
-    """Wait for the slot that the route's pace gave; it is not counted as an attempt."""
+    """Defer a part to the slot that it got from the route's pace. It does not count as an attempt."""
     return _replace(postpone(part, slot_at, "paced"), slot_at=slot_at)
 
 
@@ -187,7 +187,7 @@ def end(part: Part, state: State, code: str) -> Part:
 
 
 def cancel(part: Part) -> Part | None:
-    """The part withdrawn: `cancelled`, or `unknown` when it may have been sent before. None when nothing of it waits.
+    """Cancel a waiting part: `cancelled`, or `unknown` if it may have been sent before. None if it does not wait.
 
     What is cancelled already stays so, so that a repeated request is answered like the first.
     """
@@ -197,7 +197,7 @@ def cancel(part: Part) -> Part | None:
 
 
 def reschedule(part: Part, submission: Submission, at: datetime) -> Part | None:
-    """The part scheduled for another time, with as long to try from then on; None when it is not scheduled."""
+    """Move a scheduled part to another time, and its expiry with it. None if it is not scheduled."""
     if part.state is not State.SCHEDULED or part.due_at is None:
         return None
     expires = (part.expires_at or submission.expires_at) + (at - part.due_at)
@@ -205,7 +205,7 @@ def reschedule(part: Part, submission: Submission, at: datetime) -> Part | None:
 
 
 def redrive(part: Part, now: datetime, lane_expiry_seconds: int, route: str | None) -> Part | None:
-    """A dead part put back, on `route` if asked for; None when it is not dead (so redriving twice sends once)."""
+    """Put a dead part back, optionally on another route. None if it is not dead, so that redriving twice sends once."""
     if part.state not in DEAD:
         return None
     return _put_back(part, now, lane_expiry_seconds, route)
@@ -252,7 +252,7 @@ def _put_back(part: Part, now: datetime, lane_expiry_seconds: int, route: str | 
 
 
 def truncate_history(parts: tuple[Part, ...]) -> tuple[Part, ...]:
-    """The parts of one message, cut to what its status has room for. Parts that still move stay as they are."""
+    """Shorten the history of a message's parts to what its status has room for. Parts that are not over stay whole."""
     if len(parts) <= MAX_WHOLE_PARTS:
         return parts
     return tuple(_truncated(part) if part.state in FINAL else part for part in parts)
@@ -294,7 +294,7 @@ def _settle_one(
     part: Part, submission: Submission, result: AttemptResult, outcome: Outcome, held: RouteHold | None
 ) -> Part:
     attempts = _with(part.attempts, _attempt(part, result, outcome))
-    # A leave to send again lasts until it is used up by a new doubt.
+    # The permission to send again lasts until a new uncertain attempt uses it up.
     may_resend = part.may_resend and not isinstance(outcome, Unknown)
     recorded = _replace(part, attempts=attempts, may_resend=may_resend, slot_at=None)
     match outcome:
@@ -360,16 +360,16 @@ def _after_deferral(part: Part, submission: Submission, result: AttemptResult, o
 
 
 def _truncated(part: Part) -> Part:
-    # What is unknown may be redriven, and then its latest doubts are asked about.
-    doubted = (
+    # An unknown part may be redriven, and then the provider is asked about its latest uncertain attempts.
+    uncertain = (
         [known for known in part.attempts[:-1] if known.outcome in _UNCERTAIN] if part.state is State.UNKNOWN else []
     )
-    kept = (*doubted[-2:], *part.attempts[-1:])
+    kept = (*uncertain[-2:], *part.attempts[-1:])
     return _replace(part, attempts=tuple(_replace(known, reply=known.reply[:SHORT_REPLY]) for known in kept))
 
 
 def _with(attempts: tuple[Attempt, ...], latest: Attempt) -> tuple[Attempt, ...]:
-    """The attempts with one more, cut to what a row has room for: the first two, the latest, and doubts tell the story."""
+    """Add an attempt and drop what a row has no room for. The first two, the latest and uncertain attempts are kept longest."""
     attempts = (*attempts, latest)
     if len(attempts) > MAX_ATTEMPTS_KEPT:
         certain = (at for at, known in enumerate(attempts) if at >= 2 and known.outcome not in _UNCERTAIN)

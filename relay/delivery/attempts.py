@@ -1,4 +1,4 @@
-"""Makes attempts: all of a batch at once, bounded for each route, and says what came of each."""
+"""Make the attempts of a batch concurrently, with a limit per route, and return the change that each one makes."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -25,9 +25,9 @@ from relay.routes.pacing import SLOT_LASTS, Pacing
 from relay.routes.watch import RouteWatch
 
 MIN_SECONDS_LEFT = 90.0
-"""With less of its lease left an attempt is not begun: its time-outs might outlive the lease. Of a short one: a quarter."""
+"""Do not start an attempt with less lease time left than this (short leases: a quarter); it could outlive the lease."""
 RECORD_SECONDS = 15.0
-"""What an answer must leave of the lease, to be recorded in. Of a short one: a tenth."""
+"""Lease time to keep for recording the outcome (short leases: a tenth)."""
 _STORAGE_PAUSE = timedelta(seconds=30)
 _AT_ONCE = timedelta(seconds=1)
 
@@ -80,7 +80,7 @@ class Attempts:
         self._record_seconds = min(RECORD_SECONDS, settings.attempt_seconds / 10)
 
     async def make(self, record: Record, entry: entries.BatchEntry, begun: Sequence[OwnedPart]) -> list[Change]:
-        """Make these attempts; a change for each. Never raises for what a provider, a network or storage does."""
+        """Make these attempts, and return a change for each. Provider, network and storage errors are outcomes."""
         lane = self._settings.lanes.get(record.lane, Lane())
         batch = _Batch(record=record, entry=entry, lane=lane, jitter=self._random())
         # Before a slot of a pace is taken, and after `sending` is recorded: that makes a stop certain.
@@ -93,7 +93,7 @@ class Attempts:
         return [*halted, *await asyncio.gather(*made)]
 
     async def _pace(self, batch: _Batch, begun: Sequence[OwnedPart]) -> list[Part | None]:
-        """For each part that has to wait for a slot of its route's pace: the part, waiting."""
+        """Return the waiting part for each part that must wait for a slot of its route's pace; None for the others."""
         waits: list[Part | None] = [None] * len(begun)
         groups: dict[tuple[str, ...], list[int]] = {}
         for number, ours in enumerate(begun):
@@ -114,7 +114,7 @@ class Attempts:
         return waits
 
     async def _make_safely(self, batch: _Batch, ours: OwnedPart, wait: Part | None) -> Change:
-        """Make one attempt. A bug that one message meets must not lose what came of the others."""
+        """Make one attempt. A bug that one message triggers must not lose the outcomes of the others."""
         begun_at = self._clock()
         try:
             return await self._make_one(batch, ours, wait)
@@ -178,9 +178,10 @@ class Attempts:
     async def _answer(
         self, part: Part, submission: Submission, request: SendRequest
     ) -> tuple[Part, Outcome | PerRecipient, bool]:
-        """Send; but what may have been sent already is asked about first.
+        """Send, but first ask about attempts that may have been sent already.
 
-        Gives the part with the doubts that were cleared up, the answer, and whether no further question will help.
+        Returns the part with the attempts that turned out not to be sent, the answer, and whether it is final: no later
+        question would help.
         """
         uncertain_attempts = part_states.uncertain_attempts(part)
         if uncertain_attempts:
@@ -203,21 +204,22 @@ class Attempts:
         """Ask the route's provider about attempts of it, the latest first, until one turns out to have been sent."""
         unknown = Unknown(code=uncertain_attempts[-1].code)
         can_ask = self._can_verify(part.route)
-        for doubt in reversed([doubt for doubt in uncertain_attempts if can_ask and doubt.route == part.route]):
-            found = await self._ask_about(part, request, doubt)
+        askable = [attempt for attempt in uncertain_attempts if can_ask and attempt.route == part.route]
+        for attempt in reversed(askable):
+            found = await self._ask_about(part, request, attempt)
             if isinstance(found, Sent):
                 return part, found
             if isinstance(found, Deferred | Rejected):
-                part = part_states.mark_not_sent(part, doubt)
+                part = part_states.mark_not_sent(part, attempt)
             elif isinstance(found, Unknown):
                 unknown = found
         return part, unknown
 
-    async def _ask_about(self, part: Part, request: SendRequest, doubt: Attempt) -> Outcome | PerRecipient:
+    async def _ask_about(self, part: Part, request: SendRequest, attempt: Attempt) -> Outcome | PerRecipient:
         previous = msgspec.structs.replace(
-            request, attempt=doubt.number, attempt_id=part_states.attempt_id(request.id, part, doubt.number)
+            request, attempt=attempt.number, attempt_id=part_states.attempt_id(request.id, part, attempt.number)
         )
-        return await self._calls.ask(part.route, previous, doubt.provider_id, seconds=self._seconds_for(part))
+        return await self._calls.ask(part.route, previous, attempt.provider_id, seconds=self._seconds_for(part))
 
     def _gate(self, route: str) -> asyncio.Semaphore:
         if route not in self._gates:

@@ -1,11 +1,11 @@
-"""Use case 2: take an entry from the queue and do what its messages need now.
+"""Use case 2: deliver the messages of a queue entry.
 
     record (insert, or read what is there) ─► plan ─► attempt ─► settle ─► follow
 
-The order of writes is what keeps mail: the record says `sending` before anything is sent, the outcome is recorded before
-anything is enqueued, and only then the entry is gone. Whoever finds the entry or the record later goes on
-from there. Nothing here raises for what a provider or a network does; when storage is away the entry is put back, so
-that an outage of a table poisons nothing.
+The order of writes keeps mail from getting lost: the record says `sending` before anything is sent, the outcome is recorded
+before anything is enqueued, and only then is the entry deleted. Whichever process finds the entry or the record later
+continues from there. Provider and network errors are outcomes, not exceptions. While storage is unavailable the entry is put
+back, so that an outage of a table poisons nothing.
 """
 
 import logging
@@ -56,7 +56,7 @@ class Delivery:
         sleep: Callable[[float], Awaitable[None]],
         settle_seconds: float = part_states.LEASE_SECONDS,
     ) -> None:
-        """`settle_seconds`: how long a settlement is tried, for what was sent must be recorded, or it is sent again."""
+        """`settle_seconds`: how long to retry a settlement. What was sent must be recorded, or it is sent again."""
         self._journal = journal
         self._holds = holds
         self._planning_inputs = planning_inputs
@@ -69,9 +69,9 @@ class Delivery:
         self._settle_seconds = settle_seconds
 
     async def deliver(self, queue: str, body: bytes, *, is_redelivery: bool = False) -> None:
-        """Do what an entry asks for. Raises only on bugs, and when storage can neither record nor take the entry back.
+        """Deliver an entry. Raises only on bugs, and if storage can neither record nor take the entry back.
 
-        `is_redelivery`: the host has given out this entry before, so an earlier delivery may have died halfway.
+        `is_redelivery`: the host has delivered this entry before, so an earlier delivery may have died halfway.
         """
 
         async def handle(entry: entries.Entry) -> None:
@@ -99,7 +99,7 @@ class Delivery:
             await self._go_on(record, entry, range(len(entry.messages)), attempt=None)
             return
         fresh = msgspec.structs.replace(record, statuses=(MessageStatus(parts=()),) * len(statuses))
-        # What was withdrawn while it lay on the queue is recorded as that, and not as it was planned.
+        # A message that was cancelled while it waited on the queue is recorded as cancelled, not as planned.
         await self._finish(fresh, record, entry, [each for each in planned if is_applied(record.statuses, each)])
 
     async def _deliver_reference(self, entry: entries.ReferenceEntry, *, is_redelivery: bool) -> None:
@@ -113,7 +113,7 @@ class Delivery:
     async def _go_on(
         self, record: Record, entry: entries.BatchEntry, indices: Sequence[int], *, attempt: int | None
     ) -> None:
-        """Do what a recorded batch needs. With `attempt`, parts that have come as far as that are somebody else's."""
+        """Continue a recorded batch. With `attempt`, leave parts alone that have reached it: another entry continues them."""
 
         async def decide(record: Record) -> Decision[_Turns]:
             now = self._clock()
@@ -142,14 +142,14 @@ class Delivery:
         ]
 
     async def _held_scopes(self, parts: Iterable[Part]) -> frozenset[str]:
-        """What is held, read anew if any of these parts waits for it: a release lets it go before its time."""
+        """Read the held scopes, if any of these parts is held: a release lets a part go before its due time."""
         if not any(part.state is State.HELD for part in parts):
             return frozenset()
         holds = await self._holds.all(fresh=True)
         return frozenset(scope for scope, hold in holds.items() if hold.state is RouteState.HELD)
 
     async def _look_again(self, record: Record, others: Iterable[tuple[int, Part]]) -> None:
-        """Parts whose turn it is not: those in another's hands are looked at when its lease is over, the rest repaired."""
+        """Handle parts that are not due: re-check leased ones after the lease ends, repair the rest."""
         idle: set[int] = set()
         for index, part in others:
             if part.state is State.SENDING and part.lease_until is not None:
@@ -163,7 +163,7 @@ class Delivery:
     async def _finish(
         self, before: Record, record: Record, entry: entries.BatchEntry, planned: Sequence[Change]
     ) -> None:
-        """Follow what was planned, make the attempts that were begun, settle them, and follow that."""
+        """Follow up the plan, make the attempts that were begun, settle them, and follow up the settlement."""
         begun = [
             OwnedPart(index=change.index, part=part)
             for change in planned
@@ -179,7 +179,7 @@ class Delivery:
         await self._follow_up.run(record, settled, {change.index for change in changes})
 
     async def _settle(self, record: Record, changes: Sequence[Change]) -> Record:
-        """Record what came of attempts, whoever else writes and however long storage is away (within the lease)."""
+        """Record the outcomes of attempts, despite lost races and unavailable storage, until the lease ends."""
         until = self._clock() + timedelta(seconds=self._settle_seconds)
         pause = 0.5
         while True:

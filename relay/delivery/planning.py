@@ -1,4 +1,4 @@
-"""What to do with a part now: pure decisions, before an attempt."""
+"""Decide what to do with a part before an attempt: pure functions."""
 
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
@@ -39,57 +39,57 @@ class PlanningContext(msgspec.Struct, frozen=True, kw_only=True):
 
 
 FRESH = Part(route="", state=State.QUEUED)
-"""A message of which nothing is recorded yet."""
+"""The part of a message that has no record yet."""
 
 
-def plan(part: Part, situation: PlanningContext) -> tuple[Part, ...]:
-    """What becomes of a part whose turn it is: `sending` (an attempt is to be made), waiting, or ended."""
-    submission, now = situation.submission, situation.now
+def plan(part: Part, context: PlanningContext) -> tuple[Part, ...]:
+    """Plan a part whose turn it is: it becomes `sending` (an attempt follows), waits, or ends."""
+    submission, now = context.submission, context.now
     if part.state is State.QUEUED and submission.send_at is not None and submission.send_at > now:
         return (msgspec.structs.replace(part, state=State.SCHEDULED, due_at=submission.send_at),)
     if part.state is State.SENDING:
-        part = part_states.interrupt(part, now, situation.lease_seconds)
+        part = part_states.interrupt(part, now, context.lease_seconds)
         if part_states.is_crash_looping(part):
             return (part_states.end(part, State.UNKNOWN, "poisoned"),)
     may_not_resend = submission.delivery is DeliveryGuarantee.AT_MOST_ONCE and not part.may_resend
-    if may_not_resend and part_states.is_uncertain(part) and not situation.can_verify(part.route):
+    if may_not_resend and part_states.is_uncertain(part) and not context.can_verify(part.route):
         return (part_states.end(part, State.UNKNOWN, part.attempts[-1].code),)
     part = part_states.resume(part, now)
     if part_states.expires_at(part, submission) <= now:
         if not part_states.is_uncertain(part):
             return (part_states.end(part, State.EXPIRED, part.code or "expired"),)
-        if not situation.can_verify(part.route):
+        if not context.can_verify(part.route):
             return (part_states.end(part, State.UNKNOWN, part.code or "interrupted"),)
-    if situation.legs is None:
+    if context.legs is None:
         return (part_states.end(part, State.FAILED, "content_missing"),)
-    return _on_legs(part, situation, situation.legs)
+    return _on_legs(part, context, context.legs)
 
 
-def _on_legs(part: Part, situation: PlanningContext, legs: Sequence[Leg]) -> tuple[Part, ...]:
-    if part_states.keeps_route(part) and situation.exists(part.route):
+def _on_legs(part: Part, context: PlanningContext, legs: Sequence[Leg]) -> tuple[Part, ...]:
+    if part_states.keeps_route(part) and context.exists(part.route):
         # Where it may have been sent it is asked about, and sent again by the same route: never by another one.
-        return (_on_route(part, situation, (part.route,)),)
+        return (_on_route(part, context, (part.route,)),)
     wanted = None if part.recipients is None else set(part.recipients)
     ways = [(leg, tuple(number for number in leg.recipients if wanted is None or number in wanted)) for leg in legs]
     ways = [(leg, numbers) for leg, numbers in ways if numbers]
     if not ways:
         return (part_states.end(part, State.FAILED, "suppressed"),)
     if len(ways) == 1:
-        return (_on_route(part, situation, ways[0][0].routes),)
+        return (_on_route(part, context, ways[0][0].routes),)
     return tuple(
-        _on_route(msgspec.structs.replace(part, recipients=numbers), situation, leg.routes) for leg, numbers in ways
+        _on_route(msgspec.structs.replace(part, recipients=numbers), context, leg.routes) for leg, numbers in ways
     )
 
 
-def _on_route(part: Part, situation: PlanningContext, routes: Sequence[str]) -> Part:
+def _on_route(part: Part, context: PlanningContext, routes: Sequence[str]) -> Part:
     if not routes:
         return part_states.end(part, State.FAILED, "no_route")
     obstacles = []
     for route in routes:
-        closed = situation.closed(route)
+        closed = context.closed(route)
         if closed is None:
-            return part_states.begin(part, route, situation.now, situation.lease_seconds)
+            return part_states.begin(part, route, context.now, context.lease_seconds)
         obstacles.append((route, closed))
     route, closed = min(obstacles, key=lambda obstacle: obstacle[1].until)
-    until = part_states.unique_due_time(closed.until, situation.now.microsecond)
-    return part_states.hold(part, route, closed.code, situation.now, until, scope=closed.scope)
+    until = part_states.unique_due_time(closed.until, context.now.microsecond)
+    return part_states.hold(part, route, closed.code, context.now, until, scope=closed.scope)

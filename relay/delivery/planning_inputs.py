@@ -1,4 +1,4 @@
-"""Gathers what planning needs to know about messages: their ways out by today's settings, and which are closed."""
+"""Collect planning inputs: the routes each message may use under current settings, and which are held."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
@@ -32,7 +32,7 @@ class PlanningInputs:
         now: datetime,
         statuses: Sequence[MessageStatus] | None = None,
     ) -> Mapping[int, PlanningContext]:
-        """The situation of each of these messages of a batch; `statuses` is what is recorded about them already."""
+        """Return the planning context of each of these messages. `statuses`: what is recorded about them already."""
         envelopes = {index: await self._envelope(entry, index, statuses) for index in indices}
         legs = {index: self._legs(entry, index, envelope) for index, envelope in envelopes.items()}
         troubled: Mapping[str, Hold] = {
@@ -58,7 +58,7 @@ class PlanningInputs:
         }
 
     def can_verify(self, route: str) -> bool:
-        """Whether a route's provider can be asked what became of a lost answer; False for a route that is gone."""
+        """Whether a route's provider can be asked about a lost answer. False for a route that no longer exists."""
         known = self._settings.routes.get(route)
         if known is None:
             return False

@@ -1,4 +1,4 @@
-"""What the host gave up on. Our code raised five times on an entry, or the process died with it five times: a bug.
+"""Turn poison entries into dead letters. The host gave up on them: five times our code raised or the process died, a bug.
 
 The messages become dead letters and nothing is raised (the current queue extension silently skips a poison entry whose
 function fails). Only if storage takes neither the record nor the entry back does this raise, so that the entry stays.
@@ -124,6 +124,6 @@ def _is_untried(record: Record | None, entry: entries.BatchEntry | entries.Refer
 
 
 def _ended(part: Part) -> Part:
-    """An attempt that was under way may have reached the recipients: that is not known to be a failure."""
+    """End a stuck part: `unknown` if an attempt may have reached the recipients, `failed` otherwise."""
     state = State.UNKNOWN if part.state is State.SENDING or part_states.is_uncertain(part) else State.FAILED
     return part_states.end(part, state, "poisoned")

@@ -28,7 +28,7 @@ from relay.platform.storage.ports import Entity, Query, Tables, every_row
 
 TABLE = resources.SEND_GROUPS_TABLE
 PAUSE = timedelta(minutes=5)
-"""How long a paused message sleeps before it is looked at again, and so how late it may go on."""
+"""Time until a paused message is checked again, and so the delay with which it may continue."""
 _STORAGE_PAUSE = timedelta(seconds=30)
 _MAC_BYTES = 8
 _READS_AT_ONCE = 8
@@ -44,7 +44,7 @@ class Stop(StrEnum):
 
 
 def new_group(mac_key: bytes, unique: str) -> str:
-    """A name: 32 characters of URL-safe base64. `unique` is a batch name that nobody else has."""
+    """Name a new group: 32 characters of URL-safe base64. `unique` is an unused batch name."""
     name = bytes.fromhex(unique)
     return base64.urlsafe_b64encode(name + _mac(mac_key, name)).decode()
 
@@ -71,7 +71,7 @@ class SendGroups:
         self._clock = clock
 
     async def join(self, group: str, names: Sequence[str]) -> None:
-        """Note messages, by their ids, before they are durable: what is not noted could leave a stop uncounted."""
+        """Record which messages belong to a group, before they are durable: `left` counts only recorded messages."""
         batches = Counter(ids.parse(name).batch for name in names)
         row = Entity(
             partition=group,
@@ -89,7 +89,7 @@ class SendGroups:
         return True
 
     async def change(self, client: str, group: str, how: Stop) -> None:
-        """Stop a group so, however it was before."""
+        """Stop a group in this way, whatever its state was."""
         await self._tables.upsert(TABLE, self._stop_row(client, group, how))
 
     def _stop_row(self, client: str, group: str, how: Stop) -> Entity:
@@ -97,7 +97,7 @@ class SendGroups:
         return Entity(partition=_stops(client), row=group, properties=properties)
 
     async def release(self, client: str, group: str) -> None:
-        """Let a group's messages go again, if they still wait."""
+        """Release a stopped group: its waiting messages continue."""
         await self._tables.delete(TABLE, _stops(client), group)
 
     async def stop_of(self, client: str, group: str) -> Stop | None:
@@ -113,7 +113,7 @@ class SendGroups:
         return {entity.row: _stop(entity) async for entity in rows}
 
     async def left(self, group: str) -> int:
-        """How many messages of a group were sent, are being sent, or may have been. Costs a read for each batch."""
+        """Count the messages of a group that were sent, are being sent, or may have been sent. Costs one read per batch."""
         batches: list[str] = []
         async for entity in every_row(self._tables, TABLE, Query(partition=group)):
             batches += msgspec.json.decode(bytes(entity.properties["batches"]))  # type: ignore[arg-type] # bytes
@@ -122,7 +122,7 @@ class SendGroups:
         )
 
     async def halts(self, begun: Sequence[tuple[Submission, Part]]) -> list[Part | None]:
-        """For each part recorded as `sending` whose group is stopped: what becomes of it instead of an attempt."""
+        """Return what each part recorded as `sending` becomes if its group is stopped; None: make its attempt."""
         named = {(submission.client, submission.group) for submission, _ in begun if submission.group}
         stops: dict[tuple[str, str], Stop | None] = {}
         try:
@@ -139,7 +139,7 @@ class SendGroups:
         if stop is None:
             return None
         if stop is Stop.CANCEL:
-            return part_states.cancel_unrecorded(part)
+            return part_states.cancel_begun(part)
         return part_states.postpone(part, self._clock() + PAUSE, "paused")
 
     async def _left_of(self, batch: str) -> int:

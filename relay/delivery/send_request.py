@@ -1,4 +1,4 @@
-"""What an attempt hands to its provider, made from what is recorded: the same whenever the attempt is looked at again."""
+"""Build the request that an attempt hands to its provider, from the record alone: a repetition builds the same request."""
 
 import msgspec
 
@@ -9,20 +9,20 @@ from relay.journal.records import Record
 
 
 def as_sent(record: Record, index: int, message: Message | None) -> Message | None:
-    """The message from whom it is sent: a redrive may have named another sender."""
+    """Return the message with the sender that a redrive may have set."""
     sender = record.statuses[index].sender
     return message if message is None or sender is None else msgspec.structs.replace(message, sender=sender)
 
 
 def send_request_of(record: Record, entry: entries.BatchEntry, index: int, part: Part, message: Message) -> SendRequest:
-    """The parcel of a part's latest attempt. `message` is `as_sent`."""
+    """Build the request of a part's latest attempt. `message` comes from `as_sent`."""
     suppressed = entry.messages[index].suppressed
-    everybody = tuple(number for number in range(len(message.recipients)) if number not in suppressed)
+    not_suppressed = tuple(number for number in range(len(message.recipients)) if number not in suppressed)
     name = record.message_id(index, entry)
     return SendRequest(
         id=name,
         message=message,
-        recipients=everybody if part.recipients is None else part.recipients,
+        recipients=not_suppressed if part.recipients is None else part.recipients,
         message_id_header=f"{name}@{message.sender.domain}",
         attempt=part.attempt,
         attempt_id=part_states.attempt_id(name, part, part.attempt),

@@ -1,8 +1,8 @@
-"""Changes of parts, applied to whatever the record says by then, and what must follow from them.
+"""Settle changes of parts in the batch's record, and follow them up.
 
-Record first, follow second: a settlement is one merge of the batch's record; the rows in `pending`, the entries on the
-queue and the dead-letter index follow from the statuses alone. So whoever finds the record later can do again
-what a dead process left undone, and doing it twice does no harm.
+Record first, follow up second: a settlement is one merge of the batch's record; the rows in `pending`, the entries on the
+queue and the dead-letter index follow from the statuses alone. So any process that finds the record later can repeat
+what a dead process left undone, and repeating it does no harm.
 """
 
 import logging
@@ -24,11 +24,11 @@ from relay.platform.telemetry import OFF, Telemetry
 
 MAX_DELAY_SECONDS = 604_800
 SOON = timedelta(minutes=2)
-"""A scheduled message due so soon is put on the queue at once; the recovery timer does it for later ones."""
+"""A scheduled message due within this time is put on the queue at once. The recovery timer enqueues later ones."""
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
-    """What a part of one message was, and the parts that it becomes."""
+    """A part of one message, and the parts that replace it."""
 
     index: int
     before: Part
@@ -36,9 +36,9 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def apply(statuses: Sequence[MessageStatus], changes: Iterable[Change]) -> dict[int, MessageStatus]:
-    """The statuses that these changes alter, by index.
+    """Apply changes to the statuses, and return those that differ, by index.
 
-    A change whose part is no longer there is passed over: another process has settled it, or this one has.
+    A change whose part is no longer there is skipped: another process has settled it, or this one has.
     """
     altered: dict[int, MessageStatus] = {}
     for change in changes:
@@ -52,7 +52,7 @@ def apply(statuses: Sequence[MessageStatus], changes: Iterable[Change]) -> dict[
 
 
 def is_applied(statuses: Sequence[MessageStatus], change: Change) -> bool:
-    """Whether the record says what this change wanted to say."""
+    """Whether the record already holds the parts of this change."""
     return all(part in statuses[change.index].parts for part in change.after)
 
 
@@ -66,7 +66,7 @@ async def settle(journal: Journal, record: Record, changes: Sequence[Change]) ->
 
 
 class FollowUp:
-    """Does what follows from a record's statuses."""
+    """Writes the rows and entries that follow from a record's statuses."""
 
     def __init__(
         self,
@@ -86,9 +86,9 @@ class FollowUp:
         self._telemetry = telemetry
 
     async def run(self, before: Record | None, after: Record, indices: Iterable[int]) -> None:
-        """After a settlement: write the rows, entries and index entries that are new, remove the rows that are over.
+        """Write the new rows, entries and index entries of a settlement, and remove obsolete rows.
 
-        `before` None means that nobody knows what is there: everything these messages need is written again.
+        `before` None: it is not known what is there, so everything that these messages need is written again.
         """
         chosen = sorted(set(indices))
         old = {} if before is None else rows_of(after.batch, after.lane, enumerate(before.statuses))
@@ -115,7 +115,7 @@ class FollowUp:
             await self.put_reference(record.batch, record.lane, sorted(indices), attempt, at)
 
     async def put_reference(self, batch: str, lane: str, indices: Sequence[int], attempt: int, at: datetime) -> None:
-        """Put an entry that makes these messages be looked at, not before `at`."""
+        """Put an entry that delivers these messages, not before `at`."""
         delay = max(0, round((at - self._clock()).total_seconds()))
         queues = queues_for(self._lanes, lane)
         queue = queues[int(batch[-4:], 16) % len(queues)]

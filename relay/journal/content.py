@@ -20,7 +20,7 @@ SHARED_ABOVE_BYTES = 8_192
 
 
 class Budget:
-    """A number of bytes that may be held at a time. One that asks for more than there is gets it when it is alone."""
+    """A limit for the bytes in memory at once. A request above the limit waits until it is alone."""
 
     def __init__(self, total: int) -> None:
         self._total = total
@@ -29,7 +29,7 @@ class Budget:
 
     @asynccontextmanager
     async def hold(self, size: int) -> AsyncIterator[None]:
-        """Wait for so many bytes, and give them back at the end."""
+        """Wait until this number of bytes is free, and release it at the end."""
         async with self._freed:
             await self._freed.wait_for(lambda: self._held == 0 or self._held + size <= self._total)
             self._held += size

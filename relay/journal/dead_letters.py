@@ -1,7 +1,7 @@
-"""Messages we gave up on, found by cause; and entries that nobody can read, kept for inspection.
+"""Find dead letters by cause, and keep unreadable entries for inspection.
 
 A dead letter is a journal record; table `deadletters` is only the index to it: partition the cause, row
-`<batch>-<index>`. A row whose message was redriven meanwhile is stale and harmless: the journal decides.
+`<batch>-<index>`. A row whose message has been redriven since is stale and harmless: the journal decides.
 """
 
 import hashlib
@@ -43,15 +43,15 @@ class DeadLetters:
 
     async def note(self, batch: str, index: int, code: str, at: datetime) -> None:
         """Index a message that died of `code`; noting it again changes nothing."""
-        letter = DeadLetter(code=code or "expired", batch=batch, index=index, at=at)
-        await self._tables.upsert(TABLE, Entity(partition=letter.code, row=letter.key, properties={"at": at}))
+        dead_letter = DeadLetter(code=code or "expired", batch=batch, index=index, at=at)
+        await self._tables.upsert(TABLE, Entity(partition=dead_letter.code, row=dead_letter.key, properties={"at": at}))
 
     async def remove(self, code: str, batch: str, index: int) -> None:
         """Take a message off the index."""
         await self._tables.delete(TABLE, code, f"{batch}-{index:02d}")
 
     async def counts(self) -> dict[str, int]:
-        """How many there are of each cause that has any. Costs an operation a cause and thousand letters."""
+        """Count the dead letters of each cause that has any. Costs one operation per cause and thousand dead letters."""
         counts: Counter[str] = Counter()
         for code in CAUSES:
             async for _ in every_row(self._tables, TABLE, Query(partition=code, select=("at",))):
@@ -66,7 +66,7 @@ class DeadLetters:
     async def of(
         self, code: str, *, limit: int = 100, cursor: str | None = None
     ) -> tuple[Sequence[DeadLetter], str | None]:
-        """One page of a cause's letters, oldest first, and the cursor of the next page."""
+        """Return one page of a cause's dead letters, oldest first, and the cursor of the next page."""
         page = await self._tables.query(TABLE, Query(partition=code), limit=limit, cursor=cursor)
         return [_letter(entity) for entity in page.entities], page.next
 

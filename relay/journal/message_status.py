@@ -1,4 +1,4 @@
-"""What became of a message: the journal's story, or the certainty that it waits on the queue."""
+"""Read the history of a message: from the journal, or, without a record, that it still waits on the queue."""
 
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
@@ -52,7 +52,7 @@ class StatusReader:
         return name
 
     async def story(self, client: Client, text: str) -> MessageHistory:
-        """A message's story, in one query. Raises `Refusal` 404."""
+        """Read a message's history, in one query. Raises `Refusal` 404."""
         name = await self.name_of(client, text)
         try:
             record, events = await self._journal.story(name.batch)

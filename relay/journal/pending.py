@@ -1,7 +1,7 @@
-"""The table of what waits, by due time: scheduled, deferred and held parts, and retries under way.
+"""List waiting parts by due time: scheduled, deferred, held, and sent ones to be checked.
 
-A row says only "look at these messages of this batch then"; the journal says what to do. So a row that is lost, late or
-there twice does no harm: the row set of a batch follows from its statuses (`rows_of`), and every settlement
+A row says only which messages of a batch to check, and when; the journal says what to do. So a row that is lost, late or
+duplicated does no harm: the row set of a batch follows from its statuses (`rows_of`), and every settlement
 writes the difference. Partition `due-<shard>`, row `<due>-<batch>`, and `-<digest of the scope>` for what is held, so that
 no row stands for two holds.
 """
@@ -21,7 +21,7 @@ from relay.platform.storage.ports import Entity, Query, Tables, every_row
 TABLE = resources.PENDING_TABLE
 SHARDS = 4
 CHECKED = "check"
-"""The scope of the row of sent parts: no other row may share it, because another timer sees to it."""
+"""The scope of the rows of sent parts. No other row may share it, because another timer handles it."""
 _STAMP = "%Y%m%dT%H%M%S%f"
 
 
@@ -60,7 +60,7 @@ class Listed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def rows_of(batch: str, lane: str, statuses: Iterable[tuple[int, MessageStatus]]) -> dict[str, Due]:
-    """The rows that must exist for these statuses, by row key: one per due time and hold, for the latest attempt in it."""
+    """Return the rows that these statuses need, by row key: one per due time and hold, with its latest attempt."""
     rows: dict[str, Due] = {}
     for index, status in statuses:
         for part in status.parts:
@@ -92,7 +92,7 @@ class Pending:
         self._tables = tables
 
     async def put(self, due: Due) -> None:
-        """Write a row, whatever is there."""
+        """Insert or replace a row."""
         await self._tables.upsert(TABLE, _entity(due))
 
     async def remove(self, due: Due) -> None:
@@ -100,7 +100,7 @@ class Pending:
         await self._tables.delete(TABLE, due.partition, due.row)
 
     async def mark_requeued(self, due: Due, at: datetime) -> None:
-        """Remember that recovery put the entry back."""
+        """Record that recovery enqueued the row's messages."""
         await self._tables.upsert(TABLE, _entity(due, requeued_at=at))
 
     async def until(self, at: datetime) -> AsyncIterator[Listed]:

@@ -3,7 +3,7 @@
 One row per batch in table `journal`: partition `<shard>-<batch>`, row `batch`. It holds the entry's bytes as they were
 accepted (`content`) and each message's status as JSON in a property of its own (`m00` … `m31`), so that settling
 rewrites only what changed. Later events are rows of the same partition (`events-…`, several in a row; `event-…`, one), so
-that a message's whole story is one partition query. See docs/decisions/0003-journal.md.
+that a message's whole history is one partition query. See docs/decisions/0003-journal.md.
 """
 
 import json
@@ -35,7 +35,7 @@ _encoder = msgspec.json.Encoder()
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
-    """A batch as recorded: its content, and one status per message. `etag` is what `settle` compares."""
+    """A batch as recorded: its content, and one status per message. `settle` compares the `etag`."""
 
     batch: str
     lane: str
@@ -106,7 +106,7 @@ class Journal:
     async def open(self, entry: entries.BatchEntry, content: bytes, statuses: Sequence[MessageStatus]) -> Record:
         """Insert a batch's record: the duplicate check. Raises `AlreadyExists` when this batch was seen before.
 
-        Messages that were withdrawn before are `cancelled` in the record, whatever `statuses` says of them.
+        Messages that were cancelled before are `cancelled` in the record, whatever `statuses` says.
         """
         etag = None
         with suppress(AlreadyExists):
@@ -159,7 +159,7 @@ class Journal:
         await change_row(self._tables, TABLE, partition(batch), _ROW, decide)
 
     async def withdrawn(self, batch: str) -> Set[int]:
-        """The messages that were withdrawn of a batch without a record."""
+        """Return the cancelled messages of a batch that has no record yet."""
         try:
             place = await self._tables.get(TABLE, partition(batch), _ROW)
         except NotFound:
@@ -170,7 +170,7 @@ class Journal:
         """Read a record. Raises `NotFound`, and `NewerVersion` for one that only a newer version may touch."""
         found = await self._tables.get(TABLE, partition(batch), _ROW)
         if _is_withdrawal(found):
-            raise NotFound("messages of this batch were withdrawn; it has no record yet")
+            raise NotFound("messages of this batch were cancelled; it has no record yet")
         return _record(found)
 
     async def settle(self, record: Record, changes: Mapping[int, MessageStatus]) -> Record:
@@ -185,9 +185,9 @@ class Journal:
         return msgspec.structs.replace(record, statuses=statuses, etag=etag)
 
     async def mark(self, record: Record, marked: Mapping[int, MessageStatus]) -> Record:
-        """Record what is another word for the same states. Raises `Changed` when another writer was first.
+        """Update statuses without changing any state. Raises `Changed` when another writer was first.
 
-        The record is not kept longer by it, as it is by a settlement.
+        Unlike a settlement, this does not extend the retention.
         """
         row = Entity(partition=partition(record.batch), row=_ROW, properties=_statuses(marked.items()))
         etag = await self._tables.merge(TABLE, row, etag=record.etag)
@@ -195,7 +195,7 @@ class Journal:
         return msgspec.structs.replace(record, statuses=statuses, etag=etag)
 
     async def forget(self, record: Record) -> None:
-        """Take the content of messages that are marked as erased out of a record. Raises `Changed` when another was first."""
+        """Remove the content of erased messages from a record. Raises `Changed` when another writer was first."""
         remains, messages = record.remains(), record.entry().messages
         content = entries.replace_submissions(record.content, {index: messages[index] for index in remains})
         properties: dict[str, Value] = {"content": content, "blobs": _blobs(messages)}
@@ -203,7 +203,7 @@ class Journal:
         await self._tables.merge(TABLE, row, etag=record.etag)
 
     async def forget_events(self, batch: str, indices: Set[int]) -> None:
-        """Delete the events of some messages. Rows that hold those of others too are written again without them."""
+        """Delete the events of some messages. Rows that also hold events of other messages are rewritten without them."""
         gone: list[str] = []
         async for row in every_row(self._tables, TABLE, Query(partition=partition(batch))):
             kept = event_rows.without(row, indices)
@@ -220,13 +220,13 @@ class Journal:
         record = next((_record(entity) for entity in heads), None)
         if record is None:
             raise NotFound("no such batch")
-        told = (event for entity in entities for event in event_rows.events_of(entity))
-        # What was applied while its message was erased is not told; a repetition of the erasing deletes it.
-        events = {(event.index, event.key): event for event in told if not record.is_erased(event.index)}
+        found = (event for entity in entities for event in event_rows.events_of(entity))
+        # An event that was added while its message was erased is left out; repeating the erasure deletes it.
+        events = {(event.index, event.key): event for event in found if not record.is_erased(event.index)}
         return record, sorted(events.values(), key=lambda event: event.at)
 
     async def note(self, batch: str, event: RecordedEvent) -> bool:
-        """Append an event. False when this very event is there already."""
+        """Append an event. Returns False if it is a duplicate."""
         try:
             await self._tables.insert(TABLE, event_rows.row_of(partition(batch), event))
         except AlreadyExists:
@@ -234,7 +234,7 @@ class Journal:
         return True
 
     async def note_all(self, batch: str, events: Sequence[RecordedEvent]) -> None:
-        """Append events of one batch, as few rows as hold them. Who is told the same twice at a time may write it twice."""
+        """Append events of one batch in as few rows as possible. Concurrent duplicates may be stored twice; readers drop them."""
         for row in event_rows.rows_of(partition(batch), events):
             await self._tables.upsert(TABLE, row)
 
@@ -295,8 +295,8 @@ class Journal:
     async def names(
         self, *, shard: str, since: str, before: str, client: str | None = None, limit: int = 1000
     ) -> tuple[Sequence[str], bool]:
-        """Names of a shard's batches, from one name to before another, oldest first: at most so many, and whether there are
-        more. With `client` only batches that have messages of that client. One operation, unless storage tells little at once.
+        """Names of a shard's batches, from one name to before another, oldest first, up to `limit`, and whether there
+        are more. With `client` only batches that have messages of that client. One operation, unless a page comes short.
         """
         query = _between(shard, since, before, client, select=())
         found: list[str] = []
@@ -442,7 +442,7 @@ def _record(entity: Entity) -> Record:
     try:
         statuses = [_status_decoder.decode(properties[_property(index)]) for index in range(properties["count"])]
     except msgspec.MsgspecError as error:
-        # A newer version's, perhaps: a record read without its content does not tell.
+        # Perhaps a newer version wrote it: a record read without its content does not show its version.
         raise UnreadableEntry("a status in the journal cannot be read") from error
     return Record(
         batch=entity.partition.partition("-")[2],
