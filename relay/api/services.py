@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from relay.operations.erasure import Erasure
     from relay.operations.health_log import HealthLog
     from relay.operations.message_changes import MessageChanges
+    from relay.operations.pause import Pause
     from relay.operations.recovery import Recovery
     from relay.operations.resend_lost import ResendLost
     from relay.platform.secrets import Secrets
@@ -138,6 +139,10 @@ class Services(Protocol):
     @property
     def recovery(self) -> "Recovery":
         """Recovery and probes."""
+
+    @property
+    def pause(self) -> "Pause":
+        """Pause and resume delivery."""
 
     @property
     def message_changes(self) -> "MessageChanges":

@@ -15,6 +15,7 @@ from relay.cli.commands import (
     doctor,
     erase,
     messages,
+    pause,
     resend_lost,
     routes,
     suppressions,
@@ -33,6 +34,8 @@ app.add_typer(dead_letters.app, name="deadletters")
 app.add_typer(routes.app, name="routes")
 app.add_typer(clients.app, name="clients")
 app.add_typer(suppressions.app, name="suppressions")
+app.command()(pause.pause)
+app.command()(pause.resume)
 app.command()(resend_lost.redrive)
 app.command()(erase.erase)
 app.command()(tail.tail)

@@ -89,7 +89,7 @@ class Pause:
         changes = [
             await self._holds.change(hold, lambda known: resumed(known, now))
             for hold in list((await self._holds.all(fresh=True)).values())
-            if is_paused(hold)
+            if hold.is_paused
         ]
         if any(changes):
             log_event("delivery_resumed", level=logging.WARNING, routes=sum(changes))
@@ -98,7 +98,7 @@ class Pause:
     async def state(self) -> PauseState:
         """Read the holds and count the attempts that run. Costs a scan of the batches of `LOOK_BACK`."""
         holds = await self._holds.all(fresh=True)
-        ours = [hold for hold in holds.values() if is_paused(hold)]
+        ours = [hold for hold in holds.values() if hold.is_paused]
         sending = await self._sending()
         return PauseState(
             routes=tuple(sorted(hold.route for hold in ours)),
@@ -149,16 +149,11 @@ def paused(known: Hold, now: datetime, reason: str) -> tuple[Hold | None, bool]:
 
 def resumed(known: Hold, now: datetime) -> tuple[Hold | None, bool]:
     """Decide about a row at the end of a pause: release what the pause held, let a fault of before be probed again."""
-    if not is_paused(known):
+    if not known.is_paused:
         return None, False
     if known.code == CODE:
         return Hold(route=known.route, sender=known.sender, must_wake=True), True
     return _replace(known, next_probe_at=now, paused_at=None), True
-
-
-def is_paused(hold: Hold) -> bool:
-    """Whether this is a hold of the pause. An operator's later hold, release or probe of the route ends that."""
-    return hold.paused_at is not None and hold.state is RouteState.HELD
 
 
 def _closed_since(hold: Hold | None) -> datetime | None:

@@ -73,6 +73,11 @@ class Hold(msgspec.Struct, frozen=True, kw_only=True):
         """The row's key, which the rows of held parts in `pending` refer to."""
         return scope_of(self.route, self.sender)
 
+    @property
+    def is_paused(self) -> bool:
+        """Whether this is a hold of the pause. An operator's later release or probe of the route ends that."""
+        return self.paused_at is not None and self.state is RouteState.HELD
+
 
 def scope_of(route: str, sender: str = "") -> str:
     """Name a hold: the route, or the route and one sender."""

@@ -88,6 +88,20 @@ async def test_route_can_be_probed_held_and_released(screen: Screen) -> None:
     await screen.page.locator(".heading").get_by_text("sent").wait_for()
 
 
+async def test_delivery_can_be_paused_and_resumed(screen: Screen) -> None:
+    await screen.go("/console#/routes", "Routes")
+    await screen.press("Pause delivery")
+    await screen.press("Pause", within=screen.dialog())
+    await screen.toast("Delivery is paused; no attempt runs.")
+    inbox = screen.page.get_by_role("region", name="Route inbox")
+    await inbox.get_by_text("An operator holds the route.").wait_for()
+    await inbox.get_by_text("console").wait_for()
+    await screen.press("Resume delivery")
+    await screen.toast("Delivery is resumed.")
+    await inbox.get_by_text("Active: mail is sent by this route.").wait_for()
+    await screen.page.get_by_role("button", name="Pause delivery").wait_for()
+
+
 async def test_client_can_be_created_disabled_enabled_and_deleted(screen: Screen) -> None:
     await screen.go("/console#/clients", "Clients")
     await screen.row("staging", "redirected").wait_for()

@@ -139,6 +139,17 @@ async def test_a_route_is_held_probed_and_released(relay: RunningRelay) -> None:
 
 
 @pytest.mark.asyncio(loop_scope="module")
+async def test_delivery_is_paused_and_resumed(relay: RunningRelay) -> None:
+    paused = await run(relay, "pause", "--reason", "upgrade", "--wait", "60", "--json")
+    assert (paused.code, paused.json["is_quiet"], paused.json["reason"]) == (0, True, "upgrade")
+    number = len(paused.json["routes"])
+    assert f"holds ended: {number}." in (await run(relay, "resume")).output
+    again = await run(relay, "pause", "--wait", "0")
+    assert again.code == 4
+    assert (await run(relay, "resume", "--json")).json == {"resumed": number}
+
+
+@pytest.mark.asyncio(loop_scope="module")
 async def test_a_client_is_made_limited_rotated_and_disabled(relay: RunningRelay) -> None:
     key = (await run(relay, "clients", "add", "shop", "--sender", "*@example.com")).output.strip()
     assert (await run(relay, *sending(), key=key)).code == 0

@@ -18,6 +18,8 @@ OPERATIONS = Operations(
         "/v1/redrive": "relay.api.operations.recovery",
         "/v1/erase": "relay.api.operations.recovery",
         "/v1/routes": "relay.api.operations.routes",
+        "/v1/pause": "relay.api.operations.routes",
+        "/v1/resume": "relay.api.operations.routes",
         "/v1/clients": "relay.api.operations.clients",
         "/v1/events": "relay.api.operations.events",
         "/v3": "relay.api.operations.sendgrid",

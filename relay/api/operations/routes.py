@@ -1,12 +1,12 @@
 """Operations about routes."""
 
-from relay.api.operation import Operation, Tag
+from relay.api.operation import OF_BODIES, Body, Operation, Tag
 from relay.api.operations import parameters as given
 from relay.clients.registry import Role
 
 TAG = Tag(
     name="Routes",
-    description="Hold, release and probe the routes by which mail leaves.",
+    description="Hold, release and probe the routes by which mail leaves, and pause all of them.",
     operations=(
         Operation(
             name="ListRoutes",
@@ -53,6 +53,40 @@ TAG = Tag(
             parameters=(given.ROUTE_NAME,),
             responses={200: "shapes.operator:ProbeView"},
             errors=(404,),
+        ),
+        Operation(
+            name="ShowPause",
+            method="GET",
+            path="/v1/pause",
+            handler="operator.pause:show",
+            role=Role.OPERATOR,
+            summary="Check whether delivery is paused",
+            description="Returns the routes that the pause holds and the number of attempts that still run.",
+            responses={200: "shapes.operator:PauseView"},
+        ),
+        Operation(
+            name="PauseDelivery",
+            method="POST",
+            path="/v1/pause",
+            handler="operator.pause:pause",
+            role=Role.OPERATOR,
+            summary="Pause delivery",
+            description="Holds every route and waits until no attempt runs, or until `wait_seconds` are over. Relay still "
+            "accepts mail. Repeat the request while `is_quiet` is false, for example before a deployment.",
+            body=Body(shape="shapes.admin_requests:PauseRequest", is_required=False, example={"reason": "deployment"}),
+            responses={200: "shapes.operator:PauseView"},
+            errors=OF_BODIES,
+        ),
+        Operation(
+            name="ResumeDelivery",
+            method="POST",
+            path="/v1/resume",
+            handler="operator.pause:resume",
+            role=Role.OPERATOR,
+            summary="Resume delivery",
+            description="Ends the holds that the pause made and sends what waits. Other holds stay; a route that was at fault "
+            "before the pause is probed at once.",
+            responses={200: "shapes.operator:ResumedView"},
         ),
     ),
 )

@@ -72,4 +72,5 @@ def _view(held: Hold) -> HoldView:
         since=held.since,
         next_probe_at=held.next_probe_at,
         probes=held.probes,
+        is_paused=held.is_paused,
     )

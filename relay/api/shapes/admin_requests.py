@@ -12,6 +12,7 @@ _Quota = Annotated[int, Meta(ge=1, le=1_000_000_000)]
 _Bytes = Annotated[int, Meta(ge=1_000)]
 _Seconds = Annotated[int, Meta(ge=60, le=315_360_000)]
 _Version = Annotated[int, Meta(ge=1, le=99_999_998)]
+_Wait = Annotated[int, Meta(ge=0, le=120)]
 _CALLBACK = "https://prod-1.westeurope.logic.azure.com/workflows/x/triggers/y/paths/invoke?sig=z"
 
 
@@ -253,3 +254,10 @@ class ResendLostRequest(Shape, frozen=True, kw_only=True):
     to_route: Annotated[str | None, says("Another route for sending them again.", "exchange")] = None
     dry_run: Annotated[bool | None, says("Only count.", False)] = None
     cursor: Annotated[str | None, says("Where to continue: the `cursor` of the last response.")] = None
+
+
+class PauseRequest(Shape, frozen=True, kw_only=True):
+    """Why to pause delivery, and how long to wait."""
+
+    reason: Annotated[str | None, says("Why, for people who look at the routes.", "deployment", maxLength=200)] = None
+    wait_seconds: Annotated[_Wait | None, says("How long to wait until no attempt runs. The default is 20.", 20)] = None

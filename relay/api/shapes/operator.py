@@ -99,6 +99,7 @@ class HoldView(Struct, frozen=True, kw_only=True):
         Time | None, Meta(description="When Relay probes it next; null when only an operator releases it.")
     ]
     probes: Annotated[int, Meta(description="The number of failed probes.")]
+    is_paused: Annotated[bool, Meta(description="Whether the hold ends when delivery is resumed.")]
 
 
 class RouteView(Struct, frozen=True, kw_only=True):
@@ -122,6 +123,25 @@ class RouteReleasedView(Struct, frozen=True, kw_only=True):
     name: Annotated[str, Meta(description="The route's name.")]
     state: Annotated[RouteState, Meta(description="Whether mail may leave by this route.")]
     released: Annotated[int, Meta(description="The number of holds that ended.")]
+
+
+class PauseView(Struct, frozen=True, kw_only=True):
+    """Whether delivery is paused."""
+
+    is_paused: Annotated[bool, Meta(description="Whether a pause holds any route.")]
+    is_quiet: Annotated[
+        bool, Meta(description="Whether no attempt runs, and none will start before delivery is resumed.")
+    ]
+    sending: Annotated[int, Meta(description="The attempts that run, of messages accepted in the last two days.")]
+    routes: Annotated[Sequence[str], Meta(description="The routes that the pause holds.")]
+    since: Annotated[Time | None, Meta(description="When the pause began; null when delivery is not paused.")]
+    reason: Annotated[str, Meta(description="The reason that the operator gave; else empty.")]
+
+
+class ResumedView(Struct, frozen=True, kw_only=True):
+    """The result of resuming delivery."""
+
+    resumed: Annotated[int, Meta(description="The number of routes that the pause had held.")]
 
 
 class ProbeView(Struct, frozen=True, kw_only=True):

@@ -8,7 +8,7 @@ import pytest
 from relay.core.model import State
 from relay.core.outcomes import RouteFault
 from relay.core.settings import Route
-from relay.operations.pause import CODE, SETTLE_SECONDS, PauseState, is_paused, paused, resumed
+from relay.operations.pause import CODE, SETTLE_SECONDS, PauseState, paused, resumed
 from relay.routes.holds import Hold, RouteState
 from tests.doubles import START, Place, place_of, settings_of
 
@@ -89,7 +89,7 @@ def test_resume_lets_a_fault_of_before_be_probed_at_once() -> None:
 
 def test_probe_by_an_operator_ends_the_pause_of_a_route() -> None:
     trial = Hold(route="main", state=RouteState.TRIAL, code=CODE, paused_at=START)
-    assert not is_paused(trial)
+    assert not trial.is_paused
     assert resumed(trial, LATER) == (None, False)
 
 

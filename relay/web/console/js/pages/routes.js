@@ -13,7 +13,8 @@ import { setCount } from "../shell.js";
 
 export async function show({ main, signal, focusTitle }) {
   const place = h("div", { class: "stack" }, loading());
-  main.append(...heading("Routes", { text: "A held route keeps its mail: no message is lost and no attempt is used. Relay probes it until it works again." }).filter(Boolean), place);
+  const actions = h("div", { class: "actions" });
+  main.append(...heading("Routes", { actions: [actions], text: "A held route keeps its mail: no message is lost and no attempt is used. Relay probes it until it works again." }).filter(Boolean), place);
   focusTitle();
   let loaded = null;
   const refresh = poll({
@@ -22,10 +23,34 @@ export async function show({ main, signal, focusTitle }) {
     draw({ routes, meanings }) {
       loaded = routes;
       setCount("routes", routes.filter(({ holds }) => holds.length).length);
+      redraw(actions, routes.length ? pauseButton(routes, refresh) : null);
       redraw(place, routes.length ? routes.map((route) => routeCard(route, meanings, refresh)) : emptyState("No routes", "RELAY_ROUTES configures no routes."));
     },
     fail: (error) => loaded === null && redraw(place, errorState(error, refresh)),
   });
+}
+
+function pauseButton(routes, refresh) {
+  if (routes.some(({ holds }) => holds.some(({ is_paused }) => is_paused))) {
+    const resume = async () => {
+      const { resumed } = await call("POST", "/v1/resume");
+      refresh();
+      return `Delivery is resumed. ${count(resumed, "hold")} ended.`;
+    };
+    return button("Resume delivery", resume, { kind: "primary", key: "resume" });
+  }
+  const pause = () => openDialog({
+    title: "Pause delivery?",
+    text: "Relay holds every route and waits until running attempts have ended. It still accepts mail and sends it after you resume delivery. Use this before a deployment.",
+    action: "Pause",
+    isDanger: true,
+    run: async () => {
+      const { is_quiet, sending } = await call("POST", "/v1/pause", { body: { reason: "console" } });
+      refresh();
+      return is_quiet ? "Delivery is paused; no attempt runs." : `Every route is held; attempts that still run: ${sending}.`;
+    },
+  });
+  return h("button", { type: "button", data: { key: "pause" }, on: { click: pause } }, "Pause delivery");
 }
 
 function routeCard(route, meanings, refresh) {

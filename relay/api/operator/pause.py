@@ -1,0 +1,45 @@
+"""Pause and resume delivery."""
+
+from relay.api.app import Call
+from relay.api.http import Response, json_response
+from relay.api.reading.body import read_object
+from relay.api.shapes.operator import PauseView, ResumedView
+from relay.operations.pause import PauseState
+
+WAIT_SECONDS = 20
+"""How long a pause waits by default. Below the timeouts of common HTTP clients."""
+
+
+async def show(call: Call) -> Response:
+    """Handle GET /v1/pause."""
+    return json_response(_view(await call.services.pause.state()))
+
+
+async def pause(call: Call) -> Response:
+    """Handle POST /v1/pause: hold every route, and wait until no attempt runs."""
+    from relay.api.shapes.admin_requests import PauseRequest
+
+    value = read_object(call.request, PauseRequest, is_optional=True)
+    wait_seconds = value.get("wait_seconds")
+    state = await call.services.pause.pause(
+        value.get("reason") or "", wait_seconds=WAIT_SECONDS if wait_seconds is None else wait_seconds
+    )
+    return json_response(_view(state))
+
+
+async def resume(call: Call) -> Response:
+    """Handle POST /v1/resume: end the pause, and re-enqueue what waits."""
+    resumed = await call.services.pause.resume()
+    await call.services.recovery.wake()
+    return json_response(ResumedView(resumed=resumed))
+
+
+def _view(state: PauseState) -> PauseView:
+    return PauseView(
+        is_paused=state.is_paused,
+        is_quiet=state.is_quiet,
+        sending=state.sending,
+        routes=state.routes,
+        since=state.since,
+        reason=state.reason,
+    )

@@ -1,0 +1,56 @@
+"""`relay pause` and `relay resume`: stop and start all sending, for a deployment."""
+
+import time
+from typing import Annotated, Any
+
+import typer
+
+from relay.cli.commands.messages import ENDED_BADLY
+from relay.cli.output import AsJson, console, print_json, remote_of, told
+from relay.cli.remote import Remote
+
+STEP_SECONDS = 20
+"""How long one request waits; the command repeats it."""
+
+
+@told
+def pause(
+    context: typer.Context,
+    reason: Annotated[str, typer.Option(help="Why, for people who look at the routes.")] = "deployment",
+    wait: Annotated[int, typer.Option(min=0, help="Seconds to wait until no attempt runs.")] = 300,
+    as_json: AsJson = False,
+) -> None:
+    """Hold every route and wait until no attempt runs. Relay still accepts mail and keeps it.
+
+    Exit code 4: attempts still run; repeat the command.
+
+    Examples:
+
+      relay pause && azd up; relay resume
+    """
+    state = _pause(remote_of(context), reason, wait)
+    if as_json:
+        print_json(state)
+    elif state["is_quiet"]:
+        console.print("Delivery is paused; no attempt runs.")
+    else:
+        console.print(f"Every route is held. Attempts that still run: {state['sending']}.")
+    if not state["is_quiet"]:
+        raise typer.Exit(ENDED_BADLY)
+
+
+def _pause(remote: Remote, reason: str, wait: int) -> Any:
+    end = time.monotonic() + wait
+    while True:
+        left = max(0, int(end - time.monotonic()))
+        asked = {"reason": reason, "wait_seconds": min(STEP_SECONDS, left)}
+        state = remote.call("POST", "/v1/pause", json=asked)
+        if state["is_quiet"] or left <= STEP_SECONDS:
+            return state
+
+
+@told
+def resume(context: typer.Context, as_json: AsJson = False) -> None:
+    """End the holds that `pause` made, and send what waited. Other holds stay."""
+    answer = remote_of(context).call("POST", "/v1/resume")
+    print_json(answer) if as_json else console.print(f"Delivery is resumed; holds ended: {answer['resumed']}.")
