@@ -21,7 +21,10 @@ from hooks.steps import (
     check_ready,
     create_first_key,
     is_storage_private,
+    key_path,
+    pauses_delivery,
     required,
+    resume_delivery,
     send_test_mail,
     storage_environment,
     until,
@@ -36,6 +39,8 @@ async def run(environ: Mapping[str, str], system: System) -> None:
     key = await _first_key(environ, system)
     if not key:
         return
+    if pauses_delivery(environ):
+        await resume_delivery(system, url, key)
     if not await system.passes_doctor(url, key):
         raise StepError("The doctor found problems. Fix them as described above, then run `azd deploy` again.")
     await _test_mail(environ, system, url, key)
@@ -49,7 +54,7 @@ async def _first_key(environ: Mapping[str, str], system: System) -> str:
             "Set ADMIN_IP_ADDRESS, or create one from inside the network (docs/deploy.md)."
         )
         return ""
-    path = system.folder / ".azure" / environ.get("AZURE_ENV_NAME", "default") / "relay-client-key"
+    path = key_path(environ, system)
     relay = system.start(storage_environment(environ))
     try:
         key = await create_first_key(relay, path)

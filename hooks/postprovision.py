@@ -1,4 +1,7 @@
-"""After `azd provision`: wait until the role assignments work, then create the queues, tables and containers."""
+"""After `azd provision`: wait until the role assignments work, then create the queues, tables and containers.
+
+With RELAY_ROLLING_UPDATES=true in the azd environment, later updates replace instances in batches.
+"""
 
 import asyncio
 import os
@@ -14,12 +17,13 @@ if sys.version_info < (3, 13):  # noqa: UP036 - azd runs this with whatever Pyth
 # azd runs this file with its own folder first on the path.
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from hooks.steps import create_storage, is_storage_private, storage_environment, until
+from hooks.steps import create_storage, is_storage_private, set_update_strategy, storage_environment, until
 from hooks.system import StepError, System, real_system
 
 
 async def run(environ: Mapping[str, str], system: System) -> None:
     """Run the hook. Raises `StepError`."""
+    await set_update_strategy(environ, system)
     if is_storage_private(environ):
         system.report(
             "Storage setup skipped: storage accepts only calls from the virtual network. "

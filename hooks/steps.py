@@ -8,13 +8,17 @@ import json
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
-from hooks.system import StepError, System, read_key, write_key
+from hooks.system import Response, StepError, System, read_key, write_key
 from relay.bootstrap import Relay
 from relay.clients.registry import Role
 from relay.core.errors import RelayError, Unavailable
 
 FAILED = ("failed", "expired", "cancelled", "unknown")
 """Final states of a test mail that was not sent."""
+_APP_API = "2024-11-01"
+"""The first version of the app's API that knows update strategies
+(https://learn.microsoft.com/azure/azure-functions/flex-consumption-site-updates)."""
+PAUSE_SECONDS = 20
 _PLACES = {"blob": "RELAY_STORAGE_BLOB_URL", "queue": "RELAY_STORAGE_QUEUE_URL", "table": "RELAY_STORAGE_TABLE_URL"}
 
 
@@ -88,6 +92,74 @@ async def create_first_key(relay: Relay, path: Path, *, name: str = "first") -> 
         return read_key(path)
     write_key(path, key)
     return key
+
+
+async def set_update_strategy(environ: Mapping[str, str], system: System) -> None:
+    """Let Azure replace instances in batches, if RELAY_ROLLING_UPDATES is true; all at once again, if it is false.
+
+    Without the setting nothing changes. Raises `StepError` if Azure refuses.
+    """
+    chosen = {"true": "RollingUpdate", "false": "Recreate"}.get(environ.get("RELAY_ROLLING_UPDATES", "").lower())
+    if chosen is None:
+        return
+    path = (
+        f"/subscriptions/{required(environ, 'AZURE_SUBSCRIPTION_ID', 'azd provision')}"
+        f"/resourceGroups/{required(environ, 'AZURE_RESOURCE_GROUP', 'azd provision')}"
+        f"/providers/Microsoft.Web/sites/{required(environ, 'RELAY_APP_NAME', 'azd provision')}?api-version={_APP_API}"
+    )
+    if _strategy(await system.manage("GET", path, None)) == chosen:
+        system.report(f"Update strategy: {chosen} already.")
+        return
+    wanted = {"properties": {"functionAppConfig": {"siteUpdateStrategy": {"type": chosen}}}}
+    response = await system.manage("PATCH", path, wanted)
+    if response.status not in (200, 202) or _strategy(response) not in (chosen, ""):
+        raise StepError(
+            f"Azure refused {chosen}: {response.status} {json.dumps(response.body)}. The region may not offer "
+            "it: run `azd env set RELAY_ROLLING_UPDATES ''` to do without, then `azd provision` again."
+        )
+    system.report(f"Update strategy: {chosen}, from the next update on.")
+
+
+def _strategy(response: Response) -> str:
+    """Return the update strategy that a site has by this response; empty if it shows none."""
+    body = response.body if isinstance(response.body, dict) else {}
+    config = (body.get("properties") or {}).get("functionAppConfig") or {}
+    return str((config.get("siteUpdateStrategy") or {}).get("type") or "")
+
+
+def pauses_delivery(environ: Mapping[str, str]) -> bool:
+    """Return whether deployments pause delivery, which is off by default."""
+    return environ.get("RELAY_PAUSE_DEPLOYMENTS", "").lower() == "true"
+
+
+async def pause_delivery(system: System, url: str, key: str) -> None:
+    """Pause delivery of the running app and wait until it sends nothing. Raises `StepError`."""
+
+    async def attempt() -> str:
+        wanted = {"reason": "deployment", "wait_seconds": PAUSE_SECONDS}
+        response = await system.call("POST", f"{url}/v1/pause", key, wanted)
+        if response.status != 200:
+            return (
+                f"POST {url}/v1/pause returned {response.status}; RELAY_PAUSE_DEPLOYMENTS=false deploys without a pause"
+            )
+        return "" if response.body["is_quiet"] else f"attempts that still run: {response.body['sending']}"
+
+    await until("Pause", attempt, system)
+
+
+async def resume_delivery(system: System, url: str, key: str) -> None:
+    """Resume delivery after a deployment. Raises `StepError`."""
+
+    async def attempt() -> str:
+        response = await system.call("POST", f"{url}/v1/resume", key, None)
+        return "" if response.status == 200 else f"POST {url}/v1/resume returned {response.status}"
+
+    await until("Resume", attempt, system)
+
+
+def key_path(environ: Mapping[str, str], system: System) -> Path:
+    """Return where the first client's key is stored."""
+    return system.folder / ".azure" / environ.get("AZURE_ENV_NAME", "default") / "relay-client-key"
 
 
 async def send_test_mail(system: System, url: str, key: str, *, sender: str, recipient: str) -> str:

@@ -14,6 +14,8 @@ from relay.bootstrap import Relay, start
 
 ROOT = Path(__file__).parent.parent
 _TIMEOUT_SECONDS = 60
+_BEARER = "Bearer "
+AZURE = "https://management.azure.com"
 
 
 class StepError(Exception):
@@ -29,6 +31,8 @@ class Response(msgspec.Struct, frozen=True, kw_only=True):
 
 type Call = Callable[[str, str, str, Any], Awaitable[Response]]
 """Sends a request: method, URL, a client's key (empty: none), a JSON body (None: none)."""
+type Manage = Callable[[str, str, Any], Awaitable[Response]]
+"""Sends a request to Azure Resource Manager as the person who is signed in: method, path with query, a JSON body."""
 
 
 class System(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,6 +42,7 @@ class System(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     call: Call
+    manage: Manage
     start: Callable[[Mapping[str, str]], Relay]
     passes_doctor: Callable[[str, str], Awaitable[bool]]
     sleep: Callable[[float], Awaitable[None]]
@@ -55,7 +60,12 @@ async def real_system(environ: Mapping[str, str]) -> AsyncIterator[System]:
         async def passes_doctor(url: str, key: str) -> bool:
             return await run_doctor(environ, url, key)
 
-        yield System(call=call, start=start, passes_doctor=passes_doctor, sleep=asyncio.sleep, report=print)
+        async def manage(method: str, path: str, body: Any) -> Response:
+            return await manage_azure(call, method, path, body)
+
+        yield System(
+            call=call, manage=manage, start=start, passes_doctor=passes_doctor, sleep=asyncio.sleep, report=print
+        )
 
 
 @asynccontextmanager
@@ -66,7 +76,8 @@ async def http_calls() -> AsyncIterator[Call]:
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=_TIMEOUT_SECONDS)) as session:
 
         async def call(method: str, url: str, key: str, body: Any) -> Response:
-            headers = {"x-api-key": key} if key else {}
+            is_token = key.startswith(_BEARER)
+            headers = {"Authorization": key} if is_token else {"x-api-key": key} if key else {}
             try:
                 async with session.request(method, url, json=body, headers=headers) as response:
                     is_json = response.content_type == "application/json"
@@ -75,6 +86,22 @@ async def http_calls() -> AsyncIterator[Call]:
                 return Response(status=0)
 
         yield call
+
+
+async def manage_azure(call: Call, method: str, path: str, body: Any) -> Response:
+    """Call Azure Resource Manager with the identity that is signed in to azd, or else to the Azure CLI.
+
+    Raises `StepError` if nobody is signed in.
+    """
+    from azure.core.exceptions import ClientAuthenticationError
+    from azure.identity.aio import AzureCliCredential, AzureDeveloperCliCredential, ChainedTokenCredential
+
+    async with ChainedTokenCredential(AzureDeveloperCliCredential(), AzureCliCredential()) as credential:
+        try:
+            token = await credential.get_token(f"{AZURE}/.default")
+        except ClientAuthenticationError as error:
+            raise StepError("Azure gave no token. Run `azd auth login`, then the same azd command again.") from error
+    return await call(method, f"{AZURE}{path}", f"{_BEARER}{token.token}", body)
 
 
 async def run_doctor(environ: Mapping[str, str], url: str, key: str) -> bool:

@@ -5,12 +5,13 @@ import os
 import stat
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
 
 from hooks import postdeploy, postprovision
-from hooks.system import System, http_calls, run_doctor
+from hooks.system import Response, System, http_calls, run_doctor
 from relay.bootstrap import Relay, start
 from tests.e2e.running import RunningRelay, running_relay
 
@@ -42,6 +43,10 @@ def starting(relay: RunningRelay) -> Relay:
     return start({"AzureWebJobsStorage": relay.environment["AzureWebJobsStorage"]})
 
 
+async def _no_azure(method: str, path: str, body: Any) -> Response:
+    raise AssertionError(f"{method} {path}: the hooks must not change the app by default")
+
+
 @pytest.mark.asyncio(loop_scope="module")
 async def test_hooks_create_the_key_and_send_the_test_mail(relay: RunningRelay, tmp_path: Path) -> None:
     reported: list[str] = []
@@ -53,6 +58,7 @@ async def test_hooks_create_the_key_and_send_the_test_mail(relay: RunningRelay, 
 
         system = System(
             call=call,
+            manage=_no_azure,
             start=lambda _settings: starting(relay),
             passes_doctor=passes_doctor,
             sleep=asyncio.sleep,

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from hooks import postdeploy, postprovision
+from hooks import postdeploy, postprovision, predeploy
 from hooks.steps import storage_environment, until
 from hooks.system import Response, StepError, System, http_calls
 from relay.api.http import Request
@@ -20,6 +20,7 @@ from relay.bootstrap import Relay, configuration
 from relay.core.errors import Unavailable
 from relay.platform.resources import queues_of
 from relay.platform.storage.memory.memory_storage import MemoryQueues, MemoryStorage, memory_storage
+from tests.doubles import Clock
 from tests.serving import serving
 
 ROOT = Path(__file__).parent.parent.parent
@@ -50,8 +51,9 @@ class Deployment:
     """A deployed relay, with a record of what the hooks report, how long they wait, and what they call."""
 
     def __init__(self, folder: Path) -> None:
-        memory = memory_storage(utc_now)
-        self.queues = LateQueues(utc_now)
+        self.clock = Clock(datetime.now(UTC))
+        memory = memory_storage(self.clock)
+        self.queues = LateQueues(self.clock)
         self.storage = MemoryStorage(queues=self.queues, tables=memory.tables, blobs=memory.blobs)
         self.settings: dict[str, str] = {}
         self.reported: list[str] = []
@@ -60,9 +62,13 @@ class Deployment:
         self.is_healthy = True
         self.is_delivering = True
         self.cold_responses: list[Response] = []
+        self.site: dict[str, Any] = {"properties": {"functionAppConfig": {"siteUpdateStrategy": {"type": "Recreate"}}}}
+        self.managed: list[tuple[str, str]] = []
+        self.offers_rolling_updates = True
         self.app = self._relay()
         self.system = System(
             call=self._call,
+            manage=self._manage,
             start=self._start,
             passes_doctor=self._passes_doctor,
             sleep=self._sleep,
@@ -72,7 +78,7 @@ class Deployment:
         )
 
     def _relay(self, **environment: str) -> Relay:
-        return Relay(configuration.load(environment), self.storage)
+        return Relay(configuration.load(environment), self.storage, clock=self.clock, sleep=self.clock.sleep)
 
     def _start(self, environment: Mapping[str, str]) -> Relay:
         self.settings = dict(environment)
@@ -99,15 +105,19 @@ class Deployment:
             await self._deliver()
         return Response(status=response.status, body=json.loads(response.body) if response.body else None)
 
+    async def _manage(self, method: str, path: str, body: Any) -> Response:
+        self.managed.append((method, path))
+        if method == "PATCH" and not self.offers_rolling_updates:
+            return Response(status=400, body={"error": {"message": "not in this region"}})
+        if method == "PATCH":
+            self.site = body
+        return Response(status=200, body=self.site)
+
     async def _deliver(self) -> None:
         for queue in queues_of(self.app.settings.lanes):
             for entry in await self.queues.receive(queue, limit=32):
                 await self.app.delivery.deliver(queue, entry.body)
                 await self.queues.delete(queue, entry)
-
-
-def utc_now() -> datetime:
-    return datetime.now(UTC)
 
 
 @pytest.fixture
@@ -149,6 +159,72 @@ async def test_deployment_outputs_become_identity_settings(deployment: Deploymen
         "AzureWebJobsStorage__tableServiceUri": OUTPUTS["RELAY_STORAGE_TABLE_URL"],
         "RELAY_LANES": lanes,
     }
+
+
+AZURE = {"AZURE_SUBSCRIPTION_ID": "1-2-3", "AZURE_RESOURCE_GROUP": "rg-test", "RELAY_APP_NAME": "func-relay"}
+SITE = "/subscriptions/1-2-3/resourceGroups/rg-test/providers/Microsoft.Web/sites/func-relay?api-version=2024-11-01"
+
+
+async def test_update_strategy_stays_without_the_setting(deployment: Deployment) -> None:
+    await postprovision.run({**OUTPUTS, **AZURE}, deployment.system)
+    assert deployment.managed == []
+
+
+async def test_rolling_updates_are_set_once(deployment: Deployment) -> None:
+    environ = {**OUTPUTS, **AZURE, "RELAY_ROLLING_UPDATES": "true"}
+    await postprovision.run(environ, deployment.system)
+    assert deployment.site == {"properties": {"functionAppConfig": {"siteUpdateStrategy": {"type": "RollingUpdate"}}}}
+    assert deployment.managed == [("GET", SITE), ("PATCH", SITE)]
+    assert deployment.reported[0] == "Update strategy: RollingUpdate, from the next update on."
+    await postprovision.run(environ, deployment.system)
+    assert deployment.managed[2:] == [("GET", SITE)]
+    await postprovision.run({**environ, "RELAY_ROLLING_UPDATES": "false"}, deployment.system)
+    assert deployment.site["properties"]["functionAppConfig"]["siteUpdateStrategy"] == {"type": "Recreate"}
+
+
+async def test_region_without_rolling_updates_error_names_the_setting(deployment: Deployment) -> None:
+    deployment.offers_rolling_updates = False
+    with pytest.raises(StepError, match=r"400 .*not in this region.*RELAY_ROLLING_UPDATES"):
+        await postprovision.run({**OUTPUTS, **AZURE, "RELAY_ROLLING_UPDATES": "true"}, deployment.system)
+
+
+PAUSING = {**OUTPUTS, "RELAY_PAUSE_DEPLOYMENTS": "true"}
+
+
+async def paused_routes(deployment: Deployment) -> list[str]:
+    return [hold.route for hold in (await deployment.app.holds.all(fresh=True)).values() if hold.is_paused]
+
+
+async def test_deployment_pauses_delivery_and_resumes_it(deployment: Deployment) -> None:
+    await provisioned(deployment)
+    await postdeploy.run(PAUSING, deployment.system)
+    await predeploy.run(PAUSING, deployment.system)
+    assert deployment.reported[-1] == "Pause: done."
+    assert await paused_routes(deployment) == ["capture"]
+    await postdeploy.run({**PAUSING, **MAIL}, deployment.system)
+    assert "Resume: done." in deployment.reported
+    assert deployment.reported[-1] == "The provider accepted the test mail."
+
+
+async def test_first_deployment_is_not_paused(deployment: Deployment) -> None:
+    await provisioned(deployment)
+    await predeploy.run(PAUSING, deployment.system)
+    assert deployment.reported[-1].startswith("Delivery not paused:")
+
+
+async def test_deployment_without_the_setting_is_not_paused(deployment: Deployment) -> None:
+    await provisioned(deployment)
+    await postdeploy.run(OUTPUTS, deployment.system)
+    await predeploy.run(OUTPUTS, deployment.system)
+    assert await paused_routes(deployment) == []
+
+
+async def test_unreachable_app_stops_the_deployment_before_it_begins(deployment: Deployment) -> None:
+    await provisioned(deployment)
+    await postdeploy.run(PAUSING, deployment.system)
+    deployment.cold_responses = [Response(status=0)] * 5
+    with pytest.raises(StepError, match="RELAY_PAUSE_DEPLOYMENTS=false deploys without a pause"):
+        await predeploy.run(PAUSING, deployment.system)
 
 
 def test_missing_outputs_error_names_all_of_them() -> None:
@@ -271,6 +347,15 @@ async def test_calls_send_the_key_and_return_status_0_without_an_app() -> None:
     assert text == Response(status=200)
     assert absent == Response(status=0)
     assert seen == [("POST", "relay_key", '{"a": 1}'), ("GET", "", "")]
+
+
+async def test_calls_to_azure_carry_the_token() -> None:
+    async def handle(request: web.Request) -> web.Response:
+        assert "x-api-key" not in request.headers
+        return web.json_response(request.headers["Authorization"])
+
+    async with http_calls() as call, serving(handle) as url:
+        assert (await call("GET", f"{url}/", "Bearer abc", None)).body == "Bearer abc"
 
 
 @pytest.mark.parametrize("name", ["postprovision.py", "postdeploy.py"])

@@ -233,6 +233,14 @@ def test_modules_are_pinned_to_one_version() -> None:
 # ── azd and the host ──
 
 
+def test_docs_name_the_azd_version_that_azure_yaml_requires() -> None:
+    required = re.search(r'azd: ">= ([\d.]+)"', (ROOT / "azure.yaml").read_text())
+    assert required
+    pages = [path for path in (ROOT / "docs").rglob("*.md") if "aka.ms/azd)" in path.read_text()]
+    named = {version for path in pages for version in re.findall(r"aka\.ms/azd\) ([\d.]+) or newer", path.read_text())}
+    assert named == {required[1]}
+
+
 def test_azd_finds_the_app_and_the_hooks() -> None:
     azure = (ROOT / "azure.yaml").read_text()
     assert re.search(r"^services:\n  relay:\n", azure, flags=re.MULTILINE)
