@@ -2,7 +2,8 @@
 
 from relay.api.app import Call
 from relay.api.http import Response, json_response
-from relay.api.reading.body import read_object
+from relay.api.reading.body import read_request
+from relay.api.shapes.admin_requests import PauseRequest
 from relay.api.shapes.operator import PauseView, ResumedView
 from relay.operations.pause import PauseState
 
@@ -17,13 +18,9 @@ async def show(call: Call) -> Response:
 
 async def pause(call: Call) -> Response:
     """Handle POST /v1/pause: hold every route, and wait until no attempt runs."""
-    from relay.api.shapes.admin_requests import PauseRequest
-
-    value = read_object(call.request, PauseRequest, is_optional=True)
-    wait_seconds = value.get("wait_seconds")
-    state = await call.services.pause.pause(
-        value.get("reason") or "", wait_seconds=WAIT_SECONDS if wait_seconds is None else wait_seconds
-    )
+    wanted = read_request(call.request, PauseRequest, is_optional=True)
+    wait_seconds = WAIT_SECONDS if wanted.wait_seconds is None else wanted.wait_seconds
+    state = await call.services.pause.pause(wanted.reason or "", wait_seconds=wait_seconds)
     return json_response(_view(state))
 
 
