@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from relay.core.entries import revive
 from tests.api.harness import Harness, message
 
 QUEUES = ("relay-transactional", "relay-transactional-2", "relay-transactional-3")
@@ -58,6 +59,6 @@ async def test_what_the_host_gave_up_on_becomes_a_dead_letter_whatever_its_queue
     names = [await sharded.send() for _ in QUEUES]
     [entry] = await sharded.memory.queues.receive(queue)
     await sharded.memory.queues.delete(queue, entry)
-    await sharded.relay.poison.record_dead_letters(f"{queue}-poison", entry.body)
+    await sharded.relay.poison.record_dead_letters(f"{queue}-poison", revive(entry.body))
     await sharded.deliver()
     assert sorted([(await sharded.status(name))["state"] for name in names]) == ["failed", "sent", "sent"]

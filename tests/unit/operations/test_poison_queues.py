@@ -2,6 +2,7 @@
 
 import pytest
 
+from relay.core.entries import revive
 from relay.core.errors import Unavailable
 from relay.core.model import MessageStatus, Part, State
 from relay.core.settings import Lane
@@ -20,7 +21,7 @@ async def unreadable(place: Place) -> list[bytes]:
 
 
 async def test_queue_of_several_pages_is_emptied(place: Place) -> None:
-    bodies = [entry_of() for _ in range(40)] + [b"foreign"]
+    bodies = [revive(entry_of()) for _ in range(40)] + [b"foreign"]
     for body in bodies:
         await place.memory.queues.put(POISON, body)
     assert (await place.poison_queues.drain()).done == 41
@@ -53,7 +54,7 @@ async def test_poison_events_are_applied_and_poison_webhooks_are_kept(place: Pla
 
 
 async def test_entry_that_no_storage_takes_stays_on_its_poison_queue(place: Place) -> None:
-    body = entry_of()
+    body = revive(entry_of())
     await place.memory.queues.put(POISON, body)
     place.tables.fail("insert", *(Unavailable("away") for _ in range(POISON_TRIES)))
     place.queues.fail("put", Unavailable("away"))
