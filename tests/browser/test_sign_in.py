@@ -56,7 +56,7 @@ async def test_client_key_cannot_open_the_console(browser: Browser, site: Site) 
 
 async def test_entra_user_needs_no_key(browser: Browser, site: Site) -> None:
     claims = [{"typ": "http://schemas.microsoft.com/identity/claims/objectidentifier", "val": GRACE}]
-    principal = base64.b64encode(json.dumps({"claims": claims}).encode()).decode()
+    principal = base64.b64encode(json.dumps({"auth_typ": "aad", "claims": claims}).encode()).decode()
     screen = await Screen.open(browser, site, headers={"X-MS-CLIENT-PRINCIPAL": principal})
     await screen.go("/console#/routes", "Routes")
     await screen.page.get_by_text("Signed in as grace").wait_for()
