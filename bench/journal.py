@@ -38,7 +38,7 @@ async def by_journal(rows: Sequence[int] = ROWS) -> AsyncIterator[Figure]:
         await relay.create_storage()
         newest = await _fill(memory.tables, number, now)
         counting.operations = 0
-        await relay.journal.story(newest)
+        await relay.journal.history(newest)
         yield Figure(name=f"by journal/{number} status", unit="operations", runs=[counting.operations])
         counting.operations, held = 0, len(memory.tables.rows(journal.TABLE))
         await relay.purge.run()

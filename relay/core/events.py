@@ -1,7 +1,7 @@
 """What can become known of a mail after a provider took it: one vocabulary for all vendors, and what it makes of a recipient.
 
 Vendors repeat their events and send them in any order. So where a recipient ended does not depend on when an event
-came: it is the greatest of all that are known, by attempt, then by rank, then by time (`fate`). Pure.
+came: it is the greatest of all that are known, by attempt, then by rank, then by time (`recipient_state`). Pure.
 """
 
 import re
@@ -168,8 +168,8 @@ class RecipientState(msgspec.Struct, frozen=True, kw_only=True):
     bounce_class: str = ""
 
 
-def fate(events: Iterable[RecordedEvent]) -> RecipientState | None:
-    """Where one recipient ended, by all that is known of it; None while nothing says.
+def recipient_state(events: Iterable[RecordedEvent]) -> RecipientState | None:
+    """Return the final state of one recipient by all its events; None while no event says.
 
     A mail that bounced after its delivery (a server behind the first one refused it) has bounced, and one that was
     complained about was delivered before. A later attempt overrules an earlier one.
@@ -182,12 +182,12 @@ def fate(events: Iterable[RecordedEvent]) -> RecipientState | None:
     return RecipientState(state=EventKind(state), at=at, code=code, bounce_class=bounce_class)
 
 
-def fates(events: Iterable[RecordedEvent]) -> Mapping[str, RecipientState]:
-    """Where each recipient ended, by address in lower case."""
+def recipient_states(events: Iterable[RecordedEvent]) -> Mapping[str, RecipientState]:
+    """Return the final state of each recipient, by address in lower case."""
     by_recipient: dict[str, list[RecordedEvent]] = {}
     for event in events:
         by_recipient.setdefault(event.recipient.lower(), []).append(event)
-    found = ((address, fate(known)) for address, known in by_recipient.items())
+    found = ((address, recipient_state(known)) for address, known in by_recipient.items())
     return {address: ended for address, ended in found if ended is not None}
 
 

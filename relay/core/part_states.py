@@ -216,7 +216,7 @@ def resend(
     lost: frozenset[int],
     now: datetime,
     *,
-    everybody: tuple[int, ...],
+    all_recipients: tuple[int, ...],
     lane_expiry_seconds: int,
     route: str | None,
 ) -> tuple[Part, ...]:
@@ -224,7 +224,7 @@ def resend(
 
     `everybody` are the recipients that the message was for.
     """
-    numbers = part.recipients if part.recipients is not None else everybody
+    numbers = part.recipients if part.recipients is not None else all_recipients
     again = tuple(number for number in numbers if number in lost)
     kept = tuple(number for number in numbers if number not in lost)
     if not again:

@@ -101,7 +101,7 @@ class Events:
     ) -> Sequence[MessageEvent]:
         """Record the new events of one batch. Returns the events to follow up."""
         try:
-            record, known = await self._journal.story(batch)
+            record, known = await self._journal.history(batch)
         except NotFound:
             log_event("events_without_record", batch=batch, events=len(group))
             return ()

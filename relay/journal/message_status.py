@@ -14,12 +14,10 @@ from relay.journal.records import Journal, Record
 
 
 class MessageHistory(msgspec.Struct, frozen=True, kw_only=True):
-    """All that is known of a message. Without a record it is on the queue: nothing else is known yet, but that it was
-    withdrawn there.
-    """
+    """All that is known of a message. Without a record it waits on the queue, and all that can be known is its cancellation."""
 
     name: ids.MessageId
-    is_withdrawn: bool = False
+    is_cancelled_unrecorded: bool = False
     record: Record | None = None
     submission: Submission | None = None
     events: Sequence[RecordedEvent] = ()
@@ -51,15 +49,17 @@ class StatusReader:
             raise _unknown()
         return name
 
-    async def story(self, client: Client, text: str) -> MessageHistory:
+    async def history(self, client: Client, text: str) -> MessageHistory:
         """Read a message's history, in one query. Raises `Refusal` 404."""
         name = await self.name_of(client, text)
         try:
-            record, events = await self._journal.story(name.batch)
+            record, events = await self._journal.history(name.batch)
         except NotFound as error:
             if ids.created_at(name.batch) + self._retention < self._clock():
                 raise _unknown() from error
-            return MessageHistory(name=name, is_withdrawn=name.index in await self._journal.withdrawn(name.batch))
+            return MessageHistory(
+                name=name, is_cancelled_unrecorded=name.index in await self._journal.cancelled_unrecorded(name.batch)
+            )
         submission = record.entry().messages[name.index]
         own = [event for event in events if event.index == name.index]
         return MessageHistory(name=name, record=record, submission=submission, events=own)

@@ -29,7 +29,7 @@ from relay.platform.storage.rows import RowChange, change_row, retry_races
 TABLE = resources.JOURNAL_TABLE
 _ROW = "batch"
 _FATE = ("open", "written_at", "blobs")
-_WITHDRAWN = MessageStatus(parts=(Part(route="", state=State.CANCELLED),))
+_CANCELLED = MessageStatus(parts=(Part(route="", state=State.CANCELLED),))
 _status_decoder = msgspec.json.Decoder(MessageStatus)
 _encoder = msgspec.json.Encoder()
 
@@ -120,10 +120,10 @@ class Journal:
         self, entry: entries.BatchEntry, content: bytes, statuses: Sequence[MessageStatus]
     ) -> Record:
         place = await self._tables.get(TABLE, partition(entry.batch), _ROW)
-        if not _is_withdrawal(place):
+        if not _is_placeholder(place):
             raise AlreadyExists("this batch was seen before")
-        withdrawn = _withdrawn(place)
-        statuses = [_WITHDRAWN if index in withdrawn else status for index, status in enumerate(statuses)]
+        cancelled_unrecorded = _cancelled_indices(place)
+        statuses = [_CANCELLED if index in cancelled_unrecorded else status for index, status in enumerate(statuses)]
         etag = await self._tables.merge(TABLE, self._opened(entry, content, statuses), etag=place.etag)
         return Record(batch=entry.batch, lane=entry.lane, content=content, statuses=tuple(statuses), etag=etag)
 
@@ -149,27 +149,27 @@ class Journal:
         """
 
         def decide(place: Entity | None) -> RowChange[None]:
-            if place is not None and not _is_withdrawal(place):
+            if place is not None and not _is_placeholder(place):
                 raise AlreadyExists("this batch has a record")
-            indices = {index} | (_withdrawn(place) if place else set())
+            indices = {index} | (_cancelled_indices(place) if place else set())
             # Open, so that the purge leaves it alone for as long as the entry may be on its way.
             properties: dict[str, Value] = {"withdrawn": json.dumps(sorted(indices)), "open": True, "sending": False}
             return RowChange(result=None, properties={**properties, "written_at": self._clock()})
 
         await change_row(self._tables, TABLE, partition(batch), _ROW, decide)
 
-    async def withdrawn(self, batch: str) -> Set[int]:
+    async def cancelled_unrecorded(self, batch: str) -> Set[int]:
         """Return the cancelled messages of a batch that has no record yet."""
         try:
             place = await self._tables.get(TABLE, partition(batch), _ROW)
         except NotFound:
             return frozenset()
-        return _withdrawn(place) if _is_withdrawal(place) else frozenset()
+        return _cancelled_indices(place) if _is_placeholder(place) else frozenset()
 
     async def read(self, batch: str) -> Record:
         """Read a record. Raises `NotFound`, and `NewerVersion` for one that only a newer version may touch."""
         found = await self._tables.get(TABLE, partition(batch), _ROW)
-        if _is_withdrawal(found):
+        if _is_placeholder(found):
             raise NotFound("messages of this batch were cancelled; it has no record yet")
         return _record(found)
 
@@ -213,10 +213,10 @@ class Journal:
                 await self._tables.merge(TABLE, kept)
         await self.delete_rows(partition(batch), gone)
 
-    async def story(self, batch: str) -> tuple[Record, Sequence[RecordedEvent]]:
+    async def history(self, batch: str) -> tuple[Record, Sequence[RecordedEvent]]:
         """A record and all events of its messages, in one query. Raises `NotFound` and `NewerVersion`."""
         entities = [row async for row in every_row(self._tables, TABLE, Query(partition=partition(batch)))]
-        heads = (entity for entity in entities if entity.row == _ROW and not _is_withdrawal(entity))
+        heads = (entity for entity in entities if entity.row == _ROW and not _is_placeholder(entity))
         record = next((_record(entity) for entity in heads), None)
         if record is None:
             raise NotFound("no such batch")
@@ -415,17 +415,17 @@ def _client_flag(client: str) -> str:
     return f"by_{client.replace('-', '_')}"
 
 
-def _is_withdrawal(entity: Entity) -> bool:
+def _is_placeholder(entity: Entity) -> bool:
     return "count" not in entity.properties
 
 
-def _withdrawn(entity: Entity) -> Set[int]:
+def _cancelled_indices(entity: Entity) -> Set[int]:
     return frozenset(json.loads(str(entity.properties["withdrawn"])))
 
 
 def _readable(entities: Iterable[Entity]) -> Iterator[Record]:
     for entity in entities:
-        if _is_withdrawal(entity):
+        if _is_placeholder(entity):
             continue
         try:
             yield _record(entity)

@@ -113,7 +113,7 @@ class MessageChanges:
                     parts.append(part)
                     continue
                 parts += part_states.resend(
-                    part, how.lost, now, everybody=how.recipients, lane_expiry_seconds=expiry, route=how.route
+                    part, how.lost, now, all_recipients=how.recipients, lane_expiry_seconds=expiry, route=how.route
                 )
             if tuple(parts) == status.parts:
                 return None

@@ -14,7 +14,7 @@ from functools import partial
 import msgspec
 
 from relay.core.errors import NotFound
-from relay.core.events import BounceClass, EventKind, RecipientState, RecordedEvent, fates
+from relay.core.events import BounceClass, EventKind, RecipientState, RecordedEvent, recipient_states
 from relay.core.model import DeliveryGuarantee, Part, State, Submission
 from relay.journal.content import Content
 from relay.journal.records import Journal, Record
@@ -82,7 +82,7 @@ class ResendLost:
             return ResendStep()
         try:
             # The scan reads no content, and the record may have changed since.
-            record, events = await self._journal.story(scanned.batch)
+            record, events = await self._journal.history(scanned.batch)
         except NotFound:
             return ResendStep()
         entry, done = record.entry(), ResendStep()
@@ -113,7 +113,7 @@ class ResendLost:
         message = await self._content.message(submission)
         if message is None:
             return _Copies(recipients=(), lost=frozenset())
-        states = fates(events)
+        states = recipient_states(events)
         recipients = [
             (number, address.email.lower())
             for number, address in enumerate(message.recipients)

@@ -50,7 +50,7 @@ async def test_nothing_is_left_but_the_others(relay: Relay, name: str) -> None:
     assert await erase(relay, hers) == 3
     # What the route has caught lies where a provider would have it.
     assert [place for place in await traces(relay.storage, hers) if not place.startswith("inbox: ")] == []
-    record, told = await relay.journal.story(ids_of(body))
+    record, told = await relay.journal.history(ids_of(body))
     assert [status.state for status in record.statuses] == [State.SENT, State.SENT, State.SENT, State.CANCELLED]
     assert [status.erased is not None for status in record.statuses] == [False, True, True, True]
     assert record.entry().messages[0] == sent[0]

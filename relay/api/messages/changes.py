@@ -21,7 +21,7 @@ _LIMITS = Limits()
 
 async def cancel(call: Call) -> Response:
     """Handle DELETE /v1/messages/{id}."""
-    history = await call.services.status_reader.story(call.client, call.values["id"])
+    history = await call.services.status_reader.history(call.client, call.values["id"])
     if await call.services.message_changes.cancel(history.name.batch, history.name.index):
         return json_response(MessageStateView(id=str(history.name), state=State.CANCELLED))
     state = await _state(call)
@@ -35,11 +35,11 @@ async def reschedule(call: Call) -> Response:
     problems = Problems(_LIMITS.max_problems)
     at = _send_at(call, problems)
     problems.raise_any()
-    history = await call.services.status_reader.story(call.client, call.values["id"])
+    history = await call.services.status_reader.history(call.client, call.values["id"])
     try:
         is_moved = await call.services.message_changes.reschedule(history.name.batch, history.name.index, at)
     except NotFound as error:
-        if history.is_withdrawn:
+        if history.is_cancelled_unrecorded:
             raise _not_scheduled(State.CANCELLED) from error
         raise Refusal(
             409,
@@ -63,7 +63,7 @@ async def redrive(call: Call) -> Response:
         is_redriven = await call.services.message_changes.redrive(name.batch, name.index, how)
     except NotFound:
         is_redriven = False
-    history = await call.services.status_reader.story(call.client, call.values["id"])
+    history = await call.services.status_reader.history(call.client, call.values["id"])
     state = _state_of(history)
     if not is_redriven and history.status is not None and history.status.erased is not None:
         raise Refusal(410, "message_erased", "The message was erased: there is no content left to send.")
@@ -82,12 +82,12 @@ def _send_at(call: Call, problems: Problems) -> datetime:
 
 
 async def _state(call: Call) -> State:
-    return _state_of(await call.services.status_reader.story(call.client, call.values["id"]))
+    return _state_of(await call.services.status_reader.history(call.client, call.values["id"]))
 
 
 def _state_of(history: MessageHistory) -> State:
     if history.status is None:
-        return State.CANCELLED if history.is_withdrawn else State.QUEUED
+        return State.CANCELLED if history.is_cancelled_unrecorded else State.QUEUED
     return history.status.state
 
 

@@ -71,18 +71,18 @@ def _file(file: reader.File) -> FileView:
 
 async def _mime(call: Call, client: Client) -> bytes:
     """Build the message's bytes, if this client may see it. Raises `Refusal` (404, 410)."""
-    story = await call.services.status_reader.story(client, call.values["id"])
-    if story.record is None or story.submission is None or story.status is None:
+    history = await call.services.status_reader.history(client, call.values["id"])
+    if history.record is None or history.submission is None or history.status is None:
         raise Refusal(
             404,
             "content_not_found",
             "The message is still queued, and its content with it. Repeat the request after Retry-After.",
             headers={"Retry-After": str(RETRY_AFTER_SECONDS)},
         )
-    if story.status.erased is not None:
+    if history.status.erased is not None:
         raise Refusal(410, "message_erased", "The message was erased: its content cannot be recovered.")
-    index = story.name.index
-    message = as_sent(story.record, index, await call.services.content.whole(story.submission))
+    index = history.name.index
+    message = as_sent(history.record, index, await call.services.content.whole(history.submission))
     if message is None:
         raise Refusal(404, "content_not_found", "The content of this message was purged.")
-    return build.build(send_request_of(story.record, story.record.entry(), index, story.status.parts[0], message))
+    return build.build(send_request_of(history.record, history.record.entry(), index, history.status.parts[0], message))

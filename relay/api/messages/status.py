@@ -33,7 +33,7 @@ _UNSENT = frozenset(RecipientStatus(state) for state in FINAL - {State.SENT})
 
 async def show(call: Call) -> Response:
     """Handle GET /v1/messages/{id}: always 200, with `Retry-After` while the message is moving."""
-    history = await call.services.status_reader.story(call.client, call.values["id"])
+    history = await call.services.status_reader.history(call.client, call.values["id"])
     view = await history_view(history, call.services.content)
     return json_response(view, headers={} if view.state in FINAL else {"Retry-After": str(MOVING_RETRY_SECONDS)})
 
@@ -44,7 +44,7 @@ async def wait(call: Call) -> Response:
     Raises `Refusal`: 403 for a URL that expired or is not signed by Relay, 410 and 422 when the goal can no longer be reached.
     """
     client, goal, until = await _signed(call)
-    history = await call.services.status_reader.story(client, call.values["id"])
+    history = await call.services.status_reader.history(client, call.values["id"])
     view = await history_view(history, call.services.content)
     if _is_reached(goal, view):
         return json_response(view)

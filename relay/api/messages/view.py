@@ -18,7 +18,7 @@ from relay.api.shapes.messages import (
     RecipientView,
 )
 from relay.core import ids
-from relay.core.events import BounceClass, EventKind, RecipientState, RecordedEvent, fates
+from relay.core.events import BounceClass, EventKind, RecipientState, RecordedEvent, recipient_states
 from relay.core.model import WAITING, Address, Attempt, Message, MessageStatus, Part, State, Submission
 from relay.journal.content import Content
 from relay.journal.message_status import MessageHistory
@@ -28,7 +28,7 @@ async def history_view(history: MessageHistory, content: Content) -> MessageView
     """Show a message. While it is still on the queue only its id, state and time are known."""
     created_at = ids.created_at(history.name.batch)
     if history.record is None or history.submission is None or history.status is None:
-        state = State.CANCELLED if history.is_withdrawn else State.QUEUED
+        state = State.CANCELLED if history.is_cancelled_unrecorded else State.QUEUED
         return MessageView(id=str(history.name), state=state, created_at=created_at)
     return message_view(
         str(history.name),
@@ -96,7 +96,7 @@ def _recipients(
 ) -> Iterator[RecipientView]:
     if message is None:
         return
-    ended = fates(events)
+    ended = recipient_states(events)
     kinds = (
         (RecipientKind.TO,) * len(message.to)
         + (RecipientKind.CC,) * len(message.cc)

@@ -17,8 +17,8 @@ from relay.core.events import (
     RecordedEvent,
     classify,
     enhanced_status,
-    fate,
-    fates,
+    recipient_state,
+    recipient_states,
 )
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -55,7 +55,7 @@ events = st.lists(
 @given(events, st.randoms(use_true_random=False), st.data())
 def test_order_and_repetition_change_nothing(told: list[RecordedEvent], random: object, data: st.DataObject) -> None:
     repeated = [*told, *data.draw(st.lists(st.sampled_from(told)))] if told else told
-    assert fate(data.draw(st.permutations(repeated))) == fate(told)
+    assert recipient_state(data.draw(st.permutations(repeated))) == recipient_state(told)
 
 
 @given(events, events, events)
@@ -63,7 +63,7 @@ def test_what_was_known_can_be_joined_with_what_comes(
     first: list[RecordedEvent], second: list[RecordedEvent], third: list[RecordedEvent]
 ) -> None:
     """Telling the rest later ends where telling all at once does, wherever the cut is."""
-    assert fates([*first, *second, *third]) == fates([*third, *second, *first, *first])
+    assert recipient_states([*first, *second, *third]) == recipient_states([*third, *second, *first, *first])
 
 
 @pytest.mark.parametrize(
@@ -83,14 +83,18 @@ def test_what_was_known_can_be_joined_with_what_comes(
     ],
 )
 def test_where_a_recipient_ended(told: list[RecordedEvent], state: EventKind | None) -> None:
-    found = fate(told)
+    found = recipient_state(told)
     assert (found.state if found else None) == state
 
 
 def test_a_bounce_tells_its_code_and_a_delivery_none() -> None:
-    bounced = fate([event(EventKind.BOUNCED, code="5.1.1"), event(EventKind.DELIVERED, code="2.0.0", minute=3)])
+    bounced = recipient_state(
+        [event(EventKind.BOUNCED, code="5.1.1"), event(EventKind.DELIVERED, code="2.0.0", minute=3)]
+    )
     assert bounced == RecipientState(state=EventKind.BOUNCED, at=START, code="5.1.1", bounce_class="address")
-    assert fate([event(EventKind.DELIVERED, code="2.0.0")]) == RecipientState(state=EventKind.DELIVERED, at=START)
+    assert recipient_state([event(EventKind.DELIVERED, code="2.0.0")]) == RecipientState(
+        state=EventKind.DELIVERED, at=START
+    )
 
 
 def test_recipients_are_kept_apart_without_regard_to_case() -> None:
@@ -98,7 +102,7 @@ def test_recipients_are_kept_apart_without_regard_to_case() -> None:
         event(EventKind.DELIVERED, recipient="A@b.example"),
         event(EventKind.BOUNCED, recipient="c@d.example", code="5.1.1"),
     ]
-    assert {address: found.state for address, found in fates(told).items()} == {
+    assert {address: found.state for address, found in recipient_states(told).items()} == {
         "a@b.example": EventKind.DELIVERED,
         "c@d.example": EventKind.BOUNCED,
     }

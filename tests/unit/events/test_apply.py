@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from relay.core import entries, ids
 from relay.core.errors import Unavailable, UnreadableEntry
-from relay.core.events import MessageEvent, RecordedEvent, fates
+from relay.core.events import MessageEvent, RecordedEvent, recipient_states
 from relay.core.model import Attempt, MessageStatus, Part, State
 from relay.events.apply import Events
 from relay.events.provider_events import QUEUE, Entry, ProviderEvent, decode, encode, pack
@@ -74,7 +74,7 @@ def reported(message: str, kind: str = "delivered", **fields: Any) -> ProviderEv
 
 
 async def history(place: Place, name: str) -> list[RecordedEvent]:
-    return list((await place.journal.story(ids.parse(name).batch))[1])
+    return list((await place.journal.history(ids.parse(name).batch))[1])
 
 
 async def apply(place: Place, events: Events, *found: ProviderEvent) -> None:
@@ -336,4 +336,4 @@ async def test_any_order_and_repetition_give_the_same_result(data: st.DataObject
     shuffled = data.draw(st.permutations([*kinds, *data.draw(st.lists(st.sampled_from(kinds)))]))
     once, often = await recorded_after(ordered, kinds), await recorded_after(place, shuffled)
     assert {event.key: event for event in often} == {event.key: event for event in once}
-    assert fates(often) == fates(once)
+    assert recipient_states(often) == recipient_states(once)

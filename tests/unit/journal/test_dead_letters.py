@@ -14,10 +14,10 @@ async def test_letters_are_listed_by_cause_oldest_first(place: Place) -> None:
     for batch in reversed(batches):
         await place.dead_letters.note(batch, 3, "policy_refused", START)
     await place.dead_letters.note(batches[0], 0, "expired", START)
-    letters, cursor = await place.dead_letters.of("policy_refused")
-    assert list(letters) == [DeadLetter(code="policy_refused", batch=batch, index=3, at=START) for batch in batches]
+    page, cursor = await place.dead_letters.of("policy_refused")
+    assert list(page) == [DeadLetter(code="policy_refused", batch=batch, index=3, at=START) for batch in batches]
     assert cursor is None
-    assert letters[0].key == f"{batches[0]}-03"
+    assert page[0].key == f"{batches[0]}-03"
     assert await place.dead_letters.counts() == {"policy_refused": 3, "expired": 1}
 
 
@@ -27,8 +27,8 @@ async def test_pages_follow_each_other(place: Place) -> None:
     found: list[str] = []
     cursor: str | None = None
     while True:
-        letters, cursor = await place.dead_letters.of("expired", limit=10, cursor=cursor)
-        found += [letter.key for letter in letters]
+        page, cursor = await place.dead_letters.of("expired", limit=10, cursor=cursor)
+        found += [dead_letter.key for dead_letter in page]
         if cursor is None:
             break
     assert len(found) == 25

@@ -176,7 +176,7 @@ async def test_withdrawals_are_read_and_written_as_ever(place: Place) -> None:
         await place.journal.cancel_unrecorded(BATCH, index)
     await assert_written(place, records.TABLE, JOURNAL, "journal-row-withdrawn-1.json")
     await put(place, records.TABLE, JOURNAL, "journal-row-withdrawn-1.json")
-    assert await place.journal.withdrawn(BATCH) == {0, 3}
+    assert await place.journal.cancelled_unrecorded(BATCH) == {0, 3}
 
 
 async def test_events_are_read_and_written_as_ever(place: Place) -> None:
@@ -196,7 +196,7 @@ async def test_events_are_read_and_written_as_ever(place: Place) -> None:
     await assert_written(place, records.TABLE, key, "event-row-1.json")
     await put(place, records.TABLE, key, "event-row-1.json")
     await put(place, records.TABLE, JOURNAL, "journal-row-1.json")
-    assert list((await place.journal.story(BATCH))[1]) == [event]
+    assert list((await place.journal.history(BATCH))[1]) == [event]
 
 
 async def test_events_together_are_read_and_written_as_ever(place: Place) -> None:
@@ -208,7 +208,7 @@ async def test_events_together_are_read_and_written_as_ever(place: Place) -> Non
     key = (partition(BATCH), "events-51efc3832d00ff86b40510ae5e60ab0b")
     await assert_written(place, records.TABLE, key, "events-row-1.json")
     await put(place, records.TABLE, JOURNAL, "journal-row-1.json")
-    assert list((await place.journal.story(BATCH))[1]) == [first, second]
+    assert list((await place.journal.history(BATCH))[1]) == [first, second]
 
 
 # ── the others ──

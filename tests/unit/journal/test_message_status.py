@@ -24,7 +24,7 @@ def name_of(batch: str, index: int = 0) -> str:
 
 async def refused(place: Place, who: Client, text: str) -> tuple[int, str]:
     with pytest.raises(Refusal) as refusal:
-        await place.status_reader.story(who, text)
+        await place.status_reader.history(who, text)
     return refusal.value.status, refusal.value.code
 
 
@@ -35,7 +35,7 @@ async def test_a_story_is_one_query(place: Place) -> None:
         event = RecordedEvent(index=index, kind="delivered", at=START, key=f"k{index}")
         await place.journal.note(batch, event)
     place.tables.calls.clear()
-    story = await place.status_reader.story(own, name_of(batch, 1))
+    story = await place.status_reader.history(own, name_of(batch, 1))
     assert place.tables.calls == {"query": 1}
     assert story.status is not None
     assert story.status.state is State.SENT
@@ -48,7 +48,7 @@ async def test_a_story_is_one_query(place: Place) -> None:
 async def test_what_has_no_record_waits_on_the_queue_until_the_retention_is_over(place: Place) -> None:
     own = await client(place)
     batch = batch_id()
-    assert await place.status_reader.story(own, name_of(batch)) == MessageHistory(name=ids.parse(name_of(batch)))
+    assert await place.status_reader.history(own, name_of(batch)) == MessageHistory(name=ids.parse(name_of(batch)))
     place.time.move(14 * 86_400 + 1)
     assert await refused(place, own, name_of(batch)) == (404, "message_not_found")
 
@@ -57,7 +57,7 @@ async def test_what_waited_longer_than_the_retention_still_has_its_story(place: 
     own = await client(place)
     batch = await place.send(submission_of(send_at=START + timedelta(days=60), expires_at=START + timedelta(days=61)))
     place.time.move(30 * 86_400)
-    story = await place.status_reader.story(own, name_of(batch))
+    story = await place.status_reader.history(own, name_of(batch))
     assert story.status is not None
     assert story.status.state is State.SCHEDULED
 
@@ -79,6 +79,6 @@ async def test_an_operator_sees_every_clients_messages_and_no_made_up_ones(place
     await client(place)
     operator = await client(place, "ops", Role.OPERATOR, b"o" * 32)
     batch = await place.send()
-    assert (await place.status_reader.story(operator, name_of(batch))).record is not None
+    assert (await place.status_reader.history(operator, name_of(batch))).record is not None
     made_up = ids.MessageId(batch=batch, index=0, mac="0" * 16)
     assert await refused(place, operator, str(made_up)) == (404, "message_not_found")

@@ -82,7 +82,7 @@ async def test_erased_message_keeps_only_its_final_state(place: Place) -> None:
     assert (attempt.at, attempt.outcome, attempt.seconds) == (known.at, "sent", known.seconds)
     [left] = (await place.journal.read(batch)).entry().messages
     assert left == Submission(client="shop", expires_at=submission_of().expires_at, size=800)
-    assert (await place.journal.story(batch))[1] == []
+    assert (await place.journal.history(batch))[1] == []
     assert await erase(place) == ErasureStep()
 
 
@@ -115,7 +115,7 @@ async def test_other_messages_of_the_batch_stay_unchanged(place: Place) -> None:
     before = await place.journal.read(batch)
     assert await erase(place) == ErasureStep(erased=1)
     assert await traces(place.memory, *TRACES) == []
-    record, events = await place.journal.story(batch)
+    record, events = await place.journal.history(batch)
     assert list(events) == [*bobs, together]
     assert (record.statuses[0], record.statuses[2]) == (before.statuses[0], before.statuses[2])
     assert record.content.count(entries.encode_submission(other)) == 2
@@ -304,7 +304,7 @@ async def test_later_event_is_ignored(place: Place) -> None:
     batch = await place.send(to_ada())
     await erase(place)
     await report(place, batch)
-    assert (await place.journal.story(batch))[1] == []
+    assert (await place.journal.history(batch))[1] == []
     assert await traces(place.memory, *TRACES) == []
 
 
@@ -317,7 +317,7 @@ async def test_concurrent_event_is_hidden_and_deleted_by_a_repeat(place: Place) 
     # The event handler has read the record; the erasure runs; then the handler writes its event.
     place.tables.before("upsert", first)
     await report(place, batch)
-    assert (await place.journal.story(batch))[1] == []
+    assert (await place.journal.history(batch))[1] == []
     assert await traces(place.memory, ADA) != []
     place.time.move(EVENTS_DELETED_AGAIN.total_seconds() - 1)
     assert await erase(place, "other@else.example") == ErasureStep()

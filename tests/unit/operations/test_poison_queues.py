@@ -49,7 +49,7 @@ async def test_poison_events_are_applied_and_poison_webhooks_are_kept(place: Pla
     await place.memory.queues.put(poison_of(WEBHOOKS_QUEUE), b"[]")
     assert (await place.poison_queues.drain()).done == 2
     assert await unreadable(place) == [b"[]"]
-    _, recorded = await place.journal.story(record.batch)
+    _, recorded = await place.journal.history(record.batch)
     assert [event.key for event in recorded] == ["1"]
 
 
