@@ -3,6 +3,8 @@
 # If there is none, print one sentence to stderr and exit 1.
 set -eu
 
+# Exactly 3.13, the runtime of the app in Azure (infra/app.bicep): the tests must run what is deployed. Functions offers 3.14 too;
+# changing means this file, .python-version, the Bicep and `make requirements` together.
 is_python_313() {
     "$1" -c 'import sys; raise SystemExit(sys.version_info[:2] != (3, 13))' 2>/dev/null
 }

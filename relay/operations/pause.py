@@ -10,7 +10,8 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from relay.core.model import MessageStatus, State
+from relay.core import part_turns
+from relay.core.model import MessageStatus
 from relay.core.outcomes import reply_text
 from relay.core.settings import Settings
 from relay.journal.records import Journal, every_record
@@ -163,6 +164,4 @@ def _closed_since(hold: Hold | None) -> datetime | None:
 
 
 def _running(status: MessageStatus, now: datetime) -> int:
-    return sum(
-        part.state is State.SENDING and part.lease_until is not None and part.lease_until > now for part in status.parts
-    )
+    return sum(part_turns.is_in_progress(part, now) for part in status.parts)

@@ -100,7 +100,8 @@ class ProviderModule(Protocol):
     """What each provider module exports; `relay.providers.registry` names the modules.
 
     A module whose vendor limits the rate also exports `default_paces(settings) -> tuple[relay.core.settings.Pace, ...]`, for
-    routes without paces of their own.
+    routes without paces of their own. A module whose vendor raises limits for single customers also exports
+    `SETTABLE_LIMITS: Mapping[str, int]`: the fields of `Capabilities` that a route's settings may replace, with the maximum.
     """
 
     CAPABILITIES: Capabilities

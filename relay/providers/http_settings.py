@@ -1,6 +1,6 @@
 """Settings that the routes over HTTP share: where the vendor is, and how long an exchange may take."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -31,6 +31,19 @@ def timeout_problems(value: Any) -> Sequence[str]:
     if isinstance(value, int | float) and not isinstance(value, bool) and 1 <= value <= MAX_TIMEOUT_SECONDS:
         return []
     return [f"timeout_seconds: must be a number from 1 to {MAX_TIMEOUT_SECONDS}"]
+
+
+def limit_problems(settings: Mapping[str, Any], limits: Mapping[str, int]) -> Sequence[str]:
+    """Return what is wrong with the limits in a route's settings, as `key: sentence`."""
+    return [
+        f"{key}: must be a whole number from 1 to {most}"
+        for key, most in limits.items()
+        if key in settings and not _is_within(settings[key], most)
+    ]
+
+
+def _is_within(value: Any, most: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= most
 
 
 def patience_of(seconds: float) -> Patience:

@@ -1,5 +1,9 @@
 """Check a message against a provider's capabilities, so that submission refuses what delivery could not carry."""
 
+from collections.abc import Mapping
+
+import msgspec
+
 from relay.core.model import Message, Submission
 from relay.core.settings import Route
 from relay.providers.contract import FEATURES, Capabilities
@@ -11,7 +15,7 @@ _OPTIONS = "options."
 
 def refusal(route: Route, submission: Submission, recipients: int) -> str:
     """Return why this route cannot carry the submission to this number of recipients; empty when it can."""
-    capabilities = provider_module(route.provider).CAPABILITIES
+    capabilities = _capabilities(route)
     name = f"route {route.name} ({route.provider})"
     if submission.size > capabilities.max_bytes:
         return f"{name} carries at most {capabilities.max_bytes} bytes; the message has {submission.size}"
@@ -32,6 +36,14 @@ def required(message: Message) -> frozenset[str]:
     Only the providers that the message has options for are loaded; each names the options that it alone can carry.
     """
     return frozenset({*_required_features(message), *_required_options(message)})
+
+
+def _capabilities(route: Route) -> Capabilities:
+    """Return the provider's capabilities, with the limits that the vendor raised for this route's account."""
+    module = provider_module(route.provider)
+    settable: Mapping[str, int] = getattr(module, "SETTABLE_LIMITS", {})
+    raised = {field: route.settings[field] for field in settable if field in route.settings}
+    return msgspec.structs.replace(module.CAPABILITIES, **raised) if raised else module.CAPABILITIES
 
 
 def _has(feature: str, provider: str, capabilities: Capabilities) -> bool:

@@ -13,7 +13,7 @@ from relay.core.settings import RouteSettings
 from relay.providers.acs.auth import Connection
 from relay.providers.acs.body import Envelope, build, envelopes
 from relay.providers.acs.outcomes import operation_outcome, sent_outcome
-from relay.providers.acs.settings import check_settings, default_paces
+from relay.providers.acs.settings import SETTABLE_LIMITS, check_settings, default_paces
 from relay.providers.bearer import Reply
 from relay.providers.contract import Capabilities, Provider, ProviderContext
 from relay.providers.http_exchange import LostResponse
@@ -139,6 +139,7 @@ def _unsupported(parcel: SendRequest) -> list[str]:
 
 __all__: Sequence[str] = (
     "CAPABILITIES",
+    "SETTABLE_LIMITS",
     "Acs",
     "check_options",
     "check_settings",

@@ -7,10 +7,16 @@ from urllib.parse import urlsplit
 from relay.core.settings import Pace, RouteSettings
 from relay.platform.entra_tokens import KEYS, identity_faults
 from relay.platform.secrets import reference_fault
-from relay.providers.http_settings import is_address, timeout_problems
+from relay.providers.http_settings import is_address, limit_problems, timeout_problems
 
 DEFAULT_TIMEOUT_SECONDS = 30
-SETTINGS = ("endpoint", "access_key", "subscription", "engagement_tracking", "timeout_seconds", *KEYS)
+SETTABLE_LIMITS = {"max_bytes": 30_000_000}
+"""What support raises the size of a request to, on request (service-limits)."""
+SETTINGS = (
+    *("endpoint", "access_key", "subscription", "engagement_tracking", "timeout_seconds"),
+    *SETTABLE_LIMITS,
+    *KEYS,
+)
 NO_CREDENTIALS = "access_key: must be given, or managed_identity, or tenant_id, client_id and a secret or certificate"
 PACES = ((30, 60.0), (100, 3600.0))
 """Messages and seconds: what a subscription may send from its own domains until it asks for more (service-limits)."""
@@ -26,6 +32,7 @@ def check_settings(settings: RouteSettings) -> Sequence[str]:
         problems.append("subscription: must be text, the same in all routes of one Azure subscription")
     if not isinstance(settings.get("engagement_tracking", True), bool):
         problems.append("engagement_tracking: must be true or false")
+    problems += limit_problems(settings, SETTABLE_LIMITS)
     problems += timeout_problems(settings.get("timeout_seconds", DEFAULT_TIMEOUT_SECONDS))
     return [*problems, *_key_problems(settings)]
 

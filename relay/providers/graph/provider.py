@@ -16,6 +16,7 @@ from relay.providers.graph.mailbox import Mailbox
 from relay.providers.graph.outcomes import for_one_mailbox
 from relay.providers.graph.settings import (
     DEFAULT_TIMEOUT_SECONDS,
+    SETTABLE_LIMITS,
     check_settings,
     default_paces,
     mailbox_of,
@@ -27,7 +28,7 @@ CAPABILITIES = Capabilities(
     # What a tenant may set at most; 35 MB until it does (learn.microsoft.com/graph/api/attachment-createuploadsession).
     max_bytes=150 * 1024 * 1024,
     max_raw_bytes=body.MAX_MIME_BYTES,
-    # The default of a tenant, which may set 1 to 1,000 (exchange-online-limits).
+    # The default of a mailbox, which an administrator may set to 1 to 1,000 (exchange-online-limits).
     max_recipients=500,
     features=frozenset({"headers", "x_headers", "inline_images", "raw_mime", "reply_to_many", "verify"}),
 )
@@ -140,6 +141,7 @@ class Graph:
 
 __all__: Sequence[str] = (
     "CAPABILITIES",
+    "SETTABLE_LIMITS",
     "Graph",
     "check_options",
     "check_settings",

@@ -5,7 +5,7 @@ from urllib.parse import quote
 
 from relay.core.settings import Pace, RouteSettings
 from relay.platform.entra_tokens import KEYS, identity_faults
-from relay.providers.http_settings import is_address, timeout_problems
+from relay.providers.http_settings import is_address, limit_problems, timeout_problems
 
 DEFAULT_URL = "https://graph.microsoft.com"
 CLOUDS = (
@@ -16,7 +16,9 @@ CLOUDS = (
 )
 """Graph's addresses; each is also the resource its tokens are for (learn.microsoft.com/graph/deployments)."""
 DEFAULT_TIMEOUT_SECONDS = 60
-SETTINGS = ("mailbox", "save_to_sent_items", "base_url", "timeout_seconds", *KEYS)
+SETTABLE_LIMITS = {"max_recipients": 1000}
+"""A tenant takes up to 1,000 recipients in a message (exchange-online-limits)."""
+SETTINGS = ("mailbox", "save_to_sent_items", "base_url", "timeout_seconds", *SETTABLE_LIMITS, *KEYS)
 MESSAGES_A_MINUTE = 30
 """Exchange Online's message rate limit; what exceeds it is delayed there, out of sight (exchange-online-limits)."""
 
@@ -34,6 +36,7 @@ def check_settings(settings: RouteSettings) -> Sequence[str]:
         problems.append("save_to_sent_items: must be true or false")
     if not is_address(settings.get("base_url", DEFAULT_URL)):
         problems.append(f"base_url: must be {DEFAULT_URL}, a national cloud's address or another https address")
+    problems += limit_problems(settings, SETTABLE_LIMITS)
     problems += timeout_problems(settings.get("timeout_seconds", DEFAULT_TIMEOUT_SECONDS))
     return [*problems, *identity_faults(settings)]
 

@@ -69,6 +69,22 @@ def test_refusal_names_the_route_and_what_it_cannot_carry(
     assert capabilities.refusal(route, submission_of(**fields), recipients) == refusal
 
 
+@pytest.mark.parametrize(
+    ("provider", "settings", "fields", "recipients"),
+    [
+        ("graph", {"max_recipients": 1000}, {}, 1000),
+        ("acs", {"max_bytes": 30_000_000}, {"size": 30_000_000}, 1),
+    ],
+)
+def test_limit_that_the_vendor_raised_is_a_setting_of_the_route(
+    provider: str, settings: dict[str, Any], fields: dict[str, Any], recipients: int
+) -> None:
+    submission = submission_of(**fields)
+    assert capabilities.refusal(Route(name="r", provider=provider), submission, recipients) != ""
+    raised = Route(name="r", provider=provider, settings=settings)
+    assert capabilities.refusal(raised, submission, recipients) == ""
+
+
 @pytest.mark.parametrize("provider", MODULES)
 def test_every_provider_states_known_features_and_carries_a_small_message(provider: str) -> None:
     stated = provider_module(provider).CAPABILITIES

@@ -27,6 +27,8 @@ FAULTS = [
     ({"subscription": 7}, "subscription"),
     ({"engagement_tracking": "no"}, "engagement_tracking"),
     ({"timeout_seconds": "30"}, "timeout_seconds"),
+    ({"max_bytes": 30_000_001}, "max_bytes"),
+    ({"max_bytes": "10 MB"}, "max_bytes"),
     ({"access_key": "c2VjcmV0"}, "access_key"),
     ({"managed_identity": True}, "managed_identity"),
 ]

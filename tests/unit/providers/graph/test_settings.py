@@ -30,6 +30,8 @@ FAULTS = [
     ({"base_url": 7}, "base_url"),
     ({"timeout_seconds": 0}, "timeout_seconds"),
     ({"timeout_seconds": True}, "timeout_seconds"),
+    ({"max_recipients": 1001}, "max_recipients"),
+    ({"max_recipients": True}, "max_recipients"),
     ({"managed_identity": False}, "managed_identity"),
     ({"client_secret": "setting:S"}, "client_secret"),
 ]
