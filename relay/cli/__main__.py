@@ -1,4 +1,4 @@
-"""`python -m relay.cli`: the operator's command line."""
+"""Runs the command line: `python -m relay.cli`."""
 
 from relay.cli.app import app
 

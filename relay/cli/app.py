@@ -1,4 +1,4 @@
-"""The command line: registration only; each group of commands has its own module."""
+"""Registers the commands; each group of commands has its own module."""
 
 import asyncio
 import os
@@ -47,10 +47,10 @@ app.command("smtp-bridge")(smtp_bridge.smtp_bridge)
 
 @app.callback()
 def main(context: typer.Context, url: Url = None, key: Key = None) -> None:
-    """Relay: send mail, and look after what was sent.
+    """Send mail with Relay and operate it.
 
-    Works against any relay by its address and key; without them against the one of `make run` in this folder.
-    Exit codes: 0 done, 1 refused, 2 wrong command line, 3 relay away or busy (try again), 4 done, with a bad result.
+    Calls the relay at --url with --key; without them, the one that `make run` started in this folder.
+    Exit codes: 0 done, 1 refused, 2 wrong command line, 3 relay unreachable or busy (retry), 4 done, with a bad result.
     """
     context.obj = {"url": url, "key": key}
 
@@ -58,11 +58,11 @@ def main(context: typer.Context, url: Url = None, key: Key = None) -> None:
 @app.command()
 def init(
     client: Annotated[str, typer.Option(help="The name of the first client.")] = "first",
-    role: Annotated[Role, typer.Option(help="What it may do.")] = Role.OPERATOR,
+    role: Annotated[Role, typer.Option(help="The client's role.")] = Role.OPERATOR,
 ) -> None:
-    """Create queues, tables, containers and a first client; prints JSON with its key, if it is new.
+    """Create queues, tables, containers and a first client. Prints JSON with the client's key if the client is new.
 
-    Reads the app's own settings from the environment (AzureWebJobsStorage and RELAY_…).
+    Reads the app's settings from the environment (AzureWebJobsStorage and RELAY_…).
     """
     try:
         key = asyncio.run(_init(start(os.environ), client, role))

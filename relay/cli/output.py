@@ -1,4 +1,4 @@
-"""How commands answer: tables for people, JSON for programs, and errors on the error output."""
+"""Prints results as tables or as JSON, and errors to stderr."""
 
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -12,9 +12,9 @@ from rich.table import Table
 
 from relay.cli.remote import Remote, RemoteError, find_remote
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
-Url = Annotated[str | None, typer.Option(envvar="RELAY_URL", help="The relay's address.", show_envvar=True)]
-Key = Annotated[str | None, typer.Option(envvar="RELAY_KEY", help="The key to call with.", show_envvar=True)]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Url = Annotated[str | None, typer.Option(envvar="RELAY_URL", help="The relay's URL.", show_envvar=True)]
+Key = Annotated[str | None, typer.Option(envvar="RELAY_KEY", help="The client key.", show_envvar=True)]
 
 console = Console()
 _STYLES = {
@@ -40,7 +40,7 @@ _STYLES = {
 
 
 def remote_of(context: typer.Context) -> Remote:
-    """The relay that this call is for, made once."""
+    """Return the relay that this command calls, created once."""
     root = context.find_root()
     chosen: dict[str, Any] = root.obj
     if "remote" not in chosen:
@@ -51,13 +51,13 @@ def remote_of(context: typer.Context) -> Remote:
 
 
 def print_json(content: Any) -> None:
-    """JSON on the output, alone."""
+    """Print indented JSON to stdout, and nothing else."""
     sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(content), indent=2) + b"\n")
     sys.stdout.buffer.flush()
 
 
-def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], *, nothing: str) -> None:
-    """A table, or one sentence when there is nothing to show."""
+def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], *, empty: str) -> None:
+    """Print a table, or the text `empty` if there are no rows."""
     table = Table(title=title, title_justify="left", box=None, header_style="bold", pad_edge=False)
     for column in columns:
         table.add_column(column, overflow="fold")
@@ -65,11 +65,11 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]
     for row in rows:
         table.add_row(*(styled(cell) for cell in row))
         count += 1
-    console.print(table if count else nothing, highlight=False)
+    console.print(table if count else empty, highlight=False)
 
 
 def print_pairs(pairs: Mapping[str, Any]) -> None:
-    """Names and values, one a line; what is None is left out."""
+    """Print names and values, one per line, without those that are None."""
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(style="dim")
     table.add_column(overflow="fold")
@@ -80,7 +80,7 @@ def print_pairs(pairs: Mapping[str, Any]) -> None:
 
 
 def styled(value: Any) -> str:
-    """A cell: states have their colour, times no fractions, and nothing in it is markup."""
+    """Format a cell: color states, cut fractions of seconds, escape markup."""
     from rich.markup import escape
 
     text = "" if value is None else str(value)
@@ -90,8 +90,8 @@ def styled(value: Any) -> str:
     return f"[{style}]{escape(text)}[/{style}]" if style else escape(text)
 
 
-def told[**P](command: Callable[P, None]) -> Callable[P, None]:
-    """A command whose `RemoteError` becomes a message and an exit code."""
+def reports_errors[**P](command: Callable[P, None]) -> Callable[P, None]:
+    """Wrap a command so that a `RemoteError` becomes a message and an exit code."""
 
     @wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:

@@ -1,4 +1,4 @@
-"""Operations that look at some records in each call: called again, with the cursor of the last answer, until all are seen."""
+"""Repeats operations that check a limited number of records per call, until no cursor is left."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,17 +9,17 @@ from rich.progress import Progress
 from relay.cli.output import console, remote_of
 
 
-def take_all_steps(
-    context: typer.Context, path: str, wanted: Mapping[str, Any], counts: Sequence[str], *, is_quiet: bool
+def call_until_done(
+    context: typer.Context, path: str, request: Mapping[str, Any], counts: Sequence[str], *, is_quiet: bool
 ) -> dict[str, int]:
-    """The sums of the counts; meanwhile the first of them is shown, unless `is_quiet`."""
-    body, total = dict(wanted), dict.fromkeys(counts, 0)
+    """Return the sum of each count over all calls. Shows the first of them as progress, unless `is_quiet`."""
+    body, total = dict(request), dict.fromkeys(counts, 0)
     with Progress(console=console, transient=True, disable=is_quiet) as progress:
-        task = progress.add_task("looking", total=None)
+        task = progress.add_task("searching", total=None)
         while True:
-            answer = remote_of(context).call("POST", path, json=body)
-            total = {name: count + answer[name] for name, count in total.items()}
+            response = remote_of(context).call("POST", path, json=body)
+            total = {name: count + response[name] for name, count in total.items()}
             progress.update(task, description=f"{total[counts[0]]} {counts[0]}")
-            if not answer["is_more"]:
+            if not response["is_more"]:
                 return total
-            body["cursor"] = answer["cursor"]
+            body["cursor"] = response["cursor"]

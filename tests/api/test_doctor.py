@@ -68,8 +68,8 @@ async def test_what_nobody_takes_is_told(relay: Harness) -> None:
     relay.clock.move(3600)
     _, findings = await examined(relay)
     assert faults(findings) == [
-        ("queues", "the first entry on relay-transactional has waited for 60 minutes"),
-        ("queues", "1 entries lie on relay-bulk-poison"),
+        ("queues", "the oldest entry on relay-transactional has waited 60 minutes"),
+        ("queues", "1 entries on relay-bulk-poison"),
     ]
 
 

@@ -1,4 +1,4 @@
-"""`relay bench`: how fast this relay accepts and sends."""
+"""`relay bench`: measure how fast a relay accepts and sends."""
 
 import time
 from collections.abc import Iterator, Mapping
@@ -9,21 +9,24 @@ from typing import Annotated
 import typer
 from rich.progress import Progress
 
-from relay.cli.output import AsJson, console, print_json, print_pairs, remote_of, told
+from relay.cli.output import AsJson, console, print_json, print_pairs, remote_of, reports_errors
 from relay.cli.remote import Remote
 from relay.core.model import FINAL, State
 
 
-@told
+@reports_errors
 def bench(
     context: typer.Context,
-    sender: Annotated[str, typer.Option("--from", help="Who they are from.")] = "bench@example.com",
-    to: Annotated[str, typer.Option(help="Who gets them.")] = "delivered@relay.test",
-    messages: Annotated[int, typer.Option(help="How many.", min=1, max=100_000)] = 200,
-    connections: Annotated[int, typer.Option(help="How many at a time.", min=1, max=128)] = 16,
+    sender: Annotated[str, typer.Option("--from", help="The From address.")] = "bench@example.com",
+    to: Annotated[str, typer.Option(help="The recipient.")] = "delivered@relay.test",
+    messages: Annotated[int, typer.Option(help="The number of messages.", min=1, max=100_000)] = 200,
+    connections: Annotated[int, typer.Option(help="The number of concurrent requests.", min=1, max=128)] = 16,
     as_json: AsJson = False,
 ) -> None:
-    """Send messages and measure until the last has ended. On a deployed relay this is real mail: choose the recipient well."""
+    """Send messages, and measure until the last reaches a final state.
+
+    A relay with a real provider sends real mail: choose a recipient that accepts it.
+    """
     remote = remote_of(context)
     message = {
         "from": sender,
@@ -61,8 +64,8 @@ def bench(
 def _send(remote: Remote, message: Mapping[str, object], count: int, connections: int) -> Iterator[tuple[str, float]]:
     def one(_: int) -> tuple[str, float]:
         begun = time.monotonic()
-        answer = remote.call("POST", "/v1/messages", json=message)
-        return str(answer["id"]), time.monotonic() - begun
+        accepted = remote.call("POST", "/v1/messages", json=message)
+        return str(accepted["id"]), time.monotonic() - begun
 
     with ThreadPoolExecutor(connections) as pool:
         yield from pool.map(one, range(count))

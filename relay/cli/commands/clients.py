@@ -1,24 +1,24 @@
-"""`relay clients …`: who may call."""
+"""`relay clients …`: manage clients and their keys."""
 
 from typing import Annotated, Any
 
 import typer
 
-from relay.cli.output import AsJson, console, print_json, print_table, remote_of, told
+from relay.cli.output import AsJson, console, print_json, print_table, remote_of, reports_errors
 from relay.clients.registry import Role
 
-app = typer.Typer(no_args_is_help=True, help="Clients and their keys: list, add, limit, rotate, remove-key, disable.")
+app = typer.Typer(no_args_is_help=True, help="Manage clients and their keys.")
 Name = Annotated[str, typer.Argument(help="The client's name.")]
-Senders = Annotated[list[str] | None, typer.Option("--sender", help="A From address or *@domain it may use.")]
-Recipients = Annotated[list[str] | None, typer.Option("--recipient", help="A recipient or *@domain it may send to.")]
-Rate = Annotated[int | None, typer.Option(help="Messages a minute.", min=1)]
-Quota = Annotated[int | None, typer.Option(help="Messages a day.", min=1)]
+Senders = Annotated[list[str] | None, typer.Option("--sender", help="An allowed From address or *@domain.")]
+Recipients = Annotated[list[str] | None, typer.Option("--recipient", help="An allowed recipient or *@domain.")]
+Rate = Annotated[int | None, typer.Option(help="The rate limit, in messages per minute.", min=1)]
+Quota = Annotated[int | None, typer.Option(help="The quota, in messages per day.", min=1)]
 
 
 @app.command("list")
-@told
+@reports_errors
 def index(context: typer.Context, as_json: AsJson = False) -> None:
-    """Every client, its keys and when each was last used."""
+    """List clients, with their keys and when each was last used."""
     found = remote_of(context).call("GET", "/v1/clients")["value"]
     if as_json:
         print_json(found)
@@ -33,33 +33,33 @@ def index(context: typer.Context, as_json: AsJson = False) -> None:
         )
         for client in found
     ]
-    print_table("", ("client", "role", "", "keys", "senders"), rows, nothing="There is no client.")
+    print_table("", ("client", "role", "", "keys", "senders"), rows, empty="No clients.")
 
 
 @app.command()
-@told
+@reports_errors
 def add(
     context: typer.Context,
     name: Name,
-    role: Annotated[Role, typer.Option(help="What it may do.")] = Role.CLIENT,
+    role: Annotated[Role, typer.Option(help="The client's role.")] = Role.CLIENT,
     senders: Senders = None,
     recipients: Recipients = None,
     rate: Rate = None,
     quota: Quota = None,
     as_json: AsJson = False,
 ) -> None:
-    """A new client; prints its key, which is told only this once.
+    """Create a client and print its key. The key is shown only once.
 
     Example: relay clients add shop --sender "*@shop.example" --rate 600 --quota 50000
     """
     policy = _policy(senders, recipients, rate, quota)
     body = {"name": name, "role": str(role), **({"policy": policy} if policy else {})}
-    answer = remote_of(context).call("POST", "/v1/clients", json=body)
-    print_json(answer) if as_json else console.print(answer["key"], markup=False, highlight=False, soft_wrap=True)
+    created = remote_of(context).call("POST", "/v1/clients", json=body)
+    print_json(created) if as_json else console.print(created["key"], markup=False, highlight=False, soft_wrap=True)
 
 
 @app.command()
-@told
+@reports_errors
 def limit(
     context: typer.Context,
     name: Name,
@@ -69,49 +69,53 @@ def limit(
     quota: Quota = None,
     as_json: AsJson = False,
 ) -> None:
-    """Change what a client may send; what is not named stays."""
-    answer = remote_of(context).call(
+    """Change the limits of a client. Limits that are not given stay."""
+    changed = remote_of(context).call(
         "PATCH", f"/v1/clients/{name}", json={"policy": _policy(senders, recipients, rate, quota)}
     )
-    print_json(answer) if as_json else console.print(f"{name} is changed.")
+    print_json(changed) if as_json else console.print(f"{name} is changed.")
 
 
 @app.command()
-@told
+@reports_errors
 def rotate(
     context: typer.Context,
     name: Name,
-    expires_in_seconds: Annotated[int | None, typer.Option(help="When the new key stops to work.", min=60)] = None,
+    expires_in_seconds: Annotated[
+        int | None, typer.Option(help="The lifetime of the new key, in seconds.", min=60)
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Another key beside the active one. Give it to the client, then take the old one away with remove-key."""
+    """Create another key for a client and print it. Deploy it, then delete the old key with remove-key."""
     body = {"expires_in_seconds": expires_in_seconds} if expires_in_seconds else {}
-    answer = remote_of(context).call("POST", f"/v1/clients/{name}/keys", json=body)
-    print_json(answer) if as_json else console.print(answer["key"], markup=False, highlight=False, soft_wrap=True)
+    created = remote_of(context).call("POST", f"/v1/clients/{name}/keys", json=body)
+    print_json(created) if as_json else console.print(created["key"], markup=False, highlight=False, soft_wrap=True)
 
 
 @app.command("remove-key")
-@told
+@reports_errors
 def remove_key(
-    context: typer.Context, name: Name, key_id: Annotated[str, typer.Argument(help="The eight digits in the key.")]
+    context: typer.Context,
+    name: Name,
+    key_id: Annotated[str, typer.Argument(help="The key's id: the eight digits in it.")],
 ) -> None:
-    """Make a key useless, within half a minute everywhere."""
+    """Delete a key. All instances refuse it within 30 seconds."""
     remote_of(context).call("DELETE", f"/v1/clients/{name}/keys/{key_id}")
-    console.print(f"{key_id} opens nothing any more.")
+    console.print(f"Key {key_id} is deleted.")
 
 
 @app.command()
-@told
+@reports_errors
 def disable(context: typer.Context, name: Name) -> None:
-    """Let none of a client's keys open anything."""
+    """Disable a client: all of its keys are refused."""
     remote_of(context).call("PATCH", f"/v1/clients/{name}", json={"is_disabled": True})
     console.print(f"{name} is disabled.")
 
 
 @app.command()
-@told
+@reports_errors
 def enable(context: typer.Context, name: Name) -> None:
-    """Let a disabled client's keys work again."""
+    """Enable a disabled client."""
     remote_of(context).call("PATCH", f"/v1/clients/{name}", json={"is_disabled": False})
     console.print(f"{name} is enabled.")
 

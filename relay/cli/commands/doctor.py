@@ -1,4 +1,4 @@
-"""`relay doctor`."""
+"""`relay doctor`: check settings, storage, providers and DNS."""
 
 import asyncio
 import os
@@ -9,38 +9,38 @@ import msgspec
 import typer
 
 from relay.bootstrap import start
-from relay.cli.output import AsJson, console, print_json, print_table, remote_of, styled, told
+from relay.cli.output import AsJson, console, print_json, print_table, remote_of, reports_errors, styled
 from relay.core.errors import SettingsError
 from relay.operations.doctor.findings import Health, worst
 from relay.operations.doctor.run import examine
 
-UNWELL = 4
-"""Exit code: something is at fault."""
+FAILED = 4
+"""Exit code: a check failed."""
 
 
-@told
+@reports_errors
 def doctor(
     context: typer.Context,
     local: Annotated[
-        bool, typer.Option("--local", help="Examine by the settings in this environment, without a running relay.")
+        bool, typer.Option("--local", help="Check the settings of this environment, without a running relay.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Check settings, storage, providers and DNS; explain each problem and its fix. Exits 4 on a failure."""
-    answer = asyncio.run(_examine()) if local else remote_of(context).call("GET", "/v1/doctor")
+    report = asyncio.run(_examine()) if local else remote_of(context).call("GET", "/v1/doctor")
     if as_json:
-        print_json(answer)
+        print_json(report)
     else:
-        _tell(answer)
-    if answer["health"] == Health.FAULT:
-        raise typer.Exit(UNWELL)
+        _print(report)
+    if report["health"] == Health.FAULT:
+        raise typer.Exit(FAILED)
 
 
 async def _examine() -> Mapping[str, Any]:
     try:
         relay = start(os.environ)
     except SettingsError as error:
-        why, fix = "The app cannot start with it.", "Correct the setting (docs/reference/settings.md)."
+        why, fix = "The app does not start with this setting.", "Correct it (docs/reference/settings.md)."
         faults = [
             {"about": "settings", "health": "fault", "what": text, "why": why, "fix": fix} for text in error.problems
         ]
@@ -53,10 +53,10 @@ async def _examine() -> Mapping[str, Any]:
     return {"health": str(worst(findings)), "value": value}
 
 
-def _tell(answer: Mapping[str, Any]) -> None:
-    rows = [(row["health"], row["about"], row["what"]) for row in answer["value"]]
-    print_table("", ("", "about", "finding"), rows, nothing="")
-    for row in answer["value"]:
+def _print(report: Mapping[str, Any]) -> None:
+    rows = [(row["health"], row["about"], row["what"]) for row in report["value"]]
+    print_table("", ("", "about", "finding"), rows, empty="")
+    for row in report["value"]:
         if row["health"] != Health.OK:
             console.print(f"\n{styled(row['health'])} {styled(row['about'])}: {styled(row['what'])}", highlight=False)
             console.print(f"  {styled(row['why'])}\n  → {styled(row['fix'])}", highlight=False)

@@ -1,25 +1,26 @@
-"""`relay erase`: erase what is kept of one recipient's messages."""
+"""`relay erase`: erase the stored messages of one recipient."""
 
 from typing import Annotated, Any
 
 import typer
 
 from relay.cli.commands.messages import ENDED_BADLY
-from relay.cli.output import AsJson, console, print_json, told
-from relay.cli.paging import take_all_steps
+from relay.cli.output import AsJson, console, print_json, reports_errors
+from relay.cli.paging import call_until_done
 
 
-@told
+@reports_errors
 def erase(
     context: typer.Context,
     recipient: Annotated[str, typer.Argument(help="The address whose messages are erased.")],
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Count only.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Count only; change nothing.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Erase each message to an address as a whole, and cancel those that wait. What is being sent just then is left.
+    """Erase all messages to an address, and cancel those that wait.
 
-    With something left the exit code is 4: repeat the command some minutes later.
+    Messages to several recipients are erased for all of them. Messages that are being sent right now are left, and the
+    command exits 4: repeat it a few minutes later.
 
     Examples:
 
@@ -29,24 +30,24 @@ def erase(
     """
     if not dry_run and not yes:
         typer.confirm(
-            f"Erase every message to {recipient}, and cancel those that wait? Nobody can undo this.", abort=True
+            f"Erase all messages to {recipient}, and cancel those that wait? This cannot be undone.", abort=True
         )
-    wanted: dict[str, Any] = {"recipient": recipient, "dry_run": dry_run}
-    total = take_all_steps(
-        context, "/v1/erase", wanted, ("erased", "cancelled", "moving", "shared_files"), is_quiet=as_json
+    request: dict[str, Any] = {"recipient": recipient, "dry_run": dry_run}
+    total = call_until_done(
+        context, "/v1/erase", request, ("erased", "cancelled", "moving", "shared_files"), is_quiet=as_json
     )
     if as_json:
         print_json(total)
     else:
-        _tell(total, is_dry=dry_run)
+        _print(total, is_dry=dry_run)
     if total["moving"] and not dry_run:
         raise typer.Exit(ENDED_BADLY)
 
 
-def _tell(total: dict[str, int], *, is_dry: bool) -> None:
+def _print(total: dict[str, int], *, is_dry: bool) -> None:
     would = "would be " if is_dry else ""
     console.print(f"{total['erased']} {would}erased, {total['cancelled']} {would}cancelled.")
     if total["moving"]:
-        console.print(f"{total['moving']} being sent just now: repeat this in some minutes.")
+        console.print(f"{total['moving']} being sent right now: repeat this in a few minutes.")
     if total["shared_files"]:
-        console.print(f"{total['shared_files']} of their files stay: other messages may name them too.")
+        console.print(f"{total['shared_files']} uploaded files kept: other messages may refer to them.")

@@ -1,4 +1,4 @@
-"""`relay send`, `relay status`, `relay messages`."""
+"""`relay send`, `relay status`, `relay messages`: send and list messages, and show their status."""
 
 import base64
 import time
@@ -8,34 +8,34 @@ from typing import Annotated, Any
 
 import typer
 
-from relay.cli.output import AsJson, console, print_json, print_pairs, print_table, remote_of, told
+from relay.cli.output import AsJson, console, print_json, print_pairs, print_table, remote_of, reports_errors
 from relay.cli.remote import Remote
 from relay.core.model import FINAL, State
 
 ENDED_BADLY = 4
-"""Exit code: the message ended, and not in `sent`."""
+"""Exit code: the message ended in a state other than `sent`."""
 POLL_SECONDS = 1.0
 
 
-@told
+@reports_errors
 def send(
     context: typer.Context,
-    to: Annotated[list[str], typer.Option(help="A recipient; may be given several times.")],
-    sender: Annotated[str, typer.Option("--from", help="Who it is from.")],
+    to: Annotated[list[str], typer.Option(help="A recipient; repeat it for several.")],
+    sender: Annotated[str, typer.Option("--from", help="The From address.")],
     subject: Annotated[str, typer.Option(help="The subject.")],
-    text: Annotated[str | None, typer.Option(help="The text; `-` reads it from the input.")] = None,
-    html: Annotated[str | None, typer.Option(help="The HTML; `@file` reads it from a file.")] = None,
-    cc: Annotated[list[str] | None, typer.Option(help="A recipient of a copy.")] = None,
-    bcc: Annotated[list[str] | None, typer.Option(help="A recipient whom nobody else sees.")] = None,
-    reply_to: Annotated[list[str] | None, typer.Option(help="Where answers go.")] = None,
-    header: Annotated[list[str] | None, typer.Option(help="A header, as Name: value.")] = None,
+    text: Annotated[str | None, typer.Option(help="The text; `-` reads stdin.")] = None,
+    html: Annotated[str | None, typer.Option(help="The HTML; `@file` reads a file.")] = None,
+    cc: Annotated[list[str] | None, typer.Option(help="A Cc recipient.")] = None,
+    bcc: Annotated[list[str] | None, typer.Option(help="A Bcc recipient.")] = None,
+    reply_to: Annotated[list[str] | None, typer.Option(help="A Reply-To address.")] = None,
+    header: Annotated[list[str] | None, typer.Option(help="A header: `Name: value`.")] = None,
     attach: Annotated[list[Path] | None, typer.Option(help="A file to attach.", exists=True, dir_okay=False)] = None,
     tag: Annotated[list[str] | None, typer.Option(help="A tag.")] = None,
     lane: Annotated[str | None, typer.Option(help="The lane.")] = None,
-    route: Annotated[str | None, typer.Option(help="The route, instead of what the rules choose.")] = None,
-    send_at: Annotated[str | None, typer.Option(help="When: ISO 8601 with an offset.")] = None,
-    idempotency_key: Annotated[str | None, typer.Option(help="Makes a repetition safe; by default a new one.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check and explain; send nothing.")] = False,
+    route: Annotated[str | None, typer.Option(help="The route; overrides the routing rules.")] = None,
+    send_at: Annotated[str | None, typer.Option(help="When to send: ISO 8601 with an offset.")] = None,
+    idempotency_key: Annotated[str | None, typer.Option(help="Makes retries safe (default: a new key).")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check the message and explain; send nothing.")] = False,
     follow: Annotated[bool, typer.Option("--follow", help="Wait until the message has ended.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -66,31 +66,31 @@ def send(
         "dry_run": dry_run or None,
     }
     body = {name: value for name, value in message.items() if value}
-    answer = remote.call(
+    response = remote.call(
         "POST", "/v1/messages", json=body, headers={"Idempotency-Key": idempotency_key or str(uuid.uuid4())}
     )
     if dry_run or not follow:
-        print_json(answer) if as_json else print_pairs(answer)
+        print_json(response) if as_json else print_pairs(response)
         return
-    _follow(remote, answer["id"], as_json=as_json)
+    _follow(remote, response["id"], as_json=as_json)
 
 
-@told
+@reports_errors
 def status(
     context: typer.Context,
     message: Annotated[str, typer.Argument(help="The message's id.")],
     follow: Annotated[bool, typer.Option("--follow", help="Wait until the message has ended.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """What became of a message. With --follow the exit code is 0 when it was sent, 4 when it ended otherwise."""
+    """Show the status of a message. With --follow, exits 0 if it was sent and 4 if it ended in another state."""
     remote = remote_of(context)
     if follow:
         _follow(remote, message, as_json=as_json)
     else:
-        _tell(remote.call("GET", f"/v1/messages/{message}"), as_json=as_json)
+        _print(remote.call("GET", f"/v1/messages/{message}"), as_json=as_json)
 
 
-@told
+@reports_errors
 def messages(
     context: typer.Context,
     state: Annotated[str | None, typer.Option(help="Only in this state.")] = None,
@@ -98,10 +98,10 @@ def messages(
     to: Annotated[str | None, typer.Option("--recipient", help="Only to this recipient.")] = None,
     since: Annotated[str | None, typer.Option(help="Accepted at or after: ISO 8601 with an offset.")] = None,
     before: Annotated[str | None, typer.Option(help="Accepted before: ISO 8601 with an offset.")] = None,
-    limit: Annotated[int, typer.Option("--limit", help="How many at most.", min=1)] = 50,
+    limit: Annotated[int, typer.Option("--limit", help="The maximum number of rows.", min=1)] = 50,
     as_json: AsJson = False,
 ) -> None:
-    """List messages, the newest first.
+    """List messages, newest first.
 
     Example: relay messages --state deferred --since 2026-03-01T00:00:00Z
     """
@@ -111,41 +111,41 @@ def messages(
         print_json(found)
         return
     rows = [(row["created_at"], row["state"], row["id"], row.get("subject"), row.get("client")) for row in found]
-    print_table("", ("accepted", "state", "id", "subject", "client"), rows, nothing="There is no such message.")
+    print_table("", ("accepted", "state", "id", "subject", "client"), rows, empty="No messages.")
 
 
 def _follow(remote: Remote, name: str, *, as_json: bool) -> None:
     with console.status("queued") as line:
         while True:
-            answer = remote.call("GET", f"/v1/messages/{name}")
-            if State(answer["state"]) in FINAL:
+            message = remote.call("GET", f"/v1/messages/{name}")
+            if State(message["state"]) in FINAL:
                 break
-            line.update(f"{answer['state']} …")
+            line.update(f"{message['state']} …")
             time.sleep(POLL_SECONDS)
-    _tell(answer, as_json=as_json)
-    if answer["state"] != State.SENT:
+    _print(message, as_json=as_json)
+    if message["state"] != State.SENT:
         raise typer.Exit(ENDED_BADLY)
 
 
-def _tell(answer: dict[str, Any], *, as_json: bool) -> None:
+def _print(message: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
-        print_json(answer)
+        print_json(message)
         return
     named = ("id", "state", "created_at", "next_attempt_at", "erased_at", "lane", "subject")
-    print_pairs({name: answer.get(name) for name in named})
-    people = [
+    print_pairs({name: message.get(name) for name in named})
+    recipients = [
         (row.get("kind"), row["email"], row.get("state"), row.get("route"), row.get("code"))
-        for row in answer.get("recipients", ())
+        for row in message.get("recipients", ())
     ]
-    print_table("\nRecipients", ("", "address", "state", "route", "cause"), people, nothing="")
+    print_table("\nRecipients", ("", "address", "state", "route", "cause"), recipients, empty="")
     attempts = [
         (row["number"], row["at"], row["route"], row["outcome"], row.get("code"), row.get("reply"))
-        for row in answer.get("attempts", ())
+        for row in message.get("attempts", ())
     ]
-    print_table("\nAttempts", ("", "at", "route", "outcome", "cause", "reply"), attempts, nothing="\nNo attempt yet.")
-    events = [(row["at"], row["kind"], row.get("recipient"), row.get("reply")) for row in answer.get("events", ())]
+    print_table("\nAttempts", ("", "at", "route", "outcome", "cause", "reply"), attempts, empty="\nNo attempts yet.")
+    events = [(row["at"], row["kind"], row.get("recipient"), row.get("reply")) for row in message.get("events", ())]
     if events:
-        print_table("\nEvents", ("at", "event", "recipient", "reply"), events, nothing="")
+        print_table("\nEvents", ("at", "event", "recipient", "reply"), events, empty="")
 
 
 def _content(text: str | None) -> str | None:

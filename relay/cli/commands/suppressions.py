@@ -1,99 +1,99 @@
-"""`relay suppressions …`: who is not sent to."""
+"""`relay suppressions …`: manage suppressed addresses."""
 
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from relay.cli.output import AsJson, console, print_json, print_table, remote_of, told
+from relay.cli.output import AsJson, console, print_json, print_table, remote_of, reports_errors
 
-app = typer.Typer(no_args_is_help=True, help="Addresses that are not sent to: list, add, remove, import, export, sync.")
+app = typer.Typer(no_args_is_help=True, help="Manage suppressed addresses.")
 Email = Annotated[str, typer.Argument(help="The address.")]
-Whose = Annotated[str | None, typer.Option("--client", help="Whose list (operators).")]
+Client = Annotated[str | None, typer.Option("--client", help="The client whose list to use (operators only).")]
 
 
 @app.command("list")
-@told
+@reports_errors
 def index(
     context: typer.Context,
-    client: Whose = None,
-    limit: Annotated[int, typer.Option("--limit", help="How many at most.", min=1)] = 100,
+    client: Client = None,
+    limit: Annotated[int, typer.Option("--limit", help="The maximum number of rows.", min=1)] = 100,
     as_json: AsJson = False,
 ) -> None:
-    """Who is on the list, why, and until when."""
+    """List suppressed addresses, with the reason and the expiry of each."""
     found = list(remote_of(context).pages("/v1/suppressions", {"client": client}, limit=limit))
     if as_json:
         print_json(found)
         return
     rows = [(row["email"], row["reason"], row.get("expires_at"), row.get("note")) for row in found]
-    print_table("", ("address", "reason", "until", "note"), rows, nothing="The list is empty.")
+    print_table("", ("address", "reason", "until", "note"), rows, empty="No suppressed addresses.")
 
 
 @app.command()
-@told
+@reports_errors
 def add(
     context: typer.Context,
     email: Email,
-    reason: Annotated[str | None, typer.Option(help="Why; by default manual.")] = None,
-    note: Annotated[str | None, typer.Option(help="For people.")] = None,
-    client: Whose = None,
+    reason: Annotated[str | None, typer.Option(help="The reason (default: manual).")] = None,
+    note: Annotated[str | None, typer.Option(help="A note for operators.")] = None,
+    client: Client = None,
     as_json: AsJson = False,
 ) -> None:
-    """Do not send to this address any more."""
+    """Suppress an address: Relay no longer sends to it."""
     named = {"email": email, "reason": reason, "note": note, "client": client}
-    answer = remote_of(context).call(
+    added = remote_of(context).call(
         "POST", "/v1/suppressions", json={name: value for name, value in named.items() if value}
     )
-    print_json(answer) if as_json else console.print("It is on the list.")
+    print_json(added) if as_json else console.print(f"{email} is suppressed.", markup=False, highlight=False)
 
 
 @app.command()
-@told
-def remove(context: typer.Context, email: Email, client: Whose = None) -> None:
-    """Send to this address again."""
+@reports_errors
+def remove(context: typer.Context, email: Email, client: Client = None) -> None:
+    """Remove an address from the list: Relay sends to it again."""
     remote_of(context).call("DELETE", f"/v1/suppressions/{email}", query={"client": client})
-    console.print("It is not on the list.")
+    console.print(f"{email} is no longer suppressed.", markup=False, highlight=False)
 
 
 @app.command("import")
-@told
-def take_list(
+@reports_errors
+def import_list(
     context: typer.Context,
     file: Annotated[
         Path, typer.Argument(help="CSV with a header line: email, reason, note.", exists=True, dir_okay=False)
     ],
-    client: Whose = None,
+    client: Client = None,
     as_json: AsJson = False,
 ) -> None:
-    """Add all addresses of a CSV file, or none when one of them is wrong.
+    """Add all addresses of a CSV file, or none if one of them is invalid.
 
     Example: relay suppressions export > list.csv; relay suppressions import list.csv
     """
-    answer: Any = remote_of(context).call(
+    response: Any = remote_of(context).call(
         "POST",
         "/v1/suppressions/import",
         content=file.read_bytes(),
         headers={"Content-Type": "text/csv"},
         query={"client": client},
     )
-    print_json(answer) if as_json else console.print(f"{answer['imported']} addresses are on the list.")
+    print_json(response) if as_json else console.print(f"{response['imported']} addresses imported.")
 
 
 @app.command()
-@told
-def export(context: typer.Context, client: Whose = None) -> None:
+@reports_errors
+def export(context: typer.Context, client: Client = None) -> None:
     """Print the whole list as CSV."""
     content = remote_of(context).call("GET", "/v1/suppressions/export", query={"client": client})
     typer.echo(content, nl=False)
 
 
 @app.command()
-@told
+@reports_errors
 def sync(
     context: typer.Context,
-    route: Annotated[str, typer.Argument(help="A route whose provider keeps lists (SendGrid).")],
+    route: Annotated[str, typer.Argument(help="A route whose provider has suppression lists (SendGrid).")],
     as_json: AsJson = False,
 ) -> None:
-    """Take over a provider's lists."""
-    answer = remote_of(context).call("POST", "/v1/suppressions/sync", json={"route": route})
-    print_json(answer) if as_json else console.print(f"{answer['taken']} taken over, {answer['dropped']} dropped.")
+    """Import a provider's suppression lists."""
+    synced = remote_of(context).call("POST", "/v1/suppressions/sync", json={"route": route})
+    print_json(synced) if as_json else console.print(f"{synced['taken']} imported, {synced['dropped']} removed.")

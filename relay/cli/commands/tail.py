@@ -1,4 +1,4 @@
-"""`relay tail`: what happens, as it happens."""
+"""`relay tail`: print messages as they change."""
 
 import sys
 import time
@@ -9,21 +9,21 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from relay.cli.output import AsJson, console, remote_of, styled, told
+from relay.cli.output import AsJson, console, remote_of, reports_errors, styled
 from relay.cli.remote import Remote
 from relay.core.model import FINAL, State
 
-EVERY_SECONDS = 2.0
+POLL_SECONDS = 2.0
 WATCHED = timedelta(minutes=15)
-"""How long a message is looked at after its acceptance; what changes later is in `relay messages`."""
-MOST = 500
+"""How long a message is watched after its acceptance; `relay messages` shows later changes."""
+MAX_MESSAGES = 500
 
 
-@told
+@reports_errors
 def tail(
     context: typer.Context,
-    state: Annotated[str | None, typer.Option(help="Only changes to this state.")] = None,
-    once: Annotated[bool, typer.Option("--once", help="Print what there is and stop.")] = False,
+    state: Annotated[str | None, typer.Option(help="Print only changes to this state.")] = None,
+    once: Annotated[bool, typer.Option("--once", help="Print the recent messages and exit.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Print each message when it appears and whenever its state changes, until Ctrl-C.
@@ -37,13 +37,13 @@ def tail(
                 _print(row, as_json=as_json)
         if once:
             return
-        time.sleep(EVERY_SECONDS)
+        time.sleep(POLL_SECONDS)
 
 
 def _changes(remote: Remote, seen: dict[str, str]) -> Iterator[Mapping[str, Any]]:
-    """What is new or has changed, the oldest first. `seen` remembers states by id."""
+    """Yield new and changed messages, oldest first. `seen` holds the last state by id."""
     since = datetime.now(UTC) - WATCHED
-    listed = list(remote.pages("/v1/messages", {"since": since.isoformat()}, limit=MOST))
+    listed = list(remote.pages("/v1/messages", {"since": since.isoformat()}, limit=MAX_MESSAGES))
     for row in reversed(listed):
         if seen.get(row["id"]) != row["state"]:
             seen[row["id"]] = row["state"]

@@ -1,1 +1,1 @@
-"""Submit mail as mail programs do: sendmail and SMTP."""
+"""Accepts mail as sendmail or over SMTP, and posts it to a relay."""

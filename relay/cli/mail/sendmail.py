@@ -1,6 +1,6 @@
-"""`relay sendmail`: takes the place of /usr/sbin/sendmail for scripts and cron jobs, and posts to a relay.
+"""`relay sendmail`: replace /usr/sbin/sendmail for scripts and cron jobs, and post to a relay.
 
-Arguments and exit codes are those that programs count on: sendmail(8) of Sendmail and Postfix, and sysexits.h.
+Arguments follow sendmail(8) of Sendmail and Postfix; exit codes follow sysexits.h.
 """
 
 import getpass
@@ -14,7 +14,7 @@ from typing import Annotated
 import msgspec
 import typer
 
-from relay.cli.mail.raw_mail import Meaning, meaning, post
+from relay.cli.mail.raw_mail import RefusalKind, post, refusal_kind
 from relay.cli.output import remote_of
 from relay.cli.remote import RemoteError
 from relay.core.model import Address
@@ -22,29 +22,29 @@ from relay.mime import raw
 from relay.mime.fields import address_field, is_field_name
 
 EX_OK, EX_USAGE, EX_DATAERR, EX_NOUSER, EX_TEMPFAIL, EX_NOPERM, EX_CONFIG = 0, 64, 65, 67, 75, 77, 78
-"""sysexits.h; Python's `os` has them on Unix only."""
+"""From sysexits.h; Python's `os` has them on Unix only."""
 EXIT_CODES = {
-    Meaning.LATER: EX_TEMPFAIL,
-    Meaning.BROKEN: EX_NOPERM,
-    Meaning.FORBIDDEN: EX_NOPERM,
-    Meaning.NO_RECIPIENT: EX_NOUSER,
-    Meaning.TOO_LARGE: EX_DATAERR,
-    Meaning.WRONG: EX_DATAERR,
+    RefusalKind.RETRY: EX_TEMPFAIL,
+    RefusalKind.NO_ACCESS: EX_NOPERM,
+    RefusalKind.FORBIDDEN: EX_NOPERM,
+    RefusalKind.BAD_RECIPIENT: EX_NOUSER,
+    RefusalKind.TOO_LARGE: EX_DATAERR,
+    RefusalKind.INVALID: EX_DATAERR,
 }
 _WITH_VALUE = frozenset("BCFLNORVXfhopr")
-"""Options whose value follows, in the same word or the next."""
+"""Options with a value, in the same argument or the next."""
 _IGNORED = frozenset("ABCGLNORUVXehmnopv")
-"""Options that concern a mail server's own queue and manners."""
+"""Options that configure a mail server's queue and behavior."""
 _QUALIFIED = frozenset(("from", "sender", "reply-to", "to", "cc", "bcc"))
 _RECIPIENTS = ("to", "cc", "bcc")
 
 
 class UsageError(ValueError):
-    """The arguments are none that sendmail has; the text says which."""
+    """sendmail has no such argument, or does not support it. The text names it."""
 
 
-class Asked(msgspec.Struct, frozen=True, kw_only=True):
-    """The arguments: `sender` is that of the envelope, empty for none; `reads_header` is -t, `ends_at_dot` the absence of -i."""
+class Arguments(msgspec.Struct, frozen=True, kw_only=True):
+    """The parsed arguments. `sender` is the envelope sender, empty for none; `reads_header` is -t; -i clears `ends_at_dot`."""
 
     recipients: tuple[str, ...] = ()
     sender: str | None = None
@@ -55,71 +55,71 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
 
 def sendmail(
     context: typer.Context,
-    arguments: Annotated[list[str] | None, typer.Argument(help="sendmail's options, and recipients.")] = None,
+    arguments: Annotated[list[str] | None, typer.Argument(help="Options of sendmail, and recipients.")] = None,
     domain: Annotated[
         str,
         typer.Option(
-            "--domain", envvar="RELAY_MAIL_DOMAIN", help="What an address without a domain gets (root, from cron)."
+            "--domain", envvar="RELAY_MAIL_DOMAIN", help="The domain to add to addresses without one (cron's root)."
         ),
     ] = "",
 ) -> None:
-    """Take sendmail's place: a message with its header comes by the input.
+    """Send a message, with its header, from stdin: a replacement for /usr/sbin/sendmail.
 
-    Knows -t (recipients from the header), -i and -oi (a lone dot does not end the message), -f and -r (envelope sender),
-    -F (full name); other options of sendmail are taken and have no effect. Exit codes are those of sysexits.h: 0 accepted,
-    64 usage, 65 message refused, 67 recipients refused, 75 try again later, 77 not allowed, 78 no key.
+    Supports -t (recipients from the header), -i and -oi (a lone dot does not end the message), -f and -r (envelope
+    sender) and -F (full name); ignores other options of sendmail. Exits as in sysexits.h: 0 accepted, 64 usage,
+    65 message refused, 67 recipients refused, 75 retry later, 77 not allowed, 78 no key.
 
     Example: relay sendmail -t -i < mail.eml
     """
     try:
-        asked = read_arguments(arguments or ())
-        if not asked.recipients and not asked.reads_header:
-            raise UsageError("name recipients, or give -t to take them from the header")
+        parsed = read_arguments(arguments or ())
+        if not parsed.recipients and not parsed.reads_header:
+            raise UsageError("no recipients; name them, or give -t to take them from the header")
         content = sys.stdin.buffer.read()
-        mail, recipients = prepared(content, asked, domain=domain, user=getpass.getuser())
+        mail, recipients = prepare(content, parsed, domain=domain, user=getpass.getuser())
         remote = remote_of(context)
-        post(remote, mail, sender=qualified(asked.sender, domain), recipients=recipients, key=str(uuid.uuid4()))
+        post(remote, mail, sender=qualify(parsed.sender, domain), recipients=recipients, key=str(uuid.uuid4()))
     except UsageError as error:
         _end(f"sendmail: {error}", EX_USAGE, error)
     except RemoteError as error:
         is_unset = error.status == 0 and error.exit_code == 2
-        _end(f"sendmail: {error}", EX_CONFIG if is_unset else EXIT_CODES[meaning(error)], error)
+        _end(f"sendmail: {error}", EX_CONFIG if is_unset else EXIT_CODES[refusal_kind(error)], error)
 
 
-def read_arguments(arguments: Sequence[str]) -> Asked:
-    """What sendmail's arguments ask for. Raises `UsageError`."""
+def read_arguments(arguments: Sequence[str]) -> Arguments:
+    """Parse sendmail's arguments. Raises `UsageError`."""
     recipients: list[str] = []
-    said: dict[str, str] = {}
-    waiting = list(arguments)
-    while waiting:
-        word = waiting.pop(0)
+    options: dict[str, str] = {}
+    rest = list(arguments)
+    while rest:
+        word = rest.pop(0)
         if word == "--":
-            recipients += waiting
+            recipients += rest
             break
         if not word.startswith("-") or word == "-":
             recipients.append(word)
             continue
         letter, value = word[1], word[2:]
         if letter == "b" and value not in ("", "m"):
-            raise UsageError(f"-b{value} is for a mail server; this only hands in a message (-bm)")
+            raise UsageError(f"-{letter}{value} is not supported; only -bm (send a message)")
         if letter not in _IGNORED | frozenset("bfrFti"):
-            raise UsageError(f"there is no option -{letter}")
+            raise UsageError(f"unknown option -{letter}")
         if letter in _WITH_VALUE and not value:
-            if not waiting:
+            if not rest:
                 raise UsageError(f"-{letter} needs a value")
-            value = waiting.pop(0)
-        said |= _said(letter, value)
-    return Asked(
+            value = rest.pop(0)
+        options |= _option(letter, value)
+    return Arguments(
         recipients=tuple(recipients),
-        sender=said.get("f"),
-        full_name=said.get("F", ""),
-        reads_header="t" in said,
-        ends_at_dot="i" not in said,
+        sender=options.get("f"),
+        full_name=options.get("F", ""),
+        reads_header="t" in options,
+        ends_at_dot="i" not in options,
     )
 
 
-def _said(letter: str, value: str) -> dict[str, str]:
-    """What one option says; those without a value may stand in one word (-ti)."""
+def _option(letter: str, value: str) -> dict[str, str]:
+    """Return the option and its value. Options without a value may be joined (-ti)."""
     if letter in "fr":
         return {"f": "" if value == "<>" else value}
     if letter == "o":
@@ -129,33 +129,33 @@ def _said(letter: str, value: str) -> dict[str, str]:
     return {letter: value}
 
 
-def prepared(content: bytes, asked: Asked, *, domain: str, user: str) -> tuple[bytes, list[str]]:
-    """The message to post, and the envelope; no recipients when the header alone names them.
+def prepare(content: bytes, arguments: Arguments, *, domain: str, user: str) -> tuple[bytes, list[str]]:
+    """Return the message to post and its envelope recipients; none when only the header names them.
 
-    A missing From is written, addresses without a domain get one, and what is no header belongs to the body.
+    Adds a missing From and missing domains. The first line that is not a header field begins the body.
     """
-    head, body = _parted(_until_dot(content) if asked.ends_at_dot else content)
+    head, body = _split(_until_dot(content) if arguments.ends_at_dot else content)
     fields = [_with_domain(field, domain) for field in raw.fields_of(head)]
     if not any(field.name == "from" for field in fields):
-        sender = qualified(asked.sender or user, domain) or user
+        sender = qualify(arguments.sender or user, domain) or user
         if "@" in sender:
-            line = address_field("From", [Address(email=sender, name=asked.full_name)])
+            line = address_field("From", [Address(email=sender, name=arguments.full_name)])
             fields.insert(0, raw.Field(name="from", line=line))
-    named = [qualified(address, domain) or address for address in asked.recipients]
-    if asked.reads_header and named:
-        named = [*(email for field in fields if field.name in _RECIPIENTS for email, _ in _people(field)), *named]
+    named = [qualify(address, domain) or address for address in arguments.recipients]
+    if arguments.reads_header and named:
+        named = [*(email for field in fields if field.name in _RECIPIENTS for email, _ in _addresses(field)), *named]
     return b"".join([*(field.line for field in fields), b"\r\n", body]), named
 
 
-def qualified(address: str | None, domain: str) -> str | None:
-    """An address with a domain, if there is one to give."""
+def qualify(address: str | None, domain: str) -> str | None:
+    """Add the domain to an address that has none, if a domain is given."""
     if not address or not domain or "@" in address:
         return address
     return f"{address}@{domain}"
 
 
-def _parted(content: bytes) -> tuple[bytes, bytes]:
-    """Header and body with CRLF: the first line that is no field begins the body, as sendmail has it."""
+def _split(content: bytes) -> tuple[bytes, bytes]:
+    """Split header and body, with CRLF. As in sendmail, the first line that is not a field begins the body."""
     lines = content.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
     if lines[0].startswith((b"From ", b">From ")):
         del lines[0]
@@ -181,25 +181,25 @@ def _until_dot(content: bytes) -> bytes:
 def _with_domain(field: raw.Field, domain: str) -> raw.Field:
     if not domain or field.name not in _QUALIFIED:
         return field
-    people = _people(field)
-    if all("@" in email for email, _ in people):
+    addresses = _addresses(field)
+    if all("@" in email for email, _ in addresses):
         return field
-    written = [Address(email=qualified(email, domain) or email, name=name) for email, name in people]
+    completed = [Address(email=qualify(email, domain) or email, name=name) for email, name in addresses]
     name = field.line.partition(b":")[0].decode("ascii")
     try:
-        return raw.Field(name=field.name, line=address_field(name, written))
+        return raw.Field(name=field.name, line=address_field(name, completed))
     except ValueError:
-        return field  # the relay tells what is wrong with it
+        return field  # the relay reports the problem
 
 
-def _people(field: raw.Field) -> list[tuple[str, str]]:
-    """Address and display name of everybody in a field; nobody when it cannot be read."""
+def _addresses(field: raw.Field) -> list[tuple[str, str]]:
+    """Return the address and display name of each mailbox in a field; none if it cannot be parsed."""
     try:
         header = policy.default.header_factory(field.name, field.value.decode())
     except (ValueError, LookupError, AttributeError, TypeError):
         return []
-    people = header.addresses if isinstance(header, AddressHeader) else ()
-    return [(str(each.addr_spec), str(each.display_name)) for each in people]
+    addresses = header.addresses if isinstance(header, AddressHeader) else ()
+    return [(str(each.addr_spec), str(each.display_name)) for each in addresses]
 
 
 def _end(text: str, code: int, error: Exception) -> None:

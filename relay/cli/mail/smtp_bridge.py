@@ -1,6 +1,6 @@
-"""`relay smtp-bridge`: listens for SMTP on this machine and posts what it gets to a relay.
+"""`relay smtp-bridge`: listen for SMTP on this machine, and post each message to a relay.
 
-For applications that can speak nothing else. It keeps nothing: 250 is said only after the relay's 202.
+For applications that can only send by SMTP. The bridge stores nothing: it replies 250 only after the relay's 202.
 """
 
 import asyncio
@@ -13,44 +13,44 @@ from typing import Annotated, Any
 
 import typer
 
-from relay.cli.mail.raw_mail import MAX_RECIPIENTS_BYTES, Meaning, meaning, post
-from relay.cli.output import remote_of, told
+from relay.cli.mail.raw_mail import MAX_RECIPIENTS_BYTES, RefusalKind, post, refusal_kind
+from relay.cli.output import remote_of, reports_errors
 from relay.cli.remote import Remote, RemoteError
 from relay.mime import raw
 from relay.mime.fields import clean
 
 MAX_MESSAGE_BYTES = 31_457_280
 MAX_LINE_BYTES = 1_000_000
-"""Of a message's line. RFC 5321 has 1,000; applications that write html in one line are met here first."""
+"""The longest line of a message. RFC 5321 allows 1,000, but applications write HTML on one line."""
 MAX_UNSETTLED = 1_000
 IDLE_SECONDS = 600.0
-"""How long a client may be silent, and the relay may take; RFC 5321 section 4.5.3.2 lets clients wait as long."""
+"""How long a client may be silent, and a call to the relay may take. Clients wait that long: RFC 5321 section 4.5.3.2."""
 MAX_REPLY = 400
 REPLIES = {
-    Meaning.LATER: "451 4.3.0",
-    Meaning.BROKEN: "451 4.3.5",  # a wrong key is this bridge's fault, and must cost no mail
-    Meaning.FORBIDDEN: "550 5.7.1",
-    Meaning.NO_RECIPIENT: "550 5.1.3",
-    Meaning.TOO_LARGE: "552 5.3.4",
-    Meaning.WRONG: "554 5.6.0",
+    RefusalKind.RETRY: "451 4.3.0",
+    RefusalKind.NO_ACCESS: "451 4.3.5",  # the bridge's configuration is wrong: the client must keep the message
+    RefusalKind.FORBIDDEN: "550 5.7.1",
+    RefusalKind.BAD_RECIPIENT: "550 5.1.3",
+    RefusalKind.TOO_LARGE: "552 5.3.4",
+    RefusalKind.INVALID: "554 5.6.0",
 }
-"""RFC 5321 section 4.2, RFC 3463."""
+"""Reply codes: RFC 5321 section 4.2, RFC 3463."""
 
 
 class Bridge:
-    """What aiosmtpd asks. A transaction is one call to the relay, with one key however often it is repeated."""
+    """Handles aiosmtpd's hooks. A transaction is one call to the relay; a repeated one uses the same idempotency key."""
 
-    def __init__(self, remote: Remote, *, passes_sender: bool, tell: Callable[[str], None]) -> None:
+    def __init__(self, remote: Remote, *, passes_sender: bool, report: Callable[[str], None]) -> None:
         self._remote = remote
         self._passes_sender = passes_sender
-        self._tell = tell
+        self._report = report
         self._unsettled: dict[str, list[str]] = {}
         self._posting: set[asyncio.Future[Any]] = set()
 
     async def handle_MAIL(  # noqa: N802 (aiosmtpd finds hooks by these names)
         self, _server: Any, _session: Any, envelope: Any, address: str | None, mail_options: list[str]
     ) -> str:
-        """MAIL FROM: whatever it is, an empty one too; whether it can be passed on, the relay decides."""
+        """Accept any MAIL FROM, also an empty one; the relay decides whether a route can carry it."""
         envelope.mail_from = address or ""
         envelope.mail_options.extend(mail_options)
         return "250 2.1.0 OK"
@@ -58,7 +58,7 @@ class Bridge:
     async def handle_RCPT(  # noqa: N802 (as above)
         self, _server: Any, _session: Any, envelope: Any, address: str, rcpt_options: list[str]
     ) -> str:
-        """RCPT TO: as many as one call can name; the client sends the others in another transaction."""
+        """Accept as many RCPT TO as fit in one call; the client sends the others in another transaction."""
         if sum(len(each.encode()) + 1 for each in [*envelope.rcpt_tos, address]) > MAX_RECIPIENTS_BYTES:
             return "452 4.5.3 Too many recipients"
         envelope.rcpt_tos.append(address)
@@ -66,7 +66,7 @@ class Bridge:
         return "250 2.1.5 OK"
 
     async def handle_DATA(self, _server: Any, _session: Any, envelope: Any) -> str:  # noqa: N802 (as above)
-        """The reply to a whole message: 250 only when it is durable."""
+        """Post the message to the relay. Replies 250 only when it is stored durably."""
         sender = envelope.mail_from if self._passes_sender else None
         mail: bytes = envelope.content
         digest = _digest(sender, envelope.rcpt_tos, mail)
@@ -76,32 +76,32 @@ class Bridge:
         )
         self._posting.add(posting)
         try:
-            answer = await posting
+            accepted = await posting
         except RemoteError as error:
-            found = meaning(error)
-            if found is Meaning.LATER:
+            kind = refusal_kind(error)
+            if kind is RefusalKind.RETRY:
                 self._remember(digest, key)
-            self._tell(f"not accepted: {found.value}")
-            return _reply(REPLIES[found], error)
+            self._report(f"not accepted: {kind.value}")
+            return _reply(REPLIES[kind], error)
         finally:
             self._posting.discard(posting)
-        self._tell(f"accepted {answer['id']}")
-        return f"250 2.0.0 Accepted as {answer['id']}"
+        self._report(f"accepted {accepted['id']}")
+        return f"250 2.0.0 Accepted as {accepted['id']}"
 
     async def handle_exception(self, error: Exception) -> str:
-        """A fault of the bridge is not the mail's: the client tries again."""
-        self._tell(f"failed: {type(error).__name__}")
-        return "451 4.3.0 The bridge failed on this; try again"
+        """Reply 451 to an error of the bridge itself, so that the client retries the message."""
+        self._report(f"failed: {type(error).__name__}")
+        return "451 4.3.0 Internal error of the bridge; retry later"
 
     async def finish(self) -> None:
-        """Wait for the calls under way."""
+        """Wait until running calls have ended."""
         await asyncio.gather(*self._posting, return_exceptions=True)
 
     def _key(self, digest: str, mail: bytes) -> str:
-        """The key of a transaction: the same when a client repeats it after an answer was lost.
+        """Return the idempotency key of a transaction: the same one if a client repeats it after a lost reply.
 
-        With a Message-ID the same message is the same mail. Without one two equal messages may be two mails, so only a
-        repetition of what was answered with 451 has its key again.
+        A Message-ID identifies the message. Without one, two equal messages may be two mails, so only a message that got
+        451 keeps its key when the client repeats it.
         """
         if raw.message_id(mail):
             return f"smtp-{digest}"
@@ -119,49 +119,52 @@ class Bridge:
             del self._unsettled[next(iter(self._unsettled))]
 
 
-@told
+@reports_errors
 def smtp_bridge(
     context: typer.Context,
-    host: Annotated[str, typer.Option(help="Where to listen.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="The port; 0 takes a free one.", min=0, max=65535)] = 2525,
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="The port; 0 picks a free one.", min=0, max=65535)] = 2525,
     allow_other_hosts: Annotated[
         bool,
         typer.Option(
-            "--allow-other-hosts", help="Listen on an address that others reach: whoever does sends in your name."
+            "--allow-other-hosts", help="Allow a non-loopback address: any host that reaches it sends with your key."
         ),
     ] = False,
     ignore_mail_from: Annotated[
         bool,
         typer.Option(
-            "--ignore-mail-from", help="Disregard MAIL FROM: bounces go to From. For routes without a return path."
+            "--ignore-mail-from", help="Ignore MAIL FROM: bounces go to From. For routes without a return path."
         ),
     ] = False,
-    max_bytes: Annotated[int, typer.Option(help="The largest message.", min=1_000)] = MAX_MESSAGE_BYTES,
+    max_bytes: Annotated[
+        int, typer.Option(help="The maximum size of a message, in bytes.", min=1_000)
+    ] = MAX_MESSAGE_BYTES,
 ) -> None:
     """Listen for SMTP on this machine, and post each message to the relay.
 
-    Says 250 only after the relay accepted; 4xx when it is away or busy, so that the application tries again; 5xx with
-    the reason when it refuses. There is no password: whoever reaches the port may send what the key may send.
+    Replies 250 only after the relay accepted the message; 4xx if the relay is unreachable or busy, so that the application
+    retries; 5xx with the reason if the relay refuses. There is no password: any program that reaches the port can send
+    with the relay key.
 
     Example: relay smtp-bridge --port 2525
     """
     if not is_loopback(host) and not allow_other_hosts:
         raise RemoteError(
-            f"{host} is reached by others, and anybody who reaches the bridge sends with your key. "
-            "If a firewall sees to that, give --allow-other-hosts.",
+            f"{host} is not a loopback address: any host that reaches it could send with your key. "
+            "If a firewall prevents that, give --allow-other-hosts.",
             exit_code=2,
         )
-    bridge = Bridge(remote_of(context), passes_sender=not ignore_mail_from, tell=typer.echo)
+    bridge = Bridge(remote_of(context), passes_sender=not ignore_mail_from, report=typer.echo)
     try:
         asyncio.run(serve(bridge, host, port, max_bytes))
     except OSError as error:
-        raise RemoteError(f"{host}:{port} cannot be listened on: {error.strerror}.", exit_code=1) from error
+        raise RemoteError(f"Cannot listen on {host}:{port}: {error.strerror}.", exit_code=1) from error
     except KeyboardInterrupt:
         return
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches an address."""
+    """Return whether a host is a loopback address."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -169,7 +172,7 @@ def is_loopback(host: str) -> bool:
 
 
 async def serve(bridge: Bridge, host: str, port: int, max_bytes: int) -> None:
-    """Listen until SIGTERM or SIGINT; then take no more, and finish what is under way. Raises `OSError`."""
+    """Listen until SIGTERM or SIGINT, then close the port and finish running calls. Raises `OSError`."""
     from aiosmtpd.smtp import SMTP
 
     class Smtp(SMTP):
@@ -212,6 +215,6 @@ def _digest(sender: str | None, recipients: list[str], mail: bytes) -> str:
 
 
 def _reply(status: str, error: RemoteError) -> str:
-    """One line of ASCII, short enough for SMTP; the relay's texts repeat no address."""
+    """Format an error as one line of ASCII, short enough for SMTP. The relay's error texts contain no addresses."""
     words = "; ".join(line.strip() for line in str(error).splitlines())
     return f"{status} {clean(words.encode('ascii', 'replace').decode())[:MAX_REPLY]}"

@@ -1,4 +1,4 @@
-"""The sender domains: whether receivers can tell that our providers may send for them (SPF, DKIM, DMARC).
+"""Checks SPF, DKIM and DMARC of the sender domains.
 
 Sources: RFC 7208 (SPF), RFC 6376 (DKIM), RFC 7489 (DMARC), and each provider's page on authenticating a domain.
 """
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from relay.core.settings import Settings
 
 type Resolve = Callable[[str, str], Awaitable[Sequence[str]]]
-"""Asks the DNS for records of a type at a name; no record and no name are both empty."""
+"""Looks up the DNS records of a name and type; empty if the name or the record does not exist."""
 
 TIMEOUT_SECONDS = 5.0
 _RESERVED = (".test", ".example", ".invalid", ".localhost", "example.com", "example.net", "example.org")
@@ -22,18 +22,18 @@ _DKIM_SELECTORS = {
     "graph": ("selector1", "selector2"),
     "acs": ("selector1-azurecomm-prod-net", "selector2-azurecomm-prod-net"),
 }
-_SPAM = "Receivers will put this mail into spam, or refuse it: Gmail, Yahoo and Outlook demand it of larger senders."
+_SPAM = "Receivers may refuse the mail or mark it as spam: Gmail, Yahoo and Outlook require this of bulk senders."
 
 
 def sender_domains(settings: "Settings", patterns: Sequence[str]) -> Sequence[str]:
-    """The domains that mail may be from, by the clients' policies and the routes' senders, without reserved names."""
+    """Return the allowed sender domains, from client policies and routes, without reserved names."""
     every = [*patterns, *(pattern for route in settings.routes.values() for pattern in route.senders)]
     found = {pattern.rpartition("@")[2].lower() for pattern in every if "@" in pattern}
     return sorted(domain for domain in found if not domain.endswith(_RESERVED))
 
 
 async def domain(name: str, providers: Set[str], resolve: Resolve) -> Sequence[Finding]:
-    """SPF, DKIM and DMARC of one domain, for the providers that send."""
+    """Check SPF, DKIM and DMARC of one domain, for the providers in use."""
     sending = providers & _DKIM_SELECTORS.keys()
     if not sending:
         return []
@@ -43,7 +43,7 @@ async def domain(name: str, providers: Set[str], resolve: Resolve) -> Sequence[F
 
 
 def resolver(nameservers: Sequence[str] = (), port: int = 53) -> Resolve:
-    """A resolver over the network: the machine's own name servers, or these."""
+    """Create a resolver that asks these name servers (default: those of the machine)."""
 
     async def resolve(name: str, kind: str) -> Sequence[str]:
         import dns.asyncresolver
@@ -65,7 +65,7 @@ def resolver(nameservers: Sequence[str] = (), port: int = 53) -> Resolve:
 
 
 class NoResponseError(Exception):
-    """The DNS could not be asked. The text is the resolver's reason."""
+    """The DNS did not answer. The text is the resolver's reason."""
 
 
 def _text(record: Any) -> str:
@@ -77,20 +77,20 @@ def _spf(name: str, texts: Sequence[str], providers: Set[str]) -> Iterator[Findi
     about = f"domain {name}"
     records = [text for text in texts if text.lower().startswith("v=spf1")]
     if len(records) > 1:
-        why = "RFC 7208 section 4.5: with several records the result is an error, which counts as none."
+        why = "Receivers treat several SPF records as an error, so none of them counts (RFC 7208 section 4.5)."
         yield fault(about, f"{len(records)} SPF records", why, "Merge them into one TXT record.")
         return
     record = records[0] if records else ""
     for provider in sorted(providers):
         include = _SPF_INCLUDES[provider]
         if include in record:
-            yield ok(about, f"SPF names {provider}")
+            yield ok(about, f"SPF includes {provider}")
         elif provider == "sendgrid" and record:
-            # With SendGrid's automated security the return path is a CNAME of its own, which has its own record.
-            yield ok(about, "SPF exists; SendGrid's automated security uses a return path of its own")
+            # With SendGrid's automated security the return path is a separate subdomain with its own SPF record.
+            yield ok(about, "SPF exists; SendGrid's automated security uses a separate return path")
         else:
-            fix = f"Publish TXT at {name}: v=spf1 include:{include} -all (merged with what is there)."
-            yield warning(about, f"SPF does not name {provider}", _SPAM, fix)
+            fix = f"Publish TXT at {name}: v=spf1 include:{include} -all (merge it with an existing record)."
+            yield warning(about, f"SPF does not include {provider}", _SPAM, fix)
 
 
 async def _dkim(name: str, provider: str, resolve: Resolve) -> Finding:
@@ -102,16 +102,14 @@ async def _dkim(name: str, provider: str, resolve: Resolve) -> Finding:
     fix = (
         f"Authenticate the domain at the provider and publish the records it shows (usually {selectors[0]}._domainkey)."
     )
-    return warning(about, f"no DKIM record of {provider} was found ({', '.join(selectors)})", _SPAM, fix)
+    return warning(about, f"no DKIM record for {provider} ({', '.join(selectors)})", _SPAM, fix)
 
 
 def _dmarc(name: str, texts: Sequence[str]) -> Iterator[Finding]:
     about = f"domain {name}"
     record = next((text for text in texts if text.upper().startswith("V=DMARC1")), "")
     if not record:
-        fix = (
-            f"Publish TXT at _dmarc.{name}: v=DMARC1; p=none; rua=mailto:… and read the reports before you tighten it."
-        )
+        fix = f"Publish TXT at _dmarc.{name}: v=DMARC1; p=none; rua=mailto:… Read the reports before you use a stricter p."
         yield warning(about, "no DMARC record", _SPAM, fix)
     else:
         policy = next((part.strip()[2:] for part in record.split(";") if part.strip().startswith("p=")), "none")

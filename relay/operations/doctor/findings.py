@@ -1,4 +1,4 @@
-"""What the doctor says."""
+"""The doctor's findings."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from enum import StrEnum
@@ -7,17 +7,17 @@ import msgspec
 
 
 class Health(StrEnum):
-    """How it stands with one thing."""
+    """The severity of a finding."""
 
     OK = "ok"
     WARNING = "warning"
-    """Works now; will not for ever, or not for everybody."""
+    """Mail is sent now, but this will cause problems."""
     FAULT = "fault"
-    """Mail does not leave, or may be lost to an outage."""
+    """Mail is not sent, or an outage could lose it."""
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing that was looked at. `why` it matters and what would `fix` it are empty when all is well."""
+    """The result of one check. `why` it matters and how to `fix` it are empty if the health is ok."""
 
     about: str
     health: Health
@@ -30,21 +30,21 @@ type Check = Callable[[], Awaitable[Sequence[Finding]]]
 
 
 def ok(about: str, what: str) -> Finding:
-    """All is well with this."""
+    """Create a finding without a problem."""
     return Finding(about=about, health=Health.OK, what=what)
 
 
 def warning(about: str, what: str, why: str, fix: str) -> Finding:
-    """Not well, and mail still leaves."""
+    """Create a finding about a problem that does not stop mail."""
     return Finding(about=about, health=Health.WARNING, what=what, why=why, fix=fix)
 
 
 def fault(about: str, what: str, why: str, fix: str) -> Finding:
-    """Mail does not leave, or could be lost."""
+    """Create a finding about a problem that stops or endangers mail."""
     return Finding(about=about, health=Health.FAULT, what=what, why=why, fix=fix)
 
 
 def worst(findings: Sequence[Finding]) -> Health:
-    """The health of the whole."""
+    """Return the worst health of all findings."""
     states = {finding.health for finding in findings}
     return next((state for state in (Health.FAULT, Health.WARNING) if state in states), Health.OK)

@@ -1,4 +1,4 @@
-"""Runs every check at once, each bounded in time; a check that breaks is a finding, not the end."""
+"""Runs all checks concurrently, each with a timeout. A check that fails becomes a finding."""
 
 import asyncio
 from collections.abc import Iterator, Sequence
@@ -15,7 +15,7 @@ CHECK_SECONDS = 20.0
 
 
 async def examine(services: "DoctorServices", resolve: domains.Resolve | None = None) -> Sequence[Finding]:
-    """Everything, in the order in which one would fix it. `resolve` asks the DNS (default: the machine's resolver)."""
+    """Run all checks. Findings are ordered as one would fix them. `resolve` asks the DNS (default: the machine's resolver)."""
     clients = await _clients(services)
     senders = domains.sender_domains(services.settings, clients)
     checks: list[tuple[str, Check]] = [
@@ -45,7 +45,7 @@ def _of_domains(
 
 
 async def _clients(services: "DoctorServices") -> Sequence[str]:
-    """The sender patterns of every client; none when storage is away, which has a finding of its own."""
+    """Return the sender patterns of all clients; none if storage fails, which has its own finding."""
     try:
         async with asyncio.timeout(CHECK_SECONDS):
             clients = await services.clients.all()
@@ -61,9 +61,9 @@ async def _bounded(about: str, check: Check) -> Sequence[Finding]:
     except TimeoutError:
         text = f"no answer within {CHECK_SECONDS:g} seconds"
         return [
-            fault(about, text, "What cannot be reached cannot be used.", "Look at the network, then run this again.")
+            fault(about, text, "Relay cannot use it while it does not respond.", "Check the network and rerun this.")
         ]
     except Exception as error:
         log_failure("doctor_failed", about=about)
-        why = "The doctor itself failed here, so nothing is known about this."
-        return [fault(about, f"could not be examined ({type(error).__name__})", why, "The log has the details.")]
+        why = "The check itself failed, so its result is unknown."
+        return [fault(about, f"the check failed ({type(error).__name__})", why, "See the log for details.")]

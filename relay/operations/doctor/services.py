@@ -1,4 +1,4 @@
-"""State what the doctor needs of the application."""
+"""The services that the doctor needs."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -25,11 +25,11 @@ class DoctorServices(Protocol):
 
     @property
     def clock(self) -> Callable[[], datetime]:
-        """The current time, aware."""
+        """Return the current time, with its time zone."""
 
     @property
     def secrets(self) -> Secrets:
-        """Keys by their references."""
+        """Secrets by reference."""
 
     @property
     def clients(self) -> Clients:

@@ -1,4 +1,4 @@
-"""Azure Storage: each right that Relay needs, its clock, and what lies on the queues."""
+"""Checks Azure Storage: permissions, clock, and old or poison queue entries."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
@@ -25,7 +25,7 @@ _ROLES = {
 
 
 async def rights(services: "DoctorServices") -> Sequence[Finding]:
-    """Write, read and delete something of each kind, and see that everything of the plan exists."""
+    """Write, read and delete one item of each kind, and check that all queues, tables and containers exist."""
     found = []
     for kind, attempt in (("queues", _queues), ("tables", _tables), ("blobs", _blobs)):
         found.append(await _try(kind, attempt, services))
@@ -33,7 +33,7 @@ async def rights(services: "DoctorServices") -> Sequence[Finding]:
 
 
 async def clock(services: "DoctorServices") -> Sequence[Finding]:
-    """How far this process's clock is from storage's."""
+    """Compare this process's clock with that of storage."""
     name = f"doctor/{uuid4().hex}"
     blobs = services.storage.blobs
     await blobs.put(UNREADABLE_CONTAINER, name, b"")
@@ -49,33 +49,33 @@ async def clock(services: "DoctorServices") -> Sequence[Finding]:
 
 
 async def queues(services: "DoctorServices") -> Sequence[Finding]:
-    """What waits, and what nobody takes."""
+    """Find poison entries and queues that are not being read."""
     found: list[Finding] = []
     for lane, settings in services.settings.lanes.items():
         for queue in settings.queues(lane):
             found += await _queue(services, queue)
-    return found or [ok("queues", "nothing lies there that nobody takes")]
+    return found or [ok("queues", "no poison entries, and no entry waits longer than 15 minutes")]
 
 
 async def _queue(services: "DoctorServices", queue: str) -> Sequence[Finding]:
     found = []
     poison = await services.storage.queues.count(poison_of(queue))
     if poison:
-        text = f"{poison} entries lie on {poison_of(queue)}"
-        why = "Relay's own code failed on them; the function that buries them has not taken them yet."
-        fix = "They become dead letters within a day. See the log for the failure, then `relay deadletters list`."
+        text = f"{poison} entries on {poison_of(queue)}"
+        why = "Relay failed on them repeatedly, and they are not recorded as dead letters yet."
+        fix = "Find the error in the log. Within a day they become dead letters: see `relay deadletters list`."
         found.append(warning("queues", text, why, fix))
     oldest = await services.storage.queues.oldest_inserted_at(queue)
     if oldest is not None and services.clock() - oldest > OLD:
         minutes = (services.clock() - oldest).total_seconds() / 60
-        why = "Entries are not taken: the queue functions may be disabled, or too few instances run."
-        fix = "Look at the function app's functions and at its maximum instance count."
-        found.append(fault("queues", f"the first entry on {queue} has waited for {minutes:.0f} minutes", why, fix))
+        why = "The queue is not being read: its function may be disabled, or too few instances run."
+        fix = "Check that the app's functions are enabled, and raise its maximum instance count."
+        found.append(fault("queues", f"the oldest entry on {queue} has waited {minutes:.0f} minutes", why, fix))
     return found
 
 
 async def _try(kind: str, attempt: Callable[["DoctorServices"], Awaitable[str]], services: "DoctorServices") -> Finding:
-    why = "Without this Relay cannot accept, deliver or record mail."
+    why = "Without this access Relay cannot accept, deliver or record mail."
     try:
         missing = await attempt(services)
     except StorageError as error:
@@ -88,7 +88,7 @@ async def _try(kind: str, attempt: Callable[["DoctorServices"], Awaitable[str]],
 
 
 async def _queues(services: "DoctorServices") -> str:
-    """The name of a queue that is missing; empty when all are there and can be used."""
+    """Use all queues; return the name of a missing one, or an empty string."""
     port = services.storage.queues
     for queue in queues_of(services.settings.lanes):
         if not await port.exists(queue):

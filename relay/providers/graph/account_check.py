@@ -1,7 +1,7 @@
-"""What a Graph token says of the app's rights, for the doctor.
+"""Reads the app's permissions from a Graph token, for the doctor.
 
-Rights by RBAC for Applications (scoped to mailboxes) are not in a token; those consented in Entra are, and hold for every
-mailbox of the tenant. The two add up. Source: learn.microsoft.com/exchange/permissions-exo/application-rbac.
+A token lists permissions consented in Entra, which apply to every mailbox of the tenant, but not those granted by RBAC
+for Applications (scoped to mailboxes). Both apply. Source: learn.microsoft.com/exchange/permissions-exo/application-rbac.
 """
 
 import base64
@@ -20,21 +20,21 @@ class _Claims(msgspec.Struct):
 
 
 def remarks(token: str) -> Sequence[AccountRemark]:
-    """What to say of an access token. It is only read, not trusted: Graph decides."""
+    """Report the permissions in an access token. Its signature is not checked, since Graph decides what it may do."""
     try:
         payload = token.split(".")[1]
         encoded = base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4))
         roles = msgspec.json.decode(encoded, type=_Claims).roles
     except (IndexError, binascii.Error, msgspec.MsgspecError):
-        return [AccountRemark(health="ok", what="a token was given; it tells nothing of its rights")]
+        return [AccountRemark(health="ok", what="token acquired; permissions cannot be read from it")]
     wide = [role for role in roles if role in _WIDE]
     if not wide:
-        return [AccountRemark(health="ok", what="no right over all mailboxes of the tenant is consented")]
+        return [AccountRemark(health="ok", what="token acquired; it grants no access to all mailboxes")]
     return [
         AccountRemark(
             health="warning",
-            what=f"{', '.join(wide)} is consented for every mailbox of the tenant",
-            why="Whoever has this app's identity can act for everybody in the company.",
+            what=f"{', '.join(wide)} is granted for every mailbox of the tenant",
+            why="A leak of this app's identity would expose every mailbox of the company.",
             fix="Use RBAC for Applications scoped to the sending mailboxes, and remove the consent"
             " (docs/how-to/exchange-online.md).",
         )

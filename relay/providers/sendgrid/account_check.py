@@ -1,4 +1,4 @@
-"""What a SendGrid account says of itself, for the doctor. A key with only Mail Send may read none of it: that is no fault.
+"""Checks sender domains and credits of a SendGrid account, for the doctor. A key limited to Mail Send can read neither.
 
 Sources: twilio.com/docs/sendgrid/api-reference: sender-verification, domain-authentication, user-api (credits).
 """
@@ -16,13 +16,13 @@ FEW_CREDITS = 100
 
 
 def remarks(sender_domains: Sequence[str], senders: Reply, domains: Reply, credit: Reply) -> Sequence[AccountRemark]:
-    """What to say, from the answers to /v3/verified_senders, /v3/whitelabel/domains and /v3/user/credits."""
+    """Report on the responses of /v3/verified_senders, /v3/whitelabel/domains and /v3/user/credits."""
     return [*_on_domains(sender_domains, _decoded(senders), _decoded(domains)), *_on_credits(_decoded(credit))]
 
 
 def _on_domains(wanted: Sequence[str], senders: Any, domains: Any) -> Iterator[AccountRemark]:
     if not isinstance(domains, list):
-        text = "the key may not read the account's domains; their DNS records are looked at instead"
+        text = "the key cannot read the account's domains; only their DNS records are checked"
         yield AccountRemark(health="ok", what=text)
         return
     valid = {str(entry.get("domain")).lower() for entry in domains if isinstance(entry, dict) and entry.get("valid")}
@@ -45,8 +45,8 @@ def _on_domains(wanted: Sequence[str], senders: Any, domains: Any) -> Iterator[A
         else:
             yield AccountRemark(
                 health="fault",
-                what=f"{name} is neither an authenticated domain nor has it a verified sender",
-                why="SendGrid answers 403 to mail from it; Relay holds that sender.",
+                what=f"{name} has neither domain authentication nor a verified sender",
+                why="SendGrid refuses mail from it (403), and Relay holds that sender.",
                 fix="Authenticate the domain: Settings, Sender Authentication.",
             )
 
@@ -57,8 +57,8 @@ def _on_credits(found: Any) -> Iterator[AccountRemark]:
         yield AccountRemark(
             health="warning",
             what=f"{remain} credits are left until {found.get('next_reset', 'the next period')}",
-            why="Without credits SendGrid refuses everything; Relay then holds the route until the reset.",
-            fix="Raise the plan, or add a fallback route.",
+            why="Without credits SendGrid refuses all mail, and Relay holds the route until the reset.",
+            fix="Upgrade the plan, or add a fallback route.",
         )
 
 

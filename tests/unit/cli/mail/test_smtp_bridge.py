@@ -1,4 +1,4 @@
-"""The bridge's replies, and that a transaction has one key however often it is tried."""
+"""SMTP bridge: replies, and one idempotency key per transaction."""
 
 from collections.abc import Sequence
 
@@ -16,25 +16,25 @@ AWAY = (503, {"error": {"code": "busy", "message": "Busy.", "details": []}})
 
 
 class Wire(httpx2.BaseTransport):
-    """A relay that answers as it is told; it keeps what it was asked. The last answer is repeated."""
+    """A relay that returns these responses, the last one repeatedly, and records requests."""
 
-    def __init__(self, answers: Sequence[tuple[int, object]]) -> None:
-        self._answers = list(answers)
-        self.asked: list[httpx2.Request] = []
+    def __init__(self, responses: Sequence[tuple[int, object]]) -> None:
+        self._responses = list(responses)
+        self.requests: list[httpx2.Request] = []
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
-        self.asked.append(request)
-        status, body = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
+        self.requests.append(request)
+        status, body = self._responses.pop(0) if len(self._responses) > 1 else self._responses[0]
         headers = {"Content-Type": "application/json", "Retry-After": "0"}
         return httpx2.Response(status, content=msgspec.json.encode(body), headers=headers)
 
     @property
     def keys(self) -> list[str]:
-        return list(dict.fromkeys(request.headers["idempotency-key"] for request in self.asked))
+        return list(dict.fromkeys(request.headers["idempotency-key"] for request in self.requests))
 
 
 def bridge(wire: Wire, *, passes_sender: bool = True) -> Bridge:
-    return Bridge(Remote("http://relay.example", "k", wire), passes_sender=passes_sender, tell=lambda _: None)
+    return Bridge(Remote("http://relay.example", "k", wire), passes_sender=passes_sender, report=lambda _: None)
 
 
 async def send(to: Bridge, content: bytes = b"From: a@example.com\r\n\r\nHi\r\n", *people: str) -> str:
@@ -44,10 +44,10 @@ async def send(to: Bridge, content: bytes = b"From: a@example.com\r\n\r\nHi\r\n"
     return await to.handle_DATA(None, None, envelope)
 
 
-async def test_250_is_the_relay_s_202() -> None:
+async def test_accepted_message_gets_250() -> None:
     wire = Wire([ACCEPTED])
     assert await send(bridge(wire)) == "250 2.0.0 Accepted as msg_1"
-    [request] = wire.asked
+    [request] = wire.requests
     assert dict(request.url.params) == {"from": "a@example.com", "to": "ada@example.org"}
     assert request.headers["content-type"] == "message/rfc822"
 
@@ -70,7 +70,9 @@ async def test_250_is_the_relay_s_202() -> None:
         (400, {"code": "invalid_request", "message": "x\r\n250 \u00fc" * 99}, None),
     ],
 )  # fmt: skip
-async def test_a_refusal_keeps_its_reason(status: int, error: dict[str, object], reply: str | None) -> None:
+async def test_refusal_becomes_smtp_reply_with_its_reason(
+    status: int, error: dict[str, object], reply: str | None
+) -> None:
     said = await send(bridge(Wire([(status, {"error": error})])))
     assert reply is None or said == reply
     assert said.isascii()
@@ -78,18 +80,17 @@ async def test_a_refusal_keeps_its_reason(status: int, error: dict[str, object],
     assert len(said) < 450
 
 
-async def test_a_lost_answer_makes_no_second_mail() -> None:
-    """The client repeats what was answered with 451; the key is that of the first time."""
+async def test_retry_after_451_keeps_its_idempotency_key() -> None:
     wire = Wire([*[AWAY] * 4, ACCEPTED])
     relay = bridge(wire)
     assert (await send(relay)).startswith("451")
     assert (await send(relay)).startswith("250")
     assert len(wire.keys) == 1
     await send(relay)
-    assert len(wire.keys) == 2, "the same text again is another mail"
+    assert len(wire.keys) == 2, "the same text once more is another mail"
 
 
-async def test_a_message_id_is_the_same_mail_also_after_a_restart() -> None:
+async def test_same_message_id_has_same_key_after_restart() -> None:
     wire = Wire([ACCEPTED])
     content = b"Message-ID: <1@example.com>\r\n\r\nHi\r\n"
     await send(bridge(wire), content)
@@ -101,35 +102,35 @@ async def test_a_message_id_is_the_same_mail_also_after_a_restart() -> None:
 
 
 @pytest.mark.parametrize("address", ["", None, "a@example.com"])
-async def test_mail_from_is_passed_on_whatever_it_is_or_disregarded(address: str | None) -> None:
-    for passes_sender, said in ((True, address or "<>"), (False, None)):
+async def test_mail_from_is_passed_on_or_ignored(address: str | None) -> None:
+    for passes_sender, expected in ((True, address or "<>"), (False, None)):
         wire, envelope = Wire([ACCEPTED]), Envelope()
         relay = bridge(wire, passes_sender=passes_sender)
         assert (await relay.handle_MAIL(None, None, envelope, address, [])).startswith("250")
         envelope.content, envelope.rcpt_tos = b"From: a@example.com\r\n\r\nHi\r\n", ["ada@example.org"]
         assert (await relay.handle_DATA(None, None, envelope)).startswith("250")
-        assert wire.asked[0].url.params.get("from") == said
+        assert wire.requests[0].url.params.get("from") == expected
 
 
-async def test_more_recipients_than_one_call_names_go_in_another_transaction() -> None:
+async def test_recipients_beyond_the_limit_get_452() -> None:
     wire, envelope = Wire([ACCEPTED]), Envelope()
     relay = bridge(wire)
-    people = [f"somebody{number:04}@example.org" for number in range(1000)]
+    people = [f"customer{number:04}@example.org" for number in range(1000)]
     replies = [await relay.handle_RCPT(None, None, envelope, address, []) for address in people]
     assert {reply[:3] for reply in replies} == {"250", "452"}
     assert len(",".join(envelope.rcpt_tos)) < MAX_RECIPIENTS_BYTES
     await send(relay, b"From: a@example.com\r\n\r\n", *envelope.rcpt_tos)
-    assert wire.asked[0].headers["x-relay-rcpt-to"] == ",".join(envelope.rcpt_tos)
-    assert "to" not in wire.asked[0].url.params
+    assert wire.requests[0].headers["x-relay-rcpt-to"] == ",".join(envelope.rcpt_tos)
+    assert "to" not in wire.requests[0].url.params
 
 
-async def test_a_fault_of_the_bridge_is_not_the_mail_s() -> None:
+async def test_internal_error_of_the_bridge_gets_451() -> None:
     assert (await bridge(Wire([ACCEPTED])).handle_exception(RuntimeError("x"))).startswith("451")
 
 
 @pytest.mark.parametrize(
-    ("host", "is_it"),
+    ("host", "expected"),
     [("127.0.0.1", True), ("127.8.8.8", True), ("::1", True), ("localhost", True), ("0.0.0.0", False), ("::", False), ("relay", False)],  # noqa: S104, E501
 )  # fmt: skip
-def test_loopback(host: str, is_it: bool) -> None:
-    assert is_loopback(host) is is_it
+def test_only_loopback_hosts_are_loopback(host: str, expected: bool) -> None:
+    assert is_loopback(host) is expected

@@ -1,4 +1,4 @@
-"""A name server on loopback that knows what it is given: real DNS messages over UDP."""
+"""A DNS server on loopback over UDP that serves a given zone."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -38,7 +38,7 @@ class _Server(asyncio.DatagramProtocol):
 
 @asynccontextmanager
 async def name_server(zone: Zone) -> AsyncIterator[int]:
-    """Serve a zone; the port."""
+    """Serve a zone. Yields the port."""
     loop = asyncio.get_running_loop()
     transport, _ = await loop.create_datagram_endpoint(lambda: _Server(zone), local_addr=("127.0.0.1", 0))
     try:
