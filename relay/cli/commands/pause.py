@@ -6,23 +6,23 @@ from typing import Annotated, Any
 import typer
 
 from relay.cli.commands.messages import ENDED_BADLY
-from relay.cli.output import AsJson, console, print_json, remote_of, told
+from relay.cli.output import AsJson, console, print_json, remote_of, reports_errors
 from relay.cli.remote import Remote
 
 STEP_SECONDS = 20
 """How long one request waits; the command repeats it."""
 
 
-@told
+@reports_errors
 def pause(
     context: typer.Context,
-    reason: Annotated[str, typer.Option(help="Why, for people who look at the routes.")] = "deployment",
+    reason: Annotated[str, typer.Option(help="The reason, shown with the routes.")] = "deployment",
     wait: Annotated[int, typer.Option(min=0, help="Seconds to wait until no attempt runs.")] = 300,
     as_json: AsJson = False,
 ) -> None:
-    """Hold every route and wait until no attempt runs. Relay still accepts mail and keeps it.
+    """Hold all routes and wait until no attempt runs. Relay still accepts mail and stores it.
 
-    Exit code 4: attempts still run; repeat the command.
+    Exits 4 if attempts still run: repeat the command.
 
     Examples:
 
@@ -49,8 +49,8 @@ def _pause(remote: Remote, reason: str, wait: int) -> Any:
             return state
 
 
-@told
+@reports_errors
 def resume(context: typer.Context, as_json: AsJson = False) -> None:
     """End the holds that `pause` made, and send what waited. Other holds stay."""
-    answer = remote_of(context).call("POST", "/v1/resume")
-    print_json(answer) if as_json else console.print(f"Delivery is resumed; holds ended: {answer['resumed']}.")
+    response = remote_of(context).call("POST", "/v1/resume")
+    print_json(response) if as_json else console.print(f"Delivery is resumed; holds ended: {response['resumed']}.")
