@@ -53,6 +53,7 @@ async def api(req: func.HttpRequest) -> func.HttpResponse:
 def _deliver_from(queue: str) -> Callable[[func.QueueMessage], Awaitable[None]]:
     async def deliver(msg: func.QueueMessage) -> None:
         await relay().delivery.deliver(queue, msg.get_body(), is_redelivery=(msg.dequeue_count or 1) > 1)
+        await relay().late_timer.run_if_late()
 
     return deliver
 

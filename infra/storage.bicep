@@ -40,6 +40,7 @@ var tables = [
   'pending'
   'suppressions'
   'templates'
+  'timers'
   'webhooks'
   'webhooklog'
 ]

@@ -8,6 +8,7 @@ from relay.bootstrap.use_cases import UseCases
 if TYPE_CHECKING:
     from relay.operations.erasure import Erasure
     from relay.operations.health_log import HealthLog
+    from relay.operations.late_timer import LateTimer
     from relay.operations.message_changes import MessageChanges
     from relay.operations.orphan_entries import OrphanEntries
     from relay.operations.pause import Pause
@@ -138,6 +139,13 @@ class Operations(UseCases):
         )
 
     @cached_property
+    def late_timer(self) -> "LateTimer":
+        """Recovery from traffic when the minute timer is late."""
+        from relay.operations.late_timer import LateTimer
+
+        return LateTimer(self.storage.tables, self.recovery.run, self.clock)
+
+    @cached_property
     def every_minute(self) -> "EveryMinute":
         """The minute timer."""
         from relay.operations.schedule import EveryMinute
@@ -147,6 +155,7 @@ class Operations(UseCases):
             sent_checks=self.sent_checks,
             orphan_entries=self.orphan_entries,
             health_log=self.health_log,
+            late_timer=self.late_timer,
             clock=self.clock,
         )
 

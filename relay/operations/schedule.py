@@ -15,6 +15,7 @@ import msgspec
 from relay.clients.suppressions import Suppressions
 from relay.events.webhooks.delivery import Webhooks
 from relay.operations.health_log import HealthLog
+from relay.operations.late_timer import LateTimer
 from relay.operations.orphan_entries import OrphanEntries
 from relay.operations.poison_queues import PoisonQueues
 from relay.operations.purge import Purge
@@ -45,15 +46,21 @@ class EveryMinute:
         sent_checks: SentChecks,
         orphan_entries: OrphanEntries,
         health_log: HealthLog,
+        late_timer: LateTimer,
         clock: Callable[[], datetime],
     ) -> None:
         self._clock = clock
+
+        async def note(_: Deadline) -> Progress:
+            await late_timer.note()
+            return Progress()
 
         async def write(_: Deadline) -> Progress:
             await health_log.write()
             return Progress()
 
         self._steps = (
+            _Step(name="late_timer", run=note, until_seconds=5.0),
             _Step(name="recovery", run=recovery.run, until_seconds=35.0),
             _Step(name="sent_checks", run=sent_checks.run, until_seconds=45.0),
             _Step(name="orphan_entries", run=orphan_entries.collect, until_seconds=50.0),
