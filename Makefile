@@ -12,6 +12,7 @@ NODE_STAMP := node_modules/.installed
 unexport PYTHONDONTWRITEBYTECODE
 
 # One worker a core, at most four. Tests that share processes stay on one worker (tests/conftest.py).
+TARGET ?= relay.zip
 WORKERS ?= auto --maxprocesses 4
 PYTEST := $(PYTHON) -m pytest --numprocesses $(WORKERS) --dist loadgroup --durations 10
 
@@ -19,7 +20,7 @@ PYTEST := $(PYTHON) -m pytest --numprocesses $(WORKERS) --dist loadgroup --durat
 CODE := $(wildcard relay devhost standins hooks bench scripts function_app.py tests)
 SUITES := unit contract standins devhost api repository crash_points e2e browser
 
-.PHONY: bench plots docs screenshots soak mutants help run test tests deep setup format format-check lint types requirements clean $(SUITES)
+.PHONY: bench plots docs screenshots soak mutants help run test tests deep setup format format-check lint types requirements package clean $(SUITES)
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -83,6 +84,10 @@ requirements: $(VENV_STAMP) ## Re-pin after editing pyproject.toml
 	done
 	@$(PYTHON) -m uv pip compile --quiet --universal --python-version 3.13 --custom-compile-command "make requirements" \
 		tests/e2e/generated_clients/requirements.in --output-file tests/e2e/generated_clients/requirements.txt
+
+package: setup ## Pack the app with its dependencies, for a deployment without a build in Azure (TARGET=relay.zip)
+	@$(PYTHON) -m devhost.package --with-dependencies $(TARGET)
+	@RELAY_PACKAGE=$(TARGET) $(PYTHON) -m pytest --quiet tests/e2e/test_package.py -k "dependencies or answers"
 
 screenshots: setup ## Renew the screenshots in docs/images (needs chromium)
 	@RELAY_SCREENSHOTS=1 $(PYTHON) -m pytest tests/browser

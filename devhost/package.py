@@ -1,8 +1,14 @@
-"""`python -m devhost.package TARGET.zip`: pack the files that `.funcignore` does not exclude, as azd does."""
+"""`python -m devhost.package TARGET.zip`: pack the files that `.funcignore` does not exclude, as azd does.
+
+With `--with-dependencies` the package contains what requirements.txt names, for Linux on x86-64 with Python 3.13, so that Azure
+need not build it.
+"""
 
 import argparse
 import fnmatch
+import subprocess
 import sys
+import tempfile
 import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -10,6 +16,14 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 BY_AZD = ("__pycache__", ".venv")
 """What azd always excludes (azure-dev, cli/azd/pkg/project/project_utils.go)."""
+SITE_PACKAGES = Path(".python_packages/lib/site-packages")
+"""Where Azure looks for dependencies that come with a package, as its own build puts them (azure-dev #8538)."""
+FOR_AZURE = (
+    *("--python-version", "3.13"),
+    *("--python-platform", "x86_64-manylinux_2_28"),
+    *("--only-binary", ":all:"),
+    "--no-compile",
+)
 
 
 def patterns_in(text: str) -> tuple[str, ...]:
@@ -51,19 +65,34 @@ def packaged(root: Path) -> Iterator[Path]:
     return walk(root)
 
 
-def pack(root: Path, target: Path) -> None:
-    """Write the package as a zip file."""
+def pack(root: Path, target: Path, dependencies: Path | None = None) -> None:
+    """Write the package as a zip file, with the installed packages in the folder `dependencies` where Azure looks for them."""
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
         for path in packaged(root):
             archive.write(root / path, str(path))
+        if dependencies is not None:
+            for file in sorted(dependencies.rglob("*")):
+                if file.is_file() and "__pycache__" not in file.parts:
+                    archive.write(file, str(SITE_PACKAGES / file.relative_to(dependencies)))
+
+
+def install(requirements: Path, folder: Path) -> None:
+    """Install the packages into a folder, for Azure's platform, whatever this computer is. Raises `CalledProcessError`."""
+    command = (sys.executable, "-m", "uv", "pip", "install", "--quiet", "--target", folder, *FOR_AZURE)
+    subprocess.run((*command, "--requirement", requirements), check=True)
 
 
 def main() -> int:
     """Return the exit code."""
     parser = argparse.ArgumentParser(prog="devhost.package", description="Pack the function app for deployment.")
     parser.add_argument("target", type=Path, help="the zip file to write")
-    target: Path = parser.parse_args().target
-    pack(ROOT, target)
+    parser.add_argument("--with-dependencies", action="store_true", help="include what requirements.txt names")
+    options = parser.parse_args()
+    target: Path = options.target
+    with tempfile.TemporaryDirectory() as folder:
+        if options.with_dependencies:
+            install(ROOT / "requirements.txt", Path(folder))
+        pack(ROOT, target, Path(folder) if options.with_dependencies else None)
     print(f"{target}: {target.stat().st_size:,} bytes")
     return 0
 

@@ -16,11 +16,13 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from devhost.children import Child
-from devhost.package import BY_AZD, is_left_out, pack, packaged, patterns_in
+from devhost.package import BY_AZD, SITE_PACKAGES, is_left_out, pack, packaged, patterns_in
 
 ROOT = Path(__file__).parent.parent.parent
 GITIGNORE = ROOT / ".gitignore"
 _READY = re.compile(r"Host is ready on (?P<url>http://\S+)|Host has errors: (?P<errors>.*)")
+PACKAGE = os.environ.get("RELAY_PACKAGE", "")
+"""A package with dependencies, to check before a deployment; building one here would need a registry."""
 IMPORT_ALL = """
 import importlib, json, pkgutil, sys
 
@@ -42,10 +44,11 @@ print("imported", len(sys.modules))
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The package, unpacked."""
+    """The package, unpacked: RELAY_PACKAGE, or one without dependencies."""
     place = tmp_path_factory.mktemp("package")
-    pack(ROOT, place / "package.zip")
-    with zipfile.ZipFile(place / "package.zip") as archive:
+    if not PACKAGE:
+        pack(ROOT, place / "package.zip")
+    with zipfile.ZipFile(PACKAGE or place / "package.zip") as archive:
         archive.extractall(place / "app")
     return place / "app"
 
@@ -99,6 +102,32 @@ async def test_every_module_imports_with_what_azure_installs(folder: Path) -> No
     assert output.startswith(b"imported ")
 
 
+def test_dependencies_lie_where_azure_looks_for_them(tmp_path: Path) -> None:
+    installed = tmp_path / "installed"
+    for name in ("msgspec/__init__.py", "msgspec/__pycache__/__init__.cpython-313.pyc"):
+        (installed / name).parent.mkdir(parents=True, exist_ok=True)
+        (installed / name).touch()
+    pack(ROOT, tmp_path / "package.zip", installed)
+    with zipfile.ZipFile(tmp_path / "package.zip") as archive:
+        added = set(archive.namelist()) - {str(path) for path in packaged(ROOT)}
+    assert added == {".python_packages/lib/site-packages/msgspec/__init__.py"}
+
+
+@pytest.mark.skipif(not PACKAGE, reason="RELAY_PACKAGE names no package that `make package` wrote")
+async def test_package_with_dependencies_imports_without_anything_installed(folder: Path) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-I", "-S", "-c", f"import sys; sys.path[:0] = sys.argv[2:]{IMPORT_ALL}", "[]"),
+        *(folder, folder / SITE_PACKAGES),
+        cwd=folder,
+        env={"PATH": os.environ["PATH"], "PYTHONDONTWRITEBYTECODE": "1"},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    output, errors = await process.communicate()
+    assert process.returncode == 0, errors.decode()
+    assert output.startswith(b"imported ")
+
+
 @pytest.fixture
 async def running(folder: Path, azurite: str, tmp_path: Path) -> AsyncIterator[str]:
     """The base URL of the package's app on the local host, which sees no other code of the project."""
@@ -107,7 +136,13 @@ async def running(folder: Path, azurite: str, tmp_path: Path) -> AsyncIterator[s
         name="the local host",
         argv=(sys.executable, "-m", "devhost", "--app-root", folder, "--port", "0"),
         ready=_READY,
-        env={"PATH": os.environ["PATH"], "AzureWebJobsStorage": azurite, "PYTHONDONTWRITEBYTECODE": "1"},
+        env={
+            "PATH": os.environ["PATH"],
+            "AzureWebJobsStorage": azurite,
+            "PYTHONDONTWRITEBYTECODE": "1",
+            # The package's own dependencies, where it has them, come before those of the local host.
+            "PYTHONPATH": str(folder / SITE_PACKAGES),
+        },
         cwd=tmp_path,
     )
     try:
