@@ -1,5 +1,6 @@
 """Doubles that more than one folder of unit tests uses: a clock, watched storage, scripted providers, a whole Relay of them."""
 
+import asyncio
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -39,16 +40,26 @@ class Clock:
         self.now += timedelta(seconds=seconds)
 
     async def sleep(self, seconds: float) -> None:
-        """Takes no time but the clock's."""
+        """Takes no time but the clock's. Others have their turn, as in any sleep."""
         self.move(seconds)
+        await asyncio.sleep(0)
 
 
 class Watched:
-    """A storage port that counts its operations, and fails the next ones of a name as it is told to."""
+    """A storage port whose calls are counted, and which can be away, fail, or wait at a gate.
+
+    `failing` names methods that fail, `most` how many calls of a method succeed, `losing` methods that do their work and
+    whose answer is lost. `fail`, `lose` and `before` are for the next calls alone.
+    """
 
     def __init__(self, port: object) -> None:
         self._port = port
         self.calls: Counter[str] = Counter()
+        self.is_away = False
+        self.gate: asyncio.Event | None = None
+        self.failing: frozenset[str] = frozenset()
+        self.losing: frozenset[str] = frozenset()
+        self.most: dict[str, int] = {}
         self._errors: dict[str, deque[Exception | None]] = {}
         self._lost: Counter[str] = Counter()
         self._befores: dict[str, deque[Callable[[], Awaitable[object]]]] = {}
@@ -67,7 +78,7 @@ class Watched:
         self._lost[name] += 1
 
     def before(self, name: str, act: Callable[[], Awaitable[object]]) -> None:
-        """Let somebody else act just before the next call of this operation."""
+        """Let another caller act just before the next call of this operation."""
         self._befores.setdefault(name, deque()).append(act)
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
@@ -75,27 +86,34 @@ class Watched:
         if name == "stream":
 
             async def stream(*args: Any, **kwargs: Any) -> AsyncIterator[bytes]:
-                self.calls[name] += 1
+                self._note(name)
                 async for chunk in target(*args, **kwargs):
                     yield chunk
 
             return stream
 
         async def call(*args: Any, **kwargs: Any) -> Any:
-            self.calls[name] += 1
+            self._note(name)
             self._passes()
             if self._befores.get(name):
                 await self._befores[name].popleft()()
             error = self._errors[name].popleft() if self._errors.get(name) else None
             if error is not None:
                 raise error
+            if self.gate is not None:
+                await self.gate.wait()
             answer = await target(*args, **kwargs)
-            if self._lost[name]:
-                self._lost[name] -= 1
-                raise Unavailable("the answer was lost")
+            if name in self.losing or self._lost[name]:
+                self._lost[name] -= name not in self.losing
+                raise Unavailable("the answer was lost", retry_after_seconds=7)
             return answer
 
         return call
+
+    def _note(self, name: str) -> None:
+        self.calls[name] += 1
+        if self.is_away or name in self.failing or self.calls[name] > self.most.get(name, self.calls[name]):
+            raise Unavailable("away", retry_after_seconds=7)
 
 
 async def watched_tables(*names: str, rows_looked_at: int = MAX_PAGE_ROWS) -> Watched:

@@ -1,11 +1,9 @@
 """A whole Relay in one process: storage in memory, a clock that stands still until it is moved, and real delivery."""
 
-import asyncio
 import base64
 import hashlib
 import json as json_module
-from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, cast
 from urllib.parse import parse_qsl, urlsplit
@@ -17,69 +15,13 @@ from relay.api.http import Request
 from relay.bootstrap import Relay
 from relay.bootstrap.configuration import load
 from relay.clients.registry import Policy, Role
-from relay.core.errors import Unavailable
 from relay.platform.storage.memory.memory_storage import MemoryStorage, memory_storage
 from relay.platform.storage.ports import Blobs, Queues, Storage, Tables
-from tests import doubles
 from tests.api.responses import check_response
+from tests.doubles import Clock, Watched
 
 BASE = "https://relay.example"
-
-
-class Clock(doubles.Clock):
-    """Stands still at noon until it is moved."""
-
-    def __init__(self) -> None:
-        super().__init__(datetime(2026, 3, 1, 12, tzinfo=UTC))
-
-    async def sleep(self, seconds: float) -> None:
-        """Takes no time but the clock's."""
-        self.move(seconds)
-        await asyncio.sleep(0)  # so that others have their turn, as in any sleep
-
-
-class Watched:
-    """A storage port whose calls are counted, and which can be away or wait at a gate.
-
-    `failing` names methods that fail, `most` how many calls of a method succeed, `losing` methods that do their work and
-    whose answer is lost.
-    """
-
-    def __init__(self, port: object) -> None:
-        self._port = port
-        self.calls: Counter[str] = Counter()
-        self.is_away = False
-        self.gate: asyncio.Event | None = None
-        self.failing: frozenset[str] = frozenset()
-        self.losing: frozenset[str] = frozenset()
-        self.most: dict[str, int] = {}
-
-    def __getattr__(self, name: str) -> Callable[..., Any]:
-        target = getattr(self._port, name)
-        if name == "stream":
-
-            async def stream(*args: Any, **kwargs: Any) -> AsyncIterator[bytes]:
-                self._note(name)
-                async for chunk in target(*args, **kwargs):
-                    yield chunk
-
-            return stream
-
-        async def call(*args: Any, **kwargs: Any) -> Any:
-            self._note(name)
-            if self.gate is not None:
-                await self.gate.wait()
-            result = await target(*args, **kwargs)
-            if name in self.losing:
-                raise Unavailable("the answer was lost", retry_after_seconds=7)
-            return result
-
-        return call
-
-    def _note(self, name: str) -> None:
-        self.calls[name] += 1
-        if self.is_away or name in self.failing or self.calls[name] > self.most.get(name, self.calls[name]):
-            raise Unavailable("away", retry_after_seconds=7)
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
@@ -109,7 +51,7 @@ class Harness:
     """An application, its storage and its clock. Calls are made with the key of client `app` unless told otherwise."""
 
     def __init__(self, environment: Mapping[str, str] | None = None) -> None:
-        self.clock = Clock()
+        self.clock = Clock(NOON)
         self._batches = 0
         self.memory: MemoryStorage = memory_storage(self.clock)
         self.queues, self.tables, self.blobs = (

@@ -10,7 +10,8 @@ from relay.events.provider_events import QUEUE
 from standins.acs.events import EventGrid, as_cloud_event
 from standins.inbox import Address, Mail
 from standins.sendgrid.events import EventWebhook
-from tests.api.harness import Answer, Clock, Harness
+from tests.api.harness import NOON, Answer, Harness
+from tests.doubles import Clock
 
 SAMPLES = Path(__file__).parents[1] / "samples" / "bounces"
 SECRET = {"RELAY_EVENT_GRID_SECRET": "setting:GRID", "GRID": "s3cret"}
@@ -21,7 +22,7 @@ class Vendors(Harness):
     """A relay that takes events, and the vendors that post them."""
 
     def __init__(self) -> None:
-        clock = Clock()
+        clock = Clock(NOON)
         self.sendgrid = EventWebhook(clock)
         self.grid = EventGrid(clock)
         super().__init__({**SECRET, "RELAY_SENDGRID_EVENT_KEYS": self.sendgrid.public_key})

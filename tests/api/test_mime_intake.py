@@ -14,7 +14,7 @@ from relay.api.reading.raw_message import parse_raw
 from relay.clients.registry import Policy
 from relay.core.errors import Refusal
 from relay.mime import raw
-from tests.api.harness import Answer, Clock, Harness
+from tests.api.harness import NOON, Answer, Harness
 from tests.depth import examples
 
 HEAD = "From: Shop <shop@example.com>\nTo: Ada <ada@example.org>\nSubject: Your order\n"
@@ -366,7 +366,7 @@ PIECES = st.lists(
 def test_any_bytes_are_refused_or_accepted_without_bcc(pieces: list[bytes]) -> None:
     request = Request(method="POST", path="/v1/messages", body=b"".join(pieces))
     try:
-        draft = parse_raw(request, now=Clock()(), limits=Limits())
+        draft = parse_raw(request, now=NOON, limits=Limits())
     except Refusal:
         return
     fields = raw.fields_of(raw.split(draft.message.raw or b"")[0])

@@ -9,7 +9,7 @@ from devhost.keys import KeyRing, Level, new_key, presented_key, required_level
 from tests.devhost.doubles import MemoryBlobs
 
 
-class Clock:
+class Stopwatch:
     """Seconds, set by the test."""
 
     def __init__(self) -> None:
@@ -23,9 +23,9 @@ def numbered() -> Iterator[str]:
     yield from (f"key-{number}" for number in range(1, 100))
 
 
-def ring(blobs: MemoryBlobs, clock: Clock | None = None) -> KeyRing:
+def ring(blobs: MemoryBlobs, clock: Stopwatch | None = None) -> KeyRing:
     keys = numbered()
-    return KeyRing(blobs, "host", new_key=lambda: next(keys), clock=clock or Clock())
+    return KeyRing(blobs, "host", new_key=lambda: next(keys), clock=clock or Stopwatch())
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ async def test_each_key_gives_its_level() -> None:
 
 
 async def test_unknown_key_rereads_the_keys_at_most_once_a_minute() -> None:
-    blobs, clock = MemoryBlobs(), Clock()
+    blobs, clock = MemoryBlobs(), Stopwatch()
     keys = ring(blobs, clock)
     await keys.level_of("late", "one")
     added = json.loads(blobs.texts["host/host.json"])

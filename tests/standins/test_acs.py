@@ -18,7 +18,7 @@ from standins.acs.auth import AUDIENCE, sign
 from standins.acs.events import DELIVERY, STATUSES
 from standins.acs.server import CUSTOM_DOMAIN, DEFAULT_KEY, AcsStandIn
 from standins.http import utc_now
-from tests.standins.clock import Clock
+from tests.doubles import Clock
 from tests.standins.receiver import receiving
 
 SEND = "/emails:send?api-version=2025-09-01"

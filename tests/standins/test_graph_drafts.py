@@ -12,7 +12,7 @@ import pytest
 from standins.graph.server import GraphStandIn
 from standins.graph.uploads import MAX_RANGE_BYTES, MIN_BYTES
 from standins.tls import Authority
-from tests.standins.clock import Clock
+from tests.doubles import Clock
 from tests.standins.graph_client import SENDER, GraphClient, Reply, file, message, mime
 
 IMMUTABLE = {"Prefer": 'IdType="ImmutableId"'}

@@ -15,7 +15,7 @@ from standins.rate_limit import Limit
 from standins.smtp.auth import AUDIENCE
 from standins.smtp.server import DEFAULT_PASSWORD, DEFAULT_USER, SmtpStandIn
 from standins.tls import Authority
-from tests.standins.clock import Clock
+from tests.doubles import Clock
 from tests.standins.smtp_client import Client, connected, encoded
 
 

@@ -42,7 +42,7 @@ async def domain(name: str, providers: Set[str], resolve: Resolve) -> Sequence[F
     return [*_spf(name, texts, sending), *signatures, *_dmarc(name, await resolve(f"_dmarc.{name}", "TXT"))]
 
 
-def resolver(nameservers: Sequence[str] = (), port: int = 53) -> Resolve:
+def resolver(nameservers: Sequence[str] = (), port: int = 53, *, timeout_seconds: float = TIMEOUT_SECONDS) -> Resolve:
     """Create a resolver that asks these name servers (default: those of the machine)."""
 
     async def resolve(name: str, kind: str) -> Sequence[str]:
@@ -54,7 +54,7 @@ def resolver(nameservers: Sequence[str] = (), port: int = 53) -> Resolve:
         if nameservers:
             asking.nameservers, asking.port = list(nameservers), port
         try:
-            answer = await asking.resolve(name, kind, lifetime=TIMEOUT_SECONDS)
+            answer = await asking.resolve(name, kind, lifetime=timeout_seconds)
         except (dns.resolver.NXDOMAIN, dns.resolver.NoAnswer):
             return []
         except dns.exception.DNSException as error:

@@ -11,19 +11,10 @@ from relay.operations.health_log import HealthLog
 from relay.platform.resources import TABLES, poison_of
 from relay.platform.storage.memory.memory_storage import MemoryStorage, memory_storage
 from relay.routes.holds import Holds
+from tests.doubles import Clock
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 ROUTES = json.dumps({"first": {"provider": "capture"}, "second": {"provider": "capture"}})
-
-
-class Clock:
-    """A clock that is moved by hand."""
-
-    def __init__(self) -> None:
-        self.now = START
-
-    def __call__(self) -> datetime:
-        return self.now
 
 
 class Relay:
@@ -39,7 +30,7 @@ class Relay:
 
 @pytest.fixture
 async def relay() -> Relay:
-    clock = Clock()
+    clock = Clock(START)
     storage = memory_storage(clock)
     for queue in ("relay-transactional", "relay-transactional-2"):
         await storage.queues.create(queue)

@@ -8,7 +8,8 @@ from relay.core.settings import Lane
 from relay.operations import orphan_entries
 from relay.operations.orphan_entries import OrphanEntries
 from relay.platform.resources import DOCTOR_QUEUE, queues_of
-from tests.api.harness import Harness, Watched
+from tests.api.harness import Harness
+from tests.doubles import Watched
 
 REF = entries.encode_reference("0198c0a5d3c07a3e9d2b1c4f5a6b7c8d", "bulk", [0], 1)
 

@@ -2,27 +2,15 @@
 
 import asyncio
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 
 from relay.core.errors import SettingsError
 from relay.platform.secrets import LIFETIME, REFRESH_PAUSE, SecretSource, reference_fault
+from tests.doubles import Clock
 
 SECOND = timedelta(seconds=1)
-
-
-class Clock:
-    """A clock that is moved by hand."""
-
-    def __init__(self) -> None:
-        self.now = datetime(2026, 1, 2, tzinfo=UTC)
-
-    def __call__(self) -> datetime:
-        return self.now
-
-    def advance(self, by: timedelta) -> None:
-        self.now += by
 
 
 class VaultDouble:
@@ -85,9 +73,9 @@ async def test_a_secret_is_read_once_in_its_lifetime() -> None:
     assert [await secrets.get("vault:key") for _ in range(3)] == ["one"] * 3
     assert vault.reads == 1
     vault.values["key"] = "two"
-    clock.advance(LIFETIME - SECOND)
+    clock.now += LIFETIME - SECOND
     assert await secrets.get("vault:key") == "one"
-    clock.advance(SECOND)
+    clock.now += SECOND
     assert await secrets.get("vault:key") == "two"
     assert vault.reads == 2
 
@@ -115,7 +103,7 @@ async def test_a_key_that_stays_bad_does_not_hammer_the_vault() -> None:
     await secrets.get("vault:key")
     for _ in range(50):
         assert await secrets.refresh("vault:key") == "one"
-        clock.advance(SECOND)
+        clock.now += SECOND
     assert vault.reads == 1 + 50 // REFRESH_PAUSE.seconds + 1
 
 
@@ -123,11 +111,11 @@ async def test_a_vault_that_is_away_does_not_take_the_key_away_and_is_not_hammer
     secrets, vault, clock = source()
     await secrets.get("vault:key")
     vault.is_away = True
-    clock.advance(LIFETIME)
+    clock.now += LIFETIME
     assert [await secrets.get("vault:key") for _ in range(5)] == ["one"] * 5
     assert await secrets.refresh("vault:key") == "one"
     assert vault.reads == 3
-    clock.advance(REFRESH_PAUSE)
+    clock.now += REFRESH_PAUSE
     vault.is_away = False
     vault.values["key"] = "two"
     assert await secrets.get("vault:key") == "two"
@@ -141,7 +129,7 @@ async def test_a_first_reading_that_fails_is_tried_again_after_a_pause() -> None
             await secrets.get("vault:key")
     assert vault.reads == 1
     vault.is_away = False
-    clock.advance(REFRESH_PAUSE)
+    clock.now += REFRESH_PAUSE
     assert await secrets.get("vault:key") == "one"
 
 
@@ -150,7 +138,7 @@ async def test_of_two_keys_the_other_is_used_when_one_is_refused() -> None:
     both = "setting:KEY_1, setting:KEY_2"
     assert await secrets.get(both) == "first"
     assert await secrets.refresh(both) == "second"
-    clock.advance(LIFETIME)
+    clock.now += LIFETIME
     assert await secrets.get(both) == "second"
     assert await secrets.refresh(both) == "first"
 
@@ -164,10 +152,10 @@ async def test_the_key_before_is_tried_when_the_vault_is_ahead_of_the_provider()
     secrets, vault, clock = source()
     await secrets.get("vault:key")
     vault.values["key"] = "not yet valid"
-    clock.advance(LIFETIME)
+    clock.now += LIFETIME
     assert await secrets.get("vault:key") == "not yet valid"
     assert await secrets.refresh("vault:key") == "one"
-    clock.advance(LIFETIME)
+    clock.now += LIFETIME
     assert await secrets.get("vault:key") == "not yet valid"
 
 

@@ -56,7 +56,7 @@ async def test_unreachable_name_server_raises_instead_of_reporting_missing_recor
     async with name_server({}) as port:
         pass
     with pytest.raises(NoResponseError):
-        await domain("shop.de", {"graph"}, resolver(["127.0.0.1"], port))
+        await domain("shop.de", {"graph"}, resolver(["127.0.0.1"], port, timeout_seconds=0.2))
 
 
 @pytest.mark.parametrize(

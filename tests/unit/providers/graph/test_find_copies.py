@@ -7,6 +7,7 @@ import pytest
 
 from relay.core.model import Attachment, Message
 from relay.core.outcomes import Deferred, Sent, Unknown
+from tests.doubles import Clock
 from tests.parcels import NOW
 from tests.unit.providers.graph.graph_route import SENDER, Place, mail, parcel, place
 
@@ -90,13 +91,7 @@ async def test_no_copy_proves_nothing(here: Place) -> None:
 
 
 async def test_sent_items_fill_with_a_delay() -> None:
-    class Clock:
-        now = NOW
-
-        def __call__(self) -> object:
-            return self.now
-
-    clock = Clock()
+    clock = Clock(NOW)
     async with place(sent_items_lag=timedelta(seconds=30), clock=clock) as here:
         await lost(here, mail())
         assert isinstance(await here.route().verify(parcel(), None), Unknown)

@@ -7,21 +7,14 @@ import pytest
 from relay.core.errors import Changed, StorageError
 from relay.platform.storage.memory.memory_storage import MemoryStorage, MemoryTables, memory_storage
 from relay.platform.storage.ports import Entity, Query
+from tests.doubles import Clock
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.now = START
-
-    def __call__(self) -> datetime:
-        return self.now
-
-
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(START)
 
 
 @pytest.fixture
