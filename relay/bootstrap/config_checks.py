@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from relay.events.sendgrid import key_fault
-from relay.platform.secrets import reference_fault
+from relay.platform.secrets import reference_problem
 
 if TYPE_CHECKING:
     from relay.core.settings import Settings
@@ -17,7 +17,7 @@ def event_problems(settings: "Settings") -> Iterator[str]:
     for number, key in enumerate(settings.sendgrid_event_keys, 1):
         if fault := key_fault(key):
             yield f"RELAY_SENDGRID_EVENT_KEYS: key {number} {fault}"
-    if settings.event_grid_secret and (fault := reference_fault(settings.event_grid_secret)):
+    if settings.event_grid_secret and (fault := reference_problem(settings.event_grid_secret)):
         yield f"RELAY_EVENT_GRID_SECRET: {fault}"
     for number, each in enumerate(settings.bounce_mailboxes):
         route = settings.routes.get(each.route)

@@ -17,7 +17,7 @@ from relay.events.provider_events import key_of
 from relay.platform import resources
 from relay.platform.log import log_event, log_failure
 from relay.platform.storage.ports import Entity, Tables
-from relay.providers.contract import Provider, Reports
+from relay.providers.contract import BounceReports, Provider
 
 TABLE = resources.MAILBOXES_TABLE
 _PARTITION = "mailbox"
@@ -59,7 +59,7 @@ class Mailboxes:
         for _ in range(MAX_PAGES):
             provider: Any = self._providers(mailbox.route)
             page = await provider.read_reports(mailbox.mailbox, cursor)
-            if not isinstance(page, Reports):
+            if not isinstance(page, BounceReports):
                 log_event("mailbox_unreadable", level=logging.ERROR, route=mailbox.route, code=page.code)
                 break
             for raw in page.found:

@@ -31,23 +31,23 @@ _TOKEN = re.compile(r"[A-Za-z0-9!#$&^_.+-]{1,70}")
 _CONTENT_ID_OTHERS = re.compile(r"[^A-Za-z0-9!#$%&'*+/=?^_`{|}~.@-]")
 
 
-def build(parcel: SendRequest, *, with_bcc: bool = False) -> bytes:
+def build(request: SendRequest, *, with_bcc: bool = False) -> bytes:
     """The bytes of a parcel, lines ended by CRLF.
 
     Without `with_bcc` the fields To and Cc show everybody the caller named and Bcc is never there: the envelope travels
     beside the message (SMTP). With it the fields are the envelope (Graph): they name exactly this attempt's recipients.
     A `raw` message stays as it is but for that (`relay.mime.raw`). Raises `ValueError` when a field cannot be written.
     """
-    if parcel.message.raw is not None:
-        return raw.prepare(parcel, with_bcc=with_bcc)
-    return b"".join([*_fields(parcel, with_bcc=with_bcc), b"MIME-Version: 1.0\r\n"]) + _body(parcel.message).as_bytes(
+    if request.message.raw is not None:
+        return raw.prepare(request, with_bcc=with_bcc)
+    return b"".join([*_fields(request, with_bcc=with_bcc), b"MIME-Version: 1.0\r\n"]) + _body(request.message).as_bytes(
         policy=_POLICY
     )
 
 
-def needs_smtputf8(parcel: SendRequest) -> bool:
+def needs_smtputf8(request: SendRequest) -> bool:
     """Whether header or envelope have addresses that only SMTPUTF8 (RFC 6531) can carry."""
-    message = parcel.message
+    message = request.message
     people = (message.sender, *message.recipients, *message.reply_to)
     if message.raw is not None:
         people = (message.sender, *message.recipients)
@@ -57,7 +57,7 @@ def needs_smtputf8(parcel: SendRequest) -> bool:
     return not all(email.rpartition("@")[0].isascii() for email in emails)
 
 
-def header_fault(name: str) -> str:
+def header_problem(name: str) -> str:
     """Why a caller may not set this header, as a sentence; empty when it may."""
     if not is_field_name(name):
         return "a header's name is printable ASCII without spaces and colons, 70 characters at most"
@@ -66,20 +66,20 @@ def header_fault(name: str) -> str:
     return ""
 
 
-def _fields(parcel: SendRequest, *, with_bcc: bool) -> Iterable[bytes]:
-    message = parcel.message
-    to, cc = (parcel.to, parcel.cc) if with_bcc else (message.to, message.cc)
+def _fields(request: SendRequest, *, with_bcc: bool) -> Iterable[bytes]:
+    message = request.message
+    to, cc = (request.to, request.cc) if with_bcc else (message.to, message.cc)
     yield address_field("From", [message.sender])
     if message.reply_to:
         yield address_field("Reply-To", message.reply_to)
-    yield from _recipient_fields(to, cc, parcel.bcc if with_bcc else ())
+    yield from _recipient_fields(to, cc, request.bcc if with_bcc else ())
     yield text_field("Subject", message.subject)
-    yield plain_field("Date", format_datetime(parcel.date))
-    yield plain_field("Message-ID", f"<{clean(parcel.message_id_header)}>")
-    yield plain_field("X-Relay-Id", clean(parcel.id))
+    yield plain_field("Date", format_datetime(request.date))
+    yield plain_field("Message-ID", f"<{clean(request.message_id_header)}>")
+    yield plain_field("X-Relay-Id", clean(request.id))
     for name, value in message.headers.items():
-        if fault := header_fault(name):
-            raise ValueError(fault)
+        if problem := header_problem(name):
+            raise ValueError(problem)
         yield text_field(name, value)
 
 
@@ -141,7 +141,7 @@ def _file(item: Attachment) -> MIMEPart:
     return part
 
 
-class _Written(str):
+class _FoldedValue(str):
     """A field's value that the library's policy neither parses nor folds: it asks a value with a name to fold itself."""
 
     __slots__ = ("line", "name")
@@ -153,9 +153,9 @@ class _Written(str):
 
 
 def _add(part: MIMEPart, name: str, value: str, parameters: Mapping[str, str]) -> None:
-    written = _Written(value)
-    written.name, written.line = name, parameter_field(name, value, parameters)
-    part[name] = written
+    folded = _FoldedValue(value)
+    folded.name, folded.line = name, parameter_field(name, value, parameters)
+    part[name] = folded
 
 
 def _type(text: str) -> tuple[str, dict[str, str]]:

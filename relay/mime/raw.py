@@ -34,19 +34,19 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
         return self.line.partition(b":")[2].replace(b"\r\n", b"").strip()
 
 
-def prepare(parcel: SendRequest, *, with_bcc: bool) -> bytes:
+def prepare(request: SendRequest, *, with_bcc: bool) -> bytes:
     """The raw message of a parcel, ready to send; with `with_bcc` its To, Cc and Bcc are the attempt's envelope."""
-    head, body = split(parcel.message.raw or b"")
+    head, body = split(request.message.raw or b"")
     fields = [field for field in fields_of(head) if field.name not in _NEVER]
     dropped = _ENVELOPE if with_bcc else _HIDDEN
     kept = [field.line for field in fields if field.name not in dropped]
     names = {field.name for field in fields}
-    added = [] if "date" in names else [plain_field("Date", format_datetime(parcel.date))]
+    added = [] if "date" in names else [plain_field("Date", format_datetime(request.date))]
     if "message-id" not in names:
-        added.append(plain_field("Message-ID", f"<{clean(parcel.message_id_header)}>"))
-    added.append(plain_field("X-Relay-Id", clean(parcel.id)))
+        added.append(plain_field("Message-ID", f"<{clean(request.message_id_header)}>"))
+    added.append(plain_field("X-Relay-Id", clean(request.id)))
     if with_bcc:
-        added += _envelope_fields(parcel, fields)
+        added += _envelope_fields(request, fields)
     return b"".join([*added, *kept, b"\r\n", body])
 
 
@@ -93,9 +93,9 @@ def seven_bit(raw: bytes) -> bytes:
     return written.getvalue()
 
 
-def _envelope_fields(parcel: SendRequest, fields: Iterable[Field]) -> list[bytes]:
+def _envelope_fields(request: SendRequest, fields: Iterable[Field]) -> list[bytes]:
     """To, Cc and Bcc that name exactly the envelope: each recipient where the header shows it, else in Bcc."""
-    chosen = [parcel.message.recipients[number] for number in parcel.recipients]
+    chosen = [request.message.recipients[number] for number in request.recipients]
     shown = {name: _addresses(fields, name) for name in ("to", "cc")}
     rows: dict[str, list[Address]] = {"To": [], "Cc": [], "Bcc": []}
     for recipient in chosen:

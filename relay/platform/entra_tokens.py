@@ -12,7 +12,7 @@ from typing import Any
 from relay.core.errors import SettingsError
 from relay.core.outcomes import Deferred, RouteFault, reply_text
 from relay.core.settings import RouteSettings
-from relay.platform.secrets import Secrets, reference_fault
+from relay.platform.secrets import Secrets, reference_problem
 
 TIMEOUT_SECONDS = 30.0
 """How long getting one token may take."""
@@ -24,26 +24,26 @@ type NoToken = Deferred | RouteFault
 """Why there is no token: nothing was sent either way."""
 
 
-def identity_faults(settings: RouteSettings) -> Sequence[str]:
+def identity_problems(settings: RouteSettings) -> Sequence[str]:
     """Every fault of the identity in a route's settings, as sentences beginning with the key."""
-    faults = [f"{key}: must be text" for key in _TEXTS if not isinstance(settings.get(key, ""), str)]
+    problems = [f"{key}: must be text" for key in _TEXTS if not isinstance(settings.get(key, ""), str)]
     if settings.get("managed_identity") not in (None, True, False):
-        faults.append("managed_identity: must be true or false; client_id names a user-assigned identity")
+        problems.append("managed_identity: must be true or false; client_id names a user-assigned identity")
     if not str(settings.get("authority", "https://")).startswith("https://"):
-        faults.append("authority: must begin with https://")
+        problems.append("authority: must begin with https://")
     kinds = [key for key in ("managed_identity", "client_secret", "certificate") if settings.get(key)]
     if not kinds:
         return [
-            *faults,
+            *problems,
             "managed_identity: must be true, or give tenant_id, client_id and client_secret or certificate",
         ]
     if len(kinds) > 1:
-        faults.append(f"{kinds[1]}: cannot be used together with {kinds[0]}")
+        problems.append(f"{kinds[1]}: cannot be used together with {kinds[0]}")
     if kinds[0] != "managed_identity":
         needed = (key for key in ("tenant_id", "client_id") if not settings.get(key))
-        faults += [f"{key}: must be given with {kinds[0]}" for key in needed]
-        faults += [f"{kinds[0]}: {fault}" for fault in (reference_fault(settings[kinds[0]]),) if fault]
-    return faults
+        problems += [f"{key}: must be given with {kinds[0]}" for key in needed]
+        problems += [f"{kinds[0]}: {problem}" for problem in (reference_problem(settings[kinds[0]]),) if problem]
+    return problems
 
 
 class Credentials:
@@ -53,14 +53,14 @@ class Credentials:
         """`http` gives the process's aiohttp session."""
         self._http = http
         self._secrets = secrets
-        self._made: dict[tuple[str, ...], _Made] = {}
+        self._cached: dict[tuple[str, ...], _CachedCredential] = {}
 
     async def token(self, settings: RouteSettings, scope: str, *, refused: str = "") -> str | NoToken:
         """A token for `scope` (`https://…/.default`), another one than the `refused`: the secret is then read anew."""
-        made = self._made.setdefault(_kind(settings), _Made())
+        cached = self._cached.setdefault(_kind(settings), _CachedCredential())
         try:
-            async with asyncio.timeout(TIMEOUT_SECONDS), made.lock:
-                return await self._token(made, settings, scope, refused)
+            async with asyncio.timeout(TIMEOUT_SECONDS), cached.lock:
+                return await self._token(cached, settings, scope, refused)
         except SettingsError as error:
             return RouteFault(code="secret_unavailable", reply=reply_text(str(error)))
         except TimeoutError:
@@ -68,34 +68,36 @@ class Credentials:
 
     async def close(self) -> None:
         """Release the credentials; the session is not ours."""
-        for made in self._made.values():
-            await made.replace(None, "")
-        self._made.clear()
+        for cached in self._cached.values():
+            await cached.replace(None, "")
+        self._cached.clear()
 
-    async def _token(self, made: "_Made", settings: RouteSettings, scope: str, refused: str) -> str | NoToken:
+    async def _token(
+        self, cached: "_CachedCredential", settings: RouteSettings, scope: str, refused: str
+    ) -> str | NoToken:
         reference = str(settings.get("client_secret") or settings.get("certificate") or "")
         secret = await self._secrets.get(reference) if reference else ""
-        if made.credential is None or secret != made.secret:
-            await self._make(made, settings, secret)
-        answer = await _ask(made.credential, scope)
-        if not isinstance(answer, RouteFault) and (not refused or answer != refused):
-            return answer
+        if cached.credential is None or secret != cached.secret:
+            await self._make(cached, settings, secret)
+        token_or_fault = await _request_token(cached.credential, scope)
+        if not isinstance(token_or_fault, RouteFault) and (not refused or token_or_fault != refused):
+            return token_or_fault
         # Refused: by Entra, or with its token by whom it was for. The secret may have been replaced meanwhile.
         renewed = await self._secrets.refresh(reference) if reference else ""
         if renewed == secret and not refused:
-            return answer
-        await self._make(made, settings, renewed)
-        return await _ask(made.credential, scope)
+            return token_or_fault
+        await self._make(cached, settings, renewed)
+        return await _request_token(cached.credential, scope)
 
-    async def _make(self, made: "_Made", settings: RouteSettings, secret: str) -> None:
+    async def _make(self, cached: "_CachedCredential", settings: RouteSettings, secret: str) -> None:
         try:
-            await made.replace(credential(settings, secret, self._http()), secret)
+            await cached.replace(credential(settings, secret, self._http()), secret)
         except ValueError as error:
             # azure-identity's words on a certificate or tenant it cannot use name no secret.
             raise SettingsError([f"the identity cannot be used: {error}"]) from error
 
 
-class _Made:
+class _CachedCredential:
     """A credential and the secret it was made with."""
 
     def __init__(self) -> None:
@@ -155,7 +157,7 @@ def transport(session: Any) -> Any:
     return AioHttpTransport(session=session, session_owner=False, connection_timeout=10, read_timeout=20)
 
 
-async def _ask(credential: Any, scope: str) -> str | NoToken:
+async def _request_token(credential: Any, scope: str) -> str | NoToken:
     from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpResponseError
 
     try:

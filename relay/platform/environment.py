@@ -23,7 +23,13 @@ from relay.core.settings import (
     Settings,
     SuppressionRule,
 )
-from relay.platform.settings_checks import lane_faults, route_faults, rule_faults, telemetry_faults, url_faults
+from relay.platform.settings_checks import (
+    lane_problems,
+    route_problems,
+    rule_problems,
+    telemetry_problems,
+    url_problems,
+)
 
 _ROUTE_KEYS = ("provider", "senders", "concurrency", "paces")
 
@@ -76,8 +82,8 @@ def read_settings(environment: Mapping[str, str], providers: ProviderFacts, prob
         application=dict(environment),
     )
     for name, url in (("RELAY_PUBLIC_URL", settings.public_url), ("RELAY_KEY_VAULT_URL", settings.key_vault_url)):
-        problems += url_faults(name, url)
-    problems += telemetry_faults(settings.telemetry, environment)
+        problems += url_problems(name, url)
+    problems += telemetry_problems(settings.telemetry, environment)
     return settings
 
 
@@ -118,7 +124,7 @@ def _lanes(environment: Mapping[str, str], problems: list[str]) -> Mapping[str, 
     if DEFAULT_LANE not in lanes:
         lanes = {DEFAULT_LANE: Lane(), **lanes}
     for name, lane in lanes.items():
-        problems += lane_faults(name, lane)
+        problems += lane_problems(name, lane)
     return lanes
 
 
@@ -141,7 +147,7 @@ def _route(name: str, values: Mapping[str, Any], providers: ProviderFacts, probl
         problems.append(f"{where}: {error}")
         return None
     own_problems = providers.problems(route)
-    problems += route_faults(route)
+    problems += route_problems(route)
     problems += [f"{where}.{problem}" for problem in own_problems]
     if own_problems or "paces" in own:
         return route
@@ -153,6 +159,6 @@ def _rules(
 ) -> tuple[Rule, ...]:
     rules = _json(environment, "RELAY_ROUTING", tuple[Rule, ...], (), problems)
     for number, rule in enumerate(rules):
-        problems += rule_faults(number, rule, routes, lanes)
+        problems += rule_problems(number, rule, routes, lanes)
     fallback = Rule(routes=tuple(routes)[:1])
     return (*rules, fallback)

@@ -48,7 +48,7 @@ class KeyVault:
             raise SettingsError([f"{name}: Key Vault did not answer ({type(error).__name__})"]) from error
         except ValueError as error:
             raise SettingsError([f"{name}: RELAY_KEY_VAULT_URL is not the address of a vault"]) from error
-        tell_expiry(name, secret.properties.expires_on, self._clock())
+        log_expiry(name, secret.properties.expires_on, self._clock())
         return secret.value or ""
 
     @property
@@ -79,7 +79,7 @@ class KeyVault:
         return self._client
 
 
-def tell_expiry(name: str, expires_at: datetime | None, now: datetime) -> None:
+def log_expiry(name: str, expires_at: datetime | None, now: datetime) -> None:
     """Log how many days a secret has left, when they are few; below zero, it is over."""
     if expires_at is not None and expires_at - now < EXPIRES_SOON:
         log_event("secret_expiring", level=logging.WARNING, secret=name, days=(expires_at - now).days)

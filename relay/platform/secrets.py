@@ -33,7 +33,7 @@ class Vault(Protocol):
         """The newest value. Raises `SettingsError` when there is none or the vault cannot be read."""
 
 
-def reference_fault(value: object) -> str:
+def reference_problem(value: object) -> str:
     """Why a setting's value is no reference to a secret, as a sentence; empty when it is."""
     if isinstance(value, str) and all(_REFERENCE.fullmatch(part) for part in _parts(value)):
         return ""
@@ -60,46 +60,46 @@ class SecretSource:
         self._application = application
         self._clock = clock
         self._vault = vault
-        self._kept: dict[str, _Kept] = {}
+        self._cache: dict[str, _CachedSecret] = {}
 
     async def get(self, reference: str) -> str:
         """The secret, at most `LIFETIME` old, or older while the vault cannot be read. Raises `SettingsError`."""
-        kept = self._kept.setdefault(reference, _Kept(self._clock()))
-        if kept.value and (self._clock() < kept.fresh_until or kept.lock.locked()):
+        cached = self._cache.setdefault(reference, _CachedSecret(self._clock()))
+        if cached.value and (self._clock() < cached.fresh_until or cached.lock.locked()):
             # While one reads anew, which may take long, the others go on with what they have.
-            return kept.value
-        async with kept.lock:
-            if not kept.value or self._clock() >= kept.fresh_until:
-                await self._renew(reference, kept)
-            return kept.value
+            return cached.value
+        async with cached.lock:
+            if not cached.value or self._clock() >= cached.fresh_until:
+                await self._renew(reference, cached)
+            return cached.value
 
     async def refresh(self, reference: str) -> str:
         """The secret after the provider refused the one in use: read anew, unless that was done within `REFRESH_PAUSE`."""
-        kept = self._kept.setdefault(reference, _Kept(self._clock()))
-        async with kept.lock:
+        cached = self._cache.setdefault(reference, _CachedSecret(self._clock()))
+        async with cached.lock:
             now = self._clock()
-            if kept.value and now < kept.refresh_from:
-                return kept.value
-            kept.refresh_from = now + REFRESH_PAUSE
-            refused = kept.value
-            await self._renew(reference, kept)
-            if refused and kept.value == refused:
-                kept.use(_other(refused, kept.candidates))
-            return kept.value
+            if cached.value and now < cached.refresh_from:
+                return cached.value
+            cached.refresh_from = now + REFRESH_PAUSE
+            refused = cached.value
+            await self._renew(reference, cached)
+            if refused and cached.value == refused:
+                cached.use(_other(refused, cached.candidates))
+            return cached.value
 
-    async def _renew(self, reference: str, kept: "_Kept") -> None:
+    async def _renew(self, reference: str, cached: "_CachedSecret") -> None:
         """Read all alternatives. The value in use stays when none can be read; without one, raises `SettingsError`."""
         now = self._clock()
-        if kept.problems and now < kept.retry_from:
-            raise SettingsError(kept.problems)
+        if cached.problems and now < cached.retry_from:
+            raise SettingsError(cached.problems)
         found, problems = await self._read_all(reference)
         if found:
-            kept.fresh_until = now + LIFETIME
-            kept.take(found)
-        elif kept.value:
-            kept.fresh_until = now + REFRESH_PAUSE
+            cached.fresh_until = now + LIFETIME
+            cached.take(found)
+        elif cached.value:
+            cached.fresh_until = now + REFRESH_PAUSE
         else:
-            kept.problems, kept.retry_from = problems, now + REFRESH_PAUSE
+            cached.problems, cached.retry_from = problems, now + REFRESH_PAUSE
             raise SettingsError(problems)
 
     async def _read_all(self, reference: str) -> tuple[list[str], list[str]]:
@@ -140,7 +140,7 @@ class SecretSource:
         return await self._vault.read(name)
 
 
-class _Kept:
+class _CachedSecret:
     """What is remembered of a reference. No repr shows the values."""
 
     def __init__(self, now: datetime) -> None:

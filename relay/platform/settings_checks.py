@@ -11,10 +11,10 @@ MAX_EXPIRES_IN_SECONDS = 2_592_000
 _LANE_NAME = re.compile(r"(?=.*[a-z])[a-z0-9]{1,32}")
 _ROUTE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _URL = re.compile(r"https?://[^/\s?#]+[^\s?#]*")
-_TOLD_TO = {"otlp": "OTEL_EXPORTER_OTLP_ENDPOINT", "azure": "APPLICATIONINSIGHTS_CONNECTION_STRING"}
+_TARGET_SETTINGS = {"otlp": "OTEL_EXPORTER_OTLP_ENDPOINT", "azure": "APPLICATIONINSIGHTS_CONNECTION_STRING"}
 
 
-def lane_faults(name: str, lane: "Lane") -> Iterator[str]:
+def lane_problems(name: str, lane: "Lane") -> Iterator[str]:
     """Faults of one lane."""
     where = f"RELAY_LANES.{name}"
     if not _LANE_NAME.fullmatch(name):
@@ -27,7 +27,7 @@ def lane_faults(name: str, lane: "Lane") -> Iterator[str]:
         yield f"{where}.expires_in_seconds: must be from 60 to {MAX_EXPIRES_IN_SECONDS}"
 
 
-def route_faults(route: "Route") -> Iterator[str]:
+def route_problems(route: "Route") -> Iterator[str]:
     """Faults of what every route has, whatever its provider."""
     where = f"RELAY_ROUTES.{route.name}"
     if not _ROUTE_NAME.fullmatch(route.name):
@@ -40,10 +40,10 @@ def route_faults(route: "Route") -> Iterator[str]:
         if pattern != "*" and "@" not in pattern:
             yield f"{where}.senders[{number}]: must be *, an address, or *@domain"
     for number, pace in enumerate(route.paces):
-        yield from _pace_faults(f"{where}.paces[{number}]", pace)
+        yield from _pace_problems(f"{where}.paces[{number}]", pace)
 
 
-def rule_faults(number: int, rule: "Rule", routes: Collection[str], lanes: Collection[str]) -> Iterator[str]:
+def rule_problems(number: int, rule: "Rule", routes: Collection[str], lanes: Collection[str]) -> Iterator[str]:
     """Faults of one routing rule, which may name only routes and lanes that there are."""
     where = f"RELAY_ROUTING[{number}]"
     if not rule.routes:
@@ -56,23 +56,23 @@ def rule_faults(number: int, rule: "Rule", routes: Collection[str], lanes: Colle
             yield f"{where}.when.lanes: there is no lane named {name!r}"
 
 
-def url_faults(name: str, url: str) -> Iterator[str]:
+def url_problems(name: str, url: str) -> Iterator[str]:
     """Faults of an address that may be left empty."""
     if url and not _URL.fullmatch(url):
         yield f"{name}: must be an address that begins with https://, without a query"
 
 
-def telemetry_faults(kind: str, environment: Mapping[str, str]) -> Iterator[str]:
+def telemetry_problems(kind: str, environment: Mapping[str, str]) -> Iterator[str]:
     """Faults of RELAY_TELEMETRY, and of what it needs beside it."""
-    if kind and kind not in _TOLD_TO:
-        yield f"RELAY_TELEMETRY: must be {' or '.join(_TOLD_TO)}, or empty"
-    elif kind and not environment.get(_TOLD_TO[kind], "").strip():
-        yield f"RELAY_TELEMETRY: {kind} needs {_TOLD_TO[kind]}"
+    if kind and kind not in _TARGET_SETTINGS:
+        yield f"RELAY_TELEMETRY: must be {' or '.join(_TARGET_SETTINGS)}, or empty"
+    elif kind and not environment.get(_TARGET_SETTINGS[kind], "").strip():
+        yield f"RELAY_TELEMETRY: {kind} needs {_TARGET_SETTINGS[kind]}"
     elif kind == "otlp":
-        yield from url_faults(_TOLD_TO[kind], environment[_TOLD_TO[kind]].strip())
+        yield from url_problems(_TARGET_SETTINGS[kind], environment[_TARGET_SETTINGS[kind]].strip())
 
 
-def _pace_faults(where: str, pace: "Pace") -> Iterator[str]:
+def _pace_problems(where: str, pace: "Pace") -> Iterator[str]:
     if pace.count < 1:
         yield f"{where}.count: must be 1 or more"
     if not 0 < pace.seconds <= 86_400:

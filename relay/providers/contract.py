@@ -15,13 +15,13 @@ from relay.platform.secrets import Secrets
 class Provider(Protocol):
     """A configured provider. Methods never raise for anything a vendor or a network can do: that is an outcome."""
 
-    async def send(self, parcel: SendRequest) -> Outcome | PerRecipient:
+    async def send(self, request: SendRequest) -> Outcome | PerRecipient:
         """Try once. Bounded in time (settings of the route); retries are not the provider's business."""
 
     async def probe(self) -> Sent | RouteFault:
         """Whether the route could send now, without sending: `Sent` (nothing was sent) when healthy."""
 
-    async def verify(self, parcel: SendRequest, provider_id: str | None) -> Outcome | PerRecipient:
+    async def verify(self, request: SendRequest, provider_id: str | None) -> Outcome | PerRecipient:
         """What became of an attempt whose answer was lost, or that is to be checked.
 
         `Sent`, `Deferred` (it never took it), `Rejected` (it took it and gave it up) or still `Unknown`.
@@ -31,7 +31,7 @@ class Provider(Protocol):
         """Release connections."""
 
 
-class Reports(msgspec.Struct, frozen=True, kw_only=True):
+class BounceReports(msgspec.Struct, frozen=True, kw_only=True):
     """A page of what came into a mailbox: the reports among it as RFC 5322 bytes, and where to read on.
 
     A provider that can read mailboxes has a method `read_reports(mailbox, cursor)` that returns this, or a `RouteFault` or
@@ -46,8 +46,8 @@ class Reports(msgspec.Struct, frozen=True, kw_only=True):
 class SuppressedAddress(msgspec.Struct, frozen=True, kw_only=True):
     """An address that a provider will not send to, by a list of its own. `reason` is the list's name.
 
-    A provider with such lists has a method `unwanted(cursor)` that returns a page of them and the next cursor (None: it was
-    the last), or a `RouteFault` or `Deferred`.
+    A provider with such lists has a method `suppressed_addresses(cursor)`. It returns a page of them and the next cursor (None
+    after the last page), or a `RouteFault` or `Deferred`.
     """
 
     email: str
@@ -57,7 +57,7 @@ class SuppressedAddress(msgspec.Struct, frozen=True, kw_only=True):
 class AccountRemark(msgspec.Struct, frozen=True, kw_only=True):
     """What a provider says of an account to `relay.operations.doctor`. `health`: `ok`, `warning` or `fault`.
 
-    A provider that knows more than its probe tells has a method `examine(sender_domains)` that returns these.
+    A provider that knows more than its probe tells has a method `check_account(sender_domains)` that returns these.
     """
 
     health: str
@@ -118,7 +118,7 @@ class ProviderModule(Protocol):
         Relay refuses them on routes of other providers. Leave out options that change nothing.
         """
 
-    def create(self, name: str, settings: RouteSettings, surroundings: "ProviderContext") -> Provider:
+    def create(self, name: str, settings: RouteSettings, context: "ProviderContext") -> Provider:
         """The provider of a route. Connects to nothing."""
 
 

@@ -16,7 +16,7 @@ import msgspec
 from relay.core.outcomes import Deferred, Outcome, Rejected, RouteFault, Unknown, reply_text
 from relay.providers.vendor_words import own_words
 
-MAX_ANSWER_BYTES = 262_144
+MAX_RESPONSE_BYTES = 262_144
 """How much of an answer is read. No vendor needs more to say what is wrong."""
 MAX_ERROR_DEPTH, MAX_ERROR_TEXTS = 5, 50
 """How deep an error body is read, and how many of its texts."""
@@ -24,14 +24,14 @@ CHUNKED_ABOVE_BYTES = 65_536
 """Larger bodies are written in steps, so that other sends go on meanwhile."""
 
 
-class Patience(msgspec.Struct, frozen=True, kw_only=True):
+class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds to wait: for a connection (with its place in the pool), and for the whole exchange."""
 
     connect_seconds: float = 10.0
     total_seconds: float = 60.0
 
 
-class Answer(msgspec.Struct, frozen=True, kw_only=True):
+class HttpResponse(msgspec.Struct, frozen=True, kw_only=True):
     """What a server said. `headers` are found by any case; `body` holds at most `MAX_ANSWER_BYTES`."""
 
     status: int
@@ -89,14 +89,14 @@ async def exchange(
     url: str,
     *,
     headers: Mapping[str, str],
-    patience: Patience,
+    timeouts: Timeouts,
     body: bytes | None = None,
-) -> Answer | LostResponse:
+) -> HttpResponse | LostResponse:
     """One request over the pooled session. Redirects are answers: a body is never sent on to another address."""
     import aiohttp
 
     tracker = aiohttp.UploadTracker()
-    timeout = aiohttp.ClientTimeout(total=patience.total_seconds, connect=patience.connect_seconds)
+    timeout = aiohttp.ClientTimeout(total=timeouts.total_seconds, connect=timeouts.connect_seconds)
     data = io.BytesIO(body) if body is not None and len(body) > CHUNKED_ABOVE_BYTES else body
     try:
         async with session.request(
@@ -108,7 +108,7 @@ async def exchange(
             allow_redirects=False,
             upload_tracker=tracker,
         ) as response:
-            return Answer(status=response.status, headers=response.headers, body=await _read(response))
+            return HttpResponse(status=response.status, headers=response.headers, body=await _read(response))
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
         return LostResponse(is_certain=_is_certain(error, tracker), reason=type(error).__name__)
 
@@ -119,14 +119,14 @@ async def _read(response: Any) -> bytes:
 
     read = bytearray()
     try:
-        while len(read) < MAX_ANSWER_BYTES and (chunk := await response.content.readany()):
+        while len(read) < MAX_RESPONSE_BYTES and (chunk := await response.content.readany()):
             read += chunk
     except (aiohttp.ClientError, TimeoutError, OSError):
         pass
-    if len(read) >= MAX_ANSWER_BYTES:
+    if len(read) >= MAX_RESPONSE_BYTES:
         # The rest would have to be read before the connection could serve again.
         response.close()
-    return bytes(read[:MAX_ANSWER_BYTES])
+    return bytes(read[:MAX_RESPONSE_BYTES])
 
 
 def _is_certain(error: Exception, tracker: Any) -> bool:
@@ -148,7 +148,7 @@ def lost_outcome(lost: LostResponse, provider_id: str | None = None) -> Deferred
     return Unknown(code="answer_lost", reply=lost.reason, provider_id=provider_id)
 
 
-class Row(msgspec.Struct, frozen=True, kw_only=True):
+class ResponseRule(msgspec.Struct, frozen=True, kw_only=True):
     """One row of a provider's table: answers with a status from `first` to `last` whose body matches `pattern`.
 
     `kind` and `code` are the outcome, `source` is where the vendor (or experience) says so. The pattern is searched
@@ -162,23 +162,25 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     code: str
     source: str
 
-    def matches(self, answer: Answer) -> bool:
+    def matches(self, response: HttpResponse) -> bool:
         """Whether the row means this answer."""
-        if not self.first <= answer.status <= max(self.first, self.last):
+        if not self.first <= response.status <= max(self.first, self.last):
             return False
         # What holds a route for every client must not rest on text that a caller or a stranger may have written.
-        text = answer.own_words if self.kind is RouteFault else answer.text
+        text = response.own_words if self.kind is RouteFault else response.text
         return not self.pattern or re.search(self.pattern, text, re.IGNORECASE) is not None
 
 
-def read_answer(table: Sequence[Row], answer: Answer, retry_after_seconds: float | None = None) -> Outcome:
+def outcome_by_rules(
+    rules: Sequence[ResponseRule], response: HttpResponse, retry_after_seconds: float | None = None
+) -> Outcome:
     """The outcome of the first row that matches; an answer that no row means is unknown."""
-    row = next((row for row in table if row.matches(answer)), None)
-    if row is None:
-        return Unknown(code="answer_lost", reply=answer.reply)
-    if row.kind is Deferred or row.kind is RouteFault:
-        return row.kind(code=row.code, reply=answer.reply, retry_after_seconds=retry_after_seconds)
-    return row.kind(code=row.code, reply=answer.reply)
+    rule = next((rule for rule in rules if rule.matches(response)), None)
+    if rule is None:
+        return Unknown(code="answer_lost", reply=response.reply)
+    if rule.kind is Deferred or rule.kind is RouteFault:
+        return rule.kind(code=rule.code, reply=response.reply, retry_after_seconds=retry_after_seconds)
+    return rule.kind(code=rule.code, reply=response.reply)
 
 
 def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:

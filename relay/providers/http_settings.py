@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
-from relay.providers.http_exchange import Patience
+from relay.providers.http_exchange import Timeouts
 
 MAX_TIMEOUT_SECONDS = 80
 """An attempt has 90 seconds of its lease at least."""
@@ -36,16 +36,16 @@ def timeout_problems(value: Any) -> Sequence[str]:
 def limit_problems(settings: Mapping[str, Any], limits: Mapping[str, int]) -> Sequence[str]:
     """Return what is wrong with the limits in a route's settings, as `key: sentence`."""
     return [
-        f"{key}: must be a whole number from 1 to {most}"
-        for key, most in limits.items()
-        if key in settings and not _is_within(settings[key], most)
+        f"{key}: must be a whole number from 1 to {maximum}"
+        for key, maximum in limits.items()
+        if key in settings and not _is_within(settings[key], maximum)
     ]
 
 
-def _is_within(value: Any, most: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= most
+def _is_within(value: Any, maximum: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= maximum
 
 
-def patience_of(seconds: float) -> Patience:
+def timeouts_of(seconds: float) -> Timeouts:
     """How long to wait, when a whole exchange may take so long."""
-    return Patience(connect_seconds=min(10.0, seconds / 2), total_seconds=float(seconds))
+    return Timeouts(connect_seconds=min(10.0, seconds / 2), total_seconds=float(seconds))

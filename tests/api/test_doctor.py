@@ -10,7 +10,7 @@ from relay.bootstrap.configuration import load
 from relay.operations.doctor import host
 from relay.operations.doctor.findings import Finding, Health
 from relay.providers.graph import account_check
-from relay.providers.http_exchange import Answer
+from relay.providers.http_exchange import HttpResponse
 from relay.providers.sendgrid import account_check as sendgrid_checkup
 from standins.sendgrid.server import SendGridStandIn
 from tests.api.harness import Harness
@@ -113,12 +113,12 @@ def _to(sendgrid: SendGridStandIn) -> dict[str, str]:
     return {"RELAY_ROUTES": json.dumps(route), "SENDGRID_API_KEY": "SG.standin.key"}
 
 
-def _answer(content: object) -> Answer:
-    return Answer(status=200, headers={}, body=json.dumps(content).encode())
+def _answer(content: object) -> HttpResponse:
+    return HttpResponse(status=200, headers={}, body=json.dumps(content).encode())
 
 
 def test_sendgrid_tells_which_domains_may_send() -> None:
-    found = sendgrid_checkup.remarks(
+    found = sendgrid_checkup.account_remarks(
         ["a.de", "mail.a.de", "b.de", "c.de"],
         _answer({"results": [{"from_email": "me@b.de", "verified": True}]}),
         _answer([{"domain": "a.de", "valid": True}, {"domain": "c.de", "valid": False}]),
@@ -128,8 +128,8 @@ def test_sendgrid_tells_which_domains_may_send() -> None:
 
 
 def test_a_narrow_key_is_no_fault() -> None:
-    refused = Answer(status=403, headers={})
-    assert [remark.health for remark in sendgrid_checkup.remarks(["a.de"], refused, refused, refused)] == ["ok"]
+    refused = HttpResponse(status=403, headers={})
+    assert [remark.health for remark in sendgrid_checkup.account_remarks(["a.de"], refused, refused, refused)] == ["ok"]
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,7 @@ def test_a_narrow_key_is_no_fault() -> None:
     ],
 )
 def test_a_right_over_every_mailbox_is_told(token: str, health: str) -> None:
-    assert [remark.health for remark in account_check.remarks(token)] == [health]
+    assert [remark.health for remark in account_check.account_remarks(token)] == [health]
 
 
 async def test_host_json_is_held_to_what_the_promises_rest_on(tmp_path: Path) -> None:

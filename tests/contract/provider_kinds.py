@@ -17,8 +17,8 @@ from relay.providers.smtp import provider as smtp
 from standins.http import StandIn
 from standins.inbox import Mail
 from standins.mime import read_mime
-from tests.contract.parcels import mail, parcel
-from tests.parcels import NOW
+from tests.contract.messages import mail, send_request
+from tests.send_requests import NOW
 
 RETRY_AFTER = 7.0
 
@@ -92,19 +92,19 @@ class StandInRoad:
 
     def transient(self) -> SendRequest:
         self.standin.script.respond(429, headers={"Retry-After": f"{RETRY_AFTER:g}"})
-        return parcel()
+        return send_request()
 
     def rejection(self) -> SendRequest:
         self.standin.script.respond(400, json.loads(self.refusal))
-        return parcel()
+        return send_request()
 
     def lost_answer(self) -> SendRequest:
         self.standin.script.cut_after_accept()
-        return parcel()
+        return send_request()
 
     def route_fault(self) -> SendRequest:
         self.standin.account = self.fault_state
-        return parcel()
+        return send_request()
 
     def is_healed(self) -> None:
         self.standin.account = "active"
@@ -147,11 +147,11 @@ class SmtpRoad(StandInRoad):
 
     def transient(self) -> SendRequest:
         self.standin.script.respond(432)
-        return parcel()
+        return send_request()
 
     def rejection(self) -> SendRequest:
         self.standin.script.respond(554, "5.6.0 Corrupt message content")
-        return parcel()
+        return send_request()
 
     def strange(self, status: int, body: str) -> None:
         self.standin.script.respond(status, body or "?", operation="*", times=None)
@@ -182,10 +182,8 @@ class CaptureRoad:
         self._blobs = TroubledBlobs(blobs)
         self._inbox = LocalInbox(blobs, lambda: NOW)
         self.settings: Mapping[str, Any] = {}
-        surroundings = ProviderContext(
-            http=None, blobs=self._blobs, secrets=Keys({}), clock=lambda: NOW, credential=None
-        )
-        self.provider = capture.create("mail", {}, surroundings)
+        context = ProviderContext(http=None, blobs=self._blobs, secrets=Keys({}), clock=lambda: NOW, credential=None)
+        self.provider = capture.create("mail", {}, context)
 
     async def arrived(self) -> list[Mail]:
         caught = [mail async for mail in self._inbox.all()]
@@ -201,13 +199,13 @@ class CaptureRoad:
         ]
 
     def transient(self) -> SendRequest:
-        return parcel(mail("throttled@relay.test"))
+        return send_request(mail("throttled@relay.test"))
 
     def rejection(self) -> SendRequest:
-        return parcel(mail("rejected@relay.test"))
+        return send_request(mail("rejected@relay.test"))
 
     def lost_answer(self) -> SendRequest:
-        return parcel(mail("unknown@relay.test"))
+        return send_request(mail("unknown@relay.test"))
 
     async def leave(self) -> None:
         self._blobs.is_away = True

@@ -20,7 +20,7 @@ from standins.sendgrid.server import DEFAULT_KEY as SENDGRID_KEY
 from standins.sendgrid.server import SendGridStandIn
 from standins.smtp.server import DEFAULT_PASSWORD, DEFAULT_USER, SmtpStandIn
 from standins.tls import Authority
-from tests.contract.parcels import SENDER
+from tests.contract.messages import SENDER
 from tests.contract.provider_kinds import (
     AcsRoad,
     CaptureRoad,
@@ -30,7 +30,7 @@ from tests.contract.provider_kinds import (
     SmtpRoad,
     StandInRoad,
 )
-from tests.parcels import NOW
+from tests.send_requests import NOW
 
 AUTHORITY = Authority()
 
@@ -55,10 +55,10 @@ async def _on(
     async with aiohttp.ClientSession(connector=connector) as session:
         keys = Keys(secrets)
         credentials = Credentials(http=lambda: session, secrets=keys)
-        surroundings = ProviderContext(
+        context = ProviderContext(
             http=lambda: session, blobs=None, secrets=keys, clock=lambda: NOW, credential=credentials
         )
-        road = kind(standin, kind.module.create("mail", settings, surroundings), settings)
+        road = kind(standin, kind.module.create("mail", settings, context), settings)
         yield road
         await road.provider.close()
         await credentials.close()

@@ -16,7 +16,7 @@ from relay.mime.size import estimate_size
 from relay.providers.contract import FEATURES
 from relay.providers.registry import MODULES, provider_module
 from standins.inbox import Mail
-from tests.contract.parcels import HTML, NASTY, PIXEL, SENDER, mail, parcel, rich_mail
+from tests.contract.messages import HTML, NASTY, PIXEL, SENDER, mail, rich_mail, send_request
 from tests.contract.provider_kinds import Road
 from tests.contract.provider_routes import ROADS
 
@@ -57,7 +57,7 @@ def test_the_settings_of_the_road_are_good(road: Road) -> None:
 
 
 async def test_a_small_message_is_sent_and_arrives(road: Road) -> None:
-    outcome = await road.provider.send(parcel())
+    outcome = await road.provider.send(send_request())
     assert isinstance(outcome, Sent)
     (arrived,) = await road.arrived()
     assert people(arrived.sender) == (SENDER.email, SENDER.name if road.keeps_sender_name else "")
@@ -68,7 +68,7 @@ async def test_a_small_message_is_sent_and_arrives(road: Road) -> None:
 
 async def test_only_the_recipients_of_the_attempt_get_it(road: Road) -> None:
     message = mail("ada@example.org", "bob@example.org", cc=(Address(email="cy@example.org"),))
-    assert isinstance(await road.provider.send(parcel(message, recipients=(1,))), Sent)
+    assert isinstance(await road.provider.send(send_request(message, recipients=(1,))), Sent)
     (arrived,) = await road.arrived()
     assert arrived.envelope == ("bob@example.org",)
     shown = {person.address for person in (*arrived.to, *arrived.cc)}
@@ -78,7 +78,7 @@ async def test_only_the_recipients_of_the_attempt_get_it(road: Road) -> None:
 
 async def test_blind_recipients_get_it_and_nobody_sees_them(road: Road) -> None:
     message = mail("ada@example.org", bcc=(Address(email="eve@example.org"), Address(email="max@example.org")))
-    assert isinstance(await road.provider.send(parcel(message)), Sent)
+    assert isinstance(await road.provider.send(send_request(message)), Sent)
     arrived = await road.arrived()
     assert {email for one in arrived for email in one.envelope} == {person.email for person in message.recipients}
     for one in arrived:
@@ -90,7 +90,7 @@ async def test_blind_recipients_get_it_and_nobody_sees_them(road: Road) -> None:
 
 async def test_blind_recipients_alone_do_not_see_one_another(road: Road) -> None:
     blind = (Address(email="eve@example.org"), Address(email="max@example.org"))
-    outcome = await road.provider.send(parcel(mail(to=(), bcc=blind)))
+    outcome = await road.provider.send(send_request(mail(to=(), bcc=blind)))
     outcomes = [one for _, one in outcome.outcomes] if isinstance(outcome, PerRecipient) else [outcome]
     assert {type(one) for one in outcomes} == {Sent}
     arrived = await road.arrived()
@@ -103,7 +103,7 @@ async def test_blind_recipients_alone_do_not_see_one_another(road: Road) -> None
 
 @pytest.mark.parametrize("return_path", ["bounces@example.com", ""])
 async def test_a_return_path_is_used_or_refused(road: Road, return_path: str) -> None:
-    outcome = await road.provider.send(parcel(mail(return_path=return_path)))
+    outcome = await road.provider.send(send_request(mail(return_path=return_path)))
     if "return_path" in road.module.CAPABILITIES.features:
         assert isinstance(outcome, Sent)
         assert (await road.arrived())[0].envelope_sender in (return_path, return_path or "<>")
@@ -116,7 +116,7 @@ async def test_a_return_path_is_used_or_refused(road: Road, return_path: str) ->
 async def test_a_rich_message_arrives_as_it_was_given(road: Road) -> None:
     message = rich_mail(road.module.CAPABILITIES)
     assert estimate_size(message) <= road.module.CAPABILITIES.max_bytes
-    assert isinstance(await road.provider.send(parcel(message)), Sent)
+    assert isinstance(await road.provider.send(send_request(message)), Sent)
     (arrived,) = await road.arrived()
     assert arrived.subject == message.subject
     assert people(arrived.sender) == (SENDER.email, message.sender.name if road.keeps_sender_name else "")
@@ -182,7 +182,7 @@ async def test_an_answer_lost_after_the_message_was_taken_is_unknown_and_asked_a
 
 
 async def test_what_was_never_sent_is_never_found(road: Road) -> None:
-    found = await road.provider.verify(parcel(), None)
+    found = await road.provider.verify(send_request(), None)
     assert not isinstance(found, Sent)
 
 
@@ -208,11 +208,11 @@ async def test_a_probe_sends_nothing(road: Road) -> None:
 @pytest.mark.parametrize("road", FAR, indirect=True)
 async def test_a_provider_that_is_away_is_waited_for(road: Road) -> None:
     await road.leave()
-    outcome = await road.provider.send(parcel())
+    outcome = await road.provider.send(send_request())
     assert isinstance(outcome, Deferred)
     assert outcome.code == "unreachable"
     assert isinstance(await road.provider.probe(), RouteFault)
-    assert isinstance(await road.provider.verify(parcel(), "x"), Unknown)
+    assert isinstance(await road.provider.verify(send_request(), "x"), Unknown)
 
 
 STATUSES = (204, 299, 302, 354, 400, 401, 403, 404, 409, 413, 418, 421, 429, 500, 503, 504, 550, 599)
@@ -222,7 +222,11 @@ STATUSES = (204, 299, 302, 354, 400, 401, 403, 404, 409, 413, 418, 421, 429, 500
 async def test_whatever_a_provider_answers_is_an_outcome(road: Road, body: str) -> None:
     for status in STATUSES:
         road.strange(status, body)
-        for answer in (road.provider.send(parcel()), road.provider.probe(), road.provider.verify(parcel(), "x")):
+        for answer in (
+            road.provider.send(send_request()),
+            road.provider.probe(),
+            road.provider.verify(send_request(), "x"),
+        ):
             outcome = await answer
             assert not isinstance(outcome, PerRecipient)
             assert outcome.code in {"", *CAUSES}, (status, outcome)
@@ -231,7 +235,7 @@ async def test_whatever_a_provider_answers_is_an_outcome(road: Road, body: str) 
 
 @pytest.mark.parametrize("message", NASTY, ids=range(len(NASTY)))
 async def test_whatever_a_message_holds_is_an_outcome_and_reaches_nobody_else(road: Road, message: Message) -> None:
-    outcome = await road.provider.send(parcel(message))
+    outcome = await road.provider.send(send_request(message))
     assert isinstance(outcome, Sent | Deferred | Rejected | Unknown), outcome
     for arrived in await road.arrived():
         assert not [email for email in arrived.envelope if email.startswith("eve")]
@@ -239,21 +243,21 @@ async def test_whatever_a_message_holds_is_an_outcome_and_reaches_nobody_else(ro
 
 
 async def test_many_at_once_all_arrive_once(road: Road) -> None:
-    parcels = [
+    send_requests = [
         msgspec.structs.replace(
-            parcel(mail(f"p{number}@example.org")),
+            send_request(mail(f"p{number}@example.org")),
             id=f"m{number}",
             attempt_id=f"00000000-0000-4000-8000-0000000001{number:02d}",
         )
         for number in range(20)
     ]
-    outcomes = await asyncio.gather(*map(road.provider.send, parcels))
+    outcomes = await asyncio.gather(*map(road.provider.send, send_requests))
     assert {type(outcome) for outcome in outcomes} == {Sent}
     arrived = await road.arrived()
-    assert sorted(one.relay_id or "" for one in arrived) == sorted(given.id for given in parcels)
+    assert sorted(one.relay_id or "" for one in arrived) == sorted(given.id for given in send_requests)
 
 
 async def test_closing_twice_is_no_fault(road: Road) -> None:
-    await road.provider.send(parcel())
+    await road.provider.send(send_request())
     await road.provider.close()
     await road.provider.close()

@@ -28,7 +28,7 @@ from relay.core.send_request import SendRequest
 from relay.mime import raw as mime_raw
 from relay.platform.storage.memory.memory_storage import memory_storage
 from relay.providers.http_exchange import retry_after
-from relay.providers.smtp.outcomes import Reply, read_reply
+from relay.providers.smtp.outcomes import SmtpReply, read_reply
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 EXAMPLES = int(os.environ.get("FUZZ", "150"))
@@ -330,4 +330,4 @@ def test_a_wish_to_wait_is_a_time_or_nothing(text: str) -> None:
 )
 @BOUNDED
 def test_any_reply_of_a_server_is_an_outcome(step: str, code: int, text: str) -> None:
-    assert len(read_reply(Reply(step=step, code=code, text=text)).reply) <= MAX_REPLY
+    assert len(read_reply(SmtpReply(step=step, code=code, text=text)).reply) <= MAX_REPLY

@@ -134,11 +134,11 @@ async def synchronize(call: Call) -> Response:
         text = f"Unknown route. Use one of: {', '.join(call.services.settings.routes)}."
         raise Refusal(404, "unknown_route", text)
     provider: Any = call.services.provider(route)
-    if not hasattr(provider, "unwanted"):
+    if not hasattr(provider, "suppressed_addresses"):
         raise Refusal(422, "not_carriable", "The provider of this route has no suppression lists.", target="route")
     began, cursor, taken = call.services.clock(), "", 0
     for _ in range(SYNC_PAGES):
-        page = await provider.unwanted(cursor)
+        page = await provider.suppressed_addresses(cursor)
         if isinstance(page, RouteFault | Deferred):
             text = f"The provider's lists could not be read ({page.code})."
             raise Refusal(503, "provider_unavailable", text, headers={"Retry-After": "60"})

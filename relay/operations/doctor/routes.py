@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from relay.core.errors import SettingsError
 from relay.core.outcomes import CAUSES, Sent
 from relay.operations.doctor.findings import Finding, Health, fault, ok, warning
-from relay.platform.secrets import reference_fault
+from relay.platform.secrets import reference_problem
 from relay.routes.holds import RouteState
 
 if TYPE_CHECKING:
@@ -40,11 +40,11 @@ async def route(services: "DoctorServices", name: str, senders: Sequence[str]) -
         fix = _FIXES.get(answer.code, "Follow the provider's error message.")
         found.append(fault(about, text, "Mail on this route waits until the provider accepts it.", fix))
     found += await _held(services, name)
-    examine = getattr(provider, "examine", None)
-    if examine is not None and isinstance(answer, Sent):
+    check_account = getattr(provider, "check_account", None)
+    if check_account is not None and isinstance(answer, Sent):
         found += [
             Finding(about=about, health=Health(remark.health), what=remark.what, why=remark.why, fix=remark.fix)
-            for remark in await examine(senders)
+            for remark in await check_account(senders)
         ]
     return found
 
@@ -78,5 +78,5 @@ async def _secrets(services: "DoctorServices", name: str) -> Any:
 
 def _references(settings: Any) -> Iterator[tuple[str, str]]:
     for key, value in settings.items():
-        if isinstance(value, str) and value.startswith(("setting:", "vault:")) and not reference_fault(value):
+        if isinstance(value, str) and value.startswith(("setting:", "vault:")) and not reference_problem(value):
             yield key, value

@@ -16,10 +16,10 @@ from relay.core.errors import SettingsError
 from relay.core.outcomes import RouteFault, reply_text
 from relay.core.settings import RouteSettings
 from relay.providers.acs.settings import DEFAULT_TIMEOUT_SECONDS, endpoint, host_of
-from relay.providers.bearer import Reply, with_token
+from relay.providers.bearer import ExchangeResult, with_token
 from relay.providers.contract import ProviderContext
-from relay.providers.http_exchange import Answer, LostResponse, exchange
-from relay.providers.http_settings import patience_of
+from relay.providers.http_exchange import HttpResponse, LostResponse, exchange
+from relay.providers.http_settings import timeouts_of
 
 SCOPE = "https://communication.azure.com/.default"
 
@@ -37,56 +37,60 @@ def signature(method: str, path: str, body: bytes, *, host: str, key: str, now: 
     }
 
 
-class Connection:
+class AcsClient:
     """Makes a route's requests. A refused key or token is replaced once."""
 
-    def __init__(self, settings: RouteSettings, surroundings: ProviderContext) -> None:
+    def __init__(self, settings: RouteSettings, context: ProviderContext) -> None:
         self._settings = settings
-        self._surroundings = surroundings
+        self._context = context
         self._url = endpoint(settings)
         self._key: str | None = settings.get("access_key")
-        self._patience = patience_of(settings.get("timeout_seconds", DEFAULT_TIMEOUT_SECONDS))
+        self._timeouts = timeouts_of(settings.get("timeout_seconds", DEFAULT_TIMEOUT_SECONDS))
 
-    async def ask(self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None) -> Reply:
+    async def request(
+        self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None
+    ) -> ExchangeResult:
         """One request; a second one when the key or token was refused and there is another."""
         given = {"Accept": "application/json", **(headers or {})}
         if body:
             given["Content-Type"] = "application/json"
         if self._key is not None:
-            return await self._ask_signed(self._key, method, path, body, given)
+            return await self._request_signed(self._key, method, path, body, given)
 
-        async def ask_with(token: str) -> Answer | LostResponse:
+        async def request_with(token: str) -> HttpResponse | LostResponse:
             return await self._exchange(method, path, body, {**given, "Authorization": f"Bearer {token}"})
 
-        return await with_token(self._surroundings.credential, self._settings, SCOPE, ask_with)
+        return await with_token(self._context.credential, self._settings, SCOPE, request_with)
 
     def now(self) -> datetime:
         """The time, aware."""
-        now: datetime = self._surroundings.clock()
+        now: datetime = self._context.clock()
         return now
 
-    async def _ask_signed(
+    async def _request_signed(
         self, reference: str, method: str, path: str, body: bytes, headers: Mapping[str, str]
-    ) -> Reply:
-        secrets = self._surroundings.secrets
+    ) -> ExchangeResult:
+        secrets = self._context.secrets
 
-        async def ask_with(key: str) -> Answer | LostResponse:
+        async def request_with(key: str) -> HttpResponse | LostResponse:
             signed = signature(method, path, body, host=host_of(self._url), key=key, now=self.now())
             return await self._exchange(method, path, body, {**headers, **signed})
 
         try:
             key = await secrets.get(reference)
-            reply = await ask_with(key)
-            if not isinstance(reply, Answer) or reply.status != 401:
-                return reply
+            result = await request_with(key)
+            if not isinstance(result, HttpResponse) or result.status != 401:
+                return result
             renewed = await secrets.refresh(reference)
-            return reply if renewed == key else await ask_with(renewed)
+            return result if renewed == key else await request_with(renewed)
         except SettingsError as error:
             return RouteFault(code="secret_unavailable", reply=reply_text(str(error)))
         except ValueError:
             return RouteFault(code="bad_credentials", reply="the access key is not base64")
 
-    async def _exchange(self, method: str, path: str, body: bytes, headers: Mapping[str, str]) -> Answer | LostResponse:
-        session: Any = self._surroundings.http()
+    async def _exchange(
+        self, method: str, path: str, body: bytes, headers: Mapping[str, str]
+    ) -> HttpResponse | LostResponse:
+        session: Any = self._context.http()
         url = self._url + path
-        return await exchange(session, method, url, headers=headers, body=body or None, patience=self._patience)
+        return await exchange(session, method, url, headers=headers, body=body or None, timeouts=self._timeouts)

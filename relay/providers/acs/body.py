@@ -15,7 +15,7 @@ BLANK = " "
 _encoder = msgspec.json.Encoder()
 
 
-class Envelope(msgspec.Struct, frozen=True, kw_only=True):
+class RecipientGroup(msgspec.Struct, frozen=True, kw_only=True):
     """The recipients of one request, and their numbers in the message. `is_blind`: alone, so as to be shown to nobody."""
 
     numbers: tuple[int, ...]
@@ -25,38 +25,36 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
     bcc: tuple[Address, ...] = ()
 
 
-def envelopes(parcel: SendRequest) -> tuple[Envelope, ...]:
+def recipient_groups(request: SendRequest) -> tuple[RecipientGroup, ...]:
     """Usually one with everybody. The service wants a `to` in each.
 
     Without one the cc recipients, who see one another anyway, take its place; blind recipients alone get a request each,
     for in one `to` they would see one another.
     """
-    everybody = parcel.recipients
-    if parcel.to:
-        return (Envelope(numbers=everybody, to=parcel.to, cc=parcel.cc, bcc=parcel.bcc),)
-    if parcel.cc:
-        return (Envelope(numbers=everybody, to=parcel.cc, bcc=parcel.bcc),)
+    everybody = request.recipients
+    if request.to:
+        return (RecipientGroup(numbers=everybody, to=request.to, cc=request.cc, bcc=request.bcc),)
+    if request.cc:
+        return (RecipientGroup(numbers=everybody, to=request.cc, bcc=request.bcc),)
     return tuple(
-        Envelope(numbers=(number,), is_blind=True, to=(address,))
-        for number, address in zip(sorted(everybody), parcel.bcc, strict=True)
+        RecipientGroup(numbers=(number,), is_blind=True, to=(address,))
+        for number, address in zip(sorted(everybody), request.bcc, strict=True)
     )
 
 
-def build(parcel: SendRequest, envelope: Envelope, *, tracks: bool) -> bytes:
+def build(request: SendRequest, group: RecipientGroup, *, tracks: bool) -> bytes:
     """The body for one envelope. Raises `ValueError` for text or an address that cannot be written.
 
     The service writes the display name of the sender itself: it belongs to the sender's name in the resource.
     """
-    message = parcel.message
+    message = request.message
     body: dict[str, Any] = {
         "senderAddress": _address(message.sender),
         "content": _content(message),
         "recipients": {
-            kind: _people(people)
-            for kind, people in (("to", envelope.to), ("cc", envelope.cc), ("bcc", envelope.bcc))
-            if people
+            kind: _people(people) for kind, people in (("to", group.to), ("cc", group.cc), ("bcc", group.bcc)) if people
         },
-        "headers": _headers(parcel),
+        "headers": _headers(request),
     }
     if message.reply_to:
         body["replyTo"] = _people(message.reply_to)
@@ -78,14 +76,14 @@ def _content(message: Message) -> dict[str, str]:
     return content
 
 
-def _headers(parcel: SendRequest) -> Mapping[str, str]:
+def _headers(request: SendRequest) -> Mapping[str, str]:
     """Ours and the caller's. The service keeps a Message-ID that is well formed (concepts/email/email-headers)."""
     headers = {
-        "Message-ID": f"<{fields.clean(parcel.message_id_header)}>",
-        "X-Relay-Id": parcel.id,
-        "X-Relay-Attempt": parcel.attempt_id,
+        "Message-ID": f"<{fields.clean(request.message_id_header)}>",
+        "X-Relay-Id": request.id,
+        "X-Relay-Attempt": request.attempt_id,
     }
-    for name, value in parcel.message.headers.items():
+    for name, value in request.message.headers.items():
         clean = fields.clean(value)
         headers[name] = clean if clean.isascii() else " ".join(fields.encoded_words(clean))
     return headers

@@ -10,92 +10,100 @@ from datetime import datetime
 import msgspec
 
 from relay.core.outcomes import Deferred, Outcome, Rejected, RouteFault, Sent, Unknown
-from relay.providers.bearer import Reply
-from relay.providers.http_exchange import Answer, LostResponse, Row, lost_outcome, read_answer, retry_after
+from relay.providers.bearer import ExchangeResult
+from relay.providers.http_exchange import (
+    HttpResponse,
+    LostResponse,
+    ResponseRule,
+    lost_outcome,
+    outcome_by_rules,
+    retry_after,
+)
 
 CHECK_AFTER_SECONDS = 60.0
 """When a message that the service took is asked about. Status reads have a pace too: 60 a minute, 200 an hour [limits]."""
 
 # fmt: off
-ROWS = (
+RULES = (
     # the sender
-    Row(first=400, last=404, pattern="DomainNotLinked|InvalidSenderUserName|InvalidSenderDomain", kind=RouteFault,
+    ResponseRule(first=400, last=404, pattern="DomainNotLinked|InvalidSenderUserName|InvalidSenderDomain", kind=RouteFault,
         code="sender_not_verified", source="[seen] the sender's domain or name is not set up in the resource"),
     # the message
-    Row(first=400, pattern="EmailDroppedAllRecipientsSuppressed", kind=Rejected, code="suppressed",
+    ResponseRule(first=400, pattern="EmailDroppedAllRecipientsSuppressed", kind=Rejected, code="suppressed",
         source="[seen] every recipient is on the resource's suppression list"),
-    Row(first=400, pattern="InvalidEmailAddress|Invalid format for email address", kind=Rejected, code="invalid_recipient",
-        source="[seen]"),
-    Row(first=400, pattern="RequestEntityTooLarge|request size|too large", kind=Rejected, code="message_too_large",
+    ResponseRule(first=400, pattern="InvalidEmailAddress|Invalid format for email address", kind=Rejected,
+        code="invalid_recipient", source="[seen]"),
+    ResponseRule(first=400, pattern="RequestEntityTooLarge|request size|too large", kind=Rejected, code="message_too_large",
         source="[limits] 10 MB; the code's name is not documented"),
-    Row(first=400, kind=Rejected, code="invalid_message", source="[errors] 400"),
-    Row(first=413, kind=Rejected, code="message_too_large", source="[limits] 10 MB with attachments"),
+    ResponseRule(first=400, kind=Rejected, code="invalid_message", source="[errors] 400"),
+    ResponseRule(first=413, kind=Rejected, code="message_too_large", source="[limits] 10 MB with attachments"),
     # the key or the account
-    Row(first=401, kind=RouteFault, code="bad_credentials", source='[errors] 401; [seen] "Denied by the resource provider"'),
-    Row(first=403, pattern="suspend|block", kind=RouteFault, code="account_restricted",
+    ResponseRule(first=401, kind=RouteFault, code="bad_credentials",
+        source='[errors] 401; [seen] "Denied by the resource provider"'),
+    ResponseRule(first=403, pattern="suspend|block", kind=RouteFault, code="account_restricted",
         source="learn.microsoft.com/azure/communication-services/concepts/email/email-domain-and-sender-authentication"),
-    Row(first=403, kind=RouteFault, code="missing_permission",
+    ResponseRule(first=403, kind=RouteFault, code="missing_permission",
         source="[errors] 403: the identity lacks the role Communication and Email Service Owner"),
     # not now
-    Row(first=408, kind=Deferred, code="provider_unavailable", source="RFC 9110 15.5.9: the request was not whole"),
-    Row(first=429, kind=Deferred, code="rate_limited", source="[limits] per subscription, with Retry-After"),
-    Row(first=503, kind=Deferred, code="provider_unavailable", source="RFC 9110 15.6.4"),
+    ResponseRule(first=408, kind=Deferred, code="provider_unavailable", source="RFC 9110 15.5.9: the request was not whole"),
+    ResponseRule(first=429, kind=Deferred, code="rate_limited", source="[limits] per subscription, with Retry-After"),
+    ResponseRule(first=503, kind=Deferred, code="provider_unavailable", source="RFC 9110 15.6.4"),
     # the settings
-    Row(first=300, last=407, kind=RouteFault, code="misconfigured",
+    ResponseRule(first=300, last=407, kind=RouteFault, code="misconfigured",
         source="[errors] 404: no such resource; redirects, 405 to 407: endpoint"),
-    Row(first=409, kind=Unknown, code="answer_lost", source="RFC 9110 15.5.10: the operation seems to be there already"),
-    Row(first=410, last=499, kind=Rejected, code="invalid_message", source="[errors] 422; RFC 9110 15.5"),
+    ResponseRule(first=409, kind=Unknown, code="answer_lost", source="RFC 9110 15.5.10: the operation seems to be there already"),
+    ResponseRule(first=410, last=499, kind=Rejected, code="invalid_message", source="[errors] 422; RFC 9110 15.5"),
     # The operation can be asked about, so nothing is lost by doubting.
-    Row(first=500, last=599, kind=Unknown, code="answer_lost", source="[errors] 500; RFC 9110 15.6"),
+    ResponseRule(first=500, last=599, kind=Unknown, code="answer_lost", source="[errors] 500; RFC 9110 15.6"),
 )
 FAILURES = (
-    Row(first=200, pattern="EmailDroppedAllRecipientsSuppressed", kind=Rejected, code="suppressed", source="[seen]"),
-    Row(first=200, pattern="InvalidEmailAddress", kind=Rejected, code="invalid_recipient", source="[seen]"),
-    Row(first=200, kind=Rejected, code="provider_failed", source="[contract] EmailSendStatus: Failed, Canceled"),
+    ResponseRule(first=200, pattern="EmailDroppedAllRecipientsSuppressed", kind=Rejected, code="suppressed", source="[seen]"),
+    ResponseRule(first=200, pattern="InvalidEmailAddress", kind=Rejected, code="invalid_recipient", source="[seen]"),
+    ResponseRule(first=200, kind=Rejected, code="provider_failed", source="[contract] EmailSendStatus: Failed, Canceled"),
 )
 """What an operation that ended badly means, by the `error` in its status."""
 # fmt: on
 
 
-class Operation(msgspec.Struct, frozen=True, kw_only=True):
+class SendOperation(msgspec.Struct, frozen=True, kw_only=True):
     """EmailSendResult [contract]. `status` is NotStarted, Running, Succeeded, Failed or Canceled."""
 
     id: str
     status: str
 
 
-def sent_outcome(reply: Reply, now: datetime, operation: str) -> Outcome:
+def sent_outcome(result: ExchangeResult, now: datetime, operation: str) -> Outcome:
     """What an answer to a request to send means. 202 says that the service took the message, and has not sent it yet."""
-    if isinstance(reply, LostResponse):
-        return lost_outcome(reply, operation)
-    if not isinstance(reply, Answer):
-        return reply
-    if reply.status == 202:
-        return Sent(provider_id=operation, reply=reply.reply, check_after_seconds=CHECK_AFTER_SECONDS)
-    outcome = read_answer(ROWS, reply, retry_after(reply.headers, now))
+    if isinstance(result, LostResponse):
+        return lost_outcome(result, operation)
+    if not isinstance(result, HttpResponse):
+        return result
+    if result.status == 202:
+        return Sent(provider_id=operation, reply=result.reply, check_after_seconds=CHECK_AFTER_SECONDS)
+    outcome = outcome_by_rules(RULES, result, retry_after(result.headers, now))
     return msgspec.structs.replace(outcome, provider_id=operation) if isinstance(outcome, Unknown) else outcome
 
 
-def operation_outcome(reply: Reply, operation: str) -> Outcome:
+def operation_outcome(result: ExchangeResult, operation: str) -> Outcome:
     """What the status of an operation says about its message. Until it ended, the message is the service's to send."""
-    if isinstance(reply, LostResponse):
-        return Unknown(code="answer_lost", reply=reply.reason, provider_id=operation)
-    if not isinstance(reply, Answer):
-        return Unknown(code="answer_lost", reply=reply.reply, provider_id=operation)
-    if reply.status == 404:
-        return Deferred(code="provider_unavailable", reply=reply.reply)
-    known = _operation(reply)
+    if isinstance(result, LostResponse):
+        return Unknown(code="answer_lost", reply=result.reason, provider_id=operation)
+    if not isinstance(result, HttpResponse):
+        return Unknown(code="answer_lost", reply=result.reply, provider_id=operation)
+    if result.status == 404:
+        return Deferred(code="provider_unavailable", reply=result.reply)
+    known = _operation(result)
     if known is None:
-        return Unknown(code="answer_lost", reply=reply.reply, provider_id=operation)
+        return Unknown(code="answer_lost", reply=result.reply, provider_id=operation)
     if known.status == "Succeeded":
-        return Sent(provider_id=operation, reply=reply.reply)
+        return Sent(provider_id=operation, reply=result.reply)
     if known.status in ("Failed", "Canceled"):
-        return read_answer(FAILURES, reply)
-    return Sent(provider_id=operation, reply=reply.reply, check_after_seconds=CHECK_AFTER_SECONDS)
+        return outcome_by_rules(FAILURES, result)
+    return Sent(provider_id=operation, reply=result.reply, check_after_seconds=CHECK_AFTER_SECONDS)
 
 
-def _operation(answer: Answer) -> Operation | None:
+def _operation(response: HttpResponse) -> SendOperation | None:
     try:
-        return msgspec.json.decode(answer.body, type=Operation) if answer.status == 200 else None
+        return msgspec.json.decode(response.body, type=SendOperation) if response.status == 200 else None
     except msgspec.MsgspecError:
         return None

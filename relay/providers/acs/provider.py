@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from relay.core.outcomes import Deferred, Outcome, PerRecipient, Rejected, RouteFault, Sent
 from relay.core.send_request import SendRequest
 from relay.core.settings import RouteSettings
-from relay.providers.acs.auth import Connection
-from relay.providers.acs.body import Envelope, build, envelopes
+from relay.providers.acs.auth import AcsClient
+from relay.providers.acs.body import RecipientGroup, build, recipient_groups
 from relay.providers.acs.outcomes import operation_outcome, sent_outcome
 from relay.providers.acs.settings import SETTABLE_LIMITS, check_settings, default_paces
-from relay.providers.bearer import Reply
+from relay.providers.bearer import ExchangeResult
 from relay.providers.contract import Capabilities, Provider, ProviderContext
 from relay.providers.http_exchange import LostResponse
 
@@ -44,95 +44,95 @@ def demands(options: RouteSettings) -> Sequence[str]:
     return list(options)
 
 
-def create(name: str, settings: RouteSettings, surroundings: ProviderContext) -> Provider:
+def create(name: str, settings: RouteSettings, context: ProviderContext) -> Provider:
     """The provider of a route. Connects to nothing."""
-    return Acs(settings, surroundings)
+    return Acs(settings, context)
 
 
 class Acs:
     """One route through Azure Communication Services."""
 
-    def __init__(self, settings: RouteSettings, surroundings: ProviderContext) -> None:
-        self._connection = Connection(settings, surroundings)
+    def __init__(self, settings: RouteSettings, context: ProviderContext) -> None:
+        self._client = AcsClient(settings, context)
         self._tracks: bool = settings.get("engagement_tracking", True)
 
-    async def send(self, parcel: SendRequest) -> Outcome | PerRecipient:
+    async def send(self, request: SendRequest) -> Outcome | PerRecipient:
         """One request; one for each where there are blind recipients alone."""
-        if problems := _unsupported(parcel):
+        if problems := _unsupported(request):
             return Rejected(code="unsupported", reply="; ".join(problems))
-        shares = envelopes(parcel)
-        return _together(shares, await asyncio.gather(*(self._send(parcel, share) for share in shares)))
+        groups = recipient_groups(request)
+        return _together(groups, await asyncio.gather(*(self._send(request, group) for group in groups)))
 
     async def probe(self) -> Sent | RouteFault:
         """Whether the key or the identity is let in. Whether a sender is set up shows only when it sends."""
-        reply = await self._show(NO_OPERATION)
-        if isinstance(reply, LostResponse):
-            return RouteFault(code="unreachable", reply=reply.reason)
-        if isinstance(reply, RouteFault):
-            return reply
-        if isinstance(reply, Deferred):
-            return RouteFault(code=reply.code, reply=reply.reply)
-        if reply.status in (200, 404, 429):
+        result = await self._show(NO_OPERATION)
+        if isinstance(result, LostResponse):
+            return RouteFault(code="unreachable", reply=result.reason)
+        if isinstance(result, RouteFault):
+            return result
+        if isinstance(result, Deferred):
+            return RouteFault(code=result.code, reply=result.reply)
+        if result.status in (200, 404, 429):
             return Sent()
-        outcome = sent_outcome(reply, self._connection.now(), NO_OPERATION)
+        outcome = sent_outcome(result, self._client.now(), NO_OPERATION)
         return (
-            outcome if isinstance(outcome, RouteFault) else RouteFault(code="provider_unavailable", reply=reply.reply)
+            outcome if isinstance(outcome, RouteFault) else RouteFault(code="provider_unavailable", reply=result.reply)
         )
 
-    async def verify(self, parcel: SendRequest, provider_id: str | None) -> Outcome | PerRecipient:
+    async def verify(self, request: SendRequest, provider_id: str | None) -> Outcome | PerRecipient:
         """Ask about the attempt's operations. Their ids follow from the parcel, also where no answer ever came."""
-        shares = envelopes(parcel)
-        operations = [operation_of(parcel, share) for share in shares]
-        if provider_id is not None and not shares[0].is_blind:
+        groups = recipient_groups(request)
+        operations = [operation_of(request, group) for group in groups]
+        if provider_id is not None and not groups[0].is_blind:
             operations = [provider_id]
-        return _together(shares, [operation_outcome(await self._show(each), each) for each in operations])
+        return _together(groups, [operation_outcome(await self._show(each), each) for each in operations])
 
     async def close(self) -> None:
         """Nothing of its own: the session belongs to the process."""
 
-    async def _send(self, parcel: SendRequest, envelope: Envelope) -> Outcome:
-        operation = operation_of(parcel, envelope)
+    async def _send(self, request: SendRequest, group: RecipientGroup) -> Outcome:
+        operation = operation_of(request, group)
         try:
-            body = await self._body(parcel, envelope)
+            body = await self._body(request, group)
         except ValueError as error:
             return Rejected(code="invalid_message", reply=type(error).__name__)
         headers = {"Operation-Id": operation, "x-ms-client-request-id": operation}
-        reply = await self._connection.ask("POST", f"/emails:send?api-version={VERSION}", body, headers)
-        return sent_outcome(reply, self._connection.now(), operation)
+        result = await self._client.request("POST", f"/emails:send?api-version={VERSION}", body, headers)
+        return sent_outcome(result, self._client.now(), operation)
 
-    async def _show(self, operation: str) -> Reply:
-        return await self._connection.ask("GET", f"/emails/operations/{operation}?api-version={VERSION}")
+    async def _show(self, operation: str) -> ExchangeResult:
+        return await self._client.request("GET", f"/emails/operations/{operation}?api-version={VERSION}")
 
-    async def _body(self, parcel: SendRequest, envelope: Envelope) -> bytes:
-        if sum(len(item.content) for item in parcel.message.attachments) > THREAD_ABOVE_BYTES:
-            return await asyncio.to_thread(build, parcel, envelope, tracks=self._tracks)
-        return build(parcel, envelope, tracks=self._tracks)
+    async def _body(self, request: SendRequest, group: RecipientGroup) -> bytes:
+        if sum(len(item.content) for item in request.message.attachments) > THREAD_ABOVE_BYTES:
+            return await asyncio.to_thread(build, request, group, tracks=self._tracks)
+        return build(request, group, tracks=self._tracks)
 
 
-def operation_of(parcel: SendRequest, envelope: Envelope) -> str:
+def operation_of(request: SendRequest, group: RecipientGroup) -> str:
     """The id of a request's operation: the attempt's own, or for a blind recipient alone one that names it.
 
     The latter stays the same when the recipients of an attempt go separate ways after it.
     """
-    if not envelope.is_blind:
-        return parcel.attempt_id
-    return str(uuid.uuid5(_OPERATIONS, f"{parcel.id}/{envelope.numbers[0]}/{parcel.attempt}"))
+    if not group.is_blind:
+        return request.attempt_id
+    return str(uuid.uuid5(_OPERATIONS, f"{request.id}/{group.numbers[0]}/{request.attempt}"))
 
 
-def _together(shares: Sequence[Envelope], outcomes: Sequence[Outcome]) -> Outcome | PerRecipient:
+def _together(groups: Sequence[RecipientGroup], outcomes: Sequence[Outcome]) -> Outcome | PerRecipient:
     if len(outcomes) == 1:
         return outcomes[0]
     return PerRecipient(
-        outcomes=tuple((share.numbers, outcome) for share, outcome in zip(shares, outcomes, strict=True))
+        outcomes=tuple((group.numbers, outcome) for group, outcome in zip(groups, outcomes, strict=True))
     )
 
 
-def _unsupported(parcel: SendRequest) -> list[str]:
+def _unsupported(request: SendRequest) -> list[str]:
     """What of this message the service has no place for. Submission refuses it; a redrive may still bring it here."""
     problems = []
-    if parcel.message.raw is not None:
+    if request.message.raw is not None:
         problems.append("ACS takes no finished MIME message")
-    if parcel.message.return_path is not None:
+    if request.message.return_path is not None:
         problems.append("ACS sets the return path itself")
     return problems
 

@@ -5,8 +5,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from relay.core.settings import Pace, RouteSettings
-from relay.platform.entra_tokens import KEYS, identity_faults
-from relay.platform.secrets import reference_fault
+from relay.platform.entra_tokens import KEYS, identity_problems
+from relay.platform.secrets import reference_problem
 from relay.providers.http_settings import is_address, limit_problems, timeout_problems
 
 DEFAULT_TIMEOUT_SECONDS = 30
@@ -62,7 +62,7 @@ def _is_endpoint(value: Any) -> bool:
 
 def _key_problems(settings: RouteSettings) -> Sequence[str]:
     if "access_key" not in settings:
-        return identity_faults(settings) if any(key in settings for key in KEYS) else [NO_CREDENTIALS]
+        return identity_problems(settings) if any(key in settings for key in KEYS) else [NO_CREDENTIALS]
     unused = [f"{key}: is not used together with access_key" for key in settings if key in KEYS]
-    problem = reference_fault(settings["access_key"])
+    problem = reference_problem(settings["access_key"])
     return [*([f"access_key: {problem}"] if problem else []), *unused]

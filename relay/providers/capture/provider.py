@@ -50,77 +50,77 @@ def demands(options: RouteSettings) -> Sequence[str]:
     return list(options)
 
 
-def create(name: str, settings: RouteSettings, surroundings: ProviderContext) -> Provider:
+def create(name: str, settings: RouteSettings, context: ProviderContext) -> Provider:
     """The provider of a route. Connects to nothing."""
-    return Capture(surroundings)
+    return Capture(context)
 
 
 class Capture:
     """One route into the local inbox."""
 
-    def __init__(self, surroundings: ProviderContext) -> None:
-        self._inbox = Inbox(surroundings.blobs, surroundings.clock)
-        self._sleep = surroundings.sleep
+    def __init__(self, context: ProviderContext) -> None:
+        self._inbox = Inbox(context.blobs, context.clock)
+        self._sleep = context.sleep
 
-    async def send(self, parcel: SendRequest) -> Outcome | PerRecipient:
+    async def send(self, request: SendRequest) -> Outcome | PerRecipient:
         """Keep the mail for all who are taken; a test recipient has an outcome of its own."""
-        answers = {number: _answer(parcel, number) for number in parcel.recipients}
-        taken = tuple(number for number, answer in answers.items() if isinstance(answer, Sent | Unknown))
-        if any(_behaviour(parcel, number) == "slow" for number in parcel.recipients):
+        outcomes = {number: _outcome(request, number) for number in request.recipients}
+        taken = tuple(number for number, outcome in outcomes.items() if isinstance(outcome, Sent | Unknown))
+        if any(_behaviour(request, number) == "slow" for number in request.recipients):
             await self._sleep(SLOW_SECONDS)
         if taken:
             try:
-                await self._keep(parcel, taken)
+                await self._keep(request, taken)
             except (StorageError, ValueError) as error:
                 return Deferred(code="provider_unavailable", reply=type(error).__name__)
-        return _together(answers)
+        return _together(outcomes)
 
     async def probe(self) -> Sent:
         """Always healthy."""
         return Sent()
 
-    async def verify(self, parcel: SendRequest, provider_id: str | None) -> Outcome:
+    async def verify(self, request: SendRequest, provider_id: str | None) -> Outcome:
         """It cannot be asked: that is what the recipient `unknown` is for."""
         return Unknown(code="answer_lost", provider_id=provider_id)
 
     async def close(self) -> None:
         """Nothing of its own."""
 
-    async def _keep(self, parcel: SendRequest, numbers: Sequence[int]) -> None:
-        message = parcel.message
+    async def _keep(self, request: SendRequest, numbers: Sequence[int]) -> None:
+        message = request.message
         await self._inbox.keep(
-            message=parcel.id,
-            attempt=parcel.attempt,
+            message=request.id,
+            attempt=request.attempt,
             sender=message.envelope_sender or "<>",
             recipients=tuple(message.recipients[number].email for number in numbers),
             subject=message.subject,
-            mime=build.build(parcel),
+            mime=build.build(request),
         )
 
 
-def _behaviour(parcel: SendRequest, number: int) -> str:
-    local, _, domain = parcel.message.recipients[number].email.rpartition("@")
+def _behaviour(request: SendRequest, number: int) -> str:
+    local, _, domain = request.message.recipients[number].email.rpartition("@")
     return local.partition("+")[0].lower() if domain == TEST_DOMAIN else ""
 
 
-def _answer(parcel: SendRequest, number: int) -> Outcome:
-    match _behaviour(parcel, number):
-        case "deferred" if parcel.attempt == 1:
+def _outcome(request: SendRequest, number: int) -> Outcome:
+    match _behaviour(request, number):
+        case "deferred" if request.attempt == 1:
             return Deferred(code="recipient_deferred", reply="451 4.2.1 test recipient: come back later")
-        case "throttled" if parcel.attempt == 1:
+        case "throttled" if request.attempt == 1:
             return Deferred(code="rate_limited", reply="450 4.3.2 test recipient: slow down", retry_after_seconds=30)
         case "rejected":
             return Rejected(code="recipient_refused", reply="550 5.1.1 test recipient: no such mailbox")
         case "unknown":
             return Unknown(code="answer_lost", reply="test recipient: the answer is lost")
-    return Sent(provider_id=f"{parcel.id}-{parcel.attempt}", reply="250 2.0.0 kept in the inbox")
+    return Sent(provider_id=f"{request.id}-{request.attempt}", reply="250 2.0.0 kept in the inbox")
 
 
-def _together(answers: Mapping[int, Outcome]) -> Outcome | PerRecipient:
+def _together(outcomes: Mapping[int, Outcome]) -> Outcome | PerRecipient:
     """One outcome where all are alike, else those of each recipient."""
     groups: dict[Outcome, list[int]] = {}
-    for number, answer in answers.items():
-        groups.setdefault(answer, []).append(number)
+    for number, outcome in outcomes.items():
+        groups.setdefault(outcome, []).append(number)
     if len(groups) == 1:
         return next(iter(groups))
-    return PerRecipient(outcomes=tuple((tuple(numbers), answer) for answer, numbers in groups.items()))
+    return PerRecipient(outcomes=tuple((tuple(numbers), outcome) for outcome, numbers in groups.items()))

@@ -19,7 +19,7 @@ class _Claims(msgspec.Struct):
     roles: tuple[str, ...] = ()
 
 
-def remarks(token: str) -> Sequence[AccountRemark]:
+def account_remarks(token: str) -> Sequence[AccountRemark]:
     """Report the permissions in an access token. Its signature is not checked, since Graph decides what it may do."""
     try:
         payload = token.split(".")[1]

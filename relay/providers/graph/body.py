@@ -30,7 +30,7 @@ MIME = "text/plain"
 _encoder = msgspec.json.Encoder()
 
 
-class Written(msgspec.Struct, frozen=True, kw_only=True):
+class RequestBody(msgspec.Struct, frozen=True, kw_only=True):
     """A request's body and its type."""
 
     body: bytes
@@ -55,26 +55,26 @@ def is_large(message: Message, *, as_mime: bool) -> bool:
     return sum(len(item.content) for item in message.attachments) * growth > MAX_REQUEST_BYTES
 
 
-def mail(parcel: SendRequest, *, saves: bool) -> Written | None:
+def mail(request: SendRequest, *, saves: bool) -> RequestBody | None:
     """The body of sendMail, or None when it is larger than a request may be. Raises `ValueError` (see `mime.build`)."""
-    as_mime = needs_mime(parcel.message, saves=saves)
-    if is_large(parcel.message, as_mime=as_mime):
+    as_mime = needs_mime(request.message, saves=saves)
+    if is_large(request.message, as_mime=as_mime):
         return None
     if as_mime:
-        return _fitting(_mime(parcel), MIME)
-    order: dict[str, Any] = {"message": _resource(parcel)}
+        return _fitting(_mime(request), MIME)
+    order: dict[str, Any] = {"message": _resource(request)}
     if not saves:
         # The documentation asks to name it only then.
         order["saveToSentItems"] = False
     return _fitting(_encoder.encode(order), JSON)
 
 
-def draft(parcel: SendRequest, *, saves: bool) -> Written | None:
+def draft(request: SendRequest, *, saves: bool) -> RequestBody | None:
     """The body that creates the draft, without attachments; None when even that is larger than a request may be."""
-    message = parcel.message
+    message = request.message
     if message.raw is not None:
         return None
-    bare = msgspec.structs.replace(parcel, message=msgspec.structs.replace(message, attachments=()))
+    bare = msgspec.structs.replace(request, message=msgspec.structs.replace(message, attachments=()))
     if needs_mime(message, saves=saves):
         return _fitting(_mime(bare), MIME)
     return _fitting(_encoder.encode(_resource(bare)), JSON)
@@ -99,18 +99,18 @@ def upload_session(item: Attachment) -> bytes:
     return _encoder.encode({"AttachmentItem": order})
 
 
-def _fitting(body: bytes, content_type: str) -> Written | None:
-    return Written(body=body, content_type=content_type) if len(body) <= MAX_REQUEST_BYTES else None
+def _fitting(body: bytes, content_type: str) -> RequestBody | None:
+    return RequestBody(body=body, content_type=content_type) if len(body) <= MAX_REQUEST_BYTES else None
 
 
-def _mime(parcel: SendRequest) -> bytes:
-    named = fields.plain_field(RELAY_ATTEMPT, parcel.attempt_id)
-    return base64.b64encode(named + build.build(parcel, with_bcc=True))
+def _mime(request: SendRequest) -> bytes:
+    named = fields.plain_field(RELAY_ATTEMPT, request.attempt_id)
+    return base64.b64encode(named + build.build(request, with_bcc=True))
 
 
-def _resource(parcel: SendRequest) -> dict[str, Any]:
-    message = parcel.message
-    own = {RELAY_ID: parcel.id, RELAY_ATTEMPT: parcel.attempt_id}
+def _resource(request: SendRequest) -> dict[str, Any]:
+    message = request.message
+    own = {RELAY_ID: request.id, RELAY_ATTEMPT: request.attempt_id}
     is_html = message.html is not None
     resource: dict[str, Any] = {
         "subject": message.subject,
@@ -119,11 +119,11 @@ def _resource(parcel: SendRequest) -> dict[str, Any]:
             "content": message.html if is_html else message.text or "",
         },
         "from": _person(message.sender),
-        "toRecipients": _people(parcel.to),
-        "ccRecipients": _people(parcel.cc),
-        "bccRecipients": _people(parcel.bcc),
+        "toRecipients": _people(request.to),
+        "ccRecipients": _people(request.cc),
+        "bccRecipients": _people(request.bcc),
         "replyTo": _people(message.reply_to),
-        "internetMessageId": f"<{fields.clean(parcel.message_id_header)}>",
+        "internetMessageId": f"<{fields.clean(request.message_id_header)}>",
         "internetMessageHeaders": [
             {"name": name, "value": fields.clean(value)} for name, value in {**own, **message.headers}.items()
         ],

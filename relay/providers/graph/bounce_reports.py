@@ -10,39 +10,39 @@ from collections.abc import Mapping
 from typing import Any
 
 from relay.core.outcomes import Deferred, RouteFault
-from relay.providers.bearer import Reply
-from relay.providers.contract import Reports
+from relay.providers.bearer import ExchangeResult
+from relay.providers.contract import BounceReports
 from relay.providers.graph.mailbox import Mailbox, message_path
-from relay.providers.http_exchange import Answer, LostResponse
+from relay.providers.http_exchange import HttpResponse, LostResponse
 
 _BEGIN = "/mailFolders/inbox/messages/delta?$select=id,from,subject"
 _REPORTERS = re.compile(r"^(mailer-daemon|postmaster|microsoftexchange[0-9a-f]+|mail-daemon|bounces?)@", re.IGNORECASE)
 """Local parts that reports come from: RFC 5321 section 4.5.5 (postmaster), Postfix and Gmail, Exchange Online."""
 
 
-async def read(mailbox: Mailbox, cursor: str) -> Reports | RouteFault | Deferred:
+async def read(mailbox: Mailbox, cursor: str) -> BounceReports | RouteFault | Deferred:
     """One page. What is no report is not looked into."""
-    reply = await mailbox.follow(cursor) if cursor else await mailbox.ask("GET", _BEGIN)
-    if reply is None or (isinstance(reply, Answer) and reply.status == 410):
-        reply = await mailbox.ask("GET", _BEGIN)
-    page = _page(reply)
+    result = await mailbox.follow(cursor) if cursor else await mailbox.request("GET", _BEGIN)
+    if result is None or (isinstance(result, HttpResponse) and result.status == 410):
+        result = await mailbox.request("GET", _BEGIN)
+    page = _page(result)
     if page is None:
-        return _failure(mailbox, reply)
+        return _failure(mailbox, result)
     found: list[bytes] = []
     for item in page.get("value", ()):
         if _is_by_reporter(item):
-            mime = await mailbox.ask("GET", f"{message_path(str(item['id']))}/$value")
-            if isinstance(mime, Answer) and mime.status == 200:
+            mime = await mailbox.request("GET", f"{message_path(str(item['id']))}/$value")
+            if isinstance(mime, HttpResponse) and mime.status == 200:
                 found.append(mime.body)
-            elif not (isinstance(mime, Answer) and mime.status == 404):
+            elif not (isinstance(mime, HttpResponse) and mime.status == 404):
                 # Deleted meanwhile is one thing; what could not be read must be read again.
                 return _failure(mailbox, mime)
     following, last = page.get("@odata.nextLink"), page.get("@odata.deltaLink")
-    return Reports(found=tuple(found), cursor=str(following or last or ""), is_more=bool(following))
+    return BounceReports(found=tuple(found), cursor=str(following or last or ""), is_more=bool(following))
 
 
-def _page(reply: Reply) -> Mapping[str, Any] | None:
-    found = reply.decoded() if isinstance(reply, Answer) and reply.status == 200 else None
+def _page(result: ExchangeResult) -> Mapping[str, Any] | None:
+    found = result.decoded() if isinstance(result, HttpResponse) and result.status == 200 else None
     return found if isinstance(found, dict) else None
 
 
@@ -56,12 +56,12 @@ def _is_by_reporter(item: Any) -> bool:
     return not address or _REPORTERS.match(str(address)) is not None
 
 
-def _failure(mailbox: Mailbox, reply: Reply) -> RouteFault | Deferred:
-    if isinstance(reply, RouteFault | Deferred):
-        return reply
-    if isinstance(reply, LostResponse):
-        return Deferred(code="unreachable", reply=reply.reason)
-    outcome = mailbox.outcome(reply)
+def _failure(mailbox: Mailbox, result: ExchangeResult) -> RouteFault | Deferred:
+    if isinstance(result, RouteFault | Deferred):
+        return result
+    if isinstance(result, LostResponse):
+        return Deferred(code="unreachable", reply=result.reason)
+    outcome = mailbox.outcome(result)
     if isinstance(outcome, RouteFault | Deferred):
         return outcome
     return Deferred(code="provider_unavailable", reply=outcome.reply)

@@ -12,7 +12,7 @@ import msgspec
 from relay.core.outcomes import Deferred, Outcome, Sent, Unknown
 from relay.providers.graph.body import RELAY_ATTEMPT
 from relay.providers.graph.mailbox import Mailbox, message_path
-from relay.providers.http_exchange import Answer
+from relay.providers.http_exchange import HttpResponse
 
 _HEADERS = "{00020386-0000-0000-C000-000000000046}"
 _PROPERTY = f"String {_HEADERS} Name {RELAY_ATTEMPT}"
@@ -31,7 +31,7 @@ class _Page(msgspec.Struct, frozen=True):
     value: tuple[Copy, ...]
 
 
-class NoResponse(msgspec.Struct, frozen=True, kw_only=True):
+class LookupFailed(msgspec.Struct, frozen=True, kw_only=True):
     """The mailbox could not be asked; `reply` says why."""
 
     reply: str
@@ -45,9 +45,9 @@ async def verify(mailbox: Mailbox, attempt_id: str, draft: str | None) -> Outcom
     been switched off.
     """
     found = await _known(mailbox, draft) if draft else ()
-    if not isinstance(found, NoResponse) and not found:
+    if not isinstance(found, LookupFailed) and not found:
         found = await find(mailbox, attempt_id)
-    if isinstance(found, NoResponse):
+    if isinstance(found, LookupFailed):
         return Unknown(code="answer_lost", reply=found.reply, provider_id=draft)
     sent = next((copy for copy in found if not copy.is_draft), None)
     if sent is not None:
@@ -65,48 +65,48 @@ async def verify(mailbox: Mailbox, attempt_id: str, draft: str | None) -> Outcom
 async def discard(mailbox: Mailbox, attempt_id: str) -> None:
     """Delete the drafts of an attempt, as far as they are found: they would only be in the way."""
     found = await find(mailbox, attempt_id)
-    for copy in () if isinstance(found, NoResponse) else found:
+    for copy in () if isinstance(found, LookupFailed) else found:
         if copy.is_draft:
             await _delete(mailbox, copy)
 
 
-async def find(mailbox: Mailbox, attempt_id: str) -> Sequence[Copy] | NoResponse:
+async def find(mailbox: Mailbox, attempt_id: str) -> Sequence[Copy] | LookupFailed:
     """The copies of an attempt, in all folders. Needs Mail.ReadWrite."""
     test = f"singleValueExtendedProperties/Any(ep: ep/id eq '{_PROPERTY}' and ep/value eq '{attempt_id}')"
     query = urlencode({"$filter": test, "$select": _WANTED}, quote_via=quote, safe="$,")
-    reply = await mailbox.ask("GET", f"/messages?{query}")
-    if not isinstance(reply, Answer) or reply.status != 200:
-        return _unanswered(reply)
+    result = await mailbox.request("GET", f"/messages?{query}")
+    if not isinstance(result, HttpResponse) or result.status != 200:
+        return _unanswered(result)
     try:
-        return msgspec.json.decode(reply.body, type=_Page).value
+        return msgspec.json.decode(result.body, type=_Page).value
     except msgspec.MsgspecError:
-        return _unanswered(reply)
+        return _unanswered(result)
 
 
-async def _known(mailbox: Mailbox, draft: str) -> Sequence[Copy] | NoResponse:
+async def _known(mailbox: Mailbox, draft: str) -> Sequence[Copy] | LookupFailed:
     """The copy whose id is known already: the draft, wherever it is now; none when it is gone."""
-    reply = await mailbox.ask("GET", f"{message_path(draft)}?$select={_WANTED}")
-    if isinstance(reply, Answer) and reply.status == 404:
+    result = await mailbox.request("GET", f"{message_path(draft)}?$select={_WANTED}")
+    if isinstance(result, HttpResponse) and result.status == 404:
         return ()
-    if not isinstance(reply, Answer) or reply.status != 200:
-        return _unanswered(reply)
+    if not isinstance(result, HttpResponse) or result.status != 200:
+        return _unanswered(result)
     try:
-        return (msgspec.json.decode(reply.body, type=Copy),)
+        return (msgspec.json.decode(result.body, type=Copy),)
     except msgspec.MsgspecError:
-        return _unanswered(reply)
+        return _unanswered(result)
 
 
 async def _drafts_folder(mailbox: Mailbox) -> str | None:
     """The id of Drafts; None when it cannot be had, which is no message's folder."""
-    reply = await mailbox.ask("GET", "/mailFolders/drafts?$select=id")
-    answer = reply.decoded() if isinstance(reply, Answer) and reply.status == 200 else None
-    return answer.get("id") if isinstance(answer, dict) else None
+    result = await mailbox.request("GET", "/mailFolders/drafts?$select=id")
+    decoded = result.decoded() if isinstance(result, HttpResponse) and result.status == 200 else None
+    return decoded.get("id") if isinstance(decoded, dict) else None
 
 
 async def _delete(mailbox: Mailbox, copy: Copy) -> bool:
-    reply = await mailbox.ask("DELETE", message_path(copy.id))
-    return isinstance(reply, Answer) and reply.status == 204
+    result = await mailbox.request("DELETE", message_path(copy.id))
+    return isinstance(result, HttpResponse) and result.status == 204
 
 
-def _unanswered(reply: object) -> NoResponse:
-    return NoResponse(reply=str(getattr(reply, "reply", "") or getattr(reply, "reason", "")))
+def _unanswered(result: object) -> LookupFailed:
+    return LookupFailed(reply=str(getattr(result, "reply", "") or getattr(result, "reason", "")))

@@ -11,75 +11,85 @@ from datetime import datetime
 import msgspec
 
 from relay.core.outcomes import Deferred, Outcome, Rejected, RouteFault, Sent, Unknown, reply_text
-from relay.providers.bearer import Reply
-from relay.providers.http_exchange import Answer, LostResponse, Row, lost_outcome, read_answer, retry_after
+from relay.providers.bearer import ExchangeResult
+from relay.providers.http_exchange import (
+    HttpResponse,
+    LostResponse,
+    ResponseRule,
+    lost_outcome,
+    outcome_by_rules,
+    retry_after,
+)
 
 # fmt: off
-ROWS = (
+RULES = (
     # what 403 says about the message
-    Row(first=400, last=403, pattern="ErrorMessageBlocked", kind=Rejected, code="content_refused",
+    ResponseRule(first=400, last=403, pattern="ErrorMessageBlocked", kind=Rejected, code="content_refused",
         source="[ews] the message is considered spam"),
     # may this mailbox send as that sender
-    Row(first=400, last=403, pattern="ErrorSendAsDenied|ErrorSendOnBehalfOfDenied", kind=RouteFault,
+    ResponseRule(first=400, last=403, pattern="ErrorSendAsDenied|ErrorSendOnBehalfOfDenied", kind=RouteFault,
         code="sender_not_verified", source="[ews] ErrorSendAsDenied: the mailbox has no right to send as the From address"),
     # the mailbox
-    Row(first=400, last=599, pattern="ErrorQuotaExceeded", kind=RouteFault, code="mailbox_unavailable",
+    ResponseRule(first=400, last=599, pattern="ErrorQuotaExceeded", kind=RouteFault, code="mailbox_unavailable",
         source="[ews] the mailbox is full; github.com/microsoftgraph/microsoft-graph-docs/issues/3935 shows it for sendMail"),
-    Row(first=507, kind=RouteFault, code="mailbox_unavailable", source="[errors] 507 insufficient storage"),
-    Row(first=400, last=599, pattern=r"Error(Exceeded(Message|MaxRecipient|HourlyMessage)Limit|SubmissionQuotaExceeded)",
+    ResponseRule(first=507, kind=RouteFault, code="mailbox_unavailable", source="[errors] 507 insufficient storage"),
+    ResponseRule(first=400, last=599, pattern=r"Error(Exceeded(Message|MaxRecipient|HourlyMessage)Limit|SubmissionQuotaExceeded)",
         kind=RouteFault, code="credits_exhausted", source="[limits] 10,000 recipients a day; [ews] ErrorExceededMessageLimit"),
-    Row(first=400, last=599, pattern="ErrorMessageSubmissionBlocked|ErrorAccountSuspend", kind=RouteFault,
+    ResponseRule(first=400, last=599, pattern="ErrorMessageSubmissionBlocked|ErrorAccountSuspend", kind=RouteFault,
         code="account_restricted", source="[ews] submission is blocked until somebody signs in and verifies the account"),
-    Row(first=400, last=404, pattern="ErrorInvalidUser|ErrorNonExistentMailbox|MailboxNot(EnabledForRESTAPI|HostedOnline|Found)",
+    ResponseRule(first=400, last=404,
+        pattern="ErrorInvalidUser|ErrorNonExistentMailbox|MailboxNot(EnabledForRESTAPI|HostedOnline|Found)",
         kind=RouteFault, code="mailbox_unavailable",
         source="[ews] ErrorNonExistentMailbox; learn.microsoft.com/graph/resolve-auth-errors: no mailbox, or on premises"),
-    Row(first=404, pattern="ResourceNotFound|MailboxInfoStale", kind=RouteFault, code="mailbox_unavailable",
+    ResponseRule(first=404, pattern="ResourceNotFound|MailboxInfoStale", kind=RouteFault, code="mailbox_unavailable",
         source="[errors] 404: no such user in the directory"),
-    Row(first=403, pattern=r"Access to OData is disabled|\[RAOP\]", kind=RouteFault, code="mailbox_unavailable",
+    ResponseRule(first=403, pattern=r"Access to OData is disabled|\[RAOP\]", kind=RouteFault, code="mailbox_unavailable",
         source="learn.microsoft.com/graph/auth-limit-mailbox-access: the policy leaves this mailbox out"),
-    Row(first=403, kind=RouteFault, code="missing_permission",
+    ResponseRule(first=403, kind=RouteFault, code="missing_permission",
         source="[errors] 403; ErrorAccessDenied: no Mail.Send, or RBAC for Applications leaves this mailbox out"),
-    Row(first=401, kind=RouteFault, code="bad_credentials", source="[errors] 401, also with a fresh token"),
+    ResponseRule(first=401, kind=RouteFault, code="bad_credentials", source="[errors] 401, also with a fresh token"),
     # the message
-    Row(first=400, last=413, pattern="ErrorInvalidRecipients|ErrorMissingRecipients|ErrorInvalidSmtpAddress", kind=Rejected,
-        code="invalid_recipient", source="[ews] ErrorInvalidRecipients"),
-    Row(first=400, last=413, pattern="ErrorTooManyRecipients", kind=Rejected, code="policy_refused",
+    ResponseRule(first=400, last=413, pattern="ErrorInvalidRecipients|ErrorMissingRecipients|ErrorInvalidSmtpAddress",
+        kind=Rejected, code="invalid_recipient", source="[ews] ErrorInvalidRecipients"),
+    ResponseRule(first=400, last=413, pattern="ErrorTooManyRecipients", kind=Rejected, code="policy_refused",
         source="[limits] 500 recipients a message, or what the tenant sets; the code's name is not documented"),
-    Row(first=400, last=413, pattern="ErrorMessageSizeExceeded|ErrorAttachmentSizeLimitExceeded|maximum supported size",
+    ResponseRule(first=400, last=413, pattern="ErrorMessageSizeExceeded|ErrorAttachmentSizeLimitExceeded|maximum supported size",
         kind=Rejected, code="message_too_large", source="[ews]; [upload] 35 MB unless the tenant set more"),
-    Row(first=413, kind=Rejected, code="message_too_large", source="[errors] 413: the maximum request length is 4 MB"),
+    ResponseRule(first=413, kind=Rejected, code="message_too_large", source="[errors] 413: the maximum request length is 4 MB"),
     # not now
-    Row(first=429, kind=Deferred, code="rate_limited", source="[throttling] with Retry-After; ApplicationThrottled"),
-    Row(first=509, kind=Deferred, code="rate_limited", source="[errors] 509 bandwidth limit exceeded"),
-    Row(first=404, pattern="ErrorItemNotFound", kind=Deferred, code="provider_unavailable",
+    ResponseRule(first=429, kind=Deferred, code="rate_limited", source="[throttling] with Retry-After; ApplicationThrottled"),
+    ResponseRule(first=509, kind=Deferred, code="rate_limited", source="[errors] 509 bandwidth limit exceeded"),
+    ResponseRule(first=404, pattern="ErrorItemNotFound", kind=Deferred, code="provider_unavailable",
         source="[ews] the draft is not in the store (yet, or any more): it was not sent by this request"),
-    Row(first=408, last=409, kind=Deferred, code="provider_unavailable",
+    ResponseRule(first=408, last=409, kind=Deferred, code="provider_unavailable",
         source="RFC 9110 15.5.9, 15.5.10; [ews] ErrorIrresolvableConflict: the draft changed meanwhile"),
-    Row(first=412, kind=Deferred, code="provider_unavailable", source="[errors] 412: the draft changed meanwhile"),
-    Row(first=423, kind=Deferred, code="provider_unavailable", source="[errors] 423 locked"),
-    Row(first=503, kind=Deferred, code="provider_unavailable", source="[errors] 503: repeat after the delay in Retry-After"),
+    ResponseRule(first=412, kind=Deferred, code="provider_unavailable", source="[errors] 412: the draft changed meanwhile"),
+    ResponseRule(first=423, kind=Deferred, code="provider_unavailable", source="[errors] 423 locked"),
+    ResponseRule(first=503, kind=Deferred, code="provider_unavailable",
+        source="[errors] 503: repeat after the delay in Retry-After"),
     # the settings
-    Row(first=300, last=399, kind=RouteFault, code="misconfigured", source="base_url leads to something else than Graph"),
-    Row(first=404, last=407, kind=RouteFault, code="misconfigured", source="[errors] 404 to 406; 407: base_url"),
-    Row(first=400, last=499, kind=Rejected, code="invalid_message",
+    ResponseRule(first=300, last=399, kind=RouteFault, code="misconfigured",
+        source="base_url does not lead to Graph"),
+    ResponseRule(first=404, last=407, kind=RouteFault, code="misconfigured", source="[errors] 404 to 406; 407: base_url"),
+    ResponseRule(first=400, last=499, kind=Rejected, code="invalid_message",
         source="[errors] 400, 422; [sendmail] ErrorMimeContentInvalidBase64String"),
     # Mail was sent though the answer was 500 or 504: learn.microsoft.com/answers/questions/2286986 and 5629476.
-    Row(first=500, last=599, kind=Unknown, code="answer_lost", source="[errors] 500, 504: what was done is not known"),
+    ResponseRule(first=500, last=599, kind=Unknown, code="answer_lost", source="[errors] 500, 504: what was done is not known"),
 )
 # fmt: on
 MAILBOX_CODES = frozenset({"missing_permission", "credits_exhausted", "account_restricted"})
 """Faults that concern one mailbox only, where each sender has its own."""
 
 
-def outcome_of(reply: Reply, now: datetime, *, provider_id: str | None = None) -> Outcome:
+def outcome_of(result: ExchangeResult, now: datetime, *, provider_id: str | None = None) -> Outcome:
     """What an answer to a request to send, or the lack of one, means. 202 says that Exchange took the message."""
-    if isinstance(reply, LostResponse):
-        return lost_outcome(reply, provider_id)
-    if not isinstance(reply, Answer):
-        return reply
-    if reply.status == 202:
-        return Sent(provider_id=provider_id, reply=_accepted(reply))
-    outcome = read_answer(ROWS, reply, retry_after(reply.headers, now))
+    if isinstance(result, LostResponse):
+        return lost_outcome(result, provider_id)
+    if not isinstance(result, HttpResponse):
+        return result
+    if result.status == 202:
+        return Sent(provider_id=provider_id, reply=_accepted(result))
+    outcome = outcome_by_rules(RULES, result, retry_after(result.headers, now))
     return msgspec.structs.replace(outcome, provider_id=provider_id) if isinstance(outcome, Unknown) else outcome
 
 
@@ -97,7 +107,7 @@ def for_one_mailbox(outcome: Outcome) -> Outcome:
     return outcome
 
 
-def _accepted(answer: Answer) -> str:
+def _accepted(response: HttpResponse) -> str:
     """An accepted message has no body and no name; the request's id is what Microsoft's support asks for."""
-    request_id = answer.headers.get("request-id", "")
-    return reply_text(f"{answer.status} request-id {request_id}" if request_id else answer.reply)
+    request_id = response.headers.get("request-id", "")
+    return reply_text(f"{response.status} request-id {request_id}" if request_id else response.reply)

@@ -10,7 +10,7 @@ from weakref import WeakValueDictionary
 from relay.core.outcomes import Deferred, Outcome, Rejected, RouteFault, Sent
 from relay.core.send_request import SendRequest
 from relay.core.settings import RouteSettings
-from relay.providers.contract import AccountRemark, Capabilities, Provider, ProviderContext, Reports
+from relay.providers.contract import AccountRemark, BounceReports, Capabilities, Provider, ProviderContext
 from relay.providers.graph import body, drafts, find_copies
 from relay.providers.graph.mailbox import Mailbox
 from relay.providers.graph.outcomes import for_one_mailbox
@@ -22,7 +22,7 @@ from relay.providers.graph.settings import (
     mailbox_of,
     scope_of,
 )
-from relay.providers.http_exchange import Answer, LostResponse
+from relay.providers.http_exchange import HttpResponse, LostResponse
 
 CAPABILITIES = Capabilities(
     # What a tenant may set at most; 35 MB until it does (learn.microsoft.com/graph/api/attachment-createuploadsession).
@@ -48,34 +48,34 @@ def demands(options: RouteSettings) -> Sequence[str]:
     return list(options)
 
 
-def create(name: str, settings: RouteSettings, surroundings: ProviderContext) -> Provider:
+def create(name: str, settings: RouteSettings, context: ProviderContext) -> Provider:
     """The provider of a route. Connects to nothing."""
-    return Graph(settings, surroundings)
+    return Graph(settings, context)
 
 
 class Graph:
     """One route through Exchange Online."""
 
-    def __init__(self, settings: RouteSettings, surroundings: ProviderContext) -> None:
+    def __init__(self, settings: RouteSettings, context: ProviderContext) -> None:
         self._settings = settings
-        self._surroundings = surroundings
+        self._context = context
         self._saves: bool = settings.get("save_to_sent_items", True)
         self._has_own_mailbox = bool(settings.get("mailbox"))
         self._wait_seconds = float(settings.get("timeout_seconds", DEFAULT_TIMEOUT_SECONDS))
         self._gates: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
 
-    async def send(self, parcel: SendRequest) -> Outcome:
+    async def send(self, request: SendRequest) -> Outcome:
         """Try once, when the mailbox has one of its four places free."""
-        if parcel.message.return_path is not None:
+        if request.message.return_path is not None:
             return Rejected(code="unsupported", reply="Exchange Online sets the return path itself")
-        name = mailbox_of(self._settings, parcel.message.sender.email)
+        name = mailbox_of(self._settings, request.message.sender.email)
         gate = self._gates.setdefault(name.lower(), asyncio.Semaphore(MAX_CONCURRENT))
         try:
             await asyncio.wait_for(gate.acquire(), self._wait_seconds)
         except TimeoutError:
             return Deferred(code="rate_limited", reply="the mailbox has no place for another request")
         try:
-            outcome = await self._send(Mailbox(name, self._settings, self._surroundings), parcel)
+            outcome = await self._send(Mailbox(name, self._settings, self._context), request)
         finally:
             gate.release()
         return outcome if self._has_own_mailbox else for_one_mailbox(outcome)
@@ -84,59 +84,59 @@ class Graph:
         """Whether there is a token and the route's mailbox is there; whether it may send shows only when it sends."""
         name = self._settings.get("mailbox", "")
         if not name:
-            token = await self._surroundings.credential.token(self._settings, scope_of(self._settings))
+            token = await self._context.credential.token(self._settings, scope_of(self._settings))
             return Sent() if isinstance(token, str) else RouteFault(code=token.code, reply=token.reply)
-        mailbox = Mailbox(name, self._settings, self._surroundings)
-        reply = await mailbox.ask("GET", "/mailFolders/inbox?$select=id")
+        mailbox = Mailbox(name, self._settings, self._context)
+        result = await mailbox.request("GET", "/mailFolders/inbox?$select=id")
         # 403: the app may not read, which it need not; a message will show whether it may send.
-        if isinstance(reply, Answer) and reply.status in (200, 403):
+        if isinstance(result, HttpResponse) and result.status in (200, 403):
             return Sent()
-        if isinstance(reply, LostResponse):
-            return RouteFault(code="unreachable", reply=reply.reason)
-        outcome = mailbox.outcome(reply)
+        if isinstance(result, LostResponse):
+            return RouteFault(code="unreachable", reply=result.reason)
+        outcome = mailbox.outcome(result)
         return (
             outcome if isinstance(outcome, RouteFault) else RouteFault(code="provider_unavailable", reply=outcome.reply)
         )
 
-    async def examine(self, sender_domains: Sequence[str]) -> Sequence[AccountRemark]:
+    async def check_account(self, sender_domains: Sequence[str]) -> Sequence[AccountRemark]:
         """Whether the token carries Mail.Send for the whole tenant, which a relay neither needs nor should have."""
-        from relay.providers.graph.account_check import remarks
+        from relay.providers.graph.account_check import account_remarks
 
-        token = await self._surroundings.credential.token(self._settings, scope_of(self._settings))
-        return remarks(token) if isinstance(token, str) else []
+        token = await self._context.credential.token(self._settings, scope_of(self._settings))
+        return account_remarks(token) if isinstance(token, str) else []
 
-    async def read_reports(self, mailbox: str, cursor: str) -> Reports | RouteFault | Deferred:
+    async def read_reports(self, mailbox: str, cursor: str) -> BounceReports | RouteFault | Deferred:
         """The reports that came into a mailbox since the cursor."""
         from relay.providers.graph.bounce_reports import read
 
-        return await read(Mailbox(mailbox, self._settings, self._surroundings), cursor)
+        return await read(Mailbox(mailbox, self._settings, self._context), cursor)
 
-    async def verify(self, parcel: SendRequest, provider_id: str | None) -> Outcome:
+    async def verify(self, request: SendRequest, provider_id: str | None) -> Outcome:
         """Look for the attempt's copy in its mailbox, by the draft's id or by our header."""
-        name = mailbox_of(self._settings, parcel.message.sender.email)
-        mailbox = Mailbox(name, self._settings, self._surroundings)
-        return await find_copies.verify(mailbox, parcel.attempt_id, provider_id)
+        name = mailbox_of(self._settings, request.message.sender.email)
+        mailbox = Mailbox(name, self._settings, self._context)
+        return await find_copies.verify(mailbox, request.attempt_id, provider_id)
 
     async def close(self) -> None:
         """Nothing of its own: the session belongs to the process."""
 
-    async def _send(self, mailbox: Mailbox, parcel: SendRequest) -> Outcome:
+    async def _send(self, mailbox: Mailbox, request: SendRequest) -> Outcome:
         try:
-            mail = await self._written(parcel)
-            draft = body.draft(parcel, saves=self._saves) if mail is None else None
+            mail = await self._request_body(request)
+            draft = body.draft(request, saves=self._saves) if mail is None else None
         except ValueError as error:
             return Rejected(code="invalid_message", reply=type(error).__name__)
         if mail is not None:
-            return mailbox.outcome(await mailbox.ask("POST", "/sendMail", mail.body, mail.content_type))
+            return mailbox.outcome(await mailbox.request("POST", "/sendMail", mail.body, mail.content_type))
         if draft is None:
             return Rejected(code="message_too_large", reply="text or finished MIME is larger than one request to Graph")
-        return await drafts.send(mailbox, parcel, draft)
+        return await drafts.send(mailbox, request, draft)
 
-    async def _written(self, parcel: SendRequest) -> body.Written | None:
-        size = sum(len(item.content) for item in parcel.message.attachments) + len(parcel.message.raw or b"")
+    async def _request_body(self, request: SendRequest) -> body.RequestBody | None:
+        size = sum(len(item.content) for item in request.message.attachments) + len(request.message.raw or b"")
         if size > THREAD_ABOVE_BYTES:
-            return await asyncio.to_thread(body.mail, parcel, saves=self._saves)
-        return body.mail(parcel, saves=self._saves)
+            return await asyncio.to_thread(body.mail, request, saves=self._saves)
+        return body.mail(request, saves=self._saves)
 
 
 __all__: Sequence[str] = (

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from urllib.parse import quote
 
 from relay.core.settings import Pace, RouteSettings
-from relay.platform.entra_tokens import KEYS, identity_faults
+from relay.platform.entra_tokens import KEYS, identity_problems
 from relay.providers.http_settings import is_address, limit_problems, timeout_problems
 
 DEFAULT_URL = "https://graph.microsoft.com"
@@ -38,7 +38,7 @@ def check_settings(settings: RouteSettings) -> Sequence[str]:
         problems.append(f"base_url: must be {DEFAULT_URL}, a national cloud's address or another https address")
     problems += limit_problems(settings, SETTABLE_LIMITS)
     problems += timeout_problems(settings.get("timeout_seconds", DEFAULT_TIMEOUT_SECONDS))
-    return [*problems, *identity_faults(settings)]
+    return [*problems, *identity_problems(settings)]
 
 
 def default_paces(settings: RouteSettings) -> tuple[Pace, ...]:

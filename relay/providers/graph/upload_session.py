@@ -10,7 +10,7 @@ from relay.core.outcomes import Outcome
 from relay.providers.graph.body import upload_session
 from relay.providers.graph.mailbox import Mailbox, message_path
 from relay.providers.graph.outcomes import before_sending
-from relay.providers.http_exchange import Answer, LostResponse
+from relay.providers.http_exchange import HttpResponse, LostResponse
 
 MIN_BYTES = 3 * 1024 * 1024
 """Smaller files are posted whole."""
@@ -23,9 +23,11 @@ _DIGITS = re.compile(r"\d+")
 
 async def upload(mailbox: Mailbox, draft: str, place: int, item: Attachment) -> Outcome | None:
     """Upload one file, the `place`-th of the draft from 0. None when it is there, else why not (nothing was sent)."""
-    begun = await mailbox.ask("POST", f"{message_path(draft)}/attachments/createUploadSession", upload_session(item))
-    answer = begun.decoded() if isinstance(begun, Answer) and begun.status == 201 else None
-    url = answer.get("uploadUrl") if isinstance(answer, dict) else None
+    begun = await mailbox.request(
+        "POST", f"{message_path(draft)}/attachments/createUploadSession", upload_session(item)
+    )
+    decoded = begun.decoded() if isinstance(begun, HttpResponse) and begun.status == 201 else None
+    url = decoded.get("uploadUrl") if isinstance(decoded, dict) else None
     if not isinstance(url, str):
         return before_sending(mailbox.outcome(begun))
     return await _Upload(mailbox, draft, place, item, url).run()
@@ -44,37 +46,37 @@ class _Upload:
     async def run(self) -> Outcome | None:
         start = failures = 0
         while start < len(self._content):
-            reply = await self._put(start)
-            if isinstance(reply, Answer) and reply.status == 429:
-                return self._mailbox.outcome(reply)
-            is_good = isinstance(reply, Answer) and reply.status in (200, 201)
+            result = await self._put(start)
+            if isinstance(result, HttpResponse) and result.status == 429:
+                return self._mailbox.outcome(result)
+            is_good = isinstance(result, HttpResponse) and result.status in (200, 201)
             reached = min(start + RANGE_BYTES, len(self._content)) if is_good else await self._reached(start)
             failures = 0 if reached > start else failures + 1
             if failures > MAX_RESUMES:
-                return before_sending(self._mailbox.outcome(reply))
+                return before_sending(self._mailbox.outcome(result))
             start = reached
         return None
 
-    async def _put(self, start: int) -> Answer | LostResponse:
+    async def _put(self, start: int) -> HttpResponse | LostResponse:
         part = self._content[start : start + RANGE_BYTES]
         span = f"bytes {start}-{start + len(part) - 1}/{len(self._content)}"
         headers = {"Content-Type": "application/octet-stream", "Content-Range": span}
-        return await self._mailbox.ask_openly("PUT", self._url, headers, part)
+        return await self._mailbox.request_without_token("PUT", self._url, headers, part)
 
     async def _reached(self, start: int) -> int:
         """Where to go on after a range that failed, as the session says; a finished session is gone."""
-        reply = await self._mailbox.ask_openly("GET", self._url, {"Accept": "application/json"})
-        if not isinstance(reply, Answer):
+        result = await self._mailbox.request_without_token("GET", self._url, {"Accept": "application/json"})
+        if not isinstance(result, HttpResponse):
             return start
-        if reply.status == 404 and await self._is_attached():
+        if result.status == 404 and await self._is_attached():
             return len(self._content)
-        answer = reply.decoded() if reply.status == 200 else None
-        ranges = answer.get("nextExpectedRanges") if isinstance(answer, dict) else None
+        decoded = result.decoded() if result.status == 200 else None
+        ranges = decoded.get("nextExpectedRanges") if isinstance(decoded, dict) else None
         found = _DIGITS.match(str(ranges[0])) if isinstance(ranges, list) and ranges else None
         return int(found.group()) if found else start
 
     async def _is_attached(self) -> bool:
-        reply = await self._mailbox.ask("GET", f"{message_path(self._draft)}/attachments?$select=id")
-        answer = reply.decoded() if isinstance(reply, Answer) and reply.status == 200 else None
-        listed = answer.get("value") if isinstance(answer, dict) else None
+        result = await self._mailbox.request("GET", f"{message_path(self._draft)}/attachments?$select=id")
+        decoded = result.decoded() if isinstance(result, HttpResponse) and result.status == 200 else None
+        listed = decoded.get("value") if isinstance(decoded, dict) else None
         return isinstance(listed, list) and len(listed) > self._place

@@ -8,14 +8,16 @@ from typing import Any
 
 from relay.core.outcomes import RouteFault
 from relay.providers.contract import AccountRemark
-from relay.providers.http_exchange import Answer, LostResponse
+from relay.providers.http_exchange import HttpResponse, LostResponse
 
-type Reply = Answer | LostResponse | RouteFault
+type AccountResult = HttpResponse | LostResponse | RouteFault
 
 FEW_CREDITS = 100
 
 
-def remarks(sender_domains: Sequence[str], senders: Reply, domains: Reply, credit: Reply) -> Sequence[AccountRemark]:
+def account_remarks(
+    sender_domains: Sequence[str], senders: AccountResult, domains: AccountResult, credit: AccountResult
+) -> Sequence[AccountRemark]:
     """Report on the responses of /v3/verified_senders, /v3/whitelabel/domains and /v3/user/credits."""
     return [*_on_domains(sender_domains, _decoded(senders), _decoded(domains)), *_on_credits(_decoded(credit))]
 
@@ -62,5 +64,5 @@ def _on_credits(found: Any) -> Iterator[AccountRemark]:
         )
 
 
-def _decoded(reply: Reply) -> Any:
-    return reply.decoded() if isinstance(reply, Answer) and reply.status == 200 else None
+def _decoded(result: AccountResult) -> Any:
+    return result.decoded() if isinstance(result, HttpResponse) and result.status == 200 else None

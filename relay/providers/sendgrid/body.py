@@ -25,11 +25,12 @@ BLANK = " "
 _encoder = msgspec.json.Encoder()
 
 
-def build(parcel: SendRequest, options: Mapping[str, Any], *, sandbox: bool) -> bytes:
+def build(request: SendRequest, options: Mapping[str, Any], *, sandbox: bool) -> bytes:
     """The body. Attachments become base64 while it is encoded. Raises `ValueError` for text that UTF-8 cannot carry."""
-    body = {**_frame(parcel, options), **_content(parcel.message, options)}
+    body = {**_frame(request, options), **_content(request.message, options)}
     body["personalizations"] = [
-        {**envelope, **{name: options[name] for name in PERSONAL if name in options}} for envelope in envelopes(parcel)
+        {**recipients, **{name: options[name] for name in PERSONAL if name in options}}
+        for recipients in personalizations(request)
     ]
     body.update((name, value) for name, value in options.items() if name not in (*PERSONAL, "content"))
     if sandbox:
@@ -37,14 +38,14 @@ def build(parcel: SendRequest, options: Mapping[str, Any], *, sandbox: bool) -> 
     return _encoder.encode(body)
 
 
-def envelopes(parcel: SendRequest) -> list[dict[str, list[dict[str, str]]]]:
+def personalizations(request: SendRequest) -> list[dict[str, list[dict[str, str]]]]:
     """The personalizations: one with everybody, each address once, the first of its kind winning.
 
     SendGrid wants a `to` in each. Without one the cc recipients, who see one another anyway, take its place; blind
     recipients alone get a mail each, for in one `to` they would see one another.
     """
     seen: set[str] = set()
-    to, cc, bcc = (_unique(kind, seen) for kind in (parcel.to, parcel.cc, parcel.bcc))
+    to, cc, bcc = (_unique(kind, seen) for kind in (request.to, request.cc, request.bcc))
     if not to and not cc:
         return [{"to": [person]} for person in bcc]
     kinds = {"to": to or cc, "cc": cc if to else [], "bcc": bcc}
@@ -79,11 +80,11 @@ def _person(address: Address) -> dict[str, str]:
     return {"email": email, "name": address.name} if address.name else {"email": email}
 
 
-def _frame(parcel: SendRequest, options: Mapping[str, Any]) -> dict[str, Any]:
+def _frame(request: SendRequest, options: Mapping[str, Any]) -> dict[str, Any]:
     """Everything but recipients and content, by the vendor's helpers."""
     from sendgrid.helpers import mail as vendor
 
-    message = parcel.message
+    message = request.message
     mail = vendor.Mail()
     mail.from_email = _email(vendor.From, message.sender)
     if message.subject or "template_id" not in options:
@@ -93,9 +94,9 @@ def _frame(parcel: SendRequest, options: Mapping[str, Any]) -> dict[str, Any]:
         mail.reply_to = replies[0]
     elif replies:
         mail.reply_to_list = replies
-    for name, value in _headers(parcel).items():
+    for name, value in _headers(request).items():
         mail.add_header(vendor.Header(name, value))
-    for name, value in {**message.metadata, RELAY_ID: parcel.id, RELAY_ATTEMPT: str(parcel.attempt)}.items():
+    for name, value in {**message.metadata, RELAY_ID: request.id, RELAY_ATTEMPT: str(request.attempt)}.items():
         mail.add_custom_arg(vendor.CustomArg(name, value))
     # The helpers put each new one before the others.
     for tag in reversed(_categories(message)):
@@ -125,13 +126,13 @@ def _attachment(attachment: Attachment) -> Any:
     )
 
 
-def _headers(parcel: SendRequest) -> dict[str, str]:
+def _headers(request: SendRequest) -> dict[str, str]:
     """The caller's headers, encoded as SendGrid asks for ("must be properly encoded"), and our Message-ID.
 
     It is the same in every attempt, so that a mailbox can tell a message that was sent twice.
     """
-    headers = {"Message-ID": f"<{parcel.message_id_header}>"}
-    for name, value in parcel.message.headers.items():
+    headers = {"Message-ID": f"<{request.message_id_header}>"}
+    for name, value in request.message.headers.items():
         headers[name] = value if value.isascii() else " ".join(fields.encoded_words(value))
     return headers
 

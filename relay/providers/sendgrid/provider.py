@@ -12,9 +12,9 @@ from relay.core.errors import SettingsError
 from relay.core.outcomes import Deferred, Outcome, Rejected, RouteFault, Sent, Unknown, reply_text
 from relay.core.send_request import SendRequest
 from relay.core.settings import RouteSettings
-from relay.platform.secrets import reference_fault
+from relay.platform.secrets import reference_problem
 from relay.providers.contract import AccountRemark, Capabilities, Provider, ProviderContext, SuppressedAddress
-from relay.providers.http_exchange import Answer, LostResponse, Patience, exchange, lost_outcome
+from relay.providers.http_exchange import HttpResponse, LostResponse, Timeouts, exchange, lost_outcome
 from relay.providers.sendgrid import options as known_options
 from relay.providers.sendgrid.outcomes import outcome_of
 
@@ -41,7 +41,7 @@ def check_settings(settings: RouteSettings) -> Sequence[str]:
     """Return all problems of a route's settings, each as `key: sentence`; empty when they can work."""
     known = ", ".join(SETTINGS)
     problems = [f"{key}: is not a setting of sendgrid (known: {known})" for key in settings if key not in SETTINGS]
-    if problem := reference_fault(settings.get("api_key", DEFAULT_KEY)):
+    if problem := reference_problem(settings.get("api_key", DEFAULT_KEY)):
         problems.append(f"api_key: {problem}")
     if not _is_base_url(settings.get("base_url", DEFAULT_URL)):
         problems.append(f"base_url: must be {DEFAULT_URL}, {EU_URL} (regional subusers) or another https address")
@@ -68,9 +68,9 @@ def can_verify(settings: RouteSettings) -> bool:
     return bool(settings.get("activity_feed", False))
 
 
-def create(name: str, settings: RouteSettings, surroundings: ProviderContext) -> Provider:
+def create(name: str, settings: RouteSettings, context: ProviderContext) -> Provider:
     """The provider of a route. Connects to nothing."""
-    return SendGrid(settings, surroundings)
+    return SendGrid(settings, context)
 
 
 def _is_base_url(value: Any) -> bool:
@@ -88,40 +88,40 @@ def _is_base_url(value: Any) -> bool:
 class SendGrid:
     """One route through SendGrid."""
 
-    def __init__(self, settings: RouteSettings, surroundings: ProviderContext) -> None:
-        self._surroundings = surroundings
+    def __init__(self, settings: RouteSettings, context: ProviderContext) -> None:
+        self._context = context
         self._key = settings.get("api_key", DEFAULT_KEY)
         self._url = settings.get("base_url", DEFAULT_URL).rstrip("/")
         self._sandbox = settings.get("sandbox_mode", False)
         self._has_feed = settings.get("activity_feed", False)
         self._options: Mapping[str, Any] = settings.get("options", {})
         seconds = float(settings.get("timeout_seconds", 30))
-        self._patience = Patience(connect_seconds=min(10.0, seconds / 2), total_seconds=seconds)
+        self._timeouts = Timeouts(connect_seconds=min(10.0, seconds / 2), total_seconds=seconds)
 
-    async def send(self, parcel: SendRequest) -> Outcome:
+    async def send(self, request: SendRequest) -> Outcome:
         """One POST /v3/mail/send; a second one only with another key after the first was refused."""
-        own = parcel.message.options.get("sendgrid", {})
-        if problems := _unsupported(parcel, own):
+        own = request.message.options.get("sendgrid", {})
+        if problems := _unsupported(request, own):
             return Rejected(code="unsupported", reply=reply_text("; ".join(problems)))
         options = {**self._options, **own}
         was_sandbox = self._sandbox or _asks_for_sandbox(options)
         try:
-            body = await _body(parcel, options, sandbox=self._sandbox)
+            body = await _body(request, options, sandbox=self._sandbox)
         except ValueError as error:
             return Rejected(code="invalid_message", reply=type(error).__name__)
-        answer = await self._ask("POST", "/v3/mail/send", body)
-        if isinstance(answer, RouteFault):
-            return answer
-        if isinstance(answer, LostResponse):
-            return lost_outcome(answer)
-        return outcome_of(answer, self._now(), was_sandbox=was_sandbox)
+        response = await self._request("POST", "/v3/mail/send", body)
+        if isinstance(response, RouteFault):
+            return response
+        if isinstance(response, LostResponse):
+            return lost_outcome(response)
+        return outcome_of(response, self._now(), was_sandbox=was_sandbox)
 
     async def probe(self) -> Sent | RouteFault:
         """Whether the key may send and the account has credits. A sender's verification shows only when it sends."""
-        answer = await self._ask("GET", "/v3/scopes")
-        if not isinstance(answer, Answer) or answer.status != 200:
-            return self._fault(answer)
-        found = answer.decoded()
+        response = await self._request("GET", "/v3/scopes")
+        if not isinstance(response, HttpResponse) or response.status != 200:
+            return self._fault(response)
+        found = response.decoded()
         scopes = found.get("scopes", ()) if isinstance(found, dict) else ()
         if "mail.send" not in scopes:
             text = "the key has no scope mail.send: it was made without, or SendGrid has not let the account send yet"
@@ -130,106 +130,115 @@ class SendGrid:
 
     async def _credits(self) -> Sent | RouteFault:
         """Exhausted credits, where the key may read them; many keys and all of some resellers' accounts may not."""
-        answer = await self._ask("GET", "/v3/user/credits")
-        if not isinstance(answer, Answer) or answer.status != 200:
+        response = await self._request("GET", "/v3/user/credits")
+        if not isinstance(response, HttpResponse) or response.status != 200:
             return Sent()
-        found = answer.decoded()
+        found = response.decoded()
         if isinstance(found, dict) and found.get("remain") == 0 and found.get("overage", 0) == 0:
-            return RouteFault(code="credits_exhausted", reply=reply_text(f"credits: {answer.text}"))
+            return RouteFault(code="credits_exhausted", reply=reply_text(f"credits: {response.text}"))
         return Sent()
 
-    async def examine(self, sender_domains: Sequence[str]) -> Sequence[AccountRemark]:
+    async def check_account(self, sender_domains: Sequence[str]) -> Sequence[AccountRemark]:
         """What the account says of its senders and domains, where the key may read it."""
-        from relay.providers.sendgrid.account_check import remarks
+        from relay.providers.sendgrid.account_check import account_remarks
 
         paths = ("/v3/verified_senders", "/v3/whitelabel/domains", "/v3/user/credits")
-        senders, domains, credit = [await self._ask("GET", path) for path in paths]
-        return remarks(sender_domains, senders, domains, credit)
+        senders, domains, credit = [await self._request("GET", path) for path in paths]
+        return account_remarks(sender_domains, senders, domains, credit)
 
-    async def unwanted(self, cursor: str) -> tuple[Sequence[SuppressedAddress], str | None] | RouteFault | Deferred:
+    async def suppressed_addresses(
+        self, cursor: str
+    ) -> tuple[Sequence[SuppressedAddress], str | None] | RouteFault | Deferred:
         """A page of the addresses that the account will not send to."""
-        from relay.providers.sendgrid.suppression_lists import unwanted
+        from relay.providers.sendgrid.suppression_lists import suppressed_addresses
 
-        return await unwanted(lambda path, query: self._ask("GET", path, query=query), cursor)
+        return await suppressed_addresses(lambda path, query: self._request("GET", path, query=query), cursor)
 
-    async def verify(self, parcel: SendRequest, provider_id: str | None) -> Outcome:
+    async def verify(self, request: SendRequest, provider_id: str | None) -> Outcome:
         """Ask the Email Activity feed (a paid add-on: `activity_feed`) for our ids.
 
         What it shows was sent. What it does not show may still appear, so it never proves the contrary.
         """
         if not self._has_feed:
             return Unknown(code="answer_lost", provider_id=provider_id)
-        query = f"(unique_args['relay_id']=\"{parcel.id}\" AND unique_args['relay_attempt']=\"{parcel.attempt}\")"
-        answer = await self._ask("GET", "/v3/messages", query={"limit": "1", "query": query})
-        found = answer.decoded() if isinstance(answer, Answer) and answer.status == 200 else None
+        query = f"(unique_args['relay_id']=\"{request.id}\" AND unique_args['relay_attempt']=\"{request.attempt}\")"
+        response = await self._request("GET", "/v3/messages", query={"limit": "1", "query": query})
+        found = response.decoded() if isinstance(response, HttpResponse) and response.status == 200 else None
         messages = found.get("messages") if isinstance(found, dict) else None
-        if isinstance(answer, Answer) and isinstance(messages, list) and messages and isinstance(messages[0], dict):
-            return Sent(provider_id=messages[0].get("msg_id"), reply=answer.reply)
-        reply = answer.reply if isinstance(answer, Answer) else ""
+        if (
+            isinstance(response, HttpResponse)
+            and isinstance(messages, list)
+            and messages
+            and isinstance(messages[0], dict)
+        ):
+            return Sent(provider_id=messages[0].get("msg_id"), reply=response.reply)
+        reply = response.reply if isinstance(response, HttpResponse) else ""
         return Unknown(code="answer_lost", provider_id=provider_id, reply=reply)
 
     async def close(self) -> None:
         """Nothing of its own: the session belongs to the process."""
 
-    async def _ask(
+    async def _request(
         self, method: str, path: str, body: bytes | None = None, query: Mapping[str, str] | None = None
-    ) -> Answer | LostResponse | RouteFault:
+    ) -> HttpResponse | LostResponse | RouteFault:
         """One exchange; a second one where the key was refused and another is found (rotation)."""
         url = self._url + path + (f"?{urlencode(query, quote_via=quote)}" if query else "")
-        secrets = self._surroundings.secrets
+        secrets = self._context.secrets
         try:
             key = await secrets.get(self._key)
-            answer = await self._exchange(method, url, key, body)
-            if isinstance(answer, Answer) and self._is_key_refused(answer):
+            response = await self._exchange(method, url, key, body)
+            if isinstance(response, HttpResponse) and self._is_key_refused(response):
                 renewed = await secrets.refresh(self._key)
                 if renewed != key:
                     return await self._exchange(method, url, renewed, body)
         except SettingsError as error:
             return RouteFault(code="secret_unavailable", reply=reply_text(str(error)))
-        return answer
+        return response
 
-    async def _exchange(self, method: str, url: str, key: str, body: bytes | None) -> Answer | LostResponse:
+    async def _exchange(self, method: str, url: str, key: str, body: bytes | None) -> HttpResponse | LostResponse:
         headers = {"Authorization": f"Bearer {key}", "Accept": "application/json"}
         if body is not None:
             headers["Content-Type"] = "application/json"
-        session = self._surroundings.http()
-        return await exchange(session, method, url, headers=headers, body=body, patience=self._patience)
+        session = self._context.http()
+        return await exchange(session, method, url, headers=headers, body=body, timeouts=self._timeouts)
 
-    def _is_key_refused(self, answer: Answer) -> bool:
-        return answer.status == 401 and outcome_of(answer, self._now(), was_sandbox=False).code in _RENEWABLE
+    def _is_key_refused(self, response: HttpResponse) -> bool:
+        return response.status == 401 and outcome_of(response, self._now(), was_sandbox=False).code in _RENEWABLE
 
-    def _fault(self, answer: Answer | LostResponse | RouteFault) -> RouteFault:
+    def _fault(self, response: HttpResponse | LostResponse | RouteFault) -> RouteFault:
         """What kept a probe from seeing a healthy account."""
-        if isinstance(answer, RouteFault):
-            return answer
-        if isinstance(answer, LostResponse):
-            return RouteFault(code="unreachable", reply=answer.reason)
-        outcome = outcome_of(answer, self._now(), was_sandbox=False)
+        if isinstance(response, RouteFault):
+            return response
+        if isinstance(response, LostResponse):
+            return RouteFault(code="unreachable", reply=response.reason)
+        outcome = outcome_of(response, self._now(), was_sandbox=False)
         return (
-            outcome if isinstance(outcome, RouteFault) else RouteFault(code="provider_unavailable", reply=answer.reply)
+            outcome
+            if isinstance(outcome, RouteFault)
+            else RouteFault(code="provider_unavailable", reply=response.reply)
         )
 
     def _now(self) -> datetime:
-        now: datetime = self._surroundings.clock()
+        now: datetime = self._context.clock()
         return now
 
 
-def _unsupported(parcel: SendRequest, own: Any) -> list[str]:
+def _unsupported(request: SendRequest, own: Any) -> list[str]:
     """What of this message SendGrid's API has no place for. Submission refuses it; a redrive may still bring it here."""
     problems = list(check_options(own))
-    if parcel.message.raw is not None:
+    if request.message.raw is not None:
         problems.append("SendGrid takes no finished MIME message")
-    if parcel.message.return_path is not None:
+    if request.message.return_path is not None:
         problems.append("SendGrid sets the return path itself")
     return problems
 
 
-async def _body(parcel: SendRequest, options: Mapping[str, Any], *, sandbox: bool) -> bytes:
+async def _body(request: SendRequest, options: Mapping[str, Any], *, sandbox: bool) -> bytes:
     from relay.providers.sendgrid.body import build
 
-    if sum(len(item.content) for item in parcel.message.attachments) > THREAD_ABOVE_BYTES:
-        return await asyncio.to_thread(build, parcel, options, sandbox=sandbox)
-    return build(parcel, options, sandbox=sandbox)
+    if sum(len(item.content) for item in request.message.attachments) > THREAD_ABOVE_BYTES:
+        return await asyncio.to_thread(build, request, options, sandbox=sandbox)
+    return build(request, options, sandbox=sandbox)
 
 
 def _asks_for_sandbox(options: Mapping[str, Any]) -> bool:

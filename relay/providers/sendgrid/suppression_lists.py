@@ -8,23 +8,25 @@ from typing import Any
 
 from relay.core.outcomes import Deferred, RouteFault
 from relay.providers.contract import SuppressedAddress
-from relay.providers.http_exchange import Answer, LostResponse
+from relay.providers.http_exchange import HttpResponse, LostResponse
 
 LISTS = ("bounces", "invalid_emails", "spam_reports", "unsubscribes")
 PAGE = 500
 
-type Ask = Callable[[str, Mapping[str, str]], Awaitable[Answer | LostResponse | RouteFault]]
+type Request = Callable[[str, Mapping[str, str]], Awaitable[HttpResponse | LostResponse | RouteFault]]
 
 
-async def unwanted(ask: Ask, cursor: str) -> tuple[Sequence[SuppressedAddress], str | None] | RouteFault | Deferred:
+async def suppressed_addresses(
+    request: Request, cursor: str
+) -> tuple[Sequence[SuppressedAddress], str | None] | RouteFault | Deferred:
     """A page of one list after the other; `cursor` is a list's name and how far it was read, empty at first."""
     name, _, offset = (cursor or f"{LISTS[0]}:0").partition(":")
-    answer = await ask(f"/v3/suppression/{name}", {"limit": str(PAGE), "offset": offset})
-    if isinstance(answer, RouteFault):
-        return answer
-    rows: Any = answer.decoded() if isinstance(answer, Answer) and answer.status == 200 else None
+    response = await request(f"/v3/suppression/{name}", {"limit": str(PAGE), "offset": offset})
+    if isinstance(response, RouteFault):
+        return response
+    rows: Any = response.decoded() if isinstance(response, HttpResponse) and response.status == 200 else None
     if not isinstance(rows, list):
-        return _failure(answer)
+        return _failure(response)
     found = [
         SuppressedAddress(email=str(row["email"]), reason=name)
         for row in rows
@@ -36,9 +38,9 @@ async def unwanted(ask: Ask, cursor: str) -> tuple[Sequence[SuppressedAddress], 
     return found, f"{following[0]}:0" if following else None
 
 
-def _failure(answer: Answer | LostResponse) -> RouteFault | Deferred:
-    if isinstance(answer, LostResponse):
-        return Deferred(code="unreachable", reply=answer.reason)
-    if answer.status in (401, 403):
-        return RouteFault(code="missing_permission", reply=answer.reply)
-    return Deferred(code="provider_unavailable", reply=answer.reply)
+def _failure(response: HttpResponse | LostResponse) -> RouteFault | Deferred:
+    if isinstance(response, LostResponse):
+        return Deferred(code="unreachable", reply=response.reason)
+    if response.status in (401, 403):
+        return RouteFault(code="missing_permission", reply=response.reply)
+    return Deferred(code="provider_unavailable", reply=response.reply)

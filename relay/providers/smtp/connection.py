@@ -12,14 +12,14 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from relay.core.outcomes import Outcome, RouteFault, Sent
-from relay.providers.smtp.envelope import Envelope
-from relay.providers.smtp.outcomes import Reply, losses, queue_id, read_reply
+from relay.providers.smtp.envelope import SmtpEnvelope
+from relay.providers.smtp.outcomes import SmtpReply, connection_errors, queue_id, read_reply
 
 _CHUNK_BYTES = 64 * 1024
 _LEAVE_SECONDS = 2.0
 
 
-class Patience(msgspec.Struct, frozen=True, kw_only=True):
+class SmtpTimeouts(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds to wait. RFC 5321 section 4.5.3.2 would give more, the lease of an attempt does not.
 
     `slot`: for one of the route's connections to become free. `connect`: for the connection and its greeting. `step`:
@@ -45,23 +45,23 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
     ehlo_name: str
 
 
-class Connection:
+class SmtpConnection:
     """A connection. Not for two transactions at once."""
 
-    def __init__(self, server: Server, context: ssl.SSLContext | None, patience: Patience) -> None:
+    def __init__(self, server: Server, tls_context: ssl.SSLContext | None, timeouts: SmtpTimeouts) -> None:
         """Raises `ValueError` for a name that no EHLO can carry."""
         import aiosmtplib
 
         self._server = server
-        self._patience = patience
+        self._timeouts = timeouts
         self._client = aiosmtplib.SMTP(
             hostname=server.host,
             port=server.port,
             use_tls=server.tls == "implicit",
             start_tls=False,
-            tls_context=context,
+            tls_context=tls_context,
             local_hostname=server.ehlo_name,
-            timeout=patience.step_seconds,
+            timeout=timeouts.step_seconds,
         )
         self._writer: asyncio.StreamWriter | None = None
         # Kept here because the client forgets them when the connection ends, and an ended connection is no poor server.
@@ -81,9 +81,9 @@ class Connection:
         from aiosmtplib import SMTPConnectResponseError
 
         try:
-            await self._client.connect(timeout=self._patience.connect_seconds)
+            await self._client.connect(timeout=self._timeouts.connect_seconds)
         except SMTPConnectResponseError as error:
-            return read_reply(Reply(step="connect", code=error.code, text=error.message))
+            return read_reply(SmtpReply(step="connect", code=error.code, text=error.message))
         return await self._hello() or await self._secure() or await self._authenticate(secret)
 
     async def noop(self) -> Outcome | None:
@@ -91,7 +91,7 @@ class Connection:
         reply = await self._command("connect", "NOOP")
         return None if reply.is_good else read_reply(reply)
 
-    async def transfer(self, envelope: Envelope, content: bytes) -> list[tuple[int, Outcome]]:
+    async def transfer(self, envelope: SmtpEnvelope, content: bytes) -> list[tuple[int, Outcome]]:
         """One transaction: an outcome for each recipient. `content` ends its lines with CRLF."""
         everybody = [number for number, _ in envelope.recipients]
         self.transactions += 1
@@ -121,7 +121,7 @@ class Connection:
             if self.is_open:
                 async with asyncio.timeout(_LEAVE_SECONDS):
                     await self._client.quit()
-        except losses():
+        except connection_errors():
             pass
         finally:
             self.close()
@@ -146,7 +146,7 @@ class Connection:
         try:
             await self._client.ehlo()
         except SMTPHeloError as error:
-            return read_reply(Reply(step="connect", code=error.code, text=error.message))
+            return read_reply(SmtpReply(step="connect", code=error.code, text=error.message))
         self._extensions = dict(self._client.esmtp_extensions)
         self._mechanisms = tuple(self._client.server_auth_methods)
         return None
@@ -161,7 +161,7 @@ class Connection:
         try:
             await self._client.starttls()
         except SMTPResponseException as error:
-            return read_reply(Reply(step="connect", code=error.code, text=error.message))
+            return read_reply(SmtpReply(step="connect", code=error.code, text=error.message))
         return await self._hello()
 
     async def _authenticate(self, secret: str) -> Outcome | None:
@@ -175,7 +175,7 @@ class Connection:
         reply = await self._say(mechanism, self._server.username, secret)
         return None if reply.is_good else read_reply(reply)
 
-    async def _say(self, mechanism: str, username: str, secret: str) -> Reply:
+    async def _say(self, mechanism: str, username: str, secret: str) -> SmtpReply:
         """The exchange of a mechanism: PLAIN (RFC 4616), LOGIN, XOAUTH2 (Exchange Online's page on OAuth for SMTP)."""
         if mechanism == "plain":
             return await self._command("auth", f"AUTH PLAIN {_base64(f'\0{username}\0{secret}')}")
@@ -191,7 +191,7 @@ class Connection:
             reply = await self._command("auth", _base64(text))
         return reply
 
-    async def _begin(self, envelope: Envelope, content: bytes) -> Outcome | None:
+    async def _begin(self, envelope: SmtpEnvelope, content: bytes) -> Outcome | None:
         words = [f"MAIL FROM:<{envelope.return_path}>"]
         if self.supports("size"):
             words.append(f"SIZE={len(content)}")
@@ -207,12 +207,12 @@ class Connection:
         reply = await self._command("data", "DATA")
         if reply.code != 354:
             return read_reply(reply)
-        async with asyncio.timeout(self._patience.content_seconds):
+        async with asyncio.timeout(self._timeouts.content_seconds):
             await self._write(_stuffed(content))
         if not self.is_open:
             raise ConnectionResetError("the connection was lost")
         self.is_handed_over = True
-        reply = await self._command("content", ".", timeout=self._patience.content_seconds)
+        reply = await self._command("content", ".", timeout=self._timeouts.content_seconds)
         if reply.is_good:
             return Sent(reply=reply.kept, provider_id=queue_id(reply.text))
         return read_reply(reply)
@@ -230,10 +230,10 @@ class Connection:
             self._writer.write(view[start : start + _CHUNK_BYTES])
             await self._writer.drain()
 
-    async def _command(self, step: str, line: str, timeout: float | None = None) -> Reply:
-        timeout = self._patience.step_seconds if timeout is None else timeout
+    async def _command(self, step: str, line: str, timeout: float | None = None) -> SmtpReply:
+        timeout = self._timeouts.step_seconds if timeout is None else timeout
         response = await self._client.execute_command(line.encode(), timeout=timeout)
-        return Reply(step=step, code=response.code, text=response.message)
+        return SmtpReply(step=step, code=response.code, text=response.message)
 
 
 def _stuffed(content: bytes) -> bytes:

@@ -12,7 +12,7 @@ THREAD_ABOVE_BYTES = 1_000_000
 """Larger messages are built in a thread, so that other sends go on meanwhile."""
 
 
-class Envelope(msgspec.Struct, frozen=True, kw_only=True):
+class SmtpEnvelope(msgspec.Struct, frozen=True, kw_only=True):
     """A transaction: return path (empty: nobody's), recipients (number, address) and what the addresses need."""
 
     return_path: str
@@ -20,21 +20,21 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
     is_utf8: bool
 
 
-def envelope_of(parcel: SendRequest) -> Envelope:
+def envelope_of(request: SendRequest) -> SmtpEnvelope:
     """The envelope of an attempt. Raises `ValueError` for an address that cannot be written."""
-    message = parcel.message
+    message = request.message
     sender = message.envelope_sender
-    return Envelope(
+    return SmtpEnvelope(
         return_path=addr_spec(sender) if sender else "",
-        recipients=tuple((number, addr_spec(message.recipients[number].email)) for number in parcel.recipients),
-        is_utf8=build.needs_smtputf8(parcel),
+        recipients=tuple((number, addr_spec(message.recipients[number].email)) for number in request.recipients),
+        is_utf8=build.needs_smtputf8(request),
     )
 
 
-async def content_of(parcel: SendRequest) -> bytes:
+async def content_of(request: SendRequest) -> bytes:
     """The message in lines that all end with CRLF. Raises `ValueError` when a field cannot be written."""
-    size = len(parcel.message.raw or b"") + sum(len(item.content) for item in parcel.message.attachments)
-    content = await asyncio.to_thread(build.build, parcel) if size > THREAD_ABOVE_BYTES else build.build(parcel)
+    size = len(request.message.raw or b"") + sum(len(item.content) for item in request.message.attachments)
+    content = await asyncio.to_thread(build.build, request) if size > THREAD_ABOVE_BYTES else build.build(request)
     return _ended(content)
 
 

@@ -10,7 +10,7 @@ from relay.core.outcomes import Deferred, Outcome, Rejected, RouteFault, Unknown
 from relay.providers.vendor_words import own_words
 
 
-def losses() -> tuple[type[BaseException], ...]:
+def connection_errors() -> tuple[type[BaseException], ...]:
     """The exceptions that mean a lost connection, a time-out or a server that speaks no SMTP."""
     from aiosmtplib import SMTPException
 
@@ -34,7 +34,7 @@ _ENHANCED = re.compile(r"[245]\.\d{1,3}\.\d{1,3}")
 _QUEUE_ID = re.compile(r"queued as ([^\s\]]+)|<([^<>\s]+)> .*?Queued|\bid=([^\s\]]+)", re.IGNORECASE)
 
 
-class Reply(msgspec.Struct, frozen=True, kw_only=True):
+class SmtpReply(msgspec.Struct, frozen=True, kw_only=True):
     """A server's reply to one step: `connect` (with EHLO and STARTTLS), `auth`, `mail`, `rcpt`, `data` or `content`."""
 
     step: str
@@ -58,7 +58,7 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
         return reply_text(f"{self.code} {self.text}".replace("\n", " ").strip())
 
 
-class Row(msgspec.Struct, frozen=True, kw_only=True):
+class ReplyRule(msgspec.Struct, frozen=True, kw_only=True):
     """One row: `steps` (empty: any), and what code, enhanced code and text must match from their beginning."""
 
     steps: tuple[str, ...] = ()
@@ -69,7 +69,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     cause: str
     source: str
 
-    def matches(self, reply: Reply) -> bool:
+    def matches(self, reply: SmtpReply) -> bool:
         """Whether this row means the reply."""
         if self.steps and reply.step not in self.steps:
             return False
@@ -84,94 +84,94 @@ _SENDER = ("mail", "data", "content")
 _BODY = ("data", "content")
 
 # fmt: off
-TABLE = (
+RULES = (
     # pacing
-    Row(code="432", kind=Deferred, cause="rate_limited", source="EXO: 432 4.3.2 concurrent connections limit exceeded"),
-    Row(steps=("rcpt",), code="452", enhanced=r"4\.5\.3", kind=Deferred, cause="recipient_deferred",
+    ReplyRule(code="432", kind=Deferred, cause="rate_limited", source="EXO: 432 4.3.2 concurrent connections limit exceeded"),
+    ReplyRule(steps=("rcpt",), code="452", enhanced=r"4\.5\.3", kind=Deferred, cause="recipient_deferred",
         source="RFC 5321 4.5.3.1.10: too many recipients, the rest in another transaction"),
-    Row(steps=("rcpt",), code="4", enhanced=r"4\.2\.\d+", kind=Deferred, cause="recipient_deferred",
+    ReplyRule(steps=("rcpt",), code="4", enhanced=r"4\.2\.\d+", kind=Deferred, cause="recipient_deferred",
         source="RFC 3463 3.3: the recipient's mailbox, 4.2.2 full"),
-    Row(code="4", text=r"\brate|throttl|too many|limit", kind=Deferred, cause="rate_limited",
+    ReplyRule(code="4", text=r"\brate|throttl|too many|limit", kind=Deferred, cause="rate_limited",
         source="EXO 4.5.127, 4.7.x; Postfix anvil 450 4.7.1"),
     # credentials
-    Row(steps=("auth",), code="4", kind=Deferred, cause="provider_unavailable",
+    ReplyRule(steps=("auth",), code="4", kind=Deferred, cause="provider_unavailable",
         source="RFC 4954 6: 454 4.7.0 temporary authentication failure"),
-    Row(text=r"SmtpClientAuth\w* is disabled|user is locked", code="5", kind=RouteFault, cause="missing_permission",
+    ReplyRule(text=r"SmtpClientAuth\w* is disabled|user is locked", code="5", kind=RouteFault, cause="missing_permission",
         source="EXO: 535 5.7.139 SmtpClientAuthentication is disabled for the tenant or mailbox"),
-    Row(code="5", enhanced=r"5\.7\.30", kind=RouteFault, cause="misconfigured",
+    ReplyRule(code="5", enhanced=r"5\.7\.30", kind=RouteFault, cause="misconfigured",
         source="EXO: 550 5.7.30 basic authentication is not supported for client submission"),
-    Row(steps=("auth",), code="50", kind=RouteFault, cause="misconfigured",
+    ReplyRule(steps=("auth",), code="50", kind=RouteFault, cause="misconfigured",
         source="RFC 4954 4: 504 mechanism not supported, 503 not allowed now"),
-    Row(code="530|538|523", text="TLS|encryption", kind=RouteFault, cause="misconfigured",
+    ReplyRule(code="530|538|523", text="TLS|encryption", kind=RouteFault, cause="misconfigured",
         source="RFC 3207 4: 530 must issue STARTTLS first; RFC 4954 6: 538"),
-    Row(steps=("auth",), code="5", kind=RouteFault, cause="bad_credentials", source="RFC 4954 6: 535 5.7.8; EXO 5.7.3"),
-    Row(code="503", text="auth", kind=RouteFault, cause="bad_credentials", source="qmail: 503 auth first (#5.5.1)"),
-    Row(code="530|534|535", kind=RouteFault, cause="bad_credentials",
+    ReplyRule(steps=("auth",), code="5", kind=RouteFault, cause="bad_credentials", source="RFC 4954 6: 535 5.7.8; EXO 5.7.3"),
+    ReplyRule(code="503", text="auth", kind=RouteFault, cause="bad_credentials", source="qmail: 503 auth first (#5.5.1)"),
+    ReplyRule(code="530|534|535", kind=RouteFault, cause="bad_credentials",
         source="RFC 4954 6: 530 5.7.0 authentication required, 534 5.7.9; EXO 530 5.7.57"),
     # the account behind the route
-    Row(steps=_SENDER, code="5", text="SubmissionQuotaExceeded|recipient rate limit", kind=RouteFault,
+    ReplyRule(steps=_SENDER, code="5", text="SubmissionQuotaExceeded|recipient rate limit", kind=RouteFault,
         cause="credits_exhausted", source="EXO: 554 5.2.0 STOREDRV.Submission.Exception:SubmissionQuotaExceeded"),
-    Row(steps=_SENDER, code="5", enhanced=r"5\.1\.90", kind=RouteFault, cause="credits_exhausted",
+    ReplyRule(steps=_SENDER, code="5", enhanced=r"5\.1\.90", kind=RouteFault, cause="credits_exhausted",
         source="EXO: 5.1.90 daily limit of recipients reached"),
-    Row(code="5", enhanced=r"5\.7\.(50[0-9]|51[0-4]|70[0-9])", kind=RouteFault, cause="account_restricted",
+    ReplyRule(code="5", enhanced=r"5\.7\.(50[0-9]|51[0-4]|70[0-9])", kind=RouteFault, cause="account_restricted",
         source="EXO: 5.7.501 to 5.7.514 banned, 5.7.705 and 5.7.708 tenant threshold"),
-    Row(steps=_SENDER, code="5", text="OutboundSpam|bad outbound sender", kind=RouteFault, cause="account_restricted",
+    ReplyRule(steps=_SENDER, code="5", text="OutboundSpam|bad outbound sender", kind=RouteFault, cause="account_restricted",
         source="EXO: 5.1.8 access denied, bad outbound sender"),
-    Row(steps=_BODY, code="5", enhanced=r"5\.2\.2", kind=RouteFault, cause="mailbox_unavailable",
+    ReplyRule(steps=_BODY, code="5", enhanced=r"5\.2\.2", kind=RouteFault, cause="mailbox_unavailable",
         source="EXO: 554 5.2.2 the sending mailbox is full and keeps sent items"),
     # may this route send as that sender
-    Row(steps=_SENDER, code="5", enhanced=r"5\.7\.(60|750)|5\.2\.252", kind=RouteFault, cause="sender_not_verified",
+    ReplyRule(steps=_SENDER, code="5", enhanced=r"5\.7\.(60|750)|5\.2\.252", kind=RouteFault, cause="sender_not_verified",
         source="EXO: 5.7.60 and 554 5.2.252 SendAsDenied, 5.7.750 unregistered domain"),
-    Row(steps=_SENDER, code="5", text="SendAsDenied|permissions? to send as|not owned by user|sender address rejected",
+    ReplyRule(steps=_SENDER, code="5", text="SendAsDenied|permissions? to send as|not owned by user|sender address rejected",
         kind=RouteFault, cause="sender_not_verified",
         source="Exchange 550 5.7.1 client does not have permissions to send as this sender; Postfix 553 5.7.1"),
-    Row(steps=("mail",), code="5", enhanced=r"5\.7\.\d+|5\.1\.8", kind=RouteFault, cause="sender_not_verified",
+    ReplyRule(steps=("mail",), code="5", enhanced=r"5\.7\.\d+|5\.1\.8", kind=RouteFault, cause="sender_not_verified",
         source="RFC 3463 3.8, 3.2: security or policy status, bad sender's system address"),
-    Row(steps=("rcpt",), code="5", enhanced=r"5\.7\.54", kind=Rejected, cause="policy_refused",
+    ReplyRule(steps=("rcpt",), code="5", enhanced=r"5\.7\.54", kind=Rejected, cause="policy_refused",
         source="Exchange 550 5.7.54 unable to relay recipient in non-accepted domain: this recipient, not all"),
-    Row(steps=("rcpt",), code="5", enhanced=r"5\.1\.(?!8|90)\d+", kind=Rejected, cause="invalid_recipient",
+    ReplyRule(steps=("rcpt",), code="5", enhanced=r"5\.1\.(?!8|90)\d+", kind=Rejected, cause="invalid_recipient",
         source="RFC 3463 3.2: the status is the address's, whatever the text says"),
-    Row(steps=("rcpt",), code="5", kind=RouteFault,
+    ReplyRule(steps=("rcpt",), code="5", kind=RouteFault,
         text=r"relay(ing)? (access )?(is )?(denied|prohibited|not permitted|not allowed)|unable to relay|5\.7\.64",
         cause="missing_permission",
         source="Exchange 550 5.7.1 unable to relay, 5.7.64; Postfix 554 5.7.1 relay access denied"),
-    Row(code="503", kind=Deferred, cause="provider_unavailable",
+    ReplyRule(code="503", kind=Deferred, cause="provider_unavailable",
         source="RFC 5321 4.2.3: bad sequence of commands; the server forgot the transaction"),
     # the message
-    Row(steps=_SENDER, code="5", enhanced=r"5\.3\.4|5\.2\.3", kind=Rejected, cause="message_too_large",
+    ReplyRule(steps=_SENDER, code="5", enhanced=r"5\.3\.4|5\.2\.3", kind=Rejected, cause="message_too_large",
         source="RFC 1870 6.1, RFC 3463 3.3, 3.4"),
-    Row(steps=_SENDER, code="552", kind=Rejected, cause="message_too_large", source="RFC 1870 6.1"),
-    Row(code="5", enhanced=r"5\.6\.7", kind=Rejected, cause="unsupported", source="RFC 6531 3.5: non-ASCII not permitted"),
-    Row(steps=_BODY, code="5", enhanced=r"5\.6\.\d+", kind=Rejected, cause="invalid_message", source="RFC 3463 3.7"),
-    Row(steps=("mail",), code="5", enhanced=r"5\.1\.7|5\.5\.\d+", kind=Rejected, cause="invalid_message",
+    ReplyRule(steps=_SENDER, code="552", kind=Rejected, cause="message_too_large", source="RFC 1870 6.1"),
+    ReplyRule(code="5", enhanced=r"5\.6\.7", kind=Rejected, cause="unsupported", source="RFC 6531 3.5: non-ASCII not permitted"),
+    ReplyRule(steps=_BODY, code="5", enhanced=r"5\.6\.\d+", kind=Rejected, cause="invalid_message", source="RFC 3463 3.7"),
+    ReplyRule(steps=("mail",), code="5", enhanced=r"5\.1\.7|5\.5\.\d+", kind=Rejected, cause="invalid_message",
         source="RFC 3463 3.2, 3.6: bad sender syntax, invalid arguments"),
-    Row(steps=("mail",), code="501|555", kind=Rejected, cause="invalid_message", source="RFC 5321 4.2.3, 4.1.1.11"),
-    Row(steps=_BODY, code="5", enhanced=r"5\.7\.\d+", kind=Rejected, cause="policy_refused", source="RFC 3463 3.8"),
-    Row(steps=_BODY, code="5", kind=Rejected, cause="content_refused", source="RFC 5321 4.2.3: 554 transaction failed"),
+    ReplyRule(steps=("mail",), code="501|555", kind=Rejected, cause="invalid_message", source="RFC 5321 4.2.3, 4.1.1.11"),
+    ReplyRule(steps=_BODY, code="5", enhanced=r"5\.7\.\d+", kind=Rejected, cause="policy_refused", source="RFC 3463 3.8"),
+    ReplyRule(steps=_BODY, code="5", kind=Rejected, cause="content_refused", source="RFC 5321 4.2.3: 554 transaction failed"),
     # one recipient
-    Row(steps=("rcpt",), code="552", text="too many recipients", kind=Deferred, cause="recipient_deferred",
+    ReplyRule(steps=("rcpt",), code="552", text="too many recipients", kind=Deferred, cause="recipient_deferred",
         source="RFC 5321 4.5.3.1.10: treated as temporary, the rest goes in another transaction"),
-    Row(steps=("rcpt",), code="5", enhanced=r"5\.7\.\d+", kind=Rejected, cause="policy_refused", source="RFC 3463 3.8"),
-    Row(steps=("rcpt",), code="50[0-9]|553", kind=Rejected, cause="invalid_recipient", source="RFC 5321 4.2.3"),
-    Row(steps=("rcpt",), code="5", kind=Rejected, cause="recipient_refused", source="RFC 5321 4.2.3: 550, 551, 552"),
-    Row(steps=("rcpt",), code="4[035]", kind=Deferred, cause="recipient_deferred",
+    ReplyRule(steps=("rcpt",), code="5", enhanced=r"5\.7\.\d+", kind=Rejected, cause="policy_refused", source="RFC 3463 3.8"),
+    ReplyRule(steps=("rcpt",), code="50[0-9]|553", kind=Rejected, cause="invalid_recipient", source="RFC 5321 4.2.3"),
+    ReplyRule(steps=("rcpt",), code="5", kind=Rejected, cause="recipient_refused", source="RFC 5321 4.2.3: 550, 551, 552"),
+    ReplyRule(steps=("rcpt",), code="4[035]", kind=Deferred, cause="recipient_deferred",
         source="RFC 5321 4.2.3: 450, 451, 452; greylisting RFC 6647"),
     # the server
-    Row(steps=("connect",), code="50", kind=RouteFault, cause="misconfigured",
+    ReplyRule(steps=("connect",), code="50", kind=RouteFault, cause="misconfigured",
         source="RFC 5321 4.2.3: 501 the name after EHLO, 502 not an ESMTP server"),
-    Row(steps=("connect",), code="5", kind=RouteFault, cause="account_restricted",
+    ReplyRule(steps=("connect",), code="5", kind=RouteFault, cause="account_restricted",
         source="RFC 5321 3.1: 554 no SMTP service here; block lists answer so"),
-    Row(code="4", kind=Deferred, cause="provider_unavailable", source="RFC 5321 4.2.1: 421, 451"),
-    Row(code="5", kind=Rejected, cause="policy_refused", source="RFC 5321 4.2.1"),
+    ReplyRule(code="4", kind=Deferred, cause="provider_unavailable", source="RFC 5321 4.2.1: 421, 451"),
+    ReplyRule(code="5", kind=Rejected, cause="policy_refused", source="RFC 5321 4.2.1"),
 )
 # fmt: on
 
 
-def read_reply(reply: Reply) -> Outcome:
+def read_reply(reply: SmtpReply) -> Outcome:
     """The outcome of a reply that is not good. A code no RFC knows is unknown after the content, else a deferral."""
-    row = next((row for row in TABLE if row.matches(reply)), None)
-    if row is not None:
-        return row.kind(code=row.cause, reply=reply.kept)
+    rule = next((rule for rule in RULES if rule.matches(reply)), None)
+    if rule is not None:
+        return rule.kind(code=rule.cause, reply=reply.kept)
     if reply.step == "content":
         return Unknown(code="answer_lost", reply=reply.kept)
     return Deferred(code="provider_unavailable", reply=reply.kept)

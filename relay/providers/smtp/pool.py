@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
 
-from relay.providers.smtp.connection import Connection
-from relay.providers.smtp.outcomes import losses
+from relay.providers.smtp.connection import SmtpConnection
+from relay.providers.smtp.outcomes import connection_errors
 
 MAX_IDLE_SECONDS = 45.0
 """Longer unused, a connection is not trusted: servers and address translation drop it without a word."""
@@ -22,7 +22,7 @@ class Pool:
         self._slots = asyncio.Semaphore(limit)
         self._wait_seconds = wait_seconds
         self._clock = clock
-        self._idle: list[Connection] = []
+        self._idle: list[SmtpConnection] = []
         self._is_closed = False
 
     @asynccontextmanager
@@ -39,7 +39,7 @@ class Pool:
         finally:
             self._slots.release()
 
-    def idle(self) -> Connection | None:
+    def idle(self) -> SmtpConnection | None:
         """A connection that was used before and seems good, or None. Those that are not are closed."""
         while self._idle:
             connection = self._idle.pop()
@@ -48,7 +48,7 @@ class Pool:
             connection.close()
         return None
 
-    async def give_back(self, connection: Connection, *, is_clean: bool) -> None:
+    async def give_back(self, connection: SmtpConnection, *, is_clean: bool) -> None:
         """Keep a connection for the next; a transaction that was not completed (not `is_clean`) is ended first."""
         try:
             is_wanted = connection.transactions < MAX_TRANSACTIONS and not self._is_closed
@@ -56,7 +56,7 @@ class Pool:
                 connection.idle_since = self._clock().timestamp()
                 self._idle.append(connection)
                 return
-        except losses():
+        except connection_errors():
             pass
         await connection.quit()
 

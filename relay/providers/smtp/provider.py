@@ -12,9 +12,9 @@ from relay.core.outcomes import Deferred, Outcome, PerRecipient, Rejected, Route
 from relay.core.send_request import SendRequest
 from relay.core.settings import RouteSettings
 from relay.providers.contract import Capabilities, Provider, ProviderContext
-from relay.providers.smtp.connection import Connection, Patience, Server
-from relay.providers.smtp.envelope import Envelope, content_of, envelope_of, seven_bit
-from relay.providers.smtp.outcomes import distinct, losses, opening_failed
+from relay.providers.smtp.connection import Server, SmtpConnection, SmtpTimeouts
+from relay.providers.smtp.envelope import SmtpEnvelope, content_of, envelope_of, seven_bit
+from relay.providers.smtp.outcomes import connection_errors, distinct, opening_failed
 from relay.providers.smtp.pool import Pool
 from relay.providers.smtp.settings import check_settings, connections_of, default_paces, server_of
 
@@ -37,7 +37,7 @@ CAPABILITIES = Capabilities(
 )
 """What servers commonly take; one that takes less says so (SIZE, 452 4.5.3) and is heard."""
 
-_PATIENCE = Patience()
+_TIMEOUTS = SmtpTimeouts()
 SMTP_SCOPE = "https://outlook.office365.com/.default"
 """Exchange Online's, for XOAUTH2 (learn.microsoft.com/exchange/client-developer/legacy-protocols)."""
 
@@ -52,27 +52,27 @@ def demands(options: RouteSettings) -> Sequence[str]:
     return list(options)
 
 
-def create(name: str, settings: RouteSettings, surroundings: ProviderContext) -> Provider:
+def create(name: str, settings: RouteSettings, context: ProviderContext) -> Provider:
     """The provider of a route. Connects to nothing."""
-    return SmtpProvider(settings, surroundings)
+    return SmtpProvider(settings, context)
 
 
 class SmtpProvider:
     """A route to an SMTP server."""
 
-    def __init__(self, settings: RouteSettings, surroundings: ProviderContext, patience: Patience = _PATIENCE) -> None:
+    def __init__(self, settings: RouteSettings, context: ProviderContext, timeouts: SmtpTimeouts = _TIMEOUTS) -> None:
         self._settings = settings
         self._server: Server = server_of(settings)
-        self._surroundings = surroundings
-        self._patience = patience
-        self._context: ssl.SSLContext | None = None
-        self._pool = Pool(limit=connections_of(settings), wait_seconds=patience.slot_seconds, clock=surroundings.clock)
+        self._context = context
+        self._timeouts = timeouts
+        self._tls_context: ssl.SSLContext | None = None
+        self._pool = Pool(limit=connections_of(settings), wait_seconds=timeouts.slot_seconds, clock=context.clock)
 
-    async def send(self, parcel: SendRequest) -> Outcome | PerRecipient:
+    async def send(self, request: SendRequest) -> Outcome | PerRecipient:
         """One transaction for the whole envelope; recipients may fare differently."""
         try:
-            envelope = envelope_of(parcel)
-            content = await content_of(parcel)
+            envelope = envelope_of(request)
+            content = await content_of(request)
         except ValueError as error:
             return Rejected(code="invalid_message", reply=reply_text(str(error)))
         async with self._pool.slot() as is_ours:
@@ -83,16 +83,16 @@ class SmtpProvider:
     async def probe(self) -> Sent | RouteFault:
         """Connect, change to TLS, authenticate, NOOP."""
         connection = await self._open(self._deadline())
-        if not isinstance(connection, Connection):
+        if not isinstance(connection, SmtpConnection):
             return _as_fault(connection)
         try:
             refused = await connection.noop()
-        except losses() as error:
+        except connection_errors() as error:
             refused = opening_failed(error)
         await connection.quit()
         return Sent() if refused is None else _as_fault(refused)
 
-    async def verify(self, parcel: SendRequest, provider_id: str | None) -> Outcome:
+    async def verify(self, request: SendRequest, provider_id: str | None) -> Outcome:
         """An SMTP server cannot be asked."""
         return Unknown(code="answer_lost", provider_id=provider_id)
 
@@ -102,9 +102,9 @@ class SmtpProvider:
 
     def _deadline(self) -> float:
         """When what begins now must be over, in the loop's time."""
-        return asyncio.get_running_loop().time() + self._patience.attempt_seconds
+        return asyncio.get_running_loop().time() + self._timeouts.attempt_seconds
 
-    async def _deliver(self, envelope: Envelope, content: bytes, until: float) -> Outcome | PerRecipient:
+    async def _deliver(self, envelope: SmtpEnvelope, content: bytes, until: float) -> Outcome | PerRecipient:
         """Over a kept connection, or over a new one when that turns out to be dead before it took anything."""
         connection = self._pool.idle()
         if connection is not None:
@@ -112,10 +112,10 @@ class SmtpProvider:
             if not _is_stale(connection, outcome):
                 return outcome
         fresh = await self._open(until)
-        return await self._transfer(fresh, envelope, content, until) if isinstance(fresh, Connection) else fresh
+        return await self._transfer(fresh, envelope, content, until) if isinstance(fresh, SmtpConnection) else fresh
 
     async def _transfer(
-        self, connection: Connection, envelope: Envelope, content: bytes, until: float
+        self, connection: SmtpConnection, envelope: SmtpEnvelope, content: bytes, until: float
     ) -> Outcome | PerRecipient:
         if unsuited := _unsuited(connection, envelope, content):
             await self._pool.give_back(connection, is_clean=True)
@@ -128,7 +128,7 @@ class SmtpProvider:
         except ValueError as error:
             await self._pool.give_back(connection, is_clean=True)
             return Rejected(code="invalid_message", reply=str(error))
-        except losses() as error:
+        except connection_errors() as error:
             connection.close()
             return _lost(connection, error)
         except BaseException:
@@ -137,7 +137,7 @@ class SmtpProvider:
         await self._pool.give_back(connection, is_clean=all(isinstance(outcome, Sent) for _, outcome in outcomes))
         return outcomes[0][1] if len(outcomes) == 1 else PerRecipient(outcomes=tuple(outcomes))
 
-    async def _open(self, until: float) -> Connection | Outcome:
+    async def _open(self, until: float) -> SmtpConnection | Outcome:
         """A new authenticated connection; a refused secret is read anew once."""
         try:
             async with asyncio.timeout_at(until):
@@ -145,7 +145,7 @@ class SmtpProvider:
         except TimeoutError as error:
             return opening_failed(error)
 
-    async def _open_with_secret(self) -> Connection | Outcome:
+    async def _open_with_secret(self) -> SmtpConnection | Outcome:
         secret = await self._secret()
         if not isinstance(secret, str):
             return secret
@@ -156,14 +156,14 @@ class SmtpProvider:
                 return await self._connect(renewed)
         return opened
 
-    async def _connect(self, secret: str) -> Connection | Outcome:
+    async def _connect(self, secret: str) -> SmtpConnection | Outcome:
         try:
-            connection = Connection(self._server, await self._tls(), self._patience)
+            connection = SmtpConnection(self._server, await self._tls(), self._timeouts)
         except (OSError, ValueError) as error:
             return RouteFault(code="misconfigured", reply=f"ca_file or ehlo_name: {type(error).__name__}")
         try:
             refused = await connection.open(secret)
-        except losses() as error:
+        except connection_errors() as error:
             connection.close()
             return opening_failed(error)
         except BaseException:
@@ -180,31 +180,31 @@ class SmtpProvider:
             return ""
         if self._server.auth == "xoauth2":
             scope = str(self._settings.get("scope", SMTP_SCOPE))
-            token: str | Deferred | RouteFault = await self._surroundings.credential.token(
+            token: str | Deferred | RouteFault = await self._context.credential.token(
                 self._settings, scope, refused=refused
             )
             return token
-        secrets, reference = self._surroundings.secrets, str(self._settings["password"])
+        secrets, reference = self._context.secrets, str(self._settings["password"])
         try:
             return await (secrets.refresh(reference) if refused else secrets.get(reference))
         except SettingsError as error:
             return RouteFault(code="secret_unavailable", reply=reply_text(str(error)))
 
     async def _tls(self) -> ssl.SSLContext | None:
-        if self._context is None and self._server.tls != "none":
-            self._context = await asyncio.to_thread(_make_context, self._settings.get("ca_file"))
-        return self._context
+        if self._tls_context is None and self._server.tls != "none":
+            self._tls_context = await asyncio.to_thread(_make_context, self._settings.get("ca_file"))
+        return self._tls_context
 
 
 def _make_context(ca_file: str | None) -> ssl.SSLContext:
     """The system's authorities and, where given, one's own. A file that is not there is an `OSError`."""
-    context = ssl.create_default_context()
+    tls_context = ssl.create_default_context()
     if ca_file:
-        context.load_verify_locations(cafile=ca_file)
-    return context
+        tls_context.load_verify_locations(cafile=ca_file)
+    return tls_context
 
 
-def _unsuited(connection: Connection, envelope: Envelope, content: bytes) -> Rejected | None:
+def _unsuited(connection: SmtpConnection, envelope: SmtpEnvelope, content: bytes) -> Rejected | None:
     """What this server cannot take, known from its EHLO."""
     if envelope.is_utf8 and not connection.supports("smtputf8"):
         return Rejected(code="unsupported", reply="the server offers no SMTPUTF8")
@@ -213,7 +213,7 @@ def _unsuited(connection: Connection, envelope: Envelope, content: bytes) -> Rej
     return None
 
 
-def _read(envelope: Envelope, outcomes: Sequence[tuple[int, Outcome]]) -> Sequence[tuple[int, Outcome]]:
+def _read(envelope: SmtpEnvelope, outcomes: Sequence[tuple[int, Outcome]]) -> Sequence[tuple[int, Outcome]]:
     """What is said of the sender where there is none concerns this message, and no other that has the same From."""
     if envelope.return_path:
         return outcomes
@@ -227,7 +227,7 @@ def _is_of_sender(outcome: Outcome) -> bool:
     return isinstance(outcome, RouteFault) and outcome.code == "sender_not_verified"
 
 
-def _lost(connection: Connection, error: BaseException) -> Deferred | Unknown:
+def _lost(connection: SmtpConnection, error: BaseException) -> Deferred | Unknown:
     """A connection lost, or too slow: before the final dot nothing can have been sent."""
     reply = type(error).__name__
     if connection.is_handed_over:
@@ -235,7 +235,7 @@ def _lost(connection: Connection, error: BaseException) -> Deferred | Unknown:
     return Deferred(code="unreachable", reply=reply)
 
 
-def _is_stale(connection: Connection, outcome: Outcome | PerRecipient) -> bool:
+def _is_stale(connection: SmtpConnection, outcome: Outcome | PerRecipient) -> bool:
     """Whether a kept connection was dead or ended by the server (421) before it took anything: try a new one."""
     is_transient = isinstance(outcome, Deferred) and outcome.code in ("unreachable", "provider_unavailable")
     return is_transient and not connection.is_open and not connection.is_handed_over

@@ -5,8 +5,8 @@ import re
 from collections.abc import Sequence
 
 from relay.core.settings import Pace, RouteSettings
-from relay.platform.entra_tokens import KEYS, identity_faults
-from relay.platform.secrets import reference_fault
+from relay.platform.entra_tokens import KEYS, identity_problems
+from relay.platform.secrets import reference_problem
 from relay.providers.smtp.connection import Server
 
 _TLS = ("starttls", "implicit", "none")
@@ -127,8 +127,8 @@ def _auth_problems(settings: RouteSettings) -> list[str]:
     if not settings.get("username"):
         problems.append("username: must be given with auth")
     if auth == "xoauth2":
-        return [*problems, *identity_faults(settings)]
-    if problem := reference_fault(settings.get("password")):
+        return [*problems, *identity_problems(settings)]
+    if problem := reference_problem(settings.get("password")):
         problems.append(f"password: {problem}")
     return problems
 

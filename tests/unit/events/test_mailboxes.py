@@ -11,7 +11,7 @@ from relay.core.settings import BounceMailbox
 from relay.events.mailboxes import MAX_PAGES, TABLE, Mailboxes
 from relay.events.provider_events import QUEUE, decode
 from relay.platform.storage.ports import Query
-from relay.providers.contract import Reports
+from relay.providers.contract import BounceReports
 from tests.doubles import Place, Scripted
 
 POSTFIX = (Path(__file__).parents[2] / "samples" / "bounces" / "postfix.eml").read_bytes()
@@ -20,14 +20,14 @@ POSTFIX = (Path(__file__).parents[2] / "samples" / "bounces" / "postfix.eml").re
 class Reader(Scripted):
     """A provider whose mailboxes hold the given pages."""
 
-    def __init__(self, *pages: Reports | RouteFault | Exception) -> None:
+    def __init__(self, *pages: BounceReports | RouteFault | Exception) -> None:
         super().__init__()
         self.pages = deque(pages)
         self.asked: list[tuple[str, str]] = []
 
-    async def read_reports(self, mailbox: str, cursor: str) -> Reports | RouteFault:
+    async def read_reports(self, mailbox: str, cursor: str) -> BounceReports | RouteFault:
         self.asked.append((mailbox, cursor))
-        page = self.pages.popleft() if self.pages else Reports(found=(), cursor=cursor or "c-0", is_more=False)
+        page = self.pages.popleft() if self.pages else BounceReports(found=(), cursor=cursor or "c-0", is_more=False)
         if isinstance(page, Exception):
             raise page
         return page
@@ -49,8 +49,8 @@ def queued(place: Place) -> int:
 
 async def test_reports_are_enqueued_and_the_cursor_is_stored(place: Place) -> None:
     reader = Reader(
-        Reports(found=(POSTFIX, b"no report"), cursor="c-1", is_more=True),
-        Reports(found=(), cursor="c-2", is_more=False),
+        BounceReports(found=(POSTFIX, b"no report"), cursor="c-1", is_more=True),
+        BounceReports(found=(), cursor="c-2", is_more=False),
     )
     timer = mailboxes(place, one=reader)
     assert await timer.read() == 2
@@ -68,7 +68,7 @@ async def test_idle_mailbox_writes_nothing(place: Place) -> None:
 
 
 async def test_report_that_was_not_enqueued_is_read_again(place: Place) -> None:
-    reader = Reader(*[Reports(found=(POSTFIX,), cursor="c-1", is_more=False)] * 2)
+    reader = Reader(*[BounceReports(found=(POSTFIX,), cursor="c-1", is_more=False)] * 2)
     timer = mailboxes(place, one=reader)
     place.queues.fail("put", Unavailable("away"))
     assert await timer.read() == 0
@@ -78,7 +78,7 @@ async def test_report_that_was_not_enqueued_is_read_again(place: Place) -> None:
 
 
 async def test_crash_before_the_cursor_is_stored_reads_again_with_the_same_keys(place: Place) -> None:
-    reader = Reader(*[Reports(found=(POSTFIX,), cursor="c-1", is_more=False)] * 2)
+    reader = Reader(*[BounceReports(found=(POSTFIX,), cursor="c-1", is_more=False)] * 2)
     timer = mailboxes(place, one=reader)
     place.tables.fail("upsert", Unavailable("away"))
     await timer.read()
@@ -89,7 +89,7 @@ async def test_crash_before_the_cursor_is_stored_reads_again_with_the_same_keys(
 
 
 async def test_failing_mailbox_does_not_stop_the_others(place: Place, caplog: pytest.LogCaptureFixture) -> None:
-    good = Reader(Reports(found=(POSTFIX,), cursor="c-1", is_more=False))
+    good = Reader(BounceReports(found=(POSTFIX,), cursor="c-1", is_more=False))
     closed = Reader(RouteFault(code="missing_permission"))
     timer = mailboxes(place, broken=Reader(ZeroDivisionError()), closed=closed, good=good)
     assert await timer.read() == 1
@@ -98,7 +98,7 @@ async def test_failing_mailbox_does_not_stop_the_others(place: Place, caplog: py
 
 
 async def test_page_limit_leaves_the_rest_to_the_next_run(place: Place) -> None:
-    pages = [Reports(found=(), cursor=f"c-{number}", is_more=True) for number in range(MAX_PAGES + 5)]
+    pages = [BounceReports(found=(), cursor=f"c-{number}", is_more=True) for number in range(MAX_PAGES + 5)]
     reader = Reader(*pages)
     await mailboxes(place, one=reader).read()
     assert len(reader.asked) == MAX_PAGES

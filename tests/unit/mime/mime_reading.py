@@ -20,7 +20,7 @@ STANDARD = ["From", "To", "Subject", "Date", "Message-ID", "X-Relay-Id"]
 PIXEL = bytes(range(256)) * 3
 
 
-def parcel(recipients: tuple[int, ...] | None = None, **fields: Any) -> SendRequest:
+def send_request(recipients: tuple[int, ...] | None = None, **fields: Any) -> SendRequest:
     """A parcel to everybody, or to those numbers, of a short message changed by `fields`."""
     given_fields: dict[str, Any] = {
         "sender": Address(email="app@example.com", name="App"),

@@ -7,7 +7,7 @@ from relay.core.model import Address, Attachment
 from relay.mime import build
 from relay.mime.fields import addr_spec, clean, text_field
 from tests.depth import examples
-from tests.unit.mime.mime_reading import STANDARD, fields, parcel, people, read
+from tests.unit.mime.mime_reading import STANDARD, fields, people, read, send_request
 
 # Letters of every kind, and what tries to end a line, a quoted string or an encoded word.
 NASTY = st.text(
@@ -40,7 +40,7 @@ def test_no_text_becomes_a_field(texts: tuple[str, str, str, str, str, str]) -> 
     person = Address(email="ann@example.com", name=name)
     inline = Attachment(name=filename, type=kind, content=b"1", disposition="inline", content_id=content_id)
     file = Attachment(name=filename, type=kind, content=b"2", content_id=content_id)
-    whole = parcel(
+    whole = send_request(
         sender=person,
         to=(person, Address(email="bob@example.com", name=name)),
         reply_to=(person,),
@@ -71,7 +71,7 @@ def test_no_text_becomes_a_field(texts: tuple[str, str, str, str, str, str]) -> 
 @given(name=NASTY)
 @settings(max_examples=examples(100))
 def test_a_display_name_comes_back(name: str) -> None:
-    message = read(build.build(parcel(sender=Address(email="ann@example.com", name=name))))
+    message = read(build.build(send_request(sender=Address(email="ann@example.com", name=name))))
     assert people(message, "From") == [(clean(name), "ann@example.com")]
 
 
@@ -79,7 +79,7 @@ def test_a_display_name_comes_back(name: str) -> None:
 @settings(max_examples=examples(100))
 def test_an_address_is_refused_or_stays_one_address(email: str) -> None:
     try:
-        content = build.build(parcel(to=(Address(email=email),)))
+        content = build.build(send_request(to=(Address(email=email),)))
     except ValueError:
         return
     assert fields(content) == STANDARD

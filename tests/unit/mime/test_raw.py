@@ -9,7 +9,7 @@ from relay.core.send_request import SendRequest
 from relay.mime import build
 from relay.mime import raw as mime_raw
 from tests.depth import examples
-from tests.unit.mime.mime_reading import RELAY_ID, fields, parcel, people, read
+from tests.unit.mime.mime_reading import RELAY_ID, fields, people, read, send_request
 
 RAW = (
     b"From: app@example.com\nTo: Ann <ann@example.com>\nCc: bob@example.com\nBcc: eve@example.com,\n secret@example.com\n"
@@ -17,12 +17,12 @@ RAW = (
 )
 
 
-def raw_parcel(raw: bytes, *emails: str) -> SendRequest:
-    return parcel(raw=raw, to=tuple(Address(email=email) for email in emails), text=None)
+def raw_request(raw: bytes, *emails: str) -> SendRequest:
+    return send_request(raw=raw, to=tuple(Address(email=email) for email in emails), text=None)
 
 
 def test_a_raw_message_gets_what_is_missing_and_loses_its_bcc() -> None:
-    content = build.build(raw_parcel(RAW, "ann@example.com", "eve@example.com"))
+    content = build.build(raw_request(RAW, "ann@example.com", "eve@example.com"))
     assert fields(content) == ["Date", "Message-ID", "X-Relay-Id", "From", "To", "Cc", "Subject"]
     assert content.endswith(b"\r\n\r\nBody\r\n.\r\nEnd\r\n")
     assert b"secret" not in content
@@ -32,14 +32,14 @@ def test_a_raw_message_gets_what_is_missing_and_loses_its_bcc() -> None:
 
 def test_a_raw_message_keeps_its_own_date_and_id() -> None:
     raw = b"Date: Thu, 01 Jan 2026 00:00:00 +0000\r\nMESSAGE-ID:\r\n <own@example.com>\r\nFrom: a@example.com\r\n\r\nx"
-    content = build.build(raw_parcel(raw, "ann@example.com"))
+    content = build.build(raw_request(raw, "ann@example.com"))
     assert fields(content) == ["X-Relay-Id", "Date", "MESSAGE-ID", "From"]
     assert mime_raw.message_id(raw) == "own@example.com"
     assert mime_raw.message_id(RAW) is None
 
 
 def test_the_fields_of_a_raw_message_become_its_envelope() -> None:
-    content = build.build(raw_parcel(RAW, "ann@example.com", "new@example.com"), with_bcc=True)
+    content = build.build(raw_request(RAW, "ann@example.com", "new@example.com"), with_bcc=True)
     message = read(content)
     assert people(message, "To") == [("Ann", "ann@example.com")]
     assert people(message, "Bcc") == [("", "new@example.com")]
@@ -48,7 +48,7 @@ def test_the_fields_of_a_raw_message_become_its_envelope() -> None:
 
 @pytest.mark.parametrize("raw", [b"", b"\n\nbody only", b"no field here\n", b"Subject: x", b"Subject: x\n \n \n\nb"])
 def test_a_strange_raw_message_still_gets_a_header(raw: bytes) -> None:
-    content = build.build(raw_parcel(raw, "ann@example.com"))
+    content = build.build(raw_request(raw, "ann@example.com"))
     assert fields(content)[:3] == ["Date", "Message-ID", "X-Relay-Id"]
     assert read(content)["X-Relay-Id"] == RELAY_ID
 
@@ -58,7 +58,7 @@ def test_an_eight_bit_message_can_be_made_seven_bit() -> None:
         b"From: a@example.com\r\nSubject: x\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n"
         b"Content-Transfer-Encoding: 8bit\r\n\r\n" + "grüße\r\n".encode()
     )
-    converted = mime_raw.seven_bit(build.build(raw_parcel(raw, "ann@example.com")))
+    converted = mime_raw.seven_bit(build.build(raw_request(raw, "ann@example.com")))
     assert converted.isascii()
     assert read(converted).get_content() == "grüße\r\n"
 

@@ -50,7 +50,7 @@ MESSAGES = st.builds(
 
 
 def built(message: Message) -> int:
-    parcel = SendRequest(
+    send_request = SendRequest(
         id="msg_" + "0" * 40,
         message=message,
         recipients=tuple(range(len(message.recipients))),
@@ -59,7 +59,7 @@ def built(message: Message) -> int:
         attempt_id="0",
         date=datetime(2026, 3, 1, tzinfo=UTC),
     )
-    return len(build.build(parcel))
+    return len(build.build(send_request))
 
 
 @settings(max_examples=examples(50))

@@ -12,7 +12,7 @@ from relay.delivery.settlement import FollowUp
 from relay.journal.dead_letters import DeadLetters
 from relay.journal.pending import Pending
 from relay.journal.records import Record
-from relay.platform.key_vault import tell_expiry
+from relay.platform.key_vault import log_expiry
 from relay.platform.resources import TABLES, queues_of
 from relay.platform.storage.memory.memory_storage import memory_storage
 
@@ -81,11 +81,11 @@ def test_every_dead_state_is_covered_above() -> None:
     [(timedelta(days=29, hours=23), 29), (timedelta(hours=1), 0), (timedelta(days=-2), -2)],
 )
 def test_a_secret_that_ends_soon_is_told(expires_in: timedelta, days: int, caplog: pytest.LogCaptureFixture) -> None:
-    tell_expiry("sendgrid-api-key", NOW + expires_in, NOW)
+    log_expiry("sendgrid-api-key", NOW + expires_in, NOW)
     assert told(caplog, "secret_expiring") == [{"secret": "sendgrid-api-key", "days": days}]
 
 
 @pytest.mark.parametrize("expires_at", [None, NOW + timedelta(days=31)])
 def test_a_secret_that_lasts_is_not_told(expires_at: datetime | None, caplog: pytest.LogCaptureFixture) -> None:
-    tell_expiry("sendgrid-api-key", expires_at, NOW)
+    log_expiry("sendgrid-api-key", expires_at, NOW)
     assert told(caplog, "secret_expiring") == []

@@ -17,7 +17,7 @@ from cryptography.x509.oid import NameOID
 
 from relay.core.errors import SettingsError
 from relay.core.outcomes import Deferred, RouteFault
-from relay.platform.entra_tokens import Credentials, identity_faults
+from relay.platform.entra_tokens import Credentials, identity_problems
 from standins.entra import DEFAULT_CLIENT, DEFAULT_SECRET, DEFAULT_TENANT
 from standins.graph.server import AUDIENCE, GraphStandIn
 
@@ -178,7 +178,7 @@ GOOD = {"tenant_id": "t", "client_id": "c", "client_secret": "setting:S"}
 
 @pytest.mark.parametrize("settings", [GOOD, {"managed_identity": True}, {"managed_identity": True, "client_id": "c"}])
 def test_a_good_identity_has_no_faults(settings: dict[str, Any]) -> None:
-    assert identity_faults(settings) == []
+    assert identity_problems(settings) == []
 
 
 @pytest.mark.parametrize(
@@ -194,6 +194,6 @@ def test_a_good_identity_has_no_faults(settings: dict[str, Any]) -> None:
     ],
 )
 def test_a_wrong_identity_is_named(settings: dict[str, Any], beginning: str) -> None:
-    faults = identity_faults(settings)
+    faults = identity_problems(settings)
     assert [fault for fault in faults if fault.startswith(beginning)]
     assert "the-secret" not in "".join(faults)

@@ -22,8 +22,8 @@ from relay.providers.sendgrid import provider
 from standins.entra import DEFAULT_CLIENT, DEFAULT_SECRET, DEFAULT_TENANT
 from standins.key_vault import KeyVaultStandIn
 from standins.sendgrid.server import SendGridStandIn
-from tests.parcels import NOW
-from tests.unit.providers.sendgrid.sendgrid_route import parcel
+from tests.send_requests import NOW
+from tests.unit.providers.sendgrid.sendgrid_route import send_request
 
 TOKEN_START = "eyJ0eXAi"
 APPLICATION = {
@@ -167,24 +167,24 @@ class TestRotation:
     async def test_a_key_replaced_in_the_vault_needs_no_restart(self, place: Place, mail: SendGridStandIn) -> None:
         place.vault.put("key", "SG.one")
         route = self.route(place, mail)
-        assert isinstance(await route.send(parcel()), Sent)
+        assert isinstance(await route.send(send_request()), Sent)
         mail.keys = {"SG.two"}
         place.vault.put("key", "SG.two")
         place.now += timedelta(seconds=1)
-        assert isinstance(await route.send(parcel()), Sent)
-        assert isinstance(await route.send(parcel()), Sent)
+        assert isinstance(await route.send(send_request()), Sent)
+        assert isinstance(await route.send(send_request()), Sent)
         assert (place.readings, mail.inbox.requests, mail.inbox.accepted) == (2, 4, 3)
 
     async def test_a_key_that_stays_refused_is_read_once_in_a_while(self, place: Place, mail: SendGridStandIn) -> None:
         place.vault.put("key", "SG.wrong")
         route = self.route(place, mail)
         for _ in range(5):
-            outcome = await route.send(parcel())
+            outcome = await route.send(send_request())
             assert isinstance(outcome, RouteFault)
             assert outcome.code == "bad_credentials"
         assert place.readings == 2
         place.now += REFRESH_PAUSE
-        await route.send(parcel())
+        await route.send(send_request())
         assert place.readings == 3
 
     async def test_of_two_keys_either_may_be_valid_while_they_are_rotated(
@@ -195,29 +195,29 @@ class TestRotation:
         route = self.route(place, mail, "vault:key-1,vault:key-2")
         for valid in ("SG.one", "SG.two", "SG.one"):
             mail.keys = {valid}
-            assert isinstance(await route.send(parcel()), Sent)
+            assert isinstance(await route.send(send_request()), Sent)
             place.now += REFRESH_PAUSE
         mail.keys = {"SG.three"}
         place.vault.put("key-2", "SG.three")
-        assert isinstance(await route.send(parcel()), Sent)
+        assert isinstance(await route.send(send_request()), Sent)
 
     async def test_a_vault_ahead_of_the_provider_costs_no_mail(self, place: Place, mail: SendGridStandIn) -> None:
         place.vault.put("key", "SG.one")
         route = self.route(place, mail)
-        await route.send(parcel())
+        await route.send(send_request())
         place.vault.put("key", "SG.not yet valid")
         place.now += LIFETIME
-        assert isinstance(await route.send(parcel()), Sent)
+        assert isinstance(await route.send(send_request()), Sent)
 
     async def test_no_secret_and_no_token_is_logged(
         self, place: Place, mail: SendGridStandIn, caplog: pytest.LogCaptureFixture
     ) -> None:
         place.vault.put("key", "SG.refused")
         caplog.set_level(logging.DEBUG)
-        await self.route(place, mail).send(parcel())
+        await self.route(place, mail).send(send_request())
         place.vault.put("key", "SG.one")
         place.now += REFRESH_PAUSE
-        await self.route(place, mail).send(parcel())
+        await self.route(place, mail).send(send_request())
         assert mail.inbox.accepted == 1
         assert "secrets/key" in caplog.text
         for secret in ("SG.refused", "SG.one", DEFAULT_SECRET, TOKEN_START):

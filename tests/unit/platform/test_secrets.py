@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from relay.core.errors import SettingsError
-from relay.platform.secrets import LIFETIME, REFRESH_PAUSE, SecretSource, reference_fault
+from relay.platform.secrets import LIFETIME, REFRESH_PAUSE, SecretSource, reference_problem
 from tests.doubles import Clock
 
 SECOND = timedelta(seconds=1)
@@ -162,14 +162,14 @@ async def test_the_key_before_is_tried_when_the_vault_is_ahead_of_the_provider()
 async def test_no_repr_shows_a_secret() -> None:
     secrets, *_ = source(application={"KEY": "hush"})
     await secrets.get("setting:KEY")
-    assert "hush" not in repr(secrets) + repr(vars(secrets)["_kept"])
+    assert "hush" not in repr(secrets) + repr(vars(secrets)["_cache"])
 
 
 @pytest.mark.parametrize("value", ["setting:SENDGRID_API_KEY", "vault:sendgrid-key", "setting:A, vault:b"])
 def test_a_reference_is_recognised(value: str) -> None:
-    assert reference_fault(value) == ""
+    assert reference_problem(value) == ""
 
 
 @pytest.mark.parametrize("value", ["SG.abc", "setting:", "vault:under_score", "setting:A,", "", None, 5, "vault:a b"])
 def test_what_is_no_reference_is_named_without_being_shown(value: object) -> None:
-    assert reference_fault(value).startswith("must name a secret")
+    assert reference_problem(value).startswith("must name a secret")

@@ -17,7 +17,7 @@ from relay.providers.graph.settings import default_paces
 from standins.acs.server import DEFAULT_KEY, AcsStandIn
 from standins.graph.server import GraphStandIn
 from tests.doubles import Clock, Place, message_of, place_of, settings_of, submission_of
-from tests.parcels import Secret
+from tests.send_requests import Secret
 from tests.unit.providers.graph import graph_route
 
 MAILBOX = "shop@example.org"
@@ -101,10 +101,10 @@ async def test_an_operation_that_fails_after_202_becomes_a_dead_letter() -> None
     clock = Clock()
     async with AcsStandIn(clock=clock, running=timedelta(minutes=3)) as standin, aiohttp.ClientSession() as session:
         standin.suppressed = {"ada@example.com"}
-        surroundings = ProviderContext(
+        context = ProviderContext(
             http=lambda: session, blobs=None, secrets=Secret(DEFAULT_KEY), clock=clock, credential=None
         )
-        provider = acs.create("main", {"endpoint": standin.url, "access_key": "setting:KEY"}, surroundings)
+        provider = acs.create("main", {"endpoint": standin.url, "access_key": "setting:KEY"}, context)
         place = await over(provider, Route(name="main", provider="acs"), clock)
         bad, good = await place.send(submission_of()), await place.send(submission_of(message_of("bob@example.com")))
         assert (await state_of(place, bad), await state_of(place, good)) == (State.SENT, State.SENT)
@@ -119,5 +119,5 @@ async def test_an_operation_that_fails_after_202_becomes_a_dead_letter() -> None
 async def test_graph_is_trusted_only_by_its_certificate() -> None:
     async with GraphStandIn(authority=graph_route.AUTHORITY) as standin, aiohttp.ClientSession() as stranger:
         route = graph_route.Place(standin, stranger).route()
-        outcome = await route.send(graph_route.parcel())
+        outcome = await route.send(graph_route.send_request())
     assert outcome.code == "unreachable"  # type: ignore[union-attr]  # this provider has no outcomes by recipient

@@ -12,14 +12,14 @@ import pytest
 
 from relay.core.outcomes import Deferred, Rejected, RouteFault, Unknown
 from relay.providers.http_exchange import (
-    MAX_ANSWER_BYTES,
-    Answer,
+    MAX_RESPONSE_BYTES,
+    HttpResponse,
     LostResponse,
-    Patience,
-    Row,
+    ResponseRule,
+    Timeouts,
     exchange,
     lost_outcome,
-    read_answer,
+    outcome_by_rules,
     retry_after,
 )
 
@@ -61,8 +61,8 @@ async def read_request(reader: asyncio.StreamReader) -> bytes:
     return await reader.readexactly(await read_head(reader))
 
 
-async def post(session: aiohttp.ClientSession, url: str, body: bytes, **patience: float) -> Answer | LostResponse:
-    return await exchange(session, "POST", url, headers={}, body=body, patience=Patience(**patience))
+async def post(session: aiohttp.ClientSession, url: str, body: bytes, **timeouts: float) -> HttpResponse | LostResponse:
+    return await exchange(session, "POST", url, headers={}, body=body, timeouts=Timeouts(**timeouts))
 
 
 @pytest.mark.parametrize("body", [b"small", LARGE], ids=["small", "large"])
@@ -73,10 +73,10 @@ async def test_an_answer_carries_status_headers_and_body(session: aiohttp.Client
         await writer.drain()
 
     async with serving(echo) as url:
-        answer = await post(session, url, body)
-    assert isinstance(answer, Answer)
-    assert (answer.status, answer.headers["x-message-id"], answer.text) == (202, "abc", f"{len(body):08d}")
-    assert answer.reply == f"202 {len(body):08d}"
+        response = await post(session, url, body)
+    assert isinstance(response, HttpResponse)
+    assert (response.status, response.headers["x-message-id"], response.text) == (202, "abc", f"{len(body):08d}")
+    assert response.reply == f"202 {len(body):08d}"
 
 
 async def test_a_refused_connection_is_a_certain_loss(session: aiohttp.ClientSession) -> None:
@@ -165,9 +165,9 @@ async def test_the_status_counts_when_the_body_breaks_off(session: aiohttp.Clien
         await writer.drain()
 
     async with serving(half) as url:
-        answer = await post(session, url, b"small")
-    assert isinstance(answer, Answer)
-    assert answer.status == 401
+        response = await post(session, url, b"small")
+    assert isinstance(response, HttpResponse)
+    assert response.status == 401
 
 
 async def test_no_more_than_the_limit_is_read(session: aiohttp.ClientSession) -> None:
@@ -177,9 +177,9 @@ async def test_no_more_than_the_limit_is_read(session: aiohttp.ClientSession) ->
         await writer.drain()
 
     async with serving(flood) as url:
-        answer = await post(session, url, b"small")
-    assert isinstance(answer, Answer)
-    assert (answer.status, len(answer.body), len(answer.reply)) == (500, MAX_ANSWER_BYTES, 1000)
+        response = await post(session, url, b"small")
+    assert isinstance(response, HttpResponse)
+    assert (response.status, len(response.body), len(response.reply)) == (500, MAX_RESPONSE_BYTES, 1000)
 
 
 async def test_a_redirect_is_an_answer(session: aiohttp.ClientSession) -> None:
@@ -189,9 +189,9 @@ async def test_a_redirect_is_an_answer(session: aiohttp.ClientSession) -> None:
         await writer.drain()
 
     async with serving(elsewhere) as url:
-        answer = await post(session, url, b"small")
-    assert isinstance(answer, Answer)
-    assert answer.status == 307
+        response = await post(session, url, b"small")
+    assert isinstance(response, HttpResponse)
+    assert response.status == 307
 
 
 def test_what_a_loss_means() -> None:
@@ -201,30 +201,30 @@ def test_what_a_loss_means() -> None:
     )
 
 
-TABLE = (
-    Row(first=401, pattern="Credits", kind=RouteFault, code="credits_exhausted", source="a page"),
-    Row(first=400, last=499, kind=Rejected, code="invalid_message", source="a page"),
-    Row(first=503, kind=Deferred, code="provider_unavailable", source="a page"),
+RULES = (
+    ResponseRule(first=401, pattern="Credits", kind=RouteFault, code="credits_exhausted", source="a page"),
+    ResponseRule(first=400, last=499, kind=Rejected, code="invalid_message", source="a page"),
+    ResponseRule(first=503, kind=Deferred, code="provider_unavailable", source="a page"),
 )
 
 
 @pytest.mark.parametrize(
-    ("answer", "outcome"),
+    ("response", "outcome"),
     [
         (
-            Answer(status=401, headers={}, body=b"no CREDITS"),
+            HttpResponse(status=401, headers={}, body=b"no CREDITS"),
             RouteFault(code="credits_exhausted", reply="401 no CREDITS", retry_after_seconds=3),
         ),
-        (Answer(status=401, headers={}), Rejected(code="invalid_message", reply="401")),
+        (HttpResponse(status=401, headers={}), Rejected(code="invalid_message", reply="401")),
         (
-            Answer(status=503, headers={}),
+            HttpResponse(status=503, headers={}),
             Deferred(code="provider_unavailable", reply="503", retry_after_seconds=3),
         ),
-        (Answer(status=599, headers={}, body=b"\xff"), Unknown(code="answer_lost", reply="599 \ufffd")),
+        (HttpResponse(status=599, headers={}, body=b"\xff"), Unknown(code="answer_lost", reply="599 \ufffd")),
     ],
 )
-def test_the_first_row_that_matches_decides(answer: Answer, outcome: object) -> None:
-    assert read_answer(TABLE, answer, 3) == outcome
+def test_the_first_row_that_matches_decides(response: HttpResponse, outcome: object) -> None:
+    assert outcome_by_rules(RULES, response, 3) == outcome
 
 
 @pytest.mark.parametrize(
@@ -249,12 +249,12 @@ def test_retry_after_in_every_form(value: str, seconds: float | None) -> None:
 
 
 def test_a_body_from_json() -> None:
-    assert Answer(status=200, headers={}, body=b'{"a":[1]}').decoded() == {"a": [1]}
-    assert Answer(status=200, headers={}, body=b"<html>").decoded() is None
-    assert Answer(status=200, headers={}, body=b'"\xff"').decoded() is None
+    assert HttpResponse(status=200, headers={}, body=b'{"a":[1]}').decoded() == {"a": [1]}
+    assert HttpResponse(status=200, headers={}, body=b"<html>").decoded() is None
+    assert HttpResponse(status=200, headers={}, body=b'"\xff"').decoded() is None
 
 
-HOLDING = Row(
+HOLDING = ResponseRule(
     first=403, pattern="suspended|ErrorSendAsDenied", kind=RouteFault, code="account_restricted", source="test"
 )
 
@@ -270,7 +270,7 @@ HOLDING = Row(
     ],
 )
 def test_text_that_a_caller_can_write_never_holds_a_route(body: bytes) -> None:
-    assert not HOLDING.matches(Answer(status=403, headers={}, body=body))
+    assert not HOLDING.matches(HttpResponse(status=403, headers={}, body=body))
 
 
 @pytest.mark.parametrize(
@@ -283,4 +283,4 @@ def test_text_that_a_caller_can_write_never_holds_a_route(body: bytes) -> None:
     ],
 )
 def test_what_the_vendor_says_itself_holds_a_route(body: bytes) -> None:
-    assert HOLDING.matches(Answer(status=403, headers={}, body=body))
+    assert HOLDING.matches(HttpResponse(status=403, headers={}, body=body))

@@ -26,7 +26,7 @@ _CLOSES_EARLIER = 1.0
 """So much before the server would close it: a request must not meet that."""
 
 
-class Response(msgspec.Struct, frozen=True):
+class StorageResponse(msgspec.Struct, frozen=True):
     """A whole response. The headers' names are in lower case."""
 
     status: int
@@ -34,7 +34,7 @@ class Response(msgspec.Struct, frozen=True):
     body: bytes
 
 
-class Connections:
+class ConnectionPool:
     """Sends requests to the server of a base address (`https://host:port`); each waits for nothing but its own response.
 
     At most `limit` are under way, the others wait. Belongs to the event loop of its first request.
@@ -48,11 +48,13 @@ class Connections:
         self._authority = parts.netloc
         self._free = asyncio.Semaphore(limit)
         # The one used last is taken first, so that those a burst has left over grow old.
-        self._idle: deque[_Connection] = deque()
+        self._idle: deque[_PooledConnection] = deque()
         self._tls: SSLContext | None = None
         self._is_closed = False
 
-    async def request(self, method: str, target: str, headers: Iterable[tuple[str, str]], body: bytes) -> Response:
+    async def request(
+        self, method: str, target: str, headers: Iterable[tuple[str, str]], body: bytes
+    ) -> StorageResponse:
         """Send once. `target` is path and query, encoded; Host and Content-Length are added.
 
         Raises `OSError` when there is no connection or it ends before the response does; then the effect is unknown.
@@ -80,7 +82,7 @@ class Connections:
         while self._idle:
             self._idle.pop().close()
 
-    def _take(self) -> "_Connection | None":
+    def _take(self) -> "_PooledConnection | None":
         now = asyncio.get_running_loop().time()
         while self._idle and not self._idle[0].is_usable(now):
             self._idle.popleft().close()
@@ -91,30 +93,30 @@ class Connections:
             connection.close()
         return None
 
-    async def _connect(self) -> "_Connection":
+    async def _connect(self) -> "_PooledConnection":
         loop = asyncio.get_running_loop()
         if self._is_secure and self._tls is None:
             import ssl
 
             self._tls = ssl.create_default_context()
         async with asyncio.timeout(CONNECT_SECONDS):
-            _, connection = await loop.create_connection(_Connection, self._host, self._port, ssl=self._tls)
+            _, connection = await loop.create_connection(_PooledConnection, self._host, self._port, ssl=self._tls)
         return connection
 
 
-class _Connection(asyncio.Protocol):
+class _PooledConnection(asyncio.Protocol):
     """One connection, one request at a time."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._parser: Any = httptools.HttpResponseParser(self)
-        self._response: asyncio.Future[Response] | None = None
+        self._response: asyncio.Future[StorageResponse] | None = None
         self._headers: dict[str, str] = {}
         self._parts: list[bytes] = []
         self._expires = 0.0
         self.is_reusable = False
 
-    async def send(self, request: bytes) -> Response:
+    async def send(self, request: bytes) -> StorageResponse:
         """The response to the request."""
         self._response = self._loop.create_future()
         self._headers, self._parts, self.is_reusable = {}, [], False
@@ -172,7 +174,7 @@ class _Connection(asyncio.Protocol):
         self._expires = self._loop.time() + _idle_seconds(self._headers.get("keep-alive", ""))
         waiting, self._response = self._response, None
         if waiting is not None and not waiting.done():
-            waiting.set_result(Response(status, self._headers, b"".join(self._parts)))
+            waiting.set_result(StorageResponse(status, self._headers, b"".join(self._parts)))
 
     def _fail(self, error: OSError) -> None:
         waiting, self._response = self._response, None

@@ -9,7 +9,7 @@ from email.utils import formatdate
 from urllib.parse import urlsplit
 
 from relay.platform.storage.azure.errors import Boundary, refused
-from relay.platform.storage.azure.http_pool import Connections, Response
+from relay.platform.storage.azure.http_pool import ConnectionPool, StorageResponse
 from relay.platform.storage.azure.session import MAX_CONNECTIONS, AzureSession
 from relay.platform.storage.azure.settings import Service
 from relay.platform.storage.azure.shared_key import queue_text, table_text
@@ -29,11 +29,11 @@ class AzureRequests:
         self._base = parts.path
         self.is_emulator = bool(parts.path)
         """The emulator has the account in the path, Azure in the host's name."""
-        self._connections = Connections(f"{parts.scheme}://{parts.netloc}", limit=MAX_CONNECTIONS)
+        self._pool = ConnectionPool(f"{parts.scheme}://{parts.netloc}", limit=MAX_CONNECTIONS)
 
     async def send(
         self, what: str, method: str, target: str, *, headers: Mapping[str, str] | None = None, body: bytes = b""
-    ) -> Response:
+    ) -> StorageResponse:
         """Send once, as `exchange` does. Raises the errors of `relay.platform.storage.ports`, for an error status too."""
         response = await self.exchange(what, method, target, headers=headers, body=body)
         if response.status >= 400:
@@ -42,7 +42,7 @@ class AzureRequests:
 
     async def exchange(
         self, what: str, method: str, target: str, *, headers: Mapping[str, str] | None = None, body: bytes = b""
-    ) -> Response:
+    ) -> StorageResponse:
         """Send once and return the response, whatever its status.
 
         `target` is path and query below the service's address, encoded; `what` names the operation in errors.
@@ -61,14 +61,14 @@ class AzureRequests:
             else:
                 text = queue_text(account.key, method, target, sent, len(body))
                 sent["authorization"] = account.key.authorization(text)
-            return await self._connections.request(method, target, sent.items(), body)
+            return await self._pool.request(method, target, sent.items(), body)
 
     def close(self) -> None:
         """Close the connections."""
-        self._connections.close()
+        self._pool.close()
 
 
-def _code(response: Response) -> str:
+def _code(response: StorageResponse) -> str:
     """The service's own error code: in a header, or for tables in the body."""
     found = response.headers.get("x-ms-error-code", "")
     if not found and (in_body := _CODE.search(response.body)):

@@ -44,7 +44,7 @@ class SharedKey(msgspec.Struct, frozen=True):
         return f"SharedKey {self.account}:{signature}"
 
 
-class Connection(msgspec.Struct, frozen=True, kw_only=True):
+class ConnectionString(msgspec.Struct, frozen=True, kw_only=True):
     """What a connection string says: the addresses by service, and a key or a shared access signature (`k=v&…`)."""
 
     endpoints: Mapping[str, str]
@@ -55,7 +55,7 @@ class Connection(msgspec.Struct, frozen=True, kw_only=True):
         return f"Connection(endpoints={dict(self.endpoints)})"
 
 
-def read_connection_string(text: str) -> Connection:
+def read_connection_string(text: str) -> ConnectionString:
     """Raises `ValueError` with what is wrong, which does not repeat the text: it has the key in it."""
     pairs = [part.partition("=") for part in text.split(";") if part.strip()]
     if not all(separator for _, separator, _ in pairs):
@@ -71,9 +71,9 @@ def read_connection_string(text: str) -> Connection:
     if missing := [service for service, endpoint in endpoints.items() if not endpoint]:
         raise ValueError(f"has no AccountName and no address for: {', '.join(missing)}")
     if signature:
-        return Connection(endpoints=endpoints, signature=signature)
+        return ConnectionString(endpoints=endpoints, signature=signature)
     try:
-        return Connection(endpoints=endpoints, key=SharedKey(account, base64.b64decode(key, validate=True)))
+        return ConnectionString(endpoints=endpoints, key=SharedKey(account, base64.b64decode(key, validate=True)))
     except binascii.Error:
         # Without the cause: a traceback with locals would show the key.
         raise ValueError("has an AccountKey that is not base64") from None

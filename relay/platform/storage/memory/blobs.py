@@ -15,7 +15,7 @@ type Clock = Callable[[], datetime]
 _CHUNK_BYTES = 4 * 1024 * 1024
 
 
-class _Held(msgspec.Struct, frozen=True, kw_only=True):
+class _StoredBlob(msgspec.Struct, frozen=True, kw_only=True):
     body: bytes
     content_type: str
     modified_at: datetime
@@ -24,7 +24,7 @@ class _Held(msgspec.Struct, frozen=True, kw_only=True):
 class BlobsSnapshot(msgspec.Struct, frozen=True):
     """The contents of all containers at a moment."""
 
-    containers: Mapping[str, Mapping[str, _Held]]
+    containers: Mapping[str, Mapping[str, _StoredBlob]]
 
 
 class MemoryBlobs:
@@ -32,7 +32,7 @@ class MemoryBlobs:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._containers: dict[str, dict[str, _Held]] = {}
+        self._containers: dict[str, dict[str, _StoredBlob]] = {}
 
     def snapshot(self) -> BlobsSnapshot:
         """What the containers hold now. It can be restored any number of times."""
@@ -55,8 +55,10 @@ class MemoryBlobs:
     ) -> None:
         """See the port."""
         limits.check_blob_name(name)
-        held = _Held(body=bytes(body), content_type=content_type, modified_at=self._clock().replace(microsecond=0))
-        self._container(container)[name] = held
+        stored = _StoredBlob(
+            body=bytes(body), content_type=content_type, modified_at=self._clock().replace(microsecond=0)
+        )
+        self._container(container)[name] = stored
 
     async def put_stream(
         self,
@@ -92,20 +94,20 @@ class MemoryBlobs:
     ) -> tuple[Sequence[Blob], str | None]:
         """See the port."""
         limits.check_range("limit", limit, 1, limits.MAX_PAGE_ROWS)
-        held = self._container(container)
-        names = sorted(name for name in held if name.startswith(prefix))
+        stored = self._container(container)
+        names = sorted(name for name in stored if name.startswith(prefix))
         start = 0 if cursor is None else bisect_left(names, cursor)
-        page = [_blob(name, held[name]) for name in names[start : start + limit]]
+        page = [_blob(name, stored[name]) for name in names[start : start + limit]]
         following = names[start + limit : start + limit + 1]
         return page, following[0] if following else None
 
-    def _container(self, container: str) -> dict[str, _Held]:
+    def _container(self, container: str) -> dict[str, _StoredBlob]:
         try:
             return self._containers[container]
         except KeyError:
             raise NotFound(f"there is no container {container}") from None
 
-    def _blob(self, container: str, name: str) -> _Held:
+    def _blob(self, container: str, name: str) -> _StoredBlob:
         limits.check_blob_name(name)
         try:
             return self._container(container)[name]
@@ -113,5 +115,5 @@ class MemoryBlobs:
             raise NotFound(f"container {container} has no such blob") from None
 
 
-def _blob(name: str, held: _Held) -> Blob:
-    return Blob(name=name, size=len(held.body), modified_at=held.modified_at)
+def _blob(name: str, stored: _StoredBlob) -> Blob:
+    return Blob(name=name, size=len(stored.body), modified_at=stored.modified_at)

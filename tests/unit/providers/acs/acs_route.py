@@ -14,7 +14,7 @@ from relay.providers.contract import Provider, ProviderContext
 from standins.acs.auth import AUDIENCE
 from standins.acs.server import DEFAULT_KEY, AcsStandIn
 from tests.doubles import Clock
-from tests.parcels import NOW, Secret, send_request_of
+from tests.send_requests import NOW, Secret, send_request_of
 
 
 class Tokens:
@@ -47,10 +47,10 @@ class Place:
     def route(self, **settings: Any) -> Provider:
         """A route to the stand-in: with the access key, unless an identity is given."""
         who = {} if "managed_identity" in settings else {"access_key": "vault:acs-key"}
-        surroundings = ProviderContext(
+        context = ProviderContext(
             http=lambda: self._session, blobs=None, secrets=self.keys, clock=self.clock, credential=self.tokens
         )
-        return provider.create("mail", {"endpoint": self.standin.url, **who, **settings}, surroundings)
+        return provider.create("mail", {"endpoint": self.standin.url, **who, **settings}, context)
 
 
 @asynccontextmanager
@@ -74,6 +74,6 @@ def mail(**changes: Any) -> Message:
     return Message(**{**fields, **changes})
 
 
-def parcel(message: Message | None = None, **fields: Any) -> SendRequest:
-    """An attempt (`tests.parcels`) to send this message, or a small one."""
+def send_request(message: Message | None = None, **fields: Any) -> SendRequest:
+    """An attempt (`tests.send_requests`) to send this message, or a small one."""
     return send_request_of(message or mail(), **fields)

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 import pytest
 
 from relay.core.outcomes import CAUSES, Deferred, Outcome, Rejected, RouteFault, Sent, Unknown
-from relay.providers.acs.outcomes import FAILURES, ROWS, operation_outcome, sent_outcome
-from relay.providers.http_exchange import Answer, LostResponse
-from tests.parcels import NOW
+from relay.providers.acs.outcomes import FAILURES, RULES, operation_outcome, sent_outcome
+from relay.providers.http_exchange import HttpResponse, LostResponse
+from tests.send_requests import NOW
 
 
 def error(code: str, message: str = "") -> bytes:
@@ -41,7 +41,7 @@ ANSWERS: Mapping[str, tuple[int, bytes, type[Outcome], str]] = {
 
 @pytest.mark.parametrize(("status", "body", "kind", "code"), ANSWERS.values(), ids=ANSWERS)
 def test_an_answer_means(status: int, body: bytes, kind: type[Outcome], code: str) -> None:
-    outcome = sent_outcome(Answer(status=status, headers={"Retry-After": "5"}, body=body), NOW, "op")
+    outcome = sent_outcome(HttpResponse(status=status, headers={"Retry-After": "5"}, body=body), NOW, "op")
     assert (type(outcome), outcome.code) == (kind, code)
     assert outcome.code in CAUSES
     if isinstance(outcome, Deferred | RouteFault):
@@ -51,14 +51,14 @@ def test_an_answer_means(status: int, body: bytes, kind: type[Outcome], code: st
 
 
 def test_every_row_is_met() -> None:
-    answers = [Answer(status=status, headers={}, body=body) for status, body, _, _ in ANSWERS.values()]
-    met = {next((row for row in ROWS if row.matches(answer)), None) for answer in answers}
-    assert [row.source for row in ROWS if row not in met] == []
+    responses = [HttpResponse(status=status, headers={}, body=body) for status, body, _, _ in ANSWERS.values()]
+    met = {next((rule for rule in RULES if rule.matches(response)), None) for response in responses}
+    assert [rule.source for rule in RULES if rule not in met] == []
 
 
-def status(state: str, code: str = "") -> Answer:
+def status(state: str, code: str = "") -> HttpResponse:
     inner = f'{{"code":"{code}","message":"why"}}' if code else "null"
-    return Answer(status=200, headers={}, body=f'{{"id":"op","status":"{state}","error":{inner}}}'.encode())
+    return HttpResponse(status=200, headers={}, body=f'{{"id":"op","status":"{state}","error":{inner}}}'.encode())
 
 
 ENDED = {
@@ -67,17 +67,17 @@ ENDED = {
     "no address": (status("Failed", "InvalidEmailAddress"), Rejected, "invalid_recipient"),
     "otherwise": (status("Failed", "Other"), Rejected, "provider_failed"),
     "canceled": (status("Canceled"), Rejected, "provider_failed"),
-    "never begun": (Answer(status=404, headers={}), Deferred, "provider_unavailable"),
-    "not to be asked": (Answer(status=403, headers={}), Unknown, "answer_lost"),
-    "in words of another": (Answer(status=200, headers={}, body=b"[]"), Unknown, "answer_lost"),
+    "never begun": (HttpResponse(status=404, headers={}), Deferred, "provider_unavailable"),
+    "not to be asked": (HttpResponse(status=403, headers={}), Unknown, "answer_lost"),
+    "in words of another": (HttpResponse(status=200, headers={}, body=b"[]"), Unknown, "answer_lost"),
     "lost": (LostResponse(is_certain=True, reason="x"), Unknown, "answer_lost"),
     "without a token": (RouteFault(code="bad_credentials", reply="x"), Unknown, "answer_lost"),
 }
 
 
-@pytest.mark.parametrize(("reply", "kind", "code"), ENDED.values(), ids=ENDED)
-def test_an_operation_ended(reply: Answer | LostResponse | RouteFault, kind: type[Outcome], code: str) -> None:
-    outcome = operation_outcome(reply, "op")
+@pytest.mark.parametrize(("result", "kind", "code"), ENDED.values(), ids=ENDED)
+def test_an_operation_ended(result: HttpResponse | LostResponse | RouteFault, kind: type[Outcome], code: str) -> None:
+    outcome = operation_outcome(result, "op")
     assert (type(outcome), outcome.code) == (kind, code)
     if isinstance(outcome, Sent):
         assert outcome.check_after_seconds is None
@@ -91,5 +91,5 @@ def test_an_operation_that_goes_on_is_asked_about_again(state: str) -> None:
 
 
 def test_every_failure_is_met() -> None:
-    answers = [reply for reply, _, _ in ENDED.values() if isinstance(reply, Answer)]
-    assert all(any(row.matches(answer) for answer in answers) for row in FAILURES)
+    responses = [result for result, _, _ in ENDED.values() if isinstance(result, HttpResponse)]
+    assert all(any(rule.matches(response) for response in responses) for rule in FAILURES)

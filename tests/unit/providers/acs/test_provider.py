@@ -12,9 +12,9 @@ from relay.providers.acs import provider
 from relay.providers.acs.outcomes import CHECK_AFTER_SECONDS
 from relay.providers.contract import FEATURES
 from standins.acs.server import CUSTOM_DOMAIN, STATUS_READS
-from tests.unit.providers.acs.acs_route import Place, mail, parcel, place
+from tests.unit.providers.acs.acs_route import Place, mail, place, send_request
 
-OPERATION = parcel().attempt_id
+OPERATION = send_request().attempt_id
 BLIND = mail(to=(), bcc=tuple(Address(email=f"{name}@example.org") for name in ("ada", "bob", "cem")))
 
 
@@ -25,7 +25,7 @@ async def here() -> AsyncIterator[Place]:
 
 
 async def test_taken_is_sent_and_to_be_checked(here: Place) -> None:
-    outcome = await here.route().send(parcel())
+    outcome = await here.route().send(send_request())
     assert isinstance(outcome, Sent)
     assert (outcome.provider_id, outcome.check_after_seconds) == (OPERATION, CHECK_AFTER_SECONDS)
     assert outcome.reply.startswith('202 {"id":')
@@ -43,7 +43,7 @@ async def test_headers_files_and_reply_addresses_arrive(here: Place) -> None:
     replies = (Address(email="r@example.com", name="R"), Address(email="s@example.com"))
     headers = {"List-Unsubscribe": "<https://x.org/u>", "X-Name": "é\r\nBcc: x@x.org"}
     message = mail(attachments=(logo, large), reply_to=replies, headers=headers)
-    assert isinstance(await here.route(engagement_tracking=False).send(parcel(message)), Sent)
+    assert isinstance(await here.route(engagement_tracking=False).send(send_request(message)), Sent)
     (kept,) = here.standin.inbox.messages
     assert [(item.name, item.content, item.content_id) for item in kept.attachments] == [
         ("図.png", logo.content, "logo"),
@@ -60,7 +60,7 @@ async def test_headers_files_and_reply_addresses_arrive(here: Place) -> None:
 
 async def test_only_this_attempts_recipients_are_named(here: Place) -> None:
     message = mail(cc=(Address(email="cem@example.org"),))
-    assert isinstance(await here.route().send(parcel(message, recipients=(1, 2))), Sent)
+    assert isinstance(await here.route().send(send_request(message, recipients=(1, 2))), Sent)
     (kept,) = here.standin.inbox.messages
     assert [person.address for person in kept.to] == ["cem@example.org"]
     assert kept.envelope == ("cem@example.org", "bob@example.org")
@@ -68,21 +68,21 @@ async def test_only_this_attempts_recipients_are_named(here: Place) -> None:
 
 async def test_blind_recipients_alone_do_not_see_one_another(here: Place) -> None:
     here.standin.script.respond(429, recipient="bob@*", headers={"Retry-After": "41"})
-    outcome = await here.route().send(parcel(BLIND, recipients=(0, 1, 2)))
+    outcome = await here.route().send(send_request(BLIND, recipients=(0, 1, 2)))
     assert isinstance(outcome, PerRecipient)
     assert [numbers for numbers, _ in outcome.outcomes] == [(0,), (1,), (2,)]
     kinds = [type(each) for _, each in outcome.outcomes]
     assert kinds == [Sent, Deferred, Sent]
     assert sorted(kept.envelope for kept in here.standin.inbox.messages) == [("ada@example.org",), ("cem@example.org",)]
     # After the split each part is found by itself.
-    assert isinstance(await here.route().verify(parcel(BLIND, recipients=(2,)), None), Sent)
-    assert isinstance(await here.route().verify(parcel(BLIND, recipients=(1,)), None), Deferred)
-    both = await here.route().verify(parcel(BLIND, recipients=(1, 2)), None)
+    assert isinstance(await here.route().verify(send_request(BLIND, recipients=(2,)), None), Sent)
+    assert isinstance(await here.route().verify(send_request(BLIND, recipients=(1,)), None), Deferred)
+    both = await here.route().verify(send_request(BLIND, recipients=(1, 2)), None)
     assert isinstance(both, PerRecipient)
 
 
 async def test_an_empty_subject_and_body_go_as_a_space(here: Place) -> None:
-    assert isinstance(await here.route().send(parcel(mail(subject="", text=None, html=""))), Sent)
+    assert isinstance(await here.route().send(send_request(mail(subject="", text=None, html=""))), Sent)
     (kept,) = here.standin.inbox.messages
     assert (kept.subject, kept.text, kept.html) == (" ", " ", None)
 
@@ -99,13 +99,13 @@ async def test_an_empty_subject_and_body_go_as_a_space(here: Place) -> None:
 )
 async def test_an_account_that_may_not_send_is_the_routes_fault(here: Place, state: str, code: str) -> None:
     here.standin.account = state
-    fault = await here.route().send(parcel())
+    fault = await here.route().send(send_request())
     assert isinstance(fault, RouteFault)
     assert (fault.code, here.standin.inbox.accepted) == (code, 0)
 
 
 async def test_a_domain_of_another_sender_holds_that_sender(here: Place) -> None:
-    fault = await here.route().send(parcel(mail(sender=Address(email="app@other.example"))))
+    fault = await here.route().send(send_request(mail(sender=Address(email="app@other.example"))))
     assert isinstance(fault, RouteFault)
     assert fault.code == "sender_not_verified"
 
@@ -123,7 +123,7 @@ WRONG = {
 
 @pytest.mark.parametrize(("message", "code"), WRONG.values(), ids=WRONG)
 async def test_a_message_that_can_not_go_is_rejected(here: Place, message: Message, code: str) -> None:
-    outcome = await here.route().send(parcel(message))
+    outcome = await here.route().send(send_request(message))
     assert isinstance(outcome, Rejected)
     assert (outcome.code, here.standin.inbox.accepted) == (code, 0)
 
@@ -131,23 +131,23 @@ async def test_a_message_that_can_not_go_is_rejected(here: Place, message: Messa
 async def test_too_much_at_once_is_deferred_for_as_long_as_the_service_asks() -> None:
     async with place(limits=CUSTOM_DOMAIN) as here:
         route = here.route()
-        outcomes = [await route.send(parcel(attempt=number)) for number in range(1, 32)]
+        outcomes = [await route.send(send_request(attempt=number)) for number in range(1, 32)]
         assert all(isinstance(outcome, Sent) for outcome in outcomes[:30])
         last = outcomes[30]
         assert isinstance(last, Deferred)
         assert (last.code, last.retry_after_seconds) == ("rate_limited", 60)
         here.clock.move(60)
-        assert isinstance(await route.send(parcel(attempt=31)), Sent)
+        assert isinstance(await route.send(send_request(attempt=31)), Sent)
 
 
 async def test_a_refused_key_is_replaced_once(here: Place) -> None:
     second = base64.b64encode(b"second key").decode()
     here.standin.keys = {second}
     here.keys.renewed = second
-    assert isinstance(await here.route().send(parcel()), Sent)
+    assert isinstance(await here.route().send(send_request()), Sent)
     assert (here.keys.refreshed, here.standin.inbox.requests) == (1, 2)
     here.standin.keys = {base64.b64encode(b"third key").decode()}
-    fault = await here.route().send(parcel())
+    fault = await here.route().send(send_request())
     assert isinstance(fault, RouteFault)
     assert (fault.code, here.standin.inbox.requests) == ("bad_credentials", 3)
 
@@ -155,47 +155,47 @@ async def test_a_refused_key_is_replaced_once(here: Place) -> None:
 @pytest.mark.parametrize(("key", "code"), [("", "secret_unavailable"), ("not base64!", "bad_credentials")])
 async def test_without_a_good_key_nothing_is_asked(here: Place, key: str, code: str) -> None:
     here.keys.value = key
-    fault = await here.route().send(parcel())
+    fault = await here.route().send(send_request())
     assert isinstance(fault, RouteFault)
     assert (fault.code, here.standin.inbox.requests) == (code, 0)
 
 
 async def test_an_identity_is_let_in_and_its_refused_token_replaced_once(here: Place) -> None:
     route = here.route(managed_identity=True)
-    assert isinstance(await route.send(parcel()), Sent)
+    assert isinstance(await route.send(send_request()), Sent)
     here.standin.issuer.revoke()
-    assert isinstance(await route.send(parcel(attempt=2)), Sent)
+    assert isinstance(await route.send(send_request(attempt=2)), Sent)
     assert (here.standin.issuer.issued, here.standin.inbox.refused[401]) == (2, 1)
     here.tokens.refusal = RouteFault(code="bad_credentials", reply="AADSTS7000215")
-    assert await route.send(parcel(attempt=3)) == here.tokens.refusal
+    assert await route.send(send_request(attempt=3)) == here.tokens.refusal
     assert await route.probe() == here.tokens.refusal
     here.tokens.refusal = Deferred(code="unreachable", reply="token")
-    assert await route.send(parcel(attempt=3)) == here.tokens.refusal
+    assert await route.send(send_request(attempt=3)) == here.tokens.refusal
     assert await route.probe() == RouteFault(code="unreachable", reply="token")
-    assert await route.verify(parcel(), None) == Unknown(code="answer_lost", reply="token", provider_id=OPERATION)
+    assert await route.verify(send_request(), None) == Unknown(code="answer_lost", reply="token", provider_id=OPERATION)
 
 
 async def test_a_lost_answer_is_asked_about(here: Place) -> None:
     here.standin.script.cut_after_accept()
-    lost = await here.route().send(parcel())
+    lost = await here.route().send(send_request())
     assert isinstance(lost, Unknown)
     assert (lost.code, lost.provider_id) == ("answer_lost", OPERATION)
-    found = await here.route().verify(parcel(), lost.provider_id)
+    found = await here.route().verify(send_request(), lost.provider_id)
     assert isinstance(found, Sent)
     assert (found.provider_id, found.check_after_seconds, here.standin.inbox.accepted) == (OPERATION, None, 1)
 
 
 async def test_the_operation_that_was_recorded_is_the_one_asked_about(here: Place) -> None:
-    await here.route().send(parcel())
+    await here.route().send(send_request())
     # An attempt that found the one before it sent carries that one's operation.
-    assert isinstance(await here.route().verify(parcel(attempt=2), OPERATION), Sent)
-    assert isinstance(await here.route().verify(parcel(attempt=2), None), Deferred)
+    assert isinstance(await here.route().verify(send_request(attempt=2), OPERATION), Sent)
+    assert isinstance(await here.route().verify(send_request(attempt=2), None), Deferred)
 
 
 async def test_a_request_that_never_arrived_may_be_sent_again(here: Place) -> None:
     here.standin.script.respond(504)
-    assert isinstance(await here.route().send(parcel()), Unknown)
-    found = await here.route().verify(parcel(), None)
+    assert isinstance(await here.route().send(send_request()), Unknown)
+    found = await here.route().verify(send_request(), None)
     assert isinstance(found, Deferred)
     assert here.standin.inbox.accepted == 0
 
@@ -203,21 +203,21 @@ async def test_a_request_that_never_arrived_may_be_sent_again(here: Place) -> No
 async def test_no_connection_is_deferred(here: Place) -> None:
     await here.standin.stop()
     route = here.route()
-    assert isinstance(await route.send(parcel()), Deferred)
+    assert isinstance(await route.send(send_request()), Deferred)
     fault = await route.probe()
     assert isinstance(fault, RouteFault)
     assert fault.code == "unreachable"
-    assert isinstance(await route.verify(parcel(), None), Unknown)
+    assert isinstance(await route.verify(send_request(), None), Unknown)
 
 
 async def test_an_operation_is_the_services_until_it_ends() -> None:
     async with place(running=timedelta(minutes=2)) as here:
-        await here.route().send(parcel())
-        found = await here.route().verify(parcel(), None)
+        await here.route().send(send_request())
+        found = await here.route().verify(send_request(), None)
         assert isinstance(found, Sent)
         assert found.check_after_seconds == CHECK_AFTER_SECONDS
         here.clock.move(120)
-        found = await here.route().verify(parcel(), None)
+        found = await here.route().verify(send_request(), None)
         assert isinstance(found, Sent)
         assert found.check_after_seconds is None
 
@@ -233,8 +233,8 @@ async def test_an_operation_is_the_services_until_it_ends() -> None:
 )
 async def test_an_operation_that_ended_badly_is_known(here: Place, status: str, error: str, code: str) -> None:
     here.standin.end("ada@*", status, error, "why")
-    assert isinstance(await here.route().send(parcel()), Sent)
-    found = await here.route().verify(parcel(), OPERATION)
+    assert isinstance(await here.route().send(send_request()), Sent)
+    found = await here.route().verify(send_request(), OPERATION)
     assert isinstance(found, Rejected)
     assert found.code == code
     assert status in found.reply
@@ -243,8 +243,8 @@ async def test_an_operation_that_ended_badly_is_known(here: Place, status: str, 
 async def test_status_reads_are_limited_too() -> None:
     async with place(status_limits=STATUS_READS[:1]) as here:
         route = here.route()
-        await route.send(parcel())
-        found = [await route.verify(parcel(), None) for _ in range(61)]
+        await route.send(send_request())
+        found = [await route.verify(send_request(), None) for _ in range(61)]
         assert isinstance(found[59], Sent)
         assert isinstance(found[60], Unknown)
         assert found[60].reply.startswith("429 ")

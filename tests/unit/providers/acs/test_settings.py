@@ -11,7 +11,7 @@ import pytest
 from relay.bootstrap import configuration
 from relay.core.settings import Pace
 from relay.providers.acs.auth import signature
-from relay.providers.acs.outcomes import FAILURES, ROWS
+from relay.providers.acs.outcomes import FAILURES, RULES
 from relay.providers.acs.provider import CAPABILITIES, check_settings
 from relay.providers.acs.settings import SETTINGS, default_paces, host_of
 
@@ -104,6 +104,6 @@ def test_the_page_lists_every_setting_and_cause() -> None:
     table = PAGE[PAGE.index("## Settings of a route") : PAGE.index("`senders`, `concurrency`")]
     named = [line.split("`")[1] for line in table.splitlines() if line.startswith("| `")]
     assert sorted(named) == sorted(SETTINGS)
-    causes = {*(row.code for row in (*ROWS, *FAILURES)), "unreachable"}
+    causes = {*(rule.code for rule in (*RULES, *FAILURES)), "unreachable"}
     assert [code for code in causes if f"`{code}`" not in PAGE] == []
     assert f"{CAPABILITIES.max_bytes:,}" in PAGE

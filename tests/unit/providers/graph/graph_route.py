@@ -16,7 +16,7 @@ from relay.providers.graph import provider
 from standins.entra import DEFAULT_CLIENT, DEFAULT_SECRET, DEFAULT_TENANT
 from standins.graph.server import GraphStandIn
 from standins.tls import Authority
-from tests.parcels import NOW, Secret, send_request_of
+from tests.send_requests import NOW, Secret, send_request_of
 
 SENDER = "app@example.com"
 AUTHORITY = Authority()
@@ -40,14 +40,14 @@ class Place:
             "authority": self.standin.url,
             "base_url": self.standin.url,
         }
-        surroundings = ProviderContext(
+        context = ProviderContext(
             http=lambda: self._session, blobs=None, secrets=self.keys, clock=lambda: NOW, credential=self.credentials
         )
-        return provider.create("mail", {**identity, **settings}, surroundings)
+        return provider.create("mail", {**identity, **settings}, context)
 
     async def send(self, given: SendRequest | Message | None = None, **settings: Any) -> Outcome:
         """The outcome of one attempt by a route with these settings."""
-        outcome = await self.route(**settings).send(given if isinstance(given, SendRequest) else parcel(given))
+        outcome = await self.route(**settings).send(given if isinstance(given, SendRequest) else send_request(given))
         assert isinstance(outcome, msgspec.Struct)
         return outcome  # type: ignore[return-value]  # this provider has no outcomes by recipient
 
@@ -79,6 +79,6 @@ def mail(**changes: Any) -> Message:
     return Message(**{**fields, **changes})
 
 
-def parcel(message: Message | None = None, **fields: Any) -> SendRequest:
-    """An attempt (`tests.parcels`) to send this message, or a small one."""
+def send_request(message: Message | None = None, **fields: Any) -> SendRequest:
+    """An attempt (`tests.send_requests`) to send this message, or a small one."""
     return send_request_of(message or mail(), **fields)

@@ -12,7 +12,7 @@ from relay.providers.graph.body import (
     MAX_MIME_BYTES,
     MAX_REQUEST_BYTES,
     MIME,
-    Written,
+    RequestBody,
     draft,
     mail,
     needs_mime,
@@ -20,7 +20,7 @@ from relay.providers.graph.body import (
 )
 from relay.providers.graph.mailbox import JSON
 from tests.unit.providers.graph.graph_route import mail as message
-from tests.unit.providers.graph.graph_route import parcel
+from tests.unit.providers.graph.graph_route import send_request
 
 FOUR = {f"X-{number}": "v" for number in range(4)}
 CHOICES = {
@@ -40,22 +40,22 @@ CHOICES = {
 @pytest.mark.parametrize(("given", "as_mime"), CHOICES.values(), ids=CHOICES)
 def test_mime_is_for_what_json_would_lose(given: Message, as_mime: bool) -> None:
     assert needs_mime(given, saves=True) is as_mime
-    written = mail(parcel(given), saves=True)
+    written = mail(send_request(given), saves=True)
     assert written is not None
     assert written.content_type == (MIME if as_mime else JSON)
 
 
 def test_a_text_beside_the_html_is_no_reason_where_no_copy_is_wanted() -> None:
-    written = mail(parcel(message(text="t")), saves=False)
+    written = mail(send_request(message(text="t")), saves=False)
     assert written is not None
     order = json.loads(written.body)
     assert order["saveToSentItems"] is False
     assert order["message"]["body"] == {"contentType": "html", "content": "<p>hello</p>"}
-    assert "saveToSentItems" not in json.loads((mail(parcel(), saves=True) or written).body)
+    assert "saveToSentItems" not in json.loads((mail(send_request(), saves=True) or written).body)
 
 
 def test_json_names_only_what_there_is() -> None:
-    written = mail(parcel(message(bcc=(), headers={"X-A": "one\r\nBcc: two@x.org"})), saves=True)
+    written = mail(send_request(message(bcc=(), headers={"X-A": "one\r\nBcc: two@x.org"})), saves=True)
     assert written is not None
     resource = json.loads(written.body)["message"]
     assert set(resource) == {
@@ -65,7 +65,7 @@ def test_json_names_only_what_there_is() -> None:
 
 
 def test_a_domain_outside_ascii_goes_in_its_ascii_form() -> None:
-    written = mail(parcel(message(to=(Address(email="ada@bücher.example"),))), saves=True)
+    written = mail(send_request(message(to=(Address(email="ada@bücher.example"),))), saves=True)
     assert written is not None
     people = json.loads(written.body)["message"]["toRecipients"]
     assert people == [{"emailAddress": {"address": "ada@xn--bcher-kva.example"}}]
@@ -76,28 +76,31 @@ def filled(size: int, **changes: object) -> Message:
 
 
 def test_what_is_larger_than_a_request_is_left_to_a_draft() -> None:
-    fits, too_large = mail(parcel(filled(2_990_000)), saves=True), mail(parcel(filled(3_000_000)), saves=True)
-    assert isinstance(fits, Written)
+    fits, too_large = (
+        mail(send_request(filled(2_990_000)), saves=True),
+        mail(send_request(filled(3_000_000)), saves=True),
+    )
+    assert isinstance(fits, RequestBody)
     assert len(fits.body) <= MAX_REQUEST_BYTES
     assert too_large is None
     both = filled(2_250_000, text="t")
-    assert mail(parcel(both), saves=True) is None
-    assert isinstance(mail(parcel(filled(2_150_000, text="t")), saves=True), Written)
+    assert mail(send_request(both), saves=True) is None
+    assert isinstance(mail(send_request(filled(2_150_000, text="t")), saves=True), RequestBody)
 
 
 def test_finished_mime_fits_up_to_the_limit_that_is_announced() -> None:
     head = b"To: a@x.org\r\n\r\n"
     largest = message(html=None, raw=head + b"x" * (MAX_MIME_BYTES - 600 - len(head)))
-    assert isinstance(mail(parcel(largest), saves=True), Written)
-    assert draft(parcel(message(html=None, raw=head + b"x" * MAX_MIME_BYTES)), saves=True) is None
+    assert isinstance(mail(send_request(largest), saves=True), RequestBody)
+    assert draft(send_request(message(html=None, raw=head + b"x" * MAX_MIME_BYTES)), saves=True) is None
 
 
 def test_a_draft_comes_without_its_attachments() -> None:
-    as_json = draft(parcel(filled(5_000_000)), saves=True)
+    as_json = draft(send_request(filled(5_000_000)), saves=True)
     assert as_json is not None
     assert json.loads(as_json.body)["subject"] == "件名"
     assert "attachments" not in json.loads(as_json.body)
-    as_mime = draft(parcel(filled(5_000_000, text="t", headers={"List-Id": "<l.x.org>"})), saves=True)
+    as_mime = draft(send_request(filled(5_000_000, text="t", headers={"List-Id": "<l.x.org>"})), saves=True)
     assert as_mime is not None
     read = message_from_bytes(base64.b64decode(as_mime.body), policy=default)
     assert (read.get_content_type(), read["List-Id"], read["Bcc"]) == (
@@ -105,7 +108,7 @@ def test_a_draft_comes_without_its_attachments() -> None:
         "<l.x.org>",
         "bob@example.org",
     )
-    assert draft(parcel(filled(10, html="x" * MAX_REQUEST_BYTES)), saves=True) is None
+    assert draft(send_request(filled(10, html="x" * MAX_REQUEST_BYTES)), saves=True) is None
 
 
 def test_an_upload_session_says_what_comes() -> None:

@@ -7,9 +7,9 @@ import pytest
 
 from relay.core.outcomes import Deferred, RouteFault
 from relay.events.dsn import read_report
-from relay.providers.contract import Reports
+from relay.providers.contract import BounceReports
 from standins.bounces import FLAVORS, Bounce
-from tests.parcels import NOW
+from tests.send_requests import NOW
 from tests.unit.providers.graph.graph_route import SENDER, Place, mail, place
 
 NAME = "msg_06eaipl7v9t3n32dbpnn10ci0c0tf2au5r1vr735"
@@ -31,7 +31,7 @@ async def whole_round(here: Place, cursor: str = "") -> tuple[list[bytes], str]:
     found: list[bytes] = []
     while True:
         page = await read(here, cursor)
-        assert isinstance(page, Reports)
+        assert isinstance(page, BounceReports)
         found += page.found
         cursor = page.cursor
         if not page.is_more:

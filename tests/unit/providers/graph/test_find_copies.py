@@ -8,8 +8,8 @@ import pytest
 from relay.core.model import Attachment, Message
 from relay.core.outcomes import Deferred, Sent, Unknown
 from tests.doubles import Clock
-from tests.parcels import NOW
-from tests.unit.providers.graph.graph_route import SENDER, Place, mail, parcel, place
+from tests.send_requests import NOW
+from tests.unit.providers.graph.graph_route import SENDER, Place, mail, place, send_request
 
 LARGE = mail(attachments=(Attachment(name="a", content=bytes(4_000_000)),))
 WAYS = {"json": mail(), "mime": mail(text="hello"), "draft": LARGE}
@@ -33,19 +33,19 @@ async def lost(here: Place, message: Message) -> Unknown:
 @pytest.mark.parametrize("message", WAYS.values(), ids=WAYS)
 async def test_what_was_sent_is_found(here: Place, message: Message) -> None:
     unknown = await lost(here, message)
-    found = await here.route().verify(parcel(message), unknown.provider_id)
+    found = await here.route().verify(send_request(message), unknown.provider_id)
     assert found == Sent(provider_id=here.folder("sentitems")[0].id, reply="a copy is in the mailbox")
 
 
 @pytest.mark.parametrize("message", WAYS.values(), ids=WAYS)
 async def test_what_was_sent_is_found_after_the_process_died(here: Place, message: Message) -> None:
     await lost(here, message)
-    assert isinstance(await here.route().verify(parcel(message), None), Sent)
+    assert isinstance(await here.route().verify(send_request(message), None), Sent)
 
 
 async def test_another_attempt_is_another_question(here: Place) -> None:
     await lost(here, mail())
-    assert isinstance(await here.route().verify(parcel(attempt=2), None), Unknown)
+    assert isinstance(await here.route().verify(send_request(attempt=2), None), Unknown)
 
 
 @pytest.mark.parametrize("knows_draft", [True, False])
@@ -54,7 +54,7 @@ async def test_a_draft_that_was_not_sent_is_deleted_and_may_be_sent_again(here: 
     unknown = await here.send(LARGE)
     assert isinstance(unknown, Unknown)
     assert len(here.folder("drafts")) == 1
-    found = await here.route().verify(parcel(LARGE), unknown.provider_id if knows_draft else None)
+    found = await here.route().verify(send_request(LARGE), unknown.provider_id if knows_draft else None)
     assert found == Deferred(code="provider_unavailable", reply="it was still a draft")
     assert (here.folder("drafts"), here.standin.inbox.accepted) == ([], 0)
 
@@ -64,7 +64,7 @@ async def test_a_draft_that_can_not_be_deleted_is_not_sent_again_yet(here: Place
     unknown = await here.send(LARGE)
     here.standin.script.respond(503, operation="delete")
     assert isinstance(unknown, Unknown)
-    found = await here.route().verify(parcel(LARGE), unknown.provider_id)
+    found = await here.route().verify(send_request(LARGE), unknown.provider_id)
     assert found == Unknown(code="answer_lost", reply="a draft could not be deleted", provider_id=unknown.provider_id)
 
 
@@ -78,7 +78,7 @@ async def test_a_draft_that_may_be_on_its_way_is_left_alone(here: Place, knows_f
         here.standin.script.respond(200, waits, operation="read")
     else:
         here.standin.script.respond(503, operation="read", skip=1)
-    found = await here.route().verify(parcel(LARGE), unknown.provider_id)
+    found = await here.route().verify(send_request(LARGE), unknown.provider_id)
     assert found == Unknown(code="answer_lost", reply="a draft lies outside Drafts", provider_id=unknown.provider_id)
     assert len(here.folder("drafts")) == 1
 
@@ -86,7 +86,7 @@ async def test_a_draft_that_may_be_on_its_way_is_left_alone(here: Place, knows_f
 async def test_no_copy_proves_nothing(here: Place) -> None:
     here.standin.script.cut_after_accept()
     assert isinstance(await here.send(save_to_sent_items=False), Unknown)
-    found = await here.route().verify(parcel(), None)
+    found = await here.route().verify(send_request(), None)
     assert found == Unknown(code="answer_lost", reply="no copy is in the mailbox")
 
 
@@ -94,14 +94,14 @@ async def test_sent_items_fill_with_a_delay() -> None:
     clock = Clock(NOW)
     async with place(sent_items_lag=timedelta(seconds=30), clock=clock) as here:
         await lost(here, mail())
-        assert isinstance(await here.route().verify(parcel(), None), Unknown)
+        assert isinstance(await here.route().verify(send_request(), None), Unknown)
         clock.now += timedelta(seconds=30)
-        assert isinstance(await here.route().verify(parcel(), None), Sent)
+        assert isinstance(await here.route().verify(send_request(), None), Sent)
 
 
 async def test_a_deleted_copy_is_looked_for_by_the_header(here: Place) -> None:
     await lost(here, mail())
-    found = await here.route().verify(parcel(), "AAMkNoSuchId")
+    found = await here.route().verify(send_request(), "AAMkNoSuchId")
     assert isinstance(found, Sent)
 
 
@@ -109,9 +109,9 @@ async def test_a_deleted_copy_is_looked_for_by_the_header(here: Place) -> None:
 async def test_a_mailbox_that_can_not_be_asked_leaves_it_unknown(here: Place, draft: str | None) -> None:
     for status, body in ((503, "busy"), (403, "no"), (200, "not json")):
         here.standin.script.respond(status, body, operation="read")
-        found = await here.route().verify(parcel(), draft)
+        found = await here.route().verify(send_request(), draft)
         assert found == Unknown(code="answer_lost", reply=f"{status} {body}", provider_id=draft)
     await here.standin.stop()
-    found = await here.route().verify(parcel(), draft)
+    found = await here.route().verify(send_request(), draft)
     assert isinstance(found, Unknown)
     assert found.reply

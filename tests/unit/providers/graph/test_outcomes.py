@@ -5,9 +5,9 @@ from collections.abc import Mapping
 import pytest
 
 from relay.core.outcomes import CAUSES, Deferred, Outcome, Rejected, RouteFault, Sent, Unknown
-from relay.providers.graph.outcomes import ROWS, before_sending, for_one_mailbox, outcome_of
-from relay.providers.http_exchange import Answer, LostResponse
-from tests.parcels import NOW
+from relay.providers.graph.outcomes import RULES, before_sending, for_one_mailbox, outcome_of
+from relay.providers.http_exchange import HttpResponse, LostResponse
+from tests.send_requests import NOW
 
 
 def error(code: str, message: str = "") -> bytes:
@@ -64,7 +64,7 @@ ANSWERS: Mapping[str, tuple[int, bytes, type[Outcome], str]] = {
 
 @pytest.mark.parametrize(("status", "body", "kind", "code"), ANSWERS.values(), ids=ANSWERS)
 def test_an_answer_means(status: int, body: bytes, kind: type[Outcome], code: str) -> None:
-    outcome = outcome_of(Answer(status=status, headers={"Retry-After": "5"}, body=body), NOW, provider_id="draft")
+    outcome = outcome_of(HttpResponse(status=status, headers={"Retry-After": "5"}, body=body), NOW, provider_id="draft")
     assert (type(outcome), outcome.code) == (kind, code)
     assert outcome.code in CAUSES
     assert outcome.reply.startswith(str(status))
@@ -75,16 +75,16 @@ def test_an_answer_means(status: int, body: bytes, kind: type[Outcome], code: st
 
 
 def test_every_row_is_met() -> None:
-    answers = [Answer(status=status, headers={}, body=body) for status, body, _, _ in ANSWERS.values()]
-    met = {next((row for row in ROWS if row.matches(answer)), None) for answer in answers}
-    assert {row.source for row in ROWS if row not in met} == set()
+    responses = [HttpResponse(status=status, headers={}, body=body) for status, body, _, _ in ANSWERS.values()]
+    met = {next((rule for rule in RULES if rule.matches(response)), None) for response in responses}
+    assert {rule.source for rule in RULES if rule not in met} == set()
 
 
 def test_taken_says_the_requests_id() -> None:
-    outcome = outcome_of(Answer(status=202, headers={"request-id": "r1"}), NOW, provider_id="draft")
+    outcome = outcome_of(HttpResponse(status=202, headers={"request-id": "r1"}), NOW, provider_id="draft")
     assert outcome == Sent(provider_id="draft", reply="202 request-id r1")
     # Taken is taken, whatever it says about waiting (github.com/microsoftgraph/msgraph-sdk-java/issues/1487).
-    assert outcome_of(Answer(status=202, headers={"Retry-After": "9"}), NOW) == Sent(reply="202")
+    assert outcome_of(HttpResponse(status=202, headers={"Retry-After": "9"}), NOW) == Sent(reply="202")
 
 
 def test_a_loss_and_a_missing_token_pass_through() -> None:

@@ -12,7 +12,7 @@ from relay.core.outcomes import Deferred, Rejected, RouteFault, Sent, Unknown
 from relay.providers.contract import FEATURES
 from relay.providers.graph import provider
 from standins.entra import DEFAULT_CLIENT
-from tests.unit.providers.graph.graph_route import SENDER, Place, mail, parcel, place
+from tests.unit.providers.graph.graph_route import SENDER, Place, mail, place, send_request
 
 LOGO = Attachment(name="図.png", type="image/png", content=b"\x89PNG", disposition="inline", content_id="logo")
 
@@ -33,7 +33,7 @@ async def test_a_message_that_fits_goes_as_json(here: Place) -> None:
     assert (kept.raw, kept.subject, kept.html, kept.text) == (None, "件名", "<p>hello</p>", None)
     assert (kept.sender.address, kept.sender.name, kept.to[0].name) == (SENDER, "App", 'Ada, "A" @ home')
     assert kept.envelope == ("ada@example.org", "bob@example.org")
-    assert kept.headers == {"X-Relay-Id": "m1", "X-Relay-Attempt": parcel().attempt_id, "X-Ref": "7"}
+    assert kept.headers == {"X-Relay-Id": "m1", "X-Relay-Attempt": send_request().attempt_id, "X-Ref": "7"}
     assert kept.fields["internetMessageId"] == "<m1@example.com>"
     assert (kept.attachments[0].content_id, kept.attachments[0].content) == ("logo", LOGO.content)
     assert [person.address for person in kept.reply_to] == ["r@x.org", "r@x.org"]
@@ -47,12 +47,12 @@ async def test_what_json_would_lose_goes_as_mime_whose_fields_are_the_envelope(h
         cc=(Address(email="c@x.org"),),
         attachments=(LOGO,),
     )
-    assert isinstance(await here.send(parcel(message, recipients=(0, 2))), Sent)
+    assert isinstance(await here.send(send_request(message, recipients=(0, 2))), Sent)
     (kept,) = here.standin.inbox.messages
     assert kept.raw is not None
     read = message_from_bytes(kept.raw, policy=default)
     assert (read["Bcc"], read["Cc"], read["List-Unsubscribe"]) == ("bob@example.org", None, "<https://x.org/u>")
-    assert (read["Message-ID"], read["X-Relay-Attempt"]) == ("<m1@example.com>", parcel().attempt_id)
+    assert (read["Message-ID"], read["X-Relay-Attempt"]) == ("<m1@example.com>", send_request().attempt_id)
     assert kept.envelope == ("ada@example.org", "bob@example.org")
     assert (kept.subject, (kept.text or "").strip(), (kept.html or "").strip()) == ("件名", "hello", "<p>hello</p>")
     assert kept.attachments[0].content_id == "logo"
@@ -64,7 +64,7 @@ async def test_a_finished_message_goes_as_it_is_to_the_envelope(here: Place) -> 
     assert isinstance(await here.send(mail(raw=raw, html=None, **recipients)), Sent)
     (kept,) = here.standin.inbox.messages
     assert kept.envelope == ("ada@example.org", "hidden@example.org")
-    assert kept.headers["X-Relay-Attempt"] == parcel().attempt_id
+    assert kept.headers["X-Relay-Attempt"] == send_request().attempt_id
     assert (kept.subject, kept.text) == ("as is", "body\r\n")
 
 
@@ -140,12 +140,12 @@ async def test_throttling_defers_for_as_long_as_exchange_asks(here: Place) -> No
 
 async def test_a_refused_token_is_replaced_once(here: Place) -> None:
     route = here.route()
-    assert isinstance(await route.send(parcel()), Sent)
+    assert isinstance(await route.send(send_request()), Sent)
     here.standin.issuer.revoke()
-    assert isinstance(await route.send(parcel()), Sent)
+    assert isinstance(await route.send(send_request()), Sent)
     assert (here.standin.issuer.issued, here.standin.inbox.accepted, here.standin.inbox.refused[401]) == (2, 2, 1)
     here.standin.account = "token_refused"
-    fault = await route.send(parcel())
+    fault = await route.send(send_request())
     assert isinstance(fault, RouteFault)
     assert (fault.code, here.standin.inbox.refused[401]) == ("bad_credentials", 3)
 
@@ -175,16 +175,16 @@ async def test_a_lost_answer_is_unknown_and_a_lost_request_is_deferred(here: Pla
 
 async def test_no_answer_in_time_is_unknown(here: Place) -> None:
     route = here.route(timeout_seconds=1)
-    assert isinstance(await route.send(parcel()), Sent)
+    assert isinstance(await route.send(send_request()), Sent)
     here.standin.script.hang(after_accept=True)
-    outcome = await route.send(parcel())
+    outcome = await route.send(send_request())
     assert isinstance(outcome, Unknown)
     assert outcome.reply in ("SocketTimeoutError", "TimeoutError", "ServerTimeoutError")
 
 
 async def test_a_mailbox_gets_four_requests_at_a_time_and_others_are_not_held_up(here: Place) -> None:
     route = here.route()
-    mails = [parcel(mail(sender=Address(email=box))) for box in (SENDER, "shared@example.com") for _ in range(12)]
+    mails = [send_request(mail(sender=Address(email=box))) for box in (SENDER, "shared@example.com") for _ in range(12)]
     here.standin.script.slow(0.02, times=None)
     outcomes = await asyncio.gather(*map(route.send, mails))
     assert all(isinstance(outcome, Sent) for outcome in outcomes)
@@ -193,11 +193,11 @@ async def test_a_mailbox_gets_four_requests_at_a_time_and_others_are_not_held_up
 
 async def test_a_place_that_does_not_come_free_defers(here: Place) -> None:
     route = here.route(timeout_seconds=1)
-    assert isinstance(await route.send(parcel()), Sent)
+    assert isinstance(await route.send(send_request()), Sent)
     # A draft takes several requests, each in time; together they take longer than one may be waited for.
     for operation in ("draft", "upload_session", "send"):
         here.standin.script.slow(0.7, operation=operation, times=None)
-    large = parcel(mail(attachments=(Attachment(name="large.bin", content=bytes(3_500_000)),)))
+    large = send_request(mail(attachments=(Attachment(name="large.bin", content=bytes(3_500_000)),)))
     outcomes = await asyncio.gather(*(route.send(large) for _ in range(5)))
     assert [type(outcome) for outcome in outcomes] == [Sent] * 4 + [Deferred]
     assert outcomes[4] == Deferred(code="rate_limited", reply="the mailbox has no place for another request")

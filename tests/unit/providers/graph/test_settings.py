@@ -10,11 +10,11 @@ from relay.bootstrap import configuration
 from relay.core import settings
 from relay.core.model import Submission
 from relay.core.settings import Pace, Route
-from relay.providers.graph.outcomes import ROWS
+from relay.providers.graph.outcomes import RULES
 from relay.providers.graph.provider import CAPABILITIES, check_settings
 from relay.providers.graph.settings import SETTINGS, base_url, default_paces, mailbox_of, path_of, scope_of
 from relay.routes.capabilities import refusal
-from tests.parcels import NOW
+from tests.send_requests import NOW
 
 IDENTITY = {"managed_identity": True}
 PAGE = (Path(__file__).parents[4] / "docs/providers/graph.md").read_text(encoding="utf-8")
@@ -91,5 +91,5 @@ def test_the_page_lists_every_setting_and_cause() -> None:
     table = PAGE[PAGE.index("## Settings of a route") : PAGE.index("`senders`, `concurrency`")]
     named = [line.split("`")[1] for line in table.splitlines() if line.startswith("| `")]
     assert sorted(named) == sorted(SETTINGS)
-    assert [code for code in {*(row.code for row in ROWS), "unreachable"} if f"`{code}`" not in PAGE] == []
+    assert [code for code in {*(rule.code for rule in RULES), "unreachable"} if f"`{code}`" not in PAGE] == []
     assert f"{CAPABILITIES.max_raw_bytes:,}" in PAGE

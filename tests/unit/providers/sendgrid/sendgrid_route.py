@@ -9,11 +9,11 @@ from relay.core.send_request import SendRequest
 from relay.providers.contract import Provider, ProviderContext
 from relay.providers.sendgrid import provider
 from standins.sendgrid.server import DEFAULT_KEY
-from tests.parcels import NOW, Secret, send_request_of
+from tests.send_requests import NOW, Secret, send_request_of
 
 
-def parcel(message: Message | None = None, **fields: Any) -> SendRequest:
-    """An attempt (`tests.parcels`) to send this message, or a small one."""
+def send_request(message: Message | None = None, **fields: Any) -> SendRequest:
+    """An attempt (`tests.send_requests`) to send this message, or a small one."""
     return send_request_of(message or mail(), **fields)
 
 
@@ -30,7 +30,7 @@ def mail(**changes: Any) -> Message:
 
 def route(url: str, session: aiohttp.ClientSession, keys: Secret | None = None, **settings: Any) -> Provider:
     """A SendGrid route to `url`."""
-    surroundings = ProviderContext(
+    context = ProviderContext(
         http=lambda: session, blobs=None, secrets=keys or Secret(DEFAULT_KEY), clock=lambda: NOW, credential=None
     )
-    return provider.create("mail", {"base_url": url, **settings}, surroundings)
+    return provider.create("mail", {"base_url": url, **settings}, context)

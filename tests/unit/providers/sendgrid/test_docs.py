@@ -6,7 +6,7 @@ import pytest
 
 from relay.core.shape_check import member_names
 from relay.providers.sendgrid.options import Options
-from relay.providers.sendgrid.outcomes import ROWS
+from relay.providers.sendgrid.outcomes import RULES
 from relay.providers.sendgrid.provider import SETTINGS
 
 PAGE = (Path(__file__).parents[4] / "docs/providers/sendgrid.md").read_text(encoding="utf-8")
@@ -18,6 +18,6 @@ def test_the_table_of_settings() -> None:
     assert sorted(named) == sorted(SETTINGS)
 
 
-@pytest.mark.parametrize("name", sorted({*member_names(Options), *(row.code for row in ROWS), "unreachable"}))
+@pytest.mark.parametrize("name", sorted({*member_names(Options), *(rule.code for rule in RULES), "unreachable"}))
 def test_options_and_causes(name: str) -> None:
     assert f"`{name}`" in PAGE

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 import pytest
 
 from relay.core.outcomes import CAUSES, Deferred, Outcome, Rejected, RouteFault, Sent, Unknown
-from relay.providers.http_exchange import Answer
-from relay.providers.sendgrid.outcomes import ROWS, outcome_of, wait_seconds
-from tests.parcels import NOW
+from relay.providers.http_exchange import HttpResponse
+from relay.providers.sendgrid.outcomes import RULES, outcome_of, wait_seconds
+from tests.send_requests import NOW
 
 
 def errors(message: str, field: str = "null") -> bytes:
@@ -77,7 +77,7 @@ ANSWERS: Mapping[str, tuple[int, bytes, type[Outcome], str]] = {
 
 @pytest.mark.parametrize(("status", "body", "kind", "code"), ANSWERS.values(), ids=ANSWERS)
 def test_what_an_answer_means(status: int, body: bytes, kind: type[Outcome], code: str) -> None:
-    outcome = outcome_of(Answer(status=status, headers={}, body=body), NOW, was_sandbox=False)
+    outcome = outcome_of(HttpResponse(status=status, headers={}, body=body), NOW, was_sandbox=False)
     assert (type(outcome), outcome.code) == (kind, code)
     assert outcome.reply == f"{status} {body.decode()}".rstrip()
 
@@ -85,21 +85,21 @@ def test_what_an_answer_means(status: int, body: bytes, kind: type[Outcome], cod
 def test_the_answers_above_meet_every_row() -> None:
     met = set()
     for status, body, _, _ in ANSWERS.values():
-        answer = Answer(status=status, headers={}, body=body)
-        met.add(next((number for number, row in enumerate(ROWS) if row.matches(answer)), None))
-    assert met - {None} == set(range(len(ROWS)))
-    assert {row.code for row in ROWS} <= set(CAUSES)
-    assert all(row.source for row in ROWS)
+        response = HttpResponse(status=status, headers={}, body=body)
+        met.add(next((number for number, rule in enumerate(RULES) if rule.matches(response)), None))
+    assert met - {None} == set(range(len(RULES)))
+    assert {rule.code for rule in RULES} <= set(CAUSES)
+    assert all(rule.source for rule in RULES)
 
 
 def test_accepted() -> None:
-    answer = Answer(status=202, headers={"X-Message-Id": "abc"})
-    assert outcome_of(answer, NOW, was_sandbox=False) == Sent(provider_id="abc", reply="202")
-    assert outcome_of(Answer(status=202, headers={}), NOW, was_sandbox=True) == Sent(reply="202")
+    response = HttpResponse(status=202, headers={"X-Message-Id": "abc"})
+    assert outcome_of(response, NOW, was_sandbox=False) == Sent(provider_id="abc", reply="202")
+    assert outcome_of(HttpResponse(status=202, headers={}), NOW, was_sandbox=True) == Sent(reply="202")
 
 
 def test_validated_only_where_sandbox_mode_asked_for_it() -> None:
-    assert outcome_of(Answer(status=200, headers={}), NOW, was_sandbox=True) == Sent(reply="200")
+    assert outcome_of(HttpResponse(status=200, headers={}), NOW, was_sandbox=True) == Sent(reply="200")
 
 
 AT = int(NOW.timestamp())
@@ -120,5 +120,5 @@ AT = int(NOW.timestamp())
 )
 def test_how_long_sendgrid_asks_to_wait(headers: dict[str, str], seconds: float | None) -> None:
     assert wait_seconds(headers, NOW) == seconds
-    outcome = outcome_of(Answer(status=429, headers=headers), NOW, was_sandbox=False)
+    outcome = outcome_of(HttpResponse(status=429, headers=headers), NOW, was_sandbox=False)
     assert outcome == Deferred(code="rate_limited", reply="429", retry_after_seconds=seconds)

@@ -11,8 +11,8 @@ from relay.core.outcomes import Deferred, Rejected, RouteFault, Sent, Unknown
 from relay.providers.contract import FEATURES
 from relay.providers.sendgrid import provider as sendgrid
 from standins.sendgrid.server import DEFAULT_KEY, SendGridStandIn
-from tests.parcels import Secret
-from tests.unit.providers.sendgrid.sendgrid_route import mail, parcel, route
+from tests.send_requests import Secret
+from tests.unit.providers.sendgrid.sendgrid_route import mail, route, send_request
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ async def session() -> AsyncIterator[aiohttp.ClientSession]:
 
 
 async def test_sent_with_the_vendors_id(standin: SendGridStandIn, session: aiohttp.ClientSession) -> None:
-    outcome = await route(standin.url, session).send(parcel())
+    outcome = await route(standin.url, session).send(send_request())
     (kept,) = standin.inbox.messages
     assert outcome == Sent(provider_id=kept.id.rpartition(".")[0], reply="202")
     assert (kept.relay_id, kept.fields["custom_args"]["relay_attempt"]) == ("m1", "1")
@@ -37,7 +37,9 @@ async def test_sent_with_the_vendors_id(standin: SendGridStandIn, session: aioht
 
 async def test_a_large_attachment_arrives_whole(standin: SendGridStandIn, session: aiohttp.ClientSession) -> None:
     content = bytes(range(256)) * 8_000
-    outcome = await route(standin.url, session).send(parcel(mail(attachments=(Attachment(name="a", content=content),))))
+    outcome = await route(standin.url, session).send(
+        send_request(mail(attachments=(Attachment(name="a", content=content),)))
+    )
     assert isinstance(outcome, Sent)
     assert standin.inbox.messages[0].attachments[0].content == content
 
@@ -46,14 +48,14 @@ async def test_a_name_with_a_comma_reads_as_it_was_given(
     standin: SendGridStandIn, session: aiohttp.ClientSession
 ) -> None:
     name = 'Doe, "JD" Jane; MD'
-    await route(standin.url, session).send(parcel(mail(to=(Address(email="jane@example.org", name=name),))))
+    await route(standin.url, session).send(send_request(mail(to=(Address(email="jane@example.org", name=name),))))
     assert standin.inbox.messages[0].to[0].name == name
 
 
 async def test_the_vendors_refusal_is_kept_with_its_reason(
     standin: SendGridStandIn, session: aiohttp.ClientSession
 ) -> None:
-    outcome = await route(standin.url, session).send(parcel(mail(headers={"Reply-To": "x@example.org"})))
+    outcome = await route(standin.url, session).send(send_request(mail(headers={"Reply-To": "x@example.org"})))
     assert isinstance(outcome, Rejected)
     assert outcome.code == "invalid_message"
     assert "headers.Reply-To" in outcome.reply
@@ -73,7 +75,7 @@ async def test_an_account_that_may_not_send_is_the_routes_fault(
     standin: SendGridStandIn, session: aiohttp.ClientSession, state: str, code: str
 ) -> None:
     standin.account = state
-    outcome = await route(standin.url, session).send(parcel())
+    outcome = await route(standin.url, session).send(send_request())
     assert isinstance(outcome, RouteFault)
     assert outcome.code == code
     assert standin.inbox.accepted == 0
@@ -81,14 +83,14 @@ async def test_an_account_that_may_not_send_is_the_routes_fault(
 
 async def test_retry_after_is_kept(standin: SendGridStandIn, session: aiohttp.ClientSession) -> None:
     standin.script.respond(429, headers={"Retry-After": "7"})
-    outcome = await route(standin.url, session).send(parcel())
+    outcome = await route(standin.url, session).send(send_request())
     assert isinstance(outcome, Deferred)
     assert (outcome.code, outcome.retry_after_seconds) == ("rate_limited", 7)
 
 
 async def test_a_refused_key_is_read_anew_once(standin: SendGridStandIn, session: aiohttp.ClientSession) -> None:
     keys = Secret("SG.old", renewed=DEFAULT_KEY)
-    assert isinstance(await route(standin.url, session, keys).send(parcel()), Sent)
+    assert isinstance(await route(standin.url, session, keys).send(send_request()), Sent)
     assert (keys.refreshed, standin.inbox.requests, standin.inbox.accepted) == (1, 2, 1)
 
 
@@ -97,7 +99,7 @@ async def test_a_key_that_stays_wrong_is_tried_no_more(
 ) -> None:
     same, other = Secret("SG.old"), Secret("SG.old", renewed="SG.also wrong")
     for keys, requests in ((same, 1), (other, 3)):
-        outcome = await route(standin.url, session, keys).send(parcel())
+        outcome = await route(standin.url, session, keys).send(send_request())
         assert isinstance(outcome, RouteFault)
         assert (outcome.code, standin.inbox.requests) == ("bad_credentials", requests)
 
@@ -107,12 +109,12 @@ async def test_exhausted_credits_are_the_same_for_every_key(
 ) -> None:
     standin.account = "credits_exhausted"
     keys = Secret(DEFAULT_KEY, renewed="SG.another")
-    await route(standin.url, session, keys).send(parcel())
+    await route(standin.url, session, keys).send(send_request())
     assert keys.refreshed == 0
 
 
 async def test_no_key_is_the_routes_fault(standin: SendGridStandIn, session: aiohttp.ClientSession) -> None:
-    outcome = await route(standin.url, session, Secret("")).send(parcel())
+    outcome = await route(standin.url, session, Secret("")).send(send_request())
     assert outcome == RouteFault(code="secret_unavailable", reply="setting:SENDGRID_API_KEY: missing")
     assert standin.inbox.requests == 0
 
@@ -120,12 +122,12 @@ async def test_no_key_is_the_routes_fault(standin: SendGridStandIn, session: aio
 async def test_no_connection_is_deferred(session: aiohttp.ClientSession) -> None:
     async with SendGridStandIn() as gone:
         url = gone.url
-    assert await route(url, session).send(parcel()) == Deferred(code="unreachable", reply="ClientConnectorError")
+    assert await route(url, session).send(send_request()) == Deferred(code="unreachable", reply="ClientConnectorError")
 
 
 async def test_an_answer_that_is_lost_is_unknown(standin: SendGridStandIn, session: aiohttp.ClientSession) -> None:
     standin.script.cut_after_accept()
-    outcome = await route(standin.url, session).send(parcel())
+    outcome = await route(standin.url, session).send(send_request())
     assert isinstance(outcome, Unknown)
     assert outcome.code == "answer_lost"
     assert standin.inbox.accepted == 1
@@ -133,19 +135,19 @@ async def test_an_answer_that_is_lost_is_unknown(standin: SendGridStandIn, sessi
 
 async def test_a_gateway_that_gave_up_is_unknown(standin: SendGridStandIn, session: aiohttp.ClientSession) -> None:
     standin.script.accept_then(504, "upstream timed out")
-    outcome = await route(standin.url, session).send(parcel())
+    outcome = await route(standin.url, session).send(send_request())
     assert outcome == Unknown(code="answer_lost", reply="504 upstream timed out")
 
 
 async def test_no_answer_in_time_is_unknown(standin: SendGridStandIn, session: aiohttp.ClientSession) -> None:
     standin.script.hang(after_accept=True)
-    outcome = await route(standin.url, session, timeout_seconds=0.3).send(parcel())
+    outcome = await route(standin.url, session, timeout_seconds=0.3).send(send_request())
     assert outcome == Unknown(code="answer_lost", reply="TimeoutError")
 
 
 async def test_a_cancelled_send_is_not_swallowed(standin: SendGridStandIn, session: aiohttp.ClientSession) -> None:
     standin.script.hang()
-    task = asyncio.create_task(route(standin.url, session).send(parcel()))
+    task = asyncio.create_task(route(standin.url, session).send(send_request()))
     await standin.inbox.wait_for_requests(1)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -155,7 +157,7 @@ async def test_a_cancelled_send_is_not_swallowed(standin: SendGridStandIn, sessi
 async def test_sandbox_mode_of_the_route_sends_nothing(
     standin: SendGridStandIn, session: aiohttp.ClientSession
 ) -> None:
-    assert await route(standin.url, session, sandbox_mode=True).send(parcel()) == Sent(reply="200")
+    assert await route(standin.url, session, sandbox_mode=True).send(send_request()) == Sent(reply="200")
     assert standin.inbox.accepted == 0
 
 
@@ -163,7 +165,7 @@ async def test_sandbox_mode_of_a_message_sends_nothing(
     standin: SendGridStandIn, session: aiohttp.ClientSession
 ) -> None:
     options = {"sendgrid": {"mail_settings": {"sandbox_mode": {"enable": True}}}}
-    assert await route(standin.url, session).send(parcel(mail(options=options))) == Sent(reply="200")
+    assert await route(standin.url, session).send(send_request(mail(options=options))) == Sent(reply="200")
     assert standin.inbox.accepted == 0
 
 
@@ -172,8 +174,8 @@ async def test_options_of_the_message_win_over_the_routes(
 ) -> None:
     at_route = {"send_at": 1_772_600_900, "content": [{"type": "text/calendar", "value": "A"}]}
     message = mail(options={"sendgrid": {"send_at": 1_772_600_800}})
-    standin.clock = lambda: parcel().date
-    await route(standin.url, session, options=at_route).send(parcel(message))
+    standin.clock = lambda: send_request().date
+    await route(standin.url, session, options=at_route).send(send_request(message))
     (kept,) = standin.inbox.messages
     assert kept.fields["send_at"] == 1_772_600_800
     assert kept.fields["content_types"] == ["text/plain", "text/calendar"]
@@ -190,7 +192,7 @@ async def test_options_of_the_message_win_over_the_routes(
 async def test_what_the_api_has_no_place_for_is_refused_not_dropped(
     standin: SendGridStandIn, session: aiohttp.ClientSession, given: Message, reason: str
 ) -> None:
-    outcome = await route(standin.url, session).send(parcel(given))
+    outcome = await route(standin.url, session).send(send_request(given))
     assert isinstance(outcome, Rejected)
     assert outcome.code == "unsupported"
     assert reason in outcome.reply
@@ -200,7 +202,7 @@ async def test_what_the_api_has_no_place_for_is_refused_not_dropped(
 async def test_text_that_cannot_be_encoded_is_the_messages_fault(
     standin: SendGridStandIn, session: aiohttp.ClientSession
 ) -> None:
-    outcome = await route(standin.url, session).send(parcel(mail(text="\ud800")))
+    outcome = await route(standin.url, session).send(send_request(mail(text="\ud800")))
     assert isinstance(outcome, Rejected)
     assert outcome.code == "invalid_message"
 
@@ -254,8 +256,8 @@ async def test_the_activity_feed_knows_what_was_sent(standin: SendGridStandIn, s
     standin.lists.has_activity_feed = True
     provider = route(standin.url, session, activity_feed=True)
     standin.script.cut_after_accept()
-    assert isinstance(await provider.send(parcel()), Unknown)
-    found = await provider.verify(parcel(), None)
+    assert isinstance(await provider.send(send_request()), Unknown)
+    found = await provider.verify(send_request(), None)
     assert isinstance(found, Sent)
     assert found.provider_id == f"{standin.inbox.messages[0].id}.recvd-standin"
 
@@ -265,18 +267,20 @@ async def test_the_activity_feed_never_proves_that_nothing_was_sent(
 ) -> None:
     standin.lists.has_activity_feed = True
     provider = route(standin.url, session, activity_feed=True)
-    await provider.send(parcel(attempt=1))
-    assert isinstance(await provider.verify(parcel(attempt=2), "id"), Unknown)
+    await provider.send(send_request(attempt=1))
+    assert isinstance(await provider.verify(send_request(attempt=2), "id"), Unknown)
 
 
 async def test_without_the_add_on_a_lost_answer_stays_unknown(
     standin: SendGridStandIn, session: aiohttp.ClientSession
 ) -> None:
-    await route(standin.url, session).send(parcel())
+    await route(standin.url, session).send(send_request())
     requests = standin.inbox.requests
-    assert await route(standin.url, session).verify(parcel(), "id") == Unknown(code="answer_lost", provider_id="id")
+    assert await route(standin.url, session).verify(send_request(), "id") == Unknown(
+        code="answer_lost", provider_id="id"
+    )
     assert standin.inbox.requests == requests
-    refused = await route(standin.url, session, activity_feed=True).verify(parcel(), "id")
+    refused = await route(standin.url, session, activity_feed=True).verify(send_request(), "id")
     assert isinstance(refused, Unknown)
     assert (refused.provider_id, refused.reply[:3]) == ("id", "403")
 

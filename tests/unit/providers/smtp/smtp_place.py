@@ -12,11 +12,11 @@ from relay.core.model import Address, Message
 from relay.core.outcomes import Outcome, PerRecipient
 from relay.core.send_request import SendRequest
 from relay.providers.contract import ProviderContext
-from relay.providers.smtp.connection import Patience
+from relay.providers.smtp.connection import SmtpTimeouts
 from relay.providers.smtp.provider import SmtpProvider, check_settings
 from standins.smtp.server import DEFAULT_PASSWORD, DEFAULT_USER, SmtpStandIn
 from standins.tls import Authority
-from tests.parcels import NOW, Secret, send_request_of
+from tests.send_requests import NOW, Secret, send_request_of
 
 AUTHORITY = Authority()
 
@@ -32,8 +32,8 @@ def mail(*emails: str, **fields: Any) -> Message:
     return Message(**{**given, **fields})
 
 
-def parcel(message: Message | None = None, **fields: Any) -> SendRequest:
-    """An attempt (`tests.parcels`) to send this message, or a small one."""
+def send_request(message: Message | None = None, **fields: Any) -> SendRequest:
+    """An attempt (`tests.send_requests`) to send this message, or a small one."""
     return send_request_of(message or mail(), **fields)
 
 
@@ -68,18 +68,18 @@ class Place:
         self.settings |= settings
         self.providers: list[SmtpProvider] = []
 
-    def route(self, patience: Patience | None = None) -> SmtpProvider:
+    def route(self, timeouts: SmtpTimeouts | None = None) -> SmtpProvider:
         """A route with these settings, which must be good ones."""
         assert check_settings(self.settings) == []
-        surroundings = ProviderContext(
+        context = ProviderContext(
             http=None, blobs=None, secrets=self.passwords, clock=lambda: self.clock_now, credential=self.tokens
         )
-        self.providers.append(SmtpProvider(self.settings, surroundings, patience or Patience()))
+        self.providers.append(SmtpProvider(self.settings, context, timeouts or SmtpTimeouts()))
         return self.providers[-1]
 
     async def send(self, *emails: str, **fields: Any) -> Outcome | PerRecipient:
         """Send a small message by a new route."""
-        return await self.route().send(parcel(mail(*emails, **fields)))
+        return await self.route().send(send_request(mail(*emails, **fields)))
 
     def advance(self, seconds: float) -> None:
         self.clock_now += timedelta(seconds=seconds)

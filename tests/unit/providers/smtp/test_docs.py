@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from relay.providers.smtp.connection import Patience
-from relay.providers.smtp.outcomes import TABLE
+from relay.providers.smtp.connection import SmtpTimeouts
+from relay.providers.smtp.outcomes import RULES
 from relay.providers.smtp.pool import MAX_IDLE_SECONDS, MAX_TRANSACTIONS
 from relay.providers.smtp.settings import PRIVATE_NAMES, SETTINGS
 
@@ -19,15 +19,15 @@ def test_the_table_of_settings() -> None:
     assert sorted(named) == sorted(SETTINGS)
 
 
-@pytest.mark.parametrize("name", sorted({*_OWN_CAUSES, *(row.cause for row in TABLE), *PRIVATE_NAMES}))
+@pytest.mark.parametrize("name", sorted({*_OWN_CAUSES, *(rule.cause for rule in RULES), *PRIVATE_NAMES}))
 def test_causes_and_private_names(name: str) -> None:
     assert f"`{name}`" in PAGE
 
 
 def test_the_numbers() -> None:
-    words, patience = " ".join(PAGE.split()), Patience()
+    words, timeouts = " ".join(PAGE.split()), SmtpTimeouts()
     assert f"kept for {MAX_IDLE_SECONDS:g} seconds at most, and for {MAX_TRANSACTIONS} mails" in words
-    assert f"{patience.step_seconds:g} seconds for a reply" in words
-    assert f"{patience.content_seconds:g} seconds each for the transfer of the message and the reply to it" in words
-    assert f"{patience.attempt_seconds:g} seconds for an attempt" in words
-    assert f"waits {patience.slot_seconds:g} seconds for a free connection" in words
+    assert f"{timeouts.step_seconds:g} seconds for a reply" in words
+    assert f"{timeouts.content_seconds:g} seconds each for the transfer of the message and the reply to it" in words
+    assert f"{timeouts.attempt_seconds:g} seconds for an attempt" in words
+    assert f"waits {timeouts.slot_seconds:g} seconds for a free connection" in words

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from relay.core.outcomes import Deferred, Sent, Unknown
-from relay.providers.smtp.connection import Patience
+from relay.providers.smtp.connection import SmtpTimeouts
 from relay.providers.smtp.outcomes import opening_failed
 from relay.providers.smtp.pool import MAX_IDLE_SECONDS, MAX_TRANSACTIONS
-from tests.unit.providers.smtp.smtp_place import Place, code_of, mail, opened, parcel
+from tests.unit.providers.smtp.smtp_place import Place, code_of, mail, opened, send_request
 
 SHORT = 0.2
 """Seconds that a test waits for a server that never answers."""
@@ -39,16 +39,16 @@ async def test_a_name_that_does_not_resolve_is_unreachable(place: Place) -> None
 async def test_a_connection_cut_before_the_content_certainly_sent_nothing(place: Place, operation: str) -> None:
     place.script.cut_before_body(operation=operation)
     assert code_of(await place.send()) == ("Deferred", "unreachable")
-    assert isinstance(await place.providers[0].send(parcel()), Sent)
+    assert isinstance(await place.providers[0].send(send_request()), Sent)
     assert place.inbox.accepted == 1
 
 
 @pytest.mark.parametrize("operation", ["connect", "ehlo", "starttls", "auth", "mail", "rcpt", "data"])
 async def test_a_step_without_an_answer_certainly_sent_nothing(place: Place, operation: str) -> None:
     place.script.hang(operation=operation)
-    patience = Patience(connect_seconds=SHORT, step_seconds=SHORT)
-    route = place.route(patience)
-    assert code_of(await route.send(parcel())) == ("Deferred", "unreachable")
+    timeouts = SmtpTimeouts(connect_seconds=SHORT, step_seconds=SHORT)
+    route = place.route(timeouts)
+    assert code_of(await route.send(send_request())) == ("Deferred", "unreachable")
     assert place.inbox.accepted == 0
 
 
@@ -60,23 +60,23 @@ async def test_a_connection_cut_after_the_final_dot_is_unknown(place: Place) -> 
 
 async def test_no_answer_to_the_final_dot_is_unknown(place: Place) -> None:
     place.script.hang(after_accept=True)
-    route = place.route(Patience(content_seconds=SHORT))
-    assert await route.send(parcel()) == Unknown(code="answer_lost", reply="SMTPReadTimeoutError")
+    route = place.route(SmtpTimeouts(content_seconds=SHORT))
+    assert await route.send(send_request()) == Unknown(code="answer_lost", reply="SMTPReadTimeoutError")
     await place.inbox.wait_for(1)
 
 
 async def test_an_attempt_that_takes_too_long_after_the_final_dot_is_unknown(place: Place) -> None:
     place.script.hang(after_accept=True)
-    route = place.route(Patience(attempt_seconds=1.0))
-    assert await route.send(parcel()) == Unknown(code="answer_lost", reply="TimeoutError")
+    route = place.route(SmtpTimeouts(attempt_seconds=1.0))
+    assert await route.send(send_request()) == Unknown(code="answer_lost", reply="TimeoutError")
     await place.inbox.wait_for(1)
 
 
 @pytest.mark.parametrize("operation", ["ehlo", "mail"])
 async def test_an_attempt_that_takes_too_long_before_it_certainly_sent_nothing(place: Place, operation: str) -> None:
     place.script.hang(operation=operation)
-    route = place.route(Patience(attempt_seconds=SHORT))
-    assert await route.send(parcel()) == Deferred(code="unreachable", reply="TimeoutError")
+    route = place.route(SmtpTimeouts(attempt_seconds=SHORT))
+    assert await route.send(send_request()) == Deferred(code="unreachable", reply="TimeoutError")
     assert place.inbox.accepted == 0
 
 
@@ -95,27 +95,27 @@ async def test_a_refusal_after_the_final_dot_certainly_sent_nothing_though_the_c
 async def test_a_cancelled_send_is_not_swallowed_and_its_connection_not_used_again(place: Place) -> None:
     place.script.hang()
     route = place.route()
-    task = asyncio.create_task(route.send(parcel()))
+    task = asyncio.create_task(route.send(send_request()))
     await place.inbox.wait_for_requests(1)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert isinstance(await route.send(parcel()), Sent)
+    assert isinstance(await route.send(send_request()), Sent)
     assert place.standin.connections == 2
 
 
 async def test_a_connection_is_used_again(place: Place) -> None:
     route = place.route()
     for _ in range(3):
-        assert isinstance(await route.send(parcel()), Sent)
+        assert isinstance(await route.send(send_request()), Sent)
     assert place.standin.connections == 1
 
 
 async def test_one_that_was_idle_too_long_is_not(place: Place) -> None:
     route = place.route()
-    await route.send(parcel())
+    await route.send(send_request())
     place.advance(MAX_IDLE_SECONDS)
-    assert isinstance(await route.send(parcel()), Sent)
+    assert isinstance(await route.send(send_request()), Sent)
     assert place.standin.connections == 2
 
 
@@ -123,25 +123,25 @@ async def test_one_that_served_often_enough_is_not(tmp_path: Path) -> None:
     async with opened(tmp_path, tls="none", users={}) as place:
         route = place.route()
         for _ in range(MAX_TRANSACTIONS + 1):
-            assert isinstance(await route.send(parcel()), Sent)
+            assert isinstance(await route.send(send_request()), Sent)
         assert place.standin.connections == 2
 
 
 async def test_one_that_the_server_closed_meanwhile_is_replaced_without_an_attempt_lost(place: Place) -> None:
     route = place.route()
-    await route.send(parcel())
+    await route.send(send_request())
     place.script.cut_before_body(operation="mail")
-    assert isinstance(await route.send(parcel()), Sent)
+    assert isinstance(await route.send(send_request()), Sent)
     place.script.respond(421, "4.4.2 idle too long", operation="mail")
-    assert isinstance(await route.send(parcel()), Sent)
+    assert isinstance(await route.send(send_request()), Sent)
     assert (place.standin.connections, place.inbox.accepted) == (3, 3)
 
 
 async def test_a_kept_connection_cut_after_the_final_dot_is_unknown_and_nothing_is_sent_again(place: Place) -> None:
     route = place.route()
-    await route.send(parcel())
+    await route.send(send_request())
     place.script.cut_after_accept()
-    assert code_of(await route.send(parcel())) == ("Unknown", "answer_lost")
+    assert code_of(await route.send(send_request())) == ("Unknown", "answer_lost")
     assert (place.standin.connections, place.inbox.accepted) == (1, 2)
 
 
@@ -149,15 +149,15 @@ async def test_after_a_refusal_the_transaction_is_ended_and_the_connection_used_
     route = place.route()
     for operation in ("rcpt", "data", "send", "mail"):
         place.script.respond(550, "5.1.1 no", operation=operation)
-        assert not isinstance(await route.send(parcel()), Sent)
-    assert isinstance(await route.send(parcel()), Sent)
+        assert not isinstance(await route.send(send_request()), Sent)
+    assert isinstance(await route.send(send_request()), Sent)
     assert place.standin.connections == 1
 
 
 async def test_one_server_is_never_asked_for_more_connections_than_the_route_may_have(place: Place) -> None:
     place.settings["connections"] = 2
     route = place.route()
-    outcomes = await asyncio.gather(*(route.send(parcel(mail(f"p{number}@example.org"))) for number in range(9)))
+    outcomes = await asyncio.gather(*(route.send(send_request(mail(f"p{number}@example.org"))) for number in range(9)))
     assert all(isinstance(outcome, Sent) for outcome in outcomes)
     assert (place.standin.connections, place.inbox.accepted) == (2, 9)
 
@@ -165,26 +165,26 @@ async def test_one_server_is_never_asked_for_more_connections_than_the_route_may
 async def test_who_waits_too_long_for_a_connection_is_deferred(place: Place) -> None:
     place.settings["connections"] = 1
     place.script.hang()
-    route = place.route(Patience(slot_seconds=SHORT))
-    first = asyncio.create_task(route.send(parcel()))
+    route = place.route(SmtpTimeouts(slot_seconds=SHORT))
+    first = asyncio.create_task(route.send(send_request()))
     await place.inbox.wait_for_requests(1)
-    assert await route.send(parcel()) == Deferred(
+    assert await route.send(send_request()) == Deferred(
         code="provider_unavailable", reply="no connection became free in time"
     )
     place.standin.release()
     assert code_of(await first) == ("Unknown", "answer_lost")
-    assert isinstance(await route.send(parcel()), Sent)
+    assert isinstance(await route.send(send_request()), Sent)
 
 
 async def test_closing_takes_leave_of_what_is_kept_and_of_what_comes_back(place: Place) -> None:
     route = place.route()
-    await route.send(parcel())
+    await route.send(send_request())
     place.script.slow(0.05)
-    late = asyncio.create_task(route.send(parcel()))
+    late = asyncio.create_task(route.send(send_request()))
     await place.inbox.wait_for_requests(2)
     await route.close()
     assert isinstance(await late, Sent)
-    await route.send(parcel())
+    await route.send(send_request())
     assert place.standin.connections == 2
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from relay.core.outcomes import CAUSES, Deferred, Outcome, Rejected, RouteFault, Sent, Unknown
-from relay.providers.smtp.outcomes import TABLE, Reply, distinct, queue_id, read_reply
+from relay.providers.smtp.outcomes import RULES, SmtpReply, distinct, queue_id, read_reply
 
 # fmt: off
 REPLIES = (
@@ -79,8 +79,8 @@ REPLIES = (
 # fmt: on
 
 
-def reply(step: str, text: str) -> Reply:
-    return Reply(step=step, code=int(text[:3]), text=text[4:])
+def reply(step: str, text: str) -> SmtpReply:
+    return SmtpReply(step=step, code=int(text[:3]), text=text[4:])
 
 
 @pytest.mark.parametrize(("step", "text", "kind", "cause"), REPLIES)
@@ -90,13 +90,13 @@ def test_a_reply_is_read_and_kept(step: str, text: str, kind: type[Outcome], cau
 
 
 def test_every_row_has_a_reply_here_that_it_decides() -> None:
-    decided = {next(row for row in TABLE if row.matches(reply(step, text))) for step, text, *_ in REPLIES}
-    assert [row for row in TABLE if row not in decided] == []
+    decided = {next(rule for rule in RULES if rule.matches(reply(step, text))) for step, text, *_ in REPLIES}
+    assert [rule for rule in RULES if rule not in decided] == []
 
 
 def test_every_row_names_a_known_cause_and_its_source() -> None:
-    assert {row.cause for row in TABLE} <= set(CAUSES)
-    assert all(row.source for row in TABLE)
+    assert {rule.cause for rule in RULES} <= set(CAUSES)
+    assert all(rule.source for rule in RULES)
 
 
 @pytest.mark.parametrize("step", ["connect", "auth", "mail", "rcpt", "data"])
@@ -114,7 +114,7 @@ def test_only_data_may_go_on_with_354() -> None:
     ("text", "enhanced"), [("5.1.1 User unknown", "5.1.1"), ("4.5.127 x", "4.5.127"), ("User 5.1.1", ""), ("9.1.1", "")]
 )
 def test_an_enhanced_code_stands_at_the_beginning(text: str, enhanced: str) -> None:
-    assert Reply(step="mail", code=550, text=text).enhanced == enhanced
+    assert SmtpReply(step="mail", code=550, text=text).enhanced == enhanced
 
 
 @pytest.mark.parametrize(

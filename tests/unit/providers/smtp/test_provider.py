@@ -14,8 +14,8 @@ from relay.providers.smtp import provider
 from standins.entra import TokenIssuer
 from standins.smtp.auth import AUDIENCE
 from standins.smtp.server import DEFAULT_USER
-from tests.parcels import Secret
-from tests.unit.providers.smtp.smtp_place import Place, Tokens, code_of, mail, opened, parcel
+from tests.send_requests import Secret
+from tests.unit.providers.smtp.smtp_place import Place, Tokens, code_of, mail, opened, send_request
 
 
 @pytest.fixture
@@ -170,8 +170,8 @@ class TestXoauth2:
 
 async def test_everybody_in_the_envelope_is_named_to_the_server_and_bcc_to_nobody_else(place: Place) -> None:
     message = mail("ada@example.org", cc=(Address(email="bob@example.org"),), bcc=(Address(email="eve@example.org"),))
-    await place.route().send(parcel(message))
-    await place.route().send(parcel(message, recipients=(2,)))
+    await place.route().send(send_request(message))
+    await place.route().send(send_request(message, recipients=(2,)))
     whole, part = place.inbox.messages
     assert whole.envelope == ("ada@example.org", "bob@example.org", "eve@example.org")
     assert part.envelope == ("eve@example.org",)
@@ -211,7 +211,7 @@ async def test_what_is_larger_than_size_says_is_refused_without_sending_it(tmp_p
     async with opened(tmp_path, max_message_bytes=2_000) as place:
         outcome = await place.send(text="long " * 1_000)
         assert outcome == Rejected(code="message_too_large", reply="the server takes 2000 bytes")
-        assert isinstance(await place.providers[0].send(parcel()), Sent)
+        assert isinstance(await place.providers[0].send(send_request()), Sent)
         assert (place.inbox.requests, place.standin.connections) == (1, 1)
 
 
@@ -235,7 +235,7 @@ async def test_eight_bit_content_of_no_charset_cannot_be_made_seven_bit(tmp_path
     raw = b"From: a@example.com\r\n\r\n\xff\xfe"
     async with opened(tmp_path, extensions=()) as place:
         assert code_of(await place.send(raw=raw)) == ("Rejected", "invalid_message")
-        assert isinstance(await place.providers[0].send(parcel()), Sent)
+        assert isinstance(await place.providers[0].send(send_request()), Sent)
         assert place.standin.connections == 1
 
 
@@ -282,14 +282,14 @@ async def test_when_every_recipient_is_refused_nothing_is_sent(place: Place) -> 
     outcome = await place.send("gone@example.org", "left@example.org")
     assert outcome == Rejected(code="invalid_recipient", reply="550 5.1.1 User unknown")
     assert (place.inbox.requests, place.inbox.accepted) == (0, 0)
-    assert isinstance(await place.providers[0].send(parcel()), Sent)
+    assert isinstance(await place.providers[0].send(send_request()), Sent)
     assert place.standin.connections == 1
 
 
 async def test_a_numbered_recipient_keeps_its_number(place: Place) -> None:
     place.script.respond(550, "5.1.1 User unknown", operation="rcpt", recipient="gone@*")
     message = mail("ada@example.org", "bob@example.org", "gone@example.org")
-    outcome = await place.route().send(parcel(message, recipients=(1, 2)))
+    outcome = await place.route().send(send_request(message, recipients=(1, 2)))
     assert isinstance(outcome, PerRecipient)
     assert [numbers for numbers, _ in outcome.outcomes] == [(1,), (2,)]
 
@@ -328,7 +328,7 @@ async def test_more_connections_than_the_mailbox_may_have_are_paced(tmp_path: Pa
 
 
 async def test_a_lost_answer_cannot_be_asked_about(place: Place) -> None:
-    assert await place.route().verify(parcel(), "A1") == Unknown(code="answer_lost", provider_id="A1")
+    assert await place.route().verify(send_request(), "A1") == Unknown(code="answer_lost", provider_id="A1")
     assert "verify" not in provider.CAPABILITIES.features
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from relay.platform.storage.azure.http_pool import Connections, Response, _idle_seconds
+from relay.platform.storage.azure.http_pool import ConnectionPool, StorageResponse, _idle_seconds
 from standins.tls import Authority
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -79,17 +79,17 @@ async def server() -> AsyncIterator[Server]:
 
 
 @pytest.fixture
-async def connections(server: Server) -> AsyncIterator[Connections]:
-    connections = Connections(server.url, limit=4)
+async def connections(server: Server) -> AsyncIterator[ConnectionPool]:
+    connections = ConnectionPool(server.url, limit=4)
     yield connections
     connections.close()
 
 
-async def get(connections: Connections) -> Response:
+async def get(connections: ConnectionPool) -> StorageResponse:
     return await connections.request("GET", "/a?b=c", [("x-one", "1")], b"")
 
 
-async def test_a_request_is_sent_as_it_is_meant(server: Server, connections: Connections) -> None:
+async def test_a_request_is_sent_as_it_is_meant(server: Server, connections: ConnectionPool) -> None:
     server.answers = [OK]
     await connections.request("POST", "/queue/messages?ttl=-1", [("x-one", "1"), ("accept", "*/*")], b"body")
     host = server.url.removeprefix("http://").encode()
@@ -111,7 +111,7 @@ async def test_a_request_is_sent_as_it_is_meant(server: Server, connections: Con
     ids=["length", "no content", "chunked", "interim", "error"],
 )
 async def test_every_form_of_response_is_read_and_the_connection_used_again(
-    server: Server, connections: Connections, answer: bytes, status: int, body: bytes
+    server: Server, connections: ConnectionPool, answer: bytes, status: int, body: bytes
 ) -> None:
     server.answers = [answer, OK]
     first = await get(connections)
@@ -121,21 +121,21 @@ async def test_every_form_of_response_is_read_and_the_connection_used_again(
     assert server.connections == 1
 
 
-async def test_headers_are_found_by_their_names_in_lower_case(server: Server, connections: Connections) -> None:
+async def test_headers_are_found_by_their_names_in_lower_case(server: Server, connections: ConnectionPool) -> None:
     server.answers = [b'HTTP/1.1 200 OK\r\nETag: W/"1"\r\nX-MS-Error-Code: None\r\nContent-Length: 0\r\n\r\n']
     headers = (await get(connections)).headers
     assert headers["etag"] == 'W/"1"'
     assert headers["x-ms-error-code"] == "None"
 
 
-async def test_a_large_response_comes_whole(server: Server, connections: Connections) -> None:
+async def test_a_large_response_comes_whole(server: Server, connections: ConnectionPool) -> None:
     content = bytes(range(256)) * 8192
     server.answers = [b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(content) + content]
     assert (await get(connections)).body == content
 
 
 async def test_requests_at_the_same_time_have_connections_of_their_own(
-    server: Server, connections: Connections
+    server: Server, connections: ConnectionPool
 ) -> None:
     server.answers = [OK] * 12
     server.answering.clear()
@@ -158,7 +158,7 @@ async def test_requests_at_the_same_time_have_connections_of_their_own(
     ids=["nothing", "half a body", "no chunk", "another protocol", "no text"],
 )
 async def test_a_response_that_is_none_is_an_error_of_the_connection(
-    server: Server, connections: Connections, answer: bytes | None
+    server: Server, connections: ConnectionPool, answer: bytes | None
 ) -> None:
     server.answers = [answer, None]
     request = asyncio.create_task(get(connections))
@@ -169,7 +169,9 @@ async def test_a_response_that_is_none_is_an_error_of_the_connection(
         await request
 
 
-async def test_after_a_failure_the_next_request_has_a_new_connection(server: Server, connections: Connections) -> None:
+async def test_after_a_failure_the_next_request_has_a_new_connection(
+    server: Server, connections: ConnectionPool
+) -> None:
     server.answers = [None, OK]
     with pytest.raises(ConnectionError):
         await get(connections)
@@ -178,7 +180,9 @@ async def test_after_a_failure_the_next_request_has_a_new_connection(server: Ser
     assert len(server.requests) == 2, "nothing is sent twice by itself"
 
 
-async def test_a_connection_that_the_server_closes_is_not_used_again(server: Server, connections: Connections) -> None:
+async def test_a_connection_that_the_server_closes_is_not_used_again(
+    server: Server, connections: ConnectionPool
+) -> None:
     server.answers = [b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n", OK, OK]
     await get(connections)
     await get(connections)
@@ -187,7 +191,9 @@ async def test_a_connection_that_the_server_closes_is_not_used_again(server: Ser
     assert server.connections == 3
 
 
-async def test_a_connection_is_left_before_the_server_would_close_it(server: Server, connections: Connections) -> None:
+async def test_a_connection_is_left_before_the_server_would_close_it(
+    server: Server, connections: ConnectionPool
+) -> None:
     server.answers = [b"HTTP/1.1 200 OK\r\nKeep-Alive: timeout=1\r\nContent-Length: 0\r\n\r\n", OK]
     await get(connections)
     await get(connections)
@@ -203,7 +209,7 @@ def test_how_long_a_connection_is_kept(header: str, seconds: float) -> None:
     assert _idle_seconds(header) == seconds
 
 
-async def test_what_nobody_asked_for_answers_no_request(server: Server, connections: Connections) -> None:
+async def test_what_nobody_asked_for_answers_no_request(server: Server, connections: ConnectionPool) -> None:
     server.answers = [OK + b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil", OK]
     assert (await get(connections)).body == b"ok"
     assert (await get(connections)).body == b"ok"
@@ -211,7 +217,7 @@ async def test_what_nobody_asked_for_answers_no_request(server: Server, connecti
 
 
 async def test_a_request_that_is_given_up_leaves_no_answer_to_the_next(
-    server: Server, connections: Connections
+    server: Server, connections: ConnectionPool
 ) -> None:
     server.answers = [b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nlate", OK]
     server.answering.clear()
@@ -228,7 +234,7 @@ async def test_nobody_there_is_an_error_of_the_connection() -> None:
     async with serving() as server:
         pass
     with pytest.raises(ConnectionRefusedError):
-        await get(Connections(server.url, limit=1))
+        await get(ConnectionPool(server.url, limit=1))
 
 
 async def test_a_server_proves_who_it_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -236,18 +242,18 @@ async def test_a_server_proves_who_it_is(monkeypatch: pytest.MonkeyPatch, tmp_pa
     async with serving(authority.server_context()) as server:
         server.answers = [OK]
         with pytest.raises(OSError, match="CERTIFICATE_VERIFY_FAILED"):
-            await get(Connections(server.url, limit=1))
+            await get(ConnectionPool(server.url, limit=1))
         monkeypatch.setenv("SSL_CERT_FILE", str(authority.write(tmp_path / "authority.pem")))
-        connections = Connections(server.url, limit=1)
+        connections = ConnectionPool(server.url, limit=1)
         assert (await get(connections)).body == b"ok"
         connections.close()
     async with serving(authority.server_context("other.example")) as other:
         with pytest.raises(OSError, match="CERTIFICATE_VERIFY_FAILED"):
-            await get(Connections(other.url, limit=1))
+            await get(ConnectionPool(other.url, limit=1))
 
 
 async def test_closing_ends_idle_connections_and_those_in_use_after_their_response(server: Server) -> None:
-    connections = Connections(server.url, limit=4)
+    connections = ConnectionPool(server.url, limit=4)
     server.answers = [OK, OK]
     await get(connections)
     server.answering.clear()

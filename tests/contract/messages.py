@@ -6,7 +6,7 @@ from relay.core.model import Address, Attachment, Message
 from relay.core.send_request import SendRequest
 from relay.providers.contract import Capabilities
 from standins.smtp.server import DEFAULT_USER
-from tests.parcels import send_request_of
+from tests.send_requests import send_request_of
 
 SENDER = Address(email=DEFAULT_USER, name="Relay")
 
@@ -17,8 +17,8 @@ def mail(*emails: str, **fields: Any) -> Message:
     return Message(**{"sender": SENDER, "to": to, "subject": "Hello", "text": "A text", **fields})
 
 
-def parcel(message: Message | None = None, **fields: Any) -> SendRequest:
-    """An attempt (`tests.parcels`) to send this message, or a small one."""
+def send_request(message: Message | None = None, **fields: Any) -> SendRequest:
+    """An attempt (`tests.send_requests`) to send this message, or a small one."""
     return send_request_of(message or mail(), **fields)
 
 
