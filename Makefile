@@ -73,13 +73,14 @@ docs: $(VENV_STAMP) ## Regenerate docs and connector from the code
 	@$(PYTHON) -m scripts.connector
 	@$(PYTHON) -m scripts.examples
 
-requirements: $(VENV_STAMP) ## Re-pin after editing pyproject.toml
-	@for output in requirements.txt requirements-dev.txt; do \
+requirements: $(VENV_STAMP) ## Re-pin after editing pyproject.toml (EXTRAS="--extra telemetry": deploy those too)
+	@for output in requirements.txt hooks/requirements.txt requirements-dev.txt; do \
 		case $$output in \
 		requirements-dev.txt) more="--all-extras --constraints requirements.txt" ;; \
-		*) more= ;; \
+		hooks/requirements.txt) more="--extra cli --constraints requirements.txt" ;; \
+		*) more="$(EXTRAS)" ;; \
 		esac; \
-		$(PYTHON) -m uv pip compile --quiet --universal --python-version 3.13 $$more \
+		$(PYTHON) -m uv pip compile --quiet --universal --generate-hashes --python-version 3.13 $$more \
 			--custom-compile-command "make requirements" pyproject.toml --output-file $$output || exit 1; \
 	done
 	@$(PYTHON) -m uv pip compile --quiet --universal --python-version 3.13 --custom-compile-command "make requirements" \

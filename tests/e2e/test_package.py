@@ -12,11 +12,11 @@ from pathlib import Path
 
 import aiohttp
 import pytest
-from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from devhost.children import Child
 from devhost.package import BY_AZD, SITE_PACKAGES, is_left_out, pack, packaged, patterns_in
+from tests.requirement_lines import lines_of
 
 ROOT = Path(__file__).parent.parent.parent
 GITIGNORE = ROOT / ".gitignore"
@@ -78,8 +78,7 @@ def test_ignore_patterns_mean_what_git_means() -> None:
 
 def absent_modules() -> list[str]:
     """The top-level modules that are installed here and would not be in Azure."""
-    lines = [line for line in (ROOT / "requirements.txt").read_text().splitlines() if line.strip()[:1] not in ("", "#")]
-    pinned = {canonicalize_name(Requirement(line).name) for line in lines}
+    pinned = {canonicalize_name(requirement.name) for requirement, _ in lines_of(ROOT / "requirements.txt")}
     installed = packages_distributions()
     return [module for module, owners in installed.items() if not pinned & {canonicalize_name(each) for each in owners}]
 

@@ -15,6 +15,7 @@ from relay.operations.purge import ORPHAN_BLOBS
 from relay.platform.resources import CONTAINERS, TABLES, queues_of
 from relay.platform.storage.azure.settings import CONNECTION, Service
 from tests.repository.bicep_text import ROOT, bicep, members, modules, parameters, text_list, texts
+from tests.requirement_lines import lines_of
 
 MAIN = bicep("main.bicep")
 STORAGE = bicep("storage.bicep")
@@ -251,10 +252,10 @@ def test_azd_finds_the_app_and_the_hooks() -> None:
 
 
 def test_the_hooks_install_what_the_app_and_its_command_line_need() -> None:
-    first, *others = [line for line in (ROOT / "hooks/requirements.txt").read_text().splitlines() if line[:1] != "#"]
+    installed = {str(requirement) for requirement, _ in lines_of(ROOT / "hooks/requirements.txt")}
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
-    assert first == "-r ../requirements.txt"
-    assert set(others) <= set(extras["cli"])
+    assert {str(requirement) for requirement, _ in lines_of(ROOT / "requirements.txt")} <= installed
+    assert set(extras["cli"]) <= installed
 
 
 def test_what_is_always_ready_exists() -> None:

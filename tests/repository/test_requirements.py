@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
+from tests.requirement_lines import lines_of
+
 ROOT = Path(__file__).parent.parent.parent
 
 
@@ -16,9 +18,11 @@ def asked_for(*, with_extras: bool) -> list[Requirement]:
     return [Requirement(line) for line in [*project["dependencies"], *(line for extra in extras for line in extra)]]
 
 
+FILES = ("requirements.txt", "hooks/requirements.txt", "requirements-dev.txt")
+
+
 def pinned(name: str) -> dict[str, Requirement]:
-    lines = (ROOT / name).read_text().splitlines()
-    requirements = [Requirement(line) for line in lines if line.strip() and not line.lstrip().startswith("#")]
+    requirements = [requirement for requirement, _ in lines_of(ROOT / name)]
     return {requirement.name: requirement for requirement in requirements}
 
 
@@ -33,7 +37,13 @@ def test_each_dependency_is_pinned_to_the_same_version(name: str, with_extras: b
     assert different == [], f"run `make requirements`: {name} is behind pyproject.toml"
 
 
-@pytest.mark.parametrize("name", ["requirements.txt", "requirements-dev.txt"])
+@pytest.mark.parametrize("name", FILES)
+def test_every_package_has_hashes(name: str) -> None:
+    """With one hash in a file, pip refuses every package that has none."""
+    assert [str(requirement) for requirement, hashes in lines_of(ROOT / name) if not hashes] == []
+
+
+@pytest.mark.parametrize("name", FILES)
 def test_everything_is_pinned_exactly(name: str) -> None:
     loose = [str(each) for each in pinned(name).values() if not re.fullmatch(r"==[\w.+]+", str(each.specifier))]
     assert loose == []
@@ -43,6 +53,13 @@ def test_the_app_and_the_tests_use_the_same_versions() -> None:
     developed_with = pinned("requirements-dev.txt")
     other = [each for name, each in pinned("requirements.txt").items() if developed_with.get(name) != each]
     assert other == []
+
+
+def test_the_hooks_and_the_tests_use_the_same_versions() -> None:
+    developed_with = pinned("requirements-dev.txt")
+    hooks = pinned("hooks/requirements.txt")
+    # The conditions of a package differ, because other packages of the tests need it too.
+    assert [str(each) for name, each in hooks.items() if developed_with[name].specifier != each.specifier] == []
 
 
 def test_the_lock_file_names_no_registry() -> None:
