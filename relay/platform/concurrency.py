@@ -9,7 +9,7 @@ import msgspec
 
 
 async def gather_limited[T](calls: Iterable[Callable[[], Awaitable[T]]], *, limit: int) -> list[T]:
-    """The results in order, with at most so many calls under way. Raises the first failure, when every call has ended."""
+    """Return the results in order, running at most `limit` calls at once. Raises the first failure after all calls ended."""
     gate = asyncio.Semaphore(limit)
 
     async def one(call: Callable[[], Awaitable[T]]) -> T:
@@ -26,16 +26,16 @@ async def gather_limited[T](calls: Iterable[Callable[[], Awaitable[T]]], *, limi
 
 
 class Deadline:
-    """A moment after which a timer begins nothing more: the host kills what outlives the function's time limit."""
+    """A time after which a timer starts no more work, because the host kills functions that exceed their time limit."""
 
     def __init__(self, clock: Callable[[], datetime], seconds: float) -> None:
-        """Set the moment, in seconds from now."""
+        """Set the deadline, in seconds from now."""
         self._clock = clock
         self._at = clock() + timedelta(seconds=seconds)
 
     @property
     def is_over(self) -> bool:
-        """Whether the moment has come."""
+        """Whether the deadline has passed."""
         return self._clock() >= self._at
 
 
@@ -53,7 +53,7 @@ NEVER: Deadline = _Never()
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
-    """How far some work came: what was done, and whether anything is left for the next run."""
+    """The number of items done, and whether nothing is left for the next run."""
 
     done: int = 0
     is_complete: bool = True

@@ -1,6 +1,7 @@
-"""Tokens from Microsoft Entra, by azure-identity: managed identity, client secret or certificate.
+"""Get tokens from Microsoft Entra with azure-identity: managed identity, client secret or certificate.
 
-The one home of azure-identity. A credential is made when first used, once per kind, over the process's aiohttp session.
+All credentials are made here, so this is the only module that imports azure-identity. A credential is made when first used,
+once for each identity, and uses the process's aiohttp session.
 """
 
 import asyncio
@@ -15,17 +16,17 @@ from relay.core.settings import RouteSettings
 from relay.platform.secrets import Secrets, reference_problem
 
 TIMEOUT_SECONDS = 30.0
-"""How long getting one token may take."""
+"""Timeout for getting one token."""
 KEYS = ("tenant_id", "client_id", "client_secret", "certificate", "managed_identity", "authority")
-"""The keys of a route's settings that say who Relay is."""
+"""The keys of a route's settings that select the identity Relay uses."""
 _TEXTS = ("tenant_id", "client_id", "authority")
 
 type NoToken = Deferred | RouteFault
-"""Why there is no token: nothing was sent either way."""
+"""Why there is no token. Nothing was sent."""
 
 
 def identity_problems(settings: RouteSettings) -> Sequence[str]:
-    """Every fault of the identity in a route's settings, as sentences beginning with the key."""
+    """Return all problems of the identity in a route's settings, each as `key: sentence`."""
     problems = [f"{key}: must be text" for key in _TEXTS if not isinstance(settings.get(key, ""), str)]
     if settings.get("managed_identity") not in (None, True, False):
         problems.append("managed_identity: must be true or false; client_id names a user-assigned identity")
@@ -47,16 +48,16 @@ def identity_problems(settings: RouteSettings) -> Sequence[str]:
 
 
 class Credentials:
-    """The credentials of the process, by what a route's settings say. Tokens are cached by azure-identity."""
+    """Keep one credential for each identity that routes use. azure-identity caches the tokens."""
 
     def __init__(self, *, http: Callable[[], Any], secrets: Secrets) -> None:
-        """`http` gives the process's aiohttp session."""
+        """`http` returns the process's aiohttp session."""
         self._http = http
         self._secrets = secrets
         self._cached: dict[tuple[str, ...], _CachedCredential] = {}
 
     async def token(self, settings: RouteSettings, scope: str, *, refused: str = "") -> str | NoToken:
-        """A token for `scope` (`https://…/.default`), another one than the `refused`: the secret is then read anew."""
+        """Return a token for `scope` (`https://…/.default`). With `refused`, reread the secret and get another token."""
         cached = self._cached.setdefault(_kind(settings), _CachedCredential())
         try:
             async with asyncio.timeout(TIMEOUT_SECONDS), cached.lock:
@@ -67,7 +68,7 @@ class Credentials:
             return Deferred(code="unreachable", reply="no token in time")
 
     async def close(self) -> None:
-        """Release the credentials; the session is not ours."""
+        """Close the credentials. The caller closes the session."""
         for cached in self._cached.values():
             await cached.replace(None, "")
         self._cached.clear()
@@ -82,7 +83,7 @@ class Credentials:
         token_or_fault = await _request_token(cached.credential, scope)
         if not isinstance(token_or_fault, RouteFault) and (not refused or token_or_fault != refused):
             return token_or_fault
-        # Refused: by Entra, or with its token by whom it was for. The secret may have been replaced meanwhile.
+        # Entra refused the secret, or the service refused the token. The secret may have been rotated.
         renewed = await self._secrets.refresh(reference) if reference else ""
         if renewed == secret and not refused:
             return token_or_fault
@@ -93,7 +94,7 @@ class Credentials:
         try:
             await cached.replace(credential(settings, secret, self._http()), secret)
         except ValueError as error:
-            # azure-identity's words on a certificate or tenant it cannot use name no secret.
+            # azure-identity's messages about unusable certificates and tenants contain no secret.
             raise SettingsError([f"the identity cannot be used: {error}"]) from error
 
 
@@ -112,7 +113,7 @@ class _CachedCredential:
 
 
 def credential(settings: RouteSettings, secret: str, session: Any) -> Any:
-    """The `azure.identity.aio` credential that settings name; `secret` is the client secret or the certificate.
+    """Make the `azure.identity.aio` credential for a route's settings. `secret` is the client secret or the certificate.
 
     Raises `ValueError` when azure-identity cannot use them.
     """
@@ -130,7 +131,7 @@ def credential(settings: RouteSettings, secret: str, session: Any) -> Any:
 
 
 def application_credential(application: Mapping[str, str], session: Any) -> Any:
-    """The credential of the app itself, for Key Vault: its managed identity, or what the usual `AZURE_*` settings name."""
+    """Make the app's own credential, for Key Vault: its managed identity, or the client in the usual `AZURE_*` settings."""
     settings: dict[str, Any] = {"managed_identity": True, "client_id": application.get("AZURE_CLIENT_ID") or None}
     secret = application.get("AZURE_CLIENT_SECRET", "")
     if secret:
@@ -144,14 +145,14 @@ def application_credential(application: Mapping[str, str], session: Any) -> Any:
 
 
 def blocking_credential(application: Mapping[str, str]) -> Any:
-    """The credential of the app itself, for an SDK that works in a thread of its own: its managed identity."""
+    """Make the app's own credential (managed identity) for an SDK that runs in its own thread."""
     from azure.identity import ManagedIdentityCredential
 
     return ManagedIdentityCredential(client_id=application.get("AZURE_CLIENT_ID") or None)
 
 
 def transport(session: Any) -> Any:
-    """An azure-core transport over the process's aiohttp session, which it does not close."""
+    """Make an azure-core transport that uses the process's aiohttp session and does not close it."""
     from azure.core.pipeline.transport import AioHttpTransport
 
     return AioHttpTransport(session=session, session_owner=False, connection_timeout=10, read_timeout=20)
@@ -178,10 +179,10 @@ def _kind(settings: RouteSettings) -> tuple[str, ...]:
 
 
 def _certificate(secret: str) -> bytes:
-    """The bytes of a certificate with its key: PEM text, or PKCS #12 in base64 as Key Vault gives it."""
+    """Return the bytes of a certificate with its key, from PEM text or from base64 PKCS #12 (the form Key Vault returns)."""
     if "-----BEGIN" in secret:
         return secret.encode()
     try:
         return base64.b64decode(secret, validate=True)
     except (binascii.Error, ValueError) as error:
-        raise ValueError("the certificate is neither PEM nor PKCS #12 in base64") from error
+        raise ValueError("the certificate is neither PEM nor base64 PKCS #12") from error

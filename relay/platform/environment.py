@@ -1,6 +1,6 @@
 """Read the settings from environment variables. All wrong values are reported at once.
 
-What needs the code of providers or events is checked by `relay.bootstrap.configuration`: the triggers read the lanes alone.
+`relay.bootstrap.configuration` checks what needs the code of providers or events, because the triggers read only the lanes.
 """
 
 import json
@@ -35,7 +35,7 @@ _ROUTE_KEYS = ("provider", "senders", "concurrency", "paces")
 
 
 def load_lanes(environment: Mapping[str, str]) -> Mapping[str, Lane]:
-    """The lanes alone: the triggers need their queue names before anything else is read. Raises `SettingsError`."""
+    """Read only the lanes: the triggers need their queue names before anything else is read. Raises `SettingsError`."""
     problems: list[str] = []
     lanes = _lanes(environment, problems)
     if problems:
@@ -44,7 +44,7 @@ def load_lanes(environment: Mapping[str, str]) -> Mapping[str, Lane]:
 
 
 class ProviderFacts(Protocol):
-    """What reading needs to know of providers; their code is above this room."""
+    """What reading the settings needs from providers, whose code is in a room above."""
 
     def problems(self, route: Route) -> Sequence[str]:
         """Return each problem of the route's own settings, beginning with the key."""

@@ -1,7 +1,7 @@
-"""Starts telemetry: to any OTLP endpoint, or to Application Insights, as RELAY_TELEMETRY says.
+"""Start telemetry export to an OTLP endpoint or to Application Insights, as RELAY_TELEMETRY selects.
 
-The packages are the extra `telemetry`. Everything is sent by threads of the SDK, in batches; what cannot be sent is
-dropped, and mail never waits for it.
+The packages are the extra `telemetry`. The SDK's threads send everything in batches and drop what cannot be sent. Mail never
+waits for telemetry.
 """
 
 import importlib.util
@@ -25,11 +25,11 @@ PACKAGES = {
     "otlp": ("opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.http"),
     "azure": ("opentelemetry.sdk", "azure.monitor.opentelemetry.exporter"),
 }
-"""What each kind of RELAY_TELEMETRY needs."""
+"""The packages that each value of RELAY_TELEMETRY needs."""
 
 
 class _Exporters(msgspec.Struct, frozen=True, kw_only=True):
-    """Where spans and metrics go."""
+    """The exporters of spans and metrics."""
 
     spans: "SpanExporter"
     metrics: "MetricExporter"
@@ -38,7 +38,7 @@ class _Exporters(msgspec.Struct, frozen=True, kw_only=True):
 def start_telemetry(
     kind: str, application: Mapping[str, str], clock: Callable[[], datetime], credential: Callable[[], Any]
 ) -> Telemetry:
-    """Telemetry of this kind, sent in the background; its packages are there."""
+    """Start telemetry of this kind, exported in the background. Its packages must be installed."""
     from opentelemetry.sdk.metrics import MeterProvider
     from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
     from opentelemetry.sdk.resources import Resource
@@ -59,13 +59,13 @@ def start_telemetry(
 def telemetry_of(
     kind: str, application: Mapping[str, str], clock: Callable[[], datetime], credential: Callable[[], Any]
 ) -> Telemetry:
-    """What `start_telemetry` starts. When it cannot be started: nothing, and an error in the log, for mail goes on."""
+    """Call `start_telemetry`. If that fails, log an error and return `OFF`, so that mail is still sent."""
     if absent := [name for name in PACKAGES[kind] if not _is_installed(name)]:
         log_event("telemetry_unavailable", level=logging.ERROR, missing=", ".join(absent))
         return OFF
     try:
         return start_telemetry(kind, application, clock, credential)
-    except Exception as error:  # a connection string that is none, and whatever else an SDK finds
+    except Exception as error:  # an invalid connection string, or anything else an SDK raises
         log_event("telemetry_unavailable", level=logging.ERROR, error=type(error).__name__)
         return OFF
 
@@ -73,7 +73,7 @@ def telemetry_of(
 def _exporters_of(
     kind: str, application: Mapping[str, str], credential: Callable[[], Any], tracing: "TracerProvider"
 ) -> _Exporters:
-    """The exporters of a kind. OTLP's headers are read by its SDK, from `OTEL_EXPORTER_OTLP_HEADERS`."""
+    """Make the exporters of a kind. The OTLP SDK reads headers from `OTEL_EXPORTER_OTLP_HEADERS` itself."""
     if kind == "azure":
         from azure.monitor.opentelemetry.exporter import AzureMonitorMetricExporter, AzureMonitorTraceExporter
 

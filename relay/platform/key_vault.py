@@ -1,4 +1,4 @@
-"""Azure Key Vault, by its SDK, loaded when the first secret is asked for."""
+"""Read secrets from Azure Key Vault with its SDK, which is loaded with the first secret."""
 
 import asyncio
 import logging
@@ -12,20 +12,20 @@ from relay.platform.entra_tokens import transport
 from relay.platform.log import log_event
 
 TIMEOUT_SECONDS = 30.0
-"""How long one reading may take, its token included."""
+"""Timeout for reading one secret, including its token."""
 EXPIRES_SOON = timedelta(days=30)
-"""From when on a secret's end, as it was given when the secret was stored, is told at each reading."""
+"""A secret whose expiry date is closer than this is logged each time it is read."""
 
 _LOCAL = ("localhost", "127.0.0.1", "::1")
 
 
 class KeyVault:
-    """The `Vault` of `relay.platform.secrets`. Connects to nothing before the first reading."""
+    """Implement the `Vault` of `relay.platform.secrets`. Connects with the first read."""
 
     def __init__(
         self, *, url: str, credential: Callable[[], Any], http: Callable[[], Any], clock: Callable[[], datetime]
     ) -> None:
-        """`credential` makes an `azure.identity.aio` credential, `http` gives the process's aiohttp session."""
+        """`credential` makes an `azure.identity.aio` credential. `http` returns the process's aiohttp session."""
         self._url = url
         self._clock = clock
         self._make_credential = credential
@@ -34,7 +34,7 @@ class KeyVault:
         self._credential: Any = None
 
     async def read(self, name: str) -> str:
-        """The newest value of a secret. Raises `SettingsError` with the reason, without the value."""
+        """Return the newest value of a secret. Raises `SettingsError` with the reason, without the value."""
         from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpResponseError
 
         try:
@@ -45,7 +45,7 @@ class KeyVault:
         except HttpResponseError as error:
             raise SettingsError([f"{name}: {_reason(error)}"]) from error
         except (AzureError, TimeoutError, OSError) as error:
-            raise SettingsError([f"{name}: Key Vault did not answer ({type(error).__name__})"]) from error
+            raise SettingsError([f"{name}: no response from Key Vault ({type(error).__name__})"]) from error
         except ValueError as error:
             raise SettingsError([f"{name}: RELAY_KEY_VAULT_URL is not the address of a vault"]) from error
         log_expiry(name, secret.properties.expires_on, self._clock())
@@ -57,7 +57,7 @@ class KeyVault:
         return self._client is not None
 
     async def close(self) -> None:
-        """Release what was opened; the session is not ours."""
+        """Close the client and its credential. The caller closes the session."""
         if self._client is not None:
             await self._client.close()
             await self._credential.close()
@@ -73,27 +73,27 @@ class KeyVault:
                 self._credential,
                 transport=transport(self._http()),
                 retry_total=1,
-                # A stand-in on this machine names the genuine resource in its challenge, which is not its own domain.
+                # The challenge of a local stand-in names the real Key Vault resource, which differs from its own domain.
                 verify_challenge_resource=urlsplit(self._url).hostname not in _LOCAL,
             )
         return self._client
 
 
 def log_expiry(name: str, expires_at: datetime | None, now: datetime) -> None:
-    """Log how many days a secret has left, when they are few; below zero, it is over."""
+    """Log the days until a secret expires, if fewer than `EXPIRES_SOON`. Negative: it has expired."""
     if expires_at is not None and expires_at - now < EXPIRES_SOON:
         log_event("secret_expiring", level=logging.WARNING, secret=name, days=(expires_at - now).days)
 
 
 def _reason(error: Any) -> str:
-    """Why a vault refused, from its answer (learn.microsoft.com/azure/key-vault/general/rest-error-codes)."""
+    """Explain a vault's error response (learn.microsoft.com/azure/key-vault/general/rest-error-codes)."""
     inner = getattr(error.error, "innererror", None) or {}
     if inner.get("code") == "SecretDisabled":
         return "the secret is disabled in Key Vault"
     if str(inner.get("code", "")).startswith(("ForbiddenByFirewall", "ForbiddenByConnection")):
-        return "Key Vault's network rules do not let Relay in; allow its virtual network or a private endpoint"
+        return "Key Vault's network rules block Relay; allow its virtual network or a private endpoint"
     if error.status_code == 404:
         return "Key Vault has no secret of that name"
     if error.status_code in (401, 403):
         return "Key Vault refuses Relay's identity; it needs the role Key Vault Secrets User"
-    return f"Key Vault answered {error.status_code}"
+    return f"Key Vault returned {error.status_code}"

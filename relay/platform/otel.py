@@ -1,4 +1,4 @@
-"""Telemetry by OpenTelemetry's SDK. Loaded only where RELAY_TELEMETRY asks for it (`relay.platform.exporters`)."""
+"""Record telemetry with OpenTelemetry's SDK. Loaded only if RELAY_TELEMETRY is set (`relay.platform.exporters`)."""
 
 import functools
 from collections.abc import Callable, Iterable, Sequence
@@ -19,34 +19,34 @@ if TYPE_CHECKING:
 
 
 FRESH_SECONDS = 150.0
-"""A look at queues and routes counts so long: the timer that looks may have moved to another instance."""
+"""How long a sample of queues and routes is reported: the timer that samples may have moved to another instance."""
 _TO_SENT = (0.5, 1, 2, 5, 10, 30, 60, 300, 900, 3600, 14_400, 86_400)
 _OF_PROVIDERS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 _COUNTED = {State.SENT: "sent", State.DEFERRED: "deferred", State.HELD: "held", **dict.fromkeys(DEAD, "failed")}
 
 
-def _harmless[**P](tell: Callable[P, None]) -> Callable[P, None]:
-    """A fault in telling must not undo what it tells of: mail that was sent would be sent again."""
+def _never_raises[**P](record: Callable[P, None]) -> Callable[P, None]:
+    """Log exceptions instead of raising them: a telemetry error after a send would cause a second send."""
 
-    @functools.wraps(tell)
-    def telling(*args: P.args, **kwargs: P.kwargs) -> None:
+    @functools.wraps(record)
+    def recording(*args: P.args, **kwargs: P.kwargs) -> None:
         try:
-            tell(*args, **kwargs)
+            record(*args, **kwargs)
         except Exception:
-            log_failure("telemetry_failed", told=tell.__name__)
+            log_failure("telemetry_failed", signal=record.__name__)
 
-    return telling
+    return recording
 
 
 class OpenTelemetry(Telemetry):
-    """Counts, measures and traces with these providers, which it closes. Names are in docs/how-to/telemetry.md."""
+    """Record to these providers, and close them. docs/how-to/telemetry.md lists the names."""
 
     def __init__(self, tracing: "TracerProvider", metering: "MeterProvider", clock: Callable[[], datetime]) -> None:
         self._tracing = tracing
         self._metering = metering
         self._clock = clock
         self._tracer = tracing.get_tracer("relay")
-        self._looks: dict[str, tuple[datetime, Sequence[Observation]]] = {}
+        self._samples: dict[str, tuple[datetime, Sequence[Observation]]] = {}
         meter = metering.get_meter("relay")
         self._accepted = meter.create_counter("relay.accepted", "{message}", "Messages made durable")
         self._counters = {
@@ -58,33 +58,36 @@ class OpenTelemetry(Telemetry):
             "relay.time_to_sent", "s", "From accepted to sent", explicit_bucket_boundaries_advisory=_TO_SENT
         )
         self._of_providers = meter.create_histogram(
-            "relay.provider.duration", "s", "A provider's answer", explicit_bucket_boundaries_advisory=_OF_PROVIDERS
+            "relay.provider.duration",
+            "s",
+            "A provider's response time",
+            explicit_bucket_boundaries_advisory=_OF_PROVIDERS,
         )
         for name, unit, meaning in (
             ("relay.queue.age", "s", "Age of the first entry"),
-            ("relay.queue.entries", "{entry}", "Entries that wait"),
+            ("relay.queue.entries", "{entry}", "Waiting entries"),
             ("relay.route.state", "1", "1 for the state that a route is in"),
         ):
             meter.create_observable_gauge(name, [self._observer(name)], unit, meaning)
 
     def request(self, traceparent: str) -> RequestSpan | None:
-        """A span of the server's side."""
+        """Start a server span."""
         from opentelemetry.trace import SpanKind
 
         try:
             return _RequestSpan(self._tracer.start_span("request", _context(traceparent), SpanKind.SERVER))
         except Exception:
-            log_failure("telemetry_failed", told="request")
+            log_failure("telemetry_failed", signal="request")
             return None
 
-    @_harmless
+    @_never_raises
     def accepted(self, lane: str, messages: int) -> None:
-        """Count them."""
+        """Count accepted messages."""
         self._accepted.add(messages, {"lane": lane})
 
-    @_harmless
+    @_never_raises
     def attempted(self, attempts: Iterable[AttemptMeasurement]) -> None:
-        """Count each part; one span and one duration for the call that they share."""
+        """Count each part. Record one span and one duration for the call that they share."""
         last: AttemptMeasurement | None = None
         for last in attempts:
             labels = {"lane": last.lane, "route": last.route, "provider": last.provider}
@@ -112,12 +115,12 @@ class OpenTelemetry(Telemetry):
             span.set_status(StatusCode.ERROR, attempt.code)
         span.end(_nanoseconds(attempt.answered_at))
 
-    @_harmless
+    @_never_raises
     def died(self, lane: str, state: str, code: str) -> None:
-        """Count it."""
+        """Count a dead letter."""
         self._dead_letters.add(1, {"lane": lane, "state": state, "code": code})
 
-    @_harmless
+    @_never_raises
     def queues(self, queues: "Iterable[QueueMetrics]") -> None:
         """Keep them until they are collected."""
         from opentelemetry.metrics import Observation
@@ -127,26 +130,26 @@ class OpenTelemetry(Telemetry):
             labels: dict[str, str | bool] = {"lane": each.lane, "queue": each.queue, "poison": each.is_poison}
             ages.append(Observation(each.oldest_seconds, labels))
             entries.append(Observation(each.entries, labels))
-        self._looks["relay.queue.age"] = now, ages
-        self._looks["relay.queue.entries"] = now, entries
+        self._samples["relay.queue.age"] = now, ages
+        self._samples["relay.queue.entries"] = now, entries
 
-    @_harmless
+    @_never_raises
     def routes(self, states: Iterable[tuple[str, str]]) -> None:
         """Keep them until they are collected."""
         from opentelemetry.metrics import Observation
 
         seen = [Observation(1, {"route": route, "state": state}) for route, state in states]
-        self._looks["relay.route.state"] = self._clock(), seen
+        self._samples["relay.route.state"] = self._clock(), seen
 
-    @_harmless
+    @_never_raises
     def close(self) -> None:
-        """Send what is left, and stop the threads."""
+        """Send what is buffered, and stop the threads."""
         self._tracing.shutdown()
         self._metering.shutdown()
 
     def _observer(self, name: str) -> "Callable[[CallbackOptions], Iterable[Observation]]":
         def observe(_: "CallbackOptions") -> "Iterable[Observation]":
-            at, seen = self._looks.get(name, (None, ()))
+            at, seen = self._samples.get(name, (None, ()))
             is_fresh = at is not None and (self._clock() - at).total_seconds() <= FRESH_SECONDS
             return seen if is_fresh else ()
 
@@ -159,7 +162,7 @@ class _RequestSpan(RequestSpan):
         context = span.get_span_context()
         self.traceparent = f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags:02x}"
 
-    @_harmless
+    @_never_raises
     def end(self, method: str, path: str, status: int) -> None:
         from opentelemetry.trace import StatusCode
 
@@ -173,7 +176,7 @@ class _RequestSpan(RequestSpan):
 
 
 def _context(traceparent: str) -> Any:
-    """The context of a `traceparent`, as parent of a span; an empty one for what is none."""
+    """Return the parent context of a `traceparent`. Empty if it is invalid."""
     from opentelemetry.context import Context
     from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 

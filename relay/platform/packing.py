@@ -1,4 +1,4 @@
-"""Groups as full as they may be: what travels together in one entry or lies together in one row."""
+"""Pack items into groups by weight: messages into one queue entry, values into one row."""
 
 from collections.abc import Callable, Iterable, Iterator
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 def packed[T](
     items: Iterable[T], weight: Callable[[T], int], *, room: int, limit: int | None = None
 ) -> Iterator[list[T]]:
-    """The items in order, in groups of at most so many that weigh no more than `room`; one that weighs more is alone."""
+    """Yield the items in order, in groups of at most `limit` items and `room` weight. A heavier item is a group of its own."""
     group: list[T] = []
     left = room
     for item in items:

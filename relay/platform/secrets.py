@@ -1,8 +1,8 @@
-"""Where keys come from: application settings or Key Vault, cached, read again when a provider refuses one.
+"""Read secrets from application settings or Key Vault, cache them, and reread them when a provider refuses one.
 
-A reference is `setting:NAME` or `vault:NAME`, or several with commas between them: keys of which any may be valid while
-they are rotated (an ACS resource has two). When a provider refuses a key, `refresh` reads all again and gives the next one
-that differs; the value a key had before counts too, for the time in which the vault is ahead of the provider.
+A reference is `setting:NAME` or `vault:NAME`, or several separated by commas, any of which may be valid during rotation (an
+ACS resource has two keys). When a provider refuses a key, `refresh` rereads all of them and returns the next one that
+differs. The previous value is also tried, because the vault may have a new key before the provider does.
 """
 
 import asyncio
@@ -16,9 +16,9 @@ from relay.core.errors import SettingsError
 from relay.platform.log import log_event
 
 LIFETIME = timedelta(minutes=10)
-"""How long a secret from the vault is used before it is read again."""
+"""How long a cached secret is used before it is reread."""
 REFRESH_PAUSE = timedelta(seconds=30)
-"""The least time between two readings on refusal, and after a reading that failed: a bad key must not hammer the vault."""
+"""Minimum time between two reads after a refusal or a failed read, so that a bad key does not overload the vault."""
 
 _REFERENCE = re.compile(r"setting:[A-Za-z_][A-Za-z0-9_.-]{0,126}|vault:[A-Za-z0-9-]{1,127}")
 _UNRESOLVED = "@Microsoft.KeyVault("
@@ -30,11 +30,11 @@ class Vault(Protocol):
     """A store of secrets by name."""
 
     async def read(self, name: str) -> str:
-        """The newest value. Raises `SettingsError` when there is none or the vault cannot be read."""
+        """Return the newest value. Raises `SettingsError` if there is none or the vault cannot be read."""
 
 
 def reference_problem(value: object) -> str:
-    """Why a setting's value is no reference to a secret, as a sentence; empty when it is."""
+    """Explain why a setting's value is not a reference to a secret. Empty if it is one."""
     if isinstance(value, str) and all(_REFERENCE.fullmatch(part) for part in _parts(value)):
         return ""
     return (
@@ -43,30 +43,30 @@ def reference_problem(value: object) -> str:
 
 
 class Secrets(Protocol):
-    """Where keys come from. References and what they may be: `relay.platform.secrets`."""
+    """The port for reading secrets by reference."""
 
     async def get(self, reference: str) -> str:
-        """The secret, cached. Raises `relay.core.errors.SettingsError` when there is none."""
+        """Return the cached secret. Raises `relay.core.errors.SettingsError` if there is none."""
 
     async def refresh(self, reference: str) -> str:
-        """The secret, read anew: after the provider refused the cached one."""
+        """Reread the secret after the provider refused the cached one, and return it."""
 
 
 class SecretSource:
-    """The `Secrets` of the providers. Reads nothing before it is asked; one reading at a time per reference."""
+    """Implement `Secrets`. Reads a secret when first needed, with one read per reference in progress."""
 
     def __init__(self, *, application: Mapping[str, str], clock: Clock, vault: Vault | None = None) -> None:
-        """`application` are the application settings; without a vault, `vault:` references are faults."""
+        """`application` holds the application settings. Without a vault, `vault:` references are errors."""
         self._application = application
         self._clock = clock
         self._vault = vault
         self._cache: dict[str, _CachedSecret] = {}
 
     async def get(self, reference: str) -> str:
-        """The secret, at most `LIFETIME` old, or older while the vault cannot be read. Raises `SettingsError`."""
+        """Return the secret, at most `LIFETIME` old, or older while the vault cannot be read. Raises `SettingsError`."""
         cached = self._cache.setdefault(reference, _CachedSecret(self._clock()))
         if cached.value and (self._clock() < cached.fresh_until or cached.lock.locked()):
-            # While one reads anew, which may take long, the others go on with what they have.
+            # While one caller rereads, which may take long, the others use the cached value.
             return cached.value
         async with cached.lock:
             if not cached.value or self._clock() >= cached.fresh_until:
@@ -74,7 +74,7 @@ class SecretSource:
             return cached.value
 
     async def refresh(self, reference: str) -> str:
-        """The secret after the provider refused the one in use: read anew, unless that was done within `REFRESH_PAUSE`."""
+        """Reread the secret after the provider refused it, unless it was reread within `REFRESH_PAUSE`."""
         cached = self._cache.setdefault(reference, _CachedSecret(self._clock()))
         async with cached.lock:
             now = self._clock()
@@ -88,7 +88,7 @@ class SecretSource:
             return cached.value
 
     async def _renew(self, reference: str, cached: "_CachedSecret") -> None:
-        """Read all alternatives. The value in use stays when none can be read; without one, raises `SettingsError`."""
+        """Reread all alternatives. If none can be read, keep the value in use, or raise `SettingsError` if there is none."""
         now = self._clock()
         if cached.problems and now < cached.retry_from:
             raise SettingsError(cached.problems)
@@ -103,7 +103,7 @@ class SecretSource:
             raise SettingsError(problems)
 
     async def _read_all(self, reference: str) -> tuple[list[str], list[str]]:
-        """What could be read, and what is wrong with the others."""
+        """Return the values that could be read, and the problems of the others."""
         found: list[str] = []
         problems: list[str] = []
         for part in _parts(reference):
@@ -141,7 +141,7 @@ class SecretSource:
 
 
 class _CachedSecret:
-    """What is remembered of a reference. No repr shows the values."""
+    """The cached state of a reference. Not a struct, so that no repr shows the values."""
 
     def __init__(self, now: datetime) -> None:
         self.lock = asyncio.Lock()
@@ -152,7 +152,7 @@ class _CachedSecret:
         self.fresh_until = self.refresh_from = self.retry_from = now
 
     def take(self, found: Sequence[str]) -> None:
-        """Remember what was read; the value in use stays while it is among it."""
+        """Cache the values read. Keep the value in use if it is among them."""
         if self.value not in found:
             self.use(found[0])
         self.candidates = tuple(dict.fromkeys([*found, self.previous] if self.previous else found))
@@ -163,7 +163,7 @@ class _CachedSecret:
 
 
 def _other(refused: str, candidates: Sequence[str]) -> str:
-    """The candidate after the refused one, round about; the refused one when there is no other."""
+    """Return the candidate after the refused one, cyclically, or the refused one if there is no other."""
     place = candidates.index(refused) if refused in candidates else -1
     return candidates[(place + 1) % len(candidates)] if candidates else refused
 

@@ -1,4 +1,4 @@
-"""What can be wrong with well-formed settings: pure checks, each giving every fault as a sentence that begins with the place."""
+"""Check well-formed settings. Each check yields all problems as sentences that begin with the setting's name."""
 
 import re
 from collections.abc import Collection, Iterator, Mapping
@@ -15,7 +15,7 @@ _TARGET_SETTINGS = {"otlp": "OTEL_EXPORTER_OTLP_ENDPOINT", "azure": "APPLICATION
 
 
 def lane_problems(name: str, lane: "Lane") -> Iterator[str]:
-    """Faults of one lane."""
+    """Yield the problems of one lane."""
     where = f"RELAY_LANES.{name}"
     if not _LANE_NAME.fullmatch(name):
         yield f"{where}: a lane's name is 1 to 32 lower-case letters and digits"
@@ -28,14 +28,14 @@ def lane_problems(name: str, lane: "Lane") -> Iterator[str]:
 
 
 def route_problems(route: "Route") -> Iterator[str]:
-    """Faults of what every route has, whatever its provider."""
+    """Yield the problems of the settings that every provider's routes have."""
     where = f"RELAY_ROUTES.{route.name}"
     if not _ROUTE_NAME.fullmatch(route.name):
         yield f"{where}: a route's name is 1 to 64 letters, digits, dashes and underscores"
     if not 1 <= route.concurrency <= 1000:
         yield f"{where}.concurrency: must be from 1 to 1000"
     if not route.senders:
-        yield f"{where}.senders: must name at least one pattern; * admits everybody"
+        yield f"{where}.senders: must name at least one pattern; * admits every sender"
     for number, pattern in enumerate(route.senders):
         if pattern != "*" and "@" not in pattern:
             yield f"{where}.senders[{number}]: must be *, an address, or *@domain"
@@ -44,7 +44,7 @@ def route_problems(route: "Route") -> Iterator[str]:
 
 
 def rule_problems(number: int, rule: "Rule", routes: Collection[str], lanes: Collection[str]) -> Iterator[str]:
-    """Faults of one routing rule, which may name only routes and lanes that there are."""
+    """Yield the problems of one routing rule, such as unknown routes and lanes."""
     where = f"RELAY_ROUTING[{number}]"
     if not rule.routes:
         yield f"{where}.routes: must name a route"
@@ -57,13 +57,13 @@ def rule_problems(number: int, rule: "Rule", routes: Collection[str], lanes: Col
 
 
 def url_problems(name: str, url: str) -> Iterator[str]:
-    """Faults of an address that may be left empty."""
+    """Yield the problem of a URL, which may be empty."""
     if url and not _URL.fullmatch(url):
-        yield f"{name}: must be an address that begins with https://, without a query"
+        yield f"{name}: must be a URL that begins with https://, without a query"
 
 
 def telemetry_problems(kind: str, environment: Mapping[str, str]) -> Iterator[str]:
-    """Faults of RELAY_TELEMETRY, and of what it needs beside it."""
+    """Yield the problems of RELAY_TELEMETRY and of the setting that it needs."""
     if kind and kind not in _TARGET_SETTINGS:
         yield f"RELAY_TELEMETRY: must be {' or '.join(_TARGET_SETTINGS)}, or empty"
     elif kind and not environment.get(_TARGET_SETTINGS[kind], "").strip():

@@ -1,7 +1,7 @@
-"""What Relay counts, measures and traces: the port, and the one that does nothing, which costs a call.
+"""The port for metrics and traces, and an implementation that does nothing.
 
-Numbers tell trends and are not the account: a process that dies takes its last minute along. What became of a message is
-in the journal. No attribute names a person or a message: lanes, routes, providers, states and codes only.
+Metrics show trends and are not exact: a process that dies loses its last minute. The journal has the state of every message.
+No attribute identifies a person or a message: only lanes, routes, providers, states and codes.
 """
 
 from collections.abc import Iterable
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class AttemptMeasurement(msgspec.Struct, frozen=True, kw_only=True):
-    """What is measured of an attempt, for one part of a message.
+    """The measurements of an attempt, for one part of a message.
 
     `state` is the part's state after it. `asked_at` to `answered_at` is the provider's time alone. `waited_seconds` counts
     from when the message was accepted, or was to be sent. `traceparent` is the trace that its request belongs to.
@@ -58,10 +58,10 @@ def measurement_of(
 
 
 class QueueMetrics(msgspec.Struct, frozen=True, kw_only=True):
-    """A queue at a moment: about how many entries it holds, and the age in seconds of the first that is visible.
+    """The approximate number of entries of a queue, and the age in seconds of its first visible one.
 
-    An entry that was put back for later counts from when it was put: one look may see too great an age, a minute of
-    looks does not. A queue that carries no messages counts as a lane of its own name.
+    An entry that was put back for later counts from when it was put, so a single sample may be too high; a minute of
+    samples is not. A queue that carries no messages counts as a lane of its own name.
     """
 
     lane: str
@@ -72,39 +72,39 @@ class QueueMetrics(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RequestSpan:
-    """A request under way. `traceparent` is what everything that follows from it belongs to (W3C Trace Context)."""
+    """The span of a request. `traceparent` (W3C Trace Context) connects its later attempts to the same trace."""
 
     traceparent: str = ""
 
     def end(self, method: str, path: str, status: int) -> None:
-        """The request was answered. `path` is that of the operation, with names for what varies."""
+        """End the span with the response. `path` is the operation's path, with placeholders for parameters."""
 
 
 class Telemetry:
-    """What is told to whoever watches. Nothing of it raises: it is told of what is done. This one tells nobody."""
+    """Record metrics and traces. No method raises, because it reports work that is already done. This one records nothing."""
 
-    def request(self, traceparent: str) -> RequestSpan | None:  # noqa: ARG002 - for those who do ask
-        """A request begins, as part of the caller's trace if there is one. None: nobody asks for traces."""
+    def request(self, traceparent: str) -> RequestSpan | None:  # noqa: ARG002 - used by the implementation
+        """Start a span for a request, in the caller's trace if there is one. None without tracing."""
         return None
 
     def accepted(self, lane: str, messages: int) -> None:
-        """So many messages are durable now."""
+        """Count messages that were stored durably."""
 
     def attempted(self, attempts: Iterable[AttemptMeasurement]) -> None:
         """Record an attempt for one message: a measurement for each part that it left."""
 
     def died(self, lane: str, state: str, code: str) -> None:
-        """A part became a dead letter."""
+        """Count a part that became a dead letter."""
 
     def queues(self, queues: "Iterable[QueueMetrics]") -> None:
-        """How the queues are now."""
+        """Record the current state of the queues."""
 
     def routes(self, states: Iterable[tuple[str, str]]) -> None:
-        """Each route and its state now."""
+        """Record the current state of each route."""
 
     def close(self) -> None:
-        """Send what was not sent yet. May wait for a network: not for an event loop."""
+        """Send what is still buffered. May block on the network: do not call it in the event loop."""
 
 
 OFF = Telemetry()
-"""Nobody is told anything."""
+"""Telemetry that records nothing."""

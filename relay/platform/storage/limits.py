@@ -1,4 +1,4 @@
-"""What Azure Storage refuses to hold. The in-memory doubles refuse the same, with the same exception as the adapters.
+"""Check values against the limits of Azure Storage. The in-memory doubles and the adapters raise the same exceptions.
 
 Sources: learn.microsoft.com/rest/api/storageservices, "Put Message" for queues and "Understanding the Table service
 data model" for tables.
@@ -20,7 +20,7 @@ MAX_PROPERTY_BYTES = 65_536
 MAX_PROPERTIES = 252
 MAX_KEY_BYTES = 1024
 
-# XML 1.0 carries no control characters, nor U+FFFE and U+FFFF, and its readers turn a carriage return into a line feed.
+# XML 1.0 cannot carry control characters, U+FFFE and U+FFFF, and its parsers turn a carriage return into a line feed.
 _NOT_XML_BYTES = bytes(code for code in range(32) if code not in b"\t\n")
 _NOT_XML_TEXTS = (b"\xef\xbf\xbe", b"\xef\xbf\xbf")
 _NOT_IN_KEY = re.compile(r"[/\\#?\x00-\x1f\x7f-\x9f]")
@@ -29,9 +29,9 @@ _RESERVED = frozenset({"PartitionKey", "RowKey", "Timestamp"})
 
 
 def queue_text(body: bytes) -> str:
-    """The text of a queue entry. Raises `StorageError` when a queue cannot hold it, or could not give it back the same."""
+    """Return the text of a queue entry. Raises `StorageError` if a queue cannot hold it or would return it changed."""
     if len(body) > MAX_BODY_BYTES:
-        raise StorageError(f"a queue entry holds at most {MAX_BODY_BYTES} bytes, not {len(body)}")
+        raise StorageError(f"queue entry too large: {len(body)} bytes (limit {MAX_BODY_BYTES})")
     if len(body.translate(None, _NOT_XML_BYTES)) != len(body) or any(text in body for text in _NOT_XML_TEXTS):
         raise StorageError("a queue entry cannot hold control characters, U+FFFE or U+FFFF")
     try:
@@ -51,29 +51,29 @@ def check_blob_name(name: str) -> None:
 
 
 def check_range(what: str, value: int, minimum: int, maximum: int) -> None:
-    """Raises `StorageError` unless least <= value <= most."""
+    """Raise `StorageError` unless minimum <= value <= maximum."""
     if not minimum <= value <= maximum:
         raise StorageError(f"{what} must be from {minimum} to {maximum}, not {value}")
 
 
 def check_entity(partition: str, row: str, properties: Mapping[str, Value]) -> None:
-    """Raises `StorageError` when a table cannot hold this row."""
+    """Raise `StorageError` if a table cannot hold this row."""
     for key in (partition, row):
         if _NOT_IN_KEY.search(key) or _utf16_bytes(key) > MAX_KEY_BYTES:
-            raise StorageError("a key holds a character that keys cannot hold, or more than 512 UTF-16 units")
+            raise StorageError("a row key has a forbidden character or more than 512 UTF-16 units")
     if len(properties) > MAX_PROPERTIES:
-        raise StorageError(f"a row holds at most {MAX_PROPERTIES} properties, not {len(properties)}")
+        raise StorageError(f"too many properties in a row: {len(properties)} (limit {MAX_PROPERTIES})")
     size = 4 + _utf16_bytes(partition) + _utf16_bytes(row)
     for name, value in properties.items():
         size += 8 + _utf16_bytes(name) + _property_bytes(name, value)
     if size > MAX_ENTITY_BYTES:
-        raise StorageError(f"a row holds at most {MAX_ENTITY_BYTES} bytes, not {size}")
+        raise StorageError(f"row too large: {size} bytes (limit {MAX_ENTITY_BYTES})")
 
 
 def as_stored(value: Value) -> Value:
-    """The value as it comes back from a table: plain types, times in UTC.
+    """Return the value as a table returns it: plain types, times in UTC.
 
-    Raises `StorageError` for a number of more than 64 bits and a time without zone.
+    Raises `StorageError` for an integer of more than 64 bits or a time without a zone.
     """
     match value:
         case bool() | float() | bytes():
@@ -86,19 +86,19 @@ def as_stored(value: Value) -> Value:
         case datetime() if value.tzinfo is not None:
             return value.astimezone(UTC)
         case _:
-            raise StorageError(f"a property cannot hold a {type(value).__name__} like this")
+            raise StorageError(f"a property cannot hold this {type(value).__name__}")
 
 
 def _property_bytes(name: str, value: Value) -> int:
     if not _PROPERTY_NAME.fullmatch(name) or name in _RESERVED:
-        raise StorageError("a property has a name that properties cannot have")
+        raise StorageError("invalid property name")
     match value:
         case bool():
             return 1
         case str() | bytes():
             size = len(value) if isinstance(value, bytes) else _utf16_bytes(value)
             if size > MAX_PROPERTY_BYTES:
-                raise StorageError(f"property {name} holds at most {MAX_PROPERTY_BYTES} bytes, not {size}")
+                raise StorageError(f"property {name} is too large: {size} bytes (limit {MAX_PROPERTY_BYTES})")
             return 4 + size
         case _:
             return 8
@@ -110,4 +110,4 @@ def _utf16_bytes(text: str) -> int:
     try:
         return len(text.encode("utf-16-le"))
     except UnicodeEncodeError:
-        raise StorageError("a text with half a surrogate pair cannot be stored") from None
+        raise StorageError("a text with a lone surrogate cannot be stored") from None

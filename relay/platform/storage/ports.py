@@ -1,7 +1,7 @@
-"""What Relay asks of storage. One protocol each for queues, tables and blobs.
+"""The ports of storage: one protocol each for queues, tables and blobs.
 
-Every method may raise `relay.core.errors.Unavailable` (throttled, away, timed out: the effect is unknown).
-No adapter retries by itself for longer than a few seconds: callers answer 503 or leave the entry to the host.
+Every method may raise `relay.core.errors.Unavailable` (throttled, down or timed out: the effect is unknown).
+No adapter retries for longer than a few seconds: callers return 503 or leave the entry to the host.
 """
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -19,7 +19,7 @@ type Value = str | int | bool | float | bytes | datetime
 
 
 class Entity(msgspec.Struct, frozen=True, kw_only=True):
-    """A table row. At most 252 properties besides its keys and 1 MiB in all. `etag` is empty until storage gave one."""
+    """A table row. At most 252 properties besides its keys and 1 MiB in all. `etag` is empty before the first write."""
 
     partition: str
     row: str
@@ -28,7 +28,7 @@ class Entity(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Page(msgspec.Struct, frozen=True, kw_only=True):
-    """Part of an answer. `next` is an opaque cursor for the following page, or None on the last."""
+    """A page of rows. `next` is an opaque cursor for the following page, or None on the last."""
 
     entities: Sequence[Entity]
     next: str | None = None
@@ -52,7 +52,7 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Received(msgspec.Struct, frozen=True, kw_only=True):
-    """A queue entry under lease. `receipt` is what `delete` wants; `dequeue_count` starts at 1."""
+    """A queue entry under lease. `delete` needs `receipt`. `dequeue_count` starts at 1."""
 
     id: str
     receipt: str
@@ -68,10 +68,10 @@ class Queues(Protocol):
         """Create the queue unless it exists."""
 
     async def exists(self, queue: str) -> bool:
-        """Whether there is such a queue."""
+        """Whether the queue exists."""
 
     async def names(self, prefix: str) -> Sequence[str]:
-        """The queues whose names begin like this, by name."""
+        """Return the sorted names of the queues whose names begin with `prefix`."""
 
     async def put(self, queue: str, body: bytes, *, delay_seconds: int = 0) -> None:
         """Put one entry, visible after `delay_seconds` (0 to 604,800). Raises `NotFound` when the queue is missing."""
@@ -80,13 +80,13 @@ class Queues(Protocol):
         """Take up to `limit` (1 to 32) visible entries under lease. The host does this in production; drains and tests here."""
 
     async def delete(self, queue: str, received: Received) -> None:
-        """Delete a received entry. A lost lease or a missing entry is not an error: it will come again, or is gone."""
+        """Delete a received entry. A lost lease or a missing entry is not an error: the entry comes again, or is gone."""
 
     async def count(self, queue: str) -> int:
-        """About how many entries the queue holds, visible or not. 0 when the queue is missing."""
+        """Return the approximate number of entries, visible or not. 0 if the queue is missing."""
 
     async def oldest_inserted_at(self, queue: str) -> datetime | None:
-        """When the first visible entry was put (a peek), or None."""
+        """Return when the first visible entry was put (a peek), or None."""
 
 
 class Tables(Protocol):
@@ -104,11 +104,11 @@ class Tables(Protocol):
     async def merge(self, table: str, entity: Entity, *, etag: str | None = None) -> str:
         """Change the given properties, keep the others; return the new ETag.
 
-        With `etag`, only if nobody wrote since (`Changed`). Raises `NotFound` when the row is missing.
+        With `etag`, raises `Changed` if the row was written since. Raises `NotFound` when the row is missing.
         """
 
     async def upsert(self, table: str, entity: Entity) -> str:
-        """Insert, or replace the whole row, whatever is there."""
+        """Insert the row, or replace the existing one."""
 
     async def upsert_all(self, table: str, entities: Sequence[Entity]) -> None:
         """Insert or replace rows of one partition, 100 a transaction. They are distinct and together far below 4 MiB."""
@@ -120,14 +120,14 @@ class Tables(Protocol):
         """Delete rows of one partition, 100 a transaction; missing ones are not an error."""
 
     async def query(self, table: str, query: Query, *, limit: int = 1000, cursor: str | None = None) -> Page:
-        """One page (at most 1000 rows), ordered by partition and row. A page may be short or empty and still have a `next`.
+        """Return one page (at most 1000 rows), ordered by partition and row. A short or empty page may still have a `next`.
 
-        Raises `ValueError` for a cursor that cannot be of a page.
+        Raises `ValueError` for an invalid cursor.
         """
 
 
 async def every_row(tables: Tables, table: str, query: Query) -> AsyncIterator[Entity]:
-    """All rows of a query, page by page."""
+    """Yield all rows of a query, page by page."""
     cursor: str | None = None
     while True:
         page = await tables.query(table, query, cursor=cursor)

@@ -135,7 +135,7 @@ def test_nobody_is_told_unless_the_settings_ask() -> None:
         ({"RELAY_TELEMETRY": "azure"}, "RELAY_TELEMETRY: azure needs APPLICATIONINSIGHTS_CONNECTION_STRING"),
         (
             {"RELAY_TELEMETRY": "otlp", "OTEL_EXPORTER_OTLP_ENDPOINT": "collector:4318"},
-            "OTEL_EXPORTER_OTLP_ENDPOINT: must be an address that begins with https://, without a query",
+            "OTEL_EXPORTER_OTLP_ENDPOINT: must be a URL that begins with https://, without a query",
         ),
     ],
 )

@@ -123,12 +123,12 @@ async def test_a_vault_in_trouble(place: Place) -> None:
     place.vault.script.respond(503, operation="get", headers={"Retry-After": "0"})
     assert await place.reader.read("key") == "one"
     place.vault.script.respond(503, operation="get", headers={"Retry-After": "0"}, times=None)
-    assert await place.fault() == "key: Key Vault answered 503"
+    assert await place.fault() == "key: Key Vault returned 503"
 
 
 async def test_a_vault_that_is_away(place: Place) -> None:
     await place.vault.stop()
-    assert (await place.fault()).startswith("key: Key Vault did not answer (")
+    assert (await place.fault()).startswith("key: no response from Key Vault (")
 
 
 async def test_what_is_no_address_of_a_vault(place: Place) -> None:
@@ -138,7 +138,9 @@ async def test_what_is_no_address_of_a_vault(place: Place) -> None:
         http=lambda: place.session,
         clock=lambda: NOW,
     )
-    with pytest.raises(SettingsError, match=r"key: (RELAY_KEY_VAULT_URL is not the address|Key Vault did not answer)"):
+    with pytest.raises(
+        SettingsError, match=r"key: (RELAY_KEY_VAULT_URL is not the address|no response from Key Vault)"
+    ):
         await reader.read("key")
     await reader.close()
 

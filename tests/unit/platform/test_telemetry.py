@@ -226,4 +226,4 @@ async def test_a_fault_in_telling_changes_nothing_of_what_is_told(
     assert len(place.script().sent) == 1
     assert place.waiting() == []
     told = [record.getMessage() for record in caplog.records if "telemetry_failed" in record.getMessage()]
-    assert told == ['telemetry_failed {"told":"request"}', 'telemetry_failed {"told":"attempted"}']
+    assert told == ['telemetry_failed {"signal":"request"}', 'telemetry_failed {"signal":"attempted"}']

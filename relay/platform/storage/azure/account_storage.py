@@ -1,4 +1,4 @@
-"""Azure Storage: the adapters together, as the app uses them."""
+"""Combine the Azure Storage adapters into the storage that the app uses."""
 
 from collections.abc import Mapping, Sequence
 
@@ -28,9 +28,9 @@ class AzureStorage(Storage, frozen=True, kw_only=True):
 
 
 def create_storage(environment: Mapping[str, str]) -> AzureStorage:
-    """The storage that `AzureWebJobsStorage` names (`relay.platform.storage.azure.settings`). Connects to nothing yet.
+    """Make the storage that `AzureWebJobsStorage` names (`relay.platform.storage.azure.settings`). Connects with the first call.
 
-    Raises `SettingsError` with every fault. Each SDK is imported when its service is first called.
+    Raises `SettingsError` with all problems. Each SDK is imported when its service is first called.
     """
     session = AzureSession(find_account(environment))
     to_queues, to_tables = AzureRequests(session, Service.QUEUE), AzureRequests(session, Service.TABLE)

@@ -14,10 +14,10 @@ from relay.platform.storage.ports import Blob
 
 BLOCK_BYTES = 4 * 1024 * 1024
 SINGLE_PUT_BYTES = 1024 * 1024
-"""Bodies above this go up in blocks, each handed over as a stream: aiohttp would send a long `bytes` in one piece and
-hold up the event loop meanwhile."""
+"""Larger bodies are uploaded in blocks, each as a stream: aiohttp sends a long `bytes` in one piece, which blocks the event
+loop."""
 TRANSFER_SECONDS = 120.0
-"""The longest a whole body may take; a single silence is bounded as everywhere."""
+"""Timeout for transferring a whole body. The usual timeouts apply to each read."""
 _PARALLEL_BLOCKS = 4
 
 
@@ -53,7 +53,7 @@ class AzureBlobs:
         *,
         content_type: str = "application/octet-stream",
     ) -> int:
-        """See the port. Blocks that are never committed cost nothing and are gone after a week."""
+        """See the port. Azure deletes blocks that are never committed after a week, free of charge."""
         blob = self._blob(container, name)
         size = 0
         blocks: list[str] = []
@@ -132,7 +132,7 @@ async def _one(body: bytes) -> AsyncIterator[bytes]:
 
 
 async def _in_blocks(chunks: AsyncIterator[bytes]) -> AsyncGenerator[bytes]:
-    """The same bytes in blocks of one size, the last one shorter. Holds little more than a block and a chunk."""
+    """Yield the same bytes in blocks of `BLOCK_BYTES`; the last may be shorter. Buffers about one block and one chunk."""
     held = bytearray()
     async for chunk in chunks:
         held += chunk

@@ -1,4 +1,4 @@
-"""The one boundary where the errors of the Azure SDKs and of sockets become ours."""
+"""Translate errors of the Azure SDKs and of sockets into Relay's storage errors."""
 
 import asyncio
 import sys
@@ -8,14 +8,14 @@ from types import TracebackType
 from relay.core.errors import AlreadyExists, Changed, NotFound, StorageError, Unavailable
 
 OPERATION_SECONDS = 15.0
-"""The longest an operation may take in all, name resolution and waiting for a connection included."""
+"""Timeout for a whole operation, including name resolution and waiting for a connection."""
 
 STATUSES: Mapping[int, type[StorageError]] = {
     404: NotFound,
     409: AlreadyExists,
     412: Changed,
-    # A role that has not reached every server yet, a key just rotated, a firewall: it is mended outside, and until
-    # then nothing may be lost. So it is storage being away, not an error of the message at hand.
+    # A role assignment that is not effective everywhere yet, a rotated key, a firewall: an operator fixes it, and no message
+    # may be lost until then. So storage is unavailable; the message at hand is not at fault.
     401: Unavailable,
     403: Unavailable,
     408: Unavailable,
@@ -25,19 +25,19 @@ STATUSES: Mapping[int, type[StorageError]] = {
     503: Unavailable,
     504: Unavailable,
 }
-"""HTTP status to error. Any other is a plain `StorageError`: storage understood, and will never do what was asked."""
+"""HTTP status to error. Any other status is a plain `StorageError`: the request is permanently invalid."""
 
 CODES: Mapping[str, type[StorageError]] = {
-    # 409, but nothing exists: a name is free again about a minute after its deletion.
+    # 409, although nothing exists: a name stays reserved for about a minute after its deletion.
     "QueueBeingDeleted": Unavailable,
     "TableBeingDeleted": Unavailable,
     "ContainerBeingDeleted": Unavailable,
     "AccountBeingCreated": Unavailable,
-    # 409, a write that met another one.
+    # 409, conflicting writes.
     "OperationTimedOut": Unavailable,
-    # 204: a queue of that name exists, and the SDK makes an error of it.
+    # 204: a queue of that name exists, which the SDK raises as an error.
     "QueueAlreadyExists": AlreadyExists,
-    # 400, the lease on a queue entry went to somebody else.
+    # 400, another receiver has the lease of the queue entry.
     "PopReceiptMismatch": Changed,
 }
 """Storage's own error code to error, where it says more than the status.
@@ -47,20 +47,20 @@ Source: learn.microsoft.com/rest/api/storageservices, "Status and error codes".
 
 
 def translated(error: Exception, what: str) -> StorageError:
-    """Our error for an SDK's or a socket's. `what` names the operation; neither it nor the text tells of content."""
+    """Translate an error of an SDK or a socket. `what` names the operation. The message contains no content."""
     response = getattr(error, "response", None)
-    # The SDKs number some errors that never had an answer 0.
+    # The SDKs give status 0 to some errors without a response.
     status = getattr(error, "status_code", None) or getattr(response, "status_code", None)
     if not status or _is_from_sdk(error, "ClientAuthenticationError"):
-        # No answer, or none that could be read: the connection, a time-out. Or a token that could not be had, whatever
-        # the status with which that was refused.
+        # No readable response: a connection error or a timeout. Or getting a token failed, whatever the status of that
+        # failure.
         return Unavailable(f"{what}: {type(error).__name__}")
     headers = getattr(response, "headers", None) or {}
     return refused(what, status, _code(error, headers), headers)
 
 
 def refused(what: str, status: int, code: str, headers: Mapping[str, str]) -> StorageError:
-    """Our error for an answer of storage that is one, by its status and storage's own code for it."""
+    """Translate an error response of storage, by its status and storage's own error code."""
     kind = CODES.get(code) or STATUSES.get(status, StorageError)
     text = f"{what}: {status} {code}".rstrip()
     return Unavailable(text, retry_after_seconds=_retry_after(headers)) if kind is Unavailable else kind(text)
@@ -80,7 +80,7 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
 
 
 class Boundary:
-    """`async with Boundary("queue put"):` around calls to storage, and nothing else: ends them in time, maps their errors."""
+    """Limit the time of storage calls and translate their errors. Wrap only such calls: `async with Boundary("queue put"):`."""
 
     def __init__(self, what: str, seconds: float | None = OPERATION_SECONDS) -> None:
         self._what = what
@@ -98,17 +98,17 @@ class Boundary:
         try:
             await self._timeout.__aexit__(kind, error, traceback)
         except TimeoutError as late:
-            raise Unavailable(f"{self._what}: no answer in time") from late
+            raise Unavailable(f"{self._what}: timed out") from late
         if isinstance(error, Exception) and _is_foreign(error):
             raise translated(error, self._what) from error
 
 
 def _is_foreign(error: Exception) -> bool:
-    # Besides its own errors an SDK lets some of the socket's through.
+    # The SDKs also raise some errors of sockets unchanged.
     return isinstance(error, OSError) or _is_from_sdk(error, "AzureError")
 
 
 def _is_from_sdk(error: Exception, kind: str) -> bool:
-    # Who raises an SDK's error has imported it.
+    # If the SDK raised the error, its module is imported.
     sdk = sys.modules.get("azure.core.exceptions")
     return sdk is not None and isinstance(error, getattr(sdk, kind))

@@ -1,8 +1,8 @@
-"""HTTP/1.1 over pooled connections to one server: what a small request to a storage service needs, and no more.
+"""Send HTTP/1.1 requests over pooled connections to one server. Supports only what small storage requests need.
 
-The parser is httptools (Node's llhttp). A whole client library costs more to import than everything else that the first
-message needs, and more for each request than signing and sending it: docs/decisions/0016-storage-requests.md has the
-figures.
+The parser is httptools (Node's llhttp). A full client library takes longer to import than everything else that the first
+message needs, and more time for each request than signing and sending it. Measurements:
+docs/decisions/0016-storage-requests.md.
 """
 
 import asyncio
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
     from ssl import SSLContext
 
 CONNECT_SECONDS = 3.0
-"""The longest until a connection stands, TLS and the name's resolution included."""
+"""Timeout for opening a connection, including TLS and name resolution."""
 IDLE_SECONDS = 60.0
 """How long an unused connection is kept, unless the server's `Keep-Alive` says less. Azure's balancers forget after four
 minutes (learn.microsoft.com/azure/load-balancer/load-balancer-tcp-reset)."""
 _CLOSES_EARLIER = 1.0
-"""So much before the server would close it: a request must not meet that."""
+"""Seconds subtracted from the server's `Keep-Alive`, so that no request is sent while the server closes the connection."""
 
 
 class StorageResponse(msgspec.Struct, frozen=True):
-    """A whole response. The headers' names are in lower case."""
+    """A whole response. Header names are in lower case."""
 
     status: int
     headers: Mapping[str, str]
@@ -35,9 +35,9 @@ class StorageResponse(msgspec.Struct, frozen=True):
 
 
 class ConnectionPool:
-    """Sends requests to the server of a base address (`https://host:port`); each waits for nothing but its own response.
+    """Sends requests to the server of a base URL (`https://host:port`), at most `limit` at once. The others wait.
 
-    At most `limit` are under way, the others wait. Belongs to the event loop of its first request.
+    Belongs to the event loop of its first request.
     """
 
     def __init__(self, base: str, *, limit: int) -> None:
@@ -47,7 +47,7 @@ class ConnectionPool:
         self._port = parts.port or (443 if self._is_secure else 80)
         self._authority = parts.netloc
         self._free = asyncio.Semaphore(limit)
-        # The one used last is taken first, so that those a burst has left over grow old.
+        # Last in, first out, so that connections left over from a burst expire.
         self._idle: deque[_PooledConnection] = deque()
         self._tls: SSLContext | None = None
         self._is_closed = False
@@ -67,7 +67,7 @@ class ConnectionPool:
             try:
                 response = await connection.send(head + body)
             except BaseException:
-                # Whatever comes on it now answers a request that nobody waits for any more.
+                # A response that arrives now would belong to this abandoned request.
                 connection.close()
                 raise
         if connection.is_reusable and not self._is_closed:
@@ -117,18 +117,18 @@ class _PooledConnection(asyncio.Protocol):
         self.is_reusable = False
 
     async def send(self, request: bytes) -> StorageResponse:
-        """The response to the request."""
+        """Send a request and return its response."""
         self._response = self._loop.create_future()
         self._headers, self._parts, self.is_reusable = {}, [], False
         self._transport.write(request)
         return await self._response
 
     def is_usable(self, now: float) -> bool:
-        """Whether a request may be sent."""
+        """Whether a request may be sent on this connection."""
         return self.is_reusable and now < self._expires
 
     def close(self) -> None:
-        """Close it at once."""
+        """Close the connection immediately."""
         self.is_reusable = False
         self._transport.abort()
 
@@ -141,7 +141,7 @@ class _PooledConnection(asyncio.Protocol):
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError as error:
-            self._fail(ConnectionError(f"not a response of HTTP/1.1: {type(error).__name__}"))
+            self._fail(ConnectionError(f"not an HTTP/1.1 response: {type(error).__name__}"))
             self.close()
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -152,8 +152,8 @@ class _PooledConnection(asyncio.Protocol):
     def on_message_begin(self) -> None:
         """Called by the parser."""
         if self._response is None:
-            # Taken for the answer to the next request, it would be somebody else's.
-            raise ConnectionError("the server answered more than it was asked")
+            # The next request would take this response for its own.
+            raise ConnectionError("the server sent a response without a request")
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Called by the parser."""

@@ -19,7 +19,7 @@ _XML = {"content-type": "application/xml"}
 
 
 class AzureQueues:
-    """The port `Queues`. A put is a request of our own; for everything else the SDK is imported at the first call."""
+    """The port `Queues`. `put` sends its own request; everything else uses the SDK, imported at the first call."""
 
     def __init__(self, session: AzureSession, requests: AzureRequests) -> None:
         self._session = session
@@ -69,7 +69,7 @@ class AzureQueues:
         client = self._client(queue)
         async with Boundary("queue receive"):
             pages = client.receive_messages(messages_per_page=limit, visibility_timeout=lease_seconds).by_page()
-            # One page is one call; the pages after it would be further calls.
+            # One page is one call. Do not fetch further pages.
             async for page in pages:
                 return [_received(message) async for message in page]
         return []
@@ -97,7 +97,7 @@ class AzureQueues:
         return None
 
     def _encoded(self, text: str) -> bytes:
-        # Azurite decodes each of its reads by itself, and breaks a character where one ends.
+        # Azurite decodes each chunk that it reads separately, which breaks a character at the end of a chunk.
         return text.encode("ascii", "xmlcharrefreplace") if self._requests.is_emulator else text.encode()
 
     def _client(self, queue: str) -> Any:
@@ -114,7 +114,7 @@ def _received(message: Any) -> Received:
     return Received(
         id=message.id,
         receipt=message.pop_receipt,
-        # The SDK gives None for an empty text.
+        # The SDK returns None for an empty text.
         body=(message.content or "").encode(),
         dequeue_count=int(message.dequeue_count),
         inserted_at=message.inserted_on,

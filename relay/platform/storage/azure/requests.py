@@ -1,6 +1,6 @@
-"""Signed requests to the storage services, for the operations that every message pays for.
+"""Send signed requests to the storage services, for the operations that every message needs.
 
-What is rare goes through the SDKs: docs/decisions/0016-storage-requests.md.
+Rare operations use the SDKs: docs/decisions/0016-storage-requests.md.
 """
 
 import re
@@ -15,7 +15,7 @@ from relay.platform.storage.azure.settings import Service
 from relay.platform.storage.azure.shared_key import queue_text, table_text
 
 _VERSIONS = {Service.QUEUE: "2023-11-03", Service.BLOB: "2023-11-03", Service.TABLE: "2020-12-06"}
-"""Old enough for every Azurite in use; a table takes tokens since its own."""
+"""Old enough for every Azurite in use. Tables accept tokens since 2020-12-06."""
 _CODE = re.compile(rb'"code"\s*:\s*"(\w+)"')
 
 
@@ -69,7 +69,7 @@ class AzureRequests:
 
 
 def _code(response: StorageResponse) -> str:
-    """The service's own error code: in a header, or for tables in the body."""
+    """Return the service's own error code, from a header or (tables) from the body."""
     found = response.headers.get("x-ms-error-code", "")
     if not found and (in_body := _CODE.search(response.body)):
         found = in_body[1].decode()

@@ -1,4 +1,4 @@
-"""Table rows as the service's JSON, and back.
+"""Encode table rows as the service's JSON, and decode them.
 
 Source: learn.microsoft.com/rest/api/storageservices/understanding-the-table-service-data-model and
 …/payload-format-for-table-service-operations (minimal metadata).
@@ -24,7 +24,7 @@ _decoder = msgspec.json.Decoder()
 
 
 def encode_row(entity: Entity) -> bytes:
-    """The body of a request that writes the row. Raises `StorageError` for what a table cannot hold."""
+    """Return the body of a request that writes the row. Raises `StorageError` for what a table cannot hold."""
     fields: dict[str, Any] = {"PartitionKey": entity.partition, "RowKey": entity.row}
     for name, value in entity.properties.items():
         match limits.as_stored(value):
@@ -39,17 +39,17 @@ def encode_row(entity: Entity) -> bytes:
                 fields[name], fields[name + _TYPE] = base64.b64encode(content).decode(), "Edm.Binary"
             case datetime() as at:
                 fields[name], fields[name + _TYPE] = f"{at:%Y-%m-%dT%H:%M:%S.%f}Z", "Edm.DateTime"
-    # In ASCII: Azurite breaks a character of several bytes where one of its reads ends.
+    # ASCII only: Azurite breaks a multi-byte character at the end of a chunk that it reads.
     return json.dumps(fields, separators=(",", ":"), allow_nan=False).encode()
 
 
 def decode_row(body: bytes) -> Entity:
-    """The row that a response holds."""
+    """Decode the row in a response body."""
     return _entity(_decoder.decode(body))
 
 
 def decode_rows(body: bytes) -> Sequence[Entity]:
-    """The rows of a page."""
+    """Decode the rows of a page."""
     return [_entity(found) for found in _decoder.decode(body)["value"]]
 
 
@@ -64,12 +64,12 @@ def _entity(found: Mapping[str, Any]) -> Entity:
 
 
 def _etag(found: Mapping[str, Any]) -> str:
-    # A projection leaves it out. It is made from the time of writing, which therefore every projection names.
+    # A projection omits the ETag. It is derived from `Timestamp`, so every projection selects that.
     return str(found.get("odata.etag") or f"W/\"datetime'{quote(found['Timestamp'], safe='')}'\"")
 
 
 def _time(text: str) -> datetime:
-    # The service counts in tenths of a microsecond; what we wrote has none.
+    # The service has a resolution of 0.1 microseconds; the times Relay writes have whole microseconds.
     return datetime.fromisoformat(text).astimezone(UTC)
 
 

@@ -1,4 +1,4 @@
-"""What the three Azure adapters share: the account, one credential with its token, and the SDKs' HTTP session and options."""
+"""Share the account, one credential with its token, and the SDKs' HTTP session and options among the Azure adapters."""
 
 import asyncio
 import logging
@@ -9,19 +9,19 @@ from relay.platform.storage.azure.settings import Account, Service
 
 CONNECT_SECONDS = 3.0
 READ_SECONDS = 10.0
-"""The longest silence of a server that is to answer."""
+"""Timeout for each read of a response."""
 MAX_CONNECTIONS = 100
 """An instance has 128 outgoing ports for one destination on the smaller plans."""
 API_VERSION = "2023-11-03"
-"""The service version asked for, where the SDK lets us choose: old enough for every Azurite in use."""
+"""The service version to request, where the SDK accepts one. Old enough for every Azurite in use."""
 
 _SCOPE = "https://storage.azure.com/.default"
 _RENEW_SECONDS = 300
-"""A token is renewed so long before it ends. When that fails, it is used until then."""
+"""A token is renewed this long before it expires. If that fails, it is used until it expires."""
 
 
 class AzureSession:
-    """Makes clients over one HTTP session. Nothing is imported or built before the first client is asked for."""
+    """Makes clients over one HTTP session. Nothing is imported or built before the first client is made."""
 
     def __init__(self, account: Account) -> None:
         self.account = account
@@ -32,15 +32,15 @@ class AzureSession:
         self._renewing = asyncio.Lock()
 
     def client(self, kind: Any, service: Service, name: str, **options: Any) -> Any:
-        """A client of the class `kind` (QueueClient, TableClient, ContainerClient) for the resource `name`."""
+        """Make a client of the class `kind` (QueueClient, TableClient, ContainerClient) for the resource `name`."""
         return self._made(kind, service, (name,), options)
 
     def service(self, kind: Any, service: Service, **options: Any) -> Any:
-        """A client of the class `kind` (QueueServiceClient) for a whole service."""
+        """Make a client of the class `kind` (QueueServiceClient) for a whole service."""
         return self._made(kind, service, (), options)
 
     async def token(self) -> str:
-        """The bearer token for every service of the account. Raises azure-core's errors when there is none."""
+        """Return the bearer token for all services of the account. Raises azure-core's errors if there is none."""
         async with self._renewing:
             ends_in = 0.0 if self._token is None else self._token.expires_on - time.time()
             if ends_in < _RENEW_SECONDS:
@@ -52,7 +52,7 @@ class AzureSession:
         return str(self._token.token)
 
     async def close(self) -> None:
-        """Close the connections and the credential's own."""
+        """Close the HTTP session and the credential."""
         session, credential = self._session, self._credential
         self._session = self._credential = self._options = None
         if session is not None:
@@ -82,11 +82,11 @@ class AzureSession:
                     connection_timeout=CONNECT_SECONDS,
                     read_timeout=READ_SECONDS,
                 ),
-                # Callers decide what to try again, and when.
+                # Callers decide what to retry, and when.
                 "retry_total": 0,
                 "permit_redirects": False,
                 "user_agent_use_env": False,
-                # The SDKs log every request with its address and headers. A logger that no handler knows costs least.
+                # The SDKs log every request with its URL and headers. A logger without handlers is cheapest.
                 "logger": logging.Logger("relay.platform.storage", logging.WARNING),
             }
         return self._options

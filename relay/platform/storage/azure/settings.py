@@ -1,6 +1,6 @@
-"""Where storage is and how to prove who we are: the settings of the Functions host's own connection, `AzureWebJobsStorage`.
+"""Read the storage account and its credential from the Functions host's own connection, `AzureWebJobsStorage`.
 
-Either a connection string, or an identity: `AzureWebJobsStorage__accountName` or one address for each service
+Either a connection string, or an identity: `AzureWebJobsStorage__accountName` or one URL for each service
 (`__queueServiceUri`, `__tableServiceUri`, `__blobServiceUri`), with `__credential` = `managedidentity` and, for a
 user-assigned identity, `__clientId`. Without `__credential` the developer's own sign-in is used.
 Source: learn.microsoft.com/azure/azure-functions/functions-reference, "Connecting to host storage with an identity".
@@ -20,7 +20,7 @@ _ENDPOINT_SUFFIX = "core.windows.net"
 
 
 class Service(StrEnum):
-    """A part of a storage account, by the word its addresses use."""
+    """A service of a storage account, by the name in its URL."""
 
     QUEUE = "queue"
     TABLE = "table"
@@ -28,9 +28,7 @@ class Service(StrEnum):
 
 
 class Account(msgspec.Struct, frozen=True, kw_only=True):
-    """A storage account: the services' addresses, and whose identity to use or else a connection string with what it says:
-    a key or a shared access signature.
-    """
+    """A storage account: its service URLs, and an identity or a connection string (key or shared access signature)."""
 
     addresses: Mapping[Service, str]
     connection_string: str = ""
@@ -45,8 +43,8 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def find_account(environment: Mapping[str, str]) -> Account:
-    """The account that the environment names. Raises `SettingsError` with every fault."""
-    # The host reads names without regard to case, and takes an empty value for none.
+    """Return the account in the environment. Raises `SettingsError` with all problems."""
+    # The host ignores the case of names, and empty values.
     values = {name.lower(): value.strip() for name, value in environment.items() if value.strip()}
     connection_string = values.get(CONNECTION.lower(), "")
     if connection_string:

@@ -1,4 +1,4 @@
-"""Connection strings of storage accounts, and the signature that their services ask of a request.
+"""Parse connection strings of storage accounts, and sign requests with a shared key.
 
 Sources: learn.microsoft.com/azure/storage/common/storage-configure-connection-string;
 learn.microsoft.com/rest/api/storageservices/authorize-with-shared-key.
@@ -39,13 +39,13 @@ class SharedKey(msgspec.Struct, frozen=True):
         return f"SharedKey(account={self.account!r})"
 
     def authorization(self, text: str) -> str:
-        """The `Authorization` header for a request whose text to sign this is."""
+        """Return the `Authorization` header of a request, from its string-to-sign."""
         signature = base64.b64encode(hmac.digest(self.key, text.encode(), hashlib.sha256)).decode()
         return f"SharedKey {self.account}:{signature}"
 
 
 class ConnectionString(msgspec.Struct, frozen=True, kw_only=True):
-    """What a connection string says: the addresses by service, and a key or a shared access signature (`k=v&…`)."""
+    """The content of a connection string: service URLs, and a key or a shared access signature (`k=v&…`)."""
 
     endpoints: Mapping[str, str]
     key: SharedKey | None = None
@@ -56,7 +56,7 @@ class ConnectionString(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_connection_string(text: str) -> ConnectionString:
-    """Raises `ValueError` with what is wrong, which does not repeat the text: it has the key in it."""
+    """Parse a connection string. Raises `ValueError`, whose message omits the text because it contains the key."""
     pairs = [part.partition("=") for part in text.split(";") if part.strip()]
     if not all(separator for _, separator, _ in pairs):
         raise ValueError("is not a connection string (Name=value;Name=value)")
@@ -87,7 +87,7 @@ def _endpoint(values: Mapping[str, str], service: str) -> str:
 
 
 def queue_text(key: SharedKey, method: str, target: str, headers: Mapping[str, str], length: int) -> str:
-    """What a request to a queue or blob service signs. The headers' names are in lower case."""
+    """Return the string-to-sign of a request to a queue or blob service. Header names are in lower case."""
     sent = {**headers, "content-length": str(length) if length else ""}
     ours = "".join(f"{name}:{headers[name]}\n" for name in sorted(headers) if name.startswith("x-ms-"))
     parts = urlsplit(target)
@@ -97,6 +97,6 @@ def queue_text(key: SharedKey, method: str, target: str, headers: Mapping[str, s
 
 
 def table_text(key: SharedKey, method: str, target: str, headers: Mapping[str, str]) -> str:
-    """What a request to a table service signs. The headers' names are in lower case."""
+    """Return the string-to-sign of a request to a table service. Header names are in lower case."""
     signed = (headers.get(name, "") for name in _SIGNED_FOR_ALL)
     return "\n".join((method, *signed, headers["x-ms-date"], f"/{key.account}{urlsplit(target).path}"))

@@ -26,9 +26,7 @@ _KEYS = ("PartitionKey", "RowKey")
 
 
 class AzureTables:
-    """The port `Tables`. Rows are read and written by requests of our own; for everything else the SDK is imported at the
-    first call.
-    """
+    """The port `Tables`. Reads and writes of rows send their own requests; the rest uses the SDK, imported at the first call."""
 
     def __init__(self, session: AzureSession, requests: AzureRequests) -> None:
         self._session = session
@@ -43,7 +41,7 @@ class AzureTables:
 
     async def insert(self, table: str, entity: Entity) -> str:
         """See the port."""
-        # Without the preference the service sends the whole row back.
+        # Without this header the service returns the whole row.
         headers = {**_WRITES, "prefer": "return-no-content"}
         return await self._write("table insert", "POST", table, entity, headers)
 
@@ -90,7 +88,7 @@ class AzureTables:
         try:
             await self._submit_deletes(table, partition, rows)
         except NotFound:
-            # One missing row fails them all, and they may be many: delete those that are there, each by itself.
+            # One missing row fails the transaction, and many may be missing: delete the existing rows one by one.
             for row in await self._present(table, partition, rows):
                 await self.delete(table, partition, row)
 
@@ -112,7 +110,7 @@ class AzureTables:
     async def query(self, table: str, query: Query, *, limit: int = 1000, cursor: str | None = None) -> Page:
         """See the port."""
         limits.check_range("limit", limit, 1, limits.MAX_PAGE_ROWS)
-        # The ETag is made from the time of writing, so that a projection must name it.
+        # The ETag is derived from the timestamp, so a projection must select it.
         select = () if query.select is None else (*_KEYS, "Timestamp", *query.select)
         asked = {
             "$filter": filter_text(query),
@@ -147,11 +145,11 @@ def _key(key: str) -> str:
 
 
 def _after(cursor: str) -> dict[str, str]:
-    """The parameters that ask for the page which the cursor names. Raises `ValueError` for what names none."""
+    """Return the parameters that request the cursor's page. Raises `ValueError` for an invalid cursor."""
     try:
         keys = msgspec.json.decode(cursor, type=dict[str, str | None])
     except msgspec.MsgspecError as error:
-        raise ValueError("no cursor of a page") from error
+        raise ValueError("not a page cursor") from error
     return {f"Next{name}": keys[name] or "" for name in _KEYS if keys.get(name)}
 
 
@@ -161,7 +159,7 @@ def _cursor(headers: Mapping[str, str]) -> str | None:
 
 
 def filter_text(query: Query) -> str:
-    """The query in OData, or nothing when it wants every row."""
+    """Return the query as an OData filter. Empty if it selects every row."""
     ranges: tuple[tuple[str, str, str | int | bool | None], ...] = (
         ("PartitionKey", "eq", query.partition),
         ("PartitionKey", "ge", query.partition_from),
@@ -188,6 +186,6 @@ def _fields(entity: Entity) -> dict[str, Any]:
     fields: dict[str, Any] = {"PartitionKey": entity.partition, "RowKey": entity.row}
     for name, value in entity.properties.items():
         stored = limits.as_stored(value)
-        # The SDK takes an int for one of 32 bits unless told otherwise.
+        # Without a type, the SDK writes an int as 32 bits.
         fields[name] = (stored, _INT64) if type(stored) is int else stored
     return fields

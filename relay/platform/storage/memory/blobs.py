@@ -1,4 +1,4 @@
-"""Blobs in memory: the double of Azure Storage blobs, for tests and trials."""
+"""Store blobs in memory: the double of Azure Storage blobs, for tests and local trials."""
 
 from bisect import bisect_left
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -22,28 +22,28 @@ class _StoredBlob(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BlobsSnapshot(msgspec.Struct, frozen=True):
-    """The contents of all containers at a moment."""
+    """A copy of the contents of all containers."""
 
     containers: Mapping[str, Mapping[str, _StoredBlob]]
 
 
 class MemoryBlobs:
-    """The port `Blobs`. Times of writing come from the clock, in whole seconds as Azure tells them."""
+    """The port `Blobs`. Modification times come from the clock, in whole seconds as in Azure."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._containers: dict[str, dict[str, _StoredBlob]] = {}
 
     def snapshot(self) -> BlobsSnapshot:
-        """What the containers hold now. It can be restored any number of times."""
+        """Copy the current contents. The copy can be restored any number of times."""
         return BlobsSnapshot({name: dict(container) for name, container in self._containers.items()})
 
     def restore(self, snapshot: BlobsSnapshot) -> None:
-        """Forget everything and hold what the snapshot holds."""
+        """Replace the contents with the snapshot."""
         self._containers = {name: dict(container) for name, container in snapshot.containers.items()}
 
     def content_type(self, container: str, name: str) -> str:
-        """The content type a blob was written with."""
+        """Return the content type that a blob was written with."""
         return self._blob(container, name).content_type
 
     async def create(self, container: str) -> None:
@@ -68,7 +68,7 @@ class MemoryBlobs:
         *,
         content_type: str = "application/octet-stream",
     ) -> int:
-        """See the port. A stream that fails leaves what was there."""
+        """See the port. If the stream fails, the previous blob stays."""
         self._container(container)
         body = b"".join([chunk async for chunk in chunks])
         await self.put(container, name, body, content_type=content_type)

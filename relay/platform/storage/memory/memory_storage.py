@@ -1,7 +1,6 @@
-"""Storage in memory: doubles of the three adapters, as faithful as the contract tests can tell.
+"""Combine the in-memory doubles of the three storage adapters. The contract tests hold them to the adapters' behavior.
 
-They need no server, follow an injected clock and are quick to copy: `snapshot` what they hold at a moment,
-and `restore` it as often as wanted.
+They need no server and follow an injected clock. `snapshot` copies their contents and `restore` puts a copy back.
 """
 
 import msgspec
@@ -15,7 +14,7 @@ __all__ = ["MemoryBlobs", "MemoryQueues", "MemoryStorage", "MemoryTables", "Stor
 
 
 class StorageSnapshot(msgspec.Struct, frozen=True, kw_only=True):
-    """What a whole storage held at a moment."""
+    """A copy of a whole storage."""
 
     queues: QueuesSnapshot
     tables: TablesSnapshot
@@ -30,18 +29,18 @@ class MemoryStorage(Storage, frozen=True, kw_only=True):
     blobs: MemoryBlobs
 
     def snapshot(self) -> StorageSnapshot:
-        """What storage holds now. It can be restored any number of times, also into another `MemoryStorage`."""
+        """Copy the current contents. The copy can be restored any number of times, also into another `MemoryStorage`."""
         return StorageSnapshot(
             queues=self.queues.snapshot(), tables=self.tables.snapshot(), blobs=self.blobs.snapshot()
         )
 
     def restore(self, snapshot: StorageSnapshot) -> None:
-        """Forget everything and hold what the snapshot holds."""
+        """Replace the contents with the snapshot."""
         self.queues.restore(snapshot.queues)
         self.tables.restore(snapshot.tables)
         self.blobs.restore(snapshot.blobs)
 
 
 def memory_storage(clock: Clock) -> MemoryStorage:
-    """An empty storage in memory. `clock` gives the time, aware and in UTC."""
+    """Make an empty storage in memory. `clock` returns the time, aware and in UTC."""
     return MemoryStorage(queues=MemoryQueues(clock), tables=MemoryTables(), blobs=MemoryBlobs(clock))

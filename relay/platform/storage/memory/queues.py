@@ -1,4 +1,4 @@
-"""Queues in memory: the double of Azure Storage queues, for tests and trials."""
+"""Store queues in memory: the double of Azure Storage queues, for tests and local trials."""
 
 import heapq
 from collections.abc import Callable, Mapping, Sequence
@@ -24,7 +24,7 @@ class _Entry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Queue:
-    """Entries by id, and a heap of when they become visible; what it says of moved or deleted entries is passed over."""
+    """Entries by id, and a heap of the times they become visible. `first` skips its stale items."""
 
     def __init__(self) -> None:
         self.entries: dict[str, _Entry] = {}
@@ -51,14 +51,14 @@ class _Queue:
 
 
 class QueuesSnapshot(msgspec.Struct, frozen=True):
-    """The contents of all queues at a moment. `numbered` is the last number given to an entry or a receipt."""
+    """A copy of the contents of all queues. `numbered` is the last number given to an entry or a receipt."""
 
     queues: Mapping[str, _Queue]
     numbered: int
 
 
 class MemoryQueues:
-    """The port `Queues`. What is visible follows the clock; entries that become visible together come in order of putting."""
+    """The port `Queues`. The clock decides what is visible. Entries that become visible together keep their order."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -66,22 +66,22 @@ class MemoryQueues:
         self._numbered = 0
 
     def snapshot(self) -> QueuesSnapshot:
-        """What the queues hold now. It can be restored any number of times."""
+        """Copy the current contents. The copy can be restored any number of times."""
         return QueuesSnapshot({name: queue.copy() for name, queue in self._queues.items()}, self._numbered)
 
     def restore(self, snapshot: QueuesSnapshot) -> None:
-        """Forget everything and hold what the snapshot holds."""
+        """Replace the contents with the snapshot."""
         self._queues = {name: queue.copy() for name, queue in snapshot.queues.items()}
-        # Never goes back: a receipt from one course of events must not fit an entry of another.
+        # Never decreases: a receipt from before a restore must not fit an entry after it.
         self._numbered = max(self._numbered, snapshot.numbered)
 
     def next_visible_at(self, queue: str) -> datetime | None:
-        """When the next entry is, or became, visible; None when the queue is empty. Lets a test move its clock there."""
+        """Return when the next entry becomes or became visible, so that a test can move its clock there. None: empty queue."""
         first = self._queue(queue).first()
         return None if first is None else first.visible_at
 
     def bodies(self, queue: str) -> Sequence[bytes]:
-        """The bodies of all entries, visible or not, in order of putting."""
+        """Return the bodies of all entries, visible or not, in the order they were put."""
         return [entry.body for entry in sorted(self._queue(queue).entries.values(), key=lambda entry: entry.sequence)]
 
     async def create(self, queue: str) -> None:

@@ -1,4 +1,4 @@
-"""Tables in memory: the double of Azure Storage tables, for tests and trials."""
+"""Store tables in memory: the double of Azure Storage tables, for tests and local trials."""
 
 import itertools
 import json
@@ -43,7 +43,7 @@ class _Table:
 
 
 class TablesSnapshot(msgspec.Struct, frozen=True):
-    """The contents of all tables at a moment. `version` is the last number given to an ETag."""
+    """A copy of the contents of all tables. `version` is the last number given to an ETag."""
 
     tables: Mapping[str, _Table]
     version: int
@@ -52,8 +52,8 @@ class TablesSnapshot(msgspec.Struct, frozen=True):
 class MemoryTables:
     """The port `Tables`.
 
-    Azure ends a page after a thousand rows looked at, whether or not they matched; `rows_looked_at` is that number,
-    so that a test with few rows can meet short and empty pages.
+    Azure ends a page after scanning 1000 rows, matching or not. `rows_looked_at` replaces that number, so that a test with
+    few rows can get short and empty pages.
     """
 
     def __init__(self, *, rows_looked_at: int = limits.MAX_PAGE_ROWS) -> None:
@@ -62,17 +62,17 @@ class MemoryTables:
         self._version = 0
 
     def snapshot(self) -> TablesSnapshot:
-        """What the tables hold now. It can be restored any number of times."""
+        """Copy the current contents. The copy can be restored any number of times."""
         return TablesSnapshot({name: table.copy() for name, table in self._tables.items()}, self._version)
 
     def restore(self, snapshot: TablesSnapshot) -> None:
-        """Forget everything and hold what the snapshot holds."""
+        """Replace the contents with the snapshot."""
         self._tables = {name: table.copy() for name, table in snapshot.tables.items()}
-        # Never goes back: an ETag from one course of events must not fit a row of another.
+        # Never decreases: an ETag from before a restore must not fit a row after it.
         self._version = max(self._version, snapshot.version)
 
     def rows(self, table: str) -> Sequence[Entity]:
-        """All rows of a table, in order."""
+        """Return all rows of a table, in order."""
         held = self._table(table)
         return [held.rows[key] for key in held.keys]
 
@@ -165,7 +165,7 @@ def _parse(cursor: str) -> _Key:
     try:
         return msgspec.json.decode(cursor, type=tuple[str, str])
     except msgspec.MsgspecError as error:
-        raise ValueError("no cursor of a page") from error
+        raise ValueError("not a page cursor") from error
 
 
 def _first(query: Query) -> _Key:
@@ -198,7 +198,7 @@ def _is_within(key: str, exactly: str | None, first: str | None, before: str | N
 
 
 def _is_equal(stored: object, wanted: object) -> bool:
-    # Azure compares only what has the same type: True is not 1 there.
+    # Azure compares only values of the same type: there, True is not 1.
     return isinstance(stored, bool) == isinstance(wanted, bool) and stored == wanted
 
 
