@@ -1,4 +1,4 @@
-"""What the tests of the API share: an application over storage in memory."""
+"""Fixtures of the API tests: an application over storage in memory."""
 
 from collections.abc import AsyncIterator
 

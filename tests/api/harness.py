@@ -1,4 +1,4 @@
-"""A whole Relay in one process: storage in memory, a clock that stands still until it is moved, and real delivery."""
+"""A whole Relay in one process: storage in memory, a clock that moves only when a test moves it, and real delivery."""
 
 import base64
 import hashlib
@@ -48,7 +48,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Harness:
-    """An application, its storage and its clock. Calls are made with the key of client `app` unless told otherwise."""
+    """An application, its storage and its clock. Calls use the key of client `app` by default."""
 
     def __init__(self, environment: Mapping[str, str] | None = None) -> None:
         self.clock = Clock(NOON)
@@ -132,7 +132,7 @@ class Harness:
         return str(answer.json["id"])
 
     async def status(self, name: str, client: str = "app") -> Any:
-        """What is told about a message."""
+        """Return the status of a message."""
         answer = await self.call("GET", f"/v1/messages/{name}", client=client)
         assert answer.status == 200, answer.body
         return answer.json
@@ -163,7 +163,7 @@ class Harness:
 
 
 def message(**fields: Any) -> dict[str, Any]:
-    """A message that is accepted, changed by `fields`; those that are None are left out."""
+    """Return a valid message, changed by `fields`; those that are None are left out."""
     whole = {
         "from": "Shop <orders@example.com>",
         "to": "ada@example.org",
@@ -175,12 +175,12 @@ def message(**fields: Any) -> dict[str, Any]:
 
 
 def file(content: bytes = b"hello", **fields: Any) -> dict[str, Any]:
-    """An attachment, changed by `fields`."""
+    """Return an attachment, changed by `fields`."""
     return {"name": "hello.txt", "content": base64.b64encode(content).decode(), **fields}
 
 
 def check_error(answer: Answer, path: str) -> None:
-    """Every refusal has the one shape, and only codes that are documented."""
+    """Check that an error has the documented shape and codes."""
     if answer.status < 400 or not path.startswith("/v1") or "error" not in answer.json:
         return
     error = answer.error

@@ -1,4 +1,4 @@
-"""A request of many messages is accepted with one write, and spread later: all of it or nothing, each message once."""
+"""A request of many messages is accepted with one write and fanned out later, each message once."""
 
 from collections import Counter
 from datetime import timedelta
@@ -17,7 +17,7 @@ MANY = 70
 
 
 async def accept(relay: Harness, count: int = MANY, *, batch: str | None = None, text: str = "hi") -> list[str]:
-    """Accept so many messages, each to an address of its own; their ids."""
+    """Accept `count` messages, each to a different address. Returns their ids."""
     client = await relay.relay.clients.get("app")
     submissions = [
         Submission(
@@ -41,11 +41,11 @@ async def accept(relay: Harness, count: int = MANY, *, batch: str | None = None,
 
 
 async def caught(relay: Harness) -> Counter[str]:
-    """How often each message was sent, by its id."""
+    """Count the sent mails by message id."""
     return Counter([mail.message async for mail in relay.relay.inbox.all()])
 
 
-async def test_many_messages_are_one_entry_and_one_blob(relay: Harness) -> None:
+async def test_many_messages_are_written_as_one_entry_and_one_blob(relay: Harness) -> None:
     names = await accept(relay)
     assert (relay.queues.calls["put"], relay.blobs.calls["put"], relay.waiting) == (1, 1, 1)
     await relay.deliver()
@@ -54,14 +54,14 @@ async def test_many_messages_are_one_entry_and_one_blob(relay: Harness) -> None:
     assert not (await relay.memory.blobs.list("content"))[0]
 
 
-async def test_what_fits_an_entry_needs_no_blob(relay: Harness) -> None:
+async def test_batch_that_fits_an_entry_needs_no_blob(relay: Harness) -> None:
     names = await accept(relay, 32)
     assert (relay.queues.calls["put"], relay.blobs.calls["put"]) == (1, 0)
     await relay.deliver()
     assert await caught(relay) == Counter(names)
 
 
-async def test_large_messages_lie_in_blobs_of_their_own(relay: Harness) -> None:
+async def test_large_messages_are_stored_in_separate_blobs(relay: Harness) -> None:
     names = await accept(relay, 20, text="x" * 60_000)
     assert (relay.queues.calls["put"], relay.blobs.calls["put"]) == (1, 20)
     await relay.deliver()
@@ -69,20 +69,20 @@ async def test_large_messages_lie_in_blobs_of_their_own(relay: Harness) -> None:
 
 
 @pytest.mark.parametrize("port", ["queues", "blobs"])
-async def test_when_storage_is_away_nothing_was_accepted(relay: Harness, port: str) -> None:
+async def test_unavailable_storage_accepts_nothing(relay: Harness, port: str) -> None:
     getattr(relay, port).is_away = True
     with pytest.raises(Refusal) as refused:
         await accept(relay)
     assert (refused.value.status, relay.waiting) == (503, 0)
 
 
-async def test_the_ids_are_told_before_anything_is_durable(relay: Harness) -> None:
+async def test_ids_are_reported_before_anything_is_durable(relay: Harness) -> None:
     client = await relay.relay.clients.get("app")
-    told: list[str] = []
+    reported: list[str] = []
 
     async def reserve(prepared: Prepared) -> None:
         assert relay.waiting == 0
-        told.extend(each.id for each in prepared.accepted)
+        reported.extend(each.id for each in prepared.accepted)
 
     submission = Submission(
         client="app", expires_at=relay.clock(), message=Message(sender=Address(email="a@b.example"))
@@ -93,10 +93,10 @@ async def test_the_ids_are_told_before_anything_is_durable(relay: Harness) -> No
         ids.new_batch_id(),
         reserve=reserve,
     )
-    assert told == [accepted[0].id]
+    assert reported == [accepted[0].id]
 
 
-async def test_the_same_request_again_changes_nothing(relay: Harness) -> None:
+async def test_repeated_request_changes_nothing(relay: Harness) -> None:
     batch = ids.new_batch_id()
     first = await accept(relay, batch=batch)
     await relay.deliver()
@@ -106,7 +106,7 @@ async def test_the_same_request_again_changes_nothing(relay: Harness) -> None:
 
 
 @pytest.mark.parametrize("puts", [0, 1, 2])
-async def test_a_process_that_dies_while_it_spreads_loses_and_repeats_nothing(relay: Harness, puts: int) -> None:
+async def test_crash_during_fan_out_loses_and_duplicates_nothing(relay: Harness, puts: int) -> None:
     names = await accept(relay)
     (entry,) = await relay.memory.queues.receive(QUEUE, lease_seconds=1)
     relay.queues.most["put"] = relay.queues.calls["put"] + puts
@@ -119,7 +119,7 @@ async def test_a_process_that_dies_while_it_spreads_loses_and_repeats_nothing(re
     assert await caught(relay) == Counter(names)
 
 
-async def test_a_process_that_dies_after_it_has_spread_repeats_nothing(relay: Harness) -> None:
+async def test_crash_after_fan_out_duplicates_nothing(relay: Harness) -> None:
     names = await accept(relay)
     (entry,) = await relay.memory.queues.receive(QUEUE, lease_seconds=1)
     await relay.relay.delivery.deliver(QUEUE, entry.body)
@@ -128,7 +128,7 @@ async def test_a_process_that_dies_after_it_has_spread_repeats_nothing(relay: Ha
     assert await caught(relay) == Counter(names)
 
 
-async def test_when_storage_is_away_the_entry_is_put_back(relay: Harness) -> None:
+async def test_unavailable_storage_puts_the_entry_back(relay: Harness) -> None:
     names = await accept(relay)
     relay.blobs.is_away = True
     assert await relay.deliver() == 1
@@ -138,7 +138,7 @@ async def test_when_storage_is_away_the_entry_is_put_back(relay: Harness) -> Non
     assert await caught(relay) == Counter(names)
 
 
-async def test_a_poison_entry_gives_each_batch_a_turn_of_its_own(relay: Harness) -> None:
+async def test_poison_fan_out_entry_still_delivers_each_batch(relay: Harness) -> None:
     names = await accept(relay)
     (entry,) = await relay.memory.queues.receive(QUEUE)
     await relay.memory.queues.delete(QUEUE, entry)
@@ -147,7 +147,7 @@ async def test_a_poison_entry_gives_each_batch_a_turn_of_its_own(relay: Harness)
     assert await caught(relay) == Counter(names)
 
 
-def test_the_entry_as_it_lies_on_the_queue() -> None:
+def test_fan_out_entry_has_its_documented_format() -> None:
     body = b'{"relay":1,"fan_out":"20260301/0195","lane":"bulk"}'
     entry = entries.decode_entry(body)
     assert entry == entries.FanOutEntry(relay=1, fan_out="20260301/0195", lane="bulk")

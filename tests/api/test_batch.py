@@ -1,4 +1,4 @@
-"""POST /v1/messages/batch: a result for each message, and few storage operations for all of them."""
+"""POST /v1/messages/batch: a result for each message, with few storage operations."""
 
 from collections import Counter
 from typing import Any
@@ -21,7 +21,7 @@ def to(number: int, **fields: Any) -> dict[str, Any]:
     return {"to": f"r{number}@example.org", **fields}
 
 
-async def test_every_message_has_its_result_in_order(relay: Harness) -> None:
+async def test_results_are_in_the_order_of_messages(relay: Harness) -> None:
     answer = await batch(relay, [to(0), {"to": "nobody"}, to(2, subject="Another", send_at="2026-03-02T12:00:00Z")])
     assert answer.status == 202
     assert (answer.json["accepted"], answer.json["refused"]) == (2, 1)
@@ -35,7 +35,7 @@ async def test_every_message_has_its_result_in_order(relay: Harness) -> None:
     assert (await relay.status(third["id"]))["subject"] == "Another"
 
 
-async def test_a_thousand_small_messages_cost_few_operations(relay: Harness) -> None:
+async def test_thousand_small_messages_cost_few_operations(relay: Harness) -> None:
     before = relay.queues.calls["put"], sum(relay.blobs.calls.values()), sum(relay.tables.calls.values())
     answer = await batch(relay, [to(number) for number in range(1000)])
     accepted_with = relay.queues.calls["put"] + sum(relay.blobs.calls.values()) - before[0] - before[1]
@@ -111,7 +111,7 @@ async def test_policy_is_applied_to_each_message(relay: Harness) -> None:
     assert answer.json["value"][1]["error"]["details"][0]["target"] == "messages[1].to[0]"
 
 
-async def test_lanes_may_differ(relay: Harness) -> None:
+async def test_messages_of_one_batch_may_use_different_lanes(relay: Harness) -> None:
     answer = await batch(relay, [to(0), to(1, lane="bulk"), to(2)])
     assert [each["status"] for each in answer.json["value"]] == [202, 202, 202]
     await relay.deliver()
@@ -119,14 +119,14 @@ async def test_lanes_may_differ(relay: Harness) -> None:
     assert lanes == ["transactional", "bulk", "transactional"]
 
 
-async def test_a_dry_run_of_all_accepts_nothing(relay: Harness) -> None:
+async def test_dry_run_of_a_batch_accepts_nothing(relay: Harness) -> None:
     answer = await batch(relay, [to(0, dry_run=True), to(1, dry_run=True, subject="")])
     assert answer.status == 200
     assert [each["status"] for each in answer.json["value"]] == [200, 400]
     assert relay.waiting == 0
 
 
-async def test_the_same_key_makes_the_same_messages(relay: Harness) -> None:
+async def test_same_idempotency_key_gives_the_same_messages(relay: Harness) -> None:
     headers = {"Idempotency-Key": "batch-1"}
     messages = [to(number) for number in range(100)] + [{"to": "nobody"}]
     first, second = [await batch(relay, messages, headers) for _ in range(2)]
@@ -149,19 +149,19 @@ async def send_sixty(relay: Harness, headers: dict[str, str] | None = None) -> A
 
 
 async def send_times(relay: Harness) -> Counter[str]:
-    """How often each message was sent, by its id."""
+    """Count the sent mails by message id."""
     return Counter([mail.message async for mail in relay.relay.inbox.all()])
 
 
 async def interrupted(relay: Harness, port: str, method: str) -> None:
-    """Send once; the answer of one storage call is lost after its work was done."""
+    """Send once, and lose the response of one storage call after it took effect."""
     getattr(relay, port).losing = frozenset({method})
     assert (await send_sixty(relay)).status == 503
     getattr(relay, port).losing = frozenset()
 
 
 async def finish_sixty(relay: Harness, headers: dict[str, str] | None = None) -> None:
-    """Repeat the request; nobody is left out and nobody gets mail twice."""
+    """Repeat the request, and check that each recipient got one mail."""
     again = await send_sixty(relay, headers)
     assert (again.status, again.headers["idempotency-replayed"]) == (202, "true")
     assert (again.json["accepted"], again.json["refused"]) == (60, 0)
@@ -173,7 +173,7 @@ async def finish_sixty(relay: Harness, headers: dict[str, str] | None = None) ->
 
 
 @pytest.mark.parametrize(("port", "method"), [("queues", "put"), ("tables", "insert")])
-async def test_repeating_an_interrupted_batch_after_its_time_sends_each_message_once(
+async def test_interrupted_batch_repeated_after_its_due_time_sends_each_message_once(
     relay: Harness, port: str, method: str
 ) -> None:
     await interrupted(relay, port, method)
@@ -181,13 +181,13 @@ async def test_repeating_an_interrupted_batch_after_its_time_sends_each_message_
     await finish_sixty(relay)
 
 
-async def test_a_trace_header_on_one_try_only_changes_nothing(relay: Harness) -> None:
+async def test_trace_header_on_one_try_only_changes_nothing(relay: Harness) -> None:
     await interrupted(relay, "queues", "put")
     relay.clock.move(31)
     await finish_sixty(relay, {"traceparent": f"00-{'a' * 32}-{'b' * 16}-01"})
 
 
-async def test_a_policy_that_changed_between_the_tries_refuses_nothing_of_the_first(relay: Harness) -> None:
+async def test_policy_change_between_tries_does_not_refuse_messages_of_the_first(relay: Harness) -> None:
     await interrupted(relay, "queues", "put")
     relay.clock.move(31)
     policy = Policy(recipients=("r1@example.org",))
@@ -196,7 +196,7 @@ async def test_a_policy_that_changed_between_the_tries_refuses_nothing_of_the_fi
     await finish_sixty(relay)
 
 
-async def test_a_suppression_that_came_between_the_tries_drops_nobody_of_the_first(relay: Harness) -> None:
+async def test_suppression_between_tries_does_not_drop_recipients_of_the_first(relay: Harness) -> None:
     await interrupted(relay, "queues", "put")
     relay.clock.move(31)
     added = await relay.call("POST", "/v1/suppressions", json={"email": "r5@example.org"})
@@ -206,14 +206,14 @@ async def test_a_suppression_that_came_between_the_tries_drops_nobody_of_the_fir
     assert all("suppressed" not in each for each in again.json["value"])
 
 
-async def test_a_released_key_finishes_at_once(relay: Harness) -> None:
+async def test_retry_after_a_released_key_finishes_immediately(relay: Harness) -> None:
     relay.queues.failing = frozenset({"put"})
     assert (await send_sixty(relay)).status == 503
     relay.queues.failing = frozenset()
     await finish_sixty(relay)
 
 
-async def test_lanes_become_durable_together_or_not_at_all(relay: Harness) -> None:
+async def test_lanes_of_one_batch_become_durable_together_or_not_at_all(relay: Harness) -> None:
     relay.queues.most["put"] = 0
     first = await batch(relay, [to(0, lane="bulk"), to(1)])
     assert (first.status, relay.waiting) == (503, 0)
@@ -224,20 +224,20 @@ async def test_lanes_become_durable_together_or_not_at_all(relay: Harness) -> No
     assert set((await send_times(relay)).values()) == {1}
 
 
-async def test_when_storage_is_away_none_is_accepted(relay: Harness) -> None:
+async def test_unavailable_storage_refuses_the_batch(relay: Harness) -> None:
     relay.queues.is_away = True
     answer = await batch(relay, [to(0), to(1)])
     assert answer.status == 503
     assert answer.headers["retry-after"] == "7"
 
 
-async def test_together_no_more_than_a_request_may_hold(relay: Harness) -> None:
+async def test_oversized_batch_is_refused(relay: Harness) -> None:
     file = {"name": "a.bin", "content": "QUFB" * 200_000}
     answer = await batch(relay, [to(n) for n in range(200)], defaults={**DEFAULTS, "attachments": [file]})
     assert (answer.status, answer.error["code"]) == (413, "message_too_large")
     assert relay.waiting == 0
 
 
-async def test_one_bad_message_does_not_change_the_others(relay: Harness) -> None:
+async def test_invalid_message_does_not_affect_the_others(relay: Harness) -> None:
     answer = await batch(relay, [message(to="ada@example.org"), message(form="x"), to(2)])
     assert [each["status"] for each in answer.json["value"]] == [202, 400, 202]

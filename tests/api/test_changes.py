@@ -1,4 +1,4 @@
-"""What is changed about a message that was accepted: cancelled, moved to another time, put back."""
+"""Cancel, reschedule and redrive accepted messages."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ async def inbox(relay: Harness) -> int:
     return len([mail async for mail in relay.relay.inbox.all()])
 
 
-async def test_a_scheduled_message_leaves_when_its_time_comes(relay: Harness) -> None:
+async def test_scheduled_message_is_sent_when_due(relay: Harness) -> None:
     answer = await relay.call("POST", "/v1/messages", json={**message(), "send_at": TOMORROW})
     assert answer.json["state"] == "scheduled"
     await relay.deliver()
@@ -31,7 +31,7 @@ def message() -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("send_at", [TOMORROW, "2026-03-02T13:00:00+01:00", 1_772_452_800])
-async def test_times_in_every_form(relay: Harness, send_at: object) -> None:
+async def test_send_at_accepts_each_documented_format(relay: Harness, send_at: object) -> None:
     name = await relay.send(send_at=send_at)
     await relay.deliver()
     assert (await relay.status(name))["send_at"] == TOMORROW
@@ -48,7 +48,7 @@ async def test_times_in_every_form(relay: Harness, send_at: object) -> None:
         (True, "wrong_type"),
     ],
 )
-async def test_what_is_no_time_to_send_at(relay: Harness, send_at: object, code: str) -> None:
+async def test_invalid_send_at_is_refused(relay: Harness, send_at: object, code: str) -> None:
     sent = await relay.call("POST", "/v1/messages", json={**message(), "send_at": send_at})
     assert sent.problems == [(code, "send_at")]
     name = await relay.send(send_at=TOMORROW)
@@ -56,13 +56,13 @@ async def test_what_is_no_time_to_send_at(relay: Harness, send_at: object, code:
     assert moved.problems == [(code, "send_at")]
 
 
-async def test_a_little_past_means_now(relay: Harness) -> None:
+async def test_send_at_slightly_in_the_past_sends_now(relay: Harness) -> None:
     answer = await relay.call("POST", "/v1/messages", json={**message(), "send_at": "2026-03-01T11:30:00Z"})
     assert answer.json["state"] == "queued"
 
 
 @pytest.mark.parametrize("is_recorded", [True, False])
-async def test_a_scheduled_message_is_cancelled_for_certain(relay: Harness, is_recorded: bool) -> None:
+async def test_cancelled_scheduled_message_is_never_sent(relay: Harness, is_recorded: bool) -> None:
     name = await relay.send(send_at=TOMORROW)
     if is_recorded:
         await relay.deliver()
@@ -76,7 +76,7 @@ async def test_a_scheduled_message_is_cancelled_for_certain(relay: Harness, is_r
     assert await inbox(relay) == 0
 
 
-async def test_a_message_on_the_queue_is_cancelled_for_certain(relay: Harness) -> None:
+async def test_cancelled_queued_message_is_never_sent(relay: Harness) -> None:
     first, second = await relay.send(), await relay.send()
     assert (await relay.call("DELETE", f"/v1/messages/{first}")).status == 200
     assert "retry-after" not in (await relay.call("GET", f"/v1/messages/{first}")).headers
@@ -86,7 +86,7 @@ async def test_a_message_on_the_queue_is_cancelled_for_certain(relay: Harness) -
     assert await inbox(relay) == 1
 
 
-async def test_one_of_a_batch_is_cancelled_before_the_batch_is_taken(relay: Harness) -> None:
+async def test_one_message_of_a_queued_batch_is_cancelled(relay: Harness) -> None:
     body = {"messages": [message() for _ in range(40)]}
     names = [each["id"] for each in (await relay.call("POST", "/v1/messages/batch", json=body)).json["value"]]
     for name in (names[0], names[35], names[36]):
@@ -97,7 +97,7 @@ async def test_one_of_a_batch_is_cancelled_before_the_batch_is_taken(relay: Harn
 
 
 @pytest.mark.parametrize("local", ["deferred", "throttled"])
-async def test_a_deferred_message_is_cancelled(relay: Harness, local: str) -> None:
+async def test_deferred_message_is_cancelled(relay: Harness, local: str) -> None:
     name = await relay.send(to=f"{local}@relay.test")
     await relay.deliver()
     assert (await relay.call("DELETE", f"/v1/messages/{name}")).status == 200
@@ -106,7 +106,7 @@ async def test_a_deferred_message_is_cancelled(relay: Harness, local: str) -> No
     assert await inbox(relay) == 0
 
 
-async def test_what_was_sent_is_told_as_that(relay: Harness) -> None:
+async def test_cancelling_a_sent_message_returns_conflict(relay: Harness) -> None:
     name = await relay.send()
     await relay.deliver()
     answer = await relay.call("DELETE", f"/v1/messages/{name}")
@@ -114,13 +114,13 @@ async def test_what_was_sent_is_told_as_that(relay: Harness) -> None:
     assert "sent" in answer.error["message"]
 
 
-async def test_an_old_id_without_a_record_is_not_cancelled(relay: Harness) -> None:
+async def test_old_id_without_a_record_is_not_cancelled(relay: Harness) -> None:
     name = await relay.send()
     relay.clock.move(15 * DAY)
     assert (await relay.call("DELETE", f"/v1/messages/{name}")).status == 404
 
 
-async def test_a_scheduled_message_is_moved(relay: Harness) -> None:
+async def test_scheduled_message_is_rescheduled(relay: Harness) -> None:
     name = await relay.send(send_at=TOMORROW, expires_in_seconds=3600)
     await relay.deliver()
     answer = await relay.call("PATCH", f"/v1/messages/{name}", json={"send_at": "2026-03-04T12:00:00Z"})
@@ -133,7 +133,7 @@ async def test_a_scheduled_message_is_moved(relay: Harness) -> None:
     assert again.error["code"] == "not_scheduled"
 
 
-async def test_a_scheduled_message_is_sent_now(relay: Harness) -> None:
+async def test_scheduled_message_is_sent_now(relay: Harness) -> None:
     name = await relay.send(send_at=TOMORROW)
     await relay.deliver()
     assert (await relay.call("PATCH", f"/v1/messages/{name}", json={"send_at": "2026-03-01T12:00:00Z"})).status == 200
@@ -143,7 +143,7 @@ async def test_a_scheduled_message_is_sent_now(relay: Harness) -> None:
     assert await inbox(relay) == 1
 
 
-async def test_a_cancelled_message_is_not_moved(relay: Harness) -> None:
+async def test_cancelled_message_is_not_rescheduled(relay: Harness) -> None:
     name = await relay.send(send_at=TOMORROW)
     body = {"send_at": "2026-03-04T12:00:00Z"}
     early = await relay.call("PATCH", f"/v1/messages/{name}", json=body)
@@ -160,7 +160,7 @@ async def test_only_the_time_can_be_changed(relay: Harness, body: Any, problem: 
     assert (await relay.call("PATCH", f"/v1/messages/{name}", json=body)).problems == [problem]
 
 
-async def test_an_operator_puts_one_message_back(relay: Harness) -> None:
+async def test_operator_redrives_one_message(relay: Harness) -> None:
     name = await relay.send(to="rejected@relay.test")
     await relay.deliver()
     path = f"/v1/messages/{name}/redrive"

@@ -1,4 +1,4 @@
-"""Operators look after clients, policies and keys."""
+"""Operators manage clients, policies and keys."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ import pytest
 from tests.api.harness import Harness, message
 
 
-async def test_a_new_client_can_send_with_the_key_that_is_told_once(relay: Harness) -> None:
+async def test_new_client_can_send_with_the_key_shown_once(relay: Harness) -> None:
     made = await relay.call("POST", "/v1/clients", json={"name": "shop"}, client="boss")
     assert made.status == 201
     assert made.headers["location"].endswith("/v1/clients/shop")
@@ -19,7 +19,7 @@ async def test_a_new_client_can_send_with_the_key_that_is_told_once(relay: Harne
     assert shown["keys"][0]["last_used_at"] == "2026-03-01T12:00:00Z"
 
 
-async def test_the_list_tells_everything_but_secrets(relay: Harness) -> None:
+async def test_client_list_contains_no_secrets(relay: Harness) -> None:
     listed = await relay.call("GET", "/v1/clients", client="boss")
     assert [client["name"] for client in listed.json["value"]] == ["app", "boss"]
     assert relay.keys["app"].split("_", 2)[2].encode() not in listed.body
@@ -27,7 +27,7 @@ async def test_the_list_tells_everything_but_secrets(relay: Harness) -> None:
     assert b"digest" not in listed.body
 
 
-async def test_only_what_is_named_changes(relay: Harness) -> None:
+async def test_patch_changes_only_the_given_fields(relay: Harness) -> None:
     first: dict[str, Any] = {"policy": {"senders": ["*@example.com"], "rate_per_minute": 60}}
     assert (await relay.call("PATCH", "/v1/clients/app", json=first, client="boss")).status == 200
     changed = await relay.call(
@@ -38,19 +38,19 @@ async def test_only_what_is_named_changes(relay: Harness) -> None:
     assert changed.json["role"] == "client"
 
 
-async def test_a_disabled_client_is_not_let_in(relay: Harness) -> None:
+async def test_disabled_client_is_refused(relay: Harness) -> None:
     await relay.call("PATCH", "/v1/clients/app", json={"is_disabled": True}, client="boss")
     assert (await relay.call("POST", "/v1/messages", json=message())).status == 401
 
 
-async def test_a_deleted_client_is_gone(relay: Harness) -> None:
+async def test_deleted_client_is_not_found(relay: Harness) -> None:
     assert (await relay.call("DELETE", "/v1/clients/app", client="boss")).status == 204
     assert (await relay.call("GET", "/v1/clients/app", client="boss")).status == 404
     assert (await relay.call("DELETE", "/v1/clients/app", client="boss")).status == 404
     assert (await relay.call("POST", "/v1/messages", json=message())).status == 401
 
 
-async def test_keys_are_changed_over(relay: Harness) -> None:
+async def test_key_is_rotated_without_downtime(relay: Harness) -> None:
     second = await relay.call("POST", "/v1/clients/app/keys", json={"expires_in_seconds": 3600}, client="boss")
     assert second.status == 201
     assert second.json["expires_at"] == "2026-03-01T13:00:00Z"
@@ -61,7 +61,7 @@ async def test_keys_are_changed_over(relay: Harness) -> None:
     await relay.send()
 
 
-async def test_everything_that_is_wrong_with_a_policy_is_told(relay: Harness) -> None:
+async def test_all_problems_of_a_policy_are_reported(relay: Harness) -> None:
     policy = {
         "senders": ["*@example.com", "a*@example.com"],
         "recipients": ["@example.com"],
@@ -86,13 +86,13 @@ async def test_everything_that_is_wrong_with_a_policy_is_told(relay: Harness) ->
     ]
 
 
-async def test_a_misspelt_rule_is_told_with_its_name(relay: Harness) -> None:
+async def test_misspelled_rule_suggests_the_right_name(relay: Harness) -> None:
     answer = await relay.call("PATCH", "/v1/clients/app", json={"policy": {"sender": ["*"]}}, client="boss")
     assert answer.problems == [("unknown_field", "policy.sender")]
     assert "`senders`" in answer.error["message"]
 
 
-async def test_rates_are_told_in_every_answer(relay: Harness) -> None:
+async def test_rate_limit_headers_are_in_every_response(relay: Harness) -> None:
     await relay.call("PATCH", "/v1/clients/app", json={"policy": {"rate_per_minute": 600}}, client="boss")
     relay.clock.move(31)
     answer = await relay.call("POST", "/v1/messages", json=message())

@@ -1,4 +1,4 @@
-"""What a message says, for its client and for operators; and its html in a page where nothing can act."""
+"""Message content for its client and for operators, and the safe HTML preview."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -23,14 +23,14 @@ async def framed(relay: Harness, html_url: str) -> Answer:
     return await relay.call("GET", html_url.removeprefix(BASE), client=None)
 
 
-async def test_content_is_told_as_it_was_submitted(relay: Harness) -> None:
+async def test_content_is_returned_as_submitted(relay: Harness) -> None:
     files = [file(b"a,b", name="Größe €.csv", type="text/csv"), INLINE]
     name = await delivered(relay, html="<p>Hallo</p>", headers={"X-Order": "4711"}, attachments=files)
     body = (await relay.call("GET", f"/v1/messages/{name}/content")).json
     assert (body["id"], body["text"].strip(), body["html"].strip()) == (name, "Thank you.", "<p>Hallo</p>")
     assert {"name": "X-Order", "value": "4711"} in body["headers"]
-    told = {each["name"]: (each["type"], each["size"], each["disposition"]) for each in body["attachments"]}
-    assert told == {"Größe €.csv": ("text/csv", 3, "attachment"), "logo.png": ("image/png", 8, "inline")}
+    found = {each["name"]: (each["type"], each["size"], each["disposition"]) for each in body["attachments"]}
+    assert found == {"Größe €.csv": ("text/csv", 3, "attachment"), "logo.png": ("image/png", 8, "inline")}
     for number, each in enumerate(body["attachments"]):
         answer = await relay.call("GET", f"/v1/messages/{name}/attachments/{number}")
         assert answer.body == (b"a,b" if each["name"].endswith("csv") else PIXEL)
@@ -38,7 +38,7 @@ async def test_content_is_told_as_it_was_submitted(relay: Harness) -> None:
         assert answer.headers["content-disposition"].startswith("attachment; filename*=UTF-8''")
 
 
-async def test_the_source_is_the_mail_without_its_bcc(relay: Harness) -> None:
+async def test_source_is_the_message_without_bcc(relay: Harness) -> None:
     name = await delivered(relay, bcc="secret@example.org")
     answer = await relay.call("GET", f"/v1/messages/{name}/source")
     assert answer.headers["content-type"] == "message/rfc822"
@@ -46,7 +46,7 @@ async def test_the_source_is_the_mail_without_its_bcc(relay: Harness) -> None:
     assert b"secret" not in answer.body
 
 
-async def test_content_in_a_blob_is_found(relay: Harness) -> None:
+async def test_content_in_a_blob_is_returned(relay: Harness) -> None:
     name = await delivered(relay, text="long " * 20_000, attachments=[file(b"x" * 100_000)])
     body = (await relay.call("GET", f"/v1/messages/{name}/content")).json
     assert (len(body["text"].split()), body["attachments"][0]["size"]) == (20_000, 100_000)
@@ -57,7 +57,7 @@ async def test_content_in_a_blob_is_found(relay: Harness) -> None:
 
 
 @pytest.mark.parametrize("what", ["content", "source", "attachments/0"])
-async def test_it_is_for_its_client_and_for_operators(relay: Harness, what: str) -> None:
+async def test_content_is_visible_to_its_client_and_to_operators(relay: Harness, what: str) -> None:
     await relay.add_client("other")
     name = await relay.send(attachments=[file()])
     early = await relay.call("GET", f"/v1/messages/{name}/{what}")
@@ -70,7 +70,7 @@ async def test_it_is_for_its_client_and_for_operators(relay: Harness, what: str)
 
 
 @pytest.mark.parametrize("number", ["1", "-1", "x", "²", "99999999999999999999", "9" * 5000])
-async def test_an_attachment_there_is_not(relay: Harness, number: str) -> None:
+async def test_unknown_attachment_is_not_found(relay: Harness, number: str) -> None:
     name = await delivered(relay, attachments=[file()])
     assert (await relay.call("GET", f"/v1/messages/{name}/attachments/{number}")).error["code"] == "not_found"
 
@@ -92,7 +92,7 @@ type HtmlUrl = Callable[..., Awaitable[str]]
 
 
 @both
-async def test_html_is_shown_with_its_images_where_nothing_can_act(relay: Harness, html_url: HtmlUrl) -> None:
+async def test_html_preview_contains_images_and_blocks_active_content(relay: Harness, html_url: HtmlUrl) -> None:
     html = (
         '<LINK rel="preconnect" href="https://evil.example"><img src="cid:logo@shop"><img src="cid:other">'
         """<iframe src="https://evil.example"></iframe><A title=">" HREF = "https://evil.example">href=1</A>"""
@@ -110,7 +110,7 @@ async def test_html_is_shown_with_its_images_where_nothing_can_act(relay: Harnes
 
 
 @both
-async def test_a_link_is_for_one_mail_one_reader_and_minutes(relay: Harness, html_url: HtmlUrl) -> None:
+async def test_html_link_is_limited_to_message_reader_and_time(relay: Harness, html_url: HtmlUrl) -> None:
     await relay.add_client("other")
     url = await html_url(relay, html="<p>")
     path = urlsplit(url).path
@@ -133,7 +133,7 @@ async def test_a_link_is_for_one_mail_one_reader_and_minutes(relay: Harness, htm
 
 
 @both
-async def test_a_link_ends_with_its_reader(relay: Harness, html_url: HtmlUrl) -> None:
+async def test_html_link_of_a_disabled_client_is_refused(relay: Harness, html_url: HtmlUrl) -> None:
     url = await html_url(relay, html="<p>")
     await relay.call("PATCH", "/v1/clients/app", json={"is_disabled": True}, client="boss")
     assert (await framed(relay, url)).error["code"] == "link_not_valid"
@@ -144,7 +144,7 @@ async def test_mail_without_html_has_no_link(relay: Harness) -> None:
     assert (await relay.call("GET", f"/v1/messages/{name}/content")).json["html_url"] is None
 
 
-async def test_who_calls(relay: Harness) -> None:
+async def test_me_returns_the_calling_client(relay: Harness) -> None:
     assert (await relay.call("GET", "/v1/me")).json == {"name": "app", "role": "client"}
     assert (await relay.call("GET", "/v1/me", client="boss")).json == {"name": "boss", "role": "operator"}
     assert (await relay.call("GET", "/v1/me", client=None)).status == 401
@@ -162,15 +162,15 @@ async def test_who_calls(relay: Harness) -> None:
         ("<a href='x'>" + "<" * 300_000, [("<" * 300_000, "x")]),
     ],
 )
-async def test_where_links_lead_is_told(relay: Harness, html: str, links: list[tuple[str, str]]) -> None:
+async def test_links_are_listed_with_their_targets(relay: Harness, html: str, links: list[tuple[str, str]]) -> None:
     name = await delivered(relay, html=html)
-    told = (await relay.call("GET", f"/v1/messages/{name}/content")).json["links"]
-    assert [(each["text"], each["href"]) for each in told] == links
+    found = (await relay.call("GET", f"/v1/messages/{name}/content")).json["links"]
+    assert [(each["text"], each["href"]) for each in found] == links
     [mail] = (await relay.call("GET", "/v1/inbox")).json["value"]
-    assert (await relay.call("GET", f"/v1/inbox/{mail['name']}")).json["links"] == told
+    assert (await relay.call("GET", f"/v1/inbox/{mail['name']}")).json["links"] == found
 
 
-async def test_a_templates_preview_is_framed_as_it_was_filled_in(relay: Harness) -> None:
+async def test_template_preview_has_a_html_link(relay: Harness) -> None:
     html = '<p>Hello {{ name }}</p><img src="https://evil.example/x">'
     body = {"subject": "S", "text": "T", "html": html}
     assert (await relay.call("PUT", "/v1/templates/hello", json=body, client="boss")).status == 201

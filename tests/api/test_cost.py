@@ -1,4 +1,4 @@
-"""What messages cost in storage operations: the guard against a change that makes each of them dearer, on any machine."""
+"""Storage operations per message: a change that makes messages more expensive fails here."""
 
 import asyncio
 from collections import Counter
@@ -30,7 +30,7 @@ async def warm(relay: Harness) -> None:
 
 
 @pytest.mark.parametrize("messages", [1, 16, 32])
-async def test_submissions_at_the_same_time_are_one_put(relay: Harness, messages: int) -> None:
+async def test_concurrent_submissions_cost_one_put(relay: Harness, messages: int) -> None:
     await warm(relay)
     before = counts(relay)
     await asyncio.gather(*(relay.send(subject=f"number {number}") for number in range(messages)))
@@ -38,7 +38,7 @@ async def test_submissions_at_the_same_time_are_one_put(relay: Harness, messages
 
 
 @pytest.mark.parametrize("messages", [1, 32])
-async def test_delivery_is_two_writes_to_the_journal_for_all_of_a_batch(relay: Harness, messages: int) -> None:
+async def test_delivery_of_a_batch_costs_two_journal_writes(relay: Harness, messages: int) -> None:
     await warm(relay)
     await asyncio.gather(*(relay.send(subject=f"number {number}") for number in range(messages)))
     before = counts(relay)
@@ -47,14 +47,14 @@ async def test_delivery_is_two_writes_to_the_journal_for_all_of_a_batch(relay: H
     assert spent(relay, before) == {"tables insert": 1, "tables merge": 1, "blobs put": 2 * messages}
 
 
-async def test_large_content_is_one_blob_more(relay: Harness) -> None:
+async def test_large_content_costs_one_more_blob(relay: Harness) -> None:
     await warm(relay)
     before = counts(relay)
     await relay.send(text="x" * 100_000)
     assert spent(relay, before) == {"blobs put": 1, "queues put": 1}
 
 
-async def test_a_deferral_is_a_row_and_an_entry_for_all_of_a_batch(relay: Harness) -> None:
+async def test_deferral_of_a_batch_costs_one_row_and_one_entry(relay: Harness) -> None:
     await warm(relay)
     await asyncio.gather(*(relay.send(to=f"deferred+{number}@relay.test") for number in range(16)))
     before = counts(relay)
@@ -62,7 +62,7 @@ async def test_a_deferral_is_a_row_and_an_entry_for_all_of_a_batch(relay: Harnes
     assert spent(relay, before) == {"queues put": 1, "tables insert": 1, "tables merge": 1, "tables upsert": 1}
 
 
-async def test_a_status_is_one_query(relay: Harness) -> None:
+async def test_status_costs_one_query(relay: Harness) -> None:
     name = await relay.send()
     await relay.deliver()
     before = counts(relay)
@@ -70,7 +70,7 @@ async def test_a_status_is_one_query(relay: Harness) -> None:
     assert spent(relay, before) == {"tables query": 1}
 
 
-async def test_an_idempotency_key_is_one_read_and_two_writes_more(relay: Harness) -> None:
+async def test_idempotency_key_costs_one_read_and_two_writes(relay: Harness) -> None:
     await warm(relay)
     before = counts(relay)
     message = {"from": "a@example.com", "to": "b@example.com", "subject": "s", "text": "t"}
@@ -78,7 +78,7 @@ async def test_an_idempotency_key_is_one_read_and_two_writes_more(relay: Harness
     assert spent(relay, before) == {"queues put": 1, "tables get": 1, "tables insert": 1, "tables merge": 1}
 
 
-async def test_only_what_a_workflow_posts_costs_as_if_it_had_a_key(relay: Harness) -> None:
+async def test_only_workflow_requests_pay_for_a_derived_key(relay: Harness) -> None:
     await warm(relay)
     said = {"x-ms-workflow-run-id": "r", "x-ms-workflow-operation-name": "Send_mail", "x-ms-client-request-id": "c"}
     before = counts(relay)
@@ -89,7 +89,7 @@ async def test_only_what_a_workflow_posts_costs_as_if_it_had_a_key(relay: Harnes
     assert spent(relay, before) == {"queues put": 1, "tables get": 1, "tables insert": 1, "tables merge": 1}
 
 
-async def test_waiting_is_one_query_each_time(relay: Harness) -> None:
+async def test_each_poll_costs_one_query(relay: Harness) -> None:
     await warm(relay)
     begun = await relay.call("POST", "/v1/messages?wait=delivered", json=message())
     await relay.deliver()

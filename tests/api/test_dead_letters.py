@@ -1,4 +1,4 @@
-"""Operators look at dead letters, put them back, or take them off the list."""
+"""Operators list, redrive and discard dead letters."""
 
 from typing import Any
 
@@ -27,7 +27,7 @@ async def dead(relay: Harness, **fields: Any) -> str:
     return name
 
 
-async def test_they_are_counted_by_cause_and_listed(relay: Harness) -> None:
+async def test_dead_letters_are_counted_by_cause_and_listed(relay: Harness) -> None:
     names = {await dead(relay) for _ in range(3)}
     counted = (await relay.call("GET", "/v1/deadletters", client="boss")).json["value"]
     assert [(each["code"], each["count"]) for each in counted] == [("recipient_refused", 3)]
@@ -36,7 +36,7 @@ async def test_they_are_counted_by_cause_and_listed(relay: Harness) -> None:
     assert {(each["client"], each["state"]) for each in listed} == {("app", "failed")}
 
 
-async def test_the_list_has_pages(relay: Harness) -> None:
+async def test_dead_letter_list_is_paged(relay: Harness) -> None:
     for _ in range(5):
         for _ in range(25):
             await relay.send(to="rejected@relay.test")
@@ -59,7 +59,7 @@ async def test_redriving_twice_sends_once(relay: Harness) -> None:
     assert [each["id"] for each in await letters(relay)] == [name]
 
 
-async def test_all_of_a_cause_at_once(relay: Harness) -> None:
+async def test_all_dead_letters_of_a_cause_are_redriven_in_one_call(relay: Harness) -> None:
     names = [await dead(relay) for _ in range(3)]
     answer = await relay.call("POST", REDRIVE, json={"code": "recipient_refused"}, client="boss")
     assert answer.json == {"redriven": 3, "is_more": False}
@@ -67,7 +67,7 @@ async def test_all_of_a_cause_at_once(relay: Harness) -> None:
     assert {len((await relay.status(name))["attempts"]) for name in names} == {2}
 
 
-async def test_a_message_that_is_not_dead_is_left_alone(relay: Harness) -> None:
+async def test_message_that_is_not_dead_is_skipped(relay: Harness) -> None:
     name = await relay.send()
     await relay.deliver()
     waiting = await relay.send()
@@ -103,7 +103,7 @@ async def test_invalid_choice_is_refused(relay: Harness, body: Any, problems: li
     assert answer.problems == problems
 
 
-async def test_an_unknown_cause_and_an_unknown_id(relay: Harness) -> None:
+async def test_unknown_cause_and_unknown_id_are_refused(relay: Harness) -> None:
     assert (await relay.call("GET", "/v1/deadletters?code=luck", client="boss")).problems == [
         ("invalid_choice", "code")
     ]
@@ -112,11 +112,11 @@ async def test_an_unknown_cause_and_an_unknown_id(relay: Harness) -> None:
 
 
 @pytest.mark.parametrize("path", ["", "/redrive", "/discard"])
-async def test_they_are_for_operators_only(relay: Harness, path: str) -> None:
+async def test_dead_letters_are_for_operators_only(relay: Harness, path: str) -> None:
     answer = await relay.call("POST" if path else "GET", f"/v1/deadletters{path}", json={"code": "expired"})
     assert answer.error["code"] == "operators_only"
 
 
-async def test_what_each_cause_means_is_told_to_everybody_who_may_call(relay: Harness) -> None:
-    told = (await relay.call("GET", "/v1/causes")).json["value"]
-    assert {each["code"]: each["meaning"] for each in told} == CAUSES
+async def test_causes_are_explained_to_every_client(relay: Harness) -> None:
+    causes = (await relay.call("GET", "/v1/causes")).json["value"]
+    assert {each["code"]: each["meaning"] for each in causes} == CAUSES

@@ -1,4 +1,4 @@
-"""GET /v1/doctor: everything a relay needs, looked at."""
+"""GET /v1/doctor: checks of settings, storage, providers and host.json."""
 
 import json
 from pathlib import Path
@@ -28,7 +28,7 @@ def faults(findings: list[dict[str, Any]]) -> list[tuple[str, str]]:
     return [(finding["about"], finding["what"]) for finding in findings if finding["health"] != "ok"]
 
 
-async def test_a_relay_that_is_set_up_is_well(relay: Harness) -> None:
+async def test_healthy_relay_has_no_problems(relay: Harness) -> None:
     health, findings = await examined(relay)
     assert (health, faults(findings)) == ("ok", [])
     assert {finding["about"] for finding in findings} == {
@@ -36,23 +36,23 @@ async def test_a_relay_that_is_set_up_is_well(relay: Harness) -> None:
     }  # fmt: skip
 
 
-async def test_nothing_is_left_behind(relay: Harness) -> None:
+async def test_doctor_leaves_nothing_in_storage(relay: Harness) -> None:
     await examined(relay)
     assert relay.memory.tables.rows("pacing") == []
     assert (await relay.memory.blobs.list("unreadable"))[0] == []
     assert relay.waiting == 0
 
 
-async def test_storage_that_is_away_is_told_for_each_kind(relay: Harness) -> None:
+async def test_unavailable_blobs_are_reported_with_the_missing_role(relay: Harness) -> None:
     relay.blobs.is_away = True
     health, findings = await examined(relay)
     assert health == "fault"
-    told = faults(findings)
-    assert [about for about, _ in told] == ["storage", "clock"]
+    problems = faults(findings)
+    assert [about for about, _ in problems] == ["storage", "clock"]
     assert "Storage Blob Data Owner" in str(findings)
 
 
-async def test_a_clock_that_is_wrong_is_told() -> None:
+async def test_wrong_clock_is_reported() -> None:
     relay = Harness()
     await relay.start()
     now = relay.clock.now
@@ -62,7 +62,7 @@ async def test_a_clock_that_is_wrong_is_told() -> None:
     await relay.relay.close()
 
 
-async def test_what_nobody_takes_is_told(relay: Harness) -> None:
+async def test_old_and_poison_queue_entries_are_reported(relay: Harness) -> None:
     await relay.send()
     await relay.memory.queues.put("relay-bulk-poison", b"{}")
     relay.clock.move(3600)
@@ -73,7 +73,7 @@ async def test_what_nobody_takes_is_told(relay: Harness) -> None:
     ]
 
 
-async def test_a_held_route_is_told_with_its_cause(relay: Harness) -> None:
+async def test_held_route_is_reported_with_its_cause(relay: Harness) -> None:
     await relay.relay.holds.hold("capture", "credits_exhausted")
     _, findings = await examined(relay)
     [(about, what)] = faults(findings)
@@ -89,7 +89,7 @@ async def test_a_held_route_is_told_with_its_cause(relay: Harness) -> None:
         ("credits_exhausted", "credits are used up"),
     ],
 )
-async def test_a_provider_that_refuses_is_told(state: str, expected: str) -> None:
+async def test_provider_refusal_is_reported(state: str, expected: str) -> None:
     async with SendGridStandIn() as sendgrid:
         relay = await Harness(_to(sendgrid)).start()
         sendgrid.account = state
@@ -99,7 +99,7 @@ async def test_a_provider_that_refuses_is_told(state: str, expected: str) -> Non
     assert expected in str(faults(findings))
 
 
-async def test_a_key_that_is_missing_is_told_before_anything_is_asked() -> None:
+async def test_missing_key_is_reported_without_a_probe() -> None:
     relay = await Harness({"RELAY_ROUTES": '{"sg": {"provider": "sendgrid", "api_key": "setting:NOWHERE"}}'}).start()
     health, findings = await examined(relay)
     await relay.relay.close()
@@ -117,7 +117,7 @@ def _answer(content: object) -> HttpResponse:
     return HttpResponse(status=200, headers={}, body=json.dumps(content).encode())
 
 
-def test_sendgrid_tells_which_domains_may_send() -> None:
+def test_sendgrid_domains_and_credits_are_reported() -> None:
     found = sendgrid_checkup.account_remarks(
         ["a.de", "mail.a.de", "b.de", "c.de"],
         _answer({"results": [{"from_email": "me@b.de", "verified": True}]}),
@@ -127,7 +127,7 @@ def test_sendgrid_tells_which_domains_may_send() -> None:
     assert [remark.health for remark in found] == ["ok", "ok", "warning", "fault", "warning"]
 
 
-def test_a_narrow_key_is_no_fault() -> None:
+def test_sendgrid_key_without_read_permission_is_ok() -> None:
     refused = HttpResponse(status=403, headers={})
     assert [remark.health for remark in sendgrid_checkup.account_remarks(["a.de"], refused, refused, refused)] == ["ok"]
 
@@ -141,11 +141,11 @@ def test_a_narrow_key_is_no_fault() -> None:
         ("a.!.c", "ok"),
     ],
 )
-def test_a_right_over_every_mailbox_is_told(token: str, health: str) -> None:
+def test_permission_for_every_mailbox_is_a_warning(token: str, health: str) -> None:
     assert [remark.health for remark in account_check.account_remarks(token)] == [health]
 
 
-async def test_host_json_is_held_to_what_the_promises_rest_on(tmp_path: Path) -> None:
+async def test_unsafe_host_json_is_reported(tmp_path: Path) -> None:
     assert [finding.health for finding in await host.host_json(host.FOLDER)] == [Health.OK]
     (tmp_path / "host.json").write_text('{"extensions": {"queues": {"maxDequeueCount": 1}}}')
     found = await host.host_json(tmp_path)
@@ -154,7 +154,7 @@ async def test_host_json_is_held_to_what_the_promises_rest_on(tmp_path: Path) ->
     assert [finding.health for finding in await host.host_json(tmp_path)] == [Health.FAULT]
 
 
-async def test_settings_that_cannot_be_meant_are_told(relay: Harness) -> None:
+async def test_unintended_settings_are_reported(relay: Harness) -> None:
     application = {"SENDGRID_API_KEY": "@Microsoft.KeyVault(VaultName=v;SecretName=s)", "WEBSITE_INSTANCE_ID": "1"}
     relay.relay.settings = load({**application, "RELAY_ROUTES": '{"c": {"provider": "capture"}}'})
     found: list[Finding] = list(await host.settings(relay.relay))

@@ -1,4 +1,4 @@
-"""People and programs that sign in with Microsoft Entra: the platform says who they are, the relay who they may be here."""
+"""Sign-in with Microsoft Entra: the platform authenticates people and applications, and clients list their principals."""
 
 import base64
 import json
@@ -39,23 +39,23 @@ async def who(relay: Harness, headers: Mapping[str, str]) -> tuple[int, str]:
     return answer.status, answer.json["name"] if answer.status == 200 else answer.error["code"]
 
 
-async def test_who_signed_in_is_a_client_and_needs_no_key(behind: Harness) -> None:
+async def test_signed_in_user_needs_no_key(behind: Harness) -> None:
     assert await who(behind, signed_in()) == (200, "ada")
     assert await who(behind, signed_in(ADA.upper())) == (200, "ada")
     assert await who(behind, signed_in("somebody-else")) == (401, "unauthenticated")
 
 
-async def test_nobody_is_believed_where_the_platform_does_not_sign_people_in(relay: Harness) -> None:
+async def test_principal_header_is_ignored_without_platform_sign_in(relay: Harness) -> None:
     await relay.relay.clients.create("ada", role=Role.OPERATOR, principals=(ADA,))
     assert await who(relay, signed_in()) == (401, "unauthenticated")
 
 
 @pytest.mark.parametrize("text", ["", "!", "e30", base64.b64encode(b"[]").decode(), base64.b64encode(b"{").decode()])
-async def test_a_principal_that_cannot_be_read_is_nobody(behind: Harness, text: str) -> None:
+async def test_unreadable_principal_is_refused(behind: Harness, text: str) -> None:
     assert await who(behind, {"X-MS-CLIENT-PRINCIPAL": text}) == (401, "unauthenticated")
 
 
-async def test_a_wrong_key_is_not_mended_by_a_sign_in(behind: Harness) -> None:
+async def test_wrong_key_is_refused_despite_a_sign_in(behind: Harness) -> None:
     headers = {**signed_in(), "Authorization": "Bearer relay_00000000_wrong"}
     assert await who(behind, headers) == (401, "unauthenticated")
 
@@ -63,44 +63,44 @@ async def test_a_wrong_key_is_not_mended_by_a_sign_in(behind: Harness) -> None:
 @pytest.mark.parametrize(
     ("site", "status"), [("same-origin", 200), ("none", 200), ("cross-site", 403), ("same-site", 403)]
 )
-async def test_only_our_own_pages_act_with_a_browsers_sign_in(behind: Harness, site: str, status: int) -> None:
+async def test_cross_site_request_with_a_sign_in_is_refused(behind: Harness, site: str, status: int) -> None:
     answer = await behind.call("POST", "/v1/routes/capture/hold", headers=signed_in(Sec_Fetch_Site=site), client=None)
     assert answer.status == status
     [route] = (await behind.call("GET", "/v1/routes", client="boss")).json["value"]
     assert route["state"] == ("held" if status == 200 else "active")
 
 
-async def test_a_key_is_no_cookie_and_works_from_any_page(behind: Harness) -> None:
+async def test_key_works_from_any_origin(behind: Harness) -> None:
     answer = await behind.call("POST", "/v1/messages", json=message(), headers={"Sec-Fetch-Site": "cross-site"})
     assert answer.status == 202
 
 
 @pytest.mark.parametrize("name", ["appid", "azp", "oid"])
-async def test_an_application_with_its_own_token_is_its_client(behind: Harness, name: str) -> None:
+async def test_application_token_authenticates_its_client(behind: Harness, name: str) -> None:
     assert await who(behind, principal({name: ADA, "roles": "Mail.Send"})) == (200, "ada")
 
 
 @pytest.mark.parametrize("name", ["appid", "azp"])
 @pytest.mark.parametrize("scope", ["scp", "http://schemas.microsoft.com/identity/claims/scope"])
-async def test_a_user_of_an_application_is_not_the_application(behind: Harness, name: str, scope: str) -> None:
+async def test_user_token_does_not_authenticate_the_application(behind: Harness, name: str, scope: str) -> None:
     assert await who(behind, principal({name: ADA, scope: "user_impersonation"})) == (401, "unauthenticated")
 
 
 @pytest.mark.parametrize("provider", ["", "google", "facebook", "AAD "])
-async def test_another_identity_provider_is_not_believed(behind: Harness, provider: str) -> None:
+async def test_other_identity_provider_is_refused(behind: Harness, provider: str) -> None:
     assert await who(behind, principal({"oid": ADA}, provider)) == (401, "unauthenticated")
 
 
 @pytest.mark.parametrize(
     ("origin", "status"), [("https://relay.example", 200), ("https://evil.example", 403), ("null", 403)]
 )
-async def test_an_old_browser_on_another_site_changes_nothing(behind: Harness, origin: str, status: int) -> None:
+async def test_cross_site_request_of_an_old_browser_is_refused(behind: Harness, origin: str, status: int) -> None:
     headers = {**signed_in(), "Origin": origin}
     answer = await behind.call("POST", "/v1/routes/capture/hold", headers=headers, client=None)
     assert answer.status == status
 
 
-async def test_a_right_key_works_from_an_address_with_many_wrong_ones(relay: Harness) -> None:
+async def test_right_key_works_from_a_throttled_address(relay: Harness) -> None:
     headers = {"X-Forwarded-For": "203.0.113.9"}
     wrong = {**headers, "Authorization": "Bearer relay_00000000_wrong"}
     statuses = [(await relay.call("GET", "/v1/me", headers=wrong, client=None)).status for _ in range(25)]

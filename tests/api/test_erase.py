@@ -1,4 +1,4 @@
-"""POST /v1/erase: for operators, until there is no more; and what everybody is told of a message that was erased."""
+"""POST /v1/erase, and what the API returns for an erased message."""
 
 from typing import Any
 
@@ -26,7 +26,7 @@ async def erased(relay: Harness, **fields: Any) -> str:
     return name
 
 
-async def test_counts_are_told_before_and_after(relay: Harness) -> None:
+async def test_dry_run_and_erasure_return_counts(relay: Harness) -> None:
     for _ in range(2):
         await relay.send()
     await relay.deliver()
@@ -41,7 +41,7 @@ async def test_counts_are_told_before_and_after(relay: Harness) -> None:
     assert {place.partition(":")[0] for place in await traces(relay.memory, ADA, "ADA@")} == {"inbox"}
 
 
-async def test_a_status_says_that_it_was_erased_and_how_it_ended(relay: Harness) -> None:
+async def test_status_of_an_erased_message_keeps_its_final_state(relay: Harness) -> None:
     name = await relay.send(cc="bob@example.org", tags=["invoice"], metadata={"order": "4711"})
     await relay.deliver()
     before = await relay.status(name)
@@ -61,7 +61,7 @@ async def test_a_status_says_that_it_was_erased_and_how_it_ended(relay: Harness)
     }
 
 
-async def test_a_list_has_it_by_time_and_state_and_not_by_what_it_said(relay: Harness) -> None:
+async def test_erased_message_is_listed_by_time_and_state_only(relay: Harness) -> None:
     name = await erased(relay, tags=["invoice"])
     relay.clock.move(1)
     [row] = (await relay.call("GET", "/v1/messages?state=sent")).json["value"]
@@ -73,7 +73,7 @@ async def test_a_list_has_it_by_time_and_state_and_not_by_what_it_said(relay: Ha
 
 
 @pytest.mark.parametrize("text", ["Hello.", "long " * 20_000], ids=["in the entry", "in a blob"])
-async def test_its_content_is_gone(relay: Harness, text: str) -> None:
+async def test_content_of_an_erased_message_is_gone(relay: Harness, text: str) -> None:
     name = await relay.send(text=text, html="<p>Hello.</p>", attachments=[file()])
     await relay.deliver()
     shown = (await relay.call("GET", f"/v1/messages/{name}/content")).json["html_url"]
@@ -85,7 +85,7 @@ async def test_its_content_is_gone(relay: Harness, text: str) -> None:
     assert (framed.status, framed.error["code"]) == GONE
 
 
-async def test_it_cannot_be_put_back(relay: Harness) -> None:
+async def test_erased_message_cannot_be_redriven(relay: Harness) -> None:
     name = await erased(relay, to=[ADA, "rejected@relay.test"])
     alone = await erased(relay, to="rejected@relay.test", cc=ADA)
     assert (await relay.status(alone))["state"] == "failed"
@@ -97,7 +97,7 @@ async def test_it_cannot_be_put_back(relay: Harness) -> None:
     assert (await relay.call("GET", "/v1/deadletters", client="boss")).json["value"] == []
 
 
-async def test_it_can_be_neither_cancelled_nor_moved(relay: Harness) -> None:
+async def test_erased_message_can_be_neither_cancelled_nor_rescheduled(relay: Harness) -> None:
     sent = await erased(relay)
     waiting = await erased(relay, send_at="2026-03-02T12:00:00Z")
     move = {"send_at": "2026-03-02T13:00:00Z"}
@@ -107,7 +107,7 @@ async def test_it_can_be_neither_cancelled_nor_moved(relay: Harness) -> None:
 
 
 @pytest.mark.parametrize(("goal", "status"), [("sent", 200), ("delivered", 410)])
-async def test_who_waits_for_it_is_not_kept_waiting(relay: Harness, goal: str, status: int) -> None:
+async def test_erased_message_ends_the_wait(relay: Harness, goal: str, status: int) -> None:
     body = {"from": "orders@example.com", "to": ADA, "subject": "Hello", "text": "Hello."}
     accepted = await relay.call("POST", f"/v1/messages?wait={goal}", json=body)
     await relay.deliver()
@@ -116,7 +116,7 @@ async def test_who_waits_for_it_is_not_kept_waiting(relay: Harness, goal: str, s
     assert (await relay.call("GET", path, client=None)).status == status
 
 
-async def test_a_suppression_stands(relay: Harness) -> None:
+async def test_erasure_keeps_suppressions(relay: Harness) -> None:
     await relay.call("POST", "/v1/suppressions", json={"email": ADA, "reason": "unsubscribed"})
     await erase(relay)
     assert (await relay.call("GET", f"/v1/suppressions/{ADA}")).status == 200
@@ -146,17 +146,17 @@ async def test_only_operators_may(relay: Harness) -> None:
     assert (answer.status, answer.error["code"]) == (403, "operators_only")
 
 
-async def test_pages_are_told_by_a_cursor(relay: Harness) -> None:
+async def test_erasure_continues_from_a_cursor(relay: Harness) -> None:
     for _ in range(230):
         await relay.send()
         await relay.deliver()
     cursor: dict[str, str] = {}
     counted, calls = 0, 0
     while True:
-        told = await erase(relay, **cursor)
-        counted, calls = counted + told["erased"], calls + 1
-        if not told["is_more"]:
+        step = await erase(relay, **cursor)
+        counted, calls = counted + step["erased"], calls + 1
+        if not step["is_more"]:
             break
-        cursor = {"cursor": told["cursor"]}
+        cursor = {"cursor": step["cursor"]}
     assert (counted, calls) == (230, 3)
-    assert "cursor" not in told
+    assert "cursor" not in step

@@ -1,4 +1,4 @@
-"""Every code of an error answer: each can be met, each is documented, and nothing else is ever said."""
+"""Error codes: each occurs, each is documented, and no other is returned."""
 
 import ast
 import asyncio
@@ -355,7 +355,7 @@ WITHOUT_RETRY_AFTER = {
 
 
 @pytest.mark.parametrize("code", PROVOKED)
-async def test_each_code_can_be_met(relay: Harness, code: str) -> None:
+async def test_each_error_code_occurs(relay: Harness, code: str) -> None:
     status, provoke = PROVOKED[code]
     answer = await provoke(relay)
     assert answer.status == status, answer.body
@@ -365,7 +365,7 @@ async def test_each_code_can_be_met(relay: Harness, code: str) -> None:
         assert int(answer.headers["retry-after"]) >= 1
 
 
-def test_every_code_is_among_them() -> None:
+def test_every_error_code_has_a_case() -> None:
     assert CODES.keys() == PROVOKED.keys()
 
 
@@ -396,7 +396,7 @@ def _is_problems(function: ast.expr) -> bool:
     return isinstance(function, ast.Attribute) and ast.unparse(function.value).endswith("problems")
 
 
-def test_nothing_is_said_that_is_not_a_code() -> None:
+def test_all_returned_codes_are_documented() -> None:
     found = codes_in_source()
     assert {"invalid_address", "too_deep", "sender_not_allowed", "storage_unavailable"} <= found
     assert found <= CODES.keys()
@@ -409,7 +409,7 @@ def documented() -> dict[str, str]:
     return dict(zip(sections[1::2], sections[2::2], strict=True))
 
 
-def test_the_documentation_explains_each_code() -> None:
+def test_documentation_explains_each_error_code() -> None:
     explained = documented()
     assert explained.keys() == CODES.keys()
     for code, text in explained.items():
@@ -417,7 +417,7 @@ def test_the_documentation_explains_each_code() -> None:
         assert len(text.strip()) > len(CODES[code]) + 20, f"{code}: what is to be done?"
 
 
-def test_the_documentation_explains_each_cause() -> None:
+def test_documentation_explains_each_cause() -> None:
     table = (ROOT / "docs" / "errors.md").read_text().partition("\n## Causes")[2]
     rows = dict(re.findall(r"^\| `(\w+)` \| ([^|]+) \|", table, flags=re.MULTILINE))
     assert {code: text.strip() for code, text in rows.items()} == CAUSES

@@ -1,4 +1,4 @@
-"""Posts of vendors over HTTP: who may, what is answered, and what the message's status then says."""
+"""Event endpoints of providers: authentication, responses, and the resulting message status."""
 
 from pathlib import Path
 from typing import Any
@@ -76,7 +76,7 @@ async def ends(vendors: Vendors, mail: Mail) -> list[tuple[str, str | None, str 
     return [(each["state"], each.get("code"), each.get("bounce_class")) for each in story["recipients"]]
 
 
-async def test_sendgrids_events_reach_each_recipient(vendors: Vendors) -> None:
+async def test_sendgrid_events_are_recorded_for_each_recipient(vendors: Vendors) -> None:
     mail = await vendors.sent(to=["ada@example.org", "bob@example.org"])
     ada, bob = vendors.sendgrid.events([mail], "delivered"), vendors.sendgrid.events([mail], "bounce")
     answer = await vendors.post_sendgrid([ada[0], bob[1], {"event": "delivered", "email": "x@y.example"}])
@@ -86,11 +86,11 @@ async def test_sendgrids_events_reach_each_recipient(vendors: Vendors) -> None:
     assert {(each["kind"], each["attempt"]) for each in story["events"]} == {("delivered", 1), ("bounced", 1)}
 
 
-async def test_thousands_of_events_in_one_post(vendors: Vendors) -> None:
+async def test_thousands_of_events_in_one_post_are_accepted(vendors: Vendors) -> None:
     mail = await vendors.sent(to=[f"n{number}@example.org" for number in range(500)])
-    told = [event for kind in ("processed", "delivered", "open") for event in vendors.sendgrid.events([mail], kind)]
+    posted = [event for kind in ("processed", "delivered", "open") for event in vendors.sendgrid.events([mail], kind)]
     vendors.queues.calls.clear()
-    assert (await vendors.post_sendgrid([*told, *told])).json == {"taken": 3000, "passed_over": 0}
+    assert (await vendors.post_sendgrid([*posted, *posted])).json == {"taken": 3000, "passed_over": 0}
     assert vendors.queues.calls["put"] < 60
     assert set(await ends(vendors, mail)) == {("delivered", None, None)}
     assert len((await vendors.status(str(mail.relay_id)))["events"]) == 1500
@@ -104,13 +104,13 @@ async def test_thousands_of_events_in_one_post(vendors: Vendors) -> None:
         {"X-Twilio-Email-Event-Webhook-Signature": "MEUCIQ=="},
     ],
 )
-async def test_what_is_not_signed_is_refused_unread(vendors: Vendors, headers: dict[str, str]) -> None:
+async def test_unsigned_post_is_refused(vendors: Vendors, headers: dict[str, str]) -> None:
     answer = await vendors.post_sendgrid([{"event": "delivered"}], **headers)
     assert (answer.status, answer.error["code"]) == (403, "bad_signature")
     assert vendors.queues.calls["put"] == 0
 
 
-async def test_an_old_post_is_refused(vendors: Vendors) -> None:
+async def test_old_post_is_refused(vendors: Vendors) -> None:
     body = b"[]"
     headers = vendors.sendgrid.sign(body)
     vendors.clock.move(26 * 3600)
@@ -121,20 +121,20 @@ async def test_an_old_post_is_refused(vendors: Vendors) -> None:
 @pytest.mark.parametrize(
     ("body", "code"), [(b"[", "malformed_json"), (b"7", "invalid_request"), (b"", "malformed_json")]
 )
-async def test_a_signed_body_must_still_be_events(vendors: Vendors, body: bytes, code: str) -> None:
+async def test_signed_body_that_is_not_events_is_refused(vendors: Vendors, body: bytes, code: str) -> None:
     headers = vendors.sendgrid.sign(body)
     answer = await vendors.call("POST", "/v1/events/sendgrid", body=body, headers=headers, client=None)
     assert (answer.status, answer.error["code"]) == (400, code)
 
 
-async def test_a_post_is_answered_503_when_the_queue_is_away(vendors: Vendors) -> None:
+async def test_unavailable_queue_returns_503(vendors: Vendors) -> None:
     mail = await vendors.sent()
     vendors.queues.is_away = True
     answer = await vendors.post_sendgrid(vendors.sendgrid.events([mail], "delivered"))
     assert (answer.status, answer.headers["retry-after"]) == (503, "7")
 
 
-async def test_a_post_may_not_be_endless(vendors: Vendors) -> None:
+async def test_oversized_event_post_is_refused(vendors: Vendors) -> None:
     body = b"[" + b" " * 16_777_216 + b"]"
     answer = await vendors.call(
         "POST", "/v1/events/sendgrid", body=body, headers=vendors.sendgrid.sign(body), client=None
@@ -143,15 +143,15 @@ async def test_a_post_may_not_be_endless(vendors: Vendors) -> None:
 
 
 @pytest.mark.parametrize("is_cloud_event", [False, True])
-async def test_event_grids_reports_reach_the_recipient(vendors: Vendors, is_cloud_event: bool) -> None:
+async def test_event_grid_reports_are_recorded_for_the_recipient(vendors: Vendors, is_cloud_event: bool) -> None:
     mail = await vendors.sent()
     reports = vendors.grid.delivery_reports([mail], "Bounced", "550 5.1.10 RecipientNotFound")
-    told = [as_cloud_event(event) for event in reports] if is_cloud_event else reports
-    assert (await vendors.post_grid(told)).json == {"taken": 1, "passed_over": 0}
+    posted = [as_cloud_event(event) for event in reports] if is_cloud_event else reports
+    assert (await vendors.post_grid(posted)).json == {"taken": 1, "passed_over": 0}
     assert await ends(vendors, mail) == [("bounced", "5.1.10", "address")]
 
 
-async def test_the_handshakes_of_both_schemas(vendors: Vendors) -> None:
+async def test_handshake_of_each_event_schema_succeeds(vendors: Vendors) -> None:
     shake = [{"eventType": "Microsoft.EventGrid.SubscriptionValidationEvent", "data": {"validationCode": "c-1"}}]
     assert (await vendors.post_grid(shake)).json == {"validationResponse": "c-1"}
     asked = {"WebHook-Request-Origin": "eventgrid.azure.net"}
@@ -162,20 +162,20 @@ async def test_the_handshakes_of_both_schemas(vendors: Vendors) -> None:
 
 
 @pytest.mark.parametrize("key", ["", "S3cret", "ключ"])
-async def test_event_grid_must_know_the_secret(vendors: Vendors, key: str) -> None:
+async def test_event_grid_post_with_a_wrong_secret_is_refused(vendors: Vendors, key: str) -> None:
     assert (await vendors.post_grid([], **{"x-relay-events-key": key})).status == 403
     assert (
         await vendors.call("OPTIONS", "/v1/events/acs", headers={"x-relay-events-key": key}, client=None)
     ).status == 403
 
 
-async def test_without_settings_nobody_is_heard(relay: Harness) -> None:
+async def test_event_endpoints_without_settings_refuse_posts(relay: Harness) -> None:
     for path in ("/v1/events/sendgrid", "/v1/events/acs"):
         answer = await relay.call("POST", path, json=[], client=None)
         assert (answer.status, answer.error["code"]) == (404, "not_configured")
 
 
-async def test_a_secret_that_cannot_be_read_is_ours_to_mend() -> None:
+async def test_unreadable_secret_returns_503() -> None:
     relay = await Harness({"RELAY_EVENT_GRID_SECRET": "setting:MISSING"}).start()
     answer = await relay.call("POST", "/v1/events/acs", json=[], headers=KEY, client=None)
     assert (answer.status, answer.headers["retry-after"]) == (503, "30")
@@ -188,14 +188,14 @@ async def report(vendors: Vendors, mail: Mail, client: str | None) -> Answer:
     return await vendors.call("POST", "/v1/events/bounce", body=raw, headers=headers, client=client)
 
 
-async def test_a_mail_system_hands_a_report_over(vendors: Vendors) -> None:
+async def test_posted_delivery_report_is_recorded(vendors: Vendors) -> None:
     mail = await vendors.sent()
     answer = await report(vendors, mail, "app")
     assert (answer.status, answer.json) == (202, {"taken": 1})
     assert await ends(vendors, mail) == [("bounced", "5.1.10", "address")]
 
 
-async def test_a_report_counts_for_the_callers_own_messages(vendors: Vendors) -> None:
+async def test_delivery_report_applies_only_to_the_callers_messages(vendors: Vendors) -> None:
     await vendors.add_client("other")
     mail = await vendors.sent()
     await report(vendors, mail, "other")

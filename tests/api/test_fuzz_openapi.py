@@ -150,16 +150,18 @@ def requests(
     """Requests of the document alone, such whose path leads to something, and such whose body is the example."""
     known, body = served.known_in(operation), operation.body
     path: dict[str, Any] = {"path_parameters": known} if known else {}
-    told = [{}, path]
+    choices = [{}, path]
     if operation.name in served.signed:
         address = urlsplit(served.signed[operation.name])
         name = re.findall(r"\{(\w+)\}", operation.path)[0]
-        told.append({"path_parameters": {name: address.path.split("/")[3]}, "query": dict(parse_qsl(address.query))})
+        choices.append({"path_parameters": {name: address.path.split("/")[3]}, "query": dict(parse_qsl(address.query))})
     if body is not None and body.example is not None:
-        told.append({**path, "body": body.example, "media_type": JSON})
+        choices.append({**path, "body": body.example, "media_type": JSON})
     if body is not None and body.other_example:
-        told.append({**path, "body": body.other_example, "media_type": body.others[0], "query": {}})
-    return one_of([described.as_strategy(mode, **each) for each in told]).filter(lambda case: leads_to(operation, case))
+        choices.append({**path, "body": body.other_example, "media_type": body.others[0], "query": {}})
+    return one_of([described.as_strategy(mode, **each) for each in choices]).filter(
+        lambda case: leads_to(operation, case)
+    )
 
 
 @cache
@@ -184,7 +186,9 @@ def leads_to(operation: Operation, case: Any) -> bool:
 
 
 @pytest.mark.parametrize("operation", list(OPERATIONS), ids=lambda operation: operation.name)
-def test_what_is_answered_is_documented(operation: Operation, schema: OpenApiSchema, served: Served) -> None:
+def test_generated_requests_get_documented_responses(
+    operation: Operation, schema: OpenApiSchema, served: Served
+) -> None:
     schema.app = served
     described = schema.find_operation_by_id(operation.name)
     can_be_wrong = described.body or described.query or described.headers or described.path_parameters

@@ -1,4 +1,4 @@
-"""A stop is certain: however an attempt and a stop cross, nothing is sent that the stop does not tell of."""
+"""Stopped send groups: no message is sent that a concurrent stop did not count."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any, cast
@@ -67,19 +67,22 @@ async def grouped_message(relay: Harness) -> str:
     return batch
 
 
-async def stop(relay: Relay, group: str, told: list[int]) -> None:
+async def stop(relay: Relay, group: str, counts: list[int]) -> None:
     assert await relay.send_groups.stop("app", group, Stop.CANCEL)
-    told.append(await relay.send_groups.left(group))
+    counts.append(await relay.send_groups.left(group))
 
 
 async def cross(number: int, *, stop_interrupts: bool) -> tuple[bool, int, bool]:
-    """One crossing: whether the message was sent, how many the stop told of, and whether the moment came at all."""
+    """Run a stop and an attempt concurrently.
+
+    Returns whether the message was sent, how many the stop counted, and whether the interruption happened.
+    """
     relay = await Harness().start()
     group = await grouped_message(relay)
-    told: list[int] = []
+    counts: list[int] = []
 
     async def act() -> None:
-        await (stop(relay.relay, group, told) if stop_interrupts else relay.deliver())
+        await (stop(relay.relay, group, counts) if stop_interrupts else relay.deliver())
 
     moment = Moment(number, act)
     other = process(relay, moment)
@@ -88,29 +91,29 @@ async def cross(number: int, *, stop_interrupts: bool) -> tuple[bool, int, bool]
         await other.delivery.deliver(QUEUE, entry.body)
         await relay.memory.queues.delete(QUEUE, entry)
     else:
-        await stop(other, group, told)
+        await stop(other, group, counts)
     if not moment.has_come:
         await act()
     await relay.pass_time(86_400)
     was_sent = bool([each async for each in relay.relay.inbox.all()])
     await relay.relay.close()
-    return was_sent, told[0], moment.has_come
+    return was_sent, counts[0], moment.has_come
 
 
 @pytest.mark.parametrize("stop_interrupts", [True, False])
-async def test_however_a_stop_and_an_attempt_cross(stop_interrupts: bool) -> None:
+async def test_concurrent_stop_and_attempt_send_nothing_uncounted(stop_interrupts: bool) -> None:
     seen: set[tuple[bool, int]] = set()
     number, has_come = 0, True
     while has_come:
-        was_sent, told, has_come = await cross(number, stop_interrupts=stop_interrupts)
-        assert told == 1 or not was_sent, f"sent and not told of, at operation {number}"
-        seen.add((was_sent, told))
+        was_sent, counts, has_come = await cross(number, stop_interrupts=stop_interrupts)
+        assert counts == 1 or not was_sent, f"sent and not counted, at operation {number}"
+        seen.add((was_sent, counts))
         number += 1
     assert {(True, 1), (False, 0)} <= seen
     assert number > 3
 
 
-def test_a_name_tells_whose_it_is() -> None:
+def test_group_name_contains_its_client() -> None:
     name = new_group(KEY, NAME)
     assert len(name) == 32
     assert is_group(name, KEY)
@@ -120,7 +123,7 @@ def test_a_name_tells_whose_it_is() -> None:
         assert not is_group(wrong, KEY)
 
 
-async def test_rows_are_kept_as_long_as_anything_may_wait_for_them(relay: Harness) -> None:
+async def test_group_rows_outlive_waiting_messages(relay: Harness) -> None:
     group = await grouped_message(relay)
     await relay.relay.send_groups.stop("app", group, Stop.PAUSE)
     relay.clock.move(140 * 86_400)

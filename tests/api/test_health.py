@@ -1,15 +1,15 @@
-"""Whether the process lives, and whether it can work."""
+"""Liveness and readiness."""
 
 from tests.api.harness import Harness
 
 
-async def test_alive_asks_nobody(relay: Harness) -> None:
+async def test_liveness_needs_no_storage(relay: Harness) -> None:
     relay.tables.is_away = relay.queues.is_away = relay.blobs.is_away = True
     answer = await relay.call("GET", "/v1/health", client=None)
     assert (answer.status, answer.json) == (200, {"status": "ok"})
 
 
-async def test_ready_tells_storage_and_routes(relay: Harness) -> None:
+async def test_readiness_reports_storage_and_routes(relay: Harness) -> None:
     answer = await relay.call("GET", "/v1/ready", client=None)
     assert answer.status == 200
     assert answer.json == {"status": "ok", "storage": "ok", "routes": {"capture": "active"}}
@@ -17,7 +17,7 @@ async def test_ready_tells_storage_and_routes(relay: Harness) -> None:
     assert (await relay.call("GET", "/v1/ready", client=None)).json["routes"] == {"capture": "held"}
 
 
-async def test_not_ready_without_storage(relay: Harness) -> None:
+async def test_readiness_fails_without_storage(relay: Harness) -> None:
     relay.tables.is_away = True
     answer = await relay.call("GET", "/v1/ready", client=None)
     assert answer.status == 503
@@ -25,12 +25,12 @@ async def test_not_ready_without_storage(relay: Harness) -> None:
     assert answer.headers["retry-after"] == "5"
 
 
-async def test_head_is_get_without_its_body(relay: Harness) -> None:
+async def test_head_returns_no_body(relay: Harness) -> None:
     answer = await relay.call("HEAD", "/v1/health", client=None)
     assert (answer.status, answer.body) == (200, b"")
 
 
-async def test_a_held_route_holds_mail_until_it_is_released(relay: Harness) -> None:
+async def test_held_route_holds_mail_until_released(relay: Harness) -> None:
     await relay.call("POST", "/v1/routes/capture/hold", client="boss")
     name = await relay.send()
     await relay.deliver()

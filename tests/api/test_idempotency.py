@@ -1,4 +1,4 @@
-"""The same request twice over HTTP, whatever died in between."""
+"""Idempotency keys over HTTP, also after a crash between the requests."""
 
 import asyncio
 
@@ -12,7 +12,7 @@ async def send(relay: Harness, **fields: object) -> Answer:
     return await relay.call("POST", "/v1/messages", json=message(**fields), headers=KEY, client=client)
 
 
-async def test_a_repetition_has_the_first_answer(relay: Harness) -> None:
+async def test_repeated_request_gets_the_first_response(relay: Harness) -> None:
     first, second = await send(relay), await send(relay)
     assert (first.status, first.body) == (second.status, second.body)
     assert "idempotency-replayed" not in first.headers
@@ -21,31 +21,31 @@ async def test_a_repetition_has_the_first_answer(relay: Harness) -> None:
     assert relay.waiting == 1
 
 
-async def test_the_order_of_fields_makes_no_difference(relay: Harness) -> None:
+async def test_field_order_does_not_change_the_payload(relay: Harness) -> None:
     first = await relay.call("POST", "/v1/messages", json=message(), headers=KEY)
     turned = dict(reversed(message().items()))
     second = await relay.call("POST", "/v1/messages", json=turned, headers={"Idempotency-Key": '"9c5d2c9e"'})
     assert second.json == first.json
 
 
-async def test_a_key_belongs_to_a_client(relay: Harness) -> None:
+async def test_idempotency_key_belongs_to_its_client(relay: Harness) -> None:
     await relay.add_client("other")
     assert (await send(relay)).json["id"] != (await send(relay, client="other", subject="another")).json["id"]
 
 
-async def test_another_payload_is_refused(relay: Harness) -> None:
+async def test_same_key_with_another_payload_is_refused(relay: Harness) -> None:
     await send(relay)
     assert (await send(relay, subject="Another")).status == 422
     assert relay.waiting == 1
 
 
-async def test_after_a_day_a_key_is_free_again(relay: Harness) -> None:
+async def test_key_expires_after_a_day(relay: Harness) -> None:
     first = await send(relay)
     relay.clock.move(24 * 3600 + 1)
     assert (await send(relay)).json["id"] != first.json["id"]
 
 
-async def test_at_the_same_time_only_one_is_accepted(relay: Harness) -> None:
+async def test_concurrent_requests_with_one_key_accept_one(relay: Harness) -> None:
     relay.queues.gate = asyncio.Event()
     first, *others = [asyncio.create_task(send(relay)) for _ in range(5)]
     assert [answer.status for answer in await asyncio.gather(*others)] == [409, 409, 409, 409]
@@ -54,14 +54,14 @@ async def test_at_the_same_time_only_one_is_accepted(relay: Harness) -> None:
     assert relay.waiting == 1
 
 
-async def test_a_refused_put_can_be_repeated_at_once(relay: Harness) -> None:
+async def test_request_can_be_retried_immediately_after_a_failed_put(relay: Harness) -> None:
     relay.queues.is_away = True
     assert (await send(relay)).status == 503
     relay.queues.is_away = False
     assert (await send(relay)).status == 202
 
 
-async def test_when_finishing_is_not_recorded_the_repetition_changes_nothing(relay: Harness) -> None:
+async def test_retry_after_an_unrecorded_finish_changes_nothing(relay: Harness) -> None:
     relay.tables.failing = frozenset(("merge",))
     first = await send(relay)
     assert first.status == 202  # the message is durable
@@ -89,21 +89,21 @@ async def act(relay: Harness, path: str = "/v1/messages", json: object = None, *
     return await relay.call("POST", path, json=json or message(), headers=sent)
 
 
-async def test_a_workflow_that_repeats_a_post_sends_once(relay: Harness) -> None:
+async def test_workflow_retry_of_a_post_sends_once(relay: Harness) -> None:
     first, second = await act(relay), await act(relay)
     assert second.json == first.json
     assert second.headers["idempotency-replayed"] == "true"
     assert relay.waiting == 1
 
 
-async def test_a_workflow_that_repeats_a_batch_sends_once(relay: Harness) -> None:
+async def test_workflow_retry_of_a_batch_sends_once(relay: Harness) -> None:
     batch = {"messages": [message(), message(subject="Another")]}
     first, second = [await act(relay, "/v1/messages/batch", batch) for _ in range(2)]
     assert second.json == first.json
     assert relay.waiting == 1
 
 
-async def test_another_run_action_turn_or_body_is_another_message(relay: Harness) -> None:
+async def test_other_run_action_iteration_or_body_is_another_message(relay: Harness) -> None:
     answers = [
         await act(relay),
         await act(relay, json=message(subject="Another")),
@@ -114,12 +114,12 @@ async def test_another_run_action_turn_or_body_is_another_message(relay: Harness
     assert len({answer.json["id"] for answer in answers}) == 5
 
 
-async def test_half_of_a_workflows_headers_make_no_key(relay: Harness) -> None:
+async def test_incomplete_workflow_headers_derive_no_key(relay: Harness) -> None:
     first, second = [await act(relay, action_tracking_id="") for _ in range(2)]
     assert first.json["id"] != second.json["id"]
 
 
-async def test_a_given_key_goes_before_the_derived_one(relay: Harness) -> None:
+async def test_given_key_overrides_the_derived_key(relay: Harness) -> None:
     answers = [
         await relay.call("POST", "/v1/messages", json=message(), headers={**WORKFLOW, "Idempotency-Key": key})
         for key in ("one", "two")
@@ -127,7 +127,7 @@ async def test_a_given_key_goes_before_the_derived_one(relay: Harness) -> None:
     assert answers[0].json["id"] != answers[1].json["id"]
 
 
-async def test_a_workflow_is_told_to_come_again_while_its_first_post_is_served(relay: Harness) -> None:
+async def test_workflow_retry_during_its_first_post_gets_retry_after(relay: Harness) -> None:
     relay.queues.gate = asyncio.Event()
     first, second = [asyncio.create_task(act(relay)) for _ in range(2)]
     refused = await second

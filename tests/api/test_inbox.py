@@ -1,4 +1,4 @@
-"""The inbox over HTTP: one's own mail, found, waited for and deleted."""
+"""The inbox API: list, find, wait for and delete captured mail."""
 
 import asyncio
 
@@ -29,7 +29,7 @@ async def filled(relay: Harness) -> Harness:
     return relay
 
 
-async def test_ones_own_mail_newest_first(filled: Harness) -> None:
+async def test_own_mail_is_listed_newest_first(filled: Harness) -> None:
     assert await subjects(filled) == ["Third", "Second", "First"]
     assert await subjects(filled, client="other") == ["Foreign"]
     assert await subjects(filled, client="boss") == ["Third", "Foreign", "Second", "First"]
@@ -58,7 +58,7 @@ async def test_pages(filled: Harness) -> None:
 
 
 @pytest.mark.parametrize("limit", ["0", "101", "-1", "x", "1.5", "9" * 5000])
-async def test_a_wrong_limit_is_refused(filled: Harness, limit: str) -> None:
+async def test_invalid_limit_is_refused(filled: Harness, limit: str) -> None:
     answer = await filled.call("GET", f"/v1/inbox?limit={limit}")
     assert (answer.status, answer.error["target"]) == (400, "limit")
 
@@ -73,7 +73,7 @@ async def test_another_clients_mail_is_not_found(filled: Harness) -> None:
     assert await subjects(filled, client="boss") == ["Foreign", "Second"]
 
 
-async def test_a_mail_with_all_it_has(relay: Harness) -> None:
+async def test_mail_is_returned_with_all_its_parts(relay: Harness) -> None:
     await relay.send(html="<p>Thank you.</p>", headers={"X-Order": "4711"})
     await relay.deliver()
     [mail] = (await relay.call("GET", "/v1/inbox")).json["value"]
@@ -102,9 +102,7 @@ async def test_a_mail_with_all_it_has(relay: Harness) -> None:
         ),
     ],
 )
-async def test_strange_mail_is_shown_as_well_as_it_can_be(
-    relay: Harness, source: bytes, text: str, files: list[str]
-) -> None:
+async def test_malformed_mail_is_still_shown(relay: Harness, source: bytes, text: str, files: list[str]) -> None:
     name = await relay.send()
     await relay.relay.inbox.keep(
         message=name, attempt=1, sender="a@b.example", recipients=("c@d.example",), subject="s", mime=source
@@ -115,7 +113,7 @@ async def test_strange_mail_is_shown_as_well_as_it_can_be(
     assert [each["type"] for each in shown["attachments"]] == files
 
 
-async def test_waiting_returns_as_soon_as_the_mail_is_there(relay: Harness) -> None:
+async def test_wait_returns_when_the_mail_arrives(relay: Harness) -> None:
     await relay.send(subject="Another")
     await relay.deliver()
     waiting = asyncio.create_task(relay.call("GET", "/v1/inbox/wait?subject=code&timeout=60"))
@@ -126,7 +124,7 @@ async def test_waiting_returns_as_soon_as_the_mail_is_there(relay: Harness) -> N
     assert answer.json["subject"] == "Your code"
 
 
-async def test_waiting_reads_each_mail_once(relay: Harness) -> None:
+async def test_wait_reads_each_mail_once(relay: Harness) -> None:
     for _ in range(5):
         await relay.send()
     await relay.deliver()
@@ -138,7 +136,7 @@ async def test_waiting_reads_each_mail_once(relay: Harness) -> None:
     assert relay.blobs.calls["get"] - before == 5
 
 
-async def test_waiting_does_not_find_another_clients_mail(relay: Harness) -> None:
+async def test_wait_does_not_find_another_clients_mail(relay: Harness) -> None:
     await relay.add_client("other")
     await relay.send("other")
     await relay.deliver()

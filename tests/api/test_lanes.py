@@ -1,4 +1,4 @@
-"""A lane of several queues: messages are accepted, delivered, retried and dead-lettered through all of them."""
+"""A lane of several queues: accept, deliver, retry and dead-letter through all of them."""
 
 from collections.abc import AsyncIterator
 
@@ -28,14 +28,14 @@ async def states(relay: Harness, names: list[str]) -> set[str]:
     return {(await relay.status(name))["state"] for name in names}
 
 
-async def test_messages_go_round_the_queues_and_all_are_sent(sharded: Harness) -> None:
+async def test_messages_are_spread_over_the_queues_and_sent(sharded: Harness) -> None:
     names = [await sharded.send(subject=f"number {number}") for number in range(MESSAGES)]
     assert entries(sharded) == [3, 3, 3]
     assert await sharded.deliver() == MESSAGES
     assert await states(sharded, names) == {"sent"}
 
 
-async def test_the_entries_of_a_large_batch_go_round_too(sharded: Harness) -> None:
+async def test_entries_of_a_large_batch_are_spread_over_the_queues(sharded: Harness) -> None:
     body = {"messages": [message(to=f"a{number}@example.org") for number in range(32 * 3)]}
     answer = await sharded.call("POST", "/v1/messages/batch", json=body)
     await sharded.deliver()
@@ -44,7 +44,7 @@ async def test_the_entries_of_a_large_batch_go_round_too(sharded: Harness) -> No
     assert await states(sharded, names) == {"sent"}
 
 
-async def test_what_is_tried_again_goes_round_as_well(sharded: Harness) -> None:
+async def test_retries_are_spread_over_the_queues(sharded: Harness) -> None:
     names = [await sharded.send(to=f"deferred+{number}@relay.test") for number in range(MESSAGES)]
     await sharded.deliver()
     assert await states(sharded, names) == {"deferred"}
@@ -55,7 +55,7 @@ async def test_what_is_tried_again_goes_round_as_well(sharded: Harness) -> None:
 
 
 @pytest.mark.parametrize("queue", QUEUES)
-async def test_what_the_host_gave_up_on_becomes_a_dead_letter_whatever_its_queue(sharded: Harness, queue: str) -> None:
+async def test_poison_entry_of_any_queue_becomes_a_dead_letter(sharded: Harness, queue: str) -> None:
     names = [await sharded.send() for _ in QUEUES]
     [entry] = await sharded.memory.queues.receive(queue)
     await sharded.memory.queues.delete(queue, entry)

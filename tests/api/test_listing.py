@@ -1,4 +1,4 @@
-"""GET /v1/messages: one's own messages by time, state, tag and recipient."""
+"""GET /v1/messages: filter by time, state, tag and recipient."""
 
 from typing import Any
 
@@ -61,7 +61,7 @@ async def test_filters(filled: Harness, query: str, subjects: list[str]) -> None
     assert [each["subject"] for each in await listed(filled, query)] == subjects
 
 
-async def test_what_is_told_of_each(filled: Harness) -> None:
+async def test_listed_message_has_its_fields(filled: Harness) -> None:
     [five] = await listed(filled, "?state=scheduled")
     assert five == {
         "id": five["id"],
@@ -80,7 +80,7 @@ async def test_what_is_told_of_each(filled: Harness) -> None:
     assert (await filled.status(five["id"]))["state"] == "scheduled"
 
 
-async def test_each_sees_its_own_and_operators_see_all(filled: Harness) -> None:
+async def test_client_sees_its_own_messages_and_operators_see_all(filled: Harness) -> None:
     assert [each["subject"] for each in await listed(filled, client="other")] == ["foreign"]
     assert len(await listed(filled, client="boss")) == 6
     assert [each["subject"] for each in await listed(filled, "?client=other", client="boss")] == ["foreign"]
@@ -88,13 +88,13 @@ async def test_each_sees_its_own_and_operators_see_all(filled: Harness) -> None:
     assert len(await listed(filled, "?client=app")) == 5
 
 
-async def test_a_name_that_is_given_again_does_not_open_the_past(filled: Harness) -> None:
+async def test_reused_client_name_does_not_see_old_messages(filled: Harness) -> None:
     await filled.relay.clients.delete("other")
     await filled.add_client("other")
     assert await listed(filled, client="other") == []
 
 
-async def test_the_pages_are_of_one_range(filled: Harness) -> None:
+async def test_all_pages_cover_one_time_range(filled: Harness) -> None:
     first = (await filled.call("GET", "/v1/messages?limit=3")).json
     filled.clock.move(86_400)
     await filled.send(subject="later")
@@ -123,11 +123,11 @@ async def test_invalid_query_is_refused(relay: Harness, query: str, problems: li
     assert answer.problems == problems
 
 
-async def test_what_azure_adds_to_an_address_is_passed_over(filled: Harness) -> None:
+async def test_query_parameters_of_azure_are_ignored(filled: Harness) -> None:
     assert len(await listed(filled, "?api-version=2026-01-01&code=key")) == 5
 
 
 @pytest.mark.parametrize("before", ["0001-01-01T00:00:00Z", "0001-01-01T12:00:00Z", "1969-12-31T00:00:00Z"])
-async def test_nothing_was_accepted_before_there_was_anything(filled: Harness, before: str) -> None:
+async def test_list_before_the_first_message_is_empty(filled: Harness, before: str) -> None:
     answer = await filled.call("GET", f"/v1/messages?before={before}")
     assert (answer.status, answer.json["value"]) == (200, [])

@@ -1,4 +1,4 @@
-"""What Logic Apps sends: files as its connectors hand them on, and the bodies of the sample workflows."""
+"""Requests of Logic Apps: files of its connectors, and the sample workflows."""
 
 import base64
 import json
@@ -50,7 +50,7 @@ async def arrived(relay: Harness) -> Any:
         ({}, None, "a.pdf", "application/pdf"),
     ],
 )
-async def test_a_file_brings_its_type_unless_it_is_given(
+async def test_file_content_type_is_the_default_type(
     relay: Harness, own: dict[str, str], kind: str | None, name: str, expected: str
 ) -> None:
     await relay.send(attachments=[{"name": name, "content": handed_on(PDF, kind), **own}])
@@ -71,7 +71,7 @@ async def test_a_file_brings_its_type_unless_it_is_given(
         ({"$content": "YQ==", "name": "a"}, ("unknown_field", "attachments[0].content.name")),
     ],
 )
-async def test_what_is_wrong_with_a_file_is_said_where_it_is(
+async def test_invalid_file_is_reported_with_its_field(
     relay: Harness, content: dict[str, str], problem: tuple[str, str]
 ) -> None:
     body = message(attachments=[{"name": "a.txt", "content": content}])
@@ -80,7 +80,7 @@ async def test_what_is_wrong_with_a_file_is_said_where_it_is(
 
 
 async def run(relay: Harness, inputs: Any, values: dict[str, Any]) -> Answer:
-    """What the HTTP action does: post, and follow the `Location` while it is told 202 with one."""
+    """Do what the HTTP action does: post, and poll `Location` while the status is 202."""
     known = {"@parameters('sender')": "workflow@example.com", "@parameters('office')": "office@example.com", **values}
     headers = {name: text for name, text in inputs["headers"].items() if "@" not in text}
     answer = await relay.call("POST", "/v1/messages", json=filled_in(inputs["body"], known), headers=headers)
@@ -96,7 +96,7 @@ def asked(to: str, **more: Any) -> dict[str, Any]:
     return {f"@triggerBody()?['{name}']": value for name, value in given.items()}
 
 
-async def test_the_sample_that_sends_does_not_wait(relay: Harness) -> None:
+async def test_sample_send_does_not_wait(relay: Harness) -> None:
     answer = await run(relay, action("send", "Send_mail"), asked("ada@example.org", file=handed_on(PDF)))
     assert answer.status == 202
     mail = await arrived(relay)
@@ -104,23 +104,23 @@ async def test_the_sample_that_sends_does_not_wait(relay: Harness) -> None:
     assert mail["attachments"][0]["content"] == file(PDF)["content"]
 
 
-async def test_the_sample_that_waits_goes_on_when_the_mail_has_left(relay: Harness) -> None:
+async def test_sample_send_and_wait_succeeds_when_sent(relay: Harness) -> None:
     answer = await run(relay, action("send-and-wait", "Send_and_wait"), asked("ada@example.org"))
     assert (answer.status, answer.json["state"]) == (200, "sent")
 
 
-async def test_the_sample_that_waits_says_why_not(relay: Harness) -> None:
+async def test_sample_send_and_wait_reports_a_failure(relay: Harness) -> None:
     answer = await run(relay, action("send-and-wait", "Send_and_wait"), asked("rejected@relay.test"))
     assert (answer.status, answer.error["code"]) == (422, "not_sent")
 
 
-async def test_the_sample_that_waits_waits_for_retries(relay: Harness) -> None:
+async def test_sample_send_and_wait_waits_for_retries(relay: Harness) -> None:
     answer = await run(relay, action("send-and-wait", "Send_and_wait"), asked("deferred@relay.test"))
     assert (answer.status, answer.json["state"]) == (200, "sent")
     assert len(answer.json["attempts"]) > 1
 
 
-async def test_the_sample_about_bounces_tells_the_office(relay: Harness) -> None:
+async def test_sample_for_bounces_sends_a_notice(relay: Harness) -> None:
     inputs = action("on-bounce", "Send_a_notice")
     answer = await run(relay, inputs, {inputs["body"]["text"]: "message.bounced of ada@example.org"})
     assert answer.status == 202

@@ -162,7 +162,7 @@ async def test_options_are_read_from_the_query(relay: Harness) -> None:
     assert (await relay.status(answer.json["id"]))["tags"] == ["eu", "report"]
 
 
-async def test_a_dry_run_explains_and_sends_nothing(relay: Harness) -> None:
+async def test_dry_run_explains_and_sends_nothing(relay: Harness) -> None:
     answer = await post(relay, dry_run="true")
     assert answer.status == 200
     assert answer.json["routing"][0]["recipients"] == ["ada@example.org"]

@@ -1,4 +1,4 @@
-"""Records that a newer version wrote, met after a rollback: told so, left as they are, in nobody's way, continued later."""
+"""Records of a newer version after a rollback: reported, left unchanged, and continued after the upgrade."""
 
 from datetime import timedelta
 from typing import Any
@@ -56,7 +56,7 @@ async def kept(relay: Harness) -> int:
         ("POST", "/redrive", {}, "boss"),
     ],
 )
-async def test_who_asks_is_told_and_nothing_is_written(
+async def test_newer_record_is_reported_and_left_unchanged(
     relay: Harness, method: str, path: str, body: Any, client: str
 ) -> None:
     name = await sent(relay)
@@ -67,7 +67,7 @@ async def test_who_asks_is_told_and_nothing_is_written(
     assert await row(relay, name) == before
 
 
-async def test_lists_and_figures_have_the_others(relay: Harness) -> None:
+async def test_newer_record_does_not_hide_others_from_lists_and_totals(relay: Harness) -> None:
     one, newer, two = [await sent(relay) for _ in range(3)]
     await roll_back(relay, newer)
     relay.clock.move(60)
@@ -76,7 +76,7 @@ async def test_lists_and_figures_have_the_others(relay: Harness) -> None:
     assert (await relay.call("GET", "/v1/overview?span=hour", client="boss")).json["totals"]["sent"] == 2
 
 
-async def test_dead_letters_are_listed_and_put_back_without_it(relay: Harness) -> None:
+async def test_newer_record_does_not_block_other_dead_letters(relay: Harness) -> None:
     newer, other = [await sent(relay, "rejected@relay.test") for _ in range(2)]
     before = await roll_back(relay, newer)
     letters = (await relay.call("GET", "/v1/deadletters?code=recipient_refused", client="boss")).json["value"]
@@ -88,7 +88,7 @@ async def test_dead_letters_are_listed_and_put_back_without_it(relay: Harness) -
     assert answer.json["redriven"] == 1
 
 
-async def test_what_was_deferred_waits_for_the_upgrade_and_is_then_sent(relay: Harness) -> None:
+async def test_deferred_newer_message_is_sent_after_the_upgrade(relay: Harness) -> None:
     name = await sent(relay, "deferred@relay.test")
     before = await roll_back(relay, name)
     newer = await row(relay, name)
@@ -101,7 +101,7 @@ async def test_what_was_deferred_waits_for_the_upgrade_and_is_then_sent(relay: H
     assert len((await relay.status(name))["attempts"]) == 2
 
 
-async def test_an_entry_that_the_host_gave_up_on_ends_nothing(relay: Harness) -> None:
+async def test_poison_entry_of_a_newer_record_ends_nothing(relay: Harness) -> None:
     name = await sent(relay)
     await roll_back(relay, name)
     before = await row(relay, name)
@@ -125,16 +125,16 @@ async def events(relay: Harness, name: str) -> list[str]:
     return [event["kind"] for event in (await relay.status(name))["events"]]
 
 
-async def test_its_events_wait_and_those_of_others_do_not(relay: Harness) -> None:
+async def test_events_of_a_newer_record_wait_and_others_are_recorded(relay: Harness) -> None:
     newer, other = await sent(relay), await sent(relay)
     before = await roll_back(relay, newer)
-    told = [
+    provider_events = [
         ProviderEvent(
             kind="delivered", provider="capture", message=name, key="k", recipient="ada@example.org", at=relay.clock()
         )
         for name in (newer, other)
     ]
-    await relay.relay.events.enqueue(told)
+    await relay.relay.events.enqueue(provider_events)
     await apply_events(relay)
     assert await events(relay, other) == ["delivered"]
     await upgrade(relay, before)
@@ -149,7 +149,7 @@ NEWER = b'{"relay":2,"mails":[],"ref":{"of":"another shape"},"lane":7,"events":"
 """An entry of a version to come, whose names mean what they like."""
 
 
-async def test_entries_of_a_newer_version_wait_on_every_queue(relay: Harness) -> None:
+async def test_newer_entries_wait_on_every_queue(relay: Harness) -> None:
     await relay.relay.delivery.deliver(LANE, NEWER)
     await relay.relay.events.apply(NEWER)
     await relay.relay.webhooks.deliver(NEWER)
@@ -159,7 +159,7 @@ async def test_entries_of_a_newer_version_wait_on_every_queue(relay: Harness) ->
     assert await kept(relay) == 0
 
 
-async def test_one_that_the_host_gave_up_on_waits_too(relay: Harness) -> None:
+async def test_newer_poison_entries_wait(relay: Harness) -> None:
     await relay.relay.poison.record_dead_letters(f"{LANE}-poison", NEWER)
     assert relay.memory.queues.bodies(f"{LANE}-poison") == [NEWER]
     assert await kept(relay) == 0

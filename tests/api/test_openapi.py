@@ -1,4 +1,4 @@
-"""The OpenAPI document says what the table of operations has, and its examples work when pasted."""
+"""The OpenAPI document matches the table of operations, and its examples work."""
 
 import re
 from collections.abc import Iterator
@@ -31,7 +31,7 @@ async def test_every_operation_is_described(relay: Harness) -> None:
     assert described == {(each.method, each.path.replace("{*", "{")): each.name for each in OPERATIONS}
 
 
-async def test_each_has_a_summary_its_path_parameters_and_its_refusals(relay: Harness) -> None:
+async def test_operation_has_summary_path_parameters_and_error_responses(relay: Harness) -> None:
     paths = (await relay.call("GET", "/openapi.json", client=None)).json["paths"]
     for path, methods in paths.items():
         for operation in methods.values():
@@ -92,7 +92,7 @@ def test_no_member_has_a_default_which_generators_take_for_always_present() -> N
     assert [member for member in members if "default" in member] == []
 
 
-async def test_every_reference_leads_somewhere(relay: Harness) -> None:
+async def test_every_reference_resolves(relay: Harness) -> None:
     found = (await relay.call("GET", "/openapi.json", client=None)).json
     wanted = set(references(found))
     assert wanted
@@ -100,7 +100,7 @@ async def test_every_reference_leads_somewhere(relay: Harness) -> None:
 
 
 @pytest.mark.parametrize("operation", WITH_EXAMPLE, ids=lambda operation: operation.name)
-async def test_an_example_works_when_pasted(relay: Harness, operation: Operation) -> None:
+async def test_example_request_is_accepted(relay: Harness, operation: Operation) -> None:
     found = (await relay.call("GET", "/openapi.json", client=None)).json
     body = found["paths"][operation.path][operation.method.lower()]["requestBody"]["content"]["application/json"]
     hook = await relay.call("POST", "/v1/webhooks", json={"url": "https://example.com/mail"}, client="boss")
@@ -116,7 +116,7 @@ async def test_an_example_works_when_pasted(relay: Harness, operation: Operation
 
 
 @pytest.mark.parametrize("name", ["SendMessage", "ImportSuppressions"])
-async def test_an_example_that_is_no_json_works_when_pasted(relay: Harness, name: str) -> None:
+async def test_example_request_without_json_is_accepted(relay: Harness, name: str) -> None:
     operation, body = BY_NAME[name], BY_NAME[name].body
     assert body is not None
     sent, headers = body.other_example.encode(), {"Content-Type": body.others[0]}

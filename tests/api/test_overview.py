@@ -1,11 +1,11 @@
-"""How the relay is, at one look."""
+"""GET /v1/overview."""
 
 import pytest
 
 from tests.api.harness import Harness
 
 
-async def test_what_became_of_what_was_accepted(relay: Harness) -> None:
+async def test_overview_counts_messages_by_state(relay: Harness) -> None:
     await relay.send()
     await relay.send(to="rejected@relay.test")
     await relay.deliver()
@@ -21,7 +21,7 @@ async def test_what_became_of_what_was_accepted(relay: Harness) -> None:
     assert body["share"] == 1
 
 
-async def test_what_waits_on_the_queues(relay: Harness) -> None:
+async def test_overview_reports_queue_depth(relay: Harness) -> None:
     await relay.send()
     await relay.memory.queues.put("relay-transactional-poison", b"?")
     relay.clock.move(90)
@@ -33,7 +33,7 @@ async def test_what_waits_on_the_queues(relay: Harness) -> None:
     ]
 
 
-async def test_a_lane_of_many_queues_is_one_lane() -> None:
+async def test_lane_of_several_queues_is_one_row() -> None:
     relay = await Harness({"RELAY_LANES": '{"transactional": {"shards": 3}}'}).start()
     for number, queue in enumerate(("relay-transactional", "relay-transactional-2", "relay-transactional-3")):
         await relay.memory.queues.put(queue, b"?")
@@ -42,7 +42,7 @@ async def test_a_lane_of_many_queues_is_one_lane() -> None:
     assert lane == {"name": "transactional", "entries": 3, "oldest_seconds": 30.0, "poisoned": 0}
 
 
-async def test_what_it_costs(relay: Harness) -> None:
+async def test_overview_costs_few_operations(relay: Harness) -> None:
     await relay.call("GET", "/v1/routes", client="boss")
     relay.tables.calls.clear()
     relay.queues.calls.clear()
@@ -52,10 +52,10 @@ async def test_what_it_costs(relay: Harness) -> None:
 
 
 @pytest.mark.parametrize("span", ["year", "HOUR"])
-async def test_a_span_there_is_not(relay: Harness, span: str) -> None:
+async def test_unknown_span_is_refused(relay: Harness, span: str) -> None:
     answer = await relay.call("GET", f"/v1/overview?span={span}", client="boss")
     assert (answer.status, answer.error["target"]) == (400, "span")
 
 
-async def test_it_is_for_operators(relay: Harness) -> None:
+async def test_overview_is_for_operators_only(relay: Harness) -> None:
     assert (await relay.call("GET", "/v1/overview")).error["code"] == "operators_only"

@@ -1,4 +1,4 @@
-"""The bodies that docs/api shows for curl are accepted as they stand, and its Python compiles."""
+"""The curl bodies in docs/api are accepted, and the Python examples compile."""
 
 import json
 import re
@@ -14,7 +14,7 @@ CALL = re.compile(r'curl -sS (?:-X (\w+) )?"\$RELAY_URL(\S+)"(.*?)```', re.DOTAL
 
 
 @pytest.mark.parametrize("page", NAMES)
-async def test_what_curl_sends_is_accepted(relay: Harness, page: str) -> None:
+async def test_curl_example_is_accepted(relay: Harness, page: str) -> None:
     upload = ""
     calls = CALL.findall((PAGES / page).read_text(encoding="utf-8"))
     assert len(calls) >= 2
@@ -33,7 +33,7 @@ async def test_what_curl_sends_is_accepted(relay: Harness, page: str) -> None:
 
 
 @pytest.mark.parametrize("page", NAMES)
-def test_its_python_compiles(page: str) -> None:
+def test_python_example_compiles(page: str) -> None:
     blocks = re.findall(r"```python\n(.*?)```", (PAGES / page).read_text(encoding="utf-8"), re.DOTALL)
     assert blocks
     for block in blocks:

@@ -1,4 +1,4 @@
-"""POST /v1/redrive: for operators, in steps until done, with every problem reported."""
+"""POST /v1/redrive: for operators, in steps, with all problems reported."""
 
 import json
 from typing import Any
@@ -11,7 +11,7 @@ from tests.api.harness import Harness
 DAY = {"sent_since": "2026-03-01T00:00:00Z", "sent_before": "2026-03-02T00:00:00Z", "without_delivered": True}
 
 
-async def test_lost_mail_is_sent_again_by_another_route() -> None:
+async def test_lost_mail_is_resent_by_another_route() -> None:
     async with SendGridStandIn() as sendgrid:
         routes = {
             "sendgrid": {"provider": "sendgrid", "base_url": sendgrid.url, "api_key": "setting:KEY"},

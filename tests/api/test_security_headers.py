@@ -1,4 +1,4 @@
-"""Every answer tells browsers to guess, load, frame and pass on nothing, and to stay with https."""
+"""Security headers of every response."""
 
 import pytest
 
@@ -15,7 +15,7 @@ ANSWERS = (
 
 
 @pytest.mark.parametrize(("method", "path", "client", "status"), ANSWERS)
-async def test_every_answer_carries_them(
+async def test_every_response_has_security_headers(
     relay: Harness, method: str, path: str, client: str | None, status: int
 ) -> None:
     answer = await relay.call(method, path, client=client)
@@ -24,12 +24,12 @@ async def test_every_answer_carries_them(
 
 
 @pytest.mark.parametrize(("scheme", "said"), [("https", HTTPS_ONLY), ("http", None)])
-async def test_a_browser_is_told_to_stay_with_https_over_https(relay: Harness, scheme: str, said: str | None) -> None:
+async def test_hsts_is_sent_over_https_only(relay: Harness, scheme: str, said: str | None) -> None:
     answer = await relay.call("GET", f"{scheme}://relay.example/v1/health", client=None)
     assert answer.headers.get("strict-transport-security") == said
 
 
-async def test_the_console_has_a_policy_of_its_own(relay: Harness) -> None:
+async def test_console_has_its_own_content_security_policy(relay: Harness) -> None:
     answer = await relay.call("GET", "/console", client=None)
     policy = answer.headers["content-security-policy"]
     assert "script-src 'self'" in policy

@@ -1,4 +1,4 @@
-"""POST /v1/messages accepts right messages, and refuses wrong ones without a trace."""
+"""POST /v1/messages accepts valid messages, and leaves nothing of refused ones."""
 
 import json
 from typing import Any
@@ -10,7 +10,7 @@ from relay.mime import build
 from tests.api.harness import BASE, Harness, file, message
 
 
-async def test_an_accepted_message_is_on_the_queue_and_has_an_address(relay: Harness) -> None:
+async def test_accepted_message_is_queued_and_has_a_location(relay: Harness) -> None:
     answer = await relay.call("POST", "/v1/messages", json=message())
     assert answer.status == 202
     assert answer.json == {"id": answer.json["id"], "state": "queued"}
@@ -289,7 +289,7 @@ async def test_return_path_is_the_envelope_sender(relay: Harness, return_path: s
     assert mail["from"] == sender
 
 
-async def test_a_dry_run_explains_and_sends_nothing(relay: Harness) -> None:
+async def test_dry_run_explains_and_sends_nothing(relay: Harness) -> None:
     answer = await relay.call("POST", "/v1/messages", json=message(dry_run=True, bcc="bob@example.org"))
     assert answer.status == 200
     assert answer.json["dry_run"] is True
@@ -300,7 +300,7 @@ async def test_a_dry_run_explains_and_sends_nothing(relay: Harness) -> None:
     assert refused.problems == [("required", "subject")]
 
 
-async def test_a_message_expires(relay: Harness) -> None:
+async def test_message_expires(relay: Harness) -> None:
     name = await relay.send(to="deferred@relay.test", expires_in_seconds=60)
     relay.clock.move(61)
     await relay.deliver()
@@ -326,7 +326,7 @@ async def test_unavailable_storage_returns_503_and_accepts_nothing(relay: Harnes
     assert relay.waiting == 0
 
 
-async def test_the_callers_trace_is_the_request_id(relay: Harness) -> None:
+async def test_trace_id_becomes_the_request_id(relay: Harness) -> None:
     trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
     headers = {"traceparent": trace, "x-ms-client-request-id": "mine-1"}
     answer = await relay.call("POST", "/v1/messages", json=message(), headers=headers)

@@ -1,4 +1,4 @@
-"""docs/sendgrid-compatible.md names every call of the face and every field it reads."""
+"""docs/sendgrid-compatible.md lists every call and field of the SendGrid API."""
 
 import re
 from pathlib import Path
@@ -13,12 +13,12 @@ PAGE = (Path(__file__).parents[2] / "docs/sendgrid-compatible.md").read_text(enc
 CALLS = [f"{operation.method} {operation.path}" for operation in OPERATIONS if operation.path.startswith("/v3/")]
 
 
-def test_the_table_of_calls() -> None:
-    told = [line.split("`")[1] for line in PAGE.splitlines() if re.match(r"\| `[A-Z]+ /v3/", line)]
-    assert sorted(told) == sorted(CALLS)
+def test_documentation_lists_every_call() -> None:
+    documented = [line.split("`")[1] for line in PAGE.splitlines() if re.match(r"\| `[A-Z]+ /v3/", line)]
+    assert sorted(documented) == sorted(CALLS)
 
 
 @pytest.mark.parametrize("name", sorted({*member_names(SendGridMail), *member_names(SendGridPersonalization)}))
-def test_each_field(name: str) -> None:
+def test_documentation_lists_every_field(name: str) -> None:
     table = PAGE[PAGE.index("## What happens to each field") : PAGE.index("## Errors")]
     assert f"`{name}`" in table

@@ -33,7 +33,7 @@ async def sent(relay: Harness, **changes: Any) -> str:
 
 
 async def caught(relay: Harness) -> list[tuple[str, ...]]:
-    """Whom the captured mails went to, in the order they were sent."""
+    """Return the recipients of the captured mails, in the order they were sent."""
     return [each.recipients async for each in relay.relay.inbox.all()][::-1]
 
 
@@ -247,7 +247,7 @@ async def test_scheduled_mail_is_sent_when_due(relay: Harness) -> None:
     assert (await relay.status(name))["state"] == "sent"
 
 
-async def test_a_cancelled_batch_is_never_sent(relay: Harness) -> None:
+async def test_cancelled_batch_is_never_sent(relay: Harness) -> None:
     batch = await batch_of(relay)
     names = [
         await sent(relay, batch_id=batch, send_at=later(relay)),
@@ -303,7 +303,7 @@ async def test_paused_batch_waits_and_resumes(relay: Harness) -> None:
     assert ((await relay.status(name))["state"], await caught(relay)) == ("sent", [("ada@example.org",)])
 
 
-async def test_a_batch_paused_for_too_long_expires(relay: Harness) -> None:
+async def test_batch_paused_for_too_long_expires(relay: Harness) -> None:
     batch = await batch_of(relay)
     name = await sent(relay, batch_id=batch)
     await stop(relay, batch, "pause")
@@ -367,7 +367,7 @@ async def test_repeated_stop_succeeds_and_another_status_is_refused(relay: Harne
     assert (other.status, fields(other)) == (400, ["batch_id"])
 
 
-async def test_a_batch_belongs_to_its_client(relay: Harness) -> None:
+async def test_batch_belongs_to_its_client(relay: Harness) -> None:
     await relay.add_client("other")
     batch = await batch_of(relay, "other")
     for answer in (
@@ -381,7 +381,7 @@ async def test_a_batch_belongs_to_its_client(relay: Harness) -> None:
     assert (wrong.status, fields(wrong)) == (400, ["status"])
 
 
-async def test_scopes_are_those_of_sending(relay: Harness) -> None:
+async def test_scopes_are_limited_to_sending(relay: Harness) -> None:
     answer = await relay.call("GET", "/v3/scopes")
     assert answer.status == 200
     assert {"mail.send", "mail.batch.create", "user.scheduled_sends.create"} <= set(answer.json["scopes"])

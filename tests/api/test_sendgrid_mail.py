@@ -152,7 +152,7 @@ def test_without_sections_tags_are_replaced_once() -> None:
     assert message.text == "%ab% B"
 
 
-def test_a_tag_cannot_break_a_header() -> None:
+def test_tag_cannot_break_a_header() -> None:
     _, problems = read(
         mail(subject="Hi -n-", personalizations=[to("a@example.org", substitutions={"-n-": "x\r\nBcc: y"})])
     )

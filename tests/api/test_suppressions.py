@@ -1,4 +1,4 @@
-"""Suppressions over HTTP: reported at submission, kept apart by client, carried in and out, taken over from SendGrid."""
+"""Suppressions over HTTP: reported at submission, separate by client, exported, imported, synced from SendGrid."""
 
 import json
 from typing import Any
@@ -21,7 +21,7 @@ async def listed(relay: Harness, client: str = "app", query: str = "") -> list[s
     return sorted(row["email"] for row in (await relay.call("GET", LIST + query, client=client)).json["value"])
 
 
-async def test_a_suppressed_recipient_is_told_and_not_sent_to(relay: Harness) -> None:
+async def test_suppressed_recipient_is_reported_and_skipped(relay: Harness) -> None:
     await suppress(relay, reason="unsubscribed")
     answer = await relay.call("POST", "/v1/messages", json=message(to=["ada@example.org", "bob@example.org"]))
     assert answer.json["suppressed"] == [{"email": "ada@example.org", "reason": "unsubscribed"}]
@@ -35,7 +35,7 @@ async def test_a_suppressed_recipient_is_told_and_not_sent_to(relay: Harness) ->
     assert len((await relay.call("GET", "/v1/inbox?to=bob")).json["value"]) == 1
 
 
-async def test_with_nobody_left_a_message_ends_as_a_dead_letter(relay: Harness) -> None:
+async def test_message_with_only_suppressed_recipients_becomes_a_dead_letter(relay: Harness) -> None:
     await suppress(relay)
     name = await relay.send()
     await relay.deliver()
@@ -45,7 +45,7 @@ async def test_with_nobody_left_a_message_ends_as_a_dead_letter(relay: Harness) 
     assert [(each["code"], each["count"]) for each in letters] == [("suppressed", 1)]
 
 
-async def test_the_same_holds_in_a_batch_a_dry_run_and_sendgrids_api(relay: Harness) -> None:
+async def test_suppression_applies_to_batch_dry_run_and_sendgrid_api(relay: Harness) -> None:
     await suppress(relay)
     batch = await relay.call("POST", "/v1/messages/batch", json={"messages": [message(), message(to="b@example.org")]})
     assert [row.get("suppressed") for row in batch.json["value"]] == [
@@ -67,7 +67,7 @@ async def test_the_same_holds_in_a_batch_a_dry_run_and_sendgrids_api(relay: Harn
     assert [each["state"] for each in story["recipients"]] == ["suppressed", "sent"]
 
 
-async def test_a_repetition_under_a_key_is_answered_alike(relay: Harness) -> None:
+async def test_retry_with_the_same_key_reports_the_same_suppression(relay: Harness) -> None:
     await suppress(relay)
     key = {"Idempotency-Key": "k"}
     first, second = [await relay.call("POST", "/v1/messages", json=message(), headers=key) for _ in range(2)]
@@ -75,7 +75,7 @@ async def test_a_repetition_under_a_key_is_answered_alike(relay: Harness) -> Non
     assert first.json["suppressed"]
 
 
-async def test_each_client_has_its_own_list_and_operators_that_of_all(relay: Harness) -> None:
+async def test_client_has_its_own_list_and_operators_the_common_one(relay: Harness) -> None:
     await relay.add_client("other")
     await suppress(relay, "own@example.org")
     await suppress(relay, "all@example.org", client="boss", note="asked by post")
@@ -87,7 +87,7 @@ async def test_each_client_has_its_own_list_and_operators_that_of_all(relay: Har
     assert [(row["for_all"], row["note"]) for row in shown.json["value"]] == [(True, "asked by post")]
 
 
-async def test_a_client_changes_nobody_elses_list(relay: Harness) -> None:
+async def test_client_cannot_change_another_list(relay: Harness) -> None:
     await suppress(relay, "all@example.org", client="boss")
     for fields in ({"for_all": True}, {"client": "boss"}):
         answer = await relay.call("POST", LIST, json={"email": "x@example.org", **fields})
@@ -102,7 +102,7 @@ async def test_a_client_changes_nobody_elses_list(relay: Harness) -> None:
     ).status == 404
 
 
-async def test_removing_twice_is_no_error(relay: Harness) -> None:
+async def test_removing_twice_succeeds(relay: Harness) -> None:
     await suppress(relay)
     for _ in range(2):
         assert (await relay.call("DELETE", f"{LIST}/ada@example.org")).status == 204
@@ -110,7 +110,7 @@ async def test_removing_twice_is_no_error(relay: Harness) -> None:
     assert await listed(relay) == []
 
 
-async def test_an_entry_with_an_end_ends(relay: Harness) -> None:
+async def test_suppression_with_an_expiry_expires(relay: Harness) -> None:
     answer = await suppress(relay, expires_in_seconds=3600)
     assert answer.json["expires_at"].startswith("2026-03-01T13:00")
     relay.clock.move(3600)
@@ -135,7 +135,7 @@ async def test_every_problem_is_reported(relay: Harness, body: Any, problems: li
     assert (answer.status, answer.problems) == (400, problems)
 
 
-async def test_a_list_goes_out_and_comes_in_as_csv(relay: Harness) -> None:
+async def test_exported_csv_can_be_imported(relay: Harness) -> None:
     for number in range(3):
         await suppress(relay, f"n{number}@example.org", reason="unsubscribed", note="=1+1" if number else "plain")
     out = await relay.call("GET", f"{LIST}/export")
@@ -151,7 +151,7 @@ async def test_a_list_goes_out_and_comes_in_as_csv(relay: Harness) -> None:
     assert await listed(relay, "other") == [f"n{number}@example.org" for number in range(3)]
 
 
-async def test_an_import_is_taken_whole_or_not_at_all(relay: Harness) -> None:
+async def test_import_with_an_invalid_row_changes_nothing(relay: Harness) -> None:
     value = [{"email": "a@example.org"}, {"email": "nobody"}, {"email": "b@example.org", "note": "x" * 501}]
     answer = await relay.call("POST", f"{LIST}/import", json={"value": value})
     assert answer.problems == [("invalid_address", "value[1].email"), ("too_long", "value[2].note")]
@@ -174,12 +174,12 @@ async def test_an_import_is_taken_whole_or_not_at_all(relay: Harness) -> None:
         (b"email\r\n" * 700_000, 413),
     ],
 )
-async def test_a_csv_that_cannot_be_taken(relay: Harness, body: bytes, status: int) -> None:
+async def test_unreadable_csv_is_refused(relay: Harness, body: bytes, status: int) -> None:
     answer = await relay.call("POST", f"{LIST}/import", body=body, headers={"Content-Type": "text/csv"})
     assert answer.status == status
 
 
-async def test_sendgrids_lists_are_taken_over_and_followed() -> None:
+async def test_sendgrid_lists_are_imported_and_updated() -> None:
     async with SendGridStandIn() as sendgrid:
         routes = {"sendgrid": {"provider": "sendgrid", "base_url": sendgrid.url, "api_key": "setting:KEY"}}
         relay = await Harness({"RELAY_ROUTES": json.dumps(routes), "KEY": DEFAULT_KEY}).start()
@@ -202,7 +202,7 @@ async def test_sendgrids_lists_are_taken_over_and_followed() -> None:
         await relay.relay.close()
 
 
-async def test_only_an_operator_takes_lists_over_and_only_where_there_are_some(relay: Harness) -> None:
+async def test_list_import_needs_an_operator_and_a_provider_with_lists(relay: Harness) -> None:
     sync = f"{LIST}/sync"
     assert (await relay.call("POST", sync, json={"route": "capture"})).status == 403
     assert (await relay.call("POST", sync, json={"route": "pigeon"}, client="boss")).status == 404

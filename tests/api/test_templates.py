@@ -1,4 +1,4 @@
-"""Stored templates, and the messages that are made of them."""
+"""Stored templates, and messages rendered from them."""
 
 import asyncio
 from typing import Any
@@ -29,12 +29,12 @@ async def post(relay: Harness, **fields: Any) -> Answer:
 
 
 async def caught(relay: Harness) -> Any:
-    """The newest mail."""
+    """Return the newest mail."""
     [newest, *_] = (await relay.call("GET", "/v1/inbox")).json["value"]
     return (await relay.call("GET", f"/v1/inbox/{newest['name']}")).json
 
 
-async def test_every_put_is_a_version(relay: Harness) -> None:
+async def test_each_put_creates_a_version(relay: Harness) -> None:
     for number, status in [(1, 201), (2, 200)]:
         answer = await put(relay, text=f"{number} {{{{ name }}}}")
         assert (answer.status, answer.json["version"]) == (status, number)
@@ -45,8 +45,8 @@ async def test_every_put_is_a_version(relay: Harness) -> None:
         "name": {"required": True},
     }
     assert (await relay.call("GET", "/v1/templates/welcome@1")).json["text"] == "1 {{ name }}"
-    told = (await relay.call("GET", "/v1/templates/welcome/versions")).json["value"]
-    assert [each["version"] for each in told] == [2, 1]
+    versions = (await relay.call("GET", "/v1/templates/welcome/versions")).json["value"]
+    assert [each["version"] for each in versions] == [2, 1]
     await put(relay, "other")
     found = (await relay.call("GET", "/v1/templates")).json["value"]
     assert [(each["name"], each["version"]) for each in found] == [("other", 1), ("welcome", 2)]
@@ -57,7 +57,7 @@ async def test_only_operators_write(relay: Harness) -> None:
     assert (await relay.call("DELETE", "/v1/templates/welcome")).error["code"] == "operators_only"
 
 
-async def test_what_is_sent_is_what_was_filled_in_when_it_was_accepted(relay: Harness) -> None:
+async def test_template_is_rendered_at_acceptance(relay: Harness) -> None:
     await put(relay)
     assert (await post(relay, variables={"name": "<Ada>"}, attachments=[file()])).status == 202
     await put(relay, text="changed {{ name }}")
@@ -70,7 +70,7 @@ async def test_what_is_sent_is_what_was_filled_in_when_it_was_accepted(relay: Ha
     assert len(mail["attachments"]) == 1
 
 
-async def test_a_message_chooses_a_version_and_may_have_its_own_subject(relay: Harness) -> None:
+async def test_message_can_choose_version_and_subject(relay: Harness) -> None:
     await put(relay, text="one")
     await put(relay, text="two")
     for template, text in [("welcome@1", "one"), ("welcome", "two")]:
@@ -81,7 +81,7 @@ async def test_a_message_chooses_a_version_and_may_have_its_own_subject(relay: H
         assert (mail["subject"], mail["text"].strip()) == ("Mine", text)
 
 
-async def test_each_message_of_a_batch_is_filled_in(relay: Harness) -> None:
+async def test_each_message_of_a_batch_is_rendered(relay: Harness) -> None:
     await put(relay)
     body = {
         "defaults": {"from": "orders@example.com", "template": "welcome", "variables": {"greeting": "hi"}},
@@ -132,7 +132,7 @@ async def test_message_that_cannot_be_rendered_is_refused(relay: Harness, fields
     assert relay.waiting == 0
 
 
-async def test_a_subject_cannot_become_a_header(relay: Harness) -> None:
+async def test_rendered_subject_cannot_inject_a_header(relay: Harness) -> None:
     await put(relay)
     assert (await post(relay, variables={"name": "Ada\r\nBcc: eve@example.org"})).status == 202
     await relay.deliver()
@@ -141,7 +141,7 @@ async def test_a_subject_cannot_become_a_header(relay: Harness) -> None:
     assert "Bcc" not in {header["name"] for header in mail["headers"]}
 
 
-async def test_what_a_template_makes_counts_in_the_size(relay: Harness) -> None:
+async def test_rendered_content_counts_toward_the_size_limit(relay: Harness) -> None:
     small = await Harness({"RELAY_MAX_MESSAGE_BYTES": "10000"}).start()
     await put(small, text="{% for a in range(2000) %}xxxxxxxxxx{% endfor %}")
     answer = await post(small)
@@ -149,7 +149,7 @@ async def test_what_a_template_makes_counts_in_the_size(relay: Harness) -> None:
 
 
 @pytest.mark.parametrize("template", ["none", "welcome@2", "welcome@99999"])
-async def test_an_unknown_template(relay: Harness, template: str) -> None:
+async def test_unknown_template_is_not_found(relay: Harness, template: str) -> None:
     await put(relay)
     assert (await post(relay, template=template)).problems == [("unknown_template", "template")]
     for method, path in [("GET", ""), ("POST", "/preview")]:
@@ -158,11 +158,11 @@ async def test_an_unknown_template(relay: Harness, template: str) -> None:
 
 
 @pytest.mark.parametrize("template", ["a/b", "welcome@0", "welcome@x", "@1", "x" * (Limits().max_template_name + 1)])
-async def test_what_is_no_name(relay: Harness, template: str) -> None:
+async def test_invalid_template_name_is_refused(relay: Harness, template: str) -> None:
     assert (await post(relay, template=template)).problems == [("invalid_value", "template")]
 
 
-async def test_what_is_deleted_is_gone_and_numbers_go_on(relay: Harness) -> None:
+async def test_deleted_template_is_gone_and_version_numbers_continue(relay: Harness) -> None:
     await put(relay)
     for _ in range(2):
         assert (await relay.call("DELETE", "/v1/templates/welcome", client="boss")).status == 204
@@ -173,7 +173,7 @@ async def test_what_is_deleted_is_gone_and_numbers_go_on(relay: Harness) -> None
     assert (await put(relay)).json["version"] == 3
 
 
-async def test_a_preview_shows_what_would_be_sent(relay: Harness) -> None:
+async def test_preview_renders_a_version(relay: Harness) -> None:
     await put(relay)
     await put(relay, html=None)
     for path, body, version in [("welcome", {"version": 1}, 1), ("welcome@1", {}, 1), ("welcome", {}, 2)]:
@@ -187,7 +187,7 @@ async def test_a_preview_shows_what_would_be_sent(relay: Harness) -> None:
     assert relay.waiting == 0
 
 
-async def test_a_preview_needs_no_subject(relay: Harness) -> None:
+async def test_preview_needs_no_subject(relay: Harness) -> None:
     await put(relay, subject=None)
     answer = await relay.call("POST", "/v1/templates/welcome/preview", json={"variables": {"name": "Ada"}})
     assert (answer.status, answer.json["text"]) == (200, "Hello Ada, good day.")
@@ -212,7 +212,7 @@ async def test_invalid_template_is_refused(relay: Harness, name: str, fields: An
     assert (await relay.call("GET", "/v1/templates")).json["value"] == []
 
 
-async def test_messages_of_a_template_read_it_once(relay: Harness) -> None:
+async def test_template_of_a_batch_is_read_once(relay: Harness) -> None:
     await put(relay)
     await post(relay)
     before = relay.tables.calls["query"]

@@ -1,4 +1,4 @@
-"""Files that are uploaded once and named in messages."""
+"""Files that are uploaded once and attached to many messages."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ async def upload(relay: Harness, body: bytes = b"%PDF-1.7", query: str = "?name=
 
 
 async def files(relay: Harness) -> list[tuple[str, str, str]]:
-    """Name, type and content of every attachment in the newest mail."""
+    """Return name, type and content of each attachment in the newest mail."""
     [newest, *_] = (await relay.call("GET", "/v1/inbox")).json["value"]
     shown = (await relay.call("GET", f"/v1/inbox/{newest['name']}")).json
     return [(each["name"], each["type"], each["content"]) for each in shown["attachments"]]
@@ -27,13 +27,13 @@ async def blobs(relay: Harness) -> list[str]:
     return [blob.name for blob in (await relay.memory.blobs.list(ATTACHMENTS_CONTAINER))[0]]
 
 
-async def test_an_uploaded_file_arrives_with_every_message_that_names_it(relay: Harness) -> None:
+async def test_uploaded_file_is_attached_to_each_message_that_names_it(relay: Harness) -> None:
     content = bytes(range(256)) * 100
     answer = await upload(relay, content)
     assert answer.status == 201
     assert answer.headers["location"] == f"{BASE}/v1/attachments/{answer.json['id']}"
-    told = {"name": "invoice.pdf", "type": "application/pdf", "size": 25_600, "is_complete": True}
-    assert answer.json == {**answer.json, **told, "expires_at": "2026-03-02T12:00:00Z"}
+    expected = {"name": "invoice.pdf", "type": "application/pdf", "size": 25_600, "is_complete": True}
+    assert answer.json == {**answer.json, **expected, "expires_at": "2026-03-02T12:00:00Z"}
     for attachment, name in [({}, "invoice.pdf"), ({"name": "Rechnung.pdf"}, "Rechnung.pdf")]:
         relay.clock.move(1)  # so that it is the newest
         await relay.send(attachments=[{"id": answer.json["id"], **attachment}])
@@ -41,7 +41,7 @@ async def test_an_uploaded_file_arrives_with_every_message_that_names_it(relay: 
         assert await files(relay) == [(name, "application/pdf", file(content)["content"])]
 
 
-async def test_a_named_file_counts_in_the_size_of_the_message(relay: Harness) -> None:
+async def test_uploaded_file_counts_toward_the_message_size(relay: Harness) -> None:
     name = (await upload(relay, b"x" * 100_000)).json["id"]
     sent = await relay.send(attachments=[{"id": name}, file()])
     await relay.deliver()
@@ -60,7 +60,9 @@ async def test_a_named_file_counts_in_the_size_of_the_message(relay: Harness) ->
         ("?name=a.bin", PDF, "application/pdf"),
     ],
 )
-async def test_the_type_of_a_file(relay: Harness, query: str, headers: dict[str, str], kind: str) -> None:
+async def test_upload_type_comes_from_query_header_or_name(
+    relay: Harness, query: str, headers: dict[str, str], kind: str
+) -> None:
     answer = await upload(relay, query=query, headers=headers)
     assert answer.json["type"] == kind
     assert (await relay.call("GET", f"/v1/attachments/{answer.json['id']}")).json == answer.json
@@ -100,7 +102,7 @@ async def complete(relay: Harness, name: str) -> Answer:
     return await relay.call("POST", f"/v1/attachments/{name}/complete")
 
 
-async def test_a_file_in_parts_in_any_order_and_repeated(relay: Harness) -> None:
+async def test_parts_can_arrive_in_any_order_and_repeatedly(relay: Harness) -> None:
     name = await begin(relay)
     for number, body in [(2, b"two"), (3, b"3"), (1, b"wrong"), (1, b"one")]:
         assert (await part(relay, name, number, body)).status == 204
@@ -114,7 +116,7 @@ async def test_a_file_in_parts_in_any_order_and_repeated(relay: Harness) -> None
     assert (await part(relay, name, 4, b"late")).error["code"] == "attachment_complete"
 
 
-async def test_what_is_incomplete_cannot_be_named(relay: Harness) -> None:
+async def test_incomplete_upload_cannot_be_attached(relay: Harness) -> None:
     name = await begin(relay)
     assert (await complete(relay, name)).error["code"] == "attachment_incomplete"
     await part(relay, name, 1, b"a")
@@ -144,14 +146,14 @@ async def test_invalid_upload_part_is_refused(
     assert answer.problems == [problem]
 
 
-async def test_more_than_a_file_may_have(relay: Harness) -> None:
+async def test_oversized_upload_is_refused(relay: Harness) -> None:
     name = await begin(relay)
     for number in range(1, 11):
         await part(relay, name, number, b"x" * MAX_PART_BYTES)
     assert (await complete(relay, name)).status == 413
 
 
-async def test_an_upload_is_its_clients_own(relay: Harness) -> None:
+async def test_upload_belongs_to_its_client(relay: Harness) -> None:
     await relay.add_client("other")
     name = (await upload(relay)).json["id"]
     assert (await relay.call("GET", f"/v1/attachments/{name}", client="other")).error["code"] == "attachment_not_found"
@@ -161,7 +163,7 @@ async def test_an_upload_is_its_clients_own(relay: Harness) -> None:
     assert (await relay.call("GET", f"/v1/attachments/{name}")).status == 200
 
 
-async def test_every_unknown_file_is_told(relay: Harness) -> None:
+async def test_every_unknown_file_is_reported(relay: Harness) -> None:
     attachments = [{"id": "att_1"}, file(), {"id": "att_2"}]
     answer = await relay.call("POST", "/v1/messages", json=message(attachments=attachments))
     assert answer.problems == [("unknown_attachment", "attachments[0].id"), ("unknown_attachment", "attachments[2].id")]
@@ -173,7 +175,7 @@ async def test_every_unknown_file_is_told(relay: Harness) -> None:
     ]
 
 
-async def test_a_file_of_many_messages_is_looked_up_once(relay: Harness) -> None:
+async def test_file_of_a_batch_is_read_once(relay: Harness) -> None:
     name = (await upload(relay)).json["id"]
     before = relay.tables.calls["get"] + relay.tables.calls["merge"]
     body = {"defaults": {"attachments": [{"id": name}]}, "messages": [message() for _ in range(20)]}
@@ -184,13 +186,13 @@ async def test_a_file_of_many_messages_is_looked_up_once(relay: Harness) -> None
     assert len(await files(relay)) == 1
 
 
-async def test_a_refused_type_is_refused_by_the_name_of_the_upload(relay: Harness) -> None:
+async def test_forbidden_file_type_is_refused_by_the_upload_name(relay: Harness) -> None:
     name = (await upload(relay, query="?name=setup.exe")).json["id"]
     answer = await relay.call("POST", "/v1/messages", json=message(attachments=[{"id": name}]))
     assert answer.problems == [("attachment_not_allowed", "attachments[0].name")]
 
 
-async def test_what_no_message_names_is_forgotten_after_a_day(relay: Harness) -> None:
+async def test_unused_upload_expires_after_a_day(relay: Harness) -> None:
     name, in_parts = (await upload(relay)).json["id"], await begin(relay)
     await part(relay, in_parts, 1, b"a")
     relay.clock.move(DAY - 1)
@@ -202,7 +204,7 @@ async def test_what_no_message_names_is_forgotten_after_a_day(relay: Harness) ->
     assert (await relay.call("GET", f"/v1/attachments/{name}")).status == 404
 
 
-async def test_what_a_message_may_need_stays(relay: Harness) -> None:
+async def test_used_upload_is_kept(relay: Harness) -> None:
     name = (await upload(relay)).json["id"]
     await relay.send(attachments=[{"id": name}], send_at="2026-05-20T12:00:00Z")
     await relay.deliver()
@@ -216,7 +218,7 @@ async def test_what_a_message_may_need_stays(relay: Harness) -> None:
     assert await blobs(relay) == []
 
 
-async def test_a_dry_run_and_a_refusal_keep_nothing(relay: Harness) -> None:
+async def test_dry_run_and_refused_message_leave_the_upload_deletable(relay: Harness) -> None:
     name = (await upload(relay)).json["id"]
     for more in ({"dry_run": True}, {"lane": "none"}):
         await relay.call("POST", "/v1/messages", json=message(attachments=[{"id": name}], **more))
@@ -225,7 +227,7 @@ async def test_a_dry_run_and_a_refusal_keep_nothing(relay: Harness) -> None:
     assert await blobs(relay) == []
 
 
-async def test_a_last_part_that_is_missing_is_noticed_by_the_size(relay: Harness) -> None:
+async def test_missing_last_part_is_detected_by_the_size(relay: Harness) -> None:
     name = await begin(relay)
     await part(relay, name, 1, b"one")
     for size, status, code in [("6", 409, "attachment_incomplete"), ("six", 400, "invalid_request")]:

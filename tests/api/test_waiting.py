@@ -1,4 +1,4 @@
-"""Waiting for a message at an address that needs no key, as the HTTP action of Logic Apps does."""
+"""Polling a URL until a message is sent or delivered, as the HTTP action of Logic Apps does."""
 
 import json
 import re
@@ -20,18 +20,18 @@ PAGE = Path(__file__).parents[2] / "docs/api/waiting.md"
 
 
 async def begin(relay: Harness, prefer: str = "wait=sent", query: str = "", **fields: Any) -> Answer:
-    """A message whose caller wants to wait."""
+    """Send a message whose caller wants to wait."""
     headers = {"Prefer": prefer} if prefer else {}
     return await relay.call("POST", f"/v1/messages{query}", json=message(**fields), headers=headers)
 
 
 async def follow(relay: Harness, location: str) -> Answer:
-    """What Logic Apps does with a `Location`: ask there, without a key."""
+    """Poll a `Location` without a key, as Logic Apps does."""
     assert location.startswith(BASE)
     return await relay.call("GET", location.removeprefix(BASE), client=None)
 
 
-async def test_nobody_waits_who_did_not_ask(relay: Harness) -> None:
+async def test_response_without_prefer_has_no_location_to_poll(relay: Harness) -> None:
     for prefer in ("", "wait=10", "respond-async", "wait=banana", "handling=strict; wait=sent"):
         answer = await begin(relay, prefer)
         assert answer.status == 202
@@ -39,7 +39,7 @@ async def test_nobody_waits_who_did_not_ask(relay: Harness) -> None:
 
 
 @pytest.mark.parametrize("prefer", ["wait=sent", 'respond-async, Wait = "sent"; x=y', "wait=sent, wait=delivered"])
-async def test_it_answers_202_until_the_message_is_sent(relay: Harness, prefer: str) -> None:
+async def test_poll_returns_202_until_the_message_is_sent(relay: Harness, prefer: str) -> None:
     begun = await begin(relay, prefer)
     location = begun.headers["location"]
     assert (begun.status, begun.headers["preference-applied"]) == (202, "wait=sent")
@@ -54,7 +54,7 @@ async def test_it_answers_202_until_the_message_is_sent(relay: Harness, prefer: 
     assert done.json == await relay.status(begun.json["id"])
 
 
-async def test_the_query_asks_as_well_and_is_read_first(relay: Harness) -> None:
+async def test_query_overrides_the_prefer_header(relay: Harness) -> None:
     begun = await begin(relay, "", "?wait=delivered")
     assert "preference-applied" not in begun.headers
     assert dict(parse_qsl(urlsplit(begun.headers["location"]).query))["until"] == "delivered"
@@ -63,7 +63,7 @@ async def test_the_query_asks_as_well_and_is_read_first(relay: Harness) -> None:
     assert relay.waiting == 1
 
 
-async def test_what_the_page_shows_is_accepted_and_its_python_compiles(relay: Harness) -> None:
+async def test_documented_examples_are_accepted_and_compile(relay: Harness) -> None:
     page = PAGE.read_text(encoding="utf-8")
     [sent] = re.findall(r"-d '(.*?)'", page)
     [prefer] = re.findall(r'-H "Prefer: ([^"]+)"', page)
@@ -74,7 +74,7 @@ async def test_what_the_page_shows_is_accepted_and_its_python_compiles(relay: Ha
     compile(code, PAGE, "exec")
 
 
-async def test_a_finished_message_is_waited_for_as_well(relay: Harness) -> None:
+async def test_raw_message_can_be_waited_for(relay: Harness) -> None:
     raw = b"From: shop@example.com\nTo: ada@example.org\nSubject: Your order\n\nHello.\n"
     headers = {"Content-Type": "message/rfc822", "Idempotency-Key": "k"}
     begun = await relay.call("POST", "/v1/messages?wait=sent", body=raw, headers=headers)
@@ -85,20 +85,20 @@ async def test_a_finished_message_is_waited_for_as_well(relay: Harness) -> None:
     assert (await follow(relay, begun.headers["location"])).status == 200
 
 
-async def test_a_rehearsal_has_nothing_to_wait_for(relay: Harness) -> None:
+async def test_dry_run_has_no_location(relay: Harness) -> None:
     answer = await begin(relay, dry_run=True)
     assert answer.status == 200
     assert "location" not in answer.headers
 
 
-async def test_a_repetition_may_wait_too(relay: Harness) -> None:
+async def test_repeated_request_may_wait(relay: Harness) -> None:
     headers = {"Prefer": "wait=sent", "Idempotency-Key": "k"}
     first, second = [await relay.call("POST", "/v1/messages", json=message(), headers=headers) for _ in range(2)]
     assert second.headers["idempotency-replayed"] == "true"
     assert second.headers["location"] == first.headers["location"]
 
 
-async def test_a_scheduled_message_is_asked_for_less_often(relay: Harness) -> None:
+async def test_scheduled_message_has_a_longer_retry_after(relay: Harness) -> None:
     location = (await begin(relay, send_at="2026-03-01T12:02:00Z")).headers["location"]
     await relay.deliver()
     assert (await follow(relay, location)).headers["retry-after"] == "121"
@@ -109,7 +109,7 @@ async def test_a_scheduled_message_is_asked_for_less_often(relay: Harness) -> No
     assert (await follow(relay, location)).status == 200
 
 
-async def test_what_cannot_be_sent_is_422_with_each_reason(relay: Harness) -> None:
+async def test_failed_message_returns_422_with_each_reason(relay: Harness) -> None:
     begun = await begin(relay, to="rejected@relay.test")
     await relay.deliver()
     answer = await follow(relay, begun.headers["location"])
@@ -119,7 +119,7 @@ async def test_what_cannot_be_sent_is_422_with_each_reason(relay: Harness) -> No
     assert answer.error["details"][0]["message"] == f"The state of this recipient is `failed`: `{row['code']}`."
 
 
-async def test_what_was_cancelled_is_422(relay: Harness) -> None:
+async def test_cancelled_message_returns_422(relay: Harness) -> None:
     begun = await begin(relay, send_at="2026-03-02T12:00:00Z")
     await relay.deliver()
     assert (await relay.call("DELETE", f"/v1/messages/{begun.json['id']}")).status == 200
@@ -128,7 +128,7 @@ async def test_what_was_cancelled_is_422(relay: Harness) -> None:
     assert "`cancelled`" in answer.error["message"]
 
 
-async def test_what_nobody_knows_is_422(relay: Harness) -> None:
+async def test_unknown_outcome_returns_422(relay: Harness) -> None:
     begun = await begin(relay, to="unknown@relay.test", delivery="at_most_once")
     await relay.deliver()
     assert (await follow(relay, begun.headers["location"])).error["message"].count("`unknown`") == 1
@@ -143,7 +143,7 @@ async def vendors() -> AsyncIterator[Vendors]:
 
 
 async def sent(vendors: Vendors, *to: str) -> tuple[Mail, str]:
-    """A mail that was sent, and where its delivery is waited for."""
+    """Send a mail. Returns it and the URL to poll for its delivery."""
     mail = await vendors.sent(to=list(to))
     again = await begin(vendors, "wait=delivered", to=list(to))
     await vendors.deliver()
@@ -162,7 +162,7 @@ async def sent(vendors: Vendors, *to: str) -> tuple[Mail, str]:
     return named, again.headers["location"]
 
 
-async def test_delivered_is_when_every_recipient_has_it(vendors: Vendors) -> None:
+async def test_wait_for_delivery_ends_when_all_recipients_are_delivered(vendors: Vendors) -> None:
     mail, location = await sent(vendors, "ada@example.org", "bob@example.org")
     ada, bob = vendors.sendgrid.events([mail], "delivered")
     waiting = await follow(vendors, location)
@@ -175,7 +175,7 @@ async def test_delivered_is_when_every_recipient_has_it(vendors: Vendors) -> Non
     assert (await follow(vendors, location)).status == 200
 
 
-async def test_one_bounce_is_enough_not_to_be_delivered(vendors: Vendors) -> None:
+async def test_one_bounce_ends_the_wait_for_delivery(vendors: Vendors) -> None:
     mail, location = await sent(vendors, "ada@example.org", "bob@example.org")
     await vendors.post_sendgrid(vendors.sendgrid.events([mail], "bounce")[1:])
     await vendors.apply()
@@ -199,21 +199,21 @@ async def test_one_bounce_is_enough_not_to_be_delivered(vendors: Vendors) -> Non
         {"expires": ""},
     ],
 )
-async def test_a_link_that_was_changed_is_refused(relay: Harness, change: dict[str, str]) -> None:
+async def test_changed_poll_url_is_refused(relay: Harness, change: dict[str, str]) -> None:
     parts = urlsplit((await begin(relay)).headers["location"])
     query = dict(parse_qsl(parts.query)) | change
     answer = await relay.call("GET", f"{parts.path}?{urlencode(query)}", client=None)
     assert (answer.status, answer.error["code"]) == (403, "link_not_valid")
 
 
-async def test_a_link_is_for_one_message(relay: Harness) -> None:
+async def test_poll_url_is_for_one_message(relay: Harness) -> None:
     one, other = await begin(relay), await begin(relay)
     query = urlsplit(one.headers["location"]).query
     for name in (other.json["id"], "msg_x", f"msg_{'0' * 40}"):
         assert (await relay.call("GET", f"/v1/messages/{name}/wait?{query}", client=None)).status == 403
 
 
-async def test_a_link_ends_an_hour_after_the_message_would(relay: Harness) -> None:
+async def test_poll_url_expires_an_hour_after_the_message(relay: Harness) -> None:
     location = (await begin(relay, expires_in_seconds=600)).headers["location"]
     relay.clock.move(600 + 3600)
     assert (await follow(relay, location)).status == 202
@@ -225,14 +225,14 @@ async def owner(relay: Harness) -> Client:
     return (await relay.relay.clients.all(older_than_seconds=0))["app"]
 
 
-async def test_the_links_of_a_client_end_with_it(relay: Harness) -> None:
+async def test_poll_urls_of_a_disabled_client_are_refused(relay: Harness) -> None:
     location = (await begin(relay)).headers["location"]
     assert (await relay.call("PATCH", "/v1/clients/app", json={"is_disabled": True}, client="boss")).status == 200
     assert (await owner(relay)).is_disabled
     assert (await follow(relay, location)).status == 403
 
 
-async def test_an_instance_that_has_not_heard_of_the_client_looks_again(relay: Harness) -> None:
+async def test_instance_with_a_stale_cache_rereads_the_client(relay: Harness) -> None:
     other = Relay(relay.relay.settings, relay.relay.storage, clock=relay.clock, sleep=relay.clock.sleep)
     assert "late" not in await other.clients.all()
     await relay.add_client("late")
