@@ -93,7 +93,7 @@ class HoldView(Struct, frozen=True, kw_only=True):
     sender: Annotated[str | None, Meta(description="The sender that is held; null when the whole route is.")]
     state: Annotated[RouteState, Meta(description="Whether mail may leave.")]
     code: Annotated[str, Meta(description="Why it is held, as GET /v1/causes lists it.")]
-    reply: Annotated[str, Meta(description="The provider's reply.")]
+    reply: Annotated[str, Meta(description="The provider's reply, or the reason of a pause.")]
     since: Annotated[Time | None, Meta(description="Since when it is held.")]
     next_probe_at: Annotated[
         Time | None, Meta(description="When Relay probes it next; null when only an operator releases it.")
