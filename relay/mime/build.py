@@ -1,6 +1,6 @@
-"""A message as RFC 5322 bytes. Everything built here is 7-bit, except addresses whose local part is not ASCII (RFC 6532).
+"""Build a message as RFC 5322 bytes: 7-bit, except for addresses whose local part is not ASCII (RFC 6532).
 
-Bodies and their nesting are the standard library's, under its modern policy; the header fields are `relay.mime.fields`'.
+The standard library builds the bodies, with its modern policy. `relay.mime.fields` builds the header fields.
 """
 
 import base64
@@ -24,7 +24,7 @@ RESERVED = frozenset((
     "resent-date", "resent-message-id", "delivered-to", "authentication-results",
 ))
 # fmt: on
-"""Fields, in lower case, that a caller's own headers may not set: we write them, or only a mail server may."""
+"""Fields, in lower case, that a caller's own headers may not set: Relay or a mail server writes them."""
 
 _POLICY = SMTP.clone(cte_type="7bit", max_line_length=76)
 _TOKEN = re.compile(r"[A-Za-z0-9!#$&^_.+-]{1,70}")
@@ -32,11 +32,11 @@ _CONTENT_ID_OTHERS = re.compile(r"[^A-Za-z0-9!#$%&'*+/=?^_`{|}~.@-]")
 
 
 def build(request: SendRequest, *, with_bcc: bool = False) -> bytes:
-    """The bytes of a parcel, lines ended by CRLF.
+    """Return the message of a request as bytes with CRLF line ends.
 
-    Without `with_bcc` the fields To and Cc show everybody the caller named and Bcc is never there: the envelope travels
-    beside the message (SMTP). With it the fields are the envelope (Graph): they name exactly this attempt's recipients.
-    A `raw` message stays as it is but for that (`relay.mime.raw`). Raises `ValueError` when a field cannot be written.
+    Without `with_bcc`, To and Cc name all recipients that the caller gave and there is no Bcc, because the envelope is separate
+    (SMTP). With it, the fields are the envelope (Graph): they name exactly this attempt's recipients. A `raw` message is
+    otherwise unchanged (`relay.mime.raw`). Raises `ValueError` if a field cannot be written.
     """
     if request.message.raw is not None:
         return raw.prepare(request, with_bcc=with_bcc)
@@ -46,7 +46,7 @@ def build(request: SendRequest, *, with_bcc: bool = False) -> bytes:
 
 
 def needs_smtputf8(request: SendRequest) -> bool:
-    """Whether header or envelope have addresses that only SMTPUTF8 (RFC 6531) can carry."""
+    """Whether the header or the envelope has addresses that need SMTPUTF8 (RFC 6531)."""
     message = request.message
     people = (message.sender, *message.recipients, *message.reply_to)
     if message.raw is not None:
@@ -58,7 +58,7 @@ def needs_smtputf8(request: SendRequest) -> bool:
 
 
 def header_problem(name: str) -> str:
-    """Why a caller may not set this header, as a sentence; empty when it may."""
+    """Explain why a caller may not set this header. Empty if it may."""
     if not is_field_name(name):
         return "a header's name is printable ASCII without spaces and colons, 70 characters at most"
     if name.lower() in RESERVED:
@@ -88,12 +88,12 @@ def _recipient_fields(to: tuple[Address, ...], cc: tuple[Address, ...], bcc: tup
         if people:
             yield address_field(name, people)
     if not (to or cc or bcc):
-        # Some servers call a message without any recipient field malformed; RFC 5322 section 3.4 gives an empty group.
+        # Some servers refuse a message without a recipient field; RFC 5322 section 3.4 allows an empty group.
         yield plain_field("To", "undisclosed-recipients:;")
 
 
 def _body(message: Message) -> MIMEPart:
-    """mixed(alternative(text, related(html, inline…)), attachment…), of which only what is needed is there."""
+    """Build mixed(alternative(text, related(html, inline…)), attachment…), without the levels that are not needed."""
     shown = [item for item in message.attachments if item.disposition == "inline" and item.content_id]
     shown = shown if message.html is not None else []
     bodies = []
@@ -106,7 +106,7 @@ def _body(message: Message) -> MIMEPart:
 
 
 def _multipart(subtype: str, parts: list[MIMEPart]) -> MIMEPart:
-    """The parts together; one alone needs no wrapping."""
+    """Combine parts in a multipart. A single part is returned as it is."""
     if len(parts) == 1:
         return parts[0]
     whole = MIMEPart(policy=_POLICY)
@@ -123,7 +123,7 @@ def _text_part(text: str, subtype: str) -> MIMEPart:
 
 
 def _encoding(text: str) -> str | None:
-    """The library's choice, except that it would let control characters through in plain ASCII."""
+    """Choose the transfer encoding: the library's own choice, except that it would leave control characters unencoded."""
     is_clean = all(character >= " " or character in "\t\r\n" for character in text) and "\x7f" not in text
     return None if is_clean else "quoted-printable"
 
@@ -142,7 +142,7 @@ def _file(item: Attachment) -> MIMEPart:
 
 
 class _FoldedValue(str):
-    """A field's value that the library's policy neither parses nor folds: it asks a value with a name to fold itself."""
+    """A header value that is folded already. The library's policy calls `fold` on a value with a `name` and does not parse it."""
 
     __slots__ = ("line", "name")
     name: str
@@ -159,7 +159,7 @@ def _add(part: MIMEPart, name: str, value: str, parameters: Mapping[str, str]) -
 
 
 def _type(text: str) -> tuple[str, dict[str, str]]:
-    """A media type and its parameters. What may not travel in base64 (RFC 2046 section 5) becomes octets."""
+    """Return a media type and its parameters. Types that may not be base64 (RFC 2046 section 5) become octet-stream."""
     header = _POLICY.header_factory("Content-Type", clean(text))
     maintype, subtype = header.maintype, header.subtype
     is_composite = maintype in ("multipart", "message")

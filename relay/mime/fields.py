@@ -1,8 +1,8 @@
-"""Header fields as bytes: RFC 5322 folding, RFC 2047 encoded words, addresses. No text given here can begin a new field.
+"""Write header fields: RFC 5322 folding, RFC 2047 encoded words, addresses. No input can start another field.
 
-The standard library folds a long value without spaces by encoding it, which breaks List-Unsubscribe and References,
-reads encoded words where a caller means plain text (in a file name they could end the line), and encodes addresses that
-RFC 2047 section 5 keeps plain; so fields are written here and the bodies by its policy.
+The standard library is used only for bodies. It encodes a long value without spaces, which breaks List-Unsubscribe and
+References. It decodes encoded words in plain text (in a file name they could end the line). It also encodes addresses, which
+RFC 2047 section 5 forbids.
 """
 
 import base64
@@ -12,9 +12,9 @@ from collections.abc import Iterable, Mapping
 from relay.core.model import Address
 
 MAX_LINE = 78
-"""Characters a line should have at most (RFC 5322 section 2.1.1), where there is a place to fold."""
+"""Recommended maximum of characters in a line (RFC 5322 section 2.1.1)."""
 MAX_LINE_HARD = 998
-"""Characters a line must not exceed (same section)."""
+"""Maximum of characters in a line (same section)."""
 
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -35,12 +35,12 @@ def is_field_name(name: str) -> bool:
 
 
 def clean(text: str) -> str:
-    """Text for a header: control characters and line separators become spaces, lone surrogates U+FFFD, edges are cut."""
+    """Replace control characters and line separators with spaces and lone surrogates with U+FFFD, and strip spaces."""
     return _SURROGATE.sub("\ufffd", _CONTROL.sub(" ", text)).strip(" ")
 
 
 def text_field(name: str, text: str) -> bytes:
-    """An unstructured field (Subject, custom headers). A reader gets `clean(text)` back."""
+    """Write an unstructured field (Subject, custom headers). A reader decodes it to `clean(text)`."""
     value = clean(text)
     is_plain = value.isascii() and "=?" not in value
     if is_plain and max((len(word) for word in _WORDS.findall(value)), default=0) < MAX_LINE_HARD - len(name):
@@ -49,12 +49,12 @@ def text_field(name: str, text: str) -> bytes:
 
 
 def plain_field(name: str, value: str) -> bytes:
-    """A field whose value we made: ASCII, to be folded at its spaces only."""
+    """Write a field with an ASCII value made by Relay, folded only at spaces."""
     return _folded(name, _WORDS.findall(value))
 
 
 def address_field(name: str, addresses: Iterable[Address]) -> bytes:
-    """From, To, Cc, Bcc or Reply-To. Raises `ValueError` for an address that cannot be written."""
+    """Write From, To, Cc, Bcc or Reply-To. Raises `ValueError` for an invalid address."""
     words: list[str] = []
     for address in addresses:
         if words:
@@ -64,7 +64,7 @@ def address_field(name: str, addresses: Iterable[Address]) -> bytes:
 
 
 def parameter_field(name: str, value: str, parameters: Mapping[str, str]) -> bytes:
-    """A field of RFC 2045: `value`, an ASCII token or two with a slash, and parameters of any text (RFC 2231)."""
+    """Write a field of RFC 2045: `value` (`token` or `token/token`) and parameters with any text (RFC 2231)."""
     words = [value]
     for key, text in parameters.items():
         for word in _parameter(key, clean(text)):
@@ -74,9 +74,9 @@ def parameter_field(name: str, value: str, parameters: Mapping[str, str]) -> byt
 
 
 def addr_spec(email: str) -> str:
-    """The address as it goes into a header or envelope: the domain in A-labels, the local part quoted where needed.
+    """Return the address for a header or envelope: the domain as A-labels, the local part quoted where needed.
 
-    Not ASCII only when the local part is not (RFC 6532). Raises `ValueError` when it cannot be an address.
+    The result is ASCII unless the local part is not (RFC 6532). Raises `ValueError` for an invalid address.
     """
     local, at, domain = email.rpartition("@")
     if not at or not local or _CONTROL.search(local) or _SURROGATE.search(local) or len(local) > 256:
@@ -87,7 +87,7 @@ def addr_spec(email: str) -> str:
 
 
 def encoded_words(text: str) -> list[str]:
-    """RFC 2047 words for a text, each below 75 characters and whole characters; a reader joins them without spaces."""
+    """Encode a text as RFC 2047 words of at most 75 characters. No word splits a character. A reader joins them unspaced."""
     words: list[str] = []
     chunk = b""
     for character in text:
@@ -104,7 +104,7 @@ def _encoded_word(octets: bytes) -> str:
 
 
 def _parameter(key: str, text: str) -> list[str]:
-    """A parameter in quotes, or by RFC 2231 section 4 in percent-encoded pieces where quotes could be read two ways."""
+    """Write a parameter in quotes, or percent-encoded in pieces (RFC 2231 section 4) where quotes would be ambiguous."""
     if text.isascii() and len(text) < MAX_LINE - 20 and not re.search(r'["\\%]|=\?', text):
         return [f'{key}="{text}"']
     octets = ["%" + format(octet, "02X") if octet in _ESCAPED else chr(octet) for octet in text.encode()]
@@ -119,7 +119,7 @@ def _parameter(key: str, text: str) -> list[str]:
 
 
 def _mailbox(address: Address) -> list[str]:
-    """The words of a mailbox, with a display name if it has one (RFC 5322 section 3.4)."""
+    """Return the words of a mailbox, with its display name if it has one (RFC 5322 section 3.4)."""
     email = addr_spec(address.email)
     name = clean(address.name)
     if not name:
@@ -154,7 +154,7 @@ def _ascii_domain(domain: str) -> str:
 
 
 def _folded(name: str, words: Iterable[str]) -> bytes:
-    """`name: words`, with a line break before a word wherever the line would become too long."""
+    """Write `name: words`, with a line break before each word that would make the line too long."""
     lines = [f"{name}:"]
     for word in words:
         piece = word if word.startswith(" ") else f" {word}"

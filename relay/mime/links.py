@@ -1,7 +1,6 @@
-"""Where the links of an html mail lead: for people who look at it, and for tests that follow one.
+"""List the links of an HTML mail, for people who inspect it and for tests that follow one.
 
-Found with patterns that take time in proportion to the text, whatever it is: the standard library's parser takes hours over
-some mails that a stranger could write.
+The patterns take linear time for any input. The standard library's parser takes hours for some hostile mails.
 """
 
 import re
@@ -18,14 +17,14 @@ _INNER = re.compile(r"<[^<>]*+>")
 
 
 class Link(msgspec.Struct, frozen=True, kw_only=True):
-    """A link as written: what is shown, and where it leads."""
+    """A link: its text and its target."""
 
     text: str
     href: str
 
 
 def links_in(html: str) -> Sequence[Link]:
-    """The links of an html text in their order, `MAX_LINKS` at most."""
+    """Return the links of an HTML text in order, at most `MAX_LINKS`."""
     return list(islice(_links(html), MAX_LINKS))
 
 
@@ -40,7 +39,7 @@ def _links(html: str) -> Iterator[Link]:
 
 
 def _href(attributes: str | None) -> str | None:
-    """Where a start tag with these attributes leads; None for an end tag, and for an anchor that leads nowhere."""
+    """Return the target in a start tag's attributes. None for an end tag or an anchor without a target."""
     found = _HREF.search(attributes or "")
     return None if found is None else unescape(next(filter(None, found.groups()), "")).strip()
 

@@ -1,4 +1,4 @@
-"""A finished RFC 5322 message, made fit to travel: CRLF, our id, what is missing, and no Bcc. Nothing else changes."""
+"""Prepare a raw RFC 5322 message for sending: CRLF, Relay's id, missing fields, no Bcc. Nothing else changes."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -23,7 +23,7 @@ _NEVER = frozenset(("x-relay-id", "x-relay-attempt", "return-path"))
 
 
 class Field(msgspec.Struct, frozen=True, kw_only=True):
-    """A header field as it stands: `name` in lower case, `line` all its lines with their ends."""
+    """A header field: `name` in lower case, `line` with all its lines and line ends."""
 
     name: str
     line: bytes
@@ -35,7 +35,7 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def prepare(request: SendRequest, *, with_bcc: bool) -> bytes:
-    """The raw message of a parcel, ready to send; with `with_bcc` its To, Cc and Bcc are the attempt's envelope."""
+    """Return the raw message of a request, ready to send. With `with_bcc`, its To, Cc and Bcc are the attempt's envelope."""
     head, body = split(request.message.raw or b"")
     fields = [field for field in fields_of(head) if field.name not in _NEVER]
     dropped = _ENVELOPE if with_bcc else _HIDDEN
@@ -51,13 +51,13 @@ def prepare(request: SendRequest, *, with_bcc: bool) -> bytes:
 
 
 def message_id(raw: bytes) -> str | None:
-    """The Message-ID of a raw message without its brackets, if it has one."""
+    """Return the Message-ID of a raw message without brackets, if it has one."""
     values = [field.value for field in fields_of(split(raw)[0]) if field.name == "message-id"]
     return values[0].decode("ascii", "replace").strip("<> ") if values else None
 
 
 def split(raw: bytes) -> tuple[bytes, bytes]:
-    """Header and body, both with CRLF; the empty line between them belongs to neither."""
+    """Split a message into header and body, both with CRLF. The empty line between them is in neither."""
     text = _LINE_END.sub(b"\r\n", raw)
     if text.startswith(b"\r\n"):
         return b"", text[2:]
@@ -66,7 +66,7 @@ def split(raw: bytes) -> tuple[bytes, bytes]:
 
 
 def fields_of(head: bytes) -> list[Field]:
-    """The fields of a header in their order. Lines that are no field and continue none are left out."""
+    """Return the fields of a header in order. Lines that neither are nor continue a field are dropped."""
     fields: list[Field] = []
     for line in head.splitlines(keepends=True):
         if line[:1] in (b" ", b"\t") and fields and line.strip():
@@ -78,23 +78,23 @@ def fields_of(head: bytes) -> list[Field]:
 
 
 def seven_bit(raw: bytes) -> bytes:
-    """The message with every 8-bit body re-encoded, for a server without 8BITMIME (RFC 6152 section 3).
+    """Re-encode every 8-bit body, for a server without 8BITMIME (RFC 6152 section 3).
 
-    Raises `ValueError` when the message does not say how its 8-bit content is to be read.
+    Raises `ValueError` if the message does not declare the charset of its 8-bit content.
     """
     fixed = policy.SMTP.clone(cte_type="7bit", refold_source="none")
     written = BytesIO()
     try:
         BytesGenerator(written, policy=fixed).flatten(BytesParser(policy=fixed).parsebytes(raw))
     except (ValueError, LookupError, CharsetError) as error:
-        raise ValueError("the 8-bit content has no charset it can be read by") from error
+        raise ValueError("the 8-bit content has no usable charset") from error
     if not written.getvalue().isascii():
-        raise ValueError("the 8-bit content lies outside of every part")
+        raise ValueError("the 8-bit content is outside of every part")
     return written.getvalue()
 
 
 def _envelope_fields(request: SendRequest, fields: Iterable[Field]) -> list[bytes]:
-    """To, Cc and Bcc that name exactly the envelope: each recipient where the header shows it, else in Bcc."""
+    """Write To, Cc and Bcc that name exactly the envelope: each recipient in the field that names it, else in Bcc."""
     chosen = [request.message.recipients[number] for number in request.recipients]
     shown = {name: _addresses(fields, name) for name in ("to", "cc")}
     rows: dict[str, list[Address]] = {"To": [], "Cc": [], "Bcc": []}
@@ -107,7 +107,7 @@ def _envelope_fields(request: SendRequest, fields: Iterable[Field]) -> list[byte
 
 
 def _addresses(fields: Iterable[Field], name: str) -> dict[str, str]:
-    """Display names by address, in lower case, of the fields of that name."""
+    """Return the display names in the fields of that name, by lower-case address."""
     found: dict[str, str] = {}
     for field in fields:
         if field.name == name:

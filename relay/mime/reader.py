@@ -1,4 +1,4 @@
-"""What a mail shows: its headers, text, html and files, read from its RFC 5322 bytes."""
+"""Read the headers, text, HTML and files of a mail from its RFC 5322 bytes."""
 
 from collections.abc import Iterator, Sequence
 from email import message_from_bytes
@@ -9,7 +9,7 @@ import msgspec
 
 
 class File(msgspec.Struct, frozen=True, kw_only=True):
-    """An attachment or an inline image, with its bytes. `content_id` as its field has it, in angle brackets."""
+    """An attachment or an inline image, with its bytes. `content_id` includes its angle brackets."""
 
     name: str | None
     type: str
@@ -19,7 +19,7 @@ class File(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
-    """A mail, read. `headers` in their order; `text` and `html` None where there is none."""
+    """The parts of a mail. `headers` keep their order. `text` and `html` are None if missing."""
 
     headers: Sequence[tuple[str, str]]
     text: str | None
@@ -28,7 +28,7 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read(mime: bytes) -> Reading:
-    """Read a mail. Never raises: what is malformed is shown as well as it can be."""
+    """Read a mail. Never raises: malformed mails are read as far as possible."""
     parsed = message_from_bytes(mime, policy=mail_policy)
     text, html = parsed.get_body(("plain",)), parsed.get_body(("html",))
     return Reading(
@@ -40,7 +40,7 @@ def read(mime: bytes) -> Reading:
 
 
 def _leaves(part: MIMEPart) -> Iterator[MIMEPart]:
-    """The parts that have a content of their own; a message within the message is one of them."""
+    """Yield the parts that have content, including attached messages."""
     if part.get_content_maintype() != "multipart":
         yield part
         return
@@ -49,7 +49,7 @@ def _leaves(part: MIMEPart) -> Iterator[MIMEPart]:
 
 
 def _text(part: MIMEPart) -> str:
-    """A part's text; what its charset does not explain becomes U+FFFD."""
+    """Decode a part's text. Bytes that are invalid in its charset become U+FFFD."""
     content = _content(part)
     try:
         return content.decode(part.get_content_charset("utf-8"), "replace")
@@ -58,14 +58,14 @@ def _text(part: MIMEPart) -> str:
 
 
 def _content(part: MIMEPart) -> bytes:
-    if part.is_multipart():  # message/rfc822: what it holds is a message again
+    if part.is_multipart():  # message/rfc822: the content is a message
         return b"".join(inner.as_bytes() for inner in part.iter_parts())
     content = part.get_payload(decode=True)
     return content if isinstance(content, bytes) else b""
 
 
 def _shown(text: str) -> str:
-    """Text that JSON can carry: bytes that were no ASCII in a header become `?`."""
+    """Replace what JSON cannot carry: non-ASCII bytes of a header become `?`."""
     return text.encode("utf-8", "replace").decode()
 
 

@@ -1,7 +1,7 @@
-"""How many bytes a message has on the wire, estimated without building it.
+"""Estimate the size of a message on the wire without building it.
 
-Policy, routing and the limits of providers all speak of this number (`Submission.size`). It is meant to be a little more
-than what `relay.mime.build` builds, never much less; building a message only to measure it would double the work of acceptance.
+Policy, routing and providers' limits all use this number (`Submission.size`). It should be slightly more than the size that
+`relay.mime.build` produces and never much less. Building a message just to measure it would double the work of acceptance.
 """
 
 from collections.abc import Iterable
@@ -9,14 +9,14 @@ from collections.abc import Iterable
 from relay.core.model import Address, Attachment, Message
 
 _FIXED = 600
-"""Date, Message-ID, MIME-Version, our own fields, and the boundaries of a message with parts."""
+"""Bytes of Date, Message-ID, MIME-Version, Relay's own fields, and the boundaries of a multipart message."""
 _PART = 160
-"""A part's boundary and fields, without its names."""
+"""Bytes of a part's boundary and fields, without its names."""
 _ASCII = bytes(range(128))
 
 
 def estimate_size(message: Message) -> int:
-    """Bytes of the message as RFC 5322 text, attachments in base64. A blob counts with the attachment's `size`."""
+    """Estimate the bytes of the message in RFC 5322, attachments in base64. A blob counts with the attachment's `size`."""
     if message.raw is not None:
         return _FIXED + len(message.raw)
     size = _FIXED + field_size(message.subject) + _addresses((message.sender, *message.reply_to))
@@ -32,15 +32,15 @@ def estimate_size(message: Message) -> int:
 
 
 def base64_size(size: int) -> int:
-    """Bytes of base64 in lines of 76 characters (RFC 2045 section 6.8) for so many bytes of content."""
+    """Return the bytes of base64, in lines of 76 characters (RFC 2045 section 6.8), for `size` bytes of content."""
     return -(-size // 57) * 78
 
 
 def field_size(text: str) -> int:
-    """Bytes of a header's value: folded, and in encoded words (RFC 2047) when it is not plain ASCII."""
+    """Estimate the bytes of a header's value: folded, and in encoded words (RFC 2047) unless it is ASCII."""
     if text.isascii():
         return len(text) + 3 * (len(text) // 60 + 1)
-    # An encoded word carries at most 42 bytes in 56 characters of base64, with 12 around them and a fold before.
+    # An encoded word holds at most 42 bytes in 56 characters of base64, plus 12 around them and a fold.
     return (len(text.encode()) // 40 + 1) * 71
 
 

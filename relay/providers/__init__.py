@@ -1,1 +1,1 @@
-"""The roads out: one module per provider, loaded when a route first uses it."""
+"""The providers: one folder for each vendor, loaded when a route first uses it."""

@@ -1,4 +1,4 @@
-"""Exchanges with a token from Microsoft Entra: a refused one is replaced once."""
+"""Send HTTP requests with a token from Microsoft Entra, and replace a refused token once."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -8,7 +8,7 @@ from relay.platform.entra_tokens import NoToken
 from relay.providers.http_exchange import HttpResponse, LostResponse
 
 type ExchangeResult = HttpResponse | LostResponse | NoToken
-"""What came of a request: an answer, its loss, or that there was no token to make it with."""
+"""The result of a request: a response, a lost response, or the reason why there was no token."""
 
 
 async def with_token(
@@ -17,9 +17,9 @@ async def with_token(
     scope: str,
     request: Callable[[str], Awaitable[HttpResponse | LostResponse]],
 ) -> ExchangeResult:
-    """What `ask` gets with a token for `scope`; on 401 once more with another token, if there is one.
+    """Call `request` with a token for `scope`. On a 401, call it once more with another token, if there is one.
 
-    A 401 says that nothing was done (RFC 9110 section 15.5.2), so asking again repeats nothing.
+    A 401 means that nothing was done (RFC 9110 section 15.5.2), so the second request repeats nothing.
     """
     token: str | NoToken = await credential.token(settings, scope)
     if not isinstance(token, str):

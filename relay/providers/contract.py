@@ -1,4 +1,4 @@
-"""What a provider is: one method to send, one to be probed, one to be asked about a lost answer."""
+"""The contract of a provider: send a message, probe the route, verify an attempt whose response was lost."""
 
 import asyncio
 from collections.abc import Sequence
@@ -13,18 +13,18 @@ from relay.platform.secrets import Secrets
 
 
 class Provider(Protocol):
-    """A configured provider. Methods never raise for anything a vendor or a network can do: that is an outcome."""
+    """A configured provider. Methods do not raise for errors of the vendor or the network, which are outcomes."""
 
     async def send(self, request: SendRequest) -> Outcome | PerRecipient:
-        """Try once. Bounded in time (settings of the route); retries are not the provider's business."""
+        """Try once, within the route's timeouts. The caller retries."""
 
     async def probe(self) -> Sent | RouteFault:
-        """Whether the route could send now, without sending: `Sent` (nothing was sent) when healthy."""
+        """Check whether the route could send now, without sending. Returns `Sent` if it could."""
 
     async def verify(self, request: SendRequest, provider_id: str | None) -> Outcome | PerRecipient:
-        """What became of an attempt whose answer was lost, or that is to be checked.
+        """Find out the outcome of an attempt whose response was lost, or that needs a check.
 
-        `Sent`, `Deferred` (it never took it), `Rejected` (it took it and gave it up) or still `Unknown`.
+        Returns `Sent`, `Deferred` (the vendor never accepted it), `Rejected` (accepted, then given up) or still `Unknown`.
         """
 
     async def close(self) -> None:
@@ -32,10 +32,10 @@ class Provider(Protocol):
 
 
 class BounceReports(msgspec.Struct, frozen=True, kw_only=True):
-    """A page of what came into a mailbox: the reports among it as RFC 5322 bytes, and where to read on.
+    """The bounce reports in one page of a mailbox, as RFC 5322 bytes, and the next cursor.
 
-    A provider that can read mailboxes has a method `read_reports(mailbox, cursor)` that returns this, or a `RouteFault` or
-    `Deferred` when it could not. `cursor` is opaque; empty, the reading begins now. `is_more`: there is a next page already.
+    A provider that can read mailboxes has a method `read_reports(mailbox, cursor)`. It returns this, or a `RouteFault` or
+    `Deferred` if it fails. `cursor` is opaque and empty at first. `is_more`: the next page is available now.
     """
 
     found: tuple[bytes, ...]
@@ -44,7 +44,7 @@ class BounceReports(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SuppressedAddress(msgspec.Struct, frozen=True, kw_only=True):
-    """An address that a provider will not send to, by a list of its own. `reason` is the list's name.
+    """An address on one of a provider's own suppression lists. `reason` is the list's name.
 
     A provider with such lists has a method `suppressed_addresses(cursor)`. It returns a page of them and the next cursor (None
     after the last page), or a `RouteFault` or `Deferred`.
@@ -55,9 +55,9 @@ class SuppressedAddress(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AccountRemark(msgspec.Struct, frozen=True, kw_only=True):
-    """What a provider says of an account to `relay.operations.doctor`. `health`: `ok`, `warning` or `fault`.
+    """A provider's finding about its account, for `relay.operations.doctor`. `health`: `ok`, `warning` or `fault`.
 
-    A provider that knows more than its probe tells has a method `check_account(sender_domains)` that returns these.
+    A provider that can check more than its probe has a method `check_account(sender_domains)`, which returns these.
     """
 
     health: str
@@ -119,11 +119,11 @@ class ProviderModule(Protocol):
         """
 
     def create(self, name: str, settings: RouteSettings, context: "ProviderContext") -> Provider:
-        """The provider of a route. Connects to nothing."""
+        """Make the provider of a route. Opens no connection."""
 
 
 class ProviderContext(msgspec.Struct, frozen=True, kw_only=True):
-    """What bootstrap passes to every provider's `create(name, settings, surroundings)`.
+    """What bootstrap passes to every provider's `create(name, settings, context)`.
 
     `http` returns the pooled `aiohttp.ClientSession` of the process, which the first call creates. `blobs` is the blob port,
     `clock` returns the time in aware UTC, `credential` is a `relay.platform.entra_tokens.Credentials`, which gets tokens for

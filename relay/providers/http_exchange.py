@@ -1,7 +1,7 @@
-"""What the HTTP providers share: one exchange, its answer or its loss, and a table from answers to outcomes.
+"""Send one HTTP request to a vendor, and map its response to an outcome by a table of rules. Shared by the HTTP providers.
 
-A loss is certain when the vendor cannot have the whole request: no connection was made, or it broke while the body was
-still being written. A time-out during writing is not certain, because a closed socket still sends what it had buffered.
+A lost response is certain if the vendor cannot have the whole request: no connection was made, or it broke while the body
+was being written. A timeout during writing is not certain, because a closed socket still sends its buffer.
 """
 
 import io
@@ -17,22 +17,22 @@ from relay.core.outcomes import Deferred, Outcome, Rejected, RouteFault, Unknown
 from relay.providers.vendor_words import own_words
 
 MAX_RESPONSE_BYTES = 262_144
-"""How much of an answer is read. No vendor needs more to say what is wrong."""
+"""How much of a response is read. No vendor's error needs more."""
 MAX_ERROR_DEPTH, MAX_ERROR_TEXTS = 5, 50
-"""How deep an error body is read, and how many of its texts."""
+"""How deep an error body is searched, and how many of its texts are used."""
 CHUNKED_ABOVE_BYTES = 65_536
-"""Larger bodies are written in steps, so that other sends go on meanwhile."""
+"""Larger bodies are written in steps, so that they do not block other sends."""
 
 
 class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
-    """Seconds to wait: for a connection (with its place in the pool), and for the whole exchange."""
+    """Timeouts in seconds: for a connection (including a free one in the pool), and for the whole exchange."""
 
     connect_seconds: float = 10.0
     total_seconds: float = 60.0
 
 
 class HttpResponse(msgspec.Struct, frozen=True, kw_only=True):
-    """What a server said. `headers` are found by any case; `body` holds at most `MAX_ANSWER_BYTES`."""
+    """A vendor's response. `headers` ignore case. `body` has at most `MAX_RESPONSE_BYTES`."""
 
     status: int
     headers: Mapping[str, str]
@@ -40,12 +40,12 @@ class HttpResponse(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def text(self) -> str:
-        """The body as text, whatever it is."""
+        """The body as text, with U+FFFD for invalid bytes."""
         return self.body.decode("utf-8", "replace")
 
     @property
     def own_words(self) -> str:
-        """The vendor's error codes and messages, without what they quote; of a body that is not JSON, its text."""
+        """The vendor's error codes and messages, without what they quote. If the body is not JSON, its text."""
         decoded = self.decoded()
         texts = [self.text] if decoded is None else list(_said_in(decoded, MAX_ERROR_DEPTH))
         return " ".join(own_words(text) for text in texts[:MAX_ERROR_TEXTS])
@@ -56,7 +56,7 @@ class HttpResponse(msgspec.Struct, frozen=True, kw_only=True):
         return reply_text(f"{self.status} {self.text}".rstrip())
 
     def decoded(self) -> Any:
-        """The body from JSON, or None when it is not JSON."""
+        """Decode the JSON body. None if it is not JSON."""
         try:
             return msgspec.json.decode(self.body)
         except (msgspec.MsgspecError, UnicodeDecodeError):
@@ -77,7 +77,7 @@ def _said_in(value: Any, depth: int) -> Iterator[str]:
 
 
 class LostResponse(msgspec.Struct, frozen=True, kw_only=True):
-    """No answer came. `is_certain`: the vendor cannot have the whole request. `reason` is the kind of error, no more."""
+    """A missing response. `is_certain`: the vendor cannot have the whole request. `reason` is only the type of the error."""
 
     is_certain: bool
     reason: str
@@ -92,7 +92,7 @@ async def exchange(
     timeouts: Timeouts,
     body: bytes | None = None,
 ) -> HttpResponse | LostResponse:
-    """One request over the pooled session. Redirects are answers: a body is never sent on to another address."""
+    """Send one request over the pooled session. Redirects are not followed, so that no other server gets the body."""
     import aiohttp
 
     tracker = aiohttp.UploadTracker()
@@ -114,7 +114,7 @@ async def exchange(
 
 
 async def _read(response: Any) -> bytes:
-    """The body up to the limit, or what came of it before the connection was lost: the status is known either way."""
+    """Read the body up to the limit, or up to a lost connection: the status is known in any case."""
     import aiohttp
 
     read = bytearray()
@@ -124,7 +124,7 @@ async def _read(response: Any) -> bytes:
     except (aiohttp.ClientError, TimeoutError, OSError):
         pass
     if len(read) >= MAX_RESPONSE_BYTES:
-        # The rest would have to be read before the connection could serve again.
+        # Otherwise the connection could be reused only after reading the rest.
         response.close()
     return bytes(read[:MAX_RESPONSE_BYTES])
 
@@ -142,17 +142,16 @@ def _is_certain(error: Exception, tracker: Any) -> bool:
 
 
 def lost_outcome(lost: LostResponse, provider_id: str | None = None) -> Deferred | Unknown:
-    """What a loss means: deferred when it is certain that nothing was sent, else unknown."""
+    """Return the outcome of a lost response: deferred if certainly nothing was sent, else unknown."""
     if lost.is_certain:
         return Deferred(code="unreachable", reply=lost.reason)
     return Unknown(code="answer_lost", reply=lost.reason, provider_id=provider_id)
 
 
 class ResponseRule(msgspec.Struct, frozen=True, kw_only=True):
-    """One row of a provider's table: answers with a status from `first` to `last` whose body matches `pattern`.
+    """A rule for responses with a status from `first` to `last` (or exactly `first`) whose body matches `pattern`.
 
-    `kind` and `code` are the outcome, `source` is where the vendor (or experience) says so. The pattern is searched
-    without regard to case.
+    `kind` and `code` are the outcome, `source` documents it. The pattern is searched in the body, ignoring case.
     """
 
     first: int
@@ -163,10 +162,10 @@ class ResponseRule(msgspec.Struct, frozen=True, kw_only=True):
     source: str
 
     def matches(self, response: HttpResponse) -> bool:
-        """Whether the row means this answer."""
+        """Whether the rule applies to this response."""
         if not self.first <= response.status <= max(self.first, self.last):
             return False
-        # What holds a route for every client must not rest on text that a caller or a stranger may have written.
+        # Text that a caller or a third party may have written must not hold a route for every client.
         text = response.own_words if self.kind is RouteFault else response.text
         return not self.pattern or re.search(self.pattern, text, re.IGNORECASE) is not None
 
@@ -174,7 +173,7 @@ class ResponseRule(msgspec.Struct, frozen=True, kw_only=True):
 def outcome_by_rules(
     rules: Sequence[ResponseRule], response: HttpResponse, retry_after_seconds: float | None = None
 ) -> Outcome:
-    """The outcome of the first row that matches; an answer that no row means is unknown."""
+    """Return the outcome of the first rule that matches. Without one, the outcome is unknown."""
     rule = next((rule for rule in rules if rule.matches(response)), None)
     if rule is None:
         return Unknown(code="answer_lost", reply=response.reply)
@@ -184,7 +183,7 @@ def outcome_by_rules(
 
 
 def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
-    """Seconds to wait by `Retry-After` (RFC 9110 section 10.2.3): delta seconds or an HTTP date; None without one."""
+    """Return the seconds in `Retry-After` (RFC 9110 section 10.2.3): a number or an HTTP date. None without it."""
     value = headers.get("Retry-After", "").strip()
     try:
         return max(0.0, float(value)) if re.fullmatch(r"[0-9]+(\.[0-9]+)?", value) else _until(value, now)
@@ -194,5 +193,5 @@ def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
 
 def _until(date: str, now: datetime) -> float:
     at = parsedate_to_datetime(date)
-    # The obsolete asctime form carries no zone; HTTP dates are always GMT.
+    # The obsolete asctime form has no zone. HTTP dates are always GMT.
     return max(0.0, ((at if at.tzinfo else at.replace(tzinfo=UTC)) - now).total_seconds())

@@ -1,4 +1,4 @@
-"""Settings that the routes over HTTP share: where the vendor is, and how long an exchange may take."""
+"""Check the settings that HTTP routes share: the vendor's URL, timeouts and limits."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -7,18 +7,18 @@ from urllib.parse import urlsplit
 from relay.providers.http_exchange import Timeouts
 
 MAX_TIMEOUT_SECONDS = 80
-"""An attempt has 90 seconds of its lease at least."""
+"""Maximum of `timeout_seconds`: an attempt starts with at least 90 seconds of its lease."""
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 def is_address(value: Any) -> bool:
-    """Whether this is the address of a service: https (http on this machine only), a host, perhaps a path, no more."""
+    """Whether this is a service's URL: https (http only on loopback), a host, an optional path, nothing else."""
     if not isinstance(value, str):
         return False
     try:
         parts = urlsplit(value)
         host = parts.hostname or ""
-        # Reading it finds a port that is no number.
+        # Raises for an invalid port.
         _ = parts.port
     except ValueError:
         return False
@@ -27,7 +27,7 @@ def is_address(value: Any) -> bool:
 
 
 def timeout_problems(value: Any) -> Sequence[str]:
-    """What is wrong with `timeout_seconds`, as sentences that begin with it."""
+    """Return the problems of `timeout_seconds`, as `key: sentence`."""
     if isinstance(value, int | float) and not isinstance(value, bool) and 1 <= value <= MAX_TIMEOUT_SECONDS:
         return []
     return [f"timeout_seconds: must be a number from 1 to {MAX_TIMEOUT_SECONDS}"]
@@ -47,5 +47,5 @@ def _is_within(value: Any, maximum: int) -> bool:
 
 
 def timeouts_of(seconds: float) -> Timeouts:
-    """How long to wait, when a whole exchange may take so long."""
+    """Return the timeouts of an exchange that may take `seconds` in total."""
     return Timeouts(connect_seconds=min(10.0, seconds / 2), total_seconds=float(seconds))

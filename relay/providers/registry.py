@@ -1,4 +1,4 @@
-"""Which providers there are. A new one is a module here and a line in `MODULES` (docs/how-to/add-a-provider.md)."""
+"""Find a provider's module by name. A new provider is a folder here and a line in `MODULES` (docs/how-to/add-a-provider.md)."""
 
 from functools import cache
 from importlib import import_module
@@ -17,5 +17,5 @@ MODULES = {
 
 @cache
 def provider_module(provider: str) -> ProviderModule:
-    """The module of a provider, imported when first asked for. Raises `KeyError` for an unknown name."""
+    """Return a provider's module, imported on first use. Raises `KeyError` for an unknown name."""
     return cast(ProviderModule, import_module(MODULES[provider]))

@@ -1,16 +1,16 @@
-"""Keep of a reply only the words of the server that gave it.
+"""Reduce a reply to the responding server's own words.
 
-Replies quote what others wrote: a recipient's address, a subject, another server's reply. A verdict about something that
-is shared, such as a route or a sender, must not rest on such text, or whoever writes it decides for every client.
+Replies quote text of others: a recipient's address, a subject, another server's reply. Such text must not decide about
+something shared, such as a route or a sender, or its author could block every client.
 """
 
 import re
 
 MAX_CHARACTERS = 4_000
-"""Characters of a reply that are read; a vendor's own words stand at its beginning."""
+"""Characters of a reply that are read. A vendor's own words are at its beginning."""
 
 _REMOTE = re.compile(r"\b(?:said|says|responded|replied|reported)\s*:", re.IGNORECASE)
-"""What follows is another server's reply: Postfix writes "host mx.example[192.0.2.1] said: …"."""
+"""Introduces another server's reply: Postfix writes "host mx.example[192.0.2.1] said: …"."""
 _QUOTED = re.compile(r"<[^<>]*>|\"[^\"]*\"|(?<!\w)'[^']*'(?!\w)|`[^`]*`|“[^”]*”|‘[^’]*’")
 _ADDRESS = re.compile(r"[^\s@]*@[^\s@]*")
 

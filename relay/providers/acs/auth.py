@@ -1,4 +1,4 @@
-"""Requests to Azure Communication Services: signed with an access key, or with a token from Microsoft Entra.
+"""Authenticate requests to Azure Communication Services with an access key's signature or a Microsoft Entra token.
 
 The signature covers method, path with query, date, host and the body's SHA-256
 (learn.microsoft.com/azure/communication-services/tutorials/hmac-header-tutorial).
@@ -25,7 +25,7 @@ SCOPE = "https://communication.azure.com/.default"
 
 
 def signature(method: str, path: str, body: bytes, *, host: str, key: str, now: datetime) -> Mapping[str, str]:
-    """The headers that sign a request. `path` with its query; `key` is base64, else raises `ValueError`."""
+    """Return the headers that sign a request. `path` includes the query. Raises `ValueError` if `key` is not base64."""
     date = format_datetime(now, usegmt=True)
     digest = base64.b64encode(hashlib.sha256(body).digest()).decode()
     text = f"{method}\n{path}\n{date};{host};{digest}"
@@ -38,7 +38,7 @@ def signature(method: str, path: str, body: bytes, *, host: str, key: str, now: 
 
 
 class AcsClient:
-    """Makes a route's requests. A refused key or token is replaced once."""
+    """Sends a route's requests. Replaces a refused key or token once."""
 
     def __init__(self, settings: RouteSettings, context: ProviderContext) -> None:
         self._settings = settings
@@ -50,7 +50,7 @@ class AcsClient:
     async def request(
         self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None
     ) -> ExchangeResult:
-        """One request; a second one when the key or token was refused and there is another."""
+        """Send a request, and send it again if the key or token was refused and there is another."""
         given = {"Accept": "application/json", **(headers or {})}
         if body:
             given["Content-Type"] = "application/json"
@@ -63,7 +63,7 @@ class AcsClient:
         return await with_token(self._context.credential, self._settings, SCOPE, request_with)
 
     def now(self) -> datetime:
-        """The time, aware."""
+        """Return the current time, aware."""
         now: datetime = self._context.clock()
         return now
 

@@ -1,4 +1,4 @@
-"""A parcel as the JSON bodies of POST /emails:send (the service's OpenAPI file, Email, stable/2025-09-01)."""
+"""Build the JSON bodies of POST /emails:send (the service's OpenAPI file, Email, stable/2025-09-01)."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,13 +10,13 @@ from relay.core.send_request import SendRequest
 from relay.mime import fields
 
 BLANK = " "
-"""The service refuses an empty subject and an empty body; a space reads the same."""
+"""Sent for an empty subject or body, which the service refuses."""
 
 _encoder = msgspec.json.Encoder()
 
 
 class RecipientGroup(msgspec.Struct, frozen=True, kw_only=True):
-    """The recipients of one request, and their numbers in the message. `is_blind`: alone, so as to be shown to nobody."""
+    """The recipients of one request, and their numbers in the message. `is_blind`: a single Bcc recipient, sent as `to`."""
 
     numbers: tuple[int, ...]
     is_blind: bool = False
@@ -26,26 +26,26 @@ class RecipientGroup(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def recipient_groups(request: SendRequest) -> tuple[RecipientGroup, ...]:
-    """Usually one with everybody. The service wants a `to` in each.
+    """Split the recipients into requests: usually one. The service requires a `to` in each.
 
-    Without one the cc recipients, who see one another anyway, take its place; blind recipients alone get a request each,
-    for in one `to` they would see one another.
+    Without `to`, the cc recipients take its place, because they see each other anyway. Without both, each bcc recipient gets a
+    request of its own, because in one `to` they would see each other.
     """
-    everybody = request.recipients
+    numbers = request.recipients
     if request.to:
-        return (RecipientGroup(numbers=everybody, to=request.to, cc=request.cc, bcc=request.bcc),)
+        return (RecipientGroup(numbers=numbers, to=request.to, cc=request.cc, bcc=request.bcc),)
     if request.cc:
-        return (RecipientGroup(numbers=everybody, to=request.cc, bcc=request.bcc),)
+        return (RecipientGroup(numbers=numbers, to=request.cc, bcc=request.bcc),)
     return tuple(
         RecipientGroup(numbers=(number,), is_blind=True, to=(address,))
-        for number, address in zip(sorted(everybody), request.bcc, strict=True)
+        for number, address in zip(sorted(numbers), request.bcc, strict=True)
     )
 
 
 def build(request: SendRequest, group: RecipientGroup, *, tracks: bool) -> bytes:
-    """The body for one envelope. Raises `ValueError` for text or an address that cannot be written.
+    """Build the body for one group. Raises `ValueError` for text or an address that cannot be encoded.
 
-    The service writes the display name of the sender itself: it belongs to the sender's name in the resource.
+    The service adds the sender's display name itself, from the resource's configuration.
     """
     message = request.message
     body: dict[str, Any] = {
@@ -77,7 +77,7 @@ def _content(message: Message) -> dict[str, str]:
 
 
 def _headers(request: SendRequest) -> Mapping[str, str]:
-    """Ours and the caller's. The service keeps a Message-ID that is well formed (concepts/email/email-headers)."""
+    """Return Relay's and the caller's headers. The service keeps a well-formed Message-ID (concepts/email/email-headers)."""
     headers = {
         "Message-ID": f"<{fields.clean(request.message_id_header)}>",
         "X-Relay-Id": request.id,

@@ -1,8 +1,8 @@
-"""The answers of ACS Email, and what they mean. The first row that matches decides.
+"""Map the responses of ACS Email to outcomes. The first rule that matches decides.
 
 Sources: [errors] learn.microsoft.com/rest/api/communication/errorcodes; [contract] the service's OpenAPI file (Email,
 stable/2025-09-01); [limits] learn.microsoft.com/azure/communication-services/concepts/service-limits; [seen] codes that
-the service gives and its pages do not list, from issue threads of the Azure SDKs (azure-sdk-for-js 25286 and 32328).
+the service returns and its pages do not list, from issue threads of the Azure SDKs (azure-sdk-for-js 25286 and 32328).
 """
 
 from datetime import datetime
@@ -21,7 +21,7 @@ from relay.providers.http_exchange import (
 )
 
 CHECK_AFTER_SECONDS = 60.0
-"""When a message that the service took is asked about. Status reads have a pace too: 60 a minute, 200 an hour [limits]."""
+"""Delay before checking an accepted message. Status reads have a rate limit too: 60 a minute, 200 an hour [limits]."""
 
 # fmt: off
 RULES = (
@@ -45,15 +45,15 @@ RULES = (
     ResponseRule(first=403, kind=RouteFault, code="missing_permission",
         source="[errors] 403: the identity lacks the role Communication and Email Service Owner"),
     # not now
-    ResponseRule(first=408, kind=Deferred, code="provider_unavailable", source="RFC 9110 15.5.9: the request was not whole"),
+    ResponseRule(first=408, kind=Deferred, code="provider_unavailable", source="RFC 9110 15.5.9: the request was incomplete"),
     ResponseRule(first=429, kind=Deferred, code="rate_limited", source="[limits] per subscription, with Retry-After"),
     ResponseRule(first=503, kind=Deferred, code="provider_unavailable", source="RFC 9110 15.6.4"),
     # the settings
     ResponseRule(first=300, last=407, kind=RouteFault, code="misconfigured",
         source="[errors] 404: no such resource; redirects, 405 to 407: endpoint"),
-    ResponseRule(first=409, kind=Unknown, code="answer_lost", source="RFC 9110 15.5.10: the operation seems to be there already"),
+    ResponseRule(first=409, kind=Unknown, code="answer_lost", source="RFC 9110 15.5.10: the operation seems to exist already"),
     ResponseRule(first=410, last=499, kind=Rejected, code="invalid_message", source="[errors] 422; RFC 9110 15.5"),
-    # The operation can be asked about, so nothing is lost by doubting.
+    # `verify` can look up the operation, so Unknown is safe here.
     ResponseRule(first=500, last=599, kind=Unknown, code="answer_lost", source="[errors] 500; RFC 9110 15.6"),
 )
 FAILURES = (
@@ -61,7 +61,7 @@ FAILURES = (
     ResponseRule(first=200, pattern="InvalidEmailAddress", kind=Rejected, code="invalid_recipient", source="[seen]"),
     ResponseRule(first=200, kind=Rejected, code="provider_failed", source="[contract] EmailSendStatus: Failed, Canceled"),
 )
-"""What an operation that ended badly means, by the `error` in its status."""
+"""Rules for a failed operation, by the `error` in its status."""
 # fmt: on
 
 
@@ -73,7 +73,7 @@ class SendOperation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def sent_outcome(result: ExchangeResult, now: datetime, operation: str) -> Outcome:
-    """What an answer to a request to send means. 202 says that the service took the message, and has not sent it yet."""
+    """Return the outcome of a send request. 202 means that the service accepted the message but has not sent it yet."""
     if isinstance(result, LostResponse):
         return lost_outcome(result, operation)
     if not isinstance(result, HttpResponse):
@@ -85,7 +85,7 @@ def sent_outcome(result: ExchangeResult, now: datetime, operation: str) -> Outco
 
 
 def operation_outcome(result: ExchangeResult, operation: str) -> Outcome:
-    """What the status of an operation says about its message. Until it ended, the message is the service's to send."""
+    """Return the outcome that an operation's status shows. While it runs, the service still sends the message."""
     if isinstance(result, LostResponse):
         return Unknown(code="answer_lost", reply=result.reason, provider_id=operation)
     if not isinstance(result, HttpResponse):

@@ -1,6 +1,6 @@
-"""Azure Communication Services Email by REST. The vendor's client sleeps on 429; here that is a deferral.
+"""Send by the REST API of Azure Communication Services Email. The vendor's client sleeps on 429; Relay defers instead.
 
-The id of an operation is ours (`Parcel.attempt_id`), so that a lost answer can be asked about.
+Relay chooses the id of an operation (`SendRequest.attempt_id`), so that it can verify an attempt whose response was lost.
 """
 
 import asyncio
@@ -28,10 +28,10 @@ CAPABILITIES = Capabilities(
 )
 VERSION = "2025-09-01"
 NO_OPERATION = "00000000-0000-0000-0000-000000000000"
-"""An operation that does not exist: asking about it shows whether we may ask."""
+"""An operation that does not exist. Its status request shows whether the credentials are accepted."""
 _OPERATIONS = uuid.UUID("3f0e7c52-58c5-4d43-9d0b-6a1f8f6f2a77")
 THREAD_ABOVE_BYTES = 262_144
-"""Larger bodies are built in a thread, so that other sends go on meanwhile."""
+"""Larger bodies are built in a thread, so that they do not block other sends."""
 
 
 def check_options(options: RouteSettings) -> Sequence[str]:
@@ -45,7 +45,7 @@ def demands(options: RouteSettings) -> Sequence[str]:
 
 
 def create(name: str, settings: RouteSettings, context: ProviderContext) -> Provider:
-    """The provider of a route. Connects to nothing."""
+    """Make the provider of a route. Opens no connection."""
     return Acs(settings, context)
 
 
@@ -57,14 +57,14 @@ class Acs:
         self._tracks: bool = settings.get("engagement_tracking", True)
 
     async def send(self, request: SendRequest) -> Outcome | PerRecipient:
-        """One request; one for each where there are blind recipients alone."""
+        """Send one request, or one for each recipient if all are in Bcc."""
         if problems := _unsupported(request):
             return Rejected(code="unsupported", reply="; ".join(problems))
         groups = recipient_groups(request)
         return _together(groups, await asyncio.gather(*(self._send(request, group) for group in groups)))
 
     async def probe(self) -> Sent | RouteFault:
-        """Whether the key or the identity is let in. Whether a sender is set up shows only when it sends."""
+        """Check whether the key or identity is accepted. A sender that is not set up shows only when it sends."""
         result = await self._show(NO_OPERATION)
         if isinstance(result, LostResponse):
             return RouteFault(code="unreachable", reply=result.reason)
@@ -80,7 +80,7 @@ class Acs:
         )
 
     async def verify(self, request: SendRequest, provider_id: str | None) -> Outcome | PerRecipient:
-        """Ask about the attempt's operations. Their ids follow from the parcel, also where no answer ever came."""
+        """Look up the attempt's operations. Their ids are derived from the request, so no response is needed."""
         groups = recipient_groups(request)
         operations = [operation_of(request, group) for group in groups]
         if provider_id is not None and not groups[0].is_blind:
@@ -88,7 +88,7 @@ class Acs:
         return _together(groups, [operation_outcome(await self._show(each), each) for each in operations])
 
     async def close(self) -> None:
-        """Nothing of its own: the session belongs to the process."""
+        """Close nothing: the session belongs to the process."""
 
     async def _send(self, request: SendRequest, group: RecipientGroup) -> Outcome:
         operation = operation_of(request, group)
@@ -110,9 +110,9 @@ class Acs:
 
 
 def operation_of(request: SendRequest, group: RecipientGroup) -> str:
-    """The id of a request's operation: the attempt's own, or for a blind recipient alone one that names it.
+    """Return the operation id: the attempt's own, or one derived from the recipient for a single Bcc recipient.
 
-    The latter stays the same when the recipients of an attempt go separate ways after it.
+    The derived id stays the same when the recipients are split into parts after the attempt.
     """
     if not group.is_blind:
         return request.attempt_id
@@ -128,10 +128,10 @@ def _together(groups: Sequence[RecipientGroup], outcomes: Sequence[Outcome]) -> 
 
 
 def _unsupported(request: SendRequest) -> list[str]:
-    """What of this message the service has no place for. Submission refuses it; a redrive may still bring it here."""
+    """Return what the service cannot carry. Acceptance refuses such messages, but a redrive may change the route."""
     problems = []
     if request.message.raw is not None:
-        problems.append("ACS takes no finished MIME message")
+        problems.append("ACS accepts no raw MIME message")
     if request.message.return_path is not None:
         problems.append("ACS sets the return path itself")
     return problems

@@ -19,7 +19,7 @@ SETTINGS = (
 )
 NO_CREDENTIALS = "access_key: must be given, or managed_identity, or tenant_id, client_id and a secret or certificate"
 PACES = ((30, 60.0), (100, 3600.0))
-"""Messages and seconds: what a subscription may send from its own domains until it asks for more (service-limits)."""
+"""Messages and seconds: the default limits of a subscription for its own domains (service-limits)."""
 
 
 def check_settings(settings: RouteSettings) -> Sequence[str]:
@@ -38,18 +38,18 @@ def check_settings(settings: RouteSettings) -> Sequence[str]:
 
 
 def default_paces(settings: RouteSettings) -> tuple[Pace, ...]:
-    """What the service lets through from one subscription, whichever resources, routes and instances send."""
+    """Return the rate limits of one subscription, shared by its resources, routes and instances."""
     resource = f"acs:{settings.get('subscription') or host_of(endpoint(settings))}"
     return tuple(Pace(count=count, seconds=seconds, resource=resource) for count, seconds in PACES)
 
 
 def endpoint(settings: RouteSettings) -> str:
-    """The resource's address without a slash at its end."""
+    """Return the resource's URL without a trailing slash."""
     return str(settings["endpoint"]).rstrip("/")
 
 
 def host_of(url: str) -> str:
-    """The Host header that a request to this address carries: without the scheme's own port."""
+    """Return the Host header for this URL, without the scheme's default port."""
     parts = urlsplit(url)
     default = {"https": 443, "http": 80}[parts.scheme]
     host = parts.hostname or ""

@@ -98,7 +98,7 @@ async def test_by_a_managed_identity(place: Place, monkeypatch: pytest.MonkeyPat
     ("state", "words"),
     [
         ("forbidden", "Key Vault refuses Relay's identity; it needs the role Key Vault Secrets User"),
-        ("firewalled", "Key Vault's network rules do not let Relay in"),
+        ("firewalled", "Key Vault's network rules block Relay"),
     ],
 )
 async def test_a_vault_that_refuses_says_why(place: Place, state: str, words: str) -> None:
