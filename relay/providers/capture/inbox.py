@@ -1,8 +1,8 @@
-"""The local inbox: what the `capture` route caught, as blobs.
+"""Store the mails of `capture` routes as blobs: the local inbox.
 
-Each mail is two blobs: `mail/<name>.eml`, the RFC 5322 bytes, and `list/<name>.json`, what a list shows of it. A name
-begins with the time counted down, so that a list of names begins with the newest. The list blob is written last
-and deleted first: a mail is there when it is listed.
+Each mail is two blobs: `mail/<name>.eml` (RFC 5322 bytes) and `list/<name>.json` (its list entry). A name begins with an
+inverted timestamp, so that listing names returns the newest first. The list blob is written last and deleted first, so a
+listed mail always has its content.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ _LAST_MILLISECOND = 9_999_999_999_999
 
 
 class CapturedMail(msgspec.Struct, frozen=True, kw_only=True):
-    """What a list shows of a mail. `message` is the relay's id of the message, `recipients` the envelope."""
+    """A mail's list entry. `message` is Relay's message id, `recipients` the envelope."""
 
     name: str
     message: str
@@ -39,7 +39,7 @@ class CapturedMail(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Inbox:
-    """Keeps and finds mails."""
+    """Stores and finds mails."""
 
     def __init__(self, blobs: Blobs, clock: Callable[[], datetime]) -> None:
         self._blobs = blobs
@@ -48,7 +48,7 @@ class Inbox:
     async def keep(
         self, *, message: str, attempt: int, sender: str, recipients: tuple[str, ...], subject: str, mime: bytes
     ) -> CapturedMail:
-        """Keep a mail."""
+        """Store a mail and return its list entry."""
         now = self._clock()
         caught = CapturedMail(
             name=f"{_LAST_MILLISECOND - int(now.timestamp() * 1000):013d}-{message}-{attempt}",
@@ -66,11 +66,11 @@ class Inbox:
         return caught
 
     async def page(self, *, limit: int, cursor: str | None = None) -> tuple[list[CapturedMail], str | None]:
-        """One page of mails, newest first, and the next cursor. Costs one operation and one for each mail."""
+        """Return one page of mails, newest first, and the next cursor. Costs one storage operation plus one for each mail."""
         return await self._page(limit, cursor, frozenset())
 
     async def all(self, *, but: Set[str] = frozenset()) -> AsyncIterator[CapturedMail]:
-        """Every mail, newest first, except those whose names are in `but`: they are not read."""
+        """Yield all mails, newest first. Mails named in `but` are not read."""
         cursor: str | None = None
         while True:
             mails, cursor = await self._page(100, cursor, but)
@@ -92,14 +92,14 @@ class Inbox:
             return None
 
     async def get(self, name: str) -> CapturedMail:
-        """A mail by name. Raises `NotFound`."""
+        """Return a mail's list entry by name. Raises `NotFound`."""
         return msgspec.json.decode(await self._blobs.get(CONTAINER, f"{_LIST}{name}.json"), type=CapturedMail)
 
     async def mime(self, name: str) -> bytes:
-        """A mail's RFC 5322 bytes. Raises `NotFound`."""
+        """Return a mail's RFC 5322 bytes. Raises `NotFound`."""
         return await self._blobs.get(CONTAINER, f"{_MAIL}{name}.eml")
 
     async def delete(self, name: str) -> None:
-        """Delete a mail if it is there."""
+        """Delete a mail if it exists."""
         await self._blobs.delete(CONTAINER, f"{_LIST}{name}.json")
         await self._blobs.delete(CONTAINER, f"{_MAIL}{name}.eml")

@@ -1,8 +1,7 @@
-"""A provider that delivers to nobody: mail is kept in the local inbox (`relay.providers.capture.inbox`). For
-development and tests.
+"""Store mail in the local inbox (`relay.providers.capture.inbox`) instead of sending it. For development and tests.
 
-Recipients in the reserved domain `relay.test` (RFC 6761 section 6.2) act as their local part says, so that a caller can
-see every outcome without a provider: see `BEHAVIOURS`.
+Recipients in the reserved domain `relay.test` (RFC 6761 section 6.2) simulate the outcome that their local part names, so
+that a caller can test every outcome without a vendor: see `BEHAVIORS`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,11 +19,11 @@ CAPABILITIES = Capabilities(
     max_recipients=1000,
     features=frozenset(FEATURES) - {"verify", "checks", "delivery_events"},
 )
-"""Whatever a mail has. The inbox tells nothing later: what was taken is there."""
+"""Everything but later checks and events: a stored mail is final."""
 TEST_DOMAIN = "relay.test"
 SLOW_SECONDS = 5.0
 
-BEHAVIOURS: Mapping[str, str] = {
+BEHAVIORS: Mapping[str, str] = {
     "delivered": "is taken",
     "deferred": "is deferred at the first attempt and taken at the second",
     "throttled": "is deferred at the first attempt, with a wish to come back after 30 seconds, and taken at the second",
@@ -32,7 +31,7 @@ BEHAVIOURS: Mapping[str, str] = {
     "slow": f"is taken after {SLOW_SECONDS:g} seconds",
     "unknown": "is kept, but the answer is lost: nobody can tell that it was",
 }
-"""What the local part of a test recipient makes of it; any other is taken."""
+"""The outcome for each local part of a test recipient. Any other recipient is accepted."""
 
 
 def check_settings(settings: RouteSettings) -> Sequence[str]:
@@ -51,7 +50,7 @@ def demands(options: RouteSettings) -> Sequence[str]:
 
 
 def create(name: str, settings: RouteSettings, context: ProviderContext) -> Provider:
-    """The provider of a route. Connects to nothing."""
+    """Make the provider of a route. Opens no connection."""
     return Capture(context)
 
 
@@ -63,10 +62,10 @@ class Capture:
         self._sleep = context.sleep
 
     async def send(self, request: SendRequest) -> Outcome | PerRecipient:
-        """Keep the mail for all who are taken; a test recipient has an outcome of its own."""
+        """Store the mail for all accepted recipients. A test recipient has its own outcome."""
         outcomes = {number: _outcome(request, number) for number in request.recipients}
         taken = tuple(number for number, outcome in outcomes.items() if isinstance(outcome, Sent | Unknown))
-        if any(_behaviour(request, number) == "slow" for number in request.recipients):
+        if any(_behavior(request, number) == "slow" for number in request.recipients):
             await self._sleep(SLOW_SECONDS)
         if taken:
             try:
@@ -76,15 +75,15 @@ class Capture:
         return _together(outcomes)
 
     async def probe(self) -> Sent:
-        """Always healthy."""
+        """Return `Sent`: the route is always healthy."""
         return Sent()
 
     async def verify(self, request: SendRequest, provider_id: str | None) -> Outcome:
-        """It cannot be asked: that is what the recipient `unknown` is for."""
+        """Return `Unknown`, to which the test recipient `unknown` leads."""
         return Unknown(code="answer_lost", provider_id=provider_id)
 
     async def close(self) -> None:
-        """Nothing of its own."""
+        """Close nothing."""
 
     async def _keep(self, request: SendRequest, numbers: Sequence[int]) -> None:
         message = request.message
@@ -98,13 +97,13 @@ class Capture:
         )
 
 
-def _behaviour(request: SendRequest, number: int) -> str:
+def _behavior(request: SendRequest, number: int) -> str:
     local, _, domain = request.message.recipients[number].email.rpartition("@")
     return local.partition("+")[0].lower() if domain == TEST_DOMAIN else ""
 
 
 def _outcome(request: SendRequest, number: int) -> Outcome:
-    match _behaviour(request, number):
+    match _behavior(request, number):
         case "deferred" if request.attempt == 1:
             return Deferred(code="recipient_deferred", reply="451 4.2.1 test recipient: come back later")
         case "throttled" if request.attempt == 1:
@@ -117,7 +116,7 @@ def _outcome(request: SendRequest, number: int) -> Outcome:
 
 
 def _together(outcomes: Mapping[int, Outcome]) -> Outcome | PerRecipient:
-    """One outcome where all are alike, else those of each recipient."""
+    """Return one outcome if all recipients have the same, else one for each recipient."""
     groups: dict[Outcome, list[int]] = {}
     for number, outcome in outcomes.items():
         groups.setdefault(outcome, []).append(number)

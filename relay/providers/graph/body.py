@@ -1,6 +1,6 @@
-"""A parcel as Graph takes it: a message resource in JSON, or MIME in base64 where JSON would lose something.
+"""Build Graph's request bodies: a message resource in JSON, or MIME in base64 where JSON would lose something.
 
-MIME has no envelope in Graph: its To, Cc and Bcc are the recipients, so they name exactly this attempt's
+Graph has no envelope for MIME: its To, Cc and Bcc are the recipients, so they must name exactly this attempt's
 (learn.microsoft.com/graph/api/user-sendmail).
 """
 
@@ -18,30 +18,30 @@ from relay.providers.graph.mailbox import JSON
 MAX_REQUEST_BYTES = 4_000_000
 """"The maximum request length supported is 4MB" (413): the smaller of the two readings."""
 MAX_MIME_BYTES = MAX_REQUEST_BYTES // 4 * 3
-"""MIME of which the base64 still is one request."""
+"""Maximum of MIME bytes whose base64 fits in one request."""
 MAX_HEADERS = 5
-"""Custom headers in JSON (InvalidInternetMessageHeaderCollection beyond)."""
+"""Maximum of custom headers in JSON (InvalidInternetMessageHeaderCollection beyond)."""
 RELAY_ID = "X-Relay-Id"
 RELAY_ATTEMPT = "X-Relay-Attempt"
-"""Our header that names an attempt: by it a copy in the mailbox is recognised."""
+"""Relay's header with the attempt id, by which a copy in the mailbox is found."""
 MIME = "text/plain"
-"""How Graph wants MIME to be called."""
+"""The content type of MIME in Graph."""
 
 _encoder = msgspec.json.Encoder()
 
 
 class RequestBody(msgspec.Struct, frozen=True, kw_only=True):
-    """A request's body and its type."""
+    """A request's body and its content type."""
 
     body: bytes
     content_type: str
 
 
 def needs_mime(message: Message, *, saves: bool) -> bool:
-    """Whether JSON would lose something: it has one body, five headers that begin with X-, and ASCII values.
+    """Whether JSON would lose something. It allows one body and five headers that begin with X- and have ASCII values.
 
-    Without a copy in Sent Items (not `saves`) a text beside the html is no reason: MIME always leaves one, and Exchange
-    makes a text from the html.
+    Without a copy in Sent Items (not `saves`), a text beside the HTML does not need MIME: MIME would always save a copy, and
+    Exchange makes a text from the HTML.
     """
     names_fit = all(name.lower().startswith("x-") and value.isascii() for name, value in message.headers.items())
     has_both = message.text is not None and message.html is not None
@@ -56,7 +56,7 @@ def is_large(message: Message, *, as_mime: bool) -> bool:
 
 
 def mail(request: SendRequest, *, saves: bool) -> RequestBody | None:
-    """The body of sendMail, or None when it is larger than a request may be. Raises `ValueError` (see `mime.build`)."""
+    """Build the body of sendMail. None if it exceeds the request limit. Raises `ValueError` (see `mime.build`)."""
     as_mime = needs_mime(request.message, saves=saves)
     if is_large(request.message, as_mime=as_mime):
         return None
@@ -64,13 +64,13 @@ def mail(request: SendRequest, *, saves: bool) -> RequestBody | None:
         return _fitting(_mime(request), MIME)
     order: dict[str, Any] = {"message": _resource(request)}
     if not saves:
-        # The documentation asks to name it only then.
+        # The documentation says to include it only if false.
         order["saveToSentItems"] = False
     return _fitting(_encoder.encode(order), JSON)
 
 
 def draft(request: SendRequest, *, saves: bool) -> RequestBody | None:
-    """The body that creates the draft, without attachments; None when even that is larger than a request may be."""
+    """Build the body that creates a draft without attachments. None if even that exceeds the request limit."""
     message = request.message
     if message.raw is not None:
         return None
@@ -81,12 +81,12 @@ def draft(request: SendRequest, *, saves: bool) -> RequestBody | None:
 
 
 def attachment(item: Attachment) -> bytes:
-    """The body that adds a small attachment to a draft."""
+    """Build the body that adds a small attachment to a draft."""
     return _encoder.encode(_file(item))
 
 
 def upload_session(item: Attachment) -> bytes:
-    """The body that begins the upload of a large attachment to a draft."""
+    """Build the body that starts the upload of a large attachment to a draft."""
     order = {
         "attachmentType": "file",
         "name": item.name or "attachment",

@@ -1,8 +1,8 @@
-"""The non-delivery reports in a mailbox: Exchange Online tells of what bounced only there.
+"""Read the non-delivery reports in a mailbox, which is where Exchange Online reports bounces.
 
-A round over the Inbox by delta query (learn.microsoft.com/graph/delta-query-messages): each page is what came since the
-last, and a link to go on from. Graph forgets old links (410); the round then begins anew, and reports that were
-read before are known by their keys. Needs the permission Mail.Read for the mailbox.
+A delta query over the Inbox (learn.microsoft.com/graph/delta-query-messages) returns what arrived since the last page, and a
+link to continue. Graph expires old links (410). The query then restarts, and reports that were read before are recognized by
+their keys. Needs the permission Mail.Read for the mailbox.
 """
 
 import re
@@ -17,11 +17,11 @@ from relay.providers.http_exchange import HttpResponse, LostResponse
 
 _BEGIN = "/mailFolders/inbox/messages/delta?$select=id,from,subject"
 _REPORTERS = re.compile(r"^(mailer-daemon|postmaster|microsoftexchange[0-9a-f]+|mail-daemon|bounces?)@", re.IGNORECASE)
-"""Local parts that reports come from: RFC 5321 section 4.5.5 (postmaster), Postfix and Gmail, Exchange Online."""
+"""Senders of reports: RFC 5321 section 4.5.5 (postmaster), Postfix and Gmail, Exchange Online."""
 
 
 async def read(mailbox: Mailbox, cursor: str) -> BounceReports | RouteFault | Deferred:
-    """One page. What is no report is not looked into."""
+    """Read one page. Downloads only messages from report senders."""
     result = await mailbox.follow(cursor) if cursor else await mailbox.request("GET", _BEGIN)
     if result is None or (isinstance(result, HttpResponse) and result.status == 410):
         result = await mailbox.request("GET", _BEGIN)
@@ -35,7 +35,7 @@ async def read(mailbox: Mailbox, cursor: str) -> BounceReports | RouteFault | De
             if isinstance(mime, HttpResponse) and mime.status == 200:
                 found.append(mime.body)
             elif not (isinstance(mime, HttpResponse) and mime.status == 404):
-                # Deleted meanwhile is one thing; what could not be read must be read again.
+                # A deleted message (404) is skipped. Any other failure must be retried.
                 return _failure(mailbox, mime)
     following, last = page.get("@odata.nextLink"), page.get("@odata.deltaLink")
     return BounceReports(found=tuple(found), cursor=str(following or last or ""), is_more=bool(following))
@@ -47,12 +47,12 @@ def _page(result: ExchangeResult) -> Mapping[str, Any] | None:
 
 
 def _is_by_reporter(item: Any) -> bool:
-    """Whether a message in a page may be a report. One that was removed has only its id."""
+    """Whether a message in a page may be a report. A removed message has only its id."""
     if not isinstance(item, dict) or "@removed" in item or not item.get("id"):
         return False
     sender = item.get("from")
     address = sender.get("emailAddress", {}).get("address") if isinstance(sender, dict) else None
-    # A report may come without any sender: then it has to be looked at.
+    # A report may have no sender, so such a message must be read.
     return not address or _REPORTERS.match(str(address)) is not None
 
 

@@ -1,6 +1,6 @@
-"""What is too large for one request: a draft, its attachments one by one, then the order to send it.
+"""Send a message that is too large for one request: create a draft, attach the files one by one, then send the draft.
 
-Nothing leaves before that order, so everything up to it fails for certain, and what was made is taken away again.
+Nothing is sent before the last step, so any earlier failure is certain, and the draft is deleted.
 """
 
 from relay.core.model import Attachment
@@ -15,7 +15,7 @@ from relay.providers.http_exchange import HttpResponse, LostResponse
 
 
 async def send(mailbox: Mailbox, request: SendRequest, request_body: RequestBody) -> Outcome:
-    """Send a parcel through a draft. An unknown outcome carries the draft's id, which the sent copy keeps."""
+    """Send a request through a draft. An unknown outcome has the draft's id, which the sent copy keeps."""
     created = await mailbox.request("POST", "/messages", request_body.body, request_body.content_type)
     draft = _id_of(created)
     if draft is None:

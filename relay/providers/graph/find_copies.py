@@ -1,4 +1,4 @@
-"""Copies of an attempt in its mailbox, found by the header that names the attempt: drafts, and what was sent.
+"""Find the copies of an attempt in its mailbox, drafts and sent mail, by the header with the attempt id.
 
 Exchange keeps header fields as named properties of the set PS_INTERNET_HEADERS, by which messages can be filtered
 (learn.microsoft.com/graph/api/singlevaluelegacyextendedproperty-get, MS-OXPROPS section 1.3.2).
@@ -20,7 +20,7 @@ _WANTED = "id,isDraft,parentFolderId"
 
 
 class Copy(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """A message in the mailbox. One that is no draft was sent, or has come back to its sender."""
+    """A message in the mailbox. If it is not a draft, it was sent, or came back to its sender."""
 
     id: str
     is_draft: bool
@@ -32,17 +32,17 @@ class _Page(msgspec.Struct, frozen=True):
 
 
 class LookupFailed(msgspec.Struct, frozen=True, kw_only=True):
-    """The mailbox could not be asked; `reply` says why."""
+    """The mailbox could not be searched. `reply` says why."""
 
     reply: str
 
 
 async def verify(mailbox: Mailbox, attempt_id: str, draft: str | None) -> Outcome:
-    """What became of an attempt whose answer was lost.
+    """Find out the outcome of an attempt whose response was lost.
 
-    A copy that is no draft proves that it was sent. A draft in Drafts proves the contrary once it is deleted: nothing can
-    send it then; elsewhere it may be on its way. No copy at all proves nothing: Sent Items fills with a delay, and may have
-    been switched off.
+    A copy that is not a draft proves that it was sent. A draft in Drafts proves the opposite once it is deleted, because then
+    nothing can send it. A draft in another folder may be in transit. No copy proves nothing: Sent Items fills with a delay,
+    and saving to it may be off.
     """
     found = await _known(mailbox, draft) if draft else ()
     if not isinstance(found, LookupFailed) and not found:
@@ -56,14 +56,14 @@ async def verify(mailbox: Mailbox, attempt_id: str, draft: str | None) -> Outcom
         return Unknown(code="answer_lost", reply="no copy is in the mailbox", provider_id=draft)
     drafts = await _drafts_folder(mailbox)
     if any(copy.parent_folder_id != drafts for copy in found):
-        return Unknown(code="answer_lost", reply="a draft lies outside Drafts", provider_id=draft)
+        return Unknown(code="answer_lost", reply="a draft is outside Drafts", provider_id=draft)
     if all([await _delete(mailbox, copy) for copy in found]):
         return Deferred(code="provider_unavailable", reply="it was still a draft")
     return Unknown(code="answer_lost", reply="a draft could not be deleted", provider_id=draft)
 
 
 async def discard(mailbox: Mailbox, attempt_id: str) -> None:
-    """Delete the drafts of an attempt, as far as they are found: they would only be in the way."""
+    """Delete the drafts of an attempt that are found. Failures are ignored, since leftover drafts are harmless."""
     found = await find(mailbox, attempt_id)
     for copy in () if isinstance(found, LookupFailed) else found:
         if copy.is_draft:
@@ -71,7 +71,7 @@ async def discard(mailbox: Mailbox, attempt_id: str) -> None:
 
 
 async def find(mailbox: Mailbox, attempt_id: str) -> Sequence[Copy] | LookupFailed:
-    """The copies of an attempt, in all folders. Needs Mail.ReadWrite."""
+    """Find the copies of an attempt in all folders. Needs Mail.ReadWrite."""
     test = f"singleValueExtendedProperties/Any(ep: ep/id eq '{_PROPERTY}' and ep/value eq '{attempt_id}')"
     query = urlencode({"$filter": test, "$select": _WANTED}, quote_via=quote, safe="$,")
     result = await mailbox.request("GET", f"/messages?{query}")
@@ -84,7 +84,7 @@ async def find(mailbox: Mailbox, attempt_id: str) -> Sequence[Copy] | LookupFail
 
 
 async def _known(mailbox: Mailbox, draft: str) -> Sequence[Copy] | LookupFailed:
-    """The copy whose id is known already: the draft, wherever it is now; none when it is gone."""
+    """Find the draft by its id, in any folder. Empty if it no longer exists."""
     result = await mailbox.request("GET", f"{message_path(draft)}?$select={_WANTED}")
     if isinstance(result, HttpResponse) and result.status == 404:
         return ()
@@ -97,7 +97,7 @@ async def _known(mailbox: Mailbox, draft: str) -> Sequence[Copy] | LookupFailed:
 
 
 async def _drafts_folder(mailbox: Mailbox) -> str | None:
-    """The id of Drafts; None when it cannot be had, which is no message's folder."""
+    """Return the id of the Drafts folder. None if the request fails; no message is in folder None."""
     result = await mailbox.request("GET", "/mailFolders/drafts?$select=id")
     decoded = result.decoded() if isinstance(result, HttpResponse) and result.status == 200 else None
     return decoded.get("id") if isinstance(decoded, dict) else None

@@ -1,4 +1,4 @@
-"""One mailbox behind Graph: requests to it with a token, and what their answers mean."""
+"""Send requests to one mailbox in Graph, with a token, and map their responses to outcomes."""
 
 from datetime import datetime
 from typing import Any
@@ -15,16 +15,16 @@ from relay.providers.http_settings import timeouts_of
 
 JSON = "application/json"
 IMMUTABLE_IDS = 'IdType="ImmutableId"'
-"""A draft keeps such an id when it is sent (learn.microsoft.com/graph/outlook-immutable-id)."""
+"""Requests immutable ids, which a draft keeps when it is sent (learn.microsoft.com/graph/outlook-immutable-id)."""
 
 
 def message_path(message_id: str) -> str:
-    """The path of a message below its mailbox."""
+    """Return the path of a message below its mailbox."""
     return f"/messages/{quote(message_id, safe='=')}"
 
 
 class Mailbox:
-    """Makes requests. `name` is an address or an object id."""
+    """Sends requests to a mailbox. `name` is an address or an object id."""
 
     def __init__(self, name: str, settings: RouteSettings, context: ProviderContext) -> None:
         self._settings = settings
@@ -35,11 +35,11 @@ class Mailbox:
     async def request(
         self, method: str, path: str, body: bytes | None = None, content_type: str = JSON
     ) -> ExchangeResult:
-        """One request below the mailbox; a second one when the token was refused and there is another."""
+        """Send a request below the mailbox, and send it again if the token was refused and there is another."""
         return await self._request(method, self._root + path, body, content_type)
 
     async def follow(self, link: str) -> ExchangeResult | None:
-        """Read what a link of Graph's own leads to; None when it leads elsewhere, where no token of ours goes."""
+        """Read a link from a Graph response. None if it leads to another server, which must not get the token."""
         return await self._request("GET", link) if link.startswith(f"{base_url(self._settings)}/") else None
 
     async def _request(
@@ -58,11 +58,11 @@ class Mailbox:
     async def request_without_token(
         self, method: str, url: str, headers: dict[str, str], body: bytes | None = None
     ) -> HttpResponse | LostResponse:
-        """One request to an address that needs no token of ours: an upload session's carries its own."""
+        """Send a request without Relay's token: the URL of an upload session contains its own authorization."""
         session: Any = self._context.http()
         return await exchange(session, method, url, headers=headers, body=body, timeouts=self._timeouts)
 
     def outcome(self, result: ExchangeResult, provider_id: str | None = None) -> Outcome:
-        """What an answer to a request to send means."""
+        """Return the outcome of a send request."""
         now: datetime = self._context.clock()
         return outcome_of(result, now, provider_id=provider_id)

@@ -1,7 +1,7 @@
-"""Graph's answers, and what they mean. The first row that matches decides.
+"""Map Graph's responses to outcomes. The first rule that matches decides.
 
 Sources: [errors] learn.microsoft.com/graph/errors; [ews] learn.microsoft.com/exchange/client-developer/
-web-service-reference/responsecode, whose names Exchange answers through Graph too; [sendmail] and [upload]
+web-service-reference/responsecode, whose names Exchange also returns through Graph; [sendmail] and [upload]
 learn.microsoft.com/graph/api/user-sendmail and attachment-createuploadsession; [throttling]
 learn.microsoft.com/graph/throttling; [limits] the page exchange-online-limits of the service description.
 """
@@ -23,10 +23,10 @@ from relay.providers.http_exchange import (
 
 # fmt: off
 RULES = (
-    # what 403 says about the message
+    # 403 about the message
     ResponseRule(first=400, last=403, pattern="ErrorMessageBlocked", kind=Rejected, code="content_refused",
         source="[ews] the message is considered spam"),
-    # may this mailbox send as that sender
+    # whether this mailbox may send as that sender
     ResponseRule(first=400, last=403, pattern="ErrorSendAsDenied|ErrorSendOnBehalfOfDenied", kind=RouteFault,
         code="sender_not_verified", source="[ews] ErrorSendAsDenied: the mailbox has no right to send as the From address"),
     # the mailbox
@@ -36,7 +36,7 @@ RULES = (
     ResponseRule(first=400, last=599, pattern=r"Error(Exceeded(Message|MaxRecipient|HourlyMessage)Limit|SubmissionQuotaExceeded)",
         kind=RouteFault, code="credits_exhausted", source="[limits] 10,000 recipients a day; [ews] ErrorExceededMessageLimit"),
     ResponseRule(first=400, last=599, pattern="ErrorMessageSubmissionBlocked|ErrorAccountSuspend", kind=RouteFault,
-        code="account_restricted", source="[ews] submission is blocked until somebody signs in and verifies the account"),
+        code="account_restricted", source="[ews] submission is blocked until the account's owner signs in and verifies it"),
     ResponseRule(first=400, last=404,
         pattern="ErrorInvalidUser|ErrorNonExistentMailbox|MailboxNot(EnabledForRESTAPI|HostedOnline|Found)",
         kind=RouteFault, code="mailbox_unavailable",
@@ -62,8 +62,8 @@ RULES = (
     ResponseRule(first=404, pattern="ErrorItemNotFound", kind=Deferred, code="provider_unavailable",
         source="[ews] the draft is not in the store (yet, or any more): it was not sent by this request"),
     ResponseRule(first=408, last=409, kind=Deferred, code="provider_unavailable",
-        source="RFC 9110 15.5.9, 15.5.10; [ews] ErrorIrresolvableConflict: the draft changed meanwhile"),
-    ResponseRule(first=412, kind=Deferred, code="provider_unavailable", source="[errors] 412: the draft changed meanwhile"),
+        source="RFC 9110 15.5.9, 15.5.10; [ews] ErrorIrresolvableConflict: the draft was changed"),
+    ResponseRule(first=412, kind=Deferred, code="provider_unavailable", source="[errors] 412: the draft was changed"),
     ResponseRule(first=423, kind=Deferred, code="provider_unavailable", source="[errors] 423 locked"),
     ResponseRule(first=503, kind=Deferred, code="provider_unavailable",
         source="[errors] 503: repeat after the delay in Retry-After"),
@@ -73,16 +73,16 @@ RULES = (
     ResponseRule(first=404, last=407, kind=RouteFault, code="misconfigured", source="[errors] 404 to 406; 407: base_url"),
     ResponseRule(first=400, last=499, kind=Rejected, code="invalid_message",
         source="[errors] 400, 422; [sendmail] ErrorMimeContentInvalidBase64String"),
-    # Mail was sent though the answer was 500 or 504: learn.microsoft.com/answers/questions/2286986 and 5629476.
+    # Mail was sent despite a response of 500 or 504: learn.microsoft.com/answers/questions/2286986 and 5629476.
     ResponseRule(first=500, last=599, kind=Unknown, code="answer_lost", source="[errors] 500, 504: what was done is not known"),
 )
 # fmt: on
 MAILBOX_CODES = frozenset({"missing_permission", "credits_exhausted", "account_restricted"})
-"""Faults that concern one mailbox only, where each sender has its own."""
+"""Faults that concern only one mailbox, where each sender has its own."""
 
 
 def outcome_of(result: ExchangeResult, now: datetime, *, provider_id: str | None = None) -> Outcome:
-    """What an answer to a request to send, or the lack of one, means. 202 says that Exchange took the message."""
+    """Return the outcome of a send request from its response or the lack of one. 202: Exchange accepted the message."""
     if isinstance(result, LostResponse):
         return lost_outcome(result, provider_id)
     if not isinstance(result, HttpResponse):
@@ -94,20 +94,20 @@ def outcome_of(result: ExchangeResult, now: datetime, *, provider_id: str | None
 
 
 def before_sending(outcome: Outcome) -> Outcome:
-    """The outcome of a request that sends nothing: what became of it may be unknown, but the message was not sent."""
+    """Change the outcome of a request that sends nothing: even if it is unknown, the message was certainly not sent."""
     if isinstance(outcome, Unknown):
         return Deferred(code="provider_unavailable", reply=outcome.reply)
     return outcome
 
 
 def for_one_mailbox(outcome: Outcome) -> Outcome:
-    """The outcome where each sender has a mailbox of its own: a fault of one mailbox must not hold the others."""
+    """Change a fault of one mailbox so that it does not hold the others, where each sender has its own."""
     if isinstance(outcome, RouteFault) and outcome.code in MAILBOX_CODES:
         return msgspec.structs.replace(outcome, code="mailbox_unavailable")
     return outcome
 
 
 def _accepted(response: HttpResponse) -> str:
-    """An accepted message has no body and no name; the request's id is what Microsoft's support asks for."""
+    """Return the reply of an accepted message: the request id that Microsoft's support asks for. The response has no body."""
     request_id = response.headers.get("request-id", "")
     return reply_text(f"{response.status} request-id {request_id}" if request_id else response.reply)

@@ -1,6 +1,6 @@
-"""Exchange Online by plain REST on Microsoft Graph: the vendor's library costs a cold start more than it saves here.
+"""Send through Exchange Online by the REST API of Microsoft Graph. Its SDK would slow down cold starts.
 
-One request where it fits, else a draft. Tokens are app-only (`relay.platform.entra_tokens`).
+A message that fits is sent in one request, a larger one as a draft. Tokens are app-only (`relay.platform.entra_tokens`).
 """
 
 import asyncio
@@ -33,9 +33,9 @@ CAPABILITIES = Capabilities(
     features=frozenset({"headers", "x_headers", "inline_images", "raw_mime", "reply_to_many", "verify"}),
 )
 MAX_CONCURRENT = 4
-"""Requests that a mailbox serves one app at a time (learn.microsoft.com/graph/throttling-limits, Outlook)."""
+"""Concurrent requests of one app that a mailbox serves (learn.microsoft.com/graph/throttling-limits, Outlook)."""
 THREAD_ABOVE_BYTES = 262_144
-"""Larger bodies are built in a thread, so that other sends go on meanwhile."""
+"""Larger bodies are built in a thread, so that they do not block other sends."""
 
 
 def check_options(options: RouteSettings) -> Sequence[str]:
@@ -49,7 +49,7 @@ def demands(options: RouteSettings) -> Sequence[str]:
 
 
 def create(name: str, settings: RouteSettings, context: ProviderContext) -> Provider:
-    """The provider of a route. Connects to nothing."""
+    """Make the provider of a route. Opens no connection."""
     return Graph(settings, context)
 
 
@@ -65,7 +65,7 @@ class Graph:
         self._gates: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
 
     async def send(self, request: SendRequest) -> Outcome:
-        """Try once, when the mailbox has one of its four places free."""
+        """Try once, waiting first for one of the mailbox's `MAX_CONCURRENT` slots."""
         if request.message.return_path is not None:
             return Rejected(code="unsupported", reply="Exchange Online sets the return path itself")
         name = mailbox_of(self._settings, request.message.sender.email)
@@ -73,7 +73,7 @@ class Graph:
         try:
             await asyncio.wait_for(gate.acquire(), self._wait_seconds)
         except TimeoutError:
-            return Deferred(code="rate_limited", reply="the mailbox has no place for another request")
+            return Deferred(code="rate_limited", reply="the mailbox has too many concurrent requests")
         try:
             outcome = await self._send(Mailbox(name, self._settings, self._context), request)
         finally:
@@ -81,14 +81,14 @@ class Graph:
         return outcome if self._has_own_mailbox else for_one_mailbox(outcome)
 
     async def probe(self) -> Sent | RouteFault:
-        """Whether there is a token and the route's mailbox is there; whether it may send shows only when it sends."""
+        """Check the token and the route's mailbox. A missing permission to send shows only when it sends."""
         name = self._settings.get("mailbox", "")
         if not name:
             token = await self._context.credential.token(self._settings, scope_of(self._settings))
             return Sent() if isinstance(token, str) else RouteFault(code=token.code, reply=token.reply)
         mailbox = Mailbox(name, self._settings, self._context)
         result = await mailbox.request("GET", "/mailFolders/inbox?$select=id")
-        # 403: the app may not read, which it need not; a message will show whether it may send.
+        # 403: the app may not read, and does not need to. Whether it may send shows when it sends.
         if isinstance(result, HttpResponse) and result.status in (200, 403):
             return Sent()
         if isinstance(result, LostResponse):
@@ -99,26 +99,26 @@ class Graph:
         )
 
     async def check_account(self, sender_domains: Sequence[str]) -> Sequence[AccountRemark]:
-        """Whether the token carries Mail.Send for the whole tenant, which a relay neither needs nor should have."""
+        """Check whether the token has permissions for the whole tenant, which Relay does not need."""
         from relay.providers.graph.account_check import account_remarks
 
         token = await self._context.credential.token(self._settings, scope_of(self._settings))
         return account_remarks(token) if isinstance(token, str) else []
 
     async def read_reports(self, mailbox: str, cursor: str) -> BounceReports | RouteFault | Deferred:
-        """The reports that came into a mailbox since the cursor."""
+        """Read the bounce reports that arrived in a mailbox since the cursor."""
         from relay.providers.graph.bounce_reports import read
 
         return await read(Mailbox(mailbox, self._settings, self._context), cursor)
 
     async def verify(self, request: SendRequest, provider_id: str | None) -> Outcome:
-        """Look for the attempt's copy in its mailbox, by the draft's id or by our header."""
+        """Look for the attempt's copy in its mailbox, by the draft's id or by Relay's header."""
         name = mailbox_of(self._settings, request.message.sender.email)
         mailbox = Mailbox(name, self._settings, self._context)
         return await find_copies.verify(mailbox, request.attempt_id, provider_id)
 
     async def close(self) -> None:
-        """Nothing of its own: the session belongs to the process."""
+        """Close nothing: the session belongs to the process."""
 
     async def _send(self, mailbox: Mailbox, request: SendRequest) -> Outcome:
         try:
@@ -129,7 +129,7 @@ class Graph:
         if mail is not None:
             return mailbox.outcome(await mailbox.request("POST", "/sendMail", mail.body, mail.content_type))
         if draft is None:
-            return Rejected(code="message_too_large", reply="text or finished MIME is larger than one request to Graph")
+            return Rejected(code="message_too_large", reply="text or raw MIME is larger than one request to Graph")
         return await drafts.send(mailbox, request, draft)
 
     async def _request_body(self, request: SendRequest) -> body.RequestBody | None:

@@ -14,13 +14,13 @@ CLOUDS = (
     "https://dod-graph.microsoft.us",
     "https://microsoftgraph.chinacloudapi.cn",
 )
-"""Graph's addresses; each is also the resource its tokens are for (learn.microsoft.com/graph/deployments)."""
+"""Graph's URLs. Each is also the resource of its tokens (learn.microsoft.com/graph/deployments)."""
 DEFAULT_TIMEOUT_SECONDS = 60
 SETTABLE_LIMITS = {"max_recipients": 1000}
 """A tenant takes up to 1,000 recipients in a message (exchange-online-limits)."""
 SETTINGS = ("mailbox", "save_to_sent_items", "base_url", "timeout_seconds", *SETTABLE_LIMITS, *KEYS)
 MESSAGES_A_MINUTE = 30
-"""Exchange Online's message rate limit; what exceeds it is delayed there, out of sight (exchange-online-limits)."""
+"""Exchange Online's message rate limit. It silently delays messages beyond it (exchange-online-limits)."""
 
 
 def check_settings(settings: RouteSettings) -> Sequence[str]:
@@ -42,27 +42,27 @@ def check_settings(settings: RouteSettings) -> Sequence[str]:
 
 
 def default_paces(settings: RouteSettings) -> tuple[Pace, ...]:
-    """What Exchange Online lets through from one mailbox, whichever routes and instances send from it."""
+    """Return the rate limit of one mailbox, shared by all routes and instances that send from it."""
     mailbox = settings.get("mailbox") or "{sender}"
     return (Pace(count=MESSAGES_A_MINUTE, seconds=60, resource=f"mailbox:{mailbox.lower()}"),)
 
 
 def base_url(settings: RouteSettings) -> str:
-    """Graph's address without a slash at its end."""
+    """Return Graph's URL without a trailing slash."""
     return str(settings.get("base_url", DEFAULT_URL)).rstrip("/")
 
 
 def scope_of(settings: RouteSettings) -> str:
-    """The scope of a token for this route's Graph."""
+    """Return the scope of a token for this route's Graph."""
     url = base_url(settings)
     return f"{url if url in CLOUDS else DEFAULT_URL}/.default"
 
 
 def mailbox_of(settings: RouteSettings, sender: str) -> str:
-    """The mailbox that sends for a From address."""
+    """Return the mailbox that sends for a From address."""
     return str(settings.get("mailbox") or sender)
 
 
 def path_of(mailbox: str) -> str:
-    """The path of a mailbox's resources."""
+    """Return the path of a mailbox's resources."""
     return f"/v1.0/users/{quote(mailbox, safe='@')}"

@@ -1,4 +1,4 @@
-"""A large attachment on its way into a draft: an upload session, ranges in order, resumed where one failed.
+"""Upload a large attachment to a draft: an upload session with ranges in order, resumed after a failure.
 
 Source: learn.microsoft.com/graph/outlook-large-attachments and /graph/api/attachment-createuploadsession.
 """
@@ -13,16 +13,16 @@ from relay.providers.graph.outcomes import before_sending
 from relay.providers.http_exchange import HttpResponse, LostResponse
 
 MIN_BYTES = 3 * 1024 * 1024
-"""Smaller files are posted whole."""
+"""Smaller files are posted in one request."""
 RANGE_BYTES = 320 * 1024 * 12
 """3.75 MiB: below the 4 MB that one PUT may have, in the multiples of 320 KiB that upload sessions ask for."""
 MAX_RESUMES = 3
-"""Failed ranges in a row, without any progress between them, after which the attempt is given up."""
+"""Failed ranges in a row, without progress, after which the attempt fails."""
 _DIGITS = re.compile(r"\d+")
 
 
 async def upload(mailbox: Mailbox, draft: str, place: int, item: Attachment) -> Outcome | None:
-    """Upload one file, the `place`-th of the draft from 0. None when it is there, else why not (nothing was sent)."""
+    """Upload one file, the draft's attachment number `place` (from 0). None on success, else the outcome (nothing was sent)."""
     begun = await mailbox.request(
         "POST", f"{message_path(draft)}/attachments/createUploadSession", upload_session(item)
     )
@@ -34,7 +34,7 @@ async def upload(mailbox: Mailbox, draft: str, place: int, item: Attachment) -> 
 
 
 class _Upload:
-    """One session. `uploadUrl` carries its own authorization and must not get ours."""
+    """One session. `uploadUrl` contains its own authorization and must not get Relay's token."""
 
     def __init__(self, mailbox: Mailbox, draft: str, place: int, item: Attachment, url: str) -> None:
         self._mailbox = mailbox
@@ -64,7 +64,7 @@ class _Upload:
         return await self._mailbox.request_without_token("PUT", self._url, headers, part)
 
     async def _reached(self, start: int) -> int:
-        """Where to go on after a range that failed, as the session says; a finished session is gone."""
+        """Ask the session where to continue after a failed range. A finished session no longer exists."""
         result = await self._mailbox.request_without_token("GET", self._url, {"Accept": "application/json"})
         if not isinstance(result, HttpResponse):
             return start

@@ -1,7 +1,7 @@
-"""A parcel as the JSON body of POST /v3/mail/send, built with the vendor's helpers and encoded once.
+"""Build the JSON body of POST /v3/mail/send with the vendor's helpers, and encode it once.
 
-Where the helpers would harm a message they are passed by: they look for duplicates among recipients in quadratic time (23 ms
-for a thousand, against 0.3 ms here), and raise on a text that begins like one of SendGrid's keys.
+Recipients and content do not use the helpers, which find duplicate recipients in quadratic time (23 ms for a thousand, against
+0.3 ms here) and raise for a text that begins like a SendGrid key.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,17 +16,17 @@ from relay.providers.sendgrid.options import PERSONAL
 
 RELAY_ID = "relay_id"
 RELAY_ATTEMPT = "relay_attempt"
-"""Custom arguments by which events and the activity feed name our message and attempt."""
+"""Custom arguments with the message and attempt, which events and the activity feed return."""
 MAX_CATEGORIES = 10
 MAX_CATEGORY = 255
 BLANK = " "
-"""SendGrid refuses an empty subject and an empty body; a space reads the same."""
+"""Sent for an empty subject or body, which SendGrid refuses."""
 
 _encoder = msgspec.json.Encoder()
 
 
 def build(request: SendRequest, options: Mapping[str, Any], *, sandbox: bool) -> bytes:
-    """The body. Attachments become base64 while it is encoded. Raises `ValueError` for text that UTF-8 cannot carry."""
+    """Build the body. Encoding it turns attachments into base64. Raises `ValueError` for text that UTF-8 cannot encode."""
     body = {**_frame(request, options), **_content(request.message, options)}
     body["personalizations"] = [
         {**recipients, **{name: options[name] for name in PERSONAL if name in options}}
@@ -39,10 +39,10 @@ def build(request: SendRequest, options: Mapping[str, Any], *, sandbox: bool) ->
 
 
 def personalizations(request: SendRequest) -> list[dict[str, list[dict[str, str]]]]:
-    """The personalizations: one with everybody, each address once, the first of its kind winning.
+    """Return the personalizations: usually one, without duplicate addresses (the first one counts).
 
-    SendGrid wants a `to` in each. Without one the cc recipients, who see one another anyway, take its place; blind
-    recipients alone get a mail each, for in one `to` they would see one another.
+    SendGrid requires a `to` in each. Without `to`, the cc recipients take its place, because they see each other anyway.
+    Without both, each bcc recipient gets a mail of their own, because in one `to` they would see each other.
     """
     seen: set[str] = set()
     to, cc, bcc = (_unique(kind, seen) for kind in (request.to, request.cc, request.bcc))
@@ -64,7 +64,7 @@ def _unique(addresses: Sequence[Address], seen: set[str]) -> list[dict[str, str]
 
 
 def _quoted(person: dict[str, str]) -> dict[str, str]:
-    """A recipient whose name SendGrid would split at a comma or semicolon, dropping the mail after taking it, in quotes.
+    """Quote a recipient's name with a comma or semicolon: SendGrid would split it there and drop the accepted mail.
 
     github.com/sendgrid/sendgrid-python/issues/291 and 578. From and Reply-To are not split.
     """
@@ -81,7 +81,7 @@ def _person(address: Address) -> dict[str, str]:
 
 
 def _frame(request: SendRequest, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Everything but recipients and content, by the vendor's helpers."""
+    """Build everything but recipients and content, with the vendor's helpers."""
     from sendgrid.helpers import mail as vendor
 
     message = request.message
@@ -98,7 +98,7 @@ def _frame(request: SendRequest, options: Mapping[str, Any]) -> dict[str, Any]:
         mail.add_header(vendor.Header(name, value))
     for name, value in {**message.metadata, RELAY_ID: request.id, RELAY_ATTEMPT: str(request.attempt)}.items():
         mail.add_custom_arg(vendor.CustomArg(name, value))
-    # The helpers put each new one before the others.
+    # The helpers insert each new item before the others.
     for tag in reversed(_categories(message)):
         mail.add_category(vendor.Category(tag))
     for attachment in reversed(message.attachments):
@@ -107,7 +107,7 @@ def _frame(request: SendRequest, options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _email(kind: Any, address: Address) -> Any:
-    # Given to the constructor alone, an address would be parsed once more, and some would come out as a name.
+    # The constructor would parse the address again and turn some addresses into names.
     written = kind()
     written.email, written.name = _person(address)["email"], address.name or None
     return written
@@ -127,9 +127,9 @@ def _attachment(attachment: Attachment) -> Any:
 
 
 def _headers(request: SendRequest) -> dict[str, str]:
-    """The caller's headers, encoded as SendGrid asks for ("must be properly encoded"), and our Message-ID.
+    """Return the caller's headers, encoded as SendGrid requires ("must be properly encoded"), and Relay's Message-ID.
 
-    It is the same in every attempt, so that a mailbox can tell a message that was sent twice.
+    The Message-ID is the same in every attempt, so that a mailbox can recognize a message that was sent twice.
     """
     headers = {"Message-ID": f"<{request.message_id_header}>"}
     for name, value in request.message.headers.items():
@@ -138,12 +138,12 @@ def _headers(request: SendRequest) -> dict[str, str]:
 
 
 def _categories(message: Message) -> list[str]:
-    """The first ten tags, each once: SendGrid takes no more, and tags are labels of ours, not content."""
+    """Return the first `MAX_CATEGORIES` distinct tags. The others are dropped, because tags are labels, not content."""
     return list(dict.fromkeys(tag[:MAX_CATEGORY] for tag in message.tags))[:MAX_CATEGORIES]
 
 
 def _content(message: Message, options: Mapping[str, Any]) -> dict[str, Any]:
-    """The bodies, in the order SendGrid demands: plain text, html, others; none where a template brings its own."""
+    """Return the bodies in the order SendGrid requires: plain text, HTML, others. Empty if a template provides them."""
     bodies = (("text/plain", message.text), ("text/html", message.html))
     content = [*({"type": kind, "value": text} for kind, text in bodies if text), *options.get("content", ())]
     if not content and "template_id" not in options:

@@ -1,4 +1,4 @@
-"""SendGrid's answers to POST /v3/mail/send, and what they mean. The first row that matches decides.
+"""Map SendGrid's responses to POST /v3/mail/send to outcomes. The first rule that matches decides.
 
 Sources: [contract] the vendor's OpenAPI file tsg_mail_v3; [errors] twilio.com/docs/sendgrid/api-reference/mail-send/errors
 and its predecessor sendgrid.com/docs/API_Reference/Web_API_v3/Mail/errors.html; [v3 errors]
@@ -81,7 +81,7 @@ RULES = (
         first=408,
         kind=Deferred,
         code="provider_unavailable",
-        source="RFC 9110 section 15.5.9: the request was not whole",
+        source="RFC 9110 section 15.5.9: the request was incomplete",
     ),
     ResponseRule(first=413, kind=Rejected, code="message_too_large", source='[contract] 413 "content too large"'),
     ResponseRule(first=415, kind=Rejected, code="invalid_message", source="[errors] 415 UNSUPPORTED MEDIA TYPE"),
@@ -100,7 +100,7 @@ RULES = (
         last=407,
         kind=RouteFault,
         code="misconfigured",
-        source="[contract] 404, 405; [v3 errors] 406; redirects and 407: base_url leads to something else than the API",
+        source="[contract] 404, 405; [v3 errors] 406; redirects and 407: base_url does not lead to the API",
     ),
     ResponseRule(
         first=409, last=499, kind=Rejected, code="invalid_message", source='[errors] "4xx: an error with the request"'
@@ -111,7 +111,7 @@ RULES = (
     ResponseRule(
         first=503, kind=Deferred, code="provider_unavailable", source='[errors] 503 "The API is not available"'
     ),
-    # A gateway's answer says only that it had none from behind it, where the message may have been taken. The contract of
+    # A gateway error means only that the gateway got no response; SendGrid may have accepted the message. The contract of
     # mail/send names no status above 500.
     ResponseRule(
         first=501, last=599, kind=Unknown, code="answer_lost", source="RFC 9110 sections 15.6.3 (502) and 15.6.5 (504)"
@@ -120,7 +120,7 @@ RULES = (
 
 
 def outcome_of(response: HttpResponse, now: datetime, *, was_sandbox: bool) -> Outcome:
-    """What SendGrid's answer means: 202 is sent, 200 means validated and not queued, as sandbox mode asks for [errors]."""
+    """Return the outcome of a send request: 202 is sent; 200 is validated and not queued (sandbox mode) [errors]."""
     if response.status == 202:
         return Sent(provider_id=response.headers.get("X-Message-Id"), reply=response.reply)
     if response.status == 200 and was_sandbox:
@@ -129,10 +129,10 @@ def outcome_of(response: HttpResponse, now: datetime, *, was_sandbox: bool) -> O
 
 
 def wait_seconds(headers: Mapping[str, str], now: datetime) -> float | None:
-    """How long SendGrid asks to wait: Retry-After, or until X-RateLimit-Reset (epoch seconds; the rate-limits page)."""
-    wished = retry_after(headers, now)
-    if wished is not None:
-        return wished
+    """Return the seconds to wait: Retry-After, or until X-RateLimit-Reset (epoch seconds; the rate-limits page)."""
+    seconds = retry_after(headers, now)
+    if seconds is not None:
+        return seconds
     reset = headers.get("X-RateLimit-Reset", "")
     is_spent = headers.get("X-RateLimit-Remaining", "0").strip() == "0"
     return max(0.0, int(reset) - now.timestamp()) if reset.isascii() and reset.isdigit() and is_spent else None

@@ -1,5 +1,6 @@
-"""SendGrid by its v3 API over the pooled session. The vendor's library builds bodies; its client opens a TLS context for
-each call (20 ms of CPU) and has no time-out, so it is not used.
+"""Send by SendGrid's v3 API over the pooled session.
+
+The vendor's library builds only the bodies: its client opens a TLS context for each call (20 ms of CPU) and has no timeout.
 """
 
 import asyncio
@@ -30,11 +31,11 @@ EU_URL = "https://api.eu.sendgrid.com"
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 SETTINGS = ("api_key", "base_url", "sandbox_mode", "activity_feed", "timeout_seconds", "options")
 MAX_TIMEOUT_SECONDS = 80
-"""An attempt has 90 seconds of its lease at least."""
+"""Maximum of `timeout_seconds`: an attempt starts with at least 90 seconds of its lease."""
 THREAD_ABOVE_BYTES = 1_000_000
-"""Larger attachments are encoded in a thread, so that other sends go on meanwhile."""
+"""Larger attachments are encoded in a thread, so that they do not block other sends."""
 _RENEWABLE = ("bad_credentials", "missing_permission")
-"""Refusals that another key may not meet. An account's credits or its standing are the same for all of its keys."""
+"""Refusals that another key may avoid. Credits and restrictions of an account are the same for all of its keys."""
 
 
 def check_settings(settings: RouteSettings) -> Sequence[str]:
@@ -64,12 +65,12 @@ def demands(options: RouteSettings) -> Sequence[str]:
 
 
 def can_verify(settings: RouteSettings) -> bool:
-    """Whether a lost answer can be asked about: by the Email Activity feed, where the account has it."""
+    """Whether a lost response can be verified: with the Email Activity feed, if the account has it."""
     return bool(settings.get("activity_feed", False))
 
 
 def create(name: str, settings: RouteSettings, context: ProviderContext) -> Provider:
-    """The provider of a route. Connects to nothing."""
+    """Make the provider of a route. Opens no connection."""
     return SendGrid(settings, context)
 
 
@@ -99,7 +100,7 @@ class SendGrid:
         self._timeouts = Timeouts(connect_seconds=min(10.0, seconds / 2), total_seconds=seconds)
 
     async def send(self, request: SendRequest) -> Outcome:
-        """One POST /v3/mail/send; a second one only with another key after the first was refused."""
+        """Send one POST /v3/mail/send, and a second one only with another key if the first key was refused."""
         own = request.message.options.get("sendgrid", {})
         if problems := _unsupported(request, own):
             return Rejected(code="unsupported", reply=reply_text("; ".join(problems)))
@@ -117,19 +118,19 @@ class SendGrid:
         return outcome_of(response, self._now(), was_sandbox=was_sandbox)
 
     async def probe(self) -> Sent | RouteFault:
-        """Whether the key may send and the account has credits. A sender's verification shows only when it sends."""
+        """Check that the key may send and the account has credits. An unverified sender shows only when it sends."""
         response = await self._request("GET", "/v3/scopes")
         if not isinstance(response, HttpResponse) or response.status != 200:
             return self._fault(response)
         found = response.decoded()
         scopes = found.get("scopes", ()) if isinstance(found, dict) else ()
         if "mail.send" not in scopes:
-            text = "the key has no scope mail.send: it was made without, or SendGrid has not let the account send yet"
+            text = "the key lacks the scope mail.send: it was created without it, or SendGrid has not approved the account yet"
             return RouteFault(code="missing_permission", reply=text)
         return await self._credits()
 
     async def _credits(self) -> Sent | RouteFault:
-        """Exhausted credits, where the key may read them; many keys and all of some resellers' accounts may not."""
+        """Check for exhausted credits, if the key may read them. Many keys and some resellers' accounts may not."""
         response = await self._request("GET", "/v3/user/credits")
         if not isinstance(response, HttpResponse) or response.status != 200:
             return Sent()
@@ -139,7 +140,7 @@ class SendGrid:
         return Sent()
 
     async def check_account(self, sender_domains: Sequence[str]) -> Sequence[AccountRemark]:
-        """What the account says of its senders and domains, where the key may read it."""
+        """Check the account's senders, domains and credits, as far as the key may read them."""
         from relay.providers.sendgrid.account_check import account_remarks
 
         paths = ("/v3/verified_senders", "/v3/whitelabel/domains", "/v3/user/credits")
@@ -149,15 +150,15 @@ class SendGrid:
     async def suppressed_addresses(
         self, cursor: str
     ) -> tuple[Sequence[SuppressedAddress], str | None] | RouteFault | Deferred:
-        """A page of the addresses that the account will not send to."""
+        """Return a page of the account's suppression lists."""
         from relay.providers.sendgrid.suppression_lists import suppressed_addresses
 
         return await suppressed_addresses(lambda path, query: self._request("GET", path, query=query), cursor)
 
     async def verify(self, request: SendRequest, provider_id: str | None) -> Outcome:
-        """Ask the Email Activity feed (a paid add-on: `activity_feed`) for our ids.
+        """Search the Email Activity feed (a paid add-on: `activity_feed`) for Relay's ids.
 
-        What it shows was sent. What it does not show may still appear, so it never proves the contrary.
+        A message in the feed was sent. One that is missing may still appear, so that proves nothing.
         """
         if not self._has_feed:
             return Unknown(code="answer_lost", provider_id=provider_id)
@@ -176,12 +177,12 @@ class SendGrid:
         return Unknown(code="answer_lost", provider_id=provider_id, reply=reply)
 
     async def close(self) -> None:
-        """Nothing of its own: the session belongs to the process."""
+        """Close nothing: the session belongs to the process."""
 
     async def _request(
         self, method: str, path: str, body: bytes | None = None, query: Mapping[str, str] | None = None
     ) -> HttpResponse | LostResponse | RouteFault:
-        """One exchange; a second one where the key was refused and another is found (rotation)."""
+        """Send a request, and send it again if the key was refused and there is another (rotation)."""
         url = self._url + path + (f"?{urlencode(query, quote_via=quote)}" if query else "")
         secrets = self._context.secrets
         try:
@@ -206,7 +207,7 @@ class SendGrid:
         return response.status == 401 and outcome_of(response, self._now(), was_sandbox=False).code in _RENEWABLE
 
     def _fault(self, response: HttpResponse | LostResponse | RouteFault) -> RouteFault:
-        """What kept a probe from seeing a healthy account."""
+        """Return why a probe failed."""
         if isinstance(response, RouteFault):
             return response
         if isinstance(response, LostResponse):
@@ -224,10 +225,10 @@ class SendGrid:
 
 
 def _unsupported(request: SendRequest, own: Any) -> list[str]:
-    """What of this message SendGrid's API has no place for. Submission refuses it; a redrive may still bring it here."""
+    """Return what SendGrid cannot carry. Acceptance refuses such messages, but a redrive may change the route."""
     problems = list(check_options(own))
     if request.message.raw is not None:
-        problems.append("SendGrid takes no finished MIME message")
+        problems.append("SendGrid accepts no raw MIME message")
     if request.message.return_path is not None:
         problems.append("SendGrid sets the return path itself")
     return problems

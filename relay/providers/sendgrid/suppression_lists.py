@@ -1,6 +1,6 @@
-"""SendGrid's own lists of addresses it will not send to (the vendor's OpenAPI file tsg_suppressions_v3).
+"""Read SendGrid's own suppression lists (the vendor's OpenAPI file tsg_suppressions_v3).
 
-Blocks are left out: SendGrid goes on sending to them. Needs a key with the scope suppression.read.
+The list of blocks is left out, because SendGrid still sends to those addresses. Needs a key with the scope suppression.read.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -19,7 +19,7 @@ type Request = Callable[[str, Mapping[str, str]], Awaitable[HttpResponse | LostR
 async def suppressed_addresses(
     request: Request, cursor: str
 ) -> tuple[Sequence[SuppressedAddress], str | None] | RouteFault | Deferred:
-    """A page of one list after the other; `cursor` is a list's name and how far it was read, empty at first."""
+    """Return a page, one list after the other. `cursor` is a list's name and an offset, empty at first."""
     name, _, offset = (cursor or f"{LISTS[0]}:0").partition(":")
     response = await request(f"/v3/suppression/{name}", {"limit": str(PAGE), "offset": offset})
     if isinstance(response, RouteFault):

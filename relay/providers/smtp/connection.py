@@ -1,7 +1,7 @@
-"""One authenticated connection to an SMTP server, over aiosmtplib: opened, used for transactions, closed.
+"""Open an authenticated connection to an SMTP server with aiosmtplib, and send messages over it.
 
-A method answers None when its step succeeded, else the outcome. A lost connection or a time-out is an exception
-(`relay.providers.smtp.outcomes`); `is_handed_over` then says on which side of the final dot it happened.
+A method returns None if its step succeeded, else the outcome. A lost connection or a timeout is an exception
+(`relay.providers.smtp.outcomes`). `is_handed_over` then says whether it happened after the final dot.
 """
 
 import asyncio
@@ -16,15 +16,15 @@ from relay.providers.smtp.envelope import SmtpEnvelope
 from relay.providers.smtp.outcomes import SmtpReply, connection_errors, queue_id, read_reply
 
 _CHUNK_BYTES = 64 * 1024
-_LEAVE_SECONDS = 2.0
+_QUIT_SECONDS = 2.0
 
 
 class SmtpTimeouts(msgspec.Struct, frozen=True, kw_only=True):
-    """Seconds to wait. RFC 5321 section 4.5.3.2 would give more, the lease of an attempt does not.
+    """Timeouts in seconds. RFC 5321 section 4.5.3.2 suggests longer ones, which would exceed an attempt's lease.
 
-    `slot`: for one of the route's connections to become free. `connect`: for the connection and its greeting. `step`:
-    for one answer. `content`: for handing over the content, and then again for the answer to it (servers scan before
-    they answer). `attempt`: for everything but the slot.
+    `slot`: for a free connection of the route. `connect`: for the connection and its greeting. `step`: for one reply.
+    `content`: for transferring the content, and again for the reply to it (servers scan first). `attempt`: for everything
+    but the slot.
     """
 
     slot_seconds: float = 60.0
@@ -46,10 +46,10 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SmtpConnection:
-    """A connection. Not for two transactions at once."""
+    """A connection, for one transaction at once."""
 
     def __init__(self, server: Server, tls_context: ssl.SSLContext | None, timeouts: SmtpTimeouts) -> None:
-        """Raises `ValueError` for a name that no EHLO can carry."""
+        """Prepare a connection. Raises `ValueError` for an invalid EHLO name."""
         import aiosmtplib
 
         self._server = server
@@ -64,7 +64,7 @@ class SmtpConnection:
             timeout=timeouts.step_seconds,
         )
         self._writer: asyncio.StreamWriter | None = None
-        # Kept here because the client forgets them when the connection ends, and an ended connection is no poor server.
+        # Kept here because the client forgets them when the connection ends, which must not look like missing extensions.
         self._extensions: Mapping[str, str] = {}
         self._mechanisms: Sequence[str] = ()
         self.is_handed_over = False
@@ -73,31 +73,31 @@ class SmtpConnection:
 
     @property
     def is_open(self) -> bool:
-        """Whether the connection has not been seen to end."""
+        """Whether the connection is not known to have ended."""
         return self._client.is_connected
 
     async def open(self, secret: str) -> Outcome | None:
-        """Connect, change to TLS, say EHLO and authenticate with the password or token."""
+        """Connect, start TLS, send EHLO and authenticate with the password or token."""
         from aiosmtplib import SMTPConnectResponseError
 
         try:
             await self._client.connect(timeout=self._timeouts.connect_seconds)
         except SMTPConnectResponseError as error:
             return read_reply(SmtpReply(step="connect", code=error.code, text=error.message))
-        return await self._hello() or await self._secure() or await self._authenticate(secret)
+        return await self._ehlo() or await self._secure() or await self._authenticate(secret)
 
     async def noop(self) -> Outcome | None:
-        """Ask for a sign of life."""
+        """Check that the server responds."""
         reply = await self._command("connect", "NOOP")
         return None if reply.is_good else read_reply(reply)
 
     async def transfer(self, envelope: SmtpEnvelope, content: bytes) -> list[tuple[int, Outcome]]:
-        """One transaction: an outcome for each recipient. `content` ends its lines with CRLF."""
-        everybody = [number for number, _ in envelope.recipients]
+        """Run one transaction and return an outcome for each recipient. Lines of `content` end with CRLF."""
+        numbers = [number for number, _ in envelope.recipients]
         self.transactions += 1
         self.is_handed_over = False
         if refused := await self._begin(envelope, content):
-            return [(number, refused) for number in everybody]
+            return [(number, refused) for number in numbers]
         outcomes: list[tuple[int, Outcome]] = []
         taken: list[int] = []
         for number, address in envelope.recipients:
@@ -112,14 +112,14 @@ class SmtpConnection:
         return outcomes
 
     async def reset(self) -> bool:
-        """End a transaction that was not completed; whether the connection can be used again."""
+        """Reset an incomplete transaction. Returns whether the connection can be reused."""
         return self.is_open and (await self._command("mail", "RSET")).is_good
 
     async def quit(self) -> None:
-        """Take leave, and close whatever comes of it."""
+        """Send QUIT, and close the connection in any case."""
         try:
             if self.is_open:
-                async with asyncio.timeout(_LEAVE_SECONDS):
+                async with asyncio.timeout(_QUIT_SECONDS):
                     await self._client.quit()
         except connection_errors():
             pass
@@ -127,20 +127,20 @@ class SmtpConnection:
             self.close()
 
     def close(self) -> None:
-        """Close at once."""
+        """Close the connection immediately."""
         self._client.close()
 
     def supports(self, extension: str) -> bool:
-        """Whether EHLO offered it."""
+        """Whether the server offered the extension in EHLO."""
         return extension in self._extensions
 
     @property
     def max_bytes(self) -> int:
-        """The largest message the server takes (RFC 1870), or 0 where it does not say."""
+        """The server's message size limit (RFC 1870), or 0 if it states none."""
         limit = self._extensions.get("size", "").strip()
         return int(limit) if limit.isdecimal() else 0
 
-    async def _hello(self) -> Outcome | None:
+    async def _ehlo(self) -> Outcome | None:
         from aiosmtplib import SMTPHeloError
 
         try:
@@ -162,7 +162,7 @@ class SmtpConnection:
             await self._client.starttls()
         except SMTPResponseException as error:
             return read_reply(SmtpReply(step="connect", code=error.code, text=error.message))
-        return await self._hello()
+        return await self._ehlo()
 
     async def _authenticate(self, secret: str) -> Outcome | None:
         if self._server.auth == "none":
@@ -172,17 +172,17 @@ class SmtpConnection:
         )
         if mechanism not in self._mechanisms:
             return RouteFault(code="misconfigured", reply=f"the server offers no AUTH {mechanism.upper()}")
-        reply = await self._say(mechanism, self._server.username, secret)
+        reply = await self._run_mechanism(mechanism, self._server.username, secret)
         return None if reply.is_good else read_reply(reply)
 
-    async def _say(self, mechanism: str, username: str, secret: str) -> SmtpReply:
-        """The exchange of a mechanism: PLAIN (RFC 4616), LOGIN, XOAUTH2 (Exchange Online's page on OAuth for SMTP)."""
+    async def _run_mechanism(self, mechanism: str, username: str, secret: str) -> SmtpReply:
+        """Run an AUTH mechanism: PLAIN (RFC 4616), LOGIN, XOAUTH2 (Exchange Online's page on OAuth for SMTP)."""
         if mechanism == "plain":
             return await self._command("auth", f"AUTH PLAIN {_base64(f'\0{username}\0{secret}')}")
         if mechanism == "xoauth2":
             response = _base64(f"user={username}\x01auth=Bearer {secret}\x01\x01")
             reply = await self._command("auth", f"AUTH XOAUTH2 {response}")
-            # A refusal comes as a challenge with its reason; the empty answer asks for the reply.
+            # A refusal is a challenge with its reason; an empty response to it gets the reply.
             return await self._command("auth", "") if reply.code == 334 else reply
         reply = await self._command("auth", "AUTH LOGIN")
         for text in (username, secret):
@@ -203,7 +203,7 @@ class SmtpConnection:
         return None if reply.is_good else read_reply(reply)
 
     async def _content(self, content: bytes) -> Outcome:
-        """DATA, the lines, the final dot. Before the dot leaves, nothing can have been sent."""
+        """Send DATA, the lines and the final dot. Before the dot is written, nothing can have been sent."""
         reply = await self._command("data", "DATA")
         if reply.code != 354:
             return read_reply(reply)
@@ -218,7 +218,7 @@ class SmtpConnection:
         return read_reply(reply)
 
     async def _write(self, lines: bytes) -> None:
-        """Give the lines to the network as fast as it takes them, so that a connection lost meanwhile is seen."""
+        """Write the lines as fast as the network accepts them, so that a lost connection is noticed."""
         transport, protocol = self._client.transport, self._client.protocol
         if transport is None or protocol is None:
             raise ConnectionResetError("the connection was lost")
@@ -237,7 +237,7 @@ class SmtpConnection:
 
 
 def _stuffed(content: bytes) -> bytes:
-    """Lines that begin with a dot get a second one (RFC 5321 section 4.5.2)."""
+    """Double the dot at the beginning of lines (RFC 5321 section 4.5.2)."""
     stuffed = content.replace(b"\r\n.", b"\r\n..")
     return b"." + stuffed if stuffed.startswith(b".") else stuffed
 

@@ -1,4 +1,4 @@
-"""What one SMTP transaction hands over: return path and recipients, and the content in its lines."""
+"""Build what one SMTP transaction transfers: return path, recipients and content."""
 
 import asyncio
 
@@ -9,11 +9,11 @@ from relay.mime import build, raw
 from relay.mime.fields import addr_spec
 
 THREAD_ABOVE_BYTES = 1_000_000
-"""Larger messages are built in a thread, so that other sends go on meanwhile."""
+"""Larger messages are built in a thread, so that they do not block other sends."""
 
 
 class SmtpEnvelope(msgspec.Struct, frozen=True, kw_only=True):
-    """A transaction: return path (empty: nobody's), recipients (number, address) and what the addresses need."""
+    """The envelope of a transaction: return path (may be empty), recipients (number, address), and whether it needs SMTPUTF8."""
 
     return_path: str
     recipients: tuple[tuple[int, str], ...]
@@ -21,7 +21,7 @@ class SmtpEnvelope(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def envelope_of(request: SendRequest) -> SmtpEnvelope:
-    """The envelope of an attempt. Raises `ValueError` for an address that cannot be written."""
+    """Return the envelope of an attempt. Raises `ValueError` for an invalid address."""
     message = request.message
     sender = message.envelope_sender
     return SmtpEnvelope(
@@ -32,14 +32,14 @@ def envelope_of(request: SendRequest) -> SmtpEnvelope:
 
 
 async def content_of(request: SendRequest) -> bytes:
-    """The message in lines that all end with CRLF. Raises `ValueError` when a field cannot be written."""
+    """Build the message, with CRLF at the end of every line. Raises `ValueError` if a field cannot be written."""
     size = len(request.message.raw or b"") + sum(len(item.content) for item in request.message.attachments)
     content = await asyncio.to_thread(build.build, request) if size > THREAD_ABOVE_BYTES else build.build(request)
     return _ended(content)
 
 
 async def seven_bit(content: bytes) -> bytes:
-    """The content for a server without 8BITMIME. Raises `ValueError` when it is too malformed to be rewritten."""
+    """Convert the content for a server without 8BITMIME. Raises `ValueError` if it is too malformed."""
     return _ended(await asyncio.to_thread(raw.seven_bit, content))
 
 

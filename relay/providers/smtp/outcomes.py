@@ -1,4 +1,4 @@
-"""What it means that an SMTP connection was lost, or never came to be."""
+"""Map SMTP replies and connection errors to outcomes. The first rule that matches decides."""
 
 import re
 import ssl
@@ -11,19 +11,19 @@ from relay.providers.vendor_words import own_words
 
 
 def connection_errors() -> tuple[type[BaseException], ...]:
-    """The exceptions that mean a lost connection, a time-out or a server that speaks no SMTP."""
+    """Return the exceptions of a lost connection, a timeout or a server that does not speak SMTP."""
     from aiosmtplib import SMTPException
 
     return (SMTPException, OSError, TimeoutError)
 
 
 def opening_failed(error: BaseException) -> Deferred | RouteFault:
-    """What it means that no connection could be opened. Nothing was sent."""
+    """Return the outcome of a failure to open a connection. Nothing was sent."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, ssl.SSLCertVerificationError):
             return RouteFault(code="misconfigured", reply=reply_text(f"the certificate: {cause.verify_message}"))
-        # The two that a connection cut amid the handshake shows are passing trouble, not a fault of the settings.
+        # These two mean that the connection broke during the handshake: a temporary error, not a wrong setting.
         if isinstance(cause, ssl.SSLError) and not isinstance(cause, ssl.SSLEOFError | ssl.SSLZeroReturnError):
             return RouteFault(code="misconfigured", reply=reply_text(f"TLS: {cause}"))
         cause = cause.__cause__
@@ -43,7 +43,7 @@ class SmtpReply(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def enhanced(self) -> str:
-        """The enhanced status code, or an empty text."""
+        """The enhanced status code, or empty."""
         found = _ENHANCED.match(self.text)
         return found.group() if found else ""
 
@@ -59,7 +59,10 @@ class SmtpReply(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReplyRule(msgspec.Struct, frozen=True, kw_only=True):
-    """One row: `steps` (empty: any), and what code, enhanced code and text must match from their beginning."""
+    """A rule for replies to `steps` (empty: any) whose code, enhanced code and text match the patterns.
+
+    `kind` and `cause` are the outcome, `source` documents it.
+    """
 
     steps: tuple[str, ...] = ()
     code: str = ""
@@ -70,7 +73,7 @@ class ReplyRule(msgspec.Struct, frozen=True, kw_only=True):
     source: str
 
     def matches(self, reply: SmtpReply) -> bool:
-        """Whether this row means the reply."""
+        """Whether the rule applies to the reply."""
         if self.steps and reply.step not in self.steps:
             return False
         if self.code and not re.match(self.code, str(reply.code)):
@@ -119,7 +122,7 @@ RULES = (
         source="EXO: 5.1.8 access denied, bad outbound sender"),
     ReplyRule(steps=_BODY, code="5", enhanced=r"5\.2\.2", kind=RouteFault, cause="mailbox_unavailable",
         source="EXO: 554 5.2.2 the sending mailbox is full and keeps sent items"),
-    # may this route send as that sender
+    # whether this route may send as that sender
     ReplyRule(steps=_SENDER, code="5", enhanced=r"5\.7\.(60|750)|5\.2\.252", kind=RouteFault, cause="sender_not_verified",
         source="EXO: 5.7.60 and 554 5.2.252 SendAsDenied, 5.7.750 unregistered domain"),
     ReplyRule(steps=_SENDER, code="5", text="SendAsDenied|permissions? to send as|not owned by user|sender address rejected",
@@ -160,7 +163,7 @@ RULES = (
     ReplyRule(steps=("connect",), code="50", kind=RouteFault, cause="misconfigured",
         source="RFC 5321 4.2.3: 501 the name after EHLO, 502 not an ESMTP server"),
     ReplyRule(steps=("connect",), code="5", kind=RouteFault, cause="account_restricted",
-        source="RFC 5321 3.1: 554 no SMTP service here; block lists answer so"),
+        source="RFC 5321 3.1: 554 no SMTP service here; block lists reply with it"),
     ReplyRule(code="4", kind=Deferred, cause="provider_unavailable", source="RFC 5321 4.2.1: 421, 451"),
     ReplyRule(code="5", kind=Rejected, cause="policy_refused", source="RFC 5321 4.2.1"),
 )
@@ -168,7 +171,7 @@ RULES = (
 
 
 def read_reply(reply: SmtpReply) -> Outcome:
-    """The outcome of a reply that is not good. A code no RFC knows is unknown after the content, else a deferral."""
+    """Return the outcome of an error reply. A reply without a rule is unknown after the content, else a deferral."""
     rule = next((rule for rule in RULES if rule.matches(reply)), None)
     if rule is not None:
         return rule.kind(code=rule.cause, reply=reply.kept)
@@ -178,13 +181,13 @@ def read_reply(reply: SmtpReply) -> Outcome:
 
 
 def queue_id(text: str) -> str | None:
-    """The server's name for a message it took, as Postfix, Exchange and Exim say it."""
+    """Return the server's id of an accepted message, in the formats of Postfix, Exchange and Exim."""
     found = _QUEUE_ID.search(text)
     return next((group for group in found.groups() if group), None) if found else None
 
 
 def distinct(outcomes: Sequence[tuple[int, Outcome]]) -> list[tuple[tuple[int, ...], Outcome]]:
-    """Recipient numbers by outcome, in the order of their first."""
+    """Group recipient numbers by outcome, ordered by the first recipient of each."""
     groups: dict[Outcome, list[int]] = {}
     for number, outcome in sorted(outcomes, key=lambda pair: pair[0]):
         groups.setdefault(outcome, []).append(number)

@@ -1,4 +1,4 @@
-"""The connections of one SMTP route: few, kept while they are good, opened when needed."""
+"""Pool the connections of one SMTP route."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -9,16 +9,16 @@ from relay.providers.smtp.connection import SmtpConnection
 from relay.providers.smtp.outcomes import connection_errors
 
 MAX_IDLE_SECONDS = 45.0
-"""Longer unused, a connection is not trusted: servers and address translation drop it without a word."""
+"""A connection that was idle longer is closed: servers and NAT drop idle connections silently."""
 MAX_TRANSACTIONS = 100
-"""After so many a connection is given up, so that load spreads over the server's machines."""
+"""Transactions after which a connection is closed, so that load spreads over the server's machines."""
 
 
 class Pool:
-    """At most `limit` connections at a time; those returned in order are used again, the latest first."""
+    """Keeps at most `limit` connections and reuses those returned in a clean state, the latest first."""
 
     def __init__(self, *, limit: int, wait_seconds: float, clock: Callable[[], datetime]) -> None:
-        """`wait_seconds` is how long one may wait for a connection to become free."""
+        """`wait_seconds` is the timeout for a free slot."""
         self._slots = asyncio.Semaphore(limit)
         self._wait_seconds = wait_seconds
         self._clock = clock
@@ -27,7 +27,7 @@ class Pool:
 
     @asynccontextmanager
     async def slot(self) -> AsyncIterator[bool]:
-        """The right to use one connection: True, or False when none became free in time."""
+        """Acquire the right to use one connection. Yields False if none became free in time."""
         try:
             async with asyncio.timeout(self._wait_seconds):
                 await self._slots.acquire()
@@ -40,7 +40,7 @@ class Pool:
             self._slots.release()
 
     def idle(self) -> SmtpConnection | None:
-        """A connection that was used before and seems good, or None. Those that are not are closed."""
+        """Return an idle connection that seems usable, or None. Closes the unusable ones."""
         while self._idle:
             connection = self._idle.pop()
             if connection.is_open and self._clock().timestamp() - connection.idle_since < MAX_IDLE_SECONDS:
@@ -49,7 +49,7 @@ class Pool:
         return None
 
     async def give_back(self, connection: SmtpConnection, *, is_clean: bool) -> None:
-        """Keep a connection for the next; a transaction that was not completed (not `is_clean`) is ended first."""
+        """Keep a connection for reuse. Resets an incomplete transaction (not `is_clean`) first."""
         try:
             is_wanted = connection.transactions < MAX_TRANSACTIONS and not self._is_closed
             if is_wanted and connection.is_open and (is_clean or await connection.reset()):
@@ -61,7 +61,7 @@ class Pool:
         await connection.quit()
 
     async def close(self) -> None:
-        """Take leave of all that are not in use, and of the others when they are given back."""
+        """Quit all idle connections, and the others when they are given back."""
         self._is_closed = True
         while self._idle:
             await self._idle.pop().quit()

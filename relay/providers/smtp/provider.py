@@ -1,4 +1,4 @@
-"""Any smart host that takes authenticated submission: on-premises Exchange, Exchange Online SMTP AUTH, another's relay.
+"""Send through any smart host with authenticated submission: on-premises Exchange, Exchange Online SMTP AUTH, other relays.
 
 RFC 5321 over TLS (RFC 3207, RFC 8314), AUTH (RFC 4954), SIZE (RFC 1870), 8BITMIME (RFC 6152), SMTPUTF8 (RFC 6531).
 """
@@ -35,11 +35,11 @@ CAPABILITIES = Capabilities(
         }
     ),
 )
-"""What servers commonly take; one that takes less says so (SIZE, 452 4.5.3) and is heard."""
+"""Common limits of servers. A server with a lower one states it (SIZE, 452 4.5.3), and Relay respects it."""
 
 _TIMEOUTS = SmtpTimeouts()
 SMTP_SCOPE = "https://outlook.office365.com/.default"
-"""Exchange Online's, for XOAUTH2 (learn.microsoft.com/exchange/client-developer/legacy-protocols)."""
+"""Exchange Online's scope, for XOAUTH2 (learn.microsoft.com/exchange/client-developer/legacy-protocols)."""
 
 
 def check_options(options: RouteSettings) -> Sequence[str]:
@@ -53,7 +53,7 @@ def demands(options: RouteSettings) -> Sequence[str]:
 
 
 def create(name: str, settings: RouteSettings, context: ProviderContext) -> Provider:
-    """The provider of a route. Connects to nothing."""
+    """Make the provider of a route. Opens no connection."""
     return SmtpProvider(settings, context)
 
 
@@ -69,7 +69,7 @@ class SmtpProvider:
         self._pool = Pool(limit=connections_of(settings), wait_seconds=timeouts.slot_seconds, clock=context.clock)
 
     async def send(self, request: SendRequest) -> Outcome | PerRecipient:
-        """One transaction for the whole envelope; recipients may fare differently."""
+        """Run one transaction for the whole envelope. Recipients may have different outcomes."""
         try:
             envelope = envelope_of(request)
             content = await content_of(request)
@@ -81,7 +81,7 @@ class SmtpProvider:
             return await self._deliver(envelope, content, self._deadline())
 
     async def probe(self) -> Sent | RouteFault:
-        """Connect, change to TLS, authenticate, NOOP."""
+        """Connect, start TLS, authenticate, and send NOOP."""
         connection = await self._open(self._deadline())
         if not isinstance(connection, SmtpConnection):
             return _as_fault(connection)
@@ -93,19 +93,19 @@ class SmtpProvider:
         return Sent() if refused is None else _as_fault(refused)
 
     async def verify(self, request: SendRequest, provider_id: str | None) -> Outcome:
-        """An SMTP server cannot be asked."""
+        """Return `Unknown`: an SMTP server cannot look up a message."""
         return Unknown(code="answer_lost", provider_id=provider_id)
 
     async def close(self) -> None:
-        """Take leave of the server."""
+        """Close the connections."""
         await self._pool.close()
 
     def _deadline(self) -> float:
-        """When what begins now must be over, in the loop's time."""
+        """Return the deadline of an attempt that starts now, in the event loop's time."""
         return asyncio.get_running_loop().time() + self._timeouts.attempt_seconds
 
     async def _deliver(self, envelope: SmtpEnvelope, content: bytes, until: float) -> Outcome | PerRecipient:
-        """Over a kept connection, or over a new one when that turns out to be dead before it took anything."""
+        """Send over an idle connection, or over a new one if that was dead before it accepted anything."""
         connection = self._pool.idle()
         if connection is not None:
             outcome = await self._transfer(connection, envelope, content, until)
@@ -138,7 +138,7 @@ class SmtpProvider:
         return outcomes[0][1] if len(outcomes) == 1 else PerRecipient(outcomes=tuple(outcomes))
 
     async def _open(self, until: float) -> SmtpConnection | Outcome:
-        """A new authenticated connection; a refused secret is read anew once."""
+        """Open an authenticated connection. Rereads a refused secret once."""
         try:
             async with asyncio.timeout_at(until):
                 return await self._open_with_secret()
@@ -175,7 +175,7 @@ class SmtpProvider:
         return refused
 
     async def _secret(self, refused: str = "") -> str | Deferred | RouteFault:
-        """The password, or the token for XOAUTH2; another than the refused one where there is another."""
+        """Return the password, or the token for XOAUTH2. With `refused`, return a different one if there is one."""
         if self._server.auth == "none":
             return ""
         if self._server.auth == "xoauth2":
@@ -197,7 +197,7 @@ class SmtpProvider:
 
 
 def _make_context(ca_file: str | None) -> ssl.SSLContext:
-    """The system's authorities and, where given, one's own. A file that is not there is an `OSError`."""
+    """Trust the system's authorities and those in `ca_file`. Raises `OSError` if the file is missing."""
     tls_context = ssl.create_default_context()
     if ca_file:
         tls_context.load_verify_locations(cafile=ca_file)
@@ -205,16 +205,19 @@ def _make_context(ca_file: str | None) -> ssl.SSLContext:
 
 
 def _unsuited(connection: SmtpConnection, envelope: SmtpEnvelope, content: bytes) -> Rejected | None:
-    """What this server cannot take, known from its EHLO."""
+    """Return why this server cannot accept the message, according to its EHLO."""
     if envelope.is_utf8 and not connection.supports("smtputf8"):
         return Rejected(code="unsupported", reply="the server offers no SMTPUTF8")
     if 0 < connection.max_bytes < len(content):
-        return Rejected(code="message_too_large", reply=f"the server takes {connection.max_bytes} bytes")
+        return Rejected(
+            code="message_too_large",
+            reply=f"the server's limit is {connection.max_bytes} bytes",
+        )
     return None
 
 
 def _read(envelope: SmtpEnvelope, outcomes: Sequence[tuple[int, Outcome]]) -> Sequence[tuple[int, Outcome]]:
-    """What is said of the sender where there is none concerns this message, and no other that has the same From."""
+    """With an empty return path, turn sender faults into rejections: they concern this message, not all with its From."""
     if envelope.return_path:
         return outcomes
     return [
@@ -228,7 +231,7 @@ def _is_of_sender(outcome: Outcome) -> bool:
 
 
 def _lost(connection: SmtpConnection, error: BaseException) -> Deferred | Unknown:
-    """A connection lost, or too slow: before the final dot nothing can have been sent."""
+    """Return the outcome of a lost or timed-out connection. Before the final dot nothing can have been sent."""
     reply = type(error).__name__
     if connection.is_handed_over:
         return Unknown(code="answer_lost", reply=reply)
@@ -236,7 +239,7 @@ def _lost(connection: SmtpConnection, error: BaseException) -> Deferred | Unknow
 
 
 def _is_stale(connection: SmtpConnection, outcome: Outcome | PerRecipient) -> bool:
-    """Whether a kept connection was dead or ended by the server (421) before it took anything: try a new one."""
+    """Whether a reused connection was dead or closed by the server (421) before it accepted anything."""
     is_transient = isinstance(outcome, Deferred) and outcome.code in ("unreachable", "provider_unavailable")
     return is_transient and not connection.is_open and not connection.is_handed_over
 

@@ -30,7 +30,7 @@ PRIVATE_NAMES = (".local", ".internal", ".intranet", ".lan", ".corp", ".home.arp
 _DEFAULT_CONNECTIONS = 8
 _EXCHANGE_ONLINE = ".office365.com"
 MESSAGES_A_MINUTE = 30
-"""Exchange Online's message rate limit of a mailbox (exchange-online-limits), however it is sent from."""
+"""Exchange Online's message rate limit of a mailbox (exchange-online-limits), for SMTP and Graph together."""
 _HOST_NAME = re.compile(r"[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*\.?")
 _EHLO_NAME = re.compile(r"[!-~]{1,255}")
 
@@ -49,7 +49,7 @@ def check_settings(settings: RouteSettings) -> Sequence[str]:
 
 
 def server_of(settings: RouteSettings) -> Server:
-    """Where to connect, with the defaults: STARTTLS on 587, or 465 where TLS is implicit."""
+    """Return where and how to connect. Defaults: STARTTLS on 587, or 465 for implicit TLS."""
     tls = settings.get("tls", "starttls")
     return Server(
         host=settings["host"],
@@ -57,19 +57,19 @@ def server_of(settings: RouteSettings) -> Server:
         tls=tls,
         auth=settings.get("auth", "" if settings.get("username") else "none"),
         username=settings.get("username", ""),
-        # What smtplib says where it knows no name of its own; servers of submission do not look at it.
+        # The name that smtplib uses without a host name. Submission servers ignore it.
         ehlo_name=settings.get("ehlo_name", "[127.0.0.1]"),
     )
 
 
 def connections_of(settings: RouteSettings) -> int:
-    """How many connections at a time: Exchange Online takes three from a mailbox, others commonly ten."""
+    """Return the maximum of connections: Exchange Online allows three for a mailbox, other servers commonly ten."""
     default = 3 if _is_exchange_online(settings) else _DEFAULT_CONNECTIONS
     return int(settings.get("connections", default))
 
 
 def default_paces(settings: RouteSettings) -> tuple[Pace, ...]:
-    """What Exchange Online lets through from one mailbox, by SMTP and by Graph together; other servers keep no known pace."""
+    """Return Exchange Online's rate limit for a mailbox, shared with Graph. Other servers have no known limit."""
     if not _is_exchange_online(settings):
         return ()
     return (Pace(count=MESSAGES_A_MINUTE, seconds=60, resource=f"mailbox:{settings.get('username', '').lower()}"),)
@@ -110,7 +110,7 @@ def _place_problems(settings: RouteSettings) -> list[str]:
             " private to true when the host is reached through a virtual network or a hybrid connection"
         )
     if tls == "none" and not is_private(settings):
-        problems.append("tls: none is possible only to a host in a private network (private: true)")
+        problems.append("tls: none is allowed only for a host in a private network (private: true)")
     return problems
 
 

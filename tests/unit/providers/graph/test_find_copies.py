@@ -79,7 +79,7 @@ async def test_a_draft_that_may_be_on_its_way_is_left_alone(here: Place, knows_f
     else:
         here.standin.script.respond(503, operation="read", skip=1)
     found = await here.route().verify(send_request(LARGE), unknown.provider_id)
-    assert found == Unknown(code="answer_lost", reply="a draft lies outside Drafts", provider_id=unknown.provider_id)
+    assert found == Unknown(code="answer_lost", reply="a draft is outside Drafts", provider_id=unknown.provider_id)
     assert len(here.folder("drafts")) == 1
 
 

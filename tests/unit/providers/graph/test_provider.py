@@ -200,7 +200,7 @@ async def test_a_place_that_does_not_come_free_defers(here: Place) -> None:
     large = send_request(mail(attachments=(Attachment(name="large.bin", content=bytes(3_500_000)),)))
     outcomes = await asyncio.gather(*(route.send(large) for _ in range(5)))
     assert [type(outcome) for outcome in outcomes] == [Sent] * 4 + [Deferred]
-    assert outcomes[4] == Deferred(code="rate_limited", reply="the mailbox has no place for another request")
+    assert outcomes[4] == Deferred(code="rate_limited", reply="the mailbox has too many concurrent requests")
 
 
 async def test_a_probe_asks_for_the_mailbox(here: Place) -> None:

@@ -210,7 +210,7 @@ async def test_a_large_attachment_arrives_whole(place: Place) -> None:
 async def test_what_is_larger_than_size_says_is_refused_without_sending_it(tmp_path: Path) -> None:
     async with opened(tmp_path, max_message_bytes=2_000) as place:
         outcome = await place.send(text="long " * 1_000)
-        assert outcome == Rejected(code="message_too_large", reply="the server takes 2000 bytes")
+        assert outcome == Rejected(code="message_too_large", reply="the server's limit is 2000 bytes")
         assert isinstance(await place.providers[0].send(send_request()), Sent)
         assert (place.inbox.requests, place.standin.connections) == (1, 1)
 

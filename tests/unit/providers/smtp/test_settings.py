@@ -67,7 +67,7 @@ def test_port_25_is_refused_when_the_settings_are_read() -> None:
         ({**GOOD, "port": 0}, "port: must be a number"),
         ({**GOOD, "port": True}, "port: must be a number"),
         ({**GOOD, "tls": "ssl"}, "tls: must be one of starttls, implicit, none"),
-        ({"host": "smtp.example.com", "tls": "none"}, "tls: none is possible only to a host in a private network"),
+        ({"host": "smtp.example.com", "tls": "none"}, "tls: none is allowed only for a host in a private network"),
         ({**GOOD, "host": "mail.lan", "tls": "none"}, "auth: must be none without TLS"),
         ({**GOOD, "private": "yes"}, "private: must be true or false"),
         ({**GOOD, "auth": "cram-md5"}, "auth: must be one of plain, login, xoauth2, none"),
