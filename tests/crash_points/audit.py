@@ -1,4 +1,4 @@
-"""Watches a world: whether it has come to rest, and whether the promises were kept on the way and at the end."""
+"""Watches a world: whether it is at rest, and whether the guarantees hold on the way and at the end."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -8,8 +8,8 @@ import msgspec
 from relay.core import entries
 from relay.core.model import FINAL
 from relay.platform.resources import CONTENT_CONTAINER
-from tests.crash_points import books
-from tests.crash_points.books import Books, Line
+from tests.crash_points import accounting
+from tests.crash_points.accounting import Accounting, Line
 from tests.crash_points.caller import Caller
 from tests.crash_points.host import Host
 from tests.crash_points.world import World
@@ -21,36 +21,36 @@ LOOK_SECONDS = 5.0
 
 
 class Audit:
-    """The accounting of one world. `lines` are the books as last read."""
+    """The accounting of one world. `lines` are as last read."""
 
     def __init__(self, world: World, caller: Caller) -> None:
         self.caller = caller
         self.lines: Sequence[Line] = ()
         self._world = world
         self._broken: list[str] = []
-        self._books = Books(world.witness.journal, world.memory, world.ledger, world.queues.history)
+        self._accounting = Accounting(world.witness.journal, world.memory, world.ledger, world.queues.history)
         self._look = world.poll(LOOK_SECONDS)
 
     async def ended(self, number: int) -> None:
-        """An invocation has returned: what a provider took in it, and said so, must be recorded by now."""
+        """Check after an invocation that each acceptance the provider reported in it is recorded."""
         for taken in self._world.ledger.acceptances:
             if taken.invocation == number and taken.was_answered:
                 batch, index = self._world.place_of(taken.message)
                 record = await self._world.witness.journal.read(batch)
                 if record.is_erased(index):
                     continue
-                if taken.provider_id not in books.recorded_in(record.statuses[index]):
+                if taken.provider_id not in accounting.recorded_in(record.statuses[index]):
                     self._broken.append(
                         f"{taken.provider_id} was taken and answered, and its invocation recorded nothing"
                     )
 
     async def read(self) -> Sequence[Line]:
-        """Read the books."""
-        self.lines = await self._books.read()
+        """Read all recorded messages."""
+        self.lines = await self._accounting.read()
         return self.lines
 
     async def until_rest(self, hosts: Sequence[Host], is_played: Callable[[], bool]) -> None:
-        """Wait until all is played, nothing runs, and every message has ended."""
+        """Wait until the scenario is over, nothing runs, and every message has ended."""
         try:
             async with asyncio.timeout(MAX_SECONDS):
                 while not (is_played() and all(host.is_idle for host in hosts) and await self._is_at_rest()):
@@ -58,34 +58,34 @@ class Audit:
         except TimeoutError:
             self._broken.append("it never came to rest")
 
-    async def wrongs(self, hosts: Sequence[Host]) -> list[str]:
-        """Every breach of a promise, at rest."""
-        world, told = self._world, self.caller.told
+    async def violations(self, hosts: Sequence[Host]) -> list[str]:
+        """Return every violation of the guarantees, at rest."""
+        world, submissions = self._world, self.caller.submissions
         lines = await self.read()
         return [
             *self._broken,
             *self.caller.broken_promises,
             *(f"a function raised {text}" for host in hosts for text in host.raised),
-            *books.wrongs(lines, told, world.dead_processes, world.memory),
+            *accounting.violations(lines, submissions, world.dead_processes, world.memory),
             *await self._answers(lines),
             *await self._remains(),
         ]
 
     async def excesses(self) -> list[str]:
-        """What may not be so at any moment, also while everything still moves."""
+        """Return violations that must not exist at any moment."""
         return [
             *self.caller.broken_promises,
-            *(wrong for line in await self.read() for wrong in books.excesses(line)),
+            *(violation for line in await self.read() for violation in accounting.excesses(line)),
         ]
 
     def is_pending(self, body: bytes) -> bool:
-        """Whether an entry is a reference whose messages have rows in `pending`, as the books were last read."""
+        """Return whether an entry is a reference whose messages have rows in `pending`, as last read."""
         entry = entries.decode_entry(body)
         if not isinstance(entry, entries.ReferenceEntry):
             return False
         rows = {row.row for row in self._world.memory.tables.rows("pending")}
         own = [line for line in self.lines if line.batch == entry.ref and line.index in entry.indices]
-        wanted = books.rows_for(own)
+        wanted = accounting.rows_for(own)
         moving = [part for line in own for part in line.status.parts if part.state not in FINAL]
         return wanted <= rows and all(part.due_at is not None for part in moving)
 
@@ -93,12 +93,12 @@ class Audit:
         world = self._world
         if world.has_writes_under_way or any([await world.queues.count(queue) for queue in world.queue_names]):
             return False
-        return books.is_at_rest(await self.read(), world.memory)
+        return accounting.is_at_rest(await self.read(), world.memory)
 
     async def _remains(self) -> list[str]:
-        """Where an address is stored that was erased, by what its operator was told.
+        """Return where an erased address is still stored.
 
-        A blob that no entry ever named is a stray, written for a message that was never accepted: only the purge finds it.
+        A blob that no entry names is an orphan of a message that was never accepted: only the purge finds it.
         """
         named = b"".join(self._world.queues.history)
         return [
@@ -109,13 +109,13 @@ class Audit:
         ]
 
     async def _answers(self, lines: Sequence[Line]) -> list[str]:
-        """Whether the API tells each caller what the journal holds."""
+        """Check that the API returns what the journal holds."""
         by_id, found = {line.id: line for line in lines}, list[str]()
-        for told in self.caller.told.values():
-            if told.id is None or told.id not in by_id:
+        for submission in self.caller.submissions.values():
+            if submission.id is None or submission.id not in by_id:
                 continue
-            response = await self.caller.insist("GET", f"/v1/messages/{told.id}")
+            response = await self.caller.insist("GET", f"/v1/messages/{submission.id}")
             state = msgspec.json.decode(response.body).get("state")
-            if response.status != 200 or state != by_id[told.id].status.state:
-                found.append(f"{told.label}: the API answers {response.status} {state}")
+            if response.status != 200 or state != by_id[submission.id].status.state:
+                found.append(f"{submission.label}: the API answers {response.status} {state}")
         return found

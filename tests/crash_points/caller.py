@@ -1,4 +1,4 @@
-"""What an application sees of Relay: answers, or connections that broke."""
+"""A client application: it gets responses, or its connections break."""
 
 import asyncio
 from collections.abc import Sequence
@@ -15,8 +15,8 @@ from tests.crash_points.world import MAIN_QUEUE, World
 MAX_REPEATS = 60
 
 
-class Told(msgspec.Struct, kw_only=True):
-    """What a caller was told about one submission: `id` once it was answered 202; how often it asked."""
+class TrackedSubmission(msgspec.Struct, kw_only=True):
+    """One submission: the ids in its 202 responses, and how many requests were sent."""
 
     label: str
     has_key: bool
@@ -26,22 +26,22 @@ class Told(msgspec.Struct, kw_only=True):
 
     @property
     def id(self) -> str | None:
-        """The first id that it was told, if any."""
+        """The first id in a response, if any."""
         return self.ids[0] if self.ids else None
 
 
 class Caller:
-    """An application that submits, asks, cancels; and its operator."""
+    """An application that submits, polls and cancels; and its operator."""
 
     def __init__(self, world: World, key: str) -> None:
-        self.told: dict[str, Told] = {}
+        self.submissions: dict[str, TrackedSubmission] = {}
         self.erased: set[str] = set()
         self.broken_promises: list[str] = []
         self._world = world
         self._headers = {"authorization": f"Bearer {key}", "content-type": "application/json"}
 
     async def ask(self, method: str, path: str, body: Any = None, **headers: str) -> Response | None:
-        """One request to the process that lives; None when the connection broke."""
+        """Send one request to a living process. Returns None when the connection broke."""
         instance = await self._world.living()
         request = Request(
             method=method,
@@ -57,7 +57,7 @@ class Caller:
             return None
 
     async def insist(self, method: str, path: str, body: Any = None, **headers: str) -> Response:
-        """Repeat a request until it is answered otherwise than by 409, 429, 503 or a broken connection."""
+        """Repeat a request until its response is other than 409, 429, 503 or a broken connection."""
         for _ in range(MAX_REPEATS):
             response = await self.ask(method, path, body, **headers)
             if response is not None and response.status not in (409, 429, 503):
@@ -67,14 +67,14 @@ class Caller:
 
     async def submit(self, label: str, *, key: str = "", **fields: Any) -> None:
         """Send a message whose subject is `label`: once, or with a key until it is answered 202."""
-        told = self.told.setdefault(label, Told(label=label, has_key=bool(key)))
+        submission = self.submissions.setdefault(label, TrackedSubmission(label=label, has_key=bool(key)))
         body = {"from": "app@sender.example", "to": ["ann@example.net"], "subject": label, "text": "Hello"} | fields
         headers = {"idempotency-key": key} if key else {}
         for _ in range(MAX_REPEATS):
-            told.asked += 1
+            submission.asked += 1
             response = await self.ask("POST", "/v1/messages", body, **headers)
             if response is not None and response.status == 202:
-                await self._note(told, response)
+                await self._note(submission, response)
                 return
             assert response is None or response.status in (409, 503), (response.status, response.body)
             if not key:
@@ -87,18 +87,20 @@ class Caller:
 
         `traced`: every second try has a trace header, which makes its messages larger.
         """
-        told = [self.told.setdefault(label, Told(label=label, has_key=bool(key))) for label in labels]
+        submissions = [
+            self.submissions.setdefault(label, TrackedSubmission(label=label, has_key=bool(key))) for label in labels
+        ]
         message = {"from": "app@sender.example", "to": ["ann@example.net"], "text": text or "Hello. " * 200}
         body = {"messages": [{**message, "subject": label} for label in labels]}
         for _ in range(MAX_REPEATS):
-            for each in told:
+            for each in submissions:
                 each.asked += 1
             headers = {"idempotency-key": key} if key else {}
-            if traced and told[0].asked % 2:
-                headers["traceparent"] = f"00-{told[0].asked:032x}-{1:016x}-01"
+            if traced and submissions[0].asked % 2:
+                headers["traceparent"] = f"00-{submissions[0].asked:032x}-{1:016x}-01"
             response = await self.ask("POST", "/v1/messages/batch", body, **headers)
             if response is not None and response.status == 202:
-                for each, result in zip(told, msgspec.json.decode(response.body)["value"], strict=True):
+                for each, result in zip(submissions, msgspec.json.decode(response.body)["value"], strict=True):
                     each.ids.append(result["id"])
                 return
             assert response is None or response.status in (409, 503), (response.status, response.body)
@@ -108,30 +110,30 @@ class Caller:
         raise AssertionError("the batch was never answered")
 
     async def submit_all(self, *labels: str, **fields: Any) -> None:
-        """Send messages at once, so that they share an entry."""
+        """Send messages concurrently, so that they share an entry."""
         await asyncio.gather(*(self.submit(label, **fields) for label in labels))
 
     async def cancel(self, label: str) -> None:
-        """Cancel a message, a few times if need be, until that is certain."""
-        told = self.told[label]
+        """Cancel a message; retry until the cancellation is confirmed."""
+        submission = self.submissions[label]
         for _ in range(10):
-            if told.id is not None:
-                response = await self.ask("DELETE", f"/v1/messages/{told.id}")
+            if submission.id is not None:
+                response = await self.ask("DELETE", f"/v1/messages/{submission.id}")
                 if response is not None and response.status == 200:
-                    told.cancelled = True
+                    submission.cancelled = True
                     return
             await asyncio.sleep(2)
 
     async def erase(self, recipient: str) -> None:
-        """Erase a recipient's messages: again and again, until none of them moves any more."""
+        """Erase a recipient's messages; repeat until none of them is being sent."""
         for _ in range(MAX_REPEATS):
             moving, body = 0, {"recipient": recipient}
             while True:
-                told = msgspec.json.decode((await self.insist("POST", "/v1/erase", body)).body)
-                moving += told["moving"]
-                if not told["is_more"]:
+                step = msgspec.json.decode((await self.insist("POST", "/v1/erase", body)).body)
+                moving += step["moving"]
+                if not step["is_more"]:
                     break
-                body["cursor"] = told["cursor"]
+                body["cursor"] = step["cursor"]
             if not moving:
                 self.erased.add(recipient)
                 return
@@ -139,8 +141,8 @@ class Caller:
         raise AssertionError("there was always something that moved")
 
     async def submit_grouped(self, label: str, group: str, *, send_at: int) -> None:
-        """Send a message of a group, as SendGrid's callers do, when it is time: once."""
-        told = self.told.setdefault(label, Told(label=label, has_key=False))
+        """Send a message of a group once, scheduled, by the SendGrid API."""
+        submission = self.submissions.setdefault(label, TrackedSubmission(label=label, has_key=False))
         body = {
             "personalizations": [{"to": [{"email": "ann@example.net"}]}],
             "from": {"email": "app@sender.example"},
@@ -149,18 +151,18 @@ class Caller:
             "batch_id": group,
             "send_at": send_at,
         }
-        told.asked += 1
+        submission.asked += 1
         response = await self.ask("POST", "/v3/mail/send", body)
         if response is not None and response.status == 202:
-            told.ids.append(response.headers["X-Message-Id"])
+            submission.ids.append(response.headers["X-Message-Id"])
             return
         assert response is None or response.status == 503, (response.status, response.body)
 
-    async def _note(self, told: Told, response: Response) -> None:
+    async def _note(self, submission: TrackedSubmission, response: Response) -> None:
         name = str(msgspec.json.decode(response.body)["id"])
-        told.ids.append(name)
+        submission.ids.append(name)
         if not await self._is_durable(name):
-            self.broken_promises.append(f"{told.label} was answered 202 and is nowhere in storage")
+            self.broken_promises.append(f"{submission.label} was answered 202 and is nowhere in storage")
 
     async def _is_durable(self, name: str) -> bool:
         batch = ids.parse(name).batch

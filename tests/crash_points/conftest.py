@@ -1,4 +1,4 @@
-"""What the proofs share."""
+"""Fixtures of the crash-point tests."""
 
 import logging
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ import pytest
 
 @pytest.fixture(scope="module", autouse=True)
 def quiet() -> Iterator[None]:
-    """Thousands of trials tell what they do: nobody reads it, and formatting it would take longer than the trials."""
+    """Disable logging: formatting the lines of thousands of trials would take longer than the trials."""
     logger = logging.getLogger("relay")
     level = logger.level
     logger.setLevel(logging.CRITICAL + 1)

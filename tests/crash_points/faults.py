@@ -1,6 +1,6 @@
-"""What can go wrong at one operation, and one running process of Relay whose every operation can go wrong.
+"""The faults of an operation, and a process of Relay in which each operation can have one.
 
-A process that has died does nothing more: whatever its tasks still try, `finally` blocks included, is without effect.
+A dead process does nothing more: its tasks, `finally` blocks included, have no effect.
 """
 
 import asyncio
@@ -16,28 +16,28 @@ from relay.core.errors import StorageError, Unavailable
 
 
 class Fault(StrEnum):
-    """What happens at an operation."""
+    """A fault of an operation."""
 
     DEATH_BEFORE = "death_before"
     """The process dies before the operation."""
     DEATH_AFTER = "death_after"
-    """The process dies after the operation took effect, before it learns so."""
+    """The process dies after the operation took effect, before it gets the response."""
     LOST = "lost"
-    """The operation takes effect and its answer is lost."""
+    """The operation takes effect and its response is lost."""
     REFUSED = "refused"
-    """503 at once, without effect."""
+    """503 immediately, without effect."""
     TIMED_OUT = "timed_out"
-    """No answer for a while, without effect."""
+    """No response for a while, without effect."""
     LATE = "late"
-    """No answer for a while; the operation takes effect after its caller has given up."""
+    """No response for a while; the operation takes effect after its caller has given up."""
     CHANGED = "changed"
-    """Somebody else wrote the row first: 412 where an ETag is given."""
+    """Another writer changed the row first: 412 if an ETag is given."""
 
 
 TIMED_OUT_SECONDS = 15.0
 LATE_SECONDS = 20.0
 LATENCY_SECONDS = 0.004
-"""What an operation takes: so things that happen at once are seen to overlap."""
+"""Duration of an operation, so that concurrent work overlaps."""
 
 
 invocation: ContextVar[int] = ContextVar("invocation", default=0)
@@ -62,7 +62,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 type Decide = Callable[["Process", Operation], Awaitable[Fault | None]]
-"""Told of every operation before it happens; answers what shall go wrong at it."""
+"""Called before every operation. Returns its fault."""
 
 
 class Process:
@@ -78,7 +78,7 @@ class Process:
 
     @property
     def is_dead(self) -> bool:
-        """Whether it has died."""
+        """Whether the process has died."""
         return self.death.done()
 
     @property
@@ -87,12 +87,12 @@ class Process:
         return not all(task.done() for task in self._late)
 
     def die(self) -> None:
-        """Kill it."""
+        """Kill the process."""
         if not self.is_dead:
             self.death.set_result(None)
 
     async def begin(self, operation: Operation) -> Fault | None:
-        """The fault of this operation. Raises `ProcessDiedError` in a dead process, and if the fault is to die first."""
+        """Return the fault of this operation. Raises `ProcessDiedError` in a dead process, and if the fault is to die first."""
         self.raise_if_dead()
         fault = await self._decide(self, operation)
         self.raise_if_dead()
@@ -102,7 +102,7 @@ class Process:
         return fault
 
     async def operate[T](self, operation: Operation, effect: Callable[[], Awaitable[T]]) -> T:
-        """Do a storage operation, or what its fault makes of it."""
+        """Run a storage operation with its fault."""
         fault = await self.begin(operation)
         match fault:
             case Fault.DEATH_AFTER:
@@ -126,7 +126,7 @@ class Process:
         return await effect()
 
     def raise_if_dead(self) -> None:
-        """Raises `ProcessDiedError` in a dead process."""
+        """Raise `ProcessDiedError` in a dead process."""
         if self.is_dead:
             raise ProcessDiedError
 
@@ -142,7 +142,7 @@ class Process:
             task.cancel()
 
     async def _later[T](self, effect: Callable[[], Awaitable[T]]) -> None:
-        """A write that was on its way when its caller gave up. Whatever it would answer, nobody hears it."""
+        """Run a write whose caller has given up, and drop its response."""
         await asyncio.sleep(LATE_SECONDS)
         with suppress(StorageError):
             await effect()

@@ -1,7 +1,7 @@
 """The Functions host, as far as a message can notice it: leases of ten minutes, dequeue counts, the release of what
-failed, poison after five failures, a time-out of nine minutes, timers of which one runs at a time, and a restart after death.
+failed, poison after five failures, a timeout of nine minutes, timers of which one runs at a time, and a restart after death.
 
-devhost/ is the local host in full; this one is small enough to be run some thousand times in virtual time.
+devhost/ is the local host in full; this one is small enough for thousands of runs in virtual time.
 """
 
 import asyncio
@@ -23,11 +23,11 @@ BATCH = 16
 _HALF_A_MINUTE = timedelta(seconds=30)
 
 type Ended = Callable[[int], Awaitable[None]]
-"""Told when an invocation has returned without an error, by its number."""
+"""Called with the number of each invocation that returned without an error."""
 
 
 class Schedule:
-    """What the instances of an app share: whose turn it is to run the timer, and the numbers of invocations."""
+    """State shared by the instances of an app: the lease of the timer and the numbers of invocations."""
 
     def __init__(self, clock: Callable[[], datetime]) -> None:
         self._clock = clock
@@ -37,11 +37,11 @@ class Schedule:
 
     @property
     def is_idle(self) -> bool:
-        """Whether the timer's function does not run."""
+        """Whether the timer's function is not running."""
         return self._running is None or self._running.done()
 
     def tick(self, run: Callable[[], Awaitable[None]]) -> asyncio.Task[None] | None:
-        """Run the timer's function if it is due and does not run anywhere."""
+        """Run the timer's function if it is due and not running on any instance."""
         if self._clock() < self.next_tick or not self.is_idle:
             return None
         self.next_tick = _next_half_minute(self._clock())
@@ -49,13 +49,13 @@ class Schedule:
         return self._running
 
     def next_invocation(self) -> int:
-        """A number for an invocation."""
+        """Return a number for an invocation."""
         self._invocations += 1
         return self._invocations
 
 
 class Host:
-    """Runs the functions of one process after another: one instance of the app."""
+    """One instance of the app; it runs the functions of one process after another."""
 
     def __init__(self, world: World, schedule: Schedule, ended: Ended) -> None:
         self.raised: list[str] = []
@@ -72,12 +72,12 @@ class Host:
         return not self._running and self._schedule.is_idle
 
     def crash(self) -> None:
-        """Kill the process that runs now."""
+        """Kill the running process."""
         if self._instance is not None:
             self._instance.process.die()
 
     async def run(self) -> None:
-        """Serve for ever."""
+        """Run functions until cancelled."""
         while True:
             if self._instance is None or self._instance.process.is_dead:
                 await self._restart()
@@ -173,7 +173,7 @@ class Host:
         return True
 
     async def _wait(self, process: Process) -> None:
-        """Until something ends, or a look finds something: a visible entry, a timer that is due, a death."""
+        """Wait until a function ends, an entry is visible, a timer is due, or a process dies."""
         now = self._world.clock()
         visible = filter(None, map(self._world.queues.next_visible_at, (MAIN_QUEUE, POISON_QUEUE)))
         seconds = min((moment - now).total_seconds() for moment in (self._schedule.next_tick, *visible))
@@ -181,7 +181,7 @@ class Host:
 
 
 async def _function(relay: ProofRelay, queue: str, entry: Received) -> None:
-    """What the triggers of function_app.py do."""
+    """Call the function of a queue, as the triggers of function_app.py do."""
     if queue == MAIN_QUEUE:
         await relay.delivery.deliver(queue, entry.body, is_redelivery=entry.dequeue_count > 1)
     else:

@@ -1,7 +1,7 @@
-"""Proves the proof: breaks Relay on purpose, one line at a time, and expects the tests of this folder to fail each time.
+"""Mutation tests: breaks Relay on purpose, one line per mutant, and expects the tests of this folder to fail.
 
-Run as `make mutants`. A mutant that survives names a promise that nothing here would miss; one whose text is not found any
-more must be written anew. Not part of `make test`: it takes minutes.
+Run as `make mutants`. A surviving mutant shows a guarantee that no test here covers; rewrite a mutant whose text is no longer
+found. Not part of `make test`: it takes minutes.
 """
 
 import os
@@ -18,7 +18,7 @@ NEEDED = ("relay", "tests/crash_points", "tests/traces.py", "pyproject.toml")
 
 
 class Mutant(msgspec.Struct, frozen=True, kw_only=True):
-    """A text of a module of relay/ that is replaced, and what breaks by it."""
+    """A replacement in a module of relay/, and what it breaks."""
 
     module: str
     old: str
@@ -214,7 +214,7 @@ MUTANTS = (
 
 
 def killed_by(mutant: Mutant, folder: Path) -> str:
-    """The first test that fails on a mutated copy; empty when none does. Raises `LookupError` when the text is gone."""
+    """Return the first test that fails on a mutated copy, or "". Raises `LookupError` when the text is gone."""
     for name in NEEDED:
         source, target = ROOT / name, folder / name
         if source.is_dir():
@@ -239,7 +239,7 @@ def killed_by(mutant: Mutant, folder: Path) -> str:
 
 
 def main(wanted: str = "") -> int:
-    """Try every mutant; the exit code is the number of those that survive."""
+    """Try every mutant. Returns the number of survivors as the exit code."""
     survivors = 0
     for mutant in MUTANTS:
         if wanted not in f"{mutant.module} {mutant.breaks}":

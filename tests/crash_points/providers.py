@@ -1,4 +1,4 @@
-"""A provider that answers as a script says, and the ledger of what it truly took: the only witness that cannot err."""
+"""A scripted provider, and the ledger of all mail it accepted: the ground truth of a trial."""
 
 import asyncio
 from collections import Counter
@@ -11,27 +11,27 @@ from relay.core.send_request import SendRequest
 from tests.crash_points.faults import Fault, Operation, Process, ProcessDiedError, invocation
 
 SILENCE_SECONDS = 30.0
-"""How long the provider's client waits for an answer."""
+"""How long the provider's client waits for a response."""
 
 
 class LostResponse(msgspec.Struct, frozen=True, kw_only=True):
-    """A script's answer: none. The provider took the message, or it did not."""
+    """A lost response. The provider accepted the message, or it did not."""
 
     was_taken: bool
 
 
 type Answer = Outcome | PerRecipient | LostResponse
 type Script = Callable[[SendRequest, int], Answer]
-"""What the provider answers to a parcel; the number counts the sends of this message by this route, from 1."""
+"""Returns the outcome of a send; the number counts the sends of this message by this route, from 1."""
 
 
 def takes_all(parcel: SendRequest, number: int) -> Answer:
-    """The script of a provider in good health."""
+    """Accept every message."""
     return Sent()
 
 
 class Acceptance(msgspec.Struct, frozen=True, kw_only=True):
-    """The provider took responsibility, whatever Relay learnt of it."""
+    """An acceptance by the provider, whether or not Relay got the response."""
 
     message: str
     recipients: tuple[int, ...]
@@ -43,14 +43,14 @@ class Acceptance(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Ledger:
-    """Everything that providers took, and how often they were asked to."""
+    """All acceptances by providers, and the number of sends."""
 
     def __init__(self) -> None:
         self.acceptances: list[Acceptance] = []
         self.sends: Counter[tuple[str, str]] = Counter()
 
     def take(self, parcel: SendRequest, recipients: tuple[int, ...], process: Process, *, was_answered: bool) -> str:
-        """Note an acceptance; the provider's name for it."""
+        """Record an acceptance. Returns the provider's id."""
         name = f"provider-{len(self.acceptances) + 1}"
         self.acceptances.append(
             Acceptance(
@@ -67,7 +67,7 @@ class Ledger:
 
 
 class Account:
-    """The provider's account: what a probe finds, and how the script goes. Changed by the test while it runs.
+    """The provider's account: the result of a probe, and the script. Tests change it while it runs.
 
     `kills` tells which parcels are the death of a process that tries to send them. An answer takes `seconds`.
     """
@@ -88,7 +88,7 @@ class Account:
 
 
 class ScriptedProvider:
-    """One process's way to an account."""
+    """One process's connection to an account."""
 
     def __init__(self, route: str, account: Account, process: Process, ledger: Ledger) -> None:
         self._route = route
@@ -152,7 +152,7 @@ class ScriptedProvider:
         return self._account.probe if fault is None else RouteFault(code="misconfigured")
 
     async def verify(self, parcel: SendRequest, provider_id: str | None) -> Outcome:
-        """See the contract. The account tells the truth, if it keeps such a list at all."""
+        """See the contract. The account answers correctly, if it has such a list."""
         fault = await self._process.begin(Operation(name=f"ask {self._route}", is_write=False, is_storage=False))
         if fault is not None or not self._account.knows_attempts:
             return Unknown(code="answer_lost")

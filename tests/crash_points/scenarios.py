@@ -1,4 +1,4 @@
-"""The courses of events that are tried under every fault at every operation."""
+"""The scenarios that are run with every fault at every operation."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -23,7 +23,7 @@ AWAY = Deferred(code="provider_unavailable", reply="503")
 
 
 def settings_of(routes: Mapping[str, Any], rules: list[Any] | None = None) -> Settings:
-    """Settings with these routes and one lane."""
+    """Create settings with these routes and one lane."""
     return configuration.load(
         {
             "RELAY_ROUTES": msgspec.json.encode(routes).decode(),
@@ -43,7 +43,7 @@ PACED = settings_of({"main": {"provider": "capture", "paces": [{"count": 2, "sec
 
 
 def first(*answers: Answer) -> Script:
-    """Answer the first sends of each message so, and take what comes after."""
+    """Return these outcomes for the first sends of each message, and accept later ones."""
 
     def script(parcel: SendRequest, number: int) -> Answer:
         return answers[number - 1] if number <= len(answers) else Sent()
@@ -52,12 +52,12 @@ def first(*answers: Answer) -> Script:
 
 
 def always(answer: Answer) -> Script:
-    """Answer every send so."""
+    """Return this outcome for every send."""
     return lambda _parcel, _number: answer
 
 
 def for_subject(subject: str, script: Script) -> Script:
-    """A script for messages with this subject; others are taken."""
+    """Use a script for messages with this subject, and accept others."""
 
     def chosen(parcel: SendRequest, number: int) -> Answer:
         return script(parcel, number) if parcel.message.subject == subject else Sent()
@@ -66,7 +66,7 @@ def for_subject(subject: str, script: Script) -> Script:
 
 
 def one(script: Script | None = None, *, knows_attempts: bool = True) -> Callable[[], Mapping[str, Account]]:
-    """One route with this script."""
+    """Create one route with this script."""
     return lambda: {"main": Account(script or first(), knows_attempts=knows_attempts)}
 
 
@@ -91,7 +91,7 @@ async def careful_pair(stage: Stage) -> None:
 
 
 async def vetting(stage: Stage) -> None:
-    """A new account that is still being vetted when the first messages come."""
+    """A new account is still under review when the first messages arrive."""
     stage.main.script, stage.main.probe = always(VETTING), VETTING
     await stage.caller.submit_all("one", "two")
     await asyncio.sleep(20)
@@ -101,7 +101,7 @@ async def vetting(stage: Stage) -> None:
 
 
 async def held_past_expiry(stage: Stage) -> None:
-    """Held for longer than the message may try."""
+    """The route is held for longer than the message may wait."""
     stage.main.script, stage.main.probe = always(VETTING), VETTING
     await stage.caller.submit("one", expires_in_seconds=90)
     await asyncio.sleep(400)
@@ -109,7 +109,7 @@ async def held_past_expiry(stage: Stage) -> None:
 
 
 async def vetting_with_deceptive_probe(stage: Stage) -> None:
-    """The probe finds nothing wrong, and still the account may not send."""
+    """The probe succeeds although the account may not send."""
     stage.main.script = always(VETTING)
     await stage.caller.submit("one")
     await asyncio.sleep(10)
@@ -142,7 +142,7 @@ async def three_recipients(stage: Stage) -> None:
 
 
 def by_recipient(parcel: SendRequest, number: int) -> Answer:
-    """The first is taken, the second deferred once, the third refused."""
+    """The first message is accepted, the second deferred once, the third refused."""
     if parcel.recipients != (0, 1, 2):
         return Sent()
     refused = Rejected(code="recipient_refused", reply="550 no such user")
@@ -182,25 +182,25 @@ async def cancelled_while_deferred(stage: Stage) -> None:
 
 
 async def cancelled_while_sent(stage: Stage) -> None:
-    """Cancelled again and again, while the provider takes its time."""
+    """Cancel repeatedly while the provider is slow."""
     await stage.caller.submit("one")
     await asyncio.sleep(6)
     await stage.caller.cancel("one")
 
 
 async def cancelled_at_once(stage: Stage) -> None:
-    """Cancelled while it may still lie on the queue."""
+    """Cancel while the message may still be queued."""
     await stage.caller.submit_all("one", "two")
     await stage.caller.cancel("one")
 
 
 async def batches(stage: Stage) -> None:
-    """A request of more messages than an entry holds."""
+    """Send a request with more messages than an entry holds."""
     await stage.caller.submit_batch(MANY, key="many")
 
 
 async def grouped(stage: Stage, how: str) -> str:
-    """Two messages of a group that is stopped before their time; the group."""
+    """Schedule two messages of a group, and stop the group before they are due. Returns the group."""
     made = await stage.caller.insist("POST", "/v3/mail/batch")
     group = str(msgspec.json.decode(made.body)["batch_id"])
     send_at = int(stage.world.clock().timestamp()) + 200
@@ -215,7 +215,7 @@ async def cancelled_group(stage: Stage) -> None:
 
 
 async def paused_group(stage: Stage) -> None:
-    """Let go again after its time has come and gone."""
+    """Release the group after its messages were due."""
     group = await grouped(stage, "pause")
     await asyncio.sleep(400)
     await stage.caller.insist("DELETE", f"/v3/user/scheduled_sends/{group}")
@@ -228,7 +228,7 @@ async def redriven(stage: Stage) -> None:
     for _ in range(2):
         await stage.caller.insist("POST", "/v1/deadletters/redrive", {"code": "content_refused"})
     await asyncio.sleep(700)
-    name = stage.caller.told["one"].id
+    name = stage.caller.submissions["one"].id
     if name is not None:
         # It is sent by now: neither way puts it back.
         await stage.caller.insist("POST", "/v1/deadletters/redrive", {"ids": [name]})
@@ -236,7 +236,7 @@ async def redriven(stage: Stage) -> None:
 
 
 async def erased(stage: Stage) -> None:
-    """A person's mail in every state that ends or waits, some of it beside another's, with events of both."""
+    """Create a person's mail in every final or waiting state, some of it shared with another, with events of both."""
     later = (stage.world.clock() + timedelta(days=1)).isoformat()
     await asyncio.gather(
         stage.caller.submit("hers", to=[ADA, "bob@example.net"]),
@@ -252,8 +252,8 @@ async def erased(stage: Stage) -> None:
 
 
 async def reported(stage: Stage, label: str) -> None:
-    """The delivery of each message of this one's batch, as one row."""
-    name, journal = stage.caller.told[label].id, stage.world.witness.journal
+    """Build one delivery event for each message of the batch."""
+    name, journal = stage.caller.submissions[label].id, stage.world.witness.journal
     if name is None:
         return
     batch, _ = stage.world.place_of(name)
@@ -266,7 +266,7 @@ async def reported(stage: Stage, label: str) -> None:
 
 
 async def erased_while_sent(stage: Stage) -> None:
-    """Asked for while the provider takes its time, and once more for what lay on the queue then."""
+    """Erase while the provider is slow, and once more for messages that were still queued."""
     await stage.caller.submit_all("one", "two", to=[ADA])
     await asyncio.sleep(6)
     await stage.caller.erase(ADA)
@@ -275,7 +275,7 @@ async def erased_while_sent(stage: Stage) -> None:
 
 
 async def foreign_entries(stage: Stage) -> None:
-    """Somebody else writes to our queues."""
+    """Another program writes to our queues."""
     for queue in stage.world.queue_names:
         await stage.world.queues.put(queue, b'{"hello": "world"}')
     await stage.caller.submit("one")
@@ -547,4 +547,4 @@ DEADLY = (
         most_deaths=5,
     ),
 )
-"""Played without a fault, for nothing but death happens there anyway."""
+"""Run without a further fault, since these scenarios already kill processes."""

@@ -13,7 +13,7 @@ from tests.crash_points.faults import Operation, Process
 
 
 class HostQueues(MemoryQueues):
-    """The double with what only the Functions host or an accident does to entries. `history`: every body ever put.
+    """The double, with operations of the Functions host and of accidents. `history`: every body ever put.
 
     `stir` is called whenever an entry is put or moved.
     """
@@ -31,21 +31,21 @@ class HostQueues(MemoryQueues):
         self._stir()
 
     def end_leases(self, queue: str, now: datetime) -> None:
-        """Make every entry that is leased visible now, whoever still works on it."""
+        """Make all leased entries visible now, although functions still work on them."""
         for entry in list(self._queue(queue).entries.values()):
             if entry.receipt and entry.visible_at > now:
                 self._queue(queue).hold(msgspec.structs.replace(entry, visible_at=now))
         self._stir()
 
     def lose(self, queue: str, may_lose: Callable[[bytes], bool]) -> None:
-        """Forget entries, as no queue ever should."""
+        """Lose entries, as a queue must never do."""
         held = self._queue(queue)
         for entry in list(held.entries.values()):
             if may_lose(entry.body):
                 del held.entries[entry.id]
 
     def release(self, queue: str, received: Received, now: datetime, seconds: float) -> None:
-        """Make a received entry visible again after so many seconds."""
+        """Make a received entry visible again after `seconds`."""
         held = self._queue(queue)
         entry = held.entries.get(received.id)
         if entry is not None and entry.receipt == received.receipt:
@@ -54,7 +54,7 @@ class HostQueues(MemoryQueues):
 
 
 def storage_of(process: Process, memory: MemoryStorage) -> Storage:
-    """What `process` sees of `memory`."""
+    """Give `process` access to `memory`."""
     return Storage(
         queues=_Queues(process, memory.queues),
         tables=_Tables(process, memory.tables),
@@ -145,7 +145,7 @@ class _Tables:
         )
 
     def _touch(self, table: str, partition: str, row: str) -> Callable[[], Awaitable[None]]:
-        """Another writer, who changes nothing that anybody reads."""
+        """Change a row as another writer, without an effect on its readers."""
 
         async def touch() -> None:
             try:

@@ -1,7 +1,7 @@
-"""Every crash point: the world is stopped at the n-th operation, for every n of every course of events, by every fault.
+"""Crash-point tests: every fault at every operation of every scenario.
 
-Whatever is met, what was accepted ends visibly, in a state that tells the truth, and nobody gets more copies than the
-second promise allows. docs/delivery-semantics.md states the promises and how to run this alone.
+Accepted messages always reach a correct final state, and no recipient gets more copies than the guarantee allows.
+docs/delivery-semantics.md states the guarantees and how to run these tests alone.
 """
 
 import os
@@ -16,17 +16,17 @@ from tests.crash_points.trial import Scenario, Trials
 from tests.crash_points.world import Plan
 
 PAIRS = int(os.environ.get("RELAY_PROOF_PAIRS", "4"))
-"""How many pairs of faults are tried for each course of events; the long run takes more."""
+"""The number of fault pairs per scenario; the long run tries more."""
 
 
 @pytest.fixture(scope="session")
 def trials() -> Trials:
-    """What all trials share."""
+    """Prepare what all trials share."""
     return Trials()
 
 
 def points(trace: Sequence[Operation]) -> Iterator[tuple[int, Operation]]:
-    """The operations of a trial that are worth a fault, numbered from 1.
+    """Return the operations of a trial at which a fault makes a difference, numbered from 1.
 
     Invocations that do the same, one after another, are tried where they come first and last; those that only
     look, as an idle timer does, where they come first.
@@ -45,44 +45,44 @@ def points(trace: Sequence[Operation]) -> Iterator[tuple[int, Operation]]:
 
 
 def applies(fault: Fault, operation: Operation) -> bool:
-    """Whether a fault makes a difference there: what only reads has no effect that could come without an answer."""
+    """Return whether a fault makes a difference: a read has no effect that a lost response could hide."""
     if fault is Fault.CHANGED:
         return operation.touch is not None
     return operation.is_write or fault in (Fault.DEATH_BEFORE, Fault.REFUSED)
 
 
 @pytest.mark.parametrize("scenario", [*SCENARIOS, *DEADLY], ids=lambda scenario: scenario.name)
-def test_without_a_fault_everything_ends_as_it_should(scenario: Scenario, trials: Trials) -> None:
-    assert trials.play(scenario).wrongs == []
+def test_scenario_without_a_fault_ends_as_expected(scenario: Scenario, trials: Trials) -> None:
+    assert trials.play(scenario).violations == []
 
 
 @pytest.mark.parametrize("fault", Fault)
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
-def test_no_fault_at_any_operation_breaks_a_promise(scenario: Scenario, fault: Fault, trials: Trials) -> None:
+def test_one_fault_at_any_operation_breaks_no_guarantee(scenario: Scenario, fault: Fault, trials: Trials) -> None:
     trace = trials.play(scenario).trace
     broken: list[str] = []
     for at, operation in points(trace):
         if applies(fault, operation):
             result = trials.play(scenario, [Plan(fault=fault, at=at)])
             assert result.hits, "the course of events is not the same in every repetition"
-            broken += [f"{result.hits[0]}: {wrong}" for wrong in result.wrongs]
+            broken += [f"{result.hits[0]}: {violation}" for violation in result.violations]
     assert broken == []
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
-def test_no_two_faults_break_a_promise(scenario: Scenario, trials: Trials) -> None:
+def test_two_faults_break_no_guarantee(scenario: Scenario, trials: Trials) -> None:
     chance = random.Random(f"pairs of {scenario.name}")
     broken: list[str] = []
     for _ in range(PAIRS):
         first = _drawn(chance, trials.play(scenario).trace, 0)
         second = _drawn(chance, trials.play(scenario, [first]).trace, first.at)
         result = trials.play(scenario, [first, second])
-        broken += [f"{' and '.join(result.hits)}: {wrong}" for wrong in result.wrongs]
+        broken += [f"{' and '.join(result.hits)}: {violation}" for violation in result.violations]
     assert broken == []
 
 
 def _drawn(chance: random.Random, trace: Sequence[Operation], after: int) -> Plan:
-    """Some fault at some operation after that one, or at that one's neighbour when it was the last."""
+    """Pick a fault at a later operation, or at the neighbor of the last one."""
     at = chance.randint(after + 1, max(len(trace), after + 1))
     fault = chance.choice([fault for fault in Fault if at > len(trace) or applies(fault, trace[at - 1])])
     return Plan(fault=fault, at=at)

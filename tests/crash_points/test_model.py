@@ -1,6 +1,6 @@
-"""A model check: whatever callers, operators, providers, storage and death do, in whatever order, the promises hold.
+"""Model test: the guarantees hold for any order of actions of callers, operators, providers, storage and crashes.
 
-Hypothesis draws courses of events over one or two instances in virtual time, and looks for the shortest that breaks one.
+Hypothesis draws scenarios over one or two instances in virtual time, and finds the shortest that violates one.
 `RELAY_PROOF_EXAMPLES` makes it draw more, and new ones each time.
 """
 
@@ -29,11 +29,11 @@ from tests.crash_points.virtual_time import VirtualLoop
 from tests.crash_points.world import MAIN_QUEUE, World
 
 EXAMPLES = int(os.environ.get("RELAY_PROOF_EXAMPLES", "0"))
-"""How many courses the long run draws; 0 is the short run, which draws the same ones each time."""
+"""The number of scenarios in the long run; 0 is the short run, which draws the same ones each time."""
 SHORT_EXAMPLES, STEPS = 60, 25
 
 LATENCIES = (0.001, 0.004, 0.004, 0.01, 0.05, 0.3, 2.0)
-"""Seconds that an operation takes, drawn for each, so that what runs side by side meets in every order."""
+"""Duration of an operation in seconds, drawn for each, so that concurrent work interleaves in any order."""
 ANSWERS: tuple[Answer, ...] = (
     Sent(),
     AWAY,
@@ -51,7 +51,7 @@ trials = Trials()
 
 
 class Course(RuleBasedStateMachine):
-    """One world, and everything that can happen to it."""
+    """One world and its possible events."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -64,7 +64,7 @@ class Course(RuleBasedStateMachine):
         return self.loop.run_until_complete(work)
 
     def ask(self, work: Coroutine[Any, Any, Any]) -> None:
-        """Let a caller do something on the side, while other things go on."""
+        """Run an action of a caller concurrently."""
         self.asked.append(self.loop.create_task(work))
 
     @initialize(seed=st.integers(0, 2**16), instances=st.integers(1, 2), can_ask=st.booleans(), knows=st.booleans())
@@ -113,8 +113,8 @@ class Course(RuleBasedStateMachine):
 
     @rule(pick=st.integers(0, 99))
     def cancel(self, pick: int) -> None:
-        if self.caller.told:
-            self.ask(self.caller.cancel(sorted(self.caller.told)[pick % len(self.caller.told)]))
+        if self.caller.submissions:
+            self.ask(self.caller.cancel(sorted(self.caller.submissions)[pick % len(self.caller.submissions)]))
 
     @rule(pick=st.integers(0, 99))
     def redrive(self, pick: int) -> None:
@@ -141,7 +141,7 @@ class Course(RuleBasedStateMachine):
 
     @rule(trouble=st.sampled_from([VETTING, Sent()]))
     def probe(self, trouble: Any) -> None:
-        """What the provider's account says of itself from now on."""
+        """Change the state of the provider's account."""
         self.main.probe = trouble
 
     @rule(which=st.integers(0, 1))
@@ -158,19 +158,19 @@ class Course(RuleBasedStateMachine):
 
     @rule()
     def end_leases(self) -> None:
-        """The host's leases are lost while its functions go on: every entry is given out again."""
+        """Lose the host's leases while its functions run: every entry becomes visible again."""
         self.world.queues.end_leases(MAIN_QUEUE, self.world.clock())
 
     @rule(pick=st.integers(0, 999))
     def redeliver(self, pick: int) -> None:
-        """An entry of the past comes again, as if it had never been deleted."""
+        """Put an old entry back, as if it had never been deleted."""
         bodies = self.world.queues.history
         if bodies:
             self.do(self.world.queues.put(MAIN_QUEUE, bodies[pick % len(bodies)]))
 
     @rule()
     def lose_entries(self) -> None:
-        """Entries of which `pending` has a row are lost: whoever loses them, recovery puts them back."""
+        """Lose entries that have a row in `pending`: recovery must put them back."""
         self.do(self.audit.read())
         self.world.queues.lose(MAIN_QUEUE, self.audit.is_pending)
 
@@ -182,7 +182,7 @@ class Course(RuleBasedStateMachine):
         assert self.do(self.audit.excesses()) == []
 
     def teardown(self) -> None:
-        """Let all be well, wait until all is at rest, and do the accounts."""
+        """End all faults, wait until everything is at rest, and check the accounting."""
         try:
             if hasattr(self, "audit"):
                 assert self.do(self.rest()) == []
@@ -195,7 +195,7 @@ class Course(RuleBasedStateMachine):
         await asyncio.gather(*self.asked)
         await self.caller.insist("POST", "/v1/routes/main/release", {})
         await self.audit.until_rest(self.hosts, lambda: True)
-        return await self.audit.wrongs(self.hosts)
+        return await self.audit.violations(self.hosts)
 
 
 TestPromises = Course.TestCase

@@ -1,4 +1,4 @@
-"""One trial: a scenario played under a plan of faults, until everything has come to rest, and what the books say then."""
+"""One trial: runs a scenario with planned faults until everything is at rest, and checks the accounting."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence, Set
@@ -7,8 +7,8 @@ import msgspec
 
 from relay.core.model import State
 from relay.core.settings import Settings
+from tests.crash_points.accounting import Line
 from tests.crash_points.audit import Audit
-from tests.crash_points.books import Line
 from tests.crash_points.caller import Caller
 from tests.crash_points.faults import Operation
 from tests.crash_points.host import Host, Schedule
@@ -18,7 +18,7 @@ from tests.crash_points.world import Plan, Prepared, World, prepare
 
 
 class Stage:
-    """What a scenario acts on."""
+    """The objects that a scenario uses."""
 
     def __init__(self, world: World, caller: Caller) -> None:
         self.world = world
@@ -26,12 +26,12 @@ class Stage:
 
     @property
     def main(self) -> Account:
-        """The account of the first route."""
+        """Return the account of the first route."""
         return self.world.accounts["main"]
 
 
 class Scenario(msgspec.Struct, frozen=True, kw_only=True):
-    """A course of events.
+    """A sequence of events.
 
     `ends` names for each label the states its parts may end in without any fault; `may_end` the ones that a fault may
     lead to besides. `attempts` is how many attempts the parts of a label make without a fault, `most_deaths` how many
@@ -49,16 +49,16 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of a trial."""
+    """The result of a trial."""
 
     lines: Sequence[Line]
-    wrongs: Sequence[str]
+    violations: Sequence[str]
     hits: Sequence[str]
     trace: Sequence[Operation]
 
     @property
     def copies(self) -> int:
-        """Acceptances beyond the first, over all recipients."""
+        """Count acceptances beyond the first, over all recipients."""
         return sum(
             max(0, sum(number in taken.recipients for taken in line.taken) - 1)
             for line in self.lines
@@ -67,27 +67,27 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Trials:
-    """Plays scenarios; what they have in common is prepared once."""
+    """Runs scenarios; prepares once what they share."""
 
     def __init__(self) -> None:
         # By identity, and with the settings themselves, so that no other ones can come to have the same.
         self._prepared: dict[int, tuple[Settings, Prepared]] = {}
 
     def play(self, scenario: Scenario, plans: Sequence[Plan] = ()) -> Result:
-        """Play a scenario to its end in a world of its own."""
+        """Run a scenario to its end in a new world."""
         with asyncio.Runner(loop_factory=VirtualLoop) as runner:
             prepared = self.prepared(runner, scenario.settings)
             return runner.run(_play(virtual(runner), scenario, plans, prepared))
 
     def prepared(self, runner: asyncio.Runner, settings: Settings) -> Prepared:
-        """A storage that is set up for these settings; set up once."""
+        """Return a copy of storage that is set up for these settings."""
         if id(settings) not in self._prepared:
             self._prepared[id(settings)] = settings, runner.run(prepare(virtual(runner), settings))
         return self._prepared[id(settings)][1]
 
 
 def virtual(runner: asyncio.Runner) -> VirtualLoop:
-    """The loop of a runner of virtual time."""
+    """Return the event loop of a runner with virtual time."""
     loop = runner.get_loop()
     assert isinstance(loop, VirtualLoop)
     return loop
@@ -106,13 +106,13 @@ async def _play(loop: VirtualLoop, scenario: Scenario, plans: Sequence[Plan], pr
         await script
     trace, hits = tuple(world.trace), tuple(world.hits)
     world.calm()
-    wrongs = await audit.wrongs([host])
+    violations = await audit.violations([host])
     serving.cancel()
-    wrongs += _ends(scenario, audit.lines, has_fault=bool(hits))
+    violations += _ends(scenario, audit.lines, has_fault=bool(hits))
     deaths = len(world.dead_processes) - len(hits)
     if scenario.most_deaths is not None and deaths > scenario.most_deaths:
-        wrongs.append(f"{deaths} processes died of it")
-    return Result(lines=audit.lines, wrongs=wrongs, hits=hits, trace=trace)
+        violations.append(f"{deaths} processes died of it")
+    return Result(lines=audit.lines, violations=violations, hits=hits, trace=trace)
 
 
 def _ends(scenario: Scenario, lines: Sequence[Line], *, has_fault: bool) -> list[str]:

@@ -26,7 +26,7 @@ class _Jumps(selectors.SelectSelector):
         self.seconds = 0.0
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        """What is ready now; the time-out is over at once. Sockets are asked only when nothing else can happen."""
+        """What is ready now; the timeout is over at once. Sockets are asked only when nothing else can happen."""
         if timeout is not None:
             self.seconds += max(0.0, timeout)
             return []
@@ -82,7 +82,7 @@ class Poll:
             self._cancel()
 
     def stir(self) -> None:
-        """Something has happened: the next look will find it."""
+        """Wake the next look because something has changed."""
         if self._woken is None:
             return
         looks = math.ceil((self._loop.time() - self._begun) / self._seconds)
@@ -103,4 +103,4 @@ class Poll:
 
 
 def _keep_still(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """Tasks of a process that died are never asked what became of them."""
+    """Ignore exceptions of tasks whose process died."""

@@ -1,4 +1,4 @@
-"""The world of a trial: storage that outlives every process, the provider's ledger, and the plan of what goes wrong."""
+"""The world of a trial: storage that outlives every process, the providers' ledger, and the planned faults."""
 
 import asyncio
 import random
@@ -46,12 +46,12 @@ class ProofRelay(Relay):
         }
 
     def provider(self, route: str) -> Provider:
-        """The double of a route."""
+        """Return the double of a route."""
         return self._doubles[route]
 
 
 class Instance:
-    """A process, and Relay in it."""
+    """A process with its application."""
 
     def __init__(self, world: "World", process: Process) -> None:
         self.process = process
@@ -59,7 +59,7 @@ class Instance:
 
 
 class World:
-    """Everything that a death leaves as it was. `witness` reads storage without a fault."""
+    """Everything that survives a crash. `witness` reads storage without faults."""
 
     def __init__(
         self,
@@ -92,7 +92,7 @@ class World:
         self._changed = asyncio.Condition()
 
     async def start(self) -> Instance:
-        """A new process over what the others left."""
+        """Start a new process on the same storage."""
         instance = Instance(self, Process(len(self._instances) + 1, self._decide, self.stir))
         self._instances.append(instance)
         async with self._changed:
@@ -100,7 +100,7 @@ class World:
         return instance
 
     async def living(self) -> Instance:
-        """One of the processes that live, as soon as there is one."""
+        """Return a living process, as soon as there is one."""
         async with self._changed:
             await self._changed.wait_for(lambda: self._alive)
         return self.chance.choice(self._alive)
@@ -126,35 +126,35 @@ class World:
         return made
 
     def stir(self) -> None:
-        """Something happened that who looks every few seconds should see."""
+        """Wake the tasks that look at this world every few seconds."""
         for poll in self._polls:
             poll.stir()
 
     async def pass_time(self, seconds: float) -> None:
-        """Let virtual time go by."""
+        """Let virtual time pass."""
         await asyncio.sleep(seconds)
 
     def plan(self, fault: Fault, after: int) -> None:
-        """Let this fault happen at one of the next operations."""
+        """Plan a fault for one of the next operations."""
         self._plans[len(self.trace) + after] = fault
 
     def lose_storage(self, seconds: float) -> None:
-        """Storage refuses everything for so long."""
+        """Make storage refuse everything for `seconds`."""
         self._outage_until = self.clock() + timedelta(seconds=seconds)
 
     def calm(self) -> None:
-        """Nothing goes wrong any more."""
+        """Remove all planned faults."""
         self._plans = {}
         self._outage_until = self.clock()
 
     @staticmethod
     def place_of(name: str) -> tuple[str, int]:
-        """The batch of a message's name, and its index there."""
+        """Return the batch and the index of a message id."""
         parsed = ids.parse(name)
         return parsed.batch, parsed.index
 
     def new_batch(self) -> str:
-        """Names in the shape of UUIDv7 that are the same in every repetition of a trial."""
+        """Generate UUIDv7 names that are the same in every run of a trial."""
         self._batches += 1
         milliseconds = int(self.clock().timestamp() * 1000)
         return f"{milliseconds:012x}7000a000{self._batches:012x}"
@@ -173,7 +173,7 @@ class World:
 
 
 class Prepared(msgspec.Struct, frozen=True, kw_only=True):
-    """A storage with everything created and one caller, who is also the operator; and the key."""
+    """Create a storage with all resources and one operator. Returns it with the key."""
 
     storage: StorageSnapshot
     key: str

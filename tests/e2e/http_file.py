@@ -13,7 +13,7 @@ _EXPECTATION = re.compile(r"^\?\? status (==|matches) (.+)$", re.MULTILINE)
 
 
 class Written(msgspec.Struct, frozen=True, kw_only=True):
-    """A request as written, and what its status should be (a pattern). `name` is what others call its answer."""
+    """A request as written, and a pattern for its expected status. Other requests refer to its response by `name`."""
 
     title: str
     name: str
@@ -25,19 +25,19 @@ class Written(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read(path: Path) -> tuple[dict[str, str], list[Written]]:
-    """The variables of the file, and its requests in order."""
+    """Return the variables and the requests of the file, in order."""
     first, *parts = re.split(r"^### ", path.read_text(), flags=re.MULTILINE)
     variables = dict(re.findall(r"^@(\w+) = (.+)$", first, flags=re.MULTILINE))
     return variables, [_request(part) for part in parts]
 
 
 def filled(text: str, values: Callable[[str], str]) -> str:
-    """The text with every `{{…}}` replaced."""
+    """Replace every `{{…}}` in a text."""
     return _VARIABLE.sub(lambda match: values(match[1]), text)
 
 
 def value_of(expression: str, variables: Mapping[str, str], answers: Mapping[str, Any], key: str) -> str:
-    """What an expression stands for. Raises `KeyError` for what is not there."""
+    """Return the value of an expression. Raises `KeyError` if it is undefined."""
     if expression == "$processEnv RELAY_KEY":
         return key
     if expression.startswith("$datetime iso8601"):

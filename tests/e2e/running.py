@@ -22,7 +22,7 @@ _READY_SECONDS = 120
 
 
 class RunningRelay:
-    """A relay that listens. `logs` are the lines the host wrote."""
+    """A running relay. `logs` are the log lines of the host."""
 
     def __init__(
         self, *, url: str, key: str, session: aiohttp.ClientSession, host: Child, environment: Mapping[str, str],
@@ -36,7 +36,7 @@ class RunningRelay:
         self.logs = logs
 
     async def call(self, method: str, path: str, **arguments: Any) -> tuple[int, Any, Mapping[str, str]]:
-        """A request with the client's key: status, decoded body (None when empty), headers."""
+        """Send a request with the client's key. Returns status, decoded body (None when empty) and headers."""
         headers = {"Authorization": f"Bearer {self.key}", **arguments.pop("headers", {})}
         async with self.session.request(method, f"{self.url}{path}", headers=headers, **arguments) as response:
             body = await response.read()
@@ -45,7 +45,7 @@ class RunningRelay:
 
 @asynccontextmanager
 async def running_relay(settings: Mapping[str, str]) -> AsyncIterator[RunningRelay]:
-    """Start a relay with these application settings, on storage of its own."""
+    """Start a relay with these application settings and new storage."""
     async with AsyncExitStack() as exits:
         azurite = await Azurite.start()
         exits.push_async_callback(azurite.stop)
@@ -62,7 +62,7 @@ async def running_relay(settings: Mapping[str, str]) -> AsyncIterator[RunningRel
 
 
 async def first_key(environment: Mapping[str, str]) -> str:
-    """Create the storage and the first client, as `relay init` does; its key."""
+    """Create the storage and the first client, as `relay init` does. Returns its key."""
     relay = start(environment)
     try:
         await relay.create_storage()

@@ -1,4 +1,4 @@
-// An application that uses SendGrid's Node.js library, told nothing but another address and another key.
+// An application that uses SendGrid's Node.js library with Relay's URL and key.
 // Arguments: the relay's address and a key. Prints one JSON object: what came of each call.
 import { readFileSync } from "node:fs";
 import sendgrid from "@sendgrid/mail";

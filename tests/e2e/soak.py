@@ -29,10 +29,10 @@ from relay.bootstrap import Relay, start
 from relay.core.errors import Unavailable
 from standins.sendgrid.server import DEFAULT_KEY, SendGridStandIn
 from tests.e2e.running import ROOT, first_key
-from tests.e2e.soak_books import Books, Told, read_books
+from tests.e2e.soak_accounting import Accounting, TrackedSubmission, read_accounting
 
 LEASE_SECONDS = 15
-"""The host's: what a death leaves behind is taken up after it, and a soak should not take hours."""
+"""Lease time of the host. It is short, since the entries of a killed host become visible only after it."""
 ATTEMPT_SECONDS = 10
 ANSWER_SECONDS = 2
 READY_SECONDS = 60
@@ -67,7 +67,7 @@ class Soak:
     """One run."""
 
     def __init__(self, plan: Plan) -> None:
-        self.told: list[Told] = []
+        self.submissions: list[TrackedSubmission] = []
         self.kills = 0
         self._plan = plan
         self._chance = random.Random(plan.seed)
@@ -76,8 +76,8 @@ class Soak:
             probe.bind(("127.0.0.1", 0))
             self._port = int(probe.getsockname()[1])
 
-    async def run(self) -> Books:
-        """Submit, kill, wait until all is at rest; the books."""
+    async def run(self) -> Accounting:
+        """Submit messages and kill hosts, wait until all messages have ended, and return the accounting."""
         async with AsyncExitStack() as exits:
             azurite = await Azurite.start()
             exits.push_async_callback(azurite.stop)
@@ -98,7 +98,7 @@ class Soak:
     # ── the host ──
 
     async def _serve(self, environment: Mapping[str, str]) -> None:
-        """Start the host and kill it, again and again; the last one lives."""
+        """Start and kill the host repeatedly; the last one lives."""
         while True:
             host = await Child.start(
                 name="the local host",
@@ -122,7 +122,7 @@ class Soak:
                 await host.stop(grace_seconds=5)
 
     async def _life(self) -> None:
-        """How long this host may live: until its hour comes, or all is submitted and it may stay."""
+        """Wait until this host must be killed, or until all messages are submitted and it may stay."""
         with suppress(TimeoutError):
             async with asyncio.timeout(self._chance.uniform(*self._plan.kill_seconds)):
                 await self._is_submitted.wait()
@@ -142,69 +142,73 @@ class Soak:
             await asyncio.gather(*(sender() for _ in range(self._plan.senders)))
 
     async def _submit(self, session: aiohttp.ClientSession, number: int) -> None:
-        """One message: with a key until it is answered 202, without one until somebody may have heard it."""
-        told = Told(label=f"message {number}", has_key=number % 2 == 0)
-        self.told.append(told)
+        """Submit one message: with a key, retry until 202; without one, until a request may have arrived."""
+        submission = TrackedSubmission(label=f"message {number}", has_key=number % 2 == 0)
+        self.submissions.append(submission)
         is_careful = number % 7 == 0
         body = {
             "from": "app@sender.example",
             "to": [f"person-{number}@example.net"],
-            "subject": told.label,
+            "subject": submission.label,
             "text": "Hello. " * (number % 150 + 1),
             "delivery": "at_most_once" if is_careful else "at_least_once",
             "route": "careful" if is_careful else "main",
         }
-        headers = {"Idempotency-Key": f"soak-{number}"} if told.has_key else {}
+        headers = {"Idempotency-Key": f"soak-{number}"} if submission.has_key else {}
         while True:
-            seconds = await self._ask(session, told, body, headers)
-            if told.ids or (told.asked and not told.has_key):
+            seconds = await self._ask(session, submission, body, headers)
+            if submission.ids or (submission.asked and not submission.has_key):
                 return
             await asyncio.sleep(seconds)
 
     async def _ask(
-        self, session: aiohttp.ClientSession, told: Told, body: Mapping[str, object], headers: Mapping[str, str]
+        self,
+        session: aiohttp.ClientSession,
+        submission: TrackedSubmission,
+        body: Mapping[str, object],
+        headers: Mapping[str, str],
     ) -> float:
-        """One request; how long to wait before the next one."""
+        """Send one request. Returns the seconds to wait before the next one."""
         url = f"http://127.0.0.1:{self._port}/v1/messages"
         try:
             async with session.post(url, json=body, headers=headers) as response:
-                told.asked += 1
+                submission.asked += 1
                 answer = await response.read()
                 if response.status == 202:
-                    told.ids.append(str(msgspec.json.decode(answer)["id"]))
+                    submission.ids.append(str(msgspec.json.decode(answer)["id"]))
                 elif response.status not in (409, 503):
-                    raise AssertionError(f"{told.label} was answered {response.status}: {answer[:200]!r}")
+                    raise AssertionError(f"{submission.label} was answered {response.status}: {answer[:200]!r}")
                 return min(3.0, float(response.headers.get("Retry-After", "1")))
         except aiohttp.ClientConnectorError:
             # Nobody listens: certainly not heard.
             return 0.3
         except (aiohttp.ClientError, TimeoutError):
-            told.asked += 1
+            submission.asked += 1
             return 0.3
 
     # ── the end ──
 
     async def _until_rest(
         self, relay: Relay, serving: asyncio.Task[None], providers: Sequence[SendGridStandIn]
-    ) -> Books:
+    ) -> Accounting:
         ends_at = time.monotonic() + self._plan.patience_seconds
-        while not (await self._books(relay, providers)).is_at_rest and time.monotonic() < ends_at:
+        while not (await self._read_accounting(relay, providers)).is_at_rest and time.monotonic() < ends_at:
             if serving.done():
                 await serving
             await asyncio.sleep(2)
-        # Once more: what was taken while the books were read is in them now.
-        return await self._books(relay, providers)
+        # Once more: what was accepted during the first reading is included now.
+        return await self._read_accounting(relay, providers)
 
-    async def _books(self, relay: Relay, providers: Sequence[SendGridStandIn]) -> Books:
+    async def _read_accounting(self, relay: Relay, providers: Sequence[SendGridStandIn]) -> Accounting:
         taken: Counter[str] = Counter()
         for provider in providers:
             taken.update(provider.inbox.by_relay_id)
         for _ in range(BOOKS_TRIES):
             # A busy Azurite may not answer in time; that says nothing about the mail.
             with suppress(Unavailable):
-                return await read_books(relay, self.told, taken)
+                return await read_accounting(relay, self.submissions, taken)
             await asyncio.sleep(2)
-        return await read_books(relay, self.told, taken)
+        return await read_accounting(relay, self.submissions, taken)
 
 
 async def _cancelled(task: asyncio.Task[None]) -> None:
@@ -229,19 +233,19 @@ def _settings(main: SendGridStandIn, careful: SendGridStandIn, azurite: Azurite)
 
 
 def main() -> int:
-    """Run a soak as the command line says; 1 when a promise was broken."""
+    """Run a soak with the options of the command line. Returns 1 if a guarantee was violated."""
     parser = argparse.ArgumentParser(prog="soak", description=__doc__)
     parser.add_argument("--messages", type=int, default=20_000)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     soak = Soak(Plan(messages=options.messages, seed=options.seed))
     begun = time.monotonic()
-    books = asyncio.run(soak.run())
-    say(f"{soak.kills} kills in {time.monotonic() - begun:.0f} seconds, seed {options.seed}\n\n{books.table()}")
-    wrongs = books.wrongs()
-    for wrong in wrongs[:100]:
-        say(f"BROKEN: {wrong}")
-    return 1 if wrongs else 0
+    accounting = asyncio.run(soak.run())
+    say(f"{soak.kills} kills in {time.monotonic() - begun:.0f} seconds, seed {options.seed}\n\n{accounting.table()}")
+    violations = accounting.violations()
+    for violation in violations[:100]:
+        say(f"BROKEN: {violation}")
+    return 1 if violations else 0
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The real command against a real relay."""
+"""The command line against a running relay."""
 
 import asyncio
 import json
@@ -21,7 +21,7 @@ WIDTH = 160
 
 
 class Ran(msgspec.Struct, frozen=True, kw_only=True):
-    """What a command did."""
+    """The result of a command."""
 
     code: int
     output: str
@@ -29,13 +29,13 @@ class Ran(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def json(self) -> Any:
-        """The output as JSON."""
+        """Decode the output as JSON."""
         return json.loads(self.output)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def relay() -> AsyncIterator[RunningRelay]:
-    """A relay that captures everything, and has a route that no rule sends by."""
+    """A relay that captures all mail, and has a second route that no rule uses."""
     async with SendGridStandIn() as sendgrid:
         vendor = {"provider": "sendgrid", "base_url": sendgrid.url}
         settings = {
@@ -48,7 +48,7 @@ async def relay() -> AsyncIterator[RunningRelay]:
 
 
 async def run(relay: RunningRelay, *arguments: str, text: str = "", key: str | None = None) -> Ran:
-    """Run `relay …` in this process, which saves a start; `start` is for what only a process shows."""
+    """Run `relay …` in this process, which is faster than `start`."""
     # As wide as COLUMNS makes it for `start`: this console was made before.
     output.console.width = WIDTH
     ran = await asyncio.to_thread(
@@ -60,7 +60,7 @@ async def run(relay: RunningRelay, *arguments: str, text: str = "", key: str | N
 
 
 async def start(relay: RunningRelay, *arguments: str, text: str = "", key: str | None = None) -> Ran:
-    """Run `relay …` as a user would: as a process, with pipes and an exit code."""
+    """Run `relay …` as a process, with pipes and an exit code."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "relay.cli", *arguments),
         cwd=ROOT,
@@ -78,7 +78,7 @@ def sending(*more: str, to: str = "delivered@relay.test", subject: str = "By com
 
 
 @pytest.mark.asyncio(loop_scope="module")
-async def test_a_message_is_sent_and_followed(relay: RunningRelay, tmp_path: Path) -> None:
+async def test_message_is_sent_and_followed(relay: RunningRelay, tmp_path: Path) -> None:
     (tmp_path / "report.csv").write_text("a,b\n1,2\n")
     ran = await start(relay, *sending("--attach", str(tmp_path / "report.csv"), "--tag", "cli", "--follow", "--json"))
     assert ran.code == 0, ran.errors
@@ -97,7 +97,7 @@ async def test_init_prints_the_key_of_a_new_client_once(relay: RunningRelay) -> 
 
 
 @pytest.mark.asyncio(loop_scope="module")
-async def test_text_comes_from_the_input(relay: RunningRelay) -> None:
+async def test_text_is_read_from_stdin(relay: RunningRelay) -> None:
     arguments = ["send", "--from", "a@example.com", "--to", "delivered+in@relay.test", "--subject", "In", "--text", "-"]
     assert (await start(relay, *arguments, text="from a pipe")).code == 0
     _, mail, _ = await relay.call("GET", "/v1/inbox/wait?to=delivered%2Bin@relay.test&timeout=20")
@@ -105,13 +105,13 @@ async def test_text_comes_from_the_input(relay: RunningRelay) -> None:
 
 
 @pytest.mark.asyncio(loop_scope="module")
-async def test_a_bad_end_has_an_exit_code_of_its_own(relay: RunningRelay) -> None:
+async def test_failed_message_exits_4(relay: RunningRelay) -> None:
     ran = await start(relay, *sending("--follow", "--json", to="rejected@relay.test"))
     assert (ran.code, ran.json["state"]) == (4, "failed")
 
 
 @pytest.mark.asyncio(loop_scope="module")
-async def test_every_mistake_is_told_and_the_exit_code_says_refused(relay: RunningRelay) -> None:
+async def test_refused_message_exits_1_and_lists_every_problem(relay: RunningRelay) -> None:
     ran = await run(relay, *sending(to="nobody", subject="a\nb"))
     assert ran.code == 1
     assert "to[0]" in ran.errors
@@ -121,7 +121,7 @@ async def test_every_mistake_is_told_and_the_exit_code_says_refused(relay: Runni
 
 
 @pytest.mark.asyncio(loop_scope="module")
-async def test_a_wrong_key_and_a_wrong_address_are_told_apart(relay: RunningRelay) -> None:
+async def test_wrong_key_exits_1_and_wrong_url_exits_3(relay: RunningRelay) -> None:
     assert (await run(relay, "routes", "list", key="relay_00000000_wrong")).code == 1
     away = await run(relay, "--url", "http://127.0.0.1:9", "routes", "list")
     assert away.code == 3
@@ -129,7 +129,7 @@ async def test_a_wrong_key_and_a_wrong_address_are_told_apart(relay: RunningRela
 
 
 @pytest.mark.asyncio(loop_scope="module")
-async def test_a_route_is_held_probed_and_released(relay: RunningRelay) -> None:
+async def test_route_is_held_probed_and_released(relay: RunningRelay) -> None:
     assert (await run(relay, "routes", "hold", "capture")).code == 0
     held = (await run(relay, "routes", "list", "--json")).json
     assert held[0]["state"] == "held"
@@ -150,11 +150,11 @@ async def test_delivery_is_paused_and_resumed(relay: RunningRelay) -> None:
 
 
 @pytest.mark.asyncio(loop_scope="module")
-async def test_a_client_is_made_limited_rotated_and_disabled(relay: RunningRelay) -> None:
+async def test_client_is_created_limited_rotated_and_disabled(relay: RunningRelay) -> None:
     key = (await run(relay, "clients", "add", "shop", "--sender", "*@example.com")).output.strip()
     assert (await run(relay, *sending(), key=key)).code == 0
     assert (await run(relay, "clients", "limit", "shop", "--sender", "*@other.example")).code == 0
-    # Every process keeps clients for seconds; only reading them anew shows the change for certain.
+    # Every process caches clients for seconds; only a fresh read is certain to show the change.
     assert "*@other.example" in (await run(relay, "clients", "list")).output
     second = (await run(relay, "clients", "rotate", "shop", "--json")).json
     assert (await run(relay, "clients", "remove-key", "shop", key.split("_")[1])).code == 0
@@ -178,7 +178,7 @@ async def test_dead_letters_are_listed_redriven_and_discarded(relay: RunningRela
 
 
 @pytest.mark.asyncio(loop_scope="module")
-async def test_a_short_bench_ends_with_everything_sent(relay: RunningRelay) -> None:
+async def test_bench_sends_every_message(relay: RunningRelay) -> None:
     assert (await run(relay, "bench", "--messages", "40", "--json")).json["sent"] == 40
 
 
@@ -192,14 +192,14 @@ async def test_messages_are_listed_and_tailed(relay: RunningRelay) -> None:
 
 
 @pytest.mark.asyncio(loop_scope="module")
-async def test_the_doctor_finds_nothing_wrong(relay: RunningRelay) -> None:
+async def test_doctor_finds_no_problem(relay: RunningRelay) -> None:
     ran = await run(relay, "doctor", "--json")
     assert (ran.code, ran.json["health"]) == (0, "ok"), ran.json
     assert "storage" in (await run(relay, "doctor")).output
 
 
 @pytest.mark.asyncio(loop_scope="module")
-async def test_suppressions_go_out_and_come_in_again(relay: RunningRelay, tmp_path: Path) -> None:
+async def test_exported_suppressions_can_be_imported(relay: RunningRelay, tmp_path: Path) -> None:
     assert (await run(relay, "suppressions", "add", "ada@example.org", "--note", "by telephone")).code == 0
     exported = await run(relay, "suppressions", "export")
     (tmp_path / "list.csv").write_text(exported.output)
@@ -211,7 +211,7 @@ async def test_suppressions_go_out_and_come_in_again(relay: RunningRelay, tmp_pa
 
 
 @pytest.mark.asyncio(loop_scope="module")
-async def test_a_recipients_mail_is_erased(relay: RunningRelay) -> None:
+async def test_mail_of_a_recipient_is_erased(relay: RunningRelay) -> None:
     hers = "delivered+ada@relay.test"
     sent = (await run(relay, *sending("--follow", "--json", to=hers))).json["id"]
     counts = {"erased": 1, "cancelled": 0, "moving": 0, "shared_files": 0}
@@ -219,14 +219,14 @@ async def test_a_recipients_mail_is_erased(relay: RunningRelay) -> None:
     assert (await run(relay, "erase", hers, text="n\n")).code == 1
     assert "1 erased, 0 cancelled." in (await run(relay, "erase", hers, "--yes")).output
     assert (await run(relay, "erase", hers, text="y\n")).code == 0
-    told = (await run(relay, "status", sent)).output
-    assert "erased_at" in told
-    assert hers not in told
+    shown = (await run(relay, "status", sent)).output
+    assert "erased_at" in shown
+    assert hers not in shown
     assert (await run(relay, "erase", "ada", "--yes")).code == 1
 
 
 @pytest.mark.asyncio(loop_scope="module")
-async def test_lost_mail_is_looked_for(relay: RunningRelay) -> None:
+async def test_redrive_dry_run_counts_lost_mail(relay: RunningRelay) -> None:
     days = ("--sent-between", "2026-03-01T00:00:00Z", "2026-03-02T00:00:00Z", "--json")
     asked = ("redrive", "--route", "vendor", *days)
     assert (await run(relay, *asked, "--without-delivered")).json == {"found": 0, "redriven": 0, "skipped": 0}

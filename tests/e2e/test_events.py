@@ -1,4 +1,4 @@
-"""What became of mail, through real processes: vendors emit events, a mailbox gets a bounce, and a web hook is told, signed."""
+"""Provider events, bounces in a mailbox and signed webhooks, through real processes."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -16,37 +16,37 @@ POLL_SECONDS = 0.3
 SECRET = "a-secret-of-event-grid"
 
 
-async def test_vendors_tell_and_the_web_hook_is_told(tmp_path: Path) -> None:
+async def test_provider_events_are_recorded_and_posted_to_the_webhook(tmp_path: Path) -> None:
     async with Everything(tmp_path) as vendors, hook() as receiver, running_relay(_settings(vendors)) as relay:
         subscription = await _post(relay, "/v1/webhooks", {"url": receiver.url})
         async with asyncio.timeout(PATIENCE_SECONDS):
             name = await _sent(relay, ["ada@sendgrid.test", "bob@sendgrid.test", "eve@acs.test"])
-            await _tell(vendors, relay, name)
-            story = await _until(lambda: _story(relay, name), _is_told)
-            await _until(lambda: _noted(receiver), lambda posts: posts >= 4)
+            await _post_events(vendors, relay, name)
+            status = await _until(lambda: _status(relay, name), _has_events)
+            await _until(lambda: _received(receiver), lambda posts: posts >= 4)
 
         again = await _post(relay, "/v1/messages", {**MESSAGE, "to": ["bob@sendgrid.test", "new@sendgrid.test"]})
         refused = await relay.session.post(f"{relay.url}/v1/events/sendgrid", json=[{"event": "delivered"}])
 
-    assert _ends(story) == {
+    assert _ends(status) == {
         "ada@sendgrid.test": ("delivered", None),
         "bob@sendgrid.test": ("bounced", "address"),
         "eve@acs.test": ("bounced", "content"),
     }
-    told = {post.headers["webhook-id"]: post.verified(subscription["secret"]) for post in receiver.posts}
-    assert sorted((each["type"], each["data"]["recipient"]) for each in told.values()) == [
+    posted = {post.headers["webhook-id"]: post.verified(subscription["secret"]) for post in receiver.posts}
+    assert sorted((each["type"], each["data"]["recipient"]) for each in posted.values()) == [
         ("message.bounced", "bob@sendgrid.test"),
         ("message.bounced", "eve@acs.test"),
         ("message.delivered", "ada@sendgrid.test"),
         ("message.opened", "ada@sendgrid.test"),
     ]
-    assert {each["data"]["message"] for each in told.values()} == {name}
-    assert {each["data"]["metadata"]["order"] for each in told.values()} == {"4711"}
+    assert {each["data"]["message"] for each in posted.values()} == {name}
+    assert {each["data"]["metadata"]["order"] for each in posted.values()} == {"4711"}
     assert again["suppressed"] == [{"email": "bob@sendgrid.test", "reason": "bounced"}]
     assert refused.status == 403
 
 
-async def test_a_bounce_is_read_in_the_senders_mailbox(tmp_path: Path) -> None:
+async def test_bounce_in_the_mailbox_is_recorded(tmp_path: Path) -> None:
     async with Everything(tmp_path) as vendors, running_relay(_settings(vendors)) as relay:
         async with asyncio.timeout(PATIENCE_SECONDS):
             name = await _sent(relay, ["ada@graph.test"])
@@ -56,11 +56,11 @@ async def test_a_bounce_is_read_in_the_senders_mailbox(tmp_path: Path) -> None:
             ) as answer:
                 assert (await answer.json())["reports"] == 1
             await relay.session.post(f"{relay.url}/admin/functions/read_mailboxes", json={"input": ""})
-            story = await _until(
-                lambda: _story(relay, name), lambda found: found["recipients"][0]["state"] == "bounced"
+            status = await _until(
+                lambda: _status(relay, name), lambda found: found["recipients"][0]["state"] == "bounced"
             )
-    assert (story["recipients"][0]["code"], story["recipients"][0]["bounce_class"]) == ("5.1.10", "address")
-    assert [event["provider"] for event in story["events"]] == ["graph"]
+    assert (status["recipients"][0]["code"], status["recipients"][0]["bounce_class"]) == ("5.1.10", "address")
+    assert [event["provider"] for event in status["events"]] == ["graph"]
 
 
 MESSAGE: dict[str, Any] = {
@@ -83,14 +83,14 @@ def _settings(vendors: Everything) -> dict[str, str]:
     }
 
 
-async def _tell(vendors: Everything, relay: RunningRelay, name: str) -> None:
-    """SendGrid tells twice and in disorder; Event Grid shakes hands and tells once."""
+async def _post_events(vendors: Everything, relay: RunningRelay, name: str) -> None:
+    """Post events of SendGrid twice and out of order, and events of Event Grid once, after its handshake."""
     mails = vendors.sendgrid.inbox.of(name)
     hooks = vendors.sendgrid.webhook
     opened, delivered, bounced = (hooks.events(mails, kind) for kind in ("open", "delivered", "bounce"))
     ada = [event for event in (*opened, *delivered) if event["email"] == "ada@sendgrid.test"]
-    told = [*ada, *(event for event in bounced if event["email"] == "bob@sendgrid.test")]
-    for events in (told, told[::-1]):
+    posted = [*ada, *(event for event in bounced if event["email"] == "bob@sendgrid.test")]
+    for events in (posted, posted[::-1]):
         assert await hooks.post(f"{relay.url}/v1/events/sendgrid", events) == 200
     where = f"{relay.url}/v1/events/acs?key={SECRET}"
     grid = vendors.acs.events
@@ -102,7 +102,7 @@ async def _tell(vendors: Everything, relay: RunningRelay, name: str) -> None:
 
 async def _sent(relay: RunningRelay, to: list[str]) -> str:
     accepted = await _post(relay, "/v1/messages", {**MESSAGE, "to": to})
-    await _until(lambda: _story(relay, accepted["id"]), lambda story: story["state"] == "sent")
+    await _until(lambda: _status(relay, accepted["id"]), lambda status: status["state"] == "sent")
     return str(accepted["id"])
 
 
@@ -112,11 +112,11 @@ async def _post(relay: RunningRelay, path: str, body: Any) -> dict[str, Any]:
     return dict(answer)
 
 
-async def _story(relay: RunningRelay, name: str) -> dict[str, Any]:
+async def _status(relay: RunningRelay, name: str) -> dict[str, Any]:
     return dict((await relay.call("GET", f"/v1/messages/{name}"))[1])
 
 
-async def _noted(receiver: Hook) -> int:
+async def _received(receiver: Hook) -> int:
     return len({post.headers["webhook-id"] for post in receiver.posts})
 
 
@@ -128,9 +128,9 @@ async def _until[T](ask: Callable[[], Awaitable[T]], is_enough: Callable[[T], bo
         await asyncio.sleep(POLL_SECONDS)
 
 
-def _is_told(story: dict[str, Any]) -> bool:
-    return all(state in ("delivered", "bounced") for state, _ in _ends(story).values())
+def _has_events(status: dict[str, Any]) -> bool:
+    return all(state in ("delivered", "bounced") for state, _ in _ends(status).values())
 
 
-def _ends(story: dict[str, Any]) -> dict[str, tuple[str, str | None]]:
-    return {each["email"]: (each["state"], each.get("bounce_class")) for each in story["recipients"]}
+def _ends(status: dict[str, Any]) -> dict[str, tuple[str, str | None]]:
+    return {each["email"]: (each["state"], each.get("bounce_class")) for each in status["recipients"]}

@@ -1,4 +1,4 @@
-"""Every road out at once: the relay and all stand-ins as real processes, and one message that leaves by five providers."""
+"""One message sent by five providers: the relay and all stand-ins as real processes."""
 
 import asyncio
 import re
@@ -65,7 +65,7 @@ async def test_one_message_leaves_by_five_providers_and_is_reported_as_one() -> 
 
 
 async def _sent(relay: RunningRelay, request: dict[str, Any]) -> dict[str, Any]:
-    """The message's story once it moves no more."""
+    """Return the message's status once it is final."""
     status, accepted, _ = await relay.call("POST", "/v1/messages", json=request)
     assert status == 202, accepted
     while True:

@@ -1,4 +1,4 @@
-"""The examples of docs/api/examples.md: the page is current, and each curl and Python call gets an answer that is documented."""
+"""docs/api/examples.md is current, and each curl and Python example gets a documented response."""
 
 import asyncio
 import os
@@ -28,12 +28,12 @@ except HTTPError as error:
 """
 
 
-def test_the_page_is_current() -> None:
+def test_page_is_current() -> None:
     assert PAGE.read_text() == page()
 
 
 def examples(language: str) -> Mapping[str, str]:
-    """The blocks of a language, by operation."""
+    """Return the code blocks of a language by operation."""
     sections = re.findall(r"^## (\w+)\n(.*?)(?=^## |\Z)", PAGE.read_text(), flags=re.MULTILINE | re.DOTALL)
     fence = re.compile(rf"```{language}\n(.*?)\n```", flags=re.DOTALL)
     return {name: found[1] for name, text in sections if (found := fence.search(text))}
@@ -60,7 +60,7 @@ def _documented() -> dict[str, set[str]]:
 
 
 async def _environment(relay: RunningRelay) -> dict[str, str]:
-    """What the examples name: a message, a mail, a web hook, a client, a template, a route."""
+    """Create what the examples name: a message, a mail, a webhook, a client, a template, a route."""
     message = {"from": "a@example.com", "to": "delivered@relay.test", "subject": "s", "text": "t"}
     _, sent, _ = await relay.call("POST", "/v1/messages", json=message)
     _, mail, _ = await relay.call("GET", "/v1/inbox/wait?timeout=20")
@@ -104,7 +104,7 @@ async def _run_all(language: str, environment: Mapping[str, str]) -> dict[str, i
 
 
 async def _run(language: str, code: str, environment: Mapping[str, str]) -> int:
-    """The status that an example was answered."""
+    """Return the status of the response to an example."""
     if language == "sh":
         code = code.replace("curl -sS", "curl -sS -m 20 -o /dev/null -w '%{http_code}'", 1)
         argv, text = ("sh", "-c", code), b""

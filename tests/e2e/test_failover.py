@@ -1,4 +1,4 @@
-"""Which other road a message takes when its own is at fault, through a real host: only one that may, and only for certain."""
+"""Failover through a real host: only to an allowed route, and only after a certain failure."""
 
 import asyncio
 from typing import Any
@@ -30,7 +30,7 @@ def settings(first: SendGridStandIn, others: SendGridStandIn, second: SendGridSt
     }
 
 
-async def test_a_certain_fault_fails_over_and_alerts_and_a_lost_answer_does_not() -> None:
+async def test_route_fault_fails_over_and_alerts_and_lost_response_does_not() -> None:
     async with (
         SendGridStandIn(keys=[KEY]) as first,
         SendGridStandIn(keys=[KEY]) as others,
@@ -56,7 +56,7 @@ async def test_a_certain_fault_fails_over_and_alerts_and_a_lost_answer_does_not(
 
 
 async def _tried(relay: RunningRelay, subject: str, *, until: str = "") -> dict[str, Any]:
-    """The story of a new message once an attempt was settled, or once it is in a state."""
+    """Return the status of a new message once an attempt has ended, or once it is in a state."""
     mail = {"from": FROM, "to": "reader@example.net", "subject": subject, "text": "x", "delivery": "at_most_once"}
     status, accepted, _ = await relay.call("POST", "/v1/messages", json=mail)
     assert status == 202, accepted
@@ -69,5 +69,5 @@ async def _tried(relay: RunningRelay, subject: str, *, until: str = "") -> dict[
 
 
 def _alerts(relay: RunningRelay) -> list[str]:
-    """The log lines that the alert rules look for."""
+    """Return the log lines that the alert rules search for."""
     return [line for line in relay.logs if "failed_over {" in line]

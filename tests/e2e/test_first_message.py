@@ -1,4 +1,4 @@
-"""What the first message of a new process waits for: nothing is loaded that accepting it does not need."""
+"""Cold start: the first message loads no module that accepting it does not need."""
 
 import asyncio
 import json

@@ -39,7 +39,7 @@ async def relay() -> AsyncIterator[RunningRelay]:
 
 
 def starting(relay: RunningRelay) -> Relay:
-    """Start the same code on the relay's storage, as on the operator's computer."""
+    """Build the application on the relay's storage, as on the operator's computer."""
     return start({"AzureWebJobsStorage": relay.environment["AzureWebJobsStorage"]})
 
 

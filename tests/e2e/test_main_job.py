@@ -1,4 +1,4 @@
-"""The main job: HTTPS calls in, mails out at SendGrid, through real processes and real storage."""
+"""HTTP requests in, mail out through SendGrid, with real processes and storage."""
 
 import asyncio
 import base64
@@ -20,7 +20,7 @@ PATIENCE_SECONDS = 120
 POLL_SECONDS = 0.2
 
 
-async def test_what_arrives_is_what_was_submitted_and_every_id_ends_sent() -> None:
+async def test_mail_arrives_as_submitted_and_every_message_ends_sent() -> None:
     requests = list(varied_messages(COUNT, seed=20_260_301))
     async with SendGridStandIn() as sendgrid, running_relay(_settings(sendgrid)) as relay:
         ids = await _concurrently([partial(_submit, relay, request) for request in requests])

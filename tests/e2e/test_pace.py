@@ -1,4 +1,4 @@
-"""A pace that four host processes keep together: what the far end counts, with one storage between them."""
+"""Four host processes with one storage keep the pace of a route together."""
 
 import asyncio
 import os
@@ -16,7 +16,7 @@ from tests.e2e.running import RunningRelay, first_key, start_host
 HOSTS = 4
 COUNT, SECONDS = 20, 10
 MESSAGES = 26
-"""More than a window may have: hosts that paced alone would send them in two seconds, four bursts of four at once."""
+"""More than one window allows. Hosts without shared pacing would send them within two seconds."""
 READY_SECONDS = 120
 PATIENCE_SECONDS = 90
 KEY = "SG.paced.key"
@@ -54,13 +54,13 @@ async def running_relays(route: dict[str, Any]) -> AsyncIterator[list[RunningRel
 
 
 def _only_queue(number: int) -> dict[str, str]:
-    """Each host delivers from a queue of its own: otherwise the fastest may take everything, which would show nothing."""
+    """Give each host its own queue: otherwise the fastest host could deliver everything."""
     others = (queue for queue in range(HOSTS) if queue != number)
     return {f"AzureWebJobs_deliver_transactional_{queue + 1}_Disabled": "1" for queue in others}
 
 
 async def _submit_some(relay: RunningRelay, numbers: range) -> list[str]:
-    """One after the other, so that each is an entry and the entries go round the queues."""
+    """Send messages one by one, so that each is an entry and the entries are spread over the queues."""
     return [await _submit(relay, number) for number in numbers]
 
 

@@ -44,7 +44,7 @@ print("imported", len(sys.modules))
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The package, unpacked: RELAY_PACKAGE, or one without dependencies."""
+    """Unpack the package: RELAY_PACKAGE, or one without dependencies."""
     place = tmp_path_factory.mktemp("package")
     if not PACKAGE:
         pack(ROOT, place / "package.zip")
@@ -53,14 +53,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place / "app"
 
 
-def test_the_package_holds_the_app_alone() -> None:
+def test_package_contains_only_the_app() -> None:
     files = list(packaged(ROOT))
     assert {path.parts[0] for path in files} == {"function_app.py", "host.json", "relay", "requirements.txt"}
     assert {path.suffix for path in files} <= {".py", ".json", ".txt", ".html", ".css", ".js", ".svg", ".png", ".typed"}
     assert sum((ROOT / path).stat().st_size for path in files) < 10_000_000
 
 
-def test_nothing_that_git_ignores_is_deployed() -> None:
+def test_ignored_files_are_not_deployed() -> None:
     """Local settings, keys and caches: an environment of azd holds secrets."""
     patterns = (*patterns_in((ROOT / ".funcignore").read_text()), *BY_AZD)
     names = [line.strip("/").replace("*", "x").replace("[cod]", "c") for line in patterns_in(GITIGNORE.read_text())]
@@ -68,7 +68,7 @@ def test_nothing_that_git_ignores_is_deployed() -> None:
     assert packed == []
 
 
-def test_ignore_patterns_mean_what_git_means() -> None:
+def test_ignore_patterns_match_as_in_git() -> None:
     patterns = patterns_in("# a comment\n\ndocs\n*.md\n.git*\nrelay/cli\n")
     left_out = ["docs/a.txt", "relay/docs/a.txt", "README.md", "relay/README.md", ".github/x.yml", "relay/cli/a.py"]
     assert [path for path in left_out if not is_left_out(Path(path), patterns)] == []
@@ -77,13 +77,13 @@ def test_ignore_patterns_mean_what_git_means() -> None:
 
 
 def absent_modules() -> list[str]:
-    """The top-level modules that are installed here and would not be in Azure."""
+    """Return the top-level modules that are installed here but not on Azure."""
     pinned = {canonicalize_name(requirement.name) for requirement, _ in lines_of(ROOT / "requirements.txt")}
     installed = packages_distributions()
     return [module for module, owners in installed.items() if not pinned & {canonicalize_name(each) for each in owners}]
 
 
-def test_much_is_installed_here_that_azure_does_not_install() -> None:
+def test_development_packages_are_not_installed_on_azure() -> None:
     assert {"pytest", "typer", "uvicorn", "aiosmtpd"} <= set(absent_modules())
     assert not {"aiohttp", "azure", "msgspec"} & set(absent_modules())
 
@@ -129,7 +129,7 @@ async def test_package_with_dependencies_imports_without_anything_installed(fold
 
 @pytest.fixture
 async def running(folder: Path, azurite: str, tmp_path: Path) -> AsyncIterator[str]:
-    """The base URL of the package's app on the local host, which sees no other code of the project."""
+    """Start the package's app on the local host, without other code of the project. Yields its URL."""
     (tmp_path / "devhost").symlink_to(ROOT / "devhost")
     child = await Child.start(
         name="the local host",
@@ -152,7 +152,7 @@ async def running(folder: Path, azurite: str, tmp_path: Path) -> AsyncIterator[s
         await child.stop(grace_seconds=15)
 
 
-async def test_the_package_answers(running: str) -> None:
+async def test_package_starts_and_responds(running: str) -> None:
     async with aiohttp.ClientSession() as session:
         async with session.get(f"{running}/v1/health") as response:
             assert (response.status, await response.json()) == (200, {"status": "ok"})

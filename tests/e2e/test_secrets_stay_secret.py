@@ -1,4 +1,4 @@
-"""What a whole run tells and keeps: requests.http works, and no key, address or text is in the logs, no key in storage."""
+"""requests.http works; afterwards the logs contain no key, address or content, and storage no key."""
 
 import asyncio
 import base64
@@ -19,7 +19,7 @@ from tests.e2e.running import ROOT, RunningRelay, running_relay
 
 PATIENCE_SECONDS = 60
 POLL_SECONDS = 0.1
-# Words that occur nowhere by chance. Each part of a mail has its own, so that a failure says what was told.
+# Words that occur nowhere by chance. Each part of a mail has its own, so that a failure names the part that leaked.
 PROVIDER_KEY = "SG.nobody-may-read-this.ever"
 OTHER_KEY = "SG.nor-this.neither"
 PASSWORD = "quite-a-password-indeed"
@@ -82,7 +82,7 @@ async def run() -> AsyncIterator[tuple[RunningRelay, SendGridStandIn]]:
             yield relay, sendgrid
 
 
-async def test_a_run_tells_no_content_and_keeps_no_key() -> None:
+async def test_logs_contain_no_content_and_storage_no_key() -> None:
     async with run() as (relay, sendgrid):
         await _try_requests(relay)
         await _send_in_every_way(relay, sendgrid)
@@ -91,8 +91,8 @@ async def test_a_run_tells_no_content_and_keeps_no_key() -> None:
     text = "\n".join(logs)
 
     assert _events(text) >= {"accepted", "attempt", "route_held"}
-    told = [word for word in (*WORDS, "narwhal", "example.com") if word.lower() in text.lower()]
-    assert told == [], [line for line in logs if any(word.lower() in line.lower() for word in told)]
+    leaked = [word for word in (*WORDS, "narwhal", "example.com") if word.lower() in text.lower()]
+    assert leaked == [], [line for line in logs if any(word.lower() in line.lower() for word in leaked)]
     for secret in (PROVIDER_KEY, OTHER_KEY, PASSWORD, WRONG_KEY, relay.key):
         assert secret not in text
         assert secret.encode() not in kept
@@ -100,7 +100,7 @@ async def test_a_run_tells_no_content_and_keeps_no_key() -> None:
 
 
 async def _try_requests(relay: RunningRelay) -> None:
-    """Every request of requests.http answers as the file says."""
+    """Send each request of requests.http and check its status."""
     variables, requests = read(ROOT / "requests.http")
     variables["url"] = relay.url
     answers: dict[str, Any] = {}
@@ -126,7 +126,7 @@ async def _perform(
 
 
 async def _send_in_every_way(relay: RunningRelay, sendgrid: SendGridStandIn) -> None:
-    """Mail that is sent, refused, held, unreachable, lost and malformed; callers with wrong keys."""
+    """Send mail that is accepted, refused, held, unreachable, lost and malformed, and use wrong keys."""
     spoken = {"errors": [{"message": f"{RECIPIENT} is refused: vulture subject", "field": "to", "help": None}]}
     await _until_settled(relay, await _submit(relay, route="good"))
     sendgrid.script.respond(400, body=spoken)
@@ -152,7 +152,7 @@ async def _submit(relay: RunningRelay, **fields: str) -> str:
 
 
 async def _until_settled(relay: RunningRelay, name: str) -> None:
-    """Wait until an attempt has ended, whatever came of it."""
+    """Wait until an attempt has ended."""
     async with asyncio.timeout(PATIENCE_SECONDS):
         while True:
             _, story, _ = await relay.call("GET", f"/v1/messages/{name}")
@@ -162,7 +162,7 @@ async def _until_settled(relay: RunningRelay, name: str) -> None:
 
 
 async def _everything_in_storage(relay: RunningRelay) -> bytes:
-    """All rows, blobs and entries, one after the other."""
+    """Return all rows, blobs and entries."""
     storage = create_storage(relay.environment)
     try:
         return b"\n".join([part async for part in _parts(storage)])

@@ -1,4 +1,4 @@
-"""SendGrid's own libraries, given another address and key, send by whatever route the relay chooses."""
+"""SendGrid's libraries work with Relay's URL and key, over every route."""
 
 import asyncio
 import base64
@@ -30,14 +30,14 @@ PATIENCE_SECONDS = 60
 
 
 class Place:
-    """A relay as processes of its own, and a stand-in for every provider."""
+    """A relay as separate processes, and a stand-in for each provider."""
 
     def __init__(self, relay: RunningRelay, standins: Everything) -> None:
         self.relay = relay
         self.standins = standins
 
     def client(self, key: str | None = None) -> Any:
-        """SendGrid's Python client."""
+        """Create SendGrid's Python client."""
         return vendor.SendGridAPIClient(key or self.relay.key, host=self.relay.url)
 
 
@@ -51,7 +51,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 async def arrived(inbox: Inbox, name: str) -> Mail:
-    """The mail of this relay id, once the provider has it."""
+    """Return the mail with this message id, once the provider has it."""
     async with asyncio.timeout(PATIENCE_SECONDS):
         while not inbox.of(name):
             await inbox.wait_for(len(inbox.messages) + 1)
@@ -94,7 +94,7 @@ async def test_python_mail_leaves_through_exchange(place: Place) -> None:
     assert mail.headers["X-Shop"] == "7"
 
 
-async def test_python_errors_are_sendgrids(place: Place) -> None:
+async def test_python_library_gets_errors_in_sendgrids_format(place: Place) -> None:
     template = helpers.Mail("shop@example.com", "ada@graph.test")
     template.template_id = "d-0123456789"
     with pytest.raises(BadRequestsError) as refused:
@@ -132,7 +132,7 @@ async def test_python_batches_are_cancelled(place: Place) -> None:
     assert place.standins.smtp.inbox.of(name) == []
 
 
-async def test_the_node_library(place: Place) -> None:
+async def test_node_library_sends_mail(place: Place) -> None:
     node = shutil.which("node")
     assert node is not None
     process = await asyncio.create_subprocess_exec(
@@ -140,24 +140,27 @@ async def test_the_node_library(place: Place) -> None:
     )
     printed, _ = await process.communicate()
     assert process.returncode == 0
-    told: dict[str, Any] = msgspec.json.decode(printed)
-    assert told["several"] | {"id": ""} == {"status": 202, "id": "", "body": ""}
-    by_graph = await arrived(place.standins.graph.inbox, told["several"]["id"])
+    results: dict[str, Any] = msgspec.json.decode(printed)
+    assert results["several"] | {"id": ""} == {"status": 202, "id": "", "body": ""}
+    by_graph = await arrived(place.standins.graph.inbox, results["several"]["id"])
     assert by_graph.subject == "Order 4711"
     assert (by_graph.html or "").strip() == "<p>Your order <b>4711</b> is on its way.</p>"
     assert by_graph.attachments[0].content == SCRIPT.read_bytes()
-    by_sendgrid = await arrived(place.standins.sendgrid.inbox, told["template"]["id"])
+    by_sendgrid = await arrived(place.standins.sendgrid.inbox, results["template"]["id"])
     assert by_sendgrid.fields["custom_args"]["source"] == "node"
     async with asyncio.timeout(PATIENCE_SECONDS):
         [by_smtp] = await place.standins.smtp.inbox.wait_for(1)
     assert (by_smtp.subject, (by_smtp.text or "").strip()) == ("Order 4712", "Your order 4712 is on its way.")
-    assert [error["field"] for error in told["refused"]["errors"]] == ["template_id"]
-    assert (told["wrong"]["status"], told["wrong"]["errors"][0]["field"]) == (400, "personalizations.0.to.0.email")
-    assert (told["batch"]["status"], len(told["batch"]["body"]["batch_id"])) == (201, 32)
+    assert [error["field"] for error in results["refused"]["errors"]] == ["template_id"]
+    assert (results["wrong"]["status"], results["wrong"]["errors"][0]["field"]) == (
+        400,
+        "personalizations.0.to.0.email",
+    )
+    assert (results["batch"]["status"], len(results["batch"]["body"]["batch_id"])) == (201, 32)
 
 
 @pytest.mark.parametrize("language", ["sh", "python", "js"])
-async def test_the_examples_of_the_documentation(place: Place, language: str) -> None:
+async def test_documented_examples_work(place: Place, language: str) -> None:
     command = {
         "sh": ["sh", "-c"],
         "python": [sys.executable, "-c"],

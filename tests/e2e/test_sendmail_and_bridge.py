@@ -1,4 +1,4 @@
-"""The real sendmail command and the real SMTP bridge in front of a running relay."""
+"""The sendmail command and the SMTP bridge against a running relay."""
 
 import asyncio
 import os
@@ -20,7 +20,7 @@ _LISTENING = re.compile(r"Listening on 127\.0\.0\.1:(?P<port>\d+)")
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def relay() -> AsyncIterator[RunningRelay]:
-    """A relay whose route captures, with a client that may send for example.com only."""
+    """A relay that captures mail, with a client that may send only from example.com."""
     async with running_relay({}) as running:
         body = {"name": "cron", "policy": {"senders": ["*@example.com"]}}
         status, made, _ = await running.call("POST", "/v1/clients", json=body)
@@ -32,7 +32,7 @@ async def relay() -> AsyncIterator[RunningRelay]:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def port(relay: RunningRelay) -> AsyncIterator[int]:
-    """The port of a bridge in front of it."""
+    """Start a bridge to the relay. Yields its port."""
     bridge = await start_bridge(relay.url, relay.key)
     [line] = await bridge.until_ready(timeout_seconds=60)
     yield int(line["port"])
@@ -50,7 +50,7 @@ async def start_bridge(url: str, key: str) -> Child:
 
 
 async def sendmail(relay: RunningRelay, mail: str, *arguments: str, **environment: str) -> tuple[int, str]:
-    """Run the command with a message on its input: exit code and errors."""
+    """Run the command with a message on stdin. Returns exit code and stderr."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "relay.cli", "sendmail", *arguments),
         cwd=ROOT,
@@ -65,14 +65,14 @@ async def sendmail(relay: RunningRelay, mail: str, *arguments: str, **environmen
 
 
 async def arrived(relay: RunningRelay, tag: str) -> dict[str, object]:
-    """The mail that was caught for `delivered+tag@relay.test`."""
+    """Return the mail captured for `delivered+tag@relay.test`."""
     status, mail, _ = await relay.call("GET", f"/v1/inbox/wait?to=delivered%2B{tag}@relay.test&timeout=20")
     assert status == 200, mail
     assert isinstance(mail, dict)
     return mail
 
 
-async def test_cron_s_mail_arrives(relay: RunningRelay) -> None:
+async def test_mail_of_cron_arrives(relay: RunningRelay) -> None:
     mail = 'From: "(Cron Daemon)" <root>\nTo: delivered+cron@relay.test\nBcc: delivered+b@relay.test\nSubject: Cron\n\nok\n'
     ran = await sendmail(relay, mail, "-FCronDaemon", "-i", "-odi", "-oem", "-t", RELAY_MAIL_DOMAIN="example.com")
     assert ran == (0, "")
@@ -89,7 +89,7 @@ async def recipients_of(relay: RunningRelay, caught: dict[str, object]) -> list[
     return [row["email"] for row in story["recipients"]]
 
 
-async def test_exit_codes_are_those_of_sysexits(relay: RunningRelay) -> None:
+async def test_sendmail_exits_as_in_sysexits(relay: RunningRelay) -> None:
     fine = "From: a@example.com\nSubject: x\n\nHi\n"
     ran = await asyncio.gather(
         sendmail(relay, fine),
@@ -103,7 +103,7 @@ async def test_exit_codes_are_those_of_sysexits(relay: RunningRelay) -> None:
 
 
 @pytest.mark.parametrize("language", ["sh", "python"])
-async def test_the_examples_of_the_page_work(relay: RunningRelay, language: str) -> None:
+async def test_documented_examples_work(relay: RunningRelay, language: str) -> None:
     page = (ROOT / "docs/api/raw-mime.md").read_text(encoding="utf-8")
     [example] = re.findall(rf"^```{language}\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
     process = await asyncio.create_subprocess_exec(
@@ -119,7 +119,7 @@ async def test_the_examples_of_the_page_work(relay: RunningRelay, language: str)
     assert hidden in await recipients_of(relay, caught)
 
 
-async def test_the_bridge_takes_what_smtplib_sends(relay: RunningRelay, port: int) -> None:
+async def test_bridge_accepts_mail_of_smtplib(relay: RunningRelay, port: int) -> None:
     message = EmailMessage()
     message["From"], message["To"], message["Subject"] = "a@example.com", "delivered+smtp@relay.test", "By SMTP: grüße"
     message["Bcc"] = "delivered+hidden@relay.test"
@@ -140,7 +140,7 @@ async def test_the_bridge_takes_what_smtplib_sends(relay: RunningRelay, port: in
     assert "delivered+hidden@relay.test" in await recipients_of(relay, caught)
 
 
-async def test_the_bridge_takes_an_automatic_answer(relay: RunningRelay, port: int) -> None:
+async def test_bridge_accepts_an_automatic_reply(relay: RunningRelay, port: int) -> None:
     mail = "From: a@example.com\r\nTo: delivered+auto@relay.test\r\nAuto-Submitted: auto-replied\r\n\r\nAway.\r\n"
 
     def send() -> object:
@@ -151,7 +151,7 @@ async def test_the_bridge_takes_an_automatic_answer(relay: RunningRelay, port: i
     assert (await arrived(relay, "auto"))["from"] == "<>"
 
 
-async def test_the_bridge_passes_a_refusal_on(relay: RunningRelay, port: int) -> None:
+async def test_bridge_replies_with_the_refusal(relay: RunningRelay, port: int) -> None:
     def send() -> tuple[int, bytes | str]:
         with smtplib.SMTP("127.0.0.1", port, timeout=30) as client:
             try:
@@ -165,7 +165,7 @@ async def test_the_bridge_passes_a_refusal_on(relay: RunningRelay, port: int) ->
     assert "policy: senders" in str(reason)
 
 
-async def test_the_bridge_says_later_while_the_relay_is_away() -> None:
+async def test_bridge_replies_451_while_the_relay_is_unreachable() -> None:
     bridge = await start_bridge("http://127.0.0.1:9", "relay_00000000_x")
     [line] = await bridge.until_ready(timeout_seconds=60)
 

@@ -1,4 +1,4 @@
-"""Messages of every kind that a relay meets, from a seed."""
+"""Generates varied messages from a seed."""
 
 import base64
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ _NAMES = ("Ada Lovelace", "山田太郎", "O'Neil, Pat (Sales)", 'Quo"ted', "a@b
 
 
 def varied_messages(count: int, seed: int) -> Iterator[dict[str, Any]]:
-    """So many requests for POST /v1/messages; no two have the same subject."""
+    """Generate `count` requests for POST /v1/messages, each with a different subject."""
     random = Random(seed)
     for number in range(count):
         yield _message(random, number)

@@ -1,6 +1,6 @@
-"""Parsers that face the outside take anything: they refuse in words, and never fail or wait.
+"""Fuzz tests: parsers of external input refuse invalid input with an error, and never crash or hang.
 
-Bounded for every run; `FUZZ=100000 make unit` looks longer, at other inputs each time.
+Bounded in each run; `FUZZ=100000 make unit` runs longer, with new inputs each time.
 """
 
 import asyncio
@@ -108,7 +108,7 @@ _odd_values = st.recursive(
 
 
 def places(value: Any, here: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """The path of every value within a JSON value."""
+    """Yield the path of every value within a JSON value."""
     yield here
     members = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for key, member in members:
@@ -117,7 +117,7 @@ def places(value: Any, here: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
 
 @st.composite
 def damaged(draw: st.DrawFn, seed: Any) -> Any:
-    """A valid request in which one to three values are something else, gone, or joined by another name."""
+    """Draw a valid request in which one to three values are replaced, removed or duplicated by name."""
     value = copy.deepcopy(seed)
     for _ in range(draw(st.integers(1, 3))):
         path = draw(st.sampled_from(list(places(value))))
@@ -138,7 +138,7 @@ def damaged(draw: st.DrawFn, seed: Any) -> Any:
 
 @st.composite
 def torn(draw: st.DrawFn, seed: Any) -> bytes:
-    """The bytes of a request, some of them lost, doubled or changed."""
+    """Draw the bytes of a request, some of them lost, doubled or changed."""
     body = bytearray(json.dumps(seed).encode())
     for _ in range(draw(st.integers(1, 4))):
         start = draw(st.integers(0, len(body)))
@@ -148,7 +148,7 @@ def torn(draw: st.DrawFn, seed: Any) -> bytes:
 
 
 class Door:
-    """A relay whose every answer is looked at."""
+    """A relay whose responses are all checked."""
 
     def __init__(self) -> None:
         self.runner = asyncio.Runner()
@@ -183,7 +183,7 @@ def door() -> Iterator[Door]:
 
 
 def check(response: Response) -> None:
-    """An answer is a success or a refusal that can be read; nothing of ours has failed."""
+    """Check that a response is a success or a documented error, and not an internal failure."""
     assert response.status < 500 or response.status == 503, response.body
     assert "\n" not in "".join((*response.headers, *response.headers.values()))
     if response.body:
@@ -191,7 +191,7 @@ def check(response: Response) -> None:
 
 
 @pytest.mark.parametrize("path", SEEDS)
-def test_the_seeds_are_valid(door: Door, path: str) -> None:
+def test_seed_requests_are_valid(door: Door, path: str) -> None:
     response = door.call(path, json.dumps(SEEDS[path]).encode())
     assert response.status in (200, 202), response.body
 
@@ -199,7 +199,7 @@ def test_the_seeds_are_valid(door: Door, path: str) -> None:
 @pytest.mark.parametrize("path", SEEDS)
 @given(data=st.data())
 @BOUNDED
-def test_a_damaged_request_is_answered(door: Door, path: str, data: st.DataObject) -> None:
+def test_damaged_request_gets_a_response(door: Door, path: str, data: st.DataObject) -> None:
     value = data.draw(damaged(SEEDS[path]))
     check(door.call(path, json.dumps(value).encode()))
 
@@ -207,7 +207,7 @@ def test_a_damaged_request_is_answered(door: Door, path: str, data: st.DataObjec
 @pytest.mark.parametrize("path", SEEDS)
 @given(data=st.data())
 @BOUNDED
-def test_a_torn_request_is_answered(door: Door, path: str, data: st.DataObject) -> None:
+def test_truncated_request_gets_a_response(door: Door, path: str, data: st.DataObject) -> None:
     check(door.call(path, data.draw(torn(SEEDS[path]))))
 
 
@@ -221,7 +221,7 @@ def test_a_torn_request_is_answered(door: Door, path: str, data: st.DataObject) 
     ],
     ids=["repeated, then torn", "repeated, then no number", "repeated, then too large", "the same at the other face"],
 )
-def test_what_was_found_by_looking_longer(door: Door, path: str, body: bytes) -> None:
+def test_requests_found_by_longer_searches_get_a_response(door: Door, path: str, body: bytes) -> None:
     assert door.call(path, body).status == 400
 
 
@@ -241,13 +241,13 @@ def test_what_was_found_by_looking_longer(door: Door, path: str, body: bytes) ->
     body=st.binary(max_size=60),
 )  # fmt: skip
 @BOUNDED
-def test_any_call_is_answered(door: Door, path: str, method: str, headers: dict[str, str], body: bytes) -> None:
+def test_any_call_gets_a_response(door: Door, path: str, method: str, headers: dict[str, str], body: bytes) -> None:
     check(door.call(path.replace("{}", "x"), body, method=method, headers=headers))
 
 
 @pytest.mark.parametrize("depth", [100, 10_000, 200_000])
 @pytest.mark.parametrize("brackets", ["[]", "{}"])
-def test_a_deeply_nested_request_is_refused(door: Door, depth: int, brackets: str) -> None:
+def test_deeply_nested_request_is_refused(door: Door, depth: int, brackets: str) -> None:
     opening = b"[" if brackets == "[]" else b'{"a":'
     response = door.call("/v1/messages", opening * depth)
     assert response.status == 400
@@ -258,7 +258,7 @@ def test_a_deeply_nested_request_is_refused(door: Door, depth: int, brackets: st
 
 @given(st.binary(max_size=200) | torn({"relay": 1, "ref": "a" * 32, "lane": "bulk", "indices": [0], "attempt": 2}))
 @BOUNDED
-def test_an_entry_is_read_or_is_unreadable(body: bytes) -> None:
+def test_queue_entry_is_decoded_or_unreadable(body: bytes) -> None:
     try:
         entries.decode_entry(body)
     except UnreadableEntry:
@@ -271,7 +271,7 @@ def test_an_entry_is_read_or_is_unreadable(body: bytes) -> None:
     | st.text(min_size=40, max_size=40).map("msg_{}".format)
 )
 @BOUNDED
-def test_a_message_id_is_read_or_is_not_one(text: str) -> None:
+def test_message_id_is_parsed_or_invalid(text: str) -> None:
     try:
         found = ids.parse(text)
     except ValueError:
@@ -297,7 +297,7 @@ _mime = st.lists(_mime_lines | st.binary(max_size=30), max_size=15).flatmap(
 
 @given(raw=_mime, with_bcc=st.booleans())
 @BOUNDED
-def test_a_raw_message_never_carries_a_blind_recipient_it_brought(raw: bytes, with_bcc: bool) -> None:
+def test_raw_message_is_sent_without_its_bcc(raw: bytes, with_bcc: bool) -> None:
     message = Message(sender=Address(email="a@example.com"), to=(Address(email="b@example.com"),), raw=raw)
     parcel = SendRequest(
         id="msg_x", message=message, recipients=(0,), message_id_header="x@relay", attempt=1, attempt_id="1", date=NOW
@@ -318,7 +318,7 @@ def test_a_raw_message_never_carries_a_blind_recipient_it_brought(raw: bytes, wi
 
 @given(st.text(max_size=60) | st.integers().map(str) | st.floats().map(str))
 @BOUNDED
-def test_a_wish_to_wait_is_a_time_or_nothing(text: str) -> None:
+def test_prefer_wait_is_parsed_or_ignored(text: str) -> None:
     found = retry_after({"Retry-After": text}, NOW)
     assert found is None or (math.isfinite(found) and found >= 0)
 
@@ -329,5 +329,5 @@ def test_a_wish_to_wait_is_a_time_or_nothing(text: str) -> None:
     text=st.text(max_size=2_000) | st.just("5.7.1 no"),
 )
 @BOUNDED
-def test_any_reply_of_a_server_is_an_outcome(step: str, code: int, text: str) -> None:
+def test_any_smtp_reply_becomes_an_outcome(step: str, code: int, text: str) -> None:
     assert len(read_reply(SmtpReply(step=step, code=code, text=text)).reply) <= MAX_REPLY

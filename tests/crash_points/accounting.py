@@ -1,8 +1,8 @@
-"""The accounting of a trial: what callers were told, what the journal says, and what the providers truly took.
+"""The accounting of a trial: responses to callers, records of the journal, and mail the providers accepted.
 
     accepted = sent + failed + expired + cancelled + unknown + waiting, and nothing else
 
-and for every recipient: as many copies as the second promise allows.
+and for every recipient at most as many copies as the delivery guarantee allows.
 """
 
 from collections import Counter
@@ -19,13 +19,13 @@ from relay.journal.records import Journal, Record
 from relay.platform.resources import CONTENT_CONTAINER
 from relay.platform.storage.memory.memory_storage import MemoryStorage
 from relay.platform.storage.ports import Entity
-from tests.crash_points.caller import Told
+from tests.crash_points.caller import TrackedSubmission
 from tests.crash_points.providers import Acceptance, Ledger
 from tests.crash_points.world import MAIN_QUEUE, POISON_QUEUE
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True):
-    """One message: what was submitted, what is recorded, what was taken."""
+    """One message: its submission, its record, and the acceptances by providers."""
 
     id: str
     batch: str
@@ -38,27 +38,27 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def label(self) -> str:
-        """The subject, by which the caller knows it."""
+        """The subject, which is the caller's name for the message."""
         return self.message.subject
 
     @property
     def recorded(self) -> Set[str]:
-        """The providers' names of the acceptances that the journal knows."""
+        """The providers' ids of the acceptances in the journal."""
         return recorded_in(self.status)
 
 
 def recorded_in(status: MessageStatus) -> Set[str]:
-    """The providers' names of the acceptances that a status knows."""
+    """Return the providers' ids of the acceptances in a status."""
     known = {part.provider_id for part in status.parts if part.state is State.SENT}
     known |= {a.provider_id for part in status.parts for a in part.attempts if a.outcome == "sent"}
     return {name for name in known if name is not None}
 
 
-class Books:
-    """Reads the journal: of a record that nobody wrote since the last time, and whose mail nobody took, it knows the lines."""
+class Accounting:
+    """Reads the journal. Keeps the lines of a record until the record or the acceptances change."""
 
     def __init__(self, journal: Journal, memory: MemoryStorage, ledger: Ledger, history: Sequence[bytes]) -> None:
-        """`history` is all that ever lay on the queues: it says what an erased message was."""
+        """`history` holds all entries ever queued: the content of erased messages is taken from there."""
         self._journal = journal
         self._memory = memory
         self._ledger = ledger
@@ -66,7 +66,7 @@ class Books:
         self._known: dict[str, tuple[tuple[str, int], Sequence[Line]]] = {}
 
     async def read(self) -> list[Line]:
-        """Every recorded message."""
+        """Read every recorded message."""
         lines: list[Line] = []
         for row in self._memory.tables.rows("journal"):
             if row.row == "batch":
@@ -116,44 +116,44 @@ class Books:
 
 
 def _accepted(batch: str, history: Sequence[bytes]) -> wire.BatchEntry:
-    """A batch as it was put on its queue."""
+    """Return a batch as it was put on its queue."""
     entries = (wire.decode_entry(body) for body in history if batch.encode() in body)
     return next(entry for entry in entries if isinstance(entry, wire.BatchEntry) and entry.batch == batch)
 
 
 def tally(lines: Sequence[Line]) -> Counter[State]:
-    """How many messages are in each state."""
+    """Count messages by state."""
     return Counter(line.status.state for line in lines)
 
 
-def wrongs(
-    lines: Sequence[Line], told: Mapping[str, Told], dead_processes: Set[int], memory: MemoryStorage
+def violations(
+    lines: Sequence[Line], submissions: Mapping[str, TrackedSubmission], dead_processes: Set[int], memory: MemoryStorage
 ) -> list[str]:
-    """Every breach of a promise, as a sentence. To be asked when everything has come to rest."""
-    found = list(_lost(lines, told))
+    """Return every violation of the guarantees, as a sentence. Valid only when nothing runs any more."""
+    found = list(_lost(lines, submissions))
     for line in lines:
-        found += [f"{line.label}: {wrong}" for wrong in _copies(line, dead_processes)]
-        found += [f"{line.label}: {wrong}" for wrong in _states(line, memory)]
+        found += [f"{line.label}: {violation}" for violation in _copies(line, dead_processes)]
+        found += [f"{line.label}: {violation}" for violation in _states(line, memory)]
     found += _rests(lines, memory)
     return found
 
 
-def _lost(lines: Sequence[Line], told: Mapping[str, Told]) -> list[str]:
+def _lost(lines: Sequence[Line], submissions: Mapping[str, TrackedSubmission]) -> list[str]:
     by_id = {line.id for line in lines}
     labels = Counter(line.label for line in lines)
     found = [
         f"{each.label}: answered 202 as {name}, and there is no such message"
-        for each in told.values()
+        for each in submissions.values()
         for name in each.ids
         if name not in by_id
     ]
-    cancelled = {each.id for each in told.values() if each.cancelled}
+    cancelled = {each.id for each in submissions.values() if each.cancelled}
     found += [
         f"{line.label}: cancelled for certain, and {line.status.state}"
         for line in lines
         if line.id in cancelled and State.CANCELLED not in {part.state for part in line.status.parts}
     ]
-    for each in told.values():
+    for each in submissions.values():
         limit = 1 if each.has_key else each.asked
         if labels[each.label] > limit:
             found.append(f"{each.label}: {labels[each.label]} messages of {limit} submissions")
@@ -163,7 +163,7 @@ def _lost(lines: Sequence[Line], told: Mapping[str, Told]) -> list[str]:
 
 
 def _copies(line: Line, dead_processes: Set[int]) -> list[str]:
-    """More copies than the second promise allows. What the provider called those of an erased message is not recorded."""
+    """Return duplicates that the guarantee forbids. Erased messages have no provider ids in the journal."""
     found: list[str] = []
     for taken in () if line.status.erased else line.taken:
         is_excused = not taken.was_answered or taken.process in dead_processes
@@ -173,7 +173,7 @@ def _copies(line: Line, dead_processes: Set[int]) -> list[str]:
 
 
 def excesses(line: Line) -> list[str]:
-    """Copies that may not be there at any moment."""
+    """Return copies that must not exist at any moment."""
     found: list[str] = []
     for number in _envelope(line):
         copies = [taken for taken in line.taken if number in taken.recipients]
@@ -187,7 +187,7 @@ def excesses(line: Line) -> list[str]:
 
 
 def _states(line: Line, memory: MemoryStorage) -> list[str]:
-    """States that say what is not so, and dead letters that nobody can find."""
+    """Return wrong states, and dead letters missing from the index."""
     found: list[str] = []
     covered = [number for part in line.status.parts for number in _recipients(part, line)]
     if sorted(covered) != sorted(_envelope(line)):
@@ -214,12 +214,12 @@ def _states(line: Line, memory: MemoryStorage) -> list[str]:
 
 
 def rows_for(lines: Sequence[Line]) -> Set[str]:
-    """The keys of the rows in `pending` that these messages need."""
+    """Return the keys of the rows in `pending` that these messages need."""
     return {row for line in lines for row in rows_of(line.batch, line.lane, [(line.index, line.status)])}
 
 
 def _rests(lines: Sequence[Line], memory: MemoryStorage) -> list[str]:
-    """Waiting messages that nothing would wake, and rows of messages that do not wait."""
+    """Return waiting messages without a row in `pending`, and rows of messages that do not wait."""
     found: list[str] = []
     wanted = rows_for(lines)
     present = {row.row for row in memory.tables.rows("pending")}
@@ -231,7 +231,7 @@ def _rests(lines: Sequence[Line], memory: MemoryStorage) -> list[str]:
 
 
 def is_at_rest(lines: Sequence[Line], memory: MemoryStorage) -> bool:
-    """Whether every message has ended and nothing is left over."""
+    """Return whether every message has ended and nothing is left over."""
     has_ended = all(part.state in FINAL for line in lines for part in line.status.parts)
     return has_ended and not _rests(lines, memory)
 

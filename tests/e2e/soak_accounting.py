@@ -1,4 +1,4 @@
-"""The accounts of a soak: what callers were told, what the journal says, what the stand-ins took.
+"""The accounting of a soak: responses to callers, records of the journal, mail accepted by stand-ins.
 
 accepted = sent + failed + expired + cancelled + unknown + waiting, and nothing else
 """
@@ -16,8 +16,8 @@ from relay.journal.records import every_record
 from relay.platform.resources import queues_of
 
 
-class Told(msgspec.Struct, kw_only=True):
-    """What one submission came to: `asked` requests that may have arrived, and the ids it was answered with."""
+class TrackedSubmission(msgspec.Struct, kw_only=True):
+    """One submission: the number of requests that may have arrived (`asked`), and the ids in the responses."""
 
     label: str
     has_key: bool
@@ -36,19 +36,19 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def uncertain_attempts(self) -> int:
-        """Attempts that may have arrived without our knowing: as many copies more may there be."""
+        """The number of attempts with an unknown result: each may have produced one more copy."""
         return sum(len(part_states.uncertain_attempts(part)) for part in self.status.parts)
 
     @property
     def known(self) -> int:
-        """Attempts that the journal knows to have arrived."""
+        """The number of attempts that the journal records as sent."""
         return sum(attempt.outcome == "sent" for part in self.status.parts for attempt in part.attempts)
 
 
-class Books(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything at one moment. `left` counts the entries on all queues."""
+class Accounting(msgspec.Struct, frozen=True, kw_only=True):
+    """The state at one moment. `left` counts the entries on all queues."""
 
-    told: Sequence[Told]
+    submissions: Sequence[TrackedSubmission]
     lines: Sequence[Line]
     left: int
 
@@ -64,27 +64,27 @@ class Books(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def allowed(self) -> int:
-        """Copies beyond the first that the second promise allows: one for each doubt of a message sent at least once."""
+        """Duplicates that at_least_once allows: one for each attempt with an unknown result."""
         return sum(
             line.known + line.uncertain_attempts - 1
             for line in self.lines
             if line.delivery is DeliveryGuarantee.AT_LEAST_ONCE and line.known + line.uncertain_attempts > 1
         )
 
-    def wrongs(self) -> list[str]:
-        """Every breach of a promise."""
-        return [*self._lost(), *(wrong for line in self.lines for wrong in _wrongs(line))]
+    def violations(self) -> list[str]:
+        """Return every violation of the guarantees."""
+        return [*self._lost(), *(violation for line in self.lines for violation in _wrongs(line))]
 
     def _lost(self) -> list[str]:
         by_id = {line.id for line in self.lines}
         labels = Counter(line.label for line in self.lines)
         found = [
             f"{each.label} was answered 202 as {name}, and there is no such message"
-            for each in self.told
+            for each in self.submissions
             for name in each.ids
             if name not in by_id
         ]
-        for each in self.told:
+        for each in self.submissions:
             limit = 1 if each.has_key else each.asked
             if labels[each.label] > limit:
                 found.append(f"{each.label}: {labels[each.label]} messages of {limit} submissions")
@@ -93,13 +93,13 @@ class Books(msgspec.Struct, frozen=True, kw_only=True):
         return found
 
     def table(self) -> str:
-        """The accounts, to be read."""
-        accepted = {name for each in self.told for name in each.ids}
+        """Format the accounting as a table."""
+        accepted = {name for each in self.submissions for name in each.ids}
         states = Counter(line.status.state for line in self.lines if line.id in accepted)
         waiting = sum(count for state, count in states.items() if state not in FINAL)
         unasked = sum(line.id not in accepted for line in self.lines)
         rows: list[tuple[str, int, str]] = [
-            ("submissions", len(self.told), ""),
+            ("submissions", len(self.submissions), ""),
             ("accepted (answered 202)", len(accepted), ""),
             *((f"  {state}", states[state], "") for state in (*_ENDS,)),
             ("  waiting", waiting, ""),
@@ -139,8 +139,10 @@ def _wrongs(line: Line) -> list[str]:
     return found
 
 
-async def read_books(relay: Relay, told: Sequence[Told], taken: Mapping[str, int]) -> Books:
-    """Read everything from storage. `taken` counts the copies of each message that the stand-ins took."""
+async def read_accounting(
+    relay: Relay, submissions: Sequence[TrackedSubmission], taken: Mapping[str, int]
+) -> Accounting:
+    """Read everything from storage. `taken` counts the copies of each message that the stand-ins accepted."""
     now = datetime.now(UTC)
     lines: list[Line] = []
     async for record in every_record(relay.journal, since=now - timedelta(days=1), before=now + timedelta(hours=1)):
@@ -151,4 +153,4 @@ async def read_books(relay: Relay, told: Sequence[Told], taken: Mapping[str, int
             copies = taken.get(name, 0)
             lines.append(Line(id=name, label=label, delivery=submission.delivery, status=status, copies=copies))
     left = [await relay.storage.queues.count(queue) for queue in queues_of(relay.settings.lanes)]
-    return Books(told=told, lines=lines, left=sum(left))
+    return Accounting(submissions=submissions, lines=lines, left=sum(left))
