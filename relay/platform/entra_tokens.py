@@ -151,6 +151,15 @@ def blocking_credential(application: Mapping[str, str]) -> Any:
     return ManagedIdentityCredential(client_id=application.get("AZURE_CLIENT_ID") or None)
 
 
+def storage_credential(client_id: str, *, is_managed_identity: bool) -> Any:
+    """Make the credential for storage: a managed identity, or any credential that azure-identity finds (for developers)."""
+    from azure.identity.aio import DefaultAzureCredential, ManagedIdentityCredential
+
+    if is_managed_identity:
+        return ManagedIdentityCredential(client_id=client_id or None)
+    return DefaultAzureCredential(managed_identity_client_id=client_id or None)
+
+
 def transport(session: Any) -> Any:
     """Make an azure-core transport that uses the process's aiohttp session and does not close it."""
     from azure.core.pipeline.transport import AioHttpTransport

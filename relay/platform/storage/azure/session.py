@@ -93,10 +93,8 @@ class AzureSession:
 
     def _identity(self) -> Any:
         if self._credential is None:
-            from azure.identity.aio import DefaultAzureCredential, ManagedIdentityCredential
+            from relay.platform.entra_tokens import storage_credential
 
-            if self.account.is_managed_identity:
-                self._credential = ManagedIdentityCredential(client_id=self.account.client_id or None)
-            else:
-                self._credential = DefaultAzureCredential(managed_identity_client_id=self.account.client_id or None)
+            account = self.account
+            self._credential = storage_credential(account.client_id, is_managed_identity=account.is_managed_identity)
         return self._credential
