@@ -44,7 +44,7 @@ async def storage(azurite: str) -> AsyncIterator[AzureStorage]:
     await storage.close()
 
 
-async def test_a_shared_access_signature_is_enough(storage: AzureStorage, name: str) -> None:
+async def test_shared_access_signature_authorizes_every_adapter(storage: AzureStorage, name: str) -> None:
     await storage.queues.create(name)
     await storage.queues.put(name, b"{}")
     [received] = await storage.queues.receive(name)
@@ -117,7 +117,7 @@ async def session(cloud: Cloud) -> AsyncIterator[AzureSession]:
     await session.close()
 
 
-async def test_a_managed_identity_gets_one_token_for_everything(cloud: Cloud, session: AzureSession) -> None:
+async def test_managed_identity_uses_one_token_for_all_services(cloud: Cloud, session: AzureSession) -> None:
     queues = AzureQueues(session, AzureRequests(session, Service.QUEUE))
     tables = AzureTables(session, AzureRequests(session, Service.TABLE))
     await queues.put("q", b"{}")
@@ -133,14 +133,14 @@ async def test_a_managed_identity_gets_one_token_for_everything(cloud: Cloud, se
     assert cloud.seen[-1].headers["x-ms-version"] >= "2020-12-06"
 
 
-async def test_a_token_is_renewed_before_it_ends_and_used_until_then(cloud: Cloud, session: AzureSession) -> None:
+async def test_failed_token_renewal_uses_the_old_token_until_it_expires(cloud: Cloud, session: AzureSession) -> None:
     cloud.lifetime = 200
     assert await session.token() == "token0"
     cloud.is_away = True
     assert await session.token() == "token0"
 
 
-async def test_without_a_token_storage_is_away(cloud: Cloud, session: AzureSession) -> None:
+async def test_missing_token_raises_unavailable(cloud: Cloud, session: AzureSession) -> None:
     cloud.is_away = True
     queues = AzureQueues(session, AzureRequests(session, Service.QUEUE))
     with pytest.raises(Unavailable):
@@ -148,7 +148,7 @@ async def test_without_a_token_storage_is_away(cloud: Cloud, session: AzureSessi
     assert cloud.seen == []
 
 
-async def test_a_refused_token_is_storage_being_away(cloud: Cloud, session: AzureSession) -> None:
+async def test_refused_token_raises_unavailable(cloud: Cloud, session: AzureSession) -> None:
     queues = AzureQueues(session, AzureRequests(session, Service.QUEUE))
     await session.token()
     cloud.tokens[0] = "another"
@@ -156,7 +156,7 @@ async def test_a_refused_token_is_storage_being_away(cloud: Cloud, session: Azur
         await queues.put("q", b"{}")
 
 
-async def test_an_entry_goes_to_azure_in_utf_8(cloud: Cloud, session: AzureSession) -> None:
+async def test_entry_is_sent_to_azure_in_utf_8(cloud: Cloud, session: AzureSession) -> None:
     text = '{"subject":"件名 & <\U0001f4e7>"}'
     await AzureQueues(session, AzureRequests(session, Service.QUEUE)).put("q", text.encode())
     [body] = cloud.bodies

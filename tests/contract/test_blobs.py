@@ -28,7 +28,7 @@ async def streamed(blobs: Blobs, container: str, name: str) -> list[bytes]:
 
 
 @pytest.mark.parametrize("body", BODIES.values(), ids=BODIES.keys())
-async def test_a_body_comes_back_byte_for_byte(blobs: Blobs, name: str, body: bytes) -> None:
+async def test_body_is_returned_unchanged(blobs: Blobs, name: str, body: bytes) -> None:
     await blobs.put(name, "a", body)
     assert await blobs.get(name, "a") == body
     assert b"".join(await streamed(blobs, name, "a")) == body
@@ -36,19 +36,19 @@ async def test_a_body_comes_back_byte_for_byte(blobs: Blobs, name: str, body: by
 
 @pytest.mark.parametrize("size", [1 * MIB, 5 * MIB - 7, 100 * MIB])
 @pytest.mark.parametrize("body", BODIES.values(), ids=BODIES.keys())
-async def test_a_stream_comes_back_byte_for_byte(blobs: Blobs, name: str, body: bytes, size: int) -> None:
+async def test_stream_is_returned_unchanged(blobs: Blobs, name: str, body: bytes, size: int) -> None:
     assert await blobs.put_stream(name, "a", in_chunks(body, size)) == len(body)
     assert await blobs.get(name, "a") == body
 
 
-async def test_a_large_blob_is_read_in_chunks(blobs: Blobs, name: str) -> None:
+async def test_large_blob_is_read_in_chunks(blobs: Blobs, name: str) -> None:
     await blobs.put(name, "a", BODIES["several blocks"])
     chunks = await streamed(blobs, name, "a")
     assert len(chunks) > 1
     assert max(len(chunk) for chunk in chunks) <= 8 * MIB
 
 
-async def test_a_put_replaces_what_was_there(blobs: Blobs, name: str) -> None:
+async def test_put_replaces_the_existing_blob(blobs: Blobs, name: str) -> None:
     await blobs.put(name, "a", b"first")
     await blobs.put(name, "a", b"second")
     assert await blobs.get(name, "a") == b"second"
@@ -56,7 +56,7 @@ async def test_a_put_replaces_what_was_there(blobs: Blobs, name: str) -> None:
     assert await blobs.get(name, "a") == b"third"
 
 
-async def test_a_stream_that_fails_leaves_what_was_there(blobs: Blobs, name: str) -> None:
+async def test_failed_stream_keeps_the_existing_blob(blobs: Blobs, name: str) -> None:
     async def broken() -> AsyncIterator[bytes]:
         yield bytes(5 * MIB)
         raise ValueError("the sender went away")
@@ -68,7 +68,7 @@ async def test_a_stream_that_fails_leaves_what_was_there(blobs: Blobs, name: str
 
 
 @pytest.mark.parametrize("blob", ["a/b/c.json", "件名 🎉.eml", "a b+c%20&d=e?f#g"])
-async def test_odd_names_work_everywhere(blobs: Blobs, name: str, blob: str) -> None:
+async def test_unusual_blob_names_work_in_every_operation(blobs: Blobs, name: str, blob: str) -> None:
     await blobs.put(name, blob, b"x", content_type="message/rfc822")
     assert await blobs.get(name, blob) == b"x"
     listed, _ = await blobs.list(name)
@@ -77,7 +77,7 @@ async def test_odd_names_work_everywhere(blobs: Blobs, name: str, blob: str) -> 
     assert await blobs.list(name) == ([], None)
 
 
-async def test_missing_blobs(blobs: Blobs, name: str) -> None:
+async def test_missing_blob_raises_not_found_and_can_be_deleted(blobs: Blobs, name: str) -> None:
     with pytest.raises(NotFound):
         await blobs.get(name, "a")
     with pytest.raises(NotFound):
@@ -85,7 +85,7 @@ async def test_missing_blobs(blobs: Blobs, name: str) -> None:
     await blobs.delete(name, "a")
 
 
-async def test_a_missing_container(storage: Storage, name: str) -> None:
+async def test_missing_container_raises_not_found(storage: Storage, name: str) -> None:
     with pytest.raises(NotFound):
         await storage.blobs.put(name, "a", b"x")
     with pytest.raises(NotFound):
@@ -97,7 +97,7 @@ async def test_a_missing_container(storage: Storage, name: str) -> None:
     await storage.blobs.delete(name, "a")
 
 
-async def test_a_list_is_in_order_and_in_pages(blobs: Blobs, name: str) -> None:
+async def test_list_is_sorted_and_paged(blobs: Blobs, name: str) -> None:
     for blob in ("b/2", "a/1", "b/1", "b/3", "c"):
         await blobs.put(name, blob, blob.encode() * 2)
     found: list[str] = []
@@ -114,26 +114,26 @@ async def test_a_list_is_in_order_and_in_pages(blobs: Blobs, name: str) -> None:
     assert cursor is None
 
 
-async def test_a_list_tells_size_and_time(blobs: Blobs, name: str) -> None:
+async def test_list_returns_size_and_modification_time(blobs: Blobs, name: str) -> None:
     await blobs.put(name, "a", b"12345")
     ((blob,), _) = await blobs.list(name)
     assert blob.size == 5
     assert blob.modified_at.utcoffset() == timedelta(0)
 
 
-async def test_a_page_of_too_many_is_refused(blobs: Blobs, name: str) -> None:
+async def test_page_limit_out_of_range_is_refused(blobs: Blobs, name: str) -> None:
     with pytest.raises(StorageError):
         await blobs.list(name, limit=1001)
 
 
-async def test_creating_twice_keeps_what_is_there(blobs: Blobs, name: str) -> None:
+async def test_creating_twice_keeps_the_contents(blobs: Blobs, name: str) -> None:
     await blobs.put(name, "a", b"x")
     await blobs.create(name)
     assert await blobs.get(name, "a") == b"x"
 
 
 @pytest.mark.parametrize("dotted", ["..", ".", "../x", "20260301/../../other/x", "a/./b", "a/.."])
-async def test_a_name_with_a_dot_segment_is_not_found_and_not_written(blobs: Blobs, name: str, dotted: str) -> None:
+async def test_blob_name_with_a_dot_segment_is_not_found_and_not_written(blobs: Blobs, name: str, dotted: str) -> None:
     with pytest.raises(NotFound):
         await blobs.put(name, dotted, b"x")
     with pytest.raises(NotFound):
@@ -146,7 +146,7 @@ async def test_a_name_with_a_dot_segment_is_not_found_and_not_written(blobs: Blo
 
 
 @pytest.mark.parametrize("odd", ["a..b", "...", ".a/b.", "a b/ü/%2e%2e", "a?b#c"])
-async def test_a_name_with_other_odd_characters_is_kept(blobs: Blobs, name: str, odd: str) -> None:
+async def test_blob_name_with_other_unusual_characters_is_kept(blobs: Blobs, name: str, odd: str) -> None:
     await blobs.put(name, odd, b"x")
     assert await blobs.get(name, odd) == b"x"
     assert [blob.name for blob in (await blobs.list(name))[0]] == [odd]

@@ -29,7 +29,7 @@ async def erase(relay: Relay, recipient: str) -> int:
             return erased
 
 
-async def test_nothing_is_left_but_the_others(relay: Relay, name: str) -> None:
+async def test_erasure_deletes_everything_but_other_messages(relay: Relay, name: str) -> None:
     hers, his = f"ada.{name}@relay.test", f"bob.{name}@relay.test"
     large = f"20260301/{name}"
     await relay.storage.blobs.put("content", large, entries.encode_message(message_of(hers, text="long " * 20_000)))

@@ -17,17 +17,17 @@ from relay.providers.contract import FEATURES
 from relay.providers.registry import MODULES, provider_module
 from standins.inbox import Mail
 from tests.contract.messages import HTML, NASTY, PIXEL, SENDER, mail, rich_mail, send_request
-from tests.contract.provider_kinds import Road
-from tests.contract.provider_routes import ROADS
+from tests.contract.open_providers import SETUPS
+from tests.contract.provider_setups import ProviderSetup
 
-FAR = sorted(set(ROADS) - {"capture"})
+FAR = sorted(set(SETUPS) - {"capture"})
 """Those with an account and a network between them and us."""
 
 
-@pytest.fixture(params=list(ROADS))
-async def road(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Road]:
+@pytest.fixture(params=list(SETUPS))
+async def setup(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[ProviderSetup]:
     """Each provider in turn."""
-    async with ROADS[request.param](tmp_path) as opened:
+    async with SETUPS[request.param](tmp_path) as opened:
         yield opened
 
 
@@ -35,12 +35,12 @@ def kind(outcome: Outcome | PerRecipient) -> type:
     return type(outcome)
 
 
-def test_every_provider_is_held_to_this_suite() -> None:
-    assert set(ROADS) == set(MODULES)
+def test_every_provider_is_in_this_suite() -> None:
+    assert set(SETUPS) == set(MODULES)
 
 
 @pytest.mark.parametrize("name", MODULES)
-def test_a_module_says_what_it_can_carry_and_names_what_it_does_not_know(name: str) -> None:
+def test_module_states_capabilities_and_names_unknown_settings(name: str) -> None:
     module = provider_module(name)
     assert module.CAPABILITIES.features <= set(FEATURES)
     assert module.CAPABILITIES.max_bytes > 0
@@ -52,48 +52,48 @@ def test_a_module_says_what_it_can_carry_and_names_what_it_does_not_know(name: s
     assert module.demands({"colour": "blue"}) == ["colour"]
 
 
-def test_the_settings_of_the_road_are_good(road: Road) -> None:
-    assert road.module.check_settings(road.settings) == []
+def test_settings_of_the_suite_are_valid(setup: ProviderSetup) -> None:
+    assert setup.module.check_settings(setup.settings) == []
 
 
-async def test_a_small_message_is_sent_and_arrives(road: Road) -> None:
-    outcome = await road.provider.send(send_request())
+async def test_small_message_arrives(setup: ProviderSetup) -> None:
+    outcome = await setup.provider.send(send_request())
     assert isinstance(outcome, Sent)
-    (arrived,) = await road.arrived()
-    assert people(arrived.sender) == (SENDER.email, SENDER.name if road.keeps_sender_name else "")
+    (arrived,) = await setup.arrived()
+    assert people(arrived.sender) == (SENDER.email, SENDER.name if setup.keeps_sender_name else "")
     assert (arrived.to[0].address, arrived.subject, lines(arrived.text)) == ("ada@example.org", "Hello", ["A text"])
     assert arrived.envelope == ("ada@example.org",)
     assert arrived.relay_id == "m1"
 
 
-async def test_only_the_recipients_of_the_attempt_get_it(road: Road) -> None:
+async def test_only_recipients_of_the_attempt_receive_it(setup: ProviderSetup) -> None:
     message = mail("ada@example.org", "bob@example.org", cc=(Address(email="cy@example.org"),))
-    assert isinstance(await road.provider.send(send_request(message, recipients=(1,))), Sent)
-    (arrived,) = await road.arrived()
+    assert isinstance(await setup.provider.send(send_request(message, recipients=(1,))), Sent)
+    (arrived,) = await setup.arrived()
     assert arrived.envelope == ("bob@example.org",)
     shown = {person.address for person in (*arrived.to, *arrived.cc)}
     everybody = {person.email for person in message.recipients}
-    assert shown == (everybody if "envelope" in road.module.CAPABILITIES.features else {"bob@example.org"})
+    assert shown == (everybody if "envelope" in setup.module.CAPABILITIES.features else {"bob@example.org"})
 
 
-async def test_blind_recipients_get_it_and_nobody_sees_them(road: Road) -> None:
+async def test_bcc_recipients_receive_it_and_are_not_shown(setup: ProviderSetup) -> None:
     message = mail("ada@example.org", bcc=(Address(email="eve@example.org"), Address(email="max@example.org")))
-    assert isinstance(await road.provider.send(send_request(message)), Sent)
-    arrived = await road.arrived()
+    assert isinstance(await setup.provider.send(send_request(message)), Sent)
+    arrived = await setup.arrived()
     assert {email for one in arrived for email in one.envelope} == {person.email for person in message.recipients}
     for one in arrived:
         assert {person.address for person in (*one.to, *one.cc)} == {"ada@example.org"}
-        if "envelope" in road.module.CAPABILITIES.features:
+        if "envelope" in setup.module.CAPABILITIES.features:
             assert one.raw is not None
             assert b"eve@" not in one.raw
 
 
-async def test_blind_recipients_alone_do_not_see_one_another(road: Road) -> None:
+async def test_bcc_only_recipients_do_not_see_each_other(setup: ProviderSetup) -> None:
     blind = (Address(email="eve@example.org"), Address(email="max@example.org"))
-    outcome = await road.provider.send(send_request(mail(to=(), bcc=blind)))
+    outcome = await setup.provider.send(send_request(mail(to=(), bcc=blind)))
     outcomes = [one for _, one in outcome.outcomes] if isinstance(outcome, PerRecipient) else [outcome]
     assert {type(one) for one in outcomes} == {Sent}
-    arrived = await road.arrived()
+    arrived = await setup.arrived()
     assert sorted(email for one in arrived for email in one.envelope) == ["eve@example.org", "max@example.org"]
     for one in arrived:
         shown = {person.address for person in (*one.to, *one.cc)}
@@ -102,24 +102,24 @@ async def test_blind_recipients_alone_do_not_see_one_another(road: Road) -> None
 
 
 @pytest.mark.parametrize("return_path", ["bounces@example.com", ""])
-async def test_a_return_path_is_used_or_refused(road: Road, return_path: str) -> None:
-    outcome = await road.provider.send(send_request(mail(return_path=return_path)))
-    if "return_path" in road.module.CAPABILITIES.features:
+async def test_return_path_is_used_or_refused(setup: ProviderSetup, return_path: str) -> None:
+    outcome = await setup.provider.send(send_request(mail(return_path=return_path)))
+    if "return_path" in setup.module.CAPABILITIES.features:
         assert isinstance(outcome, Sent)
-        assert (await road.arrived())[0].envelope_sender in (return_path, return_path or "<>")
+        assert (await setup.arrived())[0].envelope_sender in (return_path, return_path or "<>")
     else:
         assert isinstance(outcome, Rejected)
         assert outcome.code == "unsupported"
-        assert await road.arrived() == []
+        assert await setup.arrived() == []
 
 
-async def test_a_rich_message_arrives_as_it_was_given(road: Road) -> None:
-    message = rich_mail(road.module.CAPABILITIES)
-    assert estimate_size(message) <= road.module.CAPABILITIES.max_bytes
-    assert isinstance(await road.provider.send(send_request(message)), Sent)
-    (arrived,) = await road.arrived()
+async def test_message_with_every_feature_arrives_unchanged(setup: ProviderSetup) -> None:
+    message = rich_mail(setup.module.CAPABILITIES)
+    assert estimate_size(message) <= setup.module.CAPABILITIES.max_bytes
+    assert isinstance(await setup.provider.send(send_request(message)), Sent)
+    (arrived,) = await setup.arrived()
     assert arrived.subject == message.subject
-    assert people(arrived.sender) == (SENDER.email, message.sender.name if road.keeps_sender_name else "")
+    assert people(arrived.sender) == (SENDER.email, message.sender.name if setup.keeps_sender_name else "")
     for field in ("to", "cc", "reply_to"):
         assert list(map(people, getattr(arrived, field))) == list(map(people, getattr(message, field))), field
     assert sorted(arrived.envelope) == sorted(person.email for person in message.recipients)
@@ -150,82 +150,82 @@ def files(arrived: Mail) -> list[tuple[str, str, str, str | None, bytes]]:
     return sorted(found, key=lambda file: file[2] != "inline")
 
 
-async def test_a_transient_fault_is_deferred_with_the_providers_wish(road: Road) -> None:
-    given = road.transient()
-    outcome = await road.provider.send(given)
+async def test_transient_error_is_deferred_with_the_providers_delay(setup: ProviderSetup) -> None:
+    given = setup.transient()
+    outcome = await setup.provider.send(given)
     assert isinstance(outcome, Deferred)
-    assert (outcome.code, outcome.retry_after_seconds) == ("rate_limited", road.retry_after)
-    assert await road.arrived() == []
+    assert (outcome.code, outcome.retry_after_seconds) == ("rate_limited", setup.retry_after)
+    assert await setup.arrived() == []
     again = msgspec.structs.replace(given, attempt=2, attempt_id="00000000-0000-4000-8000-000000000002")
-    assert isinstance(await road.provider.send(again), Sent)
+    assert isinstance(await setup.provider.send(again), Sent)
 
 
-async def test_a_refusal_of_the_message_is_rejected_with_the_providers_words(road: Road) -> None:
-    outcome = await road.provider.send(road.rejection())
+async def test_refused_message_is_rejected_with_the_providers_reply(setup: ProviderSetup) -> None:
+    outcome = await setup.provider.send(setup.rejection())
     assert isinstance(outcome, Rejected)
     assert outcome.code in CAUSES
     assert outcome.reply
-    assert await road.arrived() == []
+    assert await setup.arrived() == []
 
 
-async def test_an_answer_lost_after_the_message_was_taken_is_unknown_and_asked_about_where_that_is_possible(
-    road: Road,
+async def test_lost_response_is_unknown_and_verified_if_possible(
+    setup: ProviderSetup,
 ) -> None:
-    given = road.lost_answer()
-    outcome = await road.provider.send(given)
+    given = setup.lost_response()
+    outcome = await setup.provider.send(given)
     assert isinstance(outcome, Unknown)
     assert outcome.code == "answer_lost"
-    assert len(await road.arrived()) == 1
-    found = await road.provider.verify(given, outcome.provider_id)
-    assert kind(found) is (Sent if "verify" in road.module.CAPABILITIES.features else Unknown)
-    assert len(await road.arrived()) == 1
+    assert len(await setup.arrived()) == 1
+    found = await setup.provider.verify(given, outcome.provider_id)
+    assert kind(found) is (Sent if "verify" in setup.module.CAPABILITIES.features else Unknown)
+    assert len(await setup.arrived()) == 1
 
 
-async def test_what_was_never_sent_is_never_found(road: Road) -> None:
-    found = await road.provider.verify(send_request(), None)
+async def test_unsent_message_is_never_found(setup: ProviderSetup) -> None:
+    found = await setup.provider.verify(send_request(), None)
     assert not isinstance(found, Sent)
 
 
-@pytest.mark.parametrize("road", FAR, indirect=True)
-async def test_a_fault_of_the_route_is_told_from_one_of_the_message_and_a_probe_sees_it_come_and_go(road: Road) -> None:
-    assert isinstance(await road.provider.probe(), Sent)
-    given = road.route_fault()
-    outcome = await road.provider.send(given)
+@pytest.mark.parametrize("setup", FAR, indirect=True)
+async def test_route_fault_differs_from_rejection_and_probe_sees_it_start_and_end(setup: ProviderSetup) -> None:
+    assert isinstance(await setup.provider.probe(), Sent)
+    given = setup.route_fault()
+    outcome = await setup.provider.send(given)
     assert isinstance(outcome, RouteFault)
     assert outcome.code in CAUSES
-    assert isinstance(await road.provider.probe(), RouteFault)
-    assert await road.arrived() == []
-    road.is_healed()
-    assert isinstance(await road.provider.probe(), Sent)
-    assert isinstance(await road.provider.send(given), Sent)
+    assert isinstance(await setup.provider.probe(), RouteFault)
+    assert await setup.arrived() == []
+    setup.is_healed()
+    assert isinstance(await setup.provider.probe(), Sent)
+    assert isinstance(await setup.provider.send(given), Sent)
 
 
-async def test_a_probe_sends_nothing(road: Road) -> None:
-    assert isinstance(await road.provider.probe(), Sent)
-    assert await road.arrived() == []
+async def test_probe_sends_nothing(setup: ProviderSetup) -> None:
+    assert isinstance(await setup.provider.probe(), Sent)
+    assert await setup.arrived() == []
 
 
-@pytest.mark.parametrize("road", FAR, indirect=True)
-async def test_a_provider_that_is_away_is_waited_for(road: Road) -> None:
-    await road.leave()
-    outcome = await road.provider.send(send_request())
+@pytest.mark.parametrize("setup", FAR, indirect=True)
+async def test_unreachable_provider_defers(setup: ProviderSetup) -> None:
+    await setup.leave()
+    outcome = await setup.provider.send(send_request())
     assert isinstance(outcome, Deferred)
     assert outcome.code == "unreachable"
-    assert isinstance(await road.provider.probe(), RouteFault)
-    assert isinstance(await road.provider.verify(send_request(), "x"), Unknown)
+    assert isinstance(await setup.provider.probe(), RouteFault)
+    assert isinstance(await setup.provider.verify(send_request(), "x"), Unknown)
 
 
 STATUSES = (204, 299, 302, 354, 400, 401, 403, 404, 409, 413, 418, 421, 429, 500, 503, 504, 550, 599)
 
 
 @pytest.mark.parametrize("body", ["", "<html>Bad gateway</html>", '{"error": [1, {"code": 5}], "errors": "\\u0000"}'])
-async def test_whatever_a_provider_answers_is_an_outcome(road: Road, body: str) -> None:
+async def test_any_response_becomes_an_outcome(setup: ProviderSetup, body: str) -> None:
     for status in STATUSES:
-        road.strange(status, body)
+        setup.strange(status, body)
         for answer in (
-            road.provider.send(send_request()),
-            road.provider.probe(),
-            road.provider.verify(send_request(), "x"),
+            setup.provider.send(send_request()),
+            setup.provider.probe(),
+            setup.provider.verify(send_request(), "x"),
         ):
             outcome = await answer
             assert not isinstance(outcome, PerRecipient)
@@ -234,15 +234,17 @@ async def test_whatever_a_provider_answers_is_an_outcome(road: Road, body: str) 
 
 
 @pytest.mark.parametrize("message", NASTY, ids=range(len(NASTY)))
-async def test_whatever_a_message_holds_is_an_outcome_and_reaches_nobody_else(road: Road, message: Message) -> None:
-    outcome = await road.provider.send(send_request(message))
+async def test_any_message_becomes_an_outcome_and_reaches_no_other_recipient(
+    setup: ProviderSetup, message: Message
+) -> None:
+    outcome = await setup.provider.send(send_request(message))
     assert isinstance(outcome, Sent | Deferred | Rejected | Unknown), outcome
-    for arrived in await road.arrived():
+    for arrived in await setup.arrived():
         assert not [email for email in arrived.envelope if email.startswith("eve")]
         assert not [person for person in (*arrived.to, *arrived.cc, *arrived.bcc) if person.address.startswith("eve")]
 
 
-async def test_many_at_once_all_arrive_once(road: Road) -> None:
+async def test_concurrent_messages_arrive_once_each(setup: ProviderSetup) -> None:
     send_requests = [
         msgspec.structs.replace(
             send_request(mail(f"p{number}@example.org")),
@@ -251,13 +253,13 @@ async def test_many_at_once_all_arrive_once(road: Road) -> None:
         )
         for number in range(20)
     ]
-    outcomes = await asyncio.gather(*map(road.provider.send, send_requests))
+    outcomes = await asyncio.gather(*map(setup.provider.send, send_requests))
     assert {type(outcome) for outcome in outcomes} == {Sent}
-    arrived = await road.arrived()
+    arrived = await setup.arrived()
     assert sorted(one.relay_id or "" for one in arrived) == sorted(given.id for given in send_requests)
 
 
-async def test_closing_twice_is_no_fault(road: Road) -> None:
-    await road.provider.send(send_request())
-    await road.provider.close()
-    await road.provider.close()
+async def test_closing_twice_does_not_raise(setup: ProviderSetup) -> None:
+    await setup.provider.send(send_request())
+    await setup.provider.close()
+    await setup.provider.close()

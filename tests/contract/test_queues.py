@@ -31,14 +31,14 @@ async def queues(storage: Storage, name: str) -> Queues:
 
 
 @pytest.mark.parametrize("body", BODIES.values(), ids=BODIES.keys())
-async def test_a_body_comes_back_byte_for_byte(queues: Queues, name: str, body: bytes) -> None:
+async def test_body_is_returned_unchanged(queues: Queues, name: str, body: bytes) -> None:
     await queues.put(name, body)
     (received,) = await queues.receive(name)
     assert received.body == body
     assert received.dequeue_count == 1
 
 
-def test_the_bodies_are_as_large_as_they_are_named() -> None:
+def test_bodies_have_the_sizes_in_their_names() -> None:
     assert len(BODIES["full"]) == len(BODIES["full of markup"]) == 65_536
     assert all(
         64_000 - 20 < entries.weight(body) <= 64_000 for name, body in BODIES.items() if name.startswith("heavy")
@@ -50,7 +50,7 @@ def test_the_bodies_are_as_large_as_they_are_named() -> None:
     [b"x" * 65_537, b"\xff", b"a\x00b", b"a\rb", b"a\x0bb", "\ufffe".encode(), "\uffff".encode()],
     ids=["too big", "not UTF-8", "NUL", "carriage return", "control", "U+FFFE", "U+FFFF"],
 )
-async def test_what_a_queue_cannot_hold_is_refused(queues: Queues, name: str, body: bytes) -> None:
+async def test_unsupported_entry_is_refused(queues: Queues, name: str, body: bytes) -> None:
     with pytest.raises(StorageError) as caught:
         await queues.put(name, body)
     assert type(caught.value) is StorageError
@@ -58,18 +58,18 @@ async def test_what_a_queue_cannot_hold_is_refused(queues: Queues, name: str, bo
 
 
 @pytest.mark.parametrize("delay_seconds", [-1, 604_801])
-async def test_a_delay_out_of_range_is_refused(queues: Queues, name: str, delay_seconds: int) -> None:
+async def test_delay_out_of_range_is_refused(queues: Queues, name: str, delay_seconds: int) -> None:
     with pytest.raises(StorageError):
         await queues.put(name, b"{}", delay_seconds=delay_seconds)
 
 
-async def test_the_longest_delay_is_a_week(queues: Queues, name: str) -> None:
+async def test_longest_delay_is_a_week(queues: Queues, name: str) -> None:
     await queues.put(name, b"{}", delay_seconds=604_800)
     assert await queues.receive(name) == []
     assert await queues.count(name) == 1
 
 
-async def test_a_delayed_entry_becomes_visible(
+async def test_delayed_entry_becomes_visible(
     queues: Queues, name: str, wait: Callable[[float], Awaitable[None]]
 ) -> None:
     await queues.put(name, b"{}", delay_seconds=1)
@@ -79,7 +79,7 @@ async def test_a_delayed_entry_becomes_visible(
     assert len(await queues.receive(name)) == 1
 
 
-async def test_a_lease_hides_an_entry_and_its_end_gives_it_back(
+async def test_leased_entry_is_hidden_until_the_lease_ends(
     queues: Queues, name: str, wait: Callable[[float], Awaitable[None]]
 ) -> None:
     await queues.put(name, b"{}")
@@ -96,7 +96,7 @@ async def test_a_lease_hides_an_entry_and_its_end_gives_it_back(
     assert await queues.count(name) == 0
 
 
-async def test_deleting_what_is_gone_is_no_error(queues: Queues, name: str) -> None:
+async def test_deleting_a_missing_entry_does_not_raise(queues: Queues, name: str) -> None:
     await queues.put(name, b"{}")
     (received,) = await queues.receive(name)
     await queues.delete(name, received)
@@ -104,7 +104,7 @@ async def test_deleting_what_is_gone_is_no_error(queues: Queues, name: str) -> N
     await queues.delete(name + "-missing", received)
 
 
-async def test_entries_come_in_order_and_as_many_as_asked(queues: Queues, name: str) -> None:
+async def test_entries_are_received_in_order_up_to_the_limit(queues: Queues, name: str) -> None:
     bodies = [b"%d" % number for number in range(5)]
     for body in bodies:
         await queues.put(name, body)
@@ -116,19 +116,19 @@ async def test_entries_come_in_order_and_as_many_as_asked(queues: Queues, name: 
 
 
 @pytest.mark.parametrize("limit", [0, 33])
-async def test_more_than_32_at_a_time_is_refused(queues: Queues, name: str, limit: int) -> None:
+async def test_receiving_more_than_32_is_refused(queues: Queues, name: str, limit: int) -> None:
     with pytest.raises(StorageError):
         await queues.receive(name, limit=limit)
 
 
-async def test_the_count_includes_what_is_not_visible(queues: Queues, name: str) -> None:
+async def test_count_includes_invisible_entries(queues: Queues, name: str) -> None:
     await queues.put(name, b"1")
     await queues.put(name, b"2", delay_seconds=60)
     await queues.receive(name)
     assert await queues.count(name) == 2
 
 
-async def test_the_oldest_tells_when_it_was_put(queues: Queues, name: str) -> None:
+async def test_oldest_entry_has_its_insertion_time(queues: Queues, name: str) -> None:
     assert await queues.oldest_inserted_at(name) is None
     await queues.put(name, b"{}")
     oldest = await queues.oldest_inserted_at(name)
@@ -138,13 +138,13 @@ async def test_the_oldest_tells_when_it_was_put(queues: Queues, name: str) -> No
     assert await queues.oldest_inserted_at(name) is None
 
 
-async def test_an_entry_is_dated_now(queues: Queues, name: str) -> None:
+async def test_entry_has_the_current_insertion_time(queues: Queues, name: str) -> None:
     await queues.put(name, b"{}")
     (received,) = await queues.receive(name)
     assert received.inserted_at > datetime(2026, 1, 1, tzinfo=UTC)
 
 
-async def test_a_missing_queue(storage: Storage, name: str) -> None:
+async def test_missing_queue_raises_not_found_or_is_empty(storage: Storage, name: str) -> None:
     with pytest.raises(NotFound):
         await storage.queues.put(name, b"{}")
     with pytest.raises(NotFound):
@@ -153,19 +153,19 @@ async def test_a_missing_queue(storage: Storage, name: str) -> None:
     assert await storage.queues.oldest_inserted_at(name) is None
 
 
-async def test_creating_twice_keeps_what_is_there(queues: Queues, name: str) -> None:
+async def test_creating_twice_keeps_the_contents(queues: Queues, name: str) -> None:
     await queues.put(name, b"{}")
     await queues.create(name)
     assert await queues.count(name) == 1
 
 
-async def test_whether_a_queue_exists(storage: Storage, name: str) -> None:
+async def test_exists_is_true_only_after_creation(storage: Storage, name: str) -> None:
     assert not await storage.queues.exists(name)
     await storage.queues.create(name)
     assert await storage.queues.exists(name)
 
 
-async def test_queues_are_found_by_how_their_names_begin(queues: Queues, name: str) -> None:
+async def test_queues_are_listed_by_prefix(queues: Queues, name: str) -> None:
     await queues.create(f"{name}-b")
     await queues.create(f"{name}-a")
     assert await queues.names(name) == [name, f"{name}-a", f"{name}-b"]

@@ -61,7 +61,7 @@ VALUES: dict[str, Value] = {
 
 
 @pytest.mark.parametrize("value", VALUES.values(), ids=VALUES.keys())
-async def test_a_value_comes_back_with_its_type(tables: Tables, name: str, value: Value) -> None:
+async def test_value_keeps_its_type(tables: Tables, name: str, value: Value) -> None:
     await tables.insert(name, entity(value=value))
     by_key = await tables.get(name, "p", "r")
     (by_query,) = await rows(tables, name, Query())
@@ -72,14 +72,14 @@ async def test_a_value_comes_back_with_its_type(tables: Tables, name: str, value
         assert type(found) is type(value)
 
 
-async def test_not_a_number_comes_back(tables: Tables, name: str) -> None:
+async def test_nan_is_returned(tables: Tables, name: str) -> None:
     await tables.insert(name, entity(value=math.nan))
     value = (await tables.get(name, "p", "r")).properties["value"]
     assert isinstance(value, float)
     assert math.isnan(value)
 
 
-async def test_a_time_comes_back_in_utc(tables: Tables, name: str) -> None:
+async def test_time_is_returned_in_utc(tables: Tables, name: str) -> None:
     tokyo = datetime(2026, 3, 1, 21, tzinfo=timezone(timedelta(hours=9)))
     await tables.insert(name, entity(value=tokyo))
     value = (await tables.get(name, "p", "r")).properties["value"]
@@ -87,7 +87,7 @@ async def test_a_time_comes_back_in_utc(tables: Tables, name: str) -> None:
     assert value.isoformat() == "2026-03-01T12:00:00+00:00"
 
 
-async def test_only_what_was_written_comes_back(tables: Tables, name: str) -> None:
+async def test_only_written_properties_are_returned(tables: Tables, name: str) -> None:
     etag = await tables.insert(name, entity(a=1))
     assert await tables.get(name, "p", "r") == Entity(partition="p", row="r", properties={"a": 1}, etag=etag)
 
@@ -97,26 +97,26 @@ async def test_only_what_was_written_comes_back(tables: Tables, name: str) -> No
     ["é" * 32_769, "\U0001f4e7" * 16_385, b"x" * 65_537, 2**63, datetime(2026, 3, 1)],  # noqa: DTZ001 - what is refused
     ids=["long text", "long emoji", "long bytes", "65 bit", "time without zone"],
 )
-async def test_a_value_that_does_not_fit_is_refused(tables: Tables, name: str, value: Value) -> None:
+async def test_oversized_or_unsupported_value_is_refused(tables: Tables, name: str, value: Value) -> None:
     with pytest.raises(StorageError) as caught:
         await tables.insert(name, entity(value=value))
     assert type(caught.value) is StorageError
 
 
-async def test_a_row_of_almost_a_mebibyte_fits(tables: Tables, name: str) -> None:
+async def test_row_of_almost_one_mebibyte_fits(tables: Tables, name: str) -> None:
     properties = {f"text{number}": "x" * 32_768 for number in range(15)}
     await tables.insert(name, entity(**properties))
     assert (await tables.get(name, "p", "r")).properties == properties
 
 
 @pytest.mark.parametrize("key", ["a/b", "a\\b", "a#b", "a?b", "a\tb", "x" * 513])
-async def test_a_key_that_tables_cannot_hold_is_refused(tables: Tables, name: str, key: str) -> None:
+async def test_invalid_key_is_refused(tables: Tables, name: str, key: str) -> None:
     with pytest.raises(StorageError):
         await tables.insert(name, entity(key, a=1))
 
 
 @pytest.mark.parametrize("key", ["it's 'quoted'", "件名 🎉", "a b+c%20&d=e@example.com", "x" * 512, ""])
-async def test_odd_keys_work_everywhere(tables: Tables, name: str, key: str) -> None:
+async def test_unusual_keys_work_in_every_operation(tables: Tables, name: str, key: str) -> None:
     etag = await tables.insert(name, entity(key, key, a=1))
     assert (await tables.get(name, key, key)).etag == etag
     etag = await tables.merge(name, entity(key, key, b=2), etag=etag)
@@ -127,14 +127,14 @@ async def test_odd_keys_work_everywhere(tables: Tables, name: str, key: str) -> 
     assert await rows(tables, name, Query()) == []
 
 
-async def test_a_second_insert_is_refused(tables: Tables, name: str) -> None:
+async def test_second_insert_raises_already_exists(tables: Tables, name: str) -> None:
     await tables.insert(name, entity(a=1))
     with pytest.raises(AlreadyExists):
         await tables.insert(name, entity(a=2))
     assert (await tables.get(name, "p", "r")).properties == {"a": 1}
 
 
-async def test_a_merge_keeps_the_other_properties(tables: Tables, name: str) -> None:
+async def test_merge_keeps_the_other_properties(tables: Tables, name: str) -> None:
     await tables.insert(name, entity(a=1, b="x", c=b"y"))
     etag = await tables.merge(name, entity(b=True, d=0.5))
     found = await tables.get(name, "p", "r")
@@ -142,7 +142,7 @@ async def test_a_merge_keeps_the_other_properties(tables: Tables, name: str) -> 
     assert found.etag == etag
 
 
-async def test_a_merge_needs_the_etag_of_the_last_write(tables: Tables, name: str) -> None:
+async def test_merge_with_an_old_etag_raises_changed(tables: Tables, name: str) -> None:
     first = await tables.insert(name, entity(a=1))
     second = await tables.merge(name, entity(a=2), etag=first)
     assert second != first
@@ -153,12 +153,12 @@ async def test_a_merge_needs_the_etag_of_the_last_write(tables: Tables, name: st
 
 
 @pytest.mark.parametrize("etag", [None, "W/\"datetime'2026-03-01T12%3A00%3A00.0000000Z'\""])
-async def test_a_merge_of_a_missing_row(tables: Tables, name: str, etag: str | None) -> None:
+async def test_merge_of_a_missing_row_raises_not_found(tables: Tables, name: str, etag: str | None) -> None:
     with pytest.raises(NotFound):
         await tables.merge(name, entity(a=1), etag=etag)
 
 
-async def test_an_upsert_inserts_and_replaces_the_whole_row(tables: Tables, name: str) -> None:
+async def test_upsert_inserts_or_replaces_the_whole_row(tables: Tables, name: str) -> None:
     first = await tables.upsert(name, entity(a=1, b=2))
     second = await tables.upsert(name, entity(b=3))
     found = await tables.get(name, "p", "r")
@@ -166,7 +166,7 @@ async def test_an_upsert_inserts_and_replaces_the_whole_row(tables: Tables, name
     assert found.etag == second != first
 
 
-async def test_deleting(tables: Tables, name: str) -> None:
+async def test_delete_removes_the_row_and_ignores_a_missing_one(tables: Tables, name: str) -> None:
     await tables.insert(name, entity(a=1))
     await tables.delete(name, "p", "r")
     with pytest.raises(NotFound):
@@ -176,7 +176,7 @@ async def test_deleting(tables: Tables, name: str) -> None:
     await tables.delete(name + "missing", "p", "r")
 
 
-async def test_deleting_by_etag(tables: Tables, name: str) -> None:
+async def test_delete_with_an_old_etag_raises_changed(tables: Tables, name: str) -> None:
     first = await tables.insert(name, entity(a=1))
     second = await tables.merge(name, entity(a=2))
     with pytest.raises(Changed):
@@ -185,7 +185,7 @@ async def test_deleting_by_etag(tables: Tables, name: str) -> None:
     assert await rows(tables, name, Query()) == []
 
 
-async def test_deleting_many_of_a_partition(tables: Tables, name: str) -> None:
+async def test_delete_all_removes_rows_of_one_partition(tables: Tables, name: str) -> None:
     for number in range(120):
         await tables.insert(name, entity(f"{number:03}"))
     await tables.insert(name, entity("000", "q"))
@@ -193,7 +193,7 @@ async def test_deleting_many_of_a_partition(tables: Tables, name: str) -> None:
     assert [(found.partition, found.row) for found in await rows(tables, name, Query())] == [("p", "119"), ("q", "000")]
 
 
-async def test_many_rows_are_written_over_what_is_there(tables: Tables, name: str) -> None:
+async def test_upsert_all_replaces_existing_rows(tables: Tables, name: str) -> None:
     await tables.insert(name, entity("007", a=1, b=2))
     await tables.upsert_all(name, [entity(f"{number:03}", a=number) for number in range(120)])
     found = await rows(tables, name, Query())
@@ -201,7 +201,7 @@ async def test_many_rows_are_written_over_what_is_there(tables: Tables, name: st
     await tables.upsert_all(name, [])
 
 
-async def test_deleting_many_of_which_some_are_missing(tables: Tables, name: str) -> None:
+async def test_delete_all_ignores_missing_rows(tables: Tables, name: str) -> None:
     for number in range(0, 40, 2):
         await tables.insert(name, entity(f"{number:03}"))
     await tables.delete_all(name, "p", ["missing", *(f"{number:03}" for number in range(40)), "000"])
@@ -210,7 +210,7 @@ async def test_deleting_many_of_which_some_are_missing(tables: Tables, name: str
     await tables.delete_all(name, "p", [])
 
 
-async def test_pages_follow_the_order_of_the_keys(tables: Tables, name: str) -> None:
+async def test_pages_are_ordered_by_key(tables: Tables, name: str) -> None:
     keys = [(partition, row) for partition in ("a", "b") for row in ("10", "2", "A", "a")]
     for partition, row in reversed(keys):
         await tables.insert(name, entity(row, partition))
@@ -220,12 +220,12 @@ async def test_pages_follow_the_order_of_the_keys(tables: Tables, name: str) -> 
 
 
 @pytest.mark.parametrize("cursor", ["", "x", "1", '["a"]', "[[" * 2000])
-async def test_what_cannot_be_a_cursor_is_told_from_one(tables: Tables, name: str, cursor: str) -> None:
+async def test_invalid_cursor_raises_value_error(tables: Tables, name: str, cursor: str) -> None:
     with pytest.raises(ValueError, match="cursor"):
         await tables.query(name, Query(), cursor=cursor)
 
 
-async def test_a_cursor_outlives_what_it_points_at(tables: Tables, name: str) -> None:
+async def test_cursor_works_after_its_row_is_deleted(tables: Tables, name: str) -> None:
     for row in "abcd":
         await tables.insert(name, entity(row))
     page = await tables.query(name, Query(), limit=2)
@@ -271,18 +271,18 @@ async def ranged(tables: Tables, name: str) -> Tables:
 
 
 @pytest.mark.parametrize(("query", "keys"), RANGES.values(), ids=RANGES.keys())
-async def test_ranges(ranged: Tables, name: str, query: Query, keys: str) -> None:
+async def test_ranges_include_the_start_and_exclude_the_end(ranged: Tables, name: str, query: Query, keys: str) -> None:
     for limit in (1000, 2):
         found = await rows(ranged, name, query, limit=limit)
         assert " ".join(each.partition + each.row for each in found) == keys
 
 
-async def test_a_wide_number_is_found(ranged: Tables, name: str) -> None:
+async def test_query_finds_a_64_bit_number(ranged: Tables, name: str) -> None:
     found = await rows(ranged, name, Query(equals={"wide": 2**40 + 3}))
     assert [each.properties["key"] for each in found] == ["a3"]
 
 
-async def test_selected_properties_come_with_keys_and_etag(ranged: Tables, name: str) -> None:
+async def test_projection_returns_keys_and_etag(ranged: Tables, name: str) -> None:
     whole = await ranged.get(name, "c", "1")
     (found,) = await rows(ranged, name, Query(partition="c", select=("flag", "missing")))
     assert found == Entity(partition="c", row="1", properties={"flag": False}, etag=whole.etag)
@@ -290,12 +290,12 @@ async def test_selected_properties_come_with_keys_and_etag(ranged: Tables, name:
     assert keys_only == Entity(partition="c", row="1", properties={}, etag=whole.etag)
 
 
-async def test_a_page_of_too_many_is_refused(tables: Tables, name: str) -> None:
+async def test_page_limit_out_of_range_is_refused(tables: Tables, name: str) -> None:
     with pytest.raises(StorageError):
         await tables.query(name, Query(), limit=1001)
 
 
-async def test_a_missing_table(storage: Storage, name: str) -> None:
+async def test_missing_table_raises_not_found(storage: Storage, name: str) -> None:
     with pytest.raises(NotFound):
         await storage.tables.insert(name, entity(a=1))
     with pytest.raises(NotFound):
@@ -308,7 +308,7 @@ async def test_a_missing_table(storage: Storage, name: str) -> None:
         await storage.tables.query(name, Query())
 
 
-async def test_creating_twice_keeps_what_is_there(tables: Tables, name: str) -> None:
+async def test_creating_twice_keeps_the_contents(tables: Tables, name: str) -> None:
     await tables.insert(name, entity(a=1))
     await tables.create(name)
     assert (await tables.get(name, "p", "r")).properties == {"a": 1}

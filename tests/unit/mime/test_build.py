@@ -24,7 +24,7 @@ from tests.unit.mime.mime_reading import (
 )
 
 
-def test_a_plain_message_has_its_fields_and_nothing_else() -> None:
+def test_plain_message_has_exactly_its_fields() -> None:
     content = build.build(send_request())
     message = read(content)
     assert fields(content) == STANDARD
@@ -48,7 +48,7 @@ def test_a_plain_message_has_its_fields_and_nothing_else() -> None:
         ("Zoë" * 40, "👩‍👩‍👧‍👦" * 30),
     ],
 )
-def test_names_and_subjects_come_back_as_they_were(name: str, subject: str) -> None:
+def test_names_and_subjects_are_read_back_unchanged(name: str, subject: str) -> None:
     content = build.build(send_request(to=(Address(email="ann@example.com", name=name),), subject=subject))
     message = read(content)
     assert people(message, "To") == [(name, "ann@example.com")]
@@ -57,12 +57,12 @@ def test_names_and_subjects_come_back_as_they_were(name: str, subject: str) -> N
     assert message["To"].defects == ()
 
 
-def test_a_name_with_an_at_sign_is_quoted_and_a_foreign_one_is_encoded() -> None:
+def test_name_with_an_at_sign_is_quoted_and_non_ascii_name_is_encoded() -> None:
     content = build.build(send_request(sender=Address(email="a@example.com", name="Sales @ Example, Inc.")))
     assert b'From: "Sales @ Example, Inc." <a@example.com>\r\n' in content
 
 
-def test_a_long_header_is_folded_at_its_spaces_and_a_long_url_stays_whole() -> None:
+def test_long_header_is_folded_at_spaces_and_long_url_stays_whole() -> None:
     url = "<https://example.com/" + "u" * 200 + ">"
     references = " ".join(f"<{number}.{'r' * 30}@example.com>" for number in range(20))
     content = build.build(
@@ -75,14 +75,14 @@ def test_a_long_header_is_folded_at_its_spaces_and_a_long_url_stays_whole() -> N
     assert all(len(line) <= 78 for line in header.split(b"\r\n") if b"https" not in line)
 
 
-def test_many_recipients_are_folded_between_them() -> None:
+def test_long_recipient_list_is_folded_between_recipients() -> None:
     everybody = tuple(Address(email=f"person{number}@example.com", name=f"名 {number}") for number in range(500))
     content = build.build(send_request(to=everybody))
     assert people(read(content), "To") == [(address.name, address.email) for address in everybody]
     assert max(len(line) for line in content.split(b"\r\n")) <= 78
 
 
-def test_a_large_file_keeps_its_bytes_in_short_lines_and_about_the_estimated_size() -> None:
+def test_large_file_keeps_its_bytes_in_short_lines_near_the_estimated_size() -> None:
     large = Attachment(name="data.bin", content=bytes(range(256)) * 4_096)
     whole = send_request(attachments=(large,))
     content = build.build(whole)
@@ -91,7 +91,7 @@ def test_a_large_file_keeps_its_bytes_in_short_lines_and_about_the_estimated_siz
     assert len(content) <= estimate_size(whole.message) <= 1.02 * len(content)
 
 
-def test_date_and_message_id_are_ours_and_the_same_in_every_attempt() -> None:
+def test_date_and_message_id_are_the_same_in_every_attempt() -> None:
     first, second = (send_request(headers={"X-Order": "42"}) for _ in range(2))
     again = msgspec.structs.replace(second, attempt=2, attempt_id="00000000-0000-0000-0000-000000000002")
     assert build.build(first).partition(b"\r\nMIME-Version")[0] == build.build(again).partition(b"\r\nMIME-Version")[0]
@@ -99,7 +99,7 @@ def test_date_and_message_id_are_ours_and_the_same_in_every_attempt() -> None:
     assert fields(build.build(forged)) == [*STANDARD, "X-Order"]
 
 
-def test_headers_of_any_name_are_carried() -> None:
+def test_headers_of_any_name_are_written() -> None:
     message = read(
         build.build(send_request(headers={"X-Order": "42", "In-Reply-To": "<a@b>", "Auto-Submitted": "auto"}))
     )
@@ -109,13 +109,13 @@ def test_headers_of_any_name_are_carried() -> None:
 @pytest.mark.parametrize(
     "name", ["Bcc", "FROM", "Message-ID", "X-Relay-Id", "Content-Type", "a b", "a:b", "é", "", "a\n"]
 )
-def test_a_header_that_is_ours_or_no_header_is_refused(name: str) -> None:
+def test_reserved_or_invalid_header_is_refused(name: str) -> None:
     assert build.header_problem(name)
     with pytest.raises(ValueError, match="header"):
         build.build(send_request(headers={name: "x"}))
 
 
-def test_everybody_is_shown_but_bcc() -> None:
+def test_fields_name_all_recipients_but_bcc() -> None:
     ann, bob, eve = (Address(email=f"{name}@example.com") for name in ("ann", "bob", "eve"))
     whole = send_request(to=(ann,), cc=(bob,), bcc=(eve,), reply_to=(bob, eve))
     content = build.build(whole)
@@ -125,7 +125,7 @@ def test_everybody_is_shown_but_bcc() -> None:
     assert people(read(build.build(part)), "To") == [("", "ann@example.com")]
 
 
-def test_with_bcc_the_fields_are_the_envelope_of_the_attempt() -> None:
+def test_with_bcc_the_fields_name_the_envelope_of_the_attempt() -> None:
     ann, bob, eve = (Address(email=f"{name}@example.com") for name in ("ann", "bob", "eve"))
     whole = send_request(recipients=(1, 2), to=(ann,), cc=(bob,), bcc=(eve,))
     content = build.build(whole, with_bcc=True)
@@ -133,7 +133,7 @@ def test_with_bcc_the_fields_are_the_envelope_of_the_attempt() -> None:
     assert people(read(content), "Bcc") == [("", "eve@example.com")]
 
 
-def test_only_hidden_recipients_leave_an_empty_group() -> None:
+def test_bcc_only_message_has_an_empty_group() -> None:
     content = build.build(send_request(to=(), bcc=(Address(email="eve@example.com"),)))
     assert b"To: undisclosed-recipients:;\r\n" in content
     assert b"eve" not in content
@@ -185,7 +185,7 @@ def test_files_keep_bytes_names_and_content_ids() -> None:
     assert (image["Content-ID"], image.get_content(), image.get_content_disposition()) == ("<logo>", PIXEL, "inline")
 
 
-def test_a_type_keeps_its_parameters_and_what_cannot_travel_in_base64_is_octets() -> None:
+def test_type_keeps_its_parameters_and_composite_type_becomes_octet_stream() -> None:
     invitation = Attachment(name="i.ics", type="text/calendar; method=REQUEST; charset=UTF-8; name=x", content=b"BEGIN")
     mail = Attachment(name="m.eml", type="message/rfc822", content=b"Subject: x\r\n\r\nhi")
     wrong = Attachment(name="w", type="image/png\r\nBcc: eve@example.com", content=b"1")
@@ -208,7 +208,7 @@ def test_a_type_keeps_its_parameters_and_what_cannot_travel_in_base64_is_octets(
         "\ud800",
     ],
 )
-def test_any_text_travels_in_seven_bits_and_short_lines(text: str) -> None:
+def test_any_text_is_encoded_in_seven_bits_and_short_lines(text: str) -> None:
     content = build.build(send_request(text=text, html=f"<p>{text}</p>"))
     assert content.isascii()
     assert not any(octet < 32 and octet not in b"\t\r\n" for octet in content)
@@ -219,7 +219,7 @@ def test_any_text_travels_in_seven_bits_and_short_lines(text: str) -> None:
     assert leaf(read(content), "text/plain").get_content().replace("\r\n", "\n").replace("\r", "\n") == wanted
 
 
-def test_foreign_domains_are_ascii_and_foreign_local_parts_ask_for_smtputf8() -> None:
+def test_non_ascii_domain_is_encoded_and_non_ascii_local_part_needs_smtputf8() -> None:
     ascii_only = send_request(to=(Address(email="ann@bücher.example"),))
     assert b"To: ann@xn--bcher-kva.example\r\n" in build.build(ascii_only)
     assert not build.needs_smtputf8(ascii_only)
@@ -231,12 +231,12 @@ def test_foreign_domains_are_ascii_and_foreign_local_parts_ask_for_smtputf8() ->
 @pytest.mark.parametrize(
     "email", ["ann", "@example.com", "ann@", "ann@exa mple.com", "ann@a>,<b", "a\r\nb@x.com", "a@x\n"]
 )
-def test_what_is_no_address_is_not_written(email: str) -> None:
+def test_invalid_address_is_refused(email: str) -> None:
     with pytest.raises(ValueError, match="not a"):
         build.build(send_request(to=(Address(email=email),)))
 
 
-def test_a_local_part_that_needs_quotes_gets_them() -> None:
+def test_local_part_is_quoted_if_needed() -> None:
     assert addr_spec("a b@example.com") == '"a b"@example.com'
     assert addr_spec('"a b"@example.com') == '"a b"@example.com'
     assert addr_spec('a"b,c>@example.com') == '"a\\"b,c>"@example.com'

@@ -35,7 +35,7 @@ TEXTS = st.one_of(NASTY, BREAKOUTS)
 @example(texts=("", "", "", "<>", "", ""))
 @example(texts=("", "", "", "\u00a0", "", ""))
 @example(texts=("", "", "", "", 'text/calendar; method="=??Q?=0A0=3A"', ""))
-def test_no_text_becomes_a_field(texts: tuple[str, str, str, str, str, str]) -> None:
+def test_no_text_starts_another_field(texts: tuple[str, str, str, str, str, str]) -> None:
     name, subject, header, filename, kind, content_id = texts
     person = Address(email="ann@example.com", name=name)
     inline = Attachment(name=filename, type=kind, content=b"1", disposition="inline", content_id=content_id)
@@ -70,14 +70,14 @@ def test_no_text_becomes_a_field(texts: tuple[str, str, str, str, str, str]) -> 
 
 @given(name=NASTY)
 @settings(max_examples=examples(100))
-def test_a_display_name_comes_back(name: str) -> None:
+def test_display_name_is_read_back(name: str) -> None:
     message = read(build.build(send_request(sender=Address(email="ann@example.com", name=name))))
     assert people(message, "From") == [(clean(name), "ann@example.com")]
 
 
 @given(email=st.one_of(NASTY, st.builds(lambda local, domain: f"{local}@{domain}", NASTY, NASTY)))
 @settings(max_examples=examples(100))
-def test_an_address_is_refused_or_stays_one_address(email: str) -> None:
+def test_any_address_is_refused_or_stays_one_address(email: str) -> None:
     try:
         content = build.build(send_request(to=(Address(email=email),)))
     except ValueError:
@@ -88,7 +88,7 @@ def test_an_address_is_refused_or_stays_one_address(email: str) -> None:
 
 @given(text=TEXTS)
 @settings(max_examples=examples(100))
-def test_a_field_is_one_field(text: str) -> None:
+def test_any_header_stays_one_field(text: str) -> None:
     lines = text_field("X-A", text).split(b"\r\n")
     assert lines[-1] == b""
     assert all(line.startswith(b" ") and line.strip() for line in lines[1:-1])

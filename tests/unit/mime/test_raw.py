@@ -21,7 +21,7 @@ def raw_request(raw: bytes, *emails: str) -> SendRequest:
     return send_request(raw=raw, to=tuple(Address(email=email) for email in emails), text=None)
 
 
-def test_a_raw_message_gets_what_is_missing_and_loses_its_bcc() -> None:
+def test_raw_message_gets_missing_fields_and_loses_bcc() -> None:
     content = build.build(raw_request(RAW, "ann@example.com", "eve@example.com"))
     assert fields(content) == ["Date", "Message-ID", "X-Relay-Id", "From", "To", "Cc", "Subject"]
     assert content.endswith(b"\r\n\r\nBody\r\n.\r\nEnd\r\n")
@@ -30,7 +30,7 @@ def test_a_raw_message_gets_what_is_missing_and_loses_its_bcc() -> None:
     assert (message["X-Relay-Id"], message["Message-ID"]) == (RELAY_ID, "<0123.1@relay.example.com>")
 
 
-def test_a_raw_message_keeps_its_own_date_and_id() -> None:
+def test_raw_message_keeps_its_own_date_and_id() -> None:
     raw = b"Date: Thu, 01 Jan 2026 00:00:00 +0000\r\nMESSAGE-ID:\r\n <own@example.com>\r\nFrom: a@example.com\r\n\r\nx"
     content = build.build(raw_request(raw, "ann@example.com"))
     assert fields(content) == ["X-Relay-Id", "Date", "MESSAGE-ID", "From"]
@@ -38,7 +38,7 @@ def test_a_raw_message_keeps_its_own_date_and_id() -> None:
     assert mime_raw.message_id(RAW) is None
 
 
-def test_the_fields_of_a_raw_message_become_its_envelope() -> None:
+def test_with_bcc_raw_message_fields_name_the_envelope() -> None:
     content = build.build(raw_request(RAW, "ann@example.com", "new@example.com"), with_bcc=True)
     message = read(content)
     assert people(message, "To") == [("Ann", "ann@example.com")]
@@ -47,13 +47,13 @@ def test_the_fields_of_a_raw_message_become_its_envelope() -> None:
 
 
 @pytest.mark.parametrize("raw", [b"", b"\n\nbody only", b"no field here\n", b"Subject: x", b"Subject: x\n \n \n\nb"])
-def test_a_strange_raw_message_still_gets_a_header(raw: bytes) -> None:
+def test_malformed_raw_message_still_gets_a_header(raw: bytes) -> None:
     content = build.build(raw_request(raw, "ann@example.com"))
     assert fields(content)[:3] == ["Date", "Message-ID", "X-Relay-Id"]
     assert read(content)["X-Relay-Id"] == RELAY_ID
 
 
-def test_an_eight_bit_message_can_be_made_seven_bit() -> None:
+def test_eight_bit_message_is_converted_to_seven_bit() -> None:
     raw = (
         b"From: a@example.com\r\nSubject: x\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n"
         b"Content-Transfer-Encoding: 8bit\r\n\r\n" + "grüße\r\n".encode()
@@ -72,7 +72,7 @@ def test_an_eight_bit_message_can_be_made_seven_bit() -> None:
         b"Content-Type: multipart/mixed; boundary=b\r\n\r\n\xff preamble\r\n--b\r\n\r\nx\r\n--b--\r\n",
     ],
 )
-def test_eight_bit_content_that_says_not_how_to_read_it_is_refused(raw: bytes) -> None:
+def test_eight_bit_content_without_a_charset_is_refused(raw: bytes) -> None:
     with pytest.raises(ValueError, match="8-bit content"):
         mime_raw.seven_bit(raw)
 

@@ -64,13 +64,13 @@ def built(message: Message) -> int:
 
 @settings(max_examples=examples(50))
 @given(MESSAGES)
-def test_a_message_is_hardly_larger_than_estimated_and_not_much_smaller(message: Message) -> None:
+def test_estimate_is_close_to_the_built_size(message: Message) -> None:
     size, estimate = built(message), estimate_size(message)
     assert size <= estimate * 1.02 + 100
     assert estimate <= size * 1.6 + 1200
 
 
-def test_a_large_attachment_is_estimated_to_the_percent() -> None:
+def test_large_attachment_is_estimated_within_one_percent() -> None:
     content = bytes(range(256)) * 4000
     message = Message(
         sender=Address(email="a@example.com"),
@@ -81,14 +81,14 @@ def test_a_large_attachment_is_estimated_to_the_percent() -> None:
     assert estimate_size(message) == pytest.approx(built(message), rel=0.01)
 
 
-def test_an_attachment_in_a_blob_counts_like_one_in_memory() -> None:
+def test_attachment_in_a_blob_counts_like_one_in_memory() -> None:
     here = Attachment(name="a.bin", content=b"x" * 5000)
     there = Attachment(name="a.bin", blob="b", size=5000)
     message = Message(sender=Address(email="a@example.com"), attachments=(here,))
     assert estimate_size(message) == estimate_size(Message(sender=message.sender, attachments=(there,)))
 
 
-def test_a_finished_message_counts_as_it_is() -> None:
+def test_raw_message_counts_with_its_own_size() -> None:
     raw = b"Subject: x\r\n\r\n" + b"y" * 10_000
     message = Message(sender=Address(email="a@example.com"), to=(Address(email="b@example.com"),), raw=raw)
     assert len(raw) < estimate_size(message) < len(raw) + 1000
@@ -100,5 +100,5 @@ def test_base64_has_lines_of_76(size: int, encoded: int) -> None:
 
 
 @pytest.mark.parametrize(("text", "minimum"), [("", 0), ("plain", 5), ("é" * 40, 80 * 4 // 3), ("請求書", 24)])
-def test_a_field_outside_ascii_takes_encoded_words(text: str, minimum: int) -> None:
+def test_non_ascii_field_counts_as_encoded_words(text: str, minimum: int) -> None:
     assert minimum <= field_size(text) <= 3 * minimum + 100

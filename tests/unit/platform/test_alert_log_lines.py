@@ -52,7 +52,7 @@ def record(*parts: Part) -> Record:
         (State.UNKNOWN, "answer_lost", "answer_lost"),
     ],
 )
-async def test_each_dead_letter_is_told_once(
+async def test_each_dead_letter_is_logged_once(
     state: State, code: str, said: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     before = record(Part(route="first", state=State.SENDING), Part(route="first", state=State.SENDING))
@@ -80,12 +80,12 @@ def test_every_dead_state_is_covered_above() -> None:
     ("expires_in", "days"),
     [(timedelta(days=29, hours=23), 29), (timedelta(hours=1), 0), (timedelta(days=-2), -2)],
 )
-def test_a_secret_that_ends_soon_is_told(expires_in: timedelta, days: int, caplog: pytest.LogCaptureFixture) -> None:
+def test_expiring_secret_is_logged(expires_in: timedelta, days: int, caplog: pytest.LogCaptureFixture) -> None:
     log_expiry("sendgrid-api-key", NOW + expires_in, NOW)
     assert told(caplog, "secret_expiring") == [{"secret": "sendgrid-api-key", "days": days}]
 
 
 @pytest.mark.parametrize("expires_at", [None, NOW + timedelta(days=31)])
-def test_a_secret_that_lasts_is_not_told(expires_at: datetime | None, caplog: pytest.LogCaptureFixture) -> None:
+def test_long_lived_secret_is_not_logged(expires_at: datetime | None, caplog: pytest.LogCaptureFixture) -> None:
     log_expiry("sendgrid-api-key", expires_at, NOW)
     assert told(caplog, "secret_expiring") == []

@@ -10,7 +10,7 @@ from relay.platform.concurrency import Deadline, Progress, gather_limited, proce
 from tests.doubles import Clock
 
 
-async def test_results_are_in_order_and_few_are_under_way() -> None:
+async def test_results_are_in_order_and_the_limit_is_kept() -> None:
     under_way: set[int] = set()
     peak = 0
 
@@ -27,7 +27,7 @@ async def test_results_are_in_order_and_few_are_under_way() -> None:
     assert peak == 3
 
 
-async def test_the_first_failure_is_raised_when_all_have_ended() -> None:
+async def test_first_failure_is_raised_after_all_calls_ended() -> None:
     ended: list[int] = []
 
     async def call(number: int) -> None:

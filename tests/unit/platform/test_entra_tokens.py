@@ -79,14 +79,14 @@ async def place() -> AsyncIterator[Place]:
             assert not session.closed
 
 
-async def test_a_client_secret_gives_a_token_that_is_kept(place: Place) -> None:
+async def test_client_secret_gets_a_cached_token(place: Place) -> None:
     tokens = await asyncio.gather(*(place.token() for _ in range(10)))
     assert len(set(tokens)) == 1
     assert place.entra.issuer.issued == 1
     assert place.entra.issuer.is_valid(tokens[0], AUDIENCE)
 
 
-async def test_a_refused_token_is_replaced_once_for_all_who_were_refused(place: Place) -> None:
+async def test_concurrent_refusals_replace_the_token_once(place: Place) -> None:
     first = await place.token()
     tokens = await asyncio.gather(*(place.token(refused=first) for _ in range(10)))
     assert len(set(tokens)) == 1
@@ -94,14 +94,14 @@ async def test_a_refused_token_is_replaced_once_for_all_who_were_refused(place: 
     assert (place.entra.issuer.issued, place.secrets.refreshed) == (2, 1)
 
 
-async def test_a_replaced_secret_is_picked_up_without_a_restart(place: Place) -> None:
+async def test_rotated_secret_is_used_without_a_restart(place: Place) -> None:
     place.entra.issuer.clients[DEFAULT_CLIENT] = "new"
     place.secrets.renewed = {"setting:CLIENT_SECRET": "new"}
     assert await place.token()
     assert place.secrets.refreshed == 1
 
 
-async def test_a_wrong_secret_is_the_routes_fault_and_shown_to_nobody(place: Place) -> None:
+async def test_wrong_secret_is_a_route_fault_and_not_shown(place: Place) -> None:
     place.secrets.values["setting:CLIENT_SECRET"] = "wrong-secret"
     fault = await place.fault()
     assert isinstance(fault, RouteFault)
@@ -110,27 +110,27 @@ async def test_a_wrong_secret_is_the_routes_fault_and_shown_to_nobody(place: Pla
     assert "wrong-secret" not in fault.reply
 
 
-async def test_a_secret_that_cannot_be_read_is_the_routes_fault(place: Place) -> None:
+async def test_unreadable_secret_is_a_route_fault(place: Place) -> None:
     place.secrets.values.clear()
     assert (await place.fault()).code == "secret_unavailable"
 
 
 @pytest.mark.parametrize("status", [429, 500, 503])
-async def test_a_troubled_token_endpoint_is_waited_for(place: Place, status: int) -> None:
+async def test_failing_token_endpoint_defers(place: Place, status: int) -> None:
     place.entra.script.respond(status, operation="token", times=None, headers={"Retry-After": "0"})
     fault = await place.fault()
     assert isinstance(fault, Deferred)
     assert fault.code == "provider_unavailable"
 
 
-async def test_a_token_endpoint_that_is_away_is_waited_for(place: Place) -> None:
+async def test_unreachable_token_endpoint_defers(place: Place) -> None:
     place.settings["authority"] = "https://localhost:1"
     fault = await place.fault()
     assert isinstance(fault, Deferred)
     assert fault.code == "unreachable"
 
 
-async def test_a_managed_identity_gives_a_token(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_managed_identity_gets_a_token(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("IDENTITY_ENDPOINT", f"{place.entra.control_url}/msi/token")
     monkeypatch.setenv("IDENTITY_HEADER", place.entra.issuer.identity_header)
     place.settings = {"managed_identity": True}
@@ -150,7 +150,7 @@ def certificate() -> tuple[rsa.RSAPrivateKey, x509.Certificate]:
 
 
 @pytest.mark.parametrize("form", ["pem", "pkcs12"])
-async def test_a_certificate_gives_a_token(place: Place, form: str) -> None:
+async def test_certificate_gets_a_token(place: Place, form: str) -> None:
     key, public = certificate()
     plain = serialization.NoEncryption()
     if form == "pem":
@@ -166,7 +166,7 @@ async def test_a_certificate_gives_a_token(place: Place, form: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["no certificate", "-----BEGIN CERTIFICATE-----\nxx\n-----END CERTIFICATE-----"])
-async def test_what_is_no_certificate_is_the_routes_fault(place: Place, text: str) -> None:
+async def test_invalid_certificate_is_a_route_fault(place: Place, text: str) -> None:
     del place.settings["client_secret"]
     place.settings["certificate"] = "setting:CERTIFICATE"
     place.secrets.values["setting:CERTIFICATE"] = text
@@ -177,7 +177,7 @@ GOOD = {"tenant_id": "t", "client_id": "c", "client_secret": "setting:S"}
 
 
 @pytest.mark.parametrize("settings", [GOOD, {"managed_identity": True}, {"managed_identity": True, "client_id": "c"}])
-def test_a_good_identity_has_no_faults(settings: dict[str, Any]) -> None:
+def test_valid_identity_has_no_problems(settings: dict[str, Any]) -> None:
     assert identity_problems(settings) == []
 
 
@@ -193,7 +193,7 @@ def test_a_good_identity_has_no_faults(settings: dict[str, Any]) -> None:
         ({**GOOD, "authority": "http://x"}, "authority: must begin with https"),
     ],
 )
-def test_a_wrong_identity_is_named(settings: dict[str, Any], beginning: str) -> None:
+def test_invalid_identity_setting_is_named(settings: dict[str, Any], beginning: str) -> None:
     faults = identity_problems(settings)
     assert [fault for fault in faults if fault.startswith(beginning)]
     assert "the-secret" not in "".join(faults)

@@ -55,7 +55,7 @@ async def output_of(script: str, **environment: str) -> str:
     return printed.decode()
 
 
-async def test_otlp_reaches_its_endpoint_when_the_application_closes() -> None:
+async def test_otlp_is_exported_when_the_application_closes() -> None:
     async with collecting() as (collector, endpoint):
         answer = await closed(endpoint)
     traces = ExportTraceServiceRequest.FromString(collector.received["/v1/traces"][0])
@@ -80,7 +80,7 @@ async def closed(endpoint: str) -> Response:
     return answer
 
 
-async def test_application_insights_is_told_the_same() -> None:
+async def test_application_insights_gets_the_same_telemetry() -> None:
     script = """
 from relay.bootstrap import utc_now
 from relay.platform.exporters import start_telemetry
@@ -110,7 +110,7 @@ def unzipped(body: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("kind", ["otlp", "azure"])
-async def test_without_its_packages_mail_goes_on_and_the_log_says_so(kind: str) -> None:
+async def test_missing_packages_are_logged_and_mail_is_still_sent(kind: str) -> None:
     script = f"""
 import logging, sys
 sys.modules["opentelemetry"] = None
@@ -122,7 +122,7 @@ assert telemetry_of("{kind}", {{}}, lambda: None, lambda: None) is OFF
     assert (await output_of(script)).startswith('ERROR telemetry_unavailable {"missing":"opentelemetry.sdk')
 
 
-def test_nobody_is_told_unless_the_settings_ask() -> None:
+def test_telemetry_is_off_by_default() -> None:
     clock = Clock()
     assert Relay(configuration.load({}), memory_storage(clock), clock=clock).telemetry is OFF
 
@@ -139,13 +139,13 @@ def test_nobody_is_told_unless_the_settings_ask() -> None:
         ),
     ],
 )
-def test_wrong_settings_are_told(environment: dict[str, str], fault: str) -> None:
+def test_invalid_settings_are_reported(environment: dict[str, str], fault: str) -> None:
     with pytest.raises(SettingsError) as wrong:
         configuration.load(environment)
     assert wrong.value.problems == (fault,)
 
 
-def test_what_cannot_be_started_is_told_without_its_key(caplog: pytest.LogCaptureFixture) -> None:
+def test_failed_start_is_logged_without_the_key(caplog: pytest.LogCaptureFixture) -> None:
     application = {"APPLICATIONINSIGHTS_CONNECTION_STRING": "InstrumentationKey=not-a-key"}
     assert telemetry_of("azure", application, utc_now, lambda: None) is OFF
     assert [record.getMessage() for record in caplog.records] == ['telemetry_unavailable {"error":"ValueError"}']

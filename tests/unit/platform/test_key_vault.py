@@ -72,7 +72,7 @@ async def place() -> AsyncIterator[Place]:
             assert not session.closed
 
 
-async def test_nothing_is_asked_before_the_first_secret_and_then_once_in_its_lifetime(place: Place) -> None:
+async def test_vault_is_first_read_with_the_first_secret_and_then_cached(place: Place) -> None:
     place.vault.put("key", "one")
     assert place.vault.inbox.requests == 0
     assert [await place.secrets.get("vault:key") for _ in range(3)] == ["one"] * 3
@@ -86,7 +86,7 @@ async def test_nothing_is_asked_before_the_first_secret_and_then_once_in_its_lif
     assert (place.readings, place.vault.issuer.issued) == (2, 1)
 
 
-async def test_by_a_managed_identity(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_managed_identity_reads_secrets(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("IDENTITY_ENDPOINT", f"{place.vault.control_url}/msi/token")
     monkeypatch.setenv("IDENTITY_HEADER", place.vault.issuer.identity_header)
     place.application.clear()
@@ -101,24 +101,24 @@ async def test_by_a_managed_identity(place: Place, monkeypatch: pytest.MonkeyPat
         ("firewalled", "Key Vault's network rules block Relay"),
     ],
 )
-async def test_a_vault_that_refuses_says_why(place: Place, state: str, words: str) -> None:
+async def test_vault_refusal_is_explained(place: Place, state: str, words: str) -> None:
     place.vault.put("key", "hush")
     place.vault.account = state
     assert (await place.fault()).startswith(f"key: {words}")
 
 
-async def test_a_secret_that_is_not_there_or_disabled(place: Place) -> None:
+async def test_missing_or_disabled_secret_is_explained(place: Place) -> None:
     place.vault.put("off", "hush", is_enabled=False)
     assert await place.fault("none") == "none: Key Vault has no secret of that name"
     assert await place.fault("off") == "off: the secret is disabled in Key Vault"
 
 
-async def test_an_identity_without_a_token(place: Place) -> None:
+async def test_missing_vault_token_is_explained(place: Place) -> None:
     place.application["AZURE_CLIENT_SECRET"] = "wrong"
     assert await place.fault() == "key: Relay's identity got no token for Key Vault"
 
 
-async def test_a_vault_in_trouble(place: Place) -> None:
+async def test_vault_error_status_is_reported(place: Place) -> None:
     place.vault.put("key", "one")
     place.vault.script.respond(503, operation="get", headers={"Retry-After": "0"})
     assert await place.reader.read("key") == "one"
@@ -126,12 +126,12 @@ async def test_a_vault_in_trouble(place: Place) -> None:
     assert await place.fault() == "key: Key Vault returned 503"
 
 
-async def test_a_vault_that_is_away(place: Place) -> None:
+async def test_unreachable_vault_is_reported(place: Place) -> None:
     await place.vault.stop()
     assert (await place.fault()).startswith("key: no response from Key Vault (")
 
 
-async def test_what_is_no_address_of_a_vault(place: Place) -> None:
+async def test_invalid_vault_url_is_reported(place: Place) -> None:
     reader = KeyVault(
         url="vault",
         credential=lambda: application_credential(place.application, place.session),
@@ -145,7 +145,7 @@ async def test_what_is_no_address_of_a_vault(place: Place) -> None:
     await reader.close()
 
 
-async def test_a_secret_past_its_end_is_used_and_told(place: Place, caplog: pytest.LogCaptureFixture) -> None:
+async def test_expired_secret_is_used_and_logged(place: Place, caplog: pytest.LogCaptureFixture) -> None:
     place.vault.put("key", "one", expires_at=NOW - timedelta(days=2))
     with caplog.at_level(logging.WARNING):
         assert await place.secrets.get("vault:key") == "one"
@@ -166,7 +166,9 @@ class TestRotation:
         )
         return provider.create("mail", {"base_url": mail.url, "api_key": key}, surroundings)
 
-    async def test_a_key_replaced_in_the_vault_needs_no_restart(self, place: Place, mail: SendGridStandIn) -> None:
+    async def test_key_rotated_in_the_vault_is_used_without_a_restart(
+        self, place: Place, mail: SendGridStandIn
+    ) -> None:
         place.vault.put("key", "SG.one")
         route = self.route(place, mail)
         assert isinstance(await route.send(send_request()), Sent)
@@ -177,7 +179,7 @@ class TestRotation:
         assert isinstance(await route.send(send_request()), Sent)
         assert (place.readings, mail.inbox.requests, mail.inbox.accepted) == (2, 4, 3)
 
-    async def test_a_key_that_stays_refused_is_read_once_in_a_while(self, place: Place, mail: SendGridStandIn) -> None:
+    async def test_refused_key_is_reread_at_most_once_per_pause(self, place: Place, mail: SendGridStandIn) -> None:
         place.vault.put("key", "SG.wrong")
         route = self.route(place, mail)
         for _ in range(5):
@@ -189,9 +191,7 @@ class TestRotation:
         await route.send(send_request())
         assert place.readings == 3
 
-    async def test_of_two_keys_either_may_be_valid_while_they_are_rotated(
-        self, place: Place, mail: SendGridStandIn
-    ) -> None:
+    async def test_either_of_two_keys_works_during_rotation(self, place: Place, mail: SendGridStandIn) -> None:
         place.vault.put("key-1", "SG.one")
         place.vault.put("key-2", "SG.two")
         route = self.route(place, mail, "vault:key-1,vault:key-2")
@@ -203,7 +203,7 @@ class TestRotation:
         place.vault.put("key-2", "SG.three")
         assert isinstance(await route.send(send_request()), Sent)
 
-    async def test_a_vault_ahead_of_the_provider_costs_no_mail(self, place: Place, mail: SendGridStandIn) -> None:
+    async def test_vault_ahead_of_the_provider_loses_no_mail(self, place: Place, mail: SendGridStandIn) -> None:
         place.vault.put("key", "SG.one")
         route = self.route(place, mail)
         await route.send(send_request())
@@ -211,7 +211,7 @@ class TestRotation:
         place.now += LIFETIME
         assert isinstance(await route.send(send_request()), Sent)
 
-    async def test_no_secret_and_no_token_is_logged(
+    async def test_log_contains_no_secret_and_no_token(
         self, place: Place, mail: SendGridStandIn, caplog: pytest.LogCaptureFixture
     ) -> None:
         place.vault.put("key", "SG.refused")
@@ -226,7 +226,7 @@ class TestRotation:
             assert secret not in caplog.text
 
 
-async def test_an_application_that_closes_lets_go_of_the_vault(place: Place) -> None:
+async def test_closing_the_application_closes_the_vault(place: Place) -> None:
     """Its session does not trust the stand-in, so that nothing is read; what reads it is open all the same."""
     relay = Relay(
         load({**place.application, "RELAY_KEY_VAULT_URL": place.vault.url}), memory_storage(lambda: place.now)
@@ -241,7 +241,7 @@ async def test_an_application_that_closes_lets_go_of_the_vault(place: Place) -> 
     assert (before, vault.is_open) == (True, False)
 
 
-async def test_while_one_reads_anew_the_others_go_on(place: Place) -> None:
+async def test_cached_secret_is_used_during_a_reread(place: Place) -> None:
     place.vault.put("key", "one")
     await place.secrets.get("vault:key")
     place.now += LIFETIME

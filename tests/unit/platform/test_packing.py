@@ -9,7 +9,7 @@ from relay.platform.packing import packed
 
 
 @given(st.lists(st.integers(1, 12)), st.integers(1, 30), st.integers(1, 5))
-def test_a_group_ends_only_where_the_next_would_be_too_much(items: list[int], room: int, limit: int) -> None:
+def test_group_ends_only_before_an_item_that_would_exceed_it(items: list[int], room: int, limit: int) -> None:
     groups = list(packed(items, lambda item: item, room=room, limit=limit))
     assert [item for group in groups for item in group] == items
     assert all(len(group) == 1 or (sum(group) <= room and len(group) <= limit) for group in groups)

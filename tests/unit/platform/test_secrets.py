@@ -38,7 +38,7 @@ def source(
     return SecretSource(application=application or {}, clock=clock, vault=store), store, clock
 
 
-async def test_a_setting_is_read_without_its_white_space() -> None:
+async def test_setting_is_stripped() -> None:
     secrets, vault, _ = source(application={"KEY": " abc \n"})
     assert await secrets.get("setting:KEY") == "abc"
     assert vault.reads == 0
@@ -54,7 +54,7 @@ async def test_a_setting_is_read_without_its_white_space() -> None:
         ("SG.the-key-itself", "must be setting:NAME or vault:NAME"),
     ],
 )
-async def test_what_cannot_be_read_is_a_fault_with_its_reason(reference: str, words: str) -> None:
+async def test_unreadable_secret_raises_with_its_reason(reference: str, words: str) -> None:
     unresolved = "@Microsoft.KeyVault(SecretUri=https://v.vault.azure.net/secrets/k)"
     secrets, *_ = source(application={"EMPTY": " ", "UNRESOLVED": unresolved})
     with pytest.raises(SettingsError, match=words) as caught:
@@ -62,13 +62,13 @@ async def test_what_cannot_be_read_is_a_fault_with_its_reason(reference: str, wo
     assert "SG.the-key-itself" not in str(caught.value)
 
 
-async def test_without_a_vault_its_references_are_faults() -> None:
+async def test_vault_reference_without_a_vault_raises() -> None:
     secrets = SecretSource(application={}, clock=Clock())
     with pytest.raises(SettingsError, match="RELAY_KEY_VAULT_URL"):
         await secrets.get("vault:key")
 
 
-async def test_a_secret_is_read_once_in_its_lifetime() -> None:
+async def test_secret_is_cached_for_its_lifetime() -> None:
     secrets, vault, clock = source()
     assert [await secrets.get("vault:key") for _ in range(3)] == ["one"] * 3
     assert vault.reads == 1
@@ -80,7 +80,7 @@ async def test_a_secret_is_read_once_in_its_lifetime() -> None:
     assert vault.reads == 2
 
 
-async def test_many_who_ask_at_once_cause_one_reading() -> None:
+async def test_concurrent_gets_cause_one_read() -> None:
     secrets, vault, _ = source()
     vault.gate = asyncio.Event()
     asked = [asyncio.create_task(secrets.get("vault:key")) for _ in range(20)]
@@ -90,7 +90,7 @@ async def test_many_who_ask_at_once_cause_one_reading() -> None:
     assert vault.reads == 1
 
 
-async def test_a_refused_key_is_read_anew_once_for_all_who_were_refused() -> None:
+async def test_concurrent_refusals_reread_the_key_once() -> None:
     secrets, vault, _ = source()
     await secrets.get("vault:key")
     vault.values["key"] = "two"
@@ -98,7 +98,7 @@ async def test_a_refused_key_is_read_anew_once_for_all_who_were_refused() -> Non
     assert vault.reads == 2
 
 
-async def test_a_key_that_stays_bad_does_not_hammer_the_vault() -> None:
+async def test_bad_key_does_not_overload_the_vault() -> None:
     secrets, vault, clock = source()
     await secrets.get("vault:key")
     for _ in range(50):
@@ -107,7 +107,7 @@ async def test_a_key_that_stays_bad_does_not_hammer_the_vault() -> None:
     assert vault.reads == 1 + 50 // REFRESH_PAUSE.seconds + 1
 
 
-async def test_a_vault_that_is_away_does_not_take_the_key_away_and_is_not_hammered() -> None:
+async def test_unreachable_vault_keeps_the_key_and_is_not_overloaded() -> None:
     secrets, vault, clock = source()
     await secrets.get("vault:key")
     vault.is_away = True
@@ -121,7 +121,7 @@ async def test_a_vault_that_is_away_does_not_take_the_key_away_and_is_not_hammer
     assert await secrets.get("vault:key") == "two"
 
 
-async def test_a_first_reading_that_fails_is_tried_again_after_a_pause() -> None:
+async def test_failed_first_read_is_retried_after_a_pause() -> None:
     secrets, vault, clock = source()
     vault.is_away = True
     for _ in range(5):
@@ -133,7 +133,7 @@ async def test_a_first_reading_that_fails_is_tried_again_after_a_pause() -> None
     assert await secrets.get("vault:key") == "one"
 
 
-async def test_of_two_keys_the_other_is_used_when_one_is_refused() -> None:
+async def test_refused_key_is_replaced_by_the_other_of_two() -> None:
     secrets, _, clock = source(application={"KEY_1": "first", "KEY_2": "second"})
     both = "setting:KEY_1, setting:KEY_2"
     assert await secrets.get(both) == "first"
@@ -143,12 +143,12 @@ async def test_of_two_keys_the_other_is_used_when_one_is_refused() -> None:
     assert await secrets.refresh(both) == "first"
 
 
-async def test_of_two_keys_one_is_enough() -> None:
+async def test_one_readable_key_of_two_is_enough() -> None:
     secrets, *_ = source(application={"KEY_2": "second"})
     assert await secrets.get("setting:KEY_1,setting:KEY_2") == "second"
 
 
-async def test_the_key_before_is_tried_when_the_vault_is_ahead_of_the_provider() -> None:
+async def test_previous_key_is_tried_when_the_vault_is_ahead_of_the_provider() -> None:
     secrets, vault, clock = source()
     await secrets.get("vault:key")
     vault.values["key"] = "not yet valid"
@@ -166,10 +166,10 @@ async def test_no_repr_shows_a_secret() -> None:
 
 
 @pytest.mark.parametrize("value", ["setting:SENDGRID_API_KEY", "vault:sendgrid-key", "setting:A, vault:b"])
-def test_a_reference_is_recognised(value: str) -> None:
+def test_valid_reference_is_accepted(value: str) -> None:
     assert reference_problem(value) == ""
 
 
 @pytest.mark.parametrize("value", ["SG.abc", "setting:", "vault:under_score", "setting:A,", "", None, 5, "vault:a b"])
-def test_what_is_no_reference_is_named_without_being_shown(value: object) -> None:
+def test_invalid_reference_is_refused_without_showing_it(value: object) -> None:
     assert reference_problem(value).startswith("must name a secret")

@@ -68,7 +68,7 @@ def watcher(place: Place) -> Iterator[Watcher]:
 # ── counted and measured ──
 
 
-async def test_what_is_accepted_is_counted_when_it_is_durable(place: Place, watcher: Watcher) -> None:
+async def test_accepted_messages_are_counted_when_durable(place: Place, watcher: Watcher) -> None:
     await place.acceptance.accept(CLIENT, "bulk", submission_of())
     await place.acceptance.accept_together(
         CLIENT, [LaneGroup(lane="bulk", submissions=[submission_of()] * 2)], place.new_batch()
@@ -93,7 +93,7 @@ async def test_what_is_accepted_is_counted_when_it_is_durable(place: Place, watc
         (RouteFault(code="bad_credentials"), "relay.held", "bad_credentials"),
     ],
 )
-async def test_an_attempt_is_counted_by_what_came_of_it(
+async def test_attempt_is_counted_by_its_outcome(
     place: Place, watcher: Watcher, answer: Outcome, counter: str, code: str
 ) -> None:
     place.script().answers.append(answer)
@@ -103,14 +103,14 @@ async def test_an_attempt_is_counted_by_what_came_of_it(
     assert watcher.points("relay.sent") == watcher.points("relay.time_to_sent") == []
 
 
-async def test_a_dead_letter_is_counted_with_its_cause(place: Place, watcher: Watcher) -> None:
+async def test_dead_letter_is_counted_with_its_cause(place: Place, watcher: Watcher) -> None:
     place.script().answers.append(Rejected(code="invalid_recipient"))
     await place.send(submission_of())
     expected = {"lane": "transactional", "state": "failed", "code": "invalid_recipient"}
     assert watcher.points("relay.dead_letters") == [(expected, 1)]
 
 
-async def test_the_time_to_sent_counts_from_when_it_was_accepted(place: Place, watcher: Watcher) -> None:
+async def test_time_to_sent_starts_at_acceptance(place: Place, watcher: Watcher) -> None:
     place.script().answers.append(Deferred(code="unreachable", retry_after_seconds=600))
     await place.send(submission_of())
     place.time.move(3600)
@@ -120,7 +120,7 @@ async def test_the_time_to_sent_counts_from_when_it_was_accepted(place: Place, w
     assert watcher.points("relay.time_to_sent") == [(labels, 3600)]
 
 
-async def test_a_call_for_several_recipients_is_one_call(place: Place, watcher: Watcher) -> None:
+async def test_call_for_several_recipients_is_one_span(place: Place, watcher: Watcher) -> None:
     answers = (((0,), Sent()), ((1,), Deferred(code="recipient_deferred")))
     place.script().answers.append(PerRecipient(outcomes=answers))
     await place.send(submission_of(message_of("a@example.com", "b@example.com")))
@@ -129,7 +129,7 @@ async def test_a_call_for_several_recipients_is_one_call(place: Place, watcher: 
     assert len(watcher.spans()) == 1
 
 
-async def test_queues_and_routes_are_told_until_the_look_is_old(place: Place, watcher: Watcher) -> None:
+async def test_queue_and_route_samples_are_reported_until_they_are_old(place: Place, watcher: Watcher) -> None:
     await place.acceptance.accept(CLIENT, "bulk", submission_of())
     place.time.move(7)
     await place.health_log.write()
@@ -162,7 +162,7 @@ def api(place: Place) -> Api:
     return Api(place, Operations({"/v1/things": tag, "/v1/refused": tag}))
 
 
-async def test_one_trace_leads_from_the_callers_request_to_the_provider() -> None:
+async def test_one_trace_connects_the_callers_request_and_the_provider_call() -> None:
     harness = await Harness().start()
     watcher = Watcher(harness.clock)
     harness.relay.telemetry = watcher.telemetry
@@ -183,7 +183,7 @@ async def test_one_trace_leads_from_the_callers_request_to_the_provider() -> Non
     await harness.relay.close()
 
 
-async def test_a_request_without_a_trace_begins_one(place: Place, watcher: Watcher) -> None:
+async def test_request_without_a_trace_starts_one(place: Place, watcher: Watcher) -> None:
     answer = await api(place).handle(Request(method="POST", path="/v1/things/1", headers={"traceparent": "nonsense"}))
     (span,) = watcher.spans()
     assert span.parent is None
@@ -193,7 +193,7 @@ async def test_a_request_without_a_trace_begins_one(place: Place, watcher: Watch
 @pytest.mark.parametrize(
     ("path", "name", "status"), [("/v1/refused", "POST /v1/refused", 503), ("/nowhere/secret", "POST", 404)]
 )
-async def test_a_refusal_is_a_span_too(place: Place, watcher: Watcher, path: str, name: str, status: int) -> None:
+async def test_refused_request_has_a_span(place: Place, watcher: Watcher, path: str, name: str, status: int) -> None:
     await api(place).handle(Request(method="POST", path=path))
     (span,) = watcher.spans()
     assert span.attributes is not None
@@ -201,7 +201,7 @@ async def test_a_refusal_is_a_span_too(place: Place, watcher: Watcher, path: str
     assert span.status.status_code is (StatusCode.ERROR if status == 503 else StatusCode.UNSET)
 
 
-async def test_an_attempt_that_did_not_send_is_marked(place: Place, watcher: Watcher) -> None:
+async def test_failed_attempt_is_marked_as_an_error(place: Place, watcher: Watcher) -> None:
     place.script().answers.append(Deferred(code="unreachable"))
     await place.send(submission_of())
     (span,) = watcher.spans()
@@ -215,7 +215,7 @@ class Broken(SpanProcessor):
         raise ZeroDivisionError
 
 
-async def test_a_fault_in_telling_changes_nothing_of_what_is_told(
+async def test_telemetry_error_does_not_change_the_recorded_work(
     place: Place, caplog: pytest.LogCaptureFixture
 ) -> None:
     tracing = TracerProvider(shutdown_on_exit=False)

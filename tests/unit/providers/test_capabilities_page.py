@@ -7,11 +7,11 @@ from relay.providers.registry import MODULES, provider_module
 from scripts.capabilities import PAGE, page
 
 
-def test_the_page_is_up_to_date() -> None:
+def test_page_is_up_to_date() -> None:
     assert PAGE.read_text(encoding="utf-8") == page(), "run `make docs`"
 
 
-def test_every_feature_and_provider_has_its_place() -> None:
+def test_page_lists_every_feature_and_provider() -> None:
     head, _, *rows = [line for line in page().splitlines() if line.startswith("|")]
     named = re.findall(r"\(`(\w+)`\)", "\n".join(rows))
     assert named == list(FEATURES)

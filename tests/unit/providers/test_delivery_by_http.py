@@ -52,7 +52,7 @@ def road(**fields: Any) -> Route:
 
 @pytest.mark.parametrize("delivery", [DeliveryGuarantee.AT_LEAST_ONCE, DeliveryGuarantee.AT_MOST_ONCE])
 @pytest.mark.parametrize("size", [10, 4_000_000], ids=["one request", "a draft"])
-async def test_a_lost_answer_of_graph_is_not_sent_twice(
+async def test_lost_graph_response_is_not_sent_twice(
     exchange: graph_route.Place, delivery: DeliveryGuarantee, size: int
 ) -> None:
     place = await over(exchange.route(), road(), Clock())
@@ -65,7 +65,7 @@ async def test_a_lost_answer_of_graph_is_not_sent_twice(
     assert (await state_of(place, batch), exchange.standin.inbox.accepted) == (State.SENT, 1)
 
 
-async def test_a_draft_that_was_not_sent_is_sent_by_the_next_attempt(exchange: graph_route.Place) -> None:
+async def test_unsent_draft_is_sent_by_the_next_attempt(exchange: graph_route.Place) -> None:
     place = await over(exchange.route(), road(), Clock())
     exchange.standin.script.respond(504, operation="send.draft")
     message = await message_with_file(place, 4_000_000)
@@ -76,7 +76,7 @@ async def test_a_draft_that_was_not_sent_is_sent_by_the_next_attempt(exchange: g
     assert exchange.folder("drafts", MAILBOX) == []
 
 
-async def test_a_mailboxs_pace_is_kept(exchange: graph_route.Place) -> None:
+async def test_mailbox_rate_limit_is_kept(exchange: graph_route.Place) -> None:
     place = await over(exchange.route(), road(paces=default_paces({})), Clock())
     await place.send(*[submission_of() for _ in range(32)])
     assert exchange.standin.inbox.accepted == 6
@@ -90,14 +90,14 @@ async def test_a_mailboxs_pace_is_kept(exchange: graph_route.Place) -> None:
     assert exchange.standin.inbox.accepted == 32
 
 
-async def test_a_sender_without_a_mailbox_holds_only_itself(exchange: graph_route.Place) -> None:
+async def test_sender_without_a_mailbox_is_held_alone(exchange: graph_route.Place) -> None:
     place = await over(exchange.route(), road(), Clock())
     held = await place.send(submission_of(message_of(sender=Address(email="nobody@example.org"))))
     sent = await place.send(submission_of())
     assert (await state_of(place, held), await state_of(place, sent)) == (State.HELD, State.SENT)
 
 
-async def test_an_operation_that_fails_after_202_becomes_a_dead_letter() -> None:
+async def test_operation_that_fails_after_202_becomes_a_dead_letter() -> None:
     clock = Clock()
     async with AcsStandIn(clock=clock, running=timedelta(minutes=3)) as standin, aiohttp.ClientSession() as session:
         standin.suppressed = {"ada@example.com"}
@@ -116,7 +116,7 @@ async def test_an_operation_that_fails_after_202_becomes_a_dead_letter() -> None
     assert [listed async for listed in place.pending.until(clock() + timedelta(days=2))] == []
 
 
-async def test_graph_is_trusted_only_by_its_certificate() -> None:
+async def test_graph_with_an_untrusted_certificate_is_refused() -> None:
     async with GraphStandIn(authority=graph_route.AUTHORITY) as standin, aiohttp.ClientSession() as stranger:
         route = graph_route.Place(standin, stranger).route()
         outcome = await route.send(graph_route.send_request())

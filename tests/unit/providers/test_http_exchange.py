@@ -66,7 +66,7 @@ async def post(session: aiohttp.ClientSession, url: str, body: bytes, **timeouts
 
 
 @pytest.mark.parametrize("body", [b"small", LARGE], ids=["small", "large"])
-async def test_an_answer_carries_status_headers_and_body(session: aiohttp.ClientSession, body: bytes) -> None:
+async def test_response_has_status_headers_and_body(session: aiohttp.ClientSession, body: bytes) -> None:
     async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         size = len(await read_request(reader))
         writer.write(b"HTTP/1.1 202 Accepted\r\nX-Message-Id: abc\r\nContent-Length: 8\r\n\r\n%08d" % size)
@@ -79,7 +79,7 @@ async def test_an_answer_carries_status_headers_and_body(session: aiohttp.Client
     assert response.reply == f"202 {len(body):08d}"
 
 
-async def test_a_refused_connection_is_a_certain_loss(session: aiohttp.ClientSession) -> None:
+async def test_refused_connection_is_a_certain_loss(session: aiohttp.ClientSession) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         port = unused.getsockname()[1]
@@ -87,7 +87,7 @@ async def test_a_refused_connection_is_a_certain_loss(session: aiohttp.ClientSes
     assert lost == LostResponse(is_certain=True, reason="ClientConnectorError")
 
 
-async def test_a_pool_that_has_no_place_in_time_is_a_certain_loss() -> None:
+async def test_pool_timeout_is_a_certain_loss() -> None:
     begun = asyncio.Event()
 
     async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -102,7 +102,7 @@ async def test_a_pool_that_has_no_place_in_time_is_a_certain_loss() -> None:
     assert lost == LostResponse(is_certain=True, reason="ConnectionTimeoutError")
 
 
-async def test_a_connection_cut_while_the_body_is_written_is_a_certain_loss(session: aiohttp.ClientSession) -> None:
+async def test_connection_lost_during_the_body_is_a_certain_loss(session: aiohttp.ClientSession) -> None:
     async def cut(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await read_head(reader)
 
@@ -113,7 +113,7 @@ async def test_a_connection_cut_while_the_body_is_written_is_a_certain_loss(sess
 
 
 @pytest.mark.parametrize("body", [b"small", LARGE], ids=["small", "large"])
-async def test_a_connection_cut_after_the_body_is_not_certain(session: aiohttp.ClientSession, body: bytes) -> None:
+async def test_connection_lost_after_the_body_is_not_certain(session: aiohttp.ClientSession, body: bytes) -> None:
     async def cut(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await read_request(reader)
 
@@ -123,7 +123,7 @@ async def test_a_connection_cut_after_the_body_is_not_certain(session: aiohttp.C
     assert not lost.is_certain
 
 
-async def test_a_small_body_may_have_arrived_although_the_server_never_read_it(session: aiohttp.ClientSession) -> None:
+async def test_unread_small_body_is_not_a_certain_loss(session: aiohttp.ClientSession) -> None:
     # It is in the socket's buffer before the server decides: from here this looks like a server that took it.
     async def cut(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await read_head(reader)
@@ -135,7 +135,7 @@ async def test_a_small_body_may_have_arrived_although_the_server_never_read_it(s
 
 
 @pytest.mark.parametrize("body", [b"small", LARGE], ids=["after writing", "during writing"])
-async def test_a_time_out_is_not_certain(session: aiohttp.ClientSession, body: bytes) -> None:
+async def test_timeout_is_not_certain(session: aiohttp.ClientSession, body: bytes) -> None:
     async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await asyncio.Event().wait()
 
@@ -146,7 +146,7 @@ async def test_a_time_out_is_not_certain(session: aiohttp.ClientSession, body: b
     assert not lost.is_certain
 
 
-async def test_an_answer_that_is_not_http_is_not_certain(session: aiohttp.ClientSession) -> None:
+async def test_invalid_http_response_is_not_certain(session: aiohttp.ClientSession) -> None:
     async def babble(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await read_request(reader)
         writer.write(b"220 mail.example.com ESMTP\r\n\r\n")
@@ -158,7 +158,7 @@ async def test_an_answer_that_is_not_http_is_not_certain(session: aiohttp.Client
     assert not lost.is_certain
 
 
-async def test_the_status_counts_when_the_body_breaks_off(session: aiohttp.ClientSession) -> None:
+async def test_status_is_kept_when_the_body_breaks_off(session: aiohttp.ClientSession) -> None:
     async def half(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await read_request(reader)
         writer.write(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 100\r\n\r\nno su")
@@ -170,7 +170,7 @@ async def test_the_status_counts_when_the_body_breaks_off(session: aiohttp.Clien
     assert response.status == 401
 
 
-async def test_no_more_than_the_limit_is_read(session: aiohttp.ClientSession) -> None:
+async def test_body_is_read_up_to_the_limit(session: aiohttp.ClientSession) -> None:
     async def flood(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await read_request(reader)
         writer.write(b"HTTP/1.1 500 Oops\r\nContent-Length: 9000000\r\n\r\n" + b"y" * 9_000_000)
@@ -182,7 +182,7 @@ async def test_no_more_than_the_limit_is_read(session: aiohttp.ClientSession) ->
     assert (response.status, len(response.body), len(response.reply)) == (500, MAX_RESPONSE_BYTES, 1000)
 
 
-async def test_a_redirect_is_an_answer(session: aiohttp.ClientSession) -> None:
+async def test_redirect_is_not_followed(session: aiohttp.ClientSession) -> None:
     async def elsewhere(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await read_request(reader)
         writer.write(b"HTTP/1.1 307 Away\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n")
@@ -194,7 +194,7 @@ async def test_a_redirect_is_an_answer(session: aiohttp.ClientSession) -> None:
     assert response.status == 307
 
 
-def test_what_a_loss_means() -> None:
+def test_lost_response_gives_deferred_or_unknown() -> None:
     assert lost_outcome(LostResponse(is_certain=True, reason="X")) == Deferred(code="unreachable", reply="X")
     assert lost_outcome(LostResponse(is_certain=False, reason="X"), "id") == Unknown(
         code="answer_lost", reply="X", provider_id="id"
@@ -223,7 +223,7 @@ RULES = (
         (HttpResponse(status=599, headers={}, body=b"\xff"), Unknown(code="answer_lost", reply="599 \ufffd")),
     ],
 )
-def test_the_first_row_that_matches_decides(response: HttpResponse, outcome: object) -> None:
+def test_first_matching_rule_decides(response: HttpResponse, outcome: object) -> None:
     assert outcome_by_rules(RULES, response, 3) == outcome
 
 
@@ -243,12 +243,12 @@ def test_the_first_row_that_matches_decides(response: HttpResponse, outcome: obj
         ("nan", None),
     ],
 )
-def test_retry_after_in_every_form(value: str, seconds: float | None) -> None:
+def test_retry_after_is_read_in_every_form(value: str, seconds: float | None) -> None:
     assert retry_after({"Retry-After": value}, NOW) == seconds
     assert retry_after({}, NOW) is None
 
 
-def test_a_body_from_json() -> None:
+def test_json_body_is_decoded_or_none() -> None:
     assert HttpResponse(status=200, headers={}, body=b'{"a":[1]}').decoded() == {"a": [1]}
     assert HttpResponse(status=200, headers={}, body=b"<html>").decoded() is None
     assert HttpResponse(status=200, headers={}, body=b'"\xff"').decoded() is None
@@ -282,5 +282,5 @@ def test_text_that_a_caller_can_write_never_holds_a_route(body: bytes) -> None:
         b"This account is suspended",
     ],
 )
-def test_what_the_vendor_says_itself_holds_a_route(body: bytes) -> None:
+def test_vendors_own_words_hold_a_route(body: bytes) -> None:
     assert HOLDING.matches(HttpResponse(status=403, headers={}, body=body))

@@ -23,9 +23,9 @@ def test_quotes_addresses_and_remote_replies_are_dropped(text: str, kept: str) -
 
 
 @given(st.text(max_size=200))
-def test_nothing_between_angle_brackets_or_around_an_at_sign_is_kept(text: str) -> None:
+def test_text_in_angle_brackets_or_around_an_at_sign_is_dropped(text: str) -> None:
     assert "@" not in own_words(text)
 
 
-def test_a_reply_of_any_length_is_read_to_a_limit() -> None:
+def test_reply_is_read_up_to_a_limit() -> None:
     assert len(own_words("x" * 10 * MAX_CHARACTERS)) <= MAX_CHARACTERS

@@ -40,7 +40,7 @@ ANSWERS: Mapping[str, tuple[int, bytes, type[Outcome], str]] = {
 
 
 @pytest.mark.parametrize(("status", "body", "kind", "code"), ANSWERS.values(), ids=ANSWERS)
-def test_an_answer_means(status: int, body: bytes, kind: type[Outcome], code: str) -> None:
+def test_response_gives_the_expected_outcome(status: int, body: bytes, kind: type[Outcome], code: str) -> None:
     outcome = sent_outcome(HttpResponse(status=status, headers={"Retry-After": "5"}, body=body), NOW, "op")
     assert (type(outcome), outcome.code) == (kind, code)
     assert outcome.code in CAUSES
@@ -50,7 +50,7 @@ def test_an_answer_means(status: int, body: bytes, kind: type[Outcome], code: st
         assert outcome.provider_id == "op"
 
 
-def test_every_row_is_met() -> None:
+def test_every_rule_is_covered() -> None:
     responses = [HttpResponse(status=status, headers={}, body=body) for status, body, _, _ in ANSWERS.values()]
     met = {next((rule for rule in RULES if rule.matches(response)), None) for response in responses}
     assert [rule.source for rule in RULES if rule not in met] == []
@@ -76,7 +76,9 @@ ENDED = {
 
 
 @pytest.mark.parametrize(("result", "kind", "code"), ENDED.values(), ids=ENDED)
-def test_an_operation_ended(result: HttpResponse | LostResponse | RouteFault, kind: type[Outcome], code: str) -> None:
+def test_ended_operation_gives_the_expected_outcome(
+    result: HttpResponse | LostResponse | RouteFault, kind: type[Outcome], code: str
+) -> None:
     outcome = operation_outcome(result, "op")
     assert (type(outcome), outcome.code) == (kind, code)
     if isinstance(outcome, Sent):
@@ -84,12 +86,12 @@ def test_an_operation_ended(result: HttpResponse | LostResponse | RouteFault, ki
 
 
 @pytest.mark.parametrize("state", ["NotStarted", "Running", "SomethingNew"])
-def test_an_operation_that_goes_on_is_asked_about_again(state: str) -> None:
+def test_running_operation_is_checked_again(state: str) -> None:
     outcome = operation_outcome(status(state), "op")
     assert isinstance(outcome, Sent)
     assert outcome.check_after_seconds
 
 
-def test_every_failure_is_met() -> None:
+def test_every_failure_rule_is_covered() -> None:
     responses = [result for result, _, _ in ENDED.values() if isinstance(result, HttpResponse)]
     assert all(any(rule.matches(response) for response in responses) for rule in FAILURES)

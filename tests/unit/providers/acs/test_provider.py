@@ -24,7 +24,7 @@ async def here() -> AsyncIterator[Place]:
         yield opened
 
 
-async def test_taken_is_sent_and_to_be_checked(here: Place) -> None:
+async def test_accepted_message_is_sent_and_checked_later(here: Place) -> None:
     outcome = await here.route().send(send_request())
     assert isinstance(outcome, Sent)
     assert (outcome.provider_id, outcome.check_after_seconds) == (OPERATION, CHECK_AFTER_SECONDS)
@@ -58,7 +58,7 @@ async def test_headers_files_and_reply_addresses_arrive(here: Place) -> None:
     assert kept.fields["tracking_disabled"] is True
 
 
-async def test_only_this_attempts_recipients_are_named(here: Place) -> None:
+async def test_only_recipients_of_this_attempt_are_named(here: Place) -> None:
     message = mail(cc=(Address(email="cem@example.org"),))
     assert isinstance(await here.route().send(send_request(message, recipients=(1, 2))), Sent)
     (kept,) = here.standin.inbox.messages
@@ -66,7 +66,7 @@ async def test_only_this_attempts_recipients_are_named(here: Place) -> None:
     assert kept.envelope == ("cem@example.org", "bob@example.org")
 
 
-async def test_blind_recipients_alone_do_not_see_one_another(here: Place) -> None:
+async def test_bcc_only_recipients_do_not_see_each_other(here: Place) -> None:
     here.standin.script.respond(429, recipient="bob@*", headers={"Retry-After": "41"})
     outcome = await here.route().send(send_request(BLIND, recipients=(0, 1, 2)))
     assert isinstance(outcome, PerRecipient)
@@ -81,7 +81,7 @@ async def test_blind_recipients_alone_do_not_see_one_another(here: Place) -> Non
     assert isinstance(both, PerRecipient)
 
 
-async def test_an_empty_subject_and_body_go_as_a_space(here: Place) -> None:
+async def test_empty_subject_and_body_become_a_space(here: Place) -> None:
     assert isinstance(await here.route().send(send_request(mail(subject="", text=None, html=""))), Sent)
     (kept,) = here.standin.inbox.messages
     assert (kept.subject, kept.text, kept.html) == (" ", " ", None)
@@ -97,14 +97,14 @@ async def test_an_empty_subject_and_body_go_as_a_space(here: Place) -> None:
         ("suspended", "account_restricted"),
     ],
 )
-async def test_an_account_that_may_not_send_is_the_routes_fault(here: Place, state: str, code: str) -> None:
+async def test_account_that_may_not_send_is_a_route_fault(here: Place, state: str, code: str) -> None:
     here.standin.account = state
     fault = await here.route().send(send_request())
     assert isinstance(fault, RouteFault)
     assert (fault.code, here.standin.inbox.accepted) == (code, 0)
 
 
-async def test_a_domain_of_another_sender_holds_that_sender(here: Place) -> None:
+async def test_unlinked_domain_holds_only_its_sender(here: Place) -> None:
     fault = await here.route().send(send_request(mail(sender=Address(email="app@other.example"))))
     assert isinstance(fault, RouteFault)
     assert fault.code == "sender_not_verified"
@@ -122,13 +122,13 @@ WRONG = {
 
 
 @pytest.mark.parametrize(("message", "code"), WRONG.values(), ids=WRONG)
-async def test_a_message_that_can_not_go_is_rejected(here: Place, message: Message, code: str) -> None:
+async def test_invalid_message_is_rejected(here: Place, message: Message, code: str) -> None:
     outcome = await here.route().send(send_request(message))
     assert isinstance(outcome, Rejected)
     assert (outcome.code, here.standin.inbox.accepted) == (code, 0)
 
 
-async def test_too_much_at_once_is_deferred_for_as_long_as_the_service_asks() -> None:
+async def test_rate_limited_send_is_deferred_for_retry_after() -> None:
     async with place(limits=CUSTOM_DOMAIN) as here:
         route = here.route()
         outcomes = [await route.send(send_request(attempt=number)) for number in range(1, 32)]
@@ -140,7 +140,7 @@ async def test_too_much_at_once_is_deferred_for_as_long_as_the_service_asks() ->
         assert isinstance(await route.send(send_request(attempt=31)), Sent)
 
 
-async def test_a_refused_key_is_replaced_once(here: Place) -> None:
+async def test_refused_key_is_replaced_once(here: Place) -> None:
     second = base64.b64encode(b"second key").decode()
     here.standin.keys = {second}
     here.keys.renewed = second
@@ -153,14 +153,14 @@ async def test_a_refused_key_is_replaced_once(here: Place) -> None:
 
 
 @pytest.mark.parametrize(("key", "code"), [("", "secret_unavailable"), ("not base64!", "bad_credentials")])
-async def test_without_a_good_key_nothing_is_asked(here: Place, key: str, code: str) -> None:
+async def test_unusable_key_sends_no_request(here: Place, key: str, code: str) -> None:
     here.keys.value = key
     fault = await here.route().send(send_request())
     assert isinstance(fault, RouteFault)
     assert (fault.code, here.standin.inbox.requests) == (code, 0)
 
 
-async def test_an_identity_is_let_in_and_its_refused_token_replaced_once(here: Place) -> None:
+async def test_identity_is_accepted_and_its_refused_token_replaced_once(here: Place) -> None:
     route = here.route(managed_identity=True)
     assert isinstance(await route.send(send_request()), Sent)
     here.standin.issuer.revoke()
@@ -175,7 +175,7 @@ async def test_an_identity_is_let_in_and_its_refused_token_replaced_once(here: P
     assert await route.verify(send_request(), None) == Unknown(code="answer_lost", reply="token", provider_id=OPERATION)
 
 
-async def test_a_lost_answer_is_asked_about(here: Place) -> None:
+async def test_lost_response_is_verified(here: Place) -> None:
     here.standin.script.cut_after_accept()
     lost = await here.route().send(send_request())
     assert isinstance(lost, Unknown)
@@ -185,14 +185,14 @@ async def test_a_lost_answer_is_asked_about(here: Place) -> None:
     assert (found.provider_id, found.check_after_seconds, here.standin.inbox.accepted) == (OPERATION, None, 1)
 
 
-async def test_the_operation_that_was_recorded_is_the_one_asked_about(here: Place) -> None:
+async def test_recorded_operation_is_the_one_verified(here: Place) -> None:
     await here.route().send(send_request())
     # An attempt that found the one before it sent carries that one's operation.
     assert isinstance(await here.route().verify(send_request(attempt=2), OPERATION), Sent)
     assert isinstance(await here.route().verify(send_request(attempt=2), None), Deferred)
 
 
-async def test_a_request_that_never_arrived_may_be_sent_again(here: Place) -> None:
+async def test_request_that_never_arrived_can_be_sent_again(here: Place) -> None:
     here.standin.script.respond(504)
     assert isinstance(await here.route().send(send_request()), Unknown)
     found = await here.route().verify(send_request(), None)
@@ -200,7 +200,7 @@ async def test_a_request_that_never_arrived_may_be_sent_again(here: Place) -> No
     assert here.standin.inbox.accepted == 0
 
 
-async def test_no_connection_is_deferred(here: Place) -> None:
+async def test_refused_connection_is_deferred(here: Place) -> None:
     await here.standin.stop()
     route = here.route()
     assert isinstance(await route.send(send_request()), Deferred)
@@ -210,7 +210,7 @@ async def test_no_connection_is_deferred(here: Place) -> None:
     assert isinstance(await route.verify(send_request(), None), Unknown)
 
 
-async def test_an_operation_is_the_services_until_it_ends() -> None:
+async def test_running_operation_counts_as_sent() -> None:
     async with place(running=timedelta(minutes=2)) as here:
         await here.route().send(send_request())
         found = await here.route().verify(send_request(), None)
@@ -231,7 +231,7 @@ async def test_an_operation_is_the_services_until_it_ends() -> None:
         ("Canceled", "", "provider_failed"),
     ],
 )
-async def test_an_operation_that_ended_badly_is_known(here: Place, status: str, error: str, code: str) -> None:
+async def test_failed_operation_is_reported(here: Place, status: str, error: str, code: str) -> None:
     here.standin.end("ada@*", status, error, "why")
     assert isinstance(await here.route().send(send_request()), Sent)
     found = await here.route().verify(send_request(), OPERATION)
@@ -240,7 +240,7 @@ async def test_an_operation_that_ended_badly_is_known(here: Place, status: str, 
     assert status in found.reply
 
 
-async def test_status_reads_are_limited_too() -> None:
+async def test_rate_limited_status_read_is_unknown() -> None:
     async with place(status_limits=STATUS_READS[:1]) as here:
         route = here.route()
         await route.send(send_request())
@@ -252,7 +252,7 @@ async def test_status_reads_are_limited_too() -> None:
         assert await route.probe() == Sent()
 
 
-async def test_a_probe_shows_whether_the_key_is_let_in(here: Place) -> None:
+async def test_probe_shows_whether_the_key_is_accepted(here: Place) -> None:
     assert await here.route().probe() == Sent()
     for state, code in (("key_revoked", "bad_credentials"), ("suspended", "account_restricted")):
         here.standin.account = state
@@ -266,7 +266,7 @@ async def test_a_probe_shows_whether_the_key_is_let_in(here: Place) -> None:
     assert fault.code == "provider_unavailable"
 
 
-def test_capabilities_and_options_are_known() -> None:
+def test_capabilities_and_options_are_valid() -> None:
     assert provider.CAPABILITIES.features <= set(FEATURES)
     assert provider.check_options({}) == []
     assert provider.check_options({"x": 1}) == ["options.acs.x: is not an option of acs, which has none"]

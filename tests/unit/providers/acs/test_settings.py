@@ -35,23 +35,23 @@ FAULTS = [
 
 
 @pytest.mark.parametrize(("given", "key"), FAULTS)
-def test_a_fault_is_named(given: dict[str, Any], key: str) -> None:
+def test_invalid_setting_is_named(given: dict[str, Any], key: str) -> None:
     assert [fault.partition(":")[0] for fault in check_settings({**GOOD, **given})] == [key]
 
 
-def test_good_settings_have_no_faults() -> None:
+def test_valid_settings_have_no_problems() -> None:
     assert check_settings(GOOD) == []
     assert check_settings({"endpoint": f"{ENDPOINT}/", "access_key": "setting:ONE,setting:TWO"}) == []
     assert check_settings({"endpoint": ENDPOINT, "managed_identity": True, "subscription": "prod"}) == []
 
 
-def test_some_credentials_must_be_given() -> None:
+def test_settings_without_credentials_are_refused() -> None:
     assert [fault.partition(":")[0] for fault in check_settings({"endpoint": ENDPOINT})] == ["access_key"]
     secret = {"endpoint": ENDPOINT, "client_secret": "setting:S"}
     assert [fault.partition(":")[0] for fault in check_settings(secret)] == ["tenant_id", "client_id"]
 
 
-def test_the_signature_covers_method_path_date_host_and_body() -> None:
+def test_signature_covers_method_path_date_host_and_body() -> None:
     key = base64.b64encode(b"secret").decode()
     date = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
 
@@ -80,11 +80,11 @@ def test_the_signature_covers_method_path_date_host_and_body() -> None:
         ("http://127.0.0.1:5000", "127.0.0.1:5000"),
     ],
 )
-def test_the_host_is_signed_as_it_is_sent(url: str, host: str) -> None:
+def test_signed_host_equals_the_host_header(url: str, host: str) -> None:
     assert host_of(url) == host
 
 
-def test_a_subscriptions_pace_is_kept_by_all_its_routes() -> None:
+def test_routes_of_a_subscription_share_its_rate_limit() -> None:
     declared = {
         "one": {"provider": "acs", **GOOD},
         "two": {"provider": "acs", **GOOD, "endpoint": "https://b.communication.azure.com", "subscription": "prod"},
@@ -100,7 +100,7 @@ def test_a_subscriptions_pace_is_kept_by_all_its_routes() -> None:
     assert routes["raised"].paces == (Pace(count=1000, seconds=60),)
 
 
-def test_the_page_lists_every_setting_and_cause() -> None:
+def test_page_lists_every_setting_and_cause() -> None:
     table = PAGE[PAGE.index("## Settings of a route") : PAGE.index("`senders`, `concurrency`")]
     named = [line.split("`")[1] for line in table.splitlines() if line.startswith("| `")]
     assert sorted(named) == sorted(SETTINGS)

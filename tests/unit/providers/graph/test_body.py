@@ -38,14 +38,14 @@ CHOICES = {
 
 
 @pytest.mark.parametrize(("given", "as_mime"), CHOICES.values(), ids=CHOICES)
-def test_mime_is_for_what_json_would_lose(given: Message, as_mime: bool) -> None:
+def test_mime_is_used_for_what_json_would_lose(given: Message, as_mime: bool) -> None:
     assert needs_mime(given, saves=True) is as_mime
     written = mail(send_request(given), saves=True)
     assert written is not None
     assert written.content_type == (MIME if as_mime else JSON)
 
 
-def test_a_text_beside_the_html_is_no_reason_where_no_copy_is_wanted() -> None:
+def test_text_and_html_without_a_saved_copy_use_json() -> None:
     written = mail(send_request(message(text="t")), saves=False)
     assert written is not None
     order = json.loads(written.body)
@@ -54,7 +54,7 @@ def test_a_text_beside_the_html_is_no_reason_where_no_copy_is_wanted() -> None:
     assert "saveToSentItems" not in json.loads((mail(send_request(), saves=True) or written).body)
 
 
-def test_json_names_only_what_there_is() -> None:
+def test_json_contains_only_present_fields() -> None:
     written = mail(send_request(message(bcc=(), headers={"X-A": "one\r\nBcc: two@x.org"})), saves=True)
     assert written is not None
     resource = json.loads(written.body)["message"]
@@ -64,7 +64,7 @@ def test_json_names_only_what_there_is() -> None:
     assert resource["internetMessageHeaders"][-1] == {"name": "X-A", "value": "one  Bcc: two@x.org"}
 
 
-def test_a_domain_outside_ascii_goes_in_its_ascii_form() -> None:
+def test_non_ascii_domain_is_sent_in_ascii() -> None:
     written = mail(send_request(message(to=(Address(email="ada@bücher.example"),))), saves=True)
     assert written is not None
     people = json.loads(written.body)["message"]["toRecipients"]
@@ -75,7 +75,7 @@ def filled(size: int, **changes: object) -> Message:
     return message(attachments=(Attachment(name="a", content=bytes(size)),), **changes)
 
 
-def test_what_is_larger_than_a_request_is_left_to_a_draft() -> None:
+def test_message_larger_than_a_request_needs_a_draft() -> None:
     fits, too_large = (
         mail(send_request(filled(2_990_000)), saves=True),
         mail(send_request(filled(3_000_000)), saves=True),
@@ -88,14 +88,14 @@ def test_what_is_larger_than_a_request_is_left_to_a_draft() -> None:
     assert isinstance(mail(send_request(filled(2_150_000, text="t")), saves=True), RequestBody)
 
 
-def test_finished_mime_fits_up_to_the_limit_that_is_announced() -> None:
+def test_raw_mime_fits_up_to_the_stated_limit() -> None:
     head = b"To: a@x.org\r\n\r\n"
     largest = message(html=None, raw=head + b"x" * (MAX_MIME_BYTES - 600 - len(head)))
     assert isinstance(mail(send_request(largest), saves=True), RequestBody)
     assert draft(send_request(message(html=None, raw=head + b"x" * MAX_MIME_BYTES)), saves=True) is None
 
 
-def test_a_draft_comes_without_its_attachments() -> None:
+def test_draft_body_has_no_attachments() -> None:
     as_json = draft(send_request(filled(5_000_000)), saves=True)
     assert as_json is not None
     assert json.loads(as_json.body)["subject"] == "件名"
@@ -111,7 +111,7 @@ def test_a_draft_comes_without_its_attachments() -> None:
     assert draft(send_request(filled(10, html="x" * MAX_REQUEST_BYTES)), saves=True) is None
 
 
-def test_an_upload_session_says_what_comes() -> None:
+def test_upload_session_body_describes_the_file() -> None:
     item = Attachment(name="", type="application/pdf", content=b"12345", disposition="inline", content_id="c")
     assert json.loads(upload_session(item)) == {
         "AttachmentItem": {

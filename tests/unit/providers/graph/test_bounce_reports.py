@@ -39,7 +39,7 @@ async def whole_round(here: Place, cursor: str = "") -> tuple[list[bytes], str]:
 
 
 @pytest.mark.parametrize("flavor", FLAVORS)
-async def test_a_report_is_found_once_and_can_be_read(here: Place, flavor: str) -> None:
+async def test_report_is_found_once_and_readable(here: Place, flavor: str) -> None:
     await here.send(mail(headers={"X-Note": f"{NAME}"}))
     (sent,) = here.standin.inbox.messages
     _, cursor = await whole_round(here)
@@ -53,7 +53,7 @@ async def test_a_report_is_found_once_and_can_be_read(here: Place, flavor: str) 
     assert await whole_round(here, cursor) == ([], cursor)
 
 
-async def test_many_messages_come_in_pages(here: Place) -> None:
+async def test_many_messages_are_read_in_pages(here: Place) -> None:
     for number in range(25):
         here.standin.deliver(SENDER, f"From: postmaster@example.org\r\nSubject: {number}\r\n\r\n".encode())
     first = await read(here)
@@ -62,20 +62,20 @@ async def test_many_messages_come_in_pages(here: Place) -> None:
     assert len(found) == 25
 
 
-async def test_a_forgotten_link_begins_a_new_round(here: Place) -> None:
+async def test_expired_link_restarts_the_query(here: Place) -> None:
     here.standin.deliver(SENDER, b"From: MAILER-DAEMON@x.example\r\n\r\n")
     _, cursor = await whole_round(here)
     found, _ = await whole_round(here, cursor.replace("deltatoken=1", "deltatoken=99"))
     assert len(found) == 1
 
 
-async def test_a_link_that_leads_elsewhere_is_not_followed(here: Place) -> None:
+async def test_link_to_another_server_is_not_followed(here: Place) -> None:
     here.standin.deliver(SENDER, b"From: MAILER-DAEMON@x.example\r\n\r\n")
     found, _ = await whole_round(here, "https://elsewhere.example/v1.0/users/a/mailFolders/inbox/messages/delta")
     assert len(found) == 1
 
 
-async def test_a_mailbox_that_may_not_be_read_says_so(here: Place) -> None:
+async def test_unreadable_mailbox_is_a_route_fault(here: Place) -> None:
     assert isinstance(await read(here, mailbox="nobody@example.com"), RouteFault)
     here.standin.permissions.clear()
     assert isinstance(await read(here), RouteFault | Deferred)

@@ -30,7 +30,7 @@ def deferred(outcome: Outcome) -> Deferred:
 
 
 @pytest.mark.parametrize("has_both", [True, False], ids=["mime", "json"])
-async def test_a_large_message_arrives_whole_and_leaves_one_copy(here: Place, has_both: bool) -> None:
+async def test_large_message_arrives_complete_and_leaves_one_copy(here: Place, has_both: bool) -> None:
     outcome = await here.send(mail(text="hello" if has_both else None, attachments=FILES, headers={"X-Ref": "7"}))
     assert isinstance(outcome, Sent)
     (kept,) = here.standin.inbox.messages
@@ -44,12 +44,12 @@ async def test_a_large_message_arrives_whole_and_leaves_one_copy(here: Place, ha
     assert (here.folder("drafts"), [copy.id for copy in here.folder("sentitems")]) == ([], [outcome.provider_id])
 
 
-def test_ranges_are_what_upload_sessions_take() -> None:
+def test_upload_ranges_fit_the_session() -> None:
     assert (RANGE_BYTES % (320 * 1024), RANGE_BYTES < 4_000_000) == (0, True)
     assert len(LARGE) > 2 * RANGE_BYTES > MIN_BYTES
 
 
-async def test_an_upload_goes_on_after_a_range_that_failed(here: Place) -> None:
+async def test_upload_continues_after_a_failed_range(here: Place) -> None:
     here.standin.script.respond(500, operation="upload", skip=1)
     here.standin.script.respond(503, operation="upload", skip=2)
     assert isinstance(await here.send(MESSAGE), Sent)
@@ -58,7 +58,7 @@ async def test_an_upload_goes_on_after_a_range_that_failed(here: Place) -> None:
     assert here.standin.script.acted == {"respond": 2}
 
 
-async def test_an_upload_goes_on_after_a_cut_connection(here: Place) -> None:
+async def test_upload_continues_after_a_broken_connection(here: Place) -> None:
     # Twice in a row each, because aiohttp itself repeats a PUT whose connection was reset.
     here.standin.script.cut_before_body(operation="upload", times=2)
     here.standin.script.cut_after_accept(operation="upload", times=2)
@@ -67,7 +67,7 @@ async def test_an_upload_goes_on_after_a_cut_connection(here: Place) -> None:
     assert not here.standin.script.waiting
 
 
-async def test_an_upload_whose_last_answer_was_lost_is_found_finished(here: Place) -> None:
+async def test_upload_with_a_lost_last_response_is_found_complete(here: Place) -> None:
     here.standin.script.accept_then(504, operation="upload")
     one = Attachment(name="one range.bin", content=bytes(MIN_BYTES + 1))
     small = Attachment(name="a", content=bytes(2_000_000))
@@ -75,13 +75,13 @@ async def test_an_upload_whose_last_answer_was_lost_is_found_finished(here: Plac
     assert [len(item.content) for item in here.standin.inbox.messages[0].attachments] == [2_000_000, MIN_BYTES + 1]
 
 
-async def test_an_upload_that_makes_no_progress_is_given_up(here: Place) -> None:
+async def test_upload_without_progress_fails(here: Place) -> None:
     here.standin.script.respond(500, operation="upload", times=None)
     assert deferred(await here.send(MESSAGE)).code == "provider_unavailable"
     assert (here.standin.script.acted, here.folder("drafts")) == ({"respond": 4}, [])
 
 
-async def test_a_throttled_upload_waits_for_another_attempt(here: Place) -> None:
+async def test_throttled_upload_is_deferred(here: Place) -> None:
     here.standin.script.respond(429, operation="upload", headers={"Retry-After": "9"})
     outcome = deferred(await here.send(MESSAGE))
     assert (outcome.code, outcome.retry_after_seconds, here.folder("drafts")) == ("rate_limited", 9, [])
@@ -98,7 +98,7 @@ async def test_a_throttled_upload_waits_for_another_attempt(here: Place) -> None
         (400, Rejected, "invalid_message"),
     ],
 )
-async def test_a_step_that_fails_sends_nothing_and_leaves_no_draft(
+async def test_failed_step_sends_nothing_and_leaves_no_draft(
     here: Place, operation: str, status: int, kind: type[Outcome], code: str
 ) -> None:
     here.standin.script.respond(status, operation=operation)
@@ -108,7 +108,7 @@ async def test_a_step_that_fails_sends_nothing_and_leaves_no_draft(
     assert (here.standin.inbox.accepted, here.folder("drafts")) == (0, [])
 
 
-async def test_a_lost_answer_to_the_draft_sends_nothing_and_leaves_no_draft(here: Place) -> None:
+async def test_lost_response_to_the_draft_sends_nothing_and_leaves_no_draft(here: Place) -> None:
     here.standin.script.cut_after_accept(operation="draft")
     assert deferred(await here.send(MESSAGE)).code == "provider_unavailable"
     assert (here.standin.inbox.accepted, here.folder("drafts")) == (0, [])
@@ -117,7 +117,7 @@ async def test_a_lost_answer_to_the_draft_sends_nothing_and_leaves_no_draft(here
 @pytest.mark.parametrize(
     ("status", "kind"), [(429, Deferred), (404, RouteFault), (400, Rejected), (500, Unknown), (504, Unknown)]
 )
-async def test_the_order_to_send_decides(here: Place, status: int, kind: type[Outcome]) -> None:
+async def test_response_to_the_send_step_decides_the_outcome(here: Place, status: int, kind: type[Outcome]) -> None:
     here.standin.script.respond(status, operation="send.draft")
     outcome = await here.send(MESSAGE)
     assert isinstance(outcome, kind)
@@ -125,27 +125,27 @@ async def test_the_order_to_send_decides(here: Place, status: int, kind: type[Ou
     assert left == ([outcome.provider_id] if isinstance(outcome, Unknown) else [])
 
 
-async def test_a_draft_that_vanished_is_made_anew_by_another_attempt(here: Place) -> None:
+async def test_missing_draft_is_recreated_by_the_next_attempt(here: Place) -> None:
     gone = {"error": {"code": "ErrorItemNotFound", "message": "The specified object was not found in the store."}}
     here.standin.script.respond(404, gone, operation="send.draft")
     assert deferred(await here.send(MESSAGE)).code == "provider_unavailable"
 
 
-async def test_a_sender_that_may_not_is_refused_when_the_draft_is_sent(here: Place) -> None:
+async def test_sender_without_permission_is_refused_when_the_draft_is_sent(here: Place) -> None:
     other = mail(sender=Address(email="other@example.com"), attachments=FILES)
     fault = await here.send(other, mailbox=SENDER)
     assert isinstance(fault, RouteFault)
     assert (fault.code, here.folder("drafts")) == ("sender_not_verified", [])
 
 
-async def test_a_message_larger_than_the_tenant_takes_is_rejected() -> None:
+async def test_message_beyond_the_tenants_limit_is_rejected() -> None:
     async with place(max_message_bytes=5_000_000) as here:
         outcome = await here.send(MESSAGE)
     assert isinstance(outcome, Rejected)
     assert outcome.code == "message_too_large"
 
 
-async def test_drafts_need_a_permission(here: Place) -> None:
+async def test_draft_without_permission_is_a_route_fault(here: Place) -> None:
     here.standin.permissions.discard("Mail.ReadWrite")
     fault = await here.send(MESSAGE, mailbox=SENDER)
     assert isinstance(fault, RouteFault)

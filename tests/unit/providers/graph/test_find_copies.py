@@ -31,25 +31,25 @@ async def lost(here: Place, message: Message) -> Unknown:
 
 
 @pytest.mark.parametrize("message", WAYS.values(), ids=WAYS)
-async def test_what_was_sent_is_found(here: Place, message: Message) -> None:
+async def test_sent_message_is_found(here: Place, message: Message) -> None:
     unknown = await lost(here, message)
     found = await here.route().verify(send_request(message), unknown.provider_id)
     assert found == Sent(provider_id=here.folder("sentitems")[0].id, reply="a copy is in the mailbox")
 
 
 @pytest.mark.parametrize("message", WAYS.values(), ids=WAYS)
-async def test_what_was_sent_is_found_after_the_process_died(here: Place, message: Message) -> None:
+async def test_sent_message_is_found_by_another_process(here: Place, message: Message) -> None:
     await lost(here, message)
     assert isinstance(await here.route().verify(send_request(message), None), Sent)
 
 
-async def test_another_attempt_is_another_question(here: Place) -> None:
+async def test_copy_of_another_attempt_is_not_found(here: Place) -> None:
     await lost(here, mail())
     assert isinstance(await here.route().verify(send_request(attempt=2), None), Unknown)
 
 
 @pytest.mark.parametrize("knows_draft", [True, False])
-async def test_a_draft_that_was_not_sent_is_deleted_and_may_be_sent_again(here: Place, knows_draft: bool) -> None:
+async def test_unsent_draft_is_deleted_and_deferred(here: Place, knows_draft: bool) -> None:
     here.standin.script.respond(504, operation="send.draft")
     unknown = await here.send(LARGE)
     assert isinstance(unknown, Unknown)
@@ -59,7 +59,7 @@ async def test_a_draft_that_was_not_sent_is_deleted_and_may_be_sent_again(here: 
     assert (here.folder("drafts"), here.standin.inbox.accepted) == ([], 0)
 
 
-async def test_a_draft_that_can_not_be_deleted_is_not_sent_again_yet(here: Place) -> None:
+async def test_undeletable_draft_stays_unknown(here: Place) -> None:
     here.standin.script.respond(504, operation="send.draft")
     unknown = await here.send(LARGE)
     here.standin.script.respond(503, operation="delete")
@@ -69,7 +69,7 @@ async def test_a_draft_that_can_not_be_deleted_is_not_sent_again_yet(here: Place
 
 
 @pytest.mark.parametrize("knows_folder", [True, False])
-async def test_a_draft_that_may_be_on_its_way_is_left_alone(here: Place, knows_folder: bool) -> None:
+async def test_draft_outside_drafts_stays_unknown(here: Place, knows_folder: bool) -> None:
     here.standin.script.respond(504, operation="send.draft")
     unknown = await here.send(LARGE)
     assert isinstance(unknown, Unknown)
@@ -83,14 +83,14 @@ async def test_a_draft_that_may_be_on_its_way_is_left_alone(here: Place, knows_f
     assert len(here.folder("drafts")) == 1
 
 
-async def test_no_copy_proves_nothing(here: Place) -> None:
+async def test_missing_copy_stays_unknown(here: Place) -> None:
     here.standin.script.cut_after_accept()
     assert isinstance(await here.send(save_to_sent_items=False), Unknown)
     found = await here.route().verify(send_request(), None)
     assert found == Unknown(code="answer_lost", reply="no copy is in the mailbox")
 
 
-async def test_sent_items_fill_with_a_delay() -> None:
+async def test_copy_that_appears_later_is_found() -> None:
     clock = Clock(NOW)
     async with place(sent_items_lag=timedelta(seconds=30), clock=clock) as here:
         await lost(here, mail())
@@ -99,14 +99,14 @@ async def test_sent_items_fill_with_a_delay() -> None:
         assert isinstance(await here.route().verify(send_request(), None), Sent)
 
 
-async def test_a_deleted_copy_is_looked_for_by_the_header(here: Place) -> None:
+async def test_deleted_draft_is_searched_by_the_header(here: Place) -> None:
     await lost(here, mail())
     found = await here.route().verify(send_request(), "AAMkNoSuchId")
     assert isinstance(found, Sent)
 
 
 @pytest.mark.parametrize("draft", ["AAMkId", None])
-async def test_a_mailbox_that_can_not_be_asked_leaves_it_unknown(here: Place, draft: str | None) -> None:
+async def test_unreadable_mailbox_stays_unknown(here: Place, draft: str | None) -> None:
     for status, body in ((503, "busy"), (403, "no"), (200, "not json")):
         here.standin.script.respond(status, body, operation="read")
         found = await here.route().verify(send_request(), draft)

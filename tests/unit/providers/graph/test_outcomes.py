@@ -63,7 +63,7 @@ ANSWERS: Mapping[str, tuple[int, bytes, type[Outcome], str]] = {
 
 
 @pytest.mark.parametrize(("status", "body", "kind", "code"), ANSWERS.values(), ids=ANSWERS)
-def test_an_answer_means(status: int, body: bytes, kind: type[Outcome], code: str) -> None:
+def test_response_gives_the_expected_outcome(status: int, body: bytes, kind: type[Outcome], code: str) -> None:
     outcome = outcome_of(HttpResponse(status=status, headers={"Retry-After": "5"}, body=body), NOW, provider_id="draft")
     assert (type(outcome), outcome.code) == (kind, code)
     assert outcome.code in CAUSES
@@ -74,20 +74,20 @@ def test_an_answer_means(status: int, body: bytes, kind: type[Outcome], code: st
         assert outcome.provider_id == "draft"
 
 
-def test_every_row_is_met() -> None:
+def test_every_rule_is_covered() -> None:
     responses = [HttpResponse(status=status, headers={}, body=body) for status, body, _, _ in ANSWERS.values()]
     met = {next((rule for rule in RULES if rule.matches(response)), None) for response in responses}
     assert {rule.source for rule in RULES if rule not in met} == set()
 
 
-def test_taken_says_the_requests_id() -> None:
+def test_accepted_reply_has_the_request_id() -> None:
     outcome = outcome_of(HttpResponse(status=202, headers={"request-id": "r1"}), NOW, provider_id="draft")
     assert outcome == Sent(provider_id="draft", reply="202 request-id r1")
     # Taken is taken, whatever it says about waiting (github.com/microsoftgraph/msgraph-sdk-java/issues/1487).
     assert outcome_of(HttpResponse(status=202, headers={"Retry-After": "9"}), NOW) == Sent(reply="202")
 
 
-def test_a_loss_and_a_missing_token_pass_through() -> None:
+def test_lost_response_and_missing_token_give_their_outcomes() -> None:
     assert outcome_of(LostResponse(is_certain=True, reason="x"), NOW) == Deferred(code="unreachable", reply="x")
     assert outcome_of(LostResponse(is_certain=False, reason="x"), NOW, provider_id="draft") == Unknown(
         code="answer_lost", reply="x", provider_id="draft"
@@ -96,7 +96,7 @@ def test_a_loss_and_a_missing_token_pass_through() -> None:
     assert outcome_of(fault, NOW) == fault
 
 
-def test_before_the_order_to_send_nothing_is_unknown() -> None:
+def test_unknown_before_the_send_step_becomes_deferred() -> None:
     assert before_sending(Unknown(code="answer_lost", reply="504")) == Deferred(
         code="provider_unavailable", reply="504"
     )
@@ -105,10 +105,10 @@ def test_before_the_order_to_send_nothing_is_unknown() -> None:
 
 
 @pytest.mark.parametrize("code", ["missing_permission", "credits_exhausted", "account_restricted"])
-def test_a_fault_of_one_mailbox_holds_no_others(code: str) -> None:
+def test_fault_of_one_mailbox_does_not_hold_others(code: str) -> None:
     assert for_one_mailbox(RouteFault(code=code, reply="r")) == RouteFault(code="mailbox_unavailable", reply="r")
 
 
-def test_a_fault_of_the_app_holds_all() -> None:
+def test_fault_of_the_app_holds_the_route() -> None:
     fault = RouteFault(code="bad_credentials")
     assert for_one_mailbox(fault) == fault

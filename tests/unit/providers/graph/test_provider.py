@@ -23,7 +23,7 @@ async def here() -> AsyncIterator[Place]:
         yield opened
 
 
-async def test_a_message_that_fits_goes_as_json(here: Place) -> None:
+async def test_small_message_is_sent_as_json(here: Place) -> None:
     outcome = await here.send(
         mail(headers={"X-Ref": "7"}, attachments=(LOGO,), reply_to=(Address(email="r@x.org"),) * 2)
     )
@@ -40,7 +40,7 @@ async def test_a_message_that_fits_goes_as_json(here: Place) -> None:
     assert len(here.folder("sentitems")) == 1
 
 
-async def test_what_json_would_lose_goes_as_mime_whose_fields_are_the_envelope(here: Place) -> None:
+async def test_message_that_needs_mime_has_the_envelope_in_its_fields(here: Place) -> None:
     message = mail(
         text="hello",
         headers={"List-Unsubscribe": "<https://x.org/u>"},
@@ -58,7 +58,7 @@ async def test_what_json_would_lose_goes_as_mime_whose_fields_are_the_envelope(h
     assert kept.attachments[0].content_id == "logo"
 
 
-async def test_a_finished_message_goes_as_it_is_to_the_envelope(here: Place) -> None:
+async def test_raw_message_is_sent_unchanged_to_the_envelope(here: Place) -> None:
     raw = b"From: app@example.com\r\nTo: ada@example.org\r\nX-Relay-Attempt: forged\r\nSubject: as is\r\n\r\nbody\r\n"
     recipients = {"to": (Address(email="ada@example.org"),), "bcc": (Address(email="hidden@example.org"),)}
     assert isinstance(await here.send(mail(raw=raw, html=None, **recipients)), Sent)
@@ -68,13 +68,13 @@ async def test_a_finished_message_goes_as_it_is_to_the_envelope(here: Place) -> 
     assert (kept.subject, kept.text) == ("as is", "body\r\n")
 
 
-async def test_no_copy_is_kept_where_the_route_wants_none(here: Place) -> None:
+async def test_copy_is_not_saved_if_the_route_disables_it(here: Place) -> None:
     for message in (mail(), mail(text="hello")):
         assert isinstance(await here.send(message, save_to_sent_items=False), Sent)
     assert (here.standin.inbox.accepted, here.folder("sentitems")) == (2, [])
 
 
-async def test_a_mailbox_of_its_own_sends_for_senders_it_may_stand_for(here: Place) -> None:
+async def test_route_mailbox_sends_for_permitted_senders(here: Place) -> None:
     assert isinstance(await here.send(mailbox="shared@example.com"), Sent)
     assert here.standin.inbox.messages[0].fields["mailbox"] == "shared@example.com"
     other = mail(sender=Address(email="other@example.com"))
@@ -95,7 +95,7 @@ async def test_a_mailbox_of_its_own_sends_for_senders_it_may_stand_for(here: Pla
         ("mailbox_on_premises", True, "mailbox_unavailable"),
     ],
 )
-async def test_an_account_that_may_not_send_is_the_routes_fault(
+async def test_account_that_may_not_send_is_a_route_fault(
     here: Place, state: str, own_mailbox: bool, code: str
 ) -> None:
     here.standin.account = state
@@ -104,7 +104,7 @@ async def test_an_account_that_may_not_send_is_the_routes_fault(
     assert (fault.code, here.standin.inbox.accepted) == (code, 0)
 
 
-async def test_a_mailbox_outside_the_apps_scope_holds_its_sender_alone(here: Place) -> None:
+async def test_mailbox_outside_the_apps_scope_holds_only_its_sender(here: Place) -> None:
     here.standin.scope = {"shared@example.com"}
     fault = await here.send()
     assert isinstance(fault, RouteFault)
@@ -122,13 +122,13 @@ WRONG = {
 
 
 @pytest.mark.parametrize(("message", "code"), WRONG.values(), ids=WRONG)
-async def test_a_message_that_can_not_go_is_rejected(here: Place, message: Message, code: str) -> None:
+async def test_invalid_message_is_rejected(here: Place, message: Message, code: str) -> None:
     outcome = await here.send(message)
     assert isinstance(outcome, Rejected)
     assert (outcome.code, here.standin.inbox.accepted) == (code, 0)
 
 
-async def test_throttling_defers_for_as_long_as_exchange_asks(here: Place) -> None:
+async def test_throttled_send_is_deferred_for_retry_after(here: Place) -> None:
     here.standin.script.respond(429, headers={"Retry-After": "7"})
     here.standin.script.respond(503, headers={"Retry-After": "3"})
     first, second = await here.send(), await here.send()
@@ -138,7 +138,7 @@ async def test_throttling_defers_for_as_long_as_exchange_asks(here: Place) -> No
     assert (second.code, second.retry_after_seconds) == ("provider_unavailable", 3)
 
 
-async def test_a_refused_token_is_replaced_once(here: Place) -> None:
+async def test_refused_token_is_replaced_once(here: Place) -> None:
     route = here.route()
     assert isinstance(await route.send(send_request()), Sent)
     here.standin.issuer.revoke()
@@ -150,7 +150,7 @@ async def test_a_refused_token_is_replaced_once(here: Place) -> None:
     assert (fault.code, here.standin.inbox.refused[401]) == ("bad_credentials", 3)
 
 
-async def test_without_a_token_nothing_is_sent(here: Place) -> None:
+async def test_missing_token_sends_nothing(here: Place) -> None:
     here.standin.issuer.clients[DEFAULT_CLIENT] = "another"
     fault = await here.send()
     assert isinstance(fault, RouteFault)
@@ -161,7 +161,7 @@ async def test_without_a_token_nothing_is_sent(here: Place) -> None:
     assert fault.code == "secret_unavailable"
 
 
-async def test_a_lost_answer_is_unknown_and_a_lost_request_is_deferred(here: Place) -> None:
+async def test_lost_response_is_unknown_and_lost_request_is_deferred(here: Place) -> None:
     here.standin.script.cut_after_accept()
     lost = await here.send()
     assert isinstance(lost, Unknown)
@@ -173,7 +173,7 @@ async def test_a_lost_answer_is_unknown_and_a_lost_request_is_deferred(here: Pla
     assert isinstance(await here.send(mail(attachments=(large,))), Deferred)
 
 
-async def test_no_answer_in_time_is_unknown(here: Place) -> None:
+async def test_response_timeout_is_unknown(here: Place) -> None:
     route = here.route(timeout_seconds=1)
     assert isinstance(await route.send(send_request()), Sent)
     here.standin.script.hang(after_accept=True)
@@ -182,7 +182,7 @@ async def test_no_answer_in_time_is_unknown(here: Place) -> None:
     assert outcome.reply in ("SocketTimeoutError", "TimeoutError", "ServerTimeoutError")
 
 
-async def test_a_mailbox_gets_four_requests_at_a_time_and_others_are_not_held_up(here: Place) -> None:
+async def test_mailbox_gets_four_concurrent_requests_and_others_are_not_blocked(here: Place) -> None:
     route = here.route()
     mails = [send_request(mail(sender=Address(email=box))) for box in (SENDER, "shared@example.com") for _ in range(12)]
     here.standin.script.slow(0.02, times=None)
@@ -191,7 +191,7 @@ async def test_a_mailbox_gets_four_requests_at_a_time_and_others_are_not_held_up
     assert {name: box.peak for name, box in here.standin.boxes.items()} == {SENDER: 4, "shared@example.com": 4}
 
 
-async def test_a_place_that_does_not_come_free_defers(here: Place) -> None:
+async def test_busy_mailbox_defers(here: Place) -> None:
     route = here.route(timeout_seconds=1)
     assert isinstance(await route.send(send_request()), Sent)
     # A draft takes several requests, each in time; together they take longer than one may be waited for.
@@ -203,7 +203,7 @@ async def test_a_place_that_does_not_come_free_defers(here: Place) -> None:
     assert outcomes[4] == Deferred(code="rate_limited", reply="the mailbox has too many concurrent requests")
 
 
-async def test_a_probe_asks_for_the_mailbox(here: Place) -> None:
+async def test_probe_reads_the_mailbox(here: Place) -> None:
     assert await here.route(mailbox=SENDER).probe() == Sent()
     missing = await here.route(mailbox="nobody@example.com").probe()
     assert isinstance(missing, RouteFault)
@@ -216,7 +216,7 @@ async def test_a_probe_asks_for_the_mailbox(here: Place) -> None:
     assert busy.code == "provider_unavailable"
 
 
-async def test_a_probe_without_a_mailbox_asks_for_a_token(here: Place) -> None:
+async def test_probe_without_a_mailbox_gets_a_token(here: Place) -> None:
     assert await here.route().probe() == Sent()
     here.keys.value = ""
     fault = await here.route().probe()
@@ -224,7 +224,7 @@ async def test_a_probe_without_a_mailbox_asks_for_a_token(here: Place) -> None:
     assert fault.code == "secret_unavailable"
 
 
-async def test_a_probe_of_graph_that_is_away() -> None:
+async def test_probe_of_unreachable_graph_is_a_route_fault() -> None:
     async with place() as here:
         route = here.route(mailbox=SENDER)
         assert await route.probe() == Sent()
@@ -234,7 +234,7 @@ async def test_a_probe_of_graph_that_is_away() -> None:
     assert fault.code == "unreachable"
 
 
-def test_capabilities_and_options_are_known() -> None:
+def test_capabilities_and_options_are_valid() -> None:
     assert provider.CAPABILITIES.features <= set(FEATURES)
     assert provider.check_options({}) == []
     assert provider.check_options({"x": 1}) == ["options.graph.x: is not an option of graph, which has none"]

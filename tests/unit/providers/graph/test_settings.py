@@ -38,24 +38,24 @@ FAULTS = [
 
 
 @pytest.mark.parametrize(("given", "key"), FAULTS)
-def test_a_fault_is_named(given: dict[str, Any], key: str) -> None:
+def test_invalid_setting_is_named(given: dict[str, Any], key: str) -> None:
     faults = check_settings({**IDENTITY, **given})
     assert [fault.partition(":")[0] for fault in faults][:1] == [key]
 
 
-def test_good_settings_have_no_faults() -> None:
+def test_valid_settings_have_no_problems() -> None:
     assert check_settings(IDENTITY) == []
     secret = {"tenant_id": "t", "client_id": "c", "client_secret": "vault:graph"}
     more = {"mailbox": "app@example.com", "save_to_sent_items": False, "timeout_seconds": 30.5}
     assert check_settings({**secret, **more, "base_url": "https://graph.microsoft.us/"}) == []
 
 
-def test_all_faults_at_once() -> None:
+def test_all_problems_are_reported_together() -> None:
     faults = check_settings({"mailbox": "", "x": 1, "timeout_seconds": 99, "base_url": "ftp://x"})
     assert [fault.partition(":")[0] for fault in faults] == ["x", "base_url", "timeout_seconds", "managed_identity"]
 
 
-def test_where_and_who() -> None:
+def test_url_scope_and_mailbox_follow_the_settings() -> None:
     assert (base_url({}), scope_of({})) == ("https://graph.microsoft.com", "https://graph.microsoft.com/.default")
     assert scope_of({"base_url": "https://graph.microsoft.us/"}) == "https://graph.microsoft.us/.default"
     assert scope_of({"base_url": "https://proxy.example"}) == "https://graph.microsoft.com/.default"
@@ -68,7 +68,7 @@ def routes(**route: Any) -> settings.Settings:
     return configuration.load({"RELAY_ROUTES": json.dumps(declared)})
 
 
-def test_a_mailboxs_pace_is_kept_unless_the_route_says_otherwise() -> None:
+def test_default_rate_limit_is_the_mailboxs() -> None:
     assert routes().routes["exchange"].paces == (Pace(count=30, seconds=60, resource="mailbox:{sender}"),)
     shared = routes(mailbox="App@example.com").routes["exchange"]
     assert shared.paces == default_paces({"mailbox": "app@example.com"})
@@ -77,7 +77,7 @@ def test_a_mailboxs_pace_is_kept_unless_the_route_says_otherwise() -> None:
     assert own == (Pace(count=5, seconds=1),)
 
 
-def test_finished_mime_has_a_limit_of_its_own() -> None:
+def test_raw_mime_has_its_own_limit() -> None:
     def submission(size: int, *features: str) -> Submission:
         return Submission(client="c", expires_at=NOW, size=size, features=features)
 
@@ -87,7 +87,7 @@ def test_finished_mime_has_a_limit_of_its_own() -> None:
     assert "finished MIME up to 3000000 bytes" in refusal(route, submission(3_000_001, "raw_mime"), 1)
 
 
-def test_the_page_lists_every_setting_and_cause() -> None:
+def test_page_lists_every_setting_and_cause() -> None:
     table = PAGE[PAGE.index("## Settings of a route") : PAGE.index("`senders`, `concurrency`")]
     named = [line.split("`")[1] for line in table.splitlines() if line.startswith("| `")]
     assert sorted(named) == sorted(SETTINGS)

@@ -26,7 +26,7 @@ def people(*emails: str) -> tuple[Address, ...]:
     return tuple(Address(email=email) for email in emails)
 
 
-def test_a_small_message() -> None:
+def test_small_message_has_exactly_its_fields() -> None:
     assert built(send_request(attempt=3)) == {
         "personalizations": [{"to": [{"email": "ada@example.org", "name": "Ada"}]}],
         "from": {"email": "app@example.com", "name": "App"},
@@ -37,7 +37,7 @@ def test_a_small_message() -> None:
     }
 
 
-def test_everything_a_message_can_have() -> None:
+def test_message_with_every_field_is_built() -> None:
     body = built(
         send_request(
             mail(
@@ -75,33 +75,33 @@ def test_everything_a_message_can_have() -> None:
     assert (image["disposition"], image["content_id"]) == ("inline", "l")
 
 
-def test_one_reply_address_keeps_its_name() -> None:
+def test_single_reply_address_keeps_its_name() -> None:
     body = built(send_request(mail(reply_to=(Address(email="one@example.com", name="Doe, Jane"),))))
     assert body["reply_to"] == {"email": "one@example.com", "name": "Doe, Jane"}
 
 
-def test_only_the_recipients_of_this_attempt() -> None:
+def test_body_has_only_recipients_of_this_attempt() -> None:
     message = mail(to=people("a@example.org", "b@example.org"), cc=people("c@example.org"), bcc=people("d@example.org"))
     assert built(send_request(message, recipients=(1, 3)))["personalizations"] == [
         {"to": [{"email": "b@example.org"}], "bcc": [{"email": "d@example.org"}]}
     ]
 
 
-def test_each_address_once_and_the_first_kind_wins() -> None:
+def test_duplicate_address_is_kept_only_the_first_time() -> None:
     message = mail(to=people("a@example.org", "A@example.org"), cc=people("a@Example.org", "c@example.org"))
     assert built(send_request(message))["personalizations"] == [
         {"to": [{"email": "a@example.org"}], "cc": [{"email": "c@example.org"}]}
     ]
 
 
-def test_copies_alone_take_the_place_of_to() -> None:
+def test_cc_replaces_a_missing_to() -> None:
     message = mail(to=(), cc=people("c@example.org"), bcc=people("d@example.org"))
     assert built(send_request(message))["personalizations"] == [
         {"to": [{"email": "c@example.org"}], "bcc": [{"email": "d@example.org"}]}
     ]
 
 
-def test_blind_recipients_alone_do_not_see_one_another() -> None:
+def test_bcc_only_recipients_do_not_see_each_other() -> None:
     message = mail(to=(), bcc=people("c@example.org", "d@example.org"))
     assert built(send_request(message))["personalizations"] == [
         {"to": [{"email": "c@example.org"}]},
@@ -119,40 +119,40 @@ def test_blind_recipients_alone_do_not_see_one_another() -> None:
         ("山田", "山田"),
     ],
 )
-def test_a_recipients_name_that_would_be_split_is_in_quotes(name: str, written: str) -> None:
+def test_recipient_name_with_a_separator_is_quoted(name: str, written: str) -> None:
     body = built(send_request(mail(to=(Address(email="a@example.org", name=name),))))
     assert body["personalizations"][0]["to"][0]["name"] == written
 
 
-def test_the_senders_name_is_as_given() -> None:
+def test_sender_name_is_not_quoted() -> None:
     body = built(send_request(mail(sender=Address(email="app@example.com", name="Smith"))))
     assert body["from"] == {"email": "app@example.com", "name": "Smith"}
 
 
-def test_a_foreign_domain_goes_as_a_labels() -> None:
+def test_non_ascii_domain_is_sent_as_a_labels() -> None:
     body = built(send_request(mail(to=people("info@bücher.example"), sender=Address(email="app@bücher.example"))))
     assert body["personalizations"][0]["to"][0]["email"] == "info@xn--bcher-kva.example"
     assert body["from"]["email"] == "app@xn--bcher-kva.example"
 
 
-def test_what_is_empty_becomes_a_space() -> None:
+def test_empty_subject_and_body_become_a_space() -> None:
     body = built(send_request(mail(subject="", text=None)))
     assert (body["subject"], body["content"]) == (" ", [{"type": "text/plain", "value": " "}])
     assert [part["type"] for part in built(send_request(mail(text="", html="<p>")))["content"]] == ["text/html"]
 
 
-def test_headers_beyond_ascii_are_encoded_words() -> None:
+def test_non_ascii_headers_are_encoded_words() -> None:
     headers = built(send_request(mail(headers={"X-Note": "Grüße"})))["headers"]
     assert headers["X-Note"] == "=?utf-8?b?R3LDvMOfZQ==?="
 
 
-def test_categories_are_ten_at_most_each_once_and_short() -> None:
+def test_categories_are_limited_deduplicated_and_cut() -> None:
     tags = ("a", "b", "a", *map(str, range(20)), "x" * 300)
     assert built(send_request(mail(tags=tags)))["categories"] == ["a", "b", *map(str, range(8))]
     assert built(send_request(mail(tags=("x" * 300,))))["categories"] == ["x" * 255]
 
 
-def test_a_template_brings_its_own_subject_and_content() -> None:
+def test_template_omits_empty_subject_and_content() -> None:
     body = built(send_request(mail(subject="", text=None)), {"template_id": "d-1", "dynamic_template_data": {"n": [1]}})
     assert "subject" not in body
     assert "content" not in body
@@ -160,7 +160,7 @@ def test_a_template_brings_its_own_subject_and_content() -> None:
     assert body["personalizations"][0]["dynamic_template_data"] == {"n": [1]}
 
 
-def test_options_find_their_places() -> None:
+def test_options_are_written_to_the_body() -> None:
     body = built(send_request(mail(html="<p>")), {**GOOD, "send_at": int(NOW.timestamp()) + 60})
     (personal,) = body["personalizations"]
     assert personal["substitutions"] == {"-name-": "Ada"}
@@ -170,23 +170,23 @@ def test_options_find_their_places() -> None:
         assert body[name] == GOOD[name]
 
 
-def test_every_personalization_gets_the_personal_options() -> None:
+def test_personal_options_are_in_every_personalization() -> None:
     message = mail(to=(), bcc=people("c@example.org", "d@example.org"))
     for personal in built(send_request(message), {"substitutions": {"-a-": "b"}})["personalizations"]:
         assert personal["substitutions"] == {"-a-": "b"}
 
 
-def test_sandbox_mode_of_the_route_keeps_the_other_settings() -> None:
+def test_route_sandbox_mode_keeps_the_other_mail_settings() -> None:
     options = {"mail_settings": {"footer": {"enable": True}, "sandbox_mode": {"enable": False}}}
     settings = built(send_request(), options, sandbox=True)["mail_settings"]
     assert settings == {"footer": {"enable": True}, "sandbox_mode": {"enable": True}}
 
 
-def test_a_text_like_one_of_sendgrids_keys_is_sent() -> None:
+def test_text_that_looks_like_a_sendgrid_key_is_sent() -> None:
     body = built(send_request(mail(text="SG.0123456789abcdefghijkl.mnop", html="SG.0123456789abcdefghijkl.mnop")))
     assert body["content"][0]["value"].startswith("SG.")
 
 
-def test_text_that_utf8_cannot_carry_is_refused() -> None:
+def test_text_that_utf8_cannot_encode_is_refused() -> None:
     with pytest.raises(ValueError, match="surrogates"):
         build(send_request(mail(text="\ud800")), {}, sandbox=False)

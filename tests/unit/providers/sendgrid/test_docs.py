@@ -13,11 +13,11 @@ PAGE = (Path(__file__).parents[4] / "docs/providers/sendgrid.md").read_text(enco
 _TABLE = PAGE[PAGE.index("## Settings of a route") : PAGE.index("`senders`, `concurrency`")]
 
 
-def test_the_table_of_settings() -> None:
+def test_page_lists_every_setting() -> None:
     named = [line.split("`")[1] for line in _TABLE.splitlines() if line.startswith("| `")]
     assert sorted(named) == sorted(SETTINGS)
 
 
 @pytest.mark.parametrize("name", sorted({*member_names(Options), *(rule.code for rule in RULES), "unreachable"}))
-def test_options_and_causes(name: str) -> None:
+def test_page_lists_every_option_and_cause(name: str) -> None:
     assert f"`{name}`" in PAGE

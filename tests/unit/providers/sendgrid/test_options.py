@@ -71,7 +71,7 @@ def test_all_problems_are_reported_together() -> None:
     assert len(options_problems({"send_at": "x", "asm": 1, "mail_settings": {"footer": {"text": 1}}}, "o")) == 3
 
 
-def test_demands_leave_out_what_is_empty_or_only_switched_off() -> None:
+def test_demands_omit_empty_and_disabled_options() -> None:
     off = {"mail_settings": {"footer": {"enable": False}}, "tracking_settings": {"click_tracking": {"enable": False}}}
     assert demands({}) == demands(off) == []
     assert demands({**off, "asm": {}, "content": [], "template_id": "d-1"}) == ["template_id"]

@@ -76,13 +76,13 @@ ANSWERS: Mapping[str, tuple[int, bytes, type[Outcome], str]] = {
 
 
 @pytest.mark.parametrize(("status", "body", "kind", "code"), ANSWERS.values(), ids=ANSWERS)
-def test_what_an_answer_means(status: int, body: bytes, kind: type[Outcome], code: str) -> None:
+def test_response_gives_the_expected_outcome(status: int, body: bytes, kind: type[Outcome], code: str) -> None:
     outcome = outcome_of(HttpResponse(status=status, headers={}, body=body), NOW, was_sandbox=False)
     assert (type(outcome), outcome.code) == (kind, code)
     assert outcome.reply == f"{status} {body.decode()}".rstrip()
 
 
-def test_the_answers_above_meet_every_row() -> None:
+def test_every_rule_is_covered() -> None:
     met = set()
     for status, body, _, _ in ANSWERS.values():
         response = HttpResponse(status=status, headers={}, body=body)
@@ -92,13 +92,13 @@ def test_the_answers_above_meet_every_row() -> None:
     assert all(rule.source for rule in RULES)
 
 
-def test_accepted() -> None:
+def test_accepted_message_is_sent_with_its_id() -> None:
     response = HttpResponse(status=202, headers={"X-Message-Id": "abc"})
     assert outcome_of(response, NOW, was_sandbox=False) == Sent(provider_id="abc", reply="202")
     assert outcome_of(HttpResponse(status=202, headers={}), NOW, was_sandbox=True) == Sent(reply="202")
 
 
-def test_validated_only_where_sandbox_mode_asked_for_it() -> None:
+def test_status_200_is_sent_only_in_sandbox_mode() -> None:
     assert outcome_of(HttpResponse(status=200, headers={}), NOW, was_sandbox=True) == Sent(reply="200")
 
 
@@ -118,7 +118,7 @@ AT = int(NOW.timestamp())
         ({}, None),
     ],
 )
-def test_how_long_sendgrid_asks_to_wait(headers: dict[str, str], seconds: float | None) -> None:
+def test_wait_follows_retry_after_or_rate_limit_reset(headers: dict[str, str], seconds: float | None) -> None:
     assert wait_seconds(headers, NOW) == seconds
     outcome = outcome_of(HttpResponse(status=429, headers=headers), NOW, was_sandbox=False)
     assert outcome == Deferred(code="rate_limited", reply="429", retry_after_seconds=seconds)

@@ -27,7 +27,7 @@ async def session() -> AsyncIterator[aiohttp.ClientSession]:
         yield opened
 
 
-async def test_sent_with_the_vendors_id(standin: SendGridStandIn, session: aiohttp.ClientSession) -> None:
+async def test_sent_message_has_the_vendors_id(standin: SendGridStandIn, session: aiohttp.ClientSession) -> None:
     outcome = await route(standin.url, session).send(send_request())
     (kept,) = standin.inbox.messages
     assert outcome == Sent(provider_id=kept.id.rpartition(".")[0], reply="202")
@@ -35,7 +35,7 @@ async def test_sent_with_the_vendors_id(standin: SendGridStandIn, session: aioht
     assert (kept.subject, kept.text, kept.envelope) == ("Hello", "A text", ("ada@example.org",))
 
 
-async def test_a_large_attachment_arrives_whole(standin: SendGridStandIn, session: aiohttp.ClientSession) -> None:
+async def test_large_attachment_arrives_complete(standin: SendGridStandIn, session: aiohttp.ClientSession) -> None:
     content = bytes(range(256)) * 8_000
     outcome = await route(standin.url, session).send(
         send_request(mail(attachments=(Attachment(name="a", content=content),)))
@@ -44,17 +44,13 @@ async def test_a_large_attachment_arrives_whole(standin: SendGridStandIn, sessio
     assert standin.inbox.messages[0].attachments[0].content == content
 
 
-async def test_a_name_with_a_comma_reads_as_it_was_given(
-    standin: SendGridStandIn, session: aiohttp.ClientSession
-) -> None:
+async def test_name_with_a_comma_arrives_unchanged(standin: SendGridStandIn, session: aiohttp.ClientSession) -> None:
     name = 'Doe, "JD" Jane; MD'
     await route(standin.url, session).send(send_request(mail(to=(Address(email="jane@example.org", name=name),))))
     assert standin.inbox.messages[0].to[0].name == name
 
 
-async def test_the_vendors_refusal_is_kept_with_its_reason(
-    standin: SendGridStandIn, session: aiohttp.ClientSession
-) -> None:
+async def test_refusal_keeps_the_vendors_reason(standin: SendGridStandIn, session: aiohttp.ClientSession) -> None:
     outcome = await route(standin.url, session).send(send_request(mail(headers={"Reply-To": "x@example.org"})))
     assert isinstance(outcome, Rejected)
     assert outcome.code == "invalid_message"
@@ -71,7 +67,7 @@ async def test_the_vendors_refusal_is_kept_with_its_reason(
         ("sender_unverified", "sender_not_verified"),
     ],
 )
-async def test_an_account_that_may_not_send_is_the_routes_fault(
+async def test_account_that_may_not_send_is_a_route_fault(
     standin: SendGridStandIn, session: aiohttp.ClientSession, state: str, code: str
 ) -> None:
     standin.account = state
@@ -81,22 +77,20 @@ async def test_an_account_that_may_not_send_is_the_routes_fault(
     assert standin.inbox.accepted == 0
 
 
-async def test_retry_after_is_kept(standin: SendGridStandIn, session: aiohttp.ClientSession) -> None:
+async def test_retry_after_is_returned(standin: SendGridStandIn, session: aiohttp.ClientSession) -> None:
     standin.script.respond(429, headers={"Retry-After": "7"})
     outcome = await route(standin.url, session).send(send_request())
     assert isinstance(outcome, Deferred)
     assert (outcome.code, outcome.retry_after_seconds) == ("rate_limited", 7)
 
 
-async def test_a_refused_key_is_read_anew_once(standin: SendGridStandIn, session: aiohttp.ClientSession) -> None:
+async def test_refused_key_is_reread_once(standin: SendGridStandIn, session: aiohttp.ClientSession) -> None:
     keys = Secret("SG.old", renewed=DEFAULT_KEY)
     assert isinstance(await route(standin.url, session, keys).send(send_request()), Sent)
     assert (keys.refreshed, standin.inbox.requests, standin.inbox.accepted) == (1, 2, 1)
 
 
-async def test_a_key_that_stays_wrong_is_tried_no_more(
-    standin: SendGridStandIn, session: aiohttp.ClientSession
-) -> None:
+async def test_key_that_stays_wrong_is_not_retried(standin: SendGridStandIn, session: aiohttp.ClientSession) -> None:
     same, other = Secret("SG.old"), Secret("SG.old", renewed="SG.also wrong")
     for keys, requests in ((same, 1), (other, 3)):
         outcome = await route(standin.url, session, keys).send(send_request())
@@ -104,7 +98,7 @@ async def test_a_key_that_stays_wrong_is_tried_no_more(
         assert (outcome.code, standin.inbox.requests) == ("bad_credentials", requests)
 
 
-async def test_exhausted_credits_are_the_same_for_every_key(
+async def test_exhausted_credits_do_not_reread_the_key(
     standin: SendGridStandIn, session: aiohttp.ClientSession
 ) -> None:
     standin.account = "credits_exhausted"
@@ -113,19 +107,19 @@ async def test_exhausted_credits_are_the_same_for_every_key(
     assert keys.refreshed == 0
 
 
-async def test_no_key_is_the_routes_fault(standin: SendGridStandIn, session: aiohttp.ClientSession) -> None:
+async def test_missing_key_is_a_route_fault(standin: SendGridStandIn, session: aiohttp.ClientSession) -> None:
     outcome = await route(standin.url, session, Secret("")).send(send_request())
     assert outcome == RouteFault(code="secret_unavailable", reply="setting:SENDGRID_API_KEY: missing")
     assert standin.inbox.requests == 0
 
 
-async def test_no_connection_is_deferred(session: aiohttp.ClientSession) -> None:
+async def test_refused_connection_is_deferred(session: aiohttp.ClientSession) -> None:
     async with SendGridStandIn() as gone:
         url = gone.url
     assert await route(url, session).send(send_request()) == Deferred(code="unreachable", reply="ClientConnectorError")
 
 
-async def test_an_answer_that_is_lost_is_unknown(standin: SendGridStandIn, session: aiohttp.ClientSession) -> None:
+async def test_lost_response_is_unknown(standin: SendGridStandIn, session: aiohttp.ClientSession) -> None:
     standin.script.cut_after_accept()
     outcome = await route(standin.url, session).send(send_request())
     assert isinstance(outcome, Unknown)
@@ -133,19 +127,19 @@ async def test_an_answer_that_is_lost_is_unknown(standin: SendGridStandIn, sessi
     assert standin.inbox.accepted == 1
 
 
-async def test_a_gateway_that_gave_up_is_unknown(standin: SendGridStandIn, session: aiohttp.ClientSession) -> None:
+async def test_gateway_timeout_is_unknown(standin: SendGridStandIn, session: aiohttp.ClientSession) -> None:
     standin.script.accept_then(504, "upstream timed out")
     outcome = await route(standin.url, session).send(send_request())
     assert outcome == Unknown(code="answer_lost", reply="504 upstream timed out")
 
 
-async def test_no_answer_in_time_is_unknown(standin: SendGridStandIn, session: aiohttp.ClientSession) -> None:
+async def test_response_timeout_is_unknown(standin: SendGridStandIn, session: aiohttp.ClientSession) -> None:
     standin.script.hang(after_accept=True)
     outcome = await route(standin.url, session, timeout_seconds=0.3).send(send_request())
     assert outcome == Unknown(code="answer_lost", reply="TimeoutError")
 
 
-async def test_a_cancelled_send_is_not_swallowed(standin: SendGridStandIn, session: aiohttp.ClientSession) -> None:
+async def test_cancelled_send_raises(standin: SendGridStandIn, session: aiohttp.ClientSession) -> None:
     standin.script.hang()
     task = asyncio.create_task(route(standin.url, session).send(send_request()))
     await standin.inbox.wait_for_requests(1)
@@ -154,24 +148,18 @@ async def test_a_cancelled_send_is_not_swallowed(standin: SendGridStandIn, sessi
         await task
 
 
-async def test_sandbox_mode_of_the_route_sends_nothing(
-    standin: SendGridStandIn, session: aiohttp.ClientSession
-) -> None:
+async def test_route_sandbox_mode_sends_nothing(standin: SendGridStandIn, session: aiohttp.ClientSession) -> None:
     assert await route(standin.url, session, sandbox_mode=True).send(send_request()) == Sent(reply="200")
     assert standin.inbox.accepted == 0
 
 
-async def test_sandbox_mode_of_a_message_sends_nothing(
-    standin: SendGridStandIn, session: aiohttp.ClientSession
-) -> None:
+async def test_message_sandbox_mode_sends_nothing(standin: SendGridStandIn, session: aiohttp.ClientSession) -> None:
     options = {"sendgrid": {"mail_settings": {"sandbox_mode": {"enable": True}}}}
     assert await route(standin.url, session).send(send_request(mail(options=options))) == Sent(reply="200")
     assert standin.inbox.accepted == 0
 
 
-async def test_options_of_the_message_win_over_the_routes(
-    standin: SendGridStandIn, session: aiohttp.ClientSession
-) -> None:
+async def test_message_options_override_route_options(standin: SendGridStandIn, session: aiohttp.ClientSession) -> None:
     at_route = {"send_at": 1_772_600_900, "content": [{"type": "text/calendar", "value": "A"}]}
     message = mail(options={"sendgrid": {"send_at": 1_772_600_800}})
     standin.clock = lambda: send_request().date
@@ -189,7 +177,7 @@ async def test_options_of_the_message_win_over_the_routes(
         (mail(options={"sendgrid": {"sendat": 1}}), "did you mean send_at"),
     ],
 )
-async def test_what_the_api_has_no_place_for_is_refused_not_dropped(
+async def test_unsupported_feature_is_refused_and_not_dropped(
     standin: SendGridStandIn, session: aiohttp.ClientSession, given: Message, reason: str
 ) -> None:
     outcome = await route(standin.url, session).send(send_request(given))
@@ -199,9 +187,7 @@ async def test_what_the_api_has_no_place_for_is_refused_not_dropped(
     assert standin.inbox.requests == 0
 
 
-async def test_text_that_cannot_be_encoded_is_the_messages_fault(
-    standin: SendGridStandIn, session: aiohttp.ClientSession
-) -> None:
+async def test_unencodable_text_is_rejected(standin: SendGridStandIn, session: aiohttp.ClientSession) -> None:
     outcome = await route(standin.url, session).send(send_request(mail(text="\ud800")))
     assert isinstance(outcome, Rejected)
     assert outcome.code == "invalid_message"
@@ -216,7 +202,7 @@ async def test_text_that_cannot_be_encoded_is_the_messages_fault(
         ("credits_exhausted", "credits_exhausted"),
     ],
 )
-async def test_a_probe_sees_what_keeps_the_account_from_sending(
+async def test_probe_reports_why_the_account_cannot_send(
     standin: SendGridStandIn, session: aiohttp.ClientSession, state: str, code: str
 ) -> None:
     standin.account = state
@@ -226,21 +212,23 @@ async def test_a_probe_sees_what_keeps_the_account_from_sending(
     assert found.reply
 
 
-async def test_a_probe_of_a_healthy_account_sends_nothing(
+async def test_probe_of_a_healthy_account_sends_nothing(
     standin: SendGridStandIn, session: aiohttp.ClientSession
 ) -> None:
     assert await route(standin.url, session).probe() == Sent()
     assert standin.inbox.accepted == 0
 
 
-async def test_a_probe_bears_an_account_whose_credits_it_may_not_read(
+async def test_probe_succeeds_if_credits_are_not_readable(
     standin: SendGridStandIn, session: aiohttp.ClientSession
 ) -> None:
     standin.script.respond(403, operation="account", skip=1)
     assert await route(standin.url, session).probe() == Sent()
 
 
-async def test_a_probe_says_that_the_service_is_away(standin: SendGridStandIn, session: aiohttp.ClientSession) -> None:
+async def test_probe_of_unreachable_service_is_a_route_fault(
+    standin: SendGridStandIn, session: aiohttp.ClientSession
+) -> None:
     standin.script.respond(503, operation="account")
     standin.script.respond(200, "not json", operation="account")
     found = [await route(standin.url, session).probe() for _ in range(2)]
@@ -252,7 +240,7 @@ async def test_a_probe_says_that_the_service_is_away(standin: SendGridStandIn, s
     assert without.code == "secret_unavailable"
 
 
-async def test_the_activity_feed_knows_what_was_sent(standin: SendGridStandIn, session: aiohttp.ClientSession) -> None:
+async def test_activity_feed_finds_a_sent_message(standin: SendGridStandIn, session: aiohttp.ClientSession) -> None:
     standin.lists.has_activity_feed = True
     provider = route(standin.url, session, activity_feed=True)
     standin.script.cut_after_accept()
@@ -262,7 +250,7 @@ async def test_the_activity_feed_knows_what_was_sent(standin: SendGridStandIn, s
     assert found.provider_id == f"{standin.inbox.messages[0].id}.recvd-standin"
 
 
-async def test_the_activity_feed_never_proves_that_nothing_was_sent(
+async def test_message_missing_from_the_activity_feed_stays_unknown(
     standin: SendGridStandIn, session: aiohttp.ClientSession
 ) -> None:
     standin.lists.has_activity_feed = True
@@ -271,7 +259,7 @@ async def test_the_activity_feed_never_proves_that_nothing_was_sent(
     assert isinstance(await provider.verify(send_request(attempt=2), "id"), Unknown)
 
 
-async def test_without_the_add_on_a_lost_answer_stays_unknown(
+async def test_lost_response_without_the_activity_feed_stays_unknown(
     standin: SendGridStandIn, session: aiohttp.ClientSession
 ) -> None:
     await route(standin.url, session).send(send_request())
@@ -301,18 +289,18 @@ async def test_without_the_add_on_a_lost_answer_stays_unknown(
         ({"options": {"template": "x"}}, "options.template: is not an option of SendGrid"),
     ],
 )
-def test_each_wrong_setting_is_named(settings: dict[str, object], fault: str) -> None:
+def test_invalid_setting_is_named(settings: dict[str, object], fault: str) -> None:
     (found,) = sendgrid.check_settings(settings)
     assert found.startswith(fault)
     assert "SG.real-key" not in found
 
 
-def test_good_settings_have_no_fault() -> None:
+def test_valid_settings_have_no_problems() -> None:
     assert sendgrid.check_settings({}) == []
     assert sendgrid.check_settings({"base_url": sendgrid.EU_URL, "api_key": "vault:sendgrid-key"}) == []
     assert sendgrid.check_settings({"base_url": "http://127.0.0.1:9000", "timeout_seconds": 5}) == []
     assert len(sendgrid.check_settings({"api_key": "x", "base_url": "x", "options": 1})) == 3
 
 
-def test_capabilities_are_words_of_the_contract() -> None:
+def test_capabilities_are_in_the_contract() -> None:
     assert sendgrid.CAPABILITIES.features <= set(FEATURES)

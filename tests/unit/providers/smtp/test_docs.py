@@ -14,17 +14,17 @@ _SETTINGS = PAGE[PAGE.index("## Settings of a route") : PAGE.index("`senders`, `
 _OWN_CAUSES = ("unreachable", "answer_lost", "secret_unavailable")
 
 
-def test_the_table_of_settings() -> None:
+def test_page_lists_every_setting() -> None:
     named = [line.split("`")[1] for line in _SETTINGS.splitlines() if line.startswith("| `")]
     assert sorted(named) == sorted(SETTINGS)
 
 
 @pytest.mark.parametrize("name", sorted({*_OWN_CAUSES, *(rule.cause for rule in RULES), *PRIVATE_NAMES}))
-def test_causes_and_private_names(name: str) -> None:
+def test_page_lists_every_cause_and_private_name(name: str) -> None:
     assert f"`{name}`" in PAGE
 
 
-def test_the_numbers() -> None:
+def test_page_states_the_timeouts_and_limits() -> None:
     words, timeouts = " ".join(PAGE.split()), SmtpTimeouts()
     assert f"kept for {MAX_IDLE_SECONDS:g} seconds at most, and for {MAX_TRANSACTIONS} mails" in words
     assert f"{timeouts.step_seconds:g} seconds for a reply" in words

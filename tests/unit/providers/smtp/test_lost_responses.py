@@ -11,7 +11,7 @@ from relay.core.outcomes import Deferred, Sent, Unknown
 from relay.providers.smtp.connection import SmtpTimeouts
 from relay.providers.smtp.outcomes import opening_failed
 from relay.providers.smtp.pool import MAX_IDLE_SECONDS, MAX_TRANSACTIONS
-from tests.unit.providers.smtp.smtp_place import Place, code_of, mail, opened, send_request
+from tests.unit.providers.smtp.smtp_route import Place, code_of, mail, opened, send_request
 
 SHORT = 0.2
 """Seconds that a test waits for a server that never answers."""
@@ -23,20 +23,20 @@ async def place(tmp_path: Path) -> AsyncIterator[Place]:
         yield here
 
 
-async def test_a_server_that_is_away_is_unreachable(tmp_path: Path) -> None:
+async def test_refused_connection_is_unreachable(tmp_path: Path) -> None:
     async with opened(tmp_path) as place:
         pass
     assert await place.send() == Deferred(code="unreachable", reply="SMTPConnectError")
     assert code_of(await place.providers[0].probe()) == ("RouteFault", "unreachable")
 
 
-async def test_a_name_that_does_not_resolve_is_unreachable(place: Place) -> None:
+async def test_unresolvable_name_is_unreachable(place: Place) -> None:
     place.settings["host"] = "nobody.invalid"
     assert await place.send() == Deferred(code="unreachable", reply="SMTPConnectError")
 
 
 @pytest.mark.parametrize("operation", ["connect", "ehlo", "starttls", "auth", "mail", "rcpt", "data", "send"])
-async def test_a_connection_cut_before_the_content_certainly_sent_nothing(place: Place, operation: str) -> None:
+async def test_connection_lost_before_the_content_is_deferred(place: Place, operation: str) -> None:
     place.script.cut_before_body(operation=operation)
     assert code_of(await place.send()) == ("Deferred", "unreachable")
     assert isinstance(await place.providers[0].send(send_request()), Sent)
@@ -44,7 +44,7 @@ async def test_a_connection_cut_before_the_content_certainly_sent_nothing(place:
 
 
 @pytest.mark.parametrize("operation", ["connect", "ehlo", "starttls", "auth", "mail", "rcpt", "data"])
-async def test_a_step_without_an_answer_certainly_sent_nothing(place: Place, operation: str) -> None:
+async def test_step_timeout_is_deferred(place: Place, operation: str) -> None:
     place.script.hang(operation=operation)
     timeouts = SmtpTimeouts(connect_seconds=SHORT, step_seconds=SHORT)
     route = place.route(timeouts)
@@ -52,20 +52,20 @@ async def test_a_step_without_an_answer_certainly_sent_nothing(place: Place, ope
     assert place.inbox.accepted == 0
 
 
-async def test_a_connection_cut_after_the_final_dot_is_unknown(place: Place) -> None:
+async def test_connection_lost_after_the_final_dot_is_unknown(place: Place) -> None:
     place.script.cut_after_accept()
     assert await place.send() == Unknown(code="answer_lost", reply="SMTPServerDisconnected")
     assert place.inbox.accepted == 1
 
 
-async def test_no_answer_to_the_final_dot_is_unknown(place: Place) -> None:
+async def test_missing_reply_to_the_final_dot_is_unknown(place: Place) -> None:
     place.script.hang(after_accept=True)
     route = place.route(SmtpTimeouts(content_seconds=SHORT))
     assert await route.send(send_request()) == Unknown(code="answer_lost", reply="SMTPReadTimeoutError")
     await place.inbox.wait_for(1)
 
 
-async def test_an_attempt_that_takes_too_long_after_the_final_dot_is_unknown(place: Place) -> None:
+async def test_attempt_timeout_after_the_final_dot_is_unknown(place: Place) -> None:
     place.script.hang(after_accept=True)
     route = place.route(SmtpTimeouts(attempt_seconds=1.0))
     assert await route.send(send_request()) == Unknown(code="answer_lost", reply="TimeoutError")
@@ -73,26 +73,26 @@ async def test_an_attempt_that_takes_too_long_after_the_final_dot_is_unknown(pla
 
 
 @pytest.mark.parametrize("operation", ["ehlo", "mail"])
-async def test_an_attempt_that_takes_too_long_before_it_certainly_sent_nothing(place: Place, operation: str) -> None:
+async def test_attempt_timeout_before_the_final_dot_is_deferred(place: Place, operation: str) -> None:
     place.script.hang(operation=operation)
     route = place.route(SmtpTimeouts(attempt_seconds=SHORT))
     assert await route.send(send_request()) == Deferred(code="unreachable", reply="TimeoutError")
     assert place.inbox.accepted == 0
 
 
-async def test_an_answer_no_rfc_knows_is_unknown_after_the_final_dot_only(place: Place) -> None:
+async def test_undefined_reply_is_unknown_only_after_the_final_dot(place: Place) -> None:
     place.script.accept_then(699, "what", operation="send")
     assert await place.send() == Unknown(code="answer_lost", reply="699 what")
     place.script.respond(699, "what", operation="mail")
     assert await place.send() == Deferred(code="provider_unavailable", reply="699 what")
 
 
-async def test_a_refusal_after_the_final_dot_certainly_sent_nothing_though_the_connection_ends(place: Place) -> None:
+async def test_refusal_after_the_final_dot_is_certain_even_if_the_connection_ends(place: Place) -> None:
     place.script.respond(421, "4.3.2 shutting down", operation="send")
     assert await place.send() == Deferred(code="provider_unavailable", reply="421 4.3.2 shutting down")
 
 
-async def test_a_cancelled_send_is_not_swallowed_and_its_connection_not_used_again(place: Place) -> None:
+async def test_cancelled_send_raises_and_its_connection_is_not_reused(place: Place) -> None:
     place.script.hang()
     route = place.route()
     task = asyncio.create_task(route.send(send_request()))
@@ -104,14 +104,14 @@ async def test_a_cancelled_send_is_not_swallowed_and_its_connection_not_used_aga
     assert place.standin.connections == 2
 
 
-async def test_a_connection_is_used_again(place: Place) -> None:
+async def test_connection_is_reused(place: Place) -> None:
     route = place.route()
     for _ in range(3):
         assert isinstance(await route.send(send_request()), Sent)
     assert place.standin.connections == 1
 
 
-async def test_one_that_was_idle_too_long_is_not(place: Place) -> None:
+async def test_connection_idle_too_long_is_not_reused(place: Place) -> None:
     route = place.route()
     await route.send(send_request())
     place.advance(MAX_IDLE_SECONDS)
@@ -119,7 +119,7 @@ async def test_one_that_was_idle_too_long_is_not(place: Place) -> None:
     assert place.standin.connections == 2
 
 
-async def test_one_that_served_often_enough_is_not(tmp_path: Path) -> None:
+async def test_connection_with_too_many_transactions_is_not_reused(tmp_path: Path) -> None:
     async with opened(tmp_path, tls="none", users={}) as place:
         route = place.route()
         for _ in range(MAX_TRANSACTIONS + 1):
@@ -127,7 +127,7 @@ async def test_one_that_served_often_enough_is_not(tmp_path: Path) -> None:
         assert place.standin.connections == 2
 
 
-async def test_one_that_the_server_closed_meanwhile_is_replaced_without_an_attempt_lost(place: Place) -> None:
+async def test_connection_closed_by_the_server_is_replaced_within_the_attempt(place: Place) -> None:
     route = place.route()
     await route.send(send_request())
     place.script.cut_before_body(operation="mail")
@@ -137,7 +137,7 @@ async def test_one_that_the_server_closed_meanwhile_is_replaced_without_an_attem
     assert (place.standin.connections, place.inbox.accepted) == (3, 3)
 
 
-async def test_a_kept_connection_cut_after_the_final_dot_is_unknown_and_nothing_is_sent_again(place: Place) -> None:
+async def test_reused_connection_lost_after_the_final_dot_is_unknown_and_not_resent(place: Place) -> None:
     route = place.route()
     await route.send(send_request())
     place.script.cut_after_accept()
@@ -145,7 +145,7 @@ async def test_a_kept_connection_cut_after_the_final_dot_is_unknown_and_nothing_
     assert (place.standin.connections, place.inbox.accepted) == (1, 2)
 
 
-async def test_after_a_refusal_the_transaction_is_ended_and_the_connection_used_again(place: Place) -> None:
+async def test_refusal_resets_the_transaction_and_reuses_the_connection(place: Place) -> None:
     route = place.route()
     for operation in ("rcpt", "data", "send", "mail"):
         place.script.respond(550, "5.1.1 no", operation=operation)
@@ -154,7 +154,7 @@ async def test_after_a_refusal_the_transaction_is_ended_and_the_connection_used_
     assert place.standin.connections == 1
 
 
-async def test_one_server_is_never_asked_for_more_connections_than_the_route_may_have(place: Place) -> None:
+async def test_connections_stay_within_the_routes_limit(place: Place) -> None:
     place.settings["connections"] = 2
     route = place.route()
     outcomes = await asyncio.gather(*(route.send(send_request(mail(f"p{number}@example.org"))) for number in range(9)))
@@ -162,7 +162,7 @@ async def test_one_server_is_never_asked_for_more_connections_than_the_route_may
     assert (place.standin.connections, place.inbox.accepted) == (2, 9)
 
 
-async def test_who_waits_too_long_for_a_connection_is_deferred(place: Place) -> None:
+async def test_slot_timeout_is_deferred(place: Place) -> None:
     place.settings["connections"] = 1
     place.script.hang()
     route = place.route(SmtpTimeouts(slot_seconds=SHORT))
@@ -176,7 +176,7 @@ async def test_who_waits_too_long_for_a_connection_is_deferred(place: Place) -> 
     assert isinstance(await route.send(send_request()), Sent)
 
 
-async def test_closing_takes_leave_of_what_is_kept_and_of_what_comes_back(place: Place) -> None:
+async def test_close_quits_idle_and_returned_connections(place: Place) -> None:
     route = place.route()
     await route.send(send_request())
     place.script.slow(0.05)
@@ -197,7 +197,7 @@ async def test_closing_takes_leave_of_what_is_kept_and_of_what_comes_back(place:
         (ConnectionResetError(), ("Deferred", "unreachable")),
     ],
 )
-def test_a_handshake_that_was_cut_is_passing_and_one_that_failed_is_not(
+def test_broken_handshake_is_deferred_and_failed_one_is_a_route_fault(
     cause: Exception, expected: tuple[str, str]
 ) -> None:
     error = OSError("wrapped")

@@ -84,28 +84,28 @@ def reply(step: str, text: str) -> SmtpReply:
 
 
 @pytest.mark.parametrize(("step", "text", "kind", "cause"), REPLIES)
-def test_a_reply_is_read_and_kept(step: str, text: str, kind: type[Outcome], cause: str) -> None:
+def test_reply_gives_the_expected_outcome(step: str, text: str, kind: type[Outcome], cause: str) -> None:
     outcome = read_reply(reply(step, text))
     assert (type(outcome), outcome.code, outcome.reply) == (kind, cause, text)
 
 
-def test_every_row_has_a_reply_here_that_it_decides() -> None:
+def test_every_rule_is_covered() -> None:
     decided = {next(rule for rule in RULES if rule.matches(reply(step, text))) for step, text, *_ in REPLIES}
     assert [rule for rule in RULES if rule not in decided] == []
 
 
-def test_every_row_names_a_known_cause_and_its_source() -> None:
+def test_every_rule_has_a_known_cause_and_a_source() -> None:
     assert {rule.cause for rule in RULES} <= set(CAUSES)
     assert all(rule.source for rule in RULES)
 
 
 @pytest.mark.parametrize("step", ["connect", "auth", "mail", "rcpt", "data"])
-def test_a_reply_no_rfc_knows_is_waited_for_and_after_the_content_unknown(step: str) -> None:
+def test_undefined_reply_is_deferred_and_unknown_after_the_content(step: str) -> None:
     assert type(read_reply(reply(step, "699 what"))) is Deferred
     assert type(read_reply(reply("content", "699 what"))) is Unknown
 
 
-def test_only_data_may_go_on_with_354() -> None:
+def test_reply_354_is_good_only_for_data() -> None:
     assert reply("data", "354 go on").is_good
     assert not reply("content", "354 go on").is_good
 
@@ -113,7 +113,7 @@ def test_only_data_may_go_on_with_354() -> None:
 @pytest.mark.parametrize(
     ("text", "enhanced"), [("5.1.1 User unknown", "5.1.1"), ("4.5.127 x", "4.5.127"), ("User 5.1.1", ""), ("9.1.1", "")]
 )
-def test_an_enhanced_code_stands_at_the_beginning(text: str, enhanced: str) -> None:
+def test_enhanced_code_is_read_only_at_the_beginning(text: str, enhanced: str) -> None:
     assert SmtpReply(step="mail", code=550, text=text).enhanced == enhanced
 
 
@@ -129,11 +129,11 @@ def test_an_enhanced_code_stands_at_the_beginning(text: str, enhanced: str) -> N
         ("2.0.0 OK", None),
     ],
 )
-def test_the_servers_name_for_a_message_is_found(text: str, expected: str | None) -> None:
+def test_queue_id_is_found(text: str, expected: str | None) -> None:
     assert queue_id(text) == expected
 
 
-def test_recipients_are_grouped_by_outcome_in_the_order_of_their_first() -> None:
+def test_recipients_are_grouped_by_outcome_in_order() -> None:
     sent, no = Sent(provider_id="a"), Rejected(code="invalid_recipient", reply="550")
     assert distinct([(3, no), (0, sent), (1, no), (2, Sent(provider_id="a"))]) == [((0, 2), sent), ((1, 3), no)]
 

@@ -15,7 +15,7 @@ from standins.entra import TokenIssuer
 from standins.smtp.auth import AUDIENCE
 from standins.smtp.server import DEFAULT_USER
 from tests.send_requests import Secret
-from tests.unit.providers.smtp.smtp_place import Place, Tokens, code_of, mail, opened, send_request
+from tests.unit.providers.smtp.smtp_route import Place, Tokens, code_of, mail, opened, send_request
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ async def place(tmp_path: Path) -> AsyncIterator[Place]:
         yield here
 
 
-async def test_sent_with_the_servers_id_and_words(place: Place) -> None:
+async def test_sent_message_has_the_servers_id_and_reply(place: Place) -> None:
     outcome = await place.send()
     (kept,) = place.inbox.messages
     assert outcome == Sent(provider_id=kept.id, reply=f"250 2.0.0 OK: queued as {kept.id}")
@@ -35,18 +35,18 @@ async def test_sent_with_the_servers_id_and_words(place: Place) -> None:
 
 @pytest.mark.parametrize("tls", ["starttls", "implicit"])
 @pytest.mark.parametrize("auth", ["plain", "login", ""])
-async def test_a_password_goes_by_every_mechanism_under_tls(tmp_path: Path, tls: str, auth: str) -> None:
+async def test_password_works_with_every_mechanism_under_tls(tmp_path: Path, tls: str, auth: str) -> None:
     async with opened(tmp_path, tls=tls, route={"auth": auth} if auth else {}) as place:
         assert isinstance(await place.send(), Sent)
         assert isinstance(await place.providers[0].probe(), Sent)
 
 
-async def test_a_private_server_may_do_without_tls_and_auth(tmp_path: Path) -> None:
+async def test_private_server_works_without_tls_and_auth(tmp_path: Path) -> None:
     async with opened(tmp_path, tls="none", users={}) as place:
         assert isinstance(await place.send(), Sent)
 
 
-async def test_a_certificate_of_another_name_is_the_routes_fault(tmp_path: Path) -> None:
+async def test_certificate_of_another_name_is_a_route_fault(tmp_path: Path) -> None:
     async with opened(tmp_path, certificate_hosts=("mail.example.net",)) as place:
         outcome = await place.send()
         assert code_of(outcome) == ("RouteFault", "misconfigured")
@@ -56,7 +56,7 @@ async def test_a_certificate_of_another_name_is_the_routes_fault(tmp_path: Path)
 
 
 @pytest.mark.parametrize("tls", ["starttls", "implicit"])
-async def test_a_certificate_of_an_unknown_authority_is_the_routes_fault(tmp_path: Path, tls: str) -> None:
+async def test_certificate_of_an_unknown_authority_is_a_route_fault(tmp_path: Path, tls: str) -> None:
     async with opened(tmp_path, tls=tls) as place:
         del place.settings["ca_file"]
         assert code_of(await place.send()) == ("RouteFault", "misconfigured")
@@ -64,9 +64,7 @@ async def test_a_certificate_of_an_unknown_authority_is_the_routes_fault(tmp_pat
 
 
 @pytest.mark.parametrize("content", [None, "no certificate"])
-async def test_authorities_that_cannot_be_read_are_the_routes_fault(
-    place: Place, tmp_path: Path, content: str | None
-) -> None:
+async def test_unreadable_ca_file_is_a_route_fault(place: Place, tmp_path: Path, content: str | None) -> None:
     path = tmp_path / "others.pem"
     if content is not None:
         path.write_text(content)
@@ -74,19 +72,19 @@ async def test_authorities_that_cannot_be_read_are_the_routes_fault(
     assert code_of(await place.send()) == ("RouteFault", "misconfigured")
 
 
-async def test_a_server_that_speaks_in_the_clear_is_not_spoken_to(tmp_path: Path) -> None:
+async def test_server_without_starttls_is_a_route_fault(tmp_path: Path) -> None:
     async with opened(tmp_path, tls="none", route={"tls": "starttls", "host": "localhost"}) as place:
         outcome = await place.send()
         assert outcome == RouteFault(code="misconfigured", reply="the server offers no STARTTLS")
         assert "auth" not in place.script.acted
 
 
-async def test_implicit_tls_to_a_starttls_port_is_the_routes_fault(place: Place) -> None:
+async def test_implicit_tls_to_a_starttls_port_is_a_route_fault(place: Place) -> None:
     place.settings["tls"] = "implicit"
     assert code_of(await place.send()) == ("RouteFault", "misconfigured")
 
 
-async def test_a_mechanism_that_is_not_offered_is_the_routes_fault(tmp_path: Path) -> None:
+async def test_missing_auth_mechanism_is_a_route_fault(tmp_path: Path) -> None:
     async with opened(tmp_path, users={}, route={"username": "x", "password": "setting:P", "auth": "login"}) as place:
         assert await place.send() == RouteFault(code="misconfigured", reply="the server offers no AUTH LOGIN")
 
@@ -102,25 +100,25 @@ async def test_a_mechanism_that_is_not_offered_is_the_routes_fault(tmp_path: Pat
         ("blocked", "account_restricted"),
     ],
 )
-async def test_an_account_that_may_not_send_is_the_routes_fault(place: Place, state: str, code: str) -> None:
+async def test_account_that_may_not_send_is_a_route_fault(place: Place, state: str, code: str) -> None:
     place.standin.account = state
     assert code_of(await place.send()) == ("RouteFault", code)
     assert place.inbox.accepted == 0
 
 
-async def test_a_refused_password_is_read_anew_once(place: Place) -> None:
+async def test_refused_password_is_reread_once(place: Place) -> None:
     place.passwords = Secret("old", renewed=place.passwords.value)
     assert isinstance(await place.send(), Sent)
     assert (place.passwords.refreshed, place.standin.connections) == (1, 2)
 
 
-async def test_a_password_that_stays_wrong_is_tried_no_more(place: Place) -> None:
+async def test_password_that_stays_wrong_is_not_retried(place: Place) -> None:
     place.passwords = Secret("old")
     assert code_of(await place.send()) == ("RouteFault", "bad_credentials")
     assert (place.passwords.refreshed, place.standin.connections) == (1, 1)
 
 
-async def test_no_password_is_the_routes_fault(place: Place) -> None:
+async def test_missing_password_is_a_route_fault(place: Place) -> None:
     place.passwords = Secret("")
     assert await place.send() == RouteFault(code="secret_unavailable", reply="setting:SMTP_PASSWORD: missing")
     assert place.standin.connections == 0
@@ -138,37 +136,37 @@ class TestXoauth2:
             here.tokens = Tokens(issuer.issue(AUDIENCE))
             yield here
 
-    async def test_a_token_lets_in(self, place: Place) -> None:
+    async def test_token_authenticates(self, place: Place) -> None:
         assert isinstance(await place.send(), Sent)
         assert place.tokens.asked == [provider.SMTP_SCOPE]
 
-    async def test_another_scope_may_be_asked_for(self, place: Place) -> None:
+    async def test_configured_scope_is_requested(self, place: Place) -> None:
         place.settings["scope"] = "https://smtp.example.com/.default"
         assert isinstance(await place.send(), Sent)
         assert place.tokens.asked == ["https://smtp.example.com/.default"]
 
-    async def test_tokens_outlive_the_end_of_passwords(self, place: Place) -> None:
+    async def test_tokens_work_where_passwords_are_disabled(self, place: Place) -> None:
         place.standin.account = "basic_auth_retired"
         assert isinstance(await place.send(), Sent)
 
-    async def test_a_refused_token_is_replaced_once(self, place: Place) -> None:
+    async def test_refused_token_is_replaced_once(self, place: Place) -> None:
         place.tokens = Tokens("expired", renewed=place.tokens.answer)
         assert isinstance(await place.send(), Sent)
         assert (len(place.tokens.asked), place.standin.connections) == (2, 2)
 
-    async def test_a_token_that_stays_wrong_is_tried_no_more(self, place: Place) -> None:
+    async def test_token_that_stays_wrong_is_not_retried(self, place: Place) -> None:
         place.tokens = Tokens("wrong", renewed="also wrong")
         assert code_of(await place.send()) == ("RouteFault", "bad_credentials")
         assert place.standin.connections == 2
 
     @pytest.mark.parametrize("answer", [Deferred(code="unreachable"), RouteFault(code="bad_credentials")])
-    async def test_without_a_token_nothing_is_sent(self, place: Place, answer: Deferred | RouteFault) -> None:
+    async def test_missing_token_sends_nothing(self, place: Place, answer: Deferred | RouteFault) -> None:
         place.tokens = Tokens(answer)
         assert await place.send() == answer
         assert place.standin.connections == 0
 
 
-async def test_everybody_in_the_envelope_is_named_to_the_server_and_bcc_to_nobody_else(place: Place) -> None:
+async def test_envelope_has_all_recipients_and_bcc_is_not_shown(place: Place) -> None:
     message = mail("ada@example.org", cc=(Address(email="bob@example.org"),), bcc=(Address(email="eve@example.org"),))
     await place.route().send(send_request(message))
     await place.route().send(send_request(message, recipients=(2,)))
@@ -180,34 +178,34 @@ async def test_everybody_in_the_envelope_is_named_to_the_server_and_bcc_to_nobod
     assert (whole.to, whole.cc, whole.bcc) == (part.to, part.cc, part.bcc)
 
 
-async def test_a_return_path_is_the_envelopes_sender(place: Place) -> None:
+async def test_return_path_is_the_envelope_sender(place: Place) -> None:
     await place.send(return_path="bounces@example.com")
     (kept,) = place.inbox.messages
     assert (kept.envelope_sender, kept.sender.address) == ("bounces@example.com", "app@example.com")
 
 
 @pytest.mark.parametrize("step", ["mail", "send"])
-async def test_a_server_that_takes_no_empty_sender_refuses_that_message_alone(place: Place, step: str) -> None:
+async def test_refused_empty_sender_rejects_only_that_message(place: Place, step: str) -> None:
     place.script.respond(550, "5.7.60 SendAsDenied", operation=step, times=2)
     assert code_of(await place.send(return_path="")) == ("Rejected", "policy_refused")
     assert code_of(await place.send()) == ("RouteFault", "sender_not_verified")
 
 
 @pytest.mark.parametrize("text", [".", "..", ".\r\n..\r\n.a\r\n\r\n.", "x\r\n.\r\ny"])
-async def test_dots_at_the_beginning_of_lines_arrive_as_they_were(place: Place, text: str) -> None:
+async def test_leading_dots_arrive_unchanged(place: Place, text: str) -> None:
     await place.send(text=text)
     (kept,) = place.inbox.messages
     assert kept.text == f"{text}\r\n"
 
 
-async def test_a_large_attachment_arrives_whole(place: Place) -> None:
+async def test_large_attachment_arrives_complete(place: Place) -> None:
     content = bytes(range(256)) * 8_000
     outcome = await place.send(attachments=(Attachment(name="a.bin", content=content),))
     assert isinstance(outcome, Sent)
     assert place.inbox.messages[0].attachments[0].content == content
 
 
-async def test_what_is_larger_than_size_says_is_refused_without_sending_it(tmp_path: Path) -> None:
+async def test_message_beyond_the_servers_size_is_rejected_without_sending(tmp_path: Path) -> None:
     async with opened(tmp_path, max_message_bytes=2_000) as place:
         outcome = await place.send(text="long " * 1_000)
         assert outcome == Rejected(code="message_too_large", reply="the server's limit is 2000 bytes")
@@ -222,7 +220,9 @@ RAW_8BIT = (
 
 
 @pytest.mark.parametrize("extensions", [("8BITMIME",), ()])
-async def test_eight_bit_content_travels_as_the_server_can_take_it(tmp_path: Path, extensions: tuple[str, ...]) -> None:
+async def test_eight_bit_content_is_converted_if_the_server_needs_it(
+    tmp_path: Path, extensions: tuple[str, ...]
+) -> None:
     async with opened(tmp_path, extensions=extensions) as place:
         assert isinstance(await place.send(raw=RAW_8BIT), Sent)
         (kept,) = place.inbox.messages
@@ -231,7 +231,7 @@ async def test_eight_bit_content_travels_as_the_server_can_take_it(tmp_path: Pat
         assert BytesParser(policy=policy.default).parsebytes(kept.raw).get_content() == "grüße\r\n"
 
 
-async def test_eight_bit_content_of_no_charset_cannot_be_made_seven_bit(tmp_path: Path) -> None:
+async def test_eight_bit_content_without_a_charset_is_rejected(tmp_path: Path) -> None:
     raw = b"From: a@example.com\r\n\r\n\xff\xfe"
     async with opened(tmp_path, extensions=()) as place:
         assert code_of(await place.send(raw=raw)) == ("Rejected", "invalid_message")
@@ -239,7 +239,7 @@ async def test_eight_bit_content_of_no_charset_cannot_be_made_seven_bit(tmp_path
         assert place.standin.connections == 1
 
 
-async def test_addresses_outside_ascii_travel_by_smtputf8(place: Place) -> None:
+async def test_non_ascii_addresses_use_smtputf8(place: Place) -> None:
     outcome = await place.send("用户@例え.jp", "ada@example.org")
     assert isinstance(outcome, Sent)
     (kept,) = place.inbox.messages
@@ -247,7 +247,7 @@ async def test_addresses_outside_ascii_travel_by_smtputf8(place: Place) -> None:
     assert kept.to[0].address == "用户@xn--r8jz45g.jp"
 
 
-async def test_addresses_outside_ascii_are_refused_where_the_server_has_no_smtputf8(tmp_path: Path) -> None:
+async def test_non_ascii_address_without_smtputf8_is_rejected(tmp_path: Path) -> None:
     async with opened(tmp_path, extensions=("8BITMIME",)) as place:
         assert await place.send("用户@example.org") == Rejected(
             code="unsupported", reply="the server offers no SMTPUTF8"
@@ -257,13 +257,13 @@ async def test_addresses_outside_ascii_are_refused_where_the_server_has_no_smtpu
 
 
 @pytest.mark.parametrize("email", ["ada", "a\r\nRCPT TO:<eve@example.org>@example.org", "ada@exa mple.org"])
-async def test_what_is_no_address_is_refused_before_the_server_hears_of_it(place: Place, email: str) -> None:
+async def test_invalid_address_is_rejected_before_connecting(place: Place, email: str) -> None:
     assert code_of(await place.send(email)) == ("Rejected", "invalid_message")
     assert code_of(await place.send(return_path=email)) == ("Rejected", "invalid_message")
     assert place.standin.connections == 0
 
 
-async def test_recipients_fare_differently_in_one_transaction(place: Place) -> None:
+async def test_recipients_have_different_outcomes_in_one_transaction(place: Place) -> None:
     place.script.respond(550, "5.1.1 User unknown", operation="rcpt", recipient="gone@*")
     place.script.respond(450, "4.2.1 Greylisted", operation="rcpt", recipient="grey@*")
     outcome = await place.send("ada@example.org", "gone@example.org", "grey@example.org", "bob@example.org")
@@ -286,7 +286,7 @@ async def test_when_every_recipient_is_refused_nothing_is_sent(place: Place) -> 
     assert place.standin.connections == 1
 
 
-async def test_a_numbered_recipient_keeps_its_number(place: Place) -> None:
+async def test_recipient_keeps_its_number(place: Place) -> None:
     place.script.respond(550, "5.1.1 User unknown", operation="rcpt", recipient="gone@*")
     message = mail("ada@example.org", "bob@example.org", "gone@example.org")
     outcome = await place.route().send(send_request(message, recipients=(1, 2)))
@@ -315,19 +315,19 @@ async def test_every_step_keeps_code_and_enhanced_code(
     assert place.inbox.accepted == 0
 
 
-async def test_a_reply_of_several_lines_is_kept_in_one(place: Place) -> None:
+async def test_multi_line_reply_is_joined(place: Place) -> None:
     place.script.respond(554, "5.7.1 Refused:\n5.7.1 see https://example.org", operation="send")
     outcome = await place.send()
     assert outcome == Rejected(code="policy_refused", reply="554 5.7.1 Refused: 5.7.1 see https://example.org")
 
 
-async def test_more_connections_than_the_mailbox_may_have_are_paced(tmp_path: Path) -> None:
+async def test_connection_limit_reply_is_rate_limited(tmp_path: Path) -> None:
     async with opened(tmp_path, max_connections=1) as place:
         assert isinstance(await place.send(), Sent)
         assert code_of(await place.send()) == ("Deferred", "rate_limited")
 
 
-async def test_a_lost_answer_cannot_be_asked_about(place: Place) -> None:
+async def test_verify_is_always_unknown(place: Place) -> None:
     assert await place.route().verify(send_request(), "A1") == Unknown(code="answer_lost", provider_id="A1")
     assert "verify" not in provider.CAPABILITIES.features
 
@@ -337,22 +337,22 @@ async def test_a_lost_answer_cannot_be_asked_about(place: Place) -> None:
     [("connect", 554, "account_restricted"), ("ehlo", 501, "misconfigured"), ("starttls", 454, "provider_unavailable"),
      ("auth", 535, "bad_credentials"), ("auth", 454, "provider_unavailable")],
 )  # fmt: skip
-async def test_a_probe_shows_what_is_wrong(place: Place, operation: str, status: int, code: str) -> None:
+async def test_probe_reports_the_fault(place: Place, operation: str, status: int, code: str) -> None:
     place.script.respond(status, operation=operation)
     assert code_of(await place.route().probe()) == ("RouteFault", code)
     assert isinstance(await place.providers[0].probe(), Sent)
     assert place.inbox.requests == 0
 
 
-def test_the_capabilities_are_features_that_exist() -> None:
+def test_capabilities_are_in_the_contract() -> None:
     assert provider.CAPABILITIES.features <= set(FEATURES)
 
 
-def test_a_message_has_no_options_for_it() -> None:
+def test_message_options_are_refused() -> None:
     assert provider.check_options({}) == []
     assert provider.check_options({"x": 1}) == ["options.smtp.x: is not an option of smtp, which has none"]
 
 
-async def test_a_route_that_sends_nothing_connects_to_nothing(place: Place) -> None:
+async def test_unused_route_opens_no_connection(place: Place) -> None:
     await place.route().close()
     assert place.standin.connections == 0

@@ -9,7 +9,7 @@ from relay.core.errors import SettingsError
 from relay.providers.graph import provider
 from relay.providers.smtp.provider import check_settings, default_paces
 from relay.providers.smtp.settings import connections_of, server_of
-from tests.unit.providers.smtp.smtp_place import without
+from tests.unit.providers.smtp.smtp_route import without
 
 GOOD = {"host": "smtp.example.com", "username": "relay", "password": "setting:SMTP_PASSWORD"}
 EXCHANGE = {"host": "smtp.office365.com", "auth": "xoauth2", "username": "app@example.com", "managed_identity": True}
@@ -29,21 +29,21 @@ EXCHANGE = {"host": "smtp.office365.com", "auth": "xoauth2", "username": "app@ex
         {"host": "2001:db8::25", "port": 25},
     ],
 )
-def test_what_can_work_has_no_faults(settings: dict[str, Any]) -> None:
+def test_valid_settings_have_no_problems(settings: dict[str, Any]) -> None:
     assert check_settings(settings) == []
 
 
 @pytest.mark.parametrize("host", ["10.0.0.4", "192.168.1.9", "fd00::1", "mail", "exchange.corp", "mx.lan", "localhost"])
-def test_port_25_works_where_the_host_is_known_to_be_private(host: str) -> None:
+def test_port_25_is_accepted_for_a_private_host(host: str) -> None:
     assert check_settings({"host": host, "port": 25}) == []
 
 
-def test_port_25_works_where_the_owner_says_that_the_host_is_private() -> None:
+def test_port_25_is_accepted_with_private_set() -> None:
     assert check_settings({"host": "mail.example.com", "port": 25, "private": True}) == []
 
 
 @pytest.mark.parametrize("host", ["smtp.example.com", "8.8.8.8", "2606:4700::1111", "smtp.example.com."])
-def test_port_25_elsewhere_is_refused_with_the_reason(host: str) -> None:
+def test_port_25_for_a_public_host_is_refused_with_the_reason(host: str) -> None:
     (fault,) = check_settings({"host": host, "port": 25})
     assert fault.startswith("port: 25 cannot work, because Azure blocks outbound port 25; use 587")
 
@@ -85,29 +85,29 @@ def test_port_25_is_refused_when_the_settings_are_read() -> None:
         ({**GOOD, "connections": "3"}, "connections: must be a number from 1 to 100"),
     ],
 )
-def test_a_fault_is_named_by_its_key(settings: dict[str, Any], beginning: str) -> None:
+def test_invalid_setting_is_named(settings: dict[str, Any], beginning: str) -> None:
     faults = check_settings(settings)
     assert [fault for fault in faults if fault.startswith(beginning)]
     assert "hunter2" not in "".join(faults)
 
 
-def test_every_fault_is_named_at_once() -> None:
+def test_all_problems_are_reported_together() -> None:
     faults = check_settings({"host": "smtp.example.com", "port": 25, "tls": "ssl", "auth": "x", "connections": 0})
     assert [fault.partition(":")[0] for fault in faults] == ["tls", "port", "auth", "connections"]
 
 
-def test_the_port_follows_from_the_kind_of_tls() -> None:
+def test_default_port_follows_the_tls_setting() -> None:
     ports = [server_of({**GOOD, "tls": tls}).port for tls in ("starttls", "implicit")]
     assert ports == [587, 465]
     assert server_of({**GOOD, "port": 2525}).port == 2525
 
 
-def test_exchange_online_gets_the_three_connections_it_takes() -> None:
+def test_exchange_online_defaults_to_three_connections() -> None:
     assert connections_of(EXCHANGE) == 3
     assert connections_of(GOOD) == 8
     assert connections_of({**EXCHANGE, "connections": 1}) == 1
 
 
-def test_exchange_online_keeps_one_pace_for_a_mailbox_however_it_is_sent_from() -> None:
+def test_exchange_online_rate_limit_is_shared_with_graph() -> None:
     assert default_paces(EXCHANGE) == provider.default_paces({"mailbox": "App@example.com"})
     assert default_paces(GOOD) == ()

@@ -89,7 +89,7 @@ async def get(connections: ConnectionPool) -> StorageResponse:
     return await connections.request("GET", "/a?b=c", [("x-one", "1")], b"")
 
 
-async def test_a_request_is_sent_as_it_is_meant(server: Server, connections: ConnectionPool) -> None:
+async def test_request_has_the_right_lines_and_body(server: Server, connections: ConnectionPool) -> None:
     server.answers = [OK]
     await connections.request("POST", "/queue/messages?ttl=-1", [("x-one", "1"), ("accept", "*/*")], b"body")
     host = server.url.removeprefix("http://").encode()
@@ -110,7 +110,7 @@ async def test_a_request_is_sent_as_it_is_meant(server: Server, connections: Con
     ],
     ids=["length", "no content", "chunked", "interim", "error"],
 )
-async def test_every_form_of_response_is_read_and_the_connection_used_again(
+async def test_every_form_of_response_is_read_and_the_connection_reused(
     server: Server, connections: ConnectionPool, answer: bytes, status: int, body: bytes
 ) -> None:
     server.answers = [answer, OK]
@@ -121,22 +121,20 @@ async def test_every_form_of_response_is_read_and_the_connection_used_again(
     assert server.connections == 1
 
 
-async def test_headers_are_found_by_their_names_in_lower_case(server: Server, connections: ConnectionPool) -> None:
+async def test_header_names_are_in_lower_case(server: Server, connections: ConnectionPool) -> None:
     server.answers = [b'HTTP/1.1 200 OK\r\nETag: W/"1"\r\nX-MS-Error-Code: None\r\nContent-Length: 0\r\n\r\n']
     headers = (await get(connections)).headers
     assert headers["etag"] == 'W/"1"'
     assert headers["x-ms-error-code"] == "None"
 
 
-async def test_a_large_response_comes_whole(server: Server, connections: ConnectionPool) -> None:
+async def test_large_response_is_read_completely(server: Server, connections: ConnectionPool) -> None:
     content = bytes(range(256)) * 8192
     server.answers = [b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(content) + content]
     assert (await get(connections)).body == content
 
 
-async def test_requests_at_the_same_time_have_connections_of_their_own(
-    server: Server, connections: ConnectionPool
-) -> None:
+async def test_concurrent_requests_use_separate_connections(server: Server, connections: ConnectionPool) -> None:
     server.answers = [OK] * 12
     server.answering.clear()
     sent = [asyncio.create_task(get(connections)) for _ in range(12)]
@@ -157,7 +155,7 @@ async def test_requests_at_the_same_time_have_connections_of_their_own(
     ],
     ids=["nothing", "half a body", "no chunk", "another protocol", "no text"],
 )
-async def test_a_response_that_is_none_is_an_error_of_the_connection(
+async def test_invalid_response_raises_connection_error(
     server: Server, connections: ConnectionPool, answer: bytes | None
 ) -> None:
     server.answers = [answer, None]
@@ -169,9 +167,7 @@ async def test_a_response_that_is_none_is_an_error_of_the_connection(
         await request
 
 
-async def test_after_a_failure_the_next_request_has_a_new_connection(
-    server: Server, connections: ConnectionPool
-) -> None:
+async def test_request_after_a_failure_uses_a_new_connection(server: Server, connections: ConnectionPool) -> None:
     server.answers = [None, OK]
     with pytest.raises(ConnectionError):
         await get(connections)
@@ -180,9 +176,7 @@ async def test_after_a_failure_the_next_request_has_a_new_connection(
     assert len(server.requests) == 2, "nothing is sent twice by itself"
 
 
-async def test_a_connection_that_the_server_closes_is_not_used_again(
-    server: Server, connections: ConnectionPool
-) -> None:
+async def test_connection_closed_by_the_server_is_not_reused(server: Server, connections: ConnectionPool) -> None:
     server.answers = [b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n", OK, OK]
     await get(connections)
     await get(connections)
@@ -191,7 +185,7 @@ async def test_a_connection_that_the_server_closes_is_not_used_again(
     assert server.connections == 3
 
 
-async def test_a_connection_is_left_before_the_server_would_close_it(
+async def test_connection_is_dropped_before_the_servers_keep_alive_ends(
     server: Server, connections: ConnectionPool
 ) -> None:
     server.answers = [b"HTTP/1.1 200 OK\r\nKeep-Alive: timeout=1\r\nContent-Length: 0\r\n\r\n", OK]
@@ -205,20 +199,20 @@ async def test_a_connection_is_left_before_the_server_would_close_it(
     [("timeout=5", 4), ("timeout=5, max=100", 4), ("max=9, Timeout=30", 29), ("timeout=600", 60), ("timeout=0", 0),
      ("", 60), ("timeout", 60), ("timeout=x", 60)],
 )  # fmt: skip
-def test_how_long_a_connection_is_kept(header: str, seconds: float) -> None:
+def test_idle_time_follows_the_keep_alive_header(header: str, seconds: float) -> None:
     assert _idle_seconds(header) == seconds
 
 
-async def test_what_nobody_asked_for_answers_no_request(server: Server, connections: ConnectionPool) -> None:
+async def test_unsolicited_response_is_not_used_for_the_next_request(
+    server: Server, connections: ConnectionPool
+) -> None:
     server.answers = [OK + b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil", OK]
     assert (await get(connections)).body == b"ok"
     assert (await get(connections)).body == b"ok"
     assert server.connections == 2
 
 
-async def test_a_request_that_is_given_up_leaves_no_answer_to_the_next(
-    server: Server, connections: ConnectionPool
-) -> None:
+async def test_cancelled_request_leaves_no_response_for_the_next(server: Server, connections: ConnectionPool) -> None:
     server.answers = [b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nlate", OK]
     server.answering.clear()
     with pytest.raises(TimeoutError):
@@ -230,14 +224,14 @@ async def test_a_request_that_is_given_up_leaves_no_answer_to_the_next(
     assert server.connections == 2
 
 
-async def test_nobody_there_is_an_error_of_the_connection() -> None:
+async def test_refused_connection_raises_os_error() -> None:
     async with serving() as server:
         pass
     with pytest.raises(ConnectionRefusedError):
         await get(ConnectionPool(server.url, limit=1))
 
 
-async def test_a_server_proves_who_it_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+async def test_untrusted_certificate_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     authority = Authority()
     async with serving(authority.server_context()) as server:
         server.answers = [OK]
@@ -252,7 +246,7 @@ async def test_a_server_proves_who_it_is(monkeypatch: pytest.MonkeyPatch, tmp_pa
             await get(ConnectionPool(other.url, limit=1))
 
 
-async def test_closing_ends_idle_connections_and_those_in_use_after_their_response(server: Server) -> None:
+async def test_close_ends_idle_connections_and_busy_ones_after_their_response(server: Server) -> None:
     connections = ConnectionPool(server.url, limit=4)
     server.answers = [OK, OK]
     await get(connections)

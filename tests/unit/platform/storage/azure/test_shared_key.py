@@ -11,7 +11,7 @@ from relay.platform.storage.azure.shared_key import SharedKey, read_connection_s
 KEY = base64.b64encode(b"a key").decode()
 
 
-def test_a_usual_connection_string() -> None:
+def test_connection_string_gives_endpoints_and_key() -> None:
     found = read_connection_string(
         f"DefaultEndpointsProtocol=https;AccountName=shop;AccountKey={KEY};EndpointSuffix=core.chinacloudapi.cn"
     )
@@ -21,20 +21,20 @@ def test_a_usual_connection_string() -> None:
     }
 
 
-def test_names_are_read_without_regard_to_case_and_addresses_without_their_last_slash() -> None:
+def test_names_ignore_case_and_urls_lose_their_trailing_slash() -> None:
     found = read_connection_string(f" accountname=shop ;ACCOUNTKEY={KEY};QueueEndpoint=http://localhost:1/shop/;")
     assert found.endpoints["queue"] == "http://localhost:1/shop"
     assert found.endpoints["table"] == "https://shop.table.core.windows.net"
 
 
-def test_the_emulator() -> None:
+def test_development_storage_gives_the_emulators_endpoints() -> None:
     found = read_connection_string("UseDevelopmentStorage=true")
     assert found.key is not None
     assert found.key.account == "devstoreaccount1"
     assert found.endpoints["table"] == "http://127.0.0.1:10002/devstoreaccount1"
 
 
-def test_a_shared_access_signature() -> None:
+def test_shared_access_signature_is_read() -> None:
     found = read_connection_string(
         "BlobEndpoint=https://a.example;QueueEndpoint=https://b.example;TableEndpoint=https://c.example;"
         "SharedAccessSignature=?sv=2022-11-02&sig=a%2Bb%3D"
@@ -57,7 +57,7 @@ def test_a_shared_access_signature() -> None:
         ),
     ],
 )
-def test_a_fault_is_told_without_repeating_the_text(text: str, fault: str) -> None:
+def test_error_message_does_not_contain_the_connection_string(text: str, fault: str) -> None:
     with pytest.raises(SettingsError) as caught:
         find_account({CONNECTION: text})
     assert caught.value.problems == (f"{CONNECTION}: {fault}",)
@@ -65,7 +65,7 @@ def test_a_fault_is_told_without_repeating_the_text(text: str, fault: str) -> No
     assert "hunter2" not in str(caught.value)
 
 
-def test_nothing_prints_a_key_or_signature() -> None:
+def test_repr_contains_no_key_or_signature() -> None:
     account = find_account({CONNECTION: f"AccountName=shop;AccountKey={KEY}"})
     connection = read_connection_string(f"AccountName=shop;AccountKey={KEY};SharedAccessSignature=sig=hunter2")
     for shown in (repr(account), repr(account.key), repr(connection)):

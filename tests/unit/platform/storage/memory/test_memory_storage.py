@@ -30,7 +30,7 @@ def row(**properties: int) -> Entity:
     return Entity(partition="p", row="r", properties=properties)
 
 
-async def test_a_snapshot_can_be_restored_again_and_again(storage: MemoryStorage) -> None:
+async def test_snapshot_can_be_restored_repeatedly(storage: MemoryStorage) -> None:
     await storage.queues.put("q", b"1")
     await storage.tables.insert("t", row(a=1))
     await storage.blobs.put("c", "b", b"1")
@@ -47,7 +47,7 @@ async def test_a_snapshot_can_be_restored_again_and_again(storage: MemoryStorage
         assert await storage.blobs.get("c", "b") == b"1"
 
 
-async def test_a_snapshot_restores_into_another_storage(storage: MemoryStorage, clock: Clock) -> None:
+async def test_snapshot_can_be_restored_into_another_storage(storage: MemoryStorage, clock: Clock) -> None:
     await storage.queues.put("q", b"1")
     etag = await storage.tables.insert("t", row(a=1))
     other = memory_storage(clock)
@@ -60,7 +60,7 @@ async def test_a_snapshot_restores_into_another_storage(storage: MemoryStorage, 
     assert [entity.properties for entity in storage.tables.rows("t")] == [{"a": 1}]
 
 
-async def test_a_receipt_of_another_course_of_events_deletes_nothing(storage: MemoryStorage) -> None:
+async def test_receipt_from_before_a_restore_deletes_nothing(storage: MemoryStorage) -> None:
     await storage.queues.put("q", b"1")
     snapshot = storage.snapshot()
     (stale,) = await storage.queues.receive("q")
@@ -70,7 +70,7 @@ async def test_a_receipt_of_another_course_of_events_deletes_nothing(storage: Me
     assert await storage.queues.count("q") == 1
 
 
-async def test_the_clock_decides_what_is_visible(storage: MemoryStorage, clock: Clock) -> None:
+async def test_clock_decides_what_is_visible(storage: MemoryStorage, clock: Clock) -> None:
     await storage.queues.put("q", b"late", delay_seconds=90)
     await storage.queues.put("q", b"soon", delay_seconds=30)
     assert storage.queues.next_visible_at("q") == START + timedelta(seconds=30)
@@ -88,7 +88,7 @@ async def test_the_clock_decides_what_is_visible(storage: MemoryStorage, clock: 
     assert storage.queues.next_visible_at("q") is None
 
 
-async def test_a_page_ends_after_so_many_rows_looked_at() -> None:
+async def test_page_ends_after_the_scan_limit() -> None:
     tables = MemoryTables(rows_looked_at=2)
     await tables.create("t")
     for number in range(5):
@@ -104,14 +104,14 @@ async def test_a_page_ends_after_so_many_rows_looked_at() -> None:
     assert found == [[], [], ["4"]]
 
 
-async def test_what_was_stored_does_not_follow_what_the_caller_does_with_it(storage: MemoryStorage) -> None:
+async def test_stored_properties_are_a_copy(storage: MemoryStorage) -> None:
     properties = {"a": 1}
     await storage.tables.insert("t", Entity(partition="p", row="r", properties=properties))
     properties["a"] = 2
     assert (await storage.tables.get("t", "p", "r")).properties == {"a": 1}
 
 
-async def test_a_merge_is_held_to_the_limits_of_the_whole_row(storage: MemoryStorage) -> None:
+async def test_merge_beyond_the_row_limit_is_refused(storage: MemoryStorage) -> None:
     await storage.tables.insert("t", row(a=1))
     for number in range(15):
         await storage.tables.merge("t", Entity(partition="p", row="r", properties={f"b{number}": bytes(65_536)}))
@@ -126,6 +126,6 @@ async def test_253_properties_are_refused(storage: MemoryStorage) -> None:
         await storage.tables.upsert("t", row(**properties, one_more=1))
 
 
-async def test_the_content_type_of_a_blob_is_kept(storage: MemoryStorage) -> None:
+async def test_blob_keeps_its_content_type(storage: MemoryStorage) -> None:
     await storage.blobs.put("c", "b", b"x", content_type="text/html")
     assert storage.blobs.content_type("c", "b") == "text/html"

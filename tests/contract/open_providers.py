@@ -1,4 +1,4 @@
-"""The five providers, each opened with its stand-in. A new provider is one opening here and one entry in `ROADS`."""
+"""Open each provider with its stand-in. A new provider is one function here and one entry in `SETUPS`."""
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -21,36 +21,36 @@ from standins.sendgrid.server import SendGridStandIn
 from standins.smtp.server import DEFAULT_PASSWORD, DEFAULT_USER, SmtpStandIn
 from standins.tls import Authority
 from tests.contract.messages import SENDER
-from tests.contract.provider_kinds import (
-    AcsRoad,
-    CaptureRoad,
-    GraphRoad,
+from tests.contract.provider_setups import (
+    AcsSetup,
+    CaptureSetup,
+    GraphSetup,
     Keys,
-    SendGridRoad,
-    SmtpRoad,
-    StandInRoad,
+    SendGridSetup,
+    SmtpSetup,
+    StandInSetup,
 )
 from tests.send_requests import NOW
 
 AUTHORITY = Authority()
 
-type Opening = Callable[[Path], AbstractAsyncContextManager[Any]]  # of a Road
+type Opening = Callable[[Path], AbstractAsyncContextManager[Any]]  # of a ProviderSetup
 
 
 @asynccontextmanager
-async def _capture(_folder: Path) -> AsyncIterator[CaptureRoad]:
+async def _capture(_folder: Path) -> AsyncIterator[CaptureSetup]:
     blobs = memory_storage(lambda: NOW).blobs
     await blobs.create(CONTAINER)
-    road = CaptureRoad(blobs)
-    yield road
-    await road.provider.close()
+    setup = CaptureSetup(blobs)
+    yield setup
+    await setup.provider.close()
 
 
 @asynccontextmanager
 async def _on(
-    kind: type[StandInRoad], standin: StandIn, settings: Mapping[str, Any], secrets: Mapping[str, str]
-) -> AsyncIterator[StandInRoad]:
-    """A road of a kind to a stand-in that has started."""
+    kind: type[StandInSetup], standin: StandIn, settings: Mapping[str, Any], secrets: Mapping[str, str]
+) -> AsyncIterator[StandInSetup]:
+    """Yield a setup with a started stand-in."""
     connector = aiohttp.TCPConnector(ssl=AUTHORITY.client_context())
     async with aiohttp.ClientSession(connector=connector) as session:
         keys = Keys(secrets)
@@ -58,24 +58,24 @@ async def _on(
         context = ProviderContext(
             http=lambda: session, blobs=None, secrets=keys, clock=lambda: NOW, credential=credentials
         )
-        road = kind(standin, kind.module.create("mail", settings, context), settings)
-        yield road
-        await road.provider.close()
+        setup = kind(standin, kind.module.create("mail", settings, context), settings)
+        yield setup
+        await setup.provider.close()
         await credentials.close()
         assert not session.closed
 
 
 @asynccontextmanager
-async def _sendgrid(_folder: Path) -> AsyncIterator[StandInRoad]:
+async def _sendgrid(_folder: Path) -> AsyncIterator[StandInSetup]:
     async with SendGridStandIn(clock=lambda: NOW) as standin:
         standin.lists.has_activity_feed = True
         settings = {"api_key": "setting:KEY", "base_url": standin.url, "activity_feed": True}
-        async with _on(SendGridRoad, standin, settings, {"setting:KEY": SENDGRID_KEY}) as road:
-            yield road
+        async with _on(SendGridSetup, standin, settings, {"setting:KEY": SENDGRID_KEY}) as setup:
+            yield setup
 
 
 @asynccontextmanager
-async def _graph(_folder: Path) -> AsyncIterator[StandInRoad]:
+async def _graph(_folder: Path) -> AsyncIterator[StandInSetup]:
     async with GraphStandIn(authority=AUTHORITY, clock=lambda: NOW) as standin:
         settings = {
             "base_url": standin.url,
@@ -85,20 +85,20 @@ async def _graph(_folder: Path) -> AsyncIterator[StandInRoad]:
             "client_secret": "setting:SECRET",
             "mailbox": SENDER.email,
         }
-        async with _on(GraphRoad, standin, settings, {"setting:SECRET": DEFAULT_SECRET}) as road:
-            yield road
+        async with _on(GraphSetup, standin, settings, {"setting:SECRET": DEFAULT_SECRET}) as setup:
+            yield setup
 
 
 @asynccontextmanager
-async def _acs(_folder: Path) -> AsyncIterator[StandInRoad]:
+async def _acs(_folder: Path) -> AsyncIterator[StandInSetup]:
     async with AcsStandIn(clock=lambda: NOW) as standin:
         settings = {"endpoint": standin.url, "access_key": "setting:KEY"}
-        async with _on(AcsRoad, standin, settings, {"setting:KEY": ACS_KEY}) as road:
-            yield road
+        async with _on(AcsSetup, standin, settings, {"setting:KEY": ACS_KEY}) as setup:
+            yield setup
 
 
 @asynccontextmanager
-async def _smtp(folder: Path) -> AsyncIterator[StandInRoad]:
+async def _smtp(folder: Path) -> AsyncIterator[StandInSetup]:
     async with SmtpStandIn(authority=AUTHORITY, clock=lambda: NOW) as standin:
         settings = {
             "host": standin.host,
@@ -107,15 +107,15 @@ async def _smtp(folder: Path) -> AsyncIterator[StandInRoad]:
             "username": DEFAULT_USER,
             "password": "setting:PASSWORD",
         }
-        async with _on(SmtpRoad, standin, settings, {"setting:PASSWORD": DEFAULT_PASSWORD}) as road:
-            yield road
+        async with _on(SmtpSetup, standin, settings, {"setting:PASSWORD": DEFAULT_PASSWORD}) as setup:
+            yield setup
 
 
-ROADS: Mapping[str, Opening] = {
+SETUPS: Mapping[str, Opening] = {
     "capture": _capture,
     "sendgrid": _sendgrid,
     "graph": _graph,
     "acs": _acs,
     "smtp": _smtp,
 }
-"""How to open the road of each provider, in a folder for its files."""
+"""The setup of each provider, given a folder for its files."""

@@ -1,4 +1,4 @@
-"""What the roads of the five providers have in common, and how each is made to fail."""
+"""Set up each provider with a stand-in, and make it fail."""
 
 import json
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ RETRY_AFTER = 7.0
 
 
 class Keys:
-    """Secrets by reference; one that is empty cannot be read."""
+    """Secrets by reference. An empty one cannot be read."""
 
     def __init__(self, values: Mapping[str, str]) -> None:
         self.values = dict(values)
@@ -38,8 +38,8 @@ class Keys:
         return await self.get(reference)
 
 
-class Road(Protocol):
-    """A provider and its far end. Each way to fail is arranged by a method that gives the parcel to send."""
+class ProviderSetup(Protocol):
+    """A provider and its server. Each method that prepares a failure returns the request to send."""
 
     name: str
     provider: Provider
@@ -49,32 +49,32 @@ class Road(Protocol):
     keeps_sender_name: bool
 
     async def arrived(self) -> list[Mail]:
-        """What was accepted, oldest first."""
+        """Return the accepted mails, oldest first."""
 
     def transient(self) -> SendRequest:
-        """Slow down, for one request."""
+        """Rate-limit one request."""
 
     def rejection(self) -> SendRequest:
-        """Refused for good, because of this message."""
+        """Refuse this message permanently."""
 
-    def lost_answer(self) -> SendRequest:
-        """Accepted, and the answer never comes."""
+    def lost_response(self) -> SendRequest:
+        """Accept the message and send no response."""
 
     def route_fault(self) -> SendRequest:
-        """The account or identity may not send."""
+        """Forbid the account or identity to send."""
 
     def is_healed(self) -> None:
-        """The route fault is over."""
+        """End the route fault."""
 
     async def leave(self) -> None:
-        """Nobody listens any more."""
+        """Stop the server."""
 
     def strange(self, status: int, body: str) -> None:
         """Every request from now on is answered so."""
 
 
-class StandInRoad:
-    """What the roads to a vendor's stand-in share."""
+class StandInSetup:
+    """The setups with a vendor's stand-in."""
 
     module: ProviderModule
     retry_after: float | None = RETRY_AFTER
@@ -98,7 +98,7 @@ class StandInRoad:
         self.standin.script.respond(400, json.loads(self.refusal))
         return send_request()
 
-    def lost_answer(self) -> SendRequest:
+    def lost_response(self) -> SendRequest:
         self.standin.script.cut_after_accept()
         return send_request()
 
@@ -116,21 +116,21 @@ class StandInRoad:
         self.standin.script.respond(status, body, operation="*", times=None)
 
 
-class SendGridRoad(StandInRoad):
+class SendGridSetup(StandInSetup):
     name = "sendgrid"
     module: ProviderModule = sendgrid
     fault_state = "missing_scope"
     refusal = '{"errors": [{"message": "Does not contain a valid address.", "field": "personalizations.0.to.0.email"}]}'
 
 
-class GraphRoad(StandInRoad):
+class GraphSetup(StandInSetup):
     name = "graph"
     module: ProviderModule = graph
     fault_state = "mailbox_missing"
     refusal = '{"error": {"code": "ErrorInvalidRecipients", "message": "At least one recipient is not valid."}}'
 
 
-class AcsRoad(StandInRoad):
+class AcsSetup(StandInSetup):
     name = "acs"
     module: ProviderModule = acs
     # The name belongs to the sender as it is set up in Azure; a request carries the address alone.
@@ -139,7 +139,7 @@ class AcsRoad(StandInRoad):
     refusal = '{"error": {"code": "BadRequest", "message": "Request body validation error."}}'
 
 
-class SmtpRoad(StandInRoad):
+class SmtpSetup(StandInSetup):
     name = "smtp"
     module: ProviderModule = smtp
     retry_after = None
@@ -170,7 +170,7 @@ class TroubledBlobs:
         await self._blobs.put(*args, **options)
 
 
-class CaptureRoad:
+class CaptureSetup:
     """Into the local inbox. Its ways to fail are recipients."""
 
     name = "capture"
@@ -204,7 +204,7 @@ class CaptureRoad:
     def rejection(self) -> SendRequest:
         return send_request(mail("rejected@relay.test"))
 
-    def lost_answer(self) -> SendRequest:
+    def lost_response(self) -> SendRequest:
         return send_request(mail("unknown@relay.test"))
 
     async def leave(self) -> None:
