@@ -69,7 +69,7 @@ class Authentication:
 def demand(client: Client, role: Role) -> None:
     """Refuse with 403 a client that has not the role; an operator may do what a client may."""
     if role is Role.OPERATOR and client.role is not Role.OPERATOR:
-        raise Refusal(403, "operators_only", "Only an operator's key opens this address.")
+        raise Refusal(403, "operators_only", "Only operators may call this operation.")
 
 
 def _refuse_other_sites(request: Request) -> None:

@@ -1,4 +1,4 @@
-"""The body of a refused request, and every error code. docs/errors.md is tested against `CODES`."""
+"""Build the body of an error response, and list every error code. A test compares docs/errors.md with `CODES`."""
 
 from collections.abc import Sequence
 from typing import Annotated
@@ -8,111 +8,111 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from relay.core.errors import Refusal
 
 HELP = "docs/errors.md#"
-"""Where each code is explained; the code follows."""
+"""The address of an explanation; the code is appended."""
 
 CODES = {
-    # who calls what
-    "unauthenticated": "The request has no key, or one that is not known, was removed or has expired.",
+    # the caller and the address
+    "unauthenticated": "The request has no valid key: it is missing, unknown, removed or expired.",
     "address_not_allowed": "The client may not call from this IP address.",
-    "operators_only": "Only an operator's key opens this address.",
-    "cross_site": "A page of another site made the browser send this; nothing was done.",
-    "not_found": "There is nothing at this address, or it was purged.",
-    "method_not_allowed": "The address does not take this method; `Allow` lists those it takes.",
-    "message_not_found": "There is no message of this id for this client, or it was purged.",
+    "operators_only": "Only operators may call this operation.",
+    "cross_site": "Cross-site request blocked (CSRF protection).",
+    "not_found": "Nothing exists at this address, or it was purged.",
+    "method_not_allowed": "This address does not support the method; `Allow` lists the methods it supports.",
+    "message_not_found": "This client has no message with this id, or the message was purged.",
     "content_not_found": "The content is not available: the message is still queued, or its content was purged.",
     "message_erased": "The message was erased: its content cannot be read and it cannot be redriven.",
-    "link_not_valid": "The link's signature is too old, or does not belong to this address.",
-    "mail_not_found": "No such mail came into the inbox in time.",
-    "attachment_not_found": "There is no upload of this id for this client, or it was forgotten.",
-    "template_not_found": "There is no template of this name, or no such version of it.",
-    "not_configured": "The relay does not take such events: the setting that the message names is empty.",
-    "bad_signature": "Events are taken only from those who prove who they are: signature, timestamp or secret is wrong.",
+    "link_not_valid": "The link has expired, or its signature is not valid for this address.",
+    "mail_not_found": "No matching mail arrived in the inbox before the timeout.",
+    "attachment_not_found": "This client has no upload with this id, or the upload was deleted.",
+    "template_not_found": "No template has this name, or it has no such version.",
+    "not_configured": "Relay does not accept these events: the setting named in the message is empty.",
+    "bad_signature": "The sender of the events could not be verified: the signature, timestamp or secret is wrong.",
     # the request as a whole
-    "invalid_request": "One or more fields are wrong; `details` names each of them.",
-    "malformed_json": "The body is not JSON; the message says at which line and column.",
-    "unsupported_media_type": "The Content-Type is not one that this address reads.",
+    "invalid_request": "One or more fields are invalid; `details` lists each of them.",
+    "malformed_json": "The body is not valid JSON; the message gives the line and column.",
+    "unsupported_media_type": "This address does not accept the request's Content-Type.",
     "no_message_accepted": "No message of the batch was accepted; each has its own error in `value`.",
     "empty_body": "The request has no body.",
-    "length_required": "The body came in chunks, without a Content-Length, and so did not reach the relay.",
-    "message_too_large": "The message, or the body that carries it, has more bytes than may be sent.",
+    "length_required": "The body was sent in chunks without a Content-Length, so it did not reach Relay.",
+    "message_too_large": "The message, or the request body, is larger than the limit.",
     # a field
-    "required": "A field that must be there is missing or empty.",
-    "unknown_field": "There is no such field; the message names the nearest that exists.",
-    "duplicate_key": "The same name occurs twice in one JSON object.",
-    "wrong_type": "The value is of another JSON type than the field.",
-    "invalid_choice": "The value is none of those that are possible.",
-    "invalid_text": "The text has a character that is not allowed there, such as a line break in a header.",
-    "invalid_value": "The value does not have the form that the field needs.",
-    "too_long": "The text has more characters or bytes than the field takes.",
-    "too_many": "There are more elements than the field takes.",
+    "required": "A required field is missing or empty.",
+    "unknown_field": "The field does not exist; the message suggests the nearest name.",
+    "duplicate_key": "A JSON object contains the same name twice.",
+    "wrong_type": "The value has the wrong JSON type for this field.",
+    "invalid_choice": "The value is not one of the allowed values.",
+    "invalid_text": "The text contains a character that is not allowed there, such as a line break in a header.",
+    "invalid_value": "The value does not have the form that the field requires.",
+    "too_long": "The text exceeds the field's limit of characters or bytes.",
+    "too_many": "There are more elements than the field allows.",
     "too_deep": "Objects or lists are nested too deeply.",
-    "too_large": "The value takes more bytes than the field may have.",
-    "out_of_range": "The number or time is outside of what is possible.",
-    "not_applicable": "The field has no meaning together with the others.",
-    "too_many_problems": "There are more problems than one answer tells.",
+    "too_large": "The value exceeds the field's limit of bytes.",
+    "out_of_range": "The number or time is outside the allowed range.",
+    "not_applicable": "The field cannot be combined with the other fields.",
+    "too_many_problems": "There are more problems than one response lists.",
     # addresses
-    "invalid_address": "The text is not an email address; the message says why.",
+    "invalid_address": "The text is not a valid email address; the message says why.",
     "no_recipients": "The message has no recipient in to, cc or bcc.",
-    "too_many_recipients": "to, cc and bcc together name more recipients than one message may have.",
-    "duplicate_recipient": "The same recipient is named twice; the message says where else.",
+    "too_many_recipients": "to, cc and bcc together have more recipients than one message may have.",
+    "duplicate_recipient": "The same recipient is listed twice; the message says where.",
     # content
-    "no_content": "There is no text, no html and no template.",
-    "invalid_header_name": "The name cannot be a header's name (RFC 5322).",
+    "no_content": "The message has no text, html or template.",
+    "invalid_header_name": "The name is not a valid header name (RFC 5322).",
     "forbidden_header": "A caller may not set this header; the message says why and what to use instead.",
-    "duplicate_header": "The header is there twice; names of headers differ by more than upper and lower case.",
-    "invalid_base64": "The content is not base64; the message says where it stops being so.",
-    "invalid_file_name": "The attachment's name has path separators or characters that file names do not have.",
-    "invalid_media_type": "The type is not of the form type/subtype.",
-    "invalid_content_id": "The content id has characters that a `cid:` link cannot have, or is there twice.",
-    "unknown_attachment": "There is no complete upload of this id for this client.",
-    "invalid_template": "The text is not a template; the message says why and in which line.",
-    "invalid_tag": "The tag has characters that tags do not have, or is there twice.",
-    "invalid_time": "The time is neither ISO 8601 with an offset nor whole seconds since 1970.",
-    # what the relay does not have, or the client may not use
-    "unknown_lane": "There is no such lane.",
-    "unknown_route": "There is no such route.",
-    "unknown_template": "There is no template of this name, or no such version of it.",
-    "not_renderable": "The template cannot be filled in with the variables of the message; `details` says why.",
-    "missing_variable": "The template needs a variable that the message does not bring.",
-    "rendering_failed": "The template cannot be filled in with these variables; the message says why.",
+    "duplicate_header": "The header is set twice; header names are case-insensitive.",
+    "invalid_base64": "The content is not valid base64; the message says where it becomes invalid.",
+    "invalid_file_name": "The attachment's name contains a path separator or another character that is not allowed.",
+    "invalid_media_type": "The media type does not have the form type/subtype.",
+    "invalid_content_id": "The content id contains characters that a `cid:` link cannot have, or is used twice.",
+    "unknown_attachment": "This client has no complete upload with this id.",
+    "invalid_template": "The text is not a valid template; the message says why and on which line.",
+    "invalid_tag": "The tag contains characters that are not allowed, or is listed twice.",
+    "invalid_time": "The time is neither ISO 8601 with an offset nor a Unix timestamp in whole seconds.",
+    # what does not exist in Relay, or the client may not use
+    "unknown_lane": "The lane does not exist.",
+    "unknown_route": "The route does not exist.",
+    "unknown_template": "No template has this name, or it has no such version.",
+    "not_renderable": "The template cannot be rendered with the message's variables; `details` says why.",
+    "missing_variable": "The template needs a variable that the message does not provide.",
+    "rendering_failed": "Rendering the template with these variables failed; the message says why.",
     "forbidden": "The client's policy does not allow this message; `details` names each rule.",
-    "sender_not_allowed": "The client may not use this address as From or as return path.",
+    "sender_not_allowed": "The client may not use this address as From or return path.",
     "recipient_not_allowed": "The client may not send to this recipient.",
     "lane_not_allowed": "The client may not use this lane.",
     "route_not_allowed": "The client may not ask for this route.",
     "attachment_not_allowed": "The client may not send attachments of this type.",
     "not_carriable": "No configured route can carry this message to all its recipients.",
     # what is no longer possible
-    "not_cancellable": "Nothing of the message waits any more: it is being sent, or it has ended.",
-    "not_scheduled": "Only a scheduled message can be moved to another time.",
-    "not_scheduled_yet": "The message was accepted a moment ago and lies on the queue; repeat after Retry-After.",
-    "not_dead": "Only a message that failed, expired or is unknown can be put back.",
+    "not_cancellable": "No part of the message is waiting any more: it is being sent, or it has ended.",
+    "not_scheduled": "Only a scheduled message can be rescheduled.",
+    "not_scheduled_yet": "The message was just accepted and is still on the queue; retry after Retry-After.",
+    "not_dead": "Only a failed, expired or unknown message can be redriven.",
     "attachment_incomplete": "Parts of the upload are missing.",
     "attachment_complete": "The upload is complete, or is being completed by another request.",
-    "attachment_in_use": "A message has named the uploaded file, so it cannot be deleted.",
-    # what was waited for
+    "attachment_in_use": "A message refers to the uploaded file, so it cannot be deleted.",
+    # waiting for a message
     "not_sent": "The awaited message will not be sent, or not to all recipients; `details` names each recipient.",
     "not_delivered": "The awaited message bounced; `details` names each recipient.",
-    # the same request twice
+    # idempotency
     "invalid_idempotency_key": "The Idempotency-Key is not 1 to 255 printable ASCII characters.",
-    "idempotency_key_reused": "The Idempotency-Key was used with another payload.",
-    "idempotency_key_in_use": "A request with this Idempotency-Key is still under way.",
+    "idempotency_key_reused": "The Idempotency-Key was already used with a different payload.",
+    "idempotency_key_in_use": "A request with this Idempotency-Key is still in progress.",
     # clients
-    "client_exists": "There is a client of this name already.",
-    "too_many_keys": "Two keys of the client are active; remove one before another is added.",
+    "client_exists": "A client with this name already exists.",
+    "too_many_keys": "The client already has two active keys; remove one before you add another.",
     "own_client": "A client cannot delete itself.",
-    # too much
-    "too_many_requests": "The client sends faster than its policy allows; repeat after Retry-After.",
-    "quota_exhausted": "The client's daily quota of recipients is used up; the next day begins at midnight UTC.",
-    "too_many_failures": "This address presented too many wrong keys; repeat after Retry-After.",
+    # limits
+    "too_many_requests": "The client exceeded the rate limit of its policy; retry after Retry-After.",
+    "quota_exhausted": "The client's daily quota of recipients is exhausted; it resets at midnight UTC.",
+    "too_many_failures": "Too many requests with a wrong key came from this IP address; retry after Retry-After.",
     # try again
-    "busy": "This instance holds as many submissions as it may; repeat after Retry-After.",
-    "provider_unavailable": "The provider could not be asked; repeat after Retry-After, and look at the route.",
-    "storage_unavailable": "Storage did not confirm the write, so it may or may not have been done; repeat after Retry-After.",
-    "newer_version": "A newer version of Relay wrote the message's record, and this one cannot read it: upgrade it again.",
-    "internal_error": "Relay failed on this request: a bug. Its log has the trace under `request_id`.",
+    "busy": "This instance has reached its limit of waiting submissions; retry after Retry-After.",
+    "provider_unavailable": "The call to the provider failed; retry after Retry-After, and check the route.",
+    "storage_unavailable": "Storage did not confirm the write, so it may not have happened; retry after Retry-After.",
+    "newer_version": "A newer version of Relay wrote the message's record, which this version cannot read: upgrade again.",
+    "internal_error": "Relay failed on this request because of a bug. The log has the stack trace under `request_id`.",
 }
-"""Every code of an error answer or of one of its details, with its meaning."""
+"""Every code that an error response or one of its details can have, with its meaning."""
 
 
 class ErrorDetailView(Struct, frozen=True, kw_only=True):
@@ -120,7 +120,7 @@ class ErrorDetailView(Struct, frozen=True, kw_only=True):
 
     code: Annotated[str, Meta(description="The problem's code, which docs/errors.md explains.")]
     message: Annotated[str, Meta(description="What is wrong and how to fix it.")]
-    target: Annotated[str, Meta(description="The field it is about, as a JSON path; $ is the whole request.")]
+    target: Annotated[str, Meta(description="The field with the problem, as a JSON path; $ is the whole request.")]
 
 
 class ErrorBodyView(Struct, frozen=True, kw_only=True):
@@ -128,9 +128,9 @@ class ErrorBodyView(Struct, frozen=True, kw_only=True):
 
     code: Annotated[str, Meta(description="The error's code, which docs/errors.md explains.")]
     message: Annotated[str, Meta(description="What is wrong and how to fix it.")]
-    target: Annotated[str, Meta(description="The field it is about, as a JSON path.")] | UnsetType = UNSET
+    target: Annotated[str, Meta(description="The field with the problem, as a JSON path.")] | UnsetType = UNSET
     details: Annotated[Sequence[ErrorDetailView], Meta(description="Every problem that was found; may be empty.")]
-    request_id: Annotated[str, Meta(description="The request's id, for the log.")]
+    request_id: Annotated[str, Meta(description="The request's id, which the log contains.")]
     help: Annotated[str, Meta(description="Where the error is explained.")]
 
 
@@ -141,7 +141,7 @@ class ErrorView(Struct, frozen=True, kw_only=True):
 
 
 def error_view(refusal: Refusal, request_id: str) -> ErrorView:
-    """Return the body of a refused request. `details` is present also when it is empty."""
+    """Return the body of an error response. `details` is present even when it is empty."""
     details = [
         ErrorDetailView(code=problem.code, message=problem.message, target=problem.target)
         for problem in refusal.problems

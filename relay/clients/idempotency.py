@@ -183,7 +183,7 @@ def in_flight(seconds: int) -> Refusal:
     return Refusal(
         409,
         "idempotency_key_in_use",
-        "A request with this Idempotency-Key is still under way. Repeat it after Retry-After.",
+        "A request with this Idempotency-Key is still in progress. Retry after Retry-After.",
         target="Idempotency-Key",
         headers={"Retry-After": str(seconds)},
     )

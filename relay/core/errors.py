@@ -1,17 +1,17 @@
 """Every exception Relay raises, drawn as a tree.
 
     RelayError
-    ├── SettingsError          the configuration is wrong; lists every fault
-    ├── Refusal                a caller's request is refused; becomes an HTTP error answer
-    ├── UnreadableEntry        a queue entry, or its record, that is not ours or is damaged
+    ├── SettingsError          the configuration is wrong; lists every problem
+    ├── Refusal                a caller's request is refused; becomes an HTTP error response
+    ├── UnreadableEntry        a queue entry, or its record, that is foreign or damaged
     │   └── NewerVersion       a newer version of Relay wrote it
-    └── StorageError           Azure Storage said no, or said nothing
+    └── StorageError           Azure Storage returned an error or did not respond
         ├── NotFound
         ├── AlreadyExists
         ├── Changed            the ETag did not match: another writer was first
-        └── Unavailable        throttled, away or timed out; the write may or may not have happened
+        └── Unavailable        throttled, unreachable or timed out; the write may or may not have happened
 
-Delivery has no exceptions of its own: what a provider answers is an `Outcome`, a value
+Delivery has no exceptions of its own: the result of an attempt is a value, an `Outcome`
 (`relay.core.outcomes`). Exception texts never carry addresses, subjects, bodies, tokens or keys.
 """
 
@@ -25,7 +25,7 @@ class RelayError(Exception):
 
 
 class SettingsError(RelayError):
-    """The configuration cannot be used. `problems` names every fault, not only the first."""
+    """The configuration cannot be used. `problems` lists every problem, not only the first."""
 
     def __init__(self, problems: Sequence[str]) -> None:
         super().__init__("; ".join(problems))
@@ -33,7 +33,7 @@ class SettingsError(RelayError):
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing that is wrong with a request: a stable code, where (JSON path), and what would be right."""
+    """One problem of a request: a stable code, its place (JSON path), and how to fix it."""
 
     code: str
     target: str
@@ -43,8 +43,8 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
 class Refusal(RelayError):
     """A request that is refused, with everything the caller needs to correct it.
 
-    `status` is the HTTP status, `code` a stable word documented in docs/errors.md, `problems` one
-    entry per fault. `headers` are added to the answer (for example `Retry-After`).
+    `status` is the HTTP status, `code` a stable code documented in docs/errors.md, `problems` one
+    entry for each problem. `headers` are added to the response (for example `Retry-After`).
     """
 
     def __init__(
@@ -71,11 +71,11 @@ class UnreadableEntry(RelayError):
 
 
 class NewerVersion(UnreadableEntry):
-    """A newer version of Relay wrote it: before a rollback, or beside us while instances are replaced. It needs that one."""
+    """A newer version of Relay wrote it, before a rollback or while instances are replaced. Only that version can read it."""
 
 
 class StorageError(RelayError):
-    """Azure Storage did not do what was asked."""
+    """An operation of Azure Storage failed."""
 
 
 class NotFound(StorageError):
@@ -83,7 +83,7 @@ class NotFound(StorageError):
 
 
 class AlreadyExists(StorageError):
-    """An insert met an existing entity or blob."""
+    """The entity or blob that was to be inserted exists."""
 
 
 class Changed(StorageError):
@@ -91,9 +91,9 @@ class Changed(StorageError):
 
 
 class Unavailable(StorageError):
-    """Storage is throttling, away, or did not answer in time.
+    """Storage throttles, is unreachable, or did not respond in time.
 
-    Whether the operation took effect is not known. `retry_after_seconds` is storage's own advice if it gave any.
+    Whether the operation took effect is not known. `retry_after_seconds` comes from storage, if it returned any.
     """
 
     def __init__(self, message: str, *, retry_after_seconds: float | None = None) -> None:

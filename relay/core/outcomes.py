@@ -1,12 +1,12 @@
-"""The result of an attempt, as a value. Providers return it; nothing raises for what is expected.
+"""The result of an attempt, as a value. Providers return expected failures; they do not raise them.
 
-`code` is the cause in our words, from `CAUSES`; `reply` the provider's raw answer (kept in the journal, never logged).
+`code` is the cause, one of `CAUSES`; `reply` is the provider's raw reply (stored in the journal, never logged).
 """
 
 import msgspec
 
 MAX_REPLY = 1_000
-"""Characters of a raw reply that are kept."""
+"""The maximum length of a stored reply, in characters."""
 
 
 class _Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -15,9 +15,10 @@ class _Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Sent(_Outcome, frozen=True, kw_only=True):
-    """The provider took responsibility. `provider_id` is its name for the message, if it gave one.
+    """The provider accepted the message. `provider_id` is its id for the message, if it returned one.
 
-    With `check_after_seconds` it can say by then whether it really sent it (`relay.operations.sent_checks`).
+    `check_after_seconds` is the time after which the provider can report whether it really sent the message
+    (`relay.operations.sent_checks`).
     """
 
     provider_id: str | None = None
@@ -25,13 +26,13 @@ class Sent(_Outcome, frozen=True, kw_only=True):
 
 
 class Deferred(_Outcome, frozen=True, kw_only=True):
-    """A transient failure: certainly not sent. `retry_after_seconds` is the provider's wish, if any."""
+    """A transient failure: certainly not sent. `retry_after_seconds` comes from the provider, if it returned any."""
 
     retry_after_seconds: float | None = None
 
 
 class Rejected(_Outcome, frozen=True, kw_only=True):
-    """Refused for good, because of this message or recipient."""
+    """A permanent refusal of this message or recipient."""
 
 
 class RouteFault(_Outcome, frozen=True, kw_only=True):
@@ -41,7 +42,7 @@ class RouteFault(_Outcome, frozen=True, kw_only=True):
 
 
 class Unknown(_Outcome, frozen=True, kw_only=True):
-    """The request left us whole and no answer came: perhaps sent. `provider_id` is what the provider can be asked by."""
+    """The whole request was sent but no response arrived: perhaps sent. Relay can ask the provider by `provider_id`."""
 
     provider_id: str | None = None
 
@@ -50,51 +51,52 @@ type Outcome = Sent | Deferred | Rejected | RouteFault | Unknown
 
 
 class PerRecipient(msgspec.Struct, frozen=True, kw_only=True):
-    """Different outcomes for different recipients of one attempt (SMTP answers so).
+    """Different outcomes for different recipients of one attempt (SMTP replies for each recipient).
 
-    Each pair is recipient numbers (indices into `Message.recipients`) and their outcome; together they cover the attempt.
+    Each pair has recipient numbers (indices into `Message.recipients`) and their outcome. Together the pairs cover all
+    recipients of the attempt.
     """
 
     outcomes: tuple[tuple[tuple[int, ...], Outcome], ...]
 
 
 CAUSES = {
-    # what is wrong with this message (Rejected)
-    "invalid_message": "The provider found the message malformed.",
+    # this message cannot be sent (Rejected)
+    "invalid_message": "The provider rejected the message as malformed.",
     "invalid_recipient": "The provider refused a recipient address.",
-    "message_too_large": "The message is larger than the provider takes.",
+    "message_too_large": "The message is larger than the provider accepts.",
     "content_refused": "The provider refused the content.",
-    "recipient_refused": "The recipient's server refused the recipient for good.",
+    "recipient_refused": "The recipient's server permanently refused the recipient.",
     "policy_refused": "The provider's policy forbids this message.",
-    "unsupported": "No route can carry what this message asks for.",
-    "provider_failed": "The provider took the message and said later that it could not send it.",
+    "unsupported": "No route supports the features that this message needs.",
+    "provider_failed": "The provider accepted the message and later reported that it could not send it.",
     "suppressed": "Every recipient is on the suppression list.",
-    "no_route": "No configured route may send for this sender.",
-    "content_missing": "The stored content of the message is gone.",
+    "no_route": "No configured route may send from this address.",
+    "content_missing": "The stored content of the message no longer exists.",
     # transient (Deferred)
-    "rate_limited": "The provider asks to slow down.",
-    "provider_unavailable": "The provider answered with a server error before taking the message.",
-    "unreachable": "No connection to the provider could be made.",
-    "recipient_deferred": "The recipient's server asks to come back later.",
-    "content_unavailable": "The stored content of the message could not be read now.",
-    "paced": "The shared pace of the route has no slot now.",
-    "paused": "Its caller has paused the message's group, or it cannot be read now whether it has.",
+    "rate_limited": "The provider's rate limit was reached.",
+    "provider_unavailable": "The provider returned a server error before it accepted the message.",
+    "unreachable": "Relay could not connect to the provider.",
+    "recipient_deferred": "The recipient's server asked to retry later.",
+    "content_unavailable": "The stored content of the message is temporarily unavailable.",
+    "paced": "The route's own rate limit was reached.",
+    "paused": "The caller paused the message's group, or the state of the group is temporarily unavailable.",
     # the route is at fault (RouteFault)
     "bad_credentials": "The provider does not accept the route's key, certificate or identity.",
     "missing_permission": "The route's credentials may not send.",
-    "sender_not_verified": "The provider does not let this account send for the From address.",
-    "account_restricted": "The provider has suspended, restricted or not yet vetted the account.",
-    "credits_exhausted": "The account's sending credits are used up.",
+    "sender_not_verified": "The provider does not allow this account to send from the From address.",
+    "account_restricted": "The provider suspended or restricted the account, or has not approved it yet.",
+    "credits_exhausted": "The account's sending credits are exhausted.",
     "mailbox_unavailable": "The sending mailbox does not exist or may not be used.",
-    "misconfigured": "The route's settings cannot work.",
+    "misconfigured": "The route's settings are invalid.",
     "secret_unavailable": "A secret of the route could not be read.",
     "repeated_failure": "Too many transient failures in a row: the circuit breaker holds the route.",
     "operator": "An operator holds the route.",
     # unknown
     "answer_lost": "The connection was lost, or timed out, after the message was handed over.",
     "interrupted": "The process died during the attempt.",
-    # ours
-    "expired": "The message became older than its expiry before it could be sent.",
+    # from Relay
+    "expired": "The message expired before it could be sent.",
     "poisoned": "Relay's own code failed on this message repeatedly.",
     "unreadable": "The queue entry could not be read.",
 }
@@ -102,5 +104,5 @@ CAUSES = {
 
 
 def reply_text(text: str) -> str:
-    """A raw reply cut to what is kept, and without half a surrogate pair (JSON can name one, storage cannot hold it)."""
+    """Cut a raw reply to `MAX_REPLY` and replace lone surrogates (JSON can contain them, storage cannot)."""
     return text[:MAX_REPLY].encode("utf-8", "replace").decode()

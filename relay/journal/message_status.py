@@ -73,4 +73,4 @@ class StatusReader:
 
 
 def _unknown() -> Refusal:
-    return Refusal(404, "message_not_found", "There is no message of this id for this client, or it was purged.")
+    return Refusal(404, "message_not_found", "This client has no message with this id, or the message was purged.")

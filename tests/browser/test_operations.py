@@ -12,7 +12,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 async def test_selected_dead_letter_is_redriven_with_another_sender_and_route(screen: Screen) -> None:
     name = await screen.site.send(to="rejected@relay.test", subject="Once more")
     await screen.go("/console#/deadletters", "Dead letters")
-    await screen.row("recipient_refused", "The recipient's server refused the recipient for good.").wait_for()
+    await screen.row("recipient_refused", "The recipient's server permanently refused the recipient.").wait_for()
     await screen.row("answer_lost").wait_for()
     await screen.screenshot("console-deadletters")
     await screen.page.get_by_role("link", name="recipient_refused").click()

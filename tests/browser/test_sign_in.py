@@ -49,7 +49,7 @@ async def test_key_signs_in_and_stays_in_this_tab(
 async def test_client_key_cannot_open_the_console(browser: Browser, site: Site) -> None:
     screen = await Screen.open(browser, site, key=site.clients["newsletter"])
     await screen.go("/console", "Overview")
-    await screen.page.get_by_text("Only an operator's key opens this address.").wait_for()
+    await screen.page.get_by_text("Only operators may call this operation.").wait_for()
     assert screen.unexpected_log("status of 403") == []
     await screen.close()
 

@@ -65,7 +65,7 @@ async def create(call: Call) -> Response:
             principals=value.principals or (),
         )
     except AlreadyExists as error:
-        raise Refusal(409, "client_exists", "There is a client of this name already.", target="name") from error
+        raise Refusal(409, "client_exists", "A client with this name already exists.", target="name") from error
     client = _view(await call.services.clients.get(value.name), {})
     body = NewClientView(**msgspec.structs.asdict(client), key=key)
     return json_response(body, 201, {"Location": f"{call.base_url}/v1/clients/{value.name}"})
