@@ -1,5 +1,6 @@
 """What more than one folder of tests uses: an Azurite, the depth of searches, and which tests share a worker."""
 
+import gc
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -43,6 +44,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.xdist_group(folder))
         elif folder in ONE_RELAY_PER_FILE:
             item.add_marker(pytest.mark.xdist_group(str(item.path.relative_to(TESTS))))
+
+
+def pytest_collection_finish() -> None:
+    """Take what is loaded by now out of the garbage collector's sight: it stays to the end, and is a fifth of its work."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
