@@ -117,7 +117,7 @@ class Watched:
 
 
 async def watched_tables(*names: str, rows_looked_at: int = MAX_PAGE_ROWS) -> Watched:
-    """Empty tables in memory; a query looks at so many rows at a time."""
+    """Create empty tables in memory; a query reads `rows_looked_at` rows per page."""
     memory = MemoryTables(rows_looked_at=rows_looked_at)
     for name in names:
         await memory.create(name)

@@ -24,7 +24,7 @@ MAX_WORK = 4_000_000
 _STEP = 20
 _EXPRESSION = 5
 _CALL = 400
-_MAX_TOLD = 200
+_MAX_ERROR_CHARS = 200
 _REACHING_OUT = (nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends)
 _FILTERS = [
     "abs",
@@ -291,4 +291,4 @@ def _check(tree: nodes.Template) -> None:
 
 def _excerpt(text: str) -> str:
     shown = text if text.isprintable() else ascii(text)
-    return f"{shown[:_MAX_TOLD].rstrip('.')}."
+    return f"{shown[:_MAX_ERROR_CHARS].rstrip('.')}."

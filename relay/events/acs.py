@@ -4,7 +4,7 @@ Event Grid does not sign. A subscription carries a secret that it sends with eve
 `x-relay-events-key`) or in the URL (`?key=`).
 
 Sources: learn.microsoft.com/azure/event-grid/communication-services-email-events, /event-schema, /cloud-event-schema,
-/end-point-validation-event-grid-events-schema, /delivery-properties; github.com/cloudevents/spec (HTTP 1.1 Web Hooks).
+/end-point-validation-event-grid-events-schema, /delivery-properties; github.com/cloudevents/spec (http-webhook.md).
 """
 
 from collections.abc import Iterator, Mapping, Sequence

@@ -81,9 +81,9 @@ class Listing:
     async def page(
         self, wanted: MessageFilter, position: str | None, *, limit: int
     ) -> tuple[Sequence[Found], str | None]:
-        """At most so many messages after a position (None: from the newest on), and the position of the next page or None.
+        """Return up to `limit` messages after a position (None: the newest), and the position of the next page or None.
 
-        Positions are stable: what is accepted later never moves them. Raises `ValueError` for one that is none.
+        Positions are stable: later messages do not move them. Raises `ValueError` for an invalid position.
         """
         since = ids.batch_floor(wanted.since)
         before, last = ids.batch_floor(wanted.before), None
@@ -151,7 +151,7 @@ class Listing:
 
 
 def _bounds(position: str, since: str, before: str) -> tuple[str, tuple[str, int] | None]:
-    """The first name that is too new, and the message that was the last one told."""
+    """Parse a position: the first name that is too new, and the last message of the previous page."""
     name, dash, index = position.partition("-")
     if len(name) != 32 or not dash or len(index) != 2 or not since <= name <= before:
         raise ValueError("not a position in this range")
@@ -193,7 +193,7 @@ def _messages(record: Record, wanted: MessageFilter, last: tuple[str, int] | Non
 def _is_visible(batch: str, index: int, mac: str, submission: Submission, wanted: MessageFilter) -> bool:
     if wanted.client is not None and submission.client != wanted.client:
         return False
-    # A client that was deleted and made anew under the same name does not see what was before.
+    # A client that was deleted and created again under the same name does not see the messages of the old one.
     name = ids.MessageId(batch=batch, index=index, mac=mac)
     return wanted.owner is None or ids.belongs_to(name, wanted.owner.mac_key)
 

@@ -25,7 +25,7 @@ from relay.journal.records import Journal, Record
 MAX_QUERIES = 40
 KEPT_SECONDS = 4.0
 KEPT_TIMES = 20.0
-"""Figures are kept for so many times as long as it took to count them: counting takes a twentieth of the time at most."""
+"""Totals are cached for this many times the duration of counting, so that counting takes at most 5 % of the time."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 

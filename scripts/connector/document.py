@@ -88,7 +88,7 @@ def _parameters(action: Action) -> Iterator[dict[str, Any]]:
             "required": True,
             "type": "string",
             "x-ms-summary": title(name),
-            "description": "The ID that was told when it was made.",
+            "description": "The ID from the response that created it.",
             "x-ms-visibility": "important",
             "x-ms-url-encoding": "single",
         }

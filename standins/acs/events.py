@@ -2,7 +2,7 @@
 
 Sources: learn.microsoft.com/azure/event-grid/communication-services-email-events, /event-schema,
 /cloud-event-schema, /end-point-validation-event-grid-events-schema, and the handshake of
-github.com/cloudevents/spec (HTTP 1.1 Web Hooks for Event Delivery).
+github.com/cloudevents/spec (http-webhook.md).
 """
 
 import uuid

@@ -61,7 +61,7 @@ def storage(under_test: StorageUnderTest) -> Storage:
 
 @pytest.fixture
 def wait(under_test: StorageUnderTest) -> Wait:
-    """Lets so many seconds pass for the storage."""
+    """Return a function that lets seconds pass for the storage."""
     return under_test.wait
 
 

@@ -68,4 +68,4 @@ NASTY = [
     mail(reply_to=(Address(email="nobody"),), return_path="<>"),
     mail(options={"sendgrid": {"template_id": 5}, "smtp": {"x": 1}}),
 ]
-"""Messages that acceptance would refuse or mend, and that a redrive or a fault of ours could still bring."""
+"""Messages that acceptance refuses or corrects, but a redrive or a bug could still pass to a provider."""

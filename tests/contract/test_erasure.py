@@ -50,9 +50,9 @@ async def test_erasure_deletes_everything_but_other_messages(relay: Relay, name:
     assert await erase(relay, hers) == 3
     # What the route has caught lies where a provider would have it.
     assert [place for place in await traces(relay.storage, hers) if not place.startswith("inbox: ")] == []
-    record, told = await relay.journal.history(ids_of(body))
+    record, recorded = await relay.journal.history(ids_of(body))
     assert [status.state for status in record.statuses] == [State.SENT, State.SENT, State.SENT, State.CANCELLED]
     assert [status.erased is not None for status in record.statuses] == [False, True, True, True]
     assert record.entry().messages[0] == sent[0]
-    assert list(told) == events[:1]
+    assert list(recorded) == events[:1]
     assert await erase(relay, hers) == 0

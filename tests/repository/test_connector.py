@@ -106,9 +106,9 @@ def test_an_acceptance_is_described() -> None:
     suppressed = {0: "bounced"}
     recipients = (Address(email="ada@example.com"),)
     accepted = Accepted(id="msg_1", state=State.QUEUED, suppressed=suppressed, recipients=recipients)
-    told = msgspec.to_builtins(accepted_view(accepted))
-    assert "suppressed" in told
-    assert list(strays(told, DEFINITION["definitions"]["Accepted"])) == []
+    body = msgspec.to_builtins(accepted_view(accepted))
+    assert "suppressed" in body
+    assert list(strays(body, DEFINITION["definitions"]["Accepted"])) == []
 
 
 def test_an_event_is_described() -> None:
@@ -131,9 +131,9 @@ def test_an_event_is_described() -> None:
     definition = Definition(url="https://example.com", secret="whsec_x", created_at=at)
     post = post_of(noted, Subscription(id="wh_1", client="shop", definition=definition), "https://relay.example.com")
     schema = DEFINITION["definitions"]["MailEvent"]
-    told = json.loads(post.body)
-    assert list(strays(told, schema)) == []
-    assert set(told["data"]) == set(schema["properties"]["data"]["properties"])
+    body = json.loads(post.body)
+    assert list(strays(body, schema)) == []
+    assert set(body["data"]) == set(schema["properties"]["data"]["properties"])
 
 
 @pytest.mark.parametrize("name", CALLS)

@@ -43,7 +43,10 @@ TOKEN = "abcdefghijklm"
 
 def source_files() -> list[Path]:
     """What is deployed. The command line has an environment of its own: it runs on the operator's computer."""
-    return [ROOT / "function_app.py", *(path for path in (ROOT / "relay").rglob("*.py") if "cli" not in path.parts)]
+    return [
+        ROOT / "function_app.py",
+        *(path for path in (ROOT / "relay").rglob("*.py") if "cli" not in path.relative_to(ROOT).parts),
+    ]
 
 
 def in_azure() -> dict[str, str]:

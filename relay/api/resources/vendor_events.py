@@ -60,7 +60,7 @@ async def from_event_grid(call: Call) -> Response:
 
 
 async def allow_event_grid(call: Call) -> Response:
-    """Handle OPTIONS /v1/events/acs: the handshake of CloudEvents (HTTP 1.1 Web Hooks, section 4)."""
+    """Handle OPTIONS /v1/events/acs: the handshake of CloudEvents (its webhook specification, section 4)."""
     await _check_event_grid(call)
     origin = call.request.headers.get("webhook-request-origin", "")
     if not origin or not origin.isascii() or not origin.isprintable():

@@ -205,7 +205,7 @@ async def test_entry_that_a_provider_no_longer_lists_is_removed(place: Place, li
 
 def test_documentation_lists_every_reason_and_its_rule() -> None:
     rows = re.findall(r"^\| `(\w+)` \| ([^|]+?) \| (all clients|the client) \| ([^|]+?) \|$", PAGE, flags=re.MULTILINE)
-    documented = {reason: (meaning, whom == "all clients", long) for reason, meaning, whom, long in rows}
+    documented = {reason: (meaning, scope == "all clients", period) for reason, meaning, scope, period in rows}
     assert documented == {
         reason: (REASONS[reason], rule.for_all, f"{rule.days} days" if rule.days else "for ever")
         for reason, rule in SUPPRESSION_RULES.items()

@@ -124,7 +124,7 @@ def test_fields_of_a_later_version_do_no_harm(name: str) -> None:
 
 
 @pytest.mark.parametrize("body", [b'{"relay":2}', b'{"relay":3,"batch":{"ref":[]},"ref":{},"fan_out":1}'])
-def test_a_newer_version_is_told_by_its_number_whatever_else_it_has(body: bytes) -> None:
+def test_newer_entry_version_is_detected_by_its_number(body: bytes) -> None:
     for read in (entries.decode_entry, entries.check_version):
         with pytest.raises(NewerVersion):
             read(body)

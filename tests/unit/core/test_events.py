@@ -1,4 +1,4 @@
-"""What events make of a recipient, in any order and however often they are told; and why a mail bounced."""
+"""Recipient states from events, in any order and with repetitions; and bounce classes."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -40,7 +40,7 @@ def event(
     )
 
 
-events = st.lists(
+event_lists = st.lists(
     st.builds(
         event,
         st.sampled_from(EventKind),
@@ -52,13 +52,13 @@ events = st.lists(
 )
 
 
-@given(events, st.randoms(use_true_random=False), st.data())
-def test_order_and_repetition_change_nothing(told: list[RecordedEvent], random: object, data: st.DataObject) -> None:
-    repeated = [*told, *data.draw(st.lists(st.sampled_from(told)))] if told else told
-    assert recipient_state(data.draw(st.permutations(repeated))) == recipient_state(told)
+@given(event_lists, st.randoms(use_true_random=False), st.data())
+def test_order_and_repetition_change_nothing(events: list[RecordedEvent], random: object, data: st.DataObject) -> None:
+    repeated = [*events, *data.draw(st.lists(st.sampled_from(events)))] if events else events
+    assert recipient_state(data.draw(st.permutations(repeated))) == recipient_state(events)
 
 
-@given(events, events, events)
+@given(event_lists, event_lists, event_lists)
 def test_what_was_known_can_be_joined_with_what_comes(
     first: list[RecordedEvent], second: list[RecordedEvent], third: list[RecordedEvent]
 ) -> None:
@@ -67,7 +67,7 @@ def test_what_was_known_can_be_joined_with_what_comes(
 
 
 @pytest.mark.parametrize(
-    ("told", "state"),
+    ("events", "state"),
     [
         ([], None),
         ([event(EventKind.PROCESSED), event(EventKind.DEFERRED, minute=1)], None),
@@ -82,8 +82,8 @@ def test_what_was_known_can_be_joined_with_what_comes(
         ([event(EventKind.DEFERRED, attempt=2), event(EventKind.DELIVERED, attempt=1)], EventKind.DELIVERED),
     ],
 )
-def test_where_a_recipient_ended(told: list[RecordedEvent], state: EventKind | None) -> None:
-    found = recipient_state(told)
+def test_where_a_recipient_ended(events: list[RecordedEvent], state: EventKind | None) -> None:
+    found = recipient_state(events)
     assert (found.state if found else None) == state
 
 
@@ -98,11 +98,11 @@ def test_a_bounce_tells_its_code_and_a_delivery_none() -> None:
 
 
 def test_recipients_are_kept_apart_without_regard_to_case() -> None:
-    told = [
+    events = [
         event(EventKind.DELIVERED, recipient="A@b.example"),
         event(EventKind.BOUNCED, recipient="c@d.example", code="5.1.1"),
     ]
-    assert {address: found.state for address, found in recipient_states(told).items()} == {
+    assert {address: found.state for address, found in recipient_states(events).items()} == {
         "a@b.example": EventKind.DELIVERED,
         "c@d.example": EventKind.BOUNCED,
     }

@@ -256,7 +256,7 @@ def test_another_time_leaves_as_long_to_try() -> None:
     assert part_states.expires_at(back, SUBMISSION) == DAY
 
 
-def test_a_redrive_starts_anew_but_keeps_the_story() -> None:
+def test_redrive_restarts_the_part_and_keeps_its_history() -> None:
     dead = settled(Rejected(code="policy_refused"), changed(SENDING, held_seconds=50.0))
     back = part_states.redrive(dead, DAY, 600, "other")
     assert back is not None

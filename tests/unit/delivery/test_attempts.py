@@ -243,7 +243,7 @@ async def test_a_slot_that_was_given_is_used_without_asking_again() -> None:
     assert len(place.memory.tables.rows("pacing")) == 0
 
 
-async def test_a_slot_that_lapsed_is_asked_for_anew() -> None:
+async def test_expired_slot_is_reserved_again() -> None:
     place = await place_of(PACED)
     lapsed = changed(BEGUN, slot_at=START - timedelta(seconds=21))
     await outcome(place, part=lapsed)
@@ -265,7 +265,7 @@ async def test_without_the_row_of_its_pace_a_message_waits() -> None:
     assert place.script().sent == []
 
 
-async def test_a_route_has_so_many_attempts_at_once() -> None:
+async def test_concurrent_attempts_of_a_route_are_limited() -> None:
     place = await place_of(settings_of(Route(name="main", provider="smtp", concurrency=3)))
     under_way: list[int] = []
     counts: list[int] = []

@@ -182,7 +182,7 @@ def test_a_pinned_part_keeps_its_route_while_there_is_one() -> None:
 
 @pytest.mark.parametrize(("deaths", "state"), [(4, State.SENDING), (5, State.UNKNOWN)])
 def test_what_killed_its_process_five_times_in_a_row_is_not_tried_again(deaths: int, state: State) -> None:
-    # Recovery and retries make new entries, so the host's own count of deaths begins anew with each of them.
+    # Recovery and retries make new entries, so the host's own dequeue count starts over with each of them.
     part = plan(FRESH, situation())[0]
     now = START
     for _ in range(deaths):

@@ -1,4 +1,4 @@
-"""What planning is told about messages: their ways, what is closed, and which batch tries a route in `trial`."""
+"""Planning inputs: the routes of messages, held routes, and the canary batch of a route in `trial`."""
 
 from relay.core.model import Address, MessageStatus, Part, State
 from relay.core.settings import Route, Rule, When

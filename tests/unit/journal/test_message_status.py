@@ -1,4 +1,4 @@
-"""What became of a message, told to whom it belongs."""
+"""Message status, visible only to the message's client."""
 
 from datetime import timedelta
 

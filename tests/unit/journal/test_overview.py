@@ -23,7 +23,7 @@ def journal(tables: Watched, clock: Clock) -> Journal:
 
 
 def in_state(state: State, *, after: float | None = None) -> MessageStatus:
-    """A message in a state; with `after`, sent so many seconds after `START`."""
+    """Return a message in a state; with `after`, sent that many seconds after `START`."""
     attempts: Sequence[Attempt] = ()
     if after is not None:
         at = START + timedelta(seconds=after - 0.5)

@@ -89,9 +89,9 @@ async def test_a_story_is_the_record_and_its_events_in_time(journal: Journal) ->
     for each in events:
         assert await journal.note(record.batch, each)
         assert not await journal.note(record.batch, each)
-    story, told = await journal.history(record.batch)
+    story, recorded = await journal.history(record.batch)
     assert story == record
-    assert list(told) == events[::-1]
+    assert list(recorded) == events[::-1]
 
 
 async def test_events_without_a_record_are_no_story(journal: Journal) -> None:

@@ -248,7 +248,7 @@ async def test_rate_limited_status_read_is_unknown() -> None:
         assert isinstance(found[59], Sent)
         assert isinstance(found[60], Unknown)
         assert found[60].reply.startswith("429 ")
-        # Whoever is told to slow down has been let in.
+        # 429 comes only after authentication, so the probe succeeds.
         assert await route.probe() == Sent()
 
 
