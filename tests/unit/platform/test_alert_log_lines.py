@@ -19,7 +19,7 @@ from relay.platform.storage.memory.memory_storage import memory_storage
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
-def told(caplog: pytest.LogCaptureFixture, event: str) -> list[dict[str, object]]:
+def logged(caplog: pytest.LogCaptureFixture, event: str) -> list[dict[str, object]]:
     texts = [record.getMessage() for record in caplog.records]
     return [json.loads(text.removeprefix(f"{event} ")) for text in texts if text.startswith(f"{event} ")]
 
@@ -67,7 +67,7 @@ async def test_each_dead_letter_is_logged_once(
     follower = await follow_up()
     await follower.run(before, after, [0, 1])
     await follower.run(after, after, [0, 1])
-    assert told(caplog, "dead_letter") == [
+    assert logged(caplog, "dead_letter") == [
         {"batch": before.batch, "index": 1, "lane": "bulk", "state": str(state), "code": said}
     ]
 
@@ -82,10 +82,10 @@ def test_every_dead_state_is_covered_above() -> None:
 )
 def test_expiring_secret_is_logged(expires_in: timedelta, days: int, caplog: pytest.LogCaptureFixture) -> None:
     log_expiry("sendgrid-api-key", NOW + expires_in, NOW)
-    assert told(caplog, "secret_expiring") == [{"secret": "sendgrid-api-key", "days": days}]
+    assert logged(caplog, "secret_expiring") == [{"secret": "sendgrid-api-key", "days": days}]
 
 
 @pytest.mark.parametrize("expires_at", [None, NOW + timedelta(days=31)])
 def test_long_lived_secret_is_not_logged(expires_at: datetime | None, caplog: pytest.LogCaptureFixture) -> None:
     log_expiry("sendgrid-api-key", expires_at, NOW)
-    assert told(caplog, "secret_expiring") == []
+    assert logged(caplog, "secret_expiring") == []

@@ -225,5 +225,5 @@ async def test_telemetry_error_does_not_change_the_recorded_work(
     await place.work()
     assert len(place.script().sent) == 1
     assert place.waiting() == []
-    told = [record.getMessage() for record in caplog.records if "telemetry_failed" in record.getMessage()]
-    assert told == ['telemetry_failed {"signal":"request"}', 'telemetry_failed {"signal":"attempted"}']
+    logged = [record.getMessage() for record in caplog.records if "telemetry_failed" in record.getMessage()]
+    assert logged == ['telemetry_failed {"signal":"request"}', 'telemetry_failed {"signal":"attempted"}']
