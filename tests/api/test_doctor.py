@@ -78,7 +78,7 @@ async def test_held_route_is_reported_with_its_cause(relay: Harness) -> None:
     _, findings = await examined(relay)
     [(about, what)] = faults(findings)
     assert about == "route capture"
-    assert "credits are used up" in what
+    assert "credits are exhausted" in what
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ async def test_held_route_is_reported_with_its_cause(relay: Harness) -> None:
     [
         ("revoked_key", "key, certificate or identity"),
         ("missing_scope", "may not send"),
-        ("credits_exhausted", "credits are used up"),
+        ("credits_exhausted", "credits are exhausted"),
     ],
 )
 async def test_provider_refusal_is_reported(state: str, expected: str) -> None:

@@ -106,7 +106,7 @@ async def test_scheduled_message_can_be_cancelled(screen: Screen) -> None:
 
 async def test_unknown_message_shows_not_found(screen: Screen) -> None:
     await screen.go("/console#/messages/msg_x")
-    await screen.page.get_by_text("There is no message of this id").first.wait_for()
+    await screen.page.get_by_text("This client has no message with this id").first.wait_for()
     screen.log[:] = screen.unexpected_log("status of 404")
 
 
