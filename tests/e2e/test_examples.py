@@ -106,7 +106,7 @@ async def _run_all(language: str, environment: Mapping[str, str]) -> dict[str, i
 async def _run(language: str, code: str, environment: Mapping[str, str]) -> int:
     """Return the status of the response to an example."""
     if language == "sh":
-        code = code.replace("curl -sS", "curl -sS -m 20 -o /dev/null -w '%{http_code}'", 1)
+        code = code.replace("curl -sS", "curl -sS -m 120 -o /dev/null -w '%{http_code}'", 1)
         argv, text = ("sh", "-c", code), b""
     else:
         argv, text = (sys.executable, "-c", PYTHON), code.encode()
