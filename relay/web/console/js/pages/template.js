@@ -51,8 +51,9 @@ export async function show({ main, one: name, signal, focusTitle }) {
       try {
         const body = Object.fromEntries(Object.entries(fields).map(([part, each]) => [part, each.input.value]).filter(([, value]) => value));
         const saved = await call("PUT", path, { body: { ...body, variables: declared(template.variables) } });
-        toast(`Version ${saved.version} saved.`);
+        // The editor is drawn again: what is typed after the message must not be lost.
         await load(path);
+        toast(`Version ${saved.version} saved.`);
       } catch (error) {
         if (!(error instanceof CallFailed)) throw error;
         others.textContent = showErrors(Object.values(fields), error);
