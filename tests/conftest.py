@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 from hypothesis import settings
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling, Scheduling
 
 from devhost.azurite import Azurite
 from tests import depth
@@ -33,17 +35,21 @@ async def azurite() -> AsyncIterator[str]:
         await emulator.stop()
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Keep tests that share processes on one worker (pytest-xdist, `--dist loadgroup`); all others go where there is time."""
-    if not config.pluginmanager.hasplugin("xdist"):
-        return
-    for item in items:
-        folder = item.path.relative_to(TESTS).parts[0]
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling | None:
+    """Keep tests that share processes on one worker (`--dist loadgroup`); all others go where there is time.
+
+    Not by marks: pytest-xdist 3.8.0 writes a mark's group into a name that pytest 9.2 does not read any more.
+    """
+    return _Grouped(config, log) if config.getoption("dist") == "loadgroup" else None
+
+
+class _Grouped(LoadScopeScheduling):  # type: ignore[misc] # xdist publishes no types
+    def _split_scope(self, nodeid: str) -> str:
+        folder, _, rest = nodeid.removeprefix("tests/").partition("/")
         if folder in ONE_RELAY:
-            item.add_marker(pytest.mark.xdist_group(folder))
-        elif folder in ONE_RELAY_PER_FILE:
-            item.add_marker(pytest.mark.xdist_group(str(item.path.relative_to(TESTS))))
+            return folder
+        return f"{folder}/{rest.partition('::')[0]}" if folder in ONE_RELAY_PER_FILE else nodeid
 
 
 def pytest_collection_finish() -> None:
