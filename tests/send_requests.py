@@ -1,4 +1,4 @@
-"""What tests hand to providers: an attempt to send a message, and where their secret comes from."""
+"""Send requests and a secret for tests of providers."""
 
 from datetime import UTC, datetime
 
@@ -10,7 +10,7 @@ NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
 
 
 def send_request_of(message: Message, *, attempt: int = 1, recipients: tuple[int, ...] | None = None) -> SendRequest:
-    """An attempt to send a message to everybody in it, or to those numbers."""
+    """Return a request to send a message to all of its recipients, or to those numbers."""
     return SendRequest(
         id="m1",
         message=message,
@@ -23,7 +23,7 @@ def send_request_of(message: Message, *, attempt: int = 1, recipients: tuple[int
 
 
 class Secret:
-    """One secret, whatever is asked for; none when empty. It is replaced when `refresh` is asked for, as after a rotation."""
+    """One secret for every reference. Empty: it cannot be read. `refresh` replaces it with `renewed`, as after a rotation."""
 
     def __init__(self, value: str, renewed: str | None = None) -> None:
         self.value = value

@@ -1,4 +1,4 @@
-"""Every storage adapter, for suites that each of them must pass."""
+"""Run the storage suites against every adapter."""
 
 import asyncio
 import uuid
@@ -23,7 +23,7 @@ class StorageUnderTest:
 
 
 def in_memory() -> StorageUnderTest:
-    """The doubles, whose time passes at once."""
+    """Return the doubles, whose clock is moved."""
     now = datetime(2026, 3, 1, 12, 0, 0, 250_000, tzinfo=UTC)
 
     async def wait(seconds: float) -> None:
@@ -35,14 +35,14 @@ def in_memory() -> StorageUnderTest:
 
 @pytest.fixture(params=["memory", "azurite"])
 def connection_string(request: pytest.FixtureRequest) -> str | None:
-    """Azurite's, or None for the doubles."""
+    """Return Azurite's settings, or None for the doubles."""
     found: str | None = None if request.param == "memory" else request.getfixturevalue("azurite")
     return found
 
 
 @pytest.fixture
 async def under_test(connection_string: str | None) -> AsyncIterator[StorageUnderTest]:
-    """Each adapter in turn. Azurite's time is the clock on the wall: tests wait for it a second at most."""
+    """Yield each adapter in turn. Azurite uses real time: tests wait at most a second for it."""
     if connection_string is None:
         yield in_memory()
         return
@@ -55,7 +55,7 @@ async def under_test(connection_string: str | None) -> AsyncIterator[StorageUnde
 
 @pytest.fixture
 def storage(under_test: StorageUnderTest) -> Storage:
-    """The storage to ask."""
+    """Return the storage."""
     return under_test.storage
 
 
@@ -67,5 +67,5 @@ def wait(under_test: StorageUnderTest) -> Wait:
 
 @pytest.fixture
 def name() -> str:
-    """A name that no other test uses, good for a queue, a table or a container."""
+    """Return a unique name, valid for a queue, a table or a container."""
     return f"t{uuid.uuid4().hex}"

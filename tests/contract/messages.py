@@ -1,4 +1,4 @@
-"""What the providers are given to send: a small message, one with everything in it, and some that are wrong."""
+"""Messages for the provider suite: a small one, one with every feature, and malformed ones."""
 
 from typing import Any
 
@@ -12,13 +12,13 @@ SENDER = Address(email=DEFAULT_USER, name="Relay")
 
 
 def mail(*emails: str, **fields: Any) -> Message:
-    """A small message, to Ada unless `emails` say otherwise."""
+    """Return a small message, to Ada or to `emails`."""
     to = tuple(Address(email=email) for email in emails or ("ada@example.org",))
     return Message(**{"sender": SENDER, "to": to, "subject": "Hello", "text": "A text", **fields})
 
 
 def send_request(message: Message | None = None, **fields: Any) -> SendRequest:
-    """An attempt (`tests.send_requests`) to send this message, or a small one."""
+    """Return a request to send this message, or a small one."""
     return send_request_of(message or mail(), **fields)
 
 
@@ -28,7 +28,7 @@ HTML = '<p>四半期 &amp; <b>"quoted"</b><img src="cid:logo@example.com"></p>'
 
 
 def rich_mail(capabilities: Capabilities) -> Message:
-    """Everything at once, with a file of 10 MB where that can be carried, else a smaller one."""
+    """Return a message with every feature and a file of 10 MB, or a smaller one if the provider allows less."""
     size = TEN_MEGABYTES if capabilities.max_bytes > 2 * TEN_MEGABYTES else capabilities.max_bytes // 2
     return Message(
         sender=Address(email=SENDER.email, name="Sales @ Example, Inc."),
@@ -68,4 +68,4 @@ NASTY = [
     mail(reply_to=(Address(email="nobody"),), return_path="<>"),
     mail(options={"sendgrid": {"template_id": 5}, "smtp": {"x": 1}}),
 ]
-"""Messages that acceptance refuses or corrects, but a redrive or a bug could still pass to a provider."""
+"""Messages that acceptance refuses or corrects, but that a redrive or a bug could still send."""

@@ -70,7 +70,7 @@ class ProviderSetup(Protocol):
         """Stop the server."""
 
     def strange(self, status: int, body: str) -> None:
-        """Every request from now on is answered so."""
+        """Respond like this to every request from now on."""
 
 
 class StandInSetup:
@@ -158,7 +158,7 @@ class SmtpSetup(StandInSetup):
 
 
 class TroubledBlobs:
-    """Blobs that take nothing while `is_away`."""
+    """Blobs that refuse every write while `is_away`."""
 
     def __init__(self, blobs: Any) -> None:
         self._blobs = blobs
@@ -171,7 +171,7 @@ class TroubledBlobs:
 
 
 class CaptureSetup:
-    """Into the local inbox. Its ways to fail are recipients."""
+    """The local inbox, whose failures are simulated by recipients."""
 
     name = "capture"
     module: ProviderModule = capture

@@ -1,4 +1,4 @@
-"""Ways to prove who we are other than an account's key, which every other test of this folder uses."""
+"""Authenticate to storage without an account key, which all other tests of this folder use."""
 
 import json
 import time
@@ -73,13 +73,13 @@ class Cloud:
         if self.is_away or not right or asked["client_id"] != "ours":
             return aiohttp.web.json_response({"error": "no"}, status=400)
         self.tokens.append(f"token{len(self.tokens)}")
-        answer = {
+        token = {
             "access_token": self.tokens[-1],
             "expires_on": str(int(time.time() + self.lifetime)),
             "resource": asked["resource"],
             "token_type": "Bearer",
         }
-        return aiohttp.web.json_response(answer)
+        return aiohttp.web.json_response(token)
 
     async def storage(self, request: aiohttp.web.Request) -> aiohttp.web.Response:
         self.seen.append(request)

@@ -1,4 +1,4 @@
-"""What every adapter of the port `Blobs` does."""
+"""Contract of the port `Blobs`, for every adapter."""
 
 from collections.abc import AsyncIterator
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""Erasing leaves nothing of a message in any storage, and of a batch only what was erased is gone."""
+"""Erasure deletes a message from every storage, and only that message of a batch."""
 
 import pytest
 
@@ -13,14 +13,14 @@ from tests.traces import traces
 
 @pytest.fixture
 async def relay(storage: Storage) -> Relay:
-    """A relay over the storage, whose route captures."""
+    """Return a relay over the storage with a `capture` route."""
     relay = Relay(configuration.load({}), storage)
     await relay.create_storage()
     return relay
 
 
 async def erase(relay: Relay, recipient: str) -> int:
-    """Every call until there is no more; how many messages."""
+    """Erase until nothing is left, and return the number of messages."""
     erased, cursor = 0, None
     while True:
         step = await relay.erasure.step(recipient, cursor)
@@ -50,9 +50,9 @@ async def test_erasure_deletes_everything_but_other_messages(relay: Relay, name:
     assert await erase(relay, hers) == 3
     # What the route has caught lies where a provider would have it.
     assert [place for place in await traces(relay.storage, hers) if not place.startswith("inbox: ")] == []
-    record, recorded = await relay.journal.history(ids_of(body))
+    record, history = await relay.journal.history(ids_of(body))
     assert [status.state for status in record.statuses] == [State.SENT, State.SENT, State.SENT, State.CANCELLED]
     assert [status.erased is not None for status in record.statuses] == [False, True, True, True]
     assert record.entry().messages[0] == sent[0]
-    assert list(recorded) == events[:1]
+    assert list(history) == events[:1]
     assert await erase(relay, hers) == 0

@@ -1,4 +1,4 @@
-"""What every provider promises, held against its stand-in: one suite for all five."""
+"""Contract of the providers: one suite for all five, against their stand-ins."""
 
 import asyncio
 import unicodedata
@@ -26,7 +26,7 @@ FAR = sorted(set(SETUPS) - {"capture"})
 
 @pytest.fixture(params=list(SETUPS))
 async def setup(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[ProviderSetup]:
-    """Each provider in turn."""
+    """Yield each provider in turn."""
     async with SETUPS[request.param](tmp_path) as opened:
         yield opened
 
@@ -72,8 +72,8 @@ async def test_only_recipients_of_the_attempt_receive_it(setup: ProviderSetup) -
     (arrived,) = await setup.arrived()
     assert arrived.envelope == ("bob@example.org",)
     shown = {person.address for person in (*arrived.to, *arrived.cc)}
-    everybody = {person.email for person in message.recipients}
-    assert shown == (everybody if "envelope" in setup.module.CAPABILITIES.features else {"bob@example.org"})
+    recipients = {person.email for person in message.recipients}
+    assert shown == (recipients if "envelope" in setup.module.CAPABILITIES.features else {"bob@example.org"})
 
 
 async def test_bcc_recipients_receive_it_and_are_not_shown(setup: ProviderSetup) -> None:
@@ -134,18 +134,18 @@ async def test_message_with_every_feature_arrives_unchanged(setup: ProviderSetup
 
 
 def people(person: Any) -> tuple[str, str]:
-    """Address and display name, however its accents are composed."""
+    """Return address and display name, with composed accents."""
     email = getattr(person, "email", "") or getattr(person, "address", "")
     return email, unicodedata.normalize("NFC", person.name)
 
 
 def lines(text: str | None) -> list[str]:
-    """The lines of a body; how they end and whether the last one does is the transport's."""
+    """Return the lines of a body. The transport decides about line ends."""
     return (text or "").splitlines()
 
 
 def files(arrived: Mail) -> list[tuple[str, str, str, str | None, bytes]]:
-    """Attachments, inline ones first."""
+    """Return the attachments, inline ones first."""
     found = [(one.name, one.content_type, one.disposition, one.content_id, one.content) for one in arrived.attachments]
     return sorted(found, key=lambda file: file[2] != "inline")
 
@@ -222,12 +222,12 @@ STATUSES = (204, 299, 302, 354, 400, 401, 403, 404, 409, 413, 418, 421, 429, 500
 async def test_any_response_becomes_an_outcome(setup: ProviderSetup, body: str) -> None:
     for status in STATUSES:
         setup.strange(status, body)
-        for answer in (
+        for call in (
             setup.provider.send(send_request()),
             setup.provider.probe(),
             setup.provider.verify(send_request(), "x"),
         ):
-            outcome = await answer
+            outcome = await call
             assert not isinstance(outcome, PerRecipient)
             assert outcome.code in {"", *CAUSES}, (status, outcome)
             assert len(outcome.reply) <= 1_000

@@ -1,4 +1,4 @@
-"""What every adapter of the port `Queues` does."""
+"""Contract of the port `Queues`, for every adapter."""
 
 import json
 from collections.abc import Awaitable, Callable

@@ -1,4 +1,4 @@
-"""What every adapter of the port `Tables` does."""
+"""Contract of the port `Tables`, for every adapter."""
 
 import math
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ def entity(row: str = "r", partition: str = "p", /, **properties: Value) -> Enti
 
 
 async def rows(tables: Tables, name: str, query: Query, *, limit: int = 1000) -> Sequence[Entity]:
-    """All pages of a query."""
+    """Return the rows of all pages of a query."""
     found: list[Entity] = []
     cursor: str | None = None
     while True:

@@ -24,12 +24,12 @@ TEST_DOMAIN = "relay.test"
 SLOW_SECONDS = 5.0
 
 BEHAVIORS: Mapping[str, str] = {
-    "delivered": "is taken",
-    "deferred": "is deferred at the first attempt and taken at the second",
-    "throttled": "is deferred at the first attempt, with a wish to come back after 30 seconds, and taken at the second",
-    "rejected": "is refused for good",
-    "slow": f"is taken after {SLOW_SECONDS:g} seconds",
-    "unknown": "is kept, but the answer is lost: nobody can tell that it was",
+    "delivered": "is accepted",
+    "deferred": "is deferred at the first attempt and accepted at the second",
+    "throttled": "is deferred for 30 seconds at the first attempt and accepted at the second",
+    "rejected": "is refused permanently",
+    "slow": f"is accepted after {SLOW_SECONDS:g} seconds",
+    "unknown": "is stored, but the response is lost, so that the outcome is unknown",
 }
 """The outcome for each local part of a test recipient. Any other recipient is accepted."""
 
@@ -111,7 +111,7 @@ def _outcome(request: SendRequest, number: int) -> Outcome:
         case "rejected":
             return Rejected(code="recipient_refused", reply="550 5.1.1 test recipient: no such mailbox")
         case "unknown":
-            return Unknown(code="answer_lost", reply="test recipient: the answer is lost")
+            return Unknown(code="answer_lost", reply="test recipient: the response is lost")
     return Sent(provider_id=f"{request.id}-{request.attempt}", reply="250 2.0.0 kept in the inbox")
 
 

@@ -1,4 +1,4 @@
-"""What the tests of MIME share: a parcel to build, and the bytes as a reader reads them."""
+"""Helpers for the tests of MIME: a request to build, and a reader of the result."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -21,7 +21,7 @@ PIXEL = bytes(range(256)) * 3
 
 
 def send_request(recipients: tuple[int, ...] | None = None, **fields: Any) -> SendRequest:
-    """A parcel to everybody, or to those numbers, of a short message changed by `fields`."""
+    """Return a request to all recipients, or to those numbers, of a short message changed by `fields`."""
     given_fields: dict[str, Any] = {
         "sender": Address(email="app@example.com", name="App"),
         "to": (Address(email="ann@example.com", name="Ann"),),
@@ -47,7 +47,7 @@ def read(content: bytes) -> EmailMessage:
 
 
 def fields(content: bytes) -> list[str]:
-    """The names of the header fields but those of the body, by the lines themselves."""
+    """Return the names of the header fields, without those of the body, from the raw lines."""
     head = content.partition(b"\r\n\r\n")[0]
     names = [line.partition(b":")[0].decode() for line in head.split(b"\r\n") if line[:1] not in (b" ", b"\t")]
     return [name for name in names if name != "MIME-Version" and not name.startswith("Content-")]
@@ -65,7 +65,7 @@ def people(message: EmailMessage, name: str) -> list[tuple[str, str]]:
 
 
 def types(message: EmailMessage) -> Any:
-    """The nesting: a type, or a pair of a type and what is in it."""
+    """Return the nesting: a type, or a pair of a type and its parts."""
     if not message.is_multipart():
         return message.get_content_type()
     return message.get_content_subtype(), [types(part) for part in parts(message)]

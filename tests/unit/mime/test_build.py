@@ -1,4 +1,4 @@
-"""What `relay.mime.build` writes, as a reader reads it."""
+"""Mails that `relay.mime.build` writes, read back by a parser."""
 
 from typing import Any
 
@@ -76,9 +76,9 @@ def test_long_header_is_folded_at_spaces_and_long_url_stays_whole() -> None:
 
 
 def test_long_recipient_list_is_folded_between_recipients() -> None:
-    everybody = tuple(Address(email=f"person{number}@example.com", name=f"名 {number}") for number in range(500))
-    content = build.build(send_request(to=everybody))
-    assert people(read(content), "To") == [(address.name, address.email) for address in everybody]
+    recipients = tuple(Address(email=f"person{number}@example.com", name=f"名 {number}") for number in range(500))
+    content = build.build(send_request(to=recipients))
+    assert people(read(content), "To") == [(address.name, address.email) for address in recipients]
     assert max(len(line) for line in content.split(b"\r\n")) <= 78
 
 

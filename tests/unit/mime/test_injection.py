@@ -1,4 +1,4 @@
-"""No text anywhere in a message can become a header field, whatever it tries."""
+"""No text in a message can become a header field."""
 
 from hypothesis import example, given, settings
 from hypothesis import strategies as st

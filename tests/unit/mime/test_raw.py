@@ -1,4 +1,4 @@
-"""A finished message made fit to travel: what is added, what is taken out, and that nothing else changes."""
+"""Prepare raw messages: which fields are added and removed, and that nothing else changes."""
 
 import pytest
 from hypothesis import given, settings

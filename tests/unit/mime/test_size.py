@@ -1,4 +1,4 @@
-"""The estimate of a message's size against the message that is built."""
+"""Compare the estimated size of a message with the size of the built message."""
 
 import string
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""Lines that are logged so that an alert rule can count them, where the code that logs them is tested elsewhere."""
+"""Log lines that alert rules count."""
 
 import json
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""Many calls, a few at a time."""
+"""Concurrent calls with a limit and a deadline."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""Tokens by azure-identity over real HTTPS, against a stand-in of Entra's token endpoint."""
+"""Tokens from azure-identity over real HTTPS, against a stand-in of Entra's token endpoint."""
 
 import asyncio
 import base64
@@ -25,7 +25,7 @@ SCOPE = f"{AUDIENCE}/.default"
 
 
 class Secrets:
-    """Values by reference; `refresh` gives what `renewed` says, where it does."""
+    """Secrets by reference. `refresh` returns the value in `renewed`, if any."""
 
     def __init__(self, **values: str) -> None:
         self.values = {f"setting:{name}": value for name, value in values.items()}
@@ -44,7 +44,7 @@ class Secrets:
 
 
 class Place:
-    """A stand-in, credentials that speak to it, and the settings of a route that does."""
+    """A stand-in, credentials that use it, and the settings of such a route."""
 
     def __init__(self, entra: GraphStandIn, session: aiohttp.ClientSession) -> None:
         self.entra = entra
@@ -58,14 +58,14 @@ class Place:
         }
 
     async def token(self, refused: str = "") -> str:
-        answer = await self.credentials.token(self.settings, SCOPE, refused=refused)
-        assert isinstance(answer, str), answer
-        return answer
+        token = await self.credentials.token(self.settings, SCOPE, refused=refused)
+        assert isinstance(token, str), token
+        return token
 
     async def fault(self) -> Deferred | RouteFault:
-        answer = await self.credentials.token(self.settings, SCOPE)
-        assert not isinstance(answer, str)
-        return answer
+        token = await self.credentials.token(self.settings, SCOPE)
+        assert not isinstance(token, str)
+        return token
 
 
 @pytest_asyncio.fixture

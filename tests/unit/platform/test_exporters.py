@@ -1,4 +1,4 @@
-"""Where telemetry goes: an OTLP endpoint and Application Insights over real HTTP, or nowhere, and then mail goes on."""
+"""Export telemetry to OTLP and Application Insights over real HTTP, or to nothing."""
 
 import asyncio
 import gzip
@@ -27,7 +27,7 @@ ROOT = Path(__file__).parents[3]
 
 
 class Collector:
-    """An endpoint that takes all it is sent."""
+    """An endpoint that accepts everything."""
 
     def __init__(self) -> None:
         self.received: dict[str, list[bytes]] = {}
@@ -39,14 +39,14 @@ class Collector:
 
 @asynccontextmanager
 async def collecting() -> AsyncIterator[tuple[Collector, str]]:
-    """A collector and its address."""
+    """Yield a collector and its URL."""
     collector = Collector()
     async with serving(collector.take) as url:
         yield collector, url
 
 
 async def output_of(script: str, **environment: str) -> str:
-    """What a process of its own prints; it must end well."""
+    """Run code in a separate process, which must succeed, and return its output."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-c", script, cwd=ROOT, env={**os.environ, **environment}, stdout=asyncio.subprocess.PIPE
     )
@@ -57,10 +57,10 @@ async def output_of(script: str, **environment: str) -> str:
 
 async def test_otlp_is_exported_when_the_application_closes() -> None:
     async with collecting() as (collector, endpoint):
-        answer = await closed(endpoint)
+        response = await closed(endpoint)
     traces = ExportTraceServiceRequest.FromString(collector.received["/v1/traces"][0])
     (span,) = traces.resource_spans[0].scope_spans[0].spans
-    assert span.trace_id.hex() == answer.headers["x-ms-request-id"]
+    assert span.trace_id.hex() == response.headers["x-ms-request-id"]
     resource = {each.key: each.value.string_value for each in traces.resource_spans[0].resource.attributes}
     assert resource["service.name"] == "relay"
     metrics = ExportMetricsServiceRequest.FromString(collector.received["/v1/metrics"][0])
@@ -69,15 +69,15 @@ async def test_otlp_is_exported_when_the_application_closes() -> None:
 
 
 async def closed(endpoint: str) -> Response:
-    """The answer of an application with this endpoint, which is closed then."""
+    """Return the response of an application with this endpoint, and close the application."""
     settings = configuration.load({"RELAY_TELEMETRY": "otlp", "OTEL_EXPORTER_OTLP_ENDPOINT": f"{endpoint}/"})
     clock = Clock()
     relay = Relay(settings, memory_storage(clock), clock=clock)
     await relay.create_storage()
     relay.telemetry.accepted("bulk", 3)
-    answer = await relay.api.handle(Request(method="GET", path="/nowhere"))
+    response = await relay.api.handle(Request(method="GET", path="/nowhere"))
     await relay.close()
-    return answer
+    return response
 
 
 async def test_application_insights_gets_the_same_telemetry() -> None:

@@ -1,4 +1,4 @@
-"""Secrets from Key Vault over real HTTPS: when it is read, what it costs, how keys rotate, and what nobody gets to see."""
+"""Secrets from Key Vault over real HTTPS: reads, caching, rotation, and no leaks."""
 
 import asyncio
 import logging
@@ -34,7 +34,7 @@ APPLICATION = {
 
 
 class Place:
-    """A vault, and secrets that are read from it. `now` is the time, which tests move."""
+    """A vault and secrets read from it. Tests move `now`."""
 
     def __init__(self, vault: KeyVaultStandIn, session: aiohttp.ClientSession) -> None:
         self.vault = vault
@@ -51,11 +51,11 @@ class Place:
 
     @property
     def readings(self) -> int:
-        """How many secrets the vault gave."""
+        """Return the number of secrets that the vault returned."""
         return self.vault.inbox.accepted
 
     async def fault(self, name: str = "key") -> str:
-        """Why a secret cannot be read."""
+        """Return why a secret cannot be read."""
         with pytest.raises(SettingsError) as caught:
             await self.reader.read(name)
         return str(caught.value)
@@ -118,7 +118,7 @@ async def test_missing_vault_token_is_explained(place: Place) -> None:
     assert await place.fault() == "key: Relay's identity got no token for Key Vault"
 
 
-async def test_vault_error_status_is_reported(place: Place) -> None:
+async def test_vault_error_is_retried_once_and_then_reported(place: Place) -> None:
     place.vault.put("key", "one")
     place.vault.script.respond(503, operation="get", headers={"Retry-After": "0"})
     assert await place.reader.read("key") == "one"
@@ -153,7 +153,7 @@ async def test_expired_secret_is_used_and_logged(place: Place, caplog: pytest.Lo
 
 
 class TestRotation:
-    """A SendGrid route whose key lies in the vault."""
+    """A SendGrid route whose key is in the vault."""
 
     @pytest.fixture
     async def mail(self) -> AsyncIterator[SendGridStandIn]:
@@ -227,7 +227,7 @@ class TestRotation:
 
 
 async def test_closing_the_application_closes_the_vault(place: Place) -> None:
-    """Its session does not trust the stand-in, so that nothing is read; what reads it is open all the same."""
+    """The session does not trust the stand-in, so nothing is read, but the client is opened."""
     relay = Relay(
         load({**place.application, "RELAY_KEY_VAULT_URL": place.vault.url}), memory_storage(lambda: place.now)
     )

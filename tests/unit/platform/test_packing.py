@@ -1,4 +1,4 @@
-"""Groups as full as they may be."""
+"""Packing items into groups by weight."""
 
 from itertools import pairwise
 

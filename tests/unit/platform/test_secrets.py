@@ -1,4 +1,4 @@
-"""Secrets: cached, read again on refusal, never hammered, never shown."""
+"""Secrets: cached, reread on refusal at a limited rate, never shown."""
 
 import asyncio
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Telemetry: what is counted, measured and traced of a message's way, and that nothing is where nobody asks."""
+"""Metrics and traces of a message's delivery, and none without RELAY_TELEMETRY."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
@@ -26,7 +26,7 @@ CALLERS = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
 class Watcher:
-    """Telemetry that stays in memory, and how to read it."""
+    """Telemetry that is kept in memory, and methods to read it."""
 
     def __init__(self, clock: Callable[[], datetime]) -> None:
         self._spans = InMemorySpanExporter()
@@ -36,11 +36,11 @@ class Watcher:
         self.telemetry = OpenTelemetry(tracing, MeterProvider([self._reader], shutdown_on_exit=False), clock)
 
     def spans(self) -> Sequence[ReadableSpan]:
-        """Those that ended, in that order."""
+        """Return the ended spans in order."""
         return self._spans.get_finished_spans()
 
     def points(self, name: str) -> list[tuple[Mapping[str, object], float]]:
-        """The attributes and the value of each point of a metric; of a histogram the sum."""
+        """Return the attributes and value of each point of a metric. For a histogram, the sum."""
         data = self._reader.get_metrics_data()
         found: list[tuple[Mapping[str, object], float]] = []
         for resource in data.resource_metrics if data else ():
@@ -86,7 +86,7 @@ async def test_accepted_messages_are_counted_when_durable(place: Place, watcher:
 
 
 @pytest.mark.parametrize(
-    ("answer", "counter", "code"),
+    ("outcome", "counter", "code"),
     [
         (Deferred(code="unreachable"), "relay.deferred", "unreachable"),
         (Rejected(code="invalid_recipient"), "relay.failed", "invalid_recipient"),
@@ -94,9 +94,9 @@ async def test_accepted_messages_are_counted_when_durable(place: Place, watcher:
     ],
 )
 async def test_attempt_is_counted_by_its_outcome(
-    place: Place, watcher: Watcher, answer: Outcome, counter: str, code: str
+    place: Place, watcher: Watcher, outcome: Outcome, counter: str, code: str
 ) -> None:
-    place.script().answers.append(answer)
+    place.script().answers.append(outcome)
     await place.send(submission_of())
     labels = {"lane": "transactional", "route": "main", "provider": "smtp", "code": code}
     assert watcher.points(counter) == [(labels, 1)]
@@ -167,12 +167,12 @@ async def test_one_trace_connects_the_callers_request_and_the_provider_call() ->
     watcher = Watcher(harness.clock)
     harness.relay.telemetry = watcher.telemetry
     mail = {"from": "a@example.com", "to": ["secret@example.net"], "subject": "secret", "text": "secret"}
-    answer = await harness.call("POST", "/v1/messages", json=mail, headers={"traceparent": CALLERS})
+    outcome = await harness.call("POST", "/v1/messages", json=mail, headers={"traceparent": CALLERS})
     await harness.deliver()
     received, sent = watcher.spans()
     assert received.parent is not None
     assert f"{received.parent.span_id:016x}" == "b7ad6b7169203331"
-    assert f"{received.context.trace_id:032x}" == answer.headers["x-ms-request-id"] == CALLERS.split("-")[1]
+    assert f"{received.context.trace_id:032x}" == outcome.headers["x-ms-request-id"] == CALLERS.split("-")[1]
     assert (received.name, received.kind) == ("POST /v1/messages", SpanKind.SERVER)
     assert sent.parent is not None
     assert (sent.parent.span_id, sent.context.trace_id) == (received.context.span_id, received.context.trace_id)
@@ -184,10 +184,10 @@ async def test_one_trace_connects_the_callers_request_and_the_provider_call() ->
 
 
 async def test_request_without_a_trace_starts_one(place: Place, watcher: Watcher) -> None:
-    answer = await api(place).handle(Request(method="POST", path="/v1/things/1", headers={"traceparent": "nonsense"}))
+    outcome = await api(place).handle(Request(method="POST", path="/v1/things/1", headers={"traceparent": "nonsense"}))
     (span,) = watcher.spans()
     assert span.parent is None
-    assert answer.headers["x-ms-request-id"] == f"{span.context.trace_id:032x}"
+    assert outcome.headers["x-ms-request-id"] == f"{span.context.trace_id:032x}"
 
 
 @pytest.mark.parametrize(
@@ -209,7 +209,7 @@ async def test_failed_attempt_is_marked_as_an_error(place: Place, watcher: Watch
 
 
 class Broken(SpanProcessor):
-    """A fault in whatever looks at spans."""
+    """A span processor that raises."""
 
     def on_start(self, span: Span, parent_context: object = None) -> None:
         raise ZeroDivisionError

@@ -1,4 +1,4 @@
-"""docs/providers/capabilities.md says what the code says."""
+"""docs/providers/capabilities.md matches the code."""
 
 import re
 

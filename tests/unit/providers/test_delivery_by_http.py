@@ -1,4 +1,4 @@
-"""The whole of a delivery over the Graph and ACS providers: lost answers are asked about, late failures become known."""
+"""Deliveries over the Graph and ACS providers: verified lost responses, and late failures."""
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -24,7 +24,7 @@ MAILBOX = "shop@example.org"
 
 
 async def over(provider: Provider, route: Route, clock: Clock) -> Place:
-    """A Relay whose only route goes over this provider."""
+    """Return a Relay whose only route uses this provider."""
     place = await place_of(settings_of(route), clock)
     place.scripted["main"] = cast(Any, provider)
     return place
@@ -41,12 +41,12 @@ async def exchange() -> AsyncIterator[graph_route.Place]:
 
 
 async def message_with_file(place: Place, size: int) -> Message:
-    """A message whose attachment lies in a blob, as uploaded ones do."""
+    """Return a message whose attachment is in a blob, like uploaded ones."""
     await place.blobs.put(ATTACHMENTS_CONTAINER, "file", bytes(size))
     return message_of(attachments=(Attachment(name="a", blob="file", size=size),))
 
 
-def road(**fields: Any) -> Route:
+def route_of(**fields: Any) -> Route:
     return Route(name="main", provider="graph", **fields)
 
 
@@ -55,7 +55,7 @@ def road(**fields: Any) -> Route:
 async def test_lost_graph_response_is_not_sent_twice(
     exchange: graph_route.Place, delivery: DeliveryGuarantee, size: int
 ) -> None:
-    place = await over(exchange.route(), road(), Clock())
+    place = await over(exchange.route(), route_of(), Clock())
     exchange.standin.script.cut_after_accept()
     message = await message_with_file(place, size)
     batch = await place.send(submission_of(message, delivery=delivery))
@@ -66,7 +66,7 @@ async def test_lost_graph_response_is_not_sent_twice(
 
 
 async def test_unsent_draft_is_sent_by_the_next_attempt(exchange: graph_route.Place) -> None:
-    place = await over(exchange.route(), road(), Clock())
+    place = await over(exchange.route(), route_of(), Clock())
     exchange.standin.script.respond(504, operation="send.draft")
     message = await message_with_file(place, 4_000_000)
     batch = await place.send(submission_of(message, delivery=DeliveryGuarantee.AT_MOST_ONCE))
@@ -77,7 +77,7 @@ async def test_unsent_draft_is_sent_by_the_next_attempt(exchange: graph_route.Pl
 
 
 async def test_mailbox_rate_limit_is_kept(exchange: graph_route.Place) -> None:
-    place = await over(exchange.route(), road(paces=default_paces({})), Clock())
+    place = await over(exchange.route(), route_of(paces=default_paces({})), Clock())
     await place.send(*[submission_of() for _ in range(32)])
     assert exchange.standin.inbox.accepted == 6
     for _ in range(60):
@@ -91,7 +91,7 @@ async def test_mailbox_rate_limit_is_kept(exchange: graph_route.Place) -> None:
 
 
 async def test_sender_without_a_mailbox_is_held_alone(exchange: graph_route.Place) -> None:
-    place = await over(exchange.route(), road(), Clock())
+    place = await over(exchange.route(), route_of(), Clock())
     held = await place.send(submission_of(message_of(sender=Address(email="nobody@example.org"))))
     sent = await place.send(submission_of())
     assert (await state_of(place, held), await state_of(place, sent)) == (State.HELD, State.SENT)

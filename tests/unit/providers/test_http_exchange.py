@@ -1,4 +1,4 @@
-"""One exchange over HTTP: its answer, or whether its loss is certain. Served by sockets on loopback that misbehave."""
+"""HTTP exchanges: responses, and which lost ones are certain. Served by misbehaving sockets on loopback."""
 
 import asyncio
 import socket

@@ -1,4 +1,4 @@
-"""What is kept of a vendor's reply for verdicts about routes and senders."""
+"""Reduce a vendor's reply to its own words."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""What the tests of the ACS provider share: a stand-in of the service, and routes to it by key or by token."""
+"""Helpers for the tests of the ACS provider: a stand-in, and routes to it with a key or a token."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -18,7 +18,7 @@ from tests.send_requests import NOW, Secret, send_request_of
 
 
 class Tokens:
-    """Tokens of the stand-in's issuer, one until it is refused; or the reason why there is none."""
+    """Tokens of the stand-in's issuer: the same one until it is refused, or the reason why there is none."""
 
     def __init__(self, standin: AcsStandIn) -> None:
         self._standin = standin
@@ -45,7 +45,7 @@ class Place:
         self._session = session
 
     def route(self, **settings: Any) -> Provider:
-        """A route to the stand-in: with the access key, unless an identity is given."""
+        """Return a route to the stand-in, with the access key unless an identity is given."""
         who = {} if "managed_identity" in settings else {"access_key": "vault:acs-key"}
         context = ProviderContext(
             http=lambda: self._session, blobs=None, secrets=self.keys, clock=self.clock, credential=self.tokens
@@ -55,14 +55,14 @@ class Place:
 
 @asynccontextmanager
 async def place(**options: Any) -> AsyncIterator[Place]:
-    """A place with a fresh stand-in."""
+    """Yield a place with a new stand-in."""
     clock = Clock(NOW)
     async with AcsStandIn(clock=clock, **options) as standin, aiohttp.ClientSession() as session:
         yield Place(standin, session, clock)
 
 
 def mail(**changes: Any) -> Message:
-    """A small message."""
+    """Return a small message."""
     fields: dict[str, Any] = {
         "sender": Address(email="app@example.com", name="App"),
         "to": (Address(email="ada@example.org", name='Ada, "A" @ home'),),
@@ -75,5 +75,5 @@ def mail(**changes: Any) -> Message:
 
 
 def send_request(message: Message | None = None, **fields: Any) -> SendRequest:
-    """An attempt (`tests.send_requests`) to send this message, or a small one."""
+    """Return a request to send this message, or a small one."""
     return send_request_of(message or mail(), **fields)

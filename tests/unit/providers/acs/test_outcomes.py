@@ -1,4 +1,4 @@
-"""Every row of the tables of ACS, met by an answer as the service gives it."""
+"""Every rule of ACS, with a response from the service or its documentation."""
 
 from collections.abc import Mapping
 
@@ -14,10 +14,10 @@ def error(code: str, message: str = "") -> bytes:
     return f'{{"error":{{"code":"{code}","message":"{message}"}}}}'.encode()
 
 
-ANSWERS: Mapping[str, tuple[int, bytes, type[Outcome], str]] = {
+RESPONSES: Mapping[str, tuple[int, bytes, type[Outcome], str]] = {
     "a domain that is not linked": (404, error("DomainNotLinked"), RouteFault, "sender_not_verified"),
     "a sender that is not set up": (400, error("InvalidSenderUserName"), RouteFault, "sender_not_verified"),
-    "everybody suppressed": (400, error("EmailDroppedAllRecipientsSuppressed"), Rejected, "suppressed"),
+    "every recipient suppressed": (400, error("EmailDroppedAllRecipientsSuppressed"), Rejected, "suppressed"),
     "an address": (400, error("BadRequest", "Invalid format for email address"), Rejected, "invalid_recipient"),
     "a size as 400": (400, error("RequestEntityTooLarge"), Rejected, "message_too_large"),
     "a fault": (400, error("BadRequest", "Either plainText or html is required."), Rejected, "invalid_message"),
@@ -39,7 +39,7 @@ ANSWERS: Mapping[str, tuple[int, bytes, type[Outcome], str]] = {
 }
 
 
-@pytest.mark.parametrize(("status", "body", "kind", "code"), ANSWERS.values(), ids=ANSWERS)
+@pytest.mark.parametrize(("status", "body", "kind", "code"), RESPONSES.values(), ids=RESPONSES)
 def test_response_gives_the_expected_outcome(status: int, body: bytes, kind: type[Outcome], code: str) -> None:
     outcome = sent_outcome(HttpResponse(status=status, headers={"Retry-After": "5"}, body=body), NOW, "op")
     assert (type(outcome), outcome.code) == (kind, code)
@@ -51,7 +51,7 @@ def test_response_gives_the_expected_outcome(status: int, body: bytes, kind: typ
 
 
 def test_every_rule_is_covered() -> None:
-    responses = [HttpResponse(status=status, headers={}, body=body) for status, body, _, _ in ANSWERS.values()]
+    responses = [HttpResponse(status=status, headers={}, body=body) for status, body, _, _ in RESPONSES.values()]
     met = {next((rule for rule in RULES if rule.matches(response)), None) for response in responses}
     assert [rule.source for rule in RULES if rule not in met] == []
 

@@ -1,4 +1,4 @@
-"""The ACS route against its stand-in: signatures and tokens, bodies, refusals, losses, and operations asked about."""
+"""The ACS route against its stand-in: authentication, bodies, refusals, lost responses, operations."""
 
 import base64
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""Settings of an ACS route, its signature as openssl makes it, the service's pace, and the page about it."""
+"""Settings of an ACS route, its signature compared with openssl's, its rate limit, and its page."""
 
 import base64
 import json

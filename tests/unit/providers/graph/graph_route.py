@@ -1,4 +1,4 @@
-"""What the tests of the Graph provider share: a stand-in of Graph and Entra, and a route to it over TLS."""
+"""Helpers for the tests of the Graph provider: a stand-in of Graph and Entra, and routes to it over TLS."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -32,7 +32,7 @@ class Place:
         self._session = session
 
     def route(self, **settings: Any) -> Provider:
-        """A route to the stand-in, with its client secret."""
+        """Return a route to the stand-in, with its client secret."""
         identity: Mapping[str, Any] = {
             "tenant_id": DEFAULT_TENANT,
             "client_id": DEFAULT_CLIENT,
@@ -46,19 +46,19 @@ class Place:
         return provider.create("mail", {**identity, **settings}, context)
 
     async def send(self, given: SendRequest | Message | None = None, **settings: Any) -> Outcome:
-        """The outcome of one attempt by a route with these settings."""
+        """Send once by a route with these settings."""
         outcome = await self.route(**settings).send(given if isinstance(given, SendRequest) else send_request(given))
         assert isinstance(outcome, msgspec.Struct)
         return outcome  # type: ignore[return-value]  # this provider has no outcomes by recipient
 
     def folder(self, name: str, mailbox: str = SENDER) -> list[Any]:
-        """What lies in a folder of a mailbox."""
+        """Return the messages in a folder of a mailbox."""
         return self.standin.boxes[mailbox].folders[name] if mailbox in self.standin.boxes else []
 
 
 @asynccontextmanager
 async def place(**options: Any) -> AsyncIterator[Place]:
-    """A place with a fresh stand-in."""
+    """Yield a place with a new stand-in."""
     async with GraphStandIn(authority=AUTHORITY, **options) as standin:
         connector = aiohttp.TCPConnector(ssl=AUTHORITY.client_context())
         async with aiohttp.ClientSession(connector=connector) as session:
@@ -68,7 +68,7 @@ async def place(**options: Any) -> AsyncIterator[Place]:
 
 
 def mail(**changes: Any) -> Message:
-    """A small message that JSON can carry."""
+    """Return a small message that fits JSON."""
     fields: dict[str, Any] = {
         "sender": Address(email=SENDER, name="App"),
         "to": (Address(email="ada@example.org", name='Ada, "A" @ home'),),
@@ -80,5 +80,5 @@ def mail(**changes: Any) -> Message:
 
 
 def send_request(message: Message | None = None, **fields: Any) -> SendRequest:
-    """An attempt (`tests.send_requests`) to send this message, or a small one."""
+    """Return a request to send this message, or a small one."""
     return send_request_of(message or mail(), **fields)

@@ -1,4 +1,4 @@
-"""Which messages JSON can carry, and how large a request becomes."""
+"""Choose between JSON and MIME, and limit the size of a request."""
 
 import base64
 import json

@@ -1,4 +1,4 @@
-"""Reading a mailbox's reports against the stand-in: rounds, forgotten links, what is no report, what cannot be read."""
+"""Read bounce reports from a mailbox: pages, expired links, other messages, unreadable mailboxes."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -27,7 +27,7 @@ async def read(here: Place, cursor: str = "", mailbox: str = SENDER) -> Any:
 
 
 async def whole_round(here: Place, cursor: str = "") -> tuple[list[bytes], str]:
-    """Every page that is there."""
+    """Return all pages."""
     found: list[bytes] = []
     while True:
         page = await read(here, cursor)

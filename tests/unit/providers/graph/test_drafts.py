@@ -1,4 +1,4 @@
-"""What is too large for one request: drafts, attachments and upload sessions, and what remains when a step fails."""
+"""Send large messages: drafts, attachments, upload sessions, and cleanup after a failed step."""
 
 from collections.abc import AsyncIterator
 
@@ -125,7 +125,7 @@ async def test_response_to_the_send_step_decides_the_outcome(here: Place, status
     assert left == ([outcome.provider_id] if isinstance(outcome, Unknown) else [])
 
 
-async def test_missing_draft_is_recreated_by_the_next_attempt(here: Place) -> None:
+async def test_draft_missing_at_the_send_step_is_deferred(here: Place) -> None:
     gone = {"error": {"code": "ErrorItemNotFound", "message": "The specified object was not found in the store."}}
     here.standin.script.respond(404, gone, operation="send.draft")
     assert deferred(await here.send(MESSAGE)).code == "provider_unavailable"

@@ -1,4 +1,4 @@
-"""Lost answers of the Graph route are asked about: by the draft's id, or by our header in the mailbox."""
+"""Verify lost responses of a Graph route by the draft's id or by Relay's header in the mailbox."""
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -22,7 +22,7 @@ async def here() -> AsyncIterator[Place]:
 
 
 async def lost(here: Place, message: Message) -> Unknown:
-    """An attempt that was sent and whose answer was lost."""
+    """Send a message whose response is lost."""
     here.standin.script.cut_after_accept()
     outcome = await here.send(message)
     assert isinstance(outcome, Unknown)
@@ -99,7 +99,7 @@ async def test_copy_that_appears_later_is_found() -> None:
         assert isinstance(await here.route().verify(send_request(), None), Sent)
 
 
-async def test_deleted_draft_is_searched_by_the_header(here: Place) -> None:
+async def test_copy_is_found_by_the_header_if_the_draft_id_is_unknown(here: Place) -> None:
     await lost(here, mail())
     found = await here.route().verify(send_request(), "AAMkNoSuchId")
     assert isinstance(found, Sent)

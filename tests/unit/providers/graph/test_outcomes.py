@@ -1,4 +1,4 @@
-"""Every row of Graph's table, met by an answer as Exchange Online gives it."""
+"""Every rule of Graph, with a response from Exchange Online or its documentation."""
 
 from collections.abc import Mapping
 
@@ -15,7 +15,7 @@ def error(code: str, message: str = "") -> bytes:
 
 
 DENIED = "Access is denied. Check credentials and try again."
-ANSWERS: Mapping[str, tuple[int, bytes, type[Outcome], str]] = {
+RESPONSES: Mapping[str, tuple[int, bytes, type[Outcome], str]] = {
     "send as": (403, error("ErrorSendAsDenied", "does not have the right"), RouteFault, "sender_not_verified"),
     "a full mailbox": (403, error("ErrorQuotaExceeded"), RouteFault, "mailbox_unavailable"),
     "a full mailbox as 507": (507, error("ErrorQuotaExceeded"), RouteFault, "mailbox_unavailable"),
@@ -62,7 +62,7 @@ ANSWERS: Mapping[str, tuple[int, bytes, type[Outcome], str]] = {
 }
 
 
-@pytest.mark.parametrize(("status", "body", "kind", "code"), ANSWERS.values(), ids=ANSWERS)
+@pytest.mark.parametrize(("status", "body", "kind", "code"), RESPONSES.values(), ids=RESPONSES)
 def test_response_gives_the_expected_outcome(status: int, body: bytes, kind: type[Outcome], code: str) -> None:
     outcome = outcome_of(HttpResponse(status=status, headers={"Retry-After": "5"}, body=body), NOW, provider_id="draft")
     assert (type(outcome), outcome.code) == (kind, code)
@@ -75,7 +75,7 @@ def test_response_gives_the_expected_outcome(status: int, body: bytes, kind: typ
 
 
 def test_every_rule_is_covered() -> None:
-    responses = [HttpResponse(status=status, headers={}, body=body) for status, body, _, _ in ANSWERS.values()]
+    responses = [HttpResponse(status=status, headers={}, body=body) for status, body, _, _ in RESPONSES.values()]
     met = {next((rule for rule in RULES if rule.matches(response)), None) for response in responses}
     assert {rule.source for rule in RULES if rule not in met} == set()
 

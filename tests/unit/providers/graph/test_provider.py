@@ -1,4 +1,4 @@
-"""The Graph route against its stand-in: one request, JSON or MIME, refusals, losses, tokens, the mailbox's places."""
+"""The Graph route against its stand-in: JSON or MIME, refusals, lost responses, tokens, concurrency."""
 
 import asyncio
 from collections.abc import AsyncIterator

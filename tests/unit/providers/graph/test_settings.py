@@ -1,4 +1,4 @@
-"""Settings of a Graph route: every fault is named, the vendor's pace is kept, and the page lists them all."""
+"""Settings of a Graph route, its rate limit, and its page."""
 
 import json
 from pathlib import Path

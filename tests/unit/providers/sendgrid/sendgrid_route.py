@@ -1,4 +1,4 @@
-"""What the tests of the SendGrid provider share: a message, and a route to the stand-in."""
+"""Helpers for the tests of the SendGrid provider: a message, and a route to the stand-in."""
 
 from typing import Any
 
@@ -13,12 +13,12 @@ from tests.send_requests import NOW, Secret, send_request_of
 
 
 def send_request(message: Message | None = None, **fields: Any) -> SendRequest:
-    """An attempt (`tests.send_requests`) to send this message, or a small one."""
+    """Return a request to send this message, or a small one."""
     return send_request_of(message or mail(), **fields)
 
 
 def mail(**changes: Any) -> Message:
-    """A small message; `changes` are fields of `Message`."""
+    """Return a small message. `changes` are fields of `Message`."""
     fields: dict[str, Any] = {
         "sender": Address(email="app@example.com", name="App"),
         "to": (Address(email="ada@example.org", name="Ada"),),
@@ -29,7 +29,7 @@ def mail(**changes: Any) -> Message:
 
 
 def route(url: str, session: aiohttp.ClientSession, keys: Secret | None = None, **settings: Any) -> Provider:
-    """A SendGrid route to `url`."""
+    """Return a SendGrid route to `url`."""
     context = ProviderContext(
         http=lambda: session, blobs=None, secrets=keys or Secret(DEFAULT_KEY), clock=lambda: NOW, credential=None
     )

@@ -1,4 +1,4 @@
-"""A parcel as SendGrid's request body: nothing of the message is lost, and SendGrid's own rules find no fault."""
+"""Bodies for SendGrid: nothing of the message is lost, and SendGrid's own rules accept them."""
 
 import base64
 from typing import Any
@@ -16,7 +16,7 @@ from tests.unit.providers.sendgrid.test_options import GOOD
 
 
 def built(given: SendRequest, options: dict[str, Any] | None = None, *, sandbox: bool = False) -> dict[str, Any]:
-    """The decoded body, in which SendGrid would find no fault."""
+    """Return the decoded body after checking it with SendGrid's rules."""
     body: dict[str, Any] = msgspec.json.decode(build(given, options or {}, sandbox=sandbox))
     assert check(body, NOW) == []
     return body
@@ -124,7 +124,7 @@ def test_recipient_name_with_a_separator_is_quoted(name: str, written: str) -> N
     assert body["personalizations"][0]["to"][0]["name"] == written
 
 
-def test_sender_name_is_not_quoted() -> None:
+def test_sender_name_is_sent_unchanged() -> None:
     body = built(send_request(mail(sender=Address(email="app@example.com", name="Smith"))))
     assert body["from"] == {"email": "app@example.com", "name": "Smith"}
 

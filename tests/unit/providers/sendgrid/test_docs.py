@@ -1,4 +1,4 @@
-"""docs/providers/sendgrid.md names every setting, option and cause there is."""
+"""docs/providers/sendgrid.md names every setting, option and cause."""
 
 from pathlib import Path
 

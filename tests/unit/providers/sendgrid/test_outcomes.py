@@ -1,4 +1,4 @@
-"""Every row of SendGrid's table, met by an answer as the vendor's pages show it."""
+"""Every rule of SendGrid, with a response from the vendor's pages."""
 
 from collections.abc import Mapping
 
@@ -15,7 +15,7 @@ def errors(message: str, field: str = "null") -> bytes:
     return f'{{"errors":[{{"message":"{message}","field":{named},"help":null}}]}}'.encode()
 
 
-ANSWERS: Mapping[str, tuple[int, bytes, type[Outcome], str]] = {
+RESPONSES: Mapping[str, tuple[int, bytes, type[Outcome], str]] = {
     "size named in a 400": (
         400,
         errors("The total size of your email, including attachments, must be less than 30MB."),
@@ -66,16 +66,16 @@ ANSWERS: Mapping[str, tuple[int, bytes, type[Outcome], str]] = {
     "too many requests": (429, errors("too many requests"), Deferred, "rate_limited"),
     "another region": (451, errors("unavailable"), RouteFault, "misconfigured"),
     "server error": (500, errors("internal server error"), Deferred, "provider_unavailable"),
-    "a gateway without an answer": (502, b"<html>Bad Gateway</html>", Unknown, "answer_lost"),
+    "a gateway without a response": (502, b"<html>Bad Gateway</html>", Unknown, "answer_lost"),
     "the service is away": (503, errors("service unavailable"), Deferred, "provider_unavailable"),
     "a gateway that waited": (504, b"", Unknown, "answer_lost"),
-    "a status nobody knows": (600, b"", Unknown, "answer_lost"),
+    "an undefined status": (600, b"", Unknown, "answer_lost"),
     "a success that is none": (204, b"", Unknown, "answer_lost"),
-    "validated only, though nobody asked": (200, b"", Unknown, "answer_lost"),
+    "validated only, without sandbox mode": (200, b"", Unknown, "answer_lost"),
 }
 
 
-@pytest.mark.parametrize(("status", "body", "kind", "code"), ANSWERS.values(), ids=ANSWERS)
+@pytest.mark.parametrize(("status", "body", "kind", "code"), RESPONSES.values(), ids=RESPONSES)
 def test_response_gives_the_expected_outcome(status: int, body: bytes, kind: type[Outcome], code: str) -> None:
     outcome = outcome_of(HttpResponse(status=status, headers={}, body=body), NOW, was_sandbox=False)
     assert (type(outcome), outcome.code) == (kind, code)
@@ -84,7 +84,7 @@ def test_response_gives_the_expected_outcome(status: int, body: bytes, kind: typ
 
 def test_every_rule_is_covered() -> None:
     met = set()
-    for status, body, _, _ in ANSWERS.values():
+    for status, body, _, _ in RESPONSES.values():
         response = HttpResponse(status=status, headers={}, body=body)
         met.add(next((number for number, rule in enumerate(RULES) if rule.matches(response)), None))
     assert met - {None} == set(range(len(RULES)))

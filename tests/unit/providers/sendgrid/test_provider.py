@@ -1,4 +1,4 @@
-"""The SendGrid route against its stand-in: answers, losses, rotation of keys, probes and questions about lost answers."""
+"""The SendGrid route against its stand-in: responses, lost responses, key rotation, probes, verification."""
 
 import asyncio
 from collections.abc import AsyncIterator

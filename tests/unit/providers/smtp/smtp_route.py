@@ -1,4 +1,4 @@
-"""What the tests of the SMTP provider share: a stand-in, a route that leads to it, and parcels to send."""
+"""Helpers for the tests of the SMTP provider: a stand-in, a route to it, and requests to send."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -22,7 +22,7 @@ AUTHORITY = Authority()
 
 
 def mail(*emails: str, **fields: Any) -> Message:
-    """A small message, to Ada unless `emails` say otherwise."""
+    """Return a small message, to Ada or to `emails`."""
     given: dict[str, Any] = {
         "sender": Address(email="app@example.com", name="App"),
         "to": tuple(Address(email=email) for email in emails or ("ada@example.org",)),
@@ -33,25 +33,25 @@ def mail(*emails: str, **fields: Any) -> Message:
 
 
 def send_request(message: Message | None = None, **fields: Any) -> SendRequest:
-    """An attempt (`tests.send_requests`) to send this message, or a small one."""
+    """Return a request to send this message, or a small one."""
     return send_request_of(message or mail(), **fields)
 
 
 class Tokens:
-    """The credential of a route: the token it has, or another when that one was refused."""
+    """The credential of a route: one token, or another after that was refused."""
 
     def __init__(self, token: Any, renewed: str = "") -> None:
-        self.answer = token
+        self.token_or_fault = token
         self.renewed = renewed
         self.asked: list[str] = []
 
     async def token(self, _settings: Any, scope: str, *, refused: str = "") -> Any:
         self.asked.append(scope)
-        return self.renewed if refused and self.renewed else self.answer
+        return self.renewed if refused and self.renewed else self.token_or_fault
 
 
 class Place:
-    """A stand-in and an SMTP route to it. `clock_now` is the route's time, which tests move."""
+    """A stand-in and an SMTP route to it. Tests move the route's time, `clock_now`."""
 
     def __init__(self, standin: SmtpStandIn, ca_file: Path, **settings: Any) -> None:
         self.standin = standin
@@ -69,7 +69,7 @@ class Place:
         self.providers: list[SmtpProvider] = []
 
     def route(self, timeouts: SmtpTimeouts | None = None) -> SmtpProvider:
-        """A route with these settings, which must be good ones."""
+        """Return a route with these settings, which must be valid."""
         assert check_settings(self.settings) == []
         context = ProviderContext(
             http=None, blobs=None, secrets=self.passwords, clock=lambda: self.clock_now, credential=self.tokens
@@ -87,7 +87,7 @@ class Place:
 
 @asynccontextmanager
 async def opened(folder: Path, *, route: dict[str, Any] | None = None, **standin: Any) -> AsyncIterator[Place]:
-    """A place whose stand-in has these arguments and whose route these settings; its routes are closed at the end."""
+    """Yield a place whose stand-in has these arguments and whose route has these settings, and close its routes."""
     async with SmtpStandIn(authority=AUTHORITY, **standin) as server:
         place = Place(server, AUTHORITY.write(folder / "ca.pem"), **(route or {}))
         yield place
@@ -96,16 +96,16 @@ async def opened(folder: Path, *, route: dict[str, Any] | None = None, **standin
 
 
 def code_of(outcome: Outcome | PerRecipient) -> tuple[str, str]:
-    """The kind and cause of an outcome, to compare."""
+    """Return the type and code of an outcome."""
     assert not isinstance(outcome, PerRecipient)
     return type(outcome).__name__, outcome.code
 
 
 def without(settings: dict[str, Any], *keys: str) -> dict[str, Any]:
-    """Settings without some of their keys."""
+    """Return the settings without some keys."""
     return {key: value for key, value in settings.items() if key not in keys}
 
 
 def with_recipients(whole: SendRequest, *numbers: int) -> SendRequest:
-    """The same parcel for these recipients only."""
+    """Return the same request for only these recipients."""
     return msgspec.structs.replace(whole, recipients=numbers)

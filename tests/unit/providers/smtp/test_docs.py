@@ -1,4 +1,4 @@
-"""docs/providers/smtp.md names every setting and cause there is, and the numbers of the code."""
+"""docs/providers/smtp.md names every setting and cause, and the timeouts and limits in the code."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Connections that are lost, that nobody answers on, and those that are kept: what is certain of each."""
+"""Lost, hanging and reused SMTP connections, and which outcome is certain for each."""
 
 import asyncio
 import ssl
@@ -14,7 +14,7 @@ from relay.providers.smtp.pool import MAX_IDLE_SECONDS, MAX_TRANSACTIONS
 from tests.unit.providers.smtp.smtp_route import Place, code_of, mail, opened, send_request
 
 SHORT = 0.2
-"""Seconds that a test waits for a server that never answers."""
+"""Seconds that a test waits for a server that never responds."""
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The table from replies to outcomes: every row by a reply a server really gives, and what is left over."""
+"""Every rule of SMTP, with a reply from a real server, and replies without a rule."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The SMTP route against its stand-in: TLS, AUTH, what travels how, and what the server says of each recipient."""
+"""The SMTP route against its stand-in: TLS, AUTH, encodings, and outcomes of recipients."""
 
 from collections.abc import AsyncIterator
 from email import policy
@@ -150,7 +150,7 @@ class TestXoauth2:
         assert isinstance(await place.send(), Sent)
 
     async def test_refused_token_is_replaced_once(self, place: Place) -> None:
-        place.tokens = Tokens("expired", renewed=place.tokens.answer)
+        place.tokens = Tokens("expired", renewed=place.tokens.token_or_fault)
         assert isinstance(await place.send(), Sent)
         assert (len(place.tokens.asked), place.standin.connections) == (2, 2)
 
@@ -159,10 +159,10 @@ class TestXoauth2:
         assert code_of(await place.send()) == ("RouteFault", "bad_credentials")
         assert place.standin.connections == 2
 
-    @pytest.mark.parametrize("answer", [Deferred(code="unreachable"), RouteFault(code="bad_credentials")])
-    async def test_missing_token_sends_nothing(self, place: Place, answer: Deferred | RouteFault) -> None:
-        place.tokens = Tokens(answer)
-        assert await place.send() == answer
+    @pytest.mark.parametrize("token_or_fault", [Deferred(code="unreachable"), RouteFault(code="bad_credentials")])
+    async def test_missing_token_sends_nothing(self, place: Place, token_or_fault: Deferred | RouteFault) -> None:
+        place.tokens = Tokens(token_or_fault)
+        assert await place.send() == token_or_fault
         assert place.standin.connections == 0
 
 

@@ -1,4 +1,4 @@
-"""The settings of an SMTP route: what can work, and every fault by its key."""
+"""Settings of an SMTP route."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""HTTP/1.1 connections, against a server that says whatever a test wants it to, over real sockets."""
+"""Pooled HTTP/1.1 connections, against a scripted server on real sockets."""
 
 import asyncio
 import ssl
@@ -15,10 +15,10 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 
 class Server:
-    """Answers each request, of which it keeps the bytes, with the next of its answers; None closes without one."""
+    """Responds to each request with the next of `responses` and keeps the request. None closes without a response."""
 
     def __init__(self) -> None:
-        self.answers: list[bytes | None] = []
+        self.responses: list[bytes | None] = []
         self.requests: list[bytes] = []
         self.connections = 0
         self.open = 0
@@ -37,10 +37,10 @@ class Server:
                 length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
                 self.requests.append(head + await reader.readexactly(length))
                 await self.answering.wait()
-                answer = self.answers.pop(0)
-                if answer is None:
+                response = self.responses.pop(0)
+                if response is None:
                     break
-                writer.write(answer)
+                writer.write(response)
                 await writer.drain()
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
@@ -49,7 +49,7 @@ class Server:
             writer.close()
 
     async def hang_up(self) -> None:
-        """Close every connection, and let the other side learn of it."""
+        """Close every connection, and let the client notice it."""
         for writer in self._writers:
             writer.close()
         await until(lambda: self.open == 0)
@@ -90,7 +90,7 @@ async def get(connections: ConnectionPool) -> StorageResponse:
 
 
 async def test_request_has_the_right_lines_and_body(server: Server, connections: ConnectionPool) -> None:
-    server.answers = [OK]
+    server.responses = [OK]
     await connections.request("POST", "/queue/messages?ttl=-1", [("x-one", "1"), ("accept", "*/*")], b"body")
     host = server.url.removeprefix("http://").encode()
     assert server.requests == [
@@ -100,7 +100,7 @@ async def test_request_has_the_right_lines_and_body(server: Server, connections:
 
 
 @pytest.mark.parametrize(
-    ("answer", "status", "body"),
+    ("response", "status", "body"),
     [
         (OK, 200, b"ok"),
         (b"HTTP/1.1 204 No Content\r\n\r\n", 204, b""),
@@ -111,9 +111,9 @@ async def test_request_has_the_right_lines_and_body(server: Server, connections:
     ids=["length", "no content", "chunked", "interim", "error"],
 )
 async def test_every_form_of_response_is_read_and_the_connection_reused(
-    server: Server, connections: ConnectionPool, answer: bytes, status: int, body: bytes
+    server: Server, connections: ConnectionPool, response: bytes, status: int, body: bytes
 ) -> None:
-    server.answers = [answer, OK]
+    server.responses = [response, OK]
     first = await get(connections)
     assert (first.status, first.body) == (status, body)
     assert "x" not in first.headers, "the interim response's are not the response's"
@@ -122,7 +122,7 @@ async def test_every_form_of_response_is_read_and_the_connection_reused(
 
 
 async def test_header_names_are_in_lower_case(server: Server, connections: ConnectionPool) -> None:
-    server.answers = [b'HTTP/1.1 200 OK\r\nETag: W/"1"\r\nX-MS-Error-Code: None\r\nContent-Length: 0\r\n\r\n']
+    server.responses = [b'HTTP/1.1 200 OK\r\nETag: W/"1"\r\nX-MS-Error-Code: None\r\nContent-Length: 0\r\n\r\n']
     headers = (await get(connections)).headers
     assert headers["etag"] == 'W/"1"'
     assert headers["x-ms-error-code"] == "None"
@@ -130,12 +130,12 @@ async def test_header_names_are_in_lower_case(server: Server, connections: Conne
 
 async def test_large_response_is_read_completely(server: Server, connections: ConnectionPool) -> None:
     content = bytes(range(256)) * 8192
-    server.answers = [b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(content) + content]
+    server.responses = [b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(content) + content]
     assert (await get(connections)).body == content
 
 
 async def test_concurrent_requests_use_separate_connections(server: Server, connections: ConnectionPool) -> None:
-    server.answers = [OK] * 12
+    server.responses = [OK] * 12
     server.answering.clear()
     sent = [asyncio.create_task(get(connections)) for _ in range(12)]
     await until(lambda: len(server.requests) == 4)
@@ -145,7 +145,7 @@ async def test_concurrent_requests_use_separate_connections(server: Server, conn
 
 
 @pytest.mark.parametrize(
-    "answer",
+    "response",
     [
         None,
         b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nok",
@@ -156,11 +156,11 @@ async def test_concurrent_requests_use_separate_connections(server: Server, conn
     ids=["nothing", "half a body", "no chunk", "another protocol", "no text"],
 )
 async def test_invalid_response_raises_connection_error(
-    server: Server, connections: ConnectionPool, answer: bytes | None
+    server: Server, connections: ConnectionPool, response: bytes | None
 ) -> None:
-    server.answers = [answer, None]
+    server.responses = [response, None]
     request = asyncio.create_task(get(connections))
-    await until(lambda: len(server.answers) == 1)
+    await until(lambda: len(server.responses) == 1)
     await asyncio.sleep(0.01)
     await server.hang_up()
     with pytest.raises(ConnectionError):
@@ -168,7 +168,7 @@ async def test_invalid_response_raises_connection_error(
 
 
 async def test_request_after_a_failure_uses_a_new_connection(server: Server, connections: ConnectionPool) -> None:
-    server.answers = [None, OK]
+    server.responses = [None, OK]
     with pytest.raises(ConnectionError):
         await get(connections)
     assert (await get(connections)).body == b"ok"
@@ -177,7 +177,7 @@ async def test_request_after_a_failure_uses_a_new_connection(server: Server, con
 
 
 async def test_connection_closed_by_the_server_is_not_reused(server: Server, connections: ConnectionPool) -> None:
-    server.answers = [b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n", OK, OK]
+    server.responses = [b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n", OK, OK]
     await get(connections)
     await get(connections)
     await server.hang_up()
@@ -188,7 +188,7 @@ async def test_connection_closed_by_the_server_is_not_reused(server: Server, con
 async def test_connection_is_dropped_before_the_servers_keep_alive_ends(
     server: Server, connections: ConnectionPool
 ) -> None:
-    server.answers = [b"HTTP/1.1 200 OK\r\nKeep-Alive: timeout=1\r\nContent-Length: 0\r\n\r\n", OK]
+    server.responses = [b"HTTP/1.1 200 OK\r\nKeep-Alive: timeout=1\r\nContent-Length: 0\r\n\r\n", OK]
     await get(connections)
     await get(connections)
     assert server.connections == 2
@@ -206,25 +206,25 @@ def test_idle_time_follows_the_keep_alive_header(header: str, seconds: float) ->
 async def test_unsolicited_response_is_not_used_for_the_next_request(
     server: Server, connections: ConnectionPool
 ) -> None:
-    server.answers = [OK + b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil", OK]
+    server.responses = [OK + b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil", OK]
     assert (await get(connections)).body == b"ok"
     assert (await get(connections)).body == b"ok"
     assert server.connections == 2
 
 
 async def test_cancelled_request_leaves_no_response_for_the_next(server: Server, connections: ConnectionPool) -> None:
-    server.answers = [b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nlate", OK]
+    server.responses = [b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nlate", OK]
     server.answering.clear()
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.05):
             await get(connections)
     server.answering.set()
-    await until(lambda: len(server.answers) == 1)
+    await until(lambda: len(server.responses) == 1)
     assert (await get(connections)).body == b"ok"
     assert server.connections == 2
 
 
-async def test_refused_connection_raises_os_error() -> None:
+async def test_refused_connection_raises_connection_refused() -> None:
     async with serving() as server:
         pass
     with pytest.raises(ConnectionRefusedError):
@@ -234,7 +234,7 @@ async def test_refused_connection_raises_os_error() -> None:
 async def test_untrusted_certificate_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     authority = Authority()
     async with serving(authority.server_context()) as server:
-        server.answers = [OK]
+        server.responses = [OK]
         with pytest.raises(OSError, match="CERTIFICATE_VERIFY_FAILED"):
             await get(ConnectionPool(server.url, limit=1))
         monkeypatch.setenv("SSL_CERT_FILE", str(authority.write(tmp_path / "authority.pem")))
@@ -248,7 +248,7 @@ async def test_untrusted_certificate_is_refused(monkeypatch: pytest.MonkeyPatch,
 
 async def test_close_ends_idle_connections_and_busy_ones_after_their_response(server: Server) -> None:
     connections = ConnectionPool(server.url, limit=4)
-    server.answers = [OK, OK]
+    server.responses = [OK, OK]
     await get(connections)
     server.answering.clear()
     in_use = asyncio.create_task(get(connections))

@@ -1,4 +1,4 @@
-"""Connection strings. That signatures are right, the contract suite sees: Azurite checks them as Azure does."""
+"""Connection strings. The contract suite checks signatures: Azurite verifies them as Azure does."""
 
 import base64
 

@@ -1,4 +1,4 @@
-"""What only the doubles in memory do: follow a clock, and go back to an earlier moment."""
+"""What only the in-memory doubles do: follow a clock, and restore snapshots."""
 
 from datetime import UTC, datetime, timedelta
 
