@@ -51,7 +51,7 @@ def fields_in(query: str) -> set[str]:
 
 
 @pytest.mark.parametrize("name", READ)
-def test_a_query_reads_what_is_written(name: str) -> None:
+def test_query_reads_only_logged_fields(name: str) -> None:
     read = events_in(READ[name])
     assert read - EVENTS.keys() == set()
     written = set().union(*(EVENTS[event] for event in read))
@@ -62,7 +62,7 @@ def test_most_queries_read_events() -> None:
     assert len([query for query in READ.values() if events_in(query)]) >= 17
 
 
-def test_the_causes_that_are_a_messages_own_fault_exist() -> None:
+def test_causes_excluded_from_the_alert_exist() -> None:
     [listed] = re.findall(r"dynamic\(\[(.*?)\]\)", QUERIES["dead-letters"], flags=re.DOTALL)
     own_fault = set(re.findall(r'"(\w+)"', listed))
     assert own_fault <= CAUSES.keys()
@@ -78,7 +78,7 @@ def test_every_query_has_a_rule_and_a_section_on_the_page() -> None:
 
 
 @pytest.mark.parametrize("rule", rules(), ids=lambda rule: rule["name"])
-def test_a_rule_compares_and_splits_by_columns_of_its_query(rule: dict[str, str]) -> None:
+def test_rule_uses_columns_of_its_query(rule: dict[str, str]) -> None:
     query = QUERIES[rule["name"].strip("'")]
     last = query.strip().splitlines()[-1]
     measure = rule["measure"].strip("'")
@@ -88,19 +88,19 @@ def test_a_rule_compares_and_splits_by_columns_of_its_query(rule: dict[str, str]
 
 
 @pytest.mark.parametrize("rule", rules(), ids=lambda rule: rule["name"])
-def test_a_rule_looks_back_at_least_as_far_as_it_is_asked(rule: dict[str, str]) -> None:
+def test_rule_window_is_at_least_its_interval(rule: dict[str, str]) -> None:
     minutes = {"'PT5M'": 5, "'PT15M'": 15, "'PT1H'": 60, "'PT6H'": 360, "'P1D'": 1440}
     assert minutes[rule["window"]] >= minutes[rule["every"]]
 
 
-def test_the_workbook_names_no_deployment() -> None:
+def test_workbook_names_no_deployment() -> None:
     text = (INFRA / "relay.workbook.json").read_text()
     assert WORKBOOK["fallbackResourceIds"] == ["__COMPONENT__"]
     assert "/subscriptions/" not in text
     assert "replace(loadTextContent('relay.workbook.json'), '__COMPONENT__', componentId)" in bicep("workbook.bicep")
 
 
-def test_lines_begin_with_the_event_and_go_on_with_json() -> None:
+def test_log_line_is_an_event_name_and_json() -> None:
     """`relay.platform.log` writes what the queries take apart."""
     source = (ROOT / "relay/platform/log.py").read_text()
     assert source.count('"%s %s"') == 2

@@ -29,11 +29,11 @@ ROUTED = {operation.name: operation for operation in OPERATIONS}
 
 
 @pytest.mark.parametrize("name", contents(Target()))
-def test_the_files_are_up_to_date(name: str) -> None:
+def test_generated_files_are_up_to_date(name: str) -> None:
     assert (FOLDER / name).read_text(encoding="utf-8") == contents(Target())[name], "run `make docs`"
 
 
-def test_a_connector_of_ones_own_names_ones_own_host_and_applications() -> None:
+def test_custom_connector_has_the_given_host_and_applications() -> None:
     made = contents(Target(host="relay.contoso.com", tenant="a-tenant", api="an-api", client="a-client"))
     assert json.loads(made["apiDefinition.swagger.json"])["host"] == "relay.contoso.com"
     text = "".join(made.values())
@@ -43,7 +43,7 @@ def test_a_connector_of_ones_own_names_ones_own_host_and_applications() -> None:
     assert text.count('"api://an-api"') == 2
 
 
-def test_a_connector_for_keys_only_asks_for_no_secret_of_an_application() -> None:
+def test_keys_only_connector_asks_for_a_key_only() -> None:
     text = contents(Target(takes_keys_only=True))["apiProperties.json"]
     (way,) = json.loads(text)["properties"]["connectionParameterSets"]["values"]
     assert list(way["parameters"]) == ["api_key"]
@@ -52,7 +52,7 @@ def test_a_connector_for_keys_only_asks_for_no_secret_of_an_application() -> Non
 # ── what leads where ──
 
 
-def test_every_path_is_the_operations_own_or_led_to_it() -> None:
+def test_every_path_is_an_operations_path_or_routed_to_one() -> None:
     led = {
         name: (policy["parameters"]["x-ms-apimTemplateParameter.newPath"], policy["parameters"])
         for policy in PROPERTIES["policyTemplateInstances"]
@@ -73,20 +73,20 @@ def test_every_path_is_the_operations_own_or_led_to_it() -> None:
 
 
 @pytest.mark.parametrize("name", [action.name for action in ACTIONS if action.fields])
-def test_the_api_takes_what_a_designer_lets_pass(name: str) -> None:
+def test_api_accepts_a_sample_of_each_definition(name: str) -> None:
     action = next(action for action in ACTIONS if action.name == name)
     body = ROUTED[action.operation].body
     assert body is not None
     assert fits(sample(body_of(name)), loaded(body.shape))
 
 
-def test_the_waiting_action_offers_what_can_be_waited_for() -> None:
+def test_waiting_action_offers_every_wait_goal() -> None:
     (prefer,) = (each for each in CALLS["SendEmailAndWait"][2]["parameters"] if each["name"] == "Prefer")
     assert prefer["enum"] == [f"wait={goal}" for goal in WaitGoal]
     assert prefer["default"] in prefer["enum"]
 
 
-def test_the_key_goes_where_the_definition_says() -> None:
+def test_key_is_sent_in_the_defined_header() -> None:
     header = DEFINITION["securityDefinitions"]["api_key"]["name"]
     (policy,) = (each for each in PROPERTIES["policyTemplateInstances"] if each["templateId"] == "setheader")
     assert policy["parameters"]["x-ms-apimTemplateParameter.name"] == header
@@ -102,7 +102,7 @@ def test_the_key_goes_where_the_definition_says() -> None:
 # ── what is answered ──
 
 
-def test_an_acceptance_is_described() -> None:
+def test_acceptance_has_no_undescribed_field() -> None:
     suppressed = {0: "bounced"}
     recipients = (Address(email="ada@example.com"),)
     accepted = Accepted(id="msg_1", state=State.QUEUED, suppressed=suppressed, recipients=recipients)
@@ -111,7 +111,7 @@ def test_an_acceptance_is_described() -> None:
     assert list(strays(body, DEFINITION["definitions"]["Accepted"])) == []
 
 
-def test_an_event_is_described() -> None:
+def test_event_has_no_undescribed_field() -> None:
     at = datetime(2026, 3, 1, tzinfo=UTC)
     event = RecordedEvent(
         key="k",
@@ -137,7 +137,7 @@ def test_an_event_is_described() -> None:
 
 
 @pytest.mark.parametrize("name", CALLS)
-def test_every_operation_has_answers_and_refusals(name: str) -> None:
+def test_every_operation_has_success_and_error_responses(name: str) -> None:
     responses = CALLS[name][2]["responses"]
     assert responses["default"]["schema"] == {"$ref": "#/definitions/Error"}
     good = {status: each for status, each in responses.items() if status != "default"}

@@ -13,7 +13,7 @@ from tests.repository.connector_reading import CALLS, DEFINITION, body_of, every
 
 
 @pytest.mark.parametrize("name", CALLS)
-def test_every_operation_is_named_and_explained(name: str) -> None:
+def test_every_operation_has_a_name_and_a_description(name: str) -> None:
     _, _, call = CALLS[name]
     assert re.fullmatch(r"(?:[A-Z][a-z]+)+", name)
     assert re.fullmatch(r"[A-Z][a-z]*(?: [a-z]+)*", call["summary"]), "sentence case, no punctuation"
@@ -23,7 +23,7 @@ def test_every_operation_is_named_and_explained(name: str) -> None:
     assert call["x-ms-visibility"] in ("important", "advanced", "internal")
 
 
-def test_every_parameter_and_property_is_named_and_explained() -> None:
+def test_every_parameter_and_property_has_a_title_and_a_description() -> None:
     found = list(fields())
     assert len(found) > 100
     for name, each in found:
@@ -33,7 +33,7 @@ def test_every_parameter_and_property_is_named_and_explained() -> None:
         assert each.get("x-ms-visibility", "advanced") in ("important", "advanced", "internal"), name
 
 
-def test_what_is_required_is_seen() -> None:
+def test_required_fields_are_visible() -> None:
     for _, _, call in CALLS.values():
         for each in call["parameters"]:
             assert not each.get("required") or each["x-ms-visibility"] == "important"
@@ -42,19 +42,19 @@ def test_what_is_required_is_seen() -> None:
                 assert shape["properties"][name]["x-ms-visibility"] in ("important", "internal")
 
 
-def test_nothing_is_said_that_openapi_2_has_no_words_for() -> None:
+def test_definition_uses_only_openapi_2_keywords() -> None:
     for each in every(DEFINITION):
         assert not {"anyOf", "oneOf", "$defs", "const", "examples", "nullable"} & set(each)
         assert each.get("type") != "null"
         assert "$ref" not in each or len(each) == 1, "nothing stands beside a reference"
 
 
-def test_every_definition_is_there_and_used() -> None:
+def test_every_definition_exists_and_is_used() -> None:
     named = {each["$ref"].removeprefix("#/definitions/") for each in every(DEFINITION) if "$ref" in each}
     assert named == set(DEFINITION["definitions"])
 
 
-def test_the_connector_has_a_title_that_is_allowed() -> None:
+def test_connector_title_is_allowed() -> None:
     info = DEFINITION["info"]
     assert len(info["title"]) <= 30
     assert 30 <= len(info["description"]) <= 500
@@ -64,7 +64,7 @@ def test_the_connector_has_a_title_that_is_allowed() -> None:
 # ── choices and the trigger ──
 
 
-def test_every_choice_is_filled_by_an_operation_that_has_it() -> None:
+def test_dynamic_values_come_from_an_operation_that_returns_them() -> None:
     choices = [each["x-ms-dynamic-values"] for each in every(DEFINITION) if "x-ms-dynamic-values" in each]
     assert choices
     for choice in choices:
@@ -74,7 +74,7 @@ def test_every_choice_is_filled_by_an_operation_that_has_it() -> None:
         assert {choice["value-path"], choice["value-title"]} <= set(rows["properties"])
 
 
-def test_the_trigger_subscribes_and_unsubscribes() -> None:
+def test_trigger_subscribes_and_unsubscribes() -> None:
     (name,) = (name for name, (_, _, call) in CALLS.items() if "x-ms-trigger" in call)
     path, method, call = CALLS[name]
     assert (path, method, call["x-ms-trigger"]) == ("/v1/webhooks", "post", "single")

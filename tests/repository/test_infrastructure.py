@@ -64,15 +64,15 @@ def names_read() -> set[str]:
 # ── settings ──
 
 
-def test_every_name_that_is_read_is_a_setting_in_azure() -> None:
+def test_every_name_read_from_the_environment_is_set_in_azure() -> None:
     assert names_read() - OF_RELAY - NOT_IN_AZURE.keys() - in_azure().keys() == set()
 
 
-def test_every_setting_of_relay_is_in_azure_and_the_reverse() -> None:
+def test_relay_settings_in_azure_match_the_code() -> None:
     assert {name for name in in_azure() if name.startswith(("RELAY_", "SENDGRID_"))} == OF_RELAY
 
 
-def test_every_name_of_ours_in_the_code_is_a_setting() -> None:
+def test_every_relay_name_in_the_code_is_a_setting() -> None:
     used = {name for path in source_files() for name in re.findall(r'"(RELAY_[A-Z_]+)"', path.read_text())}
     assert used - OF_RELAY == set()
 
@@ -83,18 +83,18 @@ def test_every_setting_is_read(setting: relay_settings.Setting) -> None:
     assert any(f'"{setting.name}"' in path.read_text() for path in readers)
 
 
-def test_the_sample_has_every_setting_and_nothing_else() -> None:
+def test_sample_has_exactly_the_settings() -> None:
     assert SAMPLE.keys() == OF_RELAY | OF_THE_HOST
 
 
-def test_the_sample_changes_no_default() -> None:
+def test_sample_keeps_the_defaults() -> None:
     changed = {name: value for name, value in SAMPLE.items() if name in OF_RELAY and value}
     assert changed == {}
     without = configuration.load({})
     assert configuration.load(SAMPLE).routes == without.routes
 
 
-def test_the_page_has_every_setting_as_the_code_says_it() -> None:
+def test_settings_page_matches_the_code() -> None:
     rows = "".join(
         f"| `{each.name}` | {f'`{each.default}`' if each.default else 'empty'} "
         f"| {each.meaning}{' Secret.' if each.is_secret else ''} |\n"
@@ -103,12 +103,12 @@ def test_the_page_has_every_setting_as_the_code_says_it() -> None:
     assert rows in PAGE, f"the table in docs/reference/settings.md should be:\n{rows}"
 
 
-def test_the_page_has_the_settings_of_the_platform() -> None:
+def test_settings_page_lists_the_platforms_settings() -> None:
     named = set(re.findall(r"`([A-Za-z_]+)`", PAGE))
     assert (in_azure().keys() | NOT_IN_AZURE.keys() | OF_THE_HOST) - named == set()
 
 
-def test_the_examples_of_the_page_are_valid() -> None:
+def test_examples_on_the_settings_page_are_valid() -> None:
     examples = re.findall(r"```json\n(.*?)```", PAGE, flags=re.DOTALL)
     names = ("RELAY_ROUTES", "RELAY_ROUTING", "RELAY_LANES")
     settings = configuration.load(dict(zip(names, examples, strict=True)))
@@ -125,14 +125,14 @@ def test_every_parameter_can_be_set_in_the_azd_environment() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(OF_RELAY - {"RELAY_KEY_VAULT_URL", "SENDGRID_API_KEY"}))
-def test_a_setting_is_set_under_its_own_name(name: str) -> None:
+def test_setting_has_an_azd_variable_of_its_name(name: str) -> None:
     words = name.lower().split("_")
     parameter = words[0] + "".join(word.title() for word in words[1:])
     assert PARAMETERS[parameter] == f"${{{name}}}"
 
 
 @pytest.mark.parametrize("setting", [each for each in SETTINGS if each.default.isdigit()], ids=lambda each: each.name)
-def test_a_number_has_the_same_default_everywhere(setting: relay_settings.Setting) -> None:
+def test_numeric_default_is_the_same_in_bicep_and_code(setting: relay_settings.Setting) -> None:
     [parameter] = [name for name, value in PARAMETERS.items() if value == f"${{{setting.name}}}"]
     assert parameters(MAIN)[parameter] == setting.default
     assert in_azure()[setting.name] == f"string({parameter})"
@@ -156,13 +156,13 @@ def test_storage_is_reached_by_identity_alone() -> None:
     assert "allowSharedKeyAccess: false" in STORAGE
 
 
-def test_every_queue_table_and_container_is_made() -> None:
+def test_every_queue_table_and_container_is_created() -> None:
     assert text_list(STORAGE, "queues") == list(queues_of(DEFAULT_LANES))
     assert sorted(text_list(STORAGE, "tables")) == sorted(TABLES)
     assert sorted(text_list(STORAGE, "containers")) == sorted(CONTAINERS)
 
 
-def test_the_queues_of_other_lanes_are_named_as_the_code_names_them() -> None:
+def test_bicep_names_lane_queues_as_the_code_does() -> None:
     [first, other] = re.findall(r"it\.shard == 1 \? '([^']*)' : '([^']*)'", STORAGE)[0]
     lane = Lane(shards=3)
     made = [
@@ -204,7 +204,7 @@ def test_roles_are_the_built_in_ones() -> None:
         ("acs.bicep", ["emailOwner"]),
     ],
 )
-def test_the_app_has_no_more_than_it_needs(file: str, given: list[str]) -> None:
+def test_app_has_only_the_roles_it_needs(file: str, given: list[str]) -> None:
     source = bicep(file)
     for_admin = {"blobDataContributor", "secretsOfficer"}
     found = list(dict.fromkeys(re.findall(r"\broles\.(?!json)(\w+)", source)))
@@ -220,7 +220,7 @@ def test_the_app_has_no_more_than_it_needs(file: str, given: list[str]) -> None:
         ("app.bicep", r"func-relay-\$\{token\}"),
     ],
 )
-def test_names_fit_where_azure_is_strict(file: str, pattern: str) -> None:
+def test_generated_names_fit_azure_limits(file: str, pattern: str) -> None:
     [name] = [text for text in texts(bicep(file)) if re.fullmatch(pattern, text)]
     made = name.replace("${token}", TOKEN)
     assert len(made) <= 24
@@ -254,14 +254,14 @@ def test_azd_finds_the_app_and_the_hooks() -> None:
     assert [hook for hook in hooks if not (ROOT / hook).is_file()] == []
 
 
-def test_the_hooks_install_what_the_app_and_its_command_line_need() -> None:
+def test_hooks_install_the_packages_of_the_app_and_command_line() -> None:
     installed = {str(requirement) for requirement, _ in lines_of(ROOT / "hooks/requirements.txt")}
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     assert {str(requirement) for requirement, _ in lines_of(ROOT / "requirements.txt")} <= installed
     assert set(extras["cli"]) <= installed
 
 
-def test_what_is_always_ready_exists() -> None:
+def test_always_ready_function_exists() -> None:
     [function] = re.findall(r"'function:(\w+)'", bicep("app.bicep"))
     lane = function.removeprefix("deliver_").removesuffix("_1")
     assert function == f"deliver_{lane}_1"
@@ -269,23 +269,23 @@ def test_what_is_always_ready_exists() -> None:
     assert 'f"deliver_{_lane}_{_shard}"' in (ROOT / "function_app.py").read_text()
 
 
-def test_an_instance_takes_enough_calls_at_a_time_to_share_entries() -> None:
+def test_http_concurrency_allows_a_full_shared_entry() -> None:
     assert int(parameters(MAIN)["httpConcurrency"]) >= MAX_BATCH_MESSAGES
 
 
-def test_the_runtime_is_the_one_that_is_tested() -> None:
+def test_azure_runtime_is_the_tested_python_version() -> None:
     [version] = re.findall(r"version: '(3\.\d+)'", bicep("app.bicep"))
     assert (ROOT / ".python-version").read_text().strip() == version
 
 
-def test_the_page_on_deployment_tells_the_polling_interval() -> None:
+def test_deployment_page_states_the_polling_interval() -> None:
     host = json.loads((ROOT / "host.json").read_text())
     interval = host["extensions"]["queues"]["maxPollingInterval"]
     assert interval == "00:00:05"
     assert f"`maxPollingInterval` is `{interval}`" in (ROOT / "docs/deploy.md").read_text()
 
 
-def test_the_page_on_deployment_has_every_parameter() -> None:
+def test_deployment_page_lists_every_parameter() -> None:
     page = (ROOT / "docs/deploy.md").read_text()
     names = {re.findall(r"\$\{(\w+)", value)[0] for value in PARAMETERS.values()}
     assert {name for name in names - OF_RELAY if f"`{name}`" not in page} == set()

@@ -70,12 +70,12 @@ def operation_of(call: dict[str, Any]) -> str:
     return router.find(call["method"], re.sub(r"@\{[^}]*\}", "msg_x", path)).target.name
 
 
-def test_there_are_three() -> None:
+def test_samples_are_the_three_known_ones() -> None:
     assert set(WORKFLOWS) == USED.keys()
 
 
 @pytest.mark.parametrize("name", WORKFLOWS)
-def test_it_can_be_imported(name: str) -> None:
+def test_workflow_has_the_format_of_an_import(name: str) -> None:
     whole = workflow(name)
     assert whole.keys() == {"definition", "parameters"}
     definition = whole["definition"]
@@ -85,7 +85,7 @@ def test_it_can_be_imported(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", WORKFLOWS)
-def test_each_action_runs_after_others_that_exist(name: str) -> None:
+def test_actions_run_after_existing_actions_without_a_circle(name: str) -> None:
     actions = workflow(name)["definition"]["actions"]
     after = {action: set(whole["runAfter"]) for action, whole in actions.items()}
     assert set().union(*after.values()) <= actions.keys()
@@ -95,7 +95,7 @@ def test_each_action_runs_after_others_that_exist(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", WORKFLOWS)
-def test_what_expressions_refer_to_is_there(name: str) -> None:
+def test_expressions_refer_to_defined_names(name: str) -> None:
     whole = workflow(name)
     definition = whole["definition"]
     used = "\n".join(expressions(definition))
@@ -108,7 +108,7 @@ def test_what_expressions_refer_to_is_there(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", WORKFLOWS)
-def test_an_action_reads_only_what_ran_before(name: str) -> None:
+def test_action_reads_only_earlier_actions(name: str) -> None:
     actions = workflow(name)["definition"]["actions"]
     for action, whole in actions.items():
         before, left = set(), list(whole["runAfter"])
@@ -121,7 +121,7 @@ def test_an_action_reads_only_what_ran_before(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", WORKFLOWS)
-def test_each_request_reaches_an_operation_by_the_workflows_identity(name: str) -> None:
+def test_requests_reach_known_operations_with_the_managed_identity(name: str) -> None:
     found = list(calls(workflow(name)["definition"]))
     assert {operation_of(call) for call in found} == USED[name]
     for call in found:
@@ -129,7 +129,7 @@ def test_each_request_reaches_an_operation_by_the_workflows_identity(name: str) 
 
 
 @pytest.mark.parametrize("name", WORKFLOWS)
-def test_each_body_has_the_shape_that_its_operation_takes(name: str) -> None:
+def test_request_bodies_fit_their_operations(name: str) -> None:
     for call in calls(workflow(name)["definition"]):
         operation, body = operation_of(call), call.get("body")
         if operation == "SendMessage":
@@ -146,14 +146,14 @@ def test_each_body_has_the_shape_that_its_operation_takes(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", WORKFLOWS)
-def test_no_mail_stays_in_the_history_of_runs(name: str) -> None:
+def test_run_history_hides_mail_content(name: str) -> None:
     definition = workflow(name)["definition"]
     holders = [each for each in definition["actions"].values() if each["type"] == "Http"]
     for each in (*holders, *definition["triggers"].values()):
         assert each["runtimeConfiguration"]["secureData"]["properties"] == ["inputs", "outputs"]
 
 
-def test_only_one_waits() -> None:
+def test_only_send_and_wait_waits() -> None:
     waiting = {
         name: wish.goal
         for name in WORKFLOWS
@@ -163,7 +163,7 @@ def test_only_one_waits() -> None:
     assert waiting == {"send-and-wait": "sent"}
 
 
-def test_a_notice_that_bounces_makes_no_other() -> None:
+def test_bounced_notice_triggers_no_further_notice() -> None:
     definition = workflow("on-bounce")["definition"]
     [trigger] = definition["triggers"].values()
     [tag] = definition["actions"]["Send_a_notice"]["inputs"]["body"]["tags"]

@@ -49,19 +49,19 @@ def test_everything_is_pinned_exactly(name: str) -> None:
     assert loose == []
 
 
-def test_the_app_and_the_tests_use_the_same_versions() -> None:
+def test_app_and_tests_use_the_same_versions() -> None:
     developed_with = pinned("requirements-dev.txt")
     other = [each for name, each in pinned("requirements.txt").items() if developed_with.get(name) != each]
     assert other == []
 
 
-def test_the_hooks_and_the_tests_use_the_same_versions() -> None:
+def test_hooks_and_tests_use_the_same_versions() -> None:
     developed_with = pinned("requirements-dev.txt")
     hooks = pinned("hooks/requirements.txt")
     # The conditions of a package differ, because other packages of the tests need it too.
     assert [str(each) for name, each in hooks.items() if developed_with[name].specifier != each.specifier] == []
 
 
-def test_the_lock_file_names_no_registry() -> None:
+def test_lock_file_names_no_registry() -> None:
     """`npm ci` then asks the registry that the reader's npm is set to."""
     assert "resolved" not in (ROOT / "package-lock.json").read_text()

@@ -12,19 +12,19 @@ WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
-def test_actions_are_pinned_to_a_commit_and_say_which_version_it_is(path: Path) -> None:
+def test_actions_are_pinned_to_a_commit_with_its_version(path: Path) -> None:
     used = re.findall(r"uses: (.+)", path.read_text())
     assert used
     assert [each for each in used if not re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", each)] == []
 
 
-def test_an_action_is_the_same_everywhere() -> None:
+def test_action_has_one_version_in_all_workflows() -> None:
     used = {each for path in WORKFLOWS for each in re.findall(r"uses: (.+)", path.read_text())}
     assert len({each.partition("@")[0] for each in used}) == len(used)
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
-def test_a_workflow_has_no_rights_but_those_of_its_jobs(path: Path) -> None:
+def test_workflow_has_only_the_permissions_of_its_jobs(path: Path) -> None:
     text = path.read_text()
     assert "\npermissions: {}\n" in text
     granted = set(re.findall(r"^ +([\w-]+: (?:read|write))\b", text, flags=re.MULTILINE))
@@ -34,24 +34,24 @@ def test_a_workflow_has_no_rights_but_those_of_its_jobs(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
-def test_no_expression_is_put_into_a_script(path: Path) -> None:
+def test_scripts_contain_no_expressions(path: Path) -> None:
     scripts = re.findall(r"^ +(?:- )?run: (.+(?:\n {10,}.+)*)", path.read_text(), flags=re.MULTILINE)
     assert scripts
     assert [script for script in scripts if "${{" in script] == []
 
 
-def test_the_deployment_guide_names_every_variable() -> None:
+def test_deployment_guide_names_every_variable() -> None:
     workflow = (ROOT / ".github/workflows/deploy.yml").read_text()
     guide = (ROOT / "docs/how-to/deploy-from-github.md").read_text()
     assert {name for name in re.findall(r"vars\.(\w+)", workflow) if f"`{name}`" not in guide} == set()
 
 
-def test_ci_runs_what_a_developer_runs() -> None:
+def test_ci_runs_make_test() -> None:
     assert "- run: .ci/run\n" in (ROOT / ".github/workflows/ci.yml").read_text()
     assert "exec make test" in (ROOT / ".ci/run").read_text()
 
 
-def test_the_dev_container_has_the_python_of_the_project() -> None:
+def test_dev_container_has_the_projects_python() -> None:
     container = json.loads((ROOT / ".devcontainer/devcontainer.json").read_text())
     version = (ROOT / ".python-version").read_text().strip()
     assert container["image"].split(":")[1].startswith(f"{version}-")
@@ -62,7 +62,7 @@ def test_the_dev_container_has_the_python_of_the_project() -> None:
 @pytest.mark.parametrize(
     "task", json.loads((ROOT / ".vscode/tasks.json").read_text())["tasks"], ids=lambda t: t["label"]
 )
-def test_a_task_of_the_editor_is_a_target_of_make(task: dict[str, str]) -> None:
+def test_editor_task_is_a_make_target(task: dict[str, str]) -> None:
     program, target = task["command"].split()
     assert program == "make"
     makefile = (ROOT / "Makefile").read_text()

@@ -112,7 +112,7 @@ def foreign() -> Iterator[Import]:
 # ── rooms ──
 
 
-def test_imports_are_found_wherever_they_stand() -> None:
+def test_nested_and_string_imports_are_found() -> None:
     assert Import("function_app", "azure.functions") in imports("function_app")
     assert Import("function_app", "relay.bootstrap") in imports("function_app")  # in a function
     assert Import("relay.bootstrap.stores", "relay.journal.pending") in imports(
@@ -131,12 +131,12 @@ def test_every_module_is_in_a_room() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(DEPLOYED.keys() - {"relay"}))
-def test_a_module_imports_only_from_its_room_and_those_before_it(name: str) -> None:
+def test_module_imports_only_from_its_room_and_those_before_it(name: str) -> None:
     ours = {each.imported for each in imports(name) if is_in(each.imported, "relay", "function_app")} - {"relay"}
     assert sorted(imported for imported in ours if room_of(imported) > room_of(name)) == []
 
 
-def test_files_of_all_packages_import_each_other_in_no_circle() -> None:
+def test_imports_have_no_circle() -> None:
     graph = {name: {each.imported for each in imports(name)} & EVERYTHING.keys() for name in EVERYTHING}
     assert len(list(graphlib.TopologicalSorter(graph).static_order())) == len(EVERYTHING) > 300
 
@@ -211,7 +211,7 @@ def home_of(imported: str) -> list[str]:
     return HOMES[names[0]] if names else []
 
 
-def test_foreign_packages_are_imported_only_at_their_home() -> None:
+def test_third_party_package_is_imported_only_by_its_owner() -> None:
     elsewhere = {
         f"{each.importer} imports {each.imported}"
         for each in foreign()
@@ -220,7 +220,7 @@ def test_foreign_packages_are_imported_only_at_their_home() -> None:
     assert elsewhere == set()
 
 
-def test_every_home_imports_its_package() -> None:
+def test_every_owner_imports_its_package() -> None:
     used = {
         (package, home)
         for package in HOMES
@@ -261,12 +261,12 @@ def at_start() -> set[str]:
     return loaded_by("import function_app")
 
 
-def test_the_host_indexes_the_app_without_anything_heavy(at_start: set[str]) -> None:
+def test_indexing_the_app_loads_no_heavy_package(at_start: set[str]) -> None:
     assert "azure.functions" in at_start
     assert heavy(at_start) == set()
 
 
-def test_the_host_indexes_the_app_with_little_of_ours(at_start: set[str]) -> None:
+def test_indexing_the_app_loads_few_modules(at_start: set[str]) -> None:
     own = {name for name in at_start if is_in(name, "relay")}
     modules_of_packages = {"relay", "relay.core", "relay.platform"}
     assert own - modules_of_packages <= {
@@ -277,7 +277,7 @@ def test_the_host_indexes_the_app_with_little_of_ours(at_start: set[str]) -> Non
     }
 
 
-def test_a_process_that_only_accepts_loads_no_delivery() -> None:
+def test_process_that_only_accepts_loads_no_delivery_code() -> None:
     loaded = loaded_by("import relay.bootstrap")
     assert heavy(loaded) == set()
     assert not {

@@ -164,7 +164,7 @@ def _most_within(times: Sequence[float], seconds: float) -> int:
     return busiest
 
 
-async def test_the_quota_counts_recipients_and_the_rate_messages(storage: MemoryStorage, clock: Clock) -> None:
+async def test_quota_counts_recipients_and_rate_counts_messages(storage: MemoryStorage, clock: Clock) -> None:
     quotas = Quotas(storage.tables, clock)
     both = client(rate=600, quota=3)
     with pytest.raises(Refusal, match="quota_exhausted"):

@@ -75,7 +75,7 @@ def sample(name: str) -> bytes:
     return (SAMPLES / name).read_bytes()
 
 
-def test_a_batch_entry_is_read_and_written_as_ever() -> None:
+def test_batch_entry_matches_its_sample() -> None:
     written = entries.join_batch(
         BATCH,
         "transactional",
@@ -88,7 +88,7 @@ def test_a_batch_entry_is_read_and_written_as_ever() -> None:
     )
 
 
-def test_a_reference_entry_is_read_and_written_as_ever() -> None:
+def test_reference_entry_matches_its_sample() -> None:
     written = entries.encode_reference(BATCH, "bulk", [0, 3, 31], 2)
     assert written == sample("reference-entry-1.json")
     assert entries.decode_entry(written) == entries.ReferenceEntry(
@@ -96,7 +96,7 @@ def test_a_reference_entry_is_read_and_written_as_ever() -> None:
     )
 
 
-def test_a_spread_entry_is_read_and_written_as_ever() -> None:
+def test_fan_out_entry_matches_its_sample() -> None:
     written = entries.encode_fan_out("20260301/019c9e5e7a107a3b8c4d5e6f70819204", "bulk")
     assert written == sample("fan-out-entry-1.json")
     assert entries.decode_entry(written) == entries.FanOutEntry(
@@ -105,18 +105,18 @@ def test_a_spread_entry_is_read_and_written_as_ever() -> None:
 
 
 @pytest.mark.parametrize(("name", "message"), [("claim-check-1.json", MESSAGE), ("claim-check-raw-1.json", RAW)])
-def test_claim_checked_content_is_read_and_written_as_ever(name: str, message: Message) -> None:
+def test_claim_checked_content_matches_its_sample(name: str, message: Message) -> None:
     assert entries.encode_message(message) == sample(name)
     assert entries.decode_message(sample(name)) == message
 
 
 @pytest.mark.parametrize("name", ["batch-entry-1.json", "reference-entry-1.json", "fan-out-entry-1.json"])
-def test_an_entry_uses_no_name_of_the_hosts(name: str) -> None:
+def test_entry_uses_no_member_name_of_the_host(name: str) -> None:
     assert not HOSTS_OWN & {key.lower() for key in json.loads(sample(name))}
 
 
 @pytest.mark.parametrize("name", ["batch-entry-1.json", "reference-entry-1.json", "fan-out-entry-1.json"])
-def test_fields_of_a_later_version_do_no_harm(name: str) -> None:
+def test_unknown_fields_are_ignored(name: str) -> None:
     entry = json.loads(sample(name))
     assert entries.decode_entry(json.dumps({**entry, "later": {"id": 1}}).encode()) == entries.decode_entry(
         sample(name)
@@ -159,7 +159,7 @@ def _changed(name: str, **fields: Any) -> bytes:
         _changed("reference-entry-1.json", attempt="two"),
     ],
 )
-def test_what_is_not_ours_is_refused_without_quoting_it(body: bytes) -> None:
+def test_foreign_entry_is_refused_without_quoting_it(body: bytes) -> None:
     with pytest.raises(UnreadableEntry) as refused:
         entries.decode_entry(body)
     assert "ada" not in str(refused.value)
@@ -179,7 +179,7 @@ TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
 
 @settings(max_examples=examples(60))
 @given(st.lists(TEXTS, min_size=1, max_size=32), st.sampled_from(["bulk", "l" * 32]))
-def test_an_entry_fits_a_put_by_what_its_submissions_weigh(texts: list[str], lane: str) -> None:
+def test_size_of_an_entry_follows_from_its_submissions(texts: list[str], lane: str) -> None:
     encoded = [
         entries.encode_submission(msgspec.structs.replace(CLAIMED, message=msgspec.structs.replace(MESSAGE, text=text)))
         for text in texts
@@ -197,7 +197,7 @@ def test_an_entry_fits_a_put_by_what_its_submissions_weigh(texts: list[str], lan
 
 
 @pytest.mark.parametrize("name", ["batch-entry-1.json", "reference-entry-1.json"])
-def test_a_revived_entry_differs_by_its_mark_only(name: str) -> None:
+def test_revived_entry_differs_only_by_its_mark(name: str) -> None:
     body = sample(name)
     entry, revived = entries.decode_entry(body), entries.decode_entry(entries.revive(body))
     assert isinstance(revived, entries.BatchEntry | entries.ReferenceEntry)

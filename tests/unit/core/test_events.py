@@ -53,13 +53,15 @@ event_lists = st.lists(
 
 
 @given(event_lists, st.randoms(use_true_random=False), st.data())
-def test_order_and_repetition_change_nothing(events: list[RecordedEvent], random: object, data: st.DataObject) -> None:
+def test_order_and_duplicates_of_events_do_not_change_the_state(
+    events: list[RecordedEvent], random: object, data: st.DataObject
+) -> None:
     repeated = [*events, *data.draw(st.lists(st.sampled_from(events)))] if events else events
     assert recipient_state(data.draw(st.permutations(repeated))) == recipient_state(events)
 
 
 @given(event_lists, event_lists, event_lists)
-def test_what_was_known_can_be_joined_with_what_comes(
+def test_events_can_be_merged_in_any_split(
     first: list[RecordedEvent], second: list[RecordedEvent], third: list[RecordedEvent]
 ) -> None:
     """Telling the rest later ends where telling all at once does, wherever the cut is."""
@@ -82,12 +84,12 @@ def test_what_was_known_can_be_joined_with_what_comes(
         ([event(EventKind.DEFERRED, attempt=2), event(EventKind.DELIVERED, attempt=1)], EventKind.DELIVERED),
     ],
 )
-def test_where_a_recipient_ended(events: list[RecordedEvent], state: EventKind | None) -> None:
+def test_events_give_the_recipient_state(events: list[RecordedEvent], state: EventKind | None) -> None:
     found = recipient_state(events)
     assert (found.state if found else None) == state
 
 
-def test_a_bounce_tells_its_code_and_a_delivery_none() -> None:
+def test_bounced_state_has_a_code_and_delivered_has_none() -> None:
     bounced = recipient_state(
         [event(EventKind.BOUNCED, code="5.1.1"), event(EventKind.DELIVERED, code="2.0.0", minute=3)]
     )
@@ -97,7 +99,7 @@ def test_a_bounce_tells_its_code_and_a_delivery_none() -> None:
     )
 
 
-def test_recipients_are_kept_apart_without_regard_to_case() -> None:
+def test_recipients_are_matched_ignoring_case() -> None:
     events = [
         event(EventKind.DELIVERED, recipient="A@b.example"),
         event(EventKind.BOUNCED, recipient="c@d.example", code="5.1.1"),
@@ -136,11 +138,11 @@ def test_recipients_are_kept_apart_without_regard_to_case() -> None:
         ("", "", BounceClass.UNKNOWN),
     ],
 )
-def test_why_it_bounced(status: str, reply: str, found: BounceClass) -> None:
+def test_bounce_is_classified_by_status_and_reply(status: str, reply: str, found: BounceClass) -> None:
     assert classify(status, reply) is found
 
 
-def test_an_enhanced_code_is_found_in_words() -> None:
+def test_enhanced_status_is_found_in_the_reply() -> None:
     assert enhanced_status("", "550-5.7.26 unauthenticated") == "5.7.26"
     assert enhanced_status("250 OK", "from 10.5.1.1 at 15.1.2") == ""
 
@@ -150,7 +152,7 @@ def rows(heading: str) -> dict[str, str]:
     return dict(re.findall(r"^\| `(\w+)` \| ([^|]+?) \|", section, flags=re.MULTILINE))
 
 
-def test_the_page_has_every_word_with_its_meaning() -> None:
+def test_documentation_lists_event_kinds_and_bounce_classes() -> None:
     assert KINDS.keys() == set(EventKind)
     assert BOUNCE_CLASSES.keys() == set(BounceClass)
     assert rows("Kinds of events") == {str(kind): meaning for kind, meaning in KINDS.items()}

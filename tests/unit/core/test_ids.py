@@ -19,7 +19,7 @@ def name_of(batch: str, index: int, key: bytes = KEY) -> ids.MessageId:
 
 
 @given(st.uuids(version=4), INDICES)
-def test_a_name_is_read_as_it_was_written(batch: object, index: int) -> None:
+def test_id_survives_a_round_trip(batch: object, index: int) -> None:
     name = name_of(str(batch).replace("-", ""), index)
     text = str(name)
     assert len(text) == 44
@@ -28,13 +28,13 @@ def test_a_name_is_read_as_it_was_written(batch: object, index: int) -> None:
     assert ids.belongs_to(ids.parse(text), KEY)
 
 
-def test_the_text_of_a_name_stays_the_same() -> None:
+def test_text_of_an_id_is_stable() -> None:
     assert str(name_of(BATCH, 3)) == "msg_06e9snjq21t3n32dbpnn10ci0c1o6q49t55vssi2"
     assert str(ids.MessageId(batch="0" * 32, index=0, mac="0" * 16)) == "msg_" + "0" * 40
 
 
 @given(st.text(max_size=60))
-def test_anything_else_is_not_a_name(text: str) -> None:
+def test_other_text_is_not_an_id(text: str) -> None:
     for candidate in (text, f"msg_{text}", ("msg_" + text + "0" * 44)[:44]):
         try:
             found = ids.parse(candidate)
@@ -43,7 +43,7 @@ def test_anything_else_is_not_a_name(text: str) -> None:
         assert not ids.belongs_to(found, KEY)
 
 
-def test_a_name_belongs_to_one_client_one_batch_and_one_index() -> None:
+def test_id_belongs_to_one_client_batch_and_index() -> None:
     name = name_of(BATCH, 3)
     others = [
         name_of(BATCH, 3, b"o" * 32),
@@ -54,24 +54,24 @@ def test_a_name_belongs_to_one_client_one_batch_and_one_index() -> None:
     assert not any(ids.belongs_to(other, KEY) for other in others)
 
 
-def test_fresh_batch_names_are_uuid7_and_sort_by_time() -> None:
+def test_new_batch_ids_are_uuid7_and_sort_by_time() -> None:
     names = [ids.new_batch_id() for _ in range(50)]
     assert names == sorted(set(names))
     assert all(len(name) == 32 and name[12] == "7" for name in names)
 
 
 @given(MOMENTS)
-def test_a_time_range_is_exact_to_the_millisecond(at: datetime) -> None:
+def test_batch_floor_is_exact_to_the_millisecond(at: datetime) -> None:
     floor = ids.batch_floor(at)
     assert ids.created_at(floor) <= at < ids.created_at(floor) + timedelta(milliseconds=1)
     assert ids.batch_floor(ids.created_at(floor)) == floor
 
 
-def test_times_before_1970_have_the_smallest_floor() -> None:
+def test_time_before_1970_has_the_smallest_floor() -> None:
     assert ids.batch_floor(datetime(1960, 1, 1, tzinfo=UTC)) == "0" * 32
 
 
-def test_derived_batches_differ_by_what_they_hold_and_repeat() -> None:
+def test_derived_batch_ids_are_unique_and_repeatable() -> None:
     names = {(first, count): ids.derived_batch(BATCH, first, count) for first in range(64) for count in range(1, 33)}
     assert len(set(names.values())) == len(names)
     assert names[31, 2] == ids.derived_batch(BATCH, 31, 2)
@@ -81,7 +81,7 @@ def test_derived_batches_differ_by_what_they_hold_and_repeat() -> None:
         assert name[12] == "7"
 
 
-def test_shards_come_from_the_random_end() -> None:
+def test_shard_is_the_last_character_of_the_batch_id() -> None:
     assert ids.shard(BATCH) == "3"
     assert {ids.shard(ids.derived_batch(BATCH, first, 1)) for first in range(200)} == set(ids.SHARDS)
 
@@ -89,6 +89,6 @@ def test_shards_come_from_the_random_end() -> None:
 @pytest.mark.parametrize(
     "text", ["", "msg_", "msg_" + "z" * 40, "msg_" + "0" * 39, "MSG_" + "0" * 40, "msg_" + "=" * 40]
 )
-def test_near_misses_are_refused(text: str) -> None:
+def test_malformed_id_is_refused(text: str) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 - also the errors of base32, which differ
         ids.parse(text)

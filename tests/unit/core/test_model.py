@@ -7,14 +7,14 @@ import pytest
 from relay.core.model import DEAD, FINAL, WAITING, Address, Message, MessageStatus, Part, State
 
 
-def test_every_state_moves_or_ends() -> None:
+def test_every_state_is_active_or_final() -> None:
     assert WAITING | FINAL | {State.QUEUED, State.SENDING} == set(State)
     assert not WAITING & FINAL
     assert DEAD < FINAL
 
 
 @pytest.mark.parametrize("states", list(itertools.combinations(State, 2)))
-def test_what_moves_wins_over_what_ended_and_trouble_over_success(states: tuple[State, State]) -> None:
+def test_active_state_outranks_final_and_failure_outranks_success(states: tuple[State, State]) -> None:
     order = ["sending", "queued", "deferred", "held", "scheduled", "unknown", "failed", "expired", "cancelled", "sent"]
     expected = min(states, key=order.index)
     for shown in (states, reversed(states)):
@@ -22,7 +22,7 @@ def test_what_moves_wins_over_what_ended_and_trouble_over_success(states: tuple[
         assert status.state is expected
 
 
-def test_recipients_are_numbered_through_to_cc_and_bcc() -> None:
+def test_recipients_are_numbered_across_to_cc_and_bcc() -> None:
     to, cc, bcc = (Address(email=f"{name}@example.com") for name in ("to", "cc", "bcc"))
     message = Message(sender=to, bcc=(bcc,), cc=(cc,), to=(to,))
     assert message.recipients == (to, cc, bcc)
@@ -36,5 +36,5 @@ def test_recipients_are_numbered_through_to_cc_and_bcc() -> None:
         ("ada@münchen.example", "münchen.example"),
     ],
 )
-def test_a_domain_is_what_follows_the_last_at(email: str, domain: str) -> None:
+def test_domain_follows_the_last_at_sign(email: str, domain: str) -> None:
     assert Address(email=email).domain == domain

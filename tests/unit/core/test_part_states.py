@@ -38,7 +38,7 @@ def after(seconds: float) -> datetime:
 # ── beginning ──
 
 
-def test_an_attempt_begins_under_a_lease() -> None:
+def test_attempt_begins_with_a_lease() -> None:
     assert SENDING.state is State.SENDING
     assert (SENDING.route, SENDING.attempt) == ("main", 1)
     assert SENDING.lease_until == START + timedelta(seconds=LEASE_SECONDS)
@@ -46,14 +46,14 @@ def test_an_attempt_begins_under_a_lease() -> None:
     assert (again.route, again.attempt, again.code, again.slot_at) == ("other", 2, "", None)
 
 
-def test_a_slot_stays_with_its_route() -> None:
+def test_reserved_slot_is_dropped_on_another_route() -> None:
     paced = part_states.pace(SENDING, after(9))
     assert (paced.state, paced.attempt, paced.due_at, paced.code) == (State.DEFERRED, 0, after(9), "paced")
     assert part_states.begin(paced, "main", after(9)).slot_at == after(9)
     assert part_states.begin(paced, "other", after(9)).slot_at is None
 
 
-def test_an_attempt_that_was_not_made_is_not_counted() -> None:
+def test_postponed_attempt_is_not_counted() -> None:
     put_off = part_states.postpone(SENDING, after(30), "content_unavailable")
     assert (put_off.attempt, put_off.due_at, put_off.lease_until) == (0, after(30), None)
 
@@ -87,7 +87,7 @@ TABLE: list[tuple[Outcome, Any, dict[str, Any], tuple[State, str, float | None, 
 
 
 @pytest.mark.parametrize(("answer", "submission", "known", "expected"), TABLE)
-def test_an_outcome_settles_a_part(
+def test_outcome_settles_the_part(
     answer: Outcome, submission: Any, known: dict[str, Any], expected: tuple[State, str, float | None, int]
 ) -> None:
     state, code, due, counted = expected
@@ -100,13 +100,13 @@ def test_an_outcome_settles_a_part(
 
 
 @pytest.mark.parametrize("answer", [Deferred(code="unreachable"), Unknown(code="answer_lost")])
-def test_what_would_be_tried_after_its_expiry_ends(answer: Outcome) -> None:
+def test_retry_due_after_the_expiry_ends_the_part(answer: Outcome) -> None:
     submission = submission_of(expires_at=after(20))
     expected = State.EXPIRED if isinstance(answer, Deferred) else State.UNKNOWN
     assert settled(answer, SENDING, submission).state is expected
 
 
-def test_a_route_fault_holds_without_an_attempt_and_without_time() -> None:
+def test_route_fault_holds_the_part_without_counting_an_attempt() -> None:
     probe_at = after(60)
     held = settled(
         RouteFault(code="sender_not_verified"),
@@ -122,13 +122,13 @@ def test_a_route_fault_holds_without_an_attempt_and_without_time() -> None:
     assert other.due_at != held.due_at
 
 
-def test_a_route_fault_that_nobody_could_note_holds_for_a_minute() -> None:
+def test_route_fault_without_a_recorded_hold_holds_for_a_minute() -> None:
     held = settled(RouteFault(code="bad_credentials"), jitter=0.0)
     assert held.held_scope == "main"
     assert held.due_at == after(60).replace(microsecond=0)
 
 
-def test_time_held_does_not_count() -> None:
+def test_time_on_hold_extends_the_expiry() -> None:
     held = part_states.hold(SENDING, "main", "bad_credentials", START, after(60), scope="main")
     held = part_states.hold(held, "main", "bad_credentials", after(60), after(120), scope="main")
     assert held.held_since == START
@@ -141,7 +141,7 @@ def test_time_held_does_not_count() -> None:
     assert part_states.resume(resumed, START + timedelta(days=9)) == resumed
 
 
-def test_recipients_with_one_kind_of_answer_stay_together() -> None:
+def test_recipients_with_the_same_outcome_share_a_part() -> None:
     answer = PerRecipient(
         outcomes=(
             ((3,), Sent(provider_id="a")),
@@ -162,7 +162,7 @@ def test_recipients_with_one_kind_of_answer_stay_together() -> None:
     assert deferred.attempts[0].reply == "450 one"
 
 
-def test_an_answer_that_is_the_same_for_all_splits_nothing() -> None:
+def test_equal_outcomes_do_not_split_the_part() -> None:
     answer = PerRecipient(outcomes=(((0,), Sent(provider_id="a")), ((1,), Sent(provider_id="b"))))
     (part,) = part_states.settle(SENDING, SUBMISSION, result(answer))
     assert (part.state, part.recipients) == (State.SENT, None)
@@ -175,12 +175,12 @@ def test_an_answer_that_is_the_same_for_all_splits_nothing() -> None:
     ("outcome", "uncertain"),
     [("sent", False), ("deferred", False), ("route_fault", False), ("unknown", True), ("interrupted", True)],
 )
-def test_only_a_lost_answer_leaves_doubt(outcome: str, uncertain: bool) -> None:
+def test_only_unknown_and_interrupted_attempts_are_uncertain(outcome: str, uncertain: bool) -> None:
     attempt = Attempt(number=1, route="main", provider="smtp", at=START, outcome=outcome)
     assert part_states.is_uncertain(changed(SENDING, attempts=(attempt,))) is uncertain
 
 
-def test_an_attempt_is_interrupted_when_its_lease_is_over() -> None:
+def test_attempt_is_interrupted_when_its_lease_ends() -> None:
     end = START + timedelta(seconds=LEASE_SECONDS)
     assert not part_turns.is_interrupted(SENDING, end - timedelta(microseconds=1))
     assert part_turns.is_interrupted(SENDING, end)
@@ -190,13 +190,13 @@ def test_an_attempt_is_interrupted_when_its_lease_is_over() -> None:
 
 
 @pytest.mark.parametrize(("seconds", "due"), [(5, True), (5.1, False), (-100, True)])
-def test_an_entry_may_come_five_seconds_early(seconds: float, due: bool) -> None:
+def test_waiting_part_is_due_up_to_five_seconds_early(seconds: float, due: bool) -> None:
     waiting = Part(route="main", state=State.DEFERRED, due_at=START + timedelta(seconds=seconds))
     assert part_turns.is_due(waiting, START) is due
     assert not part_turns.is_due(changed(waiting, state=State.SENDING), START)
 
 
-def test_attempts_have_ids_of_their_own_that_stay() -> None:
+def test_attempt_ids_are_unique_and_stable() -> None:
     one, other = changed(SENDING, recipients=(0, 2)), changed(SENDING, recipients=(1,))
     ids = {part_states.attempt_id("msg_a", part, number) for part in (one, other) for number in (1, 2)}
     ids.add(part_states.attempt_id("msg_b", one, 1))
@@ -204,7 +204,7 @@ def test_attempts_have_ids_of_their_own_that_stay() -> None:
     assert part_states.attempt_id("msg_a", one, 1) == part_states.attempt_id("msg_a", SENDING, 1)
 
 
-def test_a_doubt_stays_until_the_provider_refutes_it() -> None:
+def test_part_stays_uncertain_until_the_attempt_is_marked_not_sent() -> None:
     part = settled(Unknown(code="answer_lost"))
     assert part_states.keeps_route(part)
     part = settled(Deferred(code="unreachable"), part_states.begin(part, "main", LATER))
@@ -217,7 +217,7 @@ def test_a_doubt_stays_until_the_provider_refutes_it() -> None:
 
 
 @pytest.mark.parametrize("state", [State.FAILED, State.EXPIRED, State.CANCELLED])
-def test_no_final_state_denies_a_doubt(state: State) -> None:
+def test_uncertain_part_ends_as_unknown(state: State) -> None:
     doubtful = settled(Unknown(code="answer_lost"))
     assert (part_states.end(doubtful, state, "").state, part_states.end(doubtful, state, "").code) == (
         State.UNKNOWN,
@@ -231,14 +231,14 @@ def test_no_final_state_denies_a_doubt(state: State) -> None:
 
 
 @pytest.mark.parametrize("state", State)
-def test_who_may_do_what_in_which_state(state: State) -> None:
+def test_state_decides_about_cancel_reschedule_and_redrive(state: State) -> None:
     part = Part(route="main", state=state, due_at=START if state in WAITING else None, attempt=2)
     assert (part_states.cancel(part) is not None) is (state in WAITING | {State.CANCELLED})
     assert (part_states.reschedule(part, SUBMISSION, DAY) is not None) is (state is State.SCHEDULED)
     assert (part_states.redrive(part, START, 60, None) is not None) is (state in DEAD)
 
 
-def test_what_is_cancelled_waits_for_nothing() -> None:
+def test_cancelled_part_has_no_due_time_or_hold() -> None:
     held = part_states.hold(SENDING, "main", "bad_credentials", START, DAY, scope="main")
     cancelled = part_states.cancel(held)
     assert cancelled is not None
@@ -246,7 +246,7 @@ def test_what_is_cancelled_waits_for_nothing() -> None:
     assert (cancelled.due_at, cancelled.held_since, cancelled.held_scope, cancelled.code) == (None, None, "", "")
 
 
-def test_another_time_leaves_as_long_to_try() -> None:
+def test_reschedule_moves_the_expiry_by_the_same_time() -> None:
     scheduled = Part(route="", state=State.SCHEDULED, due_at=START + timedelta(hours=1))
     moved = part_states.reschedule(scheduled, SUBMISSION, START + timedelta(days=30))
     assert moved is not None
@@ -272,7 +272,7 @@ def test_redrive_restarts_the_part_and_keeps_its_history() -> None:
 # ── what a row has room for ──
 
 
-def test_of_many_attempts_the_first_two_and_the_latest_stay() -> None:
+def test_first_two_and_latest_attempts_are_kept() -> None:
     part = SENDING
     for number in range(1, 51):
         part = changed(part_states.begin(part, "main", START), attempt=number)
@@ -284,7 +284,7 @@ def test_of_many_attempts_the_first_two_and_the_latest_stay() -> None:
     assert lengths == [200] * 17 + [1000] * 3
 
 
-def test_of_many_attempts_doubts_stay_longest() -> None:
+def test_uncertain_attempts_are_kept_longest() -> None:
     part = settled(Deferred(code="unreachable"))
     for number in range(2, 51):
         answer = Unknown(code="answer_lost") if number == 5 else Deferred(code="unreachable")
@@ -292,7 +292,7 @@ def test_of_many_attempts_doubts_stay_longest() -> None:
     assert [attempt.number for attempt in part.attempts] == [1, 2, 5, *range(34, 51)]
 
 
-def test_of_many_parts_only_those_that_move_keep_everything() -> None:
+def test_history_is_truncated_only_in_final_parts() -> None:
     attempts = tuple(
         Attempt(number=n, route="main", provider="smtp", at=START, outcome="deferred", reply="x" * 900)
         for n in range(9)

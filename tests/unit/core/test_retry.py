@@ -47,7 +47,7 @@ def test_backoff_is_exponential_with_full_jitter(attempt: int, jitter: float, se
         (1e30, 0.5, 3_600.5),
     ],
 )
-def test_a_providers_wish_wins_whatever_the_attempt(wish: float, jitter: float, seconds: float) -> None:
+def test_retry_after_takes_precedence_over_backoff(wish: float, jitter: float, seconds: float) -> None:
     for attempt in (1, 5, 50):
         assert delay_seconds(attempt, 15, 3600, jitter, wish) == pytest.approx(seconds)
 
@@ -68,7 +68,7 @@ def test_a_providers_wish_wins_whatever_the_attempt(wish: float, jitter: float, 
         (29, 90, TooLate()),
     ],
 )
-def test_an_attempt_after_the_expiry_is_made_shortly_before_it_or_never(
+def test_attempt_due_after_the_expiry_is_made_before_it_or_never(
     expires_in: float, wish: float | None, decision: Again | TooLate
 ) -> None:
     decided = decide(
@@ -84,13 +84,13 @@ def test_an_attempt_after_the_expiry_is_made_shortly_before_it_or_never(
 
 
 @given(st.integers(1, 100), st.floats(0.1, 86_400), st.floats(0.1, 86_400), st.floats(0, 1, exclude_max=True))
-def test_a_lanes_bounds_hold(attempt: int, minimum: float, maximum: float, jitter: float) -> None:
+def test_delay_stays_within_the_lanes_limits(attempt: int, minimum: float, maximum: float, jitter: float) -> None:
     delay = delay_seconds(attempt, minimum, maximum, jitter)
     assert minimum <= delay <= max(minimum, maximum)
 
 
 @given(st.floats(0, 1e12), st.floats(0, 3e6), st.floats(0, 1, exclude_max=True))
-def test_a_retry_after_never_ends_a_message_that_could_still_be_tried(wish: float, left: float, jitter: float) -> None:
+def test_retry_after_never_prevents_the_last_attempt(wish: float, left: float, jitter: float) -> None:
     expires_at = NOW + timedelta(seconds=left)
     decided = decide(
         attempt=1,

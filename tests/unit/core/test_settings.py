@@ -26,7 +26,7 @@ def problems(env: dict[str, str]) -> list[str]:
     return list(refused.value.problems)
 
 
-def test_nothing_is_needed() -> None:
+def test_empty_settings_are_valid() -> None:
     settings = load({})
     assert {name: route.provider for name, route in settings.routes.items()} == {"capture": "capture"}
     assert [rule.routes for rule in settings.rules] == [("capture",)]
@@ -36,14 +36,14 @@ def test_nothing_is_needed() -> None:
     assert settings.retention_days == 14
 
 
-def test_a_key_alone_makes_a_route() -> None:
+def test_sendgrid_key_alone_creates_a_route() -> None:
     settings = load({"SENDGRID_API_KEY": "SG.secret"})
     assert {name: route.provider for name, route in settings.routes.items()} == {"sendgrid": "sendgrid"}
     assert "secret" not in repr(settings)
     assert "secret" not in repr(settings.routes["sendgrid"])
 
 
-def test_everything_that_is_given_is_read() -> None:
+def test_all_settings_are_read() -> None:
     lanes = {"bulk": {"shards": 3, "expires_in_seconds": 120, "retry_min_seconds": 1, "retry_max_seconds": 2}}
     rules = [{"routes": ["local"], "when": {"recipient_domains": ["*.example.org"], "lanes": ["bulk"]}}]
     settings = load(
@@ -62,7 +62,7 @@ def test_everything_that_is_given_is_read() -> None:
     assert settings.public_url == "https://relay.example/x"
 
 
-def test_every_fault_is_named_at_once() -> None:
+def test_all_problems_are_reported_together() -> None:
     env = environment(
         ROUTES={
             "a/b": {"provider": "capture", "concurrency": 0, "senders": ["example.com"]},
@@ -117,11 +117,11 @@ def test_every_fault_is_named_at_once() -> None:
         ("ROUTING", '[{"route": ["x"]}]', "RELAY_ROUTING: Object contains unknown field `route` - at `$[0]`"),
     ],
 )
-def test_a_fault_says_where(name: str, text: str, expected: str) -> None:
+def test_problem_names_its_path(name: str, text: str, expected: str) -> None:
     assert expected in problems(environment(**{name: text}))
 
 
-def test_the_triggers_need_only_the_lanes() -> None:
+def test_triggers_read_only_the_lanes() -> None:
     env = environment(LANES={"bulk": {"shards": 2}}, ROUTES="{")
     lanes = load_lanes(env)
     assert [queue for name, lane in lanes.items() for queue in lane.queues(name)] == [
@@ -133,13 +133,13 @@ def test_the_triggers_need_only_the_lanes() -> None:
         load_lanes(environment(LANES="{"))
 
 
-def test_every_queues_name_is_one_that_storage_and_its_poison_queue_can_have() -> None:
+def test_queue_names_leave_room_for_the_poison_suffix() -> None:
     lanes = load_lanes(environment(LANES={"a" * 32: {"shards": 32}}))
     names = [f"{queue}-poison" for name, lane in lanes.items() for queue in lane.queues(name)]
     assert all(3 <= len(name) <= 63 for name in names)
 
 
-def test_every_setting_has_a_meaning_and_secrets_are_marked() -> None:
+def test_every_setting_has_a_meaning_and_a_secret_mark() -> None:
     assert len({setting.name for setting in SETTINGS}) == len(SETTINGS)
     assert all(setting.meaning.endswith(".") for setting in SETTINGS)
     assert [setting.name for setting in SETTINGS if setting.is_secret] == ["SENDGRID_API_KEY"]

@@ -50,7 +50,7 @@ def doubtful(attempt: int = 1, provider_id: str | None = "p-1") -> Part:
 # ── outcomes ──
 
 
-async def test_every_message_of_a_batch_has_its_own_outcome(place: Place) -> None:
+async def test_each_message_of_a_batch_has_its_own_outcome(place: Place) -> None:
     answers: list[Outcome] = [Sent(provider_id="x"), Rejected(code="invalid_recipient"), Deferred(code="unreachable")]
     place.script().answers.extend(answers)
     made = await make(place, submission_of(), submission_of(), submission_of(), submission_of())
@@ -58,20 +58,20 @@ async def test_every_message_of_a_batch_has_its_own_outcome(place: Place) -> Non
     assert made[0][0].provider_id == "x"
 
 
-async def test_what_is_deferred_together_comes_back_together(place: Place) -> None:
+async def test_messages_deferred_together_return_together(place: Place) -> None:
     place.script().answers.extend([Deferred(code="unreachable")] * 3)
     made = await make(place, submission_of(), submission_of(), submission_of())
     assert len({part.due_at for (part,) in made}) == 1
 
 
-async def test_recipients_that_were_answered_differently_part(place: Place) -> None:
+async def test_recipients_with_different_outcomes_become_separate_parts(place: Place) -> None:
     answer = PerRecipient(outcomes=(((0,), Sent()), ((1,), Deferred(code="recipient_deferred"))))
     place.script().answers.append(answer)
     (parts,) = await make(place, submission_of(message_of("a@example.com", "b@example.com")))
     assert [(part.recipients, part.state) for part in parts] == [((0,), State.SENT), ((1,), State.DEFERRED)]
 
 
-async def test_a_parcel_is_what_was_submitted_less_who_is_suppressed(place: Place) -> None:
+async def test_send_request_leaves_out_suppressed_recipients(place: Place) -> None:
     message = message_of("a@example.com", "b@example.com", "c@example.com")
     await make(place, submission_of(message, suppressed={1: "bounced"}))
     (request,) = place.script().sent
@@ -81,7 +81,7 @@ async def test_a_parcel_is_what_was_submitted_less_who_is_suppressed(place: Plac
 
 
 @pytest.mark.parametrize("bug", [ZeroDivisionError("secret"), TimeoutError()])
-async def test_a_bug_of_a_provider_is_an_unknown_outcome_of_one_message(place: Place, bug: Exception) -> None:
+async def test_exception_in_a_provider_makes_one_message_unknown(place: Place, bug: Exception) -> None:
     place.script().answers.extend([bug, Sent()])
     (broken,), (sent,) = await make(place, submission_of(), submission_of())
     assert broken.state is State.DEFERRED
@@ -90,7 +90,7 @@ async def test_a_bug_of_a_provider_is_an_unknown_outcome_of_one_message(place: P
     assert sent.state is State.SENT
 
 
-async def test_a_bug_of_ours_loses_no_others_outcome(place: Place) -> None:
+async def test_exception_in_an_attempt_keeps_the_other_outcomes(place: Place) -> None:
     place.blobs.fail("get", ZeroDivisionError())
     broken = submission_of(blob="20260301/x")
     made = await make(place, submission_of(), broken, submission_of())
@@ -98,7 +98,7 @@ async def test_a_bug_of_ours_loses_no_others_outcome(place: Place) -> None:
     assert made[1][0].code == "poisoned"
 
 
-async def test_a_route_fault_holds_the_route_for_the_next(place: Place) -> None:
+async def test_route_fault_holds_the_route_for_later_messages(place: Place) -> None:
     place.script().answers.append(RouteFault(code="bad_credentials"))
     held = await outcome(place)
     assert (held.state, held.attempt, held.held_scope) == (State.HELD, 0, "main")
@@ -108,18 +108,18 @@ async def test_a_route_fault_holds_the_route_for_the_next(place: Place) -> None:
 # ── content ──
 
 
-async def test_content_that_is_gone_fails(place: Place) -> None:
+async def test_missing_content_fails_the_message(place: Place) -> None:
     part = await outcome(place, submission_of(blob="20260301/gone"))
     assert (part.state, part.code) == (State.FAILED, "content_missing")
 
 
-async def test_content_that_is_damaged_fails(place: Place) -> None:
+async def test_damaged_content_fails_the_message(place: Place) -> None:
     await place.memory.blobs.put(CONTENT_CONTAINER, "20260301/x", b"{")
     part = await outcome(place, submission_of(blob="20260301/x"))
     assert (part.state, part.code) == (State.FAILED, "content_missing")
 
 
-async def test_content_that_cannot_be_read_now_costs_no_attempt(place: Place) -> None:
+async def test_unavailable_content_is_retried_without_counting_an_attempt(place: Place) -> None:
     place.blobs.fail("get", Unavailable("away"))
     part = await outcome(place, submission_of(blob="20260301/x"))
     assert (part.state, part.code, part.attempt) == (State.DEFERRED, "content_unavailable", 0)
@@ -127,13 +127,13 @@ async def test_content_that_cannot_be_read_now_costs_no_attempt(place: Place) ->
     assert place.script().sent == []
 
 
-async def test_uploaded_attachments_are_in_the_parcel(place: Place) -> None:
+async def test_send_request_contains_uploaded_attachments(place: Place) -> None:
     await place.memory.blobs.put(ATTACHMENTS_CONTAINER, "20260301/a", b"there")
     await outcome(place, submission_of(message_of(attachments=(Attachment(name="a", blob="20260301/a", size=5),))))
     assert place.script().sent[0].message.attachments[0].content == b"there"
 
 
-async def test_a_redrives_sender_sends_and_is_held_if_it_may_not(place: Place) -> None:
+async def test_redrive_uses_its_sender_and_holds_that_sender_on_a_fault(place: Place) -> None:
     place.script().answers.append(RouteFault(code="sender_not_verified"))
     part = await outcome(place, sender=Address(email="Other@example.net"))
     (request,) = place.script().sent
@@ -145,7 +145,7 @@ async def test_a_redrives_sender_sends_and_is_held_if_it_may_not(place: Place) -
 # ── doubts ──
 
 
-async def test_what_may_have_been_sent_is_asked_about_first() -> None:
+async def test_uncertain_attempt_is_verified_before_a_resend() -> None:
     place = await place_of(VERIFIABLE)
     place.script().verdicts.append(Sent(provider_id="found"))
     part = await outcome(place, part=doubtful())
@@ -164,7 +164,7 @@ async def test_what_may_have_been_sent_is_asked_about_first() -> None:
         (Unknown(code="answer_lost"), AT_MOST_ONCE, State.UNKNOWN, 0),
     ],
 )
-async def test_what_is_answered_decides_whether_it_is_sent_again(
+async def test_verification_decides_about_the_resend(
     verdict: Outcome, submission: Submission, state: State, sends: int
 ) -> None:
     place = await place_of(VERIFIABLE)
@@ -173,19 +173,19 @@ async def test_what_is_answered_decides_whether_it_is_sent_again(
     assert len(place.script().sent) == sends
 
 
-async def test_a_provider_that_cannot_be_asked_is_not(place: Place) -> None:
+async def test_provider_without_verification_is_not_asked(place: Place) -> None:
     assert (await outcome(place, part=doubtful())).state is State.SENT
     assert place.script().verified == []
 
 
-async def test_a_leave_to_send_again_outweighs_the_doubt() -> None:
+async def test_redriven_part_is_sent_after_an_inconclusive_verification() -> None:
     place = await place_of(VERIFIABLE)
     part = await outcome(place, AT_MOST_ONCE, part=changed(doubtful(), may_resend=True))
     assert part.state is State.SENT
     assert len(place.script().verified) == len(place.script().sent) == 1
 
 
-async def test_what_is_too_old_is_only_asked_about() -> None:
+async def test_expired_part_is_verified_and_not_sent() -> None:
     place = await place_of(VERIFIABLE)
     old = submission_of(expires_at=START)
     assert (await outcome(place, old, part=doubtful())).state is State.UNKNOWN
@@ -197,14 +197,14 @@ async def test_what_is_too_old_is_only_asked_about() -> None:
 # ── time and pace ──
 
 
-async def test_with_little_left_of_its_lease_an_attempt_is_not_begun(place: Place) -> None:
+async def test_attempt_is_not_begun_near_the_end_of_its_lease(place: Place) -> None:
     place.time.move(part_states.LEASE_SECONDS - MIN_SECONDS_LEFT + 1)
     part = await outcome(place)
     assert (part.state, part.attempt) == (State.DEFERRED, 0)
     assert place.script().sent == []
 
 
-async def test_a_wait_for_room_counts_as_time() -> None:
+async def test_waiting_for_a_slot_uses_up_the_lease() -> None:
     place = await place_of(settings_of(Route(name="main", provider="smtp", concurrency=1)))
 
     async def take_the_whole_lease() -> None:
@@ -220,7 +220,7 @@ PACED = settings_of(
 )
 
 
-async def test_what_has_no_slot_waits_for_it_without_an_attempt() -> None:
+async def test_paced_message_waits_for_its_slot_without_an_attempt() -> None:
     place = await place_of(PACED)
     made = await make(place, *(submission_of() for _ in range(4)))
     assert [(part.state, part.attempt) for (part,) in made] == [
@@ -235,7 +235,7 @@ async def test_what_has_no_slot_waits_for_it_without_an_attempt() -> None:
     assert paced.due_at.timestamp() == pytest.approx(START.timestamp() + 7.5, abs=1e-5)
 
 
-async def test_a_slot_that_was_given_is_used_without_asking_again() -> None:
+async def test_reserved_slot_is_used_without_another_reservation() -> None:
     place = await place_of(PACED)
     slot = changed(BEGUN, slot_at=START)
     for _ in range(5):
@@ -250,14 +250,14 @@ async def test_expired_slot_is_reserved_again() -> None:
     assert len(place.memory.tables.rows("pacing")) == 1
 
 
-async def test_every_sender_has_a_pace_of_its_own() -> None:
+async def test_each_sender_has_its_own_pace() -> None:
     place = await place_of(PACED)
     senders = [submission_of(message_of(sender=Address(email=f"s{number}@example.org"))) for number in range(4)]
     made = await make(place, *senders, *senders)
     assert {part.state for (part,) in made} == {State.SENT}
 
 
-async def test_without_the_row_of_its_pace_a_message_waits() -> None:
+async def test_unavailable_pace_row_defers_the_message() -> None:
     place = await place_of(PACED)
     place.tables.fail("get", Unavailable("away"))
     part = await outcome(place)

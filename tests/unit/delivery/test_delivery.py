@@ -43,7 +43,7 @@ def references(place: Place) -> list[tuple[tuple[int, ...], int]]:
 # ── fresh ──
 
 
-async def test_a_batch_costs_an_insert_and_a_merge_however_many_it_holds(place: Place) -> None:
+async def test_batch_of_any_size_costs_one_insert_and_one_merge(place: Place) -> None:
     await place.holds.all()
     place.tables.calls.clear()
     batch = await place.send(*(submission_of() for _ in range(32)))
@@ -52,7 +52,7 @@ async def test_a_batch_costs_an_insert_and_a_merge_however_many_it_holds(place: 
     assert await states(place, batch) == [State.SENT] * 32
 
 
-async def test_each_outcome_is_followed(place: Place) -> None:
+async def test_each_outcome_has_its_follow_up(place: Place) -> None:
     place.script().answers.extend(
         [Sent(), DEFERRED, Rejected(code="policy_refused"), RouteFault(code="bad_credentials")]
     )
@@ -63,7 +63,7 @@ async def test_each_outcome_is_followed(place: Place) -> None:
     assert len(place.memory.tables.rows(PENDING)) == 2
 
 
-async def test_the_record_says_sending_before_anything_is_sent(place: Place) -> None:
+async def test_record_is_sending_before_the_attempt(place: Place) -> None:
     seen: list[list[State]] = []
     body = entry_of()
 
@@ -75,7 +75,7 @@ async def test_the_record_says_sending_before_anything_is_sent(place: Place) -> 
     assert seen == [[State.SENDING]]
 
 
-async def test_nothing_is_sent_that_could_not_be_recorded(place: Place) -> None:
+async def test_message_that_cannot_be_recorded_is_not_sent(place: Place) -> None:
     body = entry_of()
     place.tables.fail("insert", Unavailable("away"))
     await place.delivery.deliver(QUEUE, body)
@@ -84,19 +84,19 @@ async def test_nothing_is_sent_that_could_not_be_recorded(place: Place) -> None:
     assert place.memory.queues.next_visible_at(QUEUE) == START + timedelta(seconds=PUT_BACK_SECONDS)
 
 
-async def test_if_the_entry_cannot_be_put_back_the_host_keeps_it(place: Place) -> None:
+async def test_failing_put_back_raises_so_that_the_host_keeps_the_entry(place: Place) -> None:
     place.tables.fail("insert", Unavailable("away"))
     place.queues.fail("put", *(Unavailable("away") for _ in range(100)))
     with pytest.raises(Unavailable):
         await place.delivery.deliver(QUEUE, entry_of())
 
 
-async def test_what_cannot_be_read_is_kept_and_gone_from_the_queue(place: Place) -> None:
+async def test_unreadable_entry_is_kept_and_removed_from_the_queue(place: Place) -> None:
     await place.delivery.deliver(QUEUE, b"[" * 100_000)
     assert len((await place.memory.blobs.list(UNREADABLE_CONTAINER))[0]) == 1
 
 
-async def test_messages_of_a_held_route_are_recorded_and_not_tried(place: Place) -> None:
+async def test_messages_of_a_held_route_are_recorded_without_an_attempt(place: Place) -> None:
     await place.holds.hold("main", "bad_credentials")
     batch = await place.send(submission_of(), submission_of())
     assert await states(place, batch) == [State.HELD] * 2
@@ -107,14 +107,14 @@ async def test_messages_of_a_held_route_are_recorded_and_not_tried(place: Place)
 # ── seen before ──
 
 
-async def test_an_entry_that_is_given_out_twice_is_sent_once(place: Place) -> None:
+async def test_entry_delivered_twice_is_sent_once(place: Place) -> None:
     body = entry_of()
     await place.delivery.deliver(QUEUE, body)
     await again(place, body)
     assert len(place.script().sent) == 1
 
 
-async def test_an_attempt_in_anothers_hands_is_looked_at_when_its_lease_is_over(place: Place) -> None:
+async def test_attempt_of_another_process_is_checked_after_its_lease(place: Place) -> None:
     body = await recorded(place, SENDING)
     batch = await again(place, body)
     assert place.script().sent == []
@@ -129,7 +129,7 @@ async def test_an_attempt_in_anothers_hands_is_looked_at_when_its_lease_is_over(
     assert [request.attempt for request in place.script().sent] == [2]
 
 
-async def test_an_attempt_that_died_is_made_again_or_unknown(place: Place) -> None:
+async def test_interrupted_attempt_is_repeated_or_unknown(place: Place) -> None:
     body = await recorded(place, SENDING)
     place.time.move(LEASE)
     assert await states(place, await again(place, body)) == [State.SENT]
@@ -139,7 +139,7 @@ async def test_an_attempt_that_died_is_made_again_or_unknown(place: Place) -> No
     assert len(place.script().sent) == 1
 
 
-async def test_what_a_dead_delivery_left_undone_is_done(place: Place) -> None:
+async def test_redelivery_finishes_an_interrupted_follow_up(place: Place) -> None:
     due = Part(route="main", state=State.DEFERRED, due_at=START + timedelta(hours=1), attempt=1)
     failed = part_states.end(SENDING, State.FAILED, "policy_refused")
     held = part_states.hold(SENDING, "main", "x", START, START + timedelta(hours=1), scope="main")
@@ -155,7 +155,7 @@ async def test_what_a_dead_delivery_left_undone_is_done(place: Place) -> None:
 # ── references ──
 
 
-async def test_a_retry_is_made_at_its_time_and_an_old_entry_is_dropped(place: Place) -> None:
+async def test_retry_runs_at_its_time_and_a_stale_entry_is_dropped(place: Place) -> None:
     place.script().answers.append(DEFERRED)
     batch = await place.send()
     place.time.move(60)
@@ -167,7 +167,7 @@ async def test_a_retry_is_made_at_its_time_and_an_old_entry_is_dropped(place: Pl
     assert references(place) == []
 
 
-async def test_an_entry_that_comes_too_early_is_put_for_its_time(place: Place) -> None:
+async def test_early_entry_is_put_back_for_its_time(place: Place) -> None:
     due = Part(route="main", state=State.DEFERRED, due_at=START + timedelta(days=9), attempt=1)
     body = await recorded(place, due)
     await place.delivery.deliver(QUEUE, entries.encode_reference(batch_of(body).batch, "transactional", [0], 2))
@@ -175,7 +175,7 @@ async def test_an_entry_that_comes_too_early_is_put_for_its_time(place: Place) -
     assert place.script().sent == []
 
 
-async def test_of_two_entries_for_one_retry_one_is_sent(place: Place) -> None:
+async def test_two_entries_for_one_retry_send_once(place: Place) -> None:
     place.script().answers.append(DEFERRED)
     batch = await place.send()
     place.time.move(60)
@@ -186,7 +186,7 @@ async def test_of_two_entries_for_one_retry_one_is_sent(place: Place) -> None:
     assert await states(place, batch) == [State.SENT]
 
 
-async def test_references_to_what_is_not_there_harm_nobody(place: Place) -> None:
+async def test_reference_to_a_missing_batch_or_message_is_skipped(place: Place) -> None:
     batch = await place.send()
     for body in (
         entries.encode_reference(batch_id(), "transactional", [0], 2),
@@ -196,7 +196,7 @@ async def test_references_to_what_is_not_there_harm_nobody(place: Place) -> None
     assert len(place.script().sent) == 1
 
 
-async def test_a_reference_that_is_put_back_is_not_taken_for_old(place: Place) -> None:
+async def test_reference_that_was_put_back_is_not_stale(place: Place) -> None:
     place.script().answers.append(DEFERRED)
     batch = await place.send()
     place.time.move(60)
@@ -213,19 +213,19 @@ async def test_a_reference_that_is_put_back_is_not_taken_for_old(place: Place) -
 # ── settling ──
 
 
-async def test_a_settlement_that_meets_another_writer_is_made_again(place: Place) -> None:
+async def test_settlement_is_repeated_after_a_concurrent_write(place: Place) -> None:
     place.tables.fail("merge", Changed("first"))
     assert await states(place, await place.send(submission_of(), submission_of())) == [State.SENT] * 2
     assert len(place.script().sent) == 2
 
 
-async def test_a_settlement_outlasts_storage_that_is_away_for_a_while(place: Place) -> None:
+async def test_settlement_is_retried_during_an_outage(place: Place) -> None:
     place.tables.fail("merge", *(Unavailable("away") for _ in range(6)))
     assert await states(place, await place.send()) == [State.SENT]
     assert len(place.script().sent) == 1
 
 
-async def test_a_settlement_whose_answer_was_lost_is_found_in_the_record(place: Place) -> None:
+async def test_settlement_with_a_lost_response_is_found_in_the_record(place: Place) -> None:
     place.tables.lose("merge")
     batch = await place.send()
     assert await states(place, batch) == [State.SENT]
@@ -233,7 +233,7 @@ async def test_a_settlement_whose_answer_was_lost_is_found_in_the_record(place: 
     assert place.tables.calls["merge"] == 1
 
 
-async def test_a_settlement_that_never_succeeds_leaves_a_doubt(place: Place) -> None:
+async def test_settlement_that_never_succeeds_leaves_the_attempt_uncertain(place: Place) -> None:
     body = entry_of()
     place.tables.fail("merge", *(Unavailable("away") for _ in range(1000)))
     await place.delivery.deliver(QUEUE, body)
@@ -241,7 +241,7 @@ async def test_a_settlement_that_never_succeeds_leaves_a_doubt(place: Place) -> 
     assert await states(place, batch_of(body).batch) == [State.SENDING]
 
 
-async def test_what_is_lost_is_tried_until_it_is_too_old(place: Place) -> None:
+async def test_message_with_lost_responses_is_retried_until_it_expires(place: Place) -> None:
     place.script().answers.extend([Unknown(code="answer_lost")] * 200)
     batch = await place.send()
     for _ in range(200):

@@ -50,12 +50,12 @@ def states(parts: Sequence[Part]) -> list[tuple[State, str, str]]:
     return [(part.state, part.route, part.code) for part in parts]
 
 
-def test_a_fresh_message_is_sent_by_the_first_open_route() -> None:
+def test_new_message_is_sent_by_the_first_active_route() -> None:
     assert states(plan(FRESH, situation())) == [(State.SENDING, "main", "")]
     assert states(plan(FRESH, situation(closed={"main": shut("main")}))) == [(State.SENDING, "spare", "")]
 
 
-def test_recipients_part_where_their_ways_do() -> None:
+def test_recipients_with_different_routes_become_separate_parts() -> None:
     parts = plan(FRESH, situation(legs=SPLIT, closed={"spare": shut("spare")}))
     assert [(part.recipients, part.route, part.state) for part in parts] == [
         ((0, 2), "main", State.SENDING),
@@ -63,7 +63,7 @@ def test_recipients_part_where_their_ways_do() -> None:
     ]
 
 
-def test_a_part_takes_only_its_own_recipients_along() -> None:
+def test_part_splits_only_its_own_recipients() -> None:
     part = tried("deferred", recipients=(1, 2))
     parts = plan(part, situation(legs=SPLIT))
     assert [(each.recipients, each.route) for each in parts] == [((2,), "main"), ((1,), "spare")]
@@ -71,7 +71,7 @@ def test_a_part_takes_only_its_own_recipients_along() -> None:
     assert (whole.recipients, whole.route) == ((1,), "spare")
 
 
-def test_with_every_route_closed_it_waits_for_the_one_that_is_probed_first() -> None:
+def test_message_is_held_for_the_route_with_the_earliest_probe() -> None:
     closed = {"main": shut("main"), "spare": shut("spare", "credits_exhausted", 120)}
     (held,) = plan(FRESH, situation(closed=closed))
     assert (held.state, held.route, held.code, held.held_scope) == (State.HELD, "spare", "credits_exhausted", "spare")
@@ -81,11 +81,11 @@ def test_with_every_route_closed_it_waits_for_the_one_that_is_probed_first() -> 
 @pytest.mark.parametrize(
     ("legs", "code"), [((), "suppressed"), ((Leg(recipients=(0,), routes=()),), "no_route"), (None, "content_missing")]
 )
-def test_what_cannot_be_sent_fails_visibly(legs: Sequence[Leg] | None, code: str) -> None:
+def test_message_that_cannot_be_sent_fails_with_its_cause(legs: Sequence[Leg] | None, code: str) -> None:
     assert states(plan(FRESH, situation(legs=legs))) == [(State.FAILED, "", code)]
 
 
-def test_no_part_disappears_when_its_recipients_have_no_way_any_more() -> None:
+def test_part_without_a_remaining_leg_fails_as_suppressed() -> None:
     part = tried("deferred", recipients=(1,))
     assert states(plan(part, situation(legs=(Leg(recipients=(0, 2), routes=("main",)),)))) == [
         (State.FAILED, "main", "suppressed")
@@ -95,7 +95,7 @@ def test_no_part_disappears_when_its_recipients_have_no_way_any_more() -> None:
 # ── time ──
 
 
-def test_what_is_for_later_is_scheduled_and_then_sent() -> None:
+def test_message_with_send_at_is_scheduled_and_then_sent() -> None:
     later = START + timedelta(days=2)
     submission = submission_of(send_at=later, expires_at=later + timedelta(hours=1))
     (scheduled,) = plan(FRESH, situation(submission))
@@ -112,12 +112,12 @@ def test_what_is_for_later_is_scheduled_and_then_sent() -> None:
         (tried("unknown", "spare", code="answer_lost"), State.SENDING, ""),  # to be asked about
     ],
 )
-def test_what_is_too_old_ends_by_what_is_known_of_it(part: Part, state: State, code: str) -> None:
+def test_expired_part_ends_by_its_last_outcome(part: Part, state: State, code: str) -> None:
     (after,) = plan(part, situation(now=START + timedelta(days=1)))
     assert (after.state, after.code) == (state, code)
 
 
-def test_time_held_makes_nothing_too_old() -> None:
+def test_time_on_hold_does_not_expire_a_part() -> None:
     held = part_states.hold(FRESH, "main", "bad_credentials", START, UNTIL, scope="main")
     for days in (1, 2, 30):
         assert states(plan(held, situation(now=START + timedelta(days=days)))) == [(State.SENDING, "main", "")]
@@ -137,7 +137,7 @@ def interrupted(route: str = "main", **fields: Any) -> Part:
 
 @pytest.mark.parametrize("delivery", DeliveryGuarantee)
 @pytest.mark.parametrize("route", ["main", "spare"])
-def test_an_interrupted_attempt_is_repeated_asked_about_or_unknown(delivery: DeliveryGuarantee, route: str) -> None:
+def test_interrupted_attempt_is_repeated_or_verified_or_unknown(delivery: DeliveryGuarantee, route: str) -> None:
     (after,) = plan(interrupted(route), situation(submission_of(delivery=delivery)))
     assert after.attempts[-1].outcome == "interrupted"
     if delivery is DeliveryGuarantee.AT_MOST_ONCE and route == "main":
@@ -146,7 +146,7 @@ def test_an_interrupted_attempt_is_repeated_asked_about_or_unknown(delivery: Del
         assert (after.state, after.route, after.attempt) == (State.SENDING, route, 2)
 
 
-def test_what_may_have_been_sent_goes_by_no_other_route() -> None:
+def test_uncertain_part_does_not_fail_over() -> None:
     closed = {"main": shut("main")}
     for part in (tried("unknown"), interrupted()):
         (after,) = plan(part, situation(closed=closed))
@@ -155,7 +155,7 @@ def test_what_may_have_been_sent_goes_by_no_other_route() -> None:
     assert (free.state, free.route) == (State.SENDING, "spare")
 
 
-def test_at_most_once_outlives_the_route_that_could_be_asked() -> None:
+def test_at_most_once_part_of_a_removed_route_becomes_unknown() -> None:
     submission = submission_of(delivery=DeliveryGuarantee.AT_MOST_ONCE)
     part = tried("unknown", "gone")
     assert states(plan(part, situation(submission))) == [(State.UNKNOWN, "gone", "answer_lost")]
@@ -163,7 +163,7 @@ def test_at_most_once_outlives_the_route_that_could_be_asked() -> None:
     assert (again.state, again.route) == (State.SENDING, "main")
 
 
-def test_an_operators_leave_to_send_again_is_good_for_one_attempt() -> None:
+def test_redrive_permits_one_attempt_despite_uncertainty() -> None:
     submission = submission_of(delivery=DeliveryGuarantee.AT_MOST_ONCE)
     dead = part_states.end(tried("unknown"), State.UNKNOWN, "answer_lost")
     back = part_states.redrive(dead, START, 600, None)
@@ -174,14 +174,14 @@ def test_an_operators_leave_to_send_again_is_good_for_one_attempt() -> None:
     assert (after.state, after.code) == (State.UNKNOWN, "interrupted")
 
 
-def test_a_pinned_part_keeps_its_route_while_there_is_one() -> None:
+def test_pinned_part_keeps_its_route_while_it_is_configured() -> None:
     pinned = tried("deferred", "spare", is_pinned=True)
     assert states(plan(pinned, situation())) == [(State.SENDING, "spare", "")]
     assert states(plan(changed(pinned, route="gone"), situation())) == [(State.SENDING, "main", "")]
 
 
 @pytest.mark.parametrize(("deaths", "state"), [(4, State.SENDING), (5, State.UNKNOWN)])
-def test_what_killed_its_process_five_times_in_a_row_is_not_tried_again(deaths: int, state: State) -> None:
+def test_fifth_consecutive_crash_ends_the_part_as_poisoned(deaths: int, state: State) -> None:
     # Recovery and retries make new entries, so the host's own dequeue count starts over with each of them.
     part = plan(FRESH, situation())[0]
     now = START
@@ -191,7 +191,7 @@ def test_what_killed_its_process_five_times_in_a_row_is_not_tried_again(deaths: 
     assert (part.state, part.code) == (state, "poisoned" if state is State.UNKNOWN else "")
 
 
-def test_an_attempt_lasts_as_long_as_the_settings_say() -> None:
+def test_lease_length_comes_from_the_settings() -> None:
     (part,) = plan(FRESH, situation(lease_seconds=20))
     assert part.lease_until == START + timedelta(seconds=20)
     (again,) = plan(part, situation(now=START + timedelta(seconds=20), lease_seconds=20))

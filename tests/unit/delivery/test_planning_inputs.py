@@ -16,7 +16,7 @@ async def canary(place: Place, route: str) -> None:
     assert await place.holds.begin_trial((await place.holds.all(fresh=True))[route])
 
 
-async def test_an_open_route_costs_one_reading(place: Place) -> None:
+async def test_active_route_costs_one_query(place: Place) -> None:
     entry = batch_of(entry_of(submission_of(), submission_of()))
     found = await place.planning_inputs.of(entry, [0, 1], START)
     assert set(found) == {0, 1}
@@ -27,7 +27,7 @@ async def test_an_open_route_costs_one_reading(place: Place) -> None:
     assert dict(place.tables.calls) == {"query": 1}
 
 
-async def test_a_held_route_is_closed_until_it_is_probed(place: Place) -> None:
+async def test_held_route_is_closed_until_its_probe(place: Place) -> None:
     hold = await place.holds.hold("main", "bad_credentials", retry_after_seconds=500)
     entry = batch_of(entry_of())
     closed = (await place.planning_inputs.of(entry, [0], START))[0].closed("main")
@@ -39,7 +39,7 @@ async def test_a_held_route_is_closed_until_it_is_probed(place: Place) -> None:
     assert closed.until == place.time() + CANARY_WAIT
 
 
-async def test_one_senders_hold_closes_the_route_for_that_sender(place: Place) -> None:
+async def test_sender_hold_closes_the_route_only_for_that_sender(place: Place) -> None:
     await place.holds.hold("main", "sender_not_verified", sender="shop@example.org")
     other = message_of(sender=Address(email="crm@example.org"))
     entry = batch_of(
@@ -52,7 +52,7 @@ async def test_one_senders_hold_closes_the_route_for_that_sender(place: Place) -
     assert found[1].closed("main") is None
 
 
-async def test_a_redrives_sender_counts_instead_of_the_messages(place: Place) -> None:
+async def test_redrive_sender_replaces_the_messages_sender(place: Place) -> None:
     await place.holds.hold("main", "sender_not_verified", sender="shop@example.org")
     entry = batch_of(entry_of())
     part = Part(route="main", state=State.DEFERRED, due_at=START)
@@ -61,7 +61,7 @@ async def test_a_redrives_sender_counts_instead_of_the_messages(place: Place) ->
     assert found[0].closed("main") is None
 
 
-async def test_the_first_batch_that_needs_a_canary_is_it(place: Place) -> None:
+async def test_first_batch_that_needs_the_route_is_the_canary(place: Place) -> None:
     await canary(place, "main")
     first, second = batch_of(entry_of()), batch_of(entry_of())
     assert (await place.planning_inputs.of(first, [0], START))[0].closed("main") is None
@@ -69,7 +69,7 @@ async def test_the_first_batch_that_needs_a_canary_is_it(place: Place) -> None:
     assert (await place.planning_inputs.of(first, [0], START))[0].closed("main") is None
 
 
-async def test_a_batch_that_goes_by_an_open_route_claims_no_canary() -> None:
+async def test_batch_with_an_active_route_claims_no_canary() -> None:
     place = await place_of(BOTH)
     await canary(place, "spare")
     for _ in range(3):
@@ -77,7 +77,7 @@ async def test_a_batch_that_goes_by_an_open_route_claims_no_canary() -> None:
     assert (await place.holds.all(fresh=True))["spare"].canary_batch == ""
 
 
-async def test_behind_a_held_route_a_canary_is_tried() -> None:
+async def test_batch_claims_a_canary_on_a_route_behind_a_held_one() -> None:
     place = await place_of(BOTH)
     await canary(place, "spare")
     await place.holds.hold("main", "bad_credentials")
@@ -87,7 +87,7 @@ async def test_behind_a_held_route_a_canary_is_tried() -> None:
     assert (await place.holds.all(fresh=True))["spare"].state is RouteState.TRIAL
 
 
-async def test_what_was_over_long_ago_claims_no_canary() -> None:
+async def test_final_message_claims_no_canary() -> None:
     place = await place_of(BOTH)
     await canary(place, "spare")
     sent = MessageStatus(parts=(Part(route="spare", state=State.SENT, is_pinned=True),))
@@ -99,7 +99,7 @@ async def test_what_was_over_long_ago_claims_no_canary() -> None:
     assert (await place.holds.all(fresh=True))["spare"].canary_batch == entry.batch
 
 
-async def test_content_that_is_gone_leaves_no_way(place: Place) -> None:
+async def test_message_without_content_has_no_legs(place: Place) -> None:
     submission = submission_of(blob="20260301/gone")
     entry = batch_of(entry_of(submission_of(), submission))
     envelope_only = await place.planning_inputs.of(entry, [1], START)
@@ -109,7 +109,7 @@ async def test_content_that_is_gone_leaves_no_way(place: Place) -> None:
     assert (await place.planning_inputs.of(gone, [0], START))[0].legs is None
 
 
-async def test_only_a_route_that_is_there_can_be_asked() -> None:
+async def test_only_a_configured_route_can_be_verified() -> None:
     asked = Route(name="asked", provider="sendgrid", settings={"activity_feed": True})
     place = await place_of(settings_of(MAIN, SPARE, asked))
     routes = ("main", "spare", "asked", "gone")

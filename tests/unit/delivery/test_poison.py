@@ -69,26 +69,26 @@ async def test_revived_entry_that_fails_again_becomes_dead_letters(place: Place)
 
 
 @pytest.mark.parametrize("body", [b"", b"\xff\xfe", b'{"relay":0}', b"[" * 200_000, b'<QueueMessage/>{"foreign":1}'])
-async def test_what_cannot_be_read_is_kept(place: Place, body: bytes) -> None:
+async def test_unreadable_entry_is_kept(place: Place, body: bytes) -> None:
     await place.poison.record_dead_letters(POISON, body)
     (blob,) = (await place.memory.blobs.list(UNREADABLE_CONTAINER))[0]
     assert await place.memory.blobs.get(UNREADABLE_CONTAINER, blob.name) == body
 
 
-async def test_a_reference_to_nothing_is_passed_over(place: Place) -> None:
+async def test_reference_to_a_missing_batch_is_skipped(place: Place) -> None:
     await place.poison.record_dead_letters(POISON, entries.encode_reference(batch_id(), "transactional", [0], 2))
     assert await place.dead_letters.counts() == {}
     assert await kept(place) == 0
 
 
-async def test_a_reference_to_messages_that_the_batch_has_not_harms_nobody(place: Place) -> None:
+async def test_reference_to_missing_messages_is_skipped(place: Place) -> None:
     batch = await place.send()
     await place.poison.record_dead_letters(POISON, entries.encode_reference(batch, "transactional", [0, 5, 31], 2))
     assert await states(place, batch) == [(State.SENT, "")]
     assert await kept(place) == 0
 
 
-async def test_what_ended_before_the_crash_stays_as_it_is_and_is_listed(place: Place) -> None:
+async def test_message_final_before_the_crash_is_unchanged_and_listed(place: Place) -> None:
     failed = part_states.end(SENDING, State.FAILED, "policy_refused")
     body = await recorded(place, part_states.end(SENDING, State.SENT, ""), failed)
     await place.poison.record_dead_letters(POISON, body)
@@ -96,7 +96,7 @@ async def test_what_ended_before_the_crash_stays_as_it_is_and_is_listed(place: P
     assert await place.dead_letters.counts() == {"policy_refused": 1}
 
 
-async def test_an_attempt_that_died_is_unknown_and_what_was_only_due_failed(place: Place) -> None:
+async def test_interrupted_attempt_is_unknown_and_due_part_fails(place: Place) -> None:
     due = Part(route="main", state=State.DEFERRED, due_at=START, attempt=1)
     body = await recorded(place, SENDING, due, FRESH)
     place.time.move(part_states.LEASE_SECONDS)
@@ -109,14 +109,14 @@ async def test_an_attempt_that_died_is_unknown_and_what_was_only_due_failed(plac
     assert await place.dead_letters.counts() == {"poisoned": 3}
 
 
-async def test_what_may_have_been_sent_in_an_earlier_attempt_is_unknown(place: Place) -> None:
+async def test_part_with_an_uncertain_earlier_attempt_is_unknown(place: Place) -> None:
     due = Part(route="main", state=State.DEFERRED, due_at=START, attempt=1)
     body = await recorded(place, changed(due, attempts=part_states.interrupt(SENDING, START).attempts))
     await place.poison.record_dead_letters(POISON, body)
     assert await states(place, batch_of(body).batch) == [(State.UNKNOWN, "poisoned")]
 
 
-async def test_an_attempt_under_way_is_looked_at_when_its_lease_is_over(place: Place) -> None:
+async def test_attempt_in_progress_is_checked_after_its_lease(place: Place) -> None:
     body = await recorded(place, SENDING)
     await place.poison.record_dead_letters(POISON, body)
     batch = batch_of(body).batch
@@ -131,7 +131,7 @@ async def test_an_attempt_under_way_is_looked_at_when_its_lease_is_over(place: P
     assert await states(place, batch) == [(State.UNKNOWN, "poisoned")]
 
 
-async def test_what_still_waits_gets_what_the_dead_delivery_left_out(place: Place) -> None:
+async def test_waiting_part_gets_its_missing_follow_up(place: Place) -> None:
     waiting = Part(route="main", state=State.DEFERRED, due_at=START.replace(hour=13), attempt=1)
     body = await recorded(place, waiting)
     await place.poison.record_dead_letters(POISON, body)
@@ -145,14 +145,14 @@ async def test_what_still_waits_gets_what_the_dead_delivery_left_out(place: Plac
 # ── storage ──
 
 
-async def test_a_row_that_somebody_else_wrote_is_read_again(place: Place) -> None:
+async def test_concurrently_changed_record_is_read_again(place: Place) -> None:
     body = entries.revive(await recorded(place, FRESH))
     place.tables.fail("merge", Changed("first"), Unavailable("busy"))
     await place.poison.record_dead_letters(POISON, body)
     assert await states(place, batch_of(body).batch) == [(State.FAILED, "poisoned")]
 
 
-async def test_while_storage_is_away_the_entry_is_put_back(place: Place) -> None:
+async def test_unavailable_storage_puts_the_entry_back(place: Place) -> None:
     body = entries.revive(entry_of())
     place.tables.fail("insert", *(Unavailable("away") for _ in range(POISON_TRIES)))
     await place.poison.record_dead_letters(POISON, body)
@@ -163,14 +163,14 @@ async def test_while_storage_is_away_the_entry_is_put_back(place: Place) -> None
 
 
 @pytest.mark.parametrize("error", [ZeroDivisionError(), StorageError("a row holds at most 1 MiB")])
-async def test_a_bug_that_is_met_again_keeps_the_entry(place: Place, error: Exception) -> None:
+async def test_bug_in_the_poison_handler_keeps_the_entry(place: Place, error: Exception) -> None:
     body = entries.revive(entry_of())
     place.tables.fail("insert", error)
     await place.poison.record_dead_letters(POISON, body)
     assert await kept(place) == 1
 
 
-async def test_a_late_retry_of_the_same_entry_changes_nothing(place: Place) -> None:
+async def test_late_copy_of_a_delivered_entry_changes_nothing(place: Place) -> None:
     place.script().answers.extend([Deferred(code="unreachable"), Sent()])
     batch = await place.send()
     place.time.move(60)

@@ -38,22 +38,22 @@ def record(*statuses: MessageStatus, batch: str = "") -> Record:
 # ── applying ──
 
 
-def test_a_change_replaces_its_part_where_it_stands() -> None:
+def test_change_replaces_its_part_in_place() -> None:
     one, other = changed(SENDING, recipients=(0,)), changed(SENDING, recipients=(1, 2))
     after = (changed(SENT, recipients=(1,)), changed(DEFERRED, recipients=(2,)))
     altered = apply([status(SENT), status(one, other)], [Change(index=1, before=other, after=after)])
     assert altered == {1: status(one, *after)}
 
 
-def test_a_change_whose_part_is_gone_is_passed_over() -> None:
+def test_change_of_a_missing_part_is_skipped() -> None:
     assert apply([status(SENT)], [Change(index=0, before=SENDING, after=(DEFERRED,))]) == {}
 
 
-def test_a_change_that_changes_nothing_is_none() -> None:
+def test_change_without_effect_is_none() -> None:
     assert apply([status(HELD)], [Change(index=0, before=HELD, after=(HELD,))]) == {}
 
 
-def test_several_changes_of_one_message_add_up() -> None:
+def test_changes_of_one_message_are_merged() -> None:
     one, other = changed(SENDING, recipients=(0,)), changed(SENDING, recipients=(1,))
     ended = [changed(SENT, recipients=each.recipients) for each in (one, other)]
     changes = [
@@ -65,7 +65,7 @@ def test_several_changes_of_one_message_add_up() -> None:
     assert not is_applied([status(one, other)], changes[0])
 
 
-def test_a_message_of_many_parts_fits_its_property() -> None:
+def test_message_with_many_parts_fits_its_property() -> None:
     attempt = Attempt(number=1, route="main", provider="smtp", at=START, outcome="deferred", reply="é" * 1000)
     short = changed(attempt, reply="é" * part_states.SHORT_REPLY)
     whole = changed(SENDING, attempts=(short,) * 17 + (attempt,) * 3, recipients=tuple(range(20)))
@@ -98,7 +98,7 @@ def keys(of: Record) -> list[str]:
     return list(rows_of(of.batch, of.lane, enumerate(of.statuses)))
 
 
-async def test_what_is_deferred_has_a_row_and_one_entry_for_all(place: Place) -> None:
+async def test_deferred_parts_have_a_row_and_share_one_entry(place: Place) -> None:
     before = record(status(SENDING), status(SENDING), status(SENDING))
     after = changed(before, statuses=(status(DEFERRED), status(SENT), status(changed(DEFERRED, attempt=3))))
     await follow(place, before, after)
@@ -109,7 +109,7 @@ async def test_what_is_deferred_has_a_row_and_one_entry_for_all(place: Place) ->
     assert place.memory.queues.next_visible_at("relay-transactional") == AT
 
 
-async def test_what_is_held_has_a_row_and_no_entry(place: Place) -> None:
+async def test_held_part_has_a_row_and_no_entry(place: Place) -> None:
     before = record(status(SENDING))
     after = changed(before, statuses=(status(HELD),))
     await follow(place, before, after)
@@ -118,7 +118,7 @@ async def test_what_is_held_has_a_row_and_no_entry(place: Place) -> None:
 
 
 @pytest.mark.parametrize(("seconds", "entries"), [(SOON.total_seconds(), 1), (SOON.total_seconds() + 1, 0)])
-async def test_what_is_scheduled_soon_is_on_the_queue_too(place: Place, seconds: float, entries: int) -> None:
+async def test_part_scheduled_soon_has_an_entry(place: Place, seconds: float, entries: int) -> None:
     scheduled = Part(route="", state=State.SCHEDULED, due_at=START + timedelta(seconds=seconds))
     after = record(status(scheduled))
     await follow(place, changed(after, statuses=(status(),)), after)
@@ -126,7 +126,7 @@ async def test_what_is_scheduled_soon_is_on_the_queue_too(place: Place, seconds:
     assert len(place.waiting()) == entries
 
 
-async def test_what_is_over_has_no_row_any_more(place: Place) -> None:
+async def test_final_part_has_no_row(place: Place) -> None:
     before = record(status(DEFERRED), status(HELD))
     await follow(place, None, before)
     assert len(pending(place)) == 2
@@ -135,7 +135,7 @@ async def test_what_is_over_has_no_row_any_more(place: Place) -> None:
     assert pending(place) == keys(after)
 
 
-async def test_the_dead_are_listed_by_their_cause_once(place: Place) -> None:
+async def test_dead_letter_is_listed_once_by_its_cause(place: Place) -> None:
     before = record(status(SENDING), status(failed("expired")))
     after = changed(before, statuses=(status(failed()), status(failed("expired"))))
     for _ in range(2):
@@ -145,7 +145,7 @@ async def test_the_dead_are_listed_by_their_cause_once(place: Place) -> None:
     assert dead(place) == [("expired", f"{after.batch}-01"), ("policy_refused", f"{after.batch}-00")]
 
 
-async def test_a_repair_writes_everything_again_and_twice_does_no_harm(place: Place) -> None:
+async def test_repair_rewrites_everything_and_can_be_repeated(place: Place) -> None:
     after = record(status(DEFERRED), status(HELD), status(SENT))
     for _ in range(2):
         await follow(place, None, after)
@@ -153,14 +153,14 @@ async def test_a_repair_writes_everything_again_and_twice_does_no_harm(place: Pl
     assert [entry.indices for entry in place.waiting() if isinstance(entry, wire.ReferenceEntry)] == [(0,), (0,)]
 
 
-async def test_only_the_chosen_messages_are_followed(place: Place) -> None:
+async def test_follow_up_covers_only_the_chosen_messages(place: Place) -> None:
     after = record(status(changed(DEFERRED, due_at=AT)), status(changed(DEFERRED, due_at=AT + timedelta(seconds=1))))
     await follow(place, None, after, 1)
     assert pending(place) == keys(after)[1:]
     assert [entry.indices for entry in place.waiting() if isinstance(entry, wire.ReferenceEntry)] == [(1,)]
 
 
-async def test_success_costs_no_operation(place: Place) -> None:
+async def test_successful_message_costs_no_follow_up_operation(place: Place) -> None:
     before = record(status(SENDING), status(SENDING))
     await follow(place, before, changed(before, statuses=(status(SENT), status(SENT))))
     assert not place.tables.calls
@@ -173,12 +173,12 @@ async def test_success_costs_no_operation(place: Place) -> None:
 @pytest.mark.parametrize(
     ("offset", "visible"), [(-5.0, 0.0), (0.4, 0.0), (90.0, 90.0), (MAX_DELAY_SECONDS * 3.0, MAX_DELAY_SECONDS)]
 )
-async def test_an_entry_is_visible_at_its_time_or_after_a_week(place: Place, offset: float, visible: float) -> None:
+async def test_entry_is_visible_at_its_time_or_after_a_week(place: Place, offset: float, visible: float) -> None:
     await place.follow_up.put_reference(batch_id(), "transactional", [0], 1, START + timedelta(seconds=offset))
     assert place.memory.queues.next_visible_at("relay-transactional") == START + timedelta(seconds=visible)
 
 
-async def test_a_lanes_queues_share_its_batches_and_a_lane_that_is_gone_has_a_way() -> None:
+async def test_batches_spread_over_a_lanes_queues_and_a_removed_lane_has_a_queue() -> None:
     lanes = {"transactional": Lane(), "bulk": Lane(shards=2)}
     place = await place_of(settings_of(lanes=lanes))
     batches = [batch_id() for _ in range(8)]

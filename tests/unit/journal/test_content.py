@@ -22,14 +22,14 @@ async def store(place: Place) -> None:
     await place.memory.blobs.put(ATTACHMENTS_CONTAINER, "20260301/there", b"there")
 
 
-async def test_content_in_the_entry_costs_nothing(place: Place) -> None:
+async def test_content_in_the_entry_costs_no_operation(place: Place) -> None:
     submission = submission_of()
     assert await place.content.message(submission) == submission.message
     assert await place.content.whole(submission) == submission.message
     assert not place.blobs.calls
 
 
-async def test_content_in_a_blob_is_read_with_what_was_uploaded(place: Place) -> None:
+async def test_content_in_a_blob_is_read_with_its_uploads(place: Place) -> None:
     await store(place)
     submission = submission_of(message_of(), blob="20260301/m")
     assert await place.content.message(submission) == MESSAGE
@@ -39,14 +39,14 @@ async def test_content_in_a_blob_is_read_with_what_was_uploaded(place: Place) ->
 
 
 @pytest.mark.parametrize("gone", [CONTENT_CONTAINER, ATTACHMENTS_CONTAINER])
-async def test_content_of_which_anything_is_gone_is_none(place: Place, gone: str) -> None:
+async def test_incomplete_content_is_missing(place: Place, gone: str) -> None:
     await store(place)
     for blob in (await place.memory.blobs.list(gone))[0]:
         await place.memory.blobs.delete(gone, blob.name)
     assert await place.content.whole(submission_of(blob="20260301/m")) is None
 
 
-async def test_content_that_cannot_be_read_now_or_ever_is_an_error(place: Place) -> None:
+async def test_unreadable_content_raises(place: Place) -> None:
     await place.memory.blobs.put(CONTENT_CONTAINER, "20260301/m", b"{")
     place.blobs.fail("get", Unavailable("away"))
     with pytest.raises(Unavailable):
@@ -56,7 +56,7 @@ async def test_content_that_cannot_be_read_now_or_ever_is_an_error(place: Place)
 
 
 @pytest.mark.parametrize(("size", "blobs"), [(SHARED_ABOVE_BYTES, 0), (SHARED_ABOVE_BYTES + 1, 1)])
-async def test_attachments_in_common_are_stored_once(place: Place, size: int, blobs: int) -> None:
+async def test_shared_attachment_is_stored_once(place: Place, size: int, blobs: int) -> None:
     message = message_of(attachments=(Attachment(name="a.bin", content=b"x" * size, size=size),))
     submissions = [submission_of(message), submission_of(changed(message, subject="Other"))]
     shared = await place.content.share_attachments(submissions, batch_id)
@@ -109,7 +109,7 @@ class Holders:
             await asyncio.sleep(0)
 
 
-async def test_no_more_than_the_budget_is_held() -> None:
+async def test_content_in_memory_stays_within_the_budget() -> None:
     holders = Holders(100)
     await holders.begin(a=60, b=40, c=1)
     assert holders.holding == ["a", "b"]
@@ -122,7 +122,7 @@ async def test_no_more_than_the_budget_is_held() -> None:
     assert await holders.end_all() == [None] * 5
 
 
-async def test_what_is_larger_than_the_budget_gets_it_alone() -> None:
+async def test_content_above_the_budget_is_loaded_alone() -> None:
     holders = Holders(100)
     await holders.begin(a=1, huge=1000)
     assert holders.holding == ["a"]
@@ -135,7 +135,7 @@ async def test_what_is_larger_than_the_budget_gets_it_alone() -> None:
     await holders.end_all()
 
 
-async def test_who_is_cancelled_holds_nothing() -> None:
+async def test_cancelled_reader_releases_its_budget() -> None:
     holders = Holders(100)
     await holders.begin(a=100, b=100, c=100)
     await holders.cancel("b")

@@ -9,7 +9,7 @@ from relay.journal.dead_letters import UNREADABLE_CONTAINER, DeadLetter
 from tests.doubles import START, Place, batch_id
 
 
-async def test_letters_are_listed_by_cause_oldest_first(place: Place) -> None:
+async def test_dead_letters_are_listed_by_cause_oldest_first(place: Place) -> None:
     batches = [batch_id(START + timedelta(seconds=number)) for number in range(3)]
     for batch in reversed(batches):
         await place.dead_letters.note(batch, 3, "policy_refused", START)
@@ -21,7 +21,7 @@ async def test_letters_are_listed_by_cause_oldest_first(place: Place) -> None:
     assert await place.dead_letters.counts() == {"policy_refused": 3, "expired": 1}
 
 
-async def test_pages_follow_each_other(place: Place) -> None:
+async def test_pages_cover_every_dead_letter_once(place: Place) -> None:
     for _ in range(25):
         await place.dead_letters.note(batch_id(), 0, "expired", START)
     found: list[str] = []
@@ -35,7 +35,7 @@ async def test_pages_follow_each_other(place: Place) -> None:
     assert found == sorted(set(found))
 
 
-async def test_noting_again_and_removing_again_change_nothing(place: Place) -> None:
+async def test_repeated_add_and_remove_change_nothing(place: Place) -> None:
     batch = batch_id()
     for _ in range(2):
         await place.dead_letters.note(batch, 0, "expired", START)
@@ -45,7 +45,7 @@ async def test_noting_again_and_removing_again_change_nothing(place: Place) -> N
     assert await place.dead_letters.counts() == {}
 
 
-async def test_without_a_cause_it_expired(place: Place) -> None:
+async def test_dead_letter_without_a_cause_is_listed_as_expired(place: Place) -> None:
     await place.dead_letters.note(batch_id(), 0, "", START)
     assert await place.dead_letters.counts() == {"expired": 1}
 
@@ -56,7 +56,7 @@ async def test_every_cause_can_be_listed(place: Place, code: str) -> None:
     assert await place.dead_letters.counts() == {code: 1}
 
 
-async def test_what_cannot_be_read_is_kept_once_as_it_was(place: Place) -> None:
+async def test_unreadable_entry_is_kept_once_and_unchanged(place: Place) -> None:
     bodies = [b"\xff\x00foreign", b"\xff\x00foreign", b"other"]
     names = [await place.dead_letters.keep_unreadable(body) for body in bodies]
     assert names[0] == names[1] != names[2]

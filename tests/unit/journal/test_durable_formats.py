@@ -119,14 +119,14 @@ STATUSES = (
 JOURNAL = (partition(BATCH), "batch")
 
 
-async def test_journal_rows_are_written_as_ever(place: Place) -> None:
+async def test_written_journal_rows_match_the_sample(place: Place) -> None:
     content = (SAMPLES / "batch-entry-1.json").read_bytes()
     await place.journal.open(batch_of(content), content, STATUSES)
     await assert_written(place, records.TABLE, JOURNAL, "journal-row-1.2.json")
 
 
 @pytest.mark.parametrize("name", ["journal-row-1.json", "journal-row-1.1.json", "journal-row-1.2.json"])
-async def test_journal_rows_are_read_as_ever(place: Place, name: str) -> None:
+async def test_sample_journal_rows_are_read(place: Place, name: str) -> None:
     await put(place, records.TABLE, JOURNAL, name)
     record = await place.journal.read(BATCH)
     assert (record.batch, record.lane, record.statuses) == (BATCH, "transactional", STATUSES)
@@ -138,14 +138,14 @@ async def test_journal_rows_are_read_as_ever(place: Place, name: str) -> None:
 SENT = MessageStatus(parts=(Part(route="main", state=State.SENT, attempt=2, attempts=ATTEMPTS, provider_id="p-1"),))
 
 
-async def test_erased_messages_are_written_as_ever(place: Place) -> None:
+async def test_written_erased_message_matches_the_sample(place: Place) -> None:
     content = (SAMPLES / "batch-entry-1.json").read_bytes()
     await place.journal.open(batch_of(content), content, (SENT, STATUSES[1]))
     await place.erasure.step("bob@example.com")
     await assert_written(place, records.TABLE, JOURNAL, "journal-row-erased-1.json")
 
 
-async def test_erased_messages_are_read_as_ever(place: Place) -> None:
+async def test_sample_erased_message_is_read(place: Place) -> None:
     await put(place, records.TABLE, JOURNAL, "journal-row-erased-1.json")
     record = await place.journal.read(BATCH)
     assert record.statuses[0].erased == Erased(at=START, recipients=4)
@@ -163,7 +163,7 @@ class OlderStatus(msgspec.Struct, frozen=True, kw_only=True):
     sender: Address | None = None
 
 
-def test_an_older_version_takes_an_erased_message_for_one_whose_content_is_gone() -> None:
+def test_older_version_reads_an_erased_message_as_missing_content() -> None:
     row = sample("journal-row-erased-1.json")
     status = msgspec.json.decode(bytes(row["m00"]), type=OlderStatus)  # type: ignore[arg-type] # bytes
     assert [part.state for part in status.parts] == [State.SENT]
@@ -171,7 +171,7 @@ def test_an_older_version_takes_an_erased_message_for_one_whose_content_is_gone(
     assert (first.message, first.blob) == (None, None)
 
 
-async def test_withdrawals_are_read_and_written_as_ever(place: Place) -> None:
+async def test_withdrawals_match_the_sample(place: Place) -> None:
     for index in (3, 0):
         await place.journal.cancel_unrecorded(BATCH, index)
     await assert_written(place, records.TABLE, JOURNAL, "journal-row-withdrawn-1.json")
@@ -179,7 +179,7 @@ async def test_withdrawals_are_read_and_written_as_ever(place: Place) -> None:
     assert await place.journal.cancelled_unrecorded(BATCH) == {0, 3}
 
 
-async def test_events_are_read_and_written_as_ever(place: Place) -> None:
+async def test_events_match_the_sample(place: Place) -> None:
     event = RecordedEvent(
         index=1,
         kind="bounced",
@@ -199,7 +199,7 @@ async def test_events_are_read_and_written_as_ever(place: Place) -> None:
     assert list((await place.journal.history(BATCH))[1]) == [event]
 
 
-async def test_events_together_are_read_and_written_as_ever(place: Place) -> None:
+async def test_event_batches_match_the_sample(place: Place) -> None:
     first = RecordedEvent(index=0, kind="delivered", at=START, key="k0", recipient="bob@example.com", attempt=1)
     second = RecordedEvent(
         index=1, kind="bounced", at=LATER, key="k1", code="5.1.1", bounce_class="address", reply="請求書"
@@ -236,14 +236,14 @@ CLIENT = Client(
 )
 
 
-async def test_client_rows_are_read_and_written_as_ever(place: Place) -> None:
+async def test_client_rows_match_the_sample(place: Place) -> None:
     await put(place, registry.TABLE, ("client", "shop"), "client-row-1.json")
     assert await place.clients.get("shop") == CLIENT
     await place.clients.change("shop", lambda known: known)
     await assert_written(place, registry.TABLE, ("client", "shop"), "client-row-1.json")
 
 
-async def test_hold_rows_are_read_and_written_as_ever(place: Place) -> None:
+async def test_hold_rows_match_the_sample(place: Place) -> None:
     key = ("route", "main|orders@example.org")
     await put(place, holds.TABLE, key, "hold-row-1.json")
     hold = (await place.holds.all())[key[1]]
@@ -278,7 +278,7 @@ async def test_hold_rows_are_read_and_written_as_ever(place: Place) -> None:
         ),
     ],
 )
-async def test_pending_rows_are_read_and_written_as_ever(place: Place, name: str, row: str, due: Due) -> None:
+async def test_pending_rows_match_the_sample(place: Place, name: str, row: str, due: Due) -> None:
     key = ("due-3", row)
     await place.pending.mark_requeued(due, START)
     await assert_written(place, pending.TABLE, key, name)
@@ -288,7 +288,7 @@ async def test_pending_rows_are_read_and_written_as_ever(place: Place, name: str
     ]
 
 
-async def test_dead_letter_rows_are_read_and_written_as_ever(place: Place) -> None:
+async def test_dead_letter_rows_match_the_sample(place: Place) -> None:
     await place.dead_letters.note(BATCH, 7, "policy_refused", LATER)
     key = ("policy_refused", f"{BATCH}-07")
     await assert_written(place, dead_letters.TABLE, key, "deadletter-row-1.json")
@@ -297,7 +297,7 @@ async def test_dead_letter_rows_are_read_and_written_as_ever(place: Place) -> No
     assert list(letters) == [DeadLetter(code="policy_refused", batch=BATCH, index=7, at=LATER)]
 
 
-async def test_idempotency_rows_are_read_and_written_as_ever(place: Place) -> None:
+async def test_idempotency_rows_match_the_sample(place: Place) -> None:
     plan = Plan(lane="bulk", entry=b'{"relay":1}', response=b'{"id":"msg_x"}', expires_at=LATER)
     reserved = await place.idempotency.reserve("shop", "k1", "f" * 64, plan)
     key = (reserved.partition, reserved.row)
@@ -313,7 +313,7 @@ async def test_idempotency_rows_are_read_and_written_as_ever(place: Place) -> No
     assert as_json(properties) == (SAMPLES / "idempotency-row-finished-1.json").read_text()
 
 
-async def test_pacing_rows_are_read_and_written_as_ever(place: Place, clock: Clock) -> None:
+async def test_pacing_rows_match_the_sample(place: Place, clock: Clock) -> None:
     pace, shared = Pace(count=30, seconds=60), Pacing(place.memory.tables, clock)
     await shared.slots([pace], ["main"], 1)
     (row,) = place.memory.tables.rows(pacing.TABLE)

@@ -54,7 +54,7 @@ async def listed(listing: Listing, *, limit: int = 50, **fields: object) -> tupl
 
 
 @pytest.mark.parametrize("limit", [1, 7, 100])
-async def test_every_message_once_and_the_newest_first(journal: Journal, limit: int) -> None:
+async def test_messages_are_listed_once_and_newest_first(journal: Journal, limit: int) -> None:
     times = [START + number * timedelta(seconds=37) for number in range(60)]
     names = await fill(journal, times, messages=3)
     assert await listed(Listing(journal), limit=limit) == (names, -(-180 // limit) + (180 % limit == 0))
@@ -71,7 +71,9 @@ async def test_every_message_once_and_the_newest_first(journal: Journal, limit: 
         pytest.param([], id="nothing"),
     ],
 )
-async def test_crowded_shards_lose_nothing(journal: Journal, tables: Watched, times: list[datetime]) -> None:
+async def test_shards_with_several_pages_lose_no_message(
+    journal: Journal, tables: Watched, times: list[datetime]
+) -> None:
     names = await fill(journal, times)
     tables.calls.clear()
     found, pages = await listed(Listing(journal, names_at_once=20), limit=100)
@@ -80,14 +82,14 @@ async def test_crowded_shards_lose_nothing(journal: Journal, tables: Watched, ti
     assert tables.calls["query"] <= pages * 16 * 12
 
 
-async def test_a_quiet_range_costs_few_operations(journal: Journal, tables: Watched) -> None:
+async def test_quiet_range_costs_few_operations(journal: Journal, tables: Watched) -> None:
     await fill(journal, [START, START + HOUR])
     tables.calls.clear()
     assert len((await listed(Listing(journal)))[0]) == 2
     assert tables.calls["query"] <= 18
 
 
-async def test_a_page_reads_no_more_batches_than_it_says(journal: Journal, tables: Watched) -> None:
+async def test_page_reads_a_limited_number_of_batches(journal: Journal, tables: Watched) -> None:
     await fill(journal, [START + n * timedelta(seconds=1) for n in range(1100)])
     tables.calls.clear()
     wanted = MessageFilter(since=START - HOUR, before=START + HOUR, state=State.FAILED)
@@ -100,7 +102,7 @@ async def test_a_page_reads_no_more_batches_than_it_says(journal: Journal, table
     assert (rest, position) == ([], None)
 
 
-async def test_another_clients_batches_are_not_even_read(journal: Journal, tables: Watched) -> None:
+async def test_batches_of_other_clients_are_not_read(journal: Journal, tables: Watched) -> None:
     own = await fill(journal, [START], client="my-shop")
     await fill(journal, [START + n * timedelta(seconds=1) for n in range(1, 300)])
     tables.calls.clear()
@@ -108,7 +110,7 @@ async def test_another_clients_batches_are_not_even_read(journal: Journal, table
     assert tables.calls["query"] <= 17
 
 
-async def test_what_comes_later_does_not_move_the_pages(journal: Journal) -> None:
+async def test_later_messages_do_not_move_the_pages(journal: Journal) -> None:
     names = await fill(journal, [START + n * timedelta(seconds=1) for n in range(20)])
     wanted = MessageFilter(since=START - HOUR, before=START + HOUR)
     first, position = await Listing(journal).page(wanted, None, limit=10)
@@ -118,6 +120,6 @@ async def test_what_comes_later_does_not_move_the_pages(journal: Journal) -> Non
 
 
 @pytest.mark.parametrize("position", ["x", NAME, f"{NAME}-x1", f"{NAME[:-1]}g-01", f"{NAME[1:]}-01", f"f{NAME[1:]}-01"])
-async def test_a_position_that_is_none(journal: Journal, position: str) -> None:
+async def test_invalid_position_is_refused(journal: Journal, position: str) -> None:
     with pytest.raises(ValueError, match=r"."):
         await Listing(journal).page(MessageFilter(since=START, before=START + HOUR), position, limit=1)

@@ -46,7 +46,7 @@ def total(figures: Figures, name: str) -> int:
 @pytest.mark.parametrize(
     ("span", "length", "points"), [(Span.HOUR, 3600, 60), (Span.DAY, 86_400, 48), (Span.WEEK, 604_800, 56)]
 )
-async def test_a_span_ends_with_the_step_that_is_running(
+async def test_span_ends_with_the_current_step(
     journal: Journal, clock: Clock, span: Span, length: int, points: int
 ) -> None:
     figures = await Overview(journal, clock).figures(span)
@@ -58,7 +58,7 @@ async def test_a_span_ends_with_the_step_that_is_running(
     assert (figures.median_seconds, figures.p95_seconds) == (None, None)
 
 
-async def test_each_message_counts_at_its_acceptance_by_the_state_it_has_now(journal: Journal, clock: Clock) -> None:
+async def test_message_is_counted_at_its_acceptance_by_its_current_state(journal: Journal, clock: Clock) -> None:
     await accepted(journal, *(in_state(state) for state in State))
     await accepted(journal, in_state(State.SENT), shard="f", at=START - timedelta(minutes=2))
     await accepted(journal, in_state(State.SENT), shard="3", at=START - timedelta(minutes=61))
@@ -70,7 +70,7 @@ async def test_each_message_counts_at_its_acceptance_by_the_state_it_has_now(jou
     assert total(figures, "accepted") == 11
 
 
-async def test_how_long_it_took_until_the_provider_had_it(journal: Journal, clock: Clock) -> None:
+async def test_time_to_send_is_measured(journal: Journal, clock: Clock) -> None:
     for number in range(100):
         await accepted(journal, in_state(State.SENT, after=number), number=number)
     await accepted(journal, in_state(State.FAILED, after=5000), number=100)
@@ -78,12 +78,12 @@ async def test_how_long_it_took_until_the_provider_had_it(journal: Journal, cloc
     assert (figures.median_seconds, figures.p95_seconds) == (50.0, 95.0)
 
 
-async def test_a_quiet_relay_costs_a_query_a_shard(journal: Journal, tables: Watched, clock: Clock) -> None:
+async def test_quiet_relay_costs_one_query_per_shard(journal: Journal, tables: Watched, clock: Clock) -> None:
     await Overview(journal, clock).figures(Span.WEEK)
     assert dict(tables.calls) == {"query": 16}
 
 
-async def test_what_was_counted_is_kept_for_seconds(journal: Journal, tables: Watched, clock: Clock) -> None:
+async def test_counts_are_cached_for_seconds(journal: Journal, tables: Watched, clock: Clock) -> None:
     overview = Overview(journal, clock)
     first = await overview.figures(Span.HOUR)
     assert await overview.figures(Span.HOUR) is first
@@ -92,7 +92,7 @@ async def test_what_was_counted_is_kept_for_seconds(journal: Journal, tables: Wa
     assert tables.calls["query"] == 32
 
 
-async def test_what_took_long_to_count_is_kept_for_longer(journal: Journal, tables: Watched, clock: Clock) -> None:
+async def test_slow_counts_are_cached_longer(journal: Journal, tables: Watched, clock: Clock) -> None:
     async def be_slow() -> None:
         clock.move(1)
 
@@ -105,7 +105,7 @@ async def test_what_took_long_to_count_is_kept_for_longer(journal: Journal, tabl
     assert await overview.figures(Span.HOUR) is not first
 
 
-async def test_a_busy_relay_is_estimated_from_whole_shards(journal: Journal, tables: Watched, clock: Clock) -> None:
+async def test_busy_relay_is_estimated_from_whole_shards(journal: Journal, tables: Watched, clock: Clock) -> None:
     for shard in ids.SHARDS:
         for number in range(8):
             await accepted(journal, in_state(State.SENT), in_state(State.DEFERRED), shard=shard, number=number)
@@ -116,7 +116,7 @@ async def test_a_busy_relay_is_estimated_from_whole_shards(journal: Journal, tab
     assert (total(figures, "accepted"), total(figures, "sent"), total(figures, "deferred")) == (256, 128, 128)
 
 
-async def test_a_relay_too_busy_for_one_shard_is_counted_as_far_as_that_went(
+async def test_shard_above_the_query_limit_is_counted_partially(
     journal: Journal, tables: Watched, clock: Clock
 ) -> None:
     for number in range(12):

@@ -42,23 +42,23 @@ def pending(tables: MemoryTables) -> Pending:
 
 
 @pytest.mark.parametrize("state", [State.QUEUED, State.SENDING, State.SENT, State.FAILED])
-def test_what_is_not_due_has_no_row(state: State) -> None:
+def test_part_without_a_due_time_has_no_row(state: State) -> None:
     assert rows((changed(FRESH, state=state),)) == []
 
 
-def test_messages_that_are_due_together_share_a_row_for_the_latest_attempt() -> None:
+def test_messages_due_together_share_a_row() -> None:
     later = changed(DEFERRED, attempt=4)
     assert rows((later,), (DEFERRED,), (FRESH,), (DEFERRED, changed(DEFERRED, recipients=(1,)))) == [
         Due(batch=BATCH, lane="bulk", at=SOON, indices=(0, 1, 3), kind="deferred", attempt=5)
     ]
 
 
-def test_each_due_time_has_a_row() -> None:
+def test_each_due_time_has_its_own_row() -> None:
     later = changed(DEFERRED, due_at=SOON + timedelta(microseconds=1))
     assert [due.indices for due in rows((DEFERRED,), (later,), (DEFERRED,))] == [(0, 2), (1,)]
 
 
-def test_no_row_stands_for_two_holds() -> None:
+def test_each_hold_has_its_own_row() -> None:
     found = rows((held("main"),), (held("main|a@example.org"),), (held("main", 2),), (DEFERRED,))
     assert [(due.scope, due.indices, due.kind, due.attempt) for due in found] == [
         ("main", (0, 2), "held", 3),
@@ -67,7 +67,7 @@ def test_no_row_stands_for_two_holds() -> None:
     ]
 
 
-def test_a_retry_under_way_keeps_its_row() -> None:
+def test_retry_in_progress_keeps_its_row() -> None:
     begun = part_states.begin(DEFERRED, "main", SOON)
     (before,), (after,) = rows((DEFERRED,)), rows((begun,))
     assert (after.row, after.kind, after.attempt) == (before.row, "sending", 3)
@@ -84,7 +84,7 @@ def test_keys_sort_by_time_in_any_zone() -> None:
 # ── the table ──
 
 
-async def test_a_row_is_read_as_it_was_written(pending: Pending) -> None:
+async def test_row_survives_a_round_trip(pending: Pending) -> None:
     for due in rows((held("main|a@example.org"),), (DEFERRED,)):
         await pending.put(due)
         found = [listed async for listed in pending.until(SOON + timedelta(seconds=1))]
@@ -96,7 +96,7 @@ async def test_a_row_is_read_as_it_was_written(pending: Pending) -> None:
         await pending.remove(due)
 
 
-async def test_what_is_due_is_found_in_every_shard_and_page(pending: Pending) -> None:
+async def test_due_rows_are_found_in_every_shard_and_page(pending: Pending) -> None:
     dues = [
         Due(
             batch=batch_id(),
@@ -118,7 +118,7 @@ async def test_what_is_due_is_found_in_every_shard_and_page(pending: Pending) ->
         assert own == sorted(own)
 
 
-async def test_what_a_hold_keeps_back_is_found_by_its_scope(pending: Pending) -> None:
+async def test_held_rows_are_found_by_their_scope(pending: Pending) -> None:
     for due in rows((held("main"),), (held("main|a@example.org"),), (DEFERRED,)):
         await pending.put(due)
     assert [listed.due.indices async for listed in pending.held("main")] == [(0,)]

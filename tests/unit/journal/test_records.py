@@ -35,7 +35,7 @@ async def opened(journal: Journal, *statuses: MessageStatus, batch: str = "", bl
     return await journal.open(batch_of(body), body, statuses)
 
 
-async def test_a_record_is_read_as_it_was_opened(journal: Journal) -> None:
+async def test_opened_record_is_read_back_unchanged(journal: Journal) -> None:
     record = await opened(journal, SENDING, DEFERRED)
     assert await journal.read(record.batch) == record
     entry = record.entry()
@@ -47,7 +47,7 @@ async def test_a_record_is_read_as_it_was_opened(journal: Journal) -> None:
     assert record.having([0, 1, 2, 31]) == [0, 1]
 
 
-async def test_a_batch_is_opened_once(journal: Journal) -> None:
+async def test_batch_is_opened_once(journal: Journal) -> None:
     record = await opened(journal, SENDING)
     with pytest.raises(AlreadyExists):
         await opened(journal, SENT, batch=record.batch)
@@ -56,7 +56,7 @@ async def test_a_batch_is_opened_once(journal: Journal) -> None:
         await journal.read(batch_id())
 
 
-async def test_a_settlement_writes_what_changed_and_only_if_nobody_was_first(journal: Journal, tables: Watched) -> None:
+async def test_settlement_writes_only_changes_and_only_with_the_current_etag(journal: Journal, tables: Watched) -> None:
     record = await opened(journal, SENDING, SENDING)
     settled = await journal.settle(record, {1: SENT})
     assert settled.statuses == (SENDING, SENT)
@@ -67,14 +67,14 @@ async def test_a_settlement_writes_what_changed_and_only_if_nobody_was_first(jou
     assert tables.calls["merge"] == 3
 
 
-async def test_a_record_that_is_a_reference_is_none(journal: Journal) -> None:
+async def test_reference_entry_in_a_record_is_refused(journal: Journal) -> None:
     record = await opened(journal, SENDING)
     wrong = Record(batch=record.batch, lane="x", content=b'{"relay":1}', statuses=(), etag="")
     with pytest.raises(UnreadableEntry):
         wrong.entry()
 
 
-# ── stories ──
+# ── history ──
 
 
 def event(index: int, key: str, seconds: float = 0, kind: str = "delivered") -> RecordedEvent:
@@ -83,18 +83,18 @@ def event(index: int, key: str, seconds: float = 0, kind: str = "delivered") -> 
     )
 
 
-async def test_a_story_is_the_record_and_its_events_in_time(journal: Journal) -> None:
+async def test_history_has_the_record_and_its_events_in_order(journal: Journal) -> None:
     record = await opened(journal, SENT, SENT)
     events = [event(number % 2, f"k{number}", seconds=-number) for number in range(7)]
     for each in events:
         assert await journal.note(record.batch, each)
         assert not await journal.note(record.batch, each)
-    story, recorded = await journal.history(record.batch)
-    assert story == record
-    assert list(recorded) == events[::-1]
+    record_read, events_read = await journal.history(record.batch)
+    assert record_read == record
+    assert list(events_read) == events[::-1]
 
 
-async def test_events_without_a_record_are_no_story(journal: Journal) -> None:
+async def test_events_without_a_record_have_no_history(journal: Journal) -> None:
     batch = batch_id()
     await journal.note(batch, event(0, "k"))
     with pytest.raises(NotFound):
@@ -104,7 +104,7 @@ async def test_events_without_a_record_are_no_story(journal: Journal) -> None:
 # ── pages ──
 
 
-async def test_every_record_of_a_time_is_found_by_what_is_under_way(journal: Journal) -> None:
+async def test_scan_finds_every_record_of_a_period(journal: Journal) -> None:
     batches = [batch_id(START + timedelta(seconds=number)) for number in range(40)]
     for number, batch in enumerate(batches):
         await opened(journal, SENDING if number % 3 == 0 else SENT, batch=batch)
@@ -137,7 +137,7 @@ def rows(found: Sequence[PurgeBatch], record: Record) -> list[str]:
     return [row for each in found if each.partition == partition(record.batch) for row in each.rows]
 
 
-async def test_the_purge_is_given_what_ended_long_ago_with_its_blobs(journal: Journal, clock: Clock) -> None:
+async def test_old_final_batches_are_listed_with_their_blobs(journal: Journal, clock: Clock) -> None:
     record = await opened(journal, SENT, SENT, blob="20260301/b")
     for number in range(9):
         await journal.note(record.batch, event(0, f"k{number}"))
@@ -152,7 +152,7 @@ async def test_the_purge_is_given_what_ended_long_ago_with_its_blobs(journal: Jo
         await journal.read(record.batch)
 
 
-async def test_what_still_waits_is_kept_with_events_on_a_later_page(journal: Journal, clock: Clock) -> None:
+async def test_waiting_record_is_kept_with_events_on_a_later_page(journal: Journal, clock: Clock) -> None:
     record = await opened(journal, SENT, DEFERRED)
     for number in range(9):
         await journal.note(record.batch, event(0, f"k{number}"))
@@ -160,7 +160,7 @@ async def test_what_still_waits_is_kept_with_events_on_a_later_page(journal: Jou
     assert await old(journal, 14, clock) == []
 
 
-async def test_retention_counts_from_the_last_change(journal: Journal, clock: Clock) -> None:
+async def test_retention_starts_at_the_last_change(journal: Journal, clock: Clock) -> None:
     record = await opened(journal, DEFERRED)
     clock.move(30 * DAY)
     record = await journal.settle(record, {0: SENT})
@@ -171,14 +171,14 @@ async def test_retention_counts_from_the_last_change(journal: Journal, clock: Cl
     assert rows(await old(journal, 14, clock), record) == ["batch"]
 
 
-async def test_events_of_a_record_that_is_gone_go_too(journal: Journal, clock: Clock) -> None:
+async def test_events_of_a_purged_record_are_deleted(journal: Journal, clock: Clock) -> None:
     batch = batch_id()
     await journal.note(batch, event(0, "k"))
     clock.move(15 * DAY)
     assert [each.rows for each in await old(journal, 14, clock)] == [["event-00-k"]]
 
 
-async def test_a_row_of_an_earlier_version_counts_from_its_batch(
+async def test_retention_of_an_older_row_starts_at_its_batch_time(
     journal: Journal, tables: Watched, clock: Clock
 ) -> None:
     record = await opened(journal, SENT)

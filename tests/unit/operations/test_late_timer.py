@@ -32,7 +32,7 @@ def timer(place: Place, recovered: Recovered) -> LateTimer:
     return LateTimer(place.storage.tables, recovered, place.time)
 
 
-async def test_a_timer_in_time_costs_one_read_a_minute(place: Place, timer: LateTimer, recovered: Recovered) -> None:
+async def test_punctual_timer_costs_one_read_per_minute(place: Place, timer: LateTimer, recovered: Recovered) -> None:
     await timer.note()
     place.tables.calls.clear()
     for _ in range(100):
@@ -44,7 +44,7 @@ async def test_a_timer_in_time_costs_one_read_a_minute(place: Place, timer: Late
     assert recovered.runs == 0
 
 
-async def test_a_late_timer_is_stood_in_for_once_in_five_minutes(
+async def test_late_timer_triggers_recovery_once_in_five_minutes(
     place: Place, timer: LateTimer, recovered: Recovered
 ) -> None:
     await timer.note()
@@ -54,14 +54,14 @@ async def test_a_late_timer_is_stood_in_for_once_in_five_minutes(
     assert recovered.runs == 3
 
 
-async def test_of_many_processes_one_stands_in(place: Place, recovered: Recovered) -> None:
+async def test_one_of_several_processes_recovers(place: Place, recovered: Recovered) -> None:
     processes = [LateTimer(place.storage.tables, recovered, place.time) for _ in range(10)]
     await processes[0].note()
     place.time.move(LATE.total_seconds())
     assert sum([await process.run_if_late() for process in processes]) == 1
 
 
-async def test_a_new_deployment_gives_the_timer_its_time(place: Place, timer: LateTimer, recovered: Recovered) -> None:
+async def test_new_deployment_waits_for_the_timer(place: Place, timer: LateTimer, recovered: Recovered) -> None:
     assert not await timer.run_if_late()
     place.time.move((LATE - timedelta(seconds=1)).total_seconds())
     assert not await timer.run_if_late()

@@ -167,7 +167,7 @@ async def test_young_batches_are_not_read(place: Place) -> None:
     assert place.tables.calls["delete_all"] == 1
 
 
-async def test_a_purge_stops_at_its_deadline_deletes_small_kinds_first_and_the_next_finishes(place: Place) -> None:
+async def test_purge_stops_at_its_deadline_and_the_next_run_finishes(place: Place) -> None:
     for number in range(30):
         await place.send()
         await place.idempotency.reserve("shop", f"k{number}", "p", Plan(lane="bulk", entry=b"x", response=b"y"))

@@ -326,7 +326,7 @@ async def test_each_recovered_row_costs_three_operations(place: Place) -> None:
 # ── deadlines ──
 
 
-async def test_a_run_stops_at_its_deadline_and_the_next_ones_finish(place: Place) -> None:
+async def test_run_stops_at_its_deadline_and_later_runs_finish(place: Place) -> None:
     await waiting(place, 400, kind="deferred", at=timedelta(minutes=-10))
     place.tables.take_time(place.time, 0.05)
     runs = 0

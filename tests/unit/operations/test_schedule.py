@@ -63,7 +63,7 @@ async def test_failing_step_is_logged_and_raised_after_all_others_ran(
 
 
 @pytest.mark.parametrize(("timer", "limit"), [("every_minute", 60.0), ("nightly", 540.0)])
-async def test_timer_with_endless_work_ends_in_time_and_says_what_it_left(
+async def test_timer_with_endless_work_ends_in_time_and_reports_the_rest(
     place: Place, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, timer: str, limit: float
 ) -> None:
     """Storage takes time, and every step but the health log has more to do than fits."""
@@ -91,7 +91,7 @@ async def test_timer_with_endless_work_ends_in_time_and_says_what_it_left(
     assert ran == (["health_log"] if timer == "every_minute" else [])
 
 
-def test_the_hosts_time_limit_is_longer_than_any_run() -> None:
+def test_function_timeout_is_longer_than_any_run() -> None:
     """functionTimeout in host.json is nine minutes; the last step of the night begins nothing after eight."""
     timeout = json.loads((ROOT / "host.json").read_text())["functionTimeout"]
     hours, minutes, seconds = map(int, timeout.split(":"))

@@ -69,7 +69,7 @@ async def test_after_the_deadline_nothing_begins_and_what_began_is_finished() ->
     assert begun == list(range(12))
 
 
-async def test_a_failing_item_is_raised_when_its_neighbors_have_ended() -> None:
+async def test_exception_is_raised_after_the_other_items_have_ended() -> None:
     ended: list[int] = []
 
     async def work(number: int) -> bool:
