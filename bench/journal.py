@@ -15,6 +15,7 @@ from relay.bootstrap import Relay, configuration
 from relay.core import entries, ids
 from relay.core.model import Address, Message, MessageStatus, Part, State, Submission
 from relay.journal import records as journal
+from relay.journal.record_rows import partition
 from relay.platform.storage.memory.memory_storage import MemoryTables, memory_storage
 from relay.platform.storage.ports import Entity, Storage
 
@@ -55,7 +56,7 @@ async def _fill(tables: MemoryTables, number: int, now: datetime) -> str:
         for place in range(number // len(ids.SHARDS)):
             part = place * len(ids.SHARDS) / number
             batch = ids.batch_floor(now - age * (1 - part))[:12] + f"7{place:018x}{shard}"
-            key = journal.partition(batch)
+            key = partition(batch)
             await tables.insert(journal.TABLE, msgspec.structs.replace(records[int(part * DAYS)], partition=key))
     return batch
 

@@ -110,7 +110,6 @@ class Operations(UseCases):
         return Purge(
             tables=self.storage.tables,
             blobs=self.storage.blobs,
-            journal=self.journal,
             uploads=self.uploads,
             retention_days=self.settings.retention_days,
             clock=self.clock,

@@ -17,7 +17,7 @@ from relay.delivery.send_groups import SendGroups
 from relay.delivery.send_request import as_sent, send_request_of
 from relay.delivery.settlement import Change
 from relay.journal.content import Content
-from relay.journal.records import Record
+from relay.journal.record_rows import Record
 from relay.platform.log import log_event, log_failure
 from relay.platform.telemetry import OFF, Telemetry, measurement_of
 from relay.providers.contract import Provider

@@ -25,7 +25,8 @@ from relay.delivery.planning_inputs import PlanningInputs
 from relay.delivery.settlement import Change, FollowUp, apply, is_applied, settle
 from relay.journal.change import Decision, change_record
 from relay.journal.intake import Intake
-from relay.journal.records import Journal, Record
+from relay.journal.record_rows import Record
+from relay.journal.records import Journal
 from relay.platform.log import log_event
 from relay.routes.holds import Holds, RouteState
 

@@ -17,7 +17,8 @@ from relay.delivery.planning import FRESH
 from relay.delivery.settlement import Change, FollowUp, apply
 from relay.journal.change import Decision, change_record
 from relay.journal.intake import Intake
-from relay.journal.records import Journal, Record
+from relay.journal.record_rows import Record
+from relay.journal.records import Journal
 from relay.platform.log import log_event
 from relay.platform.resources import poison_of
 from relay.platform.storage.ports import Queues

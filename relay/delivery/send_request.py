@@ -5,7 +5,7 @@ import msgspec
 from relay.core import entries, ids, part_states
 from relay.core.model import Message, Part
 from relay.core.send_request import SendRequest
-from relay.journal.records import Record
+from relay.journal.record_rows import Record
 
 
 def as_sent(record: Record, index: int, message: Message | None) -> Message | None:

@@ -17,7 +17,8 @@ from relay.core.settings import Lane, queues_for
 from relay.journal.change import Decision, RecordChange, change_record
 from relay.journal.dead_letters import DeadLetters
 from relay.journal.pending import Due, Pending, rows_of
-from relay.journal.records import Journal, Record
+from relay.journal.record_rows import Record
+from relay.journal.records import Journal
 from relay.platform.log import log_event
 from relay.platform.storage.ports import Queues
 from relay.platform.telemetry import OFF, Telemetry

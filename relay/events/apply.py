@@ -24,7 +24,8 @@ from relay.events import provider_events
 from relay.events.provider_events import QUEUE, ProviderEvent
 from relay.journal.dead_letters import DeadLetters
 from relay.journal.intake import Intake
-from relay.journal.records import Journal, Record
+from relay.journal.record_rows import Record
+from relay.journal.records import Journal
 from relay.platform import concurrency
 from relay.platform.log import log_event
 from relay.platform.storage.ports import Queues

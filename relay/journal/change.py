@@ -5,7 +5,8 @@ from collections.abc import Awaitable, Callable, Mapping
 import msgspec
 
 from relay.core.model import MessageStatus
-from relay.journal.records import Journal, Record
+from relay.journal.record_rows import Record
+from relay.journal.records import Journal
 from relay.platform.storage.rows import retry_races
 
 

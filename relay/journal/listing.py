@@ -17,7 +17,8 @@ from relay.clients.registry import Client
 from relay.core import ids
 from relay.core.errors import Unavailable
 from relay.core.model import Message, MessageStatus, State, Submission
-from relay.journal.records import Journal, Record
+from relay.journal.record_rows import Record
+from relay.journal.records import Journal
 from relay.platform import concurrency
 
 READ_AT_ONCE = 200

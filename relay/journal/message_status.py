@@ -10,7 +10,8 @@ from relay.core import ids
 from relay.core.errors import NotFound, Refusal
 from relay.core.events import RecordedEvent
 from relay.core.model import MessageStatus, Submission
-from relay.journal.records import Journal, Record
+from relay.journal.record_rows import Record
+from relay.journal.records import Journal
 
 
 class MessageHistory(msgspec.Struct, frozen=True, kw_only=True):

@@ -20,7 +20,8 @@ import msgspec
 
 from relay.core import ids
 from relay.core.model import DEAD, MessageStatus, State
-from relay.journal.records import Journal, Record
+from relay.journal.record_rows import Record
+from relay.journal.records import Journal
 
 MAX_QUERIES = 40
 KEPT_SECONDS = 4.0

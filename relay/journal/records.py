@@ -7,92 +7,39 @@ that a message's whole history is one partition query. See docs/decisions/0003-j
 """
 
 import json
-import logging
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence, Set
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any
 
 import msgspec
 
 from relay.core import entries, ids
-from relay.core.errors import AlreadyExists, NotFound, UnreadableEntry
+from relay.core.errors import AlreadyExists, NotFound
 from relay.core.events import RecordedEvent
-from relay.core.model import FINAL, MessageStatus, Part, State, Submission
+from relay.core.model import MessageStatus, Part, State
 from relay.journal import event_rows
+from relay.journal.record_rows import (
+    ROW,
+    STATUS_PROPERTIES,
+    Record,
+    blob_names,
+    cancelled_indices,
+    client_flag,
+    is_placeholder,
+    partition,
+    readable_records,
+    record_of,
+    row_of,
+    status_properties,
+    timer_flags,
+)
 from relay.platform import resources
-from relay.platform.log import log_event
 from relay.platform.storage.ports import Entity, Query, Tables, Value, every_row
 from relay.platform.storage.rows import RowChange, change_row, retry_races
 
 TABLE = resources.JOURNAL_TABLE
-_ROW = "batch"
-_FATE = ("open", "written_at", "blobs")
 _CANCELLED = MessageStatus(parts=(Part(route="", state=State.CANCELLED),))
-_status_decoder = msgspec.json.Decoder(MessageStatus)
-_encoder = msgspec.json.Encoder()
-
-
-class Record(msgspec.Struct, frozen=True, kw_only=True):
-    """A batch as recorded: its content, and one status per message. `settle` compares the `etag`."""
-
-    batch: str
-    lane: str
-    content: bytes
-    statuses: tuple[MessageStatus, ...]
-    etag: str
-
-    def entry(self) -> entries.BatchEntry:
-        """The batch's content; of erased messages what stays of them. Raises `UnreadableEntry` only if storage changed it."""
-        entry = self._stored()
-        if not any(status.erased for status in self.statuses):
-            return entry
-        pairs = zip(entry.messages, self.statuses, strict=True)
-        messages = tuple(submission.bare() if status.erased else submission for submission, status in pairs)
-        return msgspec.structs.replace(entry, messages=messages)
-
-    def remains(self) -> Mapping[int, Submission]:
-        """By index, what is stored still of messages that are marked as erased: it is about to go, or was left behind."""
-        if not any(status.erased for status in self.statuses):
-            return {}
-        pairs = zip(self._stored().messages, self.statuses, strict=True)
-        return {
-            index: submission
-            for index, (submission, status) in enumerate(pairs)
-            if status.erased and not submission.is_bare
-        }
-
-    def _stored(self) -> entries.BatchEntry:
-        entry = entries.decode_entry(self.content)
-        if not isinstance(entry, entries.BatchEntry):
-            raise UnreadableEntry("the journal holds a reference where a batch belongs")
-        return entry
-
-    def is_erased(self, index: int) -> bool:
-        """Whether one message of the batch was erased."""
-        return index < len(self.statuses) and self.statuses[index].erased is not None
-
-    def having(self, indices: Iterable[int]) -> list[int]:
-        """Those of the indices that the batch has: a reference that names others is not ours."""
-        return [index for index in indices if index < len(self.statuses)]
-
-    def message_id(self, index: int, entry: entries.BatchEntry) -> str:
-        """The public name of one message of the batch."""
-        return str(ids.MessageId(batch=self.batch, index=index, mac=entry.macs[index]))
-
-
-class PurgeBatch(msgspec.Struct, kw_only=True):
-    """What a batch leaves behind: its partition, some of its rows, and the blobs with its content."""
-
-    partition: str
-    rows: list[str] = []
-    blobs: list[str] = []
-
-
-def partition(batch: str) -> str:
-    """The partition of a batch's rows."""
-    return f"{ids.shard(batch)}-{batch}"
 
 
 class Journal:
@@ -110,7 +57,7 @@ class Journal:
         """
         etag = None
         with suppress(AlreadyExists):
-            etag = await self._tables.insert(TABLE, self._opened(entry, content, statuses))
+            etag = await self._tables.insert(TABLE, row_of(entry, content, statuses, written_at=self._clock()))
         if etag is None:
             attempt = partial(self._open_cancelled, entry, content, statuses)
             return await retry_races(attempt, subject="the record of a batch")
@@ -119,28 +66,14 @@ class Journal:
     async def _open_cancelled(
         self, entry: entries.BatchEntry, content: bytes, statuses: Sequence[MessageStatus]
     ) -> Record:
-        place = await self._tables.get(TABLE, partition(entry.batch), _ROW)
-        if not _is_placeholder(place):
+        place = await self._tables.get(TABLE, partition(entry.batch), ROW)
+        if not is_placeholder(place):
             raise AlreadyExists("this batch was seen before")
-        cancelled_unrecorded = _cancelled_indices(place)
+        cancelled_unrecorded = cancelled_indices(place)
         statuses = [_CANCELLED if index in cancelled_unrecorded else status for index, status in enumerate(statuses)]
-        etag = await self._tables.merge(TABLE, self._opened(entry, content, statuses), etag=place.etag)
+        row = row_of(entry, content, statuses, written_at=self._clock())
+        etag = await self._tables.merge(TABLE, row, etag=place.etag)
         return Record(batch=entry.batch, lane=entry.lane, content=content, statuses=tuple(statuses), etag=etag)
-
-    def _opened(self, entry: entries.BatchEntry, content: bytes, statuses: Sequence[MessageStatus]) -> Entity:
-        return Entity(
-            partition=partition(entry.batch),
-            row=_ROW,
-            properties={
-                "lane": entry.lane,
-                "content": content,
-                "count": len(statuses),
-                "blobs": _blobs(entry.messages),
-                **{_client_flag(message.client): True for message in entry.messages},
-                **self._flags(statuses),
-                **_statuses(enumerate(statuses)),
-            },
-        )
 
     async def cancel_unrecorded(self, batch: str, index: int) -> None:
         """Cancel a message whose batch has no record yet, by writing a placeholder row that `open` will find.
@@ -149,39 +82,35 @@ class Journal:
         """
 
         def decide(place: Entity | None) -> RowChange[None]:
-            if place is not None and not _is_placeholder(place):
+            if place is not None and not is_placeholder(place):
                 raise AlreadyExists("this batch has a record")
-            indices = {index} | (_cancelled_indices(place) if place else set())
+            indices = {index} | (cancelled_indices(place) if place else set())
             # Open, so that the purge leaves it alone for as long as the entry may be on its way.
             properties: dict[str, Value] = {"withdrawn": json.dumps(sorted(indices)), "open": True, "sending": False}
             return RowChange(result=None, properties={**properties, "written_at": self._clock()})
 
-        await change_row(self._tables, TABLE, partition(batch), _ROW, decide)
+        await change_row(self._tables, TABLE, partition(batch), ROW, decide)
 
     async def cancelled_unrecorded(self, batch: str) -> Set[int]:
         """Return the cancelled messages of a batch that has no record yet."""
         try:
-            place = await self._tables.get(TABLE, partition(batch), _ROW)
+            place = await self._tables.get(TABLE, partition(batch), ROW)
         except NotFound:
             return frozenset()
-        return _cancelled_indices(place) if _is_placeholder(place) else frozenset()
+        return cancelled_indices(place) if is_placeholder(place) else frozenset()
 
     async def read(self, batch: str) -> Record:
         """Read a record. Raises `NotFound`, and `NewerVersion` for one that only a newer version may touch."""
-        found = await self._tables.get(TABLE, partition(batch), _ROW)
-        if _is_placeholder(found):
+        found = await self._tables.get(TABLE, partition(batch), ROW)
+        if is_placeholder(found):
             raise NotFound("messages of this batch were cancelled; it has no record yet")
-        return _record(found)
+        return record_of(found)
 
     async def settle(self, record: Record, changes: Mapping[int, MessageStatus]) -> Record:
         """Record new statuses of some messages. Raises `Changed` when another writer was first."""
         statuses = tuple(changes.get(index, status) for index, status in enumerate(record.statuses))
-        row = Entity(
-            partition=partition(record.batch),
-            row=_ROW,
-            properties={**self._flags(statuses), **_statuses(changes.items())},
-        )
-        etag = await self._tables.merge(TABLE, row, etag=record.etag)
+        flags = timer_flags(statuses, written_at=self._clock())
+        etag = await self._merge(record, {**flags, **status_properties(changes.items())})
         return msgspec.structs.replace(record, statuses=statuses, etag=etag)
 
     async def mark(self, record: Record, marked: Mapping[int, MessageStatus]) -> Record:
@@ -189,8 +118,7 @@ class Journal:
 
         Unlike a settlement, this does not extend the retention.
         """
-        row = Entity(partition=partition(record.batch), row=_ROW, properties=_statuses(marked.items()))
-        etag = await self._tables.merge(TABLE, row, etag=record.etag)
+        etag = await self._merge(record, status_properties(marked.items()))
         statuses = tuple(marked.get(index, status) for index, status in enumerate(record.statuses))
         return msgspec.structs.replace(record, statuses=statuses, etag=etag)
 
@@ -198,9 +126,11 @@ class Journal:
         """Remove the content of erased messages from a record. Raises `Changed` when another writer was first."""
         remains, messages = record.remains(), record.entry().messages
         content = entries.replace_submissions(record.content, {index: messages[index] for index in remains})
-        properties: dict[str, Value] = {"content": content, "blobs": _blobs(messages)}
-        row = Entity(partition=partition(record.batch), row=_ROW, properties=properties)
-        await self._tables.merge(TABLE, row, etag=record.etag)
+        await self._merge(record, {"content": content, "blobs": blob_names(messages)})
+
+    async def _merge(self, record: Record, properties: Mapping[str, Value]) -> str:
+        row = Entity(partition=partition(record.batch), row=ROW, properties=properties)
+        return await self._tables.merge(TABLE, row, etag=record.etag)
 
     async def forget_events(self, batch: str, indices: Set[int]) -> None:
         """Delete the events of some messages. Rows that also hold events of other messages are rewritten without them."""
@@ -211,13 +141,13 @@ class Journal:
                 gone.append(row.row)
             elif kept is not row:
                 await self._tables.merge(TABLE, kept)
-        await self.delete_rows(partition(batch), gone)
+        await self._tables.delete_all(TABLE, partition(batch), gone)
 
     async def history(self, batch: str) -> tuple[Record, Sequence[RecordedEvent]]:
         """A record and all events of its messages, in one query. Raises `NotFound` and `NewerVersion`."""
         entities = [row async for row in every_row(self._tables, TABLE, Query(partition=partition(batch)))]
-        heads = (entity for entity in entities if entity.row == _ROW and not _is_placeholder(entity))
-        record = next((_record(entity) for entity in heads), None)
+        heads = (entity for entity in entities if entity.row == ROW and not is_placeholder(entity))
+        record = next((record_of(entity) for entity in heads), None)
         if record is None:
             raise NotFound("no such batch")
         found = (event for entity in entities for event in event_rows.events_of(entity))
@@ -256,12 +186,12 @@ class Journal:
         query = Query(
             partition_from=f"{shard}-{ids.batch_floor(since)}",
             partition_before=f"{shard}-{ids.batch_floor(before)}",
-            row=_ROW,
+            row=ROW,
             equals={} if is_sending is None else {"sending": is_sending},
-            select=None if with_content else ("lane", "count", *(_property(index) for index in range(32))),
+            select=None if with_content else ("lane", "count", *STATUS_PROPERTIES),
         )
         page = await self._tables.query(TABLE, query, limit=limit, cursor=cursor)
-        return list(_readable(page.entities)), page.next
+        return list(readable_records(page.entities)), page.next
 
     async def page(
         self,
@@ -311,46 +241,7 @@ class Journal:
     async def between(self, *, shard: str, since: str, before: str, client: str | None = None) -> Sequence[Record]:
         """A shard's records from one name to before another, whole. For ranges that are known to hold few."""
         query = _between(shard, since, before, client)
-        return list(_readable([row async for row in every_row(self._tables, TABLE, query)]))
-
-    async def old_rows(
-        self, *, before: datetime, shard: str, cursor: str | None = None
-    ) -> tuple[Sequence[PurgeBatch], str | None]:
-        """One page of batches made, finished and last written before a moment, for the purge, and the next cursor.
-
-        A batch whose rows run over the page's end comes in two pages. Batches that still wait are left out.
-        """
-        query = Query(
-            partition_from=f"{shard}-",
-            partition_before=f"{shard}-{ids.batch_floor(before)}",
-            select=_FATE,
-        )
-        page = await self._tables.query(TABLE, query, cursor=cursor)
-        kept = await self._kept(page.entities, before)
-        found: dict[str, PurgeBatch] = {}
-        for entity in page.entities:
-            if entity.partition not in kept:
-                old = found.setdefault(entity.partition, PurgeBatch(partition=entity.partition))
-                old.rows.append(entity.row)
-                old.blobs.extend(json.loads(str(entity.properties.get("blobs") or "[]")))
-        return list(found.values()), page.next
-
-    async def _kept(self, entities: Sequence[Entity], before: datetime) -> set[str]:
-        """The partitions that must stay. Events whose record was on the page before are judged by that record."""
-        heads = {entity.partition: entity for entity in entities if entity.row == _ROW}
-        for key in {entity.partition for entity in entities} - heads.keys():
-            with suppress(NotFound):
-                heads[key] = await self._tables.get(TABLE, key, _ROW)
-        return {key for key, head in heads.items() if not _is_over(head, before)}
-
-    def _flags(self, statuses: Iterable[MessageStatus]) -> dict[str, Value]:
-        # What the timers filter on: the sweep wants batches under way, the purge those that ended long enough ago.
-        states = {part.state for status in statuses for part in status.parts}
-        return {"sending": State.SENDING in states, "open": not states <= FINAL, "written_at": self._clock()}
-
-    async def delete_rows(self, partition_key: str, rows: Sequence[str]) -> None:
-        """Delete rows of one batch."""
-        await self._tables.delete_all(TABLE, partition_key, rows)
+        return list(readable_records([row async for row in every_row(self._tables, TABLE, query)]))
 
 
 async def every_record(
@@ -383,71 +274,11 @@ def _place(cursor: str | None) -> tuple[str, str | None]:
     return shard, token or None
 
 
-def _blobs(messages: Iterable[Submission]) -> str:
-    return json.dumps([message.blob for message in messages if message.blob])
-
-
-def _is_over(head: Entity, before: datetime) -> bool:
-    written_at = head.properties.get("written_at")
-    return not head.properties.get("open") and not (isinstance(written_at, datetime) and written_at >= before)
-
-
-def _property(index: int) -> str:
-    return f"m{index:02d}"
-
-
-def _statuses(statuses: Iterable[tuple[int, MessageStatus]]) -> dict[str, Value]:
-    return {_property(index): _encoder.encode(status) for index, status in statuses}
-
-
 def _between(shard: str, since: str, before: str, client: str | None, select: Sequence[str] | None = None) -> Query:
     return Query(
         partition_from=f"{shard}-{since}",
         partition_before=f"{shard}-{before}",
-        row=_ROW,
-        equals={} if client is None else {_client_flag(client): True},
+        row=ROW,
+        equals={} if client is None else {client_flag(client): True},
         select=select,
-    )
-
-
-def _client_flag(client: str) -> str:
-    """The property that says that a batch has messages of a client. Two clients may share one: it only preselects."""
-    return f"by_{client.replace('-', '_')}"
-
-
-def _is_placeholder(entity: Entity) -> bool:
-    return "count" not in entity.properties
-
-
-def _cancelled_indices(entity: Entity) -> Set[int]:
-    return frozenset(json.loads(str(entity.properties["withdrawn"])))
-
-
-def _readable(entities: Iterable[Entity]) -> Iterator[Record]:
-    for entity in entities:
-        if _is_placeholder(entity):
-            continue
-        try:
-            yield _record(entity)
-        except UnreadableEntry as error:
-            batch = entity.partition.partition("-")[2]
-            log_event("record_unreadable", level=logging.WARNING, batch=batch, error=str(error))
-
-
-def _record(entity: Entity) -> Record:
-    properties: Mapping[str, Any] = entity.properties
-    content = properties.get("content", b"")
-    if content:
-        entries.check_version(content)
-    try:
-        statuses = [_status_decoder.decode(properties[_property(index)]) for index in range(properties["count"])]
-    except msgspec.MsgspecError as error:
-        # Perhaps a newer version wrote it: a record read without its content does not show its version.
-        raise UnreadableEntry("a status in the journal cannot be read") from error
-    return Record(
-        batch=entity.partition.partition("-")[2],
-        lane=properties["lane"],
-        content=content,
-        statuses=tuple(statuses),
-        etag=entity.etag,
     )

@@ -24,7 +24,8 @@ from relay.delivery.settlement import FollowUp
 from relay.journal.change import Decision, change_record
 from relay.journal.content import Content
 from relay.journal.dead_letters import DeadLetters
-from relay.journal.records import Journal, Record
+from relay.journal.record_rows import Record
+from relay.journal.records import Journal
 from relay.operations.message_changes import MessageChanges
 from relay.operations.scan import ScanStep, scan_step
 from relay.platform.log import log_event

@@ -18,7 +18,8 @@ from relay.delivery.settlement import FollowUp
 from relay.journal.change import Decision, change_record
 from relay.journal.dead_letters import DeadLetter, DeadLetters
 from relay.journal.pending import Pending, rows_of
-from relay.journal.records import Journal, Record
+from relay.journal.record_rows import Record
+from relay.journal.records import Journal
 from relay.platform.log import log_event
 
 type _StatusChange = Callable[[Record, MessageStatus], MessageStatus | None]

@@ -12,10 +12,10 @@ from relay.core import ids
 from relay.core.outcomes import CAUSES
 from relay.delivery import send_groups
 from relay.journal import dead_letters
-from relay.journal.records import Journal, PurgeBatch
+from relay.journal.old_batches import OldBatch, old_batches
 from relay.platform.concurrency import NEVER, Deadline, Progress, process
 from relay.platform.log import log_event
-from relay.platform.resources import ATTACHMENTS_CONTAINER, CONTENT_CONTAINER
+from relay.platform.resources import ATTACHMENTS_CONTAINER, CONTENT_CONTAINER, JOURNAL_TABLE
 from relay.platform.storage.ports import Blobs, Query, Tables, Value, delete_where
 
 ORPHAN_BLOBS = timedelta(days=130)
@@ -33,14 +33,12 @@ class Purge:
         *,
         tables: Tables,
         blobs: Blobs,
-        journal: Journal,
         uploads: Uploads,
         retention_days: int,
         clock: Callable[[], datetime],
     ) -> None:
         self._tables = tables
         self._blobs = blobs
-        self._journal = journal
         self._uploads = uploads
         self._retention = timedelta(days=retention_days)
         self._clock = clock
@@ -78,24 +76,14 @@ class Purge:
         return total
 
     async def _records(self, deadline: Deadline) -> Progress:
-        return await process(self._old_records(), self._delete_record, limit=RECORDS_AT_ONCE, deadline=deadline)
+        batches = old_batches(self._tables, before=self._clock() - self._retention)
+        return await process(batches, self._delete_record, limit=RECORDS_AT_ONCE, deadline=deadline)
 
-    async def _old_records(self) -> AsyncIterator[PurgeBatch]:
-        before = self._clock() - self._retention
-        for shard in ids.SHARDS:
-            cursor: str | None = None
-            while True:
-                page, cursor = await self._journal.old_rows(before=before, shard=shard, cursor=cursor)
-                for old in page:
-                    yield old
-                if cursor is None:
-                    break
-
-    async def _delete_record(self, old: PurgeBatch) -> bool:
+    async def _delete_record(self, old: OldBatch) -> bool:
         # Blobs first: after a crash the next run finds the record again, but not a blob without a record.
         for blob in old.blobs:
             await self._blobs.delete(CONTENT_CONTAINER, blob)
-        await self._journal.delete_rows(old.partition, old.rows)
+        await self._tables.delete_all(JOURNAL_TABLE, old.partition, old.rows)
         return True
 
     async def _old_dead_letters(self, deadline: Deadline) -> Progress:

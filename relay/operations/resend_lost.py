@@ -17,7 +17,8 @@ from relay.core.errors import NotFound
 from relay.core.events import BounceClass, EventKind, RecipientState, RecordedEvent, recipient_states
 from relay.core.model import DeliveryGuarantee, Part, State, Submission
 from relay.journal.content import Content
-from relay.journal.records import Journal, Record
+from relay.journal.record_rows import Record
+from relay.journal.records import Journal
 from relay.operations.message_changes import MessageChanges, Resend
 from relay.operations.scan import ScanStep, scan_step
 from relay.platform.log import log_event

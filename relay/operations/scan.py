@@ -7,7 +7,8 @@ from typing import Self
 
 import msgspec
 
-from relay.journal.records import Journal, Record
+from relay.journal.record_rows import Record
+from relay.journal.records import Journal
 from relay.platform import concurrency
 
 PAGE = 200

@@ -19,7 +19,8 @@ from relay.delivery.send_request import as_sent, send_request_of
 from relay.delivery.settlement import Change, FollowUp, settle
 from relay.journal.content import Content
 from relay.journal.pending import Due, Pending, rows_of
-from relay.journal.records import Journal, Record
+from relay.journal.record_rows import Record
+from relay.journal.records import Journal
 from relay.platform.concurrency import NEVER, Deadline, Progress
 from relay.platform.log import log_event
 from relay.providers.contract import Provider

@@ -18,7 +18,8 @@ from relay.clients.registry import Policy
 from relay.core import ids
 from relay.core.events import RecordedEvent
 from relay.core.outcomes import CAUSES
-from relay.journal.records import TABLE, partition
+from relay.journal.record_rows import partition
+from relay.journal.records import TABLE
 from relay.platform.storage.ports import Entity
 from tests.api.harness import BASE, Answer, Harness, file, message
 

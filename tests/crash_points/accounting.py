@@ -15,7 +15,8 @@ from relay.core import part_states
 from relay.core.errors import NotFound
 from relay.core.model import DEAD, FINAL, DeliveryGuarantee, Message, MessageStatus, Part, State, Submission
 from relay.journal.pending import rows_of
-from relay.journal.records import Journal, Record
+from relay.journal.record_rows import Record
+from relay.journal.records import Journal
 from relay.platform.resources import CONTENT_CONTAINER
 from relay.platform.storage.memory.memory_storage import MemoryStorage
 from relay.platform.storage.ports import Entity

@@ -150,8 +150,8 @@ MUTANTS = (
     ),
     Mutant(
         module="journal/records.py",
-        old="_statuses(changes.items())},\n        )\n        etag = await self._tables.merge(TABLE, row, etag=record.etag)",
-        new="_statuses(changes.items())},\n        )\n        etag = await self._tables.merge(TABLE, row)",
+        old="        return await self._tables.merge(TABLE, row, etag=record.etag)",
+        new="        return await self._tables.merge(TABLE, row)",
         breaks="a settlement overwrites another's",
     ),
     Mutant(

@@ -26,7 +26,7 @@ from relay.core.errors import NewerVersion, NotFound
 from relay.core.model import DEAD
 from relay.core.outcomes import CAUSES
 from relay.journal.dead_letters import DeadLetter
-from relay.journal.records import Record
+from relay.journal.record_rows import Record
 from relay.operations.message_changes import Redrive
 
 MOST = 500

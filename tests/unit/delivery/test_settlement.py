@@ -13,7 +13,7 @@ from relay.delivery.settlement import MAX_DELAY_SECONDS, SOON, Change, apply, is
 from relay.journal.dead_letters import TABLE as DEAD_LETTERS
 from relay.journal.pending import TABLE as PENDING
 from relay.journal.pending import rows_of
-from relay.journal.records import Record
+from relay.journal.record_rows import Record
 from tests.doubles import START, Place, batch_id, changed, place_of, settings_of
 
 SENDING = part_states.begin(Part(route="", state=State.QUEUED), "main", START)

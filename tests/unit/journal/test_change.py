@@ -7,7 +7,8 @@ import pytest
 from relay.core.errors import Changed, NotFound, Unavailable
 from relay.core.model import MessageStatus, Part, State
 from relay.journal.change import Decision, change_record
-from relay.journal.records import TABLE, Journal, Record, partition
+from relay.journal.record_rows import Record, partition
+from relay.journal.records import TABLE, Journal
 from relay.platform.storage.rows import MAX_RACES
 from tests.doubles import Watched, batch_of, entry_of, submission_of, watched_tables
 

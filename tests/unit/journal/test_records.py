@@ -1,6 +1,5 @@
 """The journal: one row a batch, the insert as duplicate check, the ETag as lock, and pages for the timers."""
 
-from collections.abc import Sequence
 from datetime import timedelta
 
 import pytest
@@ -9,8 +8,8 @@ from relay.core import ids, part_states
 from relay.core.errors import AlreadyExists, Changed, NotFound, UnreadableEntry
 from relay.core.events import RecordedEvent
 from relay.core.model import MessageStatus, Part, State
-from relay.journal.records import TABLE, Journal, PurgeBatch, Record, every_record, partition
-from relay.platform.storage.ports import Entity
+from relay.journal.record_rows import Record
+from relay.journal.records import TABLE, Journal, every_record
 from tests.doubles import MAC_KEY, START, Clock, Watched, batch_id, batch_of, entry_of, submission_of, watched_tables
 
 QUEUED = Part(route="", state=State.QUEUED)
@@ -118,72 +117,3 @@ async def test_scan_finds_every_record_of_a_period(journal: Journal) -> None:
     assert await found(is_sending=True) == [batch for batch in batches[5:35] if batches.index(batch) % 3 == 0]
     light = every_record(journal, since=since, before=before, with_content=False)
     assert {record.content async for record in light} == {b""}
-
-
-async def old(journal: Journal, before_days: float, clock: Clock) -> list[PurgeBatch]:
-    before = clock.now - timedelta(days=before_days)
-    found: list[PurgeBatch] = []
-    for shard in ids.SHARDS:
-        cursor: str | None = None
-        while True:
-            page, cursor = await journal.old_rows(before=before, shard=shard, cursor=cursor)
-            found += page
-            if cursor is None:
-                break
-    return found
-
-
-def rows(found: Sequence[PurgeBatch], record: Record) -> list[str]:
-    return [row for each in found if each.partition == partition(record.batch) for row in each.rows]
-
-
-async def test_old_final_batches_are_listed_with_their_blobs(journal: Journal, clock: Clock) -> None:
-    record = await opened(journal, SENT, SENT, blob="20260301/b")
-    for number in range(9):
-        await journal.note(record.batch, event(0, f"k{number}"))
-    assert await old(journal, 14, clock) == []
-    clock.move(15 * DAY)
-    found = await old(journal, 14, clock)
-    assert rows(found, record) == ["batch", *(f"event-00-k{number}" for number in range(9))]
-    assert [blob for each in found for blob in each.blobs] == ["20260301/b"] * 2
-    for each in found:
-        await journal.delete_rows(each.partition, each.rows)
-    with pytest.raises(NotFound):
-        await journal.read(record.batch)
-
-
-async def test_waiting_record_is_kept_with_events_on_a_later_page(journal: Journal, clock: Clock) -> None:
-    record = await opened(journal, SENT, DEFERRED)
-    for number in range(9):
-        await journal.note(record.batch, event(0, f"k{number}"))
-    clock.move(100 * DAY)
-    assert await old(journal, 14, clock) == []
-
-
-async def test_retention_starts_at_the_last_change(journal: Journal, clock: Clock) -> None:
-    record = await opened(journal, DEFERRED)
-    clock.move(30 * DAY)
-    record = await journal.settle(record, {0: SENT})
-    assert await old(journal, 14, clock) == []
-    clock.move(14 * DAY)
-    assert await old(journal, 14, clock) == []
-    clock.move(1)
-    assert rows(await old(journal, 14, clock), record) == ["batch"]
-
-
-async def test_events_of_a_purged_record_are_deleted(journal: Journal, clock: Clock) -> None:
-    batch = batch_id()
-    await journal.note(batch, event(0, "k"))
-    clock.move(15 * DAY)
-    assert [each.rows for each in await old(journal, 14, clock)] == [["event-00-k"]]
-
-
-async def test_retention_of_an_older_row_starts_at_its_batch_time(
-    journal: Journal, tables: Watched, clock: Clock
-) -> None:
-    record = await opened(journal, SENT)
-    row = await tables.get(TABLE, partition(record.batch), "batch")
-    properties = {name: value for name, value in row.properties.items() if name != "written_at"}
-    await tables.upsert(TABLE, Entity(partition=row.partition, row=row.row, properties=properties))
-    clock.move(15 * DAY)
-    assert rows(await old(journal, 14, clock), record) == ["batch"]

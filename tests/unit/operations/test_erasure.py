@@ -14,7 +14,8 @@ from relay.core.outcomes import Deferred, Rejected, RouteFault, Sent, Unknown
 from relay.core.settings import Route
 from relay.events.provider_events import QUEUE, ProviderEvent
 from relay.journal.pending import TABLE as PENDING
-from relay.journal.records import TABLE, partition
+from relay.journal.record_rows import partition
+from relay.journal.records import TABLE
 from relay.operations.erasure import EVENTS_DELETED_AGAIN, ErasureStep
 from relay.operations.message_changes import Redrive
 from relay.operations.resend_lost import LostMailQuery
@@ -382,7 +383,7 @@ async def test_concurrent_erasures_erase_once(place: Place) -> None:
 
 async def test_record_purged_during_the_scan_is_skipped(place: Place) -> None:
     batch = await place.send(to_ada())
-    place.tables.before("get", lambda: place.journal.delete_rows(partition(batch), ["batch"]))
+    place.tables.before("get", lambda: place.tables.delete(TABLE, partition(batch), "batch"))
     assert await erase(place) == ErasureStep()
 
 

@@ -12,6 +12,7 @@ from relay.core.part_states import AttemptResult
 from relay.core.send_request import SendRequest
 from relay.core.settings import Lane, Route
 from relay.journal import records
+from relay.journal.record_rows import partition
 from relay.operations.sent_checks import CHECK_FOR, FIRST_DELAY, checked
 from relay.platform.storage.ports import Entity
 from tests.doubles import START, Place, Scripted, place_of, settings_of, submission_of
@@ -185,14 +186,14 @@ async def test_interrupted_follow_up_is_finished_by_the_next_run(place: Place) -
 
 async def test_row_of_a_purged_record_is_removed(place: Place) -> None:
     batch = await taken(place)
-    await place.tables.delete(records.TABLE, records.partition(batch), "batch")
+    await place.tables.delete(records.TABLE, partition(batch), "batch")
     await place.sent_checks.run()
     assert (await rows(place), place.script().verified) == ([], [])
 
 
 async def test_newer_record_is_skipped_and_others_are_checked(place: Place) -> None:
     newer, other = await taken(place), await taken(place)
-    row = Entity(partition=records.partition(newer), row="batch", properties={"content": b'{"relay":2}'})
+    row = Entity(partition=partition(newer), row="batch", properties={"content": b'{"relay":2}'})
     await place.tables.merge(records.TABLE, row)
     place.script().verdicts.append(GIVEN_UP)
     await place.sent_checks.run()

@@ -11,7 +11,7 @@ from relay.core.settings import DEFAULT_LANES
 from relay.delivery.settlement import FollowUp
 from relay.journal.dead_letters import DeadLetters
 from relay.journal.pending import Pending
-from relay.journal.records import Record
+from relay.journal.record_rows import Record
 from relay.platform.key_vault import log_expiry
 from relay.platform.resources import TABLES, queues_of
 from relay.platform.storage.memory.memory_storage import memory_storage

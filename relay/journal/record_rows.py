@@ -1,0 +1,165 @@
+"""A batch's record, and how it lies in its row: the pure functions between the two.
+
+See `relay.journal.records` for the whole partition, and docs/decisions/0003-journal.md.
+"""
+
+import json
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from relay.core import entries, ids
+from relay.core.errors import UnreadableEntry
+from relay.core.model import FINAL, MessageStatus, State, Submission
+from relay.platform.log import log_event
+from relay.platform.storage.ports import Entity, Value
+
+ROW = "batch"
+_status_decoder = msgspec.json.Decoder(MessageStatus)
+_encoder = msgspec.json.Encoder()
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    """A batch as recorded: its content, and one status per message. `settle` compares the `etag`."""
+
+    batch: str
+    lane: str
+    content: bytes
+    statuses: tuple[MessageStatus, ...]
+    etag: str
+
+    def entry(self) -> entries.BatchEntry:
+        """The batch's content; of erased messages what stays of them. Raises `UnreadableEntry` only if storage changed it."""
+        entry = self._stored()
+        if not any(status.erased for status in self.statuses):
+            return entry
+        pairs = zip(entry.messages, self.statuses, strict=True)
+        messages = tuple(submission.bare() if status.erased else submission for submission, status in pairs)
+        return msgspec.structs.replace(entry, messages=messages)
+
+    def remains(self) -> Mapping[int, Submission]:
+        """By index, what is stored still of messages that are marked as erased: it is about to go, or was left behind."""
+        if not any(status.erased for status in self.statuses):
+            return {}
+        pairs = zip(self._stored().messages, self.statuses, strict=True)
+        return {
+            index: submission
+            for index, (submission, status) in enumerate(pairs)
+            if status.erased and not submission.is_bare
+        }
+
+    def _stored(self) -> entries.BatchEntry:
+        entry = entries.decode_entry(self.content)
+        if not isinstance(entry, entries.BatchEntry):
+            raise UnreadableEntry("the journal holds a reference where a batch belongs")
+        return entry
+
+    def is_erased(self, index: int) -> bool:
+        """Whether one message of the batch was erased."""
+        return index < len(self.statuses) and self.statuses[index].erased is not None
+
+    def having(self, indices: Iterable[int]) -> list[int]:
+        """Those of the indices that the batch has: a reference that names others is not ours."""
+        return [index for index in indices if index < len(self.statuses)]
+
+    def message_id(self, index: int, entry: entries.BatchEntry) -> str:
+        """The public name of one message of the batch."""
+        return str(ids.MessageId(batch=self.batch, index=index, mac=entry.macs[index]))
+
+
+def _property(index: int) -> str:
+    return f"m{index:02d}"
+
+
+STATUS_PROPERTIES = tuple(_property(index) for index in range(32))
+"""The properties that hold the statuses, each of one message."""
+
+
+def partition(batch: str) -> str:
+    """Return the partition of a batch's rows."""
+    return f"{ids.shard(batch)}-{batch}"
+
+
+def row_of(
+    entry: entries.BatchEntry, content: bytes, statuses: Sequence[MessageStatus], *, written_at: datetime
+) -> Entity:
+    """Return the whole row of a batch."""
+    return Entity(
+        partition=partition(entry.batch),
+        row=ROW,
+        properties={
+            "lane": entry.lane,
+            "content": content,
+            "count": len(statuses),
+            "blobs": blob_names(entry.messages),
+            **{client_flag(message.client): True for message in entry.messages},
+            **timer_flags(statuses, written_at=written_at),
+            **status_properties(enumerate(statuses)),
+        },
+    )
+
+
+def timer_flags(statuses: Iterable[MessageStatus], *, written_at: datetime) -> dict[str, Value]:
+    """Return what the timers filter on: recovery wants batches in progress, the purge those that ended long enough ago."""
+    states = {part.state for status in statuses for part in status.parts}
+    return {"sending": State.SENDING in states, "open": not states <= FINAL, "written_at": written_at}
+
+
+def status_properties(statuses: Iterable[tuple[int, MessageStatus]]) -> dict[str, Value]:
+    """Return the properties that hold these statuses, given by index."""
+    return {_property(index): _encoder.encode(status) for index, status in statuses}
+
+
+def client_flag(client: str) -> str:
+    """Return the property that says that a batch has messages of a client. Two clients may share one: it only preselects."""
+    return f"by_{client.replace('-', '_')}"
+
+
+def blob_names(messages: Iterable[Submission]) -> str:
+    """Return the property with the names of the blobs that hold the messages' content."""
+    return json.dumps([message.blob for message in messages if message.blob])
+
+
+def is_placeholder(entity: Entity) -> bool:
+    """Whether the row only keeps cancellations for a batch that has no record yet."""
+    return "count" not in entity.properties
+
+
+def cancelled_indices(placeholder: Entity) -> Set[int]:
+    """Return the messages that were cancelled before their batch had a record."""
+    return frozenset(json.loads(str(placeholder.properties["withdrawn"])))
+
+
+def readable_records(entities: Iterable[Entity]) -> Iterator[Record]:
+    """Yield the records in these rows. One that cannot be read is logged and left out: it must not hide the others."""
+    for entity in entities:
+        if is_placeholder(entity):
+            continue
+        try:
+            yield record_of(entity)
+        except UnreadableEntry as error:
+            batch = entity.partition.partition("-")[2]
+            log_event("record_unreadable", level=logging.WARNING, batch=batch, error=str(error))
+
+
+def record_of(entity: Entity) -> Record:
+    """Return the record in a row. Raises `NewerVersion` for one that only a newer version may touch."""
+    properties: Mapping[str, Any] = entity.properties
+    content = properties.get("content", b"")
+    if content:
+        entries.check_version(content)
+    try:
+        statuses = [_status_decoder.decode(properties[_property(index)]) for index in range(properties["count"])]
+    except msgspec.MsgspecError as error:
+        # Perhaps a newer version wrote it: a record read without its content does not show its version.
+        raise UnreadableEntry("a status in the journal cannot be read") from error
+    return Record(
+        batch=entity.partition.partition("-")[2],
+        lane=properties["lane"],
+        content=content,
+        statuses=tuple(statuses),
+        etag=entity.etag,
+    )

@@ -1,0 +1,100 @@
+"""Find what the purge may delete: batches that ended long ago, with their events and blobs."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+import pytest
+
+from relay.core.errors import NotFound
+from relay.core.events import RecordedEvent
+from relay.core.model import MessageStatus, Part, State
+from relay.journal.old_batches import OldBatch, old_batches
+from relay.journal.record_rows import Record, partition
+from relay.journal.records import TABLE, Journal
+from relay.platform.storage.ports import Entity, Tables
+from tests.doubles import START, Clock, Watched, batch_id, batch_of, entry_of, submission_of, watched_tables
+
+SENT = MessageStatus(parts=(Part(route="main", state=State.SENT, attempt=1),))
+DEFERRED = MessageStatus(parts=(Part(route="main", state=State.DEFERRED, attempt=1, due_at=START),))
+DAY = 86_400.0
+
+
+@pytest.fixture
+async def tables() -> Watched:
+    return await watched_tables(TABLE, rows_looked_at=4)
+
+
+@pytest.fixture
+def journal(tables: Watched, clock: Clock) -> Journal:
+    return Journal(tables, clock)
+
+
+async def opened(journal: Journal, *statuses: MessageStatus, blob: str | None = None) -> Record:
+    body = entry_of(*(submission_of(blob=blob) for _ in statuses))
+    return await journal.open(batch_of(body), body, statuses)
+
+
+def event(key: str) -> RecordedEvent:
+    return RecordedEvent(index=0, kind="delivered", at=START, key=key, recipient="a@example.com")
+
+
+async def old(tables: Tables, before_days: float, clock: Clock) -> list[OldBatch]:
+    return [batch async for batch in old_batches(tables, before=clock.now - timedelta(days=before_days))]
+
+
+def rows(found: Sequence[OldBatch], record: Record) -> list[str]:
+    return [row for each in found if each.partition == partition(record.batch) for row in each.rows]
+
+
+async def test_old_final_batches_are_listed_with_their_blobs(journal: Journal, tables: Watched, clock: Clock) -> None:
+    record = await opened(journal, SENT, SENT, blob="20260301/b")
+    for number in range(9):
+        await journal.note(record.batch, event(f"k{number}"))
+    assert await old(tables, 14, clock) == []
+    clock.move(15 * DAY)
+    found = await old(tables, 14, clock)
+    assert rows(found, record) == ["batch", *(f"event-00-k{number}" for number in range(9))]
+    assert [blob for each in found for blob in each.blobs] == ["20260301/b"] * 2
+    for each in found:
+        await tables.delete_all(TABLE, each.partition, each.rows)
+    with pytest.raises(NotFound):
+        await journal.read(record.batch)
+
+
+async def test_waiting_record_is_kept_with_events_on_a_later_page(
+    journal: Journal, tables: Watched, clock: Clock
+) -> None:
+    record = await opened(journal, SENT, DEFERRED)
+    for number in range(9):
+        await journal.note(record.batch, event(f"k{number}"))
+    clock.move(100 * DAY)
+    assert await old(tables, 14, clock) == []
+
+
+async def test_retention_starts_at_the_last_change(journal: Journal, tables: Watched, clock: Clock) -> None:
+    record = await opened(journal, DEFERRED)
+    clock.move(30 * DAY)
+    record = await journal.settle(record, {0: SENT})
+    assert await old(tables, 14, clock) == []
+    clock.move(14 * DAY)
+    assert await old(tables, 14, clock) == []
+    clock.move(1)
+    assert rows(await old(tables, 14, clock), record) == ["batch"]
+
+
+async def test_events_of_a_purged_record_are_deleted(journal: Journal, tables: Watched, clock: Clock) -> None:
+    batch = batch_id()
+    await journal.note(batch, event("k"))
+    clock.move(15 * DAY)
+    assert [each.rows for each in await old(tables, 14, clock)] == [["event-00-k"]]
+
+
+async def test_retention_of_an_older_row_starts_at_its_batch_time(
+    journal: Journal, tables: Watched, clock: Clock
+) -> None:
+    record = await opened(journal, SENT)
+    row = await tables.get(TABLE, partition(record.batch), "batch")
+    properties = {name: value for name, value in row.properties.items() if name != "written_at"}
+    await tables.upsert(TABLE, Entity(partition=row.partition, row=row.row, properties=properties))
+    clock.move(15 * DAY)
+    assert rows(await old(tables, 14, clock), record) == ["batch"]
