@@ -5,40 +5,11 @@ time. Storage is in memory, so what its client does is not in it.
 """
 
 import asyncio
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
 
 from tests.api.harness import Harness
-
-_COUNTER = 4
-"""One of the two ids that `sys.monitoring` leaves unassigned."""
-
-
-class Work:
-    """A count of executed instructions."""
-
-    def __init__(self) -> None:
-        self.instructions = 0
-
-    def count(self, *_: object) -> None:
-        """Another one."""
-        self.instructions += 1
-
-
-@contextmanager
-def counted() -> Iterator[Work]:
-    work, monitoring = Work(), sys.monitoring
-    monitoring.use_tool_id(_COUNTER, "work")
-    try:
-        monitoring.register_callback(_COUNTER, monitoring.events.INSTRUCTION, work.count)
-        monitoring.set_events(_COUNTER, monitoring.events.INSTRUCTION)
-        yield work
-    finally:
-        monitoring.set_events(_COUNTER, monitoring.events.NO_EVENTS)
-        monitoring.free_tool_id(_COUNTER)
+from tests.work import counted
 
 
 async def send(relay: Harness, messages: int) -> None:

@@ -16,7 +16,8 @@ from relay.api.messages.idempotency import Repeatable, accept_once, earlier, rep
 from relay.api.messages.send import decide
 from relay.api.problems import WHOLE, Problems
 from relay.api.sendgrid.body import read_body
-from relay.api.sendgrid.mail import Mail, PersonalizedDraft, read_mail
+from relay.api.sendgrid.mail import Mail, read_mail
+from relay.api.sendgrid.personalizations import PersonalizedDraft
 from relay.clients import idempotency
 from relay.core.errors import Problem, Refusal
 from relay.delivery.send_groups import is_group
