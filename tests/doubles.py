@@ -156,7 +156,7 @@ class Scripted:
 
     async def verify(self, request: SendRequest, provider_id: str | None) -> Outcome:
         self.verified.append((request, provider_id))
-        return self.verdicts.popleft() if self.verdicts else Unknown(code="answer_lost")
+        return self.verdicts.popleft() if self.verdicts else Unknown(code="response_lost")
 
     async def close(self) -> None:
         pass

@@ -224,7 +224,7 @@ class Clients:
         try:
             await self._tables.upsert(TABLE, Entity(partition=_USED, row=key_id, properties={"at": now}))
         except StorageError as error:
-            log_event("key_use_not_noted", error=type(error).__name__)
+            log_event("key_use_not_recorded", error=type(error).__name__)
 
     async def last_uses(self) -> Mapping[str, datetime]:
         """Return the last use of each key, by its id, with the precision of an hour."""

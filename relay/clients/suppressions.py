@@ -119,7 +119,7 @@ class Suppressions:
             except Unavailable:
                 if not {client, ALL} <= self._scopes.keys():
                     raise
-                log_event("suppressions_old", level=logging.WARNING, client=client)
+                log_event("suppressions_stale", level=logging.WARNING, client=client)
         return Known((self._scopes[client], self._scopes[ALL]), now)
 
     async def get(self, scope: str, email: str) -> Suppression:

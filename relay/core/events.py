@@ -23,7 +23,7 @@ class EventKind(StrEnum):
     DELIVERED = "delivered"
     """The recipient's server accepted the mail. No event reports the folder."""
     BOUNCED = "bounced"
-    """It will not arrive: refused, given up, or dropped by the provider. `bounce_class` says whose fault it is."""
+    """The mail will not arrive: refused, dropped, or undeliverable after retries. `bounce_class` says whose fault it is."""
     COMPLAINED = "complained"
     """The recipient reported it as spam."""
     OPENED = "opened"
@@ -38,7 +38,7 @@ KINDS: Mapping[EventKind, str] = {
     EventKind.PROCESSED: "The provider has accepted the mail; nothing more is known yet.",
     EventKind.DEFERRED: "The recipient's server deferred the mail; the provider retries.",
     EventKind.DELIVERED: "The recipient's server has accepted the mail.",
-    EventKind.BOUNCED: "The mail will not arrive: refused, given up, or dropped by the provider.",
+    EventKind.BOUNCED: "The mail will not arrive: refused, dropped by the provider, or undeliverable after its retries.",
     EventKind.COMPLAINED: "The recipient reported it as spam.",
     EventKind.OPENED: "The tracking image was loaded, by a person or by a machine.",
     EventKind.CLICKED: "A tracked link was followed, by a person or by a machine.",

@@ -93,7 +93,7 @@ CAUSES = {
     "repeated_failure": "Too many transient failures in a row: the circuit breaker holds the route.",
     "operator": "An operator holds the route.",
     # unknown
-    "answer_lost": "The connection was lost, or timed out, after the message was handed over.",
+    "response_lost": "The connection was lost, or timed out, after the message was handed over.",
     "interrupted": "The process died during the attempt.",
     # from Relay
     "expired": "The message expired before it could be sent.",

@@ -107,7 +107,7 @@ class Delivery:
         try:
             record = await self._journal.read(entry.ref)
         except NotFound:
-            log_event("record_gone", level=logging.WARNING, batch=entry.ref)
+            log_event("record_purged", level=logging.WARNING, batch=entry.ref)
             return
         await self._go_on(record, record.entry(), entry.indices, attempt=None if is_redelivery else entry.attempt)
 

@@ -69,7 +69,7 @@ class Poison:
         elif record is not None:
             indices = record.having(entry.indices)
         else:
-            log_event("record_gone", level=logging.WARNING, batch=batch)
+            log_event("record_purged", level=logging.WARNING, batch=batch)
             return
         log_event("poison", level=logging.ERROR, batch=record.batch, messages=len(indices))
         await self._end(queue, body, record, indices)

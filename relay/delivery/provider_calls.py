@@ -33,7 +33,7 @@ class ProviderCalls:
             async with asyncio.timeout(seconds):
                 return await call(self._providers(route))
         except TimeoutError:
-            return Unknown(code="answer_lost", reply=f"no answer within {seconds:g} seconds")
+            return Unknown(code="response_lost", reply=f"no answer within {seconds:g} seconds")
         except Exception as error:
             log_failure("provider_failed", route=route)
             return Unknown(code="poisoned", reply=type(error).__name__)

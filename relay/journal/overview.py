@@ -51,15 +51,15 @@ _SCALES = {
 
 
 class Point(msgspec.Struct, frozen=True, kw_only=True):
-    """Messages accepted in one step of time, by where they stand now. `failed` are the dead: failed, expired, unknown.
+    """Messages accepted in one step of time, by their current state.
 
-    `moving` are those that wait for nothing but their turn: scheduled, queued, sending.
+    `in_progress` counts scheduled, queued and sending messages; `failed` counts failed, expired and unknown ones.
     """
 
     at: datetime
     accepted: int = 0
     sent: int = 0
-    moving: int = 0
+    in_progress: int = 0
     deferred: int = 0
     held: int = 0
     failed: int = 0
@@ -86,9 +86,9 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
 
 _GROUPS: Mapping[State, str] = {
     **dict.fromkeys(DEAD, "failed"),
-    State.SCHEDULED: "moving",
-    State.QUEUED: "moving",
-    State.SENDING: "moving",
+    State.SCHEDULED: "in_progress",
+    State.QUEUED: "in_progress",
+    State.SENDING: "in_progress",
     State.DEFERRED: "deferred",
     State.HELD: "held",
     State.SENT: "sent",

@@ -40,21 +40,21 @@ _AHEAD = timedelta(days=1)
 
 
 class ErasureStep(ScanStep, frozen=True, kw_only=True):
-    """The messages that a step erased, cancelled first because they still waited, and left because they are `moving`.
+    """The messages that a step erased, cancelled first because they still waited, and left because an attempt was `in_progress`.
 
-    An attempt is in progress for moving messages: repeat the erasure for them. `shared_files` counts files of these messages
+    Repeat the erasure for messages that are in progress. `shared_files` counts files of these messages
     that stay, because other messages may use them.
     """
 
     erased: int = 0
     cancelled: int = 0
-    moving: int = 0
+    in_progress: int = 0
     shared_files: int = 0
 
     @property
     def matches(self) -> int:
         """The messages to the recipient."""
-        return self.erased + self.moving
+        return self.erased + self.in_progress
 
 
 class _Named(msgspec.Struct, frozen=True, kw_only=True):
@@ -99,7 +99,7 @@ class Erasure:
             before=self._clock() + _AHEAD,
             cursor=cursor,
         )
-        log_event("erased", messages=done.erased, cancelled=done.cancelled, moving=done.moving, dry=is_dry)
+        log_event("erased", messages=done.erased, cancelled=done.cancelled, in_progress=done.in_progress, dry=is_dry)
         return done
 
     async def _process(self, recipient: str, record: Record, *, is_dry: bool) -> ErasureStep:
@@ -116,7 +116,7 @@ class Erasure:
         except UnreadableEntry as error:
             log_event("record_unreadable", level=logging.WARNING, batch=record.batch, error=str(error))
         except NotFound:
-            log_event("record_gone", batch=record.batch)
+            log_event("record_purged", batch=record.batch)
         return ErasureStep()
 
     async def _addressed(self, recipient: str, record: Record) -> Mapping[int, _Named]:
@@ -152,7 +152,7 @@ class Erasure:
         return ErasureStep(
             erased=erased,
             cancelled=len(waiting),
-            moving=len(named) - len(over),
+            in_progress=len(named) - len(over),
             shared_files=sum(each.shared_files for each in over.values()),
         )
 
@@ -211,10 +211,10 @@ def _recently_erased(record: Record, now: datetime) -> frozenset[int]:
 def _dry_counts(record: Record, named: Mapping[int, _Named]) -> ErasureStep:
     """Count what a step would do."""
     statuses = [record.statuses[index] for index in named]
-    moving = sum(any(part.state not in FINAL | WAITING for part in status.parts) for status in statuses)
+    in_progress = sum(any(part.state not in FINAL | WAITING for part in status.parts) for status in statuses)
     return ErasureStep(
-        erased=len(named) - moving + len(record.remains()),
+        erased=len(named) - in_progress + len(record.remains()),
         cancelled=sum(part_turns.is_waiting(status) for status in statuses),
-        moving=moving,
+        in_progress=in_progress,
         shared_files=sum(each.shared_files for each in named.values()),
     )

@@ -132,7 +132,7 @@ class MessageChanges:
                 # Still dead; only the newer version can redrive it.
                 continue
             except NotFound:
-                log_event("record_gone", batch=dead.batch)
+                log_event("record_purged", batch=dead.batch)
                 is_redriven = False
             if not is_redriven:
                 # A stale row. (A redriven message's row is removed already, and may exist again.)

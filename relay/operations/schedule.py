@@ -111,6 +111,6 @@ async def _run(steps: Sequence[_Step], clock: Callable[[], datetime]) -> None:
             failures.append(error)
         else:
             if not progress.is_complete:
-                log_event("timer_left_work", level=logging.WARNING, step=step.name, done=progress.done)
+                log_event("timer_unfinished", level=logging.WARNING, step=step.name, done=progress.done)
     if failures:
         raise ExceptionGroup("timer steps failed", failures)

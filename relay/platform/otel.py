@@ -53,7 +53,7 @@ class OpenTelemetry(Telemetry):
             name: meter.create_counter(f"relay.{name}", "{part}", f"Attempts that left a part {name}")
             for name in dict.fromkeys(_COUNTED.values())
         }
-        self._dead_letters = meter.create_counter("relay.dead_letters", "{part}", "Parts given up on")
+        self._dead_letters = meter.create_counter("relay.dead_letters", "{part}", "Parts that became dead letters")
         self._to_sent = meter.create_histogram(
             "relay.time_to_sent", "s", "From accepted to sent", explicit_bucket_boundaries_advisory=_TO_SENT
         )

@@ -24,7 +24,7 @@ class Provider(Protocol):
     async def verify(self, request: SendRequest, provider_id: str | None) -> Outcome | PerRecipient:
         """Find out the outcome of an attempt whose response was lost, or that needs a check.
 
-        Returns `Sent`, `Deferred` (the vendor never accepted it), `Rejected` (accepted, then given up) or still `Unknown`.
+        Returns `Sent`, `Deferred` (the vendor never accepted it), `Rejected` (accepted, then failed) or still `Unknown`.
         """
 
     async def close(self) -> None:

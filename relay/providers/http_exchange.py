@@ -145,7 +145,7 @@ def lost_outcome(lost: LostResponse, provider_id: str | None = None) -> Deferred
     """Return the outcome of a lost response: deferred if certainly nothing was sent, else unknown."""
     if lost.is_certain:
         return Deferred(code="unreachable", reply=lost.reason)
-    return Unknown(code="answer_lost", reply=lost.reason, provider_id=provider_id)
+    return Unknown(code="response_lost", reply=lost.reason, provider_id=provider_id)
 
 
 class ResponseRule(msgspec.Struct, frozen=True, kw_only=True):
@@ -176,7 +176,7 @@ def outcome_by_rules(
     """Return the outcome of the first rule that matches. Without one, the outcome is unknown."""
     rule = next((rule for rule in rules if rule.matches(response)), None)
     if rule is None:
-        return Unknown(code="answer_lost", reply=response.reply)
+        return Unknown(code="response_lost", reply=response.reply)
     if rule.kind is Deferred or rule.kind is RouteFault:
         return rule.kind(code=rule.code, reply=response.reply, retry_after_seconds=retry_after_seconds)
     return rule.kind(code=rule.code, reply=response.reply)

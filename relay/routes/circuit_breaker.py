@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 FAILURES = 10
 SPREAD = timedelta(seconds=5)
 """Consecutive failures must span at least this time: concurrent sends that fail together count as one failure."""
-CODES = frozenset({"provider_unavailable", "unreachable", "answer_lost"})
+CODES = frozenset({"provider_unavailable", "unreachable", "response_lost"})
 """Codes that count: the provider fails, is unreachable, or accepts a message and never responds."""
 
 

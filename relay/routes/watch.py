@@ -50,7 +50,7 @@ class RouteWatch:
                 return None
             hold = await self._hold(part.route, sender, fault)
         except StorageError as error:
-            log_event("route_not_noted", level=logging.WARNING, route=part.route, error=type(error).__name__)
+            log_event("hold_not_recorded", level=logging.WARNING, route=part.route, error=type(error).__name__)
             return None
         other = self._router.alternative(part, submission, message, entry.lane) if message is not None else None
         if other is not None:

@@ -8,7 +8,7 @@ from tests.api.harness import BASE, Harness, file
 from tests.traces import traces
 
 ADA = "ada@example.org"
-NOTHING = {"erased": 0, "cancelled": 0, "moving": 0, "shared_files": 0, "dry_run": False, "is_more": False}
+NOTHING = {"erased": 0, "cancelled": 0, "in_progress": 0, "shared_files": 0, "dry_run": False, "is_more": False}
 GONE = (410, "message_erased")
 
 

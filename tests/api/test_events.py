@@ -80,7 +80,7 @@ async def test_sendgrid_events_are_recorded_for_each_recipient(vendors: Vendors)
     mail = await vendors.sent(to=["ada@example.org", "bob@example.org"])
     ada, bob = vendors.sendgrid.events([mail], "delivered"), vendors.sendgrid.events([mail], "bounce")
     answer = await vendors.post_sendgrid([ada[0], bob[1], {"event": "delivered", "email": "x@y.example"}])
-    assert (answer.status, answer.json) == (200, {"taken": 2, "passed_over": 1})
+    assert (answer.status, answer.json) == (200, {"accepted": 2, "skipped": 1})
     assert await ends(vendors, mail) == [("delivered", None, None), ("bounced", "5.1.1", "address")]
     story = await vendors.status(str(mail.relay_id))
     assert {(each["kind"], each["attempt"]) for each in story["events"]} == {("delivered", 1), ("bounced", 1)}
@@ -90,7 +90,7 @@ async def test_thousands_of_events_in_one_post_are_accepted(vendors: Vendors) ->
     mail = await vendors.sent(to=[f"n{number}@example.org" for number in range(500)])
     posted = [event for kind in ("processed", "delivered", "open") for event in vendors.sendgrid.events([mail], kind)]
     vendors.queues.calls.clear()
-    assert (await vendors.post_sendgrid([*posted, *posted])).json == {"taken": 3000, "passed_over": 0}
+    assert (await vendors.post_sendgrid([*posted, *posted])).json == {"accepted": 3000, "skipped": 0}
     assert vendors.queues.calls["put"] < 60
     assert set(await ends(vendors, mail)) == {("delivered", None, None)}
     assert len((await vendors.status(str(mail.relay_id)))["events"]) == 1500
@@ -147,7 +147,7 @@ async def test_event_grid_reports_are_recorded_for_the_recipient(vendors: Vendor
     mail = await vendors.sent()
     reports = vendors.grid.delivery_reports([mail], "Bounced", "550 5.1.10 RecipientNotFound")
     posted = [as_cloud_event(event) for event in reports] if is_cloud_event else reports
-    assert (await vendors.post_grid(posted)).json == {"taken": 1, "passed_over": 0}
+    assert (await vendors.post_grid(posted)).json == {"accepted": 1, "skipped": 0}
     assert await ends(vendors, mail) == [("bounced", "5.1.10", "address")]
 
 
@@ -191,7 +191,7 @@ async def report(vendors: Vendors, mail: Mail, client: str | None) -> Answer:
 async def test_posted_delivery_report_is_recorded(vendors: Vendors) -> None:
     mail = await vendors.sent()
     answer = await report(vendors, mail, "app")
-    assert (answer.status, answer.json) == (202, {"taken": 1})
+    assert (answer.status, answer.json) == (202, {"accepted": 1})
     assert await ends(vendors, mail) == [("bounced", "5.1.10", "address")]
 
 

@@ -13,7 +13,7 @@ async def test_overview_counts_messages_by_state(relay: Harness) -> None:
     await relay.deliver()
     body = (await relay.call("GET", "/v1/overview", client="boss")).json
     assert body["totals"] == {
-        "accepted": 3, "sent": 1, "moving": 0, "deferred": 1, "held": 0, "failed": 1, "cancelled": 0,
+        "accepted": 3, "sent": 1, "in_progress": 0, "deferred": 1, "held": 0, "failed": 1, "cancelled": 0,
     }  # fmt: skip
     assert body["points"][-1]["accepted"] == 3
     assert body["dead_letters"] == {"count": 1, "is_more": False}

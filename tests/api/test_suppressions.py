@@ -193,10 +193,10 @@ async def test_sendgrid_lists_are_imported_and_updated() -> None:
             assert answer.status == 200, answer.body
             return answer.json
 
-        assert await sync() == {"taken": 1201, "dropped": 0, "is_whole": True}
+        assert await sync() == {"imported": 1201, "removed": 0, "is_complete": True}
         relay.clock.move(60)
         del kept["spam_reports"]["angry@example.org"]
-        assert await sync() == {"taken": 1200, "dropped": 1, "is_whole": True}
+        assert await sync() == {"imported": 1200, "removed": 1, "is_complete": True}
         sent = await relay.call("POST", "/v1/messages", json=message(to=["n7@example.org", "blocked@example.org"]))
         assert sent.json["suppressed"] == [{"email": "n7@example.org", "reason": "provider"}]
         await relay.relay.close()

@@ -50,7 +50,7 @@ async def test_rotated_secret_is_shown_once(relay: Harness) -> None:
 async def test_subscription_is_paused_and_resumed(relay: Harness) -> None:
     where = f"{HOOKS}/{(await subscribe(relay)).json['id']}"
     paused = (await relay.call("PATCH", where, json={"is_enabled": False})).json
-    assert (paused["is_enabled"], paused["disabled_why"]) == (False, "Paused by its client.")
+    assert (paused["is_enabled"], paused["disabled_reason"]) == (False, "Paused by its client.")
     assert (await relay.call("PATCH", where, json={"is_enabled": True})).json["is_enabled"]
 
 
@@ -136,7 +136,7 @@ async def test_test_delivery_is_posted_immediately_and_logged() -> None:
         where = f"{HOOKS}/{made.json['id']}"
         receiver.answers.extend([200, 500])
         good, bad = [(await relay.call("POST", f"{where}/test")).json for _ in range(2)]
-        assert (good["outcome"], good["status"], bad["outcome"], bad["status"]) == ("taken", 200, "failed", 500)
+        assert (good["outcome"], good["status"], bad["outcome"], bad["status"]) == ("succeeded", 200, "failed", 500)
         assert receiver.posts[0].json["type"] == "webhook.test"
         assert receiver.posts[0].headers["webhook-id"] == good["id"]
         log = (await relay.call("GET", f"{where}/deliveries")).json["value"]

@@ -13,7 +13,7 @@ async def test_selected_dead_letter_is_redriven_with_another_sender_and_route(sc
     name = await screen.site.send(to="rejected@relay.test", subject="Once more")
     await screen.go("/console#/deadletters", "Dead letters")
     await screen.row("recipient_refused", "The recipient's server permanently refused the recipient.").wait_for()
-    await screen.row("answer_lost").wait_for()
+    await screen.row("response_lost").wait_for()
     await screen.screenshot("console-deadletters")
     await screen.page.get_by_role("link", name="recipient_refused").click()
     await screen.heading("recipient_refused").wait_for()
@@ -52,16 +52,16 @@ async def test_message_page_redrives_and_discards_a_dead_letter(screen: Screen) 
 async def test_discard_all_empties_the_cause(screen: Screen) -> None:
     await screen.site.send(to="unknown@relay.test", subject="Lost", delivery="at_most_once")
     await screen.go("/console#/deadletters", "Dead letters")
-    await screen.press("Discard all of answer_lost")
+    await screen.press("Discard all of response_lost")
     await screen.page.keyboard.press("Escape")
-    assert await screen.row("answer_lost").count() == 1
-    await screen.press("Redrive all of answer_lost")
+    assert await screen.row("response_lost").count() == 1
+    await screen.press("Redrive all of response_lost")
     await screen.press("Cancel", within=screen.dialog())
-    await screen.press("Discard all of answer_lost")
+    await screen.press("Discard all of response_lost")
     await screen.press("Discard", within=screen.dialog())
     await screen.toast("discarded.")
-    await screen.row("answer_lost").wait_for(state="detached")
-    await screen.go("/console#/deadletters/answer_lost", "answer_lost")
+    await screen.row("response_lost").wait_for(state="detached")
+    await screen.go("/console#/deadletters/response_lost", "response_lost")
     await screen.page.get_by_text("No dead letters").wait_for()
 
 

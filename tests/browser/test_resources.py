@@ -149,7 +149,7 @@ async def test_webhook_can_be_created_tested_paused_rotated_and_deleted(screen: 
         await screen.heading(url).wait_for()
         await screen.press("Test")
         await screen.toast("Test accepted (204")
-        await screen.row("taken", "204").wait_for()
+        await screen.row("succeeded", "204").wait_for()
         await screen.screenshot("console-webhook")
         await screen.press("Pause")
         await screen.page.get_by_text("Paused by its client.").wait_for()

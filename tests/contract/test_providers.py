@@ -174,7 +174,7 @@ async def test_lost_response_is_unknown_and_verified_if_possible(
     given = setup.lost_response()
     outcome = await setup.provider.send(given)
     assert isinstance(outcome, Unknown)
-    assert outcome.code == "answer_lost"
+    assert outcome.code == "response_lost"
     assert len(await setup.arrived()) == 1
     found = await setup.provider.verify(given, outcome.provider_id)
     assert kind(found) is (Sent if "verify" in setup.module.CAPABILITIES.features else Unknown)

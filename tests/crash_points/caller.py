@@ -127,14 +127,14 @@ class Caller:
     async def erase(self, recipient: str) -> None:
         """Erase a recipient's messages; repeat until none of them is being sent."""
         for _ in range(MAX_REPEATS):
-            moving, body = 0, {"recipient": recipient}
+            in_progress, body = 0, {"recipient": recipient}
             while True:
                 step = msgspec.json.decode((await self.insist("POST", "/v1/erase", body)).body)
-                moving += step["moving"]
+                in_progress += step["in_progress"]
                 if not step["is_more"]:
                     break
                 body["cursor"] = step["cursor"]
-            if not moving:
+            if not in_progress:
                 self.erased.add(recipient)
                 return
             await asyncio.sleep(60)

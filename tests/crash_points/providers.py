@@ -144,7 +144,7 @@ class ScriptedProvider:
     async def _silence(self) -> Outcome:
         await asyncio.sleep(SILENCE_SECONDS)
         self._process.raise_if_dead()
-        return Unknown(code="answer_lost")
+        return Unknown(code="response_lost")
 
     async def probe(self) -> Sent | RouteFault:
         """See the contract."""
@@ -155,7 +155,7 @@ class ScriptedProvider:
         """See the contract. The account answers correctly, if it has such a list."""
         fault = await self._process.begin(Operation(name=f"ask {self._route}", is_write=False, is_storage=False))
         if fault is not None or not self._account.knows_attempts:
-            return Unknown(code="answer_lost")
+            return Unknown(code="response_lost")
         for known in self._ledger.acceptances:
             if known.message == parcel.id and known.attempt == parcel.attempt:
                 return Sent(provider_id=known.provider_id)

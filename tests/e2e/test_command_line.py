@@ -216,7 +216,7 @@ async def test_exported_suppressions_can_be_imported(relay: RunningRelay, tmp_pa
 async def test_mail_of_a_recipient_is_erased(relay: RunningRelay) -> None:
     hers = "delivered+ada@relay.test"
     sent = (await run(relay, *sending("--follow", "--json", to=hers))).json["id"]
-    counts = {"erased": 1, "cancelled": 0, "moving": 0, "shared_files": 0}
+    counts = {"erased": 1, "cancelled": 0, "in_progress": 0, "shared_files": 0}
     assert (await run(relay, "erase", hers, "--dry-run", "--json")).json == counts
     assert (await run(relay, "erase", hers, text="n\n")).code == 1
     assert "1 erased, 0 cancelled." in (await run(relay, "erase", hers, "--yes")).output

@@ -66,7 +66,7 @@ def test_causes_excluded_from_the_alert_exist() -> None:
     [listed] = re.findall(r"dynamic\(\[(.*?)\]\)", QUERIES["dead-letters"], flags=re.DOTALL)
     own_fault = set(re.findall(r'"(\w+)"', listed))
     assert own_fault <= CAUSES.keys()
-    assert not own_fault & {"expired", "poisoned", "unreadable", "answer_lost", "content_missing", "no_route"}
+    assert not own_fault & {"expired", "poisoned", "unreadable", "response_lost", "content_missing", "no_route"}
 
 
 def test_every_query_has_a_rule_and_a_section_on_the_page() -> None:

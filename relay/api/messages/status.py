@@ -32,7 +32,7 @@ _UNSENT = frozenset(RecipientStatus(state) for state in FINAL - {State.SENT})
 
 
 async def show(call: Call) -> Response:
-    """Handle GET /v1/messages/{id}: always 200, with `Retry-After` while the message is moving."""
+    """Handle GET /v1/messages/{id}: always 200, with `Retry-After` while the message is in progress."""
     history = await call.services.status_reader.history(call.client, call.values["id"])
     view = await history_view(history, call.services.content)
     return json_response(view, headers={} if view.state in FINAL else {"Retry-After": str(MOVING_RETRY_SECONDS)})

@@ -19,7 +19,7 @@ TAG = Tag(
             description="Returns 200 once the events are stored durably. SendGrid's signature replaces a key.",
             parameters=given.SENDGRID_SIGNATURE,
             body=_EVENTS,
-            responses={200: "shapes.system:EventsTakenView"},
+            responses={200: "shapes.system:EventsAcceptedView"},
             errors=(400, 403, 404, 413),
         ),
         Operation(
@@ -33,7 +33,7 @@ TAG = Tag(
             "schema. The subscription's secret replaces a key.",
             parameters=given.ACS_SECRET,
             body=_EVENTS,
-            responses={200: "shapes.system:EventsTakenView"},
+            responses={200: "shapes.system:EventsAcceptedView"},
             errors=(400, 403, 404, 413),
         ),
         Operation(
@@ -57,7 +57,7 @@ TAG = Tag(
             description="Takes a delivery report (RFC 3464) as it was received, about messages of the caller. Returns 202 "
             "once its events are stored durably.",
             body=Body(others=("message/rfc822",)),
-            responses={202: "shapes.system:EventsTakenView"},
+            responses={202: "shapes.system:EventsAcceptedView"},
             errors=(400, 413),
         ),
     ),

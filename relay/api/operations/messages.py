@@ -68,7 +68,7 @@ TAG = Tag(
             handler="messages.status:show",
             summary="Get a message's state, recipients, attempts and events",
             description="While a message is queued, only its id, state and time are known. `Retry-After` says when to ask again "
-            "while the message is moving.",
+            "while the message is in progress.",
             parameters=(given.MESSAGE_ID,),
             responses={200: "shapes.messages:MessageView"},
             errors=(404,),

@@ -26,7 +26,7 @@ async def recipient(call: Call) -> Response:
     view = ErasedView(
         erased=step.erased,
         cancelled=step.cancelled,
-        moving=step.moving,
+        in_progress=step.in_progress,
         shared_files=step.shared_files,
         dry_run=is_dry,
         is_more=step.cursor is not None,

@@ -128,7 +128,7 @@ async def export(call: Call) -> Response:
 
 
 async def synchronize(call: Call) -> Response:
-    """Handle POST /v1/suppressions/sync: copy a provider's lists, and drop what it no longer lists."""
+    """Handle POST /v1/suppressions/sync: import a provider's lists, and remove addresses that it no longer lists."""
     route = read_request(call.request, SyncRequest).route
     if route not in call.services.settings.routes:
         text = f"Unknown route. Use one of: {', '.join(call.services.settings.routes)}."
@@ -136,7 +136,7 @@ async def synchronize(call: Call) -> Response:
     provider: Any = call.services.provider(route)
     if not hasattr(provider, "suppressed_addresses"):
         raise Refusal(422, "not_carriable", "The provider of this route has no suppression lists.", target="route")
-    began, cursor, taken = call.services.clock(), "", 0
+    began, cursor, imported = call.services.clock(), "", 0
     for _ in range(SYNC_PAGES):
         page = await provider.suppressed_addresses(cursor)
         if isinstance(page, RouteFault | Deferred):
@@ -148,11 +148,11 @@ async def synchronize(call: Call) -> Response:
             for each in found
         ]
         await call.services.suppressions.put(listed)
-        taken += len(listed)
+        imported += len(listed)
         if cursor is None:
             gone = await call.services.suppressions.drop_missing(route, began)
-            return json_response(SuppressionsSynchronizedView(taken=taken, dropped=gone, is_whole=True))
-    return json_response(SuppressionsSynchronizedView(taken=taken, dropped=0, is_whole=False))
+            return json_response(SuppressionsSynchronizedView(imported=imported, removed=gone, is_complete=True))
+    return json_response(SuppressionsSynchronizedView(imported=imported, removed=0, is_complete=False))
 
 
 async def _scope(call: Call, client: str | None, *, for_all: bool | None) -> str:

@@ -9,7 +9,7 @@ import msgspec
 
 from relay.api.app import Call
 from relay.api.http import Response, json_response
-from relay.api.shapes.system import EventsTakenView
+from relay.api.shapes.system import EventsAcceptedView
 from relay.clients.registry import Role
 from relay.core.errors import Refusal, SettingsError
 from relay.events import acs, dsn, sendgrid
@@ -37,13 +37,13 @@ async def from_sendgrid(call: Call) -> Response:
     if not is_signed:
         raise Refusal(403, "bad_signature", "The signature or its timestamp is missing, wrong or too old.")
     items, now = _items(request.body), call.services.clock()
-    taken = 0
+    accepted = 0
     for start in range(0, len(items), _AT_A_TIME):
         found = list(sendgrid.translate(items[start : start + _AT_A_TIME], now))
         await call.services.events.enqueue(found)
-        taken += len(found)
+        accepted += len(found)
         await asyncio.sleep(0)
-    return json_response(EventsTakenView(taken=taken, passed_over=len(items) - taken))
+    return json_response(EventsAcceptedView(accepted=accepted, skipped=len(items) - accepted))
 
 
 async def from_event_grid(call: Call) -> Response:
@@ -53,10 +53,10 @@ async def from_event_grid(call: Call) -> Response:
     items, now = _items(call.request.body), call.services.clock()
     code = acs.validation_code(items)
     if code is not None:
-        return json_response(EventsTakenView(validation_response=code))
+        return json_response(EventsAcceptedView(validation_response=code))
     found = list(acs.translate(items, now))
     await call.services.events.enqueue(found)
-    return json_response(EventsTakenView(taken=len(found), passed_over=len(items) - len(found)))
+    return json_response(EventsAcceptedView(accepted=len(found), skipped=len(items) - len(found)))
 
 
 async def allow_event_grid(call: Call) -> Response:
@@ -76,7 +76,7 @@ async def from_mailbox(call: Call) -> Response:
     client = "" if call.client.role is Role.OPERATOR else call.client.name
     found = dsn.read_report(call.request.body, call.services.clock(), provider=REPORT, client=client)
     await call.services.events.enqueue(found)
-    return json_response(EventsTakenView(taken=len(found)), 202)
+    return json_response(EventsAcceptedView(accepted=len(found)), 202)
 
 
 async def _check_event_grid(call: Call) -> None:

@@ -158,7 +158,7 @@ class CountsView(Struct, frozen=True, kw_only=True):
 
     accepted: Annotated[int, Meta(description="All messages.")]
     sent: Annotated[int, Meta(description="Messages that were sent.")]
-    moving: Annotated[int, Meta(description="Messages that are scheduled, queued or being sent.")]
+    in_progress: Annotated[int, Meta(description="Messages that are scheduled, queued or being sent.")]
     deferred: Annotated[int, Meta(description="Messages that wait for their next attempt.")]
     held: Annotated[int, Meta(description="Messages that wait for a held route.")]
     failed: Annotated[int, Meta(description="Messages that failed, expired or are unknown.")]

@@ -71,7 +71,7 @@ class ErasedView(Struct, frozen=True, kw_only=True):
 
     erased: Annotated[int, Meta(description="The number of messages that were erased.")]
     cancelled: Annotated[int, Meta(description="The number of them that were cancelled first.")]
-    moving: Annotated[int, Meta(description="The number of messages that are being sent: repeat later.")]
+    in_progress: Annotated[int, Meta(description="The number of messages that are being sent: repeat later.")]
     shared_files: Annotated[int, Meta(description="The number of files that other messages still use.")]
     dry_run: Annotated[bool, Meta(description="Whether messages were only counted.")]
     is_more: Annotated[bool, Meta(description="Whether there are more: repeat the request with `cursor`.")]

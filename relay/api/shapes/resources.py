@@ -125,9 +125,11 @@ class SuppressionsImportedView(Struct, frozen=True, kw_only=True):
 class SuppressionsSynchronizedView(Struct, frozen=True, kw_only=True):
     """The result of copying a provider's lists."""
 
-    taken: Annotated[int, Meta(description="The number of addresses that were copied.")]
-    dropped: Annotated[int, Meta(description="The number of addresses that the provider no longer lists.")]
-    is_whole: Annotated[bool, Meta(description="Whether the provider's lists were read to their end.")]
+    imported: Annotated[int, Meta(description="The number of addresses that were imported.")]
+    removed: Annotated[
+        int, Meta(description="The number of addresses that were removed because the provider no longer lists them.")
+    ]
+    is_complete: Annotated[bool, Meta(description="Whether the provider's lists were read to their end.")]
 
 
 class WebhookView(Struct, frozen=True, kw_only=True):
@@ -140,7 +142,7 @@ class WebhookView(Struct, frozen=True, kw_only=True):
     note: Annotated[str, Meta(description="A note for people.")] | UnsetType = UNSET
     created_at: Annotated[Time, Meta(description="When the webhook was created.")]
     is_enabled: Annotated[bool, Meta(description="Whether events are posted.")]
-    disabled_why: Annotated[str, Meta(description="Why the webhook was disabled.")] | UnsetType = UNSET
+    disabled_reason: Annotated[str, Meta(description="Why the webhook was disabled.")] | UnsetType = UNSET
     disabled_at: Annotated[Time, Meta(description="When the webhook was disabled.")] | UnsetType = UNSET
     failing_since: Annotated[Time, Meta(description="Since when every post has failed.")] | UnsetType = UNSET
     old_secret_until: (
@@ -161,7 +163,12 @@ class WebhookDeliveryView(Struct, frozen=True, kw_only=True):
     id: Annotated[str, Meta(description="The event's id.")]
     at: Annotated[Time, Meta(description="When the event was posted.")]
     attempt: Annotated[int, Meta(description="The number of the attempt.")]
-    outcome: Annotated[str, Meta(description="The outcome: taken, failed, given_up or gone.")]
+    outcome: Annotated[
+        str,
+        Meta(
+            description="The outcome: succeeded, failed (Relay retries), exhausted (last retry failed) or gone (410)."
+        ),
+    ]
     status: Annotated[int, Meta(description="The HTTP status of the receiver.")] | UnsetType = UNSET
     error: Annotated[str, Meta(description="Why no response arrived.")] | UnsetType = UNSET
     seconds: Annotated[float, Meta(description="How long the receiver took, in seconds.")]

@@ -32,11 +32,11 @@ class ReadinessView(Struct, frozen=True, kw_only=True):
     )
 
 
-class EventsTakenView(Struct, frozen=True, kw_only=True):
+class EventsAcceptedView(Struct, frozen=True, kw_only=True):
     """The result of a post of events."""
 
-    taken: Annotated[int, Meta(description="The number of events that were recorded.")] | UnsetType = UNSET
-    passed_over: Annotated[int, Meta(description="The number of events that were ignored.")] | UnsetType = UNSET
+    accepted: Annotated[int, Meta(description="The number of events that Relay will process.")] | UnsetType = UNSET
+    skipped: Annotated[int, Meta(description="The number of events that Relay does not process.")] | UnsetType = UNSET
     validation_response: (
         Annotated[str, Meta(description="The code of Event Grid's handshake, sent back.")] | UnsetType
     ) = field(name="validationResponse", default=UNSET)

@@ -34,20 +34,20 @@ def erase(
         )
     request: dict[str, Any] = {"recipient": recipient, "dry_run": dry_run}
     total = call_until_done(
-        context, "/v1/erase", request, ("erased", "cancelled", "moving", "shared_files"), is_quiet=as_json
+        context, "/v1/erase", request, ("erased", "cancelled", "in_progress", "shared_files"), is_quiet=as_json
     )
     if as_json:
         print_json(total)
     else:
         _print(total, is_dry=dry_run)
-    if total["moving"] and not dry_run:
+    if total["in_progress"] and not dry_run:
         raise typer.Exit(ENDED_BADLY)
 
 
 def _print(total: dict[str, int], *, is_dry: bool) -> None:
     would = "would be " if is_dry else ""
     console.print(f"{total['erased']} {would}erased, {total['cancelled']} {would}cancelled.")
-    if total["moving"]:
-        console.print(f"{total['moving']} being sent right now: repeat this in a few minutes.")
+    if total["in_progress"]:
+        console.print(f"{total['in_progress']} in progress: repeat the command in a few minutes.")
     if total["shared_files"]:
         console.print(f"{total['shared_files']} uploaded files kept: other messages may refer to them.")

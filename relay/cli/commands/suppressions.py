@@ -96,4 +96,4 @@ def sync(
 ) -> None:
     """Import a provider's suppression lists."""
     synced = remote_of(context).call("POST", "/v1/suppressions/sync", json={"route": route})
-    print_json(synced) if as_json else console.print(f"{synced['taken']} imported, {synced['dropped']} removed.")
+    print_json(synced) if as_json else console.print(f"{synced['imported']} imported, {synced['removed']} removed.")

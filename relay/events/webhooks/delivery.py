@@ -40,7 +40,7 @@ _AT_ONCE = 8
 
 
 class DeliveryAttempt(msgspec.Struct, frozen=True, kw_only=True):
-    """A row of the delivery log: one attempt of one post. `outcome`: `taken`, `failed`, `given_up` or `gone`."""
+    """A row of the delivery log: one attempt of one post. `outcome`: `succeeded`, `failed`, `exhausted` or `gone`."""
 
     id: str
     at: datetime
@@ -104,7 +104,7 @@ class Webhooks:
             chosen, "webhook.test", name, now, about={"webhook": subscription.id}, source=self._source
         )
         result = await self._post(subscription, Post(id=name, body=body))
-        outcome = "taken" if result.is_success else "failed"
+        outcome = "succeeded" if result.is_success else "failed"
         logged = _attempt_row(Post(id=name, body=""), result, 1, outcome, now)
         await self._tables.upsert_all(LOG, [_row(subscription, logged)])
         return logged
@@ -178,9 +178,9 @@ class Webhooks:
     ) -> None:
         """Write the delivery log, and update the subscription's failures."""
         now = self._clock()
-        failed = "gone" if is_gone else "given_up" if is_last else "failed"
+        failed = "gone" if is_gone else "exhausted" if is_last else "failed"
         rows = [
-            _attempt_row(post, result, entry.attempt, "taken" if result.is_success else failed, now)
+            _attempt_row(post, result, entry.attempt, "succeeded" if result.is_success else failed, now)
             for post, result in done
         ]
         await self._tables.upsert_all(LOG, [_row(subscription, row) for row in rows])

@@ -1,8 +1,8 @@
 """Store webhook subscriptions: table `webhooks`, partition the client, one row per subscription.
 
-The client's settings (`definition`) and the results of deliveries (`failing_since`, `disabled_at`, `disabled_why`) are separate
-properties, so that neither overwrites the other. The signing secret is stored in clear, because every delivery needs it. The
-client sees it once.
+The client's settings (`definition`) and the results of deliveries (`failing_since`, `disabled_at`, `disabled_reason`) are
+separate properties, so that neither overwrites the other. The signing secret is stored in clear, because every delivery needs
+it. The client sees it once.
 """
 
 import base64
@@ -56,19 +56,19 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Subscription(msgspec.Struct, frozen=True, kw_only=True):
-    """A row. `failing_since`: no delivery succeeded since then. `disabled_why` is empty while it is enabled."""
+    """A row. `failing_since`: no delivery succeeded since then. `disabled_reason` is empty while it is enabled."""
 
     id: str
     client: str
     definition: Definition
     failing_since: datetime | None = None
     disabled_at: datetime | None = None
-    disabled_why: str = ""
+    disabled_reason: str = ""
 
     @property
     def is_enabled(self) -> bool:
         """Whether events are posted to it."""
-        return not self.disabled_why
+        return not self.disabled_reason
 
     def wants(self, kind: str) -> bool:
         """Whether it subscribes to events of this kind."""
@@ -128,11 +128,11 @@ class Subscriptions:
 
     async def disable(self, subscription: Subscription, why: str) -> None:
         """Stop posting to a subscription, and record why."""
-        await self._merge(subscription, disabled_why=why, disabled_at=self._clock().isoformat())
+        await self._merge(subscription, disabled_reason=why, disabled_at=self._clock().isoformat())
 
     async def enable(self, subscription: Subscription) -> None:
         """Post to a disabled subscription again, and clear its failures."""
-        await self._merge(subscription, disabled_why="", disabled_at="", failing_since="")
+        await self._merge(subscription, disabled_reason="", disabled_at="", failing_since="")
 
     async def note_failing(self, subscription: Subscription, since: datetime | None) -> None:
         """Record since when deliveries fail; None after a success."""
@@ -159,7 +159,7 @@ def _entity(subscription: Subscription) -> Entity:
             "definition": _encoder.encode(subscription.definition),
             "failing_since": "",
             "disabled_at": "",
-            "disabled_why": subscription.disabled_why,
+            "disabled_reason": subscription.disabled_reason,
         },
     )
 

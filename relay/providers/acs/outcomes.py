@@ -51,10 +51,10 @@ RULES = (
     # the settings
     ResponseRule(first=300, last=407, kind=RouteFault, code="misconfigured",
         source="[errors] 404: no such resource; redirects, 405 to 407: endpoint"),
-    ResponseRule(first=409, kind=Unknown, code="answer_lost", source="RFC 9110 15.5.10: the operation seems to exist already"),
+    ResponseRule(first=409, kind=Unknown, code="response_lost", source="RFC 9110 15.5.10: the operation seems to exist already"),
     ResponseRule(first=410, last=499, kind=Rejected, code="invalid_message", source="[errors] 422; RFC 9110 15.5"),
     # `verify` can look up the operation, so Unknown is safe here.
-    ResponseRule(first=500, last=599, kind=Unknown, code="answer_lost", source="[errors] 500; RFC 9110 15.6"),
+    ResponseRule(first=500, last=599, kind=Unknown, code="response_lost", source="[errors] 500; RFC 9110 15.6"),
 )
 FAILURES = (
     ResponseRule(first=200, pattern="EmailDroppedAllRecipientsSuppressed", kind=Rejected, code="suppressed", source="[seen]"),
@@ -87,14 +87,14 @@ def sent_outcome(result: ExchangeResult, now: datetime, operation: str) -> Outco
 def operation_outcome(result: ExchangeResult, operation: str) -> Outcome:
     """Return the outcome that an operation's status shows. While it runs, the service still sends the message."""
     if isinstance(result, LostResponse):
-        return Unknown(code="answer_lost", reply=result.reason, provider_id=operation)
+        return Unknown(code="response_lost", reply=result.reason, provider_id=operation)
     if not isinstance(result, HttpResponse):
-        return Unknown(code="answer_lost", reply=result.reply, provider_id=operation)
+        return Unknown(code="response_lost", reply=result.reply, provider_id=operation)
     if result.status == 404:
         return Deferred(code="provider_unavailable", reply=result.reply)
     known = _operation(result)
     if known is None:
-        return Unknown(code="answer_lost", reply=result.reply, provider_id=operation)
+        return Unknown(code="response_lost", reply=result.reply, provider_id=operation)
     if known.status == "Succeeded":
         return Sent(provider_id=operation, reply=result.reply)
     if known.status in ("Failed", "Canceled"):

@@ -80,7 +80,7 @@ class Capture:
 
     async def verify(self, request: SendRequest, provider_id: str | None) -> Outcome:
         """Return `Unknown`, to which the test recipient `unknown` leads."""
-        return Unknown(code="answer_lost", provider_id=provider_id)
+        return Unknown(code="response_lost", provider_id=provider_id)
 
     async def close(self) -> None:
         """Close nothing."""
@@ -111,7 +111,7 @@ def _outcome(request: SendRequest, number: int) -> Outcome:
         case "rejected":
             return Rejected(code="recipient_refused", reply="550 5.1.1 test recipient: no such mailbox")
         case "unknown":
-            return Unknown(code="answer_lost", reply="test recipient: the response is lost")
+            return Unknown(code="response_lost", reply="test recipient: the response is lost")
     return Sent(provider_id=f"{request.id}-{request.attempt}", reply="250 2.0.0 kept in the inbox")
 
 

@@ -48,18 +48,18 @@ async def verify(mailbox: Mailbox, attempt_id: str, draft: str | None) -> Outcom
     if not isinstance(found, LookupFailed) and not found:
         found = await find(mailbox, attempt_id)
     if isinstance(found, LookupFailed):
-        return Unknown(code="answer_lost", reply=found.reply, provider_id=draft)
+        return Unknown(code="response_lost", reply=found.reply, provider_id=draft)
     sent = next((copy for copy in found if not copy.is_draft), None)
     if sent is not None:
         return Sent(provider_id=sent.id, reply="a copy is in the mailbox")
     if not found:
-        return Unknown(code="answer_lost", reply="no copy is in the mailbox", provider_id=draft)
+        return Unknown(code="response_lost", reply="no copy is in the mailbox", provider_id=draft)
     drafts = await _drafts_folder(mailbox)
     if any(copy.parent_folder_id != drafts for copy in found):
-        return Unknown(code="answer_lost", reply="a draft is outside Drafts", provider_id=draft)
+        return Unknown(code="response_lost", reply="a draft is outside Drafts", provider_id=draft)
     if all([await _delete(mailbox, copy) for copy in found]):
         return Deferred(code="provider_unavailable", reply="it was still a draft")
-    return Unknown(code="answer_lost", reply="a draft could not be deleted", provider_id=draft)
+    return Unknown(code="response_lost", reply="a draft could not be deleted", provider_id=draft)
 
 
 async def discard(mailbox: Mailbox, attempt_id: str) -> None:

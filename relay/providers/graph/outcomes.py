@@ -74,7 +74,7 @@ RULES = (
     ResponseRule(first=400, last=499, kind=Rejected, code="invalid_message",
         source="[errors] 400, 422; [sendmail] ErrorMimeContentInvalidBase64String"),
     # Mail was sent despite a response of 500 or 504: learn.microsoft.com/answers/questions/2286986 and 5629476.
-    ResponseRule(first=500, last=599, kind=Unknown, code="answer_lost", source="[errors] 500, 504: what was done is not known"),
+    ResponseRule(first=500, last=599, kind=Unknown, code="response_lost", source="[errors] 500, 504: what was done is not known"),
 )
 # fmt: on
 MAILBOX_CODES = frozenset({"missing_permission", "credits_exhausted", "account_restricted"})

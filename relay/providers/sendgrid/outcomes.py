@@ -114,7 +114,11 @@ RULES = (
     # A gateway error means only that the gateway got no response; SendGrid may have accepted the message. The contract of
     # mail/send names no status above 500.
     ResponseRule(
-        first=501, last=599, kind=Unknown, code="answer_lost", source="RFC 9110 sections 15.6.3 (502) and 15.6.5 (504)"
+        first=501,
+        last=599,
+        kind=Unknown,
+        code="response_lost",
+        source="RFC 9110 sections 15.6.3 (502) and 15.6.5 (504)",
     ),
 )
 

@@ -161,7 +161,7 @@ class SendGrid:
         A message in the feed was sent. One that is missing may still appear, so that proves nothing.
         """
         if not self._has_feed:
-            return Unknown(code="answer_lost", provider_id=provider_id)
+            return Unknown(code="response_lost", provider_id=provider_id)
         query = f"(unique_args['relay_id']=\"{request.id}\" AND unique_args['relay_attempt']=\"{request.attempt}\")"
         response = await self._request("GET", "/v3/messages", query={"limit": "1", "query": query})
         found = response.decoded() if isinstance(response, HttpResponse) and response.status == 200 else None
@@ -174,7 +174,7 @@ class SendGrid:
         ):
             return Sent(provider_id=messages[0].get("msg_id"), reply=response.reply)
         reply = response.reply if isinstance(response, HttpResponse) else ""
-        return Unknown(code="answer_lost", provider_id=provider_id, reply=reply)
+        return Unknown(code="response_lost", provider_id=provider_id, reply=reply)
 
     async def close(self) -> None:
         """Close nothing: the session belongs to the process."""

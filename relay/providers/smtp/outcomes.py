@@ -176,7 +176,7 @@ def read_reply(reply: SmtpReply) -> Outcome:
     if rule is not None:
         return rule.kind(code=rule.cause, reply=reply.kept)
     if reply.step == "content":
-        return Unknown(code="answer_lost", reply=reply.kept)
+        return Unknown(code="response_lost", reply=reply.kept)
     return Deferred(code="provider_unavailable", reply=reply.kept)
 
 

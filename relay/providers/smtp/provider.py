@@ -94,7 +94,7 @@ class SmtpProvider:
 
     async def verify(self, request: SendRequest, provider_id: str | None) -> Outcome:
         """Return `Unknown`: an SMTP server cannot look up a message."""
-        return Unknown(code="answer_lost", provider_id=provider_id)
+        return Unknown(code="response_lost", provider_id=provider_id)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -234,7 +234,7 @@ def _lost(connection: SmtpConnection, error: BaseException) -> Deferred | Unknow
     """Return the outcome of a lost or timed-out connection. Before the final dot nothing can have been sent."""
     reply = type(error).__name__
     if connection.is_handed_over:
-        return Unknown(code="answer_lost", reply=reply)
+        return Unknown(code="response_lost", reply=reply)
     return Deferred(code="unreachable", reply=reply)
 
 

@@ -42,7 +42,7 @@ def test_attempt_begins_with_a_lease() -> None:
     assert SENDING.state is State.SENDING
     assert (SENDING.route, SENDING.attempt) == ("main", 1)
     assert SENDING.lease_until == START + timedelta(seconds=LEASE_SECONDS)
-    again = part_states.begin(changed(SENDING, code="answer_lost", slot_at=START), "other", LATER)
+    again = part_states.begin(changed(SENDING, code="response_lost", slot_at=START), "other", LATER)
     assert (again.route, again.attempt, again.code, again.slot_at) == ("other", 2, "", None)
 
 
@@ -60,7 +60,7 @@ def test_postponed_attempt_is_not_counted() -> None:
 
 # ── settling ──
 
-LOST = Unknown(code="answer_lost")
+LOST = Unknown(code="response_lost")
 BUSY = Deferred(code="rate_limited", retry_after_seconds=60)
 TABLE: list[tuple[Outcome, Any, dict[str, Any], tuple[State, str, float | None, int]]] = [
     # outcome, delivery, what else is known: state, cause, due after seconds, attempts counted
@@ -72,11 +72,11 @@ TABLE: list[tuple[Outcome, Any, dict[str, Any], tuple[State, str, float | None, 
     (Deferred(code="unreachable"), AT_MOST_ONCE, {}, (State.DEFERRED, "unreachable", 22.5, 1)),
     (BUSY, SUBMISSION, {}, (State.DEFERRED, "rate_limited", 60.5, 1)),
     (changed(BUSY, retry_after_seconds=90_000), SUBMISSION, {}, (State.DEFERRED, "rate_limited", 3_600.5, 1)),
-    (LOST, SUBMISSION, {}, (State.DEFERRED, "answer_lost", 22.5, 1)),
-    (LOST, SUBMISSION, {"can_verify": True}, (State.DEFERRED, "answer_lost", 90, 1)),
-    (LOST, AT_MOST_ONCE, {}, (State.UNKNOWN, "answer_lost", None, 1)),
-    (LOST, AT_MOST_ONCE, {"can_verify": True}, (State.DEFERRED, "answer_lost", 60, 1)),
-    (LOST, AT_MOST_ONCE, {"can_verify": True, "is_final_check": True}, (State.UNKNOWN, "answer_lost", None, 1)),
+    (LOST, SUBMISSION, {}, (State.DEFERRED, "response_lost", 22.5, 1)),
+    (LOST, SUBMISSION, {"can_verify": True}, (State.DEFERRED, "response_lost", 90, 1)),
+    (LOST, AT_MOST_ONCE, {}, (State.UNKNOWN, "response_lost", None, 1)),
+    (LOST, AT_MOST_ONCE, {"can_verify": True}, (State.DEFERRED, "response_lost", 60, 1)),
+    (LOST, AT_MOST_ONCE, {"can_verify": True, "is_final_check": True}, (State.UNKNOWN, "response_lost", None, 1)),
     (
         RouteFault(code="bad_credentials"),
         SUBMISSION,
@@ -99,7 +99,7 @@ def test_outcome_settles_the_part(
     assert part.attempts[0].seconds == 3.0
 
 
-@pytest.mark.parametrize("answer", [Deferred(code="unreachable"), Unknown(code="answer_lost")])
+@pytest.mark.parametrize("answer", [Deferred(code="unreachable"), Unknown(code="response_lost")])
 def test_retry_due_after_the_expiry_ends_the_part(answer: Outcome) -> None:
     submission = submission_of(expires_at=after(20))
     expected = State.EXPIRED if isinstance(answer, Deferred) else State.UNKNOWN
@@ -205,7 +205,7 @@ def test_attempt_ids_are_unique_and_stable() -> None:
 
 
 def test_part_stays_uncertain_until_the_attempt_is_marked_not_sent() -> None:
-    part = settled(Unknown(code="answer_lost"))
+    part = settled(Unknown(code="response_lost"))
     assert part_states.keeps_route(part)
     part = settled(Deferred(code="unreachable"), part_states.begin(part, "main", LATER))
     assert part_states.is_uncertain(part)
@@ -218,10 +218,10 @@ def test_part_stays_uncertain_until_the_attempt_is_marked_not_sent() -> None:
 
 @pytest.mark.parametrize("state", [State.FAILED, State.EXPIRED, State.CANCELLED])
 def test_uncertain_part_ends_as_unknown(state: State) -> None:
-    doubtful = settled(Unknown(code="answer_lost"))
+    doubtful = settled(Unknown(code="response_lost"))
     assert (part_states.end(doubtful, state, "").state, part_states.end(doubtful, state, "").code) == (
         State.UNKNOWN,
-        "answer_lost",
+        "response_lost",
     )
     assert part_states.end(SENDING, state, "expired").state is state
     assert part_states.end(doubtful, State.SENT, "").state is State.SENT
@@ -287,7 +287,7 @@ def test_first_two_and_latest_attempts_are_kept() -> None:
 def test_uncertain_attempts_are_kept_longest() -> None:
     part = settled(Deferred(code="unreachable"))
     for number in range(2, 51):
-        answer = Unknown(code="answer_lost") if number == 5 else Deferred(code="unreachable")
+        answer = Unknown(code="response_lost") if number == 5 else Deferred(code="unreachable")
         part = settled(answer, changed(part_states.begin(part, "main", START), attempt=number))
     assert [attempt.number for attempt in part.attempts] == [1, 2, 5, *range(34, 51)]
 

@@ -79,6 +79,6 @@ def test_message_may_have_left_once_it_was_sending(state: State) -> None:
 
 
 def test_message_with_an_uncertain_attempt_may_have_left() -> None:
-    lost = Attempt(number=1, route="main", provider="smtp", at=START, outcome="unknown", code="answer_lost")
+    lost = Attempt(number=1, route="main", provider="smtp", at=START, outcome="unknown", code="response_lost")
     deferred = Part(route="main", state=State.DEFERRED, due_at=START, attempts=(lost,))
     assert part_turns.may_have_left(MessageStatus(parts=(deferred,)))

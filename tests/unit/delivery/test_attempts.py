@@ -160,8 +160,8 @@ async def test_uncertain_attempt_is_verified_before_a_resend() -> None:
     [
         (Deferred(code="unreachable"), submission_of(), State.SENT, 1),
         (Deferred(code="unreachable"), AT_MOST_ONCE, State.SENT, 1),
-        (Unknown(code="answer_lost"), submission_of(), State.SENT, 1),
-        (Unknown(code="answer_lost"), AT_MOST_ONCE, State.UNKNOWN, 0),
+        (Unknown(code="response_lost"), submission_of(), State.SENT, 1),
+        (Unknown(code="response_lost"), AT_MOST_ONCE, State.UNKNOWN, 0),
     ],
 )
 async def test_verification_decides_about_the_resend(

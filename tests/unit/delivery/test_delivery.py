@@ -242,12 +242,12 @@ async def test_settlement_that_never_succeeds_leaves_the_attempt_uncertain(place
 
 
 async def test_message_with_lost_responses_is_retried_until_it_expires(place: Place) -> None:
-    place.script().answers.extend([Unknown(code="answer_lost")] * 200)
+    place.script().answers.extend([Unknown(code="response_lost")] * 200)
     batch = await place.send()
     for _ in range(200):
         place.time.move(1200)
         await place.recovery.run()
         await place.work()
     assert await states(place, batch) == [State.UNKNOWN]
-    assert await place.dead_letters.counts() == {"answer_lost": 1}
+    assert await place.dead_letters.counts() == {"response_lost": 1}
     assert len(place.memory.tables.rows(PENDING)) == 0

@@ -41,7 +41,7 @@ def shut(route: str, code: str = "bad_credentials", seconds: float = 300) -> Hel
 
 
 def tried(outcome: str, route: str = "main", **fields: Any) -> Part:
-    attempt = Attempt(number=1, route=route, provider="smtp", at=START, outcome=outcome, code="answer_lost")
+    attempt = Attempt(number=1, route=route, provider="smtp", at=START, outcome=outcome, code="response_lost")
     values: dict[str, Any] = {"route": route, "state": State.DEFERRED, "attempt": 1, "due_at": START}
     return Part(**{**values, "attempts": (attempt,), **fields})
 
@@ -108,8 +108,8 @@ def test_message_with_send_at_is_scheduled_and_then_sent() -> None:
     [
         (FRESH, State.EXPIRED, "expired"),
         (tried("deferred", code="rate_limited"), State.EXPIRED, "rate_limited"),
-        (tried("unknown", code="answer_lost"), State.UNKNOWN, "answer_lost"),
-        (tried("unknown", "spare", code="answer_lost"), State.SENDING, ""),  # to be asked about
+        (tried("unknown", code="response_lost"), State.UNKNOWN, "response_lost"),
+        (tried("unknown", "spare", code="response_lost"), State.SENDING, ""),  # to be asked about
     ],
 )
 def test_expired_part_ends_by_its_last_outcome(part: Part, state: State, code: str) -> None:
@@ -158,14 +158,14 @@ def test_uncertain_part_does_not_fail_over() -> None:
 def test_at_most_once_part_of_a_removed_route_becomes_unknown() -> None:
     submission = submission_of(delivery=DeliveryGuarantee.AT_MOST_ONCE)
     part = tried("unknown", "gone")
-    assert states(plan(part, situation(submission))) == [(State.UNKNOWN, "gone", "answer_lost")]
+    assert states(plan(part, situation(submission))) == [(State.UNKNOWN, "gone", "response_lost")]
     (again,) = plan(part, situation())
     assert (again.state, again.route) == (State.SENDING, "main")
 
 
 def test_redrive_permits_one_attempt_despite_uncertainty() -> None:
     submission = submission_of(delivery=DeliveryGuarantee.AT_MOST_ONCE)
-    dead = part_states.end(tried("unknown"), State.UNKNOWN, "answer_lost")
+    dead = part_states.end(tried("unknown"), State.UNKNOWN, "response_lost")
     back = part_states.redrive(dead, START, 600, None)
     assert back is not None
     (sending,) = plan(back, situation(submission))

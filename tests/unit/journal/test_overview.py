@@ -64,7 +64,7 @@ async def test_message_is_counted_at_its_acceptance_by_its_current_state(journal
     await accepted(journal, in_state(State.SENT), shard="3", at=START - timedelta(minutes=61))
     figures = await Overview(journal, clock).figures(Span.HOUR)
     assert figures.points[-1] == Point(
-        at=figures.points[-1].at, accepted=10, sent=1, moving=3, deferred=1, held=1, failed=3, cancelled=1
+        at=figures.points[-1].at, accepted=10, sent=1, in_progress=3, deferred=1, held=1, failed=3, cancelled=1
     )
     assert figures.points[-3] == Point(at=figures.points[-3].at, accepted=1, sent=1)
     assert total(figures, "accepted") == 11

@@ -44,7 +44,7 @@ async def erase(place: Place, recipient: str = ADA, *, is_dry: bool = False) -> 
     total, cursor = ErasureStep(), None
     while True:
         step = await place.erasure.step(recipient, cursor, is_dry=is_dry)
-        names = ("erased", "cancelled", "moving", "shared_files")
+        names = ("erased", "cancelled", "in_progress", "shared_files")
         total = ErasureStep(**{name: getattr(total, name) + getattr(step, name) for name in names})
         cursor = step.cursor
         if cursor is None:
@@ -202,7 +202,7 @@ async def test_waiting_message_is_cancelled_and_erased(place: Place) -> None:
 
 
 async def test_uncertain_message_ends_unknown(place: Place) -> None:
-    place.script().answers.append(Unknown(code="answer_lost"))
+    place.script().answers.append(Unknown(code="response_lost"))
     batch = await place.send(to_ada())
     assert await erase(place) == ErasureStep(erased=1, cancelled=1)
     assert (await status(place, batch)).state is State.UNKNOWN
@@ -218,21 +218,21 @@ async def test_message_being_sent_is_erased_by_a_repeat(place: Place) -> None:
     place.script().before_send = meanwhile
     place.script().answers.append(TAKEN)
     batch = await place.send(to_ada())
-    assert steps == [ErasureStep(moving=1), ErasureStep(moving=1)]
+    assert steps == [ErasureStep(in_progress=1), ErasureStep(in_progress=1)]
     assert (await status(place, batch)).state is State.SENT
     assert await erase(place) == ErasureStep(erased=1)
     assert await traces(place.memory, *TRACES) == []
 
 
 async def test_waiting_parts_of_a_moving_message_are_cancelled(place: Place) -> None:
-    """Recipients of one message may be in different parts: waiting parts are cancelled, moving ones are left."""
+    """Recipients of one message may be in different parts: waiting parts are cancelled, parts in progress are left."""
     place.script().answers.append(Deferred(code="unreachable"))
     batch = await place.send(to_ada(BOB))
     record = await place.journal.read(batch)
     [part] = record.statuses[0].parts
-    moving = part_states.begin(changed(part, recipients=(1,)), "main", START)
-    await place.journal.settle(record, {0: MessageStatus(parts=(changed(part, recipients=(0,)), moving))})
-    assert await erase(place) == ErasureStep(cancelled=1, moving=1)
+    in_progress = part_states.begin(changed(part, recipients=(1,)), "main", START)
+    await place.journal.settle(record, {0: MessageStatus(parts=(changed(part, recipients=(0,)), in_progress))})
+    assert await erase(place) == ErasureStep(cancelled=1, in_progress=1)
     assert {each.state for each in (await status(place, batch)).parts} == {State.CANCELLED, State.SENDING}
 
 
@@ -368,7 +368,7 @@ async def test_message_redriven_at_the_same_time_is_left(place: Place) -> None:
     place.script().answers.append(Rejected(code="policy_refused"))
     batch = await place.send(to_ada())
     place.tables.before("merge", lambda: place.message_changes.redrive(batch, 0, Redrive()))
-    assert await erase(place) == ErasureStep(moving=1)
+    assert await erase(place) == ErasureStep(in_progress=1)
     assert await erase(place) == ErasureStep(erased=1, cancelled=1)
     assert await traces(place.memory, *TRACES) == []
 
@@ -427,7 +427,7 @@ async def test_interrupted_erasure_is_finished_by_any_scan(place: Place, away: C
     [left] = (await place.journal.read(batch)).entry().messages
     assert left.is_bare == marked
     assert not marked or not await place.message_changes.redrive(batch, 0, Redrive())
-    assert (await erase(place, BOB if marked else ADA)).moving == 0
+    assert (await erase(place, BOB if marked else ADA)).in_progress == 0
     assert await traces(place.memory, *TRACES) == []
     assert await place.dead_letters.counts() == {}
 

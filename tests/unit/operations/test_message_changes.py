@@ -77,7 +77,7 @@ async def test_final_message_is_not_cancelled(place: Place) -> None:
 
 
 async def test_uncertain_message_ends_unknown_when_cancelled(place: Place) -> None:
-    place.script().answers.append(Unknown(code="answer_lost"))
+    place.script().answers.append(Unknown(code="response_lost"))
     batch = await place.send()
     assert not await place.message_changes.cancel(batch, 0)
     assert await state(place, batch) is State.UNKNOWN
@@ -252,10 +252,10 @@ async def test_redriven_message_gets_the_lanes_expiry() -> None:
 
 
 async def test_unknown_message_is_sent_again_by_a_redrive(place: Place) -> None:
-    place.script().answers.append(Unknown(code="answer_lost"))
+    place.script().answers.append(Unknown(code="response_lost"))
     batch = await place.send(submission_of(delivery=DeliveryGuarantee.AT_MOST_ONCE))
-    assert await place.dead_letters.counts() == {"answer_lost": 1}
-    place.script().answers.append(Unknown(code="answer_lost"))
+    assert await place.dead_letters.counts() == {"response_lost": 1}
+    place.script().answers.append(Unknown(code="response_lost"))
     assert await place.message_changes.redrive(batch, 0, Redrive())
     place.time.move(1)
     await place.work()

@@ -208,7 +208,7 @@ async def test_lost_entry_of_a_retry_is_enqueued_again_at_intervals(place: Place
 
 
 async def test_interrupted_retry_is_recovered_after_its_lease(place: Place) -> None:
-    place.script().answers.append(Unknown(code="answer_lost"))
+    place.script().answers.append(Unknown(code="response_lost"))
     batch = await place.send()
     record = await place.journal.read(batch)
     (part,) = record.statuses[0].parts

@@ -87,7 +87,7 @@ async def test_timer_with_endless_work_ends_in_time_and_reports_the_rest(
     assert (place.time.now - before).total_seconds() < limit
     left = [name.partition(".")[0] for name in TIMERS[timer] if not name.startswith(("health_log", "late_timer"))]
     for step in left:
-        assert f'timer_left_work {{"step":"{step}","done":1}}' in caplog.text
+        assert f'timer_unfinished {{"step":"{step}","done":1}}' in caplog.text
     assert ran == (["health_log"] if timer == "every_minute" else [])
 
 

@@ -39,7 +39,7 @@ AFTER: dict[str, Given] = {
     "sent": (Sent(provider_id="op"), State.SENT, None),
     "not known to the provider": (Deferred(code="provider_unavailable"), State.SENT, None),
     "still in progress": (TAKEN, State.SENT, START + 2 * MINUTE),
-    "lost answer": (Unknown(code="answer_lost"), State.SENT, START + 2 * MINUTE),
+    "lost answer": (Unknown(code="response_lost"), State.SENT, START + 2 * MINUTE),
     "route fault": (RouteFault(code="bad_credentials"), State.SENT, START + 2 * MINUTE),
     "given up": (GIVEN_UP, State.FAILED, None),
 }
@@ -65,7 +65,7 @@ def test_checks_back_off_and_end_after_a_day() -> None:
     part, times = sent(), []
     while part.check_at is not None:
         times.append((part.check_at - START).total_seconds())
-        (part,) = checked(part, Unknown(code="answer_lost"), part.check_at)
+        (part,) = checked(part, Unknown(code="response_lost"), part.check_at)
     assert times[:4] == [60, 120, 240, 480]
     assert FIRST_DELAY.total_seconds() == times[0]
     assert CHECK_FOR.total_seconds() / 2 < times[-1] <= CHECK_FOR.total_seconds()

@@ -49,7 +49,7 @@ def record(*parts: Part) -> Record:
     [
         (State.FAILED, "invalid_recipient", "invalid_recipient"),
         (State.EXPIRED, "", "expired"),
-        (State.UNKNOWN, "answer_lost", "answer_lost"),
+        (State.UNKNOWN, "response_lost", "response_lost"),
     ],
 )
 async def test_each_dead_letter_is_logged_once(

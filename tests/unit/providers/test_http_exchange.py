@@ -197,7 +197,7 @@ async def test_redirect_is_not_followed(session: aiohttp.ClientSession) -> None:
 def test_lost_response_gives_deferred_or_unknown() -> None:
     assert lost_outcome(LostResponse(is_certain=True, reason="X")) == Deferred(code="unreachable", reply="X")
     assert lost_outcome(LostResponse(is_certain=False, reason="X"), "id") == Unknown(
-        code="answer_lost", reply="X", provider_id="id"
+        code="response_lost", reply="X", provider_id="id"
     )
 
 
@@ -220,7 +220,7 @@ RULES = (
             HttpResponse(status=503, headers={}),
             Deferred(code="provider_unavailable", reply="503", retry_after_seconds=3),
         ),
-        (HttpResponse(status=599, headers={}, body=b"\xff"), Unknown(code="answer_lost", reply="599 \ufffd")),
+        (HttpResponse(status=599, headers={}, body=b"\xff"), Unknown(code="response_lost", reply="599 \ufffd")),
     ],
 )
 def test_first_matching_rule_decides(response: HttpResponse, outcome: object) -> None:

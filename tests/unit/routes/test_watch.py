@@ -123,7 +123,7 @@ async def test_canary_that_reached_the_provider_releases_the_route(answer: Outco
     assert await watch.states() == {"main": RouteState.ACTIVE}
 
 
-@pytest.mark.parametrize("answer", [Deferred(code="rate_limited"), Unknown(code="answer_lost")])
+@pytest.mark.parametrize("answer", [Deferred(code="rate_limited"), Unknown(code="response_lost")])
 async def test_inconclusive_canary_keeps_the_trial(answer: Outcome) -> None:
     watch = await watch_of()
     await canary(watch)
@@ -145,7 +145,7 @@ async def test_success_does_not_release_a_held_route() -> None:
     assert await watch.states() == {"main": RouteState.HELD}
 
 
-@pytest.mark.parametrize("answer", [Deferred(code="unreachable"), Unknown(code="answer_lost")])
+@pytest.mark.parametrize("answer", [Deferred(code="unreachable"), Unknown(code="response_lost")])
 async def test_consecutive_failures_trip_the_breaker(answer: Outcome) -> None:
     watch = await watch_of()
     for number in range(FAILURES):

@@ -6,7 +6,7 @@ import { dataTable } from "./components.js";
 import { h, svg } from "./dom.js";
 import { axisTime, count, humanize, number } from "./format.js";
 
-export const GROUPS = ["sent", "moving", "deferred", "held", "failed", "cancelled"];
+export const GROUPS = ["sent", "in_progress", "deferred", "held", "failed", "cancelled"];
 const HEIGHT = 100;
 const GAP = 0.22;
 

@@ -84,11 +84,11 @@ export function axisTime(text, span) {
 }
 
 const TONES = {
-  sent: "good", delivered: "good", taken: "good", enabled: "good", ok: "good", active: "good", healthy: "good",
-  queued: "moving", sending: "moving", scheduled: "moving", trial: "moving", processed: "moving", opened: "moving", clicked: "moving",
+  sent: "good", delivered: "good", succeeded: "good", enabled: "good", ok: "good", active: "good", healthy: "good",
+  queued: "in_progress", sending: "in_progress", scheduled: "in_progress", trial: "in_progress", processed: "in_progress", opened: "in_progress", clicked: "in_progress",
   deferred: "warn", warning: "warn", interrupted: "warn", unknown: "bad", not_sent: "warn",
   held: "held", route_fault: "held", paused: "held",
-  given_up: "bad", gone: "bad", disabled: "bad", failed: "bad", rejected: "bad", expired: "bad", bounced: "bad", complained: "bad", fault: "bad", suppressed: "bad", unsubscribed: "warn",
+  exhausted: "bad", gone: "bad", disabled: "bad", failed: "bad", rejected: "bad", expired: "bad", bounced: "bad", complained: "bad", fault: "bad", suppressed: "bad", unsubscribed: "warn",
 };
 
 /** Return the CSS class that colors a state. */

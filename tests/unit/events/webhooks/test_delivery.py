@@ -236,7 +236,7 @@ async def test_failed_post_is_retried_for_a_day(place: Place, webhooks: Webhooks
     assert place.memory.queues.bodies(QUEUE) == []
     assert await outcomes(webhooks, subscription) == [
         *((attempt, "failed", 500) for attempt in range(1, 9)),
-        (9, "given_up", 500),
+        (9, "exhausted", 500),
     ]
 
 
@@ -279,7 +279,7 @@ async def test_subscription_without_success_for_a_day_is_disabled_and_logged(
         place.time.move(delay)
         await work(place, webhooks)
     found = await webhooks.subscriptions.get("shop", subscription.id)
-    assert (found.is_enabled, found.disabled_why) == (False, "No delivery succeeded for a day.")
+    assert (found.is_enabled, found.disabled_reason) == (False, "No delivery succeeded for a day.")
     assert found.disabled_at == place.time()
     assert 'webhook_disabled {"webhook":"wh_1","client":"shop"' in caplog.text
     await webhooks.follow([noted(key="later")])
@@ -298,7 +298,7 @@ async def test_subscription_with_a_success_in_between_stays_enabled(
             receiver.answers.append(TAKEN)
             await webhooks.deliver(next(pack(subscription, [Post(id="evt_other", body="{}")])))
         await work(place, webhooks)
-    assert (await outcomes(webhooks, subscription))[-1] == (9, "given_up", 500)
+    assert (await outcomes(webhooks, subscription))[-1] == (9, "exhausted", 500)
     assert (await webhooks.subscriptions.get("shop", subscription.id)).is_enabled
 
 
@@ -309,7 +309,7 @@ async def test_response_410_disables_at_once(place: Place, webhooks: Webhooks, r
     await work(place, webhooks)
     assert place.memory.queues.bodies(QUEUE) == []
     found = await webhooks.subscriptions.get("shop", subscription.id)
-    assert found.disabled_why == "The receiver returned 410 Gone."
+    assert found.disabled_reason == "The receiver returned 410 Gone."
     assert await outcomes(webhooks, subscription) == [(1, "gone", 410)]
 
 

@@ -31,11 +31,11 @@ RESPONSES: Mapping[str, tuple[int, bytes, type[Outcome], str]] = {
     "no resource": (404, b"", RouteFault, "misconfigured"),
     "a redirect": (301, b"", RouteFault, "misconfigured"),
     "a proxy": (407, b"", RouteFault, "misconfigured"),
-    "an operation that is there": (409, error("Conflict"), Unknown, "answer_lost"),
+    "an operation that is there": (409, error("Conflict"), Unknown, "response_lost"),
     "an entity": (422, b"", Rejected, "invalid_message"),
-    "an internal error": (500, error("InternalServerError"), Unknown, "answer_lost"),
-    "a gateway": (504, b"upstream", Unknown, "answer_lost"),
-    "success of another kind": (200, b"<html>", Unknown, "answer_lost"),
+    "an internal error": (500, error("InternalServerError"), Unknown, "response_lost"),
+    "a gateway": (504, b"upstream", Unknown, "response_lost"),
+    "success of another kind": (200, b"<html>", Unknown, "response_lost"),
 }
 
 
@@ -68,10 +68,10 @@ ENDED = {
     "otherwise": (status("Failed", "Other"), Rejected, "provider_failed"),
     "canceled": (status("Canceled"), Rejected, "provider_failed"),
     "never begun": (HttpResponse(status=404, headers={}), Deferred, "provider_unavailable"),
-    "not to be asked": (HttpResponse(status=403, headers={}), Unknown, "answer_lost"),
-    "in words of another": (HttpResponse(status=200, headers={}, body=b"[]"), Unknown, "answer_lost"),
-    "lost": (LostResponse(is_certain=True, reason="x"), Unknown, "answer_lost"),
-    "without a token": (RouteFault(code="bad_credentials", reply="x"), Unknown, "answer_lost"),
+    "not to be asked": (HttpResponse(status=403, headers={}), Unknown, "response_lost"),
+    "in words of another": (HttpResponse(status=200, headers={}, body=b"[]"), Unknown, "response_lost"),
+    "lost": (LostResponse(is_certain=True, reason="x"), Unknown, "response_lost"),
+    "without a token": (RouteFault(code="bad_credentials", reply="x"), Unknown, "response_lost"),
 }
 
 

@@ -172,14 +172,16 @@ async def test_identity_is_accepted_and_its_refused_token_replaced_once(here: Pl
     here.tokens.refusal = Deferred(code="unreachable", reply="token")
     assert await route.send(send_request(attempt=3)) == here.tokens.refusal
     assert await route.probe() == RouteFault(code="unreachable", reply="token")
-    assert await route.verify(send_request(), None) == Unknown(code="answer_lost", reply="token", provider_id=OPERATION)
+    assert await route.verify(send_request(), None) == Unknown(
+        code="response_lost", reply="token", provider_id=OPERATION
+    )
 
 
 async def test_lost_response_is_verified(here: Place) -> None:
     here.standin.script.cut_after_accept()
     lost = await here.route().send(send_request())
     assert isinstance(lost, Unknown)
-    assert (lost.code, lost.provider_id) == ("answer_lost", OPERATION)
+    assert (lost.code, lost.provider_id) == ("response_lost", OPERATION)
     found = await here.route().verify(send_request(), lost.provider_id)
     assert isinstance(found, Sent)
     assert (found.provider_id, found.check_after_seconds, here.standin.inbox.accepted) == (OPERATION, None, 1)

@@ -65,7 +65,7 @@ async def test_undeletable_draft_stays_unknown(here: Place) -> None:
     here.standin.script.respond(503, operation="delete")
     assert isinstance(unknown, Unknown)
     found = await here.route().verify(send_request(LARGE), unknown.provider_id)
-    assert found == Unknown(code="answer_lost", reply="a draft could not be deleted", provider_id=unknown.provider_id)
+    assert found == Unknown(code="response_lost", reply="a draft could not be deleted", provider_id=unknown.provider_id)
 
 
 @pytest.mark.parametrize("knows_folder", [True, False])
@@ -79,7 +79,7 @@ async def test_draft_outside_drafts_stays_unknown(here: Place, knows_folder: boo
     else:
         here.standin.script.respond(503, operation="read", skip=1)
     found = await here.route().verify(send_request(LARGE), unknown.provider_id)
-    assert found == Unknown(code="answer_lost", reply="a draft is outside Drafts", provider_id=unknown.provider_id)
+    assert found == Unknown(code="response_lost", reply="a draft is outside Drafts", provider_id=unknown.provider_id)
     assert len(here.folder("drafts")) == 1
 
 
@@ -87,7 +87,7 @@ async def test_missing_copy_stays_unknown(here: Place) -> None:
     here.standin.script.cut_after_accept()
     assert isinstance(await here.send(save_to_sent_items=False), Unknown)
     found = await here.route().verify(send_request(), None)
-    assert found == Unknown(code="answer_lost", reply="no copy is in the mailbox")
+    assert found == Unknown(code="response_lost", reply="no copy is in the mailbox")
 
 
 async def test_copy_that_appears_later_is_found() -> None:
@@ -110,7 +110,7 @@ async def test_unreadable_mailbox_stays_unknown(here: Place, draft: str | None) 
     for status, body in ((503, "busy"), (403, "no"), (200, "not json")):
         here.standin.script.respond(status, body, operation="read")
         found = await here.route().verify(send_request(), draft)
-        assert found == Unknown(code="answer_lost", reply=f"{status} {body}", provider_id=draft)
+        assert found == Unknown(code="response_lost", reply=f"{status} {body}", provider_id=draft)
     await here.standin.stop()
     found = await here.route().verify(send_request(), draft)
     assert isinstance(found, Unknown)

@@ -55,10 +55,10 @@ RESPONSES: Mapping[str, tuple[int, bytes, type[Outcome], str]] = {
     "a proxy": (407, b"", RouteFault, "misconfigured"),
     "bad MIME": (400, error("ErrorMimeContentInvalidBase64String"), Rejected, "invalid_message"),
     "an entity": (422, b"", Rejected, "invalid_message"),
-    "an internal error": (500, error("ErrorInternalServerError"), Unknown, "answer_lost"),
-    "a gateway": (502, b"", Unknown, "answer_lost"),
-    "a gateway that waited": (504, error("UnknownError"), Unknown, "answer_lost"),
-    "success of another kind": (200, b"<html>", Unknown, "answer_lost"),
+    "an internal error": (500, error("ErrorInternalServerError"), Unknown, "response_lost"),
+    "a gateway": (502, b"", Unknown, "response_lost"),
+    "a gateway that waited": (504, error("UnknownError"), Unknown, "response_lost"),
+    "success of another kind": (200, b"<html>", Unknown, "response_lost"),
 }
 
 
@@ -90,14 +90,14 @@ def test_accepted_reply_has_the_request_id() -> None:
 def test_lost_response_and_missing_token_give_their_outcomes() -> None:
     assert outcome_of(LostResponse(is_certain=True, reason="x"), NOW) == Deferred(code="unreachable", reply="x")
     assert outcome_of(LostResponse(is_certain=False, reason="x"), NOW, provider_id="draft") == Unknown(
-        code="answer_lost", reply="x", provider_id="draft"
+        code="response_lost", reply="x", provider_id="draft"
     )
     fault = RouteFault(code="bad_credentials", reply="AADSTS")
     assert outcome_of(fault, NOW) == fault
 
 
 def test_unknown_before_the_send_step_becomes_deferred() -> None:
-    assert before_sending(Unknown(code="answer_lost", reply="504")) == Deferred(
+    assert before_sending(Unknown(code="response_lost", reply="504")) == Deferred(
         code="provider_unavailable", reply="504"
     )
     rejected = Rejected(code="invalid_message")

@@ -66,12 +66,12 @@ RESPONSES: Mapping[str, tuple[int, bytes, type[Outcome], str]] = {
     "too many requests": (429, errors("too many requests"), Deferred, "rate_limited"),
     "another region": (451, errors("unavailable"), RouteFault, "misconfigured"),
     "server error": (500, errors("internal server error"), Deferred, "provider_unavailable"),
-    "a gateway without a response": (502, b"<html>Bad Gateway</html>", Unknown, "answer_lost"),
+    "a gateway without a response": (502, b"<html>Bad Gateway</html>", Unknown, "response_lost"),
     "the service is away": (503, errors("service unavailable"), Deferred, "provider_unavailable"),
-    "a gateway that waited": (504, b"", Unknown, "answer_lost"),
-    "an undefined status": (600, b"", Unknown, "answer_lost"),
-    "a success that is none": (204, b"", Unknown, "answer_lost"),
-    "validated only, without sandbox mode": (200, b"", Unknown, "answer_lost"),
+    "a gateway that waited": (504, b"", Unknown, "response_lost"),
+    "an undefined status": (600, b"", Unknown, "response_lost"),
+    "a success that is none": (204, b"", Unknown, "response_lost"),
+    "validated only, without sandbox mode": (200, b"", Unknown, "response_lost"),
 }
 
 

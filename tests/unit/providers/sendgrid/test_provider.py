@@ -123,20 +123,20 @@ async def test_lost_response_is_unknown(standin: SendGridStandIn, session: aioht
     standin.script.cut_after_accept()
     outcome = await route(standin.url, session).send(send_request())
     assert isinstance(outcome, Unknown)
-    assert outcome.code == "answer_lost"
+    assert outcome.code == "response_lost"
     assert standin.inbox.accepted == 1
 
 
 async def test_gateway_timeout_is_unknown(standin: SendGridStandIn, session: aiohttp.ClientSession) -> None:
     standin.script.accept_then(504, "upstream timed out")
     outcome = await route(standin.url, session).send(send_request())
-    assert outcome == Unknown(code="answer_lost", reply="504 upstream timed out")
+    assert outcome == Unknown(code="response_lost", reply="504 upstream timed out")
 
 
 async def test_response_timeout_is_unknown(standin: SendGridStandIn, session: aiohttp.ClientSession) -> None:
     standin.script.hang(after_accept=True)
     outcome = await route(standin.url, session, timeout_seconds=0.3).send(send_request())
-    assert outcome == Unknown(code="answer_lost", reply="TimeoutError")
+    assert outcome == Unknown(code="response_lost", reply="TimeoutError")
 
 
 async def test_cancelled_send_raises(standin: SendGridStandIn, session: aiohttp.ClientSession) -> None:
@@ -265,7 +265,7 @@ async def test_lost_response_without_the_activity_feed_stays_unknown(
     await route(standin.url, session).send(send_request())
     requests = standin.inbox.requests
     assert await route(standin.url, session).verify(send_request(), "id") == Unknown(
-        code="answer_lost", provider_id="id"
+        code="response_lost", provider_id="id"
     )
     assert standin.inbox.requests == requests
     refused = await route(standin.url, session, activity_feed=True).verify(send_request(), "id")

@@ -11,7 +11,7 @@ from relay.providers.smtp.settings import PRIVATE_NAMES, SETTINGS
 
 PAGE = (Path(__file__).parents[4] / "docs/providers/smtp.md").read_text(encoding="utf-8")
 _SETTINGS = PAGE[PAGE.index("## Settings of a route") : PAGE.index("`senders`, `concurrency`")]
-_OWN_CAUSES = ("unreachable", "answer_lost", "secret_unavailable")
+_OWN_CAUSES = ("unreachable", "response_lost", "secret_unavailable")
 
 
 def test_page_lists_every_setting() -> None:

@@ -54,21 +54,21 @@ async def test_step_timeout_is_deferred(place: Place, operation: str) -> None:
 
 async def test_connection_lost_after_the_final_dot_is_unknown(place: Place) -> None:
     place.script.cut_after_accept()
-    assert await place.send() == Unknown(code="answer_lost", reply="SMTPServerDisconnected")
+    assert await place.send() == Unknown(code="response_lost", reply="SMTPServerDisconnected")
     assert place.inbox.accepted == 1
 
 
 async def test_missing_reply_to_the_final_dot_is_unknown(place: Place) -> None:
     place.script.hang(after_accept=True)
     route = place.route(SmtpTimeouts(content_seconds=SHORT))
-    assert await route.send(send_request()) == Unknown(code="answer_lost", reply="SMTPReadTimeoutError")
+    assert await route.send(send_request()) == Unknown(code="response_lost", reply="SMTPReadTimeoutError")
     await place.inbox.wait_for(1)
 
 
 async def test_attempt_timeout_after_the_final_dot_is_unknown(place: Place) -> None:
     place.script.hang(after_accept=True)
     route = place.route(SmtpTimeouts(attempt_seconds=1.0))
-    assert await route.send(send_request()) == Unknown(code="answer_lost", reply="TimeoutError")
+    assert await route.send(send_request()) == Unknown(code="response_lost", reply="TimeoutError")
     await place.inbox.wait_for(1)
 
 
@@ -82,7 +82,7 @@ async def test_attempt_timeout_before_the_final_dot_is_deferred(place: Place, op
 
 async def test_undefined_reply_is_unknown_only_after_the_final_dot(place: Place) -> None:
     place.script.accept_then(699, "what", operation="send")
-    assert await place.send() == Unknown(code="answer_lost", reply="699 what")
+    assert await place.send() == Unknown(code="response_lost", reply="699 what")
     place.script.respond(699, "what", operation="mail")
     assert await place.send() == Deferred(code="provider_unavailable", reply="699 what")
 
@@ -141,7 +141,7 @@ async def test_reused_connection_lost_after_the_final_dot_is_unknown_and_not_res
     route = place.route()
     await route.send(send_request())
     place.script.cut_after_accept()
-    assert code_of(await route.send(send_request())) == ("Unknown", "answer_lost")
+    assert code_of(await route.send(send_request())) == ("Unknown", "response_lost")
     assert (place.standin.connections, place.inbox.accepted) == (1, 2)
 
 
@@ -172,7 +172,7 @@ async def test_slot_timeout_is_deferred(place: Place) -> None:
         code="provider_unavailable", reply="no connection became free in time"
     )
     place.standin.release()
-    assert code_of(await first) == ("Unknown", "answer_lost")
+    assert code_of(await first) == ("Unknown", "response_lost")
     assert isinstance(await route.send(send_request()), Sent)
 
 

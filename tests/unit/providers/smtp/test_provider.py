@@ -328,7 +328,7 @@ async def test_connection_limit_reply_is_rate_limited(tmp_path: Path) -> None:
 
 
 async def test_verify_is_always_unknown(place: Place) -> None:
-    assert await place.route().verify(send_request(), "A1") == Unknown(code="answer_lost", provider_id="A1")
+    assert await place.route().verify(send_request(), "A1") == Unknown(code="response_lost", provider_id="A1")
     assert "verify" not in provider.CAPABILITIES.features
 
 

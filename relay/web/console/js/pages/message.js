@@ -104,7 +104,7 @@ function recipientList({ recipients = [] }, meanings) {
 
 function timeline(message, meanings) {
   const steps = [
-    { at: message.created_at, state: "moving", what: "Accepted", by: message.client },
+    { at: message.created_at, state: "in_progress", what: "Accepted", by: message.client },
     ...(message.attempts ?? []).map((attempt) => ({ ...attempt, state: toneOf(attempt.outcome), what: `Attempt ${attempt.number}: ${humanize(attempt.outcome)}`, by: `${attempt.route === attempt.provider ? attempt.route : `${attempt.route} (${attempt.provider})`}, ${duration(attempt.seconds ?? 0)}` })),
     ...(message.events ?? []).map((event) => ({ ...event, state: toneOf(event.kind), what: humanize(event.kind), by: [event.recipient, event.provider].filter(Boolean).join(", ") })),
   ].sort((one, other) => new Date(one.at) - new Date(other.at));

@@ -83,7 +83,7 @@ function tiles({ totals, median_seconds: median, p95_seconds: p95 }) {
   const tile = (name, value, group) => h("div", { class: "tile" }, h("dt", {}, group && h("span", { class: `swatch ${group}` }), name), h("dd", {}, value));
   return h("dl", { class: "tiles" },
     tile("Accepted", number(totals.accepted)),
-    GROUPS.filter((group) => group !== "cancelled" || totals.cancelled).map((group) => tile(capitalized(group), number(totals[group]), group)),
+    GROUPS.filter((group) => group !== "cancelled" || totals.cancelled).map((group) => tile(capitalized(humanize(group)), number(totals[group]), group)),
     median != null && tile("Time to send", h("span", { title: `Median; 95 % within ${duration(p95)}` }, duration(median))));
 }
 

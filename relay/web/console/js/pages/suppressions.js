@@ -133,9 +133,9 @@ async function syncProvider(done) {
   const routes = (await get("/v1/routes")).value.map(({ name, provider }) => [name, `${name} (${provider})`]);
   const route = field({ name: "route", label: "Route", options: routes });
   const run = async () => {
-    const { taken, dropped, is_whole: isWhole } = await call("POST", "/v1/suppressions/sync", { body: { route: route.read() } });
+    const { imported, removed, is_complete: isComplete } = await call("POST", "/v1/suppressions/sync", { body: { route: route.read() } });
     done();
-    return `${count(taken, "address", "addresses")} added, ${dropped} removed${isWhole ? "" : ". There are more: run it again"}.`;
+    return `${count(imported, "address", "addresses")} added, ${removed} removed${isComplete ? "" : ". There are more: run it again"}.`;
   };
   await openDialog({ title: "Sync from a provider", text: "Adds the addresses on the provider's suppression lists. Addresses that the provider has removed from its lists are removed here too.", action: "Sync", fields: [route], run });
 }

@@ -51,7 +51,7 @@ export async function show({ main, one: id, signal, focusTitle }) {
     const test = async () => {
       const result = await call("POST", `${path}/test`);
       refresh();
-      return result.outcome === "taken" ? `Test accepted (${result.status}, ${duration(result.seconds)}).` : `Test failed: ${result.error ?? result.status}.`;
+      return result.outcome === "succeeded" ? `Test accepted (${result.status}, ${duration(result.seconds)}).` : `Test failed: ${result.error ?? result.status}.`;
     };
     const pause = async () => {
       await call("PATCH", path, { body: { is_enabled: !isOn } });
@@ -88,7 +88,7 @@ export async function show({ main, one: id, signal, focusTitle }) {
 
 function about(hook) {
   return card("About", h("div", { class: "inside" }, definitions(
-    ["State", h("span", {}, stateOf(hook), hook.disabled_why ? ` ${hook.disabled_why}` : "")],
+    ["State", h("span", {}, stateOf(hook), hook.disabled_reason ? ` ${hook.disabled_reason}` : "")],
     ["Events", hook.events.length ? hook.events.map(humanize).join(", ") : "all"],
     ["Format", hook.format],
     ["Note", hook.note],
