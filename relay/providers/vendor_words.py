@@ -11,8 +11,10 @@ MAX_CHARACTERS = 4_000
 
 _REMOTE = re.compile(r"\b(?:said|says|responded|replied|reported)\s*:", re.IGNORECASE)
 """Introduces another server's reply: Postfix writes "host mx.example[192.0.2.1] said: …"."""
-_QUOTED = re.compile(r"<[^<>]*>|\"[^\"]*\"|(?<!\w)'[^']*'(?!\w)|`[^`]*`|“[^”]*”|‘[^’]*’")
-_ADDRESS = re.compile(r"[^\s@]*@[^\s@]*")
+_QUOTED = re.compile(r"<[^<>]*>|(?<!\w)'[^']*'(?!\w)|\"[^\"]*(?:\"|\Z)|`[^`]*(?:`|\Z)|“[^”]*(?:”|\Z)|‘[^’]*(?:’|\Z)")
+"""A quotation without its end, as after a cut, goes on to the end of the text."""
+_ADDRESS = re.compile(r"(?<!\S)[^\s@]*@\S*")
+"""A word with an at sign. It is searched from the beginnings of words only: from each letter, a long word would take seconds."""
 
 
 def own_words(text: str) -> str:

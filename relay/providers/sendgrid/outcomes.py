@@ -6,12 +6,14 @@ twilio.com/docs/sendgrid/api-reference/how-to-use-the-sendgrid-v3-api/errors; [4
 18322114821403, "4XX API Errors and Troubleshooting Suggestions".
 """
 
+import re
 from collections.abc import Mapping
 from datetime import datetime
 
 from relay.core.outcomes import Deferred, Outcome, Rejected, RouteFault, Sent, Unknown
 from relay.providers.http_exchange import HttpResponse, ResponseRule, outcome_by_rules, retry_after
 
+_EPOCH_SECONDS = re.compile(r"[0-9]{1,12}")
 RULES = (
     ResponseRule(
         first=400,
@@ -139,4 +141,4 @@ def wait_seconds(headers: Mapping[str, str], now: datetime) -> float | None:
         return seconds
     reset = headers.get("X-RateLimit-Reset", "")
     is_spent = headers.get("X-RateLimit-Remaining", "0").strip() == "0"
-    return max(0.0, int(reset) - now.timestamp()) if reset.isascii() and reset.isdigit() and is_spent else None
+    return max(0.0, int(reset) - now.timestamp()) if _EPOCH_SECONDS.fullmatch(reset) and is_spent else None

@@ -115,6 +115,8 @@ AT = int(NOW.timestamp())
         ({"X-RateLimit-Reset": str(AT + 60), "X-RateLimit-Remaining": "12"}, None),
         ({"X-RateLimit-Reset": str(AT - 60)}, 0),
         ({"X-RateLimit-Reset": "soon"}, None),
+        ({"X-RateLimit-Reset": "9" * 400}, None),
+        ({"X-RateLimit-Reset": "9" * 5_000}, None),
         ({}, None),
     ],
 )
