@@ -6,15 +6,15 @@ queued ─► sending ─► sent | failed | expired | unknown
   └─► scheduled ─► sending …               (cancelled from scheduled, deferred, held)
 """
 
-import uuid
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import msgspec
 
 from relay.core import outcomes, retry
-from relay.core.model import DEAD, FINAL, WAITING, Attempt, DeliveryGuarantee, Part, State, Submission
+from relay.core.model import DEAD, WAITING, Attempt, DeliveryGuarantee, Part, State, Submission
 from relay.core.outcomes import Deferred, Outcome, PerRecipient, Rejected, RouteFault, Sent, Unknown
+from relay.core.part_history import is_uncertain, uncertain_attempts, with_attempt
 from relay.core.settings import Lane
 
 LEASE_SECONDS = 480.0
@@ -23,19 +23,8 @@ over."""
 VERIFY_DELAY_SECONDS = 60.0
 """How long after a lost answer a provider that can be asked is asked."""
 
-MAX_INTERRUPTIONS = 5
-"""As many deaths as the host allows an entry (host.json, maxDequeueCount)."""
-MAX_ATTEMPTS_KEPT = 20
-MAX_WHOLE_PARTS = 3
-"""Of more parts than this, those that are over keep only their last and uncertain attempts: a status holds 64 KiB."""
-WHOLE_REPLIES_KEPT = 3
-SHORT_REPLY = 200
-"""Characters kept of the replies before those: a batch's record holds 1 MiB."""
-
-_UNCERTAIN = ("unknown", "interrupted")
 _NOT_SENT = frozenset({State.FAILED, State.EXPIRED, State.CANCELLED})
 _replace = msgspec.structs.replace
-_ATTEMPTS = uuid.UUID("8a0c5f1e-6a51-4d0b-9a1c-7f2f0b8c1d5e")
 
 
 class AttemptResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,42 +61,6 @@ def expires_at(part: Part, submission: Submission) -> datetime:
 def unique_due_time(at: datetime, microsecond: int) -> datetime:
     """Make a due time unique by its microseconds, so that a late delete of the old `pending` row cannot remove the new one."""
     return at.replace(microsecond=microsecond)
-
-
-def uncertain_attempts(part: Part) -> tuple[Attempt, ...]:
-    """Return the attempts that may have reached the recipients: their outcome was never learned."""
-    return tuple(attempt for attempt in part.attempts if attempt.outcome in _UNCERTAIN)
-
-
-def is_uncertain(part: Part) -> bool:
-    """Whether any attempt may have reached the recipients although its outcome was never learned."""
-    return bool(uncertain_attempts(part))
-
-
-def is_crash_looping(part: Part) -> bool:
-    """Whether the last `MAX_INTERRUPTIONS` attempts all ended with the death of their process: the part must be the cause.
-
-    The host counts the same for an entry, but recovery and retries make new entries, each counted from nothing.
-    """
-    last = part.attempts[-MAX_INTERRUPTIONS:]
-    return len(last) == MAX_INTERRUPTIONS and all(attempt.outcome == "interrupted" for attempt in last)
-
-
-def keeps_route(part: Part) -> bool:
-    """Whether the next attempt must go by the part's own route: it is pinned, or the last attempt may have arrived there."""
-    return part.is_pinned or (bool(part.attempts) and part.attempts[-1].outcome in _UNCERTAIN)
-
-
-def mark_not_sent(part: Part, attempt: Attempt) -> Part:
-    """Record that an uncertain attempt reached no recipient, as its provider said when it was asked."""
-    attempts = (_replace(known, outcome="not_sent") if known == attempt else known for known in part.attempts)
-    return _replace(part, attempts=tuple(attempts))
-
-
-def attempt_id(message_id: str, part: Part, number: int) -> str:
-    """Return a UUID for an attempt of the part. It is always the same for the same attempt."""
-    first = part.recipients[0] if part.recipients else 0
-    return str(uuid.uuid5(_ATTEMPTS, f"{message_id}/{first}/{number}"))
 
 
 def begin(part: Part, route: str, now: datetime, lease_seconds: float = LEASE_SECONDS) -> Part:
@@ -156,7 +109,7 @@ def interrupt(part: Part, now: datetime, lease_seconds: float = LEASE_SECONDS) -
         outcome="interrupted",
         code="interrupted",
     )
-    return _replace(part, attempts=_with(part.attempts, died), lease_until=None, may_resend=False)
+    return _replace(part, attempts=with_attempt(part.attempts, died), lease_until=None, may_resend=False)
 
 
 def postpone(part: Part, until: datetime, code: str) -> Part:
@@ -251,13 +204,6 @@ def _put_back(part: Part, now: datetime, lane_expiry_seconds: int, route: str | 
     )
 
 
-def truncate_history(parts: tuple[Part, ...]) -> tuple[Part, ...]:
-    """Shorten the history of a message's parts to what its status has room for. Parts that are not over stay whole."""
-    if len(parts) <= MAX_WHOLE_PARTS:
-        return parts
-    return tuple(_truncated(part) if part.state in FINAL else part for part in parts)
-
-
 def settle(
     part: Part, submission: Submission, result: AttemptResult, held: RouteHold | None = None
 ) -> tuple[Part, ...]:
@@ -293,7 +239,7 @@ _NAMES = {
 def _settle_one(
     part: Part, submission: Submission, result: AttemptResult, outcome: Outcome, held: RouteHold | None
 ) -> Part:
-    attempts = _with(part.attempts, _attempt(part, result, outcome))
+    attempts = with_attempt(part.attempts, _attempt(part, result, outcome))
     # The permission to send again lasts until a new uncertain attempt uses it up.
     may_resend = part.may_resend and not isinstance(outcome, Unknown)
     recorded = _replace(part, attempts=attempts, may_resend=may_resend, slot_at=None)
@@ -357,23 +303,3 @@ def _after_deferral(part: Part, submission: Submission, result: AttemptResult, o
         state = State.UNKNOWN if isinstance(outcome, Unknown) else State.EXPIRED
         return end(part, state, outcome.code or "expired")
     return _replace(part, state=State.DEFERRED, due_at=decision.at, lease_until=None, code=outcome.code)
-
-
-def _truncated(part: Part) -> Part:
-    # An unknown part may be redriven, and then the provider is asked about its latest uncertain attempts.
-    uncertain = (
-        [known for known in part.attempts[:-1] if known.outcome in _UNCERTAIN] if part.state is State.UNKNOWN else []
-    )
-    kept = (*uncertain[-2:], *part.attempts[-1:])
-    return _replace(part, attempts=tuple(_replace(known, reply=known.reply[:SHORT_REPLY]) for known in kept))
-
-
-def _with(attempts: tuple[Attempt, ...], latest: Attempt) -> tuple[Attempt, ...]:
-    """Add an attempt and drop what a row has no room for. The first two, the latest and uncertain attempts are kept longest."""
-    attempts = (*attempts, latest)
-    if len(attempts) > MAX_ATTEMPTS_KEPT:
-        certain = (at for at, known in enumerate(attempts) if at >= 2 and known.outcome not in _UNCERTAIN)
-        dropped = next(certain, 2)
-        attempts = attempts[:dropped] + attempts[dropped + 1 :]
-    older, last = attempts[:-WHOLE_REPLIES_KEPT], attempts[-WHOLE_REPLIES_KEPT:]
-    return (*(_replace(old, reply=old.reply[:SHORT_REPLY]) for old in older), *last)

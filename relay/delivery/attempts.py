@@ -8,13 +8,12 @@ import msgspec
 
 from relay.core import entries, part_states
 from relay.core.errors import StorageError, Unavailable, UnreadableEntry
-from relay.core.model import Attempt, DeliveryGuarantee, Part, Submission
-from relay.core.outcomes import Deferred, Outcome, PerRecipient, Rejected, Sent, Unknown
-from relay.core.send_request import SendRequest
+from relay.core.model import Part
+from relay.core.outcomes import Outcome, PerRecipient, Rejected, Unknown
 from relay.core.settings import Lane, Route, Settings
-from relay.delivery.provider_calls import ProviderCalls
 from relay.delivery.send_groups import SendGroups
 from relay.delivery.send_request import as_sent, send_request_of
+from relay.delivery.sending import Sending
 from relay.delivery.settlement import Change
 from relay.journal.content import Content
 from relay.journal.record_rows import Record
@@ -26,8 +25,6 @@ from relay.routes.watch import RouteWatch
 
 MIN_SECONDS_LEFT = 90.0
 """Do not start an attempt with less lease time left than this (short leases: a quarter); it could outlive the lease."""
-RECORD_SECONDS = 15.0
-"""Lease time to keep for recording the outcome (short leases: a tenth)."""
 _STORAGE_PAUSE = timedelta(seconds=30)
 _AT_ONCE = timedelta(seconds=1)
 
@@ -66,7 +63,7 @@ class Attempts:
         telemetry: Telemetry = OFF,
     ) -> None:
         self._settings = settings
-        self._calls = ProviderCalls(providers)
+        self._sending = Sending(settings, providers, can_verify, clock)
         self._can_verify = can_verify
         self._content = content
         self._groups = groups
@@ -77,7 +74,6 @@ class Attempts:
         self._telemetry = telemetry
         self._gates: dict[str, asyncio.Semaphore] = {}
         self._min_seconds_left = min(MIN_SECONDS_LEFT, settings.attempt_seconds / 4)
-        self._record_seconds = min(RECORD_SECONDS, settings.attempt_seconds / 10)
 
     async def make(self, record: Record, entry: entries.BatchEntry, begun: Sequence[OwnedPart]) -> list[Change]:
         """Make these attempts, and return a change for each. Provider, network and storage errors are outcomes."""
@@ -148,7 +144,7 @@ class Attempts:
         is_final_check = False
         if message is not None:
             request = send_request_of(batch.record, batch.entry, ours.index, part, message)
-            part, answer, is_final_check = await self._answer(part, submission, request)
+            part, answer, is_final_check = await self._sending.send(part, submission, request)
         result = self._result(batch, part, answer, begun_at, is_final_check=is_final_check)
         held = await self._watch.note(batch.entry, part, submission, message, answer=answer, now=result.now)
         settled = part_states.settle(part, submission, result, held)
@@ -175,52 +171,6 @@ class Attempts:
             is_final_check=is_final_check,
         )
 
-    async def _answer(
-        self, part: Part, submission: Submission, request: SendRequest
-    ) -> tuple[Part, Outcome | PerRecipient, bool]:
-        """Send, but first ask about attempts that may have been sent already.
-
-        Returns the part with the attempts that turned out not to be sent, the answer, and whether it is final: no later
-        question would help.
-        """
-        uncertain_attempts = part_states.uncertain_attempts(part)
-        if uncertain_attempts:
-            must_not = submission.delivery is DeliveryGuarantee.AT_MOST_ONCE and not part.may_resend
-            is_over = part_states.expires_at(part, submission) <= self._clock()
-            part, found = await self._ask(
-                part, request, uncertain_attempts if must_not or is_over else uncertain_attempts[-1:]
-            )
-            if isinstance(found, Sent):
-                return part, found, True
-            if part_states.is_uncertain(part) and (must_not or is_over):
-                return part, found, True
-            if is_over:
-                return part, Deferred(code="expired"), True
-        return part, await self._calls.send(part.route, request, seconds=self._seconds_for(part)), False
-
-    async def _ask(
-        self, part: Part, request: SendRequest, uncertain_attempts: Sequence[Attempt]
-    ) -> tuple[Part, Sent | Unknown]:
-        """Ask the route's provider about attempts of it, the latest first, until one turns out to have been sent."""
-        unknown = Unknown(code=uncertain_attempts[-1].code)
-        can_ask = self._can_verify(part.route)
-        askable = [attempt for attempt in uncertain_attempts if can_ask and attempt.route == part.route]
-        for attempt in reversed(askable):
-            found = await self._ask_about(part, request, attempt)
-            if isinstance(found, Sent):
-                return part, found
-            if isinstance(found, Deferred | Rejected):
-                part = part_states.mark_not_sent(part, attempt)
-            elif isinstance(found, Unknown):
-                unknown = found
-        return part, unknown
-
-    async def _ask_about(self, part: Part, request: SendRequest, attempt: Attempt) -> Outcome | PerRecipient:
-        previous = msgspec.structs.replace(
-            request, attempt=attempt.number, attempt_id=part_states.attempt_id(request.id, part, attempt.number)
-        )
-        return await self._calls.ask(part.route, previous, attempt.provider_id, seconds=self._seconds_for(part))
-
     def _gate(self, route: str) -> asyncio.Semaphore:
         if route not in self._gates:
             self._gates[route] = asyncio.Semaphore(self._settings.routes[route].concurrency)
@@ -229,10 +179,6 @@ class Attempts:
     def _seconds_left(self, part: Part) -> float:
         until = part.lease_until or self._clock()
         return (until - self._clock()).total_seconds()
-
-    def _seconds_for(self, part: Part) -> float:
-        """The time limit of a call: what is left of the lease, without the time to record the outcome in."""
-        return max(1.0, self._seconds_left(part) - self._record_seconds)
 
     def _log(self, batch: _Batch, ours: OwnedPart, settled: Sequence[Part]) -> None:
         for part in settled:

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from relay.core import part_states
+from relay.core import part_history, part_states
 from relay.core.model import DeliveryGuarantee, Part, State, Submission
 from relay.routes.routing import Leg
 
@@ -49,14 +49,14 @@ def plan(part: Part, context: PlanningContext) -> tuple[Part, ...]:
         return (msgspec.structs.replace(part, state=State.SCHEDULED, due_at=submission.send_at),)
     if part.state is State.SENDING:
         part = part_states.interrupt(part, now, context.lease_seconds)
-        if part_states.is_crash_looping(part):
+        if part_history.is_crash_looping(part):
             return (part_states.end(part, State.UNKNOWN, "poisoned"),)
     may_not_resend = submission.delivery is DeliveryGuarantee.AT_MOST_ONCE and not part.may_resend
-    if may_not_resend and part_states.is_uncertain(part) and not context.can_verify(part.route):
+    if may_not_resend and part_history.is_uncertain(part) and not context.can_verify(part.route):
         return (part_states.end(part, State.UNKNOWN, part.attempts[-1].code),)
     part = part_states.resume(part, now)
     if part_states.expires_at(part, submission) <= now:
-        if not part_states.is_uncertain(part):
+        if not part_history.is_uncertain(part):
             return (part_states.end(part, State.EXPIRED, part.code or "expired"),)
         if not context.can_verify(part.route):
             return (part_states.end(part, State.UNKNOWN, part.code or "interrupted"),)
@@ -66,7 +66,7 @@ def plan(part: Part, context: PlanningContext) -> tuple[Part, ...]:
 
 
 def _on_legs(part: Part, context: PlanningContext, legs: Sequence[Leg]) -> tuple[Part, ...]:
-    if part_states.keeps_route(part) and context.exists(part.route):
+    if part_history.keeps_route(part) and context.exists(part.route):
         # Where it may have been sent it is asked about, and sent again by the same route: never by another one.
         return (_on_route(part, context, (part.route,)),)
     wanted = None if part.recipients is None else set(part.recipients)

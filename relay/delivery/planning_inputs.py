@@ -7,7 +7,7 @@ import msgspec
 
 from relay.core import entries
 from relay.core.model import FINAL, Message, MessageStatus
-from relay.core.part_states import keeps_route
+from relay.core.part_history import keeps_route
 from relay.core.settings import Settings
 from relay.delivery.planning import CANARY_WAIT, HeldRoute, PlanningContext
 from relay.journal.content import Content

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from relay.acceptance.fan_out import FanOut
-from relay.core import entries, part_states, part_turns
+from relay.core import entries, part_history, part_states, part_turns
 from relay.core.errors import AlreadyExists, NotFound
 from relay.core.model import MessageStatus, Part, State
 from relay.delivery.planning import FRESH
@@ -120,11 +120,11 @@ def _is_untried(record: Record | None, entry: entries.BatchEntry | entries.Refer
         return True
     indices = range(len(record.statuses)) if isinstance(entry, entries.BatchEntry) else record.having(entry.indices)
     parts = [part for index in indices for part in record.statuses[index].parts]
-    is_begun = any(part.state is State.SENDING or part_states.is_uncertain(part) for part in parts)
+    is_begun = any(part.state is State.SENDING or part_history.is_uncertain(part) for part in parts)
     return not is_begun and any(part_turns.is_turn(part, now) for part in parts)
 
 
 def _ended(part: Part) -> Part:
     """End a stuck part: `unknown` if an attempt may have reached the recipients, `failed` otherwise."""
-    state = State.UNKNOWN if part.state is State.SENDING or part_states.is_uncertain(part) else State.FAILED
+    state = State.UNKNOWN if part.state is State.SENDING or part_history.is_uncertain(part) else State.FAILED
     return part_states.end(part, state, "poisoned")

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from relay.core import entries, ids, part_states
+from relay.core import entries, ids, part_history
 from relay.core.model import Message, Part
 from relay.core.send_request import SendRequest
 from relay.journal.record_rows import Record
@@ -25,6 +25,6 @@ def send_request_of(record: Record, entry: entries.BatchEntry, index: int, part:
         recipients=not_suppressed if part.recipients is None else part.recipients,
         message_id_header=f"{name}@{message.sender.domain}",
         attempt=part.attempt,
-        attempt_id=part_states.attempt_id(name, part, part.attempt),
+        attempt_id=part_history.attempt_id(name, part, part.attempt),
         date=ids.created_at(record.batch),
     )

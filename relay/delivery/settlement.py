@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from relay.core import entries, part_states, part_turns
+from relay.core import entries, part_history, part_turns
 from relay.core.model import DEAD, MessageStatus, Part
 from relay.core.settings import Lane, queues_for
 from relay.journal.change import Decision, RecordChange, change_record
@@ -48,7 +48,7 @@ def apply(statuses: Sequence[MessageStatus], changes: Iterable[Change]) -> dict[
             continue
         at = status.parts.index(change.before)
         parts = (*status.parts[:at], *change.after, *status.parts[at + 1 :])
-        altered[change.index] = msgspec.structs.replace(status, parts=part_states.truncate_history(parts))
+        altered[change.index] = msgspec.structs.replace(status, parts=part_history.truncate_history(parts))
     return altered
 
 

@@ -10,7 +10,7 @@ from datetime import datetime
 
 import msgspec
 
-from relay.core import part_states
+from relay.core import part_history, part_states
 from relay.core.errors import AlreadyExists, NewerVersion, NotFound
 from relay.core.model import DEAD, Address, MessageStatus, Part, State
 from relay.core.settings import Settings
@@ -118,7 +118,7 @@ class MessageChanges:
                 )
             if tuple(parts) == status.parts:
                 return None
-            return msgspec.structs.replace(status, parts=part_states.truncate_history(tuple(parts)))
+            return msgspec.structs.replace(status, parts=part_history.truncate_history(tuple(parts)))
 
         return await self._change(batch, index, put_back) is not None
 

@@ -7,7 +7,7 @@ import pytest
 
 from relay.api.operations import OPERATIONS
 from relay.api.sendgrid.shape import SendGridMail, SendGridPersonalization
-from relay.core.shape_check import member_names
+from relay.core.shape.check import member_names
 
 PAGE = (Path(__file__).parents[2] / "docs/sendgrid-compatible.md").read_text(encoding="utf-8")
 CALLS = [f"{operation.method} {operation.path}" for operation in OPERATIONS if operation.path.startswith("/v3/")]

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence, Set
 import msgspec
 
 from relay.core import entries as wire
-from relay.core import part_states
+from relay.core import part_history
 from relay.core.errors import NotFound
 from relay.core.model import DEAD, FINAL, DeliveryGuarantee, Message, MessageStatus, Part, State, Submission
 from relay.journal.pending import rows_of
@@ -207,7 +207,7 @@ def _states(line: Line, memory: MemoryStorage) -> list[str]:
             found.append(f"is {part.state} ({part.code}), and not on the list of dead letters")
         if is_listed and line.status.erased:
             found.append("is erased, and on the list of dead letters")
-        if part.state is State.UNKNOWN and not part_states.uncertain_attempts(part) and part.code != "poisoned":
+        if part.state is State.UNKNOWN and not part_history.uncertain_attempts(part) and part.code != "poisoned":
             found.append("is unknown without a reason to doubt")
         if part.state in (State.QUEUED, State.SENDING):
             found.append(f"is {part.state} although nothing moves any more")

@@ -82,7 +82,7 @@ MUTANTS = (
         breaks="a part in another's hands is taken for an interrupted one",
     ),
     Mutant(
-        module="core/part_states.py",
+        module="core/part_history.py",
         old="for attempt in part.attempts if attempt.outcome in _UNCERTAIN)",
         new="for attempt in part.attempts[-1:] if attempt.outcome in _UNCERTAIN)",
         breaks="only the last attempt is ever in doubt",
@@ -137,14 +137,14 @@ MUTANTS = (
         breaks="what is being sent can be cancelled",
     ),
     Mutant(
-        module="core/part_states.py",
+        module="core/part_history.py",
         old="    return len(last) == MAX_INTERRUPTIONS and",
         new="    return len(last) == 99 and",
         breaks="a message may kill its process for ever",
     ),
     Mutant(
-        module="delivery/attempts.py",
-        old="            if part_states.is_uncertain(part) and (must_not or is_over):\n                return part, found, True",
+        module="delivery/sending.py",
+        old="            if part_history.is_uncertain(part) and (must_not or is_over):\n                return part, found, True",
         new="            pass",
         breaks="an at_most_once message in doubt is sent again",
     ),

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 
 from relay.bootstrap import Relay
-from relay.core import part_states
+from relay.core import part_history
 from relay.core.model import FINAL, DeliveryGuarantee, MessageStatus, State
 from relay.journal.records import every_record
 from relay.platform.resources import queues_of
@@ -37,7 +37,7 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def uncertain_attempts(self) -> int:
         """The number of attempts with an unknown result: each may have produced one more copy."""
-        return sum(len(part_states.uncertain_attempts(part)) for part in self.status.parts)
+        return sum(len(part_history.uncertain_attempts(part)) for part in self.status.parts)
 
     @property
     def known(self) -> int:

@@ -26,7 +26,7 @@ print(json.dumps({"status": answer.status_code, "modules": sorted(sys.modules)})
 NEEDED_BY_OTHERS = (
     "aiohttp", "requests", "azure.core", "azure.data", "azure.identity", "azure.storage", "cryptography",
     "email_validator", "idna", "jinja2", "sendgrid", "relay.delivery.delivery", "relay.api.resources.console",
-    "relay.operations.doctor", "relay.providers.sendgrid", "relay.core.shape_mismatches",
+    "relay.operations.doctor", "relay.providers.sendgrid", "relay.core.shape.mismatches",
 )  # fmt: skip
 
 

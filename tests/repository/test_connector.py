@@ -14,7 +14,7 @@ from relay.api.operations import OPERATIONS
 from relay.clients.registry import Role
 from relay.core.events import EventKind, MessageEvent, RecordedEvent
 from relay.core.model import Address, State
-from relay.core.shape_check import fits
+from relay.core.shape.check import fits
 from relay.events.webhooks.payload import post_of
 from relay.events.webhooks.subscriptions import Definition, Subscription
 from scripts.connector.actions import ACTIONS

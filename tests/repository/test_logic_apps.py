@@ -18,7 +18,7 @@ from relay.api.router import Router
 from relay.api.shapes.admin_requests import CallbackRemoval, WebhookRequest
 from relay.api.shapes.requests import MessageRequest
 from relay.core.events import EventKind
-from relay.core.shape_check import fits
+from relay.core.shape.check import fits
 
 FOLDER = Path(__file__).parents[2] / "docs/logic-apps"
 WORKFLOWS = sorted(path.stem for path in FOLDER.glob("*.json"))

@@ -2,7 +2,7 @@
 
 from relay.api.problems import Problems
 from relay.api.shapes.base import Shape
-from relay.core.shape_check import fits
+from relay.core.shape.check import fits
 
 
 def check_shape(value: object, shape: type[Shape], problems: Problems) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from relay.api.problems import Problems, path, printable
 from relay.api.shapes import requests
 from relay.api.shapes.base import Shape
-from relay.core.shape_mismatches import Kind, Mismatch, examine, json_kind, near_name
+from relay.core.shape.mismatches import Kind, Mismatch, examine, json_kind, near_name
 
 _MAX_SUGGESTIONS = 20
 """Look for near names of only this many unknown fields; the comparison is slow."""

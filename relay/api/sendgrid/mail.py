@@ -24,7 +24,7 @@ from relay.api.sendgrid.personalizations import (
 from relay.api.sendgrid.shape import SendGridMail, read
 from relay.api.sendgrid.substitutions import NO_TAGS, TagSets
 from relay.core.model import Address
-from relay.core.shape_check import member_names
+from relay.core.shape.check import member_names
 from relay.providers.sendgrid.options import SharedOptions
 
 MAX_PERSONALIZATIONS = 1000

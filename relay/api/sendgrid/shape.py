@@ -8,7 +8,7 @@ from typing import Any
 from msgspec import UNSET, UnsetType, field
 
 from relay.api.problems import Problems, printable
-from relay.core.shape_check import fits
+from relay.core.shape.check import fits
 from relay.providers.sendgrid.options import SharedOptions, VendorShape
 
 
@@ -88,7 +88,7 @@ def read(value: Any, shape: type[VendorShape], problems: Problems) -> dict[str, 
         found: dict[str, Any] = value
         return found
     from relay.api.reading.shape_problems import CODES, sentence
-    from relay.core.shape_mismatches import examine
+    from relay.core.shape.mismatches import examine
 
     kept, mismatches = examine(value, shape, null_is_absent=True)
     for mismatch in mismatches:

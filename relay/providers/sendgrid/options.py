@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import UNSET, Struct, UnsetType
 
-from relay.core.shape_check import fits
+from relay.core.shape.check import fits
 
 if TYPE_CHECKING:
-    from relay.core.shape_mismatches import Mismatch
+    from relay.core.shape.mismatches import Mismatch
 
 
 class VendorShape(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -132,7 +132,7 @@ def options_problems(value: Any, where: str) -> list[str]:
     """Return all that is wrong with options, as `path: sentence`; empty if SendGrid knows them all."""
     if fits(value, Options):
         return []
-    from relay.core.shape_mismatches import examine
+    from relay.core.shape.mismatches import examine
 
     _, found = examine(value, Options)
     return [f"{_path(where, mismatch)}: {_sentence(mismatch)}" for mismatch in found]
@@ -160,7 +160,7 @@ def _path(where: str, mismatch: "Mismatch") -> str:
 def _sentence(mismatch: "Mismatch") -> str:
     if mismatch.kind != "unknown":
         return f"must {'have' if mismatch.kind == 'size' else 'be'} {mismatch.expected}"
-    from relay.core.shape_mismatches import near_name
+    from relay.core.shape.mismatches import near_name
 
     near = near_name(str(mismatch.steps[-1]), mismatch.names)
     hint = f"did you mean {near}?" if near else f"known: {', '.join(mismatch.names)}"

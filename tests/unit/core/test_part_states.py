@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from relay.core import part_states, part_turns
+from relay.core import part_history, part_states, part_turns
 from relay.core.model import DEAD, FINAL, WAITING, Attempt, DeliveryGuarantee, Part, State
 from relay.core.outcomes import Deferred, Outcome, PerRecipient, Rejected, RouteFault, Sent, Unknown
 from relay.core.part_states import LEASE_SECONDS, AttemptResult, RouteHold
@@ -177,7 +177,7 @@ def test_equal_outcomes_do_not_split_the_part() -> None:
 )
 def test_only_unknown_and_interrupted_attempts_are_uncertain(outcome: str, uncertain: bool) -> None:
     attempt = Attempt(number=1, route="main", provider="smtp", at=START, outcome=outcome)
-    assert part_states.is_uncertain(changed(SENDING, attempts=(attempt,))) is uncertain
+    assert part_history.is_uncertain(changed(SENDING, attempts=(attempt,))) is uncertain
 
 
 def test_attempt_is_interrupted_when_its_lease_ends() -> None:
@@ -198,22 +198,22 @@ def test_waiting_part_is_due_up_to_five_seconds_early(seconds: float, due: bool)
 
 def test_attempt_ids_are_unique_and_stable() -> None:
     one, other = changed(SENDING, recipients=(0, 2)), changed(SENDING, recipients=(1,))
-    ids = {part_states.attempt_id("msg_a", part, number) for part in (one, other) for number in (1, 2)}
-    ids.add(part_states.attempt_id("msg_b", one, 1))
+    ids = {part_history.attempt_id("msg_a", part, number) for part in (one, other) for number in (1, 2)}
+    ids.add(part_history.attempt_id("msg_b", one, 1))
     assert len(ids) == 5
-    assert part_states.attempt_id("msg_a", one, 1) == part_states.attempt_id("msg_a", SENDING, 1)
+    assert part_history.attempt_id("msg_a", one, 1) == part_history.attempt_id("msg_a", SENDING, 1)
 
 
 def test_part_stays_uncertain_until_the_attempt_is_marked_not_sent() -> None:
     part = settled(Unknown(code="response_lost"))
-    assert part_states.keeps_route(part)
+    assert part_history.keeps_route(part)
     part = settled(Deferred(code="unreachable"), part_states.begin(part, "main", LATER))
-    assert part_states.is_uncertain(part)
-    assert not part_states.keeps_route(part)
-    (doubt,) = part_states.uncertain_attempts(part)
-    refuted = part_states.mark_not_sent(part, doubt)
+    assert part_history.is_uncertain(part)
+    assert not part_history.keeps_route(part)
+    (doubt,) = part_history.uncertain_attempts(part)
+    refuted = part_history.mark_not_sent(part, doubt)
     assert [attempt.outcome for attempt in refuted.attempts] == ["not_sent", "deferred"]
-    assert not part_states.is_uncertain(refuted)
+    assert not part_history.is_uncertain(refuted)
 
 
 @pytest.mark.parametrize("state", [State.FAILED, State.EXPIRED, State.CANCELLED])
@@ -279,7 +279,7 @@ def test_first_two_and_latest_attempts_are_kept() -> None:
         part = settled(Deferred(code="unreachable", reply=f"{number} " + "x" * 2000), part)
     numbers = [attempt.number for attempt in part.attempts]
     assert numbers == [1, 2, *range(33, 51)]
-    assert len(part.attempts) == part_states.MAX_ATTEMPTS_KEPT
+    assert len(part.attempts) == part_history.MAX_ATTEMPTS_KEPT
     lengths = [len(attempt.reply) for attempt in part.attempts]
     assert lengths == [200] * 17 + [1000] * 3
 
@@ -303,7 +303,7 @@ def test_history_is_truncated_only_in_final_parts() -> None:
             [State.SENT, State.DEFERRED, State.FAILED, State.SENDING, State.EXPIRED, State.HELD]
         )
     )
-    condensed = part_states.truncate_history(parts)
+    condensed = part_history.truncate_history(parts)
     for before, part in zip(parts, condensed, strict=True):
         if before.state in FINAL:
             assert [attempt.number for attempt in part.attempts] == [8]
@@ -311,8 +311,8 @@ def test_history_is_truncated_only_in_final_parts() -> None:
             assert changed(part, attempts=attempts) == before
         else:
             assert part == before
-    assert part_states.truncate_history(condensed) == condensed
+    assert part_history.truncate_history(condensed) == condensed
     unknown = changed(parts[0], state=State.UNKNOWN, attempts=(changed(attempts[0], outcome="unknown"), *attempts[1:]))
-    kept = part_states.truncate_history((*parts[1:], unknown))[-1]
+    kept = part_history.truncate_history((*parts[1:], unknown))[-1]
     assert [attempt.number for attempt in kept.attempts] == [0, 8]
-    assert part_states.truncate_history(parts[:3]) == parts[:3]
+    assert part_history.truncate_history(parts[:3]) == parts[:3]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from relay.core import part_states
+from relay.core import part_history, part_states
 from relay.core.errors import Unavailable
 from relay.core.model import Address, Attachment, DeliveryGuarantee, MessageStatus, Part, State, Submission
 from relay.core.outcomes import Deferred, Outcome, PerRecipient, Rejected, RouteFault, Sent, Unknown
@@ -85,7 +85,7 @@ async def test_exception_in_a_provider_makes_one_message_unknown(place: Place, b
     place.script().answers.extend([bug, Sent()])
     (broken,), (sent,) = await make(place, submission_of(), submission_of())
     assert broken.state is State.DEFERRED
-    assert part_states.is_uncertain(broken)
+    assert part_history.is_uncertain(broken)
     assert "secret" not in broken.attempts[0].reply
     assert sent.state is State.SENT
 

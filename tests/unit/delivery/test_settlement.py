@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from relay.core import entries as wire
-from relay.core import part_states
+from relay.core import part_history, part_states
 from relay.core.model import Attempt, MessageStatus, Part, State
 from relay.core.settings import Lane
 from relay.delivery.settlement import MAX_DELAY_SECONDS, SOON, Change, apply, is_applied
@@ -67,7 +67,7 @@ def test_changes_of_one_message_are_merged() -> None:
 
 def test_message_with_many_parts_fits_its_property() -> None:
     attempt = Attempt(number=1, route="main", provider="smtp", at=START, outcome="deferred", reply="é" * 1000)
-    short = changed(attempt, reply="é" * part_states.SHORT_REPLY)
+    short = changed(attempt, reply="é" * part_history.SHORT_REPLY)
     whole = changed(SENDING, attempts=(short,) * 17 + (attempt,) * 3, recipients=tuple(range(20)))
     parts: tuple[Part, ...] = (whole,)
     for number in range(60):

@@ -11,8 +11,8 @@ from relay.api.reading.shape import check_shape
 from relay.api.shapes.admin_requests import PolicyFields, PreviewRequest, SuppressionImport
 from relay.api.shapes.base import Shape
 from relay.api.shapes.requests import BatchEnvelope, MessageRequest, RescheduleRequest
-from relay.core.shape_check import fits
-from relay.core.shape_mismatches import examine
+from relay.core.shape.check import fits
+from relay.core.shape.mismatches import examine
 
 SCALARS = st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats(allow_nan=False) | st.text(max_size=3)
 ANYTHING = st.recursive(

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from relay.core.shape_check import member_names
+from relay.core.shape.check import member_names
 from relay.providers.sendgrid.options import Options
 from relay.providers.sendgrid.outcomes import RULES
 from relay.providers.sendgrid.provider import SETTINGS

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import UNSET, inspect
 
-from relay.core.shape_check import member_names
+from relay.core.shape.check import member_names
 
 MAX_ELEMENTS = 10_000
 """Check at most this many elements of an array or members of an object; no field allows more. In a value that does not fit

@@ -1,4 +1,4 @@
-"""Check whether a JSON value has the type of a msgspec struct. `relay.core.shape_mismatches` says why one has not."""
+"""Check whether a JSON value has the type of a msgspec struct. `relay.core.shape.mismatches` says why one has not."""
 
 from typing import Any
 

@@ -1,0 +1,1 @@
+"""Check JSON values against msgspec structs."""
