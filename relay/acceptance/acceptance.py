@@ -218,7 +218,7 @@ def unavailable(error: StorageError) -> Refusal:
         503,
         "storage_unavailable",
         "Storage did not confirm the message, so it may or may not have been accepted. Repeat the request after "
-        "Retry-After with the same Idempotency-Key; without a key, a repetition may send the message twice.",
+        "Retry-After with the same Idempotency-Key; without a key, a retry may send the message twice.",
         headers={"Retry-After": str(max(1, round(seconds or RETRY_AFTER_SECONDS)))},
     )
 

@@ -92,7 +92,9 @@ class Api:
             response = self._refused(request, _newer_version(), request_id)
         except Exception:
             log_failure("request_failed", request=request_id)
-            failure = Refusal(500, "internal_error", "Relay failed on this request; its log tells why.")
+            failure = Refusal(
+                500, "internal_error", "Relay failed on this request. The log has the reason under `request_id`."
+            )
             response = self._refused(request, failure, request_id)
         return _finished(request, response, request_id)
 
@@ -138,7 +140,7 @@ def refused(refusal: Refusal, request_id: str) -> Response:
 
 def _storage_refusal(error: StorageError) -> Refusal:
     if isinstance(error, NotFound):
-        return Refusal(404, "not_found", "There is no such thing, or it was purged.")
+        return Refusal(404, "not_found", "Nothing exists at this address, or it was purged.")
     seconds = error.retry_after_seconds if isinstance(error, Unavailable) else None
     return Refusal(
         503,

@@ -80,7 +80,9 @@ def _refuse_other_sites(request: Request) -> None:
     """
     site = request.headers.get("sec-fetch-site", "").lower()
     if site not in ("", "same-origin", "none") or (not site and not _is_own_origin(request)):
-        raise Refusal(403, "cross_site", "Only Relay's own pages may call with the browser's sign-in.")
+        raise Refusal(
+            403, "cross_site", "Cross-site request blocked: only Relay's own pages may use the browser's sign-in."
+        )
 
 
 def _is_own_origin(request: Request) -> bool:

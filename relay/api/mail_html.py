@@ -102,5 +102,7 @@ def _signature(client: Client, path: str, until: int, values: Mapping[str, str])
 
 def _invalid() -> Refusal:
     return Refusal(
-        403, "link_not_valid", "This link is too old or not whole: read the mail again for a new `html_url`."
+        403,
+        "link_not_valid",
+        "This link has expired or its signature is invalid. Fetch the message again for a new `html_url`.",
     )

@@ -77,7 +77,7 @@ class Idempotency:
             raise Refusal(
                 422,
                 "idempotency_key_reused",
-                "This Idempotency-Key was used with another payload. Use a new key for a new message.",
+                "This Idempotency-Key was already used with a different payload. Use a new key for a new message.",
                 target="Idempotency-Key",
             )
         plan = _plan(known)

@@ -83,7 +83,7 @@ _lane_decoder = msgspec.json.Decoder(_Laned)
 
 
 class _Envelope(msgspec.Struct):
-    """What tells the version and the kind. Another version's may have names of ours with other values."""
+    """The members that identify version and kind. In another version, members of the same name may have other values."""
 
     relay: int = 0
     ref: object = None
@@ -169,7 +169,7 @@ def lane_of(body: bytes) -> str:
 
 
 def check_version(body: bytes) -> None:
-    """Raise `NewerVersion` for an entry of a version that is not known yet; `UnreadableEntry` for one that is none."""
+    """Raise `NewerVersion` for an entry of a newer version, and `UnreadableEntry` for a body that is not an entry."""
     _opened(body, VERSION)
 
 

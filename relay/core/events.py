@@ -51,7 +51,7 @@ class BounceClass(StrEnum):
     """Why a mail bounced, by what is to be done about it."""
 
     ADDRESS = "address"
-    """There is no such mailbox or domain: sending again is useless and harms the sender's standing."""
+    """The mailbox or domain does not exist: sending again is useless and harms the sender's reputation."""
     MAILBOX = "mailbox"
     """The mailbox is full, disabled or does not accept from outside: it may be otherwise later."""
     POLICY = "policy"

@@ -184,7 +184,7 @@ class SuppressionRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
 
 
 SUPPRESSION_RULES: Mapping[str, SuppressionRule] = {
-    # Where there is no mailbox, there is none for anybody; but addresses come back.
+    # A missing mailbox is missing for every client, but addresses can be assigned again.
     "bounced": SuppressionRule(for_all=True, days=180),
     "complained": SuppressionRule(for_all=False, days=0),
     "unsubscribed": SuppressionRule(for_all=False, days=0),

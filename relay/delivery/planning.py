@@ -21,12 +21,12 @@ class HeldRoute(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PlanningContext(msgspec.Struct, frozen=True, kw_only=True):
-    """What a decision about one message's parts rests on.
+    """The inputs of a decision about one message's parts.
 
-    `legs` are the ways of all its recipients by today's settings, None when the content that routing needs is gone.
-    `exists` tells whether a route is configured today, `closed` why it may not be used for this message's sender (or None).
-    `can_verify` tells whether a route's provider can be asked about a lost answer; `lease_seconds` how long an attempt may
-    take.
+    `legs` are the routes of all its recipients under the current settings, None when the content that routing needs is gone.
+    `exists` returns whether a route is configured, `closed` why it may not be used for this message's sender (or None).
+    `can_verify` returns whether Relay can ask a route's provider about a lost response, `lease_seconds` how long an attempt
+    may take.
     """
 
     submission: Submission

@@ -58,7 +58,7 @@ def is_applied(statuses: Sequence[MessageStatus], change: Change) -> bool:
 
 
 async def settle(journal: Journal, record: Record, changes: Sequence[Change]) -> RecordChange[None]:
-    """Record changes of parts, whatever else is written to the record at the same time."""
+    """Record changes of parts, and retry if another process changes the record concurrently."""
 
     async def decide(record: Record) -> Decision[None]:
         return Decision(statuses=apply(record.statuses, changes), result=None)
@@ -89,7 +89,7 @@ class FollowUp:
     async def run(self, before: Record | None, after: Record, indices: Iterable[int]) -> None:
         """Write the new rows, entries and index entries of a settlement, and remove obsolete rows.
 
-        `before` None: it is not known what is there, so everything that these messages need is written again.
+        If `before` is None, the existing rows are unknown: write all that these messages need again.
         """
         chosen = sorted(set(indices))
         old = {} if before is None else rows_of(after.batch, after.lane, enumerate(before.statuses))
@@ -106,7 +106,7 @@ class FollowUp:
                 await self._pending.remove(due)
 
     async def enqueue(self, record: Record, parts: Iterable[tuple[int, Part]]) -> None:
-        """Put an entry for each due time of these parts, visible then."""
+        """Put an entry for each due time of these parts; it becomes visible at that time."""
         turns: dict[datetime, tuple[set[int], int]] = {}
         for index, part in parts:
             if part.due_at is not None:

@@ -75,7 +75,7 @@ class Listing:
     """Cuts pages."""
 
     def __init__(self, journal: Journal, *, names_at_once: int = 1000) -> None:
-        """`names_at_once`: how many names a shard is asked for; a table tells a thousand."""
+        """`names_at_once` is the page size of a shard's query; a table returns at most a thousand rows."""
         self._journal = journal
         self._names_at_once = names_at_once
 
@@ -104,9 +104,9 @@ class Listing:
         return found, f"{names[-1]}-00"
 
     async def _window(self, since: str, before: str, client: str | None) -> _Window:
-        """The newest part of a range in which no shard has more names than it tells at once; best one that fills a page.
+        """Find the newest part of a range in which each shard's names fit one query, preferably one that fills a page.
 
-        How much that is, is searched for between a length that is known to be too much and one that is not.
+        Search its length between one that is known to be too long and one that is not.
         """
         end = ids.created_at(before)
         tried = too_long = (end - ids.created_at(since)) / _MILLISECOND

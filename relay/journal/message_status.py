@@ -30,7 +30,7 @@ class MessageHistory(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StatusReader:
-    """Reads stories, each client's own only; an operator's are all."""
+    """Reads histories: a client's own messages only, or all messages for an operator."""
 
     def __init__(
         self, journal: Journal, clients: Clients, *, retention_days: int, clock: Callable[[], datetime]

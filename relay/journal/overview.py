@@ -1,13 +1,13 @@
-"""What became of the messages of the last hour, day or week, at one look.
+"""Count the messages of the last hour, day or week by state.
 
-The figures are counted from the journal, so they are the truth, and keeping them costs nothing while mail is sent: each
-message is counted at the time of its acceptance, by the state it has now. What still lies on a queue for the first time
-is not in the journal yet: the depth of the queues tells of it.
+The figures are counted from the journal, so they are exact, and sending mail does not have to maintain them: each
+message is counted at the time of its acceptance, by the state it has now. A message that is on a queue for the first time
+is not in the journal yet: the depth of the queues includes it.
 
-Cost: 16 table queries (one a shard) while the span holds few batches, one more for each thousand of them, and never more than
-`MAX_QUERIES`. A relay too busy for that is counted by as many whole shards as they allow: which shard a batch falls on is
-random, so they stand for all (`share` says how much was counted). Figures are kept for a while, longer when they were
-dear, so that many who watch cost as much as one.
+Cost: 16 table queries (one for each shard) while the span holds few batches, one more for each thousand batches, at most
+`MAX_QUERIES`. If these do not suffice, Relay counts whole shards until they are used up and extrapolates: batches fall on
+shards at random, and `share` is the part that was counted. Figures are cached, longer if counting took longer, so a second
+viewer costs nothing.
 """
 
 import asyncio

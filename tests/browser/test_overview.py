@@ -19,7 +19,7 @@ async def test_overview_shows_totals_and_problems(screen: Screen) -> None:
     attention = screen.page.get_by_role("list", name="Needs attention")
     await attention.get_by_text("Route sendgrid is held: bad credentials").wait_for()
     await attention.get_by_text(re.compile(r"\d+ messages could not be sent")).wait_for()
-    parts = [await tile(screen, name) for name in ("Sent", "Moving", "Deferred", "Held", "Failed")]
+    parts = [await tile(screen, name) for name in ("Sent", "In progress", "Deferred", "Held", "Failed")]
     assert all(parts[index] >= 1 for index in (0, 1, 3, 4))
     assert await tile(screen, "Accepted") >= sum(parts)
     await screen.row("transactional", "0").first.wait_for()

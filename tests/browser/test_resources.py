@@ -177,7 +177,7 @@ async def test_lost_mail_is_counted_before_it_is_resent(screen: Screen) -> None:
     await screen.go("/console#/deadletters", "Dead letters")
     await screen.press("Resend lost mail")
     await screen.press("Count", within=screen.dialog())
-    await screen.dialog().get_by_text("all it sent would count as lost").wait_for()
+    await screen.dialog().get_by_text("all mail it sent would count as lost").wait_for()
     await screen.dialog().get_by_label("Sent by route").select_option("vendor")
     await screen.press("Count", within=screen.dialog())
     await screen.dialog().get_by_text("No lost mail").wait_for()

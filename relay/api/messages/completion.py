@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 HELD_AND_REDRIVEN = timedelta(days=40)
 """How much longer than its expiry a message may need its files: ten days held, and thirty after a redrive."""
-_UNKNOWN = "There is no complete upload of this id for this client; it may have expired. Upload the file again."
+_UNKNOWN = "This client has no complete upload with this id; it may have expired. Upload the file again."
 _OCTETS = "application/octet-stream"
 
 

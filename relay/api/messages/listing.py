@@ -57,7 +57,7 @@ def _wanted(call: Call, query: Mapping[str, str], problems: Problems) -> Message
     is_operator = call.client.role is Role.OPERATOR
     client = query.get("client", None if is_operator else call.client.name)
     if client != call.client.name and not is_operator:
-        raise Refusal(403, "operators_only", "Only an operator lists another client's messages.", target="client")
+        raise Refusal(403, "operators_only", "Only operators may list another client's messages.", target="client")
     return MessageFilter(
         since=since,
         before=before,

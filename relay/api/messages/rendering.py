@@ -30,7 +30,7 @@ async def rendered(call: Call, draft: Draft, limits: Limits) -> Draft:
         ready = await call.services.templates.ready(*split_name(draft.template))
     except NotFound as error:
         problem = Problem(
-            code="unknown_template", target="template", message="There is no such template, or no such version of it."
+            code="unknown_template", target="template", message="No template has this name, or it has no such version."
         )
         text = problem.message
         raise Refusal(400, "invalid_request", text, target="template", problems=[problem]) from error

@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document, generated from the operations and the shapes that they name."""
+"""Generate the OpenAPI 3.1 document from the operations and the shapes that they name."""
 
 from collections.abc import Iterator, Sequence
 from http import HTTPStatus
@@ -11,9 +11,9 @@ from relay.api.shapes.json_schema import REFERENCE, name_of, schemas_of
 from relay.clients.registry import Role
 
 COMMON = (500, 503)
-"""Refusals of every operation."""
+"""Error responses of every operation."""
 OF_CALLERS = (401, 403, 429)
-"""Refusals of every operation that needs a key."""
+"""Error responses of every operation that needs a key."""
 
 _TEXT = {"type": "string"}
 _INFO = {
@@ -29,7 +29,7 @@ _REFUSALS = {
     400: "The request is invalid: `details` names each problem.",
     401: "The key is missing, unknown, removed or expired.",
     403: "The caller may not do this.",
-    404: "There is no such thing, or it was purged.",
+    404: "Nothing exists at this address, or it was purged.",
     409: "The current state does not allow this.",
     410: "The message was erased.",
     411: "The body has no Content-Length.",

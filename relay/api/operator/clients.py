@@ -1,4 +1,4 @@
-"""Manage clients, their policies and their keys. A key's text is shown once, when it is made."""
+"""Manage clients, their policies and their keys. A key's text is shown once, when it is created."""
 
 import ipaddress
 from collections.abc import Mapping
@@ -113,7 +113,7 @@ async def remove_key(call: Call) -> Response:
 async def delete(call: Call) -> Response:
     """Handle DELETE /v1/clients/{name}. Its messages stay; only operators can read them from now on."""
     if call.values["name"] == call.client.name:
-        raise Refusal(409, "own_client", "A client cannot delete itself: another operator must.")
+        raise Refusal(409, "own_client", "A client cannot delete itself. Ask another operator to delete it.")
     await call.services.clients.delete(call.values["name"])
     return Response(status=204)
 

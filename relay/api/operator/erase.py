@@ -12,7 +12,7 @@ from relay.api.shapes.recovery import ErasedView
 
 
 async def recipient(call: Call) -> Response:
-    """Handle POST /v1/erase: scan some records; the caller repeats with `cursor` until there is none."""
+    """Handle POST /v1/erase: scan some records; the caller repeats the request with `cursor` until the response has none."""
     value = read_request(call.request, EraseRequest)
     problems = Problems(20)
     address = ""

@@ -15,7 +15,7 @@ from relay.providers.registry import provider_module
 
 
 async def resend_lost(call: Call) -> Response:
-    """Handle POST /v1/redrive: scan some records; the caller repeats with `cursor` until there is none."""
+    """Handle POST /v1/redrive: scan some records; the caller repeats the request with `cursor` until the response has none."""
     value = read_request(call.request, ResendLostRequest)
     problems = Problems(20)
     wanted = _wanted(call, value, problems)
@@ -39,14 +39,18 @@ def _wanted(call: Call, value: ResendLostRequest, problems: Problems) -> LostMai
             problems.add("unknown_route", field, f"Unknown route. Use one of: {', '.join(routes)}.")
     route = routes.get(value.route)
     if route is not None and "delivery_events" not in provider_module(route.provider).CAPABILITIES.features:
-        text = "The provider of this route reports no deliveries, so that all it sent would count as lost."
+        text = "The provider of this route reports no deliveries, so all mail it sent would count as lost."
         problems.add("not_applicable", "route", text)
     if not value.without_delivered:
-        text = "It must be true: nothing else tells lost mail from mail that arrived."
+        text = "`without_delivered` must be true; otherwise delivered mail would be sent again."
         problems.add("invalid_choice", "without_delivered", text)
     since, before = _time(value.sent_since, "sent_since", problems), _time(value.sent_before, "sent_before", problems)
     if before > call.services.clock():
-        problems.add("out_of_range", "sent_before", "The time must be over: what is sent now may still be reported.")
+        problems.add(
+            "out_of_range",
+            "sent_before",
+            "The time must be in the past: deliveries of newer mail may still be reported.",
+        )
     elif since >= before:
         problems.add("out_of_range", "sent_since", "It must be earlier than `sent_before`.")
     return LostMailQuery(

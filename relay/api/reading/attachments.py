@@ -53,7 +53,7 @@ def read_attachments(value: Any, problems: Problems, limits: Limits) -> tuple[At
 
 
 def decode_base64(text: str) -> bytes:
-    """Decode base64 (RFC 4648 section 4) with optional white space. Raises `ValueError` that says what is wrong where."""
+    """Decode base64 (RFC 4648 section 4) with optional white space. Raises `ValueError` with the error and its position."""
     try:
         return binascii.a2b_base64(text, strict_mode=True)
     except ValueError:
@@ -195,7 +195,7 @@ def _check_total(found: list[Attachment], problems: Problems, limits: Limits) ->
 
 
 def _base64_problem(text: str, bare: str) -> str:
-    """Say what is wrong with a text that is not base64."""
+    """Return a description of the first error in a text that is not base64."""
     if text[:5].lower() == "data:":
         return "This is a data: URL. Send only the part after `;base64,`."
     found = _NOT_BASE64.search(text)

@@ -34,7 +34,7 @@ FORBIDDEN = {
     "x-sg-id": "SendGrid writes it",
     "x-sg-eid": "SendGrid writes it",
 }
-"""Names (in lower case) that a caller must not set, and the reason or the alternative.
+"""Header names (in lower case) that a caller must not set, with the reason or the alternative.
 
 Sources: RFC 5322 section 3.6 (fields that occur once), RFC 5321 section 4.4 (trace fields), SendGrid's Mail Send
 documentation (what cannot be overridden) and its X-SMTPAPI reference (recipients within a header).
@@ -50,7 +50,7 @@ FORBIDDEN_PREFIXES = {
 
 
 def forbidden(name: str) -> str:
-    """Say why a header must not be set, as the end of a sentence; empty if it may be set."""
+    """Return why a header must not be set, as the end of a sentence; empty if it may be set."""
     lower = name.lower()
     found = FORBIDDEN.get(lower, "")
     if found:

@@ -1,7 +1,7 @@
 """Serve the console and the inbox: static files with a content security policy that allows no other host.
 
-The files are read once. Their addresses carry a digest of all of them, so that a browser keeps them for good and a new version
-is a new address; the two pages themselves are asked for each time, and answered 304 while they are the same.
+The files are read once. Their addresses contain a digest of all files, so a browser can cache them without limit: a new version
+has new addresses. A browser revalidates the two pages each time, and gets 304 while they are unchanged.
 """
 
 import hashlib
@@ -71,12 +71,12 @@ async def inbox(call: Call) -> Response:
 
 
 async def asset(call: Call) -> Response:
-    """Handle GET /console/assets/{version}/…: cached for good when the version is this one."""
+    """Handle GET /console/assets/{version}/…: cached without limit if the version is this instance's."""
     files = _files()
     version, _, name = call.values["path"].partition("/")
     if name not in files.contents or name.endswith(".html"):
-        raise Refusal(404, "not_found", "The pages have no such file.")
-    # An instance that is not up to date yet, or no more, serves what it has; only the right one may be kept.
+        raise Refusal(404, "not_found", "No file of the console has this name.")
+    # During an update an instance may serve another version's file; a browser must not cache that one.
     is_ours = version == files.version
     return _answer(call.request, name, files.contents[name], _FOR_GOOD if is_ours else _ASK_AGAIN)
 

@@ -33,7 +33,7 @@ async def asset(call: Call) -> Response:
     """Handle GET /docs/…."""
     name = call.values["path"]
     if name not in FILES:
-        raise Refusal(404, "not_found", "The documentation has no such file.")
+        raise Refusal(404, "not_found", "No file of the documentation has this name.")
     return _answer(call.request, name, FILES[name])
 
 

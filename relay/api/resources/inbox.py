@@ -55,7 +55,9 @@ async def wait(call: Call) -> Response:
                 return json_response(await _whole(call, mail))
             passed_over.add(mail.name)
         if call.services.clock() >= until:
-            raise Refusal(404, "mail_not_found", "No such mail came in time. `timeout` (60 at most) waits longer.")
+            raise Refusal(
+                404, "mail_not_found", "No matching mail arrived in time. Use a longer `timeout` (limit 60 seconds)."
+            )
         await call.services.sleep(POLL_SECONDS)
 
 

@@ -159,7 +159,7 @@ async def _scope(call: Call, client: str | None, *, for_all: bool | None) -> str
     """Return the client whose list a request is about. Raises `Refusal` when the caller may not use it, or for no such client."""
     if call.client.role is not Role.OPERATOR:
         if (client is not None and client != call.client.name) or for_all:
-            raise Refusal(403, "operators_only", "A client sees and changes its own list only.")
+            raise Refusal(403, "operators_only", "A client can only read and change its own list.")
         return call.client.name
     if client is None or for_all:
         return ALL
@@ -209,7 +209,7 @@ def _csv(body: bytes, problems: Problems) -> Sequence[SuppressionFields]:
     try:
         text = body.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise Refusal(400, "invalid_request", "The list is not UTF-8.") from error
+        raise Refusal(400, "invalid_request", "The list is not encoded in UTF-8.") from error
     reader = csv.DictReader(io.StringIO(text, newline=""))
     if "email" not in (reader.fieldnames or ()):
         problems.add("required", "email", "The first line names the columns; one of them must be `email`.")
@@ -223,7 +223,7 @@ def _rows(reader: "csv.DictReader[str]") -> Iterator[SuppressionFields]:
             email, reason, note = (str(row.get(name) or "").strip() for name in ("email", "reason", "note"))
             yield SuppressionFields(email=email, reason=cast("Reason | None", reason or None), note=note)
     except csv.Error as error:
-        raise Refusal(400, "invalid_request", "The list is not CSV.") from error
+        raise Refusal(400, "invalid_request", "The list is not valid CSV.") from error
 
 
 def _safe(value: Any) -> Any:

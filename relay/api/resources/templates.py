@@ -138,7 +138,7 @@ def _asked(text: str) -> tuple[str, int | None]:
 
 
 def _not_found() -> Refusal:
-    return Refusal(404, "template_not_found", "There is no such template, or no such version of it.")
+    return Refusal(404, "template_not_found", "No template has this name, or it has no such version.")
 
 
 def _made(call: Call, value: TemplateRequest, problems: Problems) -> Template:

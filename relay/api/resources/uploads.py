@@ -65,7 +65,7 @@ async def complete(call: Call) -> Response:
         text = f"The parts have {error.size} bytes together, and not {size}. Send what is missing, and complete again."
         raise Refusal(409, "attachment_incomplete", text) from error
     except Incomplete as error:
-        text = f"There are {error.parts} parts, and part {error.missing} is missing. Send it, and complete again."
+        text = f"There are {error.parts} parts, and part {error.missing} is missing. Upload it, and complete the upload again."
         raise Refusal(409, "attachment_incomplete", text) from error
     except Changed as error:
         raise Refusal(
@@ -133,12 +133,12 @@ async def _upload(call: Call) -> Upload:
     try:
         return await call.services.uploads.get(call.client.name, call.values["id"])
     except NotFound as error:
-        text = "There is no upload of this id for this client, or it has expired."
+        text = "This client has no upload with this id, or it has expired."
         raise Refusal(404, "attachment_not_found", text) from error
 
 
 def _too_large() -> Refusal:
-    return Refusal(413, "message_too_large", f"A file has at most {uploads.MAX_BYTES} bytes.")
+    return Refusal(413, "message_too_large", f"The file is too large (limit {uploads.MAX_BYTES} bytes).")
 
 
 def _view(upload: Upload) -> UploadView:

@@ -64,7 +64,9 @@ async def allow_event_grid(call: Call) -> Response:
     await _check_event_grid(call)
     origin = call.request.headers.get("webhook-request-origin", "")
     if not origin or not origin.isascii() or not origin.isprintable():
-        raise Refusal(400, "invalid_request", "A handshake names its origin in WebHook-Request-Origin.")
+        raise Refusal(
+            400, "invalid_request", "The header WebHook-Request-Origin is missing: a handshake must name its origin."
+        )
     return Response(headers={"WebHook-Allowed-Origin": origin, "WebHook-Allowed-Rate": _ALLOWED_RATE})
 
 
@@ -72,7 +74,7 @@ async def from_mailbox(call: Call) -> Response:
     """Handle POST /v1/events/bounce: a delivery report (message/rfc822) about the caller's own messages."""
     _check_size(call.request.body)
     if not call.request.body:
-        raise Refusal(400, "empty_body", "Send the report as it was received, headers and all.")
+        raise Refusal(400, "empty_body", "Send the whole report as it was received, including its headers.")
     client = "" if call.client.role is Role.OPERATOR else call.client.name
     found = dsn.read_report(call.request.body, call.services.clock(), provider=REPORT, client=client)
     await call.services.events.enqueue(found)

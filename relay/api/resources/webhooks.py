@@ -140,13 +140,13 @@ async def deliveries(call: Call) -> Response:
 
 async def _chosen(call: Call) -> Subscription:
     name = call.values["id"]
-    # A row's key has no slashes and the like: such an id is none of ours.
+    # A row's key cannot contain slashes and some other characters, so an id with them cannot exist.
     if not name.startswith("wh_") or not name.isascii() or not name.replace("_", "").isalnum():
-        raise Refusal(404, "not_found", "There is no webhook of this id.")
+        raise Refusal(404, "not_found", "No webhook has this id.")
     try:
         return await call.services.webhooks.subscriptions.get(call.client.name, name)
     except NotFound as error:
-        raise Refusal(404, "not_found", "There is no webhook of this id.") from error
+        raise Refusal(404, "not_found", "No webhook has this id.") from error
 
 
 def _url(value: WebhookRequest, problems: Problems) -> str:
