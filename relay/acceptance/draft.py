@@ -76,6 +76,10 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     max_batch_messages: int = 1000
     max_batch_bytes: int = MAX_HTTP_BODY
     """Size of all messages of a batch on the wire: an attachment in the defaults counts for each."""
+    max_batch_recipients: int = 10_000
+    """Recipients of all messages of a batch: those in the defaults count for each message that has no others."""
+    max_default_values: int = 500_000
+    """JSON values in the defaults of a batch, times the messages that use them."""
     max_problems: int = 1000
     """Problems reported in one response."""
 

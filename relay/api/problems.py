@@ -22,7 +22,7 @@ def path(steps: Iterable[str | int]) -> str:
 
 def member(target: str, name: str) -> str:
     """Return the target of a member of the object at `target` (empty: of the request)."""
-    if name.isidentifier() and name.isascii():
+    if len(name) <= _MAX_KEY and name.isidentifier() and name.isascii():
         return f"{target}.{name}" if target else name
     shown = name if len(name) <= _MAX_KEY else f"{name[:_MAX_KEY]}…"
     return f"{target}['{printable(shown)}']"

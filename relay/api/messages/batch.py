@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import partial
 
 import msgspec
 from msgspec.structs import asdict, replace
@@ -18,7 +19,7 @@ from relay.api.messages.completion import Completion
 from relay.api.messages.explanation import explanation_view
 from relay.api.messages.idempotency import Repeatable
 from relay.api.messages.send import accepted_view, decide
-from relay.api.reading.batch import parse_batch
+from relay.api.reading.batch import parse_batch, too_large_together
 from relay.api.reading.body import check_length
 from relay.api.shapes.batch import BatchErrorView, BatchItemView, BatchResultView
 from relay.clients import idempotency
@@ -39,10 +40,11 @@ async def send(call: Call) -> Response:
     now = call.services.clock()
     limits = Limits(max_message_bytes=call.services.settings.max_message_bytes)
     content_type = call.request.headers.get("content-type", "")
-    drafts = parse_batch(call.request.body, content_type=content_type, now=now, limits=limits)
+    # A thousand messages take longer to read than others may be kept waiting.
+    read = partial(parse_batch, call.request.body, content_type=content_type, now=now, limits=limits)
+    drafts = await asyncio.to_thread(read)
     completion = Completion(call, limits)
-    results, verdicts = await _decide(call, completion, drafts, now)
-    _check_total(verdicts, limits)
+    results, verdicts = await _decide(call, completion, drafts, now, limits)
     if not verdicts:
         return _unaccepted(call, results, drafts)
     await completion.keep([verdict.submission for verdict in verdicts.values()])
@@ -50,11 +52,12 @@ async def send(call: Call) -> Response:
 
 
 async def _decide(
-    call: Call, completion: Completion, drafts: Sequence[Draft | Refusal], now: datetime
+    call: Call, completion: Completion, drafts: Sequence[Draft | Refusal], now: datetime, limits: Limits
 ) -> tuple[_Results, Mapping[int, Verdict]]:
     """Return the results that are already known (refusals, dry runs), and the messages that may be accepted."""
     results: _Results = {}
     verdicts: dict[int, Verdict] = {}
+    size = 0
     known = await call.services.suppressions.known_to(call.client.name)
     for number, draft in enumerate(drafts):
         if number % _AT_A_TIME == 0:
@@ -66,18 +69,14 @@ async def _decide(
         except Refusal as refusal:
             results[number] = _refused(call, number, refusal)
             continue
+        size += verdict.submission.size
+        if size > limits.max_batch_bytes:
+            raise too_large_together(limits)
         if draft.dry_run:
             results[number] = BatchItemView(index=number, status=200, **asdict(explanation_view(verdict)))
         else:
             verdicts[number] = verdict
     return results, verdicts
-
-
-def _check_total(verdicts: Mapping[int, Verdict], limits: Limits) -> None:
-    total = sum(verdict.submission.size for verdict in verdicts.values())
-    if total > limits.max_batch_bytes:
-        text = f"The messages are too large together: {total} bytes (limit {limits.max_batch_bytes}). Send several batches."
-        raise Refusal(413, "message_too_large", text, target="messages")
 
 
 def _fingerprint(call: Call) -> str:

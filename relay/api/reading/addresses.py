@@ -85,6 +85,15 @@ def read_mailboxes(
     return found
 
 
+def count_mailboxes(value: Any, limit: int) -> int:
+    """Count the mailboxes of a field without reading them, up to one more than `limit`."""
+    if isinstance(value, list):
+        return min(len(value), limit + 1)
+    if isinstance(value, str):
+        return len(split_list(value, limit + 1))
+    return 0 if value is None else 1
+
+
 def mailbox(text: str, limits: Limits) -> Address | Unreadable:
     """Read the mailbox in a text, or say why it is not one."""
     if len(text) > limits.max_address:

@@ -7,13 +7,13 @@ from typing import Any
 from relay.acceptance.draft import MAX_HTTP_BODY, Draft, Limits
 from relay.api.problems import WHOLE, Problems, member
 from relay.api.reading import json_text
+from relay.api.reading.addresses import count_mailboxes
+from relay.api.reading.defaults import MERGED, Defaults
 from relay.api.reading.message import read_message
 from relay.api.reading.shape import check_shape
 from relay.api.shapes.requests import BatchEnvelope, MessageFields
-from relay.core.errors import Refusal
+from relay.core.errors import Problem, Refusal
 
-_MERGED = ("headers", "metadata", "variables")
-"""Fields that are merged key by key; a message replaces any other field as a whole."""
 _MAX_PROBLEMS_EACH = 100
 
 
@@ -25,15 +25,67 @@ def parse_batch(body: bytes, *, content_type: str, now: datetime, limits: Limits
     check_shape(value, BatchEnvelope, problems)
     if not isinstance(value, dict):
         raise problems.refusal()
-    defaults, messages = value.get("defaults") or {}, value.get("messages")
-    if isinstance(defaults, dict):
+    fields, messages = value.get("defaults") or {}, value.get("messages")
+    if isinstance(fields, dict):
         shared = Problems(limits.max_problems, lambda target: _under("defaults", target))
-        check_shape(defaults, MessageFields, shared)
+        check_shape(fields, MessageFields, shared)
         problems.found += shared.found
     if isinstance(messages, list):
         _check_number(messages, problems, limits)
     problems.raise_any()
-    return [_read(message, number, defaults, now, limits) for number, message in enumerate(messages or ())]
+    defaults = Defaults(fields)
+    defaults.check(messages or (), problems, limits)
+    problems.raise_any()
+    reader = _BatchReader(defaults, now, limits)
+    return [reader.read(number, message) for number, message in enumerate(messages or ())]
+
+
+class _BatchReader:
+    """Reads the messages of a batch. Raises `Refusal` at the one with which they are too much together."""
+
+    def __init__(self, defaults: Defaults, now: datetime, limits: Limits) -> None:
+        self._defaults = defaults
+        self._now = now
+        self._limits = limits
+        self._size = self._recipients = self._problems = 0
+
+    def read(self, number: int, message: Any) -> Draft | Refusal:
+        """Return the draft of a message, or why it is refused."""
+        problems = Problems(
+            min(_MAX_PROBLEMS_EACH, max(1, self._limits.max_problems - self._problems)),
+            _place(f"messages[{number}]", message, self._defaults.fields),
+        )
+        if not isinstance(message, dict):
+            check_shape(message, MessageFields, problems)
+            return problems.refusal()
+        fields = self._defaults.merged(message)
+        self._count_recipients(fields)
+        draft = read_message(fields, self._now, problems, self._limits, defaults=self._defaults)
+        self._problems += len(problems.found)
+        if problems:
+            return problems.refusal()
+        self._size += draft.size or 0
+        if self._size > self._limits.max_batch_bytes:
+            raise too_large_together(self._limits)
+        return draft
+
+    def _count_recipients(self, fields: Mapping[str, Any]) -> None:
+        each = self._limits.max_recipients
+        self._recipients += sum(count_mailboxes(fields.get(name), each) for name in ("to", "cc", "bcc"))
+        if self._recipients > self._limits.max_batch_recipients:
+            raise _too_many_recipients(self._limits)
+
+
+def too_large_together(limits: Limits) -> Refusal:
+    """Refuse messages that are too large together (413)."""
+    text = f"The messages are too large together: more than {limits.max_batch_bytes} bytes. Send several batches."
+    return Refusal(413, "message_too_large", text, target="messages")
+
+
+def _too_many_recipients(limits: Limits) -> Refusal:
+    text = f"Too many recipients in all messages together (limit {limits.max_batch_recipients}). Send several batches."
+    problem = Problem(code="too_many_recipients", target="messages", message=text)
+    return Refusal(400, "invalid_request", text, target="messages", problems=[problem])
 
 
 def _check_number(messages: Sequence[Any], problems: Problems, limits: Limits) -> None:
@@ -44,28 +96,10 @@ def _check_number(messages: Sequence[Any], problems: Problems, limits: Limits) -
         problems.add("too_many", "messages", text)
 
 
-def _read(message: Any, number: int, defaults: Mapping[str, Any], now: datetime, limits: Limits) -> Draft | Refusal:
-    here = f"messages[{number}]"
-    if not isinstance(message, dict):
-        problems = Problems(1, lambda _: here)
-        check_shape(message, MessageFields, problems)
-        return problems.refusal()
-    problems = Problems(_MAX_PROBLEMS_EACH, _place(here, message, defaults))
-    draft = read_message(_merged(defaults, message), now, problems, limits)
-    return problems.refusal() if problems else draft
-
-
-def _merged(defaults: Mapping[str, Any], message: Mapping[str, Any]) -> dict[str, Any]:
-    whole = {**defaults, **message}
-    for name in _MERGED:
-        shared, own = defaults.get(name), message.get(name)
-        if isinstance(shared, dict) and isinstance(own, dict):
-            whole[name] = {**shared, **own}
-    return whole
-
-
-def _place(here: str, message: Mapping[str, Any], defaults: Mapping[str, Any]) -> Callable[[str], str]:
+def _place(here: str, message: Any, defaults: Mapping[str, Any]) -> Callable[[str], str]:
     """Place a problem in the request: in the message itself, or in the defaults that the value came from."""
+    if not isinstance(message, dict):
+        return lambda _: here
 
     def place(target: str) -> str:
         name = target.partition(".")[0].partition("[")[0]
@@ -74,7 +108,7 @@ def _place(here: str, message: Mapping[str, Any], defaults: Mapping[str, Any]) -
         if name not in message:
             return _under("defaults", target)
         own = message[name]
-        if name in _MERGED and isinstance(own, dict) and target != name:
+        if name in MERGED and isinstance(own, dict) and target != name:
             is_own = any(target == member(name, key) or target.startswith(f"{member(name, key)}.") for key in own)
             return _under(here if is_own else "defaults", target)
         return _under(here, target)

@@ -9,7 +9,7 @@ import msgspec
 
 from relay.acceptance.draft import Limits
 from relay.api.problems import Problems, member
-from relay.api.reading.json_text import nodes
+from relay.api.reading.json_text import is_deeper
 from relay.api.text_checks import control_problem
 
 _TAG = re.compile(r"[A-Za-z0-9_.:/+-](?:[A-Za-z0-9_.:/+ -]*[A-Za-z0-9_.:/+-])?")
@@ -130,7 +130,7 @@ def read_open_object(value: Any, target: str, max_bytes: int, problems: Problems
     """Read an object with arbitrary members, limited in depth and size."""
     if not isinstance(value, dict):
         return {}
-    if any(depth > limits.max_depth for _, _, depth in nodes(value, target)):
+    if is_deeper(value, limits.max_depth):
         problems.add("too_deep", target, f"Objects and arrays are nested too deeply (limit {limits.max_depth}).")
         return {}
     size = len(msgspec.json.encode(value))

@@ -8,13 +8,13 @@ import json
 import math
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import Any, NoReturn
 
 import msgspec
 
-from relay.api.problems import WHOLE, Problems, member, printable
+from relay.api.problems import WHOLE, Problems, path, printable
 from relay.core.errors import Refusal
 
 _SURROGATE_ESCAPE = re.compile(rb"\\u[dD][89a-fA-F]")
@@ -67,16 +67,56 @@ def read_json(body: bytes, limit: int, problems: Problems) -> Any:
         raise _refusal("too_deep", "The JSON is nested too deeply.") from error
 
 
-def nodes(value: Any, target: str) -> Iterator[tuple[Any, str, int]]:
-    """Yield every value within a JSON value, itself first, with its target and its depth (0 for itself)."""
-    waiting = [(value, target, 0)]
+def count_values(value: Any) -> int:
+    """Count every value within a JSON value, itself included."""
+    count, waiting = 0, [value]
     while waiting:
-        node, at, depth = waiting.pop()
-        yield node, at, depth
+        node = waiting.pop()
+        count += 1
+        waiting.extend(_children(node))
+    return count
+
+
+def is_deeper(value: Any, limit: int) -> bool:
+    """Check whether values are nested more than `limit` deep in a JSON value."""
+    level = [value]
+    for _ in range(limit + 1):
+        level = [child for node in level for child in _children(node)]
+    return bool(level)
+
+
+def _children(node: Any) -> Iterable[Any]:
+    if isinstance(node, dict):
+        return node.values()
+    return node if isinstance(node, list) else ()
+
+
+class _Place(msgspec.Struct, frozen=True):
+    """A place in a JSON value. A target is made only of the few that are reported: it may be as long as the value is deep."""
+
+    step: str | int = ""
+    parent: "_Place | None" = None
+
+    @property
+    def target(self) -> str:
+        steps: list[str | int] = []
+        place: _Place = self
+        while place.parent is not None:
+            steps.append(place.step)
+            place = place.parent
+        return path(reversed(steps))
+
+
+def _nodes(value: Any) -> Iterator[tuple[Any, _Place]]:
+    """Yield every value within a JSON value, itself first, with its place."""
+    waiting = [(value, _Place())]
+    while waiting:
+        node, at = waiting.pop()
+        yield node, at
         if isinstance(node, dict):
-            waiting += [(child, member(at, key), depth + 1) for key, child in reversed(node.items())]
+            waiting += [(child, _Place(key, at)) for key, child in reversed(node.items())]
         elif isinstance(node, list):
-            waiting += [(child, f"{at}[{n}]", depth + 1) for n, child in reversed(list(enumerate(node)))]
+            waiting += [(child, _Place(n, at)) for n, child in reversed(list(enumerate(node)))]
 
 
 @lru_cache(maxsize=64)
@@ -164,9 +204,9 @@ def _decode_repeated(text: str, problems: Problems) -> Any:
         return found
 
     value = json.JSONDecoder(object_pairs_hook=members, parse_constant=_not_finite).decode(text)
-    for node, target, _ in nodes(value, ""):
+    for node, place in _nodes(value):
         for name in repeated.get(id(node), ()):
-            at = member(target, name)
+            at = _Place(name, place).target
             text = f"Duplicate name '{printable(name)[:80]}': an object may have each name once."
             problems.add("duplicate_key", at, text)
     return value
@@ -181,9 +221,9 @@ def _without_surrogates(value: Any, problems: Problems) -> Any:
     else:
         return value
     text = "Unpaired surrogate (\\ud800 to \\udfff), which is not a character. Send both halves of the pair."
-    for node, target, _ in nodes(value, ""):
+    for node, place in _nodes(value):
         has_names = isinstance(node, dict) and any(_SURROGATE.search(name) for name in node)
         if has_names or (isinstance(node, str) and _SURROGATE.search(node)):
-            problems.add("invalid_text", target or WHOLE, text)
+            problems.add("invalid_text", place.target, text)
     replaced = json.dumps(value, ensure_ascii=False).encode("utf-8", "replace")
     return json.loads(replaced)

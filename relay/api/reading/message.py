@@ -1,7 +1,8 @@
 """Read one message. Every reader notes what is wrong, and the caller gets all problems in one response."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from relay.acceptance.draft import Draft, Limits
@@ -9,6 +10,7 @@ from relay.api.problems import WHOLE, Problems
 from relay.api.reading import fields, json_text
 from relay.api.reading.addresses import EMPTY_SENDER, Located, read_mailbox, read_mailboxes, same_mailbox
 from relay.api.reading.attachments import read_attachments
+from relay.api.reading.defaults import NO_DEFAULTS, Defaults, Reader
 from relay.api.reading.headers import read_headers
 from relay.api.reading.shape import check_shape
 from relay.api.shapes.requests import MessageRequest
@@ -32,29 +34,42 @@ def parse_message(body: bytes, *, content_type: str, now: datetime, limits: Limi
     return draft
 
 
-def read_message(value: Mapping[str, Any], now: datetime, problems: Problems, limits: Limits) -> Draft:
-    """Read the draft of one message's JSON object. Use it only if `problems` stayed empty."""
-    check_shape(value, MessageRequest, problems)
+def read_message(
+    value: Mapping[str, Any],
+    now: datetime,
+    problems: Problems,
+    limits: Limits,
+    *,
+    defaults: Defaults = NO_DEFAULTS,
+) -> Draft:
+    """Read the draft of one message's JSON object. Use it only if `problems` stayed empty.
+
+    `defaults` are where a batch's message has some of its fields from: their names and types have been checked.
+    """
+    check_shape(defaults.without_shared(value), MessageRequest, problems)
     template = fields.read_choice_name(value.get("template"), "template", problems, limits, may_have_version=True)
     _check_content(value, problems, has_template=template is not None)
-    to, cc, bcc = _recipients(value, problems, limits)
+
+    def read[T](name: str, reader: Reader[T]) -> T:
+        return defaults.read(value, name, reader, problems, limits)
+
+    to, cc, bcc = (read(name, reader) for name, reader in _RECIPIENTS.items())
+    _check_recipients(value, (*to, *cc, *bcc), problems, limits)
     message = Message(
         sender=read_mailbox(value.get("from"), "from", problems, limits) or _NO_ADDRESS,
-        to=to,
-        cc=cc,
-        bcc=bcc,
-        reply_to=_addresses(
-            read_mailboxes(value.get("reply_to"), "reply_to", problems, limits, limit=limits.max_reply_to)
-        ),
+        to=_addresses(to),
+        cc=_addresses(cc),
+        bcc=_addresses(bcc),
+        reply_to=read("reply_to", _read_reply_to),
         subject=fields.read_subject(value.get("subject"), problems, limits, is_required=template is None),
         text=_text(value.get("text")),
         html=_text(value.get("html")),
-        headers=read_headers(value.get("headers"), problems, limits),
-        attachments=read_attachments(value.get("attachments"), problems, limits),
+        headers=read("headers", read_headers),
+        attachments=read("attachments", read_attachments),
         tags=fields.read_tags(value.get("tags"), problems, limits),
         metadata=fields.read_metadata(value.get("metadata"), problems, limits),
         return_path=_return_path(value.get("return_path"), problems, limits),
-        options=_options(value.get("options"), problems, limits),
+        options=read("options", _read_options),
     )
     size = _checked_size(message, problems, limits)
     delivery = value.get("delivery")
@@ -68,28 +83,37 @@ def read_message(value: Mapping[str, Any], now: datetime, problems: Problems, li
         route=fields.read_choice_name(value.get("route"), "route", problems, limits),
         dry_run=value.get("dry_run") is True,
         template=template,
-        variables=fields.read_open_object(
-            value.get("variables"), "variables", limits.max_variables_bytes, problems, limits
-        ),
+        variables=read("variables", _read_variables),
     )
 
 
-def _recipients(value: Mapping[str, Any], problems: Problems, limits: Limits) -> Iterator[tuple[Address, ...]]:
-    """Read to, cc and bcc: at least one recipient, not too many, and no duplicates."""
-    found = {
-        name: read_mailboxes(
-            value.get(name), name, problems, limits, limit=limits.max_recipients, code="too_many_recipients"
-        )
-        for name in ("to", "cc", "bcc")
-    }
-    recipients = [located for people in found.values() for located in people]
-    if not recipients and not any(_has_text(value.get(name)) for name in found):
+def _read_recipients(name: str, value: Any, problems: Problems, limits: Limits) -> list[Located]:
+    return read_mailboxes(value, name, problems, limits, limit=limits.max_recipients, code="too_many_recipients")
+
+
+_RECIPIENTS: Mapping[str, Reader[list[Located]]] = {
+    name: partial(_read_recipients, name) for name in ("to", "cc", "bcc")
+}
+
+
+def _read_reply_to(value: Any, problems: Problems, limits: Limits) -> tuple[Address, ...]:
+    return _addresses(read_mailboxes(value, "reply_to", problems, limits, limit=limits.max_reply_to))
+
+
+def _read_variables(value: Any, problems: Problems, limits: Limits) -> Mapping[str, Any]:
+    return fields.read_open_object(value, "variables", limits.max_variables_bytes, problems, limits)
+
+
+def _check_recipients(
+    value: Mapping[str, Any], recipients: Sequence[Located], problems: Problems, limits: Limits
+) -> None:
+    """Check to, cc and bcc together: at least one recipient, not too many, and no duplicates."""
+    if not recipients and not any(_has_text(value.get(name)) for name in _RECIPIENTS):
         problems.add("no_recipients", "to", "At least one recipient is required, in to, cc or bcc.")
     if len(recipients) > limits.max_recipients and not problems.has("too_many_recipients"):
         text = f"Too many recipients: {len(recipients)} (limit {limits.max_recipients}). Send several messages."
         problems.add("too_many_recipients", WHOLE, text)
     _check_unique(recipients, problems)
-    return map(_addresses, found.values())
 
 
 def _check_unique(recipients: Sequence[Located], problems: Problems) -> None:
@@ -135,7 +159,7 @@ def _return_path(value: Any, problems: Problems, limits: Limits) -> str | None:
     return address.email if address is not None else None
 
 
-def _options(value: Any, problems: Problems, limits: Limits) -> Mapping[str, Any]:
+def _read_options(value: Any, problems: Problems, limits: Limits) -> Mapping[str, Any]:
     options = fields.read_open_object(value, "options", limits.max_options_bytes, problems, limits)
     for provider, own in options.items():
         if provider not in MODULES:

@@ -1,0 +1,76 @@
+"""Read the fields that the messages of a batch share, each once, and limit what a batch is multiplied to by them."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from relay.acceptance.draft import Limits
+from relay.api.problems import Problems
+from relay.api.reading.json_text import count_values
+from relay.core.errors import Problem
+
+MERGED = ("headers", "metadata", "variables")
+"""Fields that are merged key by key; a message replaces any other field as a whole."""
+
+type Reader[T] = Callable[[Any, Problems, Limits], T]
+
+
+class Defaults:
+    """The shared fields of a batch."""
+
+    def __init__(self, fields: Mapping[str, Any]) -> None:
+        self.fields = fields
+        self._read: dict[str, tuple[Any, Sequence[Problem]]] = {}
+
+    def check(self, messages: Sequence[Any], problems: Problems, limits: Limits) -> None:
+        """Note that the batch would be too large if each message had the shared fields itself."""
+        size = values = 0
+        for name, field in self.fields.items():
+            users = sum(1 for message in messages if isinstance(message, dict) and self._is_used(name, message))
+            size += users * len(msgspec.json.encode(field))
+            values += users * count_values(field)
+        if size > limits.max_batch_bytes:
+            text = f"The messages are too large together: their defaults alone have {size} bytes"
+            problems.add(
+                "message_too_large", "defaults", f"{text} (limit {limits.max_batch_bytes}). Send smaller batches."
+            )
+        if values > limits.max_default_values:
+            text = f"Too many values in the defaults of {len(messages)} messages: {values} together"
+            problems.add("too_many", "defaults", f"{text} (limit {limits.max_default_values}). Send smaller batches.")
+
+    def merged(self, message: Mapping[str, Any]) -> dict[str, Any]:
+        """Return all fields of a message."""
+        whole = {**self.fields, **message}
+        for name in MERGED:
+            shared, own = self.fields.get(name), message.get(name)
+            if isinstance(shared, dict) and isinstance(own, dict):
+                whole[name] = {**shared, **own}
+        return whole
+
+    def without_shared(self, value: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return a message with its own fields and From: reporting why a value has a wrong shape goes through all of it."""
+        if not self.fields:
+            return value
+        shared = self.fields
+        return {name: own for name, own in value.items() if name == "from" or own is not shared.get(name)}
+
+    def read[T](self, value: Mapping[str, Any], name: str, read: Reader[T], problems: Problems, limits: Limits) -> T:
+        """Read a field of a message. Messages that use the shared value get the same result, and its problems."""
+        own = value.get(name)
+        if own is None or own is not self.fields.get(name):
+            return read(own, problems, limits)
+        if name not in self._read:
+            noted = Problems(limits.max_problems)
+            self._read[name] = read(own, noted, limits), noted.found
+        result, found = self._read[name]
+        for problem in found:
+            problems.add(problem.code, problem.target, problem.message)
+        known: T = result
+        return known
+
+    def _is_used(self, name: str, message: Mapping[str, Any]) -> bool:
+        return name not in message or (name in MERGED and isinstance(message[name], dict))
+
+
+NO_DEFAULTS = Defaults({})
