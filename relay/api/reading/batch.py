@@ -8,9 +8,9 @@ from relay.acceptance.draft import MAX_HTTP_BODY, Draft, Limits
 from relay.api.problems import WHOLE, Problems, member
 from relay.api.reading import json_text
 from relay.api.reading.addresses import count_mailboxes
+from relay.api.reading.body import check_shape
 from relay.api.reading.defaults import MERGED, Defaults
 from relay.api.reading.message import read_message
-from relay.api.reading.shape import check_shape
 from relay.api.shapes.requests import BatchEnvelope, MessageFields
 from relay.core.errors import Problem, Refusal
 

@@ -1,4 +1,4 @@
-"""Read the body of an operation that takes a small JSON object."""
+"""Check the length and the shape of a request's body, and read the bodies that are small JSON objects."""
 
 import msgspec
 
@@ -6,9 +6,9 @@ from relay.acceptance.draft import Limits
 from relay.api.http import Request
 from relay.api.problems import Problems
 from relay.api.reading import json_text
-from relay.api.reading.shape import check_shape
 from relay.api.shapes.base import Shape
 from relay.core.errors import Refusal
+from relay.core.shape.check import fits
 
 MAX_SMALL_BYTES = 1_048_576
 
@@ -19,6 +19,15 @@ def check_length(request: Request) -> None:
         raise Refusal(
             411, "length_required", "Send the body with a Content-Length: Azure Functions drops chunked bodies."
         )
+
+
+def check_shape(value: object, shape: type[Shape], problems: Problems) -> None:
+    """Note every field that is unknown, missing or of the wrong type."""
+    if not fits(value, shape):
+        # A right request does not wait for this import.
+        from relay.api.reading.shape_problems import note_problems
+
+        note_problems(value, shape, problems)
 
 
 def read_request[S: Shape](

@@ -10,9 +10,9 @@ from relay.api.problems import WHOLE, Problems
 from relay.api.reading import fields, json_text
 from relay.api.reading.addresses import EMPTY_SENDER, Located, read_mailbox, read_mailboxes, same_mailbox
 from relay.api.reading.attachments import read_attachments
+from relay.api.reading.body import check_shape
 from relay.api.reading.defaults import NO_DEFAULTS, Defaults, Reader
 from relay.api.reading.headers import read_headers
-from relay.api.reading.shape import check_shape
 from relay.api.shapes.requests import MessageRequest
 from relay.core.model import Address, DeliveryGuarantee, Message
 from relay.mime.size import estimate_size

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relay.api.problems import Problems
-from relay.api.reading.shape import check_shape
+from relay.api.reading.body import check_shape
 from relay.api.shapes.admin_requests import PolicyFields, PreviewRequest, SuppressionImport
 from relay.api.shapes.base import Shape
 from relay.api.shapes.requests import BatchEnvelope, MessageRequest, RescheduleRequest
