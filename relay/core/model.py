@@ -184,7 +184,7 @@ class Part(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     `expires_at` replaces the submission's after a redrive; `is_pinned` keeps a redriven part on the route asked for.
     `may_resend`: an operator put it back knowing that it may have been sent. `slot_at` is the slot that a paced route gave.
     `check_at`: when the provider of a sent part is asked whether it really sent it (`relay.operations.sent_checks`);
-    a row in `pending` too.
+    a row in `pending` too. `busy`: until when each route asked to wait that asked for longer than Relay would have waited.
     """
 
     route: str
@@ -205,6 +205,7 @@ class Part(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     may_resend: bool = False
     slot_at: datetime | None = None
     check_at: datetime | None = None
+    busy: Mapping[str, datetime] = {}
 
 
 class Erased(msgspec.Struct, frozen=True, kw_only=True):

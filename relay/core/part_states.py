@@ -30,7 +30,8 @@ _replace = msgspec.structs.replace
 class AttemptResult(msgspec.Struct, frozen=True, kw_only=True):
     """An attempt's answer, and the facts besides the part that its settlement needs.
 
-    `is_final_check`: the provider was already asked about a lost answer. `can_verify`: it can be asked.
+    `is_final_check`: the provider was already asked about a lost answer. `can_verify`: it can be asked. `spare_route`: a
+    route that may take the part at once, if the provider asked for a long wait.
     """
 
     answer: Outcome | PerRecipient
@@ -41,6 +42,7 @@ class AttemptResult(msgspec.Struct, frozen=True, kw_only=True):
     jitter: float
     can_verify: bool = False
     is_final_check: bool = False
+    spare_route: str | None = None
 
 
 class RouteHold(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,6 +63,19 @@ def expires_at(part: Part, submission: Submission) -> datetime:
 def unique_due_time(at: datetime, microsecond: int) -> datetime:
     """Make a due time unique by its microseconds, so that a late delete of the old `pending` row cannot remove the new one."""
     return at.replace(microsecond=microsecond)
+
+
+def must_wait_long(part: Part, outcome: Outcome, lane: Lane) -> bool:
+    """Whether a provider that certainly did not take this part asks for a longer wait than the backoff's."""
+    if not isinstance(outcome, Deferred) or outcome.retry_after_seconds is None or is_uncertain(part):
+        return False
+    longest = retry.longest_backoff_seconds(part.attempt, lane.retry_min_seconds, lane.retry_max_seconds)
+    return outcome.retry_after_seconds > longest
+
+
+def is_busy(part: Part, route: str, now: datetime) -> bool:
+    """Whether this route asked the part to wait until later than now."""
+    return part.busy.get(route, now) > now
 
 
 def begin(part: Part, route: str, now: datetime, lease_seconds: float = LEASE_SECONDS) -> Part:
@@ -288,6 +303,10 @@ def _after_route_fault(part: Part, result: AttemptResult, outcome: RouteFault, h
 
 
 def _after_deferral(part: Part, submission: Submission, result: AttemptResult, outcome: Deferred | Unknown) -> Part:
+    if must_wait_long(part, outcome, result.lane):
+        part = _replace(part, busy=_busy(part, result, outcome))
+        if result.spare_route is not None:
+            return _replace(part, state=State.DEFERRED, due_at=result.now, lease_until=None, code=outcome.code)
     # What is asked about too early is not found yet, and would be sent again.
     minimum = VERIFY_DELAY_SECONDS if isinstance(outcome, Unknown) and result.can_verify else 0.0
     decision = retry.decide(
@@ -297,9 +316,28 @@ def _after_deferral(part: Part, submission: Submission, result: AttemptResult, o
         min_seconds=max(minimum, result.lane.retry_min_seconds),
         max_seconds=max(minimum, result.lane.retry_max_seconds),
         jitter=result.jitter,
-        retry_after_seconds=outcome.retry_after_seconds if isinstance(outcome, Deferred) else None,
+        retry_after_seconds=_retry_after(part, result, outcome),
     )
     if isinstance(decision, retry.TooLate):
         state = State.UNKNOWN if isinstance(outcome, Unknown) else State.EXPIRED
         return end(part, state, outcome.code or "expired")
     return _replace(part, state=State.DEFERRED, due_at=decision.at, lease_until=None, code=outcome.code)
+
+
+def _busy(part: Part, result: AttemptResult, outcome: Deferred | Unknown) -> dict[str, datetime]:
+    seconds = min(_asked_seconds(outcome) or 0.0, retry.MAX_RETRY_AFTER_SECONDS)
+    busy = {route: until for route, until in part.busy.items() if until > result.now}
+    return {**busy, part.route: result.now + timedelta(seconds=seconds)}
+
+
+def _retry_after(part: Part, result: AttemptResult, outcome: Deferred | Unknown) -> float | None:
+    """The seconds that the provider asks to wait, or fewer if another route of this part can be tried earlier."""
+    seconds = _asked_seconds(outcome)
+    if seconds is None:
+        return None
+    others = ((until - result.now).total_seconds() for until in part.busy.values() if until > result.now)
+    return min([seconds, *others])
+
+
+def _asked_seconds(outcome: Deferred | Unknown) -> float | None:
+    return outcome.retry_after_seconds if isinstance(outcome, Deferred) else None

@@ -56,5 +56,10 @@ def delay_seconds(
     """Seconds to wait after attempt number `attempt`."""
     if retry_after_seconds is not None:
         return min(max(retry_after_seconds, 1.0), MAX_RETRY_AFTER_SECONDS) + jitter
-    ceiling = min(max_seconds, min_seconds * 2.0 ** min(attempt, 30))
+    ceiling = longest_backoff_seconds(attempt, min_seconds, max_seconds)
     return min_seconds + jitter * max(0.0, ceiling - min_seconds)
+
+
+def longest_backoff_seconds(attempt: int, min_seconds: float, max_seconds: float) -> float:
+    """The most that the backoff waits after attempt number `attempt`."""
+    return max(min_seconds, min(max_seconds, min_seconds * 2.0 ** min(attempt, 30)))

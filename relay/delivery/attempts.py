@@ -147,7 +147,10 @@ class Attempts:
             part, answer, is_final_check = await self._sending.send(part, submission, request)
         result = self._result(batch, part, answer, begun_at, is_final_check=is_final_check)
         held = await self._watch.note(batch.entry, part, submission, message, answer=answer, now=result.now)
-        settled = part_states.settle(part, submission, result, held)
+        spare = await self._watch.spare_route(
+            batch.entry, part, submission, message, answer=answer, lane=batch.lane, now=result.now
+        )
+        settled = part_states.settle(part, submission, msgspec.structs.replace(result, spare_route=spare), held)
         self._log(batch, ours, settled)
         if message is not None:
             lane, name = batch.record.lane, batch.record.batch

@@ -1,6 +1,6 @@
 """Choose the routes a message may take: pure decisions over the routing rules and the providers' capabilities."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 
 import msgspec
 
@@ -50,14 +50,19 @@ class Router:
                     found[name] = reason
         return found
 
-    def alternative(self, part: Part, submission: Submission, message: Message, lane: str) -> str | None:
-        """Return another route that may take this part; None when there is none, or when its route is pinned."""
+    def alternative(
+        self, part: Part, submission: Submission, message: Message, lane: str, *, without: Set[str] = frozenset()
+    ) -> str | None:
+        """Return another route that may take this part; None when there is none, or when its route is pinned.
+
+        `without` names routes that are no alternative now.
+        """
         if part.is_pinned:
             return None
         wanted = None if part.recipients is None else set(part.recipients)
         for leg in self.legs(submission, message, lane):
             if wanted is None or wanted & set(leg.recipients):
-                return next((route for route in leg.routes if route != part.route), None)
+                return next((route for route in leg.routes if route not in {part.route, *without}), None)
         return None
 
     def _configured(self, submission: Submission, message: Message, lane: str, recipient: Address) -> tuple[str, ...]:

@@ -3,12 +3,12 @@
 import logging
 from datetime import datetime
 
-from relay.core import entries
+from relay.core import entries, part_states
 from relay.core.errors import StorageError
 from relay.core.model import Message, Part, Submission
 from relay.core.outcomes import Deferred, Outcome, PerRecipient, Rejected, RouteFault, Sent, Unknown
 from relay.core.part_states import RouteHold
-from relay.core.settings import Settings
+from relay.core.settings import Lane, Settings
 from relay.platform.log import log_event
 from relay.routes.circuit_breaker import CircuitBreaker
 from relay.routes.holds import Hold, Holds, RouteState, scope_for, scope_of
@@ -56,6 +56,34 @@ class RouteWatch:
         if other is not None:
             log_event("failed_over", level=logging.WARNING, route=part.route, to=other, code=fault.code)
         return RouteHold(scope=hold.scope, until=hold.next_probe_at, other_route=other)
+
+    async def spare_route(
+        self,
+        entry: entries.BatchEntry,
+        part: Part,
+        submission: Submission,
+        message: Message | None,
+        *,
+        answer: Outcome | PerRecipient,
+        lane: Lane,
+        now: datetime,
+    ) -> str | None:
+        """Return an open route for a part that its own certainly did not take, and for which that asks for a long wait."""
+        if message is None or isinstance(answer, PerRecipient) or not part_states.must_wait_long(part, answer, lane):
+            return None
+        try:
+            holds = await self._holds.all()
+        except StorageError:
+            return None
+        sender = message.sender.email.lower()
+        closed = {
+            hold.route for hold in holds.values() if hold.state is not RouteState.ACTIVE and hold.sender in ("", sender)
+        }
+        busy = {route for route in part.busy if part_states.is_busy(part, route, now)}
+        other = self._router.alternative(part, submission, message, entry.lane, without=closed | busy)
+        if other is not None:
+            log_event("failed_over", level=logging.WARNING, route=part.route, to=other, code=answer.code)
+        return other
 
     async def _hold(self, route: str, sender: str, fault: RouteFault) -> Hold:
         route, sender = scope_for(fault.code, route, sender)

@@ -20,6 +20,7 @@ SENT, FAILED, UNKNOWN = State.SENT, State.FAILED, State.UNKNOWN
 RETRY_LANE = {"transactional": {"retry_min_seconds": 15, "retry_max_seconds": 60}}
 VETTING = RouteFault(code="account_restricted", reply="403 access forbidden")
 AWAY = Deferred(code="provider_unavailable", reply="503")
+BUSY = Deferred(code="rate_limited", reply="429", retry_after_seconds=86_400)
 
 
 def settings_of(routes: Mapping[str, Any], rules: list[Any] | None = None) -> Settings:
@@ -351,6 +352,16 @@ SCENARIOS = (
         accounts=lambda: {"main": Account(always(VETTING)), "backup": Account()},
         play=pair,
         ends=TWO,
+    ),
+    Scenario(
+        name="failover from a route that asks for a day",
+        settings=TWO_ROUTES,
+        accounts=lambda: {"main": Account(always(BUSY)), "backup": Account()},
+        play=pair,
+        ends=TWO,
+        # After an interrupted attempt by the first route no other one is certain to be the only one.
+        may_end=MAYBE_TWO,
+        attempts={"one": 2, "two": 2},
     ),
     Scenario(
         name="paced",

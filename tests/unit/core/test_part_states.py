@@ -99,6 +99,38 @@ def test_outcome_settles_the_part(
     assert part.attempts[0].seconds == 3.0
 
 
+def test_long_wait_leads_to_the_spare_route_at_once() -> None:
+    part = settled(changed(BUSY, retry_after_seconds=7_200), spare_route="spare")
+    assert (part.state, part.code, part.attempt, part.due_at) == (State.DEFERRED, "rate_limited", 1, LATER)
+    assert part.busy == {"main": after(3_600)}
+    assert part_states.is_busy(part, "main", after(3_599))
+    assert not part_states.is_busy(part, "main", after(3_600))
+    assert not part_states.is_busy(part, "spare", LATER)
+
+
+def test_without_a_spare_route_the_first_route_that_is_free_again_is_waited_for() -> None:
+    part = changed(SENDING, route="spare", busy={"main": after(100), "old": START})
+    waiting = settled(changed(BUSY, retry_after_seconds=7_200), part)
+    assert waiting.due_at == after(100.5)
+    assert waiting.busy == {"main": after(100), "spare": after(3_600)}
+
+
+@pytest.mark.parametrize(
+    ("answer", "part", "is_long"),
+    [
+        (changed(BUSY, retry_after_seconds=31), SENDING, True),
+        (changed(BUSY, retry_after_seconds=30), SENDING, False),
+        (changed(BUSY, retry_after_seconds=31), changed(SENDING, attempt=2), False),
+        (changed(BUSY, retry_after_seconds=None), SENDING, False),
+        (LOST, SENDING, False),
+        (changed(BUSY, retry_after_seconds=7_200), part_states.interrupt(SENDING, LATER), False),
+        (RouteFault(code="bad_credentials", retry_after_seconds=7_200), SENDING, False),
+    ],
+)
+def test_only_a_certain_wait_above_the_backoff_is_long(answer: Outcome, part: Part, is_long: bool) -> None:
+    assert part_states.must_wait_long(part, answer, Lane()) is is_long
+
+
 @pytest.mark.parametrize("answer", [Deferred(code="unreachable"), Unknown(code="response_lost")])
 def test_retry_due_after_the_expiry_ends_the_part(answer: Outcome) -> None:
     submission = submission_of(expires_at=after(20))

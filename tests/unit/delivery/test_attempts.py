@@ -10,7 +10,7 @@ from relay.core import part_history, part_states
 from relay.core.errors import Unavailable
 from relay.core.model import Address, Attachment, DeliveryGuarantee, MessageStatus, Part, State, Submission
 from relay.core.outcomes import Deferred, Outcome, PerRecipient, Rejected, RouteFault, Sent, Unknown
-from relay.core.settings import Pace, Route
+from relay.core.settings import Pace, Route, Rule
 from relay.delivery.attempts import MIN_SECONDS_LEFT, OwnedPart
 from relay.platform.resources import ATTACHMENTS_CONTAINER, CONTENT_CONTAINER
 from tests.doubles import START, Place, batch_of, changed, entry_of, message_of, place_of, settings_of, submission_of
@@ -103,6 +103,48 @@ async def test_route_fault_holds_the_route_for_later_messages(place: Place) -> N
     held = await outcome(place)
     assert (held.state, held.attempt, held.held_scope) == (State.HELD, 0, "main")
     assert list(await place.holds.all(fresh=True)) == ["main"]
+
+
+TWO_ROUTES = settings_of(
+    Route(name="main", provider="smtp"),
+    Route(name="spare", provider="smtp"),
+    rules=(Rule(routes=("main", "spare")),),
+)
+
+
+async def test_long_wait_of_one_route_sends_by_the_next_at_once() -> None:
+    place = await place_of(TWO_ROUTES)
+    place.script().answers.append(Deferred(code="rate_limited", retry_after_seconds=86_400))
+    batch = await place.send()
+    assert await place.work() == 1
+    (part,) = (await place.journal.read(batch)).statuses[0].parts
+    assert [(attempt.route, attempt.outcome) for attempt in part.attempts] == [("main", "deferred"), ("spare", "sent")]
+
+
+async def test_routes_that_all_ask_to_wait_are_waited_for() -> None:
+    place = await place_of(TWO_ROUTES)
+    for name, seconds in (("main", 600), ("spare", 1_200)):
+        place.script(name).answers.append(Deferred(code="rate_limited", retry_after_seconds=seconds))
+    batch = await place.send()
+    assert await place.work() == 1
+    place.time.move(590)
+    assert await place.work() == 0
+    place.time.move(20)
+    await place.recovery.run()
+    await place.work()
+    (part,) = (await place.journal.read(batch)).statuses[0].parts
+    assert [(attempt.route, attempt.outcome) for attempt in part.attempts][2:] == [("main", "sent")]
+
+
+async def test_doubtful_message_is_not_sent_by_another_route_because_of_a_wait() -> None:
+    place = await place_of(TWO_ROUTES)
+    lost, busy = Unknown(code="response_lost"), Deferred(code="rate_limited", retry_after_seconds=86_400)
+    place.script().answers.extend([lost, busy])
+    await place.send()
+    place.time.move(30)
+    assert await place.work() == 1
+    assert await place.work() == 0
+    assert place.script("spare").sent == []
 
 
 # ── content ──

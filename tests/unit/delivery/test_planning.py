@@ -78,6 +78,13 @@ def test_message_is_held_for_the_route_with_the_earliest_probe() -> None:
     assert (held.attempt, held.held_since, held.due_at) == (0, START, START + timedelta(seconds=120))
 
 
+def test_route_that_asked_to_wait_comes_after_the_others() -> None:
+    part = tried("deferred", busy={"main": UNTIL})
+    assert states(plan(part, situation())) == [(State.SENDING, "spare", "")]
+    assert states(plan(part, situation(now=UNTIL))) == [(State.SENDING, "main", "")]
+    assert states(plan(part, situation(closed={"spare": shut("spare")}))) == [(State.SENDING, "main", "")]
+
+
 @pytest.mark.parametrize(
     ("legs", "code"), [((), "suppressed"), ((Leg(recipients=(0,), routes=()),), "no_route"), (None, "content_missing")]
 )

@@ -1,5 +1,6 @@
 """How outcomes change routes: holds, releases, the circuit breaker, and failover."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from relay.core.errors import Unavailable
 from relay.core.model import Part, State, Submission
 from relay.core.outcomes import Deferred, Outcome, PerRecipient, Rejected, RouteFault, Sent, Unknown
 from relay.core.part_states import RouteHold
-from relay.core.settings import Route, Rule, Settings
+from relay.core.settings import Lane, Route, Rule, Settings
 from relay.routes.circuit_breaker import FAILURES, CircuitBreaker
 from relay.routes.holds import RouteState
 from relay.routes.watch import RouteWatch
@@ -32,6 +33,7 @@ TWO = settings_of(
 )
 SENDING = part_states.begin(Part(route="", state=State.QUEUED), "main", START)
 FAULT = RouteFault(code="bad_credentials", reply="401")
+BUSY = Deferred(code="rate_limited", retry_after_seconds=3_600)
 
 
 class Watch:
@@ -54,6 +56,15 @@ class Watch:
         hold = await self.note(answer, part, submission)
         assert hold is not None
         return hold
+
+    async def spare_route(
+        self, part: Part = SENDING, submission: Submission | None = None, answer: Outcome = BUSY
+    ) -> str | None:
+        submission = submission or submission_of()
+        entry, now = batch_of(entry_of(submission)), self.place.time()
+        return await self._watch.spare_route(
+            entry, part, submission, submission.message, answer=answer, lane=Lane(), now=now
+        )
 
     async def states(self) -> dict[str, RouteState]:
         return {scope: hold.state for scope, hold in (await self.place.holds.all(fresh=True)).items()}
@@ -153,6 +164,39 @@ async def test_consecutive_failures_trip_the_breaker(answer: Outcome) -> None:
         assert await watch.note(answer) is None
         watch.place.time.move(1)
     assert (await watch.place.holds.all(fresh=True))["main"].code == "repeated_failure"
+
+
+async def test_route_that_asks_for_a_long_wait_has_a_spare(caplog: pytest.LogCaptureFixture) -> None:
+    watch = await watch_of(TWO)
+    assert await watch.spare_route() == "spare"
+    assert caplog.messages == ['failed_over {"route":"main","to":"spare","code":"rate_limited"}']
+    assert await watch.states() == {}
+
+
+@pytest.mark.parametrize(
+    ("part", "submission"),
+    [
+        (changed(SENDING, is_pinned=True), submission_of()),
+        (SENDING, submission_of(route="main")),
+        (SENDING, changed(submission_of(), message=None)),
+        (changed(SENDING, busy={"spare": START + timedelta(seconds=1)}), submission_of()),
+    ],
+)
+async def test_part_without_another_free_route_has_no_spare(part: Part, submission: Submission) -> None:
+    assert await (await watch_of(TWO)).spare_route(part, submission) is None
+
+
+@pytest.mark.parametrize(("sender", "other"), [("", None), ("shop@example.org", None), ("x@example.org", "spare")])
+async def test_held_route_is_no_spare(sender: str, other: str | None) -> None:
+    watch = await watch_of(TWO)
+    await watch.place.holds.hold("spare", "bad_credentials", sender=sender)
+    assert await watch.spare_route() == other
+
+
+async def test_unavailable_storage_gives_no_spare_route() -> None:
+    watch = await watch_of(TWO)
+    watch.place.tables.fail("query", Unavailable("away"))
+    assert await watch.spare_route() is None
 
 
 async def test_unavailable_storage_holds_nothing() -> None:
