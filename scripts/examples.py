@@ -70,7 +70,7 @@ def _section(operation: Operation) -> str:
         ("csharp", _csharp(operation)),
     )
     fences = "\n\n".join(f"```{language}\n{code}\n```" for language, code in blocks)
-    return f"\n## {operation.name}\n\n`{operation.method} {operation.path}`\n\n{fences}\n"
+    return f"\n## {operation.name}\n\n`{operation.endpoint}`\n\n{fences}\n"
 
 
 def _filled(operation: Operation, variable: str) -> str:

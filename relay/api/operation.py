@@ -52,15 +52,14 @@ class Body(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Operation(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing the API does. `role` None: no key is needed.
+    """One thing the API does, at an `endpoint` such as `GET /v1/messages/{id}`. `role` None: no key is needed.
 
     `responses` have by status a struct (`[]` after it: a list of it), a media type, or "" for no body. `errors` are the
     refusals that are the operation's own.
     """
 
     name: str
-    method: str
-    path: str
+    endpoint: str
     handler: str | Handler
     role: Role | None = Role.CLIENT
     summary: str = ""
@@ -69,6 +68,14 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     body: Body | None = None
     responses: Mapping[int, str] = {}
     errors: tuple[int, ...] = ()
+
+    @property
+    def method(self) -> str:
+        return self.endpoint.partition(" ")[0]
+
+    @property
+    def path(self) -> str:
+        return self.endpoint.partition(" ")[2]
 
     def load(self) -> Handler:
         """Return the handler."""

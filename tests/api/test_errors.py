@@ -196,7 +196,7 @@ async def bug(relay: Harness) -> Answer:
     async def broken(call: Call) -> Response:
         raise ZeroDivisionError
 
-    operation = Operation(name="Broken", method="GET", path="/v1/broken", handler=broken, role=None)
+    operation = Operation(name="Broken", endpoint="GET /v1/broken", handler=broken, role=None)
     operations = Operations({"/v1/broken": Tag(name="Test", operations=(operation,))})
     response = await Api(relay.relay, operations).handle(Request(method="GET", path="/v1/broken"))
     headers = {name.lower(): value for name, value in response.headers.items()}

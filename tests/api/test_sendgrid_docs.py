@@ -10,7 +10,7 @@ from relay.api.sendgrid.shape import SendGridMail, SendGridPersonalization
 from relay.core.shape.check import member_names
 
 PAGE = (Path(__file__).parents[2] / "docs/sendgrid-compatible.md").read_text(encoding="utf-8")
-CALLS = [f"{operation.method} {operation.path}" for operation in OPERATIONS if operation.path.startswith("/v3/")]
+CALLS = [operation.endpoint for operation in OPERATIONS if operation.path.startswith("/v3/")]
 
 
 def test_documentation_lists_every_call() -> None:

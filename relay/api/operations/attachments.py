@@ -11,8 +11,7 @@ TAG = Tag(
     operations=(
         Operation(
             name="UploadAttachment",
-            method="POST",
-            path="/v1/attachments",
+            endpoint="POST /v1/attachments",
             handler="resources.uploads:create",
             summary="Upload a file",
             description="Stores the body as a file; messages name it by its id. With `parts=true` and no body, starts an "
@@ -24,8 +23,7 @@ TAG = Tag(
         ),
         Operation(
             name="ShowAttachment",
-            method="GET",
-            path="/v1/attachments/{id}",
+            endpoint="GET /v1/attachments/{id}",
             handler="resources.uploads:show",
             summary="Get an upload",
             description="Shows whether the upload is complete and when Relay deletes it.",
@@ -35,8 +33,7 @@ TAG = Tag(
         ),
         Operation(
             name="DeleteAttachment",
-            method="DELETE",
-            path="/v1/attachments/{id}",
+            endpoint="DELETE /v1/attachments/{id}",
             handler="resources.uploads:delete",
             summary="Delete an upload",
             description="Returns 204 also when there is no such upload, and 409 when a message uses it.",
@@ -46,8 +43,7 @@ TAG = Tag(
         ),
         Operation(
             name="PutAttachmentPart",
-            method="PUT",
-            path="/v1/attachments/{id}/parts/{number}",
+            endpoint="PUT /v1/attachments/{id}/parts/{number}",
             handler="resources.uploads:put_part",
             summary="Upload a part of a file",
             description="The same number again replaces the part. Returns 409 when the upload is complete.",
@@ -58,8 +54,7 @@ TAG = Tag(
         ),
         Operation(
             name="CompleteAttachment",
-            method="POST",
-            path="/v1/attachments/{id}/complete",
+            endpoint="POST /v1/attachments/{id}/complete",
             handler="resources.uploads:complete",
             summary="Complete an upload in parts",
             description="Joins the parts; from then on messages may name the file. Returns 409 when a part is missing.",

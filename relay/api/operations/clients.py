@@ -12,8 +12,7 @@ TAG = Tag(
     operations=(
         Operation(
             name="ListClients",
-            method="GET",
-            path="/v1/clients",
+            endpoint="GET /v1/clients",
             handler="operator.clients:index",
             role=Role.OPERATOR,
             summary="List clients",
@@ -22,8 +21,7 @@ TAG = Tag(
         ),
         Operation(
             name="CreateClient",
-            method="POST",
-            path="/v1/clients",
+            endpoint="POST /v1/clients",
             handler="operator.clients:create",
             role=Role.OPERATOR,
             summary="Create a client",
@@ -34,8 +32,7 @@ TAG = Tag(
         ),
         Operation(
             name="ShowClient",
-            method="GET",
-            path="/v1/clients/{name}",
+            endpoint="GET /v1/clients/{name}",
             handler="operator.clients:show",
             role=Role.OPERATOR,
             summary="Get a client",
@@ -46,8 +43,7 @@ TAG = Tag(
         ),
         Operation(
             name="ChangeClient",
-            method="PATCH",
-            path="/v1/clients/{name}",
+            endpoint="PATCH /v1/clients/{name}",
             handler="operator.clients:change",
             role=Role.OPERATOR,
             summary="Change a client",
@@ -59,8 +55,7 @@ TAG = Tag(
         ),
         Operation(
             name="DeleteClient",
-            method="DELETE",
-            path="/v1/clients/{name}",
+            endpoint="DELETE /v1/clients/{name}",
             handler="operator.clients:delete",
             role=Role.OPERATOR,
             summary="Delete a client",
@@ -71,8 +66,7 @@ TAG = Tag(
         ),
         Operation(
             name="AddClientKey",
-            method="POST",
-            path="/v1/clients/{name}/keys",
+            endpoint="POST /v1/clients/{name}/keys",
             handler="operator.clients:add_key",
             role=Role.OPERATOR,
             summary="Add a key",
@@ -84,8 +78,7 @@ TAG = Tag(
         ),
         Operation(
             name="RemoveClientKey",
-            method="DELETE",
-            path="/v1/clients/{name}/keys/{id}",
+            endpoint="DELETE /v1/clients/{name}/keys/{id}",
             handler="operator.clients:remove_key",
             role=Role.OPERATOR,
             summary="Remove a key",

@@ -11,8 +11,7 @@ TAG = Tag(
     operations=(
         Operation(
             name="TakeSendGridEvents",
-            method="POST",
-            path="/v1/events/sendgrid",
+            endpoint="POST /v1/events/sendgrid",
             handler="resources.vendor_events:from_sendgrid",
             role=None,
             summary="Take SendGrid's events",
@@ -24,8 +23,7 @@ TAG = Tag(
         ),
         Operation(
             name="TakeAcsEvents",
-            method="POST",
-            path="/v1/events/acs",
+            endpoint="POST /v1/events/acs",
             handler="resources.vendor_events:from_event_grid",
             role=None,
             summary="Take Event Grid's events about Azure Communication Services",
@@ -38,8 +36,7 @@ TAG = Tag(
         ),
         Operation(
             name="AllowAcsEvents",
-            method="OPTIONS",
-            path="/v1/events/acs",
+            endpoint="OPTIONS /v1/events/acs",
             handler="resources.vendor_events:allow_event_grid",
             role=None,
             summary="Allow Event Grid to post",
@@ -50,8 +47,7 @@ TAG = Tag(
         ),
         Operation(
             name="TakeBounce",
-            method="POST",
-            path="/v1/events/bounce",
+            endpoint="POST /v1/events/bounce",
             handler="resources.vendor_events:from_mailbox",
             summary="Report a bounce",
             description="Takes a delivery report (RFC 3464) as it was received, about messages of the caller. Returns 202 "

@@ -9,8 +9,7 @@ TAG = Tag(
     operations=(
         Operation(
             name="ListInbox",
-            method="GET",
-            path="/v1/inbox",
+            endpoint="GET /v1/inbox",
             handler="resources.inbox:index",
             summary="List mail in the inbox",
             description="Returns a page of the caller's mail, newest first.",
@@ -20,8 +19,7 @@ TAG = Tag(
         ),
         Operation(
             name="WaitForInboxMail",
-            method="GET",
-            path="/v1/inbox/wait",
+            endpoint="GET /v1/inbox/wait",
             handler="resources.inbox:wait",
             summary="Wait for mail in the inbox",
             description="Returns the newest matching mail as soon as there is one, and 404 after `timeout` seconds.",
@@ -31,8 +29,7 @@ TAG = Tag(
         ),
         Operation(
             name="ShowInboxMail",
-            method="GET",
-            path="/v1/inbox/{name}",
+            endpoint="GET /v1/inbox/{name}",
             handler="resources.inbox:show",
             summary="Get a mail from the inbox",
             description="Returns headers, text, HTML, links, and attachments in base64.",
@@ -42,8 +39,7 @@ TAG = Tag(
         ),
         Operation(
             name="ShowInboxSource",
-            method="GET",
-            path="/v1/inbox/{name}/source",
+            endpoint="GET /v1/inbox/{name}/source",
             handler="resources.inbox:source",
             summary="Download the source of a mail in the inbox",
             description="Returns the mail as RFC 5322 text.",
@@ -53,8 +49,7 @@ TAG = Tag(
         ),
         Operation(
             name="ShowInboxHtml",
-            method="GET",
-            path="/v1/inbox/{name}/html",
+            endpoint="GET /v1/inbox/{name}/html",
             handler="resources.inbox:html",
             role=None,
             summary="Show the HTML of a mail in the inbox as a page",
@@ -66,8 +61,7 @@ TAG = Tag(
         ),
         Operation(
             name="EmptyInbox",
-            method="DELETE",
-            path="/v1/inbox",
+            endpoint="DELETE /v1/inbox",
             handler="resources.inbox:empty",
             summary="Delete mail from the inbox",
             description="Deletes the caller's mail that matches the filters; without filters all of it.",
@@ -76,8 +70,7 @@ TAG = Tag(
         ),
         Operation(
             name="DeleteInboxMail",
-            method="DELETE",
-            path="/v1/inbox/{name}",
+            endpoint="DELETE /v1/inbox/{name}",
             handler="resources.inbox:delete",
             summary="Delete a mail from the inbox",
             description="Returns 204 also when there is no such mail.",

@@ -17,8 +17,7 @@ TAG = Tag(
     operations=(
         Operation(
             name="SendMessage",
-            method="POST",
-            path="/v1/messages",
+            endpoint="POST /v1/messages",
             handler="messages.send:send",
             summary="Send a message",
             description="Returns 202 once the message is stored durably; sending follows. With `dry_run`, returns 200 with "
@@ -35,8 +34,7 @@ TAG = Tag(
         ),
         Operation(
             name="ListMessages",
-            method="GET",
-            path="/v1/messages",
+            endpoint="GET /v1/messages",
             handler="messages.listing:index",
             summary="List messages",
             description="Returns a page of messages, newest first. A page may be empty and still have a `next_link`.",
@@ -46,8 +44,7 @@ TAG = Tag(
         ),
         Operation(
             name="SendBatch",
-            method="POST",
-            path="/v1/messages/batch",
+            endpoint="POST /v1/messages/batch",
             handler="messages.batch:send",
             summary="Send many messages in one call",
             description="Returns 202 when at least one message is stored durably, 200 when all were checked with `dry_run`, "
@@ -63,8 +60,7 @@ TAG = Tag(
         ),
         Operation(
             name="GetMessage",
-            method="GET",
-            path="/v1/messages/{id}",
+            endpoint="GET /v1/messages/{id}",
             handler="messages.status:show",
             summary="Get a message's state, recipients, attempts and events",
             description="While a message is queued, only its id, state and time are known. `Retry-After` says when to ask again "
@@ -75,8 +71,7 @@ TAG = Tag(
         ),
         Operation(
             name="CancelMessage",
-            method="DELETE",
-            path="/v1/messages/{id}",
+            endpoint="DELETE /v1/messages/{id}",
             handler="messages.changes:cancel",
             summary="Cancel a message",
             description="Returns 200 when the message will certainly not be sent, and 409 when it is too late.",
@@ -86,8 +81,7 @@ TAG = Tag(
         ),
         Operation(
             name="RescheduleMessage",
-            method="PATCH",
-            path="/v1/messages/{id}",
+            endpoint="PATCH /v1/messages/{id}",
             handler="messages.changes:reschedule",
             summary="Change the time of a scheduled message",
             description="Returns 409 when the message is not scheduled, or not any more.",
@@ -98,8 +92,7 @@ TAG = Tag(
         ),
         Operation(
             name="RedriveMessage",
-            method="POST",
-            path="/v1/messages/{id}/redrive",
+            endpoint="POST /v1/messages/{id}/redrive",
             handler="messages.changes:redrive",
             role=Role.OPERATOR,
             summary="Redrive a failed message",
@@ -112,8 +105,7 @@ TAG = Tag(
         ),
         Operation(
             name="WaitForMessage",
-            method="GET",
-            path="/v1/messages/{id}/wait",
+            endpoint="GET /v1/messages/{id}/wait",
             handler="messages.status:wait",
             role=None,
             summary="Wait until a message is sent or delivered",
@@ -126,8 +118,7 @@ TAG = Tag(
         ),
         Operation(
             name="ShowMessageContent",
-            method="GET",
-            path="/v1/messages/{id}/content",
+            endpoint="GET /v1/messages/{id}/content",
             handler="messages.content:show",
             summary="Get a message's content",
             description="Returns headers, text, HTML, links, and the attachments without their bytes.",
@@ -137,8 +128,7 @@ TAG = Tag(
         ),
         Operation(
             name="ShowMessageSource",
-            method="GET",
-            path="/v1/messages/{id}/source",
+            endpoint="GET /v1/messages/{id}/source",
             handler="messages.content:source",
             summary="Download a message's source",
             description="Returns the RFC 5322 message as Relay writes it; SendGrid and ACS write their own.",
@@ -148,8 +138,7 @@ TAG = Tag(
         ),
         Operation(
             name="DownloadMessageAttachment",
-            method="GET",
-            path="/v1/messages/{id}/attachments/{number}",
+            endpoint="GET /v1/messages/{id}/attachments/{number}",
             handler="messages.content:attachment",
             summary="Download a message's attachment",
             description="Attachments are numbered from 0, in the order of the message's content.",
@@ -159,8 +148,7 @@ TAG = Tag(
         ),
         Operation(
             name="ShowMessageHtml",
-            method="GET",
-            path="/v1/messages/{id}/html",
+            endpoint="GET /v1/messages/{id}/html",
             handler="messages.content:html",
             role=None,
             summary="Show a message's HTML as a page",

@@ -10,8 +10,7 @@ TAG = Tag(
     operations=(
         Operation(
             name="ListDeadLetters",
-            method="GET",
-            path="/v1/deadletters",
+            endpoint="GET /v1/deadletters",
             handler="operator.dead_letters:index",
             role=Role.OPERATOR,
             summary="List dead letters",
@@ -22,8 +21,7 @@ TAG = Tag(
         ),
         Operation(
             name="RedriveDeadLetters",
-            method="POST",
-            path="/v1/deadletters/redrive",
+            endpoint="POST /v1/deadletters/redrive",
             handler="operator.dead_letters:redrive",
             role=Role.OPERATOR,
             summary="Redrive dead letters",
@@ -35,8 +33,7 @@ TAG = Tag(
         ),
         Operation(
             name="DiscardDeadLetters",
-            method="POST",
-            path="/v1/deadletters/discard",
+            endpoint="POST /v1/deadletters/discard",
             handler="operator.dead_letters:discard",
             role=Role.OPERATOR,
             summary="Discard dead letters",
@@ -48,8 +45,7 @@ TAG = Tag(
         ),
         Operation(
             name="ListCauses",
-            method="GET",
-            path="/v1/causes",
+            endpoint="GET /v1/causes",
             handler="operator.dead_letters:list_causes",
             summary="List causes of failure",
             description="Returns every cause that an attempt or a dead letter can have, with its meaning.",
@@ -57,8 +53,7 @@ TAG = Tag(
         ),
         Operation(
             name="RedriveLostMail",
-            method="POST",
-            path="/v1/redrive",
+            endpoint="POST /v1/redrive",
             handler="operator.resend_lost:resend_lost",
             role=Role.OPERATOR,
             summary="Resend mail that a provider lost",
@@ -70,8 +65,7 @@ TAG = Tag(
         ),
         Operation(
             name="EraseRecipient",
-            method="POST",
-            path="/v1/erase",
+            endpoint="POST /v1/erase",
             handler="operator.erase:recipient",
             role=Role.OPERATOR,
             summary="Erase a recipient's messages",

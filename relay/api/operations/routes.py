@@ -10,8 +10,7 @@ TAG = Tag(
     operations=(
         Operation(
             name="ListRoutes",
-            method="GET",
-            path="/v1/routes",
+            endpoint="GET /v1/routes",
             handler="operator.routes:index",
             role=Role.OPERATOR,
             summary="List routes",
@@ -20,8 +19,7 @@ TAG = Tag(
         ),
         Operation(
             name="HoldRoute",
-            method="POST",
-            path="/v1/routes/{name}/hold",
+            endpoint="POST /v1/routes/{name}/hold",
             handler="operator.routes:hold",
             role=Role.OPERATOR,
             summary="Hold a route",
@@ -32,8 +30,7 @@ TAG = Tag(
         ),
         Operation(
             name="ReleaseRoute",
-            method="POST",
-            path="/v1/routes/{name}/release",
+            endpoint="POST /v1/routes/{name}/release",
             handler="operator.routes:release",
             role=Role.OPERATOR,
             summary="Release a route",
@@ -44,8 +41,7 @@ TAG = Tag(
         ),
         Operation(
             name="ProbeRoute",
-            method="POST",
-            path="/v1/routes/{name}/probe",
+            endpoint="POST /v1/routes/{name}/probe",
             handler="operator.routes:probe",
             role=Role.OPERATOR,
             summary="Probe a route",
@@ -56,8 +52,7 @@ TAG = Tag(
         ),
         Operation(
             name="ShowPause",
-            method="GET",
-            path="/v1/pause",
+            endpoint="GET /v1/pause",
             handler="operator.pause:show",
             role=Role.OPERATOR,
             summary="Check whether delivery is paused",
@@ -66,8 +61,7 @@ TAG = Tag(
         ),
         Operation(
             name="PauseDelivery",
-            method="POST",
-            path="/v1/pause",
+            endpoint="POST /v1/pause",
             handler="operator.pause:pause",
             role=Role.OPERATOR,
             summary="Pause delivery",
@@ -79,8 +73,7 @@ TAG = Tag(
         ),
         Operation(
             name="ResumeDelivery",
-            method="POST",
-            path="/v1/resume",
+            endpoint="POST /v1/resume",
             handler="operator.pause:resume",
             role=Role.OPERATOR,
             summary="Resume delivery",

@@ -20,8 +20,7 @@ TAG = Tag(
     operations=(
         Operation(
             name="SendGridSendMail",
-            method="POST",
-            path="/v3/mail/send",
+            endpoint="POST /v3/mail/send",
             handler="sendgrid.send:send",
             summary="Send a mail in SendGrid's format",
             description="Returns 202 with `X-Message-Id` once every message is stored durably; all are accepted or none. In "
@@ -33,8 +32,7 @@ TAG = Tag(
         ),
         Operation(
             name="SendGridCreateBatch",
-            method="POST",
-            path="/v3/mail/batch",
+            endpoint="POST /v3/mail/batch",
             handler="sendgrid.scheduled_sends:create",
             summary="Create a batch id",
             description="Mails that name the batch id can be cancelled or paused together.",
@@ -42,8 +40,7 @@ TAG = Tag(
         ),
         Operation(
             name="SendGridShowBatch",
-            method="GET",
-            path="/v3/mail/batch/{batch_id}",
+            endpoint="GET /v3/mail/batch/{batch_id}",
             handler="sendgrid.scheduled_sends:show",
             summary="Validate a batch id",
             description="Returns 200 for a batch id of the caller, else 400.",
@@ -53,8 +50,7 @@ TAG = Tag(
         ),
         Operation(
             name="SendGridListScheduledSends",
-            method="GET",
-            path="/v3/user/scheduled_sends",
+            endpoint="GET /v3/user/scheduled_sends",
             handler="sendgrid.scheduled_sends:index",
             summary="List cancelled and paused batches",
             description="Returns every batch of the caller that is cancelled or paused.",
@@ -62,8 +58,7 @@ TAG = Tag(
         ),
         Operation(
             name="SendGridStopScheduledSend",
-            method="POST",
-            path="/v3/user/scheduled_sends",
+            endpoint="POST /v3/user/scheduled_sends",
             handler="sendgrid.scheduled_sends:stop",
             summary="Cancel or pause a batch",
             description="Stops messages that still wait. `already_sent` counts those for which it comes too late.",
@@ -73,8 +68,7 @@ TAG = Tag(
         ),
         Operation(
             name="SendGridShowScheduledSend",
-            method="GET",
-            path="/v3/user/scheduled_sends/{batch_id}",
+            endpoint="GET /v3/user/scheduled_sends/{batch_id}",
             handler="sendgrid.scheduled_sends:show_stop",
             summary="Get the status of a batch",
             description="Returns a list of one, or an empty list when the batch is neither cancelled nor paused.",
@@ -84,8 +78,7 @@ TAG = Tag(
         ),
         Operation(
             name="SendGridChangeScheduledSend",
-            method="PATCH",
-            path="/v3/user/scheduled_sends/{batch_id}",
+            endpoint="PATCH /v3/user/scheduled_sends/{batch_id}",
             handler="sendgrid.scheduled_sends:change",
             summary="Change the status of a batch",
             description="Cancels a paused batch, or pauses a cancelled one.",
@@ -96,8 +89,7 @@ TAG = Tag(
         ),
         Operation(
             name="SendGridReleaseScheduledSend",
-            method="DELETE",
-            path="/v3/user/scheduled_sends/{batch_id}",
+            endpoint="DELETE /v3/user/scheduled_sends/{batch_id}",
             handler="sendgrid.scheduled_sends:release",
             summary="Resume a batch",
             description="Messages that still wait are sent.",
@@ -107,8 +99,7 @@ TAG = Tag(
         ),
         Operation(
             name="SendGridListScopes",
-            method="GET",
-            path="/v3/scopes",
+            endpoint="GET /v3/scopes",
             handler="sendgrid.scheduled_sends:scopes",
             summary="List the scopes of the key",
             description="Returns the scopes that every key has; the client's policy decides what it may send.",

@@ -10,8 +10,7 @@ TAG = Tag(
     operations=(
         Operation(
             name="ListSuppressions",
-            method="GET",
-            path="/v1/suppressions",
+            endpoint="GET /v1/suppressions",
             handler="resources.suppressions:index",
             summary="List suppressions",
             description="Returns a page of the caller's suppressions. Operators get those of every client, or with `client` "
@@ -22,8 +21,7 @@ TAG = Tag(
         ),
         Operation(
             name="AddSuppression",
-            method="POST",
-            path="/v1/suppressions",
+            endpoint="POST /v1/suppressions",
             handler="resources.suppressions:add",
             summary="Suppress an address",
             description="Replaces an earlier entry for the address. Operators suppress it for every client.",
@@ -33,8 +31,7 @@ TAG = Tag(
         ),
         Operation(
             name="ImportSuppressions",
-            method="POST",
-            path="/v1/suppressions/import",
+            endpoint="POST /v1/suppressions/import",
             handler="resources.suppressions:take_list",
             summary="Import suppressions",
             description="Imports all rows or none. The body is JSON, or CSV with a header line.",
@@ -50,8 +47,7 @@ TAG = Tag(
         ),
         Operation(
             name="ExportSuppressions",
-            method="GET",
-            path="/v1/suppressions/export",
+            endpoint="GET /v1/suppressions/export",
             handler="resources.suppressions:export",
             summary="Export suppressions",
             description="Returns the whole list as CSV that the import accepts.",
@@ -61,8 +57,7 @@ TAG = Tag(
         ),
         Operation(
             name="SynchronizeSuppressions",
-            method="POST",
-            path="/v1/suppressions/sync",
+            endpoint="POST /v1/suppressions/sync",
             handler="resources.suppressions:synchronize",
             role=Role.OPERATOR,
             summary="Copy a provider's suppression lists",
@@ -74,8 +69,7 @@ TAG = Tag(
         ),
         Operation(
             name="ShowSuppression",
-            method="GET",
-            path="/v1/suppressions/{email}",
+            endpoint="GET /v1/suppressions/{email}",
             handler="resources.suppressions:show",
             summary="Look up an address",
             description="Returns the suppressions of one address, and 404 when it is not suppressed.",
@@ -85,8 +79,7 @@ TAG = Tag(
         ),
         Operation(
             name="RemoveSuppression",
-            method="DELETE",
-            path="/v1/suppressions/{email}",
+            endpoint="DELETE /v1/suppressions/{email}",
             handler="resources.suppressions:remove",
             summary="Remove a suppression",
             description="Returns 204 also when the address is not suppressed. Operators remove it for every client.",

@@ -10,8 +10,7 @@ TAG = Tag(
     operations=(
         Operation(
             name="ShowOverview",
-            method="GET",
-            path="/v1/overview",
+            endpoint="GET /v1/overview",
             handler="operator.overview:show",
             role=Role.OPERATOR,
             summary="Get an overview",
@@ -22,8 +21,7 @@ TAG = Tag(
         ),
         Operation(
             name="RunDoctor",
-            method="GET",
-            path="/v1/doctor",
+            endpoint="GET /v1/doctor",
             handler="operator.doctor:run",
             role=Role.OPERATOR,
             summary="Run the doctor",
@@ -33,8 +31,7 @@ TAG = Tag(
         ),
         Operation(
             name="ShowCaller",
-            method="GET",
-            path="/v1/me",
+            endpoint="GET /v1/me",
             handler="operator.clients:me",
             summary="Get the calling client",
             description="Shows the name and role that the key belongs to.",
@@ -42,8 +39,7 @@ TAG = Tag(
         ),
         Operation(
             name="Health",
-            method="GET",
-            path="/v1/health",
+            endpoint="GET /v1/health",
             handler="resources.health:alive",
             role=None,
             summary="Check that the process answers",
@@ -52,8 +48,7 @@ TAG = Tag(
         ),
         Operation(
             name="Ready",
-            method="GET",
-            path="/v1/ready",
+            endpoint="GET /v1/ready",
             handler="resources.health:ready",
             role=None,
             summary="Check that Relay can work",
@@ -62,8 +57,7 @@ TAG = Tag(
         ),
         Operation(
             name="ShowOpenApi",
-            method="GET",
-            path="/openapi.json",
+            endpoint="GET /openapi.json",
             handler="openapi.document:show",
             role=None,
             summary="Get this document",

@@ -12,8 +12,7 @@ TAG = Tag(
     operations=(
         Operation(
             name="ListTemplates",
-            method="GET",
-            path="/v1/templates",
+            endpoint="GET /v1/templates",
             handler="resources.templates:index",
             summary="List templates",
             description="Returns every template with its newest version.",
@@ -21,8 +20,7 @@ TAG = Tag(
         ),
         Operation(
             name="ShowTemplate",
-            method="GET",
-            path="/v1/templates/{name}",
+            endpoint="GET /v1/templates/{name}",
             handler="resources.templates:show",
             summary="Get a template",
             description="Returns the newest version, or with `name@3` version 3.",
@@ -32,8 +30,7 @@ TAG = Tag(
         ),
         Operation(
             name="PutTemplate",
-            method="PUT",
-            path="/v1/templates/{name}",
+            endpoint="PUT /v1/templates/{name}",
             handler="resources.templates:put",
             role=Role.OPERATOR,
             summary="Create or update a template",
@@ -45,8 +42,7 @@ TAG = Tag(
         ),
         Operation(
             name="DeleteTemplate",
-            method="DELETE",
-            path="/v1/templates/{name}",
+            endpoint="DELETE /v1/templates/{name}",
             handler="resources.templates:delete",
             role=Role.OPERATOR,
             summary="Delete a template",
@@ -56,8 +52,7 @@ TAG = Tag(
         ),
         Operation(
             name="ListTemplateVersions",
-            method="GET",
-            path="/v1/templates/{name}/versions",
+            endpoint="GET /v1/templates/{name}/versions",
             handler="resources.templates:versions",
             summary="List the versions of a template",
             description="Returns every version, newest first.",
@@ -67,8 +62,7 @@ TAG = Tag(
         ),
         Operation(
             name="PreviewTemplate",
-            method="POST",
-            path="/v1/templates/{name}/preview",
+            endpoint="POST /v1/templates/{name}/preview",
             handler="resources.templates:preview",
             summary="Preview a template",
             description="Renders the template with variables and sends nothing. Returns 422 when a variable is missing.",
@@ -81,8 +75,7 @@ TAG = Tag(
         ),
         Operation(
             name="ShowTemplateHtml",
-            method="GET",
-            path="/v1/templates/{name}/html",
+            endpoint="GET /v1/templates/{name}/html",
             handler="resources.templates:html",
             role=None,
             summary="Show a preview's HTML as a page",

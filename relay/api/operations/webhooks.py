@@ -11,8 +11,7 @@ TAG = Tag(
     operations=(
         Operation(
             name="ListWebhooks",
-            method="GET",
-            path="/v1/webhooks",
+            endpoint="GET /v1/webhooks",
             handler="resources.webhooks:index",
             summary="List webhooks",
             description="Returns all webhooks of the caller.",
@@ -20,8 +19,7 @@ TAG = Tag(
         ),
         Operation(
             name="CreateWebhook",
-            method="POST",
-            path="/v1/webhooks",
+            endpoint="POST /v1/webhooks",
             handler="resources.webhooks:create",
             summary="Create a webhook",
             description="Returns 201 with `Location` and the signing secret, which is shown only here. The same "
@@ -32,8 +30,7 @@ TAG = Tag(
         ),
         Operation(
             name="RemoveCallback",
-            method="DELETE",
-            path="/v1/webhooks",
+            endpoint="DELETE /v1/webhooks",
             handler="resources.webhooks:remove_callback",
             summary="Delete a webhook by its URL",
             description="Deletes the webhook of a `callbackUrl`, as Logic Apps does. Returns 204 also when there is none.",
@@ -44,8 +41,7 @@ TAG = Tag(
         ),
         Operation(
             name="ShowWebhook",
-            method="GET",
-            path="/v1/webhooks/{id}",
+            endpoint="GET /v1/webhooks/{id}",
             handler="resources.webhooks:show",
             summary="Get a webhook",
             description="Shows whether posts succeed and, if it was disabled, why.",
@@ -55,8 +51,7 @@ TAG = Tag(
         ),
         Operation(
             name="ChangeWebhook",
-            method="PATCH",
-            path="/v1/webhooks/{id}",
+            endpoint="PATCH /v1/webhooks/{id}",
             handler="resources.webhooks:change",
             summary="Change a webhook",
             description="Changes only the members that are present. `rotate_secret` makes a new signing secret and shows it.",
@@ -67,8 +62,7 @@ TAG = Tag(
         ),
         Operation(
             name="DeleteWebhook",
-            method="DELETE",
-            path="/v1/webhooks/{id}",
+            endpoint="DELETE /v1/webhooks/{id}",
             handler="resources.webhooks:delete",
             summary="Delete a webhook",
             description="Drops pending posts. Returns 204 also when there is no such webhook.",
@@ -77,8 +71,7 @@ TAG = Tag(
         ),
         Operation(
             name="TestWebhook",
-            method="POST",
-            path="/v1/webhooks/{id}/test",
+            endpoint="POST /v1/webhooks/{id}/test",
             handler="resources.webhooks:test",
             summary="Test a webhook",
             description="Posts a test event now and returns the receiver's response.",
@@ -88,8 +81,7 @@ TAG = Tag(
         ),
         Operation(
             name="ListWebhookDeliveries",
-            method="GET",
-            path="/v1/webhooks/{id}/deliveries",
+            endpoint="GET /v1/webhooks/{id}/deliveries",
             handler="resources.webhooks:deliveries",
             summary="List posts to a webhook",
             description="Returns the posts of the last week, newest first.",

@@ -3,8 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Annotated
 
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET, Struct, UnsetType
 
+from relay.api.shapes.base import says
 from relay.api.shapes.common import MessageName
 from relay.core.model import Address, State
 
@@ -12,8 +13,8 @@ from relay.core.model import Address, State
 class SuppressedView(Struct, frozen=True, kw_only=True):
     """A recipient that Relay does not send to."""
 
-    email: Annotated[str, Meta(description="The recipient's address.")]
-    reason: Annotated[str, Meta(description="Why the address is suppressed, such as bounced.")]
+    email: Annotated[str, says("The recipient's address.")]
+    reason: Annotated[str, says("Why the address is suppressed, such as bounced.")]
 
     @staticmethod
     def of(suppressed: Mapping[int, str], recipients: Sequence[Address]) -> "list[SuppressedView]":
@@ -24,12 +25,9 @@ class SuppressedView(Struct, frozen=True, kw_only=True):
 class AcceptedView(Struct, frozen=True, kw_only=True):
     """A message that was stored durably."""
 
-    id: Annotated[MessageName, Meta(description="The message's id.")]
-    state: Annotated[State, Meta(description="The message's state.")]
+    id: Annotated[MessageName, says("The message's id.")]
+    state: Annotated[State, says("The message's state.")]
     suppressed: (
-        Annotated[
-            Sequence[SuppressedView],
-            Meta(description="Recipients that Relay does not send to. Absent when there are none."),
-        ]
+        Annotated[Sequence[SuppressedView], says("Recipients that Relay does not send to. Absent when there are none.")]
         | UnsetType
     ) = UNSET

@@ -199,8 +199,7 @@ class WebhookChange(Shape, frozen=True, kw_only=True):
         bool | None, says("False pauses the subscription. True resumes it, also after Relay disabled it.", True)
     ] = None
     rotate_secret: Annotated[
-        bool | None,
-        says("Create a new signing secret. For one day posts are signed with the old secret too.", True),
+        bool | None, says("Create a new signing secret. For one day posts are signed with the old secret too.", True)
     ] = None
 
 
@@ -234,8 +233,7 @@ class EraseRequest(Shape, frozen=True, kw_only=True):
     """The recipient whose messages to erase."""
 
     recipient: Annotated[
-        str,
-        says("The address. Each message that has it in to, cc or bcc is erased as a whole.", "ada@example.com"),
+        str, says("The address. Each message that has it in to, cc or bcc is erased as a whole.", "ada@example.com")
     ]
     dry_run: Annotated[bool | None, says("Only count.", False)] = None
     cursor: Annotated[str | None, says("Where to continue: the `cursor` of the last response.")] = None
@@ -248,8 +246,7 @@ class ResendLostRequest(Shape, frozen=True, kw_only=True):
     sent_since: Annotated[str, says("Start of the period (inclusive).", "2026-03-01T00:00:00Z")]
     sent_before: Annotated[str, says("End of the period (exclusive, in the past).", "2026-03-02T00:00:00Z")]
     without_delivered: Annotated[
-        bool,
-        says("Must be true: only messages without a delivery or bounce event are sent again.", True),
+        bool, says("Must be true: only messages without a delivery or bounce event are sent again.", True)
     ]
     to_route: Annotated[str | None, says("Another route for sending them again.", "exchange")] = None
     dry_run: Annotated[bool | None, says("Only count.", False)] = None

@@ -10,11 +10,13 @@ from typing import Annotated
 
 from msgspec import UNSET, Meta, UnsetType
 
+from relay.api.shapes.base import says
+
 Time = Annotated[datetime, Meta(tz=True)]
 """A time with an offset, written as RFC 3339."""
 Uri = Annotated[str, Meta(extra_json_schema={"format": "uri"})]
 MessageName = Annotated[str, Meta(pattern="^msg_[0-9a-v]{40}$")]
-NextLink = Annotated[Uri, Meta(description="The URL of the next page. Absent on the last page.")]
+NextLink = Annotated[Uri, says("The URL of the next page. Absent on the last page.")]
 
 
 def given[T](value: T | None) -> T | UnsetType:

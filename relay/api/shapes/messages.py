@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Annotated
 
-from msgspec import UNSET, Meta, Struct, UnsetType, field
+from msgspec import UNSET, Struct, UnsetType, field
 
+from relay.api.shapes.base import says
 from relay.api.shapes.common import MessageName, NextLink, Time
 from relay.core.events import BounceClass, EventKind
 from relay.core.model import DeliveryGuarantee, State
@@ -53,41 +54,39 @@ class AttemptOutcome(StrEnum):
 class MailboxView(Struct, frozen=True, kw_only=True):
     """An address with its display name."""
 
-    email: Annotated[str, Meta(description="The address.")]
-    name: Annotated[str, Meta(description="The display name.")] | UnsetType = UNSET
+    email: Annotated[str, says("The address.")]
+    name: Annotated[str, says("The display name.")] | UnsetType = UNSET
 
 
 class RecipientView(Struct, frozen=True, kw_only=True):
     """A recipient and the state of this recipient's copy."""
 
-    email: Annotated[str, Meta(description="The address.")]
-    name: Annotated[str, Meta(description="The display name.")] | UnsetType = UNSET
-    kind: Annotated[RecipientKind, Meta(description="The field of the message that names the recipient.")]
-    state: Annotated[RecipientStatus, Meta(description="The state of this recipient's copy.")] | UnsetType = UNSET
-    route: Annotated[str, Meta(description="The route of this recipient's copy.")] | UnsetType = UNSET
+    email: Annotated[str, says("The address.")]
+    name: Annotated[str, says("The display name.")] | UnsetType = UNSET
+    kind: Annotated[RecipientKind, says("The field of the message that names the recipient.")]
+    state: Annotated[RecipientStatus, says("The state of this recipient's copy.")] | UnsetType = UNSET
+    route: Annotated[str, says("The route of this recipient's copy.")] | UnsetType = UNSET
     code: (
-        Annotated[str, Meta(description="The cause of the state: a cause of Relay, or the status code of a bounce.")]
-        | UnsetType
+        Annotated[str, says("The cause of the state: a cause of Relay, or the status code of a bounce.")] | UnsetType
     ) = UNSET
-    bounce_class: Annotated[BounceClass, Meta(description="What a bounce is about.")] | UnsetType = UNSET
+    bounce_class: Annotated[BounceClass, says("What a bounce is about.")] | UnsetType = UNSET
 
 
 class AttemptView(Struct, frozen=True, kw_only=True):
     """One attempt to send."""
 
-    number: Annotated[int, Meta(description="The number of the attempt, counted from 1.")]
-    route: Annotated[str, Meta(description="The route of the attempt.")]
-    provider: Annotated[str, Meta(description="The provider of the route.")]
-    at: Annotated[Time, Meta(description="When the attempt began.")]
-    outcome: Annotated[AttemptOutcome, Meta(description="How the attempt ended.")]
-    code: Annotated[str, Meta(description="The cause of the outcome, as GET /v1/causes lists it.")] | UnsetType = UNSET
-    reply: Annotated[str, Meta(description="The provider's reply, shortened to 1,000 characters.")] | UnsetType = UNSET
-    provider_id: Annotated[str, Meta(description="The provider's id of the message.")] | UnsetType = UNSET
-    seconds: Annotated[float, Meta(description="How long the attempt took, in seconds.")]
+    number: Annotated[int, says("The number of the attempt, counted from 1.")]
+    route: Annotated[str, says("The route of the attempt.")]
+    provider: Annotated[str, says("The provider of the route.")]
+    at: Annotated[Time, says("When the attempt began.")]
+    outcome: Annotated[AttemptOutcome, says("How the attempt ended.")]
+    code: Annotated[str, says("The cause of the outcome, as GET /v1/causes lists it.")] | UnsetType = UNSET
+    reply: Annotated[str, says("The provider's reply, shortened to 1,000 characters.")] | UnsetType = UNSET
+    provider_id: Annotated[str, says("The provider's id of the message.")] | UnsetType = UNSET
+    seconds: Annotated[float, says("How long the attempt took, in seconds.")]
     recipients: (
         Annotated[
-            Sequence[int],
-            Meta(description="Positions in recipients, counted from 0. Absent when the attempt was for all of them."),
+            Sequence[int], says("Positions in recipients, counted from 0. Absent when the attempt was for all of them.")
         ]
         | UnsetType
     ) = UNSET
@@ -96,75 +95,70 @@ class AttemptView(Struct, frozen=True, kw_only=True):
 class EventView(Struct, frozen=True, kw_only=True):
     """Something a provider or a bounce reported about the message."""
 
-    kind: Annotated[EventKind, Meta(description="What happened.")]
-    at: Annotated[Time, Meta(description="When it happened.")]
-    recipient: Annotated[str, Meta(description="The recipient's address.")] | UnsetType = UNSET
-    code: Annotated[str, Meta(description="The enhanced status code (RFC 3463).")] | UnsetType = UNSET
-    bounce_class: Annotated[BounceClass, Meta(description="What a bounce is about.")] | UnsetType = UNSET
-    reply: Annotated[str, Meta(description="The reply of the recipient's server.")] | UnsetType = UNSET
-    provider: Annotated[str, Meta(description="The provider that reported it.")] | UnsetType = UNSET
-    attempt: Annotated[int, Meta(description="The number of the attempt it is about.")] | UnsetType = UNSET
+    kind: Annotated[EventKind, says("What happened.")]
+    at: Annotated[Time, says("When it happened.")]
+    recipient: Annotated[str, says("The recipient's address.")] | UnsetType = UNSET
+    code: Annotated[str, says("The enhanced status code (RFC 3463).")] | UnsetType = UNSET
+    bounce_class: Annotated[BounceClass, says("What a bounce is about.")] | UnsetType = UNSET
+    reply: Annotated[str, says("The reply of the recipient's server.")] | UnsetType = UNSET
+    provider: Annotated[str, says("The provider that reported it.")] | UnsetType = UNSET
+    attempt: Annotated[int, says("The number of the attempt it is about.")] | UnsetType = UNSET
 
 
 class MessageView(Struct, frozen=True, kw_only=True):
     """A message: its state, recipients, attempts and events. While it is queued only its id, state and time are known."""
 
-    id: Annotated[MessageName, Meta(description="The message's id.")]
-    state: Annotated[State, Meta(description="The message's state.")]
-    created_at: Annotated[Time, Meta(description="When the message was accepted.")]
-    erased_at: Annotated[Time, Meta(description="When an operator erased the message.")] | UnsetType = UNSET
-    recipient_count: Annotated[int, Meta(description="The number of recipients of an erased message.")] | UnsetType = (
-        UNSET
-    )
-    lane: Annotated[str, Meta(description="The message's lane.")] | UnsetType = UNSET
-    client: Annotated[str, Meta(description="The client that sent the message.")] | UnsetType = UNSET
+    id: Annotated[MessageName, says("The message's id.")]
+    state: Annotated[State, says("The message's state.")]
+    created_at: Annotated[Time, says("When the message was accepted.")]
+    erased_at: Annotated[Time, says("When an operator erased the message.")] | UnsetType = UNSET
+    recipient_count: Annotated[int, says("The number of recipients of an erased message.")] | UnsetType = UNSET
+    lane: Annotated[str, says("The message's lane.")] | UnsetType = UNSET
+    client: Annotated[str, says("The client that sent the message.")] | UnsetType = UNSET
     delivery: (
-        Annotated[DeliveryGuarantee, Meta(description="What Relay does when an attempt's outcome is unknown.")]
-        | UnsetType
+        Annotated[DeliveryGuarantee, says("What Relay does when an attempt's outcome is unknown.")] | UnsetType
     ) = UNSET
-    expires_at: Annotated[Time, Meta(description="When Relay stops trying.")] | UnsetType = UNSET
-    send_at: Annotated[Time, Meta(description="When the message is due, if it was scheduled.")] | UnsetType = UNSET
-    next_attempt_at: Annotated[Time, Meta(description="When Relay tries next, while it waits.")] | UnsetType = UNSET
-    size: Annotated[int, Meta(description="The message's size in bytes.")] | UnsetType = UNSET
-    from_: Annotated[MailboxView, Meta(description="The sender.")] | UnsetType = field(name="from", default=UNSET)
-    subject: Annotated[str, Meta(description="The subject.")] | UnsetType = UNSET
-    tags: Annotated[Sequence[str], Meta(description="The message's tags.")] | UnsetType = UNSET
-    metadata: Annotated[Mapping[str, str], Meta(description="The caller's own keys and values.")] | UnsetType = UNSET
-    recipients: Annotated[Sequence[RecipientView], Meta(description="The recipients.")] | UnsetType = UNSET
-    attempts: Annotated[Sequence[AttemptView], Meta(description="The attempts to send, oldest first.")] | UnsetType = (
-        UNSET
-    )
-    events: Annotated[Sequence[EventView], Meta(description="What providers reported.")] | UnsetType = UNSET
+    expires_at: Annotated[Time, says("When Relay stops trying.")] | UnsetType = UNSET
+    send_at: Annotated[Time, says("When the message is due, if it was scheduled.")] | UnsetType = UNSET
+    next_attempt_at: Annotated[Time, says("When Relay tries next, while it waits.")] | UnsetType = UNSET
+    size: Annotated[int, says("The message's size in bytes.")] | UnsetType = UNSET
+    from_: Annotated[MailboxView, says("The sender.")] | UnsetType = field(name="from", default=UNSET)
+    subject: Annotated[str, says("The subject.")] | UnsetType = UNSET
+    tags: Annotated[Sequence[str], says("The message's tags.")] | UnsetType = UNSET
+    metadata: Annotated[Mapping[str, str], says("The caller's own keys and values.")] | UnsetType = UNSET
+    recipients: Annotated[Sequence[RecipientView], says("The recipients.")] | UnsetType = UNSET
+    attempts: Annotated[Sequence[AttemptView], says("The attempts to send, oldest first.")] | UnsetType = UNSET
+    events: Annotated[Sequence[EventView], says("What providers reported.")] | UnsetType = UNSET
 
 
 class MessageSummaryView(Struct, frozen=True, kw_only=True):
     """A message in a list. Content that was purged or erased is left out."""
 
-    id: Annotated[MessageName, Meta(description="The message's id.")]
-    state: Annotated[State, Meta(description="The message's state.")]
-    created_at: Annotated[Time, Meta(description="When the message was accepted.")]
-    erased_at: Annotated[Time, Meta(description="When an operator erased the message.")] | UnsetType = UNSET
-    recipient_count: Annotated[int, Meta(description="The number of recipients.")] | UnsetType = UNSET
-    client: Annotated[str, Meta(description="The client that sent the message.")]
-    lane: Annotated[str, Meta(description="The message's lane.")]
-    size: Annotated[int, Meta(description="The message's size in bytes.")]
-    send_at: Annotated[Time, Meta(description="When the message is due, if it was scheduled.")] | UnsetType = UNSET
-    next_attempt_at: Annotated[Time, Meta(description="When Relay tries next, while it waits.")] | UnsetType = UNSET
-    from_: Annotated[MailboxView, Meta(description="The sender.")] | UnsetType = field(name="from", default=UNSET)
-    subject: Annotated[str, Meta(description="The subject.")] | UnsetType = UNSET
-    tags: Annotated[Sequence[str], Meta(description="The message's tags.")] | UnsetType = UNSET
+    id: Annotated[MessageName, says("The message's id.")]
+    state: Annotated[State, says("The message's state.")]
+    created_at: Annotated[Time, says("When the message was accepted.")]
+    erased_at: Annotated[Time, says("When an operator erased the message.")] | UnsetType = UNSET
+    recipient_count: Annotated[int, says("The number of recipients.")] | UnsetType = UNSET
+    client: Annotated[str, says("The client that sent the message.")]
+    lane: Annotated[str, says("The message's lane.")]
+    size: Annotated[int, says("The message's size in bytes.")]
+    send_at: Annotated[Time, says("When the message is due, if it was scheduled.")] | UnsetType = UNSET
+    next_attempt_at: Annotated[Time, says("When Relay tries next, while it waits.")] | UnsetType = UNSET
+    from_: Annotated[MailboxView, says("The sender.")] | UnsetType = field(name="from", default=UNSET)
+    subject: Annotated[str, says("The subject.")] | UnsetType = UNSET
+    tags: Annotated[Sequence[str], says("The message's tags.")] | UnsetType = UNSET
 
 
 class MessagePageView(Struct, frozen=True, kw_only=True):
     """A page of messages, newest first."""
 
-    value: Annotated[Sequence[MessageSummaryView], Meta(description="The messages.")]
+    value: Annotated[Sequence[MessageSummaryView], says("The messages.")]
     next_link: NextLink | UnsetType = UNSET
 
 
 class MessageStateView(Struct, frozen=True, kw_only=True):
     """The state of a message after a change."""
 
-    id: Annotated[MessageName, Meta(description="The message's id.")]
-    state: Annotated[State, Meta(description="The message's state.")]
-    send_at: Annotated[Time, Meta(description="The new time, after rescheduling.")] | UnsetType = UNSET
+    id: Annotated[MessageName, says("The message's id.")]
+    state: Annotated[State, says("The message's state.")]
+    send_at: Annotated[Time, says("The new time, after rescheduling.")] | UnsetType = UNSET

@@ -23,8 +23,7 @@ class AddressObject(Shape, frozen=True, kw_only=True):
 
 _MailboxText = Annotated[str, says("An address, or a name and an address.", "Ada Lovelace <ada@example.com>")]
 Mailbox = Annotated[
-    _MailboxText | AddressObject,
-    expects("a string such as Name <a@example.com>, or an object with email and name"),
+    _MailboxText | AddressObject, expects("a string such as Name <a@example.com>, or an object with email and name")
 ]
 Mailboxes = Annotated[
     _MailboxText | AddressObject | list[Mailbox],
@@ -43,8 +42,7 @@ class LogicAppsFile(Shape, frozen=True, kw_only=True):
 
 
 _FileContent = Annotated[
-    str | LogicAppsFile,
-    expects("base64 text, or the object with $content-type and $content that Logic Apps makes"),
+    str | LogicAppsFile, expects("base64 text, or the object with $content-type and $content that Logic Apps makes")
 ]
 
 

@@ -3,8 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET, Struct, UnsetType
 
+from relay.api.shapes.base import says
 from relay.api.shapes.common import MessageName, NextLink, Time, Uri
 from relay.core.events import EventKind
 from relay.events.webhooks.subscriptions import Format
@@ -13,78 +14,77 @@ from relay.events.webhooks.subscriptions import Format
 class UploadView(Struct, frozen=True, kw_only=True):
     """An uploaded file."""
 
-    id: Annotated[str, Meta(description="The upload's id, for attachments of messages.")]
-    name: Annotated[str, Meta(description="The file name.")]
-    type: Annotated[str, Meta(description="The media type.")]
-    is_complete: Annotated[bool, Meta(description="Whether messages may name the upload.")]
-    created_at: Annotated[Time, Meta(description="When the upload was created.")]
-    expires_at: Annotated[Time, Meta(description="When Relay deletes the upload, unless a message uses it.")]
-    size: Annotated[int, Meta(description="The size in bytes, once complete.")] | UnsetType = UNSET
-    max_part_bytes: Annotated[int, Meta(description="The size limit of a part, until complete.")] | UnsetType = UNSET
+    id: Annotated[str, says("The upload's id, for attachments of messages.")]
+    name: Annotated[str, says("The file name.")]
+    type: Annotated[str, says("The media type.")]
+    is_complete: Annotated[bool, says("Whether messages may name the upload.")]
+    created_at: Annotated[Time, says("When the upload was created.")]
+    expires_at: Annotated[Time, says("When Relay deletes the upload, unless a message uses it.")]
+    size: Annotated[int, says("The size in bytes, once complete.")] | UnsetType = UNSET
+    max_part_bytes: Annotated[int, says("The size limit of a part, until complete.")] | UnsetType = UNSET
 
 
 class TemplateSummaryView(Struct, frozen=True, kw_only=True):
     """A template in a list."""
 
-    name: Annotated[str, Meta(description="The template's name.")]
-    version: Annotated[int, Meta(description="The newest version.")]
-    created_at: Annotated[Time, Meta(description="When this version was created.")]
+    name: Annotated[str, says("The template's name.")]
+    version: Annotated[int, says("The newest version.")]
+    created_at: Annotated[Time, says("When this version was created.")]
 
 
 class TemplateListView(Struct, frozen=True, kw_only=True):
     """All templates."""
 
-    value: Annotated[Sequence[TemplateSummaryView], Meta(description="The templates.")]
+    value: Annotated[Sequence[TemplateSummaryView], says("The templates.")]
 
 
 class TemplateVersionView(Struct, frozen=True, kw_only=True):
     """A version of a template."""
 
-    version: Annotated[int, Meta(description="The version.")]
-    created_at: Annotated[Time, Meta(description="When this version was created.")]
+    version: Annotated[int, says("The version.")]
+    created_at: Annotated[Time, says("When this version was created.")]
 
 
 class TemplateVersionListView(Struct, frozen=True, kw_only=True):
     """The versions of a template, newest first."""
 
-    value: Annotated[Sequence[TemplateVersionView], Meta(description="The versions.")]
+    value: Annotated[Sequence[TemplateVersionView], says("The versions.")]
 
 
 class TemplateVariableView(Struct, frozen=True, kw_only=True):
     """A variable of a template."""
 
-    required: Annotated[bool, Meta(description="Whether a message must give the variable.")]
-    default: Annotated[Any, Meta(description="The value when a message gives none.")] | UnsetType = UNSET
-    description: Annotated[str, Meta(description="A description of the variable.")] | UnsetType = UNSET
+    required: Annotated[bool, says("Whether a message must give the variable.")]
+    default: Annotated[Any, says("The value when a message gives none.")] | UnsetType = UNSET
+    description: Annotated[str, says("A description of the variable.")] | UnsetType = UNSET
 
 
 class TemplateView(Struct, frozen=True, kw_only=True):
     """A version of a template with its sources."""
 
-    name: Annotated[str, Meta(description="The template's name.")]
-    version: Annotated[int, Meta(description="The version.")]
-    created_at: Annotated[Time, Meta(description="When this version was created.")]
-    description: Annotated[str, Meta(description="A description of the template.")] | UnsetType = UNSET
-    subject: Annotated[str, Meta(description="The source of the subject.")] | UnsetType = UNSET
-    text: Annotated[str, Meta(description="The source of the plain text.")] | UnsetType = UNSET
-    html: Annotated[str, Meta(description="The source of the HTML.")] | UnsetType = UNSET
-    variables: Annotated[Mapping[str, TemplateVariableView], Meta(description="The variables, by name.")]
+    name: Annotated[str, says("The template's name.")]
+    version: Annotated[int, says("The version.")]
+    created_at: Annotated[Time, says("When this version was created.")]
+    description: Annotated[str, says("A description of the template.")] | UnsetType = UNSET
+    subject: Annotated[str, says("The source of the subject.")] | UnsetType = UNSET
+    text: Annotated[str, says("The source of the plain text.")] | UnsetType = UNSET
+    html: Annotated[str, says("The source of the HTML.")] | UnsetType = UNSET
+    variables: Annotated[Mapping[str, TemplateVariableView], says("The variables, by name.")]
 
 
 class PreviewView(Struct, frozen=True, kw_only=True):
     """A template filled in with variables. Parts that the template does not have are left out."""
 
-    name: Annotated[str, Meta(description="The template's name.")]
-    version: Annotated[int, Meta(description="The version.")]
-    subject: Annotated[str | None, Meta(description="The subject.")] | UnsetType = UNSET
-    text: Annotated[str | None, Meta(description="The plain text.")] | UnsetType = UNSET
-    html: Annotated[str | None, Meta(description="The HTML.")] | UnsetType = UNSET
+    name: Annotated[str, says("The template's name.")]
+    version: Annotated[int, says("The version.")]
+    subject: Annotated[str | None, says("The subject.")] | UnsetType = UNSET
+    text: Annotated[str | None, says("The plain text.")] | UnsetType = UNSET
+    html: Annotated[str | None, says("The HTML.")] | UnsetType = UNSET
     html_url: (
         Annotated[
             Uri | None,
-            Meta(
-                description="A signed URL that shows the HTML with scripts blocked; "
-                "null when the variables are too long for a URL."
+            says(
+                "A signed URL that shows the HTML with scripts blocked; null when the variables are too long for a URL."
             ),
         ]
         | UnsetType
@@ -94,89 +94,86 @@ class PreviewView(Struct, frozen=True, kw_only=True):
 class SuppressionView(Struct, frozen=True, kw_only=True):
     """An address that Relay does not send to."""
 
-    email: Annotated[str, Meta(description="The address.")]
-    reason: Annotated[str, Meta(description="Why the address is suppressed, such as bounced.")]
-    for_all: Annotated[bool, Meta(description="Whether it applies to every client.")]
-    at: Annotated[Time, Meta(description="When the address was suppressed.")]
-    expires_at: Annotated[Time, Meta(description="When the suppression ends.")] | UnsetType = UNSET
-    source: Annotated[str, Meta(description="The provider or route that reported it.")] | UnsetType = UNSET
-    note: Annotated[str, Meta(description="A note for people.")] | UnsetType = UNSET
+    email: Annotated[str, says("The address.")]
+    reason: Annotated[str, says("Why the address is suppressed, such as bounced.")]
+    for_all: Annotated[bool, says("Whether it applies to every client.")]
+    at: Annotated[Time, says("When the address was suppressed.")]
+    expires_at: Annotated[Time, says("When the suppression ends.")] | UnsetType = UNSET
+    source: Annotated[str, says("The provider or route that reported it.")] | UnsetType = UNSET
+    note: Annotated[str, says("A note for people.")] | UnsetType = UNSET
 
 
 class SuppressionPageView(Struct, frozen=True, kw_only=True):
     """A page of suppressions."""
 
-    value: Annotated[Sequence[SuppressionView], Meta(description="The suppressions.")]
+    value: Annotated[Sequence[SuppressionView], says("The suppressions.")]
     next_link: NextLink | UnsetType = UNSET
 
 
 class SuppressionListView(Struct, frozen=True, kw_only=True):
     """The suppressions of one address."""
 
-    value: Annotated[Sequence[SuppressionView], Meta(description="The suppressions.")]
+    value: Annotated[Sequence[SuppressionView], says("The suppressions.")]
 
 
 class SuppressionsImportedView(Struct, frozen=True, kw_only=True):
     """The result of an import."""
 
-    imported: Annotated[int, Meta(description="The number of addresses that were imported.")]
+    imported: Annotated[int, says("The number of addresses that were imported.")]
 
 
 class SuppressionsSynchronizedView(Struct, frozen=True, kw_only=True):
     """The result of copying a provider's lists."""
 
-    imported: Annotated[int, Meta(description="The number of addresses that were imported.")]
+    imported: Annotated[int, says("The number of addresses that were imported.")]
     removed: Annotated[
-        int, Meta(description="The number of addresses that were removed because the provider no longer lists them.")
+        int, says("The number of addresses that were removed because the provider no longer lists them.")
     ]
-    is_complete: Annotated[bool, Meta(description="Whether the provider's lists were read to their end.")]
+    is_complete: Annotated[bool, says("Whether the provider's lists were read to their end.")]
 
 
 class WebhookView(Struct, frozen=True, kw_only=True):
     """A webhook."""
 
-    id: Annotated[str, Meta(description="The webhook's id.")]
-    url: Annotated[str, Meta(description="The URL that events are posted to.")]
-    events: Annotated[Sequence[EventKind], Meta(description="The kinds of events that are posted; empty means all.")]
-    format: Annotated[Format, Meta(description="The format of an event's body.")]
-    note: Annotated[str, Meta(description="A note for people.")] | UnsetType = UNSET
-    created_at: Annotated[Time, Meta(description="When the webhook was created.")]
-    is_enabled: Annotated[bool, Meta(description="Whether events are posted.")]
-    disabled_reason: Annotated[str, Meta(description="Why the webhook was disabled.")] | UnsetType = UNSET
-    disabled_at: Annotated[Time, Meta(description="When the webhook was disabled.")] | UnsetType = UNSET
-    failing_since: Annotated[Time, Meta(description="Since when every post has failed.")] | UnsetType = UNSET
+    id: Annotated[str, says("The webhook's id.")]
+    url: Annotated[str, says("The URL that events are posted to.")]
+    events: Annotated[Sequence[EventKind], says("The kinds of events that are posted; empty means all.")]
+    format: Annotated[Format, says("The format of an event's body.")]
+    note: Annotated[str, says("A note for people.")] | UnsetType = UNSET
+    created_at: Annotated[Time, says("When the webhook was created.")]
+    is_enabled: Annotated[bool, says("Whether events are posted.")]
+    disabled_reason: Annotated[str, says("Why the webhook was disabled.")] | UnsetType = UNSET
+    disabled_at: Annotated[Time, says("When the webhook was disabled.")] | UnsetType = UNSET
+    failing_since: Annotated[Time, says("Since when every post has failed.")] | UnsetType = UNSET
     old_secret_until: (
-        Annotated[Time, Meta(description="Until when posts are also signed with the previous secret.")] | UnsetType
+        Annotated[Time, says("Until when posts are also signed with the previous secret.")] | UnsetType
     ) = UNSET
-    secret: Annotated[str, Meta(description="The signing secret. Shown only when it was made.")] | UnsetType = UNSET
+    secret: Annotated[str, says("The signing secret. Shown only when it was made.")] | UnsetType = UNSET
 
 
 class WebhookListView(Struct, frozen=True, kw_only=True):
     """All webhooks of the caller."""
 
-    value: Annotated[Sequence[WebhookView], Meta(description="The webhooks.")]
+    value: Annotated[Sequence[WebhookView], says("The webhooks.")]
 
 
 class WebhookDeliveryView(Struct, frozen=True, kw_only=True):
     """One attempt to post an event."""
 
-    id: Annotated[str, Meta(description="The event's id.")]
-    at: Annotated[Time, Meta(description="When the event was posted.")]
-    attempt: Annotated[int, Meta(description="The number of the attempt.")]
+    id: Annotated[str, says("The event's id.")]
+    at: Annotated[Time, says("When the event was posted.")]
+    attempt: Annotated[int, says("The number of the attempt.")]
     outcome: Annotated[
-        str,
-        Meta(
-            description="The outcome: succeeded, failed (Relay retries), exhausted (last retry failed) or gone (410)."
-        ),
+        str, says("The outcome: succeeded, failed (Relay retries), exhausted (last retry failed) or gone (410).")
     ]
-    status: Annotated[int, Meta(description="The HTTP status of the receiver.")] | UnsetType = UNSET
-    error: Annotated[str, Meta(description="Why no response arrived.")] | UnsetType = UNSET
-    seconds: Annotated[float, Meta(description="How long the receiver took, in seconds.")]
-    message: Annotated[MessageName, Meta(description="The id of the message.")] | UnsetType = UNSET
+    status: Annotated[int, says("The HTTP status of the receiver.")] | UnsetType = UNSET
+    error: Annotated[str, says("Why no response arrived.")] | UnsetType = UNSET
+    seconds: Annotated[float, says("How long the receiver took, in seconds.")]
+    message: Annotated[MessageName, says("The id of the message.")] | UnsetType = UNSET
 
 
 class WebhookDeliveryPageView(Struct, frozen=True, kw_only=True):
     """A page of attempts to post events, newest first."""
 
-    value: Annotated[Sequence[WebhookDeliveryView], Meta(description="The attempts.")]
+    value: Annotated[Sequence[WebhookDeliveryView], says("The attempts.")]
     next_link: NextLink | UnsetType = UNSET

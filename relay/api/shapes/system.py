@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated
 
-from msgspec import UNSET, Meta, Struct, UnsetType, field
+from msgspec import UNSET, Struct, UnsetType, field
 
+from relay.api.shapes.base import says
 from relay.routes.holds import RouteState
 
 
@@ -19,24 +20,22 @@ class Availability(StrEnum):
 class LivenessView(Struct, frozen=True, kw_only=True):
     """The process answers."""
 
-    status: Annotated[Availability, Meta(description="Always ok.")]
+    status: Annotated[Availability, says("Always ok.")]
 
 
 class ReadinessView(Struct, frozen=True, kw_only=True):
     """Whether Relay can work."""
 
-    status: Annotated[Availability, Meta(description="Whether storage answers.")]
-    storage: Annotated[str, Meta(description="The value ok, or the kind of failure.")]
-    routes: Annotated[Mapping[str, RouteState], Meta(description="The state of each route, by name.")] | UnsetType = (
-        UNSET
-    )
+    status: Annotated[Availability, says("Whether storage answers.")]
+    storage: Annotated[str, says("The value ok, or the kind of failure.")]
+    routes: Annotated[Mapping[str, RouteState], says("The state of each route, by name.")] | UnsetType = UNSET
 
 
 class EventsAcceptedView(Struct, frozen=True, kw_only=True):
     """The result of a post of events."""
 
-    accepted: Annotated[int, Meta(description="The number of events that Relay will process.")] | UnsetType = UNSET
-    skipped: Annotated[int, Meta(description="The number of events that Relay does not process.")] | UnsetType = UNSET
-    validation_response: (
-        Annotated[str, Meta(description="The code of Event Grid's handshake, sent back.")] | UnsetType
-    ) = field(name="validationResponse", default=UNSET)
+    accepted: Annotated[int, says("The number of events that Relay will process.")] | UnsetType = UNSET
+    skipped: Annotated[int, says("The number of events that Relay does not process.")] | UnsetType = UNSET
+    validation_response: Annotated[str, says("The code of Event Grid's handshake, sent back.")] | UnsetType = field(
+        name="validationResponse", default=UNSET
+    )
