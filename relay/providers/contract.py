@@ -100,23 +100,16 @@ class ProviderModule(Protocol):
     """What each provider module exports; `relay.providers.registry` names the modules.
 
     A module whose vendor limits the rate also exports `default_paces(settings) -> tuple[relay.core.settings.Pace, ...]`, for
-    routes without paces of their own. A module whose vendor raises limits for single customers also exports
+    routes without paces of their own. One whose vendor raises limits for single customers also exports
     `SETTABLE_LIMITS: Mapping[str, int]`: the fields of `Capabilities` that a route's settings may replace, with the maximum.
+    One whose vendor has options for a message also exports `check_options` and `demands`, for `option_problems` and
+    `demanded_options` in the registry.
     """
 
     CAPABILITIES: Capabilities
 
     def check_settings(self, settings: RouteSettings) -> Sequence[str]:
         """Return all problems of a route's settings, each as `key: sentence`; empty when they can work."""
-
-    def check_options(self, options: RouteSettings) -> Sequence[str]:
-        """Return all problems of a message's `options.<provider>`, each as `path: sentence`; empty when they can be used."""
-
-    def demands(self, options: RouteSettings) -> Sequence[str]:
-        """Name the options in a message's `options.<provider>` that only this provider can carry.
-
-        Relay refuses them on routes of other providers. Leave out options that change nothing.
-        """
 
     def create(self, name: str, settings: RouteSettings, context: "ProviderContext") -> Provider:
         """Make the provider of a route. Opens no connection."""

@@ -1,8 +1,9 @@
 """Find a provider's module by name. A new provider is a folder here and a line in `MODULES` (docs/how-to/add-a-provider.md)."""
 
+from collections.abc import Callable, Sequence
 from functools import cache
 from importlib import import_module
-from typing import cast
+from typing import Any, cast
 
 from relay.providers.contract import ProviderModule
 
@@ -19,3 +20,20 @@ MODULES = {
 def provider_module(provider: str) -> ProviderModule:
     """Return a provider's module, imported on first use. Raises `KeyError` for an unknown name."""
     return cast(ProviderModule, import_module(MODULES[provider]))
+
+
+def option_problems(provider: str, options: Any) -> Sequence[str]:
+    """Return all problems of a message's `options.<provider>`, each as `path: sentence`; empty when they can be used."""
+    check: Callable[[Any], Sequence[str]] | None = getattr(provider_module(provider), "check_options", None)
+    if check is None:
+        return [f"options.{provider}.{key}: is not an option of {provider}, which has none" for key in options]
+    return check(options)
+
+
+def demanded_options(provider: str, options: Any) -> Sequence[str]:
+    """Name the options in a message's `options.<provider>` that only this provider can carry.
+
+    Relay refuses them on routes of other providers. Options that change nothing are left out.
+    """
+    demands: Callable[[Any], Sequence[str]] = getattr(provider_module(provider), "demands", list)
+    return demands(options)

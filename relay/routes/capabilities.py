@@ -7,7 +7,7 @@ import msgspec
 from relay.core.model import Message, Submission
 from relay.core.settings import Route
 from relay.providers.contract import FEATURES, Capabilities
-from relay.providers.registry import provider_module
+from relay.providers.registry import demanded_options, provider_module
 
 _OPTIONS = "options."
 """How the name of an option begins among the features: `options.sendgrid.asm`."""
@@ -80,5 +80,5 @@ def _required_options(message: Message) -> set[str]:
         f"{_OPTIONS}{provider}.{name}"
         for provider, options in message.options.items()
         if options
-        for name in provider_module(provider).demands(options)
+        for name in demanded_options(provider, options)
     }

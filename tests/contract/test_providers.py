@@ -14,7 +14,7 @@ from relay.core.model import Address, Message
 from relay.core.outcomes import CAUSES, Deferred, Outcome, PerRecipient, Rejected, RouteFault, Sent, Unknown
 from relay.mime.size import estimate_size
 from relay.providers.contract import FEATURES
-from relay.providers.registry import MODULES, provider_module
+from relay.providers.registry import MODULES, demanded_options, option_problems, provider_module
 from standins.inbox import Mail
 from tests.contract.messages import HTML, NASTY, PIXEL, SENDER, mail, rich_mail, send_request
 from tests.contract.open_providers import SETUPS
@@ -46,10 +46,11 @@ def test_module_states_capabilities_and_names_unknown_settings(name: str) -> Non
     assert module.CAPABILITIES.max_bytes > 0
     assert module.CAPABILITIES.max_recipients > 0
     assert any(fault.startswith("colour: is not a setting") for fault in module.check_settings({"colour": "blue"}))
-    assert [fault for fault in module.check_options({"colour": "blue"}) if fault.startswith(f"options.{name}.colour:")]
-    assert module.check_options({}) == []
-    assert module.demands({}) == []
-    assert module.demands({"colour": "blue"}) == ["colour"]
+    (problem,) = option_problems(name, {"colour": "blue"})
+    assert problem.startswith(f"options.{name}.colour: is not an option of ")
+    assert option_problems(name, {}) == []
+    assert demanded_options(name, {}) == []
+    assert demanded_options(name, {"colour": "blue"}) == ["colour"]
 
 
 def test_settings_of_the_suite_are_valid(setup: ProviderSetup) -> None:

@@ -16,7 +16,7 @@ from relay.api.reading.headers import read_headers
 from relay.api.shapes.requests import MessageRequest
 from relay.core.model import Address, DeliveryGuarantee, Message
 from relay.mime.size import estimate_size
-from relay.providers.registry import MODULES, provider_module
+from relay.providers.registry import MODULES, option_problems
 
 _NO_ADDRESS = Address(email="")
 
@@ -166,7 +166,7 @@ def _read_options(value: Any, problems: Problems, limits: Limits) -> Mapping[str
             text = f"Unknown provider. Known providers: {', '.join(MODULES)}."
             problems.add("unknown_field", f"options.{provider[:80]}", text)
         elif isinstance(own, dict):
-            for problem in provider_module(provider).check_options(own):
+            for problem in option_problems(provider, own):
                 target, _, text = problem.partition(": ")
                 problems.add("invalid_value", target, f"{text[:1].upper()}{text[1:]}.")
     return options

@@ -34,16 +34,6 @@ THREAD_ABOVE_BYTES = 262_144
 """Larger bodies are built in a thread, so that they do not block other sends."""
 
 
-def check_options(options: RouteSettings) -> Sequence[str]:
-    """Return a problem for each option: this provider has none."""
-    return [f"options.acs.{key}: is not an option of acs, which has none" for key in options]
-
-
-def demands(options: RouteSettings) -> Sequence[str]:
-    """Name the options that only this provider can carry: all, though `check_options` knows none."""
-    return list(options)
-
-
 def create(name: str, settings: RouteSettings, context: ProviderContext) -> Provider:
     """Make the provider of a route. Opens no connection."""
     return Acs(settings, context)
@@ -137,13 +127,4 @@ def _unsupported(request: SendRequest) -> list[str]:
     return problems
 
 
-__all__: Sequence[str] = (
-    "CAPABILITIES",
-    "SETTABLE_LIMITS",
-    "Acs",
-    "check_options",
-    "check_settings",
-    "create",
-    "default_paces",
-    "demands",
-)
+__all__ = ("CAPABILITIES", "SETTABLE_LIMITS", "Acs", "check_settings", "create", "default_paces")

@@ -39,16 +39,6 @@ def check_settings(settings: RouteSettings) -> Sequence[str]:
     return [f"{key}: is not a setting of capture, which has none" for key in settings]
 
 
-def check_options(options: RouteSettings) -> Sequence[str]:
-    """Return a problem for each option: this provider has none."""
-    return [f"options.capture.{key}: is not an option of capture, which has none" for key in options]
-
-
-def demands(options: RouteSettings) -> Sequence[str]:
-    """Name the options that only this provider can carry: all, though `check_options` knows none."""
-    return list(options)
-
-
 def create(name: str, settings: RouteSettings, context: ProviderContext) -> Provider:
     """Make the provider of a route. Opens no connection."""
     return Capture(context)

@@ -38,16 +38,6 @@ THREAD_ABOVE_BYTES = 262_144
 """Larger bodies are built in a thread, so that they do not block other sends."""
 
 
-def check_options(options: RouteSettings) -> Sequence[str]:
-    """Return a problem for each option: this provider has none."""
-    return [f"options.graph.{key}: is not an option of graph, which has none" for key in options]
-
-
-def demands(options: RouteSettings) -> Sequence[str]:
-    """Name the options that only this provider can carry: all, though `check_options` knows none."""
-    return list(options)
-
-
 def create(name: str, settings: RouteSettings, context: ProviderContext) -> Provider:
     """Make the provider of a route. Opens no connection."""
     return Graph(settings, context)
@@ -139,13 +129,4 @@ class Graph:
         return body.mail(request, saves=self._saves)
 
 
-__all__: Sequence[str] = (
-    "CAPABILITIES",
-    "SETTABLE_LIMITS",
-    "Graph",
-    "check_options",
-    "check_settings",
-    "create",
-    "default_paces",
-    "demands",
-)
+__all__ = ("CAPABILITIES", "SETTABLE_LIMITS", "Graph", "check_settings", "create", "default_paces")

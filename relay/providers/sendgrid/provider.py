@@ -7,17 +7,18 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, urlencode
 
 from relay.core.errors import SettingsError
 from relay.core.outcomes import Deferred, Outcome, Rejected, RouteFault, Sent, Unknown, reply_text
 from relay.core.send_request import SendRequest
 from relay.core.settings import RouteSettings
-from relay.platform.secrets import reference_problem
 from relay.providers.contract import AccountRemark, Capabilities, Provider, ProviderContext, SuppressedAddress
-from relay.providers.http_exchange import HttpResponse, LostResponse, Timeouts, exchange, lost_outcome
+from relay.providers.http_exchange import HttpResponse, LostResponse, exchange, lost_outcome
+from relay.providers.http_settings import timeouts_of
 from relay.providers.sendgrid import options as known_options
 from relay.providers.sendgrid.outcomes import outcome_of
+from relay.providers.sendgrid.settings import DEFAULT_KEY, DEFAULT_TIMEOUT_SECONDS, DEFAULT_URL, check_settings
 
 CAPABILITIES = Capabilities(
     # "less than 30MB", without saying which kind of megabyte (mail-send/limitations).
@@ -25,33 +26,10 @@ CAPABILITIES = Capabilities(
     max_recipients=1000,
     features=frozenset({"headers", "x_headers", "inline_images", "reply_to_many", "verify", "delivery_events"}),
 )
-DEFAULT_KEY = "setting:SENDGRID_API_KEY"
-DEFAULT_URL = "https://api.sendgrid.com"
-EU_URL = "https://api.eu.sendgrid.com"
-_LOOPBACK = ("localhost", "127.0.0.1", "::1")
-SETTINGS = ("api_key", "base_url", "sandbox_mode", "activity_feed", "timeout_seconds", "options")
-MAX_TIMEOUT_SECONDS = 80
-"""Maximum of `timeout_seconds`: an attempt starts with at least 90 seconds of its lease."""
 THREAD_ABOVE_BYTES = 1_000_000
 """Larger attachments are encoded in a thread, so that they do not block other sends."""
 _RENEWABLE = ("bad_credentials", "missing_permission")
 """Refusals that another key may avoid. Credits and restrictions of an account are the same for all of its keys."""
-
-
-def check_settings(settings: RouteSettings) -> Sequence[str]:
-    """Return all problems of a route's settings, each as `key: sentence`; empty when they can work."""
-    known = ", ".join(SETTINGS)
-    problems = [f"{key}: is not a setting of sendgrid (known: {known})" for key in settings if key not in SETTINGS]
-    if problem := reference_problem(settings.get("api_key", DEFAULT_KEY)):
-        problems.append(f"api_key: {problem}")
-    if not _is_base_url(settings.get("base_url", DEFAULT_URL)):
-        problems.append(f"base_url: must be {DEFAULT_URL}, {EU_URL} (regional subusers) or another https address")
-    switches = ("sandbox_mode", "activity_feed")
-    problems += [f"{key}: must be true or false" for key in switches if not isinstance(settings.get(key, False), bool)]
-    seconds = settings.get("timeout_seconds", 30)
-    if not isinstance(seconds, int | float) or isinstance(seconds, bool) or not 1 <= seconds <= MAX_TIMEOUT_SECONDS:
-        problems.append(f"timeout_seconds: must be a number from 1 to {MAX_TIMEOUT_SECONDS}")
-    return [*problems, *known_options.options_problems(settings.get("options", {}), "options")]
 
 
 def check_options(options: Any) -> Sequence[str]:
@@ -74,18 +52,6 @@ def create(name: str, settings: RouteSettings, context: ProviderContext) -> Prov
     return SendGrid(settings, context)
 
 
-def _is_base_url(value: Any) -> bool:
-    if not isinstance(value, str):
-        return False
-    try:
-        parts = urlsplit(value)
-        host = parts.hostname or ""
-    except ValueError:
-        return False
-    is_bare = not (parts.query or parts.fragment or parts.username or parts.password) and bool(host)
-    return is_bare and (parts.scheme == "https" or (parts.scheme == "http" and host in _LOOPBACK))
-
-
 class SendGrid:
     """One route through SendGrid."""
 
@@ -96,8 +62,7 @@ class SendGrid:
         self._sandbox = settings.get("sandbox_mode", False)
         self._has_feed = settings.get("activity_feed", False)
         self._options: Mapping[str, Any] = settings.get("options", {})
-        seconds = float(settings.get("timeout_seconds", 30))
-        self._timeouts = Timeouts(connect_seconds=min(10.0, seconds / 2), total_seconds=seconds)
+        self._timeouts = timeouts_of(settings.get("timeout_seconds", DEFAULT_TIMEOUT_SECONDS))
 
     async def send(self, request: SendRequest) -> Outcome:
         """Send one POST /v3/mail/send, and a second one only with another key if the first key was refused."""
@@ -245,3 +210,6 @@ async def _body(request: SendRequest, options: Mapping[str, Any], *, sandbox: bo
 def _asks_for_sandbox(options: Mapping[str, Any]) -> bool:
     sandbox = options.get("mail_settings", {}).get("sandbox_mode", {})
     return sandbox.get("enable") is True
+
+
+__all__ = ("CAPABILITIES", "SendGrid", "can_verify", "check_options", "check_settings", "create", "demands")

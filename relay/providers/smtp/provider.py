@@ -42,16 +42,6 @@ SMTP_SCOPE = "https://outlook.office365.com/.default"
 """Exchange Online's scope, for XOAUTH2 (learn.microsoft.com/exchange/client-developer/legacy-protocols)."""
 
 
-def check_options(options: RouteSettings) -> Sequence[str]:
-    """Return a problem for each option: this provider has none."""
-    return [f"options.smtp.{key}: is not an option of smtp, which has none" for key in options]
-
-
-def demands(options: RouteSettings) -> Sequence[str]:
-    """Name the options that only this provider can carry: all, though `check_options` knows none."""
-    return list(options)
-
-
 def create(name: str, settings: RouteSettings, context: ProviderContext) -> Provider:
     """Make the provider of a route. Opens no connection."""
     return SmtpProvider(settings, context)
@@ -248,12 +238,4 @@ def _as_fault(outcome: Outcome) -> RouteFault:
     return outcome if isinstance(outcome, RouteFault) else RouteFault(code=outcome.code, reply=outcome.reply)
 
 
-__all__: Sequence[str] = (
-    "CAPABILITIES",
-    "SmtpProvider",
-    "check_options",
-    "check_settings",
-    "create",
-    "default_paces",
-    "demands",
-)
+__all__ = ("CAPABILITIES", "SmtpProvider", "check_settings", "create", "default_paces")

@@ -8,9 +8,7 @@ import pytest
 
 from relay.core.model import Address, Attachment, Message
 from relay.core.outcomes import Deferred, PerRecipient, Rejected, RouteFault, Sent, Unknown
-from relay.providers.acs import provider
 from relay.providers.acs.outcomes import CHECK_AFTER_SECONDS
-from relay.providers.contract import FEATURES
 from standins.acs.server import CUSTOM_DOMAIN, STATUS_READS
 from tests.unit.providers.acs.acs_route import Place, mail, place, send_request
 
@@ -266,9 +264,3 @@ async def test_probe_shows_whether_the_key_is_accepted(here: Place) -> None:
     fault = await here.route().probe()
     assert isinstance(fault, RouteFault)
     assert fault.code == "provider_unavailable"
-
-
-def test_capabilities_and_options_are_valid() -> None:
-    assert provider.CAPABILITIES.features <= set(FEATURES)
-    assert provider.check_options({}) == []
-    assert provider.check_options({"x": 1}) == ["options.acs.x: is not an option of acs, which has none"]

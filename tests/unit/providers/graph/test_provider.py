@@ -9,8 +9,6 @@ import pytest
 
 from relay.core.model import Address, Attachment, Message
 from relay.core.outcomes import Deferred, Rejected, RouteFault, Sent, Unknown
-from relay.providers.contract import FEATURES
-from relay.providers.graph import provider
 from standins.entra import DEFAULT_CLIENT
 from tests.unit.providers.graph.graph_route import SENDER, Place, mail, place, send_request
 
@@ -232,9 +230,3 @@ async def test_probe_of_unreachable_graph_is_a_route_fault() -> None:
         fault = await route.probe()
     assert isinstance(fault, RouteFault)
     assert fault.code == "unreachable"
-
-
-def test_capabilities_and_options_are_valid() -> None:
-    assert provider.CAPABILITIES.features <= set(FEATURES)
-    assert provider.check_options({}) == []
-    assert provider.check_options({"x": 1}) == ["options.graph.x: is not an option of graph, which has none"]

@@ -7,7 +7,7 @@ import pytest
 from relay.core.shape.check import member_names
 from relay.providers.sendgrid.options import Options
 from relay.providers.sendgrid.outcomes import RULES
-from relay.providers.sendgrid.provider import SETTINGS
+from relay.providers.sendgrid.settings import SETTINGS
 
 PAGE = (Path(__file__).parents[4] / "docs/providers/sendgrid.md").read_text(encoding="utf-8")
 _TABLE = PAGE[PAGE.index("## Settings of a route") : PAGE.index("`senders`, `concurrency`")]

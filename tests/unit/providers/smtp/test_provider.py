@@ -9,7 +9,6 @@ import pytest
 
 from relay.core.model import Address, Attachment
 from relay.core.outcomes import Deferred, PerRecipient, Rejected, RouteFault, Sent, Unknown
-from relay.providers.contract import FEATURES
 from relay.providers.smtp import provider
 from standins.entra import TokenIssuer
 from standins.smtp.auth import AUDIENCE
@@ -342,15 +341,6 @@ async def test_probe_reports_the_fault(place: Place, operation: str, status: int
     assert code_of(await place.route().probe()) == ("RouteFault", code)
     assert isinstance(await place.providers[0].probe(), Sent)
     assert place.inbox.requests == 0
-
-
-def test_capabilities_are_in_the_contract() -> None:
-    assert provider.CAPABILITIES.features <= set(FEATURES)
-
-
-def test_message_options_are_refused() -> None:
-    assert provider.check_options({}) == []
-    assert provider.check_options({"x": 1}) == ["options.smtp.x: is not an option of smtp, which has none"]
 
 
 async def test_unused_route_opens_no_connection(place: Place) -> None:
