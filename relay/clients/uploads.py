@@ -16,7 +16,7 @@ from relay.core.errors import Changed, NotFound
 from relay.platform import concurrency, resources
 from relay.platform.concurrency import NEVER, Deadline, Progress, process
 from relay.platform.resources import ATTACHMENTS_CONTAINER
-from relay.platform.storage.ports import Blobs, Entity, Query, Tables, every_row
+from relay.platform.storage.ports import Blob, Blobs, Entity, Query, Tables, every_row
 from relay.platform.storage.rows import RowChange, change_row
 
 TABLE = resources.UPLOADS_TABLE
@@ -179,14 +179,19 @@ class Uploads:
         now = self._clock()
         known: set[str] = set()
 
-        async def expired() -> AsyncIterator[Upload]:
+        async def uploads() -> AsyncIterator[Upload]:
             async for entity in every_row(self._tables, TABLE, Query()):
                 upload = _upload(entity)
                 known.add(upload.id)
-                if upload.keep_until <= now:
-                    yield upload
+                yield upload
 
-        progress = await process(expired(), self._delete_expired, limit=_DELETES_AT_ONCE, deadline=deadline)
+        progress = await process(
+            uploads(),
+            self._delete_expired,
+            limit=_DELETES_AT_ONCE,
+            deadline=deadline,
+            needs_work=lambda upload: upload.keep_until <= now,
+        )
         if progress.is_complete:
             # Only now every upload that exists is known.
             progress += Progress(is_complete=await self._sweep(known, now - KEPT_UNUSED, deadline))
@@ -202,22 +207,24 @@ class Uploads:
     async def _sweep(self, known: Set[str], before: datetime, deadline: Deadline) -> bool:
         """Delete old blobs without a row: parts that arrived while their upload was deleted. Returns whether all are gone."""
 
-        async def unknown() -> AsyncIterator[str]:
+        async def blobs() -> AsyncIterator[Blob]:
             cursor: str | None = None
             while True:
                 page, cursor = await self._blobs.list(ATTACHMENTS_CONTAINER, prefix=_BLOBS, cursor=cursor)
                 for blob in page:
-                    name = blob.name.removeprefix(_BLOBS).partition(".")[0]
-                    if name not in known and blob.modified_at < before:
-                        yield blob.name
+                    yield blob
                 if cursor is None:
                     return
 
-        async def delete(name: str) -> bool:
-            await self._blobs.delete(ATTACHMENTS_CONTAINER, name)
+        def is_unknown(blob: Blob) -> bool:
+            return blob.name.removeprefix(_BLOBS).partition(".")[0] not in known and blob.modified_at < before
+
+        async def delete(blob: Blob) -> bool:
+            await self._blobs.delete(ATTACHMENTS_CONTAINER, blob.name)
             return True
 
-        return (await process(unknown(), delete, limit=_DELETES_AT_ONCE, deadline=deadline)).is_complete
+        swept = await process(blobs(), delete, limit=_DELETES_AT_ONCE, deadline=deadline, needs_work=is_unknown)
+        return swept.is_complete
 
     def _fresh(self, client: str, name: str, type_: str, *, size: int) -> Upload:
         now = self._clock()

@@ -3,8 +3,9 @@
 Costs one operation for a thousand rows read and one for each batch deleted; nothing is deleted that still waits.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from relay.clients import idempotency, quotas
 from relay.clients.uploads import Uploads
@@ -14,7 +15,7 @@ from relay.delivery import send_groups
 from relay.journal import dead_letters
 from relay.journal.old_batches import OldBatch, old_batches
 from relay.platform.concurrency import NEVER, Deadline, Progress, process
-from relay.platform.log import log_event
+from relay.platform.log import log_event, log_failure
 from relay.platform.resources import ATTACHMENTS_CONTAINER, CONTENT_CONTAINER, JOURNAL_TABLE
 from relay.platform.storage.ports import Blobs, Query, Tables, Value, delete_where
 
@@ -44,23 +45,32 @@ class Purge:
         self._clock = clock
 
     async def run(self, deadline: Deadline = NEVER) -> Progress:
-        """Delete everything that is old enough, the smallest kinds first. The next run does what is left."""
+        """Delete everything that is old enough. The next run does what is left.
+
+        The kinds share the time, so that a kind with more than one run can do does not keep the others from being deleted;
+        and a kind that fails does not either. Raises the first failure after all kinds.
+        """
         # A stopped group must last as long as its messages may wait.
         long = ORPHAN_BLOBS + self._retention
-        steps: Sequence[tuple[str, Callable[[], Awaitable[Progress]]]] = (
-            ("keys", lambda: self._old_rows(idempotency.TABLE, idempotency.KEPT, deadline)),
-            ("rates", lambda: self._old_rows(quotas.TABLE, quotas.KEPT, deadline)),
-            ("groups", lambda: self._old_rows(send_groups.TABLE, long, deadline)),
-            ("unreadable", lambda: self._old_blobs(dead_letters.UNREADABLE_CONTAINER, self._retention, deadline)),
-            ("dead_letters", lambda: self._old_dead_letters(deadline)),
-            ("uploads", lambda: self._uploads.purge(deadline)),
-            ("batches", lambda: self._records(deadline)),
-            ("blobs", lambda: self._old_blobs(CONTENT_CONTAINER, long, deadline)),
-            ("attachments", lambda: self._old_blobs(ATTACHMENTS_CONTAINER, long, deadline)),
-        )
-        counts, total = dict[str, int](), Progress()
-        for name, step in steps:
-            progress = await step()
+        steps: Mapping[str, Callable[[Deadline], Awaitable[Progress]]] = {
+            "keys": partial(self._old_rows, idempotency.TABLE, idempotency.KEPT),
+            "rates": partial(self._old_rows, quotas.TABLE, quotas.KEPT),
+            "groups": partial(self._old_rows, send_groups.TABLE, long),
+            "unreadable": partial(self._old_blobs, dead_letters.UNREADABLE_CONTAINER, self._retention),
+            "dead_letters": self._old_dead_letters,
+            "uploads": self._uploads.purge,
+            "batches": self._records,
+            "blobs": partial(self._old_blobs, CONTENT_CONTAINER, long),
+            "attachments": partial(self._old_blobs, ATTACHMENTS_CONTAINER, long),
+        }
+        counts, total, failures = dict.fromkeys(steps, 0), Progress(), list[Exception]()
+        for number, (name, step) in enumerate(steps.items()):
+            try:
+                progress = await step(deadline.share(len(steps) - number))
+            except Exception as error:
+                log_failure("purge_failed", kind=name)
+                failures.append(error)
+                continue
             counts[name] = progress.done
             total += progress
         log_event(
@@ -73,6 +83,8 @@ class Purge:
             uploads=counts["uploads"],
             blobs=counts["blobs"] + counts["attachments"] + counts["unreadable"],
         )
+        if failures:
+            raise failures[0]
         return total
 
     async def _records(self, deadline: Deadline) -> Progress:

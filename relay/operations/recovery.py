@@ -6,12 +6,12 @@ per thousand overdue rows, and three for each row that is re-enqueued; rows of a
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from datetime import datetime, timedelta
 from functools import partial
 
 from relay.core import part_turns
-from relay.core.errors import NewerVersion, NotFound, StorageError
+from relay.core.errors import NewerVersion, NotFound, Unavailable
 from relay.core.model import State
 from relay.core.outcomes import RouteFault, Sent
 from relay.core.settings import Settings
@@ -85,7 +85,11 @@ class Recovery:
         for scope, hold in list((await self._holds.all(fresh=True)).items()):
             if hold.must_wake:
                 woken = await process(
-                    self._asleep(scope, now), partial(self._wake_one, now), limit=ROWS_AT_ONCE, deadline=deadline
+                    self._pending.held(scope),
+                    partial(self._wake_one, now),
+                    limit=ROWS_AT_ONCE,
+                    deadline=deadline,
+                    needs_work=lambda listed: not _is_requeued(listed, now),
                 )
                 progress += woken
                 if woken.is_complete:
@@ -95,34 +99,32 @@ class Recovery:
 
     async def recover(self, deadline: Deadline = NEVER) -> Progress:
         """Enqueue overdue rows again, several at once."""
-        now = self._clock()
+        now, holds = self._clock(), await self._holds.all(fresh=True)
+        canaries: set[str] = set()
+
+        def is_overdue(listed: Listed) -> bool:
+            # Of a route in trial one batch is, the canary.
+            if not _is_overdue(listed, now, holds, canaries):
+                return False
+            canaries.add(listed.due.scope)
+            return True
+
         progress = await process(
-            self._overdue(now), lambda listed: self._recover_or_log(listed, now), limit=ROWS_AT_ONCE, deadline=deadline
+            self._pending.until(now + SOON),
+            lambda listed: self._recover_or_log(listed, now),
+            limit=ROWS_AT_ONCE,
+            deadline=deadline,
+            needs_work=is_overdue,
         )
         if progress.done:
             log_event("recovered", batches=progress.done)
         return progress
-
-    async def _asleep(self, scope: str, now: datetime) -> AsyncIterator[Listed]:
-        """Yield the rows that a hold keeps back; not those that an earlier run enqueued before its deadline."""
-        async for listed in self._pending.held(scope):
-            if listed.requeued_at is None or listed.requeued_at + AGAIN <= now:
-                yield listed
 
     async def _wake_one(self, now: datetime, listed: Listed) -> bool:
         await self._follow_up.put_due(listed.due)
         # Mark after the put: if the process dies in between, the next run enqueues it again, which does no harm.
         await self._pending.mark_requeued(listed.due, now)
         return True
-
-    async def _overdue(self, now: datetime) -> AsyncIterator[Listed]:
-        """Yield overdue rows: of a route in trial one batch, the canary."""
-        holds = await self._holds.all(fresh=True)
-        canaries: set[str] = set()
-        async for listed in self._pending.until(now + SOON):
-            if _is_overdue(listed, now, holds, canaries):
-                canaries.add(listed.due.scope)
-                yield listed
 
     async def _probe_one(self, hold: Hold) -> None:
         if hold.route not in self._settings.routes:
@@ -151,7 +153,7 @@ class Recovery:
         """Enqueue one row. An unreadable record must not stop the rows after it."""
         try:
             return await self._recover_one(listed, now)
-        except StorageError:
+        except Unavailable:
             raise
         except Exception:
             log_failure("recovery_failed", batch=listed.due.batch)
@@ -181,9 +183,14 @@ class Recovery:
         return True
 
 
-def _is_overdue(listed: Listed, now: datetime, holds: Mapping[str, Hold], canaries: set[str]) -> bool:
+def _is_requeued(listed: Listed, now: datetime) -> bool:
+    """Whether an earlier run enqueued the row's messages not long ago."""
+    return listed.requeued_at is not None and listed.requeued_at + AGAIN > now
+
+
+def _is_overdue(listed: Listed, now: datetime, holds: Mapping[str, Hold], canaries: Set[str]) -> bool:
     due = listed.due
-    if listed.requeued_at is not None and listed.requeued_at + AGAIN > now:
+    if _is_requeued(listed, now):
         return False
     if due.kind == State.SENT:
         # `relay.operations.sent_checks` handles these.

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 import msgspec
 
 from relay.core import part_states, part_turns
-from relay.core.errors import NewerVersion, NotFound, UnreadableEntry
+from relay.core.errors import NewerVersion, NotFound, Unavailable, UnreadableEntry
 from relay.core.model import Attempt, Message, Part, State, Submission
 from relay.core.outcomes import Deferred, Outcome, PerRecipient, Rejected, Sent, reply_text
 from relay.core.settings import Settings
@@ -22,7 +22,7 @@ from relay.journal.pending import Due, Pending, rows_of
 from relay.journal.record_rows import Record
 from relay.journal.records import Journal
 from relay.platform.concurrency import NEVER, Deadline, Progress
-from relay.platform.log import log_event
+from relay.platform.log import log_event, log_failure
 from relay.providers.contract import Provider
 from relay.providers.registry import provider_module
 
@@ -67,23 +67,31 @@ class SentChecks:
             return Progress()
         rows = 0
         async for listed in self._pending.until(self._clock()):
-            if listed.due.kind != State.SENT:
-                continue
             if rows >= MAX_ROWS or deadline.is_over:
                 return Progress(done=rows, is_complete=False)
-            await self._check(listed.due)
-            rows += 1
+            if listed.due.kind == State.SENT:
+                rows += await self._check_or_log(listed.due)
         return Progress(done=rows)
 
-    async def _check(self, due: Due) -> None:
+    async def _check_or_log(self, due: Due) -> bool:
+        """Make one check. A record that cannot be read or checked must not stop the checks after it, nor take their place."""
+        try:
+            return await self._check(due)
+        except Unavailable:
+            raise
+        except Exception:
+            log_failure("check_failed", batch=due.batch)
+            return False
+
+    async def _check(self, due: Due) -> bool:
         try:
             record = await self._journal.read(due.batch)
         except NotFound:
             await self._pending.remove(due)
-            return
+            return False
         except NewerVersion:
             # The check is made after the upgrade.
-            return
+            return False
         indices = record.having(due.indices)
         turns = [(index, part) for index in indices for part in record.statuses[index].parts]
         changes = [
@@ -97,6 +105,7 @@ class SentChecks:
         await self._follow_up.run(change.before if change.is_written else None, settled, indices)
         if due.row not in rows_of(settled.batch, settled.lane, enumerate(settled.statuses)):
             await self._pending.remove(due)
+        return True
 
     async def _ask(self, record: Record, index: int, part: Part) -> Outcome | PerRecipient:
         if not self._can_check(part.route):

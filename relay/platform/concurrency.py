@@ -38,6 +38,10 @@ class Deadline:
         """Whether the deadline has passed."""
         return self._clock() >= self._at
 
+    def share(self, parts: int) -> "Deadline":
+        """Return the deadline of the next of several parts that share the time left equally."""
+        return Deadline(self._clock, max(0.0, (self._at - self._clock()).total_seconds()) / parts)
+
 
 class _Never(Deadline):
     def __init__(self) -> None:
@@ -46,6 +50,9 @@ class _Never(Deadline):
     @property
     def is_over(self) -> bool:
         return False
+
+    def share(self, parts: int) -> Deadline:  # noqa: ARG002 - the parts share no limit
+        return self
 
 
 NEVER: Deadline = _Never()
@@ -63,12 +70,18 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def process[T](
-    items: AsyncIterable[T], work: Callable[[T], Awaitable[bool]], *, limit: int, deadline: Deadline = NEVER
+    items: AsyncIterable[T],
+    work: Callable[[T], Awaitable[bool]],
+    *,
+    limit: int,
+    deadline: Deadline = NEVER,
+    needs_work: Callable[[T], bool] = lambda _: True,
 ) -> Progress:
     """Work on items, `limit` of them at once, until there are no more or the deadline has passed.
 
-    `work` returns whether it did anything; those items are counted. What had begun at the deadline is finished. Raises the
-    first failure when the items that had begun have ended.
+    `needs_work` chooses the items. It belongs here, because a scan that finds nothing must end at the deadline too. `work`
+    returns whether it did anything; those items are counted. What had begun at the deadline is finished. Raises the first
+    failure when the items that had begun have ended.
     """
     done, waiting = 0, list[T]()
 
@@ -81,7 +94,8 @@ async def process[T](
         if deadline.is_over:
             await finish()
             return Progress(done=done, is_complete=False)
-        waiting.append(item)
+        if needs_work(item):
+            waiting.append(item)
         if len(waiting) >= limit:
             await finish()
     await finish()

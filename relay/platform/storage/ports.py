@@ -149,7 +149,7 @@ async def delete_where(
     """Delete the rows of a query that are chosen, partitions in parallel. Repeating it is safe."""
 
     async def chosen() -> AsyncIterator[tuple[str, list[str]]]:
-        """Yield the chosen rows of each partition, a page at once."""
+        """Yield the chosen rows of each partition, a page at once; of a page without any, an empty list."""
         cursor: str | None = None
         while True:
             page = await tables.query(table, query, cursor=cursor)
@@ -157,7 +157,7 @@ async def delete_where(
             for entity in page.entities:
                 if is_chosen(entity):
                     rows.setdefault(entity.partition, []).append(entity.row)
-            for each in rows.items():
+            for each in rows.items() or [("", [])]:
                 yield each
             cursor = page.next
             if cursor is None:
@@ -172,7 +172,9 @@ async def delete_where(
         deleted += len(names)
         return True
 
-    progress = await process(chosen(), delete, limit=DELETES_AT_ONCE, deadline=deadline)
+    progress = await process(
+        chosen(), delete, limit=DELETES_AT_ONCE, deadline=deadline, needs_work=lambda group: bool(group[1])
+    )
     return Progress(done=deleted, is_complete=progress.is_complete)
 
 

@@ -1,11 +1,13 @@
 """The purge deletes what is older than the retention, and nothing that still waits or can be redriven."""
 
 from datetime import timedelta
+from typing import cast
 
 import pytest
 
 from relay.clients.idempotency import KEPT, Plan
 from relay.clients.idempotency import TABLE as IDEMPOTENCY
+from relay.clients.uploads import Uploads
 from relay.core import ids
 from relay.core.events import RecordedEvent
 from relay.core.model import State
@@ -15,9 +17,21 @@ from relay.journal.dead_letters import UNREADABLE_CONTAINER
 from relay.journal.records import TABLE as JOURNAL
 from relay.operations.message_changes import Redrive
 from relay.operations.purge import ORPHAN_BLOBS
-from relay.platform.concurrency import Deadline
+from relay.platform.concurrency import Deadline, Progress
 from relay.platform.resources import CONTENT_CONTAINER
-from tests.doubles import CLIENT, START, Place, batch_id, message_of, place_of, settings_of, submission_of
+from relay.platform.storage.ports import Entity, Query, Tables, delete_where
+from tests.doubles import (
+    CLIENT,
+    START,
+    Clock,
+    Place,
+    batch_id,
+    message_of,
+    place_of,
+    settings_of,
+    submission_of,
+    watched_tables,
+)
 
 DAY = 86_400.0
 
@@ -168,15 +182,54 @@ async def test_young_batches_are_not_read(place: Place) -> None:
 
 
 async def test_purge_stops_at_its_deadline_and_the_next_run_finishes(place: Place) -> None:
-    for number in range(30):
+    for number in range(60):
         await place.send()
         await place.idempotency.reserve("shop", f"k{number}", "p", Plan(lane="bulk", entry=b"x", response=b"y"))
     place.time.now = START + timedelta(days=20)
-    place.tables.take_time(place.time, 1.0)
+    place.tables.take_time(place.time, 0.25)
     first = await place.purge.run(Deadline(place.time, 60.0))
     assert not first.is_complete
+    assert 0 < rows(place, IDEMPOTENCY) < 60
+    assert 0 < rows(place, JOURNAL) < 60
+    for _ in range(3):
+        last = await place.purge.run(Deadline(place.time, 60.0))
+    assert last.is_complete
     assert rows(place, IDEMPOTENCY) == 0
-    assert rows(place, JOURNAL) > 0
-    while not (await place.purge.run(Deadline(place.time, 60.0))).is_complete:
-        pass
     assert rows(place, JOURNAL) == 0
+
+
+async def test_kind_without_an_end_leaves_time_for_the_others(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def endless(deadline: Deadline) -> Progress:
+        while not deadline.is_over:
+            place.time.move(1.0)
+        return Progress(is_complete=False)
+
+    await claimed(place)
+    place.time.now = START + timedelta(days=15)
+    monkeypatch.setattr(Uploads, "purge", lambda _, deadline: endless(deadline))
+    progress = await place.purge.run(Deadline(place.time, 480.0))
+    assert rows(place, JOURNAL) == 0
+    assert not progress.is_complete
+
+
+async def test_failing_kind_is_logged_and_raised_after_the_others_are_deleted(
+    place: Place, caplog: pytest.LogCaptureFixture
+) -> None:
+    await claimed(place)
+    place.tables.fail("query", ZeroDivisionError("keys"))
+    with pytest.raises(ZeroDivisionError, match="keys"):
+        await run_after(place, 15)
+    assert rows(place, JOURNAL) == 0
+    assert 'purge_failed {"kind":"keys"}' in caplog.text
+
+
+async def test_scan_of_young_rows_ends_at_the_deadline() -> None:
+    clock = Clock()
+    tables = await watched_tables("young", rows_looked_at=1)
+    for number in range(50):
+        await tables.insert("young", Entity(partition="p", row=f"{number:02d}", properties={}))
+    tables.take_time(clock, 1.0)
+    progress = await delete_where(
+        cast(Tables, tables), "young", Query(), lambda _: False, deadline=Deadline(clock, 10.0)
+    )
+    assert (progress.is_complete, tables.calls["query"]) == (False, 10)

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from relay.core import part_states
-from relay.core.errors import Unavailable
+from relay.core.errors import StorageError, Unavailable
 from relay.core.model import MessageStatus, Part, State
 from relay.core.outcomes import Deferred, RouteFault, Sent, Unknown
 from relay.core.settings import Route
@@ -368,3 +368,20 @@ async def test_probes_run_side_by_side() -> None:
     place.time.move(3600)
     async with asyncio.timeout(5):
         await place.recovery.probe()
+
+
+async def test_scan_of_held_rows_ends_at_the_deadline(place: Place) -> None:
+    place.script().answers.append(FAULT)
+    await place.send()
+    place.time.move(3600)
+    assert not (await place.recovery.recover(Deadline(place.time, 0.0))).is_complete
+
+
+async def test_invalid_write_for_one_row_does_not_stop_the_others(place: Place) -> None:
+    place.script().answers.extend([Deferred(code="unreachable")] * 2)
+    await place.send()
+    await place.send()
+    place.time.move(3600)
+    await lose_entries(place)
+    place.tables.fail("upsert", StorageError("400 EntityTooLarge"))
+    assert (await place.recovery.recover()).done == 1

@@ -5,15 +5,18 @@ from datetime import datetime, timedelta
 import pytest
 
 from relay.core import part_states
-from relay.core.errors import Changed, Unavailable
+from relay.core.errors import Changed, StorageError, Unavailable
 from relay.core.model import Part, State
 from relay.core.outcomes import Deferred, Outcome, PerRecipient, Rejected, RouteFault, Sent, Unknown
 from relay.core.part_states import AttemptResult
 from relay.core.send_request import SendRequest
 from relay.core.settings import Lane, Route
 from relay.journal import records
+from relay.journal.pending import SHARDS
 from relay.journal.record_rows import partition
+from relay.operations import sent_checks
 from relay.operations.sent_checks import CHECK_FOR, FIRST_DELAY, checked
+from relay.platform.concurrency import Deadline
 from relay.platform.storage.ports import Entity
 from tests.doubles import START, Place, Scripted, place_of, settings_of, submission_of
 
@@ -212,3 +215,42 @@ async def test_run_without_checkable_routes_costs_nothing(provider: str) -> None
     place = await place_of(settings_of(Route(name="main", provider=provider)))
     await place.sent_checks.run()
     assert sum(place.tables.calls.values()) == 0
+
+
+async def test_unreadable_record_is_logged_and_others_are_checked(
+    place: Place, caplog: pytest.LogCaptureFixture
+) -> None:
+    damaged, other = await taken(place), await taken(place)
+    await place.tables.merge(records.TABLE, Entity(partition=partition(damaged), row="batch", properties={"m00": b"{"}))
+    place.script().verdicts.append(GIVEN_UP)
+    await place.sent_checks.run()
+    assert ((await part_of(place, other)).state, await rows(place)) == (State.FAILED, ["sent"])
+    assert f'check_failed {{"batch":"{damaged}"}}' in caplog.text
+
+
+async def test_invalid_write_for_one_record_does_not_stop_the_others(place: Place) -> None:
+    first, second = await taken(place), await taken(place)
+    place.script().verdicts.extend([GIVEN_UP, GIVEN_UP])
+    place.tables.fail("merge", StorageError("400 EntityTooLarge"))
+    await place.sent_checks.run()
+    states = [(await part_of(place, batch)).state for batch in (first, second)]
+    assert sorted(states) == [State.FAILED, State.SENT]
+
+
+async def test_newer_records_do_not_use_up_the_checks_of_a_run(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sent_checks, "MAX_ROWS", 1)
+    for _ in range(SHARDS):
+        row = Entity(partition=partition(await taken(place)), row="batch", properties={"content": b'{"relay":2}'})
+        await place.tables.merge(records.TABLE, row)
+    other = await taken(place)
+    place.script().verdicts.append(GIVEN_UP)
+    await place.sent_checks.run()
+    assert (await part_of(place, other)).state is State.FAILED
+
+
+async def test_scan_of_other_rows_ends_at_the_deadline(place: Place) -> None:
+    place.script().answers.append(RouteFault(code="bad_credentials"))
+    await place.send(submission_of())
+    place.time.move(3600)
+    progress = await place.sent_checks.run(Deadline(place.time, 0.0))
+    assert (progress.done, progress.is_complete) == (0, False)

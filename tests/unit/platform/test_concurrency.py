@@ -6,7 +6,7 @@ from functools import partial
 
 import pytest
 
-from relay.platform.concurrency import Deadline, Progress, gather_limited, process
+from relay.platform.concurrency import NEVER, Deadline, Progress, gather_limited, process
 from tests.doubles import Clock
 
 
@@ -82,3 +82,38 @@ async def test_exception_is_raised_after_the_other_items_have_ended() -> None:
     with pytest.raises(ValueError, match="one"):
         await process(numbers(100), work, limit=4)
     assert ended == [0, 2, 3]
+
+
+async def test_scan_that_finds_nothing_ends_at_the_deadline() -> None:
+    clock = Clock()
+    scanned: list[int] = []
+
+    def is_chosen(number: int) -> bool:
+        scanned.append(number)
+        clock.move(1.0)
+        return False
+
+    async def work(_: int) -> bool:
+        raise AssertionError("no item is chosen")
+
+    progress = await process(numbers(100), work, limit=4, deadline=Deadline(clock, 10.0), needs_work=is_chosen)
+    assert progress == Progress(done=0, is_complete=False)
+    assert scanned == list(range(10))
+
+
+async def test_parts_share_the_time_that_is_left() -> None:
+    clock = Clock()
+    whole = Deadline(clock, 90.0)
+
+    def seconds_of(part: Deadline) -> int:
+        began = clock.now
+        while not part.is_over:
+            clock.move(1.0)
+        return round((clock.now - began).total_seconds())
+
+    assert seconds_of(whole.share(3)) == 30
+    clock.move(20.0)
+    assert seconds_of(whole.share(2)) == 20
+    clock.move(100.0)
+    assert seconds_of(whole.share(1)) == 0
+    assert not NEVER.share(9).is_over
