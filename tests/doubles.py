@@ -49,7 +49,7 @@ class Watched:
     """A storage port whose calls are counted, and which can be away, fail, or wait at a gate.
 
     `failing` names methods that fail, `most` how many calls of a method succeed, `losing` methods that do their work and
-    whose answer is lost. `fail`, `lose` and `before` are for the next calls alone.
+    whose response is lost. `fail`, `lose` and `before` are for the next calls alone.
     """
 
     def __init__(self, port: object) -> None:
@@ -74,7 +74,7 @@ class Watched:
         self._errors.setdefault(name, deque()).extend(errors)
 
     def lose(self, name: str) -> None:
-        """The next call of this operation takes effect, and its answer is lost."""
+        """The next call of this operation takes effect, and its response is lost."""
         self._lost[name] += 1
 
     def before(self, name: str, act: Callable[[], Awaitable[object]]) -> None:
@@ -105,7 +105,7 @@ class Watched:
             answer = await target(*args, **kwargs)
             if name in self.losing or self._lost[name]:
                 self._lost[name] -= name not in self.losing
-                raise Unavailable("the answer was lost", retry_after_seconds=7)
+                raise Unavailable("the response was lost", retry_after_seconds=7)
             return answer
 
         return call
@@ -125,7 +125,7 @@ async def watched_tables(*names: str, rows_looked_at: int = MAX_PAGE_ROWS) -> Wa
 
 
 class Scripted:
-    """A provider that gives the answers of its script in turn, and then takes everything."""
+    """A provider that returns the outcomes of its script in turn, and then accepts everything."""
 
     def __init__(self) -> None:
         self.answers: deque[Outcome | PerRecipient | Exception] = deque()
@@ -227,7 +227,7 @@ async def place_of(settings: Settings | None = None, clock: Clock | None = None)
 def settings_of(
     *routes: Route, rules: Sequence[Rule] = (), lanes: Mapping[str, Lane] | None = None, **more: Any
 ) -> Settings:
-    """Settings with these routes, or one named `main` whose provider cannot be asked about a lost answer."""
+    """Settings with these routes, or one named `main` whose provider cannot verify a lost response."""
     routes = routes or (Route(name="main", provider="smtp"),)
     values: dict[str, Any] = {
         "routes": {route.name: route for route in routes},

@@ -66,17 +66,17 @@ class Cloud:
         self.bodies: list[bytes] = []
 
     async def token(self, request: aiohttp.web.Request) -> aiohttp.web.Response:
-        asked = request.query
+        query = request.query
         right = (
-            request.headers.get("X-IDENTITY-HEADER") == "header" and asked["resource"] == "https://storage.azure.com"
+            request.headers.get("X-IDENTITY-HEADER") == "header" and query["resource"] == "https://storage.azure.com"
         )
-        if self.is_away or not right or asked["client_id"] != "ours":
+        if self.is_away or not right or query["client_id"] != "ours":
             return aiohttp.web.json_response({"error": "no"}, status=400)
         self.tokens.append(f"token{len(self.tokens)}")
         token = {
             "access_token": self.tokens[-1],
             "expires_on": str(int(time.time() + self.lifetime)),
-            "resource": asked["resource"],
+            "resource": query["resource"],
             "token_type": "Bearer",
         }
         return aiohttp.web.json_response(token)

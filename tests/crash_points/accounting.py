@@ -143,7 +143,7 @@ def _lost(lines: Sequence[Line], submissions: Mapping[str, TrackedSubmission]) -
     by_id = {line.id for line in lines}
     labels = Counter(line.label for line in lines)
     found = [
-        f"{each.label}: answered 202 as {name}, and there is no such message"
+        f"{each.label}: got 202 as {name}, but the message does not exist"
         for each in submissions.values()
         for name in each.ids
         if name not in by_id
@@ -155,7 +155,7 @@ def _lost(lines: Sequence[Line], submissions: Mapping[str, TrackedSubmission]) -
         if line.id in cancelled and State.CANCELLED not in {part.state for part in line.status.parts}
     ]
     for each in submissions.values():
-        limit = 1 if each.has_key else each.asked
+        limit = 1 if each.has_key else each.requests
         if labels[each.label] > limit:
             found.append(f"{each.label}: {labels[each.label]} messages of {limit} submissions")
         if len(set(each.ids)) > limit:
@@ -167,7 +167,7 @@ def _copies(line: Line, dead_processes: Set[int]) -> list[str]:
     """Return duplicates that the guarantee forbids. Erased messages have no provider ids in the journal."""
     found: list[str] = []
     for taken in () if line.status.erased else line.taken:
-        is_excused = not taken.was_answered or taken.process in dead_processes
+        is_excused = not taken.was_confirmed or taken.process in dead_processes
         if taken.provider_id not in line.recorded and not is_excused:
             found.append(f"the provider took it as {taken.provider_id} and said so, which nobody recorded")
     return found + excesses(line)
@@ -193,7 +193,7 @@ def _states(line: Line, memory: MemoryStorage) -> list[str]:
     covered = [number for part in line.status.parts for number in _recipients(part, line)]
     if sorted(covered) != sorted(_envelope(line)):
         found.append(f"its parts are for {sorted(covered)}, its recipients are {sorted(_envelope(line))}")
-    letters = {(row.partition, row.row) for row in memory.tables.rows("deadletters")}
+    dead_letters = {(row.partition, row.row) for row in memory.tables.rows("deadletters")}
     for part in line.status.parts:
         wanted = set(_recipients(part, line))
         copies = [taken for taken in line.taken if wanted & set(taken.recipients)]
@@ -202,7 +202,7 @@ def _states(line: Line, memory: MemoryStorage) -> list[str]:
             found.append("is sent, and no provider took it")
         if part.state in (State.FAILED, State.EXPIRED, State.CANCELLED) and copies:
             found.append(f"is {part.state}, and a provider took it")
-        is_listed = (part.code or "expired", f"{line.batch}-{line.index:02d}") in letters
+        is_listed = (part.code or "expired", f"{line.batch}-{line.index:02d}") in dead_letters
         if part.state in DEAD and not is_listed and not line.status.erased:
             found.append(f"is {part.state} ({part.code}), and not on the list of dead letters")
         if is_listed and line.status.erased:

@@ -34,14 +34,14 @@ class Audit:
     async def ended(self, number: int) -> None:
         """Check after an invocation that each acceptance the provider reported in it is recorded."""
         for taken in self._world.ledger.acceptances:
-            if taken.invocation == number and taken.was_answered:
+            if taken.invocation == number and taken.was_confirmed:
                 batch, index = self._world.place_of(taken.message)
                 record = await self._world.witness.journal.read(batch)
                 if record.is_erased(index):
                     continue
                 if taken.provider_id not in accounting.recorded_in(record.statuses[index]):
                     self._broken.append(
-                        f"{taken.provider_id} was taken and answered, and its invocation recorded nothing"
+                        f"{taken.provider_id} was accepted and confirmed, but its invocation recorded nothing"
                     )
 
     async def read(self) -> Sequence[Line]:
@@ -117,5 +117,5 @@ class Audit:
             response = await self.caller.insist("GET", f"/v1/messages/{submission.id}")
             state = msgspec.json.decode(response.body).get("state")
             if response.status != 200 or state != by_id[submission.id].status.state:
-                found.append(f"{submission.label}: the API answers {response.status} {state}")
+                found.append(f"{submission.label}: the API returns {response.status} {state}")
         return found

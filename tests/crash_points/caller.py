@@ -20,7 +20,7 @@ class TrackedSubmission(msgspec.Struct, kw_only=True):
 
     label: str
     has_key: bool
-    asked: int = 0
+    requests: int = 0
     ids: list[str] = []
     cancelled: bool = False
 
@@ -63,15 +63,15 @@ class Caller:
             if response is not None and response.status not in (409, 429, 503):
                 return response
             await asyncio.sleep(_pause(response))
-        raise AssertionError(f"{method} {path} was never answered")
+        raise AssertionError(f"{method} {path} never got a response")
 
     async def submit(self, label: str, *, key: str = "", **fields: Any) -> None:
-        """Send a message whose subject is `label`: once, or with a key until it is answered 202."""
+        """Send a message whose subject is `label`: once, or with a key until it gets 202."""
         submission = self.submissions.setdefault(label, TrackedSubmission(label=label, has_key=bool(key)))
         body = {"from": "app@sender.example", "to": ["ann@example.net"], "subject": label, "text": "Hello"} | fields
         headers = {"idempotency-key": key} if key else {}
         for _ in range(MAX_REPEATS):
-            submission.asked += 1
+            submission.requests += 1
             response = await self.ask("POST", "/v1/messages", body, **headers)
             if response is not None and response.status == 202:
                 await self._note(submission, response)
@@ -80,10 +80,10 @@ class Caller:
             if not key:
                 return
             await asyncio.sleep(_pause(response))
-        raise AssertionError(f"{label} was never answered")
+        raise AssertionError(f"{label} never got a response")
 
     async def submit_batch(self, labels: Sequence[str], *, key: str = "", text: str = "", traced: bool = False) -> None:
-        """Send many messages in one request: once, or with a key until it is answered 202.
+        """Send many messages in one request: once, or with a key until it gets 202.
 
         `traced`: every second try has a trace header, which makes its messages larger.
         """
@@ -94,10 +94,10 @@ class Caller:
         body = {"messages": [{**message, "subject": label} for label in labels]}
         for _ in range(MAX_REPEATS):
             for each in submissions:
-                each.asked += 1
+                each.requests += 1
             headers = {"idempotency-key": key} if key else {}
-            if traced and submissions[0].asked % 2:
-                headers["traceparent"] = f"00-{submissions[0].asked:032x}-{1:016x}-01"
+            if traced and submissions[0].requests % 2:
+                headers["traceparent"] = f"00-{submissions[0].requests:032x}-{1:016x}-01"
             response = await self.ask("POST", "/v1/messages/batch", body, **headers)
             if response is not None and response.status == 202:
                 for each, result in zip(submissions, msgspec.json.decode(response.body)["value"], strict=True):
@@ -107,7 +107,7 @@ class Caller:
             if not key:
                 return
             await asyncio.sleep(_pause(response))
-        raise AssertionError("the batch was never answered")
+        raise AssertionError("the batch never got a response")
 
     async def submit_all(self, *labels: str, **fields: Any) -> None:
         """Send messages concurrently, so that they share an entry."""
@@ -151,7 +151,7 @@ class Caller:
             "batch_id": group,
             "send_at": send_at,
         }
-        submission.asked += 1
+        submission.requests += 1
         response = await self.ask("POST", "/v3/mail/send", body)
         if response is not None and response.status == 202:
             submission.ids.append(response.headers["X-Message-Id"])
@@ -162,7 +162,7 @@ class Caller:
         name = str(msgspec.json.decode(response.body)["id"])
         submission.ids.append(name)
         if not await self._is_durable(name):
-            self.broken_promises.append(f"{submission.label} was answered 202 and is nowhere in storage")
+            self.broken_promises.append(f"{submission.label} got 202 but is not in storage")
 
     async def _is_durable(self, name: str) -> bool:
         batch = ids.parse(name).batch

@@ -111,16 +111,16 @@ class Process:
                 raise ProcessDiedError
             case Fault.LOST:
                 await effect()
-                raise Unavailable(f"{operation.name}: the answer was lost")
+                raise Unavailable(f"{operation.name}: the response was lost")
             case Fault.REFUSED:
                 raise Unavailable(f"{operation.name}: 503")
             case Fault.TIMED_OUT:
                 await asyncio.sleep(TIMED_OUT_SECONDS)
-                raise Unavailable(f"{operation.name}: no answer in time")
+                raise Unavailable(f"{operation.name}: no response in time")
             case Fault.LATE:
                 self._late.append(asyncio.create_task(self._later(effect)))
                 await asyncio.sleep(TIMED_OUT_SECONDS)
-                raise Unavailable(f"{operation.name}: no answer in time")
+                raise Unavailable(f"{operation.name}: no response in time")
             case Fault.CHANGED if operation.touch is not None:
                 await operation.touch()
         return await effect()

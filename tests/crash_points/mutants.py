@@ -31,7 +31,7 @@ MUTANTS = (
         module="acceptance/group_commit.py",
         old="        await self._queues.put(next(self._names), body)\n        return [str(",
         new="        asyncio.get_running_loop().create_task(self._queues.put(next(self._names), body))\n        return [str(",
-        breaks="202 is answered before the message is durable",
+        breaks="202 is returned before the message is durable",
     ),
     Mutant(
         module="delivery/delivery.py",
@@ -158,7 +158,7 @@ MUTANTS = (
         module="api/messages/idempotency.py",
         old="        await call.services.acceptance.put_again(found.plan.lane, found.plan.entry)",
         new="        pass",
-        breaks="a repeated request is answered 202 though its message was never put",
+        breaks="a repeated request gets 202 although its message was never put",
     ),
     Mutant(
         module="acceptance/acceptance.py",

@@ -17,7 +17,7 @@ SILENCE_SECONDS = 30.0
 class LostResponse(msgspec.Struct, frozen=True, kw_only=True):
     """A lost response. The provider accepted the message, or it did not."""
 
-    was_taken: bool
+    was_accepted: bool
 
 
 type Answer = Outcome | PerRecipient | LostResponse
@@ -25,7 +25,7 @@ type Script = Callable[[SendRequest, int], Answer]
 """Returns the outcome of a send; the number counts the sends of this message by this route, from 1."""
 
 
-def takes_all(parcel: SendRequest, number: int) -> Answer:
+def accept_all(request: SendRequest, number: int) -> Answer:
     """Accept every message."""
     return Sent()
 
@@ -39,7 +39,7 @@ class Acceptance(msgspec.Struct, frozen=True, kw_only=True):
     provider_id: str
     process: int
     invocation: int
-    was_answered: bool
+    was_confirmed: bool
 
 
 class Ledger:
@@ -49,18 +49,20 @@ class Ledger:
         self.acceptances: list[Acceptance] = []
         self.sends: Counter[tuple[str, str]] = Counter()
 
-    def take(self, parcel: SendRequest, recipients: tuple[int, ...], process: Process, *, was_answered: bool) -> str:
+    def accept(
+        self, request: SendRequest, recipients: tuple[int, ...], process: Process, *, was_confirmed: bool
+    ) -> str:
         """Record an acceptance. Returns the provider's id."""
         name = f"provider-{len(self.acceptances) + 1}"
         self.acceptances.append(
             Acceptance(
-                message=parcel.id,
+                message=request.id,
                 recipients=recipients,
-                attempt=parcel.attempt,
+                attempt=request.attempt,
                 provider_id=name,
                 process=process.number,
                 invocation=invocation.get(),
-                was_answered=was_answered,
+                was_confirmed=was_confirmed,
             )
         )
         return name
@@ -69,12 +71,12 @@ class Ledger:
 class Account:
     """The provider's account: the result of a probe, and the script. Tests change it while it runs.
 
-    `kills` tells which parcels are the death of a process that tries to send them. An answer takes `seconds`.
+    `kills` returns whether the process dies when it sends this request. A response takes `seconds`.
     """
 
     def __init__(
         self,
-        script: Script = takes_all,
+        script: Script = accept_all,
         *,
         knows_attempts: bool = True,
         kills: Callable[[SendRequest], bool] = lambda _: False,
@@ -96,50 +98,50 @@ class ScriptedProvider:
         self._process = process
         self._ledger = ledger
 
-    async def send(self, parcel: SendRequest) -> Outcome | PerRecipient:
+    async def send(self, request: SendRequest) -> Outcome | PerRecipient:
         """See the contract."""
         fault = await self._process.begin(Operation(name=f"send by {self._route}", is_storage=False))
         if fault is Fault.REFUSED:
             return Deferred(code="provider_unavailable")
         if fault is Fault.TIMED_OUT:
             return await self._silence()
-        if self._account.kills(parcel):
+        if self._account.kills(request):
             self._process.die()
             raise ProcessDiedError
-        self._ledger.sends[self._route, parcel.id] += 1
-        answer = self._account.script(parcel, self._ledger.sends[self._route, parcel.id])
+        self._ledger.sends[self._route, request.id] += 1
+        answer = self._account.script(request, self._ledger.sends[self._route, request.id])
         is_lost = fault in (Fault.LOST, Fault.LATE, Fault.DEATH_AFTER)
-        answered = self._carry_out(parcel, answer, was_answered=not is_lost)
+        response = self._carry_out(request, answer, was_confirmed=not is_lost)
         if fault is Fault.DEATH_AFTER:
             self._process.die()
             raise ProcessDiedError
-        if is_lost or isinstance(answered, LostResponse):
+        if is_lost or isinstance(response, LostResponse):
             return await self._silence()
         await asyncio.sleep(self._account.seconds)
         self._process.raise_if_dead()
-        return answered
+        return response
 
-    def _carry_out(self, parcel: SendRequest, answer: Answer, *, was_answered: bool) -> Answer:
+    def _carry_out(self, request: SendRequest, answer: Answer, *, was_confirmed: bool) -> Answer:
         if isinstance(answer, Sent):
-            name = self._ledger.take(parcel, parcel.recipients, self._process, was_answered=was_answered)
+            name = self._ledger.accept(request, request.recipients, self._process, was_confirmed=was_confirmed)
             return Sent(provider_id=name)
-        if isinstance(answer, LostResponse) and answer.was_taken:
-            self._ledger.take(parcel, parcel.recipients, self._process, was_answered=False)
+        if isinstance(answer, LostResponse) and answer.was_accepted:
+            self._ledger.accept(request, request.recipients, self._process, was_confirmed=False)
         if isinstance(answer, PerRecipient):
             return PerRecipient(
                 outcomes=tuple(
-                    (numbers, self._carry_out_some(parcel, numbers, outcome, was_answered=was_answered))
+                    (numbers, self._carry_out_some(request, numbers, outcome, was_confirmed=was_confirmed))
                     for numbers, outcome in answer.outcomes
                 )
             )
         return answer
 
     def _carry_out_some(
-        self, parcel: SendRequest, numbers: tuple[int, ...], outcome: Outcome, *, was_answered: bool
+        self, request: SendRequest, numbers: tuple[int, ...], outcome: Outcome, *, was_confirmed: bool
     ) -> Outcome:
         if not isinstance(outcome, Sent):
             return outcome
-        return Sent(provider_id=self._ledger.take(parcel, numbers, self._process, was_answered=was_answered))
+        return Sent(provider_id=self._ledger.accept(request, numbers, self._process, was_confirmed=was_confirmed))
 
     async def _silence(self) -> Outcome:
         await asyncio.sleep(SILENCE_SECONDS)
@@ -151,13 +153,13 @@ class ScriptedProvider:
         fault = await self._process.begin(Operation(name=f"probe {self._route}", is_write=False, is_storage=False))
         return self._account.probe if fault is None else RouteFault(code="misconfigured")
 
-    async def verify(self, parcel: SendRequest, provider_id: str | None) -> Outcome:
-        """See the contract. The account answers correctly, if it has such a list."""
+    async def verify(self, request: SendRequest, provider_id: str | None) -> Outcome:
+        """See the contract. The account responds correctly if it keeps a list of attempts."""
         fault = await self._process.begin(Operation(name=f"ask {self._route}", is_write=False, is_storage=False))
         if fault is not None or not self._account.knows_attempts:
             return Unknown(code="response_lost")
         for known in self._ledger.acceptances:
-            if known.message == parcel.id and known.attempt == parcel.attempt:
+            if known.message == request.id and known.attempt == request.attempt:
                 return Sent(provider_id=known.provider_id)
         return Deferred(code="provider_unavailable")
 

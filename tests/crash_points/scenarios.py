@@ -46,7 +46,7 @@ PACED = settings_of({"main": {"provider": "capture", "paces": [{"count": 2, "sec
 def first(*answers: Answer) -> Script:
     """Return these outcomes for the first sends of each message, and accept later ones."""
 
-    def script(parcel: SendRequest, number: int) -> Answer:
+    def script(request: SendRequest, number: int) -> Answer:
         return answers[number - 1] if number <= len(answers) else Sent()
 
     return script
@@ -54,14 +54,14 @@ def first(*answers: Answer) -> Script:
 
 def always(answer: Answer) -> Script:
     """Return this outcome for every send."""
-    return lambda _parcel, _number: answer
+    return lambda _request, _number: answer
 
 
 def for_subject(subject: str, script: Script) -> Script:
     """Use a script for messages with this subject, and accept others."""
 
-    def chosen(parcel: SendRequest, number: int) -> Answer:
-        return script(parcel, number) if parcel.message.subject == subject else Sent()
+    def chosen(request: SendRequest, number: int) -> Answer:
+        return script(request, number) if request.message.subject == subject else Sent()
 
     return chosen
 
@@ -120,8 +120,8 @@ async def vetting_with_deceptive_probe(stage: Stage) -> None:
 
 
 async def unverified_sender(stage: Stage) -> None:
-    def script(parcel: SendRequest, number: int) -> Answer:
-        is_bad = parcel.message.sender.email == "new@sender.example"
+    def script(request: SendRequest, number: int) -> Answer:
+        is_bad = request.message.sender.email == "new@sender.example"
         return RouteFault(code="sender_not_verified") if is_bad else Sent()
 
     stage.main.script = script
@@ -142,9 +142,9 @@ async def three_recipients(stage: Stage) -> None:
     await stage.caller.submit("one", to=["ann@example.net", "bob@example.net", "cleo@example.net"])
 
 
-def by_recipient(parcel: SendRequest, number: int) -> Answer:
+def by_recipient(request: SendRequest, number: int) -> Answer:
     """The first message is accepted, the second deferred once, the third refused."""
-    if parcel.recipients != (0, 1, 2):
+    if request.recipients != (0, 1, 2):
         return Sent()
     refused = Rejected(code="recipient_refused", reply="550 no such user")
     return PerRecipient(outcomes=(((0,), Sent()), ((1,), Deferred(code="recipient_deferred")), ((2,), refused)))
@@ -388,40 +388,40 @@ SCENARIOS = (
         may_end=MAYBE_TWO,
     ),
     Scenario(
-        name="at most once, answer lost",
+        name="at most once, response lost",
         settings=ONE_ROUTE,
-        accounts=one(for_subject("one", first(LostResponse(was_taken=True)))),
+        accounts=one(for_subject("one", first(LostResponse(was_accepted=True)))),
         play=careful_pair,
         ends={"one": {UNKNOWN}, "two": {SENT}},
         may_end={"one": {SENT}, "two": {UNKNOWN}},
     ),
     Scenario(
-        name="at most once, answer lost, provider can be asked",
+        name="at most once, response lost, provider can verify",
         settings=ASKABLE,
-        accounts=one(for_subject("one", first(LostResponse(was_taken=True)))),
+        accounts=one(for_subject("one", first(LostResponse(was_accepted=True)))),
         play=careful_pair,
         ends=TWO,
         may_end=MAYBE_TWO,
     ),
     Scenario(
-        name="at most once, request lost, provider can be asked",
+        name="at most once, request lost, provider can verify",
         settings=ASKABLE,
-        accounts=one(for_subject("one", first(LostResponse(was_taken=False)))),
+        accounts=one(for_subject("one", first(LostResponse(was_accepted=False)))),
         play=careful_pair,
         ends=TWO,
         may_end=MAYBE_TWO,
     ),
     Scenario(
-        name="at least once, answer lost",
+        name="at least once, response lost",
         settings=ONE_ROUTE,
-        accounts=one(for_subject("one", first(LostResponse(was_taken=True)))),
+        accounts=one(for_subject("one", first(LostResponse(was_accepted=True)))),
         play=pair,
         ends=TWO,
     ),
     Scenario(
-        name="at least once, provider that can be asked and does not know",
+        name="at least once, provider that can verify and does not know",
         settings=ASKABLE,
-        accounts=one(for_subject("one", first(LostResponse(was_taken=True), AWAY)), knows_attempts=False),
+        accounts=one(for_subject("one", first(LostResponse(was_accepted=True), AWAY)), knows_attempts=False),
         play=pair,
         ends=TWO,
     ),
@@ -484,7 +484,7 @@ SCENARIOS = (
         ends={label: {SENT} for label in MANY},
     ),
     Scenario(
-        # The stop is answered before any attempt: no fault may let one of them go.
+        # The stop is confirmed before any attempt: no fault may let one of them go.
         name="cancelled group",
         settings=ONE_ROUTE,
         accounts=one(),
@@ -503,7 +503,7 @@ SCENARIOS = (
     Scenario(
         name="poison",
         settings=ONE_ROUTE,
-        accounts=lambda: {"main": Account(kills=lambda parcel: parcel.message.subject == "two")},
+        accounts=lambda: {"main": Account(kills=lambda request: request.message.subject == "two")},
         play=pair,
         ends={"one": {SENT, UNKNOWN}, "two": {UNKNOWN}},
     ),
@@ -518,7 +518,7 @@ SCENARIOS = (
     Scenario(
         name="expired in doubt",
         settings=ONE_ROUTE,
-        accounts=one(lambda _, number: LostResponse(was_taken=True) if number == 1 else AWAY),
+        accounts=one(lambda _, number: LostResponse(was_accepted=True) if number == 1 else AWAY),
         play=lambda stage: stage.caller.submit("one", expires_in_seconds=120),
         ends={"one": {UNKNOWN}},
         may_end={"one": {State.EXPIRED}},
@@ -552,7 +552,7 @@ DEADLY = (
     Scenario(
         name="deadly at its second attempt",
         settings=ONE_ROUTE,
-        accounts=lambda: {"main": Account(first(AWAY), kills=lambda parcel: parcel.attempt > 1)},
+        accounts=lambda: {"main": Account(first(AWAY), kills=lambda request: request.attempt > 1)},
         play=one_message,
         ends={"one": {UNKNOWN}},
         most_deaths=5,

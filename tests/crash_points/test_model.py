@@ -39,8 +39,8 @@ ANSWERS: tuple[Answer, ...] = (
     AWAY,
     Deferred(code="rate_limited", retry_after_seconds=30.0),
     Rejected(code="content_refused"),
-    LostResponse(was_taken=True),
-    LostResponse(was_taken=False),
+    LostResponse(was_accepted=True),
+    LostResponse(was_accepted=False),
     PerRecipient(outcomes=(((0,), Sent()), ((1,), Deferred(code="recipient_deferred")))),
     PerRecipient(outcomes=(((0,), Rejected(code="recipient_refused")), ((1,), Sent()))),
     VETTING,
@@ -58,14 +58,14 @@ class Course(RuleBasedStateMachine):
         self.runner = asyncio.Runner(loop_factory=VirtualLoop)
         self.loop = virtual(self.runner)
         self.scripts: dict[str, list[Answer]] = {}
-        self.asked: list[asyncio.Task[Any]] = []
+        self.tasks: list[asyncio.Task[Any]] = []
 
     def do[T](self, work: Coroutine[Any, Any, T]) -> T:
         return self.loop.run_until_complete(work)
 
     def ask(self, work: Coroutine[Any, Any, Any]) -> None:
         """Run an action of a caller concurrently."""
-        self.asked.append(self.loop.create_task(work))
+        self.tasks.append(self.loop.create_task(work))
 
     @initialize(seed=st.integers(0, 2**16), instances=st.integers(1, 2), can_ask=st.booleans(), knows=st.booleans())
     def begin(self, seed: int, instances: int, can_ask: bool, knows: bool) -> None:
@@ -83,10 +83,10 @@ class Course(RuleBasedStateMachine):
         self.hosts = [Host(self.world, schedule, self.audit.ended) for _ in range(instances)]
         self.serving = [self.loop.create_task(host.run()) for host in self.hosts]
 
-    def answer(self, parcel: SendRequest, number: int) -> Answer:
-        script = self.scripts[parcel.message.subject]
+    def answer(self, request: SendRequest, number: int) -> Answer:
+        script = self.scripts[request.message.subject]
         found = script[number - 1] if number <= len(script) else Sent()
-        return Sent() if isinstance(found, PerRecipient) and parcel.recipients != (0, 1) else found
+        return Sent() if isinstance(found, PerRecipient) and request.recipients != (0, 1) else found
 
     # ── callers and operators ──
 
@@ -192,7 +192,7 @@ class Course(RuleBasedStateMachine):
     async def rest(self) -> list[str]:
         self.world.calm()
         self.main.probe = Sent()
-        await asyncio.gather(*self.asked)
+        await asyncio.gather(*self.tasks)
         await self.caller.insist("POST", "/v1/routes/main/release", {})
         await self.audit.until_rest(self.hosts, lambda: True)
         return await self.audit.violations(self.hosts)

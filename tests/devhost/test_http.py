@@ -111,8 +111,8 @@ async def test_traceparent_reaches_the_invocation() -> None:
     ("method", "target"), [("GET", "/api/posted"), ("POST", "/posted"), ("GET", "/api"), ("GET", "/api/other")]
 )
 async def test_wrong_path_or_method_is_404_without_a_body(method: str, target: str) -> None:
-    answer = await call(front(Functions()), method, target)
-    assert (answer.status, answer.body) == (404, b"")
+    result = await call(front(Functions()), method, target)
+    assert (result.status, result.body) == (404, b"")
 
 
 async def test_empty_prefix_leaves_the_root_to_the_host() -> None:
@@ -124,22 +124,22 @@ async def test_empty_prefix_leaves_the_root_to_the_host() -> None:
 
 async def test_admin_routes_are_reserved_for_the_host() -> None:
     application = front(Functions())
-    answer = await call(application, "POST", "/Admin/Functions/x", body=[b"{}"])
-    assert answer.body == b"POST /admin/functions/x {}"
+    result = await call(application, "POST", "/Admin/Functions/x", body=[b"{}"])
+    assert result.body == b"POST /admin/functions/x {}"
     reserved = function("sly", "httpTrigger", trigger={"route": "Admin/{x}"})
     with pytest.raises(FunctionConfigurationError, match="reserved"):
         compile_function_route(reserved, HostSettings(route_prefix=""), {})
 
 
 async def test_failed_function_is_500_without_a_body() -> None:
-    answer = await call(front(Functions(succeeded=False)), target="/api/echo")
-    assert (answer.status, answer.body) == (500, b"")
+    result = await call(front(Functions(succeeded=False)), target="/api/echo")
+    assert (result.status, result.body) == (500, b"")
 
 
 @pytest.mark.parametrize("wrong", [response(status="many"), response(x_a="☃")])
 async def test_invalid_response_is_500_without_a_body(wrong: Datum, caplog: pytest.LogCaptureFixture) -> None:
-    answer = await call(front(Functions(wrong)), target="/api/echo")
-    assert (answer.status, answer.body) == (500, b"")
+    result = await call(front(Functions(wrong)), target="/api/echo")
+    assert (result.status, result.body) == (500, b"")
     assert "A request failed in the host" in caplog.text
 
 
@@ -174,8 +174,8 @@ async def test_requests_above_the_limit_are_429_with_the_scale_out_header() -> N
 
 
 async def test_app_that_is_not_loaded_is_503_with_text() -> None:
-    answer = await call(front(Functions(), is_loaded=False), target="/api/echo")
-    assert (answer.status, answer.body) == (503, b"Function host is not running.")
+    result = await call(front(Functions(), is_loaded=False), target="/api/echo")
+    assert (result.status, result.body) == (503, b"Function host is not running.")
 
 
 async def test_late_response_behind_the_front_end_is_502_and_the_function_continues() -> None:
@@ -190,13 +190,13 @@ async def test_late_response_behind_the_front_end_is_502_and_the_function_contin
 
 async def test_custom_headers_do_not_replace_the_functions_own() -> None:
     settings = HostSettings(custom_headers=(("X-Frame-Options", "DENY"), ("X-Own", "host")))
-    answer = await call(front(Functions(response(x_own="function")), settings), target="/api/echo")
-    assert answer.headers[:2] == [(b"x-own", b"function"), (b"x-frame-options", b"DENY")]
+    result = await call(front(Functions(response(x_own="function")), settings), target="/api/echo")
+    assert result.headers[:2] == [(b"x-own", b"function"), (b"x-frame-options", b"DENY")]
 
 
 async def test_framing_headers_of_a_function_are_dropped() -> None:
-    answer = await call(front(Functions(response(b"four", content_length="9"))), target="/api/echo")
-    assert answer.headers == [(b"content-length", b"4")]
+    result = await call(front(Functions(response(b"four", content_length="9"))), target="/api/echo")
+    assert result.headers == [(b"content-length", b"4")]
     bodyless = await call(front(Functions(response(b"four", status="204"))), target="/api/echo")
     assert (bodyless.headers, bodyless.body) == ([], b"")
 
@@ -206,23 +206,23 @@ async def test_framing_headers_of_a_function_are_dropped() -> None:
 )
 async def test_function_requires_a_key_if_auth_is_enabled(key: bytes, status: int) -> None:
     application = front(Functions(), keys=keys())
-    answer = await call(application, "POST", "/api/posted", headers=[(b"x-functions-key", key)])
-    assert answer.status == status
+    result = await call(application, "POST", "/api/posted", headers=[(b"x-functions-key", key)])
+    assert result.status == status
     assert (await call(application, "POST", f"/api/posted?code={key.decode()}")).status == status
-    assert answer.body == (b"done" if status == 200 else b"")
-    assert answer.header(b"www-authenticate") is None
+    assert result.body == (b"done" if status == 200 else b"")
+    assert result.header(b"www-authenticate") is None
 
 
 async def test_anonymous_function_accepts_any_key() -> None:
-    answer = await call(front(Functions(), keys=keys()), target="/api/echo", headers=[(b"x-functions-key", b"wrong")])
-    assert answer.status == 200
+    result = await call(front(Functions(), keys=keys()), target="/api/echo", headers=[(b"x-functions-key", b"wrong")])
+    assert result.status == 200
 
 
 @pytest.mark.parametrize(("key", "status"), [(b"", 401), (b"function", 404), (b"master", 200)])
 async def test_disabled_function_runs_only_with_the_master_key(key: bytes, status: int) -> None:
     application = front(Functions(), disabled=frozenset({"posted"}), keys=keys())
-    answer = await call(application, "POST", "/api/posted", headers=[(b"x-functions-key", key)])
-    assert answer.status == status
+    result = await call(application, "POST", "/api/posted", headers=[(b"x-functions-key", key)])
+    assert result.status == status
 
 
 @pytest.mark.parametrize(("key", "status"), [(b"", 401), (b"function", 401), (b"master", 200)])

@@ -38,10 +38,10 @@ async def exchange(port: int, request: bytes) -> bytes:
     """Return everything the server sends until the connection closes."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(request)
-    answer = await reader.read()
+    response = await reader.read()
     writer.close()
     await writer.wait_closed()
-    return answer
+    return response
 
 
 def request_for(path: bytes, *lines: bytes, body: bytes = b"") -> bytes:
@@ -53,14 +53,14 @@ LAST = b"Connection: close"
 
 
 async def test_large_body_arrives_whole_before_the_connection_closes(port: int) -> None:
-    answer = await exchange(port, request_for(b"/large", LAST))
-    assert answer.partition(b"\r\n\r\n")[2] == LARGE
+    response = await exchange(port, request_for(b"/large", LAST))
+    assert response.partition(b"\r\n\r\n")[2] == LARGE
 
 
 async def test_pipelined_requests_are_answered_in_order(port: int) -> None:
     first, second = request_for(b"/", body=b"one"), request_for(b"/", LAST, body=b"two")
-    answer = await exchange(port, first + second)
-    assert [part.rpartition(b"\r\n\r\n")[2] for part in answer.split(b"HTTP/1.1 200 OK")[1:]] == [b"one", b"two"]
+    response = await exchange(port, first + second)
+    assert [part.rpartition(b"\r\n\r\n")[2] for part in response.split(b"HTTP/1.1 200 OK")[1:]] == [b"one", b"two"]
 
 
 async def test_expect_100_continue_is_answered(port: int) -> None:

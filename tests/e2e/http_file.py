@@ -36,7 +36,7 @@ def filled(text: str, values: Callable[[str], str]) -> str:
     return _VARIABLE.sub(lambda match: values(match[1]), text)
 
 
-def value_of(expression: str, variables: Mapping[str, str], answers: Mapping[str, Any], key: str) -> str:
+def value_of(expression: str, variables: Mapping[str, str], responses: Mapping[str, Any], key: str) -> str:
     """Return the value of an expression. Raises `KeyError` if it is undefined."""
     if expression == "$processEnv RELAY_KEY":
         return key
@@ -44,7 +44,7 @@ def value_of(expression: str, variables: Mapping[str, str], answers: Mapping[str
         days = int(expression.split()[2])
         return (datetime.now(UTC) + timedelta(days=days)).isoformat()
     name, _, member = expression.partition(".")
-    return str(answers[name][member]) if member else variables[name]
+    return str(responses[name][member]) if member else variables[name]
 
 
 def _request(part: str) -> Written:

@@ -1,7 +1,7 @@
 """The soak: thousands of messages through real processes, while the host is killed and the provider misbehaves.
 
 Azurite and the local host run as processes, SendGrid's stand-in on loopback. The host is killed with SIGKILL at random
-(seeded) moments and started again; the stand-in answers 429, 500 and 504, hangs, cuts connections, and takes messages without
+(seeded) moments and started again; the stand-in returns 429, 500 and 504, hangs, cuts connections, and takes messages without
 saying so. At the end the accounts are done, printed as a table, and every breach of a promise is named.
 
 `make soak`, or `python -m tests.e2e.soak --messages 50000 --seed 7`. docs/delivery-semantics.md says how to read the table.
@@ -52,7 +52,7 @@ _READY = re.compile(r"Host is ready on (?P<url>http://\S+)")
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """How much, and how wild. `kill_seconds`: the shortest and longest life of a host while messages are submitted.
 
-    With `is_gentle` the route of the at_most_once messages loses no answers: they would be asked about a minute later.
+    With `is_gentle` the route of the at_most_once messages loses no responses: Relay would verify them a minute later.
     """
 
     messages: int
@@ -157,7 +157,7 @@ class Soak:
         headers = {"Idempotency-Key": f"soak-{number}"} if submission.has_key else {}
         while True:
             seconds = await self._ask(session, submission, body, headers)
-            if submission.ids or (submission.asked and not submission.has_key):
+            if submission.ids or (submission.requests and not submission.has_key):
                 return
             await asyncio.sleep(seconds)
 
@@ -172,18 +172,18 @@ class Soak:
         url = f"http://127.0.0.1:{self._port}/v1/messages"
         try:
             async with session.post(url, json=body, headers=headers) as response:
-                submission.asked += 1
+                submission.requests += 1
                 answer = await response.read()
                 if response.status == 202:
                     submission.ids.append(str(msgspec.json.decode(answer)["id"]))
                 elif response.status not in (409, 503):
-                    raise AssertionError(f"{submission.label} was answered {response.status}: {answer[:200]!r}")
+                    raise AssertionError(f"{submission.label} got {response.status}: {answer[:200]!r}")
                 return min(3.0, float(response.headers.get("Retry-After", "1")))
         except aiohttp.ClientConnectorError:
             # Nobody listens: certainly not heard.
             return 0.3
         except (aiohttp.ClientError, TimeoutError):
-            submission.asked += 1
+            submission.requests += 1
             return 0.3
 
     # ── the end ──
@@ -204,7 +204,7 @@ class Soak:
         for provider in providers:
             taken.update(provider.inbox.by_relay_id)
         for _ in range(BOOKS_TRIES):
-            # A busy Azurite may not answer in time; that says nothing about the mail.
+            # A busy Azurite may not respond in time; that says nothing about the mail.
             with suppress(Unavailable):
                 return await read_accounting(relay, self.submissions, taken)
             await asyncio.sleep(2)

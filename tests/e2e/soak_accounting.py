@@ -17,11 +17,11 @@ from relay.platform.resources import queues_of
 
 
 class TrackedSubmission(msgspec.Struct, kw_only=True):
-    """One submission: the number of requests that may have arrived (`asked`), and the ids in the responses."""
+    """One submission: the number of requests that may have arrived (`requests`), and the ids in the responses."""
 
     label: str
     has_key: bool
-    asked: int = 0
+    requests: int = 0
     ids: list[str] = []
 
 
@@ -79,13 +79,13 @@ class Accounting(msgspec.Struct, frozen=True, kw_only=True):
         by_id = {line.id for line in self.lines}
         labels = Counter(line.label for line in self.lines)
         found = [
-            f"{each.label} was answered 202 as {name}, and there is no such message"
+            f"{each.label} got 202 as {name}, but the message does not exist"
             for each in self.submissions
             for name in each.ids
             if name not in by_id
         ]
         for each in self.submissions:
-            limit = 1 if each.has_key else each.asked
+            limit = 1 if each.has_key else each.requests
             if labels[each.label] > limit:
                 found.append(f"{each.label}: {labels[each.label]} messages of {limit} submissions")
             if each.has_key and len(set(each.ids)) != 1:
@@ -100,7 +100,7 @@ class Accounting(msgspec.Struct, frozen=True, kw_only=True):
         unasked = sum(line.id not in accepted for line in self.lines)
         rows: list[tuple[str, int, str]] = [
             ("submissions", len(self.submissions), ""),
-            ("accepted (answered 202)", len(accepted), ""),
+            ("accepted (202)", len(accepted), ""),
             *((f"  {state}", states[state], "") for state in (*_ENDS,)),
             ("  waiting", waiting, ""),
             ("  missing", len(accepted) - sum(states.values()), "must be 0"),

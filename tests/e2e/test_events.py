@@ -53,8 +53,8 @@ async def test_bounce_in_the_mailbox_is_recorded(tmp_path: Path) -> None:
             async with relay.session.post(
                 f"{vendors.graph.control_url}/__standin__/bounce",
                 json={"relay_id": name, "recipient": "ada@graph.test"},
-            ) as answer:
-                assert (await answer.json())["reports"] == 1
+            ) as response:
+                assert (await response.json())["reports"] == 1
             await relay.session.post(f"{relay.url}/admin/functions/read_mailboxes", json={"input": ""})
             status = await _until(
                 lambda: _status(relay, name), lambda found: found["recipients"][0]["state"] == "bounced"
@@ -107,9 +107,9 @@ async def _sent(relay: RunningRelay, to: list[str]) -> str:
 
 
 async def _post(relay: RunningRelay, path: str, body: Any) -> dict[str, Any]:
-    status, answer, _ = await relay.call("POST", path, json=body)
-    assert status < 300, answer
-    return dict(answer)
+    status, response, _ = await relay.call("POST", path, json=body)
+    assert status < 300, response
+    return dict(response)
 
 
 async def _status(relay: RunningRelay, name: str) -> dict[str, Any]:

@@ -47,17 +47,17 @@ async def test_one_message_leaves_by_five_providers_and_is_reported_as_one() -> 
     }
     async with running_standins() as standins, running_relay(standins.settings) as relay:
         async with asyncio.timeout(PATIENCE_SECONDS):
-            story = await _sent(relay, request)
+            history = await _sent(relay, request)
         arrived = {name: await _mails(relay, url) for name, url in standins.inboxes.items()}
         _, local, _ = await relay.call("GET", "/v1/inbox")
         _, examined, _ = await relay.call("GET", "/v1/doctor")
 
-    assert story["state"] == "sent", story
+    assert history["state"] == "sent", history
     assert {name: [mail["envelope"] for mail in mails] for name, mails in arrived.items()} == {
         name: [[f"ada@{name}.test"]] for name in standins.inboxes
     }
     assert {mail["subject"] for mails in arrived.values() for mail in mails} == {request["subject"]}
-    assert {mail["relay_id"] for mails in arrived.values() for mail in mails} == {story["id"]}
+    assert {mail["relay_id"] for mails in arrived.values() for mail in mails} == {history["id"]}
     assert [mail["to"] for mail in local["value"]] == [["ada@elsewhere.test"]]
     assert [finding for finding in examined["value"] if finding["health"] == "fault"] == []
     routes = {finding["about"] for finding in examined["value"] if finding["health"] == "ok"}
@@ -69,13 +69,13 @@ async def _sent(relay: RunningRelay, request: dict[str, Any]) -> dict[str, Any]:
     status, accepted, _ = await relay.call("POST", "/v1/messages", json=request)
     assert status == 202, accepted
     while True:
-        _, story, headers = await relay.call("GET", f"/v1/messages/{accepted['id']}")
+        _, history, headers = await relay.call("GET", f"/v1/messages/{accepted['id']}")
         if "Retry-After" not in headers:
-            return dict(story)
+            return dict(history)
         await asyncio.sleep(POLL_SECONDS)
 
 
 async def _mails(relay: RunningRelay, url: str) -> list[dict[str, Any]]:
-    async with relay.session.get(url) as answer:
-        shown: dict[str, Any] = await answer.json()
+    async with relay.session.get(url) as response:
+        shown: dict[str, Any] = await response.json()
         return list(shown["messages"])

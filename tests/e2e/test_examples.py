@@ -44,12 +44,12 @@ async def test_each_curl_and_python_call_gets_a_documented_answer() -> None:
     async with running_relay({}) as relay:
         environment = await _environment(relay)
         for language in ("sh", "python"):
-            answers = await _run_all(language, environment)
-            assert {name for name, status in answers.items() if str(status) not in documented[name]} == set(), answers
-            good = {name for name, status in answers.items() if status < 300}
+            statuses = await _run_all(language, environment)
+            assert {name for name, status in statuses.items() if str(status) not in documented[name]} == set(), statuses
+            good = {name for name, status in statuses.items() if status < 300}
             assert {"SendMessage", "SendBatch", "GetMessage", "ListMessages", "ListRoutes", "Health"} <= good
             # The others name a thing that there is not, or that another example has just removed.
-            assert len(good) > len(answers) / 2, sorted(answers.items())
+            assert len(good) > len(statuses) / 2, sorted(statuses.items())
 
 
 def _documented() -> dict[str, set[str]]:

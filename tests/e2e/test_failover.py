@@ -61,10 +61,10 @@ async def _tried(relay: RunningRelay, subject: str, *, until: str = "") -> dict[
     status, accepted, _ = await relay.call("POST", "/v1/messages", json=mail)
     assert status == 202, accepted
     while True:
-        _, story, _ = await relay.call("GET", f"/v1/messages/{accepted['id']}")
-        settled = [attempt for attempt in story.get("attempts", ()) if attempt.get("outcome")]
-        if settled and until in ("", story["state"]):
-            return dict(story)
+        _, history, _ = await relay.call("GET", f"/v1/messages/{accepted['id']}")
+        settled = [attempt for attempt in history.get("attempts", ()) if attempt.get("outcome")]
+        if settled and until in ("", history["state"]):
+            return dict(history)
         await asyncio.sleep(POLL_SECONDS)
 
 

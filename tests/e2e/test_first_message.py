@@ -20,8 +20,8 @@ request = func.HttpRequest(
     headers={"Content-Type": "application/json", "Authorization": f"Bearer {os.environ['KEY']}"},
     body=json.dumps({"from": "shop@example.com", "to": ["Ada <ada@example.net>"], "subject": "Hi", "text": "Hello"}).encode(),
 )
-answer = asyncio.run(api(request))
-print(json.dumps({"status": answer.status_code, "modules": sorted(sys.modules)}))
+response = asyncio.run(api(request))
+print(json.dumps({"status": response.status_code, "modules": sorted(sys.modules)}))
 """
 NEEDED_BY_OTHERS = (
     "aiohttp", "requests", "azure.core", "azure.data", "azure.identity", "azure.storage", "cryptography",

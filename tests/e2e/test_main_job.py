@@ -26,11 +26,11 @@ async def test_mail_arrives_as_submitted_and_every_message_ends_sent() -> None:
         ids = await _concurrently([partial(_submit, relay, request) for request in requests])
         async with asyncio.timeout(PATIENCE_SECONDS):
             mails = await sendgrid.inbox.wait_for(COUNT)
-            stories = await _concurrently([partial(_until_final, relay, name) for name in ids])
+            histories = await _concurrently([partial(_until_final, relay, name) for name in ids])
 
     assert len(set(ids)) == COUNT
-    assert [story["state"] for story in stories] == ["sent"] * COUNT
-    assert all(len(story["attempts"]) == 1 for story in stories)
+    assert [history["state"] for history in histories] == ["sent"] * COUNT
+    assert all(len(history["attempts"]) == 1 for history in histories)
     arrived = {mail.relay_id: mail for mail in mails}
     assert arrived.keys() == set(ids)
     assert not sendgrid.inbox.duplicates
@@ -65,10 +65,10 @@ async def _submit(relay: RunningRelay, request: dict[str, Any]) -> str:
 
 async def _until_final(relay: RunningRelay, name: str) -> dict[str, Any]:
     while True:
-        status, story, headers = await relay.call("GET", f"/v1/messages/{name}")
-        assert status == 200, story
+        status, history, headers = await relay.call("GET", f"/v1/messages/{name}")
+        assert status == 200, history
         if "Retry-After" not in headers:
-            return dict(story)
+            return dict(history)
         await asyncio.sleep(POLL_SECONDS)
 
 

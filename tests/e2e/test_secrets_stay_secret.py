@@ -103,26 +103,28 @@ async def _try_requests(relay: RunningRelay) -> None:
     """Send each request of requests.http and check its status."""
     variables, requests = read(ROOT / "requests.http")
     variables["url"] = relay.url
-    answers: dict[str, Any] = {}
+    responses: dict[str, Any] = {}
     for written in requests:
-        status, body = await _perform(relay, written, variables, answers)
+        status, body = await _perform(relay, written, variables, responses)
         assert re.match(written.status, str(status)), (written.title, status, body)
-        answers[written.name] = body
+        responses[written.name] = body
     assert len(requests) >= 12
 
 
 async def _perform(
-    relay: RunningRelay, written: Written, variables: dict[str, str], answers: dict[str, Any]
+    relay: RunningRelay, written: Written, variables: dict[str, str], responses: dict[str, Any]
 ) -> tuple[int, Any]:
     def values(expression: str) -> str:
-        found = value_of(expression, variables, answers, relay.key)
+        found = value_of(expression, variables, responses, relay.key)
         return filled(found, values)
 
     headers = {name: filled(value, values) for name, value in written.headers.items()}
     body = filled(written.body, values).encode()
-    async with relay.session.request(written.method, filled(written.url, values), headers=headers, data=body) as answer:
-        content = await answer.read()
-        return answer.status, msgspec.json.decode(content) if content else None
+    async with relay.session.request(
+        written.method, filled(written.url, values), headers=headers, data=body
+    ) as response:
+        content = await response.read()
+        return response.status, msgspec.json.decode(content) if content else None
 
 
 async def _send_in_every_way(relay: RunningRelay, sendgrid: SendGridStandIn) -> None:
@@ -155,8 +157,8 @@ async def _until_settled(relay: RunningRelay, name: str) -> None:
     """Wait until an attempt has ended."""
     async with asyncio.timeout(PATIENCE_SECONDS):
         while True:
-            _, story, _ = await relay.call("GET", f"/v1/messages/{name}")
-            if story["state"] not in ("queued", "sending"):
+            _, history, _ = await relay.call("GET", f"/v1/messages/{name}")
+            if history["state"] not in ("queued", "sending"):
                 return
             await asyncio.sleep(POLL_SECONDS)
 

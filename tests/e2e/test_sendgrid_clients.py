@@ -82,9 +82,9 @@ def _whole_mail() -> Any:
 
 
 async def test_python_mail_leaves_through_exchange(place: Place) -> None:
-    answer = await asyncio.to_thread(place.client().send, _whole_mail())
-    assert (answer.status_code, answer.body) == (202, b"")
-    mail = await arrived(place.standins.graph.inbox, answer.headers["X-Message-Id"])
+    response = await asyncio.to_thread(place.client().send, _whole_mail())
+    assert (response.status_code, response.body) == (202, b"")
+    mail = await arrived(place.standins.graph.inbox, response.headers["X-Message-Id"])
     assert mail.subject == "Bestellung 4711 für Sie"
     assert (mail.sender.address, mail.sender.name) == ("shop@example.com", "The Shop")
     assert [(each.address, each.name) for each in mail.to] == [("ada@graph.test", "Lovelace, Ada")]
@@ -124,11 +124,11 @@ async def test_python_batches_are_cancelled(place: Place) -> None:
     name, stopped = await asyncio.to_thread(cancel)
     assert stopped["already_sent"] == 0
     async with asyncio.timeout(PATIENCE_SECONDS):
-        story = await place.relay.call("GET", f"/v1/messages/{name}")
-        while "Retry-After" in story[2]:
+        history = await place.relay.call("GET", f"/v1/messages/{name}")
+        while "Retry-After" in history[2]:
             await asyncio.sleep(0.1)
-            story = await place.relay.call("GET", f"/v1/messages/{name}")
-    assert story[1]["state"] == "cancelled"
+            history = await place.relay.call("GET", f"/v1/messages/{name}")
+    assert history[1]["state"] == "cancelled"
     assert place.standins.smtp.inbox.of(name) == []
 
 

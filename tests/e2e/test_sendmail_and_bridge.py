@@ -85,8 +85,8 @@ async def test_mail_of_cron_arrives(relay: RunningRelay) -> None:
 
 
 async def recipients_of(relay: RunningRelay, caught: dict[str, object]) -> list[str]:
-    _, story, _ = await relay.call("GET", f"/v1/messages/{caught['message']}")
-    return [row["email"] for row in story["recipients"]]
+    _, history, _ = await relay.call("GET", f"/v1/messages/{caught['message']}")
+    return [row["email"] for row in history["recipients"]]
 
 
 async def test_sendmail_exits_as_in_sysexits(relay: RunningRelay) -> None:

@@ -52,14 +52,14 @@ def sample(schema: Mapping[str, Any]) -> Any:
     return {"string": "text", "integer": 100, "boolean": True}[schema["type"]]
 
 
-def strays(value: Any, schema: Mapping[str, Any], path: str = "$") -> Iterator[str]:
+def undescribed_fields(value: Any, schema: Mapping[str, Any], path: str = "$") -> Iterator[str]:
     """What a value has and its schema does not name."""
     if isinstance(value, list):
         for each in value:
-            yield from strays(each, schema["items"], path)
+            yield from undescribed_fields(each, schema["items"], path)
     elif isinstance(value, dict) and "properties" in schema:
         for name, each in value.items():
             if name not in schema["properties"]:
                 yield f"{path}.{name}"
             else:
-                yield from strays(each, schema["properties"][name], f"{path}.{name}")
+                yield from undescribed_fields(each, schema["properties"][name], f"{path}.{name}")

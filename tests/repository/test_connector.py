@@ -1,4 +1,4 @@
-"""connector/ is what the code says, and leads where the API is."""
+"""connector/ matches the code and reaches the operations of the API."""
 
 import json
 from datetime import UTC, datetime
@@ -20,7 +20,7 @@ from relay.events.webhooks.subscriptions import Definition, Subscription
 from scripts.connector.actions import ACTIONS
 from scripts.connector.document import Target
 from scripts.connector.files import FOLDER, contents
-from tests.repository.connector_reading import CALLS, DEFINITION, PROPERTIES, body_of, sample, strays
+from tests.repository.connector_reading import CALLS, DEFINITION, PROPERTIES, body_of, sample, undescribed_fields
 
 ROUTED = {operation.name: operation for operation in OPERATIONS}
 
@@ -49,7 +49,7 @@ def test_keys_only_connector_asks_for_a_key_only() -> None:
     assert list(way["parameters"]) == ["api_key"]
 
 
-# ── what leads where ──
+# ── paths ──
 
 
 def test_every_path_is_an_operations_path_or_routed_to_one() -> None:
@@ -90,16 +90,19 @@ def test_key_is_sent_in_the_defined_header() -> None:
     header = DEFINITION["securityDefinitions"]["api_key"]["name"]
     (policy,) = (each for each in PROPERTIES["policyTemplateInstances"] if each["templateId"] == "setheader")
     assert policy["parameters"]["x-ms-apimTemplateParameter.name"] == header
-    asked = {
+    parameters = {
         name: each
         for ways in PROPERTIES["connectionParameterSets"]["values"]
         for name, each in ways["parameters"].items()
     }
-    assert f"'{next(iter(asked))}'" in policy["parameters"]["x-ms-apimTemplateParameter.value"]
-    assert {name: each["type"] for name, each in asked.items()} == {"api_key": "securestring", "token": "oauthSetting"}
+    assert f"'{next(iter(parameters))}'" in policy["parameters"]["x-ms-apimTemplateParameter.value"]
+    assert {name: each["type"] for name, each in parameters.items()} == {
+        "api_key": "securestring",
+        "token": "oauthSetting",
+    }
 
 
-# ── what is answered ──
+# ── responses ──
 
 
 def test_acceptance_has_no_undescribed_field() -> None:
@@ -108,7 +111,7 @@ def test_acceptance_has_no_undescribed_field() -> None:
     accepted = Accepted(id="msg_1", state=State.QUEUED, suppressed=suppressed, recipients=recipients)
     body = msgspec.to_builtins(accepted_view(accepted))
     assert "suppressed" in body
-    assert list(strays(body, DEFINITION["definitions"]["Accepted"])) == []
+    assert list(undescribed_fields(body, DEFINITION["definitions"]["Accepted"])) == []
 
 
 def test_event_has_no_undescribed_field() -> None:
@@ -132,7 +135,7 @@ def test_event_has_no_undescribed_field() -> None:
     post = post_of(noted, Subscription(id="wh_1", client="shop", definition=definition), "https://relay.example.com")
     schema = DEFINITION["definitions"]["MailEvent"]
     body = json.loads(post.body)
-    assert list(strays(body, schema)) == []
+    assert list(undescribed_fields(body, schema)) == []
     assert set(body["data"]) == set(schema["properties"]["data"]["properties"])
 
 

@@ -69,8 +69,8 @@ def test_dynamic_values_come_from_an_operation_that_returns_them() -> None:
     assert choices
     for choice in choices:
         _, _, call = CALLS[choice["operationId"]]
-        answer = call["responses"]["200"]["schema"]["$ref"].rpartition("/")[2]
-        rows = DEFINITION["definitions"][answer]["properties"][choice["value-collection"]]["items"]
+        shown = call["responses"]["200"]["schema"]["$ref"].rpartition("/")[2]
+        rows = DEFINITION["definitions"][shown]["properties"][choice["value-collection"]]["items"]
         assert {choice["value-path"], choice["value-title"]} <= set(rows["properties"])
 
 

@@ -30,9 +30,9 @@ def pinned(name: str) -> dict[str, Requirement]:
 def test_each_dependency_is_pinned_to_the_same_version(name: str, with_extras: bool) -> None:
     found = pinned(name)
     different = [
-        str(asked)
-        for asked in asked_for(with_extras=with_extras)
-        if asked.name not in found or found[asked.name].specifier != asked.specifier
+        str(requirement)
+        for requirement in asked_for(with_extras=with_extras)
+        if requirement.name not in found or found[requirement.name].specifier != requirement.specifier
     ]
     assert different == [], f"run `make requirements`: {name} is behind pyproject.toml"
 

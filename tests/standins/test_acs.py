@@ -124,8 +124,8 @@ async def test_wrong_signature_is_refused(acs: AcsStandIn, client: Client, clock
         "no token": {"Authorization": "Bearer x"},
     }
     for name, headers in wrong.items():
-        status, got, answer = await client.call("POST", SEND, body, **headers)
-        assert (name, status, answer["error"]["code"]) == (name, 401, "Denied")
+        status, got, response = await client.call("POST", SEND, body, **headers)
+        assert (name, status, response["error"]["code"]) == (name, 401, "Denied")
         assert got["x-ms-error-code"] == "Denied"
     assert acs.inbox.accepted == 0
 

@@ -52,8 +52,8 @@ async def test_process_prints_settings_and_inboxes_and_stops_on_sigterm() -> Non
         assert not [line for line in output[1:] if line.startswith("{")]
         async with aiohttp.ClientSession() as session:
             for url in found["inboxes"].values():
-                async with session.get(url) as answer:
-                    assert (await answer.json())["counters"]["accepted"] == 0
+                async with session.get(url) as response:
+                    assert (await response.json())["counters"]["accepted"] == 0
     finally:
         await child.stop(grace_seconds=10)
     ended = await child.until_ended()

@@ -39,8 +39,8 @@ async def get(
 ) -> tuple[int, Any, str]:
     """Return status, body and challenge."""
     headers = {"Authorization": f"Bearer {token}"} if token else {}
-    async with https.get(f"{vault.url}{path}", headers=headers, params=query or API) as answer:
-        return answer.status, await answer.json(), answer.headers.get("WWW-Authenticate", "")
+    async with https.get(f"{vault.url}{path}", headers=headers, params=query or API) as response:
+        return response.status, await response.json(), response.headers.get("WWW-Authenticate", "")
 
 
 async def test_vendors_client_answers_the_challenge_and_reads_the_newest_version(
@@ -108,9 +108,9 @@ async def test_expired_secret_is_still_returned(vault: KeyVaultStandIn, https: a
 async def test_throttling_has_retry_after(vault: KeyVaultStandIn, https: aiohttp.ClientSession) -> None:
     vault.account = "throttled"
     headers = {"Authorization": f"Bearer {vault.issuer.issue(AUDIENCE)}"}
-    async with https.get(f"{vault.url}/secrets/key", headers=headers, params=API) as answer:
-        assert (answer.status, answer.headers["Retry-After"]) == (429, "1")
-        assert (await answer.json())["error"]["code"] == "Throttled"
+    async with https.get(f"{vault.url}/secrets/key", headers=headers, params=API) as response:
+        assert (response.status, response.headers["Retry-After"]) == (429, "1")
+        assert (await response.json())["error"]["code"] == "Throttled"
 
 
 async def test_scripted_fault_applies(vault: KeyVaultStandIn, https: aiohttp.ClientSession) -> None:
@@ -124,9 +124,9 @@ async def test_control_route_sets_secrets_and_the_repr_hides_them(
     vault: KeyVaultStandIn, https: aiohttp.ClientSession
 ) -> None:
     url = f"{vault.control_url}/__standin__/secrets"
-    async with https.post(url, json={"name": "key", "value": "hush"}) as answer:
-        assert answer.status == 201
-    async with https.post(url, json={"name": "under_score", "value": "hush"}) as answer:
-        assert answer.status == 400
+    async with https.post(url, json={"name": "key", "value": "hush"}) as response:
+        assert response.status == 201
+    async with https.post(url, json={"name": "under_score", "value": "hush"}) as response:
+        assert response.status == 400
     assert (await get(vault, https, "/secrets/key", vault.issuer.issue(AUDIENCE)))[1]["value"] == "hush"
     assert "hush" not in repr(vars(vault))

@@ -299,10 +299,10 @@ _mime = st.lists(_mime_lines | st.binary(max_size=30), max_size=15).flatmap(
 @BOUNDED
 def test_raw_message_is_sent_without_its_bcc(raw: bytes, with_bcc: bool) -> None:
     message = Message(sender=Address(email="a@example.com"), to=(Address(email="b@example.com"),), raw=raw)
-    parcel = SendRequest(
+    request = SendRequest(
         id="msg_x", message=message, recipients=(0,), message_id_header="x@relay", attempt=1, attempt_id="1", date=NOW
     )
-    prepared = mime_raw.prepare(parcel, with_bcc=with_bcc)
+    prepared = mime_raw.prepare(request, with_bcc=with_bcc)
     head, _ = mime_raw.split(prepared)
     fields = mime_raw.fields_of(head)
     assert [field.value for field in fields if field.name == "x-relay-id"] == [b"msg_x"]

@@ -202,7 +202,7 @@ async def test_reference_that_was_put_back_is_not_stale(place: Place) -> None:
     place.time.move(60)
     # The record says `sending` for attempt 2 when storage goes away: nothing was sent yet, and nobody knows.
     place.tables.fail("query", None)
-    place.tables.fail("merge", Unavailable("the answer was lost"))
+    place.tables.fail("merge", Unavailable("the response was lost"))
     await place.work()
     assert references(place) == [((0,), 3)]
     place.time.move(PUT_BACK_SECONDS)

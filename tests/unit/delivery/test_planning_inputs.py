@@ -110,7 +110,7 @@ async def test_message_without_content_has_no_legs(place: Place) -> None:
 
 
 async def test_only_a_configured_route_can_be_verified() -> None:
-    asked = Route(name="asked", provider="sendgrid", settings={"activity_feed": True})
-    place = await place_of(settings_of(MAIN, SPARE, asked))
-    routes = ("main", "spare", "asked", "gone")
+    verifiable = Route(name="verifiable", provider="sendgrid", settings={"activity_feed": True})
+    place = await place_of(settings_of(MAIN, SPARE, verifiable))
+    routes = ("main", "spare", "verifiable", "gone")
     assert [place.planning_inputs.can_verify(route) for route in routes] == [False, False, True, False]

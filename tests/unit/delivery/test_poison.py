@@ -63,8 +63,8 @@ async def test_revived_entry_that_fails_again_becomes_dead_letters(place: Place)
     await place.poison.record_dead_letters(POISON, body)
     batch = batch_of(body).batch
     assert await states(place, batch) == [(State.FAILED, "poisoned")] * 2
-    letters, _ = await place.dead_letters.of("poisoned")
-    assert [(letter.batch, letter.index) for letter in letters] == [(batch, 0), (batch, 1)]
+    dead_letters, _ = await place.dead_letters.of("poisoned")
+    assert [(dead_letter.batch, dead_letter.index) for dead_letter in dead_letters] == [(batch, 0), (batch, 1)]
     assert (await place.journal.read(batch)).content == body
 
 

@@ -23,10 +23,10 @@ class Reader(Scripted):
     def __init__(self, *pages: BounceReports | RouteFault | Exception) -> None:
         super().__init__()
         self.pages = deque(pages)
-        self.asked: list[tuple[str, str]] = []
+        self.calls: list[tuple[str, str]] = []
 
     async def read_reports(self, mailbox: str, cursor: str) -> BounceReports | RouteFault:
-        self.asked.append((mailbox, cursor))
+        self.calls.append((mailbox, cursor))
         page = self.pages.popleft() if self.pages else BounceReports(found=(), cursor=cursor or "c-0", is_more=False)
         if isinstance(page, Exception):
             raise page
@@ -56,7 +56,7 @@ async def test_reports_are_enqueued_and_the_cursor_is_stored(place: Place) -> No
     assert await timer.read() == 2
     assert queued(place) == 2
     await timer.read()
-    assert [cursor for _, cursor in reader.asked] == ["", "c-1", "c-2"]
+    assert [cursor for _, cursor in reader.calls] == ["", "c-1", "c-2"]
 
 
 async def test_idle_mailbox_writes_nothing(place: Place) -> None:
@@ -73,7 +73,7 @@ async def test_report_that_was_not_enqueued_is_read_again(place: Place) -> None:
     place.queues.fail("put", Unavailable("away"))
     assert await timer.read() == 0
     assert await timer.read() == 1
-    assert [cursor for _, cursor in reader.asked] == ["", ""]
+    assert [cursor for _, cursor in reader.calls] == ["", ""]
     assert queued(place) == 2
 
 
@@ -101,6 +101,6 @@ async def test_page_limit_leaves_the_rest_to_the_next_run(place: Place) -> None:
     pages = [BounceReports(found=(), cursor=f"c-{number}", is_more=True) for number in range(MAX_PAGES + 5)]
     reader = Reader(*pages)
     await mailboxes(place, one=reader).read()
-    assert len(reader.asked) == MAX_PAGES
+    assert len(reader.calls) == MAX_PAGES
     found = await place.memory.tables.query(TABLE, Query())
     assert found.entities[0].properties["cursor"] == f"c-{MAX_PAGES - 1}"

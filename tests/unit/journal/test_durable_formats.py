@@ -293,8 +293,8 @@ async def test_dead_letter_rows_match_the_sample(place: Place) -> None:
     key = ("policy_refused", f"{BATCH}-07")
     await assert_written(place, dead_letters.TABLE, key, "deadletter-row-1.json")
     await put(place, dead_letters.TABLE, key, "deadletter-row-1.json")
-    letters, _ = await place.dead_letters.of("policy_refused")
-    assert list(letters) == [DeadLetter(code="policy_refused", batch=BATCH, index=7, at=LATER)]
+    found, _ = await place.dead_letters.of("policy_refused")
+    assert list(found) == [DeadLetter(code="policy_refused", batch=BATCH, index=7, at=LATER)]
 
 
 async def test_idempotency_rows_match_the_sample(place: Place) -> None:

@@ -242,11 +242,11 @@ async def test_waiting_parts_of_a_moving_message_are_cancelled(place: Place) -> 
 async def test_erased_dead_letter_is_unlisted_and_cannot_be_redriven(place: Place) -> None:
     place.script().answers.append(Rejected(code="policy_refused", reply=REPLY))
     batch = await place.send(to_ada())
-    letters = (await place.dead_letters.of("policy_refused"))[0]
+    dead_letters = (await place.dead_letters.of("policy_refused"))[0]
     assert await erase(place) == ErasureStep(erased=1)
     assert await place.dead_letters.counts() == {}
     assert not await place.message_changes.redrive(batch, 0, Redrive())
-    assert await place.message_changes.redrive_all(letters, Redrive()) == 0
+    assert await place.message_changes.redrive_all(dead_letters, Redrive()) == 0
     [part] = (await status(place, batch)).parts
     assert (part.state, part.code, part.attempts[0].code, part.attempts[0].reply) == (
         State.FAILED,

@@ -185,68 +185,68 @@ async def test_only_scheduled_messages_can_be_rescheduled(place: Place) -> None:
 
 
 async def test_redriving_twice_sends_once(place: Place) -> None:
-    (letter,) = await dead(place)
-    assert await place.message_changes.redrive(letter.batch, 0, Redrive())
-    assert not await place.message_changes.redrive(letter.batch, 0, Redrive())
-    assert await place.message_changes.redrive_all([letter, letter], Redrive()) == 0
+    (dead_letter,) = await dead(place)
+    assert await place.message_changes.redrive(dead_letter.batch, 0, Redrive())
+    assert not await place.message_changes.redrive(dead_letter.batch, 0, Redrive())
+    assert await place.message_changes.redrive_all([dead_letter, dead_letter], Redrive()) == 0
     place.time.move(1)
     await place.work()
     await place.work()
     assert len(place.script().sent) == 2
-    assert await state(place, letter.batch) is State.SENT
+    assert await state(place, dead_letter.batch) is State.SENT
     assert await place.dead_letters.counts() == {}
     assert pending(place) == 0
 
 
 async def test_concurrent_redrives_send_once(place: Place) -> None:
-    (letter,) = await dead(place)
-    place.tables.before("merge", lambda: place.message_changes.redrive(letter.batch, 0, Redrive()))
-    assert await place.message_changes.redrive_all([letter], Redrive()) == 0
+    (dead_letter,) = await dead(place)
+    place.tables.before("merge", lambda: place.message_changes.redrive(dead_letter.batch, 0, Redrive()))
+    assert await place.message_changes.redrive_all([dead_letter], Redrive()) == 0
     place.time.move(1)
     await place.work()
     assert len(place.script().sent) == 2
 
 
 async def test_redrive_of_a_cause_skips_purged_messages(place: Place) -> None:
-    letters = await dead(place, count=3)
+    dead_letters = await dead(place, count=3)
     await place.dead_letters.note(batch_id(), 0, "policy_refused", START)
-    letters = list((await place.dead_letters.of("policy_refused"))[0])
-    assert await place.message_changes.redrive_all(letters, Redrive()) == 3
+    dead_letters = list((await place.dead_letters.of("policy_refused"))[0])
+    assert await place.message_changes.redrive_all(dead_letters, Redrive()) == 3
     assert await place.dead_letters.counts() == {}
 
 
 async def test_message_that_fails_again_is_listed_again(place: Place) -> None:
-    (letter,) = await dead(place)
+    (dead_letter,) = await dead(place)
     place.script().answers.append(Rejected(code="policy_refused"))
     # A delivery faster than the rest of the redrive must not lose its new row to the removal of the old one.
     place.tables.before("delete", place.work)
-    assert await place.message_changes.redrive_all([letter], Redrive()) == 1
+    assert await place.message_changes.redrive_all([dead_letter], Redrive()) == 1
     await place.work()
     assert len(place.script().sent) == 2
     assert await place.dead_letters.counts() == {"policy_refused": 1}
-    assert await state(place, letter.batch) is State.FAILED
+    assert await state(place, dead_letter.batch) is State.FAILED
 
 
 async def test_redrive_uses_another_route_and_sender() -> None:
     place = await place_of(settings_of(Route(name="main", provider="smtp"), Route(name="spare", provider="smtp")))
-    (letter,) = await dead(place)
+    (dead_letter,) = await dead(place)
     how = Redrive(route="spare", sender=Address(email="other@example.org"))
-    assert await place.message_changes.redrive(letter.batch, 0, how)
+    assert await place.message_changes.redrive(dead_letter.batch, 0, how)
     place.time.move(1)
     await place.work()
-    (parcel,) = place.script("spare").sent
-    assert parcel.message.sender.email == "other@example.org"
-    assert parcel.attempt == 2
-    part = (await status(place, letter.batch)).parts[0]
+    (request,) = place.script("spare").sent
+    assert request.message.sender.email == "other@example.org"
+    assert request.attempt == 2
+    part = (await status(place, dead_letter.batch)).parts[0]
     assert (part.route, part.is_pinned, part.redriven) == ("spare", True, 1)
 
 
 async def test_redriven_message_gets_the_lanes_expiry() -> None:
     place = await place_of(settings_of(lanes={"transactional": Lane(expires_in_seconds=600), "bulk": Lane()}))
-    (letter,) = await dead(place)
+    (dead_letter,) = await dead(place)
     place.time.move(5 * 86_400)
-    await place.message_changes.redrive(letter.batch, 0, Redrive())
-    part = (await status(place, letter.batch)).parts[0]
+    await place.message_changes.redrive(dead_letter.batch, 0, Redrive())
+    part = (await status(place, dead_letter.batch)).parts[0]
     assert part.due_at is not None
     assert part_states.expires_at(part, submission_of()) == part.due_at + timedelta(seconds=600)
 
@@ -267,33 +267,33 @@ async def test_unknown_message_is_sent_again_by_a_redrive(place: Place) -> None:
 
 
 async def test_redrive_with_a_lost_entry_is_recovered(place: Place) -> None:
-    (letter,) = await dead(place)
+    (dead_letter,) = await dead(place)
     place.queues.fail("put", Unavailable("away"))
     with pytest.raises(Unavailable):
-        await place.message_changes.redrive(letter.batch, 0, Redrive())
+        await place.message_changes.redrive(dead_letter.batch, 0, Redrive())
     assert place.waiting() == []
     place.time.move(600)
     await place.recovery.run()
     await place.work()
-    assert await state(place, letter.batch) is State.SENT
+    assert await state(place, dead_letter.batch) is State.SENT
 
 
 async def test_stale_pending_row_is_removed(place: Place) -> None:
-    (letter,) = await dead(place)
+    (dead_letter,) = await dead(place)
     place.tables.fail("merge", Unavailable("away"))
     with pytest.raises(Unavailable):
-        await place.message_changes.redrive(letter.batch, 0, Redrive())
+        await place.message_changes.redrive(dead_letter.batch, 0, Redrive())
     assert pending(place) == 1
     place.time.move(600)
     await place.recovery.run()
     assert pending(place) == 0
-    assert await state(place, letter.batch) is State.FAILED
+    assert await state(place, dead_letter.batch) is State.FAILED
     assert await place.dead_letters.counts() == {"policy_refused": 1}
 
 
 async def test_discarded_dead_letter_is_unlisted_and_can_be_redriven_by_id(place: Place) -> None:
-    letters = await dead(place, count=2)
-    assert await place.message_changes.discard(letters) == 2
+    dead_letters = await dead(place, count=2)
+    assert await place.message_changes.discard(dead_letters) == 2
     assert await place.dead_letters.counts() == {}
-    assert await state(place, letters[0].batch) is State.FAILED
-    assert await place.message_changes.redrive(letters[0].batch, 0, Redrive())
+    assert await state(place, dead_letters[0].batch) is State.FAILED
+    assert await place.message_changes.redrive(dead_letters[0].batch, 0, Redrive())

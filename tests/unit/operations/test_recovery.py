@@ -83,7 +83,7 @@ async def test_two_days_of_account_vetting_lose_no_message(place: Place) -> None
     provider.health = Sent()
     await minutes(place, 20)
     assert await states(place, *batches) == [State.SENT] * 3
-    assert {parcel.attempt for parcel in provider.sent} == {1}
+    assert {request.attempt for request in provider.sent} == {1}
     assert len(provider.sent) == 4
     assert await route(place) is RouteState.ACTIVE
     assert pending(place) == 0

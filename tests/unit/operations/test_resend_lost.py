@@ -48,8 +48,8 @@ async def resend_all(place: Place, what: LostMailQuery) -> ResendStep:
 def sent(place: Place, route: str = "main") -> list[tuple[str, ...]]:
     """Return the recipients of each send request of a route, in order."""
     return [
-        tuple(parcel.message.recipients[number].email for number in parcel.recipients)
-        for parcel in place.script(route).sent
+        tuple(request.message.recipients[number].email for number in request.recipients)
+        for request in place.script(route).sent
     ]
 
 

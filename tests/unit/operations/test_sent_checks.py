@@ -42,7 +42,7 @@ AFTER: dict[str, Given] = {
     "sent": (Sent(provider_id="op"), State.SENT, None),
     "not known to the provider": (Deferred(code="provider_unavailable"), State.SENT, None),
     "still in progress": (TAKEN, State.SENT, START + 2 * MINUTE),
-    "lost answer": (Unknown(code="response_lost"), State.SENT, START + 2 * MINUTE),
+    "lost response": (Unknown(code="response_lost"), State.SENT, START + 2 * MINUTE),
     "route fault": (RouteFault(code="bad_credentials"), State.SENT, START + 2 * MINUTE),
     "given up": (GIVEN_UP, State.FAILED, None),
 }

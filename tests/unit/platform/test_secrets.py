@@ -83,10 +83,10 @@ async def test_secret_is_cached_for_its_lifetime() -> None:
 async def test_concurrent_gets_cause_one_read() -> None:
     secrets, vault, _ = source()
     vault.gate = asyncio.Event()
-    asked = [asyncio.create_task(secrets.get("vault:key")) for _ in range(20)]
+    reads = [asyncio.create_task(secrets.get("vault:key")) for _ in range(20)]
     await asyncio.sleep(0)
     vault.gate.set()
-    assert set(await asyncio.gather(*asked)) == {"one"}
+    assert set(await asyncio.gather(*reads)) == {"one"}
     assert vault.reads == 1
 
 

@@ -43,10 +43,10 @@ class Tokens:
     def __init__(self, token: Any, renewed: str = "") -> None:
         self.token_or_fault = token
         self.renewed = renewed
-        self.asked: list[str] = []
+        self.scopes: list[str] = []
 
     async def token(self, _settings: Any, scope: str, *, refused: str = "") -> Any:
-        self.asked.append(scope)
+        self.scopes.append(scope)
         return self.renewed if refused and self.renewed else self.token_or_fault
 
 

@@ -137,12 +137,12 @@ class TestXoauth2:
 
     async def test_token_authenticates(self, place: Place) -> None:
         assert isinstance(await place.send(), Sent)
-        assert place.tokens.asked == [provider.SMTP_SCOPE]
+        assert place.tokens.scopes == [provider.SMTP_SCOPE]
 
     async def test_configured_scope_is_requested(self, place: Place) -> None:
         place.settings["scope"] = "https://smtp.example.com/.default"
         assert isinstance(await place.send(), Sent)
-        assert place.tokens.asked == ["https://smtp.example.com/.default"]
+        assert place.tokens.scopes == ["https://smtp.example.com/.default"]
 
     async def test_tokens_work_where_passwords_are_disabled(self, place: Place) -> None:
         place.standin.account = "basic_auth_retired"
@@ -151,7 +151,7 @@ class TestXoauth2:
     async def test_refused_token_is_replaced_once(self, place: Place) -> None:
         place.tokens = Tokens("expired", renewed=place.tokens.token_or_fault)
         assert isinstance(await place.send(), Sent)
-        assert (len(place.tokens.asked), place.standin.connections) == (2, 2)
+        assert (len(place.tokens.scopes), place.standin.connections) == (2, 2)
 
     async def test_token_that_stays_wrong_is_not_retried(self, place: Place) -> None:
         place.tokens = Tokens("wrong", renewed="also wrong")
