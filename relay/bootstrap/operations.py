@@ -58,7 +58,14 @@ class Operations(UseCases):
         """Pauses and resumes delivery."""
         from relay.operations.pause import Pause
 
-        return Pause(settings=self.settings, holds=self.holds, journal=self.journal, clock=self.clock, sleep=self.sleep)
+        return Pause(
+            settings=self.settings,
+            holds=self.holds,
+            journal=self.journal,
+            pending=self.pending,
+            clock=self.clock,
+            sleep=self.sleep,
+        )
 
     @cached_property
     def sent_checks(self) -> "SentChecks":

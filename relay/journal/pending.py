@@ -110,6 +110,13 @@ class Pending:
             async for entity in every_row(self._tables, TABLE, query):
                 yield _listed(entity)
 
+    async def sending(self) -> AsyncIterator[Listed]:
+        """All rows of messages whose attempt runs and is not their first. Scans the table."""
+        for shard in range(SHARDS):
+            query = Query(partition=f"due-{shard}", equals={"kind": str(State.SENDING)})
+            async for entity in every_row(self._tables, TABLE, query):
+                yield _listed(entity)
+
     async def held(self, scope: str) -> AsyncIterator[Listed]:
         """All rows of messages that a hold keeps back. Scans the table: for a release, not for a hot path."""
         for shard in range(SHARDS):

@@ -6,15 +6,17 @@ may be sent again, or never. After a pause nothing is being sent, so nothing can
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from datetime import datetime, timedelta
 
 import msgspec
 
-from relay.core import part_turns
-from relay.core.model import MessageStatus
+from relay.core import ids, part_turns
+from relay.core.errors import NotFound
 from relay.core.outcomes import reply_text
 from relay.core.settings import Settings
-from relay.journal.records import Journal, every_record
+from relay.journal.pending import Pending
+from relay.journal.records import Journal, Record, every_record
 from relay.platform.log import log_event
 from relay.routes.holds import CACHE_SECONDS, Hold, Holds, RouteState
 
@@ -24,7 +26,7 @@ SETTLE_SECONDS = CACHE_SECONDS + 2.0
 """Time until no instance starts attempts any more: each reads the holds again after `CACHE_SECONDS`."""
 POLL_SECONDS = 2.0
 LOOK_BACK = timedelta(days=2)
-"""Attempts of messages accepted before this are not counted: counting reads every batch of the time."""
+"""Batches accepted since then are all read. Older ones have a row in `pending` while they are sent."""
 _replace = msgspec.structs.replace
 
 
@@ -55,12 +57,14 @@ class Pause:
         settings: Settings,
         holds: Holds,
         journal: Journal,
+        pending: Pending,
         clock: Callable[[], datetime],
         sleep: Callable[[float], Awaitable[object]],
     ) -> None:
         self._settings = settings
         self._holds = holds
         self._journal = journal
+        self._pending = pending
         self._clock = clock
         self._sleep = sleep
 
@@ -97,7 +101,7 @@ class Pause:
         return sum(changes)
 
     async def state(self) -> PauseState:
-        """Read the holds and count the attempts that run. Costs a scan of the batches of `LOOK_BACK`."""
+        """Read the holds and count the attempts that run. Costs a scan of `pending` and of the batches of `LOOK_BACK`."""
         holds = await self._holds.all(fresh=True)
         ours = [hold for hold in holds.values() if hold.is_paused]
         sending = await self._sending()
@@ -117,14 +121,17 @@ class Pause:
 
     async def _sending(self) -> int:
         now = self._clock()
-        records = every_record(
-            self._journal,
-            since=now - LOOK_BACK,
-            before=now + timedelta(minutes=1),
-            is_sending=True,
-            with_content=False,
+        since = now - LOOK_BACK
+        recent = every_record(
+            self._journal, since=since, before=now + timedelta(minutes=1), is_sending=True, with_content=False
         )
-        return sum([sum(_running(status, now) for status in record.statuses) async for record in records])
+        count = sum([_running(record, now) async for record in recent])
+        older = {listed.due.batch async for listed in self._pending.sending()}
+        for batch in older:
+            if batch < ids.batch_floor(since):
+                with suppress(NotFound):
+                    count += _running(await self._journal.read(batch), now)
+        return count
 
 
 def paused(known: Hold, now: datetime, reason: str) -> tuple[Hold | None, bool]:
@@ -163,5 +170,5 @@ def _closed_since(hold: Hold | None) -> datetime | None:
     return hold.paused_at or hold.since
 
 
-def _running(status: MessageStatus, now: datetime) -> int:
-    return sum(part_turns.is_in_progress(part, now) for part in status.parts)
+def _running(record: Record, now: datetime) -> int:
+    return sum(part_turns.is_in_progress(part, now) for status in record.statuses for part in status.parts)

@@ -119,7 +119,7 @@ class PauseView(Struct, frozen=True, kw_only=True):
 
     is_paused: Annotated[bool, says("Whether a pause holds any route.")]
     is_quiet: Annotated[bool, says("Whether no attempt runs, and none will start before delivery is resumed.")]
-    sending: Annotated[int, says("The attempts that run, of messages accepted in the last two days.")]
+    sending: Annotated[int, says("The attempts that run.")]
     routes: Annotated[Sequence[str], says("The routes that the pause holds.")]
     since: Annotated[Time | None, says("When the pause began; null when delivery is not paused.")]
     reason: Annotated[str, says("The reason that the operator gave; else empty.")]

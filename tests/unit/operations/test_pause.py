@@ -10,7 +10,7 @@ from relay.core.outcomes import RouteFault
 from relay.core.settings import Route
 from relay.operations.pause import CODE, SETTLE_SECONDS, PauseState, paused, resumed
 from relay.routes.holds import Hold, RouteState
-from tests.doubles import START, Place, place_of, settings_of
+from tests.doubles import START, Place, place_of, settings_of, submission_of
 
 LATER = START + timedelta(minutes=5)
 
@@ -131,6 +131,22 @@ async def test_pause_waits_for_a_running_attempt(place: Place) -> None:
 
     place.script().before_send = pause_in_the_middle
     await place.send()
+    assert [(state.sending, state.is_quiet) for state in found] == [(1, False)]
+    state = await place.pause.state()
+    assert (state.sending, state.is_quiet) == (0, True)
+
+
+async def test_pause_waits_for_an_attempt_of_a_message_accepted_days_ago(place: Place) -> None:
+    found: list[PauseState] = []
+
+    async def pause_in_the_middle() -> None:
+        found.append(await place.pause.pause(wait_seconds=30))
+
+    await place.send(submission_of(send_at=START + timedelta(days=30), expires_at=START + timedelta(days=31)))
+    place.time.move(30 * 86_400)
+    place.script().before_send = pause_in_the_middle
+    await place.recovery.run()
+    await place.work()
     assert [(state.sending, state.is_quiet) for state in found] == [(1, False)]
     state = await place.pause.state()
     assert (state.sending, state.is_quiet) == (0, True)
