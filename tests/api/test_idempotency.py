@@ -1,6 +1,8 @@
 """Idempotency keys over HTTP, also after a crash between the requests."""
 
 import asyncio
+import gzip
+import json
 
 from tests.api.harness import Answer, Harness, message
 
@@ -136,3 +138,23 @@ async def test_workflow_retry_during_its_first_post_gets_retry_after(relay: Harn
     relay.queues.gate.set()
     accepted = await first
     assert (await act(relay)).json == accepted.json
+
+
+async def test_body_that_is_compressed_again_is_the_same_payload(relay: Harness) -> None:
+    body = json.dumps(
+        {
+            "personalizations": [{"to": [{"email": "ada@example.org"}]}],
+            "from": {"email": "orders@example.com"},
+            "subject": "Order 4711",
+            "content": [{"type": "text/plain", "value": "Thank you."}],
+        }
+    ).encode()
+    first, second, other = [
+        await relay.call(
+            "POST", "/v3/mail/send", body=gzip.compress(sent, mtime=at), headers={**KEY, "Content-Encoding": "gzip"}
+        )
+        for at, sent in ((1, body), (2, body), (3, body.replace(b"4711", b"4712")))
+    ]
+    assert (first.status, second.status, other.status) == (202, 202, 400)
+    assert second.headers["x-message-id"] == first.headers["x-message-id"]
+    assert relay.waiting == 1

@@ -19,10 +19,11 @@ def read_body(request: Request, max_bytes: int, problems: Problems) -> Any:
         raise Refusal(400, "not_applicable", text, target="on-behalf-of")
     check_length(request)
     json_text.check_content_type(request.headers.get("content-type", ""))
-    return json_text.read_json(_unpacked(request, max_bytes), max_bytes, problems)
+    return json_text.read_json(unpacked(request, max_bytes), max_bytes, problems)
 
 
-def _unpacked(request: Request, max_bytes: int) -> bytes:
+def unpacked(request: Request, max_bytes: int) -> bytes:
+    """Return the body without its compression, at most one byte more than allowed. Raises `Refusal`."""
     encoding = request.headers.get("content-encoding", "identity").strip().lower()
     if encoding == "identity":
         return request.body

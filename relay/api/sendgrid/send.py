@@ -15,7 +15,7 @@ from relay.api.http import Response
 from relay.api.messages.idempotency import Repeatable, accept_once, earlier, repeatable
 from relay.api.messages.send import decide
 from relay.api.problems import WHOLE, Problems
-from relay.api.sendgrid.body import read_body
+from relay.api.sendgrid.body import read_body, unpacked
 from relay.api.sendgrid.mail import Mail, read_mail
 from relay.api.sendgrid.personalizations import PersonalizedDraft
 from relay.clients import idempotency
@@ -43,13 +43,20 @@ async def send(call: Call) -> Response:
 
 
 def _repeatable(call: Call) -> Repeatable | None:
-    return repeatable(
-        call.request, lambda: idempotency.fingerprint(call.request.path, call.request.content_type, call.request.body)
-    )
+    def fingerprint() -> str:
+        # The same body compressed again has other bytes: gzip writes the time.
+        body = unpacked(call.request, _limits(call).max_body_bytes)
+        return idempotency.fingerprint(call.request.path, call.request.content_type, body)
+
+    return repeatable(call.request, fingerprint)
+
+
+def _limits(call: Call) -> Limits:
+    return Limits(max_message_bytes=call.services.settings.max_message_bytes)
 
 
 async def _read(call: Call, now: datetime) -> Mail:
-    limits = Limits(max_message_bytes=call.services.settings.max_message_bytes)
+    limits = _limits(call)
     problems = Problems(limits.max_problems)
     value = read_body(call.request, limits.max_body_bytes, problems)
     mail = await read_mail(value, now, problems, limits)
