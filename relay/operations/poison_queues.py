@@ -34,7 +34,10 @@ class PoisonQueues:
         for queue, handle in self._handlers.items():
             while not deadline.is_over and (received := await self._queues.receive(queue, limit=_PAGE)):
                 for entry in received:
+                    # While storage is unavailable, one entry takes half a minute. The others come again after their lease.
+                    if deadline.is_over:
+                        break
                     await handle(entry.body)
                     await self._queues.delete(queue, entry)
-                drained += len(received)
+                    drained += 1
         return Progress(done=drained, is_complete=not deadline.is_over)

@@ -6,7 +6,7 @@ per thousand overdue rows, and three for each row that is re-enqueued; rows of a
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Set
+from collections.abc import AsyncIterator, Callable, Mapping, Set
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -18,7 +18,7 @@ from relay.core.settings import Settings
 from relay.delivery.settlement import SOON, FollowUp
 from relay.journal.pending import Listed, Pending, rows_of
 from relay.journal.records import Journal
-from relay.platform.concurrency import NEVER, Deadline, Progress, gather_limited, process
+from relay.platform.concurrency import NEVER, Deadline, Progress, process
 from relay.platform.log import log_event, log_failure
 from relay.providers.contract import Provider
 from relay.routes.holds import Hold, Holds, RouteState
@@ -57,18 +57,18 @@ class Recovery:
 
     async def run(self, deadline: Deadline = NEVER) -> Progress:
         """Probe held routes, wake released ones, recover overdue messages. What is left is done by the next run."""
-        await self.probe()
-        return await self.wake(deadline) + await self.recover(deadline)
+        probed = await self.probe(deadline.share(3))
+        return probed + await self.wake(deadline) + await self.recover(deadline)
 
-    async def probe(self) -> None:
+    async def probe(self, deadline: Deadline = NEVER) -> Progress:
         """Probe every held route whose probe is due. A success starts a trial with one canary batch."""
+        return await process(self._due_probes(), self._probe_one, limit=PROBES_AT_ONCE, deadline=deadline)
+
+    async def _due_probes(self) -> AsyncIterator[Hold]:
         now = self._clock()
-        due = [
-            hold
-            for hold in (await self._holds.all(fresh=True)).values()
-            if hold.state is RouteState.HELD and hold.next_probe_at is not None and hold.next_probe_at <= now
-        ]
-        await gather_limited([partial(self._probe_one, hold) for hold in due], limit=PROBES_AT_ONCE)
+        for hold in list((await self._holds.all(fresh=True)).values()):
+            if hold.state is RouteState.HELD and hold.next_probe_at is not None and hold.next_probe_at <= now:
+                yield hold
 
     async def probe_now(self, route: str) -> Sent | RouteFault:
         """Probe a route now, at an operator's request. A success starts the trial of its holds."""
@@ -126,19 +126,20 @@ class Recovery:
         await self._pending.mark_requeued(listed.due, now)
         return True
 
-    async def _probe_one(self, hold: Hold) -> None:
+    async def _probe_one(self, hold: Hold) -> bool:
         if hold.route not in self._settings.routes:
             await self._holds.release(hold.scope, "route_removed")
-            return
+            return True
         if not hold.sender:
             answer = await self._probe_provider(hold)
             if not isinstance(answer, Sent):
                 await self._holds.postpone_probe(hold, answer.code, answer.reply)
                 log_event("probe_failed", level=logging.WARNING, route=hold.route, code=answer.code)
-                return
+                return True
         # A probe cannot check one sender: only a message of that sender can.
         await self._holds.begin_trial(hold)
         log_event("probe_succeeded", route=hold.route)
+        return True
 
     async def _probe_provider(self, hold: Hold) -> Sent | RouteFault:
         """Probe the provider. An exception or a timeout counts as a failed probe, so that it does not stop the other routes."""

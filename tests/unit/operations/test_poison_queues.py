@@ -9,6 +9,7 @@ from relay.core.settings import Lane
 from relay.events.provider_events import ProviderEvent, pack
 from relay.journal.dead_letters import UNREADABLE_CONTAINER
 from relay.journal.intake import POISON_TRIES
+from relay.platform.concurrency import Deadline
 from relay.platform.resources import EVENTS_QUEUE, WEBHOOKS_QUEUE, poison_of
 from tests.doubles import START, Place, batch_of, entry_of, place_of, settings_of
 
@@ -61,3 +62,16 @@ async def test_entry_that_no_storage_takes_stays_on_its_poison_queue(place: Plac
     with pytest.raises(Unavailable):
         await place.poison_queues.drain()
     assert list(place.memory.queues.bodies(POISON)) == [body]
+
+
+async def test_drain_ends_at_its_deadline_within_a_page(place: Place) -> None:
+    for _ in range(10):
+        await place.memory.queues.put(POISON, revive(entry_of()))
+    place.tables.is_away = True
+    progress = await place.poison_queues.drain(Deadline(place.time, 60.0))
+    assert not progress.is_complete
+    assert 0 < progress.done < 10
+    place.tables.is_away = False
+    place.time.move(600)
+    assert (await place.poison_queues.drain()).is_complete
+    assert await place.dead_letters.counts() == {"poisoned": 10}

@@ -11,7 +11,7 @@ from relay.core.model import MessageStatus, Part, State
 from relay.core.outcomes import Deferred, RouteFault, Sent, Unknown
 from relay.core.settings import Route
 from relay.journal.pending import SHARDS, TABLE, Due
-from relay.operations.recovery import AGAIN, GRACE
+from relay.operations.recovery import AGAIN, GRACE, PROBES_AT_ONCE
 from relay.platform.concurrency import Deadline
 from relay.platform.storage.ports import Entity
 from relay.routes.holds import PROBE_DELAYS, RouteState
@@ -385,3 +385,21 @@ async def test_invalid_write_for_one_row_does_not_stop_the_others(place: Place) 
     await lose_entries(place)
     place.tables.fail("upsert", StorageError("400 EntityTooLarge"))
     assert (await place.recovery.recover()).done == 1
+
+
+async def test_probes_without_an_answer_end_at_the_deadline_and_go_on_at_the_next_run() -> None:
+    names = [f"route{number}" for number in range(PROBES_AT_ONCE + 1)]
+    place = await place_of(settings_of(*(Route(name=name, provider="smtp") for name in names)))
+
+    async def hang() -> None:
+        place.time.move(30)
+
+    for name in names:
+        await place.holds.hold(name, "account_restricted")
+        place.script(name).before_probe = hang
+        place.script(name).health = RouteFault(code="account_restricted")
+    place.time.move(60)
+    assert not (await place.recovery.run(Deadline(place.time, 35.0))).is_complete
+    assert sum(place.script(name).probes for name in names) == PROBES_AT_ONCE
+    await place.recovery.run(Deadline(place.time, 35.0))
+    assert all(place.script(name).probes for name in names)
