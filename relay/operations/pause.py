@@ -16,7 +16,8 @@ from relay.core.errors import NotFound
 from relay.core.outcomes import reply_text
 from relay.core.settings import Settings
 from relay.journal.pending import Pending
-from relay.journal.records import Journal, Record, every_record
+from relay.journal.record_rows import Record
+from relay.journal.records import Journal, every_record
 from relay.platform.log import log_event
 from relay.routes.holds import CACHE_SECONDS, Hold, Holds, RouteState
 

@@ -1,6 +1,6 @@
 """Drain the poison queues: entries that their function skipped stay there until this runs."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 
 from relay.core.settings import Lane
@@ -9,7 +9,7 @@ from relay.events.apply import Events
 from relay.events.webhooks.delivery import Webhooks
 from relay.platform.concurrency import NEVER, Deadline, Progress
 from relay.platform.resources import EVENTS_QUEUE, WEBHOOKS_QUEUE, poison_of
-from relay.platform.storage.ports import Queues
+from relay.platform.storage.ports import Queues, Received
 
 _PAGE = 32
 
@@ -33,11 +33,17 @@ class PoisonQueues:
         drained = 0
         for queue, handle in self._handlers.items():
             while not deadline.is_over and (received := await self._queues.receive(queue, limit=_PAGE)):
-                for entry in received:
-                    # While storage is unavailable, one entry takes half a minute. The others come again after their lease.
-                    if deadline.is_over:
-                        break
-                    await handle(entry.body)
-                    await self._queues.delete(queue, entry)
-                    drained += 1
+                drained += await self._handle(queue, handle, received, deadline)
         return Progress(done=drained, is_complete=not deadline.is_over)
+
+    async def _handle(
+        self, queue: str, handle: Callable[[bytes], Awaitable[None]], received: Sequence[Received], deadline: Deadline
+    ) -> int:
+        """Handle entries until the deadline, and return their number. The others come again after their lease."""
+        for number, entry in enumerate(received):
+            # Checked for each: while storage is unavailable, an entry takes half a minute.
+            if deadline.is_over:
+                return number
+            await handle(entry.body)
+            await self._queues.delete(queue, entry)
+        return len(received)
