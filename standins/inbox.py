@@ -104,9 +104,6 @@ class Inbox:
     def of(self, relay_id: str) -> list[Mail]:
         return [mail for mail in self.messages if mail.relay_id == relay_id]
 
-    def to_recipient(self, address: str) -> list[Mail]:
-        return [mail for mail in self.messages if address in mail.envelope]
-
     async def wait_for(self, accepted: int) -> list[Mail]:
         """Wait until `accepted` mails are stored; the caller sets a timeout."""
         await self._until(lambda: len(self.messages) >= accepted)

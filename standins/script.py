@@ -8,7 +8,7 @@ import random
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import msgspec
 
@@ -49,6 +49,15 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     seconds: float = 0.0
     times: int | None = 1
     skip: int = 0
+
+
+class Matching(TypedDict, total=False):
+    """The fields of a fault that choose the requests it acts on."""
+
+    operation: str
+    recipient: str | None
+    times: int | None
+    skip: int
 
 
 class Chaos(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -138,68 +147,32 @@ class Script:
         status: int,
         body: Any = None,
         headers: Mapping[str, str] | None = None,
-        *,
-        operation: str = "send",
-        recipient: str | None = None,
-        times: int | None = 1,
-        skip: int = 0,
+        **matching: Unpack[Matching],
     ) -> None:
         """Respond like this to the next `times` matching requests instead of serving them."""
-        self.add(
-            Fault(
-                act=Act.RESPOND,
-                status=status,
-                body=body,
-                headers=dict(headers or {}),
-                operation=operation,
-                recipient=recipient,
-                times=times,
-                skip=skip,
-            )
-        )
+        self.add(Fault(act=Act.RESPOND, status=status, body=body, headers=dict(headers or {}), **matching))
 
     def accept_then(
         self,
         status: int,
         body: Any = None,
         headers: Mapping[str, str] | None = None,
-        *,
-        operation: str = "send",
-        recipient: str | None = None,
-        times: int | None = 1,
+        **matching: Unpack[Matching],
     ) -> None:
         """Accept the message but respond with an error (as a gateway does that lost the response)."""
-        self.add(
-            Fault(
-                act=Act.ACCEPT_THEN,
-                status=status,
-                body=body,
-                headers=dict(headers or {}),
-                operation=operation,
-                recipient=recipient,
-                times=times,
-            )
-        )
+        self.add(Fault(act=Act.ACCEPT_THEN, status=status, body=body, headers=dict(headers or {}), **matching))
 
-    def cut_before_body(self, *, operation: str = "send", times: int | None = 1) -> None:
-        self.add(Fault(act=Act.CUT_BEFORE_BODY, operation=operation, times=times))
+    def cut_before_body(self, **matching: Unpack[Matching]) -> None:
+        self.add(Fault(act=Act.CUT_BEFORE_BODY, **matching))
 
-    def cut_after_accept(self, *, operation: str = "send", recipient: str | None = None, times: int | None = 1) -> None:
-        self.add(Fault(act=Act.CUT_AFTER_ACCEPT, operation=operation, recipient=recipient, times=times))
+    def cut_after_accept(self, **matching: Unpack[Matching]) -> None:
+        self.add(Fault(act=Act.CUT_AFTER_ACCEPT, **matching))
 
-    def hang(
-        self,
-        *,
-        operation: str = "send",
-        recipient: str | None = None,
-        times: int | None = 1,
-        after_accept: bool = False,
-    ) -> None:
-        act = Act.HANG_AFTER_ACCEPT if after_accept else Act.HANG
-        self.add(Fault(act=act, operation=operation, recipient=recipient, times=times))
+    def hang(self, *, after_accept: bool = False, **matching: Unpack[Matching]) -> None:
+        self.add(Fault(act=Act.HANG_AFTER_ACCEPT if after_accept else Act.HANG, **matching))
 
-    def slow(self, seconds: float, *, operation: str = "send", times: int | None = 1) -> None:
-        self.add(Fault(act=Act.SLOW, seconds=seconds, operation=operation, times=times))
+    def slow(self, seconds: float, **matching: Unpack[Matching]) -> None:
+        self.add(Fault(act=Act.SLOW, seconds=seconds, **matching))
 
     def chaos(self, seed: int, rates: Mapping[str | int, float], *, operation: str = "send") -> None:
         """Produce random faults at these rates from now on, in an order determined by the seed."""

@@ -16,11 +16,6 @@ def control_problem(text: str) -> str:
     return f"has {name} at position {found.start() + 1}"
 
 
-def has_control(text: str) -> bool:
-    """Check whether a text has control characters or line separators."""
-    return _CONTROL.search(text) is not None
-
-
 def ordinal(number: int) -> str:
     """Write 1st, 2nd, 3rd, 4th …"""
     suffix = "th" if number % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")

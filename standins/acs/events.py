@@ -1,4 +1,4 @@
-"""Post delivery and engagement reports as Event Grid does, in its own schema and as CloudEvents.
+"""Post delivery reports as Event Grid does, in its own schema and as CloudEvents.
 
 Sources: learn.microsoft.com/azure/event-grid/communication-services-email-events, /event-schema,
 /cloud-event-schema, /end-point-validation-event-grid-events-schema, and the handshake of
@@ -18,7 +18,6 @@ from standins.inbox import Mail
 type Schema = Literal["event_grid", "cloud_events"]
 
 DELIVERY = "Microsoft.Communication.EmailDeliveryReportReceived"
-ENGAGEMENT = "Microsoft.Communication.EmailEngagementTrackingReportReceived"
 VALIDATION = "Microsoft.EventGrid.SubscriptionValidationEvent"
 TOPIC = (
     "/subscriptions/00000000-1111-2222-3333-444444444444/resourceGroups/standin/providers/"
@@ -40,10 +39,6 @@ class EventGrid:
             raise ValueError(f"delivery reports have no status {status!r}; use one of {STATUSES}")
         return [self._delivery(mail, address, status, detail) for mail in mails for address in mail.envelope]
 
-    def engagements(self, mails: Sequence[Mail], kind: str, link: str = "") -> list[dict[str, Any]]:
-        """Build a report for each mail that was opened (`view`) or had a link clicked (`click`)."""
-        return [self._engagement(mail, kind, link) for mail in mails]
-
     def _delivery(self, mail: Mail, address: str, status: str, detail: str) -> dict[str, Any]:
         data = {
             "sender": mail.sender.address,
@@ -55,18 +50,6 @@ class EventGrid:
             "deliveryAttemptTimeStamp": self._now(),
         }
         return self._event(mail, DELIVERY, data)
-
-    def _engagement(self, mail: Mail, kind: str, link: str) -> dict[str, Any]:
-        data = {
-            "sender": mail.sender.address,
-            "recipient": mail.envelope[0],
-            "messageId": mail.id,
-            "userActionTimeStamp": self._now(),
-            "engagementContext": link,
-            "userAgent": "Mozilla/5.0",
-            "engagementType": kind,
-        }
-        return self._event(mail, ENGAGEMENT, data)
 
     def _event(self, mail: Mail, kind: str, data: Mapping[str, Any]) -> dict[str, Any]:
         return {

@@ -1,5 +1,7 @@
 """Pause and resume delivery."""
 
+import msgspec
+
 from relay.api.app import Call
 from relay.api.http import Response, json_response
 from relay.api.reading.body import read_request
@@ -32,11 +34,4 @@ async def resume(call: Call) -> Response:
 
 
 def _view(state: PauseState) -> PauseView:
-    return PauseView(
-        is_paused=state.is_paused,
-        is_quiet=state.is_quiet,
-        sending=state.sending,
-        routes=state.routes,
-        since=state.since,
-        reason=state.reason,
-    )
+    return msgspec.convert(state, PauseView, from_attributes=True)

@@ -39,11 +39,16 @@ class KeyView(Struct, frozen=True, kw_only=True):
     last_used_at: Annotated[Time | None, says("When the key was last used, to the hour; null for never.")]
 
 
-class ClientView(Struct, frozen=True, kw_only=True):
-    """A client: an application that may call Relay."""
+class CallerView(Struct, frozen=True, kw_only=True):
+    """The client that calls."""
 
     name: Annotated[str, says("The client's name.")]
     role: Annotated[Role, says("The client's role.")]
+
+
+class ClientView(CallerView, frozen=True, kw_only=True):
+    """A client: an application that may call Relay."""
+
     is_disabled: Annotated[bool, says("Whether the client's calls are refused.")]
     principals: Annotated[Sequence[str], says("Object or application ids in Entra ID that call as this client.")]
     policy: Annotated[PolicyView, says("What the client may send.")]
@@ -68,13 +73,6 @@ class NewKeyView(Struct, frozen=True, kw_only=True):
     id: Annotated[str, says("The key's id.")]
     key: Annotated[str, says("The key's text. Shown only once.")]
     expires_at: Annotated[Time | None, says("When the key expires; null for never.")]
-
-
-class CallerView(Struct, frozen=True, kw_only=True):
-    """The client that calls."""
-
-    name: Annotated[str, says("The client's name.")]
-    role: Annotated[Role, says("The client's role.")]
 
 
 class HoldView(Struct, frozen=True, kw_only=True):
