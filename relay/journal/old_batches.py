@@ -11,7 +11,7 @@ from relay.core import ids
 from relay.core.errors import NotFound
 from relay.journal.record_rows import ROW
 from relay.platform.resources import JOURNAL_TABLE
-from relay.platform.storage.ports import Entity, Query, Tables
+from relay.platform.storage.ports import Entity, Query, Tables, every_page
 
 
 class OldBatch(msgspec.Struct, kw_only=True):
@@ -30,14 +30,9 @@ async def old_batches(tables: Tables, *, before: datetime) -> AsyncIterator[OldB
             partition_before=f"{shard}-{ids.batch_floor(before)}",
             select=("open", "written_at", "blobs"),
         )
-        cursor: str | None = None
-        while True:
-            page = await tables.query(JOURNAL_TABLE, query, cursor=cursor)
+        async for page in every_page(tables, JOURNAL_TABLE, query):
             for batch in await _over(tables, page.entities, before):
                 yield batch
-            cursor = page.next
-            if cursor is None:
-                break
 
 
 async def _over(tables: Tables, entities: Sequence[Entity], before: datetime) -> Sequence[OldBatch]:

@@ -148,6 +148,11 @@ def lost_outcome(lost: LostResponse, provider_id: str | None = None) -> Deferred
     return Unknown(code="response_lost", reply=lost.reason, provider_id=provider_id)
 
 
+def probe_fault(outcome: Outcome) -> RouteFault:
+    """Return why a probe failed: a fault of the route, or of the provider if the outcome says nothing about the route."""
+    return outcome if isinstance(outcome, RouteFault) else RouteFault(code="provider_unavailable", reply=outcome.reply)
+
+
 class ResponseRule(msgspec.Struct, frozen=True, kw_only=True):
     """A rule for responses with a status from `first` to `last` (or exactly `first`) whose body matches `pattern`.
 

@@ -126,16 +126,22 @@ class Tables(Protocol):
         """
 
 
-async def every_row(tables: Tables, table: str, query: Query) -> AsyncIterator[Entity]:
-    """Yield all rows of a query, page by page."""
+async def every_page(tables: Tables, table: str, query: Query) -> AsyncIterator[Page]:
+    """Yield all pages of a query."""
     cursor: str | None = None
     while True:
         page = await tables.query(table, query, cursor=cursor)
-        for entity in page.entities:
-            yield entity
+        yield page
         cursor = page.next
         if cursor is None:
             return
+
+
+async def every_row(tables: Tables, table: str, query: Query) -> AsyncIterator[Entity]:
+    """Yield all rows of a query, page by page."""
+    async for page in every_page(tables, table, query):
+        for entity in page.entities:
+            yield entity
 
 
 async def delete_where(
@@ -150,18 +156,13 @@ async def delete_where(
 
     async def chosen() -> AsyncIterator[tuple[str, list[str]]]:
         """Yield the chosen rows of each partition, a page at once; of a page without any, an empty list."""
-        cursor: str | None = None
-        while True:
-            page = await tables.query(table, query, cursor=cursor)
+        async for page in every_page(tables, table, query):
             rows: dict[str, list[str]] = {}
             for entity in page.entities:
                 if is_chosen(entity):
                     rows.setdefault(entity.partition, []).append(entity.row)
             for each in rows.items() or [("", [])]:
                 yield each
-            cursor = page.next
-            if cursor is None:
-                return
 
     deleted = 0
 

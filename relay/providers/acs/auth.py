@@ -12,14 +12,14 @@ from datetime import datetime
 from email.utils import format_datetime
 from typing import Any
 
-from relay.core.errors import SettingsError
-from relay.core.outcomes import RouteFault, reply_text
+from relay.core.outcomes import RouteFault
 from relay.core.settings import RouteSettings
 from relay.providers.acs.settings import DEFAULT_TIMEOUT_SECONDS, endpoint, host_of
 from relay.providers.bearer import ExchangeResult, with_token
 from relay.providers.contract import ProviderContext
 from relay.providers.http_exchange import HttpResponse, LostResponse, exchange
 from relay.providers.http_settings import timeouts_of
+from relay.providers.secret import with_secret
 
 SCOPE = "https://communication.azure.com/.default"
 
@@ -70,21 +70,12 @@ class AcsClient:
     async def _request_signed(
         self, reference: str, method: str, path: str, body: bytes, headers: Mapping[str, str]
     ) -> ExchangeResult:
-        secrets = self._context.secrets
-
         async def request_with(key: str) -> HttpResponse | LostResponse:
             signed = signature(method, path, body, host=host_of(self._url), key=key, now=self.now())
             return await self._exchange(method, path, body, {**headers, **signed})
 
         try:
-            key = await secrets.get(reference)
-            result = await request_with(key)
-            if not isinstance(result, HttpResponse) or result.status != 401:
-                return result
-            renewed = await secrets.refresh(reference)
-            return result if renewed == key else await request_with(renewed)
-        except SettingsError as error:
-            return RouteFault(code="secret_unavailable", reply=reply_text(str(error)))
+            return await with_secret(self._context.secrets, reference, request_with)
         except ValueError:
             return RouteFault(code="bad_credentials", reply="the access key is not base64")
 

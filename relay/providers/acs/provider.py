@@ -16,7 +16,7 @@ from relay.providers.acs.outcomes import operation_outcome, sent_outcome
 from relay.providers.acs.settings import SETTABLE_LIMITS, check_settings, default_paces
 from relay.providers.bearer import ExchangeResult
 from relay.providers.contract import Capabilities, Provider, ProviderContext
-from relay.providers.http_exchange import LostResponse
+from relay.providers.http_exchange import LostResponse, probe_fault
 
 CAPABILITIES = Capabilities(
     # "10 MB" for the whole request, without saying which kind of megabyte (service-limits).
@@ -64,10 +64,7 @@ class Acs:
             return RouteFault(code=result.code, reply=result.reply)
         if result.status in (200, 404, 429):
             return Sent()
-        outcome = sent_outcome(result, self._client.now(), NO_OPERATION)
-        return (
-            outcome if isinstance(outcome, RouteFault) else RouteFault(code="provider_unavailable", reply=result.reply)
-        )
+        return probe_fault(sent_outcome(result, self._client.now(), NO_OPERATION))
 
     async def verify(self, request: SendRequest, provider_id: str | None) -> Outcome | PerRecipient:
         """Look up the attempt's operations. Their ids are derived from the request, so no response is needed."""

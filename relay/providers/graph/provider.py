@@ -22,7 +22,7 @@ from relay.providers.graph.settings import (
     mailbox_of,
     scope_of,
 )
-from relay.providers.http_exchange import HttpResponse, LostResponse
+from relay.providers.http_exchange import HttpResponse, LostResponse, probe_fault
 
 CAPABILITIES = Capabilities(
     # What a tenant may set at most; 35 MB until it does (learn.microsoft.com/graph/api/attachment-createuploadsession).
@@ -83,10 +83,7 @@ class Graph:
             return Sent()
         if isinstance(result, LostResponse):
             return RouteFault(code="unreachable", reply=result.reason)
-        outcome = mailbox.outcome(result)
-        return (
-            outcome if isinstance(outcome, RouteFault) else RouteFault(code="provider_unavailable", reply=outcome.reply)
-        )
+        return probe_fault(mailbox.outcome(result))
 
     async def check_account(self, sender_domains: Sequence[str]) -> Sequence[AccountRemark]:
         """Check whether the token has permissions for the whole tenant, which Relay does not need."""

@@ -9,13 +9,13 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from relay.core.errors import SettingsError
 from relay.core.outcomes import Deferred, Outcome, Rejected, RouteFault, Sent, Unknown, reply_text
 from relay.core.send_request import SendRequest
 from relay.core.settings import RouteSettings
 from relay.providers.contract import AccountRemark, Capabilities, Provider, ProviderContext, SuppressedAddress
-from relay.providers.http_exchange import HttpResponse, LostResponse, exchange, lost_outcome
+from relay.providers.http_exchange import HttpResponse, LostResponse, exchange, lost_outcome, probe_fault
 from relay.providers.http_settings import timeouts_of
+from relay.providers.secret import with_secret
 from relay.providers.sendgrid import options as known_options
 from relay.providers.sendgrid.outcomes import outcome_of
 from relay.providers.sendgrid.settings import DEFAULT_KEY, DEFAULT_TIMEOUT_SECONDS, DEFAULT_URL, check_settings
@@ -149,17 +149,11 @@ class SendGrid:
     ) -> HttpResponse | LostResponse | RouteFault:
         """Send a request, and send it again if the key was refused and there is another (rotation)."""
         url = self._url + path + (f"?{urlencode(query, quote_via=quote)}" if query else "")
-        secrets = self._context.secrets
-        try:
-            key = await secrets.get(self._key)
-            response = await self._exchange(method, url, key, body)
-            if isinstance(response, HttpResponse) and self._is_key_refused(response):
-                renewed = await secrets.refresh(self._key)
-                if renewed != key:
-                    return await self._exchange(method, url, renewed, body)
-        except SettingsError as error:
-            return RouteFault(code="secret_unavailable", reply=reply_text(str(error)))
-        return response
+
+        async def request_with(key: str) -> HttpResponse | LostResponse:
+            return await self._exchange(method, url, key, body)
+
+        return await with_secret(self._context.secrets, self._key, request_with, self._is_key_refused)
 
     async def _exchange(self, method: str, url: str, key: str, body: bytes | None) -> HttpResponse | LostResponse:
         headers = {"Authorization": f"Bearer {key}", "Accept": "application/json"}
@@ -177,12 +171,7 @@ class SendGrid:
             return response
         if isinstance(response, LostResponse):
             return RouteFault(code="unreachable", reply=response.reason)
-        outcome = outcome_of(response, self._now(), was_sandbox=False)
-        return (
-            outcome
-            if isinstance(outcome, RouteFault)
-            else RouteFault(code="provider_unavailable", reply=response.reply)
-        )
+        return probe_fault(outcome_of(response, self._now(), was_sandbox=False))
 
     def _now(self) -> datetime:
         now: datetime = self._context.clock()
