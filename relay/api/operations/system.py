@@ -4,65 +4,33 @@ from relay.api.operation import JSON, Operation, Tag
 from relay.api.operations import parameters as given
 from relay.clients.registry import Role
 
+# fmt: off
 TAG = Tag(
     name="System",
     description="Check that Relay works, and how much mail it moves.",
     operations=(
-        Operation(
-            name="ShowOverview",
-            endpoint="GET /v1/overview",
-            handler="operator.overview:show",
-            role=Role.OPERATOR,
+        Operation(name="ShowOverview", endpoint="GET /v1/overview", handler="operator.overview:show", role=Role.OPERATOR,
             summary="Get an overview",
             description="Returns counts of the messages of a span, time to send, queues, routes and dead letters.",
-            parameters=(given.SPAN,),
-            responses={200: "shapes.operator:OverviewView"},
-            errors=(400,),
-        ),
-        Operation(
-            name="RunDoctor",
-            endpoint="GET /v1/doctor",
-            handler="operator.doctor:run",
-            role=Role.OPERATOR,
+            parameters=(given.SPAN,), responses={200: "shapes.operator:OverviewView"}, errors=(400,)),
+        Operation(name="RunDoctor", endpoint="GET /v1/doctor", handler="operator.doctor:run", role=Role.OPERATOR,
             summary="Run the doctor",
-            description="Checks settings, storage, providers and DNS, and explains each problem and its fix. Takes seconds; "
-            "returns 200 also when it finds problems.",
-            responses={200: "shapes.operator:DoctorView"},
-        ),
-        Operation(
-            name="ShowCaller",
-            endpoint="GET /v1/me",
-            handler="operator.clients:me",
-            summary="Get the calling client",
-            description="Shows the name and role that the key belongs to.",
-            responses={200: "shapes.operator:CallerView"},
-        ),
-        Operation(
-            name="Health",
-            endpoint="GET /v1/health",
-            handler="resources.health:alive",
-            role=None,
-            summary="Check that the process answers",
-            description="Uses no storage.",
-            responses={200: "shapes.system:LivenessView"},
-        ),
-        Operation(
-            name="Ready",
-            endpoint="GET /v1/ready",
-            handler="resources.health:ready",
-            role=None,
+            description="Checks settings, storage, providers and DNS, and explains each problem and its fix. Takes "
+                "seconds; returns 200 also when it finds problems.",
+            responses={200: "shapes.operator:DoctorView"}),
+        Operation(name="ShowCaller", endpoint="GET /v1/me", handler="operator.clients:me",
+            summary="Get the calling client", description="Shows the name and role that the key belongs to.",
+            responses={200: "shapes.operator:CallerView"}),
+        Operation(name="Health", endpoint="GET /v1/health", handler="resources.health:alive", role=None,
+            summary="Check that the process answers", description="Uses no storage.",
+            responses={200: "shapes.system:LivenessView"}),
+        Operation(name="Ready", endpoint="GET /v1/ready", handler="resources.health:ready", role=None,
             summary="Check that Relay can work",
             description="Returns 200 when storage answers, else 503, and the state of each route.",
-            responses={200: "shapes.system:ReadinessView", 503: "shapes.system:ReadinessView"},
-        ),
-        Operation(
-            name="ShowOpenApi",
-            endpoint="GET /openapi.json",
-            handler="openapi.document:show",
-            role=None,
-            summary="Get this document",
-            description="The server's address is the one that the request used.",
-            responses={200: JSON},
-        ),
+            responses={200: "shapes.system:ReadinessView", 503: "shapes.system:ReadinessView"}),
+        Operation(name="ShowOpenApi", endpoint="GET /openapi.json", handler="openapi.document:show", role=None,
+            summary="Get this document", description="The server's address is the one that the request used.",
+            responses={200: JSON}),
     ),
 )
+# fmt: on
