@@ -41,132 +41,69 @@ class Services(Protocol):
     """The application as handlers see it: its settings, its stores and its use cases."""
 
     @property
-    def settings(self) -> "Settings":
-        """The settings of this process."""
-
+    def settings(self) -> "Settings": ...
     @property
-    def storage(self) -> "Storage":
-        """Queues, tables and blobs."""
-
+    def storage(self) -> "Storage": ...
     @property
-    def clock(self) -> Callable[[], datetime]:
-        """The current time, aware."""
-
+    def clock(self) -> Callable[[], datetime]: ...
     @property
-    def sleep(self) -> Callable[[float], Any]:
-        """Wait, in seconds."""
-
+    def sleep(self) -> Callable[[float], Any]: ...
     @property
-    def new_batch(self) -> Callable[[], str]:
-        """Make the id of a new batch."""
-
+    def new_batch(self) -> Callable[[], str]: ...
     @property
-    def telemetry(self) -> "Telemetry":
-        """Metrics and traces."""
-
+    def telemetry(self) -> "Telemetry": ...
     @property
-    def secrets(self) -> "Secrets":
-        """Keys by their references."""
-
+    def secrets(self) -> "Secrets": ...
     @property
-    def authentication(self) -> "Authentication":
-        """Find the client behind a request."""
-
+    def authentication(self) -> "Authentication": ...
     @property
-    def clients(self) -> "Clients":
-        """Registered clients and their keys."""
-
+    def clients(self) -> "Clients": ...
     @property
-    def quotas(self) -> "Quotas":
-        """Rates and daily quotas."""
-
+    def quotas(self) -> "Quotas": ...
     @property
-    def idempotency(self) -> "Idempotency":
-        """Idempotency keys."""
-
+    def idempotency(self) -> "Idempotency": ...
     @property
-    def suppressions(self) -> "Suppressions":
-        """Suppressed addresses."""
-
+    def suppressions(self) -> "Suppressions": ...
     @property
-    def uploads(self) -> "Uploads":
-        """Uploaded attachments."""
-
+    def uploads(self) -> "Uploads": ...
     @property
-    def templates(self) -> "Templates":
-        """Templates and their versions."""
-
+    def templates(self) -> "Templates": ...
     @property
-    def inbox(self) -> "Inbox":
-        """Mail that the capture provider stored."""
-
+    def inbox(self) -> "Inbox": ...
     @property
-    def acceptance(self) -> "Acceptance":
-        """Accept messages."""
-
+    def acceptance(self) -> "Acceptance": ...
     @property
-    def status_reader(self) -> "StatusReader":
-        """Message status."""
-
+    def status_reader(self) -> "StatusReader": ...
     @property
-    def journal(self) -> "Journal":
-        """Records of messages."""
-
+    def journal(self) -> "Journal": ...
     @property
-    def listing(self) -> "Listing":
-        """Messages by time."""
-
+    def listing(self) -> "Listing": ...
     @property
-    def content(self) -> "Content":
-        """Message content."""
-
+    def content(self) -> "Content": ...
     @property
-    def overview(self) -> "Overview":
-        """Totals of recent messages."""
-
+    def overview(self) -> "Overview": ...
     @property
-    def dead_letters(self) -> "DeadLetters":
-        """Dead letters and their causes."""
-
+    def dead_letters(self) -> "DeadLetters": ...
     @property
-    def send_groups(self) -> "SendGroups":
-        """Send groups: SendGrid's batches."""
-
+    def send_groups(self) -> "SendGroups": ...
     @property
-    def holds(self) -> "Holds":
-        """Held routes."""
-
+    def holds(self) -> "Holds": ...
     @property
-    def recovery(self) -> "Recovery":
-        """Recovery and probes."""
-
+    def recovery(self) -> "Recovery": ...
     @property
-    def pause(self) -> "Pause":
-        """Pause and resume delivery."""
-
+    def pause(self) -> "Pause": ...
     @property
-    def message_changes(self) -> "MessageChanges":
-        """Cancel, reschedule and redrive messages."""
-
+    def message_changes(self) -> "MessageChanges": ...
     @property
-    def resend_lost(self) -> "ResendLost":
-        """Resend lost mail."""
-
+    def resend_lost(self) -> "ResendLost": ...
     @property
-    def erasure(self) -> "Erasure":
-        """Erase a recipient's messages."""
-
+    def erasure(self) -> "Erasure": ...
     @property
-    def events(self) -> "Events":
-        """Provider events."""
-
+    def events(self) -> "Events": ...
     @property
-    def webhooks(self) -> "Webhooks":
-        """Webhook subscriptions and deliveries."""
-
+    def webhooks(self) -> "Webhooks": ...
     @property
-    def health_log(self) -> "HealthLog":
-        """Queue and route health."""
+    def health_log(self) -> "HealthLog": ...
 
     def provider(self, route: str) -> "Provider":
         """Return the provider of a route. Raises `KeyError` for a route that is not configured."""

@@ -16,28 +16,17 @@ class DoctorServices(Protocol):
     """The parts of the application that the doctor examines."""
 
     @property
-    def settings(self) -> Settings:
-        """The settings of this process."""
-
+    def settings(self) -> Settings: ...
     @property
-    def storage(self) -> Storage:
-        """The queues, tables and blobs."""
-
+    def storage(self) -> Storage: ...
     @property
-    def clock(self) -> Callable[[], datetime]:
-        """Return the current time, with its time zone."""
-
+    def clock(self) -> Callable[[], datetime]: ...
     @property
-    def secrets(self) -> Secrets:
-        """Secrets by reference."""
-
+    def secrets(self) -> Secrets: ...
     @property
-    def clients(self) -> Clients:
-        """The registered clients."""
-
+    def clients(self) -> Clients: ...
     @property
-    def holds(self) -> Holds:
-        """The held routes."""
+    def holds(self) -> Holds: ...
 
     def provider(self, route: str) -> Provider:
         """Return the provider of a route."""
