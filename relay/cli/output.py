@@ -18,24 +18,11 @@ Key = Annotated[str | None, typer.Option(envvar="RELAY_KEY", help="The client ke
 
 console = Console()
 _STYLES = {
-    "sent": "green",
-    "delivered": "green",
-    "active": "green",
-    "ok": "green",
-    "queued": "cyan",
-    "sending": "cyan",
-    "scheduled": "cyan",
-    "deferred": "yellow",
-    "held": "yellow",
-    "trial": "yellow",
-    "warning": "yellow",
+    **dict.fromkeys(("sent", "delivered", "active", "ok"), "green"),
+    **dict.fromkeys(("queued", "sending", "scheduled"), "cyan"),
+    **dict.fromkeys(("deferred", "held", "trial", "warning"), "yellow"),
+    **dict.fromkeys(("failed", "expired", "unknown", "bounced", "complained", "fault"), "red"),
     "cancelled": "dim",
-    "failed": "red",
-    "expired": "red",
-    "unknown": "red",
-    "bounced": "red",
-    "complained": "red",
-    "fault": "red",
 }
 
 

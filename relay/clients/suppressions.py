@@ -92,10 +92,6 @@ class Known:
         return ""
 
 
-NOBODY = Known((), datetime(1970, 1, 1, tzinfo=UTC))
-"""No suppressions."""
-
-
 class Suppressions:
     """Reads and changes suppressions, and adds those that follow from events."""
 

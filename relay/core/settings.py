@@ -18,95 +18,43 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
     is_secret: bool = False
 
 
+# fmt: off
 SETTINGS = (
-    Setting(
-        name="RELAY_ROUTES",
-        default="",
-        meaning="JSON object: route name to {provider, …}. Empty: `sendgrid` when SENDGRID_API_KEY is set, else `capture`.",
-    ),
-    Setting(
-        name="RELAY_ROUTING",
-        default="",
-        meaning="JSON array of rules {when, routes}; the first match decides. Empty: the first route.",
-    ),
-    Setting(
-        name="RELAY_LANES",
-        default="",
-        meaning="JSON object: lane name to {shards, expires_in_seconds, retry_min_seconds, retry_max_seconds}.",
-    ),
-    Setting(
-        name="RELAY_EXPIRES_IN_SECONDS",
-        default="86400",
-        meaning="Default lifetime of a message, in seconds.",
-    ),
-    Setting(
-        name="RELAY_ATTEMPT_SECONDS",
-        default="480",
-        meaning="Maximum seconds of an attempt including its record; then it counts as interrupted. The host leases 600.",
-    ),
+    Setting(name="RELAY_ROUTES", default="",
+        meaning="JSON object: route name to {provider, …}. Empty: `sendgrid` when SENDGRID_API_KEY is set, else `capture`."),
+    Setting(name="RELAY_ROUTING", default="",
+        meaning="JSON array of rules {when, routes}; the first match decides. Empty: the first route."),
+    Setting(name="RELAY_LANES", default="",
+        meaning="JSON object: lane name to {shards, expires_in_seconds, retry_min_seconds, retry_max_seconds}."),
+    Setting(name="RELAY_EXPIRES_IN_SECONDS", default="86400", meaning="Default lifetime of a message, in seconds."),
+    Setting(name="RELAY_ATTEMPT_SECONDS", default="480",
+        meaning="Maximum seconds of an attempt including its record; then it counts as interrupted. The host leases 600."),
     Setting(name="RELAY_RETENTION_DAYS", default="14", meaning="Retention of records and content in days."),
-    Setting(
-        name="RELAY_MAX_MESSAGE_BYTES",
-        default="31457280",
-        meaning="Largest message accepted, in bytes on the wire.",
-    ),
-    Setting(
-        name="RELAY_MAX_WAITING_MESSAGES",
-        default="2000",
-        meaning="Maximum submissions that wait for storage in one process; more get 503.",
-    ),
-    Setting(
-        name="RELAY_MAX_WAITING_BYTES",
-        default="134217728",
-        meaning="Maximum bytes of submissions that wait for storage in one process; more get 503.",
-    ),
-    Setting(
-        name="RELAY_PUBLIC_URL",
-        default="",
-        meaning="The public address, for links in responses. Empty: the address of the request.",
-    ),
-    Setting(
-        name="RELAY_KEY_VAULT_URL",
-        default="",
-        meaning="The Key Vault for `vault:NAME` references.",
-    ),
-    Setting(
-        name="RELAY_SENDGRID_EVENT_KEYS",
-        default="",
-        meaning="Public verification keys of SendGrid's Event Webhook, separated by commas. Empty: its posts are refused.",
-    ),
-    Setting(
-        name="RELAY_EVENT_GRID_SECRET",
-        default="",
-        meaning="Reference to the secret that Event Grid sends with its posts. Empty: its posts are refused.",
-    ),
-    Setting(
-        name="RELAY_BOUNCE_MAILBOXES",
-        default="",
-        meaning="JSON array of {route, mailbox}: Exchange Online mailboxes to read for bounces, through a Graph route.",
-    ),
-    Setting(
-        name="RELAY_SUPPRESSIONS",
-        default="",
-        meaning="JSON object: reason to {for_all, days}: scope and duration. Empty: the defaults in docs/reference/events.md.",
-    ),
-    Setting(
-        name="RELAY_WEBHOOKS_ALLOW_LOOPBACK",
-        default="",
-        meaning="`true`: allow webhooks to loopback addresses and plain HTTP. Development only: in production this permits SSRF.",
-    ),
-    Setting(
-        name="RELAY_TELEMETRY",
-        default="",
-        meaning="Metrics and traces: `otlp` to OTEL_EXPORTER_OTLP_ENDPOINT, `azure` to Application Insights. Empty: none.",
-    ),
-    Setting(
-        name="SENDGRID_API_KEY",
-        default="",
-        meaning="The SendGrid API key, if no vault is used.",
-        is_secret=True,
-    ),
+    Setting(name="RELAY_MAX_MESSAGE_BYTES", default="31457280",
+        meaning="Largest message accepted, in bytes on the wire."),
+    Setting(name="RELAY_MAX_WAITING_MESSAGES", default="2000",
+        meaning="Maximum submissions that wait for storage in one process; more get 503."),
+    Setting(name="RELAY_MAX_WAITING_BYTES", default="134217728",
+        meaning="Maximum bytes of submissions that wait for storage in one process; more get 503."),
+    Setting(name="RELAY_PUBLIC_URL", default="",
+        meaning="The public address, for links in responses. Empty: the address of the request."),
+    Setting(name="RELAY_KEY_VAULT_URL", default="", meaning="The Key Vault for `vault:NAME` references."),
+    Setting(name="RELAY_SENDGRID_EVENT_KEYS", default="",
+        meaning="Public verification keys of SendGrid's Event Webhook, separated by commas. Empty: its posts are refused."),
+    Setting(name="RELAY_EVENT_GRID_SECRET", default="",
+        meaning="Reference to the secret that Event Grid sends with its posts. Empty: its posts are refused."),
+    Setting(name="RELAY_BOUNCE_MAILBOXES", default="",
+        meaning="JSON array of {route, mailbox}: Exchange Online mailboxes to read for bounces, through a Graph route."),
+    Setting(name="RELAY_SUPPRESSIONS", default="",
+        meaning="JSON object: reason to {for_all, days}: scope and duration. Empty: the defaults in docs/reference/events.md."),
+    Setting(name="RELAY_WEBHOOKS_ALLOW_LOOPBACK", default="",
+        meaning="`true`: allow webhooks to loopback addresses and plain HTTP. Development only: in production this permits "
+            "SSRF."),
+    Setting(name="RELAY_TELEMETRY", default="",
+        meaning="Metrics and traces: `otlp` to OTEL_EXPORTER_OTLP_ENDPOINT, `azure` to Application Insights. Empty: none."),
+    Setting(name="SENDGRID_API_KEY", default="", meaning="The SendGrid API key, if no vault is used.", is_secret=True),
 )
+# fmt: on
 
 
 class Lane(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
