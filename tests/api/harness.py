@@ -24,7 +24,7 @@ BASE = "https://relay.example"
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
-class Answer(msgspec.Struct, frozen=True, kw_only=True):
+class ApiResponse(msgspec.Struct, frozen=True, kw_only=True):
     """A response; `headers` by names in lower case."""
 
     status: int
@@ -96,7 +96,7 @@ class Harness:
         body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
         client: str | None = "app",
-    ) -> Answer:
+    ) -> ApiResponse:
         """Make a call, as the Functions host would hand it over. Every response is checked against the OpenAPI document."""
         sent = {name.lower(): value for name, value in (headers or {}).items()}
         if client is not None:
@@ -115,27 +115,27 @@ class Harness:
             query=dict(parse_qsl(parts.query)),
             body=body or b"",
         )
-        response = await self.relay.api.handle(request)
-        check_response(request, response)
-        answer = Answer(
-            status=response.status,
-            headers={name.lower(): value for name, value in response.headers.items()},
-            body=response.body,
+        handled = await self.relay.api.handle(request)
+        check_response(request, handled)
+        response = ApiResponse(
+            status=handled.status,
+            headers={name.lower(): value for name, value in handled.headers.items()},
+            body=handled.body,
         )
-        check_error(answer, parts.path)
-        return answer
+        check_error(response, parts.path)
+        return response
 
     async def send(self, client: str = "app", **fields: Any) -> str:
         """Submit a message that is fine but for `fields`; its id."""
-        answer = await self.call("POST", "/v1/messages", json=message(**fields), client=client)
-        assert answer.status == 202, answer.body
-        return str(answer.json["id"])
+        response = await self.call("POST", "/v1/messages", json=message(**fields), client=client)
+        assert response.status == 202, response.body
+        return str(response.json["id"])
 
     async def status(self, name: str, client: str = "app") -> Any:
         """Return the status of a message."""
-        answer = await self.call("GET", f"/v1/messages/{name}", client=client)
-        assert answer.status == 200, answer.body
-        return answer.json
+        response = await self.call("GET", f"/v1/messages/{name}", client=client)
+        assert response.status == 200, response.body
+        return response.json
 
     async def deliver(self) -> int:
         """Deliver every entry that is visible now, as the host's listeners would; how many there were."""
@@ -179,14 +179,14 @@ def file(content: bytes = b"hello", **fields: Any) -> dict[str, Any]:
     return {"name": "hello.txt", "content": base64.b64encode(content).decode(), **fields}
 
 
-def check_error(answer: Answer, path: str) -> None:
+def check_error(response: ApiResponse, path: str) -> None:
     """Check that an error has the documented shape and codes."""
-    if answer.status < 400 or not path.startswith("/v1") or "error" not in answer.json:
+    if response.status < 400 or not path.startswith("/v1") or "error" not in response.json:
         return
-    error = answer.error
-    assert error["code"] == answer.headers["x-ms-error-code"]
+    error = response.error
+    assert error["code"] == response.headers["x-ms-error-code"]
     assert error["message"].endswith((".", "?"))
     assert error["help"].endswith(error["code"])
-    assert error["request_id"] == answer.headers["x-ms-request-id"]
+    assert error["request_id"] == response.headers["x-ms-request-id"]
     unknown = {error["code"], *(detail["code"] for detail in error["details"])} - CODES.keys()
     assert not unknown

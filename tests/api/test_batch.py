@@ -7,12 +7,12 @@ import msgspec
 import pytest
 
 from relay.clients.registry import Policy
-from tests.api.harness import Answer, Harness, message
+from tests.api.harness import ApiResponse, Harness, message
 
 DEFAULTS = {"from": "Shop <orders@example.com>", "subject": "Hello", "text": "Hi."}
 
 
-async def batch(relay: Harness, messages: list[Any], headers: dict[str, str] | None = None, **more: Any) -> Answer:
+async def batch(relay: Harness, messages: list[Any], headers: dict[str, str] | None = None, **more: Any) -> ApiResponse:
     body = {"defaults": DEFAULTS, "messages": messages, **more}
     return await relay.call("POST", "/v1/messages/batch", json=body, headers=headers)
 
@@ -22,10 +22,10 @@ def to(number: int, **fields: Any) -> dict[str, Any]:
 
 
 async def test_results_are_in_the_order_of_messages(relay: Harness) -> None:
-    answer = await batch(relay, [to(0), {"to": "nobody"}, to(2, subject="Another", send_at="2026-03-02T12:00:00Z")])
-    assert answer.status == 202
-    assert (answer.json["accepted"], answer.json["refused"]) == (2, 1)
-    first, second, third = answer.json["value"]
+    response = await batch(relay, [to(0), {"to": "nobody"}, to(2, subject="Another", send_at="2026-03-02T12:00:00Z")])
+    assert response.status == 202
+    assert (response.json["accepted"], response.json["refused"]) == (2, 1)
+    first, second, third = response.json["value"]
     assert (first["index"], first["status"], first["state"]) == (0, 202, "queued")
     assert (second["index"], second["status"], second["error"]["code"]) == (1, 400, "invalid_request")
     assert second["error"]["details"][0]["target"] == "messages[1].to"
@@ -37,11 +37,11 @@ async def test_results_are_in_the_order_of_messages(relay: Harness) -> None:
 
 async def test_thousand_small_messages_cost_few_operations(relay: Harness) -> None:
     before = relay.queues.calls["put"], sum(relay.blobs.calls.values()), sum(relay.tables.calls.values())
-    answer = await batch(relay, [to(number) for number in range(1000)])
+    response = await batch(relay, [to(number) for number in range(1000)])
     accepted_with = relay.queues.calls["put"] + sum(relay.blobs.calls.values()) - before[0] - before[1]
     assert accepted_with <= 2
     assert sum(relay.tables.calls.values()) - before[2] <= 4  # once in a while: clients, the key's use, two lists
-    names = [each["id"] for each in answer.json["value"]]
+    names = [each["id"] for each in response.json["value"]]
     assert len(set(names)) == 1000
     await relay.deliver()
     puts = relay.queues.calls["put"] - before[0]
@@ -52,7 +52,7 @@ async def test_thousand_small_messages_cost_few_operations(relay: Harness) -> No
 
 
 async def test_headers_metadata_and_variables_are_merged_key_by_key(relay: Harness) -> None:
-    answer = await relay.call(
+    response = await relay.call(
         "POST",
         "/v1/messages/batch",
         json={
@@ -61,21 +61,21 @@ async def test_headers_metadata_and_variables_are_merged_key_by_key(relay: Harne
         },
     )
     await relay.deliver()
-    first, second = [await relay.status(each["id"]) for each in answer.json["value"]]
+    first, second = [await relay.status(each["id"]) for each in response.json["value"]]
     assert (first["metadata"], first["tags"]) == ({"run": "7", "kind": "b"}, ["two"])
     assert (second["metadata"], second["tags"]) == ({"run": "7", "kind": "a"}, ["one"])
 
 
 async def test_problem_is_placed_in_the_message_or_the_defaults(relay: Harness) -> None:
     defaults = {**DEFAULTS, "subject": "a\nb", "headers": {"Bcc": "x@example.com", "X-A": "1"}}
-    answer = await relay.call(
+    response = await relay.call(
         "POST",
         "/v1/messages/batch",
         json={"defaults": defaults, "messages": [to(0, headers={"To": "y@example.com"}), to(1, subject="fine"), 7]},
     )
-    assert answer.status == 400
-    assert answer.error["code"] == "no_message_accepted"
-    assert [[detail["target"] for detail in each["error"]["details"]] for each in answer.json["value"]] == [
+    assert response.status == 400
+    assert response.error["code"] == "no_message_accepted"
+    assert [[detail["target"] for detail in each["error"]["details"]] for each in response.json["value"]] == [
         ["defaults.subject", "defaults.headers.Bcc", "messages[0].headers.To"],
         ["defaults.headers.Bcc"],
         ["messages[2]"],
@@ -97,32 +97,32 @@ async def test_problem_is_placed_in_the_message_or_the_defaults(relay: Harness) 
     ],
 )
 async def test_wrong_batch_request_is_refused(relay: Harness, body: Any, problems: list[tuple[str, str]]) -> None:
-    answer = await relay.call("POST", "/v1/messages/batch", json=body)
-    assert answer.status == 400
-    assert sorted(answer.problems) == sorted(problems)
+    response = await relay.call("POST", "/v1/messages/batch", json=body)
+    assert response.status == 400
+    assert sorted(response.problems) == sorted(problems)
     assert relay.waiting == 0
 
 
 async def test_policy_is_applied_to_each_message(relay: Harness) -> None:
     await relay.add_client("limited", policy=Policy(recipients=("*@example.org",)))
     body = {"defaults": DEFAULTS, "messages": [to(0), {"to": "eve@elsewhere.example"}]}
-    answer = await relay.call("POST", "/v1/messages/batch", json=body, client="limited")
-    assert [each["status"] for each in answer.json["value"]] == [202, 403]
-    assert answer.json["value"][1]["error"]["details"][0]["target"] == "messages[1].to[0]"
+    response = await relay.call("POST", "/v1/messages/batch", json=body, client="limited")
+    assert [each["status"] for each in response.json["value"]] == [202, 403]
+    assert response.json["value"][1]["error"]["details"][0]["target"] == "messages[1].to[0]"
 
 
 async def test_messages_of_one_batch_may_use_different_lanes(relay: Harness) -> None:
-    answer = await batch(relay, [to(0), to(1, lane="bulk"), to(2)])
-    assert [each["status"] for each in answer.json["value"]] == [202, 202, 202]
+    response = await batch(relay, [to(0), to(1, lane="bulk"), to(2)])
+    assert [each["status"] for each in response.json["value"]] == [202, 202, 202]
     await relay.deliver()
-    lanes = [(await relay.status(each["id"]))["lane"] for each in answer.json["value"]]
+    lanes = [(await relay.status(each["id"]))["lane"] for each in response.json["value"]]
     assert lanes == ["transactional", "bulk", "transactional"]
 
 
 async def test_dry_run_of_a_batch_accepts_nothing(relay: Harness) -> None:
-    answer = await batch(relay, [to(0, dry_run=True), to(1, dry_run=True, subject="")])
-    assert answer.status == 200
-    assert [each["status"] for each in answer.json["value"]] == [200, 400]
+    response = await batch(relay, [to(0, dry_run=True), to(1, dry_run=True, subject="")])
+    assert response.status == 200
+    assert [each["status"] for each in response.json["value"]] == [200, 400]
     assert relay.waiting == 0
 
 
@@ -142,7 +142,7 @@ LONG = {"from": "Shop <orders@example.com>", "subject": "Hello", "text": "x" * 1
 KEY = {"Idempotency-Key": "batch-1"}
 
 
-async def send_sixty(relay: Harness, headers: dict[str, str] | None = None) -> Answer:
+async def send_sixty(relay: Harness, headers: dict[str, str] | None = None) -> ApiResponse:
     """Send 60 messages of 1,750 bytes, due four seconds after the start."""
     messages = [to(number, send_at="2026-03-01T12:00:04Z") for number in range(60)]
     return await batch(relay, messages, {**KEY, **(headers or {})}, defaults=LONG)
@@ -226,18 +226,18 @@ async def test_lanes_of_one_batch_become_durable_together_or_not_at_all(relay: H
 
 async def test_unavailable_storage_refuses_the_batch(relay: Harness) -> None:
     relay.queues.is_away = True
-    answer = await batch(relay, [to(0), to(1)])
-    assert answer.status == 503
-    assert answer.headers["retry-after"] == "7"
+    response = await batch(relay, [to(0), to(1)])
+    assert response.status == 503
+    assert response.headers["retry-after"] == "7"
 
 
 async def test_oversized_batch_is_refused(relay: Harness) -> None:
     file = {"name": "a.bin", "content": "QUFB" * 200_000}
-    answer = await batch(relay, [to(n) for n in range(200)], defaults={**DEFAULTS, "attachments": [file]})
-    assert (answer.status, answer.error["code"]) == (413, "message_too_large")
+    response = await batch(relay, [to(n) for n in range(200)], defaults={**DEFAULTS, "attachments": [file]})
+    assert (response.status, response.error["code"]) == (413, "message_too_large")
     assert relay.waiting == 0
 
 
 async def test_invalid_message_does_not_affect_the_others(relay: Harness) -> None:
-    answer = await batch(relay, [message(to="ada@example.org"), message(form="x"), to(2)])
-    assert [each["status"] for each in answer.json["value"]] == [202, 400, 202]
+    response = await batch(relay, [message(to="ada@example.org"), message(form="x"), to(2)])
+    assert [each["status"] for each in response.json["value"]] == [202, 400, 202]

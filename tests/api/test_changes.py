@@ -15,15 +15,15 @@ async def inbox(relay: Harness) -> int:
 
 
 async def test_scheduled_message_is_sent_when_due(relay: Harness) -> None:
-    answer = await relay.call("POST", "/v1/messages", json={**message(), "send_at": TOMORROW})
-    assert answer.json["state"] == "scheduled"
+    response = await relay.call("POST", "/v1/messages", json={**message(), "send_at": TOMORROW})
+    assert response.json["state"] == "scheduled"
     await relay.deliver()
-    story = await relay.status(answer.json["id"])
-    assert (story["state"], story["send_at"], story["next_attempt_at"]) == ("scheduled", TOMORROW, TOMORROW)
+    history = await relay.status(response.json["id"])
+    assert (history["state"], history["send_at"], history["next_attempt_at"]) == ("scheduled", TOMORROW, TOMORROW)
     await relay.pass_time(DAY - 60)
     assert await inbox(relay) == 0
     await relay.pass_time(60)
-    assert (await relay.status(answer.json["id"]))["state"] == "sent"
+    assert (await relay.status(response.json["id"]))["state"] == "sent"
 
 
 def message() -> dict[str, Any]:
@@ -57,8 +57,8 @@ async def test_invalid_send_at_is_refused(relay: Harness, send_at: object, code:
 
 
 async def test_send_at_slightly_in_the_past_sends_now(relay: Harness) -> None:
-    answer = await relay.call("POST", "/v1/messages", json={**message(), "send_at": "2026-03-01T11:30:00Z"})
-    assert answer.json["state"] == "queued"
+    response = await relay.call("POST", "/v1/messages", json={**message(), "send_at": "2026-03-01T11:30:00Z"})
+    assert response.json["state"] == "queued"
 
 
 @pytest.mark.parametrize("is_recorded", [True, False])
@@ -67,8 +67,8 @@ async def test_cancelled_scheduled_message_is_never_sent(relay: Harness, is_reco
     if is_recorded:
         await relay.deliver()
     for _ in range(2):
-        answer = await relay.call("DELETE", f"/v1/messages/{name}")
-        assert (answer.status, answer.json) == (200, {"id": name, "state": "cancelled"})
+        response = await relay.call("DELETE", f"/v1/messages/{name}")
+        assert (response.status, response.json) == (200, {"id": name, "state": "cancelled"})
     assert (await relay.status(name))["state"] == "cancelled"
     await relay.deliver()
     await relay.pass_time(2 * DAY)
@@ -109,9 +109,9 @@ async def test_deferred_message_is_cancelled(relay: Harness, local: str) -> None
 async def test_cancelling_a_sent_message_returns_conflict(relay: Harness) -> None:
     name = await relay.send()
     await relay.deliver()
-    answer = await relay.call("DELETE", f"/v1/messages/{name}")
-    assert answer.error["code"] == "not_cancellable"
-    assert "sent" in answer.error["message"]
+    response = await relay.call("DELETE", f"/v1/messages/{name}")
+    assert response.error["code"] == "not_cancellable"
+    assert "sent" in response.error["message"]
 
 
 async def test_old_id_without_a_record_is_not_cancelled(relay: Harness) -> None:
@@ -123,8 +123,8 @@ async def test_old_id_without_a_record_is_not_cancelled(relay: Harness) -> None:
 async def test_scheduled_message_is_rescheduled(relay: Harness) -> None:
     name = await relay.send(send_at=TOMORROW, expires_in_seconds=3600)
     await relay.deliver()
-    answer = await relay.call("PATCH", f"/v1/messages/{name}", json={"send_at": "2026-03-04T12:00:00Z"})
-    assert answer.json == {"id": name, "state": "scheduled", "send_at": "2026-03-04T12:00:00Z"}
+    response = await relay.call("PATCH", f"/v1/messages/{name}", json={"send_at": "2026-03-04T12:00:00Z"})
+    assert response.json == {"id": name, "state": "scheduled", "send_at": "2026-03-04T12:00:00Z"}
     await relay.pass_time(2 * DAY)
     assert (await relay.status(name))["state"] == "scheduled"
     await relay.pass_time(DAY + 1)
@@ -166,12 +166,12 @@ async def test_operator_redrives_one_message(relay: Harness) -> None:
     path = f"/v1/messages/{name}/redrive"
     assert (await relay.call("POST", path)).error["code"] == "operators_only"
     body = {"sender": "other@example.com"}
-    answer = await relay.call("POST", path, json=body, client="boss")
-    assert (answer.status, answer.json["id"]) == (202, name)
+    response = await relay.call("POST", path, json=body, client="boss")
+    assert (response.status, response.json["id"]) == (202, name)
     assert (await relay.call("POST", path, client="boss")).error["code"] == "not_dead"
     await relay.pass_time(1)
-    story = await relay.status(name)
-    assert len(story["attempts"]) == 2
-    assert story["from"]["email"] == "other@example.com"
+    history = await relay.status(name)
+    assert len(history["attempts"]) == 2
+    assert history["from"]["email"] == "other@example.com"
     wrong = await relay.call("POST", path, json={"route": "pigeon", "sender": "x"}, client="boss")
     assert wrong.problems == [("unknown_route", "route"), ("invalid_address", "sender")]

@@ -74,8 +74,8 @@ async def test_all_problems_of_a_policy_are_reported(relay: Harness) -> None:
     first = await relay.call("POST", "/v1/clients", json={"name": "Shop", "policy": policy}, client="boss")
     assert first.problems == [("out_of_range", "policy.rate_per_minute")]
     del policy["rate_per_minute"]
-    answer = await relay.call("POST", "/v1/clients", json={"name": "Shop", "policy": policy}, client="boss")
-    assert sorted(answer.problems) == [
+    response = await relay.call("POST", "/v1/clients", json={"name": "Shop", "policy": policy}, client="boss")
+    assert sorted(response.problems) == [
         ("invalid_address", "policy.redirect_to"),
         ("invalid_value", "name"),
         ("invalid_value", "policy.ip_ranges[0]"),
@@ -87,20 +87,20 @@ async def test_all_problems_of_a_policy_are_reported(relay: Harness) -> None:
 
 
 async def test_misspelled_rule_suggests_the_right_name(relay: Harness) -> None:
-    answer = await relay.call("PATCH", "/v1/clients/app", json={"policy": {"sender": ["*"]}}, client="boss")
-    assert answer.problems == [("unknown_field", "policy.sender")]
-    assert "`senders`" in answer.error["message"]
+    response = await relay.call("PATCH", "/v1/clients/app", json={"policy": {"sender": ["*"]}}, client="boss")
+    assert response.problems == [("unknown_field", "policy.sender")]
+    assert "`senders`" in response.error["message"]
 
 
 async def test_rate_limit_headers_are_in_every_response(relay: Harness) -> None:
     await relay.call("PATCH", "/v1/clients/app", json={"policy": {"rate_per_minute": 600}}, client="boss")
     relay.clock.move(31)
-    answer = await relay.call("POST", "/v1/messages", json=message())
-    assert answer.headers["ratelimit-policy"] == '"default";q=600;w=60'
-    assert answer.headers["ratelimit"] == '"default";r=19;t=2'
+    response = await relay.call("POST", "/v1/messages", json=message())
+    assert response.headers["ratelimit-policy"] == '"default";q=600;w=60'
+    assert response.headers["ratelimit"] == '"default";r=19;t=2'
 
 
 @pytest.mark.parametrize("path", ["/v1/clients", "/v1/clients/app", "/v1/clients/app/keys"])
 async def test_only_operators_may(relay: Harness, path: str) -> None:
-    answer = await relay.call("GET" if path != "/v1/clients/app/keys" else "POST", path)
-    assert answer.error["code"] == "operators_only"
+    response = await relay.call("GET" if path != "/v1/clients/app/keys" else "POST", path)
+    assert response.error["code"] == "operators_only"

@@ -16,9 +16,9 @@ async def test_valid_key_is_accepted(relay: Harness, headers: dict[str, str]) ->
 
 @pytest.mark.parametrize("value", ["", "Bearer", "Basic YTpi", "Bearer relay_00000000_wrong", "Bearer x"])
 async def test_invalid_authorization_is_refused(relay: Harness, value: str) -> None:
-    answer = await relay.call("GET", "/v1/inbox", headers={"Authorization": value}, client=None)
-    assert answer.status == 401
-    assert answer.headers["www-authenticate"] == "Bearer"
+    response = await relay.call("GET", "/v1/inbox", headers={"Authorization": value}, client=None)
+    assert response.status == 401
+    assert response.headers["www-authenticate"] == "Bearer"
 
 
 async def test_only_a_digest_of_a_key_is_stored(relay: Harness) -> None:
@@ -46,8 +46,8 @@ async def test_message_is_visible_to_its_client_and_to_operators(relay: Harness)
     await relay.deliver()
     assert (await relay.status(name, client="boss"))["client"] == "app"
     for method, path in [("GET", ""), ("DELETE", "")]:
-        answer = await relay.call(method, f"/v1/messages/{name}{path}", client="other")
-        assert answer.error["code"] == "message_not_found"
+        response = await relay.call(method, f"/v1/messages/{name}{path}", client="other")
+        assert response.error["code"] == "message_not_found"
 
 
 async def test_unknown_id_is_not_found(relay: Harness) -> None:
@@ -61,9 +61,9 @@ async def test_policy_refusal_names_each_violated_rule(relay: Harness) -> None:
     policy = Policy(senders=("*@shop.example",), recipients=("*@example.org",), lanes=("bulk",), max_bytes=1000)
     await relay.add_client("limited", policy=policy)
     body = message(to=["ada@example.org", "eve@elsewhere.example"], lane="transactional", text="x" * 1000)
-    answer = await relay.call("POST", "/v1/messages", json=body, client="limited")
-    assert answer.status == 403
-    assert answer.problems == [
+    response = await relay.call("POST", "/v1/messages", json=body, client="limited")
+    assert response.status == 403
+    assert response.problems == [
         ("sender_not_allowed", "from"),
         ("recipient_not_allowed", "to[1]"),
         ("lane_not_allowed", "lane"),
@@ -77,14 +77,14 @@ async def test_redirect_policy_replaces_forbidden_recipients(relay: Harness) -> 
     await relay.add_client("staging", policy=policy)
     name = await relay.send("staging", to=["ada@example.org", "c@customer.example"], cc="d@customer.example")
     await relay.deliver()
-    story = await relay.status(name, client="staging")
-    assert [each["email"] for each in story["recipients"]] == ["ada@example.org", "team@example.org"]
+    history = await relay.status(name, client="staging")
+    assert [each["email"] for each in history["recipients"]] == ["ada@example.org", "team@example.org"]
 
 
 async def test_client_is_refused_from_other_ip_addresses(relay: Harness) -> None:
     await relay.add_client("office", policy=Policy(ip_ranges=("198.51.100.0/24", "2001:db8::/32")))
     for address, status in [("198.51.100.7:4711", 200), ("[2001:db8::1]:80", 200), ("203.0.113.1", 403), ("", 403)]:
-        answer = await relay.call(
+        response = await relay.call(
             "GET", "/v1/inbox", headers={"x-forwarded-for": f"1.2.3.4, {address}"}, client="office"
         )
-        assert answer.status == status
+        assert response.status == status

@@ -5,15 +5,15 @@ import re
 import pytest
 
 from relay.api.resources.console import FOLDER
-from tests.api.harness import Answer, Harness
+from tests.api.harness import ApiResponse, Harness
 
 PAGES = ("/console", "/inbox")
 
 
-async def fetch(relay: Harness, path: str, **headers: str) -> Answer:
-    answer = await relay.call("GET", path, client=None, headers=headers)
-    assert answer.headers["x-content-type-options"] == "nosniff"
-    return answer
+async def fetch(relay: Harness, path: str, **headers: str) -> ApiResponse:
+    response = await relay.call("GET", path, client=None, headers=headers)
+    assert response.headers["x-content-type-options"] == "nosniff"
+    return response
 
 
 async def assets(relay: Harness) -> str:
@@ -26,10 +26,10 @@ async def assets(relay: Harness) -> str:
 
 @pytest.mark.parametrize("page", PAGES)
 async def test_page_needs_no_key_and_contains_no_placeholder(relay: Harness, page: str) -> None:
-    answer = await fetch(relay, page)
-    assert (answer.status, answer.headers["content-type"]) == (200, "text/html")
-    assert b"{{" not in answer.body
-    assert answer.headers["cache-control"] == "no-cache"
+    response = await fetch(relay, page)
+    assert (response.status, response.headers["content-type"]) == (200, "text/html")
+    assert b"{{" not in response.body
+    assert response.headers["cache-control"] == "no-cache"
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -39,9 +39,9 @@ async def test_every_file_of_a_page_has_its_type_and_is_immutable(relay: Harness
     assert {path.rpartition(".")[2] for path in files} == {"css", "js", "svg"}
     types = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
     for path in files:
-        answer = await fetch(relay, path)
-        assert (answer.status, answer.headers["content-type"]) == (200, types[path.rpartition(".")[2]])
-        assert answer.headers["cache-control"] == "public, max-age=31536000, immutable"
+        response = await fetch(relay, path)
+        assert (response.status, response.headers["content-type"]) == (200, types[path.rpartition(".")[2]])
+        assert response.headers["cache-control"] == "public, max-age=31536000, immutable"
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -53,14 +53,14 @@ async def test_page_with_a_matching_etag_is_not_sent_again(relay: Harness, page:
 
 
 async def test_file_of_another_version_is_not_cached(relay: Harness) -> None:
-    answer = await fetch(relay, "/console/assets/0123456789abcdef/js/dom.js")
-    assert (answer.status, answer.headers["cache-control"]) == (200, "no-cache")
+    response = await fetch(relay, "/console/assets/0123456789abcdef/js/dom.js")
+    assert (response.status, response.headers["cache-control"]) == (200, "no-cache")
 
 
 @pytest.mark.parametrize("path", ["js/none.js", "", "../api/console.py", "%2e%2e/api/console.py", "console.html", "js"])
 async def test_unknown_path_or_path_outside_the_folder_is_not_found(relay: Harness, path: str) -> None:
-    answer = await fetch(relay, f"{await assets(relay)}/{path}")
-    assert (answer.status, answer.error["code"]) == (404, "not_found")
+    response = await fetch(relay, f"{await assets(relay)}/{path}")
+    assert (response.status, response.error["code"]) == (404, "not_found")
 
 
 @pytest.mark.parametrize("page", [*PAGES, "/console/assets/x/js/dom.js"])

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.api.harness import BASE, Answer, Harness, file
+from tests.api.harness import BASE, ApiResponse, Harness, file
 
 PIXEL = b"\x89PNG\r\n\x1a\n"
 INLINE = file(PIXEL, name="logo.png", type="image/png", disposition="inline", content_id="logo@shop")
@@ -18,7 +18,7 @@ async def delivered(relay: Harness, **fields: Any) -> str:
     return name
 
 
-async def framed(relay: Harness, html_url: str) -> Answer:
+async def framed(relay: Harness, html_url: str) -> ApiResponse:
     assert html_url.startswith(BASE)
     return await relay.call("GET", html_url.removeprefix(BASE), client=None)
 
@@ -32,18 +32,18 @@ async def test_content_is_returned_as_submitted(relay: Harness) -> None:
     found = {each["name"]: (each["type"], each["size"], each["disposition"]) for each in body["attachments"]}
     assert found == {"Größe €.csv": ("text/csv", 3, "attachment"), "logo.png": ("image/png", 8, "inline")}
     for number, each in enumerate(body["attachments"]):
-        answer = await relay.call("GET", f"/v1/messages/{name}/attachments/{number}")
-        assert answer.body == (b"a,b" if each["name"].endswith("csv") else PIXEL)
-        assert answer.headers["content-type"] == "application/octet-stream"
-        assert answer.headers["content-disposition"].startswith("attachment; filename*=UTF-8''")
+        response = await relay.call("GET", f"/v1/messages/{name}/attachments/{number}")
+        assert response.body == (b"a,b" if each["name"].endswith("csv") else PIXEL)
+        assert response.headers["content-type"] == "application/octet-stream"
+        assert response.headers["content-disposition"].startswith("attachment; filename*=UTF-8''")
 
 
 async def test_source_is_the_message_without_bcc(relay: Harness) -> None:
     name = await delivered(relay, bcc="secret@example.org")
-    answer = await relay.call("GET", f"/v1/messages/{name}/source")
-    assert answer.headers["content-type"] == "message/rfc822"
-    assert b"Subject: Order 4711\r\n" in answer.body
-    assert b"secret" not in answer.body
+    response = await relay.call("GET", f"/v1/messages/{name}/source")
+    assert response.headers["content-type"] == "message/rfc822"
+    assert b"Subject: Order 4711\r\n" in response.body
+    assert b"secret" not in response.body
 
 
 async def test_content_in_a_blob_is_returned(relay: Harness) -> None:
@@ -97,16 +97,16 @@ async def test_html_preview_contains_images_and_blocks_active_content(relay: Har
         '<LINK rel="preconnect" href="https://evil.example"><img src="cid:logo@shop"><img src="cid:other">'
         """<iframe src="https://evil.example"></iframe><A title=">" HREF = "https://evil.example">href=1</A>"""
     )
-    answer = await framed(relay, await html_url(relay, html=html, attachments=[INLINE]))
-    assert (answer.status, answer.headers["content-type"]) == (200, "text/html")
-    assert b"<link" not in answer.body.lower()
-    assert b"<iframe" not in answer.body.lower()
-    assert b"""<A title=">" data-href = "https://evil.example">href=1</A>""" in answer.body
-    assert b'<img src="data:image/png;base64,iVBORw0KGgo="><img src="cid:other">' in answer.body
-    policy = answer.headers["content-security-policy"].split("; ")
+    response = await framed(relay, await html_url(relay, html=html, attachments=[INLINE]))
+    assert (response.status, response.headers["content-type"]) == (200, "text/html")
+    assert b"<link" not in response.body.lower()
+    assert b"<iframe" not in response.body.lower()
+    assert b"""<A title=">" data-href = "https://evil.example">href=1</A>""" in response.body
+    assert b'<img src="data:image/png;base64,iVBORw0KGgo="><img src="cid:other">' in response.body
+    policy = response.headers["content-security-policy"].split("; ")
     assert {"default-src 'none'", "img-src data:", "sandbox", "form-action 'none'", "base-uri 'none'"} <= set(policy)
-    assert "allow" not in answer.headers["content-security-policy"]
-    assert answer.headers["cache-control"] == "no-store"
+    assert "allow" not in response.headers["content-security-policy"]
+    assert response.headers["cache-control"] == "no-store"
 
 
 @both
@@ -177,9 +177,9 @@ async def test_template_preview_has_a_html_link(relay: Harness) -> None:
     path, variables = "/v1/templates/hello/preview", {"variables": {"name": "A & <b>"}}
     url = (await relay.call("POST", path, json=variables)).json["html_url"]
     await relay.call("PUT", "/v1/templates/hello", json={**body, "html": "<p>other</p>"}, client="boss")
-    answer = await framed(relay, url)
-    assert (answer.status, "sandbox" in answer.headers["content-security-policy"]) == (200, True)
-    assert b"<p>Hello A &amp; &lt;b&gt;</p>" in answer.body
+    response = await framed(relay, url)
+    assert (response.status, "sandbox" in response.headers["content-security-policy"]) == (200, True)
+    assert b"<p>Hello A &amp; &lt;b&gt;</p>" in response.body
     assert (await framed(relay, url.replace("name", "eman"))).error["code"] == "link_not_valid"
     long = {"variables": {"name": "x" * 5000}}
     assert (await relay.call("POST", path, json=long)).json["html_url"] is None

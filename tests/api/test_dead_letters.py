@@ -14,10 +14,10 @@ async def letters(relay: Harness, code: str = "recipient_refused") -> list[Any]:
     found = []
     path = f"/v1/deadletters?code={code}"
     while path:
-        answer = await relay.call("GET", path, client="boss")
-        assert answer.status == 200
-        found += answer.json["value"]
-        path = answer.json.get("next_link", "").partition("relay.example")[2]
+        response = await relay.call("GET", path, client="boss")
+        assert response.status == 200
+        found += response.json["value"]
+        path = response.json.get("next_link", "").partition("relay.example")[2]
     return found
 
 
@@ -53,16 +53,16 @@ async def test_redriving_twice_sends_once(relay: Harness) -> None:
     assert (await relay.call("POST", REDRIVE, json=body, client="boss")).json == {"redriven": 0, "is_more": False}
     assert await letters(relay) == []
     await relay.pass_time(1)
-    story = await relay.status(name)
-    assert story["from"] == {"email": "other@example.com", "name": "Shop"}
-    assert len(story["attempts"]) == 2
+    history = await relay.status(name)
+    assert history["from"] == {"email": "other@example.com", "name": "Shop"}
+    assert len(history["attempts"]) == 2
     assert [each["id"] for each in await letters(relay)] == [name]
 
 
 async def test_all_dead_letters_of_a_cause_are_redriven_in_one_call(relay: Harness) -> None:
     names = [await dead(relay) for _ in range(3)]
-    answer = await relay.call("POST", REDRIVE, json={"code": "recipient_refused"}, client="boss")
-    assert answer.json == {"redriven": 3, "is_more": False}
+    response = await relay.call("POST", REDRIVE, json={"code": "recipient_refused"}, client="boss")
+    assert response.json == {"redriven": 3, "is_more": False}
     await relay.pass_time(1)
     assert {len((await relay.status(name))["attempts"]) for name in names} == {2}
 
@@ -71,14 +71,14 @@ async def test_message_that_is_not_dead_is_skipped(relay: Harness) -> None:
     name = await relay.send()
     await relay.deliver()
     waiting = await relay.send()
-    answer = await relay.call("POST", REDRIVE, json={"ids": [name, waiting]}, client="boss")
-    assert answer.json == {"redriven": 0, "is_more": False}
+    response = await relay.call("POST", REDRIVE, json={"ids": [name, waiting]}, client="boss")
+    assert response.json == {"redriven": 0, "is_more": False}
 
 
 async def test_discarding_leaves_the_record(relay: Harness) -> None:
     name = await dead(relay)
-    answer = await relay.call("POST", "/v1/deadletters/discard", json={"ids": [name]}, client="boss")
-    assert answer.json == {"discarded": 1, "is_more": False}
+    response = await relay.call("POST", "/v1/deadletters/discard", json={"ids": [name]}, client="boss")
+    assert response.json == {"discarded": 1, "is_more": False}
     assert await letters(relay) == []
     assert (await relay.status(name))["state"] == "failed"
 
@@ -99,22 +99,22 @@ async def test_discarding_leaves_the_record(relay: Harness) -> None:
     ],
 )
 async def test_invalid_choice_is_refused(relay: Harness, body: Any, problems: list[tuple[str, str]]) -> None:
-    answer = await relay.call("POST", REDRIVE, json=body, client="boss")
-    assert answer.problems == problems
+    response = await relay.call("POST", REDRIVE, json=body, client="boss")
+    assert response.problems == problems
 
 
 async def test_unknown_cause_and_unknown_id_are_refused(relay: Harness) -> None:
     assert (await relay.call("GET", "/v1/deadletters?code=luck", client="boss")).problems == [
         ("invalid_choice", "code")
     ]
-    answer = await relay.call("POST", REDRIVE, json={"ids": ["msg_x"]}, client="boss")
-    assert answer.error["code"] == "message_not_found"
+    response = await relay.call("POST", REDRIVE, json={"ids": ["msg_x"]}, client="boss")
+    assert response.error["code"] == "message_not_found"
 
 
 @pytest.mark.parametrize("path", ["", "/redrive", "/discard"])
 async def test_dead_letters_are_for_operators_only(relay: Harness, path: str) -> None:
-    answer = await relay.call("POST" if path else "GET", f"/v1/deadletters{path}", json={"code": "expired"})
-    assert answer.error["code"] == "operators_only"
+    response = await relay.call("POST" if path else "GET", f"/v1/deadletters{path}", json={"code": "expired"})
+    assert response.error["code"] == "operators_only"
 
 
 async def test_causes_are_explained_to_every_client(relay: Harness) -> None:

@@ -17,9 +17,9 @@ from tests.api.harness import Harness
 
 
 async def examined(relay: Harness) -> tuple[str, list[dict[str, Any]]]:
-    answer = await relay.call("GET", "/v1/doctor", client="boss")
-    assert answer.status == 200, answer.body
-    return answer.json["health"], answer.json["value"]
+    response = await relay.call("GET", "/v1/doctor", client="boss")
+    assert response.status == 200, response.body
+    return response.json["health"], response.json["value"]
 
 
 def faults(findings: list[dict[str, Any]]) -> list[tuple[str, str]]:

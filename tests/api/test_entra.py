@@ -35,8 +35,8 @@ def principal(claims: Mapping[str, str], provider: str = "aad") -> Mapping[str, 
 
 
 async def who(relay: Harness, headers: Mapping[str, str]) -> tuple[int, str]:
-    answer = await relay.call("GET", "/v1/me", headers=headers, client=None)
-    return answer.status, answer.json["name"] if answer.status == 200 else answer.error["code"]
+    response = await relay.call("GET", "/v1/me", headers=headers, client=None)
+    return response.status, response.json["name"] if response.status == 200 else response.error["code"]
 
 
 async def test_signed_in_user_needs_no_key(behind: Harness) -> None:
@@ -64,15 +64,15 @@ async def test_wrong_key_is_refused_despite_a_sign_in(behind: Harness) -> None:
     ("site", "status"), [("same-origin", 200), ("none", 200), ("cross-site", 403), ("same-site", 403)]
 )
 async def test_cross_site_request_with_a_sign_in_is_refused(behind: Harness, site: str, status: int) -> None:
-    answer = await behind.call("POST", "/v1/routes/capture/hold", headers=signed_in(Sec_Fetch_Site=site), client=None)
-    assert answer.status == status
+    response = await behind.call("POST", "/v1/routes/capture/hold", headers=signed_in(Sec_Fetch_Site=site), client=None)
+    assert response.status == status
     [route] = (await behind.call("GET", "/v1/routes", client="boss")).json["value"]
     assert route["state"] == ("held" if status == 200 else "active")
 
 
 async def test_key_works_from_any_origin(behind: Harness) -> None:
-    answer = await behind.call("POST", "/v1/messages", json=message(), headers={"Sec-Fetch-Site": "cross-site"})
-    assert answer.status == 202
+    response = await behind.call("POST", "/v1/messages", json=message(), headers={"Sec-Fetch-Site": "cross-site"})
+    assert response.status == 202
 
 
 @pytest.mark.parametrize("name", ["appid", "azp", "oid"])
@@ -96,8 +96,8 @@ async def test_other_identity_provider_is_refused(behind: Harness, provider: str
 )
 async def test_cross_site_request_of_an_old_browser_is_refused(behind: Harness, origin: str, status: int) -> None:
     headers = {**signed_in(), "Origin": origin}
-    answer = await behind.call("POST", "/v1/routes/capture/hold", headers=headers, client=None)
-    assert answer.status == status
+    response = await behind.call("POST", "/v1/routes/capture/hold", headers=headers, client=None)
+    assert response.status == status
 
 
 async def test_right_key_works_from_a_throttled_address(relay: Harness) -> None:

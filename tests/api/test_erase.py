@@ -13,9 +13,9 @@ GONE = (410, "message_erased")
 
 
 async def erase(relay: Harness, recipient: str = ADA, **fields: Any) -> Any:
-    answer = await relay.call("POST", "/v1/erase", json={"recipient": recipient, **fields}, client="boss")
-    assert answer.status == 200, answer.body
-    return answer.json
+    response = await relay.call("POST", "/v1/erase", json={"recipient": recipient, **fields}, client="boss")
+    assert response.status == 200, response.body
+    return response.json
 
 
 async def erased(relay: Harness, **fields: Any) -> str:
@@ -79,8 +79,8 @@ async def test_content_of_an_erased_message_is_gone(relay: Harness, text: str) -
     shown = (await relay.call("GET", f"/v1/messages/{name}/content")).json["html_url"]
     await erase(relay)
     for path in ("content", "source", "attachments/0"):
-        answer = await relay.call("GET", f"/v1/messages/{name}/{path}")
-        assert (answer.status, answer.error["code"]) == GONE
+        response = await relay.call("GET", f"/v1/messages/{name}/{path}")
+        assert (response.status, response.error["code"]) == GONE
     framed = await relay.call("GET", shown.removeprefix(BASE), client=None)
     assert (framed.status, framed.error["code"]) == GONE
 
@@ -90,8 +90,8 @@ async def test_erased_message_cannot_be_redriven(relay: Harness) -> None:
     alone = await erased(relay, to="rejected@relay.test", cc=ADA)
     assert (await relay.status(alone))["state"] == "failed"
     for each in (name, alone):
-        answer = await relay.call("POST", f"/v1/messages/{each}/redrive", json={}, client="boss")
-        assert (answer.status, answer.error["code"]) == GONE
+        response = await relay.call("POST", f"/v1/messages/{each}/redrive", json={}, client="boss")
+        assert (response.status, response.error["code"]) == GONE
     body = {"ids": [name, alone]}
     assert (await relay.call("POST", "/v1/deadletters/redrive", json=body, client="boss")).json["redriven"] == 0
     assert (await relay.call("GET", "/v1/deadletters", client="boss")).json["value"] == []
@@ -135,15 +135,15 @@ async def test_erasure_keeps_suppressions(relay: Harness) -> None:
     ],
 )
 async def test_every_problem_is_reported(relay: Harness, body: Any, problems: list[tuple[str, str]]) -> None:
-    answer = await relay.call("POST", "/v1/erase", json=body, client="boss")
-    assert (answer.status, answer.problems) == (400, problems)
+    response = await relay.call("POST", "/v1/erase", json=body, client="boss")
+    assert (response.status, response.problems) == (400, problems)
 
 
 async def test_only_operators_may(relay: Harness) -> None:
     await relay.send()
     await relay.deliver()
-    answer = await relay.call("POST", "/v1/erase", json={"recipient": ADA})
-    assert (answer.status, answer.error["code"]) == (403, "operators_only")
+    response = await relay.call("POST", "/v1/erase", json={"recipient": ADA})
+    assert (response.status, response.error["code"]) == (403, "operators_only")
 
 
 async def test_erasure_continues_from_a_cursor(relay: Harness) -> None:

@@ -21,17 +21,17 @@ from relay.core.outcomes import CAUSES
 from relay.journal.record_rows import partition
 from relay.journal.records import TABLE
 from relay.platform.storage.ports import Entity
-from tests.api.harness import BASE, Answer, Harness, file, message
+from tests.api.harness import BASE, ApiResponse, Harness, file, message
 
 ROOT = Path(__file__).parent.parent.parent
 
-type Provoke = Callable[[Harness], Awaitable[Answer]]
+type Provoke = Callable[[Harness], Awaitable[ApiResponse]]
 
 
 def fields(**values: Any) -> Provoke:
     """A message with these fields."""
 
-    async def provoke(relay: Harness) -> Answer:
+    async def provoke(relay: Harness) -> ApiResponse:
         return await relay.call("POST", "/v1/messages", json=message(**values))
 
     return provoke
@@ -40,7 +40,7 @@ def fields(**values: Any) -> Provoke:
 def request(method: str, path: str, **options: Any) -> Provoke:
     """Any other call."""
 
-    async def provoke(relay: Harness) -> Answer:
+    async def provoke(relay: Harness) -> ApiResponse:
         return await relay.call(method, path, **options)
 
     return provoke
@@ -49,7 +49,7 @@ def request(method: str, path: str, **options: Any) -> Provoke:
 def under(policy: Policy, **values: Any) -> Provoke:
     """A message of a client with this policy."""
 
-    async def provoke(relay: Harness) -> Answer:
+    async def provoke(relay: Harness) -> ApiResponse:
         await relay.add_client("limited", policy=policy)
         return await relay.call("POST", "/v1/messages", json=message(**values), client="limited")
 
@@ -59,7 +59,7 @@ def under(policy: Policy, **values: Any) -> Provoke:
 def beyond(policy: Policy) -> Provoke:
     """Two messages of a client that may send one."""
 
-    async def provoke(relay: Harness) -> Answer:
+    async def provoke(relay: Harness) -> ApiResponse:
         await relay.add_client("limited", policy=policy)
         await relay.send("limited")
         return await relay.call("POST", "/v1/messages", json=message(), client="limited")
@@ -67,13 +67,13 @@ def beyond(policy: Policy) -> Provoke:
     return provoke
 
 
-async def three_keys(relay: Harness) -> Answer:
+async def three_keys(relay: Harness) -> ApiResponse:
     """A second key, and a third."""
     await relay.call("POST", "/v1/clients/app/keys", client="boss")
     return await relay.call("POST", "/v1/clients/app/keys", client="boss")
 
 
-async def wrong_keys(relay: Harness) -> Answer:
+async def wrong_keys(relay: Harness) -> ApiResponse:
     """More wrong keys than one address may try."""
     wrong = {"Authorization": "Bearer relay_00000000_wrong", "X-Forwarded-For": "203.0.113.9"}
     for _ in range(20):
@@ -84,15 +84,15 @@ async def wrong_keys(relay: Harness) -> Answer:
 def keyed(*payloads: dict[str, Any], key: str = "k") -> Provoke:
     """Messages under the same Idempotency-Key."""
 
-    async def provoke(relay: Harness) -> Answer:
+    async def provoke(relay: Harness) -> ApiResponse:
         for payload in payloads:
-            answer = await relay.call("POST", "/v1/messages", json=payload, headers={"Idempotency-Key": key})
-        return answer
+            response = await relay.call("POST", "/v1/messages", json=payload, headers={"Idempotency-Key": key})
+        return response
 
     return provoke
 
 
-async def key_in_use(relay: Harness) -> Answer:
+async def key_in_use(relay: Harness) -> ApiResponse:
     relay.queues.is_away = True
     relay.tables.failing = frozenset(("merge",))  # so that the reservation cannot be given back
     await keyed(message())(relay)
@@ -100,20 +100,20 @@ async def key_in_use(relay: Harness) -> Answer:
     return await keyed(message())(relay)
 
 
-async def busy(relay: Harness) -> Answer:
+async def busy(relay: Harness) -> ApiResponse:
     harness = await Harness({"RELAY_MAX_WAITING_MESSAGES": "32"}).start()
     harness.queues.gate = asyncio.Event()
     calls = [asyncio.create_task(harness.call("POST", "/v1/messages", json=message())) for _ in range(80)]
     [first, *_], _ = await asyncio.wait(calls, return_when=asyncio.FIRST_COMPLETED)
     harness.queues.gate.set()
-    answers = await asyncio.gather(*calls)
-    assert [answer.status for answer in answers].count(202) == 32
+    responses = await asyncio.gather(*calls)
+    assert [response.status for response in responses].count(202) == 32
     assert harness.waiting == 1
-    answer: Answer = first.result()
-    return answer
+    response: ApiResponse = first.result()
+    return response
 
 
-async def upload_used(relay: Harness) -> Answer:
+async def upload_used(relay: Harness) -> ApiResponse:
     name = await uploaded(relay, "")
     await relay.send(attachments=[{"id": name}])
     return await relay.call("DELETE", f"/v1/attachments/{name}")
@@ -121,32 +121,32 @@ async def upload_used(relay: Harness) -> Answer:
 
 async def uploaded(relay: Harness, query: str) -> str:
     """The id of an upload; with `&parts=true` of one that is only begun."""
-    answer = await relay.call("POST", f"/v1/attachments?name=a.txt{query}", body=b"" if query else b"hello")
-    return str(answer.json["id"])
+    response = await relay.call("POST", f"/v1/attachments?name=a.txt{query}", body=b"" if query else b"hello")
+    return str(response.json["id"])
 
 
 def of_upload(method: str, path: str, query: str = "", body: bytes | None = None) -> Provoke:
     """A call about an upload."""
 
-    async def provoke(relay: Harness) -> Answer:
+    async def provoke(relay: Harness) -> ApiResponse:
         return await relay.call(method, f"/v1/attachments/{await uploaded(relay, query)}{path}", body=body)
 
     return provoke
 
 
-async def storage_unavailable(relay: Harness) -> Answer:
+async def storage_unavailable(relay: Harness) -> ApiResponse:
     relay.queues.is_away = True
     return await relay.call("POST", "/v1/messages", json=message())
 
 
-async def message_erased(relay: Harness) -> Answer:
+async def message_erased(relay: Harness) -> ApiResponse:
     name = await relay.send()
     await relay.deliver()
     await relay.call("POST", "/v1/erase", json={"recipient": "ada@example.org"}, client="boss")
     return await relay.call("GET", f"/v1/messages/{name}/content")
 
 
-async def newer_version(relay: Harness) -> Answer:
+async def newer_version(relay: Harness) -> ApiResponse:
     name = await relay.send()
     await relay.deliver()
     row = Entity(partition=partition(ids.parse(name).batch), row="batch", properties={"content": b'{"relay":2}'})
@@ -157,7 +157,7 @@ async def newer_version(relay: Harness) -> Answer:
 def waited(local: str) -> Provoke:
     """Waiting for a message that will not be sent."""
 
-    async def provoke(relay: Harness) -> Answer:
+    async def provoke(relay: Harness) -> ApiResponse:
         begun = await relay.call("POST", "/v1/messages?wait=sent", json=message(to=f"{local}@relay.test"))
         await relay.deliver()
         return await relay.call("GET", begun.headers["location"].removeprefix(BASE), client=None)
@@ -165,7 +165,7 @@ def waited(local: str) -> Provoke:
     return provoke
 
 
-async def bounced(relay: Harness) -> Answer:
+async def bounced(relay: Harness) -> ApiResponse:
     """Waiting for the delivery of a message that bounced."""
     begun = await relay.call("POST", "/v1/messages?wait=delivered", json=message())
     await relay.deliver()
@@ -174,7 +174,7 @@ async def bounced(relay: Harness) -> Answer:
     return await relay.call("GET", begun.headers["location"].removeprefix(BASE), client=None)
 
 
-async def sent_already(relay: Harness) -> Answer:
+async def sent_already(relay: Harness) -> ApiResponse:
     name = await relay.send()
     await relay.deliver()
     return await relay.call("DELETE", f"/v1/messages/{name}")
@@ -183,7 +183,7 @@ async def sent_already(relay: Harness) -> Answer:
 def change(method: str, path: str, body: Any, client: str = "app", *, is_delivered: bool = True) -> Provoke:
     """A change of a message that was sent, or that lies on the queue."""
 
-    async def provoke(relay: Harness) -> Answer:
+    async def provoke(relay: Harness) -> ApiResponse:
         name = await relay.send(send_at="2026-03-02T12:00:00Z" if not is_delivered else None)
         if is_delivered:
             await relay.deliver()
@@ -192,7 +192,7 @@ def change(method: str, path: str, body: Any, client: str = "app", *, is_deliver
     return provoke
 
 
-async def bug(relay: Harness) -> Answer:
+async def bug(relay: Harness) -> ApiResponse:
     async def broken(call: Call) -> Response:
         raise ZeroDivisionError
 
@@ -200,25 +200,25 @@ async def bug(relay: Harness) -> Answer:
     operations = Operations({"/v1/broken": Tag(name="Test", operations=(operation,))})
     response = await Api(relay.relay, operations).handle(Request(method="GET", path="/v1/broken"))
     headers = {name.lower(): value for name, value in response.headers.items()}
-    return Answer(status=response.status, headers=headers, body=response.body)
+    return ApiResponse(status=response.status, headers=headers, body=response.body)
 
 
-async def too_large(relay: Harness) -> Answer:
+async def too_large(relay: Harness) -> ApiResponse:
     harness = await Harness({"RELAY_MAX_MESSAGE_BYTES": "10000"}).start()
     return await harness.call("POST", "/v1/messages", json=message(text="x" * 10_000))
 
 
-async def unsigned(relay: Harness) -> Answer:
+async def unsigned(relay: Harness) -> ApiResponse:
     harness = await Harness({"RELAY_EVENT_GRID_SECRET": "setting:GRID", "GRID": "s3cret"}).start()
     return await harness.call("POST", "/v1/events/acs", json=[], client=None)
 
 
-async def lists_away(relay: Harness) -> Answer:
+async def lists_away(relay: Harness) -> ApiResponse:
     routes = {"sendgrid": {"provider": "sendgrid", "base_url": "http://127.0.0.1:9", "api_key": "setting:KEY"}}
     harness = await Harness({"RELAY_ROUTES": json.dumps(routes), "KEY": "SG.x"}).start()
-    answer = await harness.call("POST", "/v1/suppressions/sync", json={"route": "sendgrid"}, client="boss")
+    response = await harness.call("POST", "/v1/suppressions/sync", json={"route": "sendgrid"}, client="boss")
     await harness.relay.close()
-    return answer
+    return response
 
 
 DEEP: Any = {}
@@ -226,12 +226,12 @@ for _ in range(20):
     DEEP = {"a": DEEP}
 
 
-async def content_not_found(relay: Harness) -> Answer:
+async def content_not_found(relay: Harness) -> ApiResponse:
     name = await relay.send()
     return await relay.call("GET", f"/v1/messages/{name}/content")
 
 
-async def cross_site(relay: Harness) -> Answer:
+async def cross_site(relay: Harness) -> ApiResponse:
     behind = await Harness({"WEBSITE_AUTH_ENABLED": "true"}).start()
     headers = {"Sec-Fetch-Site": "cross-site", "X-MS-CLIENT-PRINCIPAL": "e30="}
     return await behind.call("POST", "/v1/messages", json=message(), headers=headers, client=None)
@@ -240,7 +240,7 @@ async def cross_site(relay: Harness) -> Answer:
 def of_template(text: str) -> Provoke:
     """A message of a template with this text, without variables."""
 
-    async def provoke(relay: Harness) -> Answer:
+    async def provoke(relay: Harness) -> ApiResponse:
         await relay.call("PUT", "/v1/templates/welcome", json={"text": text}, client="boss")
         return await relay.call("POST", "/v1/messages", json=message(text=None, template="welcome"))
 
@@ -358,12 +358,12 @@ WITHOUT_RETRY_AFTER = {
 @pytest.mark.parametrize("code", PROVOKED)
 async def test_each_error_code_occurs(relay: Harness, code: str) -> None:
     status, provoke = PROVOKED[code]
-    answer = await provoke(relay)
-    assert answer.status == status, answer.body
-    said = {answer.error["code"], *(detail["code"] for detail in answer.error["details"])}
+    response = await provoke(relay)
+    assert response.status == status, response.body
+    said = {response.error["code"], *(detail["code"] for detail in response.error["details"])}
     assert code in said
     if status in (409, 429, 503) and code not in WITHOUT_RETRY_AFTER:
-        assert int(answer.headers["retry-after"]) >= 1
+        assert int(response.headers["retry-after"]) >= 1
 
 
 def test_every_error_code_has_a_case() -> None:

@@ -10,7 +10,7 @@ from relay.events.provider_events import QUEUE
 from standins.acs.events import EventGrid, as_cloud_event
 from standins.inbox import Address, Mail
 from standins.sendgrid.events import EventWebhook
-from tests.api.harness import NOON, Answer, Harness
+from tests.api.harness import NOON, ApiResponse, Harness
 from tests.doubles import Clock
 
 SAMPLES = Path(__file__).parents[1] / "samples" / "bounces"
@@ -27,13 +27,13 @@ class Vendors(Harness):
         self.grid = EventGrid(clock)
         super().__init__({**SECRET, "RELAY_SENDGRID_EVENT_KEYS": self.sendgrid.public_key})
 
-    async def post_sendgrid(self, events: Any, **headers: str) -> Answer:
+    async def post_sendgrid(self, events: Any, **headers: str) -> ApiResponse:
         body = msgspec.json.encode(events)
         return await self.call(
             "POST", "/v1/events/sendgrid", body=body, headers={**self.sendgrid.sign(body), **headers}, client=None
         )
 
-    async def post_grid(self, events: Any, **headers: str) -> Answer:
+    async def post_grid(self, events: Any, **headers: str) -> ApiResponse:
         return await self.call("POST", "/v1/events/acs", json=events, headers={**KEY, **headers}, client=None)
 
     async def apply(self) -> None:
@@ -47,13 +47,13 @@ class Vendors(Harness):
         """A message that was sent, as a vendor has it."""
         name = await self.send(**fields)
         await self.deliver()
-        story = await self.status(name)
+        history = await self.status(name)
         return Mail(
             id="14c5d75ce93.dfd.64b469.filter0001.16648.5515E0B88.0",
             accepted_at=self.clock(),
             sender=Address(address="orders@example.com"),
             to=(),
-            envelope=tuple(recipient["email"] for recipient in story["recipients"]),
+            envelope=tuple(recipient["email"] for recipient in history["recipients"]),
             subject="x",
             relay_id=name,
             fields={
@@ -72,18 +72,18 @@ async def vendors() -> Vendors:
 
 async def ends(vendors: Vendors, mail: Mail) -> list[tuple[str, str | None, str | None]]:
     await vendors.apply()
-    story = await vendors.status(str(mail.relay_id))
-    return [(each["state"], each.get("code"), each.get("bounce_class")) for each in story["recipients"]]
+    history = await vendors.status(str(mail.relay_id))
+    return [(each["state"], each.get("code"), each.get("bounce_class")) for each in history["recipients"]]
 
 
 async def test_sendgrid_events_are_recorded_for_each_recipient(vendors: Vendors) -> None:
     mail = await vendors.sent(to=["ada@example.org", "bob@example.org"])
     ada, bob = vendors.sendgrid.events([mail], "delivered"), vendors.sendgrid.events([mail], "bounce")
-    answer = await vendors.post_sendgrid([ada[0], bob[1], {"event": "delivered", "email": "x@y.example"}])
-    assert (answer.status, answer.json) == (200, {"accepted": 2, "skipped": 1})
+    response = await vendors.post_sendgrid([ada[0], bob[1], {"event": "delivered", "email": "x@y.example"}])
+    assert (response.status, response.json) == (200, {"accepted": 2, "skipped": 1})
     assert await ends(vendors, mail) == [("delivered", None, None), ("bounced", "5.1.1", "address")]
-    story = await vendors.status(str(mail.relay_id))
-    assert {(each["kind"], each["attempt"]) for each in story["events"]} == {("delivered", 1), ("bounced", 1)}
+    history = await vendors.status(str(mail.relay_id))
+    assert {(each["kind"], each["attempt"]) for each in history["events"]} == {("delivered", 1), ("bounced", 1)}
 
 
 async def test_thousands_of_events_in_one_post_are_accepted(vendors: Vendors) -> None:
@@ -105,8 +105,8 @@ async def test_thousands_of_events_in_one_post_are_accepted(vendors: Vendors) ->
     ],
 )
 async def test_unsigned_post_is_refused(vendors: Vendors, headers: dict[str, str]) -> None:
-    answer = await vendors.post_sendgrid([{"event": "delivered"}], **headers)
-    assert (answer.status, answer.error["code"]) == (403, "bad_signature")
+    response = await vendors.post_sendgrid([{"event": "delivered"}], **headers)
+    assert (response.status, response.error["code"]) == (403, "bad_signature")
     assert vendors.queues.calls["put"] == 0
 
 
@@ -114,8 +114,8 @@ async def test_old_post_is_refused(vendors: Vendors) -> None:
     body = b"[]"
     headers = vendors.sendgrid.sign(body)
     vendors.clock.move(26 * 3600)
-    answer = await vendors.call("POST", "/v1/events/sendgrid", body=body, headers=headers, client=None)
-    assert answer.error["code"] == "bad_signature"
+    response = await vendors.call("POST", "/v1/events/sendgrid", body=body, headers=headers, client=None)
+    assert response.error["code"] == "bad_signature"
 
 
 @pytest.mark.parametrize(
@@ -123,23 +123,23 @@ async def test_old_post_is_refused(vendors: Vendors) -> None:
 )
 async def test_signed_body_that_is_not_events_is_refused(vendors: Vendors, body: bytes, code: str) -> None:
     headers = vendors.sendgrid.sign(body)
-    answer = await vendors.call("POST", "/v1/events/sendgrid", body=body, headers=headers, client=None)
-    assert (answer.status, answer.error["code"]) == (400, code)
+    response = await vendors.call("POST", "/v1/events/sendgrid", body=body, headers=headers, client=None)
+    assert (response.status, response.error["code"]) == (400, code)
 
 
 async def test_unavailable_queue_returns_503(vendors: Vendors) -> None:
     mail = await vendors.sent()
     vendors.queues.is_away = True
-    answer = await vendors.post_sendgrid(vendors.sendgrid.events([mail], "delivered"))
-    assert (answer.status, answer.headers["retry-after"]) == (503, "7")
+    response = await vendors.post_sendgrid(vendors.sendgrid.events([mail], "delivered"))
+    assert (response.status, response.headers["retry-after"]) == (503, "7")
 
 
 async def test_oversized_event_post_is_refused(vendors: Vendors) -> None:
     body = b"[" + b" " * 16_777_216 + b"]"
-    answer = await vendors.call(
+    response = await vendors.call(
         "POST", "/v1/events/sendgrid", body=body, headers=vendors.sendgrid.sign(body), client=None
     )
-    assert answer.status == 413
+    assert response.status == 413
 
 
 @pytest.mark.parametrize("is_cloud_event", [False, True])
@@ -154,9 +154,9 @@ async def test_event_grid_reports_are_recorded_for_the_recipient(vendors: Vendor
 async def test_handshake_of_each_event_schema_succeeds(vendors: Vendors) -> None:
     shake = [{"eventType": "Microsoft.EventGrid.SubscriptionValidationEvent", "data": {"validationCode": "c-1"}}]
     assert (await vendors.post_grid(shake)).json == {"validationResponse": "c-1"}
-    asked = {"WebHook-Request-Origin": "eventgrid.azure.net"}
-    answer = await vendors.call("OPTIONS", "/v1/events/acs?key=s3cret", headers=asked, client=None)
-    assert (answer.status, answer.headers["webhook-allowed-origin"]) == (200, "eventgrid.azure.net")
+    headers = {"WebHook-Request-Origin": "eventgrid.azure.net"}
+    response = await vendors.call("OPTIONS", "/v1/events/acs?key=s3cret", headers=headers, client=None)
+    assert (response.status, response.headers["webhook-allowed-origin"]) == (200, "eventgrid.azure.net")
     refused = await vendors.call("OPTIONS", "/v1/events/acs?key=s3cret", client=None)
     assert refused.status == 400
 
@@ -171,17 +171,17 @@ async def test_event_grid_post_with_a_wrong_secret_is_refused(vendors: Vendors, 
 
 async def test_event_endpoints_without_settings_refuse_posts(relay: Harness) -> None:
     for path in ("/v1/events/sendgrid", "/v1/events/acs"):
-        answer = await relay.call("POST", path, json=[], client=None)
-        assert (answer.status, answer.error["code"]) == (404, "not_configured")
+        response = await relay.call("POST", path, json=[], client=None)
+        assert (response.status, response.error["code"]) == (404, "not_configured")
 
 
 async def test_unreadable_secret_returns_503() -> None:
     relay = await Harness({"RELAY_EVENT_GRID_SECRET": "setting:MISSING"}).start()
-    answer = await relay.call("POST", "/v1/events/acs", json=[], headers=KEY, client=None)
-    assert (answer.status, answer.headers["retry-after"]) == (503, "30")
+    response = await relay.call("POST", "/v1/events/acs", json=[], headers=KEY, client=None)
+    assert (response.status, response.headers["retry-after"]) == (503, "30")
 
 
-async def report(vendors: Vendors, mail: Mail, client: str | None) -> Answer:
+async def report(vendors: Vendors, mail: Mail, client: str | None) -> ApiResponse:
     raw = (SAMPLES / "exchange.eml").read_bytes()
     raw = raw.replace(b"msg_06eaipl7v9t3n32dbpnn10ci0c0tf2au5r1vr735", str(mail.relay_id).encode())
     headers = {"Content-Type": "message/rfc822"}
@@ -190,8 +190,8 @@ async def report(vendors: Vendors, mail: Mail, client: str | None) -> Answer:
 
 async def test_posted_delivery_report_is_recorded(vendors: Vendors) -> None:
     mail = await vendors.sent()
-    answer = await report(vendors, mail, "app")
-    assert (answer.status, answer.json) == (202, {"accepted": 1})
+    response = await report(vendors, mail, "app")
+    assert (response.status, response.json) == (202, {"accepted": 1})
     assert await ends(vendors, mail) == [("bounced", "5.1.10", "address")]
 
 

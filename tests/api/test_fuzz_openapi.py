@@ -1,4 +1,4 @@
-"""Requests made from the OpenAPI document, right ones and wrong ones: no answer is a failure of Relay, and none is undocumented.
+"""Valid and invalid requests generated from the OpenAPI document: every response is documented, and none is a 500.
 
 Every operation meets an application of its own, so that none is left out, not even those that delete the caller. Half of the
 paths name what is there. Nothing here depends on chance or on the time of day.
@@ -96,7 +96,7 @@ class Served:
         }
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> list[bytes]:
-        """Answer one request (PEP 3333)."""
+        """ApiResponse one request (PEP 3333)."""
         path, query = environ["REQUEST_URI"].partition("?")[0], environ["QUERY_STRING"]
         headers = {name[5:].replace("_", "-").lower(): text for name, text in environ.items() if name[:5] == "HTTP_"}
         headers |= {name.replace("_", "-").lower(): environ[name] for name in ("CONTENT_TYPE",) if environ.get(name)}
@@ -108,9 +108,9 @@ class Served:
             query=dict(parse_qsl(query)),
             body=environ["wsgi.input"].read(),
         )
-        answer = self._runner.run(self.harness.relay.api.handle(request))
-        start_response(f"{answer.status} -", list(answer.headers.items()))
-        return [answer.body]
+        response = self._runner.run(self.harness.relay.api.handle(request))
+        start_response(f"{response.status} -", list(response.headers.items()))
+        return [response.body]
 
     def known_in(self, operation: Operation) -> dict[str, str]:
         """Values for an operation's path that lead to something; empty for a path that has none."""
@@ -181,7 +181,7 @@ def leads_to(operation: Operation, case: Any) -> bool:
     try:
         return paths().find("GET", case.formatted_path).target == operation.path
     except Refusal:
-        # Nobody else's: what has no path at all must be answered as documented too.
+        # A request without a known path must get a documented response too.
         return True
 
 

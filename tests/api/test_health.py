@@ -5,29 +5,29 @@ from tests.api.harness import Harness
 
 async def test_liveness_needs_no_storage(relay: Harness) -> None:
     relay.tables.is_away = relay.queues.is_away = relay.blobs.is_away = True
-    answer = await relay.call("GET", "/v1/health", client=None)
-    assert (answer.status, answer.json) == (200, {"status": "ok"})
+    response = await relay.call("GET", "/v1/health", client=None)
+    assert (response.status, response.json) == (200, {"status": "ok"})
 
 
 async def test_readiness_reports_storage_and_routes(relay: Harness) -> None:
-    answer = await relay.call("GET", "/v1/ready", client=None)
-    assert answer.status == 200
-    assert answer.json == {"status": "ok", "storage": "ok", "routes": {"capture": "active"}}
+    response = await relay.call("GET", "/v1/ready", client=None)
+    assert response.status == 200
+    assert response.json == {"status": "ok", "storage": "ok", "routes": {"capture": "active"}}
     await relay.call("POST", "/v1/routes/capture/hold", client="boss")
     assert (await relay.call("GET", "/v1/ready", client=None)).json["routes"] == {"capture": "held"}
 
 
 async def test_readiness_fails_without_storage(relay: Harness) -> None:
     relay.tables.is_away = True
-    answer = await relay.call("GET", "/v1/ready", client=None)
-    assert answer.status == 503
-    assert answer.json["status"] == "unavailable"
-    assert answer.headers["retry-after"] == "5"
+    response = await relay.call("GET", "/v1/ready", client=None)
+    assert response.status == 503
+    assert response.json["status"] == "unavailable"
+    assert response.headers["retry-after"] == "5"
 
 
 async def test_head_returns_no_body(relay: Harness) -> None:
-    answer = await relay.call("HEAD", "/v1/health", client=None)
-    assert (answer.status, answer.body) == (200, b"")
+    response = await relay.call("HEAD", "/v1/health", client=None)
+    assert (response.status, response.body) == (200, b"")
 
 
 async def test_held_route_holds_mail_until_released(relay: Harness) -> None:

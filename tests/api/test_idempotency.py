@@ -4,12 +4,12 @@ import asyncio
 import gzip
 import json
 
-from tests.api.harness import Answer, Harness, message
+from tests.api.harness import ApiResponse, Harness, message
 
 KEY = {"Idempotency-Key": "9c5d2c9e"}
 
 
-async def send(relay: Harness, **fields: object) -> Answer:
+async def send(relay: Harness, **fields: object) -> ApiResponse:
     client = str(fields.pop("client", "app"))
     return await relay.call("POST", "/v1/messages", json=message(**fields), headers=KEY, client=client)
 
@@ -50,7 +50,7 @@ async def test_key_expires_after_a_day(relay: Harness) -> None:
 async def test_concurrent_requests_with_one_key_accept_one(relay: Harness) -> None:
     relay.queues.gate = asyncio.Event()
     first, *others = [asyncio.create_task(send(relay)) for _ in range(5)]
-    assert [answer.status for answer in await asyncio.gather(*others)] == [409, 409, 409, 409]
+    assert [response.status for response in await asyncio.gather(*others)] == [409, 409, 409, 409]
     relay.queues.gate.set()
     assert (await first).status == 202
     assert relay.waiting == 1
@@ -84,7 +84,7 @@ WORKFLOW = {
 }
 
 
-async def act(relay: Harness, path: str = "/v1/messages", json: object = None, **headers: str) -> Answer:
+async def act(relay: Harness, path: str = "/v1/messages", json: object = None, **headers: str) -> ApiResponse:
     """What an action of a workflow posts, without a key."""
     changed = WORKFLOW | {f"x-ms-{name.replace('_', '-')}": value for name, value in headers.items()}
     sent = {name: value for name, value in changed.items() if value}
@@ -106,14 +106,14 @@ async def test_workflow_retry_of_a_batch_sends_once(relay: Harness) -> None:
 
 
 async def test_other_run_action_iteration_or_body_is_another_message(relay: Harness) -> None:
-    answers = [
+    responses = [
         await act(relay),
         await act(relay, json=message(subject="Another")),
         await act(relay, workflow_run_id="another"),
         await act(relay, workflow_operation_name="Another"),
         await act(relay, action_tracking_id="another"),
     ]
-    assert len({answer.json["id"] for answer in answers}) == 5
+    assert len({response.json["id"] for response in responses}) == 5
 
 
 async def test_incomplete_workflow_headers_derive_no_key(relay: Harness) -> None:
@@ -122,11 +122,11 @@ async def test_incomplete_workflow_headers_derive_no_key(relay: Harness) -> None
 
 
 async def test_given_key_overrides_the_derived_key(relay: Harness) -> None:
-    answers = [
+    responses = [
         await relay.call("POST", "/v1/messages", json=message(), headers={**WORKFLOW, "Idempotency-Key": key})
         for key in ("one", "two")
     ]
-    assert answers[0].json["id"] != answers[1].json["id"]
+    assert responses[0].json["id"] != responses[1].json["id"]
 
 
 async def test_workflow_retry_during_its_first_post_gets_retry_after(relay: Harness) -> None:

@@ -8,9 +8,9 @@ from tests.api.harness import Harness
 
 
 async def subjects(relay: Harness, query: str = "", client: str = "app") -> list[str]:
-    answer = await relay.call("GET", f"/v1/inbox{query}", client=client)
-    assert answer.status == 200
-    return [mail["subject"] for mail in answer.json["value"]]
+    response = await relay.call("GET", f"/v1/inbox{query}", client=client)
+    assert response.status == 200
+    return [mail["subject"] for mail in response.json["value"]]
 
 
 @pytest.fixture
@@ -51,23 +51,23 @@ async def test_filters(filled: Harness, query: str, found: list[str]) -> None:
 async def test_pages(filled: Harness) -> None:
     seen, path = [], "/v1/inbox?limit=1&subject=ir"
     while path:
-        answer = await filled.call("GET", path)
-        seen += [mail["subject"] for mail in answer.json["value"]]
-        path = answer.json.get("next_link", "").partition("relay.example")[2]
+        response = await filled.call("GET", path)
+        seen += [mail["subject"] for mail in response.json["value"]]
+        path = response.json.get("next_link", "").partition("relay.example")[2]
     assert seen == ["Third", "First"]
 
 
 @pytest.mark.parametrize("limit", ["0", "101", "-1", "x", "1.5", "9" * 5000])
 async def test_invalid_limit_is_refused(filled: Harness, limit: str) -> None:
-    answer = await filled.call("GET", f"/v1/inbox?limit={limit}")
-    assert (answer.status, answer.error["target"]) == (400, "limit")
+    response = await filled.call("GET", f"/v1/inbox?limit={limit}")
+    assert (response.status, response.error["target"]) == (400, "limit")
 
 
 async def test_another_clients_mail_is_not_found(filled: Harness) -> None:
     [foreign] = (await filled.call("GET", "/v1/inbox", client="other")).json["value"]
     for method, path in [("GET", ""), ("GET", "/source"), ("DELETE", "")]:
-        answer = await filled.call(method, f"/v1/inbox/{foreign['name']}{path}")
-        assert answer.status == (404 if method == "GET" else 204)
+        response = await filled.call(method, f"/v1/inbox/{foreign['name']}{path}")
+        assert response.status == (404 if method == "GET" else 204)
     assert await subjects(filled, client="other") == ["Foreign"]
     assert (await filled.call("DELETE", "/v1/inbox?to=ada")).json == {"deleted": 2}
     assert await subjects(filled, client="boss") == ["Foreign", "Second"]
@@ -120,8 +120,8 @@ async def test_wait_returns_when_the_mail_arrives(relay: Harness) -> None:
     await asyncio.sleep(0)
     await relay.send(subject="Your code")
     await relay.deliver()
-    answer = await waiting
-    assert answer.json["subject"] == "Your code"
+    response = await waiting
+    assert response.json["subject"] == "Your code"
 
 
 async def test_wait_reads_each_mail_once(relay: Harness) -> None:
@@ -130,8 +130,8 @@ async def test_wait_reads_each_mail_once(relay: Harness) -> None:
     await relay.deliver()
     before = relay.blobs.calls["get"]
     begun_at = relay.clock()
-    answer = await relay.call("GET", "/v1/inbox/wait?subject=nothing&timeout=10")
-    assert answer.error["code"] == "mail_not_found"
+    response = await relay.call("GET", "/v1/inbox/wait?subject=nothing&timeout=10")
+    assert response.error["code"] == "mail_not_found"
     assert (relay.clock() - begun_at).total_seconds() == 10
     assert relay.blobs.calls["get"] - before == 5
 

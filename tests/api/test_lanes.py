@@ -37,9 +37,9 @@ async def test_messages_are_spread_over_the_queues_and_sent(sharded: Harness) ->
 
 async def test_entries_of_a_large_batch_are_spread_over_the_queues(sharded: Harness) -> None:
     body = {"messages": [message(to=f"a{number}@example.org") for number in range(32 * 3)]}
-    answer = await sharded.call("POST", "/v1/messages/batch", json=body)
+    response = await sharded.call("POST", "/v1/messages/batch", json=body)
     await sharded.deliver()
-    names = [row["id"] for row in answer.json["value"]]
+    names = [row["id"] for row in response.json["value"]]
     assert len(names) == 32 * 3
     assert await states(sharded, names) == {"sent"}
 

@@ -11,10 +11,10 @@ async def listed(relay: Harness, query: str = "", client: str = "app") -> list[A
     found: list[Any] = []
     path = f"/v1/messages{query}"
     while path:
-        answer = await relay.call("GET", path, client=client)
-        assert answer.status == 200, answer.body
-        found += answer.json["value"]
-        path = answer.json.get("next_link", "").removeprefix(BASE)
+        response = await relay.call("GET", path, client=client)
+        assert response.status == 200, response.body
+        found += response.json["value"]
+        path = response.json.get("next_link", "").removeprefix(BASE)
     return found
 
 
@@ -118,9 +118,9 @@ async def test_all_pages_cover_one_time_range(filled: Harness) -> None:
     ],
 )
 async def test_invalid_query_is_refused(relay: Harness, query: str, problems: list[tuple[str, str]]) -> None:
-    answer = await relay.call("GET", f"/v1/messages{query}")
-    assert answer.status == 400
-    assert answer.problems == problems
+    response = await relay.call("GET", f"/v1/messages{query}")
+    assert response.status == 400
+    assert response.problems == problems
 
 
 async def test_query_parameters_of_azure_are_ignored(filled: Harness) -> None:
@@ -129,5 +129,5 @@ async def test_query_parameters_of_azure_are_ignored(filled: Harness) -> None:
 
 @pytest.mark.parametrize("before", ["0001-01-01T00:00:00Z", "0001-01-01T12:00:00Z", "1969-12-31T00:00:00Z"])
 async def test_list_before_the_first_message_is_empty(filled: Harness, before: str) -> None:
-    answer = await filled.call("GET", f"/v1/messages?before={before}")
-    assert (answer.status, answer.json["value"]) == (200, [])
+    response = await filled.call("GET", f"/v1/messages?before={before}")
+    assert (response.status, response.json["value"]) == (200, [])

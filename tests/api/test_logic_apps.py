@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.api.harness import BASE, Answer, Harness, file, message
+from tests.api.harness import BASE, ApiResponse, Harness, file, message
 
 FOLDER = Path(__file__).parents[2] / "docs/logic-apps"
 PDF = b"%PDF-1.7"
@@ -75,53 +75,53 @@ async def test_invalid_file_is_reported_with_its_field(
     relay: Harness, content: dict[str, str], problem: tuple[str, str]
 ) -> None:
     body = message(attachments=[{"name": "a.txt", "content": content}])
-    answer = await relay.call("POST", "/v1/messages", json=body)
-    assert (answer.status, answer.problems) == (400, [problem])
+    response = await relay.call("POST", "/v1/messages", json=body)
+    assert (response.status, response.problems) == (400, [problem])
 
 
-async def run(relay: Harness, inputs: Any, values: dict[str, Any]) -> Answer:
+async def run(relay: Harness, inputs: Any, values: dict[str, Any]) -> ApiResponse:
     """Do what the HTTP action does: post, and poll `Location` while the status is 202."""
     known = {"@parameters('sender')": "workflow@example.com", "@parameters('office')": "office@example.com", **values}
     headers = {name: text for name, text in inputs["headers"].items() if "@" not in text}
-    answer = await relay.call("POST", "/v1/messages", json=filled_in(inputs["body"], known), headers=headers)
-    while answer.status == 202 and "location" in answer.headers:
-        await relay.pass_time(int(answer.headers["retry-after"]))
-        answer = await relay.call("GET", answer.headers["location"].removeprefix(BASE), client=None)
-    return answer
+    response = await relay.call("POST", "/v1/messages", json=filled_in(inputs["body"], known), headers=headers)
+    while response.status == 202 and "location" in response.headers:
+        await relay.pass_time(int(response.headers["retry-after"]))
+        response = await relay.call("GET", response.headers["location"].removeprefix(BASE), client=None)
+    return response
 
 
-def asked(to: str, **more: Any) -> dict[str, Any]:
+def trigger_body(to: str, **more: Any) -> dict[str, Any]:
     """What starts a sample."""
     given = {"to": to, "subject": "Invoice", "html": "<p>Attached.</p>", **more}
     return {f"@triggerBody()?['{name}']": value for name, value in given.items()}
 
 
 async def test_sample_send_does_not_wait(relay: Harness) -> None:
-    answer = await run(relay, action("send", "Send_mail"), asked("ada@example.org", file=handed_on(PDF)))
-    assert answer.status == 202
+    response = await run(relay, action("send", "Send_mail"), trigger_body("ada@example.org", file=handed_on(PDF)))
+    assert response.status == 202
     mail = await arrived(relay)
     assert (mail["subject"], mail["html"].strip()) == ("Invoice", "<p>Attached.</p>")
     assert mail["attachments"][0]["content"] == file(PDF)["content"]
 
 
 async def test_sample_send_and_wait_succeeds_when_sent(relay: Harness) -> None:
-    answer = await run(relay, action("send-and-wait", "Send_and_wait"), asked("ada@example.org"))
-    assert (answer.status, answer.json["state"]) == (200, "sent")
+    response = await run(relay, action("send-and-wait", "Send_and_wait"), trigger_body("ada@example.org"))
+    assert (response.status, response.json["state"]) == (200, "sent")
 
 
 async def test_sample_send_and_wait_reports_a_failure(relay: Harness) -> None:
-    answer = await run(relay, action("send-and-wait", "Send_and_wait"), asked("rejected@relay.test"))
-    assert (answer.status, answer.error["code"]) == (422, "not_sent")
+    response = await run(relay, action("send-and-wait", "Send_and_wait"), trigger_body("rejected@relay.test"))
+    assert (response.status, response.error["code"]) == (422, "not_sent")
 
 
 async def test_sample_send_and_wait_waits_for_retries(relay: Harness) -> None:
-    answer = await run(relay, action("send-and-wait", "Send_and_wait"), asked("deferred@relay.test"))
-    assert (answer.status, answer.json["state"]) == (200, "sent")
-    assert len(answer.json["attempts"]) > 1
+    response = await run(relay, action("send-and-wait", "Send_and_wait"), trigger_body("deferred@relay.test"))
+    assert (response.status, response.json["state"]) == (200, "sent")
+    assert len(response.json["attempts"]) > 1
 
 
 async def test_sample_for_bounces_sends_a_notice(relay: Harness) -> None:
     inputs = action("on-bounce", "Send_a_notice")
-    answer = await run(relay, inputs, {inputs["body"]["text"]: "message.bounced of ada@example.org"})
-    assert answer.status == 202
+    response = await run(relay, inputs, {inputs["body"]["text"]: "message.bounced of ada@example.org"})
+    assert response.status == 202
     assert (await arrived(relay))["to"] == ["office@example.com"]

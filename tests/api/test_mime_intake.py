@@ -14,7 +14,7 @@ from relay.api.reading.raw_message import parse_raw
 from relay.clients.registry import Policy
 from relay.core.errors import Refusal
 from relay.mime import raw
-from tests.api.harness import NOON, Answer, Harness
+from tests.api.harness import NOON, ApiResponse, Harness
 from tests.depth import examples
 
 HEAD = "From: Shop <shop@example.com>\nTo: Ada <ada@example.org>\nSubject: Your order\n"
@@ -23,12 +23,12 @@ TYPE = "message/rfc822"
 
 async def post(
     relay: Harness, text: str | bytes = f"{HEAD}\nHello.\n", headers: dict[str, str] | None = None, **query: Any
-) -> Answer:
+) -> ApiResponse:
     """Post a finished message; `from_` in the query is called `from`."""
-    asked = urlencode({name.rstrip("_"): value for name, value in query.items()})
+    parameters = urlencode({name.rstrip("_"): value for name, value in query.items()})
     return await relay.call(
         "POST",
-        f"/v1/messages?{asked}",
+        f"/v1/messages?{parameters}",
         body=text.encode() if isinstance(text, str) else text,
         headers={"Content-Type": TYPE, **(headers or {})},
     )
@@ -53,24 +53,24 @@ def values(mail: dict[str, Any], name: str) -> list[str]:
 
 async def test_finished_message_is_accepted_and_sent_unchanged(relay: Harness) -> None:
     text = f"{HEAD}Message-ID: <own@example.com>\nX-Order:  4711\nDKIM-Signature: v=1; a=x\n\nHello.\n.\nEnd\n"
-    answer = await post(relay, text)
-    assert answer.status == 202, answer.body
-    assert set(answer.json) == {"id", "state"}
+    response = await post(relay, text)
+    assert response.status == 202, response.body
+    assert set(response.json) == {"id", "state"}
     mail = await caught(relay)
     assert mail["body"] == b"Hello.\r\n.\r\nEnd\r\n"
     for line in (b"X-Order:  4711", b"DKIM-Signature: v=1; a=x", b"From: Shop <shop@example.com>"):
         assert line in mail["head"].split(b"\r\n")
     assert values(mail, "message-id") == ["<own@example.com>"]
-    story = await relay.status(answer.json["id"])
-    assert (story["state"], story["subject"]) == ("sent", "Your order")
+    history = await relay.status(response.json["id"])
+    assert (history["state"], history["subject"]) == ("sent", "Your order")
 
 
 async def test_bcc_moves_to_the_envelope(relay: Harness) -> None:
     text = f"{HEAD}Cc: bob@example.org, ADA@example.org\nBcc: eve@example.org,\n mallory@example.org\n\nHi\n"
-    answer = await post(relay, text)
+    response = await post(relay, text)
     mail = await caught(relay)
-    story = await relay.status(answer.json["id"])
-    people = [(each["kind"], each["email"]) for each in story["recipients"]]
+    history = await relay.status(response.json["id"])
+    people = [(each["kind"], each["email"]) for each in history["recipients"]]
     assert people == [
         ("to", "ada@example.org"),
         ("cc", "bob@example.org"),
@@ -86,13 +86,13 @@ async def test_given_envelope_replaces_the_recipients_of_the_header(relay: Harne
     text = f"{HEAD}Bcc: eve@example.org\nResent-Bcc: eve@example.org\n\nHi\n"
     people = "bob@example.org, <ada@example.org>"
     if place == "query":
-        answer = await post(relay, text, to=people, from_="Bounces@example.com")
+        response = await post(relay, text, to=people, from_="Bounces@example.com")
     else:
-        answer = await post(relay, text, {"X-Relay-Rcpt-To": people, "X-Relay-Mail-From": "<Bounces@example.com>"})
-    assert answer.status == 202, answer.body
+        response = await post(relay, text, {"X-Relay-Rcpt-To": people, "X-Relay-Mail-From": "<Bounces@example.com>"})
+    assert response.status == 202, response.body
     await relay.deliver()
-    story = await relay.status(answer.json["id"])
-    assert [(each["kind"], each["email"], each.get("name")) for each in story["recipients"]] == [
+    history = await relay.status(response.json["id"])
+    assert [(each["kind"], each["email"], each.get("name")) for each in history["recipients"]] == [
         ("to", "ada@example.org", "Ada"),
         ("bcc", "bob@example.org", None),
     ]
@@ -145,27 +145,27 @@ async def test_ambiguous_from_is_rewritten(relay: Harness, line: str) -> None:
 
 async def test_text_outside_ascii_in_a_header_is_encoded(relay: Harness) -> None:
     text = "From: Jürgen <shop@example.com>\nTo: Zoë <ada@bücher.example>\nSubject: Grüße\n\nGrüße\n"
-    answer = await post(relay, text)
-    assert answer.status == 202, answer.body
-    assert (await relay.status(answer.json["id"]))["state"] == "queued"
+    response = await post(relay, text)
+    assert response.status == 202, response.body
+    assert (await relay.status(response.json["id"]))["state"] == "queued"
     mail = await caught(relay)
     assert mail["head"].isascii()
     assert "xn--bcher-kva.example" in mail["head"].decode()
-    assert (await relay.status(answer.json["id"]))["subject"] == "Grüße"
+    assert (await relay.status(response.json["id"]))["subject"] == "Grüße"
     assert mail["body"] == "Grüße\r\n".encode()
 
 
 async def test_options_are_read_from_the_query(relay: Harness) -> None:
-    answer = await post(relay, tags="eu,report", send_at="2026-03-02T12:00:00Z", delivery="at_most_once")
-    assert answer.json["state"] == "scheduled"
+    response = await post(relay, tags="eu,report", send_at="2026-03-02T12:00:00Z", delivery="at_most_once")
+    assert response.json["state"] == "scheduled"
     await relay.deliver()
-    assert (await relay.status(answer.json["id"]))["tags"] == ["eu", "report"]
+    assert (await relay.status(response.json["id"]))["tags"] == ["eu", "report"]
 
 
 async def test_dry_run_explains_and_sends_nothing(relay: Harness) -> None:
-    answer = await post(relay, dry_run="true")
-    assert answer.status == 200
-    assert answer.json["routing"][0]["recipients"] == ["ada@example.org"]
+    response = await post(relay, dry_run="true")
+    assert response.status == 200
+    assert response.json["routing"][0]["recipients"] == ["ada@example.org"]
     assert relay.waiting == 0
 
 
@@ -177,9 +177,11 @@ async def test_all_problems_are_reported_together_and_nothing_is_queued(relay: H
         "From: one@example.com, two@example.com\nTo: nobody\nSubject: a\nsubject: b\nX-SMTPAPI: {}\n"
         "Sender: boss@example.com\nno field\nX-Bell: \x07\nContent-Type: text/plain; name=\u00fc\n\nHi\n"
     )
-    answer = await post(relay, text, form="x", dry_run="yes", delivery="twice", send_at="soon", expires_in_seconds="1")
-    assert answer.status == 400
-    assert set(answer.problems) == {
+    response = await post(
+        relay, text, form="x", dry_run="yes", delivery="twice", send_at="soon", expires_in_seconds="1"
+    )
+    assert response.status == 400
+    assert set(response.problems) == {
         ("unknown_field", "query.form"),
         ("invalid_choice", "query.dry_run"),
         ("invalid_choice", "query.delivery"),
@@ -194,7 +196,7 @@ async def test_all_problems_are_reported_together_and_nothing_is_queued(relay: H
         ("invalid_text", "headers"),
         ("invalid_text", "headers['Content-Type']"),
     }
-    assert "nobody" not in answer.body.decode()
+    assert "nobody" not in response.body.decode()
     assert relay.waiting == 0
     assert not relay.blobs.calls["put"]
 
@@ -219,9 +221,9 @@ async def test_all_problems_are_reported_together_and_nothing_is_queued(relay: H
     ],
 )  # fmt: skip
 async def test_ambiguous_message_is_refused(relay: Harness, text: str | bytes, problem: tuple[str, str]) -> None:
-    answer = await post(relay, text)
-    assert answer.status == 400
-    assert answer.problems == [problem]
+    response = await post(relay, text)
+    assert response.status == 400
+    assert response.problems == [problem]
     assert relay.waiting == 0
 
 
@@ -239,9 +241,9 @@ async def test_ambiguous_message_is_refused(relay: Harness, text: str | bytes, p
 async def test_wrong_envelope_is_refused(
     relay: Harness, headers: dict[str, str], query: dict[str, str], problem: tuple[str, str]
 ) -> None:
-    answer = await post(relay, headers=headers, **query)
-    assert answer.status == 400
-    assert answer.problems == [problem]
+    response = await post(relay, headers=headers, **query)
+    assert response.status == 400
+    assert response.problems == [problem]
 
 
 async def test_empty_and_oversized_messages_are_refused(relay: Harness) -> None:
@@ -259,9 +261,9 @@ async def test_empty_and_oversized_messages_are_refused(relay: Harness) -> None:
 async def test_policy_applies_to_from_and_recipients(relay: Harness) -> None:
     await relay.add_client("tight", policy=Policy(senders=("*@example.net",), recipients=("*@example.net",)))
     text = f"{HEAD}Bcc: eve@example.net\n\nHi\n".encode()
-    answer = await relay.call("POST", "/v1/messages", body=text, headers={"Content-Type": TYPE}, client="tight")
-    assert answer.status == 403
-    assert answer.problems == [("sender_not_allowed", "from"), ("recipient_not_allowed", "to[0]")]
+    response = await relay.call("POST", "/v1/messages", body=text, headers={"Content-Type": TYPE}, client="tight")
+    assert response.status == 403
+    assert response.problems == [("sender_not_allowed", "from"), ("recipient_not_allowed", "to[0]")]
 
 
 @pytest.mark.parametrize(
@@ -282,17 +284,17 @@ async def test_policy_applies_to_from_and_recipients(relay: Harness) -> None:
 )
 async def test_policy_applies_to_attached_files(relay: Harness, fields: str) -> None:
     inner = f"--b\nContent-Type: text/plain\n\nHi\n--b\n{fields}\n\nMZ\n--b--\n"
-    answer = await post(relay, f"{HEAD}MIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=b\n\n{inner}")
-    assert answer.status == 403
-    assert {code for code, _ in answer.problems} == {"attachment_not_allowed"}
+    response = await post(relay, f"{HEAD}MIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=b\n\n{inner}")
+    assert response.status == 403
+    assert {code for code, _ in response.problems} == {"attachment_not_allowed"}
 
 
 async def test_ambiguous_file_name_is_refused(relay: Harness) -> None:
     twice = "Content-Disposition: attachment; filename=a.txt\nContent-Disposition: attachment; filename=tool.exe"
     inner = f"--b\n{twice}\n\nMZ\n--b\nContent-Disposition: attachment; filename==?none?b?x?=\n\nMZ\n--b--\n"
-    answer = await post(relay, f"{HEAD}MIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=b\n\n{inner}")
-    assert answer.status == 400
-    assert answer.problems == [("duplicate_header", "body"), ("invalid_file_name", "body")]
+    response = await post(relay, f"{HEAD}MIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=b\n\n{inner}")
+    assert response.status == 400
+    assert response.problems == [("duplicate_header", "body"), ("invalid_file_name", "body")]
 
 
 @pytest.mark.parametrize(
@@ -318,9 +320,9 @@ async def test_empty_list_elements_are_removed(relay: Harness) -> None:
 async def test_message_that_no_route_carries_is_refused() -> None:
     routes = {"sg": {"provider": "sendgrid", "api_key": "setting:KEY"}}
     relay = await Harness({"RELAY_ROUTES": json.dumps(routes), "KEY": "SG.x"}).start()
-    answer = await post(relay)
-    assert (answer.status, answer.error["code"]) == (422, "not_carriable"), answer.body
-    assert "finished RFC 5322 message" in answer.body.decode()
+    response = await post(relay)
+    assert (response.status, response.error["code"]) == (422, "not_carriable"), response.body
+    assert "finished RFC 5322 message" in response.body.decode()
     await relay.relay.close()
 
 

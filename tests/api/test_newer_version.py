@@ -63,8 +63,8 @@ async def test_newer_record_is_reported_and_left_unchanged(
     name = await sent(relay)
     await roll_back(relay, name)
     before = await row(relay, name)
-    answer = await relay.call(method, f"/v1/messages/{name}{path}", json=body, client=client)
-    assert (answer.status, answer.error["code"]) == (503, "newer_version")
+    response = await relay.call(method, f"/v1/messages/{name}{path}", json=body, client=client)
+    assert (response.status, response.error["code"]) == (503, "newer_version")
     assert await row(relay, name) == before
 
 
@@ -80,13 +80,13 @@ async def test_newer_record_does_not_hide_others_from_lists_and_totals(relay: Ha
 async def test_newer_record_does_not_block_other_dead_letters(relay: Harness) -> None:
     newer, other = [await sent(relay, "rejected@relay.test") for _ in range(2)]
     before = await roll_back(relay, newer)
-    letters = (await relay.call("GET", "/v1/deadletters?code=recipient_refused", client="boss")).json["value"]
-    assert [each["id"] for each in letters] == [other]
-    answer = await relay.call("POST", REDRIVE, json={"code": "recipient_refused"}, client="boss")
-    assert answer.json["redriven"] == 1
+    dead_letters = (await relay.call("GET", "/v1/deadletters?code=recipient_refused", client="boss")).json["value"]
+    assert [each["id"] for each in dead_letters] == [other]
+    response = await relay.call("POST", REDRIVE, json={"code": "recipient_refused"}, client="boss")
+    assert response.json["redriven"] == 1
     await upgrade(relay, before)
-    answer = await relay.call("POST", REDRIVE, json={"ids": [newer]}, client="boss")
-    assert answer.json["redriven"] == 1
+    response = await relay.call("POST", REDRIVE, json={"ids": [newer]}, client="boss")
+    assert response.json["redriven"] == 1
 
 
 async def test_deferred_newer_message_is_sent_after_the_upgrade(relay: Harness) -> None:

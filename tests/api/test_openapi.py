@@ -20,12 +20,12 @@ WITH_EXAMPLE = [
 
 
 async def test_every_operation_is_described(relay: Harness) -> None:
-    answer = await relay.call("GET", "/openapi.json", client=None)
-    assert answer.status == 200
-    assert answer.json["openapi"].startswith("3.1.")
+    response = await relay.call("GET", "/openapi.json", client=None)
+    assert response.status == 200
+    assert response.json["openapi"].startswith("3.1.")
     described = {
         (method.upper(), path): operation["operationId"]
-        for path, methods in answer.json["paths"].items()
+        for path, methods in response.json["paths"].items()
         for method, operation in methods.items()
     }
     assert described == {(each.method, each.path.replace("{*", "{")): each.name for each in OPERATIONS}
@@ -80,9 +80,9 @@ def test_pattern_of_a_path_parameter_matches_no_fixed_segment_beside_it() -> Non
 
 @pytest.mark.parametrize("path", ["/v1/messages/msg_x", "/v1/inbox/a%2F..%2Fb", "/v1/clients/a%00b", "/v1/webhooks/x"])
 async def test_path_value_that_cannot_name_anything_is_not_found(relay: Harness, path: str) -> None:
-    answer = await relay.call("GET", path, client="boss")
-    assert answer.status == 404
-    assert "matches `^" in answer.error["message"]
+    response = await relay.call("GET", path, client="boss")
+    assert response.status == 404
+    assert "matches `^" in response.error["message"]
 
 
 def test_no_member_has_a_default_which_generators_take_for_always_present() -> None:
@@ -111,8 +111,8 @@ async def test_example_request_is_accepted(relay: Harness, operation: Operation)
     assert (await relay.call("POST", "/v3/user/scheduled_sends", json=stop, client="boss")).status == 201
     name = "app" if operation.path.startswith("/v1/clients/") else "hello"
     path = operation.path.format(name=name, id=hook.json["id"], batch_id=batch)
-    answer = await relay.call(operation.method, path, json=body["example"], client="boss")
-    assert answer.status in operation.responses, answer.body
+    response = await relay.call(operation.method, path, json=body["example"], client="boss")
+    assert response.status in operation.responses, response.body
 
 
 @pytest.mark.parametrize("name", ["SendMessage", "ImportSuppressions"])
@@ -120,8 +120,8 @@ async def test_example_request_without_json_is_accepted(relay: Harness, name: st
     operation, body = BY_NAME[name], BY_NAME[name].body
     assert body is not None
     sent, headers = body.other_example.encode(), {"Content-Type": body.others[0]}
-    answer = await relay.call(operation.method, operation.path, body=sent, headers=headers)
-    assert answer.status in operation.responses, answer.body
+    response = await relay.call(operation.method, operation.path, body=sent, headers=headers)
+    assert response.status in operation.responses, response.body
 
 
 @pytest.mark.parametrize("body", [b'{"status": "ok", "more": 1}', b'{"status": "well"}', b"{}", b"[]"])

@@ -53,8 +53,8 @@ async def test_overview_costs_few_operations(relay: Harness) -> None:
 
 @pytest.mark.parametrize("span", ["year", "HOUR"])
 async def test_unknown_span_is_refused(relay: Harness, span: str) -> None:
-    answer = await relay.call("GET", f"/v1/overview?span={span}", client="boss")
-    assert (answer.status, answer.error["target"]) == (400, "span")
+    response = await relay.call("GET", f"/v1/overview?span={span}", client="boss")
+    assert (response.status, response.error["target"]) == (400, "span")
 
 
 async def test_overview_is_for_operators_only(relay: Harness) -> None:

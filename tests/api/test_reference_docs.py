@@ -23,12 +23,12 @@ async def test_curl_example_is_accepted(relay: Harness, page: str) -> None:
         sent = re.search(r"-d '(.*)'", rest, re.DOTALL)
         if sent is None:
             headers = {"Content-Type": "application/pdf"}
-            answer = await relay.call("POST", path, body=b"%PDF-1.7", headers=headers, client=client)
-            upload = answer.json["id"]
+            response = await relay.call("POST", path, body=b"%PDF-1.7", headers=headers, client=client)
+            upload = response.json["id"]
         else:
             body = json.loads(sent[1].replace("att_019c…", upload))
-            answer = await relay.call(method or "POST", path, json=body, client=client)
-        assert answer.status in (200, 201, 202), answer.body
+            response = await relay.call(method or "POST", path, json=body, client=client)
+        assert response.status in (200, 201, 202), response.body
     assert relay.waiting == 1
 
 

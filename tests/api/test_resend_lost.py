@@ -24,9 +24,9 @@ async def test_lost_mail_is_resent_by_another_route() -> None:
 
         async def redrive(**fields: Any) -> Any:
             body = {"route": "sendgrid", "to_route": "capture", **DAY, **fields}
-            answer = await relay.call("POST", "/v1/redrive", json=body, client="boss")
-            assert answer.status == 200, answer.body
-            return answer.json
+            response = await relay.call("POST", "/v1/redrive", json=body, client="boss")
+            assert response.status == 200, response.body
+            return response.json
 
         nothing = {"found": 0, "redriven": 0, "skipped": 0, "dry_run": False, "is_more": False}
         assert await redrive(dry_run=True) == {**nothing, "found": 3, "dry_run": True}
@@ -34,8 +34,8 @@ async def test_lost_mail_is_resent_by_another_route() -> None:
         assert await redrive() == nothing
         await relay.deliver()
         assert await redrive() == nothing
-        story = await relay.status(names[0])
-        assert [attempt["route"] for attempt in story["attempts"]] == ["sendgrid", "capture"]
+        history = await relay.status(names[0])
+        assert [attempt["route"] for attempt in history["attempts"]] == ["sendgrid", "capture"]
         assert len(sendgrid.inbox.messages) == len((await relay.call("GET", "/v1/inbox")).json["value"]) == 3
         await relay.relay.close()
 
@@ -70,8 +70,8 @@ async def reporting() -> Harness:
 async def test_every_problem_is_reported(
     reporting: Harness, fields: dict[str, Any], problems: list[tuple[str, str]]
 ) -> None:
-    answer = await reporting.call("POST", "/v1/redrive", json={"route": "sendgrid", **DAY, **fields}, client="boss")
-    assert (answer.status, answer.problems) == (400, problems)
+    response = await reporting.call("POST", "/v1/redrive", json={"route": "sendgrid", **DAY, **fields}, client="boss")
+    assert (response.status, response.problems) == (400, problems)
 
 
 async def test_only_operators_may(reporting: Harness) -> None:

@@ -18,19 +18,19 @@ ANSWERS = (
 async def test_every_response_has_security_headers(
     relay: Harness, method: str, path: str, client: str | None, status: int
 ) -> None:
-    answer = await relay.call(method, path, client=client)
-    assert answer.status == status
-    assert {name: answer.headers.get(name.lower()) for name in SECURITY_HEADERS} == SECURITY_HEADERS
+    response = await relay.call(method, path, client=client)
+    assert response.status == status
+    assert {name: response.headers.get(name.lower()) for name in SECURITY_HEADERS} == SECURITY_HEADERS
 
 
 @pytest.mark.parametrize(("scheme", "said"), [("https", HTTPS_ONLY), ("http", None)])
 async def test_hsts_is_sent_over_https_only(relay: Harness, scheme: str, said: str | None) -> None:
-    answer = await relay.call("GET", f"{scheme}://relay.example/v1/health", client=None)
-    assert answer.headers.get("strict-transport-security") == said
+    response = await relay.call("GET", f"{scheme}://relay.example/v1/health", client=None)
+    assert response.headers.get("strict-transport-security") == said
 
 
 async def test_console_has_its_own_content_security_policy(relay: Harness) -> None:
-    answer = await relay.call("GET", "/console", client=None)
-    policy = answer.headers["content-security-policy"]
+    response = await relay.call("GET", "/console", client=None)
+    policy = response.headers["content-security-policy"]
     assert "script-src 'self'" in policy
     assert "frame-ancestors 'none'" in policy

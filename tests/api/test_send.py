@@ -11,27 +11,27 @@ from tests.api.harness import BASE, Harness, file, message
 
 
 async def test_accepted_message_is_queued_and_has_a_location(relay: Harness) -> None:
-    answer = await relay.call("POST", "/v1/messages", json=message())
-    assert answer.status == 202
-    assert answer.json == {"id": answer.json["id"], "state": "queued"}
-    assert answer.headers["operation-location"] == f"{BASE}/v1/messages/{answer.json['id']}"
-    assert answer.headers["retry-after"] == "1"
+    response = await relay.call("POST", "/v1/messages", json=message())
+    assert response.status == 202
+    assert response.json == {"id": response.json["id"], "state": "queued"}
+    assert response.headers["operation-location"] == f"{BASE}/v1/messages/{response.json['id']}"
+    assert response.headers["retry-after"] == "1"
     assert relay.waiting == 1
-    assert (await relay.status(answer.json["id"]))["state"] == "queued"
+    assert (await relay.status(response.json["id"]))["state"] == "queued"
 
 
 async def test_status_of_a_sent_message_lists_recipients_and_attempts(relay: Harness) -> None:
     name = await relay.send(cc=[{"email": "bob@example.org", "name": "Bob"}], tags=["eu"], metadata={"order": "4711"})
     await relay.deliver()
-    story = await relay.status(name)
-    assert story["state"] == "sent"
-    assert story["tags"] == ["eu"]
-    assert story["metadata"] == {"order": "4711"}
-    assert story["recipients"] == [
+    history = await relay.status(name)
+    assert history["state"] == "sent"
+    assert history["tags"] == ["eu"]
+    assert history["metadata"] == {"order": "4711"}
+    assert history["recipients"] == [
         {"email": "ada@example.org", "kind": "to", "state": "sent", "route": "capture"},
         {"email": "bob@example.org", "name": "Bob", "kind": "cc", "state": "sent", "route": "capture"},
     ]
-    [attempt] = story["attempts"]
+    [attempt] = history["attempts"]
     assert attempt["provider"] == "capture"
     assert attempt["outcome"] == "sent"
     assert attempt["reply"] == "250 2.0.0 kept in the inbox"
@@ -46,9 +46,9 @@ async def test_all_problems_are_reported_together_and_nothing_is_queued(relay: H
         "attachments": [{"name": "a/b", "content": "?"}],
         "tags": ["ok", "ok"],
     }
-    answer = await relay.call("POST", "/v1/messages", json=body)
-    assert answer.status == 400
-    assert set(answer.problems) == {
+    response = await relay.call("POST", "/v1/messages", json=body)
+    assert response.status == 400
+    assert set(response.problems) == {
         ("unknown_field", "form"),
         ("required", "from"),
         ("invalid_address", "to[1].email"),
@@ -79,15 +79,15 @@ async def test_all_problems_are_reported_together_and_nothing_is_queued(relay: H
     ],
 )
 async def test_unknown_field_error_suggests_the_nearest_name(relay: Harness, field: str, suggestion: str) -> None:
-    answer = await relay.call("POST", "/v1/messages", json=message() | {field: "x"})
-    [detail] = answer.error["details"]
+    response = await relay.call("POST", "/v1/messages", json=message() | {field: "x"})
+    [detail] = response.error["details"]
     assert (detail["code"], detail["target"]) == ("unknown_field", field)
     assert suggestion in detail["message"]
 
 
 async def test_unprintable_field_name_is_escaped(relay: Harness) -> None:
-    answer = await relay.call("POST", "/v1/messages", json=message() | {"a'\n\u202e": 1})
-    assert answer.problems == [("unknown_field", "['a\\'\\n\\u202e']")]
+    response = await relay.call("POST", "/v1/messages", json=message() | {"a'\n\u202e": 1})
+    assert response.problems == [("unknown_field", "['a\\'\\n\\u202e']")]
 
 
 @pytest.mark.parametrize("where", ["subject", "from", "to", "header", "file", "reply_to"])
@@ -102,8 +102,8 @@ async def test_control_character_in_a_header_is_refused(relay: Harness, where: s
         "header": {"headers": {"X-Order": text}},
         "file": {"attachments": [file(name=text)]},
     }
-    answer = await relay.call("POST", "/v1/messages", json=message(**choices[where]))
-    assert [code for code, _ in answer.problems] == ["invalid_text"]
+    response = await relay.call("POST", "/v1/messages", json=message(**choices[where]))
+    assert [code for code, _ in response.problems] == ["invalid_text"]
     assert relay.waiting == 0
 
 
@@ -118,10 +118,10 @@ async def test_domains_and_names_may_use_any_script(relay: Harness) -> None:
         subject="مرحبا 🎉 こんにちは",
     )
     await relay.deliver()
-    story = await relay.status(name)
-    assert story["from"] == {"email": "mail@xn--r8jz45g.jp", "name": "ショップ"}
-    assert story["recipients"][0]["email"] == "ada@xn--r8jz45g.jp"
-    assert story["recipients"][1]["email"] == "δοκιμή@xn--hxajbheg2az3al.xn--qxam"
+    history = await relay.status(name)
+    assert history["from"] == {"email": "mail@xn--r8jz45g.jp", "name": "ショップ"}
+    assert history["recipients"][0]["email"] == "ada@xn--r8jz45g.jp"
+    assert history["recipients"][1]["email"] == "δοκιμή@xn--hxajbheg2az3al.xn--qxam"
     [mail] = (await relay.call("GET", "/v1/inbox")).json["value"]
     assert mail["subject"] == "مرحبا 🎉 こんにちは"
 
@@ -129,8 +129,8 @@ async def test_domains_and_names_may_use_any_script(relay: Harness) -> None:
 async def test_one_string_may_contain_several_recipients(relay: Harness) -> None:
     name = await relay.send(to='"Lovelace, Ada" <ada@example.org>; bob@example.org, "C" <c@example.org>,')
     await relay.deliver()
-    story = await relay.status(name)
-    assert [(each["email"], each.get("name")) for each in story["recipients"]] == [
+    history = await relay.status(name)
+    assert [(each["email"], each.get("name")) for each in history["recipients"]] == [
         ("ada@example.org", "Lovelace, Ada"),
         ("bob@example.org", None),
         ("c@example.org", "C"),
@@ -138,8 +138,8 @@ async def test_one_string_may_contain_several_recipients(relay: Harness) -> None
 
 
 async def test_wrong_address_among_several_is_numbered(relay: Harness) -> None:
-    answer = await relay.call("POST", "/v1/messages", json=message(to="a@example.org, b@, c@example.org"))
-    [detail] = answer.error["details"]
+    response = await relay.call("POST", "/v1/messages", json=message(to="a@example.org, b@, c@example.org"))
+    [detail] = response.error["details"]
     assert (detail["code"], detail["target"]) == ("invalid_address", "to")
     assert detail["message"].startswith("The 2nd address of to is not valid.")
     assert "b@" not in detail["message"]
@@ -147,9 +147,9 @@ async def test_wrong_address_among_several_is_numbered(relay: Harness) -> None:
 
 @pytest.mark.parametrize("nobody", [None, [], "", "  ", " ; , "])
 async def test_message_without_recipients_is_refused(relay: Harness, nobody: object) -> None:
-    answer = await relay.call("POST", "/v1/messages", json=message(to=None) | {"to": nobody, "cc": nobody})
-    assert answer.status == 400
-    assert ("no_recipients", "to") in answer.problems or nobody is None
+    response = await relay.call("POST", "/v1/messages", json=message(to=None) | {"to": nobody, "cc": nobody})
+    assert response.status == 400
+    assert ("no_recipients", "to") in response.problems or nobody is None
     assert relay.waiting == 0
 
 
@@ -157,9 +157,9 @@ async def test_duplicate_recipient_in_any_field_is_refused(relay: Harness) -> No
     body = message(
         to=["Ada@Example.org", "bob@example.org"], cc="ada@example.ORG", bcc=["bob@example.org", "c@d.example"]
     )
-    answer = await relay.call("POST", "/v1/messages", json=body)
-    assert answer.problems == [("duplicate_recipient", "cc"), ("duplicate_recipient", "bcc[0]")]
-    assert "to[0]" in answer.error["details"][0]["message"]
+    response = await relay.call("POST", "/v1/messages", json=body)
+    assert response.problems == [("duplicate_recipient", "cc"), ("duplicate_recipient", "bcc[0]")]
+    assert "to[0]" in response.error["details"][0]["message"]
 
 
 async def test_maximum_number_of_recipients_is_accepted(relay: Harness) -> None:
@@ -188,21 +188,21 @@ async def test_maximum_number_of_recipients_is_accepted(relay: Harness) -> None:
     ],
 )
 async def test_invalid_json_error_gives_line_and_column(relay: Harness, body: bytes, place: str) -> None:
-    answer = await relay.call("POST", "/v1/messages", body=body)
-    assert answer.status == 400
-    assert place in answer.error["message"]
+    response = await relay.call("POST", "/v1/messages", body=body)
+    assert response.status == 400
+    assert place in response.error["message"]
 
 
 @pytest.mark.parametrize("body", [b"[]", b"null", b'"text"', b"7"])
 async def test_body_that_is_not_an_object_is_refused(relay: Harness, body: bytes) -> None:
-    answer = await relay.call("POST", "/v1/messages", body=body)
-    assert answer.problems == [("wrong_type", "$")]
+    response = await relay.call("POST", "/v1/messages", body=body)
+    assert response.problems == [("wrong_type", "$")]
 
 
 async def test_unpaired_surrogate_is_refused(relay: Harness) -> None:
     body = json.dumps(message(subject="\ud83d", text="\udc00")).encode()
-    answer = await relay.call("POST", "/v1/messages", body=body)
-    assert answer.problems == [("invalid_text", "subject"), ("invalid_text", "text")]
+    response = await relay.call("POST", "/v1/messages", body=body)
+    assert response.problems == [("invalid_text", "subject"), ("invalid_text", "text")]
 
 
 @pytest.mark.parametrize(
@@ -219,15 +219,15 @@ async def test_unpaired_surrogate_is_refused(relay: Harness) -> None:
 )
 async def test_other_content_types_than_json_are_refused(relay: Harness, content_type: str, is_read: bool) -> None:
     body = json.dumps(message()).encode()
-    answer = await relay.call("POST", "/v1/messages", body=body, headers={"Content-Type": content_type})
-    assert answer.status == (202 if is_read else 415)
+    response = await relay.call("POST", "/v1/messages", body=body, headers={"Content-Type": content_type})
+    assert response.status == (202 if is_read else 415)
 
 
 async def test_number_of_reported_problems_is_limited(relay: Harness) -> None:
-    answer = await relay.call("POST", "/v1/messages", body=b'{"attachments": [' + b"1," * 1_000_000 + b"1]}")
-    assert answer.status == 400
-    assert answer.problems[-1] == ("too_many_problems", "$")
-    assert len(answer.problems) == 1001
+    response = await relay.call("POST", "/v1/messages", body=b'{"attachments": [' + b"1," * 1_000_000 + b"1]}")
+    assert response.status == 400
+    assert response.problems[-1] == ("too_many_problems", "$")
+    assert len(response.problems) == 1001
 
 
 async def test_attachments_arrive_unchanged(relay: Harness) -> None:
@@ -271,8 +271,8 @@ async def test_test_recipient_behaves_as_named(relay: Harness, local: str) -> No
 async def test_rejected_recipient_does_not_stop_the_others(relay: Harness) -> None:
     name = await relay.send(to=["delivered@relay.test", "rejected@relay.test"])
     await relay.deliver()
-    story = await relay.status(name)
-    assert {each["email"]: each["state"] for each in story["recipients"]} == {
+    history = await relay.status(name)
+    assert {each["email"]: each["state"] for each in history["recipients"]} == {
         "delivered@relay.test": "sent",
         "rejected@relay.test": "failed",
     }
@@ -290,11 +290,11 @@ async def test_return_path_is_the_envelope_sender(relay: Harness, return_path: s
 
 
 async def test_dry_run_explains_and_sends_nothing(relay: Harness) -> None:
-    answer = await relay.call("POST", "/v1/messages", json=message(dry_run=True, bcc="bob@example.org"))
-    assert answer.status == 200
-    assert answer.json["dry_run"] is True
-    assert answer.json["lane"] == "transactional"
-    assert answer.json["routing"] == [{"recipients": ["ada@example.org", "bob@example.org"], "routes": ["capture"]}]
+    response = await relay.call("POST", "/v1/messages", json=message(dry_run=True, bcc="bob@example.org"))
+    assert response.status == 200
+    assert response.json["dry_run"] is True
+    assert response.json["lane"] == "transactional"
+    assert response.json["routing"] == [{"recipients": ["ada@example.org", "bob@example.org"], "routes": ["capture"]}]
     assert relay.waiting == 0
     refused = await relay.call("POST", "/v1/messages", json=message(dry_run=True, subject=None))
     assert refused.problems == [("required", "subject")]
@@ -320,15 +320,15 @@ async def test_large_content_is_stored_in_a_blob(relay: Harness) -> None:
 
 async def test_unavailable_storage_returns_503_and_accepts_nothing(relay: Harness) -> None:
     relay.queues.is_away = True
-    answer = await relay.call("POST", "/v1/messages", json=message())
-    assert answer.status == 503
-    assert answer.headers["retry-after"] == "7"
+    response = await relay.call("POST", "/v1/messages", json=message())
+    assert response.status == 503
+    assert response.headers["retry-after"] == "7"
     assert relay.waiting == 0
 
 
 async def test_trace_id_becomes_the_request_id(relay: Harness) -> None:
     trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
     headers = {"traceparent": trace, "x-ms-client-request-id": "mine-1"}
-    answer = await relay.call("POST", "/v1/messages", json=message(), headers=headers)
-    assert answer.headers["x-ms-request-id"] == "0af7651916cd43dd8448eb211c80319c"
-    assert answer.headers["x-ms-client-request-id"] == "mine-1"
+    response = await relay.call("POST", "/v1/messages", json=message(), headers=headers)
+    assert response.headers["x-ms-request-id"] == "0af7651916cd43dd8448eb211c80319c"
+    assert response.headers["x-ms-client-request-id"] == "mine-1"

@@ -34,9 +34,9 @@ def html(value: str) -> list[dict[str, str]]:
 async def test_section_used_many_times_is_refused_with_its_field(relay: Harness) -> None:
     body = mail(content=html("-s-" * 1500), sections={"-s-": "x" * 200_000})
     with allocated() as memory:
-        answer = await relay.call("POST", "/v3/mail/send", json=body)
-    assert answer.status == 400
-    [error] = answer.json["errors"]
+        response = await relay.call("POST", "/v3/mail/send", json=body)
+    assert response.status == 400
+    [error] = response.json["errors"]
     assert error["field"] == "sections"
     assert str(MAX_GROWTH) in error["message"]
     assert memory.peak < 20 * MEGABYTE

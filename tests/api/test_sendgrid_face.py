@@ -12,7 +12,7 @@ import pytest
 from relay.clients.registry import Policy
 from relay.core.model import State
 from standins.sendgrid.server import DEFAULT_KEY, SendGridStandIn
-from tests.api.harness import Answer, Harness
+from tests.api.harness import ApiResponse, Harness
 from tests.api.sendgrid_requests import mail, to
 
 SEND = "/v3/mail/send"
@@ -21,15 +21,17 @@ LONG = [{"type": "text/plain", "value": "x" * 2500}]
 """A body of which some 20 fill an entry, so that its length decides where a request is cut."""
 
 
-async def post(relay: Harness, client: str = "app", headers: dict[str, str] | None = None, **changes: Any) -> Answer:
+async def post(
+    relay: Harness, client: str = "app", headers: dict[str, str] | None = None, **changes: Any
+) -> ApiResponse:
     return await relay.call("POST", SEND, json=mail(**changes), client=client, headers=headers)
 
 
 async def sent(relay: Harness, **changes: Any) -> str:
     """Accept a mail; the id of its first message."""
-    answer = await post(relay, **changes)
-    assert (answer.status, answer.body) == (202, b"")
-    return answer.headers["x-message-id"]
+    response = await post(relay, **changes)
+    assert (response.status, response.body) == (202, b"")
+    return response.headers["x-message-id"]
 
 
 async def caught(relay: Harness) -> list[tuple[str, ...]]:
@@ -37,9 +39,9 @@ async def caught(relay: Harness) -> list[tuple[str, ...]]:
     return [each.recipients async for each in relay.relay.inbox.all()][::-1]
 
 
-def fields(answer: Answer) -> list[str | None]:
+def fields(response: ApiResponse) -> list[str | None]:
     """The fields of a refusal, whose shape is checked."""
-    body = answer.json
+    body = response.json
     assert set(body) == {"errors", "id"}
     for error in body["errors"]:
         assert set(error) == {"message", "field", "help"}
@@ -58,9 +60,9 @@ async def test_accepted_mail_has_an_empty_body_and_a_message_id(relay: Harness) 
 
 
 async def test_accepted_mail_has_a_status_address(relay: Harness) -> None:
-    answer = await post(relay)
-    name = answer.headers["x-message-id"]
-    assert answer.headers["operation-location"] == f"https://relay.example/v1/messages/{name}"
+    response = await post(relay)
+    name = response.headers["x-message-id"]
+    assert response.headers["operation-location"] == f"https://relay.example/v1/messages/{name}"
 
 
 async def test_each_personalization_becomes_one_mail(relay: Harness) -> None:
@@ -82,15 +84,15 @@ async def test_shared_attachments_are_stored_once(relay: Harness) -> None:
 
 
 async def test_one_wrong_personalization_refuses_the_request(relay: Harness) -> None:
-    answer = await post(relay, personalizations=[to("a@example.org"), to("nobody")])
-    assert (answer.status, fields(answer)) == (400, ["personalizations.1.to.0.email"])
+    response = await post(relay, personalizations=[to("a@example.org"), to("nobody")])
+    assert (response.status, fields(response)) == (400, ["personalizations.1.to.0.email"])
     assert relay.waiting == 0
 
 
 async def test_unavailable_storage_returns_503_and_accepts_nothing(relay: Harness) -> None:
     relay.queues.is_away = True
-    answer = await post(relay, personalizations=[to("a@example.org"), to("b@example.org")])
-    assert (answer.status, fields(answer), answer.headers["retry-after"]) == (503, [None], "7")
+    response = await post(relay, personalizations=[to("a@example.org"), to("b@example.org")])
+    assert (response.status, fields(response), response.headers["retry-after"]) == (503, [None], "7")
     assert relay.waiting == 0
 
 
@@ -99,8 +101,8 @@ async def test_gzip_body_is_read_and_broken_or_large_ones_are_refused(relay: Har
     whole = gzip.compress(json.dumps(mail()).encode())
     assert (await relay.call("POST", SEND, body=whole, headers=headers)).status == 202
     for broken in (whole[:-4], b"{}", whole[:20]):
-        answer = await relay.call("POST", SEND, body=broken, headers=headers)
-        assert (answer.status, fields(answer)) == (400, ["Content-Encoding"])
+        response = await relay.call("POST", SEND, body=broken, headers=headers)
+        assert (response.status, fields(response)) == (400, ["Content-Encoding"])
     bomb = gzip.compress(b" " * 100_000_000)
     assert (await relay.call("POST", SEND, body=bomb, headers=headers)).status == 413
     assert (await relay.call("POST", SEND, body=whole, headers={"Content-Encoding": "br"})).status == 415
@@ -120,15 +122,15 @@ async def test_gzip_body_is_read_and_broken_or_large_ones_are_refused(relay: Har
 async def test_unreadable_request_is_refused(
     relay: Harness, body: bytes, headers: dict[str, str], status: int, field: str | None
 ) -> None:
-    answer = await relay.call("POST", SEND, body=body, headers=headers)
-    assert answer.status == status
-    assert field in fields(answer)
+    response = await relay.call("POST", SEND, body=body, headers=headers)
+    assert response.status == status
+    assert field in fields(response)
 
 
 async def test_duplicate_name_is_refused_with_its_field(relay: Harness) -> None:
     body = json.dumps(mail()).replace('"email": "ada@example.org"', '"email": "a@x.org", "email": "b@x.org"').encode()
-    answer = await relay.call("POST", SEND, body=body)
-    assert (answer.status, fields(answer)) == (400, ["personalizations.0.to.0.email"])
+    response = await relay.call("POST", SEND, body=body)
+    assert (response.status, fields(response)) == (400, ["personalizations.0.to.0.email"])
 
 
 async def test_errors_under_v3_have_sendgrids_format(relay: Harness) -> None:
@@ -137,9 +139,9 @@ async def test_errors_under_v3_have_sendgrids_format(relay: Harness) -> None:
         ("GET", "/v3/nothing", "app", 404),
         ("GET", SEND, "app", 405),
     ):
-        answer = await relay.call(method, path, client=client)
-        assert (answer.status, fields(answer)) == (status, [None])
-        assert answer.json["id"] == answer.headers["x-ms-request-id"]
+        response = await relay.call(method, path, client=client)
+        assert (response.status, fields(response)) == (status, [None])
+        assert response.json["id"] == response.headers["x-ms-request-id"]
     relay.tables.is_away = True
     assert fields(await post(relay)) == [None]
 
@@ -147,7 +149,7 @@ async def test_errors_under_v3_have_sendgrids_format(relay: Harness) -> None:
 async def test_policy_refusal_names_each_field(relay: Harness) -> None:
     policy = Policy(senders=("*@example.com",), recipients=("*@example.org",))
     await relay.add_client("bound", policy=policy)
-    answer = await post(
+    response = await post(
         relay,
         client="bound",
         from_={"email": "a@other.example"},
@@ -158,8 +160,8 @@ async def test_policy_refusal_names_each_field(relay: Harness) -> None:
         ],
         attachments=[{"content": "aGk=", "filename": "virus.exe"}],
     )
-    assert answer.status == 403
-    assert fields(answer) == [
+    assert response.status == 403
+    assert fields(response) == [
         "from",
         "attachments.0.filename",
         "personalizations.1.cc.0.email",
@@ -168,15 +170,15 @@ async def test_policy_refusal_names_each_field(relay: Harness) -> None:
 
 
 async def test_option_that_no_route_carries_is_refused_by_name(relay: Harness) -> None:
-    answer = await post(
+    response = await post(
         relay,
         subject=None,
         content=None,
         template_id="d-1",
         tracking_settings={"open_tracking": {"enable": True}, "click_tracking": {"enable": False}},
     )
-    assert (answer.status, fields(answer)) == (400, ["template_id", "tracking_settings.open_tracking"])
-    assert "capture" in answer.json["errors"][0]["message"]
+    assert (response.status, fields(response)) == (400, ["template_id", "tracking_settings.open_tracking"])
+    assert "capture" in response.json["errors"][0]["message"]
 
 
 async def test_settings_that_are_off_can_leave_by_any_route(relay: Harness) -> None:
@@ -191,8 +193,8 @@ async def test_settings_that_are_off_can_leave_by_any_route(relay: Harness) -> N
 
 async def test_sandbox_mode_checks_everything_and_sends_nothing(relay: Harness) -> None:
     settings = {"sandbox_mode": {"enable": True}}
-    answer = await post(relay, mail_settings=settings)
-    assert (answer.status, answer.body, relay.waiting) == (200, b"", 0)
+    response = await post(relay, mail_settings=settings)
+    assert (response.status, response.body, relay.waiting) == (200, b"", 0)
     assert (await post(relay, mail_settings=settings, asm={"group_id": 1})).status == 400
 
 
@@ -225,12 +227,12 @@ async def test_repetition_after_a_lost_response_sends_nothing_twice(relay: Harne
 
 
 async def batch_of(relay: Harness, client: str = "app") -> str:
-    answer = await relay.call("POST", "/v3/mail/batch", client=client)
-    assert answer.status == 201
-    return str(answer.json["batch_id"])
+    response = await relay.call("POST", "/v3/mail/batch", client=client)
+    assert response.status == 201
+    return str(response.json["batch_id"])
 
 
-async def stop(relay: Harness, batch: str, status: str = "cancel") -> Answer:
+async def stop(relay: Harness, batch: str, status: str = "cancel") -> ApiResponse:
     order = {"batch_id": batch, "status": status}
     return await relay.call("POST", "/v3/user/scheduled_sends", json=order)
 
@@ -258,8 +260,8 @@ async def test_cancelled_batch_is_never_sent(relay: Harness) -> None:
         ),
     ]
     await relay.deliver()
-    answer = await stop(relay, batch)
-    assert (answer.status, answer.json) == (201, {"batch_id": batch, "status": "cancel", "already_sent": 0})
+    response = await stop(relay, batch)
+    assert (response.status, response.json) == (201, {"batch_id": batch, "status": "cancel", "already_sent": 0})
     await relay.pass_time(HOUR)
     assert await caught(relay) == []
     assert [(await relay.status(name))["state"] for name in names] == ["cancelled", "cancelled"]
@@ -370,21 +372,21 @@ async def test_repeated_stop_succeeds_and_another_status_is_refused(relay: Harne
 async def test_batch_belongs_to_its_client(relay: Harness) -> None:
     await relay.add_client("other")
     batch = await batch_of(relay, "other")
-    for answer in (
+    for response in (
         await relay.call("GET", f"/v3/mail/batch/{batch}"),
         await stop(relay, batch),
         await post(relay, batch_id=batch),
         await post(relay, batch_id="no id at all"),
     ):
-        assert (answer.status, fields(answer)) == (400, ["batch_id"])
+        assert (response.status, fields(response)) == (400, ["batch_id"])
     wrong = await stop(relay, await batch_of(relay), "end")
     assert (wrong.status, fields(wrong)) == (400, ["status"])
 
 
 async def test_scopes_are_limited_to_sending(relay: Harness) -> None:
-    answer = await relay.call("GET", "/v3/scopes")
-    assert answer.status == 200
-    assert {"mail.send", "mail.batch.create", "user.scheduled_sends.create"} <= set(answer.json["scopes"])
+    response = await relay.call("GET", "/v3/scopes")
+    assert response.status == 200
+    assert {"mail.send", "mail.batch.create", "user.scheduled_sends.create"} <= set(response.json["scopes"])
 
 
 @pytest.fixture

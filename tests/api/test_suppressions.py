@@ -6,15 +6,15 @@ from typing import Any
 import pytest
 
 from standins.sendgrid.server import DEFAULT_KEY, SendGridStandIn
-from tests.api.harness import Answer, Harness, message
+from tests.api.harness import ApiResponse, Harness, message
 
 LIST = "/v1/suppressions"
 
 
-async def suppress(relay: Harness, email: str = "ada@example.org", client: str = "app", **fields: Any) -> Answer:
-    answer = await relay.call("POST", LIST, json={"email": email, **fields}, client=client)
-    assert answer.status == 201, answer.body
-    return answer
+async def suppress(relay: Harness, email: str = "ada@example.org", client: str = "app", **fields: Any) -> ApiResponse:
+    response = await relay.call("POST", LIST, json={"email": email, **fields}, client=client)
+    assert response.status == 201, response.body
+    return response
 
 
 async def listed(relay: Harness, client: str = "app", query: str = "") -> list[str]:
@@ -23,11 +23,11 @@ async def listed(relay: Harness, client: str = "app", query: str = "") -> list[s
 
 async def test_suppressed_recipient_is_reported_and_skipped(relay: Harness) -> None:
     await suppress(relay, reason="unsubscribed")
-    answer = await relay.call("POST", "/v1/messages", json=message(to=["ada@example.org", "bob@example.org"]))
-    assert answer.json["suppressed"] == [{"email": "ada@example.org", "reason": "unsubscribed"}]
+    response = await relay.call("POST", "/v1/messages", json=message(to=["ada@example.org", "bob@example.org"]))
+    assert response.json["suppressed"] == [{"email": "ada@example.org", "reason": "unsubscribed"}]
     await relay.deliver()
-    story = await relay.status(answer.json["id"])
-    assert [(each["state"], each.get("code")) for each in story["recipients"]] == [
+    history = await relay.status(response.json["id"])
+    assert [(each["state"], each.get("code")) for each in history["recipients"]] == [
         ("suppressed", "unsubscribed"),
         ("sent", None),
     ]
@@ -39,10 +39,10 @@ async def test_message_with_only_suppressed_recipients_becomes_a_dead_letter(rel
     await suppress(relay)
     name = await relay.send()
     await relay.deliver()
-    story = await relay.status(name)
-    assert (story["state"], story["recipients"][0]["state"]) == ("failed", "suppressed")
-    letters = (await relay.call("GET", "/v1/deadletters", client="boss")).json["value"]
-    assert [(each["code"], each["count"]) for each in letters] == [("suppressed", 1)]
+    history = await relay.status(name)
+    assert (history["state"], history["recipients"][0]["state"]) == ("failed", "suppressed")
+    dead_letters = (await relay.call("GET", "/v1/deadletters", client="boss")).json["value"]
+    assert [(each["code"], each["count"]) for each in dead_letters] == [("suppressed", 1)]
 
 
 async def test_suppression_applies_to_batch_dry_run_and_sendgrid_api(relay: Harness) -> None:
@@ -60,11 +60,11 @@ async def test_suppression_applies_to_batch_dry_run_and_sendgrid_api(relay: Harn
         "subject": "x",
         "content": [{"type": "text/plain", "value": "x"}],
     }
-    answer = await relay.call("POST", "/v3/mail/send", json=mail)
-    assert answer.status == 202
+    response = await relay.call("POST", "/v3/mail/send", json=mail)
+    assert response.status == 202
     await relay.deliver()
-    story = await relay.status(answer.headers["x-message-id"])
-    assert [each["state"] for each in story["recipients"]] == ["suppressed", "sent"]
+    history = await relay.status(response.headers["x-message-id"])
+    assert [each["state"] for each in history["recipients"]] == ["suppressed", "sent"]
 
 
 async def test_retry_with_the_same_key_reports_the_same_suppression(relay: Harness) -> None:
@@ -90,8 +90,8 @@ async def test_client_has_its_own_list_and_operators_the_common_one(relay: Harne
 async def test_client_cannot_change_another_list(relay: Harness) -> None:
     await suppress(relay, "all@example.org", client="boss")
     for fields in ({"for_all": True}, {"client": "boss"}):
-        answer = await relay.call("POST", LIST, json={"email": "x@example.org", **fields})
-        assert (answer.status, answer.error["code"]) == (403, "operators_only")
+        response = await relay.call("POST", LIST, json={"email": "x@example.org", **fields})
+        assert (response.status, response.error["code"]) == (403, "operators_only")
     assert (await relay.call("GET", f"{LIST}?client=boss")).status == 403
     assert (await relay.call("DELETE", f"{LIST}/all@example.org")).status == 204
     assert (await relay.call("GET", f"{LIST}/all@example.org")).status == 200
@@ -111,8 +111,8 @@ async def test_removing_twice_succeeds(relay: Harness) -> None:
 
 
 async def test_suppression_with_an_expiry_expires(relay: Harness) -> None:
-    answer = await suppress(relay, expires_in_seconds=3600)
-    assert answer.json["expires_at"].startswith("2026-03-01T13:00")
+    response = await suppress(relay, expires_in_seconds=3600)
+    assert response.json["expires_at"].startswith("2026-03-01T13:00")
     relay.clock.move(3600)
     assert await listed(relay) == []
     sent = await relay.call("POST", "/v1/messages", json=message())
@@ -131,8 +131,8 @@ async def test_suppression_with_an_expiry_expires(relay: Harness) -> None:
     ],
 )
 async def test_every_problem_is_reported(relay: Harness, body: Any, problems: list[tuple[str, str]]) -> None:
-    answer = await relay.call("POST", LIST, json=body)
-    assert (answer.status, answer.problems) == (400, problems)
+    response = await relay.call("POST", LIST, json=body)
+    assert (response.status, response.problems) == (400, problems)
 
 
 async def test_exported_csv_can_be_imported(relay: Harness) -> None:
@@ -153,8 +153,8 @@ async def test_exported_csv_can_be_imported(relay: Harness) -> None:
 
 async def test_import_with_an_invalid_row_changes_nothing(relay: Harness) -> None:
     value = [{"email": "a@example.org"}, {"email": "nobody"}, {"email": "b@example.org", "note": "x" * 501}]
-    answer = await relay.call("POST", f"{LIST}/import", json={"value": value})
-    assert answer.problems == [("invalid_address", "value[1].email"), ("too_long", "value[2].note")]
+    response = await relay.call("POST", f"{LIST}/import", json={"value": value})
+    assert response.problems == [("invalid_address", "value[1].email"), ("too_long", "value[2].note")]
     assert await listed(relay) == []
     whole = [{"email": f"n{number}@example.org"} for number in range(1500)]
     assert (await relay.call("POST", f"{LIST}/import", json={"value": whole})).json == {"imported": 1500}
@@ -175,8 +175,8 @@ async def test_import_with_an_invalid_row_changes_nothing(relay: Harness) -> Non
     ],
 )
 async def test_unreadable_csv_is_refused(relay: Harness, body: bytes, status: int) -> None:
-    answer = await relay.call("POST", f"{LIST}/import", body=body, headers={"Content-Type": "text/csv"})
-    assert answer.status == status
+    response = await relay.call("POST", f"{LIST}/import", body=body, headers={"Content-Type": "text/csv"})
+    assert response.status == status
 
 
 async def test_sendgrid_lists_are_imported_and_updated() -> None:
@@ -189,9 +189,9 @@ async def test_sendgrid_lists_are_imported_and_updated() -> None:
         kept["blocks"]["blocked@example.org"] = "4.7.1"
 
         async def sync() -> Any:
-            answer = await relay.call("POST", f"{LIST}/sync", json={"route": "sendgrid"}, client="boss")
-            assert answer.status == 200, answer.body
-            return answer.json
+            response = await relay.call("POST", f"{LIST}/sync", json={"route": "sendgrid"}, client="boss")
+            assert response.status == 200, response.body
+            return response.json
 
         assert await sync() == {"imported": 1201, "removed": 0, "is_complete": True}
         relay.clock.move(60)

@@ -7,7 +7,7 @@ import pytest
 
 from relay.acceptance.draft import Limits
 from relay.clients.templates import MAX_BYTES
-from tests.api.harness import Answer, Harness, file, message
+from tests.api.harness import ApiResponse, Harness, file, message
 
 WELCOME: dict[str, Any] = {
     "description": "What new customers get.",
@@ -18,12 +18,12 @@ WELCOME: dict[str, Any] = {
 }
 
 
-async def put(relay: Harness, name: str = "welcome", *, client: str = "boss", **fields: Any) -> Answer:
+async def put(relay: Harness, name: str = "welcome", *, client: str = "boss", **fields: Any) -> ApiResponse:
     body = {key: value for key, value in {**WELCOME, **fields}.items() if value is not None}
     return await relay.call("PUT", f"/v1/templates/{name}", json=body, client=client)
 
 
-async def post(relay: Harness, **fields: Any) -> Answer:
+async def post(relay: Harness, **fields: Any) -> ApiResponse:
     whole = {"subject": None, "text": None, "template": "welcome", "variables": {"name": "Ada"}, **fields}
     return await relay.call("POST", "/v1/messages", json=message(**whole))
 
@@ -36,8 +36,8 @@ async def caught(relay: Harness) -> Any:
 
 async def test_each_put_creates_a_version(relay: Harness) -> None:
     for number, status in [(1, 201), (2, 200)]:
-        answer = await put(relay, text=f"{number} {{{{ name }}}}")
-        assert (answer.status, answer.json["version"]) == (status, number)
+        response = await put(relay, text=f"{number} {{{{ name }}}}")
+        assert (response.status, response.json["version"]) == (status, number)
     shown = (await relay.call("GET", "/v1/templates/welcome")).json
     assert (shown["text"], shown["html"]) == ("2 {{ name }}", WELCOME["html"])
     assert shown["variables"] == {
@@ -91,9 +91,9 @@ async def test_each_message_of_a_batch_is_rendered(relay: Harness) -> None:
             {"to": "eve@example.org", "template": "none"},
         ],
     }
-    answer = await relay.call("POST", "/v1/messages/batch", json=body)
-    assert [each["status"] for each in answer.json["value"]] == [202, 422, 400]
-    errors = [each["error"]["details"][0] for each in answer.json["value"][1:]]
+    response = await relay.call("POST", "/v1/messages/batch", json=body)
+    assert [each["status"] for each in response.json["value"]] == [202, 422, 400]
+    errors = [each["error"]["details"][0] for each in response.json["value"][1:]]
     assert [(each["code"], each["target"]) for each in errors] == [
         ("missing_variable", "messages[1].variables.name"),
         ("unknown_template", "messages[2].template"),
@@ -104,9 +104,12 @@ async def test_each_message_of_a_batch_is_rendered(relay: Harness) -> None:
 
 async def test_every_missing_variable_is_named(relay: Harness) -> None:
     await put(relay, text="{{ name }} {{ order.number }} {{ city }}")
-    answer = await post(relay, variables={"city": "Paris"})
-    assert (answer.status, answer.error["code"]) == (422, "not_renderable")
-    assert sorted(answer.problems) == [("missing_variable", "variables.name"), ("missing_variable", "variables.order")]
+    response = await post(relay, variables={"city": "Paris"})
+    assert (response.status, response.error["code"]) == (422, "not_renderable")
+    assert sorted(response.problems) == [
+        ("missing_variable", "variables.name"),
+        ("missing_variable", "variables.order"),
+    ]
     assert relay.waiting == 0
 
 
@@ -126,9 +129,9 @@ async def test_every_missing_variable_is_named(relay: Harness) -> None:
 )
 async def test_message_that_cannot_be_rendered_is_refused(relay: Harness, fields: Any, problems: Any) -> None:
     assert (await put(relay, **fields)).status == 201
-    answer = await post(relay)
-    assert (answer.status, answer.problems) == (422, problems)
-    assert "Ada" not in answer.body.decode()
+    response = await post(relay)
+    assert (response.status, response.problems) == (422, problems)
+    assert "Ada" not in response.body.decode()
     assert relay.waiting == 0
 
 
@@ -144,8 +147,8 @@ async def test_rendered_subject_cannot_inject_a_header(relay: Harness) -> None:
 async def test_rendered_content_counts_toward_the_size_limit(relay: Harness) -> None:
     small = await Harness({"RELAY_MAX_MESSAGE_BYTES": "10000"}).start()
     await put(small, text="{% for a in range(2000) %}xxxxxxxxxx{% endfor %}")
-    answer = await post(small)
-    assert (answer.status, answer.error["code"]) == (413, "message_too_large")
+    response = await post(small)
+    assert (response.status, response.error["code"]) == (413, "message_too_large")
 
 
 @pytest.mark.parametrize("template", ["none", "welcome@2", "welcome@99999"])
@@ -153,8 +156,8 @@ async def test_unknown_template_is_not_found(relay: Harness, template: str) -> N
     await put(relay)
     assert (await post(relay, template=template)).problems == [("unknown_template", "template")]
     for method, path in [("GET", ""), ("POST", "/preview")]:
-        answer = await relay.call(method, f"/v1/templates/{template}{path}")
-        assert (answer.status, answer.error["code"]) == (404, "template_not_found")
+        response = await relay.call(method, f"/v1/templates/{template}{path}")
+        assert (response.status, response.error["code"]) == (404, "template_not_found")
 
 
 @pytest.mark.parametrize("template", ["a/b", "welcome@0", "welcome@x", "@1", "x" * (Limits().max_template_name + 1)])
@@ -178,19 +181,19 @@ async def test_preview_renders_a_version(relay: Harness) -> None:
     await put(relay, html=None)
     for path, body, version in [("welcome", {"version": 1}, 1), ("welcome@1", {}, 1), ("welcome", {}, 2)]:
         whole = {"variables": {"name": "Ada"}, **body}
-        answer = await relay.call("POST", f"/v1/templates/{path}/preview", json=whole)
-        assert answer.json["subject"] == "Welcome, Ada"
-        assert answer.json["text"] == "Hello Ada, good day."
-        assert (answer.json["version"], "html" in answer.json) == (version, version == 1)
-    answer = await relay.call("POST", "/v1/templates/welcome/preview")
-    assert (answer.status, answer.problems) == (422, [("missing_variable", "variables.name")])
+        response = await relay.call("POST", f"/v1/templates/{path}/preview", json=whole)
+        assert response.json["subject"] == "Welcome, Ada"
+        assert response.json["text"] == "Hello Ada, good day."
+        assert (response.json["version"], "html" in response.json) == (version, version == 1)
+    response = await relay.call("POST", "/v1/templates/welcome/preview")
+    assert (response.status, response.problems) == (422, [("missing_variable", "variables.name")])
     assert relay.waiting == 0
 
 
 async def test_preview_needs_no_subject(relay: Harness) -> None:
     await put(relay, subject=None)
-    answer = await relay.call("POST", "/v1/templates/welcome/preview", json={"variables": {"name": "Ada"}})
-    assert (answer.status, answer.json["text"]) == (200, "Hello Ada, good day.")
+    response = await relay.call("POST", "/v1/templates/welcome/preview", json={"variables": {"name": "Ada"}})
+    assert (response.status, response.json["text"]) == (200, "Hello Ada, good day.")
 
 
 @pytest.mark.parametrize(
@@ -207,8 +210,8 @@ async def test_preview_needs_no_subject(relay: Harness) -> None:
     ],
 )  # fmt: skip
 async def test_invalid_template_is_refused(relay: Harness, name: str, fields: Any, problems: Any) -> None:
-    answer = await put(relay, name, **fields)
-    assert (answer.status, answer.problems) == (400, problems)
+    response = await put(relay, name, **fields)
+    assert (response.status, response.problems) == (400, problems)
     assert (await relay.call("GET", "/v1/templates")).json["value"] == []
 
 

@@ -6,13 +6,15 @@ import pytest
 
 from relay.clients.uploads import MAX_PART_BYTES
 from relay.platform.resources import ATTACHMENTS_CONTAINER
-from tests.api.harness import BASE, Answer, Harness, file, message
+from tests.api.harness import BASE, ApiResponse, Harness, file, message
 
 DAY = 86_400
 PDF = {"Content-Type": "application/pdf"}
 
 
-async def upload(relay: Harness, body: bytes = b"%PDF-1.7", query: str = "?name=invoice.pdf", **more: Any) -> Answer:
+async def upload(
+    relay: Harness, body: bytes = b"%PDF-1.7", query: str = "?name=invoice.pdf", **more: Any
+) -> ApiResponse:
     return await relay.call("POST", f"/v1/attachments{query}", body=body, headers=more.pop("headers", PDF), **more)
 
 
@@ -29,14 +31,14 @@ async def blobs(relay: Harness) -> list[str]:
 
 async def test_uploaded_file_is_attached_to_each_message_that_names_it(relay: Harness) -> None:
     content = bytes(range(256)) * 100
-    answer = await upload(relay, content)
-    assert answer.status == 201
-    assert answer.headers["location"] == f"{BASE}/v1/attachments/{answer.json['id']}"
+    response = await upload(relay, content)
+    assert response.status == 201
+    assert response.headers["location"] == f"{BASE}/v1/attachments/{response.json['id']}"
     expected = {"name": "invoice.pdf", "type": "application/pdf", "size": 25_600, "is_complete": True}
-    assert answer.json == {**answer.json, **expected, "expires_at": "2026-03-02T12:00:00Z"}
+    assert response.json == {**response.json, **expected, "expires_at": "2026-03-02T12:00:00Z"}
     for attachment, name in [({}, "invoice.pdf"), ({"name": "Rechnung.pdf"}, "Rechnung.pdf")]:
         relay.clock.move(1)  # so that it is the newest
-        await relay.send(attachments=[{"id": answer.json["id"], **attachment}])
+        await relay.send(attachments=[{"id": response.json["id"], **attachment}])
         await relay.deliver()
         assert await files(relay) == [(name, "application/pdf", file(content)["content"])]
 
@@ -63,9 +65,9 @@ async def test_uploaded_file_counts_toward_the_message_size(relay: Harness) -> N
 async def test_upload_type_comes_from_query_header_or_name(
     relay: Harness, query: str, headers: dict[str, str], kind: str
 ) -> None:
-    answer = await upload(relay, query=query, headers=headers)
-    assert answer.json["type"] == kind
-    assert (await relay.call("GET", f"/v1/attachments/{answer.json['id']}")).json == answer.json
+    response = await upload(relay, query=query, headers=headers)
+    assert response.json["type"] == kind
+    assert (await relay.call("GET", f"/v1/attachments/{response.json['id']}")).json == response.json
 
 
 @pytest.mark.parametrize(
@@ -79,26 +81,26 @@ async def test_upload_type_comes_from_query_header_or_name(
     ],
 )
 async def test_invalid_upload_is_refused(relay: Harness, query: str, body: bytes, problems: list[Any]) -> None:
-    answer = await upload(relay, body, query)
-    assert answer.status == 400
-    codes = [code for code, _ in answer.problems] or [answer.error["code"]]
-    assert problems in (answer.problems, codes)
+    response = await upload(relay, body, query)
+    assert response.status == 400
+    codes = [code for code, _ in response.problems] or [response.error["code"]]
+    assert problems in (response.problems, codes)
     assert await blobs(relay) == []
 
 
 async def begin(relay: Harness) -> str:
-    answer = await upload(relay, b"", "?name=big.bin&parts=true")
-    assert answer.status == 201
-    assert answer.json["is_complete"] is False
-    assert answer.json["max_part_bytes"] == MAX_PART_BYTES
-    return str(answer.json["id"])
+    response = await upload(relay, b"", "?name=big.bin&parts=true")
+    assert response.status == 201
+    assert response.json["is_complete"] is False
+    assert response.json["max_part_bytes"] == MAX_PART_BYTES
+    return str(response.json["id"])
 
 
-async def part(relay: Harness, name: str, number: object, body: bytes) -> Answer:
+async def part(relay: Harness, name: str, number: object, body: bytes) -> ApiResponse:
     return await relay.call("PUT", f"/v1/attachments/{name}/parts/{number}", body=body)
 
 
-async def complete(relay: Harness, name: str) -> Answer:
+async def complete(relay: Harness, name: str) -> ApiResponse:
     return await relay.call("POST", f"/v1/attachments/{name}/complete")
 
 
@@ -121,9 +123,9 @@ async def test_incomplete_upload_cannot_be_attached(relay: Harness) -> None:
     assert (await complete(relay, name)).error["code"] == "attachment_incomplete"
     await part(relay, name, 1, b"a")
     await part(relay, name, 3, b"c")
-    answer = await complete(relay, name)
-    assert answer.error["code"] == "attachment_incomplete"
-    assert "part 2" in answer.error["message"]
+    response = await complete(relay, name)
+    assert response.error["code"] == "attachment_incomplete"
+    assert "part 2" in response.error["message"]
     refused = await relay.call("POST", "/v1/messages", json=message(attachments=[{"id": name}]))
     assert refused.problems == [("unknown_attachment", "attachments[0].id")]
     assert relay.waiting == 0
@@ -142,8 +144,8 @@ async def test_incomplete_upload_cannot_be_attached(relay: Harness) -> None:
 async def test_invalid_upload_part_is_refused(
     relay: Harness, number: str, body: bytes, problem: tuple[str, str]
 ) -> None:
-    answer = await part(relay, await begin(relay), number, body)
-    assert answer.problems == [problem]
+    response = await part(relay, await begin(relay), number, body)
+    assert response.problems == [problem]
 
 
 async def test_oversized_upload_is_refused(relay: Harness) -> None:
@@ -165,8 +167,11 @@ async def test_upload_belongs_to_its_client(relay: Harness) -> None:
 
 async def test_every_unknown_file_is_reported(relay: Harness) -> None:
     attachments = [{"id": "att_1"}, file(), {"id": "att_2"}]
-    answer = await relay.call("POST", "/v1/messages", json=message(attachments=attachments))
-    assert answer.problems == [("unknown_attachment", "attachments[0].id"), ("unknown_attachment", "attachments[2].id")]
+    response = await relay.call("POST", "/v1/messages", json=message(attachments=attachments))
+    assert response.problems == [
+        ("unknown_attachment", "attachments[0].id"),
+        ("unknown_attachment", "attachments[2].id"),
+    ]
     body = {"defaults": {"attachments": attachments}, "messages": [message()]}
     [result] = (await relay.call("POST", "/v1/messages/batch", json=body)).json["value"]
     assert [each["target"] for each in result["error"]["details"]] == [
@@ -179,8 +184,8 @@ async def test_file_of_a_batch_is_read_once(relay: Harness) -> None:
     name = (await upload(relay)).json["id"]
     before = relay.tables.calls["get"] + relay.tables.calls["merge"]
     body = {"defaults": {"attachments": [{"id": name}]}, "messages": [message() for _ in range(20)]}
-    answer = await relay.call("POST", "/v1/messages/batch", json=body)
-    assert answer.json["accepted"] == 20
+    response = await relay.call("POST", "/v1/messages/batch", json=body)
+    assert response.json["accepted"] == 20
     assert relay.tables.calls["get"] + relay.tables.calls["merge"] - before == 2
     await relay.deliver()
     assert len(await files(relay)) == 1
@@ -188,8 +193,8 @@ async def test_file_of_a_batch_is_read_once(relay: Harness) -> None:
 
 async def test_forbidden_file_type_is_refused_by_the_upload_name(relay: Harness) -> None:
     name = (await upload(relay, query="?name=setup.exe")).json["id"]
-    answer = await relay.call("POST", "/v1/messages", json=message(attachments=[{"id": name}]))
-    assert answer.problems == [("attachment_not_allowed", "attachments[0].name")]
+    response = await relay.call("POST", "/v1/messages", json=message(attachments=[{"id": name}]))
+    assert response.problems == [("attachment_not_allowed", "attachments[0].name")]
 
 
 async def test_unused_upload_expires_after_a_day(relay: Harness) -> None:
@@ -231,7 +236,7 @@ async def test_missing_last_part_is_detected_by_the_size(relay: Harness) -> None
     name = await begin(relay)
     await part(relay, name, 1, b"one")
     for size, status, code in [("6", 409, "attachment_incomplete"), ("six", 400, "invalid_request")]:
-        answer = await relay.call("POST", f"/v1/attachments/{name}/complete?size={size}")
-        assert (answer.status, answer.error["code"]) == (status, code)
+        response = await relay.call("POST", f"/v1/attachments/{name}/complete?size={size}")
+        assert (response.status, response.error["code"]) == (status, code)
     await part(relay, name, 2, b"two")
     assert (await relay.call("POST", f"/v1/attachments/{name}/complete?size=6")).json["size"] == 6

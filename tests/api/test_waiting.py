@@ -13,19 +13,19 @@ from relay.api.http import Request
 from relay.bootstrap import Relay
 from relay.clients.registry import Client
 from standins.inbox import Mail
-from tests.api.harness import BASE, Answer, Harness, message
+from tests.api.harness import BASE, ApiResponse, Harness, message
 from tests.api.test_events import Vendors
 
 PAGE = Path(__file__).parents[2] / "docs/api/waiting.md"
 
 
-async def begin(relay: Harness, prefer: str = "wait=sent", query: str = "", **fields: Any) -> Answer:
+async def begin(relay: Harness, prefer: str = "wait=sent", query: str = "", **fields: Any) -> ApiResponse:
     """Send a message whose caller wants to wait."""
     headers = {"Prefer": prefer} if prefer else {}
     return await relay.call("POST", f"/v1/messages{query}", json=message(**fields), headers=headers)
 
 
-async def follow(relay: Harness, location: str) -> Answer:
+async def follow(relay: Harness, location: str) -> ApiResponse:
     """Poll a `Location` without a key, as Logic Apps does."""
     assert location.startswith(BASE)
     return await relay.call("GET", location.removeprefix(BASE), client=None)
@@ -33,9 +33,9 @@ async def follow(relay: Harness, location: str) -> Answer:
 
 async def test_response_without_prefer_has_no_location_to_poll(relay: Harness) -> None:
     for prefer in ("", "wait=10", "respond-async", "wait=banana", "handling=strict; wait=sent"):
-        answer = await begin(relay, prefer)
-        assert answer.status == 202
-        assert not {"location", "preference-applied"} & answer.headers.keys()
+        response = await begin(relay, prefer)
+        assert response.status == 202
+        assert not {"location", "preference-applied"} & response.headers.keys()
 
 
 @pytest.mark.parametrize("prefer", ["wait=sent", 'respond-async, Wait = "sent"; x=y', "wait=sent, wait=delivered"])
@@ -86,9 +86,9 @@ async def test_raw_message_can_be_waited_for(relay: Harness) -> None:
 
 
 async def test_dry_run_has_no_location(relay: Harness) -> None:
-    answer = await begin(relay, dry_run=True)
-    assert answer.status == 200
-    assert "location" not in answer.headers
+    response = await begin(relay, dry_run=True)
+    assert response.status == 200
+    assert "location" not in response.headers
 
 
 async def test_repeated_request_may_wait(relay: Harness) -> None:
@@ -112,20 +112,20 @@ async def test_scheduled_message_has_a_longer_retry_after(relay: Harness) -> Non
 async def test_failed_message_returns_422_with_each_reason(relay: Harness) -> None:
     begun = await begin(relay, to="rejected@relay.test")
     await relay.deliver()
-    answer = await follow(relay, begun.headers["location"])
-    assert (answer.status, answer.error["code"]) == (422, "not_sent")
-    assert answer.problems == [("not_sent", "recipients[0]")]
+    response = await follow(relay, begun.headers["location"])
+    assert (response.status, response.error["code"]) == (422, "not_sent")
+    assert response.problems == [("not_sent", "recipients[0]")]
     row = (await relay.status(begun.json["id"]))["recipients"][0]
-    assert answer.error["details"][0]["message"] == f"The state of this recipient is `failed`: `{row['code']}`."
+    assert response.error["details"][0]["message"] == f"The state of this recipient is `failed`: `{row['code']}`."
 
 
 async def test_cancelled_message_returns_422(relay: Harness) -> None:
     begun = await begin(relay, send_at="2026-03-02T12:00:00Z")
     await relay.deliver()
     assert (await relay.call("DELETE", f"/v1/messages/{begun.json['id']}")).status == 200
-    answer = await follow(relay, begun.headers["location"])
-    assert (answer.status, answer.error["code"]) == (422, "not_sent")
-    assert "`cancelled`" in answer.error["message"]
+    response = await follow(relay, begun.headers["location"])
+    assert (response.status, response.error["code"]) == (422, "not_sent")
+    assert "`cancelled`" in response.error["message"]
 
 
 async def test_unknown_outcome_returns_422(relay: Harness) -> None:
@@ -179,10 +179,10 @@ async def test_one_bounce_ends_the_wait_for_delivery(vendors: Vendors) -> None:
     mail, location = await sent(vendors, "ada@example.org", "bob@example.org")
     await vendors.post_sendgrid(vendors.sendgrid.events([mail], "bounce")[1:])
     await vendors.apply()
-    answer = await follow(vendors, location)
-    assert (answer.status, answer.error["code"]) == (422, "not_delivered")
-    assert answer.problems == [("not_delivered", "recipients[1]")]
-    assert answer.error["details"][0]["message"] == "The state of this recipient is `bounced`: `5.1.1`."
+    response = await follow(vendors, location)
+    assert (response.status, response.error["code"]) == (422, "not_delivered")
+    assert response.problems == [("not_delivered", "recipients[1]")]
+    assert response.error["details"][0]["message"] == "The state of this recipient is `bounced`: `5.1.1`."
 
 
 @pytest.mark.parametrize(
@@ -202,8 +202,8 @@ async def test_one_bounce_ends_the_wait_for_delivery(vendors: Vendors) -> None:
 async def test_changed_poll_url_is_refused(relay: Harness, change: dict[str, str]) -> None:
     parts = urlsplit((await begin(relay)).headers["location"])
     query = dict(parse_qsl(parts.query)) | change
-    answer = await relay.call("GET", f"{parts.path}?{urlencode(query)}", client=None)
-    assert (answer.status, answer.error["code"]) == (403, "link_not_valid")
+    response = await relay.call("GET", f"{parts.path}?{urlencode(query)}", client=None)
+    assert (response.status, response.error["code"]) == (403, "link_not_valid")
 
 
 async def test_poll_url_is_for_one_message(relay: Harness) -> None:

@@ -6,18 +6,18 @@ from urllib.parse import quote
 import pytest
 
 from relay.events.webhooks.subscriptions import MAX_SUBSCRIPTIONS
-from tests.api.harness import BASE, Answer, Harness
+from tests.api.harness import BASE, ApiResponse, Harness
 from tests.unit.events.webhooks.hook import hook
 
 HOOKS = "/v1/webhooks"
 CALLBACK = "https://prod-1.westeurope.logic.azure.com/workflows/x/triggers/y/run?api-version=2016&sig=a%2Bb"
 
 
-async def subscribe(relay: Harness, client: str = "app", **fields: Any) -> Answer:
+async def subscribe(relay: Harness, client: str = "app", **fields: Any) -> ApiResponse:
     values = fields if "callbackUrl" in fields else {"url": "https://example.com/hook", **fields}
-    answer = await relay.call("POST", HOOKS, json=values, client=client)
-    assert answer.status == 201, answer.body
-    return answer
+    response = await relay.call("POST", HOOKS, json=values, client=client)
+    assert response.status == 201, response.body
+    return response
 
 
 async def test_subscription_is_created_read_changed_and_deleted(relay: Harness) -> None:
@@ -59,8 +59,8 @@ async def test_subscriptions_belong_to_their_client(relay: Harness) -> None:
     where = f"{HOOKS}/{(await subscribe(relay)).json['id']}"
     assert (await relay.call("GET", HOOKS, client="other")).json == {"value": []}
     for method, path in (("GET", where), ("PATCH", where), ("POST", f"{where}/test"), ("GET", f"{where}/deliveries")):
-        answer = await relay.call(method, path, json={} if method == "PATCH" else None, client="other")
-        assert answer.status == 404
+        response = await relay.call(method, path, json={} if method == "PATCH" else None, client="other")
+        assert response.status == 404
     await relay.call("DELETE", where, client="other")
     assert (await relay.call("GET", where)).status == 200
     assert (await relay.call("GET", HOOKS, client=None)).status == 401
@@ -86,21 +86,21 @@ async def test_malformed_subscription_id_is_not_found(relay: Harness, name: str)
     ],
 )
 async def test_every_problem_is_reported(relay: Harness, body: Any, problems: list[tuple[str, str]]) -> None:
-    answer = await relay.call("POST", HOOKS, json=body)
-    assert (answer.status, answer.problems) == (400, problems)
+    response = await relay.call("POST", HOOKS, json=body)
+    assert (response.status, response.problems) == (400, problems)
 
 
 async def test_change_to_a_private_address_is_refused(relay: Harness) -> None:
     where = f"{HOOKS}/{(await subscribe(relay)).json['id']}"
-    answer = await relay.call("PATCH", where, json={"url": "https://[::ffff:10.0.0.1]/"})
-    assert answer.problems == [("invalid_value", "url")]
+    response = await relay.call("PATCH", where, json={"url": "https://[::ffff:10.0.0.1]/"})
+    assert response.problems == [("invalid_value", "url")]
 
 
 async def test_number_of_subscriptions_is_limited(relay: Harness) -> None:
     for number in range(MAX_SUBSCRIPTIONS):
         await subscribe(relay, url=f"https://example.com/{number}")
-    answer = await relay.call("POST", HOOKS, json={"url": "https://example.com/more"})
-    assert answer.problems == [("too_many", "$")]
+    response = await relay.call("POST", HOOKS, json={"url": "https://example.com/more"})
+    assert response.problems == [("too_many", "$")]
 
 
 # ── Logic Apps ──
@@ -134,7 +134,7 @@ async def test_test_delivery_is_posted_immediately_and_logged() -> None:
     async with hook() as receiver:
         made = await subscribe(relay, url=receiver.url)
         where = f"{HOOKS}/{made.json['id']}"
-        receiver.answers.extend([200, 500])
+        receiver.responses.extend([200, 500])
         good, bad = [(await relay.call("POST", f"{where}/test")).json for _ in range(2)]
         assert (good["outcome"], good["status"], bad["outcome"], bad["status"]) == ("succeeded", 200, "failed", 500)
         assert receiver.posts[0].json["type"] == "webhook.test"

@@ -28,19 +28,19 @@ class Posted(msgspec.Struct, frozen=True):
 
 
 class Hook:
-    """`url` is the address to post to. `answers` are statuses or whole responses, in turn; then 204."""
+    """`url` is the address to post to. `responses` are statuses or whole responses, in turn; then 204."""
 
     def __init__(self) -> None:
         self.url = ""
         self.posts: list[Posted] = []
         self.paths: list[str] = []
-        self.answers: deque[int | web.Response] = deque()
+        self.responses: deque[int | web.Response] = deque()
 
     async def handle(self, request: web.Request) -> web.Response:
         self.paths.append(request.path)
         self.posts.append(Posted(dict(request.headers), await request.read()))
-        answer = self.answers.popleft() if self.answers else 204
-        return web.Response(status=answer) if isinstance(answer, int) else answer
+        response = self.responses.popleft() if self.responses else 204
+        return web.Response(status=response) if isinstance(response, int) else response
 
 
 @asynccontextmanager

@@ -73,7 +73,7 @@ async def test_both_secrets_verify_during_a_rotation(receiver: Hook) -> None:
     [(200, True, False), (299, True, False), (410, False, True), (500, False, False)],
 )
 async def test_response_status_is_returned(receiver: Hook, status: int, is_success: bool, is_gone: bool) -> None:
-    receiver.answers.append(web.Response(status=status, headers={"Retry-After": "7"}, text="x" * 100_000))
+    receiver.responses.append(web.Response(status=status, headers={"Retry-After": "7"}, text="x" * 100_000))
     result = await posted(poster(), receiver.url)
     assert (result.status, result.is_success, result.is_gone, result.retry_after) == (
         status,
@@ -85,7 +85,7 @@ async def test_response_status_is_returned(receiver: Hook, status: int, is_succe
 
 async def test_redirect_is_not_followed(receiver: Hook) -> None:
     for status in (301, 302, 303, 307, 308):
-        receiver.answers.append(web.Response(status=status, headers={"Location": "/elsewhere"}))
+        receiver.responses.append(web.Response(status=status, headers={"Location": "/elsewhere"}))
         result = await posted(poster(), receiver.url)
         assert (result.status, result.is_success) == (status, False)
     assert set(receiver.paths) == {"/hook"}
@@ -102,10 +102,10 @@ class Rebinding:
 
     def __init__(self, *answers: Sequence[str]) -> None:
         self.answers = list(answers)
-        self.asked = 0
+        self.lookups = 0
 
     async def __call__(self, host: str, port: int) -> Sequence[str]:
-        self.asked += 1
+        self.lookups += 1
         return self.answers.pop(0)
 
 
@@ -114,7 +114,7 @@ async def test_connection_uses_the_checked_address_and_resolves_once(receiver: H
     port = receiver.url.split(":")[2].split("/")[0]
     made = Poster(Guard(allows_loopback=True, resolve=names), utc_now)
     result = await posted(made, f"http://localhost:{port}/hook")
-    assert (result.status, names.asked) == (204, 1)
+    assert (result.status, names.lookups) == (204, 1)
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "10.0.0.1", "169.254.169.254", "::1", "::ffff:127.0.0.1"])
