@@ -21,7 +21,7 @@ LEASE_SECONDS = 480.0
 """How long an attempt may take, by default. Below the host's ten-minute lease on the entry, so that a redelivery finds it
 over."""
 VERIFY_DELAY_SECONDS = 60.0
-"""How long after a lost answer a provider that can be asked is asked."""
+"""How long after a lost response Relay checks with the provider."""
 
 _NOT_SENT = frozenset({State.FAILED, State.EXPIRED, State.CANCELLED})
 _replace = msgspec.structs.replace
@@ -30,7 +30,7 @@ _replace = msgspec.structs.replace
 class AttemptResult(msgspec.Struct, frozen=True, kw_only=True):
     """An attempt's answer, and the facts besides the part that its settlement needs.
 
-    `is_final_check`: the provider was already asked about a lost answer. `can_verify`: it can be asked. `spare_route`: a
+    `is_final_check`: the provider was already asked about a lost response. `can_verify`: it can be. `spare_route`: a
     route that may take the part at once, if the provider asked for a long wait.
     """
 

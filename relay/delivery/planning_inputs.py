@@ -58,7 +58,7 @@ class PlanningInputs:
         }
 
     def can_verify(self, route: str) -> bool:
-        """Whether a route's provider can be asked about a lost answer. False for a route that no longer exists."""
+        """Whether Relay can ask a route's provider about a lost response. False for a route that no longer exists."""
         known = self._settings.routes.get(route)
         if known is None:
             return False

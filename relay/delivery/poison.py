@@ -115,7 +115,7 @@ class Poison:
 
 
 def _is_untried(record: Record | None, entry: entries.BatchEntry | entries.ReferenceEntry, now: datetime) -> bool:
-    """Tell whether parts of this entry are due of which no attempt has begun: the entry failed before that, each time."""
+    """Return whether parts of this entry are due of which no attempt has begun: the entry failed before that, each time."""
     if record is None:
         return True
     indices = range(len(record.statuses)) if isinstance(entry, entries.BatchEntry) else record.having(entry.indices)

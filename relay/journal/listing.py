@@ -138,7 +138,7 @@ class Listing:
         return await concurrency.gather_limited(calls, limit=_QUERIES_AT_ONCE)
 
     async def _read(self, names: Sequence[str], client: str | None) -> Sequence[Record]:
-        """These batches, newest first; those that were purged meanwhile are left out."""
+        """These batches, newest first; batches purged in the meantime are left out."""
         chosen = set(names)
         calls = []
         for shard in ids.SHARDS:

@@ -15,7 +15,7 @@ def main() -> int:
     parser.add_argument("--tenant", default=Target().tenant, help="the id of the Entra ID tenant of both")
     parser.add_argument("--api", default=Target().api, help="the application id that Relay has in Entra ID")
     parser.add_argument("--client", default=Target().client, help="the application id that the connector has there")
-    parser.add_argument("--keys-only", action="store_true", help="nobody signs in by Entra ID")
+    parser.add_argument("--keys-only", action="store_true", help="users sign in with a key only, not with Entra ID")
     parser.add_argument("--to", type=Path, default=FOLDER, help="the folder to write to")
     chosen = parser.parse_args()
     chosen.to.mkdir(parents=True, exist_ok=True)

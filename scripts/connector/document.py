@@ -14,13 +14,13 @@ from scripts.connector.responses import definitions
 from scripts.connector.shapes import body, parameter, title
 
 _OPERATIONS: Mapping[str, Operation] = {operation.name: operation for operation in OPERATIONS}
-_MEANINGS = {200: "Done.", 201: "Made.", 202: "Accepted.", 204: "Done, and there is nothing to tell."}
+_MEANINGS = {200: "Done.", 201: "Created.", 202: "Accepted.", 204: "Done, without content."}
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True):
     """Which Relay the connector is for: its host name, and what both are in Entra ID.
 
-    `api` and `client` are application ids, Relay's and the connector's. `takes_keys_only`: nobody signs in.
+    `api` and `client` are application ids, Relay's and the connector's. `takes_keys_only`: users sign in with a key only.
     """
 
     host: str = "relay.example.com"
@@ -39,14 +39,14 @@ def definition(target: Target) -> dict[str, Any]:
         place[operation.method.lower()] = _operation(action)
         if action.is_trigger:
             place["x-ms-notification-content"] = {
-                "description": "What happened to an email.",
+                "description": "An event of an email.",
                 "schema": _reference("MailEvent"),
             }
     return {
         "swagger": "2.0",
         "info": {
             "title": "Relay",
-            "description": "Sends email durably, by whichever provider works, and tells what became of it.",
+            "description": "Sends email reliably through several providers and reports whether it was delivered.",
             "version": "1.0",
             "contact": {"name": "The operators of Relay", "url": f"https://{target.host}/docs"},
         },

@@ -58,14 +58,14 @@ class Reads:
         return json_response({"value": [attachment_to_json(item) for item in mail.attachments]})
 
     def show_folder(self, call: Call) -> web.Response:
-        asked = call.request.match_info["folder"]
-        mails = call.box.folders[call.box.folder(asked)]
-        return json_response({"id": asked, "displayName": asked, "totalItemCount": len(mails)})
+        folder_name = call.request.match_info["folder"]
+        mails = call.box.folders[call.box.folder(folder_name)]
+        return json_response({"id": folder_name, "displayName": folder_name, "totalItemCount": len(mails)})
 
     def list_messages(self, call: Call) -> web.Response:
         """List messages, newest first unless `$orderby` says otherwise; `$top` and `$skip` select the page."""
-        asked = call.request.match_info.get("folder")
-        folders = [call.box.folder(asked)] if asked else list(call.box.folders)
+        folder_name = call.request.match_info.get("folder")
+        folders = [call.box.folder(folder_name)] if folder_name else list(call.box.folders)
         found = [
             (mail.accepted_at, resource(mail, folder, call.query("$select")))
             for folder in folders

@@ -38,8 +38,8 @@ async def test_large_file_in_the_defaults_of_many_messages_is_refused_before_it_
     defaults = {**DEFAULTS, "dry_run": True, "attachments": [file(bytes(2 * MEGABYTE))]}
     body = json.dumps({"defaults": defaults, "messages": [to(number) for number in range(1000)]}).encode()
     with allocated() as memory:
-        answer = await relay.call("POST", "/v1/messages/batch", body=body)
-    assert (answer.status, answer.error["code"], answer.error["target"]) == (413, "message_too_large", "defaults")
+        response = await relay.call("POST", "/v1/messages/batch", body=body)
+    assert (response.status, response.error["code"], response.error["target"]) == (413, "message_too_large", "defaults")
     assert memory.peak < 20 * MEGABYTE
 
 

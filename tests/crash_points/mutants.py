@@ -91,7 +91,7 @@ MUTANTS = (
         module="delivery/send_groups.py",
         old='part_states.postpone(part, later, "paused") if submission.group else None for submission, part in begun',
         new="None for _ in begun",
-        breaks="a stop that storage will not let us read is passed over",
+        breaks="a stop that storage does not let Relay read is ignored",
     ),
     Mutant(
         module="delivery/send_groups.py",

@@ -34,8 +34,8 @@ type _Results = dict[int, BatchItemView]
 async def send(call: Call) -> Response:
     """Handle POST /v1/messages/batch: 202 when any message was accepted."""
     check_length(call.request)
-    asked = repetition.repeatable(call.request, lambda: _fingerprint(call))
-    if asked is not None and (replay := await repetition.earlier(call, asked)) is not None:
+    repeatable = repetition.repeatable(call.request, lambda: _fingerprint(call))
+    if repeatable is not None and (replay := await repetition.earlier(call, repeatable)) is not None:
         return Response(status=202, headers=_headers({"Idempotency-Replayed": "true"}), body=replay.response)
     now = call.services.clock()
     limits = Limits(max_message_bytes=call.services.settings.max_message_bytes)
@@ -48,7 +48,7 @@ async def send(call: Call) -> Response:
     if not verdicts:
         return _unaccepted(call, results, drafts)
     await completion.keep([verdict.submission for verdict in verdicts.values()])
-    return await _accept(call, asked, verdicts, results)
+    return await _accept(call, repeatable, verdicts, results)
 
 
 async def _decide(
@@ -83,7 +83,9 @@ def _fingerprint(call: Call) -> str:
     return idempotency.fingerprint(call.request.path, call.request.content_type, call.request.body)
 
 
-async def _accept(call: Call, asked: Repeatable | None, verdicts: Mapping[int, Verdict], results: _Results) -> Response:
+async def _accept(
+    call: Call, repeatable: Repeatable | None, verdicts: Mapping[int, Verdict], results: _Results
+) -> Response:
     """Make everything durable with one write, or nothing. Raises `Refusal`: then nothing is known to be accepted."""
     by_lane: dict[str, list[int]] = {}
     for number, verdict in verdicts.items():
@@ -101,10 +103,10 @@ async def _accept(call: Call, asked: Repeatable | None, verdicts: Mapping[int, V
         }
         return msgspec.json.encode(_view({**results, **made}))
 
-    if asked is None:
+    if repeatable is None:
         accepted = await call.services.acceptance.accept_together(call.client, groups, call.services.new_batch())
     else:
-        accepted = await repetition.accept_once(call, asked, groups, response=response)
+        accepted = await repetition.accept_once(call, repeatable, groups, response=response)
     return Response(status=202, headers=_headers({}), body=response(accepted))
 
 

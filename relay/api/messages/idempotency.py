@@ -44,8 +44,8 @@ def repeatable(request: Request, fingerprint: Callable[[], str]) -> Repeatable |
     return Repeatable(key=f"workflow {hashlib.sha256(named_print).hexdigest()}", fingerprint=print_of, is_derived=True)
 
 
-async def earlier(call: Call, asked: Repeatable) -> Replay | None:
-    """Return the response that the key's request was given; finish that request first if it was interrupted.
+async def earlier(call: Call, repeatable: Repeatable) -> Replay | None:
+    """Return the response of the key's first request; finish that request first if it was interrupted.
 
     None if the key is new. Asked before anything else is decided: a repetition gets the first response, whatever has
     changed since. Raises `Refusal`. While the first request is still under way, a derived key gets 503 instead of 409:
@@ -53,9 +53,9 @@ async def earlier(call: Call, asked: Repeatable) -> Replay | None:
     """
     keys = call.services.idempotency
     try:
-        found = await keys.find(call.client.name, asked.key, asked.fingerprint)
+        found = await keys.find(call.client.name, repeatable.key, repeatable.fingerprint)
     except Refusal as refusal:
-        if _is_in_use(refusal, asked):
+        if _is_in_use(refusal, repeatable):
             raise _repeat_later(refusal) from refusal
         raise
     if not isinstance(found, Reserved):
@@ -71,7 +71,7 @@ async def earlier(call: Call, asked: Repeatable) -> Replay | None:
 
 async def accept_once(
     call: Call,
-    asked: Repeatable,
+    repeatable: Repeatable,
     groups: Sequence[LaneGroup],
     *,
     response: Callable[[Sequence[Accepted]], bytes],
@@ -90,7 +90,7 @@ async def accept_once(
         )
         if before is not None:
             await before(prepared.accepted)
-        reserved.append(await keys.reserve(call.client.name, asked.key, asked.fingerprint, plan))
+        reserved.append(await keys.reserve(call.client.name, repeatable.key, repeatable.fingerprint, plan))
 
     batch = call.services.new_batch()
     try:
@@ -98,7 +98,7 @@ async def accept_once(
     except Refusal as refusal:
         for each in reserved:
             await keys.release(each)
-        if _is_in_use(refusal, asked):
+        if _is_in_use(refusal, repeatable):
             raise _repeat_later(refusal) from refusal
         raise
     await _finish(call, reserved[0])
@@ -113,8 +113,8 @@ async def _finish(call: Call, reserved: Reserved) -> None:
         log_event("idempotency_not_finished", level=logging.WARNING, error=type(error).__name__)
 
 
-def _is_in_use(refusal: Refusal, asked: Repeatable) -> bool:
-    return asked.is_derived and refusal.code == "idempotency_key_in_use"
+def _is_in_use(refusal: Refusal, repeatable: Repeatable) -> bool:
+    return repeatable.is_derived and refusal.code == "idempotency_key_in_use"
 
 
 def _repeat_later(refusal: Refusal) -> Refusal:

@@ -26,7 +26,7 @@ MAX_PAGE = 100
 DEFAULT_SPAN = timedelta(hours=24)
 _FIRST = datetime.min.replace(tzinfo=UTC)
 PARAMETERS = ("since", "before", "state", "tag", "recipient", "client", "limit", "cursor")
-_PASSED_OVER = ("api-version", "code")
+_IGNORED = ("api-version", "code")
 """Query parameters that Azure's own clients and the Functions host add."""
 
 
@@ -72,7 +72,7 @@ def _wanted(call: Call, query: Mapping[str, str], problems: Problems) -> Message
 def _check_names(query: Mapping[str, str], problems: Problems) -> None:
     """Refuse unknown parameters: a misspelled filter would list everything."""
     for name in query:
-        if name not in PARAMETERS and name.lower() not in _PASSED_OVER:
+        if name not in PARAMETERS and name.lower() not in _IGNORED:
             close = get_close_matches(name[:64].lower(), PARAMETERS, n=1, cutoff=0.6)
             hint = f"Did you mean `{close[0]}`?" if close else f"There are: {', '.join(PARAMETERS)}."
             problems.add("unknown_field", printable(name[:64]), f"Unknown parameter. {hint}")

@@ -39,8 +39,8 @@ async def send(call: Call) -> Response:
     """Handle POST /v1/messages: 202 once the message is stored durably."""
     check_length(call.request)
     waiting.wish_of(call.request)  # what it refuses is refused before anything is done
-    asked = repetition.repeatable(call.request, lambda: _fingerprint(call))
-    if asked is not None and (replay := await repetition.earlier(call, asked)) is not None:
+    repeatable = repetition.repeatable(call.request, lambda: _fingerprint(call))
+    if repeatable is not None and (replay := await repetition.earlier(call, repeatable)) is not None:
         return _replayed(call, replay)
     limits = Limits(max_message_bytes=call.services.settings.max_message_bytes)
     draft = await _draft(call, limits)
@@ -52,10 +52,10 @@ async def send(call: Call) -> Response:
 
         return json_response(explanation_view(verdict))
     await completion.keep([verdict.submission])
-    if asked is None:
+    if repeatable is None:
         accepted = await call.services.acceptance.accept(call.client, verdict.lane, verdict.submission)
         return _accepted(call, _body_of(accepted), accepted.id, verdict.submission.expires_at)
-    return await _send_once(call, asked, verdict)
+    return await _send_once(call, repeatable, verdict)
 
 
 async def _draft(call: Call, limits: Limits) -> Draft:
@@ -92,12 +92,12 @@ def decide(call: Call, draft: Draft, known: Known, now: datetime | None = None) 
     )
 
 
-async def _send_once(call: Call, asked: Repeatable, verdict: Verdict) -> Response:
+async def _send_once(call: Call, repeatable: Repeatable, verdict: Verdict) -> Response:
     """Accept under a key: a repetition gets the same response, whatever died in between."""
     expires_at = verdict.submission.expires_at
     [accepted] = await repetition.accept_once(
         call,
-        asked,
+        repeatable,
         [LaneGroup(lane=verdict.lane, submissions=[verdict.submission])],
         response=lambda accepted: _body_of(accepted[0]),
         expires_at=expires_at,

@@ -48,11 +48,11 @@ def wish_of(request: Request) -> WaitRequest | None:
 
     An unknown preference is ignored (RFC 7240 section 2): `wait=10` is another one, in seconds.
     """
-    asked = request.query.get("wait")
-    if asked is not None:
-        if asked not in set(WaitGoal):
+    goal = request.query.get("wait")
+    if goal is not None:
+        if goal not in set(WaitGoal):
             raise Refusal(400, "invalid_request", "`wait` must be `sent` or `delivered`.", target="wait")
-        return WaitRequest(goal=WaitGoal(asked), is_preference=False)
+        return WaitRequest(goal=WaitGoal(goal), is_preference=False)
     preferred = _preference(request.headers.get("prefer", ""))
     return WaitRequest(goal=WaitGoal(preferred), is_preference=True) if preferred in set(WaitGoal) else None
 

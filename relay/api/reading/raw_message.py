@@ -101,11 +101,11 @@ def _envelope(request: Request, problems: Problems, limits: Limits) -> Envelope:
 
 def _one_of(request: Request, name: str, header: str, problems: Problems) -> tuple[str, str]:
     """Return the value and its target, from the query or the header, not both."""
-    asked, said = request.query.get(name, ""), request.headers.get(header, "")
-    if asked and said:
+    in_query, in_header = request.query.get(name, ""), request.headers.get(header, "")
+    if in_query and in_header:
         text = f"Also set in {_SHOWN_AS[header]}. Use the query or the header, not both."
         problems.add("not_applicable", member("query", name), text)
-    return (asked, member("query", name)) if asked else (said, _SHOWN_AS[header])
+    return (in_query, member("query", name)) if in_query else (in_header, _SHOWN_AS[header])
 
 
 def _message(head: CheckedHeader, raw: bytes, envelope: Envelope, problems: Problems, limits: Limits) -> Message:

@@ -48,12 +48,12 @@ async def wait(call: Call) -> Response:
     """Handle GET /v1/inbox/wait."""
     wanted = _filter(call)
     until = call.services.clock() + timedelta(seconds=_number(call, "timeout", 10, 0, MAX_WAIT_SECONDS))
-    passed_over: set[str] = set()
+    skipped: set[str] = set()
     while True:
-        async for mail in call.services.inbox.all(but=passed_over):
+        async for mail in call.services.inbox.all(but=skipped):
             if wanted(mail):
                 return json_response(await _whole(call, mail))
-            passed_over.add(mail.name)
+            skipped.add(mail.name)
         if call.services.clock() >= until:
             raise Refusal(
                 404, "mail_not_found", "No matching mail arrived in time. Use a longer `timeout` (limit 60 seconds)."

@@ -31,15 +31,15 @@ _FILE = re.compile(r"attachments\[(\d+)\]\.name")
 
 async def send(call: Call) -> Response:
     """202 with an empty body once every message is durable; 200 in sandbox mode, which only checks."""
-    asked = _repeatable(call)
-    if asked is not None and (replay := await earlier(call, asked)) is not None:
+    repeatable = _repeatable(call)
+    if repeatable is not None and (replay := await earlier(call, repeatable)) is not None:
         return _accepted(call, replay.response.decode(), {"Idempotency-Replayed": "true"})
     now = call.services.clock()
     mail = await _read(call, now)
     verdicts = await _decide(call, mail.drafts, now)
     if mail.is_sandbox:
         return Response(status=200)
-    return _accepted(call, await _accept(call, asked, mail, verdicts))
+    return _accepted(call, await _accept(call, repeatable, mail, verdicts))
 
 
 def _repeatable(call: Call) -> Repeatable | None:
@@ -110,11 +110,11 @@ def _field(personalized: PersonalizedDraft, target: str) -> str:
     return personalized.field
 
 
-async def _accept(call: Call, asked: Repeatable | None, mail: Mail, verdicts: Sequence[Verdict]) -> str:
+async def _accept(call: Call, repeatable: Repeatable | None, mail: Mail, verdicts: Sequence[Verdict]) -> str:
     """Make every message durable; the first one's id. Raises `Refusal`: then none is known to be accepted."""
     lane = verdicts[0].lane
     submissions = [verdict.submission for verdict in verdicts]
-    if len(submissions) == 1 and mail.batch_id is None and asked is None:
+    if len(submissions) == 1 and mail.batch_id is None and repeatable is None:
         return (await call.services.acceptance.accept(call.client, lane, submissions[0])).id
     if len(submissions) > 1:
         submissions = await call.services.content.share_attachments(submissions, call.services.new_batch)
@@ -126,12 +126,14 @@ async def _accept(call: Call, asked: Repeatable | None, mail: Mail, verdicts: Se
         if mail.batch_id is not None:
             await call.services.send_groups.join(mail.batch_id, [each.id for each in accepted])
 
-    if asked is None:
+    if repeatable is None:
         made = await call.services.acceptance.accept_together(
             call.client, groups, call.services.new_batch(), reserve=lambda prepared: join(prepared.accepted)
         )
     else:
-        made = await accept_once(call, asked, groups, response=lambda accepted: accepted[0].id.encode(), before=join)
+        made = await accept_once(
+            call, repeatable, groups, response=lambda accepted: accepted[0].id.encode(), before=join
+        )
     return made[0].id
 
 

@@ -43,8 +43,8 @@ def _pause(remote: Remote, reason: str, wait: int) -> Any:
     end = time.monotonic() + wait
     while True:
         left = max(0, int(end - time.monotonic()))
-        asked = {"reason": reason, "wait_seconds": min(STEP_SECONDS, left)}
-        state = remote.call("POST", "/v1/pause", json=asked)
+        body = {"reason": reason, "wait_seconds": min(STEP_SECONDS, left)}
+        state = remote.call("POST", "/v1/pause", json=body)
         if state["is_quiet"] or left <= STEP_SECONDS:
             return state
 

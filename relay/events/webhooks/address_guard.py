@@ -134,6 +134,6 @@ def _is_literal(host: str) -> bool:
 
 
 def _ends_in_number(host: str) -> bool:
-    """Tell whether a host is an IPv4 address in disguise, such as 127.1 or 2852039166 (WHATWG URL, "ends in a number")."""
+    """Return whether a host is an IPv4 address in another notation, such as 127.1 (WHATWG URL, "ends in a number")."""
     last = host.removesuffix(".").rpartition(".")[2]
     return bool(re.fullmatch(r"[0-9]+|0[xX][0-9a-fA-F]*", last))

@@ -1,4 +1,4 @@
-"""The index of what was given up on, and what nobody could read."""
+"""The index of dead letters, and unreadable entries."""
 
 from datetime import timedelta
 

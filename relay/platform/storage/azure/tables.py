@@ -112,13 +112,13 @@ class AzureTables:
         limits.check_range("limit", limit, 1, limits.MAX_PAGE_ROWS)
         # The ETag is derived from the timestamp, so a projection must select it.
         select = () if query.select is None else (*_KEYS, "Timestamp", *query.select)
-        asked = {
+        parameters = {
             "$filter": filter_text(query),
             "$select": ",".join(select),
             "$top": str(limit),
             **(_after(cursor) if cursor is not None else {}),
         }
-        text = "&".join(f"{name}={quote(value, safe='')}" for name, value in asked.items() if value)
+        text = "&".join(f"{name}={quote(value, safe='')}" for name, value in parameters.items() if value)
         response = await self._requests.send("table query", "GET", f"{table}()?{text}", headers=_READS)
         return Page(entities=decode_rows(response.body), next=_cursor(response.headers))
 

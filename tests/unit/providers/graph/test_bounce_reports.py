@@ -48,8 +48,8 @@ async def test_report_is_found_once_and_readable(here: Place, flavor: str) -> No
     found, cursor = await whole_round(here, cursor)
     assert len(found) == 1
     raw = found[0].replace(b"X-Relay-Id: m1", f"X-Relay-Id: {NAME}".encode())
-    [sighting] = read_report(raw, NOW, provider="graph")
-    assert (sighting.message, sighting.recipient, sighting.code) == (NAME, "ada@example.org", "5.1.10")
+    [event] = read_report(raw, NOW, provider="graph")
+    assert (event.message, event.recipient, event.code) == (NAME, "ada@example.org", "5.1.10")
     assert await whole_round(here, cursor) == ([], cursor)
 
 
