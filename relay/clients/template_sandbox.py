@@ -1,74 +1,46 @@
-"""Run Jinja2 in a sandbox. The only module that imports it.
+"""Run Jinja2 in a sandbox. Only this module and `template_filters` import it.
 
 Templates are written by operators and filled in with what clients send. Neither may reach Python's inside, the file system
-or another template, and neither may keep the process busy: everything that repeats or grows is charged to a budget of
-work, so that a rendering ends after the same number of steps on any machine.
+or another template, and neither may keep the process busy: everything that repeats, grows or is compared is charged to a
+budget of work (`relay.clients.template_work`).
 Source: jinja.palletsprojects.com/en/stable/sandbox/ ("Security Considerations").
 """
 
-from collections.abc import Callable, Iterable, Mapping
-from contextvars import ContextVar
-from functools import cache, wraps
+from collections.abc import Iterable, Mapping
+from functools import cache
 from itertools import islice
 from typing import Any
 
-from jinja2 import StrictUndefined, TemplateSyntaxError, UndefinedError, meta, nodes, pass_eval_context
+from jinja2 import StrictUndefined, TemplateSyntaxError, UndefinedError, meta, nodes
 from jinja2.exceptions import SecurityError
-from jinja2.filters import do_join
 from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
-from jinja2.utils import htmlsafe_json_dumps
 
-MAX_WORK = 4_000_000
-"""The work of one rendering of one part, in characters and elements: about a second at worst."""
-_STEP = 20
+from relay.clients import template_filters
+from relay.clients.template_work import (
+    BACKTRACKING,
+    MAX_WORK,
+    STEP,
+    Exhausted,
+    Unwritable,
+    WorkBudget,
+    charge,
+    charge_all,
+    charge_length,
+    length,
+    rendering,
+    work_left,
+)
+
 _EXPRESSION = 5
 _CALL = 400
+_PLAIN_TEXT = 8
+"""Characters of a template's own text that cost as much as one of a value: they are only copied."""
+_MAX_BITS = 512
 _MAX_ERROR_CHARS = 200
 _REACHING_OUT = (nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends)
-_FILTERS = [
-    "abs",
-    "capitalize",
-    "count",
-    "d",
-    "default",
-    "dictsort",
-    "e",
-    "escape",
-    "first",
-    "float",
-    "forceescape",
-    "groupby",
-    "int",
-    "items",
-    "last",
-    "length",
-    "list",
-    "lower",
-    "map",
-    "max",
-    "min",
-    "reject",
-    "rejectattr",
-    "reverse",
-    "round",
-    "safe",
-    "select",
-    "selectattr",
-    "sort",
-    "string",
-    "striptags",
-    "sum",
-    "title",
-    "trim",
-    "truncate",
-    "unique",
-    "upper",
-    "urlencode",
-    "urlize",
-    "wordcount",
-]
-"""Jinja2's filters, except those that pad, repeat or format to any width (`center`, `indent`, `format`, `batch` …)."""
+_BODIES = (nodes.Macro, nodes.CallBlock, nodes.Block)
+"""Parts of a template that may run several times, beside loops."""
 _METHODS = frozenset(
     [
         "lower",
@@ -101,27 +73,6 @@ class Unrenderable(Exception):
     """The template cannot be rendered with these variables; the text gives the reason, without any value."""
 
 
-class _Exhausted(Exception):
-    """The rendering exceeded its budget of work."""
-
-
-class _Budget:
-    def __init__(self) -> None:
-        self.left = MAX_WORK
-
-    def charge(self, work: int) -> None:
-        self.left -= work
-        if self.left < 0:
-            raise _Exhausted
-
-
-_BUDGET: ContextVar[_Budget] = ContextVar("budget")
-
-
-def _charge(work: int) -> None:
-    _BUDGET.get().charge(work)
-
-
 class Part:
     """A compiled source. `names` are the variables that it reads and does not set."""
 
@@ -140,82 +91,135 @@ class Part:
         except Exception as error:
             raise NoTemplate("The template is nested too deeply to be compiled.") from error
 
-    def render(self, variables: Mapping[str, Any]) -> str:
+    def render(self, variables: Mapping[str, Any], budget: WorkBudget) -> str:
         """Render the template with variables. Raises `Unrenderable`."""
-        token = _BUDGET.set(_Budget())
         try:
-            return "".join(self._generate(variables))
-        except _Exhausted as error:
-            text = f"Filling it in takes more than {MAX_WORK} steps and characters; it repeats too much."
-            raise Unrenderable(text) from error
-        except SecurityError as error:
+            with rendering(budget):
+                return "".join(self._generate(variables))
+        except Exhausted as error:
+            raise Unrenderable(_exhausted(budget)) from error
+        except (SecurityError, Unwritable) as error:
             raise Unrenderable("It does what templates may not do: only values are open to them.") from error
         except UndefinedError as error:
             raise Unrenderable(f"The template reads an undefined variable: {_excerpt(str(error))}") from error
         except Exception as error:
             raise Unrenderable(f"It fails with these variables ({type(error).__name__}).") from error
-        finally:
-            _BUDGET.reset(token)
 
     def _generate(self, variables: Mapping[str, Any]) -> Iterable[str]:
         for piece in self._template.generate(dict(variables)):
-            _charge(len(piece))
+            charge(1 + len(piece) // _PLAIN_TEXT)
             yield piece
 
 
-class _Environment(ImmutableSandboxedEnvironment):
-    """Jinja2's sandbox, with limits on the growth of values."""
+def _exhausted(budget: WorkBudget) -> str:
+    if budget.left == 0:
+        return f"The messages of this request take more than {budget.limit} steps and characters. Send smaller batches."
+    return f"Filling it in takes more than {MAX_WORK} steps and characters; it repeats too much."
 
-    intercepted_binops = frozenset(["*", "**", "%"])
+
+class _Environment(ImmutableSandboxedEnvironment):
+    """Jinja2's sandbox, with limits on work and on the growth of values."""
+
+    intercepted_binops = frozenset(["+", "-", "*", "/", "//", "%", "**"])
 
     def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
         if isinstance(obj, _PLAIN) and attr not in _METHODS:
             return False
         return super().is_safe_attribute(obj, attr, value)
 
+    def getitem(self, obj: Any, argument: Any) -> Any:
+        if isinstance(argument, tuple):
+            charge_all(argument)  # hashed with everything in it
+        return super().getitem(obj, argument)
+
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
-        if operator == "**" or not (isinstance(left, int | float) and isinstance(right, int | float)):
+        is_number = isinstance(left, int | float) and isinstance(right, int | float)
+        if operator == "**" or not (is_number or operator == "+"):
             raise SecurityError(operator)
-        if max(abs(left), abs(right)) > MAX_WORK**2:
+        if is_number and any(isinstance(each, int) and each.bit_length() > _MAX_BITS for each in (left, right)):
             raise SecurityError(operator)
+        charge_length(left, right)
         return super().call_binop(context, operator, left, right)
 
     def call(self, context: Context, obj: Any, /, *args: Any, **kwargs: Any) -> Any:
         owner = getattr(obj, "__self__", None)
         if owner is not self:
-            _charge(_CALL + _size(owner))
+            charge(_CALL)
+            _charge_call(owner, (*args, *kwargs.values()))
         return super().call(context, obj, *args, **kwargs)
 
     def counted(self, items: Iterable[Any], characters: int) -> list[Any]:
         """Charge a loop in advance: each step, and the plain characters in it."""
-        budget = _BUDGET.get()
-        cost = _STEP + characters
-        found = list(islice(items, budget.left // cost + 1))
-        budget.charge(cost * len(found))
+        cost = STEP + characters
+        found = list(islice(items, work_left() // cost + 1))
+        charge(cost * len(found))
         return found
 
+    def entered(self, cost: int) -> str:
+        """Charge what a macro or block holds, each time it runs."""
+        charge(cost)
+        return ""
+
     def assigned(self, value: Any) -> Any:
-        """Charge a value that a variable is set to, or that `in` searches."""
-        _charge(1 + _size(value))
+        """Charge a value that is copied: a variable is set to it, or a slice is cut from it."""
+        charge_length(value)
+        return value
+
+    def read(self, value: Any) -> Any:
+        """Charge a value that is written or compared, with everything in it."""
+        charge_all(value)
         return value
 
     def _generate(self, source: nodes.Template, *args: Any, **kwargs: Any) -> str:
         # Jinja2 documents this method for changing the generated code.
         for loop in list(source.find_all(nodes.For)):
-            plain = sum(len(text.data) for text in loop.find_all(nodes.TemplateData))
-            inner = sum(1 for _ in loop.find_all(nodes.Expr))
-            loop.iter = self._through("counted", loop.iter, nodes.Const(plain + _EXPRESSION * inner))
-        for assignment in list(source.find_all(nodes.Assign)):
-            assignment.node = self._through("assigned", assignment.node)
-        for operand in list(source.find_all(nodes.Operand)):
-            if operand.op in ("in", "notin"):
-                operand.expr = self._through("assigned", operand.expr)
+            loop.iter = self._through("counted", loop.iter, nodes.Const(_static_cost(loop)))
+        bodies = [(body, _static_cost(body)) for body in source.find_all(_BODIES)]
+        self._charge_reads(source)
+        for body, cost in bodies:
+            body.body.insert(  # type: ignore[attr-defined] # each of these has a body
+                0, nodes.ExprStmt(self._through("entered", nodes.Const(cost)), lineno=body.lineno)
+            )
         source.set_environment(self)
         return super()._generate(source, *args, **kwargs)
 
-    def _through(self, name: str, *values: nodes.Node) -> nodes.Call:
+    def _charge_reads(self, source: nodes.Template) -> None:
+        for assignment in list(source.find_all(nodes.Assign)):
+            assignment.node = self._through("assigned", assignment.node)
+        for cut in list(source.find_all(nodes.Getitem)):
+            if isinstance(cut.arg, nodes.Slice):
+                cut.node = self._through("assigned", cut.node)
+        for joined in list(source.find_all(nodes.Concat)):
+            joined.nodes = [self._through("read", node) for node in joined.nodes]
+        for comparison in list(source.find_all(nodes.Compare)):
+            comparison.expr = self._through("read", comparison.expr)
+            for operand in comparison.ops:
+                operand.expr = self._through("read", operand.expr)
+        for pair in list(source.find_all(nodes.Pair)):
+            pair.key = self._through("read", pair.key)
+
+    def _through(self, name: str, *values: Any) -> Any:
+        if isinstance(values[0], nodes.Const) and name == "read":
+            return values[0]
         function = nodes.EnvironmentAttribute(name)
         return nodes.Call(function, list(values), [], None, None, lineno=values[0].lineno)
+
+
+def _static_cost(part: nodes.Node) -> int:
+    """Return what a part of a template costs each time it runs, beside what its values cost."""
+    plain = sum(len(text.data) for text in part.find_all(nodes.TemplateData))
+    return plain // _PLAIN_TEXT + _EXPRESSION * sum(1 for _ in part.find_all(nodes.Expr))
+
+
+def _charge_call(owner: Any, arguments: Iterable[Any]) -> None:
+    if isinstance(owner, list | tuple):
+        charge_all(owner, *arguments)  # `count` and `index` compare
+    elif isinstance(owner, str):
+        # `strip` looks for each character among those given.
+        charge(length(owner) * (BACKTRACKING + sum(map(length, arguments))) // BACKTRACKING)
+    else:
+        charge(length(owner))
+        charge_all(*arguments)
 
 
 @cache
@@ -227,58 +231,22 @@ def _environment(*, is_html: bool) -> _Environment:
         optimized=False,  # constant folding at compile time would not be charged
         keep_trailing_newline=True,
     )
-    environment.filters = {name: environment.filters[name] for name in _FILTERS}
-    environment.filters |= {"join": _join, "replace": _replace, "tojson": _tojson}
-    environment.filters = {name: _charged(function) for name, function in environment.filters.items()}
+    environment.filters = {**template_filters.filters()}
+    environment.tests = {**template_filters.tests()}
     environment.globals = {"range": _range, "namespace": environment.globals["namespace"]}
     return environment
 
 
-def _charged(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Wrap a filter so that its input is charged."""
-
-    @wraps(function)
-    def call(*args: Any, **kwargs: Any) -> Any:
-        _charge(_STEP + sum(map(_size, args)))
-        return function(*args, **kwargs)
-
-    return call
-
-
-def _size(value: Any) -> int:
-    return len(value) if isinstance(value, str | list | tuple | dict) else 0
-
-
 def _put_out(value: Any) -> Any:
     """Convert a value for output: null becomes nothing."""
-    if isinstance(value, str):
-        _charge(len(value))
+    charge_all(value)
     return "" if value is None else value
 
 
 def _range(*bounds: int) -> range:
     found = range(*bounds)
-    _charge(_STEP * len(found))
+    charge(STEP * len(found))
     return found
-
-
-@pass_eval_context
-def _join(context: nodes.EvalContext, value: Iterable[Any], separator: str = "") -> str:
-    items = list(value)
-    _charge(sum(len(str(each)) + len(separator) for each in items))
-    joined: str = do_join(context, items, separator)
-    return joined
-
-
-def _replace(value: Any, old: str, new: str) -> str:
-    text = value if isinstance(value, str) else str(value)
-    _charge(len(text) + (text.count(str(old)) + 1) * len(str(new)))
-    return text.replace(old, new)
-
-
-def _tojson(value: Any) -> str:
-    """Encode JSON that is safe in HTML, without an indent."""
-    return htmlsafe_json_dumps(value)
 
 
 def _check(tree: nodes.Template) -> None:

@@ -5,15 +5,19 @@ number first has it. Deleting is a version too, an empty one, so that a number n
 See docs/decisions/0024-templates.md.
 """
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from relay.core.errors import AlreadyExists, NotFound
 from relay.platform import resources
 from relay.platform.storage.ports import Entity, Query, Tables, Value, every_row
+
+if TYPE_CHECKING:
+    from relay.clients.template_work import WorkBudget
 
 TABLE = resources.TEMPLATES_TABLE
 PARTS = ("subject", "text", "html")
@@ -69,12 +73,12 @@ class Ready:
         declared = self.template.variables
         return [name for name, variable in declared.items() if variable.is_required and name not in variables]
 
-    def render(self, part: str, variables: Mapping[str, Any]) -> str | None:
+    def render(self, part: str, variables: Mapping[str, Any], budget: "WorkBudget") -> str | None:
         """Render one of `PARTS`; None if the template does not have it. Raises `Unrenderable`."""
         if part not in self._parts:
             return None
         defaults = {name: each.default for name, each in self.template.variables.items() if not each.is_required}
-        return self._parts[part].render({**defaults, **variables})
+        return self._parts[part].render({**defaults, **variables}, budget)
 
 
 class Templates:
@@ -119,7 +123,10 @@ class Templates:
         now = self._clock()
         ready, read_at = self._ready.get((name, version), (None, now))
         if ready is None or now - read_at > CACHE:
-            ready = Ready(await self.get(name, version))
+            template = await self.get(name, version)
+            if ready is None or ready.template != template:
+                # A large template takes longer to compile than others may be kept waiting.
+                ready = await asyncio.to_thread(Ready, template)
             if len(self._ready) >= _MOST_CACHED:
                 self._ready.clear()
             self._ready[name, version] = (ready, now)

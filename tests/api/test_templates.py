@@ -221,3 +221,27 @@ async def test_template_of_a_batch_is_read_once(relay: Harness) -> None:
     before = relay.tables.calls["query"]
     await asyncio.gather(*(post(relay) for _ in range(10)))
     assert relay.tables.calls["query"] == before
+
+
+async def test_batch_shares_one_budget_of_work_and_renders_beside_other_requests(relay: Harness) -> None:
+    assert (await put(relay, text="{% for row in rows %}{{ row }}{% endfor %}", html=None, variables={})).status == 201
+    turns = 0
+
+    async def other_requests() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    beside = asyncio.create_task(other_requests())
+    variables = {"name": "Ada", "rows": [0] * 60_000}
+    body = {
+        "defaults": {"from": "a@example.com", "template": "welcome", "variables": variables, "dry_run": True},
+        "messages": [{"to": f"r{number}@example.org"} for number in range(8)],
+    }
+    results = (await relay.call("POST", "/v1/messages/batch", json=body)).json["value"]
+    beside.cancel()
+    assert [each["status"] for each in results] == sorted(each["status"] for each in results)
+    assert (results[0]["status"], results[-1]["status"]) == (200, 422)
+    assert "Send smaller batches" in results[-1]["error"]["details"][0]["message"]
+    assert turns >= len(results)

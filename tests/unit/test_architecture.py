@@ -176,7 +176,7 @@ HOMES = {
     "httptools": ["relay.platform.storage.azure.http_pool"],
     "httpx2": ["relay.cli.remote"],
     "idna": ["relay.mime.fields"],
-    "jinja2": ["relay.clients.template_sandbox"],
+    "jinja2": ["relay.clients.template_filters", "relay.clients.template_sandbox"],
     "rich": ["relay.cli"],
     "sendgrid": ["relay.providers.sendgrid.body"],
     "standardwebhooks": ["relay.events.webhooks.http_post"],

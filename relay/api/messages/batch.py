@@ -43,7 +43,7 @@ async def send(call: Call) -> Response:
     # A thousand messages take longer to read than others may be kept waiting.
     read = partial(parse_batch, call.request.body, content_type=content_type, now=now, limits=limits)
     drafts = await asyncio.to_thread(read)
-    completion = Completion(call, limits)
+    completion = Completion(call, limits, len(drafts))
     results, verdicts = await _decide(call, completion, drafts, now, limits)
     if not verdicts:
         return _unaccepted(call, results, drafts)

@@ -9,6 +9,7 @@ import msgspec
 from relay.acceptance.draft import Draft, Limits
 from relay.api.app import Call
 from relay.api.problems import WHOLE, Problems
+from relay.clients.template_work import WorkBudget
 from relay.core.model import Attachment, Submission
 from relay.mime.size import estimate_size
 
@@ -22,11 +23,12 @@ _OCTETS = "application/octet-stream"
 
 
 class Completion:
-    """Completes the drafts of one request."""
+    """Completes the drafts of one request, which has this number of messages."""
 
-    def __init__(self, call: Call, limits: Limits) -> None:
+    def __init__(self, call: Call, limits: Limits, messages: int = 1) -> None:
         self._call = call
         self._limits = limits
+        self._budget = WorkBudget(messages)
         self._uploads: dict[str, Upload | None] = {}
 
     async def complete(self, draft: Draft) -> Draft:
@@ -35,7 +37,7 @@ class Completion:
         if is_rendered:
             from relay.api.messages.rendering import rendered
 
-            draft = await rendered(self._call, draft, self._limits)
+            draft = await rendered(self._call, draft, self._limits, self._budget)
         if not is_rendered and all(attachment.blob is None for attachment in draft.message.attachments):
             return draft
         problems = Problems(self._limits.max_problems)

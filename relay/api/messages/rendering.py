@@ -1,7 +1,8 @@
 """Fills in the template that a draft names, so that what is accepted is what will be sent."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -12,6 +13,9 @@ from relay.api.reading import fields
 from relay.clients.templates import PARTS, Ready
 from relay.core.errors import NotFound, Problem, Refusal
 
+if TYPE_CHECKING:
+    from relay.clients.template_work import WorkBudget
+
 
 def split_name(text: str) -> tuple[str, int | None]:
     """`name@3` as name and version, `name` as name and None."""
@@ -19,8 +23,10 @@ def split_name(text: str) -> tuple[str, int | None]:
     return name, int(version) if version else None
 
 
-async def rendered(call: Call, draft: Draft, limits: Limits) -> Draft:
+async def rendered(call: Call, draft: Draft, limits: Limits, budget: "WorkBudget") -> Draft:
     """The draft with the template's text, html and (unless it has its own) subject.
+
+    `budget` is that of the whole request.
 
     Raises `Refusal`: 400 when there is no such template, 422 when it cannot be filled in.
     """
@@ -35,7 +41,7 @@ async def rendered(call: Call, draft: Draft, limits: Limits) -> Draft:
         text = problem.message
         raise Refusal(400, "invalid_request", text, target="template", problems=[problem]) from error
     wanted = [part for part in PARTS if part != "subject" or not draft.message.subject]
-    parts = fill_in(ready, draft.variables, wanted, limits)
+    parts = await fill_in(ready, draft.variables, wanted, limits, budget)
     message = msgspec.structs.replace(
         draft.message,
         subject=draft.message.subject or parts["subject"] or "",
@@ -45,8 +51,17 @@ async def rendered(call: Call, draft: Draft, limits: Limits) -> Draft:
     return msgspec.structs.replace(draft, message=message, size=None, template=None, variables={})
 
 
-def fill_in(ready: Ready, variables: Mapping[str, Any], wanted: Sequence[str], limits: Limits) -> dict[str, str | None]:
+async def fill_in(
+    ready: Ready, variables: Mapping[str, Any], wanted: Sequence[str], limits: Limits, budget: "WorkBudget"
+) -> dict[str, str | None]:
     """The parts (of `PARTS`) that are wanted. Raises `Refusal` (422) with every problem of them."""
+    # Rendering takes longer than others may be kept waiting.
+    return await asyncio.to_thread(_fill_in, ready, variables, wanted, limits, budget)
+
+
+def _fill_in(
+    ready: Ready, variables: Mapping[str, Any], wanted: Sequence[str], limits: Limits, budget: "WorkBudget"
+) -> dict[str, str | None]:
     from relay.clients.template_sandbox import Unrenderable
 
     problems = Problems(limits.max_problems)
@@ -56,7 +71,7 @@ def fill_in(ready: Ready, variables: Mapping[str, Any], wanted: Sequence[str], l
     parts: dict[str, str | None] = {}
     for part in wanted:
         try:
-            parts[part] = ready.render(part, variables)
+            parts[part] = ready.render(part, variables, budget)
         except Unrenderable as error:
             problems.add("rendering_failed", "template", f"The template's {part} cannot be filled in. {error}")
     _raise_any(problems)

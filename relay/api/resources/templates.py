@@ -27,6 +27,7 @@ from relay.api.shapes.resources import (
     TemplateVersionView,
     TemplateView,
 )
+from relay.clients.template_work import WorkBudget
 from relay.clients.templates import MAX_BYTES, PARTS, Template, Variable
 from relay.core.errors import NotFound, Refusal
 from relay.mime.reader import Reading
@@ -89,7 +90,7 @@ async def preview(call: Call) -> Response:
     except NotFound as error:
         raise _not_found() from error
     wanted = [part for part in PARTS if getattr(ready.template, part) is not None]
-    parts = fill_in(ready, variables, wanted, _LIMITS)
+    parts = await fill_in(ready, variables, wanted, _LIMITS, WorkBudget())
     number = ready.template.version
     url = _html_url(call, f"{name}@{number}", variables) if parts.get("html") else UNSET
     view = PreviewView(
@@ -111,7 +112,8 @@ async def html(call: Call) -> Response:
     except NotFound as error:
         raise _not_found() from error
     variables = msgspec.json.decode(call.request.query["variables"], type=dict[str, Any])
-    return mail_html.page(Reading(headers=(), text=None, html=ready.render("html", variables), files=()))
+    parts = await fill_in(ready, variables, ["html"], _LIMITS, WorkBudget())
+    return mail_html.page(Reading(headers=(), text=None, html=parts["html"], files=()))
 
 
 def _html_url(call: Call, template: str, variables: Mapping[str, Any]) -> str | None:

@@ -5,13 +5,14 @@ from typing import Any
 import pytest
 
 from relay.clients.template_sandbox import NoTemplate, Part, Unrenderable
+from relay.clients.template_work import WorkBudget
 from relay.clients.templates import CACHE, MAX_VERSIONS, TABLE, Template, Templates
 from relay.core.errors import NotFound, Unavailable
 from tests.doubles import START, Place
 
 
 def fill(source: str, variables: dict[str, Any] | None = None, *, is_html: bool = False) -> str:
-    return Part(source, is_html=is_html).render(variables or {})
+    return Part(source, is_html=is_html).render(variables or {}, WorkBudget())
 
 
 ORDER = {"order": {"lines": [{"name": "a"}, {"name": "b"}]}}
@@ -139,7 +140,7 @@ def test_invalid_template_is_refused_with_its_line(source: str) -> None:
 def test_excessive_rendering_is_stopped(source: str) -> None:
     part = Part(source, is_html=True)
     with pytest.raises(Unrenderable) as raised:
-        part.render({"name": "SECRET", "few": list(range(1000)), "big": "x" * 10_000})
+        part.render({"name": "SECRET", "few": list(range(1000)), "big": "x" * 10_000}, WorkBudget())
     assert "SECRET" not in str(raised.value)
 
 
@@ -188,12 +189,12 @@ async def test_old_versions_are_deleted(place: Place) -> None:
 async def test_other_process_sees_a_change(place: Place) -> None:
     ours = place.templates
     await ours.put(welcome("old"))
-    assert (await ours.ready("welcome")).render("text", {}) == "old"
+    assert (await ours.ready("welcome")).render("text", {}, WorkBudget()) == "old"
     await Templates(place.memory.tables, place.time).put(welcome("new"))
     place.time.move(CACHE.total_seconds())
-    assert (await ours.ready("welcome")).render("text", {}) == "old"
+    assert (await ours.ready("welcome")).render("text", {}, WorkBudget()) == "old"
     place.time.move(1)
-    assert (await ours.ready("welcome")).render("text", {}) == "new"
+    assert (await ours.ready("welcome")).render("text", {}, WorkBudget()) == "new"
 
 
 async def test_largest_template_fits_a_row(place: Place) -> None:
