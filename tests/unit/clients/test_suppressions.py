@@ -207,7 +207,7 @@ def test_documentation_lists_every_reason_and_its_rule() -> None:
     rows = re.findall(r"^\| `(\w+)` \| ([^|]+?) \| (all clients|the client) \| ([^|]+?) \|$", PAGE, flags=re.MULTILINE)
     documented = {reason: (meaning, scope == "all clients", period) for reason, meaning, scope, period in rows}
     assert documented == {
-        reason: (REASONS[reason], rule.for_all, f"{rule.days} days" if rule.days else "for ever")
+        reason: (REASONS[reason], rule.for_all, f"{rule.days} days" if rule.days else "no expiry")
         for reason, rule in SUPPRESSION_RULES.items()
     }
 
