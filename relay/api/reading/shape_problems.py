@@ -16,6 +16,7 @@ CODES: Mapping[Kind, str] = {
     "choice": "invalid_choice",
     "range": "out_of_range",
     "size": "too_many",
+    "unchecked": "too_many_problems",
 }
 _IN_MESSAGES = {
     "sender": "from",
@@ -86,6 +87,8 @@ def sentence(mismatch: Mismatch, *, can_suggest: bool = True) -> str:
             return f"Must be {mismatch.expected}."
         case "size":
             return f"Must have {mismatch.expected}."
+        case "unchecked":
+            return f"Something does not fit, and only the first values were checked ({mismatch.expected})."
 
 
 def _hint(mismatch: Mismatch) -> str:

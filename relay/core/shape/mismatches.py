@@ -17,6 +17,8 @@ from relay.core.shape.check import member_names
 MAX_ELEMENTS = 10_000
 """Check at most this many elements of an array or members of an object; no field allows more. In a value that does not fit
 anyway, more of them are a mismatch themselves."""
+MAX_VALUES = 100_000
+"""Check at most this many values in all: a body of 60 MB has millions, and others wait while they are checked."""
 _MAX_NAME = 64
 """Do not compare longer names with the known ones; the comparison is slow."""
 _NAMES: Mapping[type, str] = {
@@ -38,11 +40,11 @@ _EXPECTED: Mapping[type[inspect.Type], tuple[type, str]] = {
     inspect.NoneType: (type(None), "null"),
 }
 
-type Kind = Literal["missing", "unknown", "type", "choice", "range", "size"]
+type Kind = Literal["missing", "unknown", "type", "choice", "range", "size", "unchecked"]
 
 
 class Mismatch(msgspec.Struct, frozen=True, kw_only=True):
-    """A place where a value differs from its type.
+    """A place where a value differs from its type; or `unchecked`: there were too many values to check all.
 
     `steps` lead to the place: names of members and indices of elements. `expected` says what fits ("a string", "from 1 to 9");
     for a missing member it is the member's description. `owner` is the struct that has the member or lacks it, `names` are
@@ -90,12 +92,16 @@ class _Walk:
 
     def __init__(self, *, null_is_absent: bool) -> None:
         self._null_is_absent = null_is_absent
+        self._left = MAX_VALUES
         self.found: list[Mismatch] = []
 
     def value(self, value: Any, info: inspect.Type, steps: tuple[str | int, ...], expected: str = "") -> Any:
         """Return what fits of a value; `UNSET` when nothing does."""
         if isinstance(info, inspect.Metadata):
             return self.value(value, info.type, steps, str((info.extra or {}).get("expected", expected)))
+        if self._left <= 0:
+            return self._leave_unchecked()
+        self._left -= 1
         if isinstance(info, inspect.AnyType):
             return value
         if isinstance(info, inspect.UnionType):
@@ -112,6 +118,12 @@ class _Walk:
         if isinstance(info, inspect.ListType):
             return self._array(value, info, steps)
         return self._number(value, info, steps) if isinstance(info, inspect.IntType) else value
+
+    def _leave_unchecked(self) -> Any:
+        if self._left == 0:
+            self._left = -1
+            self._mismatch("unchecked", (), None, f"at most {MAX_VALUES} values")
+        return UNSET
 
     def _mismatch(self, kind: Kind, steps: tuple[str | int, ...], value: Any, expected: str) -> Any:
         self.found.append(Mismatch(kind=kind, steps=steps, value=value, expected=expected))
@@ -172,7 +184,7 @@ class _Walk:
         kept = {
             name: self.value(value[name], info.value_type, (*steps, name))
             for name in list(value)[:MAX_ELEMENTS]
-            if not (value[name] is None and self._null_is_absent)
+            if self._left >= 0 and not (value[name] is None and self._null_is_absent)
         }
         return {name: each for name, each in kept.items() if each is not UNSET}
 
@@ -180,7 +192,11 @@ class _Walk:
         if _is_any(info.item_type):
             return list(value)
         self._check_size(value, steps)
-        kept = [self.value(each, info.item_type, (*steps, n)) for n, each in enumerate(value[:MAX_ELEMENTS])]
+        kept = [
+            self.value(each, info.item_type, (*steps, n))
+            for n, each in enumerate(value[:MAX_ELEMENTS])
+            if self._left >= 0
+        ]
         return [each for each in kept if each is not UNSET]
 
     def _check_size(self, value: Sized, steps: tuple[str | int, ...]) -> None:

@@ -11,6 +11,7 @@ from relay.api.reading.body import check_shape
 from relay.api.shapes.admin_requests import PolicyFields, PreviewRequest, SuppressionImport
 from relay.api.shapes.base import Shape
 from relay.api.shapes.requests import BatchEnvelope, MessageRequest, RescheduleRequest
+from relay.core.shape import mismatches
 from relay.core.shape.check import fits
 from relay.core.shape.mismatches import examine
 
@@ -159,3 +160,21 @@ def test_wrong_rows_are_found_anywhere_in_the_longest_list() -> None:
     problems = Problems(100)
     check_shape({"value": [{"email": "a"}] * 9_999 + [{"email": 1}]}, SuppressionImport, problems)
     assert [each.target for each in problems.found] == ["value[9999].email"]
+
+
+def test_walk_of_a_huge_value_ends_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mismatches, "MAX_VALUES", 10)
+    kept, found = examine({"from": "a", "to": [1] * 1000, "subject": 1}, MessageRequest)
+    assert 1 < len(found) <= 10
+    assert {mismatch.kind for mismatch in found[:-1]} == {"type"}
+    assert (found[-1].kind, found[-1].steps) == ("unchecked", ())
+    assert fits(kept, MessageRequest)
+
+
+def test_mismatch_behind_the_checked_values_is_a_problem_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mismatches, "MAX_VALUES", 10)
+    problems = Problems(100)
+    check_shape({"from": "a", "to": ["b"] * 1000, "subject": 1}, MessageRequest, problems)
+    (problem,) = problems.found
+    assert (problem.code, problem.target) == ("too_many_problems", "$")
+    assert problem.message == "Something does not fit, and only the first values were checked (at most 10 values)."
