@@ -11,20 +11,10 @@ from relay.providers.smtp.connection import Server
 
 _TLS = ("starttls", "implicit", "none")
 _AUTH = ("plain", "login", "xoauth2", "none")
-_OWN = (
-    "host",
-    "port",
-    "tls",
-    "username",
-    "password",
-    "auth",
-    "ca_file",
-    "ehlo_name",
-    "connections",
-    "private",
-    "scope",
+SETTINGS = (
+    *("host", "port", "tls", "username", "password", "auth", "ca_file", "ehlo_name", "connections", "private", "scope"),
+    *KEYS,
 )
-SETTINGS = (*_OWN, *KEYS)
 _TEXTS = ("username", "ca_file", "ehlo_name", "scope")
 PRIVATE_NAMES = (".local", ".internal", ".intranet", ".lan", ".corp", ".home.arpa", ".localhost")
 _DEFAULT_CONNECTIONS = 8

@@ -280,6 +280,7 @@ async def test_lost_response_without_the_activity_feed_stays_unknown(
         ({"base_url": "http://api.sendgrid.com"}, "base_url: must be https://api.sendgrid.com"),
         ({"base_url": "https://api.sendgrid.com?x=1"}, "base_url: must be"),
         ({"base_url": "https://["}, "base_url: must be"),
+        ({"base_url": "https://api.sendgrid.com:99999"}, "base_url: must be"),
         ({"base_url": 7}, "base_url: must be"),
         ({"sandbox_mode": "yes"}, "sandbox_mode: must be true or false"),
         ({"activity_feed": 1}, "activity_feed: must be true or false"),
