@@ -117,8 +117,8 @@ class Watched:
 
 
 async def watched_tables(*names: str, rows_looked_at: int = MAX_PAGE_ROWS) -> Watched:
-    """Create empty tables in memory; a query reads `rows_looked_at` rows per page."""
-    memory = MemoryTables(rows_looked_at=rows_looked_at)
+    """Create empty tables in memory, whose rows are all dated `START`; a query reads `rows_looked_at` rows per page."""
+    memory = MemoryTables(Clock(), rows_looked_at=rows_looked_at)
     for name in names:
         await memory.create(name)
     return Watched(memory)

@@ -11,7 +11,7 @@ from relay.api.http import Request, Response, json_response
 from relay.api.operation import Operation, Operations, loaded
 from relay.api.router import Found, unknown_path
 from relay.clients.registry import Client
-from relay.core.errors import NewerVersion, NotFound, Refusal, StorageError, Unavailable
+from relay.core.errors import NewerVersion, NotFound, Refusal, StorageError, Unavailable, UnreadableEntry
 from relay.platform.log import log_failure
 
 if TYPE_CHECKING:
@@ -90,6 +90,8 @@ class Api:
             response = self._refused(request, _storage_refusal(error), request_id)
         except NewerVersion:
             response = self._refused(request, _newer_version(), request_id)
+        except UnreadableEntry:
+            response = self._refused(request, _unreadable(), request_id)
         except Exception:
             log_failure("request_failed", request=request_id)
             failure = Refusal(
@@ -156,6 +158,14 @@ def _newer_version() -> Refusal:
         "Nothing is lost: install the newer version again, and repeat the request."
     )
     return Refusal(503, "newer_version", text, headers={"Retry-After": "60"})
+
+
+def _unreadable() -> Refusal:
+    text = (
+        "What Relay has stored about this cannot be read: it is damaged, or a newer version of Relay wrote it. "
+        "Nothing was changed; the log line `row_unreadable` names the row."
+    )
+    return Refusal(503, "unreadable", text, headers={"Retry-After": "300"})
 
 
 def _finished(request: Request, response: Response, request_id: str) -> Response:

@@ -147,7 +147,7 @@ class Stores:
         """Messages by time, newest first."""
         from relay.journal.listing import Listing
 
-        return Listing(self.journal)
+        return Listing(self.journal, self.clients)
 
     @cached_property
     def overview(self) -> "Overview":

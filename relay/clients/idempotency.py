@@ -13,9 +13,11 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from relay.core.errors import AlreadyExists, Changed, NotFound, Refusal
+from relay.core import entries
+from relay.core.errors import AlreadyExists, Changed, NotFound, Refusal, UnreadableEntry
 from relay.platform import resources
 from relay.platform.storage.ports import Entity, Tables, Value
+from relay.platform.storage.readable import decode, moment_of
 
 TABLE = resources.IDEMPOTENCY_TABLE
 KEPT = timedelta(hours=24)
@@ -73,6 +75,15 @@ class Idempotency:
             return None
         if self._is_over(known):
             return None
+        try:
+            plan, is_done = decode(TABLE, known, _stored)
+        except UnreadableEntry as error:
+            # The request may have been accepted, so to repeat it could send the message twice.
+            text = (
+                "What was recorded for this Idempotency-Key cannot be read, so the first request may have been accepted. "
+                "Use a new key to send the message again."
+            )
+            raise Refusal(409, "idempotency_key_unreadable", text, target="Idempotency-Key") from error
         if known.properties["fingerprint"] != fingerprint:
             raise Refusal(
                 422,
@@ -80,8 +91,7 @@ class Idempotency:
                 "This Idempotency-Key was already used with a different payload. Use a new key for a new message.",
                 target="Idempotency-Key",
             )
-        plan = _plan(known)
-        if known.properties["is_done"]:
+        if is_done:
             return Replay(response=plan.response, expires_at=plan.expires_at)
         return await self._take_over(known, plan)
 
@@ -110,7 +120,7 @@ class Idempotency:
 
     async def _take_over(self, known: Entity, plan: Plan) -> Reserved:
         now = self._clock()
-        lease_until = datetime.fromisoformat(str(known.properties["lease_until"]))
+        lease_until = moment_of(known, "lease_until") or now
         if lease_until > now:
             raise in_flight(1 + int((lease_until - now).total_seconds()))
         properties: dict[str, Value] = {"lease_until": (now + LEASE).isoformat()}
@@ -132,7 +142,8 @@ class Idempotency:
             raise in_flight(1) from lost
 
     def _is_over(self, known: Entity) -> bool:
-        return datetime.fromisoformat(str(known.properties["created_at"])) + KEPT <= self._clock()
+        created_at = moment_of(known, "created_at")
+        return created_at is not None and created_at + KEPT <= self._clock()
 
     def _properties(self, fingerprint: str, plan: Plan) -> dict[str, Value]:
         now = self._clock()
@@ -152,6 +163,18 @@ class Idempotency:
             "chunks": len(chunks),
             **{f"response{number:02d}": chunk for number, chunk in enumerate(chunks)},
         }
+
+
+def _stored(known: Entity) -> tuple[Plan, bool]:
+    """Read the plan of a key, and whether it was carried out."""
+    for name in ("fingerprint", "lane"):
+        msgspec.convert(known.properties[name], str)
+    is_done = msgspec.convert(known.properties["is_done"], bool)
+    plan = _plan(known)
+    if not is_done:
+        # A damaged entry must not be put on the queue.
+        entries.decode_entry(plan.entry)
+    return plan, is_done
 
 
 def _plan(known: Entity) -> Plan:

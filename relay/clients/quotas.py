@@ -15,12 +15,13 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 
 from relay.clients.registry import Client
-from relay.core.errors import Refusal
+from relay.core.errors import Refusal, UnreadableEntry
 from relay.core.settings import Pace
 from relay.platform import resources
 from relay.platform.gcra import burst_of, free_cells, interval_of, wait_for
 from relay.platform.log import log_event
 from relay.platform.storage.ports import Entity, Tables
+from relay.platform.storage.readable import decode
 from relay.platform.storage.rows import RowChange, change_row
 
 TABLE = resources.QUOTAS_TABLE
@@ -90,7 +91,7 @@ class Quotas:
         share = max(wanted, math.ceil(rate * SHARE_SECONDS / _MINUTE))
 
         def decide(known: Entity | None) -> RowChange[int]:
-            arrival = max(now.timestamp(), float(str(known.properties["arrival"])) if known else 0.0)
+            arrival = max(now.timestamp(), _counted(known, "arrival"))
             free = free_cells(pace, arrival, now.timestamp())
             if free < wanted:
                 raise _too_fast(rate, wait_for(pace, arrival, now.timestamp(), wanted))
@@ -108,7 +109,7 @@ class Quotas:
         kept = local.quota if local.day == day else 0
 
         def decide(known: Entity | None) -> RowChange[tuple[int, int]]:
-            used = int(str(known.properties["used"])) if known else 0
+            used = int(_counted(known, "used"))
             if quota - used < wanted - kept:
                 raise _used_up(quota, now)
             taken = min(quota - used, max(wanted - kept, quota // QUOTA_SHARES, 1))
@@ -118,6 +119,23 @@ class Quotas:
         local.day, local.quota = day, kept + taken
         if used < WARN_AT * quota <= used + taken:
             log_event("quota_nearly_used", level=logging.WARNING, client=name, quota=quota, used=used + taken)
+
+
+def _counted(known: Entity | None, name: str) -> float:
+    """Return a stored number; 0 without a row. Counting begins again in a row that cannot be read: nothing else repairs it."""
+    if known is None:
+        return 0.0
+    try:
+        return decode(TABLE, known, lambda row: _finite(str(row.properties[name])))
+    except UnreadableEntry:
+        return 0.0
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError("not a number")
+    return number
 
 
 def _written(now: datetime) -> Mapping[str, str]:

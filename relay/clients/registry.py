@@ -20,6 +20,7 @@ from relay.core.model import DeliveryGuarantee
 from relay.platform import resources
 from relay.platform.log import log_event
 from relay.platform.storage.ports import Entity, Query, Tables, every_row
+from relay.platform.storage.readable import decode, readable
 
 TABLE = resources.CLIENTS_TABLE
 _PARTITION = "client"
@@ -130,7 +131,7 @@ class Clients:
             async with self._reading:
                 if self._is_older(now, limit):
                     entities = [row async for row in every_row(self._tables, TABLE, Query(partition=_PARTITION))]
-                    self._cached = {entity.row: _client(entity) for entity in entities}
+                    self._cached = {client.name: client for client in readable(TABLE, entities, _client)}
                     self._read_at = now
         return self._cached
 
@@ -155,7 +156,7 @@ class Clients:
 
     async def get(self, name: str) -> Client:
         """Read a client from storage. Raises `NotFound`."""
-        return _client(await self._tables.get(TABLE, _PARTITION, name))
+        return decode(TABLE, await self._tables.get(TABLE, _PARTITION, name), _client)
 
     async def create(
         self, name: str, *, role: Role = Role.CLIENT, policy: Policy | None = None, principals: Sequence[str] = ()
@@ -179,7 +180,7 @@ class Clients:
     async def change(self, name: str, change: Callable[[Client], Client]) -> Client:
         """Change a client. Raises `NotFound`, and `Changed` if another writer was first."""
         entity = await self._tables.get(TABLE, _PARTITION, name)
-        changed = change(_client(entity))
+        changed = change(decode(TABLE, entity, _client))
         await self._tables.merge(TABLE, _entity(changed), etag=entity.etag)
         self._read_at = None
         return changed
@@ -229,7 +230,7 @@ class Clients:
     async def last_uses(self) -> Mapping[str, datetime]:
         """Return the last use of each key, by its id, with the precision of an hour."""
         rows = [row async for row in every_row(self._tables, TABLE, Query(partition=_USED))]
-        return {row.row: at for row in rows if isinstance(at := row.properties["at"], datetime)}
+        return {row.row: at for row in rows if isinstance(at := row.properties.get("at"), datetime)}
 
     async def ensure(self, name: str, *, role: Role) -> str | None:
         """Create a client if it is missing. Returns its first key, or None if it existed."""
@@ -275,7 +276,10 @@ def _entity(client: Client) -> Entity:
 
 
 def _client(entity: Entity) -> Client:
-    return _decoder.decode(bytes(entity.properties["client"]))  # type: ignore[arg-type] # written by _entity as bytes
+    client = _decoder.decode(msgspec.convert(entity.properties["client"], bytes))
+    if client.name != entity.row:
+        raise ValueError("the row holds another client")
+    return client
 
 
 _decoder = msgspec.json.Decoder(Client)

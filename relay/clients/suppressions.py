@@ -23,6 +23,7 @@ from relay.platform import resources
 from relay.platform.concurrency import NEVER, Deadline, Progress
 from relay.platform.log import log_event
 from relay.platform.storage.ports import Entity, Query, Tables, delete_where, every_row
+from relay.platform.storage.readable import decode, log_unreadable, readable
 
 TABLE = resources.SUPPRESSIONS_TABLE
 ALL = ""
@@ -46,6 +47,10 @@ REASONS: Mapping[str, str] = {
 """The reasons, as documented in docs/reference/events.md."""
 
 
+UNREADABLE = "unreadable"
+"""The reason of an entry whose reason cannot be read: the address stays suppressed."""
+
+
 class Suppression(msgspec.Struct, frozen=True, kw_only=True):
     """A suppressed address. `scope` is `ALL` or a client; `source` the provider or route that reported it."""
 
@@ -67,6 +72,14 @@ class _Known(msgspec.Struct, frozen=True):
 
     reason: str
     expires_at: datetime | None
+
+
+class _Change(msgspec.Struct, frozen=True):
+    """A row of the log. An empty reason removes the entry."""
+
+    scope: str
+    key: str
+    known: _Known
 
 
 class Known:
@@ -120,7 +133,7 @@ class Suppressions:
 
     async def get(self, scope: str, email: str) -> Suppression:
         """Read one entry. Raises `NotFound`, also for an expired one."""
-        found = _suppression(await self._tables.get(TABLE, _partition(scope), key_of(email)))
+        found = decode(TABLE, await self._tables.get(TABLE, _partition(scope), key_of(email)), _suppression)
         if found.is_over(self._clock()):
             raise NotFound("no such suppression")
         return found
@@ -130,7 +143,7 @@ class Suppressions:
     ) -> tuple[Sequence[Suppression], str | None]:
         """Read one page of a scope's entries, in no particular order, and the next cursor."""
         page = await self._tables.query(TABLE, Query(partition=_partition(scope)), limit=limit, cursor=cursor)
-        found, now = [_suppression(entity) for entity in page.entities], self._clock()
+        found, now = readable(TABLE, page.entities, _suppression), self._clock()
         return [each for each in found if not each.is_over(now)], page.next
 
     # ── changing ──
@@ -154,10 +167,8 @@ class Suppressions:
         try:
             await self._tables.insert(TABLE, _entity(suppression))
         except AlreadyExists:
-            known = _suppression(
-                await self._tables.get(TABLE, _partition(suppression.scope), key_of(suppression.email))
-            )
-            if _lasts(known) >= _lasts(suppression):
+            known = await self._tables.get(TABLE, _partition(suppression.scope), key_of(suppression.email))
+            if any(_lasts(each) >= _lasts(suppression) for each in readable(TABLE, (known,), _suppression)):
                 return
             await self._tables.upsert(TABLE, _entity(suppression))
         await self._log([suppression])
@@ -226,23 +237,23 @@ class Suppressions:
             self._loaded_at = dict.fromkeys(self._loaded_at, now - 2 * RELOAD)
         query = Query(partition=_LOG, row_from=_log_row(self._log_read_at - OVERLAP))
         async for entity in every_row(self._tables, TABLE, query):
-            self._apply(entity)
+            for change in readable(TABLE, (entity,), _change):
+                self._apply(change)
         self._log_read_at = now
 
-    def _apply(self, entity: Entity) -> None:
-        scope = self._scopes.get(str(entity.properties["scope"]))
+    def _apply(self, change: "_Change") -> None:
+        scope = self._scopes.get(change.scope)
         if scope is not None:
-            key = str(entity.properties["key"])
-            if entity.properties["reason"]:
-                scope[key] = _known(entity)
+            if change.known.reason:
+                scope[change.key] = change.known
             else:
-                scope.pop(key, None)
+                scope.pop(change.key, None)
 
     async def _log(self, changed: Sequence[Suppression]) -> None:
         """Write the log, and update this process's cache at once."""
         rows = [_log_entity(each) for each in changed]
         for entity in rows:
-            self._apply(entity)
+            self._apply(_change(entity))
         await self._tables.upsert_all(TABLE, rows)
 
 
@@ -259,9 +270,8 @@ def key_of(email: str) -> str:
 def _reason_of(event: MessageEvent) -> str:
     if event.event.kind == EventKind.BOUNCED and event.event.bounce_class == BounceClass.ADDRESS:
         return "bounced"
-    return {EventKind.COMPLAINED: "complained", EventKind.UNSUBSCRIBED: "unsubscribed"}.get(
-        EventKind(event.event.kind), ""
-    )
+    reasons: Mapping[str, str] = {EventKind.COMPLAINED: "complained", EventKind.UNSUBSCRIBED: "unsubscribed"}
+    return reasons.get(event.event.kind, "")
 
 
 def _lasts(suppression: Suppression) -> datetime:
@@ -302,8 +312,19 @@ def _suppression(entity: Entity) -> Suppression:
 
 
 def _known(entity: Entity) -> _Known:
+    """Read what an entry says about its address. It stays suppressed if that cannot be read."""
+    reason, expires_at = entity.properties.get("reason"), entity.properties.get("expires_at")
+    if not isinstance(reason, str) or not reason:
+        log_unreadable(TABLE, entity, TypeError("the reason is not text"))
+        reason = UNREADABLE
+    return _Known(reason, expires_at if isinstance(expires_at, datetime) else None)
+
+
+def _change(entity: Entity) -> _Change:
+    """Read a row of the log."""
+    scope, key, reason = (msgspec.convert(entity.properties[name], str) for name in ("scope", "key", "reason"))
     expires_at = entity.properties.get("expires_at")
-    return _Known(str(entity.properties["reason"]), expires_at if isinstance(expires_at, datetime) else None)
+    return _Change(scope, key, _Known(reason, expires_at if isinstance(expires_at, datetime) else None))
 
 
 def _is_forgotten(entity: Entity, now: datetime) -> bool:

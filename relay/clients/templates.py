@@ -15,6 +15,7 @@ import msgspec
 from relay.core.errors import AlreadyExists, NotFound
 from relay.platform import resources
 from relay.platform.storage.ports import Entity, Query, Tables, Value, every_row
+from relay.platform.storage.readable import decode, moment_of, readable
 
 if TYPE_CHECKING:
     from relay.clients.template_work import WorkBudget
@@ -93,9 +94,9 @@ class Templates:
         """Store the next version. Sets `version` and `created_at`."""
         while True:
             last = await self._newest(template.name)
-            if last is not None and last.is_deleted:
+            if last is not None and _is_deleted(last):
                 await self._clear(template.name)
-            number = 1 if last is None else last.version + 1
+            number = 1 if last is None else _version_of(last) + 1
             made = msgspec.structs.replace(template, version=number, created_at=self._clock())
             try:
                 await self._tables.insert(TABLE, _entity(made))
@@ -108,12 +109,10 @@ class Templates:
 
     async def get(self, name: str, version: int | None = None) -> Template:
         """Read a version, by default the newest. Raises `NotFound`."""
-        newest = await self._newest(name)
-        if newest is None or newest.is_deleted:
-            raise NotFound("no such template")
-        if version is None or version == newest.version:
-            return newest
-        found = _template(await self._tables.get(TABLE, name, _row(version)))
+        newest = await self._existing(name)
+        is_newest = version is None or version == _version_of(newest)
+        row = newest if is_newest else await self._tables.get(TABLE, name, _row(version or 0))
+        found = decode(TABLE, row, _template)
         if found.is_deleted:
             raise NotFound("no such version")
         return found
@@ -134,9 +133,9 @@ class Templates:
 
     async def versions(self, name: str) -> Sequence[Template]:
         """Return all usable versions, newest first. Raises `NotFound` if there is none."""
-        await self.get(name)
-        rows = [_template(row) async for row in every_row(self._tables, TABLE, Query(partition=name))]
-        return [each for each in rows if not each.is_deleted]
+        await self._existing(name)
+        rows = [row async for row in every_row(self._tables, TABLE, Query(partition=name))]
+        return [each for each in readable(TABLE, rows, _template) if not each.is_deleted]
 
     async def index(self) -> Sequence[tuple[str, int, datetime]]:
         """List every template: name, newest version and its time. Costs one operation per thousand versions."""
@@ -145,16 +144,16 @@ class Templates:
         async for entity in every_row(self._tables, TABLE, query):
             newest.setdefault(entity.partition, entity)
         return [
-            (name, int(str(row.properties["version"])), datetime.fromisoformat(str(row.properties["created_at"])))
+            (name, _version_of(row), moment_of(row, "created_at") or self._clock())
             for name, row in newest.items()
-            if not row.properties["is_deleted"]
+            if not _is_deleted(row)
         ]
 
     async def delete(self, name: str) -> None:
         """Delete a template with all its versions. Raises `NotFound`."""
-        last = await self.get(name)
+        await self._existing(name)
         # From here on it is deleted; if the process dies now, the next `put` removes the rest.
-        await self.put(Template(name=name, version=0, created_at=last.created_at, is_deleted=True))
+        await self.put(Template(name=name, version=0, created_at=self._clock(), is_deleted=True))
         await self._clear(name)
 
     async def _clear(self, name: str) -> None:
@@ -163,9 +162,16 @@ class Templates:
         rows = [row.row async for row in every_row(self._tables, TABLE, query)]
         await self._tables.delete_all(TABLE, name, rows[1:])
 
-    async def _newest(self, name: str) -> Template | None:
+    async def _existing(self, name: str) -> Entity:
+        """Return the row of the newest version. Raises `NotFound` if there is none, or the template is deleted."""
+        newest = await self._newest(name)
+        if newest is None or _is_deleted(newest):
+            raise NotFound("no such template")
+        return newest
+
+    async def _newest(self, name: str) -> Entity | None:
         page = await self._tables.query(TABLE, Query(partition=name), limit=1)
-        return _template(page.entities[0]) if page.entities else None
+        return page.entities[0] if page.entities else None
 
     def _forget(self, name: str) -> None:
         self._ready = {key: value for key, value in self._ready.items() if key[0] != name}
@@ -173,6 +179,15 @@ class Templates:
 
 def _row(version: int) -> str:
     return f"{_LAST - version:08d}"
+
+
+def _version_of(row: Entity) -> int:
+    return _LAST - int(row.row)
+
+
+def _is_deleted(row: Entity) -> bool:
+    """Whether a version is a deletion; one that does not say so is not."""
+    return row.properties.get("is_deleted") is True
 
 
 def _entity(template: Template) -> Entity:

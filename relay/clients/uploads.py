@@ -17,6 +17,7 @@ from relay.platform import concurrency, resources
 from relay.platform.concurrency import NEVER, Deadline, Progress, process
 from relay.platform.resources import ATTACHMENTS_CONTAINER
 from relay.platform.storage.ports import Blob, Blobs, Entity, Query, Tables, every_row
+from relay.platform.storage.readable import decode, readable
 from relay.platform.storage.rows import RowChange, change_row
 
 TABLE = resources.UPLOADS_TABLE
@@ -135,7 +136,7 @@ class Uploads:
 
     async def get(self, client: str, name: str) -> Upload:
         """Read an upload of a client. Raises `NotFound`."""
-        return _upload(await self._tables.get(TABLE, client, name))
+        return decode(TABLE, await self._tables.get(TABLE, client, name), _upload)
 
     async def find(self, client: str, names: Iterable[str]) -> Mapping[str, Upload]:
         """Return those of these uploads that belong to the client and are complete, by id."""
@@ -155,7 +156,7 @@ class Uploads:
             return True
 
         def decide(entity: Entity | None) -> RowChange[bool]:
-            known = _upload(entity) if entity else None
+            known = decode(TABLE, entity, _upload) if entity else None
             if known is None or not known.is_complete:
                 return RowChange(result=False)
             if known.keep_until >= until:
@@ -181,9 +182,9 @@ class Uploads:
 
         async def uploads() -> AsyncIterator[Upload]:
             async for entity in every_row(self._tables, TABLE, Query()):
-                upload = _upload(entity)
-                known.add(upload.id)
-                yield upload
+                known.add(entity.row)
+                for upload in readable(TABLE, (entity,), _upload):
+                    yield upload
 
         progress = await process(
             uploads(),
@@ -287,7 +288,7 @@ def _upload(entity: Entity) -> Upload:
         name=str(properties["name"]),
         type=str(properties["type"]),
         size=int(str(properties["size"])),
-        is_complete=properties["is_complete"] is True,
+        is_complete=msgspec.convert(properties["is_complete"], bool),
         created_at=datetime.fromisoformat(str(properties["created_at"])),
         keep_until=datetime.fromisoformat(str(properties["keep_until"])),
         etag=entity.etag,

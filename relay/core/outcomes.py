@@ -98,7 +98,7 @@ CAUSES = {
     # from Relay
     "expired": "The message expired before it could be sent.",
     "poisoned": "Relay's own code failed on this message repeatedly.",
-    "unreadable": "The queue entry could not be read.",
+    "unreadable": "The queue entry, or the stored state of the route, could not be read.",
 }
 """Every cause an attempt or a dead letter can have, with its meaning."""
 

@@ -20,11 +20,12 @@ from functools import partial
 import msgspec
 
 from relay.core import ids, part_states, part_turns
-from relay.core.errors import AlreadyExists, NotFound, Unavailable
+from relay.core.errors import AlreadyExists, NotFound, Unavailable, UnreadableEntry
 from relay.core.model import Part, Submission
 from relay.journal.records import Journal
 from relay.platform import concurrency, resources
 from relay.platform.storage.ports import Entity, Query, Tables, every_row
+from relay.platform.storage.readable import decode
 
 TABLE = resources.SEND_GROUPS_TABLE
 PAUSE = timedelta(minutes=5)
@@ -32,6 +33,7 @@ PAUSE = timedelta(minutes=5)
 _STORAGE_PAUSE = timedelta(seconds=30)
 _MAC_BYTES = 8
 _READS_AT_ONCE = 8
+_batches_decoder = msgspec.json.Decoder(list[str])
 
 
 class Stop(StrEnum):
@@ -116,7 +118,7 @@ class SendGroups:
         """Count the messages of a group that were sent, are being sent, or may have been sent. Costs one read per batch."""
         batches: list[str] = []
         async for entity in every_row(self._tables, TABLE, Query(partition=group)):
-            batches += msgspec.json.decode(bytes(entity.properties["batches"]))  # type: ignore[arg-type] # bytes
+            batches += _batches(entity)
         return sum(
             await concurrency.gather_limited((partial(self._left_of, batch) for batch in batches), limit=_READS_AT_ONCE)
         )
@@ -145,6 +147,9 @@ class SendGroups:
     async def _left_of(self, batch: str) -> int:
         try:
             record = await self._journal.read(batch)
+        except UnreadableEntry:
+            # Counted, because it may have been sent.
+            return 1
         except NotFound:
             # Not taken from the queue yet: its attempts will find the stop.
             return 0
@@ -156,4 +161,18 @@ def _stops(client: str) -> str:
 
 
 def _stop(entity: Entity) -> Stop:
-    return Stop(str(entity.properties["stop"]))
+    """How a group is stopped. Its messages wait if that cannot be read: then nothing is sent against a caller's wish."""
+    try:
+        return decode(TABLE, entity, lambda row: Stop(str(row.properties["stop"])))
+    except UnreadableEntry:
+        return Stop.PAUSE
+
+
+def _batches(entity: Entity) -> Sequence[str]:
+    """The batches that a row names; the first is its key."""
+    try:
+        return decode(
+            TABLE, entity, lambda row: _batches_decoder.decode(msgspec.convert(row.properties["batches"], bytes))
+        )
+    except UnreadableEntry:
+        return (entity.row,)

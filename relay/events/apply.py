@@ -17,7 +17,7 @@ import msgspec
 
 from relay.core import entries as wire
 from relay.core import ids
-from relay.core.errors import NewerVersion, NotFound
+from relay.core.errors import NewerVersion, NotFound, UnreadableEntry
 from relay.core.events import EventFollower, MessageEvent, RecordedEvent
 from relay.core.model import Message
 from relay.events import provider_events
@@ -107,10 +107,11 @@ class Events:
             log_event("events_without_record", batch=batch, events=len(group))
             return ()
         except NewerVersion as error:
-            waiting = provider_events.Entry(
-                relay=provider_events.VERSION, events=tuple(each for each, _ in group), again=again
-            )
-            await self._intake.leave_to_upgrade(QUEUE, provider_events.encode(waiting), error)
+            await self._intake.leave_to_upgrade(QUEUE, _entry_of(group, again=again), error)
+            return ()
+        except UnreadableEntry:
+            # The events of other batches go on.
+            await self._intake.keep(_entry_of(group, again=again))
             return ()
         entry = record.entry()
         keys = {(event.index, event.key) for event in known}
@@ -138,6 +139,12 @@ class Events:
 
 def _put_back(entry: provider_events.Entry) -> bytes:
     return provider_events.encode(msgspec.structs.replace(entry, again=True))
+
+
+def _entry_of(group: Sequence[tuple[ProviderEvent, ids.MessageId]], *, again: bool) -> bytes:
+    """Encode an entry of the events of one batch."""
+    events = tuple(each for each, _ in group)
+    return provider_events.encode(provider_events.Entry(relay=provider_events.VERSION, events=events, again=again))
 
 
 def _is_of(reported: ProviderEvent, name: ids.MessageId, record: Record, entry: wire.BatchEntry) -> bool:

@@ -79,6 +79,7 @@ class Mailboxes:
 
     async def _cursor(self, row: str) -> str:
         try:
-            return str((await self._tables.get(TABLE, _PARTITION, row)).properties["cursor"])
+            # Without a readable cursor the mailbox is read from its beginning: duplicates of events change nothing.
+            return str((await self._tables.get(TABLE, _PARTITION, row)).properties.get("cursor", ""))
         except NotFound:
             return ""

@@ -11,9 +11,11 @@ from datetime import datetime
 
 import msgspec
 
+from relay.core import ids
 from relay.core.outcomes import CAUSES
 from relay.platform import resources
 from relay.platform.storage.ports import Blobs, Entity, Query, Tables, every_row
+from relay.platform.storage.readable import moment_of, readable
 
 TABLE = resources.DEAD_LETTERS_TABLE
 UNREADABLE_CONTAINER = resources.UNREADABLE_CONTAINER
@@ -68,7 +70,7 @@ class DeadLetters:
     ) -> tuple[Sequence[DeadLetter], str | None]:
         """Return one page of a cause's dead letters, oldest first, and the cursor of the next page."""
         page = await self._tables.query(TABLE, Query(partition=code), limit=limit, cursor=cursor)
-        return [_letter(entity) for entity in page.entities], page.next
+        return list(readable(TABLE, page.entities, _dead_letter)), page.next
 
     async def keep_unreadable(self, body: bytes) -> str:
         """Keep an entry that cannot be read, as it was; the blob's name. The same bytes are kept once."""
@@ -77,9 +79,8 @@ class DeadLetters:
         return name
 
 
-def _letter(entity: Entity) -> DeadLetter:
+def _dead_letter(entity: Entity) -> DeadLetter:
+    """Read a row. The key is all that is needed: the record says the rest."""
     batch, _, index = entity.row.partition("-")
-    at = entity.properties["at"]
-    if not isinstance(at, datetime):
-        raise TypeError("a dead letter's `at` is a time")
+    at = moment_of(entity, "at") or ids.created_at(batch)
     return DeadLetter(code=entity.partition, batch=batch, index=int(index), at=at)

@@ -6,19 +6,20 @@ and filtered. So a page has a bounded cost however much lies in the range; it ma
 a next one. See docs/reference/listing.md.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from math import sqrt
 
 import msgspec
 
-from relay.clients.registry import Client
+from relay.clients.registry import Client, Clients
 from relay.core import ids
 from relay.core.errors import Unavailable
 from relay.core.model import Message, MessageStatus, State, Submission
-from relay.journal.record_rows import Record
+from relay.journal.record_rows import Record, client_flag
 from relay.journal.records import Journal
+from relay.journal.unreadable import UnreadableRecord
 from relay.platform import concurrency
 
 READ_AT_ONCE = 200
@@ -50,14 +51,17 @@ class MessageFilter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Found(msgspec.Struct, frozen=True, kw_only=True):
-    """A message that was wanted. `position` is where a page that begins after it begins."""
+    """A message that was wanted. `position` is where a page that begins after it begins.
+
+    `submission` and `status` are None where they cannot be read.
+    """
 
     id: str
     position: str
     created_at: datetime
     lane: str
-    submission: Submission
-    status: MessageStatus
+    submission: Submission | None
+    status: MessageStatus | None
 
 
 type _Pages = Sequence[tuple[Sequence[str], bool]]
@@ -74,9 +78,12 @@ class _Window(msgspec.Struct, frozen=True, kw_only=True):
 class Listing:
     """Cuts pages."""
 
-    def __init__(self, journal: Journal, *, names_at_once: int = 1000) -> None:
-        """`names_at_once` is the page size of a shard's query; a table returns at most a thousand rows."""
+    def __init__(self, journal: Journal, clients: Clients | None = None, *, names_at_once: int = 1000) -> None:
+        """`clients` name the messages of unreadable records. `names_at_once` is the page size of a shard's query: a table
+        returns at most a thousand rows.
+        """
         self._journal = journal
+        self._clients = clients
         self._names_at_once = names_at_once
 
     async def page(
@@ -95,7 +102,7 @@ class Listing:
         for number in range(MAX_ROUNDS):
             names = window.names[number * READ_AT_ONCE : (number + 1) * READ_AT_ONCE]
             for record in await self._read(names, wanted.client):
-                for each in _messages(record, wanted, last):
+                for each in await self._messages(record, wanted, last):
                     found.append(each)
                     if len(found) == limit:
                         return found, each.position
@@ -137,7 +144,18 @@ class Listing:
         calls = (partial(ask, shard=shard) for shard in ids.SHARDS)
         return await concurrency.gather_limited(calls, limit=_QUERIES_AT_ONCE)
 
-    async def _read(self, names: Sequence[str], client: str | None) -> Sequence[Record]:
+    async def _messages(
+        self, record: Record | UnreadableRecord, wanted: MessageFilter, last: tuple[str, int] | None
+    ) -> Iterable[Found]:
+        """The wanted messages of a batch after the last one of the page before, the last of the batch first."""
+        if isinstance(record, Record):
+            found = _messages(record, wanted)
+        else:
+            clients = {} if self._clients is None else await self._clients.all()
+            found = _unreadable_messages(record, wanted, {name: each.mac_key for name, each in clients.items()})
+        return (each for number, each in found if last is None or (record.batch, number) < last)
+
+    async def _read(self, names: Sequence[str], client: str | None) -> Sequence[Record | UnreadableRecord]:
         """These batches, newest first; batches purged in the meantime are left out."""
         chosen = set(names)
         calls = []
@@ -171,24 +189,61 @@ def _dense(pages: _Pages) -> float:
     return min(spans) / _MILLISECOND
 
 
-def _messages(record: Record, wanted: MessageFilter, last: tuple[str, int] | None) -> Iterator[Found]:
-    """The wanted messages of a batch, the last of them first."""
+def _messages(record: Record, wanted: MessageFilter) -> Iterator[tuple[int, Found]]:
+    """The wanted messages of a batch with their indices, the last of them first."""
     entry = record.entry()
     for index in range(len(record.statuses) - 1, -1, -1):
-        if last is not None and (record.batch, index) >= last:
-            continue
         submission, status = entry.messages[index], record.statuses[index]
         if _is_visible(record.batch, index, entry.macs[index], submission, wanted) and _fits(
             submission, status, wanted
         ):
-            yield Found(
-                id=record.message_id(index, entry),
-                position=f"{record.batch}-{index:02d}",
-                created_at=ids.created_at(record.batch),
-                lane=record.lane,
-                submission=submission,
-                status=status,
-            )
+            yield index, _found(record, index, record.message_id(index, entry), submission, status)
+
+
+def _unreadable_messages(
+    record: UnreadableRecord, wanted: MessageFilter, mac_keys: Mapping[str, bytes]
+) -> Iterator[tuple[int, Found]]:
+    """The messages of a record that cannot be read as a whole, the last of them first.
+
+    One that cannot be read fits no filter but time and client. A client gets those that are certainly its own.
+    """
+    keys = mac_keys if wanted.owner is None else {wanted.owner.name: wanted.owner.mac_key}
+    for index in range(len(record.statuses) - 1, -1, -1):
+        submission, status = record.submission(index), record.statuses[index]
+        name = record.message_id(index, keys)
+        if wanted.owner is not None and not ids.belongs_to(ids.parse(name), wanted.owner.mac_key):
+            continue
+        if _may_be_of(wanted.client, submission, record) and _may_fit(submission, status, wanted):
+            yield index, _found(record, index, name, submission, status)
+
+
+def _found(
+    record: Record | UnreadableRecord,
+    index: int,
+    name: str,
+    submission: Submission | None,
+    status: MessageStatus | None,
+) -> Found:
+    return Found(
+        id=name,
+        position=f"{record.batch}-{index:02d}",
+        created_at=ids.created_at(record.batch),
+        lane=record.lane,
+        submission=submission,
+        status=status,
+    )
+
+
+def _may_be_of(client: str | None, submission: Submission | None, record: UnreadableRecord) -> bool:
+    if client is None:
+        return True
+    return client_flag(client) in record.client_flags if submission is None else submission.client == client
+
+
+def _may_fit(submission: Submission | None, status: MessageStatus | None, wanted: MessageFilter) -> bool:
+    if submission is not None and status is not None:
+        return _fits(submission, status, wanted)
+    return (wanted.state, wanted.tag, wanted.recipient) == (None, None, None)
 
 
 def _is_visible(batch: str, index: int, mac: str, submission: Submission, wanted: MessageFilter) -> bool:

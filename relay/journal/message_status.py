@@ -7,26 +7,45 @@ import msgspec
 
 from relay.clients.registry import Client, Clients, Role
 from relay.core import ids
-from relay.core.errors import NotFound, Refusal
+from relay.core.errors import NewerVersion, NotFound, Refusal, UnreadableEntry
 from relay.core.events import RecordedEvent
 from relay.core.model import MessageStatus, Submission
 from relay.journal.record_rows import Record
 from relay.journal.records import Journal
+from relay.journal.unreadable import UnreadableRecord
 
 
 class MessageHistory(msgspec.Struct, frozen=True, kw_only=True):
-    """All that is known of a message. Without a record it waits on the queue, and all that can be known is its cancellation."""
+    """All that is known of a message. Without a record it waits on the queue, and all that can be known is its cancellation.
+
+    With `unreadable` it has a record, which cannot be read as a whole.
+    """
 
     name: ids.MessageId
     is_cancelled_unrecorded: bool = False
     record: Record | None = None
+    unreadable: UnreadableRecord | None = None
     submission: Submission | None = None
     events: Sequence[RecordedEvent] = ()
 
     @property
     def status(self) -> MessageStatus | None:
-        """The message's status, None while it is on the queue."""
-        return None if self.record is None else self.record.statuses[self.name.index]
+        """The message's status, None while it is on the queue, or if it cannot be read."""
+        if self.unreadable is None:
+            return None if self.record is None else self.record.statuses[self.name.index]
+        statuses = self.unreadable.statuses
+        return statuses[self.name.index] if self.name.index < len(statuses) else None
+
+    @property
+    def lane(self) -> str:
+        """The message's lane, empty if it is not known."""
+        known = self.record or self.unreadable
+        return "" if known is None else known.lane
+
+    def check_readable(self) -> None:
+        """Raise `UnreadableEntry` if the record cannot be read."""
+        if self.unreadable is not None:
+            raise UnreadableEntry("the record of this message cannot be read")
 
 
 class StatusReader:
@@ -55,6 +74,10 @@ class StatusReader:
         name = await self.name_of(client, text)
         try:
             record, events = await self._journal.history(name.batch)
+        except NewerVersion:
+            raise
+        except UnreadableEntry:
+            return await self._unreadable(name)
         except NotFound as error:
             if ids.created_at(name.batch) + self._retention < self._clock():
                 raise _unknown() from error
@@ -64,6 +87,13 @@ class StatusReader:
         submission = record.entry().messages[name.index]
         own = [event for event in events if event.index == name.index]
         return MessageHistory(name=name, record=record, submission=submission, events=own)
+
+    async def _unreadable(self, name: ids.MessageId) -> MessageHistory:
+        unreadable, events = await self._journal.salvaged_history(name.batch)
+        own = [event for event in events if event.index == name.index]
+        return MessageHistory(
+            name=name, unreadable=unreadable, submission=unreadable.submission(name.index), events=own
+        )
 
     async def _may_see(self, client: Client, name: ids.MessageId) -> bool:
         if ids.belongs_to(name, client.mac_key):

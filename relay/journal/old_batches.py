@@ -1,9 +1,8 @@
 """Find the batches that the purge may delete: made, finished and last written before a moment."""
 
-import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import msgspec
 
@@ -12,6 +11,10 @@ from relay.core.errors import NotFound
 from relay.journal.record_rows import ROW
 from relay.platform.resources import JOURNAL_TABLE
 from relay.platform.storage.ports import Entity, Query, Tables, every_page
+from relay.platform.storage.readable import is_older, log_unreadable
+
+UNREADABLE_KEPT = timedelta(days=130)
+"""How much longer a record is kept that does not say whether it has ended: 90 days scheduled, 30 of expiry, 10 held."""
 
 
 class OldBatch(msgspec.Struct, kw_only=True):
@@ -42,7 +45,7 @@ async def _over(tables: Tables, entities: Sequence[Entity], before: datetime) ->
         if entity.partition not in kept:
             batch = found.setdefault(entity.partition, OldBatch(partition=entity.partition))
             batch.rows.append(entity.row)
-            batch.blobs.extend(json.loads(str(entity.properties.get("blobs") or "[]")))
+            batch.blobs.extend(_blob_names(entity))
     return list(found.values())
 
 
@@ -56,5 +59,18 @@ async def _kept(tables: Tables, entities: Sequence[Entity], before: datetime) ->
 
 
 def _is_over(head: Entity, before: datetime) -> bool:
-    written_at = head.properties.get("written_at")
-    return not head.properties.get("open") and not (isinstance(written_at, datetime) and written_at >= before)
+    """Whether a batch has ended, and was last written before a moment."""
+    is_open = head.properties.get("open")
+    if isinstance(is_open, bool):
+        return not is_open and is_older(head, "written_at", before)
+    # It does not say whether it still waits, so it is kept for as long as it could.
+    return is_older(head, "written_at", before - UNREADABLE_KEPT)
+
+
+def _blob_names(row: Entity) -> Sequence[str]:
+    """Return the blobs of a record. Those that cannot be read are deleted later, as blobs without a record."""
+    try:
+        return msgspec.json.decode(str(row.properties.get("blobs") or "[]"), type=list[str])
+    except msgspec.MsgspecError as error:
+        log_unreadable(JOURNAL_TABLE, row, error)
+        return ()

@@ -22,6 +22,7 @@ from relay.core import ids
 from relay.core.model import DEAD, MessageStatus, State
 from relay.journal.record_rows import Record
 from relay.journal.records import Journal
+from relay.journal.unreadable import UnreadableRecord
 
 MAX_QUERIES = 40
 KEPT_SECONDS = 4.0
@@ -70,7 +71,8 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     """A span, counted. `share` is how much of all was counted: below 1 the numbers are estimates.
 
     `counted_until`: what was accepted later is not in the numbers; `until`, but for a relay so busy that a sixteenth of the
-    span is too much. `median_seconds` and `p95_seconds` are from acceptance to when the provider took it.
+    span is too much. `unreadable` messages have a record that cannot be read, and are in no point. `median_seconds` and
+    `p95_seconds` are from acceptance to when the provider took it.
     """
 
     span: Span
@@ -80,6 +82,7 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     step_seconds: float
     share: float
     points: Sequence[Point]
+    unreadable: int = 0
     median_seconds: float | None = None
     p95_seconds: float | None = None
 
@@ -169,14 +172,18 @@ class _Tally:
         self._scale = scale
         self._counts: Counter[tuple[int, str]] = Counter()
         self._seconds: list[float] = []
+        self._unreadable = 0
         self.latest = since
 
-    def note(self, record: Record) -> None:
+    def note(self, record: Record | UnreadableRecord) -> None:
         """Count a batch."""
         at = ids.created_at(record.batch)
         self.latest = max(self.latest, at)
         step = (at - self._since) // self._scale.step
         for status in record.statuses:
+            if status is None:
+                self._unreadable += 1
+                continue
             self._counts[step, _GROUPS[status.state]] += 1
             self._seconds += _seconds_to_sent(status, at)
 
@@ -184,6 +191,7 @@ class _Tally:
         """Count what another has counted."""
         self._counts += other._counts
         self._seconds += other._seconds
+        self._unreadable += other._unreadable
 
     def figures(self, span: Span, until: datetime, counted_until: datetime, share: float) -> Figures:
         """All of it, scaled up to the whole where only a share was counted."""
@@ -197,6 +205,7 @@ class _Tally:
             step_seconds=self._scale.step.total_seconds(),
             share=share,
             points=points,
+            unreadable=round(self._unreadable / share),
             median_seconds=took[len(took) // 2] if took else None,
             p95_seconds=took[len(took) * 95 // 100] if took else None,
         )

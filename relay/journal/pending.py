@@ -17,6 +17,7 @@ from relay.core import ids
 from relay.core.model import MessageStatus, State
 from relay.platform import resources
 from relay.platform.storage.ports import Entity, Query, Tables, every_row
+from relay.platform.storage.readable import log_unreadable, readable
 
 TABLE = resources.PENDING_TABLE
 SHARDS = 4
@@ -53,10 +54,19 @@ class Due(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Listed(msgspec.Struct, frozen=True, kw_only=True):
-    """A row as found. `requeued_at` is when recovery last put its entry back."""
+    """A row as found. `requeued_at` is when recovery last put its entry back.
+
+    `damaged_row` is the key of a row that cannot be read: then `due` knows only the batch and the time.
+    """
 
     due: Due
     requeued_at: datetime | None = None
+    damaged_row: str = ""
+
+    @property
+    def row(self) -> str:
+        """The row's key."""
+        return self.damaged_row or self.due.row
 
 
 def rows_of(batch: str, lane: str, statuses: Iterable[tuple[int, MessageStatus]]) -> dict[str, Due]:
@@ -103,12 +113,20 @@ class Pending:
         """Record that recovery enqueued the row's messages."""
         await self._tables.upsert(TABLE, _entity(due, requeued_at=at))
 
+    async def repair(self, listed: Listed, due: Due | None) -> None:
+        """Write a row again as it should be; None: delete it."""
+        if due is None:
+            await self._tables.delete(TABLE, listed.due.partition, listed.row)
+        else:
+            await self.put(due)
+
     async def until(self, at: datetime) -> AsyncIterator[Listed]:
         """All rows due before a moment, oldest first in each shard. Costs one operation a shard and thousand rows."""
         for shard in range(SHARDS):
             query = Query(partition=f"due-{shard}", row_before=_stamp(at))
             async for entity in every_row(self._tables, TABLE, query):
-                yield _listed(entity)
+                for listed in readable(TABLE, (entity,), _listed):
+                    yield listed
 
     async def sending(self) -> AsyncIterator[Listed]:
         """All rows of messages whose attempt runs and is not their first. Scans the table."""
@@ -122,7 +140,8 @@ class Pending:
         for shard in range(SHARDS):
             query = Query(partition=f"due-{shard}", equals={"kind": str(State.HELD), "scope": scope})
             async for entity in every_row(self._tables, TABLE, query):
-                yield _listed(entity)
+                for listed in readable(TABLE, (entity,), _listed):
+                    yield listed
 
 
 def _stamp(at: datetime) -> str:
@@ -145,16 +164,29 @@ def _entity(due: Due, requeued_at: datetime | None = None) -> Entity:
 
 
 def _listed(entity: Entity) -> Listed:
+    """Read a row. One whose properties are damaged is found nevertheless: its key says which record to look at."""
     stamp, batch, *_ = entity.row.split("-")
+    at = datetime.strptime(stamp, _STAMP).replace(tzinfo=UTC)
+    try:
+        return _whole(entity, batch, at)
+    except (LookupError, TypeError, ValueError, msgspec.MsgspecError) as error:
+        log_unreadable(TABLE, entity, error)
+        due = Due(batch=batch, lane="", at=at, indices=(), kind="", attempt=0)
+        return Listed(due=due, damaged_row=entity.row)
+
+
+def _whole(entity: Entity, batch: str, at: datetime) -> Listed:
     properties = entity.properties
     requeued = str(properties.get("requeued_at", ""))
     due = Due(
         batch=batch,
         lane=str(properties["lane"]),
-        at=datetime.strptime(stamp, _STAMP).replace(tzinfo=UTC),
-        indices=tuple(json.loads(str(properties["indices"]))),
-        kind=str(properties["kind"]),
+        at=at,
+        indices=msgspec.json.decode(str(properties["indices"]), type=tuple[int, ...]),
+        kind=State(str(properties["kind"])),
         attempt=int(str(properties["attempt"])),
         scope=str(properties["scope"]),
     )
+    if due.row != entity.row:
+        raise ValueError("the row's key is that of another hold")
     return Listed(due=due, requeued_at=datetime.fromisoformat(requeued) if requeued else None)

@@ -4,8 +4,7 @@ See `relay.journal.records` for the whole partition, and docs/decisions/0003-jou
 """
 
 import json
-import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from datetime import datetime
 from typing import Any
 
@@ -14,11 +13,14 @@ import msgspec
 from relay.core import entries, ids
 from relay.core.errors import UnreadableEntry
 from relay.core.model import FINAL, MessageStatus, State, Submission
-from relay.platform.log import log_event
+from relay.platform.resources import JOURNAL_TABLE
 from relay.platform.storage.ports import Entity, Value
+from relay.platform.storage.readable import decode
 
 ROW = "batch"
+CLIENT_FLAG = "by_"
 _status_decoder = msgspec.json.Decoder(MessageStatus)
+_indices_decoder = msgspec.json.Decoder(frozenset[int])
 _encoder = msgspec.json.Encoder()
 
 
@@ -115,7 +117,7 @@ def status_properties(statuses: Iterable[tuple[int, MessageStatus]]) -> dict[str
 
 def client_flag(client: str) -> str:
     """Return the property that says that a batch has messages of a client. Two clients may share one: it only preselects."""
-    return f"by_{client.replace('-', '_')}"
+    return CLIENT_FLAG + client.replace("-", "_")
 
 
 def blob_names(messages: Iterable[Submission]) -> str:
@@ -125,41 +127,45 @@ def blob_names(messages: Iterable[Submission]) -> str:
 
 def is_placeholder(entity: Entity) -> bool:
     """Whether the row only keeps cancellations for a batch that has no record yet."""
-    return "count" not in entity.properties
+    if "withdrawn" not in entity.properties or {"count", "lane", "content"} & entity.properties.keys():
+        return False
+    try:
+        cancelled_indices(entity)
+    except UnreadableEntry:
+        # Then it is a record that cannot be read: what was cancelled must not be sent.
+        return False
+    return True
 
 
 def cancelled_indices(placeholder: Entity) -> Set[int]:
     """Return the messages that were cancelled before their batch had a record."""
-    return frozenset(json.loads(str(placeholder.properties["withdrawn"])))
+    return decode(JOURNAL_TABLE, placeholder, lambda row: _indices_decoder.decode(str(row.properties["withdrawn"])))
 
 
-def readable_records(entities: Iterable[Entity]) -> Iterator[Record]:
-    """Yield the records in these rows. One that cannot be read is logged and left out: it must not hide the others."""
-    for entity in entities:
-        if is_placeholder(entity):
-            continue
-        try:
-            yield record_of(entity)
-        except UnreadableEntry as error:
-            batch = entity.partition.partition("-")[2]
-            log_event("record_unreadable", level=logging.WARNING, batch=batch, error=str(error))
+def whole_record_of(row: Entity) -> Record:
+    """Return the record in a row whose content can be decoded too."""
+    record = record_of(row)
+    if len(record.entry().messages) != len(record.statuses):
+        raise UnreadableEntry("the journal has another number of statuses than of messages")
+    return record
 
 
 def record_of(entity: Entity) -> Record:
-    """Return the record in a row. Raises `NewerVersion` for one that only a newer version may touch."""
+    """Return the record in a row. Raises `NewerVersion`, or anything else for one that cannot be read.
+
+    Without its content, which a query may have left out, its version is not checked.
+    """
     properties: Mapping[str, Any] = entity.properties
     content = properties.get("content", b"")
     if content:
         entries.check_version(content)
-    try:
-        statuses = [_status_decoder.decode(properties[_property(index)]) for index in range(properties["count"])]
-    except msgspec.MsgspecError as error:
-        # Perhaps a newer version wrote it: a record read without its content does not show its version.
-        raise UnreadableEntry("a status in the journal cannot be read") from error
+    statuses = tuple(_status_decoder.decode(properties[_property(index)]) for index in range(properties["count"]))
+    if not statuses or not all(status.parts for status in statuses):
+        raise UnreadableEntry("a message in the journal has no part")
     return Record(
         batch=entity.partition.partition("-")[2],
-        lane=properties["lane"],
+        lane=msgspec.convert(properties["lane"], str),
         content=content,
-        statuses=tuple(statuses),
+        statuses=statuses,
         etag=entity.etag,
     )

@@ -15,7 +15,7 @@ from functools import partial
 import msgspec
 
 from relay.core import entries, ids
-from relay.core.errors import AlreadyExists, NotFound
+from relay.core.errors import AlreadyExists, NotFound, UnreadableEntry
 from relay.core.events import RecordedEvent
 from relay.core.model import MessageStatus, Part, State
 from relay.journal import event_rows
@@ -28,14 +28,16 @@ from relay.journal.record_rows import (
     client_flag,
     is_placeholder,
     partition,
-    readable_records,
     record_of,
     row_of,
     status_properties,
     timer_flags,
+    whole_record_of,
 )
+from relay.journal.unreadable import UnreadableRecord, records_of, salvage
 from relay.platform import resources
 from relay.platform.storage.ports import Entity, Query, Tables, Value, every_row
+from relay.platform.storage.readable import decode, readable
 from relay.platform.storage.rows import RowChange, change_row, retry_races
 
 TABLE = resources.JOURNAL_TABLE
@@ -100,11 +102,11 @@ class Journal:
         return cancelled_indices(place) if is_placeholder(place) else frozenset()
 
     async def read(self, batch: str) -> Record:
-        """Read a record. Raises `NotFound`, and `NewerVersion` for one that only a newer version may touch."""
+        """Read a record. Raises `NotFound`, and `UnreadableEntry` (`NewerVersion` if it says so) for one that cannot be read."""
         found = await self._tables.get(TABLE, partition(batch), ROW)
         if is_placeholder(found):
             raise NotFound("messages of this batch were cancelled; it has no record yet")
-        return record_of(found)
+        return decode(TABLE, found, whole_record_of)
 
     async def settle(self, record: Record, changes: Mapping[int, MessageStatus]) -> Record:
         """Record new statuses of some messages. Raises `Changed` when another writer was first."""
@@ -136,7 +138,7 @@ class Journal:
         """Delete the events of some messages. Rows that also hold events of other messages are rewritten without them."""
         gone: list[str] = []
         async for row in every_row(self._tables, TABLE, Query(partition=partition(batch))):
-            kept = event_rows.without(row, indices)
+            kept = _without(row, indices)
             if kept is None:
                 gone.append(row.row)
             elif kept is not row:
@@ -144,13 +146,22 @@ class Journal:
         await self._tables.delete_all(TABLE, partition(batch), gone)
 
     async def history(self, batch: str) -> tuple[Record, Sequence[RecordedEvent]]:
-        """A record and all events of its messages, in one query. Raises `NotFound` and `NewerVersion`."""
+        """A record and all events of its messages, in one query. Raises as `read` does."""
+        return await self._history(batch, whole_record_of)
+
+    async def salvaged_history(self, batch: str) -> tuple[UnreadableRecord, Sequence[RecordedEvent]]:
+        """The same of a record that cannot be read: what is known of it. Raises `NotFound`."""
+        return await self._history(batch, salvage)
+
+    async def _history[Head: (Record, UnreadableRecord)](
+        self, batch: str, read: Callable[[Entity], Head]
+    ) -> tuple[Head, Sequence[RecordedEvent]]:
         entities = [row async for row in every_row(self._tables, TABLE, Query(partition=partition(batch)))]
         heads = (entity for entity in entities if entity.row == ROW and not is_placeholder(entity))
-        record = next((record_of(entity) for entity in heads), None)
+        record = next((decode(TABLE, entity, read) for entity in heads), None)
         if record is None:
             raise NotFound("no such batch")
-        found = (event for entity in entities for event in event_rows.events_of(entity))
+        found = (event for events in readable(TABLE, entities, event_rows.events_of) for event in events)
         # An event that was added while its message was erased is left out; repeating the erasure deletes it.
         events = {(event.index, event.key): event for event in found if not record.is_erased(event.index)}
         return record, sorted(events.values(), key=lambda event: event.at)
@@ -178,20 +189,17 @@ class Journal:
         limit: int = 1000,
         cursor: str | None = None,
         with_content: bool = True,
-    ) -> tuple[Sequence[Record], str | None]:
-        """One page of a shard's records in a time range, oldest first, and the next cursor.
-
-        Records that cannot be read are left out, here and in `between`: they must not hide the others.
-        """
+    ) -> tuple[Sequence[Record | UnreadableRecord], str | None]:
+        """One page of a shard's records in a time range, oldest first, and the next cursor."""
         query = Query(
             partition_from=f"{shard}-{ids.batch_floor(since)}",
             partition_before=f"{shard}-{ids.batch_floor(before)}",
             row=ROW,
             equals={} if is_sending is None else {"sending": is_sending},
-            select=None if with_content else ("lane", "count", *STATUS_PROPERTIES),
+            select=None if with_content else ("lane", "count", "withdrawn", *STATUS_PROPERTIES),
         )
         page = await self._tables.query(TABLE, query, limit=limit, cursor=cursor)
-        return list(readable_records(page.entities)), page.next
+        return list(records_of(page.entities, record_of)), page.next
 
     async def page(
         self,
@@ -203,12 +211,12 @@ class Journal:
         cursor: str | None = None,
         with_content: bool = True,
     ) -> tuple[Sequence[Record], str | None]:
-        """One page of the records of all shards in a time range, shard by shard, and the next cursor.
+        """One page of the readable records of all shards in a time range, shard by shard, and the next cursor.
 
         Raises `ValueError` for a cursor that is none of ours.
         """
         shard, token = _place(cursor)
-        records, token = await self.records(
+        found, token = await self.records(
             since=since,
             before=before,
             shard=shard,
@@ -217,6 +225,7 @@ class Journal:
             cursor=token,
             with_content=with_content,
         )
+        records = [record for record in found if isinstance(record, Record)]
         if token is None:
             following = ids.SHARDS[ids.SHARDS.index(shard) + 1 :]
             return records, f"{following[0]}|" if following else None
@@ -238,10 +247,12 @@ class Journal:
             if cursor is None or len(found) >= limit:
                 return found, cursor is not None
 
-    async def between(self, *, shard: str, since: str, before: str, client: str | None = None) -> Sequence[Record]:
+    async def between(
+        self, *, shard: str, since: str, before: str, client: str | None = None
+    ) -> Sequence[Record | UnreadableRecord]:
         """A shard's records from one name to before another, whole. For ranges that are known to hold few."""
         query = _between(shard, since, before, client)
-        return list(readable_records([row async for row in every_row(self._tables, TABLE, query)]))
+        return list(records_of([row async for row in every_row(self._tables, TABLE, query)], whole_record_of))
 
 
 async def every_record(
@@ -272,6 +283,14 @@ def _place(cursor: str | None) -> tuple[str, str | None]:
     if not bar or shard not in ids.SHARDS:
         raise ValueError("no cursor of ours")
     return shard, token or None
+
+
+def _without(row: Entity, indices: Set[int]) -> Entity | None:
+    """Return a row without the events of some messages. One that cannot be read may be about them, so it goes."""
+    try:
+        return decode(TABLE, row, lambda row: event_rows.without(row, indices))
+    except UnreadableEntry:
+        return None
 
 
 def _between(shard: str, since: str, before: str, client: str | None, select: Sequence[str] | None = None) -> Query:

@@ -17,7 +17,8 @@ from relay.journal.old_batches import OldBatch, old_batches
 from relay.platform.concurrency import NEVER, Deadline, Progress, process
 from relay.platform.log import log_event, log_failure
 from relay.platform.resources import ATTACHMENTS_CONTAINER, CONTENT_CONTAINER, JOURNAL_TABLE
-from relay.platform.storage.ports import Blobs, Query, Tables, Value, delete_where
+from relay.platform.storage.ports import Blobs, Query, Tables, delete_where
+from relay.platform.storage.readable import is_older
 
 ORPHAN_BLOBS = timedelta(days=130)
 """Blobs without a record are deleted this long after the retention: 90 days scheduled ahead, 30 of expiry, 10 held."""
@@ -107,7 +108,7 @@ class Purge:
                 self._tables,
                 dead_letters.TABLE,
                 query,
-                lambda entity: _is_before(entity.properties["at"], before),
+                lambda entity: is_older(entity, "at", before),
                 deadline=deadline,
             )
         return progress
@@ -119,7 +120,7 @@ class Purge:
             self._tables,
             table,
             Query(select=("created_at",)),
-            lambda entity: datetime.fromisoformat(str(entity.properties["created_at"])) < before,
+            lambda entity: is_older(entity, "created_at", before),
             deadline=deadline,
         )
 
@@ -144,7 +145,3 @@ class Purge:
                 yield blob.name
             if cursor is None:
                 return
-
-
-def _is_before(at: Value, before: datetime) -> bool:
-    return isinstance(at, datetime) and at < before

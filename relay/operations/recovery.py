@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from relay.core import part_turns
-from relay.core.errors import NewerVersion, NotFound, Unavailable
+from relay.core.errors import NotFound, Unavailable, UnreadableEntry
 from relay.core.model import State
 from relay.core.outcomes import RouteFault, Sent
 from relay.core.settings import Settings
@@ -165,12 +165,16 @@ class Recovery:
         try:
             record = await self._journal.read(due.batch)
         except NotFound:
-            await self._pending.remove(due)
+            await self._pending.repair(listed, None)
             return False
-        except NewerVersion:
-            # Its entry waits for the upgrade too, or is enqueued from this row after it.
+        except UnreadableEntry:
+            # Its entry waits for an upgrade too, or is enqueued from this row after it.
             return False
-        current = rows_of(record.batch, record.lane, enumerate(record.statuses)).get(due.row)
+        current = rows_of(record.batch, record.lane, enumerate(record.statuses)).get(listed.row)
+        if listed.damaged_row:
+            # The record says what the row was, or that it is obsolete. The next run finds it whole.
+            await self._pending.repair(listed, current)
+            return True
         if current is None:
             await self._pending.remove(due)
             return False
@@ -191,6 +195,8 @@ def _is_requeued(listed: Listed, now: datetime) -> bool:
 
 def _is_overdue(listed: Listed, now: datetime, holds: Mapping[str, Hold], canaries: Set[str]) -> bool:
     due = listed.due
+    if listed.damaged_row:
+        return True
     if _is_requeued(listed, now):
         return False
     if due.kind == State.SENT:

@@ -13,7 +13,7 @@ from functools import partial
 
 import msgspec
 
-from relay.core.errors import NotFound
+from relay.core.errors import NotFound, UnreadableEntry
 from relay.core.events import BounceClass, EventKind, RecipientState, RecordedEvent, recipient_states
 from relay.core.model import DeliveryGuarantee, Part, State, Submission
 from relay.journal.content import Content
@@ -84,7 +84,7 @@ class ResendLost:
         try:
             # The scan reads no content, and the record may have changed since.
             record, events = await self._journal.history(scanned.batch)
-        except NotFound:
+        except (NotFound, UnreadableEntry):
             return ResendStep()
         entry, done = record.entry(), ResendStep()
         for index, status in enumerate(record.statuses):

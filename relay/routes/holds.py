@@ -12,6 +12,7 @@ mistake does not stop the mail of all.
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -19,10 +20,12 @@ from urllib.parse import quote, unquote
 
 import msgspec
 
+from relay.core.errors import UnreadableEntry
 from relay.core.outcomes import reply_text
 from relay.platform import resources
 from relay.platform.log import log_event
 from relay.platform.storage.ports import Entity, Query, Tables, every_row
+from relay.platform.storage.readable import decode
 from relay.platform.storage.rows import RowChange, change_row, write_row
 
 TABLE = resources.ROUTES_TABLE
@@ -271,5 +274,28 @@ def _entity(hold: Hold) -> Entity:
 
 
 def _hold(entity: Entity) -> Hold:
+    """Read a row. One that cannot be read as a whole holds the route: nothing is sent against an operator's wish."""
+    try:
+        return decode(TABLE, entity, _whole_hold)
+    except UnreadableEntry:
+        return _salvaged(entity)
+
+
+def _salvaged(entity: Entity) -> Hold:
+    """Return what is readable of a row. Without a readable time of its next probe only an operator releases the route."""
+    known: dict[str, Any] = {}
+    for field in msgspec.structs.fields(Hold):
+        value = entity.properties.get(field.name, "")
+        if value != "":
+            with suppress(msgspec.ValidationError):
+                known[field.name] = msgspec.convert(value, field.type)
+    known = {"state": RouteState.HELD, "code": "unreadable", **known, "etag": entity.etag}
+    place = _active(entity.row)
+    return Hold(**{**known, "route": place.route, "sender": place.sender})
+
+
+def _whole_hold(entity: Entity) -> Hold:
+    if "state" not in entity.properties:
+        raise KeyError("state")
     known = {field: value for field, value in entity.properties.items() if field in _FIELDS and value != ""}
     return msgspec.convert({**known, "etag": entity.etag}, Hold)

@@ -9,10 +9,12 @@ import hashlib
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
+from relay.core.errors import UnreadableEntry
 from relay.core.settings import Pace
 from relay.platform import resources
 from relay.platform.gcra import reserve
 from relay.platform.storage.ports import Entity, Tables
+from relay.platform.storage.readable import decode
 from relay.platform.storage.rows import RowChange, change_row
 
 TABLE = resources.PACING_TABLE
@@ -44,9 +46,19 @@ class Pacing:
         row = f"{pace.count}-{pace.seconds:g}"
 
         def decide(known: Entity | None) -> RowChange[list[float]]:
-            arrival = float(str(known.properties["arrival"])) if known else 0.0
+            arrival = _arrival(known)
             slots, arrival = reserve(pace, arrival, now.timestamp(), wanted)
             return RowChange(result=slots, properties={"arrival": repr(arrival)})
 
         slots = await change_row(self._tables, TABLE, partition, row, decide, retry_after_seconds=5)
         return [datetime.fromtimestamp(slot, now.tzinfo) for slot in slots]
+
+
+def _arrival(known: Entity | None) -> float:
+    """Return the arrival time in a row. Without a row, or in one that cannot be read, the count begins again."""
+    if known is None:
+        return 0.0
+    try:
+        return decode(TABLE, known, lambda row: float(str(row.properties["arrival"])))
+    except UnreadableEntry:
+        return 0.0

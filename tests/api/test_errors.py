@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from relay.api.app import Api, Call
 from relay.api.errors import CODES
@@ -20,6 +21,7 @@ from relay.core.events import RecordedEvent
 from relay.core.outcomes import CAUSES
 from relay.journal.record_rows import partition
 from relay.journal.records import TABLE
+from relay.platform.resources import IDEMPOTENCY_TABLE
 from relay.platform.storage.ports import Entity
 from tests.api.harness import BASE, ApiResponse, Harness, file, message
 
@@ -98,6 +100,21 @@ async def key_in_use(relay: Harness) -> ApiResponse:
     await keyed(message())(relay)
     relay.queues.is_away = False
     return await keyed(message())(relay)
+
+
+async def damaged_key(relay: Harness) -> ApiResponse:
+    await keyed(message())(relay)
+    [row] = relay.memory.tables.rows(IDEMPOTENCY_TABLE)
+    await relay.memory.tables.merge(IDEMPOTENCY_TABLE, replace(row, properties={"chunks": "many"}))
+    return await keyed(message())(relay)
+
+
+async def damaged_record(relay: Harness) -> ApiResponse:
+    name = await relay.send()
+    await relay.deliver()
+    row = Entity(partition=partition(ids.parse(name).batch), row="batch", properties={"m00": b"{"})
+    await relay.memory.tables.merge(TABLE, row)
+    return await relay.call("GET", f"/v1/messages/{name}/content")
 
 
 async def busy(relay: Harness) -> ApiResponse:
@@ -328,6 +345,7 @@ PROVOKED: dict[str, tuple[int, Provoke]] = {
     "invalid_idempotency_key": (400, keyed(message(), key="ä")),
     "idempotency_key_reused": (422, keyed(message(), message(subject="other"))),
     "idempotency_key_in_use": (409, key_in_use),
+    "idempotency_key_unreadable": (409, damaged_key),
     "client_exists": (409, request("POST", "/v1/clients", json={"name": "app"}, client="boss")),
     "too_many_keys": (409, three_keys),
     "own_client": (409, request("DELETE", "/v1/clients/boss", client="boss")),
@@ -338,6 +356,7 @@ PROVOKED: dict[str, tuple[int, Provoke]] = {
     "provider_unavailable": (503, lists_away),
     "storage_unavailable": (503, storage_unavailable),
     "newer_version": (503, newer_version),
+    "unreadable": (503, damaged_record),
     "internal_error": (500, bug),
 }
 
@@ -352,6 +371,7 @@ WITHOUT_RETRY_AFTER = {
     "client_exists",
     "too_many_keys",
     "own_client",
+    "idempotency_key_unreadable",
 }
 
 

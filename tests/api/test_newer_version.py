@@ -3,9 +3,11 @@
 from datetime import timedelta
 from typing import Any
 
+import msgspec
 import pytest
 
 from relay.core import entries, ids
+from relay.core.events import RecordedEvent
 from relay.events.provider_events import QUEUE, ProviderEvent
 from relay.journal.dead_letters import UNREADABLE_CONTAINER
 from relay.journal.intake import UPGRADE_PAUSE_SECONDS
@@ -68,13 +70,14 @@ async def test_newer_record_is_reported_and_left_unchanged(
     assert await row(relay, name) == before
 
 
-async def test_newer_record_does_not_hide_others_from_lists_and_totals(relay: Harness) -> None:
+async def test_newer_record_is_listed_as_unreadable_and_hides_no_other(relay: Harness) -> None:
     one, newer, two = [await sent(relay) for _ in range(3)]
     await roll_back(relay, newer)
     relay.clock.move(60)
     listed = (await relay.call("GET", "/v1/messages")).json["value"]
-    assert [each["id"] for each in listed] == [two, one]
-    assert (await relay.call("GET", "/v1/overview?span=hour", client="boss")).json["totals"]["sent"] == 2
+    assert [(each["id"], each["state"]) for each in listed] == [(two, "sent"), (newer, "unreadable"), (one, "sent")]
+    overview = (await relay.call("GET", "/v1/overview?span=hour", client="boss")).json
+    assert (overview["totals"]["sent"], overview["unreadable"]) == (2, 1)
 
 
 async def test_newer_record_does_not_block_other_dead_letters(relay: Harness) -> None:
@@ -164,3 +167,42 @@ async def test_newer_poison_entries_wait(relay: Harness) -> None:
     await relay.relay.poison.record_dead_letters(f"{LANE}-poison", NEWER)
     assert relay.memory.queues.bodies(f"{LANE}-poison") == [NEWER]
     assert await kept(relay) == 0
+
+
+async def test_recorded_words_of_a_newer_version_are_shown_as_they_stand(relay: Harness) -> None:
+    name = await sent(relay)
+    known = await row(relay, name)
+    status = msgspec.json.decode(bytes(known.properties["m00"]))  # type: ignore[arg-type] # bytes
+    status["parts"][0]["attempts"][0]["outcome"] = "throttled"
+    changed = Entity(partition=known.partition, row=known.row, properties={"m00": msgspec.json.encode(status)})
+    await relay.memory.tables.merge(TABLE, changed)
+    event = RecordedEvent(index=0, kind="forwarded", at=relay.clock(), key="k", bounce_class="greylisted")
+    await relay.relay.journal.note(ids.parse(name).batch, event)
+    shown = await relay.status(name)
+    assert [attempt["outcome"] for attempt in shown["attempts"]] == ["throttled"]
+    assert [(each["kind"], each["bounce_class"]) for each in shown["events"]] == [("forwarded", "greylisted")]
+
+
+async def test_state_of_a_newer_version_is_unreadable(relay: Harness) -> None:
+    name = await sent(relay)
+    known = await row(relay, name)
+    newer = {"m00": b'{"parts":[{"route":"main","state":"parked"}]}'}
+    await relay.memory.tables.merge(TABLE, Entity(partition=known.partition, row=known.row, properties=newer))
+    relay.clock.move(60)
+    shown = await relay.status(name)
+    assert (shown["state"], shown["client"], shown["lane"]) == ("unreadable", "app", "transactional")
+    [listed] = (await relay.call("GET", "/v1/messages")).json["value"]
+    assert (listed["id"], listed["state"], listed["client"]) == (name, "unreadable", "app")
+
+
+async def test_webhook_for_a_kind_of_a_newer_version_stays_in_use(relay: Harness) -> None:
+    made = await relay.call("POST", "/v1/webhooks", json={"url": "https://example.com/hook", "events": ["bounced"]})
+    [known] = relay.memory.tables.rows("webhooks")
+    definition = msgspec.json.decode(bytes(known.properties["definition"]))  # type: ignore[arg-type] # bytes
+    newer = msgspec.json.encode({**definition, "events": ["bounced", "forwarded"]})
+    await relay.memory.tables.merge("webhooks", msgspec.structs.replace(known, properties={"definition": newer}))
+    relay.clock.move(60)
+    shown = (await relay.call("GET", f"/v1/webhooks/{made.json['id']}")).json
+    assert shown["events"] == ["bounced", "forwarded"]
+    [subscription] = await relay.relay.webhooks.subscriptions.of("app")
+    assert subscription.wants("bounced")

@@ -124,7 +124,13 @@ async def test_managed_identity_uses_one_token_for_all_services(cloud: Cloud, se
     await queues.put("q", b"{}")
     page = await tables.query("t", Query(select=()))
     assert page.entities == [
-        Entity(partition="p", row="r", properties={}, etag="W/\"datetime'2026-03-01T12%3A00%3A00.1234567Z'\"")
+        Entity(
+            partition="p",
+            row="r",
+            properties={},
+            etag="W/\"datetime'2026-03-01T12%3A00%3A00.1234567Z'\"",
+            written_at=datetime(2026, 3, 1, 12, 0, 0, 123_456, tzinfo=UTC),
+        )
     ]
     assert cloud.tokens == ["token0"]
     # Tokens are taken from these versions on:

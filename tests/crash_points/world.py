@@ -77,7 +77,7 @@ class World:
         self.chance = chance or random.Random(0)
         self.queues = HostQueues(loop.now, self.stir)
         self.queue_names = (MAIN_QUEUE, POISON_QUEUE)
-        self.memory = MemoryStorage(queues=self.queues, tables=MemoryTables(), blobs=MemoryBlobs(loop.now))
+        self.memory = MemoryStorage(queues=self.queues, tables=MemoryTables(loop.now), blobs=MemoryBlobs(loop.now))
         self.witness = Relay(settings, self.memory, clock=loop.now)
         self.ledger = Ledger()
         self.trace: list[Operation] = []

@@ -87,6 +87,7 @@ async def _state(call: Call) -> State:
 
 def _state_of(history: MessageHistory) -> State:
     if history.status is None:
+        history.check_readable()
         return State.CANCELLED if history.is_cancelled_unrecorded else State.QUEUED
     return history.status.state
 

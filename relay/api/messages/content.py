@@ -72,6 +72,7 @@ def _file(file: reader.File) -> FileView:
 async def _mime(call: Call, client: Client) -> bytes:
     """Build the message's bytes, if this client may see it. Raises `Refusal` (404, 410)."""
     history = await call.services.status_reader.history(client, call.values["id"])
+    history.check_readable()
     if history.record is None or history.submission is None or history.status is None:
         raise Refusal(
             404,

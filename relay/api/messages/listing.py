@@ -15,7 +15,7 @@ from relay.api.messages.view import mailbox_view, next_attempt_at
 from relay.api.problems import Problems, printable
 from relay.api.reading.addresses import email_address, same_mailbox
 from relay.api.shapes.common import given
-from relay.api.shapes.messages import MessagePageView, MessageSummaryView
+from relay.api.shapes.messages import MessagePageView, MessageSummaryView, RecordState
 from relay.clients.registry import Role
 from relay.core.errors import Refusal
 from relay.core.model import State
@@ -122,17 +122,27 @@ def _limit(text: str | None, problems: Problems) -> int:
 
 
 def _summary(found: Found) -> MessageSummaryView:
-    message, status = found.submission.message, found.status
+    submission, status = found.submission, found.status
+    if submission is None or status is None:
+        return MessageSummaryView(
+            id=found.id,
+            state=RecordState.UNREADABLE,
+            created_at=found.created_at,
+            client="" if submission is None else submission.client,
+            lane=found.lane,
+            size=0 if submission is None else submission.size,
+        )
+    message = submission.message
     view = MessageSummaryView(
         id=found.id,
-        state=status.state,
+        state=RecordState(status.state),
         created_at=found.created_at,
         erased_at=UNSET if status.erased is None else status.erased.at,
         recipient_count=UNSET if status.erased is None else status.erased.recipients,
-        client=found.submission.client,
+        client=submission.client,
         lane=found.lane,
-        size=found.submission.size,
-        send_at=given(found.submission.send_at),
+        size=submission.size,
+        send_at=given(submission.send_at),
         next_attempt_at=next_attempt_at(status),
     )
     if message is None:

@@ -15,7 +15,7 @@ from relay.api.app import Call
 from relay.api.http import Response, json_response
 from relay.api.messages.view import history_view
 from relay.api.messages.waiting import WaitGoal, link, signature
-from relay.api.shapes.messages import MessageView, RecipientStatus, RecipientView
+from relay.api.shapes.messages import MessageView, RecipientStatus, RecipientView, RecordState
 from relay.clients.registry import UNKNOWN_KEY_SECONDS, Client
 from relay.core import ids
 from relay.core.errors import Problem, Refusal
@@ -28,6 +28,7 @@ _MAX_POLL_SECONDS = 300
 """A message that waits for its time may be cancelled or rescheduled; a caller notices it this late at worst."""
 _DELIVERED = frozenset((RecipientStatus.DELIVERED, RecipientStatus.COMPLAINED, RecipientStatus.SUPPRESSED))
 """States of a recipient who has the mail, or was not to get it. A complaint implies delivery."""
+_FINAL = frozenset(RecordState(state) for state in FINAL)
 _UNSENT = frozenset(RecipientStatus(state) for state in FINAL - {State.SENT})
 
 
@@ -35,7 +36,7 @@ async def show(call: Call) -> Response:
     """Handle GET /v1/messages/{id}: always 200, with `Retry-After` while the message is in progress."""
     history = await call.services.status_reader.history(call.client, call.values["id"])
     view = await history_view(history, call.services.content)
-    return json_response(view, headers={} if view.state in FINAL else {"Retry-After": str(MOVING_RETRY_SECONDS)})
+    return json_response(view, headers={} if view.state in _FINAL else {"Retry-After": str(MOVING_RETRY_SECONDS)})
 
 
 async def wait(call: Call) -> Response:
@@ -90,7 +91,7 @@ def _recipients(view: MessageView) -> Sequence[RecipientView]:
 
 
 def _is_reached(goal: WaitGoal, view: MessageView) -> bool:
-    if view.state is not State.SENT:
+    if view.state is not RecordState.SENT:
         return False
     recipients = _recipients(view)
     return goal is WaitGoal.SENT or (bool(recipients) and all(row.state in _DELIVERED for row in recipients))
@@ -99,7 +100,7 @@ def _is_reached(goal: WaitGoal, view: MessageView) -> bool:
 def _raise_missed(goal: WaitGoal, view: MessageView) -> None:
     """Raise a `Refusal` (422, 410 once erased) when the goal can no longer be reached. Each recipient's reason is a detail."""
     recipients = _recipients(view)
-    if view.state in FINAL and view.state is not State.SENT:
+    if view.state in _FINAL and view.state is not RecordState.SENT:
         text = (
             f"The message was not sent to every recipient: its state is `{view.state}`. "
             "GET its `Operation-Location` for details."
@@ -128,7 +129,7 @@ def _reason(row: RecipientView) -> str:
 
 def _pause(view: MessageView, now: datetime) -> int:
     """Return the seconds until the caller should ask again."""
-    if view.state is State.SENT:
+    if view.state is RecordState.SENT:
         return _DELIVERY_POLL_SECONDS
     due_at = view.next_attempt_at
     seconds = 0 if due_at is UNSET else int((due_at - now).total_seconds()) + 1

@@ -8,7 +8,6 @@ from msgspec.structs import replace
 
 from relay.api.shapes.common import given
 from relay.api.shapes.messages import (
-    AttemptOutcome,
     AttemptView,
     EventView,
     MailboxView,
@@ -16,10 +15,11 @@ from relay.api.shapes.messages import (
     RecipientKind,
     RecipientStatus,
     RecipientView,
+    RecordState,
 )
 from relay.core import ids
-from relay.core.events import BounceClass, EventKind, RecipientState, RecordedEvent, recipient_states
-from relay.core.model import WAITING, Address, Attempt, Message, MessageStatus, Part, State, Submission
+from relay.core.events import RecipientState, RecordedEvent, recipient_states
+from relay.core.model import WAITING, Address, Attempt, Message, MessageStatus, Part, Submission
 from relay.journal.content import Content
 from relay.journal.message_status import MessageHistory
 
@@ -27,17 +27,33 @@ from relay.journal.message_status import MessageHistory
 async def history_view(history: MessageHistory, content: Content) -> MessageView:
     """Show a message. While it is still on the queue only its id, state and time are known."""
     created_at = ids.created_at(history.name.batch)
-    if history.record is None or history.submission is None or history.status is None:
-        state = State.CANCELLED if history.is_cancelled_unrecorded else State.QUEUED
-        return MessageView(id=str(history.name), state=state, created_at=created_at)
-    return message_view(
-        str(history.name),
-        history.submission,
-        await content.message(history.submission),
-        history.status,
-        history.events,
-        lane=history.record.lane,
+    if history.submission is not None and history.status is not None:
+        return message_view(
+            str(history.name),
+            history.submission,
+            await content.message(history.submission),
+            history.status,
+            history.events,
+            lane=history.lane,
+            created_at=created_at,
+        )
+    if history.unreadable is not None:
+        return _unreadable_view(history, created_at)
+    state = RecordState.CANCELLED if history.is_cancelled_unrecorded else RecordState.QUEUED
+    return MessageView(id=str(history.name), state=state, created_at=created_at)
+
+
+def _unreadable_view(history: MessageHistory, created_at: datetime) -> MessageView:
+    """Show what is known of a message whose record cannot be read."""
+    submission = history.submission
+    return MessageView(
+        id=str(history.name),
+        state=RecordState.UNREADABLE,
         created_at=created_at,
+        lane=given(history.lane or None),
+        client=UNSET if submission is None else submission.client,
+        size=UNSET if submission is None else submission.size,
+        events=[_event(event) for event in history.events],
     )
 
 
@@ -55,7 +71,7 @@ def message_view(
     erased = status.erased
     view = MessageView(
         id=name,
-        state=status.state,
+        state=RecordState(status.state),
         created_at=created_at,
         erased_at=UNSET if erased is None else erased.at,
         recipient_count=UNSET if erased is None else erased.recipients,
@@ -121,7 +137,7 @@ def _moved(row: RecipientView, part: Part, ended: RecipientState | None) -> Reci
         state=RecipientStatus(ended.state),
         route=given(part.route or None),
         code=given(ended.code or None),
-        bounce_class=_bounce_class(ended.bounce_class),
+        bounce_class=given(ended.bounce_class or None),
     )
 
 
@@ -131,7 +147,7 @@ def _attempt(part: Part, attempt: Attempt) -> AttemptView:
         route=attempt.route,
         provider=attempt.provider,
         at=attempt.at,
-        outcome=AttemptOutcome(attempt.outcome),
+        outcome=attempt.outcome,
         code=given(attempt.code or None),
         reply=given(attempt.reply or None),
         provider_id=given(attempt.provider_id),
@@ -142,16 +158,12 @@ def _attempt(part: Part, attempt: Attempt) -> AttemptView:
 
 def _event(event: RecordedEvent) -> EventView:
     return EventView(
-        kind=EventKind(event.kind),
+        kind=event.kind,
         at=event.at,
         recipient=given(event.recipient or None),
         code=given(event.code or None),
-        bounce_class=_bounce_class(event.bounce_class),
+        bounce_class=given(event.bounce_class or None),
         reply=given(event.reply or None),
         provider=given(event.provider or None),
         attempt=given(event.attempt or None),
     )
-
-
-def _bounce_class(text: str) -> BounceClass | UnsetType:
-    return BounceClass(text) if text else UNSET

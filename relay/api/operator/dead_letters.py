@@ -22,7 +22,7 @@ from relay.api.shapes.recovery import (
 )
 from relay.api.shapes.requests import DeadLetterChoice, DeadLetterRedrive, RedriveRequest
 from relay.core import ids
-from relay.core.errors import NewerVersion, NotFound
+from relay.core.errors import NotFound, UnreadableEntry
 from relay.core.model import DEAD
 from relay.core.outcomes import CAUSES
 from relay.journal.dead_letters import DeadLetter
@@ -113,7 +113,7 @@ async def _chosen(call: Call, choice: DeadLetterChoice) -> tuple[Sequence[DeadLe
 
 
 def _letters_of(name: ids.MessageId, record: Record | None) -> list[DeadLetter]:
-    if record is None:
+    if record is None or not record.having([name.index]):
         return []
     at = ids.created_at(name.batch)
     return [
@@ -124,12 +124,12 @@ def _letters_of(name: ids.MessageId, record: Record | None) -> list[DeadLetter]:
 
 
 async def _views(call: Call, letters: Sequence[DeadLetter]) -> list[DeadLetterView]:
-    """Show each dead letter whose record can be read: a purged one, or one of a newer version, is left out."""
+    """Show each dead letter whose record can be read: a purged one is left out, and one that cannot be read."""
     records = await _records(call, {letter.batch for letter in letters})
     views: list[DeadLetterView] = []
     for letter in letters:
         record = records.get(letter.batch)
-        if record is not None:
+        if record is not None and record.having([letter.index]):
             entry = record.entry()
             view = DeadLetterView(
                 id=record.message_id(letter.index, entry),
@@ -143,14 +143,14 @@ async def _views(call: Call, letters: Sequence[DeadLetter]) -> list[DeadLetterVi
 
 
 async def _records(call: Call, batches: set[str]) -> dict[str, Record]:
-    """Read the records of these batches, ten in parallel; leave out those that are gone or of a newer version."""
+    """Read the records of these batches, ten in parallel; leave out those that are gone or cannot be read."""
     turns = asyncio.Semaphore(10)
 
     async def read(batch: str) -> Record | None:
         async with turns:
             try:
                 return await call.services.journal.read(batch)
-            except (NotFound, NewerVersion):
+            except (NotFound, UnreadableEntry):
                 return None
 
     found = await asyncio.gather(*(read(batch) for batch in batches))

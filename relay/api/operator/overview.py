@@ -32,6 +32,7 @@ async def show(call: Call) -> Response:
         share=figures.share,
         totals=_totals(figures.points),
         points=msgspec.convert(figures.points, list[PointView], from_attributes=True),
+        unreadable=figures.unreadable,
         median_seconds=figures.median_seconds,
         p95_seconds=figures.p95_seconds,
         lanes=_lanes(await services.health_log.queues()),

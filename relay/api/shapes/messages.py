@@ -1,10 +1,10 @@
 """Responses of the operations that read and change messages."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import Annotated
 
-from msgspec import UNSET, Struct, UnsetType, field
+from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from relay.api.shapes.base import says
 from relay.api.shapes.common import MessageName, NextLink, Time
@@ -39,16 +39,31 @@ class RecipientStatus(StrEnum):
     COMPLAINED = "complained"
 
 
-class AttemptOutcome(StrEnum):
-    """How an attempt to send ended."""
+class RecordState(StrEnum):
+    """The state of a message, or `unreadable`."""
 
-    SENT = "sent"
+    SCHEDULED = "scheduled"
+    QUEUED = "queued"
+    SENDING = "sending"
     DEFERRED = "deferred"
-    REJECTED = "rejected"
-    ROUTE_FAULT = "route_fault"
+    HELD = "held"
+    SENT = "sent"
+    FAILED = "failed"
+    EXPIRED = "expired"
+    CANCELLED = "cancelled"
     UNKNOWN = "unknown"
-    INTERRUPTED = "interrupted"
-    NOT_SENT = "not_sent"
+    UNREADABLE = "unreadable"
+    """The message's record is damaged, or a newer version of Relay wrote it."""
+
+
+def _open(description: str, values: Iterable[str]) -> Meta:
+    """Describe a recorded word. A newer version of Relay may have written one that this version does not know."""
+    return says(f"{description} One of {', '.join(values)}; a later version may add others.")
+
+
+OUTCOMES = ("sent", "deferred", "rejected", "route_fault", "unknown", "interrupted", "not_sent")
+"""How an attempt can end, as it is recorded."""
+_BounceClass = Annotated[str, _open("What a bounce is about.", BounceClass)]
 
 
 class MailboxView(Struct, frozen=True, kw_only=True):
@@ -69,7 +84,7 @@ class RecipientView(Struct, frozen=True, kw_only=True):
     code: (
         Annotated[str, says("The cause of the state: a cause of Relay, or the status code of a bounce.")] | UnsetType
     ) = UNSET
-    bounce_class: Annotated[BounceClass, says("What a bounce is about.")] | UnsetType = UNSET
+    bounce_class: _BounceClass | UnsetType = UNSET
 
 
 class AttemptView(Struct, frozen=True, kw_only=True):
@@ -79,7 +94,7 @@ class AttemptView(Struct, frozen=True, kw_only=True):
     route: Annotated[str, says("The route of the attempt.")]
     provider: Annotated[str, says("The provider of the route.")]
     at: Annotated[Time, says("When the attempt began.")]
-    outcome: Annotated[AttemptOutcome, says("How the attempt ended.")]
+    outcome: Annotated[str, _open("How the attempt ended.", OUTCOMES)]
     code: Annotated[str, says("The cause of the outcome, as GET /v1/causes lists it.")] | UnsetType = UNSET
     reply: Annotated[str, says("The provider's reply, shortened to 1,000 characters.")] | UnsetType = UNSET
     provider_id: Annotated[str, says("The provider's id of the message.")] | UnsetType = UNSET
@@ -95,11 +110,11 @@ class AttemptView(Struct, frozen=True, kw_only=True):
 class EventView(Struct, frozen=True, kw_only=True):
     """Something a provider or a bounce reported about the message."""
 
-    kind: Annotated[EventKind, says("What happened.")]
+    kind: Annotated[str, _open("What happened.", EventKind)]
     at: Annotated[Time, says("When it happened.")]
     recipient: Annotated[str, says("The recipient's address.")] | UnsetType = UNSET
     code: Annotated[str, says("The enhanced status code (RFC 3463).")] | UnsetType = UNSET
-    bounce_class: Annotated[BounceClass, says("What a bounce is about.")] | UnsetType = UNSET
+    bounce_class: _BounceClass | UnsetType = UNSET
     reply: Annotated[str, says("The reply of the recipient's server.")] | UnsetType = UNSET
     provider: Annotated[str, says("The provider that reported it.")] | UnsetType = UNSET
     attempt: Annotated[int, says("The number of the attempt it is about.")] | UnsetType = UNSET
@@ -109,7 +124,7 @@ class MessageView(Struct, frozen=True, kw_only=True):
     """A message: its state, recipients, attempts and events. While it is queued only its id, state and time are known."""
 
     id: Annotated[MessageName, says("The message's id.")]
-    state: Annotated[State, says("The message's state.")]
+    state: Annotated[RecordState, says("The message's state.")]
     created_at: Annotated[Time, says("When the message was accepted.")]
     erased_at: Annotated[Time, says("When an operator erased the message.")] | UnsetType = UNSET
     recipient_count: Annotated[int, says("The number of recipients of an erased message.")] | UnsetType = UNSET
@@ -135,13 +150,13 @@ class MessageSummaryView(Struct, frozen=True, kw_only=True):
     """A message in a list. Content that was purged or erased is left out."""
 
     id: Annotated[MessageName, says("The message's id.")]
-    state: Annotated[State, says("The message's state.")]
+    state: Annotated[RecordState, says("The message's state.")]
     created_at: Annotated[Time, says("When the message was accepted.")]
     erased_at: Annotated[Time, says("When an operator erased the message.")] | UnsetType = UNSET
     recipient_count: Annotated[int, says("The number of recipients.")] | UnsetType = UNSET
-    client: Annotated[str, says("The client that sent the message.")]
-    lane: Annotated[str, says("The message's lane.")]
-    size: Annotated[int, says("The message's size in bytes.")]
+    client: Annotated[str, says("The client that sent the message; empty if that cannot be read.")]
+    lane: Annotated[str, says("The message's lane; empty if that cannot be read.")]
+    size: Annotated[int, says("The message's size in bytes; 0 if that cannot be read.")]
     send_at: Annotated[Time, says("When the message is due, if it was scheduled.")] | UnsetType = UNSET
     next_attempt_at: Annotated[Time, says("When Relay tries next, while it waits.")] | UnsetType = UNSET
     from_: Annotated[MailboxView, says("The sender.")] | UnsetType = field(name="from", default=UNSET)

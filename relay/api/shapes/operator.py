@@ -184,6 +184,7 @@ class OverviewView(Struct, frozen=True, kw_only=True):
     share: Annotated[float, says("The share of messages that were counted; below 1 the numbers are estimates.")]
     totals: Annotated[CountsView, says("The messages of the whole span.")]
     points: Annotated[Sequence[PointView], says("The messages of each step, oldest first.")]
+    unreadable: Annotated[int, says("Messages of the span whose record cannot be read.")]
     median_seconds: Annotated[float | None, says("The median time to send, in seconds; null when nothing was sent.")]
     p95_seconds: Annotated[
         float | None, says("The 95th percentile of the time to send, in seconds; null when nothing was sent.")

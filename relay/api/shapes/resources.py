@@ -7,7 +7,6 @@ from msgspec import UNSET, Struct, UnsetType
 
 from relay.api.shapes.base import says
 from relay.api.shapes.common import MessageName, NextLink, Time, Uri
-from relay.core.events import EventKind
 from relay.events.webhooks.subscriptions import Format
 
 
@@ -137,7 +136,7 @@ class WebhookView(Struct, frozen=True, kw_only=True):
 
     id: Annotated[str, says("The webhook's id.")]
     url: Annotated[str, says("The URL that events are posted to.")]
-    events: Annotated[Sequence[EventKind], says("The kinds of events that are posted; empty means all.")]
+    events: Annotated[Sequence[str], says("The kinds of events that are posted; empty means all.")]
     format: Annotated[Format, says("The format of an event's body.")]
     note: Annotated[str, says("A note for people.")] | UnsetType = UNSET
     created_at: Annotated[Time, says("When the webhook was created.")]

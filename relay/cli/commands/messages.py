@@ -118,7 +118,7 @@ def _follow(remote: Remote, name: str, *, as_json: bool) -> None:
     with console.status("queued") as line:
         while True:
             message = remote.call("GET", f"/v1/messages/{name}")
-            if State(message["state"]) in FINAL:
+            if message["state"] in FINAL:
                 break
             line.update(f"{message['state']} …")
             time.sleep(POLL_SECONDS)

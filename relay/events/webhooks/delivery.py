@@ -27,6 +27,7 @@ from relay.platform import concurrency, resources
 from relay.platform.concurrency import NEVER, Deadline, Progress
 from relay.platform.log import log_event
 from relay.platform.storage.ports import Entity, Query, Queues, Tables, delete_where
+from relay.platform.storage.readable import is_older, readable
 
 LOG = resources.WEBHOOK_LOG_TABLE
 DELAYS = (5, 60, 300, 900, 3_600, 10_800, 21_600, 43_200)
@@ -114,17 +115,14 @@ class Webhooks:
     ) -> tuple[Sequence[DeliveryAttempt], str | None]:
         """Read one page of a subscription's deliveries, newest first, and the next cursor."""
         page = await self._tables.query(LOG, Query(partition=subscription.id), limit=limit, cursor=cursor)
-        return [msgspec.convert(dict(entity.properties), DeliveryAttempt) for entity in page.entities], page.next
+        return list(readable(LOG, page.entities, _logged)), page.next
 
     async def purge(self, deadline: Deadline = NEVER) -> Progress:
         """Delete old rows of the delivery log."""
         before = self._clock() - LOG_KEPT
-
-        def is_old(entity: Entity) -> bool:
-            at = entity.properties["at"]
-            return isinstance(at, datetime) and at < before
-
-        return await delete_where(self._tables, LOG, Query(select=("at",)), is_old, deadline=deadline)
+        return await delete_where(
+            self._tables, LOG, Query(select=("at",)), lambda row: is_older(row, "at", before), deadline=deadline
+        )
 
     async def _handle(self, entry: Entry) -> None:
         try:
@@ -229,6 +227,10 @@ def _row(subscription: Subscription, logged: DeliveryAttempt) -> Entity:
     return Entity(
         partition=subscription.id, row=f"{countdown:015d}-{logged.id}-{logged.attempt:02d}", properties=properties
     )
+
+
+def _logged(row: Entity) -> DeliveryAttempt:
+    return msgspec.convert(dict(row.properties), DeliveryAttempt)
 
 
 def _seconds(retry_after: str, now: datetime) -> float:

@@ -14,10 +14,9 @@ from enum import StrEnum
 
 import msgspec
 
-from relay.core.errors import NotFound
-from relay.core.events import EventKind
 from relay.platform import resources
 from relay.platform.storage.ports import Entity, Query, Tables
+from relay.platform.storage.readable import decode, readable
 
 TABLE = resources.WEBHOOKS_TABLE
 CACHE = timedelta(seconds=30)
@@ -39,12 +38,15 @@ class Format(StrEnum):
 
 
 class Definition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The client's settings. No `events` means all kinds. `is_callback`: a Logic App created it with a `callbackUrl`."""
+    """The client's settings. No `events` means all kinds; a newer version may have written kinds that are unknown here.
+
+    `is_callback`: a Logic App created it with a `callbackUrl`.
+    """
 
     url: str
     secret: str
     created_at: datetime
-    events: tuple[EventKind, ...] = ()
+    events: tuple[str, ...] = ()
     format: Format = Format.STANDARD
     note: str = ""
     old_secret: str = ""
@@ -105,7 +107,7 @@ class Subscriptions:
         kept = self._cached.get(client)
         if kept is None or fresh or now - kept[0] >= CACHE:
             page = await self._tables.query(TABLE, Query(partition=client))
-            kept = now, [_subscription(entity) for entity in page.entities]
+            kept = now, list(readable(TABLE, page.entities, _subscription))
             self._cached[client] = kept
         return kept[1]
 
@@ -115,7 +117,7 @@ class Subscriptions:
             found = next((each for each in await self.of(client) if each.id == name), None)
             if found is not None:
                 return found
-        return _subscription(await self._tables.get(TABLE, client, name))
+        return decode(TABLE, await self._tables.get(TABLE, client, name), _subscription)
 
     async def put(self, subscription: Subscription) -> None:
         """Store a new subscription, enabled. Replaces one of the same id."""
@@ -168,7 +170,7 @@ def _subscription(entity: Entity) -> Subscription:
     known = {name: value for name, value in entity.properties.items() if value not in ("", b"")}
     definition = known.pop("definition", b"")
     if not isinstance(definition, bytes):
-        raise NotFound("the subscription is not readable")
+        raise TypeError("the definition of a subscription is not bytes")
     return msgspec.convert(
         {
             **known,

@@ -19,12 +19,16 @@ type Value = str | int | bool | float | bytes | datetime
 
 
 class Entity(msgspec.Struct, frozen=True, kw_only=True):
-    """A table row. At most 252 properties besides its keys and 1 MiB in all. `etag` is empty before the first write."""
+    """A table row. At most 252 properties besides its keys and 1 MiB in all. `etag` is empty before the first write.
+
+    `written_at` is the service's own time of the last write, of a row that was read.
+    """
 
     partition: str
     row: str
     properties: Mapping[str, Value]
     etag: str = ""
+    written_at: datetime | None = None
 
 
 class Page(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,11 +10,16 @@ from hypothesis import strategies as st
 
 from relay.clients.idempotency import KEPT, LEASE, MAX_RESPONSE, TABLE, Plan, Replay, Reserved, fingerprint
 from relay.core.errors import Changed, NotFound, Refusal
-from tests.doubles import Place
+from tests.doubles import Place, entry_of, submission_of
 
 PAYLOAD = fingerprint("/v1/messages", b'{"a":1}')
-PLAN = Plan(lane="bulk", entry=b'{"relay":1}', response=b'{"id":"msg_x"}', expires_at=datetime(2026, 3, 2, tzinfo=UTC))
-OTHER = Plan(lane="transactional", entry=b'{"relay":1,"other":1}', response=b'{"id":"msg_y"}')
+PLAN = Plan(
+    lane="bulk",
+    entry=entry_of(submission_of()),
+    response=b'{"id":"msg_x"}',
+    expires_at=datetime(2026, 3, 2, tzinfo=UTC),
+)
+OTHER = Plan(lane="transactional", entry=entry_of(submission_of(), submission_of()), response=b'{"id":"msg_y"}')
 REPLAY = Replay(response=PLAN.response, expires_at=PLAN.expires_at)
 
 

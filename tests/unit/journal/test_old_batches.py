@@ -11,7 +11,7 @@ from relay.core.model import MessageStatus, Part, State
 from relay.journal.old_batches import OldBatch, old_batches
 from relay.journal.record_rows import Record, partition
 from relay.journal.records import TABLE, Journal
-from relay.platform.storage.ports import Entity, Tables
+from relay.platform.storage.ports import Entity, Tables, Value
 from tests.doubles import START, Clock, Watched, batch_id, batch_of, entry_of, submission_of, watched_tables
 
 SENT = MessageStatus(parts=(Part(route="main", state=State.SENT, attempt=1),))
@@ -98,3 +98,42 @@ async def test_retention_of_an_older_row_starts_at_its_batch_time(
     await tables.upsert(TABLE, Entity(partition=row.partition, row=row.row, properties=properties))
     clock.move(15 * DAY)
     assert rows(await old(tables, 14, clock), record) == ["batch"]
+
+
+@pytest.mark.parametrize("damage", [{"open": "no"}, {"open": 0}, {}])
+async def test_record_that_does_not_say_whether_it_waits_is_kept_as_long_as_it_could_wait(
+    tables: Watched, journal: Journal, clock: Clock, damage: dict[str, Value]
+) -> None:
+    record = await opened(journal, DEFERRED)
+    known = await tables.get(TABLE, partition(record.batch), "batch")
+    rest = {name: value for name, value in known.properties.items() if name != "open"}
+    await tables.upsert(TABLE, Entity(partition=known.partition, row=known.row, properties={**rest, **damage}))
+    clock.move(100 * DAY)
+    assert await old(tables, 14, clock) == []
+    clock.move(45 * DAY)
+    assert rows(await old(tables, 14, clock), record) == ["batch"]
+
+
+@pytest.mark.parametrize("written_at", [b"x", "soon", 7])
+async def test_record_whose_time_is_damaged_is_kept_by_the_time_of_its_row(
+    tables: Watched, journal: Journal, clock: Clock, written_at: Value
+) -> None:
+    record = await opened(journal, SENT)
+    changed = Entity(partition=partition(record.batch), row="batch", properties={"written_at": written_at})
+    await tables.merge(TABLE, changed)
+    clock.move(13 * DAY)
+    assert await old(tables, 14, clock) == []
+    clock.move(2 * DAY)
+    assert rows(await old(tables, 14, clock), record) == ["batch"]
+
+
+async def test_record_whose_blobs_are_damaged_is_purged_without_them(
+    tables: Watched, journal: Journal, clock: Clock
+) -> None:
+    records = [await opened(journal, SENT, blob=f"20260301/{name}") for name in "ab"]
+    damaged = Entity(partition=partition(records[0].batch), row="batch", properties={"blobs": '["20260301/'})
+    await tables.merge(TABLE, damaged)
+    clock.move(15 * DAY)
+    found = await old(tables, 14, clock)
+    assert [blob for each in found for blob in each.blobs] == ["20260301/b"]
+    assert [rows(found, record) for record in records] == [["batch"], ["batch"]]

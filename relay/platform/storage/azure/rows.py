@@ -60,7 +60,13 @@ def _entity(found: Mapping[str, Any]) -> Entity:
             continue
         read = _READERS.get(found.get(name + _TYPE, ""))
         properties[name] = read(value) if read is not None else value
-    return Entity(partition=found["PartitionKey"], row=found["RowKey"], properties=properties, etag=_etag(found))
+    return Entity(
+        partition=found["PartitionKey"],
+        row=found["RowKey"],
+        properties=properties,
+        etag=_etag(found),
+        written_at=_time(found["Timestamp"]),
+    )
 
 
 def _etag(found: Mapping[str, Any]) -> str:

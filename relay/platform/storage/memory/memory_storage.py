@@ -43,4 +43,4 @@ class MemoryStorage(Storage, frozen=True, kw_only=True):
 
 def memory_storage(clock: Clock) -> MemoryStorage:
     """Make an empty storage in memory. `clock` returns the time, aware and in UTC."""
-    return MemoryStorage(queues=MemoryQueues(clock), tables=MemoryTables(), blobs=MemoryBlobs(clock))
+    return MemoryStorage(queues=MemoryQueues(clock), tables=MemoryTables(clock), blobs=MemoryBlobs(clock))

@@ -3,7 +3,8 @@
 import itertools
 import json
 from bisect import bisect_left, insort
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 
 import msgspec
 
@@ -12,6 +13,10 @@ from relay.platform.storage import limits
 from relay.platform.storage.ports import Entity, Page, Query
 
 type _Key = tuple[str, str]
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 class _Table:
@@ -53,10 +58,11 @@ class MemoryTables:
     """The port `Tables`.
 
     Azure ends a page after scanning 1000 rows, matching or not. `rows_looked_at` replaces that number, so that a test with
-    few rows can get short and empty pages.
+    few rows can get short and empty pages. `clock` dates each write.
     """
 
-    def __init__(self, *, rows_looked_at: int = limits.MAX_PAGE_ROWS) -> None:
+    def __init__(self, clock: Callable[[], datetime] = _now, *, rows_looked_at: int = limits.MAX_PAGE_ROWS) -> None:
+        self._clock = clock
         self._tables: dict[str, _Table] = {}
         self._rows_looked_at = rows_looked_at
         self._version = 0
@@ -146,6 +152,7 @@ class MemoryTables:
             row=entity.row,
             properties=properties,
             etag=f'W/"version-{self._version}"',
+            written_at=self._clock(),
         )
 
     def _table(self, table: str) -> _Table:
