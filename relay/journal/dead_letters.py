@@ -6,7 +6,7 @@ A dead letter is a journal record; table `deadletters` is only the index to it: 
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 
 import msgspec
@@ -51,6 +51,14 @@ class DeadLetters:
     async def remove(self, code: str, batch: str, index: int) -> None:
         """Take a message off the index."""
         await self._tables.delete(TABLE, code, f"{batch}-{index:02d}")
+
+    async def remove_all(self, dead_letters: Iterable[DeadLetter]) -> None:
+        """Take messages off the index, a hundred of a cause with one operation."""
+        rows: dict[str, list[str]] = {}
+        for dead in dead_letters:
+            rows.setdefault(dead.code, []).append(dead.key)
+        for code, keys in rows.items():
+            await self._tables.delete_all(TABLE, code, keys)
 
     async def counts(self) -> dict[str, int]:
         """Count the dead letters of each cause that has any. Costs one operation per cause and thousand dead letters."""

@@ -5,13 +5,14 @@ process dies in between, the recovery timer finds either a change to finish or a
 """
 
 import random
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Set
 from datetime import datetime
+from functools import partial
 
 import msgspec
 
-from relay.core import part_history, part_states
-from relay.core.errors import AlreadyExists, NewerVersion, NotFound
+from relay.core import ids, part_history, part_states
+from relay.core.errors import AlreadyExists, NotFound, UnreadableEntry
 from relay.core.model import DEAD, Address, MessageStatus, Part, State
 from relay.core.settings import Settings
 from relay.delivery.settlement import FollowUp
@@ -20,10 +21,14 @@ from relay.journal.dead_letters import DeadLetter, DeadLetters
 from relay.journal.pending import Pending, rows_of
 from relay.journal.record_rows import Record
 from relay.journal.records import Journal
+from relay.platform import concurrency
 from relay.platform.log import log_event
 
-type _StatusChange = Callable[[Record, MessageStatus], MessageStatus | None]
-"""Returns the new status of a message; None to change nothing."""
+RECORDS_AT_ONCE = 8
+"""Records that a redrive changes at once."""
+
+type _StatusChange = Callable[[Record, int], MessageStatus | None]
+"""Returns the new status of a message of a record; None if the change does not apply to it."""
 
 
 class Redrive(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,8 +81,10 @@ class MessageChanges:
         try:
             await self._journal.cancel_unrecorded(batch, index)
         except AlreadyExists:
-            after = await self._change(batch, index, lambda _, status: _map(status, part_states.cancel))
-            return after is not None and any(part.state is State.CANCELLED for part in after.parts)
+            after = await self._change(
+                batch, (index,), lambda record, index: _map(record.statuses[index], part_states.cancel)
+            )
+            return any(part.state is State.CANCELLED for status in after.values() for part in status.parts)
         return True
 
     async def reschedule(self, batch: str, index: int, at: datetime) -> bool:
@@ -85,85 +92,87 @@ class MessageChanges:
         # Each due time is unique, so that a late delete of the old row cannot remove the new one.
         at = self._unique_time(at)
 
-        def move(record: Record, status: MessageStatus) -> MessageStatus | None:
+        def move(record: Record, index: int) -> MessageStatus | None:
             submission = record.entry().messages[index]
-            return _map(status, lambda part: part_states.reschedule(part, submission, at))
+            return _map(record.statuses[index], lambda part: part_states.reschedule(part, submission, at))
 
-        return await self._change(batch, index, move) is not None
+        return bool(await self._change(batch, (index,), move))
 
     async def redrive(self, batch: str, index: int, how: Redrive) -> bool:
         """Re-enqueue the dead parts of a message. Returns False if it has none. Raises `NotFound`."""
+        return bool(await self._redrive(batch, (index,), how))
 
-        def put_back(record: Record, status: MessageStatus) -> MessageStatus | None:
-            now = self._unique_time(self._clock())
-            expiry = self._settings.lane_expiry(record.lane)
+    async def _redrive(self, batch: str, indices: Collection[int], how: Redrive) -> Set[int]:
+        """Re-enqueue the dead parts of messages of one batch: one write, and one entry for all. Returns whose there were."""
+        now = self._unique_time(self._clock())
+
+        def put_back(record: Record, index: int) -> MessageStatus | None:
+            status, expiry = record.statuses[index], self._settings.lane_expiry(record.lane)
             changed = _map(status, lambda part: part_states.redrive(part, now, expiry, how.route))
             return changed and msgspec.structs.replace(changed, sender=how.sender or status.sender)
 
-        return await self._change(batch, index, put_back) is not None
+        return (await self._change(batch, indices, put_back)).keys()
 
-    async def resend(self, batch: str, index: int, how: Resend) -> bool:
-        """Re-enqueue copies of a sent message. Returns False if no part matches any more. Raises `NotFound`."""
+    async def resend(self, batch: str, wanted: Mapping[int, Resend]) -> int:
+        """Re-enqueue copies of sent messages of one batch. Returns of how many; parts may match no more. Raises `NotFound`."""
+        now = self._unique_time(self._clock())
 
-        def put_back(record: Record, status: MessageStatus) -> MessageStatus | None:
-            now = self._unique_time(self._clock())
-            expiry = self._settings.lane_expiry(record.lane)
-            parts: list[Part] = []
-            for part in status.parts:
-                if not how.selects(part):
-                    parts.append(part)
-                    continue
-                parts += part_states.resend(
-                    part, how.lost, now, all_recipients=how.recipients, lane_expiry_seconds=expiry, route=how.route
-                )
-            if tuple(parts) == status.parts:
-                return None
-            return msgspec.structs.replace(status, parts=part_history.truncate_history(tuple(parts)))
+        def put_back(record: Record, index: int) -> MessageStatus | None:
+            return _resent(record.statuses[index], wanted[index], now, self._settings.lane_expiry(record.lane))
 
-        return await self._change(batch, index, put_back) is not None
+        return len(await self._change(batch, wanted.keys(), put_back))
 
     async def redrive_all(self, dead_letters: Iterable[DeadLetter], how: Redrive) -> int:
-        """Redrive dead letters. Returns how many were still dead."""
-        redriven = 0
+        """Redrive dead letters, record by record. Returns the number of messages that were still dead.
+
+        Costs some storage operations for each record, however many of its messages are redriven.
+        """
+        batches: dict[str, list[DeadLetter]] = {}
         for dead in dead_letters:
-            try:
-                is_redriven = await self.redrive(dead.batch, dead.index, how)
-            except NewerVersion:
-                # Still dead; only the newer version can redrive it.
-                continue
-            except NotFound:
-                log_event("record_purged", batch=dead.batch)
-                is_redriven = False
-            if not is_redriven:
-                # A stale row. (A redriven message's row is removed already, and may exist again.)
-                await self._dead_letters.remove(dead.code, dead.batch, dead.index)
-            redriven += is_redriven
-        return redriven
+            batches.setdefault(dead.batch, []).append(dead)
+        calls = (partial(self._redrive_record, batch, letters, how) for batch, letters in batches.items())
+        return sum(await concurrency.gather_limited(calls, limit=RECORDS_AT_ONCE))
+
+    async def _redrive_record(self, batch: str, letters: Sequence[DeadLetter], how: Redrive) -> int:
+        try:
+            redriven = await self._redrive(batch, {dead.index for dead in letters}, how)
+        except UnreadableEntry:
+            # Still dead; it can be redriven when the record can be read.
+            return 0
+        except NotFound:
+            log_event("record_gone", batch=batch)
+            redriven = frozenset()
+        # Stale rows. (A redriven message's row is removed already, and may exist again.)
+        await self._dead_letters.remove_all(dead for dead in letters if dead.index not in redriven)
+        return len(redriven)
 
     async def discard(self, dead_letters: Sequence[DeadLetter]) -> int:
         """Remove dead letters from the index. Their records stay unchanged."""
-        for dead in dead_letters:
-            await self._dead_letters.remove(dead.code, dead.batch, dead.index)
+        await self._dead_letters.remove_all(dead_letters)
         return len(dead_letters)
 
-    async def _change(self, batch: str, index: int, change: _StatusChange) -> MessageStatus | None:
-        """What the message's status is now; None when nothing was to be changed."""
+    async def _change(self, batch: str, indices: Collection[int], change: _StatusChange) -> Mapping[int, MessageStatus]:
+        """Change messages of one batch with one write. Returns the new status of each to which the change applies.
 
-        async def decide(record: Record) -> Decision[MessageStatus | None]:
-            if index >= len(record.statuses):
+        Raises `NotFound` if the batch has none of the messages.
+        """
+
+        async def decide(record: Record) -> Decision[Mapping[int, MessageStatus]]:
+            known = record.having(sorted(indices))
+            if not known:
                 raise NotFound("no such message in the batch")
-            status = record.statuses[index]
-            changed = None if record.is_erased(index) else change(record, status)
-            is_new = changed is not None and changed != status
-            return Decision(statuses={index: changed} if is_new and changed else {}, result=changed)
+            pairs = ((index, change(record, index)) for index in known if not record.is_erased(index))
+            result = {index: status for index, status in pairs if status is not None}
+            changed = {index: status for index, status in result.items() if status != record.statuses[index]}
+            return Decision(statuses=changed, result=result)
 
         done = await change_record(
             self._journal, await self._journal.read(batch), decide, before_write=self._put_pending
         )
         if done.is_written:
             # Off the list before it can move: a message that dies again is then listed again.
-            await self._remove_dead_letters(done.before, done.after, index)
-            await self._follow_up.run(done.before, done.after, (index,))
+            await self._dead_letters.remove_all(_revived(done.before, done.after, done.result))
+            await self._follow_up.run(done.before, done.after, done.result)
         return done.result
 
     def _unique_time(self, at: datetime) -> datetime:
@@ -177,11 +186,28 @@ class MessageChanges:
             if key not in now:
                 await self._pending.put(due)
 
-    async def _remove_dead_letters(self, before: Record, after: Record, index: int) -> None:
-        """Remove the parts that are no longer dead from the index of dead letters."""
+
+def _revived(before: Record, after: Record, indices: Iterable[int]) -> Iterator[DeadLetter]:
+    """Yield the dead letters of parts that are no longer dead."""
+    for index in indices:
         for part in before.statuses[index].parts:
             if part.state in DEAD and part not in after.statuses[index].parts:
-                await self._dead_letters.remove(part.code or "expired", before.batch, index)
+                at = ids.created_at(before.batch)
+                yield DeadLetter(code=part.code or "expired", batch=before.batch, index=index, at=at)
+
+
+def _resent(status: MessageStatus, how: Resend, now: datetime, expiry_seconds: int) -> MessageStatus | None:
+    parts: list[Part] = []
+    for part in status.parts:
+        if not how.selects(part):
+            parts.append(part)
+            continue
+        parts += part_states.resend(
+            part, how.lost, now, all_recipients=how.recipients, lane_expiry_seconds=expiry_seconds, route=how.route
+        )
+    if tuple(parts) == status.parts:
+        return None
+    return msgspec.structs.replace(status, parts=part_history.truncate_history(tuple(parts)))
 
 
 def _map(status: MessageStatus, change: Callable[[Part], Part | None]) -> MessageStatus | None:

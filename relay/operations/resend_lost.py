@@ -86,25 +86,21 @@ class ResendLost:
             record, events = await self._journal.history(scanned.batch)
         except (NotFound, UnreadableEntry):
             return ResendStep()
-        entry, done = record.entry(), ResendStep()
+        entry, done, wanted = record.entry(), ResendStep(), dict[int, Resend]()
         for index, status in enumerate(record.statuses):
             if not any(query.matches(part) for part in status.parts):
                 continue
             copies = await self._copies(entry.messages[index], [event for event in events if event.index == index])
             if any(_concerns(part, copies.lost) for part in status.parts if query.matches(part)):
                 is_once = entry.messages[index].delivery is DeliveryGuarantee.AT_MOST_ONCE
-                done = done.plus(await self._redrive(query, record.batch, index, copies, is_once=is_once))
+                done = done.plus(ResendStep(found=1, skipped=int(is_once)))
+                if not is_once and not query.is_dry:
+                    wanted[index] = Resend(
+                        selects=query.matches, lost=copies.lost, recipients=copies.recipients, route=query.to_route
+                    )
+        if wanted:
+            done = done.plus(ResendStep(redriven=await self._message_changes.resend(record.batch, wanted)))
         return done
-
-    async def _redrive(
-        self, query: LostMailQuery, batch: str, index: int, copies: "_Copies", *, is_once: bool
-    ) -> ResendStep:
-        if is_once:
-            return ResendStep(found=1, skipped=1)
-        if query.is_dry:
-            return ResendStep(found=1)
-        how = Resend(selects=query.matches, lost=copies.lost, recipients=copies.recipients, route=query.to_route)
-        return ResendStep(found=1, redriven=int(await self._message_changes.resend(batch, index, how)))
 
     async def _copies(self, submission: Submission, events: Sequence[RecordedEvent]) -> "_Copies":
         """Find the recipients of a message, and those whose copy was neither reported as delivered nor as refused.

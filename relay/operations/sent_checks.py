@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 import msgspec
 
 from relay.core import part_states, part_turns
-from relay.core.errors import NotFound, Unavailable, UnreadableEntry
+from relay.core.errors import NewerVersion, NotFound, Unavailable, UnreadableEntry
 from relay.core.model import Attempt, Message, Part, State, Submission
 from relay.core.outcomes import Deferred, Outcome, PerRecipient, Rejected, Sent, reply_text
 from relay.core.settings import Settings
@@ -89,8 +89,8 @@ class SentChecks:
         except NotFound:
             await self._pending.remove(due)
             return False
-        except UnreadableEntry:
-            # The check is made when the record can be read, after an upgrade.
+        except NewerVersion:
+            # The check is made after the upgrade.
             return False
         indices = record.having(due.indices)
         turns = [(index, part) for index in indices for part in record.statuses[index].parts]

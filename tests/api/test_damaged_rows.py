@@ -33,7 +33,7 @@ LISTS = (
     "/v1/routes",
     "/v1/suppressions",
 )
-"""Lists whose elements are told apart by these fields."""
+"""Lists whose elements these fields identify."""
 NAMES = ("id", "name", "email", "version")
 OTHER_READS = ("/v1/overview?span=hour", "/v1/deadletters", "/v1/suppressions/export", "/v1/pause", "/v1/ready")
 WRONG: Mapping[type, Value] = {str: 7, bytes: "text", int: "text", bool: "text"}

@@ -11,7 +11,10 @@ from relay.core.outcomes import Deferred, Rejected, RouteFault, Unknown
 from relay.core.settings import Lane, Route
 from relay.journal.dead_letters import DeadLetter
 from relay.journal.pending import TABLE as PENDING
+from relay.journal.record_rows import partition
+from relay.journal.records import TABLE as JOURNAL
 from relay.operations.message_changes import Redrive
+from relay.platform.storage.ports import Entity
 from relay.platform.storage.rows import MAX_RACES
 from tests.doubles import START, Place, batch_id, entry_of, ids_of, place_of, settings_of, submission_of
 
@@ -215,11 +218,106 @@ async def test_redrive_of_a_cause_skips_purged_messages(place: Place) -> None:
     assert await place.dead_letters.counts() == {}
 
 
+async def dead_record(place: Place, messages: int) -> str:
+    """Let a provider refuse all messages of one record."""
+    place.script().answers.extend(Rejected(code="policy_refused") for _ in range(messages))
+    return await place.send(*(submission_of() for _ in range(messages)))
+
+
+async def letters_of(place: Place) -> list[DeadLetter]:
+    return list((await place.dead_letters.of("policy_refused", limit=1000))[0])
+
+
+async def operations(place: Place, records: int, messages: int) -> int:
+    """The storage operations of redriving this many records, each with this many dead messages."""
+    for _ in range(records):
+        await dead_record(place, messages)
+    letters = await letters_of(place)
+    ports = (place.tables, place.queues, place.blobs)
+    for port in ports:
+        port.calls.clear()
+    assert await place.message_changes.redrive_all(letters, Redrive()) == records * messages
+    assert len(place.waiting()) == records
+    return sum(sum(port.calls.values()) for port in ports)
+
+
+async def test_redrive_costs_the_same_for_a_record_however_many_of_its_messages_died() -> None:
+    one = await operations(await place_of(), records=1, messages=1)
+    assert await operations(await place_of(), records=1, messages=32) == one
+    assert await operations(await place_of(), records=20, messages=32) == 20 * one
+    assert one <= 7
+
+
+async def test_redriven_record_sends_each_message_once(place: Place) -> None:
+    batch = await dead_record(place, 32)
+    assert await place.message_changes.redrive_all(await letters_of(place), Redrive()) == 32
+    place.time.move(1)
+    await place.work()
+    assert len(place.script().sent) == 64
+    assert {status.state for status in (await place.journal.read(batch)).statuses} == {State.SENT}
+    assert (await place.dead_letters.counts(), pending(place), place.waiting()) == ({}, 0, [])
+
+
+@pytest.mark.parametrize("operation", ["get", "upsert", "merge", "delete_all", "put"])
+async def test_two_redrives_and_a_cancel_at_once_send_each_message_once(place: Place, operation: str) -> None:
+    """Another operator redrives, and a caller cancels one message, just before each kind of operation of the first."""
+    batch = await dead_record(place, 3)
+    letters = await letters_of(place)
+    counted: list[int] = []
+    cancelled: list[bool] = []
+
+    async def others() -> None:
+        counted.append(await place.message_changes.redrive_all(letters, Redrive()))
+        cancelled.append(await place.message_changes.cancel(batch, 1))
+
+    port = place.queues if operation == "put" else place.tables
+    port.before(operation, others)
+    counted.append(await place.message_changes.redrive_all(letters, Redrive()))
+    for _ in range(3):
+        place.time.move(20 * 60)
+        await place.recovery.run()
+        await place.work()
+    assert sum(counted) == 3
+    states = [status.state for status in (await place.journal.read(batch)).statuses]
+    assert states == [State.SENT, State.CANCELLED if cancelled == [True] else State.SENT, State.SENT]
+    assert len(place.script().sent) == 3 + states.count(State.SENT)
+    assert (pending(place), place.waiting()) == (0, [])
+
+
+@pytest.mark.parametrize("operation", ["delete_all", "put"])
+async def test_redrive_that_dies_after_the_record_was_written_is_finished_by_recovery(
+    place: Place, operation: str
+) -> None:
+    batch = await dead_record(place, 3)
+    port = place.queues if operation == "put" else place.tables
+    port.fail(operation, Unavailable("the process died here"))
+    with pytest.raises(Unavailable):
+        await place.message_changes.redrive_all(await letters_of(place), Redrive())
+    assert place.waiting() == []
+    place.time.move(600)
+    await place.recovery.run()
+    await place.work()
+    assert {status.state for status in (await place.journal.read(batch)).statuses} == {State.SENT}
+    assert len(place.script().sent) == 6
+    # The next redrive removes what the dead process left on the index.
+    assert await place.message_changes.redrive_all(await letters_of(place), Redrive()) == 0
+    assert await place.dead_letters.counts() == {}
+
+
+async def test_one_unreadable_record_does_not_stop_the_redrive_of_others(place: Place) -> None:
+    bad, good = await dead_record(place, 2), await dead_record(place, 2)
+    damaged = Entity(partition=partition(bad), row="batch", properties={"m01": b"{"})
+    await place.tables.merge(JOURNAL, damaged)
+    assert await place.message_changes.redrive_all(await letters_of(place), Redrive()) == 2
+    assert await state(place, good) is State.DEFERRED
+    assert await place.dead_letters.counts() == {"policy_refused": 2}
+
+
 async def test_message_that_fails_again_is_listed_again(place: Place) -> None:
     (dead_letter,) = await dead(place)
     place.script().answers.append(Rejected(code="policy_refused"))
     # A delivery faster than the rest of the redrive must not lose its new row to the removal of the old one.
-    place.tables.before("delete", place.work)
+    place.tables.before("delete_all", place.work)
     assert await place.message_changes.redrive_all([dead_letter], Redrive()) == 1
     await place.work()
     assert len(place.script().sent) == 2
