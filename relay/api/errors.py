@@ -63,6 +63,7 @@ CODES = {
     "duplicate_header": "The header is set twice; header names are case-insensitive.",
     "invalid_base64": "The content is not valid base64; the message says where it becomes invalid.",
     "invalid_file_name": "The attachment's name contains a path separator or another character that is not allowed.",
+    "ambiguous_part": "Mail programs read a part of the message differently; the message names the part and the field.",
     "invalid_media_type": "The media type does not have the form type/subtype.",
     "invalid_content_id": "The content id contains characters that a `cid:` link cannot have, or is used twice.",
     "unknown_attachment": "This client has no complete upload with this id.",

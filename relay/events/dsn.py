@@ -1,4 +1,5 @@
-"""Parse reports that mail systems send to the sender: delivery status notifications (RFC 3464), feedback reports (RFC 5965).
+"""Parse reports that mail systems send to the sender: delivery status notifications (RFC 3464, RFC 6533), feedback reports
+(RFC 5965). Never raises.
 
 A report is trusted only if it contains the id of one of Relay's messages, which only a recipient of the message can know
 (`relay.core.ids`: the id contains a MAC), and only for a recipient of that message.
@@ -7,16 +8,19 @@ A report is trusted only if it contains the id of one of Relay's messages, which
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from email import message_from_bytes, policy
-from email.header import decode_header, make_header
-from email.message import Message
 from email.utils import parsedate_to_datetime
+from itertools import islice
 
 from relay.core.events import EventKind, classify, enhanced_status
 from relay.events.provider_events import MAX_RAW, OUR_ID, ProviderEvent, key_of, text_of
+from relay.mime import addresses, encoded_words, parts
+from relay.mime.parts import Part, field_text
+from relay.mime.raw import Field
 
 MAX_REPORT_BYTES = 2_000_000
 """A longer report is cut: the status comes before the returned message."""
+MAX_BLOCKS = 2_000
+"""Groups of fields that are read: one for each recipient, of which a message has 1,000."""
 _ACTIONS: Mapping[str, EventKind] = {
     # RFC 3464 section 2.3.3
     "failed": EventKind.BOUNCED,
@@ -25,99 +29,94 @@ _ACTIONS: Mapping[str, EventKind] = {
     "relayed": EventKind.PROCESSED,
     "expanded": EventKind.PROCESSED,
 }
-_NAMING = ("X-Relay-Id", "X-Original-Message-ID", "Original-Message-Id", "Message-ID", "In-Reply-To", "References")
+_NAMING = ("x-relay-id", "x-original-message-id", "original-message-id", "message-id", "in-reply-to", "references")
 """Fields that may contain the message's id, the most reliable first."""
+_STATUS = ("message/delivery-status", "message/global-delivery-status")
+_RETURNED = ("text/rfc822-headers", "message/rfc822-headers", "message/global-headers")
+_WORD = re.compile(r"[A-Za-z-]+")
+_BLANK_LINE = re.compile(rb"(?:\r\n|\r|\n)[ \t]*(?:\r\n|\r|\n)")
+_UNICODE = re.compile(r"\\x\{([0-9A-Fa-f]{2,6})\}")
+_Block = Mapping[str, str]
+"""A group of fields: values by lower-case name, each on one line. The first of a name counts."""
 
 
 def read_report(raw: bytes, now: datetime, *, provider: str, client: str = "") -> Sequence[ProviderEvent]:
     """Parse the events of a report; none if it is not a report, or names no message of Relay's."""
-    try:
-        report = message_from_bytes(raw[:MAX_REPORT_BYTES], policy=policy.compat32)
-    except RecursionError:
-        # Parts nested hundreds deep: not a genuine report.
-        return ()
-    parts = list(_leaves(report))
-    name, attempt = _name_in(report, parts)
+    report = parts.parse(raw[:MAX_REPORT_BYTES]).root
+    found = list(_own_parts(report))
+    statuses = [block for part in found if part.type in _STATUS for block in _blocks(part)]
+    name, attempt = _name_in(report, found, [fields for fields, _ in statuses])
     if not name:
         return ()
     base = ProviderEvent(
         kind="",
-        at=_time(_field(report, "Date"), now),
+        at=_time(report.text("date"), now),
         key="",
         provider=provider,
         message=name,
         attempt=attempt,
         client=client,
     )
-    found: list[ProviderEvent] = []
-    for part in parts:
-        if part.get_content_type() == "message/delivery-status":
-            found += _statuses(_blocks(part), base)
-        elif part.get_content_type() == "message/feedback-report":
-            found += _complaints(_blocks(part), base)
+    complaints = [block for part in found if part.type == "message/feedback-report" for block in _blocks(part)]
+    return [*_statuses(statuses, base), *_complaints(complaints, base)]
+
+
+def _own_parts(report: Part) -> Iterator[Part]:
+    """Yield the parts of a report, also of a report inside a report, but not those of the returned message."""
+    waiting = [report]
+    while waiting:
+        part = waiting.pop()
+        yield part
+        if part.type.startswith("multipart/"):
+            waiting += reversed(part.parts)
+
+
+def _blocks(part: Part) -> Iterator[tuple[_Block, str]]:
+    """Yield the groups of fields in a status part, each also as text."""
+    groups = (group for group in _BLANK_LINE.split(part.content) if group.strip())
+    for group in islice(groups, MAX_BLOCKS):
+        fields = parts.read_fields(group.lstrip(b"\r\n"))
+        yield _block(fields), _raw(fields)
+
+
+def _block(fields: Sequence[Field]) -> _Block:
+    found: dict[str, str] = {}
+    for field in fields:
+        found.setdefault(field.name, " ".join(field_text(field).split()))
     return found
 
 
-def _leaves(message: Message, depth: int = 0) -> Iterator[Message]:
-    """Yield the parts of a report, also of a report inside a report, but not those of the returned message."""
-    yield message
-    if message.get_content_maintype() == "multipart" and message.is_multipart() and depth < 5:
-        for part in message.get_payload():
-            if isinstance(part, Message):
-                yield from _leaves(part, depth + 1)
+def _raw(fields: Sequence[Field]) -> str:
+    text = b"".join(field.line for field in fields)[: 2 * MAX_RAW].decode("utf-8", "replace")
+    return text_of(text.replace("\r\n", "\n"), MAX_RAW)
 
 
-def _blocks(part: Message) -> list[Message]:
-    """Return the groups of fields in a status part. Decodes a transfer encoding first."""
-    payload = part.get_payload()
-    blocks = [block for block in payload if isinstance(block, Message)] if isinstance(payload, list) else []
-    if (len(blocks) == 1 and not blocks[0].keys()) or not blocks:
-        inner = blocks[0] if blocks else part
-        text = _decoded(inner, part.get("Content-Transfer-Encoding", ""))
-        blocks = [message_from_bytes(group) for group in re.split(rb"\r?\n\r?\n", text) if group.strip()]
-    return blocks
-
-
-def _decoded(part: Message, encoding: str) -> bytes:
-    plain = Message()
-    plain["Content-Transfer-Encoding"] = encoding or "7bit"
-    payload = part.get_payload()
-    plain.set_payload(payload if isinstance(payload, str) else "")
-    decoded = plain.get_payload(decode=True)
-    return decoded if isinstance(decoded, bytes) else b""
-
-
-def _statuses(blocks: Sequence[Message], base: ProviderEvent) -> Iterator[ProviderEvent]:
-    for block in blocks:
-        kind = _ACTIONS.get(_field(block, "Action").strip().lower())
+def _statuses(blocks: Sequence[tuple[_Block, str]], base: ProviderEvent) -> Iterator[ProviderEvent]:
+    for block, raw in blocks:
+        action = _WORD.match(block.get("action", ""))
+        kind = _ACTIONS.get(action[0].lower()) if action else None
         if kind is None:
             continue
-        diagnostic = _value(block, "Diagnostic-Code")
-        code = enhanced_status(_field(block, "Status"), diagnostic)
+        diagnostic = encoded_words.decode(_typed(block, "diagnostic-code")[1])
+        code = enhanced_status(block.get("status", ""), diagnostic)
         # `x.0.0` only repeats the action; the diagnostic often has a specific code.
         code = enhanced_status(diagnostic) or code if code.endswith(".0.0") else code
-        recipient = _value(block, "Original-Recipient") or _value(block, "Final-Recipient")
         yield _about(
             base,
             kind=str(kind),
-            recipient=text_of(_bare(recipient), 320),
+            recipient=_recipient(block, "original-recipient") or _recipient(block, "final-recipient"),
             code=code,
             reply=text_of(diagnostic),
             bounce_class=str(classify(code, diagnostic)) if kind is EventKind.BOUNCED else "",
-            raw=_raw(block),
+            raw=raw,
         )
 
 
-def _complaints(blocks: Sequence[Message], base: ProviderEvent) -> Iterator[ProviderEvent]:
-    for block in blocks:
-        if _field(block, "Feedback-Type").strip().lower() not in ("abuse", "fraud"):
+def _complaints(blocks: Sequence[tuple[_Block, str]], base: ProviderEvent) -> Iterator[ProviderEvent]:
+    for block, raw in blocks:
+        if block.get("feedback-type", "").lower() not in ("abuse", "fraud"):
             continue
-        recipient = text_of(_bare(_field(block, "Original-Rcpt-To")), 320)
-        yield _about(base, kind=str(EventKind.COMPLAINED), recipient=recipient, raw=_raw(block))
-
-
-def _raw(block: Message) -> str:
-    return text_of("".join(f"{name}: {value}\n" for name, value in block.items()), MAX_RAW)
+        yield _about(base, kind=str(EventKind.COMPLAINED), recipient=_recipient(block, "original-rcpt-to"), raw=raw)
 
 
 def _about(base: ProviderEvent, **fields: str) -> ProviderEvent:
@@ -133,61 +132,48 @@ def _about(base: ProviderEvent, **fields: str) -> ProviderEvent:
     )
 
 
-def _name_in(report: Message, parts: Sequence[Message]) -> tuple[str, int]:
+def _name_in(report: Part, found: Sequence[Part], statuses: Sequence[_Block]) -> tuple[str, int]:
     """Return the id of the reported message, and the attempt's number if the message's own fields are returned."""
-    returned = [head for part in parts for head in _returned(part)]
-    statuses = [
-        block for part in parts if part.get_content_type() == "message/delivery-status" for block in _blocks(part)
-    ]
-    for source in (*returned, *statuses, report):
+    returned = (_block(fields) for part in found for fields in _returned(part))
+    for source in (*returned, *statuses, _block(report.fields)):
         for field in _NAMING:
-            if found := OUR_ID.search(_field(source, field)):
-                attempt = _field(source, "X-Relay-Attempt").strip()
-                return found[0], int(attempt) if attempt.isascii() and attempt.isdigit() and len(attempt) < 7 else 0
+            if named := OUR_ID.search(source.get(field, "")):
+                attempt = source.get("x-relay-attempt", "")
+                return named[0], int(attempt) if attempt.isascii() and attempt.isdigit() and len(attempt) < 7 else 0
     return "", 0
 
 
-def _returned(part: Message) -> Iterator[Message]:
+def _returned(part: Part) -> Iterator[Sequence[Field]]:
     """Yield the header fields of a returned message."""
-    payload = part.get_payload()
-    if part.get_content_type() == "message/rfc822" and isinstance(payload, list):
-        yield from (inner for inner in payload if isinstance(inner, Message))
-    elif part.get_content_type() in ("text/rfc822-headers", "message/rfc822-headers"):
-        if isinstance(payload, list):
-            yield from (inner for inner in payload if isinstance(inner, Message))
-        else:
-            decoded = part.get_payload(decode=True)
-            yield message_from_bytes(decoded if isinstance(decoded, bytes) else b"")
+    if part.type in _RETURNED:
+        yield parts.read_fields(part.content)
+    elif not part.type.startswith("multipart/"):
+        yield from (inner.fields for inner in part.parts)
 
 
-def _field(message: Message, name: str) -> str:
-    value = message.get(name)
-    return "" if value is None else " ".join(str(value).split())
-
-
-def _value(block: Message, name: str) -> str:
-    """Return the value of a typed field, `rfc822; a@example.com` (RFC 3464 section 2.1.2); everything if it has no type."""
-    text = _field(block, name)
+def _typed(block: _Block, name: str) -> tuple[str, str]:
+    """Return a field's type and value, `rfc822; a@example.com` (RFC 3464 section 2.1.2); everything if it has no type."""
+    text = block.get(name, "")
     kind, semicolon, value = text.partition(";")
-    return _unencoded((value if semicolon and " " not in kind.strip() else text).strip())
+    return (kind.strip().lower(), value.strip()) if semicolon and " " not in kind.strip() else ("", text)
 
 
-def _unencoded(text: str) -> str:
-    if "=?" not in text:
-        return text
-    try:
-        return str(make_header(decode_header(text)))
-    except (ValueError, LookupError):
-        return text
+def _recipient(block: _Block, name: str) -> str:
+    kind, text = _typed(block, name)
+    if kind == "utf-8":
+        text = _UNICODE.sub(_character, text)  # RFC 6533 section 3
+    text = encoded_words.decode(text).strip().strip("<>")
+    return text_of(addresses.spelling(text), 320)
 
 
-def _bare(address: str) -> str:
-    return address.strip().strip("<>").strip()
+def _character(escaped: re.Match[str]) -> str:
+    number = int(escaped[1], 16)
+    return chr(number) if number <= 0x10FFFF else "\ufffd"
 
 
 def _time(text: str, now: datetime) -> datetime:
     try:
         at = parsedate_to_datetime(text)
-    except (TypeError, ValueError, OverflowError):
+        return (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(UTC)
+    except (TypeError, ValueError, OverflowError, IndexError):
         return now
-    return (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(UTC)

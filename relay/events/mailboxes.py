@@ -4,8 +4,9 @@ Table `mailboxes` has one row per mailbox: where the last run ended. If the proc
 next run reads the same reports again; their keys identify them as known.
 """
 
+import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -13,7 +14,7 @@ from relay.core.errors import NotFound
 from relay.core.settings import BounceMailbox
 from relay.events import dsn
 from relay.events.apply import Events
-from relay.events.provider_events import key_of
+from relay.events.provider_events import ProviderEvent, key_of
 from relay.platform import resources
 from relay.platform.log import log_event, log_failure
 from relay.platform.storage.ports import Entity, Tables
@@ -63,7 +64,7 @@ class Mailboxes:
                 log_event("mailbox_unreadable", level=logging.ERROR, route=mailbox.route, code=page.code)
                 break
             for raw in page.found:
-                found = dsn.read_report(raw, self._clock(), provider="graph")
+                found = await asyncio.to_thread(_events_in, raw, self._clock(), mailbox.route)
                 await self._events.enqueue(found)
                 reports, events = reports + 1, events + len(found)
             if page.cursor != cursor:
@@ -83,3 +84,12 @@ class Mailboxes:
             return str((await self._tables.get(TABLE, _PARTITION, row)).properties.get("cursor", ""))
         except NotFound:
             return ""
+
+
+def _events_in(raw: bytes, now: datetime, route: str) -> Sequence[ProviderEvent]:
+    """Parse a report. A bug met by one mail of a stranger must not keep all later reports from being read."""
+    try:
+        return dsn.read_report(raw, now, provider="graph")
+    except Exception as error:
+        log_failure("report_skipped", route=route, error=type(error).__name__)
+        return ()

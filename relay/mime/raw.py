@@ -29,6 +29,11 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
     line: bytes
 
     @property
+    def spelling(self) -> str:
+        """The name as written."""
+        return self.line.partition(b":")[0].strip().decode("ascii", "replace")
+
+    @property
     def value(self) -> bytes:
         """The unfolded value."""
         return self.line.partition(b":")[2].replace(b"\r\n", b"").strip()

@@ -1,11 +1,17 @@
 """Read the headers, text, HTML and files of a mail from its RFC 5322 bytes."""
 
-from collections.abc import Iterator, Sequence
-from email import message_from_bytes
-from email.message import MIMEPart
-from email.policy import default as mail_policy
+from collections.abc import Sequence
 
 import msgspec
+
+from relay.mime import charsets, encoded_words, parts
+from relay.mime.parts import Part
+from relay.mime.raw import Field
+
+_ADDRESSES = frozenset((
+    "from", "sender", "reply-to", "to", "cc", "bcc", "resent-from", "resent-sender", "resent-to", "resent-cc", "resent-bcc",
+))  # fmt: skip
+_SPECIAL = frozenset('()<>[]:;@\\,."')
 
 
 class File(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,53 +34,68 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read(mime: bytes) -> Reading:
-    """Read a mail. Never raises: malformed mails are read as far as possible."""
-    parsed = message_from_bytes(mime, policy=mail_policy)
-    text, html = parsed.get_body(("plain",)), parsed.get_body(("html",))
+    """Read a mail. Never raises: malformed mails are read as far as possible.
+
+    Takes up to a second for the largest ones, so call it in a thread.
+    """
+    root = parts.parse(mime).root
+    leaves = _leaves(root)
+    text, html = _body(leaves, "text/plain"), _body(leaves, "text/html")
     return Reading(
-        headers=[(_shown(name), _shown(str(value))) for name, value in parsed.items()],
+        headers=[(field.spelling, field_shown(field)) for field in root.fields],
         text=None if text is None else _text(text),
         html=None if html is None else _text(html),
-        files=[_file(part) for part in _leaves(parsed) if part is not text and part is not html],
+        files=[_file(part) for part in leaves if part is not text and part is not html],
     )
 
 
-def _leaves(part: MIMEPart) -> Iterator[MIMEPart]:
-    """Yield the parts that have content, including attached messages."""
-    if part.get_content_maintype() != "multipart":
-        yield part
-        return
-    for inner in part.iter_parts():
-        yield from _leaves(inner)
+def field_shown(field: Field) -> str:
+    """Return a field's value for people: on one line, with its encoded words decoded."""
+    written = _phrase if field.name in _ADDRESSES else str
+    return encoded_words.decode(parts.field_text(field), written).encode("utf-8", "replace").decode()
 
 
-def _text(part: MIMEPart) -> str:
-    """Decode a part's text. Bytes that are invalid in its charset become U+FFFD."""
-    content = _content(part)
-    try:
-        return content.decode(part.get_content_charset("utf-8"), "replace")
-    except LookupError:
-        return content.decode("latin-1")
+def _phrase(text: str) -> str:
+    """Put a display name in quotes if it needs them, so that a comma in it does not look like the end of an address."""
+    if not _SPECIAL & set(text):
+        return text
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-def _content(part: MIMEPart) -> bytes:
-    if part.is_multipart():  # message/rfc822: the content is a message
-        return b"".join(inner.as_bytes() for inner in part.iter_parts())
-    content = part.get_payload(decode=True)
-    return content if isinstance(content, bytes) else b""
+def _leaves(root: Part) -> list[Part]:
+    """Return the parts that have content; an attached message is one."""
+    leaves, waiting = [], [root]
+    while waiting:
+        part = waiting.pop()
+        if part.type.startswith("multipart/") and part.parts:
+            waiting += reversed(part.parts)
+        else:
+            leaves.append(part)
+    return leaves
 
 
-def _shown(text: str) -> str:
-    """Replace what JSON cannot carry: non-ASCII bytes of a header become `?`."""
-    return text.encode("utf-8", "replace").decode()
+def _body(leaves: Sequence[Part], kind: str) -> Part | None:
+    """Return the first part of a type that is not an attachment. What cannot be split into parts is shown as text."""
+    shown = (part for part in leaves if part.disposition.value != "attachment")
+    return next((part for part in shown if _kind(part) == kind), None)
 
 
-def _file(part: MIMEPart) -> File:
-    name, content_id = part.get_filename(), part.get("Content-ID")
+def _kind(part: Part) -> str:
+    return "text/plain" if part.type.startswith("multipart/") else part.type
+
+
+def _text(part: Part) -> str:
+    return charsets.decode(part.content, part.content_type.parameters.get("charset", ""))
+
+
+def _file(part: Part) -> File:
+    disposition = part.disposition
+    name = disposition.parameters.get("filename") or part.content_type.parameters.get("name")
+    content_id = part.text("content-id")
     return File(
-        name=None if name is None else _shown(name),
-        type=part.get_content_type(),
-        disposition=part.get_content_disposition(),
-        content_id=None if content_id is None else _shown(str(content_id)),
-        content=_content(part),
+        name=None if name is None else encoded_words.decode(name).encode("utf-8", "replace").decode(),
+        type=part.type,
+        disposition=disposition.value or None,
+        content_id=content_id or None,
+        content=part.content,
     )

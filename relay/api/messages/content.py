@@ -1,5 +1,6 @@
 """Show a message's content: as a mail, as source, its attachments, its HTML. For its client and operators."""
 
+import asyncio
 from urllib.parse import quote
 
 from relay.api import mail_html
@@ -20,7 +21,7 @@ _SAFE_TYPE = "application/octet-stream"
 async def show(call: Call) -> Response:
     """Handle GET /v1/messages/{id}/content."""
     name = call.values["id"]
-    reading = reader.read(await _mime(call, call.client))
+    reading = await asyncio.to_thread(reader.read, await _mime(call, call.client))
     view = ContentView(
         id=name,
         headers=[HeaderView(name=field, value=value) for field, value in reading.headers],
@@ -44,7 +45,7 @@ async def attachment(call: Call) -> Response:
 
     Browsers must save the file and never show it: only its sender vouches for its type.
     """
-    files = reader.read(await _mime(call, call.client)).files
+    files = (await asyncio.to_thread(reader.read, await _mime(call, call.client))).files
     number = whole_number(call.values["number"])
     if number is None or number >= len(files):
         raise Refusal(404, "not_found", f"The message has {len(files)} attachments, counted from 0.")
@@ -56,7 +57,8 @@ async def attachment(call: Call) -> Response:
 
 async def html(call: Call) -> Response:
     """Handle GET /v1/messages/{id}/html, for holders of its signed URL."""
-    return mail_html.page(reader.read(await _mime(call, await mail_html.holder(call))))
+    mime = await _mime(call, await mail_html.holder(call))
+    return mail_html.page(await asyncio.to_thread(reader.read, mime))
 
 
 def _file(file: reader.File) -> FileView:

@@ -1,70 +1,78 @@
 """Find the file names in a finished message, for the policy.
 
-Mail programs differ in how they read an oddly written name, so this reads each name in every known way.
+Mail programs differ in how they read an oddly written name, so this reads each name in every known way. A part whose place or
+type they read differently is refused.
 """
 
+import re
 from collections.abc import Iterator
-from email import message_from_bytes, policy
-from email.header import decode_header, make_header
-from email.headerregistry import ParameterizedMIMEHeader
-from email.message import Message
-from email.utils import collapse_rfc2231_value
 
-from relay.api.problems import Problems
-from relay.api.reading.raw_header import READING_ERRORS
+from relay.api.problems import Problems, member
+from relay.mime import encoded_words, parameters, parts
+from relay.mime.parts import Mail, Overflow, Part, field_text
 
-MAX_PARTS = 1_000
-MAX_FIELD, MAX_FIELDS = 4_000, 262_144
-"""Characters of one field with a file name, and of all: the standard library is slow with long malformed fields."""
+MAX_FIELD, MAX_FIELDS = parameters.MAX_VALUE, 262_144
+"""Characters of one Content-Type or Content-Disposition, and of all."""
 _FIELDS = ("content-disposition", "content-type")
-_NAMES = frozenset(("filename", "name"))
+_UUENCODED = re.compile(rb"(?m)^begin [0-7]{3,4} ([^\r\n]{1,255})")
+"""A file in a text, which Outlook and other programs show as an attachment (POSIX uuencode)."""
+_EXCEEDED = {
+    Overflow.DEPTH: ("too_deep", f"The parts of the message are nested too deeply (limit {parts.MAX_DEPTH})."),
+    Overflow.PARTS: ("too_many", f"Too many parts (limit {parts.MAX_PARTS})."),
+    Overflow.FIELDS: ("too_large", f"The headers of the parts are too large (limit {parts.MAX_HEADER_LINES} lines)."),
+}
 
 
 def read_file_names(raw: bytes, problems: Problems) -> tuple[str, ...]:
-    """Return every file name of every part; note names that cannot be read or are ambiguous, and oversized fields."""
+    """Return every file name of every part; note parts and names that are ambiguous or cannot be read, and too many of them."""
+    mail = parts.parse(raw)
+    if _exceeds(mail, problems):
+        return ()
     names: dict[str, None] = {}
-    for number, part in enumerate(_parts(raw, problems), 1):
-        for field in _FIELDS:
-            if number > 1 and len(part.get_all(field, [])) > 1:  # those of the message were noted with its header
-                text = f"Part {number} has several {field.title()} fields, which mail programs read differently."
-                problems.add("duplicate_header", "body", text)
-            try:
-                names |= dict.fromkeys(_names(part, field))
-            except READING_ERRORS:
-                text = f"Part {number} has a {field.title()} field that cannot be read."
-                problems.add("invalid_file_name", "body", text)
+    for part in mail.root.walk():
+        _note_problems(part, problems)
+        found = dict.fromkeys(_names(part))
+        if not all(map(encoded_words.is_readable, found)):
+            problems.add("invalid_file_name", "body", f"Part {part.number} has a file name in an unknown charset.")
+        names |= found
     return tuple(names)
 
 
-def _parts(raw: bytes, problems: Problems) -> "list[Message[str, str]]":
-    """List every part of a message and of messages within it; note too many or too large ones and return none."""
-    try:
-        parts = list(message_from_bytes(raw, policy=policy.compat32).walk())
-    except RecursionError:
-        problems.add("too_deep", "body", "The parts of the message are nested too deeply.")
-        return []
-    if len(parts) > MAX_PARTS:
-        problems.add("too_many", "body", f"Too many parts: {len(parts)} (limit {MAX_PARTS}).")
-        return []
-    sizes = [len(str(value)) for part in parts for field in _FIELDS for value in part.get_all(field, [])]
+def _exceeds(mail: Mail, problems: Problems) -> bool:
+    """Note whether a message has too many or too large parts to be read whole."""
+    for overflow in sorted(mail.exceeded):
+        code, text = _EXCEEDED[overflow]
+        problems.add(code, "body", text)
+    sizes = [len(field.line) for part in mail.root.walk() for field in part.fields if field.name in _FIELDS]
     if sum(sizes) > MAX_FIELDS or max(sizes, default=0) > MAX_FIELD:
-        text = f"Content-Type and Content-Disposition are too long (limit {MAX_FIELD} characters, {MAX_FIELDS} in all parts)."
+        text = (
+            f"Content-Type and Content-Disposition are too long (limit {MAX_FIELD} bytes, {MAX_FIELDS} in all parts)."
+        )
         problems.add("too_large", "body", text)
-        return []
-    return parts
+        return True
+    return bool(mail.exceeded)
 
 
-def _names(part: "Message[str, str]", field: str) -> Iterator[str]:
-    value = part.get(field)
-    if value is None:
-        return
-    # As written, with RFC 2231 pieces joined, and each of several.
-    for name, text in part.get_params([], header=field):
-        if name.lower() in _NAMES:
-            whole = collapse_rfc2231_value(text)
-            yield whole
-            yield str(make_header(decode_header(whole)))
-    # As a strict reader sees it, without comments and without text after a blank.
-    strict = policy.default.header_factory(field, str(value).replace("\r", "").replace("\n", ""))
-    if isinstance(strict, ParameterizedMIMEHeader):
-        yield from (text for name, text in strict.params.items() if name.lower() in _NAMES)
+def _note_problems(part: Part, problems: Problems) -> None:
+    for problem in part.problems:
+        is_in_header = part.number == 1 and problem.field
+        problems.add(
+            "ambiguous_part",
+            member("headers", problem.field) if is_in_header else "body",
+            f"{'The message' if part.number == 1 else f'Part {part.number}'} {problem.text}.",
+        )
+    for name in _FIELDS:
+        if (
+            part.number > 1 and sum(field.name == name for field in part.fields) > 1
+        ):  # the message's own: see its header
+            text = f"Part {part.number} has several {name.title()} fields, which mail programs read differently."
+            problems.add("duplicate_header", "body", text)
+
+
+def _names(part: Part) -> Iterator[str]:
+    for field in part.fields:
+        if field.name in _FIELDS:
+            yield from sorted(parameters.file_names(field_text(field)))
+    if part.type.startswith("text/"):
+        for found in _UUENCODED.finditer(part.content):
+            yield found[1].decode("utf-8", "replace").strip()

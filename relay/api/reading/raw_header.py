@@ -118,7 +118,7 @@ def _check_lines(head: bytes, problems: Problems, limits: Limits) -> None:
 def _check_names(fields: Sequence[Field], problems: Problems, *, names_recipients: bool) -> None:
     seen: set[str] = set()
     for field in fields:
-        target = member("headers", _spelling(field))
+        target = member("headers", field.spelling)
         if field.name in REFUSED:
             problems.add("forbidden_header", target, f"This header cannot be set: {REFUSED[field.name]}.")
         if field.name in ("resent-to", "resent-cc", "resent-bcc") and names_recipients:
@@ -210,7 +210,7 @@ def _written(fields: Sequence[Field], people: Mapping[str, Sequence[Address]], p
 
 def _made(field: Field, problems: Problems, write: Callable[[str], bytes]) -> list[Field]:
     """Rewrite a field and keep the spelling of its name; note a problem and return nothing if it cannot be written."""
-    spelling = _spelling(field)
+    spelling = field.spelling
     if field.name in _JOINED and write(spelling).strip() == f"{spelling}:".encode():
         return []
     if _STRUCTURED.fullmatch(field.name):
@@ -226,10 +226,6 @@ def _made(field: Field, problems: Problems, write: Callable[[str], bytes]) -> li
         text = "This field has an address that cannot be encoded."
     problems.add("invalid_text", member("headers", spelling), text)
     return []
-
-
-def _spelling(field: Field) -> str:
-    return field.line.partition(b":")[0].strip().decode("ascii", "replace")
 
 
 def _decoded(field: Field) -> str:

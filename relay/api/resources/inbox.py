@@ -1,5 +1,6 @@
 """Serve the mail that the capture route caught, also to tests of other projects."""
 
+import asyncio
 from collections.abc import Callable
 from datetime import timedelta
 from urllib.parse import quote
@@ -79,7 +80,8 @@ async def html(call: Call) -> Response:
     mail = await call.services.inbox.get(call.values["name"])
     if not _may_see(client, mail):
         raise NotFound("another client's mail")
-    return mail_html.page(reader.read(await call.services.inbox.mime(mail.name)))
+    mime = await call.services.inbox.mime(mail.name)
+    return mail_html.page(await asyncio.to_thread(reader.read, mime))
 
 
 async def delete(call: Call) -> Response:
@@ -127,7 +129,7 @@ async def _mail(call: Call) -> CapturedMail:
 
 
 async def _whole(call: Call, mail: CapturedMail) -> InboxMailView:
-    reading = reader.read(await call.services.inbox.mime(mail.name))
+    reading = await asyncio.to_thread(reader.read, await call.services.inbox.mime(mail.name))
     return InboxMailView(
         **msgspec.structs.asdict(_summary(mail)),
         headers=[HeaderView(name=name, value=value) for name, value in reading.headers],

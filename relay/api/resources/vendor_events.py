@@ -76,7 +76,8 @@ async def from_mailbox(call: Call) -> Response:
     if not call.request.body:
         raise Refusal(400, "empty_body", "Send the whole report as it was received, including its headers.")
     client = "" if call.client.role is Role.OPERATOR else call.client.name
-    found = dsn.read_report(call.request.body, call.services.clock(), provider=REPORT, client=client)
+    now = call.services.clock()
+    found = await asyncio.to_thread(dsn.read_report, call.request.body, now, provider=REPORT, client=client)
     await call.services.events.enqueue(found)
     return json_response(EventsAcceptedView(accepted=len(found)), 202)
 

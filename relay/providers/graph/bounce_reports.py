@@ -5,11 +5,13 @@ link to continue. Graph expires old links (410). The query then restarts, and re
 their keys. Needs the permission Mail.Read for the mailbox.
 """
 
+import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from relay.core.outcomes import Deferred, RouteFault
+from relay.platform.log import log_event
 from relay.providers.bearer import ExchangeResult
 from relay.providers.contract import BounceReports
 from relay.providers.graph.mailbox import Mailbox, message_path
@@ -18,6 +20,10 @@ from relay.providers.http_exchange import HttpResponse, LostResponse
 _BEGIN = "/mailFolders/inbox/messages/delta?$select=id,from,subject"
 _REPORTERS = re.compile(r"^(mailer-daemon|postmaster|microsoftexchange[0-9a-f]+|mail-daemon|bounces?)@", re.IGNORECASE)
 """Senders of reports: RFC 5321 section 4.5.5 (postmaster), Postfix and Gmail, Exchange Online."""
+
+
+_OF_MAILBOX = frozenset((401, 403, 408, 429, 503, 509))
+"""Statuses that do not depend on the message: access, throttling, maintenance."""
 
 
 async def read(mailbox: Mailbox, cursor: str) -> BounceReports | RouteFault | Deferred:
@@ -29,16 +35,27 @@ async def read(mailbox: Mailbox, cursor: str) -> BounceReports | RouteFault | De
     if page is None:
         return _failure(mailbox, result)
     found: list[bytes] = []
-    for item in page.get("value", ()):
-        if _is_by_reporter(item):
-            mime = await mailbox.request("GET", f"{message_path(str(item['id']))}/$value")
-            if isinstance(mime, HttpResponse) and mime.status == 200:
-                found.append(mime.body)
-            elif not (isinstance(mime, HttpResponse) and mime.status == 404):
-                # A deleted message (404) is skipped. Any other failure must be retried.
-                return _failure(mailbox, mime)
+    failed: list[HttpResponse] = []
+    for item in filter(_is_by_reporter, _items(page)):
+        mime = await mailbox.request("GET", f"{message_path(str(item['id']))}/$value")
+        if isinstance(mime, HttpResponse) and mime.status == 200:
+            found.append(mime.body)
+        elif isinstance(mime, HttpResponse) and (400 <= mime.status < 600) and mime.status not in _OF_MAILBOX:
+            failed.append(mime)
+        else:
+            return _failure(mailbox, mime)
+    if failed and not found and any(mime.status >= 500 for mime in failed):
+        return _failure(mailbox, failed[-1])
+    # If the mailbox answers for other messages, the message is at fault, and must not keep all later reports from being read.
+    for mime in failed:
+        log_event("report_skipped", level=logging.WARNING, status=mime.status)
     following, last = page.get("@odata.nextLink"), page.get("@odata.deltaLink")
     return BounceReports(found=tuple(found), cursor=str(following or last or ""), is_more=bool(following))
+
+
+def _items(page: Mapping[str, Any]) -> Sequence[Any]:
+    items = page.get("value")
+    return items if isinstance(items, list) else ()
 
 
 def _page(result: ExchangeResult) -> Mapping[str, Any] | None:
@@ -51,7 +68,8 @@ def _is_by_reporter(item: Any) -> bool:
     if not isinstance(item, dict) or "@removed" in item or not item.get("id"):
         return False
     sender = item.get("from")
-    address = sender.get("emailAddress", {}).get("address") if isinstance(sender, dict) else None
+    named = sender.get("emailAddress") if isinstance(sender, dict) else None
+    address = named.get("address") if isinstance(named, dict) else None
     # A report may have no sender, so such a message must be read.
     return not address or _REPORTERS.match(str(address)) is not None
 

@@ -1,0 +1,99 @@
+"""Splitting mail into parts: bounded by depth, parts and lines, and by work, for any bytes."""
+
+import pytest
+
+from relay.mime import addresses, parameters, parts, reader
+from relay.mime.parts import Overflow, Part
+from tests.work import counted
+
+HEAD = b"From: a@example.com\r\n"
+
+
+def nested(depth: int, content: bytes = b"x") -> bytes:
+    opening = (b"Content-Type: multipart/mixed; boundary=b%d\r\n\r\n--b%d\r\n" % (n, n) for n in range(depth))
+    return HEAD + b"".join(opening) + b"\r\n" + content
+
+
+def depth_of(part: Part) -> int:
+    depth, level = 0, [part]
+    while level:
+        depth, level = depth + 1, [inner for each in level for inner in each.parts]
+    return depth
+
+
+@pytest.mark.parametrize("count", [parts.MAX_DEPTH + 1, 3_000])
+def test_parts_below_the_maximum_depth_stay_content(count: int) -> None:
+    mail = parts.parse(nested(count))
+    assert mail.exceeded == {Overflow.DEPTH}
+    assert depth_of(mail.root) == parts.MAX_DEPTH + 1
+    assert reader.read(nested(count)).text is not None
+
+
+def test_parts_up_to_the_maximum_depth_are_split() -> None:
+    mail = parts.parse(nested(parts.MAX_DEPTH))
+    assert not mail.exceeded
+    assert [part.content for part in mail.root.walk() if not part.parts] == [b"x"]
+
+
+def test_parts_beyond_the_maximum_number_are_not_read() -> None:
+    mail = parts.parse(HEAD + b"Content-Type: multipart/mixed; boundary=b\r\n\r\n" + b"--b\r\n\r\nx\r\n" * 5_000)
+    assert mail.exceeded == {Overflow.PARTS}
+    assert len(list(mail.root.walk())) == parts.MAX_PARTS
+
+
+def test_header_beyond_the_maximum_lines_is_not_read() -> None:
+    mail = parts.parse(b"A: b\r\n" * (parts.MAX_HEADER_LINES + 5) + b"\r\nHello")
+    assert mail.exceeded == {Overflow.FIELDS}
+    assert len(mail.root.fields) == parts.MAX_HEADER_LINES
+    assert mail.root.content == b"Hello"
+
+
+def test_too_long_field_is_cut() -> None:
+    mail = parts.parse(b"A: " + b"b" * 100_000 + b"\r\nC: d\r\n\r\nHello")
+    assert mail.exceeded == {Overflow.FIELDS}
+    assert [len(field.line) for field in mail.root.fields] == [parts.MAX_FIELD_BYTES, 6]
+
+
+HOSTILE = {
+    "quotes in an address": lambda n: HEAD + b"Resent-From: " + b'"' * n + b"\r\n\r\nx",
+    "brackets in an address": lambda n: HEAD + b"To: " + b"(<" * (n // 2) + b"\r\n\r\nx",
+    "nested multiparts": lambda n: nested(n // 55),
+    "nested messages": lambda n: HEAD + b"Content-Type: message/rfc822\r\n\r\n" * (n // 32),
+    "parts": lambda n: HEAD + b"Content-Type: multipart/mixed; boundary=b\r\n\r\n" + b"--b\r\n\r\n" * (n // 7),
+    "lines like a boundary": lambda n: nested(60, b"--b0x\r\n" * (n // 7)),
+    "boundaries within lines": lambda n: nested(60, b"x--b0\r\n" * (n // 7)),
+    "dashes": lambda n: HEAD + b"Content-Type: multipart/mixed; boundary=-\r\n\r\n" + b"-" * n,
+    "fields": lambda n: b"A:b\r\n" * (n // 5) + b"\r\nx",
+    "folded lines": lambda n: HEAD + b"A: b\r\n" + b" c\r\n" * (n // 4) + b"\r\nx",
+    "parameters": lambda n: HEAD + b"Content-Type: a/b" + b";c=d" * (n // 4) + b"\r\n\r\nx",
+    "quotes in parameters": lambda n: HEAD + b"Content-Type: a/b;" + b'"' * n + b"\r\n\r\nx",
+    "pieces of a parameter": lambda n: HEAD + b"Content-Type: a/b" + b";c*1=d" * (n // 6) + b"\r\n\r\nx",
+    "comments in parameters": lambda n: HEAD + b"Content-Type: " + b"(" * (n // 2) + b")" * (n // 2) + b"\r\n\r\nx",
+    "encoded words": lambda n: HEAD + b"Subject: " + b"=?a?q?b?= " * (n // 10) + b"\r\n\r\nx",
+    "half encoded words": lambda n: HEAD + b"Subject: " + b"=?a?q?" * (n // 6) + b"\r\n\r\nx",
+    "escapes of ISO-2022-JP": lambda n: HEAD + b"Content-Type: text/plain; charset=iso-2022-jp\r\n\r\n" + b"\x1b$B" * (n // 3),
+    "base64 noise": lambda n: HEAD + b"Content-Transfer-Encoding: base64\r\n\r\n" + b"*" * n,
+    "uuencoded lines": lambda n: HEAD + b"Content-Transfer-Encoding: uuencode\r\n\r\n" + b"#\n" * (n // 2),
+}  # fmt: skip
+
+
+def read_everything(raw: bytes) -> None:
+    reader.read(raw)
+    for part in parts.parse(raw).root.walk():
+        for field in part.fields:
+            text = parts.field_text(field)
+            addresses.read_mailboxes(text)
+            parameters.file_names(text)
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_work_grows_no_faster_than_the_mail(name: str) -> None:
+    """Twice the mail is at most little more than twice the work; the library that was used before took its square."""
+    work = []
+    for size in (8_000, 16_000):
+        raw = HOSTILE[name](size)
+        with counted() as count:
+            read_everything(raw)
+        work.append(count.instructions)
+    assert work[1] < 2.3 * work[0] + 20_000
+    assert work[1] < 500 * 16_000
