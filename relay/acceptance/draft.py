@@ -1,12 +1,12 @@
 """A valid request before the policy check, and the limits of requests."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 import msgspec
 
-from relay.core.model import DeliveryGuarantee, Message
+from relay.core.model import Address, DeliveryGuarantee, Message
 
 MAX_HTTP_BODY = 104_857_600
 """Largest request body, in bytes, that the Functions host accepts."""
@@ -18,7 +18,7 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
     `message` has the content of its attachments in memory, except those given by id: they have `blob` (that id) and, unless
     the caller renamed them, an empty `name`. Domains of addresses are lower-case A-labels. `send_at` is in the future
     (aware UTC) or None. With `template`, text and html are still missing. `file_names` are those of the files within a raw
-    message.
+    message, `other_senders` its senders beside From, by the target of their field.
     """
 
     message: Message
@@ -33,6 +33,7 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
     template: str | None = None
     variables: Mapping[str, Any] = {}
     file_names: tuple[str, ...] = ()
+    other_senders: Mapping[str, Sequence[Address]] = {}
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):

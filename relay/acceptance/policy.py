@@ -5,7 +5,7 @@ A refusal names every broken rule at once: what the policy forbids (403), what n
 
 import ipaddress
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 
@@ -124,12 +124,9 @@ def _forbidden(draft: Draft, lane: str, size: int, policy: Policy) -> list[Probl
     def forbid(code: str, target: str, text: str) -> None:
         found.append(Problem(code=code, target=target, message=text))
 
-    if not _admits(policy.senders, message.sender):
-        forbid("sender_not_allowed", "from", "This client may not send for this From address (policy: senders).")
-    # An empty return path is harmless: it receives no bounces.
-    if message.return_path and not _admits(policy.senders, Address(email=message.return_path)):
-        text = "This client may not use this return path (policy: senders)."
-        forbid("sender_not_allowed", "return_path", text)
+    for target, text, sender in _senders(draft):
+        if not _admits(policy.senders, sender):
+            forbid("sender_not_allowed", target, f"This client may not {text} (policy: senders).")
     if policy.redirect_to is None:
         for field, addresses in (("to", message.to), ("cc", message.cc), ("bcc", message.bcc)):
             for number, address in enumerate(addresses):
@@ -155,6 +152,17 @@ def _is_refused(name: str, policy: Policy) -> bool:
     # Windows ignores dots and spaces at the end of a name.
     name = name.rstrip(". ").lower()
     return any(fnmatchcase(name, pattern.lower()) for pattern in policy.refused_attachments)
+
+
+def _senders(draft: Draft) -> Iterator[tuple[str, str, Address]]:
+    """Yield every address that a message claims to come from, with its target and what a client may not do with it."""
+    message = draft.message
+    yield "from", "send for this From address", message.sender
+    # An empty return path is harmless: it receives no bounces.
+    if message.return_path:
+        yield "return_path", "use this return path", Address(email=message.return_path)
+    for target, senders in draft.other_senders.items():
+        yield from ((target, "send for this address", each) for each in senders)
 
 
 def _admits(patterns: Sequence[str], address: Address) -> bool:

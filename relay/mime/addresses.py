@@ -44,7 +44,7 @@ class _Token(msgspec.Struct, frozen=True, kw_only=True):
     raw: str
 
 
-def read_mailboxes(text: str, *, limit: int | None = None, decodes: bool = True) -> list[Mailbox]:
+def mailboxes(text: str, *, limit: int | None = None, decodes: bool = True) -> list[Mailbox]:
     """Read the mailboxes of a field, those in groups too. `decodes`: decode the encoded words of names."""
     return [_mailbox(piece, decodes=decodes) for piece in islice(_pieces(_tokens(text)), limit)]
 
@@ -134,7 +134,7 @@ def _pieces(tokens: Sequence[_Token]) -> Iterator[list[_Token]]:
 
 def _has_content(piece: Sequence[_Token]) -> bool:
     """Whether a piece has more than blanks and comments, such as those after a group."""
-    return any(token.kind != "comment" and token.text.strip() for token in piece)
+    return any(token.kind != "comment" and token.raw.strip() for token in piece)
 
 
 def _mailbox(piece: Sequence[_Token], *, decodes: bool) -> Mailbox:
@@ -153,7 +153,7 @@ def _mailbox(piece: Sequence[_Token], *, decodes: bool) -> Mailbox:
 def _name(words: Sequence[str], *, decodes: bool) -> str:
     """Join the words of a name. A comment's brackets and escapes are as written."""
     text = "".join(words)
-    return " ".join((encoded_words.decode(text) if decodes else text).split())
+    return " ".join(encoded_words.decode(text).split()) if decodes else text.strip()
 
 
 def _email(text: str) -> str:

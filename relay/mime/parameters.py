@@ -18,7 +18,11 @@ _VALUE = re.compile(rf"\s*({_ATOM}(?:\s*/\s*{_ATOM})?)\s*")
 _PLAIN = re.compile(r'\s*[!#$%&\'*+.0-9A-Z^_`a-z{|}~-]+\s*=\s*(?:"(?:[^"\\]|\\.)*+"|[^\s"][^"]*+)?\s*', re.DOTALL)
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*+)"?', re.DOTALL)
 _SECTION = re.compile(r"([^*]+)(?:\*(\d{1,4}))?(\*)?")
-_BOUNDARY = re.compile(r"[0-9A-Za-z'()+_,./:=? -]*[0-9A-Za-z'()+_,./:=?-]")
+_BOUNDARY = re.compile(
+    r"""\s*boundary\s*=\s*(?:"[0-9A-Za-z'()+_,./:=? -]{0,69}[0-9A-Za-z'()+_,./:=?-]"|[0-9A-Za-z'+_,./:=?-]{1,70})\s*""",
+    re.IGNORECASE,
+)
+"""RFC 2046 section 5.1.1, also without the quotes that it needs for some characters."""
 _NAMES = ("filename", "name")
 
 
@@ -115,13 +119,13 @@ def _decoded(pieces: list[tuple[str, bool]]) -> str:
 
 def _is_exact(pieces: list[str], raw: tuple[tuple[str, str], ...]) -> bool:
     """Whether every program finds the same value and boundary: no comment near them, quotes that close, one boundary."""
-    boundaries = [(name, value) for name, value in raw if name.partition("*")[0] == "boundary"]
+    boundaries = [piece for piece in pieces[1:] if piece.lstrip()[:8].lower() == "boundary"]
     return (
         _VALUE.fullmatch(pieces[0]) is not None
         and all(_PLAIN.fullmatch(piece) for piece in pieces[1:] if piece.strip())
-        and len(boundaries) <= 1
         and _are_sections_whole([name for name, _ in raw])
-        and all(name == "boundary" and _BOUNDARY.fullmatch(value) and len(value) <= 70 for name, value in boundaries)
+        and len(boundaries) <= 1
+        and all(map(_BOUNDARY.fullmatch, boundaries))
     )
 
 

@@ -14,18 +14,19 @@ from relay.acceptance.draft import Limits
 from relay.api.problems import Problems
 from relay.api.text_checks import control_problem, ordinal
 from relay.core.model import Address
+from relay.mime.addresses import CARRIERS, local_part, mailboxes, split_list
 
 EMPTY_SENDER = "<>"
 """The empty envelope sender (RFC 5321 section 4.5.5): no bounces are sent for the message."""
-_ANGLED = re.compile(r"([^<>]*)<([^<>]*)>\s*", re.DOTALL)
-_QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"', re.DOTALL)
-_ESCAPED = re.compile(r"\\(.)", re.DOTALL)
-_SPECIAL = re.compile(r'\\.|[",;<>]', re.DOTALL)
+_NARROW = {wide: wide - 0xFEE0 for wide in map(ord, "＠．－＿＋０１２３４５６７８９")} | {
+    wide: wide - 0xFEE0 for first in "Ａａ" for wide in range(ord(first), ord(first) + 26)
+}
+"""Full-width characters, which Japanese input methods write, as ASCII. No mailbox is known to have them."""
 _PARENTHESES = re.compile(r" \(.*\)", re.DOTALL)
 _ATOM = r"[a-z0-9!#$%&'*+/=?^_`{|}~-]+"
 _LABEL = r"(?!..--)[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _PLAIN = re.compile(
-    rf"(?=.{{3,254}}\Z){_ATOM}(?:\.{_ATOM})*@(?:{_LABEL}\.)+(?!(?:arpa|invalid|local|localhost|onion|test)\Z)[a-z]{{2,63}}"
+    rf"(?=.{{3,254}}\Z)(?![^@]*=\?){_ATOM}(?:\.{_ATOM})*@(?:{_LABEL}\.)+(?!(?:arpa|invalid|local|localhost|onion|test)\Z)[a-z]{{2,63}}"
 )
 """Addresses that the library accepts unchanged; a test checks this. They need no library, whose import would delay the first
 message by 25 ms."""
@@ -139,67 +140,18 @@ def _read_object(value: dict[str, Any], target: str, problems: Problems, limits:
     return None if reason or name_problem else Address(email=email, name=name.strip())
 
 
-def split_list(text: str, limit: int) -> list[str]:
-    """Split at commas and semicolons outside of quotes and angle brackets, and drop empty pieces."""
-    if "," not in text and ";" not in text:
-        return [text] if text.strip() else []
-    parts: list[str] = []
-    begin, is_quoted, is_angled = 0, False, False
-    for found in _SPECIAL.finditer(text):
-        character = found[0]
-        if character == '"':
-            is_quoted = not is_quoted
-        elif is_quoted:
-            continue
-        elif character in "<>":
-            is_angled = character == "<"
-        elif character in ",;" and not is_angled:
-            parts.append(text[begin : found.start()])
-            begin = found.end()
-            if len(parts) > 2 * limit:
-                break
-    parts.append(text[begin:])
-    return [part for part in parts if part.strip()][:limit]
-
-
 @lru_cache(maxsize=4096)
 def _mailbox(text: str, name_limit: int) -> Address | Unreadable:
-    if "<" not in text and ">" not in text:
-        email, reason = _checked(text.strip())
-        if reason and text.count("@") > 1 and ("," in text or ";" in text):
-            reason = "Several addresses where exactly one is allowed."
-        return Unreadable("invalid_address", reason) if reason else Address(email=email)
-    name, angled = _name_and_angled(text)
-    if angled is None:
+    found = mailboxes(text, limit=2, decodes=False)
+    if len(found) > 1:
+        return Unreadable("invalid_address", "Several addresses where exactly one is allowed.")
+    if not found or found[0].is_odd:
         return Unreadable("invalid_address", 'Not a valid mailbox. Use the form "Ada Lovelace" <ada@example.com>.')
-    email, reason = _checked(angled.strip())
+    email, reason = _checked(found[0].email)
     if reason:
         return Unreadable("invalid_address", reason)
-    code, reason = _name_problem(name, name_limit)
-    return Unreadable(code, reason) if reason else Address(email=email, name=name.strip())
-
-
-def _name_and_angled(text: str) -> tuple[str, str | None]:
-    """Return the display name and the text in angle brackets; None if quotes or brackets do not match."""
-    found = _ANGLED.fullmatch(text)
-    if found is not None:
-        name = _unquoted(found[1].strip())
-        return (name, found[2]) if name is not None else ("", None)
-    # A quoted name may contain angle brackets.
-    text = text.strip()
-    quoted = _QUOTED.match(text)
-    found = _ANGLED.fullmatch(text, quoted.end()) if quoted else None
-    if quoted is None or found is None or found[1].strip():
-        return "", None
-    return _ESCAPED.sub(r"\1", quoted[1]), found[2]
-
-
-def _unquoted(name: str) -> str | None:
-    """Remove the quotes of a display name; None if they do not enclose all of it."""
-    if '"' not in name:
-        return name
-    quoted = _QUOTED.fullmatch(name)
-    return _ESCAPED.sub(r"\1", quoted[1]) if quoted else None
+    code, reason = _name_problem(found[0].name, name_limit)
+    return Unreadable(code, reason) if reason else Address(email=email, name=found[0].name)
 
 
 def _name_problem(name: str, limit: int) -> tuple[str, str]:
@@ -220,13 +172,20 @@ def _checked(text: str) -> tuple[str, str]:
     if _PLAIN.fullmatch(text):
         return text, ""
     validate_email, invalid = _library()
+    local, at, domain = text.translate(_NARROW).rpartition("@")
+    if "=?" in local:
+        return "", "An encoded word is allowed in a display name only (RFC 2047 section 5)."
+    if domain.lower() in CARRIERS:
+        local = local_part(local)
     try:
         # Addresses under .test are for tests. This makes no DNS query.
-        found = validate_email(text, check_deliverability=False, test_environment=True)
+        found = validate_email(
+            f"{local}{at}{domain}", check_deliverability=False, test_environment=True, allow_quoted_local=True
+        )
     except invalid as error:
         # The text in parentheses may repeat part of the address.
         return "", _PARENTHESES.sub("", str(error))
-    return f"{found.local_part}@{found.ascii_domain}", ""
+    return f"{local_part(found.local_part)}@{found.ascii_domain}", ""
 
 
 @lru_cache(maxsize=1)

@@ -5,28 +5,30 @@ Unambiguous fields stay unchanged, so that signatures stay valid.
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
-from email import policy
-from email.errors import MessageError
-from email.headerregistry import AddressHeader
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
 from relay.acceptance.draft import Limits
 from relay.api.problems import Problems, member
-from relay.api.reading.addresses import Unreadable, mailbox, split_list
+from relay.api.reading.addresses import Unreadable, mailbox
+from relay.api.reading.raw_fields import can_fold, write_fields
 from relay.api.text_checks import ordinal
 from relay.core.model import Address
-from relay.mime.fields import MAX_LINE_HARD, address_field, clean, is_field_name, text_field
+from relay.mime.addresses import mailboxes
+from relay.mime.fields import MAX_LINE_HARD, clean, is_field_name
 from relay.mime.raw import Field, fields_of
+from relay.mime.reader import field_shown
 
-READING_ERRORS = (MessageError, ValueError, LookupError, AttributeError, TypeError, RecursionError)
-"""What the standard library raises for headers that it cannot parse."""
 MAX_HOPS = 100
 """More Received headers than this indicate a mail loop (RFC 5321 section 6.3)."""
 
-REMOVED = frozenset(("bcc", "resent-bcc", "return-path", "delivered-to", "authentication-results", "received-spf"))
-"""Hidden recipients, and fields that only the receiving server may write (RFC 5321 section 4.4, RFC 8601 section 5)."""
+REMOVED = frozenset((
+    "bcc", "resent-bcc", "x-bcc", "x-sender", "x-receiver", "x-envelope-to", "x-rcpt-to", "return-path", "delivered-to",
+    "authentication-results", "received-spf",
+))  # fmt: skip
+"""Hidden recipients, also in the fields of pickup folders and of some servers, and fields that only the receiving server may
+write (RFC 5321 section 4.4, RFC 8601 section 5)."""
 REMOVED_PREFIXES = ("x-relay-", "x-ms-exchange-", "x-sg-")
 """Fields that Relay and the providers write and trust."""
 REFUSED: Mapping[str, str] = {
@@ -38,18 +40,11 @@ ONCE = frozenset((
     "content-type", "content-transfer-encoding", "content-disposition", "content-id",
 ))  # fmt: skip
 """Fields that may occur once; mail programs differ in which of two they use (RFC 5322 section 3.6, RFC 2045 section 3)."""
-PEOPLE = frozenset(("from", "sender", "reply-to", "to", "cc", "bcc"))
-_JOINED = ("to", "cc")
-_DECODED = 4_000
-"""Decode at most this many bytes of a subject for Relay's own records."""
-_STRUCTURED = re.compile(
-    r"(content-.*|mime-version|message-id|in-reply-to|references|date|received|dkim-.*|arc-.*|resent-.*)"
-)
+PEOPLE = frozenset(("from", "reply-to", "to", "cc", "bcc", "sender", "resent-from", "resent-sender"))
+OTHER_SENDERS = ("sender", "resent-from", "resent-sender")
+"""Fields that name a sender beside From (RFC 5322 section 3.6.2, 3.6.6)."""
 _BAD = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
-_PLAIN = re.compile(
-    r'(?:(?:"[^"\\<>@]*"|[^"<>()@,;:\\]*)\s*<[^\s<>"(),;:@]+@[A-Za-z0-9.-]+>|[^\s<>"(),;:@]+@[A-Za-z0-9.-]+)'
-)
-"""One mailbox in a form that every program reads the same way."""
+_ODD = "Its quotes or brackets do not match, or text follows the address."
 
 
 class CheckedHeader(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,9 +54,15 @@ class CheckedHeader(msgspec.Struct, frozen=True, kw_only=True):
     people: Mapping[str, tuple[Address, ...]]
 
     @property
+    def other_senders(self) -> Mapping[str, tuple[Address, ...]]:
+        """The senders beside From, by the target of their field."""
+        named = {member("headers", name.title()): self.people[name] for name in OTHER_SENDERS}
+        return {target: people for target, people in named.items() if people}
+
+    @property
     def subject(self) -> str:
         """The decoded subject on one line; empty if there is none."""
-        return next((_decoded(field) for field in self.fields if field.name == "subject"), "")
+        return next((clean(field_shown(field)) for field in self.fields if field.name == "subject"), "")
 
     def joined(self) -> bytes:
         """Join the fields to bytes."""
@@ -74,18 +75,29 @@ def read_head(head: bytes, problems: Problems, limits: Limits, *, names_recipien
     With `names_recipients`, To, Cc and Bcc are the envelope, so each address in them must be valid.
     """
     _check_lines(head, problems, limits)
-    fields = fields_of(head)
+    fields = _without_copies(fields_of(head))
     _check_names(fields, problems, names_recipients=names_recipients)
     people: dict[str, tuple[Address, ...]] = {}
     for name in sorted(PEOPLE):
-        is_strict = name in ("from", "sender", "reply-to") or names_recipients
+        is_strict = name in ("from", *OTHER_SENDERS) or (names_recipients and name != "reply-to")
         own = [field for field in fields if field.name == name]
         people[name] = tuple(
             address for field in own for address in _people(field, problems, limits, is_strict=is_strict)
         )
     _check_authors(fields, people, problems)
     kept = [field for field in fields if field.name not in REMOVED and not field.name.startswith(REMOVED_PREFIXES)]
-    return CheckedHeader(fields=tuple(_written(kept, people, problems)), people=people)
+    return CheckedHeader(fields=tuple(write_fields(kept, people, problems)), people=people)
+
+
+def _without_copies(fields: Sequence[Field]) -> list[Field]:
+    """Leave out equal copies of a field that may occur once, which some programs write twice (MIME-Version)."""
+    seen: set[tuple[str, bytes]] = set()
+    kept = []
+    for field in fields:
+        if field.name not in ONCE or (field.name, field.value) not in seen:
+            kept.append(field)
+        seen.add((field.name, field.value))
+    return kept
 
 
 def _check_lines(head: bytes, problems: Problems, limits: Limits) -> None:
@@ -94,8 +106,8 @@ def _check_lines(head: bytes, problems: Problems, limits: Limits) -> None:
         problems.add("too_large", "headers", text)
     for number, line in enumerate(head.splitlines(), 1):
         name = line.partition(b":")[0].decode("latin-1")
-        if len(line) > MAX_LINE_HARD:
-            text = f"Line {number} is too long: {len(line)} bytes (limit {MAX_LINE_HARD}, RFC 5322 section 2.1.1). Fold it."
+        if len(line) > MAX_LINE_HARD and not can_fold(line):
+            text = f"Line {number} is too long: {len(line)} bytes without a blank (limit {MAX_LINE_HARD}). Fold it."
             problems.add("too_long", "headers", text)
         if _BAD.search(line):
             problems.add(
@@ -136,100 +148,41 @@ def _check_names(fields: Sequence[Field], problems: Problems, *, names_recipient
 
 
 def _check_authors(fields: Sequence[Field], people: Mapping[str, Sequence[Address]], problems: Problems) -> None:
-    """Require exactly one author, which the policy checks, and no other sender."""
-    is_broken = any(problem.target in ("headers.From", "headers.Sender") for problem in problems.found)
+    """Require exactly one author and at most one sender. The policy checks both."""
+    is_broken = any(problem.target == "headers.From" for problem in problems.found)
     has_from = any(field.name == "from" for field in fields)
     if has_from and not is_broken and len(people["from"]) != 1:
         text = f"From must have exactly one address, not {len(people['from'])}."
         problems.add("invalid_address", "headers.From", text)
-    authors = {address.email.casefold() for address in people["from"]}
-    if any(address.email.casefold() not in authors for address in people["sender"]):
-        text = "Sender differs from From, and the policy does not check it. Leave it out, or use the address in From."
-        problems.add("forbidden_header", "headers.Sender", text)
+    if len(people["sender"]) > 1:
+        problems.add("invalid_address", "headers.Sender", f"Sender must have one address, not {len(people['sender'])}.")
 
 
 def _people(field: Field, problems: Problems, limits: Limits, *, is_strict: bool) -> list[Address]:
     """Read the addresses of a field. An invalid one is a problem if `is_strict`, and left out otherwise."""
-    target = f"headers.{field.name.title()}"
+    target = member("headers", field.name.title())
     try:
-        texts = split_list(field.value.decode(), limits.max_recipients + 1)
-        if len(texts) > limits.max_recipients:
-            text = f"Too many addresses (limit {limits.max_recipients}). Send several messages."
-            problems.add("too_many_recipients", target, text)
-            return []
-        # Parse each one separately: the standard library takes seconds for a long malformed list.
-        if any(len(text) > limits.max_address for text in texts):
-            problems.add(
-                "too_long",
-                target,
-                f"An address with its display name is too long (limit {limits.max_address} characters).",
-            )
-            return []
-        found = [each for text in texts for each in _addresses(policy.default.header_factory(field.name, text))]
-    except READING_ERRORS:
-        problems.add("invalid_address", target, "Not a list of addresses in UTF-8.")
+        text = field.value.decode()
+    except UnicodeDecodeError:
+        if field.name != "reply-to":
+            problems.add("invalid_address", target, "Not a list of addresses in UTF-8.")
+        return []
+    found = mailboxes(text, limit=limits.max_recipients + 1)
+    if len(found) > limits.max_recipients:
+        text = f"Too many addresses (limit {limits.max_recipients}). Send several messages."
+        problems.add("too_many_recipients", target, text)
+        return []
+    if any(len(each.name) + len(each.email) > limits.max_address for each in found):
+        text = f"An address with its display name is too long (limit {limits.max_address} characters)."
+        problems.add("too_long", target, text)
         return []
     people: list[Address] = []
-    for number, (email, name) in enumerate(found, 1):
-        read = mailbox(email, limits)
+    for number, each in enumerate(found, 1):
+        reason = _ODD if each.is_odd else ""
+        read = Unreadable("invalid_address", reason) if reason else mailbox(each.email, limits)
         if isinstance(read, Unreadable) and is_strict:
-            problems.add(
-                read.code, target, f"The {ordinal(number)} address of {field.name.title()} is not valid. {read.reason}"
-            )
+            text = f"The {ordinal(number)} address of {field.name.title()} is not valid. {read.reason}"
+            problems.add(read.code, target, text)
         elif not isinstance(read, Unreadable):
-            people.append(Address(email=read.email, name=clean(name)[: limits.max_display_name]))
+            people.append(Address(email=read.email, name=clean(each.name)[: limits.max_display_name]))
     return people
-
-
-def _addresses(header: object) -> list[tuple[str, str]]:
-    """Return the address and display name of each mailbox in a header."""
-    people = header.addresses if isinstance(header, AddressHeader) else ()
-    return [(str(each.addr_spec), str(each.display_name)) for each in people]
-
-
-def _written(fields: Sequence[Field], people: Mapping[str, Sequence[Address]], problems: Problems) -> list[Field]:
-    """Write the fields to send: several To or Cc merged, From in an unambiguous form, and everything in ASCII."""
-    written: list[Field] = []
-    joined: set[str] = set()
-    for field in fields:
-        is_several = field.name in _JOINED and sum(other.name == field.name for other in fields) > 1
-        # Many commas with nothing between them make some parsers fail.
-        is_odd = field.name in _JOINED and field.value.count(b",") > 2 * len(people[field.name]) + 8
-        is_odd |= field.name in ("from", "sender") and not _PLAIN.fullmatch(field.value.decode("latin-1"))
-        if is_several and field.name in joined:
-            continue
-        joined.add(field.name)
-        if field.name in PEOPLE and (is_several or is_odd or not field.line.isascii()):
-            written += _made(field, problems, lambda name: address_field(name, people[name.lower()]))
-        elif not field.line.isascii():
-            written += _made(field, problems, lambda name, field=field: text_field(name, field.value.decode()))  # type: ignore[misc]
-        else:
-            written.append(field)
-    return written
-
-
-def _made(field: Field, problems: Problems, write: Callable[[str], bytes]) -> list[Field]:
-    """Rewrite a field and keep the spelling of its name; note a problem and return nothing if it cannot be written."""
-    spelling = field.spelling
-    if field.name in _JOINED and write(spelling).strip() == f"{spelling}:".encode():
-        return []
-    if _STRUCTURED.fullmatch(field.name):
-        problems.add(
-            "invalid_text", member("headers", spelling), "This field must be ASCII. Encode other characters (RFC 2231)."
-        )
-        return []
-    try:
-        return [Field(name=field.name, line=write(spelling))]
-    except UnicodeDecodeError:
-        text = "This field is not UTF-8. Send UTF-8, or encode it (RFC 2047)."
-    except ValueError:
-        text = "This field has an address that cannot be encoded."
-    problems.add("invalid_text", member("headers", spelling), text)
-    return []
-
-
-def _decoded(field: Field) -> str:
-    try:
-        return clean(str(policy.default.header_factory("subject", field.value[:_DECODED].decode("ascii", "replace"))))
-    except READING_ERRORS:
-        return ""

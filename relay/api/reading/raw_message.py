@@ -56,6 +56,7 @@ def parse_raw(request: Request, *, now: datetime, limits: Limits) -> Draft:
     raw = b"".join((head.joined(), b"\r\n", body))
     message = _message(head, raw, envelope, problems, limits)
     draft = _with_options(message, request.query, now, problems, limits)
+    draft = msgspec.structs.replace(draft, other_senders=head.other_senders)
     problems.raise_any()
     return draft
 

@@ -125,7 +125,6 @@ STRUCTURE = (
         name="a body without an empty line",
         raw=b"From: shop@example.com\r\nno field\r\nHi",
         text="no field\r\nHi",
-        refused="invalid_header_name",
     ),
     Sample(
         name="an mbox line first",

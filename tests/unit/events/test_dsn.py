@@ -1,5 +1,6 @@
 """Bounce and feedback reports of Exchange Online, Postfix, Gmail and a feedback loop; and messages that are no report."""
 
+import base64
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.events.dsn import read_report
+from relay.events.dsn import MAX_BLOCKS, read_report
 from relay.events.provider_events import ProviderEvent
 
 SAMPLES = Path(__file__).parents[2] / "samples" / "bounces"
@@ -108,3 +109,72 @@ def test_arbitrary_input_never_raises(noise: bytes, place: int) -> None:
     for found in read_report(damaged, NOW, provider="graph"):
         assert found.kind in ("bounced", "deferred", "delivered", "processed", "complained")
         assert found.message.startswith("msg_")
+
+
+def report(
+    status: str, *, kind: str = "message/delivery-status", encoding: str = "", head: str = ""
+) -> list[ProviderEvent]:
+    """Read a report with this status part about one of Relay's messages."""
+    body = f"Reporting-MTA: dns; mx.example.org\n\n{status}"
+    content = base64.encodebytes(body.encode()).decode() if encoding == "base64" else body
+    raw = (
+        f"Date: Sun, 1 Mar 2026 12:00:00 +0000\n{head}In-Reply-To: <{NAME}@example.com>\n"
+        f"Content-Type: multipart/report; report-type=delivery-status; boundary=b\n\n--b\nContent-Type: {kind}\n"
+        f"Content-Transfer-Encoding: {encoding or '8bit'}\n\n{content}\n--b--\n"
+    )
+    return list(read_report(raw.encode(), NOW, provider="graph"))
+
+
+FAILED = "Final-Recipient: rfc822; ada@example.org\nAction: failed\nStatus: 5.1.1\n"
+BOUNCED = [("bounced", "ada@example.org", "5.1.1", "address")]
+
+
+@pytest.mark.parametrize(
+    "status",
+    [
+        FAILED,
+        FAILED.replace("failed", "failed (permanent)"),
+        FAILED.replace("failed", "FAILED"),
+        FAILED.replace("5.1.1", "5.1.1 (bad destination mailbox address)"),
+        FAILED.replace("rfc822; ada@example.org", "rfc822; <ada@example.org>"),
+        FAILED.replace("rfc822; ", "RFC822;"),
+        FAILED.replace("Final-Recipient: ", "Final-Recipient:\n "),
+        f"{FAILED}Diagnostic-Code: smtp; =?utf-8?B?w7z?= =?utf-\n",
+        f"\n{FAILED}",
+        f"Final-Recipient: rfc822; x@example.org\n\n{FAILED}",
+    ],
+)
+@pytest.mark.parametrize("encoding", ["", "base64"])
+def test_status_is_understood_as_servers_write_it(status: str, encoding: str) -> None:
+    assert brief(report(status, encoding=encoding)) == BOUNCED
+
+
+def test_international_status_is_understood() -> None:
+    """RFC 6533: an address may be UTF-8, or ASCII with escapes."""
+    for address in ("jörg@example.org", r"j\x{F6}rg@example.org"):
+        status = FAILED.replace("rfc822; ada@example.org", f"utf-8; {address}")
+        [found] = report(status, kind="message/global-delivery-status", encoding="base64")
+        assert (found.kind, found.recipient) == ("bounced", "jörg@example.org")
+
+
+def test_recipient_has_the_spelling_of_other_events() -> None:
+    [found] = report(FAILED.replace("ada@example.org", "aaa..bb@docomo.ne.jp"))
+    assert found.recipient == '"aaa..bb"@docomo.ne.jp'
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        "Content-Type: multipart/mixed; boundary=b; x*=a; x*1=b\n",
+        "Date: Fri, 31 Dec 9999 23:59:59 -2359\n",
+        'X-Odd: =?utf-8?q?a\nContent-Type: text/plain; charset="a\0b"\n',
+    ],
+)
+def test_odd_header_of_a_report_does_not_raise(head: str) -> None:
+    raw = f"{head}In-Reply-To: <{NAME}@example.com>\n\n--b\nContent-Type: message/delivery-status\n\n{FAILED}\n--b--\n"
+    for found in read_report(raw.encode(), NOW, provider="graph"):
+        assert found.recipient == "ada@example.org"
+
+
+def test_blocks_beyond_the_maximum_are_not_read() -> None:
+    assert len(report(f"{FAILED}\n" * (MAX_BLOCKS + 10))) == MAX_BLOCKS - 1  # the first block is the message's

@@ -2,12 +2,16 @@
 
 from collections import deque
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from relay.core.errors import Unavailable
 from relay.core.outcomes import RouteFault
 from relay.core.settings import BounceMailbox
+from relay.events import dsn
+from relay.events import mailboxes as mailboxes_module
 from relay.events.mailboxes import MAX_PAGES, TABLE, Mailboxes
 from relay.events.provider_events import QUEUE, decode
 from relay.platform.storage.ports import Query
@@ -86,6 +90,26 @@ async def test_crash_before_the_cursor_is_stored_reads_again_with_the_same_keys(
     assert queued(place) == 4
     keys = {each.key for body in place.memory.queues.bodies(QUEUE) for each in decode(body).events}
     assert len(keys) == 2
+
+
+async def test_report_that_cannot_be_read_is_skipped_and_the_cursor_moves_on(
+    place: Place, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A stranger can write to a bounce mailbox, and must not be able to stop it."""
+
+    def read_report(raw: bytes, *rest: Any, **options: Any) -> Any:
+        if raw == b"odd":
+            raise TypeError("a bug")
+        return dsn.read_report(raw, *rest, **options)
+
+    monkeypatch.setattr(mailboxes_module, "dsn", SimpleNamespace(read_report=read_report))
+    reader = Reader(BounceReports(found=(b"odd", POSTFIX), cursor="c-1", is_more=False))
+    timer = mailboxes(place, one=reader)
+    assert await timer.read() == 2
+    assert queued(place) == 2
+    assert 'report_skipped {"route":"one","error":"TypeError"}' in caplog.text
+    await timer.read()
+    assert [cursor for _, cursor in reader.calls] == ["", "c-1"]
 
 
 async def test_failing_mailbox_does_not_stop_the_others(place: Place, caplog: pytest.LogCaptureFixture) -> None:

@@ -1,5 +1,7 @@
 """Splitting mail into parts: bounded by depth, parts and lines, and by work, for any bytes."""
 
+from collections.abc import Callable, Mapping
+
 import pytest
 
 from relay.mime import addresses, parameters, parts, reader
@@ -54,7 +56,7 @@ def test_too_long_field_is_cut() -> None:
     assert [len(field.line) for field in mail.root.fields] == [parts.MAX_FIELD_BYTES, 6]
 
 
-HOSTILE = {
+HOSTILE: Mapping[str, Callable[[int], bytes]] = {
     "quotes in an address": lambda n: HEAD + b"Resent-From: " + b'"' * n + b"\r\n\r\nx",
     "brackets in an address": lambda n: HEAD + b"To: " + b"(<" * (n // 2) + b"\r\n\r\nx",
     "nested multiparts": lambda n: nested(n // 55),
@@ -82,7 +84,7 @@ def read_everything(raw: bytes) -> None:
     for part in parts.parse(raw).root.walk():
         for field in part.fields:
             text = parts.field_text(field)
-            addresses.read_mailboxes(text)
+            addresses.mailboxes(text)
             parameters.file_names(text)
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from relay.mime import reader
-from relay.mime.addresses import read_mailboxes, spelling
+from relay.mime.addresses import mailboxes, spelling
 from relay.mime.parts import field_text, parse
 from tests.samples.mail.all import SAMPLES
 from tests.samples.mail.sample import Sample
@@ -30,7 +30,7 @@ def test_sample_is_read_as_people_should_see_it(sample: Sample) -> None:
 )
 def test_mailboxes_of_sample_are_read(sample: Sample) -> None:
     fields = [field for field in parse(sample.raw).root.fields if field.name in ("from", "to")]
-    found = [mailbox for field in fields for mailbox in read_mailboxes(field_text(field)) if "@" in mailbox.email]
+    found = [mailbox for field in fields for mailbox in mailboxes(field_text(field)) if "@" in mailbox.email]
     written = [(mailbox.name, spelling(mailbox.email)) for mailbox in found]
     assert [name for name, _ in written] == [name for name, _ in sample.people or ()]
     plain = [(own, right) for (_, own), (_, right) in zip(written, sample.people or (), strict=True) if own.isascii()]

@@ -8,6 +8,8 @@ import pytest
 from relay.core.outcomes import Deferred, RouteFault
 from relay.events.dsn import read_report
 from relay.providers.contract import BounceReports
+from relay.providers.graph.mailbox import Mailbox
+from relay.providers.http_exchange import HttpResponse
 from standins.bounces import FLAVORS, Bounce
 from tests.send_requests import NOW
 from tests.unit.providers.graph.graph_route import SENDER, Place, mail, place
@@ -79,3 +81,32 @@ async def test_unreadable_mailbox_is_a_route_fault(here: Place) -> None:
     assert isinstance(await read(here, mailbox="nobody@example.com"), RouteFault)
     here.standin.permissions.clear()
     assert isinstance(await read(here), RouteFault | Deferred)
+
+
+async def test_message_that_the_mailbox_cannot_return_is_skipped(
+    here: Place, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One message must not keep all later reports from being read; if none can be read, the mailbox is at fault."""
+    for number in range(2):
+        here.standin.deliver(SENDER, f"From: MAILER-DAEMON@x.example\r\nSubject: {number}\r\n\r\n".encode())
+    answer = Mailbox.request
+    broken: list[str] = []
+
+    async def request(self: Mailbox, method: str, path: str, *rest: Any) -> Any:
+        if path.endswith("/$value") and len(broken) < 1:
+            broken.append(path)
+        return HttpResponse(status=500, headers={}) if path in broken else await answer(self, method, path, *rest)
+
+    monkeypatch.setattr(Mailbox, "request", request)
+    found, cursor = await whole_round(here)
+    assert len(found) == 1
+    assert 'report_skipped {"status":500}' in caplog.text
+    assert await whole_round(here, cursor) == ([], cursor)
+
+
+async def test_page_without_a_list_of_messages_is_empty(here: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def request(*_: Any) -> HttpResponse:
+        return HttpResponse(status=200, headers={}, body=b'{"value": null, "@odata.deltaLink": "d"}')
+
+    monkeypatch.setattr(Mailbox, "request", request)
+    assert await read(here) == BounceReports(found=(), cursor="d", is_more=False)
