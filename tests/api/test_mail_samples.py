@@ -4,7 +4,7 @@ import pytest
 
 from relay.acceptance.draft import Draft, Limits
 from relay.api.http import Request
-from relay.api.reading.raw_message import parse_raw
+from relay.api.reading.raw.message import parse_raw
 from relay.core.errors import Refusal
 from relay.mime import reader
 from tests.api.harness import NOON

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from relay.acceptance.draft import Limits
 from relay.api.http import Request
-from relay.api.reading.raw_message import parse_raw
+from relay.api.reading.raw.message import parse_raw
 from relay.clients.registry import Policy
 from relay.core.errors import Refusal
 from relay.mime import raw

@@ -60,7 +60,7 @@ async def send(call: Call) -> Response:
 
 async def _draft(call: Call, limits: Limits) -> Draft:
     if call.request.content_type == RAW:
-        from relay.api.reading.raw_message import parse_raw
+        from relay.api.reading.raw.message import parse_raw
 
         # Megabytes of MIME take longer to read than others may be kept waiting.
         return await asyncio.to_thread(parse_raw, call.request, now=call.services.clock(), limits=limits)
@@ -74,7 +74,7 @@ async def _draft(call: Call, limits: Limits) -> Draft:
 
 def _fingerprint(call: Call) -> str:
     if call.request.content_type == RAW:
-        from relay.api.reading import raw_message
+        from relay.api.reading.raw import message as raw_message
 
         return raw_message.fingerprint(call.request)
     return idempotency.fingerprint(call.request.path, call.request.content_type, call.request.body)

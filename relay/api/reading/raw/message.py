@@ -15,8 +15,8 @@ from relay.api.http import Request
 from relay.api.problems import WHOLE, Problems, member
 from relay.api.reading import fields
 from relay.api.reading.addresses import EMPTY_SENDER, read_mailbox, read_mailboxes
-from relay.api.reading.raw_files import read_file_names
-from relay.api.reading.raw_header import CheckedHeader, read_head
+from relay.api.reading.raw.files import read_file_names
+from relay.api.reading.raw.header import CheckedHeader, read_head
 from relay.clients import idempotency
 from relay.core.errors import Refusal
 from relay.core.model import Address, DeliveryGuarantee, Message

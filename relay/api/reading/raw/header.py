@@ -12,7 +12,7 @@ import msgspec
 from relay.acceptance.draft import Limits
 from relay.api.problems import Problems, member
 from relay.api.reading.addresses import Unreadable, mailbox
-from relay.api.reading.raw_fields import can_fold, write_fields
+from relay.api.reading.raw.fields import can_fold, write_fields
 from relay.api.text_checks import ordinal
 from relay.core.model import Address
 from relay.mime.addresses import mailboxes

@@ -1,0 +1,1 @@
+"""Read finished RFC 5322 messages: their envelope, header and file names."""
