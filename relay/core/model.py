@@ -25,7 +25,7 @@ class State(StrEnum):
     DEFERRED = "deferred"
     """A transient failure; will be tried again at a stated time."""
     HELD = "held"
-    """The route is at fault; waits without using attempts or expiry."""
+    """The route is held; waits without using attempts (its expiry: `part_states.expires_at_while_held`)."""
     SENT = "sent"
     """The provider took responsibility. Says nothing about arrival."""
     FAILED = "failed"
@@ -123,7 +123,7 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     `route` pins a route by name. `traceparent` is the caller's W3C trace context.
     `suppressed` numbers the recipients that are not sent to, with the reason of each. `features` are what the content asks
     of a route (`relay.providers.contract.FEATURES`), so that routing need not read a content that lies in a blob.
-    `group` is what the caller may stop it by (`relay.delivery.send_groups`).
+    `group` is what the caller may stop it by (`relay.delivery.send_groups`). `has_own_expiry`: the request asked for it.
     """
 
     client: str
@@ -138,6 +138,7 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     suppressed: Mapping[int, str] = {}
     features: tuple[str, ...] = ()
     group: str | None = None
+    has_own_expiry: bool = False
 
     @property
     def is_bare(self) -> bool:
@@ -180,7 +181,8 @@ class Part(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     Most messages have one part with everybody (`recipients` None). A part splits when routing sends its recipients
     different ways, or when a provider answers differently for some of them. `attempt` counts attempts begun.
     A part with a `due_at` has a row in `pending`, also while it is `sending`: that is how an interrupted retry is found.
-    `held_scope` is what is held (`relay.routes.holds.scope_of`): the route, or the route for one sender.
+    `held_scope` is what is held (`relay.routes.holds.scope_of`): the route, or the route for one sender. `held_expires_at`:
+    when a held part expires; None while its expiry stops.
     `expires_at` replaces the submission's after a redrive; `is_pinned` keeps a redriven part on the route asked for.
     `may_resend`: an operator put it back knowing that it may have been sent. `slot_at` is the slot that a paced route gave.
     `check_at`: when the provider of a sent part is asked whether it really sent it (`relay.operations.sent_checks`);
@@ -197,6 +199,7 @@ class Part(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     held_since: datetime | None = None
     held_seconds: float = 0.0
     held_scope: str = ""
+    held_expires_at: datetime | None = None
     code: str = ""
     provider_id: str | None = None
     expires_at: datetime | None = None

@@ -103,6 +103,19 @@ CAUSES = {
 """Every cause an attempt or a dead letter can have, with its meaning."""
 
 
+PROVIDER_AWAY = frozenset(
+    {
+        "repeated_failure",
+        "rate_limited",
+        "provider_unavailable",
+        "unreachable",
+        "recipient_deferred",
+        "response_lost",
+    }
+)
+"""Causes of a hold that pass without an operator: the provider is away, nothing is configured wrongly."""
+
+
 def reply_text(text: str) -> str:
     """Cut a raw reply to `MAX_REPLY` and replace lone surrogates (JSON can contain them, storage cannot)."""
     return text[:MAX_REPLY].encode("utf-8", "replace").decode()

@@ -2,7 +2,7 @@
 
 queued ─► sending ─► sent | failed | expired | unknown
   │         ├─► deferred ─► sending …
-  │         └─► held ─────► sending …      (a route fault spends no attempt and no expiry)
+  │         └─► held ─────► sending …      (a route fault spends no attempt; see expires_at_while_held)
   └─► scheduled ─► sending …               (cancelled from scheduled, deferred, held)
 """
 
@@ -56,8 +56,18 @@ class RouteHold(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def expires_at(part: Part, submission: Submission) -> datetime:
-    """Return when a part expires. Time held does not count."""
+    """Return when a part expires. Time held because of the configuration does not count."""
     return (part.expires_at or submission.expires_at) + timedelta(seconds=part.held_seconds)
+
+
+def expires_at_while_held(part: Part, submission: Submission, code: str) -> datetime | None:
+    """Return when a part expires if it is held for this cause. None: its expiry stops.
+
+    Expiry stops while an operator must repair the configuration. It goes on while the provider is away, and always if the
+    caller asked for it: a login code must not arrive late.
+    """
+    is_asked_for = submission.has_own_expiry and not part.redriven
+    return expires_at(part, submission) if is_asked_for or code in outcomes.PROVIDER_AWAY else None
 
 
 def unique_due_time(at: datetime, microsecond: int) -> datetime:
@@ -93,23 +103,38 @@ def begin(part: Part, route: str, now: datetime, lease_seconds: float = LEASE_SE
 
 
 def resume(part: Part, now: datetime) -> Part:
-    """End a hold: the time held is added to the expiry."""
+    """End a hold: the time held is added to the expiry, if it stopped."""
     if part.held_since is None:
         return part
-    held = part.held_seconds + max(0.0, (now - part.held_since).total_seconds())
-    return _replace(part, held_since=None, held_seconds=held, held_scope="")
+    held = part.held_seconds
+    if part.held_expires_at is None:
+        held += max(0.0, (now - part.held_since).total_seconds())
+    return _replace(part, held_since=None, held_seconds=held, held_scope="", held_expires_at=None)
 
 
-def hold(part: Part, route: str, code: str, now: datetime, until: datetime, *, scope: str) -> Part:
-    """Hold a part until its route works again. If it was held already, the time held counts from the first hold."""
+def hold(
+    part: Part,
+    route: str,
+    code: str,
+    now: datetime,
+    until: datetime,
+    *,
+    scope: str,
+    expires_at: datetime | None = None,
+) -> Part:
+    """Hold a part until its route works again. If it was held already, the time held counts from the first hold.
+
+    `expires_at` is when it expires all the same (`expires_at_while_held`): then it is due at the latest.
+    """
     return _replace(
         part,
         route=route,
         state=State.HELD,
-        due_at=until,
+        due_at=until if expires_at is None else min(until, expires_at),
         lease_until=None,
         held_since=part.held_since or now,
         held_scope=scope,
+        held_expires_at=expires_at,
         code=code,
     )
 
@@ -151,7 +176,16 @@ def end(part: Part, state: State, code: str) -> Part:
     """
     if state in _NOT_SENT and is_uncertain(part):
         state, code = State.UNKNOWN, code or uncertain_attempts(part)[-1].code
-    return _replace(part, state=state, code=code, due_at=None, lease_until=None, held_since=None, held_scope="")
+    return _replace(
+        part,
+        state=state,
+        code=code,
+        due_at=None,
+        lease_until=None,
+        held_since=None,
+        held_scope="",
+        held_expires_at=None,
+    )
 
 
 def cancel(part: Part) -> Part | None:
@@ -266,7 +300,7 @@ def _settle_one(
         case Rejected():
             return end(recorded, State.FAILED, outcome.code)
         case RouteFault():
-            return _after_route_fault(recorded, result, outcome, held)
+            return _after_route_fault(recorded, submission, result, outcome, held)
         case Unknown() if submission.delivery is DeliveryGuarantee.AT_MOST_ONCE:
             if result.can_verify and not result.is_final_check:
                 later = result.now + timedelta(seconds=VERIFY_DELAY_SECONDS)
@@ -291,7 +325,9 @@ def _attempt(part: Part, result: AttemptResult, outcome: Outcome) -> Attempt:
     )
 
 
-def _after_route_fault(part: Part, result: AttemptResult, outcome: RouteFault, held: RouteHold | None) -> Part:
+def _after_route_fault(
+    part: Part, submission: Submission, result: AttemptResult, outcome: RouteFault, held: RouteHold | None
+) -> Part:
     unspent = _replace(part, attempt=part.attempt - 1)
     if held is not None and held.other_route is not None:
         return _replace(unspent, state=State.DEFERRED, due_at=result.now, lease_until=None, code=outcome.code)
@@ -299,7 +335,8 @@ def _after_route_fault(part: Part, result: AttemptResult, outcome: RouteFault, h
     # One due time for all parts that this batch holds now, and a different one from that of an earlier hold.
     until = unique_due_time(until, round(result.jitter * 999_999))
     scope = held.scope if held is not None else part.route
-    return hold(unspent, part.route, outcome.code, result.now, until, scope=scope)
+    expires = expires_at_while_held(part, submission, outcome.code)
+    return hold(unspent, part.route, outcome.code, result.now, until, scope=scope, expires_at=expires)
 
 
 def _after_deferral(part: Part, submission: Submission, result: AttemptResult, outcome: Deferred | Unknown) -> Part:

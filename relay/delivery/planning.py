@@ -54,7 +54,7 @@ def plan(part: Part, context: PlanningContext) -> tuple[Part, ...]:
     may_not_resend = submission.delivery is DeliveryGuarantee.AT_MOST_ONCE and not part.may_resend
     if may_not_resend and part_history.is_uncertain(part) and not context.can_verify(part.route):
         return (part_states.end(part, State.UNKNOWN, part.attempts[-1].code),)
-    part = part_states.resume(part, now)
+    part = part_states.resume(_held_as_now(part, context), now)
     if part_states.expires_at(part, submission) <= now:
         if not part_history.is_uncertain(part):
             return (part_states.end(part, State.EXPIRED, part.code or "expired"),)
@@ -63,6 +63,15 @@ def plan(part: Part, context: PlanningContext) -> tuple[Part, ...]:
     if context.legs is None:
         return (part_states.end(part, State.FAILED, "content_missing"),)
     return _on_legs(part, context, context.legs)
+
+
+def _held_as_now(part: Part, context: PlanningContext) -> Part:
+    """Stop the expiry of a held part if by now its route waits for an operator: no wrong configuration costs a message."""
+    closed = context.closed(part.route) if part.held_expires_at is not None else None
+    if closed is None or closed.scope != part.held_scope:
+        return part
+    expires_at = part_states.expires_at_while_held(part, context.submission, closed.code)
+    return msgspec.structs.replace(part, held_expires_at=expires_at)
 
 
 def _on_legs(part: Part, context: PlanningContext, legs: Sequence[Leg]) -> tuple[Part, ...]:
@@ -93,4 +102,8 @@ def _on_route(part: Part, context: PlanningContext, routes: Sequence[str]) -> Pa
         obstacles.append((route, closed))
     route, closed = min(obstacles, key=lambda obstacle: obstacle[1].until)
     until = part_states.unique_due_time(closed.until, context.now.microsecond)
-    return part_states.hold(part, route, closed.code, context.now, until, scope=closed.scope)
+    expires_at = part_states.expires_at_while_held(part, context.submission, closed.code)
+    if expires_at is not None and expires_at <= context.now:
+        # It may have been sent, and waits only until the provider can be asked.
+        expires_at = None
+    return part_states.hold(part, route, closed.code, context.now, until, scope=closed.scope, expires_at=expires_at)

@@ -8,8 +8,9 @@ import msgspec
 from relay.core import entries
 from relay.core.model import FINAL, Message, MessageStatus
 from relay.core.part_history import keeps_route
+from relay.core.part_states import expires_at, resume
 from relay.core.settings import Settings
-from relay.delivery.planning import CANARY_WAIT, HeldRoute, PlanningContext
+from relay.delivery.planning import CANARY_WAIT, FRESH, HeldRoute, PlanningContext
 from relay.journal.content import Content
 from relay.providers.registry import provider_module
 from relay.routes.holds import Hold, Holds, RouteState, scope_of
@@ -39,8 +40,9 @@ class PlanningInputs:
             scope: hold for scope, hold in (await self._holds.all()).items() if hold.state is not RouteState.ACTIVE
         }
         if troubled:
-            parts = [part for index in legs if statuses for part in statuses[index].parts if part.state not in FINAL]
-            ways = [leg.routes for found in legs.values() for leg in found or ()]
+            going = {index for index in legs if not _has_expired(entry, index, now, statuses)}
+            parts = [part for index in going if statuses for part in statuses[index].parts if part.state not in FINAL]
+            ways = [leg.routes for index in sorted(going) for leg in legs[index] or ()]
             ways += [(part.route,) for part in parts if keeps_route(part)]
             senders = {envelope.sender.email.lower() for envelope in envelopes.values() if envelope is not None}
             troubled = await self._less_canaries(troubled, entry.batch, ways, senders)
@@ -97,6 +99,15 @@ class PlanningInputs:
                 if all(hold.scope not in closed for hold in found):
                     break
         return closed
+
+
+def _has_expired(
+    entry: entries.BatchEntry, index: int, now: datetime, statuses: Sequence[MessageStatus] | None
+) -> bool:
+    """Whether a message is too old to be sent, so that it cannot be a canary."""
+    submission = entry.messages[index]
+    parts = statuses[index].parts if statuses is not None else (FRESH,)
+    return all(expires_at(resume(part, now), submission) <= now for part in parts)
 
 
 def _concerns(hold: Hold, route: str, senders: set[str]) -> bool:

@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import AsyncIterator, Iterable
 from datetime import UTC, datetime
+from typing import Any
 
 import msgspec
 
@@ -30,7 +31,7 @@ class Due(msgspec.Struct, frozen=True, kw_only=True):
     """Messages (indices) of one batch that must be looked at at `at`.
 
     `kind` is their state (`scheduled`, `deferred`, `held`; `sent` for those to be checked), `attempt` the attempt to come,
-    `scope` what is held.
+    `scope` what is held. `expires_at` is when the first of held messages expires, if their expiry does not stop.
     """
 
     batch: str
@@ -40,6 +41,7 @@ class Due(msgspec.Struct, frozen=True, kw_only=True):
     kind: str
     attempt: int
     scope: str = ""
+    expires_at: datetime | None = None
 
     @property
     def partition(self) -> str:
@@ -86,13 +88,20 @@ def rows_of(batch: str, lane: str, statuses: Iterable[tuple[int, MessageStatus]]
                 kind=str(kind),
                 attempt=part.attempt + 1,
                 scope=part.held_scope if kind is State.HELD else CHECKED if kind is State.SENT else "",
+                expires_at=part.held_expires_at,
             )
             known = rows.get(due.row)
-            if known is not None:
-                indices = tuple(sorted({*known.indices, index}))
-                due = msgspec.structs.replace(due, indices=indices, attempt=max(known.attempt, due.attempt))
-            rows[due.row] = due
+            rows[due.row] = due if known is None else _merged(known, due)
     return rows
+
+
+def _merged(known: Due, due: Due) -> Due:
+    return msgspec.structs.replace(
+        due,
+        indices=tuple(sorted({*known.indices, *due.indices})),
+        attempt=max(known.attempt, due.attempt),
+        expires_at=min((at for at in (known.expires_at, due.expires_at) if at is not None), default=None),
+    )
 
 
 class Pending:
@@ -149,18 +158,17 @@ def _stamp(at: datetime) -> str:
 
 
 def _entity(due: Due, requeued_at: datetime | None = None) -> Entity:
-    return Entity(
-        partition=due.partition,
-        row=due.row,
-        properties={
-            "lane": due.lane,
-            "indices": json.dumps(due.indices),
-            "kind": due.kind,
-            "attempt": due.attempt,
-            "scope": due.scope,
-            "requeued_at": requeued_at.isoformat() if requeued_at else "",
-        },
-    )
+    properties: dict[str, Any] = {
+        "lane": due.lane,
+        "indices": json.dumps(due.indices),
+        "kind": due.kind,
+        "attempt": due.attempt,
+        "scope": due.scope,
+        "requeued_at": requeued_at.isoformat() if requeued_at else "",
+    }
+    if due.expires_at is not None:
+        properties["expires_at"] = due.expires_at.isoformat()
+    return Entity(partition=due.partition, row=due.row, properties=properties)
 
 
 def _listed(entity: Entity) -> Listed:
@@ -177,7 +185,6 @@ def _listed(entity: Entity) -> Listed:
 
 def _whole(entity: Entity, batch: str, at: datetime) -> Listed:
     properties = entity.properties
-    requeued = str(properties.get("requeued_at", ""))
     due = Due(
         batch=batch,
         lane=str(properties["lane"]),
@@ -186,7 +193,12 @@ def _whole(entity: Entity, batch: str, at: datetime) -> Listed:
         kind=State(str(properties["kind"])),
         attempt=int(str(properties["attempt"])),
         scope=str(properties["scope"]),
+        expires_at=_time(properties.get("expires_at")),
     )
     if due.row != entity.row:
         raise ValueError("the row's key is that of another hold")
-    return Listed(due=due, requeued_at=datetime.fromisoformat(requeued) if requeued else None)
+    return Listed(due=due, requeued_at=_time(properties.get("requeued_at")))
+
+
+def _time(text: Any) -> datetime | None:
+    return datetime.fromisoformat(str(text)) if text else None

@@ -106,7 +106,8 @@ class Recovery:
             # Of a route in trial one batch is, the canary.
             if not _is_overdue(listed, now, holds, canaries):
                 return False
-            canaries.add(listed.due.scope)
+            if not _has_expired(listed, now):
+                canaries.add(listed.due.scope)
             return True
 
         progress = await process(
@@ -193,6 +194,10 @@ def _is_requeued(listed: Listed, now: datetime) -> bool:
     return listed.requeued_at is not None and listed.requeued_at + AGAIN > now
 
 
+def _has_expired(listed: Listed, now: datetime) -> bool:
+    return listed.due.expires_at is not None and listed.due.expires_at <= now
+
+
 def _is_overdue(listed: Listed, now: datetime, holds: Mapping[str, Hold], canaries: Set[str]) -> bool:
     due = listed.due
     if listed.damaged_row:
@@ -209,5 +214,7 @@ def _is_overdue(listed: Listed, now: datetime, holds: Mapping[str, Hold], canari
     hold = holds.get(due.scope)
     if hold is None or hold.state is RouteState.ACTIVE:
         return due.at <= now
+    if _has_expired(listed, now):
+        return True
     # One canary batch tries a route in trial; its other batches wait for the next run.
     return hold.state is RouteState.TRIAL and due.scope not in canaries

@@ -4,9 +4,9 @@
                            ▲  └─probe fails: next probe later    │
                            └──────────another route fault────────┘
 
-Messages of a held route use no attempts, and their expiry stops. In `trial` one canary batch may send (claimed by ETag); the
-others stay held. A fault of one From address (not verified, mailbox missing) holds only that sender, so that one client's
-mistake does not stop the mail of all.
+Messages of a held route use no attempts. Their expiry stops while the configuration is at fault, not while the provider is
+away. In `trial` one canary batch may send (claimed by ETag); the others stay held. A fault of one From address (not
+verified, mailbox missing) holds only that sender, so that one client's mistake does not stop the mail of all.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from urllib.parse import quote, unquote
 import msgspec
 
 from relay.core.errors import UnreadableEntry
-from relay.core.outcomes import reply_text
+from relay.core.outcomes import PROVIDER_AWAY, reply_text
 from relay.platform import resources
 from relay.platform.log import log_event
 from relay.platform.storage.ports import Entity, Query, Tables, every_row
@@ -174,10 +174,14 @@ class Holds:
         return await self._write(canary)
 
     async def postpone_probe(self, hold: Hold, code: str, reply: str) -> bool:
-        """Record a failed probe and schedule the next one. Returns False if the row has changed."""
+        """Record a failed probe and schedule the next one. Returns False if the row has changed.
+
+        A provider that is away does not hide the wrong configuration that the route is held for.
+        """
+        is_hidden = code in PROVIDER_AWAY and hold.code not in PROVIDER_AWAY
         later = msgspec.structs.replace(
             hold,
-            code=code or hold.code,
+            code=hold.code if is_hidden else code or hold.code,
             reply=reply_text(reply),
             probes=hold.probes + 1,
             next_probe_at=self._clock() + probe_delay(hold.probes + 1),

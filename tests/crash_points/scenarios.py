@@ -23,14 +23,15 @@ AWAY = Deferred(code="provider_unavailable", reply="503")
 BUSY = Deferred(code="rate_limited", reply="429", retry_after_seconds=86_400)
 
 
-def settings_of(routes: Mapping[str, Any], rules: list[Any] | None = None) -> Settings:
-    """Create settings with these routes and one lane."""
+def settings_of(routes: Mapping[str, Any], rules: list[Any] | None = None, **more: str) -> Settings:
+    """Create settings with these routes, one lane, and `more` settings by name."""
     return configuration.load(
         {
             "RELAY_ROUTES": msgspec.json.encode(routes).decode(),
             "RELAY_ROUTING": "" if rules is None else msgspec.json.encode(rules).decode(),
             "RELAY_LANES": msgspec.json.encode(RETRY_LANE).decode(),
             "SENDGRID_API_KEY": "SG.proof",
+            **more,
         }
     )
 
@@ -40,6 +41,7 @@ ASKABLE = settings_of({"main": {"provider": "sendgrid", "activity_feed": True}})
 TWO_ROUTES = settings_of(
     {"main": {"provider": "capture"}, "backup": {"provider": "capture"}}, [{"routes": ["main", "backup"]}]
 )
+SHORT_LIVED = settings_of({"main": {"provider": "capture"}}, RELAY_EXPIRES_IN_SECONDS="300")
 PACED = settings_of({"main": {"provider": "capture", "paces": [{"count": 2, "seconds": 40}]}})
 
 
@@ -101,12 +103,22 @@ async def vetting(stage: Stage) -> None:
     stage.main.script, stage.main.probe = first(), Sent()
 
 
-async def held_past_expiry(stage: Stage) -> None:
+async def held_past_expiry(stage: Stage, seconds: int | None = None) -> None:
     """The route is held for longer than the message may wait."""
     stage.main.script, stage.main.probe = always(VETTING), VETTING
-    await stage.caller.submit("one", expires_in_seconds=90)
-    await asyncio.sleep(400)
+    await stage.caller.submit("one", **({} if seconds is None else {"expires_in_seconds": seconds}))
+    await asyncio.sleep(600)
     stage.main.script, stage.main.probe = first(AWAY), Sent()
+
+
+async def away_past_expiry(stage: Stage) -> None:
+    """The provider is away for longer than the messages may wait; the circuit breaker holds its route."""
+    stage.main.script, stage.main.probe = always(AWAY), RouteFault(code="provider_unavailable", reply="503")
+    await stage.caller.submit_all(*MANY_AWAY)
+    await asyncio.sleep(6)
+    await stage.caller.submit("late")
+    await asyncio.sleep(400)
+    stage.main.script, stage.main.probe = first(), Sent()
 
 
 async def vetting_with_deceptive_probe(stage: Stage) -> None:
@@ -287,6 +299,7 @@ ADA = "ada@example.net"
 ONE, TWO = {"one": {SENT}}, {"one": {SENT}, "two": {SENT}}
 MAYBE_ONE, MAYBE_TWO = {"one": {UNKNOWN}}, {"one": {UNKNOWN}, "two": {UNKNOWN}}
 
+MANY_AWAY = [f"one of ten {n}" for n in range(10)]
 MANY = [f"one of many {n}" for n in range(34)]
 
 SCENARIOS = (
@@ -316,11 +329,27 @@ SCENARIOS = (
     ),
     Scenario(
         name="held past its expiry",
-        settings=ONE_ROUTE,
+        settings=SHORT_LIVED,
         accounts=one(),
         play=held_past_expiry,
         ends=ONE,
         may_end={"one": {UNKNOWN, State.EXPIRED}},
+    ),
+    Scenario(
+        name="held past the expiry that its caller asked for",
+        settings=ONE_ROUTE,
+        accounts=one(),
+        play=lambda stage: held_past_expiry(stage, 90),
+        ends={"one": {State.EXPIRED}},
+        may_end=MAYBE_ONE,
+    ),
+    Scenario(
+        name="provider away past the expiry",
+        settings=SHORT_LIVED,
+        accounts=one(),
+        play=away_past_expiry,
+        ends={label: {State.EXPIRED} for label in (*MANY_AWAY, "late")},
+        may_end={label: {SENT, UNKNOWN} for label in (*MANY_AWAY, "late")},
     ),
     Scenario(
         name="canary that fails",

@@ -35,7 +35,7 @@ _UNSENT = frozenset(RecipientStatus(state) for state in FINAL - {State.SENT})
 async def show(call: Call) -> Response:
     """Handle GET /v1/messages/{id}: always 200, with `Retry-After` while the message is in progress."""
     history = await call.services.status_reader.history(call.client, call.values["id"])
-    view = await history_view(history, call.services.content)
+    view = await history_view(history, call.services.content, call.services.clock())
     return json_response(view, headers={} if view.state in _FINAL else {"Retry-After": str(MOVING_RETRY_SECONDS)})
 
 
@@ -46,7 +46,7 @@ async def wait(call: Call) -> Response:
     """
     client, goal, until = await _signed(call)
     history = await call.services.status_reader.history(client, call.values["id"])
-    view = await history_view(history, call.services.content)
+    view = await history_view(history, call.services.content, call.services.clock())
     if _is_reached(goal, view):
         return json_response(view)
     _raise_missed(goal, view)

@@ -17,14 +17,14 @@ from relay.api.shapes.messages import (
     RecipientView,
     RecordState,
 )
-from relay.core import ids
+from relay.core import ids, part_states
 from relay.core.events import RecipientState, RecordedEvent, recipient_states
 from relay.core.model import WAITING, Address, Attempt, Message, MessageStatus, Part, Submission
 from relay.journal.content import Content
 from relay.journal.message_status import MessageHistory
 
 
-async def history_view(history: MessageHistory, content: Content) -> MessageView:
+async def history_view(history: MessageHistory, content: Content, now: datetime) -> MessageView:
     """Show a message. While it is still on the queue only its id, state and time are known."""
     created_at = ids.created_at(history.name.batch)
     if history.submission is not None and history.status is not None:
@@ -36,6 +36,7 @@ async def history_view(history: MessageHistory, content: Content) -> MessageView
             history.events,
             lane=history.lane,
             created_at=created_at,
+            now=now,
         )
     if history.unreadable is not None:
         return _unreadable_view(history, created_at)
@@ -66,6 +67,7 @@ def message_view(
     *,
     lane: str,
     created_at: datetime,
+    now: datetime,
 ) -> MessageView:
     """Show a message that has a record. `message` is None when its content is gone."""
     erased = status.erased
@@ -78,7 +80,7 @@ def message_view(
         lane=lane,
         client=submission.client,
         delivery=submission.delivery,
-        expires_at=submission.expires_at,
+        expires_at=_expires_at(submission, status, now),
         send_at=given(submission.send_at),
         next_attempt_at=next_attempt_at(status),
         size=submission.size,
@@ -100,6 +102,11 @@ def message_view(
 def next_attempt_at(status: MessageStatus) -> datetime | UnsetType:
     """Return when Relay tries a waiting message next."""
     return given(min((part.due_at for part in status.parts if part.state in WAITING and part.due_at), default=None))
+
+
+def _expires_at(submission: Submission, status: MessageStatus, now: datetime) -> datetime:
+    """Return when the last part expires; while its expiry stops, when it would if it went on now."""
+    return max(part_states.expires_at(part_states.resume(part, now), submission) for part in status.parts)
 
 
 def mailbox_view(address: Address) -> MailboxView:

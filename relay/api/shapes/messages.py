@@ -133,7 +133,10 @@ class MessageView(Struct, frozen=True, kw_only=True):
     delivery: (
         Annotated[DeliveryGuarantee, says("What Relay does when an attempt's outcome is unknown.")] | UnsetType
     ) = UNSET
-    expires_at: Annotated[Time, says("When Relay stops trying.")] | UnsetType = UNSET
+    expires_at: (
+        Annotated[Time, says("When Relay stops trying. Time held because of a wrong configuration is added.")]
+        | UnsetType
+    ) = UNSET
     send_at: Annotated[Time, says("When the message is due, if it was scheduled.")] | UnsetType = UNSET
     next_attempt_at: Annotated[Time, says("When Relay tries next, while it waits.")] | UnsetType = UNSET
     size: Annotated[int, says("The message's size in bytes.")] | UnsetType = UNSET

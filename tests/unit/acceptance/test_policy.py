@@ -57,7 +57,7 @@ def test_accepted_message_becomes_a_complete_submission() -> None:
         "main",
         DeliveryGuarantee.AT_MOST_ONCE,
     )
-    assert submission.expires_at == START + timedelta(seconds=90)
+    assert (submission.expires_at, submission.has_own_expiry) == (START + timedelta(seconds=90), True)
     assert submission.features == ("x_headers",)
     assert 300 < submission.size < 2000
     assert submission.send_at is None
@@ -67,7 +67,10 @@ def test_lane_and_delivery_default_to_the_clients_policy() -> None:
     of = Policy(lanes=("bulk", "transactional"), delivery=DeliveryGuarantee.AT_MOST_ONCE)
     verdict = decide(of)
     assert (verdict.lane, verdict.submission.delivery) == ("bulk", DeliveryGuarantee.AT_MOST_ONCE)
-    assert verdict.submission.expires_at == START + timedelta(seconds=600)
+    assert (verdict.submission.expires_at, verdict.submission.has_own_expiry) == (
+        START + timedelta(seconds=600),
+        False,
+    )
     verdict = decide(of, lane="transactional", delivery=DeliveryGuarantee.AT_LEAST_ONCE)
     assert (verdict.lane, verdict.submission.delivery) == ("transactional", DeliveryGuarantee.AT_LEAST_ONCE)
     assert verdict.submission.expires_at == START + timedelta(days=1)

@@ -7,7 +7,17 @@ import pytest
 
 from relay.core import part_history, part_states, part_turns
 from relay.core.model import DEAD, FINAL, WAITING, Attempt, DeliveryGuarantee, Part, State
-from relay.core.outcomes import Deferred, Outcome, PerRecipient, Rejected, RouteFault, Sent, Unknown
+from relay.core.outcomes import (
+    CAUSES,
+    PROVIDER_AWAY,
+    Deferred,
+    Outcome,
+    PerRecipient,
+    Rejected,
+    RouteFault,
+    Sent,
+    Unknown,
+)
 from relay.core.part_states import LEASE_SECONDS, AttemptResult, RouteHold
 from relay.core.settings import Lane
 from tests.doubles import START, changed, submission_of
@@ -171,6 +181,33 @@ def test_time_on_hold_extends_the_expiry() -> None:
     resumed = part_states.resume(held, START + timedelta(days=5))
     assert part_states.expires_at(resumed, SUBMISSION) == DAY + timedelta(days=5)
     assert part_states.resume(resumed, START + timedelta(days=9)) == resumed
+
+
+@pytest.mark.parametrize("code", sorted(PROVIDER_AWAY))
+def test_expiry_goes_on_while_the_provider_is_away(code: str) -> None:
+    expires_at = part_states.expires_at_while_held(SENDING, SUBMISSION, code)
+    held = part_states.hold(SENDING, "main", code, START, after(60), scope="main", expires_at=expires_at)
+    assert (held.held_expires_at, held.due_at) == (DAY, after(60))
+    resumed = part_states.resume(held, START + timedelta(hours=3))
+    assert part_states.expires_at(resumed, SUBMISSION) == DAY
+    assert (resumed.held_since, resumed.held_expires_at) == (None, None)
+
+
+@pytest.mark.parametrize("code", sorted(set(CAUSES) - PROVIDER_AWAY))
+def test_expiry_that_the_caller_asked_for_never_stops(code: str) -> None:
+    assert part_states.expires_at_while_held(SENDING, SUBMISSION, code) is None
+    own = submission_of(has_own_expiry=True, expires_at=after(60))
+    expires_at = part_states.expires_at_while_held(SENDING, own, code)
+    held = part_states.hold(SENDING, "main", code, START, after(900), scope="main", expires_at=expires_at)
+    assert (held.held_expires_at, held.due_at) == (after(60), after(60))
+    assert part_states.expires_at_while_held(changed(SENDING, redriven=1), own, code) is None
+
+
+def test_route_fault_holds_a_message_until_the_expiry_it_asked_for() -> None:
+    own = submission_of(has_own_expiry=True, expires_at=after(20))
+    held = settled(RouteFault(code="bad_credentials"), SENDING, own, RouteHold(scope="main", until=after(60)))
+    assert (held.state, held.due_at, held.held_expires_at) == (State.HELD, after(20), after(20))
+    assert part_states.end(held, State.EXPIRED, "").held_expires_at is None
 
 
 def test_recipients_with_the_same_outcome_share_a_part() -> None:

@@ -135,6 +135,33 @@ def test_time_on_hold_does_not_expire_a_part() -> None:
     assert part_states.expires_at(still, submission_of()) == START + timedelta(days=3)
 
 
+BREAKER = {"main": shut("main", "repeated_failure"), "spare": shut("spare", "repeated_failure")}
+
+
+def test_held_message_expires_while_the_provider_is_away() -> None:
+    (held,) = plan(FRESH, situation(closed=BREAKER))
+    assert (held.state, held.held_expires_at) == (State.HELD, START + timedelta(days=1))
+    (still,) = plan(held, situation(now=START + timedelta(hours=23), closed=BREAKER))
+    assert still.state is State.HELD
+    assert states(plan(still, situation(now=START + timedelta(days=1), closed=BREAKER))) == [
+        (State.EXPIRED, "main", "repeated_failure")
+    ]
+
+
+def test_held_message_does_not_expire_when_its_route_turns_out_to_be_configured_wrongly() -> None:
+    (held,) = plan(FRESH, situation(closed=BREAKER))
+    closed = {"main": shut("main"), "spare": shut("spare")}
+    (still,) = plan(held, situation(now=START + timedelta(days=1), closed=closed))
+    assert (still.state, still.code, still.held_expires_at) == (State.HELD, "bad_credentials", None)
+    (other,) = plan(held, situation(now=START + timedelta(days=1), closed={"main": shut("another")}))
+    assert other.state is State.EXPIRED
+
+
+def test_expired_message_that_may_have_been_sent_waits_for_the_question_alone() -> None:
+    (held,) = plan(tried("unknown", "spare"), situation(now=START + timedelta(days=1), closed=BREAKER))
+    assert (held.state, held.route, held.held_expires_at) == (State.HELD, "spare", None)
+
+
 # ── doubt ──
 
 

@@ -1,10 +1,12 @@
 """Planning inputs: the routes of messages, held routes, and the canary batch of a route in `trial`."""
 
+from datetime import timedelta
+
 from relay.core.model import Address, MessageStatus, Part, State
 from relay.core.settings import Route, Rule, When
 from relay.delivery.planning import CANARY_WAIT
 from relay.routes.holds import RouteState
-from tests.doubles import START, Place, batch_of, entry_of, message_of, place_of, settings_of, submission_of
+from tests.doubles import START, Place, batch_of, changed, entry_of, message_of, place_of, settings_of, submission_of
 
 MAIN, SPARE = Route(name="main", provider="smtp"), Route(name="spare", provider="sendgrid")
 BOTH = settings_of(MAIN, SPARE, rules=(Rule(routes=("main", "spare"), when=When(lanes=("transactional",))),))
@@ -97,6 +99,22 @@ async def test_final_message_claims_no_canary() -> None:
     assert (await place.holds.all(fresh=True))["spare"].canary_batch == ""
     await place.planning_inputs.of(entry, [0], START, [pinned])
     assert (await place.holds.all(fresh=True))["spare"].canary_batch == entry.batch
+
+
+async def test_expired_message_claims_no_canary(place: Place) -> None:
+    await canary(place, "main")
+    held = Part(route="main", state=State.HELD, due_at=START, held_since=START, held_expires_at=START)
+    old, held_long = submission_of(expires_at=START), submission_of(expires_at=START)
+    for entry, statuses in (
+        (batch_of(entry_of(old)), None),
+        (batch_of(entry_of(held_long)), [MessageStatus(parts=(held,))]),
+    ):
+        await place.planning_inputs.of(entry, [0], START + timedelta(seconds=9), statuses)
+        assert (await place.holds.all(fresh=True))["main"].canary_batch == ""
+    stopped = [MessageStatus(parts=(changed(held, held_expires_at=None),))]
+    entry = batch_of(entry_of(submission_of(expires_at=START + timedelta(seconds=1))))
+    await place.planning_inputs.of(entry, [0], START + timedelta(seconds=9), stopped)
+    assert (await place.holds.all(fresh=True))["main"].canary_batch == entry.batch
 
 
 async def test_message_without_content_has_no_legs(place: Place) -> None:

@@ -135,6 +135,28 @@ async def test_sample_journal_rows_are_read(place: Place, name: str) -> None:
     assert [batch async for batch in old_batches(place.tables, before=START + timedelta(days=99))] == []
 
 
+EXPIRING = Part(
+    route="main",
+    state=State.HELD,
+    attempt=1,
+    due_at=LATER,
+    held_since=START,
+    held_scope="main",
+    held_expires_at=LATER,
+    code="repeated_failure",
+    busy={"main": LATER},
+)
+
+
+async def test_journal_rows_of_messages_that_expire_while_held_are_read_and_written_as_before(place: Place) -> None:
+    statuses = (MessageStatus(parts=(EXPIRING,)), STATUSES[1])
+    content = (SAMPLES / "batch-entry-1.json").read_bytes()
+    await place.journal.open(batch_of(content), content, statuses)
+    await assert_written(place, records.TABLE, JOURNAL, "journal-row-1.3.json")
+    await put(place, records.TABLE, JOURNAL, "journal-row-1.3.json")
+    assert (await place.journal.read(BATCH)).statuses == statuses
+
+
 SENT = MessageStatus(parts=(Part(route="main", state=State.SENT, attempt=2, attempts=ATTEMPTS, provider_id="p-1"),))
 
 
@@ -275,6 +297,13 @@ async def test_hold_rows_match_the_sample(place: Place) -> None:
             "pending-row-held-1.json",
             f"20260301T120500250000-{BATCH}-0d6e4079",
             Due(batch=BATCH, lane="bulk", at=LATER, indices=(1,), kind="held", attempt=1, scope="main"),
+        ),
+        (
+            "pending-row-held-1.1.json",
+            f"20260301T120500250000-{BATCH}-0d6e4079",
+            Due(
+                batch=BATCH, lane="bulk", at=LATER, indices=(1,), kind="held", attempt=1, scope="main", expires_at=LATER
+            ),
         ),
     ],
 )

@@ -67,6 +67,14 @@ def test_each_hold_has_its_own_row() -> None:
     ]
 
 
+def test_row_expires_with_the_first_of_its_messages() -> None:
+    first, later = (changed(held("main"), held_expires_at=SOON + timedelta(seconds=after)) for after in (5, 9))
+    for parts in ((first, held("main"), later), (later, first), (held("main"), first)):
+        (due,) = rows(*((part,) for part in parts))
+        assert due.expires_at == first.held_expires_at
+    assert [due.expires_at for due in rows((held("main"),), (DEFERRED,))] == [None, None]
+
+
 def test_retry_in_progress_keeps_its_row() -> None:
     begun = part_states.begin(DEFERRED, "main", SOON)
     (before,), (after,) = rows((DEFERRED,)), rows((begun,))
@@ -85,7 +93,8 @@ def test_keys_sort_by_time_in_any_zone() -> None:
 
 
 async def test_row_survives_a_round_trip(pending: Pending) -> None:
-    for due in rows((held("main|a@example.org"),), (DEFERRED,)):
+    expiring = changed(held("main"), held_expires_at=SOON)
+    for due in rows((held("main|a@example.org"),), (DEFERRED,), (expiring,)):
         await pending.put(due)
         found = [listed async for listed in pending.until(SOON + timedelta(seconds=1))]
         assert found == [Listed(due=due)]

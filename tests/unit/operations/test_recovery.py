@@ -89,6 +89,41 @@ async def test_two_days_of_account_vetting_lose_no_message(place: Place) -> None
     assert pending(place) == 0
 
 
+async def test_messages_expire_on_time_while_the_provider_is_away(place: Place) -> None:
+    place.script().health = RouteFault(code="provider_unavailable")
+    await place.holds.hold("main", "repeated_failure")
+    hour = await place.send(submission_of(expires_at=START + timedelta(hours=1)))
+    day = await place.send()
+    await minutes(place, 59)
+    assert await states(place, hour, day) == [State.HELD, State.HELD]
+    await minutes(place, 2)
+    assert await states(place, hour, day) == [State.EXPIRED, State.HELD]
+    assert place.script().sent == []
+    place.script().health = Sent()
+    await minutes(place, 20)
+    assert await states(place, day) == [State.SENT]
+    assert pending(place) == 0
+
+
+async def test_expiry_that_a_caller_asked_for_comes_while_a_wrong_key_holds_the_route(place: Place) -> None:
+    place.script().health = RouteFault(code="bad_credentials")
+    await place.holds.hold("main", "bad_credentials")
+    code = await place.send(submission_of(expires_at=START + timedelta(seconds=60), has_own_expiry=True))
+    other = await place.send(submission_of(expires_at=START + timedelta(seconds=60)))
+    await minutes(place, 2)
+    assert await states(place, code, other) == [State.EXPIRED, State.HELD]
+
+
+async def test_expired_message_is_not_the_canary(place: Place) -> None:
+    place.script().health = RouteFault(code="provider_unavailable")
+    await place.holds.hold("main", "repeated_failure")
+    old = await place.send(submission_of(expires_at=START + timedelta(seconds=55)))
+    young = await place.send()
+    place.script().health = Sent()
+    await minutes(place, 1)
+    assert await states(place, old, young) == [State.EXPIRED, State.SENT]
+
+
 async def test_successful_probe_lets_one_batch_try(place: Place) -> None:
     provider = place.script()
     provider.answers.extend([FAULT, FAULT])

@@ -104,6 +104,24 @@ async def test_fault_after_the_probe_was_due_prolongs_the_hold(holds: Holds, clo
     assert again.next_probe_at == clock.now + timedelta(seconds=PROBE_DELAYS[1])
 
 
+@pytest.mark.parametrize(
+    ("code", "probed", "shown"),
+    [
+        ("bad_credentials", "unreachable", "bad_credentials"),
+        ("bad_credentials", "missing_permission", "missing_permission"),
+        ("repeated_failure", "unreachable", "unreachable"),
+        ("repeated_failure", "bad_credentials", "bad_credentials"),
+        ("repeated_failure", "", "repeated_failure"),
+    ],
+)
+async def test_provider_that_is_away_does_not_hide_a_wrong_configuration(
+    holds: Holds, code: str, probed: str, shown: str
+) -> None:
+    await holds.hold("main", code)
+    await holds.postpone_probe(await row(holds), probed, "")
+    assert (await row(holds)).code == shown
+
+
 async def test_failed_probes_back_off(holds: Holds, clock: Clock) -> None:
     held = await holds.hold("main", "bad_credentials")
     waits = []

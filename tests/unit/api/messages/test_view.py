@@ -1,0 +1,35 @@
+"""The view of a message: when it expires, by what its parts have waited for."""
+
+from datetime import timedelta
+
+import pytest
+
+from relay.api.messages.view import message_view
+from relay.core import part_states
+from relay.core.model import MessageStatus, Part, State
+from tests.doubles import START, changed, submission_of
+
+HOUR = timedelta(hours=1)
+SUBMISSION = submission_of(expires_at=START + 2 * HOUR)
+WAITING = Part(route="main", state=State.DEFERRED, due_at=START)
+
+
+def held(code: str) -> Part:
+    expires_at = part_states.expires_at_while_held(WAITING, SUBMISSION, code)
+    return part_states.hold(WAITING, "main", code, START, START + HOUR, scope="main", expires_at=expires_at)
+
+
+@pytest.mark.parametrize(
+    ("part", "expires_at"),
+    [
+        (WAITING, START + 2 * HOUR),
+        (held("bad_credentials"), START + 3 * HOUR),
+        (held("repeated_failure"), START + 2 * HOUR),
+        (changed(WAITING, held_seconds=1800), START + 2.5 * HOUR),
+        (changed(WAITING, expires_at=START + 9 * HOUR), START + 9 * HOUR),
+    ],
+)
+def test_expiry_shown_is_the_expiry_that_delivery_uses(part: Part, expires_at: object) -> None:
+    status = MessageStatus(parts=(changed(part, recipients=(0,)), changed(WAITING, recipients=(1,))))
+    view = message_view("m", SUBMISSION, None, status, (), lane="bulk", created_at=START, now=START + HOUR)
+    assert view.expires_at == expires_at
