@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from relay.providers.capture.inbox import Inbox
     from relay.providers.contract import Provider
     from relay.routes.holds import Holds
+    from relay.routes.probes import Probes
 
 
 class Services(Protocol):
@@ -90,6 +91,8 @@ class Services(Protocol):
     def holds(self) -> "Holds": ...
     @property
     def recovery(self) -> "Recovery": ...
+    @property
+    def probes(self) -> "Probes": ...
     @property
     def pause(self) -> "Pause": ...
     @property

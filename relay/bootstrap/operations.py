@@ -44,12 +44,11 @@ class Operations(UseCases):
         from relay.operations.recovery import Recovery
 
         return Recovery(
-            settings=self.settings,
             journal=self.journal,
             pending=self.pending,
             holds=self.holds,
             follow_up=self.follow_up,
-            providers=self.provider,
+            probes=self.probes,
             clock=self.clock,
         )
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from relay.events.mailboxes import Mailboxes
     from relay.events.webhooks.delivery import Webhooks
     from relay.journal.intake import Intake
+    from relay.routes.probes import Probes
 
 
 class UseCases(Connections):
@@ -42,6 +43,13 @@ class UseCases(Connections):
         from relay.delivery.planning_inputs import PlanningInputs
 
         return PlanningInputs(self.settings, self.holds, self.content)
+
+    @cached_property
+    def probes(self) -> "Probes":
+        """Probes held routes."""
+        from relay.routes.probes import Probes
+
+        return Probes(self.settings, self.holds, self.provider, self.clock)
 
     @cached_property
     def follow_up(self) -> "FollowUp":
@@ -101,6 +109,7 @@ class UseCases(Connections):
         return Delivery(
             journal=self.journal,
             holds=self.holds,
+            probes=self.probes,
             planning_inputs=self.planning_inputs,
             attempts=self.attempts,
             fan_out=self.fan_out,

@@ -29,6 +29,7 @@ from relay.journal.record_rows import Record
 from relay.journal.records import Journal
 from relay.platform.log import log_event
 from relay.routes.holds import Holds, RouteState
+from relay.routes.probes import Probes
 
 _LOOK_AGAIN = timedelta(seconds=5)
 
@@ -48,6 +49,7 @@ class Delivery:
         *,
         journal: Journal,
         holds: Holds,
+        probes: Probes,
         planning_inputs: PlanningInputs,
         attempts: Attempts,
         fan_out: FanOut,
@@ -60,6 +62,7 @@ class Delivery:
         """`settle_seconds`: how long to retry a settlement. What was sent must be recorded, or it is sent again."""
         self._journal = journal
         self._holds = holds
+        self._probes = probes
         self._planning_inputs = planning_inputs
         self._attempts = attempts
         self._fan_out = fan_out
@@ -76,10 +79,12 @@ class Delivery:
         """
 
         async def handle(entry: entries.Entry) -> None:
+            if isinstance(entry, entries.FanOutEntry):
+                await self._fan_out.fan_out(entry)
+                return
+            await self._probes.run_early()
             if isinstance(entry, entries.BatchEntry):
                 await self._deliver_batch(entry, body)
-            elif isinstance(entry, entries.FanOutEntry):
-                await self._fan_out.fan_out(entry)
             else:
                 await self._deliver_reference(entry, is_redelivery=is_redelivery)
 

@@ -4,32 +4,25 @@ Everything that must happen later has a row in `pending`; a lost entry is re-enq
 per thousand overdue rows, and three for each row that is re-enqueued; rows of a held route cost nothing more.
 """
 
-import asyncio
-import logging
-from collections.abc import AsyncIterator, Callable, Mapping, Set
+from collections.abc import Callable, Mapping, Set
 from datetime import datetime, timedelta
 from functools import partial
 
 from relay.core import part_turns
 from relay.core.errors import NotFound, Unavailable, UnreadableEntry
 from relay.core.model import State
-from relay.core.outcomes import RouteFault, Sent
-from relay.core.settings import Settings
 from relay.delivery.settlement import SOON, FollowUp
 from relay.journal.pending import Listed, Pending, rows_of
 from relay.journal.records import Journal
 from relay.platform.concurrency import NEVER, Deadline, Progress, process
 from relay.platform.log import log_event, log_failure
-from relay.providers.contract import Provider
 from relay.routes.holds import Hold, Holds, RouteState
+from relay.routes.probes import Probes
 
 GRACE = timedelta(minutes=2)
 """Time an entry may be late (a backlog, a busy queue) before it is enqueued again from its row."""
 AGAIN = timedelta(minutes=15)
 """Time before the same row is enqueued once more."""
-PROBE_SECONDS = 30.0
-"""Timeout of a probe."""
-PROBES_AT_ONCE = 8
 ROWS_AT_ONCE = 16
 
 
@@ -39,45 +32,24 @@ class Recovery:
     def __init__(
         self,
         *,
-        settings: Settings,
         journal: Journal,
         pending: Pending,
         holds: Holds,
         follow_up: FollowUp,
-        providers: Callable[[str], Provider],
+        probes: Probes,
         clock: Callable[[], datetime],
     ) -> None:
-        self._settings = settings
         self._journal = journal
         self._pending = pending
         self._holds = holds
         self._follow_up = follow_up
-        self._providers = providers
+        self._probes = probes
         self._clock = clock
 
     async def run(self, deadline: Deadline = NEVER) -> Progress:
         """Probe held routes, wake released ones, recover overdue messages. What is left is done by the next run."""
-        probed = await self.probe(deadline.share(3))
+        probed = await self._probes.run(deadline.share(3))
         return probed + await self.wake(deadline) + await self.recover(deadline)
-
-    async def probe(self, deadline: Deadline = NEVER) -> Progress:
-        """Probe every held route whose probe is due. A success starts a trial with one canary batch."""
-        return await process(self._due_probes(), self._probe_one, limit=PROBES_AT_ONCE, deadline=deadline)
-
-    async def _due_probes(self) -> AsyncIterator[Hold]:
-        now = self._clock()
-        for hold in list((await self._holds.all(fresh=True)).values()):
-            if hold.state is RouteState.HELD and hold.next_probe_at is not None and hold.next_probe_at <= now:
-                yield hold
-
-    async def probe_now(self, route: str) -> Sent | RouteFault:
-        """Probe a route now, at an operator's request. A success starts the trial of its holds."""
-        answer = await self._probe_provider(Hold(route=route))
-        if isinstance(answer, Sent):
-            for hold in list((await self._holds.all(fresh=True)).values()):
-                if hold.route == route and hold.state is RouteState.HELD:
-                    await self._holds.begin_trial(hold)
-        return answer
 
     async def wake(self, deadline: Deadline = NEVER) -> Progress:
         """Enqueue the held messages of released routes."""
@@ -126,30 +98,6 @@ class Recovery:
         # Mark after the put: if the process dies in between, the next run enqueues it again, which does no harm.
         await self._pending.mark_requeued(listed.due, now)
         return True
-
-    async def _probe_one(self, hold: Hold) -> bool:
-        if hold.route not in self._settings.routes:
-            await self._holds.release(hold.scope, "route_removed")
-            return True
-        if not hold.sender:
-            answer = await self._probe_provider(hold)
-            if not isinstance(answer, Sent):
-                await self._holds.postpone_probe(hold, answer.code, answer.reply)
-                log_event("probe_failed", level=logging.WARNING, route=hold.route, code=answer.code)
-                return True
-        # A probe cannot check one sender: only a message of that sender can.
-        await self._holds.begin_trial(hold)
-        log_event("probe_succeeded", route=hold.route)
-        return True
-
-    async def _probe_provider(self, hold: Hold) -> Sent | RouteFault:
-        """Probe the provider. An exception or a timeout counts as a failed probe, so that it does not stop the other routes."""
-        try:
-            async with asyncio.timeout(PROBE_SECONDS):
-                return await self._providers(hold.route).probe()
-        except Exception as error:
-            log_failure("probe_failed_unexpectedly", route=hold.route)
-            return RouteFault(code=hold.code, reply=type(error).__name__)
 
     async def _recover_or_log(self, listed: Listed, now: datetime) -> bool:
         """Enqueue one row. An unreadable record must not stop the rows after it."""

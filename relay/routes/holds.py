@@ -33,6 +33,10 @@ _PARTITION = "route"
 CACHE_SECONDS = 5.0
 PROBE_DELAYS = (60.0, 120.0, 300.0, 600.0, 900.0)
 """Seconds before the first, second, … probe of a held route; the last delay repeats."""
+EARLY_PROBE_DELAYS = (5.0, 15.0, 30.0)
+"""The same before `PROBE_DELAYS` while the provider is away: most such faults pass within a minute."""
+PROBE_CLAIM_SECONDS = 60.0
+"""Time a probe may take before another process may probe."""
 MAX_WAIT_SECONDS = 86_400.0
 """Limit for a provider's `Retry-After`: a probe costs little."""
 CANARY_SECONDS = 120.0
@@ -77,6 +81,11 @@ class Hold(msgspec.Struct, frozen=True, kw_only=True):
         return scope_of(self.route, self.sender)
 
     @property
+    def has_early_probe(self) -> bool:
+        """Whether the next probe comes too early for the minute timer."""
+        return not self.sender and self.code in PROVIDER_AWAY and self.probes < len(EARLY_PROBE_DELAYS)
+
+    @property
     def is_paused(self) -> bool:
         """Whether this is a hold of the pause. An operator's later release or probe of the route ends that."""
         return self.paused_at is not None and self.state is RouteState.HELD
@@ -92,13 +101,14 @@ def scope_for(code: str, route: str, sender: str) -> tuple[str, str]:
     return (route, sender.lower()) if code in SENDER_CODES else (route, "")
 
 
-def probe_delay(probes: int) -> timedelta:
-    """Return the delay of the next probe after this number of failed probes."""
-    return timedelta(seconds=PROBE_DELAYS[min(probes, len(PROBE_DELAYS) - 1)])
+def probe_delay(probes: int, code: str) -> timedelta:
+    """Return the delay of the next probe after this number of failed probes, by what the route is held for."""
+    delays = (*EARLY_PROBE_DELAYS, *PROBE_DELAYS) if code in PROVIDER_AWAY else PROBE_DELAYS
+    return timedelta(seconds=delays[min(probes, len(delays) - 1)])
 
 
-def _wait(probes: int, retry_after: float | None) -> timedelta:
-    return timedelta(seconds=min(retry_after, MAX_WAIT_SECONDS)) if retry_after else probe_delay(probes)
+def _wait(probes: int, code: str, retry_after: float | None) -> timedelta:
+    return timedelta(seconds=min(retry_after, MAX_WAIT_SECONDS)) if retry_after else probe_delay(probes, code)
 
 
 class Holds:
@@ -156,7 +166,7 @@ class Holds:
                 code=code,
                 reply=reply_text(reply),
                 since=now if was_active or known.since is None else known.since,
-                next_probe_at=None if is_for_operator else now + _wait(probes, retry_after_seconds),
+                next_probe_at=None if is_for_operator else now + _wait(probes, code, retry_after_seconds),
                 probes=probes,
             )
             return held, (held, was_active)
@@ -166,27 +176,51 @@ class Holds:
             log_event("route_held", level=logging.ERROR, route=route, code=code, one_sender=bool(sender))
         return held
 
+    async def claim_probe(self, hold: Hold) -> Hold | None:
+        """Claim the due probe of a hold for this process. Returns the row as claimed, or None if it has changed."""
+        until = self._clock() + timedelta(seconds=PROBE_CLAIM_SECONDS)
+        return await self._change_held(hold, lambda known: msgspec.structs.replace(known, next_probe_at=until))
+
     async def begin_trial(self, hold: Hold) -> bool:
         """Let one canary batch try after a successful probe. Returns False if the row has changed."""
-        canary = msgspec.structs.replace(
-            hold, state=RouteState.TRIAL, next_probe_at=None, canary_batch="", canary_until=None
-        )
-        return await self._write(canary)
+
+        def canary(known: Hold) -> Hold:
+            return msgspec.structs.replace(
+                known, state=RouteState.TRIAL, next_probe_at=None, canary_batch="", canary_until=None
+            )
+
+        return await self._change_held(hold, canary) is not None
 
     async def postpone_probe(self, hold: Hold, code: str, reply: str) -> bool:
         """Record a failed probe and schedule the next one. Returns False if the row has changed.
 
         A provider that is away does not hide the wrong configuration that the route is held for.
         """
-        is_hidden = code in PROVIDER_AWAY and hold.code not in PROVIDER_AWAY
-        later = msgspec.structs.replace(
-            hold,
-            code=hold.code if is_hidden else code or hold.code,
-            reply=reply_text(reply),
-            probes=hold.probes + 1,
-            next_probe_at=self._clock() + probe_delay(hold.probes + 1),
-        )
-        return await self._write(later)
+
+        def later(known: Hold) -> Hold:
+            is_hidden = code in PROVIDER_AWAY and known.code not in PROVIDER_AWAY
+            cause = known.code if is_hidden else code or known.code
+            probes = known.probes + 1
+            return msgspec.structs.replace(
+                known,
+                code=cause,
+                reply=reply_text(reply),
+                probes=probes,
+                next_probe_at=self._clock() + probe_delay(probes, cause),
+            )
+
+        return await self._change_held(hold, later) is not None
+
+    async def _change_held(self, hold: Hold, make: Callable[[Hold], Hold]) -> Hold | None:
+        """Change a hold that still waits for the same probe. Returns the new row, None if another process was first."""
+
+        def decide(known: Hold) -> tuple[Hold | None, Hold | None]:
+            if known.state is not RouteState.HELD or known.next_probe_at != hold.next_probe_at:
+                return None, None
+            changed = make(known)
+            return changed, changed
+
+        return await self.change(_active(hold.scope), decide)
 
     async def claim_canary(self, scope: str, batch: str) -> bool:
         """Claim the trial of a route for this batch. Returns whether the batch may send."""

@@ -48,7 +48,7 @@ async def release(call: Call) -> Response:
 async def probe(call: Call) -> Response:
     """Handle POST /v1/routes/{name}/probe: a held route that is healthy releases one canary batch."""
     name = _route(call)
-    answer = await call.services.recovery.probe_now(name)
+    answer = await call.services.probes.probe_now(name)
     is_healthy = isinstance(answer, Sent)
     if is_healthy:
         await call.services.recovery.recover()

@@ -11,10 +11,11 @@ from relay.core.model import MessageStatus, Part, State
 from relay.core.outcomes import Deferred, RouteFault, Sent, Unknown
 from relay.core.settings import Route
 from relay.journal.pending import SHARDS, TABLE, Due
-from relay.operations.recovery import AGAIN, GRACE, PROBES_AT_ONCE
+from relay.operations.recovery import AGAIN, GRACE
 from relay.platform.concurrency import Deadline
 from relay.platform.storage.ports import Entity
 from relay.routes.holds import PROBE_DELAYS, RouteState
+from relay.routes.probes import PROBES_AT_ONCE
 from tests.doubles import START, Place, batch_id, batch_of, entry_of, message_of, place_of, settings_of, submission_of
 
 FAULT = RouteFault(code="bad_credentials")
@@ -402,7 +403,7 @@ async def test_probes_run_side_by_side() -> None:
         place.script(name).before_probe = started.wait
     place.time.move(3600)
     async with asyncio.timeout(5):
-        await place.recovery.probe()
+        await place.probes.run()
 
 
 async def test_scan_of_held_rows_ends_at_the_deadline(place: Place) -> None:

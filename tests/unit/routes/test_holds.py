@@ -13,6 +13,7 @@ from relay.routes.holds import (
     CACHE_SECONDS,
     CANARY_SECONDS,
     MAX_WAIT_SECONDS,
+    PROBE_CLAIM_SECONDS,
     PROBE_DELAYS,
     TABLE,
     Hold,
@@ -138,7 +139,44 @@ async def test_failed_probes_back_off(holds: Holds, clock: Clock) -> None:
         START,
         RouteState.HELD,
     )
-    assert probe_delay(10_000) == timedelta(seconds=900)
+    assert probe_delay(10_000, "bad_credentials") == timedelta(seconds=900)
+    assert probe_delay(10_000, "repeated_failure") == timedelta(seconds=900)
+
+
+async def test_first_probes_come_early_while_the_provider_is_away(holds: Holds, clock: Clock) -> None:
+    held = await holds.hold("main", "repeated_failure")
+    waits, early = [], []
+    for _ in range(9):
+        assert held.next_probe_at is not None
+        waits.append((held.next_probe_at - clock.now).total_seconds())
+        early.append(held.has_early_probe)
+        clock.now = held.next_probe_at
+        assert await holds.postpone_probe(await row(holds), "unreachable", "")
+        held = await row(holds)
+    assert waits == [5, 15, 30, 60, 120, 300, 600, 900, 900]
+    assert early == [True] * 3 + [False] * 6
+
+
+async def test_one_process_claims_a_probe(holds: Holds, tables: Watched, clock: Clock) -> None:
+    await holds.hold("main", "repeated_failure")
+    seen, elsewhere = await row(holds), Holds(tables, clock)
+    clock.move(5)
+    claimed = await elsewhere.claim_probe(seen)
+    assert claimed is not None
+    assert await holds.claim_probe(seen) is None
+    assert claimed.next_probe_at == clock.now + timedelta(seconds=PROBE_CLAIM_SECONDS)
+    assert await elsewhere.begin_trial(claimed)
+    assert await state_of(holds) is RouteState.TRIAL
+
+
+async def test_process_that_dies_in_its_probe_leaves_it_to_the_next(holds: Holds, clock: Clock) -> None:
+    await holds.hold("main", "repeated_failure")
+    clock.move(5)
+    assert await holds.claim_probe(await row(holds)) is not None
+    clock.move(PROBE_CLAIM_SECONDS)
+    again = await row(holds)
+    assert again.next_probe_at == clock.now
+    assert await holds.claim_probe(again) is not None
 
 
 @pytest.mark.parametrize(("wish", "wait"), [(30, 30), (7200, 7200), (1e300, MAX_WAIT_SECONDS), (0, 60), (None, 60)])
