@@ -121,6 +121,18 @@ async def away_past_expiry(stage: Stage) -> None:
     stage.main.script, stage.main.probe = first(), Sent()
 
 
+async def away_for_a_while(stage: Stage) -> None:
+    """The circuit breaker holds the route; mail that comes later probes it."""
+    stage.main.script = always(AWAY)
+    await stage.caller.submit_all(*MANY_AWAY)
+    await asyncio.sleep(6)
+    await stage.caller.submit("late")
+    await asyncio.sleep(1)
+    stage.main.script = first()
+    await asyncio.sleep(6)
+    await stage.caller.submit("prober")
+
+
 async def vetting_with_deceptive_probe(stage: Stage) -> None:
     """The probe succeeds although the account may not send."""
     stage.main.script = always(VETTING)
@@ -350,6 +362,14 @@ SCENARIOS = (
         play=away_past_expiry,
         ends={label: {State.EXPIRED} for label in (*MANY_AWAY, "late")},
         may_end={label: {SENT, UNKNOWN} for label in (*MANY_AWAY, "late")},
+    ),
+    Scenario(
+        name="early probe",
+        settings=ONE_ROUTE,
+        accounts=one(),
+        play=away_for_a_while,
+        ends={label: {SENT} for label in (*MANY_AWAY, "late", "prober")},
+        attempts={"prober": 1},
     ),
     Scenario(
         name="canary that fails",
