@@ -106,7 +106,8 @@ async def vetting(stage: Stage) -> None:
 async def held_past_expiry(stage: Stage, seconds: int | None = None) -> None:
     """The route is held for longer than the message may wait."""
     stage.main.script, stage.main.probe = always(VETTING), VETTING
-    await stage.caller.submit("one", **({} if seconds is None else {"expires_in_seconds": seconds}))
+    own: dict[str, Any] = {} if seconds is None else {"expires_in_seconds": seconds}
+    await stage.caller.submit("one", **own)
     await asyncio.sleep(600)
     stage.main.script, stage.main.probe = first(AWAY), Sent()
 
