@@ -65,7 +65,9 @@ async def _record(at: datetime) -> Entity:
     """Return the row of a batch that ended at `at`."""
     tables = MemoryTables()
     await tables.create(journal.TABLE)
-    submission = Submission(client="bench", expires_at=at, message=Message(sender=Address(email="a@example.com")))
+    submission = Submission(
+        client="bench", client_id="0" * 16, expires_at=at, message=Message(sender=Address(email="a@example.com"))
+    )
     entry = entries.BatchEntry(
         relay=1, batch=ids.new_batch_id(), lane="transactional", macs=("0" * 16,), messages=(submission,)
     )

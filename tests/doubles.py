@@ -24,7 +24,7 @@ from relay.providers.contract import Provider
 
 START = datetime(2026, 3, 1, 12, 0, 0, 250_000, tzinfo=UTC)
 MAC_KEY = b"k" * 32
-CLIENT = Client(name="shop", mac_key=MAC_KEY)
+CLIENT = Client(id="5e2f0a9b1c7d4e36", name="shop", mac_key=MAC_KEY)
 
 
 class Clock:
@@ -254,7 +254,12 @@ def message_of(*to: str, **fields: Any) -> Message:
 
 def submission_of(message: Message | None = None, **fields: Any) -> Submission:
     """A submission that expires a day after the start."""
-    values: dict[str, Any] = {"client": "shop", "expires_at": START + timedelta(days=1), "size": 800}
+    values: dict[str, Any] = {
+        "client": CLIENT.name,
+        "client_id": CLIENT.id,
+        "expires_at": START + timedelta(days=1),
+        "size": 800,
+    }
     return Submission(**{**values, "message": message or message_of(), **fields})
 
 

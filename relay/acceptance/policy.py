@@ -58,6 +58,7 @@ def decide(
     begins_at = max(now, draft.send_at) if draft.send_at else now
     submission = Submission(
         client=client.name,
+        client_id=client.id,
         expires_at=begins_at + timedelta(seconds=draft.expires_in_seconds or settings.lane_expiry(lane)),
         message=message,
         size=size,

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from relay.journal.message_status import StatusReader
     from relay.journal.overview import Overview
     from relay.journal.records import Journal
+    from relay.operations.deleted_clients import DeletedClients
     from relay.operations.erasure import Erasure
     from relay.operations.health_log import HealthLog
     from relay.operations.message_changes import MessageChanges
@@ -99,6 +100,8 @@ class Services(Protocol):
     def message_changes(self) -> "MessageChanges": ...
     @property
     def resend_lost(self) -> "ResendLost": ...
+    @property
+    def deleted_clients(self) -> "DeletedClients": ...
     @property
     def erasure(self) -> "Erasure": ...
     @property

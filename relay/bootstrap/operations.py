@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 from relay.bootstrap.use_cases import UseCases
 
 if TYPE_CHECKING:
+    from relay.operations.deleted_clients import DeletedClients
     from relay.operations.erasure import Erasure
     from relay.operations.health_log import HealthLog
-    from relay.operations.late_timer import LateTimer
     from relay.operations.message_changes import MessageChanges
     from relay.operations.orphan_entries import OrphanEntries
     from relay.operations.pause import Pause
@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from relay.operations.purge import Purge
     from relay.operations.recovery import Recovery
     from relay.operations.resend_lost import ResendLost
-    from relay.operations.schedule import EveryMinute, Nightly
     from relay.operations.sent_checks import SentChecks
+    from relay.operations.timers.late_timer import LateTimer
+    from relay.operations.timers.schedule import EveryMinute, Nightly
 
 
 class Operations(UseCases):
@@ -109,6 +110,19 @@ class Operations(UseCases):
         )
 
     @cached_property
+    def deleted_clients(self) -> "DeletedClients":
+        """Deletes clients with what belongs to them."""
+        from relay.operations.deleted_clients import DeletedClients
+
+        return DeletedClients(
+            clients=self.clients,
+            subscriptions=self.webhooks.subscriptions,
+            uploads=self.uploads,
+            suppressions=self.suppressions,
+            clock=self.clock,
+        )
+
+    @cached_property
     def purge(self) -> "Purge":
         """Deletes what is older than the retention."""
         from relay.operations.purge import Purge
@@ -146,14 +160,14 @@ class Operations(UseCases):
     @cached_property
     def late_timer(self) -> "LateTimer":
         """Recovery from traffic when the minute timer is late."""
-        from relay.operations.late_timer import LateTimer
+        from relay.operations.timers.late_timer import LateTimer
 
         return LateTimer(self.storage.tables, self.recovery.run, self.clock)
 
     @cached_property
     def every_minute(self) -> "EveryMinute":
         """The minute timer."""
-        from relay.operations.schedule import EveryMinute
+        from relay.operations.timers.schedule import EveryMinute
 
         return EveryMinute(
             recovery=self.recovery,
@@ -167,10 +181,11 @@ class Operations(UseCases):
     @cached_property
     def nightly(self) -> "Nightly":
         """The nightly timer."""
-        from relay.operations.schedule import Nightly
+        from relay.operations.timers.schedule import Nightly
 
         return Nightly(
             poison_queues=self.poison_queues,
+            deleted_clients=self.deleted_clients,
             purge=self.purge,
             suppressions=self.suppressions,
             webhooks=self.webhooks,

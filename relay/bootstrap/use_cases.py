@@ -157,6 +157,7 @@ class UseCases(Connections):
 
         return Webhooks(
             subscriptions=Subscriptions(self.storage.tables, self.clock),
+            clients=self.clients,
             poster=self.poster,
             queues=self.storage.queues,
             tables=self.storage.tables,

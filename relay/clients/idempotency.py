@@ -2,7 +2,7 @@
 
 A key is reserved together with the entry that will be put and the response that will be given. So a process may die at
 any point: a repetition puts the same bytes, whatever has changed since (time, policy, template, settings), and the
-journal's duplicate check makes the two one. Table `idempotency`: partition by hash, a row per client and key, kept for a
+journal's duplicate check makes the two one. Table `idempotency`: partition by hash, a row per client (its id) and key, kept for a
 day (docs/decisions/0008-idempotency.md).
 """
 
@@ -63,12 +63,12 @@ class Idempotency:
         self._tables = tables
         self._clock = clock
 
-    async def find(self, client: str, key: str, fingerprint: str) -> Reserved | Replay | None:
+    async def find(self, client_id: str, key: str, fingerprint: str) -> Reserved | Replay | None:
         """Find a key: None if it is new, `Reserved` if its first request did not finish, `Replay` if it did.
 
         Raises `Refusal`: 422 if the key came with another payload, 409 while the first request is still in progress.
         """
-        partition, row = _place(client, key)
+        partition, row = _place(client_id, key)
         try:
             known = await self._tables.get(TABLE, partition, row)
         except NotFound:
@@ -95,12 +95,12 @@ class Idempotency:
             return Replay(response=plan.response, expires_at=plan.expires_at)
         return await self._take_over(known, plan)
 
-    async def reserve(self, client: str, key: str, fingerprint: str, plan: Plan) -> Reserved:
+    async def reserve(self, client_id: str, key: str, fingerprint: str, plan: Plan) -> Reserved:
         """Store the plan of a new key. No entry is put before this has returned.
 
         Raises `Refusal`: 409 if another request was faster, 413 if the response is too large to be kept.
         """
-        partition, row = _place(client, key)
+        partition, row = _place(client_id, key)
         entity = Entity(partition=partition, row=row, properties=self._properties(fingerprint, plan))
         try:
             await self._tables.insert(TABLE, entity)
@@ -219,6 +219,6 @@ def _canonical(body: bytes) -> bytes:
         return body
 
 
-def _place(client: str, key: str) -> tuple[str, str]:
-    digest = hashlib.sha256(f"{client}\n{key}".encode()).hexdigest()
+def _place(client_id: str, key: str) -> tuple[str, str]:
+    digest = hashlib.sha256(f"{client_id}\n{key}".encode()).hexdigest()
     return digest[:2], digest[2:]

@@ -3,7 +3,7 @@
 An instance does not access storage for each message: with one read and one write by ETag it reserves a share, two seconds of
 the rate or 1/200 of the quota, and spends that. An unused share of the rate expires after two seconds; an unused share of the
 quota is lost when the process ends, so that the quota is never exceeded, and nearly reached.
-Table `quotas`: partition the client, rows `rate` and `day-<yyyymmdd>` (docs/decisions/0012-quotas.md).
+Table `quotas`: partition the client's id, rows `rate` and `day-<yyyymmdd>` (docs/decisions/0012-quotas.md).
 """
 
 import asyncio
@@ -59,13 +59,13 @@ class Quotas:
         policy = client.policy
         if policy.rate_per_minute is None and policy.daily_quota is None:
             return
-        async with self._locks.setdefault(client.name, asyncio.Lock()):
-            local = self._shares.setdefault(client.name, _LocalShare())
+        async with self._locks.setdefault(client.id, asyncio.Lock()):
+            local = self._shares.setdefault(client.id, _LocalShare())
             now = self._clock()
             if policy.daily_quota is not None:
-                await self._fill_quota(client.name, local, policy.daily_quota, recipients, now)
+                await self._fill_quota(client, local, policy.daily_quota, recipients, now)
             if policy.rate_per_minute is not None:
-                await self._fill_rate(client.name, local, policy.rate_per_minute, messages, now)
+                await self._fill_rate(client, local, policy.rate_per_minute, messages, now)
                 local.rate -= messages
             if policy.daily_quota is not None:
                 local.quota -= recipients
@@ -75,14 +75,14 @@ class Quotas:
         rate = client.policy.rate_per_minute
         if rate is None:
             return {}
-        local = self._shares.get(client.name, _LocalShare())
+        local = self._shares.get(client.id, _LocalShare())
         left = local.rate if local.rate_until > self._clock() else min(rate, burst_of(_pace(rate)))
         return {
             "RateLimit-Policy": f'"default";q={rate};w={_MINUTE}',
             "RateLimit": f'"default";r={max(0, left)};t={math.ceil(SHARE_SECONDS)}',
         }
 
-    async def _fill_rate(self, name: str, local: _LocalShare, rate: int, wanted: int, now: datetime) -> None:
+    async def _fill_rate(self, client: Client, local: _LocalShare, rate: int, wanted: int, now: datetime) -> None:
         if local.rate_until > now and local.rate >= wanted:
             return
         pace = _pace(rate)
@@ -99,10 +99,10 @@ class Quotas:
             later = repr(arrival + taken * interval_of(pace))
             return RowChange(result=taken, properties={"arrival": later, **_written(now)})
 
-        local.rate = await change_row(self._tables, TABLE, name, "rate", decide, retry_after_seconds=1)
+        local.rate = await change_row(self._tables, TABLE, client.id, "rate", decide, retry_after_seconds=1)
         local.rate_until = now + timedelta(seconds=SHARE_SECONDS)
 
-    async def _fill_quota(self, name: str, local: _LocalShare, quota: int, wanted: int, now: datetime) -> None:
+    async def _fill_quota(self, client: Client, local: _LocalShare, quota: int, wanted: int, now: datetime) -> None:
         day = f"{now:%Y%m%d}"
         if local.day == day and local.quota >= wanted:
             return
@@ -115,10 +115,10 @@ class Quotas:
             taken = min(quota - used, max(wanted - kept, quota // QUOTA_SHARES, 1))
             return RowChange(result=(used, taken), properties={"used": used + taken, **_written(now)})
 
-        used, taken = await change_row(self._tables, TABLE, name, f"day-{day}", decide, retry_after_seconds=1)
+        used, taken = await change_row(self._tables, TABLE, client.id, f"day-{day}", decide, retry_after_seconds=1)
         local.day, local.quota = day, kept + taken
         if used < WARN_AT * quota <= used + taken:
-            log_event("quota_nearly_used", level=logging.WARNING, client=name, quota=quota, used=used + taken)
+            log_event("quota_nearly_used", level=logging.WARNING, client=client.name, quota=quota, used=used + taken)
 
 
 def _counted(known: Entity | None, name: str) -> float:

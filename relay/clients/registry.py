@@ -1,7 +1,9 @@
 """Store clients, their keys and their policies.
 
-One row per client in table `clients`. Keys are stored only as SHA-256 digests (a key has 256 random bits, so that a slow hash
-would add no protection); a client may have two active keys for rotation. Every process caches all rows for seconds.
+One row per client in table `clients`. Its `id` is drawn when the row is made, and everything that belongs to the client is
+stored under the id: a later client of the same name is another one, and finds nothing of it. Keys are stored only as SHA-256
+digests (a key has 256 random bits, so that a slow hash would add no protection); a client may have two active keys for
+rotation. Every process caches all rows for seconds.
 """
 
 import asyncio
@@ -15,16 +17,17 @@ from enum import StrEnum
 
 import msgspec
 
-from relay.core.errors import AlreadyExists, NotFound, StorageError
+from relay.core.errors import AlreadyExists, NotFound, StorageError, UnreadableEntry
 from relay.core.model import DeliveryGuarantee
 from relay.platform import resources
 from relay.platform.log import log_event
-from relay.platform.storage.ports import Entity, Query, Tables, every_row
+from relay.platform.storage.ports import Entity, Query, Tables, Value, every_row
 from relay.platform.storage.readable import decode, readable
 
 TABLE = resources.CLIENTS_TABLE
 _PARTITION = "client"
 _USED = "used"
+_DELETED = "deleted"
 _PREFIX = "relay"
 CACHE_SECONDS = 30.0
 UNKNOWN_KEY_SECONDS = 5.0
@@ -98,8 +101,12 @@ class Key(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Client(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A calling application. `mac_key` ties message ids to it; `principals` are Entra object or application ids."""
+    """A calling application. `mac_key` ties message ids to it; `principals` are Entra object or application ids.
 
+    `id` names this client and no other, also after it was deleted and its `name` given to another.
+    """
+
+    id: str
     name: str
     mac_key: bytes
     role: Role = Role.CLIENT
@@ -110,6 +117,15 @@ class Client(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     def __repr__(self) -> str:
         return f"Client(name={self.name!r}, role={self.role.value!r})"
+
+
+class DeletedClient(msgspec.Struct, frozen=True, kw_only=True):
+    """A client that was deleted, and whose belongings may not all be deleted yet."""
+
+    id: str
+    name: str
+    key_ids: tuple[str, ...]
+    at: datetime
 
 
 class Clients:
@@ -158,6 +174,17 @@ class Clients:
         """Read a client from storage. Raises `NotFound`."""
         return decode(TABLE, await self._tables.get(TABLE, _PARTITION, name), _client)
 
+    async def is_enabled(self, name: str, client_id: str) -> bool:
+        """Whether this client exists still and is enabled, as of 30 seconds ago at worst."""
+        known = (await self.all()).get(name)
+        if known is None or known.id != client_id:
+            # Perhaps it was made since the rows were read.
+            try:
+                known = await self.get(name)
+            except NotFound:
+                return False
+        return known.id == client_id and not known.is_disabled
+
     async def create(
         self, name: str, *, role: Role = Role.CLIENT, policy: Policy | None = None, principals: Sequence[str] = ()
     ) -> str:
@@ -166,6 +193,7 @@ class Clients:
             raise ValueError("a client's name is 1 to 63 lower-case letters, digits and dashes")
         text, key = new_key(self._clock())
         client = Client(
+            id=secrets.token_hex(8),
             name=name,
             mac_key=secrets.token_bytes(32),
             role=role,
@@ -210,11 +238,38 @@ class Clients:
 
         return await self.change(name, remove)
 
-    async def delete(self, name: str) -> None:
-        """Remove a client with its keys. Raises `NotFound`."""
+    async def delete(self, name: str) -> DeletedClient:
+        """Remove a client with its keys, and list it as deleted. Raises `NotFound`."""
         known = await self._tables.get(TABLE, _PARTITION, name)
+        client = _client(known)
+        key_ids = tuple(key.id for key in client.keys)
+        gone = DeletedClient(id=client.id, name=name, key_ids=key_ids, at=self._clock())
+        # Listed first: if the process dies in between, the client lives on, and `deleted` leaves it out.
+        properties: dict[str, Value] = {"client": msgspec.json.encode(gone)}
+        await self._tables.upsert(TABLE, Entity(partition=_DELETED, row=gone.id, properties=properties))
         await self._tables.delete(TABLE, _PARTITION, name, etag=known.etag)
         self._read_at = None
+        return gone
+
+    async def deleted(self) -> Sequence[DeletedClient]:
+        """Return the clients that were deleted and not forgotten."""
+        rows = [row async for row in every_row(self._tables, TABLE, Query(partition=_DELETED))]
+        found = readable(TABLE, rows, _deleted)
+        return [gone for gone in found if not await self._lives(gone)]
+
+    async def _lives(self, gone: DeletedClient) -> bool:
+        """Whether the client is still there, because its deletion was interrupted. True for a row that cannot be read."""
+        try:
+            return (await self.get(gone.name)).id == gone.id
+        except NotFound:
+            return False
+        except UnreadableEntry:
+            return True
+
+    async def forget(self, gone: DeletedClient) -> None:
+        """Remove a deleted client from the list, with the last uses of its keys."""
+        await self._tables.delete_all(TABLE, _USED, gone.key_ids)
+        await self._tables.delete(TABLE, _DELETED, gone.id)
 
     async def note_use(self, key_id: str) -> None:
         """Record the use of a key, at most once an hour. A failure is ignored."""
@@ -282,4 +337,9 @@ def _client(entity: Entity) -> Client:
     return client
 
 
+def _deleted(entity: Entity) -> DeletedClient:
+    return _deleted_decoder.decode(msgspec.convert(entity.properties["client"], bytes))
+
+
 _decoder = msgspec.json.Decoder(Client)
+_deleted_decoder = msgspec.json.Decoder(DeletedClient)

@@ -1,8 +1,8 @@
 """Store suppressed addresses: after a bounce, a complaint, an unsubscription, or by hand.
 
-Table `suppressions`: partition `all` or `of-<client>`, row a digest of the address; and partition `log`, a row for each change,
-by time. A process reads a scope once, caches digests and reasons, and then reads only the log, at most every half minute: a
-message of a thousand recipients costs one query or none. See docs/decisions/0021-suppressions.md.
+Table `suppressions`: partition `all` or `of-<client id>`, row a digest of the address; and partition `log`, a row for each
+change, by time. A process reads a scope once, caches digests and reasons, and then reads only the log, at most every half
+minute: a message of a thousand recipients costs one query or none. See docs/decisions/0021-suppressions.md.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ from relay.platform.storage.readable import decode, log_unreadable, readable
 
 TABLE = resources.SUPPRESSIONS_TABLE
 ALL = ""
-"""The scope of entries for all clients; any other scope is a client's name."""
+"""The scope of entries for all clients; any other scope is a client's id."""
 CACHE = timedelta(seconds=30)
 """Time until all processes know a change."""
 OVERLAP = timedelta(seconds=120)
@@ -52,7 +52,7 @@ UNREADABLE = "unreadable"
 
 
 class Suppression(msgspec.Struct, frozen=True, kw_only=True):
-    """A suppressed address. `scope` is `ALL` or a client; `source` the provider or route that reported it."""
+    """A suppressed address. `scope` is `ALL` or a client's id; `source` the provider or route that reported it."""
 
     email: str
     reason: str
@@ -119,17 +119,17 @@ class Suppressions:
 
     # ── reading ──
 
-    async def known_to(self, client: str) -> Known:
+    async def known_to(self, client_id: str) -> Known:
         """Return the suppressions of a client, at most `CACHE` old. Raises `StorageError` only before the first read."""
         now = self._clock()
         async with self._reading:
             try:
-                await self._refresh((client, ALL), now)
+                await self._refresh((client_id, ALL), now)
             except Unavailable:
-                if not {client, ALL} <= self._scopes.keys():
+                if not {client_id, ALL} <= self._scopes.keys():
                     raise
-                log_event("suppressions_stale", level=logging.WARNING, client=client)
-        return Known((self._scopes[client], self._scopes[ALL]), now)
+                log_event("suppressions_stale", level=logging.WARNING, client_id=client_id)
+        return Known((self._scopes[client_id], self._scopes[ALL]), now)
 
     async def get(self, scope: str, email: str) -> Suppression:
         """Read one entry. Raises `NotFound`, also for an expired one."""
@@ -148,11 +148,11 @@ class Suppressions:
 
     # ── changing ──
 
-    def made(self, email: str, reason: str, client: str, **more: Any) -> Suppression:
+    def made(self, email: str, reason: str, client_id: str, **more: Any) -> Suppression:
         """Make an entry with the scope and expiry that the rule of its reason sets. `more` are other fields."""
         rule, now = self._rules[reason], self._clock()
         expires_at = now + timedelta(days=rule.days) if rule.days else None
-        fields = {"scope": ALL if rule.for_all else client, "expires_at": expires_at, **more}
+        fields = {"scope": ALL if rule.for_all else client_id, "expires_at": expires_at, **more}
         return Suppression(email=email, reason=reason, at=now, **fields)
 
     async def put(self, suppressions: Sequence[Suppression]) -> None:
@@ -186,7 +186,7 @@ class Suppressions:
             reason = _reason_of(each)
             if reason and each.is_ours:
                 source = each.event.provider
-                await self.add(self.made(each.event.recipient, reason, each.client, source=source))
+                await self.add(self.made(each.event.recipient, reason, each.client_id, source=source))
                 log_event("suppressed", message=each.message, client=each.client, reason=reason)
 
     async def drop_missing(self, source: str, before: datetime) -> int:
@@ -203,6 +203,11 @@ class Suppressions:
         if gone:
             await self.remove(ALL, gone)
         return len(gone)
+
+    async def remove_all(self, client_id: str, deadline: Deadline = NEVER) -> Progress:
+        """Delete the list of a deleted client."""
+        query = Query(partition=_partition(client_id), select=())
+        return await delete_where(self._tables, TABLE, query, lambda _: True, deadline=deadline)
 
     async def purge(self, deadline: Deadline = NEVER) -> Progress:
         """Delete expired entries and the old log."""

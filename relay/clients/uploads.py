@@ -1,6 +1,6 @@
 """Store files that callers upload once and use in messages: `POST /v1/attachments`.
 
-Table `attachments`: partition the client, a row for each upload; its bytes are blob `uploads/<id>` of container
+Table `attachments`: partition the client's id, a row for each upload; its bytes are blob `uploads/<id>` of container
 `attachments`, and while it is uploaded in parts, `uploads/<id>.<part>`. An unused upload is deleted after a day. A used one is
 kept as long as any message may need it: `keep` writes that before the message is accepted, and the purge deletes a row only
 if its ETag still matches.
@@ -60,7 +60,7 @@ class Upload(msgspec.Struct, frozen=True, kw_only=True):
     """An upload. `size` is 0 until it is complete. The purge may delete it after `keep_until`."""
 
     id: str
-    client: str
+    client_id: str
     name: str
     type: str
     size: int
@@ -91,20 +91,20 @@ class Uploads:
         self._clock = clock
         self._new_id = new_id
 
-    async def store(self, client: str, name: str, type_: str, body: bytes) -> Upload:
+    async def store(self, client_id: str, name: str, type_: str, body: bytes) -> Upload:
         """Store a whole file. Raises `TooLarge`."""
         if len(body) > MAX_BYTES:
             raise TooLarge
-        upload = self._fresh(client, name, type_, size=len(body))
+        upload = self._fresh(client_id, name, type_, size=len(body))
         # The row first: the purge finds blobs only through their rows.
         await self._tables.insert(TABLE, _entity(msgspec.structs.replace(upload, is_complete=False)))
         await self._blobs.put(ATTACHMENTS_CONTAINER, upload.blob, body)
         await self._tables.merge(TABLE, _entity(upload))
         return upload
 
-    async def begin(self, client: str, name: str, type_: str) -> Upload:
+    async def begin(self, client_id: str, name: str, type_: str) -> Upload:
         """Start an upload in parts."""
-        upload = msgspec.structs.replace(self._fresh(client, name, type_, size=0), is_complete=False)
+        upload = msgspec.structs.replace(self._fresh(client_id, name, type_, size=0), is_complete=False)
         await self._tables.insert(TABLE, _entity(upload))
         return upload
 
@@ -134,16 +134,16 @@ class Uploads:
         await self._delete_parts(upload)
         return msgspec.structs.replace(whole, etag=etag)
 
-    async def get(self, client: str, name: str) -> Upload:
+    async def get(self, client_id: str, name: str) -> Upload:
         """Read an upload of a client. Raises `NotFound`."""
-        return decode(TABLE, await self._tables.get(TABLE, client, name), _upload)
+        return decode(TABLE, await self._tables.get(TABLE, client_id, name), _upload)
 
-    async def find(self, client: str, names: Iterable[str]) -> Mapping[str, Upload]:
+    async def find(self, client_id: str, names: Iterable[str]) -> Mapping[str, Upload]:
         """Return those of these uploads that belong to the client and are complete, by id."""
 
         async def one(name: str) -> Upload | None:
             try:
-                return await self.get(client, name)
+                return await self.get(client_id, name)
             except NotFound:
                 return None
 
@@ -164,7 +164,7 @@ class Uploads:
             longer = msgspec.structs.replace(known, keep_until=until + _EXTENDED_EARLY)
             return RowChange(result=True, properties=_entity(longer).properties)
 
-        return await change_row(self._tables, TABLE, upload.client, upload.id, decide, known=_entity(upload))
+        return await change_row(self._tables, TABLE, upload.client_id, upload.id, decide, known=_entity(upload))
 
     async def delete(self, upload: Upload) -> None:
         """Delete an upload. Raises `Changed` if a message has used it since it was read."""
@@ -173,7 +173,23 @@ class Uploads:
         etag = await self._tables.merge(TABLE, _entity(gone), etag=upload.etag)
         await self._blobs.delete(ATTACHMENTS_CONTAINER, upload.blob)
         await self._delete_parts(upload)
-        await self._tables.delete(TABLE, upload.client, upload.id, etag=etag)
+        await self._tables.delete(TABLE, upload.client_id, upload.id, etag=etag)
+
+    async def remove_all(self, client_id: str, deadline: Deadline = NEVER) -> Progress:
+        """Delete the uploads of a deleted client that no message uses; the others are purged when none may need them."""
+
+        async def uploads() -> AsyncIterator[Upload]:
+            async for entity in every_row(self._tables, TABLE, Query(partition=client_id)):
+                for upload in readable(TABLE, (entity,), _upload):
+                    yield upload
+
+        return await process(
+            uploads(),
+            self._delete_unless_changed,
+            limit=_DELETES_AT_ONCE,
+            deadline=deadline,
+            needs_work=lambda upload: not upload.is_used,
+        )
 
     async def purge(self, deadline: Deadline = NEVER) -> Progress:
         """Delete expired uploads. Costs one operation per thousand uploads, and four per deletion."""
@@ -188,7 +204,7 @@ class Uploads:
 
         progress = await process(
             uploads(),
-            self._delete_expired,
+            self._delete_unless_changed,
             limit=_DELETES_AT_ONCE,
             deadline=deadline,
             needs_work=lambda upload: upload.keep_until <= now,
@@ -198,7 +214,7 @@ class Uploads:
             progress += Progress(is_complete=await self._sweep(known, now - KEPT_UNUSED, deadline))
         return progress
 
-    async def _delete_expired(self, upload: Upload) -> bool:
+    async def _delete_unless_changed(self, upload: Upload) -> bool:
         try:
             await self.delete(upload)
         except (Changed, NotFound):
@@ -227,11 +243,11 @@ class Uploads:
         swept = await process(blobs(), delete, limit=_DELETES_AT_ONCE, deadline=deadline, needs_work=is_unknown)
         return swept.is_complete
 
-    def _fresh(self, client: str, name: str, type_: str, *, size: int) -> Upload:
+    def _fresh(self, client_id: str, name: str, type_: str, *, size: int) -> Upload:
         now = self._clock()
         return Upload(
             id=PREFIX + self._new_id(),
-            client=client,
+            client_id=client_id,
             name=name,
             type=type_,
             size=size,
@@ -266,7 +282,7 @@ def _part(upload: Upload, number: int) -> str:
 
 def _entity(upload: Upload) -> Entity:
     return Entity(
-        partition=upload.client,
+        partition=upload.client_id,
         row=upload.id,
         properties={
             "name": upload.name,
@@ -284,7 +300,7 @@ def _upload(entity: Entity) -> Upload:
     properties = entity.properties
     return Upload(
         id=entity.row,
-        client=entity.partition,
+        client_id=entity.partition,
         name=str(properties["name"]),
         type=str(properties["type"]),
         size=int(str(properties["size"])),

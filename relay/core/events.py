@@ -214,6 +214,7 @@ class MessageEvent(msgspec.Struct, frozen=True, kw_only=True):
     event: RecordedEvent
     message: str
     client: str
+    client_id: str
     is_ours: bool
     tags: tuple[str, ...] = ()
     metadata: Mapping[str, str] = {}

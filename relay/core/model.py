@@ -124,9 +124,11 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     `suppressed` numbers the recipients that are not sent to, with the reason of each. `features` are what the content asks
     of a route (`relay.providers.contract.FEATURES`), so that routing need not read a content that lies in a blob.
     `group` is what the caller may stop it by (`relay.delivery.send_groups`). `has_own_expiry`: the request asked for it.
+    `client` is the name of its client at acceptance, `client_id` that client's id, which no later client of that name has.
     """
 
     client: str
+    client_id: str
     expires_at: datetime
     message: Message | None = None
     blob: str | None = None
@@ -149,6 +151,7 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         """What stays of it when it is erased: whose it was, its size, its times, how it was to be delivered."""
         return Submission(
             client=self.client,
+            client_id=self.client_id,
             expires_at=self.expires_at,
             size=self.size,
             delivery=self.delivery,

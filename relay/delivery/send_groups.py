@@ -1,6 +1,6 @@
 """Messages that a caller has grouped, so that it can stop them together: cancel what is not sent yet, or pause it.
 
-Table `groups`: partition `stop-<client>`, a row per stopped group; partition `<group>`, a row per request that names the
+Table `groups`: partition `stop-<client id>`, a row per stopped group; partition `<group>`, a row per request that names the
 batches of its messages. A group's name carries a MAC keyed to the client, so that making one writes nothing.
 
 A stop is certain because of the order of reads and writes. An attempt is recorded as `sending` first, then the stop is
@@ -82,36 +82,36 @@ class SendGroups:
         )
         await self._tables.upsert(TABLE, row)
 
-    async def stop(self, client: str, group: str, how: Stop) -> bool:
+    async def stop(self, client_id: str, group: str, how: Stop) -> bool:
         """Stop a group from now on; False when it was stopped already, and then as before."""
         try:
-            await self._tables.insert(TABLE, self._stop_row(client, group, how))
+            await self._tables.insert(TABLE, self._stop_row(client_id, group, how))
         except AlreadyExists:
             return False
         return True
 
-    async def change(self, client: str, group: str, how: Stop) -> None:
+    async def change(self, client_id: str, group: str, how: Stop) -> None:
         """Stop a group in this way, whatever its state was."""
-        await self._tables.upsert(TABLE, self._stop_row(client, group, how))
+        await self._tables.upsert(TABLE, self._stop_row(client_id, group, how))
 
-    def _stop_row(self, client: str, group: str, how: Stop) -> Entity:
+    def _stop_row(self, client_id: str, group: str, how: Stop) -> Entity:
         properties = {"stop": str(how), "created_at": self._clock().isoformat()}
-        return Entity(partition=_stops(client), row=group, properties=properties)
+        return Entity(partition=_stops(client_id), row=group, properties=properties)
 
-    async def release(self, client: str, group: str) -> None:
+    async def release(self, client_id: str, group: str) -> None:
         """Release a stopped group: its waiting messages continue."""
-        await self._tables.delete(TABLE, _stops(client), group)
+        await self._tables.delete(TABLE, _stops(client_id), group)
 
-    async def stop_of(self, client: str, group: str) -> Stop | None:
+    async def stop_of(self, client_id: str, group: str) -> Stop | None:
         """How a group is stopped now, if it is."""
         try:
-            return _stop(await self._tables.get(TABLE, _stops(client), group))
+            return _stop(await self._tables.get(TABLE, _stops(client_id), group))
         except NotFound:
             return None
 
-    async def stopped(self, client: str) -> Mapping[str, Stop]:
+    async def stopped(self, client_id: str) -> Mapping[str, Stop]:
         """Every stopped group of a client."""
-        rows = every_row(self._tables, TABLE, Query(partition=_stops(client)))
+        rows = every_row(self._tables, TABLE, Query(partition=_stops(client_id)))
         return {entity.row: _stop(entity) async for entity in rows}
 
     async def left(self, group: str) -> int:
@@ -125,17 +125,18 @@ class SendGroups:
 
     async def halts(self, begun: Sequence[tuple[Submission, Part]]) -> list[Part | None]:
         """Return what each part recorded as `sending` becomes if its group is stopped; None: make its attempt."""
-        named = {(submission.client, submission.group) for submission, _ in begun if submission.group}
+        named = {(submission.client_id, submission.group) for submission, _ in begun if submission.group}
         stops: dict[tuple[str, str], Stop | None] = {}
         try:
-            for client, group in sorted(named):
-                stops[client, group] = await self.stop_of(client, group)
+            for client_id, group in sorted(named):
+                stops[client_id, group] = await self.stop_of(client_id, group)
         except Unavailable:
             later = self._clock() + _STORAGE_PAUSE
             return [
                 part_states.postpone(part, later, "paused") if submission.group else None for submission, part in begun
             ]
-        return [self._halt(part, stops.get((submission.client, submission.group or ""))) for submission, part in begun]
+        own = (stops.get((submission.client_id, submission.group or "")) for submission, _ in begun)
+        return [self._halt(part, stop) for (_, part), stop in zip(begun, own, strict=True)]
 
     def _halt(self, part: Part, stop: Stop | None) -> Part | None:
         if stop is None:
@@ -156,8 +157,8 @@ class SendGroups:
         return sum(part_turns.may_have_left(status) for status in record.statuses)
 
 
-def _stops(client: str) -> str:
-    return f"stop-{client}"
+def _stops(client_id: str) -> str:
+    return f"stop-{client_id}"
 
 
 def _stop(entity: Entity) -> Stop:

@@ -152,7 +152,7 @@ def _is_of(reported: ProviderEvent, name: ids.MessageId, record: Record, entry: 
         return False
     if not hmac.compare_digest(name.mac, entry.macs[name.index]):
         return False
-    return not reported.client or reported.client == entry.messages[name.index].client
+    return not reported.client_id or reported.client_id == entry.messages[name.index].client_id
 
 
 def _attempt_of(reported: ProviderEvent, index: int, record: Record) -> int:
@@ -188,11 +188,13 @@ def _event(reported: ProviderEvent, index: int, record: Record) -> RecordedEvent
 def _message_event(
     event: RecordedEvent, record: Record, entry: wire.BatchEntry, recipients: Sequence[str]
 ) -> MessageEvent:
-    message = entry.messages[event.index].message
+    submission = entry.messages[event.index]
+    message = submission.message
     return MessageEvent(
         event=event,
         message=record.message_id(event.index, entry),
-        client=entry.messages[event.index].client,
+        client=submission.client,
+        client_id=submission.client_id,
         is_ours=event.recipient.lower() in recipients,
         tags=message.tags if message is not None else (),
         metadata=message.metadata if message is not None else {},

@@ -40,7 +40,7 @@ _Block = Mapping[str, str]
 """A group of fields: values by lower-case name, each on one line. The first of a name counts."""
 
 
-def read_report(raw: bytes, now: datetime, *, provider: str, client: str = "") -> Sequence[ProviderEvent]:
+def read_report(raw: bytes, now: datetime, *, provider: str, client_id: str = "") -> Sequence[ProviderEvent]:
     """Parse the events of a report; none if it is not a report, or names no message of Relay's."""
     report = parts.parse(raw[:MAX_REPORT_BYTES]).root
     found = list(_own_parts(report))
@@ -55,7 +55,7 @@ def read_report(raw: bytes, now: datetime, *, provider: str, client: str = "") -
         provider=provider,
         message=name,
         attempt=attempt,
-        client=client,
+        client_id=client_id,
     )
     complaints = [block for part in found if part.type == "message/feedback-report" for block in _blocks(part)]
     return [*_statuses(statuses, base), *_complaints(complaints, base)]
@@ -127,7 +127,7 @@ def _about(base: ProviderEvent, **fields: str) -> ProviderEvent:
         provider=base.provider,
         message=base.message,
         attempt=base.attempt,
-        client=base.client,
+        client_id=base.client_id,
         **fields,
     )
 

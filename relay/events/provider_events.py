@@ -33,8 +33,8 @@ _OVERHEAD = 64
 class ProviderEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One event of one recipient. `kind` is a `relay.core.events.EventKind`; `key` is the same when an event is reported again.
 
-    `message` is Relay's id of the message. An event that a `client` reported applies only to that client's messages. `code` is
-    the enhanced status code; `attempt` is 0 and `recipient` empty if unknown.
+    `message` is Relay's id of the message. An event that a client reported (`client_id`) applies only to that client's messages.
+    `code` is the enhanced status code; `attempt` is 0 and `recipient` empty if unknown.
     """
 
     kind: str
@@ -47,7 +47,7 @@ class ProviderEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     code: str = ""
     bounce_class: str = ""
     reply: str = ""
-    client: str = ""
+    client_id: str = ""
     raw: str = ""
 
 

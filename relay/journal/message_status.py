@@ -1,5 +1,6 @@
 """Read the history of a message: from the journal, or, without a record, that it still waits on the queue."""
 
+import hmac
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
@@ -100,7 +101,17 @@ class StatusReader:
             return True
         if client.role is not Role.OPERATOR:
             return False
-        return any(ids.belongs_to(name, other.mac_key) for other in (await self._clients.all()).values())
+        if any(ids.belongs_to(name, other.mac_key) for other in (await self._clients.all()).values()):
+            return True
+        return await self._is_recorded(name)
+
+    async def _is_recorded(self, name: ids.MessageId) -> bool:
+        """Whether the journal has this message: its client was deleted, and its key with it."""
+        try:
+            macs = (await self._journal.read(name.batch)).entry().macs
+        except NotFound:
+            return False
+        return name.index < len(macs) and hmac.compare_digest(macs[name.index], name.mac)
 
 
 def _unknown() -> Refusal:

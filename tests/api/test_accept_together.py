@@ -22,6 +22,7 @@ async def accept(relay: Harness, count: int = MANY, *, batch: str | None = None,
     submissions = [
         Submission(
             client="app",
+            client_id="c1",
             expires_at=relay.clock() + timedelta(days=1),
             message=Message(
                 sender=Address(email="app@example.com"),
@@ -85,7 +86,7 @@ async def test_ids_are_reported_before_anything_is_durable(relay: Harness) -> No
         reported.extend(each.id for each in prepared.accepted)
 
     submission = Submission(
-        client="app", expires_at=relay.clock(), message=Message(sender=Address(email="a@b.example"))
+        client="app", client_id="c1", expires_at=relay.clock(), message=Message(sender=Address(email="a@b.example"))
     )
     accepted = await relay.relay.acceptance.accept_together(
         client,

@@ -68,7 +68,8 @@ async def grouped_message(relay: Harness) -> str:
 
 
 async def stop(relay: Relay, group: str, counts: list[int]) -> None:
-    assert await relay.send_groups.stop("app", group, Stop.CANCEL)
+    app = await relay.clients.get("app")
+    assert await relay.send_groups.stop(app.id, group, Stop.CANCEL)
     counts.append(await relay.send_groups.left(group))
 
 
@@ -125,10 +126,11 @@ def test_group_name_contains_its_client() -> None:
 
 async def test_group_rows_outlive_waiting_messages(relay: Harness) -> None:
     group = await grouped_message(relay)
-    await relay.relay.send_groups.stop("app", group, Stop.PAUSE)
+    app = await relay.relay.clients.get("app")
+    await relay.relay.send_groups.stop(app.id, group, Stop.PAUSE)
     relay.clock.move(140 * 86_400)
     await relay.relay.purge.run()
-    assert await relay.relay.send_groups.stop_of("app", group) is Stop.PAUSE
+    assert await relay.relay.send_groups.stop_of(app.id, group) is Stop.PAUSE
     relay.clock.move(10 * 86_400)
     await relay.relay.purge.run()
-    assert await relay.relay.send_groups.stop_of("app", group) is None
+    assert await relay.relay.send_groups.stop_of(app.id, group) is None

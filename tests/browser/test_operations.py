@@ -152,6 +152,17 @@ async def test_third_key_is_refused_and_a_removed_key_disappears(screen: Screen)
     screen.log[:] = screen.unexpected_log("status of 409")
 
 
+async def test_operator_deletes_the_webhook_of_a_client(screen: Screen) -> None:
+    _, created, _ = await screen.site.relay.call("POST", "/v1/clients", json={"name": "robbed"})
+    hook, headers = {"url": "https://thief.example/hook"}, {"Authorization": f"Bearer {created['key']}"}
+    await screen.site.relay.call("POST", "/v1/webhooks", json=hook, headers=headers)
+    await screen.go("/console#/clients/robbed", "robbed")
+    await screen.press("Delete webhook https://thief.example/hook")
+    await screen.press("Delete", within=screen.dialog())
+    await screen.toast("The webhook was deleted.")
+    await screen.page.get_by_text("No webhooks").wait_for()
+
+
 async def test_policy_errors_are_shown_at_their_fields_and_a_valid_policy_is_saved(screen: Screen) -> None:
     await screen.go("/console#/clients/staging", "staging")
     await screen.page.get_by_label("Senders").fill("*@shop.example\nnobody")

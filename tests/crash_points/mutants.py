@@ -95,8 +95,8 @@ MUTANTS = (
     ),
     Mutant(
         module="delivery/send_groups.py",
-        old="        return [self._halt(part, stops",
-        new="        return [None and self._halt(part, stops",
+        old="        return [self._halt(part, stop)",
+        new="        return [None and self._halt(part, stop)",
         breaks="a stopped group is sent",
     ),
     Mutant(

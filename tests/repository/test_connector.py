@@ -129,10 +129,16 @@ def test_event_has_no_undescribed_field() -> None:
         attempt=1,
     )
     noted = MessageEvent(
-        message="msg_1", client="shop", is_ours=True, event=event, tags=("order",), metadata={"order": "4711"}
+        message="msg_1",
+        client="shop",
+        client_id="c1",
+        is_ours=True,
+        event=event,
+        tags=("order",),
+        metadata={"order": "4711"},
     )
     definition = Definition(url="https://example.com", secret="whsec_x", created_at=at)
-    post = post_of(noted, Subscription(id="wh_1", client="shop", definition=definition), "https://relay.example.com")
+    post = post_of(noted, Subscription(id="wh_1", client_id="c1", definition=definition), "https://relay.example.com")
     schema = DEFINITION["definitions"]["MailEvent"]
     body = json.loads(post.body)
     assert list(undescribed_fields(body, schema)) == []

@@ -58,7 +58,7 @@ async def _decide(
     results: _Results = {}
     verdicts: dict[int, Verdict] = {}
     size = 0
-    known = await call.services.suppressions.known_to(call.client.name)
+    known = await call.services.suppressions.known_to(call.client.id)
     for number, draft in enumerate(drafts):
         if number % _AT_A_TIME == 0:
             await asyncio.sleep(0)

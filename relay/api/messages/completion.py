@@ -73,7 +73,7 @@ class Completion:
 
     async def _find(self, names: Iterable[str | None]) -> None:
         missing = [name for name in dict.fromkeys(names) if name is not None and name not in self._uploads]
-        found: Mapping[str, Upload] = await self._call.services.uploads.find(self._call.client.name, missing)
+        found: Mapping[str, Upload] = await self._call.services.uploads.find(self._call.client.id, missing)
         self._uploads.update({name: found.get(name) for name in missing})
 
     def _filled(self, attachment: Attachment, target: str, problems: Problems) -> Attachment:

@@ -53,7 +53,7 @@ async def earlier(call: Call, repeatable: Repeatable) -> Replay | None:
     """
     keys = call.services.idempotency
     try:
-        found = await keys.find(call.client.name, repeatable.key, repeatable.fingerprint)
+        found = await keys.find(call.client.id, repeatable.key, repeatable.fingerprint)
     except Refusal as refusal:
         if _is_in_use(refusal, repeatable):
             raise _repeat_later(refusal) from refusal
@@ -90,7 +90,7 @@ async def accept_once(
         )
         if before is not None:
             await before(prepared.accepted)
-        reserved.append(await keys.reserve(call.client.name, repeatable.key, repeatable.fingerprint, plan))
+        reserved.append(await keys.reserve(call.client.id, repeatable.key, repeatable.fingerprint, plan))
 
     batch = call.services.new_batch()
     try:

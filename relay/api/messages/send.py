@@ -46,7 +46,7 @@ async def send(call: Call) -> Response:
     draft = await _draft(call, limits)
     completion = Completion(call, limits)
     draft = await completion.complete(draft)
-    verdict = decide(call, draft, await call.services.suppressions.known_to(call.client.name))
+    verdict = decide(call, draft, await call.services.suppressions.known_to(call.client.id))
     if draft.dry_run:
         from relay.api.messages.explanation import explanation_view
 

@@ -111,10 +111,10 @@ async def remove_key(call: Call) -> Response:
 
 
 async def delete(call: Call) -> Response:
-    """Handle DELETE /v1/clients/{name}. Its messages stay; only operators can read them from now on."""
+    """Handle DELETE /v1/clients/{name}: delete it with its webhooks, unused uploads and suppressions. Its messages stay."""
     if call.values["name"] == call.client.name:
         raise Refusal(409, "own_client", "A client cannot delete itself. Ask another operator to delete it.")
-    await call.services.clients.delete(call.values["name"])
+    await call.services.deleted_clients.delete(call.values["name"])
     return Response(status=204)
 
 

@@ -52,10 +52,11 @@ _LIMITS = Limits()
 
 async def index(call: Call) -> Response:
     """Handle GET /v1/suppressions."""
-    scope = await _scope(call, call.request.query.get("client"), for_all=None)
+    client = call.request.query.get("client")
+    scope = await _scope(call, client, for_all=None)
     reading = call.services.suppressions.page(scope, cursor=call.request.query.get("cursor"))
     found, cursor = await page_of(reading)
-    chosen = f"client={quote(scope)}&" if scope and call.client.role is Role.OPERATOR else ""
+    chosen = f"client={quote(client)}&" if client and call.client.role is Role.OPERATOR else ""
     link = f"{call.base_url}/v1/suppressions?{chosen}cursor={quote(cursor, safe='')}" if cursor else None
     return json_response(SuppressionPageView(value=[_view(each) for each in found], next_link=given(link)))
 
@@ -144,7 +145,7 @@ async def synchronize(call: Call) -> Response:
             raise Refusal(503, "provider_unavailable", text, headers={"Retry-After": "60"})
         found, cursor = page
         listed = [
-            call.services.suppressions.made(each.email, "provider", call.client.name, source=route, note=each.reason)
+            call.services.suppressions.made(each.email, "provider", call.client.id, source=route, note=each.reason)
             for each in found
         ]
         await call.services.suppressions.put(listed)
@@ -156,21 +157,23 @@ async def synchronize(call: Call) -> Response:
 
 
 async def _scope(call: Call, client: str | None, *, for_all: bool | None) -> str:
-    """Return the client whose list a request is about. Raises `Refusal` when the caller may not use it, or for no such client."""
+    """Return the id of the client whose list a request is about.
+
+    Raises `Refusal` when the caller may not use it, and `NotFound` for an unknown client.
+    """
     if call.client.role is not Role.OPERATOR:
         if (client is not None and client != call.client.name) or for_all:
             raise Refusal(403, "operators_only", "A client can only read and change its own list.")
-        return call.client.name
+        return call.client.id
     if client is None or for_all:
         return ALL
-    await call.services.clients.get(client)
-    return client
+    return (await call.services.clients.get(client)).id
 
 
 async def _scopes(call: Call, *, may_change: bool = False) -> Sequence[str]:
     client = call.request.query.get("client")
     if call.client.role is Role.OPERATOR:
-        return (ALL, client) if client else (ALL,)
+        return (ALL, (await call.services.clients.get(client)).id) if client else (ALL,)
     own = await _scope(call, client, for_all=None)
     return (own,) if may_change else (own, ALL)
 

@@ -22,12 +22,12 @@ async def create(call: Call) -> Response:
     check_length(call.request)
     name, type_, in_parts = _asked(call)
     if in_parts:
-        upload = await call.services.uploads.begin(call.client.name, name, type_)
+        upload = await call.services.uploads.begin(call.client.id, name, type_)
     elif not call.request.body:
         raise Refusal(400, "empty_body", "The request has no body; send the file, or parts=true to upload in parts.")
     else:
         try:
-            upload = await call.services.uploads.store(call.client.name, name, type_, call.request.body)
+            upload = await call.services.uploads.store(call.client.id, name, type_, call.request.body)
         except TooLarge as error:
             raise _too_large() from error
     headers = {"Location": f"{call.base_url}/v1/attachments/{upload.id}"}
@@ -131,7 +131,7 @@ def _size(call: Call) -> int | None:
 
 async def _upload(call: Call) -> Upload:
     try:
-        return await call.services.uploads.get(call.client.name, call.values["id"])
+        return await call.services.uploads.get(call.client.id, call.values["id"])
     except NotFound as error:
         text = "This client has no upload with this id, or it has expired."
         raise Refusal(404, "attachment_not_found", text) from error

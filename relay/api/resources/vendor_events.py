@@ -75,9 +75,9 @@ async def from_mailbox(call: Call) -> Response:
     _check_size(call.request.body)
     if not call.request.body:
         raise Refusal(400, "empty_body", "Send the whole report as it was received, including its headers.")
-    client = "" if call.client.role is Role.OPERATOR else call.client.name
+    client_id = "" if call.client.role is Role.OPERATOR else call.client.id
     now = call.services.clock()
-    found = await asyncio.to_thread(dsn.read_report, call.request.body, now, provider=REPORT, client=client)
+    found = await asyncio.to_thread(dsn.read_report, call.request.body, now, provider=REPORT, client_id=client_id)
     await call.services.events.enqueue(found)
     return json_response(EventsAcceptedView(accepted=len(found)), 202)
 

@@ -39,7 +39,7 @@ _LIMITS = Limits()
 
 async def index(call: Call) -> Response:
     """Handle GET /v1/webhooks."""
-    found = await call.services.webhooks.subscriptions.of(call.client.name, fresh=True)
+    found = await call.services.webhooks.subscriptions.of(call.client.id, fresh=True)
     return json_response(WebhookListView(value=[_view(each) for each in found]))
 
 
@@ -56,8 +56,8 @@ async def create(call: Call) -> Response:
     _check(call, url, "callbackUrl" if value.callback_url is not None else "url", value.note, problems)
     problems.raise_any()
     is_callback = value.callback_url is not None
-    name = callback_id(call.client.name, url) if is_callback else f"wh_{call.services.new_batch()}"
-    known = await call.services.webhooks.subscriptions.of(call.client.name, fresh=True)
+    name = callback_id(call.client.id, url) if is_callback else f"wh_{call.services.new_batch()}"
+    known = await call.services.webhooks.subscriptions.of(call.client.id, fresh=True)
     if len(known) >= MAX_SUBSCRIPTIONS and all(each.id != name for each in known):
         problems.add(
             "too_many", "$", f"A client has at most {MAX_SUBSCRIPTIONS} webhooks. Delete one that is no longer used."
@@ -72,7 +72,7 @@ async def create(call: Call) -> Response:
         note=value.note or "",
         is_callback=is_callback,
     )
-    made = Subscription(id=name, client=call.client.name, definition=definition)
+    made = Subscription(id=name, client_id=call.client.id, definition=definition)
     await call.services.webhooks.subscriptions.put(made)
     location = {"Location": f"{call.base_url}/v1/webhooks/{name}"}
     return json_response(_view(made, secret=definition.secret), 201, location)
@@ -109,7 +109,21 @@ async def change(call: Call) -> Response:
 
 async def delete(call: Call) -> Response:
     """Handle DELETE /v1/webhooks/{id}: pending posts are dropped."""
-    await call.services.webhooks.subscriptions.remove(call.client.name, call.values["id"])
+    await call.services.webhooks.subscriptions.remove(call.client.id, call.values["id"])
+    return Response(status=204)
+
+
+async def index_of_client(call: Call) -> Response:
+    """Handle GET /v1/clients/{name}/webhooks."""
+    client = await call.services.clients.get(call.values["name"])
+    found = await call.services.webhooks.subscriptions.of(client.id, fresh=True)
+    return json_response(WebhookListView(value=[_view(each) for each in found]))
+
+
+async def delete_of_client(call: Call) -> Response:
+    """Handle DELETE /v1/clients/{name}/webhooks/{id}."""
+    client = await call.services.clients.get(call.values["name"])
+    await call.services.webhooks.subscriptions.remove(client.id, call.values["id"])
     return Response(status=204)
 
 
@@ -118,7 +132,7 @@ async def remove_callback(call: Call) -> Response:
     url = call.request.query.get("callbackUrl", "")
     if not url:
         url = read_request(call.request, CallbackRemoval).callback_url
-    await call.services.webhooks.subscriptions.remove(call.client.name, callback_id(call.client.name, url))
+    await call.services.webhooks.subscriptions.remove(call.client.id, callback_id(call.client.id, url))
     return Response(status=204)
 
 
@@ -144,7 +158,7 @@ async def _chosen(call: Call) -> Subscription:
     if not name.startswith("wh_") or not name.isascii() or not name.replace("_", "").isalnum():
         raise Refusal(404, "not_found", "No webhook has this id.")
     try:
-        return await call.services.webhooks.subscriptions.get(call.client.name, name)
+        return await call.services.webhooks.subscriptions.get(call.client.id, name)
     except NotFound as error:
         raise Refusal(404, "not_found", "No webhook has this id.") from error
 

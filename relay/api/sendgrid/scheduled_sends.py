@@ -55,7 +55,7 @@ async def stop(call: Call) -> Response:
     order = _read(call, SendGridStop)
     batch, how = _batch_of(call, order["batch_id"]), Stop(order["status"])
     groups = call.services.send_groups
-    if not await groups.stop(call.client.name, batch, how) and await groups.stop_of(call.client.name, batch) != how:
+    if not await groups.stop(call.client.id, batch, how) and await groups.stop_of(call.client.id, batch) != how:
         text = "This batch already has another status. Change it with PATCH, or remove it with DELETE."
         raise Refusal(400, "not_applicable", text, target="batch_id")
     return json_response(SendGridStoppedView(batch_id=batch, status=how, already_sent=await groups.left(batch)), 201)
@@ -63,14 +63,14 @@ async def stop(call: Call) -> Response:
 
 async def index(call: Call) -> Response:
     """Handle GET /v3/user/scheduled_sends."""
-    stopped = await call.services.send_groups.stopped(call.client.name)
+    stopped = await call.services.send_groups.stopped(call.client.id)
     return json_response([SendGridScheduledSendView(batch_id=batch, status=how) for batch, how in stopped.items()])
 
 
 async def show_stop(call: Call) -> Response:
     """Handle GET /v3/user/scheduled_sends/{batch_id}: a list of one, or an empty list."""
     batch = _batch_of(call, call.values["batch_id"])
-    how = await call.services.send_groups.stop_of(call.client.name, batch)
+    how = await call.services.send_groups.stop_of(call.client.id, batch)
     return json_response([] if how is None else [SendGridScheduledSendView(batch_id=batch, status=how)])
 
 
@@ -78,19 +78,19 @@ async def change(call: Call) -> Response:
     """Handle PATCH /v3/user/scheduled_sends/{batch_id}."""
     order = _read(call, SendGridStatus)
     batch = await _stopped_batch(call)
-    await call.services.send_groups.change(call.client.name, batch, Stop(order["status"]))
+    await call.services.send_groups.change(call.client.id, batch, Stop(order["status"]))
     return Response(status=204)
 
 
 async def release(call: Call) -> Response:
     """Handle DELETE /v3/user/scheduled_sends/{batch_id}: messages that still wait continue."""
-    await call.services.send_groups.release(call.client.name, await _stopped_batch(call))
+    await call.services.send_groups.release(call.client.id, await _stopped_batch(call))
     return Response(status=204)
 
 
 async def _stopped_batch(call: Call) -> str:
     batch = _batch_of(call, call.values["batch_id"])
-    if await call.services.send_groups.stop_of(call.client.name, batch) is None:
+    if await call.services.send_groups.stop_of(call.client.id, batch) is None:
         raise Refusal(404, "not_found", "This batch is neither cancelled nor paused.", target="batch_id")
     return batch
 

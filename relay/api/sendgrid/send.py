@@ -68,7 +68,7 @@ async def _read(call: Call, now: datetime) -> Mail:
 
 async def _decide(call: Call, drafts: Sequence[PersonalizedDraft], now: datetime) -> list[Verdict]:
     """Apply the policy to each message. Raises one `Refusal` with every reason against any of them."""
-    known = await call.services.suppressions.known_to(call.client.name)
+    known = await call.services.suppressions.known_to(call.client.id)
     verdicts: list[Verdict] = []
     refusals: list[Refusal] = []
     problems: dict[Problem, None] = {}

@@ -120,6 +120,39 @@ def enable(context: typer.Context, name: Name) -> None:
     console.print(f"{name} is enabled.")
 
 
+@app.command()
+@reports_errors
+def delete(context: typer.Context, name: Name) -> None:
+    """Delete a client with its webhooks, unused uploads and suppressions. Its messages stay."""
+    remote_of(context).call("DELETE", f"/v1/clients/{name}")
+    console.print(f"{name} is deleted.")
+
+
+@app.command()
+@reports_errors
+def webhooks(context: typer.Context, name: Name, as_json: AsJson = False) -> None:
+    """List a client's webhooks. After a key leaked, look here for URLs that the thief added."""
+    found = remote_of(context).call("GET", f"/v1/clients/{name}/webhooks")["value"]
+    if as_json:
+        print_json(found)
+        return
+    rows = [
+        (each["id"], each["url"], "" if each["is_enabled"] else "disabled", each["created_at"], each.get("note", ""))
+        for each in found
+    ]
+    print_table("", ("webhook", "URL", "", "created", "note"), rows, empty="No webhooks.")
+
+
+@app.command("remove-webhook")
+@reports_errors
+def remove_webhook(
+    context: typer.Context, name: Name, webhook: Annotated[str, typer.Argument(help="The webhook's id.")]
+) -> None:
+    """Delete a client's webhook. It gets no more posts after 30 seconds."""
+    remote_of(context).call("DELETE", f"/v1/clients/{name}/webhooks/{webhook}")
+    console.print(f"Webhook {webhook} is deleted.")
+
+
 def _policy(
     senders: list[str] | None, recipients: list[str] | None, rate: int | None, quota: int | None
 ) -> dict[str, Any]:

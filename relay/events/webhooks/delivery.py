@@ -2,8 +2,9 @@
 
     event ─► entries for each subscription ─► `webhooks` queue ─► post ─► log ─► retry what failed
 
-Delivery is at least once; the receiver recognizes a duplicate by its id. Failed posts are retried for a day. A subscription
-that accepted nothing during that time, or returned 410, is disabled, which is logged and alerted.
+The webhooks of a client that is disabled or deleted get nothing. Delivery is at least once; the receiver recognizes a
+duplicate by its id. Failed posts are retried for a day. A subscription that accepted nothing during that time, or returned 410,
+is disabled, which is logged and alerted.
 """
 
 import logging
@@ -15,6 +16,7 @@ from typing import Any
 
 import msgspec
 
+from relay.clients.registry import Clients
 from relay.core.errors import NotFound, Unavailable
 from relay.core.events import MessageEvent
 from relay.events.webhooks import payload
@@ -60,6 +62,7 @@ class Webhooks:
         self,
         *,
         subscriptions: Subscriptions,
+        clients: Clients,
         poster: Poster,
         queues: Queues,
         tables: Tables,
@@ -71,6 +74,7 @@ class Webhooks:
     ) -> None:
         """`source` is this relay's URL, the `source` of its CloudEvents."""
         self.subscriptions = subscriptions
+        self._clients = clients
         self._poster = poster
         self._queues = queues
         self._tables = tables
@@ -82,11 +86,13 @@ class Webhooks:
     async def follow(self, events: Sequence[MessageEvent]) -> None:
         """Enqueue the events that each client subscribes to."""
         puts: list[Callable[[], Awaitable[None]]] = []
-        for client in dict.fromkeys(each.client for each in events):
-            for subscription in await self.subscriptions.of(client):
-                wanted = [each for each in events if each.client == client and subscription.wants(each.event.kind)]
+        for client, client_id in dict.fromkeys((each.client, each.client_id) for each in events):
+            for subscription in await self._open(client, client_id):
+                wanted = [
+                    each for each in events if each.client_id == client_id and subscription.wants(each.event.kind)
+                ]
                 found = [payload.post_of(each, subscription, self._source) for each in wanted]
-                puts += [partial(self._queues.put, QUEUE, body) for body in payload.pack(subscription, found)]
+                puts += [partial(self._queues.put, QUEUE, body) for body in payload.pack(client, subscription, found)]
         await concurrency.gather_limited(puts, limit=_AT_ONCE)
 
     async def deliver(self, body: bytes) -> None:
@@ -124,9 +130,16 @@ class Webhooks:
             self._tables, LOG, Query(select=("at",)), lambda row: is_older(row, "at", before), deadline=deadline
         )
 
+    async def _open(self, client: str, client_id: str) -> Sequence[Subscription]:
+        """Return the subscriptions of a client; none unless it is enabled."""
+        subscriptions = await self.subscriptions.of(client_id)
+        return subscriptions if subscriptions and await self._clients.is_enabled(client, client_id) else ()
+
     async def _handle(self, entry: Entry) -> None:
+        if not await self._clients.is_enabled(entry.client, entry.client_id):
+            return
         try:
-            subscription = await self.subscriptions.get(entry.client, entry.webhook, fresh=False)
+            subscription = await self.subscriptions.get(entry.client_id, entry.webhook, fresh=False)
         except NotFound:
             # The subscription was deleted.
             return
@@ -185,26 +198,26 @@ class Webhooks:
         has_success = any(result.is_success for _, result in done)
         try:
             if is_gone:
-                await self._disable(subscription, "The receiver returned 410 Gone.")
+                await self._disable(entry, subscription, "The receiver returned 410 Gone.")
             elif has_success and subscription.failing_since is not None:
                 await self.subscriptions.note_failing(subscription, None)
             elif not has_success and is_last:
-                await self._give_up(subscription)
+                await self._give_up(entry)
             elif not has_success and subscription.failing_since is None:
                 await self.subscriptions.note_failing(subscription, now)
         except NotFound:
             # The subscription was deleted.
             return
 
-    async def _disable(self, subscription: Subscription, why: str) -> None:
+    async def _disable(self, entry: Entry, subscription: Subscription, why: str) -> None:
         await self.subscriptions.disable(subscription, why)
-        log_event("webhook_disabled", level=logging.ERROR, webhook=subscription.id, client=subscription.client, why=why)
+        log_event("webhook_disabled", level=logging.ERROR, webhook=subscription.id, client=entry.client, why=why)
 
-    async def _give_up(self, subscription: Subscription) -> None:
+    async def _give_up(self, entry: Entry) -> None:
         """Disable a subscription after the last attempt of a post, if no other post succeeded since the failures began."""
-        current = await self.subscriptions.get(subscription.client, subscription.id)
+        current = await self.subscriptions.get(entry.client_id, entry.webhook)
         if current.failing_since is not None and self._clock() - current.failing_since >= FAILED_FOR:
-            await self._disable(current, "No delivery succeeded for a day.")
+            await self._disable(entry, current, "No delivery succeeded for a day.")
 
 
 def _attempt_row(post: Post, result: PostResult, attempt: int, outcome: str, at: datetime) -> DeliveryAttempt:

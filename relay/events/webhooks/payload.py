@@ -1,6 +1,7 @@
 """Build webhook bodies, and the queue entry that carries them.
 
-    {"relay":1,"client":"shop","webhook":"wh_…","attempt":1,"posts":[{"id":"evt_…","message":"msg_…","body":"{…}"}, …]}
+    {"relay":1,"client":"shop","client_id":"…","webhook":"wh_…","attempt":1,
+     "posts":[{"id":"evt_…","message":"msg_…","body":"{…}"}, …]}
 
 An entry belongs to one subscription. A body is built once: every attempt posts the same bytes under the same id, so that a
 receiver can recognize a duplicate.
@@ -41,6 +42,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 
     relay: int
     client: str
+    client_id: str
     webhook: str
     attempt: int
     posts: tuple[Post, ...]
@@ -97,10 +99,10 @@ def event_id(subscription: str, message: str, key: str) -> str:
     return "evt_" + hashlib.sha256(f"{subscription}\n{message}\n{key}".encode()).hexdigest()[:32]
 
 
-def pack(subscription: Subscription, posts: Sequence[Post]) -> Iterator[bytes]:
-    """Yield the entries that carry these posts, for their first attempt."""
+def pack(client: str, subscription: Subscription, posts: Sequence[Post]) -> Iterator[bytes]:
+    """Yield the entries that carry these posts of a client, for their first attempt."""
     for group in packed(posts, _weight, room=entries.MAX_ENTRY_BYTES - _OVERHEAD, limit=MAX_POSTS):
-        yield encode(_first(subscription, group))
+        yield encode(_first(client, subscription, group))
 
 
 def encode(entry: Entry) -> bytes:
@@ -117,5 +119,12 @@ def _weight(post: Post) -> int:
     return entries.weight(entries.escaped(_encoder.encode(post))) + 1
 
 
-def _first(subscription: Subscription, posts: Sequence[Post]) -> Entry:
-    return Entry(relay=VERSION, client=subscription.client, webhook=subscription.id, attempt=1, posts=tuple(posts))
+def _first(client: str, subscription: Subscription, posts: Sequence[Post]) -> Entry:
+    return Entry(
+        relay=VERSION,
+        client=client,
+        client_id=subscription.client_id,
+        webhook=subscription.id,
+        attempt=1,
+        posts=tuple(posts),
+    )

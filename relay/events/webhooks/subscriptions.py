@@ -1,4 +1,4 @@
-"""Store webhook subscriptions: table `webhooks`, partition the client, one row per subscription.
+"""Store webhook subscriptions: table `webhooks`, partition the client's id, one row per subscription.
 
 The client's settings (`definition`) and the results of deliveries (`failing_since`, `disabled_at`, `disabled_reason`) are
 separate properties, so that neither overwrites the other. The signing secret is stored in clear, because every delivery needs
@@ -15,7 +15,7 @@ from enum import StrEnum
 import msgspec
 
 from relay.platform import resources
-from relay.platform.storage.ports import Entity, Query, Tables
+from relay.platform.storage.ports import Entity, Query, Tables, delete_where
 from relay.platform.storage.readable import decode, readable
 
 TABLE = resources.WEBHOOKS_TABLE
@@ -61,7 +61,7 @@ class Subscription(msgspec.Struct, frozen=True, kw_only=True):
     """A row. `failing_since`: no delivery succeeded since then. `disabled_reason` is empty while it is enabled."""
 
     id: str
-    client: str
+    client_id: str
     definition: Definition
     failing_since: datetime | None = None
     disabled_at: datetime | None = None
@@ -88,9 +88,9 @@ def new_secret() -> str:
     return "whsec_" + base64.b64encode(secrets.token_bytes(_SECRET_BYTES)).decode()
 
 
-def callback_id(client: str, url: str) -> str:
+def callback_id(client_id: str, url: str) -> str:
     """Return the id of the subscription for a `callbackUrl`: the same for the same URL, so that repeating is idempotent."""
-    return "wh_" + hashlib.sha256(f"{client}\n{url}".encode()).hexdigest()[:32]
+    return "wh_" + hashlib.sha256(f"{client_id}\n{url}".encode()).hexdigest()[:32]
 
 
 class Subscriptions:
@@ -101,28 +101,28 @@ class Subscriptions:
         self._clock = clock
         self._cached: dict[str, tuple[datetime, Sequence[Subscription]]] = {}
 
-    async def of(self, client: str, *, fresh: bool = False) -> Sequence[Subscription]:
+    async def of(self, client_id: str, *, fresh: bool = False) -> Sequence[Subscription]:
         """Return the subscriptions of a client."""
         now = self._clock()
-        kept = self._cached.get(client)
+        kept = self._cached.get(client_id)
         if kept is None or fresh or now - kept[0] >= CACHE:
-            page = await self._tables.query(TABLE, Query(partition=client))
+            page = await self._tables.query(TABLE, Query(partition=client_id))
             kept = now, list(readable(TABLE, page.entities, _subscription))
-            self._cached[client] = kept
+            self._cached[client_id] = kept
         return kept[1]
 
-    async def get(self, client: str, name: str, *, fresh: bool = True) -> Subscription:
+    async def get(self, client_id: str, name: str, *, fresh: bool = True) -> Subscription:
         """Return one subscription. Raises `NotFound`."""
         if not fresh:
-            found = next((each for each in await self.of(client) if each.id == name), None)
+            found = next((each for each in await self.of(client_id) if each.id == name), None)
             if found is not None:
                 return found
-        return decode(TABLE, await self._tables.get(TABLE, client, name), _subscription)
+        return decode(TABLE, await self._tables.get(TABLE, client_id, name), _subscription)
 
     async def put(self, subscription: Subscription) -> None:
         """Store a new subscription, enabled. Replaces one of the same id."""
         await self._tables.upsert(TABLE, _entity(subscription))
-        self._cached.pop(subscription.client, None)
+        self._cached.pop(subscription.client_id, None)
 
     async def change(self, subscription: Subscription, definition: Definition) -> None:
         """Store changed settings of the client. Raises `NotFound`."""
@@ -140,22 +140,27 @@ class Subscriptions:
         """Record since when deliveries fail; None after a success."""
         await self._merge(subscription, failing_since=since.isoformat() if since else "")
 
-    async def remove(self, client: str, name: str) -> None:
+    async def remove(self, client_id: str, name: str) -> None:
         """Delete a subscription. A missing one is not an error."""
-        await self._tables.delete(TABLE, client, name)
-        self._cached.pop(client, None)
+        await self._tables.delete(TABLE, client_id, name)
+        self._cached.pop(client_id, None)
+
+    async def remove_all(self, client_id: str) -> None:
+        """Delete the subscriptions of a deleted client."""
+        await delete_where(self._tables, TABLE, Query(partition=client_id, select=()), lambda _: True)
+        self._cached.pop(client_id, None)
 
     async def _merge(self, subscription: Subscription, **properties: str | bytes) -> None:
-        row = Entity(partition=subscription.client, row=subscription.id, properties=properties)
+        row = Entity(partition=subscription.client_id, row=subscription.id, properties=properties)
         try:
             await self._tables.merge(TABLE, row)
         finally:
-            self._cached.pop(subscription.client, None)
+            self._cached.pop(subscription.client_id, None)
 
 
 def _entity(subscription: Subscription) -> Entity:
     return Entity(
-        partition=subscription.client,
+        partition=subscription.client_id,
         row=subscription.id,
         properties={
             "definition": _encoder.encode(subscription.definition),
@@ -175,7 +180,7 @@ def _subscription(entity: Entity) -> Subscription:
         {
             **known,
             "id": entity.row,
-            "client": entity.partition,
+            "client_id": entity.partition,
             "definition": msgspec.json.decode(definition, type=Definition),
         },
         Subscription,

@@ -29,7 +29,7 @@ async def storage(clock: Clock) -> MemoryStorage:
 
 
 def client(*, rate: int | None = None, quota: int | None = None) -> Client:
-    return Client(name="shop", mac_key=MAC_KEY, policy=Policy(rate_per_minute=rate, daily_quota=quota))
+    return Client(id="c1", name="shop", mac_key=MAC_KEY, policy=Policy(rate_per_minute=rate, daily_quota=quota))
 
 
 async def test_client_without_limits_costs_no_operation(storage: MemoryStorage, clock: Clock) -> None:

@@ -41,7 +41,7 @@ def noted(kind: str = "bounced", **fields: Any) -> MessageEvent:
     values = {"bounce_class": "address", "recipient": "ada@example.org", **fields}
     is_ours = bool(values.pop("is_ours", True))
     event = RecordedEvent(index=0, kind=kind, at=START, key="k", provider="sendgrid", **values)
-    return MessageEvent(event=event, message="msg_x", client="shop", is_ours=is_ours)
+    return MessageEvent(event=event, message="msg_x", client="shop", client_id="shop", is_ours=is_ours)
 
 
 # ── cost of the check ──

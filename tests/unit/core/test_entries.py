@@ -46,6 +46,7 @@ MESSAGE = Message(
 )
 EVERYTHING = Submission(
     client="shop",
+    client_id="5e2f0a9b1c7d4e36",
     expires_at=ACCEPTED + timedelta(days=1),
     message=MESSAGE,
     size=2_345,
@@ -58,6 +59,7 @@ EVERYTHING = Submission(
 )
 CLAIMED = Submission(
     client="shop",
+    client_id="5e2f0a9b1c7d4e36",
     expires_at=ACCEPTED + timedelta(days=1),
     message=Message(sender=Address(email="orders@example.org"), to=(Address(email="ada@example.com"),), subject="Big"),
     blob="20260301/019c9e5e7a107a3b8c4d5e6f70819204",

@@ -122,7 +122,7 @@ async def test_message_without_content_has_no_legs(place: Place) -> None:
     entry = batch_of(entry_of(submission_of(), submission))
     envelope_only = await place.planning_inputs.of(entry, [1], START)
     assert envelope_only[1].legs is not None
-    bare = entry.messages[1].__class__(client="shop", expires_at=START, blob="20260301/gone")
+    bare = entry.messages[1].__class__(client="shop", client_id="c1", expires_at=START, blob="20260301/gone")
     gone = batch_of(entry_of(bare))
     assert (await place.planning_inputs.of(gone, [0], START))[0].legs is None
 

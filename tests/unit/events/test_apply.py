@@ -16,7 +16,7 @@ from relay.core.events import MessageEvent, RecordedEvent, recipient_states
 from relay.core.model import Attempt, MessageStatus, Part, State
 from relay.events.apply import Events
 from relay.events.provider_events import QUEUE, Entry, ProviderEvent, decode, encode, pack
-from tests.doubles import START, Place, batch_of, entry_of, message_of, submission_of
+from tests.doubles import CLIENT, START, Place, batch_of, entry_of, message_of, submission_of
 
 SAMPLES = Path(__file__).parents[2] / "samples"
 
@@ -102,7 +102,7 @@ def sample() -> Entry:
         code="5.1.1",
         bounce_class="address",
         reply="550 5.1.1 no such user",
-        client="shop",
+        client_id=CLIENT.id,
         raw='{"event":"bounce"}',
     )
     return Entry(relay=1, events=(whole, reported(name)), again=True)
@@ -239,9 +239,9 @@ async def test_event_with_a_wrong_id_changes_nothing(place: Place, events: Event
 
 async def test_client_report_applies_only_to_its_own_messages(place: Place, events: Events) -> None:
     [name] = await recorded(place)
-    await apply(place, events, reported(name, client="other"))
+    await apply(place, events, reported(name, client_id="other"))
     assert await history(place, name) == []
-    await apply(place, events, reported(name, client="shop"))
+    await apply(place, events, reported(name, client_id=CLIENT.id))
     assert len(await history(place, name)) == 1
 
 

@@ -236,6 +236,7 @@ async def test_event_batches_match_the_sample(place: Place) -> None:
 # ── the others ──
 
 CLIENT = Client(
+    id="5e2f0a9b1c7d4e36",
     name="shop",
     mac_key=bytes(range(32)),
     role=Role.OPERATOR,

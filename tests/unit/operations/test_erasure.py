@@ -22,7 +22,18 @@ from relay.operations.resend_lost import LostMailQuery
 from relay.platform.resources import ATTACHMENTS_CONTAINER, CONTENT_CONTAINER
 from relay.platform.storage.ports import Entity
 from relay.platform.storage.rows import MAX_RACES
-from tests.doubles import START, Place, changed, entry_of, ids_of, message_of, place_of, settings_of, submission_of
+from tests.doubles import (
+    CLIENT,
+    START,
+    Place,
+    changed,
+    entry_of,
+    ids_of,
+    message_of,
+    place_of,
+    settings_of,
+    submission_of,
+)
 from tests.traces import traces
 
 ADA, BOB = "ada@example.com", "bob@example.org"
@@ -82,7 +93,7 @@ async def test_erased_message_keeps_only_its_final_state(place: Place) -> None:
     [attempt], [known] = part.attempts, was.attempts
     assert (attempt.at, attempt.outcome, attempt.seconds) == (known.at, "sent", known.seconds)
     [left] = (await place.journal.read(batch)).entry().messages
-    assert left == Submission(client="shop", expires_at=submission_of().expires_at, size=800)
+    assert left == Submission(client="shop", client_id=CLIENT.id, expires_at=submission_of().expires_at, size=800)
     assert (await place.journal.history(batch))[1] == []
     assert await erase(place) == ErasureStep()
 
@@ -146,7 +157,9 @@ async def test_only_the_erased_messages_blob_is_deleted(place: Place) -> None:
 
 async def test_recipients_in_the_blob_are_found(place: Place) -> None:
     await place.blobs.put(CONTENT_CONTAINER, "20260301/a", entries.encode_message(message_of(BOB, ADA)))
-    batch = await place.send(Submission(client="shop", expires_at=START + timedelta(days=1), blob="20260301/a"))
+    batch = await place.send(
+        Submission(client="shop", client_id=CLIENT.id, expires_at=START + timedelta(days=1), blob="20260301/a")
+    )
     assert await erase(place) == ErasureStep(erased=1)
     assert await traces(place.memory, ADA, "20260301/a") == []
     mark = (await status(place, batch)).erased

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -19,7 +20,7 @@ from relay.events.webhooks.delivery import DELAYS, Webhooks
 from relay.events.webhooks.http_post import Poster, PostResult
 from relay.events.webhooks.payload import QUEUE, Entry, Post, decode, encode, pack
 from relay.events.webhooks.subscriptions import Definition, Format, Subscription, Subscriptions
-from tests.doubles import START, Place
+from tests.doubles import CLIENT, START, Place, changed
 
 SAMPLES = Path(__file__).parents[3] / "samples"
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -45,10 +46,15 @@ def receiver(place: Place) -> Receiver:
     return Receiver(place)
 
 
-@pytest.fixture
-def webhooks(place: Place, receiver: Receiver) -> Webhooks:
+@pytest_asyncio.fixture
+async def webhooks(place: Place, receiver: Receiver) -> Webhooks:
+    """Webhooks of the clients `shop` and `other`, whose ids are their names."""
+    for client in ("shop", "other"):
+        await place.clients.create(client)
+        await place.clients.change(client, lambda known: changed(known, id=known.name))
     return Webhooks(
         subscriptions=Subscriptions(place.storage.tables, place.time),
+        clients=place.clients,
         poster=receiver,
         queues=place.storage.queues,
         tables=place.storage.tables,
@@ -62,7 +68,7 @@ def webhooks(place: Place, receiver: Receiver) -> Webhooks:
 
 async def subscribed(webhooks: Webhooks, name: str = "wh_1", client: str = "shop", **fields: Any) -> Subscription:
     values = {"url": "https://example.com/hook", "secret": SECRET, "created_at": START, **fields}
-    made = Subscription(id=name, client=client, definition=Definition(**values))
+    made = Subscription(id=name, client_id=client, definition=Definition(**values))
     await webhooks.subscriptions.put(made)
     return made
 
@@ -80,7 +86,7 @@ def noted(kind: str = "bounced", *, key: str = "k", client: str = "shop", **fiel
         attempt=1,
     )
     more = {"tags": ("order",), "metadata": {"order": "4711"}, **fields}
-    return MessageEvent(event=event, message="msg_x", client=client, is_ours=True, **more)
+    return MessageEvent(event=event, message="msg_x", client=client, client_id=client, is_ours=True, **more)
 
 
 async def work(place: Place, webhooks: Webhooks) -> int:
@@ -192,7 +198,7 @@ def sample() -> Entry:
         Post(id="evt_1", body='{"type":"message.bounced","data":{"reply":"<Grüße> & 請求書"}}', message="msg_1"),
         Post(id="evt_2", body="{}"),
     )
-    return Entry(relay=1, client="shop", webhook="wh_1", attempt=3, posts=posts)
+    return Entry(relay=1, client="shop", client_id=CLIENT.id, webhook="wh_1", attempt=3, posts=posts)
 
 
 def test_sample_entry_round_trips() -> None:
@@ -211,8 +217,8 @@ def test_invalid_entry_is_unreadable(body: bytes) -> None:
 
 @given(st.lists(st.text(max_size=5_000).map(lambda text: Post(id="evt", body=text)), max_size=80))
 def test_packing_keeps_every_post_and_every_entry_fits(posts: list[Post]) -> None:
-    made = Subscription(id="wh_1", client="shop", definition=Definition(url="u", secret="s", created_at=START))
-    packed = list(pack(made, posts))
+    made = Subscription(id="wh_1", client_id="shop", definition=Definition(url="u", secret="s", created_at=START))
+    packed = list(pack("shop", made, posts))
     assert [post for body in packed for post in decode(body).posts] == posts
     assert all(entries.weight(body) <= entries.MAX_ENTRY_BYTES for body in packed)
 
@@ -296,7 +302,7 @@ async def test_subscription_with_a_success_in_between_stays_enabled(
         place.time.move(delay)
         if number == 8:
             receiver.answers.append(TAKEN)
-            await webhooks.deliver(next(pack(subscription, [Post(id="evt_other", body="{}")])))
+            await webhooks.deliver(next(pack("shop", subscription, [Post(id="evt_other", body="{}")])))
         await work(place, webhooks)
     assert (await outcomes(webhooks, subscription))[-1] == (9, "exhausted", 500)
     assert (await webhooks.subscriptions.get("shop", subscription.id)).is_enabled
@@ -343,7 +349,7 @@ async def test_crash_before_recording_posts_again_with_the_same_id(
     place: Place, webhooks: Webhooks, receiver: Receiver
 ) -> None:
     subscription = await subscribed(webhooks)
-    [body] = pack(subscription, [Post(id="evt_1", body="{}")])
+    [body] = pack("shop", subscription, [Post(id="evt_1", body="{}")])
     await webhooks.deliver(body)
     await webhooks.deliver(body)
     assert [name for _, name, _, _ in receiver.posted] == ["evt_1", "evt_1"]
@@ -354,7 +360,7 @@ async def test_entry_that_cannot_be_put_back_stays_with_the_host(
 ) -> None:
     subscription = await subscribed(webhooks)
     receiver.default = FAILED
-    [body] = pack(subscription, [Post(id="evt_1", body="{}")])
+    [body] = pack("shop", subscription, [Post(id="evt_1", body="{}")])
     place.queues.fail("put", *(Unavailable("away") for _ in range(100)))
     with pytest.raises(Unavailable):
         await webhooks.deliver(body)
@@ -365,7 +371,7 @@ async def test_failed_enqueue_of_a_retry_puts_the_whole_entry_back(
 ) -> None:
     subscription = await subscribed(webhooks)
     receiver.default = FAILED
-    [body] = pack(subscription, [Post(id="evt_1", body="{}")])
+    [body] = pack("shop", subscription, [Post(id="evt_1", body="{}")])
     place.queues.fail("put", Unavailable("away"))
     await webhooks.deliver(body)
     assert place.memory.queues.bodies(QUEUE) == [body]
@@ -374,7 +380,7 @@ async def test_failed_enqueue_of_a_retry_puts_the_whole_entry_back(
 async def test_unwritable_log_does_not_lose_posts(place: Place, webhooks: Webhooks, receiver: Receiver) -> None:
     subscription = await subscribed(webhooks)
     receiver.default = FAILED
-    [body] = pack(subscription, [Post(id="evt_1", body="{}")])
+    [body] = pack("shop", subscription, [Post(id="evt_1", body="{}")])
     place.tables.fail("upsert_all", Unavailable("away"))
     await webhooks.deliver(body)
     assert len(place.memory.queues.bodies(QUEUE)) == 1
@@ -382,7 +388,7 @@ async def test_unwritable_log_does_not_lose_posts(place: Place, webhooks: Webhoo
 
 async def test_outage_before_the_post_puts_the_entry_back(place: Place, webhooks: Webhooks, receiver: Receiver) -> None:
     subscription = await subscribed(webhooks)
-    [body] = pack(subscription, [Post(id="evt_1", body="{}")])
+    [body] = pack("shop", subscription, [Post(id="evt_1", body="{}")])
     place.tables.fail("query", Unavailable("away"))
     await webhooks.deliver(body)
     assert receiver.posted == []

@@ -79,7 +79,7 @@ def test_default_rate_limit_is_the_mailboxs() -> None:
 
 def test_raw_mime_has_its_own_limit() -> None:
     def submission(size: int, *features: str) -> Submission:
-        return Submission(client="c", expires_at=NOW, size=size, features=features)
+        return Submission(client="c", client_id="c1", expires_at=NOW, size=size, features=features)
 
     route = Route(name="exchange", provider="graph")
     assert refusal(route, submission(50_000_000), 1) == ""

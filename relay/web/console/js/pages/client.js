@@ -1,5 +1,5 @@
 /**
- * One client: state, keys, policy, and deletion.
+ * One client: state, keys, webhooks, policy, and deletion.
  */
 
 import { call, get } from "../api.js";
@@ -8,6 +8,7 @@ import { field, openDialog, showSecret } from "../dialogs.js";
 import { h, redraw } from "../dom.js";
 import { ago, badge, moment } from "../format.js";
 import { policyForm } from "./policy.js";
+import { stateOf } from "./webhooks.js";
 
 const KEY_LIFETIMES = [["", "Never"], ["3600", "In an hour"], ["2592000", "In 30 days"], ["31536000", "In a year"]];
 
@@ -17,11 +18,14 @@ export async function show({ main, one: name, me, signal, focusTitle }) {
   const tools = h("div", { class: "actions" });
   main.append(...heading(name, { actions: [tools], crumb: ["Clients", "#/clients"] }).filter(Boolean), place);
   focusTitle();
+  let webhooks = [];
   await load();
 
   async function load() {
     try {
-      draw(await get(path, signal));
+      const [client, hooks] = await Promise.all([get(path, signal), get(`${path}/webhooks`, signal)]);
+      webhooks = hooks.value;
+      draw(client);
     } catch (error) {
       if (error.name === "AbortError") return;
       redraw(place, errorState(error, load));
@@ -30,7 +34,7 @@ export async function show({ main, one: name, me, signal, focusTitle }) {
 
   function draw(client) {
     redraw(tools, toggle(client), name !== me.name && h("button", { type: "button", class: "danger", data: { key: "delete" }, on: { click: remove } }, "Delete"));
-    redraw(place, about(client), keys(client), policyForm(client, async (policy) => {
+    redraw(place, about(client), keys(client), hooks(), policyForm(client, async (policy) => {
       draw(await call("PATCH", path, { body: { policy } }));
       return "Policy saved. All instances apply it within 30 seconds.";
     }));
@@ -50,7 +54,7 @@ export async function show({ main, one: name, me, signal, focusTitle }) {
       location.hash = "#/clients";
       return `${name} was deleted.`;
     };
-    await openDialog({ title: `Delete ${name}?`, text: "Its keys stop working at once. Its messages stay, and only operators can see them.", action: "Delete", isDanger: true, run });
+    await openDialog({ title: `Delete ${name}?`, text: "Its keys stop working within 30 seconds, and its webhooks, unused uploads and suppressions are deleted. Its messages stay, and only operators can see them.", action: "Delete", isDanger: true, run });
   }
 
   function about({ role, is_disabled: isOff, principals }) {
@@ -71,6 +75,26 @@ export async function show({ main, one: name, me, signal, focusTitle }) {
     ];
     const add = h("button", { type: "button", data: { key: "add-key" }, on: { click: addKey } }, "Add a key");
     return h("section", { class: "card" }, h("header", {}, h("h2", {}, "Keys"), add), rows.length ? dataTable("Keys", columns, rows) : emptyState("No keys", "This client can sign in with Entra only."));
+  }
+
+  function hooks() {
+    const columns = [
+      { name: "URL", cell: ({ url }) => h("span", { class: "wide" }, url) },
+      { name: "State", cell: stateOf },
+      { name: "Note", cell: ({ note }) => note ?? "–" },
+      { name: "Created", kind: "tight", cell: ({ created_at: at }) => moment(at) },
+      { name: "", kind: "tight", cell: (hook) => h("div", { class: "actions" }, h("button", { type: "button", class: "danger", "aria-label": `Delete webhook ${hook.url}`, data: { key: `delete-${hook.id}` }, on: { click: () => removeWebhook(hook) } }, "Delete")) },
+    ];
+    return h("section", { class: "card" }, h("header", {}, h("h2", {}, "Webhooks")), webhooks.length ? dataTable("Webhooks", columns, webhooks) : emptyState("No webhooks", "This client has its events posted nowhere."));
+  }
+
+  async function removeWebhook({ id, url }) {
+    const run = async () => {
+      await call("DELETE", `${path}/webhooks/${id}`);
+      await load();
+      return "The webhook was deleted. It gets no more posts after 30 seconds.";
+    };
+    await openDialog({ title: "Delete this webhook?", text: `Events are no longer posted to ${url}.`, action: "Delete", isDanger: true, run });
   }
 
   async function addKey() {

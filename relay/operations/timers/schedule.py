@@ -14,13 +14,14 @@ import msgspec
 
 from relay.clients.suppressions import Suppressions
 from relay.events.webhooks.delivery import Webhooks
+from relay.operations.deleted_clients import DeletedClients
 from relay.operations.health_log import HealthLog
-from relay.operations.late_timer import LateTimer
 from relay.operations.orphan_entries import OrphanEntries
 from relay.operations.poison_queues import PoisonQueues
 from relay.operations.purge import Purge
 from relay.operations.recovery import Recovery
 from relay.operations.sent_checks import SentChecks
+from relay.operations.timers.late_timer import LateTimer
 from relay.platform.concurrency import Deadline, Progress
 from relay.platform.log import log_event, log_failure
 
@@ -82,6 +83,7 @@ class Nightly:
         self,
         *,
         poison_queues: PoisonQueues,
+        deleted_clients: DeletedClients,
         purge: Purge,
         suppressions: Suppressions,
         webhooks: Webhooks,
@@ -90,6 +92,7 @@ class Nightly:
         self._clock = clock
         self._steps = (
             _Step(name="poison_queues", run=poison_queues.drain, until_seconds=120.0),
+            _Step(name="deleted_clients", run=deleted_clients.clear, until_seconds=150.0),
             _Step(name="suppressions", run=suppressions.purge, until_seconds=180.0),
             _Step(name="webhooks", run=webhooks.purge, until_seconds=240.0),
             _Step(name="purge", run=purge.run, until_seconds=480.0),

@@ -11,7 +11,7 @@ import pytest
 from relay.platform.concurrency import Deadline, Progress
 from tests.doubles import Place
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 TIMERS = {
     "every_minute": [
         "late_timer.note",

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from relay.core.errors import Unavailable
-from relay.operations.late_timer import LATE, LOOK_EVERY, LateTimer
+from relay.operations.timers.late_timer import LATE, LOOK_EVERY, LateTimer
 from relay.platform.concurrency import Deadline, Progress
 from tests.doubles import CLIENT, START, Place, submission_of
 

@@ -1,0 +1,74 @@
+"""Delete a client, and what belongs to it: its webhooks, its unused uploads, its suppressions.
+
+Everything is stored under the client's id, so nothing of it can reach a later client of the same name, whatever is left. The
+client is listed as deleted before its row goes; the nightly timer continues from that list, and keeps a client on it for an
+hour, because other processes may accept its keys for 30 seconds more and store something.
+
+Messages stay until their retention ends, with the uploads they use and the groups that stop them. Idempotency keys and
+counters of the quota expire within two days.
+"""
+
+import logging
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from relay.clients.registry import Clients, DeletedClient
+from relay.clients.suppressions import Suppressions
+from relay.clients.uploads import Uploads
+from relay.core.errors import StorageError
+from relay.events.webhooks.subscriptions import Subscriptions
+from relay.platform.concurrency import NEVER, Deadline, Progress
+from relay.platform.log import log_event
+
+LISTED = timedelta(hours=1)
+"""How long a deleted client is looked at again."""
+REQUEST_SECONDS = 20.0
+"""How long a request that deletes a client may begin further work."""
+
+
+class DeletedClients:
+    """Deletes clients, and finishes deletions that were interrupted."""
+
+    def __init__(
+        self,
+        *,
+        clients: Clients,
+        subscriptions: Subscriptions,
+        uploads: Uploads,
+        suppressions: Suppressions,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._clients = clients
+        self._subscriptions = subscriptions
+        self._uploads = uploads
+        self._suppressions = suppressions
+        self._clock = clock
+
+    async def delete(self, name: str) -> None:
+        """Delete a client. Raises `NotFound`. What storage or time prevents now, the nightly timer does."""
+        gone = await self._clients.delete(name)
+        try:
+            progress = await self._clear(gone, Deadline(self._clock, REQUEST_SECONDS))
+        except StorageError as error:
+            log_event("client_not_cleared", level=logging.WARNING, client=name, error=type(error).__name__)
+        else:
+            log_event("client_deleted", client=name, is_complete=progress.is_complete)
+
+    async def clear(self, deadline: Deadline = NEVER) -> Progress:
+        """Delete what is left of deleted clients."""
+        total = Progress()
+        for gone in await self._clients.deleted():
+            if deadline.is_over:
+                return total + Progress(is_complete=False)
+            progress = await self._clear(gone, deadline)
+            total += progress
+            if progress.is_complete and gone.at + LISTED <= self._clock():
+                await self._clients.forget(gone)
+        return total
+
+    async def _clear(self, gone: DeletedClient, deadline: Deadline) -> Progress:
+        # Webhooks first: they post to the former owner.
+        await self._subscriptions.remove_all(gone.id)
+        return await self._suppressions.remove_all(gone.id, deadline) + await self._uploads.remove_all(
+            gone.id, deadline
+        )

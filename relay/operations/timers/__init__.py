@@ -1,0 +1,1 @@
+"""The timers: their steps, and what stands in for them."""
