@@ -163,12 +163,16 @@ class Acceptance:
         return f"{self._clock():%Y%m%d}/{ids.new_batch_id()}"
 
     async def _encode(self, submission: Submission) -> bytes:
-        encoded = entries.encode_submission(submission)
-        if entries.weight(encoded) <= entries.MAX_INLINE_BYTES or submission.message is None:
-            return encoded
+        message = submission.message
+        # What is too large in any case is encoded once, for its blob.
+        if message is None or message.content_size <= entries.MAX_INLINE_BYTES:
+            encoded = entries.encode_submission(submission)
+            if message is None or entries.weight(encoded) <= entries.MAX_INLINE_BYTES:
+                return encoded
         blob = self._new_blob()
-        await self._blobs.put(CONTENT_CONTAINER, blob, entries.encode_message(submission.message))
-        claimed = msgspec.structs.replace(submission, blob=blob, message=_envelope(submission.message))
+        stored = await concurrency.run_sized(partial(entries.encode_message, message), message.content_size)
+        await self._blobs.put(CONTENT_CONTAINER, blob, stored)
+        claimed = msgspec.structs.replace(submission, blob=blob, message=_envelope(message))
         encoded = entries.encode_submission(claimed)
         if entries.weight(encoded) > entries.MAX_INLINE_BYTES:
             encoded = entries.encode_submission(msgspec.structs.replace(claimed, message=None))

@@ -110,6 +110,12 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, ren
         return self.to + self.cc + self.bcc
 
     @property
+    def content_size(self) -> int:
+        """The characters and bytes of content in memory: at most as many as the message has in JSON."""
+        texts = len(self.text or "") + len(self.html or "") + len(self.raw or b"")
+        return texts + sum(len(attachment.content) for attachment in self.attachments)
+
+    @property
     def envelope_sender(self) -> str:
         """The address where bounces go, empty for nobody's."""
         return self.sender.email if self.return_path is None else self.return_path

@@ -3,12 +3,14 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 
 import msgspec
 
 from relay.core import entries, ids
 from relay.core.errors import NotFound
 from relay.core.model import Attachment, Message, Submission
+from relay.platform.concurrency import run_sized
 from relay.platform.resources import ATTACHMENTS_CONTAINER, CONTENT_CONTAINER
 from relay.platform.storage.ports import Blobs
 
@@ -55,9 +57,10 @@ class Content:
     async def stored(self, blob: str) -> Message | None:
         """The message in a blob; None when it is gone."""
         try:
-            return entries.decode_message(await self._blobs.get(CONTENT_CONTAINER, blob))
+            stored = await self._blobs.get(CONTENT_CONTAINER, blob)
         except NotFound:
             return None
+        return await run_sized(partial(entries.decode_message, stored), len(stored))
 
     async def whole(self, submission: Submission) -> Message | None:
         """The message with every attachment's bytes in memory; None when any of it is gone."""

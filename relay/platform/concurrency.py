@@ -1,4 +1,4 @@
-"""Run many calls, a limited number of them at once, and stop in time."""
+"""Run many calls, a limited number of them at once, and stop in time. Run work on large content off the event loop."""
 
 import asyncio
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
@@ -6,6 +6,14 @@ from datetime import datetime, timedelta
 from functools import partial
 
 import msgspec
+
+LARGE_BYTES = 262_144
+"""Content that takes longer to read or write than other requests may be kept waiting: some milliseconds."""
+
+
+async def run_sized[T](work: Callable[[], T], size: int) -> T:
+    """Run work on content of this many bytes: in a thread if that is large, else inline, which costs less."""
+    return await asyncio.to_thread(work) if size > LARGE_BYTES else work()
 
 
 async def gather_limited[T](calls: Iterable[Callable[[], Awaitable[T]]], *, limit: int) -> list[T]:

@@ -34,7 +34,7 @@ type _Results = dict[int, BatchItemView]
 async def send(call: Call) -> Response:
     """Handle POST /v1/messages/batch: 202 when any message was accepted."""
     check_length(call.request)
-    repeatable = repetition.repeatable(call.request, lambda: _fingerprint(call))
+    repeatable = await repetition.repeatable(call.request, lambda: _fingerprint(call))
     if repeatable is not None and (replay := await repetition.earlier(call, repeatable)) is not None:
         return Response(status=202, headers=_headers({"Idempotency-Replayed": "true"}), body=replay.response)
     now = call.services.clock()

@@ -1,6 +1,7 @@
 """Show a message's content: as a mail, as source, its attachments, its HTML. For its client and operators."""
 
 import asyncio
+from functools import partial
 from urllib.parse import quote
 
 from relay.api import mail_html
@@ -13,6 +14,7 @@ from relay.core.errors import Refusal
 from relay.delivery.send_request import as_sent, send_request_of
 from relay.mime import build, reader
 from relay.mime.links import links_in
+from relay.platform.concurrency import run_sized
 
 RETRY_AFTER_SECONDS = 2
 _SAFE_TYPE = "application/octet-stream"
@@ -88,4 +90,5 @@ async def _mime(call: Call, client: Client) -> bytes:
     message = as_sent(history.record, index, await call.services.content.whole(history.submission))
     if message is None:
         raise Refusal(404, "content_not_found", "The content of this message was purged.")
-    return build.build(send_request_of(history.record, history.record.entry(), index, history.status.parts[0], message))
+    request = send_request_of(history.record, history.record.entry(), index, history.status.parts[0], message)
+    return await run_sized(partial(build.build, request), message.content_size)

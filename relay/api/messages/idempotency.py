@@ -17,6 +17,7 @@ from relay.api.http import Request
 from relay.clients import idempotency
 from relay.clients.idempotency import Plan, Replay, Reserved
 from relay.core.errors import Refusal, StorageError
+from relay.platform.concurrency import run_sized
 from relay.platform.log import log_event
 
 WORKFLOW_HEADERS = ("x-ms-workflow-run-id", "x-ms-workflow-operation-name", "x-ms-action-tracking-id")
@@ -31,15 +32,20 @@ class Repeatable(msgspec.Struct, frozen=True, kw_only=True):
     is_derived: bool = False
 
 
-def repeatable(request: Request, fingerprint: Callable[[], str]) -> Repeatable | None:
-    """Return the key of a request that may be repeated; None when it has none. Raises `Refusal`."""
+async def repeatable(request: Request, fingerprint: Callable[[], str], *, size: int | None = None) -> Repeatable | None:
+    """Return the key of a request that may be repeated; None when it has none. Raises `Refusal`.
+
+    `size` is that of the body without its compression, if it has one.
+    """
+    size = len(request.body) if size is None else size
     given = request.headers.get("idempotency-key", "")
     if given:
-        return Repeatable(key=checked_key(given), fingerprint=fingerprint())
+        key = checked_key(given)
+        return Repeatable(key=key, fingerprint=await run_sized(fingerprint, size))
     named = [request.headers.get(name, "") for name in WORKFLOW_HEADERS]
     if not all(named):
         return None
-    print_of = fingerprint()
+    print_of = await run_sized(fingerprint, size)
     named_print = msgspec.json.encode([*named, print_of])
     return Repeatable(key=f"workflow {hashlib.sha256(named_print).hexdigest()}", fingerprint=print_of, is_derived=True)
 

@@ -1,8 +1,8 @@
 """Accept a message."""
 
-import asyncio
 from collections.abc import Mapping
 from datetime import datetime
+from functools import partial
 
 import msgspec
 from msgspec import UNSET
@@ -23,6 +23,7 @@ from relay.api.shapes.acceptance import AcceptedView, SuppressedView
 from relay.clients import idempotency
 from relay.clients.idempotency import Replay
 from relay.clients.suppressions import Known
+from relay.platform.concurrency import run_sized
 
 RETRY_AFTER_SECONDS = 1
 RAW = "message/rfc822"
@@ -39,7 +40,7 @@ async def send(call: Call) -> Response:
     """Handle POST /v1/messages: 202 once the message is stored durably."""
     check_length(call.request)
     waiting.wish_of(call.request)  # what it refuses is refused before anything is done
-    repeatable = repetition.repeatable(call.request, lambda: _fingerprint(call))
+    repeatable = await repetition.repeatable(call.request, lambda: _fingerprint(call))
     if repeatable is not None and (replay := await repetition.earlier(call, repeatable)) is not None:
         return _replayed(call, replay)
     limits = Limits(max_message_bytes=call.services.settings.max_message_bytes)
@@ -62,14 +63,16 @@ async def _draft(call: Call, limits: Limits) -> Draft:
     if call.request.content_type == RAW:
         from relay.api.reading.raw.message import parse_raw
 
-        # Megabytes of MIME take longer to read than others may be kept waiting.
-        return await asyncio.to_thread(parse_raw, call.request, now=call.services.clock(), limits=limits)
-    return parse_message(
-        call.request.body,
-        content_type=call.request.headers.get("content-type", ""),
-        now=call.services.clock(),
-        limits=limits,
-    )
+        read = partial(parse_raw, call.request, now=call.services.clock(), limits=limits)
+    else:
+        read = partial(
+            parse_message,
+            call.request.body,
+            content_type=call.request.headers.get("content-type", ""),
+            now=call.services.clock(),
+            limits=limits,
+        )
+    return await run_sized(read, len(call.request.body))
 
 
 def _fingerprint(call: Call) -> str:

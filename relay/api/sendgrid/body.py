@@ -22,6 +22,11 @@ def read_body(request: Request, max_bytes: int, problems: Problems) -> Any:
     return json_text.read_json(unpacked(request, max_bytes), max_bytes, problems)
 
 
+def body_size(request: Request, max_bytes: int) -> int:
+    """Return the bytes of the body; of a compressed one, whose size is not known before, as many as it may have."""
+    return max_bytes if "content-encoding" in request.headers else len(request.body)
+
+
 def unpacked(request: Request, max_bytes: int) -> bytes:
     """Return the body without its compression, at most one byte more than allowed. Raises `Refusal`."""
     encoding = request.headers.get("content-encoding", "identity").strip().lower()

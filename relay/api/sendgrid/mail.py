@@ -6,6 +6,7 @@ only SendGrid has go into the message's options, and Relay refuses them on other
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -25,6 +26,7 @@ from relay.api.sendgrid.shape import SendGridMail, read
 from relay.api.sendgrid.substitutions import NO_TAGS, TagSets
 from relay.core.model import Address
 from relay.core.shape.check import member_names
+from relay.platform.concurrency import run_sized
 from relay.providers.sendgrid.options import SharedOptions
 
 MAX_PERSONALIZATIONS = 1000
@@ -43,11 +45,11 @@ class Mail(msgspec.Struct, frozen=True, kw_only=True):
     is_sandbox: bool
 
 
-async def read_mail(value: Any, now: datetime, problems: Problems, limits: Limits) -> Mail:
-    """Read the messages of a request. Use them only if `problems` stayed empty."""
+async def read_mail(value: Any, now: datetime, problems: Problems, limits: Limits, *, size: int = 0) -> Mail:
+    """Read the messages of a request of this many bytes. Use them only if `problems` stayed empty."""
     mail = read(value, SendGridMail, problems)
     is_countable = _check_counts(mail, problems)
-    common = _common(mail, now, problems, limits)
+    common = await run_sized(partial(_common, mail, now, problems, limits), size)
     # With far too many of something, reading each would take seconds.
     drafts = await read_personalizations(common, mail.get("personalizations", ()) if is_countable else ())
     sandbox = mail.get("mail_settings", {}).get("sandbox_mode", {})

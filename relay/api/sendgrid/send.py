@@ -4,6 +4,7 @@ import asyncio
 import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import partial
 
 import msgspec
 
@@ -15,12 +16,13 @@ from relay.api.http import Response
 from relay.api.messages.idempotency import Repeatable, accept_once, earlier, repeatable
 from relay.api.messages.send import decide
 from relay.api.problems import WHOLE, Problems
-from relay.api.sendgrid.body import read_body, unpacked
+from relay.api.sendgrid.body import body_size, read_body, unpacked
 from relay.api.sendgrid.mail import Mail, read_mail
 from relay.api.sendgrid.personalizations import PersonalizedDraft
 from relay.clients import idempotency
 from relay.core.errors import Problem, Refusal
 from relay.delivery.send_groups import is_group
+from relay.platform.concurrency import run_sized
 from relay.providers.sendgrid.options import demands
 
 _CHUNK = 20
@@ -31,7 +33,7 @@ _FILE = re.compile(r"attachments\[(\d+)\]\.name")
 
 async def send(call: Call) -> Response:
     """202 with an empty body once every message is durable; 200 in sandbox mode, which only checks."""
-    repeatable = _repeatable(call)
+    repeatable = await _repeatable(call)
     if repeatable is not None and (replay := await earlier(call, repeatable)) is not None:
         return _accepted(call, replay.response.decode(), {"Idempotency-Replayed": "true"})
     now = call.services.clock()
@@ -42,13 +44,14 @@ async def send(call: Call) -> Response:
     return _accepted(call, await _accept(call, repeatable, mail, verdicts))
 
 
-def _repeatable(call: Call) -> Repeatable | None:
+async def _repeatable(call: Call) -> Repeatable | None:
     def fingerprint() -> str:
         # The same body compressed again has other bytes: gzip writes the time.
         body = unpacked(call.request, _limits(call).max_body_bytes)
         return idempotency.fingerprint(call.request.path, call.request.content_type, body)
 
-    return repeatable(call.request, fingerprint)
+    size = body_size(call.request, _limits(call).max_body_bytes)
+    return await repeatable(call.request, fingerprint, size=size)
 
 
 def _limits(call: Call) -> Limits:
@@ -58,8 +61,9 @@ def _limits(call: Call) -> Limits:
 async def _read(call: Call, now: datetime) -> Mail:
     limits = _limits(call)
     problems = Problems(limits.max_problems)
-    value = read_body(call.request, limits.max_body_bytes, problems)
-    mail = await read_mail(value, now, problems, limits)
+    size = body_size(call.request, limits.max_body_bytes)
+    value = await run_sized(partial(read_body, call.request, limits.max_body_bytes, problems), size)
+    mail = await read_mail(value, now, problems, limits, size=size)
     if mail.batch_id is not None and not is_group(mail.batch_id, call.client.mac_key):
         problems.add("invalid_value", "batch_id", "Not a valid batch_id. Create one with POST /v3/mail/batch.")
     problems.raise_any()

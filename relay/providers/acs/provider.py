@@ -6,10 +6,12 @@ Relay chooses the id of an operation (`SendRequest.attempt_id`), so that it can 
 import asyncio
 import uuid
 from collections.abc import Sequence
+from functools import partial
 
 from relay.core.outcomes import Deferred, Outcome, PerRecipient, Rejected, RouteFault, Sent
 from relay.core.send_request import SendRequest
 from relay.core.settings import RouteSettings
+from relay.platform.concurrency import run_sized
 from relay.providers.acs.auth import AcsClient
 from relay.providers.acs.body import RecipientGroup, build, recipient_groups
 from relay.providers.acs.outcomes import operation_outcome, sent_outcome
@@ -30,8 +32,6 @@ VERSION = "2025-09-01"
 NO_OPERATION = "00000000-0000-0000-0000-000000000000"
 """An operation that does not exist. Its status request shows whether the credentials are accepted."""
 _OPERATIONS = uuid.UUID("3f0e7c52-58c5-4d43-9d0b-6a1f8f6f2a77")
-THREAD_ABOVE_BYTES = 262_144
-"""Larger bodies are built in a thread, so that they do not block other sends."""
 
 
 def create(name: str, settings: RouteSettings, context: ProviderContext) -> Provider:
@@ -91,9 +91,7 @@ class Acs:
         return await self._client.request("GET", f"/emails/operations/{operation}?api-version={VERSION}")
 
     async def _body(self, request: SendRequest, group: RecipientGroup) -> bytes:
-        if sum(len(item.content) for item in request.message.attachments) > THREAD_ABOVE_BYTES:
-            return await asyncio.to_thread(build, request, group, tracks=self._tracks)
-        return build(request, group, tracks=self._tracks)
+        return await run_sized(partial(build, request, group, tracks=self._tracks), request.message.content_size)
 
 
 def operation_of(request: SendRequest, group: RecipientGroup) -> str:

@@ -5,12 +5,14 @@ that a caller can test every outcome without a vendor: see `BEHAVIORS`.
 """
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 from relay.core.errors import StorageError
 from relay.core.outcomes import Deferred, Outcome, PerRecipient, Rejected, Sent, Unknown
 from relay.core.send_request import SendRequest
 from relay.core.settings import RouteSettings
 from relay.mime import build
+from relay.platform.concurrency import run_sized
 from relay.providers.capture.inbox import Inbox
 from relay.providers.contract import FEATURES, Capabilities, Provider, ProviderContext
 
@@ -83,7 +85,7 @@ class Capture:
             sender=message.envelope_sender or "<>",
             recipients=tuple(message.recipients[number].email for number in numbers),
             subject=message.subject,
-            mime=build.build(request),
+            mime=await run_sized(partial(build.build, request), message.content_size),
         )
 
 

@@ -5,11 +5,13 @@ A message that fits is sent in one request, a larger one as a draft. Tokens are 
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 from weakref import WeakValueDictionary
 
 from relay.core.outcomes import Deferred, Outcome, Rejected, RouteFault, Sent
 from relay.core.send_request import SendRequest
 from relay.core.settings import RouteSettings
+from relay.platform.concurrency import run_sized
 from relay.providers.contract import AccountRemark, BounceReports, Capabilities, Provider, ProviderContext
 from relay.providers.graph import body, drafts, find_copies
 from relay.providers.graph.mailbox import Mailbox
@@ -34,8 +36,6 @@ CAPABILITIES = Capabilities(
 )
 MAX_CONCURRENT = 4
 """Concurrent requests of one app that a mailbox serves (learn.microsoft.com/graph/throttling-limits, Outlook)."""
-THREAD_ABOVE_BYTES = 262_144
-"""Larger bodies are built in a thread, so that they do not block other sends."""
 
 
 def create(name: str, settings: RouteSettings, context: ProviderContext) -> Provider:
@@ -110,7 +110,7 @@ class Graph:
     async def _send(self, mailbox: Mailbox, request: SendRequest) -> Outcome:
         try:
             mail = await self._request_body(request)
-            draft = body.draft(request, saves=self._saves) if mail is None else None
+            draft = await self._draft(request) if mail is None else None
         except ValueError as error:
             return Rejected(code="invalid_message", reply=type(error).__name__)
         if mail is not None:
@@ -119,11 +119,11 @@ class Graph:
             return Rejected(code="message_too_large", reply="text or raw MIME is larger than one request to Graph")
         return await drafts.send(mailbox, request, draft)
 
+    async def _draft(self, request: SendRequest) -> body.RequestBody | None:
+        return await run_sized(partial(body.draft, request, saves=self._saves), request.message.content_size)
+
     async def _request_body(self, request: SendRequest) -> body.RequestBody | None:
-        size = sum(len(item.content) for item in request.message.attachments) + len(request.message.raw or b"")
-        if size > THREAD_ABOVE_BYTES:
-            return await asyncio.to_thread(body.mail, request, saves=self._saves)
-        return body.mail(request, saves=self._saves)
+        return await run_sized(partial(body.mail, request, saves=self._saves), request.message.content_size)
 
 
 __all__ = ("CAPABILITIES", "SETTABLE_LIMITS", "Graph", "check_settings", "create", "default_paces")

@@ -3,15 +3,16 @@
 The vendor's library builds only the bodies: its client opens a TLS context for each call (20 ms of CPU) and has no timeout.
 """
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any
 from urllib.parse import quote, urlencode
 
 from relay.core.outcomes import Deferred, Outcome, Rejected, RouteFault, Sent, Unknown, reply_text
 from relay.core.send_request import SendRequest
 from relay.core.settings import RouteSettings
+from relay.platform.concurrency import run_sized
 from relay.providers.contract import AccountRemark, Capabilities, Provider, ProviderContext, SuppressedAddress
 from relay.providers.http_exchange import HttpResponse, LostResponse, exchange, lost_outcome, probe_fault
 from relay.providers.http_settings import timeouts_of
@@ -26,8 +27,6 @@ CAPABILITIES = Capabilities(
     max_recipients=1000,
     features=frozenset({"headers", "x_headers", "inline_images", "reply_to_many", "verify", "delivery_events"}),
 )
-THREAD_ABOVE_BYTES = 1_000_000
-"""Larger attachments are encoded in a thread, so that they do not block other sends."""
 _RENEWABLE = ("bad_credentials", "missing_permission")
 """Refusals that another key may avoid. Credits and restrictions of an account are the same for all of its keys."""
 
@@ -191,9 +190,7 @@ def _unsupported(request: SendRequest, own: Any) -> list[str]:
 async def _body(request: SendRequest, options: Mapping[str, Any], *, sandbox: bool) -> bytes:
     from relay.providers.sendgrid.body import build
 
-    if sum(len(item.content) for item in request.message.attachments) > THREAD_ABOVE_BYTES:
-        return await asyncio.to_thread(build, request, options, sandbox=sandbox)
-    return build(request, options, sandbox=sandbox)
+    return await run_sized(partial(build, request, options, sandbox=sandbox), request.message.content_size)
 
 
 def _asks_for_sandbox(options: Mapping[str, Any]) -> bool:

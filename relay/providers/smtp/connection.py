@@ -8,10 +8,12 @@ import asyncio
 import base64
 import ssl
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import msgspec
 
 from relay.core.outcomes import Outcome, RouteFault, Sent
+from relay.platform.concurrency import run_sized
 from relay.providers.smtp.envelope import SmtpEnvelope
 from relay.providers.smtp.outcomes import SmtpReply, connection_errors, queue_id, read_reply
 
@@ -208,7 +210,7 @@ class SmtpConnection:
         if reply.code != 354:
             return read_reply(reply)
         async with asyncio.timeout(self._timeouts.content_seconds):
-            await self._write(_stuffed(content))
+            await self._write(await run_sized(partial(_stuffed, content), len(content)))
         if not self.is_open:
             raise ConnectionResetError("the connection was lost")
         self.is_handed_over = True

@@ -1,15 +1,11 @@
 """Build what one SMTP transaction transfers: return path, recipients and content."""
 
-import asyncio
-
 import msgspec
 
 from relay.core.send_request import SendRequest
 from relay.mime import build, raw
 from relay.mime.fields import addr_spec
-
-THREAD_ABOVE_BYTES = 1_000_000
-"""Larger messages are built in a thread, so that they do not block other sends."""
+from relay.platform.concurrency import run_sized
 
 
 class SmtpEnvelope(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,14 +29,12 @@ def envelope_of(request: SendRequest) -> SmtpEnvelope:
 
 async def content_of(request: SendRequest) -> bytes:
     """Build the message, with CRLF at the end of every line. Raises `ValueError` if a field cannot be written."""
-    size = len(request.message.raw or b"") + sum(len(item.content) for item in request.message.attachments)
-    content = await asyncio.to_thread(build.build, request) if size > THREAD_ABOVE_BYTES else build.build(request)
-    return _ended(content)
+    return await run_sized(lambda: _ended(build.build(request)), request.message.content_size)
 
 
 async def seven_bit(content: bytes) -> bytes:
     """Convert the content for a server without 8BITMIME. Raises `ValueError` if it is too malformed."""
-    return _ended(await asyncio.to_thread(raw.seven_bit, content))
+    return await run_sized(lambda: _ended(raw.seven_bit(content)), len(content))
 
 
 def _ended(content: bytes) -> bytes:
