@@ -125,11 +125,15 @@ async def watched_tables(*names: str, rows_looked_at: int = MAX_PAGE_ROWS) -> Wa
 
 
 class Scripted:
-    """A provider that returns the outcomes of its script in turn, and then accepts everything."""
+    """A provider that returns the outcomes of its script in turn, and then accepts everything.
+
+    `faults` has the outcome of every message to an address.
+    """
 
     def __init__(self) -> None:
         self.answers: deque[Outcome | PerRecipient | Exception] = deque()
         self.verdicts: deque[Outcome] = deque()
+        self.faults: dict[str, Outcome] = {}
         self.health: Sent | RouteFault | Exception = Sent()
         self.sent: list[SendRequest] = []
         self.verified: list[tuple[SendRequest, str | None]] = []
@@ -141,6 +145,9 @@ class Scripted:
         self.sent.append(request)
         if self.before_send is not None:
             await self.before_send()
+        fault = self.faults.get(request.message.recipients[0].email)
+        if fault is not None:
+            return fault
         answer = self.answers.popleft() if self.answers else Sent(provider_id=f"p-{len(self.sent)}")
         if isinstance(answer, Exception):
             raise answer

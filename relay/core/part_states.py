@@ -48,11 +48,14 @@ class AttemptResult(msgspec.Struct, frozen=True, kw_only=True):
 class RouteHold(msgspec.Struct, frozen=True, kw_only=True):
     """What a route fault led to: the scope that is held, its next probe (None: an operator releases it), and the route to
     fail over to, if there is one.
+
+    `is_message_at_fault`: nothing is held, because the route works for other messages.
     """
 
     scope: str
     until: datetime | None
     other_route: str | None = None
+    is_message_at_fault: bool = False
 
 
 def expires_at(part: Part, submission: Submission) -> datetime:
@@ -299,6 +302,8 @@ def _settle_one(
             return _replace(end(recorded, State.SENT, ""), provider_id=outcome.provider_id, check_at=check_at)
         case Rejected():
             return end(recorded, State.FAILED, outcome.code)
+        case RouteFault() if held is not None and held.is_message_at_fault:
+            return _after_own_fault(recorded, submission, result, outcome, held)
         case RouteFault():
             return _after_route_fault(recorded, submission, result, outcome, held)
         case Unknown() if submission.delivery is DeliveryGuarantee.AT_MOST_ONCE:
@@ -337,6 +342,18 @@ def _after_route_fault(
     scope = held.scope if held is not None else part.route
     expires = expires_at_while_held(part, submission, outcome.code)
     return hold(unspent, part.route, outcome.code, result.now, until, scope=scope, expires_at=expires)
+
+
+def _after_own_fault(
+    part: Part, submission: Submission, result: AttemptResult, outcome: RouteFault, held: RouteHold
+) -> Part:
+    """Retry a message that a working route does not take: by another route at once, else as after a deferral."""
+    deferred = Deferred(code=outcome.code, retry_after_seconds=outcome.retry_after_seconds)
+    if held.other_route is None:
+        return _after_deferral(part, submission, result, deferred)
+    until = result.now + timedelta(seconds=retry.MAX_RETRY_AFTER_SECONDS)
+    busy = {**part.busy, part.route: until}
+    return _replace(part, state=State.DEFERRED, due_at=result.now, lease_until=None, code=outcome.code, busy=busy)
 
 
 def _after_deferral(part: Part, submission: Submission, result: AttemptResult, outcome: Deferred | Unknown) -> Part:

@@ -146,7 +146,9 @@ class Attempts:
             request = send_request_of(batch.record, batch.entry, ours.index, part, message)
             part, answer, is_final_check = await self._sending.send(part, submission, request)
         result = self._result(batch, part, answer, begun_at, is_final_check=is_final_check)
-        held = await self._watch.note(batch.entry, part, submission, message, answer=answer, now=result.now)
+        held = await self._watch.note(
+            batch.entry, part, submission, message, index=ours.index, answer=answer, now=result.now
+        )
         spare = await self._watch.spare_route(
             batch.entry, part, submission, message, answer=answer, lane=batch.lane, now=result.now
         )

@@ -4,25 +4,22 @@ Everything that must happen later has a row in `pending`; a lost entry is re-enq
 per thousand overdue rows, and three for each row that is re-enqueued; rows of a held route cost nothing more.
 """
 
-from collections.abc import Callable, Mapping, Set
-from datetime import datetime, timedelta
+from collections.abc import Callable
+from datetime import datetime
 from functools import partial
 
 from relay.core import part_turns
 from relay.core.errors import NotFound, Unavailable, UnreadableEntry
 from relay.core.model import State
+from relay.delivery.overdue import OverdueRows, is_requeued
 from relay.delivery.settlement import SOON, FollowUp
 from relay.journal.pending import Listed, Pending, rows_of
 from relay.journal.records import Journal
 from relay.platform.concurrency import NEVER, Deadline, Progress, process
 from relay.platform.log import log_event, log_failure
-from relay.routes.holds import Hold, Holds, RouteState
+from relay.routes.holds import Holds
 from relay.routes.probes import Probes
 
-GRACE = timedelta(minutes=2)
-"""Time an entry may be late (a backlog, a busy queue) before it is enqueued again from its row."""
-AGAIN = timedelta(minutes=15)
-"""Time before the same row is enqueued once more."""
 ROWS_AT_ONCE = 16
 
 
@@ -61,7 +58,7 @@ class Recovery:
                     partial(self._wake_one, now),
                     limit=ROWS_AT_ONCE,
                     deadline=deadline,
-                    needs_work=lambda listed: not _is_requeued(listed, now),
+                    needs_work=lambda listed: not is_requeued(listed, now),
                 )
                 progress += woken
                 if woken.is_complete:
@@ -71,24 +68,18 @@ class Recovery:
 
     async def recover(self, deadline: Deadline = NEVER) -> Progress:
         """Enqueue overdue rows again, several at once."""
-        now, holds = self._clock(), await self._holds.all(fresh=True)
-        canaries: set[str] = set()
-
-        def is_overdue(listed: Listed) -> bool:
-            # Of a route in trial one batch is, the canary.
-            if not _is_overdue(listed, now, holds, canaries):
-                return False
-            if not _has_expired(listed, now):
-                canaries.add(listed.due.scope)
-            return True
-
+        now = self._clock()
+        rows = OverdueRows(await self._holds.all(fresh=True), now)
         progress = await process(
             self._pending.until(now + SOON),
             lambda listed: self._recover_or_log(listed, now),
             limit=ROWS_AT_ONCE,
             deadline=deadline,
-            needs_work=is_overdue,
+            needs_work=rows.includes,
         )
+        for suspect in rows.suspects() if progress.is_complete else ():
+            await self._holds.forget_suspects(suspect.due.scope)
+            progress += Progress(done=await self._recover_or_log(suspect, now))
         if progress.done:
             log_event("recovered", batches=progress.done)
         return progress
@@ -135,34 +126,3 @@ class Recovery:
         at = max(now, current.at) if current.kind == State.SCHEDULED else now
         await self._follow_up.put_reference(due.batch, due.lane, current.indices, current.attempt, at)
         return True
-
-
-def _is_requeued(listed: Listed, now: datetime) -> bool:
-    """Whether an earlier run enqueued the row's messages not long ago."""
-    return listed.requeued_at is not None and listed.requeued_at + AGAIN > now
-
-
-def _has_expired(listed: Listed, now: datetime) -> bool:
-    return listed.due.expires_at is not None and listed.due.expires_at <= now
-
-
-def _is_overdue(listed: Listed, now: datetime, holds: Mapping[str, Hold], canaries: Set[str]) -> bool:
-    due = listed.due
-    if listed.damaged_row:
-        return True
-    if _is_requeued(listed, now):
-        return False
-    if due.kind == State.SENT:
-        # `relay.operations.sent_checks` handles these.
-        return False
-    if due.kind == State.SCHEDULED:
-        return True
-    if due.kind != State.HELD:
-        return due.at + GRACE <= now
-    hold = holds.get(due.scope)
-    if hold is None or hold.state is RouteState.ACTIVE:
-        return due.at <= now
-    if _has_expired(listed, now):
-        return True
-    # One canary batch tries a route in trial; its other batches wait for the next run.
-    return hold.state is RouteState.TRIAL and due.scope not in canaries

@@ -41,6 +41,8 @@ MAX_WAIT_SECONDS = 86_400.0
 """Limit for a provider's `Retry-After`: a probe costs little."""
 CANARY_SECONDS = 120.0
 """Time a canary batch may take before another batch may claim the trial."""
+MAX_SUSPECTS = 32
+"""Suspects that a row remembers, the latest ones."""
 SENDER_CODES = frozenset({"sender_not_verified", "mailbox_unavailable"})
 """Route faults that concern the From address, not the whole route."""
 
@@ -57,6 +59,8 @@ class Hold(msgspec.Struct, frozen=True, kw_only=True):
     """A row. `sender` is empty when the whole route is held. `code` and `reply` are the reason.
 
     `canary_until` ends the canary batch's claim. `must_wake`: released, but its held messages are not on the queue yet.
+    `suspects` are the messages whose attempts made the route look at fault. They are not the canary while others wait. If
+    others are sent, the suspects are at fault themselves, and hold the route no more.
     `next_probe_at` is None on a held route that only an operator releases. `paused_at`: held while delivery is paused
     (`relay.operations.pause`), without probes.
     """
@@ -72,6 +76,7 @@ class Hold(msgspec.Struct, frozen=True, kw_only=True):
     canary_batch: str = ""
     canary_until: datetime | None = None
     must_wake: bool = False
+    suspects: tuple[str, ...] = ()
     paused_at: datetime | None = None
     etag: str = ""
 
@@ -79,6 +84,10 @@ class Hold(msgspec.Struct, frozen=True, kw_only=True):
     def scope(self) -> str:
         """The row's key, which the rows of held parts in `pending` refer to."""
         return scope_of(self.route, self.sender)
+
+    def suspects_batch(self, batch: str) -> bool:
+        """Whether any message of this batch is a suspect."""
+        return any(suspect.startswith(batch) for suspect in self.suspects)
 
     @property
     def has_early_probe(self) -> bool:
@@ -146,10 +155,12 @@ class Holds:
         sender: str = "",
         retry_after_seconds: float | None = None,
         is_for_operator: bool = False,
+        suspect: str = "",
     ) -> Hold:
         """Hold a route, or one sender of it. A hold keeps its `since`; after a failed canary the probe delay grows.
 
-        `is_for_operator`: without probes, until an operator releases it.
+        `is_for_operator`: without probes, until an operator releases it. `suspect` is the message that met the fault. If it
+        is a suspect already and the route has worked for others since, nothing is held, and the hold returned is `active`.
         """
         now = self._clock()
 
@@ -158,6 +169,8 @@ class Holds:
             if is_running and not is_for_operator:
                 return None, (known, False)
             was_active = known.state is RouteState.ACTIVE
+            if was_active and suspect in known.suspects:
+                return None, (known, False)
             probes = 0 if was_active else known.probes + 1
             held = Hold(
                 route=route,
@@ -168,6 +181,7 @@ class Holds:
                 since=now if was_active or known.since is None else known.since,
                 next_probe_at=None if is_for_operator else now + _wait(probes, code, retry_after_seconds),
                 probes=probes,
+                suspects=_with_suspect(known, suspect),
             )
             return held, (held, was_active)
 
@@ -231,31 +245,45 @@ class Holds:
                 return None, known.state is RouteState.ACTIVE
             if known.canary_until is not None and known.canary_until > now:
                 return None, known.canary_batch == batch
+            if known.suspects_batch(batch):
+                return None, False
             until = now + timedelta(seconds=CANARY_SECONDS)
             return msgspec.structs.replace(known, canary_batch=batch, canary_until=until), True
 
         return await self.change(_active(scope), decide)
 
-    async def release_canary(self, scope: str, batch: str) -> None:
-        """Release this batch's claim on a trial, so that another batch can try."""
+    async def release_canary(self, scope: str, batch: str, *, suspect: str = "") -> None:
+        """Release this batch's claim on a trial, so that another batch can try. `suspect` is its message that failed."""
 
         def decide(known: Hold) -> tuple[Hold | None, None]:
             if known.state is not RouteState.TRIAL or known.canary_batch != batch:
                 return None, None
-            return msgspec.structs.replace(known, canary_batch="", canary_until=None), None
+            free = msgspec.structs.replace(known, canary_batch="", canary_until=None)
+            return msgspec.structs.replace(free, suspects=_with_suspect(known, suspect)), None
 
         await self.change(_active(scope), decide)
 
-    async def release(self, scope: str, why: str, *, is_by_canary: bool = False) -> Hold | None:
+    async def forget_suspects(self, scope: str) -> None:
+        """Let the suspects of a trial be the canary: no other message waits for the route."""
+
+        def decide(known: Hold) -> tuple[Hold | None, None]:
+            is_trial = known.state is RouteState.TRIAL and bool(known.suspects)
+            return (msgspec.structs.replace(known, suspects=()) if is_trial else None), None
+
+        await self.change(_active(scope), decide)
+
+    async def release(self, scope: str, why: str, *, is_by_canary: bool = False, message: str = "") -> Hold | None:
         """Release a route; None if it was active. Its held messages must then be re-enqueued (`must_wake`).
 
-        `is_by_canary`: release only a route that is still in `trial`, not one that was held again since.
+        `is_by_canary`: release only a route that is still in `trial`, not one that was held again since. `message` is the one
+        that was sent; the others under suspicion stay so.
         """
 
         def decide(known: Hold) -> tuple[Hold | None, tuple[Hold, Hold] | None]:
             if known.state is RouteState.ACTIVE or (is_by_canary and known.state is not RouteState.TRIAL):
                 return None, None
-            released = Hold(route=known.route, sender=known.sender, must_wake=True)
+            suspects = tuple(each for each in known.suspects if each != message) if is_by_canary else ()
+            released = Hold(route=known.route, sender=known.sender, must_wake=True, suspects=suspects)
             return released, (known, released)
 
         change = await self.change(_active(scope), decide)
@@ -293,6 +321,11 @@ class Holds:
             self._cached_until = None
 
 
+def _with_suspect(known: Hold, suspect: str) -> tuple[str, ...]:
+    others = (each for each in known.suspects if each != suspect)
+    return (*others, suspect)[-MAX_SUSPECTS:] if suspect else known.suspects
+
+
 def _active(scope: str) -> Hold:
     route, _, sender = scope.partition("|")
     return Hold(route=route, sender=unquote(sender))
@@ -308,6 +341,7 @@ def _entity(hold: Hold) -> Entity:
         value = getattr(hold, field)
         properties[field] = value.isoformat() if isinstance(value, datetime) else "" if value is None else value
     properties["state"] = str(hold.state)
+    properties["suspects"] = " ".join(hold.suspects)
     return Entity(partition=_PARTITION, row=hold.scope, properties=properties, etag=hold.etag)
 
 
@@ -336,4 +370,5 @@ def _whole_hold(entity: Entity) -> Hold:
     if "state" not in entity.properties:
         raise KeyError("state")
     known = {field: value for field, value in entity.properties.items() if field in _FIELDS and value != ""}
-    return msgspec.convert({**known, "etag": entity.etag}, Hold)
+    suspects = tuple(str(known.pop("suspects", "")).split())
+    return msgspec.convert({**known, "suspects": suspects, "etag": entity.etag}, Hold)

@@ -1,7 +1,10 @@
 """Watch the outcomes of attempts: hold a route at fault, release it after a successful canary, trip the circuit breaker."""
 
 import logging
+from collections.abc import Set
 from datetime import datetime
+
+import msgspec
 
 from relay.core import entries, part_states
 from relay.core.errors import StorageError
@@ -13,6 +16,15 @@ from relay.platform.log import log_event
 from relay.routes.circuit_breaker import CircuitBreaker
 from relay.routes.holds import Hold, Holds, RouteState, scope_for, scope_of
 from relay.routes.routing import Router
+
+
+class _Attempted(msgspec.Struct, frozen=True, kw_only=True):
+    """Whose attempt it was: route, sender (lower case), batch, and the message in the batch."""
+
+    route: str
+    sender: str
+    batch: str
+    message: str
 
 
 class RouteWatch:
@@ -30,32 +42,44 @@ class RouteWatch:
         submission: Submission,
         message: Message | None,
         *,
+        index: int,
         answer: Outcome | PerRecipient,
         now: datetime,
     ) -> RouteHold | None:
-        """Update the route after an attempt. Returns the hold that a route fault led to.
+        """Update the route after an attempt. Returns the hold that a route fault led to. `index` is the message's place.
 
         While storage is unavailable there is none; the next attempt holds the route.
         """
         outcomes = _outcomes(answer)
-        sender = message.sender.email if message is not None else ""
+        attempted = _Attempted(
+            route=part.route,
+            sender=message.sender.email.lower() if message is not None else "",
+            batch=entry.batch,
+            message=f"{entry.batch}-{index:02d}",
+        )
         try:
             await self._note_failures(part.route, outcomes, now)
             fault = next((outcome for outcome in outcomes if isinstance(outcome, RouteFault)), None)
             if fault is None:
                 if any(isinstance(outcome, Sent | Rejected) for outcome in outcomes):
-                    await self._note_success(part.route, sender)
+                    await self._note_success(attempted)
                 else:
-                    await self._release_canary(part.route, sender, entry.batch)
+                    await self._release_canary(attempted)
                 return None
-            hold = await self._hold(part.route, sender, fault)
+            hold = await self._hold(attempted, fault)
         except StorageError as error:
             log_event("hold_not_recorded", level=logging.WARNING, route=part.route, error=type(error).__name__)
             return None
-        other = self._router.alternative(part, submission, message, entry.lane) if message is not None else None
+        is_at_fault = hold.state is RouteState.ACTIVE
+        if is_at_fault:
+            log_event("message_at_fault", level=logging.WARNING, route=part.route, code=fault.code)
+        other = None
+        if message is not None:
+            closed = await self._closed(part, attempted.sender, now) if is_at_fault else frozenset()
+            other = self._router.alternative(part, submission, message, entry.lane, without=closed)
         if other is not None:
             log_event("failed_over", level=logging.WARNING, route=part.route, to=other, code=fault.code)
-        return RouteHold(scope=hold.scope, until=hold.next_probe_at, other_route=other)
+        return RouteHold(scope=hold.scope, until=hold.next_probe_at, other_route=other, is_message_at_fault=is_at_fault)
 
     async def spare_route(
         self,
@@ -72,39 +96,48 @@ class RouteWatch:
         if message is None or isinstance(answer, PerRecipient) or not part_states.must_wait_long(part, answer, lane):
             return None
         try:
-            holds = await self._holds.all()
+            closed = await self._closed(part, message.sender.email.lower(), now)
         except StorageError:
             return None
-        sender = message.sender.email.lower()
-        closed = {
-            hold.route for hold in holds.values() if hold.state is not RouteState.ACTIVE and hold.sender in ("", sender)
-        }
-        busy = {route for route in part.busy if part_states.is_busy(part, route, now)}
-        other = self._router.alternative(part, submission, message, entry.lane, without=closed | busy)
+        other = self._router.alternative(part, submission, message, entry.lane, without=closed)
         if other is not None:
             log_event("failed_over", level=logging.WARNING, route=part.route, to=other, code=answer.code)
         return other
 
-    async def _hold(self, route: str, sender: str, fault: RouteFault) -> Hold:
-        route, sender = scope_for(fault.code, route, sender)
+    async def _closed(self, part: Part, sender: str, now: datetime) -> Set[str]:
+        """Return the routes that this part may not take now: held ones, and those that asked it to wait."""
+        closed = {
+            hold.route
+            for hold in (await self._holds.all()).values()
+            if hold.state is not RouteState.ACTIVE and hold.sender in ("", sender)
+        }
+        return closed | {route for route in part.busy if part_states.is_busy(part, route, now)}
+
+    async def _hold(self, attempted: _Attempted, fault: RouteFault) -> Hold:
+        route, sender = scope_for(fault.code, attempted.route, attempted.sender)
         return await self._holds.hold(
-            route, fault.code, fault.reply, sender=sender, retry_after_seconds=fault.retry_after_seconds
+            route,
+            fault.code,
+            fault.reply,
+            sender=sender,
+            retry_after_seconds=fault.retry_after_seconds,
+            suspect=attempted.message,
         )
 
-    async def _note_success(self, route: str, sender: str) -> None:
-        known = await self._holds.all()
-        for scope in (route, scope_of(route, sender.lower())):
-            hold = known.get(scope)
-            if hold is not None and hold.state is RouteState.TRIAL:
-                await self._holds.release(scope, "canary", is_by_canary=True)
+    async def _note_success(self, attempted: _Attempted) -> None:
+        for scope in await self._trials(attempted):
+            await self._holds.release(scope, "canary", is_by_canary=True, message=attempted.message)
 
-    async def _release_canary(self, route: str, sender: str, batch: str) -> None:
+    async def _release_canary(self, attempted: _Attempted) -> None:
         """Release the canary claim of a batch whose outcomes say nothing about the route, so that another batch can try."""
+        for scope in await self._trials(attempted):
+            await self._holds.release_canary(scope, attempted.batch, suspect=attempted.message)
+
+    async def _trials(self, attempted: _Attempted) -> list[str]:
+        """Return the scopes in `trial` that the attempt says something about."""
         known = await self._holds.all()
-        for scope in (route, scope_of(route, sender.lower())):
-            hold = known.get(scope)
-            if hold is not None and hold.state is RouteState.TRIAL:
-                await self._holds.release_canary(scope, batch)
+        scopes = (attempted.route, scope_of(attempted.route, attempted.sender))
+        return [scope for scope in scopes if scope in known and known[scope].state is RouteState.TRIAL]
 
     async def _note_failures(self, route: str, outcomes: tuple[Outcome, ...], now: datetime) -> None:
         for outcome in outcomes:

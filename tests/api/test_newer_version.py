@@ -8,12 +8,12 @@ import pytest
 
 from relay.core import entries, ids
 from relay.core.events import RecordedEvent
+from relay.delivery.overdue import AGAIN
 from relay.events.provider_events import QUEUE, ProviderEvent
 from relay.journal.dead_letters import UNREADABLE_CONTAINER
 from relay.journal.intake import UPGRADE_PAUSE_SECONDS
 from relay.journal.record_rows import partition
 from relay.journal.records import TABLE
-from relay.operations.recovery import AGAIN
 from relay.platform.storage.ports import Entity
 from tests.api.harness import Harness
 

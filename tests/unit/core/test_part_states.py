@@ -210,6 +210,26 @@ def test_route_fault_holds_a_message_until_the_expiry_it_asked_for() -> None:
     assert part_states.end(held, State.EXPIRED, "").held_expires_at is None
 
 
+def test_message_at_fault_itself_is_retried_as_a_deferral() -> None:
+    own = RouteHold(scope="main", until=None, is_message_at_fault=True)
+    part = settled(RouteFault(code="missing_permission"), held=own)
+    assert (part.state, part.code, part.attempt, part.due_at) == (
+        State.DEFERRED,
+        "missing_permission",
+        1,
+        after(22.5),
+    )
+    late = settled(RouteFault(code="missing_permission"), SENDING, submission_of(expires_at=after(20)), own)
+    assert (late.state, late.code) == (State.EXPIRED, "missing_permission")
+
+
+def test_message_at_fault_itself_goes_by_another_route_at_once() -> None:
+    own = RouteHold(scope="main", until=None, other_route="spare", is_message_at_fault=True)
+    part = settled(RouteFault(code="missing_permission"), held=own)
+    assert (part.state, part.due_at, part.attempt) == (State.DEFERRED, LATER, 1)
+    assert part_states.is_busy(part, "main", LATER)
+
+
 def test_recipients_with_the_same_outcome_share_a_part() -> None:
     answer = PerRecipient(
         outcomes=(

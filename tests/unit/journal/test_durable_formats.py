@@ -282,8 +282,12 @@ async def test_hold_rows_match_the_sample(place: Place) -> None:
         canary_until=LATER,
         etag=hold.etag,
     )
+    hold = msgspec.structs.replace(hold, suspects=(f"{BATCH}-00", f"{BATCH}-03"))
     assert await place.holds.mark_woken(hold)
-    await assert_written(place, holds.TABLE, key, "hold-row-1.json")
+    await assert_written(place, holds.TABLE, key, "hold-row-1.1.json")
+    await put(place, holds.TABLE, key, "hold-row-1.1.json")
+    read = (await place.holds.all(fresh=True))[key[1]]
+    assert read == msgspec.structs.replace(hold, etag=read.etag)
 
 
 @pytest.mark.parametrize(

@@ -10,11 +10,11 @@ from relay.core.errors import StorageError, Unavailable
 from relay.core.model import MessageStatus, Part, State
 from relay.core.outcomes import Deferred, RouteFault, Sent, Unknown
 from relay.core.settings import Route
+from relay.delivery.overdue import AGAIN, GRACE
 from relay.journal.pending import SHARDS, TABLE, Due
-from relay.operations.recovery import AGAIN, GRACE
 from relay.platform.concurrency import Deadline
 from relay.platform.storage.ports import Entity
-from relay.routes.holds import PROBE_DELAYS, RouteState
+from relay.routes.holds import CANARY_SECONDS, PROBE_DELAYS, RouteState
 from relay.routes.probes import PROBES_AT_ONCE
 from tests.doubles import START, Place, batch_id, batch_of, entry_of, message_of, place_of, settings_of, submission_of
 
@@ -139,6 +139,47 @@ async def test_successful_probe_lets_one_batch_try(place: Place) -> None:
     assert await route(place) is RouteState.ACTIVE
     await minutes(place, 1)
     assert await states(place, *batches) == [State.SENT] * 5
+
+
+async def test_message_at_fault_holds_up_no_other(place: Place) -> None:
+    place.script().faults["bad@example.com"] = FAULT
+    faulty = await place.send(submission_of(message_of("bad@example.com")))
+    others = [await place.send() for _ in range(3)]
+    assert await states(place, faulty, *others) == [State.HELD] * 4
+    await minutes(place, 1)
+    # The canary is not the message that met the fault, though that has waited longest.
+    assert await route(place) is RouteState.ACTIVE
+    await minutes(place, 2)
+    assert await states(place, faulty, *others) == [State.DEFERRED, *[State.SENT] * 3]
+    assert await states(place, await place.send()) == [State.SENT]
+    assert await route(place) is RouteState.ACTIVE
+    await minutes(place, 26 * 60)
+    assert await states(place, faulty) == [State.EXPIRED]
+    assert await route(place) is RouteState.ACTIVE
+    assert pending(place) == 0
+
+
+async def test_only_waiting_message_is_the_canary_although_it_met_the_fault(place: Place) -> None:
+    place.script().answers.extend([FAULT, FAULT])
+    batch = await place.send()
+    await minutes(place, 1)
+    assert await states(place, batch) == [State.HELD]
+    await minutes(place, 2)
+    assert await states(place, batch) == [State.SENT]
+    assert await route(place) is RouteState.ACTIVE
+
+
+async def test_suspect_waits_while_another_batch_is_the_canary(place: Place) -> None:
+    place.script().answers.append(FAULT)
+    await place.send()
+    assert await place.holds.begin_trial((await place.holds.all(fresh=True))["main"])
+    assert await place.holds.claim_canary("main", "another")
+    place.time.move(60)
+    await place.recovery.recover()
+    assert place.waiting() == []
+    place.time.move(CANARY_SECONDS)
+    await place.recovery.recover()
+    assert len(place.waiting()) == 1
 
 
 async def test_sender_hold_is_tried_with_a_message_of_that_sender(place: Place) -> None:

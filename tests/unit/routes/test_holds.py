@@ -12,6 +12,7 @@ from relay.platform.storage.rows import MAX_RACES
 from relay.routes.holds import (
     CACHE_SECONDS,
     CANARY_SECONDS,
+    MAX_SUSPECTS,
     MAX_WAIT_SECONDS,
     PROBE_CLAIM_SECONDS,
     PROBE_DELAYS,
@@ -261,6 +262,47 @@ async def test_late_canary_success_does_not_release_a_route_held_again(
     await elsewhere.hold("main", "operator", is_for_operator=True)
     assert await holds.release("main", "canary", is_by_canary=True) is None
     assert await state_of(holds) is RouteState.HELD
+
+
+# ── suspects ──
+
+
+async def test_message_that_met_the_fault_is_not_the_canary(holds: Holds) -> None:
+    await holds.hold("main", "missing_permission", suspect="a-00")
+    assert await holds.begin_trial(await row(holds))
+    assert not await holds.claim_canary("main", "a")
+    assert await holds.claim_canary("main", "b")
+    await holds.release_canary("main", "b", suspect="b-01")
+    assert (await row(holds)).suspects == ("a-00", "b-01")
+    assert not await holds.claim_canary("main", "b")
+    await holds.forget_suspects("main")
+    assert await holds.claim_canary("main", "a")
+
+
+async def test_suspect_does_not_hold_a_route_that_others_use(holds: Holds) -> None:
+    await holds.hold("main", "missing_permission", suspect="a-00")
+    assert await holds.begin_trial(await row(holds))
+    await holds.release("main", "canary", is_by_canary=True, message="b-00")
+    assert (await holds.hold("main", "missing_permission", suspect="a-00")).state is RouteState.ACTIVE
+    assert await state_of(holds) is RouteState.ACTIVE
+    assert (await holds.hold("main", "missing_permission", suspect="a-01")).state is RouteState.HELD
+    assert (await row(holds)).suspects == ("a-00", "a-01")
+
+
+async def test_suspect_that_is_sent_and_a_release_by_an_operator_end_the_suspicion(holds: Holds) -> None:
+    for options in ({"is_by_canary": True, "message": "a-00"}, {}):
+        await holds.hold("main", "missing_permission", suspect="a-00")
+        assert await holds.begin_trial(await row(holds))
+        await holds.release("main", "x", **options)  # type: ignore[arg-type] # two sets of options
+        assert (await row(holds)).suspects == ()
+
+
+async def test_number_of_suspects_is_limited(holds: Holds, clock: Clock) -> None:
+    for number in range(MAX_SUSPECTS + 3):
+        await holds.hold("main", "missing_permission", suspect=f"b{number}-00")
+        clock.move(1_000)
+    suspects = (await row(holds)).suspects
+    assert (len(suspects), suspects[-1]) == (MAX_SUSPECTS, f"b{MAX_SUSPECTS + 2}-00")
 
 
 # ── races ──

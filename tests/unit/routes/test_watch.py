@@ -48,7 +48,7 @@ class Watch:
     ) -> RouteHold | None:
         submission = submission or submission_of()
         entry, now = batch_of(entry_of(submission)), self.place.time()
-        return await self._watch.note(entry, part, submission, submission.message, answer=answer, now=now)
+        return await self._watch.note(entry, part, submission, submission.message, index=0, answer=answer, now=now)
 
     async def held(
         self, answer: Outcome | PerRecipient, part: Part = SENDING, submission: Submission | None = None

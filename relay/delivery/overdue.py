@@ -1,0 +1,64 @@
+"""Choose the rows of `pending` that recovery must enqueue: what is overdue, has expired, or is the canary of a trial."""
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
+
+from relay.core.model import State
+from relay.journal.pending import Listed
+from relay.routes.holds import Hold, RouteState
+
+GRACE = timedelta(minutes=2)
+"""Time an entry may be late (a backlog, a busy queue) before it is enqueued again from its row."""
+AGAIN = timedelta(minutes=15)
+"""Time before the same row is enqueued once more."""
+
+
+def is_requeued(listed: Listed, now: datetime) -> bool:
+    """Whether an earlier run enqueued the row's messages not long ago."""
+    return listed.requeued_at is not None and listed.requeued_at + AGAIN > now
+
+
+class OverdueRows:
+    """The choice of one run. Of a route in trial one batch is chosen, the canary; a suspect only if no other waits."""
+
+    def __init__(self, holds: Mapping[str, Hold], now: datetime) -> None:
+        self._holds = holds
+        self._now = now
+        self._canaries: set[str] = set()
+        self._suspects: dict[str, Listed] = {}
+
+    def includes(self, listed: Listed) -> bool:
+        """Whether a row must be enqueued now."""
+        due = listed.due
+        if listed.damaged_row:
+            return True
+        # `relay.operations.sent_checks` handles the rows of sent messages.
+        if is_requeued(listed, self._now) or due.kind == State.SENT:
+            return False
+        if due.kind == State.SCHEDULED:
+            return True
+        if due.kind != State.HELD:
+            return due.at + GRACE <= self._now
+        hold = self._holds.get(due.scope)
+        if hold is None or hold.state is RouteState.ACTIVE:
+            return due.at <= self._now
+        if due.expires_at is not None and due.expires_at <= self._now:
+            return True
+        return hold.state is RouteState.TRIAL and self._is_canary(listed, hold)
+
+    def suspects(self) -> Iterator[Listed]:
+        """Return a suspect for each trial for which no other message waits."""
+        for scope, listed in self._suspects.items():
+            until = self._holds[scope].canary_until
+            if scope not in self._canaries and (until is None or until <= self._now):
+                yield listed
+
+    def _is_canary(self, listed: Listed, hold: Hold) -> bool:
+        scope = listed.due.scope
+        if scope in self._canaries:
+            return False
+        if hold.suspects_batch(listed.due.batch):
+            self._suspects.setdefault(scope, listed)
+            return False
+        self._canaries.add(scope)
+        return True
