@@ -204,5 +204,5 @@ async def test_webhook_for_a_kind_of_a_newer_version_stays_in_use(relay: Harness
     relay.clock.move(60)
     shown = (await relay.call("GET", f"/v1/webhooks/{made.json['id']}")).json
     assert shown["events"] == ["bounced", "forwarded"]
-    [subscription] = await relay.relay.webhooks.subscriptions.of("app")
+    [subscription] = await relay.relay.webhooks.subscriptions.of(known.partition)
     assert subscription.wants("bounced")
