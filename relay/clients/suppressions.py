@@ -1,8 +1,9 @@
 """Store suppressed addresses: after a bounce, a complaint, an unsubscription, or by hand.
 
 Table `suppressions`: partition `all` or `of-<client id>`, row a digest of the address; and partition `log`, a row for each
-change, by time. A process reads a scope once, caches digests and reasons, and then reads only the log, at most every half
-minute: a message of a thousand recipients costs one query or none. See docs/decisions/0021-suppressions.md.
+change, by time; and partition `reported`, a row for each address that mailed reports name. A process reads a scope once, caches
+digests and reasons, and then reads only the log, at most every half minute: a message of a thousand recipients costs one query
+or none. See docs/decisions/0021-suppressions.md.
 """
 
 import asyncio
@@ -16,7 +17,7 @@ from typing import Any
 import msgspec
 
 from relay.core.errors import AlreadyExists, NotFound, Unavailable
-from relay.core.events import BounceClass, EventKind, MessageEvent
+from relay.core.events import BounceClass, EventKind, EventSource, MessageEvent
 from relay.core.model import Address
 from relay.core.settings import SuppressionRule
 from relay.platform import resources
@@ -24,6 +25,7 @@ from relay.platform.concurrency import NEVER, Deadline, Progress
 from relay.platform.log import log_event
 from relay.platform.storage.ports import Entity, Query, Tables, delete_where, every_row
 from relay.platform.storage.readable import decode, log_unreadable, readable
+from relay.platform.storage.rows import RowChange, change_row
 
 TABLE = resources.SUPPRESSIONS_TABLE
 ALL = ""
@@ -36,6 +38,10 @@ RELOAD = timedelta(hours=1)
 """A scope is reloaded after this time, to find changes whose writer died before writing the log."""
 LOG_KEPT = timedelta(days=1)
 _LOG = "log"
+_NEVER = datetime(9999, 12, 31, tzinfo=UTC)
+_REPORTED = "reported"
+_CONFIRMED = 2
+"""The number of clients whose mail must have bounced before a reported address is suppressed for all."""
 
 REASONS: Mapping[str, str] = {
     "bounced": "A mail bounced because the address does not exist.",
@@ -185,9 +191,35 @@ class Suppressions:
         for each in events:
             reason = _reason_of(each)
             if reason and each.is_ours:
-                source = each.event.provider
-                await self.add(self.made(each.event.recipient, reason, each.client_id, source=source))
+                made = self.made(each.event.recipient, reason, each.client_id, source=each.event.provider)
+                if made.scope == ALL and not await self._is_believed_for_all(each, made):
+                    made = msgspec.structs.replace(made, scope=each.client_id)
+                await self.add(made)
                 log_event("suppressed", message=each.message, client=each.client, reason=reason)
+
+    async def _is_believed_for_all(self, event: MessageEvent, made: Suppression) -> bool:
+        """Whether an event may suppress its recipient for other clients too.
+
+        A provider's authenticated event may. A report that came as mail may be forged by everyone who knows the message's id:
+        its recipients and its client. So it counts only if the message had no other recipient, and only when a second client
+        has such a report too. What a client reports itself reaches that client.
+        """
+        if event.source is EventSource.PROVIDER:
+            return True
+        if event.source is EventSource.CLIENT or not event.is_sole_recipient:
+            return False
+
+        def decide(known: Entity | None) -> RowChange[bool]:
+            reported = _reported_by(known, made.at)
+            if event.client_id in reported or len(reported) >= _CONFIRMED:
+                return RowChange(result=len(reported) >= _CONFIRMED)
+            both = [*reported, event.client_id]
+            return RowChange(
+                result=len(both) >= _CONFIRMED,
+                properties={"clients": msgspec.json.encode(both), "expires_at": made.expires_at or _NEVER},
+            )
+
+        return await change_row(self._tables, TABLE, _REPORTED, key_of(made.email), decide)
 
     async def drop_missing(self, source: str, before: datetime) -> int:
         """Remove the entries of a source that its provider no longer lists: those last seen before this time."""
@@ -279,8 +311,16 @@ def _reason_of(event: MessageEvent) -> str:
     return reasons.get(event.event.kind, "")
 
 
+def _reported_by(known: Entity | None, now: datetime) -> Sequence[str]:
+    """Return the ids of the clients whose mail to this address was reported as bounced, while that counts."""
+    expires_at = known.properties["expires_at"] if known is not None else None
+    if known is None or not isinstance(expires_at, datetime) or expires_at <= now:
+        return ()
+    return msgspec.json.decode(bytes(known.properties["clients"]), type=tuple[str, ...])  # type: ignore[arg-type] # bytes
+
+
 def _lasts(suppression: Suppression) -> datetime:
-    return suppression.expires_at or datetime.max.replace(tzinfo=UTC)
+    return suppression.expires_at or _NEVER
 
 
 def _partition(scope: str) -> str:

@@ -206,9 +206,20 @@ def _place(event: RecordedEvent) -> tuple[int, int, datetime, str, str]:
     )
 
 
+class EventSource(StrEnum):
+    """Who says that an event happened, and so how far its effect may reach."""
+
+    PROVIDER = "provider"
+    """The provider, authenticated by its signature or a secret."""
+    MAIL = "mail"
+    """A report that arrived as mail. Whoever knows the message's id can have written it: its recipients, its sender."""
+    CLIENT = "client"
+    """A client, about its own message."""
+
+
 class MessageEvent(msgspec.Struct, frozen=True, kw_only=True):
     """An event in the journal, with what those need who follow it: whose message it is, its name, its caller's
-    tags and metadata, and whether `recipient` is one that the message really had.
+    tags and metadata, whether `recipient` is one that the message really had (and the only one), and who reported it.
     """
 
     event: RecordedEvent
@@ -216,6 +227,8 @@ class MessageEvent(msgspec.Struct, frozen=True, kw_only=True):
     client: str
     client_id: str
     is_ours: bool
+    source: EventSource
+    is_sole_recipient: bool = False
     tags: tuple[str, ...] = ()
     metadata: Mapping[str, str] = {}
 

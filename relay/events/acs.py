@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from relay.core.events import BounceClass, EventKind, classify, enhanced_status
+from relay.core.events import BounceClass, EventKind, EventSource, classify, enhanced_status
 from relay.events.provider_events import MAX_RAW, OUR_ID, ProviderEvent, key_of, text_of
 
 DELIVERY = "Microsoft.Communication.EmailDeliveryReportReceived"
@@ -84,6 +84,7 @@ def _provider_event(item: Mapping[str, Any], report: Mapping[str, Any], now: dat
         at=_time(at or item.get("time"), now),
         key=key_of("acs", item.get("id")) if item.get("id") else key_of("acs", kind, recipient, at, report),
         provider="acs",
+        source=EventSource.PROVIDER,
         message=named[0],
         recipient=recipient,
         code=code,

@@ -4,7 +4,7 @@
 
 The API only translates and enqueues. Behind the queue each batch costs one query for its record and known events, and one row
 for the new ones. Record first, follow up second: if the process dies in between, the host delivers the entry again, and the
-follow-up runs for all of its events, new or known.
+follow-up runs for all of its events, new or known. An event about a recipient without an attempt is not recorded.
 """
 
 import hmac
@@ -18,8 +18,8 @@ import msgspec
 from relay.core import entries as wire
 from relay.core import ids
 from relay.core.errors import NewerVersion, NotFound, UnreadableEntry
-from relay.core.events import EventFollower, MessageEvent, RecordedEvent
-from relay.core.model import Message
+from relay.core.events import EventFollower, EventSource, MessageEvent, RecordedEvent
+from relay.core.model import Message, MessageStatus
 from relay.events import provider_events
 from relay.events.provider_events import QUEUE, ProviderEvent
 from relay.journal.dead_letters import DeadLetters
@@ -34,6 +34,13 @@ REPORT = "report"
 """The provider of events in reports that another mailbox than a provider's received."""
 _PUTS_AT_ONCE = 8
 _BATCHES_AT_ONCE = 8
+
+
+class _Applied(msgspec.Struct, frozen=True, kw_only=True):
+    """An event as it is recorded, and who reported it."""
+
+    event: RecordedEvent
+    source: EventSource
 
 
 class Events:
@@ -115,15 +122,23 @@ class Events:
             return ()
         entry = record.entry()
         keys = {(event.index, event.key) for event in known}
-        events: dict[tuple[int, str], RecordedEvent] = {}
+        applied: dict[tuple[int, str], _Applied] = {}
         for reported, name in group:
             if _is_of(reported, name, record, entry):
-                events[name.index, reported.key] = _event(reported, name.index, record)
-        fresh = [event for place, event in events.items() if place not in keys]
-        await self._journal.note_all(batch, fresh)
-        followed = list(events.values()) if again else fresh
-        recipients = await self._recipients(entry, {event.index for event in followed})
-        return [_message_event(event, record, entry, recipients[event.index]) for event in followed]
+                event = _event(reported, name.index, record)
+                applied[name.index, reported.key] = _Applied(event=event, source=reported.source)
+        recipients = await self._recipients(entry, {each.event.index for each in applied.values()})
+        attempted = {
+            place: each
+            for place, each in applied.items()
+            if _is_attempted(
+                each.event.recipient.lower(), recipients[each.event.index], record.statuses[each.event.index]
+            )
+        }
+        fresh = {place: each for place, each in attempted.items() if place not in keys}
+        await self._journal.note_all(batch, [each.event for each in fresh.values()])
+        followed = attempted if again else fresh
+        return [_message_event(each, record, entry, recipients[each.event.index]) for each in followed.values()]
 
     async def _recipients(self, entry: wire.BatchEntry, indices: Iterable[int]) -> Mapping[int, Sequence[str]]:
         """Return the recipients of these messages in lower case; none where the content was purged."""
@@ -185,17 +200,33 @@ def _event(reported: ProviderEvent, index: int, record: Record) -> RecordedEvent
     )
 
 
+def _is_attempted(recipient: str, recipients: Sequence[str], status: MessageStatus) -> bool:
+    """Whether a message to this recipient was attempted: nothing can be known of one that never left.
+
+    For an address that the message does not name (mail is forwarded), any attempt will do.
+    """
+    numbers = {number for number, email in enumerate(recipients) if email == recipient}
+    return any(
+        (part.attempt or part.attempts) and (not numbers or part.recipients is None or numbers & set(part.recipients))
+        for part in status.parts
+    )
+
+
 def _message_event(
-    event: RecordedEvent, record: Record, entry: wire.BatchEntry, recipients: Sequence[str]
+    applied: _Applied, record: Record, entry: wire.BatchEntry, recipients: Sequence[str]
 ) -> MessageEvent:
+    event = applied.event
     submission = entry.messages[event.index]
     message = submission.message
+    is_ours = event.recipient.lower() in recipients
     return MessageEvent(
         event=event,
         message=record.message_id(event.index, entry),
         client=submission.client,
         client_id=submission.client_id,
-        is_ours=event.recipient.lower() in recipients,
+        is_ours=is_ours,
+        is_sole_recipient=is_ours and len(recipients) == 1,
+        source=applied.source,
         tags=message.tags if message is not None else (),
         metadata=message.metadata if message is not None else {},
     )

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from itertools import islice
 
-from relay.core.events import EventKind, classify, enhanced_status
+from relay.core.events import EventKind, EventSource, classify, enhanced_status
 from relay.events.provider_events import MAX_RAW, OUR_ID, ProviderEvent, key_of, text_of
 from relay.mime import addresses, encoded_words, parts
 from relay.mime.parts import Part, field_text
@@ -56,6 +56,7 @@ def read_report(raw: bytes, now: datetime, *, provider: str, client_id: str = ""
         message=name,
         attempt=attempt,
         client_id=client_id,
+        source=EventSource.CLIENT if client_id else EventSource.MAIL,
     )
     complaints = [block for part in found if part.type == "message/feedback-report" for block in _blocks(part)]
     return [*_statuses(statuses, base), *_complaints(complaints, base)]
@@ -128,6 +129,7 @@ def _about(base: ProviderEvent, **fields: str) -> ProviderEvent:
         message=base.message,
         attempt=base.attempt,
         client_id=base.client_id,
+        source=base.source,
         **fields,
     )
 

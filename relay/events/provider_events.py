@@ -16,6 +16,7 @@ from datetime import datetime
 import msgspec
 
 from relay.core import entries
+from relay.core.events import EventSource
 from relay.platform import resources
 from relay.platform.packing import packed
 
@@ -34,7 +35,7 @@ class ProviderEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     """One event of one recipient. `kind` is a `relay.core.events.EventKind`; `key` is the same when an event is reported again.
 
     `message` is Relay's id of the message. An event that a client reported (`client_id`) applies only to that client's messages.
-    `code` is the enhanced status code; `attempt` is 0 and `recipient` empty if unknown.
+    `source` says who vouches for it. `code` is the enhanced status code; `attempt` is 0 and `recipient` empty if unknown.
     """
 
     kind: str
@@ -48,6 +49,7 @@ class ProviderEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     bounce_class: str = ""
     reply: str = ""
     client_id: str = ""
+    source: EventSource = EventSource.MAIL
     raw: str = ""
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from relay.core.events import BounceClass, EventKind, classify, enhanced_status
+from relay.core.events import BounceClass, EventKind, EventSource, classify, enhanced_status
 from relay.events.provider_events import MAX_RAW, ProviderEvent, key_of, text_of
 
 SIGNATURE = "x-twilio-email-event-webhook-signature"
@@ -131,6 +131,7 @@ def _provider_event(item: Mapping[str, Any], kind: EventKind, now: datetime) -> 
         at=_time(item.get("timestamp"), now),
         key=key_of("sendgrid", *own),
         provider="sendgrid",
+        source=EventSource.PROVIDER,
         message=message,
         recipient=email,
         attempt=int(attempt) if attempt.isascii() and attempt.isdigit() else 0,

@@ -1,5 +1,6 @@
 """Event endpoints of providers: authentication, responses, and the resulting message status."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -193,6 +194,33 @@ async def test_posted_delivery_report_is_recorded(vendors: Vendors) -> None:
     response = await report(vendors, mail, "app")
     assert (response.status, response.json) == (202, {"accepted": 1})
     assert await ends(vendors, mail) == [("bounced", "5.1.10", "address")]
+
+
+async def test_forged_report_about_a_scheduled_message_suppresses_no_address(vendors: Vendors) -> None:
+    name = await vendors.send(to="ceo@victim.example", send_at="2026-03-31T12:00:00Z")
+    await vendors.deliver()
+    raw = (SAMPLES / "exchange.eml").read_bytes()
+    raw = raw.replace(b"msg_06eaipl7v9t3n32dbpnn10ci0c0tf2au5r1vr735", name.encode())
+    raw = re.sub(rb"(?i)rfc822;\s*\S+", b"rfc822;ceo@victim.example", raw)
+    headers = {"Content-Type": "message/rfc822"}
+    await vendors.call("POST", "/v1/events/bounce", body=raw, headers=headers)
+    await vendors.apply()
+    for client in ("app", "boss"):
+        assert (await vendors.call("GET", "/v1/suppressions/ceo@victim.example", client=client)).status == 404
+    assert "events" not in (await vendors.status(name)) or (await vendors.status(name))["events"] == []
+
+
+async def test_report_of_a_client_suppresses_for_that_client_only(vendors: Vendors) -> None:
+    mail = await vendors.sent(to="ceo@victim.example")
+    raw = (SAMPLES / "exchange.eml").read_bytes()
+    raw = raw.replace(b"msg_06eaipl7v9t3n32dbpnn10ci0c0tf2au5r1vr735", str(mail.relay_id).encode())
+    raw = re.sub(rb"(?i)rfc822;\s*\S+", b"rfc822;ceo@victim.example", raw)
+    headers = {"Content-Type": "message/rfc822"}
+    await vendors.call("POST", "/v1/events/bounce", body=raw, headers=headers)
+    await vendors.apply()
+    [own] = (await vendors.call("GET", "/v1/suppressions/ceo@victim.example")).json["value"]
+    assert (own["reason"], own["for_all"]) == ("bounced", False)
+    assert (await vendors.call("GET", "/v1/suppressions/ceo@victim.example", client="boss")).status == 404
 
 
 async def test_delivery_report_applies_only_to_the_callers_messages(vendors: Vendors) -> None:

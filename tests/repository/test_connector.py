@@ -12,7 +12,7 @@ from relay.api.messages.waiting import WaitGoal
 from relay.api.operation import loaded
 from relay.api.operations import OPERATIONS
 from relay.clients.registry import Role
-from relay.core.events import EventKind, MessageEvent, RecordedEvent
+from relay.core.events import EventKind, EventSource, MessageEvent, RecordedEvent
 from relay.core.model import Address, State
 from relay.core.shape.check import fits
 from relay.events.webhooks.payload import post_of
@@ -133,6 +133,7 @@ def test_event_has_no_undescribed_field() -> None:
         client="shop",
         client_id="c1",
         is_ours=True,
+        source=EventSource.PROVIDER,
         event=event,
         tags=("order",),
         metadata={"order": "4711"},

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from relay.clients.suppressions import ALL, REASONS, TABLE, Suppression, Suppressions, key_of
 from relay.core.errors import NotFound, Unavailable
-from relay.core.events import MessageEvent, RecordedEvent
+from relay.core.events import EventSource, MessageEvent, RecordedEvent
 from relay.core.model import Address
 from relay.core.settings import SUPPRESSION_RULES
 from relay.platform.storage.ports import Query
@@ -39,9 +39,12 @@ async def among(lists: Suppressions, *emails: str, client: str = "shop") -> list
 
 def noted(kind: str = "bounced", **fields: Any) -> MessageEvent:
     values = {"bounce_class": "address", "recipient": "ada@example.org", **fields}
-    is_ours = bool(values.pop("is_ours", True))
+    about = {
+        name: values.pop(name) for name in ("source", "client_id", "is_ours", "is_sole_recipient") if name in values
+    }
+    about = {"is_ours": True, "source": EventSource.PROVIDER, "client_id": "shop", **about}
     event = RecordedEvent(index=0, kind=kind, at=START, key="k", provider="sendgrid", **values)
-    return MessageEvent(event=event, message="msg_x", client="shop", client_id="shop", is_ours=is_ours)
+    return MessageEvent(event=event, message="msg_x", client="shop", **about)
 
 
 # ── cost of the check ──
@@ -190,6 +193,62 @@ async def test_event_suppresses_with_its_reason(event: MessageEvent, reason: str
     await place.suppressions.follow([event])
     await place.suppressions.follow([event])
     assert await among(place.suppressions, "ada@example.org") == [reason]
+
+
+def mailed(client: str = "shop", **fields: Any) -> MessageEvent:
+    values = {"source": EventSource.MAIL, "is_sole_recipient": True, "client_id": client, **fields}
+    return noted(**values)
+
+
+async def reach(place: Place) -> list[str]:
+    """Return for which clients the address is suppressed."""
+    return [
+        client for client in ("shop", "other", "third") if await among(place.suppressions, ADA, client=client) != [""]
+    ]
+
+
+ADA = "ada@example.org"
+
+
+@pytest.mark.parametrize(
+    ("events", "expected"),
+    [
+        ([noted()], ["shop", "other", "third"]),
+        ([mailed(source=EventSource.CLIENT)], ["shop"]),
+        ([mailed("shop", source=EventSource.CLIENT), mailed("other", source=EventSource.CLIENT)], ["shop", "other"]),
+        ([mailed()], ["shop"]),
+        ([mailed(), mailed()], ["shop"]),
+        ([mailed("shop"), mailed("other")], ["shop", "other", "third"]),
+        ([mailed("shop"), mailed("other", is_sole_recipient=False)], ["shop", "other"]),
+        ([mailed("shop"), mailed("other", source=EventSource.CLIENT)], ["shop", "other"]),
+        ([mailed("shop"), mailed("other", recipient="bob@example.org")], ["shop"]),
+        ([mailed(kind="complained"), mailed("other", kind="complained")], ["shop", "other"]),
+    ],
+)
+async def test_bounce_suppresses_for_all_clients_only_if_it_is_authenticated_or_confirmed(
+    place: Place, events: list[MessageEvent], expected: list[str]
+) -> None:
+    for event in events:
+        await place.suppressions.follow([event])
+    assert await reach(place) == expected
+
+
+async def test_report_that_is_older_than_the_suppression_confirms_nothing(place: Place) -> None:
+    await place.suppressions.follow([mailed("shop")])
+    place.time.move(SUPPRESSION_RULES["bounced"].days * DAY)
+    await place.suppressions.purge()
+    await place.suppressions.follow([mailed("other")])
+    assert await reach(place) == ["other"]
+
+
+async def test_interrupted_confirmation_is_completed_by_a_repetition(place: Place) -> None:
+    await place.suppressions.follow([mailed("shop")])
+    place.tables.fail("insert", None, Unavailable("away"))
+    place.tables.fail("merge", None)
+    with pytest.raises(Unavailable):
+        await another(place).follow([mailed("other"), mailed("other", recipient="bob@example.org")])
+    await place.suppressions.follow([mailed("other")])
+    assert await reach(place) == ["shop", "other", "third"]
 
 
 async def test_entry_that_a_provider_no_longer_lists_is_removed(place: Place, lists: Suppressions) -> None:

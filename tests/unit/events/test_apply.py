@@ -245,6 +245,36 @@ async def test_client_report_applies_only_to_its_own_messages(place: Place, even
     assert len(await history(place, name)) == 1
 
 
+@pytest.mark.parametrize("recipient", ["ada@example.org", "forwarded@elsewhere.example", ""])
+async def test_event_about_a_message_without_an_attempt_is_not_recorded(
+    place: Place, events: Events, following: Following, recipient: str
+) -> None:
+    body = entry_of(submission_of(message_of("ada@example.org")))
+    entry = batch_of(body)
+    waiting = Part(route="main", state=State.SCHEDULED, due_at=START + timedelta(days=30))
+    record = await place.journal.open(entry, body, [MessageStatus(parts=(waiting,))])
+    name = record.message_id(0, entry)
+    await apply(place, events, reported(name, "bounced", recipient=recipient))
+    assert await history(place, name) == []
+    assert following.noted == []
+
+
+async def test_event_is_recorded_only_for_recipients_with_an_attempt(
+    place: Place, events: Events, following: Following
+) -> None:
+    body = entry_of(submission_of(message_of("ada@example.org", "bob@example.org")))
+    entry = batch_of(body)
+    sent = Part(route="main", state=State.SENT, recipients=(0,), attempt=1, attempts=ATTEMPTS[:1])
+    held = Part(route="main", state=State.HELD, recipients=(1,))
+    record = await place.journal.open(entry, body, [MessageStatus(parts=(sent, held))])
+    name = record.message_id(0, entry)
+    await apply(
+        place, events, *(reported(name, recipient=each, key=each) for each in ("ada@example.org", "bob@example.org"))
+    )
+    assert [event.recipient for event in await history(place, name)] == ["ada@example.org"]
+    assert [noted.is_sole_recipient for noted in following.noted] == [False]
+
+
 async def test_unknown_recipient_is_recorded_and_not_ours(place: Place, events: Events, following: Following) -> None:
     [name] = await recorded(place)
     await apply(place, events, reported(name, recipient="forwarded@elsewhere.example"))

@@ -42,7 +42,9 @@ async def test_poison_queues_of_every_lane_and_shard_are_emptied() -> None:
 
 async def test_poison_events_are_applied_and_poison_webhooks_are_kept(place: Place) -> None:
     body = entry_of()
-    record = await place.journal.open(batch_of(body), body, [MessageStatus(parts=(Part(route="", state=State.SENT),))])
+    record = await place.journal.open(
+        batch_of(body), body, [MessageStatus(parts=(Part(route="", state=State.SENT, attempt=1),))]
+    )
     name = record.message_id(0, batch_of(body))
     delivered = ProviderEvent(kind="delivered", at=START, key="1", provider="sendgrid", message=name)
     [events] = pack([delivered])

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from relay.core import entries
 from relay.core.errors import Unavailable, UnreadableEntry
-from relay.core.events import EventKind, MessageEvent, RecordedEvent
+from relay.core.events import EventKind, EventSource, MessageEvent, RecordedEvent
 from relay.events.webhooks.address_guard import Guard
 from relay.events.webhooks.delivery import DELAYS, Webhooks
 from relay.events.webhooks.http_post import Poster, PostResult
@@ -86,7 +86,9 @@ def noted(kind: str = "bounced", *, key: str = "k", client: str = "shop", **fiel
         attempt=1,
     )
     more = {"tags": ("order",), "metadata": {"order": "4711"}, **fields}
-    return MessageEvent(event=event, message="msg_x", client=client, client_id=client, is_ours=True, **more)
+    return MessageEvent(
+        event=event, message="msg_x", client=client, client_id=client, is_ours=True, source=EventSource.PROVIDER, **more
+    )
 
 
 async def work(place: Place, webhooks: Webhooks) -> int:
