@@ -1,11 +1,10 @@
 """Prepare a raw RFC 5322 message for sending: CRLF, Relay's id, missing fields, no Bcc. Nothing else changes."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from email import policy
 from email.errors import CharsetError
 from email.generator import BytesGenerator
-from email.headerregistry import AddressHeader
 from email.parser import BytesParser
 from email.utils import format_datetime
 from io import BytesIO
@@ -14,9 +13,11 @@ import msgspec
 
 from relay.core.model import Address
 from relay.core.send_request import SendRequest
+from relay.mime.addresses import mailboxes, spelling
 from relay.mime.fields import address_field, clean, plain_field
 
-_LINE_END = re.compile(rb"\r\n|\r|\n")
+_LINE_END = re.compile(rb"\r{1,2}\n|\r|\n")
+"""A line's end, also CR CR LF as some programs write it."""
 _ENVELOPE = frozenset(("to", "cc", "bcc", "resent-to", "resent-cc", "resent-bcc"))
 _HIDDEN = frozenset(("bcc", "resent-bcc"))
 _NEVER = frozenset(("x-relay-id", "x-relay-attempt", "return-path"))
@@ -116,7 +117,6 @@ def _addresses(fields: Iterable[Field], name: str) -> dict[str, str]:
     found: dict[str, str] = {}
     for field in fields:
         if field.name == name:
-            header = policy.default.header_factory(name, field.value.decode("utf-8", "replace"))
-            people: Sequence[object] = header.addresses if isinstance(header, AddressHeader) else ()
-            found |= {str(person.addr_spec).lower(): str(person.display_name) for person in people}  # type: ignore[attr-defined]
+            people = mailboxes(field.value.decode("utf-8", "replace"))
+            found |= {spelling(each.email).lower(): each.name for each in people}
     return found

@@ -4,22 +4,21 @@ Arguments follow sendmail(8) of Sendmail and Postfix; exit codes follow sysexits
 """
 
 import getpass
+import re
 import sys
 import uuid
 from collections.abc import Sequence
-from email import policy
-from email.headerregistry import AddressHeader
 from typing import Annotated
 
 import msgspec
 import typer
 
+from relay.cli.mail.header import complete, mailboxes_of, qualify
 from relay.cli.mail.raw_mail import RefusalKind, post, refusal_kind
 from relay.cli.output import remote_of
 from relay.cli.remote import RemoteError
-from relay.core.model import Address
 from relay.mime import raw
-from relay.mime.fields import address_field, is_field_name
+from relay.mime.fields import is_field_name
 
 EX_OK, EX_USAGE, EX_DATAERR, EX_NOUSER, EX_TEMPFAIL, EX_NOPERM, EX_CONFIG = 0, 64, 65, 67, 75, 77, 78
 """From sysexits.h; Python's `os` has them on Unix only."""
@@ -35,7 +34,8 @@ _WITH_VALUE = frozenset("BCFLNORVXfhopr")
 """Options with a value, in the same argument or the next."""
 _IGNORED = frozenset("ABCGLNORUVXehmnopv")
 """Options that configure a mail server's queue and behavior."""
-_QUALIFIED = frozenset(("from", "sender", "reply-to", "to", "cc", "bcc"))
+_LINE_END = re.compile(rb"\r{1,2}\n|\n|\r")
+"""Programs that write CRLF to a text stream end lines with CR CR LF."""
 _RECIPIENTS = ("to", "cc", "bcc")
 
 
@@ -59,7 +59,9 @@ def sendmail(
     domain: Annotated[
         str,
         typer.Option(
-            "--domain", envvar="RELAY_MAIL_DOMAIN", help="The domain to add to addresses without one (cron's root)."
+            "--domain",
+            envvar="RELAY_MAIL_DOMAIN",
+            help="The domain to add to addresses and hosts without one (cron's root).",
         ),
     ] = "",
 ) -> None:
@@ -78,7 +80,13 @@ def sendmail(
         content = sys.stdin.buffer.read()
         mail, recipients = prepare(content, parsed, domain=domain, user=getpass.getuser())
         remote = remote_of(context)
-        post(remote, mail, sender=qualify(parsed.sender, domain), recipients=recipients, key=str(uuid.uuid4()))
+        post(
+            remote,
+            mail,
+            sender=parsed.sender and qualify(parsed.sender, domain),
+            recipients=recipients,
+            key=str(uuid.uuid4()),
+        )
     except UsageError as error:
         _end(f"sendmail: {error}", EX_USAGE, error)
     except RemoteError as error:
@@ -135,28 +143,17 @@ def prepare(content: bytes, arguments: Arguments, *, domain: str, user: str) -> 
     Adds a missing From and missing domains. The first line that is not a header field begins the body.
     """
     head, body = _split(_until_dot(content) if arguments.ends_at_dot else content)
-    fields = [_with_domain(field, domain) for field in raw.fields_of(head)]
-    if not any(field.name == "from" for field in fields):
-        sender = qualify(arguments.sender or user, domain) or user
-        if "@" in sender:
-            line = address_field("From", [Address(email=sender, name=arguments.full_name)])
-            fields.insert(0, raw.Field(name="from", line=line))
-    named = [qualify(address, domain) or address for address in arguments.recipients]
+    fields = complete(raw.fields_of(head), author=arguments.sender or user, name=arguments.full_name, domain=domain)
+    named = [qualify(address, domain) for address in arguments.recipients]
     if arguments.reads_header and named:
-        named = [*(email for field in fields if field.name in _RECIPIENTS for email, _ in _addresses(field)), *named]
+        shown = (field for field in fields if field.name in _RECIPIENTS)
+        named = [*(each.email for field in shown for each in mailboxes_of(field)), *named]
     return b"".join([*(field.line for field in fields), b"\r\n", body]), named
-
-
-def qualify(address: str | None, domain: str) -> str | None:
-    """Add the domain to an address that has none, if a domain is given."""
-    if not address or not domain or "@" in address:
-        return address
-    return f"{address}@{domain}"
 
 
 def _split(content: bytes) -> tuple[bytes, bytes]:
     """Split header and body, with CRLF. As in sendmail, the first line that is not a field begins the body."""
-    lines = content.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
+    lines = _LINE_END.split(content)
     if lines[0].startswith((b"From ", b">From ")):
         del lines[0]
     count = 0
@@ -176,30 +173,6 @@ def _until_dot(content: bytes) -> bytes:
             break
         kept.append(line)
     return b"".join(kept)
-
-
-def _with_domain(field: raw.Field, domain: str) -> raw.Field:
-    if not domain or field.name not in _QUALIFIED:
-        return field
-    addresses = _addresses(field)
-    if all("@" in email for email, _ in addresses):
-        return field
-    completed = [Address(email=qualify(email, domain) or email, name=name) for email, name in addresses]
-    name = field.line.partition(b":")[0].decode("ascii")
-    try:
-        return raw.Field(name=field.name, line=address_field(name, completed))
-    except ValueError:
-        return field  # the relay reports the problem
-
-
-def _addresses(field: raw.Field) -> list[tuple[str, str]]:
-    """Return the address and display name of each mailbox in a field; none if it cannot be parsed."""
-    try:
-        header = policy.default.header_factory(field.name, field.value.decode())
-    except (ValueError, LookupError, AttributeError, TypeError):
-        return []
-    addresses = header.addresses if isinstance(header, AddressHeader) else ()
-    return [(str(each.addr_spec), str(each.display_name)) for each in addresses]
 
 
 def _end(text: str, code: int, error: Exception) -> None:

@@ -6,6 +6,7 @@ For applications that can only send by SMTP. The bridge stores nothing: it repli
 import asyncio
 import hashlib
 import ipaddress
+import re
 import signal
 import uuid
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
+from relay.cli.mail.header import complete, qualify
 from relay.cli.mail.raw_mail import MAX_RECIPIENTS_BYTES, RefusalKind, post, refusal_kind
 from relay.cli.output import remote_of, reports_errors
 from relay.cli.remote import Remote, RemoteError
@@ -37,11 +39,19 @@ REPLIES = {
 """Reply codes: RFC 5321 section 4.2, RFC 3463."""
 
 
+_PATH = re.compile(
+    r"""\s*(?:<(?:@[^<>:"]*:)?((?:"(?:[^"\\]|\\.)*"|[^<>"\s])*)>|((?:"(?:[^"\\]|\\.)*"|[^<>"\s])+))(?:\s+(.*))?\s*""",
+    re.DOTALL,
+)
+"""A path with or without its brackets, a source route (which is ignored), and parameters."""
+
+
 class Bridge:
     """Handles aiosmtpd's hooks. A transaction is one call to the relay; a repeated one uses the same idempotency key."""
 
-    def __init__(self, remote: Remote, *, passes_sender: bool, report: Callable[[str], None]) -> None:
+    def __init__(self, remote: Remote, *, passes_sender: bool, report: Callable[[str], None], domain: str = "") -> None:
         self._remote = remote
+        self._domain = domain
         self._passes_sender = passes_sender
         self._report = report
         self._unsettled: dict[str, list[str]] = {}
@@ -51,7 +61,7 @@ class Bridge:
         self, _server: Any, _session: Any, envelope: Any, address: str | None, mail_options: list[str]
     ) -> str:
         """Accept any MAIL FROM, also an empty one; the relay decides whether a route can carry it."""
-        envelope.mail_from = address or ""
+        envelope.mail_from = qualify((address or "").removeprefix("<>"), self._domain)
         envelope.mail_options.extend(mail_options)
         return "250 2.1.0 OK"
 
@@ -59,6 +69,7 @@ class Bridge:
         self, _server: Any, _session: Any, envelope: Any, address: str, rcpt_options: list[str]
     ) -> str:
         """Accept as many RCPT TO as fit in one call; the client sends the others in another transaction."""
+        address = qualify(address, self._domain)
         if sum(len(each.encode()) + 1 for each in [*envelope.rcpt_tos, address]) > MAX_RECIPIENTS_BYTES:
             return "452 4.5.3 Too many recipients"
         envelope.rcpt_tos.append(address)
@@ -68,7 +79,7 @@ class Bridge:
     async def handle_DATA(self, _server: Any, _session: Any, envelope: Any) -> str:  # noqa: N802 (as above)
         """Post the message to the relay. Replies 250 only when it is stored durably."""
         sender = envelope.mail_from if self._passes_sender else None
-        mail: bytes = envelope.content
+        mail = self._completed(envelope.content, envelope.mail_from)
         digest = _digest(sender, envelope.rcpt_tos, mail)
         key = self._key(digest, mail)
         posting = asyncio.ensure_future(
@@ -96,6 +107,15 @@ class Bridge:
     async def finish(self) -> None:
         """Wait until running calls have ended."""
         await asyncio.gather(*self._posting, return_exceptions=True)
+
+    def _completed(self, content: bytes, sender: str) -> bytes:
+        """Add a missing From, from MAIL FROM as Postfix does for its own clients, and missing domains."""
+        head, body = raw.split(content)
+        fields = raw.fields_of(head)
+        completed = complete(fields, author=sender, name="", domain=self._domain)
+        if completed == fields:
+            return content
+        return b"".join([*(field.line for field in completed), b"\r\n", body])
 
     def _key(self, digest: str, mail: bytes) -> str:
         """Return the idempotency key of a transaction: the same one if a client repeats it after a lost reply.
@@ -136,6 +156,12 @@ def smtp_bridge(
             "--ignore-mail-from", help="Ignore MAIL FROM: bounces go to From. For routes without a return path."
         ),
     ] = False,
+    domain: Annotated[
+        str,
+        typer.Option(
+            "--domain", envvar="RELAY_MAIL_DOMAIN", help="The domain to add to addresses and hosts without one."
+        ),
+    ] = "",
     max_bytes: Annotated[
         int, typer.Option(help="The maximum size of a message, in bytes.", min=1_000)
     ] = MAX_MESSAGE_BYTES,
@@ -154,7 +180,7 @@ def smtp_bridge(
             "If a firewall prevents that, give --allow-other-hosts.",
             exit_code=2,
         )
-    bridge = Bridge(remote_of(context), passes_sender=not ignore_mail_from, report=typer.echo)
+    bridge = Bridge(remote_of(context), passes_sender=not ignore_mail_from, report=typer.echo, domain=domain)
     try:
         asyncio.run(serve(bridge, host, port, max_bytes))
     except OSError as error:
@@ -177,6 +203,18 @@ async def serve(bridge: Bridge, host: str, port: int, max_bytes: int) -> None:
 
     class Smtp(SMTP):
         line_length_limit = MAX_LINE_BYTES
+
+        async def smtp_HELO(self, hostname: str) -> None:  # noqa: N802 (aiosmtpd finds commands by these names)
+            """Accept a greeting without a name, as Postfix and Exim do."""
+            await super().smtp_HELO(hostname or "unknown")
+
+        async def smtp_EHLO(self, hostname: str) -> None:  # noqa: N802 (as above)
+            """Accept a greeting without a name, as Postfix and Exim do."""
+            await super().smtp_EHLO(hostname or "unknown")
+
+        def _getaddr(self, arg: str) -> tuple[str | None, str | None]:
+            """Keep the quotes of a local part, and the dots of carriers' addresses, which the library refuses."""
+            return read_path(arg)
 
     loop = asyncio.get_running_loop()
 
@@ -204,6 +242,17 @@ async def serve(bridge: Bridge, host: str, port: int, max_bytes: int) -> None:
     server.close()
     await bridge.finish()
     server.close_clients()
+
+
+def read_path(text: str) -> tuple[str | None, str | None]:
+    """Split the argument of MAIL or RCPT into the address and its parameters (RFC 5321 section 4.1.2); None if it is no path.
+
+    The empty path keeps its brackets, as aiosmtpd expects.
+    """
+    path = _PATH.fullmatch(text)
+    if path is None:
+        return (None, None) if text else ("", "")
+    return path[1] or path[2] or "<>", path[3] or ""
 
 
 def _digest(sender: str | None, recipients: list[str], mail: bytes) -> str:

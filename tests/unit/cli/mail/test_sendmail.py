@@ -1,8 +1,13 @@
 """sendmail: arguments, header completion, recipients."""
 
+import base64
+
 import pytest
 
+from relay.cli.mail.header import mailboxes_of, qualify
 from relay.cli.mail.sendmail import Arguments, UsageError, prepare, read_arguments
+from relay.mime import raw
+from relay.mime.addresses import Mailbox
 
 
 @pytest.mark.parametrize(
@@ -49,6 +54,41 @@ def test_mail_of_cron_gets_domain_and_ends_at_dot() -> None:
 )  # fmt: skip
 def test_first_line_that_is_no_field_begins_the_body(content: bytes, parsed: Arguments, mail: bytes) -> None:
     assert prepare(content, parsed, domain="example.com", user="app")[0] == mail
+
+
+def test_header_with_cr_cr_lf_is_read_whole() -> None:
+    """Programs that write CRLF to a text stream on Windows end lines so."""
+    content = b"From: a@b.example\r\r\nTo: ada@example.org\r\r\nSubject: x\r\r\n\r\r\nHi\r\r\n"
+    mail, _ = prepare(content, Arguments(reads_header=True), domain="", user="app")
+    assert mail == b"From: a@b.example\r\nTo: ada@example.org\r\nSubject: x\r\n\r\nHi\r\n"
+
+
+@pytest.mark.parametrize(
+    ("address", "completed"),
+    [
+        ("root", "root@example.com"),
+        ("root@localhost", "root@example.com"),
+        ("root@web1", "root@web1.example.com"),
+        ("root@web1.example.net", "root@web1.example.net"),
+        ("root@[127.0.0.1]", "root@[127.0.0.1]"),
+        ("", ""),
+    ],
+)
+def test_domain_completes_addresses_and_hosts_without_a_dot(address: str, completed: str) -> None:
+    assert qualify(address, "example.com") == completed
+    assert qualify(address, "") == address
+
+
+def test_display_names_survive_the_completion_of_a_domain() -> None:
+    kanji = "株式会社日本電子計算機システム開発第一営業部"
+    words = [f"=?utf-8?B?{base64.b64encode(part.encode()).decode()}?=" for part in (kanji[:10], kanji[10:])]
+    content = f"From: {' '.join(words)} <root>\nCc: root (Cron Daemon)\n\n".encode()
+    mail, _ = prepare(content, Arguments(), domain="example.com", user="app")
+    fields = [(field.name, mailboxes_of(field)) for field in raw.fields_of(raw.split(mail)[0])]
+    assert fields == [
+        ("from", [Mailbox(name=kanji, email="root@example.com")]),
+        ("cc", [Mailbox(name="Cron Daemon", email="root@example.com")]),
+    ]
 
 
 def test_option_t_adds_header_recipients_to_arguments() -> None:

@@ -8,7 +8,7 @@ import pytest
 from aiosmtpd.smtp import Envelope
 
 from relay.cli.mail.raw_mail import MAX_RECIPIENTS_BYTES
-from relay.cli.mail.smtp_bridge import Bridge, is_loopback
+from relay.cli.mail.smtp_bridge import Bridge, is_loopback, read_path
 from relay.cli.remote import Remote
 
 ACCEPTED = (202, {"id": "msg_1", "state": "queued"})
@@ -78,6 +78,69 @@ async def test_refusal_becomes_smtp_reply_with_its_reason(
     assert said.isascii()
     assert said.isprintable()
     assert len(said) < 450
+
+
+async def test_missing_from_is_taken_from_mail_from() -> None:
+    wire = Wire([ACCEPTED])
+    await send(bridge(wire), b"Subject: x\r\n\r\nHi\r\n")
+    assert wire.requests[0].content == b"From: a@example.com\r\nSubject: x\r\n\r\nHi\r\n"
+
+
+async def test_mail_with_from_is_passed_on_unchanged() -> None:
+    wire = Wire([ACCEPTED])
+    mail = b"from: root@web1\n\nHi\n"
+    await send(bridge(wire), mail)
+    assert wire.requests[0].content == mail
+
+
+@pytest.mark.parametrize("domain", ["", "example.com"])
+async def test_empty_sender_stays_empty(domain: str) -> None:
+    wire = Wire([ACCEPTED])
+    relay = Bridge(Remote("http://relay.example", "k", wire), passes_sender=True, report=lambda _: None, domain=domain)
+    envelope = Envelope()
+    await relay.handle_MAIL(None, None, envelope, "<>", [])
+    envelope.rcpt_tos, envelope.content = ["ada@example.org"], b"From: a@example.com\r\n\r\nHi\r\n"
+    await relay.handle_DATA(None, None, envelope)
+    assert wire.requests[0].url.params["from"] == "<>"
+
+
+async def test_domain_completes_the_header_and_the_envelope() -> None:
+    wire = Wire([ACCEPTED])
+    completing = Bridge(
+        Remote("http://relay.example", "k", wire), passes_sender=True, report=lambda _: None, domain="example.com"
+    )
+    envelope = Envelope()
+    await completing.handle_MAIL(None, None, envelope, "root", [])
+    await completing.handle_RCPT(None, None, envelope, "admin@web1", [])
+    envelope.content = b"From: root@web1\r\n\r\nHi\r\n"
+    await completing.handle_DATA(None, None, envelope)
+    [request] = wire.requests
+    assert dict(request.url.params) == {"from": "root@example.com", "to": "admin@web1.example.com"}
+    assert request.content == b"From: root@web1.example.com\r\n\r\nHi\r\n"
+
+
+@pytest.mark.parametrize(
+    ("argument", "read"),
+    [
+        ("<ada@example.org>", ("ada@example.org", "")),
+        ("<ada@example.org> SIZE=5 BODY=8BITMIME", ("ada@example.org", "SIZE=5 BODY=8BITMIME")),
+        ("ada@example.org", ("ada@example.org", "")),
+        (" <ada@example.org> ", ("ada@example.org", "")),
+        ("<>", ("<>", "")),
+        ("<@a.example,@b.example:ada@example.org>", ("ada@example.org", "")),
+        ('<"xxx.yyy."@docomo.ne.jp>', ('"xxx.yyy."@docomo.ne.jp', "")),
+        ("<aaa..bb@docomo.ne.jp>", ("aaa..bb@docomo.ne.jp", "")),
+        ('<"a b"@example.com> SIZE=5', ('"a b"@example.com', "SIZE=5")),
+        ("<jörg@example.org>", ("jörg@example.org", "")),
+        ("<ada@example.org", (None, None)),
+        ("<a b@example.org>", (None, None)),
+        ("", ("", "")),
+    ],
+)
+def test_path_is_split_from_its_parameters_and_keeps_its_quotes(
+    argument: str, read: tuple[str | None, str | None]
+) -> None:
+    assert read_path(argument) == read
 
 
 async def test_retry_after_451_keeps_its_idempotency_key() -> None:

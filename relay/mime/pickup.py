@@ -1,0 +1,56 @@
+"""Read a file of a pickup folder, in which applications leave mail for a server to take.
+
+.NET's SmtpClient and IIS write the envelope into the header (`X-Sender`, one `X-Receiver` for each recipient) and double the dot
+at the beginning of lines, as in SMTP. Sources: learn.microsoft.com/exchange/mail-flow/pickup-directory-and-replay-directory
+(the fields, and the parameters after an address); RFC 5321 section 4.5.2 (dots).
+"""
+
+import re
+
+import msgspec
+
+from relay.mime import raw
+from relay.mime.addresses import spelling
+from relay.mime.parts import field_text
+
+_PATH = re.compile(r'<((?:"(?:[^"\\]|\\.)*+"|[^<>"])*+)>|((?:"(?:[^"\\]|\\.)*+"|[^\s"])++)', re.DOTALL)
+_DOTS = re.compile(rb"(?m)^\.\.")
+_LONE = re.compile(rb"(?m)^\.(?![.])")
+
+
+class PickupMail(msgspec.Struct, frozen=True, kw_only=True):
+    """A mail and its envelope. `sender` is None if the file has none, and empty for the empty sender.
+
+    Without `recipients` those of the header apply.
+    """
+
+    mail: bytes
+    sender: str | None = None
+    recipients: tuple[str, ...] = ()
+
+
+def read_pickup(content: bytes) -> PickupMail:
+    """Read a file. Never raises. The mail has no field of the envelope."""
+    head, body = raw.split(content)
+    fields = raw.fields_of(head)
+    senders = [_address(field) for field in fields if field.name == "x-sender"]
+    recipients = [_address(field) for field in fields if field.name == "x-receiver"]
+    is_envelope = bool(senders or recipients)
+    kept = b"".join(field.line for field in fields if field.name not in ("x-sender", "x-receiver"))
+    return PickupMail(
+        mail=b"".join([kept, b"\r\n", _without_dots(body) if is_envelope else body]),
+        sender=senders[0] if senders else None,
+        recipients=tuple(dict.fromkeys(filter(None, recipients))),
+    )
+
+
+def _address(field: raw.Field) -> str:
+    """Return the address in front of parameters such as NOTIFY."""
+    path = _PATH.match(field_text(field))
+    return spelling(path[1] if path[1] is not None else path[2]) if path else ""
+
+
+def _without_dots(body: bytes) -> bytes:
+    """Remove the doubled dots, and the dot that ends a message in SMTP; unless a line shows that dots were not doubled."""
+    ended = body[:-3] if body.endswith(b"\r\n.\r\n") else body
+    return ended if _LONE.search(ended) else _DOTS.sub(b".", ended)
