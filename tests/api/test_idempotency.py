@@ -158,3 +158,10 @@ async def test_body_that_is_compressed_again_is_the_same_payload(relay: Harness)
     assert (first.status, second.status, other.status) == (202, 202, 400)
     assert second.headers["x-message-id"] == first.headers["x-message-id"]
     assert relay.waiting == 1
+
+
+async def test_empty_idempotency_key_is_refused(relay: Harness) -> None:
+    """A caller that sends one wants protection against duplicates, and would not have it."""
+    answer = await relay.call("POST", "/v1/messages", json=message(), headers={"Idempotency-Key": ""})
+    assert (answer.status, answer.error["code"]) == (400, "invalid_idempotency_key")
+    assert relay.waiting == 0

@@ -1,5 +1,6 @@
 """POST /v1/messages accepts valid messages, and leaves nothing of refused ones."""
 
+import gzip
 import json
 from typing import Any
 
@@ -332,3 +333,35 @@ async def test_trace_id_becomes_the_request_id(relay: Harness) -> None:
     response = await relay.call("POST", "/v1/messages", json=message(), headers=headers)
     assert response.headers["x-ms-request-id"] == "0af7651916cd43dd8448eb211c80319c"
     assert response.headers["x-ms-client-request-id"] == "mine-1"
+
+
+@pytest.mark.parametrize("path", ["/v1/messages", "/v1/messages/batch"])
+async def test_compressed_body_is_refused(relay: Harness, path: str) -> None:
+    headers = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
+    answer = await relay.call("POST", path, body=gzip.compress(b"{}"), headers=headers)
+    assert (answer.status, answer.error["code"]) == (415, "unsupported_media_type")
+    assert "Content-Encoding" in answer.error["message"]
+
+
+@pytest.mark.parametrize(
+    ("address", "stored"),
+    [
+        ("aaa..bb@docomo.ne.jp", '"aaa..bb"@docomo.ne.jp'),
+        ('"xxx.yyy."@docomo.ne.jp', '"xxx.yyy."@docomo.ne.jp'),
+        ('"a b"@example.com', '"a b"@example.com'),
+        ('"ada"@example.com', "ada@example.com"),
+        ('Ada <"a b"@example.com>', '"a b"@example.com'),
+        ("ａｄａ＠example.com", "ada@example.com"),
+        ("ada@example.com (Lovelace, Ada)", "ada@example.com"),
+    ],
+)
+async def test_unusual_recipient_is_accepted_in_one_spelling(relay: Harness, address: str, stored: str) -> None:
+    name = await relay.send(to=address)
+    await relay.deliver()
+    [recipient] = (await relay.status(name))["recipients"]
+    assert recipient["email"] == stored
+
+
+async def test_two_dots_are_refused_where_no_carrier_gave_them_out(relay: Harness) -> None:
+    answer = await relay.call("POST", "/v1/messages", json=message(to="john..smith@example.com"))
+    assert answer.problems == [("invalid_address", "to")]

@@ -35,6 +35,14 @@ async def test_suppressed_recipient_is_reported_and_skipped(relay: Harness) -> N
     assert len((await relay.call("GET", "/v1/inbox?to=bob")).json["value"]) == 1
 
 
+@pytest.mark.parametrize("email", ["aaa..bb@docomo.ne.jp", '"aaa..bb"@docomo.ne.jp'])
+@pytest.mark.parametrize("recipient", ["aaa..bb@docomo.ne.jp", '"aaa..bb"@docomo.ne.jp'])
+async def test_carriers_address_is_suppressed_in_each_spelling(relay: Harness, email: str, recipient: str) -> None:
+    await suppress(relay, email)
+    response = await relay.call("POST", "/v1/messages", json=message(to=recipient))
+    assert [each["email"] for each in response.json["suppressed"]] == ['"aaa..bb"@docomo.ne.jp']
+
+
 async def test_message_with_only_suppressed_recipients_becomes_a_dead_letter(relay: Harness) -> None:
     await suppress(relay)
     name = await relay.send()

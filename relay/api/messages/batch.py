@@ -20,7 +20,7 @@ from relay.api.messages.explanation import explanation_view
 from relay.api.messages.idempotency import Repeatable
 from relay.api.messages.send import accepted_view, decide
 from relay.api.reading.batch import parse_batch, too_large_together
-from relay.api.reading.body import check_length
+from relay.api.reading.body import check_body
 from relay.api.shapes.batch import BatchErrorView, BatchItemView, BatchResultView
 from relay.clients import idempotency
 from relay.core.errors import Refusal
@@ -33,7 +33,7 @@ type _Results = dict[int, BatchItemView]
 
 async def send(call: Call) -> Response:
     """Handle POST /v1/messages/batch: 202 when any message was accepted."""
-    check_length(call.request)
+    check_body(call.request)
     repeatable = await repetition.repeatable(call.request, lambda: _fingerprint(call))
     if repeatable is not None and (replay := await repetition.earlier(call, repeatable)) is not None:
         return Response(status=202, headers=_headers({"Idempotency-Replayed": "true"}), body=replay.response)

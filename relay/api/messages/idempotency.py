@@ -38,8 +38,8 @@ async def repeatable(request: Request, fingerprint: Callable[[], str], *, size: 
     `size` is that of the body without its compression, if it has one.
     """
     size = len(request.body) if size is None else size
-    given = request.headers.get("idempotency-key", "")
-    if given:
+    given = request.headers.get("idempotency-key")
+    if given is not None:
         key = checked_key(given)
         return Repeatable(key=key, fingerprint=await run_sized(fingerprint, size))
     named = [request.headers.get(name, "") for name in WORKFLOW_HEADERS]

@@ -17,7 +17,7 @@ from relay.api.messages import idempotency as repetition
 from relay.api.messages import waiting
 from relay.api.messages.completion import Completion
 from relay.api.messages.idempotency import Repeatable
-from relay.api.reading.body import check_length
+from relay.api.reading.body import check_body
 from relay.api.reading.message import parse_message
 from relay.api.shapes.acceptance import AcceptedView, SuppressedView
 from relay.clients import idempotency
@@ -38,7 +38,7 @@ class _Named(msgspec.Struct, frozen=True):
 
 async def send(call: Call) -> Response:
     """Handle POST /v1/messages: 202 once the message is stored durably."""
-    check_length(call.request)
+    check_body(call.request)
     waiting.wish_of(call.request)  # what it refuses is refused before anything is done
     repeatable = await repetition.repeatable(call.request, lambda: _fingerprint(call))
     if repeatable is not None and (replay := await repetition.earlier(call, repeatable)) is not None:

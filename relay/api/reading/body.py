@@ -21,6 +21,14 @@ def check_length(request: Request) -> None:
         )
 
 
+def check_body(request: Request) -> None:
+    """Refuse a body that did not arrive, or arrived compressed."""
+    check_length(request)
+    if request.headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
+        text = "The body must not be compressed: leave Content-Encoding out."
+        raise Refusal(415, "unsupported_media_type", text, target="Content-Encoding")
+
+
 def check_shape(value: object, shape: type[Shape], problems: Problems) -> None:
     """Note every field that is unknown, missing or of the wrong type."""
     if not fits(value, shape):
@@ -37,7 +45,7 @@ def read_request[S: Shape](
 
     With `is_optional`, an absent body counts as an empty object.
     """
-    check_length(request)
+    check_body(request)
     if is_optional and not request.body:
         return shape()
     json_text.check_content_type(request.headers.get("content-type", ""))

@@ -5,7 +5,7 @@ from relay.api.app import Call
 from relay.api.http import Response, json_response
 from relay.api.problems import WHOLE, Problems
 from relay.api.reading.attachments import check_file_name, guess_type, read_media_type
-from relay.api.reading.body import check_length
+from relay.api.reading.body import check_body
 from relay.api.shapes.common import given
 from relay.api.shapes.resources import UploadView
 from relay.clients import uploads
@@ -19,7 +19,7 @@ _NO_TYPES = ("", "application/x-www-form-urlencoded")
 
 async def create(call: Call) -> Response:
     """Handle POST /v1/attachments: store the body as a file, or with `parts=true` start an upload in parts."""
-    check_length(call.request)
+    check_body(call.request)
     name, type_, in_parts = _asked(call)
     if in_parts:
         upload = await call.services.uploads.begin(call.client.id, name, type_)
@@ -36,7 +36,7 @@ async def create(call: Call) -> Response:
 
 async def put_part(call: Call) -> Response:
     """Handle PUT /v1/attachments/{id}/parts/{number}: the same number again replaces the part."""
-    check_length(call.request)
+    check_body(call.request)
     problems = Problems(_LIMITS.max_problems)
     number, limit = call.values["number"], uploads.MAX_PARTS
     if not (number.isascii() and number.isdigit() and len(number) <= 4 and 1 <= int(number) <= limit):

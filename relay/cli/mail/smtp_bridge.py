@@ -61,7 +61,8 @@ class Bridge:
         self, _server: Any, _session: Any, envelope: Any, address: str | None, mail_options: list[str]
     ) -> str:
         """Accept any MAIL FROM, also an empty one; the relay decides whether a route can carry it."""
-        envelope.mail_from = qualify((address or "").removeprefix("<>"), self._domain)
+        # aiosmtpd takes an empty text for a missing command.
+        envelope.mail_from = qualify((address or "").removeprefix("<>"), self._domain) or "<>"
         envelope.mail_options.extend(mail_options)
         return "250 2.1.0 OK"
 
@@ -79,7 +80,7 @@ class Bridge:
     async def handle_DATA(self, _server: Any, _session: Any, envelope: Any) -> str:  # noqa: N802 (as above)
         """Post the message to the relay. Replies 250 only when it is stored durably."""
         sender = envelope.mail_from if self._passes_sender else None
-        mail = self._completed(envelope.content, envelope.mail_from)
+        mail = self._completed(envelope.content, envelope.mail_from.removeprefix("<>"))
         digest = _digest(sender, envelope.rcpt_tos, mail)
         key = self._key(digest, mail)
         posting = asyncio.ensure_future(
@@ -199,17 +200,34 @@ def is_loopback(host: str) -> bool:
 
 async def serve(bridge: Bridge, host: str, port: int, max_bytes: int) -> None:
     """Listen until SIGTERM or SIGINT, then close the port and finish running calls. Raises `OSError`."""
+    server = await listen(bridge, host, port, max_bytes)
+    stopping = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        try:
+            asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+        except NotImplementedError:  # Windows: Ctrl+C arrives as KeyboardInterrupt
+            break
+    at = server.sockets[0].getsockname()
+    typer.echo(f"Listening on {at[0]}:{at[1]}")
+    await stopping.wait()
+    server.close()
+    await bridge.finish()
+    server.close_clients()
+
+
+async def listen(bridge: Bridge, host: str, port: int, max_bytes: int) -> asyncio.Server:
+    """Listen for SMTP. Raises `OSError`."""
     from aiosmtpd.smtp import SMTP
 
     class Smtp(SMTP):
         line_length_limit = MAX_LINE_BYTES
 
         async def smtp_HELO(self, hostname: str) -> None:  # noqa: N802 (aiosmtpd finds commands by these names)
-            """Accept a greeting without a name, as Postfix and Exim do."""
+            """Accept a greeting without a name, as many servers do."""
             await super().smtp_HELO(hostname or "unknown")
 
         async def smtp_EHLO(self, hostname: str) -> None:  # noqa: N802 (as above)
-            """Accept a greeting without a name, as Postfix and Exim do."""
+            """Accept a greeting without a name, as many servers do."""
             await super().smtp_EHLO(hostname or "unknown")
 
         def _getaddr(self, arg: str) -> tuple[str | None, str | None]:
@@ -229,19 +247,7 @@ async def serve(bridge: Bridge, host: str, port: int, max_bytes: int) -> None:
             loop=loop,
         )
 
-    server = await loop.create_server(session, host, port)
-    stopping = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        try:
-            loop.add_signal_handler(number, stopping.set)
-        except NotImplementedError:  # Windows: Ctrl+C arrives as KeyboardInterrupt
-            break
-    at = server.sockets[0].getsockname()
-    typer.echo(f"Listening on {at[0]}:{at[1]}")
-    await stopping.wait()
-    server.close()
-    await bridge.finish()
-    server.close_clients()
+    return await loop.create_server(session, host, port)
 
 
 def read_path(text: str) -> tuple[str | None, str | None]:

@@ -1,5 +1,6 @@
 """SMTP bridge: replies, and one idempotency key per transaction."""
 
+import asyncio
 from collections.abc import Sequence
 
 import httpx2
@@ -8,7 +9,7 @@ import pytest
 from aiosmtpd.smtp import Envelope
 
 from relay.cli.mail.raw_mail import MAX_RECIPIENTS_BYTES
-from relay.cli.mail.smtp_bridge import Bridge, is_loopback, read_path
+from relay.cli.mail.smtp_bridge import Bridge, is_loopback, listen, read_path
 from relay.cli.remote import Remote
 
 ACCEPTED = (202, {"id": "msg_1", "state": "queued"})
@@ -141,6 +142,26 @@ def test_path_is_split_from_its_parameters_and_keeps_its_quotes(
     argument: str, read: tuple[str | None, str | None]
 ) -> None:
     assert read_path(argument) == read
+
+
+async def test_greeting_without_a_name_and_unusual_local_parts_are_accepted() -> None:
+    wire = Wire([ACCEPTED])
+    server = await listen(bridge(wire), "127.0.0.1", 0, 1_000_000)
+    reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname()[:2])
+    commands = [
+        b"EHLO", b"MAIL FROM:<>", b'RCPT TO:<"xxx.yyy."@docomo.ne.jp>', b"RCPT TO:<aaa..bb@docomo.ne.jp>", b"RCPT TO:<a b@x>",
+        b"DATA", b"From: a@example.com\r\n\r\nHi\r\n.", b"QUIT",
+    ]  # fmt: skip
+    writer.write(b"\r\n".join([*commands, b""]))
+    replies = (await reader.read()).splitlines()
+    writer.close()
+    server.close()
+    codes = [reply[:3] for reply in replies if reply[3:4] == b" "]
+    assert codes == [b"220", b"250", b"250", b"250", b"250", b"553", b"354", b"250", b"221"]
+    assert dict(wire.requests[0].url.params) == {
+        "from": "<>",
+        "to": '"xxx.yyy."@docomo.ne.jp,aaa..bb@docomo.ne.jp',
+    }
 
 
 async def test_retry_after_451_keeps_its_idempotency_key() -> None:
