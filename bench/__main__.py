@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from bench import acceptance, end_to_end, events, limits, load, memory, report, scale, start, transactions
+from bench import acceptance, contention, end_to_end, events, limits, load, memory, report, scale, start, transactions
 from bench.results import OUT, Figure, Verdict, verdicts
 
 PARTS: Mapping[str, Callable[[int], AsyncIterator[Figure]]] = {
@@ -24,6 +24,7 @@ PARTS: Mapping[str, Callable[[int], AsyncIterator[Figure]]] = {
     "import": start.imports,
     "start": start.first_202,
     "memory": lambda _: memory.resident(),
+    "contention": contention.contention,
     "scale": scale.scale,
 }
 

@@ -1,7 +1,7 @@
 """Run many calls, a limited number of them at once, and stop in time. Run work on large content off the event loop."""
 
 import asyncio
-from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -31,6 +31,50 @@ async def gather_limited[T](calls: Iterable[Callable[[], Awaitable[T]]], *, limi
             raise result
         results.append(result)
     return results
+
+
+class Joined[Item, Result]:
+    """Serves concurrent calls together: while one group is served, the next collects.
+
+    `serve` gets the items of a group and returns a result for each, in order. What it raises, each caller of the group gets.
+    """
+
+    def __init__(self, serve: Callable[[Sequence[Item]], Awaitable[Sequence[Result]]]) -> None:
+        self._serve = serve
+        self._waiting: list[tuple[Item, asyncio.Future[Result]]] = []
+        self._serving: asyncio.Task[None] | None = None
+
+    async def call(self, item: Item) -> Result:
+        """Return the result for this item. A caller that is cancelled before its group is served leaves it."""
+        result: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+        self._waiting.append((item, result))
+        if self._serving is None:
+            self._serving = asyncio.create_task(self._serve_all())
+        return await result
+
+    async def _serve_all(self) -> None:
+        try:
+            while self._waiting:
+                # Let all callers of this turn of the event loop share the group.
+                await asyncio.sleep(0)
+                group = [(item, result) for item, result in self._waiting if not result.cancelled()]
+                self._waiting.clear()
+                if group:
+                    await self._serve_group(group)
+        finally:
+            self._serving = None
+
+    async def _serve_group(self, group: Sequence[tuple[Item, asyncio.Future[Result]]]) -> None:
+        try:
+            results = await self._serve([item for item, _ in group])
+        except Exception as error:
+            for _, future in group:
+                if not future.done():
+                    future.set_exception(error)
+        else:
+            for (_, future), result in zip(group, results, strict=True):
+                if not future.done():
+                    future.set_result(result)
 
 
 class Deadline:

@@ -1,17 +1,21 @@
 """Limit the send rate across all instances with the generic cell rate algorithm (GCRA), in one table row per resource.
 
-The row of a rate-limited resource holds the theoretical arrival time (ITU-T I.371, annex A). A sender reserves slots by
-ETag; a message whose slot is later waits on the queue, not in memory. A pace of `count` in `seconds` holds in every window of
-that length: a burst of a fifth at once, the rest evenly.
+The row of a rate-limited resource holds the theoretical arrival time (ITU-T I.371, annex A). Concurrent senders of a process
+reserve their slots together, by ETag; a message whose slot is later waits on the queue, not in memory. A pace of `count` in
+`seconds` holds in every window of that length: a burst of a fifth at once, the rest evenly.
 """
 
 import hashlib
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from functools import partial
+from itertools import islice
+from weakref import WeakValueDictionary
 
 from relay.core.errors import UnreadableEntry
 from relay.core.settings import Pace
 from relay.platform import resources
+from relay.platform.concurrency import Joined
 from relay.platform.gcra import reserve
 from relay.platform.storage.ports import Entity, Tables
 from relay.platform.storage.readable import decode
@@ -28,6 +32,7 @@ class Pacing:
     def __init__(self, tables: Tables, clock: Callable[[], datetime]) -> None:
         self._tables = tables
         self._clock = clock
+        self._rows: WeakValueDictionary[tuple[str, Pace], Joined[int, Sequence[datetime]]] = WeakValueDictionary()
 
     async def slots(self, paces: Sequence[Pace], resources: Sequence[str], wanted: int) -> list[datetime]:
         """Reserve a slot for each of `wanted` sends under every pace, and return the times (`resources`: what each pace limits).
@@ -37,21 +42,29 @@ class Pacing:
         now = self._clock()
         latest = [now] * wanted
         for pace, resource in zip(paces, resources, strict=True):
-            slots = await self._reserve(pace, resource, now, wanted)
+            slots = await self._reserve(pace, resource, wanted)
             latest = [max(pair) for pair in zip(latest, slots, strict=True)]
         return latest
 
-    async def _reserve(self, pace: Pace, resource: str, now: datetime, wanted: int) -> list[datetime]:
+    async def _reserve(self, pace: Pace, resource: str, wanted: int) -> Sequence[datetime]:
+        """Reserve slots in a pace's row, together with whatever else this process wants from it at the same time."""
+        row = self._rows.get((resource, pace))
+        if row is None:
+            row = self._rows[resource, pace] = Joined(partial(self._reserve_all, pace, resource))
+        return await row.call(wanted)
+
+    async def _reserve_all(self, pace: Pace, resource: str, wanted: Sequence[int]) -> Sequence[Sequence[datetime]]:
+        now = self._clock()
         partition = hashlib.sha256(resource.encode()).hexdigest()[:32]
         row = f"{pace.count}-{pace.seconds:g}"
 
         def decide(known: Entity | None) -> RowChange[list[float]]:
             arrival = _arrival(known)
-            slots, arrival = reserve(pace, arrival, now.timestamp(), wanted)
+            slots, arrival = reserve(pace, arrival, now.timestamp(), sum(wanted))
             return RowChange(result=slots, properties={"arrival": repr(arrival)})
 
-        slots = await change_row(self._tables, TABLE, partition, row, decide, retry_after_seconds=5)
-        return [datetime.fromtimestamp(slot, now.tzinfo) for slot in slots]
+        slots = iter(await change_row(self._tables, TABLE, partition, row, decide, retry_after_seconds=5))
+        return [[datetime.fromtimestamp(slot, now.tzinfo) for slot in islice(slots, count)] for count in wanted]
 
 
 def _arrival(known: Entity | None) -> float:

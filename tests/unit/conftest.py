@@ -2,6 +2,7 @@
 
 import pytest
 
+from relay.platform.storage import rows
 from tests.doubles import Clock, Place, place_of
 
 
@@ -9,6 +10,12 @@ from tests.doubles import Clock, Place, place_of
 def clock() -> Clock:
     """A clock that stands still."""
     return Clock()
+
+
+@pytest.fixture(autouse=True)
+def immediate_retries(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a writer that lost a race repeat at once."""
+    monkeypatch.setattr(rows, "MAX_PAUSE_SECONDS", 0)
 
 
 @pytest.fixture

@@ -13,7 +13,8 @@ from relay.platform.storage.ports import Entity, Tables, Value
 MAX_RACES = 25
 """Lost races against other writers after which a change gives up."""
 _FIRST_PAUSE_SECONDS = 0.002
-_MAX_PAUSE_SECONDS = 0.02
+MAX_PAUSE_SECONDS = 1.0
+"""The longest pause between two attempts, so that hundreds of writers of one row all succeed."""
 
 
 class RowChange[Result](msgspec.Struct, frozen=True, kw_only=True):
@@ -65,7 +66,7 @@ async def retry_races[Result](
     for race in range(MAX_RACES):
         if race > 1:
             # The first retry is immediate. Then a random pause separates writers that would meet again.
-            longest = min(_MAX_PAUSE_SECONDS, _FIRST_PAUSE_SECONDS * 2**race)
+            longest = min(MAX_PAUSE_SECONDS, _FIRST_PAUSE_SECONDS * 2**race)
             await asyncio.sleep(random.uniform(0, longest))  # noqa: S311 - not a secret
         with suppress(Changed):
             return await attempt()

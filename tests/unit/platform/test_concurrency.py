@@ -1,12 +1,12 @@
 """Concurrent calls with a limit and a deadline."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from functools import partial
 
 import pytest
 
-from relay.platform.concurrency import NEVER, Deadline, Progress, gather_limited, process
+from relay.platform.concurrency import NEVER, Deadline, Joined, Progress, gather_limited, process
 from tests.doubles import Clock
 
 
@@ -117,3 +117,38 @@ async def test_parts_share_the_time_that_is_left() -> None:
     clock.move(100.0)
     assert seconds_of(whole.share(1)) == 0
     assert not NEVER.share(9).is_over
+
+
+async def test_calls_that_arrive_while_a_group_is_served_share_the_next_one() -> None:
+    groups: list[list[int]] = []
+    first_is_served, first_may_end = asyncio.Event(), asyncio.Event()
+
+    async def serve(numbers: Sequence[int]) -> list[int]:
+        groups.append(list(numbers))
+        first_is_served.set()
+        await first_may_end.wait()
+        return [number * 10 for number in numbers]
+
+    joined = Joined(serve)
+    first = asyncio.create_task(joined.call(1))
+    await first_is_served.wait()
+    others = [asyncio.create_task(joined.call(number)) for number in (2, 3, 4)]
+    await asyncio.sleep(0)
+    others[1].cancel()
+    first_may_end.set()
+    assert (await first, await others[0], await others[2]) == (10, 20, 40)
+    assert groups == [[1], [2, 4]]
+
+
+async def test_failure_of_a_group_reaches_each_of_its_callers_and_none_of_the_next() -> None:
+    failures: list[Exception] = [ValueError("away")]
+
+    async def serve(numbers: Sequence[int]) -> Sequence[int]:
+        if failures:
+            raise failures.pop()
+        return numbers
+
+    joined = Joined(serve)
+    ended = await asyncio.gather(*(joined.call(number) for number in range(3)), return_exceptions=True)
+    assert [str(error) for error in ended] == ["away"] * 3
+    assert await joined.call(7) == 7

@@ -1,5 +1,6 @@
 """The shared rate limit: computed slots, at most `count` in any window, and several instances on one row."""
 
+import asyncio
 from datetime import datetime, timedelta
 
 import pytest
@@ -102,6 +103,15 @@ async def test_concurrent_reservations_get_different_slots(tables: Watched, cloc
     second = await one.slots([MAILBOX], ["a"], 6)
     offsets = sorted((slot - START).total_seconds() for slot in [*first, *second, *taken])
     assert offsets == pytest.approx([0] * 6 + [2.5 * number for number in range(1, 19)], abs=1e-5)
+
+
+async def test_concurrent_senders_of_a_process_reserve_together(tables: Watched, clock: Clock) -> None:
+    pacing = Pacing(tables, clock)
+    tables.calls.clear()
+    slots = await asyncio.gather(*(pacing.slots([MAILBOX], ["a"], wanted) for wanted in (1, 2, 3, 4)))
+    offsets = [[(slot - START).total_seconds() for slot in each] for each in slots]
+    assert offsets == [[0], [0, 0], [0, 0, 0], pytest.approx([2.5, 5, 7.5, 10], abs=1e-5)]
+    assert tables.calls == {"get": 1, "insert": 1}
 
 
 async def test_each_resource_and_pace_has_its_own_row(tables: Watched, clock: Clock) -> None:
