@@ -84,7 +84,7 @@ class Acceptance:
         """Store one message. Raises `Refusal`: 503 if storage is unavailable or too much waits, 429 beyond the client's quota."""
         try:
             with self._admitted([submission]):
-                await self._quotas.take(client, 1, _recipients([submission]))
+                await self._quotas.take_recipients(client, _recipients([submission]))
                 encoded = await self._encode(submission)
                 name = await self._commits[lane].put(encoded, client.mac_key)
         except StorageError as error:
@@ -110,7 +110,7 @@ class Acceptance:
         submissions = [submission for group in groups for submission in group.submissions]
         try:
             with self._admitted(submissions):
-                await self._quotas.take(client, len(submissions), _recipients(submissions))
+                await self._quotas.take_recipients(client, _recipients(submissions))
                 prepared = await self._prepare(client, groups, batch)
                 if reserve is not None:
                     await reserve(prepared)

@@ -113,6 +113,7 @@ class Api:
         caller = None
         if operation.role is not None:
             caller = await self._services.authentication.client_of(request)
+            self._services.quotas.requests.take(caller, operation.cost, len(request.body))
             demand(caller, operation.role)
         problem = operation.path_problem(found.values)
         if problem is not None:

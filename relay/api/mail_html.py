@@ -71,6 +71,7 @@ async def holder(call: Call, *names: str) -> Client:
     is_signed = hmac.compare_digest(expected.encode(), query.get("signature", "").encode())
     if not is_signed or until < call.services.clock().timestamp():
         raise _invalid()
+    call.services.quotas.requests.take(client, 1)
     return client
 
 
@@ -92,7 +93,16 @@ def _with_images(html: str, files: Iterable[File]) -> str:
             left -= len(file.content)
             encoded = base64.b64encode(file.content).decode()
             images[file.content_id.strip().strip("<>")] = f"data:{file.type};base64,{encoded}"
-    return _CID.sub(lambda found: images.get(unquote(found[1]), found[0]), html)
+    room = 2 * _MAX_INLINE_BYTES
+
+    def image(found: re.Match[str]) -> str:
+        nonlocal room
+        shown = images.get(unquote(found[1]), "")
+        room -= len(shown)
+        # The same image may be named in every line.
+        return shown if shown and room >= 0 else found[0]
+
+    return _CID.sub(image, html)
 
 
 def _signature(client: Client, path: str, until: int, values: Mapping[str, str]) -> str:

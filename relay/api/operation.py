@@ -54,6 +54,7 @@ class Body(msgspec.Struct, frozen=True, kw_only=True):
 class Operation(msgspec.Struct, frozen=True, kw_only=True):
     """One thing the API does, at an `endpoint` such as `GET /v1/messages/{id}`. `role` None: no key is needed.
 
+    `cost` is the number of requests that it counts for in the client's rate (`relay.clients.request_rate`).
     `responses` have by status a struct (`[]` after it: a list of it), a media type, or "" for no body. `errors` are the
     refusals that are the operation's own.
     """
@@ -62,6 +63,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     endpoint: str
     handler: str | Handler
     role: Role | None = Role.CLIENT
+    cost: int = 1
     summary: str = ""
     description: str = ""
     parameters: tuple[Parameter, ...] = ()

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from relay.providers.contract import Provider
     from relay.routes.holds import Holds
     from relay.routes.probes import Probes
+    from relay.routes.readiness import Readiness
 
 
 class Services(Protocol):
@@ -90,6 +91,8 @@ class Services(Protocol):
     def send_groups(self) -> "SendGroups": ...
     @property
     def holds(self) -> "Holds": ...
+    @property
+    def readiness(self) -> "Readiness": ...
     @property
     def recovery(self) -> "Recovery": ...
     @property

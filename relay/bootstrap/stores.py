@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from relay.journal.records import Journal
     from relay.providers.capture.inbox import Inbox
     from relay.routes.holds import Holds
+    from relay.routes.readiness import Readiness
 
 
 def utc_now() -> datetime:
@@ -99,6 +100,13 @@ class Stores:
         from relay.routes.holds import Holds
 
         return Holds(self.storage.tables, self.clock)
+
+    @cached_property
+    def readiness(self) -> "Readiness":
+        """Whether storage answers."""
+        from relay.routes.readiness import Readiness
+
+        return Readiness(self.holds, self.clock)
 
     @cached_property
     def dead_letters(self) -> "DeadLetters":

@@ -15,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 
 from relay.clients.registry import Client
+from relay.clients.request_rate import RequestRate
 from relay.core.errors import Refusal, UnreadableEntry
 from relay.core.settings import Pace
 from relay.platform import resources
@@ -47,28 +48,36 @@ class Quotas:
     def __init__(self, tables: Tables, clock: Callable[[], datetime]) -> None:
         self._tables = tables
         self._clock = clock
+        self.requests = RequestRate(clock)
         self._shares: dict[str, _LocalShare] = {}
         self._locks: dict[str, asyncio.Lock] = {}
 
-    async def take(self, client: Client, messages: int, recipients: int) -> None:
-        """Take messages from the client's rate and recipients from its daily quota.
+    async def take_messages(self, client: Client, messages: int) -> None:
+        """Take messages from the client's rate before they are read: also those that are only checked, or refused.
 
-        The quota counts recipients: one message to a thousand people costs its client's standing what a thousand do. Raises
-        `Refusal` (429) with `Retry-After` if there is not enough.
+        Raises `Refusal` (429) with `Retry-After` if there are not enough.
         """
-        policy = client.policy
-        if policy.rate_per_minute is None and policy.daily_quota is None:
+        rate = client.policy.rate_per_minute
+        if rate is None:
             return
         async with self._locks.setdefault(client.id, asyncio.Lock()):
             local = self._shares.setdefault(client.id, _LocalShare())
-            now = self._clock()
-            if policy.daily_quota is not None:
-                await self._fill_quota(client, local, policy.daily_quota, recipients, now)
-            if policy.rate_per_minute is not None:
-                await self._fill_rate(client, local, policy.rate_per_minute, messages, now)
-                local.rate -= messages
-            if policy.daily_quota is not None:
-                local.quota -= recipients
+            await self._fill_rate(client, local, rate, messages, self._clock())
+            local.rate -= messages
+
+    async def take_recipients(self, client: Client, recipients: int) -> None:
+        """Take the recipients of messages that are accepted from the client's daily quota.
+
+        One message to a thousand people costs its client's standing what a thousand do. Raises `Refusal` (429) with
+        `Retry-After` if there are not enough.
+        """
+        quota = client.policy.daily_quota
+        if quota is None:
+            return
+        async with self._locks.setdefault(client.id, asyncio.Lock()):
+            local = self._shares.setdefault(client.id, _LocalShare())
+            await self._fill_quota(client, local, quota, recipients, self._clock())
+            local.quota -= recipients
 
     def headers(self, client: Client) -> Mapping[str, str]:
         """Return `RateLimit` and `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers) for a response to this client."""

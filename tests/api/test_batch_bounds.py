@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from relay.acceptance.draft import Draft, Limits
-from relay.api.reading.batch import parse_batch
+from relay.api.reading.batch import open_batch
 from relay.api.reading.message import parse_message
 from relay.core.errors import Refusal
 from tests.api.harness import Harness, file, message
@@ -25,7 +25,7 @@ def to(number: int, **fields: Any) -> dict[str, Any]:
 
 
 def parsed(body: Any, **limits: int) -> Sequence[Draft | Refusal]:
-    return parse_batch(json.dumps(body).encode(), content_type="application/json", now=NOW, limits=Limits(**limits))
+    return open_batch(json.dumps(body).encode(), content_type="application/json", limits=Limits(**limits)).read(NOW)
 
 
 def refused(body: Any, **limits: int) -> Refusal:

@@ -1,5 +1,9 @@
 """Liveness and readiness."""
 
+import asyncio
+
+import pytest
+
 from tests.api.harness import Harness
 
 
@@ -10,11 +14,41 @@ async def test_liveness_needs_no_storage(relay: Harness) -> None:
 
 
 async def test_readiness_reports_storage_and_routes(relay: Harness) -> None:
-    response = await relay.call("GET", "/v1/ready", client=None)
+    response = await relay.call("GET", "/v1/ready", client="boss")
     assert response.status == 200
     assert response.json == {"status": "ok", "storage": "ok", "routes": {"capture": "active"}}
     await relay.call("POST", "/v1/routes/capture/hold", client="boss")
-    assert (await relay.call("GET", "/v1/ready", client=None)).json["routes"] == {"capture": "held"}
+    assert (await relay.call("GET", "/v1/ready", client="boss")).json["routes"] == {"capture": "held"}
+
+
+@pytest.mark.parametrize("client", [None, "app"])
+async def test_readiness_names_routes_to_operators_only(relay: Harness, client: str | None) -> None:
+    assert (await relay.call("GET", "/v1/ready", client=client)).json == {"status": "ok", "storage": "ok"}
+
+
+async def test_probe_for_readiness_does_not_fail_by_its_key(relay: Harness) -> None:
+    response = await relay.call("GET", "/v1/ready", headers={"x-api-key": "wrong"}, client=None)
+    assert (response.status, response.json) == (200, {"status": "ok", "storage": "ok"})
+
+
+async def test_many_questions_for_readiness_cost_one_query(relay: Harness) -> None:
+    before = relay.tables.calls.total()
+    for _ in range(3):
+        await asyncio.gather(*(relay.call("GET", "/v1/ready", client=None) for _ in range(20)))
+    assert relay.tables.calls.total() - before == 1
+    relay.clock.move(6)
+    await relay.call("GET", "/v1/ready", client=None)
+    assert relay.tables.calls.total() - before == 2
+
+
+async def test_failure_of_storage_is_remembered_for_seconds(relay: Harness) -> None:
+    relay.tables.is_away = True
+    for _ in range(3):
+        assert (await relay.call("GET", "/v1/ready", client=None)).status == 503
+    relay.tables.is_away = False
+    assert (await relay.call("GET", "/v1/ready", client=None)).status == 503
+    relay.clock.move(6)
+    assert (await relay.call("GET", "/v1/ready", client=None)).status == 200
 
 
 async def test_readiness_fails_without_storage(relay: Harness) -> None:

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from functools import partial
 
 import msgspec
 from msgspec.structs import asdict, replace
@@ -19,7 +18,7 @@ from relay.api.messages.completion import Completion
 from relay.api.messages.explanation import explanation_view
 from relay.api.messages.idempotency import Repeatable
 from relay.api.messages.send import accepted_view, decide
-from relay.api.reading.batch import parse_batch, too_large_together
+from relay.api.reading.batch import open_batch, too_large_together
 from relay.api.reading.body import check_body
 from relay.api.shapes.batch import BatchErrorView, BatchItemView, BatchResultView
 from relay.clients import idempotency
@@ -41,8 +40,9 @@ async def send(call: Call) -> Response:
     limits = Limits(max_message_bytes=call.services.settings.max_message_bytes)
     content_type = call.request.headers.get("content-type", "")
     # A thousand messages take longer to read than others may be kept waiting.
-    read = partial(parse_batch, call.request.body, content_type=content_type, now=now, limits=limits)
-    drafts = await asyncio.to_thread(read)
+    batch = await asyncio.to_thread(open_batch, call.request.body, content_type=content_type, limits=limits)
+    await call.services.quotas.take_messages(call.client, len(batch.messages))
+    drafts = await asyncio.to_thread(batch.read, now)
     completion = Completion(call, limits, len(drafts))
     results, verdicts = await _decide(call, completion, drafts, now, limits)
     if not verdicts:

@@ -40,6 +40,7 @@ async def send(call: Call) -> Response:
     """Handle POST /v1/messages: 202 once the message is stored durably."""
     check_body(call.request)
     waiting.wish_of(call.request)  # what it refuses is refused before anything is done
+    await call.services.quotas.take_messages(call.client, 1)
     repeatable = await repetition.repeatable(call.request, lambda: _fingerprint(call))
     if repeatable is not None and (replay := await repetition.earlier(call, repeatable)) is not None:
         return _replayed(call, replay)

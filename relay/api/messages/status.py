@@ -45,6 +45,7 @@ async def wait(call: Call) -> Response:
     Raises `Refusal`: 403 for a URL that expired or is not signed by Relay, 410 and 422 when the goal can no longer be reached.
     """
     client, goal, until = await _signed(call)
+    call.services.quotas.requests.take(client, 1)
     history = await call.services.status_reader.history(client, call.values["id"])
     view = await history_view(history, call.services.content, call.services.clock())
     if _is_reached(goal, view):

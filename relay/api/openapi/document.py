@@ -78,11 +78,12 @@ def _shapes(tag: Tag) -> Iterator[str]:
 
 def _operation(operation: Operation, tag: Tag) -> dict[str, Any]:
     needs = " Needs the key of an operator." if operation.role is Role.OPERATOR else ""
+    counts = f" Counts as {operation.cost} requests in the client's rate." if operation.cost > 1 else ""
     described: dict[str, Any] = {
         "operationId": operation.name,
         "tags": [tag.name],
         "summary": operation.summary,
-        "description": operation.description + needs,
+        "description": operation.description + needs + counts,
         "parameters": [_parameter(parameter) for parameter in operation.parameters],
         "security": [] if operation.role is None else [{"key": []}],
         "responses": _responses(operation, tag),

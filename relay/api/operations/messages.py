@@ -24,7 +24,7 @@ TAG = Tag(
             body=Body(shape="shapes.requests:MessageRequest", others=("message/rfc822",), example=_MAIL, other_example=_RAW_MAIL),
             responses={202: "shapes.acceptance:AcceptedView", 200: "shapes.batch:ExplanationView"},
             errors=(*OF_BODIES, 409, 422)),
-        Operation(name="ListMessages", endpoint="GET /v1/messages", handler="messages.listing:index",
+        Operation(name="ListMessages", endpoint="GET /v1/messages", cost=5, handler="messages.listing:index",
             summary="List messages",
             description="Returns a page of messages, newest first. A page may be empty and still have a `next_link`.",
             parameters=given.LISTING, responses={200: "shapes.messages:MessagePageView"}, errors=(400,)),
@@ -64,7 +64,7 @@ TAG = Tag(
                 "the goal can no longer be reached, and 410 when the message was erased.",
             parameters=(given.MESSAGE_ID, *given.WAITING),
             responses={200: "shapes.messages:MessageView", 202: "shapes.messages:MessageView"},
-            errors=(403, 404, 410, 422)),
+            errors=(403, 404, 410, 422, 429)),
         Operation(name="ShowMessageContent", endpoint="GET /v1/messages/{id}/content", handler="messages.content:show",
             summary="Get a message's content",
             description="Returns headers, text, HTML, links, and the attachments without their bytes.",
@@ -83,7 +83,7 @@ TAG = Tag(
             summary="Show a message's HTML as a page",
             description="The URL comes from `html_url` of the content; its signature replaces a key. Scripts and "
                 "remote content are blocked.",
-            parameters=(given.MESSAGE_ID, *given.SIGNED), responses={200: "text/html"}, errors=(403, 404, 410)),
+            parameters=(given.MESSAGE_ID, *given.SIGNED), responses={200: "text/html"}, errors=(403, 404, 410, 429)),
     ),
 )
 # fmt: on

@@ -9,7 +9,7 @@ TAG = Tag(
     name="Suppressions",
     description="Manage the addresses that Relay does not send to.",
     operations=(
-        Operation(name="ListSuppressions", endpoint="GET /v1/suppressions", handler="resources.suppressions:index",
+        Operation(name="ListSuppressions", endpoint="GET /v1/suppressions", cost=5, handler="resources.suppressions:index",
             summary="List suppressions",
             description="Returns a page of the caller's suppressions. Operators get those of every client, or with "
                 "`client` those of one.",
@@ -20,7 +20,7 @@ TAG = Tag(
             description="Replaces an earlier entry for the address. Operators suppress it for every client.",
             body=Body(shape="shapes.admin_requests:SuppressionRequest", example={"email": "ada@example.com"}),
             responses={201: "shapes.resources:SuppressionView"}, errors=(*OF_BODIES, 404)),
-        Operation(name="ImportSuppressions", endpoint="POST /v1/suppressions/import",
+        Operation(name="ImportSuppressions", endpoint="POST /v1/suppressions/import", cost=10,
             handler="resources.suppressions:take_list",
             summary="Import suppressions",
             description="Imports all rows or none. The body is JSON, or CSV with a header line.",
@@ -29,10 +29,11 @@ TAG = Tag(
                 example={"value": [{"email": "ada@example.com"}]},
                 other_example="email,note\r\nada@example.com,asked by phone\r\n"),
             responses={200: "shapes.resources:SuppressionsImportedView"}, errors=(*OF_BODIES, 404)),
-        Operation(name="ExportSuppressions", endpoint="GET /v1/suppressions/export", handler="resources.suppressions:export",
+        Operation(name="ExportSuppressions", endpoint="GET /v1/suppressions/export", cost=10,
+            handler="resources.suppressions:export",
             summary="Export suppressions", description="Returns the whole list as CSV that the import accepts.",
             parameters=(given.CLIENT,), responses={200: "text/csv"}, errors=(404,)),
-        Operation(name="SynchronizeSuppressions", endpoint="POST /v1/suppressions/sync",
+        Operation(name="SynchronizeSuppressions", endpoint="POST /v1/suppressions/sync", cost=10,
             handler="resources.suppressions:synchronize", role=Role.OPERATOR,
             summary="Copy a provider's suppression lists",
             description="Adds the addresses that the provider of a route lists, and removes those that it no longer "

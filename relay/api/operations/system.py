@@ -26,7 +26,8 @@ TAG = Tag(
             responses={200: "shapes.system:LivenessView"}),
         Operation(name="Ready", endpoint="GET /v1/ready", handler="resources.health:ready", role=None,
             summary="Check that Relay can work",
-            description="Returns 200 when storage answers, else 503, and the state of each route.",
+            description="Returns 200 when storage answers, else 503; a few seconds old at most. With the key of an operator it "
+                "also returns the state of each route.",
             responses={200: "shapes.system:ReadinessView", 503: "shapes.system:ReadinessView"}),
         Operation(name="ShowOpenApi", endpoint="GET /openapi.json", handler="openapi.document:show", role=None,
             summary="Get this document", description="The server's address is the one that the request used.",

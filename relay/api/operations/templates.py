@@ -11,7 +11,7 @@ TAG = Tag(
     name="Templates",
     description="Store, version and preview templates that messages are rendered from.",
     operations=(
-        Operation(name="ListTemplates", endpoint="GET /v1/templates", handler="resources.templates:index",
+        Operation(name="ListTemplates", endpoint="GET /v1/templates", cost=5, handler="resources.templates:index",
             summary="List templates", description="Returns every template with its newest version.",
             responses={200: "shapes.resources:TemplateListView"}),
         Operation(name="ShowTemplate", endpoint="GET /v1/templates/{name}", handler="resources.templates:show",
@@ -29,11 +29,12 @@ TAG = Tag(
             summary="Delete a template",
             description="Deletes every version. Returns 204 also when there is no such template.",
             parameters=(given.TEMPLATE,), responses={204: ""}),
-        Operation(name="ListTemplateVersions", endpoint="GET /v1/templates/{name}/versions",
+        Operation(name="ListTemplateVersions", endpoint="GET /v1/templates/{name}/versions", cost=5,
             handler="resources.templates:versions",
             summary="List the versions of a template", description="Returns every version, newest first.",
             parameters=(given.TEMPLATE,), responses={200: "shapes.resources:TemplateVersionListView"}, errors=(404,)),
-        Operation(name="PreviewTemplate", endpoint="POST /v1/templates/{name}/preview", handler="resources.templates:preview",
+        Operation(name="PreviewTemplate", endpoint="POST /v1/templates/{name}/preview", cost=5,
+            handler="resources.templates:preview",
             summary="Preview a template",
             description="Renders the template with variables and sends nothing. Returns 422 when a variable is "
                 "missing.",
@@ -46,7 +47,7 @@ TAG = Tag(
             description="The URL comes from `html_url` of a preview; its signature replaces a key. Scripts and remote "
                 "content are blocked.",
             parameters=(given.TEMPLATE, *given.SIGNED, given.VARIABLES), responses={200: "text/html"},
-            errors=(403, 404)),
+            errors=(403, 404, 429)),
     ),
 )
 # fmt: on

@@ -39,7 +39,7 @@ TAG = Tag(
             summary="Delete a webhook",
             description="Drops pending posts. Returns 204 also when there is no such webhook.",
             parameters=(given.WEBHOOK_ID,), responses={204: ""}),
-        Operation(name="TestWebhook", endpoint="POST /v1/webhooks/{id}/test", handler="resources.webhooks:test",
+        Operation(name="TestWebhook", endpoint="POST /v1/webhooks/{id}/test", cost=5, handler="resources.webhooks:test",
             summary="Test a webhook", description="Posts a test event now and returns the receiver's response.",
             parameters=(given.WEBHOOK_ID,), responses={200: "shapes.resources:WebhookDeliveryView"}, errors=(404,)),
         Operation(name="ListWebhookDeliveries", endpoint="GET /v1/webhooks/{id}/deliveries",

@@ -17,8 +17,8 @@ from relay.core.errors import Problem, Refusal
 _MAX_PROBLEMS_EACH = 100
 
 
-def parse_batch(body: bytes, *, content_type: str, now: datetime, limits: Limits) -> Sequence[Draft | Refusal]:
-    """Return a draft or a refusal for each message. Raises `Refusal` if the request itself is wrong."""
+def open_batch(body: bytes, *, content_type: str, limits: Limits) -> "Batch":
+    """Decode a batch, whose messages are read later. Raises `Refusal` if the request itself is wrong."""
     json_text.check_content_type(content_type)
     problems = Problems(limits.max_problems)
     value = json_text.read_json(body, MAX_HTTP_BODY, problems)
@@ -36,21 +36,23 @@ def parse_batch(body: bytes, *, content_type: str, now: datetime, limits: Limits
     defaults = Defaults(fields)
     defaults.check(messages or (), problems, limits)
     problems.raise_any()
-    reader = _BatchReader(defaults, now, limits)
-    return [reader.read(number, message) for number, message in enumerate(messages or ())]
+    return Batch(messages or (), defaults, limits)
 
 
-class _BatchReader:
-    """Reads the messages of a batch. Raises `Refusal` at the one with which they are too much together."""
+class Batch:
+    """The messages of a request, as JSON."""
 
-    def __init__(self, defaults: Defaults, now: datetime, limits: Limits) -> None:
+    def __init__(self, messages: Sequence[Any], defaults: Defaults, limits: Limits) -> None:
+        self.messages = messages
         self._defaults = defaults
-        self._now = now
         self._limits = limits
         self._size = self._recipients = self._problems = 0
 
-    def read(self, number: int, message: Any) -> Draft | Refusal:
-        """Return the draft of a message, or why it is refused."""
+    def read(self, now: datetime) -> Sequence[Draft | Refusal]:
+        """Return a draft or a refusal for each message. Raises `Refusal` if they are too much together."""
+        return [self._read(number, message, now) for number, message in enumerate(self.messages)]
+
+    def _read(self, number: int, message: Any, now: datetime) -> Draft | Refusal:
         problems = Problems(
             min(_MAX_PROBLEMS_EACH, max(1, self._limits.max_problems - self._problems)),
             _place(f"messages[{number}]", message, self._defaults.fields),
@@ -60,7 +62,7 @@ class _BatchReader:
             return problems.refusal()
         fields = self._defaults.merged(message)
         self._count_recipients(fields)
-        draft = read_message(fields, self._now, problems, self._limits, defaults=self._defaults)
+        draft = read_message(fields, now, problems, self._limits, defaults=self._defaults)
         self._problems += len(problems.found)
         if problems:
             return problems.refusal()

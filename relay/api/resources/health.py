@@ -1,10 +1,17 @@
 """Report whether the process answers, and whether it can work."""
 
+from collections.abc import Mapping
+
+from msgspec import UNSET
+
 from relay.api.app import Call
 from relay.api.http import Response, json_response
 from relay.api.shapes.system import Availability, LivenessView, ReadinessView
-from relay.core.errors import StorageError
+from relay.clients.registry import Role
+from relay.core.errors import Refusal
 from relay.routes.holds import RouteState
+
+_CREDENTIALS = frozenset({"authorization", "x-api-key"})
 
 
 async def alive(call: Call) -> Response:
@@ -13,12 +20,28 @@ async def alive(call: Call) -> Response:
 
 
 async def ready(call: Call) -> Response:
-    """Handle GET /v1/ready: 200 when storage answers, else 503."""
-    try:
-        holds = await call.services.holds.all(fresh=True)
-    except StorageError as error:
-        view = ReadinessView(status=Availability.UNAVAILABLE, storage=type(error).__name__)
+    """Handle GET /v1/ready: 200 when storage answers, else 503. Operators who send their key also get the routes."""
+    failure = await call.services.readiness.failure()
+    if failure:
+        view = ReadinessView(status=Availability.UNAVAILABLE, storage=failure)
         return json_response(view, 503, {"Retry-After": "5"})
+    routes = await _states(call) if await _is_operator(call) else UNSET
+    return json_response(ReadinessView(status=Availability.OK, storage="ok", routes=routes))
+
+
+async def _is_operator(call: Call) -> bool:
+    """Check who asks. A probe must not fail by its key, so what is wrong with the key only hides the routes."""
+    if not _CREDENTIALS & call.request.headers.keys():
+        return False
+    try:
+        client = await call.services.authentication.client_of(call.request)
+        call.services.quotas.requests.take(client, 1)
+    except Refusal:
+        return False
+    return client.role is Role.OPERATOR
+
+
+async def _states(call: Call) -> Mapping[str, RouteState]:
+    holds = await call.services.holds.all()
     states = dict.fromkeys(call.services.settings.routes, RouteState.ACTIVE)
-    states |= {hold.route: hold.state for hold in holds.values() if not hold.sender and hold.route in states}
-    return json_response(ReadinessView(status=Availability.OK, storage="ok", routes=states))
+    return states | {hold.route: hold.state for hold in holds.values() if not hold.sender and hold.route in states}

@@ -45,6 +45,12 @@ class Mail(msgspec.Struct, frozen=True, kw_only=True):
     is_sandbox: bool
 
 
+def count_messages(value: Any) -> int:
+    """Count the messages that a request asks for: as many as may be read, and at least one."""
+    blocks = value.get("personalizations") if isinstance(value, dict) else None
+    return max(1, min(len(blocks), MAX_PERSONALIZATIONS)) if isinstance(blocks, list) else 1
+
+
 async def read_mail(value: Any, now: datetime, problems: Problems, limits: Limits, *, size: int = 0) -> Mail:
     """Read the messages of a request of this many bytes. Use them only if `problems` stayed empty."""
     mail = read(value, SendGridMail, problems)

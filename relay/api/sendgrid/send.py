@@ -17,7 +17,7 @@ from relay.api.messages.idempotency import Repeatable, accept_once, earlier, rep
 from relay.api.messages.send import decide
 from relay.api.problems import WHOLE, Problems
 from relay.api.sendgrid.body import body_size, read_body, unpacked
-from relay.api.sendgrid.mail import Mail, read_mail
+from relay.api.sendgrid.mail import Mail, count_messages, read_mail
 from relay.api.sendgrid.personalizations import PersonalizedDraft
 from relay.clients import idempotency
 from relay.core.errors import Problem, Refusal
@@ -63,6 +63,7 @@ async def _read(call: Call, now: datetime) -> Mail:
     problems = Problems(limits.max_problems)
     size = body_size(call.request, limits.max_body_bytes)
     value = await run_sized(partial(read_body, call.request, limits.max_body_bytes, problems), size)
+    await call.services.quotas.take_messages(call.client, count_messages(value))
     mail = await read_mail(value, now, problems, limits, size=size)
     if mail.batch_id is not None and not is_group(mail.batch_id, call.client.mac_key):
         problems.add("invalid_value", "batch_id", "Not a valid batch_id. Create one with POST /v3/mail/batch.")

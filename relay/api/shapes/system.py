@@ -28,7 +28,9 @@ class ReadinessView(Struct, frozen=True, kw_only=True):
 
     status: Annotated[Availability, says("Whether storage answers.")]
     storage: Annotated[str, says("The value ok, or the kind of failure.")]
-    routes: Annotated[Mapping[str, RouteState], says("The state of each route, by name.")] | UnsetType = UNSET
+    routes: (
+        Annotated[Mapping[str, RouteState], says("The state of each route, by name; for operators.")] | UnsetType
+    ) = UNSET
 
 
 class EventsAcceptedView(Struct, frozen=True, kw_only=True):

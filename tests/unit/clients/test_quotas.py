@@ -35,7 +35,8 @@ def client(*, rate: int | None = None, quota: int | None = None) -> Client:
 async def test_client_without_limits_costs_no_operation(storage: MemoryStorage, clock: Clock) -> None:
     tables = Watched(storage.tables)
     quotas = Quotas(tables, clock)
-    await quotas.take(client(), 1000, 1000)
+    await quotas.take_messages(client(), 1000)
+    await quotas.take_recipients(client(), 1000)
     assert not tables.calls
     assert quotas.headers(client()) == {}
 
@@ -44,7 +45,7 @@ async def test_one_share_of_the_rate_covers_several_messages(storage: MemoryStor
     tables = Watched(storage.tables)
     quotas = Quotas(tables, clock)
     for _ in range(20):
-        await quotas.take(client(rate=600), 1, 1)
+        await quotas.take_messages(client(rate=600), 1)
     assert tables.calls == {"get": 1, "insert": 1}
 
 
@@ -53,15 +54,15 @@ async def test_exceeded_rate_is_429_with_retry_after(storage: MemoryStorage, clo
     sent = await _as_many_as_go(quotas, client(rate=60))
     assert sent == burst_of(Pace(count=60, seconds=60))
     with pytest.raises(Refusal) as refused:
-        await quotas.take(client(rate=60), 1, 1)
+        await quotas.take_messages(client(rate=60), 1)
     assert (refused.value.status, refused.value.code) == (429, "too_many_requests")
     clock.move(float(refused.value.headers["Retry-After"]) + SHARE_SECONDS)
-    await quotas.take(client(rate=60), 1, 1)
+    await quotas.take_messages(client(rate=60), 1)
 
 
 async def test_request_larger_than_the_burst_is_refused_with_the_limit(storage: MemoryStorage, clock: Clock) -> None:
     with pytest.raises(Refusal) as refused:
-        await Quotas(storage.tables, clock).take(client(rate=60), 13, 13)
+        await Quotas(storage.tables, clock).take_messages(client(rate=60), 13)
     assert "at most 12" in refused.value.message
 
 
@@ -87,10 +88,10 @@ async def test_instances_share_a_quota_until_midnight(storage: MemoryStorage, cl
             sent += await _as_many_as_go(quotas, client(quota=100), limit=1)
     assert sent == 100
     with pytest.raises(Refusal) as refused:
-        await first.take(client(quota=100), 1, 1)
+        await first.take_recipients(client(quota=100), 1)
     assert (refused.value.status, refused.value.code) == (429, "quota_exhausted")
     clock.move(float(refused.value.headers["Retry-After"]))
-    await first.take(client(quota=100), 1, 1)
+    await first.take_recipients(client(quota=100), 1)
 
 
 async def test_one_instance_uses_the_whole_quota_with_few_operations(storage: MemoryStorage, clock: Clock) -> None:
@@ -101,7 +102,7 @@ async def test_one_instance_uses_the_whole_quota_with_few_operations(storage: Me
 
 async def test_quota_share_of_a_day_is_not_used_on_the_next(storage: MemoryStorage, clock: Clock) -> None:
     quotas = Quotas(storage.tables, clock)
-    await quotas.take(client(quota=1000), 1, 1)
+    await quotas.take_recipients(client(quota=1000), 1)
     clock.move(86_400)
     assert await _as_many_as_go(quotas, client(quota=1000), limit=1001) == 1000
 
@@ -112,13 +113,13 @@ async def test_ninety_percent_of_a_quota_is_logged_once(
     caplog.set_level(logging.WARNING, "relay")
     them = [Quotas(storage.tables, clock) for _ in range(3)]
     for number in range(100):
-        await them[number % 3].take(client(quota=100), 1, 1)
+        await them[number % 3].take_recipients(client(quota=100), 1)
     assert [record.getMessage().split(" ")[0] for record in caplog.records] == ["quota_nearly_used"]
 
 
 async def test_headers_report_what_is_left(storage: MemoryStorage, clock: Clock) -> None:
     quotas = Quotas(storage.tables, clock)
-    await quotas.take(client(rate=600), 5, 5)
+    await quotas.take_messages(client(rate=600), 5)
     assert quotas.headers(client(rate=600)) == {
         "RateLimit-Policy": '"default";q=600;w=60',
         "RateLimit": '"default";r=15;t=2',
@@ -128,8 +129,8 @@ async def test_headers_report_what_is_left(storage: MemoryStorage, clock: Clock)
 async def test_lost_race_is_retried(storage: MemoryStorage, clock: Clock) -> None:
     tables = Watched(storage.tables)
     ours, theirs = Quotas(tables, clock), Quotas(storage.tables, clock)
-    tables.before("insert", lambda: theirs.take(client(rate=600, quota=1000), 1, 1))
-    await ours.take(client(rate=600, quota=1000), 1, 1)
+    tables.before("insert", lambda: take_both(theirs))
+    await take_both(ours)
     assert tables.calls == {"get": 3, "insert": 1, "merge": 2}
 
 
@@ -146,10 +147,17 @@ def test_requested_number_is_free_after_the_wait(count: int, seconds: float, beh
     assert free_cells(pace, arrival, now + wait_for(pace, arrival, now, wanted)) >= min(wanted, burst_of(pace))
 
 
+async def take_both(quotas: Quotas) -> None:
+    """Take from the rate and from the quota."""
+    await quotas.take_messages(client(rate=600, quota=1000), 1)
+    await quotas.take_recipients(client(rate=600, quota=1000), 1)
+
+
 async def _as_many_as_go(quotas: Quotas, client: Client, limit: int = 1000) -> int:
     for sent in range(limit):
         try:
-            await quotas.take(client, 1, 1)
+            await quotas.take_messages(client, 1)
+            await quotas.take_recipients(client, 1)
         except Refusal:
             return sent
     return limit
@@ -168,7 +176,9 @@ async def test_quota_counts_recipients_and_rate_counts_messages(storage: MemoryS
     quotas = Quotas(storage.tables, clock)
     both = client(rate=600, quota=3)
     with pytest.raises(Refusal, match="quota_exhausted"):
-        await quotas.take(both, 1, 1000)
-    await quotas.take(both, 1, 3)
+        await quotas.take_recipients(both, 1000)
+    await quotas.take_recipients(both, 3)
     with pytest.raises(Refusal, match="quota_exhausted"):
-        await quotas.take(both, 1, 1)
+        await quotas.take_recipients(both, 1)
+    for _ in range(100):
+        await quotas.take_messages(both, 1)
