@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from relay.core.events import BounceClass, EventKind, EventSource, classify, enhanced_status
-from relay.events.provider_events import MAX_RAW, OUR_ID, ProviderEvent, key_of, text_of
+from relay.events.provider_events import MAX_RAW, OUR_ID, ProviderEvent, key_of, recipient_of, text_of, translated
 
 DELIVERY = "Microsoft.Communication.EmailDeliveryReportReceived"
 ENGAGEMENT = "Microsoft.Communication.EmailEngagementTrackingReportReceived"
@@ -45,11 +45,12 @@ def validation_code(items: Sequence[Any]) -> str | None:
 
 def translate(items: Sequence[Any], now: datetime) -> Iterator[ProviderEvent]:
     """Translate the events of either schema that concern Relay's messages; skip all others."""
-    for item in items:
-        if isinstance(item, dict) and isinstance(item.get("data"), dict):
-            found = _provider_event(item, item["data"], now)
-            if found is not None:
-                yield found
+    return translated(items, lambda item: _translated(item, now))
+
+
+def _translated(item: Any, now: datetime) -> ProviderEvent | None:
+    report = item.get("data") if isinstance(item, dict) else None
+    return _provider_event(item, report, now) if isinstance(report, dict) else None
 
 
 def _type(item: Mapping[str, Any]) -> str:
@@ -77,7 +78,7 @@ def _provider_event(item: Mapping[str, Any], report: Mapping[str, Any], now: dat
     code = enhanced_status(reply)
     if bounce_class in (BounceClass.ADDRESS, BounceClass.UNKNOWN) and (code or bounce_class is BounceClass.UNKNOWN):
         bounce_class = classify(code, reply)
-    recipient = text_of(report.get("recipient"), 320)
+    recipient = recipient_of(report.get("recipient"))
     at = report.get("deliveryAttemptTimeStamp") or report.get("userActionTimeStamp") or item.get("eventTime")
     return ProviderEvent(
         kind=str(kind),

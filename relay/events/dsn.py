@@ -12,8 +12,8 @@ from email.utils import parsedate_to_datetime
 from itertools import islice
 
 from relay.core.events import EventKind, EventSource, classify, enhanced_status
-from relay.events.provider_events import MAX_RAW, OUR_ID, ProviderEvent, key_of, text_of
-from relay.mime import addresses, encoded_words, parts
+from relay.events.provider_events import MAX_RAW, OUR_ID, ProviderEvent, key_of, recipient_of, text_of
+from relay.mime import encoded_words, parts
 from relay.mime.parts import Part, field_text
 from relay.mime.raw import Field
 
@@ -165,7 +165,7 @@ def _recipient(block: _Block, name: str) -> str:
     if kind == "utf-8":
         text = _UNICODE.sub(_character, text)  # RFC 6533 section 3
     text = encoded_words.decode(text).strip().strip("<>")
-    return text_of(addresses.spelling(text), 320)
+    return recipient_of(text)
 
 
 def _character(escaped: re.Match[str]) -> str:

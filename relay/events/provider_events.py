@@ -10,14 +10,16 @@ nothing from an array over the trigger's metadata (decision 0002).
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 
 import msgspec
 
 from relay.core import entries
 from relay.core.events import EventSource
+from relay.mime import addresses
 from relay.platform import resources
+from relay.platform.log import log_failure
 from relay.platform.packing import packed
 
 QUEUE = resources.EVENTS_QUEUE
@@ -77,6 +79,25 @@ def text_of(value: object, limit: int = MAX_TEXT) -> str:
     if not isinstance(value, str | int | float):
         return ""
     return str(value)[:limit].encode("utf-8", "replace").decode()
+
+
+def recipient_of(value: object) -> str:
+    """Convert a recipient that a provider names to text in the one spelling of addresses."""
+    return addresses.spelling(text_of(value, 320))
+
+
+def translated[Item](
+    items: Iterable[Item], translate: Callable[[Item], ProviderEvent | None]
+) -> Iterator[ProviderEvent]:
+    """Translate items one by one. An item that meets a bug must not keep the others from being recorded."""
+    for item in items:
+        try:
+            event = translate(item)
+        except Exception as error:
+            log_failure("event_skipped", error=type(error).__name__)
+            continue
+        if event is not None:
+            yield event
 
 
 def pack(events: Sequence[ProviderEvent]) -> Iterator[bytes]:

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from relay.core.events import BounceClass, EventKind, EventSource, classify, enhanced_status
-from relay.events.provider_events import MAX_RAW, ProviderEvent, key_of, text_of
+from relay.events.provider_events import MAX_RAW, ProviderEvent, key_of, recipient_of, text_of, translated
 
 SIGNATURE = "x-twilio-email-event-webhook-signature"
 TIMESTAMP = "x-twilio-email-event-webhook-timestamp"
@@ -112,15 +112,16 @@ def _verifies(key: str, signature: bytes, signed: bytes) -> bool:
 
 def translate(items: Sequence[Any], now: datetime) -> Iterator[ProviderEvent]:
     """Translate the events that concern Relay's messages; skip all others."""
-    for item in items:
-        if isinstance(item, dict):
-            kind = _KINDS.get(str(item.get("event")))
-            if kind is not None and isinstance(item.get("relay_id"), str):
-                yield _provider_event(item, kind, now)
+    return translated(items, lambda item: _translated(item, now))
+
+
+def _translated(item: Any, now: datetime) -> ProviderEvent | None:
+    kind = _KINDS.get(str(item.get("event"))) if isinstance(item, dict) else None
+    return _provider_event(item, kind, now) if kind is not None and isinstance(item.get("relay_id"), str) else None
 
 
 def _provider_event(item: Mapping[str, Any], kind: EventKind, now: datetime) -> ProviderEvent:
-    message, email = text_of(item["relay_id"], 64), text_of(item.get("email"), 320)
+    message, email = text_of(item["relay_id"], 64), recipient_of(item.get("email"))
     reply = text_of(item.get("reason") or item.get("response"))
     code = enhanced_status(text_of(item.get("status")), reply)
     named = item.get("sg_event_id")

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import msgspec
 
 from relay.mime import charsets, encoded_words, parts
+from relay.mime.links import Link, links_in
 from relay.mime.parts import Part
 from relay.mime.raw import Field
 
@@ -25,12 +26,13 @@ class File(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
-    """The parts of a mail. `headers` keep their order. `text` and `html` are None if missing."""
+    """The parts of a mail. `headers` keep their order. `text` and `html` are None if missing; `links` are those of the HTML."""
 
     headers: Sequence[tuple[str, str]]
     text: str | None
     html: str | None
     files: Sequence[File]
+    links: Sequence[Link] = ()
 
 
 def read(mime: bytes) -> Reading:
@@ -41,10 +43,12 @@ def read(mime: bytes) -> Reading:
     root = parts.parse(mime).root
     leaves = _leaves(root)
     text, html = _body(leaves, "text/plain"), _body(leaves, "text/html")
+    shown_html = None if html is None else _text(html)
     return Reading(
         headers=[(field.spelling, field_shown(field)) for field in root.fields],
         text=None if text is None else _text(text),
-        html=None if html is None else _text(html),
+        html=shown_html,
+        links=links_in(shown_html or ""),
         files=[_file(part) for part in leaves if part is not text and part is not html],
     )
 

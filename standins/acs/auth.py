@@ -54,7 +54,7 @@ def sign(method: str, path_and_query: str, signed_values: str, key: str) -> str:
 def _is_recent(date: str, now: datetime) -> bool:
     try:
         moment = parsedate_to_datetime(date)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return False
     return moment.tzinfo is not None and abs(moment - now) <= _MAX_SKEW
 

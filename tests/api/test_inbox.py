@@ -142,3 +142,35 @@ async def test_wait_does_not_find_another_clients_mail(relay: Harness) -> None:
     await relay.deliver()
     assert (await relay.call("GET", "/v1/inbox/wait?timeout=0")).status == 404
     assert (await relay.call("GET", "/v1/inbox/wait?timeout=61")).status == 400
+
+
+async def test_unreadable_entry_does_not_hide_the_other_mails(
+    filled: Harness, caplog: pytest.LogCaptureFixture
+) -> None:
+    [newest, *_] = (await filled.call("GET", "/v1/inbox")).json["value"]
+    await filled.blobs.put("inbox", f"list/{newest['name']}.json", b"{}", content_type="application/json")
+    assert await subjects(filled) == ["Second", "First"]
+    assert "inbox_mail_unreadable" in caplog.text
+
+
+HOSTILE = {
+    "an odd parameter": b"Content-Type: multipart/mixed; boundary=b; x*=a; x*1=b\r\n\r\n--b\r\n\r\nHello\r\n--b--\r\n",
+    "related without parts": b"Content-Type: multipart/related; boundary=b\r\n\r\nHello",
+    "a group and a comment": b"To: undisclosed-recipients:; (hidden)\r\n\r\nHello",
+    "a NUL in a charset": b'Content-Type: text/plain; charset="a\0b"\r\n\r\nHello',
+    "half an encoded word": b"Subject: =?utf-8?b?w7z?= =?utf\r\n\r\nHello",
+    "quotes": b"Resent-From: " + b'"' * 58_000 + b"\r\n\r\nHello",
+    "nested multiparts": b"".join(
+        b"Content-Type: multipart/mixed; boundary=b%d\r\n\r\n--b%d\r\n" % (n, n) for n in range(3_000)
+    ) + b"\r\nHello",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+async def test_any_stored_mail_is_shown(filled: Harness, name: str) -> None:
+    [newest, *_] = (await filled.call("GET", "/v1/inbox")).json["value"]
+    await filled.blobs.put("inbox", f"mail/{newest['name']}.eml", HOSTILE[name], content_type="message/rfc822")
+    for path in (f"/v1/inbox/{newest['name']}", "/v1/inbox/wait?subject=Third&timeout=0"):
+        response = await filled.call("GET", path)
+        assert response.status == 200, response.body
+        assert "Hello" in response.json["text"]

@@ -13,7 +13,6 @@ from relay.clients.registry import Client
 from relay.core.errors import Refusal
 from relay.delivery.send_request import as_sent, send_request_of
 from relay.mime import build, reader
-from relay.mime.links import links_in
 from relay.platform.concurrency import run_sized
 
 RETRY_AFTER_SECONDS = 2
@@ -30,7 +29,7 @@ async def show(call: Call) -> Response:
         text=reading.text,
         html=reading.html,
         html_url=None if reading.html is None else mail_html.link(call, f"/v1/messages/{name}/html"),
-        links=[LinkView(text=link.text, href=link.href) for link in links_in(reading.html or "")],
+        links=[LinkView(text=link.text, href=link.href) for link in reading.links],
         attachments=[_file(file) for file in reading.files],
     )
     return json_response(view)
@@ -60,7 +59,7 @@ async def attachment(call: Call) -> Response:
 async def html(call: Call) -> Response:
     """Handle GET /v1/messages/{id}/html, for holders of its signed URL."""
     mime = await _mime(call, await mail_html.holder(call))
-    return mail_html.page(await asyncio.to_thread(reader.read, mime))
+    return await asyncio.to_thread(lambda: mail_html.page(reader.read(mime)))
 
 
 def _file(file: reader.File) -> FileView:

@@ -24,7 +24,6 @@ from relay.api.text_checks import whole_number
 from relay.clients.registry import Client, Role
 from relay.core.errors import NotFound, Refusal
 from relay.mime import reader
-from relay.mime.links import links_in
 from relay.providers.capture.inbox import CapturedMail
 
 MAX_PAGE = 100
@@ -81,7 +80,7 @@ async def html(call: Call) -> Response:
     if not _may_see(client, mail):
         raise NotFound("another client's mail")
     mime = await call.services.inbox.mime(mail.name)
-    return mail_html.page(await asyncio.to_thread(reader.read, mime))
+    return await asyncio.to_thread(lambda: mail_html.page(reader.read(mime)))
 
 
 async def delete(call: Call) -> Response:
@@ -136,7 +135,7 @@ async def _whole(call: Call, mail: CapturedMail) -> InboxMailView:
         text=reading.text,
         html=reading.html,
         html_url=None if reading.html is None else mail_html.link(call, f"/v1/inbox/{mail.name}/html"),
-        links=[LinkView(text=link.text, href=link.href) for link in links_in(reading.html or "")],
+        links=[LinkView(text=link.text, href=link.href) for link in reading.links],
         attachments=[msgspec.convert(file, WholeFileView, from_attributes=True) for file in reading.files],
     )
 

@@ -6,6 +6,7 @@ listed mail always has its content.
 """
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable, Set
 from datetime import datetime
 
@@ -14,6 +15,7 @@ import msgspec
 from relay.core import ids
 from relay.core.errors import NotFound
 from relay.platform import resources
+from relay.platform.log import log_event
 from relay.platform.storage.ports import Blobs
 
 CONTAINER = resources.INBOX_CONTAINER
@@ -89,6 +91,9 @@ class Inbox:
         try:
             return await self.get(name)
         except NotFound:  # deleted since it was listed
+            return None
+        except msgspec.MsgspecError:  # not readable by this version: it must not hide the others
+            log_event("inbox_mail_unreadable", level=logging.WARNING)
             return None
 
     async def get(self, name: str) -> CapturedMail:

@@ -3,11 +3,13 @@
 from datetime import UTC, datetime
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from relay.core.events import EventSource
 from relay.events import acs, sendgrid
-from relay.events.provider_events import Entry, ProviderEvent, decode, encode
+from relay.events.provider_events import Entry, ProviderEvent, decode, encode, translated
 from tests.depth import examples
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -70,3 +72,17 @@ def test_any_sendgrid_post_is_translated_or_skipped(items: list[Any]) -> None:
 def test_any_event_grid_post_is_translated_or_skipped(items: list[Any]) -> None:
     check(list(acs.translate(items, NOW)), len(items))
     acs.validation_code(items)
+
+
+def test_event_that_meets_a_bug_does_not_keep_the_others_from_being_recorded(caplog: pytest.LogCaptureFixture) -> None:
+    def translate(item: int) -> ProviderEvent:
+        return ProviderEvent(kind=str(10 // item), at=NOW, key="k", provider="p", source=EventSource.PROVIDER)
+
+    assert [each.kind for each in translated([1, 0, 2], translate)] == ["10", "5"]
+    assert 'event_skipped {"error":"ZeroDivisionError"}' in caplog.text
+
+
+def test_recipient_of_an_event_has_the_spelling_of_the_message() -> None:
+    item = {"event": "bounce", "relay_id": "msg_1", "email": "aaa..bb@docomo.ne.jp"}
+    [found] = sendgrid.translate([item], NOW)
+    assert found.recipient == '"aaa..bb"@docomo.ne.jp'

@@ -262,7 +262,14 @@ async def test_only_failed_posts_are_retried(place: Place, webhooks: Webhooks, r
 
 @pytest.mark.parametrize(
     ("wish", "seconds"),
-    [("120", 120), ("2", 5), ("Sun, 01 Mar 2026 12:10:00 GMT", 600), ("99999999", 86_400), ("soon", 5)],
+    [
+        ("120", 120),
+        ("2", 5),
+        ("Sun, 01 Mar 2026 12:10:00 GMT", 600),
+        ("99999999", 86_400),
+        ("soon", 5),
+        ("Sun, 01 Mar 99999999999999999999 12:00:00 GMT", 5),
+    ],
 )
 async def test_retry_after_delays_the_retry(
     place: Place, webhooks: Webhooks, receiver: Receiver, wish: str, seconds: int
