@@ -10,7 +10,7 @@ from pathlib import Path
 
 from hooks.system import Response, StepError, System, read_key, write_key
 from relay.bootstrap import Relay
-from relay.clients.registry import Role
+from relay.clients.registry import Policy, Role
 from relay.core.errors import RelayError, Unavailable
 
 FAILED = ("failed", "expired", "cancelled", "unknown")
@@ -83,7 +83,7 @@ async def create_first_key(relay: Relay, path: Path, *, name: str = "first") -> 
     Empty if the client exists and the file does not: it was created from another computer. Raises `StepError`.
     """
     try:
-        key = await relay.clients.ensure(name, role=Role.OPERATOR)
+        key = await relay.clients.ensure(name, role=Role.OPERATOR, policy=Policy(senders=("*",)))
     except RelayError as error:
         raise StepError(
             f"The first client could not be created: {error}. Fix the cause, then run `azd deploy` again."

@@ -10,7 +10,7 @@ from typing import Any, cast
 import msgspec
 
 from relay.bootstrap import Relay
-from relay.clients.registry import Client
+from relay.clients.registry import Client, Policy
 from relay.core import entries, ids
 from relay.core.errors import Unavailable
 from relay.core.model import Address, Message, Submission
@@ -24,7 +24,7 @@ from relay.providers.contract import Provider
 
 START = datetime(2026, 3, 1, 12, 0, 0, 250_000, tzinfo=UTC)
 MAC_KEY = b"k" * 32
-CLIENT = Client(id="5e2f0a9b1c7d4e36", name="shop", mac_key=MAC_KEY)
+CLIENT = Client(id="5e2f0a9b1c7d4e36", name="shop", mac_key=MAC_KEY, policy=Policy(senders=("*",)))
 
 
 class Clock:

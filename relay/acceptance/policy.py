@@ -126,9 +126,7 @@ def _forbidden(draft: Draft, lane: str, size: int, policy: Policy) -> list[Probl
     def forbid(code: str, target: str, text: str) -> None:
         found.append(Problem(code=code, target=target, message=text))
 
-    for target, text, sender in _senders(draft):
-        if not _admits(policy.senders, sender):
-            forbid("sender_not_allowed", target, f"This client may not {text} (policy: senders).")
+    found += _sender_problems(draft, policy)
     if policy.redirect_to is None:
         for field, addresses in (("to", message.to), ("cc", message.cc), ("bcc", message.bcc)):
             for number, address in enumerate(addresses):
@@ -142,12 +140,39 @@ def _forbidden(draft: Draft, lane: str, size: int, policy: Policy) -> list[Probl
     if policy.max_bytes is not None and size > policy.max_bytes:
         text = f"Message too large: {size} bytes on the wire (limit {policy.max_bytes}, policy: max_bytes)."
         forbid("message_too_large", "$", text)
+    for option in () if policy.may_bypass_suppressions else _bypasses(message):
+        text = "This client may not bypass suppressions (policy: may_bypass_suppressions)."
+        forbid("bypass_not_allowed", option, text)
     names = (*(attachment.name for attachment in message.attachments), *draft.file_names)
     for number, name in enumerate(names):
         if _is_refused(name, policy):
             text = "Attachments of this type are refused (policy: refused_attachments)."
             forbid("attachment_not_allowed", f"attachments[{number}].name", text)
     return found
+
+
+def _sender_problems(draft: Draft, policy: Policy) -> Iterator[Problem]:
+    if not policy.senders:
+        text = (
+            "This client has no senders yet. An operator must name them (policy: senders), as addresses or `*@domain`."
+        )
+        yield Problem(code="sender_not_allowed", target="from", message=text)
+        return
+    for target, text, sender in _senders(draft):
+        if not _admits(policy.senders, sender):
+            yield Problem(
+                code="sender_not_allowed", target=target, message=f"This client may not {text} (policy: senders)."
+            )
+
+
+def _bypasses(message: Message) -> Sequence[str]:
+    """Return the options by which a message asks to be sent to suppressed addresses."""
+    options = message.options.get("sendgrid")
+    if not options:
+        return ()
+    from relay.providers.sendgrid.options import bypasses
+
+    return [f"options.sendgrid.{name}" for name in bypasses(options)]
 
 
 def _is_refused(name: str, policy: Policy) -> bool:

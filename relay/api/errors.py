@@ -80,6 +80,7 @@ CODES = {
     "forbidden": "The client's policy does not allow this message; `details` names each rule.",
     "sender_not_allowed": "The client may not use this address as From or return path.",
     "recipient_not_allowed": "The client may not send to this recipient.",
+    "bypass_not_allowed": "The client may not ask a provider to send to suppressed addresses.",
     "lane_not_allowed": "The client may not use this lane.",
     "route_not_allowed": "The client may not ask for this route.",
     "attachment_not_allowed": "The client may not send attachments of this type.",

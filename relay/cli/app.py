@@ -23,7 +23,7 @@ from relay.cli.commands import (
 )
 from relay.cli.mail import sendmail, smtp_bridge
 from relay.cli.output import Key, Url
-from relay.clients.registry import Role
+from relay.clients.registry import Policy, Role
 from relay.core.errors import RelayError
 
 app = typer.Typer(no_args_is_help=True, add_completion=True, rich_markup_mode="markdown")
@@ -60,7 +60,9 @@ def init(
     client: Annotated[str, typer.Option(help="The name of the first client.")] = "first",
     role: Annotated[Role, typer.Option(help="The client's role.")] = Role.OPERATOR,
 ) -> None:
-    """Create queues, tables, containers and a first client. Prints JSON with the client's key if the client is new.
+    """Create queues, tables, containers and a first client, which may send from any address.
+
+    Prints JSON with the client's key if the client is new.
 
     Reads the app's settings from the environment (AzureWebJobsStorage and RELAY_…).
     """
@@ -75,6 +77,6 @@ def init(
 async def _init(relay: Relay, client: str, role: Role) -> str | None:
     try:
         await relay.create_storage()
-        return await relay.clients.ensure(client, role=role)
+        return await relay.clients.ensure(client, role=role, policy=Policy(senders=("*",)))
     finally:
         await relay.close()

@@ -72,13 +72,15 @@ class Role(StrEnum):
 class Policy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """The limits of a client. Patterns are `*`, an address, or `*@domain`; empty `routes`/`lanes` mean all.
 
-    `senders` are the addresses it may use as From and as return path: a forged return path directs bounces to a victim.
+    `senders` are the addresses it may use as From and as return path: a forged return path directs bounces to a victim. A new
+    client has none.
     With `redirect_to` (non-production) every recipient outside `recipients` is replaced by that address; without it they
     are refused. `rate_per_minute` counts messages, `daily_quota` recipients. `refused_attachments` are globs over file names.
-    `ip_ranges` are CIDR blocks the client may call from; empty means anywhere.
+    `ip_ranges` are CIDR blocks the client may call from; empty means anywhere. `may_bypass_suppressions`: it may ask a provider
+    to send to people who unsubscribed or whose addresses bounced.
     """
 
-    senders: tuple[str, ...] = ("*",)
+    senders: tuple[str, ...] = ()
     recipients: tuple[str, ...] = ("*",)
     redirect_to: str | None = None
     routes: tuple[str, ...] = ()
@@ -89,6 +91,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forb
     max_bytes: int | None = None
     refused_attachments: tuple[str, ...] = tuple(EXECUTABLES)
     ip_ranges: tuple[str, ...] = ()
+    may_bypass_suppressions: bool = False
 
 
 class Key(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -287,10 +290,10 @@ class Clients:
         rows = [row async for row in every_row(self._tables, TABLE, Query(partition=_USED))]
         return {row.row: at for row in rows if isinstance(at := row.properties.get("at"), datetime)}
 
-    async def ensure(self, name: str, *, role: Role) -> str | None:
+    async def ensure(self, name: str, *, role: Role, policy: Policy | None = None) -> str | None:
         """Create a client if it is missing. Returns its first key, or None if it existed."""
         try:
-            return await self.create(name, role=role)
+            return await self.create(name, role=role, policy=policy)
         except AlreadyExists:
             return None
 

@@ -84,8 +84,10 @@ class Harness:
         return self
 
     async def add_client(self, name: str, *, role: Role = Role.CLIENT, policy: Policy | None = None) -> None:
-        """Another client; its key is kept under its name."""
-        self.keys[name] = await self.relay.clients.create(name, role=role, policy=policy)
+        """Another client, which may send from any address unless the policy names some; its key is kept under its name."""
+        chosen = policy or Policy()
+        chosen = msgspec.structs.replace(chosen, senders=chosen.senders or ("*",))
+        self.keys[name] = await self.relay.clients.create(name, role=role, policy=chosen)
 
     async def call(
         self,

@@ -8,7 +8,8 @@ from tests.api.harness import Harness, message
 
 
 async def test_new_client_can_send_with_the_key_shown_once(relay: Harness) -> None:
-    made = await relay.call("POST", "/v1/clients", json={"name": "shop"}, client="boss")
+    policy = {"senders": ["*@example.com"]}
+    made = await relay.call("POST", "/v1/clients", json={"name": "shop", "policy": policy}, client="boss")
     assert made.status == 201
     assert made.headers["location"].endswith("/v1/clients/shop")
     relay.keys["shop"] = made.json["key"]
@@ -17,6 +18,19 @@ async def test_new_client_can_send_with_the_key_shown_once(relay: Harness) -> No
     assert "key" not in shown
     assert [key["id"] for key in shown["keys"]] == [made.json["key"].split("_")[1]]
     assert shown["keys"][0]["last_used_at"] == "2026-03-01T12:00:00Z"
+
+
+async def test_client_without_a_policy_can_send_only_after_its_senders_are_named(relay: Harness) -> None:
+    made = await relay.call("POST", "/v1/clients", json={"name": "shop"}, client="boss")
+    relay.keys["shop"] = made.json["key"]
+    assert made.json["policy"]["senders"] == []
+    refused = await relay.call("POST", "/v1/messages", json=message(return_path="x@example.com"), client="shop")
+    assert (refused.status, refused.problems) == (403, [("sender_not_allowed", "from")])
+    assert "An operator must name them (policy: senders)" in refused.error["details"][0]["message"]
+    policy = {"policy": {"senders": ["*@example.com"]}}
+    await relay.call("PATCH", "/v1/clients/shop", json=policy, client="boss")
+    relay.clock.move(31)
+    await relay.send("shop")
 
 
 async def test_client_list_contains_no_secrets(relay: Harness) -> None:

@@ -332,6 +332,19 @@ PROVOKED: dict[str, tuple[int, Provoke]] = {
     "forbidden": (403, under(Policy(senders=("*@other.example",)))),
     "sender_not_allowed": (403, under(Policy(senders=("*@other.example",)))),
     "recipient_not_allowed": (403, under(Policy(recipients=("*@example.com",)))),
+    "ambiguous_part": (
+        400,
+        request(
+            "POST",
+            "/v1/messages?to=ada@example.org",
+            headers={"content-type": "message/rfc822"},
+            body=b"From: a@example.com\r\nContent-Type: multipart/mixed; boundary=b; x*=a; x*1=b\r\n\r\n--b--\r\n",
+        ),
+    ),
+    "bypass_not_allowed": (
+        403,
+        fields(options={"sendgrid": {"mail_settings": {"bypass_spam_management": {"enable": True}}}}),
+    ),
     "lane_not_allowed": (403, under(Policy(lanes=("bulk",)), lane="transactional")),
     "route_not_allowed": (403, under(Policy(routes=("other",)), route="capture")),
     "attachment_not_allowed": (403, fields(attachments=[file(name="setup.exe. ")])),

@@ -108,7 +108,10 @@ async def fill(relay: RunningRelay) -> tuple[Mapping[str, str], Mapping[str, str
         {"name": "shop"},
         {"name": "grace", "role": "operator", "principals": [GRACE]},
         {"name": "newsletter", "policy": {"senders": ["*@shop.example"], "lanes": ["bulk"], "rate_per_minute": 600}},
-        {"name": "staging", "policy": {"recipients": ["*@example.org"], "redirect_to": "team@example.org"}},
+        {
+            "name": "staging",
+            "policy": {"senders": ["*"], "recipients": ["*@example.org"], "redirect_to": "team@example.org"},
+        },
     ]
     keys = {}
     for client in clients:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 import msgspec
 
 from relay.bootstrap import Relay
-from relay.clients.registry import Role
+from relay.clients.registry import Policy, Role
 from relay.core import ids
 from relay.core.settings import Settings
 from relay.platform.storage.memory.memory_storage import MemoryBlobs, MemoryStorage, MemoryTables, StorageSnapshot
@@ -184,5 +184,5 @@ async def prepare(loop: VirtualLoop, settings: Settings) -> Prepared:
     world = World(loop, settings, {})
     instance = await world.start()
     await instance.relay.create_storage()
-    key = await instance.relay.clients.create("app", role=Role.OPERATOR)
+    key = await instance.relay.clients.create("app", role=Role.OPERATOR, policy=Policy(senders=("*",)))
     return Prepared(storage=world.memory.snapshot(), key=key)

@@ -14,7 +14,7 @@ import msgspec
 from devhost.azurite import Azurite
 from devhost.children import Child
 from relay.bootstrap import start
-from relay.clients.registry import Role
+from relay.clients.registry import Policy, Role
 
 ROOT = Path(__file__).parent.parent.parent
 _READY = re.compile(r"Host is ready on (?P<url>http://\S+)")
@@ -66,7 +66,7 @@ async def first_key(environment: Mapping[str, str]) -> str:
     relay = start(environment)
     try:
         await relay.create_storage()
-        return await relay.clients.create("first", role=Role.OPERATOR)
+        return await relay.clients.create("first", role=Role.OPERATOR, policy=Policy(senders=("*",)))
     finally:
         await relay.close()
 

@@ -64,7 +64,7 @@ async def _environment(relay: RunningRelay) -> dict[str, str]:
     message = {"from": "a@example.com", "to": "delivered@relay.test", "subject": "s", "text": "t"}
     _, sent, _ = await relay.call("POST", "/v1/messages", json=message)
     _, mail, _ = await relay.call("GET", "/v1/inbox/wait?timeout=20")
-    await relay.call("POST", "/v1/clients", json={"name": "examples"})
+    await relay.call("POST", "/v1/clients", json={"name": "examples", "policy": {"senders": ["*"]}})
     template = {"subject": "Hello", "text": "Hello {{ name }}", "variables": {"name": {"default": "Ada"}}}
     await relay.call("PUT", "/v1/templates/examples", json=template)
     _, hook, _ = await relay.call("POST", "/v1/webhooks", json=_example("CreateWebhook"))

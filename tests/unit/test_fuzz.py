@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from relay.api.http import Request, Response
 from relay.bootstrap import Relay, configuration
-from relay.clients.registry import Role
+from relay.clients.registry import Policy, Role
 from relay.core import entries, ids
 from relay.core.errors import UnreadableEntry
 from relay.core.model import Address, Message
@@ -155,7 +155,7 @@ class Door:
         relay = Relay(configuration.load({}), memory_storage(lambda: NOW), clock=lambda: NOW)
         self.relay = relay
         self.runner.run(relay.create_storage())
-        self.key = self.runner.run(relay.clients.create("caller", role=Role.OPERATOR))
+        self.key = self.runner.run(relay.clients.create("caller", role=Role.OPERATOR, policy=Policy(senders=("*",))))
 
     def call(
         self, path: str, body: bytes = b"", *, method: str = "POST", headers: Mapping[str, str] | None = None

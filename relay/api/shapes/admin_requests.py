@@ -17,11 +17,14 @@ _CALLBACK = "https://prod-1.westeurope.logic.azure.com/workflows/x/triggers/y/pa
 
 
 class PolicyFields(Shape, frozen=True, kw_only=True):
-    """What a client may send. An absent field stays as it is; in a new client it sets no limit."""
+    """What a client may send. An absent field stays as it is. A new client has no senders, and otherwise no limits."""
 
     senders: Annotated[
         list[str] | UnsetType | None,
-        says("Allowed addresses in From and as return path: `*`, an address, or `*@domain`.", ["*@example.com"]),
+        says(
+            "Allowed addresses in From and as return path: `*`, an address, or `*@domain`. Without any, the client cannot send.",
+            ["*@example.com"],
+        ),
     ] = UNSET
     recipients: Annotated[list[str] | UnsetType | None, says("Allowed recipients, in the same forms.", ["*"])] = UNSET
     redirect_to: Annotated[
@@ -58,6 +61,13 @@ class PolicyFields(Shape, frozen=True, kw_only=True):
     ip_ranges: Annotated[
         list[str] | UnsetType | None,
         says("CIDR blocks that the client may call from. An empty list allows all.", ["203.0.113.0/24"]),
+    ] = UNSET
+    may_bypass_suppressions: Annotated[
+        bool | UnsetType | None,
+        says(
+            "Whether messages may carry `options.sendgrid.mail_settings.bypass_*`, which send to people who unsubscribed.",
+            False,
+        ),
     ] = UNSET
 
 

@@ -28,6 +28,9 @@ class PolicyView(Struct, frozen=True, kw_only=True):
     max_bytes: Annotated[int | None, says("The size limit of a message, in bytes.")]
     refused_attachments: Annotated[Sequence[str], says("Glob patterns of file names that are refused as attachments.")]
     ip_ranges: Annotated[Sequence[str], says("CIDR blocks the client may call from; empty means anywhere.")]
+    may_bypass_suppressions: Annotated[
+        bool, says("Whether the client may ask a provider to send to suppressed addresses.")
+    ]
 
 
 class KeyView(Struct, frozen=True, kw_only=True):

@@ -149,6 +149,12 @@ def demands(options: Mapping[str, Any]) -> list[str]:
     return found
 
 
+def bypasses(options: Mapping[str, Any]) -> list[str]:
+    """Name the options that make SendGrid send to addresses on its suppression lists."""
+    settings = options.get("mail_settings", {})
+    return [f"mail_settings.{name}" for name, own in settings.items() if name.startswith("bypass_") and _is_on(own)]
+
+
 def _is_on(setting: Mapping[str, Any]) -> bool:
     return any(value is True for value in setting.values())
 

@@ -22,9 +22,10 @@ SETTINGS = settings_of(
 
 
 def decide(of: Policy | None = None, message: Message | None = None, **fields: Any) -> Verdict:
-    traceparent = fields.pop("traceparent", None)
+    """Decide about a message of a client that may send from any address unless the policy names some."""
+    traceparent, chosen = fields.pop("traceparent", None), of or Policy()
     return policy.decide(
-        client=changed(CLIENT, policy=of or Policy()),
+        client=changed(CLIENT, policy=changed(chosen, senders=chosen.senders or ("*",))),
         draft=Draft(message=message or message_of(), **fields),
         settings=SETTINGS,
         now=START,
@@ -40,6 +41,21 @@ def refusal(of: Policy | None = None, message: Message | None = None, **fields: 
 
 def faults(refused: Refusal) -> list[tuple[str, str]]:
     return [(problem.code, problem.target) for problem in refused.problems]
+
+
+BYPASS = {"sendgrid": {"mail_settings": {"bypass_list_management": {"enable": True}, "footer": {"enable": True}}}}
+
+
+def test_bypass_of_suppressions_needs_the_policy() -> None:
+    refused = refusal(message=message_of(options=BYPASS))
+    assert [(each.code, each.target) for each in refused.problems] == [
+        ("bypass_not_allowed", "options.sendgrid.mail_settings.bypass_list_management")
+    ]
+    allowed = refusal(Policy(may_bypass_suppressions=True), message_of(options=BYPASS))
+    # No route of these settings is SendGrid's: the policy has no objection left.
+    assert allowed.code == "not_carriable"
+    off = {"sendgrid": {"mail_settings": {"bypass_list_management": {"enable": False}}}}
+    decide(message=message_of(options=off))
 
 
 def test_accepted_message_becomes_a_complete_submission() -> None:

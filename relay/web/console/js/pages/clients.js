@@ -51,13 +51,14 @@ function limits({ rate_per_minute: rate, daily_quota: quota, redirect_to: redire
 async function create(done) {
   const name = field({ name: "name", label: "Name", hint: "Lowercase letters, digits and dashes.", required: true });
   const role = field({ name: "role", label: "Role", options: [["client", "Client: sends, and reads its own messages"], ["operator", "Operator: full access"]], value: "client" });
+  const senders = field({ name: "policy.senders", label: "Senders", hint: "Allowed From addresses, one per line: *, an address, or *@example.com. Without any, the client cannot send.", lines: 3 });
   let created = null;
   await openDialog({
     title: "New client",
     action: "Create",
-    fields: [name, role],
+    fields: [name, role, senders],
     run: async () => {
-      created = await call("POST", "/v1/clients", { body: { name: name.read(), role: role.read() } });
+      created = await call("POST", "/v1/clients", { body: { name: name.read(), role: role.read(), policy: { senders: senders.items() } } });
       return `${created.name} was created.`;
     },
   });

@@ -12,7 +12,7 @@ export function policyForm({ policy }, save) {
   const lines = (name, label, hint) => field({ name: `policy.${name}`, label, hint, lines: 3, value: policy[name].join("\n") });
   const amount = (name, label, hint) => field({ name: `policy.${name}`, label, hint, type: "number", min: "1", value: policy[name] ?? "" });
   const fields = {
-    senders: lines("senders", "Senders", "Allowed From addresses, one per line: *, an address, or *@example.com."),
+    senders: lines("senders", "Senders", "Allowed From addresses, one per line: *, an address, or *@example.com. Empty: the client cannot send."),
     recipients: lines("recipients", "Recipients", "Allowed recipients, in the same form."),
     redirect_to: field({ name: "policy.redirect_to", label: "Redirect to", hint: "For test environments: mail to all other recipients goes to this address instead.", value: policy.redirect_to ?? "" }),
     delivery: field({ name: "policy.delivery", label: "If the provider's reply is lost", options: [["at_least_once", "Send again (possible duplicate)"], ["at_most_once", "Do not send again (state: unknown)"]], value: policy.delivery }),
@@ -22,6 +22,7 @@ export function policyForm({ policy }, save) {
     daily_quota: amount("daily_quota", "Recipients per day", "Empty: no limit. The day starts at midnight UTC."),
     max_bytes: amount("max_bytes", "Maximum message size in bytes", "Empty: the relay's limit."),
     ip_ranges: lines("ip_ranges", "Allowed IP ranges", "CIDR blocks, one per line. Empty: any address."),
+    may_bypass_suppressions: field({ name: "policy.may_bypass_suppressions", label: "Bypass suppressions", hint: "Whether its mail may ask SendGrid to send to people who unsubscribed.", options: [["", "Not allowed"], ["yes", "Allowed"]], value: policy.may_bypass_suppressions ? "yes" : "" }),
     refused_attachments: lines("refused_attachments", "Refused attachments", "File names, one per line; * matches any text."),
   };
   const all = Object.values(fields);
@@ -49,5 +50,5 @@ function read(fields) {
   const value = {};
   for (const name of ["senders", "recipients", "routes", "lanes", "ip_ranges", "refused_attachments"]) value[name] = fields[name].items();
   for (const name of ["rate_per_minute", "daily_quota", "max_bytes"]) value[name] = fields[name].read() === "" ? null : Number(fields[name].read());
-  return { ...value, redirect_to: fields.redirect_to.read() || null, delivery: fields.delivery.read() };
+  return { ...value, redirect_to: fields.redirect_to.read() || null, delivery: fields.delivery.read(), may_bypass_suppressions: fields.may_bypass_suppressions.read() === "yes" };
 }
