@@ -19,6 +19,15 @@ param relaySettings object
 
 var name = 'func-relay-${token}'
 
+// With 512 MB an instance has a quarter of a core, and less memory for what it does at once. Application settings override host.json
+// (learn.microsoft.com/azure/azure-functions/functions-host-json#override-hostjson-values).
+var isSmall = instanceMemoryMB < 2048
+var mostHttp = isSmall ? min(httpConcurrency, 32) : httpConcurrency
+var hostSettings = isSmall ? {
+  AzureFunctionsJobHost__extensions__queues__batchSize: '8'
+  AzureFunctionsJobHost__extensions__queues__newBatchThreshold: '4'
+} : {}
+
 // Groups scale independently: all HTTP functions together, each queue function alone.
 var readyForHttp = alwaysReadyHttp == 0 ? [] : [{ name: 'http', instanceCount: alwaysReadyHttp }]
 var readyForDelivery = alwaysReadyDelivery == 0 ? [] : [{ name: 'function:deliver_transactional_1', instanceCount: alwaysReadyDelivery }]
@@ -53,7 +62,7 @@ var settingsConfig = [
     name: 'appsettings'
     // Settings that are not in this deployment are removed: the portal is not a second place to configure.
     retainCurrentAppSettings: false
-    properties: union(storageSettings, telemetrySettings, relaySettings)
+    properties: union(storageSettings, telemetrySettings, relaySettings, hostSettings)
   }
 ]
 
@@ -104,7 +113,7 @@ module site 'br/public:avm/res/web/site:0.24.0' = {
         instanceMemoryMB: instanceMemoryMB
         maximumInstanceCount: maximumInstances
         alwaysReady: concat(readyForHttp, readyForDelivery)
-        triggers: { http: { perInstanceConcurrency: httpConcurrency } }
+        triggers: { http: { perInstanceConcurrency: mostHttp } }
       }
     }
     // This object replaces the module's default, so it sets every property that matters.

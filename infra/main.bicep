@@ -20,7 +20,7 @@ param principalType string = 'User'
 
 // ── Size and scale ──
 
-@description('Memory of one instance in MB: 2048 is one core, 4096 two.')
+@description('Memory of one instance in MB: 512 is a quarter of a core, 2048 one core, 4096 two. Limits of bytes follow from it.')
 @allowed([512, 2048, 4096])
 param instanceMemoryMB int = 2048
 
@@ -29,7 +29,7 @@ param instanceMemoryMB int = 2048
 @maxValue(1000)
 param maximumInstances int = 40
 
-@description('Concurrent HTTP requests per instance. Group commit needs more than 1, the default for Python.')
+@description('Concurrent HTTP requests per instance, at most 32 with 512 MB. Group commit needs more than 1, the default for Python.')
 @minValue(1)
 @maxValue(1000)
 param httpConcurrency int = 64
@@ -291,6 +291,7 @@ module app 'app.bicep' = {
       RELAY_EXPIRES_IN_SECONDS: string(relayExpiresInSeconds)
       RELAY_ATTEMPT_SECONDS: string(relayAttemptSeconds)
       RELAY_RETENTION_DAYS: string(relayRetentionDays)
+      RELAY_INSTANCE_MEMORY_MB: string(instanceMemoryMB)
       RELAY_MAX_MESSAGE_BYTES: string(relayMaxMessageBytes)
       RELAY_MAX_WAITING_MESSAGES: string(relayMaxWaitingMessages)
       RELAY_MAX_WAITING_BYTES: string(relayMaxWaitingBytes)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from relay.api.authentication import demand
+from relay.api.body_budget import BodyBudget
 from relay.api.http import Request, Response, json_response
 from relay.api.operation import Operation, Operations, loaded
 from relay.api.router import Found, unknown_path
@@ -57,6 +58,7 @@ class Api:
     def __init__(self, services: "Services", operations: Operations) -> None:
         self._services = services
         self._operations = operations
+        self._bodies = BodyBudget(services.settings.memory)
 
     async def handle(self, request: Request) -> Response:
         """The response to a request, whatever happens."""
@@ -83,7 +85,8 @@ class Api:
     async def _respond(self, request: Request) -> Response:
         request_id = _request_id(request)
         try:
-            response = await self._answer(request, request_id)
+            with self._bodies.hold(len(request.body)):
+                response = await self._answer(request, request_id)
         except Refusal as refusal:
             response = self._refused(request, refusal, request_id)
         except StorageError as error:

@@ -120,7 +120,7 @@ class Stores:
         """Message content."""
         from relay.journal.content import Content
 
-        return Content(self.storage.blobs)
+        return Content(self.storage.blobs, self.settings.memory)
 
     @cached_property
     def send_groups(self) -> "SendGroups":

@@ -4,9 +4,12 @@
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
+
+if TYPE_CHECKING:
+    from relay.core.memory import MemoryLimits
 
 
 class Setting(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,8 +33,10 @@ SETTINGS = (
     Setting(name="RELAY_ATTEMPT_SECONDS", default="480",
         meaning="Maximum seconds of an attempt including its record; then it counts as interrupted. The host leases 600."),
     Setting(name="RELAY_RETENTION_DAYS", default="14", meaning="Retention of records and content in days."),
+    Setting(name="RELAY_INSTANCE_MEMORY_MB", default="2048",
+        meaning="Memory of an instance in MB. It limits the bytes accepted and delivered at once. Azure: set by the deployment."),
     Setting(name="RELAY_MAX_MESSAGE_BYTES", default="31457280",
-        meaning="Largest message accepted, in bytes on the wire."),
+        meaning="Largest message accepted, in bytes on the wire. Never more than the memory of an instance allows."),
     Setting(name="RELAY_MAX_WAITING_MESSAGES", default="2000",
         meaning="Maximum submissions that wait for storage in one process; more get 503."),
     Setting(name="RELAY_MAX_WAITING_BYTES", default="134217728",
@@ -157,6 +162,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     public_url: str
     key_vault_url: str
     attempt_seconds: int = 480
+    instance_memory_mb: int = 2048
     sendgrid_event_keys: tuple[str, ...] = ()
     event_grid_secret: str = ""
     bounce_mailboxes: tuple[BounceMailbox, ...] = ()
@@ -167,6 +173,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     def __repr__(self) -> str:
         return f"Settings(routes={list(self.routes)}, lanes={list(self.lanes)})"
+
+    @property
+    def memory(self) -> "MemoryLimits":
+        """The limits of bytes that follow from the memory of an instance."""
+        from relay.core.memory import memory_limits
+
+        return memory_limits(self.instance_memory_mb)
 
     def lane_expiry(self, lane: str) -> int:
         """Seconds a message of this lane may try, unless its caller says otherwise."""

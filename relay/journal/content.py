@@ -9,13 +9,11 @@ import msgspec
 
 from relay.core import entries, ids
 from relay.core.errors import NotFound
+from relay.core.memory import MemoryLimits
 from relay.core.model import Attachment, Message, Submission
 from relay.platform.concurrency import run_sized
 from relay.platform.resources import ATTACHMENTS_CONTAINER, CONTENT_CONTAINER
 from relay.platform.storage.ports import Blobs
-
-MAX_BYTES_IN_FLIGHT = 96 * 1024 * 1024
-"""Content that one process holds for attempts under way; more waits its turn, so that memory stays flat."""
 
 SHARED_ABOVE_BYTES = 8_192
 """Attachments that several messages have in common are stored once when they have more bytes than this together."""
@@ -25,7 +23,7 @@ class Budget:
     """A limit for the bytes in memory at once. A request above the limit waits until it is alone."""
 
     def __init__(self, total: int) -> None:
-        self._total = total
+        self.total = total
         self._held = 0
         self._freed = asyncio.Condition()
 
@@ -33,7 +31,7 @@ class Budget:
     async def hold(self, size: int) -> AsyncIterator[None]:
         """Wait until this number of bytes is free, and release it at the end."""
         async with self._freed:
-            await self._freed.wait_for(lambda: self._held == 0 or self._held + size <= self._total)
+            await self._freed.wait_for(lambda: self._held == 0 or self._held + size <= self.total)
             self._held += size
         try:
             yield
@@ -46,9 +44,10 @@ class Budget:
 class Content:
     """Reads content from blobs."""
 
-    def __init__(self, blobs: Blobs) -> None:
+    def __init__(self, blobs: Blobs, limits: MemoryLimits) -> None:
+        """`limits` bound the content held for attempts in progress; more waits its turn, so that memory stays flat."""
         self._blobs = blobs
-        self.budget = Budget(MAX_BYTES_IN_FLIGHT)
+        self.budget = Budget(limits.in_flight_bytes)
 
     async def message(self, submission: Submission) -> Message | None:
         """The message with all it has except uploaded attachments; None when the blob is gone."""

@@ -55,7 +55,11 @@ class ProviderFacts(Protocol):
 
 def read_settings(environment: Mapping[str, str], providers: ProviderFacts, problems: list[str]) -> Settings:
     """Read every setting and append each problem found to `problems`."""
+    from relay.core.memory import memory_limits
+
     routes, lanes = _routes(environment, providers, problems), _lanes(environment, problems)
+    memory_mb = _number(environment, "RELAY_INSTANCE_MEMORY_MB", 256, 65_536, problems)
+    max_message_bytes = _number(environment, "RELAY_MAX_MESSAGE_BYTES", 10_000, 157_286_400, problems)
     settings = Settings(
         routes=routes,
         rules=_rules(environment, routes, lanes, problems),
@@ -63,7 +67,8 @@ def read_settings(environment: Mapping[str, str], providers: ProviderFacts, prob
         expires_in_seconds=_number(environment, "RELAY_EXPIRES_IN_SECONDS", 60, 2_592_000, problems),
         attempt_seconds=_number(environment, "RELAY_ATTEMPT_SECONDS", 10, 540, problems),
         retention_days=_number(environment, "RELAY_RETENTION_DAYS", 1, 365, problems),
-        max_message_bytes=_number(environment, "RELAY_MAX_MESSAGE_BYTES", 10_000, 157_286_400, problems),
+        instance_memory_mb=memory_mb,
+        max_message_bytes=min(max_message_bytes, memory_limits(memory_mb).body_bytes),
         max_waiting_messages=_number(environment, "RELAY_MAX_WAITING_MESSAGES", 32, 100_000, problems),
         max_waiting_bytes=_number(environment, "RELAY_MAX_WAITING_BYTES", 1_000_000, 2**31, problems),
         public_url=_text(environment, "RELAY_PUBLIC_URL").rstrip("/"),

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from relay.acceptance.draft import MAX_HTTP_BODY
 from relay.bootstrap import configuration
 from relay.core import settings as relay_settings
 from relay.core.entries import MAX_BATCH_MESSAGES
+from relay.core.memory import memory_limits
 from relay.core.settings import DEFAULT_LANES, SETTINGS, Lane
 from relay.operations.purge import ORPHAN_BLOBS
 from relay.platform.resources import CONTAINERS, TABLES, queues_of
@@ -124,7 +126,13 @@ def test_every_parameter_can_be_set_in_the_azd_environment() -> None:
     assert len(set(PARAMETERS.values())) == len(PARAMETERS)
 
 
-@pytest.mark.parametrize("name", sorted(OF_RELAY - {"RELAY_KEY_VAULT_URL", "SENDGRID_API_KEY"}))
+OF_THE_DEPLOYMENT = {"RELAY_INSTANCE_MEMORY_MB": "instanceMemoryMB"}
+"""Settings that repeat a parameter of the platform."""
+
+
+@pytest.mark.parametrize(
+    "name", sorted(OF_RELAY - {"RELAY_KEY_VAULT_URL", "SENDGRID_API_KEY"} - OF_THE_DEPLOYMENT.keys())
+)
 def test_setting_has_an_azd_variable_of_its_name(name: str) -> None:
     words = name.lower().split("_")
     parameter = words[0] + "".join(word.title() for word in words[1:])
@@ -133,7 +141,8 @@ def test_setting_has_an_azd_variable_of_its_name(name: str) -> None:
 
 @pytest.mark.parametrize("setting", [each for each in SETTINGS if each.default.isdigit()], ids=lambda each: each.name)
 def test_numeric_default_is_the_same_in_bicep_and_code(setting: relay_settings.Setting) -> None:
-    [parameter] = [name for name, value in PARAMETERS.items() if value == f"${{{setting.name}}}"]
+    named = [name for name, value in PARAMETERS.items() if value == f"${{{setting.name}}}"]
+    [parameter] = named or [OF_THE_DEPLOYMENT[setting.name]]
     assert parameters(MAIN)[parameter] == setting.default
     assert in_azure()[setting.name] == f"string({parameter})"
 
@@ -271,6 +280,28 @@ def test_always_ready_function_exists() -> None:
 
 def test_http_concurrency_allows_a_full_shared_entry() -> None:
     assert int(parameters(MAIN)["httpConcurrency"]) >= MAX_BATCH_MESSAGES
+
+
+def test_settings_page_states_the_limits_of_each_instance_size() -> None:
+    sizes = re.findall(r"@allowed\(\[([\d, ]+)\]\)\nparam instanceMemoryMB", MAIN)[0].split(", ")
+    for size in map(int, sizes):
+        limits = memory_limits(size)
+        body = (
+            f"{limits.body_bytes // 1_048_576} MB" if limits.body_bytes < MAX_HTTP_BODY else "104 MB (the host's limit)"
+        )
+        flight = f"{limits.in_flight_bytes // 1_048_576} MB"
+        assert f"| {size} MB | {body} | {flight} | {flight} |" in PAGE
+
+
+def test_small_instance_has_lower_concurrency_that_still_allows_a_full_shared_entry() -> None:
+    app = bicep("app.bicep")
+    [small] = re.findall(r"isSmall \? min\(httpConcurrency, (\d+)\)", app)
+    assert int(small) >= MAX_BATCH_MESSAGES
+    queues = json.loads((ROOT / "host.json").read_text())["extensions"]["queues"]
+    for name in ("batchSize", "newBatchThreshold"):
+        [value] = re.findall(rf"AzureFunctionsJobHost__extensions__queues__{name}: '(\d+)'", app)
+        assert int(value) * 2 == queues[name]
+    assert f"| 512 MB | 26 MB | 13 MB | 13 MB | {small} | {queues['batchSize'] // 2} |" in PAGE
 
 
 def test_azure_runtime_is_the_tested_python_version() -> None:
