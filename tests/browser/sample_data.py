@@ -68,7 +68,7 @@ def settings(sendgrid: SendGridStandIn) -> Mapping[str, str]:
         "VENDOR_KEY": DEFAULT_KEY,
         "WEBSITE_AUTH_ENABLED": "true",
         "RELAY_WEBHOOKS_ALLOW_LOOPBACK": "true",
-        # By default an idle listener polls every five seconds.
+        # By default an idle listener polls every second.
         "AzureFunctionsJobHost__extensions__queues__maxPollingInterval": "00:00:00.1",
     }
 
