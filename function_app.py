@@ -100,11 +100,15 @@ _on_queue("post_webhooks", "webhooks", _post_webhooks)
 _on_queue("poison_webhooks", "webhooks-poison", _keep_poison_webhooks)
 
 
-@app.function_name("read_mailboxes")
-@app.timer_trigger(arg_name="timer", schedule="15 * * * * *")
-async def read_mailboxes(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the worker passes it by this name
+async def _read_mailboxes(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the worker passes it by this name
     """Every minute: read bounces from the mailboxes in RELAY_BOUNCE_MAILBOXES."""
     await relay().mailboxes.read()
+
+
+# Without mailboxes the timer would wake an instance every minute to do nothing.
+if os.environ.get("RELAY_BOUNCE_MAILBOXES"):
+    _timer = app.timer_trigger(arg_name="timer", schedule="15 * * * * *")
+    app.function_name("read_mailboxes")(_timer(_read_mailboxes))
 
 
 @app.function_name("recover")
