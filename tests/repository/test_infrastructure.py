@@ -312,7 +312,7 @@ def test_azure_runtime_is_the_tested_python_version() -> None:
 def test_deployment_page_states_the_polling_interval() -> None:
     host = json.loads((ROOT / "host.json").read_text())
     interval = host["extensions"]["queues"]["maxPollingInterval"]
-    assert interval == "00:00:05"
+    assert interval == "00:00:01"
     assert f"`maxPollingInterval` is `{interval}`" in (ROOT / "docs/deploy.md").read_text()
 
 
