@@ -43,9 +43,8 @@ def is_check_due(part: Part, now: datetime) -> bool:
 
 
 def needs_entry(part: Part, soon: datetime) -> bool:
-    """Whether a part needs a queue entry: it is deferred, or scheduled for before `soon`. Recovery puts that of later ones."""
-    is_soon = part.state is State.SCHEDULED and part.due_at is not None and part.due_at <= soon
-    return part.state is State.DEFERRED or is_soon
+    """Whether a part needs a queue entry now: it is deferred or scheduled to before `soon`. Recovery puts that of later ones."""
+    return part.state in (State.DEFERRED, State.SCHEDULED) and part.due_at is not None and part.due_at <= soon
 
 
 def is_waiting(status: MessageStatus) -> bool:

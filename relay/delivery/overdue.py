@@ -38,7 +38,7 @@ class OverdueRows:
         if due.kind == State.SCHEDULED:
             return True
         if due.kind != State.HELD:
-            return due.at + GRACE <= self._now
+            return not listed.has_entry or due.at + GRACE <= self._now
         hold = self._holds.get(due.scope)
         if hold is None or hold.state is RouteState.ACTIVE:
             return due.at <= self._now

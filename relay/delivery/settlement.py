@@ -25,7 +25,8 @@ from relay.platform.telemetry import OFF, Telemetry
 
 MAX_DELAY_SECONDS = 604_800
 SOON = timedelta(minutes=2)
-"""A scheduled message due within this time is put on the queue at once. The recovery timer enqueues later ones."""
+"""A message due within this time is put on the queue at once. What waits longer has only its row in `pending` until recovery
+enqueues it: the platform counts invisible entries as work, and would start instances for them (docs/decisions/0005)."""
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,18 +95,20 @@ class FollowUp:
         chosen = sorted(set(indices))
         old = {} if before is None else rows_of(after.batch, after.lane, enumerate(before.statuses))
         new = rows_of(after.batch, after.lane, enumerate(after.statuses))
+        # The rows and the entries must agree on what is soon, or a row without an entry would claim to have one.
+        soon = self._clock() + SOON
         for key, due in new.items():
             if old.get(key) != due and set(due.indices) & set(chosen):
-                await self._pending.put(due)
+                await self._pending.put(due, has_entry=due.at <= soon)
         for index in chosen:
             known = () if before is None else before.statuses[index].parts
             await self._note_deaths(after, index, [part for part in after.statuses[index].parts if part not in known])
-        await self.enqueue(after, self._moving(before, after, chosen))
+        await self._enqueue(after, self._moving(before, after, chosen, soon))
         for key, due in old.items():
             if key not in new:
                 await self._pending.remove(due)
 
-    async def enqueue(self, record: Record, parts: Iterable[tuple[int, Part]]) -> None:
+    async def _enqueue(self, record: Record, parts: Iterable[tuple[int, Part]]) -> None:
         """Put an entry for each due time of these parts; it becomes visible at that time."""
         turns: dict[datetime, tuple[set[int], int]] = {}
         for index, part in parts:
@@ -127,8 +130,10 @@ class FollowUp:
         """Put the entry of a row in `pending` now."""
         await self.put_reference(due.batch, due.lane, due.indices, due.attempt, self._clock())
 
-    def _moving(self, before: Record | None, after: Record, indices: Iterable[int]) -> Iterable[tuple[int, Part]]:
-        soon = self._clock() + SOON
+    @staticmethod
+    def _moving(
+        before: Record | None, after: Record, indices: Iterable[int], soon: datetime
+    ) -> Iterable[tuple[int, Part]]:
         for index in indices:
             known = () if before is None else before.statuses[index].parts
             for part in after.statuses[index].parts:

@@ -9,12 +9,14 @@ no row stands for two holds.
 import hashlib
 import json
 from collections.abc import AsyncIterator, Iterable
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 
 from relay.core import ids
+from relay.core.errors import NotFound
 from relay.core.model import MessageStatus, State
 from relay.platform import resources
 from relay.platform.storage.ports import Entity, Query, Tables, every_row
@@ -58,11 +60,13 @@ class Due(msgspec.Struct, frozen=True, kw_only=True):
 class Listed(msgspec.Struct, frozen=True, kw_only=True):
     """A row as found. `requeued_at` is when recovery last put its entry back.
 
+    `has_entry`: its entry was put when the row was written; otherwise recovery puts it shortly before the row is due.
     `damaged_row` is the key of a row that cannot be read: then `due` knows only the batch and the time.
     """
 
     due: Due
     requeued_at: datetime | None = None
+    has_entry: bool = True
     damaged_row: str = ""
 
     @property
@@ -110,17 +114,19 @@ class Pending:
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
 
-    async def put(self, due: Due) -> None:
-        """Insert or replace a row."""
-        await self._tables.upsert(TABLE, _entity(due))
+    async def put(self, due: Due, *, has_entry: bool = True) -> None:
+        """Insert or replace a row. `has_entry`: its entry is put with it."""
+        await self._tables.upsert(TABLE, _entity(due, has_entry=has_entry))
 
     async def remove(self, due: Due) -> None:
         """Delete a row if it is there."""
         await self._tables.delete(TABLE, due.partition, due.row)
 
     async def mark_requeued(self, due: Due, at: datetime) -> None:
-        """Record that recovery enqueued the row's messages."""
-        await self._tables.upsert(TABLE, _entity(due, requeued_at=at))
+        """Record that recovery enqueued the row's messages. A row that their delivery has removed since stays removed."""
+        properties = {"requeued_at": at.isoformat()}
+        with suppress(NotFound):
+            await self._tables.merge(TABLE, Entity(partition=due.partition, row=due.row, properties=properties))
 
     async def repair(self, listed: Listed, due: Due | None) -> None:
         """Write a row again as it should be; None: delete it."""
@@ -157,15 +163,17 @@ def _stamp(at: datetime) -> str:
     return at.astimezone(UTC).strftime(_STAMP)
 
 
-def _entity(due: Due, requeued_at: datetime | None = None) -> Entity:
+def _entity(due: Due, *, has_entry: bool) -> Entity:
     properties: dict[str, Any] = {
         "lane": due.lane,
         "indices": json.dumps(due.indices),
         "kind": due.kind,
         "attempt": due.attempt,
         "scope": due.scope,
-        "requeued_at": requeued_at.isoformat() if requeued_at else "",
+        "requeued_at": "",
     }
+    if not has_entry:
+        properties["has_entry"] = False
     if due.expires_at is not None:
         properties["expires_at"] = due.expires_at.isoformat()
     return Entity(partition=due.partition, row=due.row, properties=properties)
@@ -197,7 +205,11 @@ def _whole(entity: Entity, batch: str, at: datetime) -> Listed:
     )
     if due.row != entity.row:
         raise ValueError("the row's key is that of another hold")
-    return Listed(due=due, requeued_at=_time(properties.get("requeued_at")))
+    return Listed(
+        due=due,
+        requeued_at=_time(properties.get("requeued_at")),
+        has_entry=bool(properties.get("has_entry", True)),
+    )
 
 
 def _time(text: Any) -> datetime | None:

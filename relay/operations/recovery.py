@@ -121,8 +121,8 @@ class Recovery:
         parts = [part for index in current.indices for part in record.statuses[index].parts]
         if all(part_turns.is_in_progress(part, now) for part in parts if part.due_at == due.at):
             return False
-        # Mark first: if the process dies in between, the row is enqueued again later.
-        await self._pending.mark_requeued(current, now)
-        at = max(now, current.at) if current.kind == State.SCHEDULED else now
+        at = now if current.kind == State.HELD else max(now, current.at)
         await self._follow_up.put_reference(due.batch, due.lane, current.indices, current.attempt, at)
+        # Mark after the put: if the process dies in between, the next run enqueues it again, which does no harm.
+        await self._pending.mark_requeued(current, now)
         return True

@@ -42,6 +42,10 @@ TWO_ROUTES = settings_of(
     {"main": {"provider": "capture"}, "backup": {"provider": "capture"}}, [{"routes": ["main", "backup"]}]
 )
 SHORT_LIVED = settings_of({"main": {"provider": "capture"}}, RELAY_EXPIRES_IN_SECONDS="300")
+LONG_RETRY = settings_of(
+    {"main": {"provider": "capture"}},
+    RELAY_LANES=msgspec.json.encode({"transactional": {"retry_min_seconds": 200, "retry_max_seconds": 300}}).decode(),
+)
 PACED = settings_of({"main": {"provider": "capture", "paces": [{"count": 2, "seconds": 40}]}})
 
 
@@ -327,6 +331,14 @@ SCENARIOS = (
     Scenario(
         name="retry",
         settings=ONE_ROUTE,
+        accounts=one(for_subject("one", first(AWAY, AWAY))),
+        play=pair,
+        ends=TWO,
+        attempts={"one": 3, "two": 1},
+    ),
+    Scenario(
+        name="retry after minutes",
+        settings=LONG_RETRY,
         accounts=one(for_subject("one", first(AWAY, AWAY))),
         play=pair,
         ends=TWO,

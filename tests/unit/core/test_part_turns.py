@@ -58,10 +58,10 @@ def test_check_of_a_sent_part_is_due_at_its_time() -> None:
     assert not part_turns.is_check_due(Part(route="main", state=State.SENT), START)
 
 
-def test_deferred_and_soon_scheduled_parts_need_an_entry() -> None:
-    assert part_turns.needs_entry(part(State.DEFERRED, LATER), START)
-    assert part_turns.needs_entry(part(State.SCHEDULED, START), START)
-    assert not part_turns.needs_entry(part(State.SCHEDULED, LATER), START)
+def test_parts_deferred_or_scheduled_to_soon_need_an_entry() -> None:
+    for state in (State.DEFERRED, State.SCHEDULED):
+        assert part_turns.needs_entry(part(state, START), START)
+        assert not part_turns.needs_entry(part(state, LATER), START)
     assert not part_turns.needs_entry(part(State.HELD, START), START)
 
 

@@ -140,7 +140,7 @@ async def test_interrupted_attempt_is_repeated_or_unknown(place: Place) -> None:
 
 
 async def test_redelivery_finishes_an_interrupted_follow_up(place: Place) -> None:
-    due = Part(route="main", state=State.DEFERRED, due_at=START + timedelta(hours=1), attempt=1)
+    due = Part(route="main", state=State.DEFERRED, due_at=START + timedelta(minutes=1), attempt=1)
     failed = part_states.end(SENDING, State.FAILED, "policy_refused")
     held = part_states.hold(SENDING, "main", "x", START, START + timedelta(hours=1), scope="main")
     await place.holds.hold("main", "bad_credentials")
@@ -167,11 +167,13 @@ async def test_retry_runs_at_its_time_and_a_stale_entry_is_dropped(place: Place)
     assert references(place) == []
 
 
-async def test_early_entry_is_put_back_for_its_time(place: Place) -> None:
-    due = Part(route="main", state=State.DEFERRED, due_at=START + timedelta(days=9), attempt=1)
+@pytest.mark.parametrize(("wait", "left"), [(timedelta(seconds=90), [((0,), 2)]), (timedelta(days=9), [])])
+async def test_early_entry_is_put_back_or_left_to_recovery(place: Place, wait: timedelta, left: object) -> None:
+    due = Part(route="main", state=State.DEFERRED, due_at=START + wait, attempt=1)
     body = await recorded(place, due)
     await place.delivery.deliver(QUEUE, entries.encode_reference(batch_of(body).batch, "transactional", [0], 2))
-    assert references(place) == [((0,), 2)]
+    assert references(place) == left
+    assert len(place.memory.tables.rows(PENDING)) == 1
     assert place.script().sent == []
 
 

@@ -132,12 +132,12 @@ async def test_attempt_in_progress_is_checked_after_its_lease(place: Place) -> N
 
 
 async def test_waiting_part_gets_its_missing_follow_up(place: Place) -> None:
-    waiting = Part(route="main", state=State.DEFERRED, due_at=START.replace(hour=13), attempt=1)
+    waiting = Part(route="main", state=State.DEFERRED, due_at=START.replace(minute=1), attempt=1)
     body = await recorded(place, waiting)
     await place.poison.record_dead_letters(POISON, body)
     assert [state for state, _ in await states(place, batch_of(body).batch)] == [State.DEFERRED]
     assert [entry.indices for entry in place.waiting() if isinstance(entry, entries.ReferenceEntry)] == [(0,)]
-    place.time.now = START.replace(hour=13)
+    place.time.now = START.replace(minute=1)
     await place.work()
     assert await states(place, batch_of(body).batch) == [(State.SENT, "")]
 

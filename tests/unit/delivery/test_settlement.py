@@ -118,12 +118,17 @@ async def test_held_part_has_a_row_and_no_entry(place: Place) -> None:
 
 
 @pytest.mark.parametrize(("seconds", "entries"), [(SOON.total_seconds(), 1), (SOON.total_seconds() + 1, 0)])
-async def test_part_scheduled_soon_has_an_entry(place: Place, seconds: float, entries: int) -> None:
-    scheduled = Part(route="", state=State.SCHEDULED, due_at=START + timedelta(seconds=seconds))
-    after = record(status(scheduled))
+@pytest.mark.parametrize("state", [State.SCHEDULED, State.DEFERRED])
+async def test_part_due_soon_has_an_entry_and_a_later_one_only_a_row(
+    place: Place, state: State, seconds: float, entries: int
+) -> None:
+    waiting = Part(route="", state=state, due_at=START + timedelta(seconds=seconds))
+    after = record(status(waiting))
     await follow(place, changed(after, statuses=(status(),)), after)
     assert pending(place) == keys(after)
     assert len(place.waiting()) == entries
+    (listed,) = [each async for each in place.pending.until(START + timedelta(days=1))]
+    assert listed.has_entry is bool(entries)
 
 
 async def test_final_part_has_no_row(place: Place) -> None:

@@ -314,11 +314,22 @@ async def test_hold_rows_match_the_sample(place: Place) -> None:
 )
 async def test_pending_rows_match_the_sample(place: Place, name: str, row: str, due: Due) -> None:
     key = ("due-3", row)
+    await place.pending.put(due)
     await place.pending.mark_requeued(due, START)
     await assert_written(place, pending.TABLE, key, name)
     await put(place, pending.TABLE, key, name)
     assert [listed async for listed in place.pending.until(LATER + timedelta(seconds=1))] == [
         Listed(due=due, requeued_at=START)
+    ]
+
+
+async def test_pending_rows_without_an_entry_match_the_sample(place: Place) -> None:
+    due = Due(batch=BATCH, lane="bulk", at=LATER, indices=(0, 3), kind="deferred", attempt=2)
+    await place.pending.put(due, has_entry=False)
+    await assert_written(place, pending.TABLE, ("due-3", due.row), "pending-row-1.1.json")
+    await put(place, pending.TABLE, ("due-3", due.row), "pending-row-1.1.json")
+    assert [listed async for listed in place.pending.until(LATER + timedelta(seconds=1))] == [
+        Listed(due=due, has_entry=False)
     ]
 
 

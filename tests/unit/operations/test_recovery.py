@@ -1,7 +1,7 @@
 """Recovery: probes, wakes, lost entries, and the cost of a run."""
 
 import asyncio
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -11,6 +11,7 @@ from relay.core.model import MessageStatus, Part, State
 from relay.core.outcomes import Deferred, RouteFault, Sent, Unknown
 from relay.core.settings import Route
 from relay.delivery.overdue import AGAIN, GRACE
+from relay.delivery.settlement import SOON
 from relay.journal.pending import SHARDS, TABLE, Due
 from relay.platform.concurrency import Deadline
 from relay.platform.storage.ports import Entity
@@ -396,8 +397,64 @@ async def test_each_recovered_row_costs_three_operations(place: Place) -> None:
     place.tables.calls.clear()
     place.queues.calls.clear()
     assert (await place.recovery.recover()).done == 20
-    assert dict(place.tables.calls) == {"query": 1 + SHARDS, "get": 20, "upsert": 20}
+    assert dict(place.tables.calls) == {"query": 1 + SHARDS, "get": 20, "merge": 20}
     assert dict(place.queues.calls) == {"put": 20}
+
+
+# ── what waits for long ──
+
+
+def next_visible_at(place: Place) -> datetime | None:
+    return place.memory.queues.next_visible_at(QUEUE)
+
+
+async def test_long_wait_leaves_nothing_on_the_queue_until_it_is_nearly_over(place: Place) -> None:
+    busy = Deferred(code="rate_limited", retry_after_seconds=1_800)
+    place.script().answers.extend([busy] * 20)
+    batches = [await place.send() for _ in range(20)]
+    due_at = START + timedelta(seconds=1_800.5)
+    while not place.waiting():
+        assert place.time() < due_at
+        await minutes(place, 1)
+    assert due_at - SOON <= place.time()
+    await place.recovery.recover()
+    assert len(place.waiting()) == 20
+    visible_at = next_visible_at(place)
+    assert visible_at is not None
+    assert abs(visible_at - due_at) <= timedelta(seconds=1)
+    assert await states(place, *batches) == [State.DEFERRED] * 20
+    await minutes(place, 2)
+    assert await states(place, *batches) == [State.SENT] * 20
+    assert (len(place.script().sent), pending(place)) == (40, 0)
+
+
+async def test_short_wait_is_enqueued_once(place: Place) -> None:
+    place.script().answers.append(Deferred(code="rate_limited", retry_after_seconds=110))
+    await place.send()
+    await place.recovery.recover()
+    assert len(place.waiting()) == 1
+
+
+async def test_refused_put_of_a_long_wait_is_repeated_by_the_next_run(place: Place) -> None:
+    place.script().answers.append(Deferred(code="rate_limited", retry_after_seconds=600))
+    batch = await place.send()
+    place.time.move(590)
+    place.queues.fail("put", Unavailable("away"))
+    with pytest.raises(Unavailable):
+        await place.recovery.recover()
+    await minutes(place, 1)
+    assert await states(place, batch) == [State.SENT]
+
+
+async def test_late_mark_does_not_bring_a_removed_row_back(place: Place) -> None:
+    place.script().answers.append(Deferred(code="rate_limited", retry_after_seconds=600))
+    batch = await place.send()
+    place.time.move(700)
+    # The entry is delivered before recovery has marked its row.
+    place.tables.before("merge", place.work)
+    await place.recovery.recover()
+    assert await states(place, batch) == [State.SENT]
+    assert pending(place) == 0
 
 
 # ── deadlines ──
@@ -460,7 +517,7 @@ async def test_invalid_write_for_one_row_does_not_stop_the_others(place: Place) 
     await place.send()
     place.time.move(3600)
     await lose_entries(place)
-    place.tables.fail("upsert", StorageError("400 EntityTooLarge"))
+    place.tables.fail("merge", StorageError("400 EntityTooLarge"))
     assert (await place.recovery.recover()).done == 1
 
 
