@@ -87,6 +87,7 @@ class World:
         self._latency = latency
         self._plans = {plan.at: plan.fault for plan in plans}
         self._outage_until = loop.now()
+        self._refuses: Callable[[Operation], bool] = lambda _: True
         self._instances: list[Instance] = []
         self._batches = 0
         self._changed = asyncio.Condition()
@@ -138,9 +139,10 @@ class World:
         """Plan a fault for one of the next operations."""
         self._plans[len(self.trace) + after] = fault
 
-    def lose_storage(self, seconds: float) -> None:
-        """Make storage refuse everything for `seconds`."""
+    def lose_storage(self, seconds: float, refuses: Callable[[Operation], bool] = lambda _: True) -> None:
+        """Make storage refuse operations for `seconds`: all, or those that `refuses` names."""
         self._outage_until = self.clock() + timedelta(seconds=seconds)
+        self._refuses = refuses
 
     def calm(self) -> None:
         """Remove all planned faults."""
@@ -167,7 +169,7 @@ class World:
         fault = self._plans.get(len(self.trace))
         if fault is not None:
             self.hits.append(f"{fault} at {operation.name} (operation {len(self.trace)})")
-        elif operation.is_storage and self.clock() < self._outage_until:
+        elif operation.is_storage and self.clock() < self._outage_until and self._refuses(operation):
             return Fault.REFUSED
         return fault
 
