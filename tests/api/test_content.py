@@ -6,6 +6,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from relay.api import mail_html
+from relay.mime.reader import File, Reading
 from tests.api.harness import BASE, ApiResponse, Harness, file
 
 PIXEL = b"\x89PNG\r\n\x1a\n"
@@ -185,3 +187,11 @@ async def test_template_preview_has_a_html_link(relay: Harness) -> None:
     assert (await relay.call("POST", path, json=long)).json["html_url"] is None
     await relay.call("DELETE", "/v1/templates/hello", client="boss")
     assert (await framed(relay, url)).error["code"] == "template_not_found"
+
+
+def test_image_that_html_names_many_times_is_included_within_a_limit() -> None:
+    image = File(name="a.png", type="image/png", disposition="inline", content_id="<a>", content=bytes(1_000_000))
+    html = '<img src="cid:a">' * 10_000
+    body = mail_html.page(Reading(headers=(), text=None, html=html, files=(image,))).body
+    assert 1_000_000 < len(body) < 10_000_000
+    assert body.count(b"data:image/png") + body.count(b"cid:a") == 10_000

@@ -20,11 +20,11 @@ _AUTHORS = ("from", "sender")
 _LISTS = frozenset(("from", "sender", "reply-to", "to", "cc"))
 _STRUCTURED = re.compile(r"(content-.*|mime-version|message-id|in-reply-to|references|date|dkim-.*|arc-.*|resent-.*)")
 _PLAIN = re.compile(
-    r'(?:(?:"[^"\\<>@]*"|[^"<>()@,;:\\]*)\s*<[^\s<>"(),;:@]+@[A-Za-z0-9.-]+>|[^\s<>"(),;:@]+@[A-Za-z0-9.-]+)'
+    r'(?:(?:"[^"\\<>@]*"\s*+|[^"<>()@,;:\\]*+)<[^\s<>"(),;:@]+@[A-Za-z0-9.-]+>|[^\s<>"(),;:@]+@[A-Za-z0-9.-]+)'
 )
 """One mailbox in a form that every program reads the same way."""
 _LONG_WORD = re.compile(rb"[^ \t]{%d,}" % (MAX_LINE_HARD - 80))
-_FOR = re.compile(r"\s+for\s+<?[^\s;<>]*[^\x00-\x7f][^\s;<>]*>?", re.IGNORECASE)
+_FOR = re.compile(r"(?<!\s)\s+for\s+<?[^\s;<>]*[^\x00-\x7f][^\s;<>]*>?", re.IGNORECASE)
 """The clause of a Received field that names a recipient outside ASCII (RFC 5321 section 4.4: it is optional)."""
 
 
