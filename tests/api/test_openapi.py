@@ -10,8 +10,9 @@ from relay.api.http import Request, Response
 from relay.api.openapi.document import document
 from relay.api.operation import Operation
 from relay.api.operations import OPERATIONS
-from tests.api.harness import Harness
+from tests.api.harness import BASE, Harness
 from tests.api.responses import check_response
+from tests.work import counted
 
 BY_NAME = {operation.name: operation for operation in OPERATIONS}
 WITH_EXAMPLE = [
@@ -153,3 +154,15 @@ def members_of(schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
 def references(part: Any) -> Iterator[str]:
     """Every `$ref` in a document."""
     return (each["$ref"] for each in objects(part) if isinstance(each.get("$ref"), str))
+
+
+async def test_document_is_made_once_and_names_the_address_of_each_request(relay: Harness) -> None:
+    first = await relay.call("GET", "/openapi.json", client=None)
+    with counted() as work:
+        again = await relay.relay.api.handle(
+            Request(method="GET", path="/openapi.json", url=f"{BASE}/openapi.json", headers={}, query={}, body=b"")
+        )
+    assert again.body == first.body
+    assert work.instructions < 5_000
+    assert first.json["servers"] == [{"url": BASE}]
+    assert first.json == document(BASE, OPERATIONS.tags())
