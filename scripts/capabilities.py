@@ -25,6 +25,7 @@ def _table(known: Mapping[str, Capabilities]) -> Iterator[str]:
     yield _row("", *(_name(name) for name in known))
     yield _row(*["---"] * (len(known) + 1))
     yield _row("largest message, in bytes on the wire", *(f"{one.max_bytes:,}" for one in known.values()))
+    yield _row("largest text and HTML together", *map(_body_limit, known.values()))
     yield _row("largest finished MIME message", *map(_raw_limit, known.values()))
     yield _row("recipients of a message", *(f"{one.max_recipients:,}" for one in known.values()))
     for feature, meaning in FEATURES.items():
@@ -38,7 +39,11 @@ def _name(provider: str) -> str:
 
 
 def _raw_limit(one: Capabilities) -> str:
-    return f"{one.max_raw_bytes or one.max_bytes:,}" if "raw_mime" in one.features else "none"
+    return _body_limit(one) if "raw_mime" in one.features else "none"
+
+
+def _body_limit(one: Capabilities) -> str:
+    return f"{one.max_body_bytes or one.max_bytes:,}"
 
 
 def _row(*cells: str) -> str:

@@ -16,7 +16,7 @@ from relay.clients.registry import Client, Policy
 from relay.core.errors import Problem, Refusal
 from relay.core.model import Address, Message, Submission
 from relay.core.settings import DEFAULT_LANE, Settings
-from relay.mime.size import estimate_size
+from relay.mime.size import attachments_size, estimate_size
 from relay.routes import capabilities, routing
 
 
@@ -62,6 +62,7 @@ def decide(
         expires_at=begins_at + timedelta(seconds=draft.expires_in_seconds or settings.lane_expiry(lane)),
         message=message,
         size=size,
+        body_size=size - attachments_size(message),
         delivery=draft.delivery or policy.delivery,
         send_at=draft.send_at if draft.send_at and draft.send_at > now else None,
         route=draft.route,

@@ -125,7 +125,7 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A message with what was decided about it at acceptance; one element of a batch.
 
     With `blob` the content lies there (claim check) and `message` is only its envelope, or None when even that was too
-    long for an entry. `size` is the estimated size on the wire in bytes.
+    long for an entry. `size` is the estimated size on the wire in bytes, `body_size` that of everything but the attachments.
     `route` pins a route by name. `traceparent` is the caller's W3C trace context.
     `suppressed` numbers the recipients that are not sent to, with the reason of each. `features` are what the content asks
     of a route (`relay.providers.contract.FEATURES`), so that routing need not read a content that lies in a blob.
@@ -147,6 +147,7 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     features: tuple[str, ...] = ()
     group: str | None = None
     has_own_expiry: bool = False
+    body_size: int = 0
 
     @property
     def is_bare(self) -> bool:

@@ -57,10 +57,13 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
 class Part(msgspec.Struct, frozen=True, kw_only=True):
     """A part, or a whole message. `body` is its content as transferred, empty if it has `parts`.
 
-    `number` counts the parts of a mail from 1.
+    `number` counts the parts of a mail from 1. `start` and `at` are the places where its header and its body begin, in the mail
+    or in the content of the encoded message around it.
     """
 
     number: int
+    start: int
+    at: int
     fields: tuple[Field, ...]
     type: str
     content_type: parameters.Parameterized
@@ -154,7 +157,7 @@ class _Parser:
         found = next((field for field in fields if field.name == "content-type"), None)
         reading = parameters.read("" if found is None else field_text(found))
         media_type = reading.value if "/" in reading.value else default if found is None else "text/plain"
-        make = partial(Part, number=number, fields=fields, type=media_type, content_type=reading)
+        make = partial(Part, number=number, start=start, at=at, fields=fields, type=media_type, content_type=reading)
         problems = _problems(fields, reading, media_type, is_odd=is_odd)
         body = self._raw[at:end]
         if media_type.startswith("multipart/"):

@@ -2,12 +2,7 @@
 
 import re
 from collections.abc import Iterable
-from email import policy
-from email.errors import CharsetError
-from email.generator import BytesGenerator
-from email.parser import BytesParser
 from email.utils import format_datetime
-from io import BytesIO
 
 import msgspec
 
@@ -81,22 +76,6 @@ def fields_of(head: bytes) -> list[Field]:
             name = line.partition(b":")[0].strip().decode("ascii", "replace").lower()
             fields.append(Field(name=name, line=line))
     return fields
-
-
-def seven_bit(raw: bytes) -> bytes:
-    """Re-encode every 8-bit body, for a server without 8BITMIME (RFC 6152 section 3).
-
-    Raises `ValueError` if the message does not declare the charset of its 8-bit content.
-    """
-    fixed = policy.SMTP.clone(cte_type="7bit", refold_source="none")
-    written = BytesIO()
-    try:
-        BytesGenerator(written, policy=fixed).flatten(BytesParser(policy=fixed).parsebytes(raw))
-    except (ValueError, LookupError, CharsetError) as error:
-        raise ValueError("the 8-bit content has no usable charset") from error
-    if not written.getvalue().isascii():
-        raise ValueError("the 8-bit content is outside of every part")
-    return written.getvalue()
 
 
 def _envelope_fields(request: SendRequest, fields: Iterable[Field]) -> list[bytes]:

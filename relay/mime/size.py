@@ -26,9 +26,12 @@ def estimate_size(message: Message) -> int:
     for body in (message.text, message.html):
         if body is not None:
             size += _PART + _body(body)
-    for attachment in message.attachments:
-        size += _attachment(attachment)
-    return size
+    return size + attachments_size(message)
+
+
+def attachments_size(message: Message) -> int:
+    """Estimate the bytes of a message's attachments."""
+    return sum(map(_attachment, message.attachments))
 
 
 def base64_size(size: int) -> int:

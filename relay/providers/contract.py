@@ -70,20 +70,22 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     """What a provider can carry, as data for the policy, routing and the documentation's table.
 
     Sizes are bytes of the message on the wire (`relay.mime.size`, attachments after base64). `features` are from `FEATURES`.
-    `max_raw_bytes` limits finished messages, if that limit differs.
+    `max_body_bytes` limits everything but the attachments, and a finished message as a whole, if that limit differs.
     """
 
     max_bytes: int
     max_recipients: int
     features: frozenset[str]
-    max_raw_bytes: int | None = None
+    max_body_bytes: int | None = None
 
 
 FEATURES = {
     "headers": "custom headers of any name",
     "x_headers": "custom headers whose names begin with X-",
     "inline_images": "attachments shown in the HTML by content id",
+    "empty_files": "attachments of zero bytes",
     "raw_mime": "a finished RFC 5322 message as it is",
+    "long_lines": "signed MIME with lines of more than 998 bytes, which Relay must not re-encode",
     "envelope": "recipients that differ from the header fields",
     "return_path": "a return path that differs from From, including the empty one",
     "reply_to_many": "more than one Reply-To address",

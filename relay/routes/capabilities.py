@@ -6,6 +6,7 @@ import msgspec
 
 from relay.core.model import Message, Submission
 from relay.core.settings import Route
+from relay.mime import transfer
 from relay.providers.contract import FEATURES, Capabilities
 from relay.providers.registry import demanded_options, provider_module
 
@@ -19,9 +20,10 @@ def refusal(route: Route, submission: Submission, recipients: int) -> str:
     name = f"route {route.name} ({route.provider})"
     if submission.size > capabilities.max_bytes:
         return f"{name} carries at most {capabilities.max_bytes} bytes; the message has {submission.size}"
-    raw_bytes = capabilities.max_raw_bytes
-    if raw_bytes is not None and "raw_mime" in submission.features and submission.size > raw_bytes:
-        return f"{name} carries finished MIME up to {raw_bytes} bytes; the message has {submission.size}"
+    body_bytes = capabilities.max_body_bytes
+    if body_bytes is not None and submission.body_size > body_bytes:
+        kind = "finished MIME" if "raw_mime" in submission.features else "text and HTML"
+        return f"{name} carries {kind} up to {body_bytes} bytes; the message has {submission.body_size}"
     if recipients > capabilities.max_recipients:
         return f"{name} carries at most {capabilities.max_recipients} recipients; the message has {recipients}"
     missing = [each for each in sorted(submission.features) if not _has(each, route.provider, capabilities)]
@@ -61,17 +63,31 @@ def _required_features(message: Message) -> set[str]:
         found.add("headers")
     if any(attachment.disposition == "inline" for attachment in message.attachments):
         found.add("inline_images")
+    if any(not attachment.content and not attachment.size for attachment in message.attachments):
+        found.add("empty_files")
     if message.raw is not None:
-        found.add("raw_mime")
-        # A stored raw message has CRLF throughout. Bytes outside ASCII in its header are addresses (RFC 6532).
-        if not message.raw.partition(b"\r\n\r\n")[0].isascii():
-            found.add("smtputf8")
+        found |= _required_by_raw(message.raw)
     if message.return_path is not None:
         found.add("return_path")
     if len(message.reply_to) > 1:
         found.add("reply_to_many")
-    if not all(address.email.rpartition("@")[0].isascii() for address in (message.sender, *message.recipients)):
+    people = (message.sender, *message.recipients, *message.reply_to)
+    emails = [*(address.email for address in people), message.return_path or ""]
+    if not all(email.rpartition("@")[0].isascii() for email in emails):
         found.add("smtputf8")
+    return found
+
+
+def _required_by_raw(raw: bytes) -> set[str]:
+    found = {"raw_mime"}
+    # A stored raw message has CRLF throughout. Bytes outside ASCII in its header are addresses (RFC 6532).
+    if not raw.partition(b"\r\n\r\n")[0].isascii():
+        found.add("smtputf8")
+    if transfer.has_long_line(raw):
+        try:
+            transfer.shortened(raw)
+        except ValueError:
+            found.add("long_lines")
     return found
 
 

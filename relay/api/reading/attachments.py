@@ -131,8 +131,6 @@ def _content(item: Mapping[str, Any], target: str, problems: Problems) -> tuple[
     except ValueError as error:
         problems.add("invalid_base64", at, str(error))
         return b"", None
-    if not decoded:
-        problems.add("required", at, "The file is empty, which SendGrid refuses. Leave it out.")
     return decoded, declared if isinstance(declared, str) else None
 
 

@@ -21,6 +21,7 @@ from relay.providers.contract import Capabilities, Provider, ProviderContext
 from relay.providers.http_exchange import LostResponse, probe_fault
 
 CAPABILITIES = Capabilities(
+    # No empty files: github.com/Azure/azure-sdk-for-net/issues/36086.
     # "10 MB" for the whole request, without saying which kind of megabyte (service-limits).
     max_bytes=10_000_000,
     max_recipients=50,

@@ -18,7 +18,7 @@ from relay.providers.graph.mailbox import JSON
 MAX_REQUEST_BYTES = 4_000_000
 """"The maximum request length supported is 4MB" (413): the smaller of the two readings."""
 MAX_MIME_BYTES = MAX_REQUEST_BYTES // 4 * 3
-"""Maximum of MIME bytes whose base64 fits in one request."""
+"""Maximum of MIME bytes whose base64 fits in one request. What is within it can always be sent, if not as JSON, then as MIME."""
 MAX_HEADERS = 5
 """Maximum of custom headers in JSON (InvalidInternetMessageHeaderCollection beyond)."""
 RELAY_ID = "X-Relay-Id"
@@ -38,7 +38,7 @@ class RequestBody(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def needs_mime(message: Message, *, saves: bool) -> bool:
-    """Whether JSON would lose something. It allows one body and five headers that begin with X- and have ASCII values.
+    """Whether JSON would lose something. It allows one body, no empty file, and five headers X-… with ASCII values.
 
     Without a copy in Sent Items (not `saves`), a text beside the HTML does not need MIME: MIME would always save a copy, and
     Exchange makes a text from the HTML.
@@ -46,7 +46,8 @@ def needs_mime(message: Message, *, saves: bool) -> bool:
     names_fit = all(name.lower().startswith("x-") and value.isascii() for name, value in message.headers.items())
     has_both = message.text is not None and message.html is not None
     too_many = len(message.headers) > MAX_HEADERS - 2
-    return message.raw is not None or not names_fit or too_many or (has_both and saves)
+    has_empty_file = any(not item.content for item in message.attachments)
+    return message.raw is not None or not names_fit or too_many or has_empty_file or (has_both and saves)
 
 
 def is_large(message: Message, *, as_mime: bool) -> bool:
@@ -62,6 +63,10 @@ def mail(request: SendRequest, *, saves: bool) -> RequestBody | None:
         return None
     if as_mime:
         return _fitting(_mime(request), MIME)
+    return _json(request, saves=saves) or _fitting(_mime(request), MIME)
+
+
+def _json(request: SendRequest, *, saves: bool) -> RequestBody | None:
     order: dict[str, Any] = {"message": _resource(request)}
     if not saves:
         # The documentation says to include it only if false.
@@ -77,7 +82,7 @@ def draft(request: SendRequest, *, saves: bool) -> RequestBody | None:
     bare = msgspec.structs.replace(request, message=msgspec.structs.replace(message, attachments=()))
     if needs_mime(message, saves=saves):
         return _fitting(_mime(bare), MIME)
-    return _fitting(_encoder.encode(_resource(bare)), JSON)
+    return _fitting(_encoder.encode(_resource(bare)), JSON) or _fitting(_mime(bare), MIME)
 
 
 def attachment(item: Attachment) -> bytes:

@@ -29,10 +29,13 @@ from relay.providers.http_exchange import HttpResponse, LostResponse, probe_faul
 CAPABILITIES = Capabilities(
     # What a tenant may set at most; 35 MB until it does (learn.microsoft.com/graph/api/attachment-createuploadsession).
     max_bytes=150 * 1024 * 1024,
-    max_raw_bytes=body.MAX_MIME_BYTES,
+    # A file can be uploaded on its own, text and HTML cannot: one request must hold them.
+    max_body_bytes=body.MAX_MIME_BYTES,
     # The default of a mailbox, which an administrator may set to 1 to 1,000 (exchange-online-limits).
     max_recipients=500,
-    features=frozenset({"headers", "x_headers", "inline_images", "raw_mime", "reply_to_many", "verify"}),
+    features=frozenset(
+        {"headers", "x_headers", "inline_images", "empty_files", "raw_mime", "long_lines", "reply_to_many", "verify"}
+    ),
 )
 MAX_CONCURRENT = 4
 """Concurrent requests of one app that a mailbox serves (learn.microsoft.com/graph/throttling-limits, Outlook)."""

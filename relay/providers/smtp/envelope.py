@@ -3,7 +3,7 @@
 import msgspec
 
 from relay.core.send_request import SendRequest
-from relay.mime import build, raw
+from relay.mime import build, transfer
 from relay.mime.fields import addr_spec
 from relay.platform.concurrency import run_sized
 
@@ -29,12 +29,17 @@ def envelope_of(request: SendRequest) -> SmtpEnvelope:
 
 async def content_of(request: SendRequest) -> bytes:
     """Build the message, with CRLF at the end of every line. Raises `ValueError` if a field cannot be written."""
-    return await run_sized(lambda: _ended(build.build(request)), request.message.content_size)
+    return await run_sized(lambda: _ended(_built(request)), request.message.content_size)
 
 
 async def seven_bit(content: bytes) -> bytes:
-    """Convert the content for a server without 8BITMIME. Raises `ValueError` if it is too malformed."""
-    return await run_sized(lambda: _ended(raw.seven_bit(content)), len(content))
+    """Convert the content for a server without 8BITMIME. Raises `ValueError` if it is signed or too malformed."""
+    return await run_sized(lambda: _ended(transfer.seven_bit(content)), len(content))
+
+
+def _built(request: SendRequest) -> bytes:
+    content = build.build(request)
+    return transfer.shortened(content) if transfer.has_long_line(content) else content
 
 
 def _ended(content: bytes) -> bytes:

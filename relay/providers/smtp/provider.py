@@ -26,6 +26,7 @@ CAPABILITIES = Capabilities(
             "headers",
             "x_headers",
             "inline_images",
+            "empty_files",
             "raw_mime",
             "envelope",
             "return_path",

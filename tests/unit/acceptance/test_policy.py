@@ -160,6 +160,15 @@ def test_message_that_no_route_carries_lists_each_routes_reason() -> None:
     assert [problem.message for problem in refused.problems] == [
         "route main (smtp) carries at most 500 recipients; the message has 501"
     ]
+    signed = (
+        b"Content-Type: multipart/signed; boundary=s\r\n\r\n--s\r\n\r\n" + b"y" * 999 + b"\r\n--s\r\n\r\nx\r\n--s--\r\n"
+    )
+    refused = refusal(message=message_of(raw=signed))
+    assert refused.problems[0].message == (
+        "route main (smtp) cannot carry signed MIME with lines of more than 998 bytes, which Relay must not re-encode"
+    )
+    refused = refusal(message=message_of(attachments=(Attachment(name="empty.csv"),)), route="acs")
+    assert refused.problems[0].message == "route acs (acs) cannot carry attachments of zero bytes"
     refused = refusal(message=message_of(raw=b"Subject: x\r\n\r\n"), route="acs")
     assert refused.problems[0].message == "route acs (acs) cannot carry a finished RFC 5322 message as it is"
 

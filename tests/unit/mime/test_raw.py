@@ -1,14 +1,11 @@
 """Prepare raw messages: which fields are added and removed, and that nothing else changes."""
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from relay.core.model import Address
 from relay.core.send_request import SendRequest
 from relay.mime import build
 from relay.mime import raw as mime_raw
-from tests.depth import examples
 from tests.unit.mime.mime_reading import RELAY_ID, fields, people, read, send_request
 
 RAW = (
@@ -51,59 +48,3 @@ def test_malformed_raw_message_still_gets_a_header(raw: bytes) -> None:
     content = build.build(raw_request(raw, "ann@example.com"))
     assert fields(content)[:3] == ["Date", "Message-ID", "X-Relay-Id"]
     assert read(content)["X-Relay-Id"] == RELAY_ID
-
-
-def test_eight_bit_message_is_converted_to_seven_bit() -> None:
-    raw = (
-        b"From: a@example.com\r\nSubject: x\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n"
-        b"Content-Transfer-Encoding: 8bit\r\n\r\n" + "grüße\r\n".encode()
-    )
-    converted = mime_raw.seven_bit(build.build(raw_request(raw, "ann@example.com")))
-    assert converted.isascii()
-    assert read(converted).get_content() == "grüße\r\n"
-
-
-@pytest.mark.parametrize(
-    "raw",
-    [
-        b"From: a@example.com\r\n\r\n\xff\xfe no charset",
-        b"Content-Type: text/plain; charset=x-nobody-knows\r\n\r\n\xff\r\n",
-        b"Content-Type: text/plain; charset=\xff\r\n\r\n\xff\r\n",
-        b"Content-Type: multipart/mixed; boundary=b\r\n\r\n\xff preamble\r\n--b\r\n\r\nx\r\n--b--\r\n",
-    ],
-)
-def test_eight_bit_content_without_a_charset_is_refused(raw: bytes) -> None:
-    with pytest.raises(ValueError, match="8-bit content"):
-        mime_raw.seven_bit(raw)
-
-
-EIGHT_BIT = st.lists(
-    st.one_of(
-        st.sampled_from(
-            [
-                b"Content-Type: text/plain; charset=utf-8\r\n",
-                b"Content-Type: multipart/mixed; boundary=b\r\n",
-                b"Content-Type: message/rfc822\r\n",
-                b"Content-Transfer-Encoding: 8bit\r\n",
-                b"Content-Transfer-Encoding: base64\r\n",
-                b"Subject: gr\xc3\xbc\xc3\x9fe\r\n",
-                b"\r\n",
-                b"--b\r\n",
-                b"--b--\r\n",
-                b"gr\xc3\xbc\xc3\x9fe\r\n",
-            ]
-        ),
-        st.binary(max_size=30),
-    ),
-    max_size=10,
-)
-
-
-@given(pieces=EIGHT_BIT)
-@settings(max_examples=examples(100))
-def test_any_raw_message_becomes_seven_bit_or_is_refused(pieces: list[bytes]) -> None:
-    head, body = mime_raw.split(b"".join(pieces))
-    try:
-        assert mime_raw.seven_bit(head + b"\r\n" + body).isascii()
-    except ValueError:
-        return

@@ -11,18 +11,31 @@ from relay.providers.registry import MODULES, provider_module
 from relay.routes import capabilities
 from tests.doubles import message_of, submission_of
 
-INLINE = Attachment(name="a.png", disposition="inline", content_id="a")
+INLINE = Attachment(name="a.png", content=b"a", disposition="inline", content_id="a")
+SIGNED = (
+    b"Content-Type: multipart/signed; boundary=s\r\n\r\n--s\r\n\r\n%b\r\n--s\r\n"
+    b"Content-Type: application/pgp-signature\r\n\r\nx\r\n--s--\r\n"
+)
 
 
 @pytest.mark.parametrize(
     ("message", "needed"),
     [
         (message_of(), set()),
-        (message_of(attachments=(Attachment(name="a.txt"),), cc=(Address(email="b@example.com"),)), set()),
+        (
+            message_of(attachments=(Attachment(name="a.txt", content=b"a"),), cc=(Address(email="b@example.com"),)),
+            set(),
+        ),
         (message_of(headers={"X-Order": "1"}), {"x_headers"}),
         (message_of(headers={"List-Unsubscribe": "<x>", "x-order": "1"}), {"headers", "x_headers"}),
         (message_of(attachments=(INLINE,)), {"inline_images"}),
+        (message_of(attachments=(Attachment(name="empty.csv"),)), {"empty_files"}),
+        (message_of(attachments=(Attachment(name="a", blob="b", size=1),)), set()),
         (message_of(raw=b"Subject: x\r\n\r\n"), {"raw_mime"}),
+        (message_of(raw=b"Subject: x\r\n\r\n" + b"y" * 998 + b"\r\n"), {"raw_mime"}),
+        (message_of(raw=b"Subject: x\r\n\r\n" + b"y" * 999 + b"\r\n"), {"raw_mime"}),
+        (message_of(raw=SIGNED % (b"y" * 998)), {"raw_mime"}),
+        (message_of(raw=SIGNED % (b"y" * 999)), {"raw_mime", "long_lines"}),
         (message_of(return_path="b@example.org"), {"return_path"}),
         (message_of(return_path=""), {"return_path"}),
         (message_of(reply_to=(Address(email="a@example.org"),)), set()),
@@ -30,6 +43,8 @@ INLINE = Attachment(name="a.png", disposition="inline", content_id="a")
         (message_of("münch@example.com"), {"smtputf8"}),
         (message_of("a@münchen.example"), set()),
         (message_of(sender=Address(email="bücher@example.org")), {"smtputf8"}),
+        (message_of(reply_to=(Address(email="bücher@example.org"),)), {"smtputf8"}),
+        (message_of(return_path="bücher@example.org"), {"return_path", "smtputf8"}),
         (message_of(options={"sendgrid": {}}), set()),
         (message_of(options={"smtp": {}, "acs": {}}), set()),
         (message_of(options={"sendgrid": {"template_id": "d-1"}}), {"options.sendgrid.template_id"}),

@@ -5,9 +5,11 @@ import json
 from email import message_from_bytes
 from email.policy import default
 
+import msgspec
 import pytest
 
 from relay.core.model import Address, Attachment, Message
+from relay.mime.size import estimate_size
 from relay.providers.graph.body import (
     MAX_MIME_BYTES,
     MAX_REQUEST_BYTES,
@@ -93,6 +95,35 @@ def test_raw_mime_fits_up_to_the_stated_limit() -> None:
     largest = message(html=None, raw=head + b"x" * (MAX_MIME_BYTES - 600 - len(head)))
     assert isinstance(mail(send_request(largest), saves=True), RequestBody)
     assert draft(send_request(message(html=None, raw=head + b"x" * MAX_MIME_BYTES)), saves=True) is None
+
+
+TEXTS = {
+    "plain": "x" * 2_600_000,
+    "lines": "word\n" * 400_000,
+    "quotes, which JSON escapes": '"' * 2_700_000,
+    "control characters, which JSON escapes": "\x01" * 900_000,
+    "Japanese": "日本語\n" * 180_000,
+}
+
+
+@pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
+@pytest.mark.parametrize("has_both", [True, False])
+def test_text_within_the_stated_limit_fits_in_one_request(text: str, has_both: bool) -> None:
+    bodies = {"html": text[::2], "text": text[::2]} if has_both else {"html": text}
+    written = message(**bodies)
+    assert estimate_size(written) <= MAX_MIME_BYTES
+    for saves in (True, False):
+        assert isinstance(mail(send_request(written), saves=saves), RequestBody)
+        large = msgspec.structs.replace(written, attachments=(Attachment(name="a", content=bytes(4_000_000)),))
+        assert mail(send_request(large), saves=saves) is None
+        assert isinstance(draft(send_request(large), saves=saves), RequestBody)
+
+
+def test_empty_file_is_sent_as_mime() -> None:
+    written = mail(send_request(message(attachments=(Attachment(name="empty.csv"),))), saves=True)
+    assert written is not None
+    read = message_from_bytes(base64.b64decode(written.body), policy=default)
+    assert [(part.get_filename(), part.get_content()) for part in read.iter_attachments()] == [("empty.csv", b"")]
 
 
 def test_draft_body_has_no_attachments() -> None:

@@ -77,12 +77,15 @@ def test_default_rate_limit_is_the_mailboxs() -> None:
     assert own == (Pace(count=5, seconds=1),)
 
 
-def test_raw_mime_has_its_own_limit() -> None:
-    def submission(size: int, *features: str) -> Submission:
-        return Submission(client="c", client_id="c1", expires_at=NOW, size=size, features=features)
+def test_text_and_raw_mime_have_their_own_limit() -> None:
+    def submission(body_size: int, *features: str) -> Submission:
+        return Submission(
+            client="c", client_id="c1", expires_at=NOW, size=50_000_000, body_size=body_size, features=features
+        )
 
     route = Route(name="exchange", provider="graph")
-    assert refusal(route, submission(50_000_000), 1) == ""
+    assert refusal(route, submission(3_000_000), 1) == ""
+    assert "text and HTML up to 3000000 bytes; the message has 3000001" in refusal(route, submission(3_000_001), 1)
     assert refusal(route, submission(3_000_000, "raw_mime"), 1) == ""
     assert "finished MIME up to 3000000 bytes" in refusal(route, submission(3_000_001, "raw_mime"), 1)
 
@@ -92,4 +95,4 @@ def test_page_lists_every_setting_and_cause() -> None:
     named = [line.split("`")[1] for line in table.splitlines() if line.startswith("| `")]
     assert sorted(named) == sorted(SETTINGS)
     assert [code for code in {*(rule.code for rule in RULES), "unreachable"} if f"`{code}`" not in PAGE] == []
-    assert f"{CAPABILITIES.max_raw_bytes:,}" in PAGE
+    assert f"{CAPABILITIES.max_body_bytes:,}" in PAGE

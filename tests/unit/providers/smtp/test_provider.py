@@ -230,10 +230,31 @@ async def test_eight_bit_content_is_converted_if_the_server_needs_it(
         assert BytesParser(policy=policy.default).parsebytes(kept.raw).get_content() == "grüße\r\n"
 
 
-async def test_eight_bit_content_without_a_charset_is_rejected(tmp_path: Path) -> None:
-    raw = b"From: a@example.com\r\n\r\n\xff\xfe"
+async def test_eight_bit_content_without_mime_fields_is_converted(tmp_path: Path) -> None:
     async with opened(tmp_path, extensions=()) as place:
-        assert code_of(await place.send(raw=raw)) == ("Rejected", "invalid_message")
+        assert isinstance(await place.send(raw=b"From: a@example.com\r\n\r\n\xff\xfe"), Sent)
+        (kept,) = place.inbox.messages
+        assert kept.raw is not None
+        assert b"Content-Type: text/plain; charset=unknown-8bit\r\n\r\n=FF=FE\r\n" in kept.raw
+
+
+async def test_long_lines_are_wrapped(place: Place) -> None:
+    assert isinstance(await place.send(raw=b"From: a@example.com\r\n\r\n" + b"x" * 2_000), Sent)
+    (kept,) = place.inbox.messages
+    assert kept.raw is not None
+    assert max(map(len, kept.raw.split(b"\r\n"))) <= 998
+    assert BytesParser(policy=policy.default).parsebytes(kept.raw).get_content() == "x" * 2_000 + "\r\n"
+
+
+async def test_signed_eight_bit_content_is_rejected_with_the_reason(tmp_path: Path) -> None:
+    raw = (
+        b"From: a@example.com\r\nContent-Type: multipart/signed; boundary=s\r\n\r\n--s\r\n\r\n\xff\xfe\r\n--s\r\n\r\nx"
+        b"\r\n--s--\r\n"
+    )
+    async with opened(tmp_path, extensions=()) as place:
+        outcome = await place.send(raw=raw)
+        assert isinstance(outcome, Rejected)
+        assert (outcome.code, "would break its signature" in outcome.reply) == ("invalid_message", True)
         assert isinstance(await place.providers[0].send(send_request()), Sent)
         assert place.standin.connections == 1
 
