@@ -79,8 +79,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """Size of all messages of a batch on the wire: an attachment in the defaults counts for each."""
     max_batch_recipients: int = 10_000
     """Recipients of all messages of a batch: those in the defaults count for each message that has no others."""
-    max_default_values: int = 500_000
-    """JSON values in the defaults of a batch, times the messages that use them."""
+    max_default_values: int = 2_000_000
+    """JSON values in the headers, metadata and variables of a batch's defaults, times the messages that add their own."""
     max_problems: int = 1000
     """Problems reported in one response."""
 

@@ -29,14 +29,15 @@ class Defaults:
         for name, field in self.fields.items():
             users = sum(1 for message in messages if isinstance(message, dict) and self._is_used(name, message))
             size += users * len(msgspec.json.encode(field))
-            values += users * count_values(field)
+            # Only a message that merges them reads them again.
+            values += sum(1 for message in messages if self._is_merged(name, message)) * count_values(field)
         if size > limits.max_batch_bytes:
             text = f"The messages are too large together: their defaults alone have {size} bytes"
             problems.add(
                 "message_too_large", "defaults", f"{text} (limit {limits.max_batch_bytes}). Send smaller batches."
             )
         if values > limits.max_default_values:
-            text = f"Too many values in the defaults of {len(messages)} messages: {values} together"
+            text = f"Too many values to merge into {len(messages)} messages: {values} together"
             problems.add("too_many", "defaults", f"{text} (limit {limits.max_default_values}). Send smaller batches.")
 
     def merged(self, message: Mapping[str, Any]) -> dict[str, Any]:
@@ -70,7 +71,10 @@ class Defaults:
         return known
 
     def _is_used(self, name: str, message: Mapping[str, Any]) -> bool:
-        return name not in message or (name in MERGED and isinstance(message[name], dict))
+        return name not in message or self._is_merged(name, message)
+
+    def _is_merged(self, name: str, message: Any) -> bool:
+        return name in MERGED and isinstance(message, dict) and isinstance(message.get(name), dict)
 
 
 NO_DEFAULTS = Defaults({})
