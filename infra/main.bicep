@@ -140,6 +140,9 @@ param relaySuppressions object = {}
 @description('RELAY_WEBHOOKS_ALLOW_LOOPBACK: leave it empty in Azure.')
 param relayWebhooksAllowLoopback string = ''
 
+@description('RELAY_ENTRA_TENANTS: ids of the tenants whose users and applications may sign in. Empty: this tenant.')
+param relayEntraTenants string = ''
+
 @description('RELAY_TELEMETRY: azure for Application Insights, otlp for another endpoint.')
 param relayTelemetry string = ''
 
@@ -301,6 +304,7 @@ module app 'app.bicep' = {
       RELAY_BOUNCE_MAILBOXES: empty(relayBounceMailboxes) ? '' : string(relayBounceMailboxes)
       RELAY_SUPPRESSIONS: empty(relaySuppressions) ? '' : string(relaySuppressions)
       RELAY_WEBHOOKS_ALLOW_LOOPBACK: relayWebhooksAllowLoopback
+      RELAY_ENTRA_TENANTS: empty(relayEntraTenants) ? tenant().tenantId : relayEntraTenants
       RELAY_TELEMETRY: relayTelemetry
       // Keys are never application settings: RELAY_ROUTES refers to them in the vault.
       SENDGRID_API_KEY: ''

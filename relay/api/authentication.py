@@ -2,7 +2,7 @@
 
 import base64
 import binascii
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence, Set
 from urllib.parse import urlsplit
 
 import msgspec
@@ -20,6 +20,9 @@ _APPLICATION_CLAIMS = frozenset({"appid", "azp"})
 _SCOPE_CLAIMS = frozenset({"scp", "http://schemas.microsoft.com/identity/claims/scope"})
 """Only tokens on behalf of a user have scopes
 (learn.microsoft.com/entra/identity-platform/access-token-claims-reference, `scp`)."""
+_TENANT_CLAIMS = frozenset({"tid", "http://schemas.microsoft.com/identity/claims/tenantid"})
+"""The tenant that issued the token, under the name in the token or the one that App Service gives it
+(learn.microsoft.com/entra/identity-platform/access-token-claims-reference, `tid`)."""
 _PROVIDER = "aad"
 
 
@@ -36,11 +39,18 @@ class _Principal(msgspec.Struct, frozen=True):
 class Authentication:
     """Finds the client behind a request."""
 
-    def __init__(self, clients: Clients, failures: LoginThrottle, *, trusts_entra: bool) -> None:
-        """`trusts_entra`: App Service authentication is on (`WEBSITE_AUTH_ENABLED`), so its headers are not the caller's."""
+    def __init__(
+        self, clients: Clients, failures: LoginThrottle, *, trusts_entra: bool, tenants: Sequence[str] = ()
+    ) -> None:
+        """`trusts_entra`: App Service authentication is on (`WEBSITE_AUTH_ENABLED`), so its headers are not the caller's.
+
+        `tenants` are the Entra tenants whose users and applications may call: ids are unique only within a tenant that is
+        trusted.
+        """
         self._clients = clients
         self._failures = failures
         self.trusts_entra = trusts_entra
+        self._tenants = frozenset(tenant.lower() for tenant in tenants)
 
     async def client_of(self, request: Request) -> Client:
         """The client that calls.
@@ -52,7 +62,7 @@ class Authentication:
         client = await self._clients.by_key(key) if key else None
         if client is None and self.trusts_entra and not key:
             _refuse_other_sites(request)
-            client = await self._clients.by_principal(_principals_in(request.headers))
+            client = await self._clients.by_principal(_principals_in(request.headers, self._tenants))
         if client is None:
             if key:
                 # Only wrong keys are slowed down: a right key from the same address (NAT, a front door) still works.
@@ -97,14 +107,15 @@ def _key_in(headers: Mapping[str, str]) -> str:
     return headers.get("x-api-key", "").strip()
 
 
-def _principals_in(headers: Mapping[str, str]) -> list[str]:
-    """Return the Entra ids that App Service vouches for."""
+def _principals_in(headers: Mapping[str, str], tenants: Set[str]) -> list[str]:
+    """Return the Entra ids that App Service vouches for; none if they are another tenant's."""
     try:
         encoded = headers.get("x-ms-client-principal", "")
         principal = msgspec.json.decode(base64.b64decode(encoded, validate=True), type=_Principal)
     except (binascii.Error, ValueError, msgspec.MsgspecError):
         return []
-    if principal.auth_typ != _PROVIDER:
+    issued_by = {claim.val.lower() for claim in principal.claims if claim.typ in _TENANT_CLAIMS}
+    if principal.auth_typ != _PROVIDER or not issued_by or not issued_by <= tenants:
         return []
     # A user's token names the application too, but is not the application: whoever signs in to it would be its client.
     is_user = any(claim.typ in _SCOPE_CLAIMS for claim in principal.claims)

@@ -37,7 +37,9 @@ class Relay(Operations):
         from relay.api.login_throttle import LoginThrottle
 
         is_on = self.settings.application.get("WEBSITE_AUTH_ENABLED", "").lower() == "true"
-        return Authentication(self.clients, LoginThrottle(self.clock), trusts_entra=is_on)
+        return Authentication(
+            self.clients, LoginThrottle(self.clock), trusts_entra=is_on, tenants=self.settings.entra_tenants
+        )
 
     @cached_property
     def api(self) -> "Api":

@@ -55,6 +55,9 @@ SETTINGS = (
     Setting(name="RELAY_WEBHOOKS_ALLOW_LOOPBACK", default="",
         meaning="`true`: allow webhooks to loopback addresses and plain HTTP. Development only: in production this permits "
             "SSRF."),
+    Setting(name="RELAY_ENTRA_TENANTS", default="",
+        meaning="Ids of the Microsoft Entra tenants whose users and applications may sign in, separated by commas. Empty: "
+            "none."),
     Setting(name="RELAY_TELEMETRY", default="",
         meaning="Metrics and traces: `otlp` to OTEL_EXPORTER_OTLP_ENDPOINT, `azure` to Application Insights. Empty: none."),
     Setting(name="SENDGRID_API_KEY", default="", meaning="The SendGrid API key, if no vault is used.", is_secret=True),
@@ -168,6 +171,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     bounce_mailboxes: tuple[BounceMailbox, ...] = ()
     suppression_rules: Mapping[str, SuppressionRule] = msgspec.field(default_factory=lambda: SUPPRESSION_RULES)
     webhooks_allow_loopback: bool = False
+    entra_tenants: tuple[str, ...] = ()
     telemetry: str = ""
     application: Mapping[str, str]
 

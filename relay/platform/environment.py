@@ -4,6 +4,7 @@
 """
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
@@ -73,9 +74,7 @@ def read_settings(environment: Mapping[str, str], providers: ProviderFacts, prob
         max_waiting_bytes=_number(environment, "RELAY_MAX_WAITING_BYTES", 1_000_000, 2**31, problems),
         public_url=_text(environment, "RELAY_PUBLIC_URL").rstrip("/"),
         key_vault_url=_text(environment, "RELAY_KEY_VAULT_URL"),
-        sendgrid_event_keys=tuple(
-            filter(None, map(str.strip, _text(environment, "RELAY_SENDGRID_EVENT_KEYS").split(",")))
-        ),
+        sendgrid_event_keys=_listed(environment, "RELAY_SENDGRID_EVENT_KEYS"),
         event_grid_secret=_text(environment, "RELAY_EVENT_GRID_SECRET"),
         bounce_mailboxes=_json(environment, "RELAY_BOUNCE_MAILBOXES", tuple[BounceMailbox, ...], (), problems),
         suppression_rules={
@@ -83,20 +82,30 @@ def read_settings(environment: Mapping[str, str], providers: ProviderFacts, prob
             **_json(environment, "RELAY_SUPPRESSIONS", dict[str, SuppressionRule], {}, problems),
         },
         webhooks_allow_loopback=_text(environment, "RELAY_WEBHOOKS_ALLOW_LOOPBACK").lower() == "true",
+        entra_tenants=_listed(environment, "RELAY_ENTRA_TENANTS"),
         telemetry=_text(environment, "RELAY_TELEMETRY").lower(),
         application=dict(environment),
     )
     for name, url in (("RELAY_PUBLIC_URL", settings.public_url), ("RELAY_KEY_VAULT_URL", settings.key_vault_url)):
         problems += url_problems(name, url)
+    if any(not _TENANT.fullmatch(tenant) for tenant in settings.entra_tenants):
+        problems.append(
+            "RELAY_ENTRA_TENANTS: a tenant is named by its id, such as 72f988bf-86f1-41af-91ab-2d7cd011db47"
+        )
     problems += telemetry_problems(settings.telemetry, environment)
     return settings
 
 
+_TENANT = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 _DEFAULTS = {setting.name: setting.default for setting in SETTINGS}
 
 
 def _text(environment: Mapping[str, str], name: str) -> str:
     return environment.get(name, "").strip() or _DEFAULTS[name]
+
+
+def _listed(environment: Mapping[str, str], name: str) -> tuple[str, ...]:
+    return tuple(filter(None, map(str.strip, _text(environment, name).split(","))))
 
 
 def _number(environment: Mapping[str, str], name: str, minimum: int, maximum: int, problems: list[str]) -> int:

@@ -10,12 +10,13 @@ from relay.clients.registry import Role
 from tests.api.harness import Harness, message
 
 ADA = "7d2c1a1e-3f51-4c7a-9a51-0c8b8e1f2a33"
+TENANT = "0f4c9a3e-7b1d-4f57-8f0e-3f6d2c1b9a77"
 
 
 @pytest.fixture
 async def behind() -> AsyncIterator[Harness]:
     """A relay behind App Service authentication, whose operator `ada` signs in with Entra."""
-    relay = await Harness({"WEBSITE_AUTH_ENABLED": "true"}).start()
+    relay = await Harness({"WEBSITE_AUTH_ENABLED": "true", "RELAY_ENTRA_TENANTS": TENANT}).start()
     await relay.relay.clients.create("ada", role=Role.OPERATOR, principals=(ADA,))
     yield relay
     await relay.relay.close()
@@ -29,7 +30,7 @@ def signed_in(user: str = ADA, **more: str) -> Mapping[str, str]:
 
 def principal(claims: Mapping[str, str], provider: str = "aad") -> Mapping[str, str]:
     """What App Service adds to a request with these claims."""
-    encoded = [{"typ": name, "val": value} for name, value in claims.items()]
+    encoded = [{"typ": name, "val": value} for name, value in {"tid": TENANT, **claims}.items() if value]
     packed = base64.b64encode(json.dumps({"auth_typ": provider, "claims": encoded}).encode()).decode()
     return {"X-MS-CLIENT-PRINCIPAL": packed}
 
@@ -84,6 +85,30 @@ async def test_application_token_authenticates_its_client(behind: Harness, name:
 @pytest.mark.parametrize("scope", ["scp", "http://schemas.microsoft.com/identity/claims/scope"])
 async def test_user_token_does_not_authenticate_the_application(behind: Harness, name: str, scope: str) -> None:
     assert await who(behind, principal({name: ADA, scope: "user_impersonation"})) == (401, "unauthenticated")
+
+
+@pytest.mark.parametrize("tenant", ["", "11111111-2222-3333-4444-555555555555", f"{TENANT},{TENANT}", "common"])
+async def test_other_tenant_is_refused(behind: Harness, tenant: str) -> None:
+    assert await who(behind, principal({"oid": ADA, "tid": tenant})) == (401, "unauthenticated")
+
+
+async def test_tenant_in_the_platforms_spelling_is_accepted(behind: Harness) -> None:
+    claims = {"oid": ADA, "tid": "", "http://schemas.microsoft.com/identity/claims/tenantid": TENANT.upper()}
+    assert await who(behind, principal(claims)) == (200, "ada")
+
+
+async def test_token_that_names_two_tenants_is_refused(behind: Harness) -> None:
+    claims = {
+        "oid": ADA,
+        "http://schemas.microsoft.com/identity/claims/tenantid": "11111111-2222-3333-4444-555555555555",
+    }
+    assert await who(behind, principal(claims)) == (401, "unauthenticated")
+
+
+async def test_no_tenant_may_sign_in_unless_one_is_named() -> None:
+    relay = await Harness({"WEBSITE_AUTH_ENABLED": "true"}).start()
+    await relay.relay.clients.create("ada", role=Role.OPERATOR, principals=(ADA,))
+    assert await who(relay, signed_in()) == (401, "unauthenticated")
 
 
 @pytest.mark.parametrize("provider", ["", "google", "facebook", "AAD "])

@@ -12,6 +12,7 @@ from standins.sendgrid.server import DEFAULT_KEY, SendGridStandIn
 from tests.e2e.running import RunningRelay
 
 POLL_SECONDS = 0.1
+TENANT = "0f4c9a3e-7b1d-4f57-8f0e-3f6d2c1b9a77"
 GRACE = "7d2c1a1e-3f51-4c7a-9a51-0c8b8e1f2a33"
 """The Entra object id of an operator."""
 
@@ -67,6 +68,7 @@ def settings(sendgrid: SendGridStandIn) -> Mapping[str, str]:
         "SENDGRID_API_KEY": "SG.this-key-was-removed.x",
         "VENDOR_KEY": DEFAULT_KEY,
         "WEBSITE_AUTH_ENABLED": "true",
+        "RELAY_ENTRA_TENANTS": TENANT,
         "RELAY_WEBHOOKS_ALLOW_LOOPBACK": "true",
         # By default an idle listener polls every second.
         "AzureFunctionsJobHost__extensions__queues__maxPollingInterval": "00:00:00.1",

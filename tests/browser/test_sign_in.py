@@ -6,7 +6,7 @@ import json
 import pytest
 from playwright.async_api import Browser
 
-from tests.browser.sample_data import GRACE
+from tests.browser.sample_data import GRACE, TENANT
 from tests.browser.screen import Screen, Site
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -55,7 +55,8 @@ async def test_client_key_cannot_open_the_console(browser: Browser, site: Site) 
 
 
 async def test_entra_user_needs_no_key(browser: Browser, site: Site) -> None:
-    claims = [{"typ": "http://schemas.microsoft.com/identity/claims/objectidentifier", "val": GRACE}]
+    names = "http://schemas.microsoft.com/identity/claims"
+    claims = [{"typ": f"{names}/objectidentifier", "val": GRACE}, {"typ": f"{names}/tenantid", "val": TENANT}]
     principal = base64.b64encode(json.dumps({"auth_typ": "aad", "claims": claims}).encode()).decode()
     screen = await Screen.open(browser, site, headers={"X-MS-CLIENT-PRINCIPAL": principal})
     await screen.go("/console#/routes", "Routes")
