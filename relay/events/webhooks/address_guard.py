@@ -24,6 +24,13 @@ _PLATFORM = frozenset(
 )
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 """RFC 6052: the last 32 bits are an IPv4 address."""
+_GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")
+"""The only IPv6 addresses that are assigned to hosts on the Internet (iana.org/assignments/ipv6-address-space). What lies
+outside is private, or stands for something else, as `::ffff:0:a.b.c.d` does for an IPv4 address (RFC 2765)."""
+_DOCUMENTATION = ipaddress.ip_network("3fff::/20")
+"""RFC 9637; the standard library does not know it yet."""
+_HOST_NAME = re.compile(r"[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*\.?", re.IGNORECASE)
+"""Labels of letters, digits and dashes. No percent-encoding, which a library may decode after the check."""
 
 
 class Forbidden(OSError):
@@ -66,7 +73,7 @@ def url_fault(url: str, *, allows_loopback: bool) -> str:
     if _is_local_name(host) and not allows_loopback:
         return "must not be a local name"
     is_literal = _is_literal(host)
-    if not is_literal and _ends_in_number(host):
+    if not is_literal and (not _HOST_NAME.fullmatch(host) or _ends_in_number(host)):
         return "must name a host, or an IP address in its usual form"
     if is_literal and (fault := address_fault(host, allows_loopback=allows_loopback)):
         return fault
@@ -114,8 +121,7 @@ def _targets(address: Address) -> Sequence[Address]:
 
 
 def _is_public(address: Address) -> bool:
-    if isinstance(address, ipaddress.IPv6Address) and address.is_site_local:
-        # fec0::/10 (RFC 3879) is private, though `is_global` does not say so.
+    if address.version == 6 and address not in _NAT64 and (address not in _GLOBAL_UNICAST or address in _DOCUMENTATION):
         return False
     return address.is_global and not address.is_multicast and address not in _PLATFORM
 
