@@ -114,6 +114,8 @@ async def test_time_to_sent_starts_at_acceptance(place: Place, watcher: Watcher)
     place.script().answers.append(Deferred(code="unreachable", retry_after_seconds=600))
     await place.send(submission_of())
     place.time.move(3600)
+    # A wait of minutes is in `pending` alone, and the timer enqueues it.
+    await place.recovery.run()
     await place.work()
     labels = {"lane": "transactional", "route": "main", "provider": "smtp"}
     assert watcher.points("relay.sent") == [(labels, 1)]
