@@ -38,7 +38,7 @@ HEAVY: tuple[tuple[Any, str], ...] = (
     (send, "parse_message"),
     (raw_message, "parse_raw"),
     (attachments, "decode_base64"),
-    (batch, "parse_batch"),
+    (batch, "open_batch"),
     (sendgrid_send, "read_body"),
     (sendgrid_mail, "_common"),
     (idempotency, "fingerprint"),
@@ -106,7 +106,7 @@ def requests(entrance: str, size: int) -> dict[str, Any]:
 EXPECTED = {
     "json": {"parse_message", "decode_base64", "fingerprint", "build"},
     "raw": {"parse_raw", "build"},
-    "batch": {"parse_batch", "decode_base64", "fingerprint", "build"},
+    "batch": {"open_batch", "decode_base64", "fingerprint", "build"},
     "sendgrid": {"read_body", "_common", "decode_base64", "fingerprint", "build"},
 }
 
@@ -122,7 +122,7 @@ async def test_large_mail_is_read_and_built_off_the_loop(
     expected = EXPECTED[entrance] | (set() if is_inline else {"encode_message", "decode_message"})
     assert expected <= watch.calls.keys()
     # A batch of any size is read in a thread: many small messages take long too.
-    inline = {name: places for name, places in watch.calls.items() if name not in ("parse_batch", "decode_base64")}
+    inline = {name: places for name, places in watch.calls.items() if name not in ("open_batch", "decode_base64")}
     assert set.union(*inline.values()) == {is_inline}, inline
     assert watch.calls.get("decode_base64", {is_inline}) == {is_inline and entrance != "batch"}
 
