@@ -107,7 +107,7 @@ def messages() -> list[dict[str, Any]]:
 async def fill(relay: RunningRelay) -> tuple[Mapping[str, str], Mapping[str, str]]:
     """Create clients and send the messages as `shop`. Returns keys by client name and message IDs by subject."""
     clients: list[dict[str, Any]] = [
-        {"name": "shop"},
+        {"name": "shop", "policy": {"senders": ["*"]}},
         {"name": "grace", "role": "operator", "principals": [GRACE]},
         {"name": "newsletter", "policy": {"senders": ["*@shop.example"], "lanes": ["bulk"], "rate_per_minute": 600}},
         {

@@ -20,7 +20,7 @@ const id: string = sent.data.id;
 const read = await client.GET("/v1/messages/{id}", { params: { path: { id } } });
 if (!read.data) throw new Error(read.error.error.message);
 const attempts: components["schemas"]["Attempt"][] = read.data.attempts ?? [];
-const state: components["schemas"]["State"] = read.data.state;
+const state: components["schemas"]["RecordState"] = read.data.state;
 
 const listed = await client.GET("/v1/messages", { params: { query: { limit: 1 } } });
 if (!listed.data) throw new Error(listed.error.error.message);
