@@ -34,12 +34,17 @@ def queue_puts(operation: Operation) -> bool:
     return operation.name.startswith("put relay-")
 
 
+def all_but_queue_reads(operation: Operation) -> bool:
+    """The worst case: entries are received again and again, and neither recorded nor put back."""
+    return tables(operation) or queue_puts(operation)
+
+
 def deferred_once(request: SendRequest, number: int) -> Answer:
     """Defer the first send of a message, so that its retry needs a row and an entry."""
     return Deferred(code="provider_unavailable") if number == 1 else Sent()
 
 
-@pytest.mark.parametrize("refuses", [everything, tables, queue_puts])
+@pytest.mark.parametrize("refuses", [everything, tables, queue_puts, all_but_queue_reads])
 @pytest.mark.parametrize(("provider_seconds", "after_seconds"), [(0.0, 0.02), (0.0, 20.0), (60.0, 3.0), (60.0, 65.0)])
 @pytest.mark.parametrize("settings", [ONE_ROUTE, LONG_RETRY], ids=["short retries", "long retries"])
 def test_outage_of_storage_makes_no_dead_letter(
