@@ -7,6 +7,9 @@ from relay.core.model import Message, Part
 from relay.core.send_request import SendRequest
 from relay.journal.record_rows import Record
 
+MESSAGE_ID = "Message-ID"
+"""The header in which a caller's own Message-ID is stored: the SendGrid-compatible API accepts one."""
+
 
 def as_sent(record: Record, index: int, message: Message | None) -> Message | None:
     """Return the message with the sender that a redrive may have set."""
@@ -19,11 +22,15 @@ def send_request_of(record: Record, entry: entries.BatchEntry, index: int, part:
     suppressed = entry.messages[index].suppressed
     not_suppressed = tuple(number for number in range(len(message.recipients)) if number not in suppressed)
     name = record.message_id(index, entry)
+    own = message.headers.get(MESSAGE_ID, "").strip("<> ")
+    if own:
+        others = {field: value for field, value in message.headers.items() if field != MESSAGE_ID}
+        message = msgspec.structs.replace(message, headers=others)
     return SendRequest(
         id=name,
         message=message,
         recipients=not_suppressed if part.recipients is None else part.recipients,
-        message_id_header=f"{name}@{message.sender.domain}",
+        message_id_header=own or f"{name}@{message.sender.domain}",
         attempt=part.attempt,
         attempt_id=part_history.attempt_id(name, part, part.attempt),
         date=ids.created_at(record.batch),

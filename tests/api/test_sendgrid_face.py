@@ -50,6 +50,14 @@ def fields(response: ApiResponse) -> list[str | None]:
     return [error["field"] for error in body["errors"]]
 
 
+async def test_own_message_id_is_sent(relay: Harness) -> None:
+    await relay.call("POST", SEND, json=mail(headers={"Message-ID": "<own@example.com>"}))
+    await relay.deliver()
+    [found] = (await relay.call("GET", "/v1/inbox")).json["value"]
+    headers = (await relay.call("GET", f"/v1/inbox/{found['name']}")).json["headers"]
+    assert [each["value"] for each in headers if each["name"].lower() == "message-id"] == ["<own@example.com>"]
+
+
 async def test_accepted_mail_has_an_empty_body_and_a_message_id(relay: Harness) -> None:
     name = await sent(relay, custom_args={"order": "7"}, categories=["welcome"])
     assert relay.queues.calls["put"] == 1

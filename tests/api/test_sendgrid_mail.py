@@ -71,6 +71,13 @@ def test_each_personalization_is_a_message_and_may_differ_in_everything() -> Non
     assert first.reply_to == second.reply_to == (Address(email="reply@example.com", name="Re"),)
 
 
+def test_headers_that_libraries_set_are_kept_or_left_out() -> None:
+    """SendGrid does not reserve them; it writes the last three itself."""
+    headers = {"message-ID": "<own@example.com>", "Date": "x", "Sender": "x", "Return-Path": "x", "X-A": "1"}
+    [message] = messages(mail(headers=headers))
+    assert message.headers == {"X-A": "1", "Message-ID": "<own@example.com>"}
+
+
 def test_bodies_attachments_and_several_reply_addresses_are_read() -> None:
     file = {"content": base64.b64encode(b"data").decode(), "filename": "a.png", "type": "image/png"}
     [message] = messages(
@@ -287,6 +294,7 @@ WRONG: dict[str, tuple[dict[str, Any], list[tuple[str, str]]]] = {
         {"content": [{"type": "text/plain", "value": "x"}, {"type": "TEXT/plain", "value": "y"}]},
         [("not_applicable", "content.1.type")],
     ),
+    "a malformed Message-ID": ({"headers": {"Message-ID": "own"}}, [("invalid_value", "headers.Message-ID")]),
     "a reserved header": ({"headers": {"Reply-To": "x"}}, [("forbidden_header", "headers.Reply-To")]),
     "a reserved header of one": (
         {"personalizations": [to("a@example.org", headers={"Subject": "x"})]},

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from relay.acceptance.draft import Limits
-from relay.api.problems import Problems
+from relay.api.problems import Problems, member
 from relay.api.reading.addresses import read_mailbox, same_mailbox
 from relay.api.reading.attachments import read_attachments
 from relay.api.reading.fields import read_subject
@@ -25,6 +25,9 @@ MAX_CATEGORY = 255
 MAX_ARGUMENT_BYTES = 9_900
 """SendGrid's limit is 10,000 bytes of JSON, to which Relay adds its id and the attempt."""
 MAX_SUBSTITUTION_BYTES = 10_000
+_NOT_RESERVED = frozenset(("message-id", "date", "sender", "return-path"))
+"""Not in the vendor's list of reserved headers (twilio.com/docs/sendgrid/api-reference/mail-send, "headers")."""
+_MESSAGE_ID = re.compile(r"<[!-;=?A-~]{1,200}@[!-;=?A-~]{1,200}>")
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"', re.DOTALL)
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 _ATTACHMENT_FIELD = re.compile(r"attachments\[(\d+)\]")
@@ -94,9 +97,22 @@ def read_content(values: Sequence[Mapping[str, str]], problems: Problems) -> Con
 
 
 def read_own_headers(values: Mapping[str, str], field: str, problems: Problems, limits: Limits) -> Mapping[str, str]:
-    """Read headers. Those that Relay or a provider writes are refused."""
+    """Read headers. Those that Relay or a provider writes are refused, but for some that SendGrid does not reserve.
+
+    Libraries set these as a matter of course: a Message-ID is kept, and what SendGrid would write anew is left out.
+    """
+    named = {name.lower(): (name, value) for name, value in values.items() if name.lower() in _NOT_RESERVED}
+    rest = {name: value for name, value in values.items() if name.lower() not in _NOT_RESERVED}
     with _converted(problems, lambda target: inner(field, target[len("headers") :].strip(".[]'")).rstrip(".")) as own:
-        return read_headers(values, own, limits)
+        headers = read_headers(rest, own, limits)
+        if "message-id" not in named:
+            return headers
+        name, value = named["message-id"]
+        if not _MESSAGE_ID.fullmatch(value):
+            own.add(
+                "invalid_value", member("headers", name), "Write a Message-ID as <left@right> (RFC 5322 section 3.6.4)."
+            )
+        return {**headers, "Message-ID": value}
 
 
 def read_files(values: Sequence[Mapping[str, str]], problems: Problems, limits: Limits) -> tuple[Attachment, ...]:

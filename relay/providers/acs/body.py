@@ -77,9 +77,13 @@ def _content(message: Message) -> dict[str, str]:
 
 
 def _headers(request: SendRequest) -> Mapping[str, str]:
-    """Return Relay's and the caller's headers. The service keeps a well-formed Message-ID (concepts/email/email-headers)."""
+    """Return Relay's and the caller's headers.
+
+    The service keeps a well-formed Message-ID (concepts/email/email-headers). It is always Relay's own, because it is all that
+    the service's events say about a message.
+    """
     headers = {
-        "Message-ID": f"<{fields.clean(request.message_id_header)}>",
+        "Message-ID": f"<{fields.clean(request.id)}@{request.message.sender.domain}>",
         "X-Relay-Id": request.id,
         "X-Relay-Attempt": request.attempt_id,
     }
