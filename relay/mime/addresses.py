@@ -12,10 +12,11 @@ import msgspec
 
 from relay.mime import encoded_words
 
+MAX_MAILBOXES = 2_000
 _TOKEN = re.compile(r'"((?:[^"\\]|\\.)*+)"|\\.|[(),;:<>"\\]|[^"\\(),;:<>]+', re.DOTALL)
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
-_AROUND = re.compile(r"\s*([@.])\s*")
-_ROUTE = re.compile(r"(?:@[^@:,]*,?)+:")
+_AROUND = re.compile(r"(?<!\s)\s*+([@.])\s*+")
+_ROUTE = re.compile(r"(?:@[^@:,]*+,?+)++:")
 _ATEXT = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~\-\u0080-\U0010FFFF]"
 _DOT_ATOM = re.compile(rf"{_ATEXT}+(?:\.{_ATEXT}+)*")
 _DOTS = re.compile(rf"(?:{_ATEXT}|\.)+")
@@ -44,16 +45,16 @@ class _Token(msgspec.Struct, frozen=True, kw_only=True):
     raw: str
 
 
-def mailboxes(text: str, *, limit: int | None = None, decodes: bool = True) -> list[Mailbox]:
+def mailboxes(text: str, *, limit: int = MAX_MAILBOXES, decodes: bool = True) -> list[Mailbox]:
     """Read the mailboxes of a field, those in groups too. `decodes`: decode the encoded words of names."""
-    return [_mailbox(piece, decodes=decodes) for piece in islice(_pieces(_tokens(text)), limit)]
+    return [_mailbox(piece, decodes=decodes) for piece in islice(_pieces(_tokens(text, limit)), limit)]
 
 
 def split_list(text: str, limit: int) -> list[str]:
     """Split at commas and semicolons between addresses, and drop empty pieces and the names of groups."""
     if "," not in text and ";" not in text:
         return [text] if text.strip() else []
-    pieces = islice(_pieces(_tokens(text)), limit)
+    pieces = islice(_pieces(_tokens(text, limit)), limit)
     return ["".join(token.raw for token in piece).strip() for piece in pieces]
 
 
@@ -77,8 +78,9 @@ def quote(text: str) -> str:
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-def _tokens(text: str) -> list[_Token]:
-    found = list(_TOKEN.finditer(text))
+def _tokens(text: str, limit: int) -> list[_Token]:
+    """Split a text, as far as that many mailboxes may need. The rest is one token, which makes the last mailbox invalid."""
+    found = list(islice(_TOKEN.finditer(text), 1_000 + 20 * limit))
     ends = _ends(found)
     tokens: list[_Token] = []
     at = 0
@@ -92,7 +94,8 @@ def _tokens(text: str) -> list[_Token]:
         else:
             tokens.append(_Token(kind=raw if raw in _SEPARATORS else "text", text=raw, raw=raw))
         at = end + 1
-    return tokens
+    rest = text[found[-1].end() :] if found else ""
+    return [*tokens, _Token(kind="text", text=rest, raw=rest)] if rest else tokens
 
 
 def _ends(found: Sequence[re.Match[str]]) -> Mapping[int, int]:
@@ -158,7 +161,9 @@ def _name(words: Sequence[str], *, decodes: bool) -> str:
 
 def _email(text: str) -> str:
     """Remove what an address may have around its dots and its @, and a source route (RFC 5321 appendix F.2)."""
-    text = _ROUTE.sub("", text.strip(), count=1) if text.lstrip().startswith("@") else text.strip()
+    text = text.strip()
+    route = _ROUTE.match(text)
+    text = text[route.end() :] if route else text
     if '"' in text:
         return text
     return _AROUND.sub(r"\1", _COMMENT.sub("", text).strip())

@@ -99,7 +99,7 @@ def read_content(values: Sequence[Mapping[str, str]], problems: Problems) -> Con
 def read_own_headers(values: Mapping[str, str], field: str, problems: Problems, limits: Limits) -> Mapping[str, str]:
     """Read headers. Those that Relay or a provider writes are refused, but for some that SendGrid does not reserve.
 
-    Libraries set these as a matter of course: a Message-ID is kept, and what SendGrid would write anew is left out.
+    Libraries set these as a matter of course: a Message-ID is kept, and what SendGrid writes itself is left out.
     """
     named = {name.lower(): (name, value) for name, value in values.items() if name.lower() in _NOT_RESERVED}
     rest = {name: value for name, value in values.items() if name.lower() not in _NOT_RESERVED}

@@ -58,6 +58,7 @@ def test_too_long_field_is_cut() -> None:
 
 HOSTILE: Mapping[str, Callable[[int], bytes]] = {
     "quotes in an address": lambda n: HEAD + b"Resent-From: " + b'"' * n + b"\r\n\r\nx",
+    "at signs in an address": lambda n: HEAD + b"To: " + b"@," * (n // 2) + b"\r\n\r\nx",
     "brackets in an address": lambda n: HEAD + b"To: " + b"(<" * (n // 2) + b"\r\n\r\nx",
     "nested multiparts": lambda n: nested(n // 55),
     "nested messages": lambda n: HEAD + b"Content-Type: message/rfc822\r\n\r\n" * (n // 32),
