@@ -1,8 +1,9 @@
 """Limit what a client sends: a rate and a daily quota, shared by all instances.
 
-An instance does not access storage for each message: with one read and one write by ETag it reserves a share, two seconds of
-the rate or 1/200 of the quota, and spends that. An unused share of the rate expires after two seconds; an unused share of the
-quota is lost when the process ends, so that the quota is never exceeded, and nearly reached.
+An instance does not access storage for each message: with one read and one write by ETag it reserves a share and spends that. A
+share of the rate is what the instance spent in the last two seconds, less what chance may add to such a number, so that many
+instances with little traffic reserve no more than they use; what is left of it expires after two seconds. A share of the quota
+is 1/200; what is left is lost when the process ends, so that the quota is never exceeded, and nearly reached.
 Table `quotas`: partition the client's id, rows `rate` and `day-<yyyymmdd>` (docs/decisions/0012-quotas.md).
 """
 
@@ -37,9 +38,30 @@ class _LocalShare(msgspec.Struct):
     """The part of a client's rate and quota that this process has reserved and not yet spent."""
 
     rate: int = 0
+    free: int = 0
+    """Messages that the row had left after the last reservation."""
     rate_until: datetime = datetime.min.replace(tzinfo=UTC)
+    spent: int = 0
+    """Messages since `spent_since`."""
+    spent_since: datetime = datetime.min.replace(tzinfo=UTC)
+    spent_before: float = 0
+    """Messages in `SHARE_SECONDS` before that."""
     day: str = ""
     quota: int = 0
+
+    def spend(self, messages: int) -> None:
+        """Take messages from the reserved rate."""
+        self.rate -= messages
+        self.spent += messages
+
+    def next_share(self, now: datetime) -> int:
+        """Return how many messages to reserve: one standard deviation less than what was spent in `SHARE_SECONDS`."""
+        seconds = (now - self.spent_since).total_seconds()
+        if seconds >= SHARE_SECONDS:
+            self.spent_before = self.spent * SHARE_SECONDS / seconds
+            self.spent, self.spent_since = 0, now
+        expected = max(self.spent, self.spent_before)
+        return int(expected - math.sqrt(expected))
 
 
 class Quotas:
@@ -63,7 +85,7 @@ class Quotas:
         async with self._locks.setdefault(client.id, asyncio.Lock()):
             local = self._shares.setdefault(client.id, _LocalShare())
             await self._fill_rate(client, local, rate, messages, self._clock())
-            local.rate -= messages
+            local.spend(messages)
 
     async def take_recipients(self, client: Client, recipients: int) -> None:
         """Take the recipients of messages that are accepted from the client's daily quota.
@@ -85,30 +107,32 @@ class Quotas:
         if rate is None:
             return {}
         local = self._shares.get(client.id, _LocalShare())
-        left = local.rate if local.rate_until > self._clock() else min(rate, burst_of(_pace(rate)))
+        left = local.rate + local.free if local.rate_until > self._clock() else min(rate, burst_of(_pace(rate)))
         return {
             "RateLimit-Policy": f'"default";q={rate};w={_MINUTE}',
             "RateLimit": f'"default";r={max(0, left)};t={math.ceil(SHARE_SECONDS)}',
         }
 
     async def _fill_rate(self, client: Client, local: _LocalShare, rate: int, wanted: int, now: datetime) -> None:
-        if local.rate_until > now and local.rate >= wanted:
+        kept = local.rate if local.rate_until > now else 0
+        if kept >= wanted:
             return
         pace = _pace(rate)
         if wanted > burst_of(pace):
             raise _too_many_at_once(rate, burst_of(pace))
-        share = max(wanted, math.ceil(rate * SHARE_SECONDS / _MINUTE))
+        share = max(wanted - kept, min(local.next_share(now), math.ceil(rate * SHARE_SECONDS / _MINUTE)))
 
-        def decide(known: Entity | None) -> RowChange[int]:
+        def decide(known: Entity | None) -> RowChange[tuple[int, int]]:
             arrival = max(now.timestamp(), _counted(known, "arrival"))
             free = free_cells(pace, arrival, now.timestamp())
-            if free < wanted:
-                raise _too_fast(rate, wait_for(pace, arrival, now.timestamp(), wanted))
+            if free < wanted - kept:
+                raise _too_fast(rate, wait_for(pace, arrival, now.timestamp(), wanted - kept))
             taken = min(free, share)
             later = repr(arrival + taken * interval_of(pace))
-            return RowChange(result=taken, properties={"arrival": later, **_written(now)})
+            return RowChange(result=(taken, free - taken), properties={"arrival": later, **_written(now)})
 
-        local.rate = await change_row(self._tables, TABLE, client.id, "rate", decide, retry_after_seconds=1)
+        taken, local.free = await change_row(self._tables, TABLE, client.id, "rate", decide, retry_after_seconds=1)
+        local.rate = kept + taken
         local.rate_until = now + timedelta(seconds=SHARE_SECONDS)
 
     async def _fill_quota(self, client: Client, local: _LocalShare, quota: int, wanted: int, now: datetime) -> None:

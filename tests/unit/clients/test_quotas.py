@@ -1,6 +1,7 @@
 """Rates and daily quotas that instances share."""
 
 import logging
+import random
 from collections.abc import Sequence
 
 import pytest
@@ -44,9 +45,23 @@ async def test_client_without_limits_costs_no_operation(storage: MemoryStorage, 
 async def test_one_share_of_the_rate_covers_several_messages(storage: MemoryStorage, clock: Clock) -> None:
     tables = Watched(storage.tables)
     quotas = Quotas(tables, clock)
-    for _ in range(20):
-        await quotas.take_messages(client(rate=600), 1)
-    assert tables.calls == {"get": 1, "insert": 1}
+    for _ in range(400):
+        await quotas.take_messages(client(rate=6000), 1)
+    assert tables.calls["get"] < 20
+    clock.move(SHARE_SECONDS)
+    tables.calls.clear()
+    for _ in range(180):
+        await quotas.take_messages(client(rate=6000), 1)
+    assert tables.calls == {"get": 1, "merge": 1}
+
+
+@pytest.mark.parametrize("instances", [1, 3, 10, 40, 100])
+async def test_client_at_half_its_rate_is_never_refused(storage: MemoryStorage, clock: Clock, instances: int) -> None:
+    them = [Quotas(storage.tables, clock) for _ in range(instances)]
+    chance = random.Random(instances)
+    for _ in range(900):
+        clock.move(chance.expovariate(5))
+        await chance.choice(them).take_messages(client(rate=600), 1)
 
 
 async def test_exceeded_rate_is_429_with_retry_after(storage: MemoryStorage, clock: Clock) -> None:
@@ -122,7 +137,7 @@ async def test_headers_report_what_is_left(storage: MemoryStorage, clock: Clock)
     await quotas.take_messages(client(rate=600), 5)
     assert quotas.headers(client(rate=600)) == {
         "RateLimit-Policy": '"default";q=600;w=60',
-        "RateLimit": '"default";r=15;t=2',
+        "RateLimit": '"default";r=115;t=2',
     }
 
 
