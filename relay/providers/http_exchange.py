@@ -47,8 +47,13 @@ class HttpResponse(msgspec.Struct, frozen=True, kw_only=True):
     def own_words(self) -> str:
         """The vendor's error codes and messages, without what they quote. If the body is not JSON, its text."""
         decoded = self.decoded()
-        texts = [self.text] if decoded is None else list(_said_in(decoded, MAX_ERROR_DEPTH))
+        texts = [self.text] if decoded is None else list(_said_in(decoded, _SAID, MAX_ERROR_DEPTH))
         return " ".join(own_words(text) for text in texts[:MAX_ERROR_TEXTS])
+
+    @property
+    def error_codes(self) -> str:
+        """The vendor's error codes alone. Empty if the body is not JSON."""
+        return " ".join(list(_said_in(self.decoded(), _CODES, MAX_ERROR_DEPTH))[:MAX_ERROR_TEXTS])
 
     @property
     def reply(self) -> str:
@@ -63,17 +68,21 @@ class HttpResponse(msgspec.Struct, frozen=True, kw_only=True):
             return None
 
 
-def _said_in(value: Any, depth: int) -> Iterator[str]:
-    """Yield the codes and messages of an error body, however they are nested (Graph and ACS: `error`; SendGrid: `errors`)."""
+_CODES = ("code",)
+_SAID = ("code", "message", "error", "error_id", "status")
+
+
+def _said_in(value: Any, names: tuple[str, ...], depth: int) -> Iterator[str]:
+    """Yield these texts of an error body, however they are nested (Graph and ACS: `error`; SendGrid: `errors`)."""
     if depth and isinstance(value, dict):
         for name, member in value.items():
-            if isinstance(member, str) and name.lower() in ("code", "message", "error", "error_id", "status"):
+            if isinstance(member, str) and name.lower() in names:
                 yield member
             else:
-                yield from _said_in(member, depth - 1)
+                yield from _said_in(member, names, depth - 1)
     elif depth and isinstance(value, list):
         for member in value:
-            yield from _said_in(member, depth - 1)
+            yield from _said_in(member, names, depth - 1)
 
 
 class LostResponse(msgspec.Struct, frozen=True, kw_only=True):
@@ -154,13 +163,15 @@ def probe_fault(outcome: Outcome) -> RouteFault:
 
 
 class ResponseRule(msgspec.Struct, frozen=True, kw_only=True):
-    """A rule for responses with a status from `first` to `last` (or exactly `first`) whose body matches `pattern`.
+    """A rule for responses with a status from `first` to `last` (or exactly `first`) whose body matches.
 
-    `kind` and `code` are the outcome, `source` documents it. The pattern is searched in the body, ignoring case.
+    `kind` and `code` are the outcome, `source` documents it. `error` is searched in the vendor's error codes, which no caller
+    writes; `pattern` in the body, for vendors that say it in words only. Both ignore case.
     """
 
     first: int
     last: int = 0
+    error: str = ""
     pattern: str = ""
     kind: type[Deferred] | type[Rejected] | type[RouteFault] | type[Unknown]
     code: str
@@ -169,6 +180,8 @@ class ResponseRule(msgspec.Struct, frozen=True, kw_only=True):
     def matches(self, response: HttpResponse) -> bool:
         """Whether the rule applies to this response."""
         if not self.first <= response.status <= max(self.first, self.last):
+            return False
+        if self.error and not re.search(self.error, response.error_codes, re.IGNORECASE):
             return False
         if not self.pattern:
             return True

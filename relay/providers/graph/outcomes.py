@@ -24,24 +24,24 @@ from relay.providers.http_exchange import (
 # fmt: off
 RULES = (
     # 403 about the message
-    ResponseRule(first=400, last=403, pattern="ErrorMessageBlocked", kind=Rejected, code="content_refused",
+    ResponseRule(first=400, last=403, error="ErrorMessageBlocked", kind=Rejected, code="content_refused",
         source="[ews] the message is considered spam"),
     # whether this mailbox may send as that sender
-    ResponseRule(first=400, last=403, pattern="ErrorSendAsDenied|ErrorSendOnBehalfOfDenied", kind=RouteFault,
+    ResponseRule(first=400, last=403, error="ErrorSendAsDenied|ErrorSendOnBehalfOfDenied", kind=RouteFault,
         code="sender_not_verified", source="[ews] ErrorSendAsDenied: the mailbox has no right to send as the From address"),
     # the mailbox
-    ResponseRule(first=400, last=599, pattern="ErrorQuotaExceeded", kind=RouteFault, code="mailbox_unavailable",
+    ResponseRule(first=400, last=599, error="ErrorQuotaExceeded", kind=RouteFault, code="mailbox_unavailable",
         source="[ews] the mailbox is full; github.com/microsoftgraph/microsoft-graph-docs/issues/3935 shows it for sendMail"),
     ResponseRule(first=507, kind=RouteFault, code="mailbox_unavailable", source="[errors] 507 insufficient storage"),
-    ResponseRule(first=400, last=599, pattern=r"Error(Exceeded(Message|MaxRecipient|HourlyMessage)Limit|SubmissionQuotaExceeded)",
+    ResponseRule(first=400, last=599, error=r"Error(Exceeded(Message|MaxRecipient|HourlyMessage)Limit|SubmissionQuotaExceeded)",
         kind=RouteFault, code="credits_exhausted", source="[limits] 10,000 recipients a day; [ews] ErrorExceededMessageLimit"),
-    ResponseRule(first=400, last=599, pattern="ErrorMessageSubmissionBlocked|ErrorAccountSuspend", kind=RouteFault,
+    ResponseRule(first=400, last=599, error="ErrorMessageSubmissionBlocked|ErrorAccountSuspend", kind=RouteFault,
         code="account_restricted", source="[ews] submission is blocked until the account's owner signs in and verifies it"),
     ResponseRule(first=400, last=404,
-        pattern="ErrorInvalidUser|ErrorNonExistentMailbox|MailboxNot(EnabledForRESTAPI|HostedOnline|Found)",
+        error="ErrorInvalidUser|ErrorNonExistentMailbox|MailboxNot(EnabledForRESTAPI|HostedOnline|Found)",
         kind=RouteFault, code="mailbox_unavailable",
         source="[ews] ErrorNonExistentMailbox; learn.microsoft.com/graph/resolve-auth-errors: no mailbox, or on premises"),
-    ResponseRule(first=404, pattern="ResourceNotFound|MailboxInfoStale", kind=RouteFault, code="mailbox_unavailable",
+    ResponseRule(first=404, error="ResourceNotFound|MailboxInfoStale", kind=RouteFault, code="mailbox_unavailable",
         source="[errors] 404: no such user in the directory"),
     ResponseRule(first=403, pattern=r"Access to OData is disabled|\[RAOP\]", kind=RouteFault, code="mailbox_unavailable",
         source="learn.microsoft.com/graph/auth-limit-mailbox-access: the policy leaves this mailbox out"),
@@ -49,9 +49,9 @@ RULES = (
         source="[errors] 403; ErrorAccessDenied: no Mail.Send, or RBAC for Applications leaves this mailbox out"),
     ResponseRule(first=401, kind=RouteFault, code="bad_credentials", source="[errors] 401, also with a fresh token"),
     # the message
-    ResponseRule(first=400, last=413, pattern="ErrorInvalidRecipients|ErrorMissingRecipients|ErrorInvalidSmtpAddress",
+    ResponseRule(first=400, last=413, error="ErrorInvalidRecipients|ErrorMissingRecipients|ErrorInvalidSmtpAddress",
         kind=Rejected, code="invalid_recipient", source="[ews] ErrorInvalidRecipients"),
-    ResponseRule(first=400, last=413, pattern="ErrorTooManyRecipients", kind=Rejected, code="policy_refused",
+    ResponseRule(first=400, last=413, error="ErrorTooManyRecipients", kind=Rejected, code="policy_refused",
         source="[limits] 500 recipients a message, or what the tenant sets; the code's name is not documented"),
     ResponseRule(first=400, last=413, pattern="ErrorMessageSizeExceeded|ErrorAttachmentSizeLimitExceeded|maximum supported size",
         kind=Rejected, code="message_too_large", source="[ews]; [upload] 35 MB unless the tenant set more"),
@@ -59,7 +59,7 @@ RULES = (
     # not now
     ResponseRule(first=429, kind=Deferred, code="rate_limited", source="[throttling] with Retry-After; ApplicationThrottled"),
     ResponseRule(first=509, kind=Deferred, code="rate_limited", source="[errors] 509 bandwidth limit exceeded"),
-    ResponseRule(first=404, pattern="ErrorItemNotFound", kind=Deferred, code="provider_unavailable",
+    ResponseRule(first=404, error="ErrorItemNotFound", kind=Deferred, code="provider_unavailable",
         source="[ews] the draft is not in the store (yet, or any more): it was not sent by this request"),
     ResponseRule(first=408, last=409, kind=Deferred, code="provider_unavailable",
         source="RFC 9110 15.5.9, 15.5.10; [ews] ErrorIrresolvableConflict: the draft was changed"),

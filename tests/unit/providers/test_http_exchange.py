@@ -273,6 +273,23 @@ def test_text_that_a_caller_can_write_never_holds_a_route(body: bytes) -> None:
     assert not HOLDING.matches(HttpResponse(status=403, headers={}, body=body))
 
 
+BY_CODE = ResponseRule(first=403, error="ErrorSendAsDenied", kind=RouteFault, code="sender_not_verified", source="test")
+
+
+@pytest.mark.parametrize(
+    ("body", "matches"),
+    [
+        (b'{"error": {"code": "ErrorSendAsDenied", "message": "no"}}', True),
+        (b'{"error": {"code": "X", "innerError": {"code": "ErrorSendAsDenied"}}}', True),
+        (b'{"error": {"code": "X", "message": "Subject ErrorSendAsDenied is not allowed."}}', False),
+        (b"ErrorSendAsDenied", False),
+        (b'["ErrorSendAsDenied"]', False),
+    ],
+)
+def test_error_code_is_matched_in_its_field_only(body: bytes, matches: bool) -> None:
+    assert BY_CODE.matches(HttpResponse(status=403, headers={}, body=body)) is matches
+
+
 @pytest.mark.parametrize(
     "body",
     [
