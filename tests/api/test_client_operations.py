@@ -111,7 +111,7 @@ async def test_rate_limit_headers_are_in_every_response(relay: Harness) -> None:
     relay.clock.move(31)
     response = await relay.call("POST", "/v1/messages", json=message())
     assert response.headers["ratelimit-policy"] == '"default";q=600;w=60'
-    assert response.headers["ratelimit"] == '"default";r=19;t=2'
+    assert response.headers["ratelimit"] == '"default";r=119;t=2'
 
 
 @pytest.mark.parametrize("path", ["/v1/clients", "/v1/clients/app", "/v1/clients/app/keys"])
