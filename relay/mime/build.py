@@ -9,10 +9,11 @@ from collections.abc import Iterable, Mapping
 from email.message import MIMEPart
 from email.policy import SMTP
 from email.utils import format_datetime
+from urllib.parse import quote
 
 from relay.core.model import Address, Attachment, Message
 from relay.core.send_request import SendRequest
-from relay.mime import raw
+from relay.mime import raw, structured, transfer
 from relay.mime.fields import address_field, clean, is_field_name, parameter_field, plain_field, text_field
 
 # fmt: off
@@ -28,7 +29,8 @@ RESERVED = frozenset((
 
 _POLICY = SMTP.clone(cte_type="7bit", max_line_length=76)
 _TOKEN = re.compile(r"[A-Za-z0-9!#$&^_.+-]{1,70}")
-_CONTENT_ID_OTHERS = re.compile(r"[^A-Za-z0-9!#$%&'*+/=?^_`{|}~.@-]")
+_CONTENT_ID = "!#$%&'*+/=?^_`{|}~.@-"
+"""Other characters are percent-encoded, as in the URL that refers to the part (RFC 2392 section 2)."""
 
 
 def build(request: SendRequest, *, with_bcc: bool = False) -> bytes:
@@ -80,7 +82,7 @@ def _fields(request: SendRequest, *, with_bcc: bool) -> Iterable[bytes]:
     for name, value in message.headers.items():
         if problem := header_problem(name):
             raise ValueError(problem)
-        yield text_field(name, value)
+        yield structured.header_field(name, value)
 
 
 def _recipient_fields(to: tuple[Address, ...], cc: tuple[Address, ...], bcc: tuple[Address, ...]) -> Iterable[bytes]:
@@ -100,7 +102,7 @@ def _body(message: Message) -> MIMEPart:
     if message.text is not None or message.html is None:
         bodies.append(_text_part(message.text or "", "plain"))
     if message.html is not None:
-        bodies.append(_multipart("related", [_text_part(message.html, "html"), *map(_file, shown)]))
+        bodies.append(_multipart('related; type="text/html"', [_text_part(message.html, "html"), *map(_file, shown)]))
     files = [_file(item) for item in message.attachments if item not in shown]
     return _multipart("mixed", [_multipart("alternative", bodies), *files])
 
@@ -130,15 +132,30 @@ def _encoding(text: str) -> str | None:
 
 def _file(item: Attachment) -> MIMEPart:
     part = MIMEPart(policy=_POLICY)
-    media_type, parameters = _type(item.type)
-    _add(part, "Content-Type", media_type, parameters)
-    part["Content-Transfer-Encoding"] = "base64"
+    message = _attached_message(item)
+    media_type, parameters = ("message/rfc822", {}) if message else _type(item.type)
+    _add(part, "Content-Type", media_type, parameters, item.name)
+    part["Content-Transfer-Encoding"] = "7bit" if message else "base64"
     disposition = "inline" if item.disposition == "inline" else "attachment"
     _add(part, "Content-Disposition", disposition, {"filename": item.name} if clean(item.name) else {})
     if item.content_id:
-        _add(part, "Content-ID", f"<{_CONTENT_ID_OTHERS.sub('', item.content_id)}>", {})
-    part.set_payload(base64.encodebytes(item.content).decode())
+        _add(part, "Content-ID", f"<{quote(item.content_id, safe=_CONTENT_ID)}>", {})
+    part.set_payload(message.decode("ascii") if message else base64.encodebytes(item.content).decode())
     return part
+
+
+def _attached_message(item: Attachment) -> bytes:
+    """Return an attached message in 7 bits, since RFC 2046 section 5.2.1 forbids base64 around it; empty if it is none.
+
+    A message that cannot be written in 7 bits without changing more than transfer encodings is a file like others.
+    """
+    if item.type.partition(";")[0].strip().lower() != "message/rfc822" or b"\0" in item.content:
+        return b""
+    head, body = raw.split(item.content)
+    try:
+        return transfer.seven_bit(transfer.shortened(head + b"\r\n" + body))
+    except ValueError:
+        return b""
 
 
 class _FoldedValue(str):
@@ -152,9 +169,9 @@ class _FoldedValue(str):
         return self.line.decode()
 
 
-def _add(part: MIMEPart, name: str, value: str, parameters: Mapping[str, str]) -> None:
+def _add(part: MIMEPart, name: str, value: str, parameters: Mapping[str, str], file_name: str = "") -> None:
     folded = _FoldedValue(value)
-    folded.name, folded.line = name, parameter_field(name, value, parameters)
+    folded.name, folded.line = name, parameter_field(name, value, parameters, clean(file_name))
     part[name] = folded
 
 

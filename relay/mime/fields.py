@@ -41,16 +41,25 @@ def clean(text: str) -> str:
 
 def text_field(name: str, text: str) -> bytes:
     """Write an unstructured field (Subject, custom headers). A reader decodes it to `clean(text)`."""
-    value = clean(text)
+    return folded(name, text_words(name, clean(text)))
+
+
+def text_words(name: str, value: str) -> list[str]:
+    """Return the words of an unstructured field's clean value, in encoded words if it is not plain ASCII."""
+    words = plain_words(value)
     is_plain = value.isascii() and "=?" not in value
-    if is_plain and max((len(word) for word in _WORDS.findall(value)), default=0) < MAX_LINE_HARD - len(name):
-        return _folded(name, _WORDS.findall(value))
-    return _folded(name, encoded_words(value))
+    is_plain = is_plain and max(map(len, words), default=0) < MAX_LINE_HARD - len(name)
+    return words if is_plain else encoded_words(value)
+
+
+def plain_words(value: str) -> list[str]:
+    """Split an ASCII value where lines may end. Each word keeps the blanks before it."""
+    return _WORDS.findall(value)
 
 
 def plain_field(name: str, value: str) -> bytes:
     """Write a field with an ASCII value made by Relay, folded only at spaces."""
-    return _folded(name, _WORDS.findall(value))
+    return folded(name, plain_words(value))
 
 
 def address_field(name: str, addresses: Iterable[Address]) -> bytes:
@@ -59,18 +68,25 @@ def address_field(name: str, addresses: Iterable[Address]) -> bytes:
     for address in addresses:
         if words:
             words[-1] += ","
-        words += _mailbox(address)
-    return _folded(name, words)
+        words += mailbox_words(address.name, address.email)
+    return folded(name, words)
 
 
-def parameter_field(name: str, value: str, parameters: Mapping[str, str]) -> bytes:
-    """Write a field of RFC 2045: `value` (`token` or `token/token`) and parameters with any text (RFC 2231)."""
+def parameter_field(name: str, value: str, parameters: Mapping[str, str], file_name: str = "") -> bytes:
+    """Write a field of RFC 2045: `value` (`token` or `token/token`) and parameters with any text (RFC 2231).
+
+    `file_name` becomes a parameter `name` with encoded words in quotes. RFC 2047 section 5 forbids that, but the large mail
+    programs write and read it, and older ones read nothing else.
+    """
     words = [value]
     for key, text in parameters.items():
         for word in _parameter(key, clean(text)):
             words[-1] += ";"
             words.append(word)
-    return _folded(name, words)
+    if file_name:
+        words[-1] += ";"
+        words += _legacy_name(clean(file_name))
+    return folded(name, words)
 
 
 def addr_spec(email: str) -> str:
@@ -105,29 +121,44 @@ def _encoded_word(octets: bytes) -> str:
 
 def _parameter(key: str, text: str) -> list[str]:
     """Write a parameter in quotes, or percent-encoded in pieces (RFC 2231 section 4) where quotes would be ambiguous."""
-    if text.isascii() and len(text) < MAX_LINE - 20 and not re.search(r'["\\%]|=\?', text):
+    if _is_plain_parameter(text):
         return [f'{key}="{text}"']
-    octets = ["%" + format(octet, "02X") if octet in _ESCAPED else chr(octet) for octet in text.encode()]
     pieces: list[str] = [""]
-    for octet in octets:
-        if len(pieces[-1]) + len(octet) > MAX_LINE - 30:
+    for character in text:
+        octets = ("%" + format(octet, "02X") if octet in _ESCAPED else chr(octet) for octet in character.encode())
+        written = "".join(octets)
+        if len(pieces[-1]) + len(written) > MAX_LINE - 30:
             pieces.append("")
-        pieces[-1] += octet
+        pieces[-1] += written
     if len(pieces) == 1:
         return [f"{key}*=utf-8''{pieces[0]}"]
     return [f"{key}*{number}*=" + ("" if number else "utf-8''") + piece for number, piece in enumerate(pieces)]
 
 
-def _mailbox(address: Address) -> list[str]:
-    """Return the words of a mailbox, with its display name if it has one (RFC 5322 section 3.4)."""
-    email = addr_spec(address.email)
-    name = clean(address.name)
+def _legacy_name(text: str) -> list[str]:
+    if _is_plain_parameter(text):
+        return [f'name="{text}"']
+    words = encoded_words(text)
+    words[0] = f'name="{words[0]}'
+    words[-1] += '"'
+    return words
+
+
+def _is_plain_parameter(text: str) -> bool:
+    return text.isascii() and len(text) < MAX_LINE - 20 and not re.search(r'["\\%]|=\?', text)
+
+
+def mailbox_words(name: str, email: str) -> list[str]:
+    """Return the words of a mailbox, with its display name if it has one (RFC 5322 section 3.4). Raises `ValueError`."""
+    address = addr_spec(email)
+    name = clean(name)
     if not name:
-        return [email] if '"' not in email else [f"<{email}>"]
-    return [*_phrase(name), f"<{email}>"]
+        return [address] if '"' not in address else [f"<{address}>"]
+    return [*phrase_words(name), f"<{address}>"]
 
 
-def _phrase(name: str) -> list[str]:
+def phrase_words(name: str) -> list[str]:
+    """Return the words of a display name."""
     is_plain = name.isascii() and "=?" not in name and "  " not in name
     if is_plain and _PHRASE.fullmatch(name) and len(name) < MAX_LINE:
         return name.split(" ")
@@ -153,7 +184,7 @@ def _ascii_domain(domain: str) -> str:
     return domain
 
 
-def _folded(name: str, words: Iterable[str]) -> bytes:
+def folded(name: str, words: Iterable[str]) -> bytes:
     """Write `name: words`, with a line break before each word that would make the line too long."""
     lines = [f"{name}:"]
     for word in words:

@@ -60,5 +60,5 @@ def _body(text: str) -> int:
 
 
 def _attachment(attachment: Attachment) -> int:
-    names = 2 * field_size(attachment.name) + len(attachment.type) + len(attachment.content_id or "")
+    names = 3 * field_size(attachment.name) + len(attachment.type) + len(attachment.content_id or "")
     return _PART + names + base64_size(max(len(attachment.content), attachment.size))

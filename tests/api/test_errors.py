@@ -313,7 +313,7 @@ PROVOKED: dict[str, tuple[int, Provoke]] = {
     "invalid_base64": (400, fields(attachments=[{"name": "a.txt", "content": "a-b_"}])),
     "invalid_file_name": (400, fields(attachments=[file(name="../a.txt")])),
     "invalid_media_type": (400, fields(attachments=[file(type="text")])),
-    "invalid_content_id": (400, fields(attachments=[file(content_id="a b")])),
+    "invalid_content_id": (400, fields(attachments=[file(content_id="a\nb")])),
     "unknown_attachment": (400, fields(attachments=[{"id": "att_1"}])),
     "invalid_template": (400, request("PUT", "/v1/templates/a", json={"text": "{{"}, client="boss")),
     "template_not_found": (404, request("GET", "/v1/templates/a")),

@@ -14,8 +14,6 @@ from relay.core.model import Attachment
 from relay.mime.size import base64_size
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
-_CONTENT_ID = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.@-]+")
-"""RFC 2392 section 2, without characters that would need escapes in a URL of the HTML."""
 _WORD = r"[A-Za-z0-9!#$&^_.+-]{1,127}"
 _MEDIA_TYPE = re.compile(rf"({_WORD})/{_WORD}(?:\s*;\s*{_WORD}=(?:{_WORD}|\"[^\"\\\r\n]*\"))*", re.ASCII)
 """RFC 6838 section 4.2 and RFC 2045 section 5.1."""
@@ -46,7 +44,8 @@ def read_attachments(value: Any, problems: Problems, limits: Limits) -> tuple[At
         if isinstance(item, dict):
             before = len(problems.found)
             attachment = _read(item, f"attachments[{number}]", problems, limits)
-            _check_unique(attachment.content_id, number, content_ids, problems)
+            if attachment.disposition == "inline":
+                _check_unique(attachment.content_id, number, content_ids, problems)
             if len(problems.found) == before:
                 found.append(attachment)
     _check_total(found, problems, limits)
@@ -167,10 +166,10 @@ def _content_id(value: Any, target: str, problems: Problems, limits: Limits) -> 
     if not isinstance(value, str):
         return None
     content_id = value[1:-1] if value.startswith("<") and value.endswith(">") else value
-    if not _CONTENT_ID.fullmatch(content_id) or len(content_id) > limits.max_content_id:
-        text = (
-            f"Not a valid content_id. Use 1 to {limits.max_content_id} ASCII letters, digits and .-_@+ without spaces."
-        )
+    problem = control_problem(content_id)
+    if problem or not 0 < len(content_id.strip()) <= limits.max_content_id:
+        reason = f" It {problem}." if problem else ""
+        text = f"Not a valid content_id.{reason} Use 1 to {limits.max_content_id} characters, best ASCII letters and digits."
         problems.add("invalid_content_id", f"{target}.content_id", text)
     return content_id
 

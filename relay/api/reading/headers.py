@@ -7,6 +7,7 @@ from typing import Any
 from relay.acceptance.draft import Limits
 from relay.api.problems import Problems, member, printable
 from relay.api.text_checks import control_problem
+from relay.mime import structured
 
 _NAME = re.compile(r"[!-9;-~]+")
 """RFC 5322 section 2.2: printable ASCII without the colon."""
@@ -76,7 +77,7 @@ def read_headers(value: Any, problems: Problems, limits: Limits) -> Mapping[str,
         if first != name:
             text_ = f"Duplicate header: already set as '{printable(first)[:80]}' (names ignore case)."
             problems.add("duplicate_header", target, text_)
-        if _check_name(name, target, problems, limits) and _check_value(text, target, problems, limits):
+        if _check_name(name, target, problems, limits) and _check_value(name, text, target, problems, limits):
             headers[name] = text.strip(" ")
         size += len(name) + len(text.encode())
     if size > limits.max_headers_bytes:
@@ -96,7 +97,7 @@ def _check_name(name: str, target: str, problems: Problems, limits: Limits) -> b
     return not reason
 
 
-def _check_value(text: str, target: str, problems: Problems, limits: Limits) -> bool:
+def _check_value(name: str, text: str, target: str, problems: Problems, limits: Limits) -> bool:
     problem = control_problem(text)
     if problem:
         problems.add("invalid_text", target, f"The value {problem}. A header must be one line; Relay folds long ones.")
@@ -105,4 +106,7 @@ def _check_value(text: str, target: str, problems: Problems, limits: Limits) -> 
     if size > limits.max_header_bytes:
         problems.add("too_long", target, f"The value is too long: {size} bytes (limit {limits.max_header_bytes}).")
         return False
-    return True
+    problem = structured.header_problem(name, text)
+    if problem:
+        problems.add("invalid_value", target, f"This header {problem}.")
+    return not problem

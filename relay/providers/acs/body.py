@@ -7,7 +7,7 @@ import msgspec
 
 from relay.core.model import Address, Attachment, Message
 from relay.core.send_request import SendRequest
-from relay.mime import fields
+from relay.mime import fields, structured
 
 BLANK = " "
 """Sent for an empty subject or body, which the service refuses."""
@@ -88,8 +88,7 @@ def _headers(request: SendRequest) -> Mapping[str, str]:
         "X-Relay-Attempt": request.attempt_id,
     }
     for name, value in request.message.headers.items():
-        clean = fields.clean(value)
-        headers[name] = clean if clean.isascii() else " ".join(fields.encoded_words(clean))
+        headers[name] = structured.header_value(name, value)
     return headers
 
 

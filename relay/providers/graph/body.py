@@ -5,6 +5,7 @@ Graph has no envelope for MIME: its To, Cc and Bcc are the recipients, so they m
 """
 
 import base64
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,7 +13,7 @@ import msgspec
 
 from relay.core.model import Address, Attachment, Message
 from relay.core.send_request import SendRequest
-from relay.mime import build, fields
+from relay.mime import build, fields, structured
 from relay.providers.graph.mailbox import JSON
 
 MAX_REQUEST_BYTES = 4_000_000
@@ -27,6 +28,7 @@ RELAY_ATTEMPT = "X-Relay-Attempt"
 MIME = "text/plain"
 """The content type of MIME in Graph."""
 
+_ADDRESS = re.compile(r"[^\s@]@[^\s@]")
 _encoder = msgspec.json.Encoder()
 
 
@@ -109,6 +111,8 @@ def _fitting(body: bytes, content_type: str) -> RequestBody | None:
 
 
 def _mime(request: SendRequest) -> bytes:
+    message = msgspec.structs.replace(request.message, sender=_sender(request.message.sender))
+    request = msgspec.structs.replace(request, message=message)
     named = fields.plain_field(RELAY_ATTEMPT, request.attempt_id)
     return base64.b64encode(named + build.build(request, with_bcc=True))
 
@@ -123,18 +127,24 @@ def _resource(request: SendRequest) -> dict[str, Any]:
             "contentType": "html" if is_html else "text",
             "content": message.html if is_html else message.text or "",
         },
-        "from": _person(message.sender),
+        "from": _person(_sender(message.sender)),
         "toRecipients": _people(request.to),
         "ccRecipients": _people(request.cc),
         "bccRecipients": _people(request.bcc),
         "replyTo": _people(message.reply_to),
         "internetMessageId": f"<{fields.clean(request.message_id_header)}>",
         "internetMessageHeaders": [
-            {"name": name, "value": fields.clean(value)} for name, value in {**own, **message.headers}.items()
+            {"name": name, "value": structured.header_value(name, value)}
+            for name, value in {**own, **message.headers}.items()
         ],
         "attachments": [_file(item) for item in message.attachments],
     }
     return {name: value for name, value in resource.items() if value != []}
+
+
+def _sender(address: Address) -> Address:
+    """Leave out a display name with an address in it: Exchange may take it for another sender (`ErrorSendAsDenied`)."""
+    return msgspec.structs.replace(address, name="") if _ADDRESS.search(address.name) else address
 
 
 def _people(addresses: Sequence[Address]) -> list[dict[str, Any]]:

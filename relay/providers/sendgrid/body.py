@@ -11,7 +11,7 @@ import msgspec
 
 from relay.core.model import Address, Attachment, Message
 from relay.core.send_request import SendRequest
-from relay.mime import fields
+from relay.mime import fields, structured
 from relay.providers.sendgrid.options import PERSONAL
 
 RELAY_ID = "relay_id"
@@ -133,7 +133,7 @@ def _headers(request: SendRequest) -> dict[str, str]:
     """
     headers = {"Message-ID": f"<{request.message_id_header}>"}
     for name, value in request.message.headers.items():
-        headers[name] = value if value.isascii() else " ".join(fields.encoded_words(value))
+        headers[name] = structured.header_value(name, value)
     return headers
 
 

@@ -1,6 +1,9 @@
 """Mails that `relay.mime.build` writes, read back by a parser."""
 
+import re
+from email.header import decode_header, make_header
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
 import msgspec
 import pytest
@@ -185,15 +188,81 @@ def test_files_keep_bytes_names_and_content_ids() -> None:
     assert (image["Content-ID"], image.get_content(), image.get_content_disposition()) == ("<logo>", PIXEL, "inline")
 
 
-def test_type_keeps_its_parameters_and_composite_type_becomes_octet_stream() -> None:
+def test_type_keeps_its_parameters_and_multipart_becomes_octet_stream() -> None:
     invitation = Attachment(name="i.ics", type="text/calendar; method=REQUEST; charset=UTF-8; name=x", content=b"BEGIN")
-    mail = Attachment(name="m.eml", type="message/rfc822", content=b"Subject: x\r\n\r\nhi")
+    mail = Attachment(name="m.eml", type="multipart/mixed; boundary=b", content=b"--b\r\n\r\nhi\r\n--b--")
     wrong = Attachment(name="w", type="image/png\r\nBcc: eve@example.com", content=b"1")
     *_, first, second, third = parts(read(build.build(send_request(attachments=(invitation, mail, wrong)))))
-    assert first["Content-Type"].params == {"method": "REQUEST", "charset": "UTF-8"}
+    assert first["Content-Type"].params == {"method": "REQUEST", "charset": "UTF-8", "name": "i.ics"}
     assert (second.get_content_type(), second.get_filename()) == ("application/octet-stream", "m.eml")
     assert second.get_content() == mail.content
     assert third["Bcc"] is None
+
+
+@pytest.mark.parametrize(
+    ("attached", "text"),
+    [
+        (b"Subject: x\n\nhi", "hi"),
+        ("Subject: x\r\nContent-Type: text/plain; charset=utf-8\r\n\r\ngrüße".encode(), "grüße"),
+    ],
+)
+def test_attached_message_keeps_its_type_without_base64(attached: bytes, text: str) -> None:
+    """RFC 2046 section 5.2.1."""
+    content = build.build(
+        send_request(attachments=(Attachment(name="m.eml", type="message/rfc822", content=attached),))
+    )
+    assert content.isascii()
+    *_, part = parts(read(content))
+    assert (part.get_content_type(), part["Content-Transfer-Encoding"]) == ("message/rfc822", "7bit")
+    assert (part.get_content()["Subject"], part.get_content().get_content().strip()) == ("x", text)
+
+
+@pytest.mark.parametrize(
+    "attached",
+    [
+        b"Subject: gr\xfc\xdfe\r\n\r\nhi",
+        b"Subject: x\r\n\r\n\x00",
+        b"Content-Type: multipart/signed; boundary=s\r\n\r\n--s\r\n\r\n\xff",
+    ],
+)
+def test_attached_message_that_needs_changes_is_a_file(attached: bytes) -> None:
+    content = build.build(
+        send_request(attachments=(Attachment(name="m.eml", type="message/rfc822", content=attached),))
+    )
+    *_, part = parts(read(content))
+    assert (part.get_content_type(), part.get_content()) == ("application/octet-stream", attached)
+
+
+def test_related_names_the_type_of_its_root() -> None:
+    message = read(build.build(send_request(text=None, html="<p>", attachments=(IMAGE,))))
+    assert message["Content-Type"].params["type"] == "text/html"
+
+
+NAMES = ["請求書 2026年11月分.pdf", "invoice.pdf", 'Größe "A".txt', "x" * 200 + ".txt", "100%.csv"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_file_name_is_written_for_new_and_old_mail_programs(name: str) -> None:
+    content = build.build(send_request(attachments=(Attachment(name=name, content=b"1"),)))
+    *_, part = parts(read(content))
+    assert part["Content-Disposition"].params["filename"] == name
+    header = content.replace(b"\r\n ", b" ").decode()
+    (written,) = re.findall(r'[^e]name="([^"]*)"', header)
+    assert str(make_header(decode_header(written))) == name
+    for piece in re.findall(r"filename\*\d+\*=(?:utf-8'')?([^;\s]*)", header):
+        assert unquote_to_bytes(piece).decode()
+
+
+def test_content_id_with_odd_characters_is_written_validly() -> None:
+    ids = ("daily report.csv", "log(1).txt", "rapport_été.txt", "Example Content ID")
+    files = tuple(Attachment(name="a", content=b"1", content_id=each) for each in ids)
+    found = [part["Content-ID"] for part in parts(read(build.build(send_request(attachments=files))))]
+    assert found[1:] == [
+        "<daily%20report.csv>",
+        "<log%281%29.txt>",
+        "<rapport_%C3%A9t%C3%A9.txt>",
+        "<Example%20Content%20ID>",
+    ]
 
 
 @pytest.mark.parametrize(

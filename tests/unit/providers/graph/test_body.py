@@ -119,6 +119,17 @@ def test_text_within_the_stated_limit_fits_in_one_request(text: str, has_both: b
         assert isinstance(draft(send_request(large), saves=saves), RequestBody)
 
 
+@pytest.mark.parametrize("name", ["app@example.com", "Shop (orders@example.com)"])
+def test_display_name_with_an_address_is_left_out(name: str) -> None:
+    sender = Address(email="app@example.com", name=name)
+    as_json = mail(send_request(message(sender=sender)), saves=True)
+    as_mime = mail(send_request(message(sender=sender, text="t")), saves=True)
+    assert as_json is not None
+    assert as_mime is not None
+    assert json.loads(as_json.body)["message"]["from"] == {"emailAddress": {"address": "app@example.com"}}
+    assert b"\r\nFrom: app@example.com\r\n" in base64.b64decode(as_mime.body)
+
+
 def test_empty_file_is_sent_as_mime() -> None:
     written = mail(send_request(message(attachments=(Attachment(name="empty.csv"),))), saves=True)
     assert written is not None
