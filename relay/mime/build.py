@@ -13,8 +13,9 @@ from urllib.parse import quote
 
 from relay.core.model import Address, Attachment, Message
 from relay.core.send_request import SendRequest
-from relay.mime import raw, structured, transfer
+from relay.mime import raw
 from relay.mime.fields import address_field, clean, is_field_name, parameter_field, plain_field, text_field
+from relay.mime.writing import structured, transfer
 
 # fmt: off
 RESERVED = frozenset((

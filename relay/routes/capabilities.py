@@ -6,7 +6,7 @@ import msgspec
 
 from relay.core.model import Message, Submission
 from relay.core.settings import Route
-from relay.mime import transfer
+from relay.mime.writing import transfer
 from relay.providers.contract import FEATURES, Capabilities
 from relay.providers.registry import demanded_options, provider_module
 
@@ -56,7 +56,8 @@ def _has(feature: str, provider: str, capabilities: Capabilities) -> bool:
 
 def _required_features(message: Message) -> set[str]:
     found: set[str] = set()
-    names = [name.lower() for name in message.headers]
+    # Every route sends a Message-ID.
+    names = [name.lower() for name in message.headers if name.lower() != "message-id"]
     if any(name.startswith("x-") for name in names):
         found.add("x_headers")
     if any(not name.startswith("x-") for name in names):

@@ -183,10 +183,45 @@ async def test_option_that_no_route_carries_is_refused_by_name(relay: Harness) -
         subject=None,
         content=None,
         template_id="d-1",
-        tracking_settings={"open_tracking": {"enable": True}, "click_tracking": {"enable": False}},
+        tracking_settings={"subscription_tracking": {"enable": True}, "click_tracking": {"enable": True}},
     )
-    assert (response.status, fields(response)) == (400, ["template_id", "tracking_settings.open_tracking"])
+    assert (response.status, fields(response)) == (400, ["template_id", "tracking_settings.subscription_tracking"])
     assert "capture" in response.json["errors"][0]["message"]
+
+
+async def test_what_old_and_other_libraries_send_is_accepted(relay: Harness) -> None:
+    """nodemailer-sendgrid and Anymail (headers), django-sendgrid-v5 (tracking), the vendor's types (contentId)."""
+    headers = {
+        **{"Message-ID": "<own.1@example.com>", "Date": "Thu, 01 Jan 2026 00:00:00 +0000", "X-Own": "1"},
+        **{"Sender": "x@example.com", "Return-Path": "<x@example.com>"},
+    }
+    await sent(
+        relay,
+        personalizations=[{"to": [{"email": "ada@example.org"}], "headers": headers}],
+        attachments=[
+            {
+                "content": "YQ==",
+                "filename": "a.png",
+                "type": "image/png",
+                "disposition": "inline",
+                "contentId": "Example ID",
+            }
+        ],
+        tracking_settings={"click_tracking": {"enable": True}, "open_tracking": {"enable": True}},
+        mail_settings={"bcc": {"enable": False, "email": ""}, "spam_check": {"enable": False, "threshold": 1}},
+    )
+    await relay.deliver()
+    (name,) = [each["name"] for each in (await relay.call("GET", "/v1/inbox")).json["value"]]
+    shown = (await relay.call("GET", f"/v1/inbox/{name}")).json
+    written = {field["name"]: field["value"] for field in shown["headers"]}
+    assert (written["Message-ID"], written["X-Own"]) == ("<own.1@example.com>", "1")
+    assert not {"Sender", "Return-Path"} & written.keys()
+    assert written["Date"] != "Thu, 01 Jan 2026 00:00:00 +0000"
+
+
+async def test_retired_copy_of_every_mail_is_refused(relay: Harness) -> None:
+    response = await post(relay, mail_settings={"bcc": {"enable": True, "email": "spy@example.com"}})
+    assert (response.status, fields(response)) == (400, ["mail_settings.bcc"])
 
 
 async def test_settings_that_are_off_can_leave_by_any_route(relay: Harness) -> None:

@@ -26,7 +26,7 @@ from relay.core.model import Address, Message
 from relay.core.outcomes import MAX_REPLY
 from relay.core.send_request import SendRequest
 from relay.mime import raw as mime_raw
-from relay.mime import transfer
+from relay.mime.writing import transfer
 from relay.platform.storage.memory.memory_storage import memory_storage
 from relay.providers.http_exchange import retry_after
 from relay.providers.smtp.outcomes import SmtpReply, read_reply

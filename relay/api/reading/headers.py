@@ -7,7 +7,7 @@ from typing import Any
 from relay.acceptance.draft import Limits
 from relay.api.problems import Problems, member, printable
 from relay.api.text_checks import control_problem
-from relay.mime import structured
+from relay.mime.writing import structured
 
 _NAME = re.compile(r"[!-9;-~]+")
 """RFC 5322 section 2.2: printable ASCII without the colon."""

@@ -35,6 +35,8 @@ MAX_REPLY_TO = 1000
 """SendGrid's limit (the vendor's OpenAPI file tsg_mail_v3: `reply_to_list`)."""
 _NO_ADDRESS = Address(email="")
 _PASSED_ON = member_names(SharedOptions)
+_NOT_PASSED_ON = ("bcc", "spam_check")
+"""Settings that SendGrid has retired. Old programs still switch them off."""
 
 
 class Mail(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,6 +88,9 @@ def _common(mail: Mapping[str, Any], now: datetime, problems: Problems, limits: 
         text = "Unless a valid template_id is provided, the content parameter is required."
         problems.add("no_content", "content", text)
     parts.check_arguments(mail.get("custom_args", {}), "custom_args", problems)
+    if mail.get("mail_settings", {}).get("bcc", {}).get("enable"):
+        text = "SendGrid has retired this setting. Use personalizations.0.bcc, which the policy checks."
+        problems.add("not_applicable", "mail_settings.bcc", text)
     sender = parts.read_person(mail["from"], "from", problems, limits) if mail.get("from") else None
     return Common(
         mail=mail,
@@ -119,7 +124,9 @@ def _subject_of_all(mail: Mapping[str, Any], problems: Problems, limits: Limits)
 def _options(mail: Mapping[str, Any], content: parts.Content) -> Mapping[str, Any]:
     """Return the options for SendGrid. Sandbox mode is not among them: Relay itself does not send then."""
     options = {name: mail[name] for name in _PASSED_ON if mail.get(name)}
-    settings = {name: value for name, value in mail.get("mail_settings", {}).items() if name != "sandbox_mode"}
+    given = mail.get("mail_settings", {})
+    settings = {name: value for name, value in given.items() if name not in _NOT_PASSED_ON or value.get("enable")}
+    settings.pop("sandbox_mode", None)
     options.pop("mail_settings", None)
     if settings:
         options["mail_settings"] = settings

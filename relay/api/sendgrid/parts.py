@@ -126,7 +126,7 @@ def _file(number: int, value: Mapping[str, str], problems: Problems) -> dict[str
     if disposition not in ("attachment", "inline"):
         text = "The disposition of your attachment can be either inline or attachment."
         problems.add("invalid_choice", f"attachments[{number}].disposition", text)
-    content_id = value.get("content_id")
+    content_id = value.get("content_id") or value.get("contentId")
     return {
         # The shape check noted missing members.
         "name": value.get("filename", "file"),

@@ -49,6 +49,7 @@ class SendGridAttachment(VendorShape, frozen=True, kw_only=True):
     filename: str
     disposition: str | UnsetType = UNSET
     content_id: str | UnsetType = UNSET
+    contentId: str | UnsetType = UNSET  # noqa: N815 (as the vendor's TypeScript type has it)
 
 
 class SendGridMail(SharedOptions, frozen=True, kw_only=True):

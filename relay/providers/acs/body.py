@@ -7,7 +7,8 @@ import msgspec
 
 from relay.core.model import Address, Attachment, Message
 from relay.core.send_request import SendRequest
-from relay.mime import fields, structured
+from relay.mime import fields
+from relay.mime.writing import structured
 
 BLANK = " "
 """Sent for an empty subject or body, which the service refuses."""

@@ -13,7 +13,8 @@ import msgspec
 
 from relay.core.model import Address, Attachment, Message
 from relay.core.send_request import SendRequest
-from relay.mime import build, fields, structured
+from relay.mime import build, fields
+from relay.mime.writing import structured
 from relay.providers.graph.mailbox import JSON
 
 MAX_REQUEST_BYTES = 4_000_000

@@ -11,7 +11,8 @@ import msgspec
 
 from relay.core.model import Address, Attachment, Message
 from relay.core.send_request import SendRequest
-from relay.mime import fields, structured
+from relay.mime import fields
+from relay.mime.writing import structured
 from relay.providers.sendgrid.options import PERSONAL
 
 RELAY_ID = "relay_id"
@@ -28,10 +29,10 @@ _encoder = msgspec.json.Encoder()
 def build(request: SendRequest, options: Mapping[str, Any], *, sandbox: bool) -> bytes:
     """Build the body. Encoding it turns attachments into base64. Raises `ValueError` for text that UTF-8 cannot encode."""
     body = {**_frame(request, options), **_content(request.message, options)}
-    body["personalizations"] = [
-        {**recipients, **{name: options[name] for name in PERSONAL if name in options}}
-        for recipients in personalizations(request)
-    ]
+    # In each personalization: at the top, the vendor's description types custom_args as a string.
+    own: dict[str, Any] = {"custom_args": _arguments(request)}
+    own.update((name, options[name]) for name in PERSONAL if name in options)
+    body["personalizations"] = [{**recipients, **own} for recipients in personalizations(request)]
     body.update((name, value) for name, value in options.items() if name not in (*PERSONAL, "content"))
     if sandbox:
         body["mail_settings"] = {**options.get("mail_settings", {}), "sandbox_mode": {"enable": True}}
@@ -96,14 +97,16 @@ def _frame(request: SendRequest, options: Mapping[str, Any]) -> dict[str, Any]:
         mail.reply_to_list = replies
     for name, value in _headers(request).items():
         mail.add_header(vendor.Header(name, value))
-    for name, value in {**message.metadata, RELAY_ID: request.id, RELAY_ATTEMPT: str(request.attempt)}.items():
-        mail.add_custom_arg(vendor.CustomArg(name, value))
     # The helpers insert each new item before the others.
     for tag in reversed(_categories(message)):
         mail.add_category(vendor.Category(tag))
     for attachment in reversed(message.attachments):
         mail.add_attachment(_attachment(attachment))
     return dict(mail.get())
+
+
+def _arguments(request: SendRequest) -> dict[str, str]:
+    return {**request.message.metadata, RELAY_ID: request.id, RELAY_ATTEMPT: str(request.attempt)}
 
 
 def _email(kind: Any, address: Address) -> Any:

@@ -41,6 +41,21 @@ class Footer(VendorShape, frozen=True, kw_only=True):
     html: str | UnsetType = UNSET
 
 
+class BlindCopy(VendorShape, frozen=True, kw_only=True):
+    """A copy of every mail, which SendGrid has retired."""
+
+    enable: bool | UnsetType = UNSET
+    email: str | UnsetType = UNSET
+
+
+class SpamCheck(VendorShape, frozen=True, kw_only=True):
+    """A check of the content, which SendGrid has retired."""
+
+    enable: bool | UnsetType = UNSET
+    threshold: int | UnsetType = UNSET
+    post_to_url: str | UnsetType = UNSET
+
+
 class MailSettings(VendorShape, frozen=True, kw_only=True):
     """Settings for handling a mail."""
 
@@ -50,6 +65,8 @@ class MailSettings(VendorShape, frozen=True, kw_only=True):
     bypass_unsubscribe_management: Switch | UnsetType = UNSET
     footer: Footer | UnsetType = UNSET
     sandbox_mode: Switch | UnsetType = UNSET
+    bcc: BlindCopy | UnsetType = UNSET
+    spam_check: SpamCheck | UnsetType = UNSET
 
 
 class ClickTracking(VendorShape, frozen=True, kw_only=True):
@@ -126,12 +143,16 @@ class Options(SharedOptions, frozen=True, kw_only=True):
 PERSONAL = ("substitutions", "dynamic_template_data")
 """Options that SendGrid expects within a personalization."""
 _SETTINGS = ("mail_settings", "tracking_settings")
+_OPTIONAL = frozenset(("click_tracking", "open_tracking", "ganalytics"))
+"""Settings that leave the mail's meaning as it is: routes that do not track ignore them."""
 
 
 def options_problems(value: Any, where: str) -> list[str]:
     """Return all that is wrong with options, as `path: sentence`; empty if SendGrid knows them all."""
     if fits(value, Options):
-        return []
+        copied = value.get("mail_settings", {}).get("bcc", {}).get("enable")
+        hint = f"{where}.mail_settings.bcc: adds a recipient that no policy checks (use the message's own bcc)"
+        return [hint] if copied else []
     from relay.core.shape.mismatches import examine
 
     _, found = examine(value, Options)
@@ -139,13 +160,14 @@ def options_problems(value: Any, where: str) -> list[str]:
 
 
 def demands(options: Mapping[str, Any]) -> list[str]:
-    """Name the options that need SendGrid: all but settings that only switch something off.
+    """Name the options that need SendGrid: all but tracking, and settings that only switch something off.
 
     A message that switches a feature off can leave by any route without that feature.
     """
     found = [name for name, value in options.items() if name not in _SETTINGS and value not in ({}, [])]
     for name in _SETTINGS:
-        found += [f"{name}.{setting}" for setting, own in options.get(name, {}).items() if _is_on(own)]
+        own = options.get(name, {})
+        found += [f"{name}.{setting}" for setting in own if setting not in _OPTIONAL and _is_on(own[setting])]
     return found
 
 

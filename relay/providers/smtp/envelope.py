@@ -3,8 +3,9 @@
 import msgspec
 
 from relay.core.send_request import SendRequest
-from relay.mime import build, transfer
+from relay.mime import build
 from relay.mime.fields import addr_spec
+from relay.mime.writing import transfer
 from relay.platform.concurrency import run_sized
 
 

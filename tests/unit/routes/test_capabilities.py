@@ -46,12 +46,14 @@ SIGNED = (
         (message_of(reply_to=(Address(email="bücher@example.org"),)), {"smtputf8"}),
         (message_of(return_path="bücher@example.org"), {"return_path", "smtputf8"}),
         (message_of(options={"sendgrid": {}}), set()),
+        (message_of(options={"sendgrid": {"tracking_settings": {"open_tracking": {"enable": True}}}}), set()),
+        (message_of(headers={"Message-ID": "<a@b>"}), set()),
         (message_of(options={"smtp": {}, "acs": {}}), set()),
         (message_of(options={"sendgrid": {"template_id": "d-1"}}), {"options.sendgrid.template_id"}),
         (message_of(options={"sendgrid": {"mail_settings": {"footer": {"enable": False, "text": "x"}}}}), set()),
         (
-            message_of(options={"sendgrid": {"tracking_settings": {"open_tracking": {"enable": True}}}}),
-            {"options.sendgrid.tracking_settings.open_tracking"},
+            message_of(options={"sendgrid": {"tracking_settings": {"subscription_tracking": {"enable": True}}}}),
+            {"options.sendgrid.tracking_settings.subscription_tracking"},
         ),
     ],
 )

@@ -75,5 +75,20 @@ def test_demands_omit_empty_and_disabled_options() -> None:
     off = {"mail_settings": {"footer": {"enable": False}}, "tracking_settings": {"click_tracking": {"enable": False}}}
     assert demands({}) == demands(off) == []
     assert demands({**off, "asm": {}, "content": [], "template_id": "d-1"}) == ["template_id"]
-    on = {"tracking_settings": {"click_tracking": {"enable": False, "enable_text": True}}}
-    assert demands({**off, **on}) == ["tracking_settings.click_tracking"]
+    on = {
+        "tracking_settings": {"subscription_tracking": {"enable": True}},
+        "mail_settings": {"footer": {"enable": True}},
+    }
+    assert demands({**off, **on}) == ["mail_settings.footer", "tracking_settings.subscription_tracking"]
+
+
+def test_demands_omit_tracking_which_other_routes_ignore() -> None:
+    on = {name: {"enable": True} for name in ("click_tracking", "open_tracking", "ganalytics")}
+    assert demands({"tracking_settings": on}) == []
+    assert options_problems({"tracking_settings": on}, "o") == []
+
+
+def test_retired_copy_of_every_mail_is_refused_only_if_it_is_on() -> None:
+    assert options_problems({"mail_settings": {"bcc": {"enable": False, "email": "a@b"}, "spam_check": {}}}, "o") == []
+    (problem,) = options_problems({"mail_settings": {"bcc": {"enable": True, "email": "a@b"}}}, "o")
+    assert problem.startswith("o.mail_settings.bcc: adds a recipient")

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from relay.mime import structured
+from relay.mime.writing import structured
 from tests.depth import examples
 
 LINK = "https://example.com/u?" + "x" * 1_200

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from relay.mime import parts, reader, transfer
+from relay.mime import parts, reader
 from relay.mime import raw as mime_raw
+from relay.mime.writing import transfer
 from tests.depth import examples
 from tests.samples.mail.all import SAMPLES
 from tests.samples.mail.sample import Sample
