@@ -66,7 +66,6 @@ async def test_file_content_type_is_the_default_type(
             {"$content-type": "text", "$content": "YQ=="},
             ("invalid_media_type", "attachments[0].content['$content-type']"),
         ),
-        ({"$content-type": "text/plain", "$content": ""}, ("required", "attachments[0].content['$content']")),
         ({"$content-type": "text/plain"}, ("required", "attachments[0].content['$content']")),
         ({"$content": "YQ==", "name": "a"}, ("unknown_field", "attachments[0].content.name")),
     ],

@@ -24,8 +24,9 @@ async def warm(relay: Harness, messages: int) -> None:
         await relay.deliver()
 
 
-# Measured on Python 3.13: 8,100 alone and 6,400 of 32 that share an entry; a sixth more is allowed.
-@pytest.mark.parametrize(("messages", "limit"), [(1, 9_300), (32, 7_400)])
+# Measured on Python 3.13: 9,100 alone and 7,450 of 32 that share an entry (a tenth of it for rates and budgets); a sixth more is
+# allowed.
+@pytest.mark.parametrize(("messages", "limit"), [(1, 10_600), (32, 8_700)])
 async def test_accepting_a_message_stays_within_its_instruction_limit(
     relay: Harness, messages: int, limit: int
 ) -> None:
