@@ -85,7 +85,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, ren
     With `raw` (RFC 5322 bytes, Bcc already taken out) that is the content, `to`/`cc`/`bcc` are only the envelope, and
     `subject` is a copy of the header. `return_path` is where bounces go instead of to `sender`; empty, to nobody (RFC 5321
     section 4.5.5: what is a bounce or an automatic answer itself). `options` holds, per provider name, what only that
-    provider understands.
+    provider understands. `calendar` is an iCalendar object with a METHOD (RFC 6047), which readers see instead of the text.
     """
 
     sender: Address
@@ -103,6 +103,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, ren
     return_path: str | None = None
     raw: bytes | None = None
     options: Mapping[str, Any] = {}
+    calendar: str | None = None
 
     @property
     def recipients(self) -> tuple[Address, ...]:
@@ -112,7 +113,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, ren
     @property
     def content_size(self) -> int:
         """The characters and bytes of content in memory: at most as many as the message has in JSON."""
-        texts = len(self.text or "") + len(self.html or "") + len(self.raw or b"")
+        texts = sum(len(text or "") for text in (self.text, self.html, self.calendar)) + len(self.raw or b"")
         return texts + sum(len(attachment.content) for attachment in self.attachments)
 
     @property

@@ -16,6 +16,7 @@ from relay.core.send_request import SendRequest
 from relay.mime import raw
 from relay.mime.fields import address_field, clean, is_field_name, parameter_field, plain_field, text_field
 from relay.mime.writing import structured, transfer
+from relay.mime.writing.calendar import method_of
 
 # fmt: off
 RESERVED = frozenset((
@@ -96,14 +97,16 @@ def _recipient_fields(to: tuple[Address, ...], cc: tuple[Address, ...], bcc: tup
 
 
 def _body(message: Message) -> MIMEPart:
-    """Build mixed(alternative(text, related(html, inline…)), attachment…), without the levels that are not needed."""
+    """Build mixed(alternative(text, related(html, inline…), calendar), attachment…), without levels that are not needed."""
     shown = [item for item in message.attachments if item.disposition == "inline" and item.content_id]
     shown = shown if message.html is not None else []
     bodies = []
-    if message.text is not None or message.html is None:
+    if message.text is not None or (message.html is None and message.calendar is None):
         bodies.append(_text_part(message.text or "", "plain"))
     if message.html is not None:
         bodies.append(_multipart('related; type="text/html"', [_text_part(message.html, "html"), *map(_file, shown)]))
+    if message.calendar is not None:
+        bodies.append(_calendar_part(message.calendar))
     files = [_file(item) for item in message.attachments if item not in shown]
     return _multipart("mixed", [_multipart("alternative", bodies), *files])
 
@@ -122,6 +125,13 @@ def _multipart(subtype: str, parts: list[MIMEPart]) -> MIMEPart:
 def _text_part(text: str, subtype: str) -> MIMEPart:
     part = MIMEPart(policy=_POLICY)
     part.set_content(text.encode("utf-8", "replace").decode(), subtype=subtype, cte=_encoding(text))
+    return part
+
+
+def _calendar_part(text: str) -> MIMEPart:
+    part = _text_part(text, "calendar")
+    # RFC 6047 section 2.4: the parameter repeats the property.
+    part.set_param("method", method_of(text))
     return part
 
 

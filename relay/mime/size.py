@@ -23,7 +23,7 @@ def estimate_size(message: Message) -> int:
     size += _addresses(message.to) + _addresses(message.cc) + _addresses(message.bcc)
     for name, value in message.headers.items():
         size += len(name) + 4 + field_size(value)
-    for body in (message.text, message.html):
+    for body in (message.text, message.html, message.calendar):
         if body is not None:
             size += _PART + _body(body)
     return size + attachments_size(message)

@@ -84,6 +84,7 @@ FEATURES = {
     "x_headers": "custom headers whose names begin with X-",
     "inline_images": "attachments shown in the HTML by content id",
     "empty_files": "attachments of zero bytes",
+    "calendar": "a calendar invitation that recipients can answer",
     "raw_mime": "a finished RFC 5322 message as it is",
     "long_lines": "signed MIME with lines of more than 998 bytes, which Relay must not re-encode",
     "envelope": "recipients that differ from the header fields",

@@ -66,6 +66,8 @@ def _required_features(message: Message) -> set[str]:
         found.add("inline_images")
     if any(not attachment.content and not attachment.size for attachment in message.attachments):
         found.add("empty_files")
+    if message.calendar is not None:
+        found.add("calendar")
     if message.raw is not None:
         found |= _required_by_raw(message.raw)
     if message.return_path is not None:

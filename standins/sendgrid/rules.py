@@ -34,6 +34,8 @@ RESERVED_HEADERS = frozenset(
     )
 )
 _ADDRESS = re.compile(r"[^\s@<>,;\"]+@[^\s@<>,;\"]+|\"[^\"\r\n]+\"@[^\s@<>,;\"]+")
+_INVITATION = re.compile(r"text/calendar; method=[A-Za-z]+", re.IGNORECASE)
+"""The one type with a parameter that the service takes (github.com/sendgrid/sendgrid-ruby/issues/298)."""
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
 _HELP = "http://sendgrid.com/docs/API_Reference/Web_API_v3/Mail/errors.html#message."
 
@@ -212,7 +214,8 @@ def _content(mail: Mapping[str, Any]) -> Iterator[Refusal]:
     types = [str(part.get("type", "")).lower() if isinstance(part, dict) else "" for part in parts]
     for index, part in enumerate(parts):
         field = f"content.{index}"
-        if "/" not in types[index] or any(c in types[index] for c in "\r\n;"):
+        is_invitation = _INVITATION.fullmatch(types[index])
+        if not is_invitation and ("/" not in types[index] or any(c in types[index] for c in "\r\n;")):
             yield refusal("The content type must be a valid MIME type, without parameters.", f"{field}.type")
         if not isinstance(part, dict) or not _is_text(part.get("value")):
             yield refusal("The content value must be a string at least one character in length.", f"{field}.value")
@@ -244,7 +247,8 @@ def _attachment(item: Mapping[str, Any], field: str) -> Iterator[Refusal]:
     if not _is_text(item.get("filename")):
         yield refusal("The filename parameter is required for each attachment.", f"{field}.filename")
     kind = item.get("type")
-    if kind is not None and (not _is_text(kind) or any(c in kind for c in ";\r\n")):
+    is_invitation = isinstance(kind, str) and _INVITATION.fullmatch(kind)
+    if kind is not None and not is_invitation and (not _is_text(kind) or any(c in kind for c in ";\r\n")):
         yield refusal(
             "The attachment type must be a non-empty string, and must not contain ; or CRLF characters.",
             f"{field}.type",

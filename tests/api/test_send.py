@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 from typing import Any
 
 import pytest
@@ -365,3 +366,23 @@ async def test_unusual_recipient_is_accepted_in_one_spelling(relay: Harness, add
 async def test_two_dots_are_refused_where_no_carrier_gave_them_out(relay: Harness) -> None:
     answer = await relay.call("POST", "/v1/messages", json=message(to="john..smith@example.com"))
     assert answer.problems == [("invalid_address", "to")]
+
+
+INVITATION = "BEGIN:VCALENDAR\r\nMETHOD:REQUEST\r\nEND:VCALENDAR\r\n"
+
+
+async def test_calendar_invitation_is_a_part_with_its_method(relay: Harness) -> None:
+    response = await relay.call("POST", "/v1/messages", json=message(calendar=INVITATION))
+    assert response.status == 202, response.body
+    await relay.deliver()
+    [mail] = (await relay.call("GET", "/v1/inbox")).json["value"]
+    source = (await relay.call("GET", f"/v1/inbox/{mail['name']}/source")).body
+    assert re.search(rb'Content-Type: text/calendar;\s+charset="utf-8";\s+method="?REQUEST"?\r\n', source)
+
+
+async def test_calendar_without_a_method_is_refused(relay: Harness) -> None:
+    wrong = INVITATION.replace("METHOD", "X-METHOD")
+    response = await relay.call("POST", "/v1/messages", json=message(calendar=wrong))
+    assert (response.status, response.problems) == (400, [("invalid_value", "calendar")])
+    response = await relay.call("POST", "/v1/messages", json=message(calendar=INVITATION, text=None))
+    assert (response.status, response.problems) == (400, [("no_content", "text")])

@@ -219,6 +219,28 @@ async def test_what_old_and_other_libraries_send_is_accepted(relay: Harness) -> 
     assert written["Date"] != "Thu, 01 Jan 2026 00:00:00 +0000"
 
 
+INVITATION = "BEGIN:VCALENDAR\r\nMETHOD:REQUEST\r\nEND:VCALENDAR\r\n"
+TEXT = {"type": "text/plain", "value": "Breakfast"}
+
+
+@pytest.mark.parametrize(
+    "kind", ["text/calendar; method=REQUEST", "text/calendar;charset=utf-8;method=request", "text/calendar"]
+)
+async def test_calendar_invitation_leaves_by_any_route_that_carries_it(relay: Harness, kind: str) -> None:
+    await sent(relay, content=[TEXT, {"type": kind, "value": INVITATION}])
+    await relay.deliver()
+    (name,) = [each["name"] for each in (await relay.call("GET", "/v1/inbox")).json["value"]]
+    shown = (await relay.call("GET", f"/v1/inbox/{name}")).json
+    assert (shown["text"].strip(), [each["type"] for each in shown["attachments"]]) == ("Breakfast", ["text/calendar"])
+
+
+async def test_calendar_invitation_with_another_method_is_refused(relay: Harness) -> None:
+    response = await post(relay, content=[TEXT, {"type": "text/calendar; method=CANCEL", "value": INVITATION}])
+    assert (response.status, fields(response)) == (400, ["content.1.type"])
+    response = await post(relay, content=[TEXT, {"type": "text/calendar; method=CANCEL", "value": "CANCEL"}])
+    assert (response.status, fields(response)) == (400, ["content.1.value"])
+
+
 async def test_retired_copy_of_every_mail_is_refused(relay: Harness) -> None:
     response = await post(relay, mail_settings={"bcc": {"enable": True, "email": "spy@example.com"}})
     assert (response.status, fields(response)) == (400, ["mail_settings.bcc"])

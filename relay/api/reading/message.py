@@ -16,6 +16,7 @@ from relay.api.reading.headers import read_headers
 from relay.api.shapes.requests import MessageRequest
 from relay.core.model import Address, DeliveryGuarantee, Message
 from relay.mime.size import estimate_size
+from relay.mime.writing.calendar import calendar_problem
 from relay.providers.registry import MODULES, option_problems
 
 _NO_ADDRESS = Address(email="")
@@ -64,6 +65,7 @@ def read_message(
         subject=fields.read_subject(value.get("subject"), problems, limits, is_required=template is None),
         text=_text(value.get("text")),
         html=_text(value.get("html")),
+        calendar=_calendar(value.get("calendar"), problems),
         headers=read("headers", read_headers),
         attachments=read("attachments", read_attachments),
         tags=fields.read_tags(value.get("tags"), problems, limits),
@@ -136,6 +138,14 @@ def _addresses(people: Sequence[Located]) -> tuple[Address, ...]:
 
 def _text(value: Any) -> str | None:
     return value if isinstance(value, str) and value else None
+
+
+def _calendar(value: Any, problems: Problems) -> str | None:
+    calendar = _text(value)
+    problem = calendar_problem(calendar) if calendar else ""
+    if problem:
+        problems.add("invalid_value", "calendar", problem)
+    return calendar
 
 
 def _check_content(value: Mapping[str, Any], problems: Problems, *, has_template: bool) -> None:

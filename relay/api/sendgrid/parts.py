@@ -19,12 +19,17 @@ from relay.api.reading.fields import read_subject
 from relay.api.reading.headers import read_headers
 from relay.api.sendgrid.shape import inner
 from relay.core.model import Address, Attachment
+from relay.mime.writing.calendar import calendar_problem, method_of
 
 MAX_CATEGORIES = 10
 MAX_CATEGORY = 255
 MAX_ARGUMENT_BYTES = 9_900
 """SendGrid's limit is 10,000 bytes of JSON, to which Relay adds its id and the attempt."""
 MAX_SUBSTITUTION_BYTES = 10_000
+_INVITATION = re.compile(
+    r"text/calendar(?:\s*;\s*(?:method=\"?([A-Za-z]+)\"?|charset=\"?utf-8\"?|component=\"?[A-Za-z]+\"?))*",
+    re.IGNORECASE,
+)
 _NOT_RESERVED = frozenset(("message-id", "date", "sender", "return-path"))
 """Not in the vendor's list of reserved headers (twilio.com/docs/sendgrid/api-reference/mail-send, "headers")."""
 _MESSAGE_ID = re.compile(r"<[!-;=?A-~]{1,200}@[!-;=?A-~]{1,200}>")
@@ -39,6 +44,7 @@ class Content(msgspec.Struct, frozen=True, kw_only=True):
 
     text: str | None = None
     html: str | None = None
+    calendar: str | None = None
     others: tuple[Mapping[str, str], ...] = ()
 
 
@@ -84,7 +90,11 @@ def read_content(values: Sequence[Mapping[str, str]], problems: Problems) -> Con
         if not value:
             text = "The content value must be a string at least one character in length."
             problems.add("no_content", f"content.{number}.value", text)
-        if "/" not in kind or any(mark in kind for mark in ";\r\n"):
+        is_invitation = _INVITATION.fullmatch(kind)
+        if is_invitation and (is_invitation[1] or method_of(value)):
+            _check_invitation(is_invitation[1], value, f"content.{number}", problems)
+            found["text/calendar"] = value
+        elif "/" not in kind or any(mark in kind for mark in ";\r\n"):
             text = "The content type must be a MIME type without parameters, such as text/plain."
             problems.add("invalid_media_type", f"content.{number}.type", text)
         elif kind.lower() not in ("text/plain", "text/html"):
@@ -93,7 +103,21 @@ def read_content(values: Sequence[Mapping[str, str]], problems: Problems) -> Con
             problems.add("not_applicable", f"content.{number}.type", f"There can be only one part of type {kind}.")
         else:
             found[kind.lower()] = value
-    return Content(text=found.get("text/plain"), html=found.get("text/html"), others=tuple(others))
+    return Content(
+        text=found.get("text/plain"),
+        html=found.get("text/html"),
+        calendar=found.get("text/calendar"),
+        others=tuple(others),
+    )
+
+
+def _check_invitation(method: str | None, value: str, field: str, problems: Problems) -> None:
+    problem = calendar_problem(value)
+    if problem:
+        problems.add("invalid_value", f"{field}.value", problem)
+    elif method and method.upper() != method_of(value):
+        text = f"The type says method={method}, but the value METHOD:{method_of(value)}. Both must be equal."
+        problems.add("invalid_media_type", f"{field}.type", text)
 
 
 def read_own_headers(values: Mapping[str, str], field: str, problems: Problems, limits: Limits) -> Mapping[str, str]:

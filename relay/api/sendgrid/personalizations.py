@@ -175,6 +175,7 @@ def _message(common: Common, block: Block, field: str, tags: Tags) -> Message:
         subject=_subject(common, block, field, tags),
         text=tags.fill(content.text) if content.text and tags else content.text,
         html=tags.fill(content.html) if content.html and tags else content.html,
+        calendar=tags.fill(content.calendar) if content.calendar and tags else content.calendar,
         headers=_headers(common, block, field),
         attachments=common.attachments,
         tags=common.categories,

@@ -122,6 +122,13 @@ class MessageFields(Shape, frozen=True, kw_only=True):
         says("The plain text. At least one of text, html and template is required.", "Thank you for your order."),
     ] = None
     html: Annotated[str | None, says("The HTML.", "<p>Thank you for your <b>order</b>.</p>")] = None
+    calendar: Annotated[
+        str | None,
+        says(
+            "A calendar invitation beside the text or HTML: an iCalendar object with a METHOD such as REQUEST, REPLY or CANCEL.",
+            "BEGIN:VCALENDAR\r\nMETHOD:REQUEST\r\n…\r\nEND:VCALENDAR",
+        ),
+    ] = None
     headers: Annotated[
         dict[str, str] | None,
         says(

@@ -118,6 +118,8 @@ def _unsupported(request: SendRequest) -> list[str]:
     problems = []
     if request.message.raw is not None:
         problems.append("ACS accepts no raw MIME message")
+    if request.message.calendar is not None:
+        problems.append("ACS has no part for a calendar invitation")
     if request.message.return_path is not None:
         problems.append("ACS sets the return path itself")
     return problems

@@ -41,7 +41,7 @@ class RequestBody(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def needs_mime(message: Message, *, saves: bool) -> bool:
-    """Whether JSON would lose something. It allows one body, no empty file, and five headers X-… with ASCII values.
+    """Whether JSON would lose something. It allows one body, no invitation, no empty file, and five X- headers with ASCII values.
 
     Without a copy in Sent Items (not `saves`), a text beside the HTML does not need MIME: MIME would always save a copy, and
     Exchange makes a text from the HTML.
@@ -50,7 +50,8 @@ def needs_mime(message: Message, *, saves: bool) -> bool:
     has_both = message.text is not None and message.html is not None
     too_many = len(message.headers) > MAX_HEADERS - 2
     has_empty_file = any(not item.content for item in message.attachments)
-    return message.raw is not None or not names_fit or too_many or has_empty_file or (has_both and saves)
+    is_special = message.raw is not None or message.calendar is not None or has_empty_file
+    return is_special or not names_fit or too_many or (has_both and saves)
 
 
 def is_large(message: Message, *, as_mime: bool) -> bool:

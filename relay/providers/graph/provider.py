@@ -34,7 +34,17 @@ CAPABILITIES = Capabilities(
     # The default of a mailbox, which an administrator may set to 1 to 1,000 (exchange-online-limits).
     max_recipients=500,
     features=frozenset(
-        {"headers", "x_headers", "inline_images", "empty_files", "raw_mime", "long_lines", "reply_to_many", "verify"}
+        {
+            "headers",
+            "x_headers",
+            "inline_images",
+            "empty_files",
+            "calendar",
+            "raw_mime",
+            "long_lines",
+            "reply_to_many",
+            "verify",
+        }
     ),
 )
 MAX_CONCURRENT = 4

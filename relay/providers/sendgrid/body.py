@@ -4,6 +4,7 @@ Recipients and content do not use the helpers, which find duplicate recipients i
 0.3 ms here) and raise for a text that begins like a SendGrid key.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ from relay.core.model import Address, Attachment, Message
 from relay.core.send_request import SendRequest
 from relay.mime import fields
 from relay.mime.writing import structured
+from relay.mime.writing.calendar import method_of
 from relay.providers.sendgrid.options import PERSONAL
 
 RELAY_ID = "relay_id"
@@ -23,6 +25,7 @@ MAX_CATEGORY = 255
 BLANK = " "
 """Sent for an empty subject or body, which SendGrid refuses."""
 
+_METHOD = re.compile(r'\bmethod\s*=\s*"?([A-Za-z]+)', re.IGNORECASE)
 _encoder = msgspec.json.Encoder()
 
 
@@ -105,6 +108,13 @@ def _frame(request: SendRequest, options: Mapping[str, Any]) -> dict[str, Any]:
     return dict(mail.get())
 
 
+def _file_type(text: str) -> str:
+    """Return a media type as SendGrid takes it: without parameters, except for the method of an invitation."""
+    kind, _, parameters = text.partition(";")
+    kind, method = kind.strip(), _METHOD.search(parameters)
+    return f"{kind}; method={method[1]}" if method and kind.lower() == "text/calendar" else kind
+
+
 def _arguments(request: SendRequest) -> dict[str, str]:
     return {**request.message.metadata, RELAY_ID: request.id, RELAY_ATTEMPT: str(request.attempt)}
 
@@ -122,8 +132,7 @@ def _attachment(attachment: Attachment) -> Any:
     return vendor.Attachment(
         vendor.FileContent(attachment.content),
         vendor.FileName(attachment.name or "attachment"),
-        # SendGrid refuses a type with parameters.
-        vendor.FileType(attachment.type.partition(";")[0].strip()),
+        vendor.FileType(_file_type(attachment.type)),
         vendor.Disposition(attachment.disposition),
         vendor.ContentId(attachment.content_id) if attachment.content_id else None,
     )
@@ -149,6 +158,9 @@ def _content(message: Message, options: Mapping[str, Any]) -> dict[str, Any]:
     """Return the bodies in the order SendGrid requires: plain text, HTML, others. Empty if a template provides them."""
     bodies = (("text/plain", message.text), ("text/html", message.html))
     content = [*({"type": kind, "value": text} for kind, text in bodies if text), *options.get("content", ())]
+    if message.calendar is not None:
+        # The one parameter that the service takes (github.com/sendgrid/sendgrid-ruby/issues/298).
+        content.append({"type": f"text/calendar; method={method_of(message.calendar)}", "value": message.calendar})
     if not content and "template_id" not in options:
         content = [{"type": "text/plain", "value": BLANK}]
     return {"content": content} if content else {}

@@ -25,7 +25,9 @@ CAPABILITIES = Capabilities(
     # "less than 30MB", without saying which kind of megabyte (mail-send/limitations).
     max_bytes=30_000_000,
     max_recipients=1000,
-    features=frozenset({"headers", "x_headers", "inline_images", "reply_to_many", "verify", "delivery_events"}),
+    features=frozenset(
+        {"headers", "x_headers", "inline_images", "calendar", "reply_to_many", "verify", "delivery_events"}
+    ),
 )
 _RENEWABLE = ("bad_credentials", "missing_permission")
 """Refusals that another key may avoid. Credits and restrictions of an account are the same for all of its keys."""

@@ -27,6 +27,7 @@ CAPABILITIES = Capabilities(
             "x_headers",
             "inline_images",
             "empty_files",
+            "calendar",
             "raw_mime",
             "envelope",
             "return_path",

@@ -142,6 +142,7 @@ def test_bcc_only_message_has_an_empty_group() -> None:
     assert b"eve" not in content
 
 
+INVITATION = "BEGIN:VCALENDAR\r\nMETHOD:REQUEST\r\nSUMMARY:Frühstück\r\nEND:VCALENDAR\r\n"
 IMAGE = Attachment(name="logo.png", type="image/png", content=PIXEL, disposition="inline", content_id="logo")
 FILE = Attachment(name="請求書.pdf", type="application/pdf", content=PIXEL)
 
@@ -153,6 +154,12 @@ FILE = Attachment(name="請求書.pdf", type="application/pdf", content=PIXEL)
         ({"text": None}, "text/plain"),
         ({"text": None, "html": "<p>"}, "text/html"),
         ({"html": "<p>"}, ("alternative", ["text/plain", "text/html"])),
+        ({"calendar": INVITATION}, ("alternative", ["text/plain", "text/calendar"])),
+        ({"text": None, "calendar": INVITATION}, "text/calendar"),
+        (
+            {"html": "<p>", "calendar": INVITATION, "attachments": (FILE,)},
+            ("mixed", [("alternative", ["text/plain", "text/html", "text/calendar"]), "application/pdf"]),
+        ),
         ({"attachments": (FILE,)}, ("mixed", ["text/plain", "application/pdf"])),
         ({"attachments": (IMAGE,)}, ("mixed", ["text/plain", "image/png"])),
         ({"text": None, "html": "<p>", "attachments": (IMAGE,)}, ("related", ["text/html", "image/png"])),
@@ -175,6 +182,13 @@ FILE = Attachment(name="請求書.pdf", type="application/pdf", content=PIXEL)
 )
 def test_bodies_are_nested_as_readers_expect(given_fields: dict[str, Any], expected: Any) -> None:
     assert types(read(build.build(send_request(**given_fields)))) == expected
+
+
+def test_invitation_states_its_method() -> None:
+    part = leaf(read(build.build(send_request(html="<p>", calendar=INVITATION))), "text/calendar")
+    assert part["Content-Type"].params == {"charset": "utf-8", "method": "REQUEST"}
+    assert part["Content-Disposition"] is None
+    assert part.get_content() == INVITATION
 
 
 def test_files_keep_bytes_names_and_content_ids() -> None:

@@ -47,6 +47,7 @@ SIGNED = (
         (message_of(return_path="bücher@example.org"), {"return_path", "smtputf8"}),
         (message_of(options={"sendgrid": {}}), set()),
         (message_of(options={"sendgrid": {"tracking_settings": {"open_tracking": {"enable": True}}}}), set()),
+        (message_of(calendar="BEGIN:VCALENDAR"), {"calendar"}),
         (message_of(headers={"Message-ID": "<a@b>"}), set()),
         (message_of(options={"smtp": {}, "acs": {}}), set()),
         (message_of(options={"sendgrid": {"template_id": "d-1"}}), {"options.sendgrid.template_id"}),

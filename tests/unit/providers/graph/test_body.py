@@ -165,3 +165,11 @@ def test_upload_session_body_describes_the_file() -> None:
             "contentId": "c",
         }
     }
+
+
+def test_invitation_is_sent_as_mime() -> None:
+    calendar = "BEGIN:VCALENDAR\r\nMETHOD:CANCEL\r\nEND:VCALENDAR\r\n"
+    written = mail(send_request(message(calendar=calendar)), saves=False)
+    assert written is not None
+    *_, part = message_from_bytes(base64.b64decode(written.body), policy=default).iter_parts()
+    assert (part.get_content_type(), part["Content-Type"].params["method"]) == ("text/calendar", "CANCEL")

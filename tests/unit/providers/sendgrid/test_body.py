@@ -200,3 +200,24 @@ def test_text_that_looks_like_a_sendgrid_key_is_sent() -> None:
 def test_text_that_utf8_cannot_encode_is_refused() -> None:
     with pytest.raises(ValueError, match="surrogates"):
         build(send_request(mail(text="\ud800")), {}, sandbox=False)
+
+
+CALENDAR = "BEGIN:VCALENDAR\r\nMETHOD:REQUEST\r\nEND:VCALENDAR\r\n"
+
+
+def test_invitation_is_a_content_part_with_its_method() -> None:
+    body = built(send_request(mail(calendar=CALENDAR)))
+    assert body["content"][-1] == {"type": "text/calendar; method=REQUEST", "value": CALENDAR}
+
+
+@pytest.mark.parametrize(
+    ("kind", "sent"),
+    [
+        ("text/calendar; charset=utf-8; method=CANCEL", "text/calendar; method=CANCEL"),
+        ("text/calendar; charset=utf-8", "text/calendar"),
+        ("text/csv; charset=utf-8; method=x", "text/csv"),
+    ],
+)
+def test_type_of_a_file_keeps_only_the_method_of_an_invitation(kind: str, sent: str) -> None:
+    body = built(send_request(mail(attachments=(Attachment(name="a", type=kind, content=b"1"),))))
+    assert body["attachments"][0]["type"] == sent
