@@ -40,7 +40,10 @@ def is_crash_looping(part: Part) -> bool:
 
 
 def keeps_route(part: Part) -> bool:
-    """Whether the next attempt must go by the part's own route: it is pinned, or the last attempt may have arrived there."""
+    """Whether the next attempt must go by the part's own route: it is pinned, or the last attempt may have arrived there.
+
+    An older uncertain attempt does not bind a part to a route that has refused it since: it might wait there until it expires.
+    """
     return part.is_pinned or (bool(part.attempts) and part.attempts[-1].outcome in _UNCERTAIN)
 
 
