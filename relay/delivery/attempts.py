@@ -126,9 +126,8 @@ class Attempts:
             return Change(index=ours.index, before=ours.part, after=(wait,))
         size = batch.entry.messages[ours.index].size
         async with self._gate(ours.part.route), self._content.budget.hold(size):
-            if self._seconds_left(ours.part) < self._min_seconds_left:
-                later = part_states.postpone(ours.part, self._clock() + _AT_ONCE, ours.part.code)
-                return Change(index=ours.index, before=ours.part, after=(later,))
+            if self._is_too_late(ours.part):
+                return Change(index=ours.index, before=ours.part, after=(self._left_for_later(ours.part),))
             return Change(index=ours.index, before=ours.part, after=await self._try(batch, ours))
 
     async def _try(self, batch: _Batch, ours: OwnedPart) -> tuple[Part, ...]:
@@ -139,6 +138,9 @@ class Attempts:
             return (part_states.postpone(part, begun_at + _STORAGE_PAUSE, "content_unavailable"),)
         except UnreadableEntry:
             message = None
+        if self._is_too_late(part):
+            # The process stood still, or storage was slow: another one may have taken the part by now.
+            return (self._left_for_later(part),)
         asked_at = self._clock()
         answer: Outcome | PerRecipient = Rejected(code="content_missing")
         is_final_check = False
@@ -181,9 +183,13 @@ class Attempts:
             self._gates[route] = asyncio.Semaphore(self._settings.routes[route].concurrency)
         return self._gates[route]
 
-    def _seconds_left(self, part: Part) -> float:
+    def _is_too_late(self, part: Part) -> bool:
+        """Whether so little of the lease is left that an attempt could outlive it."""
         until = part.lease_until or self._clock()
-        return (until - self._clock()).total_seconds()
+        return (until - self._clock()).total_seconds() < self._min_seconds_left
+
+    def _left_for_later(self, part: Part) -> Part:
+        return part_states.postpone(part, self._clock() + _AT_ONCE, part.code)
 
     def _log(self, batch: _Batch, ours: OwnedPart, settled: Sequence[Part]) -> None:
         for part in settled:

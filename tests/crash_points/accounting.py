@@ -76,7 +76,7 @@ class Accounting:
 
     async def _record(self, row: Entity) -> Sequence[Line]:
         # An ETag is never given twice.
-        version = row.etag, len(self._ledger.acceptances)
+        version = row.etag, self._ledger.version
         known, lines = self._known.get(row.partition, (None, ()))
         if known != version:
             lines = await self._lines(row.partition.partition("-")[2])
@@ -128,12 +128,15 @@ def tally(lines: Sequence[Line]) -> Counter[State]:
 
 
 def violations(
-    lines: Sequence[Line], submissions: Mapping[str, TrackedSubmission], dead_processes: Set[int], memory: MemoryStorage
+    lines: Sequence[Line], submissions: Mapping[str, TrackedSubmission], interrupted: Set[int], memory: MemoryStorage
 ) -> list[str]:
-    """Return every violation of the guarantees, as a sentence. Valid only when nothing runs any more."""
+    """Return every violation of the guarantees, as a sentence. Valid only when nothing runs any more.
+
+    `interrupted`: the processes that died, or stood still for longer than a lease.
+    """
     found = list(_lost(lines, submissions))
     for line in lines:
-        found += [f"{line.label}: {violation}" for violation in _copies(line, dead_processes)]
+        found += [f"{line.label}: {violation}" for violation in _copies(line, interrupted)]
         found += [f"{line.label}: {violation}" for violation in _states(line, memory)]
     found += _rests(lines, memory)
     return found
@@ -146,7 +149,7 @@ def _lost(lines: Sequence[Line], submissions: Mapping[str, TrackedSubmission]) -
         f"{each.label}: got 202 as {name}, but the message does not exist"
         for each in submissions.values()
         for name in each.ids
-        if name not in by_id
+        if name not in by_id and not each.is_purged
     ]
     cancelled = {each.id for each in submissions.values() if each.cancelled}
     found += [
@@ -163,11 +166,11 @@ def _lost(lines: Sequence[Line], submissions: Mapping[str, TrackedSubmission]) -
     return found
 
 
-def _copies(line: Line, dead_processes: Set[int]) -> list[str]:
+def _copies(line: Line, interrupted: Set[int]) -> list[str]:
     """Return duplicates that the guarantee forbids. Erased messages have no provider ids in the journal."""
     found: list[str] = []
     for taken in () if line.status.erased else line.taken:
-        is_excused = not taken.was_confirmed or taken.process in dead_processes
+        is_excused = not taken.was_confirmed or taken.process in interrupted
         if taken.provider_id not in line.recorded and not is_excused:
             found.append(f"the provider took it as {taken.provider_id} and said so, which nobody recorded")
     return found + excesses(line)
@@ -232,8 +235,8 @@ def _rests(lines: Sequence[Line], memory: MemoryStorage) -> list[str]:
 
 
 def is_at_rest(lines: Sequence[Line], memory: MemoryStorage) -> bool:
-    """Return whether every message has ended and nothing is left over."""
-    has_ended = all(part.state in FINAL for line in lines for part in line.status.parts)
+    """Return whether every message has ended, nothing is to be checked later, and nothing is left over."""
+    has_ended = all(part.state in FINAL and part.check_at is None for line in lines for part in line.status.parts)
     return has_ended and not _rests(lines, memory)
 
 

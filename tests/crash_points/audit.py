@@ -34,7 +34,9 @@ class Audit:
     async def ended(self, number: int) -> None:
         """Check after an invocation that each acceptance the provider reported in it is recorded."""
         for taken in self._world.ledger.acceptances:
-            if taken.invocation == number and taken.was_confirmed:
+            # One that stood still may have been taken for dead, and another process recorded the attempt.
+            is_stalled = taken.process in self._world.stalled_processes
+            if taken.invocation == number and taken.was_confirmed and not is_stalled:
                 batch, index = self._world.place_of(taken.message)
                 record = await self._world.witness.journal.read(batch)
                 if record.is_erased(index):
@@ -66,7 +68,8 @@ class Audit:
             *self._broken,
             *self.caller.broken_promises,
             *(f"a function raised {text}" for host in hosts for text in host.raised),
-            *accounting.violations(lines, submissions, world.dead_processes, world.memory),
+            *world.ledger.violations,
+            *accounting.violations(lines, submissions, world.dead_processes | world.stalled_processes, world.memory),
             *await self._answers(lines),
             *await self._remains(),
         ]
@@ -96,15 +99,17 @@ class Audit:
         return accounting.is_at_rest(await self.read(), world.memory)
 
     async def _remains(self) -> list[str]:
-        """Return where an erased address is still stored.
+        """Return where an erased address, or a message that the purge must have deleted, is still stored.
 
         A blob that no entry names is an orphan of a message that was never accepted: only the purge finds it.
         """
         named = b"".join(self._world.queues.history)
+        gone = [(address, "was erased") for address in self.caller.erased]
+        gone += [(label, "is older than the retention") for label in self.caller.purged]
         return [
-            f"{address} was erased, and is in {place}"
-            for address in self.caller.erased
-            for place in await traces(self._world.memory, address)
+            f"{text} {why}, and is in {place}"
+            for text, why in gone
+            for place in await traces(self._world.memory, text)
             if not place.startswith(f"{CONTENT_CONTAINER}: ") or place.partition(": ")[2].encode() in named
         ]
 

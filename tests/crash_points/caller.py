@@ -23,6 +23,7 @@ class TrackedSubmission(msgspec.Struct, kw_only=True):
     requests: int = 0
     ids: list[str] = []
     cancelled: bool = False
+    is_purged: bool = False
 
     @property
     def id(self) -> str | None:
@@ -36,6 +37,7 @@ class Caller:
     def __init__(self, world: World, key: str) -> None:
         self.submissions: dict[str, TrackedSubmission] = {}
         self.erased: set[str] = set()
+        self.purged: set[str] = set()
         self.broken_promises: list[str] = []
         self._world = world
         self._headers = {"authorization": f"Bearer {key}", "content-type": "application/json"}
@@ -65,12 +67,17 @@ class Caller:
             await asyncio.sleep(_pause(response))
         raise AssertionError(f"{method} {path} never got a response")
 
-    async def submit(self, label: str, *, key: str = "", **fields: Any) -> None:
-        """Send a message whose subject is `label`: once, or with a key until it gets 202."""
+    def note_purged(self, label: str) -> None:
+        """Expect that nothing is left of a message, because it is older than the retention."""
+        self.purged.add(label)
+        self.submissions[label].is_purged = True
+
+    async def submit(self, label: str, *, key: str = "", repeats: int = MAX_REPEATS, **fields: Any) -> None:
+        """Send a message whose subject is `label`: once, or with a key until it gets 202 (at most `repeats` times)."""
         submission = self.submissions.setdefault(label, TrackedSubmission(label=label, has_key=bool(key)))
         body = {"from": "app@sender.example", "to": ["ann@example.net"], "subject": label, "text": "Hello"} | fields
         headers = {"idempotency-key": key} if key else {}
-        for _ in range(MAX_REPEATS):
+        for _ in range(repeats):
             submission.requests += 1
             response = await self.ask("POST", "/v1/messages", body, **headers)
             if response is not None and response.status == 202:
@@ -80,7 +87,7 @@ class Caller:
             if not key:
                 return
             await asyncio.sleep(_pause(response))
-        raise AssertionError(f"{label} never got a response")
+        assert repeats < MAX_REPEATS, f"{label} never got a response"
 
     async def submit_batch(self, labels: Sequence[str], *, key: str = "", text: str = "", traced: bool = False) -> None:
         """Send many messages in one request: once, or with a key until it gets 202.

@@ -32,10 +32,13 @@ class Fault(StrEnum):
     """No response for a while; the operation takes effect after its caller has given up."""
     CHANGED = "changed"
     """Another writer changed the row first: 412 if an ETag is given."""
+    STALLED = "stalled"
+    """The process stands still before the operation for longer than every lease, and then goes on."""
 
 
 TIMED_OUT_SECONDS = 15.0
 LATE_SECONDS = 20.0
+STALLED_SECONDS = 700.0
 LATENCY_SECONDS = 0.004
 """Duration of an operation, so that concurrent work overlaps."""
 
@@ -75,6 +78,13 @@ class Process:
         self._decide = decide
         self._stir = stir
         self._late: list[asyncio.Task[None]] = []
+        self._wakes_at = 0.0
+        self.has_stalled = False
+
+    @property
+    def is_stalled(self) -> bool:
+        """Whether the process stands still now."""
+        return asyncio.get_running_loop().time() < self._wakes_at
 
     @property
     def is_dead(self) -> bool:
@@ -95,6 +105,11 @@ class Process:
         """Return the fault of this operation. Raises `ProcessDiedError` in a dead process, and if the fault is to die first."""
         self.raise_if_dead()
         fault = await self._decide(self, operation)
+        if fault is Fault.STALLED:
+            self._wakes_at = asyncio.get_running_loop().time() + STALLED_SECONDS
+            self.has_stalled = True
+        if self.is_stalled:
+            await asyncio.sleep(self._wakes_at - asyncio.get_running_loop().time())
         self.raise_if_dead()
         if fault is Fault.DEATH_BEFORE:
             self.die()

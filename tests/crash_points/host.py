@@ -5,8 +5,11 @@ devhost/ is the local host in full; this one is small enough for thousands of ru
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
+from functools import partial
+
+import msgspec
 
 from relay.core.errors import StorageError, Unavailable
 from relay.platform.storage.ports import Received
@@ -21,32 +24,66 @@ RESTART_SECONDS = 2.0
 POLL_SECONDS = 5.0
 BATCH = 16
 _HALF_A_MINUTE = timedelta(seconds=30)
+_NIGHT = range(2, 8)
 
 type Ended = Callable[[int], Awaitable[None]]
 """Called with the number of each invocation that returned without an error."""
 
 
-class Schedule:
-    """State shared by the instances of an app: the lease of the timer and the numbers of invocations."""
+class Trigger(msgspec.Struct, frozen=True, kw_only=True):
+    """A function that runs at times of its own. `following` returns the first of them after a moment."""
 
-    def __init__(self, clock: Callable[[], datetime]) -> None:
-        self._clock = clock
+    run: Callable[[ProofRelay], Awaitable[object]]
+    following: Callable[[datetime], datetime]
+
+
+class Timer:
+    """The state of a trigger: when it runs next, the lease by which one instance runs it, and how many runs succeeded."""
+
+    def __init__(self, trigger: Trigger, now: datetime) -> None:
+        self._trigger = trigger
         self._running: asyncio.Task[None] | None = None
-        self._invocations = 0
-        self.next_tick = _next_half_minute(clock())
+        self._process: Process | None = None
+        self.next_tick = trigger.following(now)
+        self.succeeded = 0
 
     @property
     def is_idle(self) -> bool:
-        """Whether the timer's function is not running."""
-        return self._running is None or self._running.done()
+        """Whether the function is not running. A process that stands still has lost the lease."""
+        return self._running is None or self._running.done() or (self._process is not None and self._process.is_stalled)
 
-    def tick(self, run: Callable[[], Awaitable[None]]) -> asyncio.Task[None] | None:
-        """Run the timer's function if it is due and not running on any instance."""
-        if self._clock() < self.next_tick or not self.is_idle:
+    def tick(
+        self, now: datetime, process: Process, call: Callable[[Trigger], Awaitable[bool]]
+    ) -> asyncio.Task[None] | None:
+        """Run the function if it is due and not running on any instance."""
+        if now < self.next_tick or not self.is_idle:
             return None
-        self.next_tick = _next_half_minute(self._clock())
+
+        async def run() -> None:
+            self.succeeded += await call(self._trigger)
+
+        self.next_tick = self._trigger.following(now)
+        self._process = process
         self._running = asyncio.ensure_future(run())
         return self._running
+
+
+class Schedule:
+    """State shared by the instances of an app: its timers and the numbers of invocations."""
+
+    def __init__(self, clock: Callable[[], datetime], triggers: "Sequence[Trigger] | None" = None) -> None:
+        self._invocations = 0
+        self.timers = [Timer(trigger, clock()) for trigger in triggers or RECOVERY]
+
+    @property
+    def next_tick(self) -> datetime:
+        """When the next timer is due."""
+        return min(timer.next_tick for timer in self.timers)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no timer's function is running."""
+        return all(timer.is_idle for timer in self.timers)
 
     def next_invocation(self) -> int:
         """Return a number for an invocation."""
@@ -57,7 +94,18 @@ class Schedule:
 class Host:
     """One instance of the app; it runs the functions of one process after another."""
 
-    def __init__(self, world: World, schedule: Schedule, ended: Ended) -> None:
+    def __init__(
+        self,
+        world: World,
+        schedule: Schedule,
+        ended: Ended,
+        *,
+        skew: timedelta = timedelta(),
+        queues: Sequence[str] = (MAIN_QUEUE, POISON_QUEUE),
+    ) -> None:
+        """`skew`: how much its clock is ahead. `queues`: those that have a function."""
+        self._skew = skew
+        self._queues = queues
         self.raised: list[str] = []
         self._world = world
         self._schedule = schedule
@@ -83,8 +131,9 @@ class Host:
                 await self._restart()
             instance = self._instance
             assert instance is not None
-            self._keep(self._schedule.tick(lambda of=instance: self._run_timer(of)))  # type: ignore[misc] # a default argument binds
-            for queue in (MAIN_QUEUE, POISON_QUEUE):
+            for timer in self._schedule.timers:
+                self._keep(timer.tick(self._world.clock(), instance.process, partial(self._run_timer, instance)))
+            for queue in self._queues:
                 await self._poll(instance, queue)
             await self._wait(instance.process)
 
@@ -94,14 +143,14 @@ class Host:
         self._running.clear()
         if self._instance is not None:
             await asyncio.sleep(RESTART_SECONDS)
-        self._instance = await self._world.start()
+        self._instance = await self._world.start(self._skew)
         self._instance.process.death.add_done_callback(self._note_death)
 
-    async def _run_timer(self, instance: Instance) -> None:
+    async def _run_timer(self, instance: Instance, trigger: Trigger) -> bool:
         async def run() -> None:
-            await instance.relay.recovery.run()
+            await trigger.run(instance.relay)
 
-        await self._call(instance.process, run)
+        return await self._call(instance.process, run)
 
     async def _poll(self, instance: Instance, queue: str) -> None:
         visible_at = self._world.queues.next_visible_at(queue)
@@ -157,13 +206,18 @@ class Host:
     async def _call(self, process: Process, function: Callable[[], Awaitable[None]]) -> bool:
         number = self._schedule.next_invocation()
         invocation.set(number)
+        work = asyncio.ensure_future(process.run(function()))
         try:
-            async with asyncio.timeout(FUNCTION_SECONDS):
-                await process.run(function())
-        except TimeoutError:
-            process.die()
-            raise ProcessDiedError from None
+            while not (await asyncio.wait({work}, timeout=FUNCTION_SECONDS))[0]:
+                # Nothing ends a function of a process that stands still, not even its time limit.
+                if not process.is_stalled:
+                    process.die()
+            await work
         except Unavailable:
+            return False
+        except ExceptionGroup as failures:
+            # Steps of a timer that failed.
+            self.raised += [f"{failure!r}" for failure in failures.exceptions if not isinstance(failure, Unavailable)]
             return False
         except Exception as error:
             # The host's own rule: whatever a function raises is one failure.
@@ -175,7 +229,7 @@ class Host:
     async def _wait(self, process: Process) -> None:
         """Wait until a function ends, an entry is visible, a timer is due, or a process dies."""
         now = self._world.clock()
-        visible = filter(None, map(self._world.queues.next_visible_at, (MAIN_QUEUE, POISON_QUEUE)))
+        visible = filter(None, map(self._world.queues.next_visible_at, self._queues))
         seconds = min((moment - now).total_seconds() for moment in (self._schedule.next_tick, *visible))
         await self._look.wait(min(seconds, POLL_SECONDS) if process.is_dead else max(seconds, 0.01))
 
@@ -191,3 +245,15 @@ async def _function(relay: ProofRelay, queue: str, entry: Received) -> None:
 def _next_half_minute(now: datetime) -> datetime:
     minute = now.replace(second=0, microsecond=0)
     return min(at for at in (minute + _HALF_A_MINUTE, minute + 3 * _HALF_A_MINUTE) if at > now)
+
+
+def _next_of_night(now: datetime) -> datetime:
+    hour = now.replace(minute=17, second=0, microsecond=0)
+    hours = (hour + timedelta(hours=number) for number in range(25))
+    return next(at for at in hours if at > now and at.hour in _NIGHT)
+
+
+RECOVERY = (Trigger(run=lambda relay: relay.recovery.run(), following=_next_half_minute),)
+"""What the minute timer does for mail that waits, and nothing else: most scenarios need no more."""
+MINUTE = Trigger(run=lambda relay: relay.every_minute.run(), following=_next_half_minute)
+NIGHT = Trigger(run=lambda relay: relay.nightly.run(), following=_next_of_night)

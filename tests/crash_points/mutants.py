@@ -18,12 +18,13 @@ NEEDED = ("relay", "tests/crash_points", "tests/traces.py", "pyproject.toml")
 
 
 class Mutant(msgspec.Struct, frozen=True, kw_only=True):
-    """A replacement in a module of relay/, and what it breaks."""
+    """A replacement in a module of relay/, and what it breaks. `only`: the tests to run (pytest's -k); by default all."""
 
     module: str
     old: str
     new: str
     breaks: str
+    only: str = ""
 
 
 MUTANTS = (
@@ -210,6 +211,113 @@ MUTANTS = (
         new="            await self._pending.remove(due)",
         breaks="rows of what still waits are removed",
     ),
+    Mutant(
+        module="journal/records.py",
+        old="[_CANCELLED if index in cancelled_unrecorded else status for index, status in enumerate(statuses)]",
+        new="list(statuses)",
+        breaks="a record overwrites the cancellation that came before it",
+        only="cancelled at once",
+    ),
+    Mutant(
+        module="delivery/settlement.py",
+        old="            if old.get(key) != due and set(due.indices) & set(chosen):",
+        new='            if old.get(key) != due and set(due.indices) & set(chosen) and due.kind != "deferred":',
+        breaks="a deferred message has no row in pending",
+        only="lost entry",
+    ),
+    Mutant(
+        module="delivery/attempts.py",
+        old="total_seconds() < self._min_seconds_left",
+        new="total_seconds() < 0",
+        breaks="an attempt begins at the end of its lease",
+        only="slow provider",
+    ),
+    Mutant(
+        module="delivery/attempts.py",
+        old="        if self._is_too_late(part):",
+        new="        if False:",
+        breaks="a process that stood still sends after its lease",
+        only="two instances",
+    ),
+    Mutant(
+        module="journal/old_batches.py",
+        old="        return not is_open and is_older(",
+        new="        return is_older(",
+        breaks="the purge deletes what waits",
+        only="purge",
+    ),
+    Mutant(
+        module="operations/purge.py",
+        old="        for blob in old.blobs:\n            await self._blobs.delete(CONTENT_CONTAINER, blob)\n"
+        "        await self._tables.delete_all(JOURNAL_TABLE, old.partition, old.rows)",
+        new="        await self._tables.delete_all(JOURNAL_TABLE, old.partition, old.rows)\n"
+        "        for blob in old.blobs:\n            await self._blobs.delete(CONTENT_CONTAINER, blob)",
+        breaks="the purge forgets content before it is deleted",
+        only="purge",
+    ),
+    Mutant(
+        module="operations/purge.py",
+        old='            "blobs": partial(self._old_blobs, CONTENT_CONTAINER, long),\n',
+        new="",
+        breaks="the blob of a message that was never accepted stays for ever",
+        only="purge",
+    ),
+    Mutant(
+        module="operations/poison_queues.py",
+        old="            await handle(entry.body)\n            await self._queues.delete(queue, entry)",
+        new="            await self._queues.delete(queue, entry)\n            await handle(entry.body)",
+        breaks="the drain deletes an entry before its messages are dead letters",
+        only="purge",
+    ),
+    Mutant(
+        module="operations/orphan_entries.py",
+        old="        await self._queues.put(home, entry.body)\n        await self._queues.delete(queue, entry)",
+        new="        await self._queues.delete(queue, entry)\n        await self._queues.put(home, entry.body)",
+        breaks="an orphaned entry is deleted before it is moved",
+        only="orphaned",
+    ),
+    Mutant(
+        module="operations/sent_checks.py",
+        old="        await self._follow_up.run(change.before if change.is_written else None, settled, indices)",
+        new="        await self._follow_up.run(change.before, settled, indices)",
+        breaks="a check that dies halfway leaves no dead letter",
+        only="failed after",
+    ),
+    Mutant(
+        module="operations/sent_checks.py",
+        old="        if due.row not in rows_of(settled.batch, settled.lane, enumerate(settled.statuses)):",
+        new="        if True:",
+        breaks="a check that is due later is forgotten",
+        only="failed after",
+    ),
+    Mutant(
+        module="core/part_states.py",
+        old="            return _after_route_fault(recorded, result, outcome, held)",
+        new="            return end(recorded, State.FAILED, outcome.code)",
+        breaks="a wrong configuration loses messages",
+        only="hold and release",
+    ),
+    Mutant(
+        module="clients/idempotency.py",
+        old="        return await self._take_over(known, plan)",
+        new="        return None",
+        breaks="a repetition is decided again instead of finishing the first request",
+        only="repeated after changes",
+    ),
+    Mutant(
+        module="delivery/planning.py",
+        old="    if part_states.expires_at(part, submission) <= now:",
+        new="    if False:",
+        breaks="a message is sent after its expiry",
+        only="held past the expiry",
+    ),
+    Mutant(
+        module="platform/concurrency.py",
+        old="        return self._clock() >= self._at",
+        new="        return False",
+        breaks="a timer works on after its deadline, until the host kills it",
+        only="slow storage",
+    ),
 )
 
 
@@ -227,7 +335,18 @@ def killed_by(mutant: Mutant, folder: Path) -> str:
         raise LookupError(f"relay/{mutant.module} does not hold this once: {mutant.old!r}")
     path.write_text(text.replace(mutant.old, mutant.new))
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "--tb=no", "tests/crash_points"],
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-x",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            "--tb=no",
+            *_selection(mutant),
+            "tests/crash_points",
+        ],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(folder)},
         capture_output=True,
@@ -236,6 +355,10 @@ def killed_by(mutant: Mutant, folder: Path) -> str:
     )
     failed = [line.partition(" ")[2] for line in done.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
     return failed[0].partition("::")[2] if failed else ""
+
+
+def _selection(mutant: Mutant) -> list[str]:
+    return ["-k", mutant.only.replace(" ", " and ")] if mutant.only else []
 
 
 def main(wanted: str = "") -> int:

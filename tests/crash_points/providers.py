@@ -2,11 +2,11 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import msgspec
 
-from relay.core.outcomes import Deferred, Outcome, PerRecipient, RouteFault, Sent, Unknown
+from relay.core.outcomes import Deferred, Outcome, PerRecipient, Rejected, RouteFault, Sent, Unknown
 from relay.core.send_request import SendRequest
 from tests.crash_points.faults import Fault, Operation, Process, ProcessDiedError, invocation
 
@@ -23,6 +23,8 @@ class LostResponse(msgspec.Struct, frozen=True, kw_only=True):
 type Answer = Outcome | PerRecipient | LostResponse
 type Script = Callable[[SendRequest, int], Answer]
 """Returns the outcome of a send; the number counts the sends of this message by this route, from 1."""
+type IsLeased = Callable[[SendRequest], Awaitable[bool]]
+"""Returns whether the journal has a lease, which is not over, for the attempt that a request is of."""
 
 
 def accept_all(request: SendRequest, number: int) -> Answer:
@@ -48,12 +50,17 @@ class Ledger:
     def __init__(self) -> None:
         self.acceptances: list[Acceptance] = []
         self.sends: Counter[tuple[str, str]] = Counter()
+        self.checks: Counter[str] = Counter()
+        self.withdrawn: dict[tuple[str, int], Rejected] = {}
+        self.version = 0
+        self.violations: list[str] = []
 
     def accept(
         self, request: SendRequest, recipients: tuple[int, ...], process: Process, *, was_confirmed: bool
     ) -> str:
         """Record an acceptance. Returns the provider's id."""
-        name = f"provider-{len(self.acceptances) + 1}"
+        self.version += 1
+        name = f"provider-{self.version}"
         self.acceptances.append(
             Acceptance(
                 message=request.id,
@@ -67,11 +74,18 @@ class Ledger:
         )
         return name
 
+    def withdraw(self, acceptance: Acceptance, why: Rejected) -> None:
+        """Record that the provider did not send after all what it had accepted."""
+        self.version += 1
+        self.withdrawn[acceptance.message, acceptance.attempt] = why
+        self.acceptances.remove(acceptance)
+
 
 class Account:
     """The provider's account: the result of a probe, and the script. Tests change it while it runs.
 
-    `kills` returns whether the process dies when it sends this request. A response takes `seconds`.
+    `kills` returns whether the process dies when it sends this request. A response takes `seconds`. `check` returns what
+    the provider says later of a message that it accepted; the number counts the questions.
     """
 
     def __init__(
@@ -81,7 +95,9 @@ class Account:
         knows_attempts: bool = True,
         kills: Callable[[SendRequest], bool] = lambda _: False,
         seconds: float = 0.0,
+        check: "Script | None" = None,
     ) -> None:
+        self.check = check
         self.script = script
         self.kills = kills
         self.seconds = seconds
@@ -92,7 +108,8 @@ class Account:
 class ScriptedProvider:
     """One process's connection to an account."""
 
-    def __init__(self, route: str, account: Account, process: Process, ledger: Ledger) -> None:
+    def __init__(self, route: str, account: Account, process: Process, ledger: Ledger, is_leased: "IsLeased") -> None:
+        self._is_leased = is_leased
         self._route = route
         self._account = account
         self._process = process
@@ -108,6 +125,8 @@ class ScriptedProvider:
         if self._account.kills(request):
             self._process.die()
             raise ProcessDiedError
+        if self._process.has_stalled and fault is not Fault.STALLED and not await self._is_leased(request):
+            self._ledger.violations.append(f"{request.message.subject}: was sent after the lease of the attempt")
         self._ledger.sends[self._route, request.id] += 1
         answer = self._account.script(request, self._ledger.sends[self._route, request.id])
         is_lost = fault in (Fault.LOST, Fault.LATE, Fault.DEATH_AFTER)
@@ -124,7 +143,7 @@ class ScriptedProvider:
     def _carry_out(self, request: SendRequest, answer: Answer, *, was_confirmed: bool) -> Answer:
         if isinstance(answer, Sent):
             name = self._ledger.accept(request, request.recipients, self._process, was_confirmed=was_confirmed)
-            return Sent(provider_id=name)
+            return msgspec.structs.replace(answer, provider_id=name)
         if isinstance(answer, LostResponse) and answer.was_accepted:
             self._ledger.accept(request, request.recipients, self._process, was_confirmed=False)
         if isinstance(answer, PerRecipient):
@@ -160,8 +179,19 @@ class ScriptedProvider:
             return Unknown(code="response_lost")
         for known in self._ledger.acceptances:
             if known.message == request.id and known.attempt == request.attempt:
-                return Sent(provider_id=known.provider_id)
-        return Deferred(code="provider_unavailable")
+                return self._checked(request, known)
+        return self._ledger.withdrawn.get((request.id, request.attempt)) or Deferred(code="provider_unavailable")
+
+    def _checked(self, request: SendRequest, known: Acceptance) -> Outcome:
+        if self._account.check is None:
+            return Sent(provider_id=known.provider_id)
+        self._ledger.checks[known.provider_id] += 1
+        answer = self._account.check(request, self._ledger.checks[known.provider_id])
+        if isinstance(answer, Sent):
+            return msgspec.structs.replace(answer, provider_id=known.provider_id)
+        assert isinstance(answer, Rejected), "a check ends in success or failure"
+        self._ledger.withdraw(known, answer)
+        return answer
 
     async def close(self) -> None:
         """See the contract."""

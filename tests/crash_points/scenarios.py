@@ -154,7 +154,8 @@ async def unverified_sender(stage: Stage) -> None:
         return RouteFault(code="sender_not_verified") if is_bad else Sent()
 
     stage.main.script = script
-    await stage.caller.submit("new", **{"from": "new@sender.example"})
+    unverified: dict[str, Any] = {"from": "new@sender.example"}
+    await stage.caller.submit("new", **unverified)
     await stage.caller.submit("known")
     await asyncio.sleep(60)
     stage.main.script = first()

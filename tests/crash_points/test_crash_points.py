@@ -4,6 +4,7 @@ Accepted messages always reach a correct final state, and no recipient gets more
 docs/delivery-semantics.md states the guarantees and how to run these tests alone.
 """
 
+import itertools
 import os
 import random
 from collections.abc import Iterator, Sequence
@@ -12,11 +13,26 @@ import pytest
 
 from tests.crash_points.faults import Fault, Operation
 from tests.crash_points.scenarios import DEADLY, SCENARIOS
+from tests.crash_points.timer_scenarios import TIMER_SCENARIOS
 from tests.crash_points.trial import Scenario, Trials
+from tests.crash_points.trouble_scenarios import FAULTLESS, TROUBLE_SCENARIOS
 from tests.crash_points.world import Plan
 
 PAIRS = int(os.environ.get("RELAY_PROOF_PAIRS", "4"))
 """The number of fault pairs per scenario; the long run tries more."""
+
+OUTAGE_SECONDS = 240.0
+"""How long storage refuses: for longer than a request is repeated, shorter than a lease."""
+MOST_ALIKE = 4
+"""Reads of one name in a row (the shards of a table, for instance) that are all tried."""
+ALL = (*SCENARIOS, *TIMER_SCENARIOS, *TROUBLE_SCENARIOS)
+FAULTS = [
+    pytest.param(scenario, fault, id=f"{scenario.name}-{fault}")
+    for scenario in ALL
+    for fault in Fault
+    # Somebody else must go on while a process stands still.
+    if fault is not Fault.STALLED or len(scenario.skews) > 1
+]
 
 
 @pytest.fixture(scope="session")
@@ -29,7 +45,7 @@ def points(trace: Sequence[Operation]) -> Iterator[tuple[int, Operation]]:
     """Return the operations of a trial at which a fault makes a difference, numbered from 1.
 
     Invocations that do the same, one after another, are tried where they come first and last; those that only
-    look, as an idle timer does, where they come first.
+    look, as an idle timer does, where they come first. Of many reads alike in a row, the first and the last are tried.
     """
     invocations: dict[int, list[Operation]] = {}
     for operation in trace:
@@ -41,23 +57,26 @@ def points(trace: Sequence[Operation]) -> Iterator[tuple[int, Operation]]:
     for numbers in alike.values():
         writes = any(operation.is_write for operation in invocations[numbers[0]])
         chosen.update({numbers[0], numbers[-1]} if writes else numbers[:1])
-    return ((at, each) for at, each in enumerate(trace, 1) if each.invocation in chosen)
+    tried = [(at, each) for at, each in enumerate(trace, 1) if each.invocation in chosen]
+    for _, group in itertools.groupby(tried, lambda point: (point[1].is_write, point[1].name, point[1].invocation)):
+        alike_in_a_row = list(group)
+        is_long = len(alike_in_a_row) > MOST_ALIKE and not alike_in_a_row[0][1].is_write
+        yield from (alike_in_a_row[0], alike_in_a_row[-1]) if is_long else alike_in_a_row
 
 
 def applies(fault: Fault, operation: Operation) -> bool:
     """Return whether a fault makes a difference: a read has no effect that a lost response could hide."""
     if fault is Fault.CHANGED:
         return operation.touch is not None
-    return operation.is_write or fault in (Fault.DEATH_BEFORE, Fault.REFUSED)
+    return operation.is_write or fault in (Fault.DEATH_BEFORE, Fault.REFUSED, Fault.STALLED)
 
 
-@pytest.mark.parametrize("scenario", [*SCENARIOS, *DEADLY], ids=lambda scenario: scenario.name)
+@pytest.mark.parametrize("scenario", [*ALL, *FAULTLESS, *DEADLY], ids=lambda scenario: scenario.name)
 def test_scenario_without_a_fault_ends_as_expected(scenario: Scenario, trials: Trials) -> None:
     assert trials.play(scenario).violations == []
 
 
-@pytest.mark.parametrize("fault", Fault)
-@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
+@pytest.mark.parametrize(("scenario", "fault"), FAULTS)
 def test_one_fault_at_any_operation_breaks_no_guarantee(scenario: Scenario, fault: Fault, trials: Trials) -> None:
     trace = trials.play(scenario).trace
     broken: list[str] = []
@@ -69,7 +88,24 @@ def test_one_fault_at_any_operation_breaks_no_guarantee(scenario: Scenario, faul
     assert broken == []
 
 
-@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
+@pytest.mark.parametrize("scenario", ALL, ids=lambda scenario: scenario.name)
+def test_minutes_without_one_kind_of_operation_break_no_guarantee(scenario: Scenario, trials: Trials) -> None:
+    first: dict[str, int] = {}
+    for at, operation in enumerate(trials.play(scenario).trace, 1):
+        if operation.is_storage:
+            first.setdefault(operation.name, at)
+    broken: list[str] = []
+    # From its first use on each kind alone; and all of them, from one of these moments on.
+    moments = [*first.items(), ("", random.Random(scenario.name).choice([*first.values()]))]
+    for name, at in moments:
+        plan = Plan(fault=Fault.REFUSED, at=at, seconds=OUTAGE_SECONDS, only=name)
+        broken += [
+            f"without {name or 'storage'}: {violation}" for violation in trials.play(scenario, [plan]).violations
+        ]
+    assert broken == []
+
+
+@pytest.mark.parametrize("scenario", ALL, ids=lambda scenario: scenario.name)
 def test_two_faults_break_no_guarantee(scenario: Scenario, trials: Trials) -> None:
     chance = random.Random(f"pairs of {scenario.name}")
     broken: list[str] = []
@@ -84,5 +120,6 @@ def test_two_faults_break_no_guarantee(scenario: Scenario, trials: Trials) -> No
 def _drawn(chance: random.Random, trace: Sequence[Operation], after: int) -> Plan:
     """Pick a fault at a later operation, or at the neighbor of the last one."""
     at = chance.randint(after + 1, max(len(trace), after + 1))
-    fault = chance.choice([fault for fault in Fault if at > len(trace) or applies(fault, trace[at - 1])])
+    faults = [fault for fault in Fault if fault is not Fault.STALLED]
+    fault = chance.choice([fault for fault in faults if at > len(trace) or applies(fault, trace[at - 1])])
     return Plan(fault=fault, at=at)

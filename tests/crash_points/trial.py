@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence, Set
+from datetime import timedelta
 
 import msgspec
 
@@ -10,24 +11,42 @@ from relay.core.settings import Settings
 from tests.crash_points.accounting import Line
 from tests.crash_points.audit import Audit
 from tests.crash_points.caller import Caller
-from tests.crash_points.faults import Operation
-from tests.crash_points.host import Host, Schedule
+from tests.crash_points.faults import LATENCY_SECONDS, Operation
+from tests.crash_points.host import RECOVERY, Host, Schedule, Trigger
 from tests.crash_points.providers import Account
-from tests.crash_points.virtual_time import VirtualLoop
-from tests.crash_points.world import Plan, Prepared, World, prepare
+from tests.crash_points.virtual_time import START, VirtualLoop
+from tests.crash_points.world import MAIN_QUEUE, POISON_QUEUE, Plan, Prepared, World, prepare
+
+MOST_RUNS = 6
+"""How often the timer of a night runs."""
 
 
 class Stage:
     """The objects that a scenario uses."""
 
-    def __init__(self, world: World, caller: Caller) -> None:
+    def __init__(self, world: World, caller: Caller, schedule: Schedule) -> None:
         self.world = world
         self.caller = caller
+        self._schedule = schedule
 
     @property
     def main(self) -> Account:
         """Return the account of the first route."""
         return self.world.accounts["main"]
+
+    async def night(self, number: int) -> None:
+        """Skip the time until a night, counted from the start. Its timer runs every hour; wait until a run succeeds."""
+        timer = self._schedule.timers[-1]
+        done, at = timer.succeeded, (START + timedelta(days=number)).replace(hour=2, minute=17)
+        look = self.world.poll(5)
+        for _ in range(MOST_RUNS):
+            self.world.skip_to(at)
+            while timer.next_tick <= at or not timer.is_idle:
+                await look.wait(5)
+            if timer.succeeded > done:
+                return
+            at += timedelta(hours=1)
+        self.caller.broken_promises.append(f"the timer of night {number} failed {MOST_RUNS} times")
 
 
 class Scenario(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,7 +54,8 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
 
     `ends` names for each label the states its parts may end in without any fault; `may_end` the ones that a fault may
     lead to besides. `attempts` is how many attempts the parts of a label make without a fault, `most_deaths` how many
-    processes may die of a message.
+    processes may die of a message. `skews` has a number for each instance: how many seconds its clock is ahead.
+    `latency` is how long an operation takes, `queues` those that have a function.
     """
 
     name: str
@@ -46,6 +66,10 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     may_end: Mapping[str, Set[State]] = {}
     attempts: Mapping[str, int] = {}
     most_deaths: int | None = None
+    triggers: Sequence[Trigger] = RECOVERY
+    skews: Sequence[float] = (0.0,)
+    latency: float = LATENCY_SECONDS
+    queues: Sequence[str] = (MAIN_QUEUE, POISON_QUEUE)
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,20 +118,25 @@ def virtual(runner: asyncio.Runner) -> VirtualLoop:
 
 
 async def _play(loop: VirtualLoop, scenario: Scenario, plans: Sequence[Plan], prepared: Prepared) -> Result:
-    world = World(loop, scenario.settings, scenario.accounts(), plans=plans)
+    world = World(loop, scenario.settings, scenario.accounts(), plans=plans, latency=lambda: scenario.latency)
     world.memory.restore(prepared.storage)
     audit = Audit(world, Caller(world, prepared.key))
-    host = Host(world, Schedule(world.clock), audit.ended)
-    script = asyncio.ensure_future(scenario.play(Stage(world, audit.caller)))
+    schedule = Schedule(world.clock, scenario.triggers)
+    hosts = [
+        Host(world, schedule, audit.ended, skew=timedelta(seconds=skew), queues=scenario.queues)
+        for skew in scenario.skews
+    ]
+    script = asyncio.ensure_future(scenario.play(Stage(world, audit.caller, schedule)))
     script.add_done_callback(lambda _: world.stir())
-    serving = asyncio.ensure_future(host.run())
-    await audit.until_rest([host], script.done)
+    serving = [asyncio.ensure_future(host.run()) for host in hosts]
+    await audit.until_rest(hosts, script.done)
     if script.done():
         await script
     trace, hits = tuple(world.trace), tuple(world.hits)
     world.calm()
-    violations = await audit.violations([host])
-    serving.cancel()
+    violations = await audit.violations(hosts)
+    for task in serving:
+        task.cancel()
     violations += _ends(scenario, audit.lines, has_fault=bool(hits))
     deaths = len(world.dead_processes) - len(hits)
     if scenario.most_deaths is not None and deaths > scenario.most_deaths:

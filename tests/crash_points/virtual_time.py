@@ -44,6 +44,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def __init__(self) -> None:
         self._jumps = _Jumps()
         self._now = 0.0, START
+        self._skipped = timedelta()
         super().__init__(self._jumps)
         self.set_exception_handler(_keep_still)
 
@@ -55,8 +56,13 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         """The moment, aware."""
         seconds = self._jumps.seconds
         if seconds != self._now[0]:
-            self._now = seconds, START + timedelta(seconds=seconds)
+            self._now = seconds, START + self._skipped + timedelta(seconds=seconds)
         return self._now[1]
+
+    def skip_to(self, moment: datetime) -> None:
+        """Move the clock forward. No task wakes for it: waits last as long as before."""
+        self._skipped += max(timedelta(), moment - self.now())
+        self._now = -1.0, moment
 
     @override
     def run_in_executor[*Args, Result](

@@ -10,6 +10,7 @@ import msgspec
 from relay.bootstrap import Relay
 from relay.clients.registry import Policy, Role
 from relay.core import ids
+from relay.core.send_request import SendRequest
 from relay.core.settings import Settings
 from relay.platform.storage.memory.memory_storage import MemoryBlobs, MemoryStorage, MemoryTables, StorageSnapshot
 from relay.providers.contract import Provider
@@ -23,26 +24,32 @@ POISON_QUEUE = f"{MAIN_QUEUE}-poison"
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """One fault, at the operation of this number (from 1)."""
+    """One fault, at the operation of this number (from 1).
+
+    With `seconds`, storage refuses from that operation on: all operations, or those of the name `only`.
+    """
 
     fault: Fault
     at: int
+    seconds: float = 0.0
+    only: str = ""
 
 
 class ProofRelay(Relay):
     """Relay with scripted providers; everything else is the real thing."""
 
-    def __init__(self, world: "World", process: Process) -> None:
+    def __init__(self, world: "World", process: Process, skew: timedelta) -> None:
         super().__init__(
             world.settings,
             storage_of(process, world.memory),
-            clock=world.clock,
+            clock=lambda: world.clock() + skew,
             draw=world.chance.random,
             sleep=asyncio.sleep,
             new_batch=world.new_batch,
         )
         self._doubles: Mapping[str, Provider] = {
-            route: ScriptedProvider(route, account, process, world.ledger) for route, account in world.accounts.items()
+            route: ScriptedProvider(route, account, process, world.ledger, world.is_leased)
+            for route, account in world.accounts.items()
         }
 
     def provider(self, route: str) -> Provider:
@@ -53,9 +60,9 @@ class ProofRelay(Relay):
 class Instance:
     """A process with its application."""
 
-    def __init__(self, world: "World", process: Process) -> None:
+    def __init__(self, world: "World", process: Process, skew: timedelta) -> None:
         self.process = process
-        self.relay = ProofRelay(world, process)
+        self.relay = ProofRelay(world, process, skew)
 
 
 class World:
@@ -76,7 +83,7 @@ class World:
         self.clock: Callable[[], datetime] = loop.now
         self.chance = chance or random.Random(0)
         self.queues = HostQueues(loop.now, self.stir)
-        self.queue_names = (MAIN_QUEUE, POISON_QUEUE)
+        self.queue_names: tuple[str, ...] = (MAIN_QUEUE, POISON_QUEUE)
         self.memory = MemoryStorage(queues=self.queues, tables=MemoryTables(loop.now), blobs=MemoryBlobs(loop.now))
         self.witness = Relay(settings, self.memory, clock=loop.now)
         self.ledger = Ledger()
@@ -85,16 +92,16 @@ class World:
         self._loop = loop
         self._polls: list[Poll] = []
         self._latency = latency
-        self._plans = {plan.at: plan.fault for plan in plans}
+        self._plans = {plan.at: plan for plan in plans}
         self._outage_until = loop.now()
         self._refuses: Callable[[Operation], bool] = lambda _: True
         self._instances: list[Instance] = []
         self._batches = 0
         self._changed = asyncio.Condition()
 
-    async def start(self) -> Instance:
-        """Start a new process on the same storage."""
-        instance = Instance(self, Process(len(self._instances) + 1, self._decide, self.stir))
+    async def start(self, skew: timedelta = timedelta()) -> Instance:
+        """Start a new process on the same storage, whose clock is ahead by `skew`."""
+        instance = Instance(self, Process(len(self._instances) + 1, self._decide, self.stir), skew)
         self._instances.append(instance)
         async with self._changed:
             self._changed.notify_all()
@@ -108,12 +115,17 @@ class World:
 
     @property
     def _alive(self) -> list[Instance]:
-        return [instance for instance in self._instances if not instance.process.is_dead]
+        return [each for each in self._instances if not (each.process.is_dead or each.process.is_stalled)]
 
     @property
     def dead_processes(self) -> Set[int]:
         """The numbers of the processes that have died."""
         return {instance.process.number for instance in self._instances if instance.process.is_dead}
+
+    @property
+    def stalled_processes(self) -> Set[int]:
+        """The numbers of the processes that have stood still for longer than a lease."""
+        return {instance.process.number for instance in self._instances if instance.process.has_stalled}
 
     @property
     def has_writes_under_way(self) -> bool:
@@ -135,9 +147,15 @@ class World:
         """Let virtual time pass."""
         await asyncio.sleep(seconds)
 
+    def skip_to(self, moment: datetime) -> None:
+        """Move all clocks forward, as if no process had run until then."""
+        self._loop.skip_to(moment)
+        self.stir()
+
     def plan(self, fault: Fault, after: int) -> None:
         """Plan a fault for one of the next operations."""
-        self._plans[len(self.trace) + after] = fault
+        at = len(self.trace) + after
+        self._plans[at] = Plan(fault=fault, at=at)
 
     def lose_storage(self, seconds: float, refuses: Callable[[Operation], bool] = lambda _: True) -> None:
         """Make storage refuse operations for `seconds`: all, or those that `refuses` names."""
@@ -148,6 +166,15 @@ class World:
         """Remove all planned faults."""
         self._plans = {}
         self._outage_until = self.clock()
+
+    async def is_leased(self, request: SendRequest) -> bool:
+        """Return whether the journal has a lease, which is not over, for the attempt that a request is of."""
+        batch, index = self.place_of(request.id)
+        status = (await self.witness.journal.read(batch)).statuses[index]
+        return any(
+            part.attempt == request.attempt and part.lease_until is not None and part.lease_until > self.clock()
+            for part in status.parts
+        )
 
     @staticmethod
     def place_of(name: str) -> tuple[str, int]:
@@ -166,12 +193,14 @@ class World:
         process.raise_if_dead()
         self.stir()
         self.trace.append(msgspec.structs.replace(operation, invocation=invocation.get()))
-        fault = self._plans.get(len(self.trace))
-        if fault is not None:
-            self.hits.append(f"{fault} at {operation.name} (operation {len(self.trace)})")
-        elif operation.is_storage and self.clock() < self._outage_until and self._refuses(operation):
-            return Fault.REFUSED
-        return fault
+        plan = self._plans.get(len(self.trace))
+        if plan is not None:
+            self.hits.append(f"{plan.fault} at {operation.name} (operation {len(self.trace)})")
+            if not plan.seconds:
+                return plan.fault
+            self.lose_storage(plan.seconds, lambda each: plan.only in ("", each.name))
+        is_out = self.clock() < self._outage_until and self._refuses(operation)
+        return Fault.REFUSED if operation.is_storage and is_out else None
 
 
 class Prepared(msgspec.Struct, frozen=True, kw_only=True):

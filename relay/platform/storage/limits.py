@@ -12,6 +12,9 @@ from relay.core.errors import NotFound, StorageError
 from relay.platform.storage.ports import Value
 
 MAX_BODY_BYTES = 65_536
+MAX_REQUEST_BYTES = 131_584
+"""Bytes of a Put Message request, in which XML escapes `<`, `>` and `&`: the `MaxLimit` in the service's own refusal
+(github.com/Azure/azure-sdk-for-net/issues/32663)."""
 MAX_DELAY_SECONDS = 604_800
 MAX_RECEIVED = 32
 MAX_PAGE_ROWS = 1000
@@ -23,6 +26,7 @@ MAX_KEY_BYTES = 1024
 # XML 1.0 cannot carry control characters, U+FFFE and U+FFFF, and its parsers turn a carriage return into a line feed.
 _NOT_XML_BYTES = bytes(code for code in range(32) if code not in b"\t\n")
 _NOT_XML_TEXTS = (b"\xef\xbf\xbe", b"\xef\xbf\xbf")
+_AROUND_BODY = len("<QueueMessage><MessageText></MessageText></QueueMessage>")
 _NOT_IN_KEY = re.compile(r"[/\\#?\x00-\x1f\x7f-\x9f]")
 _PROPERTY_NAME = re.compile(r"[^\W\d]\w{0,254}")
 _RESERVED = frozenset({"PartitionKey", "RowKey", "Timestamp"})
@@ -32,6 +36,9 @@ def queue_text(body: bytes) -> str:
     """Return the text of a queue entry. Raises `StorageError` if a queue cannot hold it or would return it changed."""
     if len(body) > MAX_BODY_BYTES:
         raise StorageError(f"queue entry too large: {len(body)} bytes (limit {MAX_BODY_BYTES})")
+    escaped = len(body) + 3 * (body.count(b"<") + body.count(b">")) + 4 * body.count(b"&") + _AROUND_BODY
+    if escaped > MAX_REQUEST_BYTES:
+        raise StorageError(f"queue entry too large with its markup: {escaped} bytes (limit {MAX_REQUEST_BYTES})")
     if len(body.translate(None, _NOT_XML_BYTES)) != len(body) or any(text in body for text in _NOT_XML_TEXTS):
         raise StorageError("a queue entry cannot hold control characters, U+FFFE or U+FFFF")
     try:
