@@ -21,8 +21,10 @@ from tests.crash_points.world import Plan
 PAIRS = int(os.environ.get("RELAY_PROOF_PAIRS", "4"))
 """The number of fault pairs per scenario; the long run tries more."""
 
-OUTAGE_SECONDS = 240.0
-"""How long storage refuses: for longer than a request is repeated, shorter than a lease."""
+OUTAGES = int(os.environ.get("RELAY_PROOF_OUTAGES", "3"))
+"""The number of outages per scenario; the long run tries more."""
+OUTAGE_SECONDS = 180.0
+"""How long storage refuses: shorter than a lease, and than the callers' patience."""
 MOST_ALIKE = 4
 """Reads of one name in a row (the shards of a table, for instance) that are all tried."""
 ALL = (*SCENARIOS, *TIMER_SCENARIOS, *TROUBLE_SCENARIOS)
@@ -95,9 +97,10 @@ def test_minutes_without_one_kind_of_operation_break_no_guarantee(scenario: Scen
         if operation.is_storage:
             first.setdefault(operation.name, at)
     broken: list[str] = []
-    # From its first use on each kind alone; and all of them, from one of these moments on.
-    moments = [*first.items(), ("", random.Random(scenario.name).choice([*first.values()]))]
-    for name, at in moments:
+    # Some kinds alone, each from its first use on; and all of them, from one of these moments on.
+    chance = random.Random(f"outages of {scenario.name}")
+    moments = chance.sample([*first.items()], min(OUTAGES, len(first)))
+    for name, at in [*moments, ("", chance.choice([*first.values()]))]:
         plan = Plan(fault=Fault.REFUSED, at=at, seconds=OUTAGE_SECONDS, only=name)
         broken += [
             f"without {name or 'storage'}: {violation}" for violation in trials.play(scenario, [plan]).violations
