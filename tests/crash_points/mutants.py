@@ -285,15 +285,16 @@ MUTANTS = (
     ),
     Mutant(
         module="operations/sent_checks.py",
-        old="        if due.row not in rows_of(settled.batch, settled.lane, enumerate(settled.statuses)):",
-        new="        if True:",
-        breaks="a check that is due later is forgotten",
+        old="check_at=None if is_over or later - last.at > CHECK_FOR else later",
+        new="check_at=None",
+        breaks="a provider that does not know yet is not asked again",
         only="failed after",
     ),
     Mutant(
         module="core/part_states.py",
-        old="            return _after_route_fault(recorded, result, outcome, held)",
-        new="            return end(recorded, State.FAILED, outcome.code)",
+        old="        case RouteFault():\n            return _after_route_fault(",
+        new="        case RouteFault():\n            return end(recorded, State.FAILED, outcome.code)\n"
+        "            return _after_route_fault(",
         breaks="a wrong configuration loses messages",
         only="hold and release",
     ),
