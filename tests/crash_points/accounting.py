@@ -149,7 +149,7 @@ def _lost(lines: Sequence[Line], submissions: Mapping[str, TrackedSubmission]) -
         f"{each.label}: got 202 as {name}, but the message does not exist"
         for each in submissions.values()
         for name in each.ids
-        if name not in by_id and not each.is_purged
+        if name not in by_id and not each.may_be_purged
     ]
     cancelled = {each.id for each in submissions.values() if each.cancelled}
     found += [

@@ -23,7 +23,7 @@ class TrackedSubmission(msgspec.Struct, kw_only=True):
     requests: int = 0
     ids: list[str] = []
     cancelled: bool = False
-    is_purged: bool = False
+    may_be_purged: bool = False
 
     @property
     def id(self) -> str | None:
@@ -70,7 +70,7 @@ class Caller:
     def note_purged(self, label: str) -> None:
         """Expect that nothing is left of a message, because it is older than the retention."""
         self.purged.add(label)
-        self.submissions[label].is_purged = True
+        self.submissions[label].may_be_purged = True
 
     async def submit(self, label: str, *, key: str = "", repeats: int = MAX_REPEATS, **fields: Any) -> None:
         """Send a message whose subject is `label`: once, or with a key until it gets 202 (at most `repeats` times)."""

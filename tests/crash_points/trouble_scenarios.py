@@ -4,7 +4,7 @@ import asyncio
 from datetime import timedelta
 from typing import Any
 
-from relay.core.outcomes import Rejected
+from relay.core.model import State
 from tests.crash_points.host import NIGHT, RECOVERY
 from tests.crash_points.providers import Account
 from tests.crash_points.scenarios import (
@@ -14,19 +14,20 @@ from tests.crash_points.scenarios import (
     ONE_ROUTE,
     SENT,
     TWO,
-    always,
     first,
     for_subject,
     one,
     settings_of,
 )
+from tests.crash_points.timer_scenarios import leave
 from tests.crash_points.trial import Scenario, Stage
-from tests.crash_points.world import MAIN_QUEUE
+from tests.crash_points.world import MAIN_QUEUE, POISON_QUEUE
 
 TWO_INSTANCES = (0.0, 0.0)
 TEN_MINUTES_APART = (0.0, 600.0)
 ONE_AT_ONCE = settings_of({"main": {"provider": "capture", "concurrency": 1}})
 SLOW = [f"one of eight {number}" for number in range(8)]
+POISONED = [f"poison {number}" for number in range(6)]
 OLD_TEXT = "A long letter. " * 4000
 
 
@@ -74,9 +75,12 @@ async def slow_storage(stage: Stage) -> None:
     await stage.caller.submit_all(*SLOW)
     await stage.caller.submit("outdated", text=OLD_TEXT)
     await asyncio.sleep(1_800)
-    stage.caller.note_purged("outdated")
-    for label in SLOW:
-        stage.caller.note_purged(label)
+    for submission in stage.caller.submissions.values():
+        # The first night may not have the time for it.
+        submission.may_be_purged = True
+    stage.world.skip_to(stage.world.clock() + timedelta(days=15))
+    for label in POISONED:
+        await leave(stage, POISON_QUEUE, label, is_revived=True)
     await stage.night(16)
 
 
@@ -115,11 +119,12 @@ FAULTLESS = (
     Scenario(
         name="slow storage",
         settings=ONE_ROUTE,
-        accounts=one(always(Rejected(code="content_refused"))),
+        accounts=one(),
         play=slow_storage,
         triggers=(*RECOVERY, NIGHT),
-        latency=7.0,
-        ends={},
+        queues=(MAIN_QUEUE,),
+        latency=8.0,
+        ends={label: {State.FAILED} for label in POISONED} | {label: {SENT} for label in (*SLOW, "outdated")},
         most_deaths=0,
     ),
 )
