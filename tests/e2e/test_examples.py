@@ -1,15 +1,18 @@
 """docs/api/examples.md is current, and each curl and Python example gets a documented response."""
 
 import asyncio
+import json
 import os
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import partial
 
 import pytest
 
 from relay.api.openapi.document import document
 from relay.api.operations import OPERATIONS
+from relay.platform.concurrency import gather_limited
 from scripts.examples import PAGE, operations, page
 from tests.e2e.running import RunningRelay, running_relay
 
@@ -19,13 +22,20 @@ NOT_RUN = {
     "DeleteClient": "would remove the client that later examples name",
 }
 PYTHON = """
-import sys
+import contextlib, io, json, sys
 from urllib.error import HTTPError
-try:
-    exec(sys.stdin.read())
-except HTTPError as error:
-    print(error.code)
+
+printed = []
+for code in json.load(sys.stdin):
+    with contextlib.redirect_stdout(io.StringIO()) as output:
+        try:
+            exec(code, {})
+        except HTTPError as error:
+            print(error.code)
+    printed.append(output.getvalue())
+json.dump(printed, sys.stdout)
 """
+"""Runs all Python examples one after the other: a process for each would spend its time on starting."""
 
 
 def test_page_is_current() -> None:
@@ -93,28 +103,37 @@ def _example(name: str) -> Mapping[str, object]:
 
 
 async def _run_all(language: str, environment: Mapping[str, str]) -> dict[str, int]:
-    gate = asyncio.Semaphore(AT_ONCE)
-
-    async def one(code: str) -> int:
-        async with gate:
-            return await _run(language, code, environment)
-
+    """Return the status of the response to each example."""
     chosen = {name: code for name, code in examples(language).items() if name not in NOT_RUN}
-    return dict(zip(chosen, await asyncio.gather(*map(one, chosen.values())), strict=True))
+    codes = list(chosen.values())
+    printed = await (_curl_all(codes, environment) if language == "sh" else _python_all(codes, environment))
+    return {name: _status(name, text) for name, text in zip(chosen, printed, strict=True)}
 
 
-async def _run(language: str, code: str, environment: Mapping[str, str]) -> int:
-    """Return the status of the response to an example."""
-    if language == "sh":
-        code = code.replace("curl -sS", "curl -sS -m 120 -o /dev/null -w '%{http_code}'", 1)
-        argv, text = ("sh", "-c", code), b""
-    else:
-        argv, text = (sys.executable, "-c", PYTHON), code.encode()
-    process = await asyncio.create_subprocess_exec(
-        *argv, env=environment, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
-    )
-    output, _ = await process.communicate(text)
-    found = re.match(rb"\d{3}", output)
-    if found is None or process.returncode:
-        pytest.fail(f"an example did not run: {code[:200]}")
+def _status(name: str, text: str) -> int:
+    found = re.match(r"\d{3}", text)
+    if found is None:
+        pytest.fail(f"the example of {name} did not run")
     return int(found[0])
+
+
+async def _curl_all(codes: Sequence[str], environment: Mapping[str, str]) -> Sequence[str]:
+    async def one(code: str) -> str:
+        code = code.replace("curl -sS", "curl -sS -m 120 -o /dev/null -w '%{http_code}'", 1)
+        return await _output(("sh", "-c", code), "", environment)
+
+    return await gather_limited([partial(one, code) for code in codes], limit=AT_ONCE)
+
+
+async def _python_all(codes: Sequence[str], environment: Mapping[str, str]) -> Sequence[str]:
+    printed: Sequence[str] = json.loads(await _output((sys.executable, "-c", PYTHON), json.dumps(codes), environment))
+    return printed
+
+
+async def _output(argv: Sequence[str], text: str, environment: Mapping[str, str]) -> str:
+    """Run a program with `text` as its input. Returns what it printed."""
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(*argv, env=environment, stdin=pipe, stdout=pipe)
+    output, _ = await process.communicate(text.encode())
+    assert process.returncode == 0, output
+    return output.decode()
