@@ -21,7 +21,7 @@ from relay.cli.commands import (
     suppressions,
     tail,
 )
-from relay.cli.mail import sendmail, smtp_bridge
+from relay.cli.mail import pickup, sendmail, smtp_bridge
 from relay.cli.output import Key, Url
 from relay.clients.registry import Policy, Role
 from relay.core.errors import RelayError
@@ -42,6 +42,7 @@ app.command()(tail.tail)
 app.command()(bench.bench)
 app.command()(doctor.doctor)
 app.command(context_settings={"ignore_unknown_options": True})(sendmail.sendmail)
+app.command()(pickup.pickup)
 app.command("smtp-bridge")(smtp_bridge.smtp_bridge)
 
 

@@ -1,4 +1,4 @@
-"""The sendmail command and the SMTP bridge against a running relay."""
+"""The sendmail command, the SMTP bridge and the pickup folder against a running relay."""
 
 import asyncio
 import os
@@ -7,6 +7,7 @@ import smtplib
 import sys
 from collections.abc import AsyncIterator
 from email.message import EmailMessage
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -181,3 +182,42 @@ async def test_bridge_replies_451_while_the_relay_is_unreachable() -> None:
         assert await asyncio.to_thread(send) == 451
     finally:
         await bridge.stop(grace_seconds=10)
+
+
+async def start_pickup(relay: RunningRelay, folder: Path, *options: str) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "relay.cli", "pickup", str(folder), "--settle-seconds", "0.1", *options),
+        cwd=ROOT,
+        env={**os.environ, "RELAY_URL": relay.url, "RELAY_KEY": relay.key, "PYTHONUNBUFFERED": "1"},
+        stdout=asyncio.subprocess.PIPE,
+    )
+
+
+def files_in(folder: Path, pattern: str) -> list[str]:
+    """Return the content of the files in a folder and its subfolders."""
+    return [path.read_text(encoding="utf-8") for path in folder.rglob(pattern)]
+
+
+async def test_pickup_sends_new_files_until_it_is_stopped(relay: RunningRelay, tmp_path: Path) -> None:
+    pickup = await start_pickup(relay, tmp_path)
+    assert pickup.stdout is not None
+    assert await pickup.stdout.readline() == b"Watching the folder\n"
+    head = "X-Sender: a@example.com\r\nX-Receiver: delivered+pickup@relay.test\r\n"
+    mail = f"{head}From: a@example.com\r\nSubject: Picked up\r\n\r\n..dots\r\n"
+    (tmp_path / "a.eml").write_bytes(mail.encode())
+    caught = await arrived(relay, "pickup")
+    assert (caught["subject"], str(caught["text"]).strip()) == ("Picked up", ".dots")
+    pickup.terminate()
+    output, _ = await pickup.communicate()
+    assert (pickup.returncode, output.count(b"accepted as msg_")) == (0, 1)
+    assert files_in(tmp_path, "*.eml") == []
+
+
+async def test_pickup_once_exits_with_the_result(relay: RunningRelay, tmp_path: Path) -> None:
+    (tmp_path / "a.eml").write_bytes(b"From: a@example.net\r\nTo: delivered@relay.test\r\n\r\nHi\r\n")
+    pickup = await start_pickup(relay, tmp_path, "--once")
+    output, _ = await pickup.communicate()
+    assert pickup.returncode == 4, output
+    assert b"moved to Badmail" in output
+    [reason] = files_in(tmp_path, "*.txt")
+    assert "policy: senders" in reason
