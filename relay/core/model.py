@@ -85,7 +85,8 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, ren
     With `raw` (RFC 5322 bytes, Bcc already taken out) that is the content, `to`/`cc`/`bcc` are only the envelope, and
     `subject` is a copy of the header. `return_path` is where bounces go instead of to `sender`; empty, to nobody (RFC 5321
     section 4.5.5: what is a bounce or an automatic answer itself). `options` holds, per provider name, what only that
-    provider understands. `calendar` is an iCalendar object with a METHOD (RFC 6047), which readers see instead of the text.
+    provider understands. `calendar` is an iCalendar object with a METHOD (RFC 6047), which readers see instead of the text. With
+    `text_from_html` a message that has only HTML is sent with a text made from it.
     """
 
     sender: Address
@@ -104,6 +105,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, ren
     raw: bytes | None = None
     options: Mapping[str, Any] = {}
     calendar: str | None = None
+    text_from_html: bool = False
 
     @property
     def recipients(self) -> tuple[Address, ...]:
@@ -115,6 +117,11 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, ren
         """The characters and bytes of content in memory: at most as many as the message has in JSON."""
         texts = sum(len(text or "") for text in (self.text, self.html, self.calendar)) + len(self.raw or b"")
         return texts + sum(len(attachment.content) for attachment in self.attachments)
+
+    @property
+    def building_size(self) -> int:
+        """What building the message costs, as the bytes of content that cost as much: making a text takes longer than copying."""
+        return self.content_size + (20 * len(self.html or "") if self.text_from_html else 0)
 
     @property
     def envelope_sender(self) -> str:

@@ -17,6 +17,7 @@ from relay.mime import raw
 from relay.mime.fields import address_field, clean, is_field_name, parameter_field, plain_field, text_field
 from relay.mime.writing import structured, transfer
 from relay.mime.writing.calendar import method_of
+from relay.mime.writing.plain_text import text_of
 
 # fmt: off
 RESERVED = frozenset((
@@ -101,8 +102,9 @@ def _body(message: Message) -> MIMEPart:
     shown = [item for item in message.attachments if item.disposition == "inline" and item.content_id]
     shown = shown if message.html is not None else []
     bodies = []
-    if message.text is not None or (message.html is None and message.calendar is None):
-        bodies.append(_text_part(message.text or "", "plain"))
+    text = text_of(message)
+    if text is not None or (message.html is None and message.calendar is None):
+        bodies.append(_text_part(text or "", "plain"))
     if message.html is not None:
         bodies.append(_multipart('related; type="text/html"', [_text_part(message.html, "html"), *map(_file, shown)]))
     if message.calendar is not None:

@@ -386,3 +386,17 @@ async def test_calendar_without_a_method_is_refused(relay: Harness) -> None:
     assert (response.status, response.problems) == (400, [("invalid_value", "calendar")])
     response = await relay.call("POST", "/v1/messages", json=message(calendar=INVITATION, text=None))
     assert (response.status, response.problems) == (400, [("no_content", "text")])
+
+
+@pytest.mark.parametrize(
+    ("fields", "text"), [({}, "Hi **Ada**"), ({"text_from_html": False}, None), ({"text": "own"}, "own")]
+)
+async def test_html_only_message_gets_a_text_unless_it_refuses_one(
+    relay: Harness, fields: dict[str, Any], text: str | None
+) -> None:
+    body = message(text=None, html="<p>Hi <b>Ada</b></p>") | fields
+    assert (await relay.call("POST", "/v1/messages", json=body)).status == 202
+    await relay.deliver()
+    [mail] = (await relay.call("GET", "/v1/inbox")).json["value"]
+    shown = (await relay.call("GET", f"/v1/inbox/{mail['name']}")).json["text"]
+    assert (None if shown is None else shown.strip()) == text

@@ -173,6 +173,7 @@ HOMES = {
     "cryptography": ["relay.events.sendgrid"],
     "dns": ["relay.operations.doctor.domains"],
     "email_validator": ["relay.api.reading.addresses"],
+    "html_to_markdown": ["relay.mime.writing.plain_text"],
     "httptools": ["relay.platform.storage.azure.http_pool"],
     "httpx2": ["relay.cli.remote"],
     "idna": ["relay.mime.fields"],

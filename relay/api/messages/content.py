@@ -90,4 +90,4 @@ async def _mime(call: Call, client: Client) -> bytes:
     if message is None:
         raise Refusal(404, "content_not_found", "The content of this message was purged.")
     request = send_request_of(history.record, history.record.entry(), index, history.status.parts[0], message)
-    return await run_sized(partial(build.build, request), message.content_size)
+    return await run_sized(partial(build.build, request), message.building_size)

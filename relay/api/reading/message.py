@@ -65,6 +65,7 @@ def read_message(
         subject=fields.read_subject(value.get("subject"), problems, limits, is_required=template is None),
         text=_text(value.get("text")),
         html=_text(value.get("html")),
+        text_from_html=not _text(value.get("text")) and value.get("text_from_html") is not False,
         calendar=_calendar(value.get("calendar"), problems),
         headers=read("headers", read_headers),
         attachments=read("attachments", read_attachments),

@@ -122,6 +122,10 @@ class MessageFields(Shape, frozen=True, kw_only=True):
         says("The plain text. At least one of text, html and template is required.", "Thank you for your order."),
     ] = None
     html: Annotated[str | None, says("The HTML.", "<p>Thank you for your <b>order</b>.</p>")] = None
+    text_from_html: Annotated[
+        bool | None,
+        says("Make a text from the HTML if the message has only HTML. The default is true.", True),
+    ] = None
     calendar: Annotated[
         str | None,
         says(

@@ -9,6 +9,7 @@ from relay.core.model import Address, Attachment, Message
 from relay.core.send_request import SendRequest
 from relay.mime import fields
 from relay.mime.writing import structured
+from relay.mime.writing.plain_text import text_of
 
 BLANK = " "
 """Sent for an empty subject or body, which the service refuses."""
@@ -68,8 +69,8 @@ def build(request: SendRequest, group: RecipientGroup, *, tracks: bool) -> bytes
 
 def _content(message: Message) -> dict[str, str]:
     content = {"subject": message.subject or BLANK}
-    if message.text:
-        content["plainText"] = message.text
+    if text := text_of(message):
+        content["plainText"] = text
     if message.html:
         content["html"] = message.html
     if not message.text and not message.html:

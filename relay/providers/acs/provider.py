@@ -92,7 +92,7 @@ class Acs:
         return await self._client.request("GET", f"/emails/operations/{operation}?api-version={VERSION}")
 
     async def _body(self, request: SendRequest, group: RecipientGroup) -> bytes:
-        return await run_sized(partial(build, request, group, tracks=self._tracks), request.message.content_size)
+        return await run_sized(partial(build, request, group, tracks=self._tracks), request.message.building_size)
 
 
 def operation_of(request: SendRequest, group: RecipientGroup) -> str:

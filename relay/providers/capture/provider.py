@@ -85,7 +85,7 @@ class Capture:
             sender=message.envelope_sender or "<>",
             recipients=tuple(message.recipients[number].email for number in numbers),
             subject=message.subject,
-            mime=await run_sized(partial(build.build, request), message.content_size),
+            mime=await run_sized(partial(build.build, request), message.building_size),
         )
 
 

@@ -133,10 +133,10 @@ class Graph:
         return await drafts.send(mailbox, request, draft)
 
     async def _draft(self, request: SendRequest) -> body.RequestBody | None:
-        return await run_sized(partial(body.draft, request, saves=self._saves), request.message.content_size)
+        return await run_sized(partial(body.draft, request, saves=self._saves), request.message.building_size)
 
     async def _request_body(self, request: SendRequest) -> body.RequestBody | None:
-        return await run_sized(partial(body.mail, request, saves=self._saves), request.message.content_size)
+        return await run_sized(partial(body.mail, request, saves=self._saves), request.message.building_size)
 
 
 __all__ = ("CAPABILITIES", "SETTABLE_LIMITS", "Graph", "check_settings", "create", "default_paces")

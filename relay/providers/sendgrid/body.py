@@ -15,6 +15,7 @@ from relay.core.send_request import SendRequest
 from relay.mime import fields
 from relay.mime.writing import structured
 from relay.mime.writing.calendar import method_of
+from relay.mime.writing.plain_text import text_of
 from relay.providers.sendgrid.options import PERSONAL
 
 RELAY_ID = "relay_id"
@@ -156,7 +157,7 @@ def _categories(message: Message) -> list[str]:
 
 def _content(message: Message, options: Mapping[str, Any]) -> dict[str, Any]:
     """Return the bodies in the order SendGrid requires: plain text, HTML, others. Empty if a template provides them."""
-    bodies = (("text/plain", message.text), ("text/html", message.html))
+    bodies = (("text/plain", text_of(message)), ("text/html", message.html))
     content = [*({"type": kind, "value": text} for kind, text in bodies if text), *options.get("content", ())]
     if message.calendar is not None:
         # The one parameter that the service takes (github.com/sendgrid/sendgrid-ruby/issues/298).

@@ -192,7 +192,7 @@ def _unsupported(request: SendRequest, own: Any) -> list[str]:
 async def _body(request: SendRequest, options: Mapping[str, Any], *, sandbox: bool) -> bytes:
     from relay.providers.sendgrid.body import build
 
-    return await run_sized(partial(build, request, options, sandbox=sandbox), request.message.content_size)
+    return await run_sized(partial(build, request, options, sandbox=sandbox), request.message.building_size)
 
 
 def _asks_for_sandbox(options: Mapping[str, Any]) -> bool:

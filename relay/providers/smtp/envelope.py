@@ -30,7 +30,7 @@ def envelope_of(request: SendRequest) -> SmtpEnvelope:
 
 async def content_of(request: SendRequest) -> bytes:
     """Build the message, with CRLF at the end of every line. Raises `ValueError` if a field cannot be written."""
-    return await run_sized(lambda: _ended(_built(request)), request.message.content_size)
+    return await run_sized(lambda: _ended(_built(request)), request.message.building_size)
 
 
 async def seven_bit(content: bytes) -> bytes:

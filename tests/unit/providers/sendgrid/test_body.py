@@ -221,3 +221,8 @@ def test_invitation_is_a_content_part_with_its_method() -> None:
 def test_type_of_a_file_keeps_only_the_method_of_an_invitation(kind: str, sent: str) -> None:
     body = built(send_request(mail(attachments=(Attachment(name="a", type=kind, content=b"1"),))))
     assert body["attachments"][0]["type"] == sent
+
+
+def test_html_only_message_gets_a_text_if_it_should() -> None:
+    body = built(send_request(mail(text=None, html="<p>Hi</p>", text_from_html=True)))
+    assert body["content"] == [{"type": "text/plain", "value": "Hi\n"}, {"type": "text/html", "value": "<p>Hi</p>"}]
