@@ -214,4 +214,5 @@ def _put_back(entry: entries.Entry, body: bytes) -> bytes:
     if not isinstance(entry, entries.ReferenceEntry):
         return body
     # One attempt further: this delivery may have started the attempt, and an entry of that attempt would be dropped as old.
-    return entries.encode_reference(entry.ref, entry.lane, entry.indices, entry.attempt + 1)
+    put_back = entries.encode_reference(entry.ref, entry.lane, entry.indices, entry.attempt + 1)
+    return entries.revive(put_back) if entry.revived else put_back

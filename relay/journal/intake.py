@@ -64,7 +64,7 @@ class Intake[Entry]:
         try:
             entry = self._decode(body)
         except NewerVersion as error:
-            await self.leave_to_upgrade(queue, body, error)
+            await self._leave_to_upgrade(queue, body, error, deadline)
             return
         except UnreadableEntry:
             await self.keep(body)
@@ -72,17 +72,17 @@ class Intake[Entry]:
         try:
             await handle(entry)
         except NewerVersion as error:
-            await self.leave_to_upgrade(queue, body, error)
+            await self._leave_to_upgrade(queue, body, error, deadline)
         except Unavailable as error:
             log_event("entry_put_back", level=logging.WARNING, queue=queue, error=str(error))
-            await self._put_back(queue, put_back(entry) if put_back else body, deadline)
+            await self._put_back(queue, put_back(entry) if put_back else body, PUT_BACK_SECONDS, deadline)
 
-    async def _put_back(self, queue: str, body: bytes, deadline: Deadline) -> None:
+    async def _put_back(self, queue: str, body: bytes, delay_seconds: int, deadline: Deadline) -> None:
         """Put an entry back, and wait while the queue does not take it: each raise would use up one of its five tries."""
         pause = 1.0
         while True:
             try:
-                await self._queues.put(queue, body, delay_seconds=PUT_BACK_SECONDS)
+                await self._queues.put(queue, body, delay_seconds=delay_seconds)
             except Unavailable:
                 if deadline.is_over:
                     raise
@@ -102,24 +102,28 @@ class Intake[Entry]:
         Retries while storage is unavailable, then puts the entry back on `queue`. Raises `Unavailable` only when that fails
         too: the current queue extension silently skips a poison entry whose function raises.
         """
+        deadline = Deadline(self._clock, PATIENCE_SECONDS)
         pause = 1.0
         for _ in range(POISON_TRIES):
             try:
                 await self._handle_or_keep(body, handle)
             except NewerVersion as error:
-                await self.leave_to_upgrade(queue, body, error)
+                await self._leave_to_upgrade(queue, body, error, deadline)
             except (Unavailable, Changed):
                 await self._sleep(pause)
                 pause *= 2
                 continue
             return
         log_event("entry_put_back", level=logging.WARNING, queue=queue, error="storage is unavailable")
-        await self._queues.put(queue, body, delay_seconds=POISON_PUT_BACK_SECONDS)
+        await self._put_back(queue, body, POISON_PUT_BACK_SECONDS, deadline)
 
     async def leave_to_upgrade(self, queue: str, body: bytes, error: NewerVersion) -> None:
         """Put an entry back until the version that wrote it, or its record, is deployed again."""
+        await self._leave_to_upgrade(queue, body, error, Deadline(self._clock, PATIENCE_SECONDS))
+
+    async def _leave_to_upgrade(self, queue: str, body: bytes, error: NewerVersion, deadline: Deadline) -> None:
         log_event("newer_version", level=logging.WARNING, queue=queue, error=str(error))
-        await self._queues.put(queue, body, delay_seconds=UPGRADE_PAUSE_SECONDS)
+        await self._put_back(queue, body, UPGRADE_PAUSE_SECONDS, deadline)
 
     async def keep(self, body: bytes) -> None:
         """Keep an entry as a blob for inspection, and log its name."""

@@ -48,7 +48,7 @@ MUTANTS = (
     ),
     Mutant(
         module="journal/intake.py",
-        old="            await self._put_back(queue, put_back(entry) if put_back else body, deadline)",
+        old="            await self._put_back(queue, put_back(entry) if put_back else body, PUT_BACK_SECONDS, deadline)",
         new="            pass",
         breaks="an entry that storage would not let us work on is not put back",
     ),

@@ -212,6 +212,17 @@ async def test_reference_that_was_put_back_is_not_stale(place: Place) -> None:
     assert await states(place, batch) == [State.SENT]
 
 
+@pytest.mark.parametrize("is_revived", [False, True])
+async def test_entry_that_is_put_back_keeps_its_mark_of_the_poison_queue(place: Place, is_revived: bool) -> None:
+    reference = entries.encode_reference(await place.send(), "transactional", [0], 2)
+    for body in (reference, entry_of()):
+        place.tables.fail("get" if body == reference else "insert", Unavailable("away"))
+        await place.delivery.deliver(QUEUE, entries.revive(body) if is_revived else body)
+        entry = entries.decode_entry(place.memory.queues.bodies(QUEUE)[-1])
+        assert not isinstance(entry, entries.FanOutEntry)
+        assert entry.revived == is_revived
+
+
 # ── settling ──
 
 

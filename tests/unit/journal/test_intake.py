@@ -88,6 +88,14 @@ class TestBoth:
         await self.take(intake, place, b"one", Handler(NewerVersion("relay: 2")), is_poison)
         assert queued(place) == [(b"one", timedelta(seconds=UPGRADE_PAUSE_SECONDS))]
 
+    @pytest.mark.parametrize("body", [b"newer", b"one"])
+    async def test_entry_of_a_newer_version_waits_for_an_outage_of_the_queue(
+        self, intake: Intake[str], place: Place, body: bytes, is_poison: bool
+    ) -> None:
+        place.queues.fail("put", *(Unavailable("away") for _ in range(10)))
+        await self.take(intake, place, body, Handler(NewerVersion("relay: 2")), is_poison)
+        assert [each for each, _ in queued(place)] == [body]
+
     async def test_unreadable_entry_is_kept_and_not_handled(
         self, intake: Intake[str], place: Place, is_poison: bool
     ) -> None:
@@ -141,6 +149,12 @@ async def test_poison_entry_is_retried_with_backoff_while_storage_is_away(intake
     await intake.take_poison(QUEUE, b"one", handler)
     assert handler.handled == ["one"]
     assert place.time() - START == timedelta(seconds=1 + 2)
+
+
+async def test_poison_entry_waits_for_an_outage_of_the_queue(intake: Intake[str], place: Place) -> None:
+    place.queues.fail("put", *(Unavailable("away") for _ in range(10)))
+    await intake.take_poison(QUEUE, b"one", Handler(*(Unavailable("away") for _ in range(POISON_TRIES))))
+    assert [body for body, _ in queued(place)] == [b"one"]
 
 
 async def test_poison_entry_is_put_back_after_the_last_try(intake: Intake[str], place: Place) -> None:
