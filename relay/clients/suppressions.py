@@ -239,7 +239,7 @@ class Suppressions:
     async def remove_all(self, client_id: str, deadline: Deadline = NEVER) -> Progress:
         """Delete the list of a deleted client."""
         query = Query(partition=_partition(client_id), select=())
-        return await delete_where(self._tables, TABLE, query, lambda _: True, deadline=deadline)
+        return await delete_where(self._tables, TABLE, query, lambda _: True, deadline=deadline, keeps_changed=False)
 
     async def purge(self, deadline: Deadline = NEVER) -> Progress:
         """Delete expired entries and the old log."""

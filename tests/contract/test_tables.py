@@ -222,6 +222,23 @@ async def test_delete_all_ignores_missing_rows(tables: Tables, name: str) -> Non
     await tables.delete_all(name, "p", [])
 
 
+@pytest.mark.parametrize("select", [None, ("a",)])
+async def test_delete_unchanged_keeps_rows_that_were_written_since(
+    tables: Tables, name: str, select: Sequence[str] | None
+) -> None:
+    for number in range(120):
+        await tables.insert(name, entity(f"{number:03}", a=1))
+    known = await rows(tables, name, Query(select=select))
+    await tables.upsert(name, entity("007", a=1))
+    await tables.delete(name, "p", "008")
+    await tables.merge(name, entity("119", b=2))
+    assert await tables.delete_unchanged(name, known) == 118
+    assert [found.row for found in await rows(tables, name, Query())] == ["007", "119"]
+    assert await tables.delete_unchanged(name, await rows(tables, name, Query())) == 2
+    assert await rows(tables, name, Query()) == []
+    assert await tables.delete_unchanged(name, []) == 0
+
+
 async def test_pages_are_ordered_by_key(tables: Tables, name: str) -> None:
     keys = [(partition, row) for partition in ("a", "b") for row in ("10", "2", "A", "a")]
     for partition, row in reversed(keys):

@@ -138,6 +138,10 @@ class _Tables:
         operation = Operation(name=f"deletion in {table}")
         await self._process.operate(operation, lambda: self._inner.delete_all(table, partition, rows))
 
+    async def delete_unchanged(self, table: str, entities: Sequence[Entity]) -> int:
+        operation = Operation(name=f"deletion in {table}")
+        return await self._process.operate(operation, lambda: self._inner.delete_unchanged(table, entities))
+
     async def query(self, table: str, query: Query, *, limit: int = 1000, cursor: str | None = None) -> Page:
         operation = Operation(name=f"query {table}", is_write=False)
         return await self._process.operate(

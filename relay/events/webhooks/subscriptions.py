@@ -147,7 +147,9 @@ class Subscriptions:
 
     async def remove_all(self, client_id: str) -> None:
         """Delete the subscriptions of a deleted client."""
-        await delete_where(self._tables, TABLE, Query(partition=client_id, select=()), lambda _: True)
+        await delete_where(
+            self._tables, TABLE, Query(partition=client_id, select=()), lambda _: True, keeps_changed=False
+        )
         self._cached.pop(client_id, None)
 
     async def _merge(self, subscription: Subscription, **properties: str | bytes) -> None:

@@ -123,6 +123,12 @@ class Tables(Protocol):
     async def delete_all(self, table: str, partition: str, rows: Sequence[str]) -> None:
         """Delete rows of one partition, 100 a transaction; missing ones are not an error."""
 
+    async def delete_unchanged(self, table: str, entities: Sequence[Entity]) -> int:
+        """Delete rows of one partition as they were read, 100 a transaction. Rows that changed since are kept.
+
+        Returns how many are gone, missing ones included.
+        """
+
     async def query(self, table: str, query: Query, *, limit: int = 1000, cursor: str | None = None) -> Page:
         """Return one page (at most 1000 rows), ordered by partition and row. A short or empty page may still have a `next`.
 
@@ -155,31 +161,35 @@ async def delete_where(
     is_chosen: Callable[[Entity], bool],
     *,
     deadline: Deadline = NEVER,
+    keeps_changed: bool = True,
 ) -> Progress:
-    """Delete the rows of a query that are chosen, partitions in parallel. Repeating it is safe."""
+    """Delete the rows of a query that are chosen, partitions in parallel. Repeating it is safe.
 
-    async def chosen() -> AsyncIterator[tuple[str, list[str]]]:
+    A row that changed after it was read is kept, because it might not be chosen any more; without `keeps_changed` it goes too.
+    """
+
+    async def chosen() -> AsyncIterator[list[Entity]]:
         """Yield the chosen rows of each partition, a page at once; of a page without any, an empty list."""
         async for page in every_page(tables, table, query):
-            rows: dict[str, list[str]] = {}
+            rows: dict[str, list[Entity]] = {}
             for entity in page.entities:
                 if is_chosen(entity):
-                    rows.setdefault(entity.partition, []).append(entity.row)
-            for each in rows.items() or [("", [])]:
+                    rows.setdefault(entity.partition, []).append(entity)
+            for each in rows.values() or [[]]:
                 yield each
 
     deleted = 0
 
-    async def delete(group: tuple[str, list[str]]) -> bool:
+    async def delete(group: list[Entity]) -> bool:
         nonlocal deleted
-        partition, names = group
-        await tables.delete_all(table, partition, names)
-        deleted += len(names)
+        if keeps_changed:
+            deleted += await tables.delete_unchanged(table, group)
+        else:
+            await tables.delete_all(table, group[0].partition, [entity.row for entity in group])
+            deleted += len(group)
         return True
 
-    progress = await process(
-        chosen(), delete, limit=DELETES_AT_ONCE, deadline=deadline, needs_work=lambda group: bool(group[1])
-    )
+    progress = await process(chosen(), delete, limit=DELETES_AT_ONCE, deadline=deadline, needs_work=bool)
     return Progress(done=deleted, is_complete=progress.is_complete)
 
 

@@ -223,6 +223,19 @@ async def test_failing_kind_is_logged_and_raised_after_the_others_are_deleted(
     assert 'purge_failed {"kind":"keys"}' in caplog.text
 
 
+async def test_key_that_is_reserved_again_during_the_purge_keeps_its_answer(place: Place) -> None:
+    plan = Plan(lane="bulk", entry=b"x", response=b"y")
+    await place.idempotency.reserve("shop", "k", "p", plan)
+    place.time.now = START + timedelta(days=8)
+
+    async def reserve() -> None:
+        await place.idempotency.reserve("shop", "k", "p", plan)
+
+    place.tables.before("delete_unchanged", reserve)
+    await place.purge.run()
+    assert rows(place, IDEMPOTENCY) == 1
+
+
 async def test_scan_of_young_rows_ends_at_the_deadline() -> None:
     clock = Clock()
     tables = await watched_tables("young", rows_looked_at=1)

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from relay.core.errors import AlreadyExists, NotFound
+from relay.core.errors import AlreadyExists, Changed, NotFound
 from relay.platform.storage import limits
 from relay.platform.storage.azure.errors import Boundary
 from relay.platform.storage.azure.requests import AzureRequests
@@ -86,16 +86,49 @@ class AzureTables:
 
     async def _delete_together(self, table: str, partition: str, rows: Sequence[str]) -> None:
         try:
-            await self._submit_deletes(table, partition, rows)
+            await self._submit_deletes(table, [(partition, row, {}) for row in rows])
         except NotFound:
             # One missing row fails the transaction, and many may be missing: delete the existing rows one by one.
             for row in await self._present(table, partition, rows):
                 await self.delete(table, partition, row)
 
-    async def _submit_deletes(self, table: str, partition: str, rows: Sequence[str]) -> None:
+    async def delete_unchanged(self, table: str, entities: Sequence[Entity]) -> int:
+        """See the port."""
+        gone = 0
+        for start in range(0, len(entities), _TRANSACTION_ROWS):
+            gone += await self._delete_unchanged_together(table, entities[start : start + _TRANSACTION_ROWS])
+        return gone
+
+    async def _delete_unchanged_together(self, table: str, entities: Sequence[Entity]) -> int:
+        from azure.core import MatchConditions
+
+        same = MatchConditions.IfNotModified
+        try:
+            await self._submit_deletes(
+                table, [(each.partition, each.row, {"etag": each.etag, "match_condition": same}) for each in entities]
+            )
+        except (Changed, NotFound):
+            # One such row fails the transaction: the others are deleted one by one.
+            return sum([await self._delete_unchanged_one(table, each) for each in entities])
+        return len(entities)
+
+    async def _delete_unchanged_one(self, table: str, entity: Entity) -> bool:
+        try:
+            await self.delete(table, entity.partition, entity.row, etag=entity.etag)
+        except Changed:
+            return False
+        return True
+
+    async def _submit_deletes(self, table: str, rows: Sequence[tuple[str, str, Mapping[str, Any]]]) -> None:
+        """Delete rows, given by their keys and conditions, with one transaction."""
         client = self._client(table)
-        async with Boundary("table delete_all"):
-            await client.submit_transaction([("delete", {"PartitionKey": partition, "RowKey": row}) for row in rows])
+        async with Boundary("table delete"):
+            await client.submit_transaction(
+                [
+                    ("delete", {"PartitionKey": partition, "RowKey": row}, condition)
+                    for partition, row, condition in rows
+                ]
+            )
 
     async def _present(self, table: str, partition: str, rows: Sequence[str]) -> Sequence[str]:
         query = Query(partition=partition, row_from=min(rows), row_before=max(rows) + "!", select=())

@@ -4,6 +4,7 @@ import itertools
 import json
 from bisect import bisect_left, insort
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 
 import msgspec
@@ -128,6 +129,15 @@ class MemoryTables:
         """See the port."""
         for row in rows:
             await self.delete(table, partition, row)
+
+    async def delete_unchanged(self, table: str, entities: Sequence[Entity]) -> int:
+        """See the port."""
+        gone = 0
+        for entity in entities:
+            with suppress(Changed):
+                await self.delete(table, entity.partition, entity.row, etag=entity.etag)
+                gone += 1
+        return gone
 
     async def query(self, table: str, query: Query, *, limit: int = 1000, cursor: str | None = None) -> Page:
         """See the port."""
