@@ -51,6 +51,11 @@ class CountingTables:
         self.operations += -(-len(rows) // 100)
         await self._tables.delete_all(table, partition, rows)
 
+    async def delete_unchanged(self, table: str, entities: Sequence[Entity]) -> int:
+        """See the port."""
+        self.operations += -(-len(entities) // 100)
+        return await self._tables.delete_unchanged(table, entities)
+
     async def query(self, table: str, query: Query, *, limit: int = 1000, cursor: str | None = None) -> Page:
         """See the port."""
         self.operations += 1
