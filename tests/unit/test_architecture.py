@@ -187,11 +187,13 @@ HOMES = {
     "msgspec": ["relay"],
     # One SDK for blobs and one for queues.
     "azure.storage": ["relay.platform.storage.azure.blobs", "relay.platform.storage.azure.queues"],
-    # Its errors and its HTTP transport are part of the interface of azure-identity and the SDKs of Key Vault and storage.
+    # Its errors, match conditions and HTTP transport are part of the interface of azure-identity and the SDKs of Key Vault and
+    # storage.
     "azure.core": [
         "relay.platform.entra_tokens",
         "relay.platform.key_vault",
         "relay.platform.storage.azure.session",
+        "relay.platform.storage.azure.tables",
     ],
     # Three sessions with different needs: the process's pool (made by bootstrap, used by providers), the storage SDKs' with
     # their own limit and no decompression, and webhooks', whose resolver refuses private addresses.
