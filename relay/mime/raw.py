@@ -36,10 +36,15 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def prepare(request: SendRequest, *, with_bcc: bool) -> bytes:
-    """Return the raw message of a request, ready to send. With `with_bcc`, its To, Cc and Bcc are the attempt's envelope."""
+    """Return the raw message of a request, ready to send. With `with_bcc`, its To, Cc and Bcc are the attempt's envelope.
+
+    From is then written too if the request's sender has no display name, because the provider may not get the one in the message.
+    """
     head, body = split(request.message.raw or b"")
     fields = [field for field in fields_of(head) if field.name not in _NEVER]
     dropped = _ENVELOPE if with_bcc else _HIDDEN
+    is_bare = with_bcc and not request.message.sender.name
+    dropped |= {"from"} if is_bare else set()
     kept = [field.line for field in fields if field.name not in dropped]
     names = {field.name for field in fields}
     added = [] if "date" in names else [plain_field("Date", format_datetime(request.date))]
@@ -48,6 +53,8 @@ def prepare(request: SendRequest, *, with_bcc: bool) -> bytes:
     added.append(plain_field("X-Relay-Id", clean(request.id)))
     if with_bcc:
         added += _envelope_fields(request, fields)
+    if is_bare:
+        added.append(address_field("From", [request.message.sender]))
     return b"".join([*added, *kept, b"\r\n", body])
 
 

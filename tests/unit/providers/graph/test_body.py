@@ -128,6 +128,10 @@ def test_display_name_with_an_address_is_left_out(name: str) -> None:
     assert as_mime is not None
     assert json.loads(as_json.body)["message"]["from"] == {"emailAddress": {"address": "app@example.com"}}
     assert b"\r\nFrom: app@example.com\r\n" in base64.b64decode(as_mime.body)
+    raw = b'From: "' + name.encode() + b'" <app@example.com>\r\nSubject: x\r\n\r\nhi'
+    finished = mail(send_request(message(sender=sender, html=None, raw=raw)), saves=True)
+    assert finished is not None
+    assert message_from_bytes(base64.b64decode(finished.body), policy=default)["From"] == "app@example.com"
 
 
 def test_empty_file_is_sent_as_mime() -> None:
