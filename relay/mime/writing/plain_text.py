@@ -5,17 +5,20 @@ from relay.core.model import Message
 MAX_HTML = 100_000
 """Characters of HTML to convert: hostile HTML of this size takes 0.4 s, outside of the event loop. Gmail shows no more."""
 MAX_TEXT = 100_000
+MAX_CONTENT = 5_000_000
+"""Bytes of a message that gets a text: a larger one could exceed a route's limit with it, which was checked without it."""
 
 
 def text_of(message: Message) -> str | None:
     """Return a message's text, made from its HTML if it has none and should have one; None if it stays without."""
-    if message.text is not None or not message.html or not message.text_from_html or len(message.html) > MAX_HTML:
+    is_wanted = message.text is None and bool(message.html) and message.text_from_html
+    if not is_wanted or len(message.html or "") > MAX_HTML or message.content_size > MAX_CONTENT:
         return message.text
     # Importing it takes 55 ms.
     from html_to_markdown import ConversionOptions, convert
 
     options = ConversionOptions(extract_metadata=False, skip_images=True)
-    html = message.html.encode("utf-8", "replace").decode()
+    html = (message.html or "").encode("utf-8", "replace").decode()
     try:
         text = str(convert(html, options).content or "").strip()
     except (KeyboardInterrupt, SystemExit):

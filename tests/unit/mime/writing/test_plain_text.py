@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from relay.core.model import Attachment
 from relay.mime import build
-from relay.mime.writing.plain_text import MAX_HTML, MAX_TEXT, text_of
+from relay.mime.writing.plain_text import MAX_CONTENT, MAX_HTML, MAX_TEXT, text_of
 from tests.depth import examples
 from tests.doubles import message_of
 from tests.unit.mime.mime_reading import leaf, read, send_request, types
@@ -36,6 +37,8 @@ def test_html_only_message_is_built_with_a_text() -> None:
 
 def test_text_is_made_only_if_it_is_asked_for_and_missing() -> None:
     assert text_of(message_of(text=None, html=HTML)) is None
+    large = (Attachment(name="a", content=bytes(MAX_CONTENT)),)
+    assert text_of(message_of(text=None, html=HTML, text_from_html=True, attachments=large)) is None
     assert text_of(message_of(text="own", html=HTML, text_from_html=True)) == "own"
     assert text_of(message_of(text=None, html=None, text_from_html=True)) is None
 

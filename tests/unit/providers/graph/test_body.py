@@ -98,25 +98,20 @@ def test_raw_mime_fits_up_to_the_stated_limit() -> None:
 
 
 TEXTS = {
-    "plain": "x" * 2_600_000,
-    "lines": "word\n" * 400_000,
-    "quotes, which JSON escapes": '"' * 2_700_000,
-    "control characters, which JSON escapes": "\x01" * 900_000,
-    "Japanese": "日本語\n" * 180_000,
+    "plain": {"html": "x" * 2_600_000},
+    "quotes, which JSON escapes": {"html": '"' * 2_700_000},
+    "both in Japanese": {"html": "日本語" * 100_000, "text": "日本語" * 100_000},
 }
 
 
-@pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
-@pytest.mark.parametrize("has_both", [True, False])
-def test_text_within_the_stated_limit_fits_in_one_request(text: str, has_both: bool) -> None:
-    bodies = {"html": text[::2], "text": text[::2]} if has_both else {"html": text}
+@pytest.mark.parametrize("bodies", TEXTS.values(), ids=TEXTS)
+def test_text_within_the_stated_limit_fits_in_one_request(bodies: dict[str, str]) -> None:
     written = message(**bodies)
-    assert estimate_size(written) <= MAX_MIME_BYTES
-    for saves in (True, False):
-        assert isinstance(mail(send_request(written), saves=saves), RequestBody)
-        large = msgspec.structs.replace(written, attachments=(Attachment(name="a", content=bytes(4_000_000)),))
-        assert mail(send_request(large), saves=saves) is None
-        assert isinstance(draft(send_request(large), saves=saves), RequestBody)
+    assert 2_400_000 < estimate_size(written) <= MAX_MIME_BYTES
+    assert isinstance(mail(send_request(written), saves=True), RequestBody)
+    large = msgspec.structs.replace(written, attachments=(Attachment(name="a", content=bytes(4_000_000)),))
+    assert mail(send_request(large), saves=True) is None
+    assert isinstance(draft(send_request(large), saves=True), RequestBody)
 
 
 @pytest.mark.parametrize("name", ["app@example.com", "Shop (orders@example.com)"])
