@@ -11,9 +11,10 @@ NODE_STAMP := node_modules/.installed
 # Compiled modules are kept: without them each of the many processes that the tests start would compile everything again.
 unexport PYTHONDONTWRITEBYTECODE
 
-# One worker a core, at most four. Tests that share processes stay on one worker (tests/conftest.py).
+# One worker more than there are cores, because some tests wait, and at most five. Tests that share processes stay on one worker
+# (tests/conftest.py).
+WORKERS ?= $(shell cores=$$(getconf _NPROCESSORS_ONLN); echo $$((cores < 4 ? cores + 1 : 5)))
 TARGET ?= relay.zip
-WORKERS ?= auto --maxprocesses 4
 PYTEST := $(PYTHON) -m pytest --numprocesses $(WORKERS) --dist loadgroup --durations 10
 
 # The paths to check, if they exist.
