@@ -27,8 +27,23 @@ _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 _GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")
 """The only IPv6 addresses that are assigned to hosts on the Internet (iana.org/assignments/ipv6-address-space). What lies
 outside is private, or stands for something else, as `::ffff:0:a.b.c.d` does for an IPv4 address (RFC 2765)."""
-_DOCUMENTATION = ipaddress.ip_network("3fff::/20")
-"""RFC 9637; the standard library does not know it yet."""
+_SPECIAL = tuple(
+    map(
+        ipaddress.ip_network,
+        (
+            "192.0.0.0/24",  # RFC 6890: protocol assignments, among them the closest PCP and TURN server
+            "192.31.196.0/24",  # RFC 7535: AS112
+            "192.52.193.0/24",  # RFC 7450: AMT relays
+            "192.88.99.0/24",  # RFC 7526: the deprecated 6to4 relays
+            "192.175.48.0/24",  # RFC 7534: AS112
+            "2001::/23",  # RFC 2928: protocol assignments
+            "2620:4f:8000::/48",  # RFC 7534: AS112
+            "3fff::/20",  # RFC 9637: documentation
+        ),
+    )
+)
+"""Networks of the special-purpose registries (RFC 6890; iana.org/assignments/iana-ipv4-special-registry and -ipv6-) that the
+standard library takes for global, or does not know. They lead to network equipment, not to a host on the Internet."""
 _HOST_NAME = re.compile(r"[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*\.?", re.IGNORECASE)
 """Labels of letters, digits and dashes. No percent-encoding, which a library may decode after the check."""
 
@@ -121,7 +136,9 @@ def _targets(address: Address) -> Sequence[Address]:
 
 
 def _is_public(address: Address) -> bool:
-    if address.version == 6 and address not in _NAT64 and (address not in _GLOBAL_UNICAST or address in _DOCUMENTATION):
+    if address.version == 6 and address not in _NAT64 and address not in _GLOBAL_UNICAST:
+        return False
+    if any(address in network for network in _SPECIAL):
         return False
     return address.is_global and not address.is_multicast and address not in _PLATFORM
 
