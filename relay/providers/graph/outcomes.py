@@ -53,8 +53,10 @@ RULES = (
         kind=Rejected, code="invalid_recipient", source="[ews] ErrorInvalidRecipients"),
     ResponseRule(first=400, last=413, error="ErrorTooManyRecipients", kind=Rejected, code="policy_refused",
         source="[limits] 500 recipients a message, or what the tenant sets; the code's name is not documented"),
-    ResponseRule(first=400, last=413, pattern="ErrorMessageSizeExceeded|ErrorAttachmentSizeLimitExceeded|maximum supported size",
+    ResponseRule(first=400, last=413, error="ErrorMessageSizeExceeded|ErrorAttachmentSizeLimitExceeded",
         kind=Rejected, code="message_too_large", source="[ews]; [upload] 35 MB unless the tenant set more"),
+    ResponseRule(first=400, pattern="maximum supported size", kind=Rejected, code="message_too_large",
+        source="[upload] says it in words; every other 400 is about the message too"),
     ResponseRule(first=413, kind=Rejected, code="message_too_large", source="[errors] 413: the maximum request length is 4 MB"),
     # not now
     ResponseRule(first=429, kind=Deferred, code="rate_limited", source="[throttling] with Retry-After; ApplicationThrottled"),
