@@ -117,7 +117,6 @@ class UseCases(Connections):
             intake=self.intake,
             clock=self.clock,
             sleep=self.sleep,
-            settle_seconds=self.settings.attempt_seconds,
         )
 
     @cached_property

@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 import msgspec
 
 from relay.acceptance.fan_out import FanOut
-from relay.core import entries, part_states, part_turns
+from relay.core import entries, part_turns
 from relay.core.errors import AlreadyExists, NotFound, Unavailable
 from relay.core.model import MessageStatus, Part, State
 from relay.delivery import planning
@@ -57,9 +57,7 @@ class Delivery:
         intake: Intake[entries.Entry],
         clock: Callable[[], datetime],
         sleep: Callable[[float], Awaitable[None]],
-        settle_seconds: float = part_states.LEASE_SECONDS,
     ) -> None:
-        """`settle_seconds`: how long to retry a settlement. What was sent must be recorded, or it is sent again."""
         self._journal = journal
         self._holds = holds
         self._probes = probes
@@ -70,7 +68,6 @@ class Delivery:
         self._intake = intake
         self._clock = clock
         self._sleep = sleep
-        self._settle_seconds = settle_seconds
 
     async def deliver(self, queue: str, body: bytes, *, is_redelivery: bool = False) -> None:
         """Deliver an entry. Raises only on bugs, and if storage can neither record nor take the entry back.
@@ -185,8 +182,13 @@ class Delivery:
         await self._follow_up.run(record, settled, {change.index for change in changes})
 
     async def _settle(self, record: Record, changes: Sequence[Change]) -> Record:
-        """Record the outcomes of attempts, despite lost races and unavailable storage, until the lease ends."""
-        until = self._clock() + timedelta(seconds=self._settle_seconds)
+        """Record the outcomes of attempts, despite lost races and unavailable storage, until the lease ends.
+
+        What was sent must be recorded, or it is sent again. The lease ends before the host's time limit for the function.
+        """
+        until = max(
+            (change.before.lease_until for change in changes if change.before.lease_until), default=self._clock()
+        )
         pause = 0.5
         while True:
             try:

@@ -254,6 +254,16 @@ async def test_settlement_that_never_succeeds_leaves_the_attempt_uncertain(place
     assert await states(place, batch_of(body).batch) == [State.SENDING]
 
 
+async def test_settlement_after_a_long_attempt_ends_with_the_lease(place: Place) -> None:
+    async def send_slowly() -> None:
+        place.time.move(LEASE - 15)
+
+    place.script().before_send = send_slowly
+    place.tables.fail("merge", *(Unavailable("away") for _ in range(1000)))
+    await place.delivery.deliver(QUEUE, entry_of())
+    assert timedelta(seconds=LEASE) <= place.time() - START < timedelta(seconds=LEASE + 30)
+
+
 async def test_message_with_lost_responses_is_retried_until_it_expires(place: Place) -> None:
     place.script().answers.extend([Unknown(code="response_lost")] * 200)
     batch = await place.send()
