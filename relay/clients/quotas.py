@@ -123,7 +123,7 @@ class Quotas:
         share = max(wanted - kept, min(local.next_share(now), math.ceil(rate * SHARE_SECONDS / _MINUTE)))
 
         def decide(known: Entity | None) -> RowChange[tuple[int, int]]:
-            arrival = max(now.timestamp(), _counted(known, "arrival"))
+            arrival = _arrival(known, pace, now.timestamp())
             free = free_cells(pace, arrival, now.timestamp())
             if free < wanted - kept:
                 raise _too_fast(rate, wait_for(pace, arrival, now.timestamp(), wanted - kept))
@@ -162,6 +162,11 @@ def _counted(known: Entity | None, name: str) -> float:
         return decode(TABLE, known, lambda row: _finite(str(row.properties[name])))
     except UnreadableEntry:
         return 0.0
+
+
+def _arrival(known: Entity | None, pace: Pace, now: float) -> float:
+    """Return the stored arrival time, at most a whole burst ahead: more was written by an instance whose clock was ahead."""
+    return min(max(now, _counted(known, "arrival")), now + burst_of(pace) * interval_of(pace))
 
 
 def _finite(text: str) -> float:

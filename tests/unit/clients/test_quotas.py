@@ -1,6 +1,7 @@
 """Rates and daily quotas that instances share."""
 
 import logging
+import math
 import random
 from collections.abc import Sequence
 
@@ -73,6 +74,18 @@ async def test_exceeded_rate_is_429_with_retry_after(storage: MemoryStorage, clo
     assert (refused.value.status, refused.value.code) == (429, "too_many_requests")
     clock.move(float(refused.value.headers["Retry-After"]) + SHARE_SECONDS)
     await quotas.take_messages(client(rate=60), 1)
+
+
+async def test_instance_whose_clock_was_ahead_delays_others_by_one_message(
+    storage: MemoryStorage, clock: Clock
+) -> None:
+    ahead = Clock()
+    ahead.move(600)
+    await _as_many_as_go(Quotas(storage.tables, ahead), client(rate=60))
+    quotas = Quotas(storage.tables, clock)
+    with pytest.raises(Refusal) as refused:
+        await quotas.take_messages(client(rate=60), 1)
+    assert refused.value.headers["Retry-After"] == str(math.ceil(interval_of(Pace(count=60, seconds=60))))
 
 
 async def test_request_larger_than_the_burst_is_refused_with_the_limit(storage: MemoryStorage, clock: Clock) -> None:
